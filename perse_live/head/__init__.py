@@ -1,0 +1,1 @@
+"""The head: its rig, its landmarks, and fitting the one to the other."""
