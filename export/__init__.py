@@ -1,0 +1,1 @@
+"""Avatar -> engines and interchange files."""

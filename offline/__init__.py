@@ -1,0 +1,1 @@
+"""Portrait -> avatar. The only stage that needs torch."""

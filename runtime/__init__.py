@@ -1,0 +1,1 @@
+"""Camera or video -> tracked face -> drawn avatar -> files. Imports no torch."""
