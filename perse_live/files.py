@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,12 +27,12 @@ _WHILE_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def atomic_output(target: Path) -> Iterator[Path]:
+def atomic_output(target: Path) -> Generator[Path, None, None]:
     """Lend a path beside `target` to write to; it gets the target's name only when the block ends well.
 
     target: the file to make or to replace. Its folder must exist.
-    Yields a path in the same folder with the same suffix (so that encoders recognise the format); an empty file is there already. On any
-    exception, Ctrl-C included, the temporary file is removed and an earlier file under the target's name stays as it was.
+    Yields a path in the same folder with the same suffix (so that encoders recognise the format); an empty file is there already.
+    On any exception, Ctrl-C included, the temporary file is removed and an earlier file under the target's name stays as it was.
     Raises UserError when the target cannot be written or the disk fills up while the block writes.
     """
     if target.is_dir():

