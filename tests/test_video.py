@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import itertools
+import wave
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from perse_live.arrays import UInt8Array
+from perse_live.errors import UserError
+from runtime.video import Encoding, probe, read_frames, video_writer
+
+
+def picture(index: int, width: int = 64, height: int = 48, channels: int = 3) -> UInt8Array:
+    """A smooth, coloured picture whose brightness tells its index and whose corners differ."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    planes = [40 + 4 * index + 80 * x / width, 200 - 150 * y / height, np.full_like(x, 30 + 5 * index), 255 * x / width]
+    return np.stack(planes[:channels], -1).clip(0, 255).astype(np.uint8)
+
+
+def write(path: Path, count: int = 12, *, width: int = 64, height: int = 48, rate: Fraction = Fraction(25),
+          audio_from: Path | None = None, times: list[Fraction] | None = None) -> Path:
+    with video_writer(path, width=width, height=height, rate=rate, audio_from=audio_from) as writer:
+        for index in range(count):
+            writer.write(picture(index, width, height), time=times[index] if times else None)
+    return path
+
+
+def mean_error(a: UInt8Array, b: UInt8Array) -> float:
+    return float(np.abs(a.astype(np.float32) - b).mean())
+
+
+def with_sound(path: Path, codec: str, *, seconds: float = 0.5) -> Path:
+    """A video of 12 frames with a tone."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=24)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream(codec, rate=48000)
+        for index in range(12):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), format="rgb24")))
+        container.mux(video.encode(None))
+        tone = (8000 * np.sin(np.arange(round(48000 * seconds)) * 0.06)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
+        frame.rate, frame.pts = 48000, 0
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60), Fraction(25, 2)])
+def test_count_size_rate_and_pictures_come_back(tmp_path: Path, suffix: str, rate: Fraction) -> None:
+    path = write(tmp_path / f"out{suffix}", rate=rate)
+    info = probe(path)
+    assert (info.width, info.height, info.has_audio) == (64, 48, False)
+    # Matroska counts in milliseconds
+    assert float(info.rate) == pytest.approx(float(rate), rel=1e-2 if suffix == ".mkv" else 1e-12)
+    frames = list(read_frames(path))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [float(frame.time) for frame in frames] == pytest.approx([index / float(rate) for index in range(12)], abs=2e-3)
+    for frame in frames:
+        assert frame.image.dtype == np.uint8
+        assert mean_error(frame.image, picture(frame.index)) < 2
+
+
+def test_the_declared_count_is_the_true_one(tmp_path: Path) -> None:
+    assert probe(write(tmp_path / "out.mp4", 17)).frame_count == 17
+
+
+@pytest.mark.parametrize(("width", "height"), [(65, 48), (64, 47), (33, 31)])
+def test_odd_sizes_are_kept_to_the_pixel(tmp_path: Path, width: int, height: int) -> None:
+    frames = list(read_frames(write(tmp_path / "out.mp4", width=width, height=height)))
+    assert len(frames) == 12
+    assert frames[0].image.shape == (height, width, 3)
+    assert mean_error(frames[5].image, picture(5, width, height)) < 2
+
+
+def test_a_reader_that_ignores_colour_labels_sees_the_same_colours(tmp_path: Path) -> None:
+    path = write(tmp_path / "out.mp4")
+    _, bgr = cv2.VideoCapture(str(path)).read()
+    assert mean_error(np.asarray(bgr)[..., ::-1].astype(np.uint8), picture(0)) < 3
+
+
+def test_the_index_of_an_mp4_stands_at_its_start(tmp_path: Path) -> None:
+    content = write(tmp_path / "out.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_uneven_times_are_kept(tmp_path: Path) -> None:
+    times = [Fraction(index * index, 50) for index in range(12)]
+    frames = list(read_frames(write(tmp_path / "out.mp4", times=times)))
+    assert [float(frame.time) for frame in frames] == pytest.approx([float(time) for time in times], abs=1e-3)
+
+
+def test_times_that_stand_still_lose_no_frame(tmp_path: Path) -> None:
+    frames = list(read_frames(write(tmp_path / "out.mp4", times=[Fraction(0)] * 12)))
+    assert len(frames) == 12
+    assert all(a.time < b.time for a, b in itertools.pairwise(frames))
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_phone_video_stands_upright(tmp_path: Path, degrees: int) -> None:
+    """The display matrix of an MP4 (ISO/IEC 14496-12, tkhd) is patched in, as phones write it."""
+    path = write(tmp_path / "out.mp4", 1)
+    content = bytearray(path.read_bytes())
+    one = 1 << 16
+    cos, sin = {90: (0, one), 180: (-one, 0), 270: (0, -one)}[degrees]
+    start = content.index(b"tkhd") + 44
+    matrix = (cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
+    content[start:start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
+    path.write_bytes(content)
+    upright = np.rot90(picture(0), -degrees // 90)
+    (frame,) = read_frames(path)
+    info = probe(path)
+    assert frame.image.shape == upright.shape == (info.height, info.width, 3)
+    assert mean_error(frame.image, upright) < 2
+
+
+@pytest.mark.parametrize(("suffix", "codec", "kept"), [
+    (".mp4", "aac", "aac"), (".mkv", "flac", "flac"), (".avi", "pcm_s16le", "aac"),
+])
+def test_sound_is_carried_over(tmp_path: Path, suffix: str, codec: str, kept: str) -> None:
+    source = with_sound(tmp_path / f"in{suffix}", codec)
+    path = write(tmp_path / "out.mp4", rate=Fraction(24), audio_from=source)
+    assert probe(path).has_audio
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].codec_context.name == kept
+        sound = list(container.decode(audio=0))
+    assert sum(frame.samples for frame in sound) == pytest.approx(24000, abs=3000)
+    assert any(frame.to_ndarray().any() for frame in sound)
+    assert len(list(read_frames(path))) == 12
+
+
+def test_sound_ends_with_the_picture(tmp_path: Path) -> None:
+    source = with_sound(tmp_path / "in.mp4", "aac", seconds=5)
+    with av.open(str(write(tmp_path / "out.mp4", 12, rate=Fraction(24), audio_from=source))) as container:
+        sound = container.streams.audio[0]
+        assert sound.duration is not None
+        assert sound.time_base is not None
+        assert float(sound.duration * sound.time_base) < 0.7
+
+
+def test_a_silent_source_adds_no_sound(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mp4")
+    assert not probe(write(tmp_path / "out.mp4", audio_from=source)).has_audio
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".webm"])
+def test_transparency_is_written(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    with video_writer(path, width=64, height=48, rate=Fraction(25), alpha=True) as writer:
+        for index in range(3):
+            writer.write(picture(index, channels=4))
+    with av.open(str(path)) as container:
+        if suffix == ".webm":  # FFmpeg's own VP9 decoder drops the second, alpha picture; the file says that it is there
+            assert container.streams.video[0].metadata.get("alpha_mode") == "1"
+        else:
+            frame = next(container.decode(video=0)).to_ndarray(format="rgba")
+            assert mean_error(np.asarray(frame[..., 3], np.uint8), picture(0, channels=4)[..., 3]) < 2
+
+
+@pytest.mark.parametrize(("name", "alpha"), [("out.avi", False), ("out", False), ("out.txt", False), ("out.mp4", True)])
+def test_a_name_that_does_not_fit_is_refused_before_any_work(tmp_path: Path, name: str, alpha: bool) -> None:
+    with pytest.raises(UserError, match=r"name it \.m"), \
+            video_writer(tmp_path / name, width=64, height=48, rate=Fraction(25), alpha=alpha):
+        raise AssertionError("the block ran")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("exception", [RuntimeError, KeyboardInterrupt])
+def test_an_abandoned_video_leaves_nothing(tmp_path: Path, exception: type[BaseException]) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"earlier")
+    with pytest.raises(exception), video_writer(path, width=64, height=48, rate=Fraction(25)) as writer:
+        writer.write(picture(0))
+        raise exception
+    assert path.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_frame_of_another_size_is_a_fault_of_the_caller(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="in a video of"), \
+            video_writer(tmp_path / "out.mp4", width=64, height=48, rate=Fraction(25)) as writer:
+        writer.write(picture(0, 48, 64))
+
+
+def test_a_lower_crf_is_closer(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    errors: list[float] = []
+    for crf in (2, 40):
+        path = tmp_path / f"{crf}.mp4"
+        with video_writer(path, width=64, height=48, rate=Fraction(25), encoding=Encoding(crf=crf)) as writer:
+            writer.write(noise)
+        errors.append(mean_error(next(iter(read_frames(path))).image, noise))
+    assert errors[0] < errors[1]
+
+
+def sound_only(path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(16000))
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    ("empty.mp4", "not a video"),
+    ("text.mp4", "not a video"),
+    ("text.txt", "not a video"),
+    ("noise.mp4", "not a video"),
+    ("half.mp4", "not a video"),
+    ("sound.wav", "only sound"),
+    ("picture.png", "a picture, not a video"),
+    ("picture.mp4", "a picture, not a video"),
+    ("missing.mp4", "no such file"),
+    (".", "not an ordinary file"),
+    ("list.m3u8", "not a video"),
+])
+@pytest.mark.parametrize("reader", [probe, lambda path: next(iter(read_frames(path)))])
+def test_what_is_not_a_video_is_refused(tmp_path: Path, name: str, reason: str, reader: object) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
+    (tmp_path / "text.txt").write_text("this is no video\n" * 100)
+    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    (tmp_path / "half.mp4").write_bytes(b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + bytes(100))
+    sound_only(tmp_path / "sound.wav")
+    cv2.imwrite(str(tmp_path / "picture.png"), picture(0))
+    (tmp_path / "picture.mp4").write_bytes((tmp_path / "picture.png").read_bytes())
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/video.ts\n#EXT-X-ENDLIST\n")
+    assert callable(reader)
+    with pytest.raises(UserError, match=reason) as caught:
+        reader(tmp_path / name)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_cut_video_gives_its_sound_frames_or_names_the_damaged_one(tmp_path: Path) -> None:
+    whole = write(tmp_path / "out.mp4", 60).read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole[:len(whole) * 3 // 4])
+    count = 0
+    try:
+        for frame in read_frames(cut):
+            assert frame.index == count
+            count += 1
+    except UserError as error:
+        assert f"frame {count}" in str(error)
+    assert 0 < count < 60
