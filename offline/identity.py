@@ -1,7 +1,7 @@
 """The space of head shapes: principal components of random people made by Anny.
 
-Method: people are drawn at random over Anny's phenotypes and its local changes of the head, brought onto their mean by a similarity
-(generalised Procrustes, Gower 1975), and analysed (PCA; as in 3D morphable models, Blanz & Vetter, SIGGRAPH 1999, section 3).
+Method: people are drawn at random over Anny's phenotypes and its local changes of the head, brought onto their mean by a
+similarity (generalised Procrustes, Gower 1975), and analysed (PCA; as in 3D morphable models, Blanz & Vetter, SIGGRAPH 1999).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.anny_rig import AnnyHead, average_rig, cache_folder, load_anny_head, phenotype_weights, write_arrays
+from offline.anny_rig import AnnyHead, average_rig, load_anny_head, phenotype_weights, write_arrays
 from perse_live.arrays import Float32Array
+from perse_live.assets import user_cache
 from perse_live.errors import UserError
 from perse_live.head.rig import EYES, HeadRig, Part
 
@@ -40,7 +41,7 @@ class IdentityConfig:
 class IdentityModel:
     """Linear head shapes: vertices = mean + sum of coefficient x component; coefficients are standard normal over people.
 
-    Metres, head frame: the middle between the eyes' centres stays at the origin for every coefficient vector, and size is that of the
+    Metres, head frame: the middle between the eyes' centres stays at the origin for every coefficient vector; size is that of the
     mean head.
     """
 
@@ -54,7 +55,7 @@ class IdentityModel:
     """(K, 3)."""
 
 
-def load_identity_model(*, components: int = 100, config: IdentityConfig = IdentityConfig(),  # noqa: B008 - frozen
+def load_identity_model(*, components: int = 100, config: IdentityConfig = IdentityConfig(),
                         progress: Callable[[float], None] | None = None) -> IdentityModel:
     """The identity model; from the cache, else built (about 20 s, once, after Anny's half minute).
 
@@ -65,7 +66,7 @@ def load_identity_model(*, components: int = 100, config: IdentityConfig = Ident
     report = progress if progress is not None else _ignore
     report(0.0)
     settings = f"{config.samples}-{config.local_deviation}-{config.asymmetry}-{config.body_weight}"
-    path = cache_folder() / f"anny-{importlib.metadata.version('anny')}-identity-{_FORMAT}-{settings}.npz"
+    path = user_cache() / f"anny-{importlib.metadata.version('anny')}-identity-{_FORMAT}-{settings}.npz"
     if not path.is_file():
         write_arrays(path, vars(build_identity_model(load_anny_head(), config=config, progress=report)))
     with np.load(path, allow_pickle=False) as stored:
@@ -83,16 +84,23 @@ def _ignore(_: float) -> None:
 def identity_rig(model: IdentityModel, coefficients: np.ndarray, *, head: AnnyHead | None = None) -> HeadRig:
     """The rig of one person.
 
-    coefficients: (k,) standard deviations, k <= K (the rest are 0); head: as from `load_anny_head`, which is also what None means.
+    coefficients: (k,) standard deviations, k <= K, the rest are 0; head: as from `load_anny_head`, which None also means.
     """
     head = load_anny_head() if head is None else head
     c = np.asarray(coefficients, np.float32)
     vertices = model.mean + np.tensordot(c, model.components[:len(c)], 1)
     pivot = model.neck_pivot_mean + c @ model.neck_pivot_components[:len(c)]
     centers = eye_centers(head, vertices)
-    radius = float(np.mean([np.linalg.norm(vertices[eyeball_vertices(head)[i]] - centers[i], axis=1).mean() for i in range(2)]))
-    return HeadRig(vertices=vertices, actions=head.actions, triangles=head.triangles, parts=head.parts, head_weights=head.head_weights,
-                   eye_centers=centers, eye_radius=radius, neck_pivot=pivot)
+    return HeadRig(vertices=vertices, actions=head.actions, triangles=head.triangles, parts=head.parts,
+                   head_weights=head.head_weights, eye_centers=centers, eye_radius=eye_radius(head, vertices),
+                   neck_pivot=pivot.astype(np.float32))
+
+
+def eye_radius(head: AnnyHead, vertices: np.ndarray) -> float:
+    """Mean distance, metres, of the eyeballs' vertices from their centres. vertices: (V, 3)."""
+    centers = eye_centers(head, vertices)
+    return float(np.mean([np.linalg.norm(vertices[ball] - center, axis=1).mean()
+                          for ball, center in zip(eyeball_vertices(head), centers, strict=True)]))
 
 
 def eyeball_vertices(head: AnnyHead) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +136,8 @@ def random_people(head: AnnyHead, count: int, *, config: IdentityConfig, rng: np
 
     column = {name: i for i, name in enumerate(PHENOTYPE_LABELS)}
     people = np.full((count, len(column)), 0.5)
-    for name, low, high in (("gender", 0, 1), ("age", 0.4, 1), ("muscle", 0.2, 0.8), ("weight", 0.15, 0.85), ("proportions", 0.3, 0.7)):
+    ranges = (("gender", 0, 1), ("age", 0.4, 1), ("muscle", 0.2, 0.8), ("weight", 0.15, 0.85), ("proportions", 0.3, 0.7))
+    for name, low, high in ranges:
         people[:, column[name]] = rng.uniform(low, high, count)
     people[:, [column[name] for name in ("african", "asian", "caucasian")]] = rng.dirichlet([0.5, 0.5, 0.5], count) + 1e-3
     weights = np.zeros((count, len(head.shapes)), np.float32)
@@ -143,7 +152,7 @@ def random_people(head: AnnyHead, count: int, *, config: IdentityConfig, rng: np
 
 
 def _similarities(shapes: Float32Array, target: Float32Array) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """Scale (N,), rotation (N, 3, 3) and translation (N, 3) that bring each shape (N, P, 3) onto the target (P, 3) (Umeyama 1991)."""
+    """Scale (N,), rotation (N, 3, 3), translation (N, 3) that bring shapes (N, P, 3) onto the target (P, 3) (Umeyama 1991)."""
     mean_from, mean_to = shapes.mean(1), target.mean(0)
     centred = shapes - mean_from[:, None]
     u, s, vt = np.linalg.svd(np.einsum("pi,npj->nij", target - mean_to, centred))
@@ -154,7 +163,7 @@ def _similarities(shapes: Float32Array, target: Float32Array) -> tuple[Float32Ar
     return scale, rotation, mean_to - scale[:, None] * np.einsum("nij,nj->ni", rotation, mean_from)
 
 
-def build_identity_model(head: AnnyHead, *, config: IdentityConfig = IdentityConfig(),  # noqa: B008 - frozen
+def build_identity_model(head: AnnyHead, *, config: IdentityConfig = IdentityConfig(),
                          progress: Callable[[float], None] | None = None) -> IdentityModel:
     """Draw people and analyse them; the same result for the same config. See `load_identity_model`."""
     report = progress if progress is not None else _ignore
@@ -185,7 +194,9 @@ def build_identity_model(head: AnnyHead, *, config: IdentityConfig = IdentityCon
     values, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
     report(0.9)
     order = np.argsort(-values)[:min(_STORED_COMPONENTS, count - 1)]
-    # a component is the regression of the people on unit-variance scores: data^T u, whatever the weights in the Gram matrix were
-    components = (vectors[:, order].T.astype(np.float32) @ people.reshape(count, -1)).reshape(len(order), -1, 3) / np.sqrt(count)
-    return IdentityModel(mean=np.ascontiguousarray(mean[:-1], np.float32), components=np.ascontiguousarray(components[:, :-1], np.float32),
+    # a component is the regression of the people on scores of unit variance: data^T u, whatever the Gram matrix was weighted with
+    components = vectors[:, order].T.astype(np.float32) @ people.reshape(count, -1) / np.float32(np.sqrt(count))
+    components = components.reshape(len(order), -1, 3)
+    return IdentityModel(mean=np.ascontiguousarray(mean[:-1], np.float32),
+                         components=np.ascontiguousarray(components[:, :-1], np.float32),
                          neck_pivot_mean=mean[-1].astype(np.float32), neck_pivot_components=components[:, -1].astype(np.float32))

