@@ -67,10 +67,10 @@ class VideoFrame:
 class Encoding:
     """How a video is written."""
 
-    crf: int = 16
-    """Constant rate factor of x264, 0 (lossless) to 51: 16 is hardly told from the original, at a few Mbit/s."""
-    preset: str = "fast"
-    """x264's trade of speed for size: the next slower one saves 5% at a third more time."""
+    crf: int = 14
+    """Constant rate factor of x264, 0 (lossless) to 51. At 14 a talking head of 480x480 is 47 dB from the original and 0.5 Mbit/s."""
+    preset: str = "veryfast"
+    """x264's trade of speed for size: `fast` is 1.3 dB closer at the same size, for 1.6 times the work (8.5 instead of 5.3 ms)."""
 
 
 def probe(path: Path) -> VideoInfo:
@@ -181,7 +181,7 @@ def video_writer(path: Path, *, width: int, height: int, rate: Fraction, alpha: 
 
     path: .mp4, .m4v, .mov or .mkv for H.264; with `alpha` .mov (ProRes 4444) or .webm (VP9). width, height: pixels, kept exactly
     (odd ones by unsubsampled colour). rate: frames per second. audio_from: a file whose sound is carried over, where it has any,
-    cut to the video's length. Colours are coded with the BT.601 matrix and labelled so: readers that ignore labels assume just that.
+    cut to the video's length. Colours are coded with the BT.601 matrix and labelled so; readers that ignore labels assume it.
     Raises UserError when the name's ending does not fit or the file cannot be written.
     """
     codec, pixel_format, options = _codec(path, width, height, alpha, encoding or Encoding())
