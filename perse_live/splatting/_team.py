@@ -1,0 +1,42 @@
+"""Share the steps of one picture among threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+
+
+class Team:
+    """The calling thread and its helpers.
+
+    Numba's own threads are not used: its portable layer aborts the process when two Python threads enter it at once, its OpenMP
+    layer spins between calls and does not survive `fork`. Here, helpers only ever take work that nobody has begun yet: one that
+    comes late, or never, costs nothing.
+    """
+
+    def __init__(self, threads: int) -> None:
+        """threads: >= 1, with the caller's own."""
+        self.threads = threads
+        self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="splat") if threads > 1 else None
+
+    def run(self, task: Callable[[int], None]) -> None:
+        """Call task(0) here and task(1) ... task(threads - 1) elsewhere, as far as helpers are free, and wait for all.
+
+        A task must take shares of the work until none is left, so that it is complete whichever of the calls are made.
+        """
+        helpers: list[Future[None]] = []
+        if self._pool is not None:
+            helpers = [self._pool.submit(task, member) for member in range(1, self.threads)]
+        try:
+            task(0)
+        finally:
+            unfinished = [helper for helper in helpers if not helper.cancel()]
+            for helper in unfinished:
+                helper.result()
+
+
+@lru_cache(maxsize=None)
+def team_of(threads: int) -> Team:
+    """The process's team of a size: its helpers serve all rasterisers."""
+    return Team(threads)
