@@ -68,9 +68,9 @@ class Encoding:
     """How a video is written."""
 
     crf: int = 14
-    """Constant rate factor of x264, 0 (lossless) to 51. At 14 a talking head of 480x480 is 47 dB from the original and 0.5 Mbit/s."""
+    """Constant rate factor of x264, 0 (lossless) to 51; at 14 a 480x480 talking head is 47 dB from the original at 0.5 Mbit/s."""
     preset: str = "veryfast"
-    """x264's trade of speed for size: `fast` is 1.3 dB closer at the same size, for 1.6 times the work (8.5 instead of 5.3 ms)."""
+    """x264's trade of speed for size: `fast` is 1.3 dB closer at the same size, for 1.6 times the work (8.5, not 5.3 ms)."""
 
 
 def probe(path: Path) -> VideoInfo:
