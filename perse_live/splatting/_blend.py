@@ -43,6 +43,7 @@ from perse_live.splatting._layout import (
     QUADRATIC_YY,
     RECORD,
     RED,
+    SIGN_BIT,
     STRIPS,
     TILE,
     TRANSMITTANCE_MIN,
@@ -52,7 +53,6 @@ from perse_live.splatting._tile import Workspace, aligned_floats, close_finished
 
 _STATE = 4 * LANES
 """Floats per block: transmittance (negative once the pixel is finished), red, green, blue."""
-_SIGN = -(1 << 31)
 
 
 @kernel
@@ -95,7 +95,7 @@ def blend_tile(tile: int, tiles_across: int, starts: Int32Array, ends: Int32Arra
                     after = before - alpha * before
                     goes_on = after > TRANSMITTANCE_MIN  # false for good once the transmittance is negative
                     weight = select(goes_on, alpha * before, zero)
-                    store(state, at, select(goes_on, after, from_bits(bits_of(before) | _SIGN)))
+                    store(state, at, select(goes_on, after, from_bits(bits_of(before) | SIGN_BIT)))
                     store(state, at + LANES, load(state, at + LANES) + weight * red)
                     store(state, at + 2 * LANES, load(state, at + 2 * LANES) + weight * green)
                     store(state, at + 3 * LANES, load(state, at + 3 * LANES) + weight * blue)
@@ -123,8 +123,8 @@ def _to_bytes(color: tuple[Lanes, Lanes, Lanes, Lanes]) -> IntLanes:
 
 
 @kernel
-def blend_float(claims: Int64Array, claim: int, width: int, height: int, starts: Int32Array, ends: Int32Array, entries: Int32Array,
-                records: Float32Array, red: float, green: float, blue: float, image: Float32Array) -> None:
+def blend_float(claims: Int64Array, claim: int, width: int, height: int, starts: Int32Array, ends: Int32Array,
+                entries: Int32Array, records: Float32Array, red: float, green: float, blue: float, image: Float32Array) -> None:
     """Blend tile after tile until none is left to claim; image: (H * W * 4,) colour over the background, alpha."""
     tiles_across = (width + TILE - 1) // TILE
     state, border, work = aligned_floats(BLOCKS * _STATE), aligned_floats(TILE * TILE * 4), make_workspace()

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from operator import add, and_, ge, gt, le, lshift, lt, mul, neg, or_, rshift, sub, truediv
 from typing import Any, Protocol, cast
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typeconv import Conversion
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model, type_callable
 
-from perse_live.arrays import BoolArray, Float32Array, Int32Array, UInt8Array
+from perse_live.arrays import Float32Array, UInt8Array
 
 LANES = 16
 
@@ -285,6 +284,10 @@ def _int_minimum(typing: Any, a: Any, b: Any) -> Any:
         builder.icmp_signed("<", args[0], args[1]), args[0], args[1])
 
 
+def _int_equal(typing: Any, a: Any, b: Any) -> Any:
+    return _mask(_int_lanes, _int_lanes), lambda context, builder, signature, args: builder.icmp_signed("==", *args)
+
+
 def _select(typing: Any, mask: Any, a: Any, b: Any) -> Any:
     operand = _int_lanes if _int_lanes in (a, b) else _lanes
     return operand(_mask, operand, operand), lambda context, builder, signature, args: builder.select(*args)
@@ -364,6 +367,19 @@ def _store_records(typing: Any, array: Any, index: Any, columns: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, columns), emit
+
+
+def _load_records(typing: Any, array: Any, index: Any) -> Any:
+    if not _is_flat(array, types.float32):
+        return None
+    result = types.UniTuple(_lanes, LANES)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        rows = [_load_vector(builder, _address(context, builder, array, args[0], builder.add(
+            args[1], ir.Constant(args[1].type, row * LANES)), _FLOATS), _FLOATS) for row in range(LANES)]
+        return context.make_tuple(builder, result, _transpose(builder, rows))
+
+    return result(array, types.intp), emit
 
 
 def _interleaved_loader(channels: int) -> Callable[..., Any]:
@@ -515,6 +531,8 @@ int_maximum: Callable[[IntLanes, IntLanes], IntLanes] = _intrinsic(_int_maximum)
 """The larger of two, lane by lane."""
 int_minimum: Callable[[IntLanes, IntLanes], IntLanes] = _intrinsic(_int_minimum)
 """The smaller of two, lane by lane."""
+int_equal: Callable[[IntLanes, IntLanes], LaneMask] = _intrinsic(_int_equal)
+"""Where two are equal."""
 select: Callable[[LaneMask, Any, Any], Any] = _intrinsic(_select)
 """The first value where the mask is set, else the second."""
 largest: Callable[[Lanes], float] = _intrinsic(_largest)
@@ -525,6 +543,8 @@ sum_each: Callable[[tuple[Lanes, ...]], Lanes] = _intrinsic(_sum_each)
 """Lane i = the sum of the lanes of the i-th of up to sixteen vectors."""
 store_records: Callable[[Float32Array, int, tuple[Lanes, ...]], None] = _intrinsic(_store_records)
 """Write up to sixteen columns as sixteen rows of sixteen floats; missing columns become 0."""
+load_records: Callable[[Float32Array, int], tuple[Lanes, ...]] = _intrinsic(_load_records)
+"""The columns of sixteen rows of sixteen floats."""
 load_rows3: Callable[[Float32Array, int], tuple[Lanes, Lanes, Lanes]] = _intrinsic(_interleaved_loader(3))
 """The columns of sixteen rows of three floats."""
 load_rows4: Callable[[Float32Array, int], tuple[Lanes, Lanes, Lanes, Lanes]] = _intrinsic(_interleaved_loader(4))

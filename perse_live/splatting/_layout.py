@@ -28,6 +28,11 @@ TRANSMITTANCE_MIN = 1e-4
 FOV_MARGIN = 0.3
 """The Jacobian is taken at x/z clamped to the picture plus this share of its half width, so that it stays bounded."""
 
+NORM_MIN = 1e-24
+"""Squared length under which a quaternion counts as zero: it turns nothing then."""
+
+LN2 = math.log(2)
+SIGN_BIT = -(1 << 31)
 LOG2_ALPHA_MIN = math.log2(ALPHA_MIN)
 EXPONENT_SCALE = -0.5 * math.log2(math.e)
 """alpha = 2^(log2 opacity + EXPONENT_SCALE d^T conic d)"""
@@ -37,6 +42,8 @@ TILE = 32
 STRIPS = TILE // BLOCK
 BLOCKS = STRIPS * STRIPS
 """Blocks of a tile."""
+TILES_MAX = 255
+"""Along one side of a picture, so that four tile numbers fit one int32 and -1 means none."""
 BATCH = 64
 """Gaussians copied at a time into a small array next to the tile being blended."""
 CHUNK = 1024

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from perse_live.arrays import Float32Array, Int32Array
@@ -37,17 +35,16 @@ from perse_live.splatting._layout import (
     EPS2D,
     EXPONENT_SCALE,
     FOV_MARGIN,
+    LN2,
     LOG2_ALPHA_MIN,
     NEAR_PLANE,
+    NORM_MIN,
     RECORD,
     TILE,
     Int64Array,
     UInt64Array,
 )
 
-_TWO_LN2 = 2 * math.log(2)
-_NORM_MIN = 1e-24
-"""Squared length under which a quaternion counts as zero: it turns nothing then."""
 _DETERMINANT_MAX = 1e37
 """Ellipses of a larger determinant have axes beyond 1e9 pixels; float32 cannot hold them."""
 
@@ -77,20 +74,21 @@ def jacobian(x: Lanes, y: Lanes, inverse_z: Lanes, fx: float, fy: float, cx: flo
 @inline_kernel
 def _largest_magnitude(largest: IntLanes, a: Lanes, b: Lanes, c: Lanes) -> IntLanes:
     """As bit patterns, which order floats by magnitude and put infinities and NaNs above all others."""
-    return int_maximum(int_maximum(largest, bits_of(a) & 0x7FFFFFFF), int_maximum(bits_of(b) & 0x7FFFFFFF, bits_of(c) & 0x7FFFFFFF))
+    return int_maximum(int_maximum(largest, bits_of(a) & 0x7FFFFFFF),
+                       int_maximum(bits_of(b) & 0x7FFFFFFF, bits_of(c) & 0x7FFFFFFF))
 
 
 @kernel
 def project_chunks(claims: Int64Array, claim: int, participant: int, means: Float32Array, mean_bits: Int32Array,
                    quats: Float32Array, scales: Float32Array, opacities: Float32Array, colors: Float32Array, fx: float, fy: float,
-                   cx: float, cy: float, width: int, height: int, records: Float32Array, columns: Int32Array, rows: Int32Array,
+                   cx: float, cy: float, width: int, height: int, records: Float32Array, rectangles: Int32Array,
                    visible: UInt64Array, visible_counts: Int64Array, magnitudes: Int32Array, tile_counts: Int32Array) -> None:
     """Project chunk after chunk until none is left to claim.
 
     claims[claim]: number of chunks taken so far, shared by all threads. means, quats ... colors: flat, of at least 16 Gaussians;
     mean_bits: the memory of `means` as int32.
-    Written per Gaussian: records (16 floats each), columns and rows of the tiles it touches (first | last << 16; -1 if it is
-    not seen). Per chunk: `visible` (depth bits << 32 | index, from the chunk's first index on), visible_counts, and
+    Written per Gaussian: records (16 floats each), rectangles: the tiles it touches (left | right << 8 | top << 16 | bottom << 24,
+    -1 if it is not seen). Per chunk: `visible` (depth bits << 32 | index, from the chunk's first index on), visible_counts, and
     magnitudes (16 each): the largest bit pattern, sign apart, of all its numbers. tile_counts[participant]: Gaussians per tile.
     """
     count = opacities.shape[0]
@@ -115,7 +113,7 @@ def project_chunks(claims: Int64Array, claim: int, participant: int, means: Floa
                 magnitude, x, y, z), qw, qx, qy), qz, s0, s1), s2, red, green)
             magnitude = _largest_magnitude(magnitude, blue, opacity, opacity)
 
-            unit = 1.0 / square_root(maximum(qw * qw + qx * qx + qy * qy + qz * qz, _NORM_MIN))
+            unit = 1.0 / square_root(maximum(qw * qw + qx * qx + qy * qy + qz * qz, NORM_MIN))
             r = rotation_matrix(qw * unit, qx * unit, qy * unit, qz * unit)
             inverse_z = 1.0 / z
             jx, jxz, jy, jyz, _, _ = jacobian(x, y, inverse_z, fx, fy, cx, cy, width, height)
@@ -130,7 +128,7 @@ def project_chunks(claims: Int64Array, claim: int, participant: int, means: Floa
             sxx, syy = sxx + EPS2D, syy + EPS2D
 
             log2_opacity = log2(maximum(minimum(opacity, 1.0), ALPHA_MIN))
-            reach = _TWO_LN2 * (log2_opacity - LOG2_ALPHA_MIN)  # squared Mahalanobis radius at which alpha = ALPHA_MIN
+            reach = 2 * LN2 * (log2_opacity - LOG2_ALPHA_MIN)  # squared Mahalanobis radius at which alpha = ALPHA_MIN
             inverse_determinant, inverse_syy = 1.0 / determinant, 1.0 / syy
             half_width, half_height = square_root(reach * sxx), square_root(reach * syy)
             mean_x, mean_y = fx * (x * inverse_z) + cx, fy * (y * inverse_z) + cy
@@ -147,18 +145,19 @@ def project_chunks(claims: Int64Array, claim: int, participant: int, means: Floa
                 mean_x, mean_y, k * syy, -2.0 * k * sxy, k * sxx, log2_opacity, red, green, blue, half_height,
                 square_root(reach * determinant * inverse_syy), sxy * inverse_syy, 1.0 / maximum(half_height * half_height, 1e-9),
                 sxy / sxx * half_width))
-            nothing = splat_integer(-1)
-            store(columns, start, select(keep, truncate(left * (1 / TILE)) | (truncate(right * (1 / TILE)) << 16), nothing))
-            store(rows, start, select(keep, truncate(top * (1 / TILE)) | (truncate(bottom * (1 / TILE)) << 16), nothing))
+            horizontal = truncate(left * (1 / TILE)) | (truncate(right * (1 / TILE)) << 8)
+            vertical = truncate(top * (1 / TILE)) | (truncate(bottom * (1 / TILE)) << 8)
+            store(rectangles, start, select(keep, horizontal | (vertical << 16), splat_integer(-1)))
 
             kept = mask_bits(keep)
             for index in range(at, start + LANES):
                 if (kept >> (index - start)) & 1:
                     visible[seen] = (np.uint64(mean_bits[3 * index + 2]) << np.uint64(32)) | np.uint64(index)
                     seen += 1
-                    for row in range(rows[index] & 0xFFFF, (rows[index] >> 16) + 1):
-                        for tile in range(row * tiles_across + (columns[index] & 0xFFFF),
-                                          row * tiles_across + (columns[index] >> 16) + 1):
+                    rectangle = rectangles[index]
+                    for row in range((rectangle >> 16) & 0xFF, ((rectangle >> 24) & 0xFF) + 1):
+                        first = row * tiles_across
+                        for tile in range(first + (rectangle & 0xFF), first + ((rectangle >> 8) & 0xFF) + 1):
                             tile_counts[participant, tile] += 1
             at = start + LANES
         store(magnitudes, chunk * LANES, magnitude)

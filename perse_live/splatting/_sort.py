@@ -83,24 +83,24 @@ def start_tiles(tile_counts: Int32Array, starts: Int32Array, ends: Int32Array) -
 
 
 @kernel
-def fill_tiles(claims: Int64Array, claim: int, parts: int, order: Int32Array, total: int, columns: Int32Array, rows: Int32Array,
-               width: int, ends: Int32Array, entries: Int32Array) -> None:
+def fill_tiles(claims: Int64Array, claim: int, parts: int, order: Int32Array, total: int, rectangles: Int32Array,
+               width: int, height: int, ends: Int32Array, entries: Int32Array) -> None:
     """Write the tiles' lists of Gaussians front to back, part after part until none is left to claim.
 
-    Part p of `parts` is the tile rows p, p + parts ..., so that the threads write to lists of their own. ends: (T,) where each
+    The parts are bands of tile rows, so that the threads write to lists of their own. ends: (T,) where each
     list begins, moved to its end; entries: the lists, one after another.
     """
-    tiles_across = (width + TILE - 1) // TILE
+    tiles_across, tiles_down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     while True:
         part = fetch_add(claims, claim, 1)
         if part >= parts:
             break
+        band_top, band_bottom = part * tiles_down // parts, (part + 1) * tiles_down // parts - 1
         for k in range(total):
             index = order[k]
-            left, right = columns[index] & 0xFFFF, columns[index] >> 16
-            top, bottom = rows[index] & 0xFFFF, rows[index] >> 16
-            top += (part - top) % parts
-            for row in range(top, bottom + 1, parts):
+            rectangle = rectangles[index]
+            left, right = rectangle & 0xFF, (rectangle >> 8) & 0xFF
+            for row in range(max((rectangle >> 16) & 0xFF, band_top), min((rectangle >> 24) & 0xFF, band_bottom) + 1):
                 for tile in range(row * tiles_across + left, row * tiles_across + right + 1):
                     end = ends[tile]
                     entries[end] = index

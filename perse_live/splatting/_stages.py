@@ -12,9 +12,10 @@ import numpy as np
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
+from perse_live.splatting._backward import blend_backward, project_backward
 from perse_live.splatting._blend import blend_float, blend_rgb, blend_rgba
 from perse_live.splatting._lanes import LANES
-from perse_live.splatting._layout import CHUNK, RECORD, TILE
+from perse_live.splatting._layout import CHUNK, RECORD, TILE, TILES_MAX
 from perse_live.splatting._project import project_chunks
 from perse_live.splatting._sort import DIGIT_VALUES, fill_tiles, sort_by_depth, start_tiles
 from perse_live.splatting._team import team_of
@@ -68,10 +69,12 @@ class Stages:
     """Project, sort, bin and blend; each method needs the ones before it in the same picture."""
 
     def __init__(self, width: int, height: int, *, threads: int) -> None:
-        """width, height: pixels; threads: with the caller's own. Raises ValueError if any is not positive."""
+        """width, height: pixels; threads: with the caller's own. Raises ValueError if any is not positive or too large."""
         for name, value in (("width", width), ("height", height), ("threads", threads)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if max(width, height) > TILE * TILES_MAX:
+            raise ValueError(f"pictures may have {TILE * TILES_MAX} pixels a side, got {width} x {height}")
         self.width, self.height = width, height
         self.times: dict[str, float] = {}
         self.visible = 0
@@ -89,7 +92,7 @@ class Stages:
         chunks = -(-count // CHUNK)
         self._room = count
         self.records = _aligned(count * RECORD, np.float32)
-        self.columns, self.rows = _aligned(count, np.int32), _aligned(count, np.int32)
+        self.rectangles = _aligned(count, np.int32)
         self._visible, self._keys, self._spare = (np.empty(count, np.uint64) for _ in range(3))
         self._order = np.empty(count, np.int32)
         self._visible_counts = np.empty(chunks, np.int64)
@@ -106,7 +109,8 @@ class Stages:
         Raises ValueError if the camera's picture has another size, or for numbers that are not finite.
         """
         if (camera.width, camera.height) != (self.width, self.height):
-            raise ValueError(f"the camera's picture is {camera.width} x {camera.height}, the rasteriser's {self.width} x {self.height}")
+            raise ValueError(f"the camera's picture is {camera.width} x {camera.height}, "
+                             f"the rasteriser's {self.width} x {self.height}")
         fx, fy, cx, cy = float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy)
         if not (math.isfinite(fx) and math.isfinite(fy) and math.isfinite(cx) and math.isfinite(cy) and fx > 0 and fy > 0):
             raise ValueError(f"the camera needs finite numbers and positive focal lengths, got {camera}")
@@ -121,7 +125,7 @@ class Stages:
 
         def project(member: int) -> None:
             project_chunks(self._claims, 0, member, flat.means, mean_bits, flat.quats, flat.scales, flat.opacities, flat.colors,
-                           fx, fy, cx, cy, self.width, self.height, self.records, self.columns, self.rows, self._visible,
+                           fx, fy, cx, cy, self.width, self.height, self.records, self.rectangles, self._visible,
                            self._visible_counts, self._magnitudes, self._tile_counts)
 
         if count:
@@ -139,8 +143,8 @@ class Stages:
             self.entries = np.empty(self.total_entries + self.total_entries // 4, np.int32)
 
         def fill(member: int) -> None:
-            fill_tiles(self._claims, 1, self._team.threads, self._order, self.visible, self.columns, self.rows, self.width,
-                       self.ends, self.entries)
+            fill_tiles(self._claims, 1, self._team.threads, self._order, self.visible, self.rectangles, self.width,
+                       self.height, self.ends, self.entries)
 
         self._team.run(fill)
         self._timed("bin", time)
@@ -166,6 +170,32 @@ class Stages:
         red, green, blue = _checked(background)
         self._blend(lambda member: blend_float(self._claims, 2, self.width, self.height, self.starts, self.ends, self.entries,
                                                self.records, red, green, blue, image))
+
+    def backward(self, flat: FlatGaussians, camera: Camera, image: Float32Array, gradient: Float32Array) -> FlatGaussians:
+        """Gradients of a loss by the Gaussians that `assign` and `blend_float` were last called with.
+
+        image: (H * W * 4,) as blended; gradient: (H * W * 4,) of the loss by it. Returns arrays of the sizes of `flat`.
+        """
+        count, threads = len(flat.opacities), self._team.threads
+        gradients = FlatGaussians(*(np.empty_like(array) for array in flat))
+        if not count:
+            return gradients
+        sums = _aligned(threads * count * RECORD, np.float32).reshape(threads, count * RECORD)
+        fx, fy, cx, cy = float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy)
+        self._claims[:] = 0
+
+        def blend(member: int) -> None:
+            blend_backward(self._claims, 0, threads, self.width, self.height, self.starts, self.ends, self.entries, self.records,
+                           image, gradient, sums)
+
+        def project(member: int) -> None:
+            project_backward(self._claims, 1, flat.means, flat.quats, flat.scales, flat.opacities, fx, fy, cx, cy, self.width,
+                             self.height, self.records, self.rectangles, sums, gradients.means, gradients.quats, gradients.scales,
+                             gradients.opacities, gradients.colors)
+
+        self._team.run(blend)
+        self._team.run(project)
+        return gradients
 
 
 def _checked(background: Background) -> Background:

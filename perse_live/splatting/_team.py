@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache
 
 
 class Team:
@@ -36,7 +36,7 @@ class Team:
                 helper.result()
 
 
-@lru_cache(maxsize=None)
+@cache
 def team_of(threads: int) -> Team:
     """The process's team of a size: its helpers serve all rasterisers."""
     return Team(threads)

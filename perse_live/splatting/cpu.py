@@ -29,8 +29,8 @@ class CpuRasterizer:
     def render(self, gaussians: Gaussians, camera: Camera, *, background: Background) -> UInt8Array:
         """The Gaussians over a background.
 
-        background: sRGB in [0, 1]. Returns (H, W, 3) RGB, a work buffer. Raises ValueError for wrong shapes or types, numbers that
-        are not finite, or a camera of another picture size.
+        background: sRGB in [0, 1]. Returns (H, W, 3) RGB, a work buffer. Raises ValueError for wrong shapes or types, numbers
+        that are not finite, or a camera of another picture size.
         """
         height, width = self._stages.height, self._stages.width
         if not self._rgb.size:

@@ -42,8 +42,8 @@ def rasterize_reference(means: torch.Tensor, quats: torch.Tensor, scales: torch.
     conics = torch.linalg.inv(projected)
     centres = torch.stack([fx * x / z + cx, fy * y / z + cy], -1)
 
-    rows, columns = torch.meshgrid(torch.arange(height, dtype=torch.float64) + 0.5, torch.arange(width, dtype=torch.float64) + 0.5,
-                                   indexing="ij")
+    rows, columns = torch.meshgrid(torch.arange(height, dtype=torch.float64) + 0.5,
+                                   torch.arange(width, dtype=torch.float64) + 0.5, indexing="ij")
     transmittance = torch.ones(height, width, dtype=torch.float64)
     image = torch.zeros(height, width, 3, dtype=torch.float64)
     finished = torch.zeros(height, width, dtype=torch.bool)
