@@ -1,0 +1,87 @@
+"""Eyeballs: the photo's own iris and white where they show, completed all round so that the eyes can turn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offline.geometry import PhotoGeometry
+from offline.images import distance_to, polygon, sample
+from offline.layers import COVERAGE, Layer, Region, join, surface_layer
+from offline.sampling import poisson_disk
+from offline.skin import Appearance
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.head.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
+from perse_live.head.rig import Part, gaze_rotation
+
+_RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])  # iris radii at which its colour is described
+
+
+def eye_openings(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
+    """(H, W) pixels between the lids. landmarks: (478, 2+) pixels."""
+    return polygon(landmarks[list(LEFT_EYE), :2], shape) | polygon(landmarks[list(RIGHT_EYE), :2], shape)
+
+
+def eye_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, gaze: FloatArray, rng: np.random.Generator) -> Layer:
+    """Gaussians on both eyeballs and on the lids' inner sides. gaze: (2, 2) radians, in the photo."""
+    rig = geometry.rig
+    pixel = 1 / geometry.pixels_per_metre
+    opening = eye_openings(landmarks, look.alpha.shape)
+    depth_inside = distance_to(~opening)
+    eyes = []
+    for k, (part, iris) in enumerate(((Part.EYE_LEFT, LEFT_IRIS), (Part.EYE_RIGHT, RIGHT_IRIS))):
+        center = geometry.R_cam_head @ rig.eye_centers[k] + geometry.t_cam_head
+        axis = geometry.R_cam_head @ gaze_rotation(gaze[k])[:, 2]
+        middle = geometry.vertices[rig.triangles].mean(1) - center
+        angle = np.arccos(np.clip(middle @ axis / np.maximum(np.linalg.norm(middle, axis=1), 1e-9), -1, 1))
+        spacing = np.where(angle < 0.75, 0.8, 1.5) * pixel
+        points = poisson_disk(geometry.vertices, rig.triangles, np.where((rig.parts == part) & (angle < 1.45), spacing, 0), rng=rng)
+        means = points.interpolate(geometry.vertices, rig.triangles)
+        outward = means - center
+        outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+        means = center + outward * rig.eye_radius  # on the sphere, not on its facets
+        off_axis = np.arccos(np.clip(outward @ axis, -1, 1))
+        radius_px = float(np.linalg.norm(landmarks[list(iris[1:]), :2] - landmarks[iris[0], :2], axis=1).mean())
+        iris_angle = float(np.arcsin(np.clip(radius_px * pixel / rig.eye_radius, 0.2, 0.6)))
+        pixels = geometry.camera.project(means)
+        facing = -(outward * means).sum(1) / np.linalg.norm(means, axis=1)
+        shown = np.where(facing > 0.1, sample(depth_inside, pixels), 0)
+        colors = _complete(sample(look.image, pixels), shown, off_axis, iris_angle)
+        eyes.append(surface_layer(means.astype(np.float32), outward, points.spacing * COVERAGE, colors, Region.EYE, triangles=points.triangle,
+                                  freedom=0.0, color_freedom=np.clip(shown / 2, 0, 1), least_opacity=0.9))
+    return join(*eyes, _inner_lids(geometry, look, rng))
+
+
+def _complete(observed: Float32Array, shown: Float32Array, off_axis: Float32Array, iris_angle: float) -> Float32Array:
+    """Fill in what the lids hide: the iris by rings, the white by its own colour.
+
+    observed: (N, 3); shown: (N,) pixels inside the opening, 0 if hidden; off_axis: (N,) radians from the line of sight.
+    """
+    ring = off_axis / iris_angle
+    sure = shown > 1.0
+    white = sure & (ring > 1.25)
+    pale = np.array([0.78, 0.75, 0.73], np.float32)
+    if white.sum() > 8:
+        brightness = observed[white].mean(1)
+        pale = np.median(observed[white][brightness >= np.percentile(brightness, 50)], 0)
+    table = []
+    for inner, outer, fallback in zip(_RINGS[:-1], _RINGS[1:], (0.06, 0.1, 0.22, 0.25, 0.22, 0.3, 0.6), strict=True):
+        here = sure & (ring >= inner) & (ring < outer)
+        table.append(np.median(observed[here], 0) if here.sum() > 4 else pale * fallback)
+    middles = (_RINGS[:-1] + _RINGS[1:]) / 2
+    table.append(pale)
+    model = np.stack([np.interp(ring, np.r_[middles, 1.6], np.array(table)[:, c]) for c in range(3)], 1)
+    model *= (1 - 0.35 * np.clip((off_axis - 0.7) / 0.6, 0, 1))[:, None]  # the corners lie in shadow
+    share = np.clip((shown - 0.4) / 1.2, 0, 1)[:, None]
+    return (share * observed + (1 - share) * model).astype(np.float32)
+
+
+def _inner_lids(geometry: PhotoGeometry, look: Appearance, rng: np.random.Generator) -> Layer:
+    rig = geometry.rig
+    cavity = np.isin(rig.parts, (Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT))
+    points = poisson_disk(geometry.vertices, rig.triangles, np.where(cavity, 1.8 / geometry.pixels_per_metre, 0), rng=rng)
+    normals = points.interpolate(geometry.normals, rig.triangles)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    skin = np.median(look.image[(look.skin > 0.8) & (look.alpha > 0.95)], 0)
+    colors = np.tile(skin * np.array([0.62, 0.48, 0.45]), (len(points), 1))
+    return surface_layer(points.interpolate(geometry.vertices, rig.triangles), normals, points.spacing * COVERAGE, colors, Region.EYE,
+                         triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9)

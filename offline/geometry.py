@@ -1,0 +1,108 @@
+"""The fitted head as the photo's camera sees it: depths, hidden sides, and where the photo's pixels lie in space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
+from perse_live.camera import Camera
+from perse_live.head.rig import HeadRig, Part
+from perse_live.jit import kernel
+from perse_live.raster import RasterResult, rasterise, vertex_normals
+
+OUTSIDE_PARTS = (Part.SKIN, Part.BODY, Part.EYE_LEFT, Part.EYE_RIGHT)
+"""What can be seen of a head whose mouth is closed."""
+
+
+@dataclass(frozen=True)
+class PhotoGeometry:
+    """The rig in the photo's pose and expression, in the camera frame."""
+
+    camera: Camera
+    rig: HeadRig
+    """Personal, neutral, head frame."""
+    R_cam_head: FloatArray  # noqa: N815
+    """(3, 3)."""
+    t_cam_head: FloatArray  # noqa: N815
+    """(3,) metres."""
+    vertices: Float32Array
+    """(V, 3) metres, camera frame, with the photo's expression and gaze."""
+    normals: Float32Array
+    """(V, 3) unit, camera frame."""
+    template: Float32Array
+    """(V, 3) metres: the mean head's vertices, on which regions are described the same for everybody."""
+    seen: RasterResult
+    """Of `triangles`."""
+    triangles: Int32Array
+    """(T', 3) the outside parts."""
+    triangle_rows: Int32Array
+    """(T',) their rows in the rig's list."""
+    head_depth: Float32Array
+    """(H, W) metres to the nearest skin, infinite where there is none."""
+    head_back: Float32Array
+    """(H, W) metres to the farthest skin, -infinite where there is none."""
+
+    def template_map(self) -> Float32Array:
+        """(H, W, 3) template position seen by each pixel, NaN where none is."""
+        return attribute_map(self, self.template)
+
+    def part_map(self, *parts: Part) -> BoolArray:
+        """(H, W) where one of the parts is seen."""
+        kind = self.rig.parts[self.triangle_rows]
+        return self.seen.covered & np.isin(kind[np.maximum(self.seen.triangle_ids, 0)], parts)
+
+    def to_head(self, points: FloatArray) -> FloatArray:
+        """Camera frame to head frame. points: (..., 3) metres."""
+        return (points - self.t_cam_head) @ self.R_cam_head
+
+    @property
+    def pixels_per_metre(self) -> float:
+        """At the depth of the head's middle."""
+        return self.camera.fx / float(self.t_cam_head[2])
+
+
+def attribute_map(geometry: PhotoGeometry, values: Float32Array) -> Float32Array:
+    """A per-vertex quantity (V, C) as a picture (H, W, C), NaN where the rig is not seen."""
+    seen = geometry.seen
+    out = np.full((*seen.triangle_ids.shape, values.shape[1]), np.nan, np.float32)
+    where = seen.covered
+    corners = geometry.triangles[seen.triangle_ids[where]]
+    out[where] = (values[corners] * seen.barycentrics[where][..., None]).sum(1)
+    return out
+
+
+def photo_geometry(camera: Camera, rig: HeadRig, vertices_head: Float32Array, R_cam_head: FloatArray,  # noqa: N803
+                   t_cam_head: FloatArray, template: Float32Array) -> PhotoGeometry:
+    """Put a rig, already deformed by the photo's expression (head frame), before the photo's camera."""
+    vertices = (vertices_head @ R_cam_head.T + t_cam_head).astype(np.float32)
+    normals = vertex_normals(vertices, rig.triangles)
+    rows = np.nonzero(np.isin(rig.parts, OUTSIDE_PARTS))[0].astype(np.int32)
+    triangles = np.ascontiguousarray(rig.triangles[rows])
+    skin = np.ascontiguousarray(rig.triangles[rig.parts == Part.SKIN])
+    head = rasterise(vertices, skin, camera)
+    back = np.full((camera.height, camera.width), -np.inf, np.float32)
+    _farthest(camera.project(vertices).astype(np.float32), vertices[:, 2].copy(), skin, back)
+    return PhotoGeometry(camera, rig, R_cam_head, t_cam_head, vertices, normals, template, rasterise(vertices, triangles, camera), triangles,
+                         rows, head.depth, back)
+
+
+@kernel
+def _farthest(pixels: Float32Array, depth: Float32Array, triangles: Int32Array, out: Float32Array) -> None:
+    height, width = out.shape
+    for f in range(len(triangles)):
+        a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+        ax, ay, bx, by, cx, cy = (pixels[a, 0] - 0.5, pixels[a, 1] - 0.5, pixels[b, 0] - 0.5, pixels[b, 1] - 0.5, pixels[c, 0] - 0.5,
+                                  pixels[c, 1] - 0.5)
+        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+        if abs(area) < 1e-9:
+            continue
+        for y in range(max(0, int(np.ceil(min(ay, by, cy)))), min(height - 1, int(np.floor(max(ay, by, cy)))) + 1):
+            for x in range(max(0, int(np.ceil(min(ax, bx, cx)))), min(width - 1, int(np.floor(max(ax, bx, cx)))) + 1):
+                wa = ((bx - x) * (cy - y) - (cx - x) * (by - y)) / area
+                wb = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) / area
+                wc = 1.0 - wa - wb
+                if wa >= -1e-6 and wb >= -1e-6 and wc >= -1e-6:
+                    z = wa * depth[a] + wb * depth[b] + wc * depth[c]
+                    out[y, x] = max(out[y, x], z)

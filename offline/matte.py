@@ -1,0 +1,76 @@
+"""The person's matte: a mask from MediaPipe's selfie model, or from GrabCut where it fails, refined to soft edges by closed-form matting."""
+
+from __future__ import annotations
+
+import logging
+
+import cv2
+import mediapipe as mp
+import numpy as np
+from pymatting import estimate_alpha_cf, estimate_foreground_ml
+
+from offline.images import dilate, disk, erode
+from perse_live.arrays import BoolArray, Float32Array, UInt8Array
+from perse_live.assets import asset_path
+
+_log = logging.getLogger(__name__)
+
+
+def person_probability(rgb: UInt8Array) -> Float32Array:
+    """How likely each pixel is part of the person in front. rgb: (H, W, 3). Returns (H, W) in [0, 1]."""
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.ImageSegmenterOptions(
+        base_options=BaseOptions(model_asset_path=str(asset_path("selfie_segmentation"))), output_confidence_masks=True,
+        output_category_mask=False)
+    with vision.ImageSegmenter.create_from_options(options) as segmenter:
+        result = segmenter.segment(mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)))
+        return np.squeeze(result.confidence_masks[-1].numpy_view()).astype(np.float32).copy()
+
+
+def person_by_grabcut(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray, unit: float) -> Float32Array:
+    """The same from colours alone (GrabCut, Rother et al., SIGGRAPH 2004), seeded by the fitted head.
+
+    face: (H, W) surely the person; silhouette: (H, W) where the rig is seen. Only real pixels take part: invented ones poison the models.
+    """
+    labels = np.full(valid.shape, cv2.GC_BGD, np.uint8)
+    labels[dilate(silhouette, 40 * unit)] = cv2.GC_PR_BGD
+    labels[dilate(silhouette, 12 * unit)] = cv2.GC_PR_FGD
+    labels[erode(silhouette, 8 * unit)] = cv2.GC_FGD
+    labels[face] = cv2.GC_FGD
+    rows, columns = np.nonzero(valid.any(1))[0], np.nonzero(valid.any(0))[0]
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cropped = np.ascontiguousarray(labels[box])
+    cv2.grabCut(np.ascontiguousarray(rgb[box]), cropped, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
+    out = np.zeros(valid.shape, np.float32)
+    out[box] = np.isin(cropped, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    return out
+
+
+def person_mask(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray, unit: float) -> Float32Array:
+    """The better of the two masks, (H, W) in [0, 1], 0 outside the photo."""
+    mask = person_probability(rgb) * valid
+    if mask[face].mean() < 0.7 or mask[~dilate(silhouette, 60 * unit)].mean() > 0.6:
+        _log.warning("the segmentation model does not find the person: falling back to GrabCut")
+        mask = person_by_grabcut(rgb, valid, face, silhouette, unit) * valid
+    count, labels, _, _ = cv2.connectedComponentsWithStats((mask > 0.4).astype(np.uint8))
+    if count > 2:
+        votes = np.bincount(labels[face & (labels > 0)], minlength=count)
+        mask = mask * (cv2.dilate((labels == int(votes.argmax())).astype(np.uint8), disk(6 * unit)) > 0)
+    return mask
+
+
+def soft_matte(rgb: UInt8Array, mask: Float32Array, valid: BoolArray, face: BoolArray, unit: float) -> tuple[Float32Array, Float32Array]:
+    """Closed-form matting (Levin et al. 2008) in a band around the mask's edge, and the foreground's colours (Germer et al. 2020).
+
+    Returns alpha (H, W) in [0, 1] and foreground (H, W, 3) in [0, 1].
+    """
+    trimap = np.full(mask.shape, 0.5)
+    trimap[erode(mask > 0.9, 4 * unit)] = 1
+    trimap[~dilate(mask > 0.12, 6 * unit)] = 0
+    trimap[erode(face, 3)] = 1
+    image = rgb.astype(np.float64) / 255
+    alpha = np.asarray(estimate_alpha_cf(image, trimap, laplacian_kwargs={"epsilon": 1e-5}))
+    alpha = np.clip((alpha - 0.04) / 0.92, 0, 1) * valid
+    foreground = np.asarray(estimate_foreground_ml(image, alpha))
+    return alpha.astype(np.float32), foreground.astype(np.float32)

@@ -1,0 +1,119 @@
+"""Teeth, tongue and the inside of the mouth: painted on the rig, and the photo's own teeth where it shows them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offline.geometry import PhotoGeometry
+from offline.images import blur, distance_to, fill_from, polygon, sample
+from offline.layers import COVERAGE, Layer, Region, join, surface_layer
+from offline.sampling import poisson_disk
+from offline.shells import grid_mesh
+from offline.skin import Appearance
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_LOWER, INNER_LIP_UPPER
+from perse_live.head.rig import Part
+from perse_live.raster import rasterise, vertex_normals
+
+_RING = (INNER_LIP_CORNERS[0], *INNER_LIP_UPPER, INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER))
+_UPPER_WIDTHS = (8.5, 6.6, 7.6, 7.0, 6.8, 10.0, 9.5)  # millimetres from the midline backwards (Wheeler's Dental Anatomy, chapter 1)
+_LOWER_WIDTHS = (5.4, 6.0, 6.9, 7.0, 7.0, 11.0, 10.5)
+_ENAMEL = np.array([0.86, 0.82, 0.75])
+_GUM = np.array([0.70, 0.42, 0.40])
+_TONGUE = np.array([0.70, 0.41, 0.39])
+_CAVITY = np.array([0.47, 0.23, 0.21])
+_LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
+
+
+def mouth_opening(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
+    """(H, W) pixels between the lips. landmarks: (478, 2+) pixels."""
+    return polygon(landmarks[list(_RING), :2], shape)
+
+
+def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, rng: np.random.Generator) -> Layer:
+    """Everything behind the lips."""
+    opening = mouth_opening(landmarks, look.alpha.shape)
+    face = look.image[(look.skin > 0.8) & (look.alpha > 0.95)]
+    light = float(np.clip(np.median(face.mean(1)) / 0.62, 0.4, 1.05))
+    layers = [_painted(geometry, light, rng)]
+    gap = float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]))
+    if gap > _LEAST_OPENING:
+        layers.append(_photographed(geometry, look, opening, rng))
+    return join(*layers)
+
+
+def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) -> Layer:
+    rig = geometry.rig
+    pixel = 1 / geometry.pixels_per_metre
+    layers = []
+    for part, step, region in ((Part.TEETH_UPPER, 1.0, Region.TEETH), (Part.TEETH_LOWER, 1.0, Region.TEETH), (Part.TONGUE, 1.9, Region.TONGUE),
+                               (Part.MOUTH_CAVITY, 2.6, Region.MOUTH)):
+        middle = geometry.template[rig.triangles].mean(1)
+        spacing = np.where((rig.parts == part) & (middle[:, 2] > -0.045), step * pixel, 0)
+        points = poisson_disk(geometry.vertices, rig.triangles, spacing, rng=rng)
+        rest = points.interpolate(geometry.template, rig.triangles)
+        normals = points.interpolate(geometry.normals, rig.triangles)
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        # towards the throat less light arrives
+        depth = np.clip((rest[:, 2:] + 0.030) / 0.045, 0, 1)
+        if region is Region.TEETH:
+            colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * (0.45 + 0.5 * depth)
+        elif region is Region.TONGUE:
+            groove = 1 - 0.18 * np.exp(-((rest[:, :1] / 0.0025) ** 2))
+            colors = _TONGUE * groove * (0.45 + 0.5 * depth) + rng.normal(0, 0.012, (len(points), 1))
+        else:
+            colors = _CAVITY * (0.35 + 0.6 * depth)
+        layers.append(surface_layer(points.interpolate(geometry.vertices, rig.triangles), normals, points.spacing * COVERAGE, colors * light,
+                                    region, triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9))
+    return join(*layers)
+
+
+def tooth_color(rest: FloatArray, *, upper: bool) -> FloatArray:
+    """Colour of points on a row of teeth: enamel, darker between the teeth and at the edge, gum beyond.
+
+    rest: (N, 3) template positions, metres. Returns (N, 3).
+    """
+    x = np.linspace(0, 0.036, 400)
+    arch = np.cumsum(np.r_[0, np.hypot(np.diff(x), np.diff(-39.0 * x**2))])  # the row is a parabola, z = z0 - 39 x^2
+    along = np.interp(np.abs(rest[:, 0]), x, arch) * 1e3
+    borders = np.r_[0, np.cumsum(_UPPER_WIDTHS if upper else _LOWER_WIDTHS)]
+    distance = np.abs(along[:, None] - borders[None]).min(1)
+    gap = np.exp(-((distance / 0.55) ** 2))
+    edge = -0.0695 if upper else -0.0655
+    height = (rest[:, 1] - edge if upper else edge - rest[:, 1]) * 1e3 + 2.0 * (np.abs(rest[:, 0]) / 0.03) ** 2 * (1 if not upper else -1)
+    length = (9.6 if upper else 8.0) - 1.6 * gap
+    gum = np.clip((height - length) / 0.8, 0, 1)[:, None]
+    tooth = _ENAMEL * (1 - 0.32 * gap - 0.12 * np.exp(-((np.clip(height, 0, None) / 0.8) ** 2)))[:, None]
+    tooth = tooth * (1 - 0.05 * np.clip(height / length, 0, 1)[:, None] * np.array([0.2, 0.6, 1.6]))
+    return tooth * (1 - gum) + _GUM * gum
+
+
+def _photographed(geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator) -> Layer:
+    """The photo's pixels between the lips, on the rows of teeth; upper ones stay with the skull, lower ones go with the jaw."""
+    rig = geometry.rig
+    parts = np.isin(rig.parts, (Part.TEETH_UPPER, Part.TEETH_LOWER))
+    rows = np.nonzero(parts)[0]
+    seen = rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[rows]), geometry.camera)
+    teeth = seen.covered & opening
+    if teeth.sum() < 20:
+        return surface_layer(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3)), Region.TEETH)
+    depth = blur(fill_from(np.where(teeth, seen.depth, 0), teeth.astype(np.float32)), 2.0) - 0.0008
+    brightness = look.image.mean(2)
+    bright = float(np.percentile(brightness[opening], 90))
+    dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners lie deeper
+    depth = depth + 0.010 * blur(dark, 1.0)
+    mesh = grid_mesh(geometry, depth, distance_to(~opening) > 0.5, step=1, largest_step=0.02)
+    vertices, triangles, pixels = mesh
+    if not len(triangles):
+        return surface_layer(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3)), Region.TEETH)
+    points = poisson_disk(vertices, triangles, np.full(len(triangles), 1.1 / geometry.pixels_per_metre), rng=rng)
+    at = points.interpolate(pixels, triangles)
+    normals = points.interpolate(vertex_normals(vertices, triangles), triangles)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    x, y = at[:, 0].astype(int), at[:, 1].astype(int)
+    below = seen.covered & (rig.parts[rows[np.maximum(seen.triangle_ids, 0)]] == Part.TEETH_LOWER)
+    layer = surface_layer(points.interpolate(vertices, triangles), normals, points.spacing * COVERAGE, sample(look.image, at), Region.TEETH,
+                          triangles=np.where(below[y, x], rows[np.maximum(seen.triangle_ids[y, x], 0)], -1), freedom=0.5, least_opacity=0.8)
+    return layer
+
+

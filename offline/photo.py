@@ -1,0 +1,84 @@
+"""Reading a portrait from disk, whatever camera or program wrote it."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from perse_live.arrays import UInt8Array
+from perse_live.errors import UserError
+
+MIN_SIDE = 256
+"""Pixels; below this a face cannot carry an avatar."""
+MAX_SIDE = 4096
+"""Pixels; larger pictures are reduced on loading: the avatar uses about a thousand pixels across the head."""
+MAX_PIXELS = 400_000_000
+"""A picture that claims more is refused before it is decoded (decompression bombs)."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded picture in display orientation."""
+
+    rgb: UInt8Array
+    """(H, W, 3) sRGB."""
+    sha256: str
+    """Of the file's bytes, as hexadecimal text."""
+    name: str
+    """The file's name, for messages."""
+
+
+def load_photo(path: Path) -> Photo:
+    """Read a picture of any kind Pillow knows and bring it to 8-bit sRGB.
+
+    EXIF orientation is applied, transparency is laid over mid grey, 16-bit, grey and CMYK pictures are converted.
+
+    Raises UserError when the file is missing, not a picture, damaged, smaller than 256 px on a side or absurdly large.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; give the path of a portrait photo") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of a portrait photo") from error
+    rgb = _decode(path)
+    height, width = rgb.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise UserError(f"{path}: {width} x {height} pixels are too few; use a photo of at least {MIN_SIDE} px on each side")
+    return Photo(rgb, hashlib.sha256(data).hexdigest(), path.name)
+
+
+def _decode(path: Path) -> UInt8Array:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UserError(f"{path}: {image.width} x {image.height} pixels are too many; reduce the photo below 20,000 px a side")
+                image.draft("RGB", (MAX_SIDE, MAX_SIDE))
+                upright = ImageOps.exif_transpose(image)
+                upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+                return np.asarray(_to_rgb(upright), dtype=np.uint8)
+    except UserError:
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not a picture that can be read; use a JPEG, PNG or WebP photo") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"{path}: the picture is damaged ({error}); use an intact copy") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if values.max() > 255 else 255.0
+        return Image.fromarray((np.clip(values / top, 0, 1) * 255 + 0.5).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        grey = Image.new("RGBA", layered.size, (128, 128, 128, 255))
+        return Image.alpha_composite(grey, layered).convert("RGB")
+    return image.convert("RGB")

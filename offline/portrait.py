@@ -1,0 +1,117 @@
+"""From a photo to a portrait: the face found, judged, and cut out with hair and shoulders."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from offline.photo import Photo
+from perse_live.arrays import BoolArray, FloatArray, UInt8Array
+from perse_live.camera import Camera
+from perse_live.detect import Detection, FaceDetector
+from perse_live.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+SIDE = 512
+"""Pixels of the portrait."""
+_MARGIN = 2.5  # side of the portrait over the larger side of the face's bounding box
+_SMALL_FACE = 90  # pixels across in the photo
+_BLURRED = 18.0  # variance of the Laplacian over a face of 160 px
+_DARK, _BRIGHT = 45, 225  # mean brightness of the face
+_TURNED = 35.0  # degrees of yaw or pitch
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A square cut-out around one face."""
+
+    rgb: UInt8Array
+    """(512, 512, 3)."""
+    valid: BoolArray
+    """(512, 512) False beyond the photo's edges, where pixels are replicated."""
+    detection: Detection
+    """Of the cut-out."""
+    camera: Camera
+    """Assumed for the cut-out."""
+    warnings: tuple[str, ...]
+    """What about the photo will show in the avatar, for the user."""
+
+
+def find_portrait(photo: Photo) -> Portrait:
+    """Find the face, warn of what will harm the result, and cut the portrait out.
+
+    Of several faces the largest is taken, with a warning. Raises UserError when there is none.
+    """
+    with FaceDetector(max_faces=8) as detector:
+        faces = detector.detect(photo.rgb)
+        if not faces:
+            raise UserError(f"{photo.name}: no human face found; use a photo with one face that looks towards the camera, well lit")
+        warnings = []
+        if len(faces) > 1:
+            warnings.append(f"{len(faces)} faces found: the largest is used; crop the photo to choose another")
+        face = faces[0]
+        warnings += _judge(photo.rgb, face)
+        rgb, valid = _cut_out(photo.rgb, face.landmarks)
+        again = detector.detect(rgb)
+        if not again:
+            raise UserError(f"{photo.name}: the face is lost on a closer look; use a sharper or larger photo")
+        middle = np.array([SIDE / 2, SIDE / 2])
+        detection = min(again, key=lambda d: float(np.linalg.norm(d.landmarks[:, :2].mean(0) - middle)))
+    for warning in warnings:
+        _log.warning("%s: %s", photo.name, warning)
+    return Portrait(rgb, valid, detection, Camera.for_image(SIDE, SIDE), tuple(warnings))
+
+
+def _cut_out(rgb: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, BoolArray]:
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    side = float((high - low).max()) * _MARGIN
+    center = (low + high) / 2 + np.array([0.0, 0.02 * side])
+    height, width = rgb.shape[:2]
+    # stay inside the photo as far as that costs little of the frame
+    slack = 0.07 * side
+    for axis, extent in ((0, width), (1, height)):
+        over = max(0.0, center[axis] + side / 2 - extent) - max(0.0, side / 2 - center[axis])
+        center[axis] -= float(np.clip(over, -slack, slack))
+    scale = SIDE / side
+    # pixel centres at +0.5 in both pictures
+    offset = (SIDE / 2) - center * scale - 0.5 + 0.5 * scale
+    matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+    source = rgb
+    if scale < 0.5:  # area averaging first: warping alone would alias
+        factor = 2 * scale
+        source = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        fx, fy = source.shape[1] / width, source.shape[0] / height
+        matrix = np.array([[scale / fx, 0, offset[0] + 0.5 * scale * (1 / fx - 1)], [0, scale / fy, offset[1] + 0.5 * scale * (1 / fy - 1)]])
+    cut = cv2.warpAffine(source, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+                         borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(np.full(source.shape[:2], 255, np.uint8), matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(cut), inside > 250
+
+
+def _judge(rgb: UInt8Array, face: Detection) -> list[str]:
+    low = np.maximum(face.landmarks[:, :2].min(0).astype(int), 0)
+    high = face.landmarks[:, :2].max(0).astype(int) + 1
+    patch = rgb[low[1] : high[1], low[0] : high[0]]
+    if patch.size == 0:
+        return []
+    warnings = []
+    across = int(min(high - low))
+    if across < _SMALL_FACE:
+        warnings.append(f"the face is only {across} px across: the avatar will be soft; {_SMALL_FACE} px or more are better")
+    grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
+    sharpness = cv2.Laplacian(cv2.resize(grey, (160, 160), interpolation=cv2.INTER_AREA), cv2.CV_32F).var()
+    if sharpness < _BLURRED:
+        warnings.append("the face is blurred: use a sharper photo for a sharper avatar")
+    brightness = float(grey.mean())
+    if brightness < _DARK:
+        warnings.append("the face is very dark: light it from the front")
+    elif brightness > _BRIGHT:
+        warnings.append("the face is overexposed: use a softer light")
+    turn = np.degrees(np.arccos(np.clip(face.matrix[2, 2] / np.linalg.norm(face.matrix[:3, 2]), -1, 1)))
+    if turn > _TURNED:
+        warnings.append(f"the head is turned by {turn:.0f} degrees: the far side is guessed; a frontal photo is better")
+    return warnings

@@ -1,0 +1,154 @@
+"""Depth for what the head rig does not model: hair as an inflated volume, clothes and loose skin as a sheet.
+
+Hair fills a volume between a front and a back surface that meet at the silhouette. Each is a membrane in q = (depth from the silhouette's
+plane)^2: the Laplacian of q is constant on a sphere, so that solving it with q = 0 at the rim gives round edges instead of cardboard
+(inflation of silhouettes: Igarashi et al., Teddy, SIGGRAPH 1999, here with the head as an obstacle).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from offline.geometry import PhotoGeometry
+from offline.images import blur, dilate, disk, distance_to, fill_from
+from perse_live.arrays import BoolArray, Float32Array, Float64Array, Int32Array
+from perse_live.head.rig import Part
+from perse_live.jit import kernel
+
+_HAIR_THICKNESS = 0.011  # metres over the scalp, away from the hairline
+_HAIR_LIFT = 0.002  # metres over the skin, at the hairline
+_ROUNDNESS = 1.35  # 1: the membrane of a sphere's section; larger: fuller
+
+
+@dataclass(frozen=True)
+class HairShell:
+    """Front and back surface of the hair, on the photo's pixel grid."""
+
+    front: Float32Array
+    """(H, W) metres along the camera's z; valid on `front_mask`."""
+    back: Float32Array
+    """(H, W) metres; valid on `back_mask`."""
+    front_mask: BoolArray
+    """(H, W) hair seen in the photo."""
+    back_mask: BoolArray
+    """(H, W) silhouette of the hair as a whole, also behind the face."""
+    long: bool
+    """Whether hair hangs below the chin."""
+
+
+def hair_shell(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, chin_row: float, unit: float) -> HairShell:
+    """Inflate the hair.
+
+    hair: (H, W) pixels of hair; person: (H, W) the whole person; chin_row: pixels; unit: pixels, eye distance / 115.
+    """
+    shape = hair.shape
+    scale = geometry.pixels_per_metre
+    plane = float((geometry.R_cam_head @ np.array([0.0, 0.0, -0.082]) + geometry.t_cam_head)[2])
+    surface = geometry.seen.depth
+    covered = np.isfinite(surface)
+    known = ~hair & covered & person
+    from_skin = distance_to(known) / scale
+    lift = np.minimum(_HAIR_LIFT + 0.55 * from_skin, _HAIR_THICKNESS)
+    safe = np.where(covered, surface, plane)
+    obstacle = np.where(covered, np.clip((plane - (safe - lift)) * scale, 0, None) ** 2, 0.0)
+    fixed = np.where(known, np.clip((plane - (safe - _HAIR_LIFT)) * scale, 0, None) ** 2, 0.0)
+    q = _membrane(np.where(hair, obstacle, fixed).astype(np.float64), hair, obstacle.astype(np.float64), 4 * _ROUNDNESS)
+    front = plane - np.sqrt(np.clip(q, 0, None)) / scale
+    front = np.where(covered, np.minimum(front, safe - 0.0015), front)
+
+    skull = np.isfinite(geometry.head_depth)
+    template = geometry.template_map()
+    with np.errstate(invalid="ignore"):
+        cranium = skull & ~(template[..., 1] < -0.06)
+    rows = np.arange(shape[0])
+    below = hair & (rows[:, None] > chin_row)
+    long = bool(below.sum() > 250 * unit**2)
+    silhouette = hair | (cranium & person)
+    if long:
+        for row in rows:
+            columns = np.nonzero(hair[row])[0]
+            if len(columns) > 5:
+                silhouette[row, columns[0] : columns[-1]] = True
+    silhouette = cv2.morphologyEx(silhouette.astype(np.uint8), cv2.MORPH_CLOSE, disk(10 * unit)) > 0
+    back_obstacle = np.where(skull, np.clip((np.where(skull, geometry.head_back, plane) + _HAIR_THICKNESS - plane) * scale, 0, None) ** 2, 0)
+    q = _membrane(np.where(silhouette, back_obstacle, 0.0).astype(np.float64), silhouette, back_obstacle.astype(np.float64), 4 * _ROUNDNESS)
+    back = plane + np.sqrt(np.clip(q, 0, None)) / scale
+    return HairShell(front.astype(np.float32), back.astype(np.float32), hair, silhouette, long)
+
+
+def body_depth(geometry: PhotoGeometry, hair: BoolArray, alpha: Float32Array, unit: float) -> Float32Array:
+    """Depth (H, W) of every pixel of the person that is not hair: the rig where it is seen, continued smoothly beyond it.
+
+    Towards the matte's edge the continuation bends back like a round limb. Metres along the camera's z.
+    """
+    surface = geometry.seen.depth
+    covered = np.isfinite(surface)
+    inside = covered & ~(dilate(~covered, 2.0))
+    filled = fill_from(np.where(covered, surface, 0.0), inside.astype(np.float32))
+    depth = np.where(covered, surface, blur(filled, 3 * unit))
+    depth = np.where(geometry.part_map(Part.BODY), depth - 0.004, depth)  # clothes have some thickness
+    from_edge = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5) / (22 * unit)
+    rim = 0.05 * (1 - np.sqrt(np.clip(1 - (1 - np.clip(from_edge, 0, 1)) ** 2, 0, 1)))
+    head = np.isfinite(geometry.head_depth)
+    return np.where(covered & head, depth, depth + rim).astype(np.float32)
+
+
+def grid_mesh(geometry: PhotoGeometry, depth: Float32Array, mask: BoolArray, *, step: int = 2, largest_step: float = np.inf,
+              towards_camera: bool = True) -> tuple[Float32Array, Int32Array, Float32Array]:
+    """Triangles over a masked depth map.
+
+    largest_step: metres; quads whose corners differ more in depth are left out. Returns vertices (V, 3) camera frame, triangles (T, 3)
+    facing the camera (or away from it), and the vertices' pixels (V, 2).
+    """
+    height, width = mask.shape
+    ys, xs = np.mgrid[0:height:step, 0:width:step]
+    inside = mask[ys, xs]
+    number = np.full(inside.shape, -1, np.int32)
+    number[inside] = np.arange(int(inside.sum()), dtype=np.int32)
+    pixels = np.stack([xs[inside], ys[inside]], 1).astype(np.float32) + 0.5
+    z = depth[ys[inside], xs[inside]]
+    vertices = geometry.camera.unproject(pixels, z).astype(np.float32)
+    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
+    whole = (a >= 0) & (b >= 0) & (c >= 0) & (d >= 0)
+    corners = np.stack([z[np.maximum(k, 0)] for k in (a, b, c, d)])
+    whole &= corners.max(0) - corners.min(0) < largest_step
+    a, b, c, d = a[whole], b[whole], c[whole], d[whole]
+    triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
+    if not towards_camera:
+        triangles = triangles[:, [0, 2, 1]]
+    return vertices, np.ascontiguousarray(triangles, np.int32), pixels
+
+
+def _membrane(start: Float64Array, free: BoolArray, obstacle: Float64Array, source: float) -> Float64Array:
+    """Solve laplace(q) = -source on `free`, q >= obstacle, q = start elsewhere (projected over-relaxation, coarse to fine)."""
+    q = start.copy()
+    levels = 3
+    for level in range(levels - 1, -1, -1):
+        factor = 2**level
+        if factor == 1:
+            _relax(q, free, obstacle, source, 120)
+            break
+        size = (q.shape[1] // factor, q.shape[0] // factor)
+        small_free = cv2.resize(free.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        small = cv2.resize(q, size, interpolation=cv2.INTER_NEAREST)
+        small_obstacle = cv2.resize(obstacle, size, interpolation=cv2.INTER_NEAREST)
+        _relax(small, small_free, small_obstacle, source * factor**2, 160)
+        larger = cv2.resize(small, (q.shape[1], q.shape[0]), interpolation=cv2.INTER_LINEAR)
+        q = np.where(free, np.maximum(larger, obstacle), q)
+    return q
+
+
+@kernel
+def _relax(q: Float64Array, free: BoolArray, obstacle: Float64Array, source: float, iterations: int) -> None:
+    height, width = q.shape
+    for _ in range(iterations):
+        for y in range(height):
+            up, down = max(y - 1, 0), min(y + 1, height - 1)  # mirrored at the picture's border: hair goes on below it
+            for x in range(width):
+                if free[y, x]:
+                    left, right = max(x - 1, 0), min(x + 1, width - 1)
+                    mean = 0.25 * (q[up, x] + q[down, x] + q[y, left] + q[y, right] + source)
+                    q[y, x] = max(q[y, x] + 1.85 * (mean - q[y, x]), obstacle[y, x])

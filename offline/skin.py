@@ -1,0 +1,208 @@
+"""Skin of the whole head: Gaussians spread evenly over the rig, coloured by the photo where it shows them and by inference elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import cg
+from scipy.spatial import cKDTree
+
+from offline.geometry import PhotoGeometry
+from offline.images import blur, sample
+from offline.layers import COVERAGE, Layer, Region, surface_layer
+from offline.sampling import SurfacePoints, poisson_disk
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.head.expressions import expression as expression_of
+from perse_live.head.rig import Part, expressed
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Regions of the rig's surface, the same for everybody: (V,) in [0, 1] each."""
+
+    lips: Float32Array
+    ears: Float32Array
+    eyelids: Float32Array
+    inside_mouth: Float32Array
+    face: Float32Array
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """The portrait's pixels, ready to be lifted."""
+
+    image: Float32Array
+    """(H, W, 3) foreground colour in [0, 1]; at soft edges freed of the background."""
+    alpha: Float32Array
+    """(H, W) the person's matte."""
+    skin: Float32Array
+    """(H, W) probability of skin."""
+    hair: Float32Array
+    """(H, W) probability of hair."""
+    hair_color: Float32Array
+    """(H, W, 3) hair colour spread over the whole picture."""
+    openings: BoolArray
+    """(H, W) where eyeballs or the inside of the mouth show."""
+    valid: BoolArray
+    """(H, W) inside the photo."""
+
+
+@dataclass(frozen=True)
+class SkinDensity:
+    """Spacing of skin Gaussians, in pixels of the portrait (512 px, head about half of it)."""
+
+    face: float = 1.6
+    """Where expressions live: about 12,000 Gaussians."""
+    lips_and_lids: float = 1.35
+    """Fine structures that stretch."""
+    ears_and_neck: float = 2.6
+    """Seen often, but plain."""
+    scalp: float = 5.0
+    """Under the hair."""
+
+
+def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: Charts, source_expression: FloatArray, gaze: FloatArray, *,
+               bald: bool, density: SkinDensity = SkinDensity(), rng: np.random.Generator) -> Layer:
+    """Gaussians on skin and scalp. bald: leave the scalp skin-coloured."""
+    rig, template = geometry.rig, geometry.template
+    points = _spread(geometry, charts, source_expression, gaze, density, rng)
+    means = points.interpolate(geometry.vertices, rig.triangles)
+    normals = _unit(points.interpolate(geometry.normals, rig.triangles))
+    rest = points.interpolate(template, rig.triangles)
+    lips = points.interpolate(charts.lips, rig.triangles)
+    pixels = geometry.camera.project(means)
+    inside = ((pixels > 1) & (pixels < np.array([geometry.camera.width, geometry.camera.height]) - 1)).all(1)
+    pixels = np.clip(pixels, 1, np.array([geometry.camera.width, geometry.camera.height]) - 1.01)
+    facing = -(normals * means).sum(1) / np.linalg.norm(means, axis=1)
+    front = _visible(geometry, means, rest, pixels) & inside & (facing > 0.05)
+    alpha, hair = sample(look.alpha, pixels), sample(look.hair, pixels)
+    open_here = sample(blur(look.openings, 0.7), pixels)
+    confidence = front * _step(facing, 0.12, 0.45) * _step(alpha, 0.8, 0.98) * sample(look.skin, pixels) * (open_here < 0.25)
+    confidence = confidence * (sample(look.valid.astype(np.float32), pixels) > 0.99)
+
+    observed = sample(look.image, pixels)
+    scalp = np.zeros(len(points), np.bool_) if bald else _scalp(rest, front, hair, inside)
+    graph_points = points.interpolate(expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.4, eyeBlinkRight=0.4)), rig.triangles)
+    colors = infer_colors(observed, np.where(scalp, 0, confidence), graph_points, rest, lips, rng=rng)
+    hair_color = sample(look.hair_color, pixels)
+    typical = np.median(look.image[look.hair > 0.7], 0) if (look.hair > 0.7).sum() > 100 else hair_color.mean(0)
+    hidden_hair = 0.5 * hair_color + 0.5 * typical
+    colors = np.where(scalp[:, None], np.where(front[:, None], hair_color, hidden_hair) * 0.8, colors)
+
+    sigma = points.spacing * COVERAGE
+    # where the rig is wider than the person in the photo, it would draw skin over the background
+    excess = front & inside & (alpha < 0.5)
+    keep = ~excess
+    region = np.where(scalp, int(Region.SCALP), np.where(lips > 0.5, int(Region.LIPS), int(Region.SKIN))).astype(np.uint8)
+    stretch = points.interpolate(charts.eyelids, rig.triangles)
+    freedom = np.clip(confidence, 0, 1) * (stretch < 0.05) * ~scalp
+    layer = surface_layer(means, normals, sigma, colors, Region.SKIN, triangles=points.triangle, freedom=freedom,
+                          color_freedom=np.clip(confidence * 1.5, 0, 1), least_opacity=0.8)
+    layer.regions[:] = region
+    return layer.select(keep)
+
+
+def _spread(geometry: PhotoGeometry, charts: Charts, source_expression: FloatArray, gaze: FloatArray, density: SkinDensity,
+            rng: np.random.Generator) -> SurfacePoints:
+    rig = geometry.rig
+    # lids are spread where they are widest, closed; everything else as it is in the photo
+    closed = np.array(source_expression, np.float32)
+    closed[[8, 9]] = np.maximum(closed[[8, 9]], 0.9)
+    vertices = expressed(rig, closed, gaze=gaze)
+    rest = geometry.template[rig.triangles].mean(1)
+    chart = {name: getattr(charts, name)[rig.triangles].mean(1) for name in ("lips", "ears", "eyelids", "inside_mouth", "face")}
+    pixel = 1 / geometry.pixels_per_metre
+    spacing = np.full(len(rig.triangles), density.scalp * pixel)
+    spacing[rest[:, 2] > -0.12] = density.ears_and_neck * pixel
+    spacing[(rest[:, 1] > 0.075) | ((rest[:, 2] < -0.06) & (chart["ears"] < 0.1) & (rest[:, 1] > -0.03))] = density.scalp * pixel
+    face = (rest[:, 2] > -0.045) & (rest[:, 1] < 0.085) & (rest[:, 1] > -0.125)
+    spacing[face] = density.face * pixel
+    fine = (chart["lips"] > 0.3) | (chart["eyelids"] > 0.2)
+    spacing[fine & face] = density.lips_and_lids * pixel
+    spacing[rig.parts != Part.SKIN] = 0
+    return poisson_disk(vertices, rig.triangles, spacing, rng=rng)
+
+
+def _visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixels: FloatArray) -> BoolArray:
+    """Whether the photo's camera sees the point itself: same depth, and the same place of the surface (lips lie close together)."""
+    x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
+    near = means[:, 2] < geometry.seen.depth[y, x] + 0.006
+    place = geometry.template_map()[y, x]
+    with np.errstate(invalid="ignore"):
+        same = np.linalg.norm(place - rest, axis=1) < 0.006
+    return near & (same | ~np.isfinite(place[:, 0]))
+
+
+def _scalp(rest: FloatArray, front: BoolArray, hair: FloatArray, inside: BoolArray) -> BoolArray:
+    """Which points grow hair: what the photo shows, mirrored where it shows one side only, else where people have hair."""
+    x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
+    ear = (x > 0.060) & (y < 0.014) & (y > -0.064) & (z > -0.108)
+    usual = ((z < -0.06) & (y > -0.055 - 0.25 * np.clip(-0.09 - z, 0, 0.08)) & ~ear) | (y > 0.085)
+    seen = front & inside
+    result = np.where(seen, hair > 0.5, usual)
+    if seen.any():
+        tree = cKDTree(rest[seen])
+        distance, nearest = tree.query(rest * np.array([-1, 1, 1]))
+        mirrored = ~seen & (distance < 0.006) & (z > -0.095)
+        result = np.where(mirrored, (hair[seen] > 0.5)[nearest], result)
+    return result & (z < 0.02) | (result & (y > 0.04))
+
+
+def infer_colors(
+    observed: FloatArray,  # (N, 3)
+    confidence: FloatArray,  # (N,) in [0, 1]
+    positions: FloatArray,  # (N, 3) neighbours here are neighbours on the skin
+    rest: FloatArray,  # (N, 3) template positions, for mirroring
+    lips: FloatArray,  # (N,) in [0, 1]
+    *,
+    rng: np.random.Generator,
+) -> Float32Array:
+    """Colours for all points from those of the points that the photo shows.
+
+    Unknown points take the mirrored point's detail and fit it to their surroundings (Poisson cloning, Perez et al., SIGGRAPH 2003, on
+    the graph of nearest neighbours); where the mirrored point is unknown too, colours spread smoothly and get the skin's own grain.
+    Returns (N, 3) in [0, 1].
+    """
+    count = len(observed)
+    if confidence.sum() < 10:
+        return np.tile(np.array([0.75, 0.58, 0.5], np.float32), (count, 1))
+    _, neighbours = cKDTree(positions).query(positions, k=9)
+    rows = np.repeat(np.arange(count), 8)
+    columns = neighbours[:, 1:].reshape(-1)
+    weight = np.exp(-6 * np.abs(lips[rows] - lips[columns])).astype(np.float64)
+    _, twin = cKDTree(rest).query(rest * np.array([-1, 1, 1]))
+    source = np.where(confidence > 0.3, np.arange(count), np.where(confidence[twin] > 0.3, twin, -1))
+    both = (source[rows] >= 0) & (source[columns] >= 0)
+    guide = np.where(both[:, None], observed[source[rows]] - observed[source[columns]], 0.0)
+    # a jump between a point and a mirrored neighbour is the light, not the skin
+    mixed = (confidence[rows] > 0.3) != (confidence[columns] > 0.3)
+    guide[mixed] = 0
+    difference = sp.csr_matrix((np.r_[weight, -weight], (np.tile(np.arange(len(rows)), 2),
+                                                         np.r_[rows, columns])), shape=(len(rows), count))
+    data = sp.diags(20.0 * confidence.astype(np.float64) ** 2)
+    system = (data + difference.T @ difference + sp.identity(count) * 1e-6).tocsr()
+    right = data @ observed + difference.T @ (guide * weight[:, None])
+    start = observed.copy()
+    start[confidence < 0.1] = np.average(observed, axis=0, weights=confidence)
+    preconditioner = sp.diags(1 / system.diagonal())
+    solved = np.stack([cg(system, right[:, k], x0=start[:, k], rtol=1e-4, maxiter=400, M=preconditioner)[0] for k in range(3)], 1)
+    colors = confidence[:, None] * observed + (1 - confidence[:, None]) * solved
+
+    known = confidence > 0.6
+    smooth = colors[neighbours].mean(1)
+    if known.sum() > 200:
+        grain = np.clip((colors - smooth)[known].mean(1), -0.04, 0.04).std()
+        invented = source < 0
+        colors[invented] += rng.normal(0, 0.8 * grain, (int(invented.sum()), 1))
+    return np.clip(colors, 0, 1).astype(np.float32)
+
+
+def _step(x: FloatArray, low: float, high: float) -> FloatArray:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -1,0 +1,218 @@
+"""The avatar: a personal rig, Gaussians bound to it, and where it all came from. One `.perse` file holds one avatar."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perse_live.animate import HeadPose, RigidBinding, SurfaceBinding
+from perse_live.arrays import Float32Array, Int32Array, UInt8Array
+from perse_live.camera import Camera
+from perse_live.container import ArraySpec, Schema, load_container, save_container
+from perse_live.errors import UserError
+from perse_live.head.expressions import EXPRESSION_NAMES
+from perse_live.head.rig import HeadRig, Part
+
+FORMAT_VERSION = 1
+MAX_GAUSSIANS = 200_000
+
+_CONVENTIONS = {"units": "metres", "axes": "head frame: x to the picture's right, y up, z out of the face; camera: OpenCV",
+                "quaternions": "wxyz", "colors": "sRGB in [0, 1]"}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an avatar comes from and who agreed to it."""
+
+    photo_sha256: str
+    """Of the source photo's bytes."""
+    consent_by: str
+    """Who confirmed that the person shown agrees, as given on the command line or the terminal."""
+    consent_at: str
+    """When, ISO 8601 in UTC."""
+    creator: str
+    """Program and version."""
+    licences: tuple[str, ...]
+    """Of every asset that went into the avatar."""
+    warnings: tuple[str, ...] = ()
+    """What was said about the photo."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The photo's own view: under it the rendering is the photo."""
+
+    camera: Camera
+    R_cam_head: Float32Array  # noqa: N815
+    """(3, 3)."""
+    t_cam_head: Float32Array  # noqa: N815
+    """(3,) metres."""
+    expression: Float32Array
+    """(52,) in [0, 1]."""
+    gaze: Float32Array
+    """(2, 2) radians; left, right eye; yaw, pitch."""
+
+    @property
+    def pose(self) -> HeadPose:
+        """Head and shoulders as in the photo."""
+        return HeadPose(self.R_cam_head, self.t_cam_head, self.R_cam_head)
+
+
+@dataclass(frozen=True)
+class LandmarkBinding:
+    """Where MediaPipe's landmarks lie on the rig, and how a deviation of theirs moves its vertices."""
+
+    vertex_ids: Int32Array
+    """(478, 3) corners of the triangle that carries each landmark."""
+    barycentrics: Float32Array
+    """(478, 3)."""
+    spread_ids: Int32Array
+    """(U,) vertices that follow landmark deviations."""
+    spread: Float32Array
+    """(U, 478) how far: vertex offsets = spread @ landmark offsets."""
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """Everything the runtime needs to draw one person."""
+
+    rig: HeadRig
+    surface: SurfaceBinding
+    """The first S Gaussians."""
+    rigid: RigidBinding
+    """The other R Gaussians."""
+    opacities: Float32Array
+    """(S + R,) in [0, 1]."""
+    colors: Float32Array
+    """(S + R, 3) sRGB."""
+    regions: UInt8Array
+    """(S + R,) what each shows: skin, lips, hair ...; see `offline.layers.Region`."""
+    landmarks: LandmarkBinding
+    source: Source
+    provenance: Provenance
+
+    def __len__(self) -> int:
+        return len(self.opacities)
+
+
+def neutral_landmarks(avatar: Avatar) -> Float32Array:
+    """MediaPipe's landmarks on the avatar's face at rest, (478, 3) metres, head frame."""
+    corners = avatar.rig.vertices[avatar.landmarks.vertex_ids]
+    return (corners * avatar.landmarks.barycentrics[:, :, None]).sum(1)
+
+
+def spread_offsets(avatar: Avatar, residual: Float32Array) -> Float32Array:
+    """Vertex offsets (V, 3) that a landmark residual (478, 3) asks for; metres, head frame."""
+    offsets = np.zeros_like(avatar.rig.vertices)
+    offsets[avatar.landmarks.spread_ids] = avatar.landmarks.spread @ residual.astype(np.float32)
+    return offsets
+
+
+_SCHEMA = Schema(
+    format_name="perse-live avatar",
+    format_version=FORMAT_VERSION,
+    arrays={
+        "rig.vertices": ArraySpec("float32", ("V", 3), -3, 3),
+        "rig.actions": ArraySpec("float16", (len(EXPRESSION_NAMES), "V", 3), -1, 1),
+        "rig.triangles": ArraySpec("int32", ("T", 3), index_into="V"),
+        "rig.parts": ArraySpec("uint8", ("T",), 0, max(Part)),
+        "rig.head_weights": ArraySpec("float32", ("V",), 0, 1),
+        "rig.eye_centers": ArraySpec("float32", (2, 3), -1, 1),
+        "rig.eye_radius": ArraySpec("float32", (1,), 0.001, 0.1),
+        "rig.neck_pivot": ArraySpec("float32", (3,), -1, 1),
+        "surface.triangles": ArraySpec("int32", ("S",), index_into="T"),
+        "surface.positions": ArraySpec("float32", ("S", 3), -1e3, 1e3),
+        "surface.axes": ArraySpec("float32", ("S", 4), -1e3, 1e3),
+        "surface.thickness": ArraySpec("float32", ("S",), 0, 1),
+        "surface.two_sided": ArraySpec("uint8", ("S",), 0, 1),
+        "rigid.means": ArraySpec("float32", ("R", 3), -3, 3),
+        "rigid.quats": ArraySpec("float32", ("R", 4), -1.001, 1.001),
+        "rigid.scales": ArraySpec("float32", ("R", 3), 1e-7, 1),
+        "rigid.head_weights": ArraySpec("float32", ("R",), 0, 1),
+        "opacities": ArraySpec("float32", ("G",), 0, 1),
+        "colors": ArraySpec("float32", ("G", 3), 0, 1),
+        "regions": ArraySpec("uint8", ("G",), 0, 63),
+        "landmarks.vertex_ids": ArraySpec("int32", (478, 3), index_into="V"),
+        "landmarks.barycentrics": ArraySpec("float32", (478, 3), -0.01, 1.01),
+        "landmarks.spread_ids": ArraySpec("int32", ("U",), index_into="V"),
+        "landmarks.spread": ArraySpec("float16", ("U", 478), -100, 100),
+        "source.R_cam_head": ArraySpec("float32", (3, 3), -1.001, 1.001),
+        "source.t_cam_head": ArraySpec("float32", (3,), -100, 100),
+        "source.expression": ArraySpec("float32", (len(EXPRESSION_NAMES),), 0, 1),
+        "source.gaze": ArraySpec("float32", (2, 2), -2, 2),
+    },
+    dimensions={"V": (3, 50_000), "T": (1, 100_000), "S": (0, MAX_GAUSSIANS), "R": (0, MAX_GAUSSIANS), "G": (1, MAX_GAUSSIANS),
+                "U": (0, 50_000)},
+    manifest={"conventions": "object", "expressions": "texts", "camera": "object", "provenance": "object"},
+)
+
+
+def save_avatar(path: Path, avatar: Avatar) -> None:
+    """Write a `.perse` file; nothing half-written is left under its name. Raises UserError where the disk refuses."""
+    rig, source = avatar.rig, avatar.source
+    arrays: dict[str, np.ndarray] = {
+        "rig.vertices": rig.vertices, "rig.actions": rig.actions.astype(np.float16), "rig.triangles": rig.triangles,
+        "rig.parts": rig.parts, "rig.head_weights": rig.head_weights, "rig.eye_centers": rig.eye_centers,
+        "rig.eye_radius": np.array([rig.eye_radius], np.float32), "rig.neck_pivot": rig.neck_pivot,
+        "opacities": avatar.opacities, "colors": avatar.colors, "regions": avatar.regions,
+        "source.R_cam_head": source.R_cam_head, "source.t_cam_head": source.t_cam_head, "source.expression": source.expression,
+        "source.gaze": source.gaze,
+        **{f"surface.{name}": value for name, value in vars(avatar.surface).items()},
+        **{f"rigid.{name}": value for name, value in vars(avatar.rigid).items()},
+        **{f"landmarks.{name}": value for name, value in vars(avatar.landmarks).items()},
+    }
+    arrays["landmarks.spread"] = arrays["landmarks.spread"].astype(np.float16)
+    wanted = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8}
+    arrays = {name: np.ascontiguousarray(array, wanted[_SCHEMA.arrays[name].dtype]) for name, array in arrays.items()}
+    manifest: dict[str, Any] = {"conventions": _CONVENTIONS, "expressions": list(EXPRESSION_NAMES), "camera": asdict(source.camera),
+                                "provenance": {**asdict(avatar.provenance), "licences": list(avatar.provenance.licences),
+                                               "warnings": list(avatar.provenance.warnings)}}
+    save_container(path, arrays, manifest, _SCHEMA)
+
+
+def load_avatar(path: Path) -> Avatar:
+    """Read a `.perse` file as untrusted input.
+
+    Raises UserError, one line, for a file that is missing, damaged, of another version, or holds anything out of range.
+    """
+    arrays, manifest = load_container(path, _SCHEMA)
+
+    def take(prefix: str) -> dict[str, Any]:
+        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+    if tuple(manifest["expressions"]) != EXPRESSION_NAMES:
+        raise UserError(f"{path}: its expressions are not the 52 that this version knows; build the avatar again")
+    rig_arrays = take("rig.")
+    rig_arrays["actions"] = rig_arrays["actions"].astype(np.float32)
+    rig = HeadRig(**{**rig_arrays, "eye_radius": float(rig_arrays["eye_radius"][0])})
+    surface, rigid = SurfaceBinding(**take("surface.")), RigidBinding(**take("rigid."))
+    if len(surface.triangles) + len(rigid.means) != len(arrays["opacities"]):
+        raise UserError(f"{path}: damaged: Gaussians and their bindings differ in number; build the avatar again")
+    binding = take("landmarks.")
+    binding["spread"] = binding["spread"].astype(np.float32)
+    return Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], LandmarkBinding(**binding),
+                  Source(_camera(manifest["camera"], path), **take("source.")), _provenance(manifest["provenance"], path))
+
+
+def _camera(values: Any, path: Path) -> Camera:
+    try:
+        camera = Camera(int(values["width"]), int(values["height"]), *(float(values[name]) for name in ("fx", "fy", "cx", "cy")))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path}: damaged: its camera is incomplete; build the avatar again") from error
+    sane = 16 <= camera.width <= 8192 and 16 <= camera.height <= 8192 and all(
+        1e-3 < abs(v) < 1e6 for v in (camera.fx, camera.fy)) and all(abs(v) < 1e6 for v in (camera.cx, camera.cy))
+    if not sane:
+        raise UserError(f"{path}: damaged: its camera is out of range; build the avatar again")
+    return camera
+
+
+def _provenance(values: Any, path: Path) -> Provenance:
+    try:
+        texts = {name: str(values[name]) for name in ("photo_sha256", "consent_by", "consent_at", "creator")}
+        return Provenance(**texts, licences=tuple(str(text) for text in values["licences"]),
+                          warnings=tuple(str(text) for text in values.get("warnings", ())))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: damaged: its provenance is incomplete; build the avatar again") from error
