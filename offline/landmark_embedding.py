@@ -1,9 +1,9 @@
 """Where MediaPipe's 478 landmarks lie on the head rig: render the rig, detect, and take what reprojects best.
 
 Run as `python -m offline.landmark_embedding`: it writes `perse_live/head/landmark_model.npz`, which ships with the package.
-MediaPipe's landmarks are regressed, not defined on a surface, so their place on another mesh can only be measured: random people are
-drawn in several poses and expressions with painted lips, brows and irises; among the rig's surface points each landmark takes those
-with the least robust reprojection error over all pictures; left and right are averaged.
+MediaPipe's landmarks are regressed, not defined on a surface, so their place on another mesh can only be measured: random people
+are drawn in several poses and expressions with painted lips, brows and irises; among the rig's surface points each landmark takes
+those with the least robust reprojection error over all pictures; left and right are averaged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from offline._canonical_face import canonical_face
 from offline.anny_rig import AnnyHead, chart, load_anny_head
@@ -115,7 +115,7 @@ def _views(people: list[HeadRig], poses: tuple[tuple[float, float, dict[str, flo
 def _mirror_pairs(canonical: np.ndarray) -> np.ndarray:
     """(478,) each landmark's partner on the other side."""
     partner = np.arange(lm.LANDMARK_COUNT)
-    partner[:len(canonical)] = cKDTree(canonical).query(canonical * [-1, 1, 1])[1]
+    partner[:len(canonical)] = KDTree(canonical).query(canonical * [-1, 1, 1])[1]
     right, left = np.array(lm.RIGHT_IRIS), np.array(lm.LEFT_IRIS)
     swapped = [0, 3, 2, 1, 4]  # the rim points run the same way round in both eyes
     partner[right], partner[left] = left[swapped], right[swapped]
@@ -152,7 +152,7 @@ def _blend(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.n
 
 def _nearest_on_surface(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The closest surface point to each point: triangle corners (N, 3) and barycentrics (N, 3) (Ericson 2005, section 5.1.5)."""
-    near = cKDTree(vertices[triangles].mean(1)).query(points, k=min(40, len(triangles)))[1]
+    near = KDTree(vertices[triangles].mean(1)).query(points, k=min(40, len(triangles)))[1]
     corners = triangles[near]
     a, b, c = (vertices[corners[..., k]] for k in range(3))
     p = points[:, None]
@@ -189,7 +189,7 @@ def _first_guess(views: list[_View], mean: Float32Array, allowed: list[tuple[np.
         for numbers, mask in allowed:
             corners, weights = _candidates(view.rig.triangles[mask])
             depth = _blend(front[:, None], corners, weights)[:, 0]
-            found = cKDTree(_blend(view.pixels, corners, weights)).query(view.landmarks[numbers], k=8)[1]
+            found = KDTree(_blend(view.pixels, corners, weights)).query(view.landmarks[numbers], k=8)[1]
             nearest = found[np.arange(len(numbers)), depth[found].argmax(1)]  # the frontmost of the nearest
             points[v, numbers] = _blend(mean, corners[nearest], weights[nearest])
     return np.median(points, 0)
@@ -205,7 +205,7 @@ def brow_chart(vertices: FloatArray, landmarks: FloatArray, *, half_width: float
         line = (landmarks[list(brow[:5])] + landmarks[list(brow[5:])]) / 2
         steps = np.linspace(0, 4, 60)
         curve = np.stack([np.interp(steps, np.arange(5), line[:, axis]) for axis in range(3)], 1)
-        distance = cKDTree(curve).query(vertices)[0]
+        distance = KDTree(curve).query(vertices)[0]
         weight = np.maximum(weight, np.exp(-0.5 * (distance / half_width) ** 2))
     return weight.astype(np.float32)
 
@@ -232,7 +232,7 @@ def _search(views: list[_View], mean: Float32Array, guess: np.ndarray,
         corners, weights = _candidates(triangles[mask])
         places = _blend(mean, corners, weights)
         projected = np.stack([_blend(view.pixels, corners, weights) for view in views])
-        tree = cKDTree(places)
+        tree = KDTree(places)
         lips = set(lm.INNER_LIP_UPPER + lm.INNER_LIP_LOWER)
         for number in numbers:
             near = np.array(tree.query_ball_point(guess[number], _SEARCH_RADIUS))

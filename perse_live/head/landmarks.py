@@ -48,7 +48,7 @@ EYE_CORNERS = (33, 263)
 """Outer corners of the right and the left eye; their distance in the picture is the unit of every error."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LandmarkModel:
     """The 478 landmarks on the rig: positions, and displacements by identity and expression; metres, head frame."""
 
@@ -84,7 +84,7 @@ def load_landmark_model() -> LandmarkModel:
 
 
 def _wide(array: np.ndarray) -> np.ndarray:
-    wide = np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int32)
+    wide = np.array(array, np.float32 if array.dtype.kind == "f" else np.int32, order="C")
     wide.setflags(write=False)
     return wide
 
@@ -106,6 +106,23 @@ def identity_eyes(model: LandmarkModel, identity: FloatArray) -> tuple[Float32Ar
     c = np.asarray(identity, np.float32)
     centers = model.eye_centers + np.tensordot(c, model.eye_center_basis[:len(c)], 1)
     return centers, float(model.eye_radius + c @ model.eye_radius_basis[:len(c)])
+
+
+@dataclass(frozen=True, eq=False)
+class FaceShape:
+    """What tracking needs to know of a person: landmarks and eyeballs at rest; metres, head frame."""
+
+    neutral_landmarks: Float32Array
+    """(478, 3) at rest, looking straight ahead."""
+    eye_centers: Float32Array
+    """(2, 3) left, right."""
+    eye_radius: float
+    """Metres."""
+
+
+def face_shape(model: LandmarkModel, identity: FloatArray) -> FaceShape:
+    """The face of an identity. identity: (k,) coefficients, k <= K."""
+    return FaceShape(identity_landmarks(model, identity), *identity_eyes(model, identity))
 
 
 def mesh_landmarks(model: LandmarkModel, vertices: FloatArray) -> Float32Array:
