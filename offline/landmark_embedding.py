@@ -189,7 +189,7 @@ def _first_guess(views: list[_View], mean: Float32Array, allowed: list[tuple[np.
         for numbers, mask in allowed:
             corners, weights = _candidates(view.rig.triangles[mask])
             depth = _blend(front[:, None], corners, weights)[:, 0]
-            found = KDTree(_blend(view.pixels, corners, weights)).query(view.landmarks[numbers], k=8)[1]
+            found = np.asarray(KDTree(_blend(view.pixels, corners, weights)).query(view.landmarks[numbers], k=8)[1])
             nearest = found[np.arange(len(numbers)), depth[found].argmax(1)]  # the frontmost of the nearest
             points[v, numbers] = _blend(mean, corners[nearest], weights[nearest])
     return np.median(points, 0)
@@ -237,7 +237,7 @@ def _search(views: list[_View], mean: Float32Array, guess: np.ndarray,
         for number in numbers:
             near = np.array(tree.query_ball_point(guess[number], _SEARCH_RADIUS))
             if len(near) < 6:
-                near = tree.query(guess[number], k=min(60, len(places)))[1]
+                near = np.asarray(tree.query(guess[number], k=min(60, len(places)))[1])
             # inner lips touch in a closed mouth, where the detector cannot tell them apart
             w = view_weight * [view.open_mouth for view in views] if number in lips else view_weight
             error = np.linalg.norm(projected[:, near] - detected[:, number, None], axis=2)

@@ -1,8 +1,8 @@
 """Fitting the head rig to detected landmarks: who it is, how the head is turned, what the face does, where the eyes look.
 
-All fits are Gauss-Newton on the reprojection of the 478 landmarks (as Thies et al., Face2Face, CVPR 2016, section 4, with landmarks only):
-pseudo-Huber weights against bad landmarks, a ridge on identity, and MediaPipe's scores as the prior of the expression. Bounds on the
-expression are kept by an active set, so that the bounded optimum is reached rather than a clipped one.
+All fits are Gauss-Newton on the reprojection of the 478 landmarks (as Thies et al., Face2Face, CVPR 2016, section 4, with landmarks
+only): pseudo-Huber weights against bad landmarks, a ridge on identity, and MediaPipe's scores as the prior of the expression. Bounds
+on the expression are kept by an active set, so that the bounded optimum is reached rather than a clipped one.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class PhotoFit:
     """The identity's landmarks and eyeballs at rest, without the residual; see `personal_shape`."""
 
     @property
-    def R_cam_head(self) -> Float32Array:  # noqa: N802 - the name says the frames
+    def R_cam_head(self) -> Float32Array:
         """(3, 3)."""
         return self.frame.R_cam_head
 
@@ -142,8 +142,9 @@ def _expression_pull(config: FitConfig) -> Float32Array:
 
 
 @kernel
-def _linearise(points: Float32Array, basis: Float32Array, rotation: Float32Array, shift: Float32Array, intrinsics: Float32Array,
-               target: Float32Array, weights: Float32Array, robust: float, jacobian: Float32Array, residual: Float32Array) -> None:
+def _linearise(points: Float32Array, basis: Float32Array, rotation: Float32Array, shift: Float32Array,
+               intrinsics: Float32Array, target: Float32Array, weights: Float32Array, robust: float,
+               jacobian: Float32Array, residual: Float32Array) -> None:
     """Weighted residuals (2L,) and their derivative (2L, 6 + P) by rotation vector, translation and the basis."""
     fx, fy, cx, cy = intrinsics[0], intrinsics[1], intrinsics[2], intrinsics[3]
     for k in range(points.shape[0]):
@@ -182,8 +183,8 @@ def _intrinsics(camera: Camera) -> Float32Array:
 def _bounded_step(normal: FloatArray, gradient: FloatArray, first: int, low: FloatArray, high: FloatArray) -> FloatArray:
     """The step s that minimises s'As/2 - g's where the unknowns from `first` on are bounded, by an active set.
 
-    normal: (N, N) A; gradient: (N,) g; low, high: (N - first,) bounds of the step. Three changes of the set are enough in practice; what
-    still sticks out is clipped.
+    normal: (N, N) A; gradient: (N,) g; low, high: (N - first,) bounds of the step. Three changes of the set are enough in practice;
+    what still sticks out is clipped.
     """
     fixed = np.zeros(len(gradient), np.bool_)
     value = np.zeros_like(gradient)
@@ -205,14 +206,14 @@ def _bounded_step(normal: FloatArray, gradient: FloatArray, first: int, low: Flo
 def start_pose(landmarks: FloatArray, camera: Camera, neutral_landmarks: FloatArray) -> tuple[Float64Array, Float64Array]:
     """A first pose of a head from its landmarks, whatever the pose (SQPnP, Terzakis & Lourakis, ECCV 2020).
 
-    landmarks: (478, 2 or 3) pixels; neutral_landmarks: (478, 3) metres, head frame. Returns R_cam_head (3, 3) and t_cam_head (3,).
-    Raises UserError where the landmarks are no face at all.
+    landmarks: (478, 2 or 3) pixels; neutral_landmarks: (478, 3) metres, head frame.
+    Returns R_cam_head (3, 3) and t_cam_head (3,). Raises UserError where the landmarks are no face at all.
     """
     import cv2
 
     matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-    found, rotation, shift = cv2.solvePnP(np.asarray(neutral_landmarks, np.float64), np.asarray(landmarks[:, :2], np.float64), matrix,
-                                          None, flags=cv2.SOLVEPNP_SQPNP)
+    found, rotation, shift = cv2.solvePnP(np.asarray(neutral_landmarks, np.float64), np.asarray(landmarks[:, :2], np.float64),
+                                          matrix, None, flags=cv2.SOLVEPNP_SQPNP)
     if not found or not np.isfinite(shift).all() or shift[2, 0] <= 0:
         raise UserError("no head pose fits the landmarks of this picture: use a picture with a whole, unobstructed face")
     return np.asarray(cv2.Rodrigues(rotation)[0], np.float64), np.asarray(shift[:, 0], np.float64)
@@ -243,13 +244,18 @@ class _Problem:
     robust: float
 
 
+def _eye_distance(points: FloatArray) -> float:
+    right, left = points[lm.EYE_CORNERS[0]], points[lm.EYE_CORNERS[1]]
+    return float(np.linalg.norm(left - right))
+
+
 def _problem(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, model: LandmarkModel, config: FitConfig) -> _Problem:
     points = np.ascontiguousarray(landmarks[:, :2], np.float32)
-    eye_distance = float(np.linalg.norm(points[lm.EYE_CORNERS[0]] - points[lm.EYE_CORNERS[1]]))
+    eye_distance = _eye_distance(points)
     # seen from the side the corners come together: the face's height is another measure of its size
-    size = max(eye_distance, 0.6 * float(np.ptp(points[list(lm.FACE_OVAL), 1])) * 0.9, 1.0)
-    return _Problem(points, np.asarray(blendshapes, np.float64), _landmark_weights(model, config) / np.float32(size),
-                    _intrinsics(camera), config.robust_scale)
+    size = max(eye_distance, 0.54 * float(np.ptp(points[list(lm.FACE_OVAL), 1])), 1.0)
+    weights = (_landmark_weights(model, config) / size).astype(np.float32)
+    return _Problem(points, np.asarray(blendshapes, np.float64), weights, _intrinsics(camera), config.robust_scale)
 
 
 def _normal_equations(problem: _Problem, state: _State, points: FloatArray, basis: Float32Array) -> tuple[FloatArray, FloatArray]:
@@ -262,14 +268,15 @@ def _normal_equations(problem: _Problem, state: _State, points: FloatArray, basi
     return (jacobian.T @ jacobian).astype(np.float64), (residual @ jacobian).astype(np.float64)
 
 
-def _finish(problem: _Problem, state: _State, shape: FaceShape, model: LandmarkModel, camera: Camera, config: FitConfig) -> FrameFit:
+def _finish(problem: _Problem, state: _State, shape: FaceShape, model: LandmarkModel, camera: Camera,
+            config: FitConfig) -> FrameFit:
     rotation, shift = state.rotation.astype(np.float32), state.shift.astype(np.float32)
     expression = state.expression.astype(np.float32)
     points = shape.neutral_landmarks + np.tensordot(expression, model.actions, 1)
     posed = points @ rotation.T + shift
     error = (problem.landmarks - camera.project(posed)).astype(np.float32)
     inside = _inside()
-    eye_distance = np.linalg.norm(np.subtract(*problem.landmarks[list(lm.EYE_CORNERS)]))
+    eye_distance = _eye_distance(problem.landmarks)
     return FrameFit(rotation, shift, expression, gaze_from_iris(problem.landmarks, rotation, shift, camera, shape),
                     lift_residual(error, posed[:, 2], rotation, camera, limit=config.residual_limit), error,
                     float(np.sqrt((error[inside] ** 2).sum(1).mean()) / max(eye_distance, 1.0)))
@@ -282,7 +289,7 @@ def _inside() -> BoolArray:
     return mask
 
 
-def lift_residual(residual_px: FloatArray, depth: FloatArray, R_cam_head: FloatArray, camera: Camera, *,  # noqa: N803
+def lift_residual(residual_px: FloatArray, depth: FloatArray, R_cam_head: FloatArray, camera: Camera, *,
                   limit: float = np.inf) -> Float32Array:
     """Offsets in the picture as offsets in the head frame, parallel to the picture.
 
@@ -297,12 +304,12 @@ def lift_residual(residual_px: FloatArray, depth: FloatArray, R_cam_head: FloatA
     return (offset @ R_cam_head).astype(np.float32)
 
 
-def gaze_from_iris(landmarks: FloatArray, R_cam_head: FloatArray, t_cam_head: FloatArray, camera: Camera,  # noqa: N803
+def gaze_from_iris(landmarks: FloatArray, R_cam_head: FloatArray, t_cam_head: FloatArray, camera: Camera,
                    shape: FaceShape) -> Float32Array:
     """Where the eyes look, from where the iris centres are seen: the ray through the pixel meets the eyeball.
 
-    landmarks: (478, 2 or 3) pixels. Returns (2, 2) float32 left and right eye: yaw towards +x, pitch upwards, radians, head frame. A ray
-    that misses the eyeball counts as its nearest point.
+    landmarks: (478, 2 or 3) pixels. Returns (2, 2) float32 left and right eye: yaw towards +x, pitch upwards, radians, head frame.
+    A ray that misses the eyeball counts as its nearest point.
     """
     pixels = np.asarray(landmarks, np.float64)[[lm.LEFT_IRIS[0], lm.RIGHT_IRIS[0]], :2]
     rays = camera.unproject(pixels, np.ones(2))
@@ -320,15 +327,16 @@ def fit_frame(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, sh
               start: FrameFit | None = None, iterations: int | None = None, config: FitConfig = FitConfig()) -> FrameFit:
     """Pose, expression and gaze of a known face in one frame.
 
-    landmarks: (478, 2 or 3) pixels; blendshapes: (52,) the detector's scores; shape: the face at rest; start: the previous frame's fit
-    (3 steps then suffice; without it the pose is found from nothing in 8); iterations: other than those.
+    landmarks: (478, 2 or 3) pixels; blendshapes: (52,) the detector's scores; shape: the face at rest; start: the previous
+    frame's fit (3 steps then suffice; without it the pose is found from nothing in 8); iterations: other than those.
     Raises UserError where the landmarks are no face.
     """
     problem = _problem(landmarks, blendshapes, camera, model, config)
     if start is None:
         state = _State(*start_pose(landmarks, camera, shape.neutral_landmarks), problem.prior.copy())
     else:
-        state = _State(start.R_cam_head.astype(np.float64), start.t_cam_head.astype(np.float64), start.expression.astype(np.float64))
+        state = _State(start.R_cam_head.astype(np.float64), start.t_cam_head.astype(np.float64),
+                       start.expression.astype(np.float64))
     basis, pull = _basis(model, 0), _expression_pull(config).astype(np.float64)
     steps = iterations if iterations is not None else (8 if start is None else 3)
     diagonal = np.arange(_POSE + EXPRESSION_COUNT)
@@ -359,8 +367,9 @@ def fit_identity(detections: Sequence[Detection], camera: Camera, model: Landmar
     """One identity for several pictures of one person, each with its own pose and expression.
 
     detections: at least one, all seen by the same camera; a dozen is plenty (cost grows linearly).
-    Returns a fit per picture; all share the identity and the shape. The joint normal equations are solved by eliminating the frames
-    (Schur complement, Triggs et al., Bundle Adjustment, 2000, section 6.1). Raises UserError for none, or where one is no face.
+    Returns a fit per picture; all share the identity and the shape. The joint normal equations are solved by eliminating the
+    frames (Schur complement, Triggs et al., Bundle Adjustment, 2000, section 6.1). Raises UserError for none, or where one is no
+    face.
     """
     if not detections:
         raise UserError("no picture to find the identity from: give at least one with a face")

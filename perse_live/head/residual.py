@@ -1,0 +1,54 @@
+"""Spreading what landmarks do over the whole face: one fixed matrix from landmark offsets to vertex offsets.
+
+Method: linear radial basis functions with a constant term and smoothing (Wahba 1990; Carr et al., SIGGRAPH 2001), solved once for unit
+offsets of every landmark, so that applying it is a matrix product. Distances are measured with the jaw a little open: otherwise the
+upper lip would follow the lower one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perse_live.arrays import FloatArray, Int32Array
+from perse_live.head import landmarks as lm
+from perse_live.head.expressions import expression
+from perse_live.head.landmarks import LandmarkModel, mesh_landmarks
+from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
+
+_JAW_OPEN = 0.35
+_SMOOTHING = 2e-4  # metres, on the kernel's diagonal: a lone landmark's noise is halved
+_REACH = 0.02  # metres from the nearest landmark at which the effect has fallen to exp(-1/2)
+_NOTHING = 0.02  # share below which a vertex is left out
+_FOLLOW = (Part.SKIN, Part.BODY, Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT, Part.MOUTH_CAVITY, Part.LASHES)
+_STAY = (Part.EYE_LEFT, Part.EYE_RIGHT, Part.TONGUE, Part.TEETH_UPPER, Part.TEETH_LOWER)
+
+
+def spread_matrix(rig: HeadRig, model: LandmarkModel) -> tuple[Int32Array, np.ndarray]:
+    """How far each vertex follows each landmark (0.3 s).
+
+    rig: in the numbering of `model`; the mean head does for everybody. Returns the numbers of the vertices that move, (U,) int32, and
+    the matrix (U, 478) float16: vertex offsets (U, 3) = matrix @ landmark offsets (478, 3). The columns of the face's outline and of
+    the irises are 0 (the one slides over the skin, the others are gaze), and so are eyeballs, teeth and tongue, which never move.
+    """
+    vertices = expressed(rig, expression(jawOpen=_JAW_OPEN)).astype(np.float64)
+    used = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), (*lm.FACE_OVAL, *lm.IRIS))
+    sites = mesh_landmarks(model, vertices).astype(np.float64)[used]
+    moves = vertices_of(rig, *_FOLLOW) & ~vertices_of(rig, *_STAY)
+    ids = np.nonzero(moves)[0]
+    to_sites = _distances(vertices[ids], sites)
+    share = np.exp(-0.5 * (to_sites.min(1) / _REACH) ** 2)
+    near = share > _NOTHING
+    ids, to_sites, share = ids[near], to_sites[near], share[near]
+
+    count = len(used)
+    system = np.ones((count + 1, count + 1))
+    system[:count, :count] = _SMOOTHING * np.eye(count) - _distances(sites, sites)
+    system[count, count] = 0
+    weights = np.linalg.solve(system, np.eye(count + 1, count))
+    matrix = np.zeros((len(ids), lm.LANDMARK_COUNT), np.float16)
+    matrix[:, used] = share[:, None] * (np.append(-to_sites, np.ones((len(ids), 1)), 1) @ weights)
+    return ids.astype(np.int32), matrix
+
+
+def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    return np.sqrt(((a[:, None] - b[None]) ** 2).sum(-1))
