@@ -1,8 +1,9 @@
 """Fitting the head rig to detected landmarks: who it is, how the head is turned, what the face does, where the eyes look.
 
-All fits are Gauss-Newton on the reprojection of the 478 landmarks (as Thies et al., Face2Face, CVPR 2016, section 4, with landmarks
-only): pseudo-Huber weights against bad landmarks, a ridge on identity, and MediaPipe's scores as the prior of the expression. Bounds
-on the expression are kept by an active set, so that the bounded optimum is reached rather than a clipped one.
+All fits are Gauss-Newton on the reprojection of the 478 landmarks (as Thies et al., Face2Face, CVPR 2016, section 4, with
+landmarks only): pseudo-Huber weights against bad landmarks, a ridge on identity, and MediaPipe's scores as the prior of the
+expression. Bounds on the expression are kept by an active set, so that the bounded optimum is reached rather than a clipped
+one.
 """
 
 from __future__ import annotations
@@ -183,8 +184,8 @@ def _intrinsics(camera: Camera) -> Float32Array:
 def _bounded_step(normal: FloatArray, gradient: FloatArray, first: int, low: FloatArray, high: FloatArray) -> FloatArray:
     """The step s that minimises s'As/2 - g's where the unknowns from `first` on are bounded, by an active set.
 
-    normal: (N, N) A; gradient: (N,) g; low, high: (N - first,) bounds of the step. Three changes of the set are enough in practice;
-    what still sticks out is clipped.
+    normal: (N, N) A; gradient: (N,) g; low, high: (N - first,) bounds of the step. Three changes of the set are enough in
+    practice; what still sticks out is clipped.
     """
     fixed = np.zeros(len(gradient), np.bool_)
     value = np.zeros_like(gradient)
@@ -308,8 +309,8 @@ def gaze_from_iris(landmarks: FloatArray, R_cam_head: FloatArray, t_cam_head: Fl
                    shape: FaceShape) -> Float32Array:
     """Where the eyes look, from where the iris centres are seen: the ray through the pixel meets the eyeball.
 
-    landmarks: (478, 2 or 3) pixels. Returns (2, 2) float32 left and right eye: yaw towards +x, pitch upwards, radians, head frame.
-    A ray that misses the eyeball counts as its nearest point.
+    landmarks: (478, 2 or 3) pixels. Returns (2, 2) float32 left and right eye: yaw towards +x, pitch upwards, radians, head
+    frame. A ray that misses the eyeball counts as its nearest point.
     """
     pixels = np.asarray(landmarks, np.float64)[[lm.LEFT_IRIS[0], lm.RIGHT_IRIS[0]], :2]
     rays = camera.unproject(pixels, np.ones(2))

@@ -1,8 +1,8 @@
 """Spreading what landmarks do over the whole face: one fixed matrix from landmark offsets to vertex offsets.
 
-Method: linear radial basis functions with a constant term and smoothing (Wahba 1990; Carr et al., SIGGRAPH 2001), solved once for unit
-offsets of every landmark, so that applying it is a matrix product. Distances are measured with the jaw a little open: otherwise the
-upper lip would follow the lower one.
+Method: linear radial basis functions with a constant term and smoothing (Wahba 1990; Carr et al., SIGGRAPH 2001), solved once
+for unit offsets of every landmark, so that applying it is a matrix product. Distances are measured with the jaw a little open:
+otherwise the upper lip would follow the lower one.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _STAY = (Part.EYE_LEFT, Part.EYE_RIGHT, Part.TONGUE, Part.TEETH_UPPER, Part.TEET
 def spread_matrix(rig: HeadRig, model: LandmarkModel) -> tuple[Int32Array, np.ndarray]:
     """How far each vertex follows each landmark (0.3 s).
 
-    rig: in the numbering of `model`; the mean head does for everybody. Returns the numbers of the vertices that move, (U,) int32, and
-    the matrix (U, 478) float16: vertex offsets (U, 3) = matrix @ landmark offsets (478, 3). The columns of the face's outline and of
-    the irises are 0 (the one slides over the skin, the others are gaze), and so are eyeballs, teeth and tongue, which never move.
+    rig: in the numbering of `model`; the mean head does for everybody. Returns the numbers of the vertices that move, (U,)
+    int32, and the matrix (U, 478) float16: vertex offsets (U, 3) = matrix @ landmark offsets (478, 3). The columns of the
+    face's outline and of the irises are 0 (the one slides over the skin, the others are gaze), and so are eyeballs, teeth and
+    tongue, which never move.
     """
     vertices = expressed(rig, expression(jawOpen=_JAW_OPEN)).astype(np.float64)
     used = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), (*lm.FACE_OVAL, *lm.IRIS))

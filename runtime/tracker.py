@@ -1,0 +1,354 @@
+"""From camera pictures to what the avatar should do, frame by frame.
+
+`KnownFaceTracker` follows the avatar's own person: the expression is absolute, the pose that of the picture. `StrangerTracker`
+follows anybody: it learns the person's own neutral face first and passes on the motion relative to it. Both say None where
+there is no face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.camera import Camera
+from perse_live.detect import Detection, VideoFaceDetector
+from perse_live.errors import UserError
+from perse_live.head import landmarks as lm
+from perse_live.head.expressions import index
+from perse_live.head.fit import FitConfig, FrameFit, fit_frame, fit_identity
+from perse_live.head.landmarks import FaceShape, LandmarkModel, face_shape
+from perse_live.rotations import from_axis_angle, to_axis_angle
+from runtime.smoothing import OneEuroConfig, OneEuroFilter
+
+_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
+_LOST_RMS = 0.08  # eye distances; beyond it a fit started from the last frame is tried anew from nothing
+_CLOSING, _CLOSED = 0.45, 0.75  # blink between which the detector's irises lose their meaning
+_SETTLE_FRAMES = 8  # over which a fresh calibration takes over from the provisional neutral
+_BLINKS = (index("eyeBlinkLeft"), index("eyeBlinkRight"))
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """What the avatar should do in one frame."""
+
+    timestamp: float
+    """Seconds, as given with the picture."""
+    expression: Float32Array
+    """(52,) [0, 1]."""
+    R_cam_head: Float32Array
+    """(3, 3)."""
+    t_cam_head: Float32Array
+    """(3,) metres."""
+    gaze: Float32Array
+    """(2, 2) left and right eye: yaw towards +x, pitch upwards, radians, head frame."""
+    residual: Float32Array
+    """(478, 3) metres, head frame: landmark offsets that the 52 actions cannot express."""
+    confidence: float
+    """[0, 1] how well a face like this explains the landmarks; below 0.3 better keep the avatar still."""
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """How faces are tracked."""
+
+    fit: FitConfig = field(default_factory=FitConfig)
+    """Weights of the fit."""
+    smoothing: OneEuroConfig | None = None
+    """None: no smoothing and no delay, right for files; smoothing costs likeness in every measure, so keep it light."""
+    calibration_frames: int = 15
+    """Near-frontal frames that a stranger's neutral face is learned from: half a second."""
+    calibration_patience: int = 90
+    """Frames after which the most frontal ones so far have to do."""
+    frontal_degrees: float = 14.0
+    """Largest turn of the head, yaw or pitch, that still counts as frontal."""
+    identity_frames: int = 4
+    """Of the calibration's frames, how many the stranger's head shape is fitted to (about 10 ms each, once)."""
+
+
+@dataclass(frozen=True, eq=False)
+class RestPose:
+    """Where the avatar is when the driver rests."""
+
+    R_cam_head: Float32Array
+    """(3, 3)."""
+    t_cam_head: Float32Array
+    """(3,) metres."""
+    eye_distance: float = 0.09
+    """Metres between the outer eye corners of the avatar, to which the driver's motion is scaled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A driver's own neutral: what is subtracted from every frame."""
+
+    shape: FaceShape
+    """The driver's face at rest."""
+    expression: Float32Array
+    """(52,) what the fit makes of the resting face."""
+    gaze: Float32Array
+    """(2, 2) radians."""
+    R_cam_head: Float32Array
+    """(3, 3) the frontal pose."""
+    t_cam_head: Float32Array
+    """(3,) metres."""
+    residual: Float32Array
+    """(478, 3) metres, head frame."""
+    frames: int
+    """How many frames it rests on."""
+
+
+class _Follower:
+    """The fits of one face from frame to frame, each started from the last."""
+
+    def __init__(self, model: LandmarkModel, config: TrackerConfig) -> None:
+        self.model, self.config = model, config
+        self.last: FrameFit | None = None
+
+    def fit(self, detection: Detection, camera: Camera, shape: FaceShape) -> FrameFit | None:
+        """The face's fit, or None where the landmarks are no face; gaze is kept while an eye is shut."""
+        before = self.last
+        try:
+            found = self._fit(detection, camera, shape, before)
+            if before is not None and not found.rms < _LOST_RMS:
+                found = self._fit(detection, camera, shape, None)
+        except (UserError, np.linalg.LinAlgError):
+            self.last = None
+            return None
+        if before is not None:
+            found = replace(found, gaze=_gaze_through_blinks(before.gaze, found.gaze, found.expression))
+        self.last = found
+        return found
+
+    def _fit(self, detection: Detection, camera: Camera, shape: FaceShape, start: FrameFit | None) -> FrameFit:
+        return fit_frame(detection.landmarks, detection.blendshapes, camera, shape, self.model, start=start,
+                         config=self.config.fit)
+
+    def lose(self) -> None:
+        """Forget the last frame: the next face may be anywhere."""
+        self.last = None
+
+
+def _gaze_through_blinks(before: FloatArray, now: FloatArray, expression: FloatArray) -> Float32Array:
+    shut = np.clip((expression[list(_BLINKS)] - _CLOSING) / (_CLOSED - _CLOSING), 0, 1)[:, None]
+    return (shut * before + (1 - shut) * now).astype(np.float32)
+
+
+def _confidence(fit: FrameFit) -> float:
+    """1 for errors of an ordinary face (1-2 % of the eye distance), 0 from 8 % on."""
+    return float(np.clip((0.08 - fit.rms) / 0.05, 0, 1))
+
+
+class _Smoother:
+    """One-Euro filters for all that a frame holds; passes frames on unchanged without a config."""
+
+    def __init__(self, config: OneEuroConfig | None) -> None:
+        self._config = config
+        self._anchor: FloatArray | None = None  # rotations are filtered as vectors relative to the first
+        self._filters: dict[str, OneEuroFilter] = {}
+
+    def __call__(self, frame: TrackedFrame) -> TrackedFrame:
+        if self._config is None:
+            return frame
+        if self._anchor is None:
+            self._anchor = frame.R_cam_head.astype(np.float64)
+        turn = self._smooth("turn", to_axis_angle(frame.R_cam_head @ self._anchor.T), frame.timestamp)
+        return replace(
+            frame, R_cam_head=(from_axis_angle(turn) @ self._anchor).astype(np.float32),
+            t_cam_head=self._smooth("place", frame.t_cam_head * 10, frame.timestamp) / np.float32(10),  # decimetres: like radians
+            expression=self._smooth("expression", frame.expression, frame.timestamp),
+            gaze=self._smooth("gaze", frame.gaze, frame.timestamp),
+            residual=self._smooth("residual", frame.residual * 100, frame.timestamp) / np.float32(100))
+
+    def _smooth(self, name: str, value: FloatArray, time: float) -> Float32Array:
+        assert self._config is not None
+        return self._filters.setdefault(name, OneEuroFilter(self._config))(value, time).astype(np.float32)
+
+    def reset(self) -> None:
+        self._anchor = None
+        self._filters.clear()
+
+
+class KnownFaceTracker:
+    """Tracks the avatar's own person: pose, place and expression as they are in the picture (self-reenactment)."""
+
+    def __init__(self, shape: FaceShape, model: LandmarkModel, *, camera: Camera | None = None,
+                 config: TrackerConfig = TrackerConfig()) -> None:
+        """Prepare; loads nothing.
+
+        shape: the avatar's face at rest; camera: that of the pictures, None for `Camera.for_image` of each picture's size.
+        """
+        self._shape, self._camera = shape, camera
+        self._follower, self._smoother = _Follower(model, config), _Smoother(config.smoothing)
+
+    def update(self, detection: Detection | None, timestamp: float) -> TrackedFrame | None:
+        """What the avatar should do, from what the detector found; None where it found no face.
+
+        timestamp: seconds, growing.
+        """
+        fit = None if detection is None else self._follower.fit(detection, _camera_of(detection, self._camera), self._shape)
+        if fit is None:
+            self.reset()
+            return None
+        return self._smoother(TrackedFrame(timestamp, fit.expression, fit.R_cam_head, fit.t_cam_head, fit.gaze, fit.residual,
+                                           _confidence(fit)))
+
+    def reset(self) -> None:
+        """Start anew, as at a cut in a film."""
+        self._follower.lose()
+        self._smoother.reset()
+
+
+class StrangerTracker:
+    """Tracks anybody: learns the person's neutral face, then passes on the motion relative to it.
+
+    Until enough frontal frames were seen the median of those so far stands in for the neutral, so the avatar moves from the
+    second frame on, and the first frame alone never decides anything.
+    """
+
+    def __init__(self, rest: RestPose, model: LandmarkModel, *, camera: Camera | None = None,
+                 calibration: Calibration | None = None, config: TrackerConfig = TrackerConfig()) -> None:
+        """Prepare; loads nothing.
+
+        rest: where the avatar is while the driver rests; camera: that of the pictures, None for `Camera.for_image` of each
+        picture's size; calibration: as from `calibrate`, where the film is known beforehand.
+        """
+        self._rest, self._model, self._camera, self._config = rest, model, camera, config
+        self._follower, self._smoother = _Follower(model, config), _Smoother(config.smoothing)
+        self._seen: list[Detection] = []
+        self._fits: list[FrameFit] = []
+        self._average = face_shape(model, np.zeros(0))
+        self._calibration = calibration
+        self._provisional: TrackedFrame | None = None  # the last one before the calibration, and how many frames still lean on it
+        self._settling = 0
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The driver's neutral, None while it is still being learned."""
+        return self._calibration
+
+    def recalibrate(self) -> None:
+        """Learn the neutral anew from the frames to come."""
+        self._calibration = None
+        self._seen.clear()
+        self._fits.clear()
+        self._provisional = None
+        self._follower.lose()
+        self._smoother.reset()
+
+    def update(self, detection: Detection | None, timestamp: float) -> TrackedFrame | None:
+        """What the avatar should do, from what the detector found; None where it found no face.
+
+        timestamp: seconds, growing.
+        """
+        shape = self._average if self._calibration is None else self._calibration.shape
+        fit = None if detection is None else self._follower.fit(detection, _camera_of(detection, self._camera), shape)
+        if detection is None or fit is None:
+            self._follower.lose()
+            self._smoother.reset()
+            self._provisional = None
+            return None
+        neutral = self._calibration if self._calibration is not None else self._learn(detection, fit)
+        frame = relative_motion(fit, neutral, self._rest, timestamp)
+        if self._calibration is None:
+            self._provisional, self._settling = frame, _SETTLE_FRAMES
+        elif self._settling > 0 and self._provisional is not None:
+            frame = _between(self._provisional, frame, 1 - self._settling / (_SETTLE_FRAMES + 1))
+            self._settling -= 1
+        return self._smoother(frame)
+
+    def _learn(self, detection: Detection, fit: FrameFit) -> Calibration:
+        self._seen.append(detection)
+        self._fits.append(fit)
+        frontal = [i for i, one in enumerate(self._fits) if _turn_degrees(one.R_cam_head) < self._config.frontal_degrees]
+        if len(frontal) >= self._config.calibration_frames or len(self._seen) >= self._config.calibration_patience:
+            self._calibration = calibrate(self._seen, self._model, camera=self._camera, config=self._config)
+            self._seen.clear()
+            self._fits.clear()
+            self._follower.lose()
+            return self._calibration
+        return _neutral_of(self._fits, self._average)
+
+
+def calibrate(detections: Sequence[Detection], model: LandmarkModel, *, camera: Camera | None = None,
+              config: TrackerConfig = TrackerConfig()) -> Calibration:
+    """A driver's neutral from several frames: head shape from the most frontal, calmest ones, then medians over all frontal ones.
+
+    detections: of one person, all of one picture size; more than `config.calibration_frames` frontal ones are no harm.
+    Raises UserError for none.
+    """
+    if not detections:
+        raise UserError("no frame with a face to learn the driver's neutral from: look into the camera")
+    average = face_shape(model, np.zeros(0))
+    follower = _Follower(model, config)
+    fits = [(found, fit) for found in detections if (fit := follower.fit(found, _camera_of(found, camera), average)) is not None]
+    if not fits:
+        raise UserError("no frame with a whole face to learn the driver's neutral from: look into the camera")
+    fits.sort(key=lambda pair: _turn_degrees(pair[1].R_cam_head))
+    frontal = [pair for pair in fits if _turn_degrees(pair[1].R_cam_head) < config.frontal_degrees]
+    chosen = frontal if len(frontal) >= config.calibration_frames else fits[:config.calibration_frames]
+    calm = sorted(chosen, key=lambda pair: float(pair[0].blendshapes.sum()))[:config.identity_frames]
+    view = _camera_of(calm[0][0], camera)
+    shape = fit_identity([found for found, _ in calm], view, model, iterations=10, config=config.fit)[0].shape
+    follower.lose()
+    refits = [follower.fit(found, view, shape) for found, _ in chosen]
+    return _neutral_of([fit for fit in refits if fit is not None], shape)
+
+
+def _neutral_of(fits: Sequence[FrameFit], shape: FaceShape) -> Calibration:
+    """Medians over frames: what the face does most of the time. The pose is that of the frame nearest to the median turn."""
+    turns = np.stack([to_axis_angle(_FACING_CAMERA @ fit.R_cam_head) for fit in fits])
+    middle = fits[int(np.linalg.norm(turns - np.median(turns, 0), axis=1).argmin())]
+
+    def median(arrays: list[Float32Array]) -> Float32Array:
+        return np.median(np.stack(arrays), 0).astype(np.float32)
+
+    return Calibration(shape, median([fit.expression for fit in fits]), median([fit.gaze for fit in fits]), middle.R_cam_head,
+                       median([fit.t_cam_head for fit in fits]), median([fit.residual for fit in fits]), len(fits))
+
+
+def relative_motion(fit: FrameFit, neutral: Calibration, rest: RestPose, timestamp: float) -> TrackedFrame:
+    """A driver's frame carried over to the avatar.
+
+    The expression loses the neutral's and is stretched so that full strength stays within reach; the head turns from the rest
+    pose as the driver's does from the frontal one; shifts and residuals are scaled by the size of the faces.
+    """
+    size = rest.eye_distance / _eye_distance(neutral.shape)
+    expression = np.clip((fit.expression - neutral.expression) / np.maximum(1 - neutral.expression, 0.3), 0, 1)
+    turn = neutral.R_cam_head.T @ fit.R_cam_head  # in the head frame
+    residual = (fit.residual - neutral.residual) * np.float32(size)
+    return TrackedFrame(timestamp, expression.astype(np.float32), (rest.R_cam_head @ turn).astype(np.float32),
+                        (rest.t_cam_head + size * (fit.t_cam_head - neutral.t_cam_head)).astype(np.float32),
+                        (fit.gaze - neutral.gaze).astype(np.float32), residual, _confidence(fit))
+
+
+def _between(first: TrackedFrame, second: TrackedFrame, share: float) -> TrackedFrame:
+    """The second frame's pose; the rest part of the way from the first to the second."""
+    def mix(a: Float32Array, b: Float32Array) -> Float32Array:
+        return (a + (b - a) * np.float32(share)).astype(np.float32)
+
+    return replace(second, expression=mix(first.expression, second.expression), gaze=mix(first.gaze, second.gaze),
+                   t_cam_head=mix(first.t_cam_head, second.t_cam_head), residual=mix(first.residual, second.residual))
+
+
+def _eye_distance(shape: FaceShape) -> float:
+    right, left = (shape.neutral_landmarks[corner] for corner in lm.EYE_CORNERS)
+    return float(np.linalg.norm(left - right))
+
+
+def _turn_degrees(R_cam_head: FloatArray) -> float:
+    """Yaw or pitch, whichever is larger; roll does not count."""
+    forward = (_FACING_CAMERA @ R_cam_head)[:, 2]
+    return float(np.degrees(max(abs(np.arctan2(forward[0], forward[2])), abs(np.arcsin(np.clip(forward[1], -1, 1))))))
+
+
+def _camera_of(detection: Detection, camera: Camera | None) -> Camera:
+    return Camera.for_image(detection.width, detection.height) if camera is None else camera
+
+
+def largest_face(detector: VideoFaceDetector, image: UInt8Array, timestamp: float) -> Detection | None:
+    """The nearest person's face in the next frame of a video, or None."""
+    faces = detector.detect(image, timestamp)
+    return faces[0] if faces else None
