@@ -1,8 +1,8 @@
 """Gradients of the blended picture, front to back again, and of the projection.
 
-The usual backward pass goes back to front. Here a pixel carries `remaining` = gradient . (what the Gaussians further back and the
-background add to the pixel); it starts as gradient . pixel and loses each Gaussian's part in turn. So the transmittances, and which
-Gaussian is the last, come out exactly as they did in the forward pass.
+The usual backward pass goes back to front. Here a pixel carries `remaining` = gradient . (what the Gaussians further back and
+the background add to the pixel); it starts as gradient . pixel and loses each Gaussian's part in turn. So the transmittances, and
+which Gaussian is the last, come out exactly as they did in the forward pass.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from perse_live.jit import inline_kernel, kernel
 from perse_live.splatting._elementary import exp2
 from perse_live.splatting._lanes import (
     LANES,
+    LaneMask,
     Lanes,
     bits_of,
     fetch_add,
@@ -44,6 +45,8 @@ from perse_live.splatting._layout import (
     BLOCKS,
     BLUE,
     CHUNK,
+    CURVATURE_E,
+    CURVATURE_Y,
     EXPONENT_SCALE,
     GREEN,
     LN2,
@@ -52,12 +55,10 @@ from perse_live.splatting._layout import (
     MEAN_X,
     MEAN_Y,
     NORM_MIN,
-    QUADRATIC_XX,
-    QUADRATIC_XY,
-    QUADRATIC_YY,
     RECORD,
     RED,
     SIGN_BIT,
+    SLOPE,
     STRIPS,
     TILE,
     TRANSMITTANCE_MIN,
@@ -87,12 +88,15 @@ def _load_tile(image: Float32Array, gradient: Float32Array, x0: int, y0: int, wi
         at = block * _STATE
         if inside:
             source = ((y0 + block // STRIPS * BLOCK) * width + x0 + block % STRIPS * BLOCK) * 4
-            pixel, by_pixel = load_block_float(image, source, 4 * width), load_block_float(gradient, source, 4 * width)
+            pixel = load_block_float(image, source, 4 * width)
+            by_pixel = load_block_float(gradient, source, 4 * width)
         else:
             source = (block // STRIPS * TILE + block % STRIPS) * BLOCK * 4
-            pixel, by_pixel = load_block_float(image_border, source, 4 * TILE), load_block_float(gradient_border, source, 4 * TILE)
+            pixel = load_block_float(image_border, source, 4 * TILE)
+            by_pixel = load_block_float(gradient_border, source, 4 * TILE)
         store(state, at, one)
-        store(state, at + LANES, pixel[0] * by_pixel[0] + pixel[1] * by_pixel[1] + pixel[2] * by_pixel[2] + pixel[3] * by_pixel[3])
+        store(state, at + LANES, pixel[0] * by_pixel[0] + pixel[1] * by_pixel[1] + pixel[2] * by_pixel[2]
+              + pixel[3] * by_pixel[3])
         store(state, at + 2 * LANES, by_pixel[0])
         store(state, at + 3 * LANES, by_pixel[1])
         store(state, at + 4 * LANES, by_pixel[2])
@@ -104,7 +108,7 @@ def _blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends:
                          records: Float32Array, state: Float32Array, work: Workspace, sums: Float32Array) -> None:
     """Add the tile's part to `sums` ((G * RECORD,)); state: as laid out by `_load_tile`, overwritten.
 
-    With d = d loss / d alpha * alpha at each pixel, sums are d, d dx, d dy, d dx^2, d dx dy, d dy^2, then d loss / d colour.
+    With d = d loss / d alpha * alpha at each pixel, sums are d, d e, d dy, d e^2, d e dy, d dy^2, then d loss / d colour.
     """
     open_all(work)
     zero = splat(0.0)
@@ -119,20 +123,21 @@ def _blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends:
         for k in range(count):
             g = k * RECORD
             mean_x, mean_y = batch[g + MEAN_X], batch[g + MEAN_Y]
-            xx, xy, yy = batch[g + QUADRATIC_XX], batch[g + QUADRATIC_XY], batch[g + QUADRATIC_YY]
+            curvature_e, curvature_y, slope = batch[g + CURVATURE_E], batch[g + CURVATURE_Y], batch[g + SLOPE]
             log2_opacity = batch[g + LOG2_OPACITY]
             red, green, blue = batch[g + RED], batch[g + GREEN], batch[g + BLUE]
-            sum_1, sum_x, sum_y, sum_xx, sum_xy, sum_yy = zero, zero, zero, zero, zero, zero
+            sum_1, sum_e, sum_y, sum_ee, sum_ey, sum_yy = zero, zero, zero, zero, zero, zero
             sum_red, sum_green, sum_blue = zero, zero, zero
             for strip in range(strips[2 * k], strips[2 * k + 1]):
                 dy = lane_y + (np.float32(BLOCK * strip) - mean_y)
-                linear = xy * dy
-                constant = log2_opacity + yy * dy * dy
-                strip_1, strip_x = zero, zero
-                for block in range(spans[k * LANES + strip], spans[k * LANES + STRIPS + strip] + 1):
+                constant = log2_opacity + curvature_y * dy * dy
+                strip_1, strip_e = zero, zero
+                first, last = spans[k * LANES + strip], spans[k * LANES + STRIPS + strip]
+                e = lane_x + (np.float32(BLOCK * (first - 1)) - mean_x) - slope * dy
+                for block in range(first, last + 1):
                     at = (strip * STRIPS + block) * _STATE
-                    dx = lane_x + (np.float32(BLOCK * block) - mean_x)
-                    power = constant + dx * (linear + xx * dx)
+                    e = e + BLOCK
+                    power = constant + curvature_e * e * e
                     unclamped = exp2(power)
                     alpha = select(power >= LOG2_ALPHA_MIN, minimum(unclamped, ALPHA_MAX), zero)
                     before = load(state, at)
@@ -148,18 +153,19 @@ def _blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends:
                     d = select(goes_on & (unclamped <= ALPHA_MAX),
                                alpha * (before * by_weight - remaining / (1.0 - alpha)), zero)
                     strip_1 = strip_1 + d
-                    strip_x = strip_x + d * dx
-                    sum_xx = sum_xx + d * dx * dx
+                    strip_e = strip_e + d * e
+                    sum_ee = sum_ee + d * e * e
                     sum_red = sum_red + weight * by_red
                     sum_green = sum_green + weight * by_green
                     sum_blue = sum_blue + weight * by_blue
                 sum_1 = sum_1 + strip_1
-                sum_x = sum_x + strip_x
+                sum_e = sum_e + strip_e
                 sum_y = sum_y + strip_1 * dy
-                sum_xy = sum_xy + strip_x * dy
+                sum_ey = sum_ey + strip_e * dy
                 sum_yy = sum_yy + strip_1 * dy * dy
-            at = entries[begin + k] * RECORD
-            store(sums, at, load(sums, at) + sum_each((sum_1, sum_x, sum_y, sum_xx, sum_xy, sum_yy, sum_red, sum_green, sum_blue)))
+            total = sum_each((sum_1, sum_e, sum_y, sum_ee, sum_ey, sum_yy, sum_red, sum_green, sum_blue))
+            row: int = entries[begin + k] * RECORD
+            store(sums, row, load(sums, row) + total)
         if close_finished(state, _STATE, work):
             break
 
@@ -190,6 +196,12 @@ def blend_backward(claims: Int64Array, claim: int, parts: int, width: int, heigh
 
 
 @inline_kernel
+def _seen(unseen: LaneMask, value: Lanes) -> Lanes:
+    """The value, or 0 for Gaussians that are not seen, whose records may hold anything."""
+    return select(unseen, splat(0.0), value)
+
+
+@inline_kernel
 def _dot(a: tuple[Lanes, Lanes, Lanes], b: tuple[Lanes, Lanes, Lanes]) -> Lanes:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
@@ -208,7 +220,8 @@ def _by_unit_quaternion(w: Lanes, x: Lanes, y: Lanes, z: Lanes, v0: tuple[Lanes,
 def project_backward(claims: Int64Array, claim: int, means: Float32Array, quats: Float32Array, scales: Float32Array,
                      opacities: Float32Array, fx: float, fy: float, cx: float, cy: float, width: int, height: int,
                      records: Float32Array, rectangles: Int32Array, sums: Float32Array, by_means: Float32Array,
-                     by_quats: Float32Array, by_scales: Float32Array, by_opacities: Float32Array, by_colors: Float32Array) -> None:
+                     by_quats: Float32Array, by_scales: Float32Array, by_opacities: Float32Array,
+                     by_colors: Float32Array) -> None:
     """Gradients by the Gaussians, chunk after chunk until none is left to claim; arrays as in `project_chunks`.
 
     sums: (parts, G * RECORD) from `blend_backward`. Written: by_means ... by_colors, flat, 0 for Gaussians that are not seen.
@@ -230,20 +243,24 @@ def project_backward(claims: Int64Array, claim: int, means: Float32Array, quats:
                     row_sum = row_sum + load(sums[part], at)
                 store(total, row * RECORD, row_sum)
             total_columns = load_records(total, 0)
-            sum_1, sum_x, sum_y, sum_xx, sum_xy, sum_yy, by_red, by_green, by_blue = total_columns[:9]
+            sum_1, sum_e, sum_y, sum_ee, sum_ey, sum_yy, by_red, by_green, by_blue = total_columns[:9]
             record_columns = load_records(records, start * RECORD)
-            xx, xy, yy = record_columns[QUADRATIC_XX], record_columns[QUADRATIC_XY], record_columns[QUADRATIC_YY]
+            curvature_e, curvature_y = record_columns[CURVATURE_E], record_columns[CURVATURE_Y]
+            slope = record_columns[SLOPE]
             unseen = int_equal(load(rectangles, start), splat_integer(-1))
 
-            # alpha = 2^power and power is quadratic in the pixel's distance from the mean
-            by_pixel_x = -LN2 * (2.0 * xx * sum_x + xy * sum_y)
-            by_pixel_y = -LN2 * (2.0 * yy * sum_y + xy * sum_x)
-            # conic ((a, b), (b, c)) is the inverse of the projected covariance S, and d S^-1 = -S^-1 dS S^-1
-            a, b, c = xx * (1 / EXPONENT_SCALE), xy * (0.5 / EXPONENT_SCALE), yy * (1 / EXPONENT_SCALE)
-            e00, e01 = sum_xx * a + sum_xy * b, sum_xx * b + sum_xy * c
-            e10, e11 = sum_xy * a + sum_yy * b, sum_xy * b + sum_yy * c
-            # 2 d loss / d S = 2 * -S^-1 (-sums / 2) S^-1
-            hxx, hxy, hyy = a * e00 + b * e10, a * e01 + b * e11, b * e01 + c * e11
+            # alpha = 2^power, power = log2 opacity + curvature_e e^2 + curvature_y dy^2, e = dx - slope dy
+            by_pixel_x = -LN2 * 2.0 * curvature_e * sum_e
+            by_pixel_y = -LN2 * 2.0 * curvature_y * sum_y - slope * by_pixel_x
+            # by the projected covariance ((sxx, sxy), (sxy, syy)): slope = sxy / syy, curvature_y = k / syy and
+            # curvature_e = k / variance with variance = sxx - sxy^2 / syy, d variance = dsxx - 2 slope dsxy + slope^2 dsyy
+            inverse_syy, inverse_variance = (1 / EXPONENT_SCALE) * curvature_y, (1 / EXPONENT_SCALE) * curvature_e
+            by_variance = -LN2 * sum_ee * curvature_e * inverse_variance
+            by_slope = -LN2 * 2.0 * curvature_e * sum_ey
+            # twice the symmetric gradient matrix
+            hxx = 2.0 * by_variance
+            hxy = by_slope * inverse_syy - 2.0 * slope * by_variance
+            hyy = 2.0 * (slope * slope * by_variance - inverse_syy * (slope * by_slope + LN2 * sum_yy * curvature_y))
 
             x, y, z = load_rows3(means, 3 * start)
             qw, qx, qy, qz = load_rows4(quats, 4 * start)
@@ -274,12 +291,11 @@ def project_backward(claims: Int64Array, claim: int, means: Float32Array, quats:
             by_v = fy * by_pixel_y - select((v >= raw_v) & (v <= raw_v), jy * by_jyz, zero)
             by_depth = -inverse_z * (jx * by_jx + jxz * by_jxz + jy * by_jy + jyz * by_jyz + by_u * raw_u + by_v * raw_v)
 
-            store_rows3(by_means, 3 * start, (select(unseen, zero, by_u * inverse_z), select(unseen, zero, by_v * inverse_z),
-                                              select(unseen, zero, by_depth)))
+            store_rows3(by_means, 3 * start, (
+                _seen(unseen, by_u * inverse_z), _seen(unseen, by_v * inverse_z), _seen(unseen, by_depth)))
             store_rows4(by_quats, 4 * start, (
-                select(unseen, zero, unit * (by_w - along * qw)), select(unseen, zero, unit * (by_x - along * qx)),
-                select(unseen, zero, unit * (by_y - along * qy)), select(unseen, zero, unit * (by_z - along * qz))))
-            store_rows3(by_scales, 3 * start, (select(unseen, zero, by_s0), select(unseen, zero, by_s1), select(unseen, zero, by_s2)))
-            opacity = load(opacities, start)
-            store(by_opacities, start, select(unseen, zero, sum_1 / opacity))
+                _seen(unseen, unit * (by_w - along * qw)), _seen(unseen, unit * (by_x - along * qx)),
+                _seen(unseen, unit * (by_y - along * qy)), _seen(unseen, unit * (by_z - along * qz))))
+            store_rows3(by_scales, 3 * start, (_seen(unseen, by_s0), _seen(unseen, by_s1), _seen(unseen, by_s2)))
+            store(by_opacities, start, _seen(unseen, sum_1 / load(opacities, start)))
             store_rows3(by_colors, 3 * start, (by_red, by_green, by_blue))

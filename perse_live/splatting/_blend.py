@@ -33,17 +33,17 @@ from perse_live.splatting._layout import (
     BLOCK,
     BLOCKS,
     BLUE,
+    CURVATURE_E,
+    CURVATURE_Y,
     GREEN,
     LOG2_ALPHA_MIN,
     LOG2_OPACITY,
     MEAN_X,
     MEAN_Y,
-    QUADRATIC_XX,
-    QUADRATIC_XY,
-    QUADRATIC_YY,
     RECORD,
     RED,
     SIGN_BIT,
+    SLOPE,
     STRIPS,
     TILE,
     TRANSMITTANCE_MIN,
@@ -78,18 +78,18 @@ def blend_tile(tile: int, tiles_across: int, starts: Int32Array, ends: Int32Arra
         for k in range(count):
             g = k * RECORD
             mean_x, mean_y = batch[g + MEAN_X], batch[g + MEAN_Y]
-            xx, xy, yy = batch[g + QUADRATIC_XX], batch[g + QUADRATIC_XY], batch[g + QUADRATIC_YY]
+            curvature_e, curvature_y, slope = batch[g + CURVATURE_E], batch[g + CURVATURE_Y], batch[g + SLOPE]
             log2_opacity = batch[g + LOG2_OPACITY]
             red, green, blue = batch[g + RED], batch[g + GREEN], batch[g + BLUE]
             for strip in range(strips[2 * k], strips[2 * k + 1]):
                 dy = lane_y + (np.float32(BLOCK * strip) - mean_y)
-                linear = xy * dy
-                constant = log2_opacity + yy * dy * dy
+                constant = log2_opacity + curvature_y * dy * dy
                 first, last = spans[k * LANES + strip], spans[k * LANES + STRIPS + strip]
+                e = lane_x + (np.float32(BLOCK * (first - 1)) - mean_x) - slope * dy
                 for block in range(first, last + 1):
                     at = (strip * STRIPS + block) * _STATE
-                    dx = lane_x + (np.float32(BLOCK * block) - mean_x)
-                    power = constant + dx * (linear + xx * dx)
+                    e = e + BLOCK
+                    power = constant + curvature_e * e * e
                     alpha = select(power >= LOG2_ALPHA_MIN, minimum(exp2(power), ALPHA_MAX), zero)
                     before = load(state, at)
                     after = before - alpha * before

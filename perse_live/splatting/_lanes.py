@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.typeconv import Conversion
+from numba.core.typeconv.castgraph import Conversion
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model, type_callable
 
 from perse_live.arrays import Float32Array, UInt8Array
@@ -166,7 +166,6 @@ def _lower_neg(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 # Functions --------------------------------------------------------------------------------------------------------------------
 
-_AnyLanes = Any
 _intrinsic = cast("Callable[[Callable[..., Any]], Any]", intrinsic)
 
 

@@ -35,7 +35,7 @@ LN2 = math.log(2)
 SIGN_BIT = -(1 << 31)
 LOG2_ALPHA_MIN = math.log2(ALPHA_MIN)
 EXPONENT_SCALE = -0.5 * math.log2(math.e)
-"""alpha = 2^(log2 opacity + EXPONENT_SCALE d^T conic d)"""
+"""alpha = 2^(log2 opacity + EXPONENT_SCALE d^T S^-1 d) at the distance d from the mean, S being the projected covariance"""
 
 BLOCK = 4
 TILE = 32
@@ -54,19 +54,20 @@ CLIP_MARGIN = 0.01
 RECORD = 16
 MEAN_X, MEAN_Y = 0, 1
 """Pixels."""
-QUADRATIC_XX, QUADRATIC_XY, QUADRATIC_YY = 2, 3, 4
-"""log2 alpha = LOG2_OPACITY + xx dx^2 + xy dx dy + yy dy^2"""
+CURVATURE_E, CURVATURE_Y = 2, 3
+"""log2 alpha = LOG2_OPACITY + CURVATURE_E e^2 + CURVATURE_Y dy^2 with e = dx - SLOPE dy: a sum of squares, which float32 holds
+well for long, thin ellipses too, unlike one with a product dx dy."""
+SLOPE = 4
+"""The ellipses' middle at height dy lies at dx = SLOPE dy."""
 LOG2_OPACITY = 5
 RED, GREEN, BLUE = 6, 7, 8
 HALF_HEIGHT = 9
-"""Of the ellipse where alpha reaches ALPHA_MIN, pixels; that ellipse is also given by the next four."""
+"""Of the ellipse where alpha reaches ALPHA_MIN, pixels; that ellipse is also given by the next three."""
 HALF_WIDTH = 10
 """Along the row through its centre."""
-SLOPE = 11
-"""The middle of its row at height dy lies at SLOPE * dy."""
-INVERSE_SQUARED_HEIGHT = 12
+INVERSE_SQUARED_HEIGHT = 11
 """1 / HALF_HEIGHT^2"""
-DY_RIGHTMOST = 13
+DY_RIGHTMOST = 12
 """dy of its rightmost point; the leftmost is opposite."""
 
 

@@ -85,11 +85,12 @@ def project_chunks(claims: Int64Array, claim: int, participant: int, means: Floa
                    visible: UInt64Array, visible_counts: Int64Array, magnitudes: Int32Array, tile_counts: Int32Array) -> None:
     """Project chunk after chunk until none is left to claim.
 
-    claims[claim]: number of chunks taken so far, shared by all threads. means, quats ... colors: flat, of at least 16 Gaussians;
-    mean_bits: the memory of `means` as int32.
-    Written per Gaussian: records (16 floats each), rectangles: the tiles it touches (left | right << 8 | top << 16 | bottom << 24,
-    -1 if it is not seen). Per chunk: `visible` (depth bits << 32 | index, from the chunk's first index on), visible_counts, and
-    magnitudes (16 each): the largest bit pattern, sign apart, of all its numbers. tile_counts[participant]: Gaussians per tile.
+    claims[claim]: number of chunks taken so far, shared by all threads. means, quats ... colors: flat, of at least 16
+    Gaussians; mean_bits: the memory of `means` as int32.
+    Written per Gaussian: records (16 floats each) and rectangles, the tiles it touches (left | right << 8 | top << 16 |
+    bottom << 24, -1 if it is not seen). Per chunk: `visible` (depth bits << 32 | index, from the chunk's first index on),
+    visible_counts, and magnitudes (16 each): the largest bit patterns, sign apart, of all its numbers.
+    tile_counts[participant]: Gaussians per tile.
     """
     count = opacities.shape[0]
     tiles_across = (width + TILE - 1) // TILE
@@ -129,7 +130,7 @@ def project_chunks(claims: Int64Array, claim: int, participant: int, means: Floa
 
             log2_opacity = log2(maximum(minimum(opacity, 1.0), ALPHA_MIN))
             reach = 2 * LN2 * (log2_opacity - LOG2_ALPHA_MIN)  # squared Mahalanobis radius at which alpha = ALPHA_MIN
-            inverse_determinant, inverse_syy = 1.0 / determinant, 1.0 / syy
+            inverse_syy = 1.0 / syy
             half_width, half_height = square_root(reach * sxx), square_root(reach * syy)
             mean_x, mean_y = fx * (x * inverse_z) + cx, fy * (y * inverse_z) + cy
             # first and last pixels whose centres may be reached
@@ -140,10 +141,10 @@ def project_chunks(claims: Int64Array, claim: int, participant: int, means: Floa
             keep = ((z >= NEAR_PLANE) & (opacity >= ALPHA_MIN) & (determinant < _DETERMINANT_MAX)
                     & (right >= left) & (bottom >= top))
 
-            k = EXPONENT_SCALE * inverse_determinant
+            variance_e = determinant * inverse_syy  # of x at a given y
             store_records(records, RECORD * start, (
-                mean_x, mean_y, k * syy, -2.0 * k * sxy, k * sxx, log2_opacity, red, green, blue, half_height,
-                square_root(reach * determinant * inverse_syy), sxy * inverse_syy, 1.0 / maximum(half_height * half_height, 1e-9),
+                mean_x, mean_y, EXPONENT_SCALE / variance_e, EXPONENT_SCALE * inverse_syy, sxy * inverse_syy, log2_opacity,
+                red, green, blue, half_height, square_root(reach * variance_e), 1.0 / maximum(half_height * half_height, 1e-9),
                 sxy / sxx * half_width))
             horizontal = truncate(left * (1 / TILE)) | (truncate(right * (1 / TILE)) << 8)
             vertical = truncate(top * (1 / TILE)) | (truncate(bottom * (1 / TILE)) << 8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -14,13 +13,12 @@ from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.splatting._backward import blend_backward, project_backward
 from perse_live.splatting._blend import blend_float, blend_rgb, blend_rgba
+from perse_live.splatting._checks import NOT_FINITE, Background, check_arrays, check_background, check_camera, check_size
 from perse_live.splatting._lanes import LANES
-from perse_live.splatting._layout import CHUNK, RECORD, TILE, TILES_MAX
+from perse_live.splatting._layout import CHUNK, RECORD, TILE
 from perse_live.splatting._project import project_chunks
 from perse_live.splatting._sort import DIGIT_VALUES, fill_tiles, sort_by_depth, start_tiles
 from perse_live.splatting._team import team_of
-
-Background = tuple[float, float, float]
 
 _INFINITY_BITS = 0x7F800000
 
@@ -45,16 +43,13 @@ def flatten(gaussians: Gaussians) -> FlatGaussians:
 
     Raises ValueError naming the array that is wrong.
     """
-    count = len(gaussians.means)
-    parts: list[Float32Array] = []
-    for name, width in (("means", 3), ("quats", 4), ("scales", 3), ("opacities", 0), ("colors", 3)):
-        array = getattr(gaussians, name)
-        shape = (count, width) if width else (count,)
-        if array.shape != shape or array.dtype != np.float32:
-            raise ValueError(f"{name} must be float32 of shape {shape}, got {array.dtype} of shape {array.shape}")
-        flat = np.ascontiguousarray(array).reshape(-1)
-        parts.append(np.concatenate([flat, np.zeros((LANES - count) * max(width, 1), np.float32)]) if 0 < count < LANES else flat)
-    return FlatGaussians(*parts)
+    arrays = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.colors)
+    check_arrays(*arrays)
+    count = len(gaussians)
+    flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+    if 0 < count < LANES:
+        flat = [np.concatenate([array, np.zeros(len(array) // count * (LANES - count), np.float32)]) for array in flat]
+    return FlatGaussians(*flat)
 
 
 def _aligned(shape: int, dtype: Any) -> Any:
@@ -70,11 +65,7 @@ class Stages:
 
     def __init__(self, width: int, height: int, *, threads: int) -> None:
         """width, height: pixels; threads: with the caller's own. Raises ValueError if any is not positive or too large."""
-        for name, value in (("width", width), ("height", height), ("threads", threads)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if max(width, height) > TILE * TILES_MAX:
-            raise ValueError(f"pictures may have {TILE * TILES_MAX} pixels a side, got {width} x {height}")
+        check_size(width, height, threads)
         self.width, self.height = width, height
         self.times: dict[str, float] = {}
         self.visible = 0
@@ -108,12 +99,7 @@ class Stages:
 
         Raises ValueError if the camera's picture has another size, or for numbers that are not finite.
         """
-        if (camera.width, camera.height) != (self.width, self.height):
-            raise ValueError(f"the camera's picture is {camera.width} x {camera.height}, "
-                             f"the rasteriser's {self.width} x {self.height}")
-        fx, fy, cx, cy = float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy)
-        if not (math.isfinite(fx) and math.isfinite(fy) and math.isfinite(cx) and math.isfinite(cy) and fx > 0 and fy > 0):
-            raise ValueError(f"the camera needs finite numbers and positive focal lengths, got {camera}")
+        fx, fy, cx, cy = check_camera(camera, self.width, self.height)
         count = len(flat.opacities)
         if count > self._room:
             self._make_room(count + count // 4)
@@ -132,7 +118,7 @@ class Stages:
             self._team.run(project)
             if self._magnitudes[:chunks * LANES].max() >= _INFINITY_BITS:
                 self._tile_counts[:] = 0
-                raise ValueError("the Gaussians hold numbers that are not finite")
+                raise ValueError(NOT_FINITE)
         time = self._timed("project", time)
         self.visible = sort_by_depth(self._visible, self._visible_counts, chunks, self._keys, self._spare, self._histograms,
                                      self._order)
@@ -156,7 +142,7 @@ class Stages:
 
     def blend_rgb(self, background: Background, image: UInt8Array) -> None:
         """image: (H * W * 3,), written."""
-        red, green, blue = _checked(background)
+        red, green, blue = check_background(background)
         self._blend(lambda member: blend_rgb(self._claims, 2, self.width, self.height, self.starts, self.ends, self.entries,
                                              self.records, red, green, blue, image))
 
@@ -167,7 +153,7 @@ class Stages:
 
     def blend_float(self, background: Background, image: Float32Array) -> None:
         """image: (H * W * 4,), written."""
-        red, green, blue = _checked(background)
+        red, green, blue = check_background(background)
         self._blend(lambda member: blend_float(self._claims, 2, self.width, self.height, self.starts, self.ends, self.entries,
                                                self.records, red, green, blue, image))
 
@@ -181,7 +167,7 @@ class Stages:
         if not count:
             return gradients
         sums = _aligned(threads * count * RECORD, np.float32).reshape(threads, count * RECORD)
-        fx, fy, cx, cy = float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy)
+        fx, fy, cx, cy = check_camera(camera, self.width, self.height)
         self._claims[:] = 0
 
         def blend(member: int) -> None:
@@ -196,10 +182,3 @@ class Stages:
         self._team.run(blend)
         self._team.run(project)
         return gradients
-
-
-def _checked(background: Background) -> Background:
-    red, green, blue = (float(value) for value in background)
-    if not (math.isfinite(red) and math.isfinite(green) and math.isfinite(blue)):
-        raise ValueError(f"the background must be three finite numbers, got {background}")
-    return red, green, blue

@@ -69,7 +69,8 @@ def make_workspace() -> Workspace:
 
 
 @kernel
-def load_batch(entries: Int32Array, begin: int, end: int, records: Float32Array, x0: float, y0: float, work: Workspace) -> None:
+def load_batch(entries: Int32Array, begin: int, end: int, records: Float32Array, x0: np.float32, y0: np.float32,
+               work: Workspace) -> None:
     """Copy the Gaussians entries[begin:end] next to each other, with the open blocks they touch.
 
     Copying first lets the scattered reads of `records` overlap; blending then reads from the nearest cache only.
@@ -80,10 +81,10 @@ def load_batch(entries: Int32Array, begin: int, end: int, records: Float32Array,
     bounds = load(work.open_bounds, 0)
     first_open, past_open = work.open_strips[0], work.open_strips[1]
     for k in range(end - begin):
-        source, target = entries[begin + k] * RECORD, k * RECORD
+        source: int = entries[begin + k] * RECORD
+        target = k * RECORD
         store(work.batch, target, load(records, source))
-        mean_x = records[source + MEAN_X] - np.float32(x0)
-        mean_y = records[source + MEAN_Y] - np.float32(y0)
+        mean_x, mean_y = records[source + MEAN_X] - x0, records[source + MEAN_Y] - y0
         work.batch[target + MEAN_X] = mean_x
         work.batch[target + MEAN_Y] = mean_y
         half_height = records[source + HALF_HEIGHT]

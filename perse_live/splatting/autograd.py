@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import torch
 
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
-from perse_live.splatting._stages import Background, Stages, flatten
+from perse_live.splatting._checks import Background
+from perse_live.splatting._stages import Stages, flatten
 
 
 class _Splat(torch.autograd.Function):
@@ -30,8 +30,9 @@ class _Splat(torch.autograd.Function):
         *inputs, image = ctx.saved_tensors  # also refuses inputs that were changed in place since
         by_image = gradients[0].contiguous().numpy().reshape(-1)
         flat = ctx.stages.backward(ctx.flat, ctx.camera, image.numpy().reshape(-1), by_image)
-        return (*(torch.from_numpy(array[:tensor.numel()]).reshape(tensor.shape) for array, tensor in zip(flat, inputs, strict=True)),
-                None, None, None)
+        by_inputs = (torch.from_numpy(array[:tensor.numel()]).reshape(tensor.shape)
+                     for array, tensor in zip(flat, inputs, strict=True))
+        return *by_inputs, None, None, None
 
 
 def splat(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor,

@@ -7,7 +7,8 @@ import numpy as np
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
-from perse_live.splatting._stages import Background, Stages, flatten
+from perse_live.splatting._checks import Background
+from perse_live.splatting._stages import Stages, flatten
 
 
 class CpuRasterizer:
