@@ -9,6 +9,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
+
+from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 
 _CANNOT_WRITE = {
@@ -23,6 +26,7 @@ _CANNOT_WRITE = {
     errno.EISDIR: "there is a folder of that name: choose another name",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
+_PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 _WHILE_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -65,6 +69,18 @@ def write_bytes(target: Path, content: bytes) -> None:
     """
     with atomic_output(target) as temporary:
         temporary.write_bytes(content)
+
+
+def write_image(target: Path, image: UInt8Array) -> None:
+    """Write a picture atomically, as PNG, JPEG or WebP by its name's ending.
+
+    image: (H, W, 3) RGB or, not for JPEG, (H, W, 4) RGBA with straight alpha.
+    Raises UserError when the ending is another one or the target cannot be written.
+    """
+    if target.suffix.lower() not in _PICTURE_SUFFIXES:
+        raise UserError(f"cannot write {target}: name the picture .png, .jpg or .webp")
+    with atomic_output(target) as temporary:
+        Image.fromarray(image).save(temporary, quality=92)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -1,0 +1,114 @@
+"""What the command line shows while it works: progress on stderr, results on stdout, one question."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from perse_live.errors import UserError
+
+StepProgress = Callable[[str, float], None]
+"""Told the name of the step being done and which fraction of this step is done, in [0, 1]."""
+FrameProgress = Callable[[int, int | None], None]
+"""Told how many frames are done, and of how many (None: nobody knows)."""
+
+
+@contextmanager
+def step_progress() -> Generator[StepProgress, None, None]:
+    """A bar for every step on a terminal, a line for every step elsewhere; on stderr."""
+    console = Console(stderr=True)
+    seen: dict[str, TaskID] = {}
+    if not console.is_terminal:
+        def tell(step: str, fraction: float) -> None:
+            if step not in seen:
+                seen[step] = TaskID(len(seen))
+                print(printable(step), file=sys.stderr, flush=True)
+
+        yield tell
+        return
+    with Progress(TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), console=console) as bars:
+        def draw(step: str, fraction: float) -> None:
+            if step not in seen:
+                for earlier in seen.values():
+                    bars.update(earlier, completed=1.0)
+                seen[step] = bars.add_task(printable(step), total=1.0)
+            bars.update(seen[step], completed=fraction)
+
+        yield draw
+
+
+@contextmanager
+def frame_progress(description: str) -> Generator[FrameProgress, None, None]:
+    """One bar that counts frames and shows how many are done a second; on stderr, and only on a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), _FrameCount(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task(description, total=None)
+
+        def draw(done: int, total: int | None) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield draw
+
+
+class _FrameCount(TextColumn):
+    """Frames done and frames per second."""
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+
+    def render(self, task: Task) -> Text:
+        speed = f"{task.speed:.0f} fps" if task.speed else ""
+        total = "" if task.total is None else f"/{task.total:.0f}"
+        return Text(f"{task.completed:.0f}{total} {speed}")
+
+
+def ask_consent(photo: Path) -> str:
+    """Ask on the terminal whether the person in a photo agrees.
+
+    Returns who answered and how, for the avatar's file.
+    Raises UserError when there is no terminal to ask on, or the answer is not yes.
+    """
+    how = "add --consent to declare that the person in it agrees (or that it shows you, or nobody alive)"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UserError(f"no avatar is built of {photo} without consent: {how}")
+    print(f"An avatar moves and speaks as the person in {printable(str(photo))}. Does this person agree? [y/N] ", end="",
+          file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UserError(f"no avatar was built of {photo}, for want of consent: {how}")
+    return f"the user {user_name()}, asked on the terminal"
+
+
+def user_name() -> str:
+    """The name of the user's account, or "unknown"."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such account: usual in containers; what is raised depends on the Python version
+        return "unknown"
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """The one JSON object of `--json` on stdout."""
+    print(json.dumps(content, allow_nan=False))
+
+
+def print_table(rows: Mapping[str, Any]) -> None:
+    """Names and values in two columns on stdout."""
+    width = max((len(name) for name in rows), default=0)
+    for name, value in rows.items():
+        text = ", ".join(map(str, cast("Sequence[Any]", value))) if isinstance(value, list | tuple) else str(value)
+        print(f"{name:<{width}}  {printable(text)}")
+
+
+def printable(text: str) -> str:
+    """Text from a file or a path without what could steer the terminal: control characters are shown as escapes."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,0 +1,88 @@
+"""What stands behind the avatar: a colour, a picture, or nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from perse_live.arrays import UInt8Array
+from perse_live.errors import UserError
+
+
+@dataclass(frozen=True)
+class Color:
+    """One colour everywhere."""
+
+    red: int
+    """0 to 255, as the other two."""
+    green: int
+    blue: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture, scaled to cover the frame."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Transparent:
+    """Nothing: the output has an alpha channel."""
+
+
+Background = Color | Picture | Transparent
+
+
+def parse_background(text: str) -> Background:
+    """What `--background` means: `RRGGBB` in hexadecimal digits, `alpha`, or the path of a picture.
+
+    Raises UserError for anything else.
+    """
+    if text.lower() == "alpha":
+        return Transparent()
+    if re.fullmatch(r"#?[0-9a-fA-F]{6}", text):
+        return Color(*bytes.fromhex(text[-6:]))
+    if Path(text).is_file():
+        return Picture(Path(text))
+    raise UserError(f"the background {text!r} is neither a colour (RRGGBB, such as 00ff00), nor 'alpha', nor a picture that"
+                    " exists: give one of the three")
+
+
+def load_background(background: Color | Picture, width: int, height: int) -> UInt8Array:
+    """The background as a picture of a frame's size: pictures are scaled to cover it and cut evenly.
+
+    Returns (height, width, 3) RGB. Raises UserError for a file that is not a picture.
+    """
+    if isinstance(background, Color):
+        return np.full((height, width, 3), (background.red, background.green, background.blue), np.uint8)
+    try:
+        with Image.open(background.path) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+            return np.asarray(ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise UserError(f"{background.path} is not a picture that can be read ({error}): give a PNG or JPEG file") from error
+
+
+def lay_over(
+    premultiplied: UInt8Array,  # (H, W, 4) RGB already multiplied by alpha
+    background: UInt8Array,  # (H, W, 3)
+) -> UInt8Array:
+    """A drawn avatar over a background (Porter and Duff 1984, "over"). Returns (H, W, 3)."""
+    alpha = premultiplied[..., 3:].astype(np.uint16)
+    behind = (background * (255 - alpha) + 127) // 255
+    return np.minimum(premultiplied[..., :3] + behind, 255).astype(np.uint8)
+
+
+def straight_alpha(premultiplied: UInt8Array) -> UInt8Array:
+    """Colours as files with transparency keep them: not multiplied by alpha.
+
+    premultiplied: (H, W, 4). Returns (H, W, 4); invisible pixels are black.
+    """
+    alpha = premultiplied[..., 3:].astype(np.float32)
+    color = premultiplied[..., :3] * (255 / np.maximum(alpha, 1))
+    return np.concatenate([np.minimum(np.rint(color), 255), alpha], -1).astype(np.uint8)
