@@ -264,7 +264,7 @@ class StrangerTracker:
         self._fits.append(fit)
         frontal = [i for i, one in enumerate(self._fits) if _turn_degrees(one.R_cam_head) < self._config.frontal_degrees]
         if len(frontal) >= self._config.calibration_frames or len(self._seen) >= self._config.calibration_patience:
-            self._calibration = calibrate(self._seen, self._model, camera=self._camera, config=self._config)
+            self._calibration = _calibrate(list(zip(self._seen, self._fits, strict=True)), self._model, self._camera, self._config)
             self._seen.clear()
             self._fits.clear()
             self._follower.lose()
@@ -279,20 +279,25 @@ def calibrate(detections: Sequence[Detection], model: LandmarkModel, *, camera: 
     detections: of one person, all of one picture size; more than `config.calibration_frames` frontal ones are no harm.
     Raises UserError for none.
     """
-    if not detections:
-        raise UserError("no frame with a face to learn the driver's neutral from: look into the camera")
     average = face_shape(model, np.zeros(0))
     follower = _Follower(model, config)
     fits = [(found, fit) for found in detections if (fit := follower.fit(found, _camera_of(found, camera), average)) is not None]
+    return _calibrate(fits, model, camera, config)
+
+
+def _calibrate(fits: list[tuple[Detection, FrameFit]], model: LandmarkModel, camera: Camera | None,
+               config: TrackerConfig) -> Calibration:
+    """The neutral from frames whose pose is known roughly, by a fit of the average face."""
     if not fits:
         raise UserError("no frame with a whole face to learn the driver's neutral from: look into the camera")
+    fits = list(fits)
+    follower = _Follower(model, config)
     fits.sort(key=lambda pair: _turn_degrees(pair[1].R_cam_head))
     frontal = [pair for pair in fits if _turn_degrees(pair[1].R_cam_head) < config.frontal_degrees]
     chosen = frontal if len(frontal) >= config.calibration_frames else fits[:config.calibration_frames]
     calm = sorted(chosen, key=lambda pair: float(pair[0].blendshapes.sum()))[:config.identity_frames]
     view = _camera_of(calm[0][0], camera)
     shape = fit_identity([found for found, _ in calm], view, model, iterations=10, config=config.fit)[0].shape
-    follower.lose()
     refits = [follower.fit(found, view, shape) for found, _ in chosen]
     return _neutral_of([fit for fit in refits if fit is not None], shape)
 

@@ -1,0 +1,109 @@
+"""Where on the head things are: lips, brows, scalp, beard ... as weights of the rig's vertices.
+
+Lips, ears and lids were painted by MakeHuman's authors. Brows follow MediaPipe's brow landmarks. Scalp and beard have no
+source: they are drawn here on the mean head, with proportions after Farkas, Anthropometry of the Head and Face (1994): the
+hairline crosses the forehead about a head's seventh above the brows, recedes at the temples, runs in front of the ears and
+around them to the nape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offline.anny_rig import AnnyHead, chart
+from offline.landmark_embedding import brow_chart
+from perse_live.arrays import Float32Array, FloatArray
+from perse_live.head.expressions import index, indices
+from perse_live.head.landmarks import LandmarkModel
+from perse_live.head.rig import Part
+
+# The hairline seen from the side, on the mean head: height y at depth z (metres, head frame), from the forehead to the nape.
+_HAIRLINE = np.array([(0.030, 0.066), (0.015, 0.064), (0.000, 0.058), (-0.022, 0.047), (-0.040, 0.030), (-0.062, 0.005),
+                      (-0.075, -0.012), (-0.088, -0.005), (-0.100, -0.025), (-0.120, -0.055), (-0.150, -0.080), (-0.220, -0.085)])
+# The beard's upper edge likewise, from the upper lip along the cheek to the sideburn; and its lower edge under the jaw.
+_BEARD_TOP = np.array([(0.040, -0.048), (0.020, -0.055), (0.005, -0.064), (-0.020, -0.058), (-0.040, -0.042), (-0.060, -0.018),
+                       (-0.075, 0.000), (-0.090, 0.000)])
+_BEARD_BOTTOM = np.array([(0.040, -0.150), (0.000, -0.145), (-0.030, -0.128), (-0.060, -0.100), (-0.075, -0.075),
+                          (-0.090, -0.060)])
+_BEARD_BACK = -0.082  # behind the sideburns
+_SOFT = 0.006  # metres, half width of soft edges
+
+
+@dataclass(frozen=True, eq=False)
+class HeadCharts:
+    """Weights (V,) float32 in [0, 1] of the rig's vertices; the same for everybody, for the numbering is."""
+
+    lips: Float32Array
+    """The red of both lips, with what of it lies inside the closed mouth."""
+    lip_upper: Float32Array
+    """The upper lip's share of `lips`."""
+    lip_lower: Float32Array
+    """The lower lip's share of `lips`."""
+    lip_inner: Float32Array
+    """The part of `lips` that the closed mouth hides, and the mouth's lining next to it."""
+    mouth_lining: Float32Array
+    """Inside of the mouth."""
+    ears: Float32Array
+    eyelids: Float32Array
+    """What moves in a blink: the upper lid up to the crease, the rims and the inner corners."""
+    brows: Float32Array
+    scalp: Float32Array
+    """Where the hair of the head grows, without brows and beard."""
+    beard: Float32Array
+    """Where a full beard and a moustache grow."""
+    face: Float32Array
+    """The face without ears, scalp and throat; wide soft edge."""
+
+
+def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadCharts:
+    """The charts of the rig's numbering.
+
+    mean: (V, 3) vertices of the mean head, as `IdentityModel.mean`; charts drawn on it hold for every identity.
+    """
+    skin = _used_by(head, Part.SKIN)
+    lining = _used_by(head, Part.MOUTH_CAVITY)
+    ears, lips = chart(head, "ears") * skin, chart(head, "lips") * (skin | lining)
+    follows_jaw = -head.actions[index("jawOpen"), :, 1] / 0.02
+    lower = _ramp(follows_jaw, 0.35, 0.65)
+    # the hidden side of the lips faces backwards or lies behind the line where the lips meet
+    seam = mean[skin & lining]
+    to_seam = np.sqrt(((mean[:, None] - seam[None]) ** 2).sum(-1)).min(1)
+    lip_inner = (skin | lining) * np.exp(-0.5 * (to_seam / 0.003) ** 2)
+    blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(0)
+    lids = np.maximum(chart(head, "eyelids"), _ramp(blinking, 0.001, 0.004))
+    brows = brow_chart(mean, model.neutral) * skin
+    height, depth = mean[:, 1], mean[:, 2]
+    scalp = _ramp(height - _edge(_HAIRLINE, depth), -_SOFT, _SOFT) * skin * (1 - ears)
+    scalp *= 1 - _ramp(-depth, 0.2, 0.3)
+    under = _ramp(_edge(_BEARD_TOP, depth) - height, -_SOFT, _SOFT)
+    over = _ramp(height - _edge(_BEARD_BOTTOM, depth), -_SOFT, _SOFT)
+    beard = under * over * _ramp(depth, _BEARD_BACK - _SOFT, _BEARD_BACK + _SOFT) * skin * (1 - ears) * (1 - np.clip(lips, 0, 1))
+    beard *= 1 - _used_by(head, Part.BODY)
+
+    def weights(values: FloatArray) -> Float32Array:
+        return np.clip(values, 0, 1).astype(np.float32)
+
+    return HeadCharts(lips=weights(lips), lip_upper=weights(lips * (1 - lower)), lip_lower=weights(lips * lower),
+                      lip_inner=weights(lip_inner), mouth_lining=weights(chart(head, "inside-mouth") * (lining | skin)),
+                      ears=weights(ears), eyelids=weights(lids * skin), brows=weights(brows), scalp=weights(scalp),
+                      beard=weights(beard), face=weights(chart(head, "face") * skin))
+
+
+def _used_by(head: AnnyHead, part: Part) -> np.ndarray:
+    used = np.zeros(len(head.template), np.bool_)
+    used[head.triangles[head.parts == part].reshape(-1)] = True
+    return used
+
+
+def _ramp(value: FloatArray, low: float, high: float) -> FloatArray:
+    """0 below low, 1 above high, smooth between."""
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _edge(line: FloatArray, depth: FloatArray) -> FloatArray:
+    """Height of a side view's line at each depth."""
+    order = np.argsort(line[:, 0])
+    return np.interp(depth, line[order, 0], line[order, 1])
