@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perse_live import cli
+from perse_live.avatar import save_avatar
+from perse_live.errors import UserError
+from toys import toy_avatar
+
+COMMANDS = ("demo", "build", "drive", "render", "info", "bench")
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was complained about: exactly one line on stderr, nothing on stdout."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("perse-live: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.fixture
+def avatar_file(tmp_path: Path) -> Path:
+    save_avatar(tmp_path / "toy.perse", toy_avatar())
+    return tmp_path / "toy.perse"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([command, "--help"]) == 0
+    assert f"usage: perse-live {command}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("perse-live ")
+
+
+@pytest.mark.parametrize(("words", "what"), [
+    ([], "{demo, build, drive, render, info, bench}"),
+    (["paint"], "paint"),
+    (["build"], "PHOTO"),
+    (["build", "photo.jpg"], "--output"),
+    (["build", "photo.jpg", "-o"], "--output"),
+    (["drive", "me.perse", "-o", "out.mp4"], "VIDEO"),
+    (["info", "me.perse", "you.perse"], "you.perse"),
+    (["demo", "--seconds", "long"], "'long'"),
+    (["render", "me.perse", "-o", "sheet.png", "--match"], "--match"),
+])
+def test_bad_usage_is_one_line_and_2(words: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    line = one_line(capsys)
+    assert what in line
+    assert "--help" in line
+
+
+@pytest.mark.parametrize(("words", "what"), [
+    (["info", "nowhere.perse"], "nowhere.perse: there is no such file"),
+    (["render", "nowhere.perse", "-o", "sheet.png"], "there is no such file"),
+    (["demo", "--seconds", "1"], "4 to 3600 seconds"),
+    (["demo", "--fps", "0"], "choose 10 to 1000"),
+    (["build", "photo.jpg", "-o", "me.txt", "--consent"], "name it .perse"),
+    (["build", "nowhere.jpg", "-o", "me.perse", "--consent"], "nowhere.jpg: no such file"),
+])
+def test_bad_input_is_one_line_and_2(words: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    assert what in one_line(capsys)
+
+
+def test_without_a_terminal_consent_must_be_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photo.jpg").write_text("not looked at yet")
+    assert cli.main(["build", str(tmp_path / "photo.jpg"), "-o", str(tmp_path / "me.perse")]) == 2
+    assert "--consent" in one_line(capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("answer", "asked_on"), [("n\n", "for want of consent"), ("\n", "for want of consent"),
+                                                  ("yes\n", "photo.jpg: not a picture")])
+def test_on_a_terminal_consent_is_asked_for(tmp_path: Path, answer: str, asked_on: str) -> None:
+    (tmp_path / "photo.jpg").write_text("this is no photo")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-m", "perse_live.cli", "build", "photo.jpg", "-o", "me.perse"],
+                               cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    said = b""
+    while process.poll() is None or b"perse-live: " not in said:
+        try:
+            said += os.read(ours, 1000)
+        except OSError:  # Linux: the other end is closed
+            break
+    os.close(ours)
+    assert process.wait() == 2
+    assert "Does this person agree?" in said.decode()
+    assert asked_on in " ".join(said.decode().split())
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+@pytest.mark.parametrize(("error", "code", "what"), [
+    (UserError("the file\nis\x1b[2J odd"), 2, "the file is\\x1b[2J odd"),
+    (KeyboardInterrupt(), 130, "interrupted"),
+    (ZeroDivisionError("by zero"), 1, "unexpected ZeroDivisionError: by zero (PERSE_LIVE_TRACEBACK=1"),
+    (MemoryError(), 1, "unexpected MemoryError"),
+    (ImportError("libGL.so.1: cannot open shared object file: No such file"), 2, "library libGL.so.1 is missing: on Debian"),
+])
+def test_whatever_goes_wrong_is_one_line(error: BaseException, code: int, what: str, monkeypatch: pytest.MonkeyPatch,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.delenv(cli.TRACEBACK_VARIABLE, raising=False)
+    monkeypatch.setattr("perse_live.avatar.load_avatar", fail)
+    assert cli.main(["info", "me.perse"]) == code
+    assert what in one_line(capsys)
+
+
+def test_the_traceback_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setenv(cli.TRACEBACK_VARIABLE, "1")
+    monkeypatch.setattr("perse_live.avatar.load_avatar", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["info", "me.perse"])
+
+
+def test_info_tells_who_consented_and_under_which_licences(avatar_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", str(avatar_file), "--json"]) == 0
+    captured = capsys.readouterr()
+    content = json.loads(captured.out)
+    assert captured.out.count("\n") == 1
+    assert captured.err == ""
+    assert content["gaussians"] == len(toy_avatar())
+    assert content["consent_by"] == "the tests"
+    assert content["licences"] == ["CC0-1.0"]
+    assert content["bytes"] == avatar_file.stat().st_size
+    assert cli.main(["info", str(avatar_file)]) == 0
+    assert "the tests" in capsys.readouterr().out
+
+
+def test_a_damaged_avatar_is_bad_input(avatar_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    avatar_file.write_bytes(avatar_file.read_bytes()[:-100])
+    assert cli.main(["info", str(avatar_file)]) == 2
+    assert "toy.perse" in one_line(capsys)
+
+
+def test_driving_starts_without_torch() -> None:
+    code = ("import sys; from perse_live import cli; import perse_live.avatar, runtime.video, runtime.perform, runtime.bench;"
+            "sys.exit('torch' in sys.modules or 'anny' in sys.modules)")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
