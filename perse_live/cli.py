@@ -233,7 +233,7 @@ def _build_to(output: Path, photo: Path, consent_by: str, network: Network) -> N
     try:
         from offline.build import Consent, build_avatar
     except ModuleNotFoundError as error:
-        raise UserError(f"building needs the package {error.name}, which is not here: pip install 'perse-live[offline]'") from error
+        raise UserError(f"building needs the package {error.name}, which is not here: pip install perse-live[offline]") from error
     from perse_live.avatar import save_avatar
     from runtime.sheet import contact_sheet
 
