@@ -104,7 +104,7 @@ def _load_tile(image: Float32Array, gradient: Float32Array, x0: int, y0: int, wi
 
 
 @kernel
-def _blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends: Int32Array, entries: Int32Array,
+def blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends: Int32Array, entries: Int32Array,
                          records: Float32Array, state: Float32Array, work: Workspace, sums: Float32Array) -> None:
     """Add the tile's part to `sums` ((G * RECORD,)); state: as laid out by `_load_tile`, overwritten.
 
@@ -192,7 +192,7 @@ def blend_backward(claims: Int64Array, claim: int, parts: int, width: int, heigh
             if (tile + tile // tiles_across * (tiles_across + 1)) % parts == part and starts[tile] < ends[tile]:
                 x0, y0 = tile % tiles_across * TILE, tile // tiles_across * TILE
                 _load_tile(image, gradient, x0, y0, width, height, image_border, gradient_border, state)
-                _blend_tile_backward(tile, tiles_across, starts, ends, entries, records, state, work, sums[part])
+                blend_tile_backward(tile, tiles_across, starts, ends, entries, records, state, work, sums[part])
 
 
 @inline_kernel

@@ -42,7 +42,7 @@ def draw(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opaciti
     from gsplat import rasterization  # pyright: ignore[reportMissingImports]
 
     intrinsics = means.new_tensor([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-    # packed=False: with packed=True, gsplat 1.5 fails when no Gaussian is in view
+    # packed=False: packing saves memory only where many cameras each see a small part of the scene
     rgb, alpha, _ = cast("Any", rasterization)(
         means, quats, scales, opacities, colors, torch.eye(4, device=means.device)[None], intrinsics[None], camera.width,
         camera.height, near_plane=NEAR_PLANE, eps2d=EPS2D, packed=False, backgrounds=over[None], rasterize_mode="classic")
