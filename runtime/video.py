@@ -17,7 +17,7 @@ from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame as AvFrame
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from perse_live.arrays import UInt8Array
@@ -31,8 +31,8 @@ _AUDIO_CODECS_KEPT = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}  # wh
 _GIVE_A_VIDEO = "give an MP4, MOV, MKV, WebM or AVI file"
 _H264_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv"}
 _TAGS_BT601, _TAGS_BT709 = 6, 1  # ISO/IEC 23091-2 (H.273) code points: matrix coefficients, primaries and transfer
-_CAREFUL_CONVERSION = (Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-                       | Interpolation.FULL_CHR_H_INP)
+# libswscale's BICUBIC | FULL_CHR_H_INT | FULL_CHR_H_INP | ACCURATE_RND; PyAV has names for all four from version 18 on
+_CAREFUL_CONVERSION = 0x4 | 0x2000 | 0x4000 | 0x40000
 
 
 @dataclass(frozen=True)
