@@ -260,14 +260,15 @@ def _check_declarations(header: Mapping[str, Any], schema: Schema) -> None:
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]], schema: Schema) -> None:
-    missing = [name for name, spec in schema.arrays.items() if name not in arrays and not spec.optional]
-    if missing:
-        raise _InvalidError(f"array {missing[0]!r} is missing")
-    sizes: dict[str, int] = {}
-    for name, array in arrays.items():
+    for name in arrays:
         if name not in schema.arrays:
             raise _InvalidError(f"it has an unknown array {_short(name)}")
-        _check_shape(name, array, schema.arrays[name], sizes, schema)
+    sizes: dict[str, int] = {}
+    for name, spec in schema.arrays.items():  # in the schema's order, so that the same fault gives the same message
+        if name in arrays:
+            _check_shape(name, arrays[name], spec, sizes, schema)
+        elif not spec.optional:
+            raise _InvalidError(f"array {name!r} is missing")
     for name, array in arrays.items():
         _check_values(name, array, schema.arrays[name], sizes)
 
