@@ -264,7 +264,8 @@ class StrangerTracker:
         self._fits.append(fit)
         frontal = [i for i, one in enumerate(self._fits) if _turn_degrees(one.R_cam_head) < self._config.frontal_degrees]
         if len(frontal) >= self._config.calibration_frames or len(self._seen) >= self._config.calibration_patience:
-            self._calibration = _calibrate(list(zip(self._seen, self._fits, strict=True)), self._model, self._camera, self._config)
+            pairs = list(zip(self._seen, self._fits, strict=True))
+            self._calibration = _calibrate(pairs, self._model, self._camera, self._config)
             self._seen.clear()
             self._fits.clear()
             self._follower.lose()

@@ -24,6 +24,7 @@ from perse_live.head.landmarks import FaceShape, LandmarkModel, face_shape
 from perse_live.jit import kernel
 from perse_live.rotations import from_axis_angle
 
+_PIVOTS, _TINY = 12, 1e-9
 _POSE = 6  # rotation vector (about the head's origin, camera axes), translation
 
 
@@ -182,26 +183,29 @@ def _intrinsics(camera: Camera) -> Float32Array:
 
 
 def _bounded_step(normal: FloatArray, gradient: FloatArray, first: int, low: FloatArray, high: FloatArray) -> FloatArray:
-    """The step s that minimises s'As/2 - g's where the unknowns from `first` on are bounded, by an active set.
+    """The step s that minimises s'As/2 - g's where the unknowns from `first` on are bounded.
 
-    normal: (N, N) A; gradient: (N,) g; low, high: (N - first,) bounds of the step. Three changes of the set are enough in
-    practice; what still sticks out is clipped.
+    normal: (N, N) A; gradient: (N,) g; low, high: (N - first,) bounds of the step. Method: block principal pivoting (Portugal,
+    Judice & Vicente, Math. Comp. 1994): all unknowns that break a bound are fixed at it, all that are fixed but pulled inwards
+    are freed, until neither happens; a handful of rounds. Where that cycles, which it rarely does, the last step is clipped.
     """
-    fixed = np.zeros(len(gradient), np.bool_)
-    value = np.zeros_like(gradient)
+    side = np.zeros(len(gradient), np.int8)  # -1: fixed at its lower bound, +1: at its upper
+    floor, ceiling = np.full(len(gradient), -np.inf), np.full(len(gradient), np.inf)
+    floor[first:], ceiling[first:] = low, high
     step = np.linalg.solve(normal, gradient)
-    for _ in range(3):
-        tail = step[first:]
-        outside = (tail < low) | (tail > high)
-        if not outside.any():
+    for _ in range(_PIVOTS):
+        fixed = side != 0
+        below, above = ~fixed & (step < floor), ~fixed & (step > ceiling)
+        pull = gradient - normal @ step
+        freed = (side < 0) & (pull > _TINY) | (side > 0) & (pull < -_TINY)
+        if not (below.any() or above.any() or freed.any()):
             return step
-        fixed[first:] |= outside
-        value[first:] = np.where(outside, np.clip(tail, low, high), value[first:])
+        side[below], side[above], side[freed] = -1, 1, 0
+        fixed = side != 0
         free = ~fixed
-        step = value.copy()
-        step[free] = np.linalg.solve(normal[np.ix_(free, free)], gradient[free] - normal[np.ix_(free, fixed)] @ value[fixed])
-    step[first:] = np.clip(step[first:], low, high)
-    return step
+        step = np.where(side < 0, floor, np.where(side > 0, ceiling, 0.0))
+        step[free] = np.linalg.solve(normal[np.ix_(free, free)], gradient[free] - normal[np.ix_(free, fixed)] @ step[fixed])
+    return np.clip(step, floor, ceiling)
 
 
 def start_pose(landmarks: FloatArray, camera: Camera, neutral_landmarks: FloatArray) -> tuple[Float64Array, Float64Array]:
@@ -213,10 +217,14 @@ def start_pose(landmarks: FloatArray, camera: Camera, neutral_landmarks: FloatAr
     import cv2
 
     matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-    found, rotation, shift = cv2.solvePnP(np.asarray(neutral_landmarks, np.float64), np.asarray(landmarks[:, :2], np.float64),
-                                          matrix, None, flags=cv2.SOLVEPNP_SQPNP)
+    complaint = "no head pose fits the landmarks of this picture: use a picture with a whole, unobstructed face"
+    try:
+        found, rotation, shift = cv2.solvePnP(np.asarray(neutral_landmarks, np.float64), np.asarray(landmarks[:, :2], np.float64),
+                                              matrix, None, flags=cv2.SOLVEPNP_SQPNP)
+    except cv2.error as error:  # points that all coincide, or are not finite
+        raise UserError(complaint) from error
     if not found or not np.isfinite(shift).all() or shift[2, 0] <= 0:
-        raise UserError("no head pose fits the landmarks of this picture: use a picture with a whole, unobstructed face")
+        raise UserError(complaint)
     return np.asarray(cv2.Rodrigues(rotation)[0], np.float64), np.asarray(shift[:, 0], np.float64)
 
 
