@@ -146,11 +146,11 @@ def _sway(times: Float64Array, random: Generator, period: float) -> Float64Array
 # ----- talking
 
 _VOWELS: Sequence[Mapping[str, float]] = (
-    {"jawOpen": 0.42, "mouthLowerDown*": 0.30, "mouthUpperUp*": 0.12},  # ah
-    {"jawOpen": 0.26, "mouthStretch*": 0.22, "mouthLowerDown*": 0.30, "mouthUpperUp*": 0.14},  # eh
-    {"jawOpen": 0.13, "mouthStretch*": 0.34, "mouthSmile*": 0.16, "mouthLowerDown*": 0.28, "mouthUpperUp*": 0.12},  # ee
-    {"jawOpen": 0.28, "mouthFunnel": 0.46, "mouthPucker": 0.16, "mouthLowerDown*": 0.10},  # oh
-    {"jawOpen": 0.12, "mouthFunnel": 0.24, "mouthPucker": 0.55},  # oo
+    {"jawOpen": 0.56, "mouthLowerDown*": 0.34, "mouthUpperUp*": 0.12},  # ah
+    {"jawOpen": 0.36, "mouthStretch*": 0.24, "mouthLowerDown*": 0.30, "mouthUpperUp*": 0.14},  # eh
+    {"jawOpen": 0.18, "mouthStretch*": 0.36, "mouthSmile*": 0.16, "mouthLowerDown*": 0.28, "mouthUpperUp*": 0.12},  # ee
+    {"jawOpen": 0.38, "mouthFunnel": 0.50, "mouthPucker": 0.16, "mouthLowerDown*": 0.10},  # oh
+    {"jawOpen": 0.16, "mouthFunnel": 0.26, "mouthPucker": 0.55},  # oo
 )
 _CONSONANTS: Sequence[Mapping[str, float]] = (
     {"jawOpen": 0.07, "mouthClose": 0.07, "mouthPress*": 0.28, "mouthRollLower": 0.16, "mouthRollUpper": 0.12},  # m, b, p
@@ -190,7 +190,7 @@ def _speak(tracks: _Tracks, start: float, end: float, random: Generator) -> list
             stress = syllable % 3 == 1
             consonant = int(random.integers(len(_CONSONANTS)))
             # lips that must close (m, b, p; f, v) prevail: a half-closed m is what gives bad lip sync away
-            mouths.append(_Mouth(now + 0.03, _CONSONANTS[consonant], 1.0, 0.030, 4.0 if consonant < 2 else 1.5))
+            mouths.append(_Mouth(now + 0.03, _CONSONANTS[consonant], 1.0, 0.030, 4.0 if consonant < 2 else 1.2))
             strength = random.uniform(0.9, 1.15) if stress else random.uniform(0.6, 0.95)
             mouths.append(_Mouth(now + 0.6 * length, _VOWELS[int(random.integers(len(_VOWELS)))], strength, 0.050, 1.0))
             if stress:
@@ -275,7 +275,7 @@ def _laughing(tracks: _Tracks, act: _Act, random: Generator) -> None:
     tracks.add("cheekSquint*", 0.50 * smile + 0.20 * laugh)
     tracks.add("eyeSquint*", 0.30 * smile + 0.30 * laugh)
     tracks.add("mouthDimple*", 0.18 * smile)
-    tracks.add("jawOpen", 0.20 * fading + 0.22 * bursts)
+    tracks.add("jawOpen", 0.24 * fading + 0.26 * bursts)
     tracks.add("mouthUpperUp*", 0.22 * fading)
     tracks.add("mouthLowerDown*", 0.26 * fading)
     tracks.add("noseSneer*", 0.14 * laugh)
