@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -49,9 +50,22 @@ def test_threads_do_not_change_a_bit(gaussians: Gaussians, camera: Camera) -> No
 
 
 def test_threads_do_not_change_a_bit_of_a_full_head() -> None:
-    gaussians, camera = synthetic_head(12_000, 200, 210)
+    gaussians, camera = synthetic_head(40_000, 200, 210)  # enough for threads to share every stage
     one, two = (CpuRasterizer(200, 210, threads=n).render_float(gaussians, camera, background=BACKGROUND) for n in (1, 2))
     assert np.array_equal(one, two)
+
+
+def test_rasterisers_work_side_by_side() -> None:
+    """They share their helper threads; numba's own threading would abort the process here."""
+    heads = [synthetic_head(3000 + 500 * k, 150, 140, seed=k) for k in range(3)]
+    expected = [CpuRasterizer(150, 140, threads=1).render(*head, background=BACKGROUND) for head in heads]
+
+    def draw_often(k: int) -> bool:
+        rasterizer = CpuRasterizer(150, 140, threads=2)
+        return all(np.array_equal(rasterizer.render(*heads[k], background=BACKGROUND), expected[k]) for _ in range(20))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(pool.map(draw_often, range(3)))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
