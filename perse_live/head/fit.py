@@ -144,7 +144,7 @@ def _expression_pull(config: FitConfig) -> Float32Array:
 
 
 @kernel
-def _linearise(points: Float32Array, basis: Float32Array, rotation: Float32Array, shift: Float32Array,
+def linearise(points: Float32Array, basis: Float32Array, rotation: Float32Array, shift: Float32Array,
                intrinsics: Float32Array, target: Float32Array, weights: Float32Array, robust: float,
                jacobian: Float32Array, residual: Float32Array) -> None:
     """Weighted residuals (2L,) and their derivative (2L, 6 + P) by rotation vector, translation and the basis."""
@@ -182,7 +182,7 @@ def _intrinsics(camera: Camera) -> Float32Array:
     return np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float32)
 
 
-def _bounded_step(normal: FloatArray, gradient: FloatArray, first: int, low: FloatArray, high: FloatArray) -> FloatArray:
+def bounded_step(normal: FloatArray, gradient: FloatArray, first: int, low: FloatArray, high: FloatArray) -> FloatArray:
     """The step s that minimises s'As/2 - g's where the unknowns from `first` on are bounded.
 
     normal: (N, N) A; gradient: (N,) g; low, high: (N - first,) bounds of the step. Method: block principal pivoting (Portugal,
@@ -272,7 +272,7 @@ def _normal_equations(problem: _Problem, state: _State, points: FloatArray, basi
     count = len(points)
     jacobian = np.empty((2 * count, _POSE + basis.shape[2]), np.float32)
     residual = np.empty(2 * count, np.float32)
-    _linearise(np.ascontiguousarray(points, np.float32), basis, state.rotation.astype(np.float32), state.shift.astype(np.float32),
+    linearise(np.ascontiguousarray(points, np.float32), basis, state.rotation.astype(np.float32), state.shift.astype(np.float32),
                problem.intrinsics, problem.landmarks, problem.weights, problem.robust, jacobian, residual)
     return (jacobian.T @ jacobian).astype(np.float64), (residual @ jacobian).astype(np.float64)
 
@@ -356,7 +356,7 @@ def fit_frame(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, sh
         gradient[_POSE:] += pull * (problem.prior - state.expression)
         if start is None and step < 3:
             normal[diagonal, diagonal] *= 1 + config.damping
-        move = _bounded_step(normal, gradient, _POSE, -state.expression, 1 - state.expression)
+        move = bounded_step(normal, gradient, _POSE, -state.expression, 1 - state.expression)
         state.move(move[:_POSE], move[_POSE:])
     return _finish(problem, state, shape, model, camera, config)
 
@@ -414,7 +414,7 @@ def fit_identity(detections: Sequence[Detection], camera: Camera, model: Landmar
         identity_step = np.linalg.solve(schur, right)
         identity = identity + identity_step
         for (a, b, g), state in zip(frames, states, strict=True):
-            move = _bounded_step(a, g - b @ identity_step, _POSE, -state.expression, 1 - state.expression)
+            move = bounded_step(a, g - b @ identity_step, _POSE, -state.expression, 1 - state.expression)
             state.move(move[:_POSE], move[_POSE:])
     coefficients = identity.astype(np.float32)
     shape = face_shape(model, coefficients)

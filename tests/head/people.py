@@ -19,8 +19,8 @@ def seen(model: LandmarkModel, shape: FaceShape, expression: FloatArray, R_cam_h
          scores: FloatArray | None = None, gaze: FloatArray | None = None, camera: Camera = CAMERA) -> Detection:
     """A detection without error.
 
-    scores: what the detector says of the expression, None for the truth; gaze: (2, 2) radians turns the irises, None leaves them to
-    the expression.
+    scores: what the detector says of the expression, None for the truth; gaze: (2, 2) radians turns the irises, None leaves
+    them to the expression.
     """
     points = shape.neutral_landmarks + np.tensordot(np.asarray(expression, np.float32), model.actions, 1)
     if gaze is not None:

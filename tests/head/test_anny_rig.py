@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from people import CAMERA
 
 from offline.anny_rig import AnnyHead, average_rig, load_anny_head
 from offline.charts import head_charts
 from offline.identity import IdentityModel, identity_rig, load_identity_model
+from offline.landmark_embedding import make_landmark_model
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
@@ -157,8 +159,6 @@ def test_spread_does_not_mix_the_lips(rig: HeadRig) -> None:
 def test_a_residual_on_the_mesh_lands_where_it_was_seen(rig: HeadRig) -> None:
     """Smooth residuals, as faces make them, are met to a tenth."""
     rotation, shift = np.diag([1.0, -1.0, -1.0]), np.array([0, 0, 0.7])
-    from people import CAMERA
-
     posed = MODEL.neutral @ rotation.T + shift
     wave = np.stack([4 * np.sin(MODEL.neutral[:, 1] * 60), 3 * np.cos(MODEL.neutral[:, 0] * 50)], 1)
     residual = lift_residual(wave, posed[:, 2], rotation, CAMERA)
@@ -168,3 +168,15 @@ def test_a_residual_on_the_mesh_lands_where_it_was_seen(rig: HeadRig) -> None:
     inside = np.setdiff1d(np.arange(478), (*lm.FACE_OVAL, *lm.IRIS))
     error = CAMERA.project(mesh_landmarks(MODEL, moved) @ rotation.T + shift) - CAMERA.project(posed) - wave
     assert np.sqrt((error[inside] ** 2).sum(1).mean()) < 0.15 * np.sqrt((wave[inside] ** 2).sum(1).mean())
+
+
+def test_measuring_the_embedding_anew_gives_the_shipped_one() -> None:
+    done: list[float] = []
+    model, report = make_landmark_model(people=2, held_out=1, progress=done.append)
+    assert done == sorted(done)
+    assert done[-1] == 1
+    assert report.undetected <= 2
+    assert report.held_out_median_px < 4
+    apart = np.linalg.norm(model.neutral - MODEL.neutral, axis=1)
+    assert np.median(apart) < 0.003
+    assert np.median(apart[list(lm.LIPS)]) < 0.003

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ EYES_AT = np.array([[203.4, 101.0], [246.9, 103.6]])  # pupils of the astronaut'
 
 
 @pytest.fixture(scope="module")
-def detector():  # noqa: ANN201 - a generator fixture
+def detector() -> Iterator[FaceDetector]:
     with FaceDetector(max_faces=3) as opened:
         yield opened
 
@@ -47,7 +48,7 @@ def test_a_face_that_is_small_in_the_picture_is_found(detector: FaceDetector) ->
     picture[800:1312, 700:1212] = astronaut()
     found = detector.detect(picture)
     assert len(found) == 1
-    np.testing.assert_allclose(found[0].landmarks[[468, 473], :2], EYES_AT + [700, 800], atol=5)
+    np.testing.assert_allclose(found[0].landmarks[[468, 473], :2], EYES_AT + np.array([700, 800]), atol=5)
 
 
 def test_no_face_is_an_empty_list(detector: FaceDetector) -> None:
@@ -55,8 +56,8 @@ def test_no_face_is_an_empty_list(detector: FaceDetector) -> None:
     assert detector.detect(np.zeros((1, 1, 3), np.uint8)) == []
 
 
-@pytest.mark.parametrize("picture", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8), np.zeros((64, 64, 3), np.float32),
-                                     np.zeros((0, 64, 3), np.uint8)])
+@pytest.mark.parametrize("picture", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8),
+                                     np.zeros((64, 64, 3), np.float32), np.zeros((0, 64, 3), np.uint8)])
 def test_another_kind_of_picture_is_a_user_error(detector: FaceDetector, picture: np.ndarray) -> None:
     with pytest.raises(UserError, match="uint8 RGB"):
         detector.detect(picture)
@@ -81,7 +82,12 @@ def test_one_shot_detection() -> None:
 
 
 def test_a_program_that_forgets_to_close_ends_in_silence() -> None:
-    program = ("import numpy; from perse_live.detect import FaceDetector, VideoFaceDetector; a = FaceDetector(); b = VideoFaceDetector();"
-               "a.detect(numpy.zeros((99, 99, 3), numpy.uint8)); b.detect(numpy.zeros((99, 99, 3), numpy.uint8), 0.0)")
+    program = """
+import numpy
+from perse_live.detect import FaceDetector, VideoFaceDetector
+photo, video = FaceDetector(), VideoFaceDetector()
+photo.detect(numpy.zeros((99, 99, 3), numpy.uint8))
+video.detect(numpy.zeros((99, 99, 3), numpy.uint8), 0.0)
+"""
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -8,19 +8,20 @@ from people import CAMERA, FACING_CAMERA, degrees_apart, random_identity, seen
 from scipy.optimize import lsq_linear
 from skimage.data import astronaut
 
+from perse_live.arrays import Float32Array
 from perse_live.camera import Camera
 from perse_live.detect import Detection, detect_faces
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression, index
 from perse_live.head.fit import (
-    _bounded_step,
-    _linearise,
+    bounded_step,
     fit_frame,
     fit_identity,
     fit_photo,
     gaze_from_iris,
     lift_residual,
+    linearise,
     personal_shape,
     start_pose,
 )
@@ -28,14 +29,19 @@ from perse_live.head.landmarks import face_shape, load_landmark_model
 from perse_live.rotations import from_axis_angle, from_euler_degrees
 
 MODEL = load_landmark_model()
+Pose = tuple[float, float, float, float, float, float]
 POSES = st.tuples(st.floats(-35, 35), st.floats(-20, 20), st.floats(-25, 25), st.floats(-0.08, 0.08), st.floats(-0.08, 0.08),
                   st.floats(0.5, 1.5))
 PLACE = np.array([0.02, -0.01, 0.7])
 
 
-def _pose(values: tuple[float, float, float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+def _pose(values: Pose) -> tuple[np.ndarray, np.ndarray]:
     yaw, pitch, roll, x, y, z = values
     return FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll), np.array([x, y, z])
+
+
+def _single(array: np.ndarray) -> Float32Array:
+    return np.ascontiguousarray(array, np.float32)
 
 
 def _slow_residual(points: np.ndarray, rotation: np.ndarray, shift: np.ndarray, basis: np.ndarray, parameters: np.ndarray,
@@ -48,15 +54,15 @@ def _slow_residual(points: np.ndarray, rotation: np.ndarray, shift: np.ndarray, 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), POSES)
-def test_the_jacobian_is_the_derivative_of_the_projection(seed: int, pose: tuple[float, float, float, float, float, float]) -> None:
+def test_the_jacobian_is_the_derivative_of_the_projection(seed: int, pose: Pose) -> None:
     rng = np.random.default_rng(seed)
     rotation, shift = _pose(pose)
     points, basis = rng.normal(0, 0.06, (9, 3)), rng.normal(0, 0.01, (9, 3, 4))
     target, weights = rng.uniform(0, 512, (9, 2)), rng.uniform(0.1, 2, 9)
     jacobian, residual = np.empty((18, 10), np.float32), np.empty(18, np.float32)
-    single = [np.ascontiguousarray(x, np.float32) for x in (points, basis, rotation, shift)]
-    intrinsics = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy], np.float32)
-    _linearise(*single, intrinsics, target.astype(np.float32), weights.astype(np.float32), 1e6, jacobian, residual)
+    intrinsics = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy])
+    linearise(_single(points), _single(basis), _single(rotation), _single(shift), _single(intrinsics), _single(target),
+              _single(weights), 1e6, jacobian, residual)
 
     def at(parameters: np.ndarray) -> np.ndarray:
         return _slow_residual(points, rotation, shift, basis, parameters, target, weights)
@@ -74,7 +80,7 @@ def test_the_bounded_step_is_the_bounded_optimum(seed: int) -> None:
     rows, target = rng.normal(0, 1, (30, 12)), rng.normal(0, 2, 30)
     rows[:, 5] += rows[:, 6]  # some correlation, as between actions
     low, high = -rng.uniform(0, 0.5, 9), rng.uniform(0, 0.5, 9)
-    step = _bounded_step(rows.T @ rows, rows.T @ target, 3, low, high)
+    step = bounded_step(rows.T @ rows, rows.T @ target, 3, low, high)
     assert (step[3:] >= low - 1e-9).all()
     assert (step[3:] <= high + 1e-9).all()
     free = np.full(3, np.inf)
@@ -84,8 +90,7 @@ def test_the_bounded_step_is_the_bounded_optimum(seed: int) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), POSES)
-def test_pose_and_expression_of_a_known_face_are_found_again(seed: int,
-                                                             pose: tuple[float, float, float, float, float, float]) -> None:
+def test_pose_and_expression_of_a_known_face_are_found_again(seed: int, pose: Pose) -> None:
     rng = np.random.default_rng(seed)
     shape = face_shape(MODEL, random_identity(rng))
     truth = np.where(rng.random(52) < 0.2, rng.uniform(0, 0.8, 52), 0).astype(np.float32)
@@ -117,7 +122,8 @@ def test_a_few_steps_from_the_last_frame_reach_the_same_fit() -> None:
     shape = face_shape(MODEL, random_identity(np.random.default_rng(3)))
     before = seen(MODEL, shape, expression(jawOpen=0.2), FACING_CAMERA, PLACE)
     start = fit_frame(before.landmarks, before.blendshapes, CAMERA, shape, MODEL)
-    now = seen(MODEL, shape, expression(jawOpen=0.5, mouthSmileLeft=0.4), FACING_CAMERA @ from_euler_degrees(6, 3, 2), PLACE + 0.01)
+    turned = FACING_CAMERA @ from_euler_degrees(6, 3, 2)
+    now = seen(MODEL, shape, expression(jawOpen=0.5, mouthSmileLeft=0.4), turned, PLACE + 0.01)
     quick = fit_frame(now.landmarks, now.blendshapes, CAMERA, shape, MODEL, start=start)
     thorough = fit_frame(now.landmarks, now.blendshapes, CAMERA, shape, MODEL, iterations=30)
     np.testing.assert_allclose(quick.expression, thorough.expression, atol=0.02)
@@ -126,7 +132,7 @@ def test_a_few_steps_from_the_last_frame_reach_the_same_fit() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(POSES, st.floats(-0.5, 0.5), st.floats(-0.35, 0.35))
-def test_gaze_is_read_off_the_irises(pose: tuple[float, float, float, float, float, float], yaw: float, pitch: float) -> None:
+def test_gaze_is_read_off_the_irises(pose: Pose, yaw: float, pitch: float) -> None:
     shape = face_shape(MODEL, np.zeros(1))
     rotation, shift = _pose(pose)
     gaze = np.array([[yaw, pitch], [yaw * 0.8, pitch]])
@@ -150,8 +156,7 @@ def test_the_residual_is_what_the_actions_cannot_do() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(POSES, st.integers(0, 2**32 - 1))
-def test_a_lifted_residual_moves_points_to_where_they_were_seen(pose: tuple[float, float, float, float, float, float],
-                                                                seed: int) -> None:
+def test_a_lifted_residual_moves_points_to_where_they_were_seen(pose: Pose, seed: int) -> None:
     rotation, shift = _pose(pose)
     error = np.random.default_rng(seed).normal(0, 4, (478, 2))
     posed = MODEL.neutral @ rotation.T + shift

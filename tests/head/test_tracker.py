@@ -99,7 +99,7 @@ def test_a_strangers_motion_is_carried_over() -> None:
     tracker = _calibrated()
     doing = np.clip(RESTING_FACE + expression(jawOpen=0.6), 0, 1)
     still = tracker.update(_at(), 2.0)
-    frame = tracker.update(_at((15, -8, 5), doing, place=PLACE + [0.02, 0, 0]), 2.03)
+    frame = tracker.update(_at((15, -8, 5), doing, place=PLACE + np.array([0.02, 0, 0])), 2.03)
     assert still is not None and frame is not None
     assert frame.expression[index("jawOpen")] > 0.45
     assert frame.expression[index("mouthSmileLeft")] < 0.15
@@ -112,7 +112,7 @@ def test_motion_is_scaled_to_the_size_of_the_avatar() -> None:
     shifts: list[float] = []
     for size in (0.045, 0.09):
         tracker = StrangerTracker(replace(REST, eye_distance=size), MODEL, calibration=calibration)
-        frame = tracker.update(_at(place=PLACE + [0.05, 0, 0]), 0.0)
+        frame = tracker.update(_at(place=PLACE + np.array([0.05, 0, 0])), 0.0)
         assert frame is not None
         shifts.append(float(frame.t_cam_head[0]))
     assert shifts[1] == pytest.approx(2 * shifts[0], rel=1e-3)
