@@ -7,7 +7,7 @@ import numpy as np
 
 from offline.geometry import PhotoGeometry
 from offline.images import blur, dilate, erode, fill_from, sample
-from offline.layers import COVERAGE, Layer, Region, surface_layer
+from offline.layers import COVERAGE, Layer, Region, empty_layer, surface_layer
 from offline.sampling import poisson_disk
 from offline.shells import grid_mesh
 from offline.skin import Appearance
@@ -19,6 +19,11 @@ _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends 
 _COLLAR = -0.165  # metres, template height below which the unseen body is dressed
 
 
+def dressed_pixels(look: Appearance, unit: float) -> BoolArray:
+    """(H, W) clothes, with the mixed pixels beside them: where a jaw ends at a collar, those belong to the farther surface."""
+    return (look.clothes > 0.5) | (dilate(look.clothes > 0.5, 2 * unit) & (look.purity < 0.5) & (look.clothes > 0.1))
+
+
 def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, hair: BoolArray, unit: float,
                 rng: np.random.Generator) -> Layer:
     """Gaussians for the person's pixels that neither hair nor the rig's skin covers.
@@ -26,14 +31,20 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders.
     """
     rig_skin = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT) & (look.skin > 0.5)
-    covered = erode(rig_skin, 2.0 * unit)
+    dressed = dressed_pixels(look, unit)
+    covered = erode(rig_skin, 1.0 * unit) & ~dressed
     person = (look.alpha > 0.06) & look.valid
     mask = person & ~erode(hair, 2 * unit) & ~covered
-    mesh = grid_mesh(geometry, depth, mask, largest_step=0.03)
+    mesh = grid_mesh(geometry, depth, mask, largest_step=0.05)
     vertices, triangles, pixels = mesh
     if not len(triangles):
-        return surface_layer(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3)), Region.CLOTHES)
+        return empty_layer()
     detail = blur(np.abs(look.image - blur(look.image, 2.5)).mean(2), 4)
+    slope = vertices[triangles][:, :, 2].max(1) - vertices[triangles][:, :, 2].min(1)
+    loose_skin = ~dressed[pixels[triangles[:, 0], 1].astype(int), pixels[triangles[:, 0], 0].astype(int)]
+    triangles = np.ascontiguousarray(triangles[~(loose_skin & (slope > 0.006))])  # steps behind ears and jaw would turn to shards
+    if not len(triangles):
+        return empty_layer()
     busy = np.clip(sample(detail, pixels[triangles].mean(1)) / 0.03, 0, 1)
     near_face = sample(blur(dilate(rig_skin, 6 * unit), 3 * unit), pixels[triangles].mean(1))
     pixel = 1 / geometry.pixels_per_metre
@@ -47,8 +58,8 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     layer = surface_layer(means, normals, points.spacing * COVERAGE, sample(look.image, at), Region.CLOTHES,
                           opacity=np.clip(alpha * 0.95, 0.05, 0.95), least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
     x, y = at[:, 0].astype(int), at[:, 1].astype(int)
-    is_skin = look.skin[y, x] > 0.5
-    layer.regions[:] = np.where(is_skin, int(Region.SKIN), int(Region.CLOTHES))
+    is_skin = ~dressed[y, x]
+    layer.regions[:] = np.where(is_skin, int(Region.LASHES), int(Region.CLOTHES))
     layer.triangles[:] = np.where(is_skin, _nearest_skin_triangle(geometry, x, y, 14 * unit), -1)
     return layer
 
@@ -63,12 +74,40 @@ def _nearest_skin_triangle(geometry: PhotoGeometry, x: np.ndarray, y: np.ndarray
     return np.where(distance[y, x] < reach, lookup[labels[y, x]], -1)
 
 
+def backing_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array, unit: float,
+                  rng: np.random.Generator) -> Layer:
+    """The collar behind neck and jaw: what shows beside the neck when the head turns."""
+    dressed = (clothes > 0.6) & (look.alpha > 0.9)
+    mask = np.zeros_like(dressed)
+    for row in np.nonzero(dressed.sum(1) > 8 * unit)[0]:
+        columns = np.nonzero(dressed[row])[0]
+        mask[row, columns[0] : columns[-1]] = True
+    mask &= ~erode(dressed, 4 * unit) & (look.alpha > 0.9)
+    empty = empty_layer()
+    if dressed.sum() < 400 * unit**2 or mask.sum() < 50:
+        return empty
+    across = fill_from(np.where(dressed, depth, 0), dressed.astype(np.float32))
+    neck_thickness = 0.07
+    behind = np.where(geometry.seen.covered, geometry.seen.depth + neck_thickness, 0)
+    vertices, triangles, pixels = grid_mesh(geometry, np.maximum(across, behind).astype(np.float32), mask)
+    if not len(triangles):
+        return empty
+    points = poisson_disk(vertices, triangles, np.full(len(triangles), 5.5 / geometry.pixels_per_metre), rng=rng)
+    normals = points.interpolate(vertex_normals(vertices, triangles), triangles)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    colors = 0.75 * sample(fill_from(np.where(dressed[..., None], look.image, 0), dressed.astype(np.float32)),
+                           points.interpolate(pixels, triangles))
+    return surface_layer(points.interpolate(vertices, triangles), normals, points.spacing * COVERAGE * 1.1, colors, Region.CLOTHES,
+                         freedom=0.0, color_freedom=0.0, least_opacity=0.9)
+
+
 def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array, hair: BoolArray,
                rng: np.random.Generator) -> Layer:
     """The rig's neck and shoulders under the sheet: closes what a turned head uncovers, and dresses what the photo does not show."""
     rig = geometry.rig
     pixel = 1 / geometry.pixels_per_metre
-    spacing = np.where(rig.parts == Part.BODY, 5.0 * pixel, 0.0)
+    middle = geometry.template[rig.triangles].mean(1)
+    spacing = np.where((rig.parts == Part.BODY) & (middle[:, 2] > -0.15), 6.5 * pixel, 0.0)
     points = poisson_disk(geometry.vertices, rig.triangles, spacing, rng=rng)
     normals = points.interpolate(geometry.normals, rig.triangles)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
@@ -95,7 +134,7 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     colors = colors * np.where(dressed, 0.8 + 0.25 * np.clip(-normals[:, 2], 0, 1), 1)[:, None]
     x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
     behind = means[:, 2] > depth[y, x] + 0.003
-    keep = np.where(valid, (alpha > 0.9) & (behind | ~facing), True)
+    keep = valid & (alpha > 0.9) & (behind | ~facing)
     layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.1, colors, Region.BODY, triangles=points.triangle, freedom=0.0,
                           color_freedom=0.0, least_opacity=0.9)
     return layer.select(keep)

@@ -77,7 +77,8 @@ def _complete(observed: Float32Array, shown: Float32Array, off_axis: Float32Arra
 
 def _inner_lids(geometry: PhotoGeometry, look: Appearance, rng: np.random.Generator) -> Layer:
     rig = geometry.rig
-    cavity = np.isin(rig.parts, (Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT))
+    front = geometry.template[rig.triangles].mean(1)[:, 2] > 0.004
+    cavity = np.isin(rig.parts, (Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT)) & front
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(cavity, 1.8 / geometry.pixels_per_metre, 0), rng=rng)
     normals = points.interpolate(geometry.normals, rig.triangles)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)

@@ -7,7 +7,7 @@ import numpy as np
 
 from offline.geometry import PhotoGeometry
 from offline.images import blur, distance_to, sample
-from offline.layers import COVERAGE, Layer, Region, join, surface_layer
+from offline.layers import COVERAGE, Layer, Region, empty_layer, join, surface_layer
 from offline.sampling import SurfacePoints, poisson_disk
 from offline.shells import HairShell, grid_mesh
 from offline.skin import Appearance
@@ -29,9 +29,9 @@ def hair_layers(geometry: PhotoGeometry, look: Appearance, shell: HairShell, uni
     lining_mesh = grid_mesh(geometry, shell.front + 0.007, shell.front_mask & (distance_to(look.alpha < 0.9) > 4 * unit)
                             & (shell.back - shell.front > 0.02))
     lining = _sheet(lining_mesh, 4.6 * pixel, rng)
-    back_mesh = grid_mesh(geometry, shell.back, shell.back_mask & (distance_to(~shell.back_mask) > 1.0), towards_camera=False)
+    back_mesh = grid_mesh(geometry, shell.back, shell.back_mask & (distance_to(~shell.back_mask) > 4.0 * unit), towards_camera=False)
     back = _sheet(back_mesh, _spacing(back_mesh, _BACK_COUNT, 3.6 * pixel), rng)
-    layers = [_front_layer(look, front_mesh, front, flow), _inner_layer(look, lining_mesh, lining, 0.78, rng, Region.HAIR),
+    layers = [_front_layer(look, front_mesh, front, flow, pixel), _inner_layer(look, lining_mesh, lining, 0.78, rng, Region.HAIR),
               _inner_layer(look, back_mesh, back, 0.9, rng, Region.HAIR_BACK)]
     return join(*(layer for layer in layers if len(layer)))
 
@@ -79,7 +79,7 @@ def _along(flow: Float32Array, pixels: FloatArray, normals: FloatArray) -> Float
 
 
 def _front_layer(look: Appearance, mesh: tuple[Float32Array, Int32Array, Float32Array], points: SurfacePoints,
-                 flow: Float32Array) -> Layer:
+                 flow: Float32Array, pixel: float) -> Layer:
     means, normals, pixels = _placed(mesh, points)
     facing = -(normals * means).sum(1) / np.linalg.norm(means, axis=1)
     clear = np.clip((facing - 0.1) / 0.35, 0, 1)[:, None]
@@ -88,8 +88,9 @@ def _front_layer(look: Appearance, mesh: tuple[Float32Array, Int32Array, Float32
     colors = clear * sample(look.image, pixels) + (1 - clear) * (0.5 * smeared + 0.5 * sample(look.hair_color, pixels))
     alpha = sample(look.alpha, pixels)
     sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.15])
+    sigma = np.minimum(sigma, 0.5 * points.spacing[:, None] + 0.3 * sample(distance_to(look.alpha < 0.5), pixels)[:, None] * pixel)
     return surface_layer(means, normals, sigma, colors, Region.HAIR, along=_along(flow, pixels, normals), thickness=0.8,
-                         opacity=np.clip(alpha * 0.95, 0.05, 0.95), freedom=np.clip((facing - 0.1) / 0.4, 0.05, 1),
+                         opacity=np.clip(alpha * 0.95, 0.05, 0.95), freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
                          color_freedom=clear[:, 0], least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
 
 
@@ -97,12 +98,13 @@ def _inner_layer(look: Appearance, mesh: tuple[Float32Array, Int32Array, Float32
                  rng: np.random.Generator, region: Region) -> Layer:
     """Hair that the photo does not show: its colour with strands of light and dark."""
     if not len(points):
-        return surface_layer(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3)), region)
+        return empty_layer()
     means, normals, pixels = _placed(mesh, points)
     height, width = look.alpha.shape
     noise = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), 1.6, sigmaY=14)
     strands = sample(noise / noise.std(), pixels)[:, None]
-    colors = sample(look.hair_color, pixels) * (shade + 0.10 * strands)
+    typical = np.median(look.image[(look.hair > 0.7) & (look.alpha > 0.95)], 0)
+    colors = (0.35 * sample(look.hair_color, pixels) + 0.65 * typical) * (shade + 0.10 * strands)
     sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.25])
     down = np.tile(np.array([[0.0, 1.0, 0.0]]), (len(points), 1))
     return surface_layer(means, normals, sigma, colors, region, along=down, thickness=0.8, opacity=0.95, freedom=0.0,

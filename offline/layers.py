@@ -11,7 +11,7 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array, U
 from perse_live.gaussians import Gaussians, concatenate
 from perse_live.rotations import to_quat
 
-COVERAGE = 0.62
+COVERAGE = 0.66
 """Standard deviation over spacing at which opaque splats of a hexagonal packing leave no see-through."""
 
 
@@ -84,14 +84,20 @@ def surface_layer(
 ) -> Layer:
     """Flat Gaussians on a surface; `thickness` is the third standard deviation over the smaller of the other two."""
     count = len(means)
-    sigma = np.broadcast_to(np.asarray(sigma, np.float32).reshape(count, -1) if np.ndim(sigma) else np.float32(sigma), (count, 2)) \
-        if np.ndim(sigma) < 2 or np.shape(sigma)[1] == 1 else np.asarray(sigma, np.float32)
+    sigma = np.asarray(sigma, np.float32)
+    sigma = np.broadcast_to(sigma[:, None] if sigma.ndim == 1 else sigma, (count, 2))
     scales = np.concatenate([sigma, sigma.min(1, keepdims=True) * thickness], 1)
     gaussians = Gaussians(means.astype(np.float32), to_quat(frames(normals, along)).astype(np.float32), scales.astype(np.float32),
                           _full(opacity, count), np.clip(colors, 0.002, 0.998).astype(np.float32))
     rows = np.full(count, -1, np.int32) if triangles is None else triangles.astype(np.int32)
     return Layer(gaussians, rows, np.full(count, int(region), np.uint8), _full(freedom, count), _full(color_freedom, count),
                  _full(least_opacity, count))
+
+
+def empty_layer() -> Layer:
+    """A layer without Gaussians."""
+    none = np.zeros((0, 3), np.float32)
+    return surface_layer(none, none, np.zeros(0, np.float32), none, Region.SKIN)
 
 
 def frames(normals: FloatArray, along: FloatArray | None = None) -> FloatArray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from offline.geometry import PhotoGeometry
 from offline.images import blur, distance_to, fill_from, polygon, sample
-from offline.layers import COVERAGE, Layer, Region, join, surface_layer
+from offline.layers import COVERAGE, Layer, Region, empty_layer, join, surface_layer
 from offline.sampling import poisson_disk
 from offline.shells import grid_mesh
 from offline.skin import Appearance
@@ -21,7 +21,7 @@ _LOWER_WIDTHS = (5.4, 6.0, 6.9, 7.0, 7.0, 11.0, 10.5)
 _ENAMEL = np.array([0.86, 0.82, 0.75])
 _GUM = np.array([0.70, 0.42, 0.40])
 _TONGUE = np.array([0.70, 0.41, 0.39])
-_CAVITY = np.array([0.47, 0.23, 0.21])
+_CAVITY = np.array([0.40, 0.18, 0.165])
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
 
 
@@ -46,10 +46,12 @@ def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) ->
     rig = geometry.rig
     pixel = 1 / geometry.pixels_per_metre
     layers = []
-    for part, step, region in ((Part.TEETH_UPPER, 1.0, Region.TEETH), (Part.TEETH_LOWER, 1.0, Region.TEETH), (Part.TONGUE, 1.9, Region.TONGUE),
+    for part, step, region in ((Part.TEETH_UPPER, 1.15, Region.TEETH), (Part.TEETH_LOWER, 1.15, Region.TEETH), (Part.TONGUE, 2.0, Region.TONGUE),
                                (Part.MOUTH_CAVITY, 2.6, Region.MOUTH)):
         middle = geometry.template[rig.triangles].mean(1)
-        spacing = np.where((rig.parts == part) & (middle[:, 2] > -0.045), step * pixel, 0)
+        outward = (geometry.normals[rig.triangles].mean(1) @ geometry.R_cam_head)[:, 2] > -0.2
+        shown = outward & (middle[:, 2] > -0.012) if region is Region.TEETH else (middle[:, 2] > -0.045) & (np.abs(middle[:, 0]) < 0.033)
+        spacing = np.where((rig.parts == part) & shown, step * pixel, 0)
         points = poisson_disk(geometry.vertices, rig.triangles, spacing, rng=rng)
         rest = points.interpolate(geometry.template, rig.triangles)
         normals = points.interpolate(geometry.normals, rig.triangles)
@@ -60,9 +62,9 @@ def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) ->
             colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * (0.45 + 0.5 * depth)
         elif region is Region.TONGUE:
             groove = 1 - 0.18 * np.exp(-((rest[:, :1] / 0.0025) ** 2))
-            colors = _TONGUE * groove * (0.45 + 0.5 * depth) + rng.normal(0, 0.012, (len(points), 1))
+            colors = _TONGUE * groove * (0.32 + 0.62 * depth) + rng.normal(0, 0.012, (len(points), 1))
         else:
-            colors = _CAVITY * (0.35 + 0.6 * depth)
+            colors = _CAVITY * (0.28 + 0.7 * depth)
         layers.append(surface_layer(points.interpolate(geometry.vertices, rig.triangles), normals, points.spacing * COVERAGE, colors * light,
                                     region, triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9))
     return join(*layers)
@@ -96,16 +98,21 @@ def _photographed(geometry: PhotoGeometry, look: Appearance, opening: BoolArray,
     seen = rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[rows]), geometry.camera)
     teeth = seen.covered & opening
     if teeth.sum() < 20:
-        return surface_layer(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3)), Region.TEETH)
+        return empty_layer()
     depth = blur(fill_from(np.where(teeth, seen.depth, 0), teeth.astype(np.float32)), 2.0) - 0.0008
     brightness = look.image.mean(2)
     bright = float(np.percentile(brightness[opening], 90))
     dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners lie deeper
-    depth = depth + 0.010 * blur(dark, 1.0)
-    mesh = grid_mesh(geometry, depth, distance_to(~opening) > 0.5, step=1, largest_step=0.02)
+    depth = depth + 0.004 * blur(dark, 1.0)
+    lips = geometry.part_map(Part.SKIN) & ~opening
+    lip_depth = fill_from(np.where(lips, geometry.seen.depth, 0), lips.astype(np.float32))
+    depth = np.maximum(depth, lip_depth + 0.003)
+    x_head = geometry.to_head(geometry.camera.unproject(_pixel_grid(opening.shape), depth))[..., 0]
+    shown = (distance_to(~opening) > 0.5) & (dark < 0.6) & (np.abs(x_head) < 0.021)
+    mesh = grid_mesh(geometry, depth, shown, step=1, largest_step=0.02)
     vertices, triangles, pixels = mesh
     if not len(triangles):
-        return surface_layer(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3)), Region.TEETH)
+        return empty_layer()
     points = poisson_disk(vertices, triangles, np.full(len(triangles), 1.1 / geometry.pixels_per_metre), rng=rng)
     at = points.interpolate(pixels, triangles)
     normals = points.interpolate(vertex_normals(vertices, triangles), triangles)
@@ -117,3 +124,8 @@ def _photographed(geometry: PhotoGeometry, look: Appearance, opening: BoolArray,
     return layer
 
 
+
+
+def _pixel_grid(shape: tuple[int, int]) -> Float32Array:
+    ys, xs = np.mgrid[0 : shape[0], 0 : shape[1]]
+    return np.stack([xs, ys], -1).astype(np.float32) + 0.5

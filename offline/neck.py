@@ -25,6 +25,15 @@ def head_weights(points: FloatArray) -> Float32Array:
     return (follow * (1 - aside)).astype(np.float32)
 
 
+def cloth_weights(points: FloatArray) -> Float32Array:
+    """The same for clothes: collars follow the neck a little, everything else stays, also where it rises beside the jaw.
+
+    points: (N, 3) metres, head frame of the photo. Returns (N,).
+    """
+    radius = np.hypot(points[:, 0], 0.8 * (points[:, 2] + 0.085))
+    return (head_weights(points) * (1 - _step(radius, 0.055, 0.10))).astype(np.float32)
+
+
 def _step(x: FloatArray, low: float, high: float) -> FloatArray:
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)

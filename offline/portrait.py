@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 SIDE = 512
 """Pixels of the portrait."""
-_MARGIN = 2.5  # side of the portrait over the larger side of the face's bounding box
+_MARGIN = 2.35  # side of the portrait over the larger side of the face's bounding box
 _SMALL_FACE = 90  # pixels across in the photo
 _BLURRED = 18.0  # variance of the Laplacian over a face of 160 px
 _DARK, _BRIGHT = 45, 225  # mean brightness of the face
@@ -71,11 +71,10 @@ def _cut_out(rgb: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, BoolAr
     side = float((high - low).max()) * _MARGIN
     center = (low + high) / 2 + np.array([0.0, 0.02 * side])
     height, width = rgb.shape[:2]
-    # stay inside the photo as far as that costs little of the frame
-    slack = 0.07 * side
-    for axis, extent in ((0, width), (1, height)):
+    # where the photo ends, the frame should end too: a bust cut off inside the frame looks cut off
+    for axis, extent, slack in ((0, width, 0.07), (1, height, 0.3)):
         over = max(0.0, center[axis] + side / 2 - extent) - max(0.0, side / 2 - center[axis])
-        center[axis] -= float(np.clip(over, -slack, slack))
+        center[axis] -= float(np.clip(over, -0.07 * side, slack * side))
     scale = SIDE / side
     # pixel centres at +0.5 in both pictures
     offset = (SIDE / 2) - center * scale - 0.5 + 0.5 * scale

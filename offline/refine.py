@@ -18,7 +18,7 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.rotations import from_euler_degrees, to_quat
-from perse_live.splatting import splat
+from perse_live.splatting.autograd import splat
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class RefineConfig:
     drift: float = 0.8
     """Farthest move within the surface, in standard deviations."""
     growth: float = 0.5
-    """Largest change of the logarithm of a standard deviation (0.5: 0.6 to 1.65 times)."""
+    """Largest change of the logarithm of a standard deviation (0.5: up to 1.65 times)."""
+    shrink: float = 0.5
+    """Share of `growth` allowed downwards: splats that shrink leave gaps that show from the side."""
     side_weight: float = 0.35
     """Weight of a view from the side against the photo."""
     side_views: tuple[tuple[float, float], ...] = ((-28.0, 0.0), (28.0, 0.0), (-14.0, 12.0), (14.0, -12.0))
@@ -71,7 +73,8 @@ def refine(
         means = base["means"] + (axes[:, :, :2] * shift[:, None]).sum(2)
         half = 0.5 * parameters["angle"] * freedom
         quats = _turn_in_plane(base["quats"], half)
-        scales = torch.cat([base["scales"][:, :2] * torch.exp(torch.tanh(parameters["growth"]) * config.growth * freedom),
+        change = torch.nn.functional.leaky_relu(torch.tanh(parameters["growth"]), config.shrink)
+        scales = torch.cat([base["scales"][:, :2] * torch.exp(change * config.growth * freedom),
                             base["scales"][:, 2:]], 1)
         opacities = floor + (0.99 - floor) * torch.sigmoid(logit + parameters["opacity"] * freedom[:, 0])
         colors = (base["colors"] + parameters["color"] * color_freedom).clamp(0.002, 0.998)
@@ -94,12 +97,22 @@ def refine(
             loss = loss + 3 * config.side_weight * _robust(view - sides[k]).mean() * 4
         loss = loss + 1e-3 * (parameters["color"] ** 2).mean()
         loss.backward()
+        if step == 0:
+            _ignore_whispers(optimiser)
         optimiser.step()
         scheduler.step()
         progress((step + 1) / config.iterations)
     with torch.no_grad():
         means, quats, scales, opacities, colors = (value.numpy().astype(np.float32) for value in current())
     return replace(layer, gaussians=Gaussians(means, quats, scales, opacities, colors))
+
+
+def _ignore_whispers(optimiser: torch.optim.Optimizer) -> None:
+    """Set Adam's epsilon from the first gradients: what is hardly seen must not wander as fast as what is."""
+    for group in optimiser.param_groups:
+        gradient = group["params"][0].grad.abs()
+        heard = gradient[gradient > 0]
+        group["eps"] = 0.3 * float(heard.mean()) if heard.numel() else 1e-8
 
 
 def _robust(difference: Tensor) -> Tensor:

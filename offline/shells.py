@@ -14,9 +14,10 @@ import numpy as np
 
 from offline.geometry import PhotoGeometry
 from offline.images import blur, dilate, disk, distance_to, fill_from
-from perse_live.arrays import BoolArray, Float32Array, Float64Array, Int32Array
+from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray, Int32Array
 from perse_live.head.rig import Part
 from perse_live.jit import kernel
+from perse_live.raster import rasterise
 
 _HAIR_THICKNESS = 0.011  # metres over the scalp, away from the hairline
 _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
@@ -39,12 +40,14 @@ class HairShell:
     """Whether hair hangs below the chin."""
 
 
-def hair_shell(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, chin_row: float, unit: float) -> HairShell:
+def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, chin_row: float, unit: float) -> HairShell:
     """Inflate the hair.
 
-    hair: (H, W) pixels of hair; person: (H, W) the whole person; chin_row: pixels; unit: pixels, eye distance / 115.
+    wisps: (H, W) pixels of hair, also where it is thin; alpha: (H, W) the person's matte; chin_row: pixels; unit: pixels, eye
+    distance / 115. Thin edges are given the depth of the solid hair beside them, or they would fly off to the silhouette's plane.
     """
-    shape = hair.shape
+    shape = wisps.shape
+    person, hair = alpha > 0.04, wisps & (alpha > 0.5)
     scale = geometry.pixels_per_metre
     plane = float((geometry.R_cam_head @ np.array([0.0, 0.0, -0.082]) + geometry.t_cam_head)[2])
     surface = geometry.seen.depth
@@ -58,14 +61,12 @@ def hair_shell(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, chin
     q = _membrane(np.where(hair, obstacle, fixed).astype(np.float64), hair, obstacle.astype(np.float64), 4 * _ROUNDNESS)
     front = plane - np.sqrt(np.clip(q, 0, None)) / scale
     front = np.where(covered, np.minimum(front, safe - 0.0015), front)
+    front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
 
     skull = np.isfinite(geometry.head_depth)
-    template = geometry.template_map()
-    with np.errstate(invalid="ignore"):
-        cranium = skull & ~(template[..., 1] < -0.06)
+    cranium = _cranium(geometry)
     rows = np.arange(shape[0])
-    below = hair & (rows[:, None] > chin_row)
-    long = bool(below.sum() > 250 * unit**2)
+    long = bool((hair & (rows[:, None] > chin_row + 35 * unit)).sum() > 250 * unit**2)
     silhouette = hair | (cranium & person)
     if long:
         for row in rows:
@@ -73,27 +74,70 @@ def hair_shell(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, chin
             if len(columns) > 5:
                 silhouette[row, columns[0] : columns[-1]] = True
     silhouette = cv2.morphologyEx(silhouette.astype(np.uint8), cv2.MORPH_CLOSE, disk(10 * unit)) > 0
+    silhouette &= alpha > 0.5
     back_obstacle = np.where(skull, np.clip((np.where(skull, geometry.head_back, plane) + _HAIR_THICKNESS - plane) * scale, 0, None) ** 2, 0)
     q = _membrane(np.where(silhouette, back_obstacle, 0.0).astype(np.float64), silhouette, back_obstacle.astype(np.float64), 4 * _ROUNDNESS)
     back = plane + np.sqrt(np.clip(q, 0, None)) / scale
-    return HairShell(front.astype(np.float32), back.astype(np.float32), hair, silhouette, long)
+    return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
 
 
-def body_depth(geometry: PhotoGeometry, hair: BoolArray, alpha: Float32Array, unit: float) -> Float32Array:
+def _cranium(geometry: PhotoGeometry) -> BoolArray:
+    """(H, W) pixels behind which the rig's hairy back of the head lies."""
+    rig = geometry.rig
+    middle = geometry.template[rig.triangles].mean(1)
+    hairy = (rig.parts == Part.SKIN) & (middle[:, 2] < -0.045) & (middle[:, 1] > -0.07) & (np.abs(middle[:, 0]) < 0.075)
+    return rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[hairy]), geometry.camera).covered
+
+
+def _extended(depth: FloatArray, solid: BoolArray, wanted: BoolArray) -> FloatArray:
+    """Depth on `wanted`, taken from the nearest solid pixel where it is not solid itself."""
+    if not solid.any():
+        return depth
+    _, labels = cv2.distanceTransformWithLabels((~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    ys, xs = np.nonzero(solid)
+    lookup = np.zeros(int(labels.max()) + 1, np.float64)
+    lookup[labels[ys, xs]] = depth[ys, xs]
+    return np.where(wanted & ~solid, lookup[labels], depth)
+
+
+def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array, unit: float) -> Float32Array:
     """Depth (H, W) of every pixel of the person that is not hair: the rig where it is seen, continued smoothly beyond it.
 
-    Towards the matte's edge the continuation bends back like a round limb. Metres along the camera's z.
+    clothes: (H, W) pixels that continue the shoulders and not the face, however near to the jaw they lie in the picture. Towards the
+    matte's edge the continuation bends back like a round limb. Metres along the camera's z.
     """
     surface = geometry.seen.depth
+    body = geometry.part_map(Part.BODY)
     covered = np.isfinite(surface)
-    inside = covered & ~(dilate(~covered, 2.0))
-    filled = fill_from(np.where(covered, surface, 0.0), inside.astype(np.float32))
-    depth = np.where(covered, surface, blur(filled, 3 * unit))
-    depth = np.where(geometry.part_map(Part.BODY), depth - 0.004, depth)  # clothes have some thickness
+    skin_depth = _continued(surface, covered & ~body, covered, unit)
+    cloth_depth = _continued(surface, body, body, unit) - 0.004  # clothes have some thickness
+    template = geometry.template_map()
+    with np.errstate(invalid="ignore"):
+        face = np.isfinite(geometry.head_depth) & (template[..., 1] > -0.112)
+    behind_jaw = np.where(face, geometry.head_depth + 0.012, 0)
+    cloth_depth = np.maximum(np.maximum(cloth_depth, behind_jaw), _clear_of_the_head(geometry, cloth_depth))
     from_edge = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5) / (22 * unit)
     rim = 0.05 * (1 - np.sqrt(np.clip(1 - (1 - np.clip(from_edge, 0, 1)) ** 2, 0, 1)))
     head = np.isfinite(geometry.head_depth)
-    return np.where(covered & head, depth, depth + rim).astype(np.float32)
+    return np.where(clothes, cloth_depth + rim, np.where(covered & head, skin_depth, skin_depth + rim)).astype(np.float32)
+
+
+def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32Array:
+    """Depth (H, W) in front of which a turning jaw would meet the shoulders of somebody who leans forward or lifts them."""
+    height, width = depth.shape
+    pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
+    points = geometry.to_head(geometry.camera.unproject(pixels, depth))
+    neck = float((geometry.R_cam_head @ np.array([0.0, -0.1, -0.075]) + geometry.t_cam_head)[2])
+    beside = np.clip((points[..., 1] + 0.17) / 0.04, 0, 1)  # 1 beside the jaw, 0 from 4 cm below the chin
+    return np.where(beside > 0, neck - 0.12 * (1 - beside), 0).astype(np.float32)
+
+
+def _continued(depth: Float32Array, known: BoolArray, keep: BoolArray, unit: float) -> Float32Array:
+    inside = known & ~dilate(~known, 2.0)
+    if not inside.any():
+        return np.where(np.isfinite(depth), depth, np.median(depth[np.isfinite(depth)])).astype(np.float32)
+    filled = fill_from(np.where(known, depth, 0.0), inside.astype(np.float32))
+    return np.where(keep, np.where(np.isfinite(depth), depth, 0), blur(filled, 3 * unit)).astype(np.float32)
 
 
 def grid_mesh(geometry: PhotoGeometry, depth: Float32Array, mask: BoolArray, *, step: int = 2, largest_step: float = np.inf,

