@@ -1,0 +1,75 @@
+"""An avatar before a camera: poses for it, and its picture in any pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perse_live.animate import HeadPose, pose_gaussians, pose_vertices
+from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.avatar import Avatar, spread_offsets
+from perse_live.camera import Camera
+from perse_live.gaussians import Gaussians
+from perse_live.rotations import from_euler_degrees
+from perse_live.splatting.backend import open_rasterizer
+
+_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What an avatar does in one frame."""
+
+    expression: Float32Array
+    """(52,) [0, 1]."""
+    gaze: Float32Array
+    """(2, 2) radians; left and right eye; yaw towards +x, pitch upwards."""
+    pose: HeadPose
+    residual: Float32Array | None = None
+    """(478, 3) metres, head frame: landmark offsets beyond the 52 actions; None: none."""
+
+
+class Stage:
+    """Draws one avatar through one camera, again and again; for one thread at a time."""
+
+    def __init__(self, avatar: Avatar, camera: Camera, *, threads: int) -> None:
+        """threads: how many may work on a picture, >= 1."""
+        self._avatar, self._camera, self._threads = avatar, camera, threads
+        self._rasterizer = open_rasterizer(camera.width, camera.height, device="auto", threads=threads)
+
+    def draw(self, motion: Motion, *, background: tuple[float, float, float]) -> UInt8Array:
+        """The avatar over a colour (sRGB in [0, 1]). Returns (H, W, 3) RGB, a work buffer."""
+        return self._rasterizer.render(self._posed(motion), self._camera, background=background)
+
+    def draw_rgba(self, motion: Motion) -> UInt8Array:
+        """The avatar alone. Returns (H, W, 4) RGBA premultiplied by alpha, a work buffer."""
+        return self._rasterizer.render_rgba(self._posed(motion), self._camera)
+
+    def _posed(self, motion: Motion) -> Gaussians:
+        a = self._avatar
+        offsets = None if motion.residual is None else spread_offsets(a, motion.residual)
+        vertices = pose_vertices(a.rig, motion.expression, motion.gaze, motion.pose, offsets=offsets)
+        return pose_gaussians(vertices, a.rig, a.surface, a.rigid, a.opacities, a.colors, motion.pose, threads=self._threads)
+
+
+def turned_pose(avatar: Avatar, yaw: float, pitch: float, roll: float) -> HeadPose:
+    """The head turned on the neck from where it was in the photo, on shoulders that stay.
+
+    Degrees: yaw > 0 turns the face to the picture's right, pitch > 0 tips it down, roll > 0 tilts it to the picture's left; as
+    `rotations.from_euler_degrees`, about the axes of the camera.
+    """
+    turn = _FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll) @ _FACING_CAMERA
+    return on_the_neck(avatar, turn @ avatar.source.R_cam_head)
+
+
+def facing_pose(avatar: Avatar, *, yaw: float = 0, pitch: float = 0, roll: float = 0) -> HeadPose:
+    """The head before the camera, straight or turned by degrees as in `turned_pose`, on shoulders that stay as in the photo."""
+    return on_the_neck(avatar, _FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll))
+
+
+def on_the_neck(avatar: Avatar, R_cam_head: FloatArray) -> HeadPose:
+    """The head in another rotation (3, 3), the neck's pivot and the shoulders as in the photo."""
+    source, pivot = avatar.source, avatar.rig.neck_pivot
+    neck = source.R_cam_head @ pivot + source.t_cam_head
+    return HeadPose(R_cam_head.astype(np.float32), (neck - R_cam_head @ pivot).astype(np.float32), source.R_cam_head)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from perse_live.rotations import from_euler_degrees
+from runtime.sheet import contact_sheet
+from runtime.stage import facing_pose, turned_pose
+from toys import toy_avatar
+
+
+def test_a_sheet_shows_the_avatar_many_times() -> None:
+    sheet = contact_sheet(toy_avatar())
+    height, width, channels = sheet.shape
+    assert channels == 3 and sheet.dtype == np.uint8
+    assert 1500 < width < 2400 and 1500 < height < 2400
+    assert (sheet[:8] == 255).all()  # the margin
+    colorful = np.ptp(sheet.astype(int), axis=2) > 40
+    row = colorful.mean(1) > 0.05  # rows of tiles, with captions between them
+    starts = int((row[1:] & ~row[:-1]).sum())
+    assert starts >= 5
+
+
+def test_turns_start_from_the_photo_or_from_the_front_and_keep_the_neck() -> None:
+    avatar = toy_avatar()
+    tilted = (avatar.source.R_cam_head @ from_euler_degrees(10, 5, 8)).astype(np.float32)
+    avatar = dataclasses.replace(avatar, source=dataclasses.replace(avatar.source, R_cam_head=tilted))
+    source, pivot = avatar.source, avatar.rig.neck_pivot
+    neck = source.R_cam_head @ pivot + source.t_cam_head
+    for pose in (turned_pose(avatar, 20, -10, 5), facing_pose(avatar, yaw=20, pitch=-10, roll=5), facing_pose(avatar)):
+        np.testing.assert_allclose(pose.R_cam_head @ pivot + pose.t_cam_head, neck, atol=1e-6)
+        np.testing.assert_array_equal(pose.R_cam_body, source.R_cam_head)
+    np.testing.assert_allclose(turned_pose(avatar, 0, 0, 0).R_cam_head, tilted, atol=1e-6)
+    np.testing.assert_allclose(facing_pose(avatar).R_cam_head, np.diag([1, -1, -1]), atol=1e-6)
+    right = turned_pose(avatar, 20, 0, 0).R_cam_head @ np.array([0, 0, 1.0])
+    assert right[0] > (tilted @ np.array([0, 0, 1.0]))[0]  # to the picture's right
