@@ -93,7 +93,7 @@ def _close_up(avatar: Avatar, pose: HeadPose) -> Camera:
     camera = avatar.source.camera
     seen = camera.project(neutral_landmarks(avatar) @ pose.R_cam_head.T + pose.t_cam_head)
     low, high = seen.min(0), seen.max(0)
-    side = _CLOSE_UP * float((high - low).max())
+    side = float(np.clip(_CLOSE_UP * (high - low).max(), 0.1 * camera.height, camera.height))
     left, top = (low + high - side) / 2
     pixels = max(round(side), 16)
     scale = pixels / side
