@@ -99,8 +99,8 @@ class Drive:
     match: bool = False
     """Take the driver's place, pose and absolute expression in each picture. Without it the motion is relative to the driver's
     own neutral face, and the avatar stays where it was in its photo."""
-    background: str | None = None
-    """What stands behind the avatar: RRGGBB, the path of a picture, or `alpha`."""
+    background: str = "d9dbde"
+    """What stands behind the avatar: a colour RRGGBB, the path of a picture, or `alpha`."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
@@ -270,14 +270,15 @@ def _demo(command: Demo) -> None:
 def _drive(command: Drive) -> None:
     from perse_live.avatar import load_avatar
     from runtime.background import parse_background
-    from runtime.drive import drive
+    from runtime.drive import drive_matched, drive_relative
 
-    background = None if command.background is None else parse_background(command.background)
+    background = parse_background(command.background)
+    drive = drive_matched if command.match else drive_relative
     avatar = load_avatar(command.avatar)
     with step_progress() as steps:
         _fetch(_TRACKING_ASSETS, command.network, steps)
     with frame_progress("driving") as progress:
-        drive(avatar, command.video, command.output, match=command.match, background=background, progress=progress)
+        drive(avatar, command.video, command.output, background=background, progress=progress)
     _say_written("video", command.output)
 
 

@@ -1,0 +1,227 @@
+"""An avatar that moves as the face in a video moves, written to a video of the same length, size and rate."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from perse_live.animate import HeadPose
+from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.avatar import Avatar, neutral_landmarks
+from perse_live.camera import Camera
+from perse_live.detect import Detection, VideoFaceDetector
+from perse_live.errors import UserError
+from perse_live.head import landmarks as lm
+from perse_live.head.landmarks import FaceShape, load_landmark_model
+from perse_live.rotations import from_axis_angle, to_axis_angle
+from runtime.background import Background, Color, Transparent, lay_over, load_background, straight_alpha
+from runtime.pipeline import ahead
+from runtime.stage import Motion, Stage
+from runtime.tracker import (
+    Calibration,
+    KnownFaceTracker,
+    RestPose,
+    StrangerTracker,
+    TrackedFrame,
+    calibrate,
+    largest_face,
+)
+from runtime.video import VideoFrame, VideoInfo, probe, read_frames, video_writer
+
+DEFAULT_BACKGROUND = Color(0xD9, 0xDB, 0xDE)
+"""A light grey, on which dark and fair hair both stand out."""
+
+Progress = Callable[[int, int | None], None]
+"""Told how many frames are done, and of how many (None: nobody knows)."""
+
+_FACING_CAMERA = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
+_DETECTED_AHEAD = 240  # detections (5 kB each) that may wait to be drawn
+_CALIBRATION_SECONDS = 6.0  # of the film's beginning that the driver's neutral is learned from
+_CALIBRATION_FRAMES = 150  # at most
+_HOLD_SECONDS, _RELAX_SECONDS, _RETURN_SECONDS = 0.5, 0.7, 0.25
+_SHOULDER_SECONDS, _SHOULDER_SHARE = 0.8, 0.35
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was found in one frame of the film."""
+
+    frame: VideoFrame  # its picture is dropped
+    face: Detection | None
+
+
+def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
+                  progress: Progress) -> None:
+    """Put the avatar where its own person is in a video: pose, place, scale and expression as in each picture.
+
+    The protocol of self-reenactment. The driver is taken to be the avatar's person: landmarks are explained by the avatar's own
+    face shape, and what its 52 actions cannot express is carried over as offsets.
+    Raises UserError for a video without pictures or without any face, and where the output cannot be written; nothing is left
+    then.
+    """
+    info = probe(video)
+    shape = FaceShape(neutral_landmarks(avatar), avatar.rig.eye_centers, avatar.rig.eye_radius)
+    camera = Camera.for_image(info.width, info.height)
+    tracker = KnownFaceTracker(shape, load_landmark_model(), camera=camera)
+    with _detections(video) as seen:
+        tracked = ((one.frame, tracker.update(one.face, float(one.frame.time))) for one in seen)
+        _draw(avatar, camera, tracked, video, info, output, background, progress)
+
+
+def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
+                   progress: Progress) -> None:
+    """Let anybody's face in a video move the avatar, which stays framed as in its photo.
+
+    Motion is relative to the driver's own neutral face, learned from the film's first seconds. Raises as `drive_matched` does.
+    """
+    info = probe(video)
+    model = load_landmark_model()
+    camera = avatar.source.camera.resized(info.width, info.height)
+    with _detections(video) as seen:
+        first, seen = _beginning(seen)
+        known: Calibration | None = None
+        if faces := [one.face for one in first if one.face is not None]:
+            known = calibrate(faces, model)
+        tracker = StrangerTracker(_rest(avatar), model, calibration=known)
+        tracked = ((one.frame, tracker.update(one.face, float(one.frame.time))) for one in itertools.chain(first, seen))
+        _draw(avatar, camera, tracked, video, info, output, background, progress)
+
+
+@contextlib.contextmanager
+def _detections(video: Path) -> Generator[Iterator[_Seen], None, None]:
+    """What is found in each frame, by a thread that runs ahead of the drawing."""
+    with VideoFaceDetector() as detector, contextlib.closing(ahead(_detect(video, detector), room=_DETECTED_AHEAD)) as seen:
+        yield seen
+
+
+def _detect(video: Path, detector: VideoFaceDetector) -> Iterator[_Seen]:
+    for frame in read_frames(video):
+        yield _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), largest_face(detector, frame.image, float(frame.time)))
+
+
+def _beginning(seen: Iterator[_Seen]) -> tuple[list[_Seen], Iterator[_Seen]]:
+    """The film's first seconds, from the first face on, and the rest."""
+    first: list[_Seen] = []
+    faces = 0
+    start: float | None = None
+    for one in seen:
+        first.append(one)
+        faces += one.face is not None
+        if start is None and faces:
+            start = float(one.frame.time)
+        if faces >= _CALIBRATION_FRAMES or (start is not None and float(one.frame.time) - start > _CALIBRATION_SECONDS):
+            break
+    return first, seen
+
+
+def _rest(avatar: Avatar) -> RestPose:
+    source, points = avatar.source, neutral_landmarks(avatar)
+    right, left = (points[corner] for corner in lm.EYE_CORNERS)
+    return RestPose(source.R_cam_head, source.t_cam_head, float(np.linalg.norm(left - right)))
+
+
+def _draw(avatar: Avatar, camera: Camera, tracked: Iterator[tuple[VideoFrame, TrackedFrame | None]], video: Path, info: VideoInfo,
+          output: Path, background: Background, progress: Progress) -> None:
+    """Draw and write every frame."""
+    painter = _painter(avatar, camera, background)
+    presence, shoulders = _Presence(avatar), _Shoulders(avatar.source.R_cam_head)
+    with video_writer(output, width=info.width, height=info.height, rate=info.rate, alpha=isinstance(background, Transparent),
+                      audio_from=video) as writer:
+        for count, (frame, face) in enumerate(tracked, 1):
+            shown = presence.update(face, float(frame.time))
+            body = shoulders.update(shown.R_cam_head, float(frame.time))
+            pose = HeadPose(shown.R_cam_head, shown.t_cam_head, body)
+            writer.write(painter(Motion(shown.expression, shown.gaze, pose, shown.residual)), time=frame.time)
+            progress(count, None if info.frame_count is None else max(info.frame_count, count))
+        if not presence.ever:
+            raise UserError(f"no face in any frame of {video}: give a video of a face that looks towards the camera")
+
+
+def _painter(avatar: Avatar, camera: Camera, background: Background) -> Callable[[Motion], UInt8Array]:
+    stage = Stage(avatar, camera, threads=os.cpu_count() or 1)
+    if isinstance(background, Transparent):
+        return lambda motion: straight_alpha(stage.draw_rgba(motion))
+    if isinstance(background, Color):
+        color = (background.red / 255, background.green / 255, background.blue / 255)
+        return lambda motion: stage.draw(motion, background=color)
+    picture = load_background(background, camera.width, camera.height)
+    return lambda motion: lay_over(stage.draw_rgba(motion), picture)
+
+
+class _Presence:
+    """What is shown while there is no face: the last pose for a moment, then, gently, rest; and gently back."""
+
+    def __init__(self, avatar: Avatar) -> None:
+        source = avatar.source
+        still = np.zeros((478, 3), np.float32)
+        self._rest = TrackedFrame(0.0, np.zeros_like(source.expression), _FACING_CAMERA, source.t_cam_head,
+                                  np.zeros((2, 2), np.float32), still, 1.0)
+        self._shown: TrackedFrame | None = None
+        self._left = self._rest  # what was shown when the face went away or came back
+        self._away_since: float | None = None
+        self._back_since, self._return_seconds = -np.inf, _RETURN_SECONDS
+        self.ever = False
+
+    def update(self, face: TrackedFrame | None, time: float) -> TrackedFrame:
+        """What to show at a time, seconds, growing."""
+        if face is None:
+            if self._away_since is None:
+                self._away_since, self._left = time, self._shown or self._rest
+            away = time - self._away_since
+            self._shown = _mixed(self._left, self._rest, _ease((away - _HOLD_SECONDS) / _RELAX_SECONDS))
+        else:
+            if self._away_since is not None:
+                self._back_since, self._left = time, self._shown or self._rest
+                self._return_seconds = min(_RETURN_SECONDS, time - self._away_since)
+                self._away_since = None
+            self.ever = True
+            self._rest = replace(self._rest, t_cam_head=face.t_cam_head)  # rest where the face was last
+            self._shown = _mixed(self._left, face, _ease((time - self._back_since) / max(self._return_seconds, 1e-6)))
+        return self._shown
+
+
+class _Shoulders:
+    """How the shoulders follow the head: late, and only part of the way.
+
+    A single photo says nothing of how somebody's shoulders move. People turn the head against resting shoulders for a moment, and
+    bring the shoulders along when they stay turned.
+    """
+
+    def __init__(self, rest: FloatArray) -> None:
+        """rest: (3, 3) the head's rotation in the photo, where head and shoulders agree by definition."""
+        self._rest = rest.astype(np.float64)
+        self._turn: FloatArray | None = None
+        self._time = 0.0
+
+    def update(self, R_cam_head: FloatArray, time: float) -> Float32Array:
+        """The shoulders' rotation (3, 3) at a time, seconds, growing."""
+        turn = to_axis_angle(R_cam_head @ self._rest.T)
+        before = turn if self._turn is None else self._turn
+        self._turn = before + (1 - np.exp(-(time - self._time) / _SHOULDER_SECONDS)) * (turn - before)
+        self._time = time
+        return (from_axis_angle(_SHOULDER_SHARE * self._turn) @ self._rest).astype(np.float32)
+
+
+def _ease(share: float) -> float:
+    """0 to 1, slow at both ends (smoothstep)."""
+    x = min(max(share, 0.0), 1.0)
+    return x * x * (3 - 2 * x)
+
+
+def _mixed(first: TrackedFrame, second: TrackedFrame, share: float) -> TrackedFrame:
+    if share >= 1:
+        return second
+
+    def mix(a: Float32Array, b: Float32Array) -> Float32Array:
+        return (a + (b - a) * np.float32(share)).astype(np.float32)
+
+    turn = share * to_axis_angle(second.R_cam_head @ first.R_cam_head.T)
+    return replace(second, expression=mix(first.expression, second.expression), gaze=mix(first.gaze, second.gaze),
+                   R_cam_head=(from_axis_angle(turn) @ first.R_cam_head).astype(np.float32),
+                   t_cam_head=mix(first.t_cam_head, second.t_cam_head), residual=mix(first.residual, second.residual))
