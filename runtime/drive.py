@@ -203,9 +203,9 @@ class _Shoulders:
         """The shoulders' rotation (3, 3) at a time, seconds, growing."""
         turn = to_axis_angle(R_cam_head @ self._rest.T)
         before = turn if self._turn is None else self._turn
-        self._turn = before + (1 - np.exp(-(time - self._time) / _SHOULDER_SECONDS)) * (turn - before)
-        self._time = time
-        return (from_axis_angle(_SHOULDER_SHARE * self._turn) @ self._rest).astype(np.float32)
+        slow = before + (1 - np.exp(-(time - self._time) / _SHOULDER_SECONDS)) * (turn - before)
+        self._turn, self._time = slow, time
+        return (from_axis_angle(_SHOULDER_SHARE * slow) @ self._rest).astype(np.float32)
 
 
 def _ease(share: float) -> float:
