@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from offline.anny_rig import chart, load_anny_head
+from offline.charts import head_charts
 from offline.clothes import backing_layer, body_layer, dressed_pixels, sheet_layer
 from offline.eyes import eye_layer, eye_openings
-from offline.geometry import PhotoGeometry, photo_geometry
+from offline.geometry import PhotoGeometry, before_face, photo_geometry
 from offline.hair import hair_layers
 from offline.identity import identity_rig, load_identity_model
 from offline.images import blur, dilate, distance_to, erode, fill_from
@@ -21,12 +22,13 @@ from offline.layers import Layer, Region, join
 from offline.matte import person_mask, soft_matte
 from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
+from offline.outline import outline_offsets
 from offline.parts import PartMaps, classify_parts, face_oval
 from offline.photo import load_photo
 from offline.portrait import Portrait, find_portrait
 from offline.refine import RefineConfig, refine
 from offline.shells import hair_shell, sheet_depth
-from offline.skin import Appearance, Charts, skin_layer
+from offline.skin import Appearance, skin_layer
 from perse_live.animate import RigidBinding, bind_surface
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
@@ -78,6 +80,7 @@ def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildCo
     progress("separating person, hair and clothes", 0.0)
     look, parts = appearance(portrait, geometry)
     progress("lifting to 3D", 0.0)
+    rig, geometry = fit_outline(geometry, portrait, look)
     layer = lift(portrait, fit, geometry, look, parts, rng=np.random.default_rng(config.seed))
     weight = pixel_weights(portrait, look)
     center = geometry.R_cam_head @ np.array([0.0, -0.03, -0.08]) + geometry.t_cam_head
@@ -119,6 +122,17 @@ def _set_eyes_back(rig: HeadRig) -> HeadRig:
     return replace(rig, vertices=vertices, eye_centers=rig.eye_centers + back, eye_radius=rig.eye_radius * _EYE_SHRINK)
 
 
+def fit_outline(geometry: PhotoGeometry, portrait: Portrait, look: Appearance) -> tuple[HeadRig, PhotoGeometry]:
+    """The rig with its outline brought onto the person's, and its new view."""
+    unit = portrait.detection.eye_distance / 115
+    dressed = dressed_pixels(look, float(portrait.detection.landmarks[152, 1]), unit)
+    offsets = outline_offsets(geometry, (look.alpha > 0.5) | ~look.valid, look.hair, dressed & look.valid,
+                              chart(load_anny_head(), "ears"))
+    rig = replace(geometry.rig, vertices=geometry.rig.vertices + offsets @ geometry.R_cam_head.astype(np.float32))
+    vertices = geometry.to_head(geometry.vertices + offsets).astype(np.float32)
+    return rig, photo_geometry(geometry.camera, rig, vertices, geometry.R_cam_head, geometry.t_cam_head, geometry.template)
+
+
 def appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance, PartMaps]:
     """Matte, parts and clean colours of the portrait."""
     landmarks = portrait.detection.landmarks
@@ -127,19 +141,20 @@ def appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance,
     oval = face_oval(landmarks, shape)
     face = erode(oval, 4 * unit) & portrait.valid
     mask = person_mask(portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
-    alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, unit)
+    outline = before_face(geometry)
+    alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
     image = portrait.rgb.astype(np.float32) / 255
-    parts = classify_parts(image, np.maximum(mask, alpha) * portrait.valid, landmarks, geometry.template_map(), geometry.part_map(Part.BODY))
+    parts = classify_parts(image, alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
     solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
     is_hair = parts.hair > 0.5
     clean = _clean_edges(image, foreground, alpha, solid, is_hair, unit)
     sure_hair = (parts.hair > 0.7) & solid
     hair_color = blur(fill_from(clean, sure_hair.astype(np.float32)), 1.2) if sure_hair.sum() > 30 else clean
     # mixed pixels where skin ends at hair or clothes belong to neither: they must not be smeared over the cheek
-    other = (parts.hair + parts.clothes > 0.5) | (alpha < 0.5)
-    pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (1.5 * unit), 0, 1)
+    other = (parts.hair + parts.clothes > 0.5) | ((alpha < 0.5) & portrait.valid)
+    pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1)
     openings = eye_openings(landmarks, shape) | mouth_opening(landmarks, shape)
-    look = Appearance(clean, _fade_at_border(alpha, portrait.valid, unit), parts.skin, pure.astype(np.float32), parts.hair * (alpha > 0.04), parts.clothes,
+    look = Appearance(clean, _fade_at_border(alpha, portrait.valid, landmarks[152, 1], unit), parts.skin, pure.astype(np.float32), parts.hair * (alpha > 0.04), parts.clothes,
                       hair_color, openings,                      portrait.valid)
     return look, parts
 
@@ -155,13 +170,14 @@ def _clean_edges(image: Float32Array, foreground: Float32Array, alpha: Float32Ar
     return np.where(solid[..., None], image, np.clip(inner * ratio, 0, 1)).astype(np.float32)
 
 
-def _fade_at_border(alpha: Float32Array, valid: BoolArray, unit: float) -> Float32Array:
-    """Soften the cut where the photo ends inside the portrait."""
+def _fade_at_border(alpha: Float32Array, valid: BoolArray, chin_row: float, unit: float) -> Float32Array:
+    """Soften the cut where the photo ends inside the portrait; below the chin more than at the hair."""
     if valid.all():
         return alpha
     inside = np.pad(valid, 1, mode="edge")
     distance = distance_to(~inside)[1:-1, 1:-1]
-    return (alpha * np.clip((distance - 1) / (14 * unit), 0, 1)).astype(np.float32)
+    width = np.where(np.arange(len(valid))[:, None] > chin_row, 14 * unit, 2.0)
+    return (alpha * np.clip((distance - 1) / width, 0, 1)).astype(np.float32)
 
 
 def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appearance, parts: PartMaps, *,
@@ -170,22 +186,23 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     landmarks = portrait.detection.landmarks
     unit = portrait.detection.eye_distance / 115
     head = load_anny_head()
-    charts = Charts(*(chart(head, name) for name in ("lips", "ears", "eyelids", "inside-mouth", "face")))
+    charts = head_charts(head, geometry.template, load_landmark_model())
     hair = (parts.hair > 0.45) & (look.alpha > 0.05)
     opened = erode(hair, 3 * unit)
-    hair &= dilate(opened, 8 * unit)  # no dark outlines along the face's edge
+    hair &= dilate(opened, 4.5 * unit)  # no dark outlines along the face's edge
     hair |= _wisps(hair, look.alpha, portrait.detection.landmarks[152, 1])
+    hair &= ~before_face(geometry)
     bald = hair.sum() < 400 * unit**2
     if bald:
         hair[:] = False
-    dressed = dressed_pixels(look, unit)
+    dressed = dressed_pixels(look, float(landmarks[152, 1]), unit)
     depth = sheet_depth(geometry, dressed, look.alpha, unit)
     layers = [skin_layer(geometry, look, charts, dressed, fit.frame.expression, fit.frame.gaze, bald=bald, rng=rng),
               eye_layer(geometry, look, landmarks, fit.frame.gaze, rng),
               mouth_layer(geometry, look, landmarks, rng),
-              sheet_layer(geometry, look, depth, hair, unit, rng),
+              sheet_layer(geometry, look, depth, hair, dressed, float(landmarks[152, 1]), unit, rng),
               backing_layer(geometry, look, depth, parts.clothes, unit, rng),
-              body_layer(geometry, look, depth, parts.clothes, hair, rng)]
+              body_layer(geometry, look, depth, parts.clothes, unit, rng)]
     if not bald:
         shell = hair_shell(geometry, hair, look.alpha, float(landmarks[152, 1]), unit)
         layers.append(hair_layers(geometry, look, shell, unit, rng))
@@ -206,7 +223,10 @@ def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     """Importance of each pixel for refinement: the face twice, eyes and mouth four times; nothing beyond the photo."""
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
     weight = 0.25 + 0.75 * (look.alpha > 0.03) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
-    return np.where(portrait.valid, weight, 0).astype(np.float32)
+    unit = portrait.detection.eye_distance / 115
+    below = np.arange(len(weight))[:, None] > portrait.detection.landmarks[152, 1]
+    border = ~portrait.valid if portrait.valid.all() else dilate(~portrait.valid, 15 * unit) & (below | ~portrait.valid)
+    return np.where(border, 0, weight).astype(np.float32)
 
 
 def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit, provenance: Provenance) -> Avatar:
@@ -214,13 +234,17 @@ def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: Landmar
     on_rig = layer.triangles >= 0
     surface_part, rigid_part = layer.select(on_rig), layer.select(~on_rig)
     part_of = rig.parts[surface_part.triangles]
-    two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)).astype(np.uint8)
-    surface = bind_surface(surface_part.gaussians, surface_part.triangles, geometry.vertices, rig.triangles, two_sided=two_sided)
+    aside = np.abs(geometry.template[rig.triangles[surface_part.triangles], 0]).mean(1) > 0.05
+    # ears and the sides of the head are bent to the photo's outline and may fold
+    two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)) | ((part_of == Part.SKIN) & aside)
+    surface = bind_surface(surface_part.gaussians, surface_part.triangles, geometry.vertices, rig.triangles,
+                           two_sided=two_sided.astype(np.uint8))
     to_head = geometry.R_cam_head.T.astype(np.float64)
     g = rigid_part.gaussians
     means = geometry.to_head(g.means.astype(np.float64))
     quats = multiply(np.broadcast_to(to_quat(to_head), g.quats.shape), g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True))
-    weights = np.where(rigid_part.regions == Region.CLOTHES, cloth_weights(means), head_weights(means))
+    stays = ~np.isin(rigid_part.regions, (Region.HAIR, Region.HAIR_BACK, Region.TEETH)) & (means[:, 1] < -0.02)
+    weights = np.where(stays, cloth_weights(means), head_weights(means))
     rigid = RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)
     frame = fit.frame
     source = Source(geometry.camera, frame.R_cam_head.astype(np.float32), frame.t_cam_head.astype(np.float32),

@@ -16,25 +16,38 @@ from perse_live.head.rig import Part
 from perse_live.raster import vertex_normals
 
 _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
-_COLLAR = -0.165  # metres, template height below which the unseen body is dressed
+_COLLAR = -0.172  # metres, template height below which the unseen body is dressed
+_BUST = 2500  # pixels of clothes (eye distance 115) from which the photo's own shoulders are the bust
 
 
-def dressed_pixels(look: Appearance, unit: float) -> BoolArray:
-    """(H, W) clothes, with the mixed pixels beside them: where a jaw ends at a collar, those belong to the farther surface."""
-    return (look.clothes > 0.5) | (dilate(look.clothes > 0.5, 2 * unit) & (look.purity < 0.5) & (look.clothes > 0.1))
+def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
+    """(H, W) clothes, with the mixed pixels beside them: where a jaw ends at a collar, those belong to the farther surface.
+
+    chin_row: pixels; what does not reach below it is no clothing.
+    """
+    clothes = look.clothes > 0.5
+    mixed = dilate(clothes, 2 * unit) & (look.purity < 0.5) & (look.clothes > 0.1)
+    skin = (look.skin > 0.8) & (look.alpha > 0.95)
+    brightness = look.image.mean(2)
+    shadow = dilate(clothes, 6 * unit) & (brightness < 0.55 * float(np.median(brightness[skin]))) if skin.any() else mixed
+    low_enough = np.arange(len(clothes))[:, None] > chin_row - 75 * unit
+    dressed = (clothes | mixed | shadow) & low_enough
+    _, labels = cv2.connectedComponents((dressed & (look.alpha > 0.05)).astype(np.uint8))
+    low = np.unique(labels[min(int(chin_row), len(labels) - 1) :])
+    return dressed & np.isin(labels, low[low > 0])
 
 
-def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, hair: BoolArray, unit: float,
-                rng: np.random.Generator) -> Layer:
+def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, hair: BoolArray, dressed: BoolArray,
+                chin_row: float, unit: float, rng: np.random.Generator) -> Layer:
     """Gaussians for the person's pixels that neither hair nor the rig's skin covers.
 
     Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders.
     """
     rig_skin = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT) & (look.skin > 0.5)
-    dressed = dressed_pixels(look, unit)
     covered = erode(rig_skin, 1.0 * unit) & ~dressed
     person = (look.alpha > 0.06) & look.valid
-    mask = person & ~erode(hair, 2 * unit) & ~covered
+    below_chin = np.arange(len(hair))[:, None] > chin_row
+    mask = person & ~np.where(below_chin, erode(hair, 2 * unit), hair) & ~covered
     mesh = grid_mesh(geometry, depth, mask, largest_step=0.05)
     vertices, triangles, pixels = mesh
     if not len(triangles):
@@ -48,19 +61,24 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     busy = np.clip(sample(detail, pixels[triangles].mean(1)) / 0.03, 0, 1)
     near_face = sample(blur(dilate(rig_skin, 6 * unit), 3 * unit), pixels[triangles].mean(1))
     pixel = 1 / geometry.pixels_per_metre
-    spacing = (4.6 - 1.7 * busy) * (1 - near_face) + 2.2 * near_face
+    spacing = (5.0 - 2.0 * busy) * (1 - near_face) + 2.2 * near_face
     points = poisson_disk(vertices, triangles, spacing * pixel, rng=rng)
     means = points.interpolate(vertices, triangles)
     normals = points.interpolate(vertex_normals(vertices, triangles), triangles)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     at = points.interpolate(pixels, triangles)
     alpha = sample(look.alpha, at)
-    layer = surface_layer(means, normals, points.spacing * COVERAGE, sample(look.image, at), Region.CLOTHES,
-                          opacity=np.clip(alpha * 0.95, 0.05, 0.95), least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
     x, y = at[:, 0].astype(int), at[:, 1].astype(int)
     is_skin = ~dressed[y, x]
-    layer.regions[:] = np.where(is_skin, int(Region.LASHES), int(Region.CLOTHES))
-    layer.triangles[:] = np.where(is_skin, _nearest_skin_triangle(geometry, x, y, 14 * unit), -1)
+    # at the jaw, pixels mix skin and collar: there the skin's own colour instead
+    pure_skin = (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95)
+    skin_color = fill_from(np.where(pure_skin[..., None], look.image, 0), pure_skin.astype(np.float32))
+    purity = np.where(is_skin & (alpha > 0.95), sample(look.purity, at), 1)
+    colors = purity[:, None] * sample(look.image, at) + (1 - purity[:, None]) * sample(skin_color, at)
+    layer = surface_layer(means, normals, points.spacing * COVERAGE, colors, Region.CLOTHES, color_freedom=purity,
+                          opacity=np.clip(alpha * 0.95, 0.05, 0.95), least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
+    layer.regions[:] = np.where(is_skin, int(Region.SKIN), int(Region.CLOTHES))
+    layer.triangles[:] = np.where(is_skin, _nearest_skin_triangle(geometry, x, y, 9 * unit), -1)
     return layer
 
 
@@ -101,8 +119,8 @@ def backing_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array
                          freedom=0.0, color_freedom=0.0, least_opacity=0.9)
 
 
-def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array, hair: BoolArray,
-               rng: np.random.Generator) -> Layer:
+def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array,
+               unit: float, rng: np.random.Generator) -> Layer:
     """The rig's neck and shoulders under the sheet: closes what a turned head uncovers, and dresses what the photo does not show."""
     rig = geometry.rig
     pixel = 1 / geometry.pixels_per_metre
@@ -112,7 +130,8 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     normals = points.interpolate(geometry.normals, rig.triangles)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     rest = points.interpolate(geometry.template, rig.triangles)
-    dressed = rest[:, 1] < _COLLAR + 0.02 * np.cos(rest[:, 0] * 40)
+    from_neck = np.hypot(rest[:, 0], 0.9 * (rest[:, 2] + 0.06))
+    dressed = (from_neck > 0.076) | (rest[:, 1] < _COLLAR)
     surface = points.interpolate(geometry.vertices, rig.triangles)
     means = surface - normals * np.where(dressed, 0.002, 0.004)[:, None]
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
@@ -134,7 +153,8 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     colors = colors * np.where(dressed, 0.8 + 0.25 * np.clip(-normals[:, 2], 0, 1), 1)[:, None]
     x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
     behind = means[:, 2] > depth[y, x] + 0.003
-    keep = valid & (alpha > 0.9) & (behind | ~facing)
-    layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.1, colors, Region.BODY, triangles=points.triangle, freedom=0.0,
+    own_bust = cloth_seen.sum() > _BUST * unit**2
+    keep = np.where(valid, (alpha > 0.9) & (behind | ~facing), not own_bust)
+    layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.3, colors, Region.BODY, triangles=points.triangle, freedom=0.0,
                           color_freedom=0.0, least_opacity=0.9)
     return layer.select(keep)

@@ -47,7 +47,7 @@ def eye_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, 
         shown = np.where(facing > 0.1, sample(depth_inside, pixels), 0)
         colors = _complete(sample(look.image, pixels), shown, off_axis, iris_angle)
         eyes.append(surface_layer(means.astype(np.float32), outward, points.spacing * COVERAGE, colors, Region.EYE, triangles=points.triangle,
-                                  freedom=0.0, color_freedom=np.clip(shown / 2, 0, 1), least_opacity=0.9))
+                                  freedom=0.0, color_freedom=np.clip(shown, 0, 1), least_opacity=0.9))
     return join(*eyes, _inner_lids(geometry, look, rng))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
@@ -61,6 +62,19 @@ class PhotoGeometry:
     def pixels_per_metre(self) -> float:
         """At the depth of the head's middle."""
         return self.camera.fx / float(self.t_cam_head[2])
+
+
+def before_face(geometry: PhotoGeometry) -> BoolArray:
+    """(H, W) pixels off the rig whose nearest point on it is the front of the face: nose, mouth, chin, cheeks."""
+    skin = geometry.part_map(Part.SKIN)
+    if not skin.any():
+        return np.zeros_like(skin)
+    _, labels = cv2.distanceTransformWithLabels((~skin).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    ys, xs = np.nonzero(skin)
+    place = geometry.template_map()[ys, xs]
+    lookup = np.zeros(int(labels.max()) + 1, np.bool_)
+    lookup[labels[ys, xs]] = (place[:, 2] > -0.01) & (place[:, 1] < 0.035)
+    return lookup[labels] & ~geometry.seen.covered
 
 
 def attribute_map(geometry: PhotoGeometry, values: Float32Array) -> Float32Array:

@@ -104,7 +104,7 @@ def _inner_layer(look: Appearance, mesh: tuple[Float32Array, Int32Array, Float32
     noise = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), 1.6, sigmaY=14)
     strands = sample(noise / noise.std(), pixels)[:, None]
     typical = np.median(look.image[(look.hair > 0.7) & (look.alpha > 0.95)], 0)
-    colors = (0.35 * sample(look.hair_color, pixels) + 0.65 * typical) * (shade + 0.10 * strands)
+    colors = (0.35 * sample(look.hair_color, pixels) + 0.65 * typical) * (shade + 0.15 * strands)
     sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.25])
     down = np.tile(np.array([[0.0, 1.0, 0.0]]), (len(points), 1))
     return surface_layer(means, normals, sigma, colors, region, along=down, thickness=0.8, opacity=0.95, freedom=0.0,

@@ -9,7 +9,7 @@ import mediapipe as mp
 import numpy as np
 from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
-from offline.images import dilate, disk, erode
+from offline.images import dilate, disk, distance_to, erode
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.assets import asset_path
 
@@ -60,14 +60,18 @@ def person_mask(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: 
     return mask
 
 
-def soft_matte(rgb: UInt8Array, mask: Float32Array, valid: BoolArray, face: BoolArray, unit: float) -> tuple[Float32Array, Float32Array]:
+def soft_matte(rgb: UInt8Array, mask: Float32Array, valid: BoolArray, face: BoolArray, before_face: BoolArray,
+               unit: float) -> tuple[Float32Array, Float32Array]:
     """Closed-form matting (Levin et al. 2008) in a band around the mask's edge, and the foreground's colours (Germer et al. 2020).
 
-    Returns alpha (H, W) in [0, 1] and foreground (H, W, 3) in [0, 1].
+    before_face: (H, W) beyond the outline of the face; the segmentation model is too coarse there, and a strip of background along a
+    cheek shows at once. Returns alpha (H, W) in [0, 1] and foreground (H, W, 3) in [0, 1].
     """
     trimap = np.full(mask.shape, 0.5)
     trimap[erode(mask > 0.9, 4 * unit)] = 1
     trimap[~dilate(mask > 0.12, 6 * unit)] = 0
+    trimap[before_face & (trimap == 1) & (distance_to(~before_face) < 9 * unit)] = 0.5
+    trimap[before_face & (distance_to(~before_face) > 12 * unit) & (mask < 0.98)] = 0
     trimap[erode(face, 3)] = 1
     image = rgb.astype(np.float64) / 255
     alpha = np.asarray(estimate_alpha_cf(image, trimap, laplacian_kwargs={"epsilon": 1e-5}))

@@ -50,8 +50,8 @@ def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) ->
                                (Part.MOUTH_CAVITY, 2.6, Region.MOUTH)):
         middle = geometry.template[rig.triangles].mean(1)
         outward = (geometry.normals[rig.triangles].mean(1) @ geometry.R_cam_head)[:, 2] > -0.2
-        shown = outward & (middle[:, 2] > -0.012) if region is Region.TEETH else (middle[:, 2] > -0.045) & (np.abs(middle[:, 0]) < 0.033)
-        spacing = np.where((rig.parts == part) & shown, step * pixel, 0)
+        shown = outward & (middle[:, 2] > -0.012) if region is Region.TEETH else (np.abs(middle[:, 0]) < 0.033) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
+        spacing = np.where((rig.parts == part) & shown, np.where(middle[:, 2] > -0.03, step, 2 * step) * pixel, 0)
         points = poisson_disk(geometry.vertices, rig.triangles, spacing, rng=rng)
         rest = points.interpolate(geometry.template, rig.triangles)
         normals = points.interpolate(geometry.normals, rig.triangles)

@@ -39,6 +39,7 @@ def classify_parts(
     landmarks: FloatArray,  # (478, 3) pixels
     rest: Float32Array,  # (H, W, 3) rest position (head frame, metres) of the rig's point seen by the pixel, NaN where none is
     body: BoolArray,  # (H, W) where the rig shows neck, shoulders or chest
+    before_face: BoolArray,  # (H, W) beyond the outline of nose, cheeks and chin, where no hair hangs
 ) -> PartMaps:
     """Tell skin, hair and clothes apart. See the module's text for the method."""
     shape = alpha.shape
@@ -90,10 +91,15 @@ def classify_parts(
     with np.errstate(invalid="ignore"):
         forehead = on_skin_mesh & (rest[..., 1] < 0.08) & (rest[..., 2] > -0.03) & (height > brow_height)
     skin_prior = np.maximum(skin_prior, 0.45 * blur(forehead, 5 * unit))
+    # beside the fitted head and above the chin hangs hair, whatever its colour
+    open_side = ~on_skin_mesh & ~body
+    beside = open_side & (distance_to(on_skin_mesh) > 4 * unit) & (height > 0.0) & ~before_face
+    skin_prior = np.where(beside, np.where(unlike_skin < 1.0, 0.3, 0.03), skin_prior)
     fringe = np.clip((height - brow_height) * 8, 0, 1)  # hair may cover the forehead from above, not the face below the brows
     side_lock = np.clip(1 - depth_in_oval / (14 * unit), 0, 1)
     inside_oval = np.maximum(fringe, 0.5 * side_lock**2)
     hair_prior = np.clip(0.95 - 1.3 * np.clip(0.05 - height, 0, 0.7), 0.12, 1) * np.where(oval, np.clip(inside_oval, 0.004, 1), 1)
+    hair_prior = np.where(open_side & before_face & (height > -0.1), 0.02 * hair_prior, hair_prior)
     cloth_prior = np.clip(-height * 6, 0.002, 1) * np.where(oval, 0.01, 1)
     cloth_prior = np.where(neck & (unlike_skin < 1.5), cloth_prior * 0.2, cloth_prior)
     below = np.clip(-height * 12, 0, 1)
@@ -138,9 +144,10 @@ def _keep_connected(hair: Float32Array, crown: BoolArray, unit: float) -> Float3
     """Drop hair-coloured islands that do not reach the upper half of the head: shadows, dark collars."""
     solid = cv2.morphologyEx((hair > 0.4).astype(np.uint8), cv2.MORPH_OPEN, disk(2 * unit))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
+    largest = max(int(stats[1:, cv2.CC_STAT_AREA].max(initial=0)), int(300 * unit**2))
     kept = np.zeros(count, np.bool_)
     for k in range(1, count):
-        kept[k] = stats[k, cv2.CC_STAT_AREA] > 40 * unit**2 and bool((crown & (labels == k)).any())
+        kept[k] = stats[k, cv2.CC_STAT_AREA] > 0.12 * largest and bool((crown & (labels == k)).any())
     return hair * blur(dilate(kept[labels], 4 * unit), 1.0)
 
 

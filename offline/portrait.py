@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 SIDE = 512
 """Pixels of the portrait."""
-_MARGIN = 2.35  # side of the portrait over the larger side of the face's bounding box
+_MARGIN = 2.5  # side of the portrait over the larger side of the face's bounding box
 _SMALL_FACE = 90  # pixels across in the photo
 _BLURRED = 18.0  # variance of the Laplacian over a face of 160 px
 _DARK, _BRIGHT = 45, 225  # mean brightness of the face
@@ -69,7 +69,7 @@ def find_portrait(photo: Photo) -> Portrait:
 def _cut_out(rgb: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, BoolArray]:
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     side = float((high - low).max()) * _MARGIN
-    center = (low + high) / 2 + np.array([0.0, 0.02 * side])
+    center = (low + high) / 2 + np.array([0.0, 0.005 * side])
     height, width = rgb.shape[:2]
     # where the photo ends, the frame should end too: a bust cut off inside the frame looks cut off
     for axis, extent, slack in ((0, width, 0.07), (1, height, 0.3)):

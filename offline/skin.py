@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
+from offline.charts import HeadCharts
 from offline.geometry import PhotoGeometry
 from offline.images import blur, distance_to, sample
 from offline.layers import COVERAGE, Layer, Region, surface_layer
@@ -16,17 +17,6 @@ from offline.sampling import SurfacePoints, poisson_disk
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import expression as expression_of
 from perse_live.head.rig import Part, expressed
-
-
-@dataclass(frozen=True)
-class Charts:
-    """Regions of the rig's surface, the same for everybody: (V,) in [0, 1] each."""
-
-    lips: Float32Array
-    ears: Float32Array
-    eyelids: Float32Array
-    inside_mouth: Float32Array
-    face: Float32Array
 
 
 @dataclass(frozen=True)
@@ -57,17 +47,17 @@ class Appearance:
 class SkinDensity:
     """Spacing of skin Gaussians, in pixels of the portrait (512 px, head about half of it)."""
 
-    face: float = 1.6
+    face: float = 1.7
     """Where expressions live: about 12,000 Gaussians."""
-    lips_and_lids: float = 1.35
+    lips_and_lids: float = 1.4
     """Fine structures that stretch."""
-    ears_and_neck: float = 2.6
+    ears_and_neck: float = 3.0
     """Seen often, but plain."""
     scalp: float = 5.0
     """Under the hair."""
 
 
-def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: Charts, dressed: BoolArray, source_expression: FloatArray, gaze: FloatArray, *,
+def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, dressed: BoolArray, source_expression: FloatArray, gaze: FloatArray, *,
                bald: bool, density: SkinDensity = SkinDensity(), rng: np.random.Generator) -> Layer:
     """Gaussians on skin and scalp. dressed: (H, W) clothes in front of the skin; bald: leave the scalp skin-coloured."""
     rig, template = geometry.rig, geometry.template
@@ -83,13 +73,15 @@ def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: Charts, dresse
     front = _visible(geometry, means, rest, pixels) & inside & (facing > 0.05)
     alpha, hair = sample(look.alpha, pixels), sample(look.hair, pixels)
     open_here = sample(blur(look.openings, 0.7), pixels)
-    confidence = front * _step(facing, 0.12, 0.45) * _step(alpha, 0.8, 0.98) * sample(look.skin * look.purity, pixels) * (open_here < 0.25)
+    confidence = front * _step(facing, 0.2, 0.5) * _step(alpha, 0.8, 0.98) * sample(look.skin * look.purity, pixels) * (open_here < 0.25)
     confidence = confidence * (sample(look.valid.astype(np.float32), pixels) > 0.99)
 
     observed = sample(look.image, pixels)
     lids = points.interpolate(charts.eyelids, rig.triangles)
     confidence = confidence * _without_lashes(observed, confidence, lids, sample(distance_to(look.openings), pixels))
-    scalp = np.zeros(len(points), np.bool_) if bald else _scalp(rest, front & (facing > 0.3), hair, inside)
+    confidence = confidence * _without_outliers(observed, confidence, np.abs(rest[:, 0]))
+    scalp = np.zeros(len(points), np.bool_) if bald else _scalp(rest, points.interpolate(charts.scalp, rig.triangles), front & inside & (facing > 0.3), hair)
+    scalp |= _behind_hair(rest, points.interpolate(charts.ears, rig.triangles), hair, inside) & ~bald & (confidence < 0.5)
     graph_points = points.interpolate(expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.4, eyeBlinkRight=0.4)), rig.triangles)
     confidence = np.where(scalp, 0, confidence)
     lid_edge = (lids > 0.1) & (sample(distance_to(look.openings), pixels) < 2.2)  # lashes: kept, but not spread over the lid
@@ -102,17 +94,18 @@ def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: Charts, dresse
 
     sigma = points.spacing * COVERAGE * 1.06
     # where the rig is wider than the person in the photo, it would draw skin over background or shirt
-    excess = front & inside & ((alpha < 0.5) | (sample(dressed.astype(np.float32), pixels) > 0.5))
+    outside = distance_to(((look.alpha > 0.5) & ~dressed) | ~look.valid)
+    excess = inside & (sample(outside, pixels) > 2.5)
     keep = ~excess
     region = np.where(scalp, int(Region.SCALP), np.where(lips > 0.5, int(Region.LIPS), int(Region.SKIN))).astype(np.uint8)
     freedom = np.clip(confidence, 0, 1) * (lids < 0.05) * ~scalp
     layer = surface_layer(means, normals, sigma, colors, Region.SKIN, triangles=points.triangle, freedom=freedom,
-                          color_freedom=np.clip(confidence * 1.5, 0, 1), least_opacity=0.8)
+                          color_freedom=front.astype(np.float32), least_opacity=0.8)
     layer.regions[:] = region
     return layer.select(keep)
 
 
-def _spread(geometry: PhotoGeometry, charts: Charts, source_expression: FloatArray, gaze: FloatArray, density: SkinDensity,
+def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: FloatArray, gaze: FloatArray, density: SkinDensity,
             rng: np.random.Generator) -> SurfacePoints:
     rig = geometry.rig
     # lids are spread where they are widest, closed; everything else as it is in the photo
@@ -120,11 +113,11 @@ def _spread(geometry: PhotoGeometry, charts: Charts, source_expression: FloatArr
     closed[[8, 9]] = np.maximum(closed[[8, 9]], 0.9)
     vertices = expressed(rig, closed, gaze=gaze)
     rest = geometry.template[rig.triangles].mean(1)
-    chart = {name: getattr(charts, name)[rig.triangles].mean(1) for name in ("lips", "ears", "eyelids", "inside_mouth", "face")}
+    chart = {name: getattr(charts, name)[rig.triangles].mean(1) for name in ("lips", "ears", "eyelids", "scalp")}
     pixel = 1 / geometry.pixels_per_metre
     spacing = np.full(len(rig.triangles), density.scalp * pixel)
     spacing[rest[:, 2] > -0.12] = density.ears_and_neck * pixel
-    spacing[(rest[:, 1] > 0.075) | ((rest[:, 2] < -0.06) & (chart["ears"] < 0.1) & (rest[:, 1] > -0.03))] = density.scalp * pixel
+    spacing[(chart["scalp"] > 0.9) & (chart["ears"] < 0.1)] = density.scalp * pixel
     face = (rest[:, 2] > -0.045) & (rest[:, 1] < 0.085) & (rest[:, 1] > -0.125)
     spacing[face] = density.face * pixel
     fine = (chart["lips"] > 0.3) | (chart["eyelids"] > 0.2)
@@ -146,6 +139,18 @@ def _without_lashes(observed: FloatArray, confidence: FloatArray, lids: FloatArr
     return np.where((lids > 0.15) & (from_opening > 1.6), bright, 1.0)
 
 
+def _without_outliers(observed: FloatArray, confidence: FloatArray, aside: FloatArray) -> FloatArray:
+    """Lower the trust in dark or oddly coloured points on the sides of the head, (N,): hair, shadow and red ears would spread."""
+    sure = confidence > 0.5
+    if not sure.any():
+        return np.ones(len(observed))
+    typical = np.median(observed[sure], 0)
+    relative = observed.mean(1) / max(float(typical.mean()), 1e-3)
+    hue = observed / np.maximum(observed.sum(1, keepdims=True), 1e-3) - typical / max(float(typical.sum()), 1e-3)
+    usual = np.clip((relative - 0.3) / 0.2, 0.03, 1) * np.exp(-((np.abs(hue).max(1) / 0.05) ** 2))
+    return np.where(aside > 0.052, usual, 1.0)
+
+
 def _visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixels: FloatArray) -> BoolArray:
     """Whether the photo's camera sees the point itself: same depth, and the same place of the surface (lips lie close together)."""
     x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
@@ -156,19 +161,24 @@ def _visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixel
     return near & (same | ~np.isfinite(place[:, 0]))
 
 
-def _scalp(rest: FloatArray, front: BoolArray, hair: FloatArray, inside: BoolArray) -> BoolArray:
-    """Which points grow hair: what the photo shows, mirrored where it shows one side only, else where people have hair."""
-    x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
-    ear = (x > 0.060) & (y < 0.014) & (y > -0.064) & (z > -0.108)
-    usual = ((z < -0.06) & (y > -0.055 - 0.25 * np.clip(-0.09 - z, 0, 0.08)) & ~ear) | (y > 0.085)
-    seen = front & inside
-    result = np.where(seen, hair > 0.5, usual)  # a glancing look says little: such points count as unseen
+def _scalp(rest: FloatArray, chart: FloatArray, seen: BoolArray, hair: FloatArray) -> BoolArray:
+    """Which points grow hair: what the photo shows (a glancing look does not count), mirrored where it shows one side, else the chart."""
+    result = np.where(seen, hair > 0.5, chart > 0.5)
     if seen.any():
-        tree = cKDTree(rest[seen])
-        distance, nearest = tree.query(rest * np.array([-1, 1, 1]))
-        mirrored = ~seen & (distance < 0.006) & (z > -0.095)
+        distance, nearest = cKDTree(rest[seen]).query(rest * np.array([-1, 1, 1]))
+        mirrored = ~seen & (distance < 0.006) & (rest[:, 2] > -0.095)
         result = np.where(mirrored, (hair[seen] > 0.5)[nearest], result)
-    return result & (z < 0.02) | (result & (y > 0.04))
+    return result & (chart > 0.02) | (seen & (hair > 0.5) & (rest[:, 1] > 0.02))
+
+
+def _behind_hair(rest: FloatArray, ears: FloatArray, hair: FloatArray, inside: BoolArray) -> BoolArray:
+    """Points around an ear that the photo's hair covers: seen from the side, they must look like hair."""
+    covered = np.zeros(len(rest), np.bool_)
+    for side in (-1.0, 1.0):
+        ear = (ears > 0.3) & (rest[:, 0] * side > 0) & inside
+        if ear.sum() > 10 and (hair[ear] > 0.5).mean() > 0.6:
+            covered |= (rest[:, 0] * side > 0.03) & (rest[:, 2] < -0.04) & (rest[:, 1] > -0.09)
+    return covered
 
 
 def infer_colors(
@@ -198,11 +208,12 @@ def infer_colors(
     both = (source[rows] >= 0) & (source[columns] >= 0)
     guide = np.where(both[:, None], observed[source[rows]] - observed[source[columns]], 0.0)
     # a jump between a point and a mirrored neighbour is the light, not the skin
+    guide = np.clip(guide, -0.05, 0.05)
     mixed = (confidence[rows] > 0.3) != (confidence[columns] > 0.3)
     guide[mixed] = 0
     difference = sp.csr_matrix((np.r_[weight, -weight], (np.tile(np.arange(len(rows)), 2),
                                                          np.r_[rows, columns])), shape=(len(rows), count))
-    data = sp.diags(20.0 * confidence.astype(np.float64) ** 2)
+    data = sp.diags(60.0 * confidence.astype(np.float64))
     system = (data + difference.T @ difference + sp.identity(count) * 1e-6).tocsr()
     right = data @ observed + difference.T @ (guide * weight[:, None])
     sure = confidence > 0.3

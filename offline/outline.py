@@ -1,0 +1,92 @@
+"""Fitting the rig's outline to the person's: landmarks fix the face's inside, but say little of jaw, ears and neck."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+
+from offline.geometry import PhotoGeometry
+from offline.images import blur, distance_to, sample
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.head.rig import Part, vertices_of
+
+_REACH = 14.0  # pixels: outlines farther apart are not the same outline
+_SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
+
+
+def outline_offsets(geometry: PhotoGeometry, person: BoolArray, hair: Float32Array, dressed: BoolArray, ears: Float32Array) -> Float32Array:
+    """Offsets that bring the rig's outline onto the person's.
+
+    person: (H, W) the matte's inside; hair: (H, W) probability; dressed: (H, W) clothes, which count as outside; ears: (V,) in [0, 1], pressed to the head as a whole where they stick out. Where the rig reaches
+    beyond the person it is pulled in, where bare skin goes on beyond the rig's outline it is pulled out; what lies under hair stays.
+    Returns (V, 3) metres, camera frame, within the picture's plane.
+    """
+    inside = person & ~dressed
+    signed = distance_to(inside) - distance_to(~inside)
+    smooth = blur(signed, 1.5)
+    slope = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)], -1)
+    slope /= np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), 1e-6)
+    movable = vertices_of(geometry.rig, Part.SKIN) & (geometry.template[:, 1] > -0.135)
+    index = np.nonzero(movable)[0]
+    near_hair = blur(hair > 0.5, 3.0)
+    limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
+    points = geometry.vertices[index] + _pressed_ears(geometry, signed, hair, ears)[index]
+    on_ear = ears[index] > 0.3
+    rows, columns, distances = _pairs(points, 2.5 * _SMOOTHNESS[0])
+    facing = -(geometry.normals[index] * points).sum(1) / np.linalg.norm(points, axis=1)
+    for smoothness in _SMOOTHNESS:
+        kernel = np.exp(-0.5 * (distances / smoothness) ** 2)
+        pixels = geometry.camera.project(points)
+        framed = ((pixels > 2) & (pixels < limit - 2)).all(1)
+        at = np.clip(pixels, 1, limit - 1.01)
+        away = sample(signed, at)
+        bare = sample(near_hair, at) < 0.3
+        outer = framed & ~on_ear & (away > 0.3) & (away < 2 * _REACH)
+        rim = framed & ~on_ear & bare & (np.abs(facing) < 0.3) & (np.abs(away) < _REACH) & (away <= 0.3)
+        wanted = np.where((outer | rim)[:, None], -(away + 0.3)[:, None] * sample(slope, at), 0)
+        weight = np.where(outer, 1.0, np.where(rim, 0.5, 0.0))
+        move = _spread(wanted, weight, rows, columns, kernel, len(index))
+        points[:, :2] += move * points[:, 2:] / geometry.camera.fx
+    offsets = np.zeros_like(geometry.vertices)
+    offsets[index] = points - geometry.vertices[index]
+    return offsets
+
+
+def _pressed_ears(geometry: PhotoGeometry, signed: Float32Array, hair: Float32Array, ears: Float32Array) -> Float32Array:
+    """Offsets (V, 3), camera frame, that lay each ear against the head until the photo has room for it; ears under hair lie flat."""
+    offsets = np.zeros_like(geometry.vertices)
+    side_axis = geometry.R_cam_head[:, 0]
+    head = geometry.to_head(geometry.vertices)
+    for side in (-1.0, 1.0):
+        ear = (ears > 0.05) & (geometry.template[:, 0] * side > 0)
+        core = (ears > 0.3) & ear
+        if not core.any():
+            continue
+        root = 0.068 * float(np.median(np.abs(head[core, 0]) / np.abs(geometry.template[core, 0])))
+        out = np.clip(np.abs(head[ear, 0]) - root, 0, None)[:, None] * ears[ear][:, None]
+        for share in (1.0, 0.8, 0.6, 0.4, 0.2, 0.05):
+            moved = geometry.vertices[ear] - side * (1 - share) * out * side_axis
+            pixels = np.clip(geometry.camera.project(moved), 0.5, np.array(signed.shape[::-1]) - 0.51)
+            tips = ears[ear] > 0.3
+            free = (sample(signed, pixels)[tips] < 1.0).mean() > 0.93
+            hidden = (sample(hair, pixels)[tips] > 0.5).mean() > 0.6
+            offsets[ear] = moved - geometry.vertices[ear]
+            if free and (not hidden or share <= 0.2):
+                break
+    return offsets
+
+
+def _pairs(points: FloatArray, radius: float) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+    """All pairs within a radius, each point with itself included: first, second, distance."""
+    pairs = cKDTree(points).sparse_distance_matrix(cKDTree(points), radius, output_type="coo_matrix")
+    count = np.arange(len(points))
+    return np.r_[pairs.row, count], np.r_[pairs.col, count], np.r_[pairs.data, np.zeros(len(points))]
+
+
+def _spread(wanted: FloatArray, weight: FloatArray, rows: np.ndarray, columns: np.ndarray, kernel: FloatArray, count: int) -> FloatArray:
+    """Weighted mean of the neighbours' wishes; far from any wish the move dies away."""
+    share = kernel * weight[columns]
+    total = np.bincount(rows, share, count)
+    summed = np.stack([np.bincount(rows, share * wanted[columns, k], count) for k in range(2)], 1)
+    return summed / np.maximum(total, 1.0)[:, None]
