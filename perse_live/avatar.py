@@ -46,9 +46,9 @@ class Source:
     """The photo's own view: under it the rendering is the photo."""
 
     camera: Camera
-    R_cam_head: Float32Array  # noqa: N815
+    R_cam_head: Float32Array
     """(3, 3)."""
-    t_cam_head: Float32Array  # noqa: N815
+    t_cam_head: Float32Array
     """(3,) metres."""
     expression: Float32Array
     """(52,) in [0, 1]."""
@@ -154,9 +154,9 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
     """Write a `.perse` file; nothing half-written is left under its name. Raises UserError where the disk refuses."""
     rig, source = avatar.rig, avatar.source
     arrays: dict[str, np.ndarray] = {
-        "rig.vertices": rig.vertices, "rig.actions": rig.actions.astype(np.float16), "rig.triangles": rig.triangles,
-        "rig.parts": rig.parts, "rig.head_weights": rig.head_weights, "rig.eye_centers": rig.eye_centers,
-        "rig.eye_radius": np.array([rig.eye_radius], np.float32), "rig.neck_pivot": rig.neck_pivot,
+        "rig.vertices": rig.vertices, "rig.actions": rig.actions, "rig.triangles": rig.triangles, "rig.parts": rig.parts,
+        "rig.head_weights": rig.head_weights, "rig.eye_centers": rig.eye_centers, "rig.eye_radius": np.array([rig.eye_radius]),
+        "rig.neck_pivot": rig.neck_pivot,
         "opacities": avatar.opacities, "colors": avatar.colors, "regions": avatar.regions,
         "source.R_cam_head": source.R_cam_head, "source.t_cam_head": source.t_cam_head, "source.expression": source.expression,
         "source.gaze": source.gaze,
@@ -164,19 +164,17 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
         **{f"rigid.{name}": value for name, value in vars(avatar.rigid).items()},
         **{f"landmarks.{name}": value for name, value in vars(avatar.landmarks).items()},
     }
-    arrays["landmarks.spread"] = arrays["landmarks.spread"].astype(np.float16)
-    wanted = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8}
-    arrays = {name: np.ascontiguousarray(array, wanted[_SCHEMA.arrays[name].dtype]) for name, array in arrays.items()}
-    manifest: dict[str, Any] = {"conventions": _CONVENTIONS, "expressions": list(EXPRESSION_NAMES), "camera": asdict(source.camera),
-                                "provenance": {**asdict(avatar.provenance), "licences": list(avatar.provenance.licences),
-                                               "warnings": list(avatar.provenance.warnings)}}
+    arrays = {name: np.ascontiguousarray(array, _SCHEMA.arrays[name].dtype) for name, array in arrays.items()}
+    manifest: dict[str, Any] = {"conventions": _CONVENTIONS, "expressions": list(EXPRESSION_NAMES),
+                                "camera": asdict(source.camera), "provenance": asdict(avatar.provenance)}
     save_container(path, arrays, manifest, _SCHEMA)
 
 
 def load_avatar(path: Path) -> Avatar:
     """Read a `.perse` file as untrusted input.
 
-    Raises UserError, one line, for a file that is missing, damaged, of another version, or holds anything out of range.
+    Raises UserError, one line, for a file that is missing, damaged, of another version, or holds anything out of range. Actions
+    and the landmarks' spread are stored in half precision.
     """
     arrays, manifest = load_container(path, _SCHEMA)
 
@@ -186,15 +184,21 @@ def load_avatar(path: Path) -> Avatar:
     if tuple(manifest["expressions"]) != EXPRESSION_NAMES:
         raise UserError(f"{path}: its expressions are not the 52 that this version knows; build the avatar again")
     rig_arrays = take("rig.")
-    rig_arrays["actions"] = rig_arrays["actions"].astype(np.float32)
-    rig = HeadRig(**{**rig_arrays, "eye_radius": float(rig_arrays["eye_radius"][0])})
+    eye_radius, actions = float(rig_arrays.pop("eye_radius")[0]), rig_arrays.pop("actions").astype(np.float32)
+    rig = HeadRig(**rig_arrays, eye_radius=eye_radius, actions=actions)
     surface, rigid = SurfaceBinding(**take("surface.")), RigidBinding(**take("rigid."))
     if len(surface.triangles) + len(rigid.means) != len(arrays["opacities"]):
         raise UserError(f"{path}: damaged: Gaussians and their bindings differ in number; build the avatar again")
-    binding = take("landmarks.")
-    binding["spread"] = binding["spread"].astype(np.float32)
-    return Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], LandmarkBinding(**binding),
-                  Source(_camera(manifest["camera"], path), **take("source.")), _provenance(manifest["provenance"], path))
+    if (np.abs((rigid.quats.astype(np.float64) ** 2).sum(1) - 1) > 0.01).any():
+        raise UserError(f"{path}: damaged: a quaternion is not of unit length; build the avatar again")
+    landmark_arrays = take("landmarks.")
+    landmarks = LandmarkBinding(**landmark_arrays | {"spread": landmark_arrays["spread"].astype(np.float32)})
+    source = Source(_camera(manifest["camera"], path), **take("source."))
+    rotation = source.R_cam_head.astype(np.float64)
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
+        raise UserError(f"{path}: damaged: its head pose is not a rotation; build the avatar again")
+    return Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], landmarks, source,
+                  _provenance(manifest["provenance"], path))
 
 
 def _camera(values: Any, path: Path) -> Camera:
@@ -202,9 +206,8 @@ def _camera(values: Any, path: Path) -> Camera:
         camera = Camera(int(values["width"]), int(values["height"]), *(float(values[name]) for name in ("fx", "fy", "cx", "cy")))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: damaged: its camera is incomplete; build the avatar again") from error
-    sane = 16 <= camera.width <= 8192 and 16 <= camera.height <= 8192 and all(
-        1e-3 < abs(v) < 1e6 for v in (camera.fx, camera.fy)) and all(abs(v) < 1e6 for v in (camera.cx, camera.cy))
-    if not sane:
+    sized = all(16 <= side <= 8192 for side in (camera.width, camera.height))
+    if not (sized and all(1e-3 < f < 1e6 for f in (camera.fx, camera.fy)) and all(abs(c) < 1e6 for c in (camera.cx, camera.cy))):
         raise UserError(f"{path}: damaged: its camera is out of range; build the avatar again")
     return camera
 
