@@ -1,22 +1,25 @@
 """From an expression and a head pose to posed Gaussians: blendshapes, neck blend, triangle frames.
 
-Two steps, each with a fast kernel: `pose_vertices` moves the rig, `pose_gaussians` moves what is bound to it. Both give the camera
-frame, ready for splatting with an identity view matrix.
+Two steps, each with a fast kernel: `pose_vertices` moves the rig, `pose_gaussians` moves what is bound to it. Both give the
+camera frame, ready for splatting. Where one avatar is posed frame after frame, `perse_live.animator` is quicker.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from perse_live.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
 from perse_live.gaussians import Gaussians
 from perse_live.head.rig import HeadRig, expressed
-from perse_live.jit import inline_kernel, kernel, parallel_kernel
-from perse_live.rotations import to_quat
+from perse_live.jit import inline_kernel, kernel
+from perse_live.rotations import to_matrix, to_quat
+from perse_live.team import team_of
 
+_SHARE = 8192  # Gaussians that a thread poses at a time
 BACK_FACING = 0.25
 """Cosine between a Gaussian's normal and the line of sight beyond which it is taken to face away and is not drawn."""
 
@@ -60,11 +63,11 @@ class RigidBinding:
 class HeadPose:
     """Where the head is, and how the shoulders under it are turned."""
 
-    R_cam_head: Float32Array  # noqa: N815 - transforms are named by their frames
+    R_cam_head: Float32Array
     """(3, 3) rotation from the head frame to the camera frame."""
-    t_cam_head: Float32Array  # noqa: N815
+    t_cam_head: Float32Array
     """(3,) metres: the head frame's origin in the camera frame."""
-    R_cam_body: Float32Array  # noqa: N815
+    R_cam_body: Float32Array
     """(3, 3) the same for what has head weight 0; equal to `R_cam_head` in the photo."""
 
 
@@ -84,9 +87,8 @@ def pose_vertices(
     vertices = expressed(rig, expression, gaze=gaze)
     if offsets is not None:
         vertices = vertices + offsets
-    frame = _neck_frame(pose, rig.neck_pivot)
     out = np.empty_like(vertices)
-    _pose_points(vertices, rig.head_weights, *frame, out)
+    pose_points(vertices, rig.head_weights, *neck_frame(pose, rig.neck_pivot), out)
     return out
 
 
@@ -105,21 +107,67 @@ def pose_gaussians(
 
     Those of the surface that face away get opacity 0. Returns a new set; `colors` is passed on, not copied.
     """
-    count_surface, count = len(surface.triangles), len(opacities)
-    means = np.empty((count, 3), np.float32)
-    quats = np.empty((count, 4), np.float32)
-    scales = np.empty((count, 3), np.float32)
-    visible = opacities.copy()
-    frame = _neck_frame(pose, rig.neck_pivot)
-    if threads <= 1:
-        _pose_surface(0, count_surface, vertices, rig.triangles, surface.triangles, surface.positions, surface.axes, surface.thickness,
-                      surface.two_sided, means, quats, scales, visible)
-        _pose_rigid(0, count - count_surface, rigid.means, rigid.quats, rigid.scales, rigid.head_weights, *frame,
-                    means[count_surface:], quats[count_surface:], scales[count_surface:])
-    else:
-        _pose_all(threads, vertices, rig.triangles, surface.triangles, surface.positions, surface.axes, surface.thickness,
-                  surface.two_sided, rigid.means, rigid.quats, rigid.scales, rigid.head_weights, *frame, means, quats, scales, visible)
-    return Gaussians(means, quats, scales, visible, colors)
+    count = len(opacities)
+    out = PosedArrays(np.empty((count, 3), np.float32), np.empty((count, 4), np.float32), np.empty((count, 3), np.float32),
+                      opacities.copy())
+    pose_into(out, vertices, rig, surface, rigid, neck_frame(pose, rig.neck_pivot), threads=threads)
+    return Gaussians(*out, colors)
+
+
+class PosedArrays(NamedTuple):
+    """Where the posed Gaussians go."""
+
+    means: Float32Array
+    """(G, 3)"""
+    quats: Float32Array
+    """(G, 4)"""
+    scales: Float32Array
+    """(G, 3)"""
+    opacities: Float32Array
+    """(G,) holds the true opacities beforehand; those that face away become 0."""
+
+
+class NeckFrame(NamedTuple):
+    """A head pose as the kernels want it: shares of the relative turn about the neck's pivot, over the turn of the body."""
+
+    body: Float32Array
+    """(3, 3) R_cam_body."""
+    relative: Float32Array
+    """(4,) wxyz, w >= 0: from the body's turn to the head's."""
+    pivot: Float32Array
+    """(3,) head frame."""
+    posed_pivot: Float32Array
+    """(3,) camera frame."""
+
+
+def neck_frame(pose: HeadPose, pivot: FloatArray) -> NeckFrame:
+    """A head pose about a neck's pivot, (3,) metres, head frame."""
+    body = pose.R_cam_body.astype(np.float64)
+    relative = to_quat(pose.R_cam_head.astype(np.float64) @ body.T)
+    relative = np.where(relative[0] < 0, -relative, relative)
+    posed_pivot = pose.R_cam_head.astype(np.float64) @ pivot + pose.t_cam_head
+    return NeckFrame(*(np.ascontiguousarray(part, np.float32) for part in (body, relative, pivot, posed_pivot)))
+
+
+def pose_into(out: PosedArrays, vertices: Float32Array, rig: HeadRig, surface: SurfaceBinding, rigid: RigidBinding,
+              frame: NeckFrame, *, threads: int) -> None:
+    """`pose_gaussians` into arrays that are there already."""
+    bound, free = len(surface.triangles), len(rigid.means)
+    shares = itertools.count()
+    cut = -(-bound // _SHARE)
+    last = cut + -(-free // _SHARE)
+
+    def work(_: int) -> None:
+        while (share := next(shares)) < last:
+            if share < cut:
+                _pose_surface(share * _SHARE, min((share + 1) * _SHARE, bound), vertices, rig.triangles, surface.triangles,
+                              surface.positions, surface.axes, surface.thickness, surface.two_sided, *out)
+            else:
+                first = (share - cut) * _SHARE
+                _pose_rigid(first, min(first + _SHARE, free), bound, rigid.means, rigid.quats, rigid.scales, rigid.head_weights,
+                            *frame, out.means, out.quats, out.scales)
+
+    team_of(threads).run(work)
 
 
 def bind_surface(
@@ -142,23 +190,12 @@ def bind_surface(
         determinant = np.maximum(g11 * g22 - g12 * g12, 1e-18)
         return np.stack([(g22 * r1 - g12 * r2) / determinant, (g11 * r2 - g12 * r1) / determinant], 1)
 
-    from perse_live.rotations import to_matrix
-
     offset = gaussians.means - corners[:, 0]
     frames = to_matrix(gaussians.quats.astype(np.float64))
     axes = np.concatenate([in_edges(frames[:, :, k] * gaussians.scales[:, k : k + 1]) for k in (0, 1)], 1)
     positions = np.concatenate([in_edges(offset), (offset * normal).sum(1, keepdims=True)], 1)
     return SurfaceBinding(triangles.astype(np.int32), positions.astype(np.float32), axes.astype(np.float32),
                           gaussians.scales[:, 2].astype(np.float32), two_sided.astype(np.uint8))
-
-
-def _neck_frame(pose: HeadPose, pivot: FloatArray) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
-    """Body rotation, relative rotation as a quaternion, pivot (head frame), pivot (camera frame)."""
-    body = pose.R_cam_body.astype(np.float64)
-    relative = to_quat(pose.R_cam_head.astype(np.float64) @ body.T)
-    relative = np.where(relative[0] < 0, -relative, relative)
-    posed_pivot = pose.R_cam_head.astype(np.float64) @ pivot + pose.t_cam_head
-    return body.astype(np.float32), relative.astype(np.float32), pivot.astype(np.float32), posed_pivot.astype(np.float32)
 
 
 @inline_kernel
@@ -178,8 +215,9 @@ def _rotate(w: float, x: float, y: float, z: float, a: float, b: float, c: float
 
 
 @kernel
-def _pose_points(points: Float32Array, weights: Float32Array, body: Float32Array, relative: Float32Array, pivot: Float32Array,
-                 posed_pivot: Float32Array, out: Float32Array) -> None:
+def pose_points(points: Float32Array, weights: Float32Array, body: Float32Array, relative: Float32Array, pivot: Float32Array,
+                posed_pivot: Float32Array, out: Float32Array) -> None:
+    """Points (N, 3) with head weights (N,) into the camera frame; the arrays between as in `NeckFrame`."""
     for i in range(len(points)):
         x, y, z = points[i, 0] - pivot[0], points[i, 1] - pivot[1], points[i, 2] - pivot[2]
         a = body[0, 0] * x + body[0, 1] * y + body[0, 2] * z
@@ -191,10 +229,11 @@ def _pose_points(points: Float32Array, weights: Float32Array, body: Float32Array
 
 
 @kernel
-def _pose_rigid(first: int, last: int, rest_means: Float32Array, rest_quats: Float32Array, rest_scales: Float32Array,
+def _pose_rigid(first: int, last: int, offset: int, rest_means: Float32Array, rest_quats: Float32Array, rest_scales: Float32Array,
                 weights: Float32Array, body: Float32Array, relative: Float32Array, pivot: Float32Array, posed_pivot: Float32Array,
                 means: Float32Array, quats: Float32Array, scales: Float32Array) -> None:
-    bw, bx, by, bz = _quat_of(body[0, 0], body[0, 1], body[0, 2], body[1, 0], body[1, 1], body[1, 2], body[2, 0], body[2, 1], body[2, 2])
+    bw, bx, by, bz = _quat_of(body[0, 0], body[0, 1], body[0, 2], body[1, 0], body[1, 1], body[1, 2], body[2, 0], body[2, 1],
+                              body[2, 2])
     for i in range(first, last):
         x, y, z = rest_means[i, 0] - pivot[0], rest_means[i, 1] - pivot[1], rest_means[i, 2] - pivot[2]
         tw, tx, ty, tz = _turn(weights[i], relative)
@@ -203,13 +242,14 @@ def _pose_rigid(first: int, last: int, rest_means: Float32Array, rest_quats: Flo
         q = tw * by - tx * bz + ty * bw + tz * bx
         r = tw * bz + tx * by - ty * bx + tz * bw
         x, y, z = _rotate(w, p, q, r, x, y, z)
-        means[i, 0], means[i, 1], means[i, 2] = x + posed_pivot[0], y + posed_pivot[1], z + posed_pivot[2]
+        k = offset + i
+        means[k, 0], means[k, 1], means[k, 2] = x + posed_pivot[0], y + posed_pivot[1], z + posed_pivot[2]
         a, b, c, d = rest_quats[i, 0], rest_quats[i, 1], rest_quats[i, 2], rest_quats[i, 3]
-        quats[i, 0] = w * a - p * b - q * c - r * d
-        quats[i, 1] = w * b + p * a + q * d - r * c
-        quats[i, 2] = w * c - p * d + q * a + r * b
-        quats[i, 3] = w * d + p * c - q * b + r * a
-        scales[i, 0], scales[i, 1], scales[i, 2] = rest_scales[i, 0], rest_scales[i, 1], rest_scales[i, 2]
+        quats[k, 0] = w * a - p * b - q * c - r * d
+        quats[k, 1] = w * b + p * a + q * d - r * c
+        quats[k, 2] = w * c - p * d + q * a + r * b
+        quats[k, 3] = w * d + p * c - q * b + r * a
+        scales[k, 0], scales[k, 1], scales[k, 2] = rest_scales[i, 0], rest_scales[i, 1], rest_scales[i, 2]
 
 
 @inline_kernel
@@ -231,9 +271,9 @@ def _quat_of(r00: float, r01: float, r02: float, r10: float, r11: float, r12: fl
 
 
 @kernel
-def _pose_surface(first: int, last: int, vertices: Float32Array, rig_triangles: Int32Array, triangles: Int32Array, positions: Float32Array,
-                  axes: Float32Array, thickness: Float32Array, two_sided: UInt8Array, means: Float32Array, quats: Float32Array,
-                  scales: Float32Array, opacities: Float32Array) -> None:
+def _pose_surface(first: int, last: int, vertices: Float32Array, rig_triangles: Int32Array, triangles: Int32Array,
+                  positions: Float32Array, axes: Float32Array, thickness: Float32Array, two_sided: UInt8Array,
+                  means: Float32Array, quats: Float32Array, scales: Float32Array, opacities: Float32Array) -> None:
     tiny = np.float32(1e-12)
     one = np.float32(1.0)
     least = np.float32(2e-5)  # metres; a splat folded edge-on keeps some width, or its inverse covariance blows up
@@ -262,17 +302,3 @@ def _pose_surface(first: int, last: int, vertices: Float32Array, rig_triangles: 
         scales[i, 0], scales[i, 1], scales[i, 2] = max(s0, least), max(s1, least), thickness[i]
         if two_sided[i] == 0 and nx * mx + ny * my + nz * mz > np.float32(BACK_FACING) * np.sqrt(mx * mx + my * my + mz * mz):
             opacities[i] = np.float32(0.0)
-
-
-@parallel_kernel
-def _pose_all(threads: int, vertices: Float32Array, rig_triangles: Int32Array, triangles: Int32Array, positions: Float32Array,
-              axes: Float32Array, thickness: Float32Array, two_sided: UInt8Array, rest_means: Float32Array, rest_quats: Float32Array,
-              rest_scales: Float32Array, weights: Float32Array, body: Float32Array, relative: Float32Array, pivot: Float32Array,
-              posed_pivot: Float32Array, means: Float32Array, quats: Float32Array, scales: Float32Array,
-              opacities: Float32Array) -> None:
-    surface, rigid = len(triangles), len(weights)
-    for k in numba.prange(threads):
-        _pose_surface(surface * k // threads, surface * (k + 1) // threads, vertices, rig_triangles, triangles, positions, axes, thickness,
-                      two_sided, means, quats, scales, opacities)
-        _pose_rigid(rigid * k // threads, rigid * (k + 1) // threads, rest_means, rest_quats, rest_scales, weights, body, relative, pivot,
-                    posed_pivot, means[surface:], quats[surface:], scales[surface:])

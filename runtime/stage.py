@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perse_live.animate import HeadPose, pose_gaussians, pose_vertices
+from perse_live.animate import HeadPose
+from perse_live.animator import Animator
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
-from perse_live.avatar import Avatar, spread_offsets
+from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.rotations import from_euler_degrees
@@ -35,7 +36,7 @@ class Stage:
 
     def __init__(self, avatar: Avatar, camera: Camera, *, threads: int) -> None:
         """threads: how many may work on a picture, >= 1."""
-        self._avatar, self._camera, self._threads = avatar, camera, threads
+        self._animator, self._camera = Animator(avatar, threads=threads), camera
         self._rasterizer = open_rasterizer(camera.width, camera.height, device="auto", threads=threads)
 
     def draw(self, motion: Motion, *, background: tuple[float, float, float]) -> UInt8Array:
@@ -47,10 +48,7 @@ class Stage:
         return self._rasterizer.render_rgba(self._posed(motion), self._camera)
 
     def _posed(self, motion: Motion) -> Gaussians:
-        a = self._avatar
-        offsets = None if motion.residual is None else spread_offsets(a, motion.residual)
-        vertices = pose_vertices(a.rig, motion.expression, motion.gaze, motion.pose, offsets=offsets)
-        return pose_gaussians(vertices, a.rig, a.surface, a.rigid, a.opacities, a.colors, motion.pose, threads=self._threads)
+        return self._animator.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual)
 
 
 def turned_pose(avatar: Avatar, yaw: float, pitch: float, roll: float) -> HeadPose:

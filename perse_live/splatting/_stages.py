@@ -18,7 +18,7 @@ from perse_live.splatting._lanes import LANES
 from perse_live.splatting._layout import CHUNK, RECORD, TILE
 from perse_live.splatting._project import project_chunks
 from perse_live.splatting._sort import DIGIT_VALUES, fill_tiles, sort_by_depth, start_tiles
-from perse_live.splatting._team import team_of
+from perse_live.team import team_of
 
 _INFINITY_BITS = 0x7F800000
 _SHARED_BIN_MIN = 30_000
