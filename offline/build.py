@@ -191,7 +191,9 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     opened = erode(hair, 3 * unit)
     hair &= dilate(opened, 4.5 * unit)  # no dark outlines along the face's edge
     hair |= _wisps(hair, look.alpha, portrait.detection.landmarks[152, 1])
-    hair &= ~before_face(geometry)
+    # a thin dark strip along nose and cheek is a shadow in the matte; a wide one is hair behind the face
+    ahead = hair & before_face(geometry)
+    hair &= ~(ahead & ~dilate(erode(ahead, 4 * unit), 5 * unit))
     bald = hair.sum() < 400 * unit**2
     if bald:
         hair[:] = False
@@ -222,11 +224,13 @@ def _wisps(hair: BoolArray, alpha: Float32Array, chin_row: float) -> BoolArray:
 def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     """Importance of each pixel for refinement: the face twice, eyes and mouth four times; nothing beyond the photo."""
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
+    # pixels that mix skin with what lies behind it would be painted on the cheek and show when the head turns
+    mixed = (look.skin > 0.3) & (look.purity < 0.35) & (look.alpha > 0.1)
     weight = 0.25 + 0.75 * (look.alpha > 0.03) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
     unit = portrait.detection.eye_distance / 115
     below = np.arange(len(weight))[:, None] > portrait.detection.landmarks[152, 1]
     border = ~portrait.valid if portrait.valid.all() else dilate(~portrait.valid, 15 * unit) & (below | ~portrait.valid)
-    return np.where(border, 0, weight).astype(np.float32)
+    return np.where(border, 0, np.where(mixed, 0.1 * weight, weight)).astype(np.float32)
 
 
 def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit, provenance: Provenance) -> Avatar:

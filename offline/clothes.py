@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from offline.geometry import PhotoGeometry
-from offline.images import blur, dilate, erode, fill_from, sample
+from offline.images import blur, dilate, distance_to, erode, fill_from, sample
 from offline.layers import COVERAGE, Layer, Region, empty_layer, surface_layer
 from offline.sampling import poisson_disk
 from offline.shells import grid_mesh
@@ -16,7 +16,7 @@ from perse_live.head.rig import Part
 from perse_live.raster import vertex_normals
 
 _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
-_COLLAR = -0.172  # metres, template height below which the unseen body is dressed
+_COLLAR = -0.152  # metres, template height below which the unseen body is dressed
 _BUST = 2500  # pixels of clothes (eye distance 115) from which the photo's own shoulders are the bust
 
 
@@ -131,7 +131,7 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     rest = points.interpolate(geometry.template, rig.triangles)
     from_neck = np.hypot(rest[:, 0], 0.9 * (rest[:, 2] + 0.06))
-    dressed = (from_neck > 0.076) | (rest[:, 1] < _COLLAR)
+    dressed = (from_neck > 0.070) | (rest[:, 1] < _COLLAR)
     surface = points.interpolate(geometry.vertices, rig.triangles)
     means = surface - normals * np.where(dressed, 0.002, 0.004)[:, None]
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
@@ -154,7 +154,8 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
     behind = means[:, 2] > depth[y, x] + 0.003
     own_bust = cloth_seen.sum() > _BUST * unit**2
-    keep = np.where(valid, (alpha > 0.9) & (behind | ~facing), not own_bust)
+    fading = sample(distance_to(~look.valid), pixels) < 18 * unit
+    keep = np.where(valid, ((alpha > 0.9) | (fading & (not own_bust) & (alpha > 0.02))) & (behind | ~facing), not own_bust)
     layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.3, colors, Region.BODY, triangles=points.triangle, freedom=0.0,
                           color_freedom=0.0, least_opacity=0.9)
     return layer.select(keep)

@@ -24,9 +24,9 @@ class PhotoGeometry:
     camera: Camera
     rig: HeadRig
     """Personal, neutral, head frame."""
-    R_cam_head: FloatArray  # noqa: N815
+    R_cam_head: FloatArray
     """(3, 3)."""
-    t_cam_head: FloatArray  # noqa: N815
+    t_cam_head: FloatArray
     """(3,) metres."""
     vertices: Float32Array
     """(V, 3) metres, camera frame, with the photo's expression and gaze."""
@@ -74,7 +74,8 @@ def before_face(geometry: PhotoGeometry) -> BoolArray:
     place = geometry.template_map()[ys, xs]
     lookup = np.zeros(int(labels.max()) + 1, np.bool_)
     lookup[labels[ys, xs]] = (place[:, 2] > -0.01) & (place[:, 1] < 0.035)
-    return lookup[labels] & ~geometry.seen.covered
+    ahead = cv2.medianBlur(lookup[labels].astype(np.uint8), 15) > 0  # single points of the outline would cast rays
+    return ahead & ~geometry.seen.covered
 
 
 def attribute_map(geometry: PhotoGeometry, values: Float32Array) -> Float32Array:
@@ -87,7 +88,7 @@ def attribute_map(geometry: PhotoGeometry, values: Float32Array) -> Float32Array
     return out
 
 
-def photo_geometry(camera: Camera, rig: HeadRig, vertices_head: Float32Array, R_cam_head: FloatArray,  # noqa: N803
+def photo_geometry(camera: Camera, rig: HeadRig, vertices_head: Float32Array, R_cam_head: FloatArray,
                    t_cam_head: FloatArray, template: Float32Array) -> PhotoGeometry:
     """Put a rig, already deformed by the photo's expression (head frame), before the photo's camera."""
     vertices = (vertices_head @ R_cam_head.T + t_cam_head).astype(np.float32)

@@ -11,7 +11,7 @@ from offline.images import blur, distance_to, sample
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.rig import Part, vertices_of
 
-_REACH = 14.0  # pixels: outlines farther apart are not the same outline
+_REACH = 7.0  # pixels: outlines farther apart are not the same outline
 _SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
 
 
@@ -41,8 +41,9 @@ def outline_offsets(geometry: PhotoGeometry, person: BoolArray, hair: Float32Arr
         framed = ((pixels > 2) & (pixels < limit - 2)).all(1)
         at = np.clip(pixels, 1, limit - 1.01)
         away = sample(signed, at)
-        bare = sample(near_hair, at) < 0.3
-        outer = framed & ~on_ear & (away > 0.3) & (away < 2 * _REACH)
+        border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
+        bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
+        outer = framed & ~on_ear & (away > 0.3) & (away < 4 * _REACH)
         rim = framed & ~on_ear & bare & (np.abs(facing) < 0.3) & (np.abs(away) < _REACH) & (away <= 0.3)
         wanted = np.where((outer | rim)[:, None], -(away + 0.3)[:, None] * sample(slope, at), 0)
         weight = np.where(outer, 1.0, np.where(rim, 0.5, 0.0))

@@ -16,6 +16,7 @@ from offline.images import blur, dilate, disk, distance_to, erode, polygon
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import FACE_OVAL
 
+
 @dataclass(frozen=True)
 class PartMaps:
     """Probabilities of three parts inside the person; each in [0, 1], together 1."""
@@ -99,7 +100,7 @@ def classify_parts(
     side_lock = np.clip(1 - depth_in_oval / (14 * unit), 0, 1)
     inside_oval = np.maximum(fringe, 0.5 * side_lock**2)
     hair_prior = np.clip(0.95 - 1.3 * np.clip(0.05 - height, 0, 0.7), 0.12, 1) * np.where(oval, np.clip(inside_oval, 0.004, 1), 1)
-    hair_prior = np.where(open_side & before_face & (height > -0.1), 0.02 * hair_prior, hair_prior)
+    hair_prior = np.where(open_side & before_face & (height > -0.1), 0.35 * hair_prior, hair_prior)
     cloth_prior = np.clip(-height * 6, 0.002, 1) * np.where(oval, 0.01, 1)
     cloth_prior = np.where(neck & (unlike_skin < 1.5), cloth_prior * 0.2, cloth_prior)
     below = np.clip(-height * 12, 0, 1)

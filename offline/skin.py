@@ -100,7 +100,7 @@ def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, dr
     region = np.where(scalp, int(Region.SCALP), np.where(lips > 0.5, int(Region.LIPS), int(Region.SKIN))).astype(np.uint8)
     freedom = np.clip(confidence, 0, 1) * (lids < 0.05) * ~scalp
     layer = surface_layer(means, normals, sigma, colors, Region.SKIN, triangles=points.triangle, freedom=freedom,
-                          color_freedom=front.astype(np.float32), least_opacity=0.8)
+                          color_freedom=front * _step(facing, 0.2, 0.45), least_opacity=0.8)
     layer.regions[:] = region
     return layer.select(keep)
 
