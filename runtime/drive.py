@@ -130,7 +130,7 @@ def _draw(avatar: Avatar, camera: Camera, tracked: Iterator[tuple[VideoFrame, Tr
           output: Path, background: Background, progress: Progress) -> None:
     """Draw and write every frame."""
     painter = _painter(avatar, camera, background)
-    presence, shoulders = _Presence(avatar), _Shoulders(avatar.source.R_cam_head)
+    presence, shoulders = Presence(avatar), Shoulders(avatar.source.R_cam_head)
     with video_writer(output, width=info.width, height=info.height, rate=info.rate, alpha=isinstance(background, Transparent),
                       audio_from=video) as writer:
         for count, (frame, face) in enumerate(tracked, 1):
@@ -154,7 +154,7 @@ def _painter(avatar: Avatar, camera: Camera, background: Background) -> Callable
     return lambda motion: lay_over(stage.draw_rgba(motion), picture)
 
 
-class _Presence:
+class Presence:
     """What is shown while there is no face: the last pose for a moment, then, gently, rest; and gently back."""
 
     def __init__(self, avatar: Avatar) -> None:
@@ -186,7 +186,7 @@ class _Presence:
         return self._shown
 
 
-class _Shoulders:
+class Shoulders:
     """How the shoulders follow the head: late, and only part of the way.
 
     A single photo says nothing of how somebody's shoulders move. People turn the head against resting shoulders for a moment, and
