@@ -1,7 +1,7 @@
 """The command line `perse-live`.
 
 The only module that knows all stages; each is imported inside the command that needs it, so that `drive` starts without torch.
-Exit codes: 0 done, 2 bad usage or bad input, 130 interrupted, 1 anything else.
+Exit codes: 0 done, 2 bad usage or bad input, 1 anything else (interrupted too).
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(2, str(error))
     except KeyboardInterrupt:
-        return _fail(130, "interrupted")
+        return _fail(1, "interrupted")
     except Exception as error:
         if library := _MISSING_LIBRARY.search(str(error)):
             return _fail(2, f"the system library {library[1]} is missing: on Debian and Ubuntu,"

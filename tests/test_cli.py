@@ -111,7 +111,7 @@ def test_on_a_terminal_consent_is_asked_for(tmp_path: Path, answer: str, asked_o
 
 @pytest.mark.parametrize(("error", "code", "what"), [
     (UserError("the file\nis\x1b[2J odd"), 2, "the file is\\x1b[2J odd"),
-    (KeyboardInterrupt(), 130, "interrupted"),
+    (KeyboardInterrupt(), 1, "interrupted"),
     (ZeroDivisionError("by zero"), 1, "unexpected ZeroDivisionError: by zero (PERSE_LIVE_TRACEBACK=1"),
     (MemoryError(), 1, "unexpected MemoryError"),
     (ImportError("libGL.so.1: cannot open shared object file: No such file"), 2, "library libGL.so.1 is missing: on Debian"),
