@@ -11,13 +11,16 @@ from time import perf_counter
 
 import numpy as np
 
-from perse_live.animate import HeadPose, RigidBinding, SurfaceBinding, pose_gaussians, pose_vertices
+from perse_live.animate import RigidBinding, SurfaceBinding
+from perse_live.animator import Animator
+from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
 from perse_live.camera import Camera
 from perse_live.head.expressions import EXPRESSION_COUNT
+from perse_live.head.landmarks import LANDMARK_COUNT, load_landmark_model
 from perse_live.head.rig import HeadRig, Part
-from perse_live.rotations import from_euler_degrees
 from perse_live.splatting.backend import open_rasterizer
 from runtime.performance import performance
+from runtime.stage import facing_pose
 
 SIZE = 512
 """Width and height of the picture, pixels."""
@@ -78,20 +81,17 @@ def machine() -> dict[str, str | int]:
 def _measure(visible: int, threads: int, progress: Callable[[str, float], None]) -> BenchResult:
     step = f"{visible:,} Gaussians, {threads} thread{'s' if threads > 1 else ''}"
     progress(step, 0.0)
-    rig, surface, rigid = made_up_head(visible, np.random.default_rng(0))
-    count = len(surface.triangles) + len(rigid.means)
-    opacities = np.full(count, 0.8, np.float32)
-    colors = np.random.default_rng(1).random((count, 3), np.float32)
-    camera = Camera.for_image(SIZE, SIZE)
-    rasterizer = open_rasterizer(SIZE, SIZE, device="auto", threads=threads)
+    avatar = made_up_avatar(visible, np.random.default_rng(0))
+    camera = avatar.source.camera
+    animator, rasterizer = Animator(avatar, threads=threads), open_rasterizer(SIZE, SIZE, device="auto", threads=threads)
+    residual = np.random.default_rng(1).normal(0, 1e-4, (LANDMARK_COUNT, 3)).astype(np.float32)
     times: defaultdict[str, list[float]] = defaultdict(list)
     drawn: list[int] = []
     frames = performance((_FRAMES + _WARM_UP) / 10, 10)
     for index, frame in enumerate(frames):
-        pose = _pose(from_euler_degrees(frame.yaw, frame.pitch, frame.roll))
+        pose = facing_pose(avatar, yaw=frame.yaw, pitch=frame.pitch, roll=frame.roll)
         start = perf_counter()
-        vertices = pose_vertices(rig, frame.expression, frame.gaze, pose)
-        gaussians = pose_gaussians(vertices, rig, surface, rigid, opacities, colors, pose, threads=threads)
+        gaussians = animator.pose(frame.expression, frame.gaze, pose, residual=residual)
         posed = perf_counter()
         rasterizer.render(gaussians, camera, background=(0.0, 0.0, 0.0))
         end = perf_counter()
@@ -106,13 +106,27 @@ def _measure(visible: int, threads: int, progress: Callable[[str, float], None])
     return BenchResult(round(float(np.mean(drawn))), threads, stages)
 
 
-def _pose(turn: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> HeadPose:
-    facing = np.diag([1.0, -1.0, -1.0])
-    return HeadPose((facing @ turn).astype(np.float32), np.array([0.0, 0.0, _DISTANCE], np.float32), facing.astype(np.float32))
+def made_up_avatar(visible: int, random: np.random.Generator) -> Avatar:
+    """An avatar of nobody, facing a camera of 512x512: an ellipsoid with hair, random colours and random actions.
+
+    visible: Gaussians seen from the front, about. Its landmarks are the vertices nearest to those of a mean face.
+    """
+    rig, surface, rigid = _made_up_head(visible, random)
+    count = len(surface.triangles) + len(rigid.means)
+    face = load_landmark_model().neutral
+    nearest = np.array([np.linalg.norm(rig.vertices - point, axis=1).argmin() for point in face], np.int32)
+    front = np.nonzero(rig.vertices[:, 2] > _CENTER[2])[0].astype(np.int32)
+    landmarks = LandmarkBinding(np.repeat(nearest[:, None], 3, 1), np.full((LANDMARK_COUNT, 3), 1 / 3, np.float32), front,
+                                random.normal(0, 0.01, (len(front), LANDMARK_COUNT)).astype(np.float32))
+    facing, away = np.diag([1, -1, -1]).astype(np.float32), np.array([0, 0, _DISTANCE], np.float32)
+    source = Source(Camera.for_image(SIZE, SIZE), facing, away, np.zeros(EXPRESSION_COUNT, np.float32),
+                    np.zeros((2, 2), np.float32))
+    return Avatar(rig, surface, rigid, np.full(count, 0.8, np.float32), random.random((count, 3), np.float32),
+                  np.zeros(count, np.uint8), landmarks, source, Provenance("0" * 64, "nobody", "", "", ()))
 
 
-def made_up_head(visible: int, random: np.random.Generator) -> tuple[HeadRig, SurfaceBinding, RigidBinding]:
-    """A made-up head: three quarters of its Gaussians ride on the mesh, the rest is hair, all of which is drawn from any side."""
+def _made_up_head(visible: int, random: np.random.Generator) -> tuple[HeadRig, SurfaceBinding, RigidBinding]:
+    """Three quarters of the Gaussians ride on the mesh, the rest is hair, all of which is drawn from any side."""
     rig = _rig(random)
     hair = visible // 4
     skin = round((visible - hair) / _FACING)

@@ -11,7 +11,8 @@ from runtime import bench
 
 
 def test_the_made_up_head_is_a_head() -> None:
-    rig, surface, rigid = bench.made_up_head(4000, np.random.default_rng(0))
+    avatar = bench.made_up_avatar(4000, np.random.default_rng(0))
+    rig, surface, rigid = avatar.rig, avatar.surface, avatar.rigid
     assert set(np.unique(rig.parts)) == {Part.SKIN}
     corners = rig.vertices[rig.triangles]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from perse_live.arrays import Float64Array
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.reference import rasterize_reference
@@ -63,3 +64,43 @@ def with_value(gaussians: Gaussians, name: str, row: int, value: float) -> Gauss
     array = getattr(gaussians, name).copy()
     array.reshape(len(gaussians), -1)[row, -1] = value
     return replace(gaussians, **{name: array})
+
+
+def _random_directions(random: np.random.Generator, count: int) -> Float64Array:
+    directions = random.normal(size=(count, 3))
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def synthetic_head(count: int, width: int, height: int, *, seed: int = 0) -> tuple[Gaussians, Camera]:
+    """A head-like scene that fills half of the picture: an ellipsoid of skin (65 %) under a shell of hair (35 %).
+
+    Gaussians lie flat on their surface, standard deviations of 1 to 3 pixels along it and 0.3 across (at a height of 512
+    pixels), opacities 0.3 to 1. Returned in the camera frame; all `count` of them are in view.
+    """
+    random = np.random.default_rng(seed)
+    skin = count * 65 // 100
+    directions = _random_directions(random, count)
+    hair = directions[skin:]  # turned up or back: y points down, the camera looks along z at the face
+    face = (hair[:, 1] > 0.15) & (hair[:, 2] < 0)
+    hair[face, 1:] *= -1
+    radii = np.array([0.073, 0.094, 0.080])
+    reach = np.concatenate([np.full(skin, 0.95), random.uniform(0.96, 1.06, count - skin)])
+    normals = directions / radii
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+
+    # the turn that takes z to the normal, after a random turn about z
+    tilt = np.stack([1 + normals[:, 2], -normals[:, 1], normals[:, 0]], 1)
+    half = random.uniform(0, np.pi, count)
+    cosine, sine = np.cos(half), np.sin(half)
+    quats = np.stack([tilt[:, 0] * cosine, tilt[:, 1] * cosine + tilt[:, 2] * sine, tilt[:, 2] * cosine - tilt[:, 1] * sine,
+                      tilt[:, 0] * sine], 1)
+
+    distance, focal = 0.4, 960 * height / 512
+    pixel = distance / 960
+    scales = np.column_stack([random.uniform(1, 3, (count, 2)), np.full(count, 0.3)]) * pixel
+    means = directions * radii * reach[:, None]
+    means[:, 2] += distance
+    colors = np.clip(0.5 + 0.35 * np.sin(directions * 8 + np.arange(3)) + 0.1 * random.normal(size=(count, 3)), 0, 1)
+    arrays = (means, quats, scales, random.uniform(0.3, 1, count), colors)
+    return (Gaussians(*(np.ascontiguousarray(array, np.float32) for array in arrays)),
+            Camera(width, height, focal, focal, width / 2, height / 2))

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from splat_scenes import NAMES, cameras, make_camera, make_gaussians, reference_image, scenes, with_value
+from splat_scenes import NAMES, cameras, make_camera, make_gaussians, reference_image, scenes, synthetic_head, with_value
 
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians, concatenate
 from perse_live.splatting import CpuRasterizer
-from perse_live.splatting.benchmark import synthetic_head
 
 BACKGROUND = (0.2, 0.9, 0.4)
 

@@ -5,12 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from splat_scenes import NAMES, cameras, make_camera, make_gaussians, scenes, tensors
+from splat_scenes import NAMES, cameras, make_camera, make_gaussians, scenes, synthetic_head, tensors
 
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.autograd import splat
-from perse_live.splatting.benchmark import synthetic_head
 from perse_live.splatting.reference import rasterize_reference
 
 BACKGROUND = (0.2, 0.9, 0.4)
