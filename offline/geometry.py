@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from offline.images import nearest_true
+from offline.numeric import unit
+from offline.sampling import SurfacePoints
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
 from perse_live.head.rig import HeadRig, Part
@@ -58,6 +61,19 @@ class PhotoGeometry:
         """Camera frame to head frame. points: (..., 3) metres."""
         return (points - self.t_cam_head) @ self.R_cam_head
 
+    def on_rig(self, points: SurfacePoints) -> tuple[Float32Array, FloatArray]:
+        """Places (N, 3) and unit normals (N, 3) of points on the rig, camera frame."""
+        triangles = self.rig.triangles
+        return points.interpolate(self.vertices, triangles), unit(points.interpolate(self.normals, triangles))
+
+    def on_template(self, points: SurfacePoints) -> Float32Array:
+        """Places (N, 3) of points of the rig on the mean head."""
+        return points.interpolate(self.template, self.rig.triangles)
+
+    def triangle_template(self) -> FloatArray:
+        """(T, 3) middles of the rig's triangles on the mean head."""
+        return self.template[self.rig.triangles].mean(1)
+
     @property
     def pixels_per_metre(self) -> float:
         """At the depth of the head's middle."""
@@ -69,12 +85,10 @@ def before_face(geometry: PhotoGeometry) -> BoolArray:
     skin = geometry.part_map(Part.SKIN)
     if not skin.any():
         return np.zeros_like(skin)
-    _, labels = cv2.distanceTransformWithLabels((~skin).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    ys, xs = np.nonzero(skin)
-    place = geometry.template_map()[ys, xs]
-    lookup = np.zeros(int(labels.max()) + 1, np.bool_)
-    lookup[labels[ys, xs]] = (place[:, 2] > -0.01) & (place[:, 1] < 0.035)
-    ahead = cv2.medianBlur(lookup[labels].astype(np.uint8), 15) > 0  # single points of the outline would cast rays
+    _, rows, columns = nearest_true(skin)
+    place = geometry.template_map()[rows, columns]
+    front = (place[..., 2] > -0.01) & (place[..., 1] < 0.035)
+    ahead = cv2.medianBlur(front.astype(np.uint8), 15) > 0  # single points of the outline would cast rays
     return ahead & ~geometry.seen.covered
 
 
@@ -88,9 +102,15 @@ def attribute_map(geometry: PhotoGeometry, values: Float32Array) -> Float32Array
     return out
 
 
-def photo_geometry(camera: Camera, rig: HeadRig, vertices_head: Float32Array, R_cam_head: FloatArray,
-                   t_cam_head: FloatArray, template: Float32Array) -> PhotoGeometry:
-    """Put a rig, already deformed by the photo's expression (head frame), before the photo's camera."""
+def photo_geometry(
+    camera: Camera,
+    rig: HeadRig,
+    vertices_head: Float32Array,  # (V, 3) metres, head frame: the rig deformed by the photo's expression
+    R_cam_head: FloatArray,  # (3, 3)
+    t_cam_head: FloatArray,  # (3,) metres
+    template: Float32Array,  # (V, 3) the mean head's vertices
+) -> PhotoGeometry:
+    """Put a rig before the photo's camera and look at it."""
     vertices = (vertices_head @ R_cam_head.T + t_cam_head).astype(np.float32)
     normals = vertex_normals(vertices, rig.triangles)
     rows = np.nonzero(np.isin(rig.parts, OUTSIDE_PARTS))[0].astype(np.int32)
@@ -99,8 +119,8 @@ def photo_geometry(camera: Camera, rig: HeadRig, vertices_head: Float32Array, R_
     head = rasterise(vertices, skin, camera)
     back = np.full((camera.height, camera.width), -np.inf, np.float32)
     _farthest(camera.project(vertices).astype(np.float32), vertices[:, 2].copy(), skin, back)
-    return PhotoGeometry(camera, rig, R_cam_head, t_cam_head, vertices, normals, template, rasterise(vertices, triangles, camera), triangles,
-                         rows, head.depth, back)
+    return PhotoGeometry(camera, rig, R_cam_head, t_cam_head, vertices, normals, template, rasterise(vertices, triangles, camera),
+                         triangles, rows, head.depth, back)
 
 
 @kernel
@@ -108,8 +128,9 @@ def _farthest(pixels: Float32Array, depth: Float32Array, triangles: Int32Array, 
     height, width = out.shape
     for f in range(len(triangles)):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        ax, ay, bx, by, cx, cy = (pixels[a, 0] - 0.5, pixels[a, 1] - 0.5, pixels[b, 0] - 0.5, pixels[b, 1] - 0.5, pixels[c, 0] - 0.5,
-                                  pixels[c, 1] - 0.5)
+        ax, ay = pixels[a, 0] - 0.5, pixels[a, 1] - 0.5
+        bx, by = pixels[b, 0] - 0.5, pixels[b, 1] - 0.5
+        cx, cy = pixels[c, 0] - 0.5, pixels[c, 1] - 0.5
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-9:
             continue

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 
 from offline.geometry import PhotoGeometry
+from offline.grid import GridMesh, GridPoints, grid_mesh, scatter, turned_over
 from offline.images import blur, distance_to, sample
 from offline.layers import COVERAGE, Layer, Region, empty_layer, join, surface_layer
-from offline.sampling import SurfacePoints, poisson_disk
-from offline.shells import HairShell, grid_mesh
+from offline.numeric import facing_of
+from offline.shells import HairShell
 from offline.skin import Appearance
-from perse_live.arrays import Float32Array, FloatArray, Int32Array
-from perse_live.raster import vertex_normals
+from perse_live.arrays import Float32Array, FloatArray
 
 _FRONT_COUNT = 8500
 _BACK_COUNT = 4500
@@ -23,17 +23,15 @@ _STRAND = 1.5  # how much longer than wide a Gaussian is, as the square root of 
 def hair_layers(geometry: PhotoGeometry, look: Appearance, shell: HairShell, unit: float, rng: np.random.Generator) -> Layer:
     """Front, inner lining and back of the hair. unit: pixels, eye distance / 115."""
     flow = strand_direction(look.image, 3 * unit)
-    pixel = 1 / geometry.pixels_per_metre
-    front_mesh = grid_mesh(geometry, shell.front, shell.front_mask & (look.alpha > 0.06))
-    front = _sheet(front_mesh, _spacing(front_mesh, _FRONT_COUNT, _FINEST * pixel), rng)
-    lining_mesh = grid_mesh(geometry, shell.front + 0.007, shell.front_mask & (distance_to(look.alpha < 0.9) > 4 * unit)
-                            & (shell.back - shell.front > 0.02))
-    lining = _sheet(lining_mesh, 4.6 * pixel, rng)
-    back_mesh = grid_mesh(geometry, shell.back, shell.back_mask & (distance_to(~shell.back_mask) > 4.0 * unit), towards_camera=False)
-    back = _sheet(back_mesh, _spacing(back_mesh, _BACK_COUNT, 3.6 * pixel), rng)
-    layers = [_front_layer(look, front_mesh, front, flow, pixel), _inner_layer(look, lining_mesh, lining, 0.78, rng, Region.HAIR),
-              _inner_layer(look, back_mesh, back, 0.9, rng, Region.HAIR_BACK)]
-    return join(*(layer for layer in layers if len(layer)))
+    pixel, camera = 1 / geometry.pixels_per_metre, geometry.camera
+    front_mesh = grid_mesh(camera, shell.front, shell.front_mask & (look.alpha > 0.06))
+    front = scatter(front_mesh, _spacing(front_mesh, _FRONT_COUNT, _FINEST * pixel), rng=rng)
+    thick = (distance_to(look.alpha < 0.9) > 4 * unit) & (shell.back - shell.front > 0.02)
+    lining = scatter(grid_mesh(camera, shell.front + np.float32(0.007), shell.front_mask & thick), 4.6 * pixel, rng=rng)
+    back_mesh = turned_over(grid_mesh(camera, shell.back, shell.back_mask & (distance_to(~shell.back_mask) > 4.0 * unit)))
+    back = scatter(back_mesh, _spacing(back_mesh, _BACK_COUNT, 3.6 * pixel), rng=rng)
+    return join(_front_layer(look, front, flow, pixel), _inner_layer(look, lining, 0.78, rng, Region.HAIR),
+                _inner_layer(look, back, 0.9, rng, Region.HAIR_BACK))
 
 
 def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
@@ -42,7 +40,7 @@ def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
     Where nothing is drawn out, the direction tends to straight down.
     """
     luminance = blur(image @ np.array([0.299, 0.587, 0.114], np.float32), 0.8)
-    gx, gy = cv2.Sobel(luminance, cv2.CV_32F, 1, 0), cv2.Sobel(luminance, cv2.CV_32F, 0, 1)
+    gx, gy = (np.asarray(cv2.Sobel(luminance, cv2.CV_32F, *order), np.float32) for order in ((1, 0), (0, 1)))
     xx, yy, xy = blur(gx * gx, sigma), blur(gy * gy, sigma), blur(gx * gy, sigma)
     prior = 0.15 * float(np.median(xx + yy)) + 1e-6
     angle = 0.5 * np.arctan2(2 * xy, xx - yy + prior) + np.pi / 2  # across the gradient; the prior is a gradient along x
@@ -50,62 +48,47 @@ def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
     return np.where(direction[..., 1:] < 0, -direction, direction).astype(np.float32)
 
 
-def _spacing(mesh: tuple[Float32Array, Int32Array, Float32Array], count: int, finest: float) -> float:
-    vertices, triangles, _ = mesh
-    corners = vertices[triangles]
+def _spacing(mesh: GridMesh, count: int, finest: float) -> float:
+    """Metres between points so that about `count` of them cover the mesh, but no less than `finest`."""
+    corners = mesh.vertices[mesh.triangles]
     area = float(np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2)
     return max(finest, float(np.sqrt(area / (0.7 * count))))
 
 
-def _sheet(mesh: tuple[Float32Array, Int32Array, Float32Array], spacing: float, rng: np.random.Generator) -> SurfacePoints:
-    vertices, triangles, _ = mesh
-    return poisson_disk(vertices, triangles, np.full(len(triangles), spacing), rng=rng)
-
-
-def _placed(mesh: tuple[Float32Array, Int32Array, Float32Array],
-            points: SurfacePoints) -> tuple[Float32Array, Float32Array, Float32Array]:
-    vertices, triangles, pixels = mesh
-    normals = points.interpolate(vertex_normals(vertices, triangles), triangles)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-    return points.interpolate(vertices, triangles), normals, points.interpolate(pixels, triangles)
-
-
-def _along(flow: Float32Array, pixels: FloatArray, normals: FloatArray) -> FloatArray:
-    """The direction in the surface that the camera sees along the flow."""
-    direction = sample(flow, pixels)
+def _along(flow: Float32Array, points: GridPoints) -> FloatArray:
+    """The direction (N, 3) in the surface that the camera sees along the flow."""
+    direction, normals = sample(flow, points.pixels), points.normals
     steep = np.where(np.abs(normals[:, 2]) < 0.2, 0.2 * np.sign(normals[:, 2] - 1e-6), normals[:, 2])
     depth = -(direction * normals[:, :2]).sum(1) / steep
     return np.concatenate([direction, depth[:, None]], 1)
 
 
-def _front_layer(look: Appearance, mesh: tuple[Float32Array, Int32Array, Float32Array], points: SurfacePoints,
-                 flow: Float32Array, pixel: float) -> Layer:
-    means, normals, pixels = _placed(mesh, points)
-    facing = -(normals * means).sum(1) / np.linalg.norm(means, axis=1)
+def _front_layer(look: Appearance, points: GridPoints, flow: Float32Array, pixel: float) -> Layer:
+    """Hair as the photo shows it. flow: (H, W, 2) direction of the strands; pixel: metres."""
+    facing = facing_of(points.means, points.normals)
     clear = np.clip((facing - 0.1) / 0.35, 0, 1)[:, None]
     # what the photo sees at a glancing angle would be smeared over the side: there, strands of the hair's own colour instead
-    smeared = sample(cv2.GaussianBlur(look.image, (0, 0), 2.0, sigmaY=4.0), pixels)
-    colors = clear * sample(look.image, pixels) + (1 - clear) * (0.5 * smeared + 0.5 * sample(look.hair_color, pixels))
-    alpha = sample(look.alpha, pixels)
+    smeared = sample(blur(look.image, 2.0, sigma_y=4.0), points.pixels)
+    strands = 0.5 * smeared + 0.5 * sample(look.hair_color, points.pixels)
+    colors = clear * sample(look.image, points.pixels) + (1 - clear) * strands
+    alpha = sample(look.alpha, points.pixels)
     sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.15])
-    sigma = np.minimum(sigma, 0.5 * points.spacing[:, None] + 0.3 * sample(distance_to(look.alpha < 0.5), pixels)[:, None] * pixel)
-    return surface_layer(means, normals, sigma, colors, Region.HAIR, along=_along(flow, pixels, normals), thickness=0.8,
+    to_edge = sample(distance_to(look.alpha < 0.5), points.pixels)[:, None]
+    sigma = np.minimum(sigma, 0.5 * points.spacing[:, None] + 0.3 * to_edge * pixel)
+    return surface_layer(points.means, points.normals, sigma, colors, Region.HAIR, along=_along(flow, points), thickness=0.8,
                          opacity=np.clip(alpha * 0.95, 0.05, 0.95), freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
                          color_freedom=clear[:, 0], least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
 
 
-def _inner_layer(look: Appearance, mesh: tuple[Float32Array, Int32Array, Float32Array], points: SurfacePoints, shade: float,
-                 rng: np.random.Generator, region: Region) -> Layer:
-    """Hair that the photo does not show: its colour with strands of light and dark."""
+def _inner_layer(look: Appearance, points: GridPoints, shade: float, rng: np.random.Generator, region: Region) -> Layer:
+    """Hair that the photo does not show: its colour with strands of light and dark. shade: brightness over the photo's."""
     if not len(points):
         return empty_layer()
-    means, normals, pixels = _placed(mesh, points)
-    height, width = look.alpha.shape
-    noise = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), 1.6, sigmaY=14)
-    strands = sample(noise / noise.std(), pixels)[:, None]
+    noise = blur(rng.standard_normal(look.alpha.shape), 1.6, sigma_y=14)
+    strands = sample(noise / noise.std(), points.pixels)[:, None]
     typical = np.median(look.image[(look.hair > 0.7) & (look.alpha > 0.95)], 0)
-    colors = (0.35 * sample(look.hair_color, pixels) + 0.65 * typical) * (shade + 0.15 * strands)
+    colors = (0.35 * sample(look.hair_color, points.pixels) + 0.65 * typical) * (shade + 0.15 * strands)
     sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.25])
     down = np.tile(np.array([[0.0, 1.0, 0.0]]), (len(points), 1))
-    return surface_layer(means, normals, sigma, colors, region, along=down, thickness=0.8, opacity=0.95, freedom=0.0,
-                         color_freedom=0.0, least_opacity=0.9)
+    return surface_layer(points.means, points.normals, sigma, colors, region, along=down, thickness=0.8, opacity=0.95,
+                         freedom=0.0, color_freedom=0.0, least_opacity=0.9)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray, Int32Array, UInt8Array
+
+Picture = NDArray[Any]
+"""(H, W) or (H, W, C) of any number type, or a mask."""
 
 
-def disk(radius: float) -> np.ndarray:
+def disk(radius: float) -> UInt8Array:
     """A round structuring element of at least one pixel's radius."""
     r = max(1, round(radius))
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1)), np.uint8)
 
 
 def dilate(mask: BoolArray, radius: float) -> BoolArray:
@@ -24,14 +30,24 @@ def erode(mask: BoolArray, radius: float) -> BoolArray:
     return cv2.erode(mask.astype(np.uint8), disk(radius), borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
 
 
-def blur(image: FloatArray, sigma: float) -> Float32Array:
-    """Gaussian blur of (H, W) or (H, W, C)."""
-    return cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(sigma, 1e-3))
+def blur(image: Picture, sigma: float, *, sigma_y: float = 0.0) -> Float32Array:
+    """Gaussian blur; `sigma` and `sigma_y` in pixels, 0 for the latter means the same as across."""
+    return np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(sigma, 1e-3), sigmaY=sigma_y), np.float32)
 
 
 def distance_to(mask: BoolArray) -> Float32Array:
     """Pixels from each place to the nearest true one; 0 on the mask itself. All true nowhere gives large numbers."""
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5).astype(np.float32)
+
+
+def nearest_true(mask: BoolArray) -> tuple[Float32Array, Int32Array, Int32Array]:
+    """How far the nearest true pixel is, and its row and column; each (H, W). At least one pixel must be true."""
+    distance, labels = cv2.distanceTransformWithLabels((~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    ys, xs = np.nonzero(mask)
+    place = np.zeros((int(labels.max()) + 1, 2), np.int32)
+    place[np.asarray(labels[ys, xs], np.int32)] = np.stack([ys, xs], 1)
+    found = place[np.asarray(labels, np.int32)]
+    return np.asarray(distance, np.float32), found[..., 0], found[..., 1]
 
 
 def polygon(points: FloatArray, shape: tuple[int, int]) -> BoolArray:
@@ -44,38 +60,44 @@ def polygon(points: FloatArray, shape: tuple[int, int]) -> BoolArray:
     return mask > 0
 
 
-def sample(image: FloatArray, pixels: FloatArray) -> Float32Array:
+def pixel_centers(shape: tuple[int, ...]) -> Float64Array:
+    """Where the pixels of a picture lie. shape: height and width first. Returns (H, W, 2) x and y."""
+    ys, xs = np.mgrid[0 : shape[0], 0 : shape[1]]
+    return np.stack([xs, ys], -1) + 0.5
+
+
+def sample(image: Picture, pixels: FloatArray) -> Float32Array:
     """Bilinear look-up, edges replicated.
 
     image: (H, W) or (H, W, C); pixels: (N, 2), centres at +0.5. Returns (N,) or (N, C).
     """
     count, width = len(pixels), 4096
-    rows = max(1, -(-count // width))
+    rows = max(1, -(-count // width))  # OpenCV's maps have fewer than 32768 rows
     grid = np.zeros((rows * width, 2), np.float32)
     grid[:count] = pixels - 0.5
-    out = cv2.remap(image.astype(np.float32), grid[:, 0].reshape(rows, width), grid[:, 1].reshape(rows, width), cv2.INTER_LINEAR,
-                    borderMode=cv2.BORDER_REPLICATE)
+    x, y = (grid[:, k].reshape(rows, width) for k in (0, 1))
+    out = np.asarray(cv2.remap(image.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
     return out.reshape(rows * width, *image.shape[2:])[:count]
 
 
-def fill_from(image: FloatArray, weight: FloatArray) -> Float32Array:
+def fill_from(image: Picture, weight: Picture) -> Float32Array:
     """Spread known values smoothly over the unknown ones: pull-push on a pyramid (Gortler et al., The Lumigraph, SIGGRAPH 1996).
 
     image: (H, W) or (H, W, C); weight: (H, W) in [0, 1], 0 = unknown. Returns the image, filled.
     """
-    flat = image.ndim == 2
-    weight = weight.astype(np.float32)
-    colour = (image[..., None] if flat else image).astype(np.float32) * weight[..., None]
-    levels = [(colour, weight)]
-    while min(levels[-1][1].shape) > 2:
-        height, width = levels[-1][1].shape
-        size = (max(1, width // 2), max(1, height // 2))
-        smaller = cv2.resize(levels[-1][0], size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-        levels.append((smaller, cv2.resize(levels[-1][1], size, interpolation=cv2.INTER_AREA)))
-    current = levels[-1][0] / np.maximum(levels[-1][1], 1e-8)[..., None]
-    for colour, weight in levels[-2::-1]:
-        size = (weight.shape[1], weight.shape[0])
-        coarse = cv2.resize(current, size, interpolation=cv2.INTER_LINEAR).reshape(*weight.shape, -1)
-        share = np.clip(weight * 4, 0, 1)[..., None]
-        current = colour / np.maximum(weight, 1e-8)[..., None] * share + coarse * (1 - share)
-    return current[..., 0] if flat else current
+    known = weight.astype(np.float32)
+    levels = [((image[..., None] if image.ndim == 2 else image).astype(np.float32) * known[..., None], known)]
+    while min(known.shape) > 2:
+        size = (max(1, known.shape[1] // 2), max(1, known.shape[0] // 2))
+        values, known = _halved(levels[-1][0], size), _halved(known, size)[..., 0]
+        levels.append((values, known))
+    current = levels[-1][0] / np.maximum(known, 1e-8)[..., None]
+    for values, known in levels[-2::-1]:
+        coarse = cv2.resize(current, known.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(*known.shape, -1)
+        share = np.clip(known * 4, 0, 1)[..., None]
+        current = values / np.maximum(known, 1e-8)[..., None] * share + coarse * (1 - share)
+    return np.asarray(current[..., 0] if image.ndim == 2 else current, np.float32)
+
+
+def _halved(image: Float32Array, size: tuple[int, int]) -> Float32Array:
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32).reshape(size[1], size[0], -1)

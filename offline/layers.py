@@ -87,8 +87,9 @@ def surface_layer(
     sigma = np.asarray(sigma, np.float32)
     sigma = np.broadcast_to(sigma[:, None] if sigma.ndim == 1 else sigma, (count, 2))
     scales = np.concatenate([sigma, sigma.min(1, keepdims=True) * thickness], 1)
-    gaussians = Gaussians(means.astype(np.float32), to_quat(frames(normals, along)).astype(np.float32), scales.astype(np.float32),
-                          _full(opacity, count), np.clip(colors, 0.002, 0.998).astype(np.float32))
+    quats = to_quat(frames(normals, along)).astype(np.float32)
+    gaussians = Gaussians(means.astype(np.float32), quats, scales.astype(np.float32), _full(opacity, count),
+                          np.clip(colors, 0.002, 0.998).astype(np.float32))
     rows = np.full(count, -1, np.int32) if triangles is None else triangles.astype(np.int32)
     return Layer(gaussians, rows, np.full(count, int(region), np.uint8), _full(freedom, count), _full(color_freedom, count),
                  _full(least_opacity, count))
@@ -103,7 +104,8 @@ def empty_layer() -> Layer:
 def frames(normals: FloatArray, along: FloatArray | None = None) -> FloatArray:
     """Right-handed frames whose third axis is the normal.
 
-    normals: (N, 3) unit; along: (N, 3) wanted direction of the first axis (default: horizontal). Returns (N, 3, 3), axes as columns.
+    normals: (N, 3) unit; along: (N, 3) wanted direction of the first axis (default: horizontal). Returns (N, 3, 3), axes as
+    columns.
     """
     if along is None:
         along = np.where(np.abs(normals[:, :1]) > 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])

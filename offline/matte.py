@@ -1,4 +1,4 @@
-"""The person's matte: a mask from MediaPipe's selfie model, or from GrabCut where it fails, refined to soft edges by closed-form matting."""
+"""The person's matte: MediaPipe's selfie model (GrabCut where it fails), refined to soft edges by closed-form matting."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def person_probability(rgb: UInt8Array) -> Float32Array:
 def person_by_grabcut(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray, unit: float) -> Float32Array:
     """The same from colours alone (GrabCut, Rother et al., SIGGRAPH 2004), seeded by the fitted head.
 
-    face: (H, W) surely the person; silhouette: (H, W) where the rig is seen. Only real pixels take part: invented ones poison the models.
+    face: (H, W) surely the person; silhouette: (H, W) where the rig is seen; unit: pixels, eye distance / 115. Only real pixels
+    take part: invented ones poison the models.
     """
     labels = np.full(valid.shape, cv2.GC_BGD, np.uint8)
     labels[dilate(silhouette, 40 * unit)] = cv2.GC_PR_BGD
@@ -41,7 +42,8 @@ def person_by_grabcut(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhou
     rows, columns = np.nonzero(valid.any(1))[0], np.nonzero(valid.any(0))[0]
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     cropped = np.ascontiguousarray(labels[box])
-    cv2.grabCut(np.ascontiguousarray(rgb[box]), cropped, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
+    models, no_box = (np.zeros((1, 65)), np.zeros((1, 65))), (0, 0, 0, 0)
+    cv2.grabCut(np.ascontiguousarray(rgb[box]), cropped, no_box, *models, 5, cv2.GC_INIT_WITH_MASK)
     out = np.zeros(valid.shape, np.float32)
     out[box] = np.isin(cropped, (cv2.GC_FGD, cv2.GC_PR_FGD))
     return out
@@ -62,10 +64,10 @@ def person_mask(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: 
 
 def soft_matte(rgb: UInt8Array, mask: Float32Array, valid: BoolArray, face: BoolArray, before_face: BoolArray,
                unit: float) -> tuple[Float32Array, Float32Array]:
-    """Closed-form matting (Levin et al. 2008) in a band around the mask's edge, and the foreground's colours (Germer et al. 2020).
+    """Closed-form matting (Levin et al. 2008) around the mask's edge, and the foreground's colours (Germer et al. 2020).
 
-    before_face: (H, W) beyond the outline of the face; the segmentation model is too coarse there, and a strip of background along a
-    cheek shows at once. Returns alpha (H, W) in [0, 1] and foreground (H, W, 3) in [0, 1].
+    before_face: (H, W) beyond the outline of the face; the segmentation model is too coarse there, and a strip of background
+    along a cheek shows at once. Returns alpha (H, W) in [0, 1] and foreground (H, W, 3) in [0, 1].
     """
     trimap = np.full(mask.shape, 0.5)
     trimap[erode(mask > 0.9, 4 * unit)] = 1

@@ -5,23 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from offline.geometry import PhotoGeometry
-from offline.images import blur, distance_to, fill_from, polygon, sample
+from offline.grid import grid_mesh, scatter
+from offline.images import blur, distance_to, fill_from, pixel_centers, polygon, sample
 from offline.layers import COVERAGE, Layer, Region, empty_layer, join, surface_layer
 from offline.sampling import poisson_disk
-from offline.shells import grid_mesh
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_LOWER, INNER_LIP_UPPER
 from perse_live.head.rig import Part
-from perse_live.raster import rasterise, vertex_normals
+from perse_live.raster import RasterResult, rasterise
 
 _RING = (INNER_LIP_CORNERS[0], *INNER_LIP_UPPER, INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER))
-_UPPER_WIDTHS = (8.5, 6.6, 7.6, 7.0, 6.8, 10.0, 9.5)  # millimetres from the midline backwards (Wheeler's Dental Anatomy, chapter 1)
+# millimetres from the midline backwards (Wheeler's Dental Anatomy, chapter 1)
+_UPPER_WIDTHS = (8.5, 6.6, 7.6, 7.0, 6.8, 10.0, 9.5)
 _LOWER_WIDTHS = (5.4, 6.0, 6.9, 7.0, 7.0, 11.0, 10.5)
 _ENAMEL = np.array([0.86, 0.82, 0.75])
 _GUM = np.array([0.70, 0.42, 0.40])
 _TONGUE = np.array([0.70, 0.41, 0.39])
 _CAVITY = np.array([0.40, 0.18, 0.165])
+_REGIONS = {Part.TEETH_UPPER: Region.TEETH, Part.TEETH_LOWER: Region.TEETH, Part.TONGUE: Region.TONGUE,
+            Part.MOUTH_CAVITY: Region.MOUTH}
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
 
 
@@ -43,31 +46,35 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
 
 
 def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) -> Layer:
-    rig = geometry.rig
-    pixel = 1 / geometry.pixels_per_metre
-    layers = []
-    for part, step, region in ((Part.TEETH_UPPER, 1.15, Region.TEETH), (Part.TEETH_LOWER, 1.15, Region.TEETH), (Part.TONGUE, 2.0, Region.TONGUE),
-                               (Part.MOUTH_CAVITY, 2.6, Region.MOUTH)):
-        middle = geometry.template[rig.triangles].mean(1)
-        outward = (geometry.normals[rig.triangles].mean(1) @ geometry.R_cam_head)[:, 2] > -0.2
-        shown = outward & (middle[:, 2] > -0.012) if region is Region.TEETH else (np.abs(middle[:, 0]) < 0.033) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
-        spacing = np.where((rig.parts == part) & shown, np.where(middle[:, 2] > -0.03, step, 2 * step) * pixel, 0)
-        points = poisson_disk(geometry.vertices, rig.triangles, spacing, rng=rng)
-        rest = points.interpolate(geometry.template, rig.triangles)
-        normals = points.interpolate(geometry.normals, rig.triangles)
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-        # towards the throat less light arrives
-        depth = np.clip((rest[:, 2:] + 0.030) / 0.045, 0, 1)
-        if region is Region.TEETH:
-            colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * (0.45 + 0.5 * depth)
-        elif region is Region.TONGUE:
-            groove = 1 - 0.18 * np.exp(-((rest[:, :1] / 0.0025) ** 2))
-            colors = _TONGUE * groove * (0.32 + 0.62 * depth) + rng.normal(0, 0.012, (len(points), 1))
-        else:
-            colors = _CAVITY * (0.28 + 0.7 * depth)
-        layers.append(surface_layer(points.interpolate(geometry.vertices, rig.triangles), normals, points.spacing * COVERAGE, colors * light,
-                                    region, triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9))
-    return join(*layers)
+    """What the photo does not show. light: brightness of the photo's skin relative to an ordinary one."""
+    middle = geometry.triangle_template()
+    outward = (geometry.normals[geometry.rig.triangles].mean(1) @ geometry.R_cam_head)[:, 2] > -0.2
+    teeth = outward & (middle[:, 2] > -0.012)
+    inside = (np.abs(middle[:, 0]) < 0.033) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
+    return join(_painted_part(geometry, Part.TEETH_UPPER, teeth, 1.15, light, rng),
+                _painted_part(geometry, Part.TEETH_LOWER, teeth, 1.15, light, rng),
+                _painted_part(geometry, Part.TONGUE, inside, 2.0, light, rng),
+                _painted_part(geometry, Part.MOUTH_CAVITY, inside, 2.6, light, rng))
+
+
+def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: float, light: float,
+                  rng: np.random.Generator) -> Layer:
+    """One part of the mouth. shown: (T,) triangles seen through open lips; step: pixels between Gaussians in front."""
+    rig, pixel = geometry.rig, 1 / geometry.pixels_per_metre
+    spacing = np.where(geometry.triangle_template()[:, 2] > -0.03, step, 2 * step) * pixel
+    points = poisson_disk(geometry.vertices, rig.triangles, np.where((rig.parts == part) & shown, spacing, 0), rng=rng)
+    rest = geometry.on_template(points)
+    depth = np.clip((rest[:, 2:] + 0.030) / 0.045, 0, 1)  # towards the throat less light arrives
+    if part is Part.TONGUE:
+        groove = 1 - 0.18 * np.exp(-((rest[:, :1] / 0.0025) ** 2))
+        colors = _TONGUE * groove * (0.32 + 0.62 * depth) + rng.normal(0, 0.012, (len(points), 1))
+    elif part is Part.MOUTH_CAVITY:
+        colors = _CAVITY * (0.28 + 0.7 * depth)
+    else:
+        colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * (0.45 + 0.5 * depth)
+    means, normals = geometry.on_rig(points)
+    return surface_layer(means, normals, points.spacing * COVERAGE, colors * light, _REGIONS[part], triangles=points.triangle,
+                         freedom=0.0, color_freedom=0.0, least_opacity=0.9)
 
 
 def tooth_color(rest: FloatArray, *, upper: bool) -> FloatArray:
@@ -82,7 +89,8 @@ def tooth_color(rest: FloatArray, *, upper: bool) -> FloatArray:
     distance = np.abs(along[:, None] - borders[None]).min(1)
     gap = np.exp(-((distance / 0.55) ** 2))
     edge = -0.0695 if upper else -0.0655
-    height = (rest[:, 1] - edge if upper else edge - rest[:, 1]) * 1e3 + 2.0 * (np.abs(rest[:, 0]) / 0.03) ** 2 * (1 if not upper else -1)
+    outward = 1 if upper else -1
+    height = outward * (rest[:, 1] - edge) * 1e3 - outward * 2.0 * (np.abs(rest[:, 0]) / 0.03) ** 2
     length = (9.6 if upper else 8.0) - 1.6 * gap
     gum = np.clip((height - length) / 0.8, 0, 1)[:, None]
     tooth = _ENAMEL * (1 - 0.32 * gap - 0.12 * np.exp(-((np.clip(height, 0, None) / 0.8) ** 2)))[:, None]
@@ -93,39 +101,31 @@ def tooth_color(rest: FloatArray, *, upper: bool) -> FloatArray:
 def _photographed(geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator) -> Layer:
     """The photo's pixels between the lips, on the rows of teeth; upper ones stay with the skull, lower ones go with the jaw."""
     rig = geometry.rig
-    parts = np.isin(rig.parts, (Part.TEETH_UPPER, Part.TEETH_LOWER))
-    rows = np.nonzero(parts)[0]
+    rows = np.nonzero(np.isin(rig.parts, (Part.TEETH_UPPER, Part.TEETH_LOWER)))[0]
     seen = rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[rows]), geometry.camera)
-    teeth = seen.covered & opening
-    if teeth.sum() < 20:
+    if (seen.covered & opening).sum() < 20:
         return empty_layer()
-    depth = blur(fill_from(np.where(teeth, seen.depth, 0), teeth.astype(np.float32)), 2.0) - 0.0008
     brightness = look.image.mean(2)
     bright = float(np.percentile(brightness[opening], 90))
-    dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners lie deeper
-    depth = depth + 0.004 * blur(dark, 1.0)
-    lips = geometry.part_map(Part.SKIN) & ~opening
-    lip_depth = fill_from(np.where(lips, geometry.seen.depth, 0), lips.astype(np.float32))
-    depth = np.maximum(depth, lip_depth + 0.003)
-    x_head = geometry.to_head(geometry.camera.unproject(_pixel_grid(opening.shape), depth))[..., 0]
+    dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners
+    depth = _teeth_depth(geometry, seen, opening, dark)
+    x_head = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 0]
     shown = (distance_to(~opening) > 0.5) & (dark < 0.6) & (np.abs(x_head) < 0.021)
-    mesh = grid_mesh(geometry, depth, shown, step=1, largest_step=0.02)
-    vertices, triangles, pixels = mesh
-    if not len(triangles):
+    mesh = grid_mesh(geometry.camera, depth, shown, step=1, largest_step=0.02)
+    if not len(mesh.triangles):
         return empty_layer()
-    points = poisson_disk(vertices, triangles, np.full(len(triangles), 1.1 / geometry.pixels_per_metre), rng=rng)
-    at = points.interpolate(pixels, triangles)
-    normals = points.interpolate(vertex_normals(vertices, triangles), triangles)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-    x, y = at[:, 0].astype(int), at[:, 1].astype(int)
-    below = seen.covered & (rig.parts[rows[np.maximum(seen.triangle_ids, 0)]] == Part.TEETH_LOWER)
-    layer = surface_layer(points.interpolate(vertices, triangles), normals, points.spacing * COVERAGE, sample(look.image, at), Region.TEETH,
-                          triangles=np.where(below[y, x], rows[np.maximum(seen.triangle_ids[y, x], 0)], -1), freedom=0.5, least_opacity=0.8)
-    return layer
+    points = scatter(mesh, 1.1 / geometry.pixels_per_metre, rng=rng)
+    row = rows[np.maximum(seen.triangle_ids, 0)]
+    lower = np.where(seen.covered & (rig.parts[row] == Part.TEETH_LOWER), row, -1)
+    triangles = lower[points.pixels[:, 1].astype(int), points.pixels[:, 0].astype(int)]
+    return surface_layer(points.means, points.normals, points.spacing * COVERAGE, sample(look.image, points.pixels), Region.TEETH,
+                         triangles=triangles, freedom=0.5, least_opacity=0.8)
 
 
-
-
-def _pixel_grid(shape: tuple[int, int]) -> Float32Array:
-    ys, xs = np.mgrid[0 : shape[0], 0 : shape[1]]
-    return np.stack([xs, ys], -1).astype(np.float32) + 0.5
+def _teeth_depth(geometry: PhotoGeometry, seen: RasterResult, opening: BoolArray, dark: FloatArray) -> Float32Array:
+    """Depth (H, W) of what shows between the lips: the rows of teeth, deeper where it is dark, behind the lips everywhere."""
+    teeth = seen.covered & opening
+    depth = blur(fill_from(np.where(teeth, seen.depth, 0), teeth), 2.0) - 0.0008 + 0.004 * blur(dark, 1.0)
+    lips = geometry.part_map(Part.SKIN) & ~opening
+    lip_depth = fill_from(np.where(lips, geometry.seen.depth, 0), lips)
+    return np.maximum(depth, lip_depth + 0.003).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from offline.numeric import ramp
 from perse_live.arrays import Float32Array, FloatArray
 
 _FRONT = (-0.135, 0.03)  # y, z of the slanted border between head and neck, below the chin
@@ -14,14 +15,14 @@ _NECK_LENGTH = 0.085  # metres below the border over which the turn dies away
 def head_weights(points: FloatArray) -> Float32Array:
     """One field for skin, hair and clothes alike, so that none pierces another.
 
-    points: (N, 3) metres, head frame of the photo. Returns (N,): 1 on the head, 0 on the shoulders, smooth between; far from the neck's
-    axis the change is steeper, so that shirts stay where they are.
+    points: (N, 3) metres, head frame of the photo. Returns (N,): 1 on the head, 0 on the shoulders, smooth between; far from the
+    neck's axis the change is steeper, so that shirts stay where they are.
     """
     x, y, z = points[:, 0], points[:, 1], points[:, 2]
     above = y - (_FRONT[0] + _SLOPE * (z - _FRONT[1]))
-    follow = _step(above, -_NECK_LENGTH, 0.0)
+    follow = ramp(above, -_NECK_LENGTH, 0.0)
     radius = np.hypot(x, 0.8 * (z + 0.085))
-    aside = _step(radius, 0.075, 0.125) * (1 - _step(above, -0.03, 0.0))
+    aside = ramp(radius, 0.075, 0.125) * (1 - ramp(above, -0.03, 0.0))
     return (follow * (1 - aside)).astype(np.float32)
 
 
@@ -31,9 +32,4 @@ def cloth_weights(points: FloatArray) -> Float32Array:
     points: (N, 3) metres, head frame of the photo. Returns (N,).
     """
     radius = np.hypot(points[:, 0], 0.8 * (points[:, 2] + 0.085))
-    return (head_weights(points) * (1 - _step(radius, 0.055, 0.10))).astype(np.float32)
-
-
-def _step(x: FloatArray, low: float, high: float) -> FloatArray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return (head_weights(points) * (1 - ramp(radius, 0.055, 0.10))).astype(np.float32)

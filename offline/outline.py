@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from offline.geometry import PhotoGeometry
 from offline.images import blur, distance_to, sample
-from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from offline.numeric import facing_of
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part, vertices_of
 
 _REACH = 7.0  # pixels: outlines farther apart are not the same outline
 _SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
 
 
-def outline_offsets(geometry: PhotoGeometry, person: BoolArray, hair: Float32Array, dressed: BoolArray, ears: Float32Array) -> Float32Array:
+def outline_offsets(
+    geometry: PhotoGeometry,
+    person: BoolArray,  # (H, W) the matte's inside
+    hair: Float32Array,  # (H, W) probability
+    dressed: BoolArray,  # (H, W) clothes, which count as outside
+    ears: Float32Array,  # (V,) in [0, 1]; pressed to the head as a whole where they stick out
+) -> Float32Array:
     """Offsets that bring the rig's outline onto the person's.
 
-    person: (H, W) the matte's inside; hair: (H, W) probability; dressed: (H, W) clothes, which count as outside; ears: (V,) in [0, 1], pressed to the head as a whole where they stick out. Where the rig reaches
-    beyond the person it is pulled in, where bare skin goes on beyond the rig's outline it is pulled out; what lies under hair stays.
-    Returns (V, 3) metres, camera frame, within the picture's plane.
+    Where the rig reaches beyond the person it is pulled in, where bare skin goes on beyond the rig's outline it is pulled out;
+    what lies under hair stays. Returns (V, 3) metres, camera frame, within the picture's plane.
     """
     inside = person & ~dressed
     signed = distance_to(inside) - distance_to(~inside)
-    smooth = blur(signed, 1.5)
-    slope = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)], -1)
-    slope /= np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), 1e-6)
+    slope = _slope(blur(signed, 1.5))
     movable = vertices_of(geometry.rig, Part.SKIN) & (geometry.template[:, 1] > -0.135)
     index = np.nonzero(movable)[0]
     near_hair = blur(hair > 0.5, 3.0)
@@ -34,7 +38,7 @@ def outline_offsets(geometry: PhotoGeometry, person: BoolArray, hair: Float32Arr
     points = geometry.vertices[index] + _pressed_ears(geometry, signed, hair, ears)[index]
     on_ear = ears[index] > 0.3
     rows, columns, distances = _pairs(points, 2.5 * _SMOOTHNESS[0])
-    facing = -(geometry.normals[index] * points).sum(1) / np.linalg.norm(points, axis=1)
+    facing = facing_of(points, geometry.normals[index])
     for smoothness in _SMOOTHNESS:
         kernel = np.exp(-0.5 * (distances / smoothness) ** 2)
         pixels = geometry.camera.project(points)
@@ -54,8 +58,17 @@ def outline_offsets(geometry: PhotoGeometry, person: BoolArray, hair: Float32Arr
     return offsets
 
 
+def _slope(distance: Float32Array) -> Float32Array:
+    """Unit direction (H, W, 2) in which a distance (H, W) grows."""
+    slope = np.stack([np.asarray(cv2.Sobel(distance, cv2.CV_32F, *order), np.float32) for order in ((1, 0), (0, 1))], -1)
+    return slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), np.float32(1e-6))
+
+
 def _pressed_ears(geometry: PhotoGeometry, signed: Float32Array, hair: Float32Array, ears: Float32Array) -> Float32Array:
-    """Offsets (V, 3), camera frame, that lay each ear against the head until the photo has room for it; ears under hair lie flat."""
+    """Offsets (V, 3), camera frame: each ear laid against the head until the photo has room for it; under hair it lies flat.
+
+    signed: (H, W) pixels beyond the person's outline, negative inside.
+    """
     offsets = np.zeros_like(geometry.vertices)
     side_axis = geometry.R_cam_head[:, 0]
     head = geometry.to_head(geometry.vertices)
@@ -78,14 +91,15 @@ def _pressed_ears(geometry: PhotoGeometry, signed: Float32Array, hair: Float32Ar
     return offsets
 
 
-def _pairs(points: FloatArray, radius: float) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+def _pairs(points: FloatArray, radius: float) -> tuple[Int32Array, Int32Array, FloatArray]:
     """All pairs within a radius, each point with itself included: first, second, distance."""
-    pairs = cKDTree(points).sparse_distance_matrix(cKDTree(points), radius, output_type="coo_matrix")
+    pairs = KDTree(points).sparse_distance_matrix(KDTree(points), radius, output_type="coo_matrix")
     count = np.arange(len(points))
     return np.r_[pairs.row, count], np.r_[pairs.col, count], np.r_[pairs.data, np.zeros(len(points))]
 
 
-def _spread(wanted: FloatArray, weight: FloatArray, rows: np.ndarray, columns: np.ndarray, kernel: FloatArray, count: int) -> FloatArray:
+def _spread(wanted: FloatArray, weight: FloatArray, rows: Int32Array, columns: Int32Array, kernel: FloatArray,
+            count: int) -> FloatArray:
     """Weighted mean of the neighbours' wishes; far from any wish the move dies away."""
     share = kernel * weight[columns]
     total = np.bincount(rows, share, count)

@@ -1,8 +1,8 @@
 """Which pixels of the portrait are skin, hair and clothes.
 
-There is no small, free model for this, so colour and geometry decide together: where the fitted head says what must be skin, hair or
-clothes, colours are learned; elsewhere the learned colours and a prior from the geometry are weighed (naive Bayes), and the result is
-smoothed along the picture's edges (guided filter, He et al. 2010).
+There is no small, free model for this, so colour and geometry decide together: where the fitted head says what must be skin, hair
+or clothes, colours are learned; elsewhere the learned colours and a prior from the geometry are weighed (naive Bayes), and the
+result is smoothed along the picture's edges (guided filter, He et al. 2010).
 """
 
 from __future__ import annotations
@@ -34,88 +34,144 @@ def face_oval(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
     return polygon(landmarks[list(FACE_OVAL), :2], shape)
 
 
+@dataclass(frozen=True)
+class _Face:
+    """Where pixels lie relative to the face, (H, W) each."""
+
+    unit: float  # pixels: eye distance / 115
+    height: FloatArray  # along the face's axis, in face heights: 0 at the chin, 1 at the top of the forehead
+    across: FloatArray  # likewise, to the picture's right
+    oval: BoolArray
+    brow_height: float  # as `height`
+
+
 def classify_parts(
     image: Float32Array,  # (H, W, 3) sRGB in [0, 1]
     alpha: Float32Array,  # (H, W) the person's matte
     landmarks: FloatArray,  # (478, 3) pixels
     rest: Float32Array,  # (H, W, 3) rest position (head frame, metres) of the rig's point seen by the pixel, NaN where none is
     body: BoolArray,  # (H, W) where the rig shows neck, shoulders or chest
-    before_face: BoolArray,  # (H, W) beyond the outline of nose, cheeks and chin, where no hair hangs
+    before_face: BoolArray,  # (H, W) beyond the outline of nose, cheeks and chin, where little hair hangs
 ) -> PartMaps:
     """Tell skin, hair and clothes apart. See the module's text for the method."""
-    shape = alpha.shape
-    lab = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2LAB)
-    unit = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2])) / 115
+    face = _face(landmarks, alpha.shape)
+    lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), np.float32)
+    core = _core(face, rest)
+    unlike_skin = _unlike(lab, core)
+    seeds = _seeds(face, alpha, core, unlike_skin)
+    skin, hair, clothes = (_log_likelihood(_mixture(lab[seed], components), lab)
+                           for seed, components in zip(seeds, (3, 3, 4), strict=True))
+    priors = (_skin_prior(face, rest, body, before_face, unlike_skin),
+              _hair_prior(face, rest, body, before_face, (alpha > 0.9) & ~dilate(face.oval, 3 * face.unit), hair, skin),
+              _cloth_prior(face, body, unlike_skin))
+    scores = np.stack([np.clip(likelihood, -25, 0) + np.log(prior)
+                       for likelihood, prior in zip((skin, hair, clothes), priors, strict=True)], -1)
+    return _tidied(_smoothed(scores, image, face.unit), face, alpha)
+
+
+def _face(landmarks: FloatArray, shape: tuple[int, ...]) -> _Face:
     rows = np.arange(shape[0], dtype=np.float32)[:, None] + 0.5
-    up = landmarks[10, :2] - landmarks[152, :2]
+    columns = np.arange(shape[1], dtype=np.float32)[None] + 0.5
+    chin = landmarks[152, :2]
+    up = landmarks[10, :2] - chin
     face_height = float(np.linalg.norm(up))
     up = up / face_height
-    columns = np.arange(shape[1], dtype=np.float32)[None] + 0.5
-    # heights along the face's own axis, in face heights: 0 at the chin, 1 at the top of the forehead
-    height = ((columns - landmarks[152, 0]) * up[0] + (rows - landmarks[152, 1]) * up[1]) / face_height
-    across = ((rows - landmarks[152, 1]) * up[0] - (columns - landmarks[152, 0]) * up[1]) / face_height  # > 0 to the picture's right
-    side = np.abs(across)
-    oval = face_oval(landmarks, shape)
-    inside = alpha > 0.9
-    depth_in_oval = distance_to(~oval)
+    height = ((columns - chin[0]) * up[0] + (rows - chin[1]) * up[1]) / face_height
+    across = ((rows - chin[1]) * up[0] - (columns - chin[0]) * up[1]) / face_height
+    brows = np.clip(landmarks[[105, 334], :2].astype(int), 0, np.array(shape[1::-1]) - 1)
+    eye_distance = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2]))
+    return _Face(eye_distance / 115, height, across, face_oval(landmarks, (shape[0], shape[1])),
+                 float(height[brows[:, 1], brows[:, 0]].mean()))
 
-    brow_height = float(height[np.clip(landmarks[[105, 334], 1].astype(int), 0, shape[0] - 1),
-                               np.clip(landmarks[[105, 334], 0].astype(int), 0, shape[1] - 1)].mean())
+
+def _core(face: _Face, rest: Float32Array) -> BoolArray:
+    """The middle of the face, (H, W), where almost everything is skin."""
     with np.errstate(invalid="ignore"):
-        core = oval & (rest[..., 1] < 0.02) & (rest[..., 1] > -0.085) & (np.abs(rest[..., 0]) < 0.05)
-    if core.sum() < 50:
-        core = erode(oval, 10 * unit) & (height < brow_height)
-    median = np.median(lab[core], 0)
-    spread = np.array([30.0, 10.0, 12.0], np.float32)
-    offset = lab - median
-    offset[..., 0] = np.where(offset[..., 0] > 0, offset[..., 0] * 0.55, offset[..., 0])  # highlights are skin, shadows may be hair
-    unlike_skin = np.sqrt(((offset / spread) ** 2).sum(-1))
-    skin_seed = core & (unlike_skin < 1.6)
-    skin_seed |= erode(oval, 6 * unit) & (height > brow_height) & (unlike_skin < 2.0)
+        core = face.oval & (rest[..., 1] < 0.02) & (rest[..., 1] > -0.085) & (np.abs(rest[..., 0]) < 0.05)
+    return core if core.sum() >= 50 else erode(face.oval, 10 * face.unit) & (face.height < face.brow_height)
 
-    outside = ~dilate(oval, 3 * unit)
+
+def _unlike(lab: Float32Array, core: BoolArray) -> FloatArray:
+    """How far colours lie from those of the face's middle, (H, W); 1 is an ordinary spread."""
+    offset = lab - np.median(lab[core], 0)
+    lightness = offset[..., 0]
+    offset[..., 0] = np.where(lightness > 0, lightness * 0.55, lightness)  # highlights are skin, shadows may be hair
+    return np.sqrt(((offset / np.array([30.0, 10.0, 12.0], np.float32)) ** 2).sum(-1))
+
+
+def _seeds(face: _Face, alpha: Float32Array, core: BoolArray, unlike_skin: FloatArray) -> tuple[BoolArray, BoolArray, BoolArray]:
+    """Pixels (H, W) that are surely skin, hair and clothes, to learn colours from."""
+    oval, height, unit = face.oval, face.height, face.unit
+    inside, outside, side = alpha > 0.9, ~dilate(oval, 3 * unit), np.abs(face.across)
+    skin = core & (unlike_skin < 1.6)
+    skin |= erode(oval, 6 * unit) & (height > face.brow_height) & (unlike_skin < 2.0)
+    hair = inside & outside & (height > 0.25) & (unlike_skin > 2.0)
     rim = inside & (height > 0.72) & (distance_to(alpha < 0.5) < 16 * unit)
     bald = rim.sum() < 50 or float(np.median(unlike_skin[rim])) < 0.9
-    hair_seed = inside & outside & (height > 0.25) & (unlike_skin > 2.0)
     if not bald:  # the head's outer rim is hair even where it is as bright as skin
-        hair_seed |= rim & outside
-    cloth_seed = inside & (height < -0.12) & (unlike_skin > 2.0) & ((side > 0.32) | (height < -0.35))
-    cloth_seed |= inside & (height < -0.5) & (side > 0.5)
+        hair |= rim & outside
+    clothes = inside & (height < -0.12) & (unlike_skin > 2.0) & ((side > 0.32) | (height < -0.35))
+    clothes |= inside & (height < -0.5) & (side > 0.5)
+    return skin, hair, clothes
 
-    skin = _log_likelihood(_mixture(lab[skin_seed], 3), lab)
-    hair = _log_likelihood(_mixture(lab[hair_seed], 3), lab)
-    clothes = _log_likelihood(_mixture(lab[cloth_seed], 4), lab)
 
-    on_skin_mesh = np.isfinite(rest[..., 0]) & ~body
-    neck = body & (side < 0.32) & (height > -0.45)
-    skin_prior = 0.06 + 0.9 * blur((oval & (height < brow_height + 0.08)) | ((on_skin_mesh | neck) & (height < brow_height)), 5 * unit)
+def _neck(face: _Face, body: BoolArray) -> BoolArray:
+    return body & (np.abs(face.across) < 0.32) & (face.height > -0.45)
+
+
+def _skin_prior(face: _Face, rest: Float32Array, body: BoolArray, before_face: BoolArray, unlike_skin: FloatArray) -> FloatArray:
+    """How likely skin is, (H, W), whatever its colour: on the fitted head below the brows, less on the forehead."""
+    height, unit = face.height, face.unit
+    on_head = np.isfinite(rest[..., 0]) & ~body
+    low = (on_head | _neck(face, body)) & (height < face.brow_height)
+    prior = 0.06 + 0.9 * blur((face.oval & (height < face.brow_height + 0.08)) | low, 5 * unit)
     with np.errstate(invalid="ignore"):
-        forehead = on_skin_mesh & (rest[..., 1] < 0.08) & (rest[..., 2] > -0.03) & (height > brow_height)
-    skin_prior = np.maximum(skin_prior, 0.45 * blur(forehead, 5 * unit))
-    # beside the fitted head and above the chin hangs hair, whatever its colour
-    open_side = ~on_skin_mesh & ~body
-    beside = open_side & (distance_to(on_skin_mesh) > 4 * unit) & (height > 0.0) & ~before_face
-    skin_prior = np.where(beside, np.where(unlike_skin < 1.0, 0.3, 0.03), skin_prior)
-    fringe = np.clip((height - brow_height) * 8, 0, 1)  # hair may cover the forehead from above, not the face below the brows
-    side_lock = np.clip(1 - depth_in_oval / (14 * unit), 0, 1)
-    inside_oval = np.maximum(fringe, 0.5 * side_lock**2)
-    hair_prior = np.clip(0.95 - 1.3 * np.clip(0.05 - height, 0, 0.7), 0.12, 1) * np.where(oval, np.clip(inside_oval, 0.004, 1), 1)
-    hair_prior = np.where(open_side & before_face & (height > -0.1), 0.35 * hair_prior, hair_prior)
-    cloth_prior = np.clip(-height * 6, 0.002, 1) * np.where(oval, 0.01, 1)
-    cloth_prior = np.where(neck & (unlike_skin < 1.5), cloth_prior * 0.2, cloth_prior)
+        forehead = on_head & (rest[..., 1] < 0.08) & (rest[..., 2] > -0.03) & (height > face.brow_height)
+    prior = np.maximum(prior, 0.45 * blur(forehead, 5 * unit))
+    # beside the fitted head and above the chin hangs hair
+    beside = ~on_head & ~body & (distance_to(on_head) > 4 * unit) & (height > 0.0) & ~before_face
+    return np.where(beside, np.where(unlike_skin < 1.0, 0.3, 0.03), prior)
+
+
+def _hair_prior(face: _Face, rest: Float32Array, body: BoolArray, before_face: BoolArray, beside: BoolArray, hair: FloatArray,
+                skin: FloatArray) -> FloatArray:
+    """How likely hair is, (H, W).
+
+    beside: (H, W) the person beside the face; hair, skin: (H, W) log likelihoods of their colours.
+    """
+    height, unit = face.height, face.unit
+    fringe = np.clip((height - face.brow_height) * 8, 0, 1)  # hair may cover the forehead, not the face below the brows
+    side_lock = np.clip(1 - distance_to(~face.oval) / (14 * unit), 0, 1)
+    in_oval = np.maximum(fringe, 0.5 * side_lock**2)
+    prior = np.clip(0.95 - 1.3 * np.clip(0.05 - height, 0, 0.7), 0.12, 1) * np.where(face.oval, np.clip(in_oval, 0.004, 1), 1)
+    off_head = ~np.isfinite(rest[..., 0])
+    prior = np.where(off_head & ~body & before_face & (height > -0.1), 0.35 * prior, prior)
     below = np.clip(-height * 12, 0, 1)
-    hair_prior = np.where(below > 0, hair_prior * (1 - below + below * _length_prior(hair, skin, inside & outside, height, across, unit)),
-                          hair_prior)
-    scores = np.stack([np.clip(skin, -25, 0) + np.log(skin_prior), np.clip(hair, -25, 0) + np.log(hair_prior),
-                       np.clip(clothes, -25, 0) + np.log(cloth_prior)], -1)
-    scores -= scores.max(-1, keepdims=True)
-    probability = np.exp(scores)
+    long = _length_prior(hair, skin, beside, height, face.across, unit)
+    return np.where(below > 0, prior * (1 - below + below * long), prior)
+
+
+def _cloth_prior(face: _Face, body: BoolArray, unlike_skin: FloatArray) -> FloatArray:
+    """How likely clothes are, (H, W): below the chin, less on a neck that looks like skin."""
+    prior = np.clip(-face.height * 6, 0.002, 1) * np.where(face.oval, 0.01, 1)
+    return np.where(_neck(face, body) & (unlike_skin < 1.5), prior * 0.2, prior)
+
+
+def _smoothed(scores: FloatArray, image: Float32Array, unit: float) -> FloatArray:
+    """Probabilities (H, W, 3) of log scores, smoothed along the edges of the picture."""
+    probability = np.exp(scores - scores.max(-1, keepdims=True))
     probability /= probability.sum(-1, keepdims=True)
-    guide = cv2.ximgproc.createGuidedFilter(image.astype(np.float32), max(2, round(4 * unit)), 1e-3)
-    smooth = np.stack([np.clip(guide.filter(np.ascontiguousarray(probability[..., k], np.float32)), 0, 1) for k in range(3)], -1)
-    inner = erode(oval, 9 * unit) & (height < brow_height + 0.03)  # eyes and mouths are as dark as hair
+    guide = cv2.ximgproc.createGuidedFilter(image, max(2, round(4 * unit)), 1e-3)
+    return np.stack([np.clip(np.asarray(guide.filter(np.ascontiguousarray(probability[..., k], np.float32)), np.float32), 0, 1)
+                     for k in range(3)], -1)
+
+
+def _tidied(smooth: FloatArray, face: _Face, alpha: Float32Array) -> PartMaps:
+    """What colour cannot decide: the face's middle is skin, hair hangs together."""
+    inner = erode(face.oval, 9 * face.unit) & (face.height < face.brow_height + 0.03)  # eyes and mouths are as dark as hair
     smooth[inner] = np.array([1.0, 0.0, 0.0], np.float32)
-    smooth[..., 1] = _keep_connected(smooth[..., 1] * (alpha > 0.05), (height > 0.5) & ~erode(oval, 4 * unit), unit)
+    crown = (face.height > 0.5) & ~erode(face.oval, 4 * face.unit)
+    smooth[..., 1] = _keep_connected(smooth[..., 1] * (alpha > 0.05), crown, face.unit)
     smooth[..., 0] += 1e-4
     smooth /= smooth.sum(-1, keepdims=True)
     return PartMaps(*(np.ascontiguousarray(smooth[..., k], np.float32) for k in range(3)))
@@ -123,7 +179,7 @@ def classify_parts(
 
 def _length_prior(hair: FloatArray, skin: FloatArray, beside: BoolArray, height: FloatArray, across: FloatArray,
                   unit: float) -> Float32Array:
-    """How plausible hair is below the chin, (H, W) in [0, 1]: only on a side where it already hangs beside the jaw, and near the neck.
+    """How plausible hair is below the chin, (H, W) in [0, 1]: near the neck, on a side where it already hangs beside the jaw.
 
     Without this a dark shirt under dark hair becomes hair.
     """
@@ -141,15 +197,15 @@ def _length_prior(hair: FloatArray, skin: FloatArray, beside: BoolArray, height:
     return prior.astype(np.float32)
 
 
-def _keep_connected(hair: Float32Array, crown: BoolArray, unit: float) -> Float32Array:
-    """Drop hair-coloured islands that do not reach the upper half of the head: shadows, dark collars."""
+def _keep_connected(hair: FloatArray, crown: BoolArray, unit: float) -> FloatArray:
+    """Drop hair-coloured islands that do not reach the `crown` (H, W), the upper half of the head: shadows, dark collars."""
     solid = cv2.morphologyEx((hair > 0.4).astype(np.uint8), cv2.MORPH_OPEN, disk(2 * unit))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
     largest = max(int(stats[1:, cv2.CC_STAT_AREA].max(initial=0)), int(300 * unit**2))
     kept = np.zeros(count, np.bool_)
     for k in range(1, count):
         kept[k] = stats[k, cv2.CC_STAT_AREA] > 0.12 * largest and bool((crown & (labels == k)).any())
-    return hair * blur(dilate(kept[labels], 4 * unit), 1.0)
+    return hair * blur(dilate(kept[np.asarray(labels, np.int32)], 4 * unit), 1.0)
 
 
 @dataclass(frozen=True)
@@ -179,9 +235,9 @@ def _mixture(colours: Float32Array, components: int) -> _Mixture | None:
 def _log_likelihood(mixture: _Mixture | None, lab: Float32Array) -> FloatArray:
     if mixture is None:
         return np.full(lab.shape[:2], -25.0)
-    parts = []
-    for weight, mean, precision, determinant in zip(mixture.log_weights, mixture.means, mixture.precisions, mixture.log_determinants,
-                                                    strict=True):
+    parts: list[FloatArray] = []
+    for k, mean in enumerate(mixture.means):
         offset = lab - mean
-        parts.append(weight - 0.5 * (np.einsum("...i,ij,...j", offset, precision, offset) + determinant))
+        distance = np.einsum("...i,ij,...j", offset, mixture.precisions[k], offset)
+        parts.append(mixture.log_weights[k] - 0.5 * (distance + mixture.log_determinants[k]))
     return np.logaddexp.reduce(parts, 0) + 6.0  # about the log volume of one component, so that the floor of -25 means "unlike"

@@ -17,8 +17,6 @@ MIN_SIDE = 256
 """Pixels; below this a face cannot carry an avatar."""
 MAX_SIDE = 4096
 """Pixels; larger pictures are reduced on loading: the avatar uses about a thousand pixels across the head."""
-MAX_PIXELS = 400_000_000
-"""A picture that claims more is refused before it is decoded (decompression bombs)."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +54,15 @@ def load_photo(path: Path) -> Photo:
 def _decode(path: Path) -> UInt8Array:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half of what Pillow refuses is still a photo
             with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UserError(f"{path}: {image.width} x {image.height} pixels are too many; reduce the photo below 20,000 px a side")
                 image.draft("RGB", (MAX_SIDE, MAX_SIDE))
-                upright = ImageOps.exif_transpose(image)
-                upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-                return np.asarray(_to_rgb(upright), dtype=np.uint8)
-    except UserError:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+                ImageOps.exif_transpose(image, in_place=True)
+                image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+                return np.asarray(_to_rgb(image), dtype=np.uint8)
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: the picture has too many pixels; reduce it to 13,000 or less on each side") from error
+    except UnidentifiedImageError as error:
         raise UserError(f"{path}: not a picture that can be read; use a JPEG, PNG or WebP photo") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"{path}: the picture is damaged ({error}); use an intact copy") from error

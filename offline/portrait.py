@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 SIDE = 512
 """Pixels of the portrait."""
+_CHIN = 152  # landmark
+_MOST_FACES = 8
 _MARGIN = 2.5  # side of the portrait over the larger side of the face's bounding box
 _SMALL_FACE = 90  # pixels across in the photo
 _BLURRED = 18.0  # variance of the Laplacian over a face of 160 px
@@ -40,33 +42,49 @@ class Portrait:
     warnings: tuple[str, ...]
     """What about the photo will show in the avatar, for the user."""
 
+    @property
+    def unit(self) -> float:
+        """Pixels that everything is measured in: 1 where the eyes' outer corners are 115 pixels apart."""
+        return self.detection.eye_distance / 115
+
+    @property
+    def chin_row(self) -> float:
+        """Pixels from the top."""
+        return float(self.detection.landmarks[_CHIN, 1])
+
 
 def find_portrait(photo: Photo) -> Portrait:
     """Find the face, warn of what will harm the result, and cut the portrait out.
 
-    Of several faces the largest is taken, with a warning. Raises UserError when there is none.
+    Of several faces the largest is taken, with a warning. A find counts only if it is found again in its own cut-out; of what is
+    no face that is rarely so. Raises UserError when there is no face.
     """
-    with FaceDetector(max_faces=8) as detector:
-        faces = detector.detect(photo.rgb)
-        if not faces:
-            raise UserError(f"{photo.name}: no human face found; use a photo with one face that looks towards the camera, well lit")
-        warnings = []
-        if len(faces) > 1:
-            warnings.append(f"{len(faces)} faces found: the largest is used; crop the photo to choose another")
-        face = faces[0]
-        warnings += _judge(photo.rgb, face)
-        rgb, valid = _cut_out(photo.rgb, face.landmarks)
-        again = detector.detect(rgb)
-        if not again:
-            raise UserError(f"{photo.name}: the face is lost on a closer look; use a sharper or larger photo")
-        middle = np.array([SIDE / 2, SIDE / 2])
-        detection = min(again, key=lambda d: float(np.linalg.norm(d.landmarks[:, :2].mean(0) - middle)))
+    with FaceDetector(max_faces=_MOST_FACES) as detector:
+        looks = [(face, _closer_look(photo.rgb, face, detector)) for face in detector.detect(photo.rgb)]
+    found = [(face, look) for face, look in looks if look is not None]
+    if not looks:
+        raise UserError(f"{photo.name}: no human face found; use a photo with one face that looks towards the camera, well lit")
+    if not found:
+        raise UserError(f"{photo.name}: the face is lost on a closer look; use a sharper or larger photo")
+    face, (rgb, valid, detection) = found[0]
+    warnings = _judge(photo.rgb, face)
+    if len(found) > 1:
+        warnings.insert(0, f"{len(found)} faces found: the largest is used; crop the photo to choose another")
     for warning in warnings:
         _log.warning("%s: %s", photo.name, warning)
     return Portrait(rgb, valid, detection, Camera.for_image(SIDE, SIDE), tuple(warnings))
 
 
+def _closer_look(rgb: UInt8Array, face: Detection, detector: FaceDetector) -> tuple[UInt8Array, BoolArray, Detection] | None:
+    """A face's cut-out, which pixels of it are real, and the face in it; None if there is none."""
+    cut, valid = _cut_out(rgb, face.landmarks)
+    middle = np.array([SIDE / 2, SIDE / 2])
+    again = min(detector.detect(cut), key=lambda d: float(np.linalg.norm(d.landmarks[:, :2].mean(0) - middle)), default=None)
+    return None if again is None else (cut, valid, again)
+
+
 def _cut_out(rgb: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, BoolArray]:
+    """The square around a face, reduced or enlarged to the portrait's size, and where it lies inside the photo."""
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     side = float((high - low).max()) * _MARGIN
     center = (low + high) / 2 + np.array([0.0, 0.005 * side])
@@ -81,17 +99,17 @@ def _cut_out(rgb: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, BoolAr
     matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
     source = rgb
     if scale < 0.5:  # area averaging first: warping alone would alias
-        factor = 2 * scale
-        source = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        fx, fy = source.shape[1] / width, source.shape[0] / height
-        matrix = np.array([[scale / fx, 0, offset[0] + 0.5 * scale * (1 / fx - 1)], [0, scale / fy, offset[1] + 0.5 * scale * (1 / fy - 1)]])
+        source = cv2.resize(rgb, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
+        shrunk = np.array([source.shape[1] / width, source.shape[0] / height])
+        matrix = np.column_stack([np.diag(scale / shrunk), offset + 0.5 * scale * (1 / shrunk - 1)])
     cut = cv2.warpAffine(source, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
                          borderMode=cv2.BORDER_REPLICATE)
     inside = cv2.warpAffine(np.full(source.shape[:2], 255, np.uint8), matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(cut), inside > 250
+    return np.ascontiguousarray(cut, np.uint8), np.asarray(inside > 250)
 
 
 def _judge(rgb: UInt8Array, face: Detection) -> list[str]:
+    """What about the photo will harm the avatar, in words for the user."""
     low = np.maximum(face.landmarks[:, :2].min(0).astype(int), 0)
     high = face.landmarks[:, :2].max(0).astype(int) + 1
     patch = rgb[low[1] : high[1], low[0] : high[0]]

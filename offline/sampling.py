@@ -48,7 +48,8 @@ def poisson_disk(
 ) -> SurfacePoints:
     """Dart throwing on a mesh: random area-uniform candidates, each kept if no kept point lies within its spacing.
 
-    A hexagonal packing has 1 / (0.866 spacing^2) points per area; `oversampling` times as many candidates leave hardly a gap for another.
+    A hexagonal packing has 1 / (0.866 spacing^2) points per area; `oversampling` times as many candidates leave hardly a gap for
+    another. Of two points with different spacing the smaller one counts.
     """
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2

@@ -1,8 +1,8 @@
 """Depth for what the head rig does not model: hair as an inflated volume, clothes and loose skin as a sheet.
 
-Hair fills a volume between a front and a back surface that meet at the silhouette. Each is a membrane in q = (depth from the silhouette's
-plane)^2: the Laplacian of q is constant on a sphere, so that solving it with q = 0 at the rim gives round edges instead of cardboard
-(inflation of silhouettes: Igarashi et al., Teddy, SIGGRAPH 1999, here with the head as an obstacle).
+Hair fills a volume between a front and a back surface that meet at the silhouette. Each is a membrane in q = (depth from the
+silhouette's plane)^2: the Laplacian of q is constant on a sphere, so that solving it with q = 0 at the rim gives round edges
+instead of cardboard (inflation of silhouettes: Igarashi et al., Teddy, SIGGRAPH 1999, here with the head as an obstacle).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from offline.geometry import PhotoGeometry
-from offline.images import blur, dilate, disk, distance_to, fill_from
-from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray, Int32Array
+from offline.images import blur, dilate, disk, distance_to, fill_from, nearest_true, pixel_centers
+from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from perse_live.head.rig import Part
 from perse_live.jit import kernel
 from perse_live.raster import rasterise
@@ -46,45 +46,57 @@ def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, c
     wisps: (H, W) pixels of hair, also where it is thin; alpha: (H, W) the person's matte; chin_row: pixels; unit: pixels, eye
     distance / 115. Thin edges are given the depth of the solid hair beside them, or they would fly off to the silhouette's plane.
     """
-    shape = wisps.shape
-    person, hair = alpha > 0.04, wisps & (alpha > 0.5)
-    scale = geometry.pixels_per_metre
+    hair = wisps & (alpha > 0.5)
     plane = float((geometry.R_cam_head @ np.array([0.0, 0.0, -0.082]) + geometry.t_cam_head)[2])
+    front = _front_depth(geometry, hair, alpha > 0.04, plane)
+    front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
+    low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
+    long = bool((hair & low).sum() > 250 * unit**2)
+    silhouette = _silhouette(hair, hair | (_cranium(geometry) & (alpha > 0.04)), unit, long=long) & (alpha > 0.5)
+    back = _back_depth(geometry, silhouette, plane)
+    return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
+
+
+def _front_depth(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, plane: float) -> FloatArray:
+    """(H, W) metres: hair in front of the skin by its thickness, round towards the silhouette in the plane at depth `plane`."""
+    scale = geometry.pixels_per_metre
     surface = geometry.seen.depth
     covered = np.isfinite(surface)
     known = ~hair & covered & person
-    from_skin = distance_to(known) / scale
-    lift = np.minimum(_HAIR_LIFT + 0.55 * from_skin, _HAIR_THICKNESS)
+    lift = np.minimum(_HAIR_LIFT + 0.55 * (distance_to(known) / scale), _HAIR_THICKNESS)
     safe = np.where(covered, surface, plane)
     obstacle = np.where(covered, np.clip((plane - (safe - lift)) * scale, 0, None) ** 2, 0.0)
     fixed = np.where(known, np.clip((plane - (safe - _HAIR_LIFT)) * scale, 0, None) ** 2, 0.0)
-    q = _membrane(np.where(hair, obstacle, fixed).astype(np.float64), hair, obstacle.astype(np.float64), 4 * _ROUNDNESS)
+    q = membrane(np.where(hair, obstacle, fixed).astype(np.float64), hair, obstacle.astype(np.float64), 4 * _ROUNDNESS)
     front = plane - np.sqrt(np.clip(q, 0, None)) / scale
-    front = np.where(covered, np.minimum(front, safe - 0.0015), front)
-    front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
+    return np.where(covered, np.minimum(front, safe - 0.0015), front)
 
+
+def _back_depth(geometry: PhotoGeometry, silhouette: BoolArray, plane: float) -> FloatArray:
+    """(H, W) metres: the back of the hair, behind the skull by its thickness."""
+    scale = geometry.pixels_per_metre
     skull = np.isfinite(geometry.head_depth)
-    cranium = _cranium(geometry)
-    rows = np.arange(shape[0])
-    long = bool((hair & (rows[:, None] > chin_row + 35 * unit)).sum() > 250 * unit**2)
-    silhouette = hair | (cranium & person)
+    behind = np.where(skull, geometry.head_back, plane) + _HAIR_THICKNESS
+    obstacle = np.where(skull, np.clip((behind - plane) * scale, 0, None) ** 2, 0).astype(np.float64)
+    q = membrane(np.where(silhouette, obstacle, 0.0), silhouette, obstacle, 4 * _ROUNDNESS)
+    return plane + np.sqrt(np.clip(q, 0, None)) / scale
+
+
+def _silhouette(hair: BoolArray, outline: BoolArray, unit: float, *, long: bool) -> BoolArray:
+    """The hair as if the face were not there, (H, W); long hair also fills the space behind the neck."""
+    filled = outline.copy()
     if long:
-        for row in rows:
+        for row in range(len(hair)):
             columns = np.nonzero(hair[row])[0]
             if len(columns) > 5:
-                silhouette[row, columns[0] : columns[-1]] = True
-    silhouette = cv2.morphologyEx(silhouette.astype(np.uint8), cv2.MORPH_CLOSE, disk(10 * unit)) > 0
-    silhouette &= alpha > 0.5
-    back_obstacle = np.where(skull, np.clip((np.where(skull, geometry.head_back, plane) + _HAIR_THICKNESS - plane) * scale, 0, None) ** 2, 0)
-    q = _membrane(np.where(silhouette, back_obstacle, 0.0).astype(np.float64), silhouette, back_obstacle.astype(np.float64), 4 * _ROUNDNESS)
-    back = plane + np.sqrt(np.clip(q, 0, None)) / scale
-    return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
+                filled[row, columns[0] : columns[-1]] = True
+    return cv2.morphologyEx(filled.astype(np.uint8), cv2.MORPH_CLOSE, disk(10 * unit)) > 0
 
 
 def _cranium(geometry: PhotoGeometry) -> BoolArray:
     """(H, W) pixels behind which the rig's hairy back of the head lies."""
     rig = geometry.rig
-    middle = geometry.template[rig.triangles].mean(1)
+    middle = geometry.triangle_template()
     hairy = (rig.parts == Part.SKIN) & (middle[:, 2] < -0.045) & (middle[:, 1] > -0.07) & (np.abs(middle[:, 0]) < 0.075)
     return rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[hairy]), geometry.camera).covered
 
@@ -93,18 +105,15 @@ def _extended(depth: FloatArray, solid: BoolArray, wanted: BoolArray) -> FloatAr
     """Depth on `wanted`, taken from the nearest solid pixel where it is not solid itself."""
     if not solid.any():
         return depth
-    _, labels = cv2.distanceTransformWithLabels((~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    ys, xs = np.nonzero(solid)
-    lookup = np.zeros(int(labels.max()) + 1, np.float64)
-    lookup[labels[ys, xs]] = depth[ys, xs]
-    return np.where(wanted & ~solid, lookup[labels], depth)
+    _, rows, columns = nearest_true(solid)
+    return np.where(wanted & ~solid, depth[rows, columns], depth)
 
 
 def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array, unit: float) -> Float32Array:
     """Depth (H, W) of every pixel of the person that is not hair: the rig where it is seen, continued smoothly beyond it.
 
-    clothes: (H, W) pixels that continue the shoulders and not the face, however near to the jaw they lie in the picture. Towards the
-    matte's edge the continuation bends back like a round limb. Metres along the camera's z.
+    clothes: (H, W) pixels that continue the shoulders and not the face, however near to the jaw they lie in the picture. Towards
+    the matte's edge the continuation bends back like a round limb. Metres along the camera's z.
     """
     surface = geometry.seen.depth
     body = geometry.part_map(Part.BODY)
@@ -124,9 +133,7 @@ def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array
 
 def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32Array:
     """Depth (H, W) in front of which a turning jaw would meet the shoulders of somebody who leans forward or lifts them."""
-    height, width = depth.shape
-    pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
-    points = geometry.to_head(geometry.camera.unproject(pixels, depth))
+    points = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))
     neck = float((geometry.R_cam_head @ np.array([0.0, -0.1, -0.075]) + geometry.t_cam_head)[2])
     beside = np.clip((points[..., 1] + 0.17) / 0.04, 0, 1)  # 1 beside the jaw, 0 from 4 cm below the chin
     return np.where(beside > 0, neck - 0.12 * (1 - beside), 0).astype(np.float32)
@@ -140,48 +147,21 @@ def _continued(depth: Float32Array, known: BoolArray, keep: BoolArray, unit: flo
     return np.where(keep, np.where(np.isfinite(depth), depth, 0), blur(filled, 3 * unit)).astype(np.float32)
 
 
-def grid_mesh(geometry: PhotoGeometry, depth: Float32Array, mask: BoolArray, *, step: int = 2, largest_step: float = np.inf,
-              towards_camera: bool = True) -> tuple[Float32Array, Int32Array, Float32Array]:
-    """Triangles over a masked depth map.
+def membrane(start: Float64Array, free: BoolArray, obstacle: Float64Array, source: float) -> Float64Array:
+    """Solve laplace(q) = -source on `free` (H, W), q >= obstacle, q = start elsewhere; lengths are pixels.
 
-    largest_step: metres; quads whose corners differ more in depth are left out. Returns vertices (V, 3) camera frame, triangles (T, 3)
-    facing the camera (or away from it), and the vertices' pixels (V, 2).
+    With q = 0 around a disk and source = 4, sqrt(q) is a half sphere. Projected over-relaxation, coarse to fine.
     """
-    height, width = mask.shape
-    ys, xs = np.mgrid[0:height:step, 0:width:step]
-    inside = mask[ys, xs]
-    number = np.full(inside.shape, -1, np.int32)
-    number[inside] = np.arange(int(inside.sum()), dtype=np.int32)
-    pixels = np.stack([xs[inside], ys[inside]], 1).astype(np.float32) + 0.5
-    z = depth[ys[inside], xs[inside]]
-    vertices = geometry.camera.unproject(pixels, z).astype(np.float32)
-    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
-    whole = (a >= 0) & (b >= 0) & (c >= 0) & (d >= 0)
-    corners = np.stack([z[np.maximum(k, 0)] for k in (a, b, c, d)])
-    whole &= corners.max(0) - corners.min(0) < largest_step
-    a, b, c, d = a[whole], b[whole], c[whole], d[whole]
-    triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
-    if not towards_camera:
-        triangles = triangles[:, [0, 2, 1]]
-    return vertices, np.ascontiguousarray(triangles, np.int32), pixels
-
-
-def _membrane(start: Float64Array, free: BoolArray, obstacle: Float64Array, source: float) -> Float64Array:
-    """Solve laplace(q) = -source on `free`, q >= obstacle, q = start elsewhere (projected over-relaxation, coarse to fine)."""
     q = start.copy()
-    levels = 3
-    for level in range(levels - 1, -1, -1):
-        factor = 2**level
-        if factor == 1:
-            _relax(q, free, obstacle, source, 120)
-            break
+    for factor in (4, 2):
         size = (q.shape[1] // factor, q.shape[0] // factor)
         small_free = cv2.resize(free.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-        small = cv2.resize(q, size, interpolation=cv2.INTER_NEAREST)
-        small_obstacle = cv2.resize(obstacle, size, interpolation=cv2.INTER_NEAREST)
+        small = np.asarray(cv2.resize(q, size, interpolation=cv2.INTER_NEAREST), np.float64)
+        small_obstacle = np.asarray(cv2.resize(obstacle, size, interpolation=cv2.INTER_NEAREST), np.float64)
         _relax(small, small_free, small_obstacle, source * factor**2, 160)
         larger = cv2.resize(small, (q.shape[1], q.shape[0]), interpolation=cv2.INTER_LINEAR)
         q = np.where(free, np.maximum(larger, obstacle), q)
+    _relax(q, free, obstacle, source, 120)
     return q
 
 

@@ -1,4 +1,4 @@
-"""Skin of the whole head: Gaussians spread evenly over the rig, coloured by the photo where it shows them and by inference elsewhere."""
+"""Skin of the whole head: Gaussians spread evenly over the rig, coloured by the photo where it shows them, else by inference."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from scipy.sparse.linalg import cg
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from offline.charts import HeadCharts
 from offline.geometry import PhotoGeometry
 from offline.images import blur, distance_to, sample
 from offline.layers import COVERAGE, Layer, Region, surface_layer
+from offline.numeric import facing_of, ramp
 from offline.sampling import SurfacePoints, poisson_disk
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import expression as expression_of
 from perse_live.head.rig import Part, expressed
+
+_LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
+_Indices = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -57,52 +62,99 @@ class SkinDensity:
     """Under the hair."""
 
 
-def skin_layer(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, dressed: BoolArray, source_expression: FloatArray, gaze: FloatArray, *,
-               bald: bool, density: SkinDensity = SkinDensity(), rng: np.random.Generator) -> Layer:
-    """Gaussians on skin and scalp. dressed: (H, W) clothes in front of the skin; bald: leave the scalp skin-coloured."""
-    rig, template = geometry.rig, geometry.template
-    points = _spread(geometry, charts, source_expression, gaze, density, rng)
-    means = points.interpolate(geometry.vertices, rig.triangles)
-    normals = _unit(points.interpolate(geometry.normals, rig.triangles))
-    rest = points.interpolate(template, rig.triangles)
-    lips = points.interpolate(charts.lips, rig.triangles)
-    pixels = geometry.camera.project(means)
-    inside = ((pixels > 1) & (pixels < np.array([geometry.camera.width, geometry.camera.height]) - 1)).all(1)
-    pixels = np.clip(pixels, 1, np.array([geometry.camera.width, geometry.camera.height]) - 1.01)
-    facing = -(normals * means).sum(1) / np.linalg.norm(means, axis=1)
-    front = _visible(geometry, means, rest, pixels) & inside & (facing > 0.05)
-    alpha, hair = sample(look.alpha, pixels), sample(look.hair, pixels)
-    open_here = sample(blur(look.openings, 0.7), pixels)
-    confidence = front * _step(facing, 0.2, 0.5) * _step(alpha, 0.8, 0.98) * sample(look.skin * look.purity, pixels) * (open_here < 0.25)
-    confidence = confidence * (sample(look.valid.astype(np.float32), pixels) > 0.99)
+@dataclass(frozen=True)
+class _Points:
+    """N points on the rig, and what the photo says of each."""
 
-    observed = sample(look.image, pixels)
-    lids = points.interpolate(charts.eyelids, rig.triangles)
-    confidence = confidence * _without_lashes(observed, confidence, lids, sample(distance_to(look.openings), pixels))
-    confidence = confidence * _without_outliers(observed, confidence, np.abs(rest[:, 0]))
-    scalp = np.zeros(len(points), np.bool_) if bald else _scalp(rest, points.interpolate(charts.scalp, rig.triangles), front & inside & (facing > 0.3), hair)
-    scalp |= _behind_hair(rest, points.interpolate(charts.ears, rig.triangles), hair, inside) & ~bald & (confidence < 0.5)
-    graph_points = points.interpolate(expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.4, eyeBlinkRight=0.4)), rig.triangles)
+    on: SurfacePoints
+    means: Float32Array  # (N, 3) metres, camera frame
+    normals: FloatArray  # (N, 3) unit
+    rest: Float32Array  # (N, 3) on the mean head
+    lips: Float32Array  # (N,) charts ...
+    lids: Float32Array
+    ears: Float32Array
+    scalp: Float32Array
+    pixels: FloatArray  # (N, 2) moved into the picture
+    inside: BoolArray  # (N,) seen within the picture
+    facing: FloatArray  # (N,) cosine to the camera
+    front: BoolArray  # (N,) seen by the camera
+    observed: Float32Array  # (N, 3) the photo's colour
+    hair: Float32Array  # (N,) probability
+    from_opening: Float32Array  # (N,) pixels to eyes or mouth
+
+
+def skin_layer(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    charts: HeadCharts,
+    dressed: BoolArray,  # (H, W) clothes in front of the skin
+    source_expression: FloatArray,  # (52,) in the photo
+    gaze: FloatArray,  # (2, 2) in the photo
+    *,
+    bald: bool,  # leave the scalp skin-coloured
+    density: SkinDensity = SkinDensity(),
+    rng: np.random.Generator,
+) -> Layer:
+    """Gaussians on skin and scalp."""
+    points = _points(geometry, look, charts, _spread(geometry, charts, source_expression, gaze, density, rng))
+    confidence = _confidence(points, look)
+    scalp = np.zeros(len(points.on), np.bool_) if bald else _scalp(points) | (_behind_hair(points) & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
-    lid_edge = (lids > 0.1) & (sample(distance_to(look.openings), pixels) < 2.2)  # lashes: kept, but not spread over the lid
-    colors = infer_colors(observed, np.where(lid_edge, 0.05 * confidence, confidence), graph_points, rest, lips, rng=rng)
-    colors = np.where(lid_edge[:, None], confidence[:, None] * observed + (1 - confidence[:, None]) * colors, colors)
-    hair_color = sample(look.hair_color, pixels)
-    typical = np.median(look.image[look.hair > 0.7], 0) if (look.hair > 0.7).sum() > 100 else hair_color.mean(0)
-    hidden_hair = 0.15 * hair_color + 0.85 * typical
-    colors = np.where(scalp[:, None], np.where(front[:, None], 0.5 * hair_color + 0.5 * typical, hidden_hair) * 0.85, colors)
-
-    sigma = points.spacing * COVERAGE * 1.06
+    colors = np.where(scalp[:, None], _hair_colors(points, look), _skin_colors(geometry, points, confidence, rng))
+    freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~scalp
+    color_freedom = points.front * ramp(points.facing, 0.2, 0.45)
+    layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE * 1.06, colors, Region.SKIN,
+                          triangles=points.on.triangle, freedom=freedom, color_freedom=color_freedom, least_opacity=0.8)
+    layer.regions[:] = np.where(scalp, int(Region.SCALP), np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN)))
     # where the rig is wider than the person in the photo, it would draw skin over background or shirt
     outside = distance_to(((look.alpha > 0.5) & ~dressed) | ~look.valid)
-    excess = inside & (sample(outside, pixels) > 2.5)
-    keep = ~excess
-    region = np.where(scalp, int(Region.SCALP), np.where(lips > 0.5, int(Region.LIPS), int(Region.SKIN))).astype(np.uint8)
-    freedom = np.clip(confidence, 0, 1) * (lids < 0.05) * ~scalp
-    layer = surface_layer(means, normals, sigma, colors, Region.SKIN, triangles=points.triangle, freedom=freedom,
-                          color_freedom=front * _step(facing, 0.2, 0.45), least_opacity=0.8)
-    layer.regions[:] = region
-    return layer.select(keep)
+    return layer.select(~(points.inside & (sample(outside, points.pixels) > 2.5)))
+
+
+def _points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, on: SurfacePoints) -> _Points:
+    means, normals = geometry.on_rig(on)
+    rest = geometry.on_template(on)
+    size = np.array([geometry.camera.width, geometry.camera.height])
+    projected = geometry.camera.project(means)
+    inside = np.asarray(((projected > 1) & (projected < size - 1)).all(1), np.bool_)
+    pixels = np.clip(projected, 1, size - 1.01)
+    facing = facing_of(means, normals)
+    lips, lids, ears, scalp = (on.interpolate(chart, geometry.rig.triangles)
+                               for chart in (charts.lips, charts.eyelids, charts.ears, charts.scalp))
+    return _Points(on, means, normals, rest, lips, lids, ears, scalp, pixels, inside, facing,
+                   front=_visible(geometry, means, rest, pixels) & inside & (facing > 0.05), observed=sample(look.image, pixels),
+                   hair=sample(look.hair, pixels), from_opening=sample(distance_to(look.openings), pixels))
+
+
+def _confidence(points: _Points, look: Appearance) -> FloatArray:
+    """How far the photo's colour is the point's own, (N,) in [0, 1]."""
+    pixels = points.pixels
+    seen = points.front * ramp(points.facing, 0.2, 0.5) * ramp(sample(look.alpha, pixels), 0.8, 0.98)
+    confidence = seen * sample(look.skin * look.purity, pixels) * (sample(blur(look.openings, 0.7), pixels) < 0.25)
+    confidence = confidence * (sample(look.valid, pixels) > 0.99)
+    confidence = confidence * _without_lashes(points, confidence)
+    return confidence * _without_outliers(points.observed, confidence, np.abs(points.rest[:, 0]))
+
+
+def _skin_colors(geometry: PhotoGeometry, points: _Points, confidence: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """(N, 3) the photo's where it can be trusted, and inferred from there."""
+    rig = geometry.rig
+    # lips and lids that touch in the photo are no neighbours on the skin: neighbourhood is taken with both half open
+    half_open = expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.4, eyeBlinkRight=0.4))
+    positions = points.on.interpolate(half_open, rig.triangles)
+    lid_edge = (points.lids > 0.1) & (points.from_opening < 2.2)  # lashes: kept, but not spread over the lid
+    colors = infer_colors(points.observed, np.where(lid_edge, 0.05 * confidence, confidence), positions, points.rest, points.lips,
+                          rng=rng)
+    kept = confidence[:, None] * points.observed + (1 - confidence[:, None]) * colors
+    return np.where(lid_edge[:, None], kept, colors)
+
+
+def _hair_colors(points: _Points, look: Appearance) -> FloatArray:
+    """(N, 3) what the scalp looks like under the hair: as the hair before it, but darker; out of sight nearly plain."""
+    hair_color = sample(look.hair_color, points.pixels)
+    typical = np.median(look.image[look.hair > 0.7], 0) if (look.hair > 0.7).sum() > 100 else hair_color.mean(0)
+    hidden = 0.15 * hair_color + 0.85 * typical
+    return np.where(points.front[:, None], 0.5 * hair_color + 0.5 * typical, hidden) * 0.85
 
 
 def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: FloatArray, gaze: FloatArray, density: SkinDensity,
@@ -112,7 +164,7 @@ def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: Floa
     closed = np.array(source_expression, np.float32)
     closed[[8, 9]] = np.maximum(closed[[8, 9]], 0.9)
     vertices = expressed(rig, closed, gaze=gaze)
-    rest = geometry.template[rig.triangles].mean(1)
+    rest = geometry.triangle_template()
     chart = {name: getattr(charts, name)[rig.triangles].mean(1) for name in ("lips", "ears", "eyelids", "scalp")}
     pixel = 1 / geometry.pixels_per_metre
     spacing = np.full(len(rig.triangles), density.scalp * pixel)
@@ -126,21 +178,21 @@ def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: Floa
     return poisson_disk(vertices, rig.triangles, spacing, rng=rng)
 
 
-def _without_lashes(observed: FloatArray, confidence: FloatArray, lids: FloatArray, from_opening: FloatArray) -> FloatArray:
-    """Lower the trust in dark pixels on the lids, (N,) in [0, 1]: a closing lid would draw lashes and liner out over its whole height.
+def _without_lashes(points: _Points, confidence: FloatArray) -> FloatArray:
+    """Lower the trust in dark pixels on the lids, (N,) in [0, 1]: a closing lid would draw lashes and liner out.
 
     The lids' very edge keeps them.
     """
-    sure = (confidence > 0.5) & (lids < 0.1)
+    sure = (confidence > 0.5) & (points.lids < 0.1)
     if not sure.any():
-        return np.ones(len(observed))
-    relative = observed.mean(1) / max(float(np.median(observed[sure].mean(1))), 1e-3)
+        return np.ones(len(confidence))
+    relative = points.observed.mean(1) / max(float(np.median(points.observed[sure].mean(1))), 1e-3)
     bright = np.clip((relative - 0.55) / 0.25, 0.03, 1)
-    return np.where((lids > 0.15) & (from_opening > 1.6), bright, 1.0)
+    return np.where((points.lids > 0.15) & (points.from_opening > 1.6), bright, 1.0)
 
 
 def _without_outliers(observed: FloatArray, confidence: FloatArray, aside: FloatArray) -> FloatArray:
-    """Lower the trust in dark or oddly coloured points on the sides of the head, (N,): hair, shadow and red ears would spread."""
+    """Lower the trust in dark or oddly coloured points on the sides of the head, (N,): hair and shadow would spread."""
     sure = confidence > 0.5
     if not sure.any():
         return np.ones(len(observed))
@@ -152,7 +204,7 @@ def _without_outliers(observed: FloatArray, confidence: FloatArray, aside: Float
 
 
 def _visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixels: FloatArray) -> BoolArray:
-    """Whether the photo's camera sees the point itself: same depth, and the same place of the surface (lips lie close together)."""
+    """Whether the photo's camera sees the points (N,): same depth, and same place of the surface (lips lie close together)."""
     x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
     near = means[:, 2] < geometry.seen.depth[y, x] + 0.006
     place = geometry.template_map()[y, x]
@@ -161,22 +213,25 @@ def _visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixel
     return near & (same | ~np.isfinite(place[:, 0]))
 
 
-def _scalp(rest: FloatArray, chart: FloatArray, seen: BoolArray, hair: FloatArray) -> BoolArray:
-    """Which points grow hair: what the photo shows (a glancing look does not count), mirrored where it shows one side, else the chart."""
-    result = np.where(seen, hair > 0.5, chart > 0.5)
+def _scalp(points: _Points) -> BoolArray:
+    """Which points (N,) grow hair: as the photo shows well, mirrored where it shows only one side, else by the chart."""
+    rest, hairy = points.rest, points.hair > 0.5
+    seen = points.front & points.inside & (points.facing > 0.3)
+    result = np.where(seen, hairy, points.scalp > 0.5)
     if seen.any():
-        distance, nearest = cKDTree(rest[seen]).query(rest * np.array([-1, 1, 1]))
+        distance, nearest = KDTree(rest[seen]).query(rest * np.array([-1, 1, 1]))
         mirrored = ~seen & (distance < 0.006) & (rest[:, 2] > -0.095)
-        result = np.where(mirrored, (hair[seen] > 0.5)[nearest], result)
-    return result & (chart > 0.02) | (seen & (hair > 0.5) & (rest[:, 1] > 0.02))
+        result = np.where(mirrored, hairy[seen][nearest], result)
+    return result & (points.scalp > 0.02) | (seen & hairy & (rest[:, 1] > 0.02))
 
 
-def _behind_hair(rest: FloatArray, ears: FloatArray, hair: FloatArray, inside: BoolArray) -> BoolArray:
-    """Points around an ear that the photo's hair covers: seen from the side, they must look like hair."""
+def _behind_hair(points: _Points) -> BoolArray:
+    """Points (N,) around an ear that the photo's hair covers: seen from the side, they must look like hair."""
+    rest = points.rest
     covered = np.zeros(len(rest), np.bool_)
     for side in (-1.0, 1.0):
-        ear = (ears > 0.3) & (rest[:, 0] * side > 0) & inside
-        if ear.sum() > 10 and (hair[ear] > 0.5).mean() > 0.6:
+        ear = (points.ears > 0.3) & (rest[:, 0] * side > 0) & points.inside
+        if ear.sum() > 10 and (points.hair[ear] > 0.5).mean() > 0.6:
             covered |= (rest[:, 0] * side > 0.03) & (rest[:, 2] < -0.04) & (rest[:, 1] > -0.09)
     return covered
 
@@ -192,50 +247,51 @@ def infer_colors(
 ) -> Float32Array:
     """Colours for all points from those of the points that the photo shows.
 
-    Unknown points take the mirrored point's detail and fit it to their surroundings (Poisson cloning, Perez et al., SIGGRAPH 2003, on
-    the graph of nearest neighbours); where the mirrored point is unknown too, colours spread smoothly and get the skin's own grain.
+    Unknown points take the mirrored point's detail and fit it to their surroundings (Poisson cloning, Perez et al., SIGGRAPH
+    2003, on the graph of nearest neighbours); where the mirrored point is unknown too, colours spread smoothly and get the
+    skin's own grain.
     Returns (N, 3) in [0, 1].
     """
-    count = len(observed)
-    if confidence.sum() < 10:
-        return np.tile(np.array([0.75, 0.58, 0.5], np.float32), (count, 1))
-    _, neighbours = cKDTree(positions).query(positions, k=9)
-    rows = np.repeat(np.arange(count), 8)
-    columns = neighbours[:, 1:].reshape(-1)
-    weight = np.exp(-6 * np.abs(lips[rows] - lips[columns])).astype(np.float64)
-    _, twin = cKDTree(rest).query(rest * np.array([-1, 1, 1]))
-    source = np.where(confidence > 0.3, np.arange(count), np.where(confidence[twin] > 0.3, twin, -1))
-    both = (source[rows] >= 0) & (source[columns] >= 0)
-    guide = np.where(both[:, None], observed[source[rows]] - observed[source[columns]], 0.0)
-    # a jump between a point and a mirrored neighbour is the light, not the skin
-    guide = np.clip(guide, -0.05, 0.05)
-    mixed = (confidence[rows] > 0.3) != (confidence[columns] > 0.3)
-    guide[mixed] = 0
-    difference = sp.csr_matrix((np.r_[weight, -weight], (np.tile(np.arange(len(rows)), 2),
-                                                         np.r_[rows, columns])), shape=(len(rows), count))
-    data = sp.diags(60.0 * confidence.astype(np.float64))
-    system = (data + difference.T @ difference + sp.identity(count) * 1e-6).tocsr()
-    right = data @ observed + difference.T @ (guide * weight[:, None])
     sure = confidence > 0.3
-    _, nearest = cKDTree(positions[sure]).query(positions, k=12)
+    if confidence.sum() < 10 or sure.sum() < _LEAST_KNOWN:
+        return np.tile(np.array([0.75, 0.58, 0.5], np.float32), (len(observed), 1))
+    _, twin = KDTree(rest).query(rest * np.array([-1, 1, 1]))
+    source = np.where(sure, np.arange(len(observed)), np.where(sure[twin], twin, -1))
+    neighbours = np.asarray(KDTree(positions).query(positions, k=9)[1])
+    _, nearest = KDTree(positions[sure]).query(positions, k=_LEAST_KNOWN)
     start = np.where(sure[:, None], observed, observed[sure][nearest].mean(1))
-    preconditioner = sp.diags(1 / system.diagonal())
-    solved = np.stack([cg(system, right[:, k], x0=start[:, k], rtol=2e-3, maxiter=120, M=preconditioner)[0] for k in range(3)], 1)
+    solved = _cloned(observed, confidence, source, neighbours, lips, start)
     colors = confidence[:, None] * observed + (1 - confidence[:, None]) * solved
-
     known = confidence > 0.6
-    smooth = colors[neighbours].mean(1)
     if known.sum() > 200:
+        smooth = colors[neighbours].mean(1)
         grain = np.clip((colors - smooth)[known].mean(1), -0.04, 0.04).std()
         invented = source < 0
         colors[invented] += rng.normal(0, 0.8 * grain, (int(invented.sum()), 1))
     return np.clip(colors, 0, 1).astype(np.float32)
 
 
-def _step(x: FloatArray, low: float, high: float) -> FloatArray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+def _cloned(
+    observed: FloatArray,  # (N, 3)
+    confidence: FloatArray,  # (N,)
+    source: _Indices,  # (N,) the point whose detail each takes, -1: of none
+    neighbours: _Indices,  # (N, 9) each point first, then its 8 nearest
+    lips: FloatArray,  # (N,)
+    start: FloatArray,  # (N, 3)
+) -> FloatArray:
+    """Colours (N, 3) close to the observed ones where those are sure, and whose differences are the sources' everywhere."""
+    count = len(observed)
+    rows, columns = np.repeat(np.arange(count), 8), neighbours[:, 1:].reshape(-1)
+    weight = np.exp(-6 * np.abs(lips[rows] - lips[columns])).astype(np.float64)
+    both = (source[rows] >= 0) & (source[columns] >= 0)
+    guide = np.where(both[:, None], observed[source[rows]] - observed[source[columns]], 0.0)
+    # a jump between a point and a mirrored neighbour is the light, not the skin
+    guide = np.clip(guide, -0.05, 0.05)
+    guide[(confidence[rows] > 0.3) != (confidence[columns] > 0.3)] = 0
+    number = np.arange(len(rows))
+    difference = sp.csr_matrix((np.r_[weight, -weight], (np.r_[number, number], np.r_[rows, columns])), shape=(len(rows), count))
+    data = sp.diags(60.0 * confidence.astype(np.float64))
+    system = (data + difference.T @ difference + sp.identity(count) * 1e-6).tocsr()
+    right = data @ observed + difference.T @ (guide * weight[:, None])
+    preconditioner = sp.diags(1 / system.diagonal())
+    return np.stack([cg(system, right[:, k], x0=start[:, k], rtol=2e-3, maxiter=120, M=preconditioner)[0] for k in range(3)], 1)
