@@ -87,11 +87,11 @@ def fill_from(image: Picture, weight: Picture) -> Float32Array:
     """
     known = weight.astype(np.float32)
     levels = [((image[..., None] if image.ndim == 2 else image).astype(np.float32) * known[..., None], known)]
-    while min(known.shape) > 2:
+    while max(known.shape) > 1:
         size = (max(1, known.shape[1] // 2), max(1, known.shape[0] // 2))
         values, known = _halved(levels[-1][0], size), _halved(known, size)[..., 0]
         levels.append((values, known))
-    current = levels[-1][0] / np.maximum(known, 1e-8)[..., None]
+    current = levels[-1][0] / np.maximum(known, 1e-30)[..., None]  # the mean of all that is known
     for values, known in levels[-2::-1]:
         coarse = cv2.resize(current, known.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(*known.shape, -1)
         share = np.clip(known * 4, 0, 1)[..., None]
