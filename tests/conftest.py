@@ -1,8 +1,47 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
+
+if TYPE_CHECKING:
+    from offline.geometry import PhotoGeometry
+    from perse_live.avatar import Avatar
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, so that a mistake shows in seconds; the order is otherwise as written."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def astronaut_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A portrait in the public domain as a file: Eileen Collins, by NASA."""
+    path = tmp_path_factory.mktemp("photo") / "astronaut.png"
+    Image.fromarray(skimage.data.astronaut()).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def astronaut_avatar(astronaut_photo: Path) -> Avatar:
+    """That portrait's avatar, built once for all tests that look at one, with everything as a user gets it."""
+    from offline.build import Consent, build_avatar
+
+    return build_avatar(astronaut_photo, consent=Consent("the tests", "2026-01-01T00:00:00+00:00"), progress=lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def mean_head() -> PhotoGeometry:
+    """The average head at rest, straight before a camera of 512x512."""
+    from offline.geometry import photo_geometry
+    from offline.identity import identity_rig, load_identity_model
+    from perse_live.camera import Camera
+    from perse_live.head.rig import expressed
+
+    rig = identity_rig(load_identity_model(), np.zeros(1))
+    facing, away = np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 1.0])
+    return photo_geometry(Camera.for_image(512, 512), rig, expressed(rig, np.zeros(52)), facing, away, rig.vertices)
