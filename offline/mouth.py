@@ -21,8 +21,8 @@ _UPPER_WIDTHS = (8.5, 6.6, 7.6, 7.0, 6.8, 10.0, 9.5)
 _LOWER_WIDTHS = (5.4, 6.0, 6.9, 7.0, 7.0, 11.0, 10.5)
 _ENAMEL = np.array([0.86, 0.82, 0.75])
 _GUM = np.array([0.70, 0.42, 0.40])
-_TONGUE = np.array([0.70, 0.41, 0.39])
-_CAVITY = np.array([0.40, 0.18, 0.165])
+_TONGUE = np.array([0.70, 0.35, 0.34])
+_CAVITY = np.array([0.42, 0.16, 0.15])
 _REGIONS = {Part.TEETH_UPPER: Region.TEETH, Part.TEETH_LOWER: Region.TEETH, Part.TONGUE: Region.TONGUE,
             Part.MOUTH_CAVITY: Region.MOUTH}
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
@@ -49,8 +49,8 @@ def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) ->
     """What the photo does not show. light: brightness of the photo's skin relative to an ordinary one."""
     middle = geometry.triangle_template()
     outward = (geometry.normals[geometry.rig.triangles].mean(1) @ geometry.R_cam_head)[:, 2] > -0.2
-    teeth = outward & (middle[:, 2] > -0.012)
-    inside = (np.abs(middle[:, 0]) < 0.033) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
+    teeth = outward & (middle[:, 2] > -0.012) & (np.abs(middle[:, 0]) < 0.026)
+    inside = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
     return join(_painted_part(geometry, Part.TEETH_UPPER, teeth, 1.15, light, rng),
                 _painted_part(geometry, Part.TEETH_LOWER, teeth, 1.15, light, rng),
                 _painted_part(geometry, Part.TONGUE, inside, 2.0, light, rng),
@@ -64,14 +64,15 @@ def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: f
     spacing = np.where(geometry.triangle_template()[:, 2] > -0.03, step, 2 * step) * pixel
     points = poisson_disk(geometry.vertices, rig.triangles, np.where((rig.parts == part) & shown, spacing, 0), rng=rng)
     rest = geometry.on_template(points)
-    depth = np.clip((rest[:, 2:] + 0.030) / 0.045, 0, 1)  # towards the throat less light arrives
+    depth = np.clip((rest[:, 2:] + 0.022) / 0.040, 0, 1)  # towards the throat less light arrives
     if part is Part.TONGUE:
         groove = 1 - 0.18 * np.exp(-((rest[:, :1] / 0.0025) ** 2))
-        colors = _TONGUE * groove * (0.32 + 0.62 * depth) + rng.normal(0, 0.012, (len(points), 1))
+        colors = _TONGUE * groove * (0.22 + 0.6 * depth) + rng.normal(0, 0.012, (len(points), 1))
     elif part is Part.MOUTH_CAVITY:
-        colors = _CAVITY * (0.28 + 0.7 * depth)
+        colors = _CAVITY * (0.2 + 0.75 * depth)
     else:
-        colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * (0.45 + 0.5 * depth)
+        brightness = 0.95 if part is Part.TEETH_UPPER else 0.72  # the lower row lies in the lip's shadow
+        colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * brightness * (0.45 + 0.55 * depth)
     means, normals = geometry.on_rig(points)
     return surface_layer(means, normals, points.spacing * COVERAGE, colors * light, _REGIONS[part], triangles=points.triangle,
                          freedom=0.0, color_freedom=0.0, least_opacity=0.9)

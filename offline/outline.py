@@ -13,6 +13,7 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part, vertices_of
 
 _REACH = 7.0  # pixels: outlines farther apart are not the same outline
+_OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
 _SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
 
 
@@ -47,9 +48,9 @@ def outline_offsets(
         away = sample(signed, at)
         border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
         bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
-        outer = framed & ~on_ear & (away > 0.3) & (away < 4 * _REACH)
-        rim = framed & ~on_ear & bare & (np.abs(facing) < 0.3) & (np.abs(away) < _REACH) & (away <= 0.3)
-        wanted = np.where((outer | rim)[:, None], -(away + 0.3)[:, None] * sample(slope, at), 0)
+        outer = framed & ~on_ear & (away > _OVERLAP) & (away < 4 * _REACH)
+        rim = framed & ~on_ear & bare & (np.abs(facing) < 0.3) & (np.abs(away) < _REACH) & (away <= _OVERLAP)
+        wanted = np.where((outer | rim)[:, None], -(away - _OVERLAP)[:, None] * sample(slope, at), 0)
         weight = np.where(outer, 1.0, np.where(rim, 0.5, 0.0))
         move = _spread(wanted, weight, rows, columns, kernel, len(index))
         points[:, :2] += move * points[:, 2:] / geometry.camera.fx
