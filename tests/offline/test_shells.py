@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from offline.geometry import PhotoGeometry
+from offline.images import dilate, erode
+from offline.shells import hair_shell, membrane, sheet_depth
+
+
+@pytest.mark.parametrize("radius", [12.0, 40.0])
+def test_a_membrane_over_a_disk_is_a_half_sphere(radius: float) -> None:
+    y, x = np.mgrid[0:128, 0:128] - 63.5
+    from_middle = np.hypot(x, y)
+    disk = from_middle < radius
+    zero = np.zeros((128, 128))
+    height = np.sqrt(membrane(zero, disk, zero, 4.0))
+    sphere = np.sqrt(np.clip(radius**2 - from_middle**2, 0, None))
+    inner = from_middle < radius - 3
+    assert np.abs(height - sphere)[inner].max() < 0.06 * radius
+    np.testing.assert_array_equal(height[~disk], 0)
+
+
+def test_a_membrane_stays_above_its_obstacle_and_keeps_its_rim() -> None:
+    y, x = np.mgrid[0:96, 0:96] - 47.5
+    free = (np.abs(x) < 30) & (np.abs(y) < 30)
+    obstacle = np.where(np.hypot(x, y) < 8, 2000.0, 0.0)
+    start = np.where(free, 0.0, 25.0)
+    q = membrane(start, free, obstacle, 4.0)
+    assert (q >= obstacle - 1e-9).all()
+    np.testing.assert_array_equal(q[~free], 25.0)
+    without = membrane(start, free, np.zeros_like(obstacle), 4.0)
+    assert (q >= without - 5).all()  # the obstacle lifts its surroundings
+
+
+def _made_up_hair(head: PhotoGeometry) -> np.ndarray:
+    """A cap: the upper head from above the brows, three centimetres wider than the skull."""
+    above = np.nan_to_num(head.template_map()[..., 1], nan=-1.0) > 0.055
+    return dilate(above, 14)
+
+
+@pytest.mark.slow
+def test_hair_wraps_the_head(mean_head: PhotoGeometry) -> None:
+    hair = _made_up_hair(mean_head)
+    person = hair | mean_head.seen.covered
+    shell = hair_shell(mean_head, hair, person.astype(np.float32), chin_row=400.0, unit=1.0)
+    skin = mean_head.seen.depth
+    on_skin = hair & mean_head.seen.covered
+    assert (shell.front[on_skin] < skin[on_skin]).all()  # before the skin ...
+    assert np.median((skin - shell.front)[erode(on_skin, 12)]) > 0.008  # ... by the thickness of hair
+    assert (skin - shell.front)[on_skin].max() < 0.08
+    both = shell.front_mask & shell.back_mask
+    assert both.sum() > 0.8 * hair.sum()
+    assert (shell.back[both] >= shell.front[both] - 1e-4).all()
+    skull = shell.back_mask & np.isfinite(mean_head.head_back) & erode(person, 12)
+    assert (shell.back[skull] > mean_head.head_back[skull] - 0.004).mean() > 0.95  # behind the skull, as far as it is hairy
+    assert not shell.long
+
+
+@pytest.mark.slow
+def test_long_hair_is_known_by_hanging_below_the_chin(mean_head: PhotoGeometry) -> None:
+    hair = _made_up_hair(mean_head)
+    hair[250:470, 120:170] = True
+    hair[250:470, 350:400] = True
+    alpha = (hair | mean_head.seen.covered).astype(np.float32)
+    shell = hair_shell(mean_head, hair, alpha, chin_row=400.0, unit=1.0)
+    assert shell.long
+    assert shell.back_mask[330, 256]  # it also hangs behind the neck
+    assert np.isfinite(shell.front).all() and np.isfinite(shell.back).all()
+
+
+@pytest.mark.slow
+def test_the_sheet_is_the_rig_where_it_is_seen_and_goes_on_beyond(mean_head: PhotoGeometry) -> None:
+    covered = mean_head.seen.covered
+    person = dilate(covered, 10)
+    none = np.zeros_like(covered)
+    depth = sheet_depth(mean_head, none, person.astype(np.float32), 1.0)
+    assert np.isfinite(depth).all()
+    face = np.isfinite(mean_head.head_depth)
+    np.testing.assert_allclose(depth[face & covered], mean_head.seen.depth[face & covered], atol=1e-5)
+    beyond = person & ~covered
+    assert (np.abs(depth[beyond] - np.median(mean_head.seen.depth[covered])) < 0.25).all()
+
+
+@pytest.mark.slow
+def test_clothes_stay_behind_the_jaw(mean_head: PhotoGeometry) -> None:
+    collar = (np.arange(512)[:, None] > 335) & mean_head.seen.covered  # as high as the mouth
+    depth = sheet_depth(mean_head, collar, np.ones((512, 512), np.float32), 1.0)
+    face = collar & np.isfinite(mean_head.head_depth) & (np.nan_to_num(mean_head.template_map()[..., 1], nan=-1) > -0.11)
+    assert face.sum() > 1000
+    assert (depth[face] > mean_head.head_depth[face] + 0.01).all()
