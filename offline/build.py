@@ -272,7 +272,7 @@ def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
     quats = multiply(np.broadcast_to(turn, g.quats.shape), g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True))
     # clothes stay with the shoulders; so does skin far from the neck, but an ear's rim goes with the head
     from_neck = np.hypot(means[:, 0], means[:, 2] + 0.085)
-    stays = (rigid_part.regions == Region.CLOTHES) | ((rigid_part.regions == Region.SKIN) & (from_neck > 0.13))
+    stays = (layer.regions == Region.CLOTHES) | ((layer.regions == Region.SKIN) & (from_neck > 0.13))
     stays &= means[:, 1] < -0.02
     weights = np.where(stays, cloth_weights(means), head_weights(means))
     return RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)
