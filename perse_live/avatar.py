@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from perse_live.camera import Camera
 from perse_live.container import ArraySpec, Schema, load_container, save_container
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_NAMES
+from perse_live.head.residual import spread_matrix_with_outline
 from perse_live.head.rig import HeadRig, Part
 
 FORMAT_VERSION = 1
@@ -109,6 +110,12 @@ def spread_offsets(avatar: Avatar, residual: Float32Array) -> Float32Array:
     offsets = np.zeros_like(avatar.rig.vertices)
     offsets[avatar.landmarks.spread_ids] = avatar.landmarks.spread @ residual.astype(np.float32)
     return offsets
+
+
+def following_outline(avatar: Avatar) -> Avatar:
+    """The same avatar, whose face follows the outline in landmark residuals as well, as tracking wants it (0.3 s)."""
+    ids, matrix = spread_matrix_with_outline(avatar.rig, avatar.landmarks)
+    return replace(avatar, landmarks=replace(avatar.landmarks, spread_ids=ids, spread=matrix.astype(np.float32)))
 
 
 _SCHEMA = Schema(

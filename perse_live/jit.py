@@ -1,7 +1,8 @@
 """Typed stand-ins for numba's decorators, with the options that every kernel of this project shares.
 
-`kernel` releases the GIL and caches machine code on disk, so that a second start takes under a second. Floating-point contraction and
-reassociation are allowed (`fastmath`); kernels must therefore not rely on NaN or infinity, and their callers refuse both.
+`kernel` releases the GIL and caches machine code on disk, so that a second start takes under a second. Floating-point
+contraction and reassociation are allowed (`fastmath`); kernels must therefore not rely on NaN or infinity, and their callers
+refuse both. Numba's own threads are not used: see `perse_live.team`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,3 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 def inline_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a small helper that is pasted into its callers, so that their loops still vectorise."""
     return cast("Callable[P, R]", numba.njit(inline="always", **_OPTIONS)(function))
-
-
-def parallel_kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a kernel whose `numba.prange` loops run on several threads."""
-    return cast("Callable[P, R]", numba.njit(parallel=True, **_OPTIONS)(function))

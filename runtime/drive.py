@@ -13,7 +13,7 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
-from perse_live.avatar import Avatar, neutral_landmarks
+from perse_live.avatar import Avatar, following_outline, neutral_landmarks
 from perse_live.camera import Camera
 from perse_live.detect import Detection, VideoFaceDetector
 from perse_live.errors import UserError
@@ -129,7 +129,7 @@ def _rest(avatar: Avatar) -> RestPose:
 def _draw(avatar: Avatar, camera: Camera, tracked: Iterator[tuple[VideoFrame, TrackedFrame | None]], video: Path, info: VideoInfo,
           output: Path, background: Background, progress: Progress) -> None:
     """Draw and write every frame."""
-    painter = _painter(avatar, camera, background)
+    painter = _painter(following_outline(avatar), camera, background)
     presence, shoulders = Presence(avatar), Shoulders(avatar.source.R_cam_head)
     with video_writer(output, width=info.width, height=info.height, rate=info.rate, alpha=isinstance(background, Transparent),
                       audio_from=video) as writer:

@@ -25,6 +25,7 @@ from perse_live.jit import kernel
 from perse_live.rotations import from_axis_angle
 
 _PIVOTS, _TINY = 12, 1e-9
+_OUTLINE_TURN = np.radians(25)  # by which the trust in the face's outline has fallen to exp(-1/2)
 _POSE = 6  # rotation vector (about the head's origin, camera axes), translation
 
 
@@ -69,7 +70,8 @@ class FrameFit:
     gaze: Float32Array
     """(2, 2) left and right eye: yaw towards +x, pitch upwards, radians, head frame; from where the irises are seen."""
     residual: Float32Array
-    """(478, 3) metres, head frame: what to add to the landmarks, in the picture's plane, to meet the detected ones."""
+    """(478, 3) metres, head frame: what to add to the landmarks, in the picture's plane, to meet the detected ones. Of the face's
+    outline only what lies across it, since along it landmarks slide, and ever less as the head turns away."""
     residual_px: Float32Array
     """(478, 2) detected minus projected landmarks, pixels."""
     rms: float
@@ -283,12 +285,29 @@ def _finish(problem: _Problem, state: _State, shape: FaceShape, model: LandmarkM
     expression = state.expression.astype(np.float32)
     points = shape.neutral_landmarks + np.tensordot(expression, model.actions, 1)
     posed = points @ rotation.T + shift
-    error = (problem.landmarks - camera.project(posed)).astype(np.float32)
+    seen = camera.project(posed)
+    error = (problem.landmarks - seen).astype(np.float32)
+    kept = error.copy()
+    outline = list(lm.FACE_OVAL)
+    kept[outline] = _across(error[outline], seen[outline]) * _outline_trust(rotation)
     inside = _inside()
     eye_distance = _eye_distance(problem.landmarks)
     return FrameFit(rotation, shift, expression, gaze_from_iris(problem.landmarks, rotation, shift, camera, shape),
-                    lift_residual(error, posed[:, 2], rotation, camera, limit=config.residual_limit), error,
+                    lift_residual(kept, posed[:, 2], rotation, camera, limit=config.residual_limit), error,
                     float(np.sqrt((error[inside] ** 2).sum(1).mean()) / max(eye_distance, 1.0)))
+
+
+def _across(error: FloatArray, outline: FloatArray) -> FloatArray:
+    """The part of errors (N, 2) at a closed line of points (N, 2) that is normal to the line."""
+    along = np.roll(outline, -1, 0) - np.roll(outline, 1, 0)
+    normal = np.stack([along[:, 1], -along[:, 0]], 1) / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    return (error * normal).sum(1, keepdims=True) * normal
+
+
+def _outline_trust(R_cam_head: FloatArray) -> float:
+    """1 for a head that faces the camera, 0 for a profile, whose outline runs over other skin."""
+    turn = np.arccos(np.clip(-R_cam_head[2, 2], -1, 1))
+    return float(np.exp(-0.5 * (turn / _OUTLINE_TURN) ** 2))
 
 
 @lru_cache(maxsize=1)

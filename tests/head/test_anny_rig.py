@@ -15,7 +15,7 @@ from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
 from perse_live.head.fit import lift_residual
 from perse_live.head.landmarks import face_shape, identity_landmarks, load_landmark_model, mesh_landmarks
-from perse_live.head.residual import spread_matrix
+from perse_live.head.residual import spread_matrix, spread_matrix_with_outline
 from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
 
 pytestmark = pytest.mark.slow
@@ -143,6 +143,22 @@ def test_spread_moves_the_face_with_its_landmarks_and_nothing_else(rig: HeadRig)
     np.testing.assert_allclose(shift, everywhere[inside], atol=4e-4)
     far = np.abs(rig.vertices[:, 2] + 0.15) < 0.03
     assert np.array_equal(moved[far], rig.vertices[far])
+
+
+def test_the_outline_is_followed_where_that_is_asked_for(rig: HeadRig) -> None:
+    ids, matrix = spread_matrix_with_outline(rig, MODEL)
+    outline = list(lm.FACE_OVAL)
+    sideways = np.zeros((478, 3), np.float32)
+    sideways[outline, 0] = 0.003 * np.sign(MODEL.neutral[outline, 0])
+    moved = rig.vertices.copy()
+    moved[ids] += matrix.astype(np.float32) @ sideways
+    shift = mesh_landmarks(MODEL, moved) - mesh_landmarks(MODEL, rig.vertices)
+    cheek = [365, 397, 288, 361, 323, 454]  # from the jaw's corner to the subject's left ear
+    np.testing.assert_allclose(shift[cheek, 0], 0.003, atol=0.0012)
+    assert np.abs(shift[[1, 4, 13, 33, 263]]).max() < 0.0003  # nose, mouth and eyes stay
+    narrow_ids, narrow = spread_matrix(rig, MODEL)
+    np.testing.assert_array_equal(ids[np.isin(ids, narrow_ids)], narrow_ids)
+    assert np.abs(narrow[:, outline]).max() == 0
 
 
 def test_spread_does_not_mix_the_lips(rig: HeadRig) -> None:

@@ -8,7 +8,7 @@ from people import CAMERA, FACING_CAMERA, degrees_apart, random_identity, seen
 from scipy.optimize import lsq_linear
 from skimage.data import astronaut
 
-from perse_live.arrays import Float32Array
+from perse_live.arrays import Float32Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.detect import Detection, detect_faces
 from perse_live.errors import UserError
@@ -152,6 +152,22 @@ def test_the_residual_is_what_the_actions_cannot_do() -> None:
     assert fit.residual[4, 0] == pytest.approx(6 * (PLACE[2] - shape.neutral_landmarks[4, 2]) / CAMERA.fx, rel=0.15)
     others = np.setdiff1d(np.arange(478), [4])
     assert np.abs(fit.residual[others]).max() < abs(fit.residual[4, 0]) / 2
+
+
+def test_of_the_outline_only_what_lies_across_it_counts_and_less_as_the_head_turns() -> None:
+    shape = face_shape(MODEL, np.zeros(1))
+    chin, cheek = 152, 454
+    offsets: dict[float, FloatArray] = {}
+    for yaw in (0.0, 40.0):
+        found = seen(MODEL, shape, expression(), FACING_CAMERA @ from_euler_degrees(yaw, 0, 0), PLACE)
+        slid = found.landmarks.copy()
+        slid[cheek, 1] += 5  # along the cheek
+        slid[chin, 1] += 5  # out of the chin
+        offsets[yaw] = np.linalg.norm(fit_frame(slid, found.blendshapes, CAMERA, shape, MODEL).residual, axis=1)
+    pixel = PLACE[2] / CAMERA.fx
+    assert offsets[0][cheek] < 1.6 * pixel
+    assert offsets[0][chin] > 3.5 * pixel
+    assert offsets[40][chin] < 0.5 * offsets[0][chin]
 
 
 @settings(max_examples=20, deadline=None)
