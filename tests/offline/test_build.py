@@ -1,0 +1,206 @@
+"""The whole build on a real portrait, looked at from where a viewer would look."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from offline.build import Consent, build_avatar
+from offline.images import dilate, erode
+from offline.layers import Region
+from offline.matte import person_probability
+from offline.photo import load_photo
+from offline.portrait import find_portrait
+from perse_live import cli
+from perse_live.animate import HeadPose, pose_vertices
+from perse_live.arrays import BoolArray, Float32Array, UInt8Array
+from perse_live.avatar import Avatar, load_avatar, save_avatar
+from perse_live.errors import UserError
+from perse_live.head.expressions import EXPRESSION_NAMES, expression
+from perse_live.head.rig import Part, gaze_from_expression, triangles_of
+from perse_live.raster import rasterise
+from runtime.stage import Motion, Stage, turned_pose
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def stage(astronaut_avatar: Avatar) -> Stage:
+    return Stage(astronaut_avatar, astronaut_avatar.source.camera, threads=2)
+
+
+def _drawn(stage: Stage, avatar: Avatar, *, actions: Float32Array | None = None, pose: HeadPose | None = None) -> UInt8Array:
+    """RGBA, premultiplied; of the photo unless told otherwise."""
+    source = avatar.source
+    gaze = source.gaze if actions is None else gaze_from_expression(actions)
+    motion = Motion(source.expression if actions is None else actions, gaze, source.pose if pose is None else pose)
+    return stage.draw_rgba(motion).copy()
+
+
+def _seen_parts(avatar: Avatar, *parts: Part, actions: Float32Array, pose: HeadPose) -> BoolArray:
+    """(H, W) where the rig shows one of the parts, nothing else being in the way."""
+    vertices = pose_vertices(avatar.rig, actions, gaze_from_expression(actions), pose)
+    return rasterise(vertices, triangles_of(avatar.rig, *parts), avatar.source.camera).covered
+
+
+def _painted(avatar: Avatar, chosen: BoolArray) -> Avatar:
+    """The chosen Gaussians (G,) white, all others black."""
+    return replace(avatar, colors=np.where(chosen[:, None], 1.0, 0.0).astype(np.float32).repeat(3, 1))
+
+
+def test_from_the_photo_s_view_it_is_the_photo(astronaut_photo: Path, astronaut_avatar: Avatar, stage: Stage) -> None:
+    portrait = find_portrait(load_photo(astronaut_photo))
+    person = erode(person_probability(portrait.rgb) > 0.9, 3) & erode(portrait.valid, 12)
+    drawn = _drawn(stage, astronaut_avatar)[..., :3]
+    assert person.mean() > 0.3
+    assert peak_signal_noise_ratio(portrait.rgb[person], drawn[person]) > 30
+
+
+@pytest.mark.parametrize(("yaw", "pitch", "roll"), [
+    (0, 0, 0), (35, 0, 0), (-35, 0, 0), (0, 20, 0), (0, -20, 0), (0, 0, 25), (0, 0, -25), (35, 20, 0), (-35, -20, 0), (35, -20, 0),
+    (-35, 20, 0)])
+def test_there_are_no_holes_from_any_side(astronaut_avatar: Avatar, stage: Stage, yaw: float, pitch: float, roll: float) -> None:
+    pose = turned_pose(astronaut_avatar, yaw, pitch, roll)
+    alpha = _drawn(stage, astronaut_avatar, pose=pose)[..., 3] / 255
+    head = _seen_parts(astronaut_avatar, Part.SKIN, actions=astronaut_avatar.source.expression, pose=pose)
+    inner = erode(head, 6)
+    assert inner.mean() > 0.1
+    assert alpha[inner].mean() > 0.98
+    assert (alpha[inner] < 0.5).mean() < 0.003
+
+
+@pytest.mark.parametrize("name", EXPRESSION_NAMES)
+def test_every_action_shows_and_tears_nothing(astronaut_avatar: Avatar, stage: Stage, name: str) -> None:
+    rest = _drawn(stage, astronaut_avatar, actions=expression())
+    actions = expression(**{name: 1.0})
+    acting = _drawn(stage, astronaut_avatar, actions=actions)
+    changed = np.abs(acting[..., :3].astype(int) - rest[..., :3]).max(2) > 12
+    assert changed.sum() > 30
+    face = erode(_seen_parts(astronaut_avatar, Part.SKIN, actions=actions, pose=astronaut_avatar.source.pose), 6)
+    assert (acting[..., 3][face] > 200).mean() > 0.997
+
+
+def test_closed_lids_leave_nothing_of_the_eyes_to_see(astronaut_avatar: Avatar) -> None:
+    surface = astronaut_avatar.surface
+    eyes = np.zeros(len(astronaut_avatar), np.bool_)
+    eyes[:len(surface.triangles)] = np.isin(astronaut_avatar.rig.parts[surface.triangles], (Part.EYE_LEFT, Part.EYE_RIGHT))
+    painted = _painted(astronaut_avatar, eyes)
+    stage = Stage(painted, painted.source.camera, threads=2)
+    wide, closed = (_drawn(stage, painted, actions=expression(eyeBlinkLeft=blink, eyeBlinkRight=blink))[..., 0] / 255
+                    for blink in (0, 1))
+    assert wide.sum() > 200
+    assert closed.sum() < 0.08 * wide.sum()
+    assert (closed > 0.5).sum() == 0
+
+
+def test_an_open_jaw_shows_teeth_tongue_and_mouth_in_colour(astronaut_avatar: Avatar, stage: Stage) -> None:
+    actions = expression(jawOpen=1.0)
+    drawn = _drawn(stage, astronaut_avatar, actions=actions)
+    inside = np.zeros((512, 512), np.bool_)
+    for region in (Region.TEETH, Region.TONGUE):
+        painted = _painted(astronaut_avatar, astronaut_avatar.regions == region)
+        seen = _drawn(Stage(painted, painted.source.camera, threads=2), painted, actions=actions)[..., 0] > 127
+        assert seen.sum() > 20, region.name
+        inside |= seen
+    assert (drawn[..., 3][inside] > 240).mean() > 0.99
+    colour = drawn[..., :3][inside].mean(0)
+    assert colour.mean() > 30  # no black hole
+    assert colour[0] > 1.1 * colour[2]  # flesh, not grey plastic
+
+
+@pytest.mark.parametrize(("actions", "sense"), [
+    (("eyeLookOutLeft", "eyeLookInRight"), 1), (("eyeLookInLeft", "eyeLookOutRight"), -1)])
+def test_gaze_turns_the_irises(astronaut_avatar: Avatar, stage: Stage, actions: tuple[str, str], sense: int) -> None:
+    def iris_column(strengths: Float32Array) -> float:
+        drawn = _drawn(stage, astronaut_avatar, actions=strengths)
+        eyes = _seen_parts(astronaut_avatar, Part.EYE_LEFT, Part.EYE_RIGHT, actions=strengths, pose=astronaut_avatar.source.pose)
+        darkness = np.clip(110 - drawn[..., :3].mean(2), 0, None) * erode(eyes, 2)
+        return float((darkness * np.arange(512)).sum() / darkness.sum())
+
+    moved = iris_column(expression(**dict.fromkeys(actions, 1.0))) - iris_column(expression())
+    assert moved * sense > 1.0
+
+
+def test_shoulders_stay_while_the_head_turns(astronaut_avatar: Avatar, stage: Stage) -> None:
+    rest, turned = (_drawn(stage, astronaut_avatar, pose=turned_pose(astronaut_avatar, yaw, 0, 0)) for yaw in (0, 30))
+    clothes = _painted(astronaut_avatar, (astronaut_avatar.regions == Region.CLOTHES) | (astronaut_avatar.regions == Region.BODY))
+    bust = _drawn(Stage(clothes, clothes.source.camera, threads=2), clothes)[..., 0] > 200
+    low = bust & (np.arange(512)[:, None] > 440)
+    assert low.sum() > 5000
+    assert np.abs(rest.astype(int) - turned)[low].mean() < 6
+    assert np.abs(rest.astype(int) - turned)[~dilate(bust, 5)].mean() > 6
+
+
+def test_the_file_is_small_and_holds_all_of_it(astronaut_avatar: Avatar, tmp_path: Path) -> None:
+    save_avatar(tmp_path / "me.perse", astronaut_avatar)
+    assert (tmp_path / "me.perse").stat().st_size < 15 << 20
+    assert len(astronaut_avatar) <= 50_000
+    again = load_avatar(tmp_path / "me.perse")
+    np.testing.assert_array_equal(again.colors, astronaut_avatar.colors)
+    smile = expression(jawOpen=0.4, mouthSmileLeft=0.7)
+    pictures = [_drawn(Stage(avatar, avatar.source.camera, threads=2), avatar, actions=smile) for avatar in (astronaut_avatar, again)]
+    assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 0.1
+
+
+def test_where_it_comes_from_is_written_down(astronaut_avatar: Avatar, astronaut_photo: Path) -> None:
+    made = astronaut_avatar.provenance
+    assert made.photo_sha256 == load_photo(astronaut_photo).sha256
+    assert made.consent_by == "the tests"
+    assert made.creator.startswith("perse-live ")
+    assert any("Anny" in licence for licence in made.licences)
+    assert made.warnings == ()
+
+
+def test_the_same_photo_gives_the_same_avatar(astronaut_avatar: Avatar, astronaut_photo: Path, tmp_path: Path) -> None:
+    steps: list[tuple[str, float]] = []
+    again = build_avatar(astronaut_photo, consent=Consent("the tests", "2026-01-01T00:00:00+00:00"),
+                         progress=lambda step, share: steps.append((step, share)))
+    for name, avatar in (("first", astronaut_avatar), ("again", again)):
+        save_avatar(tmp_path / name, avatar)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
+    assert all(0 <= share <= 1 for _, share in steps)
+    assert steps[0][0] == "reading the photo"
+    assert steps[-1] == ("binding to the rig", 1.0)
+
+
+@contextmanager
+def _files_of_at_most(size: int) -> Generator[None]:
+    """As if the disk were full: no file may grow beyond `size` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_nothing(astronaut_avatar: Avatar, tmp_path: Path) -> None:
+    with _files_of_at_most(1 << 20), pytest.raises(UserError, match=r"me\.perse"):
+        save_avatar(tmp_path / "me.perse", astronaut_avatar)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "me.perse").write_bytes(b"an earlier avatar")
+    with _files_of_at_most(1 << 20), pytest.raises(UserError):
+        save_avatar(tmp_path / "me.perse", astronaut_avatar)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"an earlier avatar"]
+
+
+def test_control_c_in_mid_build_leaves_nothing(astronaut_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def impatient_user() -> Generator[object]:
+        def tell(step: str, share: float) -> None:
+            if step == "refining" and share > 0.02:
+                os.kill(os.getpid(), 2)
+
+        yield tell
+
+    monkeypatch.setattr(cli, "step_progress", impatient_user)
+    assert cli.main(["build", str(astronaut_photo), "-o", str(tmp_path / "me.perse"), "--consent"]) != 0
+    assert list(tmp_path.iterdir()) == []
