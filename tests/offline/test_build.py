@@ -65,8 +65,8 @@ def test_from_the_photo_s_view_it_is_the_photo(astronaut_photo: Path, astronaut_
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [
-    (0, 0, 0), (35, 0, 0), (-35, 0, 0), (0, 20, 0), (0, -20, 0), (0, 0, 25), (0, 0, -25), (35, 20, 0), (-35, -20, 0), (35, -20, 0),
-    (-35, 20, 0)])
+    (0, 0, 0), (35, 0, 0), (-35, 0, 0), (0, 20, 0), (0, -20, 0), (0, 0, 25), (0, 0, -25),
+    (35, 20, 0), (-35, -20, 0), (35, -20, 0), (-35, 20, 0)])
 def test_there_are_no_holes_from_any_side(astronaut_avatar: Avatar, stage: Stage, yaw: float, pitch: float, roll: float) -> None:
     pose = turned_pose(astronaut_avatar, yaw, pitch, roll)
     alpha = _drawn(stage, astronaut_avatar, pose=pose)[..., 3] / 255
@@ -146,7 +146,8 @@ def test_the_file_is_small_and_holds_all_of_it(astronaut_avatar: Avatar, tmp_pat
     again = load_avatar(tmp_path / "me.perse")
     np.testing.assert_array_equal(again.colors, astronaut_avatar.colors)
     smile = expression(jawOpen=0.4, mouthSmileLeft=0.7)
-    pictures = [_drawn(Stage(avatar, avatar.source.camera, threads=2), avatar, actions=smile) for avatar in (astronaut_avatar, again)]
+    pictures = [_drawn(Stage(avatar, avatar.source.camera, threads=2), avatar, actions=smile)
+                for avatar in (astronaut_avatar, again)]
     assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 0.1
 
 
