@@ -99,11 +99,17 @@ class FaceDetector:
 
 
 class VideoFaceDetector:
-    """Follows faces through a video: quicker and steadier than `FaceDetector`, but only for the frames of one video in order."""
+    """Follows faces through a video: quicker and steadier than `FaceDetector`, but only for the frames of one video in order.
+
+    Nothing is smoothed: that is the tracker's to decide.
+    """
 
     def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.4) -> None:
         """Load the model; see `FaceDetector`."""
-        self._graph = _Graph("VIDEO", max_faces=max_faces, min_confidence=min_confidence)
+        self._max_faces = max_faces
+        # looking for one face only, MediaPipe filters its landmarks over time, which makes them late and the outline 1-2 % too
+        # large; looking for two costs 2 ms more, and brings the error of self-reenactment down from 1.37 to 1.12 % (eye distance)
+        self._graph = _Graph("VIDEO", max_faces=max(max_faces, 2), min_confidence=min_confidence)
         self._last = 0
 
     def detect(self, image: UInt8Array, timestamp: float) -> list[Detection]:
@@ -114,7 +120,7 @@ class VideoFaceDetector:
         """
         _check_image(image)
         self._last = max(self._last + 1, round(timestamp * 1000) + 1)
-        return self._graph.run(image, self._last)
+        return self._graph.run(image, self._last)[:self._max_faces]
 
     def close(self) -> None:
         """Free the model; calling it again does nothing."""
