@@ -1,0 +1,1 @@
+"""Where drawn frames go: virtual camera, recording, preview window. `contract` says what each promises."""
