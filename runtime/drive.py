@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from perse_live.animate import HeadPose
-from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.arrays import UInt8Array
 from perse_live.avatar import Avatar, following_outline, neutral_landmarks
 from perse_live.camera import Camera
 from perse_live.detect import Detection, VideoFaceDetector
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.landmarks import FaceShape, load_landmark_model
-from perse_live.rotations import from_axis_angle, to_axis_angle
 from runtime.background import Background, Color, Transparent, lay_over, load_background, straight_alpha
 from runtime.pipeline import ahead
+from runtime.presence import Presence, Shoulders, at_rest
 from runtime.stage import Motion, Stage
 from runtime.tracker import (
     Calibration,
@@ -40,12 +40,9 @@ DEFAULT_BACKGROUND = Color(0xD9, 0xDB, 0xDE)
 Progress = Callable[[int, int | None], None]
 """Told how many frames are done, and of how many (None: nobody knows)."""
 
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
 _DETECTED_AHEAD = 240  # detections (5 kB each) that may wait to be drawn
 _CALIBRATION_SECONDS = 6.0  # of the film's beginning that the driver's neutral is learned from
 _CALIBRATION_FRAMES = 150  # at most
-_HOLD_SECONDS, _RELAX_SECONDS, _RETURN_SECONDS = 0.5, 0.7, 0.25
-_SHOULDER_SECONDS, _SHOULDER_SHARE = 0.8, 0.35
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ def _draw(avatar: Avatar, camera: Camera, tracked: Iterator[tuple[VideoFrame, Tr
           output: Path, background: Background, progress: Progress) -> None:
     """Draw and write every frame."""
     painter = _painter(following_outline(avatar), camera, background)
-    presence, shoulders = Presence(avatar), Shoulders(avatar.source.R_cam_head)
+    presence, shoulders = Presence(resting(avatar)), Shoulders(avatar.source.R_cam_head)
     with video_writer(output, width=info.width, height=info.height, rate=info.rate, alpha=isinstance(background, Transparent),
                       audio_from=video) as writer:
         for count, (frame, face) in enumerate(tracked, 1):
@@ -154,74 +151,7 @@ def _painter(avatar: Avatar, camera: Camera, background: Background) -> Callable
     return lambda motion: lay_over(stage.draw_rgba(motion), picture)
 
 
-class Presence:
-    """What is shown while there is no face: the last pose for a moment, then, gently, rest; and gently back."""
-
-    def __init__(self, avatar: Avatar) -> None:
-        source = avatar.source
-        still = np.zeros((478, 3), np.float32)
-        self._rest = TrackedFrame(0.0, np.zeros_like(source.expression), _FACING_CAMERA, source.t_cam_head,
-                                  np.zeros((2, 2), np.float32), still, 1.0)
-        self._shown: TrackedFrame | None = None
-        self._left = self._rest  # what was shown when the face went away or came back
-        self._away_since: float | None = None
-        self._back_since, self._return_seconds = -np.inf, _RETURN_SECONDS
-        self.ever = False
-
-    def update(self, face: TrackedFrame | None, time: float) -> TrackedFrame:
-        """What to show at a time, seconds, growing."""
-        if face is None:
-            if self._away_since is None:
-                self._away_since, self._left = time, self._shown or self._rest
-            away = time - self._away_since
-            self._shown = _mixed(self._left, self._rest, _ease((away - _HOLD_SECONDS) / _RELAX_SECONDS))
-        else:
-            if self._away_since is not None:
-                self._back_since, self._left = time, self._shown or self._rest
-                self._return_seconds = min(_RETURN_SECONDS, time - self._away_since)
-                self._away_since = None
-            self.ever = True
-            self._rest = replace(self._rest, t_cam_head=face.t_cam_head)  # rest where the face was last
-            self._shown = _mixed(self._left, face, _ease((time - self._back_since) / max(self._return_seconds, 1e-6)))
-        return self._shown
-
-
-class Shoulders:
-    """How the shoulders follow the head: late, and only part of the way.
-
-    A single photo says nothing of how somebody's shoulders move. People turn the head against resting shoulders for a moment, and
-    bring the shoulders along when they stay turned.
-    """
-
-    def __init__(self, rest: FloatArray) -> None:
-        """rest: (3, 3) the head's rotation in the photo, where head and shoulders agree by definition."""
-        self._rest = rest.astype(np.float64)
-        self._turn: FloatArray | None = None
-        self._time = 0.0
-
-    def update(self, R_cam_head: FloatArray, time: float) -> Float32Array:
-        """The shoulders' rotation (3, 3) at a time, seconds, growing."""
-        turn = to_axis_angle(R_cam_head @ self._rest.T)
-        before = turn if self._turn is None else self._turn
-        slow = before + (1 - np.exp(-(time - self._time) / _SHOULDER_SECONDS)) * (turn - before)
-        self._turn, self._time = slow, time
-        return (from_axis_angle(_SHOULDER_SHARE * slow) @ self._rest).astype(np.float32)
-
-
-def _ease(share: float) -> float:
-    """0 to 1, slow at both ends (smoothstep)."""
-    x = min(max(share, 0.0), 1.0)
-    return x * x * (3 - 2 * x)
-
-
-def _mixed(first: TrackedFrame, second: TrackedFrame, share: float) -> TrackedFrame:
-    if share >= 1:
-        return second
-
-    def mix(a: Float32Array, b: Float32Array) -> Float32Array:
-        return (a + (b - a) * np.float32(share)).astype(np.float32)
-
-    turn = share * to_axis_angle(second.R_cam_head @ first.R_cam_head.T)
-    return replace(second, expression=mix(first.expression, second.expression), gaze=mix(first.gaze, second.gaze),
-                   R_cam_head=(from_axis_angle(turn) @ first.R_cam_head).astype(np.float32),
-                   t_cam_head=mix(first.t_cam_head, second.t_cam_head), residual=mix(first.residual, second.residual))
+def resting(avatar: Avatar) -> Callable[[float, TrackedFrame | None], TrackedFrame]:
+    """At rest the head faces the camera where the face was last seen."""
+    still = at_rest(avatar.source.t_cam_head)
+    return lambda time, last: still if last is None else replace(still, t_cam_head=last.t_cam_head)

@@ -18,7 +18,8 @@ from perse_live.avatar import Avatar, save_avatar
 from perse_live.errors import UserError
 from perse_live.rotations import from_euler_degrees, to_axis_angle
 from runtime.background import Picture, Transparent
-from runtime.drive import Presence, Shoulders, drive_matched, drive_relative
+from runtime.drive import drive_matched, drive_relative, resting
+from runtime.presence import Presence, Shoulders
 from runtime.tracker import TrackedFrame
 from runtime.video import probe, read_frames, video_writer
 from toys import toy_avatar
@@ -165,7 +166,7 @@ def tracked(time: float, yaw: float, *, strength: float = 0.5) -> TrackedFrame:
 
 
 def test_a_face_that_goes_is_held_then_let_go_and_comes_back_gently(avatar: Avatar) -> None:
-    presence = Presence(avatar)
+    presence = Presence(resting(avatar))
     step = 1 / 50
     shown = [presence.update(tracked(i * step, 20), i * step) for i in range(10)]
     assert presence.ever
@@ -185,7 +186,7 @@ def test_a_face_that_goes_is_held_then_let_go_and_comes_back_gently(avatar: Avat
 
 
 def test_a_moment_without_a_face_does_not_show(avatar: Avatar) -> None:
-    presence = Presence(avatar)
+    presence = Presence(resting(avatar))
     presence.update(tracked(0.0, 0), 0.0)
     presence.update(None, 0.02)
     assert presence.update(tracked(0.04, 6), 0.04).expression[0] == 0.5
