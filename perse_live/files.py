@@ -45,19 +45,19 @@ def atomic_output(target: Path) -> Generator[Path, None, None]:
     try:
         temporary.touch(exist_ok=False)
     except OSError as error:
-        raise _user_error(target, error) from error
+        raise write_error(target, error) from error
     try:
         try:
             yield temporary
         except OSError as error:
             if error.errno in _WHILE_WRITING:
-                raise _user_error(target, error) from error
+                raise write_error(target, error) from error
             raise
         try:
             _flush_to_disk(temporary)
             os.replace(temporary, target)
         except OSError as error:
-            raise _user_error(target, error) from error
+            raise write_error(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -89,6 +89,7 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _user_error(target: Path, error: OSError) -> UserError:
+def write_error(target: Path, error: OSError) -> UserError:
+    """Why a file could not be written, and what to do, from the system's error."""
     reason = _CANNOT_WRITE.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"cannot write {target}: {reason}")

@@ -1,0 +1,46 @@
+"""Bringing drawn frames to the one size and layout that a sink has opened with."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from perse_live.arrays import UInt8Array
+from runtime.live.frames import DrawnFrame
+
+
+def letterboxed(image: UInt8Array, width: int, height: int) -> UInt8Array:
+    """A picture scaled as a whole into a frame of another size, black around it.
+
+    image: (H, W, 3) RGB; width, height: even, at least 2. Returns (height, width, 3), C-contiguous; the picture itself where it
+    fits already. Shrinks by area, enlarges linearly.
+    """
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner_width, inner_height = (max(1, min(limit, round(side * scale)))
+                                 for side, limit in ((image.shape[1], width), (image.shape[0], height)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    inner = cv2.resize(image, (inner_width, inner_height), interpolation=how)
+    if (inner_height, inner_width) == (height, width):
+        return inner.astype(np.uint8, copy=False)
+    framed = np.zeros((height, width, 3), np.uint8)
+    left, top = ((width - inner_width) // 4 * 2, (height - inner_height) // 4 * 2)  # even: colour is halved in most formats
+    framed[top:top + inner_height, left:left + inner_width] = inner
+    return framed
+
+
+def opaque_picture(frame: DrawnFrame) -> UInt8Array:
+    """What to show where transparency is unknown: of a two-up matte the left half, which is the avatar on black.
+
+    Returns (H, W, 3) RGB, a view.
+    """
+    return frame.image[:, :frame.image.shape[1] // 2] if frame.matte else frame.image
+
+
+def two_up_picture(frame: DrawnFrame) -> UInt8Array:
+    """The frame as a two-up matte; one without alpha is opaque everywhere, so its right half is white.
+
+    Returns (H, W, 3) RGB.
+    """
+    return frame.image if frame.matte else np.concatenate([frame.image, np.full_like(frame.image, 255)], axis=1)

@@ -1,0 +1,238 @@
+"""Recording what is drawn to a video file, as it happens.
+
+While it is recorded, ME.mp4 is called ME.unfinished.mp4: a fragmented MP4 (or a Matroska file), playable at any time up to the
+last second or so, hence also after a crash. Finishing turns it into an ordinary MP4 and gives it its name. FFmpeg's muxer calls
+the way there "hybrid fragmented" (FFmpeg 7.1, "Muxers", movflags).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame as AvFrame
+from av.video.reformatter import Colorspace, VideoReformatter
+
+from perse_live.arrays import UInt8Array
+from perse_live.errors import UserError
+from perse_live.files import write_error
+from runtime.live.frames import DrawnFrame
+from runtime.sinks.fit import letterboxed, opaque_picture, two_up_picture
+
+_log = logging.getLogger(__name__)
+_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv"}
+_TIME_BASE = Fraction(1, 90_000)
+_TAGS_BT601, _TAGS_BT709 = 6, 1  # ISO/IEC 23091-2 (H.273) code points, as in runtime.video
+# Talking head, 512x512, one thread: 3 ms a frame with the conversion, 40 dB at 2.3 Mbit/s. `superfast` takes twice that and
+# spares 25 % of the file; the time is better spent on drawing. With `zerolatency` no frames wait inside that a crash would lose.
+_ENCODER = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20", "threads": "1"}
+_BOX_HEADER, _LONG_BOX_HEADER = 8, 16
+
+
+class RecordingSink:
+    """Records drawn frames to H.264, each at the time when it was drawn.
+
+    The first frame decides the size and whether the recording is a two-up matte; later frames of another size are scaled into
+    it, and of another layout brought to it.
+    """
+
+    def __init__(self, path: Path, *, fps: float) -> None:
+        """Begin; the file gets its size with the first frame.
+
+        path: .mp4, .m4v, .mov or .mkv; a file of that name is replaced when the recording is finished. fps: the rate aimed
+        at, for the spacing of keyframes and the length of the last frame. Raises UserError where the file cannot be written.
+        """
+        if path.suffix.lower() not in _SUFFIXES:
+            raise UserError(f"cannot record to {path}: recordings are H.264, so name it .mp4, .mov or .mkv")
+        if path.is_dir():
+            raise UserError(f"cannot record to {path}: there is a folder of that name: choose another name")
+        self._path, self._fps = path, fps
+        self._unfinished = _claim_unfinished(path)
+        self._lock = threading.Lock()
+        self._encoder: _Encoder | None = None
+        self._failed = self._closed = False
+
+    @property
+    def name(self) -> str:
+        """For people: "recording ME.mp4"."""
+        return f"recording {self._path.name}"
+
+    @property
+    def path(self) -> Path:
+        """Where the recording will be once it is closed."""
+        return self._path
+
+    @property
+    def unfinished_path(self) -> Path:
+        """Where it is meanwhile; what a crash leaves there is playable."""
+        return self._unfinished
+
+    @property
+    def seconds(self) -> float:
+        """Length so far."""
+        encoder = self._encoder
+        return 0.0 if encoder is None else encoder.seconds
+
+    def write(self, frame: DrawnFrame) -> None:
+        """Append a frame at its time.
+
+        Raises UserError where nothing more can be written, such as on a full disk. What was recorded until then is kept and
+        gets its name by `close`. After `close` frames are ignored.
+        """
+        with self._lock:
+            if self._closed or self._failed:
+                return
+            try:
+                if self._encoder is None:
+                    self._encoder = _Encoder(self._unfinished, frame, self._fps)
+                self._encoder.write(frame)
+            except OSError as error:  # FFmpeg's errors are among them
+                self._failed = True
+                raise self._error(error) from error
+
+    def close(self) -> None:
+        """Finish the file and give it its name; without a single frame there is no file.
+
+        Closing again does nothing. Raises UserError where finishing fails; what was recorded is then kept, playable, under its
+        own name if that can be, else under the unfinished one, and the message says so.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            problem: OSError | None = None
+            if self._encoder is not None:
+                problem = self._encoder.finish()
+            if self._encoder is None or not self._encoder.seconds:
+                self._unfinished.unlink(missing_ok=True)
+                _log.info("%s: no picture came, so there is no file", self.name)
+                if problem is not None:
+                    raise self._error(problem)
+                return
+            if problem is not None or self._failed:
+                _drop_cut_off_box(self._unfinished)
+            self._take_name()
+            if problem is not None and not self._failed:
+                raise UserError(f"{self._error(problem)}; what was recorded until then is kept and plays") from problem
+
+    def _take_name(self) -> None:
+        try:
+            with self._unfinished.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(self._unfinished, self._path)
+        except OSError as error:
+            raise UserError(f"{self._error(error)}; the recording is kept as {self._unfinished}") from error
+
+    def _error(self, error: OSError) -> UserError:
+        return write_error(self._path, error)
+
+
+def free_recording_path(path: Path) -> Path:
+    """A name that no file has yet: ME.mp4, else ME-2.mp4, ME-3.mp4 and so on; for a second recording in one session."""
+    candidates = itertools.chain([path], (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2)))
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+class _Encoder:
+    """One open file; used under the sink's lock."""
+
+    def __init__(self, path: Path, first: DrawnFrame, fps: float) -> None:
+        self._two_up = first.matte
+        self._height, self._width = first.image.shape[0], first.image.shape[1]
+        rate = Fraction(fps).limit_denominator(1001)
+        self._container = _open_container(path)
+        stream = self._container.add_stream("libx264", rate=rate, options=_ENCODER | {"g": str(max(1, round(fps)))})
+        stream.width, stream.height, stream.pix_fmt = self._width, self._height, "yuv420p"
+        context = stream.codec_context
+        context.time_base = _TIME_BASE
+        context.colorspace, context.color_primaries, context.color_trc = _TAGS_BT601, _TAGS_BT709, _TAGS_BT709
+        self._stream = stream
+        self._converter = VideoReformatter()
+        self._frame_ticks = round(1 / rate / _TIME_BASE)
+        self._start = first.time
+        self._last_tick = -1
+
+    @property
+    def seconds(self) -> float:
+        """Length including the last frame's own; 0 before the first."""
+        return 0.0 if self._last_tick < 0 else float((self._last_tick + self._frame_ticks) * _TIME_BASE)
+
+    def write(self, frame: DrawnFrame) -> None:
+        tick = max(round((frame.time - self._start) / float(_TIME_BASE)), self._last_tick + 1)
+        picture = AvFrame.from_ndarray(self._fitted(frame), format="rgb24")
+        coded = self._converter.reformat(picture, format="yuv420p", dst_colorspace=Colorspace.ITU601)
+        coded.pts, coded.time_base, coded.duration = tick, _TIME_BASE, self._frame_ticks
+        self._mux(self._stream.encode(coded))
+        self._last_tick = tick
+
+    def finish(self) -> OSError | None:
+        """Write the end and close; whatever it takes, the file is closed afterwards. Returns what went wrong."""
+        try:
+            self._mux(self._stream.encode(None))
+            self._container.close()
+        except OSError as error:
+            with contextlib.suppress(FFmpegError, OSError, ValueError):
+                self._container.close()
+            return error
+        return None
+
+    def _fitted(self, frame: DrawnFrame) -> UInt8Array:
+        picture = two_up_picture(frame) if self._two_up else opaque_picture(frame)
+        return letterboxed(picture, self._width, self._height)
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        for packet in packets:
+            packet.duration = self._frame_ticks  # a fragment's last frame needs it; the next fragment's own time overrules it
+            self._container.mux(packet)
+
+
+def _open_container(path: Path) -> OutputContainer:
+    options = {"flush_packets": "1"}  # hand every fragment to the system at once: it outlives this process there
+    if path.suffix.lower() != ".mkv":
+        options["movflags"] = "hybrid_fragmented+frag_keyframe"
+    return av.open(str(path), "w", options=options)
+
+
+def _claim_unfinished(path: Path) -> Path:
+    """Make the empty file to write to: ME.unfinished.mp4, numbered where an earlier crash left one."""
+    for number in itertools.count(1):
+        candidate = path.with_name(f"{path.stem}.unfinished{'' if number == 1 else f'-{number}'}{path.suffix}")
+        try:
+            candidate.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise write_error(path, error) from error
+        return candidate
+    raise AssertionError("counting never ends")
+
+
+def _drop_cut_off_box(path: Path) -> None:
+    """Cut a fragmented MP4 behind its last whole box (ISO/IEC 14496-12, 4.2): some players refuse a file cut within one."""
+    if path.suffix.lower() == ".mkv":
+        return  # Matroska players expect it
+    size = path.stat().st_size
+    end = fragment = 0  # behind the last whole box, and behind the last whole pair of a fragment's head and its pictures
+    with path.open("rb+") as file:
+        while end + _BOX_HEADER <= size:
+            file.seek(end)
+            header = file.read(_LONG_BOX_HEADER)
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:
+                length = int.from_bytes(header[8:], "big")
+            if length < _BOX_HEADER or end + length > size:
+                break
+            end += length
+            if header[4:8] != b"moof":
+                fragment = end
+        file.truncate(fragment)

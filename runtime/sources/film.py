@@ -1,0 +1,129 @@
+"""A video file in place of a camera, at its own pace."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from perse_live.arrays import UInt8Array
+from runtime.live.frames import CapturedFrame
+from runtime.video import VideoFrame, probe, read_frames
+
+_LATE_FOR_GOOD = 1.0  # seconds; who is later than that will never catch up by skipping
+
+
+@dataclass(frozen=True, eq=False)
+class _Shot:
+    """A decoded picture and when it is due, seconds since the film began; loops go on counting."""
+
+    image: UInt8Array
+    due: float
+
+
+class FilmSource:
+    """Plays a video by the wall clock, which starts with the first reading.
+
+    Pictures that are late are skipped. Where the machine slept, or cannot decode as fast as the film runs, the clock is set back
+    to the picture at hand, so that something is seen at all.
+    """
+
+    def __init__(self, path: Path, *, repeat: bool) -> None:
+        """Open a film.
+
+        path: any video that `runtime.video.probe` reads; repeat: whether it starts anew at its end, while time grows on. Raises
+        UserError where the file is no video.
+        """
+        info = probe(path)
+        self._path = path
+        self._interval = 1 / float(info.rate)
+        self._shots = _looped(path, self._interval) if repeat else _once(path)
+        self._next: _Shot | None = None
+        self._end = 0.0  # of the last picture seen, seconds since the film began
+        self._began: float | None = None
+        self._reading = threading.Lock()
+        self._closed = threading.Event()
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self._path.name
+
+    @property
+    def live(self) -> bool:
+        """False: it can be looked at from any picture on."""
+        return False
+
+    def read(self, timeout: float) -> CapturedFrame | None:
+        """The newest picture that is due and was not read yet, with the time when it was due; None if none was in time.
+
+        timeout: seconds. Raises EOFError when a film that is not repeated is over, and UserError where the file is damaged.
+        """
+        with self._reading:
+            deadline = time.monotonic() + timeout
+            shot = self._upcoming()
+            if self._began is None:
+                self._began = time.monotonic()
+            if not self._wait_until(self._began + (self._end if shot is None else shot.due), deadline):
+                return None
+            if shot is None:
+                raise EOFError(f"{self._path} is over")
+            return self._take(shot, self._began)
+
+    def close(self) -> None:
+        """Stop, and wake a read that waits; closing again does nothing."""
+        self._closed.set()
+        with self._reading:
+            self._shots.close()
+
+    def _take(self, shot: _Shot, began: float) -> CapturedFrame:
+        give_up = time.monotonic() + self._interval  # skipping must not keep pictures from being seen
+        while shot.due + self._interval < time.monotonic() - began and time.monotonic() < give_up:
+            self._next = None
+            following = self._upcoming()
+            if following is None or following.due > time.monotonic() - began:
+                break
+            shot = following
+        if self._next is shot:
+            self._next = None
+        if time.monotonic() - began - shot.due > _LATE_FOR_GOOD:
+            began = self._began = time.monotonic() - shot.due
+        return CapturedFrame(shot.image, began + shot.due)
+
+    def _upcoming(self) -> _Shot | None:
+        """The next picture, decoded ahead; None after the last."""
+        if self._next is None and not self._closed.is_set():
+            self._next = next(self._shots, None)
+            if self._next is not None:
+                self._end = self._next.due + self._interval
+        return self._next
+
+    def _wait_until(self, moment: float, deadline: float) -> bool:
+        """Whether that moment comes before the deadline, once it has come; False too when closed."""
+        closed = self._closed.wait(max(0.0, min(moment, deadline) - time.monotonic()))
+        return not closed and moment <= time.monotonic()
+
+
+def _once(path: Path) -> Generator[_Shot, None, None]:
+    for frame in _frames(path):
+        yield _Shot(frame.image, float(frame.time))
+
+
+def _looped(path: Path, interval: float) -> Generator[_Shot, None, None]:
+    start = 0.0
+    while True:
+        end = start
+        for frame in _frames(path):
+            due = start + float(frame.time)
+            end = due + interval
+            yield _Shot(frame.image, due)
+        start = end
+
+
+def _frames(path: Path) -> Iterator[VideoFrame]:
+    with closing(cast("Generator[VideoFrame, None, None]", read_frames(path))) as frames:  # closes the file in mid-film too
+        yield from frames
