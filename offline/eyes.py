@@ -6,13 +6,14 @@ import numpy as np
 
 from offline.geometry import PhotoGeometry
 from offline.images import distance_to, polygon, sample
-from offline.layers import COVERAGE, Layer, Region, join, surface_layer
+from offline.layers import COVERAGE, Layer, join, surface_layer
 from offline.numeric import facing_of, unit
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation
+from perse_live.regions import Region
 
 _RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])  # iris radii at which its colour is described
 

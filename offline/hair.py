@@ -8,11 +8,12 @@ import numpy as np
 from offline.geometry import PhotoGeometry
 from offline.grid import GridMesh, GridPoints, grid_mesh, scatter, turned_over
 from offline.images import blur, distance_to, sample
-from offline.layers import COVERAGE, Layer, Region, empty_layer, join, surface_layer
+from offline.layers import COVERAGE, Layer, empty_layer, join, surface_layer
 from offline.numeric import facing_of
 from offline.shells import HairShell
 from offline.skin import Appearance
 from perse_live.arrays import Float32Array, FloatArray
+from perse_live.regions import Region
 
 _FRONT_COUNT = 8500
 _BACK_COUNT = 4500

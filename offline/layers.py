@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 import numpy as np
 
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array, UInt8Array
 from perse_live.gaussians import Gaussians, concatenate
+from perse_live.regions import Region
 from perse_live.rotations import to_quat
 
 COVERAGE = 0.66
 """Standard deviation over spacing at which opaque splats of a hexagonal packing leave no see-through."""
-
-
-class Region(IntEnum):
-    """What a Gaussian shows; attributes choose by it what they change."""
-
-    SKIN = 0
-    LIPS = 1
-    SCALP = 2
-    EYE = 3
-    TEETH = 4
-    TONGUE = 5
-    MOUTH = 6
-    HAIR = 7
-    HAIR_BACK = 8
-    CLOTHES = 9
-    BODY = 10
-    LASHES = 11
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ import numpy as np
 from offline.geometry import PhotoGeometry
 from offline.grid import grid_mesh, scatter
 from offline.images import blur, distance_to, fill_from, pixel_centers, polygon, sample
-from offline.layers import COVERAGE, Layer, Region, empty_layer, join, surface_layer
+from offline.layers import COVERAGE, Layer, empty_layer, join, surface_layer
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_LOWER, INNER_LIP_UPPER
 from perse_live.head.rig import Part
 from perse_live.raster import RasterResult, rasterise
+from perse_live.regions import Region
 
 _RING = (INNER_LIP_CORNERS[0], *INNER_LIP_UPPER, INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER))
 # millimetres from the midline backwards (Wheeler's Dental Anatomy, chapter 1)

@@ -13,12 +13,13 @@ from scipy.spatial import KDTree
 from offline.charts import HeadCharts
 from offline.geometry import PhotoGeometry
 from offline.images import blur, distance_to, sample
-from offline.layers import COVERAGE, Layer, Region, surface_layer
+from offline.layers import COVERAGE, Layer, surface_layer
 from offline.numeric import facing_of, ramp
 from offline.sampling import SurfacePoints, poisson_disk
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import expression as expression_of
 from perse_live.head.rig import Part, expressed
+from perse_live.regions import Region
 
 _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
 _Indices = NDArray[np.integer]

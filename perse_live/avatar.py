@@ -55,6 +55,8 @@ class Source:
     """(52,) in [0, 1]."""
     gaze: Float32Array
     """(2, 2) radians; left, right eye; yaw, pitch."""
+    backdrop: UInt8Array | None = None
+    """(h, w, 3) RGB, small and blurred: what stood behind the person, without the person."""
 
     @property
     def pose(self) -> HeadPose:
@@ -90,7 +92,7 @@ class Avatar:
     colors: Float32Array
     """(S + R, 3) sRGB."""
     regions: UInt8Array
-    """(S + R,) what each shows: skin, lips, hair ...; see `offline.layers.Region`."""
+    """(S + R,) what each shows: skin, lips, hair ...; see `perse_live.regions.Region`."""
     landmarks: LandmarkBinding
     source: Source
     provenance: Provenance
@@ -150,9 +152,10 @@ _SCHEMA = Schema(
         "source.t_cam_head": ArraySpec("float32", (3,), -100, 100),
         "source.expression": ArraySpec("float32", (len(EXPRESSION_NAMES),), 0, 1),
         "source.gaze": ArraySpec("float32", (2, 2), -2, 2),
+        "source.backdrop": ArraySpec("uint8", ("BH", "BW", 3), optional=True),
     },
     dimensions={"V": (3, 50_000), "T": (1, 100_000), "S": (0, MAX_GAUSSIANS), "R": (0, MAX_GAUSSIANS), "G": (1, MAX_GAUSSIANS),
-                "U": (0, 50_000)},
+                "U": (0, 50_000), "BH": (2, 512), "BW": (2, 512)},
     manifest={"conventions": "object", "expressions": "texts", "camera": "object", "provenance": "object"},
 )
 
@@ -171,6 +174,8 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
         **{f"rigid.{name}": value for name, value in vars(avatar.rigid).items()},
         **{f"landmarks.{name}": value for name, value in vars(avatar.landmarks).items()},
     }
+    if source.backdrop is not None:
+        arrays["source.backdrop"] = source.backdrop
     arrays = {name: np.ascontiguousarray(array, _SCHEMA.arrays[name].dtype) for name, array in arrays.items()}
     manifest: dict[str, Any] = {"conventions": _CONVENTIONS, "expressions": list(EXPRESSION_NAMES),
                                 "camera": asdict(source.camera), "provenance": asdict(avatar.provenance)}

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
+from perse_live.jit import kernel
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,18 @@ def lay_over(
     background: UInt8Array,  # (H, W, 3)
 ) -> UInt8Array:
     """A drawn avatar over a background (Porter and Duff 1984, "over"). Returns (H, W, 3)."""
-    alpha = premultiplied[..., 3:].astype(np.uint16)
-    behind = (background * (255 - alpha) + 127) // 255
-    return np.minimum(premultiplied[..., :3] + behind, 255).astype(np.uint8)
+    out = np.empty_like(background)
+    _lay_over(premultiplied.reshape(-1, 4), background.reshape(-1, 3), out.reshape(-1, 3))
+    return out
+
+
+@kernel
+def _lay_over(above: UInt8Array, below: UInt8Array, out: UInt8Array) -> None:
+    for i in range(above.shape[0]):
+        through = np.int32(255) - np.int32(above[i, 3])
+        for c in range(3):
+            sum_ = np.int32(above[i, c]) + (np.int32(below[i, c]) * through + np.int32(127)) // np.int32(255)
+            out[i, c] = np.uint8(min(sum_, np.int32(255)))
 
 
 def straight_alpha(premultiplied: UInt8Array) -> UInt8Array:

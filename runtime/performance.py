@@ -57,10 +57,7 @@ def performance(seconds: float = 15.0, fps: float = 30.0, seed: int = 0) -> tupl
     words, glances and blinks.
     Raises UserError for a length or rate out of range.
     """
-    if not SHORTEST_SECONDS <= seconds <= 3600:
-        raise UserError(f"a performance of {seconds:g} seconds cannot be made: choose {SHORTEST_SECONDS:g} to 3600 seconds")
-    if not SLOWEST_FPS <= fps <= 1000:
-        raise UserError(f"a performance at {fps:g} frames per second cannot be made: choose {SLOWEST_FPS:g} to 1000")
+    _check(seconds, fps)
     tracks = _Tracks(np.arange(round(seconds * fps)) / fps)
     random = np.random.default_rng(seed)
     acts = _schedule(seconds)
@@ -70,6 +67,27 @@ def performance(seconds: float = 15.0, fps: float = 30.0, seed: int = 0) -> tupl
     _look(tracks, seconds, random)
     _blink(tracks, seconds, random)
     return _frames(tracks, acts)
+
+
+def idling(seconds: float = 60.0, fps: float = 30.0, seed: int = 0) -> tuple[PerformanceFrame, ...]:
+    """The frames of somebody who waits: breathing, blinking, small glances. Starts and ends at rest, so that it can be repeated.
+
+    Arguments as for `performance`, which see.
+    """
+    _check(seconds, fps)
+    tracks = _Tracks(np.arange(round(seconds * fps)) / fps)
+    random = np.random.default_rng(seed)
+    _idle(tracks, seconds, random)
+    _look(tracks, seconds, random)
+    _blink(tracks, seconds, random)
+    return _frames(tracks, [])
+
+
+def _check(seconds: float, fps: float) -> None:
+    if not SHORTEST_SECONDS <= seconds <= 3600:
+        raise UserError(f"a performance of {seconds:g} seconds cannot be made: choose {SHORTEST_SECONDS:g} to 3600 seconds")
+    if not SLOWEST_FPS <= fps <= 1000:
+        raise UserError(f"a performance at {fps:g} frames per second cannot be made: choose {SLOWEST_FPS:g} to 1000")
 
 
 @dataclass(frozen=True)

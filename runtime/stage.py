@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class Motion:
     pose: HeadPose
     residual: Float32Array | None = None
     """(478, 3) metres, head frame: landmark offsets beyond the 52 actions; None: none."""
+    colors: Float32Array | None = None
+    """(G, 3) sRGB in place of the avatar's own."""
 
 
 class Stage:
@@ -41,14 +43,24 @@ class Stage:
 
     def draw(self, motion: Motion, *, background: tuple[float, float, float]) -> UInt8Array:
         """The avatar over a colour (sRGB in [0, 1]). Returns (H, W, 3) RGB, a work buffer."""
-        return self._rasterizer.render(self._posed(motion), self._camera, background=background)
+        return self.render(self.pose(motion), background=background)
 
     def draw_rgba(self, motion: Motion) -> UInt8Array:
         """The avatar alone. Returns (H, W, 4) RGBA premultiplied by alpha, a work buffer."""
-        return self._rasterizer.render_rgba(self._posed(motion), self._camera)
+        return self.render_rgba(self.pose(motion))
 
-    def _posed(self, motion: Motion) -> Gaussians:
-        return self._animator.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual)
+    def pose(self, motion: Motion) -> Gaussians:
+        """The first half of drawing: the avatar's Gaussians in the camera frame, work buffers."""
+        posed = self._animator.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual)
+        return posed if motion.colors is None else replace(posed, colors=motion.colors)
+
+    def render(self, gaussians: Gaussians, *, background: tuple[float, float, float]) -> UInt8Array:
+        """The second half, over a colour; as `draw`."""
+        return self._rasterizer.render(gaussians, self._camera, background=background)
+
+    def render_rgba(self, gaussians: Gaussians) -> UInt8Array:
+        """The second half, over nothing; as `draw_rgba`."""
+        return self._rasterizer.render_rgba(gaussians, self._camera)
 
 
 def turned_pose(avatar: Avatar, yaw: float, pitch: float, roll: float) -> HeadPose:

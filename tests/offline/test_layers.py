@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offline.layers import Region, empty_layer, frames, join, surface_layer
+from offline.layers import empty_layer, frames, join, surface_layer
+from perse_live.regions import Region
 from perse_live.rotations import to_matrix
 
 

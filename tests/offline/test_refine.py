@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from offline.layers import Layer, Region, surface_layer
+from offline.layers import Layer, surface_layer
 from offline.refine import RefineConfig, refine
 from perse_live.arrays import Float32Array
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
+from perse_live.regions import Region
 from perse_live.rotations import to_matrix
 from perse_live.splatting.cpu import CpuRasterizer
 

@@ -1,0 +1,47 @@
+"""Staying with one face, however many are in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from perse_live.arrays import FloatArray
+from perse_live.detect import Detection
+
+_LET_GO_SECONDS = 1.5  # after which any face may be the driver's
+_NEAR = 0.6  # of a face's size that it may move between two pictures
+
+
+class FaceLock:
+    """Chooses, picture by picture, the face that was followed before; the largest at first and after a long absence."""
+
+    def __init__(self) -> None:
+        self._center: FloatArray | None = None
+        self._size = 0.0
+        self._seen = -np.inf
+
+    def choose(self, faces: Sequence[Detection], time: float) -> Detection | None:
+        """The driver's face, or None where it is not among them.
+
+        faces: of one picture, largest first; time: seconds, growing.
+        """
+        if time - self._seen > _LET_GO_SECONDS:
+            self._center = None
+        chosen = next(iter(faces), None)
+        if self._center is not None:
+            known = self._center
+            reach = _NEAR * self._size * max(1.0, (time - self._seen) * 10)
+            near = [face for face in faces if np.linalg.norm(_center(face) - known) < reach]
+            chosen = min(near, key=lambda face: float(np.linalg.norm(_center(face) - known)), default=None)
+        if chosen is not None:
+            self._center, self._size, self._seen = _center(chosen), float(np.ptp(chosen.landmarks[:, :2], 0).max()), time
+        return chosen
+
+    def reset(self) -> None:
+        """Forget the face: the next largest one is the driver's."""
+        self._center, self._seen = None, -np.inf
+
+
+def _center(face: Detection) -> FloatArray:
+    return face.landmarks[:, :2].mean(0)

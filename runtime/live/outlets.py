@@ -1,0 +1,58 @@
+"""The last step of a session: each sink on a thread of its own, so that none makes another wait."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from perse_live.errors import UserError
+from runtime.live.frames import DrawnFrame
+from runtime.live.slot import Latest
+from runtime.sinks.contract import Sink
+
+_log = logging.getLogger(__name__)
+_WAIT_SECONDS = 0.2
+
+
+class Outlet:
+    """Feeds one sink with the newest frames until it is closed or the sink fails."""
+
+    def __init__(self, sink: Sink, drawn: Latest[DrawnFrame]) -> None:
+        """The sink is the outlet's from here on: it closes it."""
+        self.sink, self.problem = sink, ""
+        self._drawn = drawn
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"sink {sink.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether the sink still takes frames."""
+        return self._thread.is_alive()
+
+    def _work(self) -> None:
+        seen = 0
+        try:
+            while not self._stopped.is_set() and not self._drawn.closed:
+                found = self._drawn.wait(seen, _WAIT_SECONDS)
+                if found is not None:
+                    seen, frame = found
+                    self.sink.write(frame)
+        except UserError as error:
+            self._fail(str(error))
+        except Exception as error:
+            self._fail(f"{self.sink.name} has failed: {error}")
+            _log.exception("%s", self.problem)
+        try:
+            self.sink.close()
+        except UserError as error:
+            self._fail(str(error))
+
+    def _fail(self, problem: str) -> None:
+        self.problem = self.problem or problem
+        _log.warning("%s", problem)
+
+    def close(self) -> None:
+        """Finish the sink and wait for it; closing again does nothing."""
+        self._stopped.set()
+        self._thread.join()

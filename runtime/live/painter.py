@@ -1,0 +1,175 @@
+"""From a motion to the picture that sinks get: the avatar before its background, with the badge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from perse_live.animate import HeadPose
+from perse_live.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
+from perse_live.avatar import Avatar, following_outline, neutral_landmarks
+from perse_live.errors import UserError
+from perse_live.gaussians import Gaussians
+from perse_live.head import landmarks as lm
+from runtime.background import Color, Picture, lay_over, load_background, parse_background
+from runtime.live.badge import stamp
+from runtime.live.clock import StageClock
+from runtime.live.governor import LADDER, Effort
+from runtime.live.looks import Look, looks_of
+from runtime.live.thinning import kept_gaussians, thinned
+from runtime.stage import Motion, Stage, on_the_neck
+from runtime.tracker import RestPose, TrackedFrame
+
+_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
+_GREEN = Color(0, 177, 64)  # chroma-key green
+CANONICAL = RestPose(_FACING_CAMERA.astype(np.float32), np.zeros(3, np.float32))
+"""What live motion is relative to, whoever drives and whatever is driven: facing the camera, shift 0, a face of mean size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Actor:
+    """An avatar ready to appear."""
+
+    name: str
+    avatar: Avatar
+    """Follows the outline as well."""
+    looks: tuple[Look, ...]
+    rest: HeadPose
+    """Facing the camera."""
+    size: float
+    """Of its face, relative to `CANONICAL`."""
+
+
+def actor_of(name: str, avatar: Avatar) -> Actor:
+    """Prepare an avatar (0.3 s)."""
+    points = neutral_landmarks(avatar)
+    right, left = (points[corner] for corner in lm.EYE_CORNERS)
+    return Actor(name, following_outline(avatar), looks_of(avatar), on_the_neck(avatar, _FACING_CAMERA),
+                 float(np.linalg.norm(left - right)) / CANONICAL.eye_distance)
+
+
+def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray, colors: Float32Array) -> Motion:
+    """A motion relative to `CANONICAL`, made the avatar's own; R_cam_body: (3, 3) of the shoulders."""
+    size = np.float32(actor.size)
+    pose = HeadPose(motion.R_cam_head, actor.rest.t_cam_head + size * motion.t_cam_head, R_cam_body.astype(np.float32))
+    return Motion(motion.expression, motion.gaze, pose, motion.residual * size, colors)
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """What stands behind the avatar; see `backdrop_of`."""
+
+    text: str
+    """As it was asked for."""
+    color: Color | None
+    """Where it is one colour."""
+    picture: Path | None
+    """Where it is a picture from a file."""
+
+    @property
+    def matte(self) -> bool:
+        """Whether the avatar and its alpha are shown side by side."""
+        return self.text == "alpha"
+
+
+def backdrop_of(text: str, *, image: Path | None = None) -> Backdrop:
+    """What a background's name means: `RRGGBB`, "green", "photo" (the avatar's own), "alpha", "image", or a picture's path.
+
+    image: the picture that "image" stands for. Raises UserError for anything else.
+    """
+    if text in ("photo", "alpha"):
+        return Backdrop(text, None, None)
+    if text == "green":
+        return Backdrop(text, _GREEN, None)
+    if text == "image":
+        if image is None:
+            raise UserError("there is no background picture here: start with --background PICTURE")
+        return Backdrop(text, None, image)
+    parsed = parse_background(text)
+    if isinstance(parsed, Color):
+        return Backdrop(text.lower().lstrip("#"), parsed, None)
+    return Backdrop("image", None, parsed.path if isinstance(parsed, Picture) else None)
+
+
+class Painter:
+    """Paints one actor at one size; for one thread at a time."""
+
+    def __init__(self, actor: Actor, width: int, height: int, *, threads: int, animate: StageClock, render: StageClock) -> None:
+        """width, height: of the pictures, even, pixels; animate, render: told how long each took."""
+        self._actor, self._size, self._threads = actor, (width, height), threads
+        self._animate, self._render = animate, render
+        self._stages: dict[Effort, tuple[Stage, Int32Array]] = {}
+        self._behind: dict[Backdrop, UInt8Array] = {}
+
+    def paint(self, motion: Motion, backdrop: Backdrop, *, badge: str, effort: Effort = LADDER[0]) -> UInt8Array:
+        """A picture of its own (nobody will write to it): (H, W, 3) RGB, or (H, 2 W, 3) where the backdrop is a matte.
+
+        badge: a corner or "off". Raises UserError for a background picture that cannot be read.
+        """
+        stage, kept = self._stage(effort)
+        if motion.colors is not None and len(kept) != len(motion.colors):
+            motion = replace(motion, colors=motion.colors[kept])
+        with self._animate.measured():
+            gaussians = stage.pose(motion)
+        with self._render.measured():
+            picture = self._painted(stage, gaussians, backdrop)
+            stamp(picture[:, :self._size[0]], badge)
+            if backdrop.matte and badge != "off":  # where the badge is, nothing is transparent
+                _mark_badge(picture, badge)
+        return picture
+
+    def _painted(self, stage: Stage, gaussians: Gaussians, backdrop: Backdrop) -> UInt8Array:
+        if backdrop.color is not None:
+            color = backdrop.color
+            drawn = stage.render(gaussians, background=(color.red / 255, color.green / 255, color.blue / 255))
+            return self._full_size(drawn)
+        layer = self._full_size(stage.render_rgba(gaussians))
+        if backdrop.matte:
+            return np.concatenate([layer[..., :3], np.repeat(layer[..., 3:], 3, 2)], 1)
+        return lay_over(layer, self._picture(backdrop))
+
+    def _stage(self, effort: Effort) -> tuple[Stage, Int32Array]:
+        if effort not in self._stages:
+            if len(self._stages) > 2:
+                self._stages.clear()  # memory stays flat
+            width, height = (max(16, round(side * effort.scale / 2) * 2) for side in self._size)
+            avatar = self._actor.avatar
+            fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
+            stage = Stage(fewer, avatar.source.camera.resized(width, height), threads=self._threads)
+            self._stages[effort] = stage, kept_gaussians(avatar, effort.gaussians)
+        return self._stages[effort]
+
+    def _full_size(self, drawn: UInt8Array) -> UInt8Array:
+        """A copy in the size of the output."""
+        if drawn.shape[1::-1] == self._size:
+            return drawn.copy()
+        return np.asarray(cv2.resize(drawn, self._size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+    def _picture(self, backdrop: Backdrop) -> UInt8Array:
+        if backdrop not in self._behind:
+            self._behind.clear()
+            self._behind[backdrop] = self._load(backdrop)
+        return self._behind[backdrop]
+
+    def _load(self, backdrop: Backdrop) -> UInt8Array:
+        width, height = self._size
+        if backdrop.picture is not None:
+            return load_background(Picture(backdrop.picture), width, height)
+        own = self._actor.avatar.source.backdrop
+        if own is None:
+            return np.full((height, width, 3), 200, np.uint8)
+        side = max(width, height)
+        large = cv2.resize(own, (side, side), interpolation=cv2.INTER_CUBIC)
+        top, left = (side - height) // 2, (side - width) // 2
+        return np.ascontiguousarray(large[top:top + height, left:left + width], np.uint8)
+
+
+def _mark_badge(picture: UInt8Array, badge: str) -> None:
+    """Make the badge opaque in a two-up matte."""
+    half = picture.shape[1] // 2
+    shown = np.zeros((picture.shape[0], half, 3), np.uint8)
+    stamp(shown, badge)
+    picture[:, half:][shown.any(2)] = 255

@@ -1,0 +1,468 @@
+"""The session itself: observations in, drawn frames out, and everything that can be done to it meanwhile.
+
+Threads: the source's own reads pictures, the feed's tracks, one here draws (animating and rendering share buffers, so they share
+a thread), and every sink has its own. All hand-overs are latest-only slots. A frame is drawn as soon as its observation is
+there; without one, at the target rate.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.errors import UserError
+from runtime.live.actions import (
+    Action,
+    ClearAttributes,
+    Hide,
+    Mirror,
+    Recalibrate,
+    Record,
+    SetAttribute,
+    SetBackground,
+    SetBadge,
+    SetGain,
+    StepAttribute,
+    SwitchAvatar,
+)
+from runtime.live.clock import StageClock
+from runtime.live.fades import Fade
+from runtime.live.feeds import CalibrationState, Feed, Observation
+from runtime.live.frames import DrawnFrame
+from runtime.live.gains import Gains, strengthened
+from runtime.live.governor import Effort, Governor
+from runtime.live.looks import blended
+from runtime.live.outlets import Outlet
+from runtime.live.painter import Actor, Backdrop, Painter, backdrop_of, placed
+from runtime.live.scripted import Scripted
+from runtime.live.slot import Latest
+from runtime.presence import Presence, Shoulders, at_rest, mixed
+from runtime.sinks.contract import Sink
+from runtime.tracker import TrackedFrame
+
+_log = logging.getLogger(__name__)
+_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
+_STALE_SECONDS = 0.4  # without an observation, after which the face counts as lost
+_NOTICE_SECONDS = 8.0
+_PREDICTED = 0.8  # of the last step that is carried on between two observations
+_COLOR = re.compile("#?[0-9a-fA-F]{6}")
+_STAGES = ("capture", "track", "animate", "render", "encode")
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """How a session looks and works; what can be changed while it runs starts from here."""
+
+    width: int = 512
+    """Of the picture, pixels, even."""
+    height: int = 512
+    """Of the picture, pixels, even."""
+    target_fps: float = 30.0
+    """Frames per second to keep; above the camera's rate, motion is carried on between its pictures."""
+    threads: int = 2
+    """That drawing may use."""
+    background: str = "d9dbde"
+    """As `backdrop_of` reads it."""
+    image: Path | None = None
+    """The picture that the background "image" stands for."""
+    gains: Gains = field(default_factory=Gains)
+    """How strongly the avatar follows."""
+    dead_zone: float = 0.02
+    """[0, 0.5] expressions weaker than this count as rest."""
+    badge: SetBadge = field(default_factory=lambda: SetBadge("bottom-right"))
+    """Where it says that this is an avatar."""
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """What the driver has chosen; replaced as a whole, so that the drawing thread always sees one state."""
+
+    actor: int
+    backdrop: Backdrop
+    gains: Gains
+    badge: SetBadge
+    mirror: bool = False
+    hidden: bool = False
+
+
+class LiveSession:
+    """One avatar on stage; `runtime.live.control.Control` for all that steer it. Use it in a `with` block or close it."""
+
+    def __init__(self, actors: Sequence[Actor], config: LiveConfig, *, feed: Feed | None, source_kind: str, script: Scripted,
+                 clocks: Mapping[str, StageClock], keys: Mapping[str, str],
+                 recorder: Callable[[Path], Sink], record_to: Path | None = None) -> None:
+        """Prepare; `start` begins.
+
+        actors: the avatars, the first one on stage. feed: where motion comes from, None for the script alone, which also fills
+        the time while nobody is there; it is the session's from here on. source_kind: as in docs/live-api.md. clocks: of the
+        stages capture, track, animate, render, encode. keys: text of the action of each page key. recorder: opens a recording;
+        record_to: where recordings go (numbered from the second on), None for a name with date and time in this folder.
+        Raises UserError for a background that cannot be had.
+        """
+        self._actors, self._config, self._feed, self._source_kind = tuple(actors), config, feed, source_kind
+        self._script, self.clocks, self._keys = script, dict(clocks), dict(keys)
+        self._recorder, self._record_to, self._recordings = recorder, record_to, 0
+        backdrop = backdrop_of(config.background, image=config.image)
+        image = config.image or backdrop.picture
+        self._image = image
+        self._choices = _Choices(0, backdrop, config.gains, config.badge)
+        self._fades = {look.name: Fade() for actor in self._actors for look in actor.looks}
+        self._changing = threading.RLock()
+        self._drawn: Latest[DrawnFrame] = Latest()
+        self._outlets: list[Outlet] = []
+        self._recording: tuple[Outlet, Path, float] | None = None
+        self._notices: deque[tuple[float, str]] = deque(maxlen=6)
+        self._latency = StageClock()
+        self._governor = Governor(config.target_fps)
+        self._face = "none" if feed is None else "idle"
+        self._stopped = threading.Event()
+        self._woken = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
+
+    # ----- life
+
+    def start(self) -> None:
+        """Begin to follow and to draw."""
+        if self._feed is not None:
+            self._feed.start()
+        self._thread.start()
+
+    def wait_for_picture(self, timeout: float) -> None:
+        """Wait for the first frame.
+
+        timeout: seconds. Raises UserError where drawing failed or none came in time.
+        """
+        found = self._drawn.wait(0, timeout)
+        if self._failure is not None:
+            raise UserError(f"the avatar cannot be drawn: {self._failure}") from self._failure
+        if found is None:
+            raise UserError(f"no picture within {timeout:.0f} s: the machine is too slow or busy; perse-live doctor says where")
+
+    @property
+    def ended(self) -> bool:
+        """Whether drawing has stopped, or a film that is shown once has come to its end."""
+        return not self._thread.is_alive() or (self._feed is not None and self._feed.ended and self._source_kind == "file")
+
+    def close(self) -> None:
+        """End everything: recordings are finished, no thread is left. Closing again does nothing."""
+        self._stopped.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._feed is not None:
+            self._feed.close()
+        for outlet in self._outlets:
+            outlet.close()
+        self._drawn.close()
+
+    def __enter__(self) -> LiveSession:
+        """Return self."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def add_sink(self, sink: Sink) -> None:
+        """Show every newest frame to one more sink, which is the session's from here on."""
+        with self._changing:
+            self._outlets.append(Outlet(sink, self._drawn))
+
+    # ----- what others ask and tell
+
+    @property
+    def drawn(self) -> Latest[DrawnFrame]:
+        """The newest picture of the avatar."""
+        return self._drawn
+
+    def notice(self, text: str) -> None:
+        """Say something to the driver, on every page, for a moment."""
+        _log.info("%s", text)
+        self._notices.append((time.monotonic(), text))
+
+    def act(self, action: Action) -> None:
+        """Do something; see `Control`."""
+        with self._changing:
+            now = time.monotonic()
+            match action:
+                case SetAttribute(name, weight):
+                    self._set_attribute(name, weight, now)
+                case StepAttribute(step):
+                    self._step_attribute(step, now)
+                case ClearAttributes():
+                    for fade in self._fades.values():
+                        fade.to(0.0, now)
+                case Recalibrate(seconds):
+                    if self._feed is None:
+                        raise UserError("there is no camera to calibrate: nobody drives the avatar")
+                    self._feed.recalibrate(seconds)
+                case Mirror(on):
+                    self._choices = replace(self._choices, mirror=not self._choices.mirror if on is None else on)
+                case Hide(on):
+                    self._choices = replace(self._choices, hidden=not self._choices.hidden if on is None else on)
+                case Record(on):
+                    self._record((self._running_recording() is None) if on is None else on)
+                case SwitchAvatar(number):
+                    if number > len(self._actors):
+                        raise UserError(f"there is no avatar {number}: {len(self._actors)} loaded")
+                    self._choices = replace(self._choices, actor=number - 1)
+                case SetBackground(text):
+                    self._choices = replace(self._choices, backdrop=self._named_backdrop(text))
+                case SetGain(region, value):
+                    self._choices = replace(self._choices, gains=replace(self._choices.gains, **{region: value}))
+                case SetBadge():
+                    if action.place == "off":
+                        self.notice(f"the avatar badge is off: {action.reason}")
+                    self._choices = replace(self._choices, badge=action)
+            self._woken.set()
+
+    def _set_attribute(self, name: str, weight: float | None, now: float) -> None:
+        looks = self._actors[self._choices.actor].looks
+        look = next((look for look in looks if look.name == name), None)
+        if look is None and name.isdecimal() and 1 <= int(name) <= len(looks):
+            look = looks[int(name) - 1]
+        if look is None:
+            raise UserError(f"there is no attribute {name[:40]!r}: there are {', '.join(look.name for look in looks) or 'none'}")
+        fade = self._fades[look.name]
+        target = (0.0 if fade.target > 0 else 1.0) if weight is None else weight
+        fade.to(target, now)
+        if target > 0:  # attributes of one slot share the weight 1
+            others = [self._fades[other.name] for other in looks if other.slot == look.slot and other is not look]
+            taken = sum(other.target for other in others)
+            if taken > 1 - target:
+                for other in others:
+                    other.to(other.target * (1 - target) / taken, now)
+
+    def _step_attribute(self, step: int, now: float) -> None:
+        looks = self._actors[self._choices.actor].looks
+        if not looks:
+            raise UserError("this avatar has no attributes")
+        strongest = max(range(len(looks)), key=lambda i: self._fades[looks[i].name].target)
+        on = self._fades[looks[strongest].name].target > 0
+        chosen = (strongest + step) % len(looks) if on else (0 if step > 0 else len(looks) - 1)
+        for i, look in enumerate(looks):
+            self._fades[look.name].to(1.0 if i == chosen else 0.0, now)
+
+    def _running_recording(self) -> tuple[Outlet, Path, float] | None:
+        return self._recording if self._recording is not None and self._recording[0].running else None
+
+    def _record(self, on: bool) -> None:
+        running = self._running_recording()
+        if on and running is None:
+            path = self._recording_path()
+            self._recording = Outlet(self._recorder(path), self._drawn), path, time.monotonic()
+            self._recordings += 1
+            self._outlets = [outlet for outlet in self._outlets if outlet.running or outlet.problem]
+            self._outlets.append(self._recording[0])
+            self.notice(f"recording to {path.name}")
+        elif not on and running is not None:
+            outlet, path, _ = running
+            outlet.close()
+            self._recording = None
+            self._outlets.remove(outlet)
+            self.notice(outlet.problem or f"recorded {path.name}")
+
+    def _recording_path(self) -> Path:
+        if self._record_to is None:
+            return Path(f"perse-live-{datetime.now().strftime('%Y%m%d-%H%M%S')}.mp4")
+        if self._recordings == 0:
+            return self._record_to
+        return self._record_to.with_stem(f"{self._record_to.stem}-{self._recordings + 1}")
+
+    def _background_names(self) -> list[str]:
+        photo = ["photo"] if self._actors[self._choices.actor].avatar.source.backdrop is not None else []
+        image = ["image"] if self._image is not None else []
+        return list(dict.fromkeys([self._choices.backdrop.text, "d9dbde", *photo, *image, "green", "alpha"]))
+
+    def _named_backdrop(self, text: str) -> Backdrop:
+        """What a page or a key may choose: never a path."""
+        if text not in self._background_names() and not _COLOR.fullmatch(text):
+            raise UserError(f"unknown background {text[:40]!r}: give a colour RRGGBB, {', '.join(self._background_names()[1:])}")
+        return backdrop_of(text, image=self._image)
+
+    def state(self) -> dict[str, object]:
+        """What is chosen and what goes on; see docs/live-api.md."""
+        with self._changing:
+            now = time.monotonic()
+            choices = self._choices
+            actor = self._actors[choices.actor]
+            recording = self._running_recording()
+            calibration = CalibrationState("done") if self._feed is None else self._feed.calibration()
+            key_of = {text: key for key, text in reversed(list(self._keys.items()))}
+            return {
+                "avatars": [one.name for one in self._actors], "avatar": choices.actor + 1,
+                "attributes": [{"name": look.name, "label": look.label, "slot": look.slot,
+                                "key": key_of.get(f"attribute {number}", ""), "target": self._fades[look.name].target,
+                                "weight": round(self._fades[look.name].at(now), 3)} for number, look in enumerate(actor.looks, 1)],
+                "background": choices.backdrop.text, "backgrounds": self._background_names(),
+                "gains": {name: getattr(choices.gains, name) for name in ("head", "brows", "eyes", "mouth")},
+                "mirror": choices.mirror, "hidden": choices.hidden,
+                "badge": {"place": choices.badge.place, "reason": choices.badge.reason},
+                "recording": None if recording is None else {"path": recording[1].name, "seconds": round(now - recording[2], 1)},
+                "calibration": {"phase": calibration.phase, "seconds": round(calibration.seconds, 1)},
+                "face": self._face,
+                "source": {"name": "none" if self._feed is None else self._feed.name, "kind": self._source_kind,
+                           "problem": "" if self._feed is None else self._feed.problem},
+                "sinks": [{"name": outlet.sink.name, "problem": outlet.problem} for outlet in self._outlets],
+                "size": [self._config.width, self._config.height], "target_fps": self._config.target_fps, "keys": self._keys,
+                "notices": [text for when, text in self._notices if now - when < _NOTICE_SECONDS],
+            }
+
+    def stats(self) -> dict[str, object]:
+        """How fast it goes; see docs/live-api.md."""
+        timings = {name: self.clocks[name].timing() for name in _STAGES}
+        latency = self._latency.timing()
+        effort = self._governor.effort
+        return {
+            "fps": round(timings["render"].per_second, 1), "latency_ms": round(latency.ms, 1) if latency.ms else None,
+            "slow_stage": max(_STAGES[1:], key=lambda name: timings[name].ms), "viewers": 0,
+            "stages": {name: {"ms": round(one.ms, 2), "p95_ms": round(one.p95_ms, 2), "per_second": round(one.per_second, 1),
+                              "dropped": one.dropped} for name, one in timings.items()},
+            "governor": {"scale": effort.scale, "gaussians": effort.gaussians, "reason": self._governor.reason},
+        }
+
+    # ----- drawing
+
+    def _work(self) -> None:
+        try:
+            self._draw()
+        except BaseException as error:
+            self._failure = error
+            _log.exception("drawing has failed")
+        finally:
+            self._drawn.close()
+
+    def _draw(self) -> None:
+        interval = 1 / self._config.target_fps
+        presence, shoulders = Presence(self._rest), Shoulders(_FACING_CAMERA)
+        watch = _Watch()
+        painters: dict[int, Painter] = {}
+        still: tuple[object, UInt8Array] | None = None
+        seen = number = 0
+        due = time.monotonic()
+        while not self._stopped.is_set():
+            found = self._wait(seen, due, interval)
+            captured: float | None = None
+            if found is not None:
+                self.clocks["render"].drop(max(0, found[0] - seen - 1))
+                seen, observation = found
+                watch.note(observation, time.monotonic())
+                captured = observation.captured if observation.motion is not None else None
+            begin = time.monotonic()
+            with self._changing:
+                choices = self._choices
+                weights = {name: fade.at(begin) for name, fade in self._fades.items()}
+            face = watch.motion(begin)
+            if face is not None:
+                face = strengthened(face, choices.gains, dead_zone=self._config.dead_zone)
+            shown = presence.update(face, begin)
+            self._face = _face_word(self._feed, face, presence.holding(begin))
+            body = shoulders.update(shown.R_cam_head, begin)
+            actor = self._actors[choices.actor]
+            if choices.actor not in painters:
+                painters.clear()  # one at a time: memory stays flat
+                painters[choices.actor] = self._painter(actor)
+            painter = painters[choices.actor]
+            colors = blended(actor.avatar.colors, actor.looks, weights)
+            effort = self._governor.effort
+            if choices.hidden:
+                wish = (choices.actor, choices.backdrop, choices.badge)
+                if still is None or still[0] != wish:
+                    still = wish, self._still(painter, actor, colors, choices, effort)
+                picture, captured = still[1], None
+            else:
+                still = None
+                picture = self._paint(painter, actor, shown, body, colors, choices, effort)
+                self._govern(time.monotonic() - begin)
+            number += 1
+            end = time.monotonic()
+            if captured is not None:
+                self._latency.add(end - captured)
+            self._drawn.put(DrawnFrame(picture, choices.backdrop.matte, end, captured, number))
+            due = begin + interval
+
+    def _wait(self, seen: int, due: float, interval: float) -> tuple[int, Observation] | None:
+        """The next observation as soon as it is there; None when a frame is due without one."""
+        feed = self._feed
+        now = time.monotonic()
+        if feed is None or feed.ended:
+            self._woken.wait(max(0.0, due - now))
+            self._woken.clear()
+            return None
+        track = self.clocks["track"].timing()
+        follows = track.per_second >= 0.8 * self._config.target_fps  # else frames are drawn between observations
+        return feed.observations.wait(seen, max(0.0, due + (0.6 * interval if follows else 0.0) - now))
+
+    def _rest(self, now: float, last: TrackedFrame | None) -> TrackedFrame:
+        return self._script.at(now)
+
+    def _painter(self, actor: Actor) -> Painter:
+        config = self._config
+        return Painter(actor, config.width, config.height, threads=config.threads, animate=self.clocks["animate"],
+                       render=self.clocks["render"])
+
+    def _paint(self, painter: Painter, actor: Actor, shown: TrackedFrame, body: Float32Array, colors: Float32Array,
+               choices: _Choices, effort: Effort) -> UInt8Array:
+        try:
+            return painter.paint(placed(actor, shown, body, colors), choices.backdrop, badge=choices.badge.place, effort=effort)
+        except UserError as error:  # a background picture that has gone
+            self.notice(str(error))
+            with self._changing:
+                self._choices = replace(self._choices, backdrop=backdrop_of("d9dbde"))
+            return painter.paint(placed(actor, shown, body, colors), self._choices.backdrop, badge=choices.badge.place,
+                                 effort=effort)
+
+    def _still(self, painter: Painter, actor: Actor, colors: Float32Array, choices: _Choices, effort: Effort) -> UInt8Array:
+        """What is shown while the driver hides: the avatar at rest."""
+        rest = at_rest(np.zeros(3, np.float32))
+        return self._paint(painter, actor, rest, _FACING_CAMERA.astype(np.float32), colors, choices, effort)
+
+    def _govern(self, seconds: float) -> None:
+        before = self._governor.effort
+        self._governor.update(seconds, time.monotonic())
+        if self._governor.effort != before:
+            self.notice(self._governor.reason or "drawing at full size again")
+
+
+class _Watch:
+    """The newest motion, carried on a little where pictures come more slowly than frames are drawn."""
+
+    def __init__(self) -> None:
+        self._last: TrackedFrame | None = None
+        self._before: TrackedFrame | None = None
+        self._arrived = -np.inf
+
+    def note(self, observation: Observation, now: float) -> None:
+        """Take a new observation, which arrived at `now`."""
+        self._before = self._last if observation.motion is not None else None
+        self._last, self._arrived = observation.motion, now
+
+    def motion(self, now: float) -> TrackedFrame | None:
+        """What the face does now, as far as known; None where nobody is there."""
+        last, before = self._last, self._before
+        late = now - self._arrived
+        if last is None or late > _STALE_SECONDS:
+            return None
+        if before is None or late < 0.004:
+            return last
+        step = last.timestamp - before.timestamp
+        if not 0 < step < 0.2:
+            return last
+        return mixed(before, last, 1 + _PREDICTED * min(late / step, 1.0))
+
+
+def _face_word(feed: Feed | None, face: TrackedFrame | None, holding: bool) -> str:
+    if feed is None:
+        return "none"
+    return "tracked" if face is not None else "held" if holding else "idle"
