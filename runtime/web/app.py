@@ -1,0 +1,183 @@
+"""The routes of docs/live-api.md, and what guards them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from perse_live.errors import UserError
+from runtime.live.control import Control
+from runtime.web.messages import MAX_JSON_BYTES, perform
+from runtime.web.offers import MAX_SDP_BYTES, parse_offer
+from runtime.web.pages import page_file
+from runtime.web.publisher import Publisher
+from runtime.web.security import SECURITY_HEADERS, host_fits, origin_fits, token_fits
+from runtime.web.viewers import TooManyViewers, Viewers
+
+_log = logging.getLogger(__name__)
+
+_BODY_SECONDS = 10.0  # for a body to arrive
+
+
+def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, *, host: str, token: str,
+             local: bool) -> web.Application:
+    """The server's routes.
+
+    publisher: None where the session takes no camera from a browser. host: what the server listens on; token: needed for every
+    request but the page's static files, "" for none; local: whether peers are on this machine.
+    """
+    routes = _Routes(control, viewers, publisher, local=local)
+    app = web.Application(middlewares=[_guard(host, token), _tell_errors], client_max_size=MAX_SDP_BYTES)
+    app.on_response_prepare.append(_add_headers)
+    app.add_routes([
+        web.get("/", routes.index),
+        web.get("/obs", routes.obs),
+        web.get("/static/{name:.+}", routes.static),
+        web.post("/whep", routes.watch),
+        web.delete("/whep/{id}", routes.stop_watching),
+        web.post("/whip", routes.publish),
+        web.delete("/whip/{id}", routes.stop_publishing),
+        web.get("/api/state", routes.state),
+        web.get("/api/stats", routes.stats),
+        web.post("/api/action", routes.action),
+    ])
+    return app
+
+
+class _Routes:
+    def __init__(self, control: Control, viewers: Viewers, publisher: Publisher | None, *, local: bool) -> None:
+        self._control, self._viewers, self._publisher, self._local = control, viewers, publisher, local
+
+    async def index(self, request: web.Request) -> web.Response:
+        return _page("index.html")
+
+    async def obs(self, request: web.Request) -> web.Response:
+        return _page("obs.html")
+
+    async def static(self, request: web.Request) -> web.Response:
+        return _page(request.match_info["name"])
+
+    async def state(self, request: web.Request) -> web.Response:
+        return web.json_response(self._control.state())
+
+    async def stats(self, request: web.Request) -> web.Response:
+        return web.json_response(self._control.stats())
+
+    async def action(self, request: web.Request) -> web.Response:
+        body = await _body(request, "application/json", MAX_JSON_BYTES)
+        try:
+            perform(self._control, body.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise UserError("the message is not UTF-8") from None
+        return web.json_response(self._control.state())
+
+    async def watch(self, request: web.Request) -> web.Response:
+        offer = parse_offer(await _body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local)
+        try:
+            peer_id, answer = await self._viewers.watch(offer)
+        except TooManyViewers as error:
+            return _error(503, str(error), {"Retry-After": "10"})
+        return _answer(f"/whep/{peer_id}", answer)
+
+    async def stop_watching(self, request: web.Request) -> web.Response:
+        if not await self._viewers.end(request.match_info["id"]):
+            return _error(404, "there is no such viewer: it may have left already")
+        return web.json_response({})
+
+    async def publish(self, request: web.Request) -> web.Response:
+        if self._publisher is None:
+            return _error(404, "this session takes no camera from a browser: start it with --camera browser")
+        offer = parse_offer(await _body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local)
+        peer_id, answer = await self._publisher.publish(offer)
+        return _answer(f"/whip/{peer_id}", answer)
+
+    async def stop_publishing(self, request: web.Request) -> web.Response:
+        if self._publisher is None or not await self._publisher.end(request.match_info["id"]):
+            return _error(404, "there is no such camera: it may have left or been replaced already")
+        return web.json_response({})
+
+
+def _guard(host: str, token: str) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host_header = request.headers.get("Host")
+        if not host_fits(host_header, listening=host):
+            return _error(403, "the Host of the request is not this server's: use the link that it printed")
+        if not origin_fits(request.headers.get("Origin"), host_header):
+            return _error(403, "requests from other web sites are not answered")
+        # The page's static files come with every copy of the package; scripts and styles could not carry the token
+        given = {"query": request.query.get("token"), "authorization": request.headers.get("Authorization")}
+        if not request.path.startswith("/static/") and not token_fits(token, **given):
+            message = "the token is missing or wrong: use the link that the server printed"
+            return _error(401, message, {"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    return guard
+
+
+@web.middleware
+async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every failure as one line of JSON."""
+    try:
+        return await handler(request)
+    except UserError as error:
+        return _error(400, str(error))
+    except web.HTTPException as error:
+        if error.status == 404:
+            return _error(404, "there is nothing here")
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return _error(error.status, f"{error.text or error.reason}".splitlines()[0], headers)
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception:
+        _log.exception("%s %s failed", request.method, request.path)
+        return _error(500, "the server failed at this; its log says more")
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SECURITY_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+async def _body(request: web.Request, media_type: str, most: int) -> bytes:
+    """The body of a request, of at most so many bytes and of this type only: other sites' forms cannot send these."""
+    if request.content_type != media_type:
+        raise web.HTTPUnsupportedMediaType(text=f"the body must be {media_type}")
+    try:
+        body = b"" if (request.content_length or 0) > most else await asyncio.wait_for(_read(request, most), _BODY_SECONDS)
+    except asyncio.TimeoutError:
+        raise web.HTTPRequestTimeout(text="the body did not come in time") from None
+    size = max(len(body), request.content_length or 0)
+    if size > most:
+        raise web.HTTPRequestEntityTooLarge(most, size, text=f"the body is larger than {most} bytes")
+    return body
+
+
+async def _read(request: web.Request, most: int) -> bytes:
+    """The body, or its beginning where it is larger than `most` bytes."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            break
+    return bytes(body)
+
+
+def _page(name: str) -> web.Response:
+    found = page_file(name)
+    if found is None:
+        return _error(404, "there is no such page")
+    content, kind = found
+    charset = "utf-8" if kind.startswith("text/") else None
+    return web.Response(body=content, content_type=kind, charset=charset, headers={"Cache-Control": "no-cache"})
+
+
+def _answer(location: str, sdp: str) -> web.Response:
+    return web.Response(status=201, text=sdp, content_type="application/sdp", headers={"Location": location})
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": " ".join(message.split())}, status=status, headers=headers)

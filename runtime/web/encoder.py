@@ -1,0 +1,205 @@
+"""ONE encoder for all viewers: a thread that encodes each drawn picture once and hands the packet to everybody who watches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from av.error import FFmpegError
+from av.packet import Packet
+
+from runtime.live.clock import StageClock
+from runtime.live.frames import DrawnFrame
+from runtime.live.slot import Latest
+from runtime.web.codec import VIDEO_CLOCK, EncodeConfig, PictureEncoder
+
+_log = logging.getLogger(__name__)
+
+_STILL = 0.1  # seconds without a new picture after which a keyframe that somebody waits for shows the last one again
+_WAITING_PACKETS = 8  # that a viewer may be behind: a quarter of a second
+_UNDELIVERED = 4  # packets on their way to the event loop
+
+
+class StreamEnded(Exception):
+    """No packet will come any more."""
+
+
+class Subscription:
+    """One viewer's share of the packets; used in the event loop only."""
+
+    def __init__(self, encoder: SharedEncoder) -> None:
+        self._encoder = encoder
+        self._packets: deque[Packet[Any]] = deque()
+        self._changed = asyncio.Event()
+        self._lost = True  # nothing decodes before a keyframe
+        self._closed = False
+
+    async def next(self) -> Packet[Any]:
+        """The next packet; the first, and the first after falling behind, is a keyframe.
+
+        Raises StreamEnded once closed.
+        """
+        while not self._packets and not self._closed:
+            if self._lost:
+                self._encoder.request_keyframe()  # here, not where it fell behind: who never comes back asks for nothing
+            self._changed.clear()
+            await self._changed.wait()
+        if self._closed:
+            raise StreamEnded
+        return self._packets.popleft()
+
+    def close(self) -> None:
+        """Take no more packets; closing again does nothing."""
+        self._closed = True
+        self._packets.clear()
+        self._changed.set()
+        self._encoder._forget(self)  # pyright: ignore[reportPrivateUsage]
+
+    def offer(self, packet: Packet[Any]) -> None:
+        """Take a packet if it can be of use; never waits."""
+        if self._lost and not packet.is_keyframe:
+            return
+        if len(self._packets) >= _WAITING_PACKETS:
+            self._packets.clear()
+            self._lost = not packet.is_keyframe
+            if self._lost:
+                return
+        self._lost = False
+        self._packets.append(packet)
+        self._changed.set()
+
+
+class KeyframeRequests:
+    """Turns any number of requests into keyframes at a bearable distance; any thread may ask."""
+
+    def __init__(self, spacing: float) -> None:
+        self._spacing = spacing  # seconds
+        self._asked = False
+        self._last = -float("inf")
+
+    def ask(self) -> None:
+        """Somebody needs a keyframe."""
+        self._asked = True
+
+    def due(self, now: float) -> bool:
+        """Whether the next picture should be one. now: seconds."""
+        return self._asked and now - self._last >= self._spacing
+
+    def made(self, now: float) -> None:
+        """A keyframe went out, which answers everybody who has asked up to now."""
+        self._asked, self._last = False, now
+
+
+class SharedEncoder:
+    """Encodes while somebody watches; idle, it costs nothing."""
+
+    def __init__(self, drawn: Latest[DrawnFrame], clock: StageClock, config: EncodeConfig | None = None) -> None:
+        self._drawn, self._clock, self._config = drawn, clock, config or EncodeConfig()
+        self._keyframes = KeyframeRequests(self._config.keyframe_spacing)
+        self._subscriptions: set[Subscription] = set()  # touched in the event loop only
+        self._state = threading.Condition()
+        self._watched = self._closing = False
+        self._room = threading.Semaphore(_UNDELIVERED)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def config(self) -> EncodeConfig:
+        """How it encodes."""
+        return self._config
+
+    def start(self) -> None:
+        """Begin; called once, in the event loop that shall get the packets."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="perse-live encode")
+        self._thread.start()
+
+    def subscribe(self) -> Subscription:
+        """Watch, until the subscription is closed; called in the event loop."""
+        subscription = Subscription(self)
+        self._subscriptions.add(subscription)
+        self._note_watched()
+        return subscription
+
+    def request_keyframe(self) -> None:
+        """Let decoding start anew at one of the next pictures; may be called as often as one likes."""
+        self._keyframes.ask()
+
+    def close(self) -> None:
+        """End the thread and all subscriptions; called in the event loop. Closing again does nothing."""
+        with self._state:
+            self._closing = True
+            self._state.notify_all()
+        for subscription in list(self._subscriptions):
+            subscription.close()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _forget(self, subscription: Subscription) -> None:
+        self._subscriptions.discard(subscription)
+        self._note_watched()
+
+    def _note_watched(self) -> None:
+        with self._state:
+            self._watched = bool(self._subscriptions)
+            self._state.notify_all()
+
+    def _run(self) -> None:
+        encoder = PictureEncoder(self._config)
+        frame: DrawnFrame | None = None
+        seen = 0
+        origin, ticks = time.monotonic(), -1
+        while not self._closing and not self._drawn.closed:
+            slept = self._slept_until_watched()
+            newest = self._drawn.wait(seen, _STILL)
+            now = time.monotonic()
+            if newest is not None:
+                if frame is not None and not slept:
+                    self._clock.drop(newest[0] - seen - 1)
+                seen, frame = newest
+                shown = frame.time
+            elif frame is not None and self._keyframes.due(now):
+                shown = now  # nothing moves, but somebody new wants to see it
+            else:
+                continue
+            ticks = max(round((shown - origin) * VIDEO_CLOCK), ticks + 1)
+            packet = self._encoded(encoder, frame, ticks, keyframe=self._keyframes.due(now))
+            if packet is not None:
+                if packet.is_keyframe:
+                    self._keyframes.made(now)
+                self._hand_over(packet)
+
+    def _slept_until_watched(self) -> bool:
+        """Whether there was nobody to encode for; returns when there is, or at the end."""
+        with self._state:
+            idle = not self._watched
+            self._state.wait_for(lambda: self._watched or self._closing)
+            return idle
+
+    def _encoded(self, encoder: PictureEncoder, frame: DrawnFrame, ticks: int, *, keyframe: bool) -> Packet[Any] | None:
+        try:
+            with self._clock.measured():
+                return encoder.encode(frame.image, ticks, keyframe=keyframe)
+        except FFmpegError as error:
+            _log.warning("a picture of %dx%d could not be encoded: %s", frame.image.shape[1], frame.image.shape[0], error)
+            return None
+
+    def _hand_over(self, packet: Packet[Any]) -> None:
+        """Into the event loop; where that hangs, wait here, so that pictures are left out before they are encoded, not after."""
+        assert self._loop is not None
+        while not self._room.acquire(timeout=_STILL):
+            if self._closing:
+                return
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, packet)
+        except RuntimeError:  # the loop is gone: the session ends
+            self._closing = True
+
+    def _deliver(self, packet: Packet[Any]) -> None:
+        self._room.release()
+        for subscription in self._subscriptions:
+            subscription.offer(packet)

@@ -1,0 +1,88 @@
+"""One WebRTC peer from its offer to its end, for viewers and for the camera alike."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+
+from perse_live.errors import UserError
+from runtime.web.aiortc_hooks import offer_loopback
+from runtime.web.offers import Offer
+
+_log = logging.getLogger(__name__)
+
+_CONNECT = 20.0  # seconds from the answer to the connection
+_NEGOTIATE = 10.0  # seconds for reading the offer and gathering candidates
+_CLOSE = 5.0  # seconds
+
+
+class Peer:
+    """A connection that ends by itself when it fails, is ended by the other side, or does not come about in time."""
+
+    def __init__(self, ice_servers: Sequence[str], on_end: Callable[[Peer], None]) -> None:
+        """ice_servers: URLs such as stun:HOST:PORT; on_end: called once, when no more media will flow."""
+        self.id = secrets.token_urlsafe(12)
+        """Not to be guessed: it is all that is needed to end the connection."""
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(urls=url) for url in ice_servers]))
+        self._on_end = on_end
+        self._ending: asyncio.Task[None] | None = None
+        self._deadline = asyncio.get_running_loop().call_later(_CONNECT, self.end)
+        self.connection.on("connectionstatechange", self._follow)
+
+    async def answer(self, offer: Offer, transceiver: RTCRtpTransceiver, *, loopback: bool) -> str:
+        """The SDP answer to an offer; nothing but this transceiver and a data channel is agreed to.
+
+        loopback: whether 127.0.0.1 is among our candidates. Raises UserError, and ends the peer, where the offer cannot be met.
+        """
+        try:
+            await asyncio.wait_for(self._negotiate(offer, transceiver, loopback=loopback), _NEGOTIATE)
+        except UserError:
+            await self.end()
+            raise
+        except asyncio.CancelledError:
+            self.end()
+            raise
+        except Exception as error:  # aiortc's parser raises whatever its code runs into
+            _log.debug("an offer was refused", exc_info=True)
+            await self.end()
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"the SDP offer cannot be answered{': ' + reason if reason else ''}") from None
+        return self.connection.localDescription.sdp
+
+    async def _negotiate(self, offer: Offer, transceiver: RTCRtpTransceiver, *, loopback: bool) -> None:
+        wanted = transceiver.direction
+        await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        for other in self.connection.getTransceivers():
+            if other is not transceiver:
+                other.direction = "inactive"  # a track that nobody reads would queue for ever
+        if loopback:
+            offer_loopback(self.connection)
+        await self.connection.setLocalDescription(await self.connection.createAnswer())
+        if transceiver.currentDirection != wanted:
+            raise UserError(f"the SDP offer's video must be {'recvonly' if wanted == 'sendonly' else 'sendonly'} or sendrecv")
+
+    def end(self) -> asyncio.Task[None]:
+        """Begin to close; ending again does nothing more. Returns the task that closes, which does not raise."""
+        if self._ending is None:
+            self._deadline.cancel()
+            self._ending = asyncio.get_running_loop().create_task(self._close())
+            self._on_end(self)
+        return self._ending
+
+    async def _close(self) -> None:
+        try:
+            await asyncio.wait_for(self.connection.close(), _CLOSE)
+        except Exception as error:  # whatever is wrong with it, it is not our concern any more
+            _log.warning("a WebRTC connection did not close well: %r", error)
+
+    def _follow(self) -> None:
+        state = self.connection.connectionState
+        _log.debug("peer %s: %s", self.id, state)
+        if state == "connected":
+            self._deadline.cancel()
+        elif state in ("failed", "closed"):
+            self.end()

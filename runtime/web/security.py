@@ -1,0 +1,136 @@
+"""Who may talk to the server: the token, the Host and Origin of requests, TLS, and the link that leads there."""
+
+from __future__ import annotations
+
+import hmac
+import io
+import ipaddress
+import secrets
+import socket
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import quote, urlsplit
+
+import segno
+
+from perse_live.errors import UserError
+
+SECURITY_HEADERS: Mapping[str, str] = MappingProxyType({
+    "Content-Security-Policy": "; ".join((
+        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:", "font-src 'self'",
+        "media-src 'self' blob:", "connect-src 'self'", "manifest-src 'self'",
+        "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+})
+"""On every answer: only the server's own scripts run, no other site may frame or read it, links do not carry the token away."""
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def new_token() -> str:
+    """A token that nobody guesses: 128 bits, fit for a URL."""
+    return secrets.token_urlsafe(16)
+
+
+def token_fits(token: str, *, query: str | None, authorization: str | None) -> bool:
+    """Whether a request carries the token.
+
+    token: what is needed, "" where none is. query: the request's `token` parameter; authorization: its header. Compared in a time
+    that does not tell how much of it was right.
+    """
+    if not token:
+        return True
+    scheme, _, bearer = (authorization or "").partition(" ")
+    given = bearer.strip() if scheme.lower() == "bearer" else query or ""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+
+
+def host_fits(host_header: str | None, *, listening: str) -> bool:
+    """Whether a request was meant for this server.
+
+    A server on loopback answers to the names of loopback only: else a web site whose name is made to point to 127.0.0.1 (DNS
+    rebinding) could use it through its visitors' browsers. On other addresses any name will do, and the token decides.
+    """
+    name = _host_name(host_header)
+    if name is None:
+        return False
+    return not is_loopback(listening) or name in _LOOPBACK_NAMES or name == listening.lower()
+
+
+def origin_fits(origin: str | None, host_header: str | None) -> bool:
+    """Whether a request comes from our own page, or from no page at all (no Origin)."""
+    if origin is None:
+        return True
+    try:
+        return bool(host_header) and urlsplit(origin).netloc.lower() == (host_header or "").lower()
+    except ValueError:
+        return False
+
+
+def _host_name(header: str | None) -> str | None:
+    """The name in a Host header, without port and brackets."""
+    try:
+        return urlsplit(f"//{header}").hostname if header else None
+    except ValueError:
+        return None
+
+
+def tls_context(cert: Path, key: Path | None) -> ssl.SSLContext:
+    """TLS for the server.
+
+    cert: PEM, the chain; key: PEM, or None where the certificate's file holds it too. Raises UserError where they cannot be used.
+    """
+    for path in (cert, key):
+        if path is not None and not path.is_file():
+            raise UserError(f"{path} is not a file: --cert and --key take PEM files")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(cert, key, password=_no_password)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise UserError(f"{cert} and its key cannot be used for TLS ({reason}): give PEM files that belong together, "
+                        "the key without a password") from None
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")  # instead of asking for it in the terminal
+
+
+def link(*, host: str, port: int, tls: bool, token: str) -> str:
+    """The URL of the page. host: what the server listens on; for all addresses (0.0.0.0, ::) one that others can reach."""
+    name = _own_address(host) if host in ("0.0.0.0", "::", "") else host
+    name = f"[{name}]" if ":" in name else name
+    return f"{'https' if tls else 'http'}://{name}:{port}/{f'?token={quote(token)}' if token else ''}"
+
+
+def _own_address(host: str) -> str:
+    """This machine's address on the network. A UDP socket that is connected says it, and sends nothing."""
+    family, elsewhere = (socket.AF_INET6, "2001:db8::1") if host == "::" else (socket.AF_INET, "192.0.2.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "localhost"
+
+
+def terminal_qr(url: str) -> str:
+    """A QR code of a link, as text for a terminal of any colours."""
+    text = io.StringIO()
+    segno.make(url, error="l", micro=False).terminal(text, compact=True)
+    return text.getvalue()

@@ -1,0 +1,187 @@
+"""The live page's server, on a thread and an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from perse_live.errors import UserError
+from runtime.live.clock import StageClock
+from runtime.live.control import Control
+from runtime.sources.browser import BrowserCamera
+from runtime.web.app import make_app
+from runtime.web.codec import CodecName, EncodeConfig
+from runtime.web.control_channel import ControlChannels
+from runtime.web.encoder import SharedEncoder
+from runtime.web.publisher import Publisher
+from runtime.web.security import is_loopback, link, new_token, tls_context
+from runtime.web.viewers import Viewers
+
+_log = logging.getLogger(__name__)
+
+_LEAVE = 5.0  # seconds that what still closes is given at the end
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """Where the live page is served, and how."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. On any other than loopback every request needs the token."""
+    port: int = 8080
+    """0: any that is free."""
+    token: str | None = None
+    """Asked for in every request; None: a new one where one is needed. Shorter than 8 characters is refused."""
+    cert: Path | None = None
+    """Certificate chain for TLS, PEM. Browsers give a page their camera only on this machine or over TLS."""
+    key: Path | None = None
+    """The certificate's key, PEM; None where it is in the same file."""
+    ice_servers: tuple[str, ...] = ()
+    """STUN or TURN URLs. None: viewers on this machine and in the local network need none, and nobody outside is asked."""
+    max_viewers: int = 16
+    """At a time; each costs less than 2 % of a core."""
+    codec: CodecName = "vp8"
+    """`vp8` or `h264`."""
+    bitrate: int = 3_000_000
+    """Bits per second to each viewer."""
+
+
+class WebServer:
+    """Serves the page, the API, viewers and the browser's camera for one session."""
+
+    def __init__(self, control: Control, encode_clock: StageClock, config: WebConfig | None = None, *,
+                 camera: BrowserCamera | None = None) -> None:
+        """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may.
+
+        Raises UserError for a setting that cannot be used.
+        """
+        self._control, self._clock, self._camera = control, encode_clock, camera
+        self._config = config = config or WebConfig()
+        if not 0 <= config.port <= 65535:
+            raise UserError(f"port {config.port} does not exist: --port takes 0 to 65535")
+        if config.token is not None and len(config.token) < 8:
+            raise UserError("the token is too short: give at least 8 characters, or none to have one made")
+        if config.key is not None and config.cert is None:
+            raise UserError("--key without --cert: give both for TLS")
+        self._local = is_loopback(config.host)
+        self._token = config.token or ("" if self._local else new_token())
+        self._tls = None if config.cert is None else tls_context(config.cert, config.key)
+        self._viewers: Viewers | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leave: asyncio.Event | None = None
+
+    @property
+    def viewers(self) -> int:
+        """How many watch."""
+        return 0 if self._viewers is None else self._viewers.count
+
+    def start(self) -> str:
+        """Serve; returns the page's URL, with the token where one is needed. Called once.
+
+        Raises UserError where the server cannot listen, saying why and what to do; nothing runs then.
+        """
+        ready: Future[int] = Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="perse-live web")
+        self._thread.start()
+        try:
+            port = ready.result()
+        except BaseException:
+            self._thread.join()
+            self._thread = None
+            raise
+        if not self._local and self._tls is None:
+            _log.warning("the live page is served without TLS: whoever can listen in on the network sees the token and the page; "
+                         "give --cert and --key. Browsers do not lend their camera to such a page.")
+        return link(host=self._config.host, port=port, tls=self._tls is not None, token=self._token)
+
+    def close(self) -> None:
+        """End all connections and the thread; closing again does nothing."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        assert self._loop is not None and self._leave is not None
+        self._loop.call_soon_threadsafe(self._leave.set)
+        thread.join()
+
+    def _run(self, ready: Future[int]) -> None:
+        try:
+            asyncio.run(self._serve(ready))
+        except BaseException as error:
+            if ready.done():
+                _log.exception("the web server ended")
+            else:
+                ready.set_exception(error)
+
+    async def _serve(self, ready: Future[int]) -> None:
+        config = self._config
+        self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
+        self._loop.set_exception_handler(_log_loop_error)
+        encoder = SharedEncoder(self._control.drawn, self._clock, EncodeConfig(codec=config.codec, bitrate=config.bitrate))
+        channels = ControlChannels(self._control)
+        viewers = Viewers(encoder, channels, ice_servers=config.ice_servers, most=config.max_viewers, loopback=self._local)
+        publisher = None
+        if self._camera is not None:
+            publisher = Publisher(self._camera, ice_servers=config.ice_servers, loopback=self._local)
+        app = make_app(self._control, viewers, publisher, host=config.host, token=self._token, local=self._local)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, config.host, config.port, ssl_context=self._tls)
+            try:
+                await site.start()
+            except OSError as error:
+                raise UserError(_why_not(error, config.host, config.port)) from None
+            encoder.start()
+            self._viewers = viewers
+            telling = asyncio.create_task(channels.run())
+            try:
+                ready.set_result(runner.addresses[0][1])
+                await self._leave.wait()
+            finally:
+                telling.cancel()
+                self._viewers = None
+                await viewers.close()
+                if publisher is not None:
+                    await publisher.close()
+                encoder.close()
+        finally:
+            await runner.cleanup()
+            await _settle()
+
+
+async def _settle() -> None:
+    """Let what is closing finish, so that asyncio need not cut it off."""
+    pending = asyncio.all_tasks() - {asyncio.current_task()}
+    if pending:
+        await asyncio.wait(pending, timeout=_LEAVE)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+
+
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    """What goes wrong in aiortc's background tasks when peers vanish or misbehave: a line in the log, no traceback."""
+    _log.debug("in the web server's background: %s", context.get("message"), exc_info=context.get("exception"))
+    _log.info("a connection failed: %s: %r", context.get("message"), context.get("exception"))
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    where = f"port {port} on {host}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is taken by another program: end that one, or choose another with --port (0 takes any free one)"
+    if error.errno == errno.EACCES:
+        return f"{where} may not be used by ordinary programs: choose one from 1024 on with --port"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"{host} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all its addresses"
+    return f"the live page cannot be served at {where}: {error.strerror or error}"

@@ -1,0 +1,109 @@
+"""Those who watch over WebRTC (WHEP): each gets the shared encoder's packets, and a data channel where it asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiortc import MediaStreamTrack, RTCDataChannel, RTCRtpSender
+from aiortc.mediastreams import MediaStreamError
+from av.packet import Packet
+
+from perse_live.errors import UserError
+from runtime.web.aiortc_hooks import on_keyframe_request
+from runtime.web.codec import CodecName
+from runtime.web.control_channel import ControlChannels
+from runtime.web.encoder import SharedEncoder, StreamEnded, Subscription
+from runtime.web.offers import Offer
+from runtime.web.peers import Peer
+
+_MIME_TYPES: dict[CodecName, str] = {"vp8": "video/VP8", "h264": "video/H264"}
+_CONTROL = "control"  # the data channel's name
+
+
+class TooManyViewers(UserError):
+    """There is no room for another viewer."""
+
+
+class PacketTrack(MediaStreamTrack):
+    """A video track of encoded packets: aiortc only cuts them into RTP."""
+
+    kind = "video"
+
+    def __init__(self, encoder: SharedEncoder) -> None:
+        super().__init__()
+        self._encoder = encoder
+        self._subscription: Subscription | None = None
+
+    async def recv(self) -> Packet[Any]:
+        """The next packet. Raises MediaStreamError at the end."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        if self._subscription is None:  # not before the peer is connected: what it missed until then is no use to it
+            self._subscription = self._encoder.subscribe()
+        try:
+            return await self._subscription.next()
+        except StreamEnded:
+            raise MediaStreamError from None
+
+    def stop(self) -> None:
+        """Take no more packets."""
+        super().stop()
+        if self._subscription is not None:
+            self._subscription.close()
+
+
+class Viewers:
+    """All viewers of a session; used in the event loop only, but for `count`."""
+
+    def __init__(self, encoder: SharedEncoder, channels: ControlChannels, *, ice_servers: Sequence[str], most: int,
+                 loopback: bool) -> None:
+        """most: viewers at a time; loopback: whether viewers are on this machine."""
+        self._encoder, self._channels = encoder, channels
+        self._ice_servers, self._most, self._loopback = ice_servers, most, loopback
+        self._tracks: dict[Peer, PacketTrack] = {}
+
+    @property
+    def count(self) -> int:
+        """How many watch or are about to."""
+        return len(self._tracks)
+
+    async def watch(self, offer: Offer) -> tuple[str, str]:
+        """Take a viewer: its id and the SDP answer.
+
+        Raises TooManyViewers, or UserError where the offer cannot be met.
+        """
+        if self.count >= self._most:
+            raise TooManyViewers(f"{self._most} viewers watch already, which is the limit: try again when one has left")
+        peer = Peer(self._ice_servers, self._forget)
+        track = self._tracks[peer] = PacketTrack(self._encoder)
+        transceiver = peer.connection.addTransceiver(track, direction="sendonly")
+        capabilities = RTCRtpSender.getCapabilities("video").codecs
+        accepted = (_MIME_TYPES[self._encoder.config.codec], "video/rtx")
+        # Before setRemoteDescription: later it has no effect
+        transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType in accepted])
+        on_keyframe_request(transceiver.sender, self._encoder.request_keyframe)
+        peer.connection.on("datachannel", self._open_channel)
+        return peer.id, await peer.answer(offer, transceiver, loopback=self._loopback)
+
+    async def end(self, peer_id: str) -> bool:
+        """End a viewer's connection; False where there is none of that id."""
+        for peer in list(self._tracks):
+            if peer.id == peer_id:
+                await peer.end()
+                return True
+        return False
+
+    async def close(self) -> None:
+        """End all."""
+        await asyncio.gather(*(peer.end() for peer in list(self._tracks)))
+
+    def _forget(self, peer: Peer) -> None:
+        self._tracks.pop(peer).stop()
+
+    def _open_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label == _CONTROL:
+            self._channels.add(channel)
+        else:
+            channel.close()
