@@ -1,0 +1,1 @@
+"""What this machine has for live sessions, what is missing, and what is slow."""

@@ -1,0 +1,50 @@
+"""What a check has found."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, ParamSpec
+
+from perse_live.errors import UserError
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    """What was looked at, in a word or two."""
+    status: Literal["ok", "warning", "problem"]
+    """Warning: something will be missing or slow; problem: live sessions will not work."""
+    found: str
+    """What is there, in one line."""
+    advice: str = ""
+    """What to do about it; empty where there is nothing to do."""
+
+
+def never_raising(name: str) -> Callable[[Callable[P, Finding]], Callable[P, Finding]]:
+    """Turn whatever a check raises into a finding: one broken library must not hide what the other checks find."""
+    def decorate(check: Callable[P, Finding]) -> Callable[P, Finding]:
+        @functools.wraps(check)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> Finding:
+            try:
+                return check(*args, **kwargs)
+            except UserError as error:
+                return Finding(name, "problem", one_line(error))
+            except Exception as error:
+                return Finding(name, "problem", f"{type(error).__name__}: {one_line(error)}",
+                               "this should not happen: please report it with this line")
+
+        return checked
+
+    return decorate
+
+
+def one_line(error: object) -> str:
+    """An error's text without line breaks, cut to a bearable length."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else text[:397] + "..."
