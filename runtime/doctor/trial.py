@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -211,7 +211,7 @@ class _Stopwatch:
         self._times: defaultdict[str, list[float]] = defaultdict(list)
 
     @contextmanager
-    def measured(self, stage: str) -> Iterator[None]:
+    def measured(self, stage: str) -> Generator[None, None, None]:
         start = time.perf_counter()
         yield
         self._times[stage].append(1000 * (time.perf_counter() - start))
