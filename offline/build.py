@@ -15,6 +15,7 @@ from offline.anny_rig import chart, load_anny_head
 from offline.charts import head_charts
 from offline.clothes import backing_layer, body_layer, dressed_pixels, sheet_layer
 from offline.eyes import eye_layer, eye_openings
+from offline.floaters import without_floaters
 from offline.geometry import PhotoGeometry, before_face, photo_geometry
 from offline.hair import hair_layers
 from offline.identity import identity_rig, load_identity_model
@@ -90,6 +91,7 @@ def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildCo
     progress("lifting to 3D", 0.0)
     rig, geometry = fit_outline(geometry, portrait, look)
     layer = lift(portrait, fit, geometry, look, parts, rng=np.random.default_rng(config.seed))
+    layer = without_floaters(layer, portrait.camera)
     center = geometry.R_cam_head @ _HEAD_CENTER + geometry.t_cam_head
     weight = pixel_weights(portrait, look)
     layer = refine(layer, portrait.camera, look.image, look.alpha, weight, center, config=config.refine,

@@ -142,10 +142,12 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
                           freedom=0.0, color_freedom=0.0, least_opacity=0.9)
     own_bust = cloth_seen.sum() > _BUST * unit**2
     alpha = sample(look.alpha, pixels)
-    fading = (sample(distance_to(~look.valid), pixels) < 18 * unit) & (not own_bust) & (alpha > 0.02)
+    to_edge = sample(distance_to(~look.valid), pixels)
+    fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > 0.02)
+    ending = (to_edge < 10 * unit) & (not own_bust)  # here the sheet is nearly gone, and nothing else would be seen
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
     in_photo = ((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99)
-    under_sheet = ((alpha > 0.9) | fading) & (behind | (facing_of(means, normals) <= 0))
+    under_sheet = ((alpha > 0.9) | fading) & (behind | (facing_of(means, normals) <= 0)) | ending
     return layer.select(np.where(in_photo, under_sheet, not own_bust))
 
 

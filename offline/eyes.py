@@ -18,6 +18,9 @@ from perse_live.regions import Region
 _RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])  # iris radii at which its colour is described
 
 
+_WHITE_BELIEVED = 0.4  # how far the white's pixels are believed where the iris' are wholly
+
+
 def eye_openings(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
     """(H, W) pixels between the lids. landmarks: (478, 2+) pixels."""
     return polygon(landmarks[list(LEFT_EYE), :2], shape) | polygon(landmarks[list(RIGHT_EYE), :2], shape)
@@ -51,9 +54,11 @@ def _eyeball(geometry: PhotoGeometry, look: Appearance, depth_inside: Float32Arr
     iris_angle = float(np.arcsin(np.clip(radius_px * pixel / rig.eye_radius, 0.2, 0.6)))
     pixels = geometry.camera.project(means)
     shown = np.where(facing_of(means, outward) > 0.1, sample(depth_inside, pixels), 0)
-    colors = _complete(sample(look.image, pixels), shown, _angle_to(outward, axis), iris_angle)
-    return surface_layer(means, outward, points.spacing * COVERAGE, colors, Region.EYE, triangles=points.triangle, freedom=0.0,
-                         color_freedom=np.clip(shown, 0, 1), least_opacity=0.9)
+    ring = _angle_to(outward, axis) / iris_angle
+    skin = np.median(look.image[(look.skin > 0.8) & (look.alpha > 0.95)], 0)
+    colors, trust = _complete(sample(look.image, pixels), shown, ring, skin)
+    return surface_layer(means, outward, points.spacing * 1.15 * COVERAGE, colors, Region.EYE, triangles=points.triangle,
+                         freedom=0.0, color_freedom=0.5 * trust, least_opacity=0.9)
 
 
 def _angle_to(vectors: FloatArray, axis: FloatArray) -> FloatArray:
@@ -61,28 +66,42 @@ def _angle_to(vectors: FloatArray, axis: FloatArray) -> FloatArray:
     return np.arccos(np.clip(vectors @ axis, -1, 1))
 
 
-def _complete(observed: FloatArray, shown: FloatArray, off_axis: FloatArray, iris_angle: float) -> Float32Array:
+def _complete(observed: FloatArray, shown: FloatArray, ring: FloatArray, skin: FloatArray) -> tuple[Float32Array, Float32Array]:
     """Fill in what the lids hide: the iris by rings, the white by its own colour.
 
-    observed: (N, 3); shown: (N,) pixels inside the opening, 0 if hidden; off_axis: (N,) radians from the line of sight.
+    What lies near a lid in the photo carries its shadow and lashes, which would be seen as smudges when the eye turns: the
+    nearer, the less it is believed, and the white, whose look is known, less than the iris. observed: (N, 3); shown: (N,) pixels
+    inside the opening, 0 if hidden; ring: (N,) distance from the line of sight in iris radii; skin: (3,) the person's. Returns
+    colours (N, 3), and how far the photo is believed (N,).
     """
-    ring = off_axis / iris_angle
-    sure = shown > 1.0
-    white = sure & (ring > 1.25)
-    pale = np.array([0.78, 0.75, 0.73], np.float32)
-    if white.sum() > 8:
-        brightness = observed[white].mean(1)
-        pale = np.median(observed[white][brightness >= np.percentile(brightness, 50)], 0)
+    sure = shown > 1.5
+    pale = _white(observed[sure & (ring > 1.2)], skin)
     table = []
-    for inner, outer, fallback in zip(_RINGS[:-1], _RINGS[1:], (0.06, 0.1, 0.22, 0.25, 0.22, 0.3, 0.6), strict=True):
+    for inner, outer, fallback in zip(_RINGS[:-1], _RINGS[1:], (0.06, 0.1, 0.22, 0.25, 0.22, 0.3, 0.85), strict=True):
         here = sure & (ring >= inner) & (ring < outer)
-        table.append(np.median(observed[here], 0) if here.sum() > 4 else pale * fallback)
+        table.append(np.median(observed[here], 0) if here.sum() > 4 and outer < 1.1 else pale * fallback)
     middles = (_RINGS[:-1] + _RINGS[1:]) / 2
     table.append(pale)
     model = np.stack([np.interp(ring, np.r_[middles, 1.6], np.array(table)[:, c]) for c in range(3)], 1)
-    model *= (1 - 0.35 * np.clip((off_axis - 0.7) / 0.6, 0, 1))[:, None]  # the corners lie in shadow
-    share = np.clip((shown - 0.4) / 1.2, 0, 1)[:, None]
-    return (share * observed + (1 - share) * model).astype(np.float32)
+    model *= (1 - 0.3 * np.clip((ring - 1.7) / 1.4, 0, 1))[:, None]  # the corners lie in shadow
+    in_iris = np.clip((1.12 - ring) / 0.14, 0, 1)
+    trust = np.clip((shown - 0.6) / 2.2, 0, 1) * (_WHITE_BELIEVED + (1 - _WHITE_BELIEVED) * in_iris)
+    colors = trust[:, None] * observed + (1 - trust[:, None]) * model
+    return colors.astype(np.float32), trust.astype(np.float32)
+
+
+def _white(seen: FloatArray, skin: FloatArray) -> FloatArray:
+    """The colour of the white (3,) in the photo's light: from its brighter half, hardly tinted, not darker than skin.
+
+    seen: (N, 3) pixels of it, lids' shadows among them; skin: (3,).
+    """
+    usual = np.array([0.78, 0.75, 0.73])
+    light = max(float(skin.mean()), 0.15)
+    if len(seen) > 8:
+        brightness = seen.mean(1)
+        own = np.median(seen[brightness >= np.percentile(brightness, 50)], 0)
+        usual = own.mean() + 0.45 * (own - own.mean())
+    return np.clip(usual * (np.clip(usual.mean(), 0.98 * light, 1.35 * light) / max(usual.mean(), 1e-3)), 0, 0.92)
 
 
 def _inner_lids(geometry: PhotoGeometry, look: Appearance, rng: np.random.Generator) -> Layer:

@@ -12,8 +12,13 @@ from offline.numeric import facing_of
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part, vertices_of
 
-_REACH = 7.0  # pixels: outlines farther apart are not the same outline
+_REACH = 5.0  # pixels: outlines farther apart are not the same outline
+_NECK_REACH = 22.0  # pixels: landmarks say nothing of how wide a neck is
+_OUTER_REACH = 28.0  # pixels that the rig may reach beyond the person and still be pulled in
+_NECK_OVERLAP = -1.5  # pixels: a neck ends inside its collar
+_LOWEST, _JAW_LOWEST, _JAW_BACK, _NECK_SIDE = -0.19, -0.095, -0.055, 0.03  # metres on the mean head: where neck is, and no jaw
 _OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
+_ON_OUTLINE = 3.0  # pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
 _SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
 
 
@@ -32,12 +37,17 @@ def outline_offsets(
     inside = person & ~dressed
     signed = distance_to(inside) - distance_to(~inside)
     slope = _slope(blur(signed, 1.5))
-    movable = vertices_of(geometry.rig, Part.SKIN) & (geometry.template[:, 1] > -0.135)
+    movable = vertices_of(geometry.rig, Part.SKIN) & (geometry.template[:, 1] > _LOWEST)
     index = np.nonzero(movable)[0]
-    near_hair = blur(hair > 0.5, 3.0)
+    place = geometry.template[index]
+    neck = (place[:, 1] < _JAW_LOWEST) & (place[:, 2] < _JAW_BACK) & (np.abs(place[:, 0]) > _NECK_SIDE)
+    reach, overlap = np.where(neck, _NECK_REACH, _REACH), np.where(neck, _NECK_OVERLAP, _OVERLAP)
+    near_hair, near_clothes = blur(hair > 0.5, 3.0), blur(dressed, 2.0)
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
     points = geometry.vertices[index] + _pressed_ears(geometry, signed, hair, ears)[index]
     on_ear = ears[index] > 0.3
+    inner = distance_to(~geometry.seen.covered)
+    on_outline = sample(inner, np.clip(geometry.camera.project(geometry.vertices[index]), 1, limit - 1.01)) < _ON_OUTLINE
     rows, columns, distances = _pairs(points, 2.5 * _SMOOTHNESS[0])
     facing = facing_of(points, geometry.normals[index])
     for smoothness in _SMOOTHNESS:
@@ -48,9 +58,10 @@ def outline_offsets(
         away = sample(signed, at)
         border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
         bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
-        outer = framed & ~on_ear & (away > _OVERLAP) & (away < 4 * _REACH)
-        rim = framed & ~on_ear & bare & (np.abs(facing) < 0.3) & (np.abs(away) < _REACH) & (away <= _OVERLAP)
-        wanted = np.where((outer | rim)[:, None], -(away - _OVERLAP)[:, None] * sample(slope, at), 0)
+        outer = framed & ~on_ear & (away > overlap) & (away < _OUTER_REACH)
+        bare &= neck | (sample(near_clothes, border) < 0.3)  # behind the jaw the outline goes on as the neck's
+        rim = framed & ~on_ear & bare & on_outline & (np.abs(facing) < 0.3) & (-away < reach) & (away <= overlap)
+        wanted = np.where((outer | rim)[:, None], -(away - overlap)[:, None] * sample(slope, at), 0)
         weight = np.where(outer, 1.0, np.where(rim, 0.5, 0.0))
         move = _spread(wanted, weight, rows, columns, kernel, len(index))
         points[:, :2] += move * points[:, 2:] / geometry.camera.fx

@@ -18,6 +18,10 @@ MIN_SIDE = 256
 MAX_SIDE = 4096
 """Pixels; larger pictures are reduced on loading: the avatar uses about a thousand pixels across the head."""
 
+_BLACK = 8  # of 255: brightest pixel of a black bar; codecs leave a little noise
+_MOST_BARS = 0.5  # of a side that may be bars; more is a dark picture
+_SEAM = 2  # pixels beside a bar that codecs have darkened
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -44,7 +48,7 @@ def load_photo(path: Path) -> Photo:
         raise UserError(f"{path}: no such file; give the path of a portrait photo") from error
     except (IsADirectoryError, PermissionError) as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of a portrait photo") from error
-    rgb = _decode(path)
+    rgb = _without_black_bars(_decode(path))
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise UserError(f"{path}: {width} x {height} pixels are too few; use a photo of at least {MIN_SIDE} px on each side")
@@ -66,6 +70,19 @@ def _decode(path: Path) -> UInt8Array:
         raise UserError(f"{path}: not a picture that can be read; use a JPEG, PNG or WebP photo") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"{path}: the picture is damaged ({error}); use an intact copy") from error
+
+
+def _without_black_bars(rgb: UInt8Array) -> UInt8Array:
+    """Cut off bars of pure black at the edges, as screenshots of films have: they would be taken for clothes or hair."""
+    lit = rgb.max(2) > _BLACK
+    ends: list[slice] = []
+    for axis, side in ((1, rgb.shape[0]), (0, rgb.shape[1])):
+        rows = np.nonzero(lit.mean(axis) > 0.01)[0]
+        first, last = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, side)
+        bars = first + side - last
+        ends.append(slice(first, last) if 0 < bars <= _MOST_BARS * side else slice(0, side))
+    cut = rgb[ends[0], ends[1]]
+    return rgb if cut.shape == rgb.shape else np.ascontiguousarray(cut[_SEAM:-_SEAM, _SEAM:-_SEAM])
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -233,7 +233,8 @@ def _behind_hair(points: _Points) -> BoolArray:
     for side in (-1.0, 1.0):
         ear = (points.ears > 0.3) & (rest[:, 0] * side > 0) & points.inside
         if ear.sum() > 10 and (points.hair[ear] > 0.5).mean() > 0.6:
-            covered |= (rest[:, 0] * side > 0.03) & (rest[:, 2] < -0.04) & (rest[:, 1] > -0.09)
+            lowest = np.percentile(rest[ear & (points.hair > 0.5), 1], 10)  # where this hair ends
+            covered |= (rest[:, 0] * side > 0.03) & (rest[:, 2] < -0.04) & (rest[:, 1] > max(lowest, -0.09))
     return covered
 
 

@@ -142,3 +142,15 @@ def test_what_is_no_picture(tmp_path: Path, content: bytes) -> None:
 def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
     assert "directory" in complaint(tmp_path).lower()
     assert "no such file" in complaint(tmp_path / "nowhere.jpg")
+
+
+def test_black_bars_are_cut_off_and_dark_pictures_left_alone(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    picture = np.zeros((400, 500, 3), np.uint8)
+    picture[40:360, :] = random.integers(20, 255, (320, 500, 3))
+    Image.fromarray(picture).save(tmp_path / "bars.png")
+    cut = load_photo(tmp_path / "bars.png").rgb
+    assert cut.shape == (316, 496, 3)
+    np.testing.assert_array_equal(cut, picture[42:358, 2:-2])
+    Image.fromarray(np.full((300, 300, 3), 3, np.uint8)).save(tmp_path / "dark.png")
+    assert load_photo(tmp_path / "dark.png").rgb.shape == (300, 300, 3)

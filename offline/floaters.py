@@ -1,0 +1,29 @@
+"""Removing what floats: splats that the photo's edge or a hole in the matte has cut off from the person."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from offline.layers import Layer
+from perse_live.camera import Camera
+from perse_live.splatting import CpuRasterizer
+
+_SEEN = 25  # of 255, alpha from which something is seen
+_SMALL = 0.02  # of the largest piece's area; smaller ones are no part of a person
+
+
+def without_floaters(layer: Layer, camera: Camera) -> Layer:
+    """The layer without splats whose middle lies in a small piece that hangs together with nothing else in the photo's view."""
+    alpha = CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(layer.gaussians, camera)[..., 3]
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats((alpha > _SEEN).astype(np.uint8), connectivity=8)
+    areas = np.asarray(stats)[:, cv2.CC_STAT_AREA]
+    if count < 3:  # 0 is the background
+        return layer
+    small = areas < _SMALL * areas[1:].max()
+    small[0] = False
+    cut_off = cv2.dilate(small[np.asarray(pieces)].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    pixels = np.floor(camera.project(layer.gaussians.means)).astype(np.int64)
+    inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(1)
+    x, y = np.where(inside[:, None], pixels, 0).T
+    return layer.select(~(inside & cut_off[y, x]))
