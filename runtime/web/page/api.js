@@ -1,0 +1,103 @@
+/**
+ * perse-live's HTTP API as functions; docs/live-api.md is the contract.
+ *
+ * @typedef {{name: string, label: string, slot: string, key: string, weight: number, target: number}} Attribute
+ * @typedef {"head" | "brows" | "eyes" | "mouth"} Region
+ * @typedef {{
+ *   avatars: string[], avatar: number, attributes: Attribute[], background: string, backgrounds: string[],
+ *   gains: Record<Region, number>, mirror: boolean, hidden: boolean, badge: {place: string, reason: string},
+ *   recording: {path: string, seconds: number} | null,
+ *   calibration: {phase: "waiting" | "countdown" | "learning" | "done", seconds: number},
+ *   face: "tracked" | "held" | "idle" | "none",
+ *   source: {name: string, kind: "camera" | "file" | "browser" | "motion" | "none", problem: string},
+ *   sinks: {name: string, problem: string}[], size: [number, number], target_fps: number,
+ *   keys: Record<string, string>, notices: string[],
+ * }} State
+ * @typedef {{ms: number, p95_ms: number, per_second: number, dropped: number}} StageFigures
+ * @typedef {{
+ *   fps: number, latency_ms: number | null, slow_stage: string, viewers: number, stages: Record<string, StageFigures>,
+ *   governor: {scale: number, gaussians: number, reason: string},
+ * }} Stats
+ * @typedef {{action: string, [field: string]: unknown}} Action
+ */
+
+/** What the server refused, or that there was none (status 0). */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const PATIENCE = 8000; // milliseconds; the server answers within a few, or not at all
+
+/**
+ * The API of the server that a page came from. A `token` in the page's address goes along with every request.
+ *
+ * @param {string} pageAddress
+ */
+export function createApi(pageAddress) {
+  const token = new URL(pageAddress).searchParams.get("token");
+  /** @type {Record<string, string>} */
+  const identity = token ? { Authorization: `Bearer ${token}` } : {};
+
+  /** @param {string} path @param {RequestInit} [options] */
+  async function request(path, options = {}) {
+    const headers = { ...identity, .../** @type {Record<string, string>} */ (options.headers) };
+    /** @type {Response} */
+    let response;
+    try {
+      response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE), ...options, headers });
+    } catch {
+      throw new ApiError(0, "perse-live does not answer");
+    }
+    if (!response.ok) throw new ApiError(response.status, await reasonOf(response));
+    return response;
+  }
+
+  return {
+    /** @returns {Promise<State>} */
+    state: async () => (await request("/api/state")).json(),
+
+    /** @returns {Promise<Stats>} */
+    stats: async () => (await request("/api/stats")).json(),
+
+    /** @param {Action} action @returns {Promise<State>} the state afterwards */
+    act: async (action) => {
+      const body = JSON.stringify(action);
+      return (await request("/api/action", { method: "POST", body, headers: { "Content-Type": "application/json" } })).json();
+    },
+
+    /**
+     * Offer a connection to `/whep` or `/whip`.
+     *
+     * @param {"/whep" | "/whip"} path @param {string} sdp
+     * @returns {Promise<{answer: string, resource: string}>} what the server answers, and where the connection can be ended
+     */
+    offer: async (path, sdp) => {
+      const response = await request(path, { method: "POST", body: sdp, headers: { "Content-Type": "application/sdp" } });
+      return { answer: await response.text(), resource: response.headers.get("Location") ?? "" };
+    },
+
+    /** @param {string} resource from `offer`; ending twice, or after the server has gone, does nothing */
+    end: async (resource) => {
+      // keepalive lets it reach the server although the page is being closed.
+      if (resource) await request(resource, { method: "DELETE", keepalive: true }).catch(() => {});
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createApi>} Api */
+
+/** @param {Response} response */
+async function reasonOf(response) {
+  const text = await response.text().catch(() => "");
+  try {
+    const { error } = JSON.parse(text);
+    if (typeof error === "string") return error;
+  } catch {
+    // Not from perse-live itself (a proxy's page, for instance): its words would not help.
+  }
+  return response.statusText || `error ${response.status}`;
+}

@@ -1,0 +1,78 @@
+/** What stands behind the avatar, as swatches. */
+
+import { capitalised, element } from "./dom.js";
+import { fillChoices } from "./choices.js";
+import { throttled } from "./throttle.js";
+
+/** @type {Record<string, string>} */
+const LABELS = { photo: "Photo, blurred", green: "Green screen", alpha: "Transparent", image: "Picture" };
+/** @type {Record<string, string>} */
+const CAPTIONS = { photo: "Photo", green: "Green", alpha: "Clear", image: "Picture" };
+/** Colours that are always offered, beside the session's own. @type {Record<string, string>} */
+const COLOURS = { d9dbde: "Mist", efe6d8: "Linen", "9fb3a5": "Sage", "55638c": "Perse", "23262b": "Ink" };
+
+const isColour = (/** @type {string} */ background) => /^[0-9a-f]{6}$/i.test(background);
+
+/**
+ * @param {HTMLElement} list
+ * @param {import("./store.js").Store} store @param {import("./link.js").Send} send
+ */
+export function mountBackgrounds(list, store, send) {
+  let built = "";
+  /** @type {(value: string | null) => void} */
+  let mark = () => {};
+  const own = ownColour((background) => send({ action: "background", background }));
+
+  store.subscribe(({ state }) => {
+    if (!state) return;
+    const session = state.backgrounds.map((background) => background.toLowerCase());
+    const kinds = session.filter((background) => !isColour(background));
+    const first = session.filter(isColour).slice(0, 2); // those it was started with; colours tried later come after them
+    const offered = [...new Set([...first, ...Object.keys(COLOURS)])].slice(0, 5);
+    const shape = JSON.stringify([offered, kinds]);
+    if (shape !== built) {
+      built = shape;
+      list.replaceChildren();
+      const options = [...offered, ...kinds].map((value) => ({ value, label: labelOf(value), look: lookOf(value) }));
+      mark = fillChoices(list, options, (background) => send({ action: "background", background }));
+      list.append(own.root);
+    }
+    const background = state.background.toLowerCase();
+    mark(background);
+    own.show(isColour(background) && !offered.includes(background) ? background : null);
+  });
+}
+
+/** @param {string} background */
+function labelOf(background) {
+  if (isColour(background)) return COLOURS[background] ?? `Colour #${background}`;
+  return LABELS[background] ?? capitalised(background);
+}
+
+/** @param {string} background */
+function lookOf(background) {
+  const colour = isColour(background);
+  const swatch = element("span", { class: colour ? "swatch" : `swatch swatch-${background}` });
+  if (colour) swatch.style.backgroundColor = `#${background}`;
+  const caption = colour ? (COLOURS[background] ?? "Colour") : (CAPTIONS[background] ?? capitalised(background));
+  return element("span", { class: "choice-look" }, swatch, element("span", { class: "caption" }, caption));
+}
+
+/** @param {(background: string) => void} onColour */
+function ownColour(onColour) {
+  const input = element("input", { type: "color", "aria-label": "Own colour", value: "#55638c" });
+  const swatch = element("span", { class: "swatch swatch-own" });
+  const root = element("label", { class: "choice own-colour", title: "Own colour" }, input,
+    element("span", { class: "choice-look" }, swatch, element("span", { class: "caption" }, "Own")));
+  const send = throttled(onColour, 100);
+  input.addEventListener("input", () => send(input.value.slice(1).toLowerCase()));
+  return {
+    root,
+    /** @param {string | null} colour the own colour that is chosen, if one is */
+    show: (colour) => {
+      root.classList.toggle("chosen", colour !== null);
+      swatch.style.backgroundColor = colour === null ? "" : `#${colour}`;
+      swatch.classList.toggle("filled", colour !== null);
+    },
+  };
+}

@@ -1,0 +1,104 @@
+/** The live page: puts the parts together. */
+
+import { describeAction, parseAction } from "./actions.js";
+import { createApi } from "./api.js";
+import { mountAppearance } from "./appearance.js";
+import { mountAttributes } from "./attributes.js";
+import { mountAvatars } from "./avatars.js";
+import { mountBackgrounds } from "./backgrounds.js";
+import { mountBadge } from "./badge.js";
+import { mountCalibration } from "./calibration.js";
+import { mountDock } from "./dock.js";
+import { byId } from "./dom.js";
+import { mountFigures } from "./figures.js";
+import { mountGains } from "./gains.js";
+import { mountKeys } from "./keys.js";
+import { mountKeySheet } from "./keysheet.js";
+import { createLink } from "./link.js";
+import { showPicture } from "./picture.js";
+import { mountSource } from "./source.js";
+import { mountOutputs, mountStage } from "./stage.js";
+import { createStore } from "./store.js";
+import { createToasts, mountNotices } from "./toasts.js";
+import { watch } from "./whep.js";
+import { mountWindows } from "./windows.js";
+
+const part = (/** @type {string} */ id) => byId(id, HTMLElement);
+const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
+const dialog = (/** @type {string} */ id) => byId(id, HTMLDialogElement);
+
+const api = createApi(location.href);
+const store = createStore();
+const say = createToasts(part("toasts"));
+const { send, attach, isAlive } = createLink(api, store, (message) => say(message, "error"));
+
+const frame = part("frame");
+const video = byId("video", HTMLVideoElement);
+const canvas = byId("matte", HTMLCanvasElement);
+showPicture(video, canvas, () => store.get().state?.size ?? null, ({ width, height, matte }) => {
+  frame.style.setProperty("--ratio", String(width / height));
+  const { connection, playing, matte: before } = store.get();
+  if (connection.name === "live" && (!playing || matte !== before)) store.set({ playing: true, matte });
+});
+const viewer = watch(api, {
+  onStream: (stream) => {
+    video.srcObject = stream;
+    void video.play().catch(() => {}); // muted video may always play; `autoplay` tries again
+  },
+  onChannel: attach,
+  onPhase: (connection) => store.set(connection.name === "live" ? { connection } : { connection, playing: false }),
+});
+
+mountAppearance(button("theme"));
+mountStage({
+  frame,
+  cover: part("cover"), title: part("cover-title"), text: part("cover-text"), retry: button("cover-retry"),
+  status: part("status"), statusText: part("status-text"),
+  recordTag: part("tag-record"), recordTime: part("record-time"), mirrorTag: part("tag-mirror"),
+  hiddenBanner: part("hidden-banner"), show: button("hidden-show"),
+  problem: part("problem-banner"), problemText: part("problem-text"),
+  controls: [part("dock"), part("panel-look"), part("panel-more")],
+}, store, send, viewer.now);
+mountOutputs({ section: part("outputs-group"), list: part("outputs") }, store);
+mountDock({
+  calibrate: button("calibrate"), mirror: button("mirror"), hide: button("hide"), record: button("record"),
+}, store, send);
+mountCalibration({
+  countdown: part("countdown"), number: part("countdown-number"),
+  learning: part("learning"), learningText: part("learning-text"), announcer: part("announcer"),
+}, store, say);
+mountAvatars({ section: part("avatars-group"), list: part("avatars") }, store, send);
+mountAttributes({ list: part("attributes"), clear: button("attributes-clear"), empty: part("attributes-empty") }, store, send);
+mountBackgrounds(part("backgrounds"), store, send);
+mountGains({ list: part("gains"), reset: button("gains-reset") }, store, send);
+mountBadge({
+  corners: part("badge-corners"), off: button("badge-off"), note: part("badge-note"),
+  dialog: dialog("badge-dialog"), form: byId("badge-form", HTMLFormElement),
+  reason: byId("badge-reason", HTMLInputElement), cancel: button("badge-cancel"),
+}, store, send);
+mountSource({
+  name: part("source-name"), kind: part("source-kind"), problem: part("source-problem"),
+  face: part("face"), faceText: part("face-text"),
+  chooser: part("chooser"), choice: byId("camera-choice", HTMLSelectElement), toggle: button("camera-toggle"),
+  dock: button("camera-dock"), invite: part("invite"), inviteButton: button("invite-button"), inviteText: part("invite-text"),
+  dialog: dialog("permission"), proceed: button("permission-proceed"), cancel: button("permission-cancel"),
+  whose: part("permission-whose"),
+}, api, store, isAlive);
+mountNotices(store, say);
+
+const flipFullscreen = mountWindows({ frame, video, pip: button("pip"), fullscreen: button("fullscreen") }, store, say);
+const flipFigures = mountFigures({
+  panel: part("figures"), toggle: button("figures-toggle"),
+  fps: part("figure-fps"), latency: part("figure-latency"),
+  viewers: part("figure-viewers"), viewersName: part("figure-viewers-name"),
+  slow: part("figure-slow"), bars: part("figure-bars"), skipped: part("figure-skipped"), governor: part("figure-governor"),
+}, store);
+const flipKeys = mountKeySheet({
+  dialog: dialog("keys"), list: part("keys-list"), open: button("keys-open"), close: button("keys-close"),
+}, store);
+
+mountKeys(store, (text) => {
+  const { state } = store.get();
+  const action = parseAction(text);
+  if (action && state && describeAction(text, state)) send(action); // keys of attributes that this avatar lacks do nothing
+}, { "?": flipKeys, f: flipFullscreen, i: flipFigures });
