@@ -74,15 +74,24 @@ def _decode(path: Path) -> UInt8Array:
 
 def _without_black_bars(rgb: UInt8Array) -> UInt8Array:
     """Cut off bars of pure black at the edges, as screenshots of films have: they would be taken for clothes or hair."""
-    lit = rgb.max(2) > _BLACK
-    ends: list[slice] = []
-    for axis, side in ((1, rgb.shape[0]), (0, rgb.shape[1])):
-        rows = np.nonzero(lit.mean(axis) > 0.01)[0]
-        first, last = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, side)
-        bars = first + side - last
-        ends.append(slice(first, last) if 0 < bars <= _MOST_BARS * side else slice(0, side))
-    cut = rgb[ends[0], ends[1]]
+    brightest = rgb.max(2)
+    rows, columns = (_between_bars(brightest, axis) for axis in (1, 0))
+    cut = rgb[rows, columns]
     return rgb if cut.shape == rgb.shape else np.ascontiguousarray(cut[_SEAM:-_SEAM, _SEAM:-_SEAM])
+
+
+def _between_bars(brightest: UInt8Array, axis: int) -> slice:
+    """What lies between the bars along a picture's side; all of it where there are none. brightest: (H, W)."""
+    side = brightest.shape[1 - axis]
+    lit = np.nonzero((brightest > _BLACK).mean(axis) > 0.01)[0]
+    if not len(lit) or side - np.ptp(lit) - 1 > _MOST_BARS * side:
+        return slice(0, side)
+    light = brightest.mean(axis)
+    ends = [0, side]
+    for k, (at, inwards) in enumerate(((int(lit[0]), 1), (int(lit[-1]), -1))):
+        if light[at + _SEAM * inwards] > 4 * _BLACK:  # a bar ends at once, a dark corner of a picture grows lighter slowly
+            ends[k] = at + k
+    return slice(*ends)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -13,15 +13,15 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
+from tyro.conf import FlagCreatePairsOff
 
 from perse_live.assets import asset_path
+from perse_live.commands import AnyCommand, Bench, Build, Command, Demo, Doctor, Drive, Info, Live, Network, Render
 from perse_live.console import (
     StepProgress,
     ask_consent,
@@ -42,107 +42,6 @@ _MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared obje
 _LIBRARY_PACKAGES = "libgl1 libegl1 libgles2 libglib2.0-0"
 _TRACKING_ASSETS = ("face_landmarker",)
 _BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation")
-
-_Photo = Annotated[Path, arg(metavar="PHOTO")]
-_Avatar = Annotated[Path, arg(metavar="AVATAR")]
-_Video = Annotated[Path, arg(metavar="VIDEO")]
-_Output = Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
-_Json = Annotated[bool, arg(name="json")]
-
-
-@dataclass(frozen=True)
-class Network:
-    """Whether anything may be fetched."""
-
-    offline: bool = False
-    """Forbid all downloads; model files must then be in the cache, or in the folder that PERSE_LIVE_ASSETS names."""
-
-
-@dataclass(frozen=True)
-class Demo:
-    """Build an avatar from the sample portrait and let it perform: no camera and no file needed."""
-
-    output: _Output = Path("perse-live-demo.mp4")
-    """The video to write; the avatar (.perse) and a contact sheet (.png) go beside it under the same name."""
-    seconds: float = 15.0
-    """Length of the performance; from 15 on it shows everything it has."""
-    fps: float = 30.0
-    """Frames per second."""
-    size: int = 512
-    """Width and height of the video, pixels."""
-    network: OmitArgPrefixes[Network] = field(default_factory=Network)
-
-
-@dataclass(frozen=True)
-class Build:
-    """Build an avatar from one portrait photo."""
-
-    photo: Positional[_Photo]
-    """A photo with one face, from 256 pixels on; with several faces the largest is taken."""
-    output: _Output
-    """The avatar file to write (.perse); a contact sheet (.png) goes beside it under the same name."""
-    consent: bool = False
-    """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
-    network: OmitArgPrefixes[Network] = field(default_factory=Network)
-
-
-@dataclass(frozen=True)
-class Drive:
-    """Move an avatar as the face in a video moves."""
-
-    avatar: Positional[_Avatar]
-    """An avatar file (.perse)."""
-    video: Positional[_Video]
-    """The video to follow; the output has its size, frame rate, number of frames and sound."""
-    output: _Output
-    """The video to write: .mp4, .mov or .mkv; with a transparent background .mov or .webm."""
-    match: bool = False
-    """Take the driver's place, pose and absolute expression in each picture. Without it the motion is relative to the driver's
-    own neutral face, and the avatar stays where it was in its photo."""
-    background: str = "d9dbde"
-    """What stands behind the avatar: a colour RRGGBB, the path of a picture, or `alpha`."""
-    network: OmitArgPrefixes[Network] = field(default_factory=Network)
-
-
-@dataclass(frozen=True)
-class Render:
-    """Draw a contact sheet of an avatar: turns and expressions."""
-
-    avatar: Positional[_Avatar]
-    """An avatar file (.perse)."""
-    output: _Output
-    """The picture to write (.png or .jpg)."""
-
-
-@dataclass(frozen=True)
-class Info:
-    """Say what is in an avatar file."""
-
-    avatar: Positional[_Avatar]
-    """An avatar file (.perse)."""
-    json: _Json = False
-    """Print one JSON object instead of a table."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Measure how fast this machine draws: milliseconds per stage, and frames per second."""
-
-    json: _Json = False
-    """Print one JSON object instead of a table."""
-
-
-_Command = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Build, subcommand("build")]
-    | Annotated[Drive, subcommand("drive")]
-    | Annotated[Render, subcommand("render")]
-    | Annotated[Info, subcommand("info")]
-    | Annotated[Bench, subcommand("bench")]
-)
-
-_AnyCommand = Demo | Build | Drive | Render | Info | Bench
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and say how it went. Returns the exit code.
@@ -180,11 +79,11 @@ def _is_set(variable: str) -> bool:
     return os.environ.get(variable, "") not in ("", "0")
 
 
-def _parse(words: Sequence[str]) -> _AnyCommand:
+def _parse(words: Sequence[str]) -> AnyCommand:
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
-            return tyro.cli(_Command, prog="perse-live", description="One portrait becomes an avatar that moves.", args=words,
+            return tyro.cli(Command, prog="perse-live", description="One portrait becomes an avatar that moves.", args=words,
                             config=(FlagCreatePairsOff,))
     except SystemExit as stop:
         if stop.code:
@@ -204,7 +103,7 @@ def _usage_line(box: str) -> str:
     return f"{' '.join(lines).rstrip('.') or 'the command is not understood'}: see perse-live --help"
 
 
-def _run(command: _AnyCommand) -> None:
+def _run(command: AnyCommand) -> None:
     match command:
         case Demo():
             _demo(command)
@@ -214,10 +113,14 @@ def _run(command: _AnyCommand) -> None:
             _drive(command)
         case Render():
             _render(command)
+        case Live():
+            _live(command)
         case Info():
             _info(command)
         case Bench():
             _bench(command)
+        case Doctor():
+            _doctor(command)
 
 
 def _build(command: Build) -> None:
@@ -245,36 +148,95 @@ def _build_to(output: Path, photo: Path, consent_by: str, network: Network) -> N
     save_avatar(output, avatar)
     write_image(output.with_suffix(".png"), sheet)
     for warning in avatar.provenance.warnings:
-        print(f"perse-live: warning: {printable(warning)}", file=sys.stderr)
+        _warn(f"warning: {warning}")
     _say_written("avatar", output)
     _say_written("contact sheet", output.with_suffix(".png"))
 
 
 def _demo(command: Demo) -> None:
+    from runtime.live.run import PERFORMANCE, LiveOptions, run_live
+    from runtime.live.settings import load_settings
     from runtime.perform import perform
     from runtime.performance import performance
+    from runtime.web.server import WebConfig
 
-    frames = performance(command.seconds, command.fps)  # first, so that an impossible wish costs no build
-    avatar_path = command.output.with_suffix(".perse")
+    settings = load_settings()
+    # first, so that an impossible wish costs no build
+    frames = () if command.output is None else performance(command.film_seconds, command.fps)
+    avatar_path = (command.output or Path("perse-live-demo")).with_suffix(".perse")
     with step_progress() as progress:
         _fetch(("sample_portrait",), command.network, progress)
     _build_to(avatar_path, asset_path("sample_portrait"), "NASA, by releasing the portrait to the public", command.network)
+    if command.output is not None:
+        from perse_live.avatar import load_avatar
 
-    from perse_live.avatar import load_avatar
+        with frame_progress("performing") as progress:
+            perform(load_avatar(avatar_path), frames, command.output, fps=command.fps, size=command.size, progress=progress)
+        _say_written("video", command.output)
+    page = command.page
+    options = LiveOptions((avatar_path,), camera=PERFORMANCE, hotkeys=False, browser=not page.no_browser, seconds=page.seconds,
+                          background="photo", web=WebConfig(host=page.host, port=page.port))
+    run_live(options, settings, say=_say, warn=_warn)
 
-    with frame_progress("performing") as progress:
-        perform(load_avatar(avatar_path), frames, command.output, fps=command.fps, size=command.size, progress=progress)
-    _say_written("video", command.output)
+
+def _live(command: Live) -> None:
+    from runtime.live.actions import SetBadge
+    from runtime.live.run import LiveOptions, parse_size, run_live, web_config
+    from runtime.live.settings import load_settings
+    from runtime.web.server import WebConfig
+
+    if not command.avatars:
+        raise UserError("no avatar is named: give a .perse file, made by perse-live build; see perse-live live --help")
+    if command.badge == "off" and not command.badge_reason.strip():
+        raise UserError("the badge stays on without a reason: add --badge-reason TEXT, or choose a corner")
+    settings = load_settings(command.settings)
+    width, height = parse_size(command.size)
+    page = command.page
+    web = web_config(WebConfig(host=page.host, port=page.port, token=command.token, cert=command.cert, key=command.key), settings,
+                     codec=command.codec, bitrate=command.bitrate, ice=command.ice)
+    with step_progress() as progress:
+        _fetch(_TRACKING_ASSETS, command.network, progress)
+    options = LiveOptions(
+        command.avatars, camera=command.camera, once=command.once, virtual_camera=command.virtual_camera, device=command.device,
+        preview=command.preview, record=command.record, width=width, height=height, fps=command.fps,
+        max_gaussians=command.max_gaussians, background=command.background,
+        badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
+        threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser, seconds=page.seconds,
+        web=web)
+    run_live(options, settings, say=_say, warn=_warn)
+
+
+def _doctor(command: Doctor) -> None:
+    from runtime.doctor.examination import examine
+    from runtime.doctor.trial import judge, trial
+
+    avatar = None
+    if command.avatar is not None:
+        from perse_live.avatar import load_avatar
+
+        avatar = load_avatar(command.avatar)
+    with step_progress() as progress:
+        findings = examine(port=command.port, progress=progress)
+        result = trial(avatar, offline=command.network.offline, progress=progress)
+    findings.append(judge(result))
+    if command.json:
+        print_json({"findings": [asdict(finding) for finding in findings], "trial": asdict(result)})
+        return
+    for finding in findings:
+        print(f"{finding.status:<8} {finding.name}: {printable(finding.found)}")
+        if finding.advice:
+            print(f"{'':<9}-> {printable(finding.advice)}")
 
 
 def _drive(command: Drive) -> None:
     from perse_live.avatar import load_avatar
     from runtime.background import parse_background
     from runtime.drive import drive_matched, drive_relative
+    from runtime.live.looks import dressed
 
     background = parse_background(command.background)
     drive = drive_matched if command.match else drive_relative
-    avatar = load_avatar(command.avatar)
+    avatar = dressed(load_avatar(command.avatar), command.attribute)
     with step_progress() as steps:
         _fetch(_TRACKING_ASSETS, command.network, steps)
     with frame_progress("driving") as progress:
@@ -325,6 +287,14 @@ def _fetch(names: Sequence[str], network: Network, progress: StepProgress) -> No
     """Bring model files into the cache where they are missing; what needs them finds them there."""
     for name in names:
         asset_path(name, offline=network.offline, report=progress)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _warn(text: str) -> None:
+    print(f"perse-live: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def _check_suffix(path: Path, suffix: str) -> None:

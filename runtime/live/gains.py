@@ -14,7 +14,8 @@ from runtime.tracker import TrackedFrame
 
 _FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _FREE_TURN, _MOST_TURN = np.radians(30.0), np.radians(48.0)  # an avatar from one photo holds to about 35 degrees
-_MOST_SHIFT = np.array([0.09, 0.07, 0.14])  # metres; beyond it the head would leave the picture
+_MOST_GAZE = 0.52  # radians; eyes turn no farther, and detectors exaggerate
+_MOST_SHIFT = np.array([0.08, 0.035, 0.12])  # metres; beyond it the picture would end before or below the head
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def strengthened(motion: TrackedFrame, gains: Gains, *, dead_zone: float = 0.0) 
 
 
 def _scaled(gaze: Float32Array, gain: float) -> Float32Array:
-    return np.clip(gaze * np.float32(gain), -0.6, 0.6)
+    return (_MOST_GAZE * np.tanh(gaze * gain / _MOST_GAZE)).astype(np.float32)
 
 
 def _soft_limit(value: float | FloatArray, free: float, most: float) -> float | FloatArray:

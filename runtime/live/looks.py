@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.avatar import Avatar
+from perse_live.errors import UserError
 from perse_live.regions import Region
 
 _HAIR = (Region.HAIR, Region.HAIR_BACK, Region.SCALP)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-_IRIS_DEGREES, _PUPIL_DEGREES = 27.0, 10.0  # seen from the eyeball's centre, from the line of sight
+_IRIS_DEGREES, _PUPIL_DEGREES, _SEARCHED_DEGREES = 25.0, 9.0, 38.0  # seen from the eyeball's centre
+_FACE_TOP, _FACE_BACK = 0.035, -0.03  # metres, head frame: no hair of the head grows below and before
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ class Look:
 
 def looks_of(avatar: Avatar) -> tuple[Look, ...]:
     """The looks an avatar can take on, in the order of their keys; none for parts that it has not."""
-    places = {"hair": np.nonzero(np.isin(avatar.regions, _HAIR))[0], "eyes": iris_gaussians(avatar)}
+    places = {"hair": hair_gaussians(avatar), "eyes": iris_gaussians(avatar)}
     looks: list[Look] = []
     for tint in _TINTS:
-        ids = places[tint.slot].astype(np.int32)
+        ids = places[tint.slot]
         if len(ids):
             looks.append(Look(tint.name, tint.label, tint.slot, ids, _tinted(avatar.colors[ids], tint)))
     return tuple(looks)
@@ -89,31 +91,73 @@ def blended(base: Float32Array, looks: Sequence[Look], weights: Mapping[str, flo
     return np.clip(colors, 0, 1)
 
 
+def dressed(avatar: Avatar, wishes: Sequence[str]) -> Avatar:
+    """The avatar wearing attributes for good.
+
+    wishes: such as "hair-copper=0.7", weights in [0, 1]. Raises UserError for one that is not understood or not there.
+    """
+    if not wishes:
+        return avatar
+    looks = looks_of(avatar)
+    weights: dict[str, float] = {}
+    for wish in wishes:
+        name, _, value = wish.partition("=")
+        if not any(look.name == name for look in looks):
+            raise UserError(f"there is no attribute {name[:40]!r}: there are {', '.join(look.name for look in looks) or 'none'}")
+        try:
+            weights[name] = float(value)
+        except ValueError:
+            weights[name] = -1
+        if not 0 <= weights[name] <= 1:
+            raise UserError(f"the weight of {wish[:60]!r} is not a number from 0 to 1: write {name}=0.7")
+    return replace(avatar, colors=blended(avatar.colors, looks, weights))
+
+
+def hair_gaussians(avatar: Avatar) -> Int32Array:
+    """Which Gaussians (N,) show hair of the head, without single ones in brows and face."""
+    hair = np.isin(avatar.regions, _HAIR)
+    places = _places_at_rest(avatar)
+    hair[:len(places)] &= (places[:, 1] > _FACE_TOP) | (places[:, 2] < _FACE_BACK)
+    return np.nonzero(hair)[0].astype(np.int32)
+
+
 def iris_gaussians(avatar: Avatar) -> Int32Array:
-    """Which Gaussians (N,) show the irises, without the pupils: by their angle from the line of sight at rest."""
-    surface, rig = avatar.surface, avatar.rig
-    count = len(surface.triangles)
-    on_eye = np.nonzero(avatar.regions[:count] == Region.EYE)[0]
-    v0, v1, v2 = (rig.vertices[rig.triangles[surface.triangles[on_eye], corner]] for corner in range(3))
-    b1, b2 = surface.positions[on_eye, 0:1], surface.positions[on_eye, 1:2]
-    places = v0 + b1 * (v1 - v0) + b2 * (v2 - v0)
-    chosen: list[FloatArray] = []
-    for center in rig.eye_centers:
+    """Which Gaussians (N,) show the irises, without pupils: by their angle from the middle of what is dark on each eyeball."""
+    count = len(avatar.surface.triangles)
+    places = _places_at_rest(avatar)
+    light = avatar.colors[:count] @ _LUMA
+    chosen = np.zeros(count, np.bool_)
+    for center in avatar.rig.eye_centers:
         ray = places - center
         length = np.linalg.norm(ray, axis=1)
-        angle = np.degrees(np.arccos(np.clip(ray[:, 2] / np.maximum(length, 1e-9), -1, 1)))
-        chosen.append((length < 1.3 * rig.eye_radius) & (angle < _IRIS_DEGREES) & (angle > _PUPIL_DEGREES))
-    return on_eye[np.any(chosen, axis=0)].astype(np.int32)
+        ray /= np.maximum(length, 1e-9)[:, None]
+        ball = (avatar.regions[:count] == Region.EYE) & (length < 1.3 * avatar.rig.eye_radius) & (ray[:, 2] > 0)
+        front = ball & (ray[:, 2] > np.cos(np.radians(_SEARCHED_DEGREES)))
+        if front.sum() < 20:
+            continue
+        darkness = np.clip(np.percentile(light[front], 60) - light[front], 0, None) + 1e-6
+        axis = (ray[front] * darkness[:, None]).sum(0)
+        angle = np.degrees(np.arccos(np.clip(ray @ (axis / np.linalg.norm(axis)), -1, 1)))
+        chosen |= ball & (angle < _IRIS_DEGREES) & (angle > _PUPIL_DEGREES)
+    return np.nonzero(chosen)[0].astype(np.int32)
+
+
+def _places_at_rest(avatar: Avatar) -> FloatArray:
+    """Where the Gaussians on the surface lie at rest, (S, 3) metres, head frame; lifts are left out."""
+    surface, rig = avatar.surface, avatar.rig
+    v0, v1, v2 = (rig.vertices[rig.triangles[surface.triangles, corner]] for corner in range(3))
+    return v0 + surface.positions[:, 0:1] * (v1 - v0) + surface.positions[:, 1:2] * (v2 - v0)
 
 
 def _tinted(colors: Float32Array, tint: _Tint) -> Float32Array:
-    """The tint with the light and dark of what it colours; highlights keep their own colour."""
+    """The tint with the light and dark of what it colours; what is much lighter than the rest keeps its colour."""
     target = np.array(tint.color, np.float32)
+    goal = float(target @ _LUMA)
     light = colors @ _LUMA
-    middle = float(np.median(light))
-    wanted = middle + tint.lift * (float(target @ _LUMA) - middle)
-    contrast = np.clip(wanted / max(middle, 0.05), 0.6, 2.2)
-    lightness = np.clip(wanted + (light - middle) * contrast, 0.01, 0.95)
-    tinted = target / float(target @ _LUMA) * lightness[:, None]
-    glint = np.clip((light - middle - 0.35) / 0.3, 0, 1)[:, None]
-    return np.clip(tinted * (1 - glint) + colors * glint, 0, 1).astype(np.float32)
+    dark, middle, bright = np.percentile(light, (5, 50, 90))
+    wanted = middle + tint.lift * (goal - middle)
+    relief = (light - middle) / max(bright - dark, 0.05)  # about -0.5 to 0.5, whatever the hair's own contrast
+    lightness = wanted * np.clip(1 + 0.9 * relief, 0.35, 1.3)
+    foreign = np.clip((light - bright - 0.03) / 0.2, 0, 1)[:, None]
+    tinted = target / goal * lightness[:, None]
+    return np.clip(tinted * (1 - foreign) + colors * foreign, 0, 1).astype(np.float32)

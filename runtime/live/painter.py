@@ -17,6 +17,7 @@ from perse_live.head import landmarks as lm
 from runtime.background import Color, Picture, lay_over, load_background, parse_background
 from runtime.live.badge import stamp
 from runtime.live.clock import StageClock
+from runtime.live.framing import View, camera_of, view_of
 from runtime.live.governor import LADDER, Effort
 from runtime.live.looks import Look, looks_of
 from runtime.live.thinning import kept_gaussians, thinned
@@ -41,14 +42,19 @@ class Actor:
     """Facing the camera."""
     size: float
     """Of its face, relative to `CANONICAL`."""
+    view: View
+    """What of the photo's picture is shown."""
 
 
 def actor_of(name: str, avatar: Avatar) -> Actor:
-    """Prepare an avatar (0.3 s)."""
+    """Prepare an avatar (0.4 s)."""
     points = neutral_landmarks(avatar)
     right, left = (points[corner] for corner in lm.EYE_CORNERS)
-    return Actor(name, following_outline(avatar), looks_of(avatar), on_the_neck(avatar, _FACING_CAMERA),
-                 float(np.linalg.norm(left - right)) / CANONICAL.eye_distance)
+    rest = on_the_neck(avatar, _FACING_CAMERA)
+    stage = Stage(avatar, avatar.source.camera, threads=1)
+    alpha = stage.draw_rgba(Motion(np.zeros(52, np.float32), np.zeros((2, 2), np.float32), rest))[..., 3]
+    return Actor(name, following_outline(avatar), looks_of(avatar), rest,
+                 float(np.linalg.norm(left - right)) / CANONICAL.eye_distance, view_of(alpha))
 
 
 def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray, colors: Float32Array) -> Motion:
@@ -138,7 +144,7 @@ class Painter:
             width, height = (max(16, round(side * effort.scale / 2) * 2) for side in self._size)
             avatar = self._actor.avatar
             fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
-            stage = Stage(fewer, avatar.source.camera.resized(width, height), threads=self._threads)
+            stage = Stage(fewer, camera_of(avatar.source.camera, self._actor.view, width, height), threads=self._threads)
             self._stages[effort] = stage, kept_gaussians(avatar, effort.gaussians)
         return self._stages[effort]
 

@@ -123,6 +123,7 @@ class LiveSession:
         self._recording: tuple[Outlet, Path, float] | None = None
         self._notices: deque[tuple[float, str]] = deque(maxlen=6)
         self._latency = StageClock()
+        self._count_viewers: Callable[[], int] = lambda: 0
         self._governor = Governor(config.target_fps)
         self._face = "none" if feed is None else "idle"
         self._stopped = threading.Event()
@@ -153,6 +154,16 @@ class LiveSession:
     def ended(self) -> bool:
         """Whether drawing has stopped, or a film that is shown once has come to its end."""
         return not self._thread.is_alive() or (self._feed is not None and self._feed.ended and self._source_kind == "file")
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What drawing has failed with; None while it goes well."""
+        return self._failure
+
+    def record_now(self) -> None:
+        """Start recording; raises UserError where the file cannot be written."""
+        with self._changing:
+            self._record(True)
 
     def close(self) -> None:
         """End everything: recordings are finished, no thread is left. Closing again does nothing."""
@@ -304,7 +315,8 @@ class LiveSession:
                 "avatars": [one.name for one in self._actors], "avatar": choices.actor + 1,
                 "attributes": [{"name": look.name, "label": look.label, "slot": look.slot,
                                 "key": key_of.get(f"attribute {number}", ""), "target": self._fades[look.name].target,
-                                "weight": round(self._fades[look.name].at(now), 3)} for number, look in enumerate(actor.looks, 1)],
+                                "weight": round(self._fades[look.name].at(now), 3)}
+                               for number, look in enumerate(actor.looks, 1)],
                 "background": choices.backdrop.text, "backgrounds": self._background_names(),
                 "gains": {name: getattr(choices.gains, name) for name in ("head", "brows", "eyes", "mouth")},
                 "mirror": choices.mirror, "hidden": choices.hidden,
@@ -319,6 +331,10 @@ class LiveSession:
                 "notices": [text for when, text in self._notices if now - when < _NOTICE_SECONDS],
             }
 
+    def count_viewers_by(self, count: Callable[[], int]) -> None:
+        """Tell whom to ask how many watch."""
+        self._count_viewers = count
+
     def stats(self) -> dict[str, object]:
         """How fast it goes; see docs/live-api.md."""
         timings = {name: self.clocks[name].timing() for name in _STAGES}
@@ -326,7 +342,7 @@ class LiveSession:
         effort = self._governor.effort
         return {
             "fps": round(timings["render"].per_second, 1), "latency_ms": round(latency.ms, 1) if latency.ms else None,
-            "slow_stage": max(_STAGES[1:], key=lambda name: timings[name].ms), "viewers": 0,
+            "slow_stage": max(_STAGES[1:], key=lambda name: timings[name].ms), "viewers": self._count_viewers(),
             "stages": {name: {"ms": round(one.ms, 2), "p95_ms": round(one.p95_ms, 2), "per_second": round(one.per_second, 1),
                               "dropped": one.dropped} for name, one in timings.items()},
             "governor": {"scale": effort.scale, "gaussians": effort.gaussians, "reason": self._governor.reason},

@@ -21,6 +21,12 @@ def kept_gaussians(avatar: Avatar, share: float) -> Int32Array:
     return np.nonzero(face | (spread < share))[0].astype(np.int32)
 
 
+def share_for(avatar: Avatar, most: int) -> float:
+    """Share of the Gaussians beside the face with which no more than `most` are left, as far as that is possible: [0.1, 1]."""
+    face = int(np.isin(avatar.regions, _FACE).sum())
+    return min(1.0, max(0.1, (most - face) / max(len(avatar) - face, 1)))
+
+
 def thinned(avatar: Avatar, share: float) -> Avatar:
     """The avatar with only `kept_gaussians`; those beside the face are enlarged so that they cover as much as all did."""
     kept = kept_gaussians(avatar, share)

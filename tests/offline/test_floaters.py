@@ -15,7 +15,7 @@ def disk_of_splats(x: float, y: float, radius: float) -> Layer:
     side = np.arange(-radius, radius + 1e-9, 0.004)
     grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
     grid = grid[np.linalg.norm(grid, axis=1) <= radius]
-    means = np.concatenate([grid + (x, y), np.ones((len(grid), 1))], 1)
+    means = np.concatenate([grid + np.array([x, y]), np.ones((len(grid), 1))], 1)
     normals = np.tile([0.0, 0.0, -1.0], (len(means), 1))
     return surface_layer(means, normals, np.full(len(means), 0.003), np.full((len(means), 3), 0.5), Region.HAIR)
 

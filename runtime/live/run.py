@@ -1,0 +1,235 @@
+"""A live session from its options to its end: everything is opened, shown, steered and closed again here."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+
+from perse_live.avatar import load_avatar
+from perse_live.errors import UserError
+from runtime.hotkeys.global_keys import GlobalKeys
+from runtime.hotkeys.terminal_keys import TerminalKeys
+from runtime.live.actions import SetBadge
+from runtime.live.clock import StageClock
+from runtime.live.feeds import Feed, MotionFeed, PictureFeed
+from runtime.live.painter import Actor, actor_of
+from runtime.live.scripted import idle_script, performance_script
+from runtime.live.session import LiveConfig, LiveSession
+from runtime.live.settings import Settings
+from runtime.live.thinning import share_for, thinned
+from runtime.sinks.preview import PreviewSink
+from runtime.sinks.recording import RecordingSink
+from runtime.sinks.virtual_camera import VirtualCameraSink
+from runtime.sources.browser import BrowserCamera
+from runtime.sources.film import FilmSource
+from runtime.sources.open import BROWSER, open_source
+from runtime.sources.vmc import VmcSource
+from runtime.tracker import TrackerConfig
+from runtime.web.security import terminal_qr
+from runtime.web.server import WebConfig, WebServer
+
+_log = logging.getLogger(__name__)
+_FIRST_PICTURE_SECONDS = 60.0  # the first start ever compiles for half a minute
+_STAGES = ("capture", "track", "animate", "render", "encode")
+_POLL_SECONDS = 0.1
+
+PERFORMANCE = "performance"
+"""As a camera: nobody; the avatar performs by itself."""
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What a session is asked to be; None leaves it to the settings file."""
+
+    avatars: tuple[Path, ...]
+    """The first one is on stage."""
+    camera: str = "0"
+    """As `open_source` reads it, `BROWSER`, or `PERFORMANCE`."""
+    once: bool = False
+    """Whether a film given as the camera ends the session with its end instead of starting anew."""
+    virtual_camera: bool = False
+    """Whether other programs get the picture as a camera's."""
+    device: str | None = None
+    """Of the virtual camera; None: the first that is free."""
+    preview: bool = False
+    """Whether to open a window."""
+    record: Path | None = None
+    """Record from the start into this file."""
+    width: int = 512
+    """Pixels, even."""
+    height: int = 512
+    """Pixels, even."""
+    fps: float | None = None
+    """To keep."""
+    max_gaussians: int | None = None
+    """Per avatar; what is beside the face is thinned out to it."""
+    background: str | None = None
+    """As `backdrop_of` reads it."""
+    badge: SetBadge | None = None
+    """Where it says that this is an avatar."""
+    threads: int = 2
+    """For drawing."""
+    hotkeys: bool = True
+    """Whether keys act system-wide."""
+    browser: bool = True
+    """Whether to open the page."""
+    seconds: float | None = None
+    """After which the session ends by itself."""
+    web: WebConfig = field(default_factory=WebConfig)
+    """The page and its server."""
+
+
+def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    """Open everything, print where the page is, and go on until the time is up, the film ends, or SIGINT or SIGTERM comes.
+
+    say: prints a line of output; `ready: URL` once the first frame can be had. warn: prints what does not work but does not stop
+    the session. Raises UserError for what cannot be opened; whatever was open is closed then, recordings are playable.
+    """
+    with contextlib.ExitStack() as stack, _interruptible() as interrupted:
+        clocks = {name: StageClock() for name in _STAGES}
+        actors = [_actor(path, options.max_gaussians) for path in options.avatars]
+        feed, camera, kind = _feed(options, settings, actors[0], clocks)
+        pivot = actors[0].avatar.rig.neck_pivot
+        script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
+        fps = options.fps or float(settings.target_fps)
+        config = LiveConfig(width=options.width, height=options.height, target_fps=fps, threads=options.threads,
+                            background=options.background or settings.background, gains=settings.gains,
+                            dead_zone=settings.dead_zone, badge=options.badge or settings.badge)
+        try:
+            session = LiveSession(actors, config, feed=feed, source_kind=kind, script=script, clocks=clocks,
+                                  keys=settings.keys.plain, recorder=lambda path: RecordingSink(path, fps=fps),
+                                  record_to=options.record)
+        except BaseException:
+            if feed is not None:
+                feed.close()
+            raise
+        stack.enter_context(session)
+        if options.virtual_camera:
+            session.add_sink(VirtualCameraSink(options.width, options.height, fps, device=options.device))
+        if options.preview:
+            session.add_sink(PreviewSink())
+        server = WebServer(session, clocks["encode"], options.web, camera=camera)
+        url = server.start()
+        stack.callback(server.close)
+        session.count_viewers_by(lambda: server.viewers)
+        session.start()
+        session.wait_for_picture(_FIRST_PICTURE_SECONDS)
+        if options.record is not None:
+            session.record_now()
+        _listen_to_keys(stack, session, options, settings, warn)
+        say(f"ready: {url}")
+        _invite(options, url, say, warn)
+        ends = None if options.seconds is None else time.monotonic() + options.seconds
+        while not (interrupted.wait(_POLL_SECONDS) or session.ended or (ends is not None and time.monotonic() >= ends)):
+            pass
+    if session.failure is not None:
+        raise session.failure
+
+
+def _actor(path: Path, most: int | None) -> Actor:
+    avatar = load_avatar(path)
+    if most is not None and len(avatar) > most:
+        avatar = thinned(avatar, share_for(avatar, most))
+    return actor_of(path.stem, avatar)
+
+
+def _feed(options: LiveOptions, settings: Settings, actor: Actor, clocks: dict[str, StageClock]
+          ) -> tuple[Feed | None, BrowserCamera | None, str]:
+    """Where motion comes from, the camera that a page may be, and what kind of source it is; see docs/live-api.md."""
+    if options.camera == PERFORMANCE:
+        return None, None, "none"
+    tracker = TrackerConfig(smoothing=settings.smoothing)
+    if options.camera == BROWSER:
+        camera = BrowserCamera()
+        return PictureFeed(camera, capture=clocks["capture"], track=clocks["track"], config=tracker), camera, "browser"
+    source = open_source(options.camera, repeat=not options.once)
+    if source is None:
+        return None, None, "none"
+    if isinstance(source, VmcSource):
+        return MotionFeed(source, track=clocks["track"], neck_pivot=actor.avatar.rig.neck_pivot), None, "motion"
+    feed = PictureFeed(source, capture=clocks["capture"], track=clocks["track"], config=tracker)
+    return feed, None, "file" if isinstance(source, FilmSource) else "camera"
+
+
+def _listen_to_keys(stack: contextlib.ExitStack, session: LiveSession, options: LiveOptions, settings: Settings,
+                    warn: Callable[[str], None]) -> None:
+    terminal = TerminalKeys(settings.keys.terminal_actions(), session.act, session.notice)
+    stack.callback(terminal.close)
+    if options.hotkeys:
+        try:
+            keys = GlobalKeys(settings.keys.global_actions(), session.act, session.notice)
+            stack.callback(keys.close)
+        except UserError as error:
+            warn(str(error))
+
+
+def _invite(options: LiveOptions, url: str, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    """Bring the user to the page."""
+    host = options.web.host
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        if options.web.cert is None:
+            warn("the page is reachable from the network without TLS: browsers will not lend it a camera, and others could read"
+                 " along; give --cert and --key")
+        if sys.stdout.isatty():
+            say(terminal_qr(url))
+    if options.browser and _has_screen():
+        with contextlib.suppress(webbrowser.Error):
+            webbrowser.open(url)
+
+
+def _has_screen() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Generator[threading.Event, None, None]:
+    """An event that SIGINT and SIGTERM set: ending a session so is the normal way."""
+    interrupted = threading.Event()
+
+    def end(_: int, __: FrameType | None) -> None:
+        interrupted.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels from "512" or "1280x720", made even.
+
+    Raises UserError for anything else, and for sides below 128 or above 1920.
+    """
+    found = re.fullmatch(r"(\d{2,4})(?:x(\d{2,4}))?", text)
+    if found is None:
+        raise UserError(f"the size {text[:20]!r} is not understood: give pixels, such as 512 or 1280x720")
+    width = int(found[1])
+    height = int(found[2]) if found[2] else width
+    if not (128 <= width <= 1920 and 128 <= height <= 1920):
+        raise UserError(f"the size {text} is out of range: each side may have 128 to 1920 pixels")
+    return width // 2 * 2, height // 2 * 2
+
+
+def web_config(base: WebConfig, settings: Settings, *, codec: str | None, bitrate: int | None, ice: tuple[str, ...]) -> WebConfig:
+    """The server's settings, what the command line says before what the settings file says."""
+    encoding = settings.encoding
+    chosen = codec or encoding.codec
+    if chosen not in ("vp8", "h264"):
+        raise UserError(f"unknown codec {chosen[:20]!r}: give vp8 or h264")
+    return replace(base, codec=chosen, bitrate=bitrate or encoding.bitrate, ice_servers=ice or settings.ice_servers)
