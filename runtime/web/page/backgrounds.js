@@ -1,6 +1,6 @@
 /** What stands behind the avatar, as swatches. */
 
-import { capitalised, element } from "./dom.js";
+import { element } from "./dom.js";
 import { fillChoices } from "./choices.js";
 import { throttled } from "./throttle.js";
 
@@ -8,7 +8,7 @@ import { throttled } from "./throttle.js";
 const LABELS = { photo: "Photo, blurred", green: "Green screen", alpha: "Transparent", image: "Picture" };
 /** @type {Record<string, string>} */
 const CAPTIONS = { photo: "Photo", green: "Green", alpha: "Clear", image: "Picture" };
-/** Colours that are always offered, beside the session's own. @type {Record<string, string>} */
+/** Colours that are always offered; any other is the user's own. @type {Record<string, string>} */
 const COLOURS = { d9dbde: "Mist", efe6d8: "Linen", "9fb3a5": "Sage", "55638c": "Perse", "23262b": "Ink" };
 
 const isColour = (/** @type {string} */ background) => /^[0-9a-f]{6}$/i.test(background);
@@ -25,36 +25,36 @@ export function mountBackgrounds(list, store, send) {
 
   store.subscribe(({ state }) => {
     if (!state) return;
-    const session = state.backgrounds.map((background) => background.toLowerCase());
-    const kinds = session.filter((background) => !isColour(background));
-    const first = session.filter(isColour).slice(0, 2); // those it was started with; colours tried later come after them
-    const offered = [...new Set([...first, ...Object.keys(COLOURS)])].slice(0, 5);
-    const shape = JSON.stringify([offered, kinds]);
+    const kinds = [...new Set(state.backgrounds.filter((background) => !isColour(background)).map(kindOf))];
+    const shape = JSON.stringify(kinds);
     if (shape !== built) {
       built = shape;
       list.replaceChildren();
-      const options = [...offered, ...kinds].map((value) => ({ value, label: labelOf(value), look: lookOf(value) }));
+      const options = [...Object.keys(COLOURS), ...kinds].map((value) => ({ value, label: labelOf(value), look: lookOf(value) }));
       mark = fillChoices(list, options, (background) => send({ action: "background", background }));
       list.append(own.root);
     }
-    const background = state.background.toLowerCase();
+    const background = kindOf(state.background);
     mark(background);
-    own.show(isColour(background) && !offered.includes(background) ? background : null);
+    own.show(isColour(background) && !(background in COLOURS) ? background : null);
   });
 }
 
-/** @param {string} background */
-function labelOf(background) {
-  if (isColour(background)) return COLOURS[background] ?? `Colour #${background}`;
-  return LABELS[background] ?? capitalised(background);
+/** As it is offered: a picture's path is a picture. @param {string} background */
+function kindOf(background) {
+  if (isColour(background)) return background.toLowerCase();
+  return background in LABELS ? background : "image";
 }
+
+/** @param {string} background */
+const labelOf = (background) => COLOURS[background] ?? LABELS[background] ?? background;
 
 /** @param {string} background */
 function lookOf(background) {
   const colour = isColour(background);
   const swatch = element("span", { class: colour ? "swatch" : `swatch swatch-${background}` });
   if (colour) swatch.style.backgroundColor = `#${background}`;
-  const caption = colour ? (COLOURS[background] ?? "Colour") : (CAPTIONS[background] ?? capitalised(background));
+  const caption = COLOURS[background] ?? CAPTIONS[background] ?? background;
   return element("span", { class: "choice-look" }, swatch, element("span", { class: "caption" }, caption));
 }
 

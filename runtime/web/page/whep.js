@@ -20,6 +20,11 @@ export function watch(api, events) {
     if (typeof RTCPeerConnection === "undefined") throw new Error("this browser has no WebRTC, or it is switched off");
     const peer = new RTCPeerConnection({ iceServers: [] });
     let resource = "";
+    let lived = false;
+    const begin = () => {
+      lived = true;
+      onLive();
+    };
     const end = () => void api.end(resource);
     window.addEventListener("pagehide", end);
     try {
@@ -31,11 +36,12 @@ export function watch(api, events) {
       peer.addTransceiver("video", { direction: "recvonly" });
       resource = await negotiate(peer, api, "/whep");
       events.onChannel(channel);
-      return await Promise.race([untilBroken(peer, signal, onLive), untilSilent(channel, signal)]);
+      return await Promise.race([untilBroken(peer, signal, begin), untilSilent(channel, signal)]);
     } finally {
       window.removeEventListener("pagehide", end);
-      peer.close();
-      end();
+      // Where it broke, the other side has ended it or is out of reach: nothing to tell it then.
+      const told = !lived || signal.aborted ? api.end(resource) : Promise.resolve();
+      void told.then(() => peer.close());
     }
   }, events.onPhase);
 }

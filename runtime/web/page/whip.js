@@ -15,6 +15,11 @@ export function publish(api, track, onPhase) {
   return keepTrying(async (signal, onLive) => {
     const peer = new RTCPeerConnection({ iceServers: [] });
     let resource = "";
+    let lived = false;
+    const begin = () => {
+      lived = true;
+      onLive();
+    };
     const end = () => void api.end(resource);
     window.addEventListener("pagehide", end);
     try {
@@ -24,11 +29,12 @@ export function publish(api, track, onPhase) {
       });
       resource = await negotiate(peer, api, "/whip");
       await preferMotion(sender);
-      return await untilBroken(peer, signal, onLive);
+      return await untilBroken(peer, signal, begin);
     } finally {
       window.removeEventListener("pagehide", end);
-      peer.close();
-      end();
+      // Where it broke, the other side has ended it or is out of reach: nothing to tell it then.
+      const told = !lived || signal.aborted ? api.end(resource) : Promise.resolve();
+      void told.then(() => peer.close());
     }
   }, onPhase);
 }

@@ -1,0 +1,370 @@
+"""The live page in a real browser, served by the real server."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from portrait_session import SKIN, PortraitSession
+
+from perse_live.arrays import UInt8Array
+from runtime.live.actions import Recalibrate, SetAttribute, SetBadge, SetGain
+from runtime.live.clock import StageClock
+from runtime.sources.browser import BrowserCamera
+from runtime.sources.contract import SourceLost
+from runtime.web.server import WebConfig, WebServer
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+_CHROMIUM = Path("/usr/bin/chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not _CHROMIUM.exists(), reason="there is no /usr/bin/chromium")]
+
+PATIENCE = 20.0  # seconds that a test waits for what must come
+_FLAGS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+_NOTE_VIOLATIONS = """window.violations = [];
+document.addEventListener("securitypolicyviolation", ({violatedDirective}) => violations.push(violatedDirective));"""
+
+
+@pytest.fixture(scope="module")
+def session() -> Generator[PortraitSession, None, None]:
+    session = PortraitSession()
+    yield session
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def camera() -> BrowserCamera:
+    return BrowserCamera()
+
+
+@pytest.fixture(scope="module")
+def url(session: PortraitSession, camera: BrowserCamera) -> Generator[str, None, None]:
+    with _served(session, WebConfig(port=0), camera) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Any, None, None]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(_CHROMIUM), args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, session: PortraitSession) -> Generator[Callable[..., Any], None, None]:
+    """Opens pages, and checks at the end that none of them had anything to complain of."""
+    session.reset()
+    complaints: list[str] = []
+    contexts: list[Any] = []
+
+    def open_page(address: str, *, wait: str = "#cover", complains: bool = False, **options: Any) -> Any:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        context.add_init_script(_NOTE_VIOLATIONS)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        if not complains:
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.goto(address)
+        if wait == "#cover":
+            page.wait_for_selector("#cover", state="hidden")
+        return page
+
+    yield open_page
+    for context in contexts:
+        for page in context.pages:
+            assert page.evaluate("window.violations") == []
+        context.close()
+    assert complaints == []
+
+
+@contextlib.contextmanager
+def _served(session: PortraitSession, config: WebConfig, camera: BrowserCamera | None = None) -> Generator[str, None, None]:
+    server = WebServer(session, StageClock(), config, camera=camera)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+# (`wait_for_function` of playwright would need eval in the page, which the server forbids.)
+def _until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def _picture(page: Any) -> UInt8Array:
+    """What the page shows, (H, W, 4)."""
+    return np.array(Image.open(io.BytesIO(page.screenshot(omit_background=True))).convert("RGBA"))
+
+
+def test_the_avatar_plays(open_page: Callable[..., Any], url: str) -> None:
+    page = open_page(url)
+    assert page.inner_text("#status-text") == "Live"
+    _until(lambda: page.evaluate("document.querySelector('#video').getVideoPlaybackQuality().totalVideoFrames > 20"))
+    box = page.locator("#frame").bounding_box()
+    shown = _picture(page)[..., :3].astype(int)
+    left, top, side = (round(box[name]) for name in ("x", "y", "width"))
+    assert np.abs(shown[top + side // 2, left + side // 2] - SKIN).max() < 16
+    assert np.abs(shown[top + side // 3, left + 40] - (0xD9, 0xDB, 0xDE)).max() < 12
+
+
+def test_a_chip_switches_its_attribute_and_opens_a_slider(
+        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    chip, slider = page.get_by_role("button", name="Copper hair"), page.get_by_role("slider", name="Copper hair")
+    assert slider.count() == 0
+    chip.click()
+    page.wait_for_selector("[data-attribute=hair-copper][aria-pressed=true]")
+    assert session.targets == {"hair-copper": 1.0, "hair-silver": 0.0, "hat": 0.0}
+    slider.focus()
+    page.keyboard.press("Home")
+    _until(lambda: session.targets["hair-copper"] == 0)
+    page.keyboard.press("ArrowRight")  # it can be drawn up again: it does not go away in use
+    _until(lambda: session.targets["hair-copper"] == 0.01)
+    page.get_by_role("button", name="All off").click()
+    page.wait_for_selector("[data-attribute=hair-copper][aria-pressed=false]")
+    assert session.targets["hair-copper"] == 0
+
+
+def test_a_dragged_slider_sends_its_weights_sparingly_and_the_last_one_surely(
+        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    page.get_by_role("button", name="Hat").click()
+    slider = page.get_by_role("slider", name="Hat")
+    slider.wait_for()
+    session.acts.clear()
+    slider.evaluate("""(input) => { for (let step = 100; step >= 40; step -= 1) {
+        input.value = step / 100; input.dispatchEvent(new Event("input", {bubbles: true})); } }""")
+    _until(lambda: session.targets["hat"] == 0.4)
+    assert session.acts[-1] == SetAttribute("hat", 0.4)
+    assert len(session.acts) < 30
+
+
+def test_gains_are_sent_and_reset(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    mouth = page.get_by_role("slider", name="Mouth")
+    mouth.fill("1.5")
+    _until(lambda: SetGain("mouth", 1.5) in session.acts)
+    assert mouth.get_attribute("aria-valuetext") == "150 %"
+    page.get_by_role("button", name="Reset").click()
+    _until(lambda: session.gains["mouth"] == 1)
+    _until(lambda: page.evaluate("document.querySelector('[aria-label=Mouth]').value === '1'"))
+
+
+def test_keys_do_what_the_session_binds_to_them(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    page.keyboard.press("3")
+    _until(lambda: session.targets["hat"] == 1)
+    page.keyboard.press("9")  # bound, but this avatar has no ninth attribute
+    page.keyboard.press("h")
+    page.get_by_text("You are hidden.").wait_for()
+    assert page.get_by_role("button", name="Hide", exact=True).get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Show again").click()
+    _until(lambda: not session.hidden)
+    assert page.locator("#toasts .toast-error").count() == 0
+    page.keyboard.press("?")
+    assert "Copper hair" in page.get_by_role("dialog").inner_text()
+    page.keyboard.press("m")  # also while they are looked up
+    page.get_by_text("Mirrored for you only").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+
+
+def test_taking_the_badge_off_needs_a_reason(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    page.get_by_role("button", name="Off", exact=True).click()
+    page.get_by_role("button", name="Take it off").click()
+    assert page.get_by_role("dialog").is_visible()
+    assert session.badge.place == "bottom-right"
+    page.keyboard.type("home trial")  # keys are text here, not actions
+    page.keyboard.press("Enter")
+    _until(lambda: session.badge == SetBadge("off", "home trial"))
+    page.get_by_text("Off: home trial.").wait_for()
+    assert not session.hidden and session.recording is None
+    page.get_by_role("radio", name="Top left").check()
+    _until(lambda: session.badge == SetBadge("top-left"))
+
+
+def test_calibration_counts_down_on_the_stage(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    page.get_by_role("button", name="Calibrate").click()
+    page.wait_for_selector("#countdown", state="visible")
+    assert Recalibrate(3.0) in session.acts
+    assert page.inner_text("#countdown-number") in ("3", "2")
+    _until(lambda: page.evaluate("document.querySelector('#countdown-number').textContent === '1'"))
+    page.wait_for_selector("#countdown", state="hidden")
+    page.get_by_text("Your face at rest is learned.").wait_for()
+
+
+def test_recording_shows_a_clock(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    page.get_by_role("button", name="Record").click()
+    _until(lambda: page.evaluate("document.querySelector('#record-time').textContent >= '0:01'"))
+    assert page.is_visible("#tag-record")
+    assert page.inner_text("#status-text") == "Live, recording"
+    page.get_by_role("button", name="Record").click()
+    page.wait_for_selector("#tag-record", state="hidden")
+    assert session.recording is None
+
+
+def test_figures_notices_and_problems_are_told_in_words(
+        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    page.get_by_role("button", name="Figures").click()
+    figures = page.get_by_role("complementary", name="Figures")
+    figures.get_by_text("Tracking takes longest: 14 ms of 33.").wait_for()
+    figures.get_by_text("drawing smaller to keep 30 fps").wait_for()
+    session.facts.notices = ("<b>recorded</b> me.mp4",)
+    page.locator("#toasts").get_by_text("<b>recorded</b> me.mp4").wait_for()  # text stays text
+    session.facts.problem = "camera 0 was unplugged"
+    page.locator("#problem-banner").get_by_text("Camera 0 was unplugged.").wait_for()
+
+
+def test_the_page_comes_back_when_the_server_does(open_page: Callable[..., Any], session: PortraitSession) -> None:
+    with _served(session, WebConfig(port=0)) as address:
+        page = open_page(address, complains=True)  # of the requests that nobody answers, the browser tells its console
+    page.wait_for_selector("#cover", state="visible")
+    page.get_by_text("perse-live does not answer").wait_for()
+    with _served(session, WebConfig(port=int(address.rsplit(":", 1)[1].strip("/")))):
+        page.wait_for_selector("#cover", state="hidden")
+        page.get_by_role("button", name="Hat").click()
+        _until(lambda: session.targets["hat"] == 1)
+
+
+def test_the_token_of_the_link_goes_along(open_page: Callable[..., Any], session: PortraitSession) -> None:
+    with _served(session, WebConfig(port=0, token="a token & more")) as address:
+        page = open_page(address)
+        page.get_by_role("button", name="Hat").click()
+        _until(lambda: session.targets["hat"] == 1)
+        page.close()
+
+
+def test_transparency_is_real_on_the_page_for_obs(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(f"{url}obs", wait="", viewport={"width": 640, "height": 360})
+    page.wait_for_selector("video.shown")
+    opaque = _picture(page)
+    assert tuple(opaque[180, 20]) == (0, 0, 0, 0)  # beside the picture
+    assert np.abs(opaque[30, 180].astype(int) - (0xD9, 0xDB, 0xDE, 255)).max() < 12
+    session.background = "alpha"
+    page.wait_for_selector("canvas:not([hidden])")
+    _until(lambda: page.evaluate("document.querySelector('video').videoWidth === 512"))
+    _until(lambda: _picture(page)[30, 180, 3] == 0)
+    clear = _picture(page).astype(int)
+    assert np.abs(clear[180, 320] - (*SKIN, 255)).max() < 16
+    assert page.inner_text("body").strip() == ""
+
+
+def test_the_page_shows_transparency_over_a_checkerboard(
+        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    page = open_page(url)
+    page.get_by_role("radio", name="Transparent").check()
+    page.wait_for_selector("#frame.matte canvas:not([hidden])")
+    assert session.background == "alpha"
+    page.get_by_role("radio", name="Green screen").check()
+    page.wait_for_selector("#matte", state="hidden")
+    page.get_by_label("Own colour").fill("#336699")
+    _until(lambda: session.background == "336699")
+
+
+def test_the_browsers_camera_is_explained_then_published_and_never_shown(
+        open_page: Callable[..., Any], url: str, session: PortraitSession, camera: BrowserCamera) -> None:
+    session.facts.source_kind = "browser"
+    page = open_page(url)
+    page.evaluate("navigator.permissions.query = async () => ({state: 'prompt'})")  # the flags above grant it beforehand
+    page.get_by_role("button", name="Turn on camera").click()
+    assert "nobody sees it" in page.get_by_role("dialog").inner_text()
+    with contextlib.suppress(SourceLost):
+        assert camera.read(0.0) is None  # not before it was explained
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_selector("#camera-dock[aria-pressed=true]")
+    image = _read(camera)
+    assert image.shape == (480, 640, 3)
+    assert page.locator("video").count() == 1
+    assert page.evaluate("""(async () => {
+        const [used] = (await navigator.mediaDevices.enumerateDevices()).filter(({kind}) => kind === 'videoinput');
+        return [...document.querySelectorAll('video')].some((video) => video.srcObject.getTracks()[0].label === used.label);
+    })()""") is False
+
+    other = open_page(url)  # the newest camera counts; the first page lets it go instead of fighting for it
+    other.locator("#camera-dock").click()
+    if other.get_by_role("dialog").is_visible():
+        other.get_by_role("button", name="Continue").click()
+    page.locator("#invite").get_by_text("Another page or program became the camera.").wait_for()
+    _read(camera)
+    other.locator("#camera-dock").click()
+    other.get_by_role("button", name="Turn on camera").wait_for()
+    with pytest.raises(SourceLost):
+        for _ in range(round(PATIENCE)):
+            camera.read(1.0)
+
+
+@pytest.mark.parametrize(("error", "words"), [("NotAllowedError", "does not let this page"), ("NotFoundError", "No camera found"),
+                                              ("NotReadableError", "busy"), ("SecurityError", "https")])
+def test_what_is_wrong_with_the_camera_is_said_in_words(
+        open_page: Callable[..., Any], url: str, session: PortraitSession, error: str, words: str) -> None:
+    session.facts.source_kind = "browser"
+    page = open_page(url)
+    page.evaluate("(name) => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); }; }", error)
+    page.locator("#camera-dock").click()
+    if page.get_by_role("dialog").is_visible():
+        page.get_by_role("button", name="Continue").click()
+    page.locator("#invite").get_by_text(words).wait_for()
+    page.get_by_role("button", name="Try again").wait_for()
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1440])
+def test_the_page_fits_and_can_be_touched(open_page: Callable[..., Any], url: str, width: int) -> None:
+    page = open_page(url, viewport={"width": width, "height": 800}, has_touch=True, is_mobile=width < 500)
+    page.get_by_role("button", name="Copper hair").click()
+    page.get_by_role("slider", name="Copper hair").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#frame").bounding_box()["width"] > 0.4 * width
+    small = page.evaluate("""[...document.querySelectorAll("button:not(.link), select, .choice, input[type=range]")]
+        .filter((control) => control.checkVisibility())
+        .map((control) => [control.getAttribute("aria-label") ?? control.textContent.trim(), control.getBoundingClientRect()])
+        .filter(([, {width, height}]) => Math.min(width, height) < 43.5).map(([name]) => name)""")
+    assert small == []
+
+
+def test_every_control_has_a_name(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    session.facts.source_kind = "browser"
+    page = open_page(url)
+    page.get_by_role("button", name="Copper hair").click()
+    page.get_by_role("button", name="Figures").click()
+    page.get_by_role("slider", name="Copper hair").wait_for()
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    controls = {"button", "slider", "radio", "combobox", "textbox", "ColorWell", "link", "checkbox", "group", "dialog"}
+    named = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+    assert len([role for role, _ in named if role in controls]) > 30
+    assert [role for role, name in named if role in controls and not name.strip()] == []
+
+
+def test_names_of_keys(open_page: Callable[..., Any], url: str) -> None:
+    page = open_page(url, wait="")
+    assert page.evaluate("""import("/static/keys.js").then(({normalised, namesOf}) => [
+        normalised("<Alt>+<ctrl>+1"), normalised("ctrl++"), normalised("H"),
+        namesOf(new KeyboardEvent("keydown", {key: "¡", code: "Digit1", altKey: true, ctrlKey: true})),
+        namesOf(new KeyboardEvent("keydown", {key: "?", code: "Slash", shiftKey: true})),
+        namesOf(new KeyboardEvent("keydown", {key: "H", code: "KeyH", shiftKey: true}))])""") == [
+            "ctrl+alt+1", "ctrl++", "h", ["ctrl+alt+¡", "ctrl+alt+1"], ["shift+?", "?"], ["shift+h"]]
+
+
+def _read(camera: BrowserCamera) -> UInt8Array:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(SourceLost):
+            frame = camera.read(1.0)
+            if frame is not None:
+                return frame.image
+    raise AssertionError("the camera sent nothing")
