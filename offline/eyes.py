@@ -85,7 +85,9 @@ def _complete(observed: FloatArray, shown: FloatArray, ring: FloatArray, skin: F
     model = np.stack([np.interp(ring, np.r_[middles, 1.6], np.array(table)[:, c]) for c in range(3)], 1)
     model *= (1 - 0.3 * np.clip((ring - 1.7) / 1.4, 0, 1))[:, None]  # the corners lie in shadow
     in_iris = np.clip((1.12 - ring) / 0.14, 0, 1)
-    trust = np.clip((shown - 0.6) / 2.2, 0, 1) * (_WHITE_BELIEVED + (1 - _WHITE_BELIEVED) * in_iris)
+    light = observed.mean(1) / np.maximum(model.mean(1), 0.02)
+    white = _WHITE_BELIEVED * np.clip((light - 0.65) / 0.25, 0, 1)  # what is darker is a lash or the lid's shadow
+    trust = np.clip((shown - 0.6) / 2.2, 0, 1) * (white + (1 - white) * in_iris)
     colors = trust[:, None] * observed + (1 - trust[:, None]) * model
     return colors.astype(np.float32), trust.astype(np.float32)
 

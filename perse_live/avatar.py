@@ -13,12 +13,15 @@ from perse_live.arrays import Float32Array, Int32Array, UInt8Array
 from perse_live.camera import Camera
 from perse_live.container import ArraySpec, Schema, load_container, save_container
 from perse_live.errors import UserError
-from perse_live.head.expressions import EXPRESSION_NAMES
+from perse_live.head.expressions import EXPRESSION_NAMES, index
 from perse_live.head.residual import spread_matrix_with_outline
 from perse_live.head.rig import HeadRig, Part
 
 FORMAT_VERSION = 1
 MAX_GAUSSIANS = 200_000
+
+_LIDS = tuple(index(f"eye{action}{side}") for action in ("Blink", "Squint") for side in ("Left", "Right"))
+_LIDS_KEPT, _LIDS_MOST = 0.45, 0.35  # share of the photo's narrowing that is the person's own, and its bound
 
 _CONVENTIONS = {"units": "metres", "axes": "head frame: x to the picture's right, y up, z out of the face; camera: OpenCV",
                 "quaternions": "wxyz", "colors": "sRGB in [0, 1]"}
@@ -105,6 +108,18 @@ def neutral_landmarks(avatar: Avatar) -> Float32Array:
     """MediaPipe's landmarks on the avatar's face at rest, (478, 3) metres, head frame."""
     corners = avatar.rig.vertices[avatar.landmarks.vertex_ids]
     return (corners * avatar.landmarks.barycentrics[:, :, None]).sum(1)
+
+
+def with_own_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
+    """An expression relative to rest, on a face whose lids rest as the person's do.
+
+    Whoever narrows the eyes in the photo does so partly by nature: nearly half of it is kept at rest, or the eyes would stare. Full
+    strength stays full strength. expression: (52,) [0, 1]. Returns (52,).
+    """
+    narrowed = np.zeros_like(expression)
+    ids = list(_LIDS)
+    narrowed[ids] = np.minimum(_LIDS_KEPT * avatar.source.expression[ids], _LIDS_MOST)
+    return (narrowed + (1 - narrowed) * expression).astype(np.float32)
 
 
 def spread_offsets(avatar: Avatar, residual: Float32Array) -> Float32Array:

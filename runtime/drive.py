@@ -13,7 +13,7 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import UInt8Array
-from perse_live.avatar import Avatar, following_outline, neutral_landmarks
+from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with_own_lids
 from perse_live.camera import Camera
 from perse_live.detect import Detection, VideoFaceDetector
 from perse_live.errors import UserError
@@ -86,8 +86,13 @@ def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Bac
         if faces := [one.face for one in first if one.face is not None]:
             known = calibrate(faces, model)
         tracker = StrangerTracker(_rest(avatar), model, calibration=known)
-        tracked = ((one.frame, tracker.update(one.face, float(one.frame.time))) for one in itertools.chain(first, seen))
+        tracked = ((one.frame, _in_own_way(avatar, tracker.update(one.face, float(one.frame.time))))
+                   for one in itertools.chain(first, seen))
         _draw(avatar, camera, tracked, video, info, output, background, progress)
+
+
+def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
+    return None if face is None else replace(face, expression=with_own_lids(avatar, face.expression))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from perse_live.animate import HeadPose
-from perse_live.avatar import Avatar
+from perse_live.avatar import Avatar, with_own_lids
 from runtime.performance import PerformanceFrame
 from runtime.stage import Motion, Stage, facing_pose
 from runtime.video import video_writer
@@ -32,8 +32,13 @@ def perform(avatar: Avatar, frames: Sequence[PerformanceFrame], output: Path, *,
     rate = Fraction(fps).limit_denominator(1001)
     with video_writer(output, width=size, height=size, rate=rate) as writer:
         for count, frame in enumerate(frames, 1):
-            writer.write(stage.draw(Motion(frame.expression, frame.gaze, performed_pose(avatar, frame)), background=_BACKGROUND))
+            writer.write(stage.draw(performed(avatar, frame), background=_BACKGROUND))
             progress(count, len(frames))
+
+
+def performed(avatar: Avatar, frame: PerformanceFrame) -> Motion:
+    """What an avatar does in a frame of a performance."""
+    return Motion(with_own_lids(avatar, frame.expression), frame.gaze, performed_pose(avatar, frame))
 
 
 def performed_pose(avatar: Avatar, frame: PerformanceFrame) -> HeadPose:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, UInt8Array
-from perse_live.avatar import Avatar, neutral_landmarks
+from perse_live.avatar import Avatar, neutral_landmarks, with_own_lids
 from perse_live.camera import Camera
 from perse_live.head.expressions import expression
 from perse_live.head.rig import gaze_from_expression
@@ -68,7 +68,7 @@ def contact_sheet(avatar: Avatar) -> UInt8Array:
     as_in_photo = Motion(source.expression, source.gaze, source.pose)
     turned = [_Tile(caption, Motion(source.expression, source.gaze, turned_pose(avatar, *angles))) for caption, angles in _TURNS]
     front = facing_pose(avatar)
-    acting = [_Tile(caption, _acting(doing, front)) for caption, doing in _EXPRESSIONS]
+    acting = [_Tile(caption, _acting(avatar, doing, front)) for caption, doing in _EXPRESSIONS]
     size = _TILE + _CAPTION + _GAP
     width = 2 * _MARGIN + _COLUMNS * (_TILE + _GAP) - _GAP
     rows = 2 + -(-len(acting) // _COLUMNS)
@@ -101,8 +101,8 @@ def _close_up(avatar: Avatar, pose: HeadPose) -> Camera:
                    cy=(camera.cy - top) * scale)
 
 
-def _acting(doing: Float32Array, pose: HeadPose) -> Motion:
-    return Motion(doing, gaze_from_expression(doing), pose)
+def _acting(avatar: Avatar, doing: Float32Array, pose: HeadPose) -> Motion:
+    return Motion(with_own_lids(avatar, doing), gaze_from_expression(doing), pose)
 
 
 class _Painter:

@@ -10,7 +10,7 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
-from perse_live.avatar import Avatar, following_outline, neutral_landmarks
+from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with_own_lids
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
 from perse_live.head import landmarks as lm
@@ -61,7 +61,7 @@ def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray, colors: F
     """A motion relative to `CANONICAL`, made the avatar's own; R_cam_body: (3, 3) of the shoulders."""
     size = np.float32(actor.size)
     pose = HeadPose(motion.R_cam_head, actor.rest.t_cam_head + size * motion.t_cam_head, R_cam_body.astype(np.float32))
-    return Motion(motion.expression, motion.gaze, pose, motion.residual * size, colors)
+    return Motion(with_own_lids(actor.avatar, motion.expression), motion.gaze, pose, motion.residual * size, colors)
 
 
 @dataclass(frozen=True)

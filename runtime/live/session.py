@@ -40,7 +40,7 @@ from runtime.live.fades import Fade
 from runtime.live.feeds import CalibrationState, Feed, Observation
 from runtime.live.frames import DrawnFrame
 from runtime.live.gains import Gains, strengthened
-from runtime.live.governor import Effort, Governor
+from runtime.live.governor import LADDER, Effort, Governor
 from runtime.live.looks import blended
 from runtime.live.outlets import Outlet
 from runtime.live.painter import Actor, Backdrop, Painter, backdrop_of, placed
@@ -446,9 +446,10 @@ class LiveSession:
 
     def _govern(self, seconds: float) -> None:
         before = self._governor.effort
-        self._governor.update(seconds, time.monotonic())
-        if self._governor.effort != before:
-            self.notice(self._governor.reason or "drawing at full size again")
+        after = self._governor.update(seconds, time.monotonic())
+        if LADDER[0] in (before, after) and before != after:  # the steps between are in the figures
+            self.notice("drawing at full size again" if after == LADDER[0] else
+                        f"the machine is busy: drawing less to keep {self._config.target_fps:.0f} pictures a second")
 
 
 class _Watch:
