@@ -30,6 +30,6 @@ def open_source(text: str, *, repeat: bool = True, camera: CameraConfig | None =
         return CameraSource(int(text), camera or CameraConfig())
     if text.startswith("/dev/"):
         return CameraSource(text, camera or CameraConfig())
-    if Path(text).exists():
+    if text and Path(text).exists():
         return FilmSource(Path(text), repeat=repeat)
     raise UserError(f"no camera {text!r}, and no file of that name: give {camera_choices()}")

@@ -96,8 +96,8 @@ class VmcSource:
         """Free the port. Closing again does nothing."""
         self._closed.set()
         self._slot.close()
+        self._thread.join()  # it looks every 0.2 s; closed under it, the socket's number could be another file's by then
         self._socket.close()
-        self._thread.join(timeout=2.0)
 
     def _listen(self) -> None:
         performer = _Performer()
@@ -106,7 +106,7 @@ class VmcSource:
         while not self._closed.is_set():
             try:
                 packet, address = self._socket.recvfrom(65_535)
-            except OSError:  # the wait's end; closed; on Windows also an echo of what others could not deliver
+            except OSError:  # the wait's end; on Windows also an echo of what others could not deliver
                 self._closed.wait(0.001)
                 continue
             now = time.monotonic()

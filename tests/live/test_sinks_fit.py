@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from live_frames import drawn, mean_error, picture, two_up
+
 from runtime.sinks.fit import letterboxed, opaque_picture, two_up_picture
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -12,8 +13,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-
 from live_frames import drawn, mean_error, picture, two_up
+
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from runtime.sinks.recording import RecordingSink, free_recording_path
@@ -90,7 +91,7 @@ def test_times_that_do_not_grow_are_moved_on(tmp_path: Path) -> None:
     record(path, [10.0, 10.1, 10.1, 9.0, 10.2])
     pictures, found = read_back(path)
     assert len(pictures) == 5
-    assert all(later > earlier for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later > earlier for earlier, later in itertools.pairwise(found))
     assert found[-1] == pytest.approx(0.2, abs=1e-3)
 
 
@@ -237,7 +238,8 @@ _RECORD_IN_A_CHILD = """
 def run_child(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
     program = textwrap.dedent(_RECORD_IN_A_CHILD) + textwrap.dedent(code)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], env=environment, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
