@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import cast
 
 from aioice.candidate import Candidate
 from aiortc import RTCIceTransport, RTCPeerConnection, RTCRtpSender
 
 _LOOPBACK = "127.0.0.1"
+_CONNECT = "_RTCPeerConnection__connect"
 
 
 def on_keyframe_request(sender: RTCRtpSender, callback: Callable[[], None]) -> None:
@@ -30,6 +33,27 @@ def offer_loopback(connection: RTCPeerConnection) -> None:
     for transport in _ice_transports(connection):
         ice = transport.iceGatherer._connection  # pyright: ignore[reportPrivateUsage]
         ice.get_component_candidates = partial(_gather_with_loopback, ice.get_component_candidates)
+
+
+def track_connecting(connection: RTCPeerConnection) -> set[asyncio.Task[None]]:
+    """The tasks in which a connection comes about, as they come and go; before the first description is set.
+
+    They have to be cancelled before closing: aiortc 1.16 lets them run on, and what they start on a closed connection (consent
+    checks, the receiver's thread) nobody ends. Raises AttributeError where this aiortc has no such method.
+    """
+    connect: Callable[[], Awaitable[None]] = getattr(connection, _CONNECT)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connect_tracked() -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        tasks.add(task)
+        try:
+            await connect()
+        finally:
+            tasks.discard(task)
+
+    setattr(connection, _CONNECT, connect_tracked)
+    return tasks
 
 
 async def _gather_with_loopback(gather: Callable[[int, list[str], int], Awaitable[list[Candidate]]], component: int,

@@ -20,6 +20,10 @@ class Offer:
     sdp: str
     """Lines that end in CR LF."""
 
+    def has_codec(self, name: str) -> bool:
+        """Whether a video codec is offered; name: as in SDP, in any case."""
+        return f" {name}/90000".lower() in self.sdp.lower()
+
 
 def parse_offer(body: bytes, *, local_peer: bool) -> Offer:
     """An offer from the body of a request.

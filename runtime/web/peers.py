@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 
 from perse_live.errors import UserError
-from runtime.web.aiortc_hooks import offer_loopback
+from runtime.web.aiortc_hooks import offer_loopback, track_connecting
 from runtime.web.offers import Offer
 
 _log = logging.getLogger(__name__)
@@ -23,11 +23,12 @@ _CLOSE = 5.0  # seconds
 class Peer:
     """A connection that ends by itself when it fails, is ended by the other side, or does not come about in time."""
 
-    def __init__(self, ice_servers: Sequence[str], on_end: Callable[[Peer], None]) -> None:
-        """ice_servers: URLs such as stun:HOST:PORT; on_end: called once, when no more media will flow."""
+    def __init__(self, ice_servers: Sequence[RTCIceServer], on_end: Callable[[Peer], None]) -> None:
+        """on_end: called once, when no more media will flow."""
         self.id = secrets.token_urlsafe(12)
         """Not to be guessed: it is all that is needed to end the connection."""
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(urls=url) for url in ice_servers]))
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
+        self._connecting = track_connecting(self.connection)
         self._on_end = on_end
         self._ending: asyncio.Task[None] | None = None
         self._deadline = asyncio.get_running_loop().call_later(_CONNECT, self.end)
@@ -75,7 +76,11 @@ class Peer:
 
     async def _close(self) -> None:
         try:
+            connecting = list(self._connecting)
+            for task in connecting:
+                task.cancel()
             await asyncio.wait_for(self.connection.close(), _CLOSE)
+            await asyncio.gather(*connecting, return_exceptions=True)
         except Exception as error:  # whatever is wrong with it, it is not our concern any more
             _log.warning("a WebRTC connection did not close well: %r", error)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
-from aiortc import MediaStreamTrack
+from aiortc import MediaStreamTrack, RTCIceServer
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
 
@@ -22,7 +22,7 @@ from runtime.web.peers import Peer
 class Publisher:
     """Takes one camera at a time: a new one replaces the old one. Used in the event loop only."""
 
-    def __init__(self, camera: BrowserCamera, *, ice_servers: Sequence[str], loopback: bool) -> None:
+    def __init__(self, camera: BrowserCamera, *, ice_servers: Sequence[RTCIceServer], loopback: bool) -> None:
         self._camera, self._ice_servers, self._loopback = camera, ice_servers, loopback
         self._readers: dict[Peer, asyncio.Task[None] | None] = {}
 

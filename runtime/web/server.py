@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 import socket
@@ -24,6 +23,7 @@ from runtime.web.app import make_app
 from runtime.web.codec import CodecName, EncodeConfig
 from runtime.web.control_channel import ControlChannels
 from runtime.web.encoder import SharedEncoder
+from runtime.web.ice import ice_server
 from runtime.web.publisher import Publisher
 from runtime.web.security import is_loopback, link, new_token, tls_context
 from runtime.web.viewers import Viewers
@@ -48,7 +48,8 @@ class WebConfig:
     key: Path | None = None
     """The certificate's key, PEM; None where it is in the same file."""
     ice_servers: tuple[str, ...] = ()
-    """STUN or TURN URLs. None: viewers on this machine and in the local network need none, and nobody outside is asked."""
+    """stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT. Viewers on this machine and in the local network need none, and with none
+    nobody outside is asked."""
     max_viewers: int = 16
     """At a time; each costs less than 2 % of a core."""
     codec: CodecName = "vp8"
@@ -74,6 +75,7 @@ class WebServer:
             raise UserError("the token is too short: give at least 8 characters, or none to have one made")
         if config.key is not None and config.cert is None:
             raise UserError("--key without --cert: give both for TLS")
+        self._ice_servers = tuple(ice_server(url) for url in config.ice_servers)
         self._local = is_loopback(config.host)
         self._token = config.token or ("" if self._local else new_token())
         self._tls = None if config.cert is None else tls_context(config.cert, config.key)
@@ -130,10 +132,10 @@ class WebServer:
         self._loop.set_exception_handler(_log_loop_error)
         encoder = SharedEncoder(self._control.drawn, self._clock, EncodeConfig(codec=config.codec, bitrate=config.bitrate))
         channels = ControlChannels(self._control)
-        viewers = Viewers(encoder, channels, ice_servers=config.ice_servers, most=config.max_viewers, loopback=self._local)
+        viewers = Viewers(encoder, channels, ice_servers=self._ice_servers, most=config.max_viewers, loopback=self._local)
         publisher = None
         if self._camera is not None:
-            publisher = Publisher(self._camera, ice_servers=config.ice_servers, loopback=self._local)
+            publisher = Publisher(self._camera, ice_servers=self._ice_servers, loopback=self._local)
         app = make_app(self._control, viewers, publisher, host=config.host, token=self._token, local=self._local)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
@@ -165,9 +167,10 @@ async def _settle() -> None:
     """Let what is closing finish, so that asyncio need not cut it off."""
     pending = asyncio.all_tasks() - {asyncio.current_task()}
     if pending:
-        await asyncio.wait(pending, timeout=_LEAVE)
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)
+        _, late = await asyncio.wait(pending, timeout=_LEAVE)
+        if late:
+            _log.warning("the web server's background does not end by itself: %s", late)
+    await asyncio.sleep(0)
 
 
 def _log_loop_error(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:

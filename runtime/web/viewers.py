@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from aiortc import MediaStreamTrack, RTCDataChannel, RTCRtpSender
+from aiortc import MediaStreamTrack, RTCDataChannel, RTCIceServer, RTCRtpSender
 from aiortc.mediastreams import MediaStreamError
 from av.packet import Packet
 
@@ -57,7 +57,7 @@ class PacketTrack(MediaStreamTrack):
 class Viewers:
     """All viewers of a session; used in the event loop only, but for `count`."""
 
-    def __init__(self, encoder: SharedEncoder, channels: ControlChannels, *, ice_servers: Sequence[str], most: int,
+    def __init__(self, encoder: SharedEncoder, channels: ControlChannels, *, ice_servers: Sequence[RTCIceServer], most: int,
                  loopback: bool) -> None:
         """most: viewers at a time; loopback: whether viewers are on this machine."""
         self._encoder, self._channels = encoder, channels
@@ -76,13 +76,15 @@ class Viewers:
         """
         if self.count >= self._most:
             raise TooManyViewers(f"{self._most} viewers watch already, which is the limit: try again when one has left")
+        mime_type = _MIME_TYPES[self._encoder.config.codec]
+        if not offer.has_codec(mime_type.removeprefix("video/")):
+            raise UserError(f"the SDP offer is without {mime_type}, which is sent: start the session with another --codec")
         peer = Peer(self._ice_servers, self._forget)
         track = self._tracks[peer] = PacketTrack(self._encoder)
         transceiver = peer.connection.addTransceiver(track, direction="sendonly")
         capabilities = RTCRtpSender.getCapabilities("video").codecs
-        accepted = (_MIME_TYPES[self._encoder.config.codec], "video/rtx")
         # Before setRemoteDescription: later it has no effect
-        transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType in accepted])
+        transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType in (mime_type, "video/rtx")])
         on_keyframe_request(transceiver.sender, self._encoder.request_keyframe)
         peer.connection.on("datachannel", self._open_channel)
         return peer.id, await peer.answer(offer, transceiver, loopback=self._loopback)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
+import pytest
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
@@ -52,7 +56,7 @@ class PaintedSession:
 
     def __init__(self, rate: float = 30.0) -> None:
         self.drawn: Latest[DrawnFrame] = Latest()
-        self.size = (256, 192)
+        self.size: tuple[int, int] = (256, 192)
         self.acts: list[Action] = []
         self.count = 0
         self.painting = threading.Event()
@@ -117,6 +121,7 @@ class Watcher:
         self.channel = self.connection.createDataChannel("control")
         self.messages: list[str] = []
         self.numbers: list[int] = []
+        self.keyframes = 0
         self.image: UInt8Array | None = None
         self.location = ""
         self.status = 0
@@ -143,7 +148,8 @@ class Watcher:
     async def close(self) -> None:
         await self.connection.close()
         if self._task is not None:
-            await self._task
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     def _watch(self, track: MediaStreamTrack) -> None:
         self._task = asyncio.get_running_loop().create_task(self._read(track))
@@ -155,6 +161,7 @@ class Watcher:
                 assert isinstance(frame, VideoFrame)
                 image: Any = frame.to_ndarray(format="rgb24")
                 self.image = image
+                self.keyframes += frame.key_frame
                 self.numbers.append(number_in(image))
 
 
@@ -201,6 +208,16 @@ async def watching(url: str, count: int = 1) -> AsyncGenerator[list[Watcher], No
     finally:
         for watcher in watchers:
             await watcher.close()
+
+
+def key_pair(folder: Path) -> tuple[Path, Path]:
+    """A certificate for this machine and its key, made by openssl; skips the test where that is missing."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return cert, key
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from web_session import key_pair
+
+from perse_live.errors import UserError
+from runtime.web.ice import ice_server
+from runtime.web.offers import parse_offer
+from runtime.web.pages import page_file
+from runtime.web.security import (
+    host_fits,
+    is_loopback,
+    link,
+    new_token,
+    origin_fits,
+    terminal_qr,
+    tls_context,
+    token_fits,
+)
+
+OFFER = "\r\n".join((
+    "v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=fingerprint:sha-256 AB:CD", "m=video 9 UDP/TLS/RTP/SAVPF 96",
+    "a=candidate:1 1 udp 2122260223 12ab-34.local 50000 typ host generation 0",
+    "a=candidate:2 1 udp 2122260223 127.0.0.1 50001 typ host generation 0", "a=end-of-candidates", ""))
+
+
+@pytest.mark.parametrize(("host", "loopback"), [
+    ("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False),
+    ("192.168.1.4", False), ("laptop.local", False)])
+def test_only_loopback_addresses_count_as_this_machine(host: str, loopback: bool) -> None:
+    assert is_loopback(host) == loopback
+
+
+@pytest.mark.parametrize("header", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:1"])
+def test_a_loopback_server_answers_to_its_names(header: str) -> None:
+    assert host_fits(header, listening="127.0.0.1")
+
+
+@pytest.mark.parametrize("header", [None, "", "evil.example", "evil.example:8080", "127.0.0.1.evil.example", "[::1",
+                                    "localhost@evil.example", "192.168.1.4:8080"])
+def test_a_loopback_server_answers_to_no_other_name(header: str | None) -> None:
+    assert not host_fits(header, listening="127.0.0.1")
+
+
+def test_a_public_server_leaves_names_to_the_token() -> None:
+    assert host_fits("laptop.local:8080", listening="0.0.0.0")
+    assert not host_fits(None, listening="0.0.0.0")
+
+
+def test_only_our_own_page_or_no_page_may_ask() -> None:
+    assert origin_fits(None, "localhost:8080")
+    assert origin_fits("http://localhost:8080", "localhost:8080")
+    assert origin_fits("https://LAPTOP.local", "laptop.local")
+    for origin in ("http://evil.example", "null", "http://localhost:9999", "http://[broken", ""):
+        assert not origin_fits(origin, "localhost:8080")
+
+
+def test_the_token_is_needed_where_there_is_one() -> None:
+    token = new_token()
+    assert len(token) >= 20 and token != new_token()
+    assert token_fits("", query=None, authorization=None)
+    assert token_fits(token, query=token, authorization=None)
+    assert token_fits(token, query=None, authorization=f"Bearer {token}")
+    assert token_fits(token, query=None, authorization=f"bearer  {token} ")
+    for query, authorization in ((None, None), ("", ""), (token[:-1], None), (None, f"Basic {token}"), (None, "Bearer"),
+                                 (token, "Bearer wrong"), ("\udcff", None), ("ünrecht", None)):
+        assert not token_fits(token, query=query, authorization=authorization)
+
+
+def test_ice_servers_are_read() -> None:
+    stun, turn = ice_server("stun:stun.example:3478"), ice_server("turn:me:se-cret@[::1]:3478?transport=tcp")
+    assert (stun.urls, stun.username) == ("stun:stun.example:3478", None)
+    assert (turn.urls, turn.username, turn.credential) == ("turn:[::1]:3478?transport=tcp", "me", "se-cret")
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "stun:", "turn:turn.example", "stun:me:secret@host", "http://host",
+                                 "stun:host?transport=udp", "stun:host:port", "stun:a b"])
+def test_what_is_no_ice_server_is_refused(url: str) -> None:
+    with pytest.raises(UserError, match="is not an ICE server"):
+        ice_server(url)
+
+
+def test_links_can_be_opened() -> None:
+    assert link(host="127.0.0.1", port=8080, tls=False, token="") == "http://127.0.0.1:8080/"
+    assert link(host="::1", port=1, tls=True, token="a b") == "https://[::1]:1/?token=a%20b"
+    assert "0.0.0.0" not in link(host="0.0.0.0", port=1, tls=False, token="x")
+
+
+def test_the_qr_code_reads_as_the_link() -> None:
+    url = link(host="192.168.100.200", port=8080, tls=True, token=new_token())
+    rows = terminal_qr(url).splitlines()
+    halves = {"█": (255, 255), "▀": (255, 0), "▄": (0, 255), " ": (0, 0)}  # light is drawn, on a dark terminal
+    modules = np.array([[halves[cell][half] for cell in row] for row in rows for half in (0, 1)], np.uint8)
+    picture = cv2.resize(modules, None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST)
+    assert cv2.QRCodeDetector().detectAndDecode(picture)[0] == url
+
+
+def test_tls_takes_a_pair_or_one_file(tmp_path: Path) -> None:
+    cert, key = key_pair(tmp_path)
+    assert isinstance(tls_context(cert, key), ssl.SSLContext)
+    both = tmp_path / "both.pem"
+    both.write_text(cert.read_text() + key.read_text())
+    assert isinstance(tls_context(both, None), ssl.SSLContext)
+
+
+def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    cert, key = key_pair(tmp_path)
+    with pytest.raises(UserError, match=r"absent\.pem is not a file"):
+        tls_context(tmp_path / "absent.pem", key)
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("no certificate")
+    for pair in ((rubbish, key), (cert, rubbish), (cert, None)):
+        with pytest.raises(UserError, match="cannot be used for TLS"):
+            tls_context(*pair)
+
+
+def test_a_key_with_a_password_does_not_ask_for_it(tmp_path: Path) -> None:
+    cert, key = key_pair(tmp_path)
+    locked = tmp_path / "locked.pem"
+    command = ["openssl", "rsa", "-aes256", "-in", key, "-out", locked, "-passout", "pass:secret"]
+    subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(UserError, match="cannot be used for TLS"):
+        tls_context(cert, locked)
+
+
+def test_offers_of_peers_on_this_machine_lose_names_that_are_slow_to_resolve() -> None:
+    local = parse_offer(OFFER.encode(), local_peer=True).sdp
+    assert ".local" not in local and "127.0.0.1 50001" in local and "end-of-candidates" not in local
+    assert parse_offer(OFFER.encode(), local_peer=False).sdp == OFFER
+    assert parse_offer(OFFER.replace("\r", "").encode(), local_peer=False).sdp == OFFER
+
+
+@pytest.mark.parametrize(("body", "problem"), [
+    (b"", "must begin with v=0"), (b"\xff\xfe", "not text"), (b"{}", "must begin with v=0"), (b"v=0\r\n", "no video"),
+    (OFFER.replace("m=video", "m=audio").encode(), "no video"),
+    (OFFER.replace("a=fingerprint", "a=nothing").encode(), "fingerprint"),
+    ((OFFER + "m=text 9 UDP 0\r\n").encode(), "other than video"),
+    ((OFFER + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * 9).encode(), "media sections"),
+    ((OFFER + "a=candidate:1 1 udp 1 127.0.0.1 1 typ host\r\n" * 99).encode(), "candidates"),
+])
+def test_what_is_no_offer_is_refused(body: bytes, problem: str) -> None:
+    with pytest.raises(UserError, match=problem) as refusal:
+        parse_offer(body, local_peer=True)
+    assert "\n" not in str(refusal.value)
+
+
+def test_nothing_outside_of_the_page_folder_is_given_out(tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    (page / "icons").mkdir(parents=True)
+    (page / "app.js").write_text("1")
+    (page / "icons" / "face.svg").write_text("<svg/>")
+    (page / "notes.txt").write_text("not a page's")
+    (tmp_path / "secret.js").write_text("secret")
+    (page / "link.js").symlink_to(tmp_path / "secret.js")
+    assert page_file("app.js", page) == (b"1", "text/javascript")
+    assert page_file("icons/face.svg", page) == (b"<svg/>", "image/svg+xml")
+    outside = str(tmp_path / "secret.js")
+    for name in ("../secret.js", "icons/../../secret.js", "/etc/passwd", outside, "link.js", "notes.txt", "icons", "", "a\0b.js",
+                 "x" * 5000 + ".js"):
+        assert page_file(name, page) is None
