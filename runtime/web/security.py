@@ -130,7 +130,7 @@ def _own_address(host: str) -> str:
 
 
 def terminal_qr(url: str) -> str:
-    """A QR code of a link, as text for a terminal of any colours."""
+    """A QR code of a link, as text for a terminal that writes light on dark."""
     text = io.StringIO()
     segno.make(url, error="l", micro=False).terminal(text, compact=True)
     return text.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -83,6 +84,7 @@ class WebServer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: asyncio.Event | None = None
+        self._closing = False
 
     @property
     def viewers(self) -> int:
@@ -95,13 +97,13 @@ class WebServer:
         Raises UserError where the server cannot listen, saying why and what to do; nothing runs then.
         """
         ready: Future[int] = Future()
+        self._closing, self._leave = False, None
         self._thread = threading.Thread(target=self._run, args=(ready,), name="perse-live web")
         self._thread.start()
         try:
             port = ready.result()
         except BaseException:
-            self._thread.join()
-            self._thread = None
+            self.close()
             raise
         if not self._local and self._tls is None:
             _log.warning("the live page is served without TLS: whoever can listen in on the network sees the token and the page; "
@@ -113,8 +115,10 @@ class WebServer:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        assert self._loop is not None and self._leave is not None
-        self._loop.call_soon_threadsafe(self._leave.set)
+        self._closing = True
+        if self._loop is not None and self._leave is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already: it could not listen
+                self._loop.call_soon_threadsafe(self._leave.set)
         thread.join()
 
     def _run(self, ready: Future[int]) -> None:
@@ -129,6 +133,8 @@ class WebServer:
     async def _serve(self, ready: Future[int]) -> None:
         config = self._config
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
+        if self._closing:
+            self._leave.set()
         self._loop.set_exception_handler(_log_loop_error)
         encoder = SharedEncoder(self._control.drawn, self._clock, EncodeConfig(codec=config.codec, bitrate=config.bitrate))
         channels = ControlChannels(self._control)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from aiortc import MediaStreamTrack, RTCDataChannel, RTCIceServer, RTCRtpSender
@@ -63,6 +64,7 @@ class Viewers:
         self._encoder, self._channels = encoder, channels
         self._ice_servers, self._most, self._loopback = ice_servers, most, loopback
         self._tracks: dict[Peer, PacketTrack] = {}
+        self._controlling: set[Peer] = set()
 
     @property
     def count(self) -> int:
@@ -86,7 +88,7 @@ class Viewers:
         # Before setRemoteDescription: later it has no effect
         transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType in (mime_type, "video/rtx")])
         on_keyframe_request(transceiver.sender, self._encoder.request_keyframe)
-        peer.connection.on("datachannel", self._open_channel)
+        peer.connection.on("datachannel", partial(self._open_channel, peer))
         return peer.id, await peer.answer(offer, transceiver, loopback=self._loopback)
 
     async def end(self, peer_id: str) -> bool:
@@ -103,9 +105,11 @@ class Viewers:
 
     def _forget(self, peer: Peer) -> None:
         self._tracks.pop(peer).stop()
+        self._controlling.discard(peer)
 
-    def _open_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label == _CONTROL:
+    def _open_channel(self, peer: Peer, channel: RTCDataChannel) -> None:
+        if channel.label == _CONTROL and peer not in self._controlling:  # one each: every channel has its own budget
+            self._controlling.add(peer)
             self._channels.add(channel)
         else:
             channel.close()

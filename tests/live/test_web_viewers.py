@@ -266,14 +266,15 @@ def test_a_flood_of_actions_is_bounded() -> None:
         asyncio.run(body())
 
 
-def test_another_channel_is_closed() -> None:
+def test_other_channels_are_closed() -> None:
     with serving() as served:
         async def body() -> None:
             watcher = Watcher()
-            other = watcher.connection.createDataChannel("other")
+            others = [watcher.connection.createDataChannel(name) for name in ("other", "control")]
             async with aiohttp.ClientSession() as http:
                 await watcher.join(http, served.url)
-            await until(lambda: other.readyState == "closed")
+            await until(lambda: all(other.readyState == "closed" for other in others))
+            assert watcher.channel.readyState == "open"
             await watcher.decoded(1)
             await watcher.close()
 
