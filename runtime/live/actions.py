@@ -6,7 +6,6 @@ with at most one parameter: "attribute 3", "hide", "avatar 2".
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -162,10 +161,16 @@ class _Fields:
 
     def number(self, name: str, least: float, most: float, *, default: float | None = None) -> float:
         value: Any = self._values.pop(name, default)
-        real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not (real and least <= value <= most):
+        real = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (real and least <= value <= most):  # NaN is not between anything; whole numbers may be too large for math.isfinite
             raise self.wrong(name, value, f"a number from {least:g} to {most:g}")
         return float(value)
+
+    def whole(self, name: str, least: int, most: int) -> int:
+        number = self.number(name, least, most)
+        if not number.is_integer():
+            raise self.wrong(name, number, f"a whole number from {least} to {most}")
+        return int(number)
 
     def optional_number(self, name: str, least: float, most: float) -> float | None:
         if self._values.get(name) is None:
@@ -207,7 +212,7 @@ _PARSERS: Mapping[str, Callable[[_Fields], Action]] = MappingProxyType({
     "mirror": lambda fields: Mirror(fields.switch("on")),
     "hide": lambda fields: Hide(fields.switch("on")),
     "record": lambda fields: Record(fields.switch("on")),
-    "avatar": lambda fields: SwitchAvatar(int(fields.number("number", 1, 1000))),
+    "avatar": lambda fields: SwitchAvatar(fields.whole("number", 1, 1000)),
     "background": lambda fields: SetBackground(fields.text("background")),
     "gain": lambda fields: SetGain(fields.text("region", among=GAIN_REGIONS), fields.number("value", 0, MAX_GAIN)),
     "badge": _set_badge,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _SECONDS = 1.5  # over which drawing times are judged
+_MANY, _FEWEST = 10, 4  # frames that are enough at once, and after those seconds
 _PATIENCE = 6.0  # seconds after a step down before a step up is tried; doubled each time the step up was a mistake
 _TOO_SLOW, _ROOM = 0.85, 0.45  # share of the time between two frames that drawing takes
 
@@ -47,9 +48,10 @@ class Governor:
         seconds: the time that drawing one frame took; now: seconds, growing.
         """
         self._times.append((now, seconds))
-        while now - self._times[0][0] > _SECONDS:
+        while len(self._times) > _FEWEST and now - self._times[1][0] >= _SECONDS:
             self._times.popleft()
-        if now - self._changed < _SECONDS or len(self._times) < 10:
+        count = _MANY if now - self._times[0][0] < _SECONDS else _FEWEST  # where a frame takes half a second there are not many
+        if now - self._changed < _SECONDS or len(self._times) < count:
             return self.effort
         share = float(np.median([length for _, length in self._times])) / self._budget
         if share > _TOO_SLOW and self._rung + 1 < len(LADDER):

@@ -47,6 +47,9 @@ class Outlet:
             self.sink.close()
         except UserError as error:
             self._fail(str(error))
+        except Exception as error:
+            self._fail(f"{self.sink.name} cannot be finished: {error}")
+            _log.exception("%s", self.problem)
 
     def _fail(self, problem: str) -> None:
         self.problem = self.problem or problem

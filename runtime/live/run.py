@@ -96,7 +96,7 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
     say: prints a line of output; `ready: URL` once the first frame can be had. warn: prints what does not work but does not stop
     the session. Raises UserError for what cannot be opened; whatever was open is closed then, recordings are playable.
     """
-    with contextlib.ExitStack() as stack, _interruptible() as interrupted:
+    with _interruptible() as interrupted, contextlib.ExitStack() as stack:  # a second signal must not cut short what is finished
         clocks = {name: StageClock() for name in _STAGES}
         actors = [_actor(path, options.max_gaussians) for path in options.avatars]
         feed, camera, kind = _feed(options, settings, actors[0], clocks)

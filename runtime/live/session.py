@@ -48,6 +48,7 @@ from runtime.live.scripted import Scripted
 from runtime.live.slot import Latest
 from runtime.presence import Presence, Shoulders, at_rest, mixed
 from runtime.sinks.contract import Sink
+from runtime.sinks.recording import free_recording_path
 from runtime.tracker import TrackedFrame
 
 _log = logging.getLogger(__name__)
@@ -153,7 +154,9 @@ class LiveSession:
     @property
     def ended(self) -> bool:
         """Whether drawing has stopped, or a film that is shown once has come to its end."""
-        return not self._thread.is_alive() or (self._feed is not None and self._feed.ended and self._source_kind == "file")
+        feed = self._feed
+        over = feed is not None and feed.ended and not feed.problem  # one that has failed is shown, and the avatar stays
+        return not self._thread.is_alive() or (over and self._source_kind == "file")
 
     @property
     def failure(self) -> BaseException | None:
@@ -286,10 +289,8 @@ class LiveSession:
 
     def _recording_path(self) -> Path:
         if self._record_to is None:
-            return Path(f"perse-live-{datetime.now().strftime('%Y%m%d-%H%M%S')}.mp4")
-        if self._recordings == 0:
-            return self._record_to
-        return self._record_to.with_stem(f"{self._record_to.stem}-{self._recordings + 1}")
+            return free_recording_path(Path(f"perse-live-{datetime.now().strftime('%Y%m%d-%H%M%S')}.mp4"))
+        return self._record_to if self._recordings == 0 else free_recording_path(self._record_to)
 
     def _background_names(self) -> list[str]:
         photo = ["photo"] if self._actors[self._choices.actor].avatar.source.backdrop is not None else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
 from collections.abc import Mapping
@@ -222,7 +221,7 @@ class _Table:
 
 
 def _is_number(value: object, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(cast("float", value))
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def default_config_text() -> str:

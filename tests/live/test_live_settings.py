@@ -91,6 +91,7 @@ def test_a_picture_is_found_beside_the_settings_file(tmp_path: Path) -> None:
     ("target_fps = 30.0", ["target_fps is 30.0", "a whole number"]),
     ("target_fps = true", ["target_fps is True", "a whole number"]),
     ("dead_zone = nan", ["dead_zone is nan", "from 0 to 0.5"]),
+    ("dead_zone = 1" + 400 * "0", ["dead_zone is 1000", "from 0 to 0.5"]),
     ("fps = 30", ["unknown key fps", "target_fps"]),
     ("[gains]\nlips = 1", ["unknown key gains.lips", "gains.mouth"]),
     ("[gains]\nmouth = 3", ["gains.mouth is 3", "from 0 to 2"]),
