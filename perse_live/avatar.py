@@ -10,6 +10,7 @@ import numpy as np
 
 from perse_live.animate import HeadPose, RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array, UInt8Array
+from perse_live.attributes import Attribute
 from perse_live.camera import Camera
 from perse_live.container import ArraySpec, Schema, load_container, save_container
 from perse_live.errors import UserError
@@ -99,6 +100,8 @@ class Avatar:
     landmarks: LandmarkBinding
     source: Source
     provenance: Provenance
+    attributes: tuple[Attribute, ...] = ()
+    """Looks it can fade into, in the order of their keys."""
 
     def __len__(self) -> int:
         return len(self.opacities)
@@ -113,8 +116,8 @@ def neutral_landmarks(avatar: Avatar) -> Float32Array:
 def with_own_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
     """An expression relative to rest, on a face whose lids rest as the person's do.
 
-    Whoever narrows the eyes in the photo does so partly by nature: nearly half of it is kept at rest, or the eyes would stare. Full
-    strength stays full strength. expression: (52,) [0, 1]. Returns (52,).
+    Whoever narrows the eyes in the photo does so partly by nature: nearly half of it is kept at rest, or the eyes would stare.
+    Full strength stays full strength. expression: (52,) [0, 1]. Returns (52,).
     """
     narrowed = np.zeros_like(expression)
     ids = list(_LIDS)

@@ -24,6 +24,7 @@ CLOSED_BY_USER = 3
 """Exit code."""
 
 _PUMP_MS = 10  # how long events wait at most
+_SETTLING_PUMPS = 10  # resized before it is on the screen, one Qt window in twenty stays black for ever
 _DEFAULT_SIDE = 512  # pixels, until the first frame
 
 
@@ -33,8 +34,8 @@ def main(title: str) -> int:
     flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
     cv2.namedWindow(title, flags)
     cv2.resizeWindow(title, _DEFAULT_SIDE, _DEFAULT_SIDE)
-    cv2.imshow(title, np.zeros((_DEFAULT_SIDE, _DEFAULT_SIDE, 3), np.uint8))
-    cv2.waitKey(_PUMP_MS)
+    for _ in range(_SETTLING_PUMPS):
+        cv2.waitKey(_PUMP_MS)
     frames: Latest[UInt8Array] = Latest()
     threading.Thread(target=_read_frames, args=(sys.stdin.buffer, frames), daemon=True).start()
     _answer()
@@ -43,15 +44,22 @@ def main(title: str) -> int:
         found = frames.wait(seen, 0)
         if found is not None:
             seen, image = found
-            if seen == 1:
+            if seen == 1 and image.shape[:2] != (_DEFAULT_SIDE, _DEFAULT_SIDE):
                 cv2.resizeWindow(title, image.shape[1], image.shape[0])
             cv2.imshow(title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         cv2.waitKey(_PUMP_MS)
-        if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
+        if not _is_open(title):
             return CLOSED_BY_USER
         if found is not None:
             _answer()
     return 0
+
+
+def _is_open(title: str) -> bool:
+    try:
+        return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
+    except cv2.error:  # OpenCV's Qt windows are all gone with the last one, and even asking is an error
+        return False
 
 
 def _read_frames(stream: BinaryIO, frames: Latest[UInt8Array]) -> None:

@@ -1,0 +1,83 @@
+"""Attributes: looks that an avatar can fade into, such as a beard, glasses, make-up or another shape of the nose.
+
+An attribute says what is different at full weight: colours and opacities of Gaussians that are there, Gaussians that are added
+(and where they grow from), vertices of the rig that move. `perse_live.wardrobe` has the avatar at any weights in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perse_live.animate import RigidBinding, SurfaceBinding
+from perse_live.arrays import Float32Array, Int32Array, UInt8Array
+
+SLOTS = ("hair", "hat", "glasses", "beard", "eyebrows", "eyes", "nose", "mouth", "skin", "make-up", "earrings", "headphones",
+         "cloth", "face")
+"""Attributes of one slot share the weight 1 between them; those of different slots combine freely."""
+
+
+@dataclass(frozen=True, eq=False)
+class AddedGaussians:
+    """Gaussians that only exist with an attribute: S on the rig's surface, then R that move rigidly.
+
+    At weight w each is at start + w (end - start), grown from `least_size` to its full size, and fades in within the first part
+    of the way.
+    """
+
+    surface: SurfaceBinding
+    """(S,) at full weight."""
+    surface_start: Float32Array
+    """(S, 3) `positions` (b1, b2, lift) at weight 0: strands start at their roots, frames of glasses where they are."""
+    rigid: RigidBinding
+    """(R,) at full weight."""
+    rigid_start: Float32Array
+    """(R, 3) `means` at weight 0, metres."""
+    opacities: Float32Array
+    """(S + R,) in [0, 1]."""
+    colors: Float32Array
+    """(S + R, 3) sRGB."""
+    regions: UInt8Array
+    """(S + R,) `perse_live.regions.Region`."""
+    appear: Float32Array
+    """(S + R,) weight in [0, 0.9] at which each begins to appear: hair grows strand by strand, a cap all at once."""
+    least_size: float
+    """(0, 1] size at weight 0 relative to the full one."""
+
+    def __len__(self) -> int:
+        return len(self.opacities)
+
+
+@dataclass(frozen=True, eq=False)
+class Attribute:
+    """One look at full weight."""
+
+    name: str
+    """Such as "beard-full": lower case, letters, digits and hyphens."""
+    label: str
+    """For people: "Full beard"."""
+    slot: str
+    """One of `SLOTS`."""
+    ids: Int32Array
+    """(N,) Gaussians of the avatar that look different."""
+    colors: Float32Array
+    """(N, 3) theirs at full weight, sRGB."""
+    opacities: Float32Array
+    """(N,) theirs at full weight; 0 hides what the attribute covers."""
+    vertex_ids: Int32Array
+    """(M,) vertices of the rig that move."""
+    vertex_offsets: Float32Array
+    """(M, 3) metres, head frame."""
+    added: AddedGaussians
+    """What comes with it."""
+
+
+def nothing_added() -> AddedGaussians:
+    """For attributes that only change what is there."""
+    def none(*shape: int) -> Float32Array:
+        return np.zeros((0, *shape), np.float32)
+
+    surface = SurfaceBinding(np.zeros(0, np.int32), none(3), none(4), none(), np.zeros(0, np.uint8))
+    return AddedGaussians(surface, none(3), RigidBinding(none(3), none(4), none(3), none()), none(3), none(), none(3),
+                          np.zeros(0, np.uint8), none(), 1.0)
