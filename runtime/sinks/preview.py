@@ -23,7 +23,8 @@ from runtime.sinks.window import CLOSED_BY_USER, HEADER
 
 _OPENING_SECONDS = 20.0  # a cold disk under a virus scanner takes its time to load OpenCV
 _CLOSING_SECONDS = 2.0
-_PROGRAM = "import sys; from runtime.sinks.window import main; sys.exit(main(sys.argv[1]))"
+# at once: an ordinary exit waits for the thread that waits for standard input, and then calls that a fatal error
+_PROGRAM = "import os, sys; from runtime.sinks.window import main; os._exit(main(sys.argv[1]))"
 
 
 class PreviewSink:

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live_frames import drawn, two_up
+from PIL import Image
+
+from perse_live.arrays import UInt8Array
+from perse_live.errors import UserError
+from runtime.sinks.preview import PreviewSink
+
+_PATIENCE = 30.0  # seconds
+_TITLE = "perse-live test"
+
+
+@pytest.fixture
+def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A screen of 800x600 that nobody sees."""
+    if sys.platform != "linux":
+        pytest.skip("X11 screens are Linux's")
+    for program in ("Xvfb", "xdotool", "ffmpeg"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    number, told = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(told), "-screen", "0", "800x600x24", "-noreset"],
+                              pass_fds=[told], stderr=subprocess.DEVNULL)
+    os.close(told)
+    with os.fdopen(number) as answer:
+        name = ":" + answer.readline().strip()
+    monkeypatch.setenv("DISPLAY", name)
+    yield name
+    server.terminate()
+    server.wait()
+
+
+def screenshot(display: str, folder: Path) -> UInt8Array:
+    """(600, 800, 3) RGB."""
+    path = folder / "screen.png"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-draw_mouse", "0",
+                    "-i", display, "-frames:v", "1", str(path)], check=True)
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def window_of(display: str) -> str:
+    found = subprocess.run(["xdotool", "search", "--name", _TITLE], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
+def press_close_button(display: str) -> None:
+    """Tell the window what a window manager's close button tells it (ICCCM, 4.2.8.1)."""
+    xlib = pytest.importorskip("Xlib.display", reason="python-xlib is not installed")
+    from Xlib.protocol.event import ClientMessage
+
+    server = xlib.Display(display)
+    window = server.create_resource_object("window", int(window_of(display).splitlines()[0]))
+    words = [server.get_atom("WM_DELETE_WINDOW"), 0, 0, 0, 0]
+    window.send_event(ClientMessage(window=window, client_type=server.get_atom("WM_PROTOCOLS"), data=(32, words)))
+    server.flush()
+    server.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+def flag(width: int = 320, height: int = 240) -> UInt8Array:
+    """Red above, blue on the left, a green corner."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:height // 2] = 255, 0, 0
+    image[:, :width // 4] = 0, 0, 255
+    image[-40:, -40:] = 0, 255, 0
+    return image
+
+
+def show(sink: PreviewSink, image: UInt8Array, *, matte: bool = False) -> None:
+    """Write a frame until the window has surely painted it."""
+    shown = sink.shown
+
+    def is_shown() -> bool:
+        sink.write(drawn(image, matte=matte))
+        return sink.shown > shown + 3
+
+    until(is_shown)
+
+
+def open_painted(display: str, folder: Path) -> PreviewSink:
+    """A window that is not among those that stay black: see `runtime.sinks.window`."""
+    for _ in range(8):
+        sink = PreviewSink(_TITLE)
+        show(sink, flag())
+        if screenshot(display, folder).any():
+            return sink
+        sink.close()
+    raise AssertionError("every window stays black")
+
+
+def write_for_long(sink: PreviewSink) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        sink.write(drawn(flag()))
+        time.sleep(0.05)
+
+
+def test_the_window_shows_the_frame_in_its_colours(display: str, tmp_path: Path) -> None:
+    sink = open_painted(display, tmp_path)
+    try:
+        until(lambda: bool((screenshot(display, tmp_path)[:240, :320] == flag()).all()))
+        show(sink, two_up(255 - flag(), 99), matte=True)
+        until(lambda: bool((screenshot(display, tmp_path)[:240, :320] == 255 - flag()).all()))
+        assert window_of(display)
+    finally:
+        sink.close()
+    assert not window_of(display)
+    sink.write(drawn(flag()))
+    sink.close()
+
+
+@pytest.mark.usefixtures("display")
+def test_a_second_window_opens_after_the_first() -> None:
+    PreviewSink(_TITLE).close()
+    sink = PreviewSink(_TITLE)
+    show(sink, flag())
+    sink.close()
+    assert not sink.closed_by_user
+
+
+def test_a_window_closed_by_the_user_is_said(display: str) -> None:
+    sink = PreviewSink(_TITLE)
+    show(sink, flag())
+    press_close_button(display)
+    with pytest.raises(UserError, match="the preview window was closed"):
+        write_for_long(sink)
+    assert sink.closed_by_user
+    sink.close()
+
+
+@pytest.mark.usefixtures("display")
+def test_a_screen_that_goes_away_is_survived() -> None:
+    sink = PreviewSink(_TITLE)
+    show(sink, flag())
+    subprocess.run(["xdotool", "search", "--name", _TITLE, "windowkill"], check=True)  # cuts the window's line to the server
+    with pytest.raises(UserError, match="the preview window is gone"):
+        write_for_long(sink)
+    assert not sink.closed_by_user
+    sink.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="X11 screens are Linux's")
+def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(UserError, match=r"\(no display.*\): look at the page in the browser instead"):
+        PreviewSink(_TITLE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="X11 screens are Linux's")
+def test_a_display_that_does_not_answer_does_not_end_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":9797")
+    with pytest.raises(UserError, match="could not connect to display :9797"):
+        PreviewSink(_TITLE)
