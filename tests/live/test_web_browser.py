@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+import aioice.ice
 import pytest
 from web_session import PATIENCE, serving
 
@@ -19,6 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Deb
 # Without the flag, Chromium would publish names for its addresses by multicast on whatever network this machine is in
 FLAGS = ["--no-sandbox", "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required",
          "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+if not aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True):
+    FLAGS.append("--allow-loopback-in-peer-connection")  # without any network, Chromium has no address to connect from by itself
 
 WATCH = """async () => {
   const peer = window.peer = new RTCPeerConnection();

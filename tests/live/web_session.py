@@ -27,6 +27,7 @@ from runtime.live.clock import StageClock
 from runtime.live.frames import DrawnFrame
 from runtime.live.slot import Latest
 from runtime.sources.browser import BrowserCamera
+from runtime.web.aiortc_hooks import offer_loopback
 from runtime.web.server import WebConfig, WebServer
 
 PATIENCE = 20.0  # seconds that a test waits for what must come
@@ -131,6 +132,7 @@ class Watcher:
 
     async def join(self, http: aiohttp.ClientSession, url: str, *, change: Callable[[str], str] = lambda sdp: sdp) -> None:
         self.connection.addTransceiver("video", direction="recvonly")
+        offer_loopback(self.connection)  # for machines without a network
         await self.connection.setLocalDescription(await self.connection.createOffer())
         offer = change(self.connection.localDescription.sdp)
         async with http.post(f"{url}whep", data=offer, headers={"Content-Type": "application/sdp"}) as reply:
@@ -184,6 +186,7 @@ async def publish(http: aiohttp.ClientSession, url: str, camera: MediaStreamTrac
     """Send a camera; its connection and the answer."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver(camera, direction="sendonly")
+    offer_loopback(connection)
     await connection.setLocalDescription(await connection.createOffer())
     headers = {"Content-Type": "application/sdp"}
     async with http.post(f"{url}whip", data=connection.localDescription.sdp, headers=headers) as reply:
