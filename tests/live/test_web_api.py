@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import aioice.ice
 import aiohttp
+import aioice.ice
 import pytest
 from web_session import PaintedSession, Watcher, key_pair, serving
 
