@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from perse_live.arrays import UInt8Array
 
 _TEXT = "avatar"
-_SHARE = 0.034  # of the picture's height that letters have
+_SHARE = 0.034  # of the picture's shorter side that letters have
 _SUPERSAMPLING = 4
 
 
@@ -21,7 +21,7 @@ def stamp(image: UInt8Array, place: str) -> None:
     """
     if place == "off":
         return
-    color, alpha = _badge(max(9, round(_SHARE * image.shape[0])))
+    color, alpha = _badge(max(9, round(_SHARE * min(image.shape[:2]))))
     height, width = alpha.shape[:2]
     margin = height // 2
     if height + 2 * margin > image.shape[0] or width + 2 * margin > image.shape[1]:

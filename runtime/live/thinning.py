@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
-from perse_live.arrays import Int32Array
+from perse_live.arrays import FloatArray, Int32Array
 from perse_live.avatar import Avatar
 from perse_live.regions import Region
 
@@ -16,15 +16,20 @@ _FACE = (Region.SKIN, Region.LIPS, Region.EYE, Region.TEETH, Region.TONGUE, Regi
 
 def kept_gaussians(avatar: Avatar, share: float) -> Int32Array:
     """Which Gaussians (N,) a thinned avatar keeps, in their order: all of the face, a share in (0, 1] of the others."""
-    face = np.isin(avatar.regions, _FACE)
-    spread = np.modf(np.arange(len(avatar)) * 0.6180339887)[0]  # golden ratio: evenly spread, the same every time
-    return np.nonzero(face | (spread < share))[0].astype(np.int32)
+    return np.nonzero(np.isin(avatar.regions, _FACE) | (_order(avatar) < share))[0].astype(np.int32)
 
 
 def share_for(avatar: Avatar, most: int) -> float:
     """Share of the Gaussians beside the face with which no more than `most` are left, as far as that is possible: [0.1, 1]."""
-    face = int(np.isin(avatar.regions, _FACE).sum())
-    return min(1.0, max(0.1, (most - face) / max(len(avatar) - face, 1)))
+    face = np.isin(avatar.regions, _FACE)
+    others = np.sort(_order(avatar)[~face])
+    left = max(0, most - int(face.sum()))
+    return 1.0 if left >= len(others) else max(0.1, float(others[left]))
+
+
+def _order(avatar: Avatar) -> FloatArray:
+    """Each Gaussian's place in [0, 1): of any share, those below it are evenly spread (golden ratio), and the same every time."""
+    return np.modf(np.arange(len(avatar)) * 0.6180339887)[0]
 
 
 def thinned(avatar: Avatar, share: float) -> Avatar:

@@ -15,9 +15,9 @@ FACING: Float32Array = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
 def turned(yaw: float, pitch: float = 0, roll: float = 0, *, strength: float = 0.0, shift: float = 0.0, gaze: float = 0.0,
            residual: float = 0.0, time: float = 0.0) -> TrackedFrame:
     """A motion: a head turned by degrees, all expressions, shifts (metres), gazes (radians) and residuals (metres) alike."""
-    return TrackedFrame(time, np.full(52, strength, np.float32), (FACING @ from_euler_degrees(yaw, pitch, roll)).astype(np.float32),
-                        np.full(3, shift, np.float32), np.full((2, 2), gaze, np.float32),
-                        np.full((478, 3), residual, np.float32), 1.0)
+    rotation = (FACING @ from_euler_degrees(yaw, pitch, roll)).astype(np.float32)
+    return TrackedFrame(time, np.full(52, strength, np.float32), rotation, np.full(3, shift, np.float32),
+                        np.full((2, 2), gaze, np.float32), np.full((478, 3), residual, np.float32), 1.0)
 
 
 def degrees_between(a: TrackedFrame, b: TrackedFrame) -> float:

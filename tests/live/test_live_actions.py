@@ -27,12 +27,12 @@ from runtime.live.actions import (
     parse_action_text,
 )
 
-NAMES = ("attribute", "next-attribute", "previous-attribute", "no-attributes", "recalibrate", "mirror", "hide", "record", "avatar",
-         "background", "gain", "badge")
+NAMES = ("attribute", "next-attribute", "previous-attribute", "no-attributes", "recalibrate", "mirror", "hide", "record",
+         "avatar", "background", "gain", "badge")
 FIELDS = ("name", "weight", "seconds", "on", "number", "background", "region", "value", "place", "reason", "extra")
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=300) | st.integers(10**350, 10**360)
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-                      max_leaves=6)
+VALUES = st.recursive(SCALARS, max_leaves=6, extend=lambda inner: (
+    st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)))
 LIKELY = VALUES | st.sampled_from([*GAIN_REGIONS, *BADGE_PLACES, 0, 1, 0.5, 2, True, "1", "hair-copper"])
 
 
@@ -154,7 +154,8 @@ def test_a_mistake_is_named(message: dict[str, Any], what: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "action"), [
-    ("attribute 3", SetAttribute("3")), (" hide ", Hide()), ("avatar 2", SwitchAvatar(2)), ("background green", SetBackground("green")),
+    ("attribute 3", SetAttribute("3")), (" hide ", Hide()), ("avatar 2", SwitchAvatar(2)),
+    ("background green", SetBackground("green")),
     ("recalibrate 5", Recalibrate(5.0)), ("recalibrate", Recalibrate(3.0)), ("record", Record()),
 ])
 def test_bindings(text: str, action: Action) -> None:

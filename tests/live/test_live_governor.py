@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -32,7 +33,7 @@ def work(effort: Effort) -> float:
 
 def test_the_ladder_goes_down_step_by_step() -> None:
     assert LADDER[0] == Effort(1.0, 1.0)
-    for upper, lower in zip(LADDER, LADDER[1:], strict=False):
+    for upper, lower in pairwise(LADDER):
         assert lower.scale <= upper.scale and lower.gaussians <= upper.gaussians and lower != upper
         assert lower.scale > 0 and lower.gaussians > 0
 
@@ -76,7 +77,7 @@ def test_with_room_it_climbs_back_patiently() -> None:
     assert down[-1][1] == LADDER[-1]
     up = watched(governor, lambda _, __: 0.005, 120, start=30.0)
     assert [effort for _, effort in up] == list(reversed(LADDER))
-    assert all(later - earlier >= 6 for (earlier, _), (later, _) in zip(up[1:], up[2:], strict=False))
+    assert all(later - earlier >= 6 for (earlier, _), (later, _) in pairwise(up[1:]))
 
 
 @settings(max_examples=40, deadline=None)
@@ -92,8 +93,8 @@ def test_it_never_hunts(full: float, noise: float, seed: int) -> None:
 
     changes = watched(governor, cost, 300)
     rungs = [LADDER.index(effort) for _, effort in changes]
-    assert all(abs(b - a) == 1 for a, b in zip(rungs, rungs[1:], strict=False))
-    assert all(b[0] - a[0] >= 1.5 for a, b in zip(changes[1:], changes[2:], strict=False))
+    assert all(abs(b - a) == 1 for a, b in pairwise(rungs))
+    assert all(b[0] - a[0] >= 1.5 for a, b in pairwise(changes[1:]))
     turns = [changes[i][0] for i in range(1, len(rungs) - 1) if (rungs[i] - rungs[i - 1]) * (rungs[i + 1] - rungs[i]) < 0]
     assert len(turns) <= 10, "mistakes are tried again ever later"
 
