@@ -5,7 +5,7 @@ import { fillChoices } from "./choices.js";
 import { throttled } from "./throttle.js";
 
 /** @type {Record<string, string>} */
-const LABELS = { photo: "Photo, blurred", green: "Green screen", alpha: "Transparent", image: "Picture" };
+const LABELS = { photo: "Photo, blurred", image: "Picture", green: "Green screen", alpha: "Transparent" };
 /** @type {Record<string, string>} */
 const CAPTIONS = { photo: "Photo", green: "Green", alpha: "Clear", image: "Picture" };
 /** Colours that are always offered; any other is the user's own. @type {Record<string, string>} */
@@ -25,7 +25,8 @@ export function mountBackgrounds(list, store, send) {
 
   store.subscribe(({ state }) => {
     if (!state) return;
-    const kinds = [...new Set(state.backgrounds.filter((background) => !isColour(background)).map(kindOf))];
+    const offered = new Set(state.backgrounds.map(kindOf));
+    const kinds = Object.keys(LABELS).filter((kind) => offered.has(kind)); // always in the same order, whatever is chosen
     const shape = JSON.stringify(kinds);
     if (shape !== built) {
       built = shape;

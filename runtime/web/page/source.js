@@ -73,7 +73,8 @@ export function mountSource(places, api, store, isServerAlive) {
     dock.hidden = !ours;
     dock.setAttribute("aria-pressed", String(on));
     setText(toggle, on ? "Turn off" : "Turn on");
-    const face = ours && !on ? { level: 0, text: "Camera is off" } : (FACES[state.face] ?? FACES.none);
+    const ready = !ours || phase === "on";
+    const face = ready ? (FACES[state.face] ?? FACES.none) : { level: 0, text: on ? "Camera is starting" : "Camera is off" };
     places.face.dataset.level = String(face?.level ?? 0);
     setText(places.faceText, face?.text ?? "");
     places.face.hidden = source.kind === "none";
