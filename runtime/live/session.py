@@ -55,6 +55,7 @@ _log = logging.getLogger(__name__)
 _FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _STALE_SECONDS = 0.4  # without an observation, after which the face counts as lost
 _NOTICE_SECONDS = 8.0
+_WARM_UP = 45  # frames that say nothing of the machine's speed: code and models are being loaded
 _PREDICTED = 0.8  # of the last step that is carried on between two observations
 _COLOR = re.compile("#?[0-9a-fA-F]{6}")
 _STAGES = ("capture", "track", "animate", "render", "encode")
@@ -401,7 +402,8 @@ class LiveSession:
             else:
                 still = None
                 picture = self._paint(painter, actor, shown, body, colors, choices, effort)
-                self._govern(time.monotonic() - begin)
+                if number > _WARM_UP:
+                    self._govern(time.monotonic() - begin)
             number += 1
             end = time.monotonic()
             if captured is not None:
