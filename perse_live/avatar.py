@@ -10,6 +10,13 @@ import numpy as np
 
 from perse_live.animate import HeadPose, RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array, UInt8Array
+from perse_live.attribute_file import (
+    ATTRIBUTE_ARRAYS,
+    ATTRIBUTE_DIMENSIONS,
+    InvalidAttributesError,
+    pack_attributes,
+    unpack_attributes,
+)
 from perse_live.attributes import Attribute
 from perse_live.camera import Camera
 from perse_live.container import ArraySpec, Schema, load_container, save_container
@@ -171,15 +178,19 @@ _SCHEMA = Schema(
         "source.expression": ArraySpec("float32", (len(EXPRESSION_NAMES),), 0, 1),
         "source.gaze": ArraySpec("float32", (2, 2), -2, 2),
         "source.backdrop": ArraySpec("uint8", ("BH", "BW", 3), optional=True),
+        **ATTRIBUTE_ARRAYS,
     },
     dimensions={"V": (3, 50_000), "T": (1, 100_000), "S": (0, MAX_GAUSSIANS), "R": (0, MAX_GAUSSIANS), "G": (1, MAX_GAUSSIANS),
-                "U": (0, 50_000), "BH": (2, 512), "BW": (2, 512)},
+                "U": (0, 50_000), "BH": (2, 512), "BW": (2, 512), **ATTRIBUTE_DIMENSIONS},
     manifest={"conventions": "object", "expressions": "texts", "camera": "object", "provenance": "object"},
 )
 
 
 def save_avatar(path: Path, avatar: Avatar) -> None:
-    """Write a `.perse` file; nothing half-written is left under its name. Raises UserError where the disk refuses."""
+    """Write a `.perse` file; nothing half-written is left under its name.
+
+    Raises UserError where the disk refuses, ValueError for an avatar that `load_avatar` would refuse.
+    """
     rig, source = avatar.rig, avatar.source
     arrays: dict[str, np.ndarray] = {
         "rig.vertices": rig.vertices, "rig.actions": rig.actions, "rig.triangles": rig.triangles, "rig.parts": rig.parts,
@@ -195,8 +206,15 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
     if source.backdrop is not None:
         arrays["source.backdrop"] = source.backdrop
     arrays = {name: np.ascontiguousarray(array, _SCHEMA.arrays[name].dtype) for name, array in arrays.items()}
+    try:
+        packed, entries = pack_attributes(avatar.attributes)
+    except InvalidAttributesError as error:
+        raise ValueError(f"not saved to {path}: {error}") from error
+    arrays |= packed
     manifest: dict[str, Any] = {"conventions": _CONVENTIONS, "expressions": list(EXPRESSION_NAMES),
                                 "camera": asdict(source.camera), "provenance": asdict(avatar.provenance)}
+    if entries:
+        manifest["attributes"] = entries
     save_container(path, arrays, manifest, _SCHEMA)
 
 
@@ -204,7 +222,7 @@ def load_avatar(path: Path) -> Avatar:
     """Read a `.perse` file as untrusted input.
 
     Raises UserError, one line, for a file that is missing, damaged, of another version, or holds anything out of range. Actions
-    and the landmarks' spread are stored in half precision.
+    and the landmarks' spread are stored in half precision, attributes as `perse_live.attribute_file` says.
     """
     arrays, manifest = load_container(path, _SCHEMA)
 
@@ -227,8 +245,12 @@ def load_avatar(path: Path) -> Avatar:
     rotation = source.R_cam_head.astype(np.float64)
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
         raise UserError(f"{path}: damaged: its head pose is not a rotation; build the avatar again")
+    try:
+        attributes = unpack_attributes(arrays, manifest.get("attributes"))
+    except InvalidAttributesError as error:
+        raise UserError(f"{path}: damaged: {error}; build the avatar again") from error
     return Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], landmarks, source,
-                  _provenance(manifest["provenance"], path))
+                  _provenance(manifest["provenance"], path), attributes)
 
 
 def _camera(values: Any, path: Path) -> Camera:
