@@ -1,0 +1,248 @@
+"""The camera's picture is tracked and goes nowhere: it is never shown, recorded or sent, whatever happens.
+
+The avatar and what stands behind it have no colour here, or green and blue at most, and the camera sees a magenta room: one pixel
+of magenta in any output would be the camera's.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+import pytest
+from live_avatars import grey_avatar
+from PIL import Image
+from running_session import (
+    EMPTY_ROOM,
+    SMALL,
+    Gallery,
+    HeldCamera,
+    pictures,
+    running,
+    scene,
+    told,
+    until,
+)
+from web_session import watching
+
+from perse_live.arrays import UInt8Array
+from runtime.live.actions import Action, Hide, Mirror, Recalibrate, Record, SetBackground, SwitchAvatar
+from runtime.live.clock import StageClock
+from runtime.live.feeds import Observation
+from runtime.live.frames import DrawnFrame
+from runtime.live.painter import Actor, actor_of
+from runtime.sources.contract import SourceLost
+from runtime.tracker import TrackedFrame
+from runtime.video import read_frames
+from runtime.web.server import WebConfig, WebServer
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("perse_live", "offline", "export", "runtime")
+
+
+def magenta(image: UInt8Array) -> int:
+    """By how much red and blue exceed green, at most."""
+    wide = image.astype(int)
+    return int((np.minimum(wide[..., 0], wide[..., 2]) - wide[..., 1]).max())
+
+
+def colour(image: UInt8Array) -> int:
+    """By how much the channels of a pixel differ, at most."""
+    return int((image.max(2).astype(int) - image.min(2)).max())
+
+
+class Guard(Gallery):
+    """A sink that finds out what is not grey, or magenta, in any frame."""
+
+    def __init__(self) -> None:
+        super().__init__(self._judge)
+        self.most_magenta = self.most_colour = -255
+
+    def _judge(self, frame: DrawnFrame) -> None:
+        self.most_magenta = max(self.most_magenta, magenta(frame.image))
+        self.most_colour = max(self.most_colour, colour(frame.image))
+
+
+@pytest.fixture(scope="module")
+def me() -> Actor:
+    return actor_of("me", grey_avatar())
+
+
+@pytest.fixture(scope="module")
+def friend() -> Actor:
+    return actor_of("friend", grey_avatar(gaussians=1500))
+
+
+def test_the_test_would_see_it() -> None:
+    for image in (scene(), EMPTY_ROOM):
+        assert magenta(image) == 255
+    assert colour(scene(color=(120, 120, 120))) > 50, "a face has colour too"
+
+
+@pytest.mark.slow
+def test_no_frame_in_any_state_has_anything_of_the_camera(me: Actor, friend: Actor, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (70, 70, 70)).save(tmp_path / "grey.png")
+    config = replace(SMALL, background=str(tmp_path / "grey.png"))
+    camera, guard = HeldCamera(EMPTY_ROOM), Guard()
+    with running([me, friend], camera, config=config, record_to=tmp_path / "all.mp4") as session:
+        session.add_sink(guard)
+        session.act(Record(True))
+
+        def states(*actions: Action) -> Iterator[str]:
+            for action in actions:
+                session.act(action)
+                pictures(session, 4)
+                yield repr(action)
+
+        everything: tuple[Action, ...] = (
+            SetBackground("photo"), SetBackground("808080"), SetBackground("image"), SetBackground("alpha"),
+            SetBackground("d0d0d0"), SwitchAvatar(2), Hide(True), SwitchAvatar(1), Hide(False), Mirror(), Recalibrate(0.1))
+        for before in (EMPTY_ROOM, scene(), scene(shift=30), EMPTY_ROOM, SourceLost("gone"), scene(), None,
+                       RuntimeError("it has crashed")):
+            camera.before = before
+            if isinstance(before, np.ndarray) and (before != EMPTY_ROOM).any():
+                until(lambda: told(session)["face"] == "tracked")
+            for state in states(*everything):
+                assert guard.most_colour <= 16, f"{before!r:.40} {state}: only the badge is not wholly grey"
+        until(lambda: "crashed" in told(session)["source"]["problem"])
+        pictures(session, 3)
+    assert guard.count > 100
+    assert guard.most_colour <= 16 and guard.most_magenta <= 10
+    recorded = [frame.image for frame in read_frames(tmp_path / "all.mp4")]
+    assert len(recorded) > 50
+    assert max(colour(image) for image in recorded) <= 30  # the encoder's rounding
+    assert max(magenta(image) for image in recorded) <= 25
+
+
+@pytest.mark.slow
+def test_neither_on_coloured_backgrounds_nor_as_a_matte(me: Actor, tmp_path: Path) -> None:
+    for background in ("green", "alpha"):
+        guard = Guard()
+        config = replace(SMALL, background=background)
+        with running([me], HeldCamera(scene()), config=config, record_to=tmp_path / f"{background}.mkv") as session:
+            session.add_sink(guard)
+            session.record_now()
+            until(lambda: told(session)["face"] == "tracked")
+            pictures(session, 10)
+            session.act(Hide())
+            pictures(session, 5)
+        assert guard.count >= 10
+        assert guard.most_magenta <= 10
+        recorded = [magenta(frame.image) for frame in read_frames(tmp_path / f"{background}.mkv")]
+        assert len(recorded) >= 10 and max(recorded) <= 30
+
+
+@pytest.mark.slow
+def test_before_the_first_face_and_for_wrong_pictures_too(me: Actor) -> None:
+    guard = Guard()
+    camera = HeldCamera(np.full((16, 16, 3), (255, 0, 255), np.uint8))
+    with running([me], camera) as session:
+        session.add_sink(guard)
+        pictures(session, 5)
+        camera.before = np.full((240, 320), 255, np.uint8)  # no picture at all
+        until(lambda: told(session)["source"]["problem"] != "")
+        pictures(session, 5)
+        assert session.failure is None
+    assert guard.most_colour <= 16
+
+
+@pytest.mark.slow
+def test_viewers_and_the_api_get_nothing_of_it(me: Actor) -> None:
+    config = replace(SMALL, width=256, height=192, background="808080")
+    with running([me], HeldCamera(scene()), config=config) as session:
+        server = WebServer(session, StageClock(), WebConfig(port=0))
+        url = server.start()
+        try:
+            async def watch() -> list[int]:
+                found: list[int] = []
+                async with watching(url) as (watcher,):
+                    deadline = time.monotonic() + 30
+                    while len(found) < 15 and time.monotonic() < deadline:
+                        await watcher.decoded(1)
+                        assert watcher.image is not None
+                        found.append(colour(watcher.image))
+                async with aiohttp.ClientSession() as http:
+                    for path in ("", "obs", "api/state", "api/stats"):
+                        async with http.get(f"{url}{path}") as reply:
+                            assert reply.status == 200
+                            assert not (reply.content_type or "").startswith(("image/", "video/"))
+                    for path in ("camera", "api/camera", "frame", "snapshot.jpg", "api/frame"):
+                        async with http.get(f"{url}{path}") as reply:
+                            assert reply.status == 404
+                return found
+
+            until(lambda: told(session)["face"] == "tracked")
+            seen = asyncio.run(watch())
+        finally:
+            server.close()
+    assert len(seen) == 15
+    assert max(seen) <= 40  # VP8 at its first keyframes; the room would give 255
+
+
+# ----- how it is built
+
+def names_in(module: Path) -> set[str]:
+    """All names that a module imports or speaks of."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.name for alias in node.names} | {node.module or ""}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+    return names
+
+
+def modules() -> dict[str, set[str]]:
+    return {path.relative_to(ROOT).as_posix(): names_in(path) for stage in STAGES for path in (ROOT / stage).rglob("*.py")}
+
+
+def test_only_sources_know_captured_frames() -> None:
+    users = {module for module, names in modules().items() if "CapturedFrame" in names}
+    assert users <= {"runtime/live/frames.py", "runtime/sources/contract.py", "runtime/sources/camera.py",
+                     "runtime/sources/film.py", "runtime/sources/browser.py"}
+    assert "runtime/sources/contract.py" in users
+
+
+def test_only_the_feed_reads_pictures_from_sources() -> None:
+    """What opens sources hands them over; what draws, shows, records and serves has no part in them."""
+    kinds = {"PictureSource", "CameraSource", "FilmSource", "BrowserCamera", "open_source"}
+    users = {module for module, names in modules().items() if kinds & names and not module.startswith("runtime/sources/")}
+    assert users <= {"runtime/live/feeds.py", "runtime/live/run.py", "runtime/doctor/trial.py", "runtime/doctor/devices.py",
+                     "runtime/web/server.py", "runtime/web/publisher.py"}  # the last two only put the browser's pictures in
+    web = (ROOT / "runtime" / "web").glob("*.py")
+    for path in web:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        calls = {node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+                 and isinstance(node.func.value, ast.Attribute | ast.Name) and "camera" in ast.unparse(node.func.value)}
+        assert "read" not in calls, f"{path.name} reads from a camera"
+
+
+@pytest.mark.parametrize("side", ["painter", "session", "outlets", "gains", "looks", "badge", "framing"])
+def test_what_draws_gets_numbers_only(side: str) -> None:
+    names = modules()[f"runtime/live/{side}.py"]
+    assert not {"CapturedFrame", "PictureSource", "VideoFaceDetector", "runtime.sources.contract"} & names
+
+
+def test_what_leaves_the_feed_has_no_room_for_a_picture() -> None:
+    assert {field.name for field in fields(Observation)} == {"motion", "captured"}
+    shapes = {"expression", "R_cam_head", "t_cam_head", "gaze", "residual"}
+    assert {field.name for field in fields(TrackedFrame)} == shapes | {"timestamp", "confidence"}
+
+
+def test_sinks_and_viewers_only_take_drawn_frames() -> None:
+    for module, names in modules().items():
+        if module.startswith(("runtime/sinks/", "runtime/web/")) and module != "runtime/web/publisher.py":
+            assert "CapturedFrame" not in names
+            assert "runtime.live.feeds" not in names
+            assert "runtime.sources.contract" not in names
