@@ -24,6 +24,7 @@ from perse_live.regions import Region
 _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
 _Indices = NDArray[np.integer]
 
+_LID_LIGHT = 0.9  # of the skin around the eye's: how light a closed lid is at least
 
 @dataclass(frozen=True)
 class Appearance:
@@ -146,8 +147,37 @@ def _skin_colors(geometry: PhotoGeometry, points: _Points, confidence: FloatArra
     lid_edge = (points.lids > 0.1) & (points.from_opening < 2.2)  # lashes: kept, but not spread over the lid
     colors = infer_colors(points.observed, np.where(lid_edge, 0.05 * confidence, confidence), positions, points.rest, points.lips,
                           rng=rng)
+    colors = _lit_lids(colors, points, confidence)
     kept = confidence[:, None] * points.observed + (1 - confidence[:, None]) * colors
     return np.where(lid_edge[:, None], kept, colors)
+
+
+def _lit_lids(colors: FloatArray, points: _Points, confidence: FloatArray) -> FloatArray:
+    """Colours (N, 3) with lids nearly as light as the skin around the eye: folded away in an open eye, they lie in its shadow.
+
+    Closed they would look bruised. Lids lighter than that, and the tint of make-up in part, stay.
+    """
+    out = colors.copy()
+    for side in (-1.0, 1.0):
+        lid = (points.lids > 0.05) & (points.rest[:, 0] * side > 0)
+        if not lid.any():
+            continue
+        middle = points.rest[lid].mean(0)
+        near = np.linalg.norm(points.rest - middle, axis=1)
+        around = (confidence > 0.6) & (points.lids < 0.03) & (near > 0.012) & (near < 0.030)
+        if around.sum() < 30:
+            continue
+        light = colors[around].mean(1)
+        target = np.median(colors[around][light >= np.percentile(light, 40)], 0)
+        own = np.maximum(colors[lid].mean(1), 1e-3)
+        wanted = np.clip(own, _LID_LIGHT * target.mean(), None)
+        darkened = np.clip((wanted / own - 1) / 0.4, 0, 1)[:, None]  # how much there is to mend
+        lifted = colors[lid] * (wanted / own)[:, None]
+        plain = target * (wanted / target.mean())[:, None]
+        mended = lifted + 0.75 * darkened * (plain - lifted)
+        share = ramp(points.lids[lid], 0.05, 0.25)[:, None]
+        out[lid] = (1 - share) * colors[lid] + share * mended
+    return out
 
 
 def _hair_colors(points: _Points, look: Appearance) -> FloatArray:

@@ -46,6 +46,7 @@ class VirtualCameraSink:
             raise UserError(f"cannot open the virtual camera{where} ({_one_line(error)}): {_steps()}") from error
         self._size = (width, height)
         self._device = str(self._camera.device)
+        self._has_node = Path(self._device).exists()  # a stand-in for a driver may have none
         self._lock = threading.Lock()
         self._next_look = time.monotonic() + _LOOK_SECONDS
 
@@ -70,7 +71,7 @@ class VirtualCameraSink:
                 raise UserError(f"{self.name} takes no more pictures ({_one_line(error)}): {_steps()}") from error
             if time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + _LOOK_SECONDS
-                if self._device.startswith("/dev/") and not Path(self._device).exists():
+                if self._has_node and not Path(self._device).exists():
                     raise UserError(f"{self.name} is gone: {_steps()}")
 
     def close(self) -> None:
