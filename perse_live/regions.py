@@ -20,3 +20,4 @@ class Region(IntEnum):
     CLOTHES = 9
     BODY = 10
     LASHES = 11
+    ACCESSORY = 12

@@ -1,0 +1,24 @@
+"""Every built-in attribute that adds something to the head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from offline.attributes import facial_hair, glasses, hats
+from perse_live.attributes import Attribute
+from perse_live.avatar import Avatar
+
+BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
+    "beard-stubble": facial_hair.stubble,
+    "beard-moustache": facial_hair.moustache,
+    "beard-goatee": facial_hair.goatee,
+    "beard-full": facial_hair.full_beard,
+    "glasses-round": glasses.round_metal,
+    "glasses-black": glasses.acetate,
+    "glasses-rimless": glasses.rimless,
+    "sunglasses": glasses.sunglasses,
+    "hat-cap": hats.baseball_cap,
+    "hat-beanie": hats.beanie,
+    "hat-wide": hats.wide_hat,
+}
+"""By name, in the order in which they are shown."""
