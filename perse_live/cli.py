@@ -154,14 +154,16 @@ def _build_to(output: Path, photo: Path, consent_by: str, network: Network) -> N
 
 
 def _demo(command: Demo) -> None:
-    from runtime.live.run import PERFORMANCE, LiveOptions, run_live
+    from runtime.live.run import PERFORMANCE, LiveOptions, check_options, run_live
     from runtime.live.settings import load_settings
     from runtime.perform import perform
     from runtime.performance import performance
     from runtime.web.server import WebConfig
 
     settings = load_settings()
+    page = command.page
     # first, so that an impossible wish costs no build
+    check_options(LiveOptions((), seconds=page.seconds))
     frames = () if command.output is None else performance(command.film_seconds, command.fps)
     avatar_path = (command.output or Path("perse-live-demo")).with_suffix(".perse")
     with step_progress() as progress:
@@ -173,7 +175,6 @@ def _demo(command: Demo) -> None:
         with frame_progress("performing") as progress:
             perform(load_avatar(avatar_path), frames, command.output, fps=command.fps, size=command.size, progress=progress)
         _say_written("video", command.output)
-    page = command.page
     options = LiveOptions((avatar_path,), camera=PERFORMANCE, hotkeys=False, browser=not page.no_browser, seconds=page.seconds,
                           background="photo", web=WebConfig(host=page.host, port=page.port))
     run_live(options, settings, say=_say, warn=_warn)

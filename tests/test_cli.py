@@ -14,7 +14,7 @@ from perse_live.avatar import save_avatar
 from perse_live.errors import UserError
 from toys import toy_avatar
 
-COMMANDS = ("demo", "build", "drive", "render", "info", "bench")
+COMMANDS = ("demo", "build", "drive", "render", "live", "info", "bench", "doctor")
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -50,7 +50,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "what"), [
-    ([], "{demo, build, drive, render, info, bench}"),
+    ([], "{demo, build, drive, render, live, info, bench, doctor}"),
     (["paint"], "paint"),
     (["build"], "PHOTO"),
     (["build", "photo.jpg"], "--output"),
@@ -70,8 +70,13 @@ def test_bad_usage_is_one_line_and_2(words: list[str], what: str, capsys: pytest
 @pytest.mark.parametrize(("words", "what"), [
     (["info", "nowhere.perse"], "nowhere.perse: there is no such file"),
     (["render", "nowhere.perse", "-o", "sheet.png"], "there is no such file"),
-    (["demo", "--seconds", "1"], "4 to 3600 seconds"),
-    (["demo", "--fps", "0"], "choose 10 to 1000"),
+    (["demo", "-o", "demo.mp4", "--film-seconds", "1"], "4 to 3600 seconds"),
+    (["demo", "-o", "demo.mp4", "--fps", "0"], "choose 10 to 1000"),
+    (["demo", "--seconds", "-1"], "--seconds -1 is out of range"),
+    (["live"], "no avatar is named: give a .perse file"),
+    (["live", "nowhere.perse", "--offline"], "nowhere.perse: there is no such file"),
+    (["doctor", "--avatar", "nowhere.perse"], "nowhere.perse: there is no such file"),
+    (["drive", "nowhere.perse", "in.mp4", "-o", "out.mp4"], "nowhere.perse: there is no such file"),
     (["build", "photo.jpg", "-o", "me.txt", "--consent"], "name it .perse"),
     (["build", "nowhere.jpg", "-o", "me.perse", "--consent"], "nowhere.jpg: no such file"),
 ])
@@ -157,7 +162,8 @@ def test_a_damaged_avatar_is_bad_input(avatar_file: Path, capsys: pytest.Capture
     assert "toy.perse" in one_line(capsys)
 
 
-def test_driving_starts_without_torch() -> None:
-    code = ("import sys; from perse_live import cli; import perse_live.avatar, runtime.video, runtime.perform, runtime.bench;"
+def test_driving_and_live_start_without_torch() -> None:
+    code = ("import sys; from perse_live import cli; import perse_live.avatar, runtime.video, runtime.perform, runtime.bench,"
+            " runtime.live.run, runtime.doctor.trial, runtime.doctor.examination;"
             "sys.exit('torch' in sys.modules or 'anny' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

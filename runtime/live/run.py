@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
-from perse_live.avatar import load_avatar
+from perse_live.avatar import MAX_GAUSSIANS, load_avatar
 from perse_live.errors import UserError
 from runtime.hotkeys.global_keys import GlobalKeys
 from runtime.hotkeys.terminal_keys import TerminalKeys
@@ -96,6 +96,7 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
     say: prints a line of output; `ready: URL` once the first frame can be had. warn: prints what does not work but does not stop
     the session. Raises UserError for what cannot be opened; whatever was open is closed then, recordings are playable.
     """
+    check_options(options)
     with _interruptible() as interrupted, contextlib.ExitStack() as stack:  # a second signal must not cut short what is finished
         clocks = {name: StageClock() for name in _STAGES}
         actors = [_actor(path, options.max_gaussians) for path in options.avatars]
@@ -135,6 +136,14 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
             pass
     if session.failure is not None:
         raise session.failure
+
+
+def check_options(options: LiveOptions) -> None:
+    """Raise UserError for a number that no session can have; `run_live` does so before anything else."""
+    for name, value, least, most in (("fps", options.fps, 5, 120), ("max-gaussians", options.max_gaussians, 1, MAX_GAUSSIANS),
+                                     ("seconds", options.seconds, 0, 1e9)):
+        if value is not None and not least <= value <= most:
+            raise UserError(f"--{name} {value:g} is out of range: give {least:g} to {most:g}")
 
 
 def _actor(path: Path, most: int | None) -> Actor:
@@ -232,4 +241,6 @@ def web_config(base: WebConfig, settings: Settings, *, codec: str | None, bitrat
     chosen = codec or encoding.codec
     if chosen not in ("vp8", "h264"):
         raise UserError(f"unknown codec {chosen[:20]!r}: give vp8 or h264")
+    if bitrate is not None and not 100_000 <= bitrate <= 50_000_000:
+        raise UserError(f"--bitrate {bitrate} is out of range: give 100000 to 50000000")
     return replace(base, codec=chosen, bitrate=bitrate or encoding.bitrate, ice_servers=ice or settings.ice_servers)
