@@ -25,7 +25,7 @@ def test_who_looks_sees_the_newest_once_and_nothing_queues(events: list[int | st
             assert found is None
         else:
             assert found == (count, newest)
-            seen = found[0]
+            seen = count
             assert slot.wait(seen, 0) is None
 
 
