@@ -20,9 +20,8 @@ def without_floaters(layer: Layer, camera: Camera) -> Layer:
     areas = np.asarray(stats)[:, cv2.CC_STAT_AREA]
     if count < 3:  # 0 is the background
         return layer
-    small = areas < _SMALL * areas[1:].max()
-    small[0] = False
-    cut_off = cv2.dilate(small[np.asarray(pieces)].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    small = np.flatnonzero((areas < _SMALL * areas[1:].max()) & (np.arange(count) > 0))
+    cut_off = cv2.dilate(np.isin(np.asarray(pieces), small).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     pixels = np.floor(camera.project(layer.gaussians.means)).astype(np.int64)
     inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(1)
     x, y = np.where(inside[:, None], pixels, 0).T
