@@ -31,9 +31,22 @@ class Animator:
         self._eyes = [np.nonzero(vertices_of(rig, part))[0].astype(np.int32) for part in EYES]
         self._spread = np.ascontiguousarray(avatar.landmarks.spread)
         self._vertices, self._posed = np.empty_like(rig.vertices), np.empty_like(rig.vertices)
+        self._room = _posed_arrays(0)
+        self._out = self._room
+        self.wear(avatar)
+
+    def wear(self, avatar: Avatar) -> None:
+        """Go on with the same avatar in other attributes, as `perse_live.wardrobe` gives it.
+
+        What is kept of the rig must be the same: raises ValueError where its actions, parts or triangles are other arrays.
+        """
+        before, after = self._avatar.rig, avatar.rig
+        if not (before.actions is after.actions and before.parts is after.parts and before.triangles is after.triangles):
+            raise ValueError("another avatar's rig: make an animator of its own for it")
         count = len(avatar)
-        self._out = PosedArrays(np.empty((count, 3), np.float32), np.empty((count, 4), np.float32),
-                                np.empty((count, 3), np.float32), np.empty(count, np.float32))
+        if count > len(self._room.means):
+            self._room = _posed_arrays(count)
+        self._avatar, self._out = avatar, PosedArrays(*(array[:count] for array in self._room))
 
     def vertices(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *,
                  residual: Float32Array | None = None) -> Float32Array:
@@ -65,6 +78,11 @@ class Animator:
         pose_into(self._out, vertices, avatar.rig, avatar.surface, avatar.rigid, neck_frame(pose, avatar.rig.neck_pivot),
                   threads=self._threads)
         return Gaussians(*self._out, avatar.colors)
+
+
+def _posed_arrays(count: int) -> PosedArrays:
+    return PosedArrays(np.empty((count, 3), np.float32), np.empty((count, 4), np.float32), np.empty((count, 3), np.float32),
+                       np.empty(count, np.float32))
 
 
 @kernel

@@ -232,8 +232,8 @@ def _doctor(command: Doctor) -> None:
 def _drive(command: Drive) -> None:
     from perse_live.avatar import load_avatar
     from runtime.background import parse_background
+    from runtime.dressing import dressed
     from runtime.drive import drive_matched, drive_relative
-    from runtime.live.looks import dressed
 
     background = parse_background(command.background)
     drive = drive_matched if command.match else drive_relative

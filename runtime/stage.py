@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,8 +29,6 @@ class Motion:
     pose: HeadPose
     residual: Float32Array | None = None
     """(478, 3) metres, head frame: landmark offsets beyond the 52 actions; None: none."""
-    colors: Float32Array | None = None
-    """(G, 3) sRGB in place of the avatar's own."""
 
 
 class Stage:
@@ -40,6 +38,10 @@ class Stage:
         """threads: how many may work on a picture, >= 1."""
         self._animator, self._camera = Animator(avatar, threads=threads), camera
         self._rasterizer = open_rasterizer(camera.width, camera.height, device="auto", threads=threads)
+
+    def wear(self, avatar: Avatar) -> None:
+        """Draw the same avatar in other attributes from here on; raises ValueError for the avatar of another rig."""
+        self._animator.wear(avatar)
 
     def draw(self, motion: Motion, *, background: tuple[float, float, float]) -> UInt8Array:
         """The avatar over a colour (sRGB in [0, 1]). Returns (H, W, 3) RGB, a work buffer."""
@@ -51,8 +53,7 @@ class Stage:
 
     def pose(self, motion: Motion) -> Gaussians:
         """The first half of drawing: the avatar's Gaussians in the camera frame, work buffers."""
-        posed = self._animator.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual)
-        return posed if motion.colors is None else replace(posed, colors=motion.colors)
+        return self._animator.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual)
 
     def render(self, gaussians: Gaussians, *, background: tuple[float, float, float]) -> UInt8Array:
         """The second half, over a colour; as `draw`."""

@@ -243,8 +243,7 @@ class _Pipeline:
         if motion is None:
             return False
         motion = strengthened(motion, Gains(), dead_zone=0.02)
-        image = self._painter.paint(placed(self._actor, motion, _FACING, self._actor.avatar.colors), self._backdrop,
-                                    badge="bottom-right")
+        image = self._painter.paint(placed(self._actor, motion, _FACING), self._backdrop, badge="bottom-right")
         with self._watch.measured("encode"):
             self._encoder.encode(image, round(now * VIDEO_CLOCK), keyframe=False)
         return True

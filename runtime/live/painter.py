@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 
 from perse_live.animate import HeadPose
-from perse_live.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
+from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with_own_lids
+from perse_live.dresser import Dresser
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
 from perse_live.head import landmarks as lm
 from runtime.background import Color, Picture, lay_over, load_background, parse_background
+from runtime.dressing import with_wardrobe
 from runtime.live.badge import stamp
 from runtime.live.clock import StageClock
 from runtime.live.framing import View, camera_of, view_of
 from runtime.live.governor import LADDER, Effort
-from runtime.live.looks import Look, looks_of
-from runtime.live.thinning import kept_gaussians, thinned
+from runtime.live.thinning import thinned
 from runtime.stage import Motion, Stage, on_the_neck
 from runtime.tracker import RestPose, TrackedFrame
 
 _FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 _GREEN = Color(0, 177, 64)  # chroma-key green
 CANONICAL = RestPose(_FACING_CAMERA.astype(np.float32), np.zeros(3, np.float32))
 """What live motion is relative to, whoever drives and whatever is driven: facing the camera, shift 0, a face of mean size."""
@@ -36,8 +40,7 @@ class Actor:
 
     name: str
     avatar: Avatar
-    """Follows the outline as well."""
-    looks: tuple[Look, ...]
+    """Follows the outline as well, and has something to wear."""
     rest: HeadPose
     """Facing the camera."""
     size: float
@@ -53,15 +56,15 @@ def actor_of(name: str, avatar: Avatar) -> Actor:
     rest = on_the_neck(avatar, _FACING_CAMERA)
     stage = Stage(avatar, avatar.source.camera, threads=1)
     alpha = stage.draw_rgba(Motion(np.zeros(52, np.float32), np.zeros((2, 2), np.float32), rest))[..., 3]
-    return Actor(name, following_outline(avatar), looks_of(avatar), rest,
+    return Actor(name, following_outline(with_wardrobe(avatar)), rest,
                  float(np.linalg.norm(left - right)) / CANONICAL.eye_distance, view_of(alpha))
 
 
-def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray, colors: Float32Array) -> Motion:
+def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray) -> Motion:
     """A motion relative to `CANONICAL`, made the avatar's own; R_cam_body: (3, 3) of the shoulders."""
     size = np.float32(actor.size)
     pose = HeadPose(motion.R_cam_head, actor.rest.t_cam_head + size * motion.t_cam_head, R_cam_body.astype(np.float32))
-    return Motion(with_own_lids(actor.avatar, motion.expression), motion.gaze, pose, motion.residual * size, colors)
+    return Motion(with_own_lids(actor.avatar, motion.expression), motion.gaze, pose, motion.residual * size)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,21 @@ def backdrop_of(text: str, *, image: Path | None = None) -> Backdrop:
     return Backdrop("image", None, parsed.path if isinstance(parsed, Picture) else None)
 
 
+class _Costumed:
+    """A stage, and what its avatar wears there."""
+
+    def __init__(self, stage: Stage, dresser: Dresser) -> None:
+        self.stage, self._dresser = stage, dresser
+        self._weights: dict[str, float] = {}
+
+    def wear(self, weights: Mapping[str, float]) -> None:
+        """Change clothes, if these are others."""
+        wanted = {name: weight for name, weight in weights.items() if weight > 0}
+        if wanted != self._weights:
+            self.stage.wear(self._dresser.wear(wanted))
+            self._weights = wanted
+
+
 class Painter:
     """Paints one actor at one size; for one thread at a time."""
 
@@ -107,18 +125,20 @@ class Painter:
         """width, height: of the pictures, even, pixels; animate, render: told how long each took."""
         self._actor, self._size, self._threads = actor, (width, height), threads
         self._animate, self._render = animate, render
-        self._stages: dict[Effort, tuple[Stage, Int32Array]] = {}
+        self._stages: dict[Effort, _Costumed] = {}
         self._behind: dict[Backdrop, UInt8Array] = {}
 
-    def paint(self, motion: Motion, backdrop: Backdrop, *, badge: str, effort: Effort = LADDER[0]) -> UInt8Array:
+    def paint(self, motion: Motion, backdrop: Backdrop, *, badge: str, effort: Effort = LADDER[0],
+              weights: Mapping[str, float] = _NOTHING) -> UInt8Array:
         """A picture of its own (nobody will write to it): (H, W, 3) RGB, or (H, 2 W, 3) where the backdrop is a matte.
 
-        badge: a corner or "off". Raises UserError for a background picture that cannot be read.
+        badge: a corner or "off"; weights: of attributes by name, [0, 1]; names that the actor has not are left aside. Raises
+        UserError for a background picture that cannot be read.
         """
-        stage, kept = self._stage(effort)
-        if motion.colors is not None and len(kept) != len(motion.colors):
-            motion = replace(motion, colors=motion.colors[kept])
+        costumed = self._costumed(effort)
+        stage = costumed.stage
         with self._animate.measured():
+            costumed.wear(weights)
             gaussians = stage.pose(motion)
         with self._render.measured():
             picture = self._painted(stage, gaussians, backdrop)
@@ -137,7 +157,7 @@ class Painter:
             return np.concatenate([layer[..., :3], np.repeat(layer[..., 3:], 3, 2)], 1)
         return lay_over(layer, self._picture(backdrop))
 
-    def _stage(self, effort: Effort) -> tuple[Stage, Int32Array]:
+    def _costumed(self, effort: Effort) -> _Costumed:
         if effort not in self._stages:
             if len(self._stages) > 2:
                 self._stages.clear()  # memory stays flat
@@ -145,7 +165,7 @@ class Painter:
             avatar = self._actor.avatar
             fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
             stage = Stage(fewer, camera_of(avatar.source.camera, self._actor.view, width, height), threads=self._threads)
-            self._stages[effort] = stage, kept_gaussians(avatar, effort.gaussians)
+            self._stages[effort] = _Costumed(stage, Dresser(fewer))
         return self._stages[effort]
 
     def _full_size(self, drawn: UInt8Array) -> UInt8Array:

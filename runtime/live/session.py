@@ -41,7 +41,6 @@ from runtime.live.feeds import CalibrationState, Feed, Observation
 from runtime.live.frames import DrawnFrame
 from runtime.live.gains import Gains, strengthened
 from runtime.live.governor import LADDER, Effort, Governor
-from runtime.live.looks import blended
 from runtime.live.outlets import Outlet
 from runtime.live.painter import Actor, Backdrop, Painter, backdrop_of, placed
 from runtime.live.scripted import Scripted
@@ -118,7 +117,7 @@ class LiveSession:
         image = config.image or backdrop.picture
         self._image = image
         self._choices = _Choices(0, backdrop, config.gains, config.badge)
-        self._fades = {look.name: Fade() for actor in self._actors for look in actor.looks}
+        self._fades = {one.name: Fade() for actor in self._actors for one in actor.avatar.attributes}
         self._changing = threading.RLock()
         self._drawn: Latest[DrawnFrame] = Latest()
         self._outlets: list[Outlet] = []
@@ -243,31 +242,32 @@ class LiveSession:
             self._woken.set()
 
     def _set_attribute(self, name: str, weight: float | None, now: float) -> None:
-        looks = self._actors[self._choices.actor].looks
-        look = next((look for look in looks if look.name == name), None)
-        if look is None and name.isdecimal() and 1 <= int(name) <= len(looks):
-            look = looks[int(name) - 1]
-        if look is None:
-            raise UserError(f"there is no attribute {name[:40]!r}: there are {', '.join(look.name for look in looks) or 'none'}")
-        fade = self._fades[look.name]
+        attributes = self._actors[self._choices.actor].avatar.attributes
+        chosen = next((one for one in attributes if one.name == name), None)
+        if chosen is None and name.isdecimal() and 1 <= int(name) <= len(attributes):
+            chosen = attributes[int(name) - 1]
+        if chosen is None:
+            names = ", ".join(one.name for one in attributes) or "none"
+            raise UserError(f"there is no attribute {name[:40]!r}: there are {names}")
+        fade = self._fades[chosen.name]
         target = (0.0 if fade.target > 0 else 1.0) if weight is None else weight
         fade.to(target, now)
         if target > 0:  # attributes of one slot share the weight 1
-            others = [self._fades[other.name] for other in looks if other.slot == look.slot and other is not look]
+            others = [self._fades[one.name] for one in attributes if one.slot == chosen.slot and one is not chosen]
             taken = sum(other.target for other in others)
             if taken > 1 - target:
                 for other in others:
                     other.to(other.target * (1 - target) / taken, now)
 
     def _step_attribute(self, step: int, now: float) -> None:
-        looks = self._actors[self._choices.actor].looks
-        if not looks:
+        fades = [self._fades[one.name] for one in self._actors[self._choices.actor].avatar.attributes]
+        if not fades:
             raise UserError("this avatar has no attributes")
-        strongest = max(range(len(looks)), key=lambda i: self._fades[looks[i].name].target)
-        on = self._fades[looks[strongest].name].target > 0
-        chosen = (strongest + step) % len(looks) if on else (0 if step > 0 else len(looks) - 1)
-        for i, look in enumerate(looks):
-            self._fades[look.name].to(1.0 if i == chosen else 0.0, now)
+        strongest = max(range(len(fades)), key=lambda i: fades[i].target)
+        on = fades[strongest].target > 0
+        chosen = (strongest + step) % len(fades) if on else (0 if step > 0 else len(fades) - 1)
+        for i, fade in enumerate(fades):
+            fade.to(1.0 if i == chosen else 0.0, now)
 
     def _running_recording(self) -> tuple[Outlet, Path, float] | None:
         return self._recording if self._recording is not None and self._recording[0].running else None
@@ -315,10 +315,10 @@ class LiveSession:
             key_of = {text: key for key, text in reversed(list(self._keys.items()))}
             return {
                 "avatars": [one.name for one in self._actors], "avatar": choices.actor + 1,
-                "attributes": [{"name": look.name, "label": look.label, "slot": look.slot,
-                                "key": key_of.get(f"attribute {number}", ""), "target": self._fades[look.name].target,
-                                "weight": round(self._fades[look.name].at(now), 3)}
-                               for number, look in enumerate(actor.looks, 1)],
+                "attributes": [{"name": one.name, "label": one.label, "slot": one.slot,
+                                "key": key_of.get(f"attribute {number}", ""), "target": self._fades[one.name].target,
+                                "weight": round(self._fades[one.name].at(now), 3)}
+                               for number, one in enumerate(actor.avatar.attributes, 1)],
                 "background": choices.backdrop.text, "backgrounds": self._background_names(),
                 "gains": {name: getattr(choices.gains, name) for name in ("head", "brows", "eyes", "mouth")},
                 "mirror": choices.mirror, "hidden": choices.hidden,
@@ -392,16 +392,15 @@ class LiveSession:
                 painters.clear()  # one at a time: memory stays flat
                 painters[choices.actor] = self._painter(actor)
             painter = painters[choices.actor]
-            colors = blended(actor.avatar.colors, actor.looks, weights)
             effort = self._governor.effort
             if choices.hidden:
                 wish = (choices.actor, choices.backdrop, choices.badge)
                 if still is None or still[0] != wish:
-                    still = wish, self._still(painter, actor, colors, choices, effort)
+                    still = wish, self._still(painter, actor, weights, choices, effort)
                 picture, captured = still[1], None
             else:
                 still = None
-                picture = self._paint(painter, actor, shown, body, colors, choices, effort)
+                picture = self._paint(painter, actor, shown, body, weights, choices, effort)
                 if number > _WARM_UP:
                     self._govern(time.monotonic() - begin)
             number += 1
@@ -431,21 +430,22 @@ class LiveSession:
         return Painter(actor, config.width, config.height, threads=config.threads, animate=self.clocks["animate"],
                        render=self.clocks["render"])
 
-    def _paint(self, painter: Painter, actor: Actor, shown: TrackedFrame, body: Float32Array, colors: Float32Array,
+    def _paint(self, painter: Painter, actor: Actor, shown: TrackedFrame, body: Float32Array, weights: Mapping[str, float],
                choices: _Choices, effort: Effort) -> UInt8Array:
+        motion, badge = placed(actor, shown, body), choices.badge.place
         try:
-            return painter.paint(placed(actor, shown, body, colors), choices.backdrop, badge=choices.badge.place, effort=effort)
+            return painter.paint(motion, choices.backdrop, badge=badge, effort=effort, weights=weights)
         except UserError as error:  # a background picture that has gone
             self.notice(str(error))
             with self._changing:
                 self._choices = replace(self._choices, backdrop=backdrop_of("d9dbde"))
-            return painter.paint(placed(actor, shown, body, colors), self._choices.backdrop, badge=choices.badge.place,
-                                 effort=effort)
+            return painter.paint(motion, self._choices.backdrop, badge=badge, effort=effort, weights=weights)
 
-    def _still(self, painter: Painter, actor: Actor, colors: Float32Array, choices: _Choices, effort: Effort) -> UInt8Array:
+    def _still(self, painter: Painter, actor: Actor, weights: Mapping[str, float], choices: _Choices, effort: Effort
+               ) -> UInt8Array:
         """What is shown while the driver hides: the avatar at rest."""
         rest = at_rest(np.zeros(3, np.float32))
-        return self._paint(painter, actor, rest, _FACING_CAMERA.astype(np.float32), colors, choices, effort)
+        return self._paint(painter, actor, rest, _FACING_CAMERA.astype(np.float32), weights, choices, effort)
 
     def _govern(self, seconds: float) -> None:
         before = self._governor.effort

@@ -1,4 +1,7 @@
-"""Fewer Gaussians for slow machines: hair and clothes are drawn with larger ones in smaller number; the face stays as it is."""
+"""Fewer Gaussians for slow machines: hair and clothes are drawn with larger ones in smaller number.
+
+The face stays as it is, and so do glasses and the like, which are thin enough.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +10,69 @@ from dataclasses import replace
 import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
-from perse_live.arrays import FloatArray, Int32Array
+from perse_live.arrays import FloatArray, Int32Array, UInt8Array
+from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 from perse_live.regions import Region
 
-_FACE = (Region.SKIN, Region.LIPS, Region.EYE, Region.TEETH, Region.TONGUE, Region.MOUTH)
+_WHOLE = (Region.SKIN, Region.LIPS, Region.EYE, Region.TEETH, Region.TONGUE, Region.MOUTH, Region.ACCESSORY)
 
 
 def kept_gaussians(avatar: Avatar, share: float) -> Int32Array:
     """Which Gaussians (N,) a thinned avatar keeps, in their order: all of the face, a share in (0, 1] of the others."""
-    return np.nonzero(np.isin(avatar.regions, _FACE) | (_order(avatar) < share))[0].astype(np.int32)
+    return _kept(avatar.regions, share)
 
 
 def share_for(avatar: Avatar, most: int) -> float:
     """Share of the Gaussians beside the face with which no more than `most` are left, as far as that is possible: [0.1, 1]."""
-    face = np.isin(avatar.regions, _FACE)
-    others = np.sort(_order(avatar)[~face])
+    face = np.isin(avatar.regions, _WHOLE)
+    others = np.sort(_order(len(avatar))[~face])
     left = max(0, most - int(face.sum()))
     return 1.0 if left >= len(others) else max(0.1, float(others[left]))
 
 
-def _order(avatar: Avatar) -> FloatArray:
+def _kept(regions: UInt8Array, share: float) -> Int32Array:
+    return np.nonzero(np.isin(regions, _WHOLE) | (_order(len(regions)) < share))[0].astype(np.int32)
+
+
+def _order(count: int) -> FloatArray:
     """Each Gaussian's place in [0, 1): of any share, those below it are evenly spread (golden ratio), and the same every time."""
-    return np.modf(np.arange(len(avatar)) * 0.6180339887)[0]
+    return np.modf(np.arange(count) * 0.6180339887)[0]
 
 
 def thinned(avatar: Avatar, share: float) -> Avatar:
-    """The avatar with only `kept_gaussians`; those beside the face are enlarged so that they cover as much as all did."""
+    """The avatar with only `kept_gaussians`; those beside the face are enlarged so that they cover as much as all did.
+
+    What its attributes add is thinned likewise.
+    """
     kept = kept_gaussians(avatar, share)
-    count = len(avatar.surface.triangles)
-    on_surface, free = kept[kept < count], kept[kept >= count] - count
-    growth = np.where(np.isin(avatar.regions, _FACE), 1.0, share**-0.5).astype(np.float32)[:, None]
-    s, r = avatar.surface, avatar.rigid
-    surface = SurfaceBinding(s.triangles[on_surface], s.positions[on_surface], s.axes[on_surface] * growth[on_surface],
-                             s.thickness[on_surface], s.two_sided[on_surface])
-    rigid = RigidBinding(r.means[free], r.quats[free], r.scales[free] * growth[free + count], r.head_weights[free])
+    rows = np.full(len(avatar), -1, np.int32)
+    rows[kept] = np.arange(len(kept))
+    surface, rigid = _enlarged(avatar.surface, avatar.rigid, avatar.regions, kept, share)
     return replace(avatar, surface=surface, rigid=rigid, opacities=avatar.opacities[kept], colors=avatar.colors[kept],
-                   regions=avatar.regions[kept])
+                   regions=avatar.regions[kept], attributes=tuple(_thinned(one, rows, share) for one in avatar.attributes))
+
+
+def _thinned(attribute: Attribute, rows: Int32Array, share: float) -> Attribute:
+    """rows: (G,) of the avatar's Gaussians in the thinned one, -1 where they are left out."""
+    added, there = attribute.added, rows[attribute.ids] >= 0
+    kept = _kept(added.regions, share)
+    on = kept[kept < len(added.surface_start)]
+    off = kept[len(on):] - len(added.surface_start)
+    surface, rigid = _enlarged(added.surface, added.rigid, added.regions, kept, share)
+    fewer = replace(added, surface=surface, surface_start=added.surface_start[on], rigid=rigid,
+                    rigid_start=added.rigid_start[off], opacities=added.opacities[kept], colors=added.colors[kept],
+                    regions=added.regions[kept], appear=added.appear[kept])
+    return replace(attribute, ids=rows[attribute.ids[there]], colors=attribute.colors[there],
+                   opacities=attribute.opacities[there], added=fewer)
+
+
+def _enlarged(s: SurfaceBinding, r: RigidBinding, regions: UInt8Array, kept: Int32Array, share: float
+              ) -> tuple[SurfaceBinding, RigidBinding]:
+    """Those kept of Gaussians on the surface and rigid ones."""
+    count = len(s.triangles)
+    on, off = kept[kept < count], kept[kept >= count] - count
+    growth = np.where(np.isin(regions, _WHOLE), 1.0, share**-0.5).astype(np.float32)[:, None]
+    surface = SurfaceBinding(s.triangles[on], s.positions[on], s.axes[on] * growth[on], s.thickness[on], s.two_sided[on])
+    rigid = RigidBinding(r.means[off], r.quats[off], r.scales[off] * growth[off + count], r.head_weights[off])
+    return surface, rigid

@@ -11,6 +11,7 @@ from live_avatars import dressable_avatar
 from motions import FACING, turned
 from PIL import Image
 
+from attribute_toys import toy_attribute
 from perse_live.arrays import UInt8Array
 from perse_live.avatar import with_own_lids
 from perse_live.errors import UserError
@@ -36,7 +37,7 @@ def painter_of(actor: Actor, width: int = 128, height: int = 128) -> Painter:
 
 
 def still(actor: Actor, motion: TrackedFrame | None = None) -> Motion:
-    return placed(actor, motion or turned(0), FACING, actor.avatar.colors)
+    return placed(actor, motion or turned(0), FACING)
 
 
 def there(picture: UInt8Array) -> np.ndarray:
@@ -55,7 +56,7 @@ def test_at_rest_the_avatar_is_in_the_middle_and_goes_on_below(actor: Actor) -> 
 
 
 def test_a_shift_is_scaled_to_the_avatars_face(actor: Actor) -> None:
-    motion = placed(actor, turned(0, shift=0.02, residual=0.001), FACING, actor.avatar.colors)
+    motion = placed(actor, turned(0, shift=0.02, residual=0.001), FACING)
     np.testing.assert_allclose(motion.pose.t_cam_head, actor.rest.t_cam_head + actor.size * 0.02, atol=1e-6)
     assert motion.residual is not None
     np.testing.assert_allclose(motion.residual, 0.001 * actor.size, rtol=1e-5)
@@ -132,6 +133,18 @@ def test_less_effort_looks_nearly_the_same(actor: Actor) -> None:
             np.testing.assert_array_equal(less, full)
         elif effort in LADDER:
             assert there(less).mean() == pytest.approx(there(full).mean(), rel=0.12)
+
+
+def test_attributes_are_worn_at_any_effort_and_taken_off_again(actor: Actor) -> None:
+    hat = toy_attribute(actor.avatar, "hat", "hat", on_surface=400, free=400, changed=500)
+    worn_by = replace(actor, avatar=replace(actor.avatar, attributes=(*actor.avatar.attributes, hat)))
+    painter = painter_of(worn_by)
+    changes: tuple[dict[str, float], ...] = ({}, {"hat": 0.5, "none-such": 1.0}, {"hat": 1.0, "hair-blue": 0.4}, {"hat": 0.0})
+    for effort in (LADDER[0], LADDER[-1], LADDER[0]):
+        bare, half, full, again = (painter.paint(still(worn_by), backdrop_of(PLAIN), badge="off", effort=effort, weights=weights)
+                                   for weights in changes)
+        np.testing.assert_array_equal(bare, again)
+        assert 0 < np.abs(half.astype(int) - bare).mean() < np.abs(full.astype(int) - bare).mean()
 
 
 @given(st.integers(0, 10), st.floats(0, 1), st.floats(0, 1))

@@ -228,7 +228,7 @@ def test_only_the_feed_reads_pictures_from_sources() -> None:
         assert "read" not in calls, f"{path.name} reads from a camera"
 
 
-@pytest.mark.parametrize("side", ["painter", "session", "outlets", "gains", "looks", "badge", "framing"])
+@pytest.mark.parametrize("side", ["painter", "session", "outlets", "gains", "badge", "framing"])
 def test_what_draws_gets_numbers_only(side: str) -> None:
     names = modules()[f"runtime/live/{side}.py"]
     assert not {"CapturedFrame", "PictureSource", "VideoFaceDetector", "runtime.sources.contract"} & names

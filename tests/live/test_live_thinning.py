@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from live_avatars import dressable_avatar
 
+from attribute_toys import toy_attribute
 from perse_live.avatar import Avatar
+from perse_live.dresser import Dresser
 from perse_live.regions import Region
 from runtime.live.thinning import kept_gaussians, share_for, thinned
 from toys import toy_avatar
@@ -78,3 +80,27 @@ def test_what_is_left_covers_as_much_and_belongs_together(avatar: Avatar, share:
     np.testing.assert_allclose(fewer.surface.axes, avatar.surface.axes[on_surface] * grown, rtol=1e-5)
     before, after = ((scales[:, 1] * scales[:, 2]).sum() for scales in (avatar.rigid.scales, fewer.rigid.scales))
     assert after == pytest.approx(before, rel=0.05)
+
+
+@pytest.mark.parametrize("share", [0.7, 0.3])
+def test_a_thinned_avatar_wears_the_same_attributes_thinned(avatar: Avatar, share: float) -> None:
+    hat = toy_attribute(avatar, "hat", "hat", on_surface=300, free=500, changed=400)
+    regions = hat.added.regions.copy()
+    regions[:100] = Region.SKIN
+    regions[-100:] = Region.ACCESSORY
+    hat = replace(hat, added=replace(hat.added, regions=regions))
+    (fewer,) = thinned(replace(avatar, attributes=(hat,)), share).attributes
+    kept = kept_gaussians(avatar, share)
+    there = np.isin(hat.ids, kept)
+    np.testing.assert_array_equal(kept[fewer.ids], hat.ids[there])
+    np.testing.assert_array_equal(fewer.colors, hat.colors[there])
+    assert (fewer.added.regions == Region.SKIN).sum() == (fewer.added.regions == Region.ACCESSORY).sum() == 100
+    assert (fewer.added.regions == Region.HAIR).sum() == pytest.approx(share * 600, abs=10)
+    assert len(fewer.added.surface_start) == len(fewer.added.surface.triangles)
+    np.testing.assert_array_equal(fewer.added.rigid_start[-100:], hat.added.rigid_start[-100:])
+    np.testing.assert_array_equal(fewer.added.rigid.scales[-100:], hat.added.rigid.scales[-100:])
+    before, after = (scales[:-100].mean() for scales in (hat.added.rigid.scales, fewer.added.rigid.scales))
+    assert after == pytest.approx(before * share**-0.5, rel=0.1)
+    shown = Dresser(thinned(replace(avatar, attributes=(hat,)), share)).wear({"hat": 1.0})
+    assert len(shown) == len(kept) + len(fewer.added)
+    np.testing.assert_array_equal(thinned(replace(avatar, attributes=(hat,)), 1.0).attributes[0].ids, hat.ids)

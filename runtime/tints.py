@@ -1,19 +1,14 @@
-"""Changes of an avatar's colours that can be faded in and out: hair and eyes.
-
-Each look knows which Gaussians it concerns and what colour they take at full weight; in between, colours are blended.
-"""
+"""Other colours of hair and eyes, for avatars whose file has no attributes."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
+from perse_live.attributes import Attribute, nothing_added
 from perse_live.avatar import Avatar
-from perse_live.errors import UserError
 from perse_live.regions import Region
 
 _HAIR = (Region.HAIR, Region.HAIR_BACK, Region.SCALP)
@@ -46,71 +41,15 @@ _TINTS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Look:
-    """One attribute: other colours for some Gaussians."""
-
-    name: str
-    label: str
-    """For people."""
-    slot: str
-    """Attributes of one slot share the weight 1 between them."""
-    ids: Int32Array
-    """(N,) Gaussians concerned."""
-    colors: Float32Array
-    """(N, 3) at full weight, sRGB."""
-
-
-def looks_of(avatar: Avatar) -> tuple[Look, ...]:
-    """The looks an avatar can take on, in the order of their keys; none for parts that it has not."""
+def tints_of(avatar: Avatar) -> tuple[Attribute, ...]:
+    """The tints that an avatar can take on; none for parts that it has not."""
     places = {"hair": hair_gaussians(avatar), "eyes": iris_gaussians(avatar)}
-    looks: list[Look] = []
-    for tint in _TINTS:
-        ids = places[tint.slot]
-        if len(ids):
-            looks.append(Look(tint.name, tint.label, tint.slot, ids, _tinted(avatar.colors[ids], tint)))
-    return tuple(looks)
+    return tuple(_attribute(avatar, tint, places[tint.slot]) for tint in _TINTS if len(places[tint.slot]))
 
 
-def blended(base: Float32Array, looks: Sequence[Look], weights: Mapping[str, float]) -> Float32Array:
-    """Colours (G, 3) under weights.
-
-    base: (G, 3) the avatar's own, returned as it is where no weight is above 0; weights: by name, [0, 1]; where those of a slot
-    sum to more than 1 they are scaled down to it.
-    """
-    total: defaultdict[str, float] = defaultdict(float)
-    for look in looks:
-        total[look.slot] += weights.get(look.name, 0.0)
-    if not any(total.values()):
-        return base
-    colors = base.copy()
-    for look in looks:
-        if (weight := weights.get(look.name, 0.0)) > 0:
-            share = np.float32(weight / max(total[look.slot], 1.0))
-            colors[look.ids] += share * (look.colors - base[look.ids])
-    return np.clip(colors, 0, 1)
-
-
-def dressed(avatar: Avatar, wishes: Sequence[str]) -> Avatar:
-    """The avatar wearing attributes for good.
-
-    wishes: such as "hair-copper=0.7", weights in [0, 1]. Raises UserError for one that is not understood or not there.
-    """
-    if not wishes:
-        return avatar
-    looks = looks_of(avatar)
-    weights: dict[str, float] = {}
-    for wish in wishes:
-        name, _, value = wish.partition("=")
-        if not any(look.name == name for look in looks):
-            raise UserError(f"there is no attribute {name[:40]!r}: there are {', '.join(look.name for look in looks) or 'none'}")
-        try:
-            weights[name] = float(value)
-        except ValueError:
-            weights[name] = -1
-        if not 0 <= weights[name] <= 1:
-            raise UserError(f"the weight of {wish[:60]!r} is not a number from 0 to 1: write {name}=0.7")
-    return replace(avatar, colors=blended(avatar.colors, looks, weights))
+def _attribute(avatar: Avatar, tint: _Tint, ids: Int32Array) -> Attribute:
+    return Attribute(tint.name, tint.label, tint.slot, ids, _tinted(avatar.colors[ids], tint), avatar.opacities[ids],
+                     np.zeros(0, np.int32), np.zeros((0, 3), np.float32), nothing_added())
 
 
 def hair_gaussians(avatar: Avatar) -> Int32Array:

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attribute_toys import toy_attribute
+from perse_live.animator import Animator
+from perse_live.attributes import nothing_added
+from perse_live.avatar import Avatar
+from perse_live.dresser import Dresser
+from perse_live.gaussians import Gaussians
+from perse_live.head.expressions import expression
+from perse_live.wardrobe import effective_weights, worn
+from runtime.stage import Motion, Stage, facing_pose
+from toys import toy_avatar
+
+NAMES = ("beard", "stubble", "hat", "nose", "glasses")
+WEIGHTS = st.dictionaries(st.sampled_from(NAMES), st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)))
+DOING = (expression(jawOpen=0.5, mouthSmileLeft=0.7), np.full((2, 2), 0.1, np.float32))
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    toy = toy_avatar(gaussians=600)
+    return replace(toy, attributes=(
+        toy_attribute(toy, "beard", "beard"), toy_attribute(toy, "stubble", "beard", seed=1, free=0),
+        toy_attribute(toy, "hat", "hat", seed=2, on_surface=0, changed=300),
+        replace(toy_attribute(toy, "nose", "nose", seed=3), added=nothing_added()),
+        toy_attribute(toy, "glasses", "glasses", seed=4, changed=0, moved=0)))
+
+
+@pytest.fixture(scope="module")
+def dresser(avatar: Avatar) -> Dresser:
+    return Dresser(avatar)
+
+
+def assert_alike(quick: Avatar, clear: Avatar) -> None:
+    assert len(quick) == len(clear)
+    np.testing.assert_allclose(quick.rig.vertices, clear.rig.vertices, atol=1e-6)
+    for first, second in ((quick.surface, clear.surface), (quick.rigid, clear.rigid)):
+        for name, array in vars(second).items():
+            np.testing.assert_allclose(getattr(first, name), array, atol=2e-6, err_msg=name)
+            assert getattr(first, name).dtype == array.dtype
+            assert getattr(first, name).flags.c_contiguous
+    for name in ("opacities", "colors", "regions"):
+        np.testing.assert_allclose(getattr(quick, name), getattr(clear, name), atol=2e-6, err_msg=name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(WEIGHTS)
+def test_worn_is_within_range_and_leaves_the_avatar_as_it_was(avatar: Avatar, weights: dict[str, float]) -> None:
+    before = [array.copy() for array in (avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means)]
+    shown = worn(avatar, avatar.attributes, weights)
+    for array, kept in zip((avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means), before, strict=True):
+        np.testing.assert_array_equal(array, kept)
+    added = sum(len(one.added) for one in avatar.attributes if weights.get(one.name))
+    assert len(shown) == len(avatar) + added == len(shown.surface.triangles) + len(shown.rigid.means)
+    for array in (shown.colors, shown.opacities):
+        assert array.min() >= 0 and array.max() <= 1
+    assert (shown is avatar) == (not any(weights.values()))
+    assert shown.rig.actions is avatar.rig.actions and shown.rig.triangles is avatar.rig.triangles
+    assert shown.rig.parts is avatar.rig.parts
+
+
+def test_full_weight_is_the_attribute_itself_and_starts_are_starts(avatar: Avatar) -> None:
+    hat = avatar.attributes[2]
+    full = worn(avatar, avatar.attributes, {"hat": 1.0})
+    surface = len(avatar.surface.triangles)
+    np.testing.assert_allclose(full.colors[hat.ids], hat.colors, atol=1e-6)
+    np.testing.assert_allclose(full.opacities[hat.ids], hat.opacities, atol=1e-6)
+    np.testing.assert_allclose(full.rig.vertices[hat.vertex_ids], avatar.rig.vertices[hat.vertex_ids] + hat.vertex_offsets,
+                               atol=1e-6)
+    own = len(avatar.rigid.means)
+    np.testing.assert_allclose(full.rigid.means[own:], hat.added.rigid.means, atol=1e-6)
+    np.testing.assert_allclose(full.opacities[surface + own:], hat.added.opacities, atol=1e-5)
+    little = worn(avatar, avatar.attributes, {"hat": 1e-4})
+    np.testing.assert_allclose(little.rigid.means[own:], hat.added.rigid_start, atol=1e-4)
+    np.testing.assert_allclose(little.rigid.scales[own:], hat.added.rigid.scales * hat.added.least_size, rtol=1e-3)
+    assert little.opacities[surface + own:].max() < 1e-3
+
+
+@given(WEIGHTS)
+def test_a_slot_never_has_more_than_the_weight_1(avatar: Avatar, weights: dict[str, float]) -> None:
+    shares = effective_weights(avatar.attributes, weights)
+    assert shares[0] + shares[1] <= 1 + 1e-9
+    for one, share in zip(avatar.attributes, shares, strict=True):
+        if one.slot != "beard":
+            assert share == weights.get(one.name, 0.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(WEIGHTS, min_size=1, max_size=5))
+def test_the_dresser_shows_what_worn_does_whatever_was_worn_before(avatar: Avatar, dresser: Dresser,
+                                                                   changes: list[dict[str, float]]) -> None:
+    for weights in changes:
+        assert_alike(dresser.wear(weights), worn(avatar, avatar.attributes, weights))
+    assert dresser.wear({}) is avatar
+    assert dresser.wear({"no-such": 1.0}) is avatar
+
+
+def test_an_avatar_without_attributes_has_nothing_to_wear() -> None:
+    toy = toy_avatar(gaussians=300)
+    assert Dresser(toy).wear({"hat": 1.0}) is toy
+
+
+def test_attributes_of_another_avatar_are_refused(avatar: Avatar) -> None:
+    hat = avatar.attributes[2]
+    for wrong in (replace(hat, ids=hat.ids + len(avatar)), replace(hat, colors=hat.colors[:3]),
+                  replace(hat, vertex_ids=hat.vertex_ids - 10**5)):
+        with pytest.raises(ValueError, match="'hat' does not belong"):
+            Dresser(replace(avatar, attributes=(wrong,)))
+    with pytest.raises(ValueError, match="10 colours"):
+        Dresser(replace(avatar, colors=avatar.colors[:10]))
+
+
+# ----- wearing it
+
+def copied(gaussians: Gaussians) -> Gaussians:
+    return Gaussians(*(array.copy() for array in vars(gaussians).values()))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(WEIGHTS, min_size=1, max_size=4))
+def test_who_changes_clothes_looks_as_one_who_came_in_them(avatar: Avatar, dresser: Dresser,
+                                                           changes: list[dict[str, float]]) -> None:
+    animator, pose = Animator(avatar, threads=1), facing_pose(avatar, yaw=15, pitch=-5)
+    residual = np.random.default_rng(0).normal(0, 1e-3, (478, 3)).astype(np.float32)
+    for weights in changes:
+        animator.wear(dresser.wear(weights))
+        changed = copied(animator.pose(*DOING, pose, residual=residual))
+        fresh = Animator(worn(avatar, avatar.attributes, weights), threads=1).pose(*DOING, pose, residual=residual)
+        hidden_in_one = (changed.opacities == 0) != (fresh.opacities == 0)  # at the very edge of facing away
+        assert hidden_in_one.sum() <= 2
+        for name in ("means", "scales", "colors"):
+            np.testing.assert_allclose(getattr(changed, name), getattr(fresh, name), atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(changed.opacities[~hidden_in_one], fresh.opacities[~hidden_in_one], atol=2e-5)
+
+
+def test_buffers_are_kept_while_there_is_room(avatar: Avatar) -> None:
+    animator, pose = Animator(avatar, threads=1), facing_pose(avatar)
+    animator.wear(worn(avatar, avatar.attributes, dict.fromkeys(NAMES, 1.0)))
+    most = animator.pose(*DOING, pose).means
+    animator.wear(avatar)
+    least = animator.pose(*DOING, pose).means
+    assert len(least) == len(avatar) < len(most)
+    assert np.shares_memory(least, most)
+
+
+def test_a_stage_draws_what_is_worn(avatar: Avatar) -> None:
+    motion, camera = Motion(*DOING, facing_pose(avatar)), avatar.source.camera
+    stage = Stage(avatar, camera, threads=1)
+    bare = stage.draw(motion, background=(1, 1, 1)).copy()
+    dressed = worn(avatar, avatar.attributes, {"hat": 1.0, "beard": 0.6})
+    stage.wear(dressed)
+    np.testing.assert_array_equal(stage.draw(motion, background=(1, 1, 1)),
+                                  Stage(dressed, camera, threads=1).draw(motion, background=(1, 1, 1)))
+    stage.wear(avatar)
+    np.testing.assert_array_equal(stage.draw(motion, background=(1, 1, 1)), bare)
+
+
+def test_another_rig_is_no_clothing(avatar: Avatar) -> None:
+    other = replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions.copy()))
+    with pytest.raises(ValueError, match="another avatar's rig"):
+        Animator(avatar, threads=1).wear(other)
