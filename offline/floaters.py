@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from offline.layers import Layer
+from perse_live.arrays import Int32Array
 from perse_live.camera import Camera
 from perse_live.splatting import CpuRasterizer
 
@@ -17,7 +18,7 @@ def without_floaters(layer: Layer, camera: Camera) -> Layer:
     """The layer without splats whose middle lies in a small piece that hangs together with nothing else in the photo's view."""
     alpha = CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(layer.gaussians, camera)[..., 3]
     count, pieces, stats, _ = cv2.connectedComponentsWithStats((alpha > _SEEN).astype(np.uint8), connectivity=8)
-    areas = np.asarray(stats)[:, cv2.CC_STAT_AREA]
+    areas: Int32Array = np.asarray(stats, np.int32)[:, cv2.CC_STAT_AREA]
     if count < 3:  # 0 is the background
         return layer
     small = np.flatnonzero((areas < _SMALL * areas[1:].max()) & (np.arange(count) > 0))
