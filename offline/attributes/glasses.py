@@ -237,12 +237,13 @@ def _arm(fit: _Fit, side: float) -> Gaussians:
     back = float(shape.vertices[ear, 2].mean()) - 0.006
     z = np.linspace(begin[2] - 0.010, back, 12)
     heights = begin[1] + (top - begin[1]) * np.linspace(0.02, 1, 12) ** 1.2
-    reach = np.asarray(shape.side_reach(np.stack([heights, z], 1), side)) + _ARM_GAP + style.arm
-    # arms are straight: the hinge is so wide that the line from it to the ear clears the temple
-    share = np.linspace(0, 1, 12)
-    needed = (reach - reach[-1] * share)[:9] / (1 - share[:9])
-    hinge = max(abs(float(begin[0] - fit.middle[0])) + 0.003, float(needed.max()))
-    x = np.maximum(hinge + (reach[-1] - hinge) * share, reach)
+    reach = shape.side_reach(np.stack([z, heights], 1), side) + _ARM_GAP + style.arm
+    # an arm starts at the lens' edge and is drawn around the temple like a string
+    x = np.maximum(reach, 0.0)
+    x[0] = max(x[0], abs(float(begin[0] - fit.middle[0])) + 0.003)
+    for _ in range(60):
+        x[1:-1] = np.maximum(x[1:-1], (x[:-2] + x[2:]) / 2)
+    hinge = float(x[0])
     bar = np.stack([side * x, heights, z], 1)
     down = np.array([[0, -0.006, -0.007], [0, -_BEND * 0.5, -0.013], [0, -_BEND, -0.017]]) + bar[-1]
     down[:, 0] -= side * np.array([0.001, 0.004, 0.007])

@@ -112,8 +112,8 @@ def under_hat(form: HatForm, *, extra: float, brim: FloatArray | None = None) ->
     around = np.linspace(-np.pi, np.pi, 145)
     rim = np.interp(azimuth, around, form.reach(around, np.zeros(145))) + extra
     flat_distance = distance * np.cos(np.clip(elevation, -1.5, 1.5))
-    allowed = 0.002 + 0.9 * np.clip(-up, 0, None)
-    shelf = ramp(flat_distance - rim - allowed, 0.0, 0.006) * ramp(up, -0.05, -0.03)
+    allowed = 0.006 + 0.8 * np.clip(-up, 0, None)
+    shelf = ramp(flat_distance - rim - allowed, 0.0, 0.006) * ramp(up, -0.10, -0.07)
     hair = form.shape.hair
     shown = np.where(hair, 1 - np.maximum(above, shelf), 1.0)
     shown = np.where((avatar.regions == Region.SCALP) & (up > 0.003), 0.0, shown)

@@ -22,7 +22,7 @@ _BRIM_HALF_ANGLE = np.radians(66)
 
 def baseball_cap(avatar: Avatar) -> Attribute:
     """Six panels and a curved brim."""
-    form = hat_form(head_shape(avatar), front=0.62, back=-0.012)
+    form = hat_form(head_shape(avatar), front=0.72, back=-0.012)
     crown, brim, edge = _cap_crown(form), *_cap_brim(form)
     hat = joined(crown, brim)
     return attribute("hat-cap", "Baseball cap", "hat", rigid_added(hat, start=form.put_on(hat.means)),
@@ -105,7 +105,7 @@ def _brim_point(form: HatForm, azimuth: FloatArray, share: FloatArray) -> FloatA
     middle = np.clip(np.cos(azimuth / _BRIM_HALF_ANGLE * np.pi / 2), 0, None) ** 0.55
     out = 0.070 * middle * share
     x = base[:, 0] * (1 + 0.10 * share * middle)
-    y = base[:, 1] - 0.10 * out - 5.0 * x**2 * (0.35 + 0.65 * share) - 0.5 * out**2 / 0.07
+    y = base[:, 1] - 0.24 * out - 3.6 * x**2 * share - 0.16 * out**2 / 0.07
     return form.origin + np.stack([x, y, base[:, 2] + out], 1) @ form.axes
 
 
@@ -114,9 +114,9 @@ def _cap_brim(form: HatForm) -> tuple[Gaussians, FloatArray]:
     spacing = 0.0064
     azimuth: list[FloatArray] = []
     share: list[FloatArray] = []
-    for row, s in enumerate(np.linspace(0.02, 0.97, 13)):
+    for row, s in enumerate(np.linspace(0.02, 0.95, 13)):
         count = round(0.205 / spacing)
-        azimuth.append(np.linspace(-0.985, 0.985, count + row % 2) * _BRIM_HALF_ANGLE)
+        azimuth.append(np.linspace(-0.95, 0.95, count + row % 2) * _BRIM_HALF_ANGLE)
         share.append(np.full(count + row % 2, s))
     a, s = np.concatenate(azimuth), np.concatenate(share)
     points = _brim_point(form, a, s)
@@ -194,16 +194,16 @@ def _felt_point(form: HatForm, azimuth: FloatArray, height: FloatArray, share: F
 
 def _felt_height(form: HatForm) -> float:
     top = float(form.reach(np.zeros(1), np.full(1, np.pi / 2))[0])
-    return top + 0.024
+    return top + 0.014
 
 
 def _felt_crown(form: HatForm) -> Gaussians:
     rng = np.random.default_rng(_SEED)
-    spacing = 0.0072
+    spacing = 0.0086
     light, tall = form.shape.light, _felt_height(form)
-    rings = np.linspace(0.0, 1.0, round(tall / (0.866 * spacing)))
+    rings = np.linspace(0.0, 0.93, round(tall / (0.866 * spacing)))
     grid = [(height, 1.0, max(8, round(0.57 / spacing))) for height in rings]
-    grid += [(1.0, share, max(1, round(0.50 * share / spacing))) for share in np.arange(0.04, 0.97, 0.075)]
+    grid += [(1.0, share, max(1, round(0.50 * share / spacing))) for share in np.arange(0.04, 0.95, 0.085)]
     azimuth = np.concatenate([(np.arange(n) + (k % 2) / 2) * 2 * np.pi / n for k, (_, _, n) in enumerate(grid)])
     height = np.concatenate([np.full(n, h) for h, _, n in grid])
     share = np.concatenate([np.full(n, s) for _, s, n in grid])
@@ -219,7 +219,9 @@ def _felt_crown(form: HatForm) -> Gaussians:
     around = np.linspace(0, 2 * np.pi, 100, endpoint=False)
     line = _felt_point(form, around, np.full(100, 0.265), np.ones(100)) + 0.0012 * form.direction(around, np.zeros(100))
     edge = tube(line, 0.0009, 0.8 * _RIBBON * light.on(form.direction(around, np.zeros(100))), closed=True)
-    return joined(body, edge)
+    line = _felt_point(form, around, np.full(100, 0.97), np.full(100, 0.985))
+    top = tube(line, 0.0035, 0.98 * _FELT * light.on(unit(form.direction(around, np.zeros(100)) + form.axes[1])), closed=True)
+    return joined(body, edge, top)
 
 
 def _wide_point(form: HatForm, azimuth: FloatArray, share: FloatArray) -> FloatArray:
@@ -233,7 +235,7 @@ def _wide_point(form: HatForm, azimuth: FloatArray, share: FloatArray) -> FloatA
 
 
 def _wide_brim(form: HatForm) -> tuple[Gaussians, FloatArray]:
-    spacing = 0.0088
+    spacing = 0.0104
     light = form.shape.light
     shares = np.linspace(0.03, 0.965, 10)
     counts = [round(2 * np.pi * (0.088 + 0.072 * s) / spacing) for s in shares]

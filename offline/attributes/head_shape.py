@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import ConvexHull, KDTree
+from scipy.spatial import ConvexHull
 
 from offline.anny_rig import load_anny_head
 from offline.charts import HeadCharts, head_charts
@@ -24,9 +24,9 @@ _TYPICAL_LUMA = 0.6  # of skin in a well-lit photo
 _TYPICAL_SKIN = np.array([0.72, 0.57, 0.49])
 _STUDIO = np.array([0.06, 0.22, 0.12])  # light from above and before, for what the photo does not tell
 _DARK_BROWN = np.array([0.17, 0.12, 0.09])
-_SKULL_LOWEST = 0.004  # metres on the mean head: brow ridge and ears' roots
+_SKULL_LOWEST, _NAPE_LOWEST, _NAPE = 0.004, -0.055, -0.06  # metres on the mean head: brow ridge; the nape and its front
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
-_MAP_SIDE, _MAP_METRES = 320, 0.2  # of the face's depth map
+_MAP_SIDE, _MAP_METRES = 384, 0.24  # of depth maps of the head
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,23 +90,16 @@ class HeadShape:
 
     def face_depth(self, places: FloatArray) -> FloatArray:
         """How far the face reaches forwards at places (N, 2) x and y: (N,) z in metres, -1 beside the head."""
-        scale = _MAP_SIDE / _MAP_METRES
-        pixels = np.stack([self.vertices[:, 0], -self.vertices[:, 1]], 1) * scale + _MAP_SIDE / 2
-        seen = rasterise_projected(pixels, 1 - self.vertices[:, 2], self.skin_triangles, _MAP_SIDE, _MAP_SIDE)
-        at = np.stack([places[:, 0], -places[:, 1]], 1) * scale + _MAP_SIDE / 2
-        column, row = np.clip(at.astype(np.int64), 0, _MAP_SIDE - 1).T
-        return np.where(seen.covered[row, column], 1 - seen.depth[row, column], -1.0)
+        return _farthest(self.vertices[:, :2], self.vertices[:, 2], self.skin_triangles, places)
 
     def side_reach(self, places: FloatArray, side: float) -> FloatArray:
-        """How far the head without its ears reaches sideways at places (N, 2) y and z.
+        """How far the head without its ears reaches sideways at places (N, 2) z and y: (N,) metres, -1 beside the head.
 
-        side: +1 or -1. Returns (N,) |x| in metres: the farthest skin vertex within about a centimetre.
+        side: +1 or -1.
         """
-        near = (self.vertices[:, 0] * side > 0.02) & self.skin & (self.charts.ears < 0.05)
-        points = self.vertices[near]
-        distance, found = KDTree(points[:, 1:]).query(places, k=6, distance_upper_bound=0.02)
-        x = np.append(points[:, 0] * side, 0.0)[found]
-        return np.where(np.isfinite(distance), x, 0.0).max(1)
+        bare = (self.charts.ears[self.skin_triangles] < 0.05).all(1)
+        return _farthest(self.vertices[:, [2, 1]] + np.array([0.07, 0.0], np.float32), self.vertices[:, 0] * side,
+                         self.skin_triangles[bare], places + np.array([0.07, 0.0]))
 
     @property
     def skin(self) -> BoolArray:
@@ -126,7 +119,8 @@ def head_shape(avatar: Avatar) -> HeadShape:
     charts = head_charts(load_anny_head(), mean, model)
     skin_rows = np.nonzero(rig.parts == Part.SKIN)[0].astype(np.int32)
     normals = vertex_normals(rig.vertices, rig.triangles[skin_rows])
-    cranium = vertices_of(rig, Part.SKIN) & (charts.ears < 0.02) & (mean[:, 1] > _SKULL_LOWEST)
+    lowest = np.where(mean[:, 2] < _NAPE, _NAPE_LOWEST, _SKULL_LOWEST)
+    cranium = vertices_of(rig, Part.SKIN) & (charts.ears < 0.02) & (mean[:, 1] > lowest)
     return HeadShape(avatar=avatar, vertices=rig.vertices, normals=normals, template=mean, charts=charts,
                      landmarks=neutral_landmarks(avatar), landmarks_template=model.neutral, skin_rows=skin_rows,
                      skull=_skull(rig.vertices[cranium]), hair_color=_hair_color(avatar, charts),
@@ -141,6 +135,15 @@ def centers_of(avatar: Avatar) -> FloatArray:
     b1, b2, lift = surface.positions.T[:, :, None]
     on_rig = corners[:, 0] + b1 * e1 + b2 * e2 + lift * unit(np.cross(e1, e2))
     return np.concatenate([on_rig, avatar.rigid.means])
+
+
+def _farthest(places: FloatArray, heights: FloatArray, triangles: Int32Array, wanted: FloatArray) -> FloatArray:
+    """The greatest height of a mesh, whose vertices are at `places` (V, 2) with `heights` (V,), at each place wanted (N, 2)."""
+    scale = _MAP_SIDE / _MAP_METRES
+    seen = rasterise_projected((places * scale + _MAP_SIDE / 2).astype(np.float32), (1 - heights).astype(np.float32), triangles,
+                               _MAP_SIDE, _MAP_SIDE)
+    column, row = np.clip((wanted * scale + _MAP_SIDE / 2).astype(np.int64), 0, _MAP_SIDE - 1).T
+    return np.where(seen.covered[row, column], 1 - seen.depth[row, column], -1.0)
 
 
 def _skull(points: FloatArray) -> Skull:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offline.attributes import facial_hair, glasses, hats
+from offline.attributes import earrings, facial_hair, glasses, hair_pieces, hats, headphones
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 
@@ -20,5 +20,10 @@ BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
     "hat-cap": hats.baseball_cap,
     "hat-beanie": hats.beanie,
     "hat-wide": hats.wide_hat,
+    "headphones": headphones.headphones,
+    "earrings-pearl": earrings.studs,
+    "earrings-hoop": earrings.hoops,
+    "hair-fringe": hair_pieces.fringe,
+    "hair-bun": hair_pieces.bun,
 }
 """By name, in the order in which they are shown."""
