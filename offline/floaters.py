@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from offline.layers import Layer
-from perse_live.arrays import BoolArray, Int32Array
+from perse_live.arrays import Int32Array
 from perse_live.camera import Camera
 from perse_live.splatting import CpuRasterizer
 
@@ -23,8 +23,8 @@ def without_floaters(layer: Layer, camera: Camera) -> Layer:
         return layer
     small = np.flatnonzero((areas < _SMALL * areas[1:].max()) & (np.arange(count) > 0))
     near = cv2.dilate(np.isin(np.asarray(pieces), small).astype(np.uint8), np.ones((3, 3), np.uint8))
-    cut_off: BoolArray = np.asarray(near, np.uint8) > 0
+    cut_off = np.asarray(np.greater(near, 0), np.bool_)
     pixels = np.floor(camera.project(layer.gaussians.means)).astype(np.int64)
-    inside: BoolArray = ((pixels >= 0) & (pixels < np.array([camera.width, camera.height]))).all(1)
-    x, y = np.where(inside[:, None], pixels, 0).T
+    x, y = np.clip(pixels[:, 0], 0, camera.width - 1), np.clip(pixels[:, 1], 0, camera.height - 1)
+    inside = (x == pixels[:, 0]) & (y == pixels[:, 1])
     return layer.select(~(inside & cut_off[y, x]))

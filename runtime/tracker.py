@@ -8,6 +8,7 @@ there is no face.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -210,12 +211,16 @@ class StrangerTracker:
     """
 
     def __init__(self, rest: RestPose, model: LandmarkModel, *, camera: Camera | None = None,
-                 calibration: Calibration | None = None, config: TrackerConfig = TrackerConfig()) -> None:
+                 calibration: Calibration | None = None, config: TrackerConfig = TrackerConfig(),
+                 aside: Executor | None = None) -> None:
         """Prepare; loads nothing.
 
         rest: where the avatar is while the driver rests; camera: that of the pictures, None for `Camera.for_image` of each
-        picture's size; calibration: as from `calibrate`, where the film is known beforehand.
+        picture's size; calibration: as from `calibrate`, where the film is known beforehand; aside: computes the neutral face (a
+        few tenths of a second) while the provisional one goes on, None: at once, so that the same frames give the same motion.
         """
+        self._aside = aside
+        self._awaited: Future[Calibration] | None = None
         self._rest, self._model, self._camera, self._config = rest, model, camera, config
         self._follower, self._smoother = _Follower(model, config), _Smoother(config.smoothing)
         self._seen: list[Detection] = []
@@ -233,6 +238,7 @@ class StrangerTracker:
     def recalibrate(self) -> None:
         """Learn the neutral anew from the frames to come."""
         self._calibration = None
+        self._awaited = None
         self._seen.clear()
         self._fits.clear()
         self._provisional = None
@@ -261,17 +267,26 @@ class StrangerTracker:
         return self._smoother(frame)
 
     def _learn(self, detection: Detection, fit: FrameFit) -> Calibration:
+        if self._awaited is not None:
+            return self._accept(self._awaited) if self._awaited.done() else _neutral_of(self._fits, self._average)
         self._seen.append(detection)
         self._fits.append(fit)
         frontal = [i for i, one in enumerate(self._fits) if _turn_degrees(one.R_cam_head) < self._config.frontal_degrees]
         if len(frontal) >= self._config.calibration_frames or len(self._seen) >= self._config.calibration_patience:
             pairs = list(zip(self._seen, self._fits, strict=True))
-            self._calibration = _calibrate(pairs, self._model, self._camera, self._config)
-            self._seen.clear()
-            self._fits.clear()
-            self._follower.lose()
-            return self._calibration
+            if self._aside is None:
+                done: Future[Calibration] = Future()
+                done.set_result(_calibrate(pairs, self._model, self._camera, self._config))
+                return self._accept(done)
+            self._awaited = self._aside.submit(_calibrate, pairs, self._model, self._camera, self._config)
         return _neutral_of(self._fits, self._average)
+
+    def _accept(self, learnt: Future[Calibration]) -> Calibration:
+        self._calibration, self._awaited = learnt.result(), None
+        self._seen.clear()
+        self._fits.clear()
+        self._follower.lose()
+        return self._calibration
 
 
 def calibrate(detections: Sequence[Detection], model: LandmarkModel, *, camera: Camera | None = None,

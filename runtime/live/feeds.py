@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -138,9 +139,15 @@ class PictureFeed(_Worker):
         """capture, track: told how old a picture is when tracking begins, and how long tracking takes."""
         super().__init__(source.name, source.close)
         self._source, self._capture, self._track = source, capture, track
-        self._tracker = StrangerTracker(CANONICAL, load_landmark_model(), config=config)
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="calibrate")
+        self._tracker = StrangerTracker(CANONICAL, load_landmark_model(), config=config, aside=self._aside)
         self._countdown_ends: float | None = None
         self._seen_anybody = False
+
+    def close(self) -> None:
+        """End the thread and free the source; closing again does nothing."""
+        super().close()
+        self._aside.shutdown()
 
     def calibration(self) -> CalibrationState:
         """How far learning the driver's neutral face has got."""
