@@ -11,7 +11,7 @@ from offline.attributes.hair_color import hair_of
 from offline.attributes.make_up import blush_share
 from offline.attributes.making import Title, only_added, recolored, spots
 from offline.attributes.places import along_line, on_part, places_at_rest
-from offline.attributes.tones import LUMA, skin_likeness, skin_of
+from offline.attributes.tones import LUMA, rgb_of, skin_likeness, skin_of
 from offline.numeric import ramp, unit
 from offline.sampling import poisson_disk
 from perse_live.arrays import FloatArray
@@ -35,7 +35,11 @@ def skin_share(avatar: Avatar) -> FloatArray:
 
 
 def _tan(avatar: Avatar) -> Attribute:
-    tanned = np.clip(avatar.colors, 0, 1) ** np.array([1.07, 1.13, 1.17]) * np.array([0.945, 0.845, 0.755])
+    """Darker, and warmer where the skin or the photo's light is not warm already."""
+    skin = skin_of(avatar)
+    lightness, red, yellow = skin.lab
+    goal = rgb_of(np.array([[0.86 * lightness, red + 0.6 * max(14 - red, 0), yellow + 0.6 * max(24 - yellow, 0)]]))[0]
+    tanned = avatar.colors * (goal / np.maximum(skin.color, 0.02))
     return recolored(avatar, Title("skin-tan", "Sun-tanned skin", "skin"), tanned, skin_share(avatar))
 
 

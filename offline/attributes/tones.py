@@ -60,6 +60,12 @@ def lab_of(colors: FloatArray) -> FloatArray:
     return cv2.cvtColor(np.asarray(colors, np.float32).reshape(1, -1, 3), cv2.COLOR_RGB2LAB)[0].astype(np.float64)
 
 
+def rgb_of(lab: FloatArray) -> FloatArray:
+    """sRGB colours (N, 3) in [0, 1] of CIE L*a*b* (N, 3)."""
+    rgb = cv2.cvtColor(np.asarray(lab, np.float32).reshape(1, -1, 3), cv2.COLOR_LAB2RGB)[0]
+    return np.clip(rgb, 0, 1).astype(np.float64)
+
+
 def skin_likeness(colors: FloatArray, skin: Skin) -> FloatArray:
     """(N,) in [0, 1]: 1 for colours (N, 3) that this skin takes in light and shade, 0 for hair, cloth and lips' red."""
     lab = lab_of(colors)
