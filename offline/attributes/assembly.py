@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offline.layers import COVERAGE, frames
-from perse_live.animate import RigidBinding, bind_surface
+from perse_live.animate import RigidBinding, SurfaceBinding, bind_surface
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.attributes import AddedGaussians, Attribute, nothing_added
 from perse_live.avatar import Avatar
@@ -126,12 +126,13 @@ def joined_added(*parts: AddedGaussians) -> AddedGaussians:
     def together(owners: list[object]) -> list[np.ndarray]:
         return [np.concatenate([getattr(one, name) for one in owners]) for name in vars(owners[0])]
 
-    return AddedGaussians(type(first.surface)(*together([one.surface for one in parts])),
+    opacities, colors, regions, appear = (np.concatenate([getattr(one, name) for one in parts])
+                                          for name in ("opacities", "colors", "regions", "appear"))
+    return AddedGaussians(SurfaceBinding(*together([one.surface for one in parts])),
                           np.concatenate([one.surface_start for one in parts]),
                           RigidBinding(*together([one.rigid for one in parts])),
                           np.concatenate([one.rigid_start for one in parts]),
-                          *(np.concatenate([getattr(one, name) for one in parts])
-                            for name in ("opacities", "colors", "regions", "appear")), first.least_size)
+                          opacities, colors, regions, appear, first.least_size)
 
 
 def _gaussians(means: FloatArray, axes: FloatArray, scales: FloatArray, colors: FloatArray,

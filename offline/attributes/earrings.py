@@ -66,8 +66,8 @@ def _hoop(shape: HeadShape, side: float) -> Gaussians:
     top = place + 0.0012 * normal
     forwards = unit(np.array([[side * 0.55, 0.0, 0.83]]))[0]
     angle = np.arange(72) * 2 * np.pi / 72
-    line = top + np.array([0, -_HOOP, 0]) + _HOOP * (np.cos(angle)[:, None] * np.array([0, 1.0, 0]) + np.sin(angle)[:, None] * forwards)
     out = np.cos(angle)[:, None] * np.array([0, 1.0, 0]) + np.sin(angle)[:, None] * forwards
+    line = top + np.array([0, -_HOOP, 0]) + _HOOP * out
     facing = unit(out + np.array([0.0, 0.2, 0.8]))
     band = 0.7 + 0.35 * np.cos(2 * angle - 0.8)[:, None]
     body = tube(line, 0.0011, _GOLD * shape.light.on(facing) * band, closed=True)

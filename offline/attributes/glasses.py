@@ -55,7 +55,8 @@ class FrameStyle:
     """How much higher the bridge sits than the lens' centre."""
 
 
-_ROUND = FrameStyle(0.0232, 0.0225, 2.1, 0.0030, 0.00065, 0.0006, (0.66, 0.54, 0.34), 0.75, (0.82, 0.88, 0.92), 0.07, 0.035, 0.005)
+_ROUND = FrameStyle(0.0232, 0.0225, 2.1, 0.0030, 0.00065, 0.0006, (0.66, 0.54, 0.34), 0.75, (0.82, 0.88, 0.92), 0.07, 0.035,
+                    0.005)
 _ACETATE = FrameStyle(0.0265, 0.0185, 3.8, 0.0050, 0.0019, 0.0019, (0.055, 0.050, 0.050), 0.38, (0.82, 0.88, 0.92), 0.07, 0.035,
                       0.007)
 _SUN = FrameStyle(0.0280, 0.0218, 2.9, 0.0056, 0.0017, 0.0017, (0.060, 0.045, 0.040), 0.38, (0.075, 0.062, 0.055), 0.93, 0.78,
@@ -135,8 +136,8 @@ def _lens(fit: _Fit, side: float) -> Gaussians:
     spacing = 0.0032
     w, h = style.half_width * fit.size, style.half_height * fit.size
     rows = np.arange(-h, h, spacing * 0.866)
-    grid = np.concatenate([np.stack([np.arange(-w, w, spacing) + (k % 2) * spacing / 2, np.full(len(np.arange(-w, w, spacing)), y)], 1)
-                           for k, y in enumerate(rows)])
+    columns = np.arange(-w, w, spacing)
+    grid = np.concatenate([np.stack([columns + (k % 2) * spacing / 2, np.full(len(columns), y)], 1) for k, y in enumerate(rows)])
     radius = (np.abs(grid[:, 0] / w) ** style.exponent + np.abs(grid[:, 1] / h) ** style.exponent) ** (1 / style.exponent)
     grid, radius = grid[radius < 0.95], radius[radius < 0.95]
     upper = (grid[:, 1] / h + 1) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from offline.attributes.assembly import attribute, changes, flat, joined, rigid_added
-from offline.attributes.head_shape import LUMA, HeadShape, centers_of, head_shape
+from offline.attributes.head_shape import centers_of, head_shape, own_tones
 from offline.attributes.strands import SkinField, StrandStyle, grow, roots_on, strand_gaussians
 from offline.numeric import ramp, unit
 from perse_live.arrays import FloatArray
@@ -33,12 +33,12 @@ def fringe(avatar: Avatar) -> Attribute:
     length = (roots[:, 1] - brow) * 1.06 + 0.006 * (np.abs(rest[:, 0]) / 0.05) ** 2
     length = length * rng.uniform(0.78, 1.08, len(roots))
     lines = grow(SkinField(shape), roots, length, _over_forehead, _FRINGE, rng)
-    tone = _own_tones(shape, len(roots), rng)
+    tone = own_tones(shape, len(roots), rng)
     shade = shape.light.on(unit(np.tile([[0.0, 0.35, 0.9]], (len(roots), 1))))
     gaussians = strand_gaussians(lines, 0.0011, 0.85 * tone * shade, 1.05 * tone * shade, opacity=0.93)
     steps = _FRINGE.steps
-    added = rigid_added(gaussians, start=np.repeat(lines[:, 0], steps, 0), appear=np.repeat(rng.uniform(0, 0.35, len(roots)), steps),
-                        least_size=0.35, region=Region.HAIR)
+    appear = np.repeat(rng.uniform(0, 0.35, len(roots)), steps)
+    added = rigid_added(gaussians, start=np.repeat(lines[:, 0], steps, 0), appear=appear, least_size=0.35, region=Region.HAIR)
     places = centers_of(avatar)
     forehead = (avatar.regions == Region.SKIN) & (places[:, 2] > -0.03) & (np.abs(places[:, 0]) < 0.055)
     shadow = 0.22 * ramp(places[:, 1], brow - 0.008, brow + 0.006) * forehead
@@ -48,20 +48,6 @@ def fringe(avatar: Avatar) -> Attribute:
 def _over_forehead(places: FloatArray) -> FloatArray:
     x = places[:, 0]
     return np.stack([0.25 + 2.5 * x, np.full_like(x, -1.0), np.full_like(x, 0.8)], 1)
-
-
-def _own_tones(shape: HeadShape, count: int, rng: np.random.Generator) -> FloatArray:
-    """Colours (count, 3) as the person's hair has them on top and in front; made up where there is hardly any."""
-    avatar = shape.avatar
-    places = centers_of(avatar)
-    own = np.nonzero((avatar.regions == Region.HAIR) & (avatar.opacities > 0.6) & (places[:, 1] > 0.03) & (places[:, 2] > -0.1))[0]
-    if len(own) < 200:
-        return np.clip(shape.hair_color * (1 + 0.2 * rng.standard_normal((count, 1))), 0.02, 0.9)
-    colors = avatar.colors[own].astype(np.float64)
-    luma = colors @ LUMA
-    low, high = np.percentile(luma, [15, 85])
-    middle = colors[(luma >= low) & (luma <= high)]
-    return middle[rng.integers(0, len(middle), count)]
 
 
 def bun(avatar: Avatar) -> Attribute:
@@ -74,7 +60,8 @@ def bun(avatar: Avatar) -> Attribute:
     away = places[hair] - shape.skull.center
     distance = np.linalg.norm(away, axis=1)
     near = (away @ axis) / np.maximum(distance, 1e-6) > 0.96
-    ground = float(np.percentile(distance[near], 70)) if near.sum() > 20 else float(shape.skull.reach(shape.skull.center, axis[None])[0])
+    bare = float(shape.skull.reach(shape.skull.center, axis[None])[0])
+    ground = float(np.percentile(distance[near], 70)) if near.sum() > 20 else bare
     center = shape.skull.center + (ground + 0.55 * _BUN) * axis
     across = np.array([1.0, 0, 0])
     other = np.cross(axis, across)
@@ -90,7 +77,7 @@ def bun(avatar: Avatar) -> Attribute:
     outwards = unit(lines[:, steps // 2] - center)
     shade = shape.light.on(outwards) * (0.62 + 0.38 * ramp(np.sin(latitude), -0.6, 0.2))[:, None]
     groove = 0.8 + 0.3 * np.sin(3 * begin + 4 * latitude)[:, None]
-    tone = _own_tones(shape, count, rng) * shade * groove
+    tone = own_tones(shape, count, rng) * shade * groove
     strands = strand_gaussians(lines, 0.0017, tone, 1.1 * tone, opacity=0.93)
     k = np.arange(160) + 0.5
     up, around = 1 - 2 * k / 160, k * np.pi * (3 - np.sqrt(5))

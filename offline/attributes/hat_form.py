@@ -1,4 +1,4 @@
-"""How a hat sits: the line around the head, the form over skull and pressed hair, what it hides and what it shades."""
+"""How a hat sits: the line around the head, and the form over skull and pressed hair."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.attributes.assembly import Changes, changes
 from offline.attributes.head_shape import HeadShape, centers_of
-from offline.numeric import ramp, unit
+from offline.numeric import unit
 from perse_live.arrays import FloatArray
-from perse_live.regions import Region
 
 _AZIMUTHS, _ELEVATIONS = 48, 14  # of the table of hair's thickness
 _SMOOTHING = np.radians(16)
@@ -42,8 +40,15 @@ class HatForm:
         i, j = np.minimum(row.astype(np.int64), _ELEVATIONS - 2), column.astype(np.int64) % _AZIMUTHS
         s, t = row - i, column - np.floor(column)
         k = (j + 1) % _AZIMUTHS
-        pad = (1 - s) * ((1 - t) * self.pad[i, j] + t * self.pad[i, k]) + s * ((1 - t) * self.pad[i + 1, j] + t * self.pad[i + 1, k])
-        return self.shape.skull.reach(self.origin, self.direction(azimuth, elevation)) + pad
+        lower = (1 - t) * self.pad[i, j] + t * self.pad[i, k]
+        upper = (1 - t) * self.pad[i + 1, j] + t * self.pad[i + 1, k]
+        return self.shape.skull.reach(self.origin, self.direction(azimuth, elevation)) + (1 - s) * lower + s * upper
+
+    @property
+    def size(self) -> float:
+        """Of the opening, relative to a usual hat's: what is as fine on a large head as on a small one scales with it."""
+        around = np.arange(24) * 2 * np.pi / 24
+        return float(self.reach(around, np.zeros(24)).mean()) / 0.092
 
     def points(self, azimuth: FloatArray, elevation: FloatArray, extra: FloatArray | float = 0.0) -> FloatArray:
         """(N, 3) on the outside of the pressed hair, `extra` metres farther out."""
@@ -98,32 +103,7 @@ def _pads(form: HatForm) -> FloatArray:
     return 0.5 * (pad + np.roll(pad[:, ::-1], 1, 1))  # hats are symmetric
 
 
-def under_hat(form: HatForm, *, extra: float, brim: FloatArray | None = None) -> Changes:
-    """Hair that the hat hides or presses, and skin that it shades.
-
-    extra: metres of the hat's own thickness; brim: (A, 3) the outer edge of a brim, which throws a wider shadow before it.
-    """
-    avatar = form.shape.avatar
-    places = centers_of(avatar)
-    azimuth, elevation, distance = form.polar(places)
-    up = form.local(places)[:, 1]
-    above = ramp(up, -0.004, 0.003)
-    # hair that stands out right under the edge would be a shelf: it is pressed there and free further down
-    around = np.linspace(-np.pi, np.pi, 145)
-    rim = np.interp(azimuth, around, form.reach(around, np.zeros(145))) + extra
-    flat_distance = distance * np.cos(np.clip(elevation, -1.5, 1.5))
-    allowed = 0.006 + 0.8 * np.clip(-up, 0, None)
-    shelf = ramp(flat_distance - rim - allowed, 0.0, 0.006) * ramp(up, -0.10, -0.07)
-    hair = form.shape.hair
-    shown = np.where(hair, 1 - np.maximum(above, shelf), 1.0)
-    shown = np.where((avatar.regions == Region.SCALP) & (up > 0.003), 0.0, shown)
-    below = np.clip(-up, 0, None)
-    contact = 0.5 * np.exp(-below / 0.006)
-    skin = np.isin(avatar.regions, (Region.SKIN, Region.SCALP, Region.LASHES)) | hair
-    shade = contact
-    if brim is not None:
-        edge = form.local(brim)
-        wide = np.interp(azimuth, np.arctan2(edge[:, 0], edge[:, 2]), np.hypot(edge[:, 0], edge[:, 2]), left=0, right=0)
-        depth = np.clip(wide - rim, 0, None)  # how far the brim reaches out above this place
-        shade = np.maximum(contact, 0.38 * ramp(depth, 0.0, 0.04) * ramp(below, 0.055, 0.012))
-    return changes(avatar, shown=shown, brightness=np.where(skin, 1 - np.where(up < 0.01, shade, 0.0), 1.0))
+def surface_normals(points: FloatArray, across: FloatArray, along: FloatArray, outwards: FloatArray) -> FloatArray:
+    """Of a surface (N, 3) from points a little further in two directions; on the side of `outwards` (N, 3)."""
+    normal = unit(np.cross(across - points, along - points))
+    return np.where((normal * outwards).sum(1, keepdims=True) < 0, -normal, normal)

@@ -137,6 +137,21 @@ def centers_of(avatar: Avatar) -> FloatArray:
     return np.concatenate([on_rig, avatar.rigid.means])
 
 
+def own_tones(shape: HeadShape, count: int, rng: np.random.Generator) -> FloatArray:
+    """Colours (count, 3) as the person's hair has them on top and in front; made up where there is hardly any."""
+    avatar = shape.avatar
+    places = centers_of(avatar)
+    top = (places[:, 1] > 0.03) & (places[:, 2] > -0.1)
+    own = np.nonzero((avatar.regions == Region.HAIR) & (avatar.opacities > 0.6) & top)[0]
+    if len(own) < 200:
+        return np.clip(shape.hair_color * (1 + 0.2 * rng.standard_normal((count, 1))), 0.02, 0.9)
+    colors = avatar.colors[own].astype(np.float64)
+    luma = colors @ LUMA
+    low, high = np.percentile(luma, [15, 85])
+    middle = colors[(luma >= low) & (luma <= high)]
+    return middle[rng.integers(0, len(middle), count)]
+
+
 def _farthest(places: FloatArray, heights: FloatArray, triangles: Int32Array, wanted: FloatArray) -> FloatArray:
     """The greatest height of a mesh, whose vertices are at `places` (V, 2) with `heights` (V,), at each place wanted (N, 2)."""
     scale = _MAP_SIDE / _MAP_METRES

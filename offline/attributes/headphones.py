@@ -71,14 +71,15 @@ def _band(fit: _Fit) -> Gaussians:
     light = fit.shape.light
     count, rows = 76, 7
     angle = np.tile(np.linspace(-1, 1, count) * np.radians(96), rows)
-    along = np.repeat(np.linspace(-1, 1, rows), count) * (_BAND - 0.002)
+    row = np.repeat(np.linspace(-1, 1, rows), count)
+    along = row * (_BAND - 0.002)
     width = 0.72 + 0.28 * np.cos(angle)
     points = fit.band(angle, along * width, 0.004)
-    normals = unit(np.stack([np.sin(angle), np.cos(angle), 0.5 * np.repeat(np.linspace(-1, 1, rows), count)], 1))
+    normals = unit(np.stack([np.sin(angle), np.cos(angle), 0.5 * row], 1))
     spacing = float(np.linalg.norm(points[1] - points[0]))
     sigma = np.stack([np.full(len(points), 0.62 * spacing), np.full(len(points), 0.72 * 2 * _BAND / rows)], 1)
     tangent = np.stack([np.cos(angle), -np.sin(angle), np.zeros_like(angle)], 1)
-    sheen = 0.10 * np.exp(-0.5 * ((np.repeat(np.linspace(-1, 1, rows), count) - 0.35) / 0.25) ** 2) * ramp(np.cos(angle), 0.1, 0.9)
+    sheen = 0.10 * np.exp(-0.5 * ((row - 0.35) / 0.25) ** 2) * ramp(np.cos(angle), 0.1, 0.9)
     outer = flat(points, normals, sigma, (_LEATHER + sheen[:, None]) * light.on(normals), opacity=0.97, along=tangent)
     inside = fit.band(angle, along * width, -0.003)
     inner = flat(inside, -normals, sigma, 0.6 * _LEATHER * light.on(-normals), opacity=0.97, along=tangent)

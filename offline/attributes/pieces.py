@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offline.attributes import earrings, facial_hair, glasses, hair_pieces, hats, headphones
+from offline.attributes import beanie, cap, earrings, facial_hair, felt_hat, glasses, hair_pieces, headphones
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 
@@ -17,9 +17,9 @@ BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
     "glasses-black": glasses.acetate,
     "glasses-rimless": glasses.rimless,
     "sunglasses": glasses.sunglasses,
-    "hat-cap": hats.baseball_cap,
-    "hat-beanie": hats.beanie,
-    "hat-wide": hats.wide_hat,
+    "hat-cap": cap.baseball_cap,
+    "hat-beanie": beanie.beanie,
+    "hat-wide": felt_hat.wide_hat,
     "headphones": headphones.headphones,
     "earrings-pearl": earrings.studs,
     "earrings-hoop": earrings.hoops,

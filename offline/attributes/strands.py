@@ -131,7 +131,7 @@ def grow(field: SkinField, roots: FloatArray, lengths: FloatArray, flow: Flow, s
 
 def _curled(lines: FloatArray, style: StrandStyle, rng: np.random.Generator) -> FloatArray:
     share = np.linspace(0, 1, style.steps + 1)
-    direction = unit((lines[:, -1] - lines[:, 0]))
+    direction = unit(lines[:, -1] - lines[:, 0])
     across = unit(np.cross(direction, rng.standard_normal(direction.shape)))
     other = np.cross(direction, across)
     angle = 2 * np.pi * style.turns * share * rng.uniform(0.7, 1.3, (len(lines), 1)) + rng.uniform(0, 2 * np.pi, (len(lines), 1))
@@ -170,7 +170,7 @@ def carriers(shape: HeadShape, lines: FloatArray, allowed: BoolArray) -> Int32Ar
     out = np.einsum("nkc,njc->nkj", direction, normals[near])
     cost = (distance / _CARRIER_REACH) ** 2 + 4 * (out**2).sum(1) / np.maximum(share, 1e-12)[:, None]
     best = cost.argmin(1)
-    return rows[near[np.arange(len(lines)), best]].astype(np.int32)
+    return rows[np.take_along_axis(np.asarray(near), best[:, None], 1)[:, 0]].astype(np.int32)
 
 
 def strand_gaussians(lines: FloatArray, radius: float, roots: FloatArray, tips: FloatArray, *, opacity: float) -> Gaussians:
