@@ -61,7 +61,7 @@ def lab_of(colors: FloatArray) -> FloatArray:
 
 
 def rgb_of(lab: FloatArray) -> FloatArray:
-    """sRGB colours (N, 3) in [0, 1] of CIE L*a*b* (N, 3)."""
+    """Colours (N, 3), sRGB in [0, 1], of CIE L*a*b* (N, 3)."""
     rgb = cv2.cvtColor(np.asarray(lab, np.float32).reshape(1, -1, 3), cv2.COLOR_LAB2RGB)[0]
     return np.clip(rgb, 0, 1).astype(np.float64)
 
