@@ -16,12 +16,30 @@ from contextlib import redirect_stderr
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
 from perse_live.assets import asset_path
-from perse_live.commands import AnyCommand, Bench, Build, Command, Demo, Doctor, Drive, Info, Live, Network, Render
+from perse_live.commands import (
+    AnyCommand,
+    AttributeAdd,
+    AttributeList,
+    AttributePreview,
+    AttributeRemove,
+    Attributes,
+    Bench,
+    Build,
+    Command,
+    Demo,
+    Doctor,
+    Drive,
+    Info,
+    Live,
+    Network,
+    Render,
+)
 from perse_live.console import (
     StepProgress,
     ask_consent,
@@ -34,6 +52,9 @@ from perse_live.console import (
 )
 from perse_live.errors import UserError
 from perse_live.files import write_image
+
+if TYPE_CHECKING:
+    from perse_live.avatar import Avatar
 
 TRACEBACK_VARIABLE = "PERSE_LIVE_TRACEBACK"
 """Set to 1 to see where an unexpected error comes from."""
@@ -92,14 +113,18 @@ def _parse(words: Sequence[str]) -> AnyCommand:
 
 
 def _usage_line(box: str) -> str:
-    """The gist of tyro's framed complaint: what stands before its first rule, without the help on each option."""
+    """The gist of tyro's framed complaint: what stands between title and first rule, without the help on each option.
+
+    Frames are of dashes and blanks where the terminal knows no others.
+    """
     lines: list[str] = []
-    for framed in box.splitlines():
+    for framed in box.splitlines()[1:]:
         line = framed.strip("│")
-        if lines and not line.strip(" ─╰╯"):
+        if line.strip(" ─-╰╯"):
+            if not line.startswith(" " * 8):
+                lines.append(line.strip())
+        elif lines:
             break
-        if not framed.startswith("╭") and line and not line.startswith(" " * 8):
-            lines.append(line.strip())
     return f"{' '.join(lines).rstrip('.') or 'the command is not understood'}: see perse-live --help"
 
 
@@ -113,6 +138,8 @@ def _run(command: AnyCommand) -> None:
             _drive(command)
         case Render():
             _render(command)
+        case Attributes():
+            _attributes(command)
         case Live():
             _live(command)
         case Info():
@@ -127,16 +154,25 @@ def _build(command: Build) -> None:
     _check_suffix(command.output, ".perse")
     if not command.photo.is_file():
         raise UserError(f"{command.photo}: no such file: give the path of a portrait photo")
+    _named_attributes(command.attributes)
     by = f"the user {user_name()}, by --consent" if command.consent else ask_consent(command.photo)
-    _build_to(command.output, command.photo, by, command.network)
+    _build_to(command.output, command.photo, by, command.network, attributes=command.attributes)
 
 
-def _build_to(output: Path, photo: Path, consent_by: str, network: Network) -> None:
+def _named_attributes(text: str) -> tuple[str, ...]:
+    """What --attributes stands for: none, or words that `registry.named` knows, with commas between them."""
+    from offline.attributes.registry import NONE_WORD, named
+
+    return () if text.strip() == NONE_WORD else named([word.strip() for word in text.split(",")])
+
+
+def _build_to(output: Path, photo: Path, consent_by: str, network: Network, *, attributes: str) -> None:
     """Build an avatar and its contact sheet, and say where they are."""
     try:
+        from offline.attributes.edit import with_built_in
         from offline.build import Consent, build_avatar
     except ModuleNotFoundError as error:
-        raise UserError(f"building needs the package {error.name}, which is not here: pip install perse-live[offline]") from error
+        raise _without_offline(error) from error
     from perse_live.avatar import save_avatar
     from runtime.sheet import contact_sheet
 
@@ -144,10 +180,11 @@ def _build_to(output: Path, photo: Path, consent_by: str, network: Network) -> N
     with step_progress() as progress:
         _fetch(_BUILDING_ASSETS, network, progress)
         avatar = build_avatar(photo, consent=consent, progress=progress)
+        avatar, complaints = with_built_in(avatar, _named_attributes(attributes), progress=progress)
         sheet = contact_sheet(avatar)
     save_avatar(output, avatar)
     write_image(output.with_suffix(".png"), sheet)
-    for warning in avatar.provenance.warnings:
+    for warning in (*avatar.provenance.warnings, *complaints):
         _warn(f"warning: {warning}")
     _say_written("avatar", output)
     _say_written("contact sheet", output.with_suffix(".png"))
@@ -168,7 +205,8 @@ def _demo(command: Demo) -> None:
     avatar_path = (command.output or Path("perse-live-demo")).with_suffix(".perse")
     with step_progress() as progress:
         _fetch(("sample_portrait",), command.network, progress)
-    _build_to(avatar_path, asset_path("sample_portrait"), "NASA, by releasing the portrait to the public", command.network)
+    _build_to(avatar_path, asset_path("sample_portrait"), "NASA, by releasing the portrait to the public", command.network,
+              attributes="default")
     if command.output is not None:
         from perse_live.avatar import load_avatar
 
@@ -253,6 +291,96 @@ def _render(command: Render) -> None:
     _say_written("contact sheet", command.output)
 
 
+def _attributes(command: Attributes) -> None:
+    match command.do:
+        case AttributeList():
+            _list_attributes(command.do)
+        case AttributeAdd():
+            _add_attributes(command.do)
+        case AttributeRemove():
+            _remove_attributes(command.do)
+        case AttributePreview():
+            _preview_attributes(command.do)
+
+
+def _list_attributes(command: AttributeList) -> None:
+    from offline.attributes.registry import TITLES
+    from perse_live.avatar import load_avatar
+
+    avatar = load_avatar(command.avatar)
+    there = [{"name": one.name, "label": one.label, "slot": one.slot, "key": key, "gaussians": len(one.added)}
+             for key, one in enumerate(avatar.attributes, 1)]
+    names = {one.name for one in avatar.attributes}
+    possible = [{"name": name, "label": label, "slot": slot} for name, (label, slot) in TITLES.items() if name not in names]
+    if command.json:
+        print_json({"file": str(command.avatar), "attributes": there, "available": possible})
+        return
+    print(f"in {printable(str(command.avatar))}:" if there else f"none in {printable(str(command.avatar))}")
+    for one in there:
+        print(f"{one['key']:>4}  {one['name']:<20} {printable(str(one['label'])):<26} {one['slot']}")
+    if possible:
+        print("can be added:")
+    for one in possible:
+        print(f"{'':>4}  {one['name']:<20} {one['label']:<26} {one['slot']}")
+
+
+def _add_attributes(command: AttributeAdd) -> None:
+    from offline.attributes.registry import named
+    from perse_live.avatar import load_avatar, save_avatar
+
+    names = named(_some(command.names, "default"))
+    avatar = load_avatar(command.avatar)
+    try:
+        from offline.attributes.edit import with_built_in
+
+        with step_progress() as progress:
+            avatar, complaints = with_built_in(avatar, names, progress=progress)
+    except ModuleNotFoundError as error:
+        raise _without_offline(error) from error
+    save_avatar(command.avatar, avatar)
+    for complaint in complaints:
+        _warn(f"warning: {complaint}")
+    _say_attributes(command.avatar, avatar)
+
+
+def _remove_attributes(command: AttributeRemove) -> None:
+    from offline.attributes.edit import without
+    from offline.attributes.registry import ALL_WORD
+    from perse_live.avatar import load_avatar, save_avatar
+
+    names = _some(command.names, "beard-full")
+    avatar = load_avatar(command.avatar)
+    fewer = without(avatar, [one.name for one in avatar.attributes] if names == (ALL_WORD,) else names)
+    save_avatar(command.avatar, fewer)
+    _say_attributes(command.avatar, fewer)
+
+
+def _preview_attributes(command: AttributePreview) -> None:
+    from perse_live.avatar import load_avatar
+    from runtime.attribute_sheet import attribute_sheet
+
+    avatar = load_avatar(command.avatar)
+    if not avatar.attributes:
+        raise UserError(f"{command.avatar} has no attributes: perse-live attribute add {command.avatar} default")
+    write_image(command.output, attribute_sheet(avatar, avatar.attributes))
+    _say_written("attribute sheet", command.output)
+
+
+def _some(names: tuple[str, ...], example: str) -> tuple[str, ...]:
+    if not names:
+        raise UserError(f"no attribute is named: give names such as {example}; perse-live attribute list shows them")
+    return names
+
+
+def _say_attributes(path: Path, avatar: Avatar) -> None:
+    print(f"{printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB):"
+          f" {', '.join(one.name for one in avatar.attributes) or 'no attributes'}")
+
+
+def _without_offline(error: ModuleNotFoundError) -> UserError:
+    return UserError(f"building needs the package {error.name}, which is not here: pip install perse-live[offline]")
+
+
 def _info(command: Info) -> None:
     from perse_live.avatar import load_avatar
 
@@ -260,7 +388,7 @@ def _info(command: Info) -> None:
     content: dict[str, object] = {
         "file": str(command.avatar), "bytes": command.avatar.stat().st_size, "gaussians": len(avatar),
         "vertices": len(avatar.rig.vertices), "triangles": len(avatar.rig.triangles), "camera": asdict(avatar.source.camera),
-        **asdict(avatar.provenance),
+        "attributes": [one.name for one in avatar.attributes], **asdict(avatar.provenance),
     }
     if command.json:
         print_json(content)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
 
 _Photo = Annotated[Path, arg(metavar="PHOTO")]
 _Avatar = Annotated[Path, arg(metavar="AVATAR")]
@@ -64,6 +64,8 @@ class Build:
     """The avatar file to write (.perse); a contact sheet (.png) goes beside it under the same name."""
     consent: bool = False
     """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
+    attributes: str = "default"
+    """What it can fade into: `none`, `default`, `all`, or names such as beard-full,sunglasses; see perse-live attribute list."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
@@ -95,6 +97,58 @@ class Render:
     """An avatar file (.perse)."""
     output: _Output
     """The picture to write (.png or .jpg)."""
+
+
+@dataclass(frozen=True)
+class AttributeList:
+    """Say which attributes an avatar has, and which could be added."""
+
+    avatar: Positional[_Avatar]
+    """An avatar file (.perse)."""
+    json: _Json = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True)
+class AttributeAdd:
+    """Add built-in attributes to an avatar; one that it has already is made anew."""
+
+    avatar: Positional[_Avatar]
+    """An avatar file (.perse), which is rewritten."""
+    names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME")]
+    """Such as beard-full; `default` and `all` stand for many."""
+
+
+@dataclass(frozen=True)
+class AttributeRemove:
+    """Take attributes out of an avatar."""
+
+    avatar: Positional[_Avatar]
+    """An avatar file (.perse), which is rewritten."""
+    names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME")]
+    """As `list` shows them; `all` stands for all."""
+
+
+@dataclass(frozen=True)
+class AttributePreview:
+    """Draw a sheet of an avatar's attributes: each coming in, turned and talking."""
+
+    avatar: Positional[_Avatar]
+    """An avatar file (.perse)."""
+    output: _Output
+    """The picture to write (.png or .jpg)."""
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """See, add, remove or preview what an avatar can fade into: beards, glasses, hats, make-up, colours, shapes."""
+
+    do: OmitSubcommandPrefixes[
+        Annotated[AttributeList, subcommand("list")]
+        | Annotated[AttributeAdd, subcommand("add")]
+        | Annotated[AttributeRemove, subcommand("remove")]
+        | Annotated[AttributePreview, subcommand("preview")]
+    ]
 
 
 @dataclass(frozen=True)
@@ -184,10 +238,11 @@ Command = (
     | Annotated[Build, subcommand("build")]
     | Annotated[Drive, subcommand("drive")]
     | Annotated[Render, subcommand("render")]
+    | Annotated[Attributes, subcommand("attribute")]
     | Annotated[Live, subcommand("live")]
     | Annotated[Info, subcommand("info")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 
-AnyCommand = Demo | Build | Drive | Render | Live | Info | Bench | Doctor
+AnyCommand = Demo | Build | Drive | Render | Attributes | Live | Info | Bench | Doctor

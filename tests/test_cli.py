@@ -14,7 +14,7 @@ from perse_live.avatar import save_avatar
 from perse_live.errors import UserError
 from toys import toy_avatar
 
-COMMANDS = ("demo", "build", "drive", "render", "live", "info", "bench", "doctor")
+COMMANDS = ("demo", "build", "drive", "render", "attribute", "live", "info", "bench", "doctor")
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -50,7 +50,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "what"), [
-    ([], "{demo, build, drive, render, live, info, bench, doctor}"),
+    ([], "{demo, build, drive, render, attribute, live, info, bench, doctor}"),
     (["paint"], "paint"),
     (["build"], "PHOTO"),
     (["build", "photo.jpg"], "--output"),
@@ -65,6 +65,13 @@ def test_bad_usage_is_one_line_and_2(words: list[str], what: str, capsys: pytest
     line = one_line(capsys)
     assert what in line
     assert "--help" in line
+
+
+def test_a_terminal_that_knows_only_ascii_is_told_the_same() -> None:
+    said = [subprocess.run([sys.executable, "-m", "perse_live.cli", "info"], check=False, capture_output=True, text=True,
+                           env={**os.environ, "PYTHONIOENCODING": encoding}).stderr for encoding in ("ascii", "utf-8")]
+    assert said[0] == said[1]
+    assert "AVATAR" in said[0] and "---" not in said[0]
 
 
 @pytest.mark.parametrize(("words", "what"), [

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from attribute_toys import toy_attribute
+from runtime.attribute_sheet import attribute_sheet
+from runtime.tiles import CAPTION, GAP, HEADING, MARGIN, TITLE
+from toys import toy_avatar
+
+TILE = 220
+
+
+def test_every_attribute_comes_in_turns_and_talks() -> None:
+    toy = toy_avatar()
+    avatar = replace(toy, attributes=(toy_attribute(toy, "hat", "hat", changed=600), toy_attribute(toy, "nose", "nose", seed=1)))
+    sheet = attribute_sheet(avatar, avatar.attributes)
+    assert sheet.dtype == np.uint8 and sheet.shape[2] == 3
+    assert sheet.shape[0] - attribute_sheet(avatar, avatar.attributes[:1]).shape[0] == HEADING + TILE + CAPTION + GAP
+
+    def tile(row: int, column: int) -> np.ndarray:
+        top = MARGIN + TITLE + HEADING + row * (HEADING + TILE + CAPTION + GAP)
+        left = MARGIN + column * (TILE + GAP)
+        return sheet[top:top + TILE, left:left + TILE].astype(int)
+
+    for row in range(2):
+        changes = [np.abs(tile(row, column) - tile(row, 0)).mean() for column in range(5)]
+        assert changes == sorted(changes) and changes[1] > 0
+        for other in (5, 6):
+            assert np.abs(tile(row, other) - tile(row, 4)).mean() > 1
+    np.testing.assert_array_equal(tile(0, 0), tile(1, 0))
+    assert (tile(0, 4) != tile(1, 4)).any()
