@@ -91,7 +91,7 @@ class Drive:
 
 @dataclass(frozen=True)
 class Render:
-    """Draw a contact sheet of an avatar: turns and expressions."""
+    """Draw a contact sheet of an avatar: turns, expressions, attributes."""
 
     avatar: Positional[_Avatar]
     """An avatar file (.perse)."""

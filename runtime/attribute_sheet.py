@@ -12,7 +12,7 @@ from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
 from perse_live.wardrobe import worn
 from runtime.stage import facing_pose
-from runtime.tiles import GAP, HEADING, MARGIN, TITLE, Sheet, Tile, TilePainter, acting, close_up, row_height
+from runtime.tiles import HEADING, MARGIN, TITLE, Sheet, Tile, TilePainter, acting, close_up, row_height
 
 _TILE = 220  # pixels
 _CLOSE_UP, _ABOVE = 1.95, 0.2  # side of the picture, and how far it is moved up, in heights of the face: hats have room
@@ -41,7 +41,7 @@ def attribute_sheet(avatar: Avatar, attributes: Sequence[Attribute]) -> UInt8Arr
         sheet.heading(one.label, top, facts=f"{one.name}   ·   slot {one.slot}   ·   number {keys[one.name]}{added}")
         for column, (tile, (_, weight)) in enumerate(zip(coming, _WEIGHTS, strict=True)):
             painter.wear(worn(avatar, avatar.attributes, {one.name: weight}))
-            painter.place(tile, MARGIN + column * (_TILE + GAP), top + HEADING)
+            painter.place_at(tile, column, top + HEADING)
         painter.place_all(there, top + HEADING, first_column=len(coming))
         top += HEADING + sheet.row
     return np.asarray(sheet.image)

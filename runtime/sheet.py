@@ -1,4 +1,4 @@
-"""The contact sheet: one picture by which to judge an avatar, its turns and its expressions."""
+"""The contact sheet: one picture by which to judge an avatar, its turns, its expressions and its attributes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import numpy as np
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
+from perse_live.wardrobe import worn
 from runtime.stage import Motion, facing_pose, turned_pose
 from runtime.tiles import HEADING, MARGIN, TITLE, Sheet, Tile, TilePainter, acting, close_up, row_height
 
 _COLUMNS = 6
 _TILE = 300  # pixels
 _CLOSE_UP = 1.65  # side of the picture, in heights of the face from forehead to chin
+_WIDER, _ABOVE = 1.95, 0.2  # the same for attributes, and how far it is moved up: hats have room
 
 _TURNS = (("yaw -35°", (-35, 0, 0)), ("yaw -20°", (-20, 0, 0)), ("yaw +20°", (20, 0, 0)), ("yaw +35°", (35, 0, 0)),
           ("pitch -20°", (0, -20, 0)), ("pitch +20°", (0, 20, 0)), ("roll -25°", (0, 0, -25)), ("roll +25°", (0, 0, 25)))
@@ -41,17 +43,17 @@ _EXPRESSIONS: tuple[tuple[str, Float32Array], ...] = (
 
 
 def contact_sheet(avatar: Avatar) -> UInt8Array:
-    """An avatar as in its photo, turned, and with a range of expressions, each with a caption.
+    """An avatar as in its photo, turned, with a range of expressions, and in each of its attributes, with captions.
 
     Turns are from the photo's view, with the photo's expression; expressions are seen from the front, as far as 52 actions make
-    them. Returns (H, W, 3) RGB, about 1900x1900 pixels.
+    them. Returns (H, W, 3) RGB, about 1900x1900 pixels, and 342 more for every six attributes.
     """
     source, front = avatar.source, facing_pose(avatar)
     as_in_photo = Motion(source.expression, source.gaze, source.pose)
     turned = [Tile(caption, Motion(source.expression, source.gaze, turned_pose(avatar, *angles))) for caption, angles in _TURNS]
     doing = [Tile(caption, acting(avatar, expressed, front)) for caption, expressed in _EXPRESSIONS]
-    rows = 2 + -(-len(doing) // _COLUMNS)
-    sheet = Sheet(_COLUMNS, _TILE, 2 * HEADING + rows * row_height(_TILE))
+    rows, more = 2 + -(-len(doing) // _COLUMNS), -(-len(avatar.attributes) // _COLUMNS)
+    sheet = Sheet(_COLUMNS, _TILE, (3 if more else 2) * HEADING + (rows + more) * row_height(_TILE))
     made = avatar.provenance
     sheet.title("Contact sheet", f"{len(avatar):,} Gaussians   ·   photo {made.photo_sha256[:12]}   ·   {made.creator}")
     top = MARGIN + TITLE
@@ -63,4 +65,15 @@ def contact_sheet(avatar: Avatar) -> UInt8Array:
     top += 2 * sheet.row
     sheet.heading("Expressions, from the front", top)
     TilePainter(avatar, close_up(avatar, front, _CLOSE_UP), sheet).place_all(doing, top + HEADING)
+    if more:
+        top += HEADING + (rows - 2) * sheet.row
+        sheet.heading("Attributes", top)
+        _place_attributes(avatar, TilePainter(avatar, close_up(avatar, front, _WIDER, above=_ABOVE), sheet), top + HEADING)
     return np.asarray(sheet.image)
+
+
+def _place_attributes(avatar: Avatar, painter: TilePainter, top: int) -> None:
+    resting = acting(avatar, expression(), facing_pose(avatar))
+    for i, one in enumerate(avatar.attributes):
+        painter.wear(worn(avatar, avatar.attributes, {one.name: 1.0}))
+        painter.place_at(Tile(one.label, resting), i, top)

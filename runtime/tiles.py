@@ -114,12 +114,15 @@ class TilePainter:
         box.paste(drawn, (0, high - side))
         self._sheet.paste(box, tile.caption, left, top)
 
+    def place_at(self, tile: Tile, number: int, top: int, *, first_column: int = 0) -> None:
+        """Draw one of many in rows, counted from 0, from a column on."""
+        row, column = divmod(number, self._sheet.columns - first_column)
+        self.place(tile, MARGIN + (first_column + column) * (self._sheet.tile + GAP), top + row * self._sheet.row)
+
     def place_all(self, tiles: Sequence[Tile], top: int, *, first_column: int = 0) -> None:
         """Draw many in rows, from a column on."""
-        columns = self._sheet.columns - first_column
-        for i, tile in enumerate(tiles):
-            row, column = divmod(i, columns)
-            self.place(tile, MARGIN + (first_column + column) * (self._sheet.tile + GAP), top + row * self._sheet.row)
+        for number, tile in enumerate(tiles):
+            self.place_at(tile, number, top, first_column=first_column)
 
     def _draw(self, motion: Motion, side: int) -> UInt8Array:
         pixels = side * _OVERSAMPLING

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 
+from attribute_toys import toy_attribute
 from perse_live.rotations import from_euler_degrees
 from runtime.sheet import contact_sheet
 from runtime.stage import facing_pose, turned_pose
+from runtime.tiles import GAP, HEADING, MARGIN, TITLE, row_height
 from toys import toy_avatar
 
 
@@ -21,6 +23,17 @@ def test_a_sheet_shows_the_avatar_many_times() -> None:
     assert int((rows[1:] & ~rows[:-1]).sum()) >= 4
     for tile in (sheet[200:700, 60:600], sheet[-400:-150, 60:300]):  # the photo's view, and an expression
         assert tile.std((0, 1)).max() > 5
+
+
+def test_attributes_are_shown_below() -> None:
+    toy = toy_avatar()
+    attributes = tuple(toy_attribute(toy, f"hat-{k}", "hat", seed=k, changed=600) for k in range(7))
+    plain, dressed = contact_sheet(toy), contact_sheet(dataclasses.replace(toy, attributes=attributes))
+    height = len(plain) - MARGIN
+    np.testing.assert_array_equal(dressed[TITLE:height], plain[TITLE:height])
+    assert len(dressed) - len(plain) == HEADING + 2 * row_height(300)
+    first, second = (dressed[height + HEADING:height + HEADING + 300, left:left + 300] for left in (MARGIN, MARGIN + 300 + GAP))
+    assert first.std() > 5 and (first != second).any()
 
 
 def test_turns_start_from_the_photo_or_from_the_front_and_keep_the_neck() -> None:
