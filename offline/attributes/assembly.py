@@ -95,17 +95,20 @@ def tube(points: FloatArray, radius: FloatArray | float, colors: FloatArray, *, 
     """
     following = np.roll(points, -1, 0) if closed else points[1:]
     begin = points if closed else points[:-1]
-    return segments(begin, following, radius, colors, opacity=opacity)
+    return segments(begin, following, radius, colors, opacity=opacity, overlap=0.75)  # no beads
 
 
 def segments(begin: FloatArray, end: FloatArray, radius: FloatArray | float, colors: FloatArray, *,
-             opacity: FloatArray | float) -> Gaussians:
-    """A long Gaussian for each line from `begin` to `end`, (N, 3) metres; radius and colors as for `tube`."""
+             opacity: FloatArray | float, overlap: float = 0.5) -> Gaussians:
+    """A long Gaussian for each line from `begin` to `end`, (N, 3) metres; radius and colors as for `tube`.
+
+    overlap: standard deviation along the line over its length.
+    """
     count = len(begin)
     line = end - begin
     length = np.linalg.norm(line, axis=1)
     across = np.broadcast_to(np.asarray(radius, np.float64), (count,)) * COVERAGE
-    scales = np.stack([np.maximum(0.5 * length, across), across, across], 1)
+    scales = np.stack([np.maximum(overlap * length, across), across, across], 1)
     direction = line / np.maximum(length, 1e-9)[:, None]
     normal = np.cross(direction, np.where(np.abs(direction[:, 1:2]) > 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]))
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)

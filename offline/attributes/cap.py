@@ -91,22 +91,23 @@ def _cap_brim(form: HatForm) -> tuple[Gaussians, FloatArray]:
     spacing = 0.0064 * form.size
     azimuth: list[FloatArray] = []
     share: list[FloatArray] = []
-    for row, s in enumerate(np.linspace(0.02, 0.95, 13)):
+    for row, s in enumerate(np.linspace(0.02, 0.87, 12)):
         count = round(0.205 * form.size / spacing)
-        azimuth.append(np.linspace(-0.95, 0.95, count + row % 2) * _BRIM_HALF_ANGLE)
+        azimuth.append(np.linspace(-0.985, 0.985, count + row % 2) * _BRIM_HALF_ANGLE)
         share.append(np.full(count + row % 2, s))
     a, s = np.concatenate(azimuth), np.concatenate(share)
     points = _brim_point(form, a, s)
     up = np.broadcast_to(form.axes[1], points.shape)
-    normals = surface_normals(points, _brim_point(form, a + 0.02, s), _brim_point(form, a, s + 0.05), up)
+    normals = surface_normals(points, _brim_point(form, a - 0.04 * np.sign(a - 1e-9), s), _brim_point(form, a, s + 0.05), up)
     stitches = 1 - 0.10 * (np.abs(np.mod(s * 13, 2) - 1) < 0.5)
     contact = 0.75 + 0.25 * ramp(s, 0.0, 0.25)
     light = form.shape.light
     tone = _NAVY * light.on(normals) * (stitches * contact)[:, None]
     above = flat(points + 0.0012 * normals, normals, COVERAGE * spacing, tone, opacity=0.96)
     below = flat(points - 0.0012 * normals, normals, COVERAGE * spacing, 0.5 * _NAVY * light.on(-normals), opacity=0.96)
-    around = np.linspace(-1, 1, 70) * _BRIM_HALF_ANGLE
-    edge = _brim_point(form, around, np.ones(70))
+    around = np.linspace(-1, 1, 80) * _BRIM_HALF_ANGLE
+    edge = _brim_point(form, around, np.ones(80))
     lit = 0.85 * _NAVY * light.on(unit(form.axes[1:2] + form.axes[2:]))[0]
-    piping = tube(edge, 0.0016, lit, closed=False)
-    return joined(above, below, piping), edge
+    piping = [tube(_brim_point(form, around, np.full(80, share)), radius, lit, closed=False)
+              for share, radius in ((0.91, 0.0032), (0.96, 0.0026), (1.0, 0.0014))]
+    return joined(above, below, *piping), edge

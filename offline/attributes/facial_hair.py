@@ -79,9 +79,9 @@ def _whole(shape: HeadShape) -> FloatArray:
 
 
 def _off_the_lips(shape: HeadShape) -> FloatArray:
-    red = shape.vertices[(shape.charts.lips > 0.5) & shape.skin]
+    red = shape.vertices[(shape.charts.lips > 0.3) & shape.skin]
     distance = np.sqrt(((shape.vertices[:, None] - red[None]) ** 2).sum(-1).min(1))
-    return ramp(distance, 0.0008, 0.0035)
+    return ramp(distance, 0.0014, 0.0038)
 
 
 def _upper_lip(shape: HeadShape) -> FloatArray:

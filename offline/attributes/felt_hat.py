@@ -45,7 +45,7 @@ def _felt_height(form: HatForm) -> float:
 
 def _felt_crown(form: HatForm) -> Gaussians:
     rng = np.random.default_rng(_SEED)
-    spacing = 0.0092 * form.size
+    spacing = 0.0094 * form.size
     light, tall = form.shape.light, _felt_height(form)
     rings = np.linspace(0.0, 0.90, round(tall / (0.866 * spacing)))
     grid = [(height, 1.0, max(8, round(0.57 * form.size / spacing))) for height in rings]

@@ -183,10 +183,10 @@ def _bar(fit: _Fit, line: FloatArray, radius: float, *, closed: bool) -> Gaussia
         return joined(body, tube(ends, 0.4 * radius, gleam, opacity=0.55, closed=closed))
     color = base * light.on(face)
     parts: list[Gaussians] = []
-    for offset in (-0.5, 0.5):
+    for offset in (-0.6, 0.0, 0.6):
         shift = offset * radius * lit
         ends = begin + shift if closed else np.concatenate([begin + shift, following[-1:] + shift[-1:]])
-        parts.append(tube(ends, 0.62 * radius, color, closed=closed))
+        parts.append(tube(ends, 0.52 * radius, color, closed=closed))
     gleam = (base + style.shine * (0.25 + 0.75 * lit[:, 1:2] ** 2)) * light.on(lit)
     shift = 0.55 * radius * lit + 0.75 * radius * unit(face * np.array([0, 0, 1]))
     ends = begin + shift if closed else np.concatenate([begin + shift, following[-1:] + shift[-1:]])

@@ -46,5 +46,6 @@ def _under_hat(form: HatForm, pressed: PressedHair, extra: float, brim: FloatArr
         wide = np.interp(azimuth, np.arctan2(edge[:, 0], edge[:, 2]), np.hypot(edge[:, 0], edge[:, 2]), left=0, right=0)
         beyond = np.clip(wide - rim, 0, None)  # how far the brim reaches out above this place
         shade = np.maximum(shade, 0.38 * ramp(beyond, 0.0, 0.04) * ramp(below, 0.055, 0.012))
+    covered = np.isin(avatar.regions, (Region.SKIN, Region.SCALP)) & (up > 0.006)  # must not shine through the cloth
     shaded = (np.isin(avatar.regions, (Region.SKIN, Region.LASHES)) | hair | scalp) & (up < 0.01)
-    return changes(avatar, shown=1 - hidden, brightness=np.where(shaded, 1 - shade, 1.0))
+    return changes(avatar, shown=1 - hidden, brightness=np.where(covered, 0.25, np.where(shaded, 1 - shade, 1.0)))

@@ -186,7 +186,7 @@ def test_beards_grow_from_their_roots(name: str, person: Avatar, pieces: dict[st
     assert not len(added.rigid.means)
     begin = replace(piece, added=replace(added, surface=replace(added.surface, positions=added.surface_start)))
     roots = SkinField(head_shape(person)).height(_at_rest(person, begin).means)
-    assert np.abs(roots).max() < 0.0015
+    assert np.abs(roots).max() < 0.002
     assert added.appear.std() > 0.1  # strand by strand
 
 
