@@ -24,7 +24,8 @@ from perse_live.regions import Region
 _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
 _Indices = NDArray[np.integer]
 
-_LID_LIGHT = 0.9  # of the skin around the eye's: how light a closed lid is at least
+_LID_HELD = 0.6  # how far refinement is kept from the lids' colours
+_LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 
 @dataclass(frozen=True)
 class Appearance:
@@ -105,6 +106,8 @@ def skin_layer(
     colors = np.where(scalp[:, None], _hair_colors(points, look), _skin_colors(geometry, points, confidence, rng))
     freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~scalp
     color_freedom = points.front * ramp(points.facing, 0.2, 0.45)
+    # else the photo's shadow above an open eye would come back onto the closing lid
+    color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2))
     layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE * 1.06, colors, Region.SKIN,
                           triangles=points.on.triangle, freedom=freedom, color_freedom=color_freedom, least_opacity=0.8)
     layer.regions[:] = np.where(scalp, int(Region.SCALP), np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN)))
