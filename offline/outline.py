@@ -12,7 +12,7 @@ from offline.numeric import facing_of
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part, vertices_of
 
-_REACH = 5.0  # pixels: outlines farther apart are not the same outline
+_REACH = 6.0  # pixels: outlines farther apart are not the same outline
 _NECK_REACH = 22.0  # pixels: landmarks say nothing of how wide a neck is
 _OUTER_REACH = 28.0  # pixels that the rig may reach beyond the person and still be pulled in
 _NECK_OVERLAP = -1.5  # pixels: a neck ends inside its collar
