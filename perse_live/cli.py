@@ -35,6 +35,7 @@ from perse_live.commands import (
     Demo,
     Doctor,
     Drive,
+    Export,
     Info,
     Live,
     Network,
@@ -140,6 +141,8 @@ def _run(command: AnyCommand) -> None:
             _render(command)
         case Attributes():
             _attributes(command)
+        case Export():
+            _export(command)
         case Live():
             _live(command)
         case Info():
@@ -289,6 +292,21 @@ def _render(command: Render) -> None:
 
     write_image(command.output, contact_sheet(load_avatar(command.avatar)))
     _say_written("contact sheet", command.output)
+
+
+def _export(command: Export) -> None:
+    from export.interchange import parse_formats, write_interchange
+    from export.state import parse_weights, state_gaussians
+    from perse_live.avatar import load_avatar
+    from perse_live.head.expressions import EXPRESSION_NAMES, from_scores
+
+    formats = parse_formats(command.formats)
+    expression = from_scores(parse_weights(command.expression, EXPRESSION_NAMES, "expression"))
+    avatar = load_avatar(command.avatar)
+    weights = parse_weights(command.attribute, [one.name for one in avatar.attributes], "attribute")
+    gaussians = state_gaussians(avatar, attributes=weights, expression=expression)
+    for path in write_interchange(gaussians, command.output, command.avatar.stem, formats):
+        _say_written(path.suffix[1:], path)
 
 
 def _attributes(command: Attributes) -> None:

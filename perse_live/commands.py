@@ -152,6 +152,24 @@ class Attributes:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write an avatar as files for other programs, in one expression and look."""
+
+    avatar: Positional[_Avatar]
+    """An avatar file (.perse)."""
+    output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
+    """The folder to write into, made where it is missing; the files are named as the avatar's."""
+    formats: Annotated[str, arg(metavar="NAMES")] = "ply"
+    """Which, with commas between: ply (as 3D Gaussian Splatting writes it), spz (Niantic's), splat (antimatter15's), glb
+    (glTF with KHR_gaussian_splatting). In spz and glb y is up and the face looks to +z; ply and splat have y down and the face to
+    -z, as their viewers expect. Metres."""
+    attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
+    """Attributes to wear, such as hair-copper=0.7; weights from 0 to 1."""
+    expression: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
+    """The expression, by ARKit names such as jawOpen=0.5; weights from 0 to 1; at rest without."""
+
+
+@dataclass(frozen=True)
 class Live:
     """Be the avatar: it follows your camera, and is seen in the live page, as a virtual camera, in a recording."""
 
@@ -239,10 +257,11 @@ Command = (
     | Annotated[Drive, subcommand("drive")]
     | Annotated[Render, subcommand("render")]
     | Annotated[Attributes, subcommand("attribute")]
+    | Annotated[Export, subcommand("export")]
     | Annotated[Live, subcommand("live")]
     | Annotated[Info, subcommand("info")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 
-AnyCommand = Demo | Build | Drive | Render | Attributes | Live | Info | Bench | Doctor
+AnyCommand = Demo | Build | Drive | Render | Attributes | Export | Live | Info | Bench | Doctor

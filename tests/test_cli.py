@@ -50,7 +50,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "what"), [
-    ([], "{demo, build, drive, render, attribute, live, info, bench, doctor}"),
+    ([], "{demo, build, drive, render, attribute, export, live, info, bench, doctor}"),
     (["paint"], "paint"),
     (["build"], "PHOTO"),
     (["build", "photo.jpg"], "--output"),

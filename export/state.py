@@ -1,0 +1,72 @@
+"""What an interchange file holds: an avatar's Gaussians in one state, standing still."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+
+import numpy as np
+
+from perse_live.animate import HeadPose, pose_gaussians, pose_vertices
+from perse_live.arrays import Float32Array
+from perse_live.avatar import Avatar, with_own_lids
+from perse_live.errors import UserError
+from perse_live.gaussians import Gaussians
+from perse_live.head.rig import gaze_from_expression
+from perse_live.wardrobe import worn
+
+LEAST_OPACITY = 1 / 255
+"""Below it splat renderers draw nothing (gsplat's threshold), so such Gaussians are left out."""
+
+_MANY = 12  # names that a complaint lists
+
+
+def parse_weights(wishes: Sequence[str], names: Collection[str], what: str) -> dict[str, float]:
+    """Weights by name from words such as "jawOpen=0.5"; of a name given twice the last counts.
+
+    names: what there is; what: the kind of thing in words, for complaints.
+    Raises UserError for a name that is not among them and for a weight that is no number in [0, 1].
+    """
+    weights: dict[str, float] = {}
+    for wish in wishes:
+        name, _, value = wish.partition("=")
+        if name not in names:
+            likely = get_close_matches(name, names, 5, 0) if len(names) > _MANY else list(names)
+            some = f"there are {', '.join(likely)}{' and others' if len(names) > _MANY else ''}" if names else "there are none"
+            raise UserError(f"there is no {what} {name[:40]!r}: {some}")
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = -1.0
+        if not 0 <= weight <= 1:
+            raise UserError(f"the weight of {what} {wish[:60]!r} is not a number from 0 to 1: write {name}=0.7")
+        weights[name] = weight
+    return weights
+
+
+def state_gaussians(avatar: Avatar, *, attributes: Mapping[str, float], expression: Float32Array) -> Gaussians:
+    """An avatar's Gaussians, the head upright and facing +z; metres, head frame (y up, right-handed).
+
+    attributes: weights by name, [0, 1]; expression: (52,) [0, 1], relative to rest, with the person's own lids.
+    Nothing is culled by where it faces, as an interchange file is seen from all sides; what is too faint to be drawn is left out.
+    Quaternions have unit length.
+    """
+    look = worn(avatar, avatar.attributes, attributes)
+    upright = np.eye(3, dtype=np.float32)
+    pose = HeadPose(upright, np.zeros(3, np.float32), upright)
+    vertices = pose_vertices(look.rig, with_own_lids(look, expression), gaze_from_expression(expression), pose)
+    posed = pose_gaussians(vertices, look.rig, look.surface, look.rigid, look.opacities, look.colors, pose)
+    seen = look.opacities >= LEAST_OPACITY
+    quats = posed.quats[seen]
+    quats = quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), np.float32(1e-12))
+    return Gaussians(posed.means[seen], quats, posed.scales[seen], look.opacities[seen], look.colors[seen])
+
+
+def y_down(gaussians: Gaussians) -> Gaussians:
+    """The same, half a turn about x: x as it was, y down, z to the back of the head.
+
+    These are the axes (right, down, forward) in which 3DGS trainers write, and which viewers expect of their formats.
+    """
+    return replace(gaussians, means=gaussians.means * np.array([1, -1, -1], np.float32),
+                   quats=gaussians.quats * np.array([1, 1, -1, -1], np.float32))
