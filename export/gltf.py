@@ -1,4 +1,4 @@
-"""Binary glTF 2.0 with KHR_gaussian_splatting (Khronos, ratified 2026): one primitive of points, one accessor an attribute.
+"""Binary glTF 2.0 with KHR_gaussian_splatting (Khronos, ratified): one primitive of points, one accessor an attribute.
 
 Axes: x to the left of the model, y up, z to its front, which is glTF's convention and the head frame as it is. Metres.
 """
