@@ -207,6 +207,7 @@ async def watching(url: str, count: int = 1) -> AsyncGenerator[list[Watcher], No
                 assert watcher.status == 201
         for watcher in watchers:
             await watcher.decoded(1)
+            await until(lambda watcher=watcher: watcher.channel.readyState == "open")
         yield watchers
     finally:
         for watcher in watchers:
