@@ -296,9 +296,10 @@ def _render(command: Render) -> None:
 
 def _export(command: Export) -> None:
     from export.interchange import parse_formats, write_interchange
-    from export.state import parse_weights, state_gaussians
+    from export.state import state_gaussians
     from perse_live.avatar import load_avatar
     from perse_live.head.expressions import EXPRESSION_NAMES, from_scores
+    from perse_live.weights import parse_weights
 
     formats = parse_formats(command.formats)
     expression = from_scores(parse_weights(command.expression, EXPRESSION_NAMES, "expression"))

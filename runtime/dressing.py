@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from perse_live.avatar import Avatar
-from perse_live.errors import UserError
 from perse_live.wardrobe import worn
+from perse_live.weights import parse_weights
 from runtime.tints import tints_of
 
 
@@ -24,16 +24,5 @@ def dressed(avatar: Avatar, wishes: Sequence[str]) -> Avatar:
     if not wishes:
         return avatar
     attributes = with_wardrobe(avatar).attributes
-    names = [one.name for one in attributes]
-    weights: dict[str, float] = {}
-    for wish in wishes:
-        name, _, value = wish.partition("=")
-        if name not in names:
-            raise UserError(f"there is no attribute {name[:40]!r}: there are {', '.join(names) or 'none'}")
-        try:
-            weights[name] = float(value)
-        except ValueError:
-            weights[name] = -1
-        if not 0 <= weights[name] <= 1:
-            raise UserError(f"the weight of {wish[:60]!r} is not a number from 0 to 1: write {name}=0.7")
+    weights = parse_weights(wishes, [one.name for one in attributes], "attribute")
     return replace(worn(avatar, attributes, weights), attributes=())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -92,7 +93,7 @@ class Feed(Protocol):
         ...
 
 
-class _Worker:
+class _Worker(ABC):
     """What both feeds share: a thread that reads on until told to stop, and says what is wrong."""
 
     def __init__(self, name: str, close_source: Callable[[], None]) -> None:
@@ -121,8 +122,9 @@ class _Worker:
         finally:
             self.ended = True
 
+    @abstractmethod
     def _run(self) -> None:
-        raise NotImplementedError
+        """Read and observe until stopped, or until the source ends."""
 
     def _lost(self, error: SourceLost) -> None:
         if self.problem != str(error):

@@ -13,11 +13,12 @@ from splat_clouds import cloud, half_turned
 
 from attribute_toys import toy_attribute
 from export.interchange import write_interchange
-from export.state import parse_weights, state_gaussians
+from export.state import state_gaussians
 from perse_live import cli
 from perse_live.avatar import Avatar, load_avatar, save_avatar
 from perse_live.errors import UserError
 from perse_live.head.expressions import expression
+from perse_live.weights import parse_weights
 from toys import toy_avatar
 
 
