@@ -112,3 +112,18 @@ def print_table(rows: Mapping[str, Any]) -> None:
 def printable(text: str) -> str:
     """Text from a file or a path without what could steer the terminal: control characters are shown as escapes."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def say(text: str) -> None:
+    """A line of result, at once."""
+    print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """A line of warning, as terminals of any encoding can show it."""
+    print(f"perse-live: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def say_written(what: str, path: Path) -> None:
+    """Where a result is, and how large."""
+    print(f"{what}: {printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB)")

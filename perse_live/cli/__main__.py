@@ -1,0 +1,7 @@
+"""`python -m perse_live.cli`."""
+
+import sys
+
+from perse_live.cli.program import main
+
+sys.exit(main())

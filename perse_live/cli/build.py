@@ -1,0 +1,71 @@
+"""`perse-live build`: a portrait photo becomes an avatar file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from perse_live.cli.console import ask_consent, say_written, step_progress, user_name, warn
+from perse_live.cli.options import Network, OutputFile, PhotoFile
+from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, without_offline
+from perse_live.errors import UserError
+from perse_live.files import write_image
+
+
+@dataclass(frozen=True)
+class Build:
+    """Build an avatar from one portrait photo."""
+
+    photo: Positional[PhotoFile]
+    """A photo with one face, from 256 pixels on; with several faces the largest is taken."""
+    output: OutputFile
+    """The avatar file to write (.perse); a contact sheet (.png) goes beside it under the same name."""
+    consent: bool = False
+    """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
+    attributes: str = "default"
+    """What it can fade into: `none`, `default`, `all`, or names such as beard-full,sunglasses; see perse-live attribute list."""
+    network: OmitArgPrefixes[Network] = field(default_factory=Network)
+
+
+def run(command: Build) -> None:
+    """Build an avatar from a photo, with consent."""
+    check_suffix(command.output, ".perse")
+    if not command.photo.is_file():
+        raise UserError(f"{command.photo}: no such file: give the path of a portrait photo")
+    named_attributes(command.attributes)
+    by = f"the user {user_name()}, by --consent" if command.consent else ask_consent(command.photo)
+    build_to(command.output, command.photo, by, command.network, attributes=command.attributes)
+
+
+def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, attributes: str) -> None:
+    """Build an avatar and its contact sheet, and say where they are."""
+    try:
+        from offline.attributes.edit import with_built_in
+        from offline.build import Consent, build_avatar
+    except ModuleNotFoundError as error:
+        raise without_offline(error) from error
+    from perse_live.avatar import save_avatar
+    from runtime.sheet import contact_sheet
+
+    consent = Consent(by=consent_by, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    with step_progress() as progress:
+        fetch(BUILDING_ASSETS, network, progress)
+        avatar = build_avatar(photo, consent=consent, progress=progress)
+        avatar, complaints = with_built_in(avatar, named_attributes(attributes), progress=progress)
+        sheet = contact_sheet(avatar)
+    save_avatar(output, avatar)
+    write_image(output.with_suffix(".png"), sheet)
+    for warning in (*avatar.provenance.warnings, *complaints):
+        warn(f"warning: {warning}")
+    say_written("avatar", output)
+    say_written("contact sheet", output.with_suffix(".png"))
+
+
+def named_attributes(text: str) -> tuple[str, ...]:
+    """What --attributes stands for: none, or words that `registry.named` knows, with commas between them."""
+    from offline.attributes.registry import NONE_WORD, named
+
+    return () if text.strip() == NONE_WORD else named([word.strip() for word in text.split(",")])

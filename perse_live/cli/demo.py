@@ -1,0 +1,61 @@
+"""`perse-live demo`: an avatar of the sample portrait, alive in the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, arg
+
+from perse_live.assets import asset_path
+from perse_live.cli.build import build_to
+from perse_live.cli.console import frame_progress, say, say_written, step_progress, warn
+from perse_live.cli.options import Network, Page
+from perse_live.cli.shared import fetch
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Build an avatar from the sample portrait and let it perform in the live page: no camera and no file needed."""
+
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")] = None
+    """Also write the performance to this video; the avatar (.perse) and a contact sheet (.png) go beside it under the same name.
+    Without it they go into this folder as perse-live-demo.perse and .png."""
+    film_seconds: float = 15.0
+    """Length of the video, if one is written; from 15 on it shows everything the avatar has."""
+    fps: float = 30.0
+    """Frames per second of the video."""
+    size: int = 512
+    """Width and height of the video, pixels."""
+    page: OmitArgPrefixes[Page] = field(default_factory=Page)
+    network: OmitArgPrefixes[Network] = field(default_factory=Network)
+
+
+def run(command: Demo) -> None:
+    """Build the sample avatar, film it where wished, and open the live page."""
+    from runtime.live.run import PERFORMANCE, LiveOptions, check_options, run_live
+    from runtime.live.settings import load_settings
+    from runtime.perform import perform
+    from runtime.performance import performance
+    from runtime.web.server import WebConfig
+
+    settings = load_settings()
+    page = command.page
+    # first, so that an impossible wish costs no build
+    check_options(LiveOptions((), seconds=page.seconds))
+    frames = () if command.output is None else performance(command.film_seconds, command.fps)
+    avatar_path = (command.output or Path("perse-live-demo")).with_suffix(".perse")
+    with step_progress() as progress:
+        fetch(("sample_portrait",), command.network, progress)
+    build_to(avatar_path, asset_path("sample_portrait"), "NASA, by releasing the portrait to the public", command.network,
+              attributes="default")
+    if command.output is not None:
+        from perse_live.avatar import load_avatar
+
+        with frame_progress("performing") as progress:
+            perform(load_avatar(avatar_path), frames, command.output, fps=command.fps, size=command.size, progress=progress)
+        say_written("video", command.output)
+    options = LiveOptions((avatar_path,), camera=PERFORMANCE, hotkeys=False, browser=not page.no_browser, seconds=page.seconds,
+                          background="photo", web=WebConfig(host=page.host, port=page.port))
+    run_live(options, settings, say=say, warn=warn)

@@ -1,0 +1,49 @@
+"""`perse-live drive`: an avatar moves as the face in a video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from perse_live.cli.console import frame_progress, say_written, step_progress
+from perse_live.cli.options import AvatarFile, Network, OutputFile, VideoFile
+from perse_live.cli.shared import TRACKING_ASSETS, fetch
+
+
+@dataclass(frozen=True)
+class Drive:
+    """Move an avatar as the face in a video moves."""
+
+    avatar: Positional[AvatarFile]
+    """An avatar file (.perse)."""
+    video: Positional[VideoFile]
+    """The video to follow; the output has its size, frame rate, number of frames and sound."""
+    output: OutputFile
+    """The video to write: .mp4, .mov or .mkv; with a transparent background .mov or .webm."""
+    match: bool = False
+    """Take the driver's place, pose and absolute expression in each picture. Without it the motion is relative to the driver's
+    own neutral face, and the avatar stays where it was in its photo."""
+    background: str = "d9dbde"
+    """What stands behind the avatar: a colour RRGGBB, the path of a picture, or `alpha`."""
+    attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
+    """Attributes to wear, such as hair-copper=0.7; weights from 0 to 1."""
+    network: OmitArgPrefixes[Network] = field(default_factory=Network)
+
+
+def run(command: Drive) -> None:
+    """Write a video of an avatar that follows another video."""
+    from perse_live.avatar import load_avatar
+    from runtime.background import parse_background
+    from runtime.dressing import dressed
+    from runtime.drive import drive_matched, drive_relative
+
+    background = parse_background(command.background)
+    drive = drive_matched if command.match else drive_relative
+    avatar = dressed(load_avatar(command.avatar), command.attribute)
+    with step_progress() as steps:
+        fetch(TRACKING_ASSETS, command.network, steps)
+    with frame_progress("driving") as progress:
+        drive(avatar, command.video, command.output, background=background, progress=progress)
+    say_written("video", command.output)

@@ -1,0 +1,36 @@
+"""`perse-live info`: what is in an avatar file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from tyro.conf import Positional
+
+from perse_live.cli.console import print_json, print_table
+from perse_live.cli.options import AvatarFile, JsonSwitch
+
+
+@dataclass(frozen=True)
+class Info:
+    """Say what is in an avatar file."""
+
+    avatar: Positional[AvatarFile]
+    """An avatar file (.perse)."""
+    json: JsonSwitch = False
+    """Print one JSON object instead of a table."""
+
+
+def run(command: Info) -> None:
+    """Print what an avatar file holds."""
+    from perse_live.avatar import load_avatar
+
+    avatar = load_avatar(command.avatar)
+    content: dict[str, object] = {
+        "file": str(command.avatar), "bytes": command.avatar.stat().st_size, "gaussians": len(avatar),
+        "vertices": len(avatar.rig.vertices), "triangles": len(avatar.rig.triangles), "camera": asdict(avatar.source.camera),
+        "attributes": [one.name for one in avatar.attributes], **asdict(avatar.provenance),
+    }
+    if command.json:
+        print_json(content)
+    else:
+        print_table(content)

@@ -1,0 +1,94 @@
+"""`perse-live live`: be the avatar."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from perse_live.cli.console import say, step_progress, warn
+from perse_live.cli.options import Network, Page
+from perse_live.cli.shared import TRACKING_ASSETS, fetch
+from perse_live.errors import UserError
+
+
+@dataclass(frozen=True)
+class Live:
+    """Be the avatar: it follows your camera, and is seen in the live page, as a virtual camera, in a recording."""
+
+    avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
+    """Avatar files (.perse); with several, keys and page switch between them."""
+    camera: str = "0"
+    """Where the motion comes from: a camera's number, a video file, `browser` (the page's camera), `vmc` (a phone's tracker, UDP
+    39539) or `none`."""
+    once: bool = False
+    """End with the end of the video that stands for the camera, instead of starting it anew."""
+    virtual_camera: bool = False
+    """Offer the picture to other programs as a camera."""
+    device: str | None = None
+    """The virtual camera's device, such as /dev/video10; else the first that is free."""
+    preview: bool = False
+    """Show the picture in a window too."""
+    record: Annotated[Path | None, arg(metavar="OUT")] = None
+    """Record into this file (.mp4, .mkv) from the start."""
+    size: str = "512"
+    """Of the picture in pixels, such as 512 or 1280x720."""
+    fps: float | None = None
+    """Frames per second to keep; by itself 30, or what the settings file says."""
+    max_gaussians: int | None = None
+    """Draw no more than this many; hair and clothes are thinned out to it."""
+    background: str | None = None
+    """What stands behind the avatar: a colour RRGGBB, the path of a picture, `photo`, `green` or `alpha`."""
+    badge: Literal["top-left", "top-right", "bottom-left", "bottom-right", "off"] | None = None
+    """The corner for the badge that says this is an avatar; off only with --badge-reason."""
+    badge_reason: str = ""
+    """Why the badge may be off."""
+    no_hotkeys: bool = False
+    """Leave the keys of other programs alone: only the page and the terminal are listened to."""
+    token: str | None = None
+    """What every request must bring where the page is served to other machines; else one is made up."""
+    cert: Path | None = None
+    """Certificate (PEM) for TLS."""
+    key: Path | None = None
+    """The certificate's key (PEM)."""
+    ice: Annotated[tuple[str, ...], arg(metavar="URL")] = ()
+    """STUN or TURN servers; none are needed on one machine or in one network."""
+    codec: Literal["vp8", "h264"] | None = None
+    """For viewers."""
+    bitrate: int | None = None
+    """Bits per second for each viewer."""
+    settings: Annotated[Path | None, arg(metavar="FILE")] = None
+    """A settings file other than the usual one (perse-live doctor says where that is)."""
+    page: OmitArgPrefixes[Page] = field(default_factory=Page)
+    network: OmitArgPrefixes[Network] = field(default_factory=Network)
+
+
+def run(command: Live) -> None:
+    """Run a live session until it ends."""
+    from runtime.live.actions import SetBadge
+    from runtime.live.run import LiveOptions, parse_size, run_live, web_config
+    from runtime.live.settings import load_settings
+    from runtime.web.server import WebConfig
+
+    if not command.avatars:
+        raise UserError("no avatar is named: give a .perse file, made by perse-live build; see perse-live live --help")
+    if command.badge == "off" and not command.badge_reason.strip():
+        raise UserError("the badge stays on without a reason: add --badge-reason TEXT, or choose a corner")
+    settings = load_settings(command.settings)
+    width, height = parse_size(command.size)
+    page = command.page
+    web = web_config(WebConfig(host=page.host, port=page.port, token=command.token, cert=command.cert, key=command.key), settings,
+                     codec=command.codec, bitrate=command.bitrate, ice=command.ice)
+    with step_progress() as progress:
+        fetch(TRACKING_ASSETS, command.network, progress)
+    options = LiveOptions(
+        command.avatars, camera=command.camera, once=command.once, virtual_camera=command.virtual_camera, device=command.device,
+        preview=command.preview, record=command.record, width=width, height=height, fps=command.fps,
+        max_gaussians=command.max_gaussians, background=command.background,
+        badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
+        threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser, seconds=page.seconds,
+        web=web)
+    run_live(options, settings, say=say, warn=warn)

@@ -1,0 +1,134 @@
+"""The program: reads the command line, runs one command, says how it went.
+
+Exit codes: 0 done, 2 bad usage or bad input, 1 anything else (interrupted too).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from typing import Annotated
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, subcommand
+
+from perse_live.cli import attributes, bench, build, demo, doctor, drive, export, info, live, render
+from perse_live.cli.console import printable
+from perse_live.errors import UserError
+
+TRACEBACK_VARIABLE = "PERSE_LIVE_TRACEBACK"
+"""Set to 1 to see where an unexpected error comes from."""
+
+_MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file")  # on importing OpenCV or MediaPipe
+_LIBRARY_PACKAGES = "libgl1 libegl1 libgles2 libglib2.0-0"
+
+Command = (
+    Annotated[demo.Demo, subcommand("demo")]
+    | Annotated[build.Build, subcommand("build")]
+    | Annotated[drive.Drive, subcommand("drive")]
+    | Annotated[render.Render, subcommand("render")]
+    | Annotated[attributes.Attributes, subcommand("attribute")]
+    | Annotated[export.Export, subcommand("export")]
+    | Annotated[live.Live, subcommand("live")]
+    | Annotated[info.Info, subcommand("info")]
+    | Annotated[bench.Bench, subcommand("bench")]
+    | Annotated[doctor.Doctor, subcommand("doctor")]
+)
+
+AnyCommand = (
+    demo.Demo | build.Build | drive.Drive | render.Render | attributes.Attributes | export.Export | live.Live | info.Info
+    | bench.Bench | doctor.Doctor
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and say how it went. Returns the exit code.
+
+    arguments: without the program's name; by default the process's own.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"perse-live {importlib.metadata.version('perse-live')}")
+        return 0
+    try:
+        _run(_parse(words))
+    except SystemExit as stop:  # after --help
+        return int(stop.code or 0)
+    except UserError as error:
+        return _fail(2, str(error))
+    except KeyboardInterrupt:
+        return _fail(1, "interrupted")
+    except Exception as error:
+        if library := _MISSING_LIBRARY.search(str(error)):
+            return _fail(2, f"the system library {library[1]} is missing: on Debian and Ubuntu,"
+                            f" apt-get install {_LIBRARY_PACKAGES}")
+        if _is_set(TRACEBACK_VARIABLE):
+            raise
+        return _fail(1, f"unexpected {type(error).__name__}: {error} ({TRACEBACK_VARIABLE}=1 shows where it comes from)")
+    return 0
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"perse-live: {printable(' '.join(message.split()))}", file=sys.stderr)
+    return code
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "") not in ("", "0")
+
+
+def _parse(words: Sequence[str]) -> AnyCommand:
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            return tyro.cli(Command, prog="perse-live", description="One portrait becomes an avatar that moves.", args=words,
+                            config=(FlagCreatePairsOff,))
+    except SystemExit as stop:
+        if stop.code:
+            raise UserError(_usage_line(complaint.getvalue())) from None
+        raise
+
+
+def _usage_line(box: str) -> str:
+    """The gist of tyro's framed complaint: what stands between title and first rule, without the help on each option.
+
+    Frames are of dashes and blanks where the terminal knows no others.
+    """
+    lines: list[str] = []
+    for framed in box.splitlines()[1:]:
+        line = framed.strip("│")
+        if line.strip(" ─-╰╯"):
+            if not line.startswith(" " * 8):
+                lines.append(line.strip())
+        elif lines:
+            break
+    return f"{' '.join(lines).rstrip('.') or 'the command is not understood'}: see perse-live --help"
+
+
+def _run(command: AnyCommand) -> None:
+    match command:
+        case demo.Demo():
+            demo.run(command)
+        case build.Build():
+            build.run(command)
+        case drive.Drive():
+            drive.run(command)
+        case render.Render():
+            render.run(command)
+        case attributes.Attributes():
+            attributes.run(command)
+        case export.Export():
+            export.run(command)
+        case live.Live():
+            live.run(command)
+        case info.Info():
+            info.run(command)
+        case bench.Bench():
+            bench.run(command)
+        case doctor.Doctor():
+            doctor.run(command)

@@ -1,0 +1,31 @@
+"""Steps that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from perse_live.assets import asset_path
+from perse_live.cli.console import StepProgress
+from perse_live.cli.options import Network
+from perse_live.errors import UserError
+
+TRACKING_ASSETS = ("face_landmarker",)
+BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation")
+
+
+def fetch(names: Sequence[str], network: Network, progress: StepProgress) -> None:
+    """Bring model files into the cache where they are missing; what needs them finds them there."""
+    for name in names:
+        asset_path(name, offline=network.offline, report=progress)
+
+
+def check_suffix(path: Path, suffix: str) -> None:
+    """Raises UserError for an output that is not named so."""
+    if path.suffix.lower() != suffix:
+        raise UserError(f"cannot write {path}: name it {suffix}, such as {path.with_suffix(suffix)}")
+
+
+def without_offline(error: ModuleNotFoundError) -> UserError:
+    """What to say where the builder's packages are not installed."""
+    return UserError(f"building needs the package {error.name}, which is not here: pip install perse-live[offline]")
