@@ -11,6 +11,7 @@ import pytest
 
 from perse_live import cli
 from perse_live.avatar import save_avatar
+from perse_live.cli.program import TRACEBACK_VARIABLE
 from perse_live.errors import UserError
 from toys import toy_avatar
 
@@ -133,7 +134,7 @@ def test_whatever_goes_wrong_is_one_line(error: BaseException, code: int, what: 
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.delenv(cli.TRACEBACK_VARIABLE, raising=False)
+    monkeypatch.delenv(TRACEBACK_VARIABLE, raising=False)
     monkeypatch.setattr("perse_live.avatar.load_avatar", fail)
     assert cli.main(["info", "me.perse"]) == code
     assert what in one_line(capsys)
@@ -143,7 +144,7 @@ def test_the_traceback_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setenv(cli.TRACEBACK_VARIABLE, "1")
+    monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
     monkeypatch.setattr("perse_live.avatar.load_avatar", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main(["info", "me.perse"])
