@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,8 +45,8 @@ _LIP = BeardStyle(0.00125, (0.006, 0.0095, 0.010), 0.00032, 0.8, 0.0026, 0.5, 0.
                   StrandStyle(3, 0.22, 0.3, 0.3, 6, 0.0002, 0.6, 0.0018))
 _SHORT = BeardStyle(0.00165, (0.006, 0.009, 0.012), 0.00036, 0.82, 0.0030, 0.5, 0.10,
                     StrandStyle(3, 0.26, 0.35, 0.35, 6, 0.0004, 0.8, 0.0022))
-_FULL = BeardStyle(0.0031, (0.011, 0.011, 0.024), 0.00056, 0.85, 0.0042, 0.85, 0.04,
-                   StrandStyle(4, 0.36, 0.5, 0.4, 6, 0.0009, 1.1, 0.0045))
+_FULL = BeardStyle(0.0021, (0.010, 0.0105, 0.021), 0.00034, 0.8, 0.0034, 0.82, 0.08,
+                   StrandStyle(3, 0.34, 0.5, 0.45, 7, 0.0007, 1.0, 0.0040))
 
 
 def stubble(avatar: Avatar) -> Attribute:
@@ -138,7 +138,9 @@ def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGau
     tone = shape.hair_color * (1 + 0.25 * rng.standard_normal((len(roots), 1))) + 0.02 * rng.standard_normal((len(roots), 3))
     tone = np.clip(1.15 * tone + 0.02, 0.02, 0.9)
     steps = style.growth.steps
-    strands = strand_gaussians(lines, style.radius, 0.7 * tone * shade, 1.3 * tone * shade, opacity=style.opacity)
+    sparse = np.repeat(0.4 + 0.6 * ramp(thick[left], 0.1, 0.7), steps)  # single hairs at the edge, not strokes
+    strands = strand_gaussians(lines, style.radius, 0.75 * tone * shade, 1.25 * tone * shade, opacity=style.opacity)
+    strands = replace(strands, opacities=(strands.opacities * sparse).astype(np.float32))
     grown = surface_added(shape.avatar, strands, np.repeat(carrier, steps), np.repeat(lines[:, 0], steps, 0),
                           appear=np.repeat(rng.uniform(0, 0.55, len(roots)), steps), least_size=0.3, region=Region.HAIR)
     return joined_added(grown, _under_layer(shape, density, style, rng))
