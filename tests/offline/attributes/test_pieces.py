@@ -21,7 +21,7 @@ from perse_live.regions import Region
 from perse_live.wardrobe import worn
 from toys import toy_avatar
 
-_SLOT_BUDGET = {"beard": 6000}
+_SLOT_BUDGET = {"beard": 9000}
 _GLASSES = [name for name in BUILT_IN if "glasses" in name]
 _BEARDS = [name for name in BUILT_IN if name.startswith("beard")]
 _HATS = [name for name in BUILT_IN if name.startswith("hat")]
