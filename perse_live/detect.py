@@ -55,13 +55,14 @@ class Detection:
 class FaceDetector:
     """Finds faces in single pictures. Use it in a `with` block or close it; several threads may share it, one at a time works."""
 
-    def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.75) -> None:
+    def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.75, search: bool = True) -> None:
         """Load the model: 30 ms, and a download at the first use ever.
 
         max_faces: how many faces to return at most; min_confidence: [0, 1], below which a find is dropped. Portraits, paintings
-        and drawings score above 0.9; the muzzle of a dog reaches 0.7. Raises UserError where the model file cannot be had.
+        and drawings score above 0.9; the muzzle of a dog reaches 0.7. search: look closer where a picture shows no face at first
+        sight. Raises UserError where the model file cannot be had.
         """
-        self._max_faces = max_faces
+        self._max_faces, self._search = max_faces, search
         self._graph = _Graph("IMAGE", max_faces=max_faces, min_confidence=min_confidence)
 
     def detect(self, image: UInt8Array) -> list[Detection]:
@@ -72,7 +73,7 @@ class FaceDetector:
         """
         _check_image(image)
         found = self._graph.run(image, None)
-        if found:
+        if found or not self._search:
             return found
         height, width = image.shape[:2]
         for fraction in _SEARCH_FRACTIONS:
@@ -101,15 +102,16 @@ class FaceDetector:
 class VideoFaceDetector:
     """Follows faces through a video: quicker and steadier than `FaceDetector`, but only for the frames of one video in order.
 
-    Nothing is smoothed: that is the tracker's to decide.
+    Nothing is smoothed, unless asked for: that is the tracker's to decide.
     """
 
-    def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.4) -> None:
-        """Load the model; see `FaceDetector`."""
+    def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.4, smoothed: bool = False) -> None:
+        """Load the model; see `FaceDetector`. smoothed: let MediaPipe filter over time, which it does for one face only."""
         self._max_faces = max_faces
         # looking for one face only, MediaPipe filters its landmarks over time, which makes them late and the outline 1-2 % too
         # large; looking for two costs 2 ms more, and brings the error of self-reenactment down from 1.37 to 1.12 % (eye distance)
-        self._graph = _Graph("VIDEO", max_faces=max(max_faces, 2), min_confidence=min_confidence)
+        self._graph = _Graph("VIDEO", max_faces=1 if smoothed else max(max_faces, 2),
+                             min_confidence=min_confidence)
         self._last = 0
 
     def detect(self, image: UInt8Array, timestamp: float) -> list[Detection]:
