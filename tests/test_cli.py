@@ -15,7 +15,7 @@ from perse_live.cli.program import TRACEBACK_VARIABLE
 from perse_live.errors import UserError
 from toys import toy_avatar
 
-COMMANDS = ("demo", "build", "drive", "render", "attribute", "live", "info", "bench", "doctor")
+COMMANDS = ("demo", "build", "drive", "render", "attribute", "live", "info", "eval", "bench", "doctor")
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -51,7 +51,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "what"), [
-    ([], "{demo, build, drive, render, attribute, export, live, info, bench, doctor}"),
+    ([], "{demo, build, drive, render, attribute, export, live, info, eval, bench, doctor}"),
     (["paint"], "paint"),
     (["build"], "PHOTO"),
     (["build", "photo.jpg"], "--output"),

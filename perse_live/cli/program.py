@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, subcommand
 
-from perse_live.cli import attributes, bench, build, demo, doctor, drive, export, info, live, render
+from perse_live.cli import attributes, bench, build, demo, doctor, drive, eval, export, info, live, render
 from perse_live.cli.console import printable
 from perse_live.errors import UserError
 
@@ -36,13 +36,14 @@ Command = (
     | Annotated[export.Export, subcommand("export")]
     | Annotated[live.Live, subcommand("live")]
     | Annotated[info.Info, subcommand("info")]
+    | Annotated[eval.Eval, subcommand("eval")]
     | Annotated[bench.Bench, subcommand("bench")]
     | Annotated[doctor.Doctor, subcommand("doctor")]
 )
 
 AnyCommand = (
     demo.Demo | build.Build | drive.Drive | render.Render | attributes.Attributes | export.Export | live.Live | info.Info
-    | bench.Bench | doctor.Doctor
+    | eval.Eval | bench.Bench | doctor.Doctor
 )
 
 
@@ -128,6 +129,8 @@ def _run(command: AnyCommand) -> None:
             live.run(command)
         case info.Info():
             info.run(command)
+        case eval.Eval():
+            eval.run(command)
         case bench.Bench():
             bench.run(command)
         case doctor.Doctor():

@@ -9,6 +9,7 @@ from perse_live.assets import asset_path
 from perse_live.cli.console import StepProgress
 from perse_live.cli.options import Network
 from perse_live.errors import UserError
+from perse_live.files import write_error
 
 TRACKING_ASSETS = ("face_landmarker",)
 BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation")
@@ -24,6 +25,15 @@ def check_suffix(path: Path, suffix: str) -> None:
     """Raises UserError for an output that is not named so."""
     if path.suffix.lower() != suffix:
         raise UserError(f"cannot write {path}: name it {suffix}, such as {path.with_suffix(suffix)}")
+
+
+def make_folder(path: Path) -> Path:
+    """The same folder, which exists now. Raises UserError where it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+    return path
 
 
 def without_offline(error: ModuleNotFoundError) -> UserError:

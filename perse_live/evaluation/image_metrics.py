@@ -43,7 +43,7 @@ def structure(reference: UInt8Array, picture: UInt8Array, inside: BoolArray) -> 
     return float(ssim_map(a, b)[inside].mean()), gmsd(a, b, inside)
 
 
-def ssim_map(a: Float32Array, b: Float32Array) -> Float32Array:
+def ssim_map(a: FloatArray, b: FloatArray) -> FloatArray:
     """Structural similarity of every pixel's surroundings (Wang et al., IEEE TIP 2004), (H, W).
 
     a, b: (H, W) in [0, 255]. Gaussian window of 11 x 11, sigma 1.5.
@@ -64,7 +64,7 @@ def gmsd(a: Float32Array, b: Float32Array, inside: BoolArray) -> float:
 
 
 def _window(values: FloatArray) -> FloatArray:
-    return cv2.GaussianBlur(values, (_SSIM_WINDOW, _SSIM_WINDOW), _SSIM_SIGMA)
+    return np.asarray(cv2.GaussianBlur(values, (_SSIM_WINDOW, _SSIM_WINDOW), _SSIM_SIGMA), values.dtype)
 
 
 def _half(values: Float32Array) -> Float32Array:

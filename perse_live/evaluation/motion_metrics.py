@@ -36,8 +36,8 @@ def landmark_errors(reference: Detection, picture: Detection) -> LandmarkErrors:
     errors = np.linalg.norm(drawn - real, axis=1) * percent
     scale_turn, shift = similarity(drawn, real)
     aligned = np.linalg.norm(drawn @ scale_turn.T + shift - real, axis=1) * percent
-    groups = (LIP_CONTOURS, EYE_CONTOURS, lm.FACE_OVAL)
-    return LandmarkErrors(float(errors.mean()), *(float(errors[list(group)].mean()) for group in groups), float(aligned.mean()))
+    mouth, eyes, outline = (float(errors[list(group)].mean()) for group in (LIP_CONTOURS, EYE_CONTOURS, lm.FACE_OVAL))
+    return LandmarkErrors(float(errors.mean()), mouth, eyes, outline, float(aligned.mean()))
 
 
 def similarity(start: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -23,7 +23,6 @@ HIGHER_IS_BETTER: dict[str, bool | None] = {
 """All measures in the order in which they are shown; None: 1 is best. See docs/measures.md."""
 
 MEASURES = tuple(HIGHER_IS_BETTER)
-_IDENTITY = ("id_src", "id_ref", "id_ceil")
 
 Progress = Callable[[float], None]
 """Told which share of the frames is done."""
@@ -60,15 +59,8 @@ def score_film(real: Sequence[UInt8Array], drawn: Sequence[UInt8Array], source: 
         done += 1
         progress(done / total)
 
-    def find(detect: Callable[[int, UInt8Array], list[Detection]], film: Sequence[UInt8Array]) -> list[Detection | None]:
-        found: list[Detection | None] = []
-        for k, picture in enumerate(film):
-            found.append(next(iter(detect(k, picture)), None))
-            step()
-        return found
-
     with FaceDetector(min_confidence=0.5, search=False) as detector:
-        faces, drawn_faces = (find(lambda _, picture: detector.detect(picture), film) for film in (real, drawn))
+        faces, drawn_faces = (_found(detector, film, step) for film in (real, drawn))
         source_face = next(iter(detector.detect(source)), None)
     rows: list[dict[str, float]] = []
     known = None if identity is None or source_face is None else identity.embed(source, source_face)
@@ -78,7 +70,7 @@ def score_film(real: Sequence[UInt8Array], drawn: Sequence[UInt8Array], source: 
         row = _frame_scores(picture, rendering, face, again)
         if identity is not None and known is not None and again is not None:
             there, here = identity.embed(picture, face), identity.embed(rendering, again)
-            row |= dict(zip(_IDENTITY, (float(here @ known), float(here @ there), float(there @ known)), strict=True))
+            row |= {"id_src": float(here @ known), "id_ref": float(here @ there), "id_ceil": float(there @ known)}
         rows.append(row)
     means: dict[str, float | None] = {name: _mean([row[name] for row in rows if name in row]) for name in MEASURES}
     pairs = [(a, b) for a, b in zip(faces, drawn_faces, strict=True) if a is not None and b is not None]
@@ -87,9 +79,9 @@ def score_film(real: Sequence[UInt8Array], drawn: Sequence[UInt8Array], source: 
     followed: list[list[Detection | None]] = []
     for film in (real, drawn):  # followed in order, or the detector's noise would drown the jitter
         with VideoFaceDetector(min_confidence=0.5, smoothed=True) as follower:
-            followed.append(find(lambda k, picture, follower=follower: follower.detect(picture, (k + 1) / rate), film))
+            followed.append(_followed(follower, film, rate, step))
     steps = list(range(len(real))) if numbers is None else list(numbers)
-    means["jitter"], means["jitter_err"] = (_or_none(value) for value in motion.liveliness(*followed, steps))
+    means["jitter"], means["jitter_err"] = (_or_none(value) for value in motion.liveliness(followed[0], followed[1], steps))
     progress(1.0)
     return FilmScores(len(real), len(real) - len(rows), means)
 
@@ -97,6 +89,23 @@ def score_film(real: Sequence[UInt8Array], drawn: Sequence[UInt8Array], source: 
 def mean_scores(clips: Sequence[FilmScores]) -> dict[str, float | None]:
     """Means over clips, each clip counting alike."""
     return {name: _mean([value for one in clips if (value := one.means[name]) is not None]) for name in MEASURES}
+
+
+def _found(detector: FaceDetector, film: Sequence[UInt8Array], step: Callable[[], None]) -> list[Detection | None]:
+    found: list[Detection | None] = []
+    for picture in film:
+        found.append(next(iter(detector.detect(picture)), None))
+        step()
+    return found
+
+
+def _followed(detector: VideoFaceDetector, film: Sequence[UInt8Array], rate: float,
+              step: Callable[[], None]) -> list[Detection | None]:
+    found: list[Detection | None] = []
+    for k, picture in enumerate(film, 1):
+        found.append(next(iter(detector.detect(picture, k / rate)), None))
+        step()
+    return found
 
 
 def _frame_scores(picture: UInt8Array, rendering: UInt8Array, face: Detection, again: Detection | None) -> dict[str, float]:

@@ -1,0 +1,169 @@
+"""`perse-live eval`: how like their persons avatars are, by self-reenactment of real clips."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from perse_live.cli.console import FrameProgress, StepProgress, print_json, printable, step_progress
+from perse_live.cli.options import JsonSwitch, Network
+from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
+from perse_live.errors import UserError
+from perse_live.files import write_bytes, write_image
+
+if TYPE_CHECKING:
+    from perse_live.arrays import UInt8Array
+    from perse_live.evaluation.identity import IdentityModel
+    from perse_live.evaluation.protocol import ClipPlan
+    from perse_live.evaluation.scores import FilmScores
+    from runtime.video import VideoFrame
+
+_SHOWN = ("psnr", "ssim", "psnr_mouth", "psnr_eyes", "akd", "akd_expr", "bs_l1", "bs_corr", "pose_deg", "detect", "jitter",
+          "jitter_err", "id_ref")
+_CONSENT = "nobody: built by perse-live eval to be measured, and not kept"
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure likeness and motion: one frame of a clip becomes an avatar, the others drive it and are compared with it."""
+
+    clips: Annotated[Positional[tuple[Path, ...]], arg(metavar="CLIP")]
+    """Videos of one talking person each, a few seconds or more. The avatars are measured and not kept."""
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
+    """Keep each clip's portrait, reference film, rendering and scores in this folder; it is made where it is missing."""
+    identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
+    """A face-embedding model of your own in ONNX (as ArcFace's: one face, RGB in [-1, 1]), to measure whether the person is
+    recognised. face_identity.onnx in the folder that PERSE_LIVE_ASSETS names is found by itself. Without one, identity
+    is not measured."""
+    json: JsonSwitch = False
+    """Print one JSON object instead of a table."""
+    network: OmitArgPrefixes[Network] = field(default_factory=Network)
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    clip: Path
+    plan: ClipPlan
+    scores: FilmScores
+
+
+def run(command: Eval) -> None:
+    """Evaluate clips and print their scores."""
+    from perse_live.evaluation.identity import find_identity_model
+    from perse_live.evaluation.scores import HIGHER_IS_BETTER, mean_scores
+
+    if not command.clips:
+        raise UserError("no clip is named: give one or more videos of a talking person; see perse-live eval --help")
+    identity = find_identity_model(command.identity_model)
+    with step_progress() as progress, contextlib.ExitStack() as stack:
+        fetch(BUILDING_ASSETS, command.network, progress)
+        root = (Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perse-live-eval-"))) if command.output is None
+                else make_folder(command.output))
+        results = [_evaluate(clip, make_folder(root / name), identity, progress)
+                   for clip, name in zip(command.clips, _names(command.clips), strict=True)]
+    mean = mean_scores([one.scores for one in results])
+    if command.json:
+        print_json({"protocol": "self-reenactment of one portrait, face hull only, on black",
+                    "higher_is_better": HIGHER_IS_BETTER, "identity_model": None if identity is None else identity.name,
+                    "clips": [_summary(one) for one in results], "mean": mean})
+        return
+    rows = [(one.clip.stem, one.scores.frames, one.scores.means) for one in results]
+    if len(rows) > 1:
+        rows.append(("mean", sum(frames for _, frames, _ in rows), mean))
+    print(" ".join([f"{'clip':<16}", "frames", *(f"{name:>10}" for name in _SHOWN)]))
+    for name, frames, scores in rows:
+        print(" ".join([f"{printable(name)[:16]:<16}", f"{frames:>6}", *(f"{_figure(scores[one]):>10}" for one in _SHOWN)]))
+    print("inside the face, on black; akd: landmark error, % of the eye distance; jitter: 1 is as lively as the film")
+    if identity is None:
+        print("id_ref: not measured, for want of an identity model; see perse-live eval --help")
+
+
+def _evaluate(clip: Path, folder: Path, identity: IdentityModel | None, progress: StepProgress) -> _Evaluated:
+    """Split, build, drive and score one clip, in a folder of its own."""
+    try:
+        from offline.build import Consent, build_avatar
+    except ModuleNotFoundError as error:
+        raise without_offline(error) from error
+    from perse_live.evaluation.protocol import plan_clip, survey
+    from perse_live.evaluation.scores import score_film
+    from runtime.background import Color
+    from runtime.drive import drive_matched
+    from runtime.video import probe, read_frames
+
+    def told(step: str, share: float) -> None:
+        progress(f"{clip.name}: {step}", share)
+
+    def told_of_frames(step: str) -> FrameProgress:
+        return lambda done, total: told(step, done / max(total or done, 1))
+
+    looked_at = told_of_frames("looking at every frame")
+    count = probe(clip).frame_count
+    seen = survey(_watched(read_frames(clip), count, looked_at))
+    try:
+        plan = plan_clip(seen)
+    except UserError as error:
+        raise UserError(f"{clip}: {error}") from error
+    told("cutting out", 0.0)
+    portrait, real, drawn = folder / "source.png", folder / "drive.mp4", folder / "drawn.mp4"
+    source = _split(clip, plan, portrait, real)
+    consent = Consent(by=_CONSENT, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    avatar = build_avatar(portrait, consent=consent, progress=told)
+    drive_matched(avatar, real, drawn, background=Color(0, 0, 0), progress=told_of_frames("driving"))
+    truth, rendering = ([frame.image for frame in read_frames(film)] for film in (real, drawn))
+    scores = score_film(truth, rendering, source, rate=float(probe(real).rate), numbers=plan.frames, identity=identity,
+                        progress=lambda share: told("scoring", share))
+    result = _Evaluated(clip, plan, scores)
+    write_bytes(folder / "scores.json", json.dumps(_summary(result), allow_nan=False, indent=1).encode())
+    return result
+
+
+def _split(clip: Path, plan: ClipPlan, portrait: Path, real: Path) -> UInt8Array:
+    """Write the portrait and the reference film of a clip. Returns the portrait (size, size, 3) RGB."""
+    from perse_live.evaluation.protocol import cut
+    from runtime.video import Encoding, probe, read_frames, video_writer
+
+    faithful = Encoding(crf=4, preset="medium")
+    wanted, source = frozenset(plan.frames), None
+    with video_writer(real, width=plan.size, height=plan.size, rate=probe(clip).rate / plan.stride, encoding=faithful) as writer:
+        for frame in read_frames(clip):
+            if frame.index == plan.source:
+                source = cut(frame.image, plan)
+            if frame.index in wanted:
+                writer.write(cut(frame.image, plan))
+    assert source is not None
+    write_image(portrait, source)
+    return source
+
+
+def _watched(frames: Iterator[VideoFrame], count: int | None, progress: FrameProgress) -> Iterator[UInt8Array]:
+    for frame in frames:
+        yield frame.image
+        progress(frame.index + 1, None if count is None else max(count, frame.index + 1))
+
+
+def _summary(one: _Evaluated) -> dict[str, object]:
+    return {"clip": str(one.clip), "source_frame": one.plan.source, "frames": one.scores.frames, "stride": one.plan.stride,
+            "undetected": one.scores.undetected, "scores": one.scores.means}
+
+
+def _names(clips: Sequence[Path]) -> list[str]:
+    """A folder name for each clip, all different."""
+    names: list[str] = []
+    for clip in clips:
+        name, number = clip.stem or "clip", 2
+        while name in names:
+            name, number = f"{clip.stem}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if abs(value) < 2 else f"{value:.2f}"

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from evaluation_faces import portrait
+
+from perse_live.errors import UserError
+from perse_live.evaluation.scores import MEASURES, FilmScores, mean_scores, score_film
+
+FILM = [portrait(shift=k) for k in (0, 3, 7, 5, 1, -4, -8)]
+
+
+def test_the_same_film_is_perfect() -> None:
+    scores = score_film(FILM, FILM, FILM[0], rate=25)
+    assert scores.frames == 7 and scores.undetected == 0
+    perfect = {"psnr": 60, "ssim": 1, "gmsd": 0, "psnr_mouth": 60, "psnr_eyes": 60, "akd": 0, "akd_mouth": 0, "akd_eyes": 0,
+               "akd_oval": 0, "akd_expr": 0, "bs_l1": 0, "pose_deg": 0, "detect": 1, "jitter": 1, "jitter_err": 0}
+    assert {name: scores.means[name] for name in perfect} == pytest.approx(perfect, abs=0.03)
+    assert all(scores.means[name] is None for name in ("id_src", "id_ref", "id_ceil"))  # no model: not measured
+    assert set(scores.means) == set(MEASURES)
+
+
+def test_a_still_picture_is_not_alive_and_a_shifted_one_is_off_by_the_shift() -> None:
+    still = score_film(FILM, [FILM[0]] * len(FILM), FILM[0], rate=25).means
+    assert still["jitter"] == pytest.approx(0, abs=0.05) and still["jitter_err"] == pytest.approx(1, abs=0.05)
+    beside = score_film(FILM, [portrait(shift=k + 6) for k in (0, 3, 7, 5, 1, -4, -8)], FILM[0], rate=25).means
+    assert beside["akd"] is not None and beside["akd_expr"] is not None and beside["psnr"] is not None
+    assert beside["akd"] == pytest.approx(100 * 6 / 54, rel=0.15)  # the eyes are 54 pixels apart
+    assert beside["akd_expr"] < 0.2 * beside["akd"]
+    assert beside["psnr"] < 25
+
+
+def test_a_face_that_is_not_found_again_is_counted() -> None:
+    drawn = [*FILM[:4], *[np.zeros_like(FILM[0])] * 3]
+    means = score_film(FILM, drawn, FILM[0], rate=25).means
+    assert means["detect"] == pytest.approx(4 / 7)
+    assert means["akd"] == pytest.approx(0, abs=1e-6)  # of the frames that have one
+
+
+def test_real_frames_without_a_face_are_left_out() -> None:
+    film = [*FILM[:5], np.zeros_like(FILM[0])]
+    scores = score_film(film, film, FILM[0], rate=25)
+    assert scores.undetected == 1 and scores.means["detect"] == 1
+
+
+def test_films_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(UserError, match="7 frames of 240x240 and 6 of 240x240"):
+        score_film(FILM, FILM[:6], FILM[0], rate=25)
+    with pytest.raises(UserError, match="240x240 and 7 of 100x240"):
+        score_film(FILM, [picture[:, :100] for picture in FILM], FILM[0], rate=25)
+
+
+def test_every_clip_counts_alike_in_the_mean_and_missing_figures_do_not() -> None:
+    nothing: dict[str, float | None] = dict.fromkeys(MEASURES)
+    clips = [FilmScores(100, 0, nothing | {"psnr": 20.0, "bs_corr": 0.5}), FilmScores(10, 0, nothing | {"psnr": 30.0})]
+    mean = mean_scores(clips)
+    assert (mean["psnr"], mean["bs_corr"], mean["akd"]) == (25, 0.5, None)
