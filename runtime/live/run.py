@@ -22,6 +22,7 @@ from runtime.hotkeys.global_keys import GlobalKeys
 from runtime.hotkeys.terminal_keys import TerminalKeys
 from runtime.live.actions import SetBadge
 from runtime.live.clock import StageClock
+from runtime.live.control import Control
 from runtime.live.feeds import Feed, MotionFeed, PictureFeed
 from runtime.live.painter import Actor, actor_of
 from runtime.live.scripted import idle_script, performance_script
@@ -90,6 +91,16 @@ class LiveOptions:
     """The page and its server."""
 
 
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A session that is seen."""
+
+    session: LiveSession
+    server: WebServer
+    url: str
+    """Of the page."""
+
+
 def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
     """Open everything, print where the page is, and go on until the time is up, the film ends, or SIGINT or SIGTERM comes.
 
@@ -98,6 +109,29 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
     """
     check_options(options)
     with _interruptible() as interrupted, contextlib.ExitStack() as stack:  # a second signal must not cut short what is finished
+        opened = stack.enter_context(open_live(options, settings))
+        session = opened.session
+        if options.record is not None:
+            session.record_now()
+        _listen_to_keys(stack, session, options, settings, warn)
+        say(f"ready: {opened.url}")
+        _invite(options, opened.url, say, warn)
+        ends = None if options.seconds is None else time.monotonic() + options.seconds
+        while not (interrupted.wait(_POLL_SECONDS) or session.ended or (ends is not None and time.monotonic() >= ends)):
+            pass
+    if session.failure is not None:
+        raise session.failure
+
+
+@contextlib.contextmanager
+def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[LiveSession], Control] = lambda session: session
+              ) -> Generator[Opened, None, None]:
+    """The session with its first picture drawn, its sinks and its server; closed again at the end of the block.
+
+    shown: what viewers get in the session's place, such as the same pictures with a stamp. Raises UserError for what cannot be
+    opened.
+    """
+    with contextlib.ExitStack() as stack:
         clocks = {name: StageClock() for name in _STAGES}
         actors = [_actor(path, options.max_gaussians) for path in options.avatars]
         feed, camera, kind = _feed(options, settings, actors[0], clocks)
@@ -120,22 +154,13 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
             session.add_sink(VirtualCameraSink(options.width, options.height, fps, device=options.device))
         if options.preview:
             session.add_sink(PreviewSink())
-        server = WebServer(session, clocks["encode"], options.web, camera=camera)
+        server = WebServer(shown(session), clocks["encode"], options.web, camera=camera)
         url = server.start()
         stack.callback(server.close)
         session.count_viewers_by(lambda: server.viewers)
         session.start()
         session.wait_for_picture(_FIRST_PICTURE_SECONDS)
-        if options.record is not None:
-            session.record_now()
-        _listen_to_keys(stack, session, options, settings, warn)
-        say(f"ready: {url}")
-        _invite(options, url, say, warn)
-        ends = None if options.seconds is None else time.monotonic() + options.seconds
-        while not (interrupted.wait(_POLL_SECONDS) or session.ended or (ends is not None and time.monotonic() >= ends)):
-            pass
-    if session.failure is not None:
-        raise session.failure
+        yield Opened(session, server, url)
 
 
 def check_options(options: LiveOptions) -> None:

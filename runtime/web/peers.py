@@ -12,6 +12,7 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpTran
 from perse_live.errors import UserError
 from runtime.web.aiortc_hooks import offer_loopback, track_connecting
 from runtime.web.offers import Offer
+from runtime.web.playout import show_at_once
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Peer:
         for other in self.connection.getTransceivers():
             if other is not transceiver:
                 other.direction = "inactive"  # a track that nobody reads would queue for ever
+        if wanted == "sendonly":
+            show_at_once(transceiver, offer.sdp)
         if loopback:
             offer_loopback(self.connection)
         await self.connection.setLocalDescription(await self.connection.createAnswer())

@@ -1,0 +1,337 @@
+"""A real session, real viewers and a stopwatch: the figures that a live session is judged by."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from perse_live.errors import UserError
+from runtime.hotkeys.keymap import key_map
+from runtime.live.run import LiveOptions, Opened, open_live
+from runtime.live.session import LiveSession
+from runtime.live.settings import Settings
+from runtime.livebench.chromium import chromium, chromium_missing, probed_page
+from runtime.livebench.figures import LiveFigures, Spread, spread_of
+from runtime.livebench.nodding_film import HALF_SECONDS, write_nodding_film
+from runtime.livebench.stamps import Stamping
+from runtime.sources.open import BROWSER
+from runtime.web.server import WebConfig
+
+_START_SECONDS = 120.0  # the first start ever compiles
+_SETTLE_SECONDS = 3.0  # after which encoder, governor and browser are at ease
+_KEY_EVERY = (0.35, 0.6)  # seconds
+_KEYS = {"b": "background 00a040", "v": "background c02030"}  # two colours far apart in every channel
+_ANSWERED = 0.25  # share of the way to the new pose at which the avatar has answered
+_LONGEST_ANSWER = 0.8  # seconds
+_CAMERA_SECONDS = (12.0, 45.0)
+
+
+def bench_live(avatar: Path, video: Path, *, seconds: float, viewers: int, threads: int,
+               progress: Callable[[str, float], None]) -> tuple[LiveFigures, list[str]]:
+    """Measure a session of an avatar that follows a face in a video, and one that follows the browser's camera.
+
+    seconds: for how long the first is watched, >= 5; viewers: how many more then join, 0 to 15; threads: for drawing. Returns the
+    figures, and what could not be measured and why. Raises UserError for files that cannot be used.
+    """
+    if seconds < 5:
+        raise UserError(f"--seconds {seconds:g} is too short to say anything: give at least 5")
+    if not 0 <= viewers <= 15:
+        raise UserError(f"--viewers {viewers} is out of range: give 0 to 15")
+    missing = chromium_missing()
+    complaints = [f"hotkey and browser camera are not measured, and the viewer is aiortc: {missing}"] if missing else []
+    options = LiveOptions((avatar,), camera=str(video), hotkeys=False, browser=False, threads=threads, web=WebConfig(port=0))
+    settings = Settings(keys=key_map(_KEYS, {}, where="bench"))
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "nodding.y4m"
+        write_nodding_film(video, film)
+        progress("starting perse-live live", 0.0)
+        start = min(_start_to_ready(avatar, video) for _ in range(2))
+        progress("starting perse-live live", 1.0)
+        if missing:
+            figures = _watched_by_aiortc(options, settings, seconds, progress)
+        else:
+            with chromium(film) as browser:
+                figures = _watched_by_chromium(options, settings, seconds, browser, progress)
+                answer = _camera_to_answer(replace(options, camera=BROWSER), settings, seconds, browser, progress)
+            figures = replace(figures, camera_to_answer=answer)
+            if answer is None:
+                complaints.append(f"browser camera: no answer seen; is there a face in the first picture of {video}?")
+        if viewers:
+            cost = _cost_per_viewer(options, settings, viewers, max(6.0, seconds / 4), progress)
+            figures = replace(figures, extra_viewers=viewers, cost_per_viewer=cost)
+    return replace(figures, start_to_ready_s=round(start, 2)), complaints
+
+
+def _start_to_ready(avatar: Path, video: Path) -> float:
+    """Seconds from the start of the command to its line `ready`."""
+    words = [sys.executable, "-m", "perse_live.cli", "live", str(avatar), "--camera", str(video), "--port", "0", "--no-browser",
+             "--no-hotkeys", "--seconds", "0.2"]
+    begin = time.monotonic()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+        timer = threading.Timer(_START_SECONDS, process.kill)
+        timer.start()
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            for line in process.stdout:
+                if line.startswith("ready:"):
+                    return time.monotonic() - begin
+            raise UserError(f"perse-live live does not start: {' '.join(process.stderr.read().split())[-300:]}")
+        finally:
+            timer.cancel()
+
+
+# ----- what goes on while somebody watches
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """What the session itself tells of the time that it was watched."""
+
+    drawn: dict[int, float]
+    """When each stamp was drawn, seconds of `time.time()`."""
+    fps: float
+    stats: dict[str, Any]
+    memory: list[float]
+    """MiB, twice a second."""
+
+
+class _Watching:
+    """Collects, for as long as its block runs."""
+
+    def __init__(self, opened: Opened, stamping: Stamping) -> None:
+        self._opened, self._stamping = opened, stamping
+        self._memory: list[float] = []
+        self._over = threading.Event()
+
+    @contextlib.contextmanager
+    def during(self) -> Generator[None, None, None]:
+        sampler = threading.Thread(target=self._sample, name="memory")
+        self._begin = time.time()
+        sampler.start()
+        try:
+            yield
+        finally:
+            self._end = time.time()
+            self._stats = self._opened.session.stats()
+            self._over.set()
+            sampler.join()
+
+    def _sample(self) -> None:
+        while not self._over.wait(0.5):
+            self._memory.append(resident_mib())
+
+    def watched(self) -> _Watched:
+        times = {number: when for number, when in self._stamping.times if self._begin <= when <= self._end}
+        return _Watched(times, round(len(times) / (self._end - self._begin), 1), cast("dict[str, Any]", self._stats), self._memory)
+
+
+@contextlib.contextmanager
+def _session(options: LiveOptions, settings: Settings) -> Generator[tuple[Opened, _Watching], None, None]:
+    stampings: list[Stamping] = []
+
+    def shown(session: LiveSession) -> Stamping:
+        stampings.append(Stamping(session))
+        return stampings[0]
+
+    with open_live(options, settings, shown=shown) as opened:
+        yield opened, _Watching(opened, stampings[0])
+
+
+def _figures(watched: _Watched, seconds: float, *, viewer: str, shown: Sequence[Sequence[float]]) -> LiveFigures:
+    """shown: of each picture its stamp, when it was seen, and where known when it was received; seconds of `time.time()`."""
+    stats, memory = watched.stats, watched.memory
+    to_canvas = [1000 * (one[1] - watched.drawn[int(one[0])]) for one in shown if one[0] in watched.drawn]
+    to_received = [1000 * (one[2] - watched.drawn[int(one[0])]) for one in shown if one[0] in watched.drawn and len(one) > 2 and one[2]]
+    governor = stats["governor"]
+    tenth = max(1, len(memory) // 10)
+    return LiveFigures(
+        viewer=viewer, seconds=seconds, start_to_ready_s=0.0, fps_drawn=watched.fps, fps_shown=round(len(shown) / seconds, 1),
+        drawn_at=governor["reason"] or "full size", stages_ms={name: one["ms"] for name, one in stats["stages"].items()},
+        arrival_to_drawn_ms=stats["latency_ms"], drawn_to_canvas=spread_of(to_canvas), drawn_to_received=spread_of(to_received),
+        hotkey_to_change=None, camera_to_answer=None,
+        memory_start_mib=round(statistics.median(memory[tenth:2 * tenth] or memory), 1),
+        memory_end_mib=round(statistics.median(memory[-tenth:]), 1), extra_viewers=0, cost_per_viewer=None)
+
+
+def _watched_by_chromium(options: LiveOptions, settings: Settings, seconds: float, browser: Any,
+                         progress: Callable[[str, float], None]) -> LiveFigures:
+    step = f"{seconds:.0f} s watched by Chromium"
+    with _session(options, settings) as (opened, watching), probed_page(browser, opened.url) as page:
+        page.wait_for_timeout(1000 * _SETTLE_SECONDS)
+        page.evaluate("perseBench.looksAtPicture = true")
+        page.keyboard.press("b")
+        page.wait_for_timeout(500)
+        shown: list[list[float]] = []
+        pictures: list[list[Any]] = []
+        keys: list[float] = []
+        with watching.during():
+            _collect(page)  # what was before
+            chance, keyed = random.Random(0), 0
+            begin = time.monotonic()
+            while (passed := time.monotonic() - begin) < seconds:
+                page.keyboard.press("vb"[keyed % 2])
+                keyed += 1
+                page.wait_for_timeout(1000 * chance.uniform(*_KEY_EVERY))
+                if keyed % 20 == 0:
+                    _add(page, shown, pictures, keys)
+                progress(step, min(passed / seconds, 1.0))
+            _add(page, shown, pictures, keys)
+            passed = time.monotonic() - begin
+    progress(step, 1.0)
+    figures = _figures(watching.watched(), passed, viewer=f"Chromium {browser.version}", shown=shown)
+    return replace(figures, hotkey_to_change=spread_of(_key_answers(keys, pictures)))
+
+
+def _collect(page: Any) -> dict[str, Any]:
+    """What the probe has noted since the last time."""
+    return page.evaluate("""() => {
+      const { shown, pictures, keys, marks, problem } = perseBench;
+      Object.assign(perseBench, { shown: [], pictures: [], keys: [], marks: [] });
+      return { shown, pictures, keys, marks, problem };
+    }""")
+
+
+def _add(page: Any, shown: list[list[float]], pictures: list[list[Any]], keys: list[float]) -> None:
+    noted = _collect(page)
+    shown += noted["shown"]
+    pictures += noted["pictures"]
+    keys += noted["keys"]
+
+
+def _key_answers(keys: Sequence[float], pictures: Sequence[Sequence[Any]]) -> list[float]:
+    """Milliseconds from each key to the first picture whose corner has taken the other colour."""
+    times = np.array([one[0] for one in pictures])
+    red = np.array([one[1] > one[2] for one in pictures])
+    answers: list[float] = []
+    for key in keys:
+        after = np.searchsorted(times, key)
+        if 0 < after < len(red):
+            changed = np.nonzero(red[after:] != red[after - 1])[0]
+            if len(changed) and times[after + changed[0]] - key < _LONGEST_ANSWER:
+                answers.append(1000 * float(times[after + changed[0]] - key))
+    return answers
+
+
+def _camera_to_answer(options: LiveOptions, settings: Settings, seconds: float, browser: Any,
+                      progress: Callable[[str, float], None]) -> Spread | None:
+    seconds = min(max(seconds, _CAMERA_SECONDS[0]), _CAMERA_SECONDS[1])
+    step = f"{seconds:.0f} s of the browser's camera"
+    with _session(options, settings) as (opened, _), probed_page(browser, opened.url) as page:
+        page.locator("#camera-toggle").click()
+        page.wait_for_function("document.querySelector('#camera-dock').getAttribute('aria-pressed') === 'true'", timeout=20_000)
+        page.wait_for_timeout(1000 * (_SETTLE_SECONDS + 2 * HALF_SECONDS))  # and until the driver's face at rest is learned
+        page.evaluate("Object.assign(perseBench, { looksAtPicture: true, keepsPictures: true })")
+        _collect(page)
+        for passed in range(round(seconds)):
+            progress(step, passed / seconds)
+            page.wait_for_timeout(1000)
+        noted = _collect(page)
+    progress(step, 1.0)
+    if noted["problem"]:
+        raise UserError(f"the browser's camera cannot be measured: {noted['problem']}")
+    return spread_of(_camera_answers(noted["marks"], noted["pictures"]))
+
+
+def _camera_answers(marks: Sequence[float], pictures: Sequence[Sequence[Any]]) -> list[float]:
+    """Milliseconds from each change of the camera's picture to the first picture that is part of the way to the avatar's new pose."""
+    times = np.array([one[0] for one in pictures])
+    grey = np.array([one[4] for one in pictures], np.float64).reshape(len(pictures), -1)
+    answers: list[float] = []
+    for mark in marks:
+        before = grey[(times > mark - 0.4) & (times <= mark)]
+        settled = grey[(times > mark + 0.7) & (times < mark + HALF_SECONDS)]
+        after = (times > mark) & (times < mark + _LONGEST_ANSWER)
+        if not (len(before) and len(settled) and after.any()):
+            continue
+        start, way = before.mean(0), settled.mean(0) - before.mean(0)
+        share = (grey[after] - start) @ way / max(float(way @ way), 1e-9)
+        if np.abs(way).mean() > 1.0 and (share > _ANSWERED).any():  # else nothing to see: no face, or nobody moved
+            answers.append(1000 * float(times[after][np.argmax(share > _ANSWERED)] - mark))
+    return answers
+
+
+# ----- viewers that are no browsers
+
+
+@contextlib.contextmanager
+def _onlookers(url: str, count: int, kind: str) -> Generator[Callable[[], list[list[float]]], None, None]:
+    """Viewers in another process; what is yielded ends them and gives what they read."""
+    words = [sys.executable, "-m", "runtime.livebench.onlookers", url, str(count), kind]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        if process.stdout.readline().strip() != "watching":
+            raise UserError(f"the viewers cannot watch: {' '.join(process.stderr.read().split())[-300:]}")
+
+        def end() -> list[list[float]]:
+            return json.loads(process.communicate("", timeout=20)[0] or "[]")
+
+        try:
+            yield end
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def _watched_by_aiortc(options: LiveOptions, settings: Settings, seconds: float, progress: Callable[[str, float], None]
+                       ) -> LiveFigures:
+    step = f"{seconds:.0f} s watched by aiortc"
+    with _session(options, settings) as (opened, watching), _onlookers(opened.url, 1, "decoding") as end:
+        time.sleep(_SETTLE_SECONDS)
+        with watching.during():
+            begin = time.time()
+            _sleep(seconds, step, progress)
+            over = time.time()
+        shown = [one for one in end() if begin <= one[1] <= over]
+    return _figures(watching.watched(), over - begin, viewer="aiortc", shown=shown)
+
+
+def _cost_per_viewer(options: LiveOptions, settings: Settings, viewers: int, seconds: float,
+                     progress: Callable[[str, float], None]) -> float:
+    """Percent of a core; the first viewer, who makes it encode at all, is not counted."""
+    with _session(options, settings) as (opened, _), _onlookers(opened.url, 1, "receiving") as end:
+        alone = _busy(seconds, "1 viewer", progress)
+        with _onlookers(opened.url, viewers, "receiving") as end_all:
+            together = _busy(seconds, f"{viewers + 1} viewers", progress)
+            end_all()
+        end()
+    return round(100 * (together - alone) / viewers, 2)
+
+
+def _busy(seconds: float, step: str, progress: Callable[[str, float], None]) -> float:
+    """Of how many cores this process makes use."""
+    time.sleep(_SETTLE_SECONDS)
+    begin, used = time.monotonic(), time.process_time()
+    _sleep(seconds, step, progress)
+    return (time.process_time() - used) / (time.monotonic() - begin)
+
+
+def _sleep(seconds: float, step: str, progress: Callable[[str, float], None]) -> None:
+    begin = time.monotonic()
+    while (passed := time.monotonic() - begin) < seconds:
+        progress(step, passed / seconds)
+        time.sleep(min(0.5, seconds - passed))
+    progress(step, 1.0)
+
+
+def resident_mib() -> float:
+    """Memory of this process that is in RAM; where the system does not say, the most there has been."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
