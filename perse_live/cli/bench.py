@@ -19,8 +19,8 @@ class Bench:
     """Measure how fast this machine draws: milliseconds per stage, and frames per second. With --live, measure a live session."""
 
     live: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
-    """Measure a real session instead: the avatar follows the face in the video, watched in Chromium where that is here (the package
-    playwright drives it): rates, delays, memory, what a viewer costs, and how soon it starts."""
+    """Measure a real session instead: the avatar follows the face in the video, watched in Chromium where that is here (the
+    package playwright drives it): rates, delays, memory, what a viewer costs, and how soon it starts."""
     seconds: float = 20.0
     """For how long --live watches."""
     viewers: int = 7

@@ -45,15 +45,15 @@ class LiveFigures:
     arrival_to_drawn_ms: float | None
     """From a camera picture's arrival to the end of its drawing, median."""
     drawn_to_canvas: Spread | None
-    """From the end of a frame's drawing (the stamp in its pixels) to the viewer's canvas (without Chromium: the decoded picture)."""
+    """From the end of a frame's drawing (the stamp in its pixels) to the viewer's canvas; without Chromium, to its decoding."""
     drawn_to_received: Spread | None
     """The part of it until the viewer has all packets of the frame."""
     hotkey_to_change: Spread | None
     """From a key's event in the page to the first picture on the canvas that shows what it does (a background, which changes at
     once; an attribute starts as soon, and fades in)."""
     camera_to_answer: Spread | None
-    """From a picture of the browser's camera, taken hold of in the page, to the avatar's answer on the same page's canvas: the first
-    picture in which it is a quarter of the way to where it goes."""
+    """From a picture of the browser's camera, taken hold of in the page, to the avatar's answer on the same page's canvas: the
+    first picture in which it is a quarter of the way to where it goes."""
     memory_start_mib: float
     """Resident, of the session's process, after the first tenth."""
     memory_end_mib: float

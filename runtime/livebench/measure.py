@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,14 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from perse_live.errors import UserError
 from runtime.hotkeys.keymap import key_map
 from runtime.live.run import LiveOptions, Opened, open_live
 from runtime.live.session import LiveSession
 from runtime.live.settings import Settings
+from runtime.livebench.answers import camera_answers, key_answers
 from runtime.livebench.chromium import chromium, chromium_missing, probed_page
+from runtime.livebench.crowd import onlookers
 from runtime.livebench.figures import LiveFigures, Spread, spread_of
 from runtime.livebench.nodding_film import HALF_SECONDS, write_nodding_film
 from runtime.livebench.stamps import Stamping
@@ -36,9 +34,7 @@ _START_SECONDS = 120.0  # the first start ever compiles
 _SETTLE_SECONDS = 3.0  # after which encoder, governor and browser are at ease
 _KEY_EVERY = (0.35, 0.6)  # seconds
 _KEYS = {"b": "background 00a040", "v": "background c02030"}  # two colours far apart in every channel
-_ANSWERED = 0.25  # share of the way to the new pose at which the avatar has answered
-_LONGEST_ANSWER = 0.8  # seconds
-_CAMERA_SECONDS = (12.0, 45.0)
+_CAMERA_SECONDS = (8.0, 45.0)
 
 
 def bench_live(avatar: Path, video: Path, *, seconds: float, viewers: int, threads: int,
@@ -137,7 +133,8 @@ class _Watching:
 
     def watched(self) -> _Watched:
         times = {number: when for number, when in self._stamping.times if self._begin <= when <= self._end}
-        return _Watched(times, round(len(times) / (self._end - self._begin), 1), cast("dict[str, Any]", self._stats), self._memory)
+        fps = round(len(times) / (self._end - self._begin), 1)
+        return _Watched(times, fps, cast("dict[str, Any]", self._stats), self._memory)
 
 
 @contextlib.contextmanager
@@ -155,8 +152,9 @@ def _session(options: LiveOptions, settings: Settings) -> Generator[tuple[Opened
 def _figures(watched: _Watched, seconds: float, *, viewer: str, shown: Sequence[Sequence[float]]) -> LiveFigures:
     """shown: of each picture its stamp, when it was seen, and where known when it was received; seconds of `time.time()`."""
     stats, memory = watched.stats, watched.memory
-    to_canvas = [1000 * (one[1] - watched.drawn[int(one[0])]) for one in shown if one[0] in watched.drawn]
-    to_received = [1000 * (one[2] - watched.drawn[int(one[0])]) for one in shown if one[0] in watched.drawn and len(one) > 2 and one[2]]
+    known = [one for one in shown if one[0] in watched.drawn]
+    to_canvas = [1000 * (one[1] - watched.drawn[int(one[0])]) for one in known]
+    to_received = [1000 * (one[2] - watched.drawn[int(one[0])]) for one in known if len(one) > 2 and one[2]]
     governor = stats["governor"]
     tenth = max(1, len(memory) // 10)
     return LiveFigures(
@@ -194,7 +192,7 @@ def _watched_by_chromium(options: LiveOptions, settings: Settings, seconds: floa
             passed = time.monotonic() - begin
     progress(step, 1.0)
     figures = _figures(watching.watched(), passed, viewer=f"Chromium {browser.version}", shown=shown)
-    return replace(figures, hotkey_to_change=spread_of(_key_answers(keys, pictures)))
+    return replace(figures, hotkey_to_change=spread_of(key_answers(keys, pictures)))
 
 
 def _collect(page: Any) -> dict[str, Any]:
@@ -211,20 +209,6 @@ def _add(page: Any, shown: list[list[float]], pictures: list[list[Any]], keys: l
     shown += noted["shown"]
     pictures += noted["pictures"]
     keys += noted["keys"]
-
-
-def _key_answers(keys: Sequence[float], pictures: Sequence[Sequence[Any]]) -> list[float]:
-    """Milliseconds from each key to the first picture whose corner has taken the other colour."""
-    times = np.array([one[0] for one in pictures])
-    red = np.array([one[1] > one[2] for one in pictures])
-    answers: list[float] = []
-    for key in keys:
-        after = np.searchsorted(times, key)
-        if 0 < after < len(red):
-            changed = np.nonzero(red[after:] != red[after - 1])[0]
-            if len(changed) and times[after + changed[0]] - key < _LONGEST_ANSWER:
-                answers.append(1000 * float(times[after + changed[0]] - key))
-    return answers
 
 
 def _camera_to_answer(options: LiveOptions, settings: Settings, seconds: float, browser: Any,
@@ -244,53 +228,16 @@ def _camera_to_answer(options: LiveOptions, settings: Settings, seconds: float, 
     progress(step, 1.0)
     if noted["problem"]:
         raise UserError(f"the browser's camera cannot be measured: {noted['problem']}")
-    return spread_of(_camera_answers(noted["marks"], noted["pictures"]))
-
-
-def _camera_answers(marks: Sequence[float], pictures: Sequence[Sequence[Any]]) -> list[float]:
-    """Milliseconds from each change of the camera's picture to the first picture that is part of the way to the avatar's new pose."""
-    times = np.array([one[0] for one in pictures])
-    grey = np.array([one[4] for one in pictures], np.float64).reshape(len(pictures), -1)
-    answers: list[float] = []
-    for mark in marks:
-        before = grey[(times > mark - 0.4) & (times <= mark)]
-        settled = grey[(times > mark + 0.7) & (times < mark + HALF_SECONDS)]
-        after = (times > mark) & (times < mark + _LONGEST_ANSWER)
-        if not (len(before) and len(settled) and after.any()):
-            continue
-        start, way = before.mean(0), settled.mean(0) - before.mean(0)
-        share = (grey[after] - start) @ way / max(float(way @ way), 1e-9)
-        if np.abs(way).mean() > 1.0 and (share > _ANSWERED).any():  # else nothing to see: no face, or nobody moved
-            answers.append(1000 * float(times[after][np.argmax(share > _ANSWERED)] - mark))
-    return answers
+    return spread_of(camera_answers(noted["marks"], noted["pictures"]))
 
 
 # ----- viewers that are no browsers
 
 
-@contextlib.contextmanager
-def _onlookers(url: str, count: int, kind: str) -> Generator[Callable[[], list[list[float]]], None, None]:
-    """Viewers in another process; what is yielded ends them and gives what they read."""
-    words = [sys.executable, "-m", "runtime.livebench.onlookers", url, str(count), kind]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-        if process.stdout.readline().strip() != "watching":
-            raise UserError(f"the viewers cannot watch: {' '.join(process.stderr.read().split())[-300:]}")
-
-        def end() -> list[list[float]]:
-            return json.loads(process.communicate("", timeout=20)[0] or "[]")
-
-        try:
-            yield end
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
 def _watched_by_aiortc(options: LiveOptions, settings: Settings, seconds: float, progress: Callable[[str, float], None]
                        ) -> LiveFigures:
     step = f"{seconds:.0f} s watched by aiortc"
-    with _session(options, settings) as (opened, watching), _onlookers(opened.url, 1, "decoding") as end:
+    with _session(options, settings) as (opened, watching), onlookers(opened.url, 1, "decoding") as end:
         time.sleep(_SETTLE_SECONDS)
         with watching.during():
             begin = time.time()
@@ -303,9 +250,9 @@ def _watched_by_aiortc(options: LiveOptions, settings: Settings, seconds: float,
 def _cost_per_viewer(options: LiveOptions, settings: Settings, viewers: int, seconds: float,
                      progress: Callable[[str, float], None]) -> float:
     """Percent of a core; the first viewer, who makes it encode at all, is not counted."""
-    with _session(options, settings) as (opened, _), _onlookers(opened.url, 1, "receiving") as end:
+    with _session(options, settings) as (opened, _), onlookers(opened.url, 1, "receiving") as end:
         alone = _busy(seconds, "1 viewer", progress)
-        with _onlookers(opened.url, viewers, "receiving") as end_all:
+        with onlookers(opened.url, viewers, "receiving") as end_all:
             together = _busy(seconds, f"{viewers + 1} viewers", progress)
             end_all()
         end()
@@ -329,9 +276,17 @@ def _sleep(seconds: float, step: str, progress: Callable[[str, float], None]) ->
 
 
 def resident_mib() -> float:
-    """Memory of this process that is in RAM; where the system does not say, the most there has been."""
+    """Memory of this process that is in RAM, where the system tells (Linux); elsewhere the most there has been, on Windows 0."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return _most_resident_mib()
+
+
+def _most_resident_mib() -> float:
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

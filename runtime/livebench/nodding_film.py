@@ -29,7 +29,8 @@ def write_nodding_film(video: Path, film: Path) -> None:
     with film.open("wb") as file:
         file.write(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{RATE}:1 Ip A1:1 C420jpeg\n".encode())
         for sign, white in ((1, True), (-1, False)):
-            planes = np.asarray(cv2.cvtColor(_tilted(picture, sign * _DEGREES, white), cv2.COLOR_RGB2YUV_I420), np.uint8).tobytes()
+            tilted = _tilted(picture, sign * _DEGREES, white)
+            planes = np.asarray(cv2.cvtColor(tilted, cv2.COLOR_RGB2YUV_I420), np.uint8).tobytes()
             for _ in range(round(HALF_SECONDS * RATE)):
                 file.write(b"FRAME\n" + planes)
 

@@ -1,14 +1,13 @@
 """Frames onto the viewer's screen as soon as they are decoded.
 
-A browser smooths out a stream's jitter by showing frames later than it could, 30 to 40 ms here; `jitterBufferTarget = 0` only takes
-back what the page itself asked for. The RTP header extension "playout-delay" lets the sender say what its pictures are for: with 0 to
-0 ms Chromium shows each at once (https://webrtc.googlesource.com/src/+/main/docs/native-code/rtp-hdrext/playout-delay).
+A browser smooths out a stream's jitter by showing frames later than it could: 25 ms here. `jitterBufferTarget = 0` takes back
+only what a page itself has asked for. WebRTC's RTP header extension "playout-delay" lets the sender say what its pictures are
+for: with 0 to 0 ms, Chromium shows each at once.
 """
 
 from __future__ import annotations
 
 import re
-from typing import cast
 
 from aiortc import RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
@@ -29,8 +28,7 @@ def show_at_once(transceiver: RTCRtpTransceiver, offer: str) -> None:
     if offered is None:
         return
     number = int(offered[1])
-    extensions = cast("list[RTCRtpHeaderExtensionParameters]",
-                      transceiver._headerExtensions)  # pyright: ignore[reportPrivateUsage]
+    extensions = transceiver._headerExtensions  # pyright: ignore[reportPrivateUsage]
     extensions.append(RTCRtpHeaderExtensionParameters(id=number, uri=URI))
     getattr(transceiver.sender, _MAP_OF_SENDER)
     setattr(transceiver.sender, _MAP_OF_SENDER, _AtOnceMap(number))

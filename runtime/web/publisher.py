@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 
 from perse_live.arrays import UInt8Array
 from runtime.sources.browser import BrowserCamera
+from runtime.web.bandwidth import promise_bandwidth
 from runtime.web.jitter import deliver_frames_at_once
 from runtime.web.offers import Offer
 from runtime.web.peers import Peer
@@ -36,6 +37,7 @@ class Publisher:
         self._readers[peer] = None
         transceiver = peer.connection.addTransceiver("video", direction="recvonly")
         deliver_frames_at_once(transceiver.receiver)
+        promise_bandwidth(transceiver.receiver)
         answer = await peer.answer(offer, transceiver, loopback=self._loopback)
         for old in before:
             old.end()

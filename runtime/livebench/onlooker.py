@@ -1,6 +1,6 @@
 """Viewers in a process of their own, so that what they cost themselves is not taken for the session's: aiortc peers.
 
-`python -m runtime.livebench.onlookers URL COUNT decoding|receiving`: prints "watching" once all get pictures, and ends when its
+`python -m runtime.livebench.onlooker URL COUNT decoding|receiving`: prints "watching" once all get pictures, and ends when its
 standard input does. Those that decode then say which stamps they read when, as JSON.
 """
 
@@ -23,6 +23,7 @@ from runtime.livebench.stamps import stamp_in
 from runtime.web.aiortc_hooks import offer_loopback
 from runtime.web.jitter import deliver_frames_at_once
 
+_DECODER = "get_decoder"  # of aiortc's receivers, where it looks for one
 _PATIENCE = 20.0  # seconds for the first picture
 
 
@@ -83,7 +84,8 @@ async def _watch(url: str, count: int, *, decoding: bool) -> None:
     onlookers = [_Onlooker() for _ in range(count)]
     if not decoding:
         waiting = iter(onlookers)
-        setattr(aiortc.rtcrtpreceiver, "get_decoder", lambda _: _NoDecoder(next(waiting).arrived, loop))
+        # one after the other joins
+        setattr(aiortc.rtcrtpreceiver, _DECODER, lambda _: _NoDecoder(next(waiting).arrived, loop))
     try:
         async with aiohttp.ClientSession() as http:
             for onlooker in onlookers:

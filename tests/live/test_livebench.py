@@ -1,0 +1,119 @@
+"""The stopwatch of `perse-live bench --live`: its parts by themselves, and the whole once, with a real browser."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live_avatars import dressable_avatar
+from running_session import scene
+from web_session import PaintedSession
+
+from perse_live.avatar import save_avatar
+from perse_live.cli.program import main
+from perse_live.errors import UserError
+from runtime.live.clock import StageClock
+from runtime.livebench.answers import camera_answers, key_answers
+from runtime.livebench.chromium import chromium_missing
+from runtime.livebench.crowd import onlookers
+from runtime.livebench.figures import spread_of
+from runtime.livebench.measure import bench_live
+from runtime.livebench.nodding_film import HALF_SECONDS, RATE, write_nodding_film
+from runtime.livebench.stamps import stamp_in, stamped
+from runtime.video import read_frames, video_writer
+from runtime.web.server import WebConfig, WebServer
+
+
+@pytest.fixture(scope="module")
+def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of a face."""
+    path = tmp_path_factory.mktemp("bench") / "face.mp4"
+    with video_writer(path, width=320, height=240, rate=Fraction(30)) as writer:
+        for shift in range(30):
+            writer.write(scene(shift=shift // 2))
+    return path
+
+
+@pytest.mark.parametrize("number", [0, 1, 0x5A5A, 0xFFFF])
+def test_a_stamp_is_read_again_and_nothing_is_read_where_none_is(number: int) -> None:
+    random = np.random.default_rng(number)
+    image = random.integers(0, 256, (96, 160, 3), np.uint8)
+    noise = random.normal(0, 20, image.shape)  # as coarse encoding leaves it
+    seen = np.clip(stamped(image, number) + noise, 0, 255).astype(np.uint8)
+    assert stamp_in(seen) == number
+    assert stamp_in(np.full_like(image, 200)) is None
+
+
+def test_keys_are_answered_by_the_first_picture_of_the_other_colour() -> None:
+    red, green = [192, 32, 48], [0, 160, 64]
+    pictures = [[10 + frame / 30, *(green if frame < 20 else red), []] for frame in range(40)]
+    assert key_answers([10 + 19.5 / 30], pictures) == [pytest.approx(0.5 / 30 * 1000)]
+    assert key_answers([10 + 30 / 30], pictures) == []  # nothing changed after it
+    assert key_answers([9.0, 12.0], pictures) == []  # before the first picture, after the last
+
+
+def test_the_camera_is_answered_when_the_avatar_is_part_of_the_way() -> None:
+    def picture(frame: int) -> list[object]:
+        share = np.clip((frame - 33) / 4, 0, 1)  # begins to move in frame 34
+        return [frame / 30, 0, 0, 0, [100 + 40 * share, 100 - 40 * share, 80]]
+
+    assert camera_answers([1.0], [picture(frame) for frame in range(90)]) == [pytest.approx(1000 * (35 / 30 - 1))]
+    still = [[frame / 30, 0, 0, 0, [100, 100, 80]] for frame in range(90)]
+    assert camera_answers([1.0], still) == []
+
+
+def test_too_few_measurements_say_nothing() -> None:
+    assert spread_of([1, 2, 3, 4]) is None
+    spread = spread_of([1, 2, 3, 4, 90])
+    assert spread is not None and (spread.median, spread.count) == (3, 5) and spread.p95 > 4
+
+
+def test_the_camera_film_tilts_the_face_and_says_so_in_its_corner(face: Path, tmp_path: Path) -> None:
+    write_nodding_film(face, tmp_path / "nod.y4m")
+    frames = list(read_frames(tmp_path / "nod.y4m"))
+    assert len(frames) == round(2 * HALF_SECONDS * RATE)
+    assert [bool(frame.image[8, 8, 1] > 128) for frame in frames[::len(frames) // 2]] == [True, False]
+    first, last = frames[0].image[100:400, 100:540].astype(int), frames[-1].image[100:400, 100:540].astype(int)
+    assert np.abs(first - last).mean() > 10
+
+
+def test_onlookers_watch_and_those_that_decode_read_what_they_see() -> None:
+    session = PaintedSession()
+    server = WebServer(session, StageClock(), WebConfig(port=0))
+    try:
+        url = server.start()
+        with onlookers(url, 2, "receiving") as end:
+            assert server.viewers == 2
+            assert end() == []
+        with onlookers(url, 1, "decoding") as end:
+            assert server.viewers >= 1
+            assert len(end()) >= 1
+    finally:
+        server.close()
+        session.close()
+
+
+@pytest.mark.parametrize(("seconds", "viewers"), [(1.0, 0), (5.0, 16)])
+def test_what_cannot_be_measured_is_refused(face: Path, tmp_path: Path, seconds: float, viewers: int) -> None:
+    with pytest.raises(UserError, match="give"):
+        bench_live(tmp_path / "none.perse", face, seconds=seconds, viewers=viewers, threads=1, progress=lambda *_: None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(chromium_missing()), reason="Debian's chromium is not installed")
+def test_the_whole_as_a_user_runs_it(face: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_avatar(tmp_path / "me.perse", dressable_avatar(gaussians=12_000))
+    words = ["bench", "--live", str(tmp_path / "me.perse"), str(face), "--seconds", "6", "--viewers", "0", "--json"]
+    assert main(words) == 0
+    out = capsys.readouterr()
+    content = json.loads(out.out)
+    live = content["live"]
+    assert "Chromium" in live["viewer"] and content["machine"]["cores"] >= 1
+    assert live["fps_drawn"] > 5 and live["fps_shown"] > 3 and live["start_to_ready_s"] > 0.5
+    for part in ("drawn_to_canvas", "drawn_to_received", "hotkey_to_change"):
+        assert 0 < live[part]["median"] <= live[part]["p95"] and live[part]["count"] >= 5
+    assert live["drawn_to_received"]["median"] < live["drawn_to_canvas"]["median"] < live["hotkey_to_change"]["median"]
+    assert live["memory_start_mib"] > 50 and live["cost_per_viewer"] is None
