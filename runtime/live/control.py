@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from runtime.live.actions import Action
@@ -15,6 +16,11 @@ class Control(Protocol):
     @property
     def drawn(self) -> Latest[DrawnFrame]:
         """The newest picture of the avatar."""
+        ...
+
+    @property
+    def recorded(self) -> Path | None:
+        """The last recording that was finished, if there is one."""
         ...
 
     def act(self, action: Action) -> None:

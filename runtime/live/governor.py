@@ -9,7 +9,7 @@ import numpy as np
 
 _SECONDS = 1.5  # over which drawing times are judged
 _MANY, _FEWEST = 10, 4  # frames that are enough at once, and after those seconds
-_PATIENCE = 6.0  # seconds after a step down before a step up is tried; doubled each time the step up was a mistake
+_PATIENCE = 6.0  # seconds after a step down before a step up is tried; doubled when that was a mistake, halved when it stood
 _TOO_SLOW, _ROOM = 0.85, 0.45  # share of the time between two frames that drawing takes
 
 
@@ -53,6 +53,8 @@ class Governor:
         count = _MANY if now - self._times[0][0] < _SECONDS else _FEWEST  # where a frame takes half a second there are not many
         if now - self._changed < _SECONDS or len(self._times) < count:
             return self.effort
+        if self._raised and now - self._changed > self._patience:  # it stood: the machine has become free
+            self._patience, self._raised = max(self._patience / 2, _PATIENCE), False
         share = float(np.median([length for _, length in self._times])) / self._budget
         if share > _TOO_SLOW and self._rung + 1 < len(LADDER):
             if self._raised:

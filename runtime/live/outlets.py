@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from perse_live.errors import UserError
 from runtime.live.frames import DrawnFrame
@@ -17,10 +18,13 @@ _WAIT_SECONDS = 0.2
 class Outlet:
     """Feeds one sink with the newest frames until it is closed or the sink fails."""
 
-    def __init__(self, sink: Sink, drawn: Latest[DrawnFrame]) -> None:
-        """The sink is the outlet's from here on: it closes it."""
+    def __init__(self, sink: Sink, drawn: Latest[DrawnFrame], *, on_end: Callable[[str], None] = lambda _: None) -> None:
+        """The sink is the outlet's from here on: it closes it.
+
+        on_end: told, on its thread, when the sink is finished, and what went wrong if anything did.
+        """
         self.sink, self.problem = sink, ""
-        self._drawn = drawn
+        self._drawn, self._on_end = drawn, on_end
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"sink {sink.name}", daemon=True)
         self._thread.start()
@@ -50,10 +54,15 @@ class Outlet:
         except Exception as error:
             self._fail(f"{self.sink.name} cannot be finished: {error}")
             _log.exception("%s", self.problem)
+        self._on_end(self.problem)
 
     def _fail(self, problem: str) -> None:
         self.problem = self.problem or problem
         _log.warning("%s", problem)
+
+    def finish(self) -> None:
+        """Let the sink be finished, without waiting for it."""
+        self._stopped.set()
 
     def close(self) -> None:
         """Finish the sink and wait for it; closing again does nothing."""

@@ -122,6 +122,8 @@ class LiveSession:
         self._drawn: Latest[DrawnFrame] = Latest()
         self._outlets: list[Outlet] = []
         self._recording: tuple[Outlet, Path, float] | None = None
+        self._finishing: dict[Path, Outlet] = {}  # recordings that were stopped: their files take a moment
+        self._recorded: Path | None = None
         self._notices: deque[tuple[float, str]] = deque(maxlen=6)
         self._latency = StageClock()
         self._count_viewers: Callable[[], int] = lambda: 0
@@ -176,7 +178,7 @@ class LiveSession:
             self._thread.join()
         if self._feed is not None:
             self._feed.close()
-        for outlet in self._outlets:
+        for outlet in (*self._outlets, *self._finishing.values()):
             outlet.close()
         self._drawn.close()
 
@@ -199,6 +201,11 @@ class LiveSession:
     def drawn(self) -> Latest[DrawnFrame]:
         """The newest picture of the avatar."""
         return self._drawn
+
+    @property
+    def recorded(self) -> Path | None:
+        """The last recording that was finished."""
+        return self._recorded
 
     def notice(self, text: str) -> None:
         """Say something to the driver, on every page, for a moment."""
@@ -276,22 +283,30 @@ class LiveSession:
         running = self._running_recording()
         if on and running is None:
             path = self._recording_path()
-            self._recording = Outlet(self._recorder(path), self._drawn), path, time.monotonic()
+            outlet = Outlet(self._recorder(path), self._drawn, on_end=lambda problem: self._note_recorded(path, problem))
+            self._recording = outlet, path, time.monotonic()
             self._recordings += 1
             self._outlets = [outlet for outlet in self._outlets if outlet.running or outlet.problem]
-            self._outlets.append(self._recording[0])
+            self._outlets.append(outlet)
             self.notice(f"recording to {path.name}")
         elif not on and running is not None:
             outlet, path, _ = running
-            outlet.close()
+            outlet.finish()  # writing the rest takes up to 0.1 s, and drawing must not wait for that
+            self._finishing = {**{name: one for name, one in self._finishing.items() if one.running}, path: outlet}
             self._recording = None
             self._outlets.remove(outlet)
-            self.notice(outlet.problem or f"recorded {path.name}")
+
+    def _note_recorded(self, path: Path, problem: str) -> None:
+        """On the recording's own thread, once its file is as good as it gets."""
+        if path.is_file():
+            self._recorded = path
+        self.notice(problem or f"recorded {path.name}")
 
     def _recording_path(self) -> Path:
-        if self._record_to is None:
-            return free_recording_path(Path(f"perse-live-{datetime.now().strftime('%Y%m%d-%H%M%S')}.mp4"))
-        return self._record_to if self._recordings == 0 else free_recording_path(self._record_to)
+        if self._record_to is not None and self._recordings == 0:
+            return self._record_to
+        wish = self._record_to or Path(f"perse-live-{datetime.now().strftime('%Y%m%d-%H%M%S')}.mp4")
+        return free_recording_path(wish, taken=self._finishing)
 
     def _background_names(self) -> list[str]:
         photo = ["photo"] if self._actors[self._choices.actor].avatar.source.backdrop is not None else []
@@ -323,6 +338,7 @@ class LiveSession:
                 "gains": {name: getattr(choices.gains, name) for name in ("head", "brows", "eyes", "mouth")},
                 "mirror": choices.mirror, "hidden": choices.hidden,
                 "badge": {"place": choices.badge.place, "reason": choices.badge.reason},
+                "recorded": None if self._recorded is None else self._recorded.name,
                 "recording": None if recording is None else {"path": recording[1].name, "seconds": round(now - recording[2], 1)},
                 "calibration": {"phase": calibration.phase, "seconds": round(calibration.seconds, 1)},
                 "face": self._face,

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -55,6 +56,11 @@ class Stamping(Control):
     def drawn(self) -> Latest[DrawnFrame]:
         """The newest picture, stamped."""
         return self._drawn
+
+    @property
+    def recorded(self) -> Path | None:
+        """As the session."""
+        return self._session.recorded
 
     def act(self, action: Action) -> None:
         """As the session."""

@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 import threading
+from collections.abc import Container
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -137,10 +138,13 @@ class RecordingSink:
         return write_error(self._path, error)
 
 
-def free_recording_path(path: Path) -> Path:
-    """A name that no file has yet: ME.mp4, else ME-2.mp4, ME-3.mp4 and so on; for a second recording in one session."""
+def free_recording_path(path: Path, *, taken: Container[Path] = ()) -> Path:
+    """A name that no file has yet: ME.mp4, else ME-2.mp4, ME-3.mp4 and so on; for a second recording in one session.
+
+    taken: names that are not there yet, but will be.
+    """
     candidates = itertools.chain([path], (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2)))
-    return next(candidate for candidate in candidates if not candidate.exists())
+    return next(candidate for candidate in candidates if candidate not in taken and not candidate.exists())
 
 
 class _Encoder:

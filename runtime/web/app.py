@@ -40,6 +40,7 @@ def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, *,
         web.delete("/whep/{id}", routes.stop_watching),
         web.post("/whip", routes.publish),
         web.delete("/whip/{id}", routes.stop_publishing),
+        web.get("/recording", routes.recording),
         web.get("/api/state", routes.state),
         web.get("/api/stats", routes.stats),
         web.post("/api/action", routes.action),
@@ -59,6 +60,13 @@ class _Routes:
 
     async def static(self, request: web.Request) -> web.Response:
         return _page(request.match_info["name"])
+
+    async def recording(self, request: web.Request) -> web.StreamResponse:
+        path = self._control.recorded
+        if path is None or not path.is_file():
+            return _error(404, "there is no recording yet, or it has been moved away")
+        name = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_" for letter in path.name)
+        return web.FileResponse(path, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
     async def state(self, request: web.Request) -> web.Response:
         return web.json_response(self._control.state())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -78,6 +79,7 @@ class PortraitSession:
         self.gains = {"head": 1.0, "brows": 1.0, "eyes": 1.0, "mouth": 1.0}
         self.background, self.badge = "d9dbde", SetBadge("bottom-right")
         self.mirror = self.hidden = False
+        self.recorded: Path | None = None
         self.recording: float | None = None
         self._calibration: float | None = None  # when the countdown ends
 
@@ -117,6 +119,7 @@ class PortraitSession:
             "mirror": self.mirror, "hidden": self.hidden, "badge": {"place": self.badge.place, "reason": self.badge.reason},
             "recording": None if self.recording is None else {
                 "path": "me.mp4", "seconds": round(time.monotonic() - self.recording, 1)},
+            "recorded": None if self.recorded is None else self.recorded.name,
             "calibration": self._calibration_state(), "face": self.facts.face,
             "source": {"name": "camera 0", "kind": self.facts.source_kind, "problem": self.facts.problem},
             "sinks": [{"name": "virtual camera /dev/video10", "problem": ""}], "size": [SIDE, SIDE], "target_fps": 30,

@@ -99,6 +99,16 @@ def test_it_never_hunts(full: float, noise: float, seed: int) -> None:
     assert len(turns) <= 10, "mistakes are tried again ever later"
 
 
+def test_patience_returns_once_the_machine_is_free_again() -> None:
+    governor = Governor(FPS)
+    watched(governor, lambda effort, _: 0.04 * work(effort), 300)  # tries in vain, ever more rarely
+    up = watched(governor, lambda _, __: 0.005, 200, start=300.0)
+    assert up[-1][1] == LADDER[0]
+    watched(governor, lambda _, __: 0.06, 20, start=500.0)
+    back = watched(governor, lambda _, __: 0.005, 60, start=520.0)
+    assert back[-1][1] == LADDER[0], "as soon as if nothing had ever been amiss"
+
+
 def test_a_pause_is_not_held_against_it() -> None:
     governor = Governor(FPS)
     watched(governor, lambda _, __: 0.01, 5)

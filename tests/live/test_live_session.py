@@ -377,7 +377,7 @@ def test_every_frame_is_as_sinks_expect_it(me: Actor) -> None:
 # ----- what it tells
 
 STATE = {"avatars", "avatar", "attributes", "background", "backgrounds", "gains", "mirror", "hidden", "badge", "recording",
-         "calibration", "face", "source", "sinks", "size", "target_fps", "keys", "notices"}
+         "recorded", "calibration", "face", "source", "sinks", "size", "target_fps", "keys", "notices"}
 
 
 def test_state_and_stats_are_as_documented(me: Actor, tmp_path: Path) -> None:
@@ -385,6 +385,10 @@ def test_state_and_stats_are_as_documented(me: Actor, tmp_path: Path) -> None:
     examples = [json.loads(block.split("```")[0]) for block in documented.split("```json")[1:]]
     with running([me], HeldCamera(scene()), record_to=tmp_path / "me.mp4") as session:
         session.add_sink(Gallery())
+        session.act(Record(True))
+        pictures(session, 3)
+        session.act(Record(False))
+        until(lambda: told(session)["recorded"] == "me.mp4")
         session.act(Record(True))
         until(lambda: told(session)["face"] == "tracked" and session.stats()["latency_ms"] is not None)
         pictures(session, 5)
@@ -407,8 +411,8 @@ def test_state_and_stats_are_as_documented(me: Actor, tmp_path: Path) -> None:
     assert stats["viewers"] == 0
     assert stats["governor"]["scale"] <= 1
     assert state["size"] == [128, 128]
-    assert state["sinks"] == [{"name": "gallery", "problem": ""}, {"name": "recording me.mp4", "problem": ""}]
-    assert state["recording"]["path"] == "me.mp4"
+    assert state["sinks"] == [{"name": "gallery", "problem": ""}, {"name": "recording me-2.mp4", "problem": ""}]
+    assert state["recording"]["path"] == "me-2.mp4"
 
 
 def test_notices_are_shown_for_a_moment(me: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,6 +443,8 @@ def test_recordings_are_playable_and_numbered_and_replace_no_older_one(me: Actor
             session.act(Record())
             session.act(Record(False))
             assert told(session)["recording"] is None
+            until(lambda name=name: told(session)["recorded"] == name)
+            assert session.recorded == tmp_path / name
             assert f"recorded {name}" in told(session)["notices"]
     assert older.read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["me-2.mp4", "me-3.mp4", "me.mp4"]
@@ -453,6 +459,28 @@ def test_closing_finishes_a_recording(me: Actor, tmp_path: Path) -> None:
         pictures(session, 5)
     assert [path.name for path in tmp_path.iterdir()] == ["me.mkv"]
     assert len(list(read_frames(tmp_path / "me.mkv"))) >= 4
+
+
+def test_stopping_a_recording_keeps_nobody_waiting(me: Actor, tmp_path: Path) -> None:
+    class SlowSink(Gallery):
+        def close(self) -> None:
+            time.sleep(0.5)
+            super().close()
+
+    sink, measured = SlowSink(), clocks()
+    session = LiveSession([me], SMALL, feed=None, source_kind="none", script=motionless(), clocks=measured, keys={},
+                          recorder=lambda _: sink, record_to=tmp_path / "me.mp4")
+    with session:
+        session.start()
+        session.wait_for_picture(30.0)
+        session.act(Record(True))
+        pictures(session, 3)
+        before = time.monotonic()
+        session.act(Record(False))
+        assert time.monotonic() - before < 0.2
+        pictures(session, 2)
+        assert not sink.closed
+    assert sink.closed, "the session does not end before the file has"
 
 
 def test_without_a_name_recordings_get_the_date_and_never_meet(me: Actor, tmp_path: Path,

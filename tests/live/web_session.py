@@ -60,6 +60,7 @@ class PaintedSession:
         self.size: tuple[int, int] = (256, 192)
         self.acts: list[Action] = []
         self.count = 0
+        self.recorded: Path | None = None
         self.painting = threading.Event()
         self.painting.set()
         self._rate, self._ended = rate, threading.Event()
