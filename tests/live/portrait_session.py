@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from runtime.live.slot import Latest
 
 SIDE = 256
 SKIN = (214, 170, 140)
-_LOOKS = (("hair-copper", "Copper hair", "hair", "1"), ("hair-silver", "Silver hair", "hair", "2"), ("hat", "Hat", "hat", "3"))
+LOOKS = (("hair-copper", "Copper hair", "hair", "1"), ("hair-silver", "Silver hair", "hair", "2"), ("hat", "Hat", "hat", "3"))
+MANY_LOOKS = (*LOOKS, *((f"eyes-{number}", f"Eyes of kind {number}", "eyes", "") for number in range(20)))
 _LEARNING = 1.0  # seconds
 _KEYS = {"1": "attribute 1", "2": "attribute 2", "3": "attribute 3", "9": "attribute 9", "0": "no-attributes", "h": "hide",
          "c": "recalibrate", "m": "mirror", "r": "record"}
@@ -75,7 +77,7 @@ class PortraitSession:
         """As at the start."""
         self.facts = Facts()
         self.acts: list[Action] = []
-        self.targets = {name: 0.0 for name, *_ in _LOOKS}
+        self.have(LOOKS)
         self.gains = {"head": 1.0, "brows": 1.0, "eyes": 1.0, "mouth": 1.0}
         self.background, self.badge = "d9dbde", SetBadge("bottom-right")
         self.mirror = self.hidden = False
@@ -83,11 +85,15 @@ class PortraitSession:
         self.recording: float | None = None
         self._calibration: float | None = None  # when the countdown ends
 
+    def have(self, looks: Sequence[tuple[str, str, str, str]]) -> None:
+        """Be an avatar with these attributes."""
+        self.looks, self.targets = tuple(looks), {name: 0.0 for name, *_ in looks}
+
     def act(self, action: Action) -> None:
         self.acts.append(action)
         match action:
             case SetAttribute(name, weight):
-                name = _LOOKS[int(name) - 1][0] if name.isdecimal() and 1 <= int(name) <= len(_LOOKS) else name
+                name = self.looks[int(name) - 1][0] if name.isdecimal() and 1 <= int(name) <= len(self.looks) else name
                 if name not in self.targets:
                     raise UserError(f"there is no attribute {name}")
                 self.targets[name] = float(self.targets[name] == 0) if weight is None else weight
@@ -114,7 +120,7 @@ class PortraitSession:
         return {
             "avatars": ["me"], "avatar": 1,
             "attributes": [{"name": name, "label": label, "slot": slot, "key": key, "weight": self.targets[name],
-                            "target": self.targets[name]} for name, label, slot, key in _LOOKS],
+                            "target": self.targets[name]} for name, label, slot, key in self.looks],
             "background": self.background, "backgrounds": ["d9dbde", "green", "alpha"], "gains": dict(self.gains),
             "mirror": self.mirror, "hidden": self.hidden, "badge": {"place": self.badge.place, "reason": self.badge.reason},
             "recording": None if self.recording is None else {

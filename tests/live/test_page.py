@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from portrait_session import SKIN, PortraitSession
+from portrait_session import MANY_LOOKS, SKIN, PortraitSession
 
 from perse_live.arrays import UInt8Array
 from runtime.live.actions import Recalibrate, SetAttribute, SetBadge, SetGain
@@ -137,6 +137,32 @@ def test_a_chip_switches_its_attribute_and_opens_a_slider(
     assert session.targets["hair-copper"] == 0
 
 
+def test_many_attributes_fold_by_slot_and_can_be_found(
+        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    session.have(MANY_LOOKS)
+    page = open_page(url)
+    eyes = page.get_by_role("button", name="Eyes of kind 7", exact=True)
+    assert page.get_by_role("button", name="Silver hair").is_visible() and not eyes.is_visible()  # the first slot is open
+    page.locator("summary").filter(has_text="Eyes").focus()
+    page.keyboard.press("Enter")
+    eyes.click()
+    _until(lambda: session.targets["eyes-7"] == 1)
+    page.locator("summary").filter(has_text="Eyes").click()
+    assert not eyes.is_visible()
+    page.locator("summary .worn").get_by_text("Eyes of kind 7").wait_for()  # said although it is folded
+    page.keyboard.press("/")
+    page.keyboard.type("silver h")  # keys are text here
+    assert page.get_by_role("button", name="Silver hair").is_visible()
+    assert not page.get_by_role("button", name="Copper hair").is_visible() and not page.locator("summary").nth(2).is_visible()
+    page.keyboard.press("Enter")
+    _until(lambda: session.targets["hair-silver"] == 1)
+    page.keyboard.type("nothing")
+    page.get_by_text("No look of that name.").wait_for()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("button", name="Copper hair").is_visible() and not eyes.is_visible()
+    assert not session.hidden and session.recording is None
+
+
 def test_a_dragged_slider_sends_its_weights_sparingly_and_the_last_one_surely(
         open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
     page = open_page(url)
@@ -216,6 +242,22 @@ def test_recording_shows_a_clock(open_page: Callable[..., Any], url: str, sessio
     page.get_by_role("button", name="Record").click()
     page.wait_for_selector("#tag-record", state="hidden")
     assert session.recording is None
+    assert not page.get_by_text("Last recording").is_visible()
+
+
+@pytest.mark.parametrize("token", [None, "one-two-three"])
+def test_the_last_recording_can_be_saved(open_page: Callable[..., Any], session: PortraitSession, tmp_path: Path,
+                                         token: str | None) -> None:
+    with _served(session, WebConfig(port=0, token=token)) as address:
+        page = open_page(address)
+        session.recorded = tmp_path / "Ich, heute.mp4"
+        session.recorded.write_bytes(bytes(range(256)) * 40)
+        link = page.get_by_role("link", name="Save Ich, heute.mp4")
+        with page.expect_download() as saved:
+            link.click()
+        assert Path(saved.value.path()).read_bytes() == session.recorded.read_bytes()
+        assert page.is_hidden("#cover"), "it does not leave the page"
+        page.context.close()
 
 
 def test_figures_notices_and_problems_are_told_in_words(

@@ -116,6 +116,18 @@ def test_the_page_is_served() -> None:
                     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
 
 
+def test_the_last_recording_can_be_fetched_and_nothing_else(tmp_path: Path) -> None:
+    with serving() as served:
+        assert ask(served.url, "GET", "recording")[0] == 404
+        served.session.recorded = tmp_path / 'my "film".mp4'
+        assert ask(served.url, "GET", "recording")[0] == 404  # moved away
+        served.session.recorded.write_bytes(b"film")
+        status, text, headers = ask(served.url, "GET", "recording")
+        assert (status, text) == (200, "film")
+        assert headers["Content-Disposition"] == 'attachment; filename="my__film_.mp4"' and headers["Content-Type"] == "video/mp4"
+        assert ask(served.url, "GET", "recording", headers={"Origin": "http://evil.example"})[0] == 403
+
+
 def test_other_sites_are_turned_away() -> None:
     with serving() as served:
         for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"},

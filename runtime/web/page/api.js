@@ -6,7 +6,7 @@
  * @typedef {{
  *   avatars: string[], avatar: number, attributes: Attribute[], background: string, backgrounds: string[],
  *   gains: Record<Region, number>, mirror: boolean, hidden: boolean, badge: {place: string, reason: string},
- *   recording: {path: string, seconds: number} | null,
+ *   recording: {path: string, seconds: number} | null, recorded: string | null,
  *   calibration: {phase: "waiting" | "countdown" | "learning" | "done", seconds: number},
  *   face: "tracked" | "held" | "idle" | "none",
  *   source: {name: string, kind: "camera" | "file" | "browser" | "motion" | "none", problem: string},
@@ -57,6 +57,9 @@ export function createApi(pageAddress) {
   }
 
   return {
+    /** Where the last recording can be fetched, as an address for a link. */
+    recordingAddress: token ? `/recording?token=${encodeURIComponent(token)}` : "/recording",
+
     /** @returns {Promise<State>} */
     state: async () => (await request("/api/state")).json(),
 

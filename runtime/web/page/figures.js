@@ -49,9 +49,9 @@ export function mountFigures(places, store) {
   return flip;
 }
 
-/** @param {HTMLElement} list @param {import("./api.js").Stats} stats @param {number} budget milliseconds */
+/** A bar for each stage that has something to do. @param {HTMLElement} list @param {import("./api.js").Stats} stats @param {number} budget milliseconds */
 function showBars(list, stats, budget) {
-  const rows = Object.entries(stats.stages).filter(([, figures]) => figures.ms !== undefined).map(([stage, figures]) => {
+  const rows = Object.entries(stats.stages).filter(([, figures]) => figures.ms).map(([stage, figures]) => {
     const bar = element("span", { class: "bar", "aria-hidden": "true" }, element("i"), element("b"));
     bar.style.setProperty("--length", `${Math.min(figures.ms / budget, 1) * 100}%`);
     bar.style.setProperty("--p95", `${Math.min(figures.p95_ms / budget, 1) * 100}%`);

@@ -1,6 +1,7 @@
 /** The sheet that lists all keys. */
 
 import { describeAction } from "./actions.js";
+import { isSearchable } from "./attributes.js";
 import { capitalised, element } from "./dom.js";
 
 /** @type {[string, RegExp][]} */
@@ -9,7 +10,7 @@ const GROUPS = [
   ["Avatars", /^avatar\b/],
   ["Session", /./],
 ];
-const PAGE = [["?", "These keys"], ["F", "Full screen"], ["I", "Figures"], ["Esc", "Close a dialog"]];
+const PAGE = [["?", "These keys"], ["/", "Find a look"], ["F", "Full screen"], ["I", "Figures"], ["Esc", "Close a dialog"]];
 
 /**
  * @param {{dialog: HTMLDialogElement, list: HTMLElement, open: HTMLButtonElement, close: HTMLButtonElement}} places
@@ -23,7 +24,7 @@ export function mountKeySheet({ dialog, list, open, close }, store) {
       return;
     }
     const { state } = store.get();
-    list.replaceChildren(...(state ? sessionKeys(state) : []), group("This page", pageKeys(state?.keys ?? {})));
+    list.replaceChildren(...(state ? sessionKeys(state) : []), group("This page", pageKeys(state)));
     dialog.showModal();
   };
   open.addEventListener("click", toggle);
@@ -41,14 +42,17 @@ function sessionKeys(state) {
   for (const [key, action] of Object.entries(state.keys)) {
     const words = describeAction(action, state);
     const title = GROUPS.find(([, pattern]) => pattern.test(action))?.[0];
+    if (title === "Avatars" && state.avatars.length < 2) continue; // nothing to choose from
     if (words && title) groups.get(title)?.push([shown(key), words]);
   }
   return [...groups].filter(([, rows]) => rows.length).map(([title, rows]) => group(title, rows));
 }
 
-/** @param {Record<string, string>} taken @returns {[string, string][]} */
-function pageKeys(taken) {
-  return /** @type {[string, string][]} */ (PAGE.filter(([key = ""]) => !(key.toLowerCase() in taken)));
+/** @param {import("./api.js").State | null} state @returns {[string, string][]} */
+function pageKeys(state) {
+  const taken = state?.keys ?? {};
+  const useless = isSearchable(state?.attributes ?? []) ? "" : "/";
+  return /** @type {[string, string][]} */ (PAGE.filter(([key = ""]) => !(key.toLowerCase() in taken) && key !== useless));
 }
 
 /** @param {string} title @param {[string, string][]} rows */

@@ -16,6 +16,7 @@ import { mountKeys } from "./keys.js";
 import { mountKeySheet } from "./keysheet.js";
 import { createLink } from "./link.js";
 import { showPicture } from "./picture.js";
+import { mountRecordings } from "./recordings.js";
 import { mountSource } from "./source.js";
 import { mountOutputs, mountStage } from "./stage.js";
 import { createStore } from "./store.js";
@@ -59,6 +60,9 @@ mountStage({
   problem: part("problem-banner"), problemText: part("problem-text"),
   controls: [part("dock"), part("panel-look"), part("panel-more")],
 }, store, send, viewer.now);
+mountRecordings({
+  section: part("recorded-group"), name: part("recorded-name"), link: byId("recorded-save", HTMLAnchorElement),
+}, api, store);
 mountOutputs({ section: part("outputs-group"), list: part("outputs") }, store);
 mountDock({
   calibrate: button("calibrate"), mirror: button("mirror"), hide: button("hide"), record: button("record"),
@@ -68,7 +72,10 @@ mountCalibration({
   learning: part("learning"), learningText: part("learning-text"), announcer: part("announcer"),
 }, store, say);
 mountAvatars({ section: part("avatars-group"), list: part("avatars") }, store, send);
-mountAttributes({ list: part("attributes"), clear: button("attributes-clear"), empty: part("attributes-empty") }, store, send);
+const findAttribute = mountAttributes({
+  list: part("attributes"), clear: button("attributes-clear"), empty: part("attributes-empty"),
+  find: byId("attributes-find", HTMLInputElement), none: part("attributes-none"),
+}, store, send);
 mountBackgrounds(part("backgrounds"), store, send);
 mountGains({ list: part("gains"), reset: button("gains-reset") }, store, send);
 mountBadge({
@@ -101,4 +108,4 @@ mountKeys(store, (text) => {
   const { state } = store.get();
   const action = parseAction(text);
   if (action && state && describeAction(text, state)) send(action); // keys of attributes that this avatar lacks do nothing
-}, { "?": flipKeys, f: flipFullscreen, i: flipFigures });
+}, { "?": flipKeys, f: flipFullscreen, i: flipFigures, "/": findAttribute });

@@ -40,6 +40,7 @@ export function mountStage(places, store, send, retry) {
     if (!state) return;
     places.frame.classList.toggle("mirrored", state.mirror);
     places.frame.classList.toggle("is-hidden", state.hidden);
+    places.frame.classList.toggle("badge-below", state.badge.place.startsWith("bottom"));
     places.mirrorTag.hidden = !state.mirror || !playing;
     places.hiddenBanner.hidden = !state.hidden;
     const problem = problemOf(known);
