@@ -1,21 +1,19 @@
-"""An avatar before a camera: poses for it, and its picture in any pose."""
+"""An avatar before a camera: its picture in any pose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from perse_live.animate import HeadPose
 from perse_live.animator import Animator
-from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
-from perse_live.rotations import from_euler_degrees
+from perse_live.poses import facing_pose as facing_pose
+from perse_live.poses import on_the_neck as on_the_neck
+from perse_live.poses import turned_pose as turned_pose
 from perse_live.splatting.backend import open_rasterizer
-
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,25 +60,3 @@ class Stage:
     def render_rgba(self, gaussians: Gaussians) -> UInt8Array:
         """The second half, over nothing; as `draw_rgba`."""
         return self._rasterizer.render_rgba(gaussians, self._camera)
-
-
-def turned_pose(avatar: Avatar, yaw: float, pitch: float, roll: float) -> HeadPose:
-    """The head turned on the neck from where it was in the photo, on shoulders that stay.
-
-    Degrees: yaw > 0 turns the face to the picture's right, pitch > 0 tips it down, roll > 0 tilts it to the picture's left; as
-    `rotations.from_euler_degrees`, about the axes of the camera.
-    """
-    turn = _FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll) @ _FACING_CAMERA
-    return on_the_neck(avatar, turn @ avatar.source.R_cam_head)
-
-
-def facing_pose(avatar: Avatar, *, yaw: float = 0, pitch: float = 0, roll: float = 0) -> HeadPose:
-    """The head before the camera, straight or turned by degrees as in `turned_pose`, on shoulders that stay as in the photo."""
-    return on_the_neck(avatar, _FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll))
-
-
-def on_the_neck(avatar: Avatar, R_cam_head: FloatArray) -> HeadPose:
-    """The head in another rotation (3, 3), the neck's pivot and the shoulders as in the photo."""
-    source, pivot = avatar.source, avatar.rig.neck_pivot
-    neck = source.R_cam_head @ pivot + source.t_cam_head
-    return HeadPose(R_cam_head.astype(np.float32), (neck - R_cam_head @ pivot).astype(np.float32), source.R_cam_head)
