@@ -37,7 +37,7 @@ _TINTS = (
 )
 
 
-def _iris(avatar: Avatar) -> FloatArray:
+def iris_places(avatar: Avatar) -> FloatArray:
     """Every Gaussian's place on its eyeball's iris: (G, 2) iris radii from its centre, infinite elsewhere."""
     count = len(avatar.surface.triangles)
     places, light = surface_places(avatar, avatar.rig.vertices), avatar.colors[:count] @ LUMA
@@ -110,7 +110,7 @@ def _by_ring(light: FloatArray, ring: FloatArray) -> FloatArray:
 
 def _colored(title: Title, tint: Ramp) -> Callable[[Avatar], Attribute]:
     def make(avatar: Avatar) -> Attribute:
-        return recolored(avatar, title, *_painted(avatar, _iris(avatar), tint))
+        return recolored(avatar, title, *_painted(avatar, iris_places(avatar), tint))
 
     return make
 

@@ -102,7 +102,7 @@ def _chin(shape: HeadShape) -> FloatArray:
     return _whole(shape) * np.maximum.reduce([below, beside, soul])
 
 
-def _flow(places: FloatArray) -> FloatArray:
+def beard_flow(places: FloatArray) -> FloatArray:
     """Which way facial hair lies on the mean head: sideways on the upper lip, else down, and forwards along the jaw."""
     x, y, z = places.T
     lip = ramp(y, -0.076, -0.066) * ramp(np.abs(x), 0.036, 0.026) * ramp(z, 0.008, 0.018)
@@ -126,7 +126,7 @@ def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGau
     length = (cheek + (upper - cheek) * lip + (front - cheek) * chin) * (0.3 + 0.7 * thick)
     length = length * rng.uniform(0.6, 1.15, len(roots))
     field = SkinField(shape)
-    lines = grow(field, roots, length, _flow, style.growth, rng)
+    lines = grow(field, roots, length, beard_flow, style.growth, rng)
     flat_points = lines.reshape(-1, 3)
     red = field.lips(flat_points).reshape(lines.shape[:2]) > 0.2
     lines, left = clear_of(lines, red, least=0.5)

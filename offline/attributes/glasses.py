@@ -53,6 +53,10 @@ class FrameStyle:
     """Opacity at its lower edge."""
     drop: float
     """How much higher the bridge sits than the lens' centre."""
+    outline: tuple[float, ...] = ()
+    """How far the lens' edge lies from the superellipse, as factors at equal angles from the temple's side upwards."""
+    lower: float = 0.003
+    """How far the lens' centre is below the eye's."""
 
 
 _ROUND = FrameStyle(0.0232, 0.0225, 2.1, 0.0030, 0.00065, 0.0006, (0.66, 0.54, 0.34), 0.75, (0.82, 0.88, 0.92), 0.07, 0.035,
@@ -66,25 +70,26 @@ _RIMLESS = FrameStyle(0.0255, 0.0170, 3.2, 0.0042, 0.0, 0.0006, (0.62, 0.63, 0.6
 
 def round_metal(avatar: Avatar) -> Attribute:
     """Thin round frames of brass."""
-    return _glasses(avatar, "glasses-round", "Round metal glasses", _ROUND)
+    return glasses(avatar, "glasses-round", "Round metal glasses", _ROUND)
 
 
 def acetate(avatar: Avatar) -> Attribute:
     """Black rectangular frames."""
-    return _glasses(avatar, "glasses-black", "Black glasses", _ACETATE)
+    return glasses(avatar, "glasses-black", "Black glasses", _ACETATE)
 
 
 def sunglasses(avatar: Avatar) -> Attribute:
     """Dark lenses that still let the eyes be guessed."""
-    return _glasses(avatar, "sunglasses", "Sunglasses", _SUN)
+    return glasses(avatar, "sunglasses", "Sunglasses", _SUN)
 
 
 def rimless(avatar: Avatar) -> Attribute:
     """Lenses without a rim, arms of wire."""
-    return _glasses(avatar, "glasses-rimless", "Rimless glasses", _RIMLESS)
+    return glasses(avatar, "glasses-rimless", "Rimless glasses", _RIMLESS)
 
 
-def _glasses(avatar: Avatar, name: str, label: str, style: FrameStyle) -> Attribute:
+def glasses(avatar: Avatar, name: str, label: str, style: FrameStyle) -> Attribute:
+    """A pair of glasses on one face."""
     shape = head_shape(avatar)
     fit = _Fit(shape, style)
     parts = [_bridge(fit)]
@@ -104,7 +109,7 @@ class _Fit:
         eyes = shape.avatar.rig.eye_centers.astype(np.float64)
         self.middle = eyes.mean(0)
         self.apart = float(abs(eyes[0, 0] - eyes[1, 0])) / 2 + style.aside
-        self.height = float(self.middle[1]) - 0.003
+        self.height = float(self.middle[1]) - style.lower
         self.size = float(np.clip(self.apart - style.aside, 0.027, 0.034)) / 0.030
         self.depth = float(self.middle[2]) + shape.avatar.rig.eye_radius + _LENS_AHEAD
         for side in _SIDES:
@@ -115,8 +120,30 @@ class _Fit:
     def outline(self, side: float, count: int, share: float) -> FloatArray:
         """The lens' edge (count, 3), from the temple's side upwards; share: 1 at the edge, 0 at the lens' centre."""
         style = self.style
-        edge = superellipse(style.half_width * self.size, style.half_height * self.size, style.exponent, count) * share
-        return self.on_front(side, edge)
+        edge = superellipse(style.half_width * self.size, style.half_height * self.size, style.exponent, count)
+        if style.outline:
+            edge = evenly(edge * self._factor(edge)[:, None], count, closed=True)
+        return self.on_front(side, edge * share)
+
+    def radius(self, places: FloatArray) -> FloatArray:
+        """How far out places (N, 2) about a lens' centre lie: 1 on its edge."""
+        style = self.style
+        w, h = style.half_width * self.size, style.half_height * self.size
+        inside = (np.abs(places[:, 0] / w) ** style.exponent + np.abs(places[:, 1] / h) ** style.exponent) ** (1 / style.exponent)
+        return inside / self._factor(places)
+
+    def reach(self, height: float, towards: float) -> float:
+        """How far the lens reaches from its centre at a height over it; towards: 1 the temple, -1 the nose. Metres."""
+        x = np.linspace(0, 1.6 * self.style.half_width * self.size, 200)
+        within = self.radius(np.stack([towards * x, np.full(200, height)], 1)) <= 1
+        return float(x[within].max()) if within.any() else 0.3 * self.style.half_width * self.size
+
+    def _factor(self, places: FloatArray) -> FloatArray:
+        if not self.style.outline:
+            return np.ones(len(places))
+        around = np.arctan2(places[:, 1], places[:, 0]) / (2 * np.pi) * len(self.style.outline)
+        table = np.array([*self.style.outline, self.style.outline[0]])
+        return np.interp(np.mod(around, len(self.style.outline)), np.arange(len(table)), table)
 
     def on_front(self, side: float, places: FloatArray) -> FloatArray:
         """Places (N, 2) about a lens' centre, x away from the nose, as points (N, 3)."""
@@ -135,12 +162,12 @@ def _lens(fit: _Fit, side: float) -> Gaussians:
     style = fit.style
     spacing = 0.0032
     w, h = style.half_width * fit.size, style.half_height * fit.size
-    rows = np.arange(-h, h, spacing * 0.866)
-    columns = np.arange(-w, w, spacing)
+    wide = max((1.0, *style.outline))
+    rows = np.arange(-wide * h, wide * h, spacing * 0.866)
+    columns = np.arange(-wide * w, wide * w, spacing)
     grid = np.concatenate([np.stack([columns + (k % 2) * spacing / 2, np.full(len(columns), y)], 1) for k, y in enumerate(rows)])
-    radius = (np.abs(grid[:, 0] / w) ** style.exponent + np.abs(grid[:, 1] / h) ** style.exponent) ** (1 / style.exponent)
-    grid, radius = grid[radius < 0.95], radius[radius < 0.95]
-    upper = (grid[:, 1] / h + 1) / 2
+    grid = grid[fit.radius(grid) < 0.95]
+    upper = np.clip((grid[:, 1] / h + 1) / 2, 0, 1)
     wanted = style.lens_bottom + (style.lens_top - style.lens_bottom) * upper
     opacity = 1 - (1 - wanted) ** (1 / 3.4)  # neighbours overlap: about 3.4 splats lie over each point
     normals = fit.normal(side, grid)
@@ -196,9 +223,8 @@ def _bar(fit: _Fit, line: FloatArray, radius: float, *, closed: bool) -> Gaussia
 
 def _bridge(fit: _Fit) -> Gaussians:
     style = fit.style
-    w, h = style.half_width * fit.size, style.half_height * fit.size
     y = style.drop * fit.size
-    inner = -w * max(1 - (y / h) ** style.exponent, 0.05) ** (1 / style.exponent)
+    inner = -fit.reach(y, -1.0)
     ends = fit.on_front(1.0, np.array([[inner - 0.0002, y]]))[0]
     share = np.linspace(-1, 1, 9)
     half = ends[0] - fit.middle[0]
@@ -229,9 +255,8 @@ def _nose_pad(fit: _Fit, side: float, y: float) -> Gaussians:
 def _arm(fit: _Fit, side: float) -> Gaussians:
     """From the lens' outer edge around the temple to the ear, and down behind it."""
     style, shape = fit.style, fit.shape
-    w, h = style.half_width * fit.size, style.half_height * fit.size
     y = style.drop * fit.size
-    outer = w * max(1 - (y / h) ** style.exponent, 0.05) ** (1 / style.exponent)
+    outer = fit.reach(y, 1.0)
     begin = fit.on_front(side, np.array([[outer, y]]))[0]
     ear = (shape.charts.ears > 0.5) & (shape.template[:, 0] * side > 0)
     top = float(shape.vertices[ear, 1].max()) - 0.004
@@ -262,7 +287,7 @@ def _contact_shadow(fit: _Fit) -> FloatArray:
     out = np.abs(places[:, 0] - fit.middle[0]) - fit.apart
     up = places[:, 1] - fit.height
     w, h = style.half_width * fit.size, style.half_height * fit.size
-    radius = (np.abs(out / w) ** style.exponent + np.abs((up + 0.002) / h) ** style.exponent) ** (1 / style.exponent)
+    radius = fit.radius(np.stack([out, up + 0.002], 1))
     rim = np.exp(-0.5 * ((radius - 1) * min(w, h) / 0.0035) ** 2)
     strength = 0.10 if style.rim < 0.001 else 0.15
     inside = ramp(radius, 1.05, 0.8) * (0.25 if style.lens_top > 0.5 else 0.03)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import OmitSubcommandPrefixes, Positional, arg, subcommand
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
 
-from perse_live.cli.console import print_json, printable, say_written, step_progress, warn
-from perse_live.cli.options import AvatarFile, JsonSwitch, OutputFile
-from perse_live.cli.shared import without_offline
+from perse_live.cli.console import StepProgress, print_json, printable, say_written, step_progress, warn
+from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile
+from perse_live.cli.shared import BUILDING_ASSETS, fetch, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image
 
@@ -30,12 +31,29 @@ class AttributeList:
 
 @dataclass(frozen=True)
 class AttributeAdd:
-    """Add built-in attributes to an avatar; one that it has already is made anew."""
+    """Add attributes to an avatar: built-in ones by name, a part of a photo, or what words describe; one of a name that it has is
+    made anew.
+    """
 
     avatar: Positional[AvatarFile]
     """An avatar file (.perse), which is rewritten."""
-    names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME")]
-    """Such as beard-full; `default` and `all` stand for many."""
+    names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME")] = ()
+    """Built-in ones, such as beard-full; `default` and `all` stand for many."""
+    from_photo: Annotated[Path | None, arg(name="from", metavar="PHOTO")] = None
+    """Take the part from this photo of somebody."""
+    text: str | None = None
+    """Have a text model paint the part into the portrait, such as "a short boxed beard"; `any` lets the seed choose words."""
+    part: Annotated[str | None, arg(metavar="PART")] = None
+    """What is taken from the photo or painted: hair, beard, brows, glasses, hat, makeup or eyes."""
+    name: str | None = None
+    """Of the attribute from a photo or text; up to 40 of a-z, 0-9 and -. Otherwise it is named after them."""
+    model: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
+    """For --text: a diffusers pipeline for inpainting or editing, as a folder or the id of a hub."""
+    seed: int = 0
+    """For --text: another seed gives another picture."""
+    steps: int = 30
+    """For --text: of the diffusion; more take longer."""
+    network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
 @dataclass(frozen=True)
@@ -105,22 +123,74 @@ def _list_attributes(command: AttributeList) -> None:
 
 
 def _add_attributes(command: AttributeAdd) -> None:
-    from offline.attributes.registry import named
     from perse_live.avatar import load_avatar, save_avatar
 
-    names = named(_some(command.names, "default"))
-    avatar = load_avatar(command.avatar)
-    try:
-        from offline.attributes.edit import with_built_in
+    ways = [bool(command.names), command.from_photo is not None, command.text is not None]
+    if sum(ways) > 1:
+        raise UserError("names, --from and --text are three ways to say what is added: choose one of them")
+    if command.names and (command.part is not None or command.name is not None):
+        raise UserError("--part and --name go with --from or --text, not with names of built-in attributes")
+    if command.from_photo is None and command.text is None:
+        from offline.attributes.registry import named
 
+        names = named(_some(command.names, "default"))
+    else:
+        _check_edit(command)
+        names = ()
+    avatar = load_avatar(command.avatar)
+    complaints: list[str] = []
+    try:
         with step_progress() as progress:
-            avatar, complaints = with_built_in(avatar, names, progress=progress)
+            if names:
+                from offline.attributes.edit import with_built_in
+
+                avatar, complaints = with_built_in(avatar, names, progress=progress)
+            else:
+                fetch(BUILDING_ASSETS, command.network, progress)
+                avatar = _edited(avatar, command, progress)
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
     save_avatar(command.avatar, avatar)
     for complaint in complaints:
         warn(f"warning: {complaint}")
     _say_attributes(command.avatar, avatar)
+
+
+def _check_edit(command: AttributeAdd) -> None:
+    """What can be said about --from and --text before anything is loaded."""
+    from offline.editing.part_names import require_part
+
+    if command.part is None:
+        raise UserError("which part is missing: add --part hair, beard, brows, glasses, hat, makeup or eyes")
+    require_part(command.part)
+    if command.text is not None and command.model is None:
+        raise UserError("--text needs a model to paint with: add --model FOLDER, a diffusers pipeline for inpainting")
+    if command.text is not None and not command.text.strip():
+        raise UserError("--text is empty: describe the part, or say any")
+    if command.name is not None and not re.fullmatch(r"[a-z0-9-]{1,40}", command.name):
+        raise UserError(f"an attribute cannot be named {command.name[:50]!r}: use up to 40 of a-z, 0-9 and -")
+    if not 1 <= command.steps <= 500 or not 0 <= command.seed < 2**63:
+        raise UserError("--steps is from 1 to 500, and --seed is not negative")
+
+
+def _edited(avatar: Avatar, command: AttributeAdd, progress: StepProgress) -> Avatar:
+    """The avatar with what a photo or words add."""
+    from offline.attributes.edit import with_attributes
+    from offline.editing.other_photo import FromPhoto
+    from offline.photo import load_photo
+
+    part = command.part or ""
+    if command.from_photo is not None:
+        edited = FromPhoto(load_photo(command.from_photo), part, command.name)(avatar, progress=progress)
+    else:
+        from offline.editing.inpainter import Inpainter
+        from offline.editing.inpainting import FromText
+
+        progress("loading the model", 0.0)
+        inpainter = Inpainter(command.model or "", local_only=command.network.offline)
+        words = FromText(command.text or "", part, inpainter, command.name, command.seed, command.steps)
+        edited = words(avatar, progress=progress)
+    return with_attributes(avatar, [edited.teacher.look])
 
 
 def _remove_attributes(command: AttributeRemove) -> None:

@@ -1,0 +1,49 @@
+"""The avatar's own portrait as a donor: what is painted into it is lifted by the pose that the avatar has in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offline.anny_rig import load_anny_head
+from offline.build import appearance
+from offline.charts import head_charts
+from offline.editing.contract import View
+from offline.editing.donor import Donor
+from offline.editing.topology import require_head
+from offline.geometry import photo_geometry
+from offline.identity import load_identity_model
+from offline.photo import Photo
+from offline.portrait import Portrait
+from perse_live.arrays import UInt8Array
+from perse_live.avatar import Avatar, neutral_landmarks
+from perse_live.detect import Detection
+from perse_live.head.fit import FaceShape, FrameFit, PhotoFit
+from perse_live.head.landmarks import load_landmark_model
+from perse_live.head.rig import expressed
+
+
+def own_donor(avatar: Avatar, view: View, rgb: UInt8Array, name: str) -> Donor:
+    """A picture of the avatar's person in a known view, whatever was painted into it; no face need be found.
+
+    rgb: (H, W, 3) of the view's camera; name: for messages. Raises UserError for an avatar of another mesh.
+    """
+    require_head(avatar)
+    head, mean, model = load_anny_head(), load_identity_model().mean, load_landmark_model()
+    rig, camera, pose = avatar.rig, view.camera, view.pose
+    vertices = expressed(rig, view.expression, gaze=view.gaze)
+    R, t = pose.R_cam_head.astype(np.float64), pose.t_cam_head.astype(np.float64)
+    geometry = photo_geometry(camera, rig, vertices, R, t, mean)
+    corners = geometry.vertices[avatar.landmarks.vertex_ids]
+    marks = (corners * avatar.landmarks.barycentrics[:, :, None]).sum(1)
+    pixels = camera.project(marks)
+    depth = (marks[:, 2] - marks[:, 2].mean()) * camera.fx / float(marks[:, 2].mean())
+    landmarks = np.concatenate([pixels, depth[:, None]], 1).astype(np.float32)
+    detection = Detection(landmarks, view.expression, np.eye(4, dtype=np.float32), camera.width, camera.height)
+    portrait = Portrait(rgb, np.ones(rgb.shape[:2], np.bool_), detection, camera, ())
+    nothing = np.zeros((len(landmarks), 3), np.float32)
+    frame = FrameFit(pose.R_cam_head, pose.t_cam_head, view.expression, view.gaze, nothing, nothing[:, :2], 0.0)
+    shape = FaceShape(neutral_landmarks(avatar), rig.eye_centers, rig.eye_radius)
+    look, parts = appearance(portrait, geometry)
+    fit = PhotoFit(frame, np.zeros(1, np.float32), shape)
+    charts = head_charts(head, mean, model)
+    return Donor(Photo(rgb, "", name), portrait, fit, rig, avatar.landmarks, geometry, look, parts, charts)
