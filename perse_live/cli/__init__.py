@@ -3,4 +3,17 @@
 The only package that knows all stages; each is imported inside the command that needs it, so that `drive` starts without torch.
 """
 
-from perse_live.cli.program import main as main
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and say how it went: `perse_live.cli.program.main`, whose loading may be interrupted as all else."""
+    try:
+        from perse_live.cli.program import main as run
+    except KeyboardInterrupt:
+        print("perse-live: interrupted", file=sys.stderr)
+        return 1
+    return run(arguments)

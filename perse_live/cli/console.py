@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ StepProgress = Callable[[str, float], None]
 """Told the name of the step being done and which fraction of this step is done, in [0, 1]."""
 FrameProgress = Callable[[int, int | None], None]
 """Told how many frames are done, and of how many (None: nobody knows)."""
+
+_OURS = ("perse_live", "offline", "export", "runtime")
 
 
 @contextmanager
@@ -122,6 +125,25 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """A line of warning, as terminals of any encoding can show it."""
     print(f"perse-live: {printable(text)}", file=sys.stderr, flush=True)
+
+
+class _WarningLines(logging.Handler):
+    """What libraries log as a warning or worse, a line each as `warn` prints them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(" ".join(record.getMessage().split()))
+
+
+@contextmanager
+def logged_warnings() -> Generator[None, None, None]:
+    """Meanwhile, print what our own modules log as a warning, and what others log as an error."""
+    handler = _WarningLines(logging.WARNING)
+    handler.addFilter(lambda record: record.levelno >= logging.ERROR or record.name.split(".")[0] in _OURS)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def say_written(what: str, path: Path) -> None:

@@ -18,7 +18,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, subcommand
 
 from perse_live.cli import attributes, bench, build, demo, doctor, drive, eval, export, info, live, render
-from perse_live.cli.console import printable
+from perse_live.cli.console import logged_warnings, printable
 from perse_live.errors import UserError
 
 TRACEBACK_VARIABLE = "PERSE_LIVE_TRACEBACK"
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"perse-live {importlib.metadata.version('perse-live')}")
         return 0
     try:
-        _run(_parse(words))
+        with logged_warnings():
+            _run(_parse(words))
     except SystemExit as stop:  # after --help
         return int(stop.code or 0)
     except UserError as error:

@@ -110,12 +110,13 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
     check_options(options)
     with _interruptible() as interrupted, contextlib.ExitStack() as stack:  # a second signal must not cut short what is finished
         opened = stack.enter_context(open_live(options, settings))
+        interrupted.opened()
         session = opened.session
         if options.record is not None:
             session.record_now()
         _listen_to_keys(stack, session, options, settings, warn)
         say(f"ready: {opened.url}")
-        _invite(options, opened.url, say, warn)
+        _invite(options, opened.url, say)
         ends = None if options.seconds is None else time.monotonic() + options.seconds
         while not (interrupted.wait(_POLL_SECONDS) or session.ended or (ends is not None and time.monotonic() >= ends)):
             pass
@@ -155,8 +156,8 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         if options.preview:
             session.add_sink(PreviewSink())
         server = WebServer(shown(session), clocks["encode"], options.web, camera=camera)
-        url = server.start()
         stack.callback(server.close)
+        url = server.start()
         session.count_viewers_by(lambda: server.viewers)
         session.start()
         session.wait_for_picture(_FIRST_PICTURE_SECONDS)
@@ -208,15 +209,10 @@ def _listen_to_keys(stack: contextlib.ExitStack, session: LiveSession, options: 
             warn(str(error))
 
 
-def _invite(options: LiveOptions, url: str, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+def _invite(options: LiveOptions, url: str, say: Callable[[str], None]) -> None:
     """Bring the user to the page."""
-    host = options.web.host
-    if host not in ("127.0.0.1", "localhost", "::1"):
-        if options.web.cert is None:
-            warn("the page is reachable from the network without TLS: browsers will not lend it a camera, and others could read"
-                 " along; give --cert and --key")
-        if sys.stdout.isatty():
-            say(terminal_qr(url))
+    if options.web.host not in ("127.0.0.1", "localhost", "::1") and sys.stdout.isatty():
+        say(terminal_qr(url))
     if options.browser and _has_screen():
         with contextlib.suppress(webbrowser.Error):
             webbrowser.open(url)
@@ -226,20 +222,37 @@ def _has_screen() -> bool:
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+class _Interruption:
+    """What SIGINT and SIGTERM do: while a session is opened they end that, later they are the normal way to end it."""
+
+    def __init__(self) -> None:
+        self._opening, self._asked = True, threading.Event()
+
+    def opened(self) -> None:
+        """From here on nothing is cut short any more."""
+        self._opening = False
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the end was asked for; waits for that."""
+        return self._asked.wait(seconds)
+
+    def end(self, _: int, __: FrameType | None) -> None:
+        """As a signal's handler."""
+        self._asked.set()
+        if self._opening:
+            self._opening = False  # what is open is closed again in peace
+            raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
-def _interruptible() -> Generator[threading.Event, None, None]:
-    """An event that SIGINT and SIGTERM set: ending a session so is the normal way."""
-    interrupted = threading.Event()
-
-    def end(_: int, __: FrameType | None) -> None:
-        interrupted.set()
-
+def _interruptible() -> Generator[_Interruption, None, None]:
+    interruption = _Interruption()
     if threading.current_thread() is not threading.main_thread():
-        yield interrupted
+        yield interruption
         return
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, interruption.end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield interrupted
+        yield interruption
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

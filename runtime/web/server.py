@@ -188,7 +188,8 @@ def _log_loop_error(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any])
 def _why_not(error: OSError, host: str, port: int) -> str:
     where = f"port {port} on {host}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where} is taken by another program: end that one, or choose another with --port (0 takes any free one)"
+        return (f"{where} is taken by another program, perhaps another perse-live: end that one, or choose another with --port"
+                " (0 takes any free one)")
     if error.errno == errno.EACCES:
         return f"{where} may not be used by ordinary programs: choose one from 1024 on with --port"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):

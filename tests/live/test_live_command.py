@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import re
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Sequence
@@ -22,12 +24,14 @@ from typing import Any
 
 import pytest
 from live_avatars import dressable_avatar
-from running_session import PATIENCE, scene, until
+from running_session import PATIENCE, own_threads, scene, until
 
 from perse_live import cli
 from perse_live.avatar import load_avatar, save_avatar
+from perse_live.cli.console import logged_warnings
 from perse_live.errors import UserError
 from runtime.live.run import parse_size
+from runtime.live.session import LiveSession
 from runtime.video import probe, read_frames, video_writer
 
 _START_SECONDS = 120.0  # a first start compiles
@@ -145,6 +149,29 @@ def test_impatience_does_not_cut_the_recording_short(folder: Path, tmp_path: Pat
     assert (code, errors) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
     assert len(list(read_frames(tmp_path / "out.mkv"))) > 5
+
+
+def test_a_signal_while_it_opens_ends_it_and_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch,
+                                                           capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: LiveSession, timeout: float) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(timeout)
+
+    before = own_threads()
+    monkeypatch.setattr(LiveSession, "wait_for_picture", interrupted)
+    words = ["live", str(folder / "me.perse"), "--camera", "none", "--no-browser", "--no-hotkeys", "--port", "0", "--size", "128"]
+    assert cli.main(words) == 1
+    assert capsys.readouterr() == ("", "perse-live: interrupted\n")
+    assert own_threads() == before
+
+
+def test_what_goes_wrong_meanwhile_is_a_line_like_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with logged_warnings():
+        logging.getLogger("runtime.live.feeds").warning("camera 0\nis gone")
+        logging.getLogger("aioice.ice").warning("something that helps nobody")
+    logging.getLogger("runtime.live.feeds").warning("after the end")
+    assert "perse-live: camera 0 is gone\n" in (said := capsys.readouterr().err)
+    assert "helps nobody" not in said
 
 
 @pytest.mark.slow
