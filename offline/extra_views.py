@@ -1,0 +1,158 @@
+"""Further pictures of the same person: what the portrait does not show well is taken from them.
+
+All pictures share one identity shape; each has its own pose, expression, matte and parts. The portrait comes first: where it sees
+a point well, the others do not count.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from offline.geometry import PhotoGeometry, photo_geometry
+from offline.layers import Layer, empty_layer
+from offline.mouth import mouth_opening, photographed_teeth
+from offline.photo import Photo
+from offline.portrait import Portrait, find_portrait
+from offline.skin import Appearance
+from perse_live.arrays import FloatArray
+from perse_live.avatar import LandmarkBinding
+from perse_live.errors import UserError
+from perse_live.head import landmarks as lm
+from perse_live.head.fit import PhotoFit, fit_identity, fit_photo
+from perse_live.head.landmarks import LandmarkModel
+from perse_live.head.rig import Part, expressed, vertices_of
+from perse_live.rotations import multiply, to_quat
+
+_log = logging.getLogger(__name__)
+
+MOST_VIEWS = 6
+"""Further pictures that are used; more cost time and bring little."""
+MOST_UNLIKENESS = 0.0026
+"""Metres (root mean square) between two pictures' own head shapes, beyond which they seem to be of two persons."""
+
+_TEETH_GAP = 6.0  # pixels between the lips from which teeth may be seen
+_LEAST_TEETH = 60  # Gaussians of photographed teeth that are worth it
+
+
+@dataclass(frozen=True, eq=False)
+class ExtraView:
+    """A further picture, cut out and fitted with the identity that all pictures share."""
+
+    name: str
+    portrait: Portrait
+    fit: PhotoFit
+    sharpness: float
+    """Of the face, relative to the portrait's, at most 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeenView:
+    """A further picture with the personal head in it."""
+
+    view: ExtraView
+    geometry: PhotoGeometry
+    look: Appearance
+
+
+def fit_views(portrait: Portrait, pictures: Sequence[Photo], model: LandmarkModel) -> tuple[PhotoFit, list[ExtraView], list[str]]:
+    """Fit one identity to the portrait and to further pictures.
+
+    Pictures without a face, or of somebody else, are left out. Returns the portrait's fit, the views, and a warning for each
+    picture left out. Raises UserError where none of the pictures can be used.
+    """
+    alone = fit_photo(portrait.detection, portrait.camera, model)
+    if not pictures:
+        return alone, [], []
+    warnings: list[str] = []
+    found: list[tuple[str, Portrait]] = []
+    for picture in pictures:
+        try:
+            other = find_portrait(picture)
+        except UserError as error:
+            warnings.append(f"left out: {error}")
+            continue
+        apart = unlikeness(alone, fit_photo(other.detection, other.camera, model))
+        _log.info("%s: head shape %.2f mm from the portrait's", picture.name, 1e3 * apart)
+        if apart > MOST_UNLIKENESS:
+            warnings.append(f"left out: {picture.name} seems to show somebody else ({1e3 * apart:.1f} mm apart in head shape);"
+                            " give pictures of the same person")
+        else:
+            found.append((picture.name, other))
+    if not found:
+        raise UserError(f"none of the {len(pictures)} further pictures can be used: {warnings[0].removeprefix('left out: ')}")
+    fits = fit_identity([portrait.detection, *(other.detection for _, other in found)], portrait.camera, model)
+    sharp = max(_sharpness(portrait), 1e-6)
+    views = [ExtraView(name, other, fit, float(np.clip(_sharpness(other) / sharp, 0.2, 1)))
+             for (name, other), fit in zip(found, fits[1:], strict=True)]
+    return fits[0], views, warnings
+
+
+def unlikeness(first: PhotoFit, second: PhotoFit) -> float:
+    """How far two pictures' head shapes are apart after the best move, turn and resizing, metres (RMS, without the outline)."""
+    inner = np.ones(lm.LANDMARK_COUNT, np.bool_)
+    inner[[*lm.FACE_OVAL, *lm.IRIS]] = False
+    a, b = (fit.shape.neutral_landmarks[inner].astype(np.float64) for fit in (first, second))
+    a, b = a - a.mean(0), b - b.mean(0)
+    left, strength, right = np.linalg.svd(a.T @ b)
+    moved = a @ (left @ right) * (strength.sum() / (a**2).sum())
+    return float(np.sqrt(((moved - b) ** 2).sum(1).mean()))
+
+
+def view_geometry(view: ExtraView, geometry: PhotoGeometry, fit: PhotoFit, binding: LandmarkBinding) -> PhotoGeometry:
+    """The portrait's personal head in a further picture's pose and expression, before that picture's camera.
+
+    geometry, fit, binding: the portrait's. The picture's own landmark residual takes the place of the portrait's, which the
+    personal head has taken in.
+    """
+    rig, frame = geometry.rig, view.fit.frame
+    vertices = expressed(rig, frame.expression, gaze=frame.gaze).copy()
+    vertices[binding.spread_ids] += binding.spread.astype(np.float32) @ (frame.residual - fit.frame.residual)
+    return photo_geometry(view.portrait.camera, rig, vertices, frame.R_cam_head, frame.t_cam_head, geometry.template)
+
+
+def borrowed_teeth(geometry: PhotoGeometry, views: Sequence[SeenView], rng: np.random.Generator) -> Layer:
+    """The teeth of the further picture that shows most of them, where they are in the portrait's pose; may be empty."""
+    best = empty_layer()
+    source = geometry
+    for seen in views:
+        landmarks = seen.view.portrait.detection.landmarks
+        if np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]) > _TEETH_GAP:
+            layer = photographed_teeth(seen.geometry, seen.look, mouth_opening(landmarks, seen.look.alpha.shape), rng)
+            if len(layer) > len(best):
+                best, source = layer, seen.geometry
+    return _carried(best, source, geometry) if len(best) >= _LEAST_TEETH else empty_layer()
+
+
+def _carried(layer: Layer, source: PhotoGeometry, target: PhotoGeometry) -> Layer:
+    """Teeth from one pose into another: lower ones go with the jaw, upper ones with the skull."""
+    lower = layer.triangles >= 0
+    means, quats = layer.gaussians.means.astype(np.float64), layer.gaussians.quats.astype(np.float64)
+    for chosen, part in ((lower, Part.TEETH_LOWER), (~lower, Part.TEETH_UPPER)):
+        row = vertices_of(target.rig, part)
+        turn, shift = _rigid(source.vertices[row], target.vertices[row])
+        means[chosen] = means[chosen] @ turn.T + shift
+        quats[chosen] = multiply(np.broadcast_to(to_quat(turn), quats[chosen].shape), quats[chosen])
+    moved = replace(layer.gaussians, means=means.astype(np.float32), quats=quats.astype(np.float32))
+    frozen = np.zeros(len(layer), np.float32)  # the portrait does not show them
+    return replace(layer, gaussians=moved, freedom=frozen, color_freedom=frozen)
+
+
+def _rigid(start: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The rigid motion of points (N, 3) onto others (Kabsch 1976): end = start @ R.T + t."""
+    a, b = start.astype(np.float64), end.astype(np.float64)
+    left, _, right = np.linalg.svd((b - b.mean(0)).T @ (a - a.mean(0)))
+    turn = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
+    return turn, b.mean(0) - turn @ a.mean(0)
+
+
+def _sharpness(portrait: Portrait) -> float:
+    """Variance of the Laplacian over the face of the cut-out."""
+    points = portrait.detection.landmarks[:, :2]
+    low, high = np.maximum(points.min(0).astype(int), 0), points.max(0).astype(int) + 1
+    grey = cv2.cvtColor(np.ascontiguousarray(portrait.rgb[low[1]:high[1], low[0]:high[0]]), cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var())

@@ -1,0 +1,73 @@
+"""One colour for each point of the skin out of several pictures that see it.
+
+Pictures of one person differ in light, white balance and exposure. What two of them see well tells how; the ratio is smoothed over
+the face and applied to what only the other one sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from perse_live.arrays import FloatArray
+
+_SURE = 0.6  # confidence from which a point tells how the light differs
+_LEAST_SHARED = 150  # points seen well in both pictures, without which their light cannot be compared
+_NEIGHBOURS, _REACH = 48, 0.02  # points, and metres on the mean head, that the local light is learnt from
+_PRIOR = 4.0  # how many points the light of the whole face counts for
+_MOST_GAIN = 1.8  # between two pictures' light; a greater one is no light
+_DARKEST = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class SeenColors:
+    """What one picture shows of the N points."""
+
+    observed: FloatArray
+    """(N, 3) in [0, 1]."""
+    confidence: FloatArray
+    """(N,) in [0, 1]."""
+
+
+def merged_colors(rest: FloatArray, own: SeenColors, others: Sequence[SeenColors]) -> SeenColors:
+    """The portrait's colours, and where it does not see a point well, those of the other pictures in the portrait's light.
+
+    rest: (N, 3) metres, the points on the mean head. A point's confidence never falls.
+    """
+    weight, color = np.zeros(len(rest)), np.zeros((len(rest), 3))
+    best = np.zeros(len(rest))
+    for other in others:
+        matched = in_the_light_of(rest, own, other)
+        if matched is None:
+            continue
+        share = matched.confidence**2  # the picture that sees a point best has most to say
+        weight += share
+        color += share[:, None] * matched.observed
+        best = np.maximum(best, matched.confidence)
+    color = np.where(weight[:, None] > 1e-6, color / np.maximum(weight, 1e-6)[:, None], own.observed)
+    missing = (1 - own.confidence) * best
+    total = own.confidence + missing
+    share = np.where(total > 1e-6, missing / np.maximum(total, 1e-6), 0)[:, None]
+    return SeenColors((1 - share) * own.observed + share * color, total)
+
+
+def in_the_light_of(rest: FloatArray, own: SeenColors, other: SeenColors) -> SeenColors | None:
+    """Another picture's colours as they would be in this one's light; None where the two share too little to tell.
+
+    Where the light cannot be told nearby, that of the whole face is taken, and the other picture is believed less.
+    """
+    shared = (own.confidence > _SURE) & (other.confidence > _SURE)
+    if shared.sum() < _LEAST_SHARED:
+        return None
+    ratio = np.log(np.maximum(own.observed[shared], _DARKEST) / np.maximum(other.observed[shared], _DARKEST))
+    whole = np.median(ratio, 0)
+    if np.abs(whole).max() > np.log(_MOST_GAIN):
+        return None
+    ratio = np.clip(ratio, whole - 0.4, whole + 0.4)  # a shadow's edge that moved says nothing of the light
+    distance, near = KDTree(rest[shared]).query(rest, k=min(_NEIGHBOURS, int(shared.sum())))
+    weight = np.exp(-0.5 * (distance / _REACH) ** 2)
+    gain = (_PRIOR * whole + (weight[..., None] * ratio[near]).sum(1)) / (_PRIOR + weight.sum(1))[:, None]
+    return SeenColors(np.clip(other.observed * np.exp(gain), 0, 1), other.confidence)
