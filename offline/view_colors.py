@@ -1,7 +1,7 @@
 """One colour for each point of the skin out of several pictures that see it.
 
-Pictures of one person differ in light, white balance and exposure. What two of them see well tells how; the ratio is smoothed over
-the face and applied to what only the other one sees.
+Pictures of one person differ in light, white balance and exposure. What two of them see well tells how; the ratio is smoothed
+over the face and applied to what only the other one sees.
 """
 
 from __future__ import annotations

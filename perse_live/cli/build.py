@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import ask_consent, say_written, step_progress, user_name, warn
+from perse_live.cli.console import StepProgress, ask_consent, say_written, step_progress, user_name, warn
 from perse_live.cli.options import Network, OutputFile, PhotoFile
 from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image
+
+if TYPE_CHECKING:
+    from offline.photo import Photo
+
+_CLIP_FRAMES = 60  # of a clip that are looked at
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,9 @@ class Build:
     """A photo with one face, from 256 pixels on; with several faces the largest is taken."""
     output: OutputFile
     """The avatar file to write (.perse); a contact sheet (.png) goes beside it under the same name."""
+    extra: Annotated[tuple[Path, ...], arg(metavar="PHOTO_OR_CLIP")] = ()
+    """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. Together they give
+    the head its shape, and the avatar what its photo does not show. Pictures of somebody else are left out."""
     consent: bool = False
     """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
     attributes: str = "default"
@@ -35,12 +45,16 @@ def run(command: Build) -> None:
     check_suffix(command.output, ".perse")
     if not command.photo.is_file():
         raise UserError(f"{command.photo}: no such file: give the path of a portrait photo")
+    for path in command.extra:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file: give the path of a further photo or a clip")
     named_attributes(command.attributes)
     by = f"the user {user_name()}, by --consent" if command.consent else ask_consent(command.photo)
-    build_to(command.output, command.photo, by, command.network, attributes=command.attributes)
+    build_to(command.output, command.photo, by, command.network, attributes=command.attributes, extra=command.extra)
 
 
-def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, attributes: str) -> None:
+def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, attributes: str,
+             extra: Sequence[Path] = ()) -> None:
     """Build an avatar and its contact sheet, and say where they are."""
     try:
         from offline.attributes.edit import with_built_in
@@ -53,7 +67,7 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
     consent = Consent(by=consent_by, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
     with step_progress() as progress:
         fetch(BUILDING_ASSETS, network, progress)
-        avatar = build_avatar(photo, consent=consent, progress=progress)
+        avatar = build_avatar(photo, consent=consent, extra=further_pictures(extra, progress), progress=progress)
         avatar, complaints = with_built_in(avatar, named_attributes(attributes), progress=progress)
         sheet = contact_sheet(avatar)
     save_avatar(output, avatar)
@@ -62,6 +76,34 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
         warn(f"warning: {warning}")
     say_written("avatar", output)
     say_written("contact sheet", output.with_suffix(".png"))
+
+
+def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Photo]:
+    """The pictures of --extra: photos as they are, of clips the frames that show most. Raises UserError for what is neither."""
+    from offline.extra_views import MOST_VIEWS
+    from offline.photo import Photo, load_photo
+    from perse_live.evaluation.protocol import chosen, survey, varied_frames
+    from runtime.video import probe, read_frames
+
+    pictures: list[Photo] = []
+    for path in paths:
+        step = f"looking at {path.name}"
+        progress(step, 0.0)
+        try:
+            count = probe(path).frame_count or 0
+        except UserError:  # no clip, so it must be a photo
+            pictures.append(load_photo(path))
+            continue
+        stride = max(1, count // _CLIP_FRAMES)
+        seen = survey(frame.image for frame in read_frames(path) if frame.index % stride == 0)
+        numbers = [stride * k for k in varied_frames(seen, MOST_VIEWS)]
+        if not numbers:
+            raise UserError(f"{path}: no face in this clip: give one of the person in the photo")
+        frames = chosen((frame.image for frame in read_frames(path)), numbers)
+        pictures += [Photo(image, "", f"frame {number} of {path.name}")
+                     for number, image in zip(sorted(numbers), frames, strict=True)]
+        progress(step, 1.0)
+    return pictures
 
 
 def named_attributes(text: str) -> tuple[str, ...]:

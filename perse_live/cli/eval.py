@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _SHOWN = ("psnr", "ssim", "psnr_mouth", "psnr_eyes", "akd", "akd_expr", "bs_l1", "bs_corr", "pose_deg", "detect", "jitter",
           "jitter_err", "id_ref")
+_MOST_EXTRAS = 6
 _CONSENT = "nobody: built by perse-live eval to be measured, and not kept"
 
 
@@ -39,6 +40,8 @@ class Eval:
     """Videos of one talking person each, a few seconds or more. The avatars are measured and not kept."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
     """Keep each clip's portrait, reference film, rendering and scores in this folder; it is made where it is missing."""
+    extras: int = 0
+    """Build from so many further frames too, as `build --extra` does; neither they nor their neighbours are scored."""
     identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
     """A face-embedding model of your own in ONNX (as ArcFace's: one face, RGB in [-1, 1]), to measure whether the person is
     recognised. face_identity.onnx in the folder that PERSE_LIVE_ASSETS names is found by itself. Without one, identity
@@ -62,12 +65,14 @@ def run(command: Eval) -> None:
 
     if not command.clips:
         raise UserError("no clip is named: give one or more videos of a talking person; see perse-live eval --help")
+    if not 0 <= command.extras <= _MOST_EXTRAS:
+        raise UserError(f"--extras {command.extras} is out of range: choose 0 to {_MOST_EXTRAS}")
     identity = find_identity_model(command.identity_model)
     with step_progress() as progress, contextlib.ExitStack() as stack:
         fetch(BUILDING_ASSETS, command.network, progress)
         root = (Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perse-live-eval-"))) if command.output is None
                 else make_folder(command.output))
-        results = [_evaluate(clip, make_folder(root / name), identity, progress)
+        results = [_evaluate(clip, make_folder(root / name), command.extras, identity, progress)
                    for clip, name in zip(command.clips, _names(command.clips), strict=True)]
     mean = mean_scores([one.scores for one in results])
     if command.json:
@@ -86,13 +91,14 @@ def run(command: Eval) -> None:
         print("id_ref: not measured, for want of an identity model; see perse-live eval --help")
 
 
-def _evaluate(clip: Path, folder: Path, identity: IdentityModel | None, progress: StepProgress) -> _Evaluated:
+def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | None, progress: StepProgress) -> _Evaluated:
     """Split, build, drive and score one clip, in a folder of its own."""
     try:
         from offline.build import Consent, build_avatar
+        from offline.photo import Photo
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
-    from perse_live.evaluation.protocol import plan_clip, survey
+    from perse_live.evaluation.protocol import chosen, cut, plan_clip, survey
     from perse_live.evaluation.scores import score_film
     from runtime.background import Color
     from runtime.drive import drive_matched
@@ -108,14 +114,16 @@ def _evaluate(clip: Path, folder: Path, identity: IdentityModel | None, progress
     count = probe(clip).frame_count
     seen = survey(_watched(read_frames(clip), count, looked_at))
     try:
-        plan = plan_clip(seen)
+        plan = plan_clip(seen, extras=extras)
     except UserError as error:
         raise UserError(f"{clip}: {error}") from error
     told("cutting out", 0.0)
     portrait, real, drawn = folder / "source.png", folder / "drive.mp4", folder / "drawn.mp4"
     source = _split(clip, plan, portrait, real)
     consent = Consent(by=_CONSENT, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    avatar = build_avatar(portrait, consent=consent, progress=told)
+    further = [Photo(cut(frame, plan), "", f"frame {number} of {clip.name}") for number, frame in
+               zip(sorted(plan.extras), chosen((frame.image for frame in read_frames(clip)), plan.extras), strict=True)]
+    avatar = build_avatar(portrait, consent=consent, extra=further, progress=told)
     drive_matched(avatar, real, drawn, background=Color(0, 0, 0), progress=told_of_frames("driving"))
     truth, rendering = ([frame.image for frame in read_frames(film)] for film in (real, drawn))
     scores = score_film(truth, rendering, source, rate=float(probe(real).rate), numbers=plan.frames, identity=identity,
@@ -150,7 +158,8 @@ def _watched(frames: Iterator[VideoFrame], count: int | None, progress: FramePro
 
 
 def _summary(one: _Evaluated) -> dict[str, object]:
-    return {"clip": str(one.clip), "source_frame": one.plan.source, "frames": one.scores.frames, "stride": one.plan.stride,
+    return {"clip": str(one.clip), "source_frame": one.plan.source, "extra_frames": one.plan.extras,
+            "frames": one.scores.frames, "stride": one.plan.stride,
             "undetected": one.scores.undetected, "scores": one.scores.means}
 
 

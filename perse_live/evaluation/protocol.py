@@ -106,7 +106,7 @@ def plan_clip(clip: Survey, *, extras: int = 0, config: ProtocolConfig = Protoco
     candidates = early or list(seen)[:max(1, len(seen) * 2 // 5)]
     costs = _costs(seen, candidates, clip.sharpness)
     source = min(candidates, key=costs.__getitem__)
-    further = _further_views(seen, candidates, costs, source, extras)
+    further = _further_views(seen, candidates, source, extras)
     stride = -(-count // config.most_frames)
     used = (source, *further)
     frames = tuple(i for i in range(0, count, stride) if all(abs(i - one) > config.guard for one in used)
@@ -114,6 +114,21 @@ def plan_clip(clip: Survey, *, extras: int = 0, config: ProtocolConfig = Protoco
     if len(frames) < 3:
         raise UserError(f"only {len(frames)} frames are left to be scored: give a longer clip")
     return ClipPlan(source, costs[source], further, frames, stride, crop, config.size)
+
+
+def varied_frames(clip: Survey, count: int) -> tuple[int, ...]:
+    """Numbers of the frames, at most `count`, that show a face from most sides and in most expressions, none of them blurred.
+
+    The calmest frontal one is the first.
+    """
+    seen = {i: face for i, face in enumerate(clip.faces) if face is not None}
+    if not seen:
+        return ()
+    least = 0.5 * float(np.median(clip.sharpness[list(seen)]))
+    candidates = [i for i in seen if clip.sharpness[i] >= least]
+    costs = _costs(seen, candidates, clip.sharpness)
+    first = min(candidates, key=costs.__getitem__)
+    return (first, *_further_views(seen, candidates, first, count - 1))
 
 
 def cut(picture: UInt8Array, plan: ClipPlan) -> UInt8Array:
@@ -181,8 +196,7 @@ def _costs(seen: dict[int, Detection], candidates: list[int], sharpness: Float64
     return {i: cost(i) for i in candidates}
 
 
-def _further_views(seen: dict[int, Detection], candidates: list[int], costs: dict[int, float], source: int,
-                   count: int) -> tuple[int, ...]:
+def _further_views(seen: dict[int, Detection], candidates: list[int], source: int, count: int) -> tuple[int, ...]:
     """Frames that show what the portrait does not: turned, with the mouth open, the eyes elsewhere; each unlike the others."""
     def look(i: int) -> FloatArray:
         face = seen[i]
