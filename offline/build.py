@@ -78,8 +78,8 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     """Build an avatar from one portrait photo.
 
     extra: further pictures of the same person, for what the portrait does not show.
-    progress: called with the name of the step and its share done, 0 .. 1. Raises UserError when the photo cannot be used, or none of
-    the further pictures.
+    progress: called with the name of the step and its share done, 0 .. 1. Raises UserError when the photo cannot be used, or none
+    of the further pictures.
     """
     progress("reading the photo", 0.0)
     loaded = load_photo(photo)

@@ -31,8 +31,8 @@ class Build:
     output: OutputFile
     """The avatar file to write (.perse); a contact sheet (.png) goes beside it under the same name."""
     extra: Annotated[tuple[Path, ...], arg(metavar="PHOTO_OR_CLIP")] = ()
-    """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. Together they give
-    the head its shape, and the avatar what its photo does not show. Pictures of somebody else are left out."""
+    """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. Together they
+    give the head its shape, and the avatar what its photo does not show. Pictures of somebody else are left out."""
     consent: bool = False
     """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
     attributes: str = "default"
