@@ -12,6 +12,7 @@ from pymatting import estimate_alpha_cf, estimate_foreground_ml
 from offline.images import dilate, disk, distance_to, erode
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.assets import asset_path
+from perse_live.quiet import quiet_stderr
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +24,9 @@ def person_probability(rgb: UInt8Array) -> Float32Array:
     options = vision.ImageSegmenterOptions(
         base_options=BaseOptions(model_asset_path=str(asset_path("selfie_segmentation"))), output_confidence_masks=True,
         output_category_mask=False)
-    with vision.ImageSegmenter.create_from_options(options) as segmenter:
-        result = segmenter.segment(mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)))
+    picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
+    with quiet_stderr(), vision.ImageSegmenter.create_from_options(options) as segmenter:
+        result = segmenter.segment(picture)
         return np.squeeze(result.confidence_masks[-1].numpy_view()).astype(np.float32).copy()
 
 

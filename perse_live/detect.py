@@ -6,12 +6,8 @@ dealt with here, and nowhere else does the project touch the face landmarker.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import threading
 import weakref
-from collections.abc import Generator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -22,12 +18,12 @@ from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.assets import asset_path
 from perse_live.errors import UserError
 from perse_live.head.expressions import from_scores
+from perse_live.quiet import quiet_stderr
 
 LANDMARK_COUNT = 478
 _EYE_CORNERS = (33, 263)  # outer corners of the right and the left eye
 _PRESENCE = 0.4  # that a face once found is still there; it does not tell people from animals
 _SEARCH_FRACTIONS = (0.6, 0.36, 0.22)  # sizes of the windows that a picture without a find is searched in, of its longer side
-_stderr_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -148,7 +144,7 @@ class _Graph:
 
     def __init__(self, mode: str, *, max_faces: int, min_confidence: float) -> None:
         path = asset_path("face_landmarker")  # before the import: a missing file is said at once
-        with _quiet_stderr():
+        with quiet_stderr():
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
 
@@ -223,22 +219,3 @@ def _distinct(faces: list[Detection]) -> list[Detection]:
         if all(np.linalg.norm(other.landmarks[:, :2].mean(0) - center) > size / 2 for other in kept):
             kept.append(face)
     return kept
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Generator[None, None, None]:
-    """Send the process's stderr to nowhere: MediaPipe's C++ log has no other switch. What Python logs meanwhile is lost too."""
-    with _stderr_lock:
-        try:
-            sys.stderr.flush()
-            kept = os.dup(2)
-        except (AttributeError, OSError, ValueError):  # no stderr to silence: a windowed program, a closed descriptor
-            yield
-            return
-        try:
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

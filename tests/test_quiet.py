@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from perse_live.quiet import quiet_stderr
+
+
+def test_what_native_code_writes_is_gone_and_what_comes_later_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="an error"), quiet_stderr():
+        os.write(2, b"W0000 chatter\n")
+        raise ValueError("an error")
+    os.write(2, b"heard\n")
+    assert capfd.readouterr().err == "heard\n"
+
+
+def test_a_process_without_stderr_runs_too() -> None:
+    code = ("import os, sys; os.close(2); sys.stderr = None\n"
+            "from perse_live.quiet import quiet_stderr\nwith quiet_stderr(): print('done')")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "done\n"
