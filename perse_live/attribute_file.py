@@ -1,7 +1,8 @@
 """Attributes as arrays of a `.perse` file: those of all attributes one after another, and how many belong to each.
 
-Half precision holds lengths to 1/2048 of themselves: 0.01 mm of a strand of 20 mm. What is seen rather than placed has 8 bits, as
-every picture of it. Only places of rigid parts stay in single precision: a frame of glasses is thinner than their half step.
+Learned attributes only: their adapters, the codes these read, and what they add as it is before it is decoded. Adapters are in
+single precision; codes and lengths are in half, which holds 20 mm to 0.01 mm; colours have 8 bits, as every picture of them. Only
+places of rigid parts stay in single precision: a frame of glasses is thinner than their half step.
 """
 
 from __future__ import annotations
@@ -14,28 +15,29 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, UInt8Array
-from perse_live.attributes import SLOTS, AddedGaussians, Attribute
+from perse_live.attributes import SLOTS, LearnedAttribute, LearnedGaussians, Look
 from perse_live.container import Arrays, ArraySpec
+from perse_live.decoder.network import CODES, FEATURES, MAX_RANK, OUTPUTS, WIDTH, Adapter, Decoder
 
 MAX_ATTRIBUTES = 64
 MAX_ADDED = 60_000
 """Gaussians that all attributes of an avatar add together."""
-MAX_CHANGED = 1_000_000
+MAX_CHANGED = 600_000
 """Gaussians of the avatar that attributes change, counted for each attribute."""
-MAX_MOVED = 600_000
+MAX_MOVED = 120_000
 """Vertices that attributes move, likewise; with these bounds an avatar of 45,000 Gaussians stays under 25 MiB."""
 MAX_LABEL = 60
 """Characters."""
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _PREFIX = "attributes."
-_COUNTS, _LEAST_SIZES = "attributes.counts", "attributes.least_sizes"
+_COUNTS, _ALPHAS, _FLAGS = "attributes.counts", "attributes.alphas", "attributes.flags"
+_MOST_WEIGHT, _MOST_CODE = 60.0, 100.0  # so that whatever a file holds, the network's sums stay finite
 
 # each field's array: the dimension that counts it, what it is in the file
 _FIELDS: dict[str, ArraySpec] = {
     "ids": ArraySpec("int32", ("AN",), index_into="G"),
-    "colors": ArraySpec("uint8", ("AN", 3)),
-    "opacities": ArraySpec("uint8", ("AN",)),
+    "codes": ArraySpec("float16", ("AN", CODES), -_MOST_CODE, _MOST_CODE),
     "vertex_ids": ArraySpec("int32", ("AM",), index_into="V"),
     "vertex_offsets": ArraySpec("float16", ("AM", 3), -0.5, 0.5),
     "surface.triangles": ArraySpec("int32", ("AS",), index_into="T"),
@@ -43,48 +45,62 @@ _FIELDS: dict[str, ArraySpec] = {
     "surface.axes": ArraySpec("float16", ("AS", 4), -1e3, 1e3),
     "surface.thickness": ArraySpec("float16", ("AS",), 0, 1),
     "surface.two_sided": ArraySpec("uint8", ("AS",), 0, 1),
-    "surface_start": ArraySpec("float16", ("AS", 3), -1e3, 1e3),
     "rigid.means": ArraySpec("float32", ("AR", 3), -3, 3),
     "rigid.quats": ArraySpec("float16", ("AR", 4), -1.01, 1.01),
     "rigid.scales": ArraySpec("float16", ("AR", 3), 1e-7, 1),
     "rigid.head_weights": ArraySpec("float16", ("AR",), 0, 1),
-    "rigid_start": ArraySpec("float32", ("AR", 3), -3, 3),
-    "added.opacities": ArraySpec("uint8", ("AG",)),
     "added.colors": ArraySpec("uint8", ("AG", 3)),
     "added.regions": ArraySpec("uint8", ("AG",), 0, 63),
-    "added.appear": ArraySpec("float16", ("AG",), 0, 0.9),
+    "added.codes": ArraySpec("float16", ("AG", CODES), -_MOST_CODE, _MOST_CODE),
+    "adapter.a1": ArraySpec("float32", ("AQ", FEATURES + CODES), -_MOST_WEIGHT, _MOST_WEIGHT),
+    "adapter.b1": ArraySpec("float32", ("AQ", WIDTH), -_MOST_WEIGHT, _MOST_WEIGHT),
+    "adapter.a2": ArraySpec("float32", ("AQ", WIDTH), -_MOST_WEIGHT, _MOST_WEIGHT),
+    "adapter.b2": ArraySpec("float32", ("AQ", WIDTH), -_MOST_WEIGHT, _MOST_WEIGHT),
+    "adapter.a3": ArraySpec("float32", ("AQ", WIDTH), -_MOST_WEIGHT, _MOST_WEIGHT),
+    "adapter.b3": ArraySpec("float32", ("AQ", OUTPUTS), -_MOST_WEIGHT, _MOST_WEIGHT),
 }
-_COUNTED = ("AN", "AM", "AS", "AR")  # the columns of the counts; AG = AS + AR
+_COUNTED = ("AN", "AM", "AS", "AR", "AQ")  # the columns of the counts; AG = AS + AR; AQ: ranks, B of an adapter lies transposed
+_COUNTED_BY = ("ids", "vertex_ids", "surface.triangles", "rigid.means", "adapter.a1")
 
 ATTRIBUTE_ARRAYS: dict[str, ArraySpec] = {
     _COUNTS: ArraySpec("uint32", ("K", len(_COUNTED)), optional=True),
-    _LEAST_SIZES: ArraySpec("float32", ("K",), 0.001, 1, optional=True),
+    _ALPHAS: ArraySpec("float32", ("K",), 0, 64, optional=True),
+    _FLAGS: ArraySpec("uint8", ("K", 2), 0, 1, optional=True),
     **{_PREFIX + name: ArraySpec(spec.dtype, spec.shape, spec.minimum, spec.maximum, spec.index_into, optional=True)
        for name, spec in _FIELDS.items()},
 }
 """For an avatar's schema; G, V and T are its Gaussians, vertices and triangles. All of them are there, or none."""
 ATTRIBUTE_DIMENSIONS: dict[str, tuple[int, int]] = {
     "K": (1, MAX_ATTRIBUTES), "AN": (0, MAX_CHANGED), "AM": (0, MAX_MOVED), "AS": (0, MAX_ADDED), "AR": (0, MAX_ADDED),
-    "AG": (0, MAX_ADDED),
+    "AG": (0, MAX_ADDED), "AQ": (1, MAX_ATTRIBUTES * MAX_RANK),
 }
+DECODER_ARRAYS: dict[str, ArraySpec] = {
+    f"decoder.{name}": ArraySpec("float32", shape, -_MOST_WEIGHT, _MOST_WEIGHT, optional=True)
+    for name, shape in (("w1", (WIDTH, FEATURES)), ("c1", (WIDTH,)), ("w2", (WIDTH, WIDTH)), ("c2", (WIDTH,)),
+                        ("w3", (OUTPUTS, WIDTH)), ("c3", (OUTPUTS,)))
+}
+"""W0, for the same schema: there wherever there are attributes."""
 
 
 class InvalidAttributesError(Exception):
     """What is wrong with attributes, in a few words."""
 
 
-def pack_attributes(attributes: Sequence[Attribute]) -> tuple[Arrays, list[dict[str, Any]]]:
+def pack_attributes(attributes: Sequence[Look]) -> tuple[Arrays, list[dict[str, Any]]]:
     """The arrays by name, and the manifest's entries; nothing where there are no attributes.
 
-    Raises InvalidAttributesError where an attribute is not as `Attribute` says. Ranges are the schema's to check.
+    Raises InvalidAttributesError where an attribute is not learned, or not as `LearnedAttribute` says. Ranges are the schema's to
+    check.
     """
     if not attributes:
         return {}, []
-    fields = [_fields_of(one) for one in attributes]
-    counts = np.array([[len(one[name]) for name in ("ids", "vertex_ids", "surface.triangles", "rigid.means")] for one in fields],
-                      np.uint32)
-    for one, given, (changed, moved, on, off) in zip(attributes, fields, counts.tolist(), strict=True):
-        sizes = {"AN": changed, "AM": moved, "AS": on, "AR": off, "AG": on + off}
+    learned = [one for one in attributes if isinstance(one, LearnedAttribute)]
+    if len(learned) < len(attributes):
+        raise InvalidAttributesError("a file holds learned attributes only: fit them first")
+    fields = [_fields_of(one) for one in learned]
+    counts = np.array([[len(one[name]) for name in _COUNTED_BY] for one in fields], np.uint32)
+    for one, given, row in zip(learned, fields, counts.tolist(), strict=True):
+        sizes = dict(zip(_COUNTED, row, strict=True)) | {"AG": row[2] + row[3]}
         for name, spec in _FIELDS.items():
             shape = tuple(sizes[size] if isinstance(size, str) else size for size in spec.shape)
             if given[name].shape != shape:
@@ -92,18 +108,39 @@ def pack_attributes(attributes: Sequence[Attribute]) -> tuple[Arrays, list[dict[
     arrays: Arrays = {_PREFIX + name: _stored(np.concatenate([one[name] for one in fields]), spec)
                       for name, spec in _FIELDS.items()}
     arrays[_COUNTS] = counts
-    arrays[_LEAST_SIZES] = np.array([one.added.least_size for one in attributes], np.float32)
+    arrays[_ALPHAS] = np.array([one.adapter.alpha for one in learned], np.float32)
+    arrays[_FLAGS] = np.array([[one.moves_own, one.tints_hair] for one in learned], np.uint8)
     entries: list[dict[str, Any]] = [{"name": one.name, "label": one.label, "slot": one.slot, "key": number, "default": 0.0}
-                                     for number, one in enumerate(attributes, 1)]
+                                     for number, one in enumerate(learned, 1)]
     unpack_attributes(arrays, entries)
     return arrays, entries
 
 
-def unpack_attributes(arrays: Mapping[str, np.ndarray], entries: Any) -> tuple[Attribute, ...]:
+def as_stored(one: LearnedAttribute) -> LearnedAttribute:
+    """An attribute as it comes back from a file. Raises InvalidAttributesError as `pack_attributes` does."""
+    return unpack_attributes(*pack_attributes([one]))[0]
+
+
+def pack_decoder(decoder: Decoder | None) -> Arrays:
+    """W0's arrays by name; nothing where there is none."""
+    return {} if decoder is None else {f"decoder.{name}": array for name, array in vars(decoder).items()}
+
+
+def unpack_decoder(arrays: Mapping[str, np.ndarray]) -> Decoder | None:
+    """W0 of a file. Raises InvalidAttributesError where only part of it is there."""
+    given = {name.removeprefix("decoder."): arrays[name] for name in DECODER_ARRAYS if name in arrays}
+    if not given:
+        return None
+    if len(given) < len(DECODER_ARRAYS):
+        raise InvalidAttributesError("its network is incomplete")
+    return Decoder(**given)
+
+
+def unpack_attributes(arrays: Mapping[str, np.ndarray], entries: Any) -> tuple[LearnedAttribute, ...]:
     """The attributes of a file.
 
     arrays: of the whole file, as its schema has checked them; entries: the manifest's, of whatever kind, None where it has none.
-    Raises InvalidAttributesError for entries and arrays that do not belong together or are not as `Attribute` says.
+    Raises InvalidAttributesError for entries and arrays that do not belong together or are not as `LearnedAttribute` says.
     """
     given = {name for name in ATTRIBUTE_ARRAYS if name in arrays}
     texts = _checked_entries([] if entries is None else entries)
@@ -124,14 +161,16 @@ def unpack_attributes(arrays: Mapping[str, np.ndarray], entries: Any) -> tuple[A
     quats = arrays[_PREFIX + "rigid.quats"].astype(np.float64)
     if (np.abs((quats**2).sum(1) - 1) > 0.01).any():
         raise InvalidAttributesError("a quaternion of an attribute is not of unit length")
-    sizes = arrays[_LEAST_SIZES].tolist()
-    result: list[Attribute] = []
+    if int(counts[:, 4].min()) < 1 or int(counts[:, 4].max()) > MAX_RANK:
+        raise InvalidAttributesError(f"an adapter's rank is not between 1 and {MAX_RANK}")
+    alphas, flags = arrays[_ALPHAS].tolist(), arrays[_FLAGS].astype(bool).tolist()
+    result: list[LearnedAttribute] = []
     for k, (name, label, slot) in enumerate(texts):
         own = {field: _used(arrays[_PREFIX + field][end[k - 1] if k else 0:end[k]], field) for field, end in ends.items()}
         for field in ("ids", "vertex_ids"):
             if len(np.unique(own[field])) != len(own[field]):
                 raise InvalidAttributesError(f"attribute {name!r} has the same index twice in its {field}")
-        result.append(_attribute(name, label, slot, own, sizes[k]))
+        result.append(_attribute(name, label, slot, own, alphas[k], *flags[k]))
     return tuple(result)
 
 
@@ -159,27 +198,31 @@ def _checked_entries(entries: Any) -> list[tuple[str, str, str]]:
     return checked
 
 
-def _fields_of(attribute: Attribute) -> Arrays:
-    added = attribute.added
+def _fields_of(attribute: LearnedAttribute) -> Arrays:
+    added, adapter = attribute.added, attribute.adapter
     return {
-        **{name: getattr(attribute, name) for name in ("ids", "colors", "opacities", "vertex_ids", "vertex_offsets")},
-        **{f"surface.{name}": array for name, array in vars(added.surface).items()}, "surface_start": added.surface_start,
-        **{f"rigid.{name}": array for name, array in vars(added.rigid).items()}, "rigid_start": added.rigid_start,
-        **{f"added.{name}": getattr(added, name) for name in ("opacities", "colors", "regions", "appear")},
+        **{name: getattr(attribute, name) for name in ("ids", "codes", "vertex_ids", "vertex_offsets")},
+        **{f"surface.{name}": array for name, array in vars(added.surface).items()},
+        **{f"rigid.{name}": array for name, array in vars(added.rigid).items()},
+        **{f"added.{name}": getattr(added, name) for name in ("colors", "regions", "codes")},
+        **{f"adapter.{name}": getattr(adapter, name) for name in ("a1", "a2", "a3")},
+        **{f"adapter.{name}": getattr(adapter, name).T for name in ("b1", "b2", "b3")},
     }
 
 
-def _attribute(name: str, label: str, slot: str, fields: Mapping[str, np.ndarray], least_size: float) -> Attribute:
+def _attribute(name: str, label: str, slot: str, fields: Mapping[str, np.ndarray], alpha: float, moves_own: bool,
+               tints_hair: bool) -> LearnedAttribute:
     def under(prefix: str) -> dict[str, Any]:
         return {field.removeprefix(prefix): array for field, array in fields.items() if field.startswith(prefix)}
 
-    added = AddedGaussians(SurfaceBinding(**under("surface.")), fields["surface_start"], RigidBinding(**under("rigid.")),
-                           fields["rigid_start"], **under("added."), least_size=least_size)
-    changed = {field: fields[field] for field in ("ids", "colors", "opacities", "vertex_ids", "vertex_offsets")}
-    return Attribute(name, label, slot, **changed, added=added)
+    added = LearnedGaussians(SurfaceBinding(**under("surface.")), RigidBinding(**under("rigid.")), **under("added."))
+    factors = {factor: np.ascontiguousarray(array.T) if factor.startswith("b") else array
+               for factor, array in under("adapter.").items()}
+    return LearnedAttribute(name, label, slot, fields["ids"], fields["codes"], added, Adapter(**factors, alpha=alpha), moves_own,
+                            tints_hair, fields["vertex_ids"], fields["vertex_offsets"])
 
 
-_SEEN = ("colors", "opacities", "added.colors", "added.opacities")  # [0, 1], held in 8 bits
+_SEEN = ("added.colors",)  # [0, 1], held in 8 bits
 
 
 def _stored(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
@@ -192,12 +235,12 @@ def _stored(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
 
 def _bytes_of(array: Float32Array) -> UInt8Array:
     if not bool((np.isfinite(array) & (array >= -1e-3) & (array <= 1.001)).all()):
-        raise InvalidAttributesError("a colour or an opacity of an attribute is outside 0 to 1")
+        raise InvalidAttributesError("a colour of an attribute is outside 0 to 1")
     return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
 
 
 def _used(array: np.ndarray, field: str) -> np.ndarray:
-    """An array as `Attribute` has it: its own, in single precision where it has fractions."""
+    """An array as `LearnedAttribute` has it: its own, in single precision where it has fractions."""
     if field in _SEEN:
         return array.astype(np.float32) / np.float32(255)
     return array.astype(np.float32) if array.dtype.kind == "f" else array.copy()

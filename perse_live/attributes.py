@@ -1,7 +1,9 @@
 """Attributes: looks that an avatar can fade into, such as a beard, glasses, make-up or another shape of the nose.
 
-An attribute says what is different at full weight: colours and opacities of Gaussians that are there, Gaussians that are added
-(and where they grow from), vertices of the rig that move. `perse_live.wardrobe` has the avatar at any weights in between.
+There are two forms. An `Attribute` says outright what is different at full weight: colours and opacities of Gaussians that are
+there, Gaussians that are added (and where they grow from), vertices of the rig that move. Makers and editors work in it. A
+`LearnedAttribute` is what an avatar's file holds: an adapter of the avatar's network that decodes the same, and what happens on
+the way. `perse_live.wardrobe` has the avatar at any weights of both.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array, UInt8Array
+from perse_live.decoder.network import CODES, Adapter
 
 SLOTS = ("hair", "hat", "glasses", "beard", "eyebrows", "eyes", "nose", "mouth", "skin", "make-up", "earrings", "headphones",
          "cloth", "face")
@@ -73,6 +76,59 @@ class Attribute:
     """What comes with it."""
 
 
+@dataclass(frozen=True, eq=False)
+class LearnedGaussians:
+    """Gaussians that only exist with an attribute, as they are before it: S on the rig's surface, then R that move rigidly.
+
+    Their opacity is 0 there; the network decodes how they appear, where they go and how they grow.
+    """
+
+    surface: SurfaceBinding
+    """(S,)"""
+    rigid: RigidBinding
+    """(R,)"""
+    colors: Float32Array
+    """(S + R, 3) sRGB."""
+    regions: UInt8Array
+    """(S + R,) `perse_live.regions.Region`."""
+    codes: Float32Array
+    """(S + R, CODES)."""
+
+    def __len__(self) -> int:
+        return len(self.colors)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedAttribute:
+    """A look that the avatar's network decodes."""
+
+    name: str
+    """As in `Attribute`, and so are label and slot."""
+    label: str
+    slot: str
+    ids: Int32Array
+    """(N,) Gaussians of the avatar that may look different: the attribute's support. No other is touched."""
+    codes: Float32Array
+    """(N, CODES) what the adapter reads of each."""
+    added: LearnedGaussians
+    """What comes with it."""
+    adapter: Adapter
+    """LoRA on the avatar's `decoder`."""
+    moves_own: bool
+    """Whether the avatar's own Gaussians also move and change size; else only their colours and opacities change."""
+    tints_hair: bool
+    """Whether hair that attributes of other slots add is coloured too."""
+    vertex_ids: Int32Array
+    """(M,) vertices of the rig that move."""
+    vertex_offsets: Float32Array
+    """(M, 3) metres, head frame, at full weight: a face's shape is linear in the weight."""
+
+
+Look = Attribute | LearnedAttribute
+"""Both forms; what they have in common is name, label, slot, ids, vertices, and the length, bindings, colours and regions of what
+is added."""
+
+
 def nothing_added() -> AddedGaussians:
     """For attributes that only change what is there."""
     def none(*shape: int) -> Float32Array:
@@ -81,3 +137,9 @@ def nothing_added() -> AddedGaussians:
     surface = SurfaceBinding(np.zeros(0, np.int32), none(3), none(4), none(), np.zeros(0, np.uint8))
     return AddedGaussians(surface, none(3), RigidBinding(none(3), none(4), none(3), none()), none(3), none(), none(3),
                           np.zeros(0, np.uint8), none(), 1.0)
+
+
+def none_learned() -> LearnedGaussians:
+    """`nothing_added` for learned attributes."""
+    nothing = nothing_added()
+    return LearnedGaussians(nothing.surface, nothing.rigid, nothing.colors, nothing.regions, np.zeros((0, CODES), np.float32))

@@ -13,19 +13,24 @@ from perse_live.arrays import Float32Array, Int32Array, UInt8Array
 from perse_live.attribute_file import (
     ATTRIBUTE_ARRAYS,
     ATTRIBUTE_DIMENSIONS,
+    DECODER_ARRAYS,
     InvalidAttributesError,
     pack_attributes,
+    pack_decoder,
     unpack_attributes,
+    unpack_decoder,
 )
-from perse_live.attributes import Attribute
+from perse_live.attributes import Look
 from perse_live.camera import Camera
 from perse_live.container import ArraySpec, Schema, load_container, save_container
+from perse_live.decoder.features import network_hash
+from perse_live.decoder.network import Decoder
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_NAMES, index
 from perse_live.head.residual import spread_matrix_with_outline
 from perse_live.head.rig import HeadRig, Part
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_GAUSSIANS = 200_000
 
 _LIDS = tuple(index(f"eye{action}{side}") for action in ("Blink", "Squint") for side in ("Left", "Right"))
@@ -107,8 +112,10 @@ class Avatar:
     landmarks: LandmarkBinding
     source: Source
     provenance: Provenance
-    attributes: tuple[Attribute, ...] = ()
-    """Looks it can fade into, in the order of their keys."""
+    attributes: tuple[Look, ...] = ()
+    """Looks it can fade into, in the order of their keys. Files hold learned ones only."""
+    decoder: Decoder | None = None
+    """What the adapters of learned attributes belong to; None where there are none yet."""
 
     def __len__(self) -> int:
         return len(self.opacities)
@@ -178,6 +185,7 @@ _SCHEMA = Schema(
         "source.expression": ArraySpec("float32", (len(EXPRESSION_NAMES),), 0, 1),
         "source.gaze": ArraySpec("float32", (2, 2), -2, 2),
         "source.backdrop": ArraySpec("uint8", ("BH", "BW", 3), optional=True),
+        **DECODER_ARRAYS,
         **ATTRIBUTE_ARRAYS,
     },
     dimensions={"V": (3, 50_000), "T": (1, 100_000), "S": (0, MAX_GAUSSIANS), "R": (0, MAX_GAUSSIANS), "G": (1, MAX_GAUSSIANS),
@@ -210,11 +218,15 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
         packed, entries = pack_attributes(avatar.attributes)
     except InvalidAttributesError as error:
         raise ValueError(f"not saved to {path}: {error}") from error
-    arrays |= packed
+    if packed and avatar.decoder is None:
+        raise ValueError(f"not saved to {path}: it has attributes, but no decoder")
+    arrays |= packed | pack_decoder(avatar.decoder)
     manifest: dict[str, Any] = {"conventions": _CONVENTIONS, "expressions": list(EXPRESSION_NAMES),
                                 "camera": asdict(source.camera), "provenance": asdict(avatar.provenance)}
     if entries:
         manifest["attributes"] = entries
+    if avatar.decoder is not None:
+        manifest["network"] = {"sha256": network_of(avatar)}
     save_container(path, arrays, manifest, _SCHEMA)
 
 
@@ -246,11 +258,23 @@ def load_avatar(path: Path) -> Avatar:
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
         raise UserError(f"{path}: damaged: its head pose is not a rotation; build the avatar again")
     try:
-        attributes = unpack_attributes(arrays, manifest.get("attributes"))
+        attributes, decoder = unpack_attributes(arrays, manifest.get("attributes")), unpack_decoder(arrays)
     except InvalidAttributesError as error:
         raise UserError(f"{path}: damaged: {error}; build the avatar again") from error
-    return Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], landmarks, source,
-                  _provenance(manifest["provenance"], path), attributes)
+    avatar = Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], landmarks, source,
+                    _provenance(manifest["provenance"], path), attributes, decoder)
+    if attributes and decoder is None:
+        raise UserError(f"{path}: damaged: it has attributes, but no network that decodes them; build the avatar again")
+    if decoder is not None and manifest.get("network") != {"sha256": network_of(avatar)}:
+        raise UserError(f"{path}: its network was trained for another avatar; build the avatar again")
+    return avatar
+
+
+def network_of(avatar: Avatar) -> str:
+    """Hash of the avatar's decoder and of what its features come from: adapters belong to it. Raises ValueError without one."""
+    if avatar.decoder is None:
+        raise ValueError("the avatar has no decoder yet")
+    return network_hash(avatar.decoder, avatar.rig, avatar.surface, avatar.rigid, avatar.colors, avatar.regions)
 
 
 def _camera(values: Any, path: Path) -> Camera:

@@ -6,17 +6,24 @@ own Gaussians are copied once, and what an attribute adds keeps its place as lon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array
-from perse_live.attributes import AddedGaussians, Attribute
+from perse_live.attributes import AddedGaussians, Attribute, LearnedAttribute, LearnedGaussians, Look
 from perse_live.avatar import Avatar
-from perse_live.jit import kernel
+from perse_live.decoder.evaluation import Evaluation, Key
+from perse_live.decoder.features import features_of, into_binding, places_at_rest
+from perse_live.decoder.network import CODES, MOST_PLACE, MOST_SIZE, PLACE_UNIT
+from perse_live.decoder.wearing import UNSEEN
+from perse_live.jit import inline_kernel, kernel
 from perse_live.wardrobe import effective_weights
+
+_PLACE_UNIT, _MOST_PLACE, _MOST_SIZE = np.float32(PLACE_UNIT), np.float32(MOST_PLACE), np.float32(MOST_SIZE)
+_UNSEEN = np.float32(UNSEEN)
 
 
 class Dresser:
@@ -37,6 +44,11 @@ class Dresser:
         self._colors, self._opacities = _with_room(avatar.colors, on + off), _with_room(avatar.opacities, on + off)
         self._regions = _with_room(avatar.regions, on + off)
         self._vertices = avatar.rig.vertices.copy()
+        self._learned = {k: number for number, k in enumerate(k for k, one in enumerate(self._attributes)
+                                                              if isinstance(one, LearnedAttribute))}
+        self._evaluation = _evaluation(avatar, [one for one in self._attributes if isinstance(one, LearnedAttribute)])
+        moves = any(isinstance(one, LearnedAttribute) and one.moves_own for one in self._attributes)
+        self._matrices = np.ascontiguousarray(into_binding(avatar.rig, avatar.surface)) if moves else None
         self._active: tuple[int, ...] = ()
         self._worn = avatar
         self.wear({one.name: 1.0 for one in self._attributes})
@@ -52,30 +64,69 @@ class Dresser:
             return self._avatar
         if active != self._active:
             self._lay_out(active)
-        avatar, count = self._avatar, len(self._avatar.surface.triangles)
-        shift = len(self._worn.surface.triangles) - count
+        self._start_anew()
+        count = len(self._avatar.surface.triangles)
+        worn = tuple((self._learned[k], effective[k]) for k in active if k in self._learned)
+        on, off = count, len(self._avatar.rigid.means)
+        for k in active:
+            one = self._attributes[k]
+            _move(one.vertex_ids, one.vertex_offsets, np.float32(effective[k]), self._vertices)
+            if isinstance(one, LearnedAttribute):
+                self._decode(one, self._learned[k], effective[k], worn, on, off)
+            else:
+                self._blend(one, effective[k], on, off)
+            on, off = on + len(one.added.surface.triangles), off + len(one.added.rigid.means)
+        for k in active:
+            least = _UNSEEN if k in self._learned else np.float32(0.0)
+            _keep_in_range(self._attributes[k].ids, count, self._shift, least, self._colors, self._opacities)
+        return self._worn
+
+    @property
+    def _shift(self) -> int:
+        """How many rows of the surface stand between the avatar's own Gaussians on it and its rigid ones."""
+        return len(self._worn.surface.triangles) - len(self._avatar.surface.triangles)
+
+    def _start_anew(self) -> None:
+        """Put the avatar's own Gaussians and vertices back."""
+        avatar, count, shift = self._avatar, len(self._avatar.surface.triangles), self._shift
         for own, merged in ((avatar.colors, self._colors), (avatar.opacities, self._opacities)):
             merged[:count] = own[:count]
             merged[count + shift:len(own) + shift] = own[count:]
         np.copyto(self._vertices, avatar.rig.vertices)
-        on, off = count, len(avatar.rigid.means)
-        for k in active:
-            one, share = self._attributes[k], np.float32(effective[k])
-            added = one.added
-            _change(one.ids, one.colors, one.opacities, avatar.colors, avatar.opacities, share, count, shift, self._colors,
-                    self._opacities)
-            _move(one.vertex_ids, one.vertex_offsets, share, self._vertices)
-            size = np.float32(added.least_size + (1 - added.least_size) * effective[k])
-            s, r = added.surface, added.rigid
-            _grow(s.positions, added.surface_start, s.axes, share, size, on, self._surface.positions, self._surface.axes)
-            _grow(r.means, added.rigid_start, r.scales, share, size, off, self._rigid.means, self._rigid.scales)
-            split = len(s.triangles)
-            _appear(added.opacities[:split], added.appear[:split], share, on, self._opacities)
-            _appear(added.opacities[split:], added.appear[split:], share, count + shift + off, self._opacities)
-            on, off = on + split, off + len(r.means)
-        for k in active:
-            _keep_in_range(self._attributes[k].ids, count, shift, self._colors, self._opacities)
-        return self._worn
+        if self._matrices is not None:
+            for own, merged in ((avatar.surface.positions, self._surface.positions), (avatar.surface.axes, self._surface.axes),
+                                (avatar.rigid.means, self._rigid.means), (avatar.rigid.scales, self._rigid.scales)):
+                merged[:len(own)] = own
+
+    def _blend(self, one: Attribute, weight: float, on: int, off: int) -> None:
+        """An attribute that says outright how it looks; on, off: where what it adds begins."""
+        avatar, added, share = self._avatar, one.added, np.float32(weight)
+        count, shift, split = len(avatar.surface.triangles), self._shift, len(one.added.surface.triangles)
+        _change(one.ids, one.colors, one.opacities, avatar.colors, avatar.opacities, share, count, shift, self._colors,
+                self._opacities)
+        size = np.float32(added.least_size + (1 - added.least_size) * weight)
+        s, r = added.surface, added.rigid
+        _grow(s.positions, added.surface_start, s.axes, share, size, on, self._surface.positions, self._surface.axes)
+        _grow(r.means, added.rigid_start, r.scales, share, size, off, self._rigid.means, self._rigid.scales)
+        _appear(added.opacities[:split], added.appear[:split], share, on, self._opacities)
+        _appear(added.opacities[split:], added.appear[split:], share, count + shift + off, self._opacities)
+
+    def _decode(self, one: LearnedAttribute, number: int, weight: float, worn: Key, on: int, off: int) -> None:
+        """An attribute that the network knows as `number`."""
+        assert self._evaluation is not None
+        count, shift, added = len(self._avatar.surface.triangles), self._shift, one.added
+        out = self._evaluation.own(number, weight)
+        _add(one.ids, out, count, shift, self._colors, self._opacities)
+        if one.moves_own and self._matrices is not None:
+            _displace(one.ids, out, count, self._matrices, self._surface.positions, self._surface.axes, self._rigid.means,
+                      self._rigid.scales)
+        out = self._evaluation.added(number, worn)
+        split = len(added.surface.triangles)
+        _place_bound(out[:split], self._evaluation.matrices[number], added.surface.positions, added.surface.axes, on,
+                     self._surface.positions, self._surface.axes)
+        _place_free(out[split:], added.rigid.means, added.rigid.scales, off, self._rigid.means, self._rigid.scales)
+        _show(out[:split], added.colors[:split], on, self._colors, self._opacities)
+        _show(out[split:], added.colors[split:], count + shift + off, self._colors, self._opacities)
 
     def _lay_out(self, active: tuple[int, ...]) -> None:
         """Put what depends on the attributes worn, but not on their weights, into its place."""
@@ -110,15 +161,35 @@ def _check(avatar: Avatar) -> None:
     if not len(avatar.opacities) == len(avatar.colors) == len(avatar.regions) == count:
         raise ValueError(f"an avatar of {count} Gaussians has {len(avatar.opacities)} opacities, {len(avatar.colors)} colours and"
                          f" {len(avatar.regions)} regions")
+    if avatar.decoder is None and any(isinstance(one, LearnedAttribute) for one in avatar.attributes):
+        raise ValueError("an avatar without a decoder cannot wear learned attributes")
     for one in avatar.attributes:
-        added, on, off = one.added, len(one.added.surface.triangles), len(one.added.rigid.means)
-        sound = (len(one.ids) == len(one.colors) == len(one.opacities) and len(one.vertex_ids) == len(one.vertex_offsets)
-                 and len(added.surface_start) == on and len(added.rigid_start) == off
-                 and len(added.colors) == len(added.opacities) == len(added.regions) == len(added.appear) == on + off)
-        for ids, limit in ((one.ids, count), (one.vertex_ids, vertices), (added.surface.triangles, len(avatar.rig.triangles))):
+        on, off = len(one.added.surface.triangles), len(one.added.rigid.means)
+        sound = len(one.vertex_ids) == len(one.vertex_offsets)
+        sound = sound and len(one.added.colors) == len(one.added.regions) == on + off
+        sound = sound and (_matches_codes(one) if isinstance(one, LearnedAttribute) else _matches_ends(one, on, off))
+        triangles = one.added.surface.triangles
+        for ids, limit in ((one.ids, count), (one.vertex_ids, vertices), (triangles, len(avatar.rig.triangles))):
             sound = sound and (not len(ids) or (int(ids.min()) >= 0 and int(ids.max()) < limit))
         if not sound:
             raise ValueError(f"attribute {one.name!r} does not belong to this avatar")
+
+
+def _matches_ends(one: Attribute, on: int, off: int) -> bool:
+    added = one.added
+    return (len(one.ids) == len(one.colors) == len(one.opacities) and len(added.surface_start) == on
+            and len(added.rigid_start) == off and len(added.opacities) == len(added.appear) == on + off)
+
+
+def _matches_codes(one: LearnedAttribute) -> bool:
+    return one.codes.shape == (len(one.ids), CODES) and one.added.codes.shape == (len(one.added), CODES)
+
+
+def _evaluation(avatar: Avatar, learned: Sequence[LearnedAttribute]) -> Evaluation | None:
+    if avatar.decoder is None or not learned:
+        return None
+    places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)
+    return Evaluation(avatar.decoder, avatar.rig, features_of(places, avatar.colors, avatar.regions), learned)
 
 
 def _with_room(array: np.ndarray, more: int) -> np.ndarray:
@@ -128,12 +199,15 @@ def _with_room(array: np.ndarray, more: int) -> np.ndarray:
     return out
 
 
-def _contiguous(one: Attribute) -> Attribute:
+def _contiguous(one: Look) -> Look:
     """The same attribute as the kernels want it."""
     def arrays_of(part: object) -> dict[str, np.ndarray]:
         return {name: np.ascontiguousarray(value) for name, value in vars(part).items() if isinstance(value, np.ndarray)}
 
     surface, rigid = SurfaceBinding(**arrays_of(one.added.surface)), RigidBinding(**arrays_of(one.added.rigid))
+    if isinstance(one, LearnedAttribute):
+        learned: LearnedGaussians = replace(one.added, **arrays_of(one.added), surface=surface, rigid=rigid)
+        return replace(one, **arrays_of(one), added=learned)
     added: AddedGaussians = replace(one.added, **arrays_of(one.added), surface=surface, rigid=rigid)
     return replace(one, **arrays_of(one), added=added)
 
@@ -151,14 +225,16 @@ def _change(ids: Int32Array, colors: Float32Array, opacities: Float32Array, own_
 
 
 @kernel
-def _keep_in_range(ids: Int32Array, count: int, shift: int, colors: Float32Array, opacities: Float32Array) -> None:
+def _keep_in_range(ids: Int32Array, count: int, shift: int, least: np.float32, colors: Float32Array,
+                   opacities: Float32Array) -> None:
+    """least: opacities below become 0."""
     zero, one = np.float32(0.0), np.float32(1.0)
     for i in range(len(ids)):
         g = ids[i]
         at = g if g < count else g + shift
         for c in range(3):
             colors[at, c] = min(max(colors[at, c], zero), one)
-        opacities[at] = min(max(opacities[at], zero), one)
+        opacities[at] = zero if opacities[at] < least else min(max(opacities[at], zero), one)
 
 
 @kernel
@@ -185,3 +261,75 @@ def _appear(full: Float32Array, begins: Float32Array, share: np.float32, offset:
         way = max(np.float32(0.4) * (one - begins[i]), np.float32(1e-3))
         shown = min(max((share - begins[i]) / way, np.float32(0.0)), one)
         opacities[offset + i] = full[i] * (shown * shown * (np.float32(3.0) - np.float32(2.0) * shown))
+
+
+@kernel
+def _add(ids: Int32Array, out: Float32Array, count: int, shift: int, colors: Float32Array, opacities: Float32Array) -> None:
+    """Colours and opacities that the network decoded for the avatar's own Gaussians; g stands as in `_change`."""
+    for i in range(len(ids)):
+        g = ids[i]
+        at = g if g < count else g + shift
+        for c in range(3):
+            colors[at, c] += out[i, c]
+        opacities[at] += out[i, 3]
+
+
+@inline_kernel
+def _bounded(value: np.float32, most: np.float32) -> np.float32:
+    return min(max(value, -most), most)
+
+
+@kernel
+def _displace(ids: Int32Array, out: Float32Array, count: int, matrices: Float32Array, positions: Float32Array,
+              axes: Float32Array, means: Float32Array, scales: Float32Array) -> None:
+    """Places and sizes that the network decoded for the avatar's own Gaussians: the first `count` on the surface, then rigid."""
+    for i in range(len(ids)):
+        g = ids[i]
+        x, y, z = _bounded(out[i, 4], _MOST_PLACE), _bounded(out[i, 5], _MOST_PLACE), _bounded(out[i, 6], _MOST_PLACE)
+        x, y, z = x * _PLACE_UNIT, y * _PLACE_UNIT, z * _PLACE_UNIT
+        size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
+        if g < count:
+            for c in range(3):
+                positions[g, c] += matrices[g, c, 0] * x + matrices[g, c, 1] * y + matrices[g, c, 2] * z
+            for c in range(4):
+                axes[g, c] *= size
+        else:
+            means[g - count, 0] += x
+            means[g - count, 1] += y
+            means[g - count, 2] += z
+            for c in range(3):
+                scales[g - count, c] *= size
+
+
+@kernel
+def _place_bound(out: Float32Array, matrices: Float32Array, positions: Float32Array, axes: Float32Array, offset: int,
+                 out_positions: Float32Array, out_axes: Float32Array) -> None:
+    for i in range(len(out)):
+        x, y, z = _bounded(out[i, 4], _MOST_PLACE), _bounded(out[i, 5], _MOST_PLACE), _bounded(out[i, 6], _MOST_PLACE)
+        x, y, z = x * _PLACE_UNIT, y * _PLACE_UNIT, z * _PLACE_UNIT
+        size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
+        for c in range(3):
+            moved = matrices[i, c, 0] * x + matrices[i, c, 1] * y + matrices[i, c, 2] * z
+            out_positions[offset + i, c] = positions[i, c] + moved
+        for c in range(4):
+            out_axes[offset + i, c] = size * axes[i, c]
+
+
+@kernel
+def _place_free(out: Float32Array, means: Float32Array, scales: Float32Array, offset: int, out_means: Float32Array,
+                out_scales: Float32Array) -> None:
+    for i in range(len(out)):
+        size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
+        for c in range(3):
+            out_means[offset + i, c] = means[i, c] + _bounded(out[i, 4 + c], _MOST_PLACE) * _PLACE_UNIT
+            out_scales[offset + i, c] = size * scales[i, c]
+
+
+@kernel
+def _show(out: Float32Array, base: Float32Array, offset: int, colors: Float32Array, opacities: Float32Array) -> None:
+    """Colours and opacities of what is added."""
+    zero, one = np.float32(0.0), np.float32(1.0)
+    for i in range(len(out)):
+        for c in range(3):
+            colors[offset + i, c] = min(max(base[i, c] + out[i, c], zero), one)
+        opacities[offset + i] = zero if out[i, 3] < _UNSEEN else min(out[i, 3], one)

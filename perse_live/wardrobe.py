@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
-from perse_live.attributes import AddedGaussians, Attribute
+from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.attributes import AddedGaussians, Attribute, LearnedAttribute, Look
 from perse_live.avatar import Avatar
+from perse_live.decoder.features import features_of, into_binding, places_at_rest
+from perse_live.decoder.network import Decoder
+from perse_live.decoder.wearing import UNSEEN, Worn, added_change, features_of_added, own_change
 
 
-def effective_weights(attributes: Sequence[Attribute], weights: Mapping[str, float]) -> list[float]:
+def effective_weights(attributes: Sequence[Look], weights: Mapping[str, float]) -> list[float]:
     """Weights (K,) in [0, 1] after those of one slot were scaled down to a sum of 1 at most."""
     total: defaultdict[str, float] = defaultdict(float)
     for one in attributes:
@@ -21,30 +26,39 @@ def effective_weights(attributes: Sequence[Attribute], weights: Mapping[str, flo
     return [weights.get(one.name, 0.0) / max(total[one.slot], 1.0) for one in attributes]
 
 
-def worn(avatar: Avatar, attributes: Sequence[Attribute], weights: Mapping[str, float]) -> Avatar:
+def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float]) -> Avatar:
     """The avatar as it looks under weights; the same object where none is above 0.
 
     weights: by name, [0, 1]. Gaussians of attributes at weight 0 are left out, so the number of Gaussians varies: first all on
     the surface (the avatar's own first), then all rigid ones (likewise). The rig's actions, parts and triangles stay the same
-    objects.
+    objects. Raises ValueError for learned attributes on an avatar without a decoder.
     """
     active = [(one, w) for one, w in zip(attributes, effective_weights(attributes, weights), strict=True) if w > 0]
     if not active:
         return avatar
-    colors, opacities = avatar.colors.copy(), avatar.opacities.copy()
+    own = _Own(avatar.colors.copy(), avatar.opacities.copy(), *(array.copy() for array in _movable(avatar)))
     vertices = avatar.rig.vertices.copy()
+    learned = [(one, w) for one, w in active if isinstance(one, LearnedAttribute)]
+    grown: list[_Grown] = []
     for one, w in active:
         share = np.float32(w)
-        colors[one.ids] += share * (one.colors - avatar.colors[one.ids])
-        opacities[one.ids] += share * (one.opacities - avatar.opacities[one.ids])
         vertices[one.vertex_ids] += share * one.vertex_offsets
-    grown = [_grown(one.added, w) for one, w in active if len(one.added)]
+        if isinstance(one, Attribute):
+            own.colors[one.ids] += share * (one.colors - avatar.colors[one.ids])
+            own.opacities[one.ids] += share * (one.opacities - avatar.opacities[one.ids])
+            grown.append(_grown(one.added, w))
+        else:
+            _change_own(own, avatar, one, w)
+            grown.append(_decoded(avatar, one, learned))
+    for one, _ in learned:
+        opacities = own.opacities[one.ids]
+        own.opacities[one.ids] = np.where(opacities < UNSEEN, 0, opacities)
     count = len(avatar.surface.triangles)
-    surfaces = [avatar.surface, *(one.surface for one in grown)]
-    rigids = [avatar.rigid, *(one.rigid for one in grown)]
+    bound = [replace(avatar.surface, positions=own.positions, axes=own.axes), *(one.surface for one in grown)]
+    free = [replace(avatar.rigid, means=own.means, scales=own.scales), *(one.rigid for one in grown)]
 
-    def merged(own: np.ndarray, added: list[np.ndarray]) -> np.ndarray:
-        on, off = [own[:count]], [own[count:]]
+    def merged(mine: np.ndarray, added: list[np.ndarray]) -> np.ndarray:
+        on, off = [mine[:count]], [mine[count:]]
         for one, array in zip(grown, added, strict=True):
             split = len(one.surface.triangles)
             on.append(array[:split])
@@ -53,14 +67,77 @@ def worn(avatar: Avatar, attributes: Sequence[Attribute], weights: Mapping[str, 
 
     return replace(
         avatar, rig=replace(avatar.rig, vertices=vertices),
-        surface=SurfaceBinding(*(np.concatenate([getattr(one, name) for one in surfaces]) for name in vars(avatar.surface))),
-        rigid=RigidBinding(*(np.concatenate([getattr(one, name) for one in rigids]) for name in vars(avatar.rigid))),
-        opacities=np.clip(merged(opacities, [one.opacities for one in grown]), 0, 1),
-        colors=np.clip(merged(colors, [one.colors for one in grown]), 0, 1),
+        surface=SurfaceBinding(*(np.concatenate([getattr(one, name) for one in bound]) for name in vars(avatar.surface))),
+        rigid=RigidBinding(*(np.concatenate([getattr(one, name) for one in free]) for name in vars(avatar.rigid))),
+        opacities=np.clip(merged(own.opacities, [one.opacities for one in grown]), 0, 1),
+        colors=np.clip(merged(own.colors, [one.colors for one in grown]), 0, 1),
         regions=merged(avatar.regions, [one.regions for one in grown]))
 
 
-def _grown(added: AddedGaussians, weight: float) -> AddedGaussians:
+class _Own(NamedTuple):
+    """State of the avatar's own Gaussians, to be changed in place."""
+
+    colors: Float32Array
+    opacities: Float32Array
+    positions: Float32Array
+    axes: Float32Array
+    means: Float32Array
+    scales: Float32Array
+
+
+class _Grown(NamedTuple):
+    """What an attribute adds, at its weight."""
+
+    surface: SurfaceBinding
+    rigid: RigidBinding
+    opacities: Float32Array
+    colors: Float32Array
+    regions: UInt8Array
+
+
+def _movable(avatar: Avatar) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
+    return avatar.surface.positions, avatar.surface.axes, avatar.rigid.means, avatar.rigid.scales
+
+
+def _change_own(own: _Own, avatar: Avatar, one: LearnedAttribute, weight: float) -> None:
+    places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[one.ids]
+    change = own_change(_decoder_of(avatar), features_of(places, avatar.colors[one.ids], avatar.regions[one.ids]), one, weight)
+    own.colors[one.ids] += change.colors
+    own.opacities[one.ids] += change.opacities
+    if one.moves_own:
+        bound = one.ids < len(own.positions)
+        on, off = one.ids[bound], one.ids[~bound] - len(own.positions)
+        own.positions[on] += _bound(into_binding(avatar.rig, avatar.surface)[on], change.places[bound])
+        own.axes[on] *= change.sizes[bound, None]
+        own.means[off] += change.places[~bound]
+        own.scales[off] *= change.sizes[~bound, None]
+
+
+def _decoded(avatar: Avatar, one: LearnedAttribute, learned: Worn) -> _Grown:
+    """What a learned attribute adds, among all that are worn."""
+    added = one.added
+    change = added_change(_decoder_of(avatar), features_of_added(avatar.rig, one), one, learned)
+    split = len(added.surface.triangles)
+    moved = _bound(into_binding(avatar.rig, added.surface), change.places[:split])
+    surface = replace(added.surface, positions=added.surface.positions + moved,
+                      axes=added.surface.axes * change.sizes[:split, None])
+    rigid = replace(added.rigid, means=added.rigid.means + change.places[split:],
+                    scales=added.rigid.scales * change.sizes[split:, None])
+    opacities = np.where(change.opacities < UNSEEN, np.float32(0), change.opacities)
+    return _Grown(surface, rigid, opacities, added.colors + change.colors, added.regions)
+
+
+def _bound(matrices: Float32Array, places: Float32Array) -> Float32Array:
+    return (matrices @ places[:, :, None])[:, :, 0]
+
+
+def _decoder_of(avatar: Avatar) -> Decoder:
+    if avatar.decoder is None:
+        raise ValueError("an avatar without a decoder cannot wear learned attributes")
+    return avatar.decoder
+
+
+def _grown(added: AddedGaussians, weight: float) -> _Grown:
     """What is added, at a weight in (0, 1]."""
     share = np.float32(weight)
     size = np.float32(added.least_size + (1 - added.least_size) * weight)
@@ -68,4 +145,4 @@ def _grown(added: AddedGaussians, weight: float) -> AddedGaussians:
     surface = replace(s, positions=added.surface_start + share * (s.positions - added.surface_start), axes=s.axes * size)
     rigid = replace(r, means=added.rigid_start + share * (r.means - added.rigid_start), scales=r.scales * size)
     shown = np.clip((share - added.appear) / np.maximum(0.4 * (1 - added.appear), 1e-3), 0, 1)
-    return replace(added, surface=surface, rigid=rigid, opacities=added.opacities * (shown * shown * (3 - 2 * shown)))
+    return _Grown(surface, rigid, added.opacities * (shown * shown * (3 - 2 * shown)), added.colors, added.regions)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, UInt8Array
-from perse_live.decoder.network import FEATURES
+from perse_live.decoder.network import FEATURES, Decoder
 from perse_live.head.rig import HeadRig
 from perse_live.regions import Region
 
@@ -22,8 +24,8 @@ _GROUPS = (
 def features_of(places: Float32Array, colors: Float32Array, regions: UInt8Array) -> Float32Array:
     """The (N, FEATURES) features of Gaussians.
 
-    places: (N, 3) metres at rest, head frame; colors: (N, 3) sRGB; regions: (N,). Places also as sine and cosine of half a turn for
-    each reach (positional encoding: Mildenhall et al. 2020, section 5.1), colours in [-1, 1], regions as one of four groups.
+    places: (N, 3) metres at rest, head frame; colors: (N, 3) sRGB; regions: (N,). Places also as sine and cosine of half a turn
+    for each reach (positional encoding: Mildenhall et al. 2020, section 5.1), colours in [-1, 1], regions as one of four groups.
     """
     near = places.astype(np.float32) / np.float32(_REACH)
     groups = np.stack([np.isin(regions, group) for group in _GROUPS], 1).astype(np.float32)
@@ -31,6 +33,16 @@ def features_of(places: Float32Array, colors: Float32Array, regions: UInt8Array)
     out = np.concatenate([near, np.sin(turns), np.cos(turns), 2 * colors - 1, groups], 1, dtype=np.float32)
     assert out.shape[1] == FEATURES
     return out
+
+
+def network_hash(decoder: Decoder, rig: HeadRig, surface: SurfaceBinding, rigid: RigidBinding, colors: Float32Array,
+                 regions: UInt8Array) -> str:
+    """What adapters and codes belong to: SHA-256 over W0 and all that the features of an avatar's Gaussians come from."""
+    digest = hashlib.sha256()
+    for array in (*vars(decoder).values(), rig.vertices, rig.triangles, surface.triangles, surface.positions, rigid.means, colors,
+                  regions):
+        digest.update(np.ascontiguousarray(array, np.dtype(array.dtype).newbyteorder("<")).tobytes())
+    return digest.hexdigest()
 
 
 def places_at_rest(rig: HeadRig, surface: SurfaceBinding, rigid: RigidBinding) -> Float32Array:

@@ -1,14 +1,13 @@
 """The shared decoder and its LoRA adapters, as plain arrays.
 
-A Gaussian's row is [features, codes]; the decoder is Linear, SiLU, Linear, SiLU, Linear. An attribute k is a LoRA adapter on all
-three layers (Hu et al. 2022): under weights w the network has W0 + sum_k w_k s_k B_k A_k, which is folded once and then costs what
-the plain decoder does. What a Gaussian becomes is its own state plus D(row; folded) - D(row; W0), so that nothing changes at
+A Gaussian's row is [features, codes]; the decoder is Linear, SiLU, Linear, SiLU, Linear. An attribute k is a LoRA adapter on
+all three layers (Hu et al. 2022): under weights w the network has W0 + sum_k w_k s_k B_k A_k, which is folded once and then costs
+what the plain decoder does. What a Gaussian becomes is its own state plus D(row; folded) - D(row; W0), so that nothing changes at
 weight 0. The decoder itself knows no codes: only adapters read them, each those of its own attribute.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -67,10 +66,12 @@ class Adapter:
 
     @property
     def rank(self) -> int:
+        """R."""
         return len(self.a1)
 
     @property
     def scale(self) -> float:
+        """What B A is multiplied with at weight 1."""
         return self.alpha / self.rank
 
 
@@ -89,8 +90,8 @@ class Folded(NamedTuple):
 def fold(decoder: Decoder, adapters: Sequence[tuple[Adapter, float]], *, reader: int | None) -> Folded:
     """W0 + sum of weight * scale * B A.
 
-    adapters: with their weights; reader: which of them the rows' codes belong to (the others see zeros in their place), None where
-    the rows have no codes.
+    adapters: with their weights; reader: which of them the rows' codes belong to (the others see zeros in their place), None
+    where the rows have no codes.
     """
     w1 = np.concatenate([decoder.w1, np.zeros((WIDTH, CODES), np.float32)], 1)
     w2, w3 = decoder.w2.copy(), decoder.w3.copy()
@@ -118,17 +119,5 @@ def decode(folded: Folded, features: Float32Array, codes: Float32Array | None) -
 
 
 def silu(x: Float32Array) -> Float32Array:
-    """x / (1 + exp(-x))."""
+    """SiLU: x / (1 + exp(-x))."""
     return x / (np.float32(1) + np.exp(-x))
-
-
-def decoder_hash(decoder: Decoder, features: Float32Array) -> str:
-    """What adapters and codes belong to: SHA-256 over the decoder and the features (G, FEATURES) of the avatar's Gaussians.
-
-    Features are rounded to 1/1024, so that another processor's sine says the same.
-    """
-    digest = hashlib.sha256()
-    for array in vars(decoder).values():
-        digest.update(np.ascontiguousarray(array, "<f4").tobytes())
-    digest.update(np.rint(features * 1024).astype("<i4").tobytes())
-    return digest.hexdigest()

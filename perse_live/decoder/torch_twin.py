@@ -42,26 +42,33 @@ class DecoderModule(nn.Module):
 class FoldedModule(nn.Module):
     """`fold` and `decode` for K adapters with their weights as an input: plain products, sums and SiLU."""
 
+    w1: torch.Tensor
+    w2: torch.Tensor
+    w3: torch.Tensor
+    c1: torch.Tensor
+    c2: torch.Tensor
+    c3: torch.Tensor
+    a1: torch.Tensor
+    a2: torch.Tensor
+    a3: torch.Tensor
+    b1: torch.Tensor
+    b2: torch.Tensor
+    b3: torch.Tensor
+
     def __init__(self, decoder: Decoder, adapters: Sequence[Adapter]) -> None:
         super().__init__()
-        self._buffers_of(decoder)
+        held = {name: torch.from_numpy(array).clone() for name, array in vars(decoder).items()}
+        held["w1"] = torch.cat([held["w1"], torch.zeros(WIDTH, CODES)], 1)
         for layer in (1, 2, 3):
-            a = torch.stack([_padded(one, f"a{layer}", 0) * one.scale for one in adapters])
-            b = torch.stack([_padded(one, f"b{layer}", 1) for one in adapters])
-            self.register_buffer(f"a{layer}", a)  # (K, R, in)
-            self.register_buffer(f"b{layer}", b)  # (K, out, R)
-
-    def _buffers_of(self, decoder: Decoder) -> None:
-        first = torch.cat([torch.from_numpy(decoder.w1), torch.zeros(WIDTH, CODES)], 1)
-        for name, value in (("w1", first), ("w2", torch.from_numpy(decoder.w2)), ("w3", torch.from_numpy(decoder.w3)),
-                            ("c1", torch.from_numpy(decoder.c1)), ("c2", torch.from_numpy(decoder.c2)),
-                            ("c3", torch.from_numpy(decoder.c3))):
-            self.register_buffer(name, value.clone())
+            held[f"a{layer}"] = torch.stack([_padded(one, f"a{layer}", 0) * one.scale for one in adapters])  # (K, R, in)
+            held[f"b{layer}"] = torch.stack([_padded(one, f"b{layer}", 1) for one in adapters])  # (K, out, R)
+        for name, tensor in held.items():
+            self.register_buffer(name, tensor)
 
     def forward(self, features: torch.Tensor, codes: torch.Tensor, weights: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
-        """features: (N, FEATURES); codes: (N, CODES); weights: (K,); reads: (K,) 1 for the adapter that the codes belong to, else 0.
+        """D of the rows, (N, OUTPUTS), with W0 not yet taken off.
 
-        Returns (N, OUTPUTS).
+        features: (N, FEATURES); codes: (N, CODES); weights: (K,); reads: (K,) 1 for the adapter that the codes belong to, else 0.
         """
         rows = torch.cat([features, codes], 1)
         seen = torch.cat([torch.ones(len(reads), FEATURES), reads[:, None].expand(-1, CODES)], 1)
