@@ -1,0 +1,119 @@
+"""The avatar's network as a peft model, there and back: adapters are made, trained and exchanged as peft has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import safetensors.numpy
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
+from torch import nn
+
+from perse_live.attributes import LearnedAttribute
+from perse_live.avatar import Avatar, network_of
+from perse_live.decoder.network import CODES, FEATURES, MAX_RANK, Adapter, Decoder
+from perse_live.decoder.torch_twin import LAYERS, DecoderModule
+from perse_live.errors import UserError
+
+_CODES_FILE, _MARK = "codes.safetensors", "perse_live.json"
+
+
+class Network:
+    """A decoder with named adapters, of which reader number k reads the k-th CODES columns behind the features."""
+
+    def __init__(self, decoder: Decoder, adapters: Mapping[str, Adapter | int]) -> None:
+        """adapters: in the order of their readers; a number instead of one makes a new adapter of that rank, which is trained."""
+        self.names = tuple(adapters)
+        module = DecoderModule(decoder, readers=len(self.names))
+        model: PeftModel | None = None
+        for name, one in adapters.items():
+            config = _config(one, alpha=float(one) if isinstance(one, int) else one.alpha)
+            if model is None:
+                model = cast("PeftModel", get_peft_model(module, config, adapter_name=name))
+            else:
+                model.add_adapter(name, config)
+        if model is None:
+            raise ValueError("a network without adapters")
+        self.model = model
+        base = cast("Any", model.base_model).model
+        self._layers: list[Any] = [getattr(base, layer) for layer in LAYERS]
+        for number, (name, one) in enumerate(adapters.items()):
+            if isinstance(one, Adapter):
+                self._load(name, number, one)
+            else:
+                self._begin(name, number)
+
+    def parameters(self, name: str) -> list[nn.Parameter]:
+        """An adapter's factors: A and B of each layer."""
+        return [factor for layer in self._layers for factor in (layer.lora_A[name].weight, layer.lora_B[name].weight)]
+
+    def __call__(self, rows: torch.Tensor, weights: Mapping[str, torch.Tensor | float]) -> torch.Tensor:
+        """D(rows) under weights by name; a weight may be a column (N, 1). rows: (N, FEATURES + CODES * readers)."""
+        used = [name for name in self.names if name in weights]
+        for layer in self._layers:
+            layer._active_adapter = used
+            for name in used:
+                layer.scaling[name] = weights[name] * (layer.lora_alpha[name] / layer.r[name])
+        return self.model(rows)
+
+    def rows(self, features: torch.Tensor, codes: torch.Tensor | None, name: str) -> torch.Tensor:
+        """Inputs whose codes (N, CODES) belong to an adapter; None for zeros."""
+        out = features.new_zeros(len(features), FEATURES + CODES * len(self.names))
+        out[:, :FEATURES] = features
+        if codes is not None:
+            at = FEATURES + CODES * self.names.index(name)
+            out = torch.cat([out[:, :at], codes, out[:, at + CODES:]], 1)
+        return out
+
+    def adapter(self, name: str) -> Adapter:
+        """An adapter as plain arrays."""
+        number, factors = self.names.index(name), [factor.detach().numpy().copy() for factor in self.parameters(name)]
+        at = FEATURES + CODES * number
+        first = np.concatenate([factors[0][:, :FEATURES], factors[0][:, at:at + CODES]], 1)
+        return Adapter(first, *factors[1:], alpha=float(self._layers[0].lora_alpha[name]))
+
+    def _load(self, name: str, number: int, one: Adapter) -> None:
+        first, *others = self.parameters(name)
+        at = FEATURES + CODES * number
+        with torch.no_grad():
+            first.zero_()
+            first[:, :FEATURES] = torch.from_numpy(one.a1[:, :FEATURES])
+            first[:, at:at + CODES] = torch.from_numpy(one.a1[:, FEATURES:])
+            for factor, array in zip(others, (one.b1, one.a2, one.b2, one.a3, one.b3), strict=True):
+                factor.copy_(torch.from_numpy(array))
+        for factor in (first, *others):
+            factor.requires_grad_(requires_grad=False)
+
+    def _begin(self, name: str, number: int) -> None:
+        """Start with each rank reading one code, and a B that lets all of them through, which learns faster than peft's zeros."""
+        at, first = FEATURES + CODES * number, self.parameters(name)[0]
+        seen = torch.zeros_like(first)
+        seen[:, :FEATURES], seen[:, at:at + CODES] = 1, 1
+        with torch.no_grad():
+            for a, b in zip(self.parameters(name)[::2], self.parameters(name)[1::2], strict=True):
+                b.normal_(0, 0.3 / len(a) ** 0.5)
+            first[:, at:at + CODES] = torch.eye(len(first), CODES)
+            first *= seen
+        first.register_hook(lambda gradient: gradient * seen)  # codes of others stay unread
+        for factor in self.parameters(name):
+            factor.requires_grad_()
+
+
+def _config(one: Adapter | int, *, alpha: float) -> LoraConfig:
+    return LoraConfig(r=one if isinstance(one, int) else one.rank, lora_alpha=cast("int", alpha), target_modules=list(LAYERS))
+
+
+def as_peft(avatar: Avatar, names: Sequence[str]) -> Network:
+    """The avatar's network with the adapters of learned attributes, as a peft model. Raises UserError for a name it has not."""
+    if avatar.decoder is None:
+        raise UserError("the avatar has no learned attributes yet: add one first")
+    learned = {one.name: one for one in avatar.attributes if isinstance(one, LearnedAttribute)}
+    for name in names:
+        if name not in learned:
+            raise UserError(f"there is no attribute {name[:40]!r}: there are {', '.join(learned) or 'none'}")
+    return Network(avatar.decoder, {name: learned[name].adapter for name in names})

@@ -1,0 +1,237 @@
+"""Learning an adapter from Gaussians that are known: its own way from 0 to 1, and how it grows into others of its slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+from torch import nn
+
+from offline.training.adapters import Network
+from offline.training.rows import Rows
+from offline.training.transport import travel
+from perse_live.arrays import Float32Array
+from perse_live.attributes import LearnedAttribute
+from perse_live.avatar import Avatar
+from perse_live.decoder.features import features_of
+from perse_live.decoder.network import COLOR, OPACITY, PLACE, PLACE_UNIT, SIZE, Adapter, Decoder, decode, fold
+from perse_live.decoder.wearing import features_of_added
+from perse_live.regions import Region
+
+RANK = 16
+_ABSENT = 0.03  # how far below 0 the opacity of what is not there is pushed, so that it is cut off to exactly 0
+_LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whose loss is of the size of a colour
+_CROSSED = 0.6  # share of a morph on which a part fades in: both are nearly whole half-way, so that nothing shines through
+_NEAREST = 8
+_COLORS_COUNT = 3.0  # times as much as opacities: a part may be late, but not of another hue
+
+
+@dataclass(frozen=True)
+class RegressionConfig:
+    """How long and how fast."""
+
+    steps: int = 240
+    """Of Adam, under a one-cycle schedule."""
+    rate: float = 2e-2
+    """Of the adapter's factors."""
+    code_rate: float = 3e-2
+    """Of the codes, which start nearly right."""
+    batch: int = 3072
+    """Rows of a step."""
+    seed: int = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Mate:
+    """Another attribute of the slot, as it is: what the new one adds grows into what it adds."""
+
+    name: str
+    adapter: Adapter
+    features: torch.Tensor
+    """(M, FEATURES) of what it adds."""
+    codes: torch.Tensor
+    """(M, CODES)"""
+    ends: Float32Array
+    """(M, 3) where that is at full weight, metres at rest."""
+    hair: torch.Tensor
+    """(M, 1) 1 where it is hair."""
+    tints_hair: bool
+    decoder: Decoder
+
+    def alone(self, weight: float) -> torch.Tensor:
+        """What it adds, worn by itself: outputs (M, OUTPUTS)."""
+        features = self.features.numpy()
+        with_it = decode(fold(self.decoder, [(self.adapter, weight)], reader=0), features, self.codes.numpy())
+        return torch.from_numpy(with_it - decode(fold(self.decoder, [], reader=None), features, None))
+
+    def tint(self, features: torch.Tensor, weight: float) -> torch.Tensor:
+        """How it colours Gaussians of hair: (n, 3)."""
+        rows = features.numpy()
+        tinted = decode(fold(self.decoder, [(self.adapter, weight)], reader=None), rows, None)
+        return torch.from_numpy(tinted - decode(fold(self.decoder, [], reader=None), rows, None))[:, COLOR]
+
+
+def mates_of(avatar: Avatar, name: str, slot: str) -> list[Mate]:
+    """The learned attributes of a slot but for one."""
+    if avatar.decoder is None:
+        return []
+    found: list[Mate] = []
+    for one in avatar.attributes:
+        if isinstance(one, LearnedAttribute) and one.slot == slot and one.name != name:
+            features = features_of_added(avatar.rig, one)
+            mate = Mate(one.name, one.adapter, torch.from_numpy(features), torch.from_numpy(one.added.codes), np.zeros((0, 3)),
+                        torch.from_numpy((one.added.regions == Region.HAIR).astype(np.float32))[:, None], one.tints_hair,
+                        avatar.decoder)
+            places = features[:, :3] * np.float32(0.1) + mate.alone(1.0)[:, PLACE].numpy() * np.float32(PLACE_UNIT)
+            found.append(Mate(**{**vars(mate), "ends": places}))
+    return found
+
+
+def hair_samples(avatar: Avatar, rows: Rows, ids: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows without codes (n, FEATURES) and colour changes (n, 3) at full weight that teach how any hair is coloured.
+
+    Colours are those of the avatar's own hair, a little lighter and darker too, each changed as the own Gaussians nearest to it in
+    colour are; places are anywhere on the head, so that they do not matter. Empty where the attribute changes no hair.
+    """
+    own = np.isin(avatar.regions[ids], (Region.HAIR, Region.HAIR_BACK)) & (avatar.opacities[ids] > 0.4)
+    change = rows.ends[:len(ids), COLOR].numpy()
+    strength = np.abs(change).sum(1)
+    if own.any():
+        own &= strength > 0.5 * np.percentile(strength[own], 75)  # not at the hairline, where only part of the tint is meant
+    if own.sum() < 4 * _NEAREST:
+        return torch.zeros(0, rows.features.shape[1]), torch.zeros(0, 3)
+    rng = np.random.default_rng(11)
+    colors = avatar.colors[ids][own]
+    picked = colors[rng.integers(0, len(colors), 4000)]
+    wanted = np.clip(picked * rng.uniform(0.6, 1.5, (len(picked), 1)) + 0.02 * rng.standard_normal(picked.shape), 0, 1)
+    nearest = KDTree(colors).query(wanted, k=_NEAREST)[1]
+    places = rng.uniform((-0.11, -0.16, -0.2), (0.11, 0.14, 0.06), (len(wanted), 3))
+    goal = colors[nearest].mean(1) + change[own][nearest].mean(1)
+    features = features_of(places.astype(np.float32), wanted.astype(np.float32), np.full(len(wanted), int(Region.HAIR), np.uint8))
+    return torch.from_numpy(features), torch.from_numpy((goal - wanted).astype(np.float32))
+
+
+def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], ends: Float32Array, hair: torch.Tensor,
+            tint: tuple[torch.Tensor, torch.Tensor] | None, config: RegressionConfig, told: Callable[[float], None]
+            ) -> tuple[Adapter, Float32Array]:
+    """A new adapter and the codes of its rows.
+
+    ends: (S + R, 3) where what is added is at full weight; hair: (S + R, 1) 1 where that is hair; tint: `hair_samples`, for
+    attributes that tint hair.
+    """
+    if not len(rows):
+        return _idle(decoder, name), rows.first_codes().numpy()
+    torch.manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
+    network = Network(decoder, {name: RANK, **{mate.name: mate.adapter for mate in mates}})
+    base = Network(decoder, {name: RANK})
+    codes = nn.Parameter(rows.first_codes())
+    optimizer = torch.optim.Adam([{"params": network.parameters(name)}, {"params": [codes]}])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [config.rate, config.code_rate], total_steps=config.steps,
+                                                   pct_start=0.15)
+
+    def plain(features: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return base(base.rows(features, None, name), {})
+
+    rows_base, count = plain(rows.features), len(rows)
+    added = torch.arange(rows.own, count)
+    pairs = [_Pair(mate, travel(ends, mate.ends), travel(mate.ends, ends), plain(mate.features)) for mate in mates
+             if len(added) or len(mate.features)]
+    for step in range(config.steps):
+        told(step / config.steps)
+        chosen = torch.cat([_some(torch.arange(rows.own), config.batch // 2, generator), _some(added, config.batch // 2, generator)])
+        weights = torch.rand(len(chosen), 1, generator=generator)
+        weights[::3] = 1
+        out = network(network.rows(rows.features[chosen], codes[chosen], name), {name: weights}) - rows_base[chosen]
+        loss = _error(out, rows.at(weights, chosen), rows.before[chosen]) + _LATENT * codes[chosen].square().mean()
+        if pairs:
+            pair = pairs[int(torch.randint(len(pairs), (1,), generator=generator))]
+            loss = loss + _pair_loss(network, name, rows, rows_base, codes, added, hair, pair, config.batch // 2, generator)
+        if tint is not None and len(tint[0]):
+            picked = _some(torch.arange(len(tint[0])), config.batch // 2, generator)
+            weights = torch.rand(len(picked), 1, generator=generator).sqrt()
+            features = tint[0][picked]
+            out = network(network.rows(features, None, name), {name: weights}) - plain(features)
+            loss = loss + (out[:, COLOR] - weights * tint[1][picked]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return network.adapter(name), codes.detach().clamp(-90, 90).numpy().copy()
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    mate: Mate
+    there: Float32Array
+    """(S + R, 3) metres: how the new attribute's Gaussians travel to lie as the mate's do."""
+    back: Float32Array
+    """(M, 3) the other way."""
+    base: torch.Tensor
+    """(M, OUTPUTS) of the mate's."""
+
+
+def _pair_loss(network: Network, name: str, rows: Rows, rows_base: torch.Tensor, codes: torch.Tensor, added: torch.Tensor,
+               hair: torch.Tensor, pair: _Pair, batch: int, generator: torch.Generator) -> torch.Tensor:
+    """Both attributes worn, weights sharing up to 1: what each adds travels to where the other's is, and fades on the way."""
+    mate, loss = pair.mate, codes.new_zeros(())
+    whole = 1.0 if torch.rand((), generator=generator) < 0.6 else float(torch.rand((), generator=generator))
+    share = float(torch.rand((), generator=generator))
+    mine, its = max(whole * share, 1e-3), max(whole * (1 - share), 1e-3)
+    weights = {name: mine, mate.name: its}
+    both = bool(len(added)) and bool(len(mate.features))
+    if len(added):
+        chosen = _some(added, batch, generator)
+        goal = rows.at(torch.full((len(chosen), 1), whole if both else mine), chosen)
+        at = chosen - rows.own
+        if both:
+            goal = _travelled(goal, torch.from_numpy(pair.there[at.numpy()].astype(np.float32)), share)
+        if mate.tints_hair:
+            goal[:, COLOR] += hair[at] * mate.tint(rows.features[chosen], its)
+        out = network(network.rows(rows.features[chosen], codes[chosen], name), weights) - rows_base[chosen]
+        loss = loss + _error(out, goal, rows.before[chosen])
+    if len(mate.features):
+        chosen = _some(torch.arange(len(mate.features)), batch, generator)
+        goal = mate.alone(whole if both else its)[chosen]
+        if both:
+            goal = _travelled(goal, torch.from_numpy(pair.back[chosen.numpy()].astype(np.float32)), 1 - share)
+        out = network(network.rows(mate.features[chosen], mate.codes[chosen], mate.name), weights) - pair.base[chosen]
+        loss = loss + _error(out, goal, torch.zeros(len(chosen), 1))
+    return loss
+
+
+def _travelled(outputs: torch.Tensor, way: torch.Tensor, share: float) -> torch.Tensor:
+    """Outputs of one part when it has a share of the pair's weight: on its way to the other part, and as far faded."""
+    out = outputs.clone()
+    shown = min(share / _CROSSED, 1.0)
+    out[:, OPACITY] *= shown * shown * (3 - 2 * shown)
+    out[:, PLACE] += (1 - share) / PLACE_UNIT * way
+    return out
+
+
+def _error(out: torch.Tensor, goal: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Mean square; opacities of what is to be absent only count where they are above 0."""
+    shown, wanted = before + out[:, OPACITY:OPACITY + 1], before + goal[:, OPACITY:OPACITY + 1]
+    opacity = torch.where(wanted < 1e-3, (shown + _ABSENT).clamp(min=0), shown - wanted)
+    differs = torch.cat([_COLORS_COUNT * (out[:, COLOR] - goal[:, COLOR]), opacity, out[:, PLACE] - goal[:, PLACE],
+                         out[:, SIZE:SIZE + 1] - goal[:, SIZE:SIZE + 1]], 1)
+    return differs.square().mean()
+
+
+def _some(numbers: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    if len(numbers) <= count:
+        return numbers
+    return numbers[torch.randint(len(numbers), (count,), generator=generator)]
+
+
+def _idle(decoder: Decoder, name: str) -> Adapter:
+    """For attributes that only move vertices."""
+    network = Network(decoder, {name: 1})
+    with torch.no_grad():
+        for factor in network.parameters(name)[1::2]:
+            factor.zero_()
+    return network.adapter(name)
