@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perse_live.arrays import UInt8Array
-from perse_live.attributes import Attribute
+from perse_live.attributes import Look
 from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
 from perse_live.wardrobe import worn
@@ -20,7 +20,7 @@ _WEIGHTS = (("0", 0.0), ("1/4", 0.25), ("1/2", 0.5), ("3/4", 0.75), ("1", 1.0))
 _TALKING = expression(jawOpen=0.45, mouthSmileLeft=0.7, mouthSmileRight=0.7, cheekSquintLeft=0.3, cheekSquintRight=0.3)
 
 
-def attribute_sheet(avatar: Avatar, attributes: Sequence[Attribute]) -> UInt8Array:
+def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
     """A row for each attribute: from weight 0 to 1 seen from the front, then at weight 1 turned by 30 degrees and talking.
 
     attributes: some of the avatar's own. Returns (H, W, 3) RGB, 1684 pixels wide, 308 high for each attribute.

@@ -6,8 +6,9 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array
-from perse_live.attributes import AddedGaussians, Attribute
+from perse_live.attributes import AddedGaussians, Attribute, LearnedAttribute, LearnedGaussians
 from perse_live.avatar import Avatar
+from perse_live.decoder.network import CODES, FEATURES, OUTPUTS, WIDTH, Adapter, Decoder
 from perse_live.regions import Region
 
 
@@ -35,3 +36,35 @@ def toy_attribute(avatar: Avatar, name: str, slot: str, *, seed: int = 0, change
                            some(count, high=0.9), 0.3)
     return Attribute(name, name.replace("-", " ").capitalize(), slot, chosen(changed, len(avatar)), some(changed, 3),
                      some(changed), chosen(moved, len(avatar.rig.vertices)), some(moved, 3, low=-0.01, high=0.01), added)
+
+
+def toy_decoder(*, seed: int = 0) -> Decoder:
+    """A decoder at random."""
+    random = np.random.default_rng(seed)
+
+    def some(*shape: int) -> Float32Array:
+        return random.normal(0, 1 / shape[-1]**0.5, shape).astype(np.float32)
+
+    return Decoder(some(WIDTH, FEATURES), some(WIDTH), some(WIDTH, WIDTH), some(WIDTH), some(OUTPUTS, WIDTH), some(OUTPUTS))
+
+
+def toy_adapter(*, seed: int = 0, rank: int = 4) -> Adapter:
+    """An adapter at random, whose outputs are near 1."""
+    random = np.random.default_rng(seed)
+
+    def some(*shape: int) -> Float32Array:
+        return random.normal(0, 0.5 / shape[-1]**0.5, shape).astype(np.float32)
+
+    return Adapter(some(rank, FEATURES + CODES), some(WIDTH, rank), some(rank, WIDTH), some(WIDTH, rank), some(rank, WIDTH),
+                   some(OUTPUTS, rank), 2.0 * rank)
+
+
+def toy_learned(avatar: Avatar, name: str, slot: str, *, seed: int = 0, moves_own: bool = False, tints_hair: bool = False,
+                **sizes: int) -> LearnedAttribute:
+    """A learned attribute at random; sizes as for `toy_attribute`."""
+    look, random = toy_attribute(avatar, name, slot, seed=seed, **sizes), np.random.default_rng(seed + 100)
+    codes, added = random.normal(0, 1, (len(look.ids) + len(look.added), CODES)).astype(np.float32), look.added
+    return LearnedAttribute(name, look.label, slot, look.ids, codes[:len(look.ids)],
+                            LearnedGaussians(added.surface, added.rigid, added.colors, added.regions, codes[len(look.ids):]),
+                            toy_adapter(seed=seed, rank=3 + seed % 3), moves_own, tints_hair, look.vertex_ids,
+                            look.vertex_offsets)

@@ -12,11 +12,12 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attribute_toys import toy_attribute
+from attribute_toys import toy_adapter, toy_attribute, toy_decoder, toy_learned
 from perse_live import attribute_file
-from perse_live.attribute_file import MAX_ADDED
-from perse_live.attributes import SLOTS, AddedGaussians, Attribute, nothing_added
+from perse_live.attribute_file import MAX_ADDED, MAX_CHANGED, MAX_MOVED, as_stored
+from perse_live.attributes import SLOTS, LearnedAttribute, LearnedGaussians, none_learned
 from perse_live.avatar import Avatar, load_avatar, save_avatar
+from perse_live.decoder.network import MAX_RANK
 from perse_live.errors import UserError
 from toys import toy_avatar
 
@@ -33,10 +34,10 @@ def bare() -> Avatar:
 
 @pytest.fixture(scope="module")
 def avatar(bare: Avatar) -> Avatar:
-    return replace(bare, attributes=(toy_attribute(bare, "beard-full", "beard"),
-                                     toy_attribute(bare, "hat-cap", "hat", seed=1, on_surface=0),
-                                     replace(toy_attribute(bare, "nose-2", "nose", seed=2), added=nothing_added()),
-                                     toy_attribute(bare, "glasses", "glasses", seed=3, changed=0, moved=0)))
+    return replace(bare, decoder=toy_decoder(), attributes=(
+        toy_learned(bare, "beard-full", "beard"), toy_learned(bare, "hat-cap", "hat", seed=1, on_surface=0, moves_own=True),
+        replace(toy_learned(bare, "nose-2", "nose", seed=2, tints_hair=True), added=none_learned()),
+        toy_learned(bare, "glasses", "glasses", seed=3, changed=0, moved=0)))
 
 
 @pytest.fixture(scope="module")
@@ -60,30 +61,39 @@ def altered(path: Path, content: bytes, change: Change) -> Path:
     return path
 
 
-def fields(one: Attribute) -> dict[str, np.ndarray]:
+def fields(one: LearnedAttribute) -> dict[str, np.ndarray]:
     added = one.added
-    return {**{name: value for part in (one, added) for name, value in vars(part).items() if isinstance(value, np.ndarray)},
+    return {**{name: value for part in (one, one.adapter) for name, value in vars(part).items() if isinstance(value, np.ndarray)},
+            **{f"added.{name}": value for name, value in vars(added).items() if isinstance(value, np.ndarray)},
             **{f"surface.{name}": value for name, value in vars(added.surface).items()},
-            **{f"rigid.{name}": value for name, value in vars(added.rigid).items()},
-            **{f"changed.{name}": getattr(one, name) for name in ("colors", "opacities")}}
+            **{f"rigid.{name}": value for name, value in vars(added.rigid).items()}}
+
+
+def learned(avatar: Avatar) -> list[LearnedAttribute]:
+    return [one for one in avatar.attributes if isinstance(one, LearnedAttribute)]
 
 
 def test_attributes_come_back_as_precise_as_they_are_seen(avatar: Avatar, sound: bytes, tmp_path: Path) -> None:
     path = tmp_path / "toy.perse"
     path.write_bytes(sound)
-    again = load_avatar(path).attributes
+    loaded = load_avatar(path)
+    again = learned(loaded)
+    assert loaded.decoder is not None and avatar.decoder is not None
+    for name, array in vars(avatar.decoder).items():
+        np.testing.assert_array_equal(getattr(loaded.decoder, name), array)
     assert [(one.name, one.label, one.slot) for one in again] == [(one.name, one.label, one.slot) for one in avatar.attributes]
-    for before, after in zip(avatar.attributes, again, strict=True):
+    for before, after in zip(learned(avatar), again, strict=True):
         assert len(after.added) == len(before.added)
-        assert after.added.least_size == pytest.approx(before.added.least_size)
+        assert (after.moves_own, after.tints_hair) == (before.moves_own, before.tints_hair)
+        assert after.adapter.alpha == before.adapter.alpha
         was = fields(before)
         for name, array in fields(after).items():
             assert array.dtype == was[name].dtype, name
             assert array.flags.c_contiguous and array.flags.writeable, name
-            if array.dtype.kind != "f" or name in ("rigid.means", "rigid_start"):
+            if array.dtype.kind != "f" or name in ("rigid.means", "a1", "b1", "a2", "b2", "a3", "b3"):
                 np.testing.assert_array_equal(array, was[name], err_msg=name)
             else:
-                step = 0.5 / 255 if "colors" in name or "opacities" in name else 1e-6
+                step = 0.5 / 255 if "colors" in name else 1e-6
                 np.testing.assert_allclose(array, was[name], rtol=2**-10, atol=1.01 * step, err_msg=name)
 
 
@@ -99,6 +109,7 @@ def test_without_attributes_a_file_says_nothing_of_them(bare: Avatar, tmp_path: 
     arrays, manifest = parts((tmp_path / "bare.perse").read_bytes())
     assert not [name for name in arrays if name.startswith(PREFIX)]
     assert "attributes" not in manifest
+    assert not [name for name in arrays if name.startswith("decoder.")]
     assert load_avatar(tmp_path / "bare.perse").attributes == ()
 
 
@@ -109,9 +120,10 @@ def test_the_manifest_tells_other_programs_names_slots_keys_and_defaults(sound: 
 def test_a_full_wardrobe_keeps_an_avatar_small(tmp_path: Path) -> None:
     large = toy_avatar(gaussians=22_000)
     assert len(large) < 45_000
-    many = tuple(toy_attribute(large, f"look-{k}", SLOTS[k % len(SLOTS)], seed=k, changed=15_000, moved=3_000, on_surface=1500,
-                               free=1500) for k in range(20))
-    save_avatar(tmp_path / "full.perse", replace(large, attributes=many))
+    many = tuple(toy_learned(large, f"look-{k}", SLOTS[k % len(SLOTS)], seed=k, changed=15_000, moved=3_000, on_surface=750,
+                             free=750) for k in range(40))
+    save_avatar(tmp_path / "full.perse", replace(large, attributes=many, decoder=toy_decoder()))
+    assert sum(len(one.ids) for one in many) == MAX_CHANGED and sum(len(one.vertex_ids) for one in many) == MAX_MOVED
     assert sum(len(one.added) for one in many) == MAX_ADDED
     assert (tmp_path / "full.perse").stat().st_size < 25 << 20
 
@@ -186,16 +198,31 @@ HOSTILE: list[tuple[Change, str]] = [
     (one_more, "names 5 attributes, its arrays hold 4"),
     (far_too_many, "more than 64"),
     (no_arrays, "no array 'attributes."),
-    (lambda arrays, _: arrays.pop(PREFIX + "added.appear"), "no array 'attributes.added.appear'"),
+    (lambda arrays, _: arrays.pop(PREFIX + "added.codes"), "no array 'attributes.added.codes'"),
+    (lambda arrays, _: arrays.pop("decoder.w2"), "its network is incomplete"),
+    (lambda arrays, _: [arrays.pop(name) for name in list(arrays) if name.startswith("decoder.")], "no network that decodes"),
+    (lambda arrays, _: arrays["decoder.w2"].__setitem__((0, 0), 0.5), "trained for another avatar"),
+    (lambda arrays, _: arrays["colors"].__setitem__((0, 0), 0.123), "trained for another avatar"),
+    (lambda _, manifest: manifest.pop("network"), "trained for another avatar"),
+    (lambda _, manifest: manifest.update(network={"sha256": "0" * 64}), "trained for another avatar"),
+    (lambda arrays, _: arrays["decoder.w3"].__setitem__((0, 0), np.nan), "not finite"),
+    (lambda arrays, _: arrays["decoder.w3"].__setitem__((0, 0), 1e9), "above 60"),
     (lambda arrays, _: arrays.update({PREFIX + "extra": np.zeros(2, np.float32)}), "unknown array"),
     (put("counts", 2**32 - 1, (0, 0)), "another length"),
     (put("counts", 0, (0, 2)), "another length"),
-    (shorten("counts", "least_sizes"), "names 4 attributes, its arrays hold 3"),
-    (shorten("ids", "colors", "opacities"), "another length"),
-    (shorten("colors"), "attributes.colors"),
-    (shorten("rigid_start"), "attributes.rigid_start"),
-    (put("least_sizes", 0.0), "least_sizes"),
-    (put("least_sizes", np.nan), "not finite"),
+    (shorten("counts", "alphas", "flags"), "names 4 attributes, its arrays hold 3"),
+    (put("counts", 17, (0, 4)), "another length"),
+    (shorten("ids", "codes"), "another length"),
+    (shorten("codes"), "attributes.codes"),
+    (shorten("adapter.a1"), "attributes.adapter"),
+    (shorten("adapter.a1", "adapter.b1", "adapter.a2", "adapter.b2", "adapter.a3", "adapter.b3"), "another length"),
+    (put("alphas", -1.0), "alphas"),
+    (put("alphas", np.nan), "not finite"),
+    (put("flags", 2), "flags"),
+    (put("codes", np.nan), "not finite"),
+    (put("codes", 200.0), "above 100"),
+    (put("adapter.b2", np.inf), "not finite"),
+    (put("adapter.b2", 100.0), "above 60"),
     (put("ids", 10**6), "index 1000000"),
     (put("ids", -1), "index -1"),
     (double("ids"), "same index twice in its ids"),
@@ -211,9 +238,8 @@ HOSTILE: list[tuple[Change, str]] = [
     (put("rigid.scales", 0.0), "rigid.scales"),
     (put("rigid.means", 10.0), "above 3"),
     (put("rigid.head_weights", -0.5), "below 0"),
-    (put("added.appear", 0.95), "added.appear"),
     (put("added.regions", 200), "above 63"),
-    (cast_to("colors", np.float32), "instead of uint8"),
+    (cast_to("added.colors", np.float32), "instead of uint8"),
     (cast_to("rigid.means", np.float64), "instead of float32"),
     (too_many_added, "outside 0 to 60000"),
 ]
@@ -246,8 +272,8 @@ def test_whatever_the_numbers_are_a_file_is_refused_or_can_be_trusted(sound: byt
         assert "toy.perse" in str(error)
         return
     assert sum(len(one.added) for one in avatar.attributes) <= MAX_ADDED
-    for one in avatar.attributes:
-        assert 0 < one.added.least_size <= 1
+    for one in learned(avatar):
+        assert one.adapter.alpha >= 0
         for name, array in fields(one).items():
             assert np.isfinite(array).all(), name
         for ids, count in ((one.ids, len(avatar)), (one.vertex_ids, len(avatar.rig.vertices)),
@@ -256,26 +282,43 @@ def test_whatever_the_numbers_are_a_file_is_refused_or_can_be_trusted(sound: byt
         assert len(one.added) == len(one.added.surface.triangles) + len(one.added.rigid.means) == len(one.added.regions)
 
 
-def with_added(one: Attribute, **changes: object) -> Attribute:
-    return replace(one, added=AddedGaussians(**{**vars(one.added), **changes}))  # pyright: ignore[reportArgumentType]
+def with_added(one: LearnedAttribute, **changes: object) -> LearnedAttribute:
+    return replace(one, added=LearnedGaussians(**{**vars(one.added), **changes}))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(("change", "what"), [
     (lambda one: replace(one, name="Beard"), "up to 40"),
     (lambda one: replace(one, slot="tail"), "slot"),
     (lambda one: replace(one, label=""), "label"),
-    (lambda one: replace(one, colors=one.colors[:-1]), "colors has shape"),
-    (lambda one: replace(one, colors=one.colors + np.float32(0.5)), "outside 0 to 1"),
-    (lambda one: replace(one, opacities=np.full_like(one.opacities, np.nan)), "outside 0 to 1"),
+    (lambda one: replace(one, codes=one.codes[:-1]), "codes has shape"),
+    (lambda one: replace(one, codes=one.codes[:, :-1]), "codes has shape"),
+    (lambda one: replace(one, codes=np.full_like(one.codes, 1e6)), "not finite"),
+    (lambda one: with_added(one, colors=one.added.colors + np.float32(0.5)), "outside 0 to 1"),
     (lambda one: replace(one, ids=np.zeros_like(one.ids)), "twice"),
     (lambda one: replace(one, vertex_offsets=np.full_like(one.vertex_offsets, 1e6)), "not finite"),
-    (lambda one: with_added(one, least_size=0.0), "least_sizes"),
-    (lambda one: with_added(one, appear=np.ones_like(one.added.appear)), "appear"),
-    (lambda one: with_added(one, surface_start=one.added.surface_start[1:]), "surface_start has shape"),
+    (lambda one: replace(one, adapter=toy_adapter(rank=MAX_RANK + 1)), "rank"),
+    (lambda one: replace(one, adapter=replace(one.adapter, b3=one.adapter.b3[:-1])), "b3 has shape"),
+    (lambda one: with_added(one, codes=one.added.codes[1:]), "added.codes has shape"),
 ])
-def test_attributes_that_could_not_be_loaded_are_not_saved(bare: Avatar, tmp_path: Path, change: Callable[[Attribute], Attribute],
-                                                           what: str) -> None:
-    broken = replace(bare, attributes=(change(toy_attribute(bare, "beard", "beard")),))
+def test_attributes_that_could_not_be_loaded_are_not_saved(
+        bare: Avatar, tmp_path: Path, change: Callable[[LearnedAttribute], LearnedAttribute], what: str) -> None:
+    broken = replace(bare, attributes=(change(toy_learned(bare, "beard", "beard")),), decoder=toy_decoder())
     with pytest.raises(ValueError, match=what):
         save_avatar(tmp_path / "broken.perse", broken)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_no_network_has_learned_is_not_saved(bare: Avatar, tmp_path: Path) -> None:
+    for broken, what in ((replace(bare, attributes=(toy_attribute(bare, "beard", "beard"),), decoder=toy_decoder()), "learned"),
+                         (replace(bare, attributes=(toy_learned(bare, "beard", "beard"),)), "no decoder")):
+        with pytest.raises(ValueError, match=what):
+            save_avatar(tmp_path / "broken.perse", broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_attribute_as_stored_is_the_one_that_comes_back(avatar: Avatar, sound: bytes, tmp_path: Path) -> None:
+    (tmp_path / "toy.perse").write_bytes(sound)
+    for before, after in zip(learned(avatar), learned(load_avatar(tmp_path / "toy.perse")), strict=True):
+        stored = fields(as_stored(before))
+        for name, array in fields(after).items():
+            np.testing.assert_array_equal(array, stored[name], err_msg=name)

@@ -7,30 +7,55 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attribute_toys import toy_attribute
+from attribute_toys import toy_attribute, toy_decoder, toy_learned
 from perse_live.animator import Animator
-from perse_live.attributes import nothing_added
+from perse_live.attributes import Attribute, LearnedAttribute, none_learned, nothing_added
 from perse_live.avatar import Avatar
+from perse_live.decoder import evaluation
+from perse_live.decoder.wearing import UNSEEN
 from perse_live.dresser import Dresser
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import expression
+from perse_live.regions import Region
 from perse_live.wardrobe import effective_weights, worn
 from runtime.stage import Motion, Stage, facing_pose
 from toys import toy_avatar
 
 NAMES = ("beard", "stubble", "hat", "nose", "glasses")
+LEARNED = ("goatee", "moustache", "cap", "copper", "chin", "hood", "fringe")
 WEIGHTS = st.dictionaries(st.sampled_from(NAMES), st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)))
+MIXED = st.dictionaries(st.sampled_from(NAMES + LEARNED), st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)))
 DOING = (expression(jawOpen=0.5, mouthSmileLeft=0.7), np.full((2, 2), 0.1, np.float32))
+
+
+def learned_looks(toy: Avatar) -> tuple[LearnedAttribute, ...]:
+    return (toy_learned(toy, "goatee", "beard", seed=10), toy_learned(toy, "moustache", "beard", seed=11, free=0),
+            toy_learned(toy, "cap", "hat", seed=12, on_surface=0, changed=300),
+            replace(toy_learned(toy, "copper", "hair", seed=13, tints_hair=True), added=none_learned()),
+            toy_learned(toy, "chin", "face", seed=14, changed=0, on_surface=0, free=0),
+            toy_learned(toy, "hood", "cloth", seed=15, moves_own=True, changed=200),
+            toy_learned(toy, "fringe", "hair", seed=16))
+
+
+@pytest.fixture(scope="module")
+def decoded() -> Avatar:
+    toy = toy_avatar(gaussians=600)
+    return replace(toy, attributes=learned_looks(toy), decoder=toy_decoder())
 
 
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
     toy = toy_avatar(gaussians=600)
-    return replace(toy, attributes=(
+    return replace(toy, decoder=toy_decoder(), attributes=(
+        *explicit_looks(toy), *learned_looks(toy)))
+
+
+def explicit_looks(toy: Avatar) -> tuple[Attribute, ...]:
+    return (
         toy_attribute(toy, "beard", "beard"), toy_attribute(toy, "stubble", "beard", seed=1, free=0),
         toy_attribute(toy, "hat", "hat", seed=2, on_surface=0, changed=300),
         replace(toy_attribute(toy, "nose", "nose", seed=3), added=nothing_added()),
-        toy_attribute(toy, "glasses", "glasses", seed=4, changed=0, moved=0)))
+        toy_attribute(toy, "glasses", "glasses", seed=4, changed=0, moved=0))
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +68,12 @@ def assert_alike(quick: Avatar, clear: Avatar) -> None:
     np.testing.assert_allclose(quick.rig.vertices, clear.rig.vertices, atol=1e-6)
     for first, second in ((quick.surface, clear.surface), (quick.rigid, clear.rigid)):
         for name, array in vars(second).items():
-            np.testing.assert_allclose(getattr(first, name), array, atol=2e-6, err_msg=name)
+            rough = 2e-4 if name == "positions" else 6e-6  # shares of an edge, which may be short
+            np.testing.assert_allclose(getattr(first, name), array, atol=rough, rtol=1e-5, err_msg=name)
             assert getattr(first, name).dtype == array.dtype
             assert getattr(first, name).flags.c_contiguous
     for name in ("opacities", "colors", "regions"):
-        np.testing.assert_allclose(getattr(quick, name), getattr(clear, name), atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(getattr(quick, name), getattr(clear, name), atol=1e-5, err_msg=name)
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,6 +94,7 @@ def test_worn_is_within_range_and_leaves_the_avatar_as_it_was(avatar: Avatar, we
 
 def test_full_weight_is_the_attribute_itself_and_starts_are_starts(avatar: Avatar) -> None:
     hat = avatar.attributes[2]
+    assert isinstance(hat, Attribute)
     full = worn(avatar, avatar.attributes, {"hat": 1.0})
     surface = len(avatar.surface.triangles)
     np.testing.assert_allclose(full.colors[hat.ids], hat.colors, atol=1e-6)
@@ -93,7 +120,7 @@ def test_a_slot_never_has_more_than_the_weight_1(avatar: Avatar, weights: dict[s
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(WEIGHTS, min_size=1, max_size=5))
+@given(st.lists(MIXED, min_size=1, max_size=5))
 def test_the_dresser_shows_what_worn_does_whatever_was_worn_before(avatar: Avatar, dresser: Dresser,
                                                                    changes: list[dict[str, float]]) -> None:
     for weights in changes:
@@ -102,17 +129,102 @@ def test_the_dresser_shows_what_worn_does_whatever_was_worn_before(avatar: Avata
     assert dresser.wear({"no-such": 1.0}) is avatar
 
 
+SLOTTED = st.dictionaries(st.sampled_from(LEARNED), st.floats(0, 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(SLOTTED)
+def test_outside_of_the_supports_nothing_changes_bit_for_bit(decoded: Avatar, weights: dict[str, float]) -> None:
+    shown = worn(decoded, decoded.attributes, weights)
+    count, total = len(decoded.surface.triangles), len(decoded)
+    untouched = np.ones(total, np.bool_)
+    still = np.ones(total, np.bool_)
+    for one in decoded.attributes:
+        if weights.get(one.name):
+            untouched[one.ids] = False
+            assert isinstance(one, LearnedAttribute)
+            still[one.ids] &= not one.moves_own
+    shift = len(shown.surface.triangles) - count
+    own = np.r_[np.arange(count), np.arange(count, total) + shift]
+    for name in ("colors", "opacities"):
+        np.testing.assert_array_equal(getattr(shown, name)[own][untouched], getattr(decoded, name)[untouched])
+    np.testing.assert_array_equal(shown.surface.positions[:count][still[:count]], decoded.surface.positions[still[:count]])
+    np.testing.assert_array_equal(shown.surface.axes[:count][still[:count]], decoded.surface.axes[still[:count]])
+    free = len(decoded.rigid.means)
+    np.testing.assert_array_equal(shown.rigid.means[:free][still[count:]], decoded.rigid.means[still[count:]])
+    seen = shown.opacities[(shown.opacities > 0) & ~np.isin(np.arange(len(shown)), own[untouched])]
+    assert not len(seen) or seen.min() >= UNSEEN  # what is decoded is there, or exactly absent
+
+
+def test_slots_add_up_on_the_avatars_own_gaussians(decoded: Avatar) -> None:
+    plain = replace(decoded, colors=np.full_like(decoded.colors, 0.5), opacities=np.full_like(decoded.opacities, 0.5))
+    mild = tuple(replace(one, adapter=replace(one.adapter, alpha=0.01)) for one in learned_looks(plain)[:3:2])
+    both = worn(plain, mild, {"goatee": 0.7, "cap": 1.0})
+    alone = [worn(plain, mild, {name: weight}) for name, weight in (("goatee", 0.7), ("cap", 1.0))]
+    count = len(plain.surface.triangles)
+    changes = [one.colors[:count] - plain.colors[:count] for one in alone]
+    assert all(np.abs(change).max() > 1e-5 for change in changes)
+    np.testing.assert_allclose(both.colors[:count] - plain.colors[:count], changes[0] + changes[1], atol=1e-6)
+
+
+def test_a_tint_reaches_hair_of_other_slots_and_nothing_else(decoded: Avatar) -> None:
+    cap = decoded.attributes[2]
+    regions = cap.added.regions.copy()
+    regions[::2] = Region.ACCESSORY
+    assert isinstance(cap, LearnedAttribute)
+    avatar = replace(decoded, attributes=(replace(cap, added=replace(cap.added, regions=regions)), *decoded.attributes[3:4]))
+    plain, tinted = (worn(avatar, avatar.attributes, {"cap": 1.0, "copper": weight}) for weight in (0.0, 1.0))
+    changed = (plain.colors[-len(cap.added):] != tinted.colors[-len(cap.added):]).any(1)
+    assert not changed[::2].any() and changed[1::2].mean() > 0.5
+    np.testing.assert_array_equal(plain.rigid.means, tinted.rigid.means)
+
+
+def test_parts_of_one_slot_see_each_other_in_the_network(decoded: Avatar) -> None:
+    goatee = decoded.attributes[0]
+    alone, mixed = (worn(decoded, decoded.attributes, {"goatee": 0.5, "moustache": other}) for other in (0.0, 0.5))
+    first = len(decoded.surface.triangles)
+    here = slice(first, first + len(goatee.added.surface.triangles))
+    assert np.abs(alone.surface.positions[here] - mixed.surface.positions[here]).max() > 1e-4
+
+
+def test_the_network_is_asked_again_only_when_weights_change(decoded: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    kernel = evaluation.decode_rows
+
+    def counted(*arrays: object) -> None:
+        asked.append(1)
+        kernel(*arrays)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(evaluation, "decode_rows", counted)
+    dresser = Dresser(decoded)
+    dresser.wear({"goatee": 0.5, "cap": 0.5})
+    asked.clear()
+    dresser.wear({"goatee": 0.5, "cap": 0.5})
+    assert asked == []
+    dresser.wear({"goatee": 0.6, "cap": 0.5})
+    assert len(asked) == 2  # the goatee's support and what it adds
+
+
 def test_an_avatar_without_attributes_has_nothing_to_wear() -> None:
     toy = toy_avatar(gaussians=300)
     assert Dresser(toy).wear({"hat": 1.0}) is toy
 
 
 def test_attributes_of_another_avatar_are_refused(avatar: Avatar) -> None:
-    hat = avatar.attributes[2]
+    hat, cap = avatar.attributes[2], avatar.attributes[7]
+    assert isinstance(hat, Attribute) and isinstance(cap, LearnedAttribute)
     for wrong in (replace(hat, ids=hat.ids + len(avatar)), replace(hat, colors=hat.colors[:3]),
                   replace(hat, vertex_ids=hat.vertex_ids - 10**5)):
         with pytest.raises(ValueError, match="'hat' does not belong"):
             Dresser(replace(avatar, attributes=(wrong,)))
+    for bad in (replace(cap, ids=cap.ids + len(avatar)), replace(cap, codes=cap.codes[:3]),
+                replace(cap, added=replace(cap.added, codes=cap.added.codes[:3]))):
+        with pytest.raises(ValueError, match="'cap' does not belong"):
+            Dresser(replace(avatar, attributes=(bad,)))
+    with pytest.raises(ValueError, match="without a decoder"):
+        Dresser(replace(avatar, attributes=(cap,), decoder=None))
+    with pytest.raises(ValueError, match="without a decoder"):
+        worn(replace(avatar, decoder=None), (cap,), {"cap": 1.0})
     with pytest.raises(ValueError, match="10 colours"):
         Dresser(replace(avatar, colors=avatar.colors[:10]))
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import safetensors.numpy
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors import SafetensorError
 from torch import nn
 
 from perse_live.attributes import LearnedAttribute
-from perse_live.avatar import Avatar, network_of
-from perse_live.decoder.network import CODES, FEATURES, MAX_RANK, Adapter, Decoder
+from perse_live.avatar import Avatar
+from perse_live.decoder.network import CODES, FEATURES, Adapter, Decoder
 from perse_live.decoder.torch_twin import LAYERS, DecoderModule
 from perse_live.errors import UserError
 
@@ -87,7 +83,7 @@ class Network:
             for factor, array in zip(others, (one.b1, one.a2, one.b2, one.a3, one.b3), strict=True):
                 factor.copy_(torch.from_numpy(array))
         for factor in (first, *others):
-            factor.requires_grad_(requires_grad=False)
+            factor.requires_grad_(False)
 
     def _begin(self, name: str, number: int) -> None:
         """Start with each rank reading one code, and a B that lets all of them through, which learns faster than peft's zeros."""

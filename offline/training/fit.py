@@ -10,17 +10,19 @@ import torch
 
 from offline.training.contract import Progress, TeacherAttribute, TrainingFrame
 from offline.training.regression import RegressionConfig, hair_samples, mates_of, regress
-from offline.training.rows import Rows, added_places, rows_of
+from offline.training.rows import added_places, rows_of
 from offline.training.shared import one_thread, with_decoder
+from perse_live.arrays import BoolArray, Float32Array
 from perse_live.attribute_file import MAX_ADDED, MAX_ATTRIBUTES, MAX_CHANGED, MAX_MOVED, as_stored
 from perse_live.attributes import Attribute, LearnedAttribute, LearnedGaussians, Look
 from perse_live.avatar import Avatar
-from perse_live.decoder.features import into_binding
+from perse_live.decoder.features import into_binding, places_at_rest
 from perse_live.decoder.wearing import added_change, features_of_added
 from perse_live.errors import UserError
 from perse_live.regions import Region
 
-_SETTLING = 4  # rounds; each leaves a tenth of what was left
+_ROUNDS, _STEP = 8, 0.7  # of settling what is added, and which part of what is missing each makes good
+_MUCH = 1e-3  # metres that count as much as a whole unit of colour
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[Tr
     hair = torch.from_numpy((look.added.regions == Region.HAIR).astype(np.float32))[:, None]
     tint = hair_samples(bare, rows, look.ids) if teacher.tints_hair else None
     with one_thread():
-        adapter, codes = regress(avatar.decoder, look.name, rows, mates=mates_of(avatar, look.name, look.slot), ends=ends, hair=hair,
-                                 tint=tint, config=config.regression, told=lambda share: progress(look.label, share))
+        mates = mates_of(avatar, look.name, look.slot)
+        adapter, codes = regress(avatar.decoder, look.name, rows, mates=mates, ends=ends, hair=hair, tint=tint,
+                                 config=config.regression, told=lambda share: progress(look.label, share))
     learned = LearnedAttribute(look.name, look.label, look.slot, look.ids, codes[:rows.own], _at_start(look, codes[rows.own:]),
                                adapter, teacher.moves_own, teacher.tints_hair, look.vertex_ids, look.vertex_offsets)
     learned = settled(bare, look, as_stored(learned))
@@ -73,25 +76,54 @@ def check_room(every: Sequence[Look]) -> None:
 
 
 def settled(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> LearnedAttribute:
-    """What is added starts where it must so that it ends exactly as the teacher has it.
+    """What is added starts where it must so that it ends as the teacher has it.
 
     The network is off by tenths of a millimetre at full weight, which strands and frames of glasses show; where they begin nobody
-    sees. Starts are features, so that moving them changes what is decoded a little: hence a few rounds.
+    sees. Starts are features, so that moving them changes what is decoded: hence several rounds, of which each Gaussian keeps its
+    best.
     """
     added = look.added
+    if not len(added):
+        return learned
     assert avatar.decoder is not None
     split = len(added.surface.triangles)
     matrices = into_binding(avatar.rig, added.surface)
-    for _ in range(_SETTLING if len(added) else 0):
-        change = added_change(avatar.decoder, features_of_added(avatar.rig, learned), learned, [(learned, 1.0)])
-        moved = (matrices @ change.places[:split, :, None])[:, :, 0]
-        surface = replace(learned.added.surface, positions=added.surface.positions - moved,
-                          axes=added.surface.axes / change.sizes[:split, None])
-        rigid = replace(learned.added.rigid, means=added.rigid.means - change.places[split:],
-                        scales=added.rigid.scales / change.sizes[split:, None])
-        colors = np.clip(added.colors - change.colors, 0, 1)
-        learned = as_stored(replace(learned, added=replace(learned.added, surface=surface, rigid=rigid, colors=colors)))
-    return learned
+    _, ends = added_places(avatar, look)
+    start, sizes, colors = _start(avatar, look, learned)
+    best, least = learned, np.full(len(added), np.inf)
+    for _ in range(_ROUNDS):
+        moved = (matrices @ (start - ends)[:split, :, None])[:, :, 0]
+        surface = replace(best.added.surface, positions=added.surface.positions + moved,
+                          axes=added.surface.axes * sizes[:split, None])
+        rigid = replace(best.added.rigid, means=start[split:], scales=added.rigid.scales * sizes[split:, None])
+        tried = as_stored(replace(best, added=replace(best.added, surface=surface, rigid=rigid, colors=np.clip(colors, 0, 1))))
+        change = added_change(avatar.decoder, features_of_added(avatar.rig, tried), tried, [(tried, 1.0)])
+        start, sizes, colors = _start(avatar, look, tried)
+        off = start + change.places - ends
+        growth, tone = np.log(sizes * change.sizes), colors + change.colors - added.colors
+        missed = np.linalg.norm(off, axis=1) / _MUCH + np.abs(growth) + np.abs(tone).sum(1)
+        best, least = _better(best, tried, missed < least), np.minimum(missed, least)
+        start, sizes, colors = start - _STEP * off, sizes * np.exp(-_STEP * growth), colors - _STEP * tone
+    return best
+
+
+def _start(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Where what is added starts (S + R, 3), metres at rest, how large (S + R,) against its end, and its colours."""
+    mine, full = learned.added, look.added
+    size = np.concatenate([np.linalg.norm(mine.surface.axes, axis=1) / np.linalg.norm(full.surface.axes, axis=1),
+                           mine.rigid.scales[:, 0] / full.rigid.scales[:, 0]])
+    return places_at_rest(avatar.rig, mine.surface, mine.rigid), size, mine.colors
+
+
+def _better(one: LearnedAttribute, other: LearnedAttribute, where: BoolArray) -> LearnedAttribute:
+    """The one, with the other's added Gaussians (S + R,) in some places."""
+    a, b, split = one.added, other.added, len(one.added.surface.triangles)
+    on, off = where[:split, None], where[split:, None]
+    surface = replace(a.surface, positions=np.where(on, b.surface.positions, a.surface.positions),
+                      axes=np.where(on, b.surface.axes, a.surface.axes))
+    rigid = replace(a.rigid, means=np.where(off, b.rigid.means, a.rigid.means),
+                    scales=np.where(off, b.rigid.scales, a.rigid.scales))
+    return replace(one, added=replace(a, surface=surface, rigid=rigid, colors=np.where(where[:, None], b.colors, a.colors)))
 
 
 def _at_start(look: Attribute, codes: np.ndarray) -> LearnedGaussians:

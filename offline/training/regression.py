@@ -16,7 +16,7 @@ from offline.training.transport import travel
 from perse_live.arrays import Float32Array
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
-from perse_live.decoder.features import features_of
+from perse_live.decoder.features import features_of, places_at_rest
 from perse_live.decoder.network import COLOR, OPACITY, PLACE, PLACE_UNIT, SIZE, Adapter, Decoder, decode, fold
 from perse_live.decoder.wearing import features_of_added
 from perse_live.regions import Region
@@ -24,8 +24,10 @@ from perse_live.regions import Region
 RANK = 16
 _ABSENT = 0.03  # how far below 0 the opacity of what is not there is pushed, so that it is cut off to exactly 0
 _LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whose loss is of the size of a colour
-_CROSSED = 0.6  # share of a morph on which a part fades in: both are nearly whole half-way, so that nothing shines through
+_CROSSED = 0.85  # share of a morph on which a part fades in: half-way, both are more than half there
 _NEAREST = 8
+_TRAVELS_COUNT = 0.3  # displacements of a morph are of centimetres and need not be exact; they must not drown colours
+_PAIRS_COUNT = 0.2  # what a look is by itself matters more than how it turns into another
 _COLORS_COUNT = 3.0  # times as much as opacities: a part may be late, but not of another hue
 
 
@@ -35,6 +37,8 @@ class RegressionConfig:
 
     steps: int = 240
     """Of Adam, under a one-cycle schedule."""
+    steps_among_mates: int = 400
+    """Instead, where there are others that it can grow into."""
     rate: float = 2e-2
     """Of the adapter's factors."""
     code_rate: float = 3e-2
@@ -54,8 +58,8 @@ class Mate:
     """(M, FEATURES) of what it adds."""
     codes: torch.Tensor
     """(M, CODES)"""
-    ends: Float32Array
-    """(M, 3) where that is at full weight, metres at rest."""
+    begin: Float32Array
+    """(M, 3) where that is at weight 0, metres at rest."""
     hair: torch.Tensor
     """(M, 1) 1 where it is hair."""
     tints_hair: bool
@@ -66,6 +70,10 @@ class Mate:
         features = self.features.numpy()
         with_it = decode(fold(self.decoder, [(self.adapter, weight)], reader=0), features, self.codes.numpy())
         return torch.from_numpy(with_it - decode(fold(self.decoder, [], reader=None), features, None))
+
+    def ends(self) -> Float32Array:
+        """(M, 3) where what it adds is at full weight, metres at rest."""
+        return self.begin + self.alone(1.0)[:, PLACE].numpy() * np.float32(PLACE_UNIT)
 
     def tint(self, features: torch.Tensor, weight: float) -> torch.Tensor:
         """How it colours Gaussians of hair: (n, 3)."""
@@ -82,19 +90,18 @@ def mates_of(avatar: Avatar, name: str, slot: str) -> list[Mate]:
     for one in avatar.attributes:
         if isinstance(one, LearnedAttribute) and one.slot == slot and one.name != name:
             features = features_of_added(avatar.rig, one)
-            mate = Mate(one.name, one.adapter, torch.from_numpy(features), torch.from_numpy(one.added.codes), np.zeros((0, 3)),
-                        torch.from_numpy((one.added.regions == Region.HAIR).astype(np.float32))[:, None], one.tints_hair,
-                        avatar.decoder)
-            places = features[:, :3] * np.float32(0.1) + mate.alone(1.0)[:, PLACE].numpy() * np.float32(PLACE_UNIT)
-            found.append(Mate(**{**vars(mate), "ends": places}))
+            hair = torch.from_numpy((one.added.regions == Region.HAIR).astype(np.float32))[:, None]
+            begin = places_at_rest(avatar.rig, one.added.surface, one.added.rigid)
+            found.append(Mate(one.name, one.adapter, torch.from_numpy(features), torch.from_numpy(one.added.codes), begin, hair,
+                              one.tints_hair, avatar.decoder))
     return found
 
 
 def hair_samples(avatar: Avatar, rows: Rows, ids: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows without codes (n, FEATURES) and colour changes (n, 3) at full weight that teach how any hair is coloured.
 
-    Colours are those of the avatar's own hair, a little lighter and darker too, each changed as the own Gaussians nearest to it in
-    colour are; places are anywhere on the head, so that they do not matter. Empty where the attribute changes no hair.
+    Colours are those of the avatar's own hair, lighter and darker too, each changed as the own Gaussians nearest to it in colour
+    are; places are anywhere on the head, so that they do not matter. Empty where the attribute changes no hair.
     """
     own = np.isin(avatar.regions[ids], (Region.HAIR, Region.HAIR_BACK)) & (avatar.opacities[ids] > 0.4)
     change = rows.ends[:len(ids), COLOR].numpy()
@@ -129,9 +136,6 @@ def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], e
     network = Network(decoder, {name: RANK, **{mate.name: mate.adapter for mate in mates}})
     base = Network(decoder, {name: RANK})
     codes = nn.Parameter(rows.first_codes())
-    optimizer = torch.optim.Adam([{"params": network.parameters(name)}, {"params": [codes]}])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [config.rate, config.code_rate], total_steps=config.steps,
-                                                   pct_start=0.15)
 
     def plain(features: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -139,18 +143,22 @@ def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], e
 
     rows_base, count = plain(rows.features), len(rows)
     added = torch.arange(rows.own, count)
-    pairs = [_Pair(mate, travel(ends, mate.ends), travel(mate.ends, ends), plain(mate.features)) for mate in mates
+    pairs = [_Pair(mate, travel(ends, mate.ends()), travel(mate.ends(), ends), plain(mate.features)) for mate in mates
              if len(added) or len(mate.features)]
-    for step in range(config.steps):
-        told(step / config.steps)
-        chosen = torch.cat([_some(torch.arange(rows.own), config.batch // 2, generator), _some(added, config.batch // 2, generator)])
+    steps = config.steps_among_mates if pairs else config.steps
+    optimizer = torch.optim.Adam([{"params": network.parameters(name)}, {"params": [codes]}])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [config.rate, config.code_rate], total_steps=steps, pct_start=0.15)
+    for step in range(steps):
+        told(step / steps)
+        chosen = torch.cat([_some(part, config.batch // 2, generator) for part in (torch.arange(rows.own), added)])
         weights = torch.rand(len(chosen), 1, generator=generator)
         weights[::3] = 1
         out = network(network.rows(rows.features[chosen], codes[chosen], name), {name: weights}) - rows_base[chosen]
         loss = _error(out, rows.at(weights, chosen), rows.before[chosen]) + _LATENT * codes[chosen].square().mean()
         if pairs:
             pair = pairs[int(torch.randint(len(pairs), (1,), generator=generator))]
-            loss = loss + _pair_loss(network, name, rows, rows_base, codes, added, hair, pair, config.batch // 2, generator)
+            loss = loss + _PAIRS_COUNT * _pair_loss(network, name, rows, rows_base, codes, added, hair, pair, config.batch // 2,
+                                                    generator)
         if tint is not None and len(tint[0]):
             picked = _some(torch.arange(len(tint[0])), config.batch // 2, generator)
             weights = torch.rand(len(picked), 1, generator=generator).sqrt()
@@ -193,14 +201,14 @@ def _pair_loss(network: Network, name: str, rows: Rows, rows_base: torch.Tensor,
         if mate.tints_hair:
             goal[:, COLOR] += hair[at] * mate.tint(rows.features[chosen], its)
         out = network(network.rows(rows.features[chosen], codes[chosen], name), weights) - rows_base[chosen]
-        loss = loss + _error(out, goal, rows.before[chosen])
+        loss = loss + _error(out, goal, rows.before[chosen], places=_TRAVELS_COUNT)
     if len(mate.features):
         chosen = _some(torch.arange(len(mate.features)), batch, generator)
         goal = mate.alone(whole if both else its)[chosen]
         if both:
             goal = _travelled(goal, torch.from_numpy(pair.back[chosen.numpy()].astype(np.float32)), 1 - share)
         out = network(network.rows(mate.features[chosen], mate.codes[chosen], mate.name), weights) - pair.base[chosen]
-        loss = loss + _error(out, goal, torch.zeros(len(chosen), 1))
+        loss = loss + _error(out, goal, torch.zeros(len(chosen), 1), places=_TRAVELS_COUNT)
     return loss
 
 
@@ -213,11 +221,11 @@ def _travelled(outputs: torch.Tensor, way: torch.Tensor, share: float) -> torch.
     return out
 
 
-def _error(out: torch.Tensor, goal: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    """Mean square; opacities of what is to be absent only count where they are above 0."""
+def _error(out: torch.Tensor, goal: torch.Tensor, before: torch.Tensor, *, places: float = 1.0) -> torch.Tensor:
+    """Mean square; opacities of what is to be absent only count where they are above 0. places: how much displacements count."""
     shown, wanted = before + out[:, OPACITY:OPACITY + 1], before + goal[:, OPACITY:OPACITY + 1]
     opacity = torch.where(wanted < 1e-3, (shown + _ABSENT).clamp(min=0), shown - wanted)
-    differs = torch.cat([_COLORS_COUNT * (out[:, COLOR] - goal[:, COLOR]), opacity, out[:, PLACE] - goal[:, PLACE],
+    differs = torch.cat([_COLORS_COUNT * (out[:, COLOR] - goal[:, COLOR]), opacity, places * (out[:, PLACE] - goal[:, PLACE]),
                          out[:, SIZE:SIZE + 1] - goal[:, SIZE:SIZE + 1]], 1)
     return differs.square().mean()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def learn_decoder(avatar: Avatar) -> Decoder:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> Generator[None]:
     """Torch on one thread: these products are so small that a second one costs more than it brings, on a busy machine tenfold."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import FloatArray, Int32Array, UInt8Array
-from perse_live.attributes import Attribute
+from perse_live.attributes import LearnedAttribute, Look
 from perse_live.avatar import Avatar
 from perse_live.regions import Region
 
@@ -53,16 +53,20 @@ def thinned(avatar: Avatar, share: float) -> Avatar:
                    regions=avatar.regions[kept], attributes=tuple(_thinned(one, rows, share) for one in avatar.attributes))
 
 
-def _thinned(attribute: Attribute, rows: Int32Array, share: float) -> Attribute:
+def _thinned(attribute: Look, rows: Int32Array, share: float) -> Look:
     """rows: (G,) of the avatar's Gaussians in the thinned one, -1 where they are left out."""
     added, there = attribute.added, rows[attribute.ids] >= 0
-    kept = _kept(added.regions, share)
-    on = kept[kept < len(added.surface_start)]
-    off = kept[len(on):] - len(added.surface_start)
+    kept, count = _kept(added.regions, share), len(added.surface.triangles)
     surface, rigid = _enlarged(added.surface, added.rigid, added.regions, kept, share)
-    fewer = replace(added, surface=surface, surface_start=added.surface_start[on], rigid=rigid,
-                    rigid_start=added.rigid_start[off], opacities=added.opacities[kept], colors=added.colors[kept],
-                    regions=added.regions[kept], appear=added.appear[kept])
+    if isinstance(attribute, LearnedAttribute):
+        few = replace(attribute.added, surface=surface, rigid=rigid, colors=added.colors[kept], regions=added.regions[kept],
+                      codes=attribute.added.codes[kept])
+        return replace(attribute, ids=rows[attribute.ids[there]], codes=attribute.codes[there], added=few)
+    ends = attribute.added
+    on, off = kept[kept < count], kept[kept >= count] - count
+    fewer = replace(ends, surface=surface, surface_start=ends.surface_start[on], rigid=rigid, rigid_start=ends.rigid_start[off],
+                    opacities=ends.opacities[kept], colors=ends.colors[kept], regions=ends.regions[kept],
+                    appear=ends.appear[kept])
     return replace(attribute, ids=rows[attribute.ids[there]], colors=attribute.colors[there],
                    opacities=attribute.opacities[there], added=fewer)
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from attribute_toys import toy_attribute
+from attribute_toys import toy_attribute, toy_decoder, toy_learned
 from offline.attributes import edit
-from offline.attributes.edit import with_attributes, with_built_in, without
+from offline.attributes.edit import with_built_in, without
 from offline.attributes.registry import DEFAULT, TITLES, builders, named
+from offline.training.fit import with_learned
 from perse_live.attribute_file import MAX_ADDED, MAX_LABEL
 from perse_live.attributes import SLOTS, Attribute
 from perse_live.avatar import Avatar
@@ -19,7 +20,8 @@ from toys import toy_avatar
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
     toy = toy_avatar(gaussians=300)
-    return replace(toy, attributes=(toy_attribute(toy, "beard", "beard"), toy_attribute(toy, "hat", "hat", seed=1)))
+    return replace(toy, decoder=toy_decoder(),
+                   attributes=(toy_learned(toy, "beard", "beard"), toy_learned(toy, "hat", "hat", seed=1)))
 
 
 def names_of(avatar: Avatar) -> list[str]:
@@ -48,19 +50,19 @@ def test_words_stand_for_attributes() -> None:
 
 
 def test_what_is_there_is_replaced_in_its_place_and_the_rest_comes_behind(avatar: Avatar) -> None:
-    beard, tie = toy_attribute(avatar, "beard", "beard", seed=5), toy_attribute(avatar, "tie", "cloth", seed=6)
-    more = with_attributes(avatar, [tie, beard])
+    beard, tie = toy_learned(avatar, "beard", "beard", seed=5), toy_learned(avatar, "tie", "cloth", seed=6)
+    more = with_learned(with_learned(avatar, tie), beard)
     assert names_of(more) == ["beard", "hat", "tie"]
     assert more.attributes[0] is beard
     assert avatar.attributes[0] is not beard
 
 
 def test_there_is_only_so_much_room(avatar: Avatar) -> None:
-    many = [toy_attribute(avatar, f"look-{k}", "hat", on_surface=1, free=1) for k in range(63)]
+    many = tuple(toy_learned(avatar, f"look-{k}", "hat", on_surface=1, free=1) for k in range(62))
     with pytest.raises(UserError, match="no room for 65 attributes: an avatar may have 64"):
-        with_attributes(avatar, many)
+        with_learned(replace(avatar, attributes=(*avatar.attributes, *many)), toy_learned(avatar, "last", "hat"))
     with pytest.raises(UserError, match="Gaussians that they add"):
-        with_attributes(avatar, [toy_attribute(avatar, "forest", "hat", on_surface=MAX_ADDED, free=0)])
+        with_learned(avatar, toy_learned(avatar, "forest", "hat", on_surface=MAX_ADDED, free=0))
 
 
 def test_what_is_taken_away_is_gone_and_what_is_not_there_is_said(avatar: Avatar) -> None:
