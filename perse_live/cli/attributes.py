@@ -175,9 +175,9 @@ def _check_edit(command: AttributeAdd) -> None:
 
 def _edited(avatar: Avatar, command: AttributeAdd, progress: StepProgress) -> Avatar:
     """The avatar with what a photo or words add."""
-    from offline.attributes.edit import with_attributes
     from offline.editing.other_photo import FromPhoto
     from offline.photo import load_photo
+    from offline.training.fit import fit_attribute
 
     part = command.part or ""
     if command.from_photo is not None:
@@ -190,7 +190,7 @@ def _edited(avatar: Avatar, command: AttributeAdd, progress: StepProgress) -> Av
         inpainter = Inpainter(command.model or "", local_only=command.network.offline)
         words = FromText(command.text or "", part, inpainter, command.name, command.seed, command.steps)
         edited = words(avatar, progress=progress)
-    return with_attributes(avatar, [edited.teacher.look])
+    return fit_attribute(avatar, edited.teacher, (), progress=progress)
 
 
 def _remove_attributes(command: AttributeRemove) -> None:

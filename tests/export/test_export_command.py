@@ -11,7 +11,7 @@ import pytest
 from plyfile import PlyData
 from splat_clouds import cloud, half_turned
 
-from attribute_toys import toy_attribute
+from attribute_toys import toy_decoder, toy_learned
 from export.interchange import write_interchange
 from export.state import state_gaussians
 from perse_live import cli
@@ -24,7 +24,7 @@ from toys import toy_avatar
 
 def with_hat() -> Avatar:
     avatar = toy_avatar(gaussians=300)
-    return replace(avatar, attributes=(toy_attribute(avatar, "hat-cap", "hat"),))
+    return replace(avatar, decoder=toy_decoder(), attributes=(toy_learned(avatar, "hat-cap", "hat"),))
 
 
 @pytest.fixture
