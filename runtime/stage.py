@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from perse_live.animate import HeadPose
-from perse_live.animator import Animator
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
-from perse_live.gaussians import Gaussians
 from perse_live.poses import facing_pose as facing_pose
 from perse_live.poses import on_the_neck as on_the_neck
 from perse_live.poses import turned_pose as turned_pose
-from perse_live.splatting.backend import open_rasterizer
+from runtime.engines.contract import Engine, Wardrobe
+from runtime.engines.cpu import CpuEngine
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +32,21 @@ class Motion:
 class Stage:
     """Draws one avatar through one camera, again and again; for one thread at a time."""
 
-    def __init__(self, avatar: Avatar, camera: Camera, *, threads: int) -> None:
-        """threads: how many may work on a picture, >= 1."""
-        self._animator, self._camera = Animator(avatar, threads=threads), camera
-        self._rasterizer = open_rasterizer(camera.width, camera.height, device="auto", threads=threads)
+    def __init__(self, avatar: Avatar, camera: Camera, *, threads: int, engine: Engine | None = None) -> None:
+        """threads: how many may work on a picture, >= 1; engine: what poses and draws; None: numba on the CPU."""
+        engine = engine or CpuEngine()
+        self._poser, self._camera = engine.poser(avatar, threads=threads), camera
+        self._drawer = engine.drawer(camera.width, camera.height, threads=threads)
 
-    def wear(self, avatar: Avatar) -> None:
-        """Draw the same avatar in other attributes from here on; raises ValueError for the avatar of another rig."""
-        self._animator.wear(avatar)
+    def wardrobe(self) -> Wardrobe:
+        """Dresses this avatar for `wear`."""
+        return self._poser.wardrobe()
+
+    def wear(self, look: Any) -> None:
+        """Draw the same avatar in other attributes from here on: as this stage's wardrobe gives it, or another `Avatar` of the
+        same rig; raises ValueError for any other.
+        """
+        self._poser.wear(look)
 
     def draw(self, motion: Motion, *, background: tuple[float, float, float]) -> UInt8Array:
         """The avatar over a colour (sRGB in [0, 1]). Returns (H, W, 3) RGB, a work buffer."""
@@ -49,14 +56,14 @@ class Stage:
         """The avatar alone. Returns (H, W, 4) RGBA premultiplied by alpha, a work buffer."""
         return self.render_rgba(self.pose(motion))
 
-    def pose(self, motion: Motion) -> Gaussians:
-        """The first half of drawing: the avatar's Gaussians in the camera frame, work buffers."""
-        return self._animator.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual)
+    def pose(self, motion: Motion) -> Any:
+        """The first half of drawing: the avatar's Gaussians in the camera frame, work buffers of the engine."""
+        return self._poser.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual)
 
-    def render(self, gaussians: Gaussians, *, background: tuple[float, float, float]) -> UInt8Array:
+    def render(self, gaussians: Any, *, background: tuple[float, float, float]) -> UInt8Array:
         """The second half, over a colour; as `draw`."""
-        return self._rasterizer.render(gaussians, self._camera, background=background)
+        return self._drawer.render(gaussians, self._camera, background=background)
 
-    def render_rgba(self, gaussians: Gaussians) -> UInt8Array:
+    def render_rgba(self, gaussians: Any) -> UInt8Array:
         """The second half, over nothing; as `draw_rgba`."""
-        return self._rasterizer.render_rgba(gaussians, self._camera)
+        return self._drawer.render_rgba(gaussians, self._camera)

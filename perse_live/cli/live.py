@@ -60,6 +60,10 @@ class Live:
     """For viewers."""
     bitrate: int | None = None
     """Bits per second for each viewer."""
+    engine: Literal["auto", "cpu", "onnx", "tensorrt", "tensorrt-rtx"] = "auto"
+    """What poses and draws: `auto` takes TensorRT where the avatar's engines open on this machine's GPU, else the CPU."""
+    engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Where the engines are, of one avatar; else beside each avatar in NAME.engines. perse-live export --engines makes them."""
     settings: Annotated[Path | None, arg(metavar="FILE")] = None
     """A settings file other than the usual one (perse-live doctor says where that is)."""
     page: OmitArgPrefixes[Page] = field(default_factory=Page)
@@ -77,6 +81,8 @@ def run(command: Live) -> None:
         raise UserError("no avatar is named: give a .perse file, made by perse-live build; see perse-live live --help")
     if command.badge == "off" and not command.badge_reason.strip():
         raise UserError("the badge stays on without a reason: add --badge-reason TEXT, or choose a corner")
+    if command.engine_folder is not None and len(command.avatars) > 1:
+        raise UserError("--engine-folder is for one avatar: put each avatar's engines beside it, and leave the option out")
     settings = load_settings(command.settings)
     width, height = parse_size(command.size)
     page = command.page
@@ -90,5 +96,13 @@ def run(command: Live) -> None:
         max_gaussians=command.max_gaussians, background=command.background,
         badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
         threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser, seconds=page.seconds,
-        web=web)
+        web=web, engine=command.engine, engine_folder=command.engine_folder, rebuild=_rebuild)
     run_live(options, settings, say=say, warn=warn)
+
+
+def _rebuild(path: Path, backend: Literal["tensorrt", "tensorrt-rtx"]) -> None:
+    """Compile a folder's graphs anew, for a GPU or a version that it has no engine for."""
+    from export.engines.folder import rebuild_engines
+
+    with step_progress() as progress:
+        rebuild_engines(path, backend, progress=progress)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,12 +14,11 @@ import numpy as np
 from perse_live.animate import HeadPose
 from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with_own_lids
-from perse_live.dresser import Dresser
 from perse_live.errors import UserError
-from perse_live.gaussians import Gaussians
 from perse_live.head import landmarks as lm
 from runtime.background import Color, Picture, lay_over, load_background, parse_background
 from runtime.dressing import with_wardrobe
+from runtime.engines.contract import Engine
 from runtime.live.badge import stamp
 from runtime.live.clock import StageClock
 from runtime.live.framing import View, camera_of, view_of
@@ -47,6 +47,8 @@ class Actor:
     """Of its face, relative to `CANONICAL`."""
     view: View
     """What of the photo's picture is shown."""
+    engine: Engine | None = None
+    """What poses and draws it; None: numba on the CPU."""
 
 
 def actor_of(name: str, avatar: Avatar) -> Actor:
@@ -106,15 +108,15 @@ def backdrop_of(text: str, *, image: Path | None = None) -> Backdrop:
 class _Costumed:
     """A stage, and what its avatar wears there."""
 
-    def __init__(self, stage: Stage, dresser: Dresser) -> None:
-        self.stage, self._dresser = stage, dresser
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self._wardrobe = stage, stage.wardrobe()
         self._weights: dict[str, float] = {}
 
     def wear(self, weights: Mapping[str, float]) -> None:
         """Change clothes, if these are others."""
         wanted = {name: weight for name, weight in weights.items() if weight > 0}
         if wanted != self._weights:
-            self.stage.wear(self._dresser.wear(wanted))
+            self.stage.wear(self._wardrobe.wear(wanted))
             self._weights = wanted
 
 
@@ -147,7 +149,7 @@ class Painter:
                 _mark_badge(picture, badge)
         return picture
 
-    def _painted(self, stage: Stage, gaussians: Gaussians, backdrop: Backdrop) -> UInt8Array:
+    def _painted(self, stage: Stage, gaussians: Any, backdrop: Backdrop) -> UInt8Array:
         if backdrop.color is not None:
             color = backdrop.color
             drawn = stage.render(gaussians, background=(color.red / 255, color.green / 255, color.blue / 255))
@@ -164,8 +166,9 @@ class Painter:
             width, height = (max(16, round(side * effort.scale / 2) * 2) for side in self._size)
             avatar = self._actor.avatar
             fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
-            stage = Stage(fewer, camera_of(avatar.source.camera, self._actor.view, width, height), threads=self._threads)
-            self._stages[effort] = _Costumed(stage, Dresser(fewer))
+            stage = Stage(fewer, camera_of(avatar.source.camera, self._actor.view, width, height), threads=self._threads,
+                          engine=self._actor.engine)
+            self._stages[effort] = _Costumed(stage)
         return self._stages[effort]
 
     def _full_size(self, drawn: UInt8Array) -> UInt8Array:

@@ -17,7 +17,10 @@ from pathlib import Path
 from types import FrameType
 
 from perse_live.avatar import MAX_GAUSSIANS, load_avatar
+from perse_live.engine_folder import folder_beside
 from perse_live.errors import UserError
+from runtime.engines.choose import Wish, choose_engine
+from runtime.engines.contract import Rebuild
 from runtime.hotkeys.global_keys import GlobalKeys
 from runtime.hotkeys.terminal_keys import TerminalKeys
 from runtime.live.actions import SetBadge
@@ -89,6 +92,12 @@ class LiveOptions:
     """After which the session ends by itself."""
     web: WebConfig = field(default_factory=WebConfig)
     """The page and its server."""
+    engine: Wish = "auto"
+    """What poses and draws."""
+    engine_folder: Path | None = None
+    """Where the engines are; None: beside each avatar."""
+    rebuild: Rebuild | None = None
+    """Compiles engines that the GPU at hand lacks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +143,7 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
     """
     with contextlib.ExitStack() as stack:
         clocks = {name: StageClock() for name in _STAGES}
-        actors = [_actor(path, options.max_gaussians) for path in options.avatars]
+        actors = [_actor(path, options, say) for path in options.avatars]
         feed, camera, kind = _feed(options, settings, actors[0], clocks)
         pivot = actors[0].avatar.rig.neck_pivot
         script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
@@ -172,11 +181,13 @@ def check_options(options: LiveOptions) -> None:
             raise UserError(f"--{name} {value:g} is out of range: give {least:g} to {most:g}")
 
 
-def _actor(path: Path, most: int | None) -> Actor:
-    avatar = load_avatar(path)
+def _actor(path: Path, options: LiveOptions, say: Callable[[str], None]) -> Actor:
+    avatar, most = load_avatar(path), options.max_gaussians
+    choice = choose_engine(options.engine, options.engine_folder or folder_beside(path), avatar, rebuild=options.rebuild)
+    say(f"{path.stem}: {choice.why}")
     if most is not None and len(avatar) > most:
         avatar = thinned(avatar, share_for(avatar, most))
-    return actor_of(path.stem, avatar)
+    return replace(actor_of(path.stem, avatar), engine=choice.engine)
 
 
 def _feed(options: LiveOptions, settings: Settings, actor: Actor, clocks: dict[str, StageClock]

@@ -1,0 +1,150 @@
+"""A folder of engines: the graphs of one avatar as ONNX and as compiled engines, and the manifest that says what they are.
+
+The exporter writes such folders, the runtime reads them; what is in one is untrusted input like an avatar file. ONNX files and
+manifests hold data only. A compiled engine is code: it is opened only where its bytes are those that the manifest lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from perse_live.errors import UserError
+
+MANIFEST = "engines.json"
+SUFFIX = ".engines"
+FORMAT, FORMAT_VERSION = "perse-live engines", 1
+_MAX_MANIFEST = 1 << 20
+
+Backend = Literal["onnx", "tensorrt", "tensorrt-rtx"]
+BACKENDS: tuple[Backend, ...] = ("onnx", "tensorrt", "tensorrt-rtx")
+Precision = Literal["fp32", "fp16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a graph."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    """Lengths; one that varies is named."""
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """One graph, as one backend runs it."""
+
+    file: str
+    """Its name in the folder."""
+    sha256: str
+    bytes: int
+    backend: Backend
+    graph: str
+    """`perse_live.graphs.ANIMATE` or `ATTRIBUTES`."""
+    precision: Precision
+    made_from: str
+    """`rig_hash` or `look_hash` of the avatar."""
+    version: str
+    """Of the backend that compiled it; the opset for ONNX."""
+    device: str
+    """The GPU that it is for, by name and compute capability; the compute capabilities with "+" between them; "any" for ONNX."""
+    limits: dict[str, tuple[int, int, int]]
+    """Least, usual and greatest value of each length that varies, for compilers; ONNX Runtime takes any."""
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
+@dataclass(frozen=True)
+class EngineFolder:
+    """What a folder holds."""
+
+    path: Path
+    avatar: str
+    """Name of the avatar file."""
+    avatar_sha256: str
+    """Of the avatar file's bytes."""
+    creator: str
+    attributes: tuple[str, ...]
+    """Names, in the order of the graph's weights."""
+    files: tuple[GraphFile, ...]
+
+    def find(self, graph: str, backend: Backend, precision: Precision | None = None) -> list[GraphFile]:
+        """Its files of a kind, in single precision first."""
+        found = [one for one in self.files if (one.graph, one.backend) == (graph, backend) and precision in (None, one.precision)]
+        return sorted(found, key=lambda one: PRECISIONS.index(one.precision))
+
+    def read(self, file: GraphFile) -> bytes:
+        """A file's bytes, which are as they were when the manifest was written. Raises UserError where they are not."""
+        path = self.path / file.file
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}): export the engines again") from error
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise UserError(f"{path}: damaged or half-written, it is not what {MANIFEST} lists: export the engines again")
+        return content
+
+
+def folder_beside(avatar: Path) -> Path:
+    """Where an avatar's engines are looked for, and the name that an export gives them."""
+    return avatar.with_name(avatar.stem + SUFFIX)
+
+
+def manifest_text(folder: EngineFolder) -> str:
+    """The manifest of a folder, JSON."""
+    content = {key: value for key, value in asdict(folder).items() if key != "path"}
+    return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **content}, indent=1)
+
+
+def read_folder(path: Path) -> EngineFolder:
+    """A folder's manifest.
+
+    Raises UserError, one line, where there is none, or it is damaged or of another version.
+    """
+    manifest = path / MANIFEST
+    if not path.is_dir():
+        raise UserError(f"{path}: there is no such folder: perse-live export ME.perse -o DIR --engines onnx makes one")
+    try:
+        with manifest.open("rb") as file:
+            text = file.read(_MAX_MANIFEST + 1)
+    except OSError as error:
+        raise UserError(f"{path}: not a folder of engines, or one half-written ({MANIFEST}: {error.strerror}): export the engines"
+                        " again") from error
+    try:
+        if len(text) > _MAX_MANIFEST:
+            raise ValueError("too large")
+        content = cast("dict[str, Any]", json.loads(text))
+        if content["format"] != FORMAT:
+            raise ValueError("another kind of file")
+        version = int(content["format_version"])
+        if version == FORMAT_VERSION:
+            return EngineFolder(path, str(content["avatar"]), str(content["avatar_sha256"]), str(content["creator"]),
+                                tuple(str(name) for name in content["attributes"]),
+                                tuple(_file(entry) for entry in content["files"]))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{manifest}: damaged ({error}): export the engines again") from error
+    raise UserError(f"{manifest}: of version {version}, where this program knows {FORMAT_VERSION}: export the engines again")
+
+
+def _file(entry: dict[str, Any]) -> GraphFile:
+    name = str(entry["file"])
+    if Path(name).name != name or name in (".", ".."):
+        raise ValueError(f"{name!r} is not a file's name")
+    if entry["backend"] not in BACKENDS or entry["precision"] not in PRECISIONS:
+        raise ValueError("an unknown backend or precision")
+
+    def tensors(key: str) -> tuple[TensorInfo, ...]:
+        return tuple(TensorInfo(str(one["name"]), str(one["dtype"]), tuple(
+            axis if isinstance(axis, str) else int(axis) for axis in one["shape"])) for one in entry[key])
+
+    limits = {str(key): cast("tuple[int, int, int]", tuple(int(n) for n in value)) for key, value in entry["limits"].items()}
+    if any(len(value) != 3 for value in limits.values()):
+        raise ValueError("limits are not of three numbers")
+    return GraphFile(name, str(entry["sha256"]), int(entry["bytes"]), entry["backend"], str(entry["graph"]), entry["precision"],
+                     str(entry["made_from"]), str(entry["version"]), str(entry["device"]), limits, tensors("inputs"),
+                     tensors("outputs"))

@@ -1,0 +1,72 @@
+"""What building and running engines of NVIDIA's runtimes have in common: which is there, for which GPU."""
+
+from __future__ import annotations
+
+import logging
+import re
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+_log = logging.getLogger(__name__)
+
+NvidiaBackend = Literal["tensorrt", "tensorrt-rtx"]
+_MODULES: dict[NvidiaBackend, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+
+
+class Gpu(NamedTuple):
+    """The GPU at hand."""
+
+    name: str
+    compute_capability: int
+    """Such as 89 for 8.9."""
+
+    @property
+    def label(self) -> str:
+        """For file names and messages: "NVIDIA-GeForce-RTX-4090-sm89"."""
+        return f"{re.sub(r'[^A-Za-z0-9]+', '-', self.name).strip('-')}-sm{self.compute_capability}"
+
+
+def import_backend(backend: NvidiaBackend) -> Any:
+    """The backend's Python module. Raises ImportError where it is not installed or does not load."""
+    try:
+        return import_module(_MODULES[backend])
+    except ModuleNotFoundError as error:
+        raise ImportError(f"the package {backend} is not installed: pip install perse-live[{backend}]") from error
+    except Exception as error:  # a missing driver library is an OSError, a broken wheel anything
+        raise ImportError(f"the package {backend} does not load ({type(error).__name__}: {error})".replace("\n", " ")) from error
+
+
+def find_gpu() -> Gpu:
+    """The GPU that torch would use. Raises RuntimeError, one clause, where there is none."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise RuntimeError("torch is not installed: pip install perse-live[cuda]") from error
+    if not torch.cuda.is_available():
+        raise RuntimeError("torch finds no CUDA device: an NVIDIA GPU, its driver and torch's CUDA build are needed")
+    major, minor = torch.cuda.get_device_capability()
+    return Gpu(torch.cuda.get_device_name(), 10 * major + minor)
+
+
+def collecting_logger(trt: Any) -> tuple[Any, list[str]]:
+    """A logger for a backend that keeps errors in a list, and passes warnings on to `logging`."""
+    errors: list[str] = []
+
+    class Collecting(trt.ILogger):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR):
+                errors.append(msg)
+            elif severity == trt.ILogger.Severity.WARNING:
+                _log.debug("%s: %s", trt.__name__, msg)
+
+    return Collecting(), errors
+
+
+def serves(backend: NvidiaBackend, device: str, gpu: Gpu) -> bool:
+    """Whether an engine for a device, as the manifest names it, runs on this GPU."""
+    if backend == "tensorrt":
+        return device == gpu.label
+    return str(gpu.compute_capability) in device.removeprefix("sm").split("+")

@@ -1,0 +1,98 @@
+"""What every engine promises, and when it must raise.
+
+An engine is opened for one avatar's rig. Opening it raises `EngineUnavailableError` with every cause that can be told at once,
+and leaves nothing open: a package that is missing or does not load, no GPU or no driver for it, a folder that is missing,
+damaged or half-written, a graph of another rig, an engine compiled by another version or for another GPU, inputs and outputs
+other than `perse_live.graphs` says. What was opened poses frames until it is closed or the device fails, which is a
+RuntimeError.
+
+`poser` raises ValueError for an avatar of another rig, or with more Gaussians than the engine was compiled for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from perse_live.animate import HeadPose
+from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.avatar import Avatar
+from perse_live.camera import Camera
+from perse_live.nvidia import NvidiaBackend
+
+EngineName = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
+Rebuild = Callable[[Path, NvidiaBackend], None]
+"""Compiles a folder's ONNX graphs for the GPU at hand. Raises UserError."""
+ENGINES: tuple[EngineName, ...] = ("cpu", "onnx", "tensorrt", "tensorrt-rtx")
+
+
+class EngineUnavailableError(Exception):
+    """Why an engine cannot be used here; each cause a clause."""
+
+    def __init__(self, name: EngineName, causes: list[str]) -> None:
+        super().__init__(f"{name}: {'; '.join(causes)}")
+        self.name, self.causes = name, causes
+
+
+class Wardrobe(Protocol):
+    """Dresses one avatar."""
+
+    def wear(self, weights: Mapping[str, float], /) -> Any:
+        """The avatar under weights (by name, [0, 1]), for the `wear` of the poser that this comes from; a work buffer."""
+        ...
+
+
+class Poser(Protocol):
+    """Poses one avatar frame after frame, as `perse_live.animator.Animator` does; for one thread at a time."""
+
+    def wardrobe(self) -> Wardrobe:
+        """For this avatar."""
+        ...
+
+    def wear(self, look: Any, /) -> None:
+        """Go on with the same avatar in other attributes: what its wardrobe gave, or `perse_live.wardrobe.worn`."""
+        ...
+
+    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, /, *, residual: Float32Array | None = None) -> Any:
+        """Gaussians in the camera frame, for the drawer of the same engine; work buffers. Arguments as of `Animator.pose`."""
+        ...
+
+
+class Drawer(Protocol):
+    """Draws what the poser of the same engine gave; methods as of `perse_live.splatting.backend.Rasterizer`."""
+
+    def render(self, gaussians: Any, camera: Camera, /, *, background: tuple[float, float, float]) -> UInt8Array:
+        """Over a background (sRGB); (H, W, 3) RGB, a work buffer."""
+        ...
+
+    def render_rgba(self, gaussians: Any, camera: Camera, /) -> UInt8Array:
+        """Alone; (H, W, 4) RGBA premultiplied by alpha, a work buffer."""
+        ...
+
+
+class Engine(Protocol):
+    """What poses and draws avatars of one rig."""
+
+    @property
+    def name(self) -> EngineName:
+        """As on the command line."""
+        ...
+
+    def poser(self, avatar: Avatar, *, threads: int) -> Poser:
+        """For one avatar of that rig, dressed in whatever is worn for good. Raises ValueError as said above."""
+        ...
+
+    def drawer(self, width: int, height: int, *, threads: int) -> Drawer:
+        """For pictures of one size, pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine, and why it is this one."""
+
+    engine: Engine
+    why: str
+    """A line for people."""

@@ -1,0 +1,39 @@
+"""The engine that is always there: fused numba kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perse_live.animator import Animator
+from perse_live.avatar import Avatar
+from perse_live.dresser import Dresser
+from perse_live.splatting.backend import Rasterizer, open_rasterizer
+from runtime.engines.contract import EngineName
+
+
+class CpuPoser(Animator):
+    """`Animator`, with the dresser that goes with it."""
+
+    def __init__(self, avatar: Avatar, *, threads: int) -> None:
+        """threads: how many may share the work of a frame, >= 1."""
+        super().__init__(avatar, threads=threads)
+        self._undressed = avatar
+
+    def wardrobe(self) -> Dresser:
+        """For this avatar."""
+        return Dresser(self._undressed)
+
+
+@dataclass(frozen=True)
+class CpuEngine:
+    """Poses on the CPU, and draws there too or, where torch and gsplat find a GPU, on that."""
+
+    name: EngineName = "cpu"
+
+    def poser(self, avatar: Avatar, *, threads: int) -> CpuPoser:
+        """For any avatar."""
+        return CpuPoser(avatar, threads=threads)
+
+    def drawer(self, width: int, height: int, *, threads: int) -> Rasterizer:
+        """As `open_rasterizer` chooses it."""
+        return open_rasterizer(width, height, device="auto", threads=threads)

@@ -1,0 +1,178 @@
+"""The exported graphs on the CPU, by ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perse_live.animate import HeadPose
+from perse_live.arrays import Float32Array, FloatArray
+from perse_live.avatar import Avatar
+from perse_live.dresser import Dresser
+from perse_live.engine_folder import EngineFolder, GraphFile, Precision, read_folder
+from perse_live.errors import UserError
+from perse_live.gaussians import Gaussians
+from perse_live.graphs import (
+    ANIMATE,
+    ATTRIBUTES,
+    MOTION,
+    POSED,
+    Arrays,
+    all_worn,
+    binding_arrays,
+    canonical_arrays,
+    look_hash,
+    motion_arrays,
+    rig_hash,
+)
+from perse_live.splatting.backend import Rasterizer, open_rasterizer
+from runtime.engines.contract import EngineName, EngineUnavailableError, Wardrobe
+
+
+class OnnxEngine:
+    """Runs `animate`, and `attributes` where the folder has it for the very avatar."""
+
+    name: EngineName = "onnx"
+
+    def __init__(self, path: Path, avatar: Avatar, *, precision: Precision | None = None) -> None:
+        """path: a folder of engines; precision: None takes what is there, fp32 first.
+
+        Raises EngineUnavailableError with all causes.
+        """
+        causes: list[str] = []
+        onnxruntime: Any = None
+        try:
+            import onnxruntime
+        except ImportError as error:
+            causes.append(f"the package onnxruntime does not load ({error}): pip install perse-live[onnx]")
+        folder: EngineFolder | None = None
+        files: list[GraphFile] = []
+        try:
+            folder = read_folder(path)
+            files = folder.find(ANIMATE, "onnx", precision)
+            if not files:
+                causes.append(f"{path}: has no {precision or ''} ONNX graph: export with --engines onnx".replace("  ", " "))
+            elif files[0].made_from != rig_hash(avatar.rig):
+                causes.append(f"{path}: made from another avatar ({folder.avatar}): export this one's engines")
+        except UserError as error:
+            causes.append(str(error))
+        if causes or folder is None:
+            raise EngineUnavailableError(self.name, causes)
+        self._runtime: Any = onnxruntime
+        self._vertices = len(avatar.rig.vertices)
+        self._look_hash = ""
+        try:
+            self._animate = folder.read(files[0])
+            self._attributes: bytes | None = None
+            for one in folder.find(ATTRIBUTES, "onnx", files[0].precision)[:1]:
+                self._attributes, self._look_hash = folder.read(one), one.made_from
+            self._names = folder.attributes
+            _check_outputs(self._session(self._animate, 1), tuple(POSED))
+        except UserError as error:
+            raise EngineUnavailableError(self.name, [str(error)]) from error
+        except Exception as error:  # onnxruntime's own exceptions have no common type
+            said = " ".join(str(error).split())[:200]
+            raise EngineUnavailableError(self.name, [f"{path}: ONNX Runtime {onnxruntime.__version__} does not take"
+                                                     f" {files[0].file} ({said})"]) from error
+
+    def poser(self, avatar: Avatar, *, threads: int) -> OnnxPoser:
+        """Sessions of its own for an avatar of this rig."""
+        attributes = None
+        if self._attributes is not None and look_hash(avatar) == self._look_hash:
+            attributes = self._session(self._attributes, threads)
+        return OnnxPoser(avatar, self._session(self._animate, threads), attributes, self._names)
+
+    def drawer(self, width: int, height: int, *, threads: int) -> Rasterizer:
+        """The CPU's, or the GPU's where there is one."""
+        return open_rasterizer(width, height, device="auto", threads=threads)
+
+    def _session(self, content: bytes, threads: int) -> Any:
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        # spinning threads take the cores that tracking, drawing and encoding need: two of them were 3 to 4 times slower than one
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return self._runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxPoser:
+    """Poses one avatar by the graph `animate`."""
+
+    def __init__(self, avatar: Avatar, animate: Any, attributes: Any | None, names: tuple[str, ...]) -> None:
+        self._avatar, self._session, self._attributes, self._names = avatar, animate, attributes, names
+        self._binding = animate.io_binding()
+        self._motion: Arrays = {name: np.zeros((1, *(int(n) for n in tensor.shape[1:])), np.float32)
+                                for name, tensor in MOTION.items()}
+        self._held: Arrays = {}
+        self._look: Avatar | None = None
+        for name, array in self._motion.items():
+            self._bind(name, array)
+        self.wear(avatar)
+
+    def wardrobe(self) -> Wardrobe:
+        """The graph `attributes` where it is this avatar's, else the numba kernels."""
+        if self._attributes is None:
+            return Dresser(self._avatar)
+        return OnnxWardrobe(self._avatar, self._attributes, self._names)
+
+    def wear(self, look: Avatar) -> None:
+        """Go on with the same avatar in other attributes. Raises ValueError for another rig."""
+        if look is self._look:  # the same arrays with other contents
+            return
+        if look.rig.actions is not self._avatar.rig.actions:
+            raise ValueError("another avatar's rig: open an engine of its own for it")
+        self._look = look
+        arrays = canonical_arrays(look) | binding_arrays(look)
+        self._held = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        for name, array in self._held.items():
+            self._bind(name, array)
+        count = len(look)
+        self._posed = {"means": np.empty((1, count, 3), np.float32), "quats": np.empty((1, count, 4), np.float32),
+                       "scales": np.empty((1, count, 3), np.float32), "opacities": np.empty((1, count), np.float32),
+                       "colors": np.empty((count, 3), np.float32)}
+        for name, array in self._posed.items():
+            self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *,
+             residual: Float32Array | None = None) -> Gaussians:
+        """The avatar's Gaussians in the camera frame, as `Animator.pose`; work buffers."""
+        for name, array in motion_arrays(expression, gaze, pose, residual).items():
+            self._motion[name][:] = array
+        self._session.run_with_iobinding(self._binding)
+        out = self._posed
+        return Gaussians(out["means"][0], out["quats"][0], out["scales"][0], out["opacities"][0], out["colors"])
+
+    def _bind(self, name: str, array: np.ndarray) -> None:
+        """Let the graph read an array where it is."""
+        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+
+class OnnxWardrobe:
+    """Dresses one avatar by the graph `attributes`; all that any attribute adds is there, transparent where it is not worn."""
+
+    def __init__(self, avatar: Avatar, session: Any, names: tuple[str, ...]) -> None:
+        self._avatar, self._session, self._names = avatar, session, names
+        self._full = all_worn(avatar)
+        self._fill(np.zeros(len(names), np.float32))
+
+    def wear(self, weights: Mapping[str, float]) -> Avatar:
+        """The avatar under weights; the avatar itself where none is above 0. A work buffer."""
+        row = np.array([weights.get(name, 0.0) for name in self._names], np.float32)
+        if not (row > 0).any():
+            return self._avatar
+        self._fill(row)
+        return self._full
+
+    def _fill(self, weights: Float32Array) -> None:
+        rest = canonical_arrays(self._full)
+        for array, new in zip(rest.values(), self._session.run(None, {"weights": weights}), strict=True):
+            array[:] = new
+
+
+def _check_outputs(session: Any, names: tuple[str, ...]) -> None:
+    there = tuple(one.name for one in session.get_outputs())
+    if there != names:
+        raise UserError(f"its outputs are {', '.join(there)}, not {', '.join(names)}: export the engines again")
