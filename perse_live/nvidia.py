@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import re
+import sys
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
@@ -37,13 +39,21 @@ def import_backend(backend: NvidiaBackend) -> Any:
 
 
 def find_gpu() -> Gpu:
-    """The GPU that torch would use. Raises RuntimeError, one clause, where there is none."""
+    """The GPU that torch would use. Raises RuntimeError, one clause, where there is none.
+
+    Torch is imported only where NVIDIA's driver is there.
+    """
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(library)
+    except OSError as error:
+        raise RuntimeError(f"there is no NVIDIA driver ({library} does not load)") from error
     try:
         import torch
     except ModuleNotFoundError as error:
         raise RuntimeError("torch is not installed: pip install perse-live[cuda]") from error
     if not torch.cuda.is_available():
-        raise RuntimeError("torch finds no CUDA device: an NVIDIA GPU, its driver and torch's CUDA build are needed")
+        raise RuntimeError("torch finds no CUDA device: it needs an NVIDIA GPU, a driver as new as itself, and its CUDA build")
     major, minor = torch.cuda.get_device_capability()
     return Gpu(torch.cuda.get_device_name(), 10 * major + minor)
 

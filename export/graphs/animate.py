@@ -1,8 +1,9 @@
 """`animate` in torch: from Gaussians at rest and a motion to posed ones, as `perse_live.animator.Animator` does it.
 
-Vectors are (B, 3, N), quaternions wxyz (B, 4, N): every step is one operation over long rows, which is what graph runtimes are
-good at, and few steps make few kernels. Products of small matrices are written as sums, not as matrix products: TensorRT for
-RTX has none in single precision for Turing GPUs.
+Vectors and quaternions are tuples of components, each (B, N). So every step is one operation over long rows, which compilers
+fuse into few kernels; where components are rows of one tensor and picked by gathers, TensorRT for RTX computes what leads to
+them anew for each, and an engine has 118 MB instead of 37. Products of small matrices are written out, as it has none in single
+precision for Turing GPUs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from torch import Tensor
 from export.graphs.constants import Formula
 from perse_live.head.rig import EYES, HeadRig, vertices_of
 
+Vector = tuple[Tensor, Tensor, Tensor]
+Quaternion = tuple[Tensor, Tensor, Tensor, Tensor]
+
 _TINY = 1e-12
 _LEAST = 2e-5  # metres, as in `perse_live.animate`
 
@@ -24,21 +28,13 @@ class Animate(Formula):
     def __init__(self, rig: HeadRig) -> None:
         super().__init__()
         self.constant("actions", rig.actions.transpose(0, 2, 1).reshape(len(rig.actions), -1))  # (52, 3 V)
-        # all first corners, then all second, then all third
-        self.constant("corners", rig.triangles.T.reshape(-1).astype(np.int64))
+        for number, ids in enumerate(rig.triangles.T):
+            self.constant(f"corner{number}", ids.astype(np.int64))
         self.constant("head_weights", rig.head_weights)
-        self.constant("left_eyeball", vertices_of(rig, EYES[0]))
-        self.constant("right_eyeball", vertices_of(rig, EYES[1]))
-        self.constant("eye_centers", rig.eye_centers[:, :, None])
-        self.constant("pivot", rig.neck_pivot[:, None])
-        self.constant("next", np.array([1, 2, 0]))
-        self.constant("after", np.array([2, 0, 1]))
-        self.constant("product_order", np.array([[1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]))
-        self.constant("product_signs", np.array([[-1, 1, -1, 1], [-1, 1, 1, -1], [-1, -1, 1, 1]], np.float32)[:, :, None])
-        self.constant("square_signs", np.array([[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], np.float32)[:, :, None])
-        self.constant("above", np.array([7, 2, 3]))  # entries of a matrix row by row, and those across its diagonal
-        self.constant("below", np.array([5, 6, 1]))
-        self.constant("candidates", np.array([[0, 4, 5, 6], [4, 1, 9, 8], [5, 9, 2, 7], [6, 8, 7, 3]]))
+        for number, part in enumerate(EYES):
+            self.constant(f"eyeball{number}", vertices_of(rig, part))
+        self._eye_centers = [[float(x) for x in center] for center in rig.eye_centers]
+        self._pivot = [float(x) for x in rig.neck_pivot]
 
     def forward(self, expression: Tensor, gaze: Tensor, R_cam_head: Tensor, t_cam_head: Tensor, R_cam_body: Tensor,
                 residual: Tensor, vertices: Tensor, surface_positions: Tensor, surface_axes: Tensor, surface_opacities: Tensor,
@@ -47,102 +43,153 @@ class Animate(Formula):
                 rigid_head_weights: Tensor, spread: Tensor, spread_rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Means, quats, scales, opacities, colors."""
         batch = expression.shape[0]
-        place = vertices.T + (expression @ self.actions).reshape(batch, 3, -1)
-        turns = _gaze_rotations(gaze)
-        place = torch.where(self.left_eyeball, _turned(turns[:, 0], place - self.eye_centers[0]) + self.eye_centers[0], place)
-        place = torch.where(self.right_eyeball, _turned(turns[:, 1], place - self.eye_centers[1]) + self.eye_centers[1], place)
-        place = place + (residual.transpose(1, 2) @ spread).index_select(2, spread_rows)
+        moved = (expression @ self.actions).reshape(batch, 3, -1)
+        rest, deviations = _columns(vertices), residual.transpose(1, 2) @ spread
+        place = self._looking(_add((moved[:, 0], moved[:, 1], moved[:, 2]), rest), gaze)
+        followed = deviations.index_select(2, spread_rows)
+        place = _add(place, (followed[:, 0], followed[:, 1], followed[:, 2]))
 
-        relative = self._relative_turn(R_cam_head, R_cam_body)
-        posed_pivot = _turned(R_cam_head, self.pivot[None]) + t_cam_head[:, :, None]
-        from_neck = _turned(R_cam_body, place - self.pivot)
-        posed = self._rotated(_share_of(relative, self.head_weights), from_neck) + posed_pivot
-        means, quats, scales, shown = self._on_surface(posed, surface_positions.T, surface_axes.T, surface_triangles,
+        head, body = _entries(R_cam_head), _entries(R_cam_body)
+        relative = _relative_turn(head, body)
+        pivot = self._pivot
+        posed_pivot = _add(_matrix_times(head, pivot), (t_cam_head[:, 0, None], t_cam_head[:, 1, None], t_cam_head[:, 2, None]))
+        from_neck = _matrix_times(body, _minus(place, pivot))
+        posed = _add(_rotate(_share_of(relative, self.head_weights), from_neck), posed_pivot)
+        means, quats, scales, shown = self._on_surface(posed, surface_positions, surface_axes, surface_triangles,
                                                        surface_thickness, surface_facing_limits)
 
-        turn = self._times(_share_of(relative, rigid_head_weights), self._quat_of(R_cam_body.reshape(batch, 9, 1)))
-        free_means = self._rotated(turn, (rigid_means.T - self.pivot)[None]) + posed_pivot
-        free_quats = self._times(turn, rigid_quats.T[None])
-        every = torch.ones_like(free_means)
-        return (torch.cat([means, free_means], 2).transpose(1, 2), torch.cat([quats, free_quats], 2).transpose(1, 2),
-                torch.cat([scales, rigid_scales.T * every], 2).transpose(1, 2),
-                torch.cat([surface_opacities * shown, rigid_opacities * every[:, 0]], 1),
+        turn = _times(_share_of(relative, rigid_head_weights), _quat_of(body))
+        x, y, z = _add(_rotate(turn, _minus(_columns(rigid_means), pivot)), posed_pivot)
+        w, p, q, r = rigid_quats.split(1, 1)
+        free_quats = torch.stack(_times(turn, (w.T, p.T, q.T, r.T)), 2)
+        every = torch.ones_like(x)
+        return (torch.cat([means, torch.stack([x, y, z], 2)], 1), torch.cat([quats, free_quats], 1),
+                torch.cat([scales, rigid_scales * every[:, :, None]], 1),
+                torch.cat([surface_opacities * shown, rigid_opacities * every], 1),
                 torch.cat([surface_colors, rigid_colors], 0))
 
-    def _on_surface(self, vertices: Tensor, positions: Tensor, axes: Tensor, triangles: Tensor, thickness: Tensor,
+    def _looking(self, place: Vector, gaze: Tensor) -> Vector:
+        """Each eyeball turned about its centre."""
+        for number, center in enumerate(self._eye_centers):
+            yaw, pitch = gaze[:, number, 0, None], gaze[:, number, 1, None]
+            cy, sy, cp, sp = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()
+            x, y, z = _minus(place, center)
+            turned = _add((cy * x - sy * sp * y + sy * cp * z, cp * y + sp * z, -sy * x - cy * sp * y + cy * cp * z), center)
+            ball = getattr(self, f"eyeball{number}")
+            place = (torch.where(ball, turned[0], place[0]), torch.where(ball, turned[1], place[1]),
+                     torch.where(ball, turned[2], place[2]))
+        return place
+
+    def _on_surface(self, vertices: Vector, positions: Tensor, axes: Tensor, triangles: Tensor, thickness: Tensor,
                     facing_limits: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means, quats and scales of what rides on triangles, and 1 where it is shown, 0 where it faces away."""
-        v0, v1, v2 = vertices.index_select(2, self.corners).chunk(3, 2)
-        e1, e2 = v1 - v0, v2 - v0
-        normal = self._cross(e1, e2)
-        normal = normal / (_dot(normal, normal) + _TINY * _TINY).sqrt()
-        frames = torch.cat([v0, e1, e2, normal], 1).transpose(1, 2)
-        v0, e1, e2, normal = frames.index_select(1, triangles).transpose(1, 2).chunk(4, 1)
-        means = v0 + positions[0] * e1 + positions[1] * e2 + positions[2] * normal
-        first, second = axes[0] * e1 + axes[1] * e2, axes[2] * e1 + axes[3] * e2
+        points = torch.stack(vertices, 2)  # rows to gather are quicker than columns
+        corners = [points.index_select(1, getattr(self, f"corner{number}")).split(1, 2) for number in range(3)]
+        v0, v1, v2 = ((x[:, :, 0], y[:, :, 0], z[:, :, 0]) for x, y, z in corners)
+        e1, e2 = _minus(v1, v0), _minus(v2, v0)
+        normal = _cross(e1, e2)
+        normal = _scaled(normal, 1 / (_dot(normal, normal) + _TINY * _TINY).sqrt())
+        frames = torch.stack([*v0, *e1, *e2, *normal], 2).index_select(1, triangles)
+        rows = [one[:, :, 0] for one in frames.split(1, 2)]
+        v0, e1, e2, normal = ((rows[k], rows[k + 1], rows[k + 2]) for k in (0, 3, 6, 9))
+        b1, b2, lift = _columns(positions)
+        p1, p2, q1, q2 = (one.T for one in axes.split(1, 1))
+        means = _add(v0, _add(_scaled(normal, lift), _add(_scaled(e1, b1), _scaled(e2, b2))))
+        first, second = _add(_scaled(e1, p1), _scaled(e2, p2)), _add(_scaled(e1, q1), _scaled(e2, q2))
         size = (_dot(first, first) + _TINY).sqrt()
-        first = first / size
-        across = self._cross(normal, first)
-        quats = self._quat_of(torch.stack([first, across, normal], 2).flatten(1, 2))
-        lengths = torch.cat([size, _dot(across, second).abs()], 1).clamp(min=_LEAST)
-        scales = torch.cat([lengths, thickness * torch.ones_like(size)], 1)
-        away = (_dot(normal, means) > facing_limits * _dot(means, means).sqrt())[:, 0]
-        return means, quats, scales, torch.where(away, torch.zeros_like(size[:, 0]), torch.ones_like(size[:, 0]))
-
-    def _relative_turn(self, R_cam_head: Tensor, R_cam_body: Tensor) -> Tensor:
-        """From the body's rotation to the head's, w >= 0; (B, 4, 1)."""
-        turn = self._quat_of(_turned(R_cam_head, R_cam_body.transpose(1, 2)).flatten(1, 2)[:, :, None])
-        return torch.where(turn[:, :1] < 0, -turn, turn)
-
-    def _quat_of(self, matrices: Tensor) -> Tensor:
-        """Unit quaternions of rotation matrices (B, 9, N), by the largest of four candidates (Shepperd 1978)."""
-        signs = self.square_signs
-        squares = 1 + signs[0] * matrices[:, :1] + signs[1] * matrices[:, 4:5] + signs[2] * matrices[:, 8:]
-        above, below = matrices.index_select(1, self.above), matrices.index_select(1, self.below)
-        parts = torch.cat([squares, above - below, above + below], 1)
-        of_w, of_x, of_y, of_z = (parts.index_select(1, self.candidates[k]) for k in range(4))
-        ww, xx, yy, zz = of_w[:, :1], of_x[:, 1:2], of_y[:, 2:3], of_z[:, 3:]
-        by_y_or_z = torch.where(yy >= zz, of_y, of_z)
-        by_xyz = torch.where(xx >= torch.maximum(yy, zz), of_x, by_y_or_z)
-        chosen = torch.where(ww >= torch.maximum(torch.maximum(xx, yy), zz), of_w, by_xyz)
-        return chosen / _dot(chosen, chosen).sqrt()
-
-    def _times(self, first: Tensor, second: Tensor) -> Tensor:
-        """Hamilton products of (B, 4, N): the rotation `second`, then `first`."""
-        out = first[:, :1] * second
-        for k in range(3):
-            out = out + first[:, k + 1:k + 2] * (self.product_signs[k] * second.index_select(1, self.product_order[k]))
-        return out
-
-    def _rotated(self, turns: Tensor, vectors: Tensor) -> Tensor:
-        """Vectors (B, 3, N) turned by unit quaternions (B, 4, N)."""
-        axis = turns[:, 1:]
-        once = 2 * self._cross(axis, vectors)
-        return vectors + turns[:, :1] * once + self._cross(axis, once)
-
-    def _cross(self, a: Tensor, b: Tensor) -> Tensor:
-        return (a.index_select(1, self.next) * b.index_select(1, self.after)
-                - a.index_select(1, self.after) * b.index_select(1, self.next))
+        first = _scaled(first, 1 / size)
+        across = _cross(normal, first)
+        quats = _quat_of((first[0], across[0], normal[0], first[1], across[1], normal[1], first[2], across[2], normal[2]))
+        scales = [size.clamp(min=_LEAST), _dot(across, second).abs().clamp(min=_LEAST), thickness * torch.ones_like(size)]
+        away = _dot(normal, means) > facing_limits * _dot(means, means).sqrt()
+        shown = torch.where(away, torch.zeros_like(size), torch.ones_like(size))
+        return torch.stack(means, 2), torch.stack(quats, 2), torch.stack(scales, 2), shown
 
 
-def _gaze_rotations(gaze: Tensor) -> Tensor:
-    """As `perse_live.head.rig.gaze_rotation`; (B, 2, 3, 3)."""
-    cosine, sine = gaze.cos(), gaze.sin()
-    cy, cp, sy, sp = cosine[..., 0], cosine[..., 1], sine[..., 0], sine[..., 1]
-    entries = [cy, -sy * sp, sy * cp, torch.zeros_like(cy), cp, sp, -sy, -cy * sp, cy * cp]
-    return torch.stack(entries, 2).unflatten(2, (3, 3))
+Components = tuple[Tensor, Tensor, Tensor] | list[float]
 
 
-def _share_of(turn: Tensor, weights: Tensor) -> Tensor:
-    """Shares (N,) of a rotation (B, 4, 1), by normalised interpolation from the identity; (B, 4, N)."""
-    parts = torch.cat([1 + weights * (turn[:, :1] - 1), weights * turn[:, 1:]], 1)
-    return parts / _dot(parts, parts).sqrt()
+def _relative_turn(head: tuple[Tensor, ...], body: tuple[Tensor, ...]) -> Quaternion:
+    """From the body's rotation to the head's, w >= 0; each (B, 1)."""
+    rows, columns = ([matrix[3 * k:3 * k + 3] for k in range(3)] for matrix in (head, body))
+    turn = tuple(a * p + b * q + c * r for a, b, c in rows for p, q, r in columns)
+    w, x, y, z = _quat_of(turn)
+    sign = torch.where(w < 0, -torch.ones_like(w), torch.ones_like(w))
+    return w * sign, x * sign, y * sign, z * sign
 
 
-def _turned(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """Vectors (B, 3, N) turned by matrices (B, 3, 3)."""
-    return (matrices[:, :, :, None] * vectors[:, None]).sum(2)
+def _share_of(turn: Quaternion, weights: Tensor) -> Quaternion:
+    """A share (N,) of a rotation (B, 1), by normalised interpolation from the identity."""
+    w, x, y, z = 1 + weights * (turn[0] - 1), weights * turn[1], weights * turn[2], weights * turn[3]
+    scale = 1 / (w * w + x * x + y * y + z * z).sqrt()
+    return w * scale, x * scale, y * scale, z * scale
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(1, keepdim=True)
+def _quat_of(matrix: tuple[Tensor, ...]) -> Quaternion:
+    """Unit quaternions of rotation matrices, given as nine entries row by row, by the largest candidate (Shepperd 1978)."""
+    r00, r01, r02, r10, r11, r12, r20, r21, r22 = matrix
+    ww, xx, yy, zz = 1 + r00 + r11 + r22, 1 + r00 - r11 - r22, 1 - r00 + r11 - r22, 1 - r00 - r11 + r22
+    a, b, c, p, q, r = r21 - r12, r02 - r20, r10 - r01, r10 + r01, r02 + r20, r21 + r12
+    by_w, by_x, by_y = ww >= torch.maximum(torch.maximum(xx, yy), zz), xx >= torch.maximum(yy, zz), yy >= zz
+    candidates = ((ww, a, b, c), (a, xx, p, q), (b, p, yy, r), (c, q, r, zz))
+
+    def chosen(part: int) -> Tensor:
+        of_w, of_x, of_y, of_z = (one[part] for one in candidates)
+        return torch.where(by_w, of_w, torch.where(by_x, of_x, torch.where(by_y, of_y, of_z)))
+
+    w, x, y, z = (chosen(part) for part in range(4))
+    scale = 1 / (w * w + x * x + y * y + z * z).sqrt()
+    return w * scale, x * scale, y * scale, z * scale
+
+
+def _times(first: Quaternion, second: Quaternion) -> Quaternion:
+    """Hamilton product: the rotation `second`, then `first`."""
+    w, x, y, z = first
+    a, b, c, d = second
+    return (w * a - x * b - y * c - z * d, w * b + x * a + y * d - z * c, w * c - x * d + y * a + z * b,
+            w * d + x * c - y * b + z * a)
+
+
+def _rotate(turn: Quaternion, vector: Vector) -> Vector:
+    w, axis = turn[0], (turn[1], turn[2], turn[3])
+    once = _cross(axis, vector)
+    once = _add(once, once)
+    return _add(vector, _add(_scaled(once, w), _cross(axis, once)))
+
+
+def _matrix_times(entries: tuple[Tensor, ...], vector: Components) -> Vector:
+    """entries: each (B, 1); vector: each (N,) or (B, N), or a number. Returns each (B, N)."""
+    x, y, z = vector
+    r = entries
+    return r[0] * x + r[1] * y + r[2] * z, r[3] * x + r[4] * y + r[5] * z, r[6] * x + r[7] * y + r[8] * z
+
+
+def _entries(matrix: Tensor) -> tuple[Tensor, ...]:
+    """The nine entries of (B, 3, 3), row by row, each (B, 1)."""
+    return tuple(matrix.flatten(1).split(1, 1))
+
+
+def _columns(rows: Tensor) -> Vector:
+    """(N, 3) by column, each (1, N)."""
+    x, y, z = rows.split(1, 1)
+    return x.T, y.T, z.T
+
+
+def _add(a: Vector, b: Components) -> Vector:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def _minus(a: Vector, b: Components) -> Vector:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+
+
+def _scaled(a: Vector, by: Tensor) -> Vector:
+    return a[0] * by, a[1] * by, a[2] * by
+
+
+def _dot(a: Vector, b: Vector) -> Tensor:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _cross(a: Vector, b: Vector) -> Vector:
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]

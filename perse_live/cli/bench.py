@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import print_json, print_table, step_progress, warn
+from perse_live.cli.console import print_json, print_table, printable, step_progress, warn
 from perse_live.cli.options import JsonSwitch, Network
 from perse_live.cli.shared import TRACKING_ASSETS, fetch
+from perse_live.errors import UserError
+
+if TYPE_CHECKING:
+    from runtime.bench import Timing
 
 
 @dataclass(frozen=True)
 class Bench:
     """Measure how fast this machine draws: milliseconds per stage, and frames per second. With --live, measure a live session."""
 
+    avatar: Annotated[Positional[Path | None], arg(metavar="AVATAR")] = None
+    """An avatar file (.perse) to compare engines with; without it a made-up head is drawn."""
+    engine: Literal["all", "cpu", "onnx", "tensorrt", "tensorrt-rtx"] | None = None
+    """Which engine to measure with the avatar; all without."""
+    engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Where its engines are; else beside the avatar in NAME.engines. perse-live export --engines makes them."""
     live: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
     """Measure a real session instead: the avatar follows the face in the video, watched in Chromium where that is here (the
     package playwright drives it): rates, delays, memory, what a viewer costs, and how soon it starts."""
@@ -32,6 +43,11 @@ class Bench:
 
 def run(command: Bench) -> None:
     """Measure, and print what was measured."""
+    if command.avatar is not None:
+        _run_engines(command, command.avatar)
+        return
+    if command.engine is not None or command.engine_folder is not None:
+        raise UserError("engines are made for one avatar: name its file, perse-live bench ME.perse --engine all")
     if command.live is not None:
         _run_live(command, *command.live)
         return
@@ -45,9 +61,8 @@ def run(command: Bench) -> None:
         return
     print_table(machine())
     for result in results:
-        times = ", ".join(f"{name} {timing.median_ms:.2f} ({timing.p95_ms:.2f})" for name, timing in result.stages.items())
         print(f"{result.visible:>6,} visible, {result.threads} thread{'s' if result.threads > 1 else ' '}: {result.fps:4.0f} fps;"
-              f" ms median (p95): {times}")
+              f" ms median (p95): {_line(result.stages)}")
 
 
 def _run_live(command: Bench, avatar: Path, video: Path) -> None:
@@ -65,3 +80,28 @@ def _run_live(command: Bench, avatar: Path, video: Path) -> None:
                     "not_measured": complaints})
         return
     print_table({**machine(), **figures.rows()})
+
+
+def _run_engines(command: Bench, path: Path) -> None:
+    from perse_live.avatar import load_avatar
+    from perse_live.engine_folder import folder_beside
+    from runtime.bench import SIZE, machine
+    from runtime.engine_bench import bench_engines
+    from runtime.engines.contract import ENGINES
+
+    avatar = load_avatar(path)
+    names = ENGINES if command.engine in (None, "all") else (command.engine,)
+    with step_progress() as progress:
+        results = bench_engines(avatar, command.engine_folder or folder_beside(path), names, threads=min(os.cpu_count() or 1, 4),
+                                progress=progress)
+    if command.json:
+        print_json({"machine": machine(), "width": SIZE, "height": SIZE, "avatar": str(path), "gaussians": len(avatar),
+                    "engines": [asdict(result) for result in results]})
+        return
+    print_table({**machine(), "avatar": str(path), "gaussians": len(avatar)})
+    for result in results:
+        print(f"{result.engine:<13} {printable(result.obstacle) or f'ms median (p95): {_line(result.stages)}'}")
+
+
+def _line(stages: Mapping[str, Timing]) -> str:
+    return ", ".join(f"{name} {timing.median_ms:.2f} ({timing.p95_ms:.2f})" for name, timing in stages.items())

@@ -37,7 +37,7 @@ def choose_engine(wish: Wish, folder: Path, avatar: Avatar, *, rebuild: Rebuild 
             return Choice(_opened(name, folder, avatar, rebuild), f"engine {name}: the quickest that opens here")
         except EngineUnavailableError as error:
             obstacles.append(str(error))
-    return Choice(CpuEngine(), f"engine cpu: {' | '.join(obstacles)}")
+    return Choice(CpuEngine(), f"engine cpu, as no quicker one opens: {' | '.join(obstacles)}")
 
 
 def _opened(name: EngineName, folder: Path, avatar: Avatar, rebuild: Rebuild | None) -> Engine:
