@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import fake_tensorrt
 import numpy as np
 import pytest
 import torch
 
+import fake_tensorrt
 from engine_toys import dressable, folder_of, motion
 from perse_live import nvidia
 from perse_live.avatar import save_avatar
@@ -223,7 +223,7 @@ def no_gpu_needed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def draw(*arrays: Any) -> torch.Tensor:
         *tensors, camera, background = arrays
-        return autograd.splat(*tensors, camera, background=background, threads=1)
+        return cast("Any", autograd.splat)(*tensors, camera, background=background, threads=1)
 
     monkeypatch.setattr(cuda, "draw", draw)
     for name in ("zeros", "empty"):

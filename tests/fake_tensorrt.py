@@ -12,7 +12,7 @@ import ctypes
 import re
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -28,7 +28,10 @@ def members(name: str) -> set[str]:
     return set(re.findall(r"'(\w+)'", found[1]))
 
 
-def only_real(cls: type) -> type:
+Class = TypeVar("Class", bound=type)
+
+
+def only_real(cls: Class) -> Class:
     """Refuse to offer what the real class has not."""
     invented = {name for name in vars(cls) if not name.startswith("_")} - members(cls.__name__)
     assert not invented, f"{cls.__name__} has no {invented}"
@@ -131,4 +134,4 @@ class IExecutionContext:
 def _at(address: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """The array at an address."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    return np.frombuffer((ctypes.c_char * size).from_address(address), dtype).reshape(shape)
+    return np.ctypeslib.as_array((ctypes.c_byte * size).from_address(address)).view(dtype).reshape(shape)
