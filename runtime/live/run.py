@@ -108,6 +108,8 @@ class Opened:
     server: WebServer
     url: str
     """Of the page."""
+    engines: tuple[str, ...]
+    """Which engine each avatar has, and why; a line each, where engines were asked for or lie beside it."""
 
 
 def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
@@ -124,6 +126,8 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
         if options.record is not None:
             session.record_now()
         _listen_to_keys(stack, session, options, settings, warn)
+        for line in opened.engines:
+            warn(line)
         say(f"ready: {opened.url}")
         _invite(options, opened.url, say)
         ends = None if options.seconds is None else time.monotonic() + options.seconds
@@ -143,7 +147,8 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
     """
     with contextlib.ExitStack() as stack:
         clocks = {name: StageClock() for name in _STAGES}
-        actors = [_actor(path, options, say) for path in options.avatars]
+        engines: list[str] = []
+        actors = [_actor(path, options, engines.append) for path in options.avatars]
         feed, camera, kind = _feed(options, settings, actors[0], clocks)
         pivot = actors[0].avatar.rig.neck_pivot
         script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
@@ -170,7 +175,7 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         session.count_viewers_by(lambda: server.viewers)
         session.start()
         session.wait_for_picture(_FIRST_PICTURE_SECONDS)
-        yield Opened(session, server, url)
+        yield Opened(session, server, url, tuple(engines))
 
 
 def check_options(options: LiveOptions) -> None:
@@ -181,10 +186,12 @@ def check_options(options: LiveOptions) -> None:
             raise UserError(f"--{name} {value:g} is out of range: give {least:g} to {most:g}")
 
 
-def _actor(path: Path, options: LiveOptions, say: Callable[[str], None]) -> Actor:
+def _actor(path: Path, options: LiveOptions, tell: Callable[[str], None]) -> Actor:
     avatar, most = load_avatar(path), options.max_gaussians
-    choice = choose_engine(options.engine, options.engine_folder or folder_beside(path), avatar, rebuild=options.rebuild)
-    say(f"{path.stem}: {choice.why}")
+    folder = options.engine_folder or folder_beside(path)
+    choice = choose_engine(options.engine, folder, avatar, rebuild=options.rebuild)
+    if options.engine != "auto" or folder.is_dir():
+        tell(f"{path.stem}: {choice.why}")
     if most is not None and len(avatar) > most:
         avatar = thinned(avatar, share_for(avatar, most))
     return replace(actor_of(path.stem, avatar), engine=choice.engine)
