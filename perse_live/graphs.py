@@ -13,6 +13,7 @@ import numpy as np
 
 from perse_live.animate import BACK_FACING, HeadPose
 from perse_live.arrays import Float32Array, FloatArray
+from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.head.landmarks import LANDMARK_COUNT
 from perse_live.head.rig import HeadRig
@@ -137,11 +138,17 @@ def look_hash(avatar: Avatar) -> str:
     for array in (*canonical_arrays(avatar).values(), *vars(avatar.surface).values(), *vars(avatar.rigid).values()):
         digest.update(np.ascontiguousarray(array).tobytes())
     for one in avatar.attributes:
-        digest.update(f"{one.name}\n{one.slot}\n{one.added.least_size!r}\n".encode())
-        for part in (one, one.added, one.added.surface, one.added.rigid):
-            for array in vars(part).values():
-                if isinstance(array, np.ndarray):
-                    digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(f"{one.name}\n{one.slot}\n".encode())
+        adapter = (one.adapter,) if isinstance(one, LearnedAttribute) else ()
+        for part in (one, one.added, one.added.surface, one.added.rigid, *adapter):
+            for name, value in sorted(vars(part).items()):
+                if isinstance(value, np.ndarray):
+                    digest.update(np.ascontiguousarray(value).tobytes())
+                elif isinstance(value, (bool, float)):
+                    digest.update(f"{name}={value!r}\n".encode())
+    if avatar.decoder is not None:
+        for array in vars(avatar.decoder).values():
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 

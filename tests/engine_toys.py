@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attribute_toys import toy_attribute
+from attribute_toys import toy_decoder, toy_learned
 from export.engines.graph_files import Graph, graphs_of
 from perse_live.animate import HeadPose
 from perse_live.avatar import Avatar, load_avatar, save_avatar
@@ -31,9 +31,10 @@ def dressable() -> Avatar:
     spread = random.random((60, 478)).astype(np.float32) / 478
     avatar = replace(avatar, landmarks=replace(avatar.landmarks, spread_ids=ids, spread=spread))
     looks = (("hat-cap", "hat"), ("hat-felt", "hat"), ("beard-full", "beard"))
-    attributes = tuple(toy_attribute(avatar, name, slot, seed=k) for k, (name, slot) in enumerate(looks, 1))
+    attributes = tuple(toy_learned(avatar, name, slot, seed=k, moves_own=k == 2, tints_hair=k == 3)
+                       for k, (name, slot) in enumerate(looks, 1))
     with tempfile.TemporaryDirectory() as folder:  # through a file, so that it is what a user's is, to the bit
-        save_avatar(Path(folder) / "toy.perse", replace(avatar, attributes=attributes))
+        save_avatar(Path(folder) / "toy.perse", replace(avatar, decoder=toy_decoder(), attributes=attributes))
         return load_avatar(Path(folder) / "toy.perse")
 
 

@@ -1,118 +1,183 @@
 """`attributes` in torch: from weights to the avatar's Gaussians at rest, as `perse_live.wardrobe.worn` has them.
 
-Gaussians that attributes add are always there: at weight 0 their opacity is 0. So the graph's outputs have fixed lengths, and
-what it writes can be what `animate` reads.
+The network's LoRA adapters are folded inside: every layer is W0 + sum of w_k s_k B_k A_k, exactly, for the weights of the
+moment, and what counts is D(rows; folded) - D(rows; W0). Both are evaluated side by side in the same precision, so that nothing
+changes at weight 0 in half precision either. Gaussians that attributes add are always there: at weight 0 their opacity is 0. So
+the graph's outputs have fixed lengths, and what it writes can be what `animate` reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from export.graphs.constants import Formula
-from perse_live.arrays import Float32Array, Int32Array
-from perse_live.attributes import Attribute
+from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
+from perse_live.decoder.features import features_of, into_binding, places_at_rest
+from perse_live.decoder.network import CODES, COLOR, FEATURES, MOST_PLACE, MOST_SIZE, OPACITY, PLACE, PLACE_UNIT, SIZE, WIDTH
+from perse_live.decoder.wearing import UNSEEN, features_of_added
+from perse_live.regions import Region
 
-_SOFT = 0.4  # of the way, over which an added Gaussian fades in; as in `perse_live.wardrobe`
+_LAYERS = (1, 2, 3)
 
 
 class Attributes(Formula):
-    """One avatar's looks; the output is named in `perse_live.graphs.canonical_inputs`."""
+    """One avatar's looks; the outputs are named in `perse_live.graphs.canonical_inputs`."""
 
     def __init__(self, avatar: Avatar) -> None:
-        """Raises ValueError where there is no attribute."""
+        """Raises ValueError where there is no learned attribute, or another kind."""
         super().__init__()
-        attributes = avatar.attributes  # no constant may be called as an output is: names in a graph are unique
-        if not attributes:
-            raise ValueError("the avatar has no attributes")
-        own = len(avatar.surface.triangles)
-        self._own = own, len(avatar) - own
-        self.constant("shares_slot", np.array([[a.slot == b.slot for b in attributes] for a in attributes], np.float32))
-        shown = np.concatenate([avatar.colors, avatar.opacities[:, None]], 1)  # (G, 4)
-        changes, rows = _together(attributes, len(avatar), lambda one: (one.ids, np.concatenate(
-            [one.colors, one.opacities[:, None]], 1) - shown[one.ids]))
-        self.constant("shown", shown)
-        self.constant("changes", changes)
-        self.constant("change_rows", rows)
-        moves, rows = _together(attributes, len(avatar.rig.vertices), lambda one: (one.vertex_ids, one.vertex_offsets))
-        self.constant("own_vertices", avatar.rig.vertices)
-        self.constant("moves", moves)
-        self.constant("move_rows", rows)
-
-        added = [one.added for one in attributes]
-        on, off = [len(one.surface.triangles) for one in added], [len(one.rigid.means) for one in added]
-        self.constant("surface_of", np.repeat(np.arange(len(added)), on))
-        self.constant("rigid_of", np.repeat(np.arange(len(added)), off))
-        self.constant("least_sizes", np.array([one.least_size for one in added], np.float32))
-
-        def joined(arrays: list[np.ndarray], own_array: np.ndarray) -> np.ndarray:
-            return np.concatenate([own_array[:0], *arrays])
+        learned = [one for one in avatar.attributes if isinstance(one, LearnedAttribute)]
+        decoder = avatar.decoder
+        if decoder is None or not learned or len(learned) != len(avatar.attributes):
+            raise ValueError("only attributes that a network decodes can be exported as a graph")
+        self._own = len(avatar.surface.triangles)
+        self._learned: Sequence[LearnedAttribute] = learned
+        self.constant("shares_slot", np.array([[a.slot == b.slot for b in learned] for a in learned], np.float32))
+        self.constant("layer1", np.concatenate([decoder.w1, np.zeros((WIDTH, CODES), np.float32)], 1))
+        self.constant("layer2", decoder.w2)
+        self.constant("layer3", decoder.w3)
+        for layer in _LAYERS:
+            self.constant(f"offset{layer}", getattr(decoder, f"c{layer}"))
+            self.constant(f"lora{layer}", np.stack([one.adapter.scale * (
+                getattr(one.adapter, f"b{layer}") @ getattr(one.adapter, f"a{layer}")) for one in learned]).astype(np.float32))
 
         surface, rigid = avatar.surface, avatar.rigid
-        self.constant("positions", surface.positions)
-        self.constant("axes", surface.axes)
-        self.constant("means", rigid.means)
-        self.constant("scales", rigid.scales)
-        self.constant("surface_starts", joined([one.surface_start for one in added], surface.positions))
-        self.constant("surface_ways", joined([one.surface.positions - one.surface_start for one in added], surface.positions))
-        self.constant("added_axes", joined([one.surface.axes for one in added], surface.axes))
-        self.constant("rigid_starts", joined([one.rigid_start for one in added], rigid.means))
-        self.constant("rigid_ways", joined([one.rigid.means - one.rigid_start for one in added], rigid.means))
-        self.constant("added_scales", joined([one.rigid.scales for one in added], rigid.scales))
-        for name, first in (("surface", True), ("rigid", False)):
-            def part(array: np.ndarray, split: int, first: bool = first) -> np.ndarray:
-                return array[:split] if first else array[split:]
+        self.constant("own_vertices", avatar.rig.vertices)
+        self.constant("own_colors", avatar.colors)
+        self.constant("own_opacities", avatar.opacities)
+        self.constant("own_positions", surface.positions)
+        self.constant("own_axes", surface.axes)
+        self.constant("own_means", rigid.means)
+        self.constant("own_scales", rigid.scales)
+        self.constant("own_matrices", into_binding(avatar.rig, surface))
+        self.constant("own_features", features_of(places_at_rest(avatar.rig, surface, rigid), avatar.colors, avatar.regions))
+        touched = np.zeros(len(avatar), np.bool_)
+        for k, one in enumerate(learned):
+            touched[one.ids] = True
+            self.constant(f"ids{k}", one.ids)
+            self.constant(f"codes{k}", one.codes)
+            self.constant(f"rows{k}", _rows(one.ids, len(avatar)))
+            self.constant(f"vertex_rows{k}", _rows(one.vertex_ids, len(avatar.rig.vertices)))
+            self.constant(f"moves{k}", np.concatenate([one.vertex_offsets, np.zeros((1, 3), np.float32)]))
+            self._constants_of_added(avatar, k, one)
+        self.constant("touched", touched)
 
-            for field, like in (("colors", avatar.colors), ("opacities", avatar.opacities), ("appear", avatar.opacities)):
-                parts = [part(getattr(one, field), n) for one, n in zip(added, on, strict=True)]
-                self.constant(f"added_{name}_{field}", joined(parts, like))
+    def _constants_of_added(self, avatar: Avatar, k: int, one: LearnedAttribute) -> None:
+        added = one.added
+        self.constant(f"added_features{k}", features_of_added(avatar.rig, one))
+        self.constant(f"added_codes{k}", added.codes)
+        self.constant(f"added_hair{k}", (added.regions == Region.HAIR).astype(np.float32)[:, None])
+        self.constant(f"added_colors{k}", added.colors)
+        self.constant(f"added_positions{k}", added.surface.positions)
+        self.constant(f"added_axes{k}", added.surface.axes)
+        self.constant(f"added_matrices{k}", into_binding(avatar.rig, added.surface))
+        self.constant(f"added_means{k}", added.rigid.means)
+        self.constant(f"added_scales{k}", added.rigid.scales)
 
     def forward(self, weights: Tensor) -> tuple[Tensor, ...]:
         """weights: (K,) [0, 1]. Returns the arrays of `perse_live.graphs.canonical_inputs`, in that order."""
-        own, free = self._own
+        own = self._own
         weights = weights.clamp(0, 1)
         effective = weights / (self.shares_slot * weights).sum(1).clamp(min=1)
-        row = effective[None]
-        moved = self.own_vertices + (row @ self.moves).reshape(-1, 3).index_select(0, self.move_rows)
-        looks = (self.shown + (row @ self.changes).reshape(-1, 4).index_select(0, self.change_rows)).clamp(0, 1)
-        sizes = self.least_sizes + (1 - self.least_sizes) * effective
+        vertices, colors, opacities = self.own_vertices, self.own_colors, self.own_opacities
+        places, growth = torch.zeros_like(colors), torch.zeros_like(opacities)[:, None]
+        for k, one in enumerate(self._learned):
+            if len(one.vertex_ids):
+                vertices = vertices + effective[k] * getattr(self, f"moves{k}").index_select(0, getattr(self, f"vertex_rows{k}"))
+            if not len(one.ids):
+                continue
+            features = self.own_features.index_select(0, getattr(self, f"ids{k}"))
+            out = self._changes(features, getattr(self, f"codes{k}"), [k], effective, reader=k)
+            out = torch.cat([out, torch.zeros_like(out[:1])]).index_select(0, getattr(self, f"rows{k}"))
+            colors, opacities = colors + out[:, COLOR], opacities + out[:, OPACITY]
+            if one.moves_own:
+                places, growth = places + _places(out), growth + _growth(out)
+        unseen = torch.logical_and(self.touched, opacities < UNSEEN)
+        opacities = torch.where(unseen, torch.zeros_like(opacities), opacities).clamp(0, 1)
+        sizes = growth.exp()
+        looks = [self._added(k, effective) for k in range(len(self._learned))]
+        return (vertices,
+                torch.cat([self.own_positions + _bound(self.own_matrices, places[:own]), *(look[0] for look in looks)]),
+                torch.cat([self.own_axes * sizes[:own], *(look[1] for look in looks)]),
+                torch.cat([opacities[:own], *(look[2] for look in looks)]),
+                torch.cat([colors[:own], *(look[3] for look in looks)]).clamp(0, 1),
+                torch.cat([self.own_means + places[own:], *(look[4] for look in looks)]),
+                torch.cat([self.own_scales * sizes[own:], *(look[5] for look in looks)]),
+                torch.cat([opacities[own:], *(look[6] for look in looks)]),
+                torch.cat([colors[own:], *(look[7] for look in looks)]).clamp(0, 1))
 
-        share = effective.index_select(0, self.surface_of)
-        positions = torch.cat([self.positions, self.surface_starts + share[:, None] * self.surface_ways])
-        axes = torch.cat([self.axes, self.added_axes * sizes.index_select(0, self.surface_of)[:, None]])
-        shown = self.added_surface_opacities * _appeared(share, self.added_surface_appear)
-        surface_opacities = torch.cat([looks[:own, 3], shown])
-        surface_colors = torch.cat([looks[:own, :3], self.added_surface_colors])
+    def _added(self, k: int, effective: Tensor) -> tuple[Tensor, ...]:
+        """What attribute k adds: positions, axes, opacities and colours on the surface; means, scales, opacities, colours of
+        rigid.
+        """
+        one = self._learned[k]
+        split = len(one.added.surface.triangles)
+        features = getattr(self, f"added_features{k}")
+        positions, axes = getattr(self, f"added_positions{k}"), getattr(self, f"added_axes{k}")
+        means, scales = getattr(self, f"added_means{k}"), getattr(self, f"added_scales{k}")
+        colors = getattr(self, f"added_colors{k}")
+        if not len(one.added):
+            return positions, axes, colors[:0, 0], colors[:0], means, scales, colors[:0, 0], colors[:0]
+        mates = [j for j, mate in enumerate(self._learned) if mate.slot == one.slot]
+        out = self._changes(features, getattr(self, f"added_codes{k}"), mates, effective, reader=k)
+        shown = colors + out[:, COLOR]
+        for j, tint in enumerate(self._learned):
+            if tint.tints_hair and tint.slot != one.slot and (one.added.regions == Region.HAIR).any():
+                tinted = self._changes(features, None, [j], effective, reader=None)
+                shown = shown + getattr(self, f"added_hair{k}") * tinted[:, COLOR]
+        # at weight 0 a mate's adapters alone would let it appear: what is not worn is absent
+        opacities = torch.where(effective[k] > 0, out[:, OPACITY], torch.zeros_like(out[:, OPACITY]))
+        opacities = torch.where(opacities < UNSEEN, torch.zeros_like(opacities), opacities).clamp(0, 1)
+        places, sizes = _places(out), _growth(out).exp()
+        return (positions + _bound(getattr(self, f"added_matrices{k}"), places[:split]), axes * sizes[:split], opacities[:split],
+                shown[:split], means + places[split:], scales * sizes[split:], opacities[split:], shown[split:])
 
-        share = effective.index_select(0, self.rigid_of)
-        means = torch.cat([self.means, self.rigid_starts + share[:, None] * self.rigid_ways])
-        scales = torch.cat([self.scales, self.added_scales * sizes.index_select(0, self.rigid_of)[:, None]])
-        shown = self.added_rigid_opacities * _appeared(share, self.added_rigid_appear)
-        rigid_opacities = torch.cat([looks[own:own + free, 3], shown])
-        rigid_colors = torch.cat([looks[own:own + free, :3], self.added_rigid_colors])
-        return (moved, positions, axes, surface_opacities, surface_colors, means, scales, rigid_opacities, rigid_colors)
+    def _changes(self, features: Tensor, codes: Tensor | None, worn: list[int], effective: Tensor, *, reader: int | None
+                 ) -> Tensor:
+        """D(rows; W0 with adapters) - D(rows; W0), (N, OUTPUTS).
+
+        features: (N, FEATURES); codes: (N, CODES) of the adapter `reader`, or None.
+        """
+        folded: list[Tensor] = []
+        for layer in _LAYERS:
+            plain, lora = getattr(self, f"layer{layer}"), getattr(self, f"lora{layer}")
+            total = plain
+            for j in worn:
+                change = effective[j] * lora[j]
+                if layer == 1 and j != reader:  # the codes are another attribute's
+                    change = torch.cat([change[:, :FEATURES], torch.zeros_like(change[:, FEATURES:])], 1)
+                total = total + change
+            folded.append(torch.stack([plain, total]).transpose(1, 2))
+        first, second, third = folded
+        hidden = features[None] @ first[:, :FEATURES] + self.offset1
+        if codes is not None:
+            hidden = hidden + codes[None] @ first[:, FEATURES:]
+        hidden = hidden * hidden.sigmoid()
+        hidden = hidden @ second + self.offset2
+        out = (hidden * hidden.sigmoid()) @ third + self.offset3
+        return out[1] - out[0]
 
 
-def _together(attributes: Sequence[Attribute], count: int, of: Callable[[Attribute], tuple[Int32Array, Float32Array]]
-              ) -> tuple[Float32Array, Int32Array]:
-    """What all attributes change of `count` things, as one matrix (K, U * C), and the row (of C columns) of each thing.
-
-    of: an attribute's things, and what is added to each at full weight, (N, C). Things that nobody changes have the last row, 0.
-    """
-    each = [of(one) for one in attributes]
-    changed = np.unique(np.concatenate([ids for ids, _ in each]))
-    rows = np.full(count, len(changed), np.int32)
-    rows[changed] = np.arange(len(changed), dtype=np.int32)
-    table = np.zeros((len(each), len(changed) + 1, each[0][1].shape[1]), np.float32)
-    for k, (ids, change) in enumerate(each):
-        np.add.at(table[k], rows[ids], change)
-    return table.reshape(len(each), -1), rows
+def _rows(ids: np.ndarray, count: int) -> np.ndarray:
+    """For each of `count` things its row among those that are named; the last row, one behind theirs, for all others."""
+    rows = np.full(count, len(ids), np.int32)
+    rows[ids] = np.arange(len(ids), dtype=np.int32)
+    return rows
 
 
-def _appeared(share: Tensor, begins: Tensor) -> Tensor:
-    shown = ((share - begins) / (_SOFT * (1 - begins)).clamp(min=1e-3)).clamp(0, 1)
-    return shown * shown * (3 - 2 * shown)
+def _places(out: Tensor) -> Tensor:
+    return out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT
+
+
+def _growth(out: Tensor) -> Tensor:
+    return out[:, SIZE, None].clamp(-MOST_SIZE, MOST_SIZE)
+
+
+def _bound(matrices: Tensor, places: Tensor) -> Tensor:
+    """Displacements (N, 3) in metres as ones of positions on triangles."""
+    return (matrices * places[:, None]).sum(2)
