@@ -2,9 +2,6 @@
 
 It reads frames from standard input, each as `HEADER` and (height, width, 3) bytes of RGB, and answers on standard output with one
 byte when the window stands and one for every frame shown. It ends when its input ends or the window is closed.
-
-Known: on a busy machine about one window in fifteen of OpenCV 5.0's Qt never learns that it is on the screen and stays black,
-whatever is done to it afterwards, and OpenCV offers no way to notice. Opening the preview again helps.
 """
 
 from __future__ import annotations
@@ -20,6 +17,7 @@ import numpy as np
 
 from perse_live.arrays import UInt8Array
 from runtime.live.slot import Latest
+from runtime.sinks.x11 import wake_black_windows
 
 HEADER = struct.Struct("<II")
 """Width and height, before the bytes of a frame."""
@@ -27,6 +25,7 @@ CLOSED_BY_USER = 3
 """Exit code."""
 
 _PUMP_MS = 10  # how long events wait at most
+_LOOKS = (4, 12, 30, 60)  # frames after which it is looked whether they are to be seen
 _DEFAULT_SIDE = 512  # pixels, until the first frame
 
 
@@ -40,7 +39,7 @@ def main(title: str) -> int:
     frames: Latest[UInt8Array] = Latest()
     threading.Thread(target=_read_frames, args=(sys.stdin.buffer, frames), daemon=True).start()
     _answer()
-    seen = 0
+    seen = shown = 0
     while not frames.closed:
         found = frames.wait(seen, 0)
         if found is not None:
@@ -52,6 +51,9 @@ def main(title: str) -> int:
         if not _is_open(title):
             return CLOSED_BY_USER
         if found is not None:
+            shown += 1
+            if shown in _LOOKS and found[1].any():
+                wake_black_windows(title)
             _answer()
     return 0
 

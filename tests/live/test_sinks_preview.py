@@ -16,6 +16,7 @@ from PIL import Image
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from runtime.sinks.preview import PreviewSink
+from runtime.sinks.x11 import wake_black_windows
 
 _PATIENCE = 30.0  # seconds
 _TITLE = "perse-live test"
@@ -95,14 +96,15 @@ def show(sink: PreviewSink, image: UInt8Array, *, matte: bool = False) -> None:
 
 
 def open_painted(display: str, folder: Path) -> PreviewSink:
-    """A window that is not among those that stay black: see `runtime.sinks.window`."""
-    for _ in range(8):
-        sink = PreviewSink(_TITLE)
+    """A window that is to be seen, as each is after a moment."""
+    sink = PreviewSink(_TITLE)
+
+    def is_painted() -> bool:
         show(sink, flag())
-        if screenshot(display, folder).any():
-            return sink
-        sink.close()
-    raise AssertionError("every window stays black")
+        return bool(screenshot(display, folder).any())
+
+    until(is_painted)
+    return sink
 
 
 def write_for_long(sink: PreviewSink) -> None:
@@ -124,6 +126,28 @@ def test_the_window_shows_the_frame_in_its_colours(display: str, tmp_path: Path)
     assert not window_of(display)
     sink.write(drawn(flag()))
     sink.close()
+
+
+def test_black_windows_are_woken_and_no_others(display: str, tmp_path: Path) -> None:
+    xlib = pytest.importorskip("Xlib.display", reason="python-xlib is not installed")
+    server = xlib.Display(display)
+    screen = server.screen()
+    looks = (("ours", screen.black_pixel), ("ours", screen.white_pixel), ("another's", screen.black_pixel))
+    for place, (title, color) in enumerate(looks):
+        window = screen.root.create_window(100 * place, 0, 60, 40, 0, screen.root_depth, background_pixel=color)
+        window.set_wm_name(title)
+        window.map()
+        server.sync()
+        until(lambda window=window: window.get_attributes().map_state == 2)
+    assert wake_black_windows("none") == 0
+    assert wake_black_windows("ours") == 1
+    until(lambda: all(window.get_attributes().map_state == 2 for window in screen.root.query_tree().children))
+    server.close()
+
+
+def test_without_a_screen_there_is_nothing_to_wake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":77")
+    assert wake_black_windows("ours") == 0
 
 
 @pytest.mark.usefixtures("display")
