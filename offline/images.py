@@ -50,6 +50,13 @@ def nearest_true(mask: BoolArray) -> tuple[Float32Array, Int32Array, Int32Array]
     return np.asarray(distance, np.float32), found[..., 0], found[..., 1]
 
 
+def without_small(mask: BoolArray, area: float) -> BoolArray:
+    """A mask (H, W) without those of its connected pieces that have fewer than `area` pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas: Int32Array = np.asarray(stats, np.int32)[:, cv2.CC_STAT_AREA]
+    return mask & (areas >= area)[np.asarray(labels, np.intp)]
+
+
 def polygon(points: FloatArray, shape: tuple[int, int]) -> BoolArray:
     """Fill a polygon.
 

@@ -23,6 +23,7 @@ _LOWER_WIDTHS = (5.4, 6.0, 6.9, 7.0, 7.0, 11.0, 10.5)
 _ENAMEL = np.array([0.86, 0.82, 0.75])
 _GUM = np.array([0.70, 0.42, 0.40])
 _TONGUE = np.array([0.70, 0.35, 0.34])
+_BACK_TOOTH = np.array([0.40, 0.27, 0.24])  # light at the last molars over that at the front
 _CAVITY = np.array([0.42, 0.16, 0.15])
 _REGIONS = {Part.TEETH_UPPER: Region.TEETH, Part.TEETH_LOWER: Region.TEETH, Part.TONGUE: Region.TONGUE,
             Part.MOUTH_CAVITY: Region.MOUTH}
@@ -52,10 +53,11 @@ def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) ->
     outward = (geometry.normals[geometry.rig.triangles].mean(1) @ geometry.R_cam_head)[:, 2] > -0.2
     teeth = outward & (middle[:, 2] > -0.012) & (np.abs(middle[:, 0]) < 0.026)
     inside = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
-    return join(_painted_part(geometry, Part.TEETH_UPPER, teeth, 1.15, light, rng),
-                _painted_part(geometry, Part.TEETH_LOWER, teeth, 1.15, light, rng),
+    lining = middle[:, 2] > -0.07  # the cheeks' inner sides too: an open mouth is looked into from the side
+    return join(_painted_part(geometry, Part.TEETH_UPPER, teeth, 1.3, light, rng),
+                _painted_part(geometry, Part.TEETH_LOWER, teeth, 1.3, light, rng),
                 _painted_part(geometry, Part.TONGUE, inside, 2.0, light, rng),
-                _painted_part(geometry, Part.MOUTH_CAVITY, inside, 2.6, light, rng))
+                _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.6, light, rng))
 
 
 def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: float, light: float,
@@ -68,12 +70,14 @@ def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: f
     depth = np.clip((rest[:, 2:] + 0.022) / 0.040, 0, 1)  # towards the throat less light arrives
     if part is Part.TONGUE:
         groove = 1 - 0.18 * np.exp(-((rest[:, :1] / 0.0025) ** 2))
-        colors = _TONGUE * groove * (0.22 + 0.6 * depth) + rng.normal(0, 0.012, (len(points), 1))
+        colors = _TONGUE * groove * (0.16 + 0.84 * depth) + rng.normal(0, 0.012, (len(points), 1))
     elif part is Part.MOUTH_CAVITY:
         colors = _CAVITY * (0.2 + 0.75 * depth)
     else:
-        brightness = 0.95 if part is Part.TEETH_UPPER else 0.72  # the lower row lies in the lip's shadow
-        colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * brightness * (0.45 + 0.55 * depth)
+        # the lower row lies in the lip's shadow and takes its tint
+        brightness = np.array([0.95, 0.95, 0.95] if part is Part.TEETH_UPPER else [0.76, 0.70, 0.68])
+        # the back teeth are lit by what the cheeks throw back
+        colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * brightness * (_BACK_TOOTH + (1 - _BACK_TOOTH) * depth)
     means, normals = geometry.on_rig(points)
     return surface_layer(means, normals, points.spacing * COVERAGE, colors * light, _REGIONS[part], triangles=points.triangle,
                          freedom=0.0, color_freedom=0.0, least_opacity=0.9)

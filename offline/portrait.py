@@ -21,6 +21,7 @@ SIDE = 512
 _CHIN = 152  # landmark
 _MOST_FACES = 8
 _MARGIN = 2.5  # side of the portrait over the larger side of the face's bounding box
+_LOWERED = 0.07  # of the portrait's side that a head may stand lower so that the bust reaches the frame's lower edge
 _SMALL_FACE = 90  # pixels across in the photo
 _BLURRED = 18.0  # variance of the Laplacian over a face of 160 px
 _DARK, _BRIGHT = 45, 225  # mean brightness of the face
@@ -90,9 +91,12 @@ def _cut_out(rgb: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, BoolAr
     center = (low + high) / 2 + np.array([0.0, 0.005 * side])
     height, width = rgb.shape[:2]
     # where the photo ends, the frame should end too: a bust cut off inside the frame looks cut off
-    for axis, extent, slack in ((0, width, 0.07), (1, height, 0.3)):
-        over = max(0.0, center[axis] + side / 2 - extent) - max(0.0, side / 2 - center[axis])
-        center[axis] -= float(np.clip(over, -0.07 * side, slack * side))
+    center[0] -= float(np.clip(_overlap(center[0], side, width), -0.07 * side, 0.07 * side))
+    beyond, balanced = center[1] + side / 2 - height, _overlap(center[1], side, height)
+    if 0 < beyond < max(balanced, 0.0) + _LOWERED * side:  # the head may stand a little low for that
+        center[1] -= min(beyond, 0.3 * side)
+    else:
+        center[1] -= float(np.clip(balanced, max(-0.07 * side, min(beyond, 0.0)), 0.3 * side))
     scale = SIDE / side
     # pixel centres at +0.5 in both pictures
     offset = (SIDE / 2) - center * scale - 0.5 + 0.5 * scale
@@ -106,6 +110,11 @@ def _cut_out(rgb: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, BoolAr
                          borderMode=cv2.BORDER_REPLICATE)
     inside = cv2.warpAffine(np.full(source.shape[:2], 255, np.uint8), matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
     return np.ascontiguousarray(cut, np.uint8), np.asarray(inside > 250)
+
+
+def _overlap(center: float, side: float, extent: float) -> float:
+    """How much farther a frame reaches beyond the photo's far edge than beyond its near one, pixels."""
+    return max(0.0, center + side / 2 - extent) - max(0.0, side / 2 - center)
 
 
 def _judge(rgb: UInt8Array, face: Detection) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from offline.geometry import PhotoGeometry
 from offline.images import blur, dilate, disk, distance_to, fill_from, nearest_true, pixel_centers
+from offline.numeric import ramp
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from perse_live.head.rig import Part
 from perse_live.jit import kernel
@@ -21,6 +22,10 @@ from perse_live.raster import rasterise
 
 _HAIR_THICKNESS = 0.011  # metres over the scalp, away from the hairline
 _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
+_NECK_AXIS, _NECK_TOP, _NECK_BOTTOM = -0.085, -0.075, -0.16  # metres, head frame: depth of the neck's axis, heights of its ends
+_NECK_ROOM = 0.003  # metres between neck and collar
+_NAPE = -0.045  # metres, head frame: about where short hair ends at the back
+_OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
 _ROUNDNESS = 1.35  # 1: the membrane of a sphere's section; larger: fuller
 
 
@@ -50,10 +55,13 @@ def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, c
     plane = float((geometry.R_cam_head @ np.array([0.0, 0.0, -0.082]) + geometry.t_cam_head)[2])
     front = _front_depth(geometry, hair, alpha > 0.04, plane)
     front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
+    front = np.minimum(front, np.where(wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - _OVER_SKIN, np.inf))
     low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
     long = bool((hair & low).sum() > 250 * unit**2)
     silhouette = _silhouette(hair, hair | (_cranium(geometry) & (alpha > 0.04)), unit, long=long) & (alpha > 0.5)
     back = _back_depth(geometry, silhouette, plane)
+    if (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2:
+        back = np.minimum(back, _short_back(geometry, hair, plane))
     return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
 
 
@@ -69,7 +77,7 @@ def _front_depth(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, pl
     fixed = np.where(known, np.clip((plane - (safe - _HAIR_LIFT)) * scale, 0, None) ** 2, 0.0)
     q = membrane(np.where(hair, obstacle, fixed).astype(np.float64), hair, obstacle.astype(np.float64), 4 * _ROUNDNESS)
     front = plane - np.sqrt(np.clip(q, 0, None)) / scale
-    return np.where(covered, np.minimum(front, safe - 0.0015), front)
+    return np.where(covered, np.minimum(front, safe - _OVER_SKIN), front)
 
 
 def _back_depth(geometry: PhotoGeometry, silhouette: BoolArray, plane: float) -> FloatArray:
@@ -80,6 +88,20 @@ def _back_depth(geometry: PhotoGeometry, silhouette: BoolArray, plane: float) ->
     obstacle = np.where(skull, np.clip((behind - plane) * scale, 0, None) ** 2, 0).astype(np.float64)
     q = membrane(np.where(silhouette, obstacle, 0.0), silhouette, obstacle, 4 * _ROUNDNESS)
     return plane + np.sqrt(np.clip(q, 0, None)) / scale
+
+
+def _short_back(geometry: PhotoGeometry, hair: BoolArray, plane: float) -> FloatArray:
+    """(H, W) metres: how far back hair reaches that hangs nowhere below the chin: as it stands on top, thinner towards the nape.
+
+    hair: (H, W).
+    """
+    skull = np.isfinite(geometry.head_depth)
+    rise = distance_to(skull)[hair & ~skull] / geometry.pixels_per_metre
+    thickness = float(np.clip(np.percentile(rise, 80), _HAIR_THICKNESS / 2, 0.05)) if len(rise) > 50 else _HAIR_THICKNESS
+    depth = np.where(skull, geometry.head_back, plane).astype(np.float32)
+    height = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 1]
+    limit = np.where(skull, depth + 0.001 + thickness * ramp(height, _NAPE - 0.035, _NAPE + 0.035), plane + 0.012)
+    return limit + 0.05 * ramp(height, -0.02, 0.06)  # above, the hair is as round as its outline
 
 
 def _silhouette(hair: BoolArray, outline: BoolArray, unit: float, *, long: bool) -> BoolArray:
@@ -125,6 +147,7 @@ def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array
         face = np.isfinite(geometry.head_depth) & (template[..., 1] > -0.112)
     behind_jaw = np.where(face, geometry.head_depth + 0.012, 0)
     cloth_depth = np.maximum(np.maximum(cloth_depth, behind_jaw), _clear_of_the_head(geometry, cloth_depth))
+    cloth_depth = _around_neck(geometry, cloth_depth, behind_jaw)
     from_edge = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5) / (22 * unit)
     rim = 0.05 * (1 - np.sqrt(np.clip(1 - (1 - np.clip(from_edge, 0, 1)) ** 2, 0, 1)))
     head = np.isfinite(geometry.head_depth)
@@ -137,6 +160,40 @@ def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32A
     neck = float((geometry.R_cam_head @ np.array([0.0, -0.1, -0.075]) + geometry.t_cam_head)[2])
     beside = np.clip((points[..., 1] + 0.17) / 0.04, 0, 1)  # 1 beside the jaw, 0 from 4 cm below the chin
     return np.where(beside > 0, neck - 0.12 * (1 - beside), 0).astype(np.float32)
+
+
+def _around_neck(geometry: PhotoGeometry, depth: FloatArray, behind_jaw: FloatArray) -> Float32Array:
+    """A collar's depth (H, W) brought before the round room that the neck needs to turn in, but no nearer than `behind_jaw`.
+
+    Within it, a collar would be pierced by the neck. The room's radius is, at each height and on either side, the neck's largest;
+    further down clothes stand off by themselves.
+    """
+    used = np.unique(geometry.rig.triangles[np.isin(geometry.rig.parts, (Part.SKIN, Part.BODY))])
+    place, points = geometry.template[used], geometry.vertices[used]
+    top, bottom = (geometry.R_cam_head @ np.array([0.0, y, _NECK_AXIS]) + geometry.t_cam_head for y in (_NECK_TOP, _NECK_BOTTOM))
+
+    def from_axis(at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How far along the axis (0 top, 1 bottom), and away from it at that height: x and z."""
+        along = (at[..., 1] - top[1]) / (bottom[1] - top[1])
+        return along, at[..., ::2] - (top + along[..., None] * (bottom - top))[..., ::2]
+
+    along, away = from_axis(points)
+    radius = np.linalg.norm(away, axis=-1)
+    # not the throat and the chin, which are in front of the axis, and not the shoulders
+    neck = (np.abs(place[:, 0]) > 0.02) & (place[:, 2] < -0.045) & (radius < 0.09) & (along > 0) & (along < 1)
+    shape = geometry.seen.depth.shape
+    plane = np.full(shape, 0.5 * (top[2] + bottom[2]), np.float32)
+    here, aside = from_axis(geometry.camera.unproject(pixel_centers(shape), plane))
+    room = np.zeros(shape)
+    steps = np.linspace(0, 1, 12)
+    for side in (-1.0, 1.0):
+        own = neck & (away[:, 0] * side > 0)
+        largest = [radius[own & (np.abs(along - step) < 0.08)].max(initial=0.0) for step in steps]
+        room = np.where(aside[..., 0] * side > 0, np.interp(here, steps, largest, left=0, right=0), room)
+    room = room + np.where(room > 0, _NECK_ROOM, 0)
+    front = plane - np.sqrt(np.clip(room**2 - aside[..., 0] ** 2, 0, None))
+    before = np.where(room > np.abs(aside[..., 0]), np.minimum(depth, np.maximum(front, behind_jaw)), depth)
+    return (depth + ramp(1 - here, 0.0, 0.7) * (before - depth)).astype(np.float32)
 
 
 def _continued(depth: Float32Array, known: BoolArray, keep: BoolArray, unit: float) -> Float32Array:

@@ -13,20 +13,24 @@ from scipy.spatial import KDTree
 
 from offline.charts import HeadCharts
 from offline.geometry import PhotoGeometry
-from offline.images import blur, distance_to, sample
+from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.layers import COVERAGE, Layer, surface_layer
 from offline.numeric import facing_of, ramp
 from offline.sampling import SurfacePoints, poisson_disk
 from offline.view_colors import SeenColors, merged_colors
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import expression as expression_of
+from perse_live.head.fit import FrameFit
 from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
 
 _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
 _Indices = NDArray[np.integer]
 
-_LID_HELD = 0.6  # how far refinement is kept from the lids' colours
+_UNDER, _UNDER_LIGHT, _BLENDED = 0.002, 0.96, 6  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
+_CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
+_LID_HELD = 0.3  # how far refinement is kept from the lids' colours
+_LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
 _LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class Appearance:
 
     image: Float32Array
     """(H, W, 3) foreground colour in [0, 1]; at soft edges freed of the background."""
-    alpha: Float32Array
+    matte: Float32Array
     """(H, W) the person's matte."""
+    alpha: Float32Array
+    """(H, W) the same, softened where the photo cuts the person off."""
     skin: Float32Array
     """(H, W) probability of skin."""
     purity: Float32Array
@@ -63,7 +69,7 @@ class SkinDensity:
     """Fine structures that stretch."""
     ears_and_neck: float = 3.0
     """Seen often, but plain."""
-    scalp: float = 5.0
+    scalp: float = 6.0
     """Under the hair."""
 
 
@@ -93,32 +99,57 @@ def skin_layer(
     look: Appearance,
     charts: HeadCharts,
     dressed: BoolArray,  # (H, W) clothes in front of the skin
-    source_expression: FloatArray,  # (52,) in the photo
-    gaze: FloatArray,  # (2, 2) in the photo
+    collar: BoolArray,  # (H, W) where the unseen side of the neck is under clothes
+    frame: FrameFit,  # of the photo
     *,
     bald: bool,  # leave the scalp skin-coloured
+    unit: float,  # pixels, eye distance / 115
     views: Sequence[tuple[PhotoGeometry, Appearance]] = (),  # further pictures of the same person
     density: SkinDensity = SkinDensity(),
     rng: np.random.Generator,
 ) -> Layer:
     """Gaussians on skin and scalp."""
-    points = _points(geometry, look, charts, _spread(geometry, charts, source_expression, gaze, density, rng))
-    confidence = _confidence(points, look)
-    scalp = np.zeros(len(points.on), np.bool_) if bald else _scalp(points) | (_behind_hair(points) & (confidence < 0.5))
+    points = _points(geometry, look, charts, _spread(geometry, charts, frame.expression, frame.gaze, density, rng))
+    confidence = _confidence(points, look) * (1 - sample(blur(dilate(dressed, 1.0), 1.0), points.pixels))
+    hairy = np.zeros(len(points.on), np.bool_) if bald else _scalp(points)
+    scalp = hairy if bald else hairy | (_behind_hair(points, look, unit) & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
     looked_up, believed = _looked_up(points, confidence, charts, views) if views else (points, confidence)
     believed = np.where(scalp, 0, believed)
     colors = np.where(scalp[:, None], _hair_colors(points, look), _skin_colors(geometry, looked_up, believed, rng))
-    freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~scalp
-    color_freedom = points.front * ramp(points.facing, 0.2, 0.45)
+    # the neck's hidden side under a collar would pierce it when the head turns: it is dressed itself
+    collared = _collared(points, collar) & (believed < 0.3)
+    colors = np.where(collared[:, None], sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels), colors)
+    freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared)
+    # what a pixel mixes into the skin is left to hair and clothes before it, or it would show on the cheek when the head turns
+    color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.0, 0.4)
     # else the photo's shadow above an open eye would come back onto the closing lid
     color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2))
     layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE * 1.06, colors, Region.SKIN,
                           triangles=points.on.triangle, freedom=freedom, color_freedom=color_freedom, least_opacity=0.8)
-    layer.regions[:] = np.where(scalp, int(Region.SCALP), np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN)))
+    layer.regions[:] = np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN))
+    layer.regions[scalp] = int(Region.SCALP)
+    layer.regions[collared] = int(Region.CLOTHES)
     # where the rig is wider than the person in the photo, it would draw skin over background or shirt
     outside = distance_to(((look.alpha > 0.5) & ~dressed) | ~look.valid)
     return layer.select(~(points.inside & (sample(outside, points.pixels) > 2.5)))
+
+
+def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np.random.Generator) -> Layer:
+    """A coarse second skin of face and neck beneath the first, in its colours.
+
+    Where the first is stretched or seen from near, pinholes open between its Gaussians; through them would shine what lies
+    behind, be it tongue, hair or nothing.
+    """
+    rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
+    thin = np.maximum(np.maximum(charts.lips, charts.eyelids), charts.ears)[rig.triangles].max(1) > 0.02
+    below = (rig.parts == Part.SKIN) & ~thin & (rest[:, 2] > -0.09) & (rest[:, 1] < 0.085)
+    near = (rest[:, 2] > -0.045) & (rest[:, 1] > -0.125)
+    points = poisson_disk(geometry.vertices, rig.triangles, np.where(below, np.where(near, 5.0, 6.5) * pixel, 0), rng=rng)
+    means, normals = geometry.on_rig(points)
+    colors = skin.gaussians.colors[KDTree(skin.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
+    return surface_layer(means - _UNDER * normals, normals, points.spacing * COVERAGE, _UNDER_LIGHT * colors, Region.SKIN,
+                         triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.95)
 
 
 def _points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, on: SurfacePoints) -> _Points:
@@ -163,18 +194,17 @@ def _skin_colors(geometry: PhotoGeometry, points: _Points, confidence: FloatArra
     # lips and lids that touch in the photo are no neighbours on the skin: neighbourhood is taken with both half open
     half_open = expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.4, eyeBlinkRight=0.4))
     positions = points.on.interpolate(half_open, rig.triangles)
-    lid_edge = (points.lids > 0.1) & (points.from_opening < 2.2)  # lashes: kept, but not spread over the lid
-    colors = infer_colors(points.observed, np.where(lid_edge, 0.05 * confidence, confidence), positions, points.rest, points.lips,
+    lid_edge = (points.lids > 0.1) & (points.from_opening < 2.2)  # lashes have a layer of their own
+    colors = infer_colors(points.observed, np.where(lid_edge, 0.0, confidence), positions, points.rest, points.lips,
                           rng=rng)
-    colors = _lit_lids(colors, points, confidence)
-    kept = confidence[:, None] * points.observed + (1 - confidence[:, None]) * colors
-    return np.where(lid_edge[:, None], kept, colors)
+    return _lit_lids(colors, points, np.where(lid_edge, 0.0, confidence))
 
 
 def _lit_lids(colors: FloatArray, points: _Points, confidence: FloatArray) -> FloatArray:
     """Colours (N, 3) with lids nearly as light as the skin around the eye: folded away in an open eye, they lie in its shadow.
 
-    Closed they would look bruised. Lids lighter than that, and the tint of make-up in part, stay.
+    Closed they would look bruised. What the photo shows well of them, lids lighter than that, and the tint of make-up in part,
+    stay.
     """
     out = colors.copy()
     for side in (-1.0, 1.0):
@@ -194,7 +224,7 @@ def _lit_lids(colors: FloatArray, points: _Points, confidence: FloatArray) -> Fl
         lifted = colors[lid] * (wanted / own)[:, None]
         plain = target * (wanted / target.mean())[:, None]
         mended = lifted + 0.75 * darkened * (plain - lifted)
-        share = ramp(points.lids[lid], 0.05, 0.25)[:, None]
+        share = (ramp(points.lids[lid], 0.05, 0.25) * (1 - _LID_SEEN * confidence[lid]))[:, None]
         out[lid] = (1 - share) * colors[lid] + share * mended
     return out
 
@@ -219,7 +249,7 @@ def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: Floa
     pixel = 1 / geometry.pixels_per_metre
     spacing = np.full(len(rig.triangles), density.scalp * pixel)
     spacing[rest[:, 2] > -0.12] = density.ears_and_neck * pixel
-    spacing[(chart["scalp"] > 0.9) & (chart["ears"] < 0.1)] = density.scalp * pixel
+    spacing[(chart["scalp"] > 0.7) & (chart["ears"] < 0.1)] = density.scalp * pixel
     face = (rest[:, 2] > -0.045) & (rest[:, 1] < 0.085) & (rest[:, 1] > -0.125)
     spacing[face] = density.face * pixel
     fine = (chart["lips"] > 0.3) | (chart["eyelids"] > 0.2)
@@ -275,15 +305,28 @@ def _scalp(points: _Points) -> BoolArray:
     return result & (points.scalp > 0.02) | (seen & hairy & (rest[:, 1] > 0.02))
 
 
-def _behind_hair(points: _Points) -> BoolArray:
-    """Points (N,) around an ear that the photo's hair covers: seen from the side, they must look like hair."""
+def _collared(points: _Points, collar: BoolArray) -> BoolArray:
+    """Points (N,) of the neck that the photo does not show and that lie under a `collar` (H, W)."""
+    neck = (points.rest[:, 1] < -0.07) & (np.abs(points.rest[:, 0]) > 0.03) & (points.rest[:, 2] < -0.05) & (points.ears < 0.1)
+    neck &= points.normals[:, 1] < 0.4  # not under the jaw
+    return neck & ~points.front & (points.facing < 0.2) & (sample(collar, points.pixels) > 0.5)
+
+
+def _behind_hair(points: _Points, look: Appearance, unit: float) -> BoolArray:
+    """Points (N,) around an ear that the photo's hair covers: seen from the side, they must look like hair.
+
+    So must what of cheek and jaw is turned away beside a curtain of hair. unit: pixels, eye distance / 115.
+    """
     rest = points.rest
     covered = np.zeros(len(rest), np.bool_)
+    curtain = sample(distance_to((look.hair > 0.5) & (look.alpha > 0.5)), points.pixels) < _CURTAIN * unit
+    curtain &= (points.facing < 0.02) & (rest[:, 2] < 0.0) & (rest[:, 1] > -0.11) & (np.abs(rest[:, 0]) > 0.03)
     for side in (-1.0, 1.0):
         ear = (points.ears > 0.3) & (rest[:, 0] * side > 0) & points.inside
         if ear.sum() > 10 and (points.hair[ear] > 0.5).mean() > 0.6:
             lowest = np.percentile(rest[ear & (points.hair > 0.5), 1], 10)  # where this hair ends
             covered |= (rest[:, 0] * side > 0.03) & (rest[:, 2] < -0.04) & (rest[:, 1] > max(lowest, -0.09))
+            covered |= curtain & (rest[:, 0] * side > 0)
     return covered
 
 

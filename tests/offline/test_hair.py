@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.hair import strand_direction
+from offline.hair import hair_share, strand_direction
+from offline.skin import Appearance
 
 
 def _stripes(degrees: float, *, noise: float = 0.0) -> np.ndarray:
@@ -31,3 +32,27 @@ def test_strands_run_along_the_stripes(degrees: float, noise: float) -> None:
 def test_without_structure_strands_hang_down() -> None:
     direction = strand_direction(np.full((60, 60, 3), 0.3, np.float32), 4.0)
     np.testing.assert_allclose(direction, np.broadcast_to([0.0, 1.0], direction.shape), atol=1e-3)
+
+
+def _striped_person(rim: float) -> tuple[Appearance, np.ndarray]:
+    """Hair on the left, skin on the right, and between them four columns that are hair to a share of `rim`; and where hair is."""
+    columns = np.arange(80)[None].repeat(60, 0)
+    skin, hair = np.array([0.8, 0.6, 0.5], np.float32), np.array([0.1, 0.08, 0.06], np.float32)
+    share = np.where(columns < 40, 1.0, np.where(columns < 44, rim, 0.0)).astype(np.float32)
+    image = share[..., None] * hair + (1 - share[..., None]) * skin
+    ones, sure = np.ones((60, 80), np.float32), (columns < 40)
+    purity = np.clip(np.abs(columns - 41.5) / 4, 0, 1).astype(np.float32)
+    of_hair, color = sure.astype(np.float32), np.broadcast_to(hair, image.shape).astype(np.float32)
+    look = Appearance(image.astype(np.float32), ones, ones, 1 - of_hair, purity, of_hair, 0 * ones, color, ~sure & False, sure | True)
+    return look, sure
+
+
+@pytest.mark.parametrize("rim", [0.0, 0.3, 0.8])
+def test_mixed_pixels_show_hair_by_their_colour(rim: float) -> None:
+    look, hair = _striped_person(rim)
+    share = hair_share(look, hair, 1.0)
+    np.testing.assert_array_equal(share[hair], 1)
+    np.testing.assert_array_equal(share[:, 50:], 0)
+    beside = share[30, 40]
+    assert (rim == 0 and beside < 0.02) or 0.7 * rim < beside <= rim + 0.02
+    assert share[30, 43] <= beside + 1e-6  # it fades with the distance

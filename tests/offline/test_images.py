@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from offline.images import blur, dilate, distance_to, erode, fill_from, polygon, sample
+from offline.images import blur, dilate, distance_to, erode, fill_from, polygon, sample, without_small
 
 
 def _bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
@@ -101,3 +101,13 @@ def test_a_polygon_is_filled_at_pixel_centres() -> None:
     assert mask.shape == (40, 50)
     assert mask[5:26, 10:31].all()
     assert mask.sum() == 21 * 21
+
+
+def test_small_pieces_go_and_large_ones_stay_as_they_are() -> None:
+    mask = np.zeros((40, 40), np.bool_)
+    mask[2:12, 2:12] = True
+    speck = mask.copy()
+    speck[20:23, 30:33] = True
+    np.testing.assert_array_equal(without_small(speck, 10), mask)
+    np.testing.assert_array_equal(without_small(speck, 9), speck)
+    assert not without_small(np.zeros((5, 5), np.bool_), 1).any()

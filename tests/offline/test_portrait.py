@@ -97,3 +97,11 @@ def test_a_large_picture_gives_the_same_portrait(astronaut: UInt8Array, portrait
 def test_what_harms_the_result_is_said(astronaut: UInt8Array, spoil: Callable[[UInt8Array], UInt8Array],
                                         what: str) -> None:
     assert any(what in warning for warning in find_portrait(photo(spoil(astronaut))).warnings)
+
+
+def test_a_bust_reaches_the_frame_s_lower_edge_if_the_head_need_not_stand_much_lower(astronaut: UInt8Array) -> None:
+    bust = astronaut[:300, 60:390]  # the frame reaches beyond the photo above and below
+    found = find_portrait(photo(bust))
+    assert found.valid[-1].any()
+    assert not found.valid[0].any()
+    assert np.abs(found.detection.landmarks[:, :2].mean(0) - SIDE / 2).max() < 0.25 * SIDE

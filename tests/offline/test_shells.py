@@ -89,3 +89,31 @@ def test_clothes_stay_behind_the_jaw(mean_head: PhotoGeometry) -> None:
     face = collar & np.isfinite(mean_head.head_depth) & (np.nan_to_num(mean_head.template_map()[..., 1], nan=-1) > -0.11)
     assert face.sum() > 1000
     assert (depth[face] > mean_head.head_depth[face] + 0.01).all()
+
+
+@pytest.mark.slow
+def test_a_collar_leaves_the_neck_room_to_turn(mean_head: PhotoGeometry) -> None:
+    place = mean_head.template_map()
+    with np.errstate(invalid="ignore"):
+        neck = mean_head.seen.covered & (place[..., 1] < -0.115) & (place[..., 1] > -0.125) & (np.abs(place[..., 0]) < 0.04)
+    rows, columns = np.nonzero(neck)
+    right = columns.max() + 2  # beside the neck, at half its height
+    row = int(np.median(rows))
+    collar = np.zeros_like(neck)
+    collar[row - 3 : row + 3, right - 8 : right + 40] = True
+    depth = sheet_depth(mean_head, collar, np.ones(neck.shape, np.float32), 1.0)
+    axis = float((mean_head.R_cam_head @ np.array([0.0, -0.12, -0.085]) + mean_head.t_cam_head)[2])
+    assert depth[row, right] < axis - 0.005  # it goes round the neck's front ...
+    assert depth[row, right + 35] > depth[row, right]  # ... and back beside it
+
+
+@pytest.mark.slow
+def test_short_hair_thins_out_towards_the_nape(mean_head: PhotoGeometry) -> None:
+    hair = _made_up_hair(mean_head)
+    shell = hair_shell(mean_head, hair, (hair | mean_head.seen.covered).astype(np.float32), chin_row=400.0, unit=1.0)
+    behind = (shell.back - mean_head.head_back)[:, 256]
+    plane = (mean_head.R_cam_head @ np.array([[0.0, 0.05, -0.1], [0.0, -0.06, -0.1]]).T).T + mean_head.t_cam_head
+    crown, nape = mean_head.camera.project(plane.astype(np.float32))[:, 1].astype(int)
+    assert shell.back_mask[[crown, nape], 256].all()
+    assert behind[crown] > 0.008
+    assert behind[nape] < 0.5 * behind[crown]
