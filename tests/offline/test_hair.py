@@ -43,7 +43,8 @@ def _striped_person(rim: float) -> tuple[Appearance, np.ndarray]:
     ones, sure = np.ones((60, 80), np.float32), (columns < 40)
     purity = np.clip(np.abs(columns - 41.5) / 4, 0, 1).astype(np.float32)
     of_hair, color = sure.astype(np.float32), np.broadcast_to(hair, image.shape).astype(np.float32)
-    look = Appearance(image.astype(np.float32), ones, ones, 1 - of_hair, purity, of_hair, 0 * ones, color, ~sure & False, sure | True)
+    nowhere, everywhere = np.zeros((60, 80), np.bool_), np.ones((60, 80), np.bool_)
+    look = Appearance(image.astype(np.float32), ones, ones, 1 - of_hair, purity, of_hair, 0 * ones, color, nowhere, everywhere)
     return look, sure
 
 
