@@ -234,7 +234,7 @@ def _fade_at_border(alpha: Float32Array, valid: BoolArray, chin_row: float, unit
         return alpha
     inside = np.pad(valid, 1, mode="edge")
     distance = distance_to(~inside)[1:-1, 1:-1]
-    width = np.where(np.arange(len(valid))[:, None] > chin_row, 5 * unit, 2.0)
+    width = np.where(np.arange(len(valid))[:, None] > chin_row, 3 * unit, 2.0)
     return (alpha * np.clip((distance - 1) / width, 0, 1)).astype(np.float32)
 
 

@@ -122,7 +122,7 @@ def _sheet_spacing(mesh: GridMesh, look: Appearance, rig_skin: BoolArray, unit: 
     detail = blur(np.abs(look.image - blur(look.image, 2.5)).mean(2), 4)
     busy = np.clip(sample(detail, middles) / 0.03, 0, 1)
     near_face = sample(blur(dilate(rig_skin, 6 * unit), 3 * unit), middles)
-    return (5.0 - 2.0 * busy) * (1 - near_face) + 2.2 * near_face
+    return (5.8 - 2.3 * busy) * (1 - near_face) + 2.2 * near_face
 
 
 def _spread_color(look: Appearance, known: BoolArray) -> Float32Array:
@@ -164,13 +164,16 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     shown = (rig.parts == Part.BODY) & (geometry.triangle_template()[:, 2] > -0.15)
     edge = _collar_height(geometry, look)
     from_collar = _over_collar(geometry.triangle_template(), edge)
-    spacing = np.where(np.abs(from_collar) < 0.008, 3.5, np.where(from_collar > 0, 6.5, 8.0)) / geometry.pixels_per_metre
+    # fine where the shirt begins: at its collar and along the photo's edge
+    limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
+    middles = np.clip(geometry.camera.project(geometry.vertices[rig.triangles].mean(1)), 1, limit - 1.01)
+    fine = (np.abs(from_collar) < 0.008) | (sample(distance_to(look.valid) + distance_to(~look.valid), middles) < 12 * unit)
+    spacing = np.where(fine, 3.5, np.where(from_collar > 0, 6.5, 8.0)) / geometry.pixels_per_metre
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(shown, spacing, 0.0), rng=rng)
     rest = geometry.on_template(points)
     bare = ramp(_over_collar(rest, edge), -0.001, 0.001)
     surface, normals = geometry.on_rig(points)
     means = surface - normals * (0.002 + 0.002 * bare)[:, None]
-    limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
     projected = geometry.camera.project(means)
     pixels = np.clip(projected, 1, limit - 1.01)
     cloth_seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid

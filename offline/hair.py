@@ -18,6 +18,7 @@ from perse_live.regions import Region
 _SHARES = (0.60, 0.17, 0.23)  # of the hair's Gaussians: in front, as its lining, at the back
 _FINEST = (2.1, 4.6, 3.6)  # pixels between them at least
 _MOST = 15000  # Gaussians
+_PACKING = 0.64  # points that `scatter` gives per area, times their squared spacing
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
 _LEAST_CONTRAST = 0.02  # squared distance of hair and skin in colour below which they are not told apart
 _STRAND = 1.5  # how much longer than wide a Gaussian is, as the square root of the ratio
@@ -76,7 +77,7 @@ def _spacing(mesh: GridMesh, count: int, finest: float) -> float:
     """Metres between points so that about `count` of them cover the mesh, but no less than `finest`."""
     corners = mesh.vertices[mesh.triangles]
     area = float(np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2)
-    return max(finest, float(np.sqrt(area / (0.7 * count))))
+    return max(finest, float(np.sqrt(_PACKING * area / max(count, 1))))
 
 
 def _along(flow: Float32Array, points: GridPoints) -> FloatArray:

@@ -56,8 +56,8 @@ def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) ->
     lining = middle[:, 2] > -0.07  # the cheeks' inner sides too: an open mouth is looked into from the side
     return join(_painted_part(geometry, Part.TEETH_UPPER, teeth, 1.3, light, rng),
                 _painted_part(geometry, Part.TEETH_LOWER, teeth, 1.3, light, rng),
-                _painted_part(geometry, Part.TONGUE, inside, 2.0, light, rng),
-                _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.6, light, rng))
+                _painted_part(geometry, Part.TONGUE, inside, 2.4, light, rng),
+                _painted_part(geometry, Part.MOUTH_CAVITY, lining, 3.3, light, rng))
 
 
 def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: float, light: float,

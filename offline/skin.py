@@ -67,9 +67,9 @@ class SkinDensity:
     """Where expressions live: about 12,000 Gaussians."""
     lips_and_lids: float = 1.4
     """Fine structures that stretch."""
-    ears_and_neck: float = 3.0
+    ears_and_neck: float = 3.2
     """Seen often, but plain."""
-    scalp: float = 6.0
+    scalp: float = 7.0
     """Under the hair."""
 
 
