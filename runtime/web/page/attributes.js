@@ -132,7 +132,7 @@ function foldingSlot(name, count, open) {
   const worn = element("span", { class: "worn" });
   const title = capitalised(name);
   const summary = element("summary", {}, element("h3", {}, title), worn,
-    element("span", { class: "count", "aria-label": `${count} to choose from` }, String(count)));
+    element("span", { class: "count", "aria-hidden": "true" }, String(count)));
   const inside = element("div", { role: "group", "aria-label": title }, chips, sliders);
   return { root: element("details", { class: "slot folding", open }, summary, inside), chips, sliders, worn };
 }
