@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
 
+from perse_live.cli import measure
 from perse_live.cli.console import StepProgress, print_json, printable, say_written, step_progress, warn
+from perse_live.cli.measure import AttributeMeasure
 from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, without_offline
 from perse_live.errors import UserError
@@ -78,18 +80,19 @@ class AttributePreview:
 
 @dataclass(frozen=True)
 class Attributes:
-    """See, add, remove or preview what an avatar can fade into: beards, glasses, hats, make-up, colours, shapes."""
+    """See, add, remove, preview or measure what an avatar can fade into: beards, glasses, hats, make-up, colours, shapes."""
 
     do: OmitSubcommandPrefixes[
         Annotated[AttributeList, subcommand("list")]
         | Annotated[AttributeAdd, subcommand("add")]
         | Annotated[AttributeRemove, subcommand("remove")]
         | Annotated[AttributePreview, subcommand("preview")]
+        | Annotated[AttributeMeasure, subcommand("measure")]
     ]
 
 
 def run(command: Attributes) -> None:
-    """See, add, remove or preview attributes."""
+    """See, add, remove, preview or measure attributes."""
     match command.do:
         case AttributeList():
             _list_attributes(command.do)
@@ -97,6 +100,8 @@ def run(command: Attributes) -> None:
             _add_attributes(command.do)
         case AttributeRemove():
             _remove_attributes(command.do)
+        case AttributeMeasure():
+            measure.run(command.do)
         case AttributePreview():
             _preview_attributes(command.do)
 

@@ -1,0 +1,200 @@
+"""`perse-live attribute measure`: figures of how an avatar's attributes come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from tyro.conf import Positional, arg
+
+from perse_live.cli.console import print_json, printable, step_progress
+from perse_live.cli.options import JsonSwitch
+from perse_live.errors import UserError
+
+if TYPE_CHECKING:
+    from perse_live.arrays import UInt8Array
+    from perse_live.avatar import Avatar
+    from perse_live.evaluation.distribution import DistributionDistances
+    from perse_live.evaluation.fades import FadeScores
+    from perse_live.evaluation.identity import IdentityModel
+    from runtime.stage import Motion
+
+PERSE = {"psnr": 23.84, "ssim": 0.885, "lpips": 0.146, "id": 0.706, "fid_syn": 57.8, "kid_syn": 0.042, "ppl": 0.331, "pdv": 0.248}
+"""What PERSE (CVPR 2025) publishes; on other data, with other distances: see docs/measures.md."""
+
+_TURN = 25.0  # degrees
+_BACKDROP = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class AttributeMeasure:
+    """Measure how attributes come in: evenly, sharply, and nowhere but in their own part of the picture."""
+
+    avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
+    """Avatar files (.perse)."""
+    only: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
+    """Of each avatar's attributes, measure only these."""
+    identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
+    """A face-embedding model of your own in ONNX; see perse-live eval --help."""
+    json: JsonSwitch = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One attribute of one avatar."""
+
+    avatar: str
+    name: str
+    slot: str
+    views: dict[str, FadeScores]
+    identity: float | None
+
+    def worst(self, pick: Callable[[FadeScores], float], choose: Callable[[Sequence[float]], float]) -> float:
+        """Of the views."""
+        return choose([pick(view) for view in self.views.values()])
+
+
+def run(command: AttributeMeasure) -> None:
+    """Measure, and print what was measured."""
+    from perse_live.avatar import load_avatar
+    from perse_live.evaluation.distribution import distribution_distances, find_inception_weights
+    from perse_live.evaluation.identity import find_identity_model
+
+    if not command.avatars:
+        raise UserError("no avatar is named: give a .perse file; see perse-live attribute measure --help")
+    identity, weights = find_identity_model(command.identity_model), find_inception_weights()
+    results: list[_Measured] = []
+    ends: list[UInt8Array] = []
+    between: list[UInt8Array] = []
+    with step_progress() as progress:
+        for path in command.avatars:
+            avatar = load_avatar(path)
+            names = _chosen(avatar, command.only, path)
+            for k, name in enumerate(names):
+                progress(f"{path.name}: measuring {len(names)} attributes", k / len(names))
+                result, pictures = _measure(avatar, path.stem, name, identity)
+                results.append(result)
+                if weights is not None:
+                    ends += [pictures[0], pictures[-1]]
+                    between += [pictures[k] for k in (5, 10, 15)]
+        spread = None
+        if weights is not None:
+            progress("FID and KID", 0.0)
+            spread = distribution_distances(ends, between, weights=weights)
+    summary = _summary(results)
+    if command.json:
+        print_json({"attributes": [asdict(one) for one in results], "summary": summary,
+                    "identity_model": None if identity is None else identity.name,
+                    "fid_kid": None if spread is None else asdict(spread), "perse_published": PERSE})
+        return
+    _print(results, summary, spread, identity)
+
+
+def _chosen(avatar: Avatar, only: Sequence[str], path: Path) -> list[str]:
+    there = [one.name for one in avatar.attributes]
+    if not there:
+        raise UserError(f"{path} has no attributes: perse-live attribute add {path} default")
+    for name in only:
+        if name not in there:
+            raise UserError(f"{path} has no attribute {name}: it has {', '.join(there)}")
+    return [name for name in there if not only or name in only]
+
+
+def _measure(avatar: Avatar, file: str, name: str, identity: IdentityModel | None) -> tuple[_Measured, list[UInt8Array]]:
+    """Fade one attribute in, seen from three sides. Returns the figures, and the fade seen from the front."""
+    from perse_live.evaluation.fades import STEPS, belonging, fade_scores, part_of
+    from perse_live.wardrobe import worn
+    from runtime.stage import Stage
+
+    views = _views(avatar)
+    stage = Stage(avatar, avatar.source.camera, threads=2)
+    films: dict[str, list[UInt8Array]] = {view: [] for view in views}
+    for k in range(STEPS + 1):
+        stage.wear(worn(avatar, avatar.attributes, {name: k / STEPS}))
+        for view, motion in views.items():
+            films[view].append(stage.draw(motion, background=_BACKDROP).copy())
+    dressed = worn(avatar, avatar.attributes, {name: 1.0})
+    ours = belonging(avatar, dressed)
+    on, free = len(avatar.surface.triangles), len(avatar.rigid.means)
+    own = np.concatenate([ours[:on], ours[len(dressed.surface.triangles):len(dressed.surface.triangles) + free]])
+    scores: dict[str, FadeScores] = {}
+    marked = {view: [] for view in views}
+    for worn_now, mask in ((avatar, own), (dressed, ours)):
+        stage.wear(replace(worn_now, colors=np.repeat(mask[:, None], 3, 1).astype(np.float32)))
+        for view, motion in views.items():
+            marked[view].append(stage.draw(motion, background=(0.0, 0.0, 0.0)).copy())
+    for view, film in films.items():
+        scores[view] = fade_scores(film, part_of(marked[view]))
+    slot = next(one.slot for one in avatar.attributes if one.name == name)
+    front = films["front"]
+    return _Measured(file, name, slot, scores, _likeness(front[0], front[-1], identity)), front
+
+
+def _views(avatar: Avatar) -> Mapping[str, Motion]:
+    from perse_live.head.expressions import expression
+    from runtime.stage import Motion, facing_pose
+
+    resting, still = expression(), np.zeros((2, 2), np.float32)
+    talking = expression(jawOpen=0.45, mouthSmileLeft=0.7, mouthSmileRight=0.7, cheekSquintLeft=0.3, cheekSquintRight=0.3)
+    front, turned = facing_pose(avatar), facing_pose(avatar, yaw=_TURN)
+    return {"front": Motion(resting, still, front), "turned": Motion(resting, still, turned),
+            "talking": Motion(talking, still, front)}
+
+
+def _likeness(off: UInt8Array, on: UInt8Array, identity: IdentityModel | None) -> float | None:
+    """Cosine of the faces without and with an attribute; None without a model, or where a face is not found."""
+    from perse_live.detect import detect_faces
+
+    if identity is None:
+        return None
+    vectors: list[np.ndarray] = []
+    for picture in (off, on):
+        faces = detect_faces(picture)
+        if not faces:
+            return None
+        vectors.append(identity.embed(picture, faces[0]))
+    return float(vectors[0] @ vectors[1])
+
+
+def _summary(results: Sequence[_Measured]) -> dict[str, float | None]:
+    """Over all attributes and views: the worst where the aim is a bound, means elsewhere."""
+    views = [view for one in results for view in one.views.values()]
+    likeness = [one.identity for one in results if one.identity is not None]
+    return {"outside_psnr_least": min(view.outside_psnr for view in views),
+            "step_ratio_largest": max(view.step_ratio for view in views),
+            "step_ratio_mean": float(np.mean([view.step_ratio for view in views])),
+            "sharpness_mean": float(np.mean([view.sharpness for view in views])),
+            "crossfade_sharpness_mean": float(np.mean([view.crossfade_sharpness for view in views])),
+            "pdv_mean": float(np.mean([view.pdv for view in views])),
+            "path_length_mean": float(np.mean([view.path_length for view in views])),
+            "detour_mean": float(np.mean([view.detour for view in views])),
+            "identity_least": min(likeness) if likeness else None}
+
+
+def _print(results: Sequence[_Measured], summary: Mapping[str, float | None], spread: DistributionDistances | None,
+           identity: IdentityModel | None) -> None:
+    print(f"{'avatar':<16} {'attribute':<20} {'outside dB':>10} {'part %':>7} {'step':>6} {'sharp':>6} {'faded':>6} {'PDV':>7}"
+          f" {'1e3 path':>8} {'detour':>6} {'id':>6}")
+    for one in results:
+        print(f"{printable(one.avatar)[:16]:<16} {one.name[:20]:<20}"
+              f" {one.worst(lambda v: v.outside_psnr, min):>10.1f} {100 * one.worst(lambda v: v.part_share, max):>7.1f}"
+              f" {one.worst(lambda v: v.step_ratio, max):>6.2f} {one.worst(lambda v: v.sharpness, min):>6.2f}"
+              f" {one.worst(lambda v: v.crossfade_sharpness, min):>6.2f} {one.worst(lambda v: v.pdv, max):>7.2f}"
+              f" {1e3 * one.worst(lambda v: v.path_length, max):>8.3f} {one.worst(lambda v: v.detour, max):>6.2f}"
+              f" {'-' if one.identity is None else f'{one.identity:.3f}':>6}")
+    print("; ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in summary.items() if value is not None))
+    print("worst of front, turned by 25 degrees and talking; step: largest over mean of 20; sharp, faded: in-betweens of ours and"
+          " of a plain cross-fade, 1 is as sharp as the ends")
+    print("PDV, path: PERSE's PDV x 100 and PPL in form, with a distance of colours and gradients in LPIPS' place: not comparable"
+          f" with its {PERSE['pdv']} and {PERSE['ppl']}; see docs/measures.md")
+    if identity is None:
+        print("id: not measured, for want of an identity model")
+    if spread is None:
+        print("FID, KID: not measured, for want of the Inception network's weights; see docs/measures.md")
+    else:
+        print(f"FID {spread.fid:.1f}, KID {spread.kid:.4f} of in-betweens against both ends (PERSE: {PERSE['fid_syn']},"
+              f" {PERSE['kid_syn']}, on its own data)")
