@@ -17,25 +17,28 @@ from perse_live.gaussians import Gaussians
 FORMATS: Mapping[str, Callable[[Gaussians], bytes]] = MappingProxyType(
     {"ply": ply_bytes, "spz": spz_bytes, "splat": splat_bytes, "glb": glb_bytes})
 """How to make each format, by its files' ending."""
+WEB = "web"
+"""The format that is a folder and moves; `export.web.bundle` writes it."""
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
     """Formats from names with commas between them, such as "ply,glb", each once.
 
-    Raises UserError for one that is not in `FORMATS`, and where there is none.
+    Raises UserError for one that is neither in `FORMATS` nor `WEB`, and where there is none.
     """
+    known = (*FORMATS, WEB)
     names = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise UserError(f"there is no format {unknown[0][:40]!r}: there are {', '.join(FORMATS)}")
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"there is no format {unknown[0][:40]!r}: there are {', '.join(known)}")
     if not names:
-        raise UserError(f"no format is named: write --formats {','.join(FORMATS)} or some of these")
+        raise UserError(f"no format is named: write --formats {','.join(known)} or some of these")
     return names
 
 
 def write_interchange(gaussians: Gaussians, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
     """Write one file for each format, as NAME.FORMAT in a folder that is made where it is missing.
 
-    gaussians: head frame, unit quaternions; formats: as from `parse_formats`. Everything is encoded before the first file is
+    gaussians: head frame, unit quaternions; formats: of `FORMATS`. Everything is encoded before the first file is
     written, and each file appears whole or not at all. Returns the files.
     Raises UserError where there is nothing to see, a format cannot hold it, or a file cannot be written.
     """

@@ -27,8 +27,9 @@ class Export:
     """The folder to write into, made where it is missing; the files are named as the avatar's."""
     formats: Annotated[str | None, arg(metavar="NAMES")] = None
     """Files for other programs, with commas between; `ply` where no engines are asked for: ply (as 3D Gaussian Splatting writes
-    it), spz (Niantic's), splat (antimatter15's), glb (glTF with KHR_gaussian_splatting). In spz and glb y is up and the face
-    looks to +z; ply and splat have y down and the face to -z, as their viewers expect. Metres."""
+    it), spz (Niantic's), splat (antimatter15's), glb (glTF with KHR_gaussian_splatting), web (a folder with a page in which the
+    avatar moves). In spz and glb y is up and the face looks to +z; ply and splat have y down and the face to -z, as their
+    viewers expect. Metres."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
     """Attributes to wear, such as hair-copper=0.7; weights from 0 to 1."""
     expression: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
@@ -46,8 +47,9 @@ class Export:
 
 def run(command: Export) -> None:
     """Write files of an avatar."""
-    from export.interchange import parse_formats, write_interchange
+    from export.interchange import WEB, parse_formats, write_interchange
     from export.state import state_gaussians
+    from export.web.bundle import write_bundle
     from perse_live.avatar import load_avatar
     from perse_live.head.expressions import EXPRESSION_NAMES, from_scores
     from perse_live.weights import parse_weights
@@ -59,9 +61,11 @@ def run(command: Export) -> None:
     weights = parse_weights(command.attribute, [one.name for one in avatar.attributes], "attribute")
     if backends:
         _export_engines(command, avatar, backends)
-    if formats:
+    if WEB in formats:
+        say_written(WEB, write_bundle(avatar, command.output, command.avatar.stem, attributes=weights) / "index.html")
+    if files := [one for one in formats if one != WEB]:
         gaussians = state_gaussians(avatar, attributes=weights, expression=expression)
-        for path in write_interchange(gaussians, command.output, command.avatar.stem, formats):
+        for path in write_interchange(gaussians, command.output, command.avatar.stem, files):
             say_written(path.suffix[1:], path)
 
 

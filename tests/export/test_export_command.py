@@ -86,7 +86,7 @@ def test_gaussians_that_no_one_sees_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["--formats", "ply,obj"], "there is no format 'obj': there are ply, spz, splat, glb"),
+    (["--formats", "ply,obj"], "there is no format 'obj': there are ply, spz, splat, glb, web"),
     (["--formats", ","], "no format is named"),
     (["--attribute", "beard=1"], "there is no attribute 'beard': there are hat-cap"),
     (["--attribute", "hat-cap=2"], "is not a number from 0 to 1"),

@@ -1,0 +1,95 @@
+"""Writing an avatar, in one look, as a folder that a web page animates.
+
+`avatar.json` says what is in `avatar.bin`: typed arrays one after another, little-endian, each at a multiple of 4 bytes. The
+arithmetic that turns them into Gaussians is in `avatar.js`, which is the format's reference. Actions are whole numbers with a
+scale each, and only for the vertices that they move; 16 bits hold the largest to a thousandth of a millimetre.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from perse_live.avatar import Avatar, with_own_lids
+from perse_live.errors import UserError
+from perse_live.files import write_bytes, write_error
+from perse_live.head.expressions import EXPRESSION_NAMES
+from perse_live.head.rig import EYES, gaze_from_expression, vertices_of
+from perse_live.wardrobe import worn
+
+SUFFIX = ".web"
+FORMAT, FORMAT_VERSION = "perse-live web avatar", 1
+_MANIFEST, _ARRAYS = "avatar.json", "avatar.bin"
+_VIEWER = ("index.html", "avatar.js", "splats.js", "viewer.js")
+_STEPS = 32767
+
+
+def write_bundle(avatar: Avatar, folder: Path, name: str, *, attributes: Mapping[str, float]) -> Path:
+    """Write NAME.web into a folder, replacing an earlier one when it is complete. Returns its path.
+
+    attributes: what it wears, weights by name. Raises UserError where it cannot be written, or something else is in its place.
+    """
+    target = folder / f"{name}{SUFFIX}"
+    if target.exists() and not (target / _MANIFEST).is_file():
+        raise UserError(f"{target}: is there, and not of this kind: move it away, or choose another -o")
+    manifest, content = bundle_of(avatar, attributes=attributes)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        beside.mkdir()
+        write_bytes(beside / _MANIFEST, manifest)
+        write_bytes(beside / _ARRAYS, content)
+        for file in _VIEWER:
+            write_bytes(beside / file, (Path(__file__).parent / "viewer" / file).read_bytes())
+        if target.exists():
+            shutil.rmtree(target)
+        beside.rename(target)
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def bundle_of(avatar: Avatar, *, attributes: Mapping[str, float]) -> tuple[bytes, bytes]:
+    """Manifest and arrays."""
+    look = worn(avatar, avatar.attributes, attributes)
+    rig, surface, rigid, source = look.rig, look.surface, look.rigid, look.source
+    moved = np.abs(rig.actions).max(2) > 0
+    largest = np.maximum(np.abs(rig.actions).max((1, 2)), 1e-9)
+    steps = np.rint(rig.actions / largest[:, None, None] * _STEPS)[moved]
+    shown = np.concatenate([look.colors, look.opacities[:, None]], 1)
+    arrays = {
+        "vertices": rig.vertices, "headWeights": rig.head_weights, "triangles": rig.triangles.astype(np.uint32),
+        "leftEyeball": np.nonzero(vertices_of(rig, EYES[0]))[0].astype(np.uint32),
+        "rightEyeball": np.nonzero(vertices_of(rig, EYES[1]))[0].astype(np.uint32),
+        "actionStarts": np.concatenate([[0], np.cumsum(moved.sum(1))]).astype(np.uint32),
+        "actionVertices": np.nonzero(moved)[1].astype(np.uint32), "actionSteps": steps.astype(np.int16),
+        "surfaceTriangles": surface.triangles.astype(np.uint32), "surfacePositions": surface.positions,
+        "surfaceAxes": surface.axes, "surfaceThickness": surface.thickness, "surfaceTwoSided": surface.two_sided,
+        "rigidMeans": rigid.means, "rigidQuats": rigid.quats, "rigidScales": rigid.scales, "rigidHeadWeights": rigid.head_weights,
+        "rgba": np.rint(shown * 255).astype(np.uint8),
+    }
+    described: dict[str, object] = {}
+    content = bytearray()
+    for name, array in arrays.items():
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        described[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": len(content)}
+        content += little.tobytes()
+        content += b"\0" * (-len(content) % 4)
+    units = np.eye(len(EXPRESSION_NAMES), dtype=np.float32)
+    manifest = {
+        "format": FORMAT, "version": FORMAT_VERSION, "bytes": len(content), "arrays": described,
+        "units": "metres", "axes": "head: x to the picture's right, y up, z out of the face; camera: x right, y down, z forward",
+        "expressions": list(EXPRESSION_NAMES), "actionScales": (largest / _STEPS).tolist(),
+        "restExpression": with_own_lids(avatar, np.zeros(len(units), np.float32)).tolist(),
+        "gazeByExpression": np.stack([gaze_from_expression(one) for one in units], 2).tolist(),
+        "eyeCenters": rig.eye_centers.tolist(), "neckPivot": rig.neck_pivot.tolist(),
+        "camera": vars(source.camera), "R_cam_head": source.R_cam_head.tolist(), "t_cam_head": source.t_cam_head.tolist(),
+    }
+    return json.dumps(manifest, indent=1).encode(), bytes(content)
