@@ -32,7 +32,9 @@ MAX_LABEL = 60
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _PREFIX = "attributes."
 _COUNTS, _ALPHAS, _FLAGS = "attributes.counts", "attributes.alphas", "attributes.flags"
-_MOST_WEIGHT, _MOST_CODE = 60.0, 100.0  # so that whatever a file holds, the network's sums stay finite
+MOST_WEIGHT, MOST_ALPHA = 60.0, 64.0
+"""Bounds of an adapter's factors and of its alpha: with them the network's sums stay finite, whatever a file holds."""
+_MOST_CODE = 100.0
 
 # each field's array: the dimension that counts it, what it is in the file
 _FIELDS: dict[str, ArraySpec] = {
@@ -52,19 +54,19 @@ _FIELDS: dict[str, ArraySpec] = {
     "added.colors": ArraySpec("uint8", ("AG", 3)),
     "added.regions": ArraySpec("uint8", ("AG",), 0, 63),
     "added.codes": ArraySpec("float16", ("AG", CODES), -_MOST_CODE, _MOST_CODE),
-    "adapter.a1": ArraySpec("float32", ("AQ", FEATURES + CODES), -_MOST_WEIGHT, _MOST_WEIGHT),
-    "adapter.b1": ArraySpec("float32", ("AQ", WIDTH), -_MOST_WEIGHT, _MOST_WEIGHT),
-    "adapter.a2": ArraySpec("float32", ("AQ", WIDTH), -_MOST_WEIGHT, _MOST_WEIGHT),
-    "adapter.b2": ArraySpec("float32", ("AQ", WIDTH), -_MOST_WEIGHT, _MOST_WEIGHT),
-    "adapter.a3": ArraySpec("float32", ("AQ", WIDTH), -_MOST_WEIGHT, _MOST_WEIGHT),
-    "adapter.b3": ArraySpec("float32", ("AQ", OUTPUTS), -_MOST_WEIGHT, _MOST_WEIGHT),
+    "adapter.a1": ArraySpec("float32", ("AQ", FEATURES + CODES), -MOST_WEIGHT, MOST_WEIGHT),
+    "adapter.b1": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
+    "adapter.a2": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
+    "adapter.b2": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
+    "adapter.a3": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
+    "adapter.b3": ArraySpec("float32", ("AQ", OUTPUTS), -MOST_WEIGHT, MOST_WEIGHT),
 }
 _COUNTED = ("AN", "AM", "AS", "AR", "AQ")  # the columns of the counts; AG = AS + AR; AQ: ranks, B of an adapter lies transposed
 _COUNTED_BY = ("ids", "vertex_ids", "surface.triangles", "rigid.means", "adapter.a1")
 
 ATTRIBUTE_ARRAYS: dict[str, ArraySpec] = {
     _COUNTS: ArraySpec("uint32", ("K", len(_COUNTED)), optional=True),
-    _ALPHAS: ArraySpec("float32", ("K",), 0, 64, optional=True),
+    _ALPHAS: ArraySpec("float32", ("K",), 0, MOST_ALPHA, optional=True),
     _FLAGS: ArraySpec("uint8", ("K", 2), 0, 1, optional=True),
     **{_PREFIX + name: ArraySpec(spec.dtype, spec.shape, spec.minimum, spec.maximum, spec.index_into, optional=True)
        for name, spec in _FIELDS.items()},
@@ -75,7 +77,7 @@ ATTRIBUTE_DIMENSIONS: dict[str, tuple[int, int]] = {
     "AG": (0, MAX_ADDED), "AQ": (1, MAX_ATTRIBUTES * MAX_RANK),
 }
 DECODER_ARRAYS: dict[str, ArraySpec] = {
-    f"decoder.{name}": ArraySpec("float32", shape, -_MOST_WEIGHT, _MOST_WEIGHT, optional=True)
+    f"decoder.{name}": ArraySpec("float32", shape, -MOST_WEIGHT, MOST_WEIGHT, optional=True)
     for name, shape in (("w1", (WIDTH, FEATURES)), ("c1", (WIDTH,)), ("w2", (WIDTH, WIDTH)), ("c2", (WIDTH,)),
                         ("w3", (OUTPUTS, WIDTH)), ("c3", (OUTPUTS,)))
 }

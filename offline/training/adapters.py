@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import safetensors.numpy
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
 
+from perse_live.attribute_file import MOST_ALPHA, MOST_WEIGHT, InvalidAttributesError, as_stored
 from perse_live.attributes import LearnedAttribute
-from perse_live.avatar import Avatar
+from perse_live.avatar import Avatar, network_of
 from perse_live.decoder.network import CODES, FEATURES, Adapter, Decoder
 from perse_live.decoder.torch_twin import LAYERS, DecoderModule
 from perse_live.errors import UserError
+from perse_live.files import write_bytes
 
-_CODES_FILE, _MARK = "codes.safetensors", "perse_live.json"
+_MARK = "perse_live.json"
 
 
 class Network:
@@ -113,3 +120,46 @@ def as_peft(avatar: Avatar, names: Sequence[str]) -> Network:
         if name not in learned:
             raise UserError(f"there is no attribute {name[:40]!r}: there are {', '.join(learned) or 'none'}")
     return Network(avatar.decoder, {name: learned[name].adapter for name in names})
+
+
+def save_adapter(avatar: Avatar, name: str, folder: Path) -> None:
+    """Write an attribute's adapter as peft keeps one: its configuration, its factors, and which avatar's network it belongs to.
+
+    Raises UserError for an attribute that is not there, and where the disk refuses.
+    """
+    network = as_peft(avatar, [name])
+    try:
+        network.model.save_pretrained(str(folder), selected_adapters=[name])  # into a folder of the adapter's name
+        write_bytes(folder / name / _MARK, json.dumps({"network": network_of(avatar), "attribute": name}).encode())
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}") from error
+
+
+def load_adapter(avatar: Avatar, name: str, folder: Path) -> Avatar:
+    """The avatar, whose attribute has the adapter of a folder that `save_adapter` wrote and peft may have trained on.
+
+    Raises UserError, one line, for an attribute that is not there, for a folder that holds no sound adapter, and for an adapter
+    that was trained for another avatar.
+    """
+    as_peft(avatar, [name])
+    where = folder / name
+    try:
+        mark = json.loads((where / _MARK).read_text(encoding="utf-8"))
+        weights = safetensors.numpy.load((where / "adapter_model.safetensors").read_bytes())
+        alpha = float(json.loads((where / "adapter_config.json").read_text(encoding="utf-8"))["lora_alpha"])
+        belongs = mark["network"]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(f"{where} holds no sound adapter: save it again") from error
+    if belongs != network_of(avatar):
+        raise UserError(f"{where}: this adapter was trained for another avatar: train it on this one")
+    factors = [weights.get(f"base_model.model.{layer}.lora_{part}.weight") for layer in LAYERS for part in "AB"]
+    learned = next(one for one in avatar.attributes if isinstance(one, LearnedAttribute) and one.name == name)
+    try:
+        a1, b1, a2, b2, a3, b3 = (np.ascontiguousarray(factor, np.float32) for factor in factors if factor is not None)
+        most = max(float(np.abs(factor).max()) for factor in (a1, b1, a2, b2, a3, b3))
+        if not (most <= MOST_WEIGHT and 0 <= alpha <= MOST_ALPHA):
+            raise ValueError(most)
+        changed = as_stored(replace(learned, adapter=Adapter(a1, b1, a2, b2, a3, b3, alpha)))
+    except (ValueError, InvalidAttributesError) as error:
+        raise UserError(f"{where}: its factors are incomplete or out of range: save the adapter again") from error
+    return replace(avatar, attributes=tuple(changed if one.name == name else one for one in avatar.attributes))

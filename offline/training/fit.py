@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from offline.training.contract import Progress, TeacherAttribute, TrainingFrame
+from offline.training.lifting import LiftConfig, lifted
+from offline.training.pictures import shots_along, shots_of
 from offline.training.regression import RegressionConfig, hair_samples, mates_of, regress
 from offline.training.rows import added_places, rows_of
 from offline.training.shared import one_thread, with_decoder
@@ -30,6 +32,7 @@ class FitConfig:
     """How an attribute is learnt."""
 
     regression: RegressionConfig = field(default_factory=RegressionConfig)
+    lift: LiftConfig = field(default_factory=LiftConfig)
 
 
 def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[TrainingFrame], *, progress: Progress,
@@ -41,14 +44,20 @@ def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[Tr
     avatar = with_decoder(avatar)
     assert avatar.decoder is not None
     bare = replace(avatar, attributes=())
-    rows = rows_of(bare, look)
-    _, ends = added_places(bare, look)
-    hair = torch.from_numpy((look.added.regions == Region.HAIR).astype(np.float32))[:, None]
-    tint = hair_samples(bare, rows, look.ids) if teacher.tints_hair else None
+    rows, shots = rows_of(bare, look), shots_of(bare, look, frames)
     with one_thread():
-        mates = mates_of(avatar, look.name, look.slot)
-        adapter, codes = regress(avatar.decoder, look.name, rows, mates=mates, ends=ends, hair=hair, tint=tint,
-                                 config=config.regression, told=lambda share: progress(look.label, share))
+        if not teacher.known:
+            look, rows = lifted(bare, look, shots, moves_own=teacher.moves_own, config=config.lift,
+                                told=lambda share: progress(look.label, 0.5 * share))
+        elif not shots and len(rows) and config.regression.drawn_steps:
+            shots = shots_along(bare, look, rows)
+        begun = 0.0 if teacher.known else 0.5
+        _, ends = added_places(bare, look)
+        hair = torch.from_numpy((look.added.regions == Region.HAIR).astype(np.float32))[:, None]
+        tint = hair_samples(bare, rows, look.ids) if teacher.tints_hair else None
+        adapter, codes = regress(avatar.decoder, look.name, rows, mates=mates_of(avatar, look.name, look.slot), ends=ends,
+                                 hair=hair, tint=tint, shots=shots, config=config.regression,
+                                 told=lambda share: progress(look.label, begun + (1 - begun) * share))
     learned = LearnedAttribute(look.name, look.label, look.slot, look.ids, codes[:rows.own], _at_start(look, codes[rows.own:]),
                                adapter, teacher.moves_own, teacher.tints_hair, look.vertex_ids, look.vertex_offsets)
     learned = settled(bare, look, as_stored(learned))

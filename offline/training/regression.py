@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from torch import nn
 
 from offline.training.adapters import Network
+from offline.training.pictures import Shot
 from offline.training.rows import Rows
 from offline.training.transport import travel
 from perse_live.arrays import Float32Array
@@ -27,6 +28,7 @@ _LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whos
 _CROSSED = 0.85  # share of a morph on which a part fades in: half-way, both are more than half there
 _NEAREST = 8
 _TRAVELS_COUNT = 0.3  # displacements of a morph are of centimetres and need not be exact; they must not drown colours
+_DRAWN_COUNTS = 0.2  # a picture's loss against mean squares of rows
 _PAIRS_COUNT = 0.2  # what a look is by itself matters more than how it turns into another
 _COLORS_COUNT = 3.0  # times as much as opacities: a part may be late, but not of another hue
 
@@ -39,6 +41,8 @@ class RegressionConfig:
     """Of Adam, under a one-cycle schedule."""
     steps_among_mates: int = 400
     """Instead, where there are others that it can grow into."""
+    drawn_steps: int = 20
+    """The last of them, which also look at pictures."""
     rate: float = 2e-2
     """Of the adapter's factors."""
     code_rate: float = 3e-2
@@ -122,12 +126,12 @@ def hair_samples(avatar: Avatar, rows: Rows, ids: np.ndarray) -> tuple[torch.Ten
 
 
 def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], ends: Float32Array, hair: torch.Tensor,
-            tint: tuple[torch.Tensor, torch.Tensor] | None, config: RegressionConfig, told: Callable[[float], None]
-            ) -> tuple[Adapter, Float32Array]:
+            tint: tuple[torch.Tensor, torch.Tensor] | None, shots: Sequence[Shot], config: RegressionConfig,
+            told: Callable[[float], None]) -> tuple[Adapter, Float32Array]:
     """A new adapter and the codes of its rows.
 
     ends: (S + R, 3) where what is added is at full weight; hair: (S + R, 1) 1 where that is hair; tint: `hair_samples`, for
-    attributes that tint hair.
+    attributes that tint hair; shots: pictures that the last steps match too.
     """
     if not len(rows):
         return _idle(decoder, name), rows.first_codes().numpy()
@@ -165,6 +169,10 @@ def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], e
             features = tint[0][picked]
             out = network(network.rows(features, None, name), {name: weights}) - plain(features)
             loss = loss + (out[:, COLOR] - weights * tint[1][picked]).square().mean()
+        if shots and step >= steps - config.drawn_steps:
+            shot = shots[step % len(shots)]
+            out = network(network.rows(rows.features, codes, name), {name: shot.weight}) - rows_base
+            loss = loss + _DRAWN_COUNTS * shot.loss(out, rows.before)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
