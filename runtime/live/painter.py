@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -123,11 +124,17 @@ class _Costumed:
 class Painter:
     """Paints one actor at one size; for one thread at a time."""
 
-    def __init__(self, actor: Actor, width: int, height: int, *, threads: int, animate: StageClock, render: StageClock) -> None:
-        """width, height: of the pictures, even, pixels; animate, render: told how long each took."""
+    def __init__(self, actor: Actor, width: int, height: int, *, threads: int, animate: StageClock, render: StageClock,
+                 aside: Executor | None = None) -> None:
+        """width, height: of the pictures, even, pixels; animate, render: told how long each took.
+
+        aside: prepares for another effort (0.3 s) while pictures go on with the one before; None: no picture comes meanwhile.
+        """
         self._actor, self._size, self._threads = actor, (width, height), threads
-        self._animate, self._render = animate, render
+        self._animate, self._render, self._aside = animate, render, aside
         self._stages: dict[Effort, _Costumed] = {}
+        self._last = LADDER[0]
+        self._coming: tuple[Effort, Future[_Costumed]] | None = None
         self._behind: dict[Backdrop, UInt8Array] = {}
 
     def paint(self, motion: Motion, backdrop: Backdrop, *, badge: str, effort: Effort = LADDER[0],
@@ -160,16 +167,31 @@ class Painter:
         return lay_over(layer, self._picture(backdrop))
 
     def _costumed(self, effort: Effort) -> _Costumed:
+        """The stage for an effort; while that is prepared aside, the last one."""
+        if self._coming is not None and self._coming[1].done():
+            (prepared, future), self._coming = self._coming, None
+            self._keep(prepared, future.result())
         if effort not in self._stages:
-            if len(self._stages) > 2:
-                self._stages.clear()  # memory stays flat
-            width, height = (max(16, round(side * effort.scale / 2) * 2) for side in self._size)
-            avatar = self._actor.avatar
-            fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
-            stage = Stage(fewer, camera_of(avatar.source.camera, self._actor.view, width, height), threads=self._threads,
-                          engine=self._actor.engine)
-            self._stages[effort] = _Costumed(stage)
+            if self._aside is None or not self._stages:
+                self._keep(effort, self._prepared(effort))
+            else:
+                if self._coming is None:
+                    self._coming = effort, self._aside.submit(self._prepared, effort)
+                effort = self._last
+        self._last = effort
         return self._stages[effort]
+
+    def _keep(self, effort: Effort, costumed: _Costumed) -> None:
+        if len(self._stages) > 2:
+            self._stages = {self._last: self._stages[self._last]}  # memory stays flat
+        self._stages[effort] = costumed
+
+    def _prepared(self, effort: Effort) -> _Costumed:
+        width, height = (max(16, round(side * effort.scale / 2) * 2) for side in self._size)
+        avatar = self._actor.avatar
+        fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
+        return _Costumed(Stage(fewer, camera_of(avatar.source.camera, self._actor.view, width, height), threads=self._threads,
+                               engine=self._actor.engine))
 
     def _full_size(self, drawn: UInt8Array) -> UInt8Array:
         """A copy in the size of the output."""

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -132,6 +133,7 @@ class LiveSession:
         self._stopped = threading.Event()
         self._woken = threading.Event()
         self._failure: BaseException | None = None
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="prepare")
         self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
 
     # ----- life
@@ -176,6 +178,7 @@ class LiveSession:
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._aside.shutdown(cancel_futures=True)
         if self._feed is not None:
             self._feed.close()
         for outlet in (*self._outlets, *self._finishing.values()):
@@ -444,7 +447,7 @@ class LiveSession:
     def _painter(self, actor: Actor) -> Painter:
         config = self._config
         return Painter(actor, config.width, config.height, threads=config.threads, animate=self.clocks["animate"],
-                       render=self.clocks["render"])
+                       render=self.clocks["render"], aside=self._aside)
 
     def _paint(self, painter: Painter, actor: Actor, shown: TrackedFrame, body: Float32Array, weights: Mapping[str, float],
                choices: _Choices, effort: Effort) -> UInt8Array:

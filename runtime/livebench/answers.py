@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from perse_live.arrays import BoolArray, Float64Array
 from runtime.livebench.nodding_film import HALF_SECONDS
 
 _ANSWERED = 0.25  # share of the way to the new pose at which the avatar has answered
@@ -14,10 +15,11 @@ _LONGEST_ANSWER = 0.8  # seconds
 _VISIBLE = 1.0  # grey levels that the whole picture changes by; below, there is no face, or nobody moved
 
 
-def key_answers(keys: Sequence[float], pictures: Sequence[Sequence[Any]]) -> list[float]:
-    """Milliseconds from each key to the first picture whose corner has taken the other colour."""
-    times = np.array([one[0] for one in pictures])
-    red = np.array([one[1] > one[2] for one in pictures])
+def key_answers(keys: Sequence[float], times: Float64Array, red: BoolArray) -> list[float]:
+    """Milliseconds from each key to the first picture whose background has taken the other colour.
+
+    times, red: (P,) of every picture, when it was seen and which colour it had.
+    """
     answers: list[float] = []
     for key in keys:
         after = np.searchsorted(times, key)

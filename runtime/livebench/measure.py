@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
+from perse_live.arrays import BoolArray, Float64Array
 from perse_live.errors import UserError
 from runtime.hotkeys.keymap import key_map
 from runtime.live.run import LiveOptions, Opened, open_live
@@ -31,6 +34,7 @@ from runtime.sources.open import BROWSER
 from runtime.web.server import WebConfig
 
 _START_SECONDS = 120.0  # the first start ever compiles
+_STARTS = 2  # of which the quicker one counts: the first may still compile
 _SETTLE_SECONDS = 3.0  # after which encoder, governor and browser are at ease
 _KEY_EVERY = (0.35, 0.6)  # seconds
 _KEYS = {"b": "background 00a040", "v": "background c02030"}  # two colours far apart in every channel
@@ -56,7 +60,7 @@ def bench_live(avatar: Path, video: Path, *, seconds: float, viewers: int, threa
         film = Path(folder) / "nodding.y4m"
         write_nodding_film(video, film)
         progress("starting perse-live live", 0.0)
-        start = min(_start_to_ready(avatar, video) for _ in range(2))
+        start = min(_start_to_ready(avatar, video) for _ in range(_STARTS))
         progress("starting perse-live live", 1.0)
         if missing:
             figures = _watched_by_aiortc(options, settings, seconds, progress)
@@ -132,7 +136,7 @@ class _Watching:
             self._memory.append(resident_mib())
 
     def watched(self) -> _Watched:
-        times = {number: when for number, when in self._stamping.times if self._begin <= when <= self._end}
+        times = self._stamping.times(self._begin, self._end)
         fps = round(len(times) / (self._end - self._begin), 1)
         return _Watched(times, fps, cast("dict[str, Any]", self._stats), self._memory)
 
@@ -174,9 +178,7 @@ def _watched_by_chromium(options: LiveOptions, settings: Settings, seconds: floa
         page.evaluate("perseBench.looksAtPicture = true")
         page.keyboard.press("b")
         page.wait_for_timeout(500)
-        shown: list[list[float]] = []
-        pictures: list[list[Any]] = []
-        keys: list[float] = []
+        noted = _Noted()
         with watching.during():
             _collect(page)  # what was before
             chance, keyed = random.Random(0), 0
@@ -186,13 +188,13 @@ def _watched_by_chromium(options: LiveOptions, settings: Settings, seconds: floa
                 keyed += 1
                 page.wait_for_timeout(1000 * chance.uniform(*_KEY_EVERY))
                 if keyed % 20 == 0:
-                    _add(page, shown, pictures, keys)
+                    noted.add(_collect(page))
                 progress(step, min(passed / seconds, 1.0))
-            _add(page, shown, pictures, keys)
+            noted.add(_collect(page))
             passed = time.monotonic() - begin
     progress(step, 1.0)
-    figures = _figures(watching.watched(), passed, viewer=f"Chromium {browser.version}", shown=shown)
-    return replace(figures, hotkey_to_change=spread_of(key_answers(keys, pictures)))
+    figures = _figures(watching.watched(), passed, viewer=f"Chromium {browser.version}", shown=noted.shown)
+    return replace(figures, hotkey_to_change=spread_of(key_answers(noted.keys, noted.times, noted.red)))
 
 
 def _collect(page: Any) -> dict[str, Any]:
@@ -204,11 +206,32 @@ def _collect(page: Any) -> dict[str, Any]:
     }""")
 
 
-def _add(page: Any, shown: list[list[float]], pictures: list[list[Any]], keys: list[float]) -> None:
-    noted = _collect(page)
-    shown += noted["shown"]
-    pictures += noted["pictures"]
-    keys += noted["keys"]
+class _Noted:
+    """What the probe has noted over a long time, in little memory: it is the session's process that keeps it."""
+
+    def __init__(self) -> None:
+        self.keys: list[float] = []
+        self._shown: list[Float64Array] = []
+        self._pictures: list[Float64Array] = []
+
+    def add(self, noted: dict[str, Any]) -> None:
+        self.keys += noted["keys"]
+        self._shown.append(np.asarray(noted["shown"], np.float64).reshape(-1, 4))
+        self._pictures.append(np.array([(time, red > green) for time, red, green, *_ in noted["pictures"]]).reshape(-1, 2))
+
+    @property
+    def shown(self) -> list[list[float]]:
+        """Stamp, when it was on the canvas, when it was received, how long it was decoded."""
+        return np.concatenate(self._shown).tolist()
+
+    @property
+    def times(self) -> Float64Array:
+        return np.concatenate(self._pictures)[:, 0]
+
+    @property
+    def red(self) -> BoolArray:
+        """Whether the background was."""
+        return np.concatenate(self._pictures)[:, 1] > 0
 
 
 def _camera_to_answer(options: LiveOptions, settings: Settings, seconds: float, browser: Any,

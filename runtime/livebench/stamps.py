@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from array import array
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ BITS, CELL = 16, 8
 """A number is so many black and white squares of so many pixels; below them are the opposite ones, as a check."""
 _BLACK, _WHITE = 16, 235
 _WAIT_SECONDS = 0.2
-_KEPT = 40_000  # frames: twenty minutes
 
 
 def stamped(image: UInt8Array, number: int) -> UInt8Array:
@@ -47,10 +46,13 @@ class Stamping(Control):
     def __init__(self, session: LiveSession) -> None:
         self._session = session
         self._drawn: Latest[DrawnFrame] = Latest()
-        self.times: deque[tuple[int, float]] = deque(maxlen=_KEPT)
-        """Number, and seconds of `time.time()` when drawing ended."""
+        self._numbers, self._times = array("q"), array("d")  # small: the session's memory is measured
         self._thread = threading.Thread(target=self._work, name="stamp", daemon=True)
         self._thread.start()
+
+    def times(self, begin: float, end: float) -> dict[int, float]:
+        """When drawing ended of each stamp, between two times; seconds of `time.time()`."""
+        return {number: when for number, when in zip(self._numbers, self._times, strict=False) if begin <= when <= end}
 
     @property
     def drawn(self) -> Latest[DrawnFrame]:
@@ -81,6 +83,7 @@ class Stamping(Control):
             if found is not None:
                 seen, frame = found
                 number = frame.number % (1 << BITS)
-                self.times.append((number, time.time() - (time.monotonic() - frame.time)))
+                self._numbers.append(number)
+                self._times.append(time.time() - (time.monotonic() - frame.time))
                 self._drawn.put(replace(frame, image=stamped(frame.image, number)))
         self._drawn.close()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +124,42 @@ def test_the_badge_is_in_every_kind_of_picture(actor: Actor) -> None:
             assert rows.min() > 96 and columns.min() > 64, "in its corner"
             if text == "alpha":
                 assert (marked[rows, columns + 128] == 255).all(), "and opaque"
+
+
+class Later(Executor):
+    """Does what it is given when a test says so."""
+
+    def __init__(self) -> None:
+        self.given: list[Callable[[], None]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.given.append(lambda: future.set_result(fn(*args, **kwargs)))
+        return future
+
+
+def test_pictures_go_on_while_another_effort_is_prepared(actor: Actor) -> None:
+    later = Later()
+    painter = Painter(actor, 128, 128, threads=1, animate=StageClock(), render=StageClock(), aside=later)
+
+    def painted(effort: Effort) -> UInt8Array:
+        return painter.paint(still(actor), backdrop_of(PLAIN), badge="off", effort=effort)
+
+    full = painted(LADDER[0])
+    for _ in range(3):
+        np.testing.assert_array_equal(painted(LADDER[3]), full)
+    assert len(later.given) == 1, "once is enough"
+    later.given.pop()()
+    few = painter_of(actor).paint(still(actor), backdrop_of(PLAIN), badge="off", effort=LADDER[3])
+    assert (few != full).any()
+    np.testing.assert_array_equal(painted(LADDER[3]), few)
+    for effort in (LADDER[1], LADDER[2], LADDER[4]):  # more than are kept
+        painted(effort)
+        later.given.pop()()
+        painted(effort)
+    np.testing.assert_array_equal(painted(LADDER[0]), painted(LADDER[4]))
+    later.given.pop()()
+    np.testing.assert_array_equal(painted(LADDER[0]), full)
 
 
 def test_less_effort_looks_nearly_the_same(actor: Actor) -> None:

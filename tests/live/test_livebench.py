@@ -16,6 +16,7 @@ from perse_live.avatar import save_avatar
 from perse_live.cli.program import main
 from perse_live.errors import UserError
 from runtime.live.clock import StageClock
+from runtime.livebench import measure
 from runtime.livebench.answers import camera_answers, key_answers
 from runtime.livebench.chromium import chromium_missing
 from runtime.livebench.crowd import onlookers
@@ -48,11 +49,11 @@ def test_a_stamp_is_read_again_and_nothing_is_read_where_none_is(number: int) ->
 
 
 def test_keys_are_answered_by_the_first_picture_of_the_other_colour() -> None:
-    red, green = [192, 32, 48], [0, 160, 64]
-    pictures = [[10 + frame / 30, *(green if frame < 20 else red), []] for frame in range(40)]
-    assert key_answers([10 + 19.5 / 30], pictures) == [pytest.approx(0.5 / 30 * 1000)]
-    assert key_answers([10 + 30 / 30], pictures) == []  # nothing changed after it
-    assert key_answers([9.0, 12.0], pictures) == []  # before the first picture, after the last
+    times = 10 + np.arange(40) / 30
+    red = np.arange(40) >= 20
+    assert key_answers([10 + 19.5 / 30], times, red) == [pytest.approx(0.5 / 30 * 1000)]
+    assert key_answers([10 + 30 / 30], times, red) == []  # nothing changed after it
+    assert key_answers([9.0, 12.0], times, red) == []  # before the first picture, after the last
 
 
 def test_the_camera_is_answered_when_the_avatar_is_part_of_the_way() -> None:
@@ -104,7 +105,10 @@ def test_what_cannot_be_measured_is_refused(face: Path, tmp_path: Path, seconds:
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(chromium_missing()), reason="Debian's chromium is not installed")
-def test_the_whole_as_a_user_runs_it(face: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_as_a_user_runs_it(face: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, shorter in (("_STARTS", 1), ("_SETTLE_SECONDS", 0.5), ("_CAMERA_SECONDS", (3.0, 3.0))):
+        monkeypatch.setattr(measure, name, shorter)
     save_avatar(tmp_path / "me.perse", dressable_avatar(gaussians=12_000))
     words = ["bench", "--live", str(tmp_path / "me.perse"), str(face), "--seconds", "6", "--viewers", "0", "--json"]
     assert main(words) == 0
