@@ -64,6 +64,10 @@ TITLES: dict[str, tuple[str, str]] = {
     "earrings-hoop": ("Gold hoops", "earrings"),
     "hair-fringe": ("Fringe", "hair"),
     "hair-bun": ("Bun", "hair"),
+    "hair-long": ("Long hair", "hair"),
+    "hair-short": ("Short hair", "hair"),
+    "hair-buzz": ("Buzz cut", "hair"),
+    "hair-shaved": ("Shaved head", "hair"),
 }
 """Label and slot by name, in the order in which they are shown: a list of what there is needs no builder and no torch."""
 

@@ -11,11 +11,12 @@ from offline.attributes.assembly import joined_added, surface_added
 from offline.attributes.facial_hair import beard_flow
 from offline.attributes.head_shape import head_shape
 from offline.attributes.making import Title, recolored
+from offline.attributes.own_skin import bare_skin
 from offline.attributes.strands import SkinField, StrandStyle, carriers, clear_of, grow, roots_on, strand_gaussians
 from offline.editing.light import LUMA, darkness
 from offline.editing.on_skin import Patch, carried, fine_points, painted, patch
 from offline.editing.topology import spread_over
-from offline.editing.transplant import Transplant, bare_skin
+from offline.editing.transplant import Transplant
 from offline.numeric import ramp
 from offline.sampling import SurfacePoints
 from perse_live.arrays import BoolArray, Float32Array, FloatArray

@@ -8,11 +8,12 @@ from scipy.spatial import KDTree
 from offline.attributes.assembly import Changes, attribute, rigid_added
 from offline.attributes.head_shape import centers_of
 from offline.attributes.making import Title
+from offline.attributes.own_skin import bare_skin, skin_points, under_hair
 from offline.attributes.tones import lab_of, rgb_of
 from offline.editing.donor import donor_avatar
 from offline.editing.light import natural_hair
-from offline.editing.topology import head_warp, skin_points, spread_over
-from offline.editing.transplant import Transplant, bare_skin, under_hair
+from offline.editing.topology import head_warp, spread_over
+from offline.editing.transplant import Transplant
 from offline.numeric import ramp
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.attributes import Attribute

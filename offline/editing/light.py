@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offline.attributes.skin_light import to_linear, to_srgb
 from offline.editing.topology import Observed
 from offline.numeric import ramp
 from perse_live.arrays import BoolArray, FloatArray
@@ -15,18 +16,6 @@ LUMA = np.array([0.299, 0.587, 0.114])
 _LEAST, _MOST = 0.45, 2.2  # of a gain
 _LIGHTNESS = 0.5  # share of the skins' difference in lightness that is taken for light: the rest is how the two people are
 _HUE = 0.7  # of the whites of the eyes, which lamps tint; skins differ by themselves
-
-
-def to_linear(colors: FloatArray) -> FloatArray:
-    """Light of sRGB values in [0, 1]."""
-    c = np.clip(colors, 0, 1)
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-
-
-def to_srgb(light: FloatArray) -> FloatArray:
-    """Light as sRGB values in [0, 1]."""
-    c = np.clip(light, 0, 1)
-    return np.where(c <= 0.0031308, 12.92 * c, 1.055 * c ** (1 / 2.4) - 0.055)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +32,6 @@ class LightMatch:
     def things(self, colors: FloatArray) -> FloatArray:
         """Colours (N, 3) of hair or things as the avatar's light shows them."""
         return to_srgb(to_linear(colors) * self.gain)
-
-
-def plain_skin(on_chart: dict[str, FloatArray], template: FloatArray) -> BoolArray:
-    """(N,) points of the face where neither brows, beard, lips nor make-up usually are: nose, upper cheeks, forehead.
-
-    on_chart: the charts' values at the points, by name; template: (N, 3) on the mean head.
-    """
-    x, y, z = template.T
-    bare = np.ones(len(template), np.bool_)
-    for name in ("brows", "lips", "ears", "scalp", "eyelids"):
-        bare &= on_chart[name] < 0.05
-    return bare & (on_chart["beard"] < 0.1) & (y > -0.06) & (y < 0.055) & (z > -0.03) & (np.abs(x) < 0.055)
 
 
 def match_light(seen: Observed, own_colors: FloatArray, plain: BoolArray, whites: tuple[FloatArray, FloatArray]) -> LightMatch:
@@ -79,20 +56,6 @@ def white_of(colors: FloatArray) -> FloatArray:
     luma = colors @ LUMA
     low, high = np.percentile(luma, [65, 97])
     return np.median(colors[(luma >= low) & (luma <= high)], 0).astype(np.float64)
-
-
-def skin_under_light(normals: FloatArray, colors: FloatArray, plain: BoolArray, wanted: FloatArray) -> FloatArray:
-    """Plain skin (M, 3) at unit normals `wanted` (M, 3), as ambient light and one lamp would show it.
-
-    Least squares of linear light over normals (N, 3) where `plain` (N,); colors: (N, 3) sRGB.
-    """
-    light = to_linear(colors[plain].astype(np.float64))
-    system = np.concatenate([np.ones((int(plain.sum()), 1)), normals[plain]], 1)
-    penalty = np.diag([0.0, *[0.08 * len(system)] * 3])
-    fitted = np.linalg.solve(system.T @ system + penalty, system.T @ light)
-    middle = np.median(light, 0)
-    out = np.concatenate([np.ones((len(wanted), 1)), wanted], 1) @ fitted
-    return to_srgb(np.clip(out, 0.45 * middle, 1.4 * middle))
 
 
 def natural_hair(colors: FloatArray) -> FloatArray:

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.attributes.making import Title, recolored
+from offline.attributes.skin_light import skin_under_light, to_linear, to_srgb
 from offline.attributes.tones import lab_of, rgb_of
-from offline.editing.light import LUMA, natural_hair, skin_under_light, to_linear, to_srgb
+from offline.editing.light import LUMA, natural_hair
 from offline.editing.on_skin import Patch, avatar_normals, fine_points, painted, patch, plain_points
 from offline.editing.topology import spread_over
 from offline.editing.transplant import Transplant

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.attributes.making import spots
-from offline.editing.light import LUMA, natural_hair, plain_skin, skin_under_light, to_linear, to_srgb
+from offline.attributes.skin_light import plain_skin, skin_under_light, to_linear, to_srgb
+from offline.editing.light import LUMA, natural_hair
 from offline.editing.topology import Observed, observed, spread_over
 from offline.editing.transplant import Transplant
 from offline.numeric import unit

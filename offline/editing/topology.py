@@ -47,13 +47,6 @@ def require_head(avatar: Avatar) -> None:
         raise UserError("the avatar's head has another mesh than this version's: build it again from its photo")
 
 
-def skin_points(avatar: Avatar) -> SurfacePoints:
-    """The avatar's Gaussians on the rig as points of the mesh, (S,)."""
-    surface = avatar.surface
-    b1, b2 = surface.positions[:, 0], surface.positions[:, 1]
-    return SurfacePoints(surface.triangles, np.stack([1 - b1 - b2, b1, b2], 1), np.zeros(len(b1), np.float32))
-
-
 def observed(donor: Donor, on: SurfacePoints) -> Observed:
     """What the donor's photo shows at points of the rig."""
     geometry, look = donor.geometry, donor.look

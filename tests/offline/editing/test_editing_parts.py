@@ -6,8 +6,9 @@ import itertools
 
 import numpy as np
 
+from offline.attributes.skin_light import skin_under_light, to_linear, to_srgb
 from offline.editing.glasses import closed_path
-from offline.editing.light import natural_hair, skin_under_light, to_linear, to_srgb
+from offline.editing.light import natural_hair
 from offline.editing.other_photo import title_for
 from offline.editing.part_masks import moved_mask
 from offline.editing.topology import similarity
