@@ -44,9 +44,9 @@ class Cut:
     """How much hair at the front lies to the side rather than back, [0, 1]."""
 
 
-_SHORT = Cut(0.0060, 4, (0.018, 0.036), -1.0, 0.0030, 0.015, 0.55)
-_LONG = Cut(0.0092, 14, (0.28, 0.31), -0.185, 0.0047, 0.016, 0.8)
-_BUZZ_SPACING, _BUZZ_LENGTH, _BUZZ_RADIUS = 0.0027, 0.0032, 0.00034  # metres
+_SHORT = Cut(0.0068, 4, (0.018, 0.036), -1.0, 0.0036, 0.015, 0.55)
+_LONG = Cut(0.0102, 13, (0.28, 0.31), -0.185, 0.0052, 0.016, 0.8)
+_BUZZ_SPACING, _BUZZ_LENGTH, _BUZZ_RADIUS = 0.0033, 0.0034, 0.00042  # metres
 _FINE = 0.6  # share of locks with a thin strand
 _BUZZ_TINT = 0.78  # how far the scalp takes the hair's colour between buzz-cut hairs
 

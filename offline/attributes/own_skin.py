@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from offline.attributes.hair_color import hair_of
 from offline.attributes.places import surface_places
 from offline.attributes.skin_light import plain_skin, skin_under_light
-from offline.attributes.tones import LUMA, skin_likeness, skin_of
+from offline.attributes.tones import LUMA, lab_of, skin_likeness, skin_of
 from offline.charts import HeadCharts
 from offline.numeric import ramp, unit
 from offline.sampling import SurfacePoints
@@ -108,10 +108,11 @@ def under_hair(head: OwnHead) -> FloatArray:
     features = np.maximum.reduce([head.charts["brows"], head.charts["eyelids"], head.charts["lips"]])
     zone = aside * skin * (1 - ramp(features, 0.02, 0.1)) * ramp(from_hair, _SHADED, 0.6 * _SHADED)
     covered = np.maximum(covered, zone * np.maximum(ramp(darker, 0.06, 0.15), unlike * ramp(from_hair, 0.02, 0.012)))
-    # where a strand crosses a brow, the other brow tells what is under it
-    twin = KDTree(head.rest[skin]).query(head.rest * np.array([-1, 1, 1]))[1]
-    shadowed = 1 - (head.own @ LUMA) / np.maximum(head.own[skin][twin] @ LUMA, 0.02)
-    crossed = (head.charts["brows"] > 0.02) * ramp(from_hair, 0.010, 0.004) * ramp(shadowed, 0.05, 0.15)
+    # where a strand crosses a brow, the other brow, farther from hair, tells what is under it
+    twin = np.nonzero(skin)[0][KDTree(head.rest[skin]).query(head.rest * np.array([-1, 1, 1]))[1]]
+    lab = lab_of(head.own)
+    unlike_twin = ramp(np.linalg.norm((lab - lab[twin]) * (0.7, 1, 1), axis=1), 7, 14)
+    crossed = (head.charts["brows"] > 0.005) * ramp(from_hair, 0.016, 0.010) * (from_hair < from_hair[twin] - 0.002) * unlike_twin
     covered = np.maximum(covered, crossed * skin)
     # beside a covered point the colour is mixed
     rows = np.nonzero(skin)[0]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from faces import HAIR, SKIN, chart_pixels, repainted, with_rims
+from faces import HAIR, SKIN, chart_pixels, repainted, require_sound, with_rims
 
 from offline.attributes.head_shape import LUMA, centers_of
 from offline.attributes.places import places_at_rest
@@ -17,7 +17,6 @@ from offline.editing.part_names import PART_SLOTS, require_part
 from offline.images import distance_to
 from offline.photo import Photo
 from perse_live.arrays import BoolArray
-from perse_live.attribute_file import pack_attributes
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.errors import UserError
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.slow
 def taken(person: Avatar, donor: Donor, part: str) -> Attribute:
     one = part_from(person, donor, part, title_for(part, "a test", None), progress=lambda *_: None)
     assert one.slot == PART_SLOTS[part] and one.name == f"{part}-a-test"
-    pack_attributes([one])  # what the file would refuse
+    require_sound(person, one)
     return one
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tiny_pipeline import write_tiny_pipeline
 
+from faces import require_sound
 from offline.editing.drawing import own_portrait, source_view
 from offline.editing.inpainter import Inpainter
 from offline.editing.inpainting import FromText
@@ -16,7 +17,6 @@ from offline.editing.own_portrait import own_donor
 from offline.editing.part_masks import seen_mask, usual_mask
 from offline.editing.part_names import PART_SLOTS
 from offline.editing.prompts import ANY_WORD, description, instruction_for, prompt_for
-from perse_live.attribute_file import pack_attributes
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.errors import UserError
 
@@ -55,7 +55,7 @@ def test_a_text_becomes_an_attribute(person: Avatar, inpainter: Inpainter) -> No
     edited = FromText("bright red lips", "makeup", inpainter, None, 3, 2)(person, progress=lambda step, _: steps.append(step))
     look = edited.teacher.look
     assert look.name == "makeup-bright-red-lips" and look.slot == "make-up" and len(look.ids) > 20
-    pack_attributes([look])
+    require_sound(person, look)
     before = own_portrait(person, edited.view)
     assert np.array_equal(edited.rgb[edited.mask == 0], before[edited.mask == 0])
     assert 0.005 < (edited.mask > 0).mean() < 0.3

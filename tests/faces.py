@@ -14,6 +14,7 @@ from offline.numeric import unit
 from offline.sampling import poisson_disk
 from perse_live.animate import RigidBinding, bind_surface
 from perse_live.arrays import BoolArray
+from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, LandmarkBinding, Source
 from perse_live.camera import Camera
 from perse_live.head.landmarks import load_landmark_model
@@ -81,3 +82,18 @@ def with_rims(donor: Donor) -> Donor:
         pixels = geometry.camera.project(ring @ geometry.R_cam_head.T + geometry.t_cam_head)
         cv2.polylines(drawn, [np.round(pixels * 16).astype(np.int32)], True, 255, 3, cv2.LINE_AA, 4)
     return repainted(donor, drawn > 100, (0.05, 0.05, 0.05))
+
+
+def require_sound(avatar: Avatar, one: Attribute) -> None:
+    """Fail for an attribute that does not belong to the avatar or has anything out of range."""
+    assert len(np.unique(one.ids)) == len(one.ids) == len(one.colors) == len(one.opacities)
+    assert not len(one.ids) or (one.ids.min() >= 0 and one.ids.max() < len(avatar))
+    added = one.added
+    count = len(added.surface.triangles) + len(added.rigid.means)
+    assert len(added.opacities) == len(added.colors) == len(added.regions) == len(added.appear) == count
+    for values in (one.colors, one.opacities, added.colors, added.opacities):
+        assert values.dtype == np.float32 and np.isfinite(values).all()
+        assert not values.size or (values.min() >= 0 and values.max() <= 1)
+    assert np.isfinite(added.rigid.means).all() and np.isfinite(added.rigid_start).all() and (added.rigid.scales > 0).all()
+    assert not count or (added.appear.min() >= 0 and added.appear.max() <= 0.9)
+    assert np.abs(added.rigid.means).max(initial=0) < 0.5
