@@ -17,6 +17,7 @@ from offline.editing.light import LUMA, darkness
 from offline.editing.on_skin import Patch, carried, fine_points, painted, patch
 from offline.editing.topology import spread_over
 from offline.editing.transplant import Transplant
+from offline.images import sample
 from offline.numeric import ramp
 from offline.sampling import SurfacePoints
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -54,7 +55,8 @@ def beard_from(both: Transplant, title: Title) -> Attribute:
 
 def brows_from(both: Transplant, title: Title) -> Attribute:
     """Raises UserError where the photo shows no brows."""
-    region = _near(both, both.charts["brows"], _BROW_SOFT)
+    hair_of_head = sample(both.donor.look.hair, both.seen.pixels) * (both.charts["brows"] < 0.5)
+    region = _near(both, both.charts["brows"], _BROW_SOFT) * (1 - ramp(hair_of_head, 0.2, 0.6))
     there = patch(both, both.on, region)
     there = replace(there, donor_skin=_skin_around(there, region))
     core = (both.charts["brows"] > 0.5) & there.known

@@ -90,7 +90,9 @@ def carried(both: Transplant, there: Patch, own_skin: FloatArray, hair: FloatArr
     level = (relative @ LUMA)[:, None]
     tinted = level + _TINT * (relative - level)  # the two lamps tint shadows differently
     between = to_srgb(to_linear(own_skin) * np.clip(tinted, 0.0, 1.15))
-    hairs = natural_hair(both.light.things(np.minimum(there.donor, there.donor_skin) * 0.9 + 0.1 * hair))
+    # half dark pixels are skin and hair in one: what they have of hair is the hair's own colour
+    sure = (dark**2)[:, None]
+    hairs = natural_hair(both.light.things(sure * np.minimum(there.donor, there.donor_skin) + (1 - sure) * hair))
     return dark[:, None] * hairs + (1 - dark[:, None]) * between
 
 
