@@ -120,8 +120,8 @@ def test_the_manifest_tells_other_programs_names_slots_keys_and_defaults(sound: 
 def test_a_full_wardrobe_keeps_an_avatar_small(tmp_path: Path) -> None:
     large = toy_avatar(gaussians=22_000)
     assert len(large) < 45_000
-    many = tuple(toy_learned(large, f"look-{k}", SLOTS[k % len(SLOTS)], seed=k, changed=15_000, moved=3_000, on_surface=750,
-                             free=750) for k in range(40))
+    many = tuple(toy_learned(large, f"look-{k}", SLOTS[k % len(SLOTS)], seed=k, changed=15_000, moved=3_000, on_surface=900,
+                             free=900) for k in range(40))
     save_avatar(tmp_path / "full.perse", replace(large, attributes=many, decoder=toy_decoder()))
     assert sum(len(one.ids) for one in many) == MAX_CHANGED and sum(len(one.vertex_ids) for one in many) == MAX_MOVED
     assert sum(len(one.added) for one in many) == MAX_ADDED
@@ -241,7 +241,7 @@ HOSTILE: list[tuple[Change, str]] = [
     (put("added.regions", 200), "above 63"),
     (cast_to("added.colors", np.float32), "instead of uint8"),
     (cast_to("rigid.means", np.float64), "instead of float32"),
-    (too_many_added, "outside 0 to 60000"),
+    (too_many_added, "outside 0 to 72000"),
 ]
 
 

@@ -12,6 +12,8 @@ from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 
+_HIDES = 0.1  # share of what a look changes that it makes invisible
+
 
 def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress) -> tuple[Avatar, list[str]]:
     """The avatar with built-in attributes, and what could not be made for it, one line each.
@@ -38,8 +40,9 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress) -
 
 
 def taught(look: Attribute) -> TeacherAttribute:
-    """A built-in look as a teacher: colours of hair are meant for hair that others add as well."""
-    return TeacherAttribute(look, known=True, tints_hair=look.slot == "hair" and not len(look.added))
+    """A built-in look as a teacher: colours of hair are meant for hair that others add as well; a shaved head is no colour."""
+    hides = float((look.opacities == 0).mean()) > _HIDES if len(look.opacities) else False
+    return TeacherAttribute(look, known=True, tints_hair=look.slot == "hair" and not len(look.added) and not hides)
 
 
 def _part(progress: Progress, k: int, count: int) -> Progress:

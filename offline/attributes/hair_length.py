@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -216,3 +217,8 @@ def _sheen(along: FloatArray, outwards: FloatArray) -> FloatArray:
     half = unit(np.array([[0.0, 0.75, 0.66]]))[0]
     across = np.sqrt(np.clip(1 - (along @ half) ** 2, 0, 1))
     return 0.82 + 0.42 * across**10 * np.clip(outwards @ half, 0, 1)
+
+
+BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {"hair-long": long, "hair-short": short, "hair-buzz": buzz,
+                                                      "hair-shaved": shaved}
+"""By name, in the order in which they are shown."""

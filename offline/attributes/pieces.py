@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offline.attributes import beanie, cap, earrings, facial_hair, felt_hat, glasses, hair_length, hair_pieces, headphones
+from offline.attributes import beanie, cap, earrings, facial_hair, felt_hat, glasses, hair_pieces, headphones
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 
@@ -25,9 +25,5 @@ BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
     "earrings-hoop": earrings.hoops,
     "hair-fringe": hair_pieces.fringe,
     "hair-bun": hair_pieces.bun,
-    "hair-long": hair_length.long,
-    "hair-short": hair_length.short,
-    "hair-buzz": hair_length.buzz,
-    "hair-shaved": hair_length.shaved,
 }
 """By name, in the order in which they are shown."""

@@ -80,9 +80,9 @@ ALL_WORD, DEFAULT_WORD, NONE_WORD = "all", "default", "none"
 
 def builders() -> dict[str, Builder]:
     """Who makes what; the first call imports them (1 s)."""
-    from offline.attributes import colours, pieces
+    from offline.attributes import colours, hair_length, pieces
 
-    made = {**colours.BUILT_IN, **pieces.BUILT_IN}
+    made = {**colours.BUILT_IN, **pieces.BUILT_IN, **hair_length.BUILT_IN}
     return {name: made[name] for name in TITLES if name in made}
 
 

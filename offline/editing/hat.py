@@ -30,6 +30,7 @@ _UNLIKE = 14.0  # Lab units between a hat and the hair or skin of its wearer
 _LEAST = 0.35  # share of the crown that a hat covers
 _UNDER, _THICK = 0.003, 0.006  # metres between pressed hair and hat, and of the hat's own
 _BACK = -0.035  # metres, head frame: how deep hats sit at the back
+_BUDGET = 6500  # Gaussians, about
 _SEED = 5
 
 
@@ -40,7 +41,7 @@ def hat_from(both: Transplant, title: Title) -> Attribute:
     unit = donor.portrait.unit
     look = replace(donor.look, hair=mask.astype(np.float32))
     shell = hair_shell(donor.geometry, mask, look.alpha, donor.portrait.chin_row, unit)
-    layer = hair_layers(donor.geometry, look, shell, unit, np.random.default_rng(_SEED))
+    layer = hair_layers(donor.geometry, look, shell, look.hair, unit, _BUDGET, np.random.default_rng(_SEED))
     hat = head_warp(donor, both.avatar).gaussians(_in_head_frame(donor, layer.gaussians))
     shape = head_shape(both.avatar)
     brow = float(shape.landmarks[[105, 334], 1].mean())

@@ -29,9 +29,9 @@ def names_of(avatar: Avatar) -> list[str]:
 
 
 def test_there_is_somebody_for_every_title_and_a_title_for_everybody() -> None:
-    from offline.attributes import colours, pieces
+    from offline.attributes import colours, hair_length, pieces
 
-    assert set(TITLES) == set(colours.BUILT_IN) | set(pieces.BUILT_IN)
+    assert set(TITLES) == set(colours.BUILT_IN) | set(pieces.BUILT_IN) | set(hair_length.BUILT_IN)
     assert list(builders()) == list(TITLES)
     assert len(TITLES) >= 16
     for name, (label, slot) in TITLES.items():

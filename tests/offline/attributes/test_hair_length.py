@@ -7,6 +7,7 @@ import pytest
 
 from faces import plain_person, require_sound
 from offline.attributes import hair_length
+from offline.attributes.edit import taught
 from offline.attributes.head_shape import LUMA, head_shape
 from offline.attributes.places import places_at_rest
 from offline.attributes.strands import SkinField
@@ -15,8 +16,7 @@ from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.regions import Region
 
-_MAKERS = {"hair-shaved": hair_length.shaved, "hair-buzz": hair_length.buzz, "hair-short": hair_length.short,
-           "hair-long": hair_length.long}
+_MAKERS = hair_length.BUILT_IN
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_own_hair_is_gone_and_the_face_as_it_was(name: str, person: Avatar, 
 
 def test_a_shaved_head_is_skin_all_over(person: Avatar, cuts: dict[str, Attribute]) -> None:
     one = cuts["hair-shaved"]
-    assert len(one.added) == 0
+    assert len(one.added) == 0 and not taught(one).tints_hair
     colors = person.colors.copy()
     colors[one.ids] = one.colors
     skin = person.regions == Region.SKIN

@@ -7,8 +7,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from faces import HAIR, SKIN, chart_pixels, repainted, require_sound, with_rims
 
+from faces import HAIR, SKIN, chart_pixels, repainted, require_sound, with_rims
 from offline.attributes.head_shape import LUMA, centers_of
 from offline.attributes.places import places_at_rest
 from offline.editing.donor import Donor
