@@ -62,11 +62,14 @@ def run(command: Eval) -> None:
     """Evaluate clips and print their scores."""
     from perse_live.evaluation.identity import find_identity_model
     from perse_live.evaluation.scores import HIGHER_IS_BETTER, mean_scores
+    from runtime.video import probe
 
     if not command.clips:
         raise UserError("no clip is named: give one or more videos of a talking person; see perse-live eval --help")
     if not 0 <= command.extras <= _MOST_EXTRAS:
         raise UserError(f"--extras {command.extras} is out of range: choose 0 to {_MOST_EXTRAS}")
+    for clip in command.clips:
+        probe(clip)  # a wrong file is said before the work begins
     identity = find_identity_model(command.identity_model)
     with step_progress() as progress, contextlib.ExitStack() as stack:
         fetch(BUILDING_ASSETS, command.network, progress)
