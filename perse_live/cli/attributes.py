@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +55,8 @@ class AttributeAdd:
     """For --text: another seed gives another picture."""
     steps: int = 30
     """For --text: of the diffusion; more take longer."""
+    liveportrait: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """A folder with LivePortrait's ONNX files: the attribute is learnt from the portrait as they animate it, too."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
@@ -133,8 +135,8 @@ def _add_attributes(command: AttributeAdd) -> None:
     ways = [bool(command.names), command.from_photo is not None, command.text is not None]
     if sum(ways) > 1:
         raise UserError("names, --from and --text are three ways to say what is added: choose one of them")
-    if command.names and (command.part is not None or command.name is not None):
-        raise UserError("--part and --name go with --from or --text, not with names of built-in attributes")
+    if command.names and any(one is not None for one in (command.part, command.name, command.liveportrait)):
+        raise UserError("--part, --name and --liveportrait go with --from or --text, not with names of built-in attributes")
     if command.from_photo is None and command.text is None:
         from offline.attributes.registry import named
 
@@ -180,11 +182,14 @@ def _check_edit(command: AttributeAdd) -> None:
 
 def _edited(avatar: Avatar, command: AttributeAdd, progress: StepProgress) -> Avatar:
     """The avatar with what a photo or words add."""
+    from offline.animation.frames import training_frames
+    from offline.animation.liveportrait import LivePortrait
     from offline.editing.other_photo import FromPhoto
     from offline.photo import load_photo
     from offline.training.fit import fit_attribute
 
     part = command.part or ""
+    networks = None if command.liveportrait is None else LivePortrait(command.liveportrait)
     if command.from_photo is not None:
         edited = FromPhoto(load_photo(command.from_photo), part, command.name)(avatar, progress=progress)
     else:
@@ -195,7 +200,8 @@ def _edited(avatar: Avatar, command: AttributeAdd, progress: StepProgress) -> Av
         inpainter = Inpainter(command.model or "", local_only=command.network.offline)
         words = FromText(command.text or "", part, inpainter, command.name, command.seed, command.steps)
         edited = words(avatar, progress=progress)
-    return fit_attribute(avatar, edited.teacher, (), progress=progress)
+    frames = training_frames(replace(avatar, attributes=()), edited, networks, progress=progress)
+    return fit_attribute(avatar, edited.teacher, frames, progress=progress)
 
 
 def _remove_attributes(command: AttributeRemove) -> None:

@@ -8,6 +8,7 @@ import pytest
 from stand_ins import KEYPOINTS, write_networks
 
 from attribute_toys import toy_attribute
+from offline.animation.frames import training_frames
 from offline.animation.liveportrait import (
     Keypoints,
     LivePortrait,
@@ -121,6 +122,17 @@ def test_frames_know_their_pose_and_leave_the_rest_of_the_picture(networks: Live
         assert frame.image.shape == (128, 128, 3) and frame.part_mask.shape == (128, 128)
         assert frame.image.min() >= 0 and frame.image.max() <= 1 and 0 < frame.weight < 1
     assert frames[0].part_mask.max() > 0.5
+
+
+def test_training_gets_both_animators_frames(networks: LivePortrait) -> None:
+    avatar = toy_avatar()
+    portrait = edited(avatar)
+    both = training_frames(avatar, portrait, networks, progress=lambda *_: None)
+    rig_alone = training_frames(avatar, portrait, None, progress=lambda *_: None)
+    assert len(both) == len(rig_alone) + 8 and len(rig_alone) == 12
+    assert {frame.weight for frame in both[12:]}.isdisjoint({frame.weight for frame in rig_alone})
+    known = replace(portrait, teacher=TeacherAttribute(portrait.teacher.look, known=True))
+    assert training_frames(avatar, known, None, progress=lambda *_: None) == []
 
 
 def test_wrong_files_are_one_line(tmp_path: Path, networks: LivePortrait) -> None:
