@@ -18,7 +18,7 @@ from perse_live.animate import HeadPose
 from perse_live.avatar import Avatar, load_avatar, save_avatar
 from perse_live.engine_folder import MANIFEST, EngineFolder, GraphFile, TensorInfo, manifest_text
 from perse_live.graphs import ANIMATE
-from runtime.bench import made_up_avatar
+from runtime.bench.drawing import made_up_avatar
 from runtime.stage import Motion, facing_pose
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from perse_live.head.rig import Part
-from runtime import bench
+from runtime.bench import drawing as bench
 
 
 def test_the_made_up_head_is_a_head() -> None:

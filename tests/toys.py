@@ -8,7 +8,7 @@ import numpy as np
 
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance
 from perse_live.camera import Camera
-from runtime.bench import made_up_avatar
+from runtime.bench.drawing import made_up_avatar
 
 
 def toy_avatar(*, gaussians: int = 2000) -> Avatar:

@@ -16,7 +16,7 @@ from perse_live.cli.shared import TRACKING_ASSETS, fetch
 from perse_live.errors import UserError
 
 if TYPE_CHECKING:
-    from runtime.bench import Timing
+    from runtime.bench.drawing import Timing
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def run(command: Bench) -> None:
     if command.live is not None:
         _run_live(command, *command.live)
         return
-    from runtime.bench import SIZE, bench, machine
+    from runtime.bench.drawing import SIZE, bench, machine
 
     with step_progress() as progress:
         results = bench(progress=progress)
@@ -66,8 +66,8 @@ def run(command: Bench) -> None:
 
 
 def _run_live(command: Bench, avatar: Path, video: Path) -> None:
-    from runtime.bench import machine
-    from runtime.livebench.measure import bench_live
+    from runtime.bench.drawing import machine
+    from runtime.bench.live.measure import bench_live
 
     with step_progress() as progress:
         fetch(TRACKING_ASSETS, command.network, progress)
@@ -85,8 +85,8 @@ def _run_live(command: Bench, avatar: Path, video: Path) -> None:
 def _run_engines(command: Bench, path: Path) -> None:
     from perse_live.avatar import load_avatar
     from perse_live.engine_folder import folder_beside
-    from runtime.bench import SIZE, machine
-    from runtime.engine_bench import bench_engines
+    from runtime.bench.drawing import SIZE, machine
+    from runtime.bench.engines import bench_engines
     from runtime.engines.contract import ENGINES
 
     avatar = load_avatar(path)

@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-from runtime.bench import machine
+from runtime.bench.drawing import machine
 from runtime.doctor.finding import Finding, never_raising
 
 _OLDEST, _NEWEST = (3, 10), (3, 13)  # of Python, as in pyproject.toml

@@ -20,7 +20,7 @@ from perse_live.avatar import Avatar
 from perse_live.detect import VideoFaceDetector
 from perse_live.errors import UserError
 from perse_live.head.landmarks import load_landmark_model
-from runtime.bench import machine, made_up_avatar
+from runtime.bench.drawing import machine, made_up_avatar
 from runtime.doctor.finding import Finding
 from runtime.doctor.machine import usable_cores
 from runtime.live.clock import StageClock

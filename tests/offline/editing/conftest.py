@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faces import plain_person
 
+from faces import plain_person
 from offline.editing.donor import Donor, fit_donor
 from offline.geometry import PhotoGeometry
 from offline.photo import load_photo

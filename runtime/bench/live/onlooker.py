@@ -1,6 +1,6 @@
 """Viewers in a process of their own, so that what they cost themselves is not taken for the session's: aiortc peers.
 
-`python -m runtime.livebench.onlooker URL COUNT decoding|receiving`: prints "watching" once all get pictures, and ends when its
+`python -m runtime.bench.live.onlooker URL COUNT decoding|receiving`: prints "watching" once all get pictures, and ends when its
 standard input does. Those that decode then say which stamps they read when, as JSON.
 """
 
@@ -19,7 +19,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
 
-from runtime.livebench.stamps import stamp_in
+from runtime.bench.live.stamps import stamp_in
 from runtime.web.aiortc_hooks import offer_loopback
 from runtime.web.jitter import deliver_frames_at_once
 

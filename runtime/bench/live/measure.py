@@ -20,16 +20,16 @@ import numpy as np
 
 from perse_live.arrays import BoolArray, Float64Array
 from perse_live.errors import UserError
+from runtime.bench.live.answers import camera_answers, key_answers
+from runtime.bench.live.chromium import chromium, chromium_missing, probed_page
+from runtime.bench.live.crowd import onlookers
+from runtime.bench.live.figures import LiveFigures, Spread, spread_of
+from runtime.bench.live.nodding_film import HALF_SECONDS, write_nodding_film
+from runtime.bench.live.stamps import Stamping
 from runtime.hotkeys.keymap import key_map
 from runtime.live.run import LiveOptions, Opened, open_live
 from runtime.live.session import LiveSession
 from runtime.live.settings import Settings
-from runtime.livebench.answers import camera_answers, key_answers
-from runtime.livebench.chromium import chromium, chromium_missing, probed_page
-from runtime.livebench.crowd import onlookers
-from runtime.livebench.figures import LiveFigures, Spread, spread_of
-from runtime.livebench.nodding_film import HALF_SECONDS, write_nodding_film
-from runtime.livebench.stamps import Stamping
 from runtime.sources.open import BROWSER
 from runtime.web.server import WebConfig
 

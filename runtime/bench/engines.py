@@ -13,7 +13,7 @@ from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 from perse_live.errors import UserError
 from perse_live.head.landmarks import LANDMARK_COUNT
-from runtime.bench import SIZE, Timing
+from runtime.bench.drawing import SIZE, Timing
 from runtime.engines.choose import choose_engine
 from runtime.engines.contract import EngineName
 from runtime.performance import performance

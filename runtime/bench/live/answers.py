@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from perse_live.arrays import BoolArray, Float64Array
-from runtime.livebench.nodding_film import HALF_SECONDS
+from runtime.bench.live.nodding_film import HALF_SECONDS
 
 _ANSWERED = 0.25  # share of the way to the new pose at which the avatar has answered
 _LONGEST_ANSWER = 0.8  # seconds

@@ -15,15 +15,15 @@ from web_session import PaintedSession
 from perse_live.avatar import save_avatar
 from perse_live.cli.program import main
 from perse_live.errors import UserError
+from runtime.bench.live import measure
+from runtime.bench.live.answers import camera_answers, key_answers
+from runtime.bench.live.chromium import chromium_missing
+from runtime.bench.live.crowd import onlookers
+from runtime.bench.live.figures import spread_of
+from runtime.bench.live.measure import bench_live
+from runtime.bench.live.nodding_film import HALF_SECONDS, RATE, write_nodding_film
+from runtime.bench.live.stamps import stamp_in, stamped
 from runtime.live.clock import StageClock
-from runtime.livebench import measure
-from runtime.livebench.answers import camera_answers, key_answers
-from runtime.livebench.chromium import chromium_missing
-from runtime.livebench.crowd import onlookers
-from runtime.livebench.figures import spread_of
-from runtime.livebench.measure import bench_live
-from runtime.livebench.nodding_film import HALF_SECONDS, RATE, write_nodding_film
-from runtime.livebench.stamps import stamp_in, stamped
 from runtime.video import read_frames, video_writer
 from runtime.web.server import WebConfig, WebServer
 

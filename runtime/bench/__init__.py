@@ -1,0 +1,1 @@
+"""Measuring this machine: drawing alone, engines against each other, a whole live session."""
