@@ -84,8 +84,23 @@ class ICudaEngine:
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.INPUT if name in self._inputs else TensorIOMode.OUTPUT
 
-    def create_execution_context(self) -> IExecutionContext:
+    def create_runtime_config(self) -> IRuntimeConfig:
+        return IRuntimeConfig()
+
+    def create_execution_context(self, runtime_config: IRuntimeConfig | None = None) -> IExecutionContext:
+        made.append(runtime_config)
         return IExecutionContext(self)
+
+
+class IRuntimeConfig:
+    """Of TensorRT for RTX: what is set on it is compared with its own bindings."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self)[name] = value
+
+
+made: list[IRuntimeConfig | None] = []
+"""What each execution context was made with."""
 
 
 @only_real

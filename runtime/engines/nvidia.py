@@ -216,7 +216,8 @@ class NvidiaPoser:
         sizes = {name: int(np.prod([int(n) for n in tensor.shape if n != BATCH])) for name, tensor in MOTION.items()}
         starts = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes.values())])
         self._host = torch.zeros(int(starts[-1]), dtype=torch.float32, pin_memory=True)
-        self._device = torch.zeros(int(starts[-1]), dtype=torch.float32, device="cuda")
+        with torch.cuda.stream(stream):  # whatever fills memory does so before the engine reads it, and it is freed in that order
+            self._device = torch.zeros(int(starts[-1]), dtype=torch.float32, device="cuda")
         self._places = {name: slice(int(start), int(start) + sizes[name]) for name, start in zip(sizes, starts, strict=False)}
         self._sent = torch.cuda.Event()
         for name, tensor in MOTION.items():
@@ -270,7 +271,8 @@ class NvidiaPoser:
         for name, tensor in tensors.items():
             self._graph.bind(name, tensor)
         for name in POSED:
-            self._out[name] = self._torch.empty(self._graph.shape_of(name), dtype=self._torch.float32, device="cuda")
+            with self._torch.cuda.stream(self._stream):
+                self._out[name] = self._torch.empty(self._graph.shape_of(name), dtype=self._torch.float32, device="cuda")
             self._graph.bind(name, self._out[name])
 
 

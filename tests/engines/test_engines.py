@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from perse_live.avatar import save_avatar
 from perse_live.engine_folder import MANIFEST, EngineFolder, GraphFile, manifest_text, read_folder
 from perse_live.errors import UserError
 from perse_live.graphs import ANIMATE, ATTRIBUTES
+from perse_live.nvidia import NvidiaBackend
 from perse_live.splatting import autograd, cuda
 from runtime.engines.choose import choose_engine
 from runtime.engines.contract import EngineUnavailableError
@@ -243,11 +245,11 @@ def no_gpu_needed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def with_engines(folder: EngineFolder, *, device: str = "NVIDIA-GeForce-RTX-4090-sm89", version: str = "11.4.0.106"
-                 ) -> EngineFolder:
+def with_engines(folder: EngineFolder, *, device: str = "NVIDIA-GeForce-RTX-4090-sm89", version: str = "11.4.0.106",
+                 backend: NvidiaBackend = "tensorrt") -> EngineFolder:
     """The folder, with its ONNX graphs as the stand-in's engines."""
     made: list[GraphFile] = [
-        replace(one, backend="tensorrt", device=device, version=version) for one in folder.files]
+        replace(one, backend=backend, device=device, version=version) for one in folder.files]
     whole = replace(folder, files=(*folder.files, *made))
     (folder.path / MANIFEST).write_text(manifest_text(whole))
     return whole
@@ -265,6 +267,26 @@ def test_the_runner_draws_what_the_cpu_draws_and_captures_once_for_each_shape(fo
 
 
 @pytest.mark.usefixtures("no_gpu_needed")
+def test_tensorrt_for_rtx_captures_by_itself(folder: EngineFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    rtx = pytest.importorskip("tensorrt_rtx")
+    module = SimpleNamespace(**vars(fake_tensorrt), CudaGraphStrategy=rtx.CudaGraphStrategy,
+                             DynamicShapesKernelSpecializationStrategy=rtx.DynamicShapesKernelSpecializationStrategy)
+    monkeypatch.setattr("runtime.engines.nvidia.import_backend", lambda _: module)
+    with_engines(folder, backend="tensorrt-rtx", device="sm75+89")
+    fake_tensorrt.made.clear()
+    avatar = dressable()
+    camera = avatar.source.camera.resized(96, 96)
+    stage = Stage(avatar, camera, threads=1, engine=NvidiaEngine("tensorrt-rtx", folder.path, avatar, precision="fp32"))
+    check_alike(pictures(stage), pictures(Stage(avatar, camera, threads=1)))
+    assert not _CapturedGraph.made and len(fake_tensorrt.made) == 2
+    for config in fake_tensorrt.made:
+        assert vars(config) == {"cuda_graph_strategy": rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE,
+                                "dynamic_shapes_kernel_specialization_strategy":
+                                    rtx.DynamicShapesKernelSpecializationStrategy.EAGER}
+        assert all(isinstance(getattr(rtx.IRuntimeConfig, name), property) for name in vars(config))
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
 def test_looks_from_the_graph_stay_on_the_device(folder: EngineFolder) -> None:
     avatar = dressable()
     poser = NvidiaEngine("tensorrt", with_engines(folder).path, avatar).poser(avatar, threads=1)
@@ -276,8 +298,8 @@ def test_looks_from_the_graph_stay_on_the_device(folder: EngineFolder) -> None:
 @pytest.mark.usefixtures("no_gpu_needed")
 def test_an_engine_of_another_gpu_or_version_is_rebuilt_or_refused(folder: EngineFolder) -> None:
     avatar = dressable()
-    for other in ({"device": "NVIDIA-A10-sm86"}, {"version": "10.9.0.34"}):
-        with_engines(folder, **other)
+    for device, version in (("NVIDIA-A10-sm86", fake_tensorrt.__version__), ("NVIDIA-GeForce-RTX-4090-sm89", "10.9.0.34")):
+        with_engines(folder, device=device, version=version)
         said = causes("tensorrt", folder.path, avatar, engine=NvidiaEngine)
         assert "has no engine for NVIDIA-GeForce-RTX-4090-sm89 by tensorrt 11.4.0.106" in said
         asked: list[object] = []
