@@ -39,6 +39,8 @@ class RegressionConfig:
 
     steps: int = 240
     """Of Adam, under a one-cycle schedule."""
+    steps_in_place: int = 160
+    """Instead, for what adds nothing: colours are learnt sooner than ways."""
     steps_among_mates: int = 400
     """Instead, where there are others that it can grow into."""
     drawn_steps: int = 20
@@ -149,7 +151,7 @@ def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], e
     added = torch.arange(rows.own, count)
     pairs = [_Pair(mate, travel(ends, mate.ends()), travel(mate.ends(), ends), plain(mate.features)) for mate in mates
              if len(added) or len(mate.features)]
-    steps = config.steps_among_mates if pairs else config.steps
+    steps = config.steps_among_mates if pairs else config.steps if len(added) else config.steps_in_place
     optimizer = torch.optim.Adam([{"params": network.parameters(name)}, {"params": [codes]}])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [config.rate, config.code_rate], total_steps=steps, pct_start=0.15)
     for step in range(steps):

@@ -14,7 +14,9 @@ from perse_live.avatar import Avatar
 from perse_live.decoder.features import features_of, places_at_rest
 from perse_live.decoder.network import CODES, COLOR, OPACITY, OUTPUTS, PLACE, PLACE_UNIT, SIZE
 
-_FADE = 0.75  # share of its remaining way on which a Gaussian fades in: much less would be a jump, all of it a cross-fade
+_EASE = 2.0
+"""Power of a Gaussian's own way with which its opacity grows: several lie upon each other, so that the picture changes evenly."""
+_GROWING, _HURRY = 0.5, 0.7  # what starts smaller than this grows, fast at first: its area would else come mostly at the end
 _TOGETHER = 0.35
 """Share of the teacher's spread in time that is kept: hair that comes strand by strand would look like speckles at first."""
 
@@ -44,12 +46,12 @@ class Rows:
         ends, appear = self.ends[chosen], self.appear[chosen]
         out = ends * weights
         added = self._added(chosen, len(ends))
-        shown = ((weights - appear) / (_FADE * (1 - appear)).clamp(min=1e-3)).clamp(0, 1)
-        shown = shown * shown * (3 - 2 * shown)
-        grown = torch.log((self.least_size + (1 - self.least_size) * weights) / self.least_size)
+        shown = ((weights - appear) / (1 - appear).clamp(min=1e-3)).clamp(0, 1) ** _EASE
+        way = weights**_HURRY if self.least_size < _GROWING else weights
+        grown = torch.log((self.least_size + (1 - self.least_size) * way) / self.least_size)
         opacity = torch.where(added, ends[:, OPACITY:OPACITY + 1] * shown, out[:, OPACITY:OPACITY + 1])
-        size = torch.where(added, grown, out[:, SIZE:SIZE + 1])
-        return torch.cat([out[:, COLOR], opacity, out[:, PLACE], size], 1)
+        places, size = torch.where(added, ends[:, PLACE] * way, out[:, PLACE]), torch.where(added, grown, out[:, SIZE:SIZE + 1])
+        return torch.cat([out[:, COLOR], opacity, places, size], 1)
 
     def first_codes(self) -> torch.Tensor:
         """Codes (N + S + R, CODES) that tell rows apart by where they go: principal components of their ways."""

@@ -12,7 +12,7 @@ import numpy as np
 from perse_live.arrays import Float32Array, Int32Array
 from perse_live.attributes import LearnedAttribute
 from perse_live.decoder.features import into_binding
-from perse_live.decoder.kernel import Packed, decode_rows
+from perse_live.decoder.kernel import Packed, add_colors, decode_rows
 from perse_live.decoder.network import OUTPUTS, Adapter, Decoder, decode, fold
 from perse_live.decoder.wearing import features_of_added, no_codes
 from perse_live.head.rig import HeadRig
@@ -75,7 +75,7 @@ class Evaluation:
             for j, weight in tints if len(hair.rows) else []:
                 self._pack([(self._attributes[j].adapter, weight)], reader=None)
                 hair.decode(self._packed)
-                rows.out[hair.rows, :3] += hair.out[:, :3]
+                add_colors(rows.out, hair.rows, hair.out)
             rows.said = key
         return rows.out
 

@@ -102,3 +102,11 @@ def decode_rows(weights: Float32Array, offsets: Float32Array, features: Float32A
             at = rows[n]
             for k in range(OUTPUTS):
                 out[n, k] = y[k * LANES + r] - base[at, k]
+
+
+@kernel
+def add_colors(out: Float32Array, rows: Int32Array, tint: Float32Array) -> None:
+    """Add the colours of tint (M, OUTPUTS) to rows (M,) of out."""
+    for i in range(len(rows)):
+        for c in range(3):
+            out[rows[i], c] += tint[i, c]

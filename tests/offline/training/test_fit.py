@@ -23,7 +23,7 @@ from perse_live.wardrobe import worn
 from runtime.stage import Motion, Stage
 from toys import toy_avatar
 
-SHORT = FitConfig(RegressionConfig(steps=120, steps_among_mates=160, drawn_steps=6), LiftConfig(steps=30))
+SHORT = FitConfig(RegressionConfig(steps=120, steps_in_place=100, steps_among_mates=160, drawn_steps=6), LiftConfig(steps=30))
 BACK = (0.5, 0.5, 0.5)
 
 
