@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import random
 import statistics
 import subprocess
 import sys
@@ -14,17 +14,17 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
-from perse_live.arrays import BoolArray, Float64Array
 from perse_live.errors import UserError
 from runtime.bench.live.answers import camera_answers, key_answers
-from runtime.bench.live.chromium import chromium, chromium_missing, probed_page
+from runtime.bench.live.chromium import chromium_missing
 from runtime.bench.live.crowd import onlookers
 from runtime.bench.live.figures import LiveFigures, Spread, spread_of
-from runtime.bench.live.nodding_film import HALF_SECONDS, write_nodding_film
+from runtime.bench.live.nodding_film import write_nodding_film
+from runtime.bench.live.spectator import SETTLE_SECONDS as _SETTLE_SECONDS
 from runtime.bench.live.stamps import Stamping
 from runtime.hotkeys.keymap import key_map
 from runtime.live.run import LiveOptions, Opened, open_live
@@ -35,8 +35,6 @@ from runtime.web.server import WebConfig
 
 _START_SECONDS = 120.0  # the first start ever compiles
 _STARTS = 2  # of which the quicker one counts: the first may still compile
-_SETTLE_SECONDS = 3.0  # after which encoder, governor and browser are at ease
-_KEY_EVERY = (0.35, 0.6)  # seconds
 _KEYS = {"b": "background 00a040", "v": "background c02030"}  # two colours far apart in every channel
 _CAMERA_SECONDS = (8.0, 45.0)
 
@@ -65,9 +63,8 @@ def bench_live(avatar: Path, video: Path, *, seconds: float, viewers: int, threa
         if missing:
             figures = _watched_by_aiortc(options, settings, seconds, progress)
         else:
-            with chromium(film) as browser:
-                figures = _watched_by_chromium(options, settings, seconds, browser, progress)
-                answer = _camera_to_answer(replace(options, camera=BROWSER), settings, seconds, browser, progress)
+            figures = _watched_by_chromium(options, settings, film, seconds, progress)
+            answer = _camera_to_answer(replace(options, camera=BROWSER), settings, film, seconds, progress)
             figures = replace(figures, camera_to_answer=answer)
             if answer is None:
                 complaints.append(f"browser camera: no answer seen; is there a face in the first picture of {video}?")
@@ -111,25 +108,24 @@ class _Watched:
 
 
 class _Watching:
-    """Collects, for as long as its block runs."""
+    """Collects from `begin` to `end`."""
 
     def __init__(self, opened: Opened, stamping: Stamping) -> None:
         self._opened, self._stamping = opened, stamping
         self._memory: list[float] = []
         self._over = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, name="memory", daemon=True)
 
-    @contextlib.contextmanager
-    def during(self) -> Generator[None, None, None]:
-        sampler = threading.Thread(target=self._sample, name="memory")
+    def begin(self) -> None:
         self._begin = time.time()
-        sampler.start()
-        try:
-            yield
-        finally:
-            self._end = time.time()
-            self._stats = self._opened.session.stats()
-            self._over.set()
-            sampler.join()
+        self._sampler.start()
+
+    def end(self) -> None:
+        """Needs to have begun."""
+        self._end = time.time()
+        self._stats = self._opened.session.stats()
+        self._over.set()
+        self._sampler.join()
 
     def _sample(self) -> None:
         while not self._over.wait(0.5):
@@ -170,88 +166,54 @@ def _figures(watched: _Watched, seconds: float, *, viewer: str, shown: Sequence[
         memory_end_mib=round(statistics.median(memory[-tenth:]), 1), extra_viewers=0, cost_per_viewer=None)
 
 
-def _watched_by_chromium(options: LiveOptions, settings: Settings, seconds: float, browser: Any,
+def _watched_by_chromium(options: LiveOptions, settings: Settings, film: Path, seconds: float,
                          progress: Callable[[str, float], None]) -> LiveFigures:
     step = f"{seconds:.0f} s watched by Chromium"
-    with _session(options, settings) as (opened, watching), probed_page(browser, opened.url) as page:
-        page.wait_for_timeout(1000 * _SETTLE_SECONDS)
-        page.evaluate("perseBench.looksAtPicture = true")
-        page.keyboard.press("b")
-        page.wait_for_timeout(500)
-        noted = _Noted()
-        with watching.during():
-            _collect(page)  # what was before
-            chance, keyed = random.Random(0), 0
-            begin = time.monotonic()
-            while (passed := time.monotonic() - begin) < seconds:
-                page.keyboard.press("vb"[keyed % 2])
-                keyed += 1
-                page.wait_for_timeout(1000 * chance.uniform(*_KEY_EVERY))
-                if keyed % 20 == 0:
-                    noted.add(_collect(page))
-                progress(step, min(passed / seconds, 1.0))
-            noted.add(_collect(page))
-            passed = time.monotonic() - begin
-    progress(step, 1.0)
-    figures = _figures(watching.watched(), passed, viewer=f"Chromium {browser.version}", shown=noted.shown)
-    return replace(figures, hotkey_to_change=spread_of(key_answers(noted.keys, noted.times, noted.red)))
+    with _session(options, settings) as (opened, watching):
+        noted = _spectator(opened.url, film, seconds, "keys", begin=watching.begin, end=watching.end,
+                           progress=lambda share: progress(step, share))
+    figures = _figures(watching.watched(), noted["seconds"], viewer=noted["viewer"], shown=noted["shown"])
+    times = np.array([one[0] for one in noted["pictures"]])
+    red = np.array([one[1] > one[2] for one in noted["pictures"]])
+    return replace(figures, hotkey_to_change=spread_of(key_answers(noted["keys"], times, red)))
 
 
-def _collect(page: Any) -> dict[str, Any]:
-    """What the probe has noted since the last time."""
-    return page.evaluate("""() => {
-      const { shown, pictures, keys, marks, problem } = perseBench;
-      Object.assign(perseBench, { shown: [], pictures: [], keys: [], marks: [] });
-      return { shown, pictures, keys, marks, problem };
-    }""")
-
-
-class _Noted:
-    """What the probe has noted over a long time, in little memory: it is the session's process that keeps it."""
-
-    def __init__(self) -> None:
-        self.keys: list[float] = []
-        self._shown: list[Float64Array] = []
-        self._pictures: list[Float64Array] = []
-
-    def add(self, noted: dict[str, Any]) -> None:
-        self.keys += noted["keys"]
-        self._shown.append(np.asarray(noted["shown"], np.float64).reshape(-1, 4))
-        self._pictures.append(np.array([(time, red > green) for time, red, green, *_ in noted["pictures"]]).reshape(-1, 2))
-
-    @property
-    def shown(self) -> list[list[float]]:
-        """Stamp, when it was on the canvas, when it was received, how long it was decoded."""
-        return np.concatenate(self._shown).tolist()
-
-    @property
-    def times(self) -> Float64Array:
-        return np.concatenate(self._pictures)[:, 0]
-
-    @property
-    def red(self) -> BoolArray:
-        """Whether the background was."""
-        return np.concatenate(self._pictures)[:, 1] > 0
-
-
-def _camera_to_answer(options: LiveOptions, settings: Settings, seconds: float, browser: Any,
+def _camera_to_answer(options: LiveOptions, settings: Settings, film: Path, seconds: float,
                       progress: Callable[[str, float], None]) -> Spread | None:
     seconds = min(max(seconds, _CAMERA_SECONDS[0]), _CAMERA_SECONDS[1])
     step = f"{seconds:.0f} s of the browser's camera"
-    with _session(options, settings) as (opened, _), probed_page(browser, opened.url) as page:
-        page.locator("#camera-toggle").click()
-        page.wait_for_function("document.querySelector('#camera-dock').getAttribute('aria-pressed') === 'true'", timeout=20_000)
-        page.wait_for_timeout(1000 * (_SETTLE_SECONDS + 2 * HALF_SECONDS))  # and until the driver's face at rest is learned
-        page.evaluate("Object.assign(perseBench, { looksAtPicture: true, keepsPictures: true })")
-        _collect(page)
-        for passed in range(round(seconds)):
-            progress(step, passed / seconds)
-            page.wait_for_timeout(1000)
-        noted = _collect(page)
-    progress(step, 1.0)
+    with _session(options, settings) as (opened, _):
+        noted = _spectator(opened.url, film, seconds, "camera", progress=lambda share: progress(step, share))
     if noted["problem"]:
         raise UserError(f"the browser's camera cannot be measured: {noted['problem']}")
     return spread_of(camera_answers(noted["marks"], noted["pictures"]))
+
+
+def _nothing() -> None: ...
+
+
+def _spectator(url: str, film: Path, seconds: float, what: Literal["keys", "camera"], *, progress: Callable[[float], None],
+               begin: Callable[[], None] = _nothing, end: Callable[[], None] = _nothing) -> dict[str, Any]:
+    """Let Chromium watch from another process; what it noted. begin, end: called when what counts begins and ends."""
+    words = [sys.executable, "-m", "runtime.bench.live.spectator", url, str(film), str(seconds), what, str(_SETTLE_SECONDS)]
+    with tempfile.TemporaryFile("w+") as complaints, \
+            subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, text=True) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if line.startswith('{"begin"'):
+                    begin()
+                elif line.startswith('{"done"'):
+                    progress(json.loads(line)["done"])
+                else:  # not read before the session's memory was
+                    end()
+                    progress(1.0)
+                    return json.loads(line)
+            complaints.seek(0)
+            lines = complaints.read().strip().splitlines()
+            raise UserError(f"Chromium cannot watch: {lines[-1][:300] if lines else 'it has ended'}")
+        finally:
+            process.terminate()
 
 
 # ----- viewers that are no browsers
@@ -262,10 +224,11 @@ def _watched_by_aiortc(options: LiveOptions, settings: Settings, seconds: float,
     step = f"{seconds:.0f} s watched by aiortc"
     with _session(options, settings) as (opened, watching), onlookers(opened.url, 1, "decoding") as end:
         time.sleep(_SETTLE_SECONDS)
-        with watching.during():
-            begin = time.time()
-            _sleep(seconds, step, progress)
-            over = time.time()
+        begin = time.time()
+        watching.begin()
+        _sleep(seconds, step, progress)
+        watching.end()
+        over = time.time()
         shown = [one for one in end() if begin <= one[1] <= over]
     return _figures(watching.watched(), over - begin, viewer="aiortc", shown=shown)
 
