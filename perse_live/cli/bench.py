@@ -36,6 +36,8 @@ class Bench:
     """For how long --live watches."""
     viewers: int = 7
     """How many more viewers then join to --live, 0 to 15."""
+    start: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
+    """Measure instead how soon drive has its first frame: it is started four times on the video's first frame."""
     json: JsonSwitch = False
     """Print one JSON object instead of a table."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
@@ -48,6 +50,9 @@ def run(command: Bench) -> None:
         return
     if command.engine is not None or command.engine_folder is not None:
         raise UserError("engines are made for one avatar: name its file, perse-live bench ME.perse --engine all")
+    if command.start is not None:
+        _run_start(command, *command.start)
+        return
     if command.live is not None:
         _run_live(command, *command.live)
         return
@@ -80,6 +85,20 @@ def _run_live(command: Bench, avatar: Path, video: Path) -> None:
                     "not_measured": complaints})
         return
     print_table({**machine(), **figures.rows()})
+
+
+def _run_start(command: Bench, avatar: Path, video: Path) -> None:
+    from runtime.bench.drawing import machine
+    from runtime.bench.start import bench_start
+
+    with step_progress() as progress:
+        fetch(TRACKING_ASSETS, command.network, progress)
+        times = bench_start(avatar, video, progress=progress)
+    if command.json:
+        print_json({"machine": machine(), "start": asdict(times)})
+        return
+    print_table({**machine(), "first start of drive, s": f"{times.first:.2f}", "later ones, median s": f"{times.median:.2f}",
+                 "processor time of these, s": f"{times.median_cpu:.2f}"})
 
 
 def _run_engines(command: Bench, path: Path) -> None:
