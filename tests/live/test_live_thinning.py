@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from live_avatars import dressable_avatar
 
 from attribute_toys import toy_attribute
+from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 from perse_live.dresser import Dresser
 from perse_live.regions import Region
@@ -90,6 +91,7 @@ def test_a_thinned_avatar_wears_the_same_attributes_thinned(avatar: Avatar, shar
     regions[-100:] = Region.ACCESSORY
     hat = replace(hat, added=replace(hat.added, regions=regions))
     (fewer,) = thinned(replace(avatar, attributes=(hat,)), share).attributes
+    assert isinstance(fewer, Attribute)
     kept = kept_gaussians(avatar, share)
     there = np.isin(hat.ids, kept)
     np.testing.assert_array_equal(kept[fewer.ids], hat.ids[there])
