@@ -21,6 +21,7 @@ _COLLAR = -0.152  # metres, template height below which the unseen body is dress
 _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
 _COLLAR_REACH = 110.0  # pixels (eye distance 115) from the neck's axis within which clothes are its collar
 _LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
+_BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 _CRUMB = 60  # pixels (eye distance 115)
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 _NECK_THICKNESS = 0.07  # metres
@@ -189,7 +190,8 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     colors = shown_here[:, None] * sample(look.image, pixels) + (1 - shown_here[:, None]) * colors
     layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.3, colors, Region.BODY, triangles=points.triangle,
                           freedom=0.0, color_freedom=0.0, least_opacity=0.9)
-    own_bust = cloth_seen.sum() > _BUST * unit**2
+    # a bust that ends above the frame's lower edge would float
+    own_bust = (cloth_seen.sum() > _BUST * unit**2) & look.valid[-round(_BUST_GAP * unit) :].any()
     alpha = sample(look.alpha, pixels)
     to_edge = sample(distance_to(~look.valid), pixels)
     fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > 0.02)

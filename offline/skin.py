@@ -29,7 +29,7 @@ _Indices = NDArray[np.integer]
 
 _UNDER, _UNDER_LIGHT, _BLENDED = 0.002, 0.96, 6  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
 _CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
-_LID_HELD = 0.3  # how far refinement is kept from the lids' colours
+_LID_HELD = 0.5  # how far refinement is kept from the lids' colours
 _LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
 _LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 
