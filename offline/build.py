@@ -51,7 +51,7 @@ _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker:
              "MediaPipe Selfie Segmentation: Apache-2.0")
 
 _LEAST_LIKENESS = 26.0  # dB
-_BUDGET, _LEAST_STRANDS = 43_000, 4_500  # Gaussians of an avatar, and of its hair where that is nearly spent
+_BUDGET, _LEAST_STRANDS = 43_000, 4_000  # Gaussians of an avatar, and of its hair where that is nearly spent
 _LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
 _CHEEK_BACK = -0.03  # metres on the mean head: skin in front of it is no ear and no side of the head

@@ -27,6 +27,7 @@ _BACK_TOOTH = np.array([0.40, 0.27, 0.24])  # light at the last molars over that
 _CAVITY = np.array([0.42, 0.16, 0.15])
 _REGIONS = {Part.TEETH_UPPER: Region.TEETH, Part.TEETH_LOWER: Region.TEETH, Part.TONGUE: Region.TONGUE,
             Part.MOUTH_CAVITY: Region.MOUTH}
+_CLOSED = 1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
 
 
@@ -56,8 +57,8 @@ def _painted(geometry: PhotoGeometry, light: float, rng: np.random.Generator) ->
     lining = middle[:, 2] > -0.07  # the cheeks' inner sides too: an open mouth is looked into from the side
     return join(_painted_part(geometry, Part.TEETH_UPPER, teeth, 1.3, light, rng),
                 _painted_part(geometry, Part.TEETH_LOWER, teeth, 1.3, light, rng),
-                _painted_part(geometry, Part.TONGUE, inside, 2.4, light, rng),
-                _painted_part(geometry, Part.MOUTH_CAVITY, lining, 3.3, light, rng))
+                _painted_part(geometry, Part.TONGUE, inside, 2.1, light, rng),
+                _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, light, rng))
 
 
 def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: float, light: float,
@@ -79,8 +80,8 @@ def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: f
         # the back teeth are lit by what the cheeks throw back
         colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * brightness * (_BACK_TOOTH + (1 - _BACK_TOOTH) * depth)
     means, normals = geometry.on_rig(points)
-    return surface_layer(means, normals, points.spacing * COVERAGE, colors * light, _REGIONS[part], triangles=points.triangle,
-                         freedom=0.0, color_freedom=0.0, least_opacity=0.9)
+    return surface_layer(means, normals, points.spacing * _CLOSED * COVERAGE, colors * light, _REGIONS[part],
+                         triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9)
 
 
 def tooth_color(rest: FloatArray, *, upper: bool) -> FloatArray:
