@@ -14,8 +14,8 @@ from perse_live.avatar import Avatar
 from perse_live.decoder.features import features_of, places_at_rest
 from perse_live.decoder.network import CODES, COLOR, OPACITY, OUTPUTS, PLACE, PLACE_UNIT, SIZE
 
-_EASE = 2.0
-"""Power of a Gaussian's own way with which its opacity grows: several lie upon each other, so that the picture changes evenly."""
+_EASE, _EASE_OF_GROWTH = 1.7, 1.5
+"""Powers of a Gaussian's own way with which its opacity grows: several lie upon each other, the picture is to change evenly."""
 _GROWING, _HURRY = 0.5, 0.7  # what starts smaller than this grows, fast at first: its area would else come mostly at the end
 _TOGETHER = 0.35
 """Share of the teacher's spread in time that is kept: hair that comes strand by strand would look like speckles at first."""
@@ -46,8 +46,9 @@ class Rows:
         ends, appear = self.ends[chosen], self.appear[chosen]
         out = ends * weights
         added = self._added(chosen, len(ends))
-        shown = ((weights - appear) / (1 - appear).clamp(min=1e-3)).clamp(0, 1) ** _EASE
-        way = weights**_HURRY if self.least_size < _GROWING else weights
+        grows = self.least_size < _GROWING
+        shown = ((weights - appear) / (1 - appear).clamp(min=1e-3)).clamp(0, 1) ** (_EASE_OF_GROWTH if grows else _EASE)
+        way = weights**_HURRY if grows else weights
         grown = torch.log((self.least_size + (1 - self.least_size) * way) / self.least_size)
         opacity = torch.where(added, ends[:, OPACITY:OPACITY + 1] * shown, out[:, OPACITY:OPACITY + 1])
         places, size = torch.where(added, ends[:, PLACE] * way, out[:, PLACE]), torch.where(added, grown, out[:, SIZE:SIZE + 1])
