@@ -11,6 +11,7 @@ from offline.attributes.assembly import Changes, attribute, flat, joined, rigid_
 from offline.attributes.head_shape import HeadShape, head_shape, own_tones
 from offline.attributes.own_skin import OwnHead, bare_skin, own_head, under_hair
 from offline.attributes.strands import SkinField, roots_on, strand_gaussians
+from offline.attributes.tones import plausible_hair
 from offline.neck import head_weights
 from offline.numeric import ramp, unit
 from perse_live.arrays import BoolArray, FloatArray
@@ -68,7 +69,7 @@ def buzz(avatar: Avatar) -> Attribute:
     normals = unit(on.interpolate(shape.normals, triangles))
     along = unit(_combed(on.interpolate(shape.template, triangles), 0.4) + 0.35 * rng.standard_normal((len(roots), 3)))
     tips = roots + _BUZZ_LENGTH * unit(0.6 * normals + along) * rng.uniform(0.6, 1.2, (len(roots), 1))
-    tone = own_tones(shape, len(roots), rng) * shape.light.on(normals) * rng.uniform(0.45, 0.85, (len(roots), 1))
+    tone = _tones(shape, len(roots), rng) * shape.light.on(normals) * rng.uniform(0.45, 0.85, (len(roots), 1))
     hairs = strand_gaussians(np.stack([roots, tips], 1), _BUZZ_RADIUS, tone, tone, opacity=0.75)
     added = rigid_added(hairs, start=roots, appear=rng.uniform(0, 0.5, len(roots)), least_size=0.3, region=Region.HAIR)
     return attribute("hair-buzz", "Buzz cut", "hair", added, _without_hair(shape, own, _typical(shape), _BUZZ_TINT))
@@ -92,7 +93,12 @@ def _of(avatar: Avatar) -> tuple[HeadShape, OwnHead]:
 
 
 def _typical(shape: HeadShape) -> FloatArray:
-    return 0.8 * np.median(own_tones(shape, 400, np.random.default_rng(_SEED)), 0)
+    return 0.8 * np.median(_tones(shape, 400, np.random.default_rng(_SEED)), 0)
+
+
+def _tones(shape: HeadShape, count: int, rng: np.random.Generator) -> FloatArray:
+    """Colours (count, 3) of the own hair, without what only lies beside it."""
+    return plausible_hair(own_tones(shape, max(count, 200), rng))[:count]
 
 
 def _without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float) -> Changes:
@@ -135,10 +141,10 @@ def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
     length = np.linalg.norm(along, axis=1)
     share = np.tile((np.arange(steps) + 0.5) / steps, count)
     width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, 0.5))
-    tone = np.repeat(own_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
+    tone = np.repeat(_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
     light = shape.light.on(outwards) * _sheen(unit(along), outwards)[:, None]
     # hair between hair is dark: at the roots, and inside
-    deep = 0.66 + 0.34 * ramp(share, 0.0, 0.3)
+    deep = 0.72 + 0.28 * ramp(share, 0.0, 0.3)
     colors = tone * light * deep[:, None]
     sigma = np.stack([np.maximum(0.5 * length, 0.7 * width), width * 0.66], 1)
     opacity = 0.95 * np.interp(share, (0, 0.8, 1), (1, 1, 0.75))
@@ -216,7 +222,7 @@ def _sheen(along: FloatArray, outwards: FloatArray) -> FloatArray:
     """The band of light across strands (Kajiya & Kay, SIGGRAPH 1989), (N,) around 1: lamp above and before."""
     half = unit(np.array([[0.0, 0.75, 0.66]]))[0]
     across = np.sqrt(np.clip(1 - (along @ half) ** 2, 0, 1))
-    return 0.82 + 0.42 * across**10 * np.clip(outwards @ half, 0, 1)
+    return 0.90 + 0.45 * across**10 * np.clip(outwards @ half, 0, 1)
 
 
 BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {"hair-long": long, "hair-short": short, "hair-buzz": buzz,

@@ -12,7 +12,7 @@ from offline.attributes.places import surface_places
 from offline.attributes.skin_light import plain_skin, skin_under_light
 from offline.attributes.tones import LUMA, lab_of, skin_likeness, skin_of
 from offline.charts import HeadCharts
-from offline.numeric import ramp, unit
+from offline.numeric import facing_of, ramp, unit
 from offline.sampling import SurfacePoints
 from offline.skin import infer_colors
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -90,6 +90,15 @@ def _skin_in_light(head: OwnHead, bare: BoolArray) -> FloatArray:
     return skin_under_light(normals, head.own, plain if plain.sum() > 50 else bare, normals)
 
 
+def _facing_photo(head: OwnHead) -> FloatArray:
+    """(S,) cosine between the skin's normals and the way to the photo's camera."""
+    rig, source = head.avatar.rig, head.avatar.source
+    normals = unit(head.on.interpolate(vertex_normals(rig.vertices, rig.triangles), rig.triangles))
+    places = surface_places(head.avatar, rig.vertices)
+    turn = source.R_cam_head.astype(np.float64)
+    return facing_of(places @ turn.T + source.t_cam_head, normals @ turn.T)
+
+
 def under_hair(head: OwnHead) -> FloatArray:
     """(S,) in [0, 1] how far the avatar's skin is hidden, mixed with or shaded by the hair of its head."""
     avatar, count = head.avatar, len(head.on)
@@ -108,10 +117,13 @@ def under_hair(head: OwnHead) -> FloatArray:
     features = np.maximum.reduce([head.charts["brows"], head.charts["eyelids"], head.charts["lips"]])
     zone = aside * skin * (1 - ramp(features, 0.02, 0.1)) * ramp(from_hair, _SHADED, 0.6 * _SHADED)
     covered = np.maximum(covered, zone * np.maximum(ramp(darker, 0.06, 0.15), unlike * ramp(from_hair, 0.02, 0.012)))
+    # beside the hair, what the photo did not show was guessed with the hair's shade in it
+    unseen = ramp(_facing_photo(head), 0.40, 0.20) * skin * (np.abs(head.rest[:, 0]) > 0.045)
+    covered = np.maximum(covered, unseen * ramp(from_hair, 0.06, 0.03) * (1 - ramp(features, 0.02, 0.1)))
     # where a strand crosses a brow, the other brow, farther from hair, tells what is under it
     twin = np.nonzero(skin)[0][KDTree(head.rest[skin]).query(head.rest * np.array([-1, 1, 1]))[1]]
     lab = lab_of(head.own)
-    unlike_twin = ramp(np.linalg.norm((lab - lab[twin]) * (0.7, 1, 1), axis=1), 7, 14)
+    unlike_twin = ramp(np.linalg.norm((lab - lab[twin]) * (0.7, 1, 1), axis=1), 4, 9)
     crossed = (head.charts["brows"] > 0.005) * ramp(from_hair, 0.016, 0.010) * (from_hair < from_hair[twin] - 0.002) * unlike_twin
     covered = np.maximum(covered, crossed * skin)
     # beside a covered point the colour is mixed

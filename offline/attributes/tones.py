@@ -66,6 +66,19 @@ def rgb_of(lab: FloatArray) -> FloatArray:
     return np.clip(rgb, 0, 1).astype(np.float64)
 
 
+def plausible_hair(colors: FloatArray) -> FloatArray:
+    """Colours (N, 3) of hair without what was only taken for hair: an ear's rim, an earring, the light of a green wall."""
+    lab = lab_of(colors)
+    middle = np.median(lab, 0)
+    away = np.linalg.norm(lab[:, 1:] - middle[1:], axis=1)
+    usual = float(np.percentile(away, 80))
+    odd = ramp(away, 1.3 * usual + 5, 1.8 * usual + 12)
+    lab[:, 1:] += odd[:, None] * (middle[1:] - lab[:, 1:])
+    bright = float(np.percentile(lab[:, 0], 97))
+    lab[:, 0] = np.where(odd > 0.5, np.minimum(lab[:, 0], middle[0] + 0.3 * (bright - middle[0])), lab[:, 0])
+    return rgb_of(lab)
+
+
 def skin_likeness(colors: FloatArray, skin: Skin) -> FloatArray:
     """(N,) in [0, 1]: 1 for colours (N, 3) that this skin takes in light and shade, 0 for hair, cloth and lips' red."""
     lab = lab_of(colors)

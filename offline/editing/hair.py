@@ -9,7 +9,7 @@ from offline.attributes.assembly import Changes, attribute, rigid_added
 from offline.attributes.head_shape import centers_of
 from offline.attributes.making import Title
 from offline.attributes.own_skin import bare_skin, skin_points, under_hair
-from offline.attributes.tones import lab_of, rgb_of
+from offline.attributes.tones import plausible_hair
 from offline.editing.donor import donor_avatar
 from offline.editing.light import natural_hair
 from offline.editing.topology import head_warp, spread_over
@@ -42,7 +42,7 @@ def hair_from(both: Transplant, title: Title) -> Attribute:
     own = Gaussians(donor.rigid.means[hair], donor.rigid.quats[hair], donor.rigid.scales[hair], donor.opacities[count:][hair],
                     donor.colors[count:][hair])
     carried = head_warp(both.donor, both.avatar).gaussians(own)
-    colors = natural_hair(both.light.things(_plausible(carried.colors)))
+    colors = natural_hair(both.light.things(plausible_hair(carried.colors)))
     carried = Gaussians(carried.means, carried.quats, carried.scales, carried.opacities, colors.astype(np.float32))
     rng = np.random.default_rng(_SEED)
     added = rigid_added(carried, start=_roots(both.avatar, carried.means), appear=rng.uniform(0, 0.3, len(carried.means)),
@@ -98,16 +98,3 @@ def _on_shoulders(avatar: Avatar, floating: BoolArray) -> tuple[Int32Array, Floa
     near = KDTree(places[ground]).query(places[ids], k=1)[0] < _LYING
     ids = ids[near].astype(np.int32)
     return ids, spread_over(places, avatar.colors.astype(np.float64), ground, places[ids])
-
-
-def _plausible(colors: FloatArray) -> FloatArray:
-    """Colours (N, 3) of hair without what was only taken for hair: an ear's rim, an earring, the light of a green wall."""
-    lab = lab_of(colors)
-    middle = np.median(lab, 0)
-    away = np.linalg.norm(lab[:, 1:] - middle[1:], axis=1)
-    usual = float(np.percentile(away, 80))
-    odd = ramp(away, 1.3 * usual + 5, 1.8 * usual + 12)
-    lab[:, 1:] += odd[:, None] * (middle[1:] - lab[:, 1:])
-    bright = float(np.percentile(lab[:, 0], 97))
-    lab[:, 0] = np.where(odd > 0.5, np.minimum(lab[:, 0], middle[0] + 0.3 * (bright - middle[0])), lab[:, 0])
-    return rgb_of(lab)
