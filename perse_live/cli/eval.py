@@ -79,7 +79,8 @@ def run(command: Eval) -> None:
                    for clip, name in zip(command.clips, _names(command.clips), strict=True)]
     mean = mean_scores([one.scores for one in results])
     if command.json:
-        print_json({"protocol": "self-reenactment of one portrait, face hull only, on black",
+        further = f" and {command.extras} further frames" if command.extras else ""
+        print_json({"protocol": f"self-reenactment of one portrait{further}, face hull only, on black",
                     "higher_is_better": HIGHER_IS_BETTER, "identity_model": None if identity is None else identity.name,
                     "clips": [_summary(one) for one in results], "mean": mean})
         return
