@@ -34,7 +34,8 @@ from perse_live.head.rig import gaze_from_expression
 from perse_live.splatting.cpu import CpuRasterizer
 from toys import toy_avatar
 
-VIEWERS = ("@mkkellogg/gaussian-splats-3d@0.4.7", "@sparkjsdev/spark@2.2.0", "three@0.187.0")
+VIEWERS = ("@mkkellogg/gaussian-splats-3d@0.4.7", "@sparkjsdev/spark@2.2.0", "three@0.187.0", "babylonjs@9.35.0",
+           "babylonjs-loaders@9.28.0")
 DOING = expression(jawOpen=0.4)
 pytestmark = [pytest.mark.slow,
               pytest.mark.skipif(not (CHROMIUM.exists() and shutil.which("npm")), reason="needs Chromium and npm")]
@@ -78,7 +79,8 @@ def there(picture: np.ndarray) -> BoolArray:
 
 
 @pytest.mark.parametrize(("viewer", "ending"), [
-    ("gaussian-splats-3d", "ply"), ("gaussian-splats-3d", "splat"), ("spark", "ply"), ("spark", "spz"), ("spark", "splat")])
+    ("gaussian-splats-3d", "ply"), ("gaussian-splats-3d", "splat"), ("spark", "ply"), ("spark", "spz"), ("spark", "splat"),
+    ("babylon", "glb")])
 def test_a_foreign_viewer_draws_the_same_avatar_upright(site: str, viewer: str, ending: str) -> None:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
