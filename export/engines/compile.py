@@ -6,15 +6,12 @@ Both have the same Python API. Networks are strongly typed: precision is what th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from perse_live.errors import UserError
 from perse_live.graphs import Tensor
 from perse_live.nvidia import collecting_logger
-
-_log = logging.getLogger(__name__)
 
 Limits = Mapping[str, tuple[int, int, int]]
 COMPUTE_CAPABILITIES = (75, 80, 86, 89, 120)

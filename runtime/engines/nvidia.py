@@ -6,7 +6,6 @@ tensors that gsplat reads, and only the finished picture comes down. With all sh
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -40,7 +39,6 @@ from perse_live.graphs import (
 from perse_live.nvidia import Gpu, NvidiaBackend, collecting_logger, find_gpu, import_backend, serves
 from runtime.engines.contract import EngineName, EngineUnavailableError, Rebuild, Wardrobe
 
-_log = logging.getLogger(__name__)
 _ALIGNMENT = 64  # floats: TensorRT wants addresses that are multiples of 256 bytes
 
 
@@ -92,17 +90,15 @@ class NvidiaEngine:
                 raise UserError(f"{path}: has no engine for {gpu.label} by {backend} {trt.__version__}"
                                 f" ({_there(folder, backend)}): export again with --engines {backend}")
             self._limits = animate.limits
+            if said := _beyond(avatar, animate.limits):
+                raise UserError(f"{path}: {said}: export the engines again, after its attributes are as they should be")
             self._module, self._folder = trt, folder
-            self._plan = folder.read(animate)
+            self._logger, self._errors = collecting_logger(trt)
+            self._runtime = trt.Runtime(self._logger)
+            self._animate = self._deserialized(animate)
             attributes = _usable(folder, ATTRIBUTES, backend, trt, gpu, animate.precision)
-            self._attributes_plan = None if attributes is None else folder.read(attributes)
             self._look_hash = "" if attributes is None else attributes.made_from
-            logger, errors = collecting_logger(trt)
-            self._logger, self._errors = logger, errors
-            self._runtime = trt.Runtime(logger)
-            self._animate = self._deserialized(self._plan, animate.file)
-            self._attributes = (None if self._attributes_plan is None or attributes is None
-                                else self._deserialized(self._attributes_plan, attributes.file))
+            self._attributes = None if attributes is None else self._deserialized(attributes)
         except UserError as error:
             raise EngineUnavailableError(self.name, [str(error)]) from error
         import torch
@@ -111,11 +107,8 @@ class NvidiaEngine:
 
     def poser(self, avatar: Avatar, *, threads: int) -> NvidiaPoser:
         """An execution context of its own for an avatar of this rig. Raises ValueError where it has too many Gaussians."""
-        full = all_worn(avatar)
-        for axis, count in ((SURFACE, len(full.surface.triangles)), (RIGID, len(full.rigid.means))):
-            least, _, most = self._limits[axis]
-            if not least <= count <= most:
-                raise ValueError(f"the engine is for {least} to {most} Gaussians of the kind {axis!r}, the avatar has {count}")
+        if said := _beyond(avatar, self._limits):
+            raise ValueError(said)
         attributes = self._attributes if look_hash(avatar) == self._look_hash else None
         return NvidiaPoser(self._module, avatar, self._animate, attributes, self._folder.attributes, self._stream)
 
@@ -123,10 +116,11 @@ class NvidiaEngine:
         """Draws what the engine wrote."""
         return DeviceRasterizer(width, height, self._stream)
 
-    def _deserialized(self, plan: bytes, file: str) -> Any:
-        engine = self._runtime.deserialize_cuda_engine(plan)
+    def _deserialized(self, file: GraphFile) -> Any:
+        engine = self._runtime.deserialize_cuda_engine(self._folder.read(file))
         if engine is None:
-            raise UserError(f"{file} does not open: {'; '.join(self._errors) or 'no reason given'}: export the engines again")
+            said = "; ".join(self._errors) or "no reason given"
+            raise UserError(f"{file.file} does not open: {said}: export the engines again")
         return engine
 
 
@@ -137,6 +131,16 @@ def _usable(folder: EngineFolder, graph: str, backend: NvidiaBackend, trt: Any, 
         if one.version == trt.__version__ and serves(backend, one.device, gpu):
             return one
     return None
+
+
+def _beyond(avatar: Avatar, limits: Mapping[str, tuple[int, int, int]]) -> str:
+    """What of an avatar an engine is not made for; empty where there is nothing."""
+    full = all_worn(avatar)
+    for axis, count in ((SURFACE, len(full.surface.triangles)), (RIGID, len(full.rigid.means))):
+        least, _, most = limits[axis]
+        if not least <= count <= most:
+            return f"the engine is for {least} to {most} Gaussians of the kind {axis!r}, the avatar has {count}"
+    return ""
 
 
 def _there(folder: EngineFolder, backend: NvidiaBackend) -> str:

@@ -326,9 +326,8 @@ def test_too_many_gaussians_for_the_engine_are_refused(folder: EngineFolder) -> 
     whole = with_engines(folder)
     small = [replace(one, limits={**one.limits, "surface": (1, 10, 10)}) if one.graph == ANIMATE else one for one in whole.files]
     (folder.path / MANIFEST).write_text(manifest_text(replace(whole, files=tuple(small))))
-    engine = NvidiaEngine("tensorrt", folder.path, dressable())
-    with pytest.raises(ValueError, match="1 to 10 Gaussians of the kind 'surface'"):
-        engine.poser(dressable(), threads=1)
+    said = causes("tensorrt", folder.path, dressable(), engine=NvidiaEngine)
+    assert "1 to 10 Gaussians of the kind 'surface'" in said and "export the engines again" in said
 
 
 def test_what_serves_which_gpu() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from engine_toys import dressable, graph, graphs, motion
 from export.engines.compile import compile_graph, parse_compute_capabilities
-from export.engines.graph_files import animate_tensors
+from export.engines.graph_files import animate_tensors, graphs_of
 from export.graphs.animate import Animate
 from export.graphs.attributes import Attributes
 from perse_live.animator import Animator
@@ -158,12 +158,15 @@ def test_attributes_in_onnx_runtime_equal_torch() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_avatar_is_posed_alike(astronaut_avatar: Avatar) -> None:
+def test_a_real_avatar_is_posed_alike_by_torch_onnx_runtime_and_numba(astronaut_avatar: Avatar) -> None:
     avatar = following_outline(astronaut_avatar)
+    made, = graphs_of(replace(avatar, attributes=()), ("fp32",), progress=lambda *_: None)
+    session = onnxruntime.InferenceSession(made.content, providers=["CPUExecutionProvider"])
     for seed in range(2):
         doing = replace(motion(seed), pose=avatar.source.pose)
-        found = by_torch(avatar, inputs_of(avatar, doing))
-        check_posed(found, by_numba(avatar, avatar, doing), metres=5e-6, turn=1e-5)
+        inputs = inputs_of(avatar, doing)
+        for found in (by_torch(avatar, inputs), session.run(None, inputs)):
+            check_posed(found, by_numba(avatar, avatar, doing), metres=5e-6, turn=1e-5)
 
 
 @pytest.mark.slow
