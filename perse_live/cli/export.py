@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from perse_live.cli.console import say_written, step_progress
+from perse_live.cli.console import printable, say, say_written, step_progress
 from perse_live.cli.options import AvatarFile
 from perse_live.engine_folder import BACKENDS, Backend
 from perse_live.errors import UserError
@@ -62,7 +62,8 @@ def run(command: Export) -> None:
     if backends:
         _export_engines(command, avatar, backends)
     if WEB in formats:
-        say_written(WEB, write_bundle(avatar, command.output, command.avatar.stem, attributes=weights) / "index.html")
+        page = write_bundle(avatar, command.output, command.avatar.stem, attributes=weights)
+        say(f"{WEB}: {printable(str(page))}, a page for any web server, such as python3 -m http.server -d FOLDER")
     if files := [one for one in formats if one != WEB]:
         gaussians = state_gaussians(avatar, attributes=weights, expression=expression)
         for path in write_interchange(gaussians, command.output, command.avatar.stem, files):
