@@ -43,6 +43,7 @@ class Inpainter:
             raise UserError(f"{model}: no diffusers pipeline: it has no {_INDEX}; give the folder that save_pretrained wrote")
         local_only = local_only or folder.exists() or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
         diffusers.utils.logging.set_verbosity_error()
+        diffusers.utils.logging.disable_progress_bar()  # bars are the command line's own
         on_gpu = torch.cuda.is_available()
         kind = _kind(folder) if folder.exists() else ""
         loader: Any = diffusers.DiffusionPipeline if any(word in kind for word in _WHOLE) else diffusers.AutoPipelineForInpainting
