@@ -34,7 +34,8 @@ MOST_VIEWS = 6
 """Further pictures that are used; more cost time and bring little."""
 DOUBTFUL, MOST_UNLIKENESS = 0.0016, 0.0022
 """Metres (root mean square) between two pictures' own head shapes, from which they are doubted, and left out, as somebody else's.
-66 pairs of one person's pictures: 1.0 mm in the middle, 1.75 at most; 238 pairs of two people: 71 % above 1.6, 39 % above 2.2."""
+66 pairs of one person's pictures: 1.0 mm in the middle, 1.75 at most; 238 pairs of two people: 71 % above 1.6, 39 % above 2.2.
+Grimaces reach 2.0, so only a warning can be given below 2.2, and a stranger may pass."""
 
 _TEETH_GAP = 5.0  # pixels between the lips from which teeth may be seen
 _LEAST_TEETH = 60  # Gaussians of photographed teeth that are worth it
