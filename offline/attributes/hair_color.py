@@ -60,9 +60,11 @@ def hair_of(avatar: Avatar) -> Hair:
     to_skin = np.linalg.norm(lab - skin_lab, axis=1)
     to_hair = np.linalg.norm(lab - own, axis=1)
     light_enough = ramp(lab[:, 0] / skin_lab[0], 0.76, 0.92)  # a fringe's shade may look like skin
-    between = hair * ramp(to_hair - to_skin, 4, 22) * light_enough * (1 - ramp(from_skin, 0.006, 0.014))
+    depth = _inside_face(avatar, places)
+    beside_face = ramp(depth, -0.012, -0.004)  # farther up what is light is a shine on the hair, not the forehead
+    between = hair * ramp(to_hair - to_skin, 4, 22) * light_enough * (1 - ramp(from_skin, 0.006, 0.014)) * beside_face
     from_hair = KDTree(places[hair & core]).query(places, distance_upper_bound=_FAR)[0]
-    brow, depth = _brow_height(avatar), _inside_face(avatar, places)
+    brow = _brow_height(avatar)
     across = np.median(lab[core], 0) - skin_lab
     darkness = (lab - skin_lab) @ across / max(float(across @ across), 1.0)  # 0: skin, 1: hair
     cheek = (depth < 0.012) * ramp(to_skin - to_hair, 14, 30) * (1 - ramp(from_hair, 0.006, 0.016))

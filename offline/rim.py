@@ -1,0 +1,49 @@
+"""Skin at the silhouette: what stands behind the jaw has coloured it, and would show as a dark line when the head turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from offline.layers import Layer
+from offline.numeric import ramp
+from perse_live.arrays import FloatArray
+from perse_live.gaussians import Gaussians
+from perse_live.regions import Region
+from perse_live.rotations import to_matrix
+
+_GRAZING, _SURE = 0.38, 0.50  # cosine between normal and view: below, a pixel mixes; above, it is skin
+_BELOW_EYES = -0.030  # metres, head frame; hair grows higher up
+_NEIGHBOURS = 24
+_REACH = 0.04  # metres to the farthest neighbour that is asked
+_OTHER = (0.22, 0.38)  # difference of sRGB colours from which one is another's, and surely is
+
+
+def with_own_rim(layer: Layer, heights: FloatArray) -> Layer:
+    """The layer whose skin at grazing angles has the colour of the skin beside it that the photo sees well.
+
+    heights: (N,) metres above the eyes, head frame. Only skin below the eyes is changed, and only where its colour is another's:
+    a beard or a shadow that goes on around the jaw stays.
+    """
+    skin = (layer.regions == Region.SKIN) & (heights < _BELOW_EYES)
+    facing = _facing(layer.gaussians)
+    sure, grazing = np.nonzero(skin & (facing > _SURE))[0], np.nonzero(skin & (facing < _GRAZING))[0]
+    if len(sure) < _NEIGHBOURS or not len(grazing):
+        return layer
+    means, colors = layer.gaussians.means, layer.gaussians.colors
+    distance, found = KDTree(means[sure]).query(means[grazing], k=_NEIGHBOURS)
+    beside = np.median(colors[sure[np.asarray(found)]], axis=1)
+    other = np.linalg.norm(colors[grazing] - beside, axis=1)
+    share = ramp(other, *_OTHER) * (np.asarray(distance)[:, -1] < _REACH)
+    mended = colors.copy()
+    mended[grazing] += (share[:, None] * (beside - colors[grazing])).astype(np.float32)
+    return replace(layer, gaussians=replace(layer.gaussians, colors=mended))
+
+
+def _facing(gaussians: Gaussians) -> FloatArray:
+    """Cosine between each third axis and the way to the camera, (N,)."""
+    normals = to_matrix(gaussians.quats.astype(np.float64))[:, :, 2]
+    views = gaussians.means / np.linalg.norm(gaussians.means, axis=1, keepdims=True)
+    return np.abs((normals * views).sum(1))

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from offline.layers import Layer, surface_layer
+from offline.rim import with_own_rim
+from perse_live.regions import Region
+
+SKIN, SHIRT = (0.8, 0.6, 0.5), (0.05, 0.05, 0.15)
+
+
+def jaw(*, rim: tuple[float, float, float], region: Region = Region.SKIN) -> tuple[Layer, np.ndarray]:
+    """A round jaw a metre before the camera, and where on it the photo looks along the skin; there it has the colour `rim`."""
+    angle, height = (grid.ravel() for grid in np.meshgrid(np.linspace(-85, 85, 120), np.linspace(-0.09, -0.05, 20)))
+    normals = np.stack([np.sin(np.radians(angle)), np.zeros_like(angle), -np.cos(np.radians(angle))], 1)
+    means = 0.06 * normals + np.stack([np.zeros_like(angle), -height, np.full_like(angle, 1.0)], 1)
+    grazing = np.abs(angle) > 72
+    colors = np.where(grazing[:, None], rim, SKIN)
+    return surface_layer(means, normals, np.full(len(means), 0.001), colors, region), grazing
+
+
+def heights(layer: Layer) -> np.ndarray:
+    return -layer.gaussians.means[:, 1]
+
+
+def test_the_shirt_behind_the_jaw_leaves_the_rim() -> None:
+    layer, grazing = jaw(rim=SHIRT)
+    mended = with_own_rim(layer, heights(layer)).gaussians.colors
+    assert np.abs(mended[grazing] - SKIN).max() < 0.02
+    assert np.array_equal(mended[~grazing], layer.gaussians.colors[~grazing])
+
+
+def test_a_shadow_that_goes_on_around_the_jaw_stays() -> None:
+    layer, _ = jaw(rim=(0.72, 0.53, 0.43))
+    assert np.array_equal(with_own_rim(layer, heights(layer)).gaussians.colors, layer.gaussians.colors)
+
+
+def test_hair_and_what_is_beside_the_eyes_stay() -> None:
+    layer, _ = jaw(rim=SHIRT, region=Region.HAIR)
+    assert with_own_rim(layer, heights(layer)) is layer
+    layer, _ = jaw(rim=SHIRT)
+    assert with_own_rim(layer, heights(layer) + 0.1) is layer
+
+
+def test_a_face_of_which_little_is_seen_stays() -> None:
+    layer, grazing = jaw(rim=SHIRT)
+    few = layer.select(grazing | (np.arange(len(layer)) % 400 == 0))
+    assert with_own_rim(few, heights(few)) is few
+    assert with_own_rim(replace(few, regions=np.zeros_like(few.regions)), heights(few)).gaussians is few.gaussians
