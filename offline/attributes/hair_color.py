@@ -69,7 +69,7 @@ def hair_of(avatar: Avatar) -> Hair:
     darkness = (lab - skin_lab) @ across / max(float(across @ across), 1.0)  # 0: skin, 1: hair
     cheek = (depth < 0.012) * ramp(to_skin - to_hair, 14, 30) * (1 - ramp(from_hair, 0.006, 0.016))
     fringe = ramp(places[:, 1], brow + 0.006, brow + 0.011) * ramp(darkness, 0.30, 0.52) * (1 - ramp(from_hair, 0.012, 0.026))
-    strands = _without_specks(places, skin, np.maximum(cheek, fringe))
+    strands = _without_specks(places, skin, np.maximum(cheek, fringe) * ~_on_brows(avatar, places))
     return Hair(np.maximum(hair - between, strands), between, from_skin)
 
 
@@ -85,6 +85,13 @@ def _without_specks(places: FloatArray, skin: BoolArray, strands: FloatArray) ->
 def _inside_face(avatar: Avatar, places: FloatArray) -> FloatArray:
     """How deep places (N, 3) lie inside the face's outline as seen from the front, (N,) metres."""
     return depth_inside(places[:, :2], neutral_landmarks(avatar)[list(FACE_OVAL), :2])
+
+
+def _on_brows(avatar: Avatar, places: FloatArray) -> BoolArray:
+    """Which places (N, 3) lie inside a brow's outline as seen from the front; long brows reach to the hair's edge."""
+    marks = neutral_landmarks(avatar)
+    outlines = [marks[[*brow[:5], *brow[:4:-1]], :2] for brow in (LEFT_BROW, RIGHT_BROW)]  # the upper row is listed second
+    return np.logical_or(*(depth_inside(places[:, :2], outline) > 0 for outline in outlines))
 
 
 def _brow_height(avatar: Avatar) -> float:
