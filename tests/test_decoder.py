@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -108,18 +107,3 @@ def test_features_tell_places_colours_and_kinds_apart() -> None:
     np.testing.assert_array_equal(features[:, -4:].sum(1), 1)
     assert np.abs(features[:, 3:12]).max() <= 1 + 1e-6
     np.testing.assert_array_equal(features_of(places[:5], avatar.colors[:5], avatar.regions[:5]), features[:5])
-
-
-@pytest.mark.slow
-def test_25_000_rows_take_less_than_15_ms_on_one_thread() -> None:
-    features, codes = rows(25_000)
-    folded, packed = fold(toy_decoder(), [(toy_adapter(rank=16), 0.5)], reader=0), Packed()
-    base, out = np.zeros((25_000, OUTPUTS), np.float32), np.empty((25_000, OUTPUTS), np.float32)
-    everyone = np.arange(25_000, dtype=np.int32)
-    took: list[float] = []
-    for _ in range(15):
-        begun = time.perf_counter()
-        packed.take(folded)
-        decode_rows(packed.weights, packed.offsets, features, everyone, codes, base, out)
-        took.append(time.perf_counter() - begun)
-    assert min(took[1:]) < 0.015
