@@ -119,15 +119,16 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
 
 
 def _judged(avatar: Avatar, portrait: Portrait, look: Appearance) -> Avatar:
-    """The avatar with a warning if the photo's own view came out unlike the photo."""
+    """The avatar with how like the photo its own view is, and a warning if it is not."""
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
     like = likeness(own_view(avatar), portrait.rgb, look.matte, oval)
     _log.info("the photo's own view: %.1f dB, face %.1f dB, %d Gaussians", like.person, like.face, len(avatar))
+    made = replace(avatar.provenance, person_psnr=round(like.person, 1), face_psnr=round(like.face, 1))
     if like.face >= _LEAST_LIKENESS:
-        return avatar
+        return replace(avatar, provenance=made)
     warning = f"seen as in the photo, the avatar's face is only {like.face:.0f} dB like it: try another photo, lit from the front"
     _log.warning("%s", warning)
-    return replace(avatar, provenance=replace(avatar.provenance, warnings=(*avatar.provenance.warnings, warning)))
+    return replace(avatar, provenance=replace(made, warnings=(*made.warnings, warning)))
 
 
 def backdrop(portrait: Portrait, look: Appearance) -> UInt8Array:

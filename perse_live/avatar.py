@@ -56,6 +56,10 @@ class Provenance:
     """Of every asset that went into the avatar."""
     warnings: tuple[str, ...] = ()
     """What was said about the photo."""
+    person_psnr: float | None = None
+    """dB between the photo and the avatar seen as in it, inside the person's outline; None: not measured."""
+    face_psnr: float | None = None
+    """The same inside the face."""
 
 
 @dataclass(frozen=True)
@@ -288,10 +292,19 @@ def _camera(values: Any, path: Path) -> Camera:
     return camera
 
 
+def _decibels(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not 0 <= float(value) < 1000:
+        raise ValueError("out of range")
+    return float(value)
+
+
 def _provenance(values: Any, path: Path) -> Provenance:
     try:
         texts = {name: str(values[name]) for name in ("photo_sha256", "consent_by", "consent_at", "creator")}
         return Provenance(**texts, licences=tuple(str(text) for text in values["licences"]),
-                          warnings=tuple(str(text) for text in values.get("warnings", ())))
-    except (KeyError, TypeError, AttributeError) as error:
+                          warnings=tuple(str(text) for text in values.get("warnings", ())),
+                          person_psnr=_decibels(values.get("person_psnr")), face_psnr=_decibels(values.get("face_psnr")))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: damaged: its provenance is incomplete; build the avatar again") from error

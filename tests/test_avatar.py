@@ -138,6 +138,8 @@ def mirrored_pose(arrays: Arrays, _: Manifest) -> None:
     (say("provenance", {}), "provenance is incomplete"),
     (forget("consent_by", inside="provenance"), "provenance is incomplete"),
     (say("licences", 3, inside="provenance"), "provenance is incomplete"),
+    (say("person_psnr", "high", inside="provenance"), "provenance is incomplete"),
+    (say("face_psnr", -1.0, inside="provenance"), "provenance is incomplete"),
 ])
 def test_a_hostile_file_is_one_clear_error(sound_file: Path, change: Callable[[Arrays, Manifest], object], what: str) -> None:
     altered(sound_file, change)
