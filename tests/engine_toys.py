@@ -16,8 +16,8 @@ from attribute_toys import toy_decoder, toy_learned
 from export.engines.graph_files import Graph, graphs_of
 from perse_live.animate import HeadPose
 from perse_live.avatar import Avatar, load_avatar, save_avatar
-from perse_live.engine_folder import MANIFEST, EngineFolder, GraphFile, TensorInfo, manifest_text
-from perse_live.graphs import ANIMATE
+from perse_live.engines.folder import MANIFEST, EngineFolder, GraphFile, TensorInfo, manifest_text
+from perse_live.engines.graphs import ANIMATE
 from runtime.bench.drawing import made_up_avatar
 from runtime.stage import Motion, facing_pose
 

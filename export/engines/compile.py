@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from perse_live.engines.graphs import Tensor
+from perse_live.engines.nvidia import collecting_logger
 from perse_live.errors import UserError
-from perse_live.graphs import Tensor
-from perse_live.nvidia import collecting_logger
 
 Limits = Mapping[str, tuple[int, int, int]]
 COMPUTE_CAPABILITIES = (75, 80, 86, 89, 120)

@@ -17,7 +17,7 @@ from export.engines.compile import ONLY_HALF, Limits, compile_graph
 from export.engines.graph_files import Graph, graphs_of
 from export.graphs import OPSET
 from perse_live.avatar import Avatar
-from perse_live.engine_folder import (
+from perse_live.engines.folder import (
     MANIFEST,
     SUFFIX,
     Backend,
@@ -28,10 +28,10 @@ from perse_live.engine_folder import (
     manifest_text,
     read_folder,
 )
+from perse_live.engines.graphs import ANIMATE, BATCH, FOLLOWING, RIGID, SURFACE, Tensor, all_worn
+from perse_live.engines.nvidia import Gpu, NvidiaBackend, find_gpu, import_backend
 from perse_live.errors import UserError
 from perse_live.files import write_bytes, write_error
-from perse_live.graphs import ANIMATE, BATCH, FOLLOWING, RIGID, SURFACE, Tensor, all_worn
-from perse_live.nvidia import Gpu, NvidiaBackend, find_gpu, import_backend
 
 _log = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]

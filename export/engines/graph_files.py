@@ -9,9 +9,8 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.avatar import Avatar
-from perse_live.engine_folder import Precision
-from perse_live.errors import UserError
-from perse_live.graphs import (
+from perse_live.engines.folder import Precision
+from perse_live.engines.graphs import (
     ANIMATE,
     ATTRIBUTES,
     MOTION,
@@ -27,6 +26,7 @@ from perse_live.graphs import (
     motion_arrays,
     rig_hash,
 )
+from perse_live.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ _LEAST = 2e-5  # metres, as in `perse_live.animate`
 
 
 class Animate(Formula):
-    """One rig's posing; inputs and outputs as `perse_live.graphs` names them."""
+    """One rig's posing; inputs and outputs as `perse_live.engines.graphs` names them."""
 
     def __init__(self, rig: HeadRig) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ _LAYERS = (1, 2, 3)
 
 
 class Attributes(Formula):
-    """One avatar's looks; the outputs are named in `perse_live.graphs.canonical_inputs`."""
+    """One avatar's looks; the outputs are named in `perse_live.engines.graphs.canonical_inputs`."""
 
     def __init__(self, avatar: Avatar) -> None:
         """Raises ValueError where there is no learned attribute, or another kind."""
@@ -80,7 +80,7 @@ class Attributes(Formula):
         self.constant(f"added_scales{k}", added.rigid.scales)
 
     def forward(self, weights: Tensor) -> tuple[Tensor, ...]:
-        """weights: (K,) [0, 1]. Returns the arrays of `perse_live.graphs.canonical_inputs`, in that order."""
+        """weights: (K,) [0, 1]. Returns the arrays of `perse_live.engines.graphs.canonical_inputs`, in that order."""
         own = self._own
         weights = weights.clamp(0, 1)
         effective = weights / (self.shares_slot * weights).sum(1).clamp(min=1)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.graphs import OPSET
+from perse_live.engines.graphs import Tensor
 from perse_live.errors import UserError
-from perse_live.graphs import Tensor
 
 if TYPE_CHECKING:
     import torch

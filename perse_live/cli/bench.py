@@ -103,7 +103,7 @@ def _run_start(command: Bench, avatar: Path, video: Path) -> None:
 
 def _run_engines(command: Bench, path: Path) -> None:
     from perse_live.avatar import load_avatar
-    from perse_live.engine_folder import folder_beside
+    from perse_live.engines.folder import folder_beside
     from runtime.bench.drawing import SIZE, machine
     from runtime.bench.engines import bench_engines
     from runtime.engines.contract import ENGINES

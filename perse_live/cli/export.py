@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from perse_live.cli.console import printable, say, say_written, step_progress
 from perse_live.cli.options import AvatarFile
-from perse_live.engine_folder import BACKENDS, Backend
+from perse_live.engines.folder import BACKENDS, Backend
 from perse_live.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(command: Export) -> None:
 def _export_engines(command: Export, avatar: Avatar, backends: tuple[Backend, ...]) -> None:
     from export.engines.compile import parse_compute_capabilities
     from export.engines.folder import export_engines
-    from perse_live.engine_folder import PRECISIONS
+    from perse_live.engines.folder import PRECISIONS
 
     capabilities = parse_compute_capabilities(command.compute_capability)
     precisions = PRECISIONS if command.precision == "both" else (command.precision,)

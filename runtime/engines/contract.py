@@ -3,7 +3,7 @@
 An engine is opened for one avatar's rig. Opening it raises `EngineUnavailableError` with every cause that can be told at once,
 and leaves nothing open: a package that is missing or does not load, no GPU or no driver for it, a folder that is missing,
 damaged or half-written, a graph of another rig, an engine compiled by another version or for another GPU, inputs and outputs
-other than `perse_live.graphs` says. What was opened poses frames until it is closed or the device fails, which is a
+other than `perse_live.engines.graphs` says. What was opened poses frames until it is closed or the device fails, which is a
 RuntimeError.
 
 `poser` raises ValueError for an avatar of another rig, or with more Gaussians than the engine was compiled for.
@@ -20,7 +20,7 @@ from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
-from perse_live.nvidia import NvidiaBackend
+from perse_live.engines.nvidia import NvidiaBackend
 
 EngineName = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
 Rebuild = Callable[[Path, NvidiaBackend], None]

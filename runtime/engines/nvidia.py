@@ -17,10 +17,8 @@ from perse_live.arrays import Float32Array, FloatArray, UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 from perse_live.dresser import Dresser
-from perse_live.engine_folder import EngineFolder, GraphFile, Precision, read_folder
-from perse_live.errors import UserError
-from perse_live.gaussians import Gaussians
-from perse_live.graphs import (
+from perse_live.engines.folder import EngineFolder, GraphFile, Precision, read_folder
+from perse_live.engines.graphs import (
     ANIMATE,
     ATTRIBUTES,
     BATCH,
@@ -36,7 +34,9 @@ from perse_live.graphs import (
     motion_arrays,
     rig_hash,
 )
-from perse_live.nvidia import Gpu, NvidiaBackend, collecting_logger, find_gpu, import_backend, serves
+from perse_live.engines.nvidia import Gpu, NvidiaBackend, collecting_logger, find_gpu, import_backend, serves
+from perse_live.errors import UserError
+from perse_live.gaussians import Gaussians
 from runtime.engines.contract import EngineName, EngineUnavailableError, Rebuild, Wardrobe
 
 _ALIGNMENT = 64  # floats: TensorRT wants addresses that are multiples of 256 bytes

@@ -12,10 +12,8 @@ from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.dresser import Dresser
-from perse_live.engine_folder import EngineFolder, GraphFile, Precision, read_folder
-from perse_live.errors import UserError
-from perse_live.gaussians import Gaussians
-from perse_live.graphs import (
+from perse_live.engines.folder import EngineFolder, GraphFile, Precision, read_folder
+from perse_live.engines.graphs import (
     ANIMATE,
     ATTRIBUTES,
     MOTION,
@@ -28,6 +26,8 @@ from perse_live.graphs import (
     motion_arrays,
     rig_hash,
 )
+from perse_live.errors import UserError
+from perse_live.gaussians import Gaussians
 from perse_live.splatting.backend import Rasterizer, open_rasterizer
 from runtime.engines.contract import EngineName, EngineUnavailableError, Wardrobe
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from perse_live.avatar import MAX_GAUSSIANS, load_avatar
-from perse_live.engine_folder import folder_beside
+from perse_live.engines.folder import folder_beside
 from perse_live.errors import UserError
 from runtime.engines.choose import Wish, choose_engine
 from runtime.engines.contract import Rebuild

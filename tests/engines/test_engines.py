@@ -17,12 +17,12 @@ import torch
 
 import fake_tensorrt
 from engine_toys import dressable, folder_of, motion
-from perse_live import nvidia
 from perse_live.avatar import save_avatar
-from perse_live.engine_folder import MANIFEST, EngineFolder, GraphFile, manifest_text, read_folder
+from perse_live.engines import nvidia
+from perse_live.engines.folder import MANIFEST, EngineFolder, GraphFile, manifest_text, read_folder
+from perse_live.engines.graphs import ANIMATE, ATTRIBUTES
+from perse_live.engines.nvidia import NvidiaBackend
 from perse_live.errors import UserError
-from perse_live.graphs import ANIMATE, ATTRIBUTES
-from perse_live.nvidia import NvidiaBackend
 from perse_live.splatting import autograd, cuda
 from runtime.engines.choose import choose_engine
 from runtime.engines.contract import EngineUnavailableError

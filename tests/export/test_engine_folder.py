@@ -13,9 +13,9 @@ from export.engines import folder as writing
 from export.engines.graph_files import Graph
 from perse_live import cli
 from perse_live.avatar import save_avatar
-from perse_live.engine_folder import MANIFEST, Backend, EngineFolder, folder_beside, read_folder
+from perse_live.engines.folder import MANIFEST, Backend, EngineFolder, folder_beside, read_folder
+from perse_live.engines.graphs import ANIMATE, Tensor
 from perse_live.errors import UserError
-from perse_live.graphs import ANIMATE, Tensor
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from export.graphs.attributes import Attributes
 from perse_live.animator import Animator
 from perse_live.arrays import Float32Array
 from perse_live.avatar import Avatar, following_outline
+from perse_live.engines.graphs import POSED, Arrays, binding_arrays, canonical_arrays, look_hash, motion_arrays, rig_hash
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
-from perse_live.graphs import POSED, Arrays, binding_arrays, canonical_arrays, look_hash, motion_arrays, rig_hash
 from perse_live.wardrobe import worn
 from runtime.stage import Motion
 

@@ -45,7 +45,7 @@ class GraphFile:
     bytes: int
     backend: Backend
     graph: str
-    """`perse_live.graphs.ANIMATE` or `ATTRIBUTES`."""
+    """`perse_live.engines.graphs.ANIMATE` or `ATTRIBUTES`."""
     precision: Precision
     made_from: str
     """`rig_hash` or `look_hash` of the avatar."""
