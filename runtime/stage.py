@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +35,19 @@ class Stage:
 
     def __init__(self, avatar: Avatar, camera: Camera, *, threads: int, engine: Engine | None = None) -> None:
         """threads: how many may work on a picture, >= 1; engine: what poses and draws; None: numba on the CPU."""
-        engine = engine or CpuEngine()
-        self._poser, self._camera = engine.poser(avatar, threads=threads), camera
-        self._drawer = engine.drawer(camera.width, camera.height, threads=threads)
+        self._engine, self._threads = engine or CpuEngine(), threads
+        self._poser = self._engine.poser(avatar, threads=threads)
+        self._look_through(camera)
+
+    def _look_through(self, camera: Camera) -> None:
+        self._camera = camera
+        self._drawer = self._engine.drawer(camera.width, camera.height, threads=self._threads)
+
+    def before(self, camera: Camera) -> Stage:
+        """The same avatar, in what it wears now and later, before another camera; for the same thread as this stage."""
+        other = copy(self)
+        other._look_through(camera)
+        return other
 
     def wardrobe(self) -> Wardrobe:
         """Dresses this avatar for `wear`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from runtime.live.badge import stamp
 from runtime.live.clock import StageClock
 from runtime.live.framing import View, camera_of, view_of
 from runtime.live.governor import LADDER, Effort
+from runtime.live.relay import Relay
 from runtime.live.thinning import thinned
 from runtime.stage import Motion, Stage, on_the_neck
 from runtime.tracker import RestPose, TrackedFrame
@@ -107,7 +108,7 @@ def backdrop_of(text: str, *, image: Path | None = None) -> Backdrop:
 
 
 class _Costumed:
-    """A stage, and what its avatar wears there."""
+    """An avatar on stage, and what it wears."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage, self._wardrobe = stage, stage.wardrobe()
@@ -131,11 +132,14 @@ class Painter:
         aside: prepares for another effort (0.3 s) while pictures go on with the one before; None: no picture comes meanwhile.
         """
         self._actor, self._size, self._threads = actor, (width, height), threads
-        self._animate, self._render, self._aside = animate, render, aside
-        self._stages: dict[Effort, _Costumed] = {}
-        self._last = LADDER[0]
-        self._coming: tuple[Effort, Future[_Costumed]] | None = None
+        self._animate, self._render = animate, render
+        self._casts: dict[float, _Costumed] = {}  # by the share of Gaussians that they have
+        self._stages = Relay(self._prepared, aside)
         self._behind: dict[Backdrop, UInt8Array] = {}
+
+    def prepare(self, effort: Effort) -> None:
+        """Have the first stage ready, so that the first picture does not wait for it; before any other call."""
+        self._stages.get(effort)
 
     def paint(self, motion: Motion, backdrop: Backdrop, *, badge: str, effort: Effort = LADDER[0],
               weights: Mapping[str, float] = _NOTHING) -> UInt8Array:
@@ -144,8 +148,7 @@ class Painter:
         badge: a corner or "off"; weights: of attributes by name, [0, 1]; names that the actor has not are left aside. Raises
         UserError for a background picture that cannot be read.
         """
-        costumed = self._costumed(effort)
-        stage = costumed.stage
+        _, (costumed, stage) = self._stages.get(effort)
         with self._animate.measured():
             costumed.wear(weights)
             gaussians = stage.pose(motion)
@@ -166,32 +169,17 @@ class Painter:
             return np.concatenate([layer[..., :3], np.repeat(layer[..., 3:], 3, 2)], 1)
         return lay_over(layer, self._picture(backdrop))
 
-    def _costumed(self, effort: Effort) -> _Costumed:
-        """The stage for an effort; while that is prepared aside, the last one."""
-        if self._coming is not None and self._coming[1].done():
-            (prepared, future), self._coming = self._coming, None
-            self._keep(prepared, future.result())
-        if effort not in self._stages:
-            if self._aside is None or not self._stages:
-                self._keep(effort, self._prepared(effort))
-            else:
-                if self._coming is None:
-                    self._coming = effort, self._aside.submit(self._prepared, effort)
-                effort = self._last
-        self._last = effort
-        return self._stages[effort]
-
-    def _keep(self, effort: Effort, costumed: _Costumed) -> None:
-        if len(self._stages) > 2:
-            self._stages = {self._last: self._stages[self._last]}  # memory stays flat
-        self._stages[effort] = costumed
-
-    def _prepared(self, effort: Effort) -> _Costumed:
+    def _prepared(self, effort: Effort) -> tuple[_Costumed, Stage]:
         width, height = (max(16, round(side * effort.scale / 2) * 2) for side in self._size)
-        avatar = self._actor.avatar
+        avatar, known = self._actor.avatar, self._casts.get(effort.gaussians)
+        camera = camera_of(avatar.source.camera, self._actor.view, width, height)
+        if known is not None:
+            return known, known.stage.before(camera)
         fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
-        return _Costumed(Stage(fewer, camera_of(avatar.source.camera, self._actor.view, width, height), threads=self._threads,
-                               engine=self._actor.engine))
+        made = _Costumed(Stage(fewer, camera, threads=self._threads, engine=self._actor.engine))
+        whole = {1.0: self._casts[1.0]} if 1.0 in self._casts else {}
+        self._casts = {**whole, effort.gaussians: made}  # one that is thinned, beside the one with all Gaussians
+        return made, made.stage
 
     def _full_size(self, drawn: UInt8Array) -> UInt8Array:
         """A copy in the size of the output."""

@@ -44,6 +44,7 @@ from runtime.live.gains import Gains, strengthened
 from runtime.live.governor import LADDER, Effort, Governor
 from runtime.live.outlets import Outlet
 from runtime.live.painter import Actor, Backdrop, Painter, backdrop_of, placed
+from runtime.live.relay import Relay
 from runtime.live.scripted import Scripted
 from runtime.live.slot import Latest
 from runtime.presence import Presence, Shoulders, at_rest, mixed
@@ -384,7 +385,7 @@ class LiveSession:
         interval = 1 / self._config.target_fps
         presence, shoulders = Presence(self._rest), Shoulders(_FACING_CAMERA)
         watch = _Watch()
-        painters: dict[int, Painter] = {}
+        painters = Relay(self._painter, self._aside)
         still: tuple[object, UInt8Array] | None = None
         seen = number = 0
         due = time.monotonic()
@@ -406,14 +407,11 @@ class LiveSession:
             shown = presence.update(face, begin)
             self._face = _face_word(self._feed, face, presence.holding(begin))
             body = shoulders.update(shown.R_cam_head, begin)
-            actor = self._actors[choices.actor]
-            if choices.actor not in painters:
-                painters.clear()  # one at a time: memory stays flat
-                painters[choices.actor] = self._painter(actor)
-            painter = painters[choices.actor]
+            on_stage, painter = painters.get(choices.actor)
+            actor = self._actors[on_stage]
             effort = self._governor.effort
             if choices.hidden:
-                wish = (choices.actor, choices.backdrop, choices.badge)
+                wish = (on_stage, choices.backdrop, choices.badge)
                 if still is None or still[0] != wish:
                     still = wish, self._still(painter, actor, weights, choices, effort)
                 picture, captured = still[1], None
@@ -444,10 +442,12 @@ class LiveSession:
     def _rest(self, now: float, last: TrackedFrame | None) -> TrackedFrame:
         return self._script.at(now)
 
-    def _painter(self, actor: Actor) -> Painter:
+    def _painter(self, number: int) -> Painter:
         config = self._config
-        return Painter(actor, config.width, config.height, threads=config.threads, animate=self.clocks["animate"],
-                       render=self.clocks["render"], aside=self._aside)
+        painter = Painter(self._actors[number], config.width, config.height, threads=config.threads,
+                          animate=self.clocks["animate"], render=self.clocks["render"], aside=self._aside)
+        painter.prepare(self._governor.effort)
+        return painter
 
     def _paint(self, painter: Painter, actor: Actor, shown: TrackedFrame, body: Float32Array, weights: Mapping[str, float],
                choices: _Choices, effort: Effort) -> UInt8Array:

@@ -1,0 +1,34 @@
+"""Something slow to make, changed while the work goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Relay(Generic[K, V]):
+    """Hands out what was asked for last and is ready: the next one is made aside, and the one before serves meanwhile.
+
+    For one thread at a time. Only what is handed out and what is being made is kept, so memory stays flat.
+    """
+
+    def __init__(self, make: Callable[[K], V], aside: Executor | None) -> None:
+        """make: called in `aside`, the first time in the asking thread; aside None: always there, nothing serves meanwhile."""
+        self._make, self._aside = make, aside
+        self._now: tuple[K, V] | None = None
+        self._coming: tuple[K, Future[V]] | None = None
+
+    def get(self, wanted: K) -> tuple[K, V]:
+        """What serves now, and what it was made for: `wanted`, or what was wanted before. Raises what `make` raises."""
+        if self._coming is not None and self._coming[1].done():
+            (made_for, future), self._coming = self._coming, None
+            self._now = made_for, future.result()
+        if self._now is None or (self._aside is None and self._now[0] != wanted):
+            self._now = wanted, self._make(wanted)
+        elif self._now[0] != wanted and self._coming is None and self._aside is not None:
+            self._coming = wanted, self._aside.submit(self._make, wanted)
+        return self._now
