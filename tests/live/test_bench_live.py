@@ -19,6 +19,7 @@ from runtime.bench.live import measure
 from runtime.bench.live.answers import camera_answers, key_answers
 from runtime.bench.live.chromium import chromium_missing
 from runtime.bench.live.crowd import onlookers
+from runtime.bench.live.fading import intervals_in_fades
 from runtime.bench.live.figures import spread_of
 from runtime.bench.live.measure import bench_live
 from runtime.bench.live.nodding_film import HALF_SECONDS, RATE, write_nodding_film
@@ -64,6 +65,16 @@ def test_the_camera_is_answered_when_the_avatar_is_part_of_the_way() -> None:
     assert camera_answers([1.0], [picture(frame) for frame in range(90)]) == [pytest.approx(1000 * (35 / 30 - 1))]
     still = [[frame / 30, 0, 0, 0, [100, 100, 80]] for frame in range(90)]
     assert camera_answers([1.0], still) == []
+
+
+def test_only_pictures_of_fades_count() -> None:
+    drawn = np.r_[np.arange(30) / 30, 1.1, 1.1 + np.arange(1, 30) / 30]  # one came late
+    assert intervals_in_fades(drawn, []) == []
+    assert intervals_in_fades(drawn[:1], [0.0]) == []
+    early = intervals_in_fades(drawn[::-1], [0.0])
+    assert len(early) == 13 and max(early) < 34
+    late = intervals_in_fades(drawn, [0.9])
+    assert max(late) == pytest.approx(1000 * (1.1 - 29 / 30)) and sum(one > 50 for one in late) == 1
 
 
 def test_too_few_measurements_say_nothing() -> None:
@@ -120,4 +131,6 @@ def test_the_whole_as_a_user_runs_it(face: Path, tmp_path: Path, capsys: pytest.
     for part in ("drawn_to_canvas", "drawn_to_received", "hotkey_to_change"):
         assert 0 < live[part]["median"] <= live[part]["p95"] and live[part]["count"] >= 5
     assert live["drawn_to_received"]["median"] < live["drawn_to_canvas"]["median"] < live["hotkey_to_change"]["median"]
+    fades = live["frame_in_fade"]
+    assert 0 < fades["median"] <= fades["p95"] and 0 <= live["late_in_fades"] <= fades["count"]
     assert live["memory_start_mib"] > 50 and live["cost_per_viewer"] is None

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LATE = 50.0
+"""Milliseconds after which a picture of a fade is late; at 30 a second there are 33 from one to the next."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -54,6 +57,10 @@ class LiveFigures:
     camera_to_answer: Spread | None
     """From a picture of the browser's camera, taken hold of in the page, to the avatar's answer on the same page's canvas: the
     first picture in which it is a quarter of the way to where it goes."""
+    frame_in_fade: Spread | None
+    """From one picture to the next while an attribute fades."""
+    late_in_fades: int | None
+    """How many of those came after more than `LATE` milliseconds."""
     memory_start_mib: float
     """Resident, of the session's process, after the first tenth."""
     memory_end_mib: float
@@ -80,6 +87,8 @@ class LiveFigures:
             "drawn to canvas": _said(self.drawn_to_canvas),
             "key to changed frame": _said(self.hotkey_to_change),
             "browser camera to answer": _said(self.camera_to_answer),
+            "picture to picture in fades": _said(self.frame_in_fade) + ("" if not self.late_in_fades else
+                                                                        f"; {self.late_in_fades} over {LATE:.0f} ms"),
             "memory": f"{self.memory_start_mib:.0f} to {self.memory_end_mib:.0f} MiB",
             "extra viewers": cost,
         }

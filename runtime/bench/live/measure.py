@@ -22,7 +22,8 @@ from perse_live.errors import UserError
 from runtime.bench.live.answers import camera_answers, key_answers
 from runtime.bench.live.chromium import chromium_missing
 from runtime.bench.live.crowd import onlookers
-from runtime.bench.live.figures import LiveFigures, Spread, spread_of
+from runtime.bench.live.fading import Fading, intervals_in_fades
+from runtime.bench.live.figures import LATE, LiveFigures, Spread, spread_of
 from runtime.bench.live.nodding_film import write_nodding_film
 from runtime.bench.live.spectator import SETTLE_SECONDS as _SETTLE_SECONDS
 from runtime.bench.live.stamps import Stamping
@@ -105,6 +106,8 @@ class _Watched:
     stats: dict[str, Any]
     memory: list[float]
     """MiB, twice a second."""
+    fades: list[float]
+    """When attributes began to fade, seconds of `time.time()`."""
 
 
 class _Watching:
@@ -112,6 +115,7 @@ class _Watching:
 
     def __init__(self, opened: Opened, stamping: Stamping) -> None:
         self._opened, self._stamping = opened, stamping
+        self._fading = Fading(opened.session)
         self._memory: list[float] = []
         self._over = threading.Event()
         self._sampler = threading.Thread(target=self._sample, name="memory", daemon=True)
@@ -119,6 +123,7 @@ class _Watching:
     def begin(self) -> None:
         self._begin = time.time()
         self._sampler.start()
+        self._fading.begin()
 
     def end(self) -> None:
         """Needs to have begun."""
@@ -126,6 +131,7 @@ class _Watching:
         self._stats = self._opened.session.stats()
         self._over.set()
         self._sampler.join()
+        self._fades = self._fading.end()
 
     def _sample(self) -> None:
         while not self._over.wait(0.5):
@@ -134,7 +140,7 @@ class _Watching:
     def watched(self) -> _Watched:
         times = self._stamping.times(self._begin, self._end)
         fps = round(len(times) / (self._end - self._begin), 1)
-        return _Watched(times, fps, cast("dict[str, Any]", self._stats), self._memory)
+        return _Watched(times, fps, cast("dict[str, Any]", self._stats), self._memory, self._fades)
 
 
 @contextlib.contextmanager
@@ -155,13 +161,15 @@ def _figures(watched: _Watched, seconds: float, *, viewer: str, shown: Sequence[
     known = [one for one in shown if one[0] in watched.drawn]
     to_canvas = [1000 * (one[1] - watched.drawn[int(one[0])]) for one in known]
     to_received = [1000 * (one[2] - watched.drawn[int(one[0])]) for one in known if len(one) > 2 and one[2]]
+    fading = intervals_in_fades(watched.drawn.values(), watched.fades)
     governor = stats["governor"]
     tenth = max(1, len(memory) // 10)
     return LiveFigures(
         viewer=viewer, seconds=seconds, start_to_ready_s=0.0, fps_drawn=watched.fps, fps_shown=round(len(shown) / seconds, 1),
         drawn_at=governor["reason"] or "full size", stages_ms={name: one["ms"] for name, one in stats["stages"].items()},
         arrival_to_drawn_ms=stats["latency_ms"], drawn_to_canvas=spread_of(to_canvas), drawn_to_received=spread_of(to_received),
-        hotkey_to_change=None, camera_to_answer=None,
+        hotkey_to_change=None, camera_to_answer=None, frame_in_fade=spread_of(fading),
+        late_in_fades=sum(one > LATE for one in fading) if fading else None,
         memory_start_mib=round(statistics.median(memory[tenth:2 * tenth] or memory), 1),
         memory_end_mib=round(statistics.median(memory[-tenth:]), 1), extra_viewers=0, cost_per_viewer=None)
 
