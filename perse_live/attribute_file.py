@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import asdict
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, UInt8Array
-from perse_live.attributes import SLOTS, LearnedAttribute, LearnedGaussians, Look
+from perse_live.attributes import PACE_KNOTS, SLOTS, LearnedAttribute, LearnedGaussians, Look, PhotoOrigin
 from perse_live.container import Arrays, ArraySpec
 from perse_live.decoder.network import CODES, FEATURES, MAX_RANK, OUTPUTS, WIDTH, Adapter, Decoder
 
@@ -28,6 +29,8 @@ MAX_MOVED = 120_000
 """Vertices that attributes move, likewise; with these bounds an avatar of 45,000 Gaussians stays under 25 MiB."""
 MAX_LABEL = 60
 """Characters."""
+
+_LONGEST = 300  # characters of what is said about a photo
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _PREFIX = "attributes."
@@ -112,7 +115,9 @@ def pack_attributes(attributes: Sequence[Look]) -> tuple[Arrays, list[dict[str, 
     arrays[_COUNTS] = counts
     arrays[_ALPHAS] = np.array([one.adapter.alpha for one in learned], np.float32)
     arrays[_FLAGS] = np.array([[one.moves_own, one.tints_hair] for one in learned], np.uint8)
-    entries: list[dict[str, Any]] = [{"name": one.name, "label": one.label, "slot": one.slot, "key": number, "default": 0.0}
+    entries: list[dict[str, Any]] = [{"name": one.name, "label": one.label, "slot": one.slot, "key": number, "default": 0.0,
+                                      **({} if one.pace is None else {"pace": [round(float(x), 5) for x in one.pace]}),
+                                      **({} if one.origin is None else {"photo": asdict(one.origin)})}
                                      for number, one in enumerate(learned, 1)]
     unpack_attributes(arrays, entries)
     return arrays, entries
@@ -167,37 +172,68 @@ def unpack_attributes(arrays: Mapping[str, np.ndarray], entries: Any) -> tuple[L
         raise InvalidAttributesError(f"an adapter's rank is not between 1 and {MAX_RANK}")
     alphas, flags = arrays[_ALPHAS].tolist(), arrays[_FLAGS].astype(bool).tolist()
     result: list[LearnedAttribute] = []
-    for k, (name, label, slot) in enumerate(texts):
+    for k, entry in enumerate(texts):
         own = {field: _used(arrays[_PREFIX + field][end[k - 1] if k else 0:end[k]], field) for field, end in ends.items()}
         for field in ("ids", "vertex_ids"):
             if len(np.unique(own[field])) != len(own[field]):
-                raise InvalidAttributesError(f"attribute {name!r} has the same index twice in its {field}")
-        result.append(_attribute(name, label, slot, own, alphas[k], *flags[k]))
+                raise InvalidAttributesError(f"attribute {entry.name!r} has the same index twice in its {field}")
+        result.append(_attribute(entry, own, alphas[k], *flags[k]))
     return tuple(result)
 
 
-def _checked_entries(entries: Any) -> list[tuple[str, str, str]]:
-    """Name, label and slot of each."""
+class _Entry(NamedTuple):
+    """What the manifest says of an attribute."""
+
+    name: str
+    label: str
+    slot: str
+    origin: PhotoOrigin | None
+    pace: Float32Array | None
+
+
+def _checked_entries(entries: Any) -> list[_Entry]:
     if not isinstance(entries, list):
         raise InvalidAttributesError("its attributes are not a list")
-    checked: list[tuple[str, str, str]] = []
+    checked: list[_Entry] = []
     for entry in cast("list[Any]", entries)[:MAX_ATTRIBUTES + 1]:
         texts = [cast("dict[str, Any]", entry).get(key) for key in ("name", "label", "slot")] if isinstance(entry, dict) else []
         if len(texts) != 3 or not all(isinstance(text, str) for text in texts):
             raise InvalidAttributesError("an attribute has no name, label or slot")
         name, label, slot = cast("list[str]", texts)
+        given = cast("dict[str, Any]", entry)
         if not _NAME.fullmatch(name):
             raise InvalidAttributesError(f"an attribute's name is {name[:50]!r}: it may have up to 40 of a-z, 0-9 and -")
         if not label.strip() or len(label) > MAX_LABEL or not label.isprintable():
             raise InvalidAttributesError(f"the label of attribute {name!r} is not up to {MAX_LABEL} printable characters")
         if slot not in SLOTS:
             raise InvalidAttributesError(f"attribute {name!r} has the unknown slot {slot[:50]!r}")
-        checked.append((name, label, slot))
+        checked.append(_Entry(name, label, slot, _origin(name, given.get("photo")), _pace(name, given.get("pace"))))
     if len(checked) > MAX_ATTRIBUTES:
         raise InvalidAttributesError(f"it has more than {MAX_ATTRIBUTES} attributes")
-    if len({name for name, _, _ in checked}) != len(checked):
+    if len({one.name for one in checked}) != len(checked):
         raise InvalidAttributesError("two of its attributes have the same name")
     return checked
+
+
+def _origin(name: str, given: Any) -> PhotoOrigin | None:
+    if given is None:
+        return None
+    texts = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    found = [texts.get(key) for key in ("photo_sha256", "consent_by", "consent_at")]
+    if not all(isinstance(text, str) and 0 < len(text) <= _LONGEST and text.isprintable() for text in found):
+        raise InvalidAttributesError(f"attribute {name!r} does not say whose photo it is from, or who agreed")
+    return PhotoOrigin(*cast("list[str]", found))
+
+
+def _pace(name: str, given: Any) -> Float32Array | None:
+    if given is None:
+        return None
+    numbers = cast("list[Any]", given) if isinstance(given, list) else []
+    if len(numbers) == PACE_KNOTS and all(isinstance(x, (int, float)) for x in numbers):
+        pace = np.array(numbers, np.float64)
+        if pace[0] == 0 and pace[-1] == 1 and bool((np.diff(pace) >= 0).all()):  # which not-a-numbers fail
+            return pace.astype(np.float32)
+    raise InvalidAttributesError(f"the pace of attribute {name!r} is not {PACE_KNOTS} numbers that rise from 0 to 1")
 
 
 def _fields_of(attribute: LearnedAttribute) -> Arrays:
@@ -212,7 +248,7 @@ def _fields_of(attribute: LearnedAttribute) -> Arrays:
     }
 
 
-def _attribute(name: str, label: str, slot: str, fields: Mapping[str, np.ndarray], alpha: float, moves_own: bool,
+def _attribute(entry: _Entry, fields: Mapping[str, np.ndarray], alpha: float, moves_own: bool,
                tints_hair: bool) -> LearnedAttribute:
     def under(prefix: str) -> dict[str, Any]:
         return {field.removeprefix(prefix): array for field, array in fields.items() if field.startswith(prefix)}
@@ -220,8 +256,9 @@ def _attribute(name: str, label: str, slot: str, fields: Mapping[str, np.ndarray
     added = LearnedGaussians(SurfaceBinding(**under("surface.")), RigidBinding(**under("rigid.")), **under("added."))
     factors = {factor: np.ascontiguousarray(array.T) if factor.startswith("b") else array
                for factor, array in under("adapter.").items()}
-    return LearnedAttribute(name, label, slot, fields["ids"], fields["codes"], added, Adapter(**factors, alpha=alpha), moves_own,
-                            tints_hair, fields["vertex_ids"], fields["vertex_offsets"])
+    adapter = Adapter(**factors, alpha=alpha)
+    return LearnedAttribute(entry.name, entry.label, entry.slot, fields["ids"], fields["codes"], added, adapter, moves_own,
+                            tints_hair, fields["vertex_ids"], fields["vertex_offsets"], entry.origin, entry.pace)
 
 
 _SEEN = ("added.colors",)  # [0, 1], held in 8 bits

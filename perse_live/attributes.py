@@ -47,6 +47,9 @@ class AddedGaussians:
     """(S + R,) weight in [0, 0.9] at which each begins to appear: hair grows strand by strand, a cap all at once."""
     least_size: float
     """(0, 1] size at weight 0 relative to the full one."""
+    solid: bool = False
+    """Whether it is a thing, such as a hat, that is learnt to come piece by piece as `appear` says, each opaque at once, and with
+    it what it does to the avatar's own Gaussians there."""
 
     def __len__(self) -> int:
         return len(self.opacities)
@@ -98,6 +101,22 @@ class LearnedGaussians:
         return len(self.colors)
 
 
+PACE_KNOTS = 41
+"""Weights, evenly from 0 to 1, at which a pace is given."""
+
+
+@dataclass(frozen=True)
+class PhotoOrigin:
+    """Whose photo a look was taken from."""
+
+    photo_sha256: str
+    """Of the photo's bytes."""
+    consent_by: str
+    """Who confirmed that the person in it agrees."""
+    consent_at: str
+    """When, ISO 8601 in UTC."""
+
+
 @dataclass(frozen=True, eq=False)
 class LearnedAttribute:
     """A look that the avatar's network decodes."""
@@ -122,6 +141,11 @@ class LearnedAttribute:
     """(M,) vertices of the rig that move."""
     vertex_offsets: Float32Array
     """(M, 3) metres, head frame, at full weight: a face's shape is linear in the weight."""
+    origin: PhotoOrigin | None = None
+    """Where it is taken from another photo."""
+    pace: Float32Array | None = None
+    """(PACE_KNOTS,) from 0 to 1, never falling: how far along its way it is at those weights, such that pictures change evenly.
+    The network knows the way only. None: as far as the weight says."""
 
 
 Look = Attribute | LearnedAttribute

@@ -19,11 +19,26 @@ from perse_live.decoder.wearing import UNSEEN, Worn, added_change, features_of_a
 
 
 def effective_weights(attributes: Sequence[Look], weights: Mapping[str, float]) -> list[float]:
-    """Weights (K,) in [0, 1] after those of one slot were scaled down to a sum of 1 at most."""
+    """How far along its way each attribute is, (K,) in [0, 1], which is what the network takes.
+
+    Weights of one slot are scaled down to a sum of 1 at most. That sum goes at the pace of those that share it; their shares of
+    it stay.
+    """
     total: defaultdict[str, float] = defaultdict(float)
     for one in attributes:
         total[one.slot] += weights.get(one.name, 0.0)
-    return [weights.get(one.name, 0.0) / max(total[one.slot], 1.0) for one in attributes]
+    shares = [weights.get(one.name, 0.0) / total[one.slot] if total[one.slot] > 0 else 0.0 for one in attributes]
+    gone: defaultdict[str, float] = defaultdict(float)
+    for one, share in zip(attributes, shares, strict=True):
+        if share > 0:
+            gone[one.slot] += share * _at_pace(one, min(total[one.slot], 1.0))
+    return [min(share * gone[one.slot], 1.0) for one, share in zip(attributes, shares, strict=True)]
+
+
+def _at_pace(one: Look, weight: float) -> float:
+    if isinstance(one, Attribute) or one.pace is None:
+        return weight
+    return float(np.interp(weight, np.linspace(0, 1, len(one.pace)), one.pace))
 
 
 def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float]) -> Avatar:

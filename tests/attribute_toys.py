@@ -6,7 +6,7 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array
-from perse_live.attributes import AddedGaussians, Attribute, LearnedAttribute, LearnedGaussians
+from perse_live.attributes import PACE_KNOTS, AddedGaussians, Attribute, LearnedAttribute, LearnedGaussians
 from perse_live.avatar import Avatar
 from perse_live.decoder.network import CODES, FEATURES, OUTPUTS, WIDTH, Adapter, Decoder
 from perse_live.regions import Region
@@ -59,12 +59,17 @@ def toy_adapter(*, seed: int = 0, rank: int = 4) -> Adapter:
                    some(OUTPUTS, rank), 2.0 * rank)
 
 
+def toy_pace(power: float) -> Float32Array:
+    """Fast at first below 1, slow above."""
+    return (np.linspace(0, 1, PACE_KNOTS) ** power).round(5).astype(np.float32)
+
+
 def toy_learned(avatar: Avatar, name: str, slot: str, *, seed: int = 0, moves_own: bool = False, tints_hair: bool = False,
                 **sizes: int) -> LearnedAttribute:
-    """A learned attribute at random; sizes as for `toy_attribute`."""
+    """A learned attribute at random; sizes as for `toy_attribute`; every second one has a pace of its own."""
     look, random = toy_attribute(avatar, name, slot, seed=seed, **sizes), np.random.default_rng(seed + 100)
     codes, added = random.normal(0, 1, (len(look.ids) + len(look.added), CODES)).astype(np.float32), look.added
     return LearnedAttribute(name, look.label, slot, look.ids, codes[:len(look.ids)],
                             LearnedGaussians(added.surface, added.rigid, added.colors, added.regions, codes[len(look.ids):]),
                             toy_adapter(seed=seed, rank=3 + seed % 3), moves_own, tints_hair, look.vertex_ids,
-                            look.vertex_offsets)
+                            look.vertex_offsets, pace=None if seed % 2 else toy_pace(0.6 + 0.1 * seed))

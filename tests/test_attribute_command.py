@@ -51,7 +51,8 @@ def test_attributes_are_added_listed_and_removed(bare_file: Path, capsys: pytest
     assert names_in(bare_file) == ["hat-cap", "beard-full"]
     assert "hat-cap, beard-full" in capsys.readouterr().out
     now = listed(bare_file, capsys)
-    assert now["attributes"][1] == {"name": "beard-full", "label": "Beard full", "slot": "beard", "key": 2, "gaussians": 70}
+    assert now["attributes"][1] == {"name": "beard-full", "label": "Beard full", "slot": "beard", "key": 2, "gaussians": 70,
+                                    "photo": None}
     assert [one["name"] for one in now["available"]] == [one["name"] for one in possible["available"]
                                                         if one["name"] not in ("hat-cap", "beard-full")]
     assert now["available"][0].keys() == {"name", "label", "slot"}

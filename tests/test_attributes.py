@@ -12,10 +12,10 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attribute_toys import toy_adapter, toy_attribute, toy_decoder, toy_learned
+from attribute_toys import toy_adapter, toy_attribute, toy_decoder, toy_learned, toy_pace
 from perse_live import attribute_file
 from perse_live.attribute_file import MAX_ADDED, MAX_CHANGED, MAX_MOVED, as_stored
-from perse_live.attributes import SLOTS, LearnedAttribute, LearnedGaussians, none_learned
+from perse_live.attributes import SLOTS, LearnedAttribute, LearnedGaussians, PhotoOrigin, none_learned
 from perse_live.avatar import Avatar, load_avatar, save_avatar
 from perse_live.decoder.network import MAX_RANK
 from perse_live.errors import UserError
@@ -114,7 +114,20 @@ def test_without_attributes_a_file_says_nothing_of_them(bare: Avatar, tmp_path: 
 
 
 def test_the_manifest_tells_other_programs_names_slots_keys_and_defaults(sound: bytes) -> None:
-    assert parts(sound)[1]["attributes"][1] == {"name": "hat-cap", "label": "Hat cap", "slot": "hat", "key": 2, "default": 0.0}
+    entry = parts(sound)[1]["attributes"][1]
+    assert {key: entry[key] for key in ("name", "label", "slot", "key", "default")} == {
+        "name": "hat-cap", "label": "Hat cap", "slot": "hat", "key": 2, "default": 0.0}
+
+
+def test_whose_photo_a_look_is_from_and_its_pace_stay_with_it(bare: Avatar, tmp_path: Path) -> None:
+    origin = PhotoOrigin("ab" * 32, "the user me, by --consent", "2026-01-01T00:00:00+00:00")
+    look = replace(toy_learned(bare, "hair-friend", "hair"), origin=origin, pace=toy_pace(1.7))
+    save_avatar(tmp_path / "toy.perse", replace(bare, attributes=(look, toy_learned(bare, "beard", "beard", seed=1)),
+                                                decoder=toy_decoder()))
+    again = learned(load_avatar(tmp_path / "toy.perse"))
+    assert again[0].origin == origin and again[1].origin is None and again[1].pace is None
+    assert again[0].pace is not None
+    np.testing.assert_array_equal(again[0].pace, toy_pace(1.7))
 
 
 def test_a_full_wardrobe_keeps_an_avatar_small(tmp_path: Path) -> None:
@@ -192,6 +205,14 @@ HOSTILE: list[tuple[Change, str]] = [
     (name_at(0, "slot", "elbow"), "unknown slot 'elbow'"),
     (name_at(0, "slot", "e" * 9000), "unknown slot"),
     (name_at(0, "slot", None), "no name, label or slot"),
+    (name_at(0, "pace", "fast"), "pace of attribute"),
+    (name_at(0, "pace", [0.0, 1.0]), "pace of attribute"),
+    (name_at(0, "pace", [0.0, *[float("nan")] * 39, 1.0]), "NaN"),
+    (name_at(0, "pace", [0.0, *[0.9] * 20, *[0.1] * 19, 1.0]), "pace of attribute"),
+    (name_at(0, "pace", [0.0, *["x"] * 39, 1.0]), "pace of attribute"),
+    (name_at(0, "photo", "mine"), "whose photo"),
+    (name_at(0, "photo", {"photo_sha256": "a", "consent_by": "", "consent_at": "now"}), "whose photo"),
+    (name_at(0, "photo", {"photo_sha256": "a", "consent_by": "x" * 301, "consent_at": "now"}), "whose photo"),
     (lambda _, manifest: manifest.update(attributes={"a": 1}), "not a list"),
     (lambda _, manifest: manifest.update(attributes=[1, 2, 3, 4]), "no name, label or slot"),
     (lambda _, manifest: manifest.pop("attributes"), "names 0 attributes"),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from export.graphs.constants import Formula
-from perse_live.attributes import LearnedAttribute
+from perse_live.attributes import PACE_KNOTS, LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import CODES, COLOR, FEATURES, MOST_PLACE, MOST_SIZE, OPACITY, PLACE, PLACE_UNIT, SIZE, WIDTH
@@ -38,6 +38,10 @@ class Attributes(Formula):
         self._own = len(avatar.surface.triangles)
         self._learned: Sequence[LearnedAttribute] = learned
         self.constant("shares_slot", np.array([[a.slot == b.slot for b in learned] for a in learned], np.float32))
+        paces = np.stack([np.linspace(0, 1, PACE_KNOTS) if one.pace is None else one.pace for one in learned])
+        slopes = np.diff(paces, axis=1) * (PACE_KNOTS - 1)
+        self.constant("bends", np.diff(slopes, axis=1, prepend=0.0).astype(np.float32))
+        self.constant("knots", np.linspace(0, 1, PACE_KNOTS)[:-1].astype(np.float32))
         self.constant("layer1", np.concatenate([decoder.w1, np.zeros((WIDTH, CODES), np.float32)], 1))
         self.constant("layer2", decoder.w2)
         self.constant("layer3", decoder.w3)
@@ -83,7 +87,7 @@ class Attributes(Formula):
         """weights: (K,) [0, 1]. Returns the arrays of `perse_live.engines.graphs.canonical_inputs`, in that order."""
         own = self._own
         weights = weights.clamp(0, 1)
-        effective = weights / (self.shares_slot * weights).sum(1).clamp(min=1)
+        effective = self._effective(weights)
         vertices, colors, opacities = self.own_vertices, self.own_colors, self.own_opacities
         places, growth = torch.zeros_like(colors), torch.zeros_like(opacities)[:, None]
         for k, one in enumerate(self._learned):
@@ -110,6 +114,14 @@ class Attributes(Formula):
                 torch.cat([self.own_scales * sizes[own:], *(look[5] for look in looks)]),
                 torch.cat([opacities[own:], *(look[6] for look in looks)]),
                 torch.cat([colors[own:], *(look[7] for look in looks)]).clamp(0, 1))
+
+    def _effective(self, weights: Tensor) -> Tensor:
+        """`perse_live.wardrobe.effective_weights`: weights of a slot share 1, and their sum goes at their pace; (K,) both."""
+        total = (self.shares_slot * weights).sum(1)
+        share = weights / total.clamp(min=1e-9)
+        # lines through knots, as a sum of their bends
+        gone = (self.bends * (total.clamp(max=1)[:, None] - self.knots).clamp(min=0)).sum(1)
+        return share * (self.shares_slot * (share * gone)).sum(1)
 
     def _added(self, k: int, effective: Tensor) -> tuple[Tensor, ...]:
         """What attribute k adds: positions, axes, opacities and colours on the surface; means, scales, opacities, colours of

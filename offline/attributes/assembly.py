@@ -49,14 +49,19 @@ def attribute(name: str, label: str, slot: str, added: AddedGaussians, change: C
 
 
 def rigid_added(gaussians: Gaussians, *, start: FloatArray | None = None, appear: FloatArray | float = 0.0,
-                least_size: float = 1.0, region: Region = Region.ACCESSORY) -> AddedGaussians:
+                least_size: float = 1.0, region: Region = Region.ACCESSORY, solid: bool = False) -> AddedGaussians:
     """Gaussians (R) in the head frame that turn with the skull. start: (R, 3) where they are at weight 0; None: in place."""
     count = len(gaussians)
     empty = nothing_added()
     binding = RigidBinding(gaussians.means, gaussians.quats, gaussians.scales, np.ones(count, np.float32))
     begin = gaussians.means.copy() if start is None else start.astype(np.float32)
     return AddedGaussians(empty.surface, empty.surface_start, binding, begin, gaussians.opacities, gaussians.colors,
-                          np.full(count, int(region), np.uint8), _each(appear, count), least_size)
+                          np.full(count, int(region), np.uint8), _each(appear, count), least_size, solid)
+
+
+def piece_by_piece(order: FloatArray) -> FloatArray:
+    """When the Gaussians of a solid thing appear, [0, 0.9], from how far along they are in its order (N,), of any unit."""
+    return 0.9 * (order - order.min()) / max(float(np.ptp(order)), 1e-9)
 
 
 def surface_added(avatar: Avatar, gaussians: Gaussians, triangles: Int32Array, start: FloatArray, *, appear: FloatArray | float,
@@ -135,7 +140,7 @@ def joined_added(*parts: AddedGaussians) -> AddedGaussians:
                           np.concatenate([one.surface_start for one in parts]),
                           RigidBinding(*together([one.rigid for one in parts])),
                           np.concatenate([one.rigid_start for one in parts]),
-                          opacities, colors, regions, appear, first.least_size)
+                          opacities, colors, regions, appear, first.least_size, first.solid)
 
 
 def _gaussians(means: FloatArray, axes: FloatArray, scales: FloatArray, colors: FloatArray,

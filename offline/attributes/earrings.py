@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from offline.attributes.assembly import attribute, flat, joined, rigid_added, tube
+from offline.attributes.assembly import attribute, flat, joined, piece_by_piece, rigid_added, tube
 from offline.attributes.head_shape import HeadShape, head_shape
 from offline.numeric import unit
 from perse_live.arrays import FloatArray
@@ -44,7 +44,7 @@ def lobe(shape: HeadShape, side: float) -> tuple[FloatArray, FloatArray]:
 def _pair(avatar: Avatar, name: str, label: str, make: Callable[[HeadShape, float], Gaussians]) -> Attribute:
     shape = head_shape(avatar)
     both = joined(*(make(shape, side) for side in _SIDES))
-    return attribute(name, label, "earrings", rigid_added(both, least_size=0.5))
+    return attribute(name, label, "earrings", rigid_added(both, appear=piece_by_piece(-both.means[:, 1]), solid=True))
 
 
 def _pearl(shape: HeadShape, side: float) -> Gaussians:

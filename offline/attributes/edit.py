@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from offline.attributes.registry import builders
 from offline.training.contract import Progress, TeacherAttribute
-from offline.training.fit import fit_attribute
+from offline.training.fit import FitConfig, fit_attribute
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
@@ -15,7 +15,8 @@ from perse_live.errors import UserError
 _HIDES = 0.1  # share of what a look changes that it makes invisible
 
 
-def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress) -> tuple[Avatar, list[str]]:
+def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress,
+                  config: FitConfig | None = None) -> tuple[Avatar, list[str]]:
     """The avatar with built-in attributes, and what could not be made for it, one line each.
 
     names: as `registry.named` gives them. progress: told what is made and which fraction of it is done. Raises UserError where
@@ -31,7 +32,7 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress) -
         except UserError as error:
             complaints.append(f"no {name}: {error}")
             continue
-        avatar = fit_attribute(avatar, taught(look), (), progress=_part(progress, k, len(names)))
+        avatar = fit_attribute(avatar, taught(look), (), progress=_part(progress, k, len(names)), config=config)
     if names:
         progress("attributes", 1.0)
     if names and len(complaints) == len(names):

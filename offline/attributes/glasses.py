@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.attributes.assembly import attribute, changes, flat, joined, rigid_added, tube
+from offline.attributes.assembly import attribute, changes, flat, joined, piece_by_piece, rigid_added, tube
 from offline.attributes.curves import evenly, length_of, smooth, superellipse
 from offline.attributes.head_shape import HeadShape, centers_of, head_shape
 from offline.numeric import ramp, unit
@@ -96,8 +96,9 @@ def glasses(avatar: Avatar, name: str, label: str, style: FrameStyle) -> Attribu
     for side in _SIDES:
         parts += [_lens(fit, side), _rim(fit, side), _arm(fit, side)]
     frame = joined(*parts)
-    start = frame.means + np.array([0, 0.004, 0.022], np.float32)  # they are put on from before
-    return attribute(name, label, "glasses", rigid_added(frame, start=start, least_size=1.0),
+    x, _, z = frame.means.T  # they grow from the bridge outwards, then their arms backwards, which are hardly seen
+    appear = piece_by_piece(np.abs(x - fit.middle[0]) + 0.15 * np.clip(fit.depth - 0.012 - z, 0, None))
+    return attribute(name, label, "glasses", rigid_added(frame, appear=appear, solid=True),
                      changes(avatar, brightness=_contact_shadow(fit)))
 
 

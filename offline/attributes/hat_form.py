@@ -63,10 +63,6 @@ class HatForm:
         x, y, z = self.local(points).T
         return np.arctan2(x, z), np.arctan2(y, np.hypot(x, z)), np.sqrt(x * x + y * y + z * z)
 
-    def put_on(self, points: FloatArray) -> FloatArray:
-        """Where points (N, 3) of a hat are before it is put on: above the head, wide enough for any hair."""
-        return self.origin + 1.16 * (points - self.origin) + 0.03 * self.axes[1]
-
 
 def hat_form(shape: HeadShape, *, front: float, back: float) -> HatForm:
     """A hat whose opening crosses the forehead and the back of the head at these heights.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offline.attributes.assembly import Changes, attribute, changes, flat, joined, rigid_added, tube
+from offline.attributes.assembly import Changes, attribute, changes, flat, joined, piece_by_piece, rigid_added, tube
 from offline.attributes.hat_form import HatForm, hat_form
 from offline.attributes.head_shape import HeadShape, centers_of, head_shape
 from offline.layers import COVERAGE
@@ -18,6 +18,7 @@ _SIDES = (-1.0, 1.0)
 _LEATHER, _SHELL, _METAL = np.array([0.085, 0.085, 0.09]), np.array([0.17, 0.17, 0.18]), np.array([0.62, 0.63, 0.65])
 _BAND = 0.013  # metres, half its width
 _CUP = np.array([0.037, 0.032])  # metres, half height and half width
+_SEEN = np.radians(50)  # from the crown, how far down the band is seen over hair
 _DEPTH = 0.017  # metres of the shell beyond the cushion
 
 
@@ -25,13 +26,13 @@ def headphones(avatar: Avatar) -> Attribute:
     """Large black ones."""
     shape = head_shape(avatar)
     fit = _Fit(shape)
-    parts = [_band(fit)]
-    for side in _SIDES:
-        parts.append(_cup(fit, side))
-    whole = joined(*parts)
-    start = whole.means + np.array([0.0, 0.03, 0.0], np.float32)
-    start[:, 0] *= 1.12  # pulled apart before they are let go
-    return attribute("headphones", "Headphones", "headphones", rigid_added(whole, start=start), _covered(fit))
+    band, cups = _band(fit), joined(*(_cup(fit, side) for side in _SIDES))
+    x, y, _ = (band.means - fit.center).T  # it grows from the crown down both sides, then the cups from their tops
+    turn = np.abs(np.arctan2(x, y))
+    down = fit.high * np.interp(turn, (0, _SEEN, np.pi), (0, 1.6 * _SEEN, 2 * _SEEN))  # what hair hides is soon gone past
+    along = np.concatenate([down, float(down.max()) + np.maximum(fit.ear[1] + _CUP[0] - cups.means[:, 1], 0)])
+    added = rigid_added(joined(band, cups), appear=piece_by_piece(along), solid=True)
+    return attribute("headphones", "Headphones", "headphones", added, _covered(fit))
 
 
 class _Fit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offline.attributes.assembly import Changes, attribute, changes, joined_added, rigid_added
+from offline.attributes.assembly import Changes, attribute, changes, joined_added, piece_by_piece, rigid_added
 from offline.attributes.hat_form import HatForm
 from offline.attributes.head_shape import centers_of
 from offline.attributes.pressed_hair import PressedHair, pressed_gaussians, pressed_hair
@@ -23,10 +23,20 @@ def hat_attribute(name: str, label: str, form: HatForm, hat: Gaussians, *, extra
     """
     pressed = pressed_hair(form, extra)
     hair = pressed_gaussians(form, pressed)
-    added = rigid_added(hat, start=form.put_on(hat.means))
+    whole = np.concatenate([hat.means, hair.means]).astype(np.float64)
+    appear = piece_by_piece(_from_the_crown(form, whole))
+    added = rigid_added(hat, appear=appear[:len(hat)], solid=True)
     if len(hair):
-        added = joined_added(added, rigid_added(hair, appear=0.1, region=Region.HAIR))
+        added = joined_added(added, rigid_added(hair, appear=appear[len(hat):], region=Region.HAIR))
     return attribute(name, label, "hat", added, _under_hat(form, pressed, extra, brim))
+
+
+def _from_the_crown(form: HatForm, points: FloatArray) -> FloatArray:
+    """How far down and out points (N, 3) of a hat lie, (N,) metres: it grows from its top to its edge, and then its brim."""
+    azimuth, _, _ = form.polar(points)
+    right, up, forwards = form.local(points).T
+    beyond = np.hypot(right, forwards) - form.reach(azimuth, np.zeros(len(points)))
+    return -up + np.clip(beyond - 0.006, 0, None) * (up < 0.03)
 
 
 def _under_hat(form: HatForm, pressed: PressedHair, extra: float, brim: FloatArray | None) -> Changes:

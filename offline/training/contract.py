@@ -13,7 +13,7 @@ from typing import Protocol
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array
-from perse_live.attributes import Attribute
+from perse_live.attributes import Attribute, PhotoOrigin
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 
@@ -53,6 +53,8 @@ class TeacherAttribute:
     opacities may always change."""
     tints_hair: bool = False
     """Whether hair that other attributes add (beards, a fringe, hair under a hat) takes this look's colour too."""
+    origin: PhotoOrigin | None = None
+    """Where it is taken from somebody's photo."""
 
 
 Progress = Callable[[str, float], None]

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from offline.training.contract import Progress, TeacherAttribute, TrainingFrame
+from offline.training.drawing import Device, drawing_on
 from offline.training.lifting import LiftConfig, lifted
-from offline.training.pictures import shots_along, shots_of
+from offline.training.pace import with_even_pace
+from offline.training.pictures import shots_along, shots_of, views_of
 from offline.training.regression import RegressionConfig, hair_samples, mates_of, regress
-from offline.training.rows import added_places, rows_of
+from offline.training.rows import added_places, begin_of, rows_of
 from offline.training.shared import one_thread, with_decoder
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.attribute_file import MAX_ADDED, MAX_ATTRIBUTES, MAX_CHANGED, MAX_MOVED, as_stored
@@ -33,6 +35,8 @@ class FitConfig:
 
     regression: RegressionConfig = field(default_factory=RegressionConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
+    device: Device = "auto"
+    """Where its pictures are drawn."""
 
 
 def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[TrainingFrame], *, progress: Progress,
@@ -44,13 +48,14 @@ def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[Tr
     avatar = with_decoder(avatar)
     assert avatar.decoder is not None
     bare = replace(avatar, attributes=())
-    rows, shots = rows_of(bare, look), shots_of(bare, look, frames)
+    drawing = drawing_on(config.device)
+    rows, shots = rows_of(bare, look), shots_of(bare, look, frames, drawing)
     with one_thread():
         if not teacher.known:
             look, rows = lifted(bare, look, shots, moves_own=teacher.moves_own, config=config.lift,
                                 told=lambda share: progress(look.label, 0.5 * share))
         elif not shots and len(rows) and config.regression.drawn_steps:
-            shots = shots_along(bare, look, rows)
+            shots = shots_along(rows, views_of(bare, look, drawing))
         begun = 0.0 if teacher.known else 0.5
         _, ends = added_places(bare, look)
         hair = torch.from_numpy((look.added.regions == Region.HAIR).astype(np.float32))[:, None]
@@ -59,8 +64,9 @@ def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[Tr
                                  hair=hair, tint=tint, shots=shots, config=config.regression,
                                  told=lambda share: progress(look.label, begun + (1 - begun) * share))
     learned = LearnedAttribute(look.name, look.label, look.slot, look.ids, codes[:rows.own], _at_start(look, codes[rows.own:]),
-                               adapter, teacher.moves_own, teacher.tints_hair, look.vertex_ids, look.vertex_offsets)
-    learned = settled(bare, look, as_stored(learned))
+                               adapter, teacher.moves_own, teacher.tints_hair, look.vertex_ids, look.vertex_offsets,
+                               teacher.origin)
+    learned = as_stored(with_even_pace(avatar, settled(bare, look, as_stored(learned))))
     progress(look.label, 1.0)
     return with_learned(avatar, learned)
 
@@ -137,10 +143,7 @@ def _better(one: LearnedAttribute, other: LearnedAttribute, where: BoolArray) ->
 
 def _at_start(look: Attribute, codes: np.ndarray) -> LearnedGaussians:
     """What is added, as the teacher has it at weight 0."""
-    added, least = look.added, np.float32(look.added.least_size)
-    surface = replace(added.surface, positions=added.surface_start, axes=added.surface.axes * least)
-    rigid = replace(added.rigid, means=added.rigid_start, scales=added.rigid.scales * least)
-    return LearnedGaussians(surface, rigid, added.colors, added.regions, codes)
+    return LearnedGaussians(*begin_of(look), look.added.colors, look.added.regions, codes)
 
 
 def _check(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[TrainingFrame]) -> None:

@@ -10,7 +10,8 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from offline.training.contract import TrainingFrame
-from offline.training.rows import Rows
+from offline.training.drawing import ON_CPU, Drawing
+from offline.training.rows import Rows, begin_of
 from perse_live.animate import RigidBinding, SurfaceBinding, pose_gaussians, pose_vertices
 from perse_live.arrays import Float32Array
 from perse_live.attributes import Attribute
@@ -21,7 +22,6 @@ from perse_live.decoder.network import COLOR, MOST_PLACE, MOST_SIZE, OPACITY, OU
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
-from perse_live.splatting.autograd import splat
 from perse_live.splatting.cpu import CpuRasterizer
 
 BACKDROP = (0.5, 0.5, 0.5)
@@ -31,7 +31,8 @@ _SIMILARITY = 0.25  # weight of 1 - SSIM against L1, as in PERSE
 _ELSEWHERE = 0.5  # weight of what must not change, against the part
 _SIDE = 160  # pixels of pictures made here
 _SEEN = 2 / 255  # change of a channel that counts as part of the look
-_ALONG = ((1.0, 0.0, False), (1.0, 28.0, True), (1.0, -28.0, False), (0.35, 0.0, False), (0.65, 20.0, True))
+_VIEWS = ((0.0, False), (26.0, True), (-26.0, False))  # degrees turned, and whether the avatar talks
+_ALONG = ((1.0, 0), (0.5, 0), (1.0, 1), (0.25, 0), (1.0, 2), (0.75, 1))  # shares of the way, and numbers of views
 _TALKING = expression(jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5, eyeBlinkLeft=0.3, eyeBlinkRight=0.3)
 _STEP = 0.02  # metres, of the differences that tell how a displacement at rest moves a posed Gaussian; it is linear
 
@@ -60,19 +61,24 @@ class Shot:
     """(H, W, 3)"""
     part: torch.Tensor
     """(H, W, 1) in [0, 1]."""
+    drawing: Drawing = ON_CPU
+    """Who draws it."""
 
     def draw(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
         """The picture (H, W, 3) for outputs (n, OUTPUTS) of the rows; before: (n, 1) their opacities without the attribute."""
-        whole = [torch.from_numpy(np.ascontiguousarray(array)) for array in vars(self.start).values()]
-        means, quats, scales, opacities, colors = whole
-        moved = (self.turns @ (out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT)[:, :, None])[:, :, 0]
-        grown = torch.exp(out[:, SIZE:SIZE + 1].clamp(-MOST_SIZE, MOST_SIZE) * self.grows)
-        shown = (before + out[:, OPACITY:OPACITY + 1]).clamp(0, 1) * self.facing
-        at = self.chosen
-        return splat(means.index_add(0, at, moved), quats, scales.index_copy(0, at, scales[at] * grown),
-                     opacities.index_copy(0, at, shown[:, 0]),
-                     colors.index_copy(0, at, (colors[at] + out[:, COLOR]).clamp(0, 1)), self.camera, background=BACKDROP,
-                     threads=1)[:, :, :3]
+        device = self.drawing.device
+        means, quats, scales, opacities, colors = (torch.from_numpy(np.ascontiguousarray(array)).to(device)
+                                                   for array in vars(self.start).values())
+        at, turns, grows, facing = (tensor.to(device) for tensor in (self.chosen, self.turns, self.grows, self.facing))
+        out, before = out.to(device), before.to(device)
+        moved = (turns @ (out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT)[:, :, None])[:, :, 0]
+        grown = torch.exp(out[:, SIZE:SIZE + 1].clamp(-MOST_SIZE, MOST_SIZE) * grows)
+        shown = (before + out[:, OPACITY:OPACITY + 1]).clamp(0, 1) * facing
+        picture = self.drawing.splat(
+            means.index_add(0, at, moved), quats, scales.index_copy(0, at, scales[at] * grown),
+            opacities.index_copy(0, at, shown[:, 0]), colors.index_copy(0, at, (colors[at] + out[:, COLOR]).clamp(0, 1)),
+            self.camera, background=BACKDROP, threads=1)
+        return picture[:, :, :3].cpu()
 
     def loss(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
         """L1 and SSIM inside the part; outside of it L1 against the avatar without the attribute."""
@@ -98,13 +104,13 @@ def similarity(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return index[0].permute(1, 2, 0)
 
 
-def shots_of(avatar: Avatar, look: Attribute, frames: Sequence[TrainingFrame]) -> list[Shot]:
+def shots_of(avatar: Avatar, look: Attribute, frames: Sequence[TrainingFrame], drawing: Drawing) -> list[Shot]:
     """An editor's pictures. avatar: without attributes; outside of the parts it is the target itself."""
     worn = _with_moved_rig(avatar, look)
-    return [_shot(worn, look, frame, 1.0) for frame in frames if frame.part_mask.max() > 0]
+    return [_shot(worn, look, frame, drawing) for frame in frames if frame.part_mask.max() > 0]
 
 
-def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, weight: float) -> Shot:
+def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, drawing: Drawing) -> Shot:
     part = np.clip(frame.part_mask, 0, 1).astype(np.float32)
     rows, columns = np.nonzero(part > 0)
     top, left = max(int(rows.min()) - _MARGIN, 0), max(int(columns.min()) - _MARGIN, 0)
@@ -117,21 +123,18 @@ def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, weight: float) 
     start, turns, grows = _all_posed(avatar, look, frame)
     chosen = np.concatenate([look.ids, np.arange(len(avatar), len(start))])
     facing = start.opacities[chosen] > 0
-    return Shot(weight, frame.weight, camera, start, torch.from_numpy(chosen.astype(np.int64)),
+    return Shot(1.0, frame.weight, camera, start, torch.from_numpy(chosen.astype(np.int64)),
                 torch.from_numpy(facing.astype(np.float32))[:, None], torch.from_numpy(turns[chosen]),
                 torch.from_numpy(grows[chosen]),
-                torch.from_numpy((part * image + (1 - part) * bare).astype(np.float32)), torch.from_numpy(part))
+                torch.from_numpy((part * image + (1 - part) * bare).astype(np.float32)), torch.from_numpy(part), drawing)
 
 
 def _all_posed(avatar: Avatar, look: Attribute, frame: TrainingFrame) -> tuple[Gaussians, Float32Array, Float32Array]:
     """Own Gaussians and, opaque at their start, those that are added; how displacements turn, (G', 3, 3); which axes grow."""
-    added, least = look.added, np.float32(look.added.least_size)
-    count = len(avatar)
-    s, r = added.surface, added.rigid
-    begin = replace(s, positions=added.surface_start, axes=s.axes * least)
-    surface = SurfaceBinding(*(np.concatenate([getattr(one, name) for one in (avatar.surface, begin)]) for name in vars(s)))
-    free = replace(r, means=added.rigid_start, scales=r.scales * least)
-    rigid = RigidBinding(*(np.concatenate([getattr(one, name) for one in (avatar.rigid, free)]) for name in vars(r)))
+    added, count = look.added, len(avatar)
+    begin, free = begin_of(look)
+    surface = SurfaceBinding(*(np.concatenate([getattr(one, name) for one in (avatar.surface, begin)]) for name in vars(begin)))
+    rigid = RigidBinding(*(np.concatenate([getattr(one, name) for one in (avatar.rigid, free)]) for name in vars(free)))
     bound = len(surface.triangles)
     mine = len(avatar.surface.triangles)
     order = np.concatenate([np.arange(mine), np.arange(bound, bound + count - mine), np.arange(mine, bound),
@@ -161,18 +164,20 @@ def posed(avatar: Avatar, frame: TrainingFrame, surface: SurfaceBinding, rigid: 
     return pose_gaussians(vertices, avatar.rig, surface, rigid, opacities, colors, frame.pose)
 
 
-def shots_along(avatar: Avatar, look: Attribute, rows: Rows) -> list[Shot]:
-    """Pictures of an attribute that is known, on its way and at full weight, made from its rows: in front and turned, talking.
+def views_of(avatar: Avatar, look: Attribute, drawing: Drawing = ON_CPU) -> list[Shot]:
+    """An attribute that is to be drawn, in front and turned, at rest and talking; without targets. avatar: without attributes."""
+    camera = avatar.source.camera.resized(_SIDE, _SIDE)
+    blank, whole = np.zeros((_SIDE, _SIDE, 3), np.float32), np.ones((_SIDE, _SIDE), np.float32)
+    frames = [TrainingFrame(blank, whole, camera, facing_pose(avatar, yaw=yaw), _TALKING if talking else expression(),
+                            np.zeros((2, 2), np.float32)) for yaw, talking in _VIEWS]
+    return [_shot(avatar, look, frame, drawing) for frame in frames]
 
-    avatar: without attributes.
-    """
+
+def shots_along(rows: Rows, views: Sequence[Shot]) -> list[Shot]:
+    """Pictures of an attribute that is known, on its way and at full weight, made from its rows; views: from `views_of`."""
     found: list[Shot] = []
-    for weight, yaw, talking in _ALONG:
-        camera = avatar.source.camera.resized(_SIDE, _SIDE)
-        blank = np.zeros((_SIDE, _SIDE, 3), np.float32)
-        frame = TrainingFrame(blank, np.ones((_SIDE, _SIDE), np.float32), camera, facing_pose(avatar, yaw=yaw),
-                              _TALKING if talking else expression(), np.zeros((2, 2), np.float32))
-        shot = _shot(avatar, look, frame, weight)
+    for weight, number in _ALONG:
+        shot = replace(views[number], weight=weight)
         with torch.no_grad():
             target = shot.draw(rows.at(torch.full((len(rows), 1), weight)), rows.before)
             without = shot.draw(torch.zeros(len(rows), OUTPUTS), rows.before)

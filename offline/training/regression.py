@@ -24,6 +24,7 @@ from perse_live.regions import Region
 
 RANK = 16
 _ABSENT = 0.03  # how far below 0 the opacity of what is not there is pushed, so that it is cut off to exactly 0
+_OPAQUE = 0.9  # opacity from which more is as good: it is cut off at 1
 _LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whose loss is of the size of a colour
 _CROSSED = 0.85  # share of a morph on which a part fades in: half-way, both are more than half there
 _NEAREST = 8
@@ -37,11 +38,11 @@ _COLORS_COUNT = 3.0  # times as much as opacities: a part may be late, but not o
 class RegressionConfig:
     """How long and how fast."""
 
-    steps: int = 240
+    steps: int = 400
     """Of Adam, under a one-cycle schedule."""
     steps_in_place: int = 160
     """Instead, for what adds nothing: colours are learnt sooner than ways."""
-    steps_among_mates: int = 400
+    steps_among_mates: int = 560
     """Instead, where there are others that it can grow into."""
     drawn_steps: int = 20
     """The last of them, which also look at pictures."""
@@ -232,9 +233,12 @@ def _travelled(outputs: torch.Tensor, way: torch.Tensor, share: float) -> torch.
 
 
 def _error(out: torch.Tensor, goal: torch.Tensor, before: torch.Tensor, *, places: float = 1.0) -> torch.Tensor:
-    """Mean square; opacities of what is to be absent only count where they are above 0. places: how much displacements count."""
+    """Mean square; opacities of what is to be absent only count where they are above 0, of what has become opaque only below
+    what they should be: they are cut off at 0 and 1, so a steep rise need not end there. places: how much displacements count.
+    """
     shown, wanted = before + out[:, OPACITY:OPACITY + 1], before + goal[:, OPACITY:OPACITY + 1]
     opacity = torch.where(wanted < 1e-3, (shown + _ABSENT).clamp(min=0), shown - wanted)
+    opacity = torch.where((wanted > _OPAQUE) & (before == 0), opacity.clamp(max=0), opacity)
     differs = torch.cat([_COLORS_COUNT * (out[:, COLOR] - goal[:, COLOR]), opacity, places * (out[:, PLACE] - goal[:, PLACE]),
                          out[:, SIZE:SIZE + 1] - goal[:, SIZE:SIZE + 1]], 1)
     return differs.square().mean()

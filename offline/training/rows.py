@@ -6,19 +6,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 
 from offline.training.shared import own_features
+from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 from perse_live.decoder.features import features_of, places_at_rest
 from perse_live.decoder.network import CODES, COLOR, OPACITY, OUTPUTS, PLACE, PLACE_UNIT, SIZE
 
-_EASE, _EASE_OF_GROWTH = 1.7, 1.5
-"""Powers of a Gaussian's own way with which its opacity grows: several lie upon each other, the picture is to change evenly."""
-_GROWING, _HURRY = 0.5, 0.7  # what starts smaller than this grows, fast at first: its area would else come mostly at the end
+_SOON = 0.45
+"""Share of the way on which what grows becomes opaque: short hair that gets longer, not long hair out of a mist."""
+_AT_ONCE = 0.1
+"""The same for each piece of a solid thing, which is nowhere to be seen through."""
 _TOGETHER = 0.35
 """Share of the teacher's spread in time that is kept: hair that comes strand by strand would look like speckles at first."""
+_TOLD_AT = (0.15, 0.3, 0.5, 0.7, 1.0)  # weights at which codes tell rows apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,32 +38,30 @@ class Rows:
     before: torch.Tensor
     """(N + S + R, 1) opacity without the attribute."""
     appear: torch.Tensor
-    """(N + S + R, 1) weight at which one that is added begins to appear; 0 for own ones."""
+    """(N + S + R, 1) share of the way at which one begins to appear or, of own ones, to change."""
+    lasts: torch.Tensor
+    """(N + S + R, 1) share of the way that this takes."""
     least_size: float
     """Of what is added, at weight 0."""
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def at(self, weights: torch.Tensor, chosen: torch.Tensor | slice = slice(None)) -> torch.Tensor:
-        """What the network should say under weights (n, 1), of rows (n,): (n, OUTPUTS)."""
-        ends, appear = self.ends[chosen], self.appear[chosen]
-        out = ends * weights
+    def at(self, way: torch.Tensor, chosen: torch.Tensor | slice = slice(None)) -> torch.Tensor:
+        """What the network should say at shares `way` (n, 1) of the way, of rows (n,): (n, OUTPUTS)."""
+        ends, appear, lasts = self.ends[chosen], self.appear[chosen], self.lasts[chosen]
+        shown = ((way - appear) / lasts).clamp(0, 1)
         added = self._added(chosen, len(ends))
-        grows = self.least_size < _GROWING
-        shown = ((weights - appear) / (1 - appear).clamp(min=1e-3)).clamp(0, 1) ** (_EASE_OF_GROWTH if grows else _EASE)
-        way = weights**_HURRY if grows else weights
         grown = torch.log((self.least_size + (1 - self.least_size) * way) / self.least_size)
-        opacity = torch.where(added, ends[:, OPACITY:OPACITY + 1] * shown, out[:, OPACITY:OPACITY + 1])
-        places, size = torch.where(added, ends[:, PLACE] * way, out[:, PLACE]), torch.where(added, grown, out[:, SIZE:SIZE + 1])
-        return torch.cat([out[:, COLOR], opacity, places, size], 1)
+        places, size = torch.where(added, way, shown) * ends[:, PLACE], torch.where(added, grown, shown * ends[:, SIZE:SIZE + 1])
+        return torch.cat([torch.where(added, way, shown) * ends[:, COLOR], shown * ends[:, OPACITY:OPACITY + 1], places, size], 1)
 
     def first_codes(self) -> torch.Tensor:
         """Codes (N + S + R, CODES) that tell rows apart by where they go: principal components of their ways."""
         count = len(self)
         if not count:
             return torch.zeros(0, CODES)
-        ways = torch.cat([self.at(torch.full((count, 1), weight)) for weight in (0.3, 0.6, 1.0)], 1)
+        ways = torch.cat([self.at(torch.full((count, 1), weight)) for weight in _TOLD_AT], 1)
         wanted = min(CODES, *ways.shape)
         left, strengths, _ = torch.pca_lowrank(ways, q=wanted)
         told = strengths > 1e-3 * count**0.5
@@ -83,14 +85,34 @@ def rows_of(avatar: Avatar, look: Attribute) -> Rows:
     ends[:, OPACITY], ends[:, PLACE], ends[:, SIZE] = added.opacities, (full - rest) / PLACE_UNIT, -np.log(added.least_size)
     features = np.concatenate([own_features(avatar)[look.ids], features_of(rest, added.colors, added.regions)])
     before = np.concatenate([avatar.opacities[look.ids], np.zeros(len(added), np.float32)])
-    appear = np.concatenate([np.zeros(len(look.ids), np.float32), _TOGETHER * added.appear])
+    appear, lasts = _times(avatar, look, full)
     return Rows(len(look.ids), torch.from_numpy(features), torch.from_numpy(np.concatenate([own, ends])),
-                torch.from_numpy(before)[:, None], torch.from_numpy(appear.astype(np.float32))[:, None], added.least_size)
+                torch.from_numpy(before)[:, None], torch.from_numpy(appear)[:, None], torch.from_numpy(lasts)[:, None],
+                added.least_size)
+
+
+def _times(avatar: Avatar, look: Attribute, places: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """When own Gaussians and those that are added (at places (S + R, 3) in the end) begin to change, and for how long.
+
+    Own ones under a solid thing do as the piece of it that is nearest.
+    """
+    added, own = look.added, len(look.ids)
+    if not added.solid or not len(added):
+        appear = _TOGETHER * added.appear
+        begins, ends = np.concatenate([np.zeros(own), appear]), np.concatenate([np.ones(own), appear + _SOON])
+        return begins.astype(np.float32), (np.minimum(ends, 1) - begins).astype(np.float32)
+    near = np.asarray(KDTree(places).query(places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids])[1])
+    begins = np.concatenate([added.appear[near], added.appear]).astype(np.float32)
+    return begins, np.full(len(begins), _AT_ONCE, np.float32)
 
 
 def added_places(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
     """Where what an attribute adds is at weight 0 and at weight 1, both (S + R, 3) metres at rest."""
-    added = look.added
-    begin = replace(added.surface, positions=added.surface_start)
-    return (places_at_rest(avatar.rig, begin, replace(added.rigid, means=added.rigid_start)),
-            places_at_rest(avatar.rig, added.surface, added.rigid))
+    return places_at_rest(avatar.rig, *begin_of(look)), places_at_rest(avatar.rig, look.added.surface, look.added.rigid)
+
+
+def begin_of(look: Attribute) -> tuple[SurfaceBinding, RigidBinding]:
+    """What an attribute adds as it is at weight 0, where it begins and as small as that."""
+    added, least = look.added, np.float32(look.added.least_size)
+    return (replace(added.surface, positions=added.surface_start, axes=added.surface.axes * least),
+            replace(added.rigid, means=added.rigid_start, scales=added.rigid.scales * least))

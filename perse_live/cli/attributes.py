@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
 
 from perse_live.cli import measure
-from perse_live.cli.console import StepProgress, print_json, printable, say_written, step_progress, warn
+from perse_live.cli.console import (
+    StepProgress,
+    ask_consent,
+    print_json,
+    printable,
+    say_written,
+    step_progress,
+    user_name,
+    warn,
+)
 from perse_live.cli.measure import AttributeMeasure
 from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile
-from perse_live.cli.shared import BUILDING_ASSETS, fetch, without_offline
+from perse_live.cli.shared import BUILDING_ASSETS, fetch, from_photos, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image
 
@@ -47,6 +57,8 @@ class AttributeAdd:
     """Have a text model paint the part into the portrait, such as "a short boxed beard"; `any` lets the seed choose words."""
     part: Annotated[str | None, arg(metavar="PART")] = None
     """What is taken from the photo or painted: hair, beard, brows, glasses, hat, makeup or eyes."""
+    consent: bool = False
+    """For --from: declare that the person in the photo agrees, instead of being asked on the terminal."""
     name: str | None = None
     """Of the attribute from a photo or text; up to 40 of a-z, 0-9 and -. Otherwise it is named after them."""
     model: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
@@ -57,6 +69,8 @@ class AttributeAdd:
     """For --text: of the diffusion; more take longer."""
     liveportrait: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """A folder with LivePortrait's ONNX files: the attribute is learnt from the portrait as they animate it, too."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the pictures of the training are drawn; auto takes CUDA where gsplat can draw."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
@@ -110,10 +124,12 @@ def run(command: Attributes) -> None:
 
 def _list_attributes(command: AttributeList) -> None:
     from offline.attributes.registry import TITLES
+    from perse_live.attributes import LearnedAttribute
     from perse_live.avatar import load_avatar
 
     avatar = load_avatar(command.avatar)
-    there = [{"name": one.name, "label": one.label, "slot": one.slot, "key": key, "gaussians": len(one.added)}
+    there = [{"name": one.name, "label": one.label, "slot": one.slot, "key": key, "gaussians": len(one.added),
+              "photo": asdict(one.origin) if isinstance(one, LearnedAttribute) and one.origin is not None else None}
              for key, one in enumerate(avatar.attributes, 1)]
     names = {one.name for one in avatar.attributes}
     possible = [{"name": name, "label": label, "slot": slot} for name, (label, slot) in TITLES.items() if name not in names]
@@ -123,6 +139,8 @@ def _list_attributes(command: AttributeList) -> None:
     print(f"in {printable(str(command.avatar))}:" if there else f"none in {printable(str(command.avatar))}")
     for one in there:
         print(f"{one['key']:>4}  {one['name']:<20} {printable(str(one['label'])):<26} {one['slot']}")
+    for one in from_photos(avatar):
+        print(f"{'':>4}  {printable(one)}")
     if possible:
         print("can be added:")
     for one in possible:
@@ -137,6 +155,8 @@ def _add_attributes(command: AttributeAdd) -> None:
         raise UserError("names, --from and --text are three ways to say what is added: choose one of them")
     if command.names and any(one is not None for one in (command.part, command.name, command.liveportrait)):
         raise UserError("--part, --name and --liveportrait go with --from or --text, not with names of built-in attributes")
+    if command.consent and command.from_photo is None:
+        raise UserError("--consent goes with --from: it is about the person in that photo")
     if command.from_photo is None and command.text is None:
         from offline.attributes.registry import named
 
@@ -145,16 +165,18 @@ def _add_attributes(command: AttributeAdd) -> None:
         _check_edit(command)
         names = ()
     avatar = load_avatar(command.avatar)
+    consent_by = "" if command.from_photo is None else _consent(command.from_photo, command.consent)
     complaints: list[str] = []
     try:
         with step_progress() as progress:
             if names:
                 from offline.attributes.edit import with_built_in
+                from offline.training.fit import FitConfig
 
-                avatar, complaints = with_built_in(avatar, names, progress=progress)
+                avatar, complaints = with_built_in(avatar, names, progress=progress, config=FitConfig(device=command.device))
             else:
                 fetch(BUILDING_ASSETS, command.network, progress)
-                avatar = _edited(avatar, command, progress)
+                avatar = _edited(avatar, command, consent_by, progress)
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
     save_avatar(command.avatar, avatar)
@@ -180,18 +202,31 @@ def _check_edit(command: AttributeAdd) -> None:
         raise UserError("--steps is from 1 to 500, and --seed is not negative")
 
 
-def _edited(avatar: Avatar, command: AttributeAdd, progress: StepProgress) -> Avatar:
+def _consent(photo: Path, declared: bool) -> str:
+    """Who says that the person in a photo agrees; asks on the terminal. Raises UserError where nobody does."""
+    if not photo.is_file():
+        raise UserError(f"{photo}: no such file; give the path of a portrait photo")
+    if declared:
+        return printable(f"the user {user_name()}, by --consent")
+    return printable(ask_consent(photo, "A look is taken over from the person in {}."))
+
+
+def _edited(avatar: Avatar, command: AttributeAdd, consent_by: str, progress: StepProgress) -> Avatar:
     """The avatar with what a photo or words add."""
     from offline.animation.frames import training_frames
     from offline.animation.liveportrait import LivePortrait
     from offline.editing.other_photo import FromPhoto
     from offline.photo import load_photo
-    from offline.training.fit import fit_attribute
+    from offline.training.fit import FitConfig, fit_attribute
+    from perse_live.attributes import PhotoOrigin
 
     part = command.part or ""
     networks = None if command.liveportrait is None else LivePortrait(command.liveportrait)
     if command.from_photo is not None:
-        edited = FromPhoto(load_photo(command.from_photo), part, command.name)(avatar, progress=progress)
+        photo = load_photo(command.from_photo)
+        edited = FromPhoto(photo, part, command.name)(avatar, progress=progress)
+        origin = PhotoOrigin(photo.sha256, consent_by, datetime.now(timezone.utc).isoformat(timespec="seconds"))
+        edited = replace(edited, teacher=replace(edited.teacher, origin=origin))
     else:
         from offline.editing.inpainter import Inpainter
         from offline.editing.inpainting import FromText
@@ -201,7 +236,7 @@ def _edited(avatar: Avatar, command: AttributeAdd, progress: StepProgress) -> Av
         words = FromText(command.text or "", part, inpainter, command.name, command.seed, command.steps)
         edited = words(avatar, progress=progress)
     frames = training_frames(replace(avatar, attributes=()), edited, networks, progress=progress)
-    return fit_attribute(avatar, edited.teacher, frames, progress=progress)
+    return fit_attribute(avatar, edited.teacher, frames, progress=progress, config=FitConfig(device=command.device))
 
 
 def _remove_attributes(command: AttributeRemove) -> None:

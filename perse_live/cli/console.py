@@ -75,19 +75,18 @@ class _FrameCount(TextColumn):
         return Text(f"{task.completed:.0f}{total} {speed}")
 
 
-def ask_consent(photo: Path) -> str:
-    """Ask on the terminal whether the person in a photo agrees.
+def ask_consent(photo: Path, what: str = "An avatar moves and speaks as the person in {}.") -> str:
+    """Ask on the terminal whether the person in a photo agrees. what: is to happen; {} stands for the photo.
 
     Returns who answered and how, for the avatar's file.
     Raises UserError when there is no terminal to ask on, or the answer is not yes.
     """
     how = "add --consent to declare that the person in it agrees (or that it shows you, or nobody alive)"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UserError(f"no avatar is built of {photo} without consent: {how}")
-    print(f"An avatar moves and speaks as the person in {printable(str(photo))}. Does this person agree? [y/N] ", end="",
-          file=sys.stderr, flush=True)
+        raise UserError(f"nothing is made of {photo} without consent: {how}")
+    print(f"{what.format(printable(str(photo)))} Does this person agree? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UserError(f"no avatar was built of {photo}, for want of consent: {how}")
+        raise UserError(f"nothing was made of {photo}, for want of consent: {how}")
     return f"the user {user_name()}, asked on the terminal"
 
 

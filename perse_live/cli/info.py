@@ -8,6 +8,7 @@ from tyro.conf import Positional
 
 from perse_live.cli.console import print_json, print_table
 from perse_live.cli.options import AvatarFile, JsonSwitch
+from perse_live.cli.shared import from_photos
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ def run(command: Info) -> None:
     content: dict[str, object] = {
         "file": str(command.avatar), "bytes": command.avatar.stat().st_size, "gaussians": len(avatar),
         "vertices": len(avatar.rig.vertices), "triangles": len(avatar.rig.triangles), "camera": asdict(avatar.source.camera),
-        "attributes": [one.name for one in avatar.attributes], **asdict(avatar.provenance),
+        "attributes": [one.name for one in avatar.attributes], "attributes_from_photos": from_photos(avatar),
+        **asdict(avatar.provenance),
     }
     if command.json:
         print_json(content)

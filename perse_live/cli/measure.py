@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from perse_live.evaluation.distribution import DistributionDistances
     from perse_live.evaluation.fades import FadeScores
     from perse_live.evaluation.identity import IdentityModel
-    from runtime.stage import Motion
+    from perse_live.evaluation.unseen import UnseenScores
+    from runtime.stage import Motion, Stage
 
 PERSE = {"psnr": 23.84, "ssim": 0.885, "lpips": 0.146, "id": 0.706, "fid_syn": 57.8, "kid_syn": 0.042, "ppl": 0.331, "pdv": 0.248}
 """What PERSE (CVPR 2025) publishes; on other data, with other distances: see docs/measures.md."""
 
 _TURN = 25.0  # degrees
 _BACKDROP = (0.5, 0.5, 0.5)
+_UNSEEN_SHARES = (0.4, 0.6, 0.85, 1.0)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class _Measured:
     slot: str
     views: dict[str, FadeScores]
     identity: float | None
+    unseen: UnseenScores | None
 
     def worst(self, pick: Callable[[FadeScores], float], choose: Callable[[Sequence[float]], float]) -> float:
         """Of the views."""
@@ -131,7 +134,43 @@ def _measure(avatar: Avatar, file: str, name: str, identity: IdentityModel | Non
         scores[view] = fade_scores(film, part_of(marked[view]))
     slot = next(one.slot for one in avatar.attributes if one.name == name)
     front = films["front"]
-    return _Measured(file, name, slot, scores, _likeness(front[0], front[-1], identity)), front
+    return _Measured(file, name, slot, scores, _likeness(front[0], front[-1], identity), _unseen(avatar, name, stage)), front
+
+
+def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
+    """The network's pictures against the teacher's, as far on its way, in poses and expressions that training does not draw.
+
+    None for looks that are not built in, whose teacher nobody kept, and where the builder's packages are missing.
+    """
+    from perse_live.attributes import LearnedAttribute
+    from perse_live.evaluation.unseen import UnseenFrame, unseen_scores
+    from perse_live.head.expressions import expression
+    from perse_live.wardrobe import worn
+    from runtime.stage import Motion, facing_pose
+
+    try:
+        from offline.attributes.registry import builders
+        from offline.training.taught import Taught
+    except ModuleNotFoundError:
+        return None
+    bare = replace(avatar, attributes=())
+    try:
+        taught = Taught(bare, builders()[name](bare))
+    except (KeyError, UserError):
+        return None
+    learned = next(replace(one, pace=None) for one in avatar.attributes if isinstance(one, LearnedAttribute) and one.name == name)
+    still = np.zeros((2, 2), np.float32)
+    motions = [Motion(expression(mouthSmileLeft=0.5, mouthSmileRight=0.5, browInnerUp=0.6), still, facing_pose(avatar, yaw=12)),
+               Motion(expression(jawOpen=0.25, mouthPucker=0.5), still, facing_pose(avatar, yaw=-17)),
+               Motion(expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), still, facing_pose(avatar, yaw=4))]
+    frames: list[UnseenFrame] = []
+    for weight in _UNSEEN_SHARES:
+        pictures: list[list[UInt8Array]] = []
+        for look in (avatar, taught.at(weight), worn(avatar, (learned,), {name: weight})):
+            stage.wear(look)
+            pictures.append([stage.draw(motion, background=_BACKDROP).copy() for motion in motions])
+        frames += [UnseenFrame(*three) for three in zip(*pictures, strict=True)]
+    return unseen_scores(frames)
 
 
 def _views(avatar: Avatar) -> Mapping[str, Motion]:
@@ -164,6 +203,7 @@ def _summary(results: Sequence[_Measured]) -> dict[str, float | None]:
     """Over all attributes and views: the worst where the aim is a bound, means elsewhere."""
     views = [view for one in results for view in one.views.values()]
     likeness = [one.identity for one in results if one.identity is not None]
+    unseen = [one.unseen for one in results if one.unseen is not None]
     return {"outside_psnr_least": min(view.outside_psnr for view in views),
             "step_ratio_largest": max(view.step_ratio for view in views),
             "step_ratio_mean": float(np.mean([view.step_ratio for view in views])),
@@ -172,25 +212,31 @@ def _summary(results: Sequence[_Measured]) -> dict[str, float | None]:
             "pdv_mean": float(np.mean([view.pdv for view in views])),
             "path_length_mean": float(np.mean([view.path_length for view in views])),
             "detour_mean": float(np.mean([view.detour for view in views])),
-            "identity_least": min(likeness) if likeness else None}
+            "identity_least": min(likeness) if likeness else None,
+            "unseen_psnr_mean": float(np.mean([one.psnr for one in unseen])) if unseen else None,
+            "unseen_ssim_mean": float(np.mean([one.ssim for one in unseen])) if unseen else None,
+            "unseen_part_psnr_mean": float(np.mean([one.part_psnr for one in unseen])) if unseen else None,
+            "unseen_part_ssim_mean": float(np.mean([one.part_ssim for one in unseen])) if unseen else None}
 
 
 def _print(results: Sequence[_Measured], summary: Mapping[str, float | None], spread: DistributionDistances | None,
            identity: IdentityModel | None) -> None:
     print(f"{'avatar':<16} {'attribute':<20} {'outside dB':>10} {'part %':>7} {'step':>6} {'sharp':>6} {'faded':>6} {'PDV':>7}"
-          f" {'1e3 path':>8} {'detour':>6} {'id':>6}")
+          f" {'1e3 path':>8} {'detour':>6} {'id':>6} {'unseen':>6} {'ssim':>5} {'part':>5} {'ssim':>5}")
     for one in results:
         print(f"{printable(one.avatar)[:16]:<16} {one.name[:20]:<20}"
               f" {one.worst(lambda v: v.outside_psnr, min):>10.1f} {100 * one.worst(lambda v: v.part_share, max):>7.1f}"
               f" {one.worst(lambda v: v.step_ratio, max):>6.2f} {one.worst(lambda v: v.sharpness, min):>6.2f}"
               f" {one.worst(lambda v: v.crossfade_sharpness, min):>6.2f} {one.worst(lambda v: v.pdv, max):>7.2f}"
               f" {1e3 * one.worst(lambda v: v.path_length, max):>8.3f} {one.worst(lambda v: v.detour, max):>6.2f}"
-              f" {'-' if one.identity is None else f'{one.identity:.3f}':>6}")
+              f" {'-' if one.identity is None else f'{one.identity:.3f}':>6} {_unseen_columns(one.unseen)}")
     print("; ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in summary.items() if value is not None))
     print("worst of front, turned by 25 degrees and talking; step: largest over mean of 20; sharp, faded: in-betweens of ours and"
           " of a plain cross-fade, 1 is as sharp as the ends")
     print("PDV, path: PERSE's PDV x 100 and PPL in form, with a distance of colours and gradients in LPIPS' place: not comparable"
           f" with its {PERSE['pdv']} and {PERSE['ppl']}; see docs/measures.md")
+    print("unseen: PSNR and SSIM of the network's pictures against the teacher's, whole and only what the look changes, at poses"
+          f" and expressions that training does not draw (PERSE, on its own frames: {PERSE['psnr']}, {PERSE['ssim']})")
     if identity is None:
         print("id: not measured, for want of an identity model")
     if spread is None:
@@ -198,3 +244,9 @@ def _print(results: Sequence[_Measured], summary: Mapping[str, float | None], sp
     else:
         print(f"FID {spread.fid:.1f}, KID {spread.kid:.4f} of in-betweens against both ends (PERSE: {PERSE['fid_syn']},"
               f" {PERSE['kid_syn']}, on its own data)")
+
+
+def _unseen_columns(unseen: UnseenScores | None) -> str:
+    if unseen is None:
+        return f"{'-':>6} {'-':>5} {'-':>5} {'-':>5}"
+    return f"{unseen.psnr:>6.1f} {unseen.ssim:>5.3f} {unseen.part_psnr:>5.1f} {unseen.part_ssim:>5.3f}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perse_live.assets import asset_path
 from perse_live.cli.console import StepProgress
 from perse_live.cli.options import Network
 from perse_live.errors import UserError
 from perse_live.files import write_error
+
+if TYPE_CHECKING:
+    from perse_live.avatar import Avatar
 
 TRACKING_ASSETS = ("face_landmarker",)
 BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation")
@@ -39,3 +43,12 @@ def make_folder(path: Path) -> Path:
 def without_offline(error: ModuleNotFoundError) -> UserError:
     """What to say where the builder's packages are not installed."""
     return UserError(f"building needs the package {error.name}, which is not here: pip install perse-live[offline]")
+
+
+def from_photos(avatar: Avatar) -> list[str]:
+    """A line for each look that was taken from somebody's photo."""
+    from perse_live.attributes import LearnedAttribute
+
+    origins = {one.name: one.origin for one in avatar.attributes if isinstance(one, LearnedAttribute)}
+    return [f"{name}: from the photo {one.photo_sha256[:12]}; consent: {one.consent_by}, {one.consent_at}"
+            for name, one in origins.items() if one is not None]

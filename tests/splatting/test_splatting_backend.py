@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-import types
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,13 @@ import pytest
 import torch
 from splat_scenes import make_camera, make_gaussians, synthetic_head, tensors
 
-from perse_live.camera import Camera
 from perse_live.errors import UserError
 from perse_live.splatting import CpuRasterizer, Rasterizer, backend, open_rasterizer
 from perse_live.splatting.autograd import splat
 from perse_live.splatting.cuda import CudaRasterizer, cuda_obstacles, draw
 from perse_live.splatting.cuda import splat as cuda_splat
 from perse_live.splatting.reference import rasterize_reference
+from stand_in_gsplat import StandInForGsplat
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 
@@ -61,28 +60,8 @@ def test_the_live_path_never_imports_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-class _StandInForGsplat(types.ModuleType):
-    """Takes gsplat's arguments and draws with the reference, so that the calls to it can be checked without a GPU."""
-
-    @staticmethod
-    def rasterization(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor,
-                      colors: torch.Tensor, viewmats: torch.Tensor, Ks: torch.Tensor, width: int, height: int, near_plane: float,
-                      eps2d: float, packed: bool, backgrounds: torch.Tensor,
-                      rasterize_mode: str) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
-        assert (near_plane, eps2d, packed, rasterize_mode) == (0.01, 0.3, False, "classic")
-        assert torch.equal(viewmats, torch.eye(4)[None])
-        assert Ks.shape == (1, 3, 3)
-        assert backgrounds.shape == (1, 3)
-        k = Ks[0]
-        assert k[2, 2] == 1
-        camera = Camera(width, height, float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]))
-        background = (float(backgrounds[0, 0]), float(backgrounds[0, 1]), float(backgrounds[0, 2]))
-        image = rasterize_reference(means, quats, scales, opacities, colors, camera, background)[None].float()
-        return image[..., :3], image[..., 3:], {}
-
-
 def test_gsplat_is_called_as_the_cpu_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gsplat", _StandInForGsplat("gsplat"))
+    monkeypatch.setitem(sys.modules, "gsplat", StandInForGsplat("gsplat"))
     camera, background = make_camera(40, 30), (0.1, 0.6, 0.3)
     for kinds in (["ordinary", "thin"] * 20, []):
         leaves = tensors(make_gaussians(kinds, 0), dtype=torch.float32)

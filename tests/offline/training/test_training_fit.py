@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,21 +10,32 @@ import pytest
 from attribute_toys import toy_attribute
 from offline.attributes.edit import taught
 from offline.training.contract import TeacherAttribute, TrainingFrame
+from offline.training.drawing import ON_CPU, Drawing, drawing_on
 from offline.training.fit import FitConfig, fit_attribute
 from offline.training.lifting import LiftConfig
+from offline.training.pace import pace_of
+from offline.training.pictures import views_of
 from offline.training.regression import RegressionConfig
+from offline.training.rows import rows_of
 from offline.training.shared import with_decoder
+from offline.training.taught import Taught
 from perse_live.attributes import Attribute, LearnedAttribute, nothing_added
 from perse_live.avatar import Avatar, load_avatar, save_avatar
+from perse_live.camera import Camera
+from perse_live.decoder.features import places_at_rest
+from perse_live.decoder.network import OPACITY
+from perse_live.decoder.wearing import UNSEEN
 from perse_live.errors import UserError
 from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
+from perse_live.splatting import cuda
 from perse_live.splatting.cpu import CpuRasterizer
 from perse_live.wardrobe import worn
 from runtime.stage import Motion, Stage
+from stand_in_gsplat import StandInForGsplat
 from toys import toy_avatar
 
-SHORT = FitConfig(RegressionConfig(steps=120, steps_in_place=100, steps_among_mates=160, drawn_steps=6), LiftConfig(steps=30))
+SHORT = FitConfig(RegressionConfig(steps=120, steps_in_place=100, steps_among_mates=320, drawn_steps=6), LiftConfig(steps=30))
 BACK = (0.5, 0.5, 0.5)
 
 
@@ -157,11 +169,10 @@ def test_pictures_alone_teach_a_look(bare: Avatar) -> None:
 
 def test_a_shot_draws_what_the_wardrobe_has(bare: Avatar) -> None:
     from offline.training.pictures import BACKDROP, shots_along
-    from offline.training.rows import rows_of
 
     look = beard(bare)
     rows = rows_of(bare, look)
-    shot = shots_along(bare, look, rows)[0]
+    shot = shots_along(rows, views_of(bare, look))[0]
     motion = Motion(expression(), np.zeros((2, 2), np.float32), facing_pose(bare))
     gaussians = Stage(worn(bare, (look,), {"beard": 1.0}), shot.camera, threads=1).pose(motion)
     expected = CpuRasterizer(shot.camera.width, shot.camera.height, threads=1).render(gaussians, shot.camera, background=BACKDROP)
@@ -178,3 +189,79 @@ def test_what_cannot_be_learnt_is_one_clear_line(bare: Avatar, change: dict[str,
     given = pictures(bare, beard(bare))[:frames]
     with pytest.raises(UserError, match=what):
         fit_attribute(bare, TeacherAttribute(look, known=False), given, progress=lambda *_: None, config=SHORT)
+
+
+# ----- how it comes in
+
+def test_a_solid_thing_comes_piece_by_piece_and_what_is_under_a_piece_goes_with_it(bare: Avatar) -> None:
+    import torch
+
+    look = toy_attribute(bare, "hat", "hat", moved=0, on_surface=0, free=60)
+    times = np.linspace(0, 0.9, 60, dtype=np.float32)
+    hat = replace(look, added=replace(look.added, appear=times, opacities=np.ones(60, np.float32), least_size=1.0, solid=True,
+                                      rigid_start=look.added.rigid.means))
+    rows = rows_of(bare, hat)
+    shown = rows.at(torch.full((len(rows), 1), 0.5))[rows.own:, OPACITY].numpy()
+    assert (shown[times < 0.39] == 1).all() and (shown[times > 0.51] == 0).all()
+    near = np.linalg.norm(places_at_rest(bare.rig, bare.surface, bare.rigid)[hat.ids][:, None] - hat.added.rigid.means[None],
+                          axis=2).argmin(1)
+    np.testing.assert_allclose(rows.appear[:rows.own, 0].numpy(), times[near])
+
+
+def test_the_taught_and_the_learnt_end_alike_and_begin_with_nothing(bare: Avatar) -> None:
+    look = beard(bare)
+    taught_so = Taught(bare, look)
+    full = worn(bare, (look,), {"beard": 1.0})
+    for name in ("colors", "opacities"):
+        np.testing.assert_allclose(getattr(taught_so.at(1.0), name), getattr(full, name), atol=UNSEEN)
+    np.testing.assert_allclose(taught_so.at(1.0).surface.positions, full.surface.positions, rtol=1e-3, atol=2e-3)
+    np.testing.assert_allclose(taught_so.at(1.0).rigid.means, full.rigid.means, atol=1e-5)
+    begun = taught_so.at(0.0)
+    np.testing.assert_array_equal(drawn(begun), drawn(bare))
+
+
+def test_a_pace_evens_out_what_the_way_does_not() -> None:
+    changes = np.array([[k + 1.0 for k in range(40)], [k + 2.0 for k in range(40)]])
+    pace = pace_of(changes)
+    assert pace is not None and pace[0] == 0 and pace[-1] == 1 and (np.diff(pace) > 0).all()
+    gone = np.interp(pace, np.linspace(0, 1, 41), np.concatenate([[0], np.cumsum(changes[0])]) / changes[0].sum())
+    assert np.diff(gone).max() < 1.1 / 40 < 1.9 / 40 < (changes[0].max() / changes[0].sum())
+    assert pace_of(np.zeros((3, 40))) is None
+
+
+def test_shots_are_drawn_by_gsplat_as_they_are_here(bare: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through a stand-in for gsplat, on the CPU: what is handed over has the right shapes, and gradients come back."""
+    import torch
+
+    monkeypatch.setitem(sys.modules, "gsplat", StandInForGsplat("gsplat"))
+
+    def by_gsplat(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor,
+                  camera: Camera, /, *, background: tuple[float, float, float], threads: int) -> torch.Tensor:
+        return cuda.draw(means, quats, scales, opacities, colors, camera, background)
+
+    small = replace(bare, source=replace(bare.source, camera=bare.source.camera.resized(40, 40)))
+    look = beard(small)
+    rows = rows_of(small, look)
+    shot = replace(views_of(small, look)[0])
+    camera = shot.camera.resized(24, 24)
+    gradients: list[torch.Tensor] = []
+    pictures: list[torch.Tensor] = []
+    for drawing in (ON_CPU, Drawing(torch.device("cpu"), by_gsplat)):
+        out = rows.at(torch.full((len(rows), 1), 0.7)).requires_grad_()
+        picture = replace(shot, drawing=drawing, camera=camera).draw(out, rows.before)
+        picture.square().sum().backward()
+        assert out.grad is not None
+        gradients.append(out.grad)
+        pictures.append(picture.detach())
+    assert (pictures[0] - pictures[1]).abs().max() < 1 / 255
+    assert (gradients[0] - gradients[1]).norm() < 0.02 * gradients[0].norm()
+
+
+def test_cuda_that_is_not_there_is_one_line() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    assert drawing_on("auto") is ON_CPU
+    with pytest.raises(UserError, match=r"cannot learn on CUDA: .*choose the device cpu"):
+        drawing_on("cuda")
