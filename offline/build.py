@@ -31,6 +31,8 @@ from offline.parts import PartMaps, classify_parts, face_oval
 from offline.photo import Photo, load_photo
 from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine import RefineConfig, refine
+from offline.rest import at_rest, relaxation, smile_of, with_closing_lids
+from offline.retouch import clean_lips, without_folds
 from offline.rim import with_own_rim
 from offline.shells import hair_shell, sheet_depth
 from offline.skin import Appearance, skin_layer, under_skin
@@ -54,6 +56,8 @@ _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker:
 _LEAST_LIKENESS = 26.0  # dB
 _BUDGET, _LEAST_STRANDS = 43_000, 4_000  # Gaussians of an avatar, and of its hair where that is nearly spent
 _LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
+_THROAT = 30.0  # pixels (eye distance 115) from the chin down to where clothes and shoulders begin
+_AROUND = 6.0  # pixels (eye distance 115) around the person that must stay empty
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
 _CHEEK_BACK = -0.03  # metres on the mean head: skin in front of it is no ear and no side of the head
 _BACKDROP_SIDE = 96  # pixels; it is shown blurred
@@ -98,6 +102,8 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     rig, landmarks, geometry = fitted_head(portrait, fit, progress=lambda share: progress("fitting the head", share))
     progress("separating person, hair and clothes", 0.0)
     look, parts = appearance(portrait, geometry)
+    look = replace(look, image=without_folds(look.image, look.skin > 0.5, portrait.detection.landmarks, portrait.unit,
+                                             smile=smile_of(fit.expression)))
     progress("lifting to 3D", 0.0)
     rig, geometry = fit_outline(geometry, portrait, look)
     views = [seen_view(view, geometry, fit, landmarks) for view in extra_views]
@@ -153,7 +159,8 @@ def fitted_head(portrait: Portrait, fit: PhotoFit, *,
     frame = fit.frame
     vertices = rig.vertices.copy()
     vertices[spread_ids] += spread.astype(np.float32) @ frame.residual
-    rig = replace(rig, vertices=vertices, head_weights=head_weights(vertices))
+    rig = at_rest(replace(rig, vertices=vertices, head_weights=head_weights(vertices)), relaxation(fit), spread_ids, spread)
+    rig = with_closing_lids(rig, fit, model, spread_ids, spread)
     deformed = expressed(rig, frame.expression, gaze=frame.gaze)
     geometry = photo_geometry(portrait.camera, rig, deformed, frame.R_cam_head, frame.t_cam_head, template)
     binding = LandmarkBinding(model.vertex_ids, model.barycentrics, spread_ids.astype(np.int32), spread.astype(np.float32))
@@ -257,14 +264,14 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     dressed = with_its_edge(dressed_pixels(look, chin_row, unit), geometry, look, unit)
     depth = sheet_depth(geometry, dressed, look.alpha, unit)
     collar = collar_pixels(geometry, dressed & (look.alpha > 0.5), unit)
-    skin = skin_layer(geometry, look, charts, dressed, collar, fit.frame, bald=bald, unit=unit,
+    skin = skin_layer(geometry, clean_lips(look, landmarks, unit), charts, dressed, collar, fit.frame, bald=bald, unit=unit,
                       views=[(view.geometry, view.look) for view in views], rng=rng)
     layers = [skin, under_skin(geometry, charts, skin, rng),
               eye_layer(geometry, look, landmarks, fit.frame.gaze, rng),
               mouth_layer(geometry, look, landmarks, rng),
               sheet_layer(geometry, look, depth, hair, dressed, chin_row, unit, rng),
-              backing_layer(geometry, look, depth, parts.clothes, unit, rng),
-              body_layer(geometry, look, depth, parts.clothes, collar, unit, rng),
+              _as_seen(backing_layer(geometry, look, depth, parts.clothes, unit, rng)),
+              _as_seen(body_layer(geometry, look, depth, parts.clothes, collar, unit, rng)),
               borrowed_teeth(geometry, landmarks, views, rng)]
     if not bald:
         share = hair_share(look, hair, unit)
@@ -274,6 +281,11 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     layer = join(*layers)
     _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})
     return layer
+
+
+def _as_seen(layer: Layer) -> Layer:
+    """A layer that stays where it is but takes the photo's colours where it shows between others."""
+    return replace(layer, color_freedom=np.ones(len(layer), np.float32))
 
 
 def _hair_pixels(geometry: PhotoGeometry, look: Appearance, parts: PartMaps, ears: Float32Array, chin_row: float,
@@ -311,11 +323,10 @@ def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     skin = (look.skin > 0.5) & (look.alpha > 0.5)
     mixed &= ~dilate((look.hair > 0.45) & (look.alpha > 0.9), 5 * portrait.unit)  # hair takes those
     mixed |= dilate(skin, 3) & (look.alpha < 0.5)  # where the rig is left wider on purpose
-    weight = 0.25 + 0.75 * (look.alpha > 0.03) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
-    below = np.arange(len(weight))[:, None] > portrait.chin_row
-    beyond = ~portrait.valid
-    border = dilate(beyond, 15 * portrait.unit) & (below | beyond)
-    return np.where(border, 0, np.where(mixed, 0.1 * weight, weight)).astype(np.float32)
+    mixed &= np.arange(len(mixed))[:, None] < portrait.chin_row + _THROAT * portrait.unit  # shoulders turn little
+    # what shows of hair and clothes beyond the matte counts as much as what is missing within
+    weight = 0.25 + 0.75 * dilate(look.alpha > 0.03, _AROUND * portrait.unit) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
+    return np.where(~portrait.valid, 0, np.where(mixed, 0.1 * weight, weight)).astype(np.float32)
 
 
 def bind(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit,

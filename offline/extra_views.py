@@ -18,6 +18,7 @@ from offline.layers import Layer, empty_layer
 from offline.mouth import mouth_opening, photographed_teeth
 from offline.photo import Photo
 from offline.portrait import Portrait, find_portrait
+from offline.rest import relaxation
 from offline.skin import Appearance
 from perse_live.arrays import FloatArray
 from perse_live.avatar import LandmarkBinding
@@ -111,11 +112,12 @@ def view_geometry(view: ExtraView, geometry: PhotoGeometry, fit: PhotoFit, bindi
     """The portrait's personal head in a further picture's pose and expression, before that picture's camera.
 
     geometry, fit, binding: the portrait's. The picture's own landmark residual takes the place of the portrait's, which the
-    personal head has taken in.
+    personal head has taken in, and of what its mouth at rest has beyond that.
     """
     rig, frame = geometry.rig, view.fit.frame
     vertices = expressed(rig, frame.expression, gaze=frame.gaze).copy()
-    vertices[binding.spread_ids] += binding.spread.astype(np.float32) @ (frame.residual - fit.frame.residual)
+    own = fit.frame.residual + relaxation(fit).under(frame.expression)
+    vertices[binding.spread_ids] += binding.spread.astype(np.float32) @ (frame.residual - own)
     return photo_geometry(view.portrait.camera, rig, vertices, frame.R_cam_head, frame.t_cam_head, geometry.template)
 
 

@@ -31,6 +31,7 @@ _UNDER, _UNDER_LIGHT, _BLENDED = 0.002, 0.96, 6  # of the second skin: metres be
 _CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
 _LID_HELD = 0.5  # how far refinement is kept from the lids' colours
 _LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
+_SEAM = 0.4  # how much darker lips are where they meet
 _LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Appearance:
     """(H, W) where eyeballs or the inside of the mouth show."""
     valid: BoolArray
     """(H, W) inside the photo."""
+    lip_edges: Float32Array | None = None
+    """(H, W) in [0, 1]: where lips beside an open mouth keep their colour whatever the photo shows; None: nowhere."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def skin_layer(
     """Gaussians on skin and scalp."""
     points = _points(geometry, look, charts, _spread(geometry, charts, frame.expression, frame.gaze, density, rng))
     confidence = _confidence(points, look) * (1 - sample(blur(dilate(dressed, 1.0), 1.0), points.pixels))
+    held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
+    confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
     hairy = np.zeros(len(points.on), np.bool_) if bald else _scalp(points)
     scalp = hairy if bald else hairy | (_behind_hair(points, look, unit) & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
@@ -125,6 +130,10 @@ def skin_layer(
     color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.0, 0.4)
     # else the photo's shadow above an open eye would come back onto the closing lid
     color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2))
+    if look.lip_edges is not None:  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
+        inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
+        colors = colors * (1 - _SEAM * held * inner)[:, None]
+        color_freedom = color_freedom * (1 - held)
     layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE * 1.06, colors, Region.SKIN,
                           triangles=points.on.triangle, freedom=freedom, color_freedom=color_freedom, least_opacity=0.8)
     layer.regions[:] = np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN))

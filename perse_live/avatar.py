@@ -27,6 +27,7 @@ from perse_live.decoder.features import network_hash
 from perse_live.decoder.network import Decoder
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_NAMES, index
+from perse_live.head.landmarks import IRIS, LandmarkModel, load_landmark_model
 from perse_live.head.residual import spread_matrix_with_outline
 from perse_live.head.rig import HeadRig, Part
 
@@ -129,6 +130,14 @@ def neutral_landmarks(avatar: Avatar) -> Float32Array:
     """MediaPipe's landmarks on the avatar's face at rest, (478, 3) metres, head frame."""
     corners = avatar.rig.vertices[avatar.landmarks.vertex_ids]
     return (corners * avatar.landmarks.barycentrics[:, :, None]).sum(1)
+
+
+def own_landmark_model(avatar: Avatar) -> LandmarkModel:
+    """MediaPipe's landmarks as this avatar's own actions move them; the irises as everybody's."""
+    model, bound = load_landmark_model(), avatar.landmarks
+    actions = np.einsum("alkc,lk->alc", avatar.rig.actions[:, bound.vertex_ids], bound.barycentrics)
+    actions[:, list(IRIS)] = model.actions[:, list(IRIS)]
+    return replace(model, actions=actions.astype(np.float32))
 
 
 def with_own_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import UInt8Array
-from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with_own_lids
+from perse_live.avatar import Avatar, following_outline, neutral_landmarks, own_landmark_model, with_own_lids
 from perse_live.camera import Camera
 from perse_live.detect import Detection, VideoFaceDetector
 from perse_live.errors import UserError
@@ -65,7 +65,7 @@ def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Back
     info = probe(video)
     shape = FaceShape(neutral_landmarks(avatar), avatar.rig.eye_centers, avatar.rig.eye_radius)
     camera = Camera.for_image(info.width, info.height)
-    tracker = KnownFaceTracker(shape, load_landmark_model(), camera=camera)
+    tracker = KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera)
     with _detections(video) as seen:
         tracked = ((one.frame, tracker.update(one.face, float(one.frame.time))) for one in seen)
         _draw(avatar, camera, tracked, video, info, output, background, progress)

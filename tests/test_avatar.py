@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from perse_live.avatar import load_avatar, neutral_landmarks, save_avatar, spread_offsets
+from perse_live.avatar import load_avatar, neutral_landmarks, own_landmark_model, save_avatar, spread_offsets
 from perse_live.errors import UserError
-from perse_live.head.expressions import EXPRESSION_NAMES
+from perse_live.head.expressions import EXPRESSION_NAMES, index
+from perse_live.head.landmarks import IRIS, load_landmark_model
 from toys import toy_avatar
 
 Arrays = dict[str, np.ndarray]
@@ -176,3 +177,12 @@ def test_landmarks_lie_on_the_rig_and_move_its_vertices() -> None:
     np.testing.assert_allclose(offsets[7], residual[3])
     np.testing.assert_allclose(offsets[2], residual[3] / 2)
     assert np.count_nonzero(offsets.any(1)) == 2
+
+
+def test_landmarks_move_by_the_avatar_s_own_actions() -> None:
+    avatar = toy_avatar(gaussians=300)
+    actions = np.zeros_like(avatar.rig.actions)
+    actions[index("mouthSmileLeft"), avatar.landmarks.vertex_ids[61]] = [0.001, 0.002, 0.003]
+    model = own_landmark_model(replace(avatar, rig=replace(avatar.rig, actions=actions)))
+    np.testing.assert_allclose(model.actions[index("mouthSmileLeft"), 61], [0.001, 0.002, 0.003], rtol=1e-5)
+    np.testing.assert_array_equal(model.actions[:, list(IRIS)], load_landmark_model().actions[:, list(IRIS)])

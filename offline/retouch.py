@@ -1,0 +1,96 @@
+"""The portrait freed of what its moment drew around the mouth: folds of a smile, teeth and shadow on the lips' edges.
+
+An avatar's colours do not change with its expression. What a smile draws beside the mouth would stay on the face at rest, and
+what the mouth's opening leaves on the lips' edges, enamel and dark corners, would be smeared along closed lips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from offline.images import blur, dilate, disk, distance_to, fill_from, polygon
+from offline.mouth import mouth_opening
+from offline.numeric import ramp
+from offline.skin import Appearance
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.head.landmarks import (
+    INNER_LIP_CORNERS,
+    INNER_LIP_LOWER,
+    INNER_LIP_UPPER,
+    OUTER_LIP_CORNERS,
+    OUTER_LIP_LOWER,
+    OUTER_LIP_UPPER,
+)
+
+_FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))  # landmarks along the nasolabial folds, downwards
+_FOLD_WIDTH, _FOLD_CORE = 9.0, 6.0  # pixels (eye distance 115): of a fold's surroundings, and half of the widest that is filled
+_FOLD_FADED = 0.65  # of a fold's darkness, at a full smile
+_DEEPEST = 0.3  # by which a fold is lightened at most
+_EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
+_UPPER = (OUTER_LIP_CORNERS[0], *OUTER_LIP_UPPER, OUTER_LIP_CORNERS[1], INNER_LIP_CORNERS[1], *reversed(INNER_LIP_UPPER),
+          INNER_LIP_CORNERS[0])
+_LOWER = (OUTER_LIP_CORNERS[0], *OUTER_LIP_LOWER, OUTER_LIP_CORNERS[1], INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER),
+          INNER_LIP_CORNERS[0])
+_PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
+_LEAST_LIP = 20  # pixels of a lip that show its colour
+
+
+def without_folds(image: Float32Array, skin: BoolArray, landmarks: FloatArray, unit: float, *, smile: float) -> Float32Array:
+    """The portrait with the dark lines beside the mouth filled by the light on both sides of them (a morphological closing).
+
+    image: (H, W, 3) in [0, 1]; skin: (H, W) pixels of plain skin; landmarks: (478, 2+) pixels; unit: pixels, eye distance / 115;
+    smile: [0, 1], how far such lines are the expression's. Returns (H, W, 3).
+    """
+    if smile <= 0:
+        return image
+    lips = polygon(landmarks[[*_UPPER[:11], *reversed(_LOWER[1:10])], :2], skin.shape)
+    usable = skin & ~dilate(lips, 1.5 * unit)
+    known = blur(fill_from(image, usable), 0.7 * unit)
+    filled = blur(cv2.morphologyEx(known, cv2.MORPH_CLOSE, disk(_FOLD_CORE * unit)), 2.0 * unit)
+    near = np.zeros(skin.shape, np.float32)
+    for fold in _FOLDS:
+        line = np.zeros(skin.shape, np.uint8)
+        cv2.polylines(line, [np.round(landmarks[list(fold), :2]).astype(np.int32)], False, 1, 1)
+        near = np.maximum(near, np.exp(-0.5 * (distance_to(line > 0) / (_FOLD_WIDTH * unit)) ** 2))
+    share = _FOLD_FADED * smile * near * ramp(distance_to(~usable), 0.0, 2.0 * unit)
+    return np.clip(image + share[..., None] * np.clip(filled - known, 0, _DEEPEST), 0, 1).astype(np.float32)
+
+
+def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearance:
+    """The portrait's pixels with lips that have their own colour beside an open mouth, where they show tooth or shadow.
+
+    landmarks: (478, 2+) pixels; unit: pixels, eye distance / 115. What shows between the lips stays.
+    """
+    if float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2])) < _PARTED * unit:
+        return look
+    opening = mouth_opening(landmarks, look.valid.shape)
+    from_opening = distance_to(opening)
+    image = look.image
+    for ring in (_UPPER, _LOWER):
+        lip = polygon(landmarks[list(ring), :2], opening.shape)
+        inner = lip & (distance_to(~lip) > 1.0) & ~opening
+        sure = inner & (from_opening > 1.5 * unit)
+        usual = np.median(image[sure if sure.sum() >= _LEAST_LIP else inner], 0)
+        odd = _oddness(image, usual)
+        own = inner & (odd < 0.3)
+        if own.sum() < _LEAST_LIP:
+            continue
+        fill = blur(fill_from(image, own), 1.0)
+        place = dilate(lip, 0.7) & (from_opening < _EDGE * unit)
+        share = blur(np.maximum(odd, 0.5 * (from_opening < 1.2)) * place, 0.6)
+        image = np.where(place[..., None], image + share[..., None] * (fill - image), image)
+    held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
+    return replace(look, image=np.where(opening[..., None], look.image, image).astype(np.float32), lip_edges=held)
+
+
+def _oddness(image: Float32Array, usual: FloatArray) -> Float32Array:
+    """How unlike a lip's usual colour (3,) pixels are, (H, W) in [0, 1]: darker, lighter or less red."""
+    light = image.mean(2) / max(float(usual.mean()), 0.02)
+    red = (image[..., 0] - image[..., 1:].mean(2)) / np.maximum(image.mean(2), 0.02)
+    own_red = float((usual[0] - usual[1:].mean()) / max(float(usual.mean()), 0.02))
+    dark, bright = 1 - ramp(light, 0.5, 0.75), ramp(light, 1.2, 1.45)
+    pale = 1 - ramp(red, 0.4 * own_red, 0.65 * own_red) if own_red > 0.1 else 0.0
+    return np.maximum(np.maximum(dark, bright), pale * ramp(light, 0.9, 1.1)).astype(np.float32)
