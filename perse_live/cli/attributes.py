@@ -14,6 +14,7 @@ from perse_live.cli import measure
 from perse_live.cli.console import (
     StepProgress,
     ask_consent,
+    can_ask,
     print_json,
     printable,
     say_written,
@@ -203,11 +204,17 @@ def _check_edit(command: AttributeAdd) -> None:
 
 
 def _consent(photo: Path, declared: bool) -> str:
-    """Who says that the person in a photo agrees; asks on the terminal. Raises UserError where nobody does."""
+    """Who says that the person in a photo agrees; asks on the terminal, without one it is written down that nobody was asked.
+
+    Raises UserError for a no.
+    """
     if not photo.is_file():
         raise UserError(f"{photo}: no such file; give the path of a portrait photo")
     if declared:
         return printable(f"the user {user_name()}, by --consent")
+    if not can_ask():
+        warn(f"warning: nobody was asked whether the person in {photo} agrees, and the avatar's file will say so: add --consent")
+        return "nobody was asked"
     return printable(ask_consent(photo, "A look is taken over from the person in {}."))
 
 

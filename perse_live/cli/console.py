@@ -82,12 +82,17 @@ def ask_consent(photo: Path, what: str = "An avatar moves and speaks as the pers
     Raises UserError when there is no terminal to ask on, or the answer is not yes.
     """
     how = "add --consent to declare that the person in it agrees (or that it shows you, or nobody alive)"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not can_ask():
         raise UserError(f"nothing is made of {photo} without consent: {how}")
     print(f"{what.format(printable(str(photo)))} Does this person agree? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UserError(f"nothing was made of {photo}, for want of consent: {how}")
     return f"the user {user_name()}, asked on the terminal"
+
+
+def can_ask() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def user_name() -> str:

@@ -24,7 +24,6 @@ def folder(tmp_path: Path) -> Path:
     (["--from", "{}/wall.png"], "add --part hair, beard"),
     (["--from", "{}/wall.png", "--part", "nose"], "unknown part 'nose': there are hair, beard"),
     (["--from", "{}/nowhere.png", "--part", "hair"], "nowhere.png: no such file"),
-    (["--from", "{}/wall.png", "--part", "hair"], "without consent: add --consent"),
     (["--from", "{}/wall.png", "--part", "hair", "--consent"], "wall.png: no human face found"),
     (["beard-full", "--consent"], "--consent goes with --from"),
     (["--from", "{}/wall.png", "--part", "hair", "--name", "Mine!"], "cannot be named 'Mine!'"),
@@ -48,3 +47,9 @@ def test_what_cannot_be_made_is_one_line_and_leaves_the_file_alone(folder: Path,
     assert len(said) == 1 and what in said[0]
     assert (folder / "toy.perse").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == ["empty", "toy.perse", "wall.png"]
+
+
+def test_without_a_terminal_it_says_that_nobody_was_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["attribute", "add", str(folder / "toy.perse"), "--from", str(folder / "wall.png"), "--part", "hair"]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("perse-live: ")]
+    assert "nobody was asked whether the person in" in said[0] and "no human face found" in said[1]
