@@ -157,7 +157,7 @@ def _parts(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _shade(shape: HeadShape, normals: FloatArray, places: FloatArray) -> FloatArray:
     """Light on hair (N, 3), darker under the jaw."""
     below = ramp(-normals[:, 1], 0.1, 0.9)
-    return shape.light.on(unit(normals + np.array([0, 0.25, 0.1]))) * (1 - 0.45 * below)[:, None]
+    return shape.light.shade(unit(normals + np.array([0, 0.25, 0.1]))) * (1 - 0.45 * below)[:, None]
 
 
 def _under_layer(shape: HeadShape, density: FloatArray, style: BeardStyle, rng: np.random.Generator) -> AddedGaussians:

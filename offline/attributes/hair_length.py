@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 
 from offline.attributes.assembly import Changes, attribute, flat, joined, rigid_added
-from offline.attributes.head_shape import HeadShape, head_shape, own_tones
+from offline.attributes.head_shape import HeadShape, centers_of, head_shape, own_tones
 from offline.attributes.own_skin import OwnHead, bare_skin, own_head, under_hair
 from offline.attributes.strands import SkinField, roots_on, strand_gaussians
 from offline.attributes.tones import plausible_hair
@@ -23,6 +26,9 @@ from perse_live.regions import Region
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _SEED = 47
 _FREE = (-0.012, -0.055)  # metres: heights between which hair leaves the skull and falls
+_SMOOTHINGS = 2
+_LOWER, _TOUCHING, _BESIDE = -0.09, 0.006, 0.03  # metres: below the jaw; between neighbours; from hair
+_A_SCRAP = 0.10  # of all that is below the jaw
 _PARTING = 0.012  # metres over which the two sides of a parting part
 
 
@@ -69,7 +75,7 @@ def buzz(avatar: Avatar) -> Attribute:
     normals = unit(on.interpolate(shape.normals, triangles))
     along = unit(_combed(on.interpolate(shape.template, triangles), 0.4) + 0.35 * rng.standard_normal((len(roots), 3)))
     tips = roots + _BUZZ_LENGTH * unit(0.6 * normals + along) * rng.uniform(0.6, 1.2, (len(roots), 1))
-    tone = _tones(shape, len(roots), rng) * shape.light.on(normals) * rng.uniform(0.45, 0.85, (len(roots), 1))
+    tone = _tones(shape, len(roots), rng) * shape.light.shade(normals) * rng.uniform(0.45, 0.85, (len(roots), 1))
     hairs = strand_gaussians(np.stack([roots, tips], 1), _BUZZ_RADIUS, tone, tone, opacity=0.75)
     added = rigid_added(hairs, start=roots, appear=rng.uniform(0, 0.5, len(roots)), least_size=0.3, region=Region.HAIR)
     return attribute("hair-buzz", "Buzz cut", "hair", added, _without_hair(shape, own, _typical(shape), _BUZZ_TINT))
@@ -105,6 +111,7 @@ def _without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float
     """The own hair hidden, the skin under it bare, and the scalp in the hair's colour (3,) as far as `tint` says."""
     avatar, count = shape.avatar, len(own.on)
     floating = np.isin(avatar.regions, _HAIR)
+    floating |= _scraps(avatar, floating)
     covered = under_hair(own)
     scalp = tint * own.charts["scalp"] * own.skin
     bare = bare_skin(own, covered)
@@ -115,6 +122,22 @@ def _without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float
     opacities[floating] = 0
     ids = np.nonzero(floating | changed)[0].astype(np.int32)
     return Changes(ids, np.clip(colors[ids], 0, 1).astype(np.float32), opacities[ids])
+
+
+def _scraps(avatar: Avatar, hair: BoolArray) -> BoolArray:
+    """(G,) what was seen between strands and hangs together with nothing once the hair (G,) beside it is away."""
+    places = centers_of(avatar)
+    rest = np.nonzero(~hair & (avatar.opacities > 0.1) & (places[:, 1] < _LOWER))[0]
+    near = hair & (avatar.opacities > 0.1)
+    if not near.any() or not len(rest):
+        return np.zeros(len(avatar), np.bool_)
+    pairs = KDTree(places[rest]).query_pairs(_TOUCHING, output_type="ndarray")
+    graph = coo_array((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(len(rest), len(rest)))
+    _, piece = connected_components(graph, directed=False)
+    small = np.bincount(piece)[piece] < _A_SCRAP * len(rest)
+    out = np.zeros(len(avatar), np.bool_)
+    out[rest[small]] = KDTree(places[near]).query(places[rest[small]])[0] < _BESIDE
+    return out
 
 
 def _combed(places: FloatArray, swept: float) -> FloatArray:
@@ -142,7 +165,7 @@ def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
     share = np.tile((np.arange(steps) + 0.5) / steps, count)
     width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, 0.5))
     tone = np.repeat(_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
-    light = shape.light.on(outwards) * _sheen(unit(along), outwards)[:, None]
+    light = shape.light.shade(outwards) * _sheen(unit(along), outwards)[:, None]
     # hair between hair is dark: at the roots, and inside
     deep = 0.72 + 0.28 * ramp(share, 0.0, 0.3)
     colors = tone * light * deep[:, None]
@@ -206,7 +229,21 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
         lines[:, k + 1] = field.lifted(place, clearance)
         low = lines[:, k + 1, 1] < cut.lowest - 0.012 * np.abs(stray[:, 0]) / 0.1
         lines[low, k + 1] = here[low] + 1e-4 * np.array([0, -1.0, 0])
-    return lines
+    for _ in range(_SMOOTHINGS):  # ears and shoulders push single points aside
+        lines[:, 1:-1] = 0.5 * lines[:, 1:-1] + 0.25 * (lines[:, :-2] + lines[:, 2:])
+    above = lines[..., 1] > _FREE[0]
+    loose = (field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body) & above  # a loop that stands off the head
+    return lines[~_before_the_face(shape, field, lines) & ~loose.any(1)]
+
+
+def _before_the_face(shape: HeadShape, field: SkinField, lines: FloatArray) -> BoolArray:
+    """(N,) which locks (N, K, 3) hang over the face below its hairline."""
+    rest = field.on_template(lines.reshape(-1, 3)).reshape(lines.shape)
+    x, y, z = np.moveaxis(rest, 2, 0)
+    top = float(shape.landmarks_template[10, 1])
+    side = float(shape.landmarks_template[[234, 454], 2].mean())
+    narrow = float(np.abs(shape.landmarks_template[[103, 332], 0]).mean())
+    return ((y < top - 0.004) & (z > side) & (np.abs(x) < narrow)).any(1)
 
 
 def _outwards(shape: HeadShape, field: SkinField, places: FloatArray) -> FloatArray:

@@ -34,7 +34,7 @@ def fringe(avatar: Avatar) -> Attribute:
     length = length * rng.uniform(0.78, 1.08, len(roots))
     lines = grow(SkinField(shape), roots, length, _over_forehead, _FRINGE, rng)
     tone = own_tones(shape, len(roots), rng)
-    shade = shape.light.on(unit(np.tile([[0.0, 0.35, 0.9]], (len(roots), 1))))
+    shade = shape.light.shade(unit(np.tile([[0.0, 0.35, 0.9]], (len(roots), 1))))
     gaussians = strand_gaussians(lines, 0.0011, 0.85 * tone * shade, 1.05 * tone * shade, opacity=0.93)
     steps = _FRINGE.steps
     appear = np.repeat(rng.uniform(0, 0.35, len(roots)), steps)
@@ -75,7 +75,7 @@ def bun(avatar: Avatar) -> Attribute:
     lines = center + (flat_radius * np.cos(turn))[..., None] * across + (flat_radius * np.sin(turn))[..., None] * other
     lines = lines + height[..., None] * axis
     outwards = unit(lines[:, steps // 2] - center)
-    shade = shape.light.on(outwards) * (0.62 + 0.38 * ramp(np.sin(latitude), -0.6, 0.2))[:, None]
+    shade = shape.light.shade(outwards) * (0.62 + 0.38 * ramp(np.sin(latitude), -0.6, 0.2))[:, None]
     groove = 0.8 + 0.3 * np.sin(3 * begin + 4 * latitude)[:, None]
     tone = own_tones(shape, count, rng) * shade * groove
     strands = strand_gaussians(lines, 0.0017, tone, 1.1 * tone, opacity=0.93)
@@ -84,7 +84,7 @@ def bun(avatar: Avatar) -> Attribute:
     ring = np.sqrt(1 - up**2)
     ball = ring[:, None] * (np.cos(around)[:, None] * across + np.sin(around)[:, None] * other) + up[:, None] * axis
     core = center + 0.93 * _BUN * (ball - 0.2 * up[:, None] * axis)
-    inner = flat(core, ball, 0.0048, 0.55 * shape.hair_color * shape.light.on(ball), opacity=0.95, thickness=0.001)
+    inner = flat(core, ball, 0.0048, 0.55 * shape.hair_color * shape.light.shade(ball), opacity=0.95, thickness=0.001)
     whole = joined(strands, inner)
     start = shape.skull.center + (ground - 0.01) * axis + 0.25 * (whole.means - center)
     below = np.linalg.norm(places - (center - 0.6 * _BUN * axis), axis=1)

@@ -57,7 +57,11 @@ class Light:
 
     def on(self, normals: FloatArray) -> FloatArray:
         """Brightness (N, 3) of something white with these normals (N, 3)."""
-        return np.clip(self.ambient + normals @ self.lamp, 0.25, 1.35)[:, None] * self.tint
+        return self.shade(normals) * self.tint
+
+    def shade(self, normals: FloatArray) -> FloatArray:
+        """How much lighter or darker (N, 1) what has its colour from the photo is there; the photo's tint is in it already."""
+        return np.clip(self.ambient + normals @ self.lamp, 0.25, 1.35)[:, None]
 
 
 @dataclass(frozen=True, eq=False)

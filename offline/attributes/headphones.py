@@ -138,6 +138,10 @@ def _covered(fit: _Fit) -> Changes:
     band = ramp(over, -0.10, -0.02) * ramp(along, _BAND + 0.012, _BAND - 0.001) * (np.abs(angle) < 1.8)
     disc = np.hypot((places[:, 1] - fit.ear[1]) / _CUP[0], (places[:, 2] - fit.ear[2]) / _CUP[1])
     cup = ramp(disc, 1.25, 1.02) * ramp(np.abs(places[:, 0]) - fit.skin, -0.002, 0.003)
-    hidden = np.maximum(band, cup)
+    # what hangs before or beside the cups is pressed flat under them, above their lower edge
+    out, above = np.abs(places[:, 0]) - fit.skin, (places[:, 1] - fit.ear[1]) / _CUP[0]
+    near = ramp(np.abs(places[:, 2] - fit.ear[2]), 2.6 * _CUP[1], 1.9 * _CUP[1])
+    pressed = ramp(out, 0.004, 0.009) * ramp(above, -1.25, -0.95) * ramp(above, 1.5, 1.1) * near
+    hidden = np.maximum.reduce([band, cup, pressed])
     shadow = 0.45 * np.exp(-0.5 * (np.clip(disc - 1, 0, None) / 0.14) ** 2) * ramp(np.abs(places[:, 0]), 0.05, 0.062)
     return changes(fit.shape.avatar, shown=np.where(fit.shape.hair, 1 - hidden, 1.0), brightness=1 - shadow)

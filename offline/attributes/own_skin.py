@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from offline.attributes.hair_color import hair_of
@@ -22,6 +23,8 @@ from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 
 _CHARTS = ("lips", "ears", "eyelids", "brows", "scalp", "beard", "face")
+_SPREADS = 60  # rounds: over about a centimetre
+_BROW = 0.12  # of the brows' chart, from which hair may be a brow
 _SHADED, _MIXED = 0.034, 0.005  # metres from hair: how far its shade reaches, and where pixels mix both
 
 
@@ -74,12 +77,25 @@ def bare_skin(head: OwnHead, covered: FloatArray) -> Float32Array:
                              rng=np.random.default_rng(0))
     rows = np.nonzero(skin)[0]
     smooth = out[rows[KDTree(places[rows]).query(places, k=12)[1]]].mean(1)
-    plain = ramp(covered, 0.2, 0.6) * skin * (head.charts["brows"] < 0.02)
+    off_brows = 1 - ramp(head.charts["brows"], _BROW, 2 * _BROW)
+    plain = ramp(covered, 0.2, 0.6) * skin * off_brows
     out = out + (plain * 0.7)[:, None] * (smooth - out)
     wanted = _skin_in_light(head, (covered < 0.05) & skin)
     dim = ramp((out @ LUMA) / np.maximum(wanted @ LUMA, 0.02), 0.97, 0.85) * ramp(covered, 0.1, 0.4)
-    dim = dim * skin * (head.charts["brows"] < 0.02)
-    return (out + dim[:, None] * (wanted - out)).astype(np.float32)
+    dim = dim * skin * off_brows
+    out = out + dim[:, None] * (wanted - out)
+    plain_rows = rows[head.charts["brows"][rows] < _BROW]
+    return _without_edges(out, ramp(covered, 0.1, 0.4) * off_brows, plain_rows, places).astype(np.float32)
+
+
+def _without_edges(colors: FloatArray, guessed: FloatArray, rows: NDArray[np.integer], places: FloatArray) -> FloatArray:
+    """Colours (S, 3) of which those that are guessed (S,) run into their neighbours, as heat does; rows: of plain skin."""
+    near = rows[KDTree(places[rows]).query(places[rows], k=12)[1]]
+    share = guessed[rows, None]
+    out = colors.astype(np.float64)
+    for _ in range(_SPREADS):
+        out[rows] += share * (out[near].mean(1) - out[rows])
+    return out
 
 
 def _skin_in_light(head: OwnHead, bare: BoolArray) -> FloatArray:

@@ -19,8 +19,8 @@ from perse_live.gaussians import Gaussians
 _SEED = 41
 _FIRST = np.radians(95)  # azimuth behind which hair is pressed
 _FALL = 0.075  # metres below the hat over which it widens
-_ROWS = 7
-_COLUMNS = 25
+_ROWS = 9
+_COLUMNS = 61
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def pressed_hair(form: HatForm, extra: float) -> PressedHair:
 
 
 def pressed_gaussians(form: HatForm, pressed: PressedHair) -> Gaussians:
-    """That surface as Gaussians in the colours of the person's hair, about 170; less where there is less hair."""
+    """That surface as Gaussians in the colours of the person's hair, about 500; less where there is less hair."""
     rng = np.random.default_rng(_SEED)
     share, azimuth = (grid.reshape(-1) for grid in np.meshgrid(np.linspace(-0.05, 0.97, _ROWS), pressed.azimuths, indexing="ij"))
     fall = np.interp(azimuth, pressed.azimuths, pressed.fall)
@@ -93,7 +93,7 @@ def pressed_gaussians(form: HatForm, pressed: PressedHair) -> Gaussians:
     normals = surface_normals(points, at(azimuth + 0.03, share), points + along, form.direction(azimuth, np.zeros_like(azimuth)))
     width = np.linalg.norm(at(azimuth + 0.03, share) - points, axis=1) / 0.03 * (pressed.azimuths[1] - pressed.azimuths[0])
     sigma = np.stack([np.maximum(fall / _ROWS, 0.003) * 0.8, 0.6 * width], 1)
-    tone = own_tones(form.shape, len(points), rng)
-    tone = 0.5 * tone + 0.5 * tone.mean(0) if len(tone) else tone
-    light = form.shape.light.on(normals) * (0.6 + 0.35 * ramp(share, 0.0, 0.5))[:, None]
+    tones = own_tones(form.shape, _COLUMNS, rng)  # a colour for each column: strands
+    tone = (0.6 * tones + 0.4 * tones.mean(0))[np.tile(np.arange(_COLUMNS), _ROWS)[keep]]
+    light = form.shape.light.shade(normals) * (0.6 + 0.35 * ramp(share, 0.0, 0.5))[:, None]
     return flat(points, normals, sigma, tone * light, opacity=0.95, along=along, thickness=0.001)

@@ -31,7 +31,7 @@ _NEAREST = 8
 _TRAVELS_COUNT = 0.3  # displacements of a morph are of centimetres and need not be exact; they must not drown colours
 _DRAWN_COUNTS = 0.2  # a picture's loss against mean squares of rows
 _PAIRS_COUNT = 0.2  # what a look is by itself matters more than how it turns into another
-_COLORS_COUNT = 3.0  # times as much as opacities: a part may be late, but not of another hue
+_COLORS_COUNT = 5.0  # times as much as opacities: a part may be late, but not of another hue
 
 
 @dataclass(frozen=True)

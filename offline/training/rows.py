@@ -20,6 +20,11 @@ _SOON = 0.45
 """Share of the way on which what grows becomes opaque: short hair that gets longer, not long hair out of a mist."""
 _AT_ONCE = 0.1
 """The same for each piece of a solid thing, which is nowhere to be seen through."""
+_COVERED = 0.06
+"""Share of the way by which hair under a solid thing goes later than the thing comes."""
+_CUT = 0.3
+"""Share of the way that a piece of hair takes to go."""
+_FEW = 50  # hidden Gaussians that are no hair cut
 _TOGETHER = 0.35
 """Share of the teacher's spread in time that is kept: hair that comes strand by strand would look like speckles at first."""
 _TOLD_AT = (0.15, 0.3, 0.5, 0.7, 1.0)  # weights at which codes tell rows apart
@@ -96,14 +101,28 @@ def _times(avatar: Avatar, look: Attribute, places: Float32Array) -> tuple[Float
 
     Own ones under a solid thing do as the piece of it that is nearest.
     """
-    added, own = look.added, len(look.ids)
+    added = look.added
     if not added.solid or not len(added):
         appear = _TOGETHER * added.appear
-        begins, ends = np.concatenate([np.zeros(own), appear]), np.concatenate([np.ones(own), appear + _SOON])
-        return begins.astype(np.float32), (np.minimum(ends, 1) - begins).astype(np.float32)
+        cut, lasts = _cut(avatar, look)
+        begins = np.concatenate([cut, appear])
+        return begins.astype(np.float32), np.concatenate([lasts, np.minimum(_SOON, 1 - appear)]).astype(np.float32)
     near = np.asarray(KDTree(places).query(places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids])[1])
-    begins = np.concatenate([added.appear[near], added.appear]).astype(np.float32)
+    under = np.minimum(added.appear[near] + _COVERED, 1 - _AT_ONCE)
+    begins = np.concatenate([under, added.appear]).astype(np.float32)
     return begins, np.full(len(begins), _AT_ONCE, np.float32)
+
+
+def _cut(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
+    """When own Gaussians begin to change and for how long: hair that is taken away goes from its lower end upwards."""
+    begins, lasts = np.zeros(len(look.ids), np.float32), np.ones(len(look.ids), np.float32)
+    gone = (look.opacities == 0) & (avatar.opacities[look.ids] > 0)
+    if gone.sum() > _FEW:
+        heights = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids[gone], 1]
+        low, high = np.percentile(heights, (2, 98))
+        begins[gone] = (1 - _CUT) * np.clip((heights - low) / max(high - low, 1e-6), 0, 1)
+        lasts[gone] = _CUT
+    return begins, lasts
 
 
 def added_places(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:

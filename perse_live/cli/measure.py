@@ -46,7 +46,7 @@ class AttributeMeasure:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
     """One attribute of one avatar."""
 
     avatar: str
@@ -70,7 +70,7 @@ def run(command: AttributeMeasure) -> None:
     if not command.avatars:
         raise UserError("no avatar is named: give a .perse file; see perse-live attribute measure --help")
     identity, weights = find_identity_model(command.identity_model), find_inception_weights()
-    results: list[_Measured] = []
+    results: list[Measured] = []
     ends: list[UInt8Array] = []
     between: list[UInt8Array] = []
     with step_progress() as progress:
@@ -79,7 +79,7 @@ def run(command: AttributeMeasure) -> None:
             names = _chosen(avatar, command.only, path)
             for k, name in enumerate(names):
                 progress(f"{path.name}: measuring {len(names)} attributes", k / len(names))
-                result, pictures = _measure(avatar, path.stem, name, identity)
+                result, pictures = measured(avatar, path.stem, name, identity)
                 results.append(result)
                 if weights is not None:
                     ends += [pictures[0], pictures[-1]]
@@ -107,7 +107,7 @@ def _chosen(avatar: Avatar, only: Sequence[str], path: Path) -> list[str]:
     return [name for name in there if not only or name in only]
 
 
-def _measure(avatar: Avatar, file: str, name: str, identity: IdentityModel | None) -> tuple[_Measured, list[UInt8Array]]:
+def measured(avatar: Avatar, file: str, name: str, identity: IdentityModel | None) -> tuple[Measured, list[UInt8Array]]:
     """Fade one attribute in, seen from three sides. Returns the figures, and the fade seen from the front."""
     from perse_live.evaluation.fades import STEPS, belonging, fade_scores, part_of
     from perse_live.wardrobe import worn
@@ -134,7 +134,7 @@ def _measure(avatar: Avatar, file: str, name: str, identity: IdentityModel | Non
         scores[view] = fade_scores(film, part_of(marked[view]))
     slot = next(one.slot for one in avatar.attributes if one.name == name)
     front = films["front"]
-    return _Measured(file, name, slot, scores, _likeness(front[0], front[-1], identity), _unseen(avatar, name, stage)), front
+    return Measured(file, name, slot, scores, _likeness(front[0], front[-1], identity), _unseen(avatar, name, stage)), front
 
 
 def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
@@ -199,7 +199,7 @@ def _likeness(off: UInt8Array, on: UInt8Array, identity: IdentityModel | None) -
     return float(vectors[0] @ vectors[1])
 
 
-def _summary(results: Sequence[_Measured]) -> dict[str, float | None]:
+def _summary(results: Sequence[Measured]) -> dict[str, float | None]:
     """Over all attributes and views: the worst where the aim is a bound, means elsewhere."""
     views = [view for one in results for view in one.views.values()]
     likeness = [one.identity for one in results if one.identity is not None]
@@ -219,7 +219,7 @@ def _summary(results: Sequence[_Measured]) -> dict[str, float | None]:
             "unseen_part_ssim_mean": float(np.mean([one.part_ssim for one in unseen])) if unseen else None}
 
 
-def _print(results: Sequence[_Measured], summary: Mapping[str, float | None], spread: DistributionDistances | None,
+def _print(results: Sequence[Measured], summary: Mapping[str, float | None], spread: DistributionDistances | None,
            identity: IdentityModel | None) -> None:
     print(f"{'avatar':<16} {'attribute':<20} {'outside dB':>10} {'part %':>7} {'step':>6} {'sharp':>6} {'faded':>6} {'PDV':>7}"
           f" {'1e3 path':>8} {'detour':>6} {'id':>6} {'unseen':>6} {'ssim':>5} {'part':>5} {'ssim':>5}")
