@@ -3,16 +3,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from attribute_toys import toy_attribute
+from attribute_toys import toy_attribute, toy_decoder, toy_learned
 from offline.attributes import edit
 from perse_live import cli
-from perse_live.attributes import Attribute
+from perse_live.attributes import Attribute, PhotoOrigin
 from perse_live.avatar import Avatar, load_avatar, save_avatar
 from toys import toy_avatar
 
@@ -101,6 +101,18 @@ def test_a_maker_that_fails_leaves_the_file_alone(bare_file: Path, monkeypatch: 
     assert "elbow" in capsys.readouterr().err
     assert bare_file.read_bytes() == before
     assert [path.name for path in bare_file.parent.iterdir()] == ["toy.perse"]
+
+
+def test_whose_photo_a_look_is_from_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toy, origin = toy_avatar(gaussians=300), PhotoOrigin("ab" * 32, "the user me, by --consent", "2026-01-01T00:00:00+00:00")
+    looks = (replace(toy_learned(toy, "hair-friend", "hair"), origin=origin), toy_learned(toy, "beard", "beard", seed=1))
+    save_avatar(tmp_path / "toy.perse", replace(toy, attributes=looks, decoder=toy_decoder()))
+    assert [one["photo"] for one in listed(tmp_path / "toy.perse", capsys)["attributes"]] == [asdict(origin), None]
+    for command in (["attribute", "list"], ["info"]):
+        assert cli.main([*command, str(tmp_path / "toy.perse")]) == 0
+        said = capsys.readouterr().out
+        assert "hair-friend: from the photo abababababab; consent: the user me, by --consent, 2026-01-01" in said
+        assert "beard: from" not in said
 
 
 def test_a_preview_is_a_picture(bare_file: Path, tmp_path: Path) -> None:
