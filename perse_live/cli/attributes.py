@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
@@ -168,6 +169,7 @@ def _add_attributes(command: AttributeAdd) -> None:
     avatar = load_avatar(command.avatar)
     consent_by = "" if command.from_photo is None else _consent(command.from_photo, command.consent)
     complaints: list[str] = []
+    begun = perf_counter()
     try:
         with step_progress() as progress:
             if names:
@@ -184,6 +186,7 @@ def _add_attributes(command: AttributeAdd) -> None:
     for complaint in complaints:
         warn(f"warning: {complaint}")
     _say_attributes(command.avatar, avatar)
+    print(f"{max(len(names), 1) - len(complaints)} learnt in {perf_counter() - begun:.0f} s")
 
 
 def _check_edit(command: AttributeAdd) -> None:
