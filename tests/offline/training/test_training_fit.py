@@ -205,7 +205,19 @@ def test_a_solid_thing_comes_piece_by_piece_and_what_is_under_a_piece_goes_with_
     assert (shown[times < 0.39] == 1).all() and (shown[times > 0.51] == 0).all()
     near = np.linalg.norm(places_at_rest(bare.rig, bare.surface, bare.rigid)[hat.ids][:, None] - hat.added.rigid.means[None],
                           axis=2).argmin(1)
-    np.testing.assert_allclose(rows.appear[:rows.own, 0].numpy(), times[near])
+    later = rows.appear[:rows.own, 0].numpy() - times[near]
+    assert (later >= 0).all() and (later < 0.1).all()
+
+
+def test_hair_that_is_taken_away_goes_from_below(bare: Avatar) -> None:
+    ids = np.arange(len(bare.surface.triangles), dtype=np.int32)
+    nothing = replace(toy_attribute(bare, "hair-shaved", "hair", moved=0), added=nothing_added())
+    rows = rows_of(bare, replace(nothing, ids=ids, colors=bare.colors[ids], opacities=np.zeros(len(ids), np.float32)))
+    heights = places_at_rest(bare.rig, bare.surface, bare.rigid)[ids, 1]
+    order = np.argsort(heights)
+    begins = rows.appear[:, 0].numpy()[order]
+    assert (np.diff(begins) >= 0).all() and begins[0] == 0
+    np.testing.assert_allclose((rows.appear + rows.lasts).max(), 1, atol=1e-6)
 
 
 def test_the_taught_and_the_learnt_end_alike_and_begin_with_nothing(bare: Avatar) -> None:
