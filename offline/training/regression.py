@@ -28,6 +28,7 @@ _OPAQUE = 0.9  # opacity from which more is as good: it is cut off at 1
 _LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whose loss is of the size of a colour
 _CROSSED = 0.85  # share of a morph on which a part fades in: half-way, both are more than half there
 _NEAREST = 8
+_EDGE = 0.2  # share of the way within which a change is an edge, which takes more looking at than what comes slowly
 _TRAVELS_COUNT = 0.3  # displacements of a morph are of centimetres and need not be exact; they must not drown colours
 _DRAWN_COUNTS = 0.2  # a picture's loss against mean squares of rows
 _PAIRS_COUNT = 0.2  # what a look is by itself matters more than how it turns into another
@@ -38,7 +39,7 @@ _COLORS_COUNT = 5.0  # times as much as opacities: a part may be late, but not o
 class RegressionConfig:
     """How long and how fast."""
 
-    steps: int = 400
+    steps: int = 520
     """Of Adam, under a one-cycle schedule."""
     steps_in_place: int = 160
     """Instead, for what adds nothing: colours are learnt sooner than ways."""
@@ -159,6 +160,7 @@ def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], e
         told(step / steps)
         chosen = torch.cat([_some(part, config.batch // 2, generator) for part in (torch.arange(rows.own), added)])
         weights = torch.rand(len(chosen), 1, generator=generator)
+        weights = _at_its_edge(rows, chosen, weights)
         weights[::3] = 1
         out = network(network.rows(rows.features[chosen], codes[chosen], name), {name: weights}) - rows_base[chosen]
         loss = _error(out, rows.at(weights, chosen), rows.before[chosen]) + _LATENT * codes[chosen].square().mean()
@@ -242,6 +244,14 @@ def _error(out: torch.Tensor, goal: torch.Tensor, before: torch.Tensor, *, place
     differs = torch.cat([_COLORS_COUNT * (out[:, COLOR] - goal[:, COLOR]), opacity, places * (out[:, PLACE] - goal[:, PLACE]),
                          out[:, SIZE:SIZE + 1] - goal[:, SIZE:SIZE + 1]], 1)
     return differs.square().mean()
+
+
+def _at_its_edge(rows: Rows, chosen: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Weights (n, 1) of which a half are moved to when rows (n,) change, for those that do so at once."""
+    appear, lasts = rows.appear[chosen], rows.lasts[chosen]
+    near = (appear + lasts * (4 * weights - 1.5)).clamp(0, 1)
+    half = (torch.arange(len(chosen)) % 2 == 0)[:, None]
+    return torch.where(half & (lasts < _EDGE), near, weights)
 
 
 def _some(numbers: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:

@@ -18,7 +18,7 @@ from perse_live.decoder.network import CODES, COLOR, OPACITY, OUTPUTS, PLACE, PL
 
 _SOON = 0.45
 """Share of the way on which what grows becomes opaque: short hair that gets longer, not long hair out of a mist."""
-_AT_ONCE = 0.1
+_AT_ONCE = 0.06
 """The same for each piece of a solid thing, which is nowhere to be seen through."""
 _COVERED = 0.06
 """Share of the way by which hair under a solid thing goes later than the thing comes."""

@@ -35,13 +35,15 @@ def test_looks_come_in_evenly_and_keep_to_their_part(dressed: Avatar, name: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hat-beanie", "headphones"])
-def test_solid_things_are_solid_from_early_on(dressed: Avatar, name: str) -> None:
-    """Of what is there at a quarter of the weight, little is half there."""
+def test_solid_things_are_never_seen_through_as_a_whole(dressed: Avatar, name: str) -> None:
+    """At every weight most of their pieces are there, or are not there; what comes is an edge between."""
     look = next(one for one in dressed.attributes if one.name == name)
     assert isinstance(look, LearnedAttribute)
     full = worn(dressed, dressed.attributes, {name: 1.0}).opacities[-len(look.added):]
-    for weight, least in ((0.15, 0.4), (0.25, 0.5), (0.5, 0.7)):
+    before = 0.0
+    for weight in (0.15, 0.25, 0.5, 0.75):
         share = worn(dressed, dressed.attributes, {name: weight}).opacities[-len(look.added):] / np.maximum(full, 0.05)
-        there = share > 0.1
-        assert there.sum() > 20
-        assert (share[there] > 0.8).mean() > least
+        assert ((share > 0.1) & (share < 0.8)).mean() < 0.4
+        there = float((share > 0.8).mean())
+        assert there > before
+        before = there
