@@ -18,7 +18,7 @@ from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, 
 from offline.eyes import eye_layer, eye_openings
 from offline.floaters import without_floaters
 from offline.geometry import PhotoGeometry, attribute_map, before_face, photo_geometry
-from offline.hair import hair_layers, hair_share
+from offline.hair import hair_layers, hair_share, hair_weights
 from offline.identity import identity_rig, load_identity_model
 from offline.images import blur, dilate, distance_to, erode, fill_from, without_small
 from offline.layers import Layer, join
@@ -359,5 +359,6 @@ def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
     from_neck = np.hypot(means[:, 0], means[:, 2] + 0.085)
     stays = (layer.regions == Region.CLOTHES) | ((layer.regions == Region.SKIN) & (from_neck > 0.13))
     stays &= means[:, 1] < -0.02
-    weights = np.where(stays, cloth_weights(means), head_weights(means))
+    hair = np.isin(layer.regions, (Region.HAIR, Region.HAIR_BACK))
+    weights = np.where(hair, hair_weights(means), np.where(stays, cloth_weights(means), head_weights(means)))
     return RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)

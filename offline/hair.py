@@ -9,19 +9,25 @@ from offline.geometry import PhotoGeometry
 from offline.grid import GridMesh, GridPoints, grid_mesh, scatter, turned_over
 from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.layers import COVERAGE, Layer, empty_layer, join, surface_layer
-from offline.numeric import facing_of
-from offline.shells import HairShell
+from offline.neck import head_weights
+from offline.numeric import facing_of, ramp
+from offline.shells import HairShell, rim_strip
 from offline.skin import Appearance
+from offline.strands import contrast, lying, pattern
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
 
-_SHARES = (0.60, 0.17, 0.23)  # of the hair's Gaussians: in front, as its lining, at the back
-_FINEST = (2.1, 4.6, 3.6)  # pixels between them at least
+_SHARES = (0.55, 0.14, 0.23, 0.08)  # of the hair's Gaussians: in front, as its lining, at the back, round the rim
+_FINEST = (2.1, 4.6, 3.6, 3.2)  # pixels between them at least
 _MOST = 15000  # Gaussians
 _PACKING = 0.64  # points that `scatter` gives per area, times their squared spacing
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
 _LEAST_CONTRAST = 0.02  # squared distance of hair and skin in colour below which they are not told apart
-_STRAND = 1.5  # how much longer than wide a Gaussian is, as the square root of the ratio
+_STRAND, _LONG_STRAND = 1.5, 1.8  # how much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
+_NECK_Z, _ASIDE = -0.085, (0.065, 0.105)  # metres, head frame: depth of the neck's axis, and from it where hair is not beside it
+_SWINGS = (-0.25, -0.07)  # metres, head frame: heights between which long hair passes from the shoulders to the head
+_RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
+_LEAST_WIDE = 6.0  # pixels (eye distance 115), half width of hair that has a side of its own; narrower locks are flat
 
 
 def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
@@ -52,11 +58,26 @@ def hair_layers(geometry: PhotoGeometry, look: Appearance, shell: HairShell, sha
     thick = (distance_to(look.alpha < 0.9) > 4 * unit) & (shell.back - shell.front > 0.02)
     meshes = (grid_mesh(camera, shell.front, shell.front_mask & (look.alpha > 0.06)),
               grid_mesh(camera, shell.front + np.float32(0.007), shell.front_mask & thick),
-              turned_over(grid_mesh(camera, shell.back, shell.back_mask & (distance_to(~shell.back_mask) > 4.0 * unit))))
-    front, lining, back = (scatter(mesh, _spacing(mesh, int(portion * min(budget, _MOST)), finest * pixel), rng=rng)
-                           for mesh, portion, finest in zip(meshes, _SHARES, _FINEST, strict=True))
-    return join(_front_layer(look, share, front, flow, pixel), _inner_layer(look, lining, 0.78, rng, Region.HAIR),
-                _inner_layer(look, back, 0.9, rng, Region.HAIR_BACK))
+              turned_over(grid_mesh(camera, shell.back, shell.back_mask & (distance_to(~shell.back_mask) > _RIM_INSET * unit))),
+              rim_strip(camera, shell, _RIM_INSET * unit, _LEAST_WIDE * unit))
+    front, lining, back, rim = (scatter(mesh, _spacing(mesh, int(portion * min(budget, _MOST)), finest * pixel), rng=rng)
+                                for mesh, portion, finest in zip(meshes, _SHARES, _FINEST, strict=True))
+    seed = rng.integers(2**32)
+
+    def inner(points: GridPoints, shade: float, region: Region) -> Layer:
+        return _inner_layer(geometry, look, points, shade, region, 6 * unit, np.random.default_rng(seed))
+
+    return join(_front_layer(look, share, front, flow, pixel), inner(lining, 0.78, Region.HAIR),
+                inner(back, 0.92, Region.HAIR_BACK), inner(rim, 0.97, Region.HAIR_BACK))
+
+
+def hair_weights(points: FloatArray) -> Float32Array:
+    """How far hair follows the head when that turns on the shoulders: as the neck beside it; farther out, hair gives way slowly.
+
+    points: (N, 3) metres, head frame of the photo. Returns (N,).
+    """
+    aside = ramp(np.hypot(points[:, 0], 0.8 * (points[:, 2] - _NECK_Z)), *_ASIDE)
+    return (head_weights(points) * (1 - aside) + ramp(points[:, 1], *_SWINGS) * aside).astype(np.float32)
 
 
 def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
@@ -107,15 +128,24 @@ def _front_layer(look: Appearance, share: Float32Array, points: GridPoints, flow
                          color_freedom=clear[:, 0], least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
 
 
-def _inner_layer(look: Appearance, points: GridPoints, shade: float, rng: np.random.Generator, region: Region) -> Layer:
-    """Hair that the photo does not show: its colour with strands of light and dark. shade: brightness over the photo's."""
+def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, shade: float, region: Region, around: float,
+                 rng: np.random.Generator) -> Layer:
+    """Hair that the photo does not show: in the colours that it has before it, with strands of light and dark.
+
+    shade: brightness over the photo's; around: pixels over which strands differ from what surrounds them.
+    """
     if not len(points):
         return empty_layer()
-    noise = blur(rng.standard_normal(look.alpha.shape), 1.6, sigma_y=14)
-    strands = sample(noise / noise.std(), points.pixels)[:, None]
-    typical = np.median(look.image[(look.hair > 0.7) & (look.alpha > 0.95)], 0)
-    colors = (0.35 * sample(look.hair_color, points.pixels) + 0.65 * typical) * (shade + 0.15 * strands)
-    sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.25])
-    down = np.tile(np.array([[0.0, 1.0, 0.0]]), (len(points), 1))
-    return surface_layer(points.means, points.normals, sigma, colors, region, along=down, thickness=0.8, opacity=0.95,
-                         freedom=0.0, color_freedom=0.0, least_opacity=0.9)
+    sure = (look.hair > 0.7) & (look.alpha > 0.95)
+    typical = np.median(look.image[sure], 0)
+    before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]  # hair goes on round the head as it is where it is last seen
+    own = np.maximum(before, 0.35)
+    colors = own * sample(look.hair_color, points.pixels) + (1 - own) * typical
+    places = geometry.to_head(points.means.astype(np.float64))
+    relief = contrast(look.image, sure, around) * pattern(places, rng)[:, None]
+    sigma = points.spacing[:, None] * COVERAGE * np.array([_LONG_STRAND, 1 / _LONG_STRAND * 1.25])
+    to_edge = sample(distance_to(look.alpha < 0.5), points.pixels) / geometry.pixels_per_metre
+    sigma[:, 0] = np.minimum(sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge)  # no spikes beyond the outline
+    along = lying(places) @ geometry.R_cam_head.T
+    return surface_layer(points.means, points.normals, sigma, colors * (shade + relief), region, along=along, thickness=0.5,
+                         opacity=0.95, freedom=0.0, color_freedom=0.0, least_opacity=0.9)

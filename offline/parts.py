@@ -12,9 +12,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from offline.images import blur, dilate, disk, distance_to, erode, polygon
+from offline.images import blur, dilate, disk, distance_to, erode, polygon, without_small
+from offline.numeric import ramp
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import FACE_OVAL
+
+_UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
+_REDDER = (4.0, 10.0)  # of Lab's a, more than face and hair: from which skin is flushed, and surely is
+_EAR_S_BLOOD = 0.95  # how far that speaks against hair
+_WELL_TOLD, _WELL_TOLD_AREA = 3.0, 60.0  # log odds of hair against skin; pixels (eye distance 115) that hang together at least
+_FEW = 60  # pixels; too few to learn from
 
 
 @dataclass(frozen=True)
@@ -58,15 +65,19 @@ def classify_parts(
     lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), np.float32)
     core = _core(face, rest)
     unlike_skin = _unlike(lab, core)
-    seeds = _seeds(face, alpha, core, unlike_skin)
+    skin_seeds, hair_seeds, cloth_seeds = _seeds(face, alpha, core, unlike_skin)
+    flushed = _flushed(face, lab, core, hair_seeds)
+    seeds = (skin_seeds, hair_seeds & (flushed < 0.5), cloth_seeds)
     skin, hair, clothes = (_log_likelihood(_mixture(lab[seed], components), lab)
                            for seed, components in zip(seeds, (3, 3, 4), strict=True))
-    priors = (_skin_prior(face, rest, body, before_face, unlike_skin),
-              _hair_prior(face, rest, body, before_face, (alpha > 0.9) & ~dilate(face.oval, 3 * face.unit), hair, skin),
+    beside = (alpha > 0.9) & ~dilate(face.oval, 3 * face.unit)
+    priors = (np.maximum(_skin_prior(face, rest, body, before_face, unlike_skin), 0.9 * flushed),
+              _hair_prior(face, rest, body, before_face, beside, hair, skin) * (1 - _EAR_S_BLOOD * flushed),
               _cloth_prior(face, body, unlike_skin))
     scores = np.stack([np.clip(likelihood, -25, 0) + np.log(prior)
                        for likelihood, prior in zip((skin, hair, clothes), priors, strict=True)], -1)
-    return _tidied(_smoothed(scores, image, face.unit), face, alpha)
+    forehead = dilate(face.oval, 4 * face.unit) & (face.height > face.brow_height)
+    return _tidied(_smoothed(told_by_edges(scores, image, forehead, alpha > 0.9, face.unit), image, face.unit), face, alpha)
 
 
 def _face(landmarks: FloatArray, shape: tuple[int, ...]) -> _Face:
@@ -115,6 +126,20 @@ def _seeds(face: _Face, alpha: Float32Array, core: BoolArray, unlike_skin: Float
     return skin, hair, clothes
 
 
+def _flushed(face: _Face, lab: Float32Array, core: BoolArray, hair: BoolArray) -> FloatArray:
+    """How surely pixels are ears that light shines through, (H, W) in [0, 1]: redder than the face and than the hair above.
+
+    core: (H, W) the middle of the face; hair: (H, W) what passes for hair by not being like skin.
+    """
+    above = hair & (face.height > _OVER_EARS)
+    if above.sum() < _FEW:
+        return np.zeros(hair.shape)
+    red = lab[..., 1]
+    most = max(float(np.median(red[core])), float(np.percentile(red[above], 90)))
+    beside = (face.height > _UNDER_EARS) & (face.height < _OVER_EARS) & ~face.oval
+    return beside * ramp(red, most + _REDDER[0], most + _REDDER[1])
+
+
 def _neck(face: _Face, body: BoolArray) -> BoolArray:
     return body & (np.abs(face.across) < 0.32) & (face.height > -0.45)
 
@@ -155,6 +180,28 @@ def _cloth_prior(face: _Face, body: BoolArray, unlike_skin: FloatArray) -> Float
     """How likely clothes are, (H, W): below the chin, less on a neck that looks like skin."""
     prior = np.clip(-face.height * 6, 0.002, 1) * np.where(face.oval, 0.01, 1)
     return np.where(_neck(face, body) & (unlike_skin < 1.5), prior * 0.2, prior)
+
+
+def told_by_edges(scores: FloatArray, image: Float32Array, among: BoolArray, person: BoolArray, unit: float) -> FloatArray:
+    """Log scores (H, W, 3) of skin, hair and clothes, with hair and skin told apart by edges where they are poorly by colour.
+
+    So it is with fair hair over a forehead in warm light. A watershed (Meyer, Color image segmentation, 1992) floods such pixels
+    `among` (H, W) from those that are told well; what it fills from the hair's side is hair. image: (H, W, 3); person: (H, W);
+    unit: pixels, eye distance / 115.
+    """
+    more = scores[..., 1] - scores[..., 0]
+    skin, hair = (without_small(side & person, _WELL_TOLD_AREA * unit**2) for side in (more < -_WELL_TOLD, more > _WELL_TOLD))
+    poorly = among & person & ~(skin | hair)
+    if not (poorly.any() and skin.any() and hair.any()):
+        return scores
+    markers = np.where(skin, 1, np.where(hair, 2, np.where(poorly, 0, 3))).astype(np.int32)
+    smooth = cv2.bilateralFilter(np.clip(np.rint(image * 255), 0, 255).astype(np.uint8), 0, 12, 2 * unit)
+    flooded = np.asarray(cv2.watershed(smooth, markers), np.int32)
+    decided = scores.copy()
+    for label, odds in ((1, -_WELL_TOLD), (2, _WELL_TOLD)):
+        own = poorly & (flooded == label)
+        decided[own, 1] = scores[own, 0] + odds
+    return decided
 
 
 def _smoothed(scores: FloatArray, image: Float32Array, unit: float) -> FloatArray:
@@ -218,7 +265,7 @@ class _Mixture:
 
 def _mixture(colours: Float32Array, components: int) -> _Mixture | None:
     """Gaussians around k-means clusters of colours (N, 3) in Lab; None if there are too few to learn from."""
-    if len(colours) < 60:
+    if len(colours) < _FEW:
         return None
     if len(colours) > 4000:
         colours = colours[np.random.default_rng(0).choice(len(colours), 4000, replace=False)]

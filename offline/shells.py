@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from offline.geometry import PhotoGeometry
-from offline.images import blur, dilate, disk, distance_to, fill_from, nearest_true, pixel_centers
+from offline.grid import GridMesh
+from offline.images import blur, dilate, disk, distance_to, erode, fill_from, nearest_true, pixel_centers
 from offline.numeric import ramp
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray
+from perse_live.camera import Camera
 from perse_live.head.rig import Part
 from perse_live.jit import kernel
 from perse_live.raster import rasterise
@@ -26,6 +29,7 @@ _NECK_AXIS, _NECK_TOP, _NECK_BOTTOM = -0.085, -0.075, -0.16  # metres, head fram
 _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
 _OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
+_RIM_STEP, _RIM_ROWS, _LEAST_RIM = 2, 9, 0.004  # of the joining strip: pixels along it, vertices across it, least metres across
 _ROUNDNESS = 1.35  # 1: the membrane of a sphere's section; larger: fuller
 
 
@@ -63,6 +67,36 @@ def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, c
     if (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2:
         back = np.minimum(back, _short_back(geometry, hair, plane))
     return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
+
+
+def rim_strip(camera: Camera, shell: HairShell, inset: float, narrow: float) -> GridMesh:
+    """The surface that joins front and back round the silhouette, where both end edge-on to the photo's camera.
+
+    Without it the head turned aside would show a furrow there. inset: pixels inside the silhouette; narrow: pixels, half the
+    width of locks that are left out.
+    """
+    inside = erode(shell.back_mask, inset)
+    inside &= dilate(erode(inside, narrow), narrow)
+    outlines, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    vertices, triangles, pixels = [np.zeros((0, 3), np.float32)], [np.zeros((0, 3), np.int32)], [np.zeros((0, 2), np.float32)]
+    count = 0
+    for outline in outlines:
+        x, y = np.asarray(outline, np.int32)[::_RIM_STEP, 0].T
+        front, back = (gaussian_filter1d(depth[y, x].astype(np.float64), 2.0, mode="wrap") for depth in (shell.front, shell.back))
+        across = np.linspace(0, 1, _RIM_ROWS)
+        depth = front[:, None] + (back - front)[:, None] * across
+        at = np.stack([x, y], 1).astype(np.float32) + np.float32(0.5)
+        at = np.repeat(at[:, None], _RIM_ROWS, 1).reshape(-1, 2)
+        number = count + np.arange(len(x) * _RIM_ROWS, dtype=np.int32).reshape(len(x), _RIM_ROWS)
+        hairy = shell.front_mask[y, x] & (back - front > _LEAST_RIM)
+        joined = hairy & np.roll(hairy, -1)
+        a, b = number[joined], np.roll(number, -1, axis=0)[joined]
+        quads = np.stack([a[:, :-1], b[:, :-1], a[:, 1:], b[:, 1:]], -1).reshape(-1, 4)
+        vertices.append(camera.unproject(at, depth.reshape(-1)).astype(np.float32))
+        triangles.append(np.concatenate([quads[:, [0, 2, 1]], quads[:, [1, 2, 3]]]))
+        pixels.append(at)
+        count += len(at)
+    return GridMesh(np.concatenate(vertices), np.ascontiguousarray(np.concatenate(triangles), np.int32), np.concatenate(pixels))
 
 
 def _front_depth(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, plane: float) -> FloatArray:
@@ -141,6 +175,9 @@ def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array
     body = geometry.part_map(Part.BODY)
     covered = np.isfinite(surface)
     skin_depth = _continued(surface, covered & ~body, covered, unit)
+    if body.any():  # bare shoulders go on as the body does, not as the jaw
+        _, rows, columns = nearest_true(covered)
+        skin_depth = np.where(body[rows, columns], _continued(surface, covered, covered, unit), skin_depth)
     cloth_depth = _continued(surface, body, body, unit) - 0.004  # clothes have some thickness
     template = geometry.template_map()
     with np.errstate(invalid="ignore"):

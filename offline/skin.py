@@ -29,6 +29,8 @@ _Indices = NDArray[np.integer]
 
 _UNDER, _UNDER_LIGHT, _BLENDED = 0.002, 0.96, 6  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
 _CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
+_WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
+_HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing aside
 _LID_HELD = 0.5  # how far refinement is kept from the lids' colours
 _LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
 _SEAM = 0.4  # how much darker lips are where they meet
@@ -73,7 +75,9 @@ class SkinDensity:
     ears_and_neck: float = 3.2
     """Seen often, but plain."""
     scalp: float = 7.0
-    """Under the hair."""
+    """Where hair grows and the photo does not show it."""
+    under_hair: float = 4.5
+    """Well inside the hair that the photo shows."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ def skin_layer(
     rng: np.random.Generator,
 ) -> Layer:
     """Gaussians on skin and scalp."""
-    points = _points(geometry, look, charts, _spread(geometry, charts, frame.expression, frame.gaze, density, rng))
+    under_hair = distance_to((look.hair < 0.5) | (look.alpha < 0.9)) > _WELL_INSIDE * unit
+    points = _points(geometry, look, charts, _spread(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng))
     confidence = _confidence(points, look) * (1 - sample(blur(dilate(dressed, 1.0), 1.0), points.pixels))
     held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
     confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
@@ -246,8 +251,9 @@ def _hair_colors(points: _Points, look: Appearance) -> FloatArray:
     return np.where(points.front[:, None], 0.5 * hair_color + 0.5 * typical, hidden) * 0.85
 
 
-def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: FloatArray, gaze: FloatArray, density: SkinDensity,
-            rng: np.random.Generator) -> SurfacePoints:
+def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: FloatArray, gaze: FloatArray, under_hair: BoolArray,
+            density: SkinDensity, rng: np.random.Generator) -> SurfacePoints:
+    """Points on the skin. under_hair: (H, W) where the photo shows nothing of it."""
     rig = geometry.rig
     # lids are spread where they are widest, closed; everything else as it is in the photo
     closed = np.array(source_expression, np.float32)
@@ -263,6 +269,10 @@ def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: Floa
     spacing[face] = density.face * pixel
     fine = (chart["lips"] > 0.3) | (chart["eyelids"] > 0.2)
     spacing[fine & face] = density.lips_and_lids * pixel
+    hidden = np.zeros(len(spacing), np.bool_)
+    hidden[np.unique(geometry.triangle_rows[geometry.seen.triangle_ids[under_hair & geometry.seen.covered]])] = True
+    hidden &= rest[:, 1] > _HAIR_LOWEST
+    spacing[hidden] = np.maximum(spacing[hidden], density.under_hair * pixel)
     spacing[rig.parts != Part.SKIN] = 0
     return poisson_disk(vertices, rig.triangles, spacing, rng=rng)
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.hair import hair_share, strand_direction
+from offline.hair import hair_share, hair_weights, strand_direction
+from offline.neck import head_weights
 from offline.skin import Appearance
 
 
@@ -57,3 +58,14 @@ def test_mixed_pixels_show_hair_by_their_colour(rim: float) -> None:
     beside = share[30, 40]
     assert (rim == 0 and beside < 0.02) or 0.7 * rim < beside <= rim + 0.02
     assert share[30, 43] <= beside + 1e-6  # it fades with the distance
+
+
+def test_hair_beside_the_neck_turns_with_it_and_hair_farther_out_gives_way_slowly() -> None:
+    height = np.linspace(-0.3, 0.1, 200)
+    beside, out = (np.stack([np.full(200, x), height, np.full(200, -0.085)], 1) for x in (0.05, 0.16))
+    np.testing.assert_array_equal(hair_weights(beside), head_weights(beside))
+    weights = hair_weights(out)
+    assert weights[0] == 0
+    assert weights[-1] == 1
+    assert (np.diff(weights) >= 0).all()
+    assert np.diff(weights).max() < 0.5 * np.diff(head_weights(out)).max()  # or its Gaussians would part when the head tilts

@@ -13,7 +13,7 @@ from offline.images import blur, dilate, erode
 from offline.matte import person_by_grabcut, person_probability, soft_matte
 from offline.numeric import facing_of
 from offline.outline import outline_offsets
-from offline.parts import classify_parts, face_oval
+from offline.parts import classify_parts, face_oval, told_by_edges
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part
@@ -81,6 +81,36 @@ def test_a_bald_head_has_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     parts = classify_parts(np.clip(image, 0, 1), doll.person.astype(np.float32), doll.landmarks, mean_head.template_map(),
                            mean_head.part_map(Part.BODY), before_face(mean_head))
     assert _share(parts.hair > 0.5, doll.hair | doll.skin) < 0.1
+
+
+def test_an_ear_that_light_shines_through_is_no_fair_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
+    rng = np.random.default_rng(1)
+    beside = doll.landmarks[454, :2]  # where face and ear meet
+    rows, columns = np.mgrid[0:512, 0:512]
+    ear = (np.hypot(columns - beside[0] - 18, rows - beside[1]) < 20) & ~face_oval(doll.landmarks, (512, 512))
+    image, hair = doll.image.copy(), doll.hair & ~ear
+    image[hair] = rng.normal([0.72, 0.55, 0.33], 0.03, (int(hair.sum()), 3))
+    image[ear] = np.clip(rng.normal([0.86, 0.33, 0.22], 0.02, (int(ear.sum()), 3)), 0, 1)
+    parts = classify_parts(image, (doll.person | ear).astype(np.float32), doll.landmarks, mean_head.template_map(),
+                           mean_head.part_map(Part.BODY), before_face(mean_head))
+    assert _share(parts.skin > 0.5, erode(ear, 4)) > 0.95
+    assert _share(parts.hair > 0.5, erode(hair, 6)) > 0.85
+
+
+def test_where_colours_tell_poorly_hair_ends_at_its_edge() -> None:
+    columns = np.arange(160)[None].repeat(80, 0)
+    image = np.where(columns[..., None] < 60, [0.74, 0.56, 0.36], [0.76, 0.58, 0.42])  # fair hair, and a forehead as warm
+    image[:, 60:63] = 0.4  # with a line between
+    scores = np.zeros((80, 160, 3))
+    scores[..., 1] = np.where(columns < 40, 9.0, np.where(columns > 120, -9.0, 0.5))
+    everywhere = np.ones((80, 160), np.bool_)
+    decided = told_by_edges(scores, image.astype(np.float32), everywhere, everywhere, 1.0)
+    more = decided[..., 1] - decided[..., 0]
+    assert (more[5:-5, :58] > 2).all()
+    assert (more[5:-5, 66:] < -2).all()
+    np.testing.assert_array_equal(decided[..., [0, 2]], scores[..., [0, 2]])
+    elsewhere = told_by_edges(scores, image.astype(np.float32), ~everywhere, everywhere, 1.0)
+    np.testing.assert_array_equal(elsewhere, scores)
 
 
 def test_the_matte_is_soft_where_the_mask_is_wrong_by_some_pixels(doll: Doll) -> None:

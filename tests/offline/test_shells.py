@@ -5,7 +5,8 @@ import pytest
 
 from offline.geometry import PhotoGeometry
 from offline.images import dilate, erode
-from offline.shells import hair_shell, membrane, sheet_depth
+from offline.shells import HairShell, hair_shell, membrane, rim_strip, sheet_depth
+from perse_live.camera import Camera
 
 
 @pytest.mark.parametrize("radius", [12.0, 40.0])
@@ -31,6 +32,26 @@ def test_a_membrane_stays_above_its_obstacle_and_keeps_its_rim() -> None:
     np.testing.assert_array_equal(q[~free], 25.0)
     without = membrane(start, free, np.zeros_like(obstacle), 4.0)
     assert (q >= without - 5).all()  # the obstacle lifts its surroundings
+
+
+def test_a_strip_joins_front_and_back_round_the_silhouette_and_leaves_locks_out() -> None:
+    y, x = np.mgrid[0:128, 0:128]
+    head, lock = np.hypot(x - 63.5, y - 63.5) < 40, (np.abs(x - 63.5) < 4) & (y > 90)
+    hair = head | lock
+    radius = np.hypot(x - 63.5, y - 63.5)
+    deep = (0.09 * np.sqrt(np.clip(1 - (radius / 42) ** 2, 0, 1))).astype(np.float32)
+    shell = HairShell(0.6 - deep, 0.6 + deep, hair, hair, long=False)
+    camera = Camera.for_image(128, 128)
+    strip = rim_strip(camera, shell, 2.0, 6.0)
+    corners = strip.vertices[strip.triangles]
+    pixels = strip.pixels[strip.triangles].reshape(-1, 2).astype(int)
+    assert (np.abs(radius[pixels[:, 1], pixels[:, 0]] - 37.5) < 2.5).all()
+    np.testing.assert_allclose(camera.project(strip.vertices), strip.pixels, atol=1e-2)
+    rim = (np.abs(radius - 38) < 1) & hair
+    around = np.arctan2(pixels[:, 1] - 63.5, pixels[:, 0] - 63.5)
+    assert np.histogram(around, 24, (-np.pi, np.pi))[0].min() > 10  # all the way round
+    assert corners[..., 2].min() < shell.front[rim].mean() + 0.005
+    assert corners[..., 2].max() > shell.back[rim].mean() - 0.005
 
 
 def _made_up_hair(head: PhotoGeometry) -> np.ndarray:
