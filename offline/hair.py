@@ -24,6 +24,7 @@ _PACKING = 0.64  # points that `scatter` gives per area, times their squared spa
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
 _LEAST_CONTRAST = 0.02  # squared distance of hair and skin in colour below which they are not told apart
 _STRAND, _LONG_STRAND = 1.5, 1.8  # how much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
+_OWN_HUE = 0.4  # how far hair that is not seen takes the hue, besides the light, of that before it
 _NECK_Z, _ASIDE = -0.085, (0.065, 0.105)  # metres, head frame: depth of the neck's axis, and from it where hair is not beside it
 _SWINGS = (-0.25, -0.07)  # metres, head frame: heights between which long hair passes from the shoulders to the head
 _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
@@ -141,6 +142,8 @@ def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, 
     before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]  # hair goes on round the head as it is where it is last seen
     own = np.maximum(before, 0.35)
     colors = own * sample(look.hair_color, points.pixels) + (1 - own) * typical
+    light = colors.mean(1, keepdims=True)  # a bluish light along the outline does not go on round the head
+    colors = _OWN_HUE * colors + (1 - _OWN_HUE) * light * typical / max(float(typical.mean()), 1e-3)
     places = geometry.to_head(points.means.astype(np.float64))
     relief = contrast(look.image, sure, around) * pattern(places, rng)[:, None]
     sigma = points.spacing[:, None] * COVERAGE * np.array([_LONG_STRAND, 1 / _LONG_STRAND * 1.25])

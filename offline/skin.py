@@ -29,6 +29,7 @@ _Indices = NDArray[np.integer]
 
 _UNDER, _UNDER_LIGHT, _BLENDED = 0.002, 0.96, 6  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
 _CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
+_MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
 _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
 _HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing aside
 _LID_HELD = 0.5  # how far refinement is kept from the lids' colours
@@ -121,7 +122,7 @@ def skin_layer(
     confidence = _confidence(points, look) * (1 - sample(blur(dilate(dressed, 1.0), 1.0), points.pixels))
     held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
     confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
-    hairy = np.zeros(len(points.on), np.bool_) if bald else _scalp(points)
+    hairy = np.zeros(len(points.on), np.bool_) if bald else _scalp(points, look)
     scalp = hairy if bald else hairy | (_behind_hair(points, look, unit) & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
     looked_up, believed = _looked_up(points, confidence, charts, views) if views else (points, confidence)
@@ -312,10 +313,13 @@ def _visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixel
     return near & (same | ~np.isfinite(place[:, 0]))
 
 
-def _scalp(points: _Points) -> BoolArray:
+def _scalp(points: _Points, look: Appearance) -> BoolArray:
     """Which points (N,) grow hair: as the photo shows well, mirrored where it shows only one side, else by the chart."""
     rest, hairy = points.rest, points.hair > 0.5
-    seen = points.front & points.inside & (points.facing > 0.3)
+    seen = points.front & points.inside & (points.facing > 0.3) & (sample(look.alpha, points.pixels) > 0.9)
+    # a shine on the crown is no bald spot
+    beside = KDTree(rest).query(rest, k=min(_MOST_ASKED, len(rest)))[1]
+    hairy |= (points.scalp > 0.9) & (hairy[beside].mean(1) > 0.5)
     result = np.where(seen, hairy, points.scalp > 0.5)
     if seen.any():
         distance, nearest = KDTree(rest[seen]).query(rest * np.array([-1, 1, 1]))

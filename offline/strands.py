@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 
 from offline.images import blur, sample
 from offline.numeric import unit
@@ -15,6 +15,7 @@ _BELOW = 0.03  # metres under the middle over which strands cease to go round an
 _AROUND, _DOWN = 512, 96  # cells of the pattern: round the axis, and along a strand
 _STRAND, _LOCK = (1.4, 7.0), (6.0, 16.0)  # cells around and along: how large strands and the locks they form are
 _LOCKS = 0.5  # weight of locks against strands
+_EXTREME = 1.8  # deviations that a strand's light differs at most
 _LEAST, _MOST = 0.05, 0.2  # contrast of strands, as a share of the hair's brightness
 
 
@@ -35,10 +36,11 @@ def pattern(places: FloatArray, rng: np.random.Generator) -> FloatArray:
     along = np.arccos(np.clip(unit(offset) @ _WHORL, -1, 1)) / np.pi
     tones = np.zeros((_DOWN, _AROUND))
     for (across, length), weight in ((_STRAND, 1.0), (_LOCK, _LOCKS)):
-        noise = gaussian_filter(rng.standard_normal(tones.shape), (length, across), mode=("nearest", "wrap"))
+        noise = gaussian_filter1d(gaussian_filter1d(rng.standard_normal(tones.shape), length, axis=0, mode="nearest"), across,
+                                  mode="wrap")
         tones += weight * noise / noise.std()
     pixels = np.stack([around * _AROUND, along * _DOWN], 1)
-    return sample(tones / tones.std(), np.clip(pixels, 0.5, np.array([_AROUND, _DOWN]) - 0.51))
+    return sample(np.clip(tones / tones.std(), -_EXTREME, _EXTREME), np.clip(pixels, 0.5, np.array([_AROUND, _DOWN]) - 0.51))
 
 
 def contrast(image: Float32Array, hair: BoolArray, sigma: float) -> float:
