@@ -126,12 +126,6 @@ def _sheet_spacing(mesh: GridMesh, look: Appearance, rig_skin: BoolArray, unit: 
     return (5.8 - 2.3 * busy) * (1 - near_face) + 2.2 * near_face
 
 
-def _without_hair(look: Appearance) -> Float32Array:
-    """The photo (H, W, 3) with the hair's place filled from the skin and the clothes beside it."""
-    beside = (look.hair < 0.3) & (look.alpha > 0.95) & look.valid & (look.purity > 0.5)
-    return fill_from(look.image, beside) if beside.any() else look.image
-
-
 def _spread_color(look: Appearance, known: BoolArray) -> Float32Array:
     """The photo's colours on `known` (H, W) spread over the whole picture, (H, W, 3)."""
     return fill_from(np.where(known[..., None], look.image, 0), known)
@@ -193,7 +187,7 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     in_photo = np.asarray(((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99))
     # what the photo shows here shows through where the sheet before it fades
     shown_here = (in_photo & (facing > 0.1)) * ramp(sample(look.alpha, pixels), 0.3, 0.6)
-    colors = shown_here[:, None] * sample(_without_hair(look), pixels) + (1 - shown_here[:, None]) * colors
+    colors = shown_here[:, None] * sample(look.image, pixels) + (1 - shown_here[:, None]) * colors
     layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.3, colors, Region.BODY, triangles=points.triangle,
                           freedom=0.0, color_freedom=0.0, least_opacity=0.9)
     # a bust that ends above the frame's lower edge would float
