@@ -60,7 +60,7 @@ def hair_layers(geometry: PhotoGeometry, look: Appearance, shell: HairShell, sha
     meshes = (grid_mesh(camera, shell.front, shell.front_mask & (look.alpha > 0.06)),
               grid_mesh(camera, shell.front + np.float32(0.007), shell.front_mask & thick),
               turned_over(grid_mesh(camera, shell.back, shell.back_mask & (distance_to(~shell.back_mask) > _RIM_INSET * unit))),
-              rim_strip(camera, shell, _RIM_INSET * unit, _LEAST_WIDE * unit))
+              rim_strip(camera, shell, look.alpha > 0.5, _RIM_INSET * unit, _LEAST_WIDE * unit))
     front, lining, back, rim = (scatter(mesh, _spacing(mesh, int(portion * min(budget, _MOST)), finest * pixel), rng=rng)
                                 for mesh, portion, finest in zip(meshes, _SHARES, _FINEST, strict=True))
     seed = rng.integers(2**32)

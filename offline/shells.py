@@ -69,13 +69,14 @@ def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, c
     return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
 
 
-def rim_strip(camera: Camera, shell: HairShell, inset: float, narrow: float) -> GridMesh:
+def rim_strip(camera: Camera, shell: HairShell, person: BoolArray, inset: float, narrow: float) -> GridMesh:
     """The surface that joins front and back round the silhouette, where both end edge-on to the photo's camera.
 
-    Without it the head turned aside would show a furrow there. inset: pixels inside the silhouette; narrow: pixels, half the
-    width of locks that are left out.
+    Without it the head turned aside would show a furrow there. person: (H, W); where hair ends before neck or clothes, nothing is
+    joined. inset: pixels inside the silhouette; narrow: pixels, half the width of locks that are left out.
     """
     inside = erode(shell.back_mask, inset)
+    outer = distance_to(~person) < 2 * inset + 1
     inside &= dilate(erode(inside, narrow), narrow)
     outlines, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     vertices, triangles, pixels = [np.zeros((0, 3), np.float32)], [np.zeros((0, 3), np.int32)], [np.zeros((0, 2), np.float32)]
@@ -88,7 +89,7 @@ def rim_strip(camera: Camera, shell: HairShell, inset: float, narrow: float) -> 
         at = np.stack([x, y], 1).astype(np.float32) + np.float32(0.5)
         at = np.repeat(at[:, None], _RIM_ROWS, 1).reshape(-1, 2)
         number = count + np.arange(len(x) * _RIM_ROWS, dtype=np.int32).reshape(len(x), _RIM_ROWS)
-        hairy = shell.front_mask[y, x] & (back - front > _LEAST_RIM)
+        hairy = (shell.front_mask & outer)[y, x] & (back - front > _LEAST_RIM)
         joined = hairy & np.roll(hairy, -1)
         a, b = number[joined], np.roll(number, -1, axis=0)[joined]
         quads = np.stack([a[:, :-1], b[:, :-1], a[:, 1:], b[:, 1:]], -1).reshape(-1, 4)

@@ -42,7 +42,7 @@ def test_a_strip_joins_front_and_back_round_the_silhouette_and_leaves_locks_out(
     deep = (0.09 * np.sqrt(np.clip(1 - (radius / 42) ** 2, 0, 1))).astype(np.float32)
     shell = HairShell(0.6 - deep, 0.6 + deep, hair, hair, long=False)
     camera = Camera.for_image(128, 128)
-    strip = rim_strip(camera, shell, 2.0, 6.0)
+    strip = rim_strip(camera, shell, hair, 2.0, 6.0)
     corners = strip.vertices[strip.triangles]
     pixels = strip.pixels[strip.triangles].reshape(-1, 2).astype(int)
     assert (np.abs(radius[pixels[:, 1], pixels[:, 0]] - 37.5) < 2.5).all()
@@ -52,6 +52,8 @@ def test_a_strip_joins_front_and_back_round_the_silhouette_and_leaves_locks_out(
     assert np.histogram(around, 24, (-np.pi, np.pi))[0].min() > 10  # all the way round
     assert corners[..., 2].min() < shell.front[rim].mean() + 0.005
     assert corners[..., 2].max() > shell.back[rim].mean() - 0.005
+    before_a_wall = rim_strip(camera, shell, np.ones_like(hair), 2.0, 6.0)  # of the person's own: neck, clothes
+    assert len(before_a_wall.triangles) == 0
 
 
 def _made_up_hair(head: PhotoGeometry) -> np.ndarray:
