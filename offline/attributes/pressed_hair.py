@@ -19,8 +19,9 @@ from perse_live.gaussians import Gaussians
 _SEED = 41
 _FIRST = np.radians(95)  # azimuth behind which hair is pressed
 _FALL = 0.075  # metres below the hat over which it widens
-_ROWS = 9
-_COLUMNS = 61
+_WIDENS = 0.028  # metres, at most
+_ROWS = 13
+_COLUMNS = 101
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +69,14 @@ def pressed_hair(form: HatForm, extra: float) -> PressedHair:
             continue
         fall[k] = min(_FALL, float(-np.percentile(local[column, 1], 4)))
         end = column & (np.abs(local[:, 1] + fall[k]) < 0.02)
-        lower[k] = float(np.percentile(distance[end], 75)) if end.sum() > 5 else upper[k]
+        lower[k] = min(float(np.median(distance[end])), upper[k] + _WIDENS) if end.sum() > 5 else upper[k]
     blend = np.array([0.25, 0.5, 0.25])
     lower, fall = (np.convolve(np.pad(values, 1, mode="edge"), blend, mode="valid") for values in (lower, fall))
     return PressedHair(azimuths, upper, lower, fall)
 
 
 def pressed_gaussians(form: HatForm, pressed: PressedHair) -> Gaussians:
-    """That surface as Gaussians in the colours of the person's hair, about 500; less where there is less hair."""
+    """That surface as Gaussians in the colours of the person's hair, about 1,300; less where there is less hair."""
     rng = np.random.default_rng(_SEED)
     share, azimuth = (grid.reshape(-1) for grid in np.meshgrid(np.linspace(-0.05, 0.97, _ROWS), pressed.azimuths, indexing="ij"))
     fall = np.interp(azimuth, pressed.azimuths, pressed.fall)

@@ -58,4 +58,4 @@ def _under_hat(form: HatForm, pressed: PressedHair, extra: float, brim: FloatArr
         shade = np.maximum(shade, 0.38 * ramp(beyond, 0.0, 0.04) * ramp(below, 0.055, 0.012))
     covered = np.isin(avatar.regions, (Region.SKIN, Region.SCALP)) & (up > 0.006)  # must not shine through the cloth
     shaded = (np.isin(avatar.regions, (Region.SKIN, Region.LASHES)) | hair | scalp) & (up < 0.01)
-    return changes(avatar, shown=1 - hidden, brightness=np.where(covered, 0.25, np.where(shaded, 1 - shade, 1.0)))
+    return changes(avatar, shown=1 - hidden, brightness=np.where(covered, 0.6, np.where(shaded, 1 - shade, 1.0)))
