@@ -14,7 +14,7 @@ from perse_live.avatar import Avatar
 from perse_live.regions import Region
 
 _SEED = 31
-_FRINGE = StrandStyle(5, 0.25, 0.15, 0.55, 7, 0.0008, 0.4, 0.0055)
+_FRINGE = StrandStyle(5, 0.12, 0.05, 0.55, 7, 0.0008, 0.4, 0.0035)
 _BUN = 0.034  # metres, radius
 
 
