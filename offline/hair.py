@@ -22,6 +22,7 @@ _FINEST = (2.1, 4.6, 3.6, 3.2)  # pixels between them at least
 _MOST = 15000  # Gaussians
 _PACKING = 0.64  # points that `scatter` gives per area, times their squared spacing
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
+_EDGE = (0.5, 4.5)  # pixels inside the matte over which hair comes to take the photo's colours freely
 _LEAST_CONTRAST = 0.02  # squared distance of hair and skin in colour below which they are not told apart
 _STRAND, _LONG_STRAND = 1.5, 1.8  # how much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
 _OWN_HUE = 0.4  # how far hair that is not seen takes the hue, besides the light, of that before it
@@ -124,9 +125,11 @@ def _front_layer(look: Appearance, share: Float32Array, points: GridPoints, flow
     sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.15])
     to_edge = sample(distance_to(look.alpha < 0.5), points.pixels)[:, None]
     sigma = np.minimum(sigma, 0.5 * points.spacing[:, None] + 0.3 * to_edge * pixel)
+    # at the matte's very edge refinement would blacken hair that covers too much, and from the side it would be a dark line
+    own = ramp(sample(distance_to(look.alpha < 0.9), points.pixels), *_EDGE)
     return surface_layer(points.means, points.normals, sigma, colors, Region.HAIR, along=_along(flow, points), thickness=0.8,
                          opacity=np.clip(alpha * 0.95, 0.03, 0.95), freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
-                         color_freedom=clear[:, 0], least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
+                         color_freedom=clear[:, 0] * own, least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
 
 
 def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, shade: float, region: Region, around: float,
