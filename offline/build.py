@@ -55,6 +55,7 @@ _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker:
 
 _LEAST_LIKENESS = 26.0  # dB
 _BUDGET, _LEAST_STRANDS = 43_000, 4_000  # Gaussians of an avatar, and of its hair where that is nearly spent
+_MOST = 44_700  # Gaussians of an avatar even then
 _LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
 _THROAT = 30.0  # pixels (eye distance 115) from the chin down to where clothes and shoulders begin
 _AROUND = 6.0  # pixels (eye distance 115) around the person that must stay empty
@@ -276,7 +277,8 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     if not bald:
         share = hair_share(look, hair, unit)
         shell = hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit)
-        left = max(_BUDGET - sum(len(layer) for layer in layers), _LEAST_STRANDS)
+        spent = sum(len(layer) for layer in layers)
+        left = max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent))
         layers.append(hair_layers(geometry, look, shell, share, unit, left, rng))
     layer = join(*layers)
     _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})

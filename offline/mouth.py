@@ -31,6 +31,7 @@ _REGIONS = {Part.TEETH_UPPER: Region.TEETH, Part.TEETH_LOWER: Region.TEETH, Part
             Part.MOUTH_CAVITY: Region.MOUTH}
 _ROWS = (Part.TEETH_UPPER, Part.TEETH_LOWER)
 _ASIDE = (0.014, 0.019)  # metres from the midline from which teeth stand in the shadow of a smile's corners
+_TAKEN = 0.6  # how freely they take the photo's colours
 _CLOSED = 1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
 _TOOTH_DARK = 0.35  # darkness between the lips from which a pixel is no tooth
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
@@ -121,7 +122,7 @@ def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: f
     aside = ramp(np.abs(rest[:, 0]), *_ASIDE) if part in _ROWS else 0.0
     return surface_layer(means, normals, points.spacing * _CLOSED * COVERAGE, colors * light, _REGIONS[part],
                          triangles=points.triangle, freedom=0.0, least_opacity=0.9,
-                         color_freedom=aside * sample(seen, geometry.camera.project(means)))
+                         color_freedom=_TAKEN * aside * sample(seen, geometry.camera.project(means)))
 
 
 def tooth_color(rest: FloatArray, *, upper: bool) -> FloatArray:

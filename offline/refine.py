@@ -22,7 +22,8 @@ from perse_live.rotations import from_euler_degrees, to_quat
 from perse_live.splatting.autograd import splat
 
 _Splats = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # means, quats, scales, opacities, colors
-_RATES = {"shift": 0.05, "angle": 0.03, "growth": 0.05, "opacity": 0.06, "color": 0.010}  # of learning, by parameter
+_RATES = {"shift": 0.10, "angle": 0.03, "growth": 0.10, "opacity": 0.06, "color": 0.020}  # of learning, by parameter
+_COLOR_BESIDE = 0.1  # how much colours count where the person is not
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def refine(
     optimiser = torch.optim.Adam([{"params": [p], "lr": _RATES[name]} for name, p in free.parameters.items()], fused=True)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.iterations, eta_min=0.0)
     target = torch.from_numpy(np.concatenate([image * alpha[..., None], alpha[..., None]], 2).astype(np.float32))
-    importance = torch.from_numpy(weight.astype(np.float32))[..., None] / float(weight.sum())
+    importance = torch.from_numpy(_importance(weight, alpha))
     turns = [_turn_about(center, yaw, pitch) for yaw, pitch in config.side_views]
 
     def seen(splats: _Splats) -> Tensor:
@@ -86,6 +87,15 @@ def refine(
         progress((step + 1) / config.iterations)
     with torch.no_grad():
         return replace(layer, gaussians=Gaussians(*(value.numpy().astype(np.float32) for value in free.splats())))
+
+
+def _importance(weight: Float32Array, alpha: Float32Array) -> Float32Array:
+    """(H, W, 4) of each channel: beside the person only alpha counts fully.
+
+    Else what reaches too far would be blackened there, where it should become transparent: a dark rim when the head turns.
+    """
+    colors = weight * np.clip(alpha, _COLOR_BESIDE, 1)
+    return (np.stack([colors, colors, colors, weight], 2) / weight.sum()).astype(np.float32)
 
 
 @dataclass(frozen=True)
