@@ -32,7 +32,7 @@ from offline.photo import Photo, load_photo
 from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine import RefineConfig, refine
 from offline.rest import at_rest, relaxation, smile_of, with_closing_lids
-from offline.retouch import clean_lips, without_folds
+from offline.retouch import clean_lips, without_folds, without_lip_specks
 from offline.rim import with_own_rim
 from offline.shells import hair_shell, sheet_depth
 from offline.skin import Appearance, skin_layer, under_skin
@@ -114,7 +114,7 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     weight = pixel_weights(portrait, look)
     layer = refine(layer, portrait.camera, look.image, look.alpha, weight, center, config=config.refine,
                    progress=lambda share: progress("refining", share))
-    layer = with_own_rim(layer, geometry.to_head(layer.gaussians.means)[:, 1])
+    layer = without_lip_specks(with_own_rim(layer, geometry.to_head(layer.gaussians.means)[:, 1]))
     progress("binding to the rig", 0.0)
     provenance = Provenance(photo_sha256=loaded.sha256, consent_by=consent.by, consent_at=consent.at,
                             creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES,

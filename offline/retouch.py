@@ -10,8 +10,10 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from scipy.spatial import KDTree
 
 from offline.images import blur, dilate, disk, distance_to, fill_from, polygon
+from offline.layers import Layer
 from offline.mouth import mouth_opening
 from offline.numeric import ramp
 from offline.skin import Appearance
@@ -24,6 +26,7 @@ from perse_live.head.landmarks import (
     OUTER_LIP_LOWER,
     OUTER_LIP_UPPER,
 )
+from perse_live.regions import Region
 
 _FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))  # landmarks along the nasolabial folds, downwards
 _FOLD_WIDTH, _FOLD_CORE = 9.0, 6.0  # pixels (eye distance 115): of a fold's surroundings, and half of the widest that is filled
@@ -35,6 +38,7 @@ _UPPER = (OUTER_LIP_CORNERS[0], *OUTER_LIP_UPPER, OUTER_LIP_CORNERS[1], INNER_LI
 _LOWER = (OUTER_LIP_CORNERS[0], *OUTER_LIP_LOWER, OUTER_LIP_CORNERS[1], INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER),
           INNER_LIP_CORNERS[0])
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
+_NEIGHBOURS, _SPECK = 12, 0.08  # points whose median a lip's point keeps to, and how far it may differ, sRGB
 _LEAST_LIP = 20  # pixels of a lip that show its colour
 
 
@@ -84,6 +88,18 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
         image = np.where(place[..., None], image + share[..., None] * (fill - image), image)
     held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
     return replace(look, image=np.where(opening[..., None], look.image, image).astype(np.float32), lip_edges=held)
+
+
+def without_lip_specks(layer: Layer) -> Layer:
+    """The layer whose lips differ little from point to point: refinement paints single ones dark for what is held beside them."""
+    lips = np.nonzero(layer.regions == Region.LIPS)[0]
+    if len(lips) <= _NEIGHBOURS:
+        return layer
+    means, colors = layer.gaussians.means[lips], layer.gaussians.colors
+    around = np.median(colors[lips][np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
+    calm = colors.copy()
+    calm[lips] = around + np.clip(colors[lips] - around, -_SPECK, _SPECK)
+    return replace(layer, gaussians=replace(layer.gaussians, colors=calm))
 
 
 def _oddness(image: Float32Array, usual: FloatArray) -> Float32Array:

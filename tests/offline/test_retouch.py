@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
 from offline.images import dilate, polygon
+from offline.layers import surface_layer
 from offline.mouth import mouth_opening
-from offline.retouch import clean_lips, without_folds
+from offline.retouch import clean_lips, without_folds, without_lip_specks
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, Float64Array
 from perse_live.camera import Camera
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
 from perse_live.head.landmarks import load_landmark_model
+from perse_live.regions import Region
 
 _SKIN, _LIP, _TOOTH = np.array([0.8, 0.6, 0.5]), np.array([0.7, 0.35, 0.35]), np.array([0.85, 0.82, 0.75])
 _SHAPE, _UNIT = (512, 512), 1.0
@@ -83,3 +87,16 @@ def test_closed_lips_stay_as_the_photo_shows_them() -> None:
     points[[13, 14]] = middle
     look = _look(_painted(points, 0))
     assert clean_lips(look, points, _UNIT) is look
+
+
+def test_single_dark_points_on_the_lips_are_calmed() -> None:
+    rng = np.random.default_rng(0)
+    means = np.c_[rng.uniform(-0.02, 0.02, (200, 2)), np.zeros(200)]
+    colors = np.tile(_LIP, (200, 1)) + rng.normal(0, 0.02, (200, 3))
+    colors[7] = 0.1
+    layer = surface_layer(means, np.tile([0.0, 0, -1], (200, 1)), np.full(200, 0.001), colors, Region.LIPS)
+    calm = without_lip_specks(layer).gaussians.colors
+    assert np.abs(calm[7] - _LIP).max() < 0.12
+    np.testing.assert_allclose(np.delete(calm, 7, 0), np.delete(layer.gaussians.colors, 7, 0), atol=0.03)
+    skin = replace(layer, regions=np.full(200, int(Region.SKIN), np.uint8))
+    np.testing.assert_array_equal(without_lip_specks(skin).gaussians.colors, skin.gaussians.colors)
