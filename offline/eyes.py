@@ -19,8 +19,7 @@ from perse_live.regions import Region
 _RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])  # iris radii at which its colour is described
 
 
-_LINE_OUTSIDE, _LINE_INSIDE = 3.4, 1.5  # pixels around the lids' edges within which lashes and liner are drawn
-_LINE_STRENGTH, _LINE_SOFTER, _CORNERS_FADED = 0.8, 0.25, 0.7  # a line as dark as in an open eye looks drawn on a closed one
+_LINE_OUTSIDE, _LINE_INSIDE = 4.0, 1.5  # pixels around the lids' edges within which lashes and liner are drawn
 _LINE_LIFT = 0.0006  # metres before the lid
 _WHITE_BELIEVED = 0.4  # how far the white's pixels are believed where the iris' are wholly
 
@@ -129,30 +128,16 @@ def _lid_lines(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray,
     skin = sample(fill_from(look.image, beside & (outside < 14)), points.pixels)
     seen = sample(look.image, points.pixels)
     darker = 1 - seen.mean(1) / np.maximum(0.92 * skin.mean(1), 0.02)
-    edge = ramp(sample(outside, points.pixels), 0.3 * _LINE_OUTSIDE, _LINE_OUTSIDE)
+    edge = ramp(sample(outside, points.pixels), 0.5 * _LINE_OUTSIDE, _LINE_OUTSIDE)
     opacity = np.clip(1.6 * darker, 0, 0.95) * (1 - edge)
     x, y = points.pixels.astype(int).T
     triangles = geometry.triangle_rows[geometry.seen.triangle_ids[rows[y, x], columns[y, x]]]
     # of an eye that is turned away the photo shows hair and shadow beside it
     facing = facing_of(points.means, unit(geometry.normals[geometry.rig.triangles[triangles]].mean(1)))
     opacity = opacity * ramp(facing, 0.25, 0.5)
-    opacity = opacity * _LINE_STRENGTH * (1 - _CORNERS_FADED * _beside_corners(points.pixels, landmarks))
-    seen = seen + _LINE_SOFTER * (skin - seen)
     layer = surface_layer(points.means, points.normals, points.spacing * 0.75, seen, Region.LASHES, triangles=triangles,
                           opacity=np.clip(opacity, 0.02, 0.95), freedom=0.5, least_opacity=0.01)
     return layer.select(opacity > 0.08)
-
-
-def _beside_corners(pixels: FloatArray, landmarks: FloatArray) -> FloatArray:
-    """How near pixels (N, 2) are to an eye's outer corner or beyond, (N,) in [0, 1]: closed lids would draw a hook there."""
-    near = np.zeros(len(pixels))
-    for ring in (LEFT_EYE, RIGHT_EYE):
-        outer, inner = landmarks[ring[0], :2], landmarks[ring[8], :2]
-        across = outer - inner
-        along = (pixels - inner) @ across / max(float(across @ across), 1e-9)
-        same = np.linalg.norm(pixels - outer, axis=1) < np.linalg.norm(across)
-        near = np.maximum(near, same * ramp(along, 0.86, 1.02))
-    return near
 
 
 def _inner_lids(geometry: PhotoGeometry, look: Appearance, rng: np.random.Generator) -> Layer:

@@ -38,7 +38,7 @@ _UPPER = (OUTER_LIP_CORNERS[0], *OUTER_LIP_UPPER, OUTER_LIP_CORNERS[1], INNER_LI
 _LOWER = (OUTER_LIP_CORNERS[0], *OUTER_LIP_LOWER, OUTER_LIP_CORNERS[1], INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER),
           INNER_LIP_CORNERS[0])
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
-_NEIGHBOURS, _SPECK = 12, 0.08  # points whose median a lip's point keeps to, and how far it may differ, sRGB
+_NEIGHBOURS, _SPECK = 12, 0.12  # points whose median a lip's point keeps to, and how far it may differ, sRGB
 _LEAST_LIP = 20  # pixels of a lip that show its colour
 
 

@@ -33,7 +33,7 @@ _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
 _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
 _HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing aside
 _LID_HELD = 0.5  # how far refinement is kept from the lids' colours
-_LID_SEEN = 0.55  # how far a lid that the photo shows well keeps its own colour
+_LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
 _SEAM = 0.4  # how much darker lips are where they meet
 _LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 

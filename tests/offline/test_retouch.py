@@ -96,7 +96,7 @@ def test_single_dark_points_on_the_lips_are_calmed() -> None:
     colors[7] = 0.1
     layer = surface_layer(means, np.tile([0.0, 0, -1], (200, 1)), np.full(200, 0.001), colors, Region.LIPS)
     calm = without_lip_specks(layer).gaussians.colors
-    assert np.abs(calm[7] - _LIP).max() < 0.12
+    assert np.abs(calm[7] - _LIP).max() < 0.16
     np.testing.assert_allclose(np.delete(calm, 7, 0), np.delete(layer.gaussians.colors, 7, 0), atol=0.03)
     skin = replace(layer, regions=np.full(200, int(Region.SKIN), np.uint8))
     np.testing.assert_array_equal(without_lip_specks(skin).gaussians.colors, skin.gaussians.colors)
