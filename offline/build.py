@@ -13,17 +13,27 @@ import numpy as np
 
 from offline.anny_rig import chart, load_anny_head
 from offline.charts import head_charts
-from offline.clothes import backing_layer, body_layer, collar_pixels, dressed_pixels, sheet_layer, with_its_edge
+from offline.clothes import (
+    backing_layer,
+    body_layer,
+    collar_pixels,
+    dressed_pixels,
+    only_scraps,
+    sheet_layer,
+    with_its_edge,
+    without_scraps,
+)
 from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
 from offline.eyes import eye_layer, eye_openings
 from offline.floaters import without_floaters
 from offline.geometry import PhotoGeometry, attribute_map, before_face, photo_geometry
 from offline.hair import hair_layers, hair_share, hair_weights
 from offline.identity import identity_rig, load_identity_model
-from offline.images import blur, dilate, distance_to, erode, fill_from, without_small
+from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, without_small
 from offline.layers import Layer, join
 from offline.likeness import likeness, own_view
 from offline.matte import person_mask, soft_matte
+from offline.mirror import bare_by_twin, with_twin_eye
 from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
 from offline.outline import outline_offsets
@@ -206,6 +216,9 @@ def appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance,
     parts = classify_parts(image, alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
     parts = _without_chin_s_shadow(parts, geometry)
     solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
+    bare = bare_by_twin(geometry, parts.hair > 0.5, unit)
+    parts = replace(parts, skin=np.where(bare, parts.skin + parts.hair, parts.skin), hair=np.where(bare, 0, parts.hair))
+    parts = _edge_as_inside(parts, solid, dilate(outline, 3 * unit), geometry.part_map(Part.SKIN))
     clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)
     sure_hair = (parts.hair > 0.7) & solid
     hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() > 30 else clean
@@ -226,6 +239,19 @@ def _without_chin_s_shadow(parts: PartMaps, geometry: PhotoGeometry) -> PartMaps
         throat = (place[..., 1] < -0.075) & (place[..., 2] > -0.07) & (np.abs(place[..., 0]) < 0.035)
     share = blur(throat, 2.0) * throat
     return replace(parts, skin=parts.skin + share * parts.hair, hair=parts.hair * (1 - share))
+
+
+def _edge_as_inside(parts: PartMaps, solid: BoolArray, outline: BoolArray, skin: BoolArray) -> PartMaps:
+    """The mixed pixels of the face's `outline` (H, W) are what the nearest `solid` ones (H, W) are.
+
+    By themselves they are as dark as hair before a dark background. skin: (H, W) where the rig shows some; nothing else can be
+    the nearest.
+    """
+    if not (solid & skin).any():
+        return parts
+    _, rows, columns = nearest_true(solid)
+    mixed = outline & ~solid & skin[rows, columns]
+    return PartMaps(*(np.where(mixed, share[rows, columns], share) for share in (parts.skin, parts.hair, parts.clothes)))
 
 
 def _clean_edges(image: Float32Array, foreground: Float32Array, alpha: Float32Array, solid: BoolArray, hair: BoolArray,
@@ -263,16 +289,18 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     hair = _hair_pixels(geometry, look, parts, charts.ears, chin_row, unit)
     bald = not hair.any()
     dressed = with_its_edge(dressed_pixels(look, chin_row, unit), geometry, look, unit)
+    dressed = without_scraps(dressed, (look.alpha > 0.06) & look.valid & ~hair, geometry.part_map(Part.SKIN), unit)
+    scraps = only_scraps(geometry, look, dressed, unit)
     depth = sheet_depth(geometry, dressed, look.alpha, unit)
     collar = collar_pixels(geometry, dressed & (look.alpha > 0.5), unit)
     skin = skin_layer(geometry, clean_lips(look, landmarks, unit), charts, dressed, collar, fit.frame, bald=bald, unit=unit,
                       views=[(view.geometry, view.look) for view in views], rng=rng)
     layers = [skin, under_skin(geometry, charts, skin, rng),
-              eye_layer(geometry, look, landmarks, fit.frame.gaze, rng),
+              with_twin_eye(eye_layer(geometry, look, landmarks, fit.frame.gaze, rng), geometry, landmarks),
               mouth_layer(geometry, look, landmarks, rng),
-              sheet_layer(geometry, look, depth, hair, dressed, chin_row, unit, rng),
+              sheet_layer(geometry, look, depth, hair, dressed, scraps, chin_row, unit, rng),
               _as_seen(backing_layer(geometry, look, depth, parts.clothes, unit, rng)),
-              _as_seen(body_layer(geometry, look, depth, parts.clothes, collar, unit, rng)),
+              _as_seen(body_layer(geometry, look, depth, parts.clothes, collar, scraps, unit, rng)),
               borrowed_teeth(geometry, landmarks, views, rng)]
     if not bald:
         share = hair_share(look, hair, unit)

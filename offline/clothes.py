@@ -7,8 +7,9 @@ import numpy as np
 
 from offline.geometry import PhotoGeometry
 from offline.grid import GridMesh, grid_mesh, scatter
-from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, sample, without_small
+from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, pixel_centers, sample, without_small
 from offline.layers import COVERAGE, Layer, empty_layer, surface_layer
+from offline.neck import STAYS, head_weights
 from offline.numeric import facing_of, ramp
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
@@ -20,12 +21,21 @@ _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends 
 _COLLAR = -0.152  # metres, template height below which the unseen body is dressed
 _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
 _COLLAR_REACH = 110.0  # pixels (eye distance 115) from the neck's axis within which clothes are its collar
+_LEAST_SHIRT = 120  # pixels of clothes that tell their colour
+_ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes that tell its pattern
 _LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
+_CLOTHES_STRIP = 3.0  # pixels (eye distance 115): half the width of what is the chin's shadow and no clothing
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 _CRUMB = 60  # pixels (eye distance 115)
+_UNLIKE_SKIN = (0.25, 0.4)  # difference of sRGB colours from which loose skin is none, and surely none
+_STRIP = 2.4  # pixels (eye distance 115): half the width of what is a strip
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
+_UNDER_JAW, _OVER_NECK = 14.0, 0.012  # pixels (eye distance 115) that it goes on there, metres behind the jaw
+_BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
-_BUST = 2500  # pixels of clothes (eye distance 115) from which the photo's own shoulders are the bust
+_NECK_TOP, _NECK_MIDDLE, _NECK_AXIS = -0.065, -0.11, -0.085  # metres, head frame: two heights, and the depth of its axis
+_SCRAPS = 0.0022  # square metres of dressed body in the photo that are not worth showing
+_BUST, _ONE_SHOULDER = 0.0015, 0.25  # square metres of clothes that are the bust, and the share of them on either side at least
 
 
 def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
@@ -40,6 +50,7 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     shadow = dilate(clothes, 6 * unit) & (brightness < 0.55 * float(np.median(brightness[skin]))) if skin.any() else mixed
     low_enough = np.arange(len(clothes))[:, None] > chin_row - 75 * unit
     dressed = (clothes | mixed | shadow) & low_enough
+    dressed &= dilate(erode(dressed, _CLOTHES_STRIP * unit), (_CLOTHES_STRIP + 1) * unit)
     large = without_small(dressed & (look.alpha > 0.05), _LEAST_CLOTHES * unit**2)
     _, labels = cv2.connectedComponents(large.astype(np.uint8))
     low = np.unique(labels[min(int(chin_row), len(labels) - 1) :])
@@ -55,6 +66,35 @@ def with_its_edge(dressed: BoolArray, geometry: PhotoGeometry, look: Appearance,
     with np.errstate(invalid="ignore"):
         face = geometry.part_map(Part.SKIN) & (place[..., 1] > -0.10)
     return dressed | (dilate(dressed, _COLLAR_EDGE * unit) & ~dilate(face, 2 * unit) & (look.alpha > 0.5) & (look.hair < 0.5))
+
+
+def without_scraps(dressed: BoolArray, person: BoolArray, bare: BoolArray, unit: float) -> BoolArray:
+    """Clothes (H, W) with the narrow strips and crumbs of the person beside them that are neither clothes nor on the rig.
+
+    Shown as skin they would hang on the jaw in shreds and swing about with it. person: (H, W) all that is to be shown and is no
+    hair; bare: (H, W) where the rig shows skin.
+    """
+    strips = person & ~dressed & ~bare & ~broad(person & ~dressed, unit)
+    return dressed | (strips & dilate(dressed, _COLLAR_EDGE * unit))
+
+
+def broad(mask: BoolArray, unit: float) -> BoolArray:
+    """A mask (H, W) without strips, points and crumbs."""
+    core = without_small(erode(mask, _STRIP * unit), _CRUMB * unit**2)
+    return mask & dilate(core, (_STRIP + 1) * unit)
+
+
+def _has_bust(geometry: PhotoGeometry, look: Appearance, clothes: Float32Array, unit: float) -> bool:
+    """Whether the photo shows so much of the clothes, on both sides of the neck, that they are the bust.
+
+    One that ends above the frame would float.
+    """
+    seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
+    neck = (geometry.R_cam_head @ np.array([0.0, _COLLAR, _NECK_AXIS]) + geometry.t_cam_head).astype(np.float32)
+    middle = int(np.clip(geometry.camera.project(neck[None])[0, 0], 0, seen.shape[1]))
+    sides = np.array([seen[:, :middle].sum(), seen[:, middle:].sum()]) / geometry.pixels_per_metre**2
+    enough = sides.sum() > _BUST and sides.min() > _ONE_SHOULDER * _BUST
+    return bool(enough and look.valid[-round(_BUST_GAP * unit) :].any())
 
 
 def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> BoolArray:
@@ -75,17 +115,23 @@ def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> B
 
 
 def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, hair: BoolArray, dressed: BoolArray,
-                chin_row: float, unit: float, rng: np.random.Generator) -> Layer:
+                scraps: bool, chin_row: float, unit: float, rng: np.random.Generator) -> Layer:
     """Gaussians for the person's pixels that neither hair nor the rig's skin covers.
 
-    Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders.
+    Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders. scraps: as of
+    `only_scraps`.
     """
     rig_skin = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT) & (look.skin > 0.5)
     covered = erode(rig_skin, 1.0 * unit) & ~dressed
     person = (look.alpha > 0.06) & look.valid
     below_chin = np.arange(len(hair))[:, None] > chin_row
     mask = person & ~np.where(below_chin, erode(hair, 2 * unit), hair) & ~covered
-    mask &= without_small(mask, _CRUMB * unit**2) | dressed  # else bright specks between locks of hair
+    if scraps:  # the body is dressed in their colour; patched with them, it would be checkered
+        mask &= ~(dressed | _on_shirt(geometry, look))
+    mask &= broad(mask & ~dressed, unit) | dressed  # else specks between locks of hair, and shreds along jaw and collar
+    nape = beside_neck(geometry, mask & ~dressed, unit)
+    mask |= nape
+    depth = np.where(nape, _nape_depth(geometry, depth, dressed), depth).astype(np.float32)
     mesh = _without_shards(grid_mesh(geometry.camera, depth, mask, largest_step=0.05), dressed)
     if not len(mesh.triangles):
         return empty_layer()
@@ -97,13 +143,17 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     alpha = sample(look.alpha, at)
     from_clothes = np.clip(sample(distance_to(dressed), at) / (_COLLAR_EDGE * unit), 0, 1)
     purity = np.where(is_skin & (alpha > 0.95), np.minimum(sample(look.purity, at), from_clothes), 1)
+    purity = np.where(covered[y, x], 0, purity)  # the neck behind the jaw
     # at the jaw, pixels mix skin and collar: there the skin's own colour instead
     skin_color = _spread_color(look, (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95))
+    # and so where a lock or a shadow passes for skin: it would hang beside the face when the head turns
+    unlike = np.linalg.norm(sample(look.image, at) - sample(skin_color, at), axis=1)
+    purity = np.where(is_skin, purity * (1 - ramp(unlike, *_UNLIKE_SKIN)), purity)
     colors = purity[:, None] * sample(look.image, at) + (1 - purity[:, None]) * sample(skin_color, at)
     layer = surface_layer(points.means, points.normals, points.spacing * COVERAGE, colors, Region.CLOTHES, color_freedom=purity,
                           opacity=np.clip(alpha * 0.95, 0.05, 0.95), least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
     layer.regions[:] = np.where(is_skin, int(Region.SKIN), int(Region.CLOTHES))
-    layer.triangles[:] = np.where(is_skin, _nearest_skin_triangle(geometry, 9 * unit)[y, x], -1)
+    layer.triangles[:] = np.where(is_skin & ~nape[y, x], _nearest_skin_triangle(geometry, 9 * unit)[y, x], -1)
     return layer
 
 
@@ -115,6 +165,33 @@ def _without_shards(mesh: GridMesh, dressed: BoolArray) -> GridMesh:
     x, y = mesh.pixels[mesh.triangles[:, 0]].astype(int).T
     steep = ~dressed[y, x] & (z.max(1) - z.min(1) > 0.006)
     return GridMesh(mesh.vertices, np.ascontiguousarray(mesh.triangles[~steep]), mesh.pixels)
+
+
+def beside_neck(geometry: PhotoGeometry, loose: BoolArray, unit: float) -> BoolArray:
+    """(H, W) which of the skin off the rig is the neck's side: below the ears, beyond the rig's outline, and on behind the jaw.
+
+    Tied to the jaw before it, it would be torn from the rest of the neck when the head turns.
+    """
+    low = geometry.to_head(geometry.camera.unproject(pixel_centers(loose.shape), _neck_depth(geometry)))[..., 1] < _NECK_TOP
+    off = ~geometry.part_map(Part.SKIN, Part.BODY)
+    seen = loose & low & dilate(loose & low & off, 4 * unit)
+    behind = geometry.part_map(Part.SKIN) & (geometry.seen.depth < _neck_depth(geometry) - _OVER_NECK)
+    return seen | (dilate(seen, _UNDER_JAW * unit) & behind & low)
+
+
+def _nape_depth(geometry: PhotoGeometry, depth: Float32Array, dressed: BoolArray) -> Float32Array:
+    """Depth (H, W) of the neck's side: at its outline, but before the clothes beside it, and behind the jaw."""
+    behind = _neck_depth(geometry)
+    if dressed.any():
+        behind = np.minimum(behind, fill_from(np.where(dressed, depth, 0), dressed) - _BEFORE_COLLAR)
+    jaw = geometry.seen.depth
+    return np.maximum(behind, np.where(np.isfinite(jaw), jaw + 0.5 * _OVER_NECK, 0)).astype(np.float32)
+
+
+def _neck_depth(geometry: PhotoGeometry) -> Float32Array:
+    """Depth (H, W), metres, of the plane through the neck's axis: there its outline is."""
+    axis = geometry.R_cam_head @ np.array([0.0, _NECK_MIDDLE, _NECK_AXIS]) + geometry.t_cam_head
+    return np.full(geometry.seen.depth.shape, axis[2], np.float32)
 
 
 def _sheet_spacing(mesh: GridMesh, look: Appearance, rig_skin: BoolArray, unit: float) -> FloatArray:
@@ -159,8 +236,11 @@ def backing_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array
 
 
 def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array, collar: BoolArray,
-               unit: float, rng: np.random.Generator) -> Layer:
-    """The rig's neck and shoulders under the sheet: close what a turned head uncovers, dressed where the photo ends."""
+               scraps: bool, unit: float, rng: np.random.Generator) -> Layer:
+    """The rig's neck and shoulders under the sheet: close what a turned head uncovers, dressed where the photo ends.
+
+    scraps: as of `only_scraps`; no sheet of clothes lies over it then.
+    """
     rig = geometry.rig
     shown = (rig.parts == Part.BODY) & (geometry.triangle_template()[:, 2] > -0.15)
     edge = _collar_height(geometry, look)
@@ -179,7 +259,7 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     pixels = np.clip(projected, 1, limit - 1.01)
     cloth_seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
     facing = facing_of(means, normals)
-    bare = np.where((facing < 0.2) & (sample(collar, pixels) > 0.5), 0, bare)
+    bare = np.where((facing < 0.2) & (sample(collar, pixels) > 0.5) & (head_weights(rest) < STAYS), 0, bare)
     cloth = _shirt_colors(look, cloth_seen, pixels)
     # folds of a plain shirt: darker where the surface turns away
     cloth = cloth * (0.8 + 0.25 * np.clip(-normals[:, 2:], 0, 1)) * (1 - 0.25 * bare[:, None])
@@ -187,17 +267,19 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     in_photo = np.asarray(((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99))
     # what the photo shows here shows through where the sheet before it fades
     shown_here = (in_photo & (facing > 0.1)) * ramp(sample(look.alpha, pixels), 0.3, 0.6)
+    shown_here = shown_here * bare if scraps else shown_here
     colors = shown_here[:, None] * sample(look.image, pixels) + (1 - shown_here[:, None]) * colors
     layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.3, colors, Region.BODY, triangles=points.triangle,
                           freedom=0.0, color_freedom=0.0, least_opacity=0.9)
-    # a bust that ends above the frame's lower edge would float
-    own_bust = (cloth_seen.sum() > _BUST * unit**2) & look.valid[-round(_BUST_GAP * unit) :].any()
+    own_bust = _has_bust(geometry, look, clothes, unit)
     alpha = sample(look.alpha, pixels)
     to_edge = sample(distance_to(~look.valid), pixels)
     fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > 0.02)
     ending = (to_edge < 10 * unit) & (not own_bust)  # here the sheet is nearly gone, and nothing else would be seen
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
     under_sheet = ((alpha > 0.9) | fading) & (behind | (facing <= 0)) | ending
+    if scraps:  # no sheet of clothes lies over it
+        under_sheet |= (alpha > 0.3) & (facing > 0) & (_over_collar(rest, edge) < 0)
     return layer.select(np.where(in_photo, under_sheet, not own_bust))
 
 
@@ -209,17 +291,31 @@ def _collar_height(geometry: PhotoGeometry, look: Appearance) -> float:
     return min(_COLLAR, float(place[throat, 1].min())) if throat.any() else _COLLAR
 
 
+def only_scraps(geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, unit: float) -> bool:
+    """Whether the photo ends so close below the chin that it shows but a corner of what the person wears."""
+    shown = (dressed | _on_shirt(geometry, look)) & (look.alpha > 0.5) & look.valid & (look.hair < 0.5)
+    return not _has_bust(geometry, look, look.clothes, unit) and bool(shown.sum() < _SCRAPS * geometry.pixels_per_metre**2)
+
+
+def _on_shirt(geometry: PhotoGeometry, look: Appearance) -> BoolArray:
+    """(H, W) where the rig's body is seen and would be dressed."""
+    place = geometry.template_map()
+    with np.errstate(invalid="ignore"):
+        return geometry.part_map(Part.BODY) & (_over_collar(place, _collar_height(geometry, look)) < 0)
+
+
 def _over_collar(rest: FloatArray, collar: float) -> FloatArray:
-    """How far points (N, 3) of the mean head lie above the edge of its clothes, metres; the edge rises towards the nape."""
-    above = rest[:, 1] - collar - _COLLAR_SLOPE * (rest[:, 2] + 0.02)
-    return np.minimum(above, 0.075 - np.hypot(rest[:, 0], 0.9 * (rest[:, 2] + 0.06)))
+    """How far points (..., 3) of the mean head lie above the edge of its clothes, metres; the edge rises towards the nape."""
+    above = rest[..., 1] - collar - _COLLAR_SLOPE * (rest[..., 2] + 0.02)
+    return np.minimum(above, 0.075 - np.hypot(rest[..., 0], 0.9 * (rest[..., 2] + 0.06)))
 
 
 def _shirt_colors(look: Appearance, seen: BoolArray, pixels: FloatArray) -> FloatArray:
     """Colours (N, 3) of clothes at pixels (N, 2), from where they are `seen` (H, W); a neutral shirt if nowhere."""
-    if seen.sum() <= 400:
+    if seen.sum() <= _LEAST_SHIRT:
         return np.tile(_NEUTRAL_SHIRT, (len(pixels), 1))
-    return 0.5 * sample(_spread_color(look, seen), pixels) + 0.5 * np.median(look.image[seen], 0)
+    own = 0.5 * ramp(seen.sum(), *_ENOUGH_SHIRT)  # a collar's corner, spread over the shoulders, would make stripes
+    return own * sample(_spread_color(look, seen), pixels) + (1 - own) * np.median(look.image[seen], 0)
 
 
 def _throat_colors(look: Appearance, pixels: FloatArray) -> FloatArray:

@@ -75,6 +75,12 @@ class PhotoGeometry:
         return self.template[self.rig.triangles].mean(1)
 
     @property
+    def yaw(self) -> float:
+        """Degrees by which the head is turned aside from the camera; 0 faces it."""
+        x, _, z = self.R_cam_head[:, 2]
+        return float(np.degrees(np.arctan2(x, -z)))
+
+    @property
     def pixels_per_metre(self) -> float:
         """At the depth of the head's middle."""
         return self.camera.fx / float(self.t_cam_head[2])

@@ -7,6 +7,9 @@ import numpy as np
 from offline.numeric import ramp
 from perse_live.arrays import Float32Array, FloatArray
 
+STAYS = 0.35
+"""Head weight up to which a neck's unseen side may be dressed: farther up it would carry the shirt's colour into view."""
+
 _FRONT = (-0.135, 0.03)  # y, z of the slanted border between head and neck, below the chin
 _SLOPE = -0.333  # dy/dz of that border: it rises towards the nape
 _NECK_LENGTH = 0.085  # metres below the border over which the turn dies away
@@ -32,4 +35,4 @@ def cloth_weights(points: FloatArray) -> Float32Array:
     points: (N, 3) metres, head frame of the photo. Returns (N,).
     """
     radius = np.hypot(points[:, 0], 0.8 * (points[:, 2] + 0.085))
-    return (head_weights(points) * (1 - ramp(radius, 0.055, 0.10))).astype(np.float32)
+    return (head_weights(points) * (1 - ramp(radius, 0.03, 0.065))).astype(np.float32)

@@ -22,6 +22,7 @@ _REDDER = (4.0, 10.0)  # of Lab's a, more than face and hair: from which skin is
 _EAR_S_BLOOD = 0.95  # how far that speaks against hair
 _WELL_TOLD, _WELL_TOLD_AREA = 3.0, 60.0  # log odds of hair against skin; pixels (eye distance 115) that hang together at least
 _FEW = 60  # pixels; too few to learn from
+_NO_HAIR = -2.5  # log likelihood of hair's colours below which they are not hair's
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,10 @@ def classify_parts(
     unlike_skin = _unlike(lab, core)
     skin_seeds, hair_seeds, cloth_seeds = _seeds(face, alpha, core, unlike_skin)
     flushed = _flushed(face, lab, core, hair_seeds)
-    seeds = (skin_seeds, hair_seeds & (flushed < 0.5), cloth_seeds)
-    skin, hair, clothes = (_log_likelihood(_mixture(lab[seed], components), lab)
-                           for seed, components in zip(seeds, (3, 3, 4), strict=True))
+    skin, hair = (_log_likelihood(_mixture(lab[seed], 3), lab) for seed in (skin_seeds, hair_seeds & (flushed < 0.5)))
+    if cloth_seeds.sum() < _FEW:
+        cloth_seeds |= _corner_of_collar(face, alpha, hair, unlike_skin)
+    clothes = _log_likelihood(_mixture(lab[cloth_seeds], 4), lab)
     beside = (alpha > 0.9) & ~dilate(face.oval, 3 * face.unit)
     priors = (np.maximum(_skin_prior(face, rest, body, before_face, unlike_skin), 0.9 * flushed),
               _hair_prior(face, rest, body, before_face, beside, hair, skin) * (1 - _EAR_S_BLOOD * flushed),
@@ -138,6 +140,15 @@ def _flushed(face: _Face, lab: Float32Array, core: BoolArray, hair: BoolArray) -
     most = max(float(np.median(red[core])), float(np.percentile(red[above], 90)))
     beside = (face.height > _UNDER_EARS) & (face.height < _OVER_EARS) & ~face.oval
     return beside * ramp(red, most + _REDDER[0], most + _REDDER[1])
+
+
+def _corner_of_collar(face: _Face, alpha: Float32Array, hair: FloatArray, unlike_skin: FloatArray) -> BoolArray:
+    """(H, W) beside the neck, neither skin nor hair: all that a photo cut off below the chin shows of clothes.
+
+    hair: (H, W) log likelihood of its colours.
+    """
+    beside = (face.height < -0.06) & (np.abs(face.across) > 0.24)
+    return (alpha > 0.9) & beside & (unlike_skin > 1.6) & (hair < _NO_HAIR)
 
 
 def _neck(face: _Face, body: BoolArray) -> BoolArray:

@@ -18,18 +18,19 @@ _GRAZING, _SURE = 0.38, 0.50  # cosine between normal and view: below, a pixel m
 _BELOW_EYES = -0.030  # metres, head frame; hair grows higher up
 _NEIGHBOURS = 24
 _REACH = 0.04  # metres to the farthest neighbour that is asked
-_OTHER = (0.22, 0.38)  # difference of sRGB colours from which one is another's, and surely is
+_OTHER = (0.18, 0.32)  # difference of sRGB colours from which one is another's, and surely is
 
 
 def with_own_rim(layer: Layer, heights: FloatArray) -> Layer:
     """The layer whose skin at grazing angles has the colour of the skin beside it that the photo sees well.
 
     heights: (N,) metres above the eyes, head frame. Only skin below the eyes is changed, and only where its colour is another's:
-    a beard or a shadow that goes on around the jaw stays.
+    a beard or a shadow that goes on around the jaw stays, and so does what refinement was not free to colour.
     """
     skin = (layer.regions == Region.SKIN) & (heights < _BELOW_EYES)
+    photographed = layer.color_freedom > 0
     facing = _facing(layer.gaussians)
-    sure, grazing = np.nonzero(skin & (facing > _SURE))[0], np.nonzero(skin & (facing < _GRAZING))[0]
+    sure, grazing = np.nonzero(skin & (facing > _SURE))[0], np.nonzero(skin & photographed & (facing < _GRAZING))[0]
     if len(sure) < _NEIGHBOURS or not len(grazing):
         return layer
     means, colors = layer.gaussians.means, layer.gaussians.colors

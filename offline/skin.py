@@ -15,9 +15,11 @@ from offline.charts import HeadCharts
 from offline.geometry import PhotoGeometry
 from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.layers import COVERAGE, Layer, surface_layer
+from offline.mirror import lent_share, mirrored_view
+from offline.neck import STAYS, head_weights
 from offline.numeric import facing_of, ramp
 from offline.sampling import SurfacePoints, poisson_disk
-from offline.view_colors import SeenColors, merged_colors
+from offline.view_colors import SeenColors, in_the_light_of, merged_colors
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import expression as expression_of
 from perse_live.head.fit import FrameFit
@@ -32,6 +34,8 @@ _CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is
 _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
 _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
 _HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing aside
+_WELL_SEEN, _BESIDE, _FAR = 0.7, 24, 0.04  # confidence of skin that others are compared with, so many points, within metres
+_OTHER = (0.15, 0.28)  # difference of sRGB colours from which one is another's, and surely is
 _LID_HELD = 0.5  # how far refinement is kept from the lids' colours
 _LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
 _SEAM = 0.4  # how much darker lips are where they meet
@@ -119,23 +123,24 @@ def skin_layer(
     """Gaussians on skin and scalp."""
     under_hair = distance_to((look.hair < 0.5) | (look.alpha < 0.9)) > _WELL_INSIDE * unit
     points = _points(geometry, look, charts, _spread(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng))
-    confidence = _confidence(points, look) * (1 - sample(blur(dilate(dressed, 1.0), 1.0), points.pixels))
+    confidence = _confidence(points, look) * _undressed(dressed, points.pixels)
     held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
     confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
     hairy = np.zeros(len(points.on), np.bool_) if bald else _scalp(points, look)
     scalp = hairy if bald else hairy | (_behind_hair(points, look, unit) & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
-    looked_up, believed = _looked_up(points, confidence, charts, views) if views else (points, confidence)
+    seen, confidence, lent = _lent(geometry, look, charts, points, confidence, dressed, unit)
+    looked_up, believed = _looked_up(seen, confidence, charts, views) if views else (seen, confidence)
     believed = np.where(scalp, 0, believed)
     colors = np.where(scalp[:, None], _hair_colors(points, look), _skin_colors(geometry, looked_up, believed, rng))
     # the neck's hidden side under a collar would pierce it when the head turns: it is dressed itself
     collared = _collared(points, collar) & (believed < 0.3)
     colors = np.where(collared[:, None], sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels), colors)
-    freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared)
+    freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * (1 - lent)
     # what a pixel mixes into the skin is left to hair and clothes before it, or it would show on the cheek when the head turns
     color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.0, 0.4)
     # else the photo's shadow above an open eye would come back onto the closing lid
-    color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2))
+    color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2)) * (1 - lent)
     if look.lip_edges is not None:  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * held * inner)[:, None]
@@ -145,9 +150,11 @@ def skin_layer(
     layer.regions[:] = np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN))
     layer.regions[scalp] = int(Region.SCALP)
     layer.regions[collared] = int(Region.CLOTHES)
-    # where the rig is wider than the person in the photo, it would draw skin over background or shirt
-    outside = distance_to(((look.alpha > 0.5) & ~dressed) | ~look.valid)
-    return layer.select(~(points.inside & (sample(outside, points.pixels) > 2.5)))
+    # where the rig is wider than the person in the photo, it would draw skin over background or shirt; under a shirt it goes on
+    on_person = (look.alpha > 0.5) | ~look.valid
+    off = sample(distance_to(on_person), points.pixels) > 2.5
+    on_shirt = points.front & (sample(distance_to(on_person & ~(dressed & look.valid)), points.pixels) > 2.5)
+    return layer.select(~(points.inside & (off | on_shirt)))
 
 
 def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np.random.Generator) -> Layer:
@@ -162,7 +169,8 @@ def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np
     near = (rest[:, 2] > -0.045) & (rest[:, 1] > -0.125)
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(below, np.where(near, 5.0, 6.5) * pixel, 0), rng=rng)
     means, normals = geometry.on_rig(points)
-    colors = skin.gaussians.colors[KDTree(skin.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
+    bare = skin.select(skin.regions != Region.CLOTHES)  # under a dressed neck, too, lies skin
+    colors = bare.gaussians.colors[KDTree(bare.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
     return surface_layer(means - _UNDER * normals, normals, points.spacing * COVERAGE, _UNDER_LIGHT * colors, Region.SKIN,
                          triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.95)
 
@@ -189,7 +197,49 @@ def _confidence(points: _Points, look: Appearance) -> FloatArray:
     confidence = seen * sample(look.skin * look.purity, pixels) * (sample(blur(look.openings, 0.7), pixels) < 0.25)
     confidence = confidence * (sample(look.valid, pixels) > 0.99)
     confidence = confidence * _without_lashes(points, confidence)
-    return confidence * _without_outliers(points.observed, confidence, np.abs(points.rest[:, 0]))
+    confidence = confidence * _without_outliers(points.observed, confidence, np.abs(points.rest[:, 0]))
+    return confidence * _like_beside(points, confidence)
+
+
+def _like_beside(points: _Points, confidence: FloatArray) -> FloatArray:
+    """How far half-trusted points (N,) look like the well seen skin beside them; 1 for the rest.
+
+    At an outline pixels mix skin with what stands behind it, and even a little trust would spread that over the cheek. A beard or
+    a shadow that goes on around the jaw is beside them too.
+    """
+    sure, doubtful = confidence > _WELL_SEEN, (confidence > 0) & (confidence <= _WELL_SEEN)
+    like = np.ones(len(confidence))
+    if sure.sum() < _BESIDE or not doubtful.any():
+        return like
+    distance, near = KDTree(points.rest[sure]).query(points.rest[doubtful], k=_BESIDE)
+    beside = np.median(points.observed[sure][near], axis=1)
+    other = ramp(np.linalg.norm(points.observed[doubtful] - beside, axis=1), *_OTHER) * (distance[:, -1] < _FAR)
+    like[doubtful] = 1 - other * (np.maximum(points.lips, points.lids)[doubtful] < 0.1)
+    return like
+
+
+def _lent(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, points: _Points, confidence: FloatArray,
+          dressed: BoolArray, unit: float) -> tuple[_Points, FloatArray, FloatArray]:
+    """The points with the colours of twins that a photo from aside sees much better; their confidence; how far lent, (N,)."""
+    mirrored, none = mirrored_view(geometry), np.zeros(len(confidence))
+    if mirrored is None:
+        return points, confidence, none
+    there = _points(mirrored, look, charts, points.on)
+    known = _confidence(there, look) * _undressed(dressed, there.pixels)
+    matched = in_the_light_of(points.rest, SeenColors(points.observed, confidence), SeenColors(there.observed, known))
+    if matched is None:
+        return points, confidence, none
+    inside = sample(distance_to((look.matte < 0.5) & look.valid), points.pixels) / unit
+    share = lent_share(points.facing, inside, there.facing, known)
+    total = confidence * (1 - share) + share
+    mixed = (share / np.maximum(total, 1e-6))[:, None]
+    observed = points.observed + mixed * (matched.observed - points.observed)
+    return replace(points, observed=observed.astype(np.float32)), total, share
+
+
+def _undressed(dressed: BoolArray, pixels: FloatArray) -> FloatArray:
+    """1 at pixels (N, 2) off the clothes (H, W), 0 on them."""
+    return 1 - sample(blur(dilate(dressed, 1.0), 1.0), pixels)
 
 
 def _looked_up(points: _Points, confidence: FloatArray, charts: HeadCharts,
@@ -332,6 +382,7 @@ def _collared(points: _Points, collar: BoolArray) -> BoolArray:
     """Points (N,) of the neck that the photo does not show and that lie under a `collar` (H, W)."""
     neck = (points.rest[:, 1] < -0.07) & (np.abs(points.rest[:, 0]) > 0.03) & (points.rest[:, 2] < -0.05) & (points.ears < 0.1)
     neck &= points.normals[:, 1] < 0.4  # not under the jaw
+    neck &= head_weights(points.rest) < STAYS
     return neck & ~points.front & (points.facing < 0.2) & (sample(collar, points.pixels) > 0.5)
 
 

@@ -49,3 +49,9 @@ def test_a_face_of_which_little_is_seen_stays() -> None:
     few = layer.select(grazing | (np.arange(len(layer)) % 400 == 0))
     assert with_own_rim(few, heights(few)) is few
     assert with_own_rim(replace(few, regions=np.zeros_like(few.regions)), heights(few)).gaussians is few.gaussians
+
+
+def test_colours_that_are_not_the_photo_s_stay() -> None:
+    layer, grazing = jaw(rim=SHIRT)
+    mirrored = replace(layer, color_freedom=np.where(grazing, 0, 1).astype(np.float32))
+    assert np.array_equal(with_own_rim(mirrored, heights(layer)).gaussians.colors, layer.gaussians.colors)
