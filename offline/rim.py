@@ -18,7 +18,7 @@ _GRAZING, _SURE = 0.38, 0.50  # cosine between normal and view: below, a pixel m
 _BELOW_EYES = -0.030  # metres, head frame; hair grows higher up
 _NEIGHBOURS = 24
 _REACH = 0.04  # metres to the farthest neighbour that is asked
-_OTHER = (0.18, 0.32)  # difference of sRGB colours from which one is another's, and surely is
+_OTHER = (0.22, 0.38)  # difference of sRGB colours from which one is another's, and surely is
 
 
 def with_own_rim(layer: Layer, heights: FloatArray) -> Layer:
