@@ -8,7 +8,7 @@ from offline.geometry import PhotoGeometry
 from offline.grid import grid_mesh, scatter
 from offline.images import blur, distance_to, fill_from, pixel_centers, polygon, sample
 from offline.layers import COVERAGE, Layer, empty_layer, join, surface_layer
-from offline.numeric import ramp
+from offline.numeric import ramp, unit
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -34,6 +34,7 @@ _ASIDE = (0.014, 0.019)  # metres from the midline from which teeth stand in the
 _TAKEN = 0.6  # how freely they take the photo's colours
 _CLOSED = 1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
 _TOOTH_DARK = 0.35  # darkness between the lips from which a pixel is no tooth
+_LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
 _WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those seen
 
@@ -117,7 +118,10 @@ def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: f
         brightness = np.array([0.95, 0.95, 0.95] if part is Part.TEETH_UPPER else [0.76, 0.70, 0.68])
         # the back teeth are lit by what the cheeks throw back
         colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * brightness * (_BACK_TOOTH + (1 - _BACK_TOOTH) * depth)
-    means, normals = geometry.on_rig(points)
+    means, _ = geometry.on_rig(points)
+    corners = geometry.vertices[rig.triangles[points.triangle]]
+    # of the triangles themselves: binding lays Gaussians into them, and rounded normals would leave gaps at cutting edges
+    normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     # front teeth behind a parted mouth would take the dark between the photographed ones
     aside = ramp(np.abs(rest[:, 0]), *_ASIDE) if part in _ROWS else 0.0
     return surface_layer(means, normals, points.spacing * _CLOSED * COVERAGE, colors * light, _REGIONS[part],
@@ -156,6 +160,8 @@ def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolA
         return empty_layer()
     brightness = look.image.mean(2)
     bright = float(np.percentile(brightness[opening], 90))
+    if bright < _LEAST_TOOTH * float((_light(look) * _ENAMEL).mean()):  # the shadow behind lips that hardly part
+        return empty_layer()
     dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners
     depth = _teeth_depth(geometry, seen, opening, dark)
     x_head = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 0]
