@@ -19,6 +19,7 @@ from perse_live.head.landmarks import FACE_OVAL, LEFT_BROW, RIGHT_BROW
 from perse_live.regions import Region
 
 _HAIR = (Region.HAIR, Region.HAIR_BACK, Region.SCALP)
+_BELOW = (0.004, 0.005)  # metres to the sides and up; how much of what lies below is looked at
 _FAR = 0.03  # metres; beyond, distances are infinite
 GREY = Ramp((0.11, 0.108, 0.108), (0.41, 0.40, 0.395), (0.83, 0.82, 0.81))
 """Hair that has lost most of its pigment."""
@@ -70,7 +71,22 @@ def hair_of(avatar: Avatar) -> Hair:
     cheek = (depth < 0.012) * ramp(to_skin - to_hair, 14, 30) * (1 - ramp(from_hair, 0.006, 0.016))
     fringe = ramp(places[:, 1], brow + 0.006, brow + 0.011) * ramp(darkness, 0.30, 0.52) * (1 - ramp(from_hair, 0.012, 0.026))
     strands = _without_specks(places, skin, np.maximum(cheek, fringe) * ~_on_brows(avatar, places))
-    return Hair(np.maximum(hair - between, strands), between, from_skin)
+    share = np.maximum(hair - between, strands)
+    shine = _above_hair(avatar, places, share, brow)
+    return Hair(np.maximum(share, shine), between * (1 - shine), from_skin)
+
+
+def _above_hair(avatar: Avatar, places: FloatArray, share: FloatArray, brow: float) -> FloatArray:
+    """Of Gaussians on the front above the brows, (G,) in [0, 1]: those with hair right below them are no forehead, but a shine
+    on a fringe. share: (G,) of hair.
+    """
+    ids = np.nonzero((places[:, 1] > brow) & (places[:, 2] > 0) & np.isin(avatar.regions, (*_HAIR, Region.SKIN)))[0]
+    flat = places[ids, :2] * (1 / _BELOW[0], 1 / _BELOW[1])
+    around = KDTree(flat).query_ball_point(flat - (0, 1.2), 1.0)  # an ellipse that begins right below
+    below = [float(np.mean(share[ids[near]] > 0.6)) if len(near) > 5 else 0.0 for near in around]
+    out = np.zeros(len(places))
+    out[ids] = ramp(np.array(below), 0.6, 0.8)
+    return out
 
 
 def _without_specks(places: FloatArray, skin: BoolArray, strands: FloatArray) -> FloatArray:

@@ -115,6 +115,17 @@ def test_hair_is_coloured_and_brows_eyes_mouth_and_clothes_are_not(astronaut_ava
     assert not touched[face].any()
 
 
+def test_the_shine_on_a_blond_fringe_takes_the_colour(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
+    places = places_at_rest(astronaut_avatar)
+    brow = float(neutral_landmarks(astronaut_avatar)[[*LEFT_BROW, *RIGHT_BROW], 1].max())
+    fringe = (np.abs(places[:, 0]) < 0.03) & (places[:, 1] > brow + 0.013) & (places[:, 1] < brow + 0.035) & (places[:, 2] > 0)
+    fringe &= astronaut_avatar.regions == Region.HAIR
+    assert fringe.sum() > 50
+    blue = made["hair-blue"]
+    turned = _full(astronaut_avatar, blue)
+    assert (turned[fringe, 2] > turned[fringe, 0]).mean() > 0.95
+
+
 def test_tints_have_their_order_of_lightness_and_keep_the_strands(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
     hair = np.nonzero(astronaut_avatar.regions == Region.HAIR)[0]
     own = astronaut_avatar.colors[hair] @ LUMA
