@@ -22,7 +22,7 @@ from perse_live.head.landmarks import LEFT_EYE, RIGHT_EYE
 from perse_live.head.rig import Part
 from perse_live.rotations import to_quat
 
-_TURNED, _FAR_TURNED = 7.0, 20.0  # degrees of yaw from which a photo is taken from aside, and from which hair is judged so
+_TURNED = 20.0  # degrees of yaw from which a photo is taken from aside; below, light that differs from side to side shows more
 _WELL, _GRAZING = 0.60, 0.35  # cosine to the camera above which a point keeps its own colour, and below which it may lose it
 _BETTER = (0.25, 0.50)  # how much more a twin must face the camera to lend its colour, and to lend all of it
 _OUTLINE = (5.0, 12.0)  # pixels (eye distance 115) within the outline where colours are mixed, and where they are surely not
@@ -61,7 +61,7 @@ def bare_by_twin(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolA
     eye distance / 115.
     """
     none = np.zeros_like(hair)
-    if abs(geometry.yaw) < _FAR_TURNED:
+    if abs(geometry.yaw) < _TURNED:
         return none
     twins = vertex_twins(geometry.template)
     there, facing = geometry.vertices[twins], facing_of(geometry.vertices, geometry.normals)
