@@ -12,12 +12,11 @@ from offline.numeric import ramp, unit
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_LOWER, INNER_LIP_UPPER
+from perse_live.head.landmarks import INNER_LIP_RING
 from perse_live.head.rig import Part
 from perse_live.raster import RasterResult, rasterise
 from perse_live.regions import Region
 
-_RING = (INNER_LIP_CORNERS[0], *INNER_LIP_UPPER, INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER))
 # millimetres from the midline backwards (Wheeler's Dental Anatomy, chapter 1)
 _UPPER_WIDTHS = (8.5, 6.6, 7.6, 7.0, 6.8, 10.0, 9.5)
 _LOWER_WIDTHS = (5.4, 6.0, 6.9, 7.0, 7.0, 11.0, 10.5)
@@ -41,7 +40,7 @@ _WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those 
 
 def mouth_opening(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
     """(H, W) pixels between the lips. landmarks: (478, 2+) pixels."""
-    return polygon(landmarks[list(_RING), :2], shape)
+    return polygon(landmarks[list(INNER_LIP_RING), :2], shape)
 
 
 def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, rng: np.random.Generator) -> Layer:

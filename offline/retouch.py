@@ -18,14 +18,7 @@ from offline.mouth import mouth_opening
 from offline.numeric import ramp
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import (
-    INNER_LIP_CORNERS,
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    OUTER_LIP_CORNERS,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
-)
+from perse_live.head.landmarks import LOWER_LIP_RING, OUTER_LIP_RING, UPPER_LIP_RING
 from perse_live.regions import Region
 
 _FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))  # landmarks along the nasolabial folds, downwards
@@ -33,10 +26,6 @@ _FOLD_WIDTH, _FOLD_CORE = 9.0, 6.0  # pixels (eye distance 115): of a fold's sur
 _FOLD_FADED = 0.65  # of a fold's darkness, at a full smile
 _DEEPEST = 0.3  # by which a fold is lightened at most
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
-_UPPER = (OUTER_LIP_CORNERS[0], *OUTER_LIP_UPPER, OUTER_LIP_CORNERS[1], INNER_LIP_CORNERS[1], *reversed(INNER_LIP_UPPER),
-          INNER_LIP_CORNERS[0])
-_LOWER = (OUTER_LIP_CORNERS[0], *OUTER_LIP_LOWER, OUTER_LIP_CORNERS[1], INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER),
-          INNER_LIP_CORNERS[0])
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
 _NEIGHBOURS, _SPECK = 12, 0.12  # points whose median a lip's point keeps to, and how far it may differ, sRGB
 _LEAST_LIP = 20  # pixels of a lip that show its colour
@@ -50,7 +39,7 @@ def without_folds(image: Float32Array, skin: BoolArray, landmarks: FloatArray, u
     """
     if smile <= 0:
         return image
-    lips = polygon(landmarks[[*_UPPER[:11], *reversed(_LOWER[1:10])], :2], skin.shape)
+    lips = polygon(landmarks[list(OUTER_LIP_RING), :2], skin.shape)
     usable = skin & ~dilate(lips, 1.5 * unit)
     known = blur(fill_from(image, usable), 0.7 * unit)
     filled = blur(cv2.morphologyEx(known, cv2.MORPH_CLOSE, disk(_FOLD_CORE * unit)), 2.0 * unit)
@@ -73,7 +62,7 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
     opening = mouth_opening(landmarks, look.valid.shape)
     from_opening = distance_to(opening)
     image = look.image
-    for ring in (_UPPER, _LOWER):
+    for ring in (UPPER_LIP_RING, LOWER_LIP_RING):
         lip = polygon(landmarks[list(ring), :2], opening.shape)
         inner = lip & (distance_to(~lip) > 1.0) & ~opening
         sure = inner & (from_opening > 1.5 * unit)

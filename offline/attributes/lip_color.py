@@ -8,14 +8,14 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.attributes.making import Title, recolored, spots
-from offline.attributes.places import INNER_LIPS, OUTER_LIPS, depth_inside, on_part, places_at_rest
+from offline.attributes.places import depth_inside, on_part, places_at_rest
 from offline.attributes.tones import LUMA, Ramp, along_ramp, light_of, lit
 from offline.numeric import ramp, unit
 from offline.sampling import poisson_disk
 from perse_live.arrays import FloatArray
 from perse_live.attributes import AddedGaussians, Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
-from perse_live.head.landmarks import INNER_LIP_CORNERS, OUTER_LIP_CORNERS
+from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_RING, OUTER_LIP_CORNERS, OUTER_LIP_RING
 from perse_live.head.rig import Part
 from perse_live.raster import vertex_normals
 from perse_live.regions import Region
@@ -35,7 +35,7 @@ _BEHIND = 0.012  # metres behind the lips' seam where the mouth's lining begins
 def _lips_share(avatar: Avatar) -> FloatArray:
     """How far each Gaussian belongs to the red of the lips, (G,) in [0, 1]."""
     places, marks = places_at_rest(avatar), neutral_landmarks(avatar)
-    depth = depth_inside(places[:, :2], marks[list(OUTER_LIPS), :2])
+    depth = depth_inside(places[:, :2], marks[list(OUTER_LIP_RING), :2])
     red = on_part(avatar, Part.SKIN, Part.MOUTH_CAVITY) & np.isin(avatar.regions, (Region.SKIN, Region.LIPS))
     front = places[:, 2] > float(marks[list(INNER_LIP_CORNERS), 2].mean()) - _BEHIND
     return red * front * ramp(depth, *_SOFT)
@@ -44,7 +44,7 @@ def _lips_share(avatar: Avatar) -> FloatArray:
 def _outline(avatar: Avatar, colors: FloatArray) -> AddedGaussians:
     """Fine spots along the outline, which the lips' own Gaussians are too coarse to draw. colors: (G, 3) of the lipstick."""
     rig, marks = avatar.rig, neutral_landmarks(avatar)
-    outline, inner = marks[list(OUTER_LIPS), :2], marks[list(INNER_LIPS), :2]
+    outline, inner = marks[list(OUTER_LIP_RING), :2], marks[list(INNER_LIP_RING), :2]
     middle = rig.vertices[rig.triangles].mean(1)
     near = (rig.parts == Part.SKIN) & (np.abs(depth_inside(middle[:, :2], outline)) < 0.009)
     near &= middle[:, 2] > marks[list(OUTER_LIP_CORNERS), 2].mean() - 0.006

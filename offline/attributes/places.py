@@ -7,20 +7,7 @@ import numpy as np
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
-from perse_live.head.landmarks import (
-    INNER_LIP_CORNERS,
-    INNER_LIP_LOWER,
-    INNER_LIP_UPPER,
-    OUTER_LIP_CORNERS,
-    OUTER_LIP_LOWER,
-    OUTER_LIP_UPPER,
-)
 from perse_live.head.rig import HeadRig, Part, expressed
-
-OUTER_LIPS = (OUTER_LIP_CORNERS[0], *OUTER_LIP_UPPER, OUTER_LIP_CORNERS[1], *reversed(OUTER_LIP_LOWER))
-"""Around the red of both lips."""
-INNER_LIPS = (INNER_LIP_CORNERS[0], *INNER_LIP_UPPER, INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER))
-"""Around the opening of the mouth."""
 
 
 def surface_places(avatar: Avatar, vertices: FloatArray) -> Float32Array:

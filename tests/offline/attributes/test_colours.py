@@ -7,8 +7,6 @@ import pytest
 
 from offline.attributes.colours import BUILT_IN
 from offline.attributes.places import (
-    INNER_LIPS,
-    OUTER_LIPS,
     along_line,
     depth_inside,
     eyes_closed,
@@ -21,7 +19,7 @@ from offline.attributes.tones import LUMA
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.attributes import SLOTS, Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
-from perse_live.head.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
+from perse_live.head.landmarks import FACE_OVAL, INNER_LIP_RING, LEFT_BROW, LEFT_EYE, OUTER_LIP_RING, RIGHT_BROW, RIGHT_EYE
 from perse_live.head.rig import EYES, Part, vertices_of
 from perse_live.regions import Region
 from perse_live.wardrobe import worn
@@ -166,13 +164,13 @@ def test_lipstick_covers_the_lips_and_nothing_else(astronaut_avatar: Avatar, mad
     avatar, one = astronaut_avatar, made[name]
     touched, marks, places = _mask(avatar, one), neutral_landmarks(avatar), places_at_rest(avatar)
     assert np.isin(avatar.regions[one.ids], (Region.SKIN, Region.LIPS)).all()
-    deep = depth_inside(places[:, :2], marks[list(OUTER_LIPS), :2])
+    deep = depth_inside(places[:, :2], marks[list(OUTER_LIP_RING), :2])
     assert deep[one.ids].min() > -0.001
-    between = depth_inside(places[:, :2], marks[list(INNER_LIPS), :2]) > 0
+    between = depth_inside(places[:, :2], marks[list(INNER_LIP_RING), :2]) > 0
     front = (avatar.regions == Region.LIPS) & (deep > 0.0015) & (places[:, 2] > marks[[61, 291], 2].mean()) & ~between
     assert touched[front].mean() > 0.98
     middles = avatar.rig.vertices[avatar.rig.triangles[one.added.surface.triangles]].mean(1)
-    assert (np.abs(along_line(middles[:, :2], marks[[*OUTER_LIPS, OUTER_LIPS[0]], :2])[0]) < 0.008).all()
+    assert (np.abs(along_line(middles[:, :2], marks[[*OUTER_LIP_RING, OUTER_LIP_RING[0]], :2])[0]) < 0.008).all()
 
 
 def test_eye_shadow_darkens_closed_lids_but_not_eyeballs(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
@@ -218,7 +216,7 @@ def test_freckles_avoid_eyes_lips_and_brows(astronaut_avatar: Avatar, made: dict
     assert 200 < len(surface.triangles) < 1500
     v0, v1, v2 = (vertices[avatar.rig.triangles[surface.triangles, corner]] for corner in range(3))
     places = v0 + surface.positions[:, :1] * (v1 - v0) + surface.positions[:, 1:2] * (v2 - v0)
-    for ring in (LEFT_EYE, RIGHT_EYE, OUTER_LIPS):
+    for ring in (LEFT_EYE, RIGHT_EYE, OUTER_LIP_RING):
         assert (depth_inside(places[:, :2], marks[list(ring), :2]) < 0).all()
     dense = np.linalg.norm(places[:, None] - marks[None, [50, 280, 195]], axis=2).min(1) < 0.03
     assert dense.mean() > 0.6
