@@ -10,6 +10,7 @@ from runtime.tiles import CAPTION, GAP, HEADING, MARGIN, TITLE
 from toys import toy_avatar
 
 TILE = 220
+BACKDROP = (217, 219, 222)
 
 
 def test_every_attribute_comes_in_turns_and_talks() -> None:
@@ -31,3 +32,13 @@ def test_every_attribute_comes_in_turns_and_talks() -> None:
             assert np.abs(tile(row, other) - tile(row, 4)).mean() > 1
     np.testing.assert_array_equal(tile(0, 0), tile(1, 0))
     assert (tile(0, 4) != tile(1, 4)).any()
+
+
+def test_eyes_are_seen_from_nearer_than_a_hat() -> None:
+    toy = toy_avatar()
+    avatar = replace(toy, attributes=(toy_attribute(toy, "hat", "hat"), toy_attribute(toy, "blue", "eyes")))
+    sheet = attribute_sheet(avatar, avatar.attributes)
+    wide, near = (sheet[top:top + TILE, MARGIN:MARGIN + TILE] for top in (MARGIN + TITLE + HEADING,
+                                                                          MARGIN + TITLE + 2 * HEADING + TILE + CAPTION + GAP))
+    empty = [(np.abs(tile.astype(int) - BACKDROP).max(2) < 3).mean() for tile in (wide, near)]
+    assert empty[1] < 0.8 * empty[0]
