@@ -27,7 +27,8 @@ function idle(seconds) {
 
 try {
   const avatar = await loadAvatar(new URL(".", import.meta.url));
-  const splats = new Splats(canvas, avatar);
+  const splats = new Splats(canvas, avatar), size = `${avatar.count.toLocaleString()} Gaussians`;
+  note.value = size;
   Object.entries(SLIDERS).forEach(([label, names]) => slider(label, names));
   canvas.addEventListener("pointermove", event => {
     if (!event.buttons) return;
@@ -50,7 +51,7 @@ try {
       const begin = performance.now();
       show(doing, turnedPose(avatar, sway.yaw + turn.yaw, sway.pitch + turn.pitch, sway.roll));
       times.push(performance.now() - begin);
-      if (times.length === 30) note.value = `${avatar.count.toLocaleString()} Gaussians, ${(times.splice(0).sort((a, b) => a - b)[15]).toFixed(1)} ms`;
+      if (times.length === 30) note.value = `${size}, ${(times.splice(0).sort((a, b) => a - b)[15]).toFixed(1)} ms`;
     }
     requestAnimationFrame(frame);
   };
