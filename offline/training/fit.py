@@ -10,6 +10,7 @@ import torch
 
 from offline.training.contract import Progress, TeacherAttribute, TrainingFrame
 from offline.training.drawing import Device, drawing_on
+from offline.training.hues import with_kept_hues
 from offline.training.lifting import LiftConfig, lifted
 from offline.training.pace import with_even_pace
 from offline.training.pictures import shots_along, shots_of, views_of
@@ -63,6 +64,8 @@ def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[Tr
         adapter, codes = regress(avatar.decoder, look.name, rows, mates=mates_of(avatar, look.name, look.slot), ends=ends,
                                  hair=hair, tint=tint, shots=shots, config=config.regression,
                                  told=lambda share: progress(look.label, begun + (1 - begun) * share))
+    if look.added.solid:
+        adapter = with_kept_hues(avatar.decoder, adapter, rows.features.numpy(), codes, rows.own)
     learned = LearnedAttribute(look.name, look.label, look.slot, look.ids, codes[:rows.own], _at_start(look, codes[rows.own:]),
                                adapter, teacher.moves_own, teacher.tints_hair, look.vertex_ids, look.vertex_offsets,
                                teacher.origin)
