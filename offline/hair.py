@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -11,9 +13,10 @@ from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.layers import COVERAGE, Layer, empty_layer, join, surface_layer
 from offline.neck import head_weights
 from offline.numeric import facing_of, ramp
+from offline.numeric import unit as unit_vectors
 from offline.shells import HairShell, rim_strip
 from offline.skin import Appearance
-from offline.strands import contrast, lying, pattern
+from offline.strands import light_and_dark, lying, mirrored_into
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
 
@@ -24,8 +27,11 @@ _PACKING = 0.64  # points that `scatter` gives per area, times their squared spa
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
 _EDGE = (0.5, 4.5)  # pixels inside the matte over which hair comes to take the photo's colours freely
 _LEAST_CONTRAST = 0.02  # squared distance of hair and skin in colour below which they are not told apart
-_STRAND, _LONG_STRAND = 1.5, 1.8  # how much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
-_OWN_HUE = 0.4  # how far hair that is not seen takes the hue, besides the light, of that before it
+_STRAND, _LONG_STRAND = 1.5, 2.0  # how much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
+_LOCK = 9.0  # pixels (eye distance 115) over which strands and locks differ from the hair around them
+_SHOWN = (0.3, 0.6)  # cosine of the surface to the picture's plane, below which the picture says nothing of how strands run on it
+_FROM_EDGE = (0.003, 0.015)  # metres within the outline where strands would stick out if they ran across it, and not
+_OWN_HUE = 0.7  # how far hair that is not seen takes the hue, besides the light, of that before it
 _NECK_Z, _ASIDE = -0.085, (0.065, 0.105)  # metres, head frame: depth of the neck's axis, and from it where hair is not beside it
 _SWINGS = (-0.25, -0.07)  # metres, head frame: heights between which long hair passes from the shoulders to the head
 _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
@@ -64,10 +70,10 @@ def hair_layers(geometry: PhotoGeometry, look: Appearance, shell: HairShell, sha
               rim_strip(camera, shell, look.alpha > 0.5, _RIM_INSET * unit, _LEAST_WIDE * unit))
     front, lining, back, rim = (scatter(mesh, _spacing(mesh, int(portion * min(budget, _MOST)), finest * pixel), rng=rng)
                                 for mesh, portion, finest in zip(meshes, _SHARES, _FINEST, strict=True))
-    seed = rng.integers(2**32)
+    seen = _seen_strands(look, flow, unit)
 
     def inner(points: GridPoints, shade: float, region: Region) -> Layer:
-        return _inner_layer(geometry, look, points, shade, region, 6 * unit, np.random.default_rng(seed))
+        return _inner_layer(geometry, look, points, seen, shade, region)
 
     return join(_front_layer(look, share, front, flow, pixel), inner(lining, 0.78, Region.HAIR),
                 inner(back, 0.92, Region.HAIR_BACK), inner(rim, 0.97, Region.HAIR_BACK))
@@ -132,26 +138,49 @@ def _front_layer(look: Appearance, share: Float32Array, points: GridPoints, flow
                          color_freedom=clear[:, 0] * own, least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
 
 
-def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, shade: float, region: Region, around: float,
-                 rng: np.random.Generator) -> Layer:
-    """Hair that the photo does not show: in the colours that it has before it, with strands of light and dark.
+@dataclass(frozen=True)
+class _Strands:
+    """What the photo shows of the hair's strands, spread over the whole picture: mirrored at the hair's edge."""
 
-    shade: brightness over the photo's; around: pixels over which strands differ from what surrounds them.
+    light: Float32Array
+    """(H, W) against the hair around them."""
+    around: Float32Array
+    """(H, W, 3) that hair's colour."""
+    flow: Float32Array
+    """(H, W, 2) which way they run."""
+
+
+def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands | None:
+    """None where the photo surely shows no hair. flow: (H, W, 2)."""
+    sure = (look.hair > 0.7) & (look.alpha > 0.95)
+    if not sure.any():
+        return None
+    rows, columns = np.moveaxis(mirrored_into(sure), -1, 0)
+    return _Strands(light_and_dark(look.image, sure, _LOCK * unit)[rows, columns], blur(look.hair_color, _LOCK * unit),
+                    flow[rows, columns])
+
+
+def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, seen: _Strands | None, shade: float,
+                 region: Region) -> Layer:
+    """Hair that the photo does not show: in the colours, the light and dark, and along the strands that it has before it.
+
+    shade: brightness over the photo's.
     """
-    if not len(points):
+    if not len(points) or seen is None:
         return empty_layer()
     sure = (look.hair > 0.7) & (look.alpha > 0.95)
     typical = np.median(look.image[sure], 0)
     before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]  # hair goes on round the head as it is where it is last seen
     own = np.maximum(before, 0.35)
-    colors = own * sample(look.hair_color, points.pixels) + (1 - own) * typical
+    colors = own * sample(seen.around, points.pixels) + (1 - own) * typical
     light = colors.mean(1, keepdims=True)  # a bluish light along the outline does not go on round the head
     colors = _OWN_HUE * colors + (1 - _OWN_HUE) * light * typical / max(float(typical.mean()), 1e-3)
+    colors = colors * sample(seen.light, points.pixels)[:, None]
     places = geometry.to_head(points.means.astype(np.float64))
-    relief = contrast(look.image, sure, around) * pattern(places, rng)[:, None]
     sigma = points.spacing[:, None] * COVERAGE * np.array([_LONG_STRAND, 1 / _LONG_STRAND * 1.25])
-    to_edge = sample(distance_to(look.alpha < 0.5), points.pixels) / geometry.pixels_per_metre
+    to_edge = sample(distance_to(look.alpha < 0.5), geometry.camera.project(points.means)) / geometry.pixels_per_metre
     sigma[:, 0] = np.minimum(sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge)  # no spikes beyond the outline
-    along = lying(places) @ geometry.R_cam_head.T
-    return surface_layer(points.means, points.normals, sigma, colors * (shade + relief), region, along=along, thickness=0.5,
+    shown = before * (ramp(np.abs(points.normals[:, 2]), *_SHOWN) * ramp(to_edge, *_FROM_EDGE))[:, None]
+    along = shown * unit_vectors(_along(seen.flow, points)) + (1 - shown) * (lying(places) @ geometry.R_cam_head.T)
+    return surface_layer(points.means, points.normals, sigma, colors * shade, region, along=along, thickness=0.5,
                          opacity=0.95, freedom=0.0, color_freedom=0.0, least_opacity=0.9)

@@ -30,6 +30,8 @@ _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
 _OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
 _RIM_STEP, _RIM_ROWS, _LEAST_RIM = 2, 9, 0.004  # of the joining strip: pixels along it, vertices across it, least metres across
+_SMOOTH = 2.0  # of the inset: over how many pixels the way inward is evened out
+_EVEN = 3.0  # pixels (eye distance 115) over which the back is smoothed: strands on creases would stick out
 _ROUNDNESS = 1.35  # 1: the membrane of a sphere's section; larger: fuller
 
 
@@ -66,15 +68,19 @@ def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, c
     back = _back_depth(geometry, silhouette, plane)
     if (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2:
         back = np.minimum(back, _short_back(geometry, hair, plane))
+    back = blur(np.where(silhouette, back, 0), _EVEN * unit) / np.maximum(blur(silhouette, _EVEN * unit), 1e-3)
     return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
 
 
 def rim_strip(camera: Camera, shell: HairShell, person: BoolArray, inset: float, narrow: float) -> GridMesh:
     """The surface that joins front and back round the silhouette, where both end edge-on to the photo's camera.
 
-    Without it the head turned aside would show a furrow there. person: (H, W); where hair ends before neck or clothes, nothing is
+    Without it the head turned aside would show a furrow there. What it looks like is unknown: each of its vertices is as the pixel
+    that lies as far within the outline as the vertex lies behind front or back, so that strands go on without a break. person: (H, W); where hair ends before neck or clothes, nothing is
     joined. inset: pixels inside the silhouette; narrow: pixels, half the width of locks that are left out.
     """
+    inward = np.stack(np.gradient(blur(distance_to(~shell.back_mask), _SMOOTH * inset))[::-1], -1)
+    inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-3)
     inside = erode(shell.back_mask, inset)
     outer = distance_to(~person) < 2 * inset + 1
     inside &= dilate(erode(inside, narrow), narrow)
@@ -87,16 +93,17 @@ def rim_strip(camera: Camera, shell: HairShell, person: BoolArray, inset: float,
         across = np.linspace(0, 1, _RIM_ROWS)
         depth = front[:, None] + (back - front)[:, None] * across
         at = np.stack([x, y], 1).astype(np.float32) + np.float32(0.5)
-        at = np.repeat(at[:, None], _RIM_ROWS, 1).reshape(-1, 2)
+        at = np.repeat(at[:, None], _RIM_ROWS, 1)
         number = count + np.arange(len(x) * _RIM_ROWS, dtype=np.int32).reshape(len(x), _RIM_ROWS)
         hairy = (shell.front_mask & outer)[y, x] & (back - front > _LEAST_RIM)
         joined = hairy & np.roll(hairy, -1)
         a, b = number[joined], np.roll(number, -1, axis=0)[joined]
         quads = np.stack([a[:, :-1], b[:, :-1], a[:, 1:], b[:, 1:]], -1).reshape(-1, 4)
-        vertices.append(camera.unproject(at, depth.reshape(-1)).astype(np.float32))
+        vertices.append(camera.unproject(at.reshape(-1, 2), depth.reshape(-1)).astype(np.float32))
         triangles.append(np.concatenate([quads[:, [0, 2, 1]], quads[:, [1, 2, 3]]]))
-        pixels.append(at)
-        count += len(at)
+        deep = np.minimum(depth - front[:, None], back[:, None] - depth) * camera.fx / depth
+        pixels.append((at + deep[..., None] * inward[y, x][:, None]).reshape(-1, 2).astype(np.float32))
+        count += depth.size
     return GridMesh(np.concatenate(vertices), np.ascontiguousarray(np.concatenate(triangles), np.int32), np.concatenate(pixels))
 
 

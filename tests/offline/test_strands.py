@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.strands import contrast, lying, pattern
+from offline.strands import light_and_dark, lying, mirrored_into
 
 
 def _skull(count: int) -> np.ndarray:
@@ -24,23 +24,29 @@ def test_strands_run_down_and_out_from_the_whorl() -> None:
     assert (along[front, 2] > 0).all()  # over the crown to the forehead
 
 
-def test_light_and_dark_change_across_strands_and_not_along_them() -> None:
-    places = _skull(4000)[:, :]
-    places = places[np.abs(places[:, 1]) < 0.06]
-    along = lying(places)
-    across = np.cross(along, places - np.array([0.0, 0.01, -0.088]))
-    across /= np.linalg.norm(across, axis=1, keepdims=True)
-    tones = [pattern(at, np.random.default_rng(3)) for at in (places, places + 0.004 * along, places + 0.004 * across)]
-    assert abs(float(tones[0].mean())) < 0.3
-    assert 0.7 < float(tones[0].std()) < 1.3
-    assert np.abs(tones[1] - tones[0]).mean() < 0.4 * np.abs(tones[2] - tones[0]).mean()
+def test_pixels_without_hair_are_mirrored_into_it() -> None:
+    hair = np.zeros((40, 60), np.bool_)
+    hair[:, 20:40] = True
+    rows, columns = np.moveaxis(mirrored_into(hair), -1, 0)
+    own_rows, own_columns = np.indices(hair.shape)
+    np.testing.assert_array_equal(rows[hair], own_rows[hair])
+    np.testing.assert_array_equal(columns[hair], own_columns[hair])
+    assert hair[rows, columns].all()
+    np.testing.assert_array_equal(columns[20, 1:20], 40 - np.arange(1, 20))  # as far within as they lie beyond
+    hair[:, 20:37] = False  # a lock of three pixels
+    rows, columns = np.moveaxis(mirrored_into(hair), -1, 0)
+    assert hair[rows, columns].all()
+    assert columns[20, 33] == 39  # half as far, where as far would be through it
 
 
-@pytest.mark.parametrize("depth", [0.0, 0.1, 0.9])
-def test_contrast_is_that_of_the_photo_s_strands_within_reason(depth: float) -> None:
+@pytest.mark.parametrize("depth", [0.0, 0.1, 0.4])
+def test_light_and_dark_are_the_photo_s_and_even_out(depth: float) -> None:
     stripes = 0.4 * (1 + depth * np.sin(np.arange(120) * 2 * np.pi / 6))[None].repeat(60, 0)
-    image = stripes[..., None].repeat(3, 2).astype(np.float32)
+    shaded = stripes * np.linspace(0.5, 1.0, 60)[:, None]  # the light on the head is no strand's
     hair = np.ones((60, 120), np.bool_)
-    found = contrast(image, hair, 6.0)
-    assert found == pytest.approx(np.clip(depth / np.sqrt(2), 0.05, 0.2), rel=0.1)
-    assert contrast(image, ~hair, 6.0) == pytest.approx(0.05)
+    hair[:20] = False
+    light = light_and_dark(shaded[..., None].repeat(3, 2).astype(np.float32), hair, 6.0)
+    np.testing.assert_array_equal(light[~hair], 1)
+    inner = light[30:50, 20:-20]
+    assert inner.mean() == pytest.approx(1, abs=0.03)
+    assert inner.std() == pytest.approx(depth / np.sqrt(2), rel=0.12, abs=0.02)
