@@ -26,14 +26,14 @@ from offline.clothes import (
 from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
 from offline.eyes import eye_layer, eye_openings
 from offline.floaters import without_floaters
-from offline.geometry import PhotoGeometry, attribute_map, before_face, photo_geometry
+from offline.geometry import PhotoGeometry, attribute_map, before_face, photo_geometry, yaw_of
 from offline.hair import hair_layers, hair_share, hair_weights
 from offline.identity import identity_rig, load_identity_model
 from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, without_small
 from offline.layers import Layer, join
 from offline.likeness import likeness, own_view
 from offline.matte import person_mask, soft_matte
-from offline.mirror import bare_by_twin, with_twin_eye
+from offline.mirror import bare_by_twin, seen_gaze, with_twin_eye, with_twin_half, with_twin_offsets
 from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
 from offline.outline import outline_offsets
@@ -69,6 +69,7 @@ _MOST = 44_700  # Gaussians of an avatar even then
 _LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
 _THROAT = 30.0  # pixels (eye distance 115) from the chin down to where clothes and shoulders begin
 _AROUND = 6.0  # pixels (eye distance 115) around the person that must stay empty
+_BESIDE_HAIR = 2.5  # pixels (eye distance 115) from hair within which skin is mixed with it
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
 _CHEEK_BACK = -0.03  # metres on the mean head: skin in front of it is no ear and no side of the head
 _BACKDROP_SIDE = 96  # pixels; it is shown blurred
@@ -111,6 +112,7 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     model = load_landmark_model()
     fit, extra_views, complaints = fit_views(portrait, extra, model)
     rig, landmarks, geometry = fitted_head(portrait, fit, progress=lambda share: progress("fitting the head", share))
+    fit, geometry = with_seen_gaze(portrait, fit, geometry)
     progress("separating person, hair and clothes", 0.0)
     look, parts = appearance(portrait, geometry)
     look = replace(look, image=without_folds(look.image, look.skin > 0.5, portrait.detection.landmarks, portrait.unit,
@@ -124,6 +126,7 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     weight = pixel_weights(portrait, look)
     layer = refine(layer, portrait.camera, look.image, look.alpha, weight, center, config=config.refine,
                    progress=lambda share: progress("refining", share))
+    layer = with_twin_half(layer, geometry, dilate(look.hair > 0.3, _BESIDE_HAIR * portrait.unit))
     layer = without_lip_specks(with_own_rim(layer, geometry.to_head(layer.gaussians.means)[:, 1]))
     progress("binding to the rig", 0.0)
     provenance = Provenance(photo_sha256=loaded.sha256, consent_by=consent.by, consent_at=consent.at,
@@ -169,13 +172,26 @@ def fitted_head(portrait: Portrait, fit: PhotoFit, *,
     spread_ids, spread = spread_matrix(replace(rig, vertices=template), model)
     frame = fit.frame
     vertices = rig.vertices.copy()
-    vertices[spread_ids] += spread.astype(np.float32) @ frame.residual
+    offsets = np.zeros_like(vertices)
+    offsets[spread_ids] = spread.astype(np.float32) @ frame.residual
+    vertices += with_twin_offsets(offsets, template, yaw_of(frame.R_cam_head))
     rig = at_rest(replace(rig, vertices=vertices, head_weights=head_weights(vertices)), relaxation(fit), spread_ids, spread)
     rig = with_closing_lids(rig, fit, model, spread_ids, spread)
     deformed = expressed(rig, frame.expression, gaze=frame.gaze)
     geometry = photo_geometry(portrait.camera, rig, deformed, frame.R_cam_head, frame.t_cam_head, template)
     binding = LandmarkBinding(model.vertex_ids, model.barycentrics, spread_ids.astype(np.int32), spread.astype(np.float32))
     return rig, binding, geometry
+
+
+def with_seen_gaze(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry) -> tuple[PhotoFit, PhotoGeometry]:
+    """The fit and the head's view with the gaze that the photo shows, where it was taken from aside."""
+    frame = fit.frame
+    gaze = seen_gaze(geometry, frame.gaze, portrait.detection.landmarks)
+    if gaze is frame.gaze:
+        return fit, geometry
+    deformed = expressed(geometry.rig, frame.expression, gaze=gaze)
+    seen = photo_geometry(geometry.camera, geometry.rig, deformed, frame.R_cam_head, frame.t_cam_head, geometry.template)
+    return replace(fit, frame=replace(frame, gaze=gaze)), seen
 
 
 def _set_eyes_back(rig: HeadRig) -> HeadRig:
@@ -296,7 +312,7 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     skin = skin_layer(geometry, clean_lips(look, landmarks, unit), charts, dressed, collar, fit.frame, bald=bald, unit=unit,
                       views=[(view.geometry, view.look) for view in views], rng=rng)
     layers = [skin, under_skin(geometry, charts, skin, rng),
-              with_twin_eye(eye_layer(geometry, look, landmarks, fit.frame.gaze, rng), geometry, landmarks),
+              with_twin_eye(eye_layer(geometry, look, landmarks, fit.frame.gaze, rng), geometry),
               mouth_layer(geometry, look, landmarks, rng),
               sheet_layer(geometry, look, depth, hair, dressed, scraps, chin_row, unit, rng),
               _as_seen(backing_layer(geometry, look, depth, parts.clothes, unit, rng)),

@@ -77,13 +77,18 @@ class PhotoGeometry:
     @property
     def yaw(self) -> float:
         """Degrees by which the head is turned aside from the camera; 0 faces it."""
-        x, _, z = self.R_cam_head[:, 2]
-        return float(np.degrees(np.arctan2(x, -z)))
+        return yaw_of(self.R_cam_head)
 
     @property
     def pixels_per_metre(self) -> float:
         """At the depth of the head's middle."""
         return self.camera.fx / float(self.t_cam_head[2])
+
+
+def yaw_of(R_cam_head: FloatArray) -> float:
+    """Degrees by which a head is turned aside from the camera; 0 faces it. R_cam_head: (3, 3)."""
+    x, _, z = R_cam_head[:, 2]
+    return float(np.degrees(np.arctan2(x, -z)))
 
 
 def before_face(geometry: PhotoGeometry) -> BoolArray:

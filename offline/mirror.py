@@ -16,18 +16,25 @@ from offline.images import nearest_true, sample
 from offline.layers import Layer, frames, join
 from offline.numeric import facing_of, ramp
 from perse_live.animate import bind_surface
-from perse_live.arrays import BoolArray, FloatArray, Int32Array
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.gaussians import Gaussians
-from perse_live.head.landmarks import LEFT_EYE, RIGHT_EYE
+from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import Part
+from perse_live.regions import Region
 from perse_live.rotations import to_quat
 
-_TURNED = 20.0  # degrees of yaw from which a photo is taken from aside; below, light that differs from side to side shows more
+_TURNED = 14.0  # degrees of yaw from which a photo is taken from aside; below, light that differs from side to side shows more
 _WELL, _GRAZING = 0.60, 0.35  # cosine to the camera above which a point keeps its own colour, and below which it may lose it
 _BETTER = (0.25, 0.50)  # how much more a twin must face the camera to lend its colour, and to lend all of it
 _OUTLINE = (5.0, 12.0)  # pixels (eye distance 115) within the outline where colours are mixed, and where they are surely not
 _AHEAD = 12.0  # pixels (eye distance 115) before the face's outline that are judged with it
-_NARROW = 0.6  # of the near eye's width in the picture, below which the far eye is the near one's mirror image
+_FAR = 20.0  # degrees of yaw from which the far eye, brow, nostril and lip corner are the near ones' mirror images
+_SEAM_BESIDE, _SEAM_MIDDLE = 0.048, 0.003  # metres from the middle where the mirrored half begins below that yaw, and from it on
+_LOOKS_ELSEWHERE = 0.5  # radians from the fitted gaze at which an iris was not found where it is
+_STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
+_FACE = np.array([[-np.inf, -0.12, -0.045], [np.inf, 0.085, np.inf]])  # metres on the mean head: where Gaussians are mirrored
+_EVEN = 60  # Gaussians over which the light of the two halves is compared
+_SEAM_WIDE = 0.008  # metres over which it begins
 
 
 def vertex_twins(template: FloatArray) -> Int32Array:
@@ -44,14 +51,38 @@ def mirrored_view(geometry: PhotoGeometry) -> PhotoGeometry | None:
                    triangles=np.ascontiguousarray(twins[geometry.triangles]))
 
 
-def lent_share(facing: FloatArray, inside: FloatArray, twin_facing: FloatArray, twin_confidence: FloatArray) -> FloatArray:
-    """How far points (N,) take their twins' colours.
+def seam(yaw: float) -> float:
+    """How far from the middle of a face its far half begins to be the near one's mirror image, metres on the mean head.
 
-    facing, twin_facing: (N,) cosines to the camera; inside: (N,) how far within the person's outline each is seen, pixels (eye
-    distance 115); twin_confidence: (N,).
+    It goes round eye and mouth: one half of either mirrored, the other smeared, would be neither's. Infinite for a photo from the
+    front. yaw: degrees.
     """
-    grazing = 1 - ramp(facing, _GRAZING, _WELL) * ramp(inside, *_OUTLINE)
-    return grazing * ramp(twin_facing - facing, *_BETTER) * twin_confidence
+    return np.inf if abs(yaw) < _TURNED else _SEAM_BESIDE if abs(yaw) < _FAR else _SEAM_MIDDLE
+
+
+def lent_share(beyond: FloatArray, facing: FloatArray, inside: FloatArray, twin_facing: FloatArray) -> FloatArray:
+    """How far points (N,) are to take their twins' colours.
+
+    beyond: (N,) metres on the far side of the seam; facing, twin_facing: (N,) cosines to the camera; inside: (N,) how far within
+    the person's outline each is seen, pixels (eye distance 115).
+    """
+    grazing = (1 - ramp(facing, _GRAZING, _WELL) * ramp(inside, *_OUTLINE)) * ramp(twin_facing - facing, *_BETTER)
+    return np.maximum(grazing, ramp(beyond, 0.0, _SEAM_WIDE))
+
+
+def beyond_seam(rest: FloatArray, yaw: float) -> FloatArray:
+    """How far points of the mean head (N, 3) lie beyond the seam, on the side turned away: metres, (N,). yaw: degrees."""
+    return np.sign(yaw) * rest[:, 0] - seam(yaw)
+
+
+def with_twin_offsets(offsets: Float32Array, template: Float32Array, yaw: float) -> Float32Array:
+    """What bends the mean head's vertices to a person, (V, 3) metres, beyond the seam as this side of it.
+
+    Landmarks of a far half are half guessed, and say little of depth: from the front its eye would sit askew in its lids.
+    """
+    share = ramp(beyond_seam(template, yaw), 0.0, _SEAM_WIDE)[:, None]
+    there = offsets[vertex_twins(template)] * np.array([-1, 1, 1])
+    return (offsets + share * (there - offsets)).astype(np.float32)
 
 
 def bare_by_twin(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolArray:
@@ -76,17 +107,70 @@ def bare_by_twin(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolA
     return bare[rows, columns] & (distance < _AHEAD * unit)
 
 
-def with_twin_eye(eyes: Layer, geometry: PhotoGeometry, landmarks: FloatArray) -> Layer:
-    """The eyes, of which one that is turned far away is the other's mirror image.
+def seen_gaze(geometry: PhotoGeometry, gaze: FloatArray, landmarks: FloatArray) -> FloatArray:
+    """Where eyes seen from aside look, (2, 2) radians: where the near eye's iris lies on its ball, and the far one alike.
 
-    landmarks: (478, 2+) pixels. The iris sits on an eyeball that is turned by the gaze, so that both go on looking the same way.
+    A fit weighs the irises against lids and scores and may be ten degrees off. Painted beside the ball's axis, an iris would look
+    past the camera when the gaze is straight, and its mirror image past it on the other side. gaze: (2, 2) of the fit; landmarks:
+    (478, 2+) pixels.
     """
-    widths = [float(np.ptp(landmarks[list(eye), 0])) for eye in (LEFT_EYE, RIGHT_EYE)]
-    if min(widths) > _NARROW * max(widths):
+    if abs(geometry.yaw) < _TURNED:
+        return gaze
+    near, iris = (0, LEFT_IRIS[0]) if geometry.yaw < 0 else (1, RIGHT_IRIS[0])
+    ray = geometry.camera.unproject(landmarks[None, iris, :2].astype(np.float32), np.ones(1, np.float32))[0].astype(np.float64)
+    ray /= np.linalg.norm(ray)
+    center = geometry.R_cam_head @ geometry.rig.eye_centers[near] + geometry.t_cam_head
+    along = float(ray @ center)
+    under = along**2 - float(center @ center) + geometry.rig.eye_radius**2
+    if under < 0:  # the ray misses the ball
+        return gaze
+    x, y, z = geometry.R_cam_head.T @ (ray * (along - np.sqrt(under)) - center) / geometry.rig.eye_radius
+    seen = np.array([np.arctan2(x, z), np.arcsin(np.clip(y, -1, 1))])
+    return np.tile(seen, (2, 1)) if np.abs(seen - gaze[near]).max() < _LOOKS_ELSEWHERE else gaze
+
+
+def with_twin_eye(eyes: Layer, geometry: PhotoGeometry) -> Layer:
+    """The eyes, of which one beyond the seam is the other's mirror image.
+
+    The iris sits on an eyeball that is turned by the gaze, so that both go on looking the same way.
+    """
+    far = beyond_seam(geometry.triangle_template()[eyes.triangles], geometry.yaw) > 0
+    if not far.any() or abs(geometry.yaw) < _FAR:
         return eyes
-    left = geometry.triangle_template()[eyes.triangles, 0] > 0
-    near = left if widths[0] > widths[1] else ~left
-    return join(eyes.select(near), mirrored_layer(eyes.select(near), geometry))
+    return join(eyes.select(~far), mirrored_layer(eyes.select(~far), geometry))
+
+
+def with_twin_half(layer: Layer, geometry: PhotoGeometry, hair: BoolArray) -> Layer:
+    """The refined face, of which what lies beyond the seam is the near half, mirrored: as sharp as that, in its place's light.
+
+    hair: (H, W) pixels that show hair; where the near half is under it, and for a photo from the front, nothing changes.
+    """
+    if abs(geometry.yaw) < _FAR:
+        return layer
+    twins = _triangle_twins(geometry, vertex_twins(geometry.template))
+    middles = geometry.triangle_template()
+    there = beyond_seam(middles, geometry.yaw) > 0
+    there &= ((middles > _FACE[0]) & (middles < _FACE[1])).all(1)
+    shown = (layer.triangles >= 0) & np.isin(layer.regions, (Region.SKIN, Region.LIPS, Region.EYE, Region.LASHES))
+    near = shown & there[twins[layer.triangles]] & (twins[layer.triangles] != layer.triangles)
+    near &= sample(hair, geometry.camera.project(layer.gaussians.means)) < 0.5
+    far = shown & there[layer.triangles] & np.isin(layer.triangles, twins[layer.triangles[near]])
+    if far.sum() < _EVEN or near.sum() < _EVEN:
+        return layer
+    mirrored = mirrored_layer(layer.select(near), geometry)
+    return join(layer.select(~far), _lit_as(mirrored, layer.select(far)))
+
+
+def _lit_as(layer: Layer, before: Layer) -> Layer:
+    """The layer's skin in the light, smooth over the face, of that `before` it in the same place."""
+    skin, seen = (np.isin(part.regions, (Region.SKIN, Region.LIPS)) for part in (layer, before))
+    g = layer.gaussians
+    own = KDTree(g.means[skin]).query(g.means[skin], k=_EVEN)[1]
+    other = KDTree(before.gaussians.means[seen]).query(g.means[skin], k=_EVEN)[1]
+    light = before.gaussians.colors[seen][other].mean(1) / np.maximum(g.colors[skin][own].mean(1), 0.02)
+    colors = g.colors.copy()
+    colors[skin] = np.clip(colors[skin] * np.clip(light, 0.6, 1.6), 0.002, 0.998)
+    return replace(layer, gaussians=replace(g, colors=colors.astype(np.float32)))
 
 
 def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
@@ -106,6 +190,7 @@ def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
     long, wide = out_of_edges(bound.axes[:, :2]), out_of_edges(bound.axes[:, 2:])
     turned = frames(normals, long)
     scales = np.stack([np.linalg.norm(long, axis=1), np.abs((turned[:, :, 1] * wide).sum(1)), g.scales[:, 2]], 1)
+    scales = np.clip(scales, g.scales / _STRETCHED, g.scales * _STRETCHED)  # lids that the photo shows folded would make needles
     moved = Gaussians(means.astype(np.float32), to_quat(turned).astype(np.float32), np.maximum(scales, 2e-5).astype(np.float32),
                       g.opacities, g.colors)
     frozen = np.zeros(len(layer), np.float32)

@@ -75,9 +75,10 @@ def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, c
 def rim_strip(camera: Camera, shell: HairShell, person: BoolArray, inset: float, narrow: float) -> GridMesh:
     """The surface that joins front and back round the silhouette, where both end edge-on to the photo's camera.
 
-    Without it the head turned aside would show a furrow there. What it looks like is unknown: each of its vertices is as the pixel
-    that lies as far within the outline as the vertex lies behind front or back, so that strands go on without a break. person: (H, W); where hair ends before neck or clothes, nothing is
-    joined. inset: pixels inside the silhouette; narrow: pixels, half the width of locks that are left out.
+    Without it the head turned aside would show a furrow there. What it looks like is unknown: each of its vertices is as the
+    pixel that lies as far within the outline as the vertex lies behind front or back, so that strands go on without a break.
+    person: (H, W); where hair ends before neck or clothes, nothing is joined. inset: pixels inside the silhouette; narrow:
+    pixels, half the width of locks that are left out.
     """
     inward = np.stack(np.gradient(blur(distance_to(~shell.back_mask), _SMOOTH * inset))[::-1], -1)
     inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-3)

@@ -15,7 +15,7 @@ from offline.charts import HeadCharts
 from offline.geometry import PhotoGeometry
 from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.layers import COVERAGE, Layer, surface_layer
-from offline.mirror import lent_share, mirrored_view
+from offline.mirror import beyond_seam, lent_share, mirrored_view
 from offline.neck import STAYS, head_weights
 from offline.numeric import facing_of, ramp
 from offline.sampling import SurfacePoints, poisson_disk
@@ -136,11 +136,12 @@ def skin_layer(
     # the neck's hidden side under a collar would pierce it when the head turns: it is dressed itself
     collared = _collared(points, collar) & (believed < 0.3)
     colors = np.where(collared[:, None], sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels), colors)
-    freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * (1 - lent)
+    own = 1 - ramp(lent, 0.0, 0.3)  # the photo does not tell of what is not its own
+    freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * own
     # what a pixel mixes into the skin is left to hair and clothes before it, or it would show on the cheek when the head turns
     color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.0, 0.4)
     # else the photo's shadow above an open eye would come back onto the closing lid
-    color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2)) * (1 - lent)
+    color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2)) * own
     if look.lip_edges is not None:  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * held * inner)[:, None]
@@ -230,9 +231,9 @@ def _lent(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, points:
     if matched is None:
         return points, confidence, none
     inside = sample(distance_to((look.matte < 0.5) & look.valid), points.pixels) / unit
-    share = lent_share(points.facing, inside, there.facing, known)
-    total = confidence * (1 - share) + share
-    mixed = (share / np.maximum(total, 1e-6))[:, None]
+    share = lent_share(beyond_seam(points.rest, geometry.yaw), points.facing, inside, there.facing)
+    total = confidence * (1 - share) + known * share  # where the twin is not seen either, it is inferred
+    mixed = (known * share / np.maximum(total, 1e-6))[:, None]
     observed = points.observed + mixed * (matched.observed - points.observed)
     return replace(points, observed=observed.astype(np.float32)), total, share
 

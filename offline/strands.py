@@ -1,4 +1,4 @@
-"""How hair lies on a head that no photo shows from there: strands run from the whorl down, light and dark as those that it shows."""
+"""How hair lies on a head that no photo shows from there: strands run from the whorl down, light and dark as the photo's."""
 
 from __future__ import annotations
 

@@ -5,9 +5,20 @@ import pytest
 
 from offline.geometry import PhotoGeometry, photo_geometry
 from offline.layers import surface_layer
-from offline.mirror import bare_by_twin, lent_share, mirrored_layer, mirrored_view, vertex_twins, with_twin_eye
-from perse_live.head.landmarks import LEFT_EYE, RIGHT_EYE
-from perse_live.head.rig import EYES, Part
+from offline.mirror import (
+    bare_by_twin,
+    beyond_seam,
+    lent_share,
+    mirrored_layer,
+    mirrored_view,
+    seen_gaze,
+    vertex_twins,
+    with_twin_eye,
+    with_twin_half,
+    with_twin_offsets,
+)
+from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
+from perse_live.head.rig import EYES, Part, gaze_rotation
 from perse_live.regions import Region
 from perse_live.rotations import from_euler_degrees
 
@@ -38,12 +49,78 @@ def test_a_mirrored_view_sees_each_point_where_its_twin_is(from_aside: PhotoGeom
     np.testing.assert_allclose(twin_place[seen], place[seen] * [-1, 1, 1], atol=2e-3)
 
 
-def test_only_what_is_seen_badly_and_its_twin_well_is_lent() -> None:
-    facing, twin = np.array([0.9, 0.2, 0.2, 0.2]), np.array([0.95, 0.9, 0.3, 0.9])
-    share = lent_share(facing, np.full(4, 50.0), twin, np.array([1.0, 1.0, 1.0, 0.0]))
-    np.testing.assert_allclose(share, [0, 1, 0, 0], atol=1e-6)
-    near_outline = lent_share(np.array([0.65]), np.array([2.0]), np.array([0.98]), np.ones(1))
-    assert near_outline[0] > 0.2
+def test_what_is_seen_badly_and_its_twin_well_is_lent_and_all_beyond_the_seam() -> None:
+    near, facing, twin = np.full(4, -0.02), np.array([0.9, 0.2, 0.2, 0.65]), np.array([0.95, 0.9, 0.3, 0.98])
+    share = lent_share(near, facing, np.array([50.0, 50.0, 50.0, 2.0]), twin)
+    np.testing.assert_allclose(share[:3], [0, 1, 0], atol=1e-6)
+    assert share[3] > 0.2  # near the outline
+    np.testing.assert_array_equal(lent_share(np.full(4, 0.02), facing, np.full(4, 50.0), twin), 1)
+
+
+@pytest.mark.parametrize("yaw", [-40.0, 24.0, 16.0, 5.0])
+def test_the_seam_leaves_eye_and_mouth_whole(mean_head: PhotoGeometry, yaw: float) -> None:
+    far = beyond_seam(mean_head.triangle_template(), yaw) > 0
+    side = np.sign(yaw) * mean_head.triangle_template()[:, 0]
+    assert not far[side <= 0].any()
+    for eye in EYES:
+        ball = mean_head.rig.parts == eye
+        assert far[ball].all() == (abs(yaw) > 20 and side[ball].mean() > 0)
+        assert far[ball].all() or not far[ball].any()
+    assert far.any() == (abs(yaw) > 14)
+
+
+def test_a_far_half_is_bent_as_the_near_one(mean_head: PhotoGeometry) -> None:
+    template = mean_head.template
+    offsets = np.random.default_rng(0).normal(0, 0.002, template.shape).astype(np.float32)
+    bent = with_twin_offsets(offsets, template, 40.0)
+    near = template[:, 0] < -0.015
+    np.testing.assert_array_equal(bent[near], offsets[near])
+    far = vertex_twins(template)[near]
+    far, there = far[template[far, 0] > 0.015], offsets[near][template[far, 0] > 0.015]
+    np.testing.assert_allclose(bent[far], there * [-1, 1, 1], atol=1e-6)
+    np.testing.assert_array_equal(with_twin_offsets(offsets, template, 5.0), offsets)
+
+
+def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(from_aside: PhotoGeometry) -> None:
+    assert from_aside.yaw > 30
+    looking = np.array([-0.15, 0.1])
+    rig, camera, fitted = from_aside.rig, from_aside.camera, np.array([[0.02, 0.0], [0.05, 0.02]])
+    landmarks = np.zeros((478, 3), np.float32)
+    for iris, center in ((LEFT_IRIS, rig.eye_centers[0]), (RIGHT_IRIS, rig.eye_centers[1])):
+        on_ball = center + gaze_rotation(looking)[:, 2] * rig.eye_radius
+        at = from_aside.R_cam_head @ on_ball + from_aside.t_cam_head
+        landmarks[list(iris), :2] = camera.project(at[None].astype(np.float32))[0]
+    landmarks[list(LEFT_IRIS), :2] += 3  # the far one is guessed
+    np.testing.assert_allclose(seen_gaze(from_aside, fitted, landmarks), [looking, looking], atol=2e-3)
+    landmarks[:, :2] = 0  # beside the eye
+    np.testing.assert_array_equal(seen_gaze(from_aside, fitted, landmarks), fitted)
+
+
+def test_the_far_half_of_a_refined_face_is_the_near_one_in_its_own_light(from_aside: PhotoGeometry) -> None:
+    rig, place = from_aside.rig, from_aside.triangle_template()
+    rows = np.nonzero((rig.parts == Part.SKIN) & (np.abs(place[:, 0]) < 0.07) & (place[:, 2] > -0.05))[0].astype(np.int32)
+    corners = from_aside.vertices[rig.triangles[rows]].astype(np.float64)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    near = place[rows, 0] < 0
+    mole = near & (np.linalg.norm(place[rows, :2] - [-0.035, -0.03], axis=1) < 0.008)
+    smear = ~near & (np.linalg.norm(place[rows, :2] - [0.03, -0.055], axis=1) < 0.004)
+    assert mole.sum() > 3
+    assert smear.sum() > 3
+    light = np.where(near, 0.6, 0.45) * np.where(mole, 0.5, 1.0) * np.where(smear, 0.2, 1.0)
+    layer = surface_layer(corners.mean(1), normals, np.full(len(rows), 0.001), light[:, None].repeat(3, 1), Region.SKIN,
+                          triangles=rows)
+    bare = np.zeros((512, 512), np.bool_)
+    whole = with_twin_half(layer, from_aside, bare)
+    there = place[whole.triangles]
+    brightness = whole.gaussians.colors.mean(1)
+    twin_mole = np.linalg.norm(there[:, :2] - [0.035, -0.03], axis=1) < 0.006
+    assert brightness[twin_mole].mean() < 0.7 * 0.45
+    face = (there[:, 0] > 0.015) & (there[:, 2] > -0.04) & (np.abs(there[:, 1]) < 0.08)
+    assert np.median(brightness[face]) == pytest.approx(0.45, abs=0.03)
+    assert brightness[np.linalg.norm(there[:, :2] - [0.03, -0.055], axis=1) < 0.003].min() > 0.3
+    np.testing.assert_array_equal(brightness[there[:, 0] < 0], layer.gaussians.colors.mean(1)[near])
+    assert len(with_twin_half(layer, from_aside, ~bare)) == len(layer)  # all under hair
 
 
 def test_a_mirrored_layer_lies_on_the_other_side_facing_out(mean_head: PhotoGeometry) -> None:
@@ -62,23 +139,19 @@ def test_a_mirrored_layer_lies_on_the_other_side_facing_out(mean_head: PhotoGeom
     assert not there.freedom.any()
 
 
-def test_an_eye_turned_far_away_is_the_other_s_mirror_image(mean_head: PhotoGeometry) -> None:
+def test_an_eye_turned_far_away_is_the_other_s_mirror_image(mean_head: PhotoGeometry, from_aside: PhotoGeometry) -> None:
     rig = mean_head.rig
     rows = np.concatenate([np.nonzero(rig.parts == eye)[0][:50] for eye in EYES]).astype(np.int32)
     corners = mean_head.vertices[rig.triangles[rows]]
     colors = np.repeat([[0.2, 0.4, 0.6], [0.9, 0.1, 0.1]], 50, axis=0)
     eyes = surface_layer(corners.mean(1), np.tile([0.0, 0.0, -1.0], (100, 1)), np.full(100, 0.001), colors, Region.EYE,
                          triangles=rows)
-    landmarks = np.zeros((478, 2), np.float32)
-    landmarks[list(LEFT_EYE)] = np.linspace([300, 200], [340, 200], len(LEFT_EYE))
-    landmarks[list(RIGHT_EYE)] = np.linspace([200, 200], [235, 200], len(RIGHT_EYE))
-    assert with_twin_eye(eyes, mean_head, landmarks) is eyes
-    landmarks[list(RIGHT_EYE)] = np.linspace([200, 200], [215, 200], len(RIGHT_EYE))
-    both = with_twin_eye(eyes, mean_head, landmarks)
+    assert with_twin_eye(eyes, mean_head) is eyes
+    both = with_twin_eye(eyes, from_aside)
     assert len(both) == 100
-    np.testing.assert_allclose(both.gaussians.colors, np.tile([0.2, 0.4, 0.6], (100, 1)), atol=1e-6)
-    assert (rig.parts[both.triangles[:50]] == EYES[0]).all()
-    assert (rig.parts[both.triangles[50:]] == EYES[1]).all()
+    np.testing.assert_allclose(both.gaussians.colors, np.tile([0.9, 0.1, 0.1], (100, 1)), atol=1e-6)
+    assert (rig.parts[both.triangles[:50]] == EYES[1]).all()
+    assert (rig.parts[both.triangles[50:]] == EYES[0]).all()
 
 
 def test_hair_before_the_far_eye_is_none_where_the_near_one_is_bare(from_aside: PhotoGeometry) -> None:
