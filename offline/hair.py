@@ -31,7 +31,8 @@ _STRAND, _LONG_STRAND = 1.5, 2.0  # how much longer than wide a Gaussian is, as 
 _LOCK = 9.0  # pixels (eye distance 115) over which strands and locks differ from the hair around them
 _SHOWN = (0.3, 0.6)  # cosine of the surface to the picture's plane, below which the picture says nothing of how strands run on it
 _FROM_EDGE = (0.003, 0.015)  # metres within the outline where strands would stick out if they ran across it, and not
-_BLENDED = 1.6  # how much stronger light and dark are made, for large Gaussians blend into their neighbours
+_BLENDED, _LOUDEST = 1.6, 0.28  # how much stronger light and dark are made, for large Gaussians blend into their neighbours; and
+# the deviation from the hair around them that they need not exceed
 _OWN_HUE = 0.7  # how far hair that is not seen takes the hue, besides the light, of that before it
 _NECK_Z, _ASIDE = -0.085, (0.065, 0.105)  # metres, head frame: depth of the neck's axis, and from it where hair is not beside it
 _SWINGS = (-0.25, -0.07)  # metres, head frame: heights between which long hair passes from the shoulders to the head
@@ -144,11 +145,13 @@ class _Strands:
     """What the photo shows of the hair's strands, spread over the whole picture: mirrored at the hair's edge."""
 
     light: Float32Array
-    """(H, W) against the hair around them."""
+    """(H, W, 3) against the hair around them."""
     around: Float32Array
     """(H, W, 3) that hair's colour."""
     flow: Float32Array
     """(H, W, 2) which way they run."""
+    contrast: float
+    """How much stronger light and dark are to be drawn."""
 
 
 def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands | None:
@@ -157,8 +160,9 @@ def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands
     if not sure.any():
         return None
     rows, columns = np.moveaxis(mirrored_into(sure), -1, 0)
-    return _Strands(light_and_dark(look.image, sure, _LOCK * unit)[rows, columns], blur(look.hair_color, _LOCK * unit),
-                    flow[rows, columns])
+    light = light_and_dark(look.image, sure, _LOCK * unit)
+    contrast = np.clip(_LOUDEST / max(float(light[sure].std()), 1e-3), 1, _BLENDED)
+    return _Strands(light[rows, columns], blur(look.hair_color, _LOCK * unit), flow[rows, columns], float(contrast))
 
 
 def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, seen: _Strands | None, shade: float,
@@ -176,7 +180,7 @@ def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, 
     colors = own * sample(seen.around, points.pixels) + (1 - own) * typical
     light = colors.mean(1, keepdims=True)  # a bluish light along the outline does not go on round the head
     colors = _OWN_HUE * colors + (1 - _OWN_HUE) * light * typical / max(float(typical.mean()), 1e-3)
-    colors = colors * (1 + _BLENDED * (sample(seen.light, points.pixels) - 1))[:, None]
+    colors = colors * (1 + seen.contrast * (sample(seen.light, points.pixels) - 1))
     places = geometry.to_head(points.means.astype(np.float64))
     sigma = points.spacing[:, None] * COVERAGE * np.array([_LONG_STRAND, 1 / _LONG_STRAND * 1.25])
     to_edge = sample(distance_to(look.alpha < 0.5), geometry.camera.project(points.means)) / geometry.pixels_per_metre

@@ -80,7 +80,8 @@ def rim_strip(camera: Camera, shell: HairShell, person: BoolArray, inset: float,
     person: (H, W); where hair ends before neck or clothes, nothing is joined. inset: pixels inside the silhouette; narrow:
     pixels, half the width of locks that are left out.
     """
-    inward = np.stack(np.gradient(blur(distance_to(~shell.back_mask), _SMOOTH * inset))[::-1], -1)
+    down, right = np.gradient(blur(distance_to(~shell.back_mask), _SMOOTH * inset).astype(np.float64))
+    inward = np.stack([np.asarray(right), np.asarray(down)], -1)
     inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-3)
     inside = erode(shell.back_mask, inset)
     outer = distance_to(~person) < 2 * inset + 1

@@ -29,7 +29,7 @@ def mirrored_into(hair: BoolArray) -> Int32Array:
     Where hair is narrower than the way to it is long, the mirror is nearer. At least one pixel must be hair.
     """
     _, *found = nearest_true(hair)
-    own, edge = np.stack(np.indices(hair.shape), -1), np.stack(found, -1)
+    own, edge = np.moveaxis(np.indices(hair.shape), 0, -1), np.stack(found, -1)
     result = edge.astype(np.int32)
     for share in reversed(_NEARER):
         there = np.clip(np.rint(edge + share * (edge - own)), 0, np.array(hair.shape) - 1).astype(np.int32)
@@ -38,10 +38,12 @@ def mirrored_into(hair: BoolArray) -> Int32Array:
 
 
 def light_and_dark(image: Float32Array, hair: BoolArray, around: float) -> Float32Array:
-    """(H, W) how light the photo's locks and strands are against the hair around them; on average 1, and 1 where is no hair.
+    """How the photo's locks and strands differ from the hair around them, (H, W, 3): on average 1, and 1 where is no hair.
 
-    image: (H, W, 3); hair: (H, W); around: pixels over which surroundings are taken.
+    By channel, for what shines has less of the hair's colour. image: (H, W, 3); hair: (H, W); around: pixels over which
+    surroundings are taken.
     """
-    light = image.mean(2) + 0.01  # black hair's noise is no strand
-    mean = blur(light * hair, around) / np.maximum(blur(hair, around), 1e-3)
-    return np.where(hair, np.clip(light / np.maximum(mean, 0.02), _DARKEST, _BRIGHTEST), 1).astype(np.float32)
+    light = image + np.float32(0.01)  # black hair's noise is no strand
+    mean = blur(light * hair[..., None], around) / np.maximum(blur(hair, around), 1e-3)[..., None]
+    relative = np.clip(light / np.maximum(mean, 0.02), _DARKEST, _BRIGHTEST)
+    return np.where(hair[..., None], relative, 1).astype(np.float32)

@@ -49,4 +49,5 @@ def test_light_and_dark_are_the_photo_s_and_even_out(depth: float) -> None:
     np.testing.assert_array_equal(light[~hair], 1)
     inner = light[30:50, 20:-20]
     assert inner.mean() == pytest.approx(1, abs=0.03)
+    np.testing.assert_array_equal(inner[..., 0], inner[..., 1])  # grey strands
     assert inner.std() == pytest.approx(depth / np.sqrt(2), rel=0.12, abs=0.02)
