@@ -92,7 +92,7 @@ def bare_by_twin(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolA
     eye distance / 115.
     """
     none = np.zeros_like(hair)
-    if abs(geometry.yaw) < _TURNED:
+    if abs(geometry.yaw) < _FAR:
         return none
     twins = vertex_twins(geometry.template)
     there, facing = geometry.vertices[twins], facing_of(geometry.vertices, geometry.normals)
