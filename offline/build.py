@@ -32,6 +32,7 @@ from offline.identity import identity_rig, load_identity_model
 from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, without_small
 from offline.layers import Layer, join
 from offline.likeness import likeness, own_view
+from offline.lip_shapes import rounded_frame, with_own_round_mouth, with_round_mouth
 from offline.matte import person_mask, soft_matte
 from offline.mirror import bare_by_twin, seen_gaze, with_twin_eye, with_twin_half, with_twin_offsets
 from offline.mouth import mouth_layer, mouth_opening
@@ -170,12 +171,15 @@ def fitted_head(portrait: Portrait, fit: PhotoFit, *,
     rig = _set_mouth(_set_eyes_back(identity_rig(identity, fit.identity, head=head)))
     template = identity.mean
     spread_ids, spread = spread_matrix(replace(rig, vertices=template), model)
+    fit = replace(fit, frame=rounded_frame(fit.frame, model))
     frame = fit.frame
     vertices = rig.vertices.copy()
     offsets = np.zeros_like(vertices)
     offsets[spread_ids] = spread.astype(np.float32) @ frame.residual
     vertices += with_twin_offsets(offsets, template, yaw_of(frame.R_cam_head))
+    rig = with_round_mouth(rig, model, spread_ids, spread)
     rig = at_rest(replace(rig, vertices=vertices, head_weights=head_weights(vertices)), relaxation(fit), spread_ids, spread)
+    rig = with_own_round_mouth(rig, frame.expression, model, spread_ids, spread)
     rig = with_closing_lids(rig, fit, model, spread_ids, spread)
     deformed = expressed(rig, frame.expression, gaze=frame.gaze)
     geometry = photo_geometry(portrait.camera, rig, deformed, frame.R_cam_head, frame.t_cam_head, template)

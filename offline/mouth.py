@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from offline.geometry import PhotoGeometry
 from offline.grid import grid_mesh, scatter
-from offline.images import blur, distance_to, fill_from, pixel_centers, polygon, sample
+from offline.images import blur, dilate, distance_to, erode, fill_from, pixel_centers, polygon, sample
 from offline.layers import COVERAGE, Layer, empty_layer, join, surface_layer
 from offline.numeric import ramp, unit
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
+from offline.teeth import ENAMEL, LOWER, ROWS, carriers, painted_row, row_mesh
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import INNER_LIP_RING
+from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_RING, INNER_LIP_UPPER, LIPS, load_landmark_model
 from perse_live.head.rig import Part
 from perse_live.raster import RasterResult, rasterise
 from perse_live.regions import Region
 
-# millimetres from the midline backwards (Wheeler's Dental Anatomy, chapter 1)
-_UPPER_WIDTHS = (8.5, 6.6, 7.6, 7.0, 6.8, 10.0, 9.5)
-_LOWER_WIDTHS = (5.4, 6.0, 6.9, 7.0, 7.0, 11.0, 10.5)
-_ENAMEL = np.array([0.86, 0.82, 0.75])
-_SKIN_TINT = np.array([1.25, 0.95, 0.80])  # of an ordinary face in white light, mean 1
-_GUM = np.array([0.70, 0.42, 0.40])
-_TONGUE = np.array([0.70, 0.35, 0.34])
-_BACK_TOOTH = np.array([0.40, 0.27, 0.24])  # light at the last molars over that at the front
-_CAVITY = np.array([0.42, 0.16, 0.15])
-_REGIONS = {Part.TEETH_UPPER: Region.TEETH, Part.TEETH_LOWER: Region.TEETH, Part.TONGUE: Region.TONGUE,
-            Part.MOUTH_CAVITY: Region.MOUTH}
-_ROWS = (Part.TEETH_UPPER, Part.TEETH_LOWER)
-_ASIDE = (0.014, 0.019)  # metres from the midline from which teeth stand in the shadow of a smile's corners
-_TAKEN = 0.6  # how freely they take the photo's colours
+_DARK_TOOTH, _TOOTH_OVER_SKIN = 0.30, 0.72  # brightness of teeth beside black skin, and how it grows with the skin's, sRGB
+_LEAST_WHITE = 25  # pixels between the lids that tell the tint of the eyes' whites
+_TONGUE = np.array([0.74, 0.37, 0.36])
+_CAVITY = np.array([0.46, 0.18, 0.16])
+_THROAT = (-0.035, 0.016)  # metres, depths on the mean head between which the light falls to the throat's
+_DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30  # light at the throat over that behind the lips
+_LAMP = np.array([0.0, 0.6, 0.8])  # whence the tongue is lit, head frame
+_SHINE = 0.10  # of a wet tongue
+_SHADE = np.array([0.10, 0.045, 0.04])
+_SHADE_OPACITY = 0.4  # of the upper lip's shadow
+_SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = 0.0014, 0.0006, 0.0045  # metres: standard deviation, past the lip, behind it
+_FRONTAL = 0.4  # how far a lip's triangle must face the front to carry shade
+_REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
 _CLOSED = 1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
 _TOOTH_DARK = 0.35  # darkness between the lips from which a pixel is no tooth
+_LIP_S_RIM, _GAP = 1.5, 2.5  # pixels beside the lips that lie in their shade; half of a dark gap that is bridged
+_IN_SHADE, _TAKEN = 0.78, 0.25  # light on what is bridged, and how freely refinement darkens it
 _LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
 _WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those seen
@@ -47,26 +50,42 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
     """Everything behind the lips."""
     opening = mouth_opening(landmarks, look.alpha.shape)
     gap = float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]))
-    light = _light(look)
-    seen = np.zeros(opening.shape, np.float32)
+    light = light_on_teeth(look, opening)
     if gap > _WIDE_OPENING:
         light = _light_of_teeth(look, opening, light)
-        seen = ramp(distance_to(~opening) - distance_to(opening), -1.0, 1.5).astype(np.float32)
-    layers = [_painted(geometry, seen, light, rng)]
+    layers = [*(painted_row(geometry, row, light) for row in ROWS), *_flesh(geometry, light, rng),
+              _shade(geometry, light)]
     if gap > _LEAST_OPENING:
         layers.append(photographed_teeth(geometry, look, opening, rng))
     return join(*layers)
 
 
-def _light(look: Appearance) -> FloatArray:
-    """The light on the person (3,), over that on an ordinary face, from the skin: a warm tint is half its own, a pale one all."""
+def light_on_teeth(look: Appearance, opening: BoolArray) -> FloatArray:
+    """The light on the person's teeth (3,), over that in which enamel is as white as it gets.
+
+    Measured on portraits that show teeth: these are 1.2 to 1.3 times as bright as a fair skin, more on a dark one, and half as
+    tinted. Where the whites of the eyes are less tinted than that, they know the light better.
+    """
     face = look.image[(look.skin > 0.8) & (look.alpha > 0.95)]
     if not len(face):
         return np.ones(3)
     skin = np.median(face, 0)
-    tint = np.sqrt(skin / max(float(skin.mean()), 0.02) / _SKIN_TINT)
-    warm = np.clip(tint / tint.mean(), 0.8, 1.2) if tint[0] > tint[2] else np.ones(3)
-    return np.clip(skin.mean() / 0.62, 0.4, 1.05) * warm
+    tint = np.sqrt(skin / max(float(skin.mean()), 0.02))
+    white = _eye_white(look.image[look.openings & ~opening])
+    if white is not None and np.ptp(white) < np.ptp(tint):
+        tint = white
+    tooth = np.clip(_DARK_TOOTH + _TOOTH_OVER_SKIN * skin.mean(), 0.25, 0.86) * tint / tint.mean()
+    return np.clip(tooth / ENAMEL, 0.25, 1.15)
+
+
+def _eye_white(seen: FloatArray) -> FloatArray | None:
+    """The tint (3,), mean 1, of the whites of the eyes among what shows between the lids (N, 3); None where hardly any shows."""
+    if len(seen) < _LEAST_WHITE:
+        return None
+    brightness = seen.mean(1)
+    low, high = np.percentile(brightness, [65, 92])  # above lie reflections
+    white = np.median(seen[(brightness >= low) & (brightness <= high)], 0)
+    return white / max(float(white.mean()), 0.02)
 
 
 def _light_of_teeth(look: Appearance, opening: BoolArray, otherwise: FloatArray) -> FloatArray:
@@ -76,104 +95,100 @@ def _light_of_teeth(look: Appearance, opening: BoolArray, otherwise: FloatArray)
     pale = shown[brightness > np.percentile(brightness, 70)] if len(shown) else shown
     if not len(pale):
         return otherwise
-    seen = np.median(pale, 0) / _ENAMEL
+    seen = np.median(pale, 0) / ENAMEL
     return np.clip(seen, 0.8 * otherwise, 1.25 * otherwise)
 
 
-def _painted(geometry: PhotoGeometry, seen: Float32Array, light: FloatArray, rng: np.random.Generator) -> Layer:
-    """What the photo does not show, or only in shadow.
-
-    seen: (H, W) in [0, 1], how surely pixels lie between the lips; light: (3,) on the teeth.
-    """
+def _flesh(geometry: PhotoGeometry, light: FloatArray, rng: np.random.Generator) -> tuple[Layer, Layer]:
+    """Tongue and lining. light: (3,)."""
     middle = geometry.triangle_template()
-    outward = (geometry.normals[geometry.rig.triangles].mean(1) @ geometry.R_cam_head)[:, 2] > -0.2
-    teeth = outward & (middle[:, 2] > -0.012) & (np.abs(middle[:, 0]) < 0.026)
-    inside = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
+    tongue = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
     lining = middle[:, 2] > -0.07  # the cheeks' inner sides too: an open mouth is looked into from the side
-    return join(_painted_part(geometry, Part.TEETH_UPPER, teeth, 1.3, seen, light, rng),
-                _painted_part(geometry, Part.TEETH_LOWER, teeth, 1.3, seen, light, rng),
-                _painted_part(geometry, Part.TONGUE, inside, 2.1, seen, light, rng),
-                _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, seen, light, rng))
+    return (_painted_part(geometry, Part.TONGUE, tongue, 2.1, light, rng),
+            _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, light, rng))
 
 
-def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: float, seen: Float32Array, light: FloatArray,
+def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: float, light: FloatArray,
                   rng: np.random.Generator) -> Layer:
-    """One part of the mouth. shown: (T,) triangles seen through open lips; step: pixels between Gaussians in front.
-
-    Back teeth that the photo looks at (`seen`) may get its colours by refinement: the corners of a smile are dark.
-    """
+    """One part of the mouth. shown: (T,) triangles seen through open lips; step: pixels between Gaussians in front."""
     rig, pixel = geometry.rig, 1 / geometry.pixels_per_metre
     spacing = np.where(geometry.triangle_template()[:, 2] > -0.03, step, 2 * step) * pixel
     points = poisson_disk(geometry.vertices, rig.triangles, np.where((rig.parts == part) & shown, spacing, 0), rng=rng)
-    rest = geometry.on_template(points)
-    depth = np.clip((rest[:, 2:] + 0.022) / 0.040, 0, 1)  # towards the throat less light arrives
-    if part is Part.TONGUE:
-        groove = 1 - 0.18 * np.exp(-((rest[:, :1] / 0.0025) ** 2))
-        colors = _TONGUE * groove * (0.16 + 0.84 * depth) + rng.normal(0, 0.012, (len(points), 1))
-    elif part is Part.MOUTH_CAVITY:
-        colors = _CAVITY * (0.2 + 0.75 * depth)
-    else:
-        # the lower row lies in the lip's shadow and takes its tint
-        brightness = np.array([0.95, 0.95, 0.95] if part is Part.TEETH_UPPER else [0.76, 0.70, 0.68])
-        # the back teeth are lit by what the cheeks throw back
-        colors = tooth_color(rest, upper=part is Part.TEETH_UPPER) * brightness * (_BACK_TOOTH + (1 - _BACK_TOOTH) * depth)
-    means, _ = geometry.on_rig(points)
+    rest, (means, round_normals) = geometry.on_template(points), geometry.on_rig(points)
+    colors = flesh_color(rest, round_normals @ geometry.R_cam_head, tongue=part is Part.TONGUE)
     corners = geometry.vertices[rig.triangles[points.triangle]]
-    # of the triangles themselves: binding lays Gaussians into them, and rounded normals would leave gaps at cutting edges
+    # of the triangles themselves: binding lays Gaussians into them
     normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-    # front teeth behind a parted mouth would take the dark between the photographed ones
-    aside = ramp(np.abs(rest[:, 0]), *_ASIDE) if part in _ROWS else 0.0
     return surface_layer(means, normals, points.spacing * _CLOSED * COVERAGE, colors * light, _REGIONS[part],
-                         triangles=points.triangle, freedom=0.0, least_opacity=0.9,
-                         color_freedom=_TAKEN * aside * sample(seen, geometry.camera.project(means)))
+                         triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9)
 
 
-def tooth_color(rest: FloatArray, *, upper: bool) -> FloatArray:
-    """Colour of points on a row of teeth: enamel, darker between the teeth and at the edge, gum beyond.
+def flesh_color(rest: FloatArray, normals: FloatArray, *, tongue: bool) -> FloatArray:
+    """Colour of tongue or lining in white light: lit from the front and above, the less the nearer to the throat.
 
-    rest: (N, 3) template positions, metres. Returns (N, 3).
+    rest: (N, 3) places on the mean head, metres; normals: (N, 3) unit, head frame. Returns (N, 3).
     """
-    x = np.linspace(0, 0.036, 400)
-    arch = np.cumsum(np.r_[0, np.hypot(np.diff(x), np.diff(-39.0 * x**2))])  # the row is a parabola, z = z0 - 39 x^2
-    along = np.interp(np.abs(rest[:, 0]), x, arch) * 1e3
-    borders = np.r_[0, np.cumsum(_UPPER_WIDTHS if upper else _LOWER_WIDTHS)]
-    distance = np.abs(along[:, None] - borders[None]).min(1)
-    gap = np.exp(-((distance / 0.55) ** 2))
-    edge = -0.0695 if upper else -0.0655
-    outward = 1 if upper else -1
-    height = outward * (rest[:, 1] - edge) * 1e3 - outward * 2.0 * (np.abs(rest[:, 0]) / 0.03) ** 2
-    length = (9.6 if upper else 8.0) - 1.6 * gap
-    gum = np.clip((height - length) / 0.8, 0, 1)[:, None]
-    front = np.exp(-((rest[:, 0] / 0.016) ** 2))  # farther back gaps are hidden by the teeth before them
-    tooth = _ENAMEL * (1 - 0.32 * front * gap - 0.12 * np.exp(-((np.clip(height, 0, None) / 0.8) ** 2)))[:, None]
-    tooth = tooth * (1 - 0.05 * np.clip(height / length, 0, 1)[:, None] * np.array([0.2, 0.6, 1.6]))
-    return tooth * (1 - gum) + _GUM * gum
+    depth = ramp(rest[:, 2:], *_THROAT)
+    if not tongue:
+        return _CAVITY * (_DEEPEST_LINING + (1 - _DEEPEST_LINING) * depth)
+    groove = 1 - 0.16 * np.exp(-((rest[:, :1] / 0.0028) ** 2))
+    facing = np.clip(normals @ _LAMP, 0, 1)[:, None]
+    side = 1 - 0.45 * ramp(np.abs(rest[:, :1]), 0.008, 0.022)  # falls off to both sides
+    shine = _SHINE * facing**8 * np.exp(-((rest[:, :1] / 0.009) ** 2))
+    return (_TONGUE * groove * side * (0.5 + 0.5 * facing) + shine) * (_DEEPEST_TONGUE + (1 - _DEEPEST_TONGUE) * depth)
+
+
+def _shade(geometry: PhotoGeometry, light: FloatArray) -> Layer:
+    """Soft shadow that the upper lip throws on the teeth behind it; it goes with the lip. light: (3,)."""
+    rig, model = geometry.rig, load_landmark_model()
+    head = geometry.to_head(geometry.vertices)
+    corners = head[rig.triangles]
+    normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    lips = np.unique(model.vertex_ids[list(LIPS)])
+    fronts = np.nonzero((rig.parts == Part.SKIN) & np.isin(rig.triangles, lips).any(1) & (normals[:, 2] > _FRONTAL))[0]
+    edge = [INNER_LIP_CORNERS[0], *INNER_LIP_UPPER, INNER_LIP_CORNERS[1]]
+    line = (head[model.vertex_ids[edge]] * model.barycentrics[edge, :, None]).sum(1)
+    ring = np.concatenate([line, (line[1:] + line[:-1]) / 2])
+    if not len(fronts):
+        return empty_layer()
+    triangles = fronts[np.asarray(KDTree(corners[fronts].mean(1)).query(ring)[1])]
+    means = (ring - [0.0, _SHADE_REACH, _SHADE_BEHIND]) @ geometry.R_cam_head.T + geometry.t_cam_head
+    facing = np.tile(geometry.R_cam_head[:, 2], (len(means), 1))
+    return surface_layer(means, facing, np.full(len(means), _SHADE_SIZE), np.tile(_SHADE * light, (len(means), 1)), Region.MOUTH,
+                         opacity=_SHADE_OPACITY, triangles=triangles, freedom=0.0, color_freedom=0.0, least_opacity=0.02)
 
 
 def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator) -> Layer:
     """The photo's pixels between the lips, on the rows of teeth; upper ones stay with the skull, lower ones go with the jaw."""
-    rig = geometry.rig
-    rows = np.nonzero(np.isin(rig.parts, (Part.TEETH_UPPER, Part.TEETH_LOWER)))[0]
-    seen = rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[rows]), geometry.camera)
+    meshes = [row_mesh(geometry, row) for row in ROWS]
+    uppers = len(meshes[0][1])
+    seen = rasterise(np.concatenate([vertices for vertices, _ in meshes]),
+                     np.concatenate([meshes[0][1], meshes[1][1] + np.int32(len(meshes[0][0]))]), geometry.camera)
     if (seen.covered & opening).sum() < 20:
         return empty_layer()
     brightness = look.image.mean(2)
     bright = float(np.percentile(brightness[opening], 90))
-    if bright < _LEAST_TOOTH * float((_light(look) * _ENAMEL).mean()):  # the shadow behind lips that hardly part
+    if bright < _LEAST_TOOTH * float((light_on_teeth(look, opening) * ENAMEL).mean()):  # the shadow behind lips that hardly part
         return empty_layer()
     dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners
     depth = _teeth_depth(geometry, seen, opening, dark)
     x_head = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 0]
-    shown = (distance_to(~opening) > 0.5) & (dark < _TOOTH_DARK) & (np.abs(x_head) < 0.021)
+    whole = (dark < _TOOTH_DARK) & (distance_to(~opening) > _LIP_S_RIM)
+    if not whole.any():
+        return empty_layer()
+    # the dark between teeth, and the lip's shade on them, would stay on them whatever the mouth does
+    mended = np.maximum(look.image, _IN_SHADE * blur(fill_from(look.image, whole), 0.7))
+    image = np.where(blur(whole, 0.7)[..., None] > 0.9, look.image, mended)
+    shown = erode(dilate(whole, _GAP), _GAP - 1) & (distance_to(~opening) > 0.5) & (np.abs(x_head) < 0.021)
     mesh = grid_mesh(geometry.camera, depth, shown, step=1, largest_step=0.02)
     if not len(mesh.triangles):
         return empty_layer()
     points = scatter(mesh, 1.1 / geometry.pixels_per_metre, rng=rng)
-    row = rows[np.maximum(seen.triangle_ids, 0)]
-    lower = np.where(seen.covered & (rig.parts[row] == Part.TEETH_LOWER), row, -1)
-    triangles = lower[points.pixels[:, 1].astype(int), points.pixels[:, 0].astype(int)]
-    return surface_layer(points.means, points.normals, points.spacing * COVERAGE, sample(look.image, points.pixels), Region.TEETH,
-                         triangles=triangles, freedom=0.5, least_opacity=0.8)
+    low = (seen.triangle_ids >= uppers)[points.pixels[:, 1].astype(int), points.pixels[:, 0].astype(int)]
+    triangles = np.where(low, carriers(geometry, LOWER.part, points.means, points.normals), -1)
+    return surface_layer(points.means, points.normals, points.spacing * COVERAGE, sample(image, points.pixels), Region.TEETH,
+                         triangles=triangles, freedom=0.5, color_freedom=_TAKEN + (1 - _TAKEN) * sample(whole, points.pixels),
+                         least_opacity=0.8)
 
 
 def _teeth_depth(geometry: PhotoGeometry, seen: RasterResult, opening: BoolArray, dark: FloatArray) -> Float32Array:

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.images import blur, dilate, disk, distance_to, fill_from, polygon
+from offline.images import blur, dilate, disk, distance_to, fill_from, pixel_centers, polygon
 from offline.layers import Layer
 from offline.mouth import mouth_opening
 from offline.numeric import ramp
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import LOWER_LIP_RING, OUTER_LIP_RING, UPPER_LIP_RING
+from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, OUTER_LIP_RING, UPPER_LIP_RING
 from perse_live.regions import Region
 
 _FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))  # landmarks along the nasolabial folds, downwards
@@ -26,8 +26,10 @@ _FOLD_WIDTH, _FOLD_CORE = 9.0, 6.0  # pixels (eye distance 115): of a fold's sur
 _FOLD_FADED = 0.65  # of a fold's darkness, at a full smile
 _DEEPEST = 0.3  # by which a fold is lightened at most
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
+_CORNER = (4.5, 8.0)  # pixels (eye distance 115) from an open mouth's corner within which nothing is believed, and all is
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
-_NEIGHBOURS, _SPECK = 12, 0.12  # points whose median a lip's point keeps to, and how far it may differ, sRGB
+_NEIGHBOURS, _SPECK = 12, 0.07  # points whose median a lip's point keeps to, and how far it may differ, sRGB
+_ALONG = np.array([0.45, 1.0, 1.0])  # how near points are: along the lips they are alike, across them not
 _LEAST_LIP = 20  # pixels of a lip that show its colour
 
 
@@ -76,6 +78,9 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
         share = blur(np.maximum(odd, 0.5 * (from_opening < 1.2)) * place, 0.6)
         image = np.where(place[..., None], image + share[..., None] * (fill - image), image)
     held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
+    for corner in landmarks[list(INNER_LIP_CORNERS), :2]:  # its shadow goes on beyond the opening
+        away = np.linalg.norm(pixel_centers(opening.shape) - corner, axis=-1)
+        held = np.maximum(held, 1 - ramp(away, *(edge * unit for edge in _CORNER))).astype(np.float32)
     return replace(look, image=np.where(opening[..., None], look.image, image).astype(np.float32), lip_edges=held)
 
 
@@ -84,7 +89,7 @@ def without_lip_specks(layer: Layer) -> Layer:
     lips = np.nonzero(layer.regions == Region.LIPS)[0]
     if len(lips) <= _NEIGHBOURS:
         return layer
-    means, colors = layer.gaussians.means[lips], layer.gaussians.colors
+    means, colors = layer.gaussians.means[lips] * _ALONG, layer.gaussians.colors
     around = np.median(colors[lips][np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
     calm = colors.copy()
     calm[lips] = around + np.clip(colors[lips] - around, -_SPECK, _SPECK)

@@ -38,6 +38,7 @@ _WELL_SEEN, _BESIDE, _FAR = 0.7, 24, 0.04  # confidence of skin that others are 
 _OTHER = (0.15, 0.28)  # difference of sRGB colours from which one is another's, and surely is
 _LID_HELD = 0.5  # how far refinement is kept from the lids' colours
 _LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
+_PARTED_HELD = 0.65  # how far refinement is kept from lips that the photo shows parted
 _SEAM = 0.4  # how much darker lips are where they meet
 _LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 
@@ -145,7 +146,10 @@ def skin_layer(
     if look.lip_edges is not None:  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * held * inner)[:, None]
-        color_freedom = color_freedom * (1 - held)
+        # and an open mouth's lips are stretched and shaded as closed ones are not
+        lips = ramp(points.lips, 0.02, 0.2)
+        color_freedom = color_freedom * (1 - held) * (1 - _PARTED_HELD * lips)
+        freedom = freedom * (1 - _PARTED_HELD * lips)
     layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE * 1.06, colors, Region.SKIN,
                           triangles=points.on.triangle, freedom=freedom, color_freedom=color_freedom, least_opacity=0.8)
     layer.regions[:] = np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN))

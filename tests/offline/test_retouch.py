@@ -80,6 +80,15 @@ def test_lips_beside_an_open_mouth_get_their_own_colour() -> None:
     assert cleaned.lip_edges[edge].min() > 0.5
 
 
+def test_nothing_is_believed_beside_an_open_mouth_s_corners() -> None:
+    points = _landmarks(jawOpen=0.4)
+    held = clean_lips(_look(_painted(points, 0)), points, _UNIT).lip_edges
+    assert held is not None
+    for corner, outwards in ((78, -1), (308, 1)):
+        x, y = points[corner, :2]
+        assert held[int(y), int(x + outwards * 4)] > 0.9
+        assert held[int(y), int(x + outwards * 14)] < 0.05
+
 
 def test_closed_lips_stay_as_the_photo_shows_them() -> None:
     points = _landmarks(mouthRollUpper=0.8, mouthRollLower=0.8)

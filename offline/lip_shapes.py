@@ -1,0 +1,120 @@
+"""Mouths that open round: Anny's jawOpen pulls the lower lip to a point, its mouthFunnel opens a diamond as wide as the mouth.
+
+Both are mended once, on the mean head: the offsets of the lips' landmarks that bring the rings around and within the lips onto
+ellipses. Every head takes the same offsets, for what is wrong with an action is the same on all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from perse_live.arrays import Float32Array, FloatArray, Int32Array
+from perse_live.head import landmarks as lm
+from perse_live.head.expressions import index
+from perse_live.head.fit import FrameFit
+from perse_live.head.landmarks import LandmarkModel, mesh_landmarks
+from perse_live.head.rig import HeadRig
+
+_FADES = 0.010  # metres beside the lips at which what follows them has fallen to exp(-1/2)
+_FOLLOWS = 0.003  # metres: skin goes with the part of the lips' edge this near
+_NOTHING = 2e-5  # metres; smaller moves are left out
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What an action opens at full strength."""
+
+    action: str
+    width: float  # of the mouth, over what the action leaves
+    corners: float  # how thick lips are at the corners over their thickness at the middle, at least
+    upper: bool  # whether the upper lip is rounded too
+
+
+_SHAPES = (_Shape("jawOpen", 0.93, 0.35, upper=False), _Shape("mouthFunnel", 0.80, 0.55, upper=True))
+
+
+def rounding(model: LandmarkModel) -> dict[int, Float32Array]:
+    """For each action that is mended, what its landmarks must do beyond, (478, 3) metres at full strength."""
+    return {index(shape.action): _offsets(model.neutral + model.actions[index(shape.action)], shape) for shape in _SHAPES}
+
+
+def with_round_mouth(rig: HeadRig, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray) -> HeadRig:
+    """The rig whose mouth opens round. spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) how far."""
+    actions = rig.actions.copy()
+    for action, offsets in rounding(model).items():
+        actions[action] += _moves(rig, offsets, model, spread_ids, spread)
+    return replace(rig, actions=actions)
+
+
+def with_own_round_mouth(rig: HeadRig, expression: FloatArray, model: LandmarkModel, spread_ids: Int32Array,
+                         spread: FloatArray) -> HeadRig:
+    """The same for what a person's own lips add at rest: drawn to a point, they must not open to one.
+
+    expression: (52,) of the photo, under which nothing changes. The mouth's width stays.
+    """
+    vertices, actions = rig.vertices.copy(), rig.actions.copy()
+    for shape in _SHAPES:
+        action = index(shape.action)
+        offsets = _offsets(mesh_landmarks(model, rig.vertices + rig.actions[action]), replace(shape, width=1.0, corners=0.0))
+        moves = _moves(rig, offsets, model, spread_ids, spread)
+        actions[action] += moves
+        vertices -= np.float32(expression[action]) * moves
+    return replace(rig, vertices=vertices, actions=actions)
+
+
+def rounded_frame(frame: FrameFit, model: LandmarkModel) -> FrameFit:
+    """A picture's fit, made with the actions as they were, for the rig whose mouth opens round: its landmarks stay in place."""
+    done = sum((float(frame.expression[action]) * offsets for action, offsets in rounding(model).items()),
+               np.zeros((lm.LANDMARK_COUNT, 3), np.float32))
+    return replace(frame, residual=(frame.residual - done).astype(np.float32))
+
+
+def _moves(rig: HeadRig, offsets: Float32Array, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray) -> Float32Array:
+    """(V, 3) of the vertices, such that the lips' landmarks move by `offsets` (478, 3)."""
+    matrix, lips = spread.astype(np.float32), list(lm.LIPS)
+    moved = np.zeros_like(rig.vertices)
+    moved[spread_ids] = matrix @ offsets
+    asked = offsets.copy()  # what is spread smoothly falls short where neighbours differ much
+    asked[lips] += (offsets - mesh_landmarks(model, moved))[lips]
+    moved[spread_ids] = matrix @ asked
+    moved[np.linalg.norm(moved, axis=1) < _NOTHING] = 0
+    return moved
+
+
+def _offsets(points: FloatArray, shape: _Shape) -> Float32Array:
+    """points: (478, 3) of the mean head under an action."""
+    offsets = np.zeros((lm.LANDMARK_COUNT, 3))
+    outer, inner = (points[list(corners)] for corners in (lm.OUTER_LIP_CORNERS, lm.INNER_LIP_CORNERS))
+    middle = outer.mean(0)
+    half = abs(float(outer[0, 0] - outer[1, 0])) / 2
+    thick = float(np.linalg.norm(points[0] - points[13]) + np.linalg.norm(points[17] - points[14])) / 2
+    out_width = shape.width * half
+    in_width = min(shape.width * abs(float(inner[0, 0] - inner[1, 0])) / 2, out_width - shape.corners * thick)
+    for corners, lips, width in ((lm.OUTER_LIP_CORNERS, (lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER), out_width),
+                                 (lm.INNER_LIP_CORNERS, (lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER), in_width)):
+        start = points[list(corners)]
+        was = abs(float(start[0, 0] - start[1, 0])) / 2
+        level = float(start[:, 1].mean())
+        scale = width / was
+        offsets[list(corners), 0] = (scale - 1) * (start[:, 0] - middle[0])
+        for upper, lip in zip((True, False), lips, strict=True):
+            if upper and not shape.upper:
+                offsets[list(lip), 0] = (scale - 1) * (points[list(lip), 0] - middle[0])
+                continue
+            ids = np.array(lip)
+            peak = float(points[ids[len(ids) // 2], 1]) - level
+            angle = np.pi * np.arange(1, len(ids) + 1) / (len(ids) + 1)  # landmarks of lips stand evenly around an open mouth
+            sign = np.sign(points[ids[0], 0] - middle[0])
+            offsets[ids, 0] = middle[0] + sign * width * np.cos(angle) - points[ids, 0]
+            offsets[ids, 1] = level + peak * np.sin(angle) - points[ids, 1]
+    ring = [*lm.OUTER_LIP_RING, *lm.INNER_LIP_RING]
+    rest = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), (*ring, *lm.IRIS))
+    distance = np.linalg.norm(points[rest][:, None] - points[ring][None], axis=2)
+    nearest = distance.min(1, keepdims=True)
+    weight = np.exp((nearest - distance) / _FOLLOWS)
+    follow = (weight @ offsets[ring]) / weight.sum(1, keepdims=True)
+    on_lips = np.isin(rest, lm.LIPS)[:, None]
+    offsets[rest] = follow * np.where(on_lips, 1.0, np.exp(-0.5 * (nearest / _FADES) ** 2))
+    return offsets.astype(np.float32)
