@@ -171,13 +171,13 @@ def fitted_head(portrait: Portrait, fit: PhotoFit, *,
     rig = _set_mouth(_set_eyes_back(identity_rig(identity, fit.identity, head=head)))
     template = identity.mean
     spread_ids, spread = spread_matrix(replace(rig, vertices=template), model)
-    fit = replace(fit, frame=rounded_frame(fit.frame, model))
-    frame = fit.frame
+    opens_round = with_round_mouth(rig, model, spread_ids, spread)
+    fit = replace(fit, frame=rounded_frame(fit.frame, rig, opens_round, model))
+    rig, frame = opens_round, fit.frame
     vertices = rig.vertices.copy()
     offsets = np.zeros_like(vertices)
     offsets[spread_ids] = spread.astype(np.float32) @ frame.residual
     vertices += with_twin_offsets(offsets, template, yaw_of(frame.R_cam_head))
-    rig = with_round_mouth(rig, model, spread_ids, spread)
     rig = at_rest(replace(rig, vertices=vertices, head_weights=head_weights(vertices)), relaxation(fit), spread_ids, spread)
     rig = with_own_round_mouth(rig, frame.expression, model, spread_ids, spread)
     rig = with_closing_lids(rig, fit, model, spread_ids, spread)

@@ -9,16 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
+from scipy.spatial import KDTree
 
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import index
 from perse_live.head.fit import FrameFit
 from perse_live.head.landmarks import LandmarkModel, mesh_landmarks
-from perse_live.head.rig import HeadRig
+from perse_live.head.rig import HeadRig, Part, triangles_of
 
 _FADES = 0.010  # metres beside the lips at which what follows them has fallen to exp(-1/2)
 _FOLLOWS = 0.003  # metres: skin goes with the part of the lips' edge this near
+_SMOOTHED, _ROUNDS = 0.004, 5  # metres from the lips' landmarks within which moves are smoothed, and how often
 _NOTHING = 2e-5  # metres; smaller moves are left out
 
 
@@ -32,7 +35,7 @@ class _Shape:
     upper: bool  # whether the upper lip is rounded too
 
 
-_SHAPES = (_Shape("jawOpen", 0.93, 0.35, upper=False), _Shape("mouthFunnel", 0.80, 0.55, upper=True))
+_SHAPES = (_Shape("jawOpen", 0.93, 0.35, upper=False), _Shape("mouthFunnel", 0.86, 0.55, upper=True))
 
 
 def rounding(model: LandmarkModel) -> dict[int, Float32Array]:
@@ -44,7 +47,7 @@ def with_round_mouth(rig: HeadRig, model: LandmarkModel, spread_ids: Int32Array,
     """The rig whose mouth opens round. spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) how far."""
     actions = rig.actions.copy()
     for action, offsets in rounding(model).items():
-        actions[action] += _moves(rig, offsets, model, spread_ids, spread)
+        actions[action] = _smoothed(rig, actions[action] + _moves(rig, offsets, model, spread_ids, spread), model)
     return replace(rig, actions=actions)
 
 
@@ -64,11 +67,11 @@ def with_own_round_mouth(rig: HeadRig, expression: FloatArray, model: LandmarkMo
     return replace(rig, vertices=vertices, actions=actions)
 
 
-def rounded_frame(frame: FrameFit, model: LandmarkModel) -> FrameFit:
-    """A picture's fit, made with the actions as they were, for the rig whose mouth opens round: its landmarks stay in place."""
-    done = sum((float(frame.expression[action]) * offsets for action, offsets in rounding(model).items()),
-               np.zeros((lm.LANDMARK_COUNT, 3), np.float32))
-    return replace(frame, residual=(frame.residual - done).astype(np.float32))
+def rounded_frame(frame: FrameFit, before: HeadRig, after: HeadRig, model: LandmarkModel) -> FrameFit:
+    """A picture's fit, made with one rig's actions, for the other that opens round: its landmarks stay in place."""
+    rows = [index(shape.action) for shape in _SHAPES]
+    done = np.tensordot(frame.expression[rows], after.actions[rows] - before.actions[rows], 1)
+    return replace(frame, residual=(frame.residual - mesh_landmarks(model, done)).astype(np.float32))
 
 
 def _moves(rig: HeadRig, offsets: Float32Array, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray) -> Float32Array:
@@ -81,6 +84,25 @@ def _moves(rig: HeadRig, offsets: Float32Array, model: LandmarkModel, spread_ids
     moved[spread_ids] = matrix @ asked
     moved[np.linalg.norm(moved, axis=1) < _NOTHING] = 0
     return moved
+
+
+def _smoothed(rig: HeadRig, moves: Float32Array, model: LandmarkModel) -> Float32Array:
+    """Moves of the vertices (V, 3), on the lips alike from each to the next: the lower lip's middle would hang down as a point.
+
+    The lips touch each other only at the corners, so that what opens between them stays.
+    """
+    triangles = triangles_of(rig, Part.SKIN, Part.MOUTH_CAVITY)
+    ends = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    count = len(rig.vertices)
+    links = sp.csr_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    links = (links + links.T).astype(bool).astype(np.float64)
+    mean = sp.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links
+    lips = mesh_landmarks(model, rig.vertices)[list(lm.LIPS)]
+    share = np.exp(-0.5 * (np.asarray(KDTree(lips).query(rig.vertices)[0]) / _SMOOTHED) ** 2)[:, None]
+    share[np.asarray(links.sum(1)).ravel() == 0] = 0
+    for _ in range(_ROUNDS):
+        moves = moves + 0.5 * share * (mean @ moves - moves)
+    return moves.astype(np.float32)
 
 
 def _offsets(points: FloatArray, shape: _Shape) -> Float32Array:

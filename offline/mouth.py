@@ -35,7 +35,7 @@ _REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
 _CLOSED = 1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
 _TOOTH_DARK = 0.35  # darkness between the lips from which a pixel is no tooth
 _LIP_S_RIM, _GAP = 1.5, 2.5  # pixels beside the lips that lie in their shade; half of a dark gap that is bridged
-_IN_SHADE, _TAKEN = 0.78, 0.25  # light on what is bridged, and how freely refinement darkens it
+_IN_SHADE, _TAKEN = 0.78, 0.4  # light on what is bridged; how freely refinement changes the rest
 _LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
 _WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those seen
@@ -151,7 +151,7 @@ def _shade(geometry: PhotoGeometry, light: FloatArray) -> Layer:
     ring = np.concatenate([line, (line[1:] + line[:-1]) / 2])
     if not len(fronts):
         return empty_layer()
-    triangles = fronts[np.asarray(KDTree(corners[fronts].mean(1)).query(ring)[1])]
+    triangles = fronts[np.asarray(KDTree(corners[fronts].mean(1)).query(ring)[1])].astype(np.int32)
     means = (ring - [0.0, _SHADE_REACH, _SHADE_BEHIND]) @ geometry.R_cam_head.T + geometry.t_cam_head
     facing = np.tile(geometry.R_cam_head[:, 2], (len(means), 1))
     return surface_layer(means, facing, np.full(len(means), _SHADE_SIZE), np.tile(_SHADE * light, (len(means), 1)), Region.MOUTH,
@@ -177,8 +177,8 @@ def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolA
     if not whole.any():
         return empty_layer()
     # the dark between teeth, and the lip's shade on them, would stay on them whatever the mouth does
-    mended = np.maximum(look.image, _IN_SHADE * blur(fill_from(look.image, whole), 0.7))
-    image = np.where(blur(whole, 0.7)[..., None] > 0.9, look.image, mended)
+    share = np.clip(2 - 2 * blur(whole, 0.7), 0, 1)[..., None]
+    image = look.image + share * (_IN_SHADE * blur(fill_from(look.image, whole), 0.7) - look.image)
     shown = erode(dilate(whole, _GAP), _GAP - 1) & (distance_to(~opening) > 0.5) & (np.abs(x_head) < 0.021)
     mesh = grid_mesh(geometry.camera, depth, shown, step=1, largest_step=0.02)
     if not len(mesh.triangles):
@@ -187,8 +187,7 @@ def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolA
     low = (seen.triangle_ids >= uppers)[points.pixels[:, 1].astype(int), points.pixels[:, 0].astype(int)]
     triangles = np.where(low, carriers(geometry, LOWER.part, points.means, points.normals), -1)
     return surface_layer(points.means, points.normals, points.spacing * COVERAGE, sample(image, points.pixels), Region.TEETH,
-                         triangles=triangles, freedom=0.5, color_freedom=_TAKEN + (1 - _TAKEN) * sample(whole, points.pixels),
-                         least_opacity=0.8)
+                         triangles=triangles, freedom=0.0, color_freedom=_TAKEN * sample(whole, points.pixels), least_opacity=0.9)
 
 
 def _teeth_depth(geometry: PhotoGeometry, seen: RasterResult, opening: BoolArray, dark: FloatArray) -> Float32Array:

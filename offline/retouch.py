@@ -28,7 +28,8 @@ _DEEPEST = 0.3  # by which a fold is lightened at most
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
 _CORNER = (4.5, 8.0)  # pixels (eye distance 115) from an open mouth's corner within which nothing is believed, and all is
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
-_NEIGHBOURS, _SPECK = 12, 0.07  # points whose median a lip's point keeps to, and how far it may differ, sRGB
+_NEIGHBOURS, _SPECK = 16, 0.06  # points whose median a lip's point keeps to, and how far it may differ, sRGB
+_SPECK_BESIDE, _FRAME = 0.10, 0.0025  # the same on the skin within so many metres of the lips
 _ALONG = np.array([0.45, 1.0, 1.0])  # how near points are: along the lips they are alike, across them not
 _LEAST_LIP = 20  # pixels of a lip that show its colour
 
@@ -85,14 +86,21 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
 
 
 def without_lip_specks(layer: Layer) -> Layer:
-    """The layer whose lips differ little from point to point: refinement paints single ones dark for what is held beside them."""
+    """The layer whose lips differ little from point to point: refinement paints single ones dark for what is held beside them.
+
+    The skin that frames them is calmed as well, less: an opening mouth draws single points out to streaks.
+    """
     lips = np.nonzero(layer.regions == Region.LIPS)[0]
     if len(lips) <= _NEIGHBOURS:
         return layer
-    means, colors = layer.gaussians.means[lips] * _ALONG, layer.gaussians.colors
-    around = np.median(colors[lips][np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
+    skin = np.nonzero(layer.regions == Region.SKIN)[0]
+    from_lips = np.asarray(KDTree(layer.gaussians.means[lips]).query(layer.gaussians.means[skin], distance_upper_bound=_FRAME)[0])
+    near = np.concatenate([lips, skin[np.isfinite(from_lips)]])
+    most = np.where(layer.regions[near] == Region.LIPS, _SPECK, _SPECK_BESIDE)[:, None]
+    means, colors = layer.gaussians.means[near] * _ALONG, layer.gaussians.colors
+    around = np.median(colors[near][np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
     calm = colors.copy()
-    calm[lips] = around + np.clip(colors[lips] - around, -_SPECK, _SPECK)
+    calm[near] = around + np.clip(colors[near] - around, -most, most)
     return replace(layer, gaussians=replace(layer.gaussians, colors=calm))
 
 

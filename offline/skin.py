@@ -76,7 +76,7 @@ class SkinDensity:
 
     face: float = 1.7
     """Where expressions live: about 12,000 Gaussians."""
-    lips_and_lids: float = 1.4
+    lips_and_lids: float = 1.15
     """Fine structures that stretch."""
     ears_and_neck: float = 3.2
     """Seen often, but plain."""

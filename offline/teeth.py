@@ -54,7 +54,7 @@ class Row:
 
 
 UPPER = Row(Part.TEETH_UPPER, -0.0696, 0.0192, 1.0, _UPPER, np.array([1.0, 1.0, 1.0]))
-LOWER = Row(Part.TEETH_LOWER, -0.0702, 0.0182, -1.0, _LOWER, np.array([0.86, 0.80, 0.76]))
+LOWER = Row(Part.TEETH_LOWER, -0.0712, 0.0182, -1.0, _LOWER, np.array([0.80, 0.73, 0.69]))
 ROWS = (UPPER, LOWER)
 
 

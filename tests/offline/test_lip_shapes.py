@@ -74,7 +74,7 @@ def test_the_photo_s_landmarks_stay_where_they_are(mean_head: PhotoGeometry) -> 
     frame = FrameFit(np.eye(3, dtype=np.float32), none[0], shown, none[:2, :2], none, none[:, :2], 0.0)
     rig = with_round_mouth(mean_head.rig, model, ids, spread)
     vertices = expressed(rig, shown)
-    vertices[ids] += spread.astype(np.float32) @ rounded_frame(frame, model).residual
+    vertices[ids] += spread.astype(np.float32) @ rounded_frame(frame, mean_head.rig, rig, model).residual
     before = mesh_landmarks(model, expressed(mean_head.rig, shown))
     moved = np.linalg.norm(mesh_landmarks(model, vertices) - before, axis=1)[list(lm.LIPS)]
     opened = np.linalg.norm(mesh_landmarks(model, expressed(rig, shown)) - before, axis=1)[list(lm.LIPS)]
