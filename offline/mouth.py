@@ -28,7 +28,7 @@ _DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30  # light at the throat over that b
 _LAMP = np.array([0.0, 0.6, 0.8])  # whence the tongue is lit, head frame
 _SHINE = 0.10  # of a wet tongue
 _SHADE = np.array([0.10, 0.045, 0.04])
-_SHADE_OPACITY = 0.4  # of the upper lip's shadow
+_SHADE_OPACITY, _SEAM_OPACITY = 0.4, 0.6  # of the upper lip's shadow; where the photo's lips are closed
 _SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = 0.0014, 0.0006, 0.0045  # metres: standard deviation, past the lip, behind it
 _FRONTAL = 0.4  # how far a lip's triangle must face the front to carry shade
 _REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
@@ -54,7 +54,7 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
     if gap > _WIDE_OPENING:
         light = _light_of_teeth(look, opening, light)
     layers = [*(painted_row(geometry, row, light) for row in ROWS), *_flesh(geometry, light, rng),
-              _shade(geometry, light)]
+              _shade(geometry, light, gap)]
     if gap > _LEAST_OPENING:
         layers.append(photographed_teeth(geometry, look, opening, rng))
     return join(*layers)
@@ -138,8 +138,11 @@ def flesh_color(rest: FloatArray, normals: FloatArray, *, tongue: bool) -> Float
     return (_TONGUE * groove * side * (0.5 + 0.5 * facing) + shine) * (_DEEPEST_TONGUE + (1 - _DEEPEST_TONGUE) * depth)
 
 
-def _shade(geometry: PhotoGeometry, light: FloatArray) -> Layer:
-    """Soft shadow that the upper lip throws on the teeth behind it; it goes with the lip. light: (3,)."""
+def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
+    """Soft shadow that the upper lip throws on the teeth behind it; it goes with the lip.
+
+    light: (3,); gap: pixels between the lips. Where they meet, the photo says how dark their line is.
+    """
     rig, model = geometry.rig, load_landmark_model()
     head = geometry.to_head(geometry.vertices)
     corners = head[rig.triangles]
@@ -155,7 +158,8 @@ def _shade(geometry: PhotoGeometry, light: FloatArray) -> Layer:
     means = (ring - [0.0, _SHADE_REACH, _SHADE_BEHIND]) @ geometry.R_cam_head.T + geometry.t_cam_head
     facing = np.tile(geometry.R_cam_head[:, 2], (len(means), 1))
     return surface_layer(means, facing, np.full(len(means), _SHADE_SIZE), np.tile(_SHADE * light, (len(means), 1)), Region.MOUTH,
-                         opacity=_SHADE_OPACITY, triangles=triangles, freedom=0.0, color_freedom=0.0, least_opacity=0.02)
+                         opacity=_SHADE_OPACITY if gap > _LEAST_OPENING else _SEAM_OPACITY, triangles=triangles, freedom=0.0,
+                         color_freedom=float(gap <= _LEAST_OPENING), least_opacity=0.02)
 
 
 def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator) -> Layer:
