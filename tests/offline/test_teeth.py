@@ -118,3 +118,8 @@ def test_the_mouth_darkens_towards_the_throat_and_the_tongue_is_lit_from_the_fro
         assert light[0] > light[1] > light[2] > 0.02
     middle, side = (flesh_color(np.array([[x, -0.075, 0.0]]), up[:1], tongue=True).mean() for x in (0.006, 0.02))
     assert side < 0.8 * middle
+
+
+def test_red_lids_make_no_violet_teeth() -> None:
+    tooth = light_on_teeth(_look(np.array([0.71, 0.58, 0.59])), np.zeros((64, 64), np.bool_)) * ENAMEL
+    assert tooth[0] > tooth[1] > tooth[2]
