@@ -74,7 +74,7 @@ def light_on_teeth(look: Appearance, opening: BoolArray) -> FloatArray:
     white = _eye_white(look.image[look.openings & ~opening])
     if white is not None and np.ptp(white) < np.ptp(tint):
         tint = white
-    tint[1] = np.clip(tint[1], (tint[0] + tint[2]) / 2, max(tint))  # no light makes enamel violet; what seems so is the lids' red
+    tint[1] = max(tint[1], tint[2])  # no light makes enamel violet; what seems so is the lids' red
     tooth = np.clip(_DARK_TOOTH + _TOOTH_OVER_SKIN * skin.mean(), 0.25, 0.86) * tint / tint.mean()
     return np.clip(tooth / ENAMEL, 0.25, 1.15)
 
