@@ -44,7 +44,7 @@ from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine import RefineConfig, refine
 from offline.rest import at_rest, relaxation, smile_of, with_closing_lids
 from offline.retouch import clean_lips, without_folds, without_lip_specks
-from offline.rim import with_own_rim
+from offline.rim import with_even_tone, with_own_rim
 from offline.shells import hair_shell, sheet_depth
 from offline.skin import Appearance, skin_layer, under_skin
 from perse_live.animate import RigidBinding, bind_surface
@@ -68,6 +68,7 @@ _LEAST_LIKENESS = 26.0  # dB
 _BUDGET, _LEAST_STRANDS = 43_000, 6_000  # Gaussians of an avatar, and of its hair where that is nearly spent
 _MOST = 44_700  # Gaussians of an avatar even then
 _LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
+_SLIT = 3.0  # pixels (eye distance 115): half the width of what may be left open between hair and face
 _THROAT = 30.0  # pixels (eye distance 115) from the chin down to where clothes and shoulders begin
 _AROUND = 6.0  # pixels (eye distance 115) around the person that must stay empty
 _BESIDE_HAIR = 2.5  # pixels (eye distance 115) from hair within which skin is mixed with it
@@ -125,10 +126,9 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     layer = without_floaters(layer, portrait.camera)
     center = geometry.R_cam_head @ _HEAD_CENTER + geometry.t_cam_head
     weight = pixel_weights(portrait, look)
-    layer = refine(layer, portrait.camera, look.image, look.alpha, weight, center, config=config.refine,
-                   progress=lambda share: progress("refining", share))
-    layer = with_twin_half(layer, geometry, dilate(look.hair > 0.3, _BESIDE_HAIR * portrait.unit))
-    layer = without_lip_specks(with_own_rim(layer, geometry.to_head(layer.gaussians.means)[:, 1]))
+    refined = refine(layer, portrait.camera, look.image, look.alpha, weight, center, config=config.refine,
+                     progress=lambda share: progress("refining", share))
+    layer = finished(layer, refined, geometry, look, portrait.unit)
     progress("binding to the rig", 0.0)
     provenance = Provenance(photo_sha256=loaded.sha256, consent_by=consent.by, consent_at=consent.at,
                             creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES,
@@ -137,6 +137,13 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     avatar = replace(avatar, source=replace(avatar.source, backdrop=backdrop(portrait, look)))
     progress("binding to the rig", 1.0)
     return _judged(avatar, portrait, look)
+
+
+def finished(lifted: Layer, refined: Layer, geometry: PhotoGeometry, look: Appearance, unit: float) -> Layer:
+    """The refined Gaussians without what refinement, which sees one side of the head only, has done to its edges."""
+    layer = with_even_tone(lifted, refined, geometry.to_head(refined.gaussians.means))
+    layer = with_twin_half(layer, geometry, dilate(look.hair > 0.3, _BESIDE_HAIR * unit))
+    return without_lip_specks(with_own_rim(layer, geometry.to_head(layer.gaussians.means)[:, 1]))
 
 
 def _judged(avatar: Avatar, portrait: Portrait, look: Appearance) -> Avatar:
@@ -353,8 +360,16 @@ def _hair_pixels(geometry: PhotoGeometry, look: Appearance, parts: PartMaps, ear
         ear = (ear_map > 0.3) & side
         if ear.any() and hair[ear].mean() < 0.5:  # dark hollows of a bare ear
             hair &= ~ear
+    hair |= _slits(geometry, look, hair, unit)
     hair = without_small(hair, _LOCK * unit**2)
     return hair if hair.sum() >= 400 * unit**2 else np.zeros_like(hair)
+
+
+def _slits(geometry: PhotoGeometry, look: Appearance, hair: BoolArray, unit: float) -> BoolArray:
+    """(H, W) the narrow strips of the person between `hair` (H, W) and the rig: nothing else would cover them."""
+    off = (look.alpha > 0.5) & (look.clothes < 0.5) & ~hair & ~geometry.seen.covered
+    narrow = off & ~dilate(erode(off, _SLIT * unit), (_SLIT + 1) * unit)
+    return narrow & dilate(hair, 2 * _SLIT * unit) & dilate(geometry.part_map(Part.SKIN), 2 * _SLIT * unit)
 
 
 def _wisps(hair: BoolArray, alpha: Float32Array, chin_row: float) -> BoolArray:

@@ -28,6 +28,7 @@ _CLOTHES_STRIP = 3.0  # pixels (eye distance 115): half the width of what is the
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 _CRUMB = 60  # pixels (eye distance 115)
 _UNLIKE_SKIN = (0.25, 0.4)  # difference of sRGB colours from which loose skin is none, and surely none
+_AS_SKIN = 0.15  # difference of sRGB colours up to which a pixel at a collar is skin like that beside it
 _STRIP = 2.4  # pixels (eye distance 115): half the width of what is a strip
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 _UNDER_JAW, _OVER_NECK = 14.0, 0.012  # pixels (eye distance 115) that it goes on there, metres behind the jaw
@@ -60,12 +61,16 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
 def with_its_edge(dressed: BoolArray, geometry: PhotoGeometry, look: Appearance, unit: float) -> BoolArray:
     """Clothes (H, W) with the strip of shadow and mixed pixels where neck and collar meet.
 
-    As skin it would turn with the neck and lie on it in shreds. The jaw keeps its own edge.
+    As skin it would turn with the neck and lie on it in shreds. The jaw keeps its own edge, and so does a neck whose skin is as
+    light up to the collar: it would stay on the shoulders as a stripe.
     """
     place = geometry.template_map()
     with np.errstate(invalid="ignore"):
         face = geometry.part_map(Part.SKIN) & (place[..., 1] > -0.10)
-    return dressed | (dilate(dressed, _COLLAR_EDGE * unit) & ~dilate(face, 2 * unit) & (look.alpha > 0.5) & (look.hair < 0.5))
+    pure = (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95)
+    mixed = np.linalg.norm(look.image - _spread_color(look, pure), axis=2) > _AS_SKIN if pure.any() else np.ones_like(dressed)
+    edge = dilate(dressed, _COLLAR_EDGE * unit) & ~dilate(face, 2 * unit) & (look.alpha > 0.5) & (look.hair < 0.5)
+    return dressed | (edge & mixed)
 
 
 def without_scraps(dressed: BoolArray, person: BoolArray, bare: BoolArray, unit: float) -> BoolArray:

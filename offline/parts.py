@@ -21,6 +21,7 @@ _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which
 _REDDER = (4.0, 10.0)  # of Lab's a, more than face and hair: from which skin is flushed, and surely is
 _EAR_S_BLOOD = 0.95  # how far that speaks against hair
 _WELL_TOLD, _WELL_TOLD_AREA = 3.0, 60.0  # log odds of hair against skin; pixels (eye distance 115) that hang together at least
+_LOCKS_END, _LOCK_AREA = -0.05, 120.0  # face heights above the chin and pixels (eye distance 115): of a lock below an ear
 _FEW = 60  # pixels; too few to learn from
 _NO_HAIR = -2.5  # log likelihood of hair's colours below which they are not hair's
 
@@ -229,7 +230,8 @@ def _tidied(smooth: FloatArray, face: _Face, alpha: Float32Array) -> PartMaps:
     inner = erode(face.oval, 9 * face.unit) & (face.height < face.brow_height + 0.03)  # eyes and mouths are as dark as hair
     smooth[inner] = np.array([1.0, 0.0, 0.0], np.float32)
     crown = (face.height > 0.5) & ~erode(face.oval, 4 * face.unit)
-    smooth[..., 1] = _keep_connected(smooth[..., 1] * (alpha > 0.05), crown, face.unit)
+    low = ((smooth[..., 2] > 0.3) | (face.height < _LOCKS_END)) & (alpha > 0.5)
+    smooth[..., 1] = _keep_connected(smooth[..., 1] * (alpha > 0.05), crown, face.oval, low, face.unit)
     smooth[..., 0] += 1e-4
     smooth /= smooth.sum(-1, keepdims=True)
     return PartMaps(*(np.ascontiguousarray(smooth[..., k], np.float32) for k in range(3)))
@@ -255,14 +257,20 @@ def _length_prior(hair: FloatArray, skin: FloatArray, beside: BoolArray, height:
     return prior.astype(np.float32)
 
 
-def _keep_connected(hair: FloatArray, crown: BoolArray, unit: float) -> FloatArray:
-    """Drop hair-coloured islands that do not reach the `crown` (H, W), the upper half of the head: shadows, dark collars."""
+def _keep_connected(hair: FloatArray, crown: BoolArray, oval: BoolArray, low: BoolArray, unit: float) -> FloatArray:
+    """Drop hair-coloured islands that do not reach the `crown` (H, W), the upper half of the head: shadows, dark collars.
+
+    Locks that an ear divides from it stay: beside the face's `oval` (H, W), and touching nothing `low` (H, W), as collars do.
+    """
     solid = cv2.morphologyEx((hair > 0.4).astype(np.uint8), cv2.MORPH_OPEN, disk(2 * unit))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
     largest = max(int(stats[1:, cv2.CC_STAT_AREA].max(initial=0)), int(300 * unit**2))
-    kept = np.zeros(count, np.bool_)
+    kept, beside = np.zeros(count, np.bool_), dilate(low, 3 * unit)
     for k in range(1, count):
-        kept[k] = stats[k, cv2.CC_STAT_AREA] > 0.12 * largest and bool((crown & (labels == k)).any())
+        island, area = labels == k, stats[k, cv2.CC_STAT_AREA]
+        on_top = area > 0.12 * largest and bool((crown & island).any())
+        lock = area > _LOCK_AREA * unit**2 and (oval & island).sum() < 0.1 * area and (beside & island).sum() < 0.03 * area
+        kept[k] = on_top or lock
     return hair * blur(dilate(kept[np.asarray(labels, np.int32)], 4 * unit), 1.0)
 
 

@@ -18,6 +18,9 @@ _GRAZING, _SURE = 0.38, 0.50  # cosine between normal and view: below, a pixel m
 _BELOW_EYES = -0.030  # metres, head frame; hair grows higher up
 _NEIGHBOURS = 24
 _REACH = 0.04  # metres to the farthest neighbour that is asked
+_FREE = (0.3, 0.9)  # freedom of colour below which a change is not the skin's own, and above which it is
+_FADING = (0.02, 0.09)  # metres from free skin over which its change of tone dies away
+_EYES = (0.055, 0.028, -0.03)  # metres, head frame: half width, half height and depth of what is beside the eyes
 _OTHER = (0.22, 0.38)  # difference of sRGB colours from which one is another's, and surely is
 
 
@@ -41,6 +44,29 @@ def with_own_rim(layer: Layer, heights: FloatArray) -> Layer:
     mended = colors.copy()
     mended[grazing] += (share[:, None] * (beside - colors[grazing])).astype(np.float32)
     return replace(layer, gaussians=replace(layer.gaussians, colors=mended))
+
+
+def with_even_tone(before: Layer, after: Layer, points: FloatArray) -> Layer:
+    """The refined layer whose skin that refinement was not free to colour has gone the way of the free skin beside it.
+
+    Else the cheek would change its tone where the photo's view of it ends: a flap before the ear. Where refinement was free in part
+    that part stays, beside the eyes all of it. before, after: the same Gaussians; points: (N, 3) metres, head frame.
+    """
+    x, y, z = points.T
+    eyes = (np.abs(x) < _EYES[0]) & (np.abs(y) < _EYES[1]) & (z > _EYES[2])
+    skin = np.isin(before.regions, (Region.SKIN, Region.BODY)) & ~eyes
+    free = np.nonzero(skin & (before.color_freedom > _FREE[1]))[0]
+    bound = np.nonzero(skin & (before.color_freedom < _FREE[1]))[0]
+    if len(free) < _NEIGHBOURS or not len(bound):
+        return after
+    start, colors = before.gaussians.colors, after.gaussians.colors.copy()
+    change = colors - start
+    distance, found = KDTree(points[free]).query(points[bound], k=_NEIGHBOURS)
+    fading = 1 - ramp(np.asarray(distance)[:, 0], *_FADING)
+    beside = np.median(change[free[np.asarray(found)]], axis=1) * fading[:, None]
+    own = ramp(before.color_freedom[bound], *_FREE)[:, None]
+    colors[bound] = np.clip(start[bound] + own * change[bound] + (1 - own) * beside, 0.002, 0.998).astype(np.float32)
+    return replace(after, gaussians=replace(after.gaussians, colors=colors))
 
 
 def _facing(gaussians: Gaussians) -> FloatArray:

@@ -28,6 +28,8 @@ _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
 _NECK_AXIS, _NECK_TOP, _NECK_BOTTOM = -0.085, -0.075, -0.16  # metres, head frame: depth of the neck's axis, heights of its ends
 _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
+_UNDER_EAR, _NAPE_NARROWS = (0.04, 0.055), 0.045  # metres on the mean head: below the eyes; by which half of it is narrower there
+_JOINED = 20.0  # pixels (eye distance 115) from the head over which loose skin comes to bend back
 _OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
 _RIM_STEP, _RIM_ROWS, _LEAST_RIM = 2, 9, 0.004  # of the joining strip: pixels along it, vertices across it, least metres across
 _SMOOTH = 2.0  # of the inset: over how many pixels the way inward is evened out
@@ -163,7 +165,9 @@ def _cranium(geometry: PhotoGeometry) -> BoolArray:
     """(H, W) pixels behind which the rig's hairy back of the head lies."""
     rig = geometry.rig
     middle = geometry.triangle_template()
-    hairy = (rig.parts == Part.SKIN) & (middle[:, 2] < -0.045) & (middle[:, 1] > -0.07) & (np.abs(middle[:, 0]) < 0.075)
+    # below the ears it grows on the nape only
+    half = 0.075 - _NAPE_NARROWS * ramp(-middle[:, 1], *_UNDER_EAR)
+    hairy = (rig.parts == Part.SKIN) & (middle[:, 2] < -0.045) & (middle[:, 1] > -0.07) & (np.abs(middle[:, 0]) < half)
     return rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[hairy]), geometry.camera).covered
 
 
@@ -184,7 +188,7 @@ def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array
     surface = geometry.seen.depth
     body = geometry.part_map(Part.BODY)
     covered = np.isfinite(surface)
-    skin_depth = _continued(surface, covered & ~body, covered, unit)
+    skin_depth = np.where(covered, np.where(covered, surface, 0), _going_on(surface, covered & ~body, unit))
     if body.any():  # bare shoulders go on as the body does, not as the jaw
         _, rows, columns = nearest_true(covered)
         skin_depth = np.where(body[rows, columns], _continued(surface, covered, covered, unit), skin_depth)
@@ -197,8 +201,9 @@ def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array
     cloth_depth = _around_neck(geometry, cloth_depth, behind_jaw)
     from_edge = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5) / (22 * unit)
     rim = 0.05 * (1 - np.sqrt(np.clip(1 - (1 - np.clip(from_edge, 0, 1)) ** 2, 0, 1)))
-    head = np.isfinite(geometry.head_depth)
-    return np.where(clothes, cloth_depth + rim, np.where(covered & head, skin_depth, skin_depth + rim)).astype(np.float32)
+    # an ear's rim, a cheek: skin beyond the head's outline goes on from it, or a gap would open between the two
+    beside = rim * ramp(distance_to(np.isfinite(geometry.head_depth)), 0.0, _JOINED * unit)
+    return np.where(clothes, cloth_depth + rim, skin_depth + beside).astype(np.float32)
 
 
 def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32Array:
@@ -249,6 +254,18 @@ def _continued(depth: Float32Array, known: BoolArray, keep: BoolArray, unit: flo
         return np.where(np.isfinite(depth), depth, np.median(depth[np.isfinite(depth)])).astype(np.float32)
     filled = fill_from(np.where(known, depth, 0.0), inside.astype(np.float32))
     return np.where(keep, np.where(np.isfinite(depth), depth, 0), blur(filled, 3 * unit)).astype(np.float32)
+
+
+def _going_on(depth: Float32Array, known: BoolArray, unit: float) -> Float32Array:
+    """Depth (H, W) as of `_continued`, but near the `known` (H, W) as it is at the nearest of them: an ear's rim is no cheek's."""
+    inside = known & ~dilate(~known, 2.0)
+    broad = _continued(depth, known, known, unit)
+    if not inside.any():
+        return broad
+    distance, rows, columns = nearest_true(inside)
+    near = 1 - ramp(distance, _JOINED * unit, 2 * _JOINED * unit)
+    beside = near * blur(depth[rows, columns], 3 * unit) + (1 - near) * broad
+    return np.where(known, broad, beside).astype(np.float32)
 
 
 def membrane(start: Float64Array, free: BoolArray, obstacle: Float64Array, source: float) -> Float64Array:

@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 
 from offline.charts import HeadCharts
 from offline.geometry import PhotoGeometry
-from offline.images import blur, dilate, distance_to, fill_from, sample
+from offline.images import blur, dilate, distance_to, fill_from, nearest_true, sample
 from offline.layers import COVERAGE, Layer, surface_layer
 from offline.mirror import beyond_seam, lent_share, mirrored_view
 from offline.neck import STAYS, head_weights
@@ -29,6 +29,7 @@ from perse_live.regions import Region
 _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
 _Indices = NDArray[np.integer]
 
+_EAR_ROOT = 0.5  # of the ears' chart, up to which they are as thick as the head
 _UNDER, _UNDER_LIGHT, _BLENDED = 0.002, 0.96, 6  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
 _CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
 _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
@@ -39,6 +40,10 @@ _OTHER = (0.15, 0.28)  # difference of sRGB colours from which one is another's,
 _LID_HELD = 0.5  # how far refinement is kept from the lids' colours
 _LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
 _PARTED_HELD = 0.65  # how far refinement is kept from lips that the photo shows parted
+_OUTSIDE, _PULLED_IN = 2.0, 8.0  # pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
+_HEAD_LOWEST = -0.11  # metres on the mean head: below is neck, which ends in its collar
+_SIDEBURN = -0.025  # metres on the mean head: lowest that hair before an ear goes on unseen
+_LAST_SEEN, _ALONG = (0.05, 0.45), 0.2  # cosines to the camera at the outline; weight of depth against height beside it
 _SEAM = 0.4  # how much darker lips are where they meet
 _LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 
@@ -128,7 +133,8 @@ def skin_layer(
     held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
     confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
     hairy = np.zeros(len(points.on), np.bool_) if bald else _scalp(points, look)
-    scalp = hairy if bald else hairy | (_behind_hair(points, look, unit) & (confidence < 0.5))
+    hidden = np.zeros_like(hairy) if bald else _behind_hair(points, look, unit) | _round_the_side(points)
+    scalp = hairy | (hidden & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
     seen, confidence, lent = _lent(geometry, look, charts, points, confidence, dressed, unit)
     looked_up, believed = _looked_up(seen, confidence, charts, views) if views else (seen, confidence)
@@ -155,11 +161,39 @@ def skin_layer(
     layer.regions[:] = np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN))
     layer.regions[scalp] = int(Region.SCALP)
     layer.regions[collared] = int(Region.CLOTHES)
-    # where the rig is wider than the person in the photo, it would draw skin over background or shirt; under a shirt it goes on
+    return _within_outline(layer, geometry, points, look, dressed, unit)
+
+
+def _within_outline(layer: Layer, geometry: PhotoGeometry, points: _Points, look: Appearance, dressed: BoolArray,
+                    unit: float) -> Layer:
+    """The layer brought within the person where the rig is wider: it would draw skin over background or shirt.
+
+    What reaches out a little is pulled in; left out, it would be missing in the cheek's side when the head turns. Skin under a
+    shirt goes on. unit: pixels, eye distance / 115.
+    """
     on_person = (look.alpha > 0.5) | ~look.valid
-    off = sample(distance_to(on_person), points.pixels) > 2.5
-    on_shirt = points.front & (sample(distance_to(on_person & ~(dressed & look.valid)), points.pixels) > 2.5)
-    return layer.select(~(points.inside & (off | on_shirt)))
+    bare = on_person & ~(dressed & look.valid)
+    if not bare.any():
+        return layer
+    head = points.inside & (points.rest[:, 1] > _HEAD_LOWEST)
+    pixels = points.pixels.copy()
+    for inside, told in ((on_person, head), (bare, head & points.front)):
+        pixels[told] = pulled_in(pixels[told], inside, _OUTSIDE, _PULLED_IN * unit)
+    means = layer.gaussians.means.copy()
+    means[:, :2] += (pixels - points.pixels) * means[:, 2:] / geometry.camera.fx
+    off = sample(distance_to(on_person), pixels) > _OUTSIDE + 0.5
+    on_shirt = points.front & (sample(distance_to(bare), pixels) > _OUTSIDE + 0.5)
+    return replace(layer, gaussians=replace(layer.gaussians, means=means)).select(~(points.inside & (off | on_shirt)))
+
+
+def pulled_in(pixels: FloatArray, inside: BoolArray, outside: float, reach: float) -> FloatArray:
+    """Pixels (N, 2) moved so that they lie no more than `outside` pixels off a mask (H, W); beyond `reach` pixels they stay."""
+    distance, rows, columns = nearest_true(inside)
+    x, y = pixels.astype(int).T
+    away = distance[y, x]
+    border = np.stack([columns[y, x], rows[y, x]], 1) + 0.5
+    share = np.clip(1 - outside / np.maximum(away, 1e-6), 0, 1) * (away <= reach)
+    return pixels + share[:, None] * (border - pixels)
 
 
 def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np.random.Generator) -> Layer:
@@ -169,7 +203,7 @@ def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np
     behind, be it tongue, hair or nothing.
     """
     rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
-    thin = np.maximum(np.maximum(charts.lips, charts.eyelids), charts.ears)[rig.triangles].max(1) > 0.02
+    thin = (np.maximum(charts.lips, charts.eyelids)[rig.triangles].max(1) > 0.02) | (charts.ears[rig.triangles].max(1) > _EAR_ROOT)
     below = (rig.parts == Part.SKIN) & ~thin & (rest[:, 2] > -0.09) & (rest[:, 1] < 0.085)
     near = (rest[:, 2] > -0.045) & (rest[:, 1] > -0.125)
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(below, np.where(near, 5.0, 6.5) * pixel, 0), rng=rng)
@@ -406,6 +440,25 @@ def _behind_hair(points: _Points, look: Appearance, unit: float) -> BoolArray:
             lowest = np.percentile(rest[ear & (points.hair > 0.5), 1], 10)  # where this hair ends
             covered |= (rest[:, 0] * side > 0.03) & (rest[:, 2] < -0.04) & (rest[:, 1] > max(lowest, -0.09))
             covered |= curtain & (rest[:, 0] * side > 0)
+    return covered
+
+
+def _round_the_side(points: _Points) -> BoolArray:
+    """Points (N,) between the photo's outline of the head and the ear, where at their height hair is last seen.
+
+    A temple's hair goes on to the ear; skin behind it would look torn out.
+    """
+    rest, covered = points.rest, np.zeros(len(points.rest), np.bool_)
+    aside = (points.ears < 0.3) & (np.abs(rest[:, 0]) > 0.04) & (rest[:, 2] < 0.0) & (rest[:, 1] > _SIDEBURN)
+    for side in (-1.0, 1.0):
+        here = aside & (rest[:, 0] * side > 0)
+        seen = here & points.front & (points.facing > _LAST_SEEN[0]) & (points.facing < _LAST_SEEN[1])
+        unseen = np.nonzero(here & ~(points.front & (points.facing > _LAST_SEEN[1])))[0]
+        if seen.sum() < _LEAST_KNOWN or not len(unseen):
+            continue
+        height = [0.0, 1.0, _ALONG]
+        _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=_LEAST_KNOWN)
+        covered[unseen] = (points.hair[seen][np.asarray(found)] > 0.5).mean(1) > 0.5
     return covered
 
 
