@@ -28,7 +28,7 @@ _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
 _NECK_AXIS, _NECK_TOP, _NECK_BOTTOM = -0.085, -0.075, -0.16  # metres, head frame: depth of the neck's axis, heights of its ends
 _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
-_UNDER_EAR, _NAPE_NARROWS = (0.04, 0.055), 0.045  # metres on the mean head: below the eyes; by which half of it is narrower there
+_UNDER_EAR, _NAPE_NARROWS = (0.04, 0.055), 0.045  # metres on the mean head: short hair grows, from there down, on the nape only
 _JOINED = 20.0  # pixels (eye distance 115) from the head over which loose skin comes to bend back
 _OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
 _RIM_STEP, _RIM_ROWS, _LEAST_RIM = 2, 9, 0.004  # of the joining strip: pixels along it, vertices across it, least metres across
@@ -66,9 +66,11 @@ def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, c
     front = np.minimum(front, np.where(wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - _OVER_SKIN, np.inf))
     low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
     long = bool((hair & low).sum() > 250 * unit**2)
-    silhouette = _silhouette(hair, hair | (_cranium(geometry) & (alpha > 0.04)), unit, long=long) & (alpha > 0.5)
+    short = bool((hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2)
+    cranium = _cranium(geometry, _NAPE_NARROWS if short else 0.0)
+    silhouette = _silhouette(hair, hair | (cranium & (alpha > 0.04)), unit, long=long) & (alpha > 0.5)
     back = _back_depth(geometry, silhouette, plane)
-    if (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2:
+    if short:
         back = np.minimum(back, _short_back(geometry, hair, plane))
     back = blur(np.where(silhouette, back, 0), _EVEN * unit) / np.maximum(blur(silhouette, _EVEN * unit), 1e-3)
     return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
@@ -161,12 +163,11 @@ def _silhouette(hair: BoolArray, outline: BoolArray, unit: float, *, long: bool)
     return cv2.morphologyEx(filled.astype(np.uint8), cv2.MORPH_CLOSE, disk(10 * unit)) > 0
 
 
-def _cranium(geometry: PhotoGeometry) -> BoolArray:
-    """(H, W) pixels behind which the rig's hairy back of the head lies."""
+def _cranium(geometry: PhotoGeometry, narrows: float) -> BoolArray:
+    """(H, W) pixels behind which the rig's hairy back of the head lies. narrows: metres by which half of it does below the ears."""
     rig = geometry.rig
     middle = geometry.triangle_template()
-    # below the ears it grows on the nape only
-    half = 0.075 - _NAPE_NARROWS * ramp(-middle[:, 1], *_UNDER_EAR)
+    half = 0.075 - narrows * ramp(-middle[:, 1], *_UNDER_EAR)
     hairy = (rig.parts == Part.SKIN) & (middle[:, 2] < -0.045) & (middle[:, 1] > -0.07) & (np.abs(middle[:, 0]) < half)
     return rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[hairy]), geometry.camera).covered
 
