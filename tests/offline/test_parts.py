@@ -83,6 +83,21 @@ def test_a_bald_head_has_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     assert _share(parts.hair > 0.5, doll.hair | doll.skin) < 0.1
 
 
+def test_a_lock_below_an_ear_is_hair_and_a_dark_collar_there_is_none(mean_head: PhotoGeometry, doll: Doll) -> None:
+    rng = np.random.default_rng(1)
+    rows, columns = np.mgrid[0:512, 0:512]
+    jaw, chin = doll.landmarks[[361, 132], :2], doll.landmarks[152, 1]
+    lock = (columns > jaw[0, 0] + 12) & (columns < jaw[0, 0] + 40) & (np.abs(rows - jaw[0, 1] - 20) < 25)
+    collar = (columns < jaw[1, 0] - 12) & (columns > jaw[1, 0] - 40) & (rows > jaw[1, 1] - 5) & (rows < chin + 120)
+    image = doll.image.copy()
+    for patch in (lock, collar, doll.clothes):
+        image[patch] = np.clip(HAIR + rng.normal(0, 0.015, (int(patch.sum()), 3)), 0, 1)
+    parts = classify_parts(image, (doll.person | lock | collar).astype(np.float32), doll.landmarks, mean_head.template_map(),
+                           mean_head.part_map(Part.BODY), before_face(mean_head))
+    assert _share(parts.hair > 0.5, erode(lock, 4)) > 0.9
+    assert _share(parts.hair > 0.5, erode(collar, 4)) < 0.1
+
+
 def test_an_ear_that_light_shines_through_is_no_fair_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     rng = np.random.default_rng(1)
     beside = doll.landmarks[454, :2]  # where face and ear meet

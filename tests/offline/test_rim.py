@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from offline.layers import Layer, surface_layer
-from offline.rim import with_own_rim
+from offline.rim import with_even_tone, with_own_rim
 from perse_live.regions import Region
 
 SKIN, SHIRT = (0.8, 0.6, 0.5), (0.05, 0.05, 0.15)
@@ -55,3 +55,32 @@ def test_colours_that_are_not_the_photo_s_stay() -> None:
     layer, grazing = jaw(rim=SHIRT)
     mirrored = replace(layer, color_freedom=np.where(grazing, 0, 1).astype(np.float32))
     assert np.array_equal(with_own_rim(mirrored, heights(layer)).gaussians.colors, layer.gaussians.colors)
+
+
+def _refined(layer: Layer, change: np.ndarray) -> Layer:
+    return replace(layer, gaussians=replace(layer.gaussians, colors=(layer.gaussians.colors + change).astype(np.float32)))
+
+
+def _places(layer: Layer) -> np.ndarray:
+    """Metres, head frame of a head a metre before the camera."""
+    return (layer.gaussians.means - np.array([0.0, 0.0, 1.0])) * np.array([1, -1, -1])
+
+
+def test_what_the_photo_hardly_shows_goes_the_way_of_the_cheek_beside_it() -> None:
+    layer, grazing = jaw(rim=SKIN)
+    lifted = replace(layer, color_freedom=np.where(grazing, 0.25, 1.0).astype(np.float32))
+    smeared = np.where(grazing[:, None], -0.5, np.array([-0.1, -0.05, 0.02]))
+    mended = with_even_tone(lifted, _refined(lifted, smeared), _places(lifted)).gaussians.colors
+    np.testing.assert_allclose(mended, np.broadcast_to(np.array(SKIN) + [-0.1, -0.05, 0.02], mended.shape), atol=0.01)
+
+
+def test_free_skin_hair_and_what_is_beside_the_eyes_keep_their_refined_colours() -> None:
+    layer, grazing = jaw(rim=SKIN)
+    lifted = replace(layer, color_freedom=np.where(grazing, 0, 1).astype(np.float32))
+    refined = _refined(lifted, np.where(grazing[:, None], -0.5, 0.0))
+    free = with_even_tone(replace(lifted, color_freedom=np.ones(len(layer), np.float32)), refined, _places(lifted))
+    assert free is refined
+    eyes = with_even_tone(lifted, refined, _places(lifted) * 0.5 + np.array([0.0, 0.03, 0.0]))
+    assert np.array_equal(eyes.gaussians.colors, refined.gaussians.colors)
+    hair = replace(lifted, regions=np.full(len(layer), int(Region.HAIR), np.uint8))
+    assert with_even_tone(hair, refined, _places(lifted)) is refined

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from offline.geometry import PhotoGeometry
-from offline.images import dilate, erode
+from offline.images import dilate, erode, nearest_true
 from offline.shells import HairShell, hair_shell, membrane, rim_strip, sheet_depth
 from perse_live.camera import Camera
 
@@ -146,3 +146,30 @@ def test_short_hair_thins_out_towards_the_nape(mean_head: PhotoGeometry) -> None
     assert shell.back_mask[[crown, nape], 256].all()
     assert behind[crown] > 0.008
     assert behind[nape] < 0.5 * behind[crown]
+
+
+@pytest.mark.slow
+def test_an_ear_s_rim_goes_on_from_the_ear(mean_head: PhotoGeometry) -> None:
+    face = np.isfinite(mean_head.head_depth)
+    place = mean_head.template_map()
+    with np.errstate(invalid="ignore"):
+        ear = face & (place[..., 2] < -0.06) & (place[..., 1] > -0.04) & (np.abs(place[..., 0]) > 0.07)
+    person = mean_head.seen.covered | dilate(ear, 12)
+    depth = sheet_depth(mean_head, np.zeros_like(face), person.astype(np.float32), 1.0)
+    beside = dilate(ear, 8) & ~dilate(mean_head.seen.covered & ~ear, 8) & ~mean_head.seen.covered
+    assert beside.sum() > 50
+    _, rows, columns = nearest_true(ear)
+    step = np.abs(depth - np.where(face, mean_head.seen.depth, 0)[rows, columns])[beside]
+    assert np.median(step) < 0.01
+    assert step.max() < 0.03
+
+
+@pytest.mark.slow
+def test_short_hair_grows_on_the_nape_and_not_under_the_ears(mean_head: PhotoGeometry) -> None:
+    hair = _made_up_hair(mean_head)
+    alpha = (hair | mean_head.seen.covered).astype(np.float32)
+    under = mean_head.R_cam_head @ np.array([0.06, -0.062, -0.08]) + mean_head.t_cam_head
+    column, row = mean_head.camera.project(under[None].astype(np.float32))[0].astype(int)
+    assert not hair_shell(mean_head, hair, alpha, chin_row=400.0, unit=1.0).back_mask[row, column]
+    hair[300:420, column - 12 : column + 40] = True  # hair that hangs beside the jaw
+    assert hair_shell(mean_head, hair, alpha, chin_row=400.0, unit=1.0).back_mask[row, column]

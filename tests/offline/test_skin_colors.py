@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.skin import infer_colors
+from offline.skin import infer_colors, pulled_in
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +76,13 @@ def test_the_same_seed_gives_the_same_colours(half_face: tuple[np.ndarray, np.nd
     first, second = (infer_colors(observed, seen.astype(float), points, points, no_lips, rng=np.random.default_rng(seed))
                      for seed in (7, 7))
     np.testing.assert_array_equal(first, second)
+
+
+def test_skin_that_reaches_out_is_pulled_in_and_what_is_far_off_stays() -> None:
+    inside = np.zeros((60, 60), np.bool_)
+    inside[:, :30] = True
+    pixels = np.array([[10.5, 30.5], [31.0, 30.5], [35.5, 30.5], [50.5, 30.5]])
+    moved = pulled_in(pixels, inside, 2.0, 8.0)
+    np.testing.assert_array_equal(moved[[0, 1, 3]], pixels[[0, 1, 3]])
+    assert 30.0 < moved[2, 0] < 32.5
+    assert moved[2, 1] == 30.5
