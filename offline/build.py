@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.spatial import KDTree
 
 from offline.anny_rig import chart, load_anny_head
 from offline.charts import head_charts
@@ -68,6 +69,7 @@ _LEAST_LIKENESS = 26.0  # dB
 _BUDGET, _LEAST_STRANDS = 43_000, 6_000  # Gaussians of an avatar, and of its hair where that is nearly spent
 _MOST = 44_700  # Gaussians of an avatar even then
 _LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
+_THROUGH_SKIN, _BACK_OF_EARS = 0.006, -0.08  # metres from skin, and in the head frame: hair that was not seen is left out there
 _SLIT = 3.0  # pixels (eye distance 115): half the width of what may be left open between hair and face
 _THROAT = 30.0  # pixels (eye distance 115) from the chin down to where clothes and shoulders begin
 _AROUND = 6.0  # pixels (eye distance 115) around the person that must stay empty
@@ -334,10 +336,23 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
         shell = hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit)
         spent = sum(len(layer) for layer in layers)
         left = max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent))
-        layers.append(hair_layers(geometry, look, shell, share, unit, left, rng))
+        layers.append(_clear_of_skin(hair_layers(geometry, look, shell, share, unit, left, rng), skin, geometry))
     layer = join(*layers)
     _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})
     return layer
+
+
+def _clear_of_skin(hair: Layer, skin: Layer, geometry: PhotoGeometry) -> Layer:
+    """Hair without what of its unseen back touches bare skin from within: it would show as specks on cheek and ear."""
+    bare = skin.gaussians.means[skin.regions == Region.SKIN]
+    back = np.nonzero(hair.regions == Region.HAIR_BACK)[0]
+    if not len(bare) or not len(back):
+        return hair
+    means = hair.gaussians.means[back]
+    near = (KDTree(bare).query(means)[0] < _THROUGH_SKIN) & (geometry.to_head(means)[:, 2] > _BACK_OF_EARS)
+    keep = np.ones(len(hair), np.bool_)
+    keep[back[near]] = False
+    return hair.select(keep)
 
 
 def _as_seen(layer: Layer) -> Layer:

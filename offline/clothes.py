@@ -29,6 +29,7 @@ _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 _CRUMB = 60  # pixels (eye distance 115)
 _UNLIKE_SKIN = (0.25, 0.4)  # difference of sRGB colours from which loose skin is none, and surely none
 _AS_SKIN = 0.15  # difference of sRGB colours up to which a pixel at a collar is skin like that beside it
+_REMAINS = 400  # pixels (eye distance 115)
 _STRIP = 2.4  # pixels (eye distance 115): half the width of what is a strip
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 _UNDER_JAW, _OVER_NECK = 14.0, 0.012  # pixels (eye distance 115) that it goes on there, metres behind the jaw
@@ -135,7 +136,7 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
         mask &= ~(dressed | _on_shirt(geometry, look))
     mask &= broad(mask & ~dressed, unit) | dressed  # else specks between locks of hair, and shreds along jaw and collar
     nape = beside_neck(geometry, mask & ~dressed, unit)
-    mask |= nape
+    mask = nape | (mask & dressed) | _without_remains(mask & ~dressed & ~nape, nape, unit)
     depth = np.where(nape, _nape_depth(geometry, depth, dressed), depth).astype(np.float32)
     mesh = _without_shards(grid_mesh(geometry.camera, depth, mask, largest_step=0.05), dressed)
     if not len(mesh.triangles):
@@ -170,6 +171,14 @@ def _without_shards(mesh: GridMesh, dressed: BoolArray) -> GridMesh:
     x, y = mesh.pixels[mesh.triangles[:, 0]].astype(int).T
     steep = ~dressed[y, x] & (z.max(1) - z.min(1) > 0.006)
     return GridMesh(mesh.vertices, np.ascontiguousarray(mesh.triangles[~steep]), mesh.pixels)
+
+
+def _without_remains(loose: BoolArray, nape: BoolArray, unit: float) -> BoolArray:
+    """Loose skin (H, W) without the little that the neck's side (H, W) has left of it: tied to the jaw, it would stand out."""
+    left = broad(loose, unit)
+    _, pieces = cv2.connectedComponents(left.astype(np.uint8))
+    cut = np.isin(pieces, np.unique(pieces[left & dilate(nape, 3 * unit)]))
+    return left & ~(cut & ~without_small(left, _REMAINS * unit**2))
 
 
 def beside_neck(geometry: PhotoGeometry, loose: BoolArray, unit: float) -> BoolArray:

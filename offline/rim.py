@@ -49,8 +49,8 @@ def with_own_rim(layer: Layer, heights: FloatArray) -> Layer:
 def with_even_tone(before: Layer, after: Layer, points: FloatArray) -> Layer:
     """The refined layer whose skin that refinement was not free to colour has gone the way of the free skin beside it.
 
-    Else the cheek would change its tone where the photo's view of it ends: a flap before the ear. Where refinement was free in part
-    that part stays, beside the eyes all of it. before, after: the same Gaussians; points: (N, 3) metres, head frame.
+    Else the cheek would change its tone where the photo's view of it ends: a flap before the ear. Where refinement was free in
+    part that part stays, beside the eyes all of it. before, after: the same Gaussians; points: (N, 3) metres, head frame.
     """
     x, y, z = points.T
     eyes = (np.abs(x) < _EYES[0]) & (np.abs(y) < _EYES[1]) & (z > _EYES[2])

@@ -164,7 +164,7 @@ def _silhouette(hair: BoolArray, outline: BoolArray, unit: float, *, long: bool)
 
 
 def _cranium(geometry: PhotoGeometry, narrows: float) -> BoolArray:
-    """(H, W) pixels behind which the rig's hairy back of the head lies. narrows: metres by which half of it does below the ears."""
+    """(H, W) pixels behind which the rig's hairy back of the head lies. narrows: metres, of half of it under the ears."""
     rig = geometry.rig
     middle = geometry.triangle_template()
     half = 0.075 - narrows * ramp(-middle[:, 1], *_UNDER_EAR)
@@ -258,7 +258,7 @@ def _continued(depth: Float32Array, known: BoolArray, keep: BoolArray, unit: flo
 
 
 def _going_on(depth: Float32Array, known: BoolArray, unit: float) -> Float32Array:
-    """Depth (H, W) as of `_continued`, but near the `known` (H, W) as it is at the nearest of them: an ear's rim is no cheek's."""
+    """Depth (H, W) as of `_continued`, but near the `known` (H, W) as at the nearest of them: an ear's rim is no cheek's."""
     inside = known & ~dilate(~known, 2.0)
     broad = _continued(depth, known, known, unit)
     if not inside.any():

@@ -146,7 +146,7 @@ def skin_layer(
     own = 1 - ramp(lent, 0.0, 0.3)  # the photo does not tell of what is not its own
     freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * own
     # what a pixel mixes into the skin is left to hair and clothes before it, or it would show on the cheek when the head turns
-    color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.0, 0.4)
+    color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.2, 0.9)
     # else the photo's shadow above an open eye would come back onto the closing lid
     color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2)) * own
     if look.lip_edges is not None:  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
@@ -203,7 +203,8 @@ def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np
     behind, be it tongue, hair or nothing.
     """
     rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
-    thin = (np.maximum(charts.lips, charts.eyelids)[rig.triangles].max(1) > 0.02) | (charts.ears[rig.triangles].max(1) > _EAR_ROOT)
+    thin = np.maximum(charts.lips, charts.eyelids)[rig.triangles].max(1) > 0.02
+    thin |= charts.ears[rig.triangles].max(1) > _EAR_ROOT
     below = (rig.parts == Part.SKIN) & ~thin & (rest[:, 2] > -0.09) & (rest[:, 1] < 0.085)
     near = (rest[:, 2] > -0.045) & (rest[:, 1] > -0.125)
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(below, np.where(near, 5.0, 6.5) * pixel, 0), rng=rng)
