@@ -20,6 +20,7 @@ from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.landmarks import FaceShape, load_landmark_model
 from runtime.background import Background, Color, Transparent, lay_over, load_background, straight_alpha
+from runtime.photometric import Glimpse, PhotometricConfig, PhotometricTracker, glimpse
 from runtime.pipeline import ahead
 from runtime.presence import Presence, Shoulders, at_rest
 from runtime.stage import Motion, Stage
@@ -40,7 +41,9 @@ DEFAULT_BACKGROUND = Color(0xD9, 0xDB, 0xDE)
 Progress = Callable[[int, int | None], None]
 """Told how many frames are done, and of how many (None: nobody knows)."""
 
-_DETECTED_AHEAD = 240  # detections (5 kB each) that may wait to be drawn
+_Look = Callable[[UInt8Array, Detection], Glimpse]
+
+_DETECTED_AHEAD = 240  # detections (10 kB each, with a glimpse 60 kB) that may wait to be drawn
 _CALIBRATION_SECONDS = 6.0  # of the film's beginning that the driver's neutral is learned from
 _CALIBRATION_FRAMES = 150  # at most
 
@@ -51,6 +54,7 @@ class _Seen:
 
     frame: VideoFrame  # its picture is dropped
     face: Detection | None
+    glimpse: Glimpse | None  # of the face, where its picture is wanted
 
 
 def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
@@ -58,17 +62,21 @@ def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Back
     """Put the avatar where its own person is in a video: pose, place, scale and expression as in each picture.
 
     The protocol of self-reenactment. The driver is taken to be the avatar's person: landmarks are explained by the avatar's own
-    face shape, and what its 52 actions cannot express is carried over as offsets.
+    face shape, what its 52 actions cannot express is carried over as offsets, and where what is drawn is beside what is seen by a
+    pixel or two, that is put right too (`runtime.photometric`).
     Raises UserError for a video without pictures or without any face, and where the output cannot be written; nothing is left
     then.
     """
     info = probe(video)
     shape = FaceShape(neutral_landmarks(avatar), avatar.rig.eye_centers, avatar.rig.eye_radius)
     camera = Camera.for_image(info.width, info.height)
-    tracker = KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera)
-    with _detections(video) as seen:
-        tracked = ((one.frame, tracker.update(one.face, float(one.frame.time))) for one in seen)
-        _draw(avatar, camera, tracked, video, info, output, background, progress)
+    config = PhotometricConfig()
+    drawn = following_outline(avatar)
+    tracker = PhotometricTracker(drawn, KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera),
+                                 threads=os.cpu_count() or 1, config=config)
+    with _detections(video, lambda image, face: glimpse(image, face, camera, config.side)) as seen:
+        tracked = ((one.frame, tracker.update(one.face, one.glimpse, float(one.frame.time))) for one in seen)
+        _draw(drawn, camera, tracked, video, info, output, background, progress)
 
 
 def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
@@ -88,7 +96,7 @@ def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Bac
         tracker = StrangerTracker(_rest(avatar), model, calibration=known)
         tracked = ((one.frame, _in_own_way(avatar, tracker.update(one.face, float(one.frame.time))))
                    for one in itertools.chain(first, seen))
-        _draw(avatar, camera, tracked, video, info, output, background, progress)
+        _draw(following_outline(avatar), camera, tracked, video, info, output, background, progress)
 
 
 def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
@@ -96,15 +104,17 @@ def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | Non
 
 
 @contextlib.contextmanager
-def _detections(video: Path) -> Generator[Iterator[_Seen], None, None]:
-    """What is found in each frame, by a thread that runs ahead of the drawing."""
-    with VideoFaceDetector() as detector, contextlib.closing(ahead(_detect(video, detector), room=_DETECTED_AHEAD)) as seen:
+def _detections(video: Path, look: _Look | None = None) -> Generator[Iterator[_Seen], None, None]:
+    """What is found in each frame, by a thread that runs ahead of the drawing; look: what to keep of a face's picture."""
+    with VideoFaceDetector() as detector, contextlib.closing(ahead(_detect(video, detector, look), room=_DETECTED_AHEAD)) as seen:
         yield seen
 
 
-def _detect(video: Path, detector: VideoFaceDetector) -> Iterator[_Seen]:
+def _detect(video: Path, detector: VideoFaceDetector, look: _Look | None) -> Iterator[_Seen]:
     for frame in read_frames(video):
-        yield _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), largest_face(detector, frame.image, float(frame.time)))
+        face = largest_face(detector, frame.image, float(frame.time))
+        kept = None if look is None or face is None else look(frame.image, face)
+        yield _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), face, kept)
 
 
 def _beginning(seen: Iterator[_Seen]) -> tuple[list[_Seen], Iterator[_Seen]]:
@@ -130,8 +140,8 @@ def _rest(avatar: Avatar) -> RestPose:
 
 def _draw(avatar: Avatar, camera: Camera, tracked: Iterator[tuple[VideoFrame, TrackedFrame | None]], video: Path, info: VideoInfo,
           output: Path, background: Background, progress: Progress) -> None:
-    """Draw and write every frame."""
-    painter = _painter(following_outline(avatar), camera, background)
+    """Draw and write every frame; avatar: one that follows the outline."""
+    painter = _painter(avatar, camera, background)
     presence, shoulders = Presence(resting(avatar)), Shoulders(avatar.source.R_cam_head)
     with video_writer(output, width=info.width, height=info.height, rate=info.rate, alpha=isinstance(background, Transparent),
                       audio_from=video) as writer:

@@ -28,6 +28,7 @@ _FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _LOST_RMS = 0.08  # eye distances; beyond it a fit started from the last frame is tried anew from nothing
 _CLOSING, _CLOSED = 0.45, 0.75  # blink between which the detector's irises lose their meaning
 _SETTLE_FRAMES = 8  # over which a fresh calibration takes over from the provisional neutral
+_AGAIN_STEPS = 2  # of a fit to landmarks that moved by a pixel or two
 _BLINKS = (index("eyeBlinkLeft"), index("eyeBlinkRight"))
 
 
@@ -128,6 +129,17 @@ class _Follower:
         return fit_frame(detection.landmarks, detection.blendshapes, camera, shape, self.model, start=start,
                          config=self.config.fit)
 
+    def again(self, detection: Detection, camera: Camera, shape: FaceShape) -> FrameFit | None:
+        """The last frame's fit to better landmarks, which the next frame does not start from."""
+        if self.last is None:
+            return None
+        try:
+            found = fit_frame(detection.landmarks, detection.blendshapes, camera, shape, self.model, start=self.last,
+                              iterations=_AGAIN_STEPS, config=self.config.fit)
+        except (UserError, np.linalg.LinAlgError):
+            return None
+        return replace(found, gaze=_gaze_through_blinks(self.last.gaze, found.gaze, found.expression))
+
     def lose(self) -> None:
         """Forget the last frame: the next face may be anywhere."""
         self.last = None
@@ -196,6 +208,14 @@ class KnownFaceTracker:
             return None
         return self._smoother(TrackedFrame(timestamp, fit.expression, fit.R_cam_head, fit.t_cam_head, fit.gaze, fit.residual,
                                            _confidence(fit)))
+
+    def refit(self, detection: Detection, frame: TrackedFrame) -> TrackedFrame:
+        """The last frame once more, without smoothing, from landmarks that are known better now."""
+        fit = self._follower.again(detection, _camera_of(detection, self._camera), self._shape)
+        if fit is None:
+            return frame
+        return replace(frame, expression=fit.expression, R_cam_head=fit.R_cam_head, t_cam_head=fit.t_cam_head,
+                       gaze=fit.gaze, residual=fit.residual)
 
     def reset(self) -> None:
         """Start anew, as at a cut in a film."""
