@@ -46,13 +46,13 @@ class PhotometricConfig:
     """Pixels of the square that a face is compared in."""
     finer: int = 2
     """How many times finer it is drawn than compared: splats are widened to a third of a pixel, which moves coarse edges."""
-    window: float = 0.035
+    window: float = 0.025
     """Standard deviation of the window that one motion is found in, in sides."""
-    ridge: float = 3.0
+    ridge: float = 1.0
     """Squared grey levels per pixel: what texture must outweigh for a motion to be believed."""
     alike: float = 14.0
     """Difference of colours, of 255, from which a pixel counts less and less."""
-    rounds: int = 4
+    rounds: int = 6
     """Of least squares on one drawing."""
     least_share: float = 0.42
     """Of the face, that must look alike for any motion to be believed: another person's picture says nothing of it."""
