@@ -31,11 +31,11 @@ from offline.geometry import PhotoGeometry, attribute_map, before_face, photo_ge
 from offline.hair import hair_layers, hair_share, hair_weights
 from offline.identity import identity_rig, load_identity_model
 from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, without_small
-from offline.layers import Layer, join
+from offline.layers import Layer, empty_layer, join
 from offline.likeness import likeness, own_view
 from offline.lip_shapes import rounded_frame, with_own_round_mouth, with_round_mouth
 from offline.matte import person_mask, soft_matte
-from offline.mirror import bare_by_twin, seen_gaze, with_twin_eye, with_twin_half, with_twin_offsets
+from offline.mirror import bare_by_twin, seen_gaze, with_twin_eye, with_twin_hair, with_twin_half, with_twin_offsets
 from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
 from offline.outline import outline_offsets
@@ -130,7 +130,7 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     weight = pixel_weights(portrait, look)
     refined = refine(layer, portrait.camera, look.image, look.alpha, weight, center, config=config.refine,
                      progress=lambda share: progress("refining", share))
-    layer = finished(layer, refined, geometry, look, portrait.unit)
+    layer = finished(layer, refined, geometry, look, portrait.unit, np.random.default_rng(config.seed))
     progress("binding to the rig", 0.0)
     provenance = Provenance(photo_sha256=loaded.sha256, consent_by=consent.by, consent_at=consent.at,
                             creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES,
@@ -141,10 +141,12 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     return _judged(avatar, portrait, look)
 
 
-def finished(lifted: Layer, refined: Layer, geometry: PhotoGeometry, look: Appearance, unit: float) -> Layer:
+def finished(lifted: Layer, refined: Layer, geometry: PhotoGeometry, look: Appearance, unit: float,
+             rng: np.random.Generator) -> Layer:
     """The refined Gaussians without what refinement, which sees one side of the head only, has done to its edges."""
     layer = with_even_tone(lifted, refined, geometry.to_head(refined.gaussians.means))
     layer = with_twin_half(layer, geometry, dilate(look.hair > 0.3, _BESIDE_HAIR * unit))
+    layer = with_twin_hair(layer, geometry, look.alpha > 0.9, _MOST - len(layer), rng)
     return without_lip_specks(with_own_rim(layer, geometry.to_head(layer.gaussians.means)[:, 1]))
 
 
@@ -328,7 +330,7 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
               with_twin_eye(eye_layer(geometry, look, landmarks, fit.frame.gaze, rng), geometry),
               mouth_layer(geometry, look, landmarks, rng),
               sheet_layer(geometry, look, depth, hair, dressed, scraps, chin_row, unit, rng),
-              _as_seen(backing_layer(geometry, look, depth, parts.clothes, unit, rng)),
+              empty_layer() if scraps else _as_seen(backing_layer(geometry, look, depth, parts.clothes, unit, rng)),
               _as_seen(body_layer(geometry, look, depth, parts.clothes, collar, scraps, unit, rng)),
               borrowed_teeth(geometry, landmarks, views, rng)]
     if not bald:

@@ -261,8 +261,11 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     from_collar = _over_collar(geometry.triangle_template(), edge)
     # fine where the shirt begins: at its collar and along the photo's edge
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
-    middles = np.clip(geometry.camera.project(geometry.vertices[rig.triangles].mean(1)), 1, limit - 1.01)
-    fine = (np.abs(from_collar) < 0.008) | (sample(distance_to(look.valid) + distance_to(~look.valid), middles) < 12 * unit)
+    middles = geometry.camera.project(geometry.vertices[rig.triangles].mean(1))
+    shown_at = np.clip(middles, 1, limit - 1.01)
+    beyond = np.linalg.norm(middles - shown_at, axis=1)
+    from_border = beyond + sample(distance_to(look.valid) + distance_to(~look.valid), shown_at)
+    fine = (np.abs(from_collar) < 0.008) | (from_border < 12 * unit)
     spacing = np.where(fine, 3.5, np.where(from_collar > 0, 6.5, 8.0)) / geometry.pixels_per_metre
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(shown, spacing, 0.0), rng=rng)
     rest = geometry.on_template(points)

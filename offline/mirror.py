@@ -21,7 +21,7 @@ from perse_live.gaussians import Gaussians
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import Part
 from perse_live.regions import Region
-from perse_live.rotations import to_quat
+from perse_live.rotations import to_matrix, to_quat
 
 _TURNED = 14.0  # degrees of yaw from which a photo is taken from aside; below, light that differs from side to side shows more
 _WELL, _GRAZING = 0.60, 0.35  # cosine to the camera above which a point keeps its own colour, and below which it may lose it
@@ -33,6 +33,10 @@ _SEAM_BESIDE, _SEAM_MIDDLE = 0.048, 0.003  # metres from the middle where the mi
 _LOOKS_ELSEWHERE = 0.5  # radians from the fitted gaze at which an iris was not found where it is
 _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
 _FACE = np.array([[-np.inf, -0.12, -0.045], [np.inf, 0.085, np.inf]])  # metres on the mean head: where Gaussians are mirrored
+_LOCK = 24  # Gaussians that are hidden or seen together
+_HIDDEN = (0.35, 0.75)  # share of them hidden below which none is drawn, and from which all are
+_SURE = 0.6  # opacity, and trust in the photo's colour, from which hair is mirrored
+_CELL, _BEHIND = 4, 0.012  # pixels, and metres behind what is seen in so large a place, from which something is hidden
 _EVEN = 60  # Gaussians over which the light of the two halves is compared
 _SEAM_WIDE = 0.008  # metres over which it begins
 
@@ -159,6 +163,60 @@ def with_twin_half(layer: Layer, geometry: PhotoGeometry, hair: BoolArray) -> La
         return layer
     mirrored = mirrored_layer(layer.select(near), geometry)
     return join(layer.select(~far), _lit_as(mirrored, layer.select(far)))
+
+
+def with_twin_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray, room: int, rng: np.random.Generator) -> Layer:
+    """The layer with the near half's hair, mirrored, on the far half: there the photo shows none, and what is invented is plain.
+
+    Only what lies hidden behind the person in the photo, (H, W) `person`, is added: what the photo shows there stays. room: how
+    many Gaussians may be added.
+    """
+    if abs(geometry.yaw) < _FAR or room <= 0:
+        return layer
+    # wisps along the outline have the background's light
+    sure = np.minimum(layer.color_freedom, layer.gaussians.opacities) > _SURE
+    hair = layer.select(sure & (layer.regions == Region.HAIR) & (layer.triangles < 0))
+    hair = hair.select(-np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _SEAM_MIDDLE)
+    there = _reflected(hair, geometry)
+    if len(there) < _LOCK:
+        return layer
+    locks = KDTree(there.gaussians.means).query(there.gaussians.means, k=_LOCK)[1]
+    share = _hidden(there, layer, geometry, person)[locks].mean(1)  # whole locks, soft where they end: no scraps, no holes
+    order = rng.permutation(len(there))
+    kept = order[share[order] > _HIDDEN[0]][:room]
+    if not len(kept):
+        return layer
+    wider = min(np.sqrt((share > _HIDDEN[0]).sum() / len(kept)), _STRETCHED)
+    g = there.gaussians
+    faded = (g.opacities * ramp(share, *_HIDDEN)).astype(np.float32)
+    there = replace(there, gaussians=replace(g, scales=(g.scales * wider).astype(np.float32), opacities=faded))
+    return join(layer, there.select(np.isin(np.arange(len(share)), kept)))
+
+
+def _reflected(layer: Layer, geometry: PhotoGeometry) -> Layer:
+    """Gaussians that move rigidly, on the other side of the head; refinement leaves them alone."""
+    g, mirror = layer.gaussians, np.array([-1.0, 1.0, 1.0])
+    means = (geometry.to_head(g.means) * mirror) @ geometry.R_cam_head.T + geometry.t_cam_head
+    flip = geometry.R_cam_head @ np.diag(mirror) @ geometry.R_cam_head.T
+    axes = flip @ to_matrix(g.quats.astype(np.float64)) * np.array([-1.0, 1.0, 1.0])  # right-handed again
+    moved = replace(g, means=means.astype(np.float32), quats=to_quat(axes).astype(np.float32))
+    frozen = np.zeros(len(layer), np.float32)
+    return replace(layer, gaussians=moved, freedom=frozen, color_freedom=frozen)
+
+
+def _hidden(layer: Layer, before: Layer, geometry: PhotoGeometry, person: BoolArray) -> BoolArray:
+    """Which of a layer's Gaussians (N,) the photo's camera would see behind those `before` it, within the person (H, W)."""
+    shape = np.array(person.shape[::-1]) // _CELL + 1
+    nearest = np.full(shape, np.inf)
+
+    def cells(means: FloatArray) -> tuple[Int32Array, Int32Array]:
+        at = np.clip(geometry.camera.project(means) // _CELL, 0, shape - 1).astype(np.int32)
+        return at[:, 0], at[:, 1]
+
+    np.minimum.at(nearest, cells(before.gaussians.means), before.gaussians.means[:, 2])
+    means = layer.gaussians.means
+    inside = sample(person, geometry.camera.project(means)) > 0.9
+    return inside & (means[:, 2] > nearest[cells(means)] + _BEHIND)
 
 
 def _lit_as(layer: Layer, before: Layer) -> Layer:

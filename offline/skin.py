@@ -132,7 +132,7 @@ def skin_layer(
     confidence = _confidence(points, look) * _undressed(dressed, points.pixels)
     held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
     confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
-    hairy = np.zeros(len(points.on), np.bool_) if bald else _scalp(points, look)
+    hairy = np.zeros(len(points.on), np.bool_) if bald else _scalp(points, look, geometry.yaw)
     hidden = np.zeros_like(hairy) if bald else _behind_hair(points, look, unit) | _round_the_side(points)
     scalp = hairy | (hidden & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
@@ -403,10 +403,11 @@ def _visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixel
     return near & (same | ~np.isfinite(place[:, 0]))
 
 
-def _scalp(points: _Points, look: Appearance) -> BoolArray:
+def _scalp(points: _Points, look: Appearance, yaw: float) -> BoolArray:
     """Which points (N,) grow hair: as the photo shows well, mirrored where it shows only one side, else by the chart."""
     rest, hairy = points.rest, points.hair > 0.5
     seen = points.front & points.inside & (points.facing > 0.3) & (sample(look.alpha, points.pixels) > 0.9)
+    seen &= beyond_seam(rest, yaw) < 0
     # a shine on the crown is no bald spot
     beside = KDTree(rest).query(rest, k=min(_MOST_ASKED, len(rest)))[1]
     hairy |= (points.scalp > 0.9) & (hairy[beside].mean(1) > 0.5)

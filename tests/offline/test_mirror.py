@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from offline.geometry import PhotoGeometry, photo_geometry
-from offline.layers import surface_layer
+from offline.layers import Layer, join, surface_layer
 from offline.mirror import (
     bare_by_twin,
     beyond_seam,
@@ -14,13 +15,14 @@ from offline.mirror import (
     seen_gaze,
     vertex_twins,
     with_twin_eye,
+    with_twin_hair,
     with_twin_half,
     with_twin_offsets,
 )
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation
 from perse_live.regions import Region
-from perse_live.rotations import from_euler_degrees
+from perse_live.rotations import from_euler_degrees, to_matrix
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +166,38 @@ def test_hair_before_the_far_eye_is_none_where_the_near_one_is_bare(from_aside: 
     assert bare_by_twin(from_aside, far, 1.0)[far].mean() > 0.7  # the rest lies at the very outline, its twin behind the jaw
     both = np.isfinite(place[..., 0])
     assert not bare_by_twin(from_aside, both, 1.0)[far].any()
+
+
+def _side_hair(head: PhotoGeometry, side: float) -> Layer:
+    """A sheet of hair standing a centimetre off one side of the head, in stripes of light and dark."""
+    y, z = (axis.reshape(-1) for axis in np.mgrid[-0.03:0.08:30j, -0.14:-0.05:25j])
+    place = np.stack([np.full_like(y, 0.095 * side), y, z], 1)
+    means = place @ head.R_cam_head.T + head.t_cam_head
+    normals = np.tile(head.R_cam_head @ [side, 0.0, 0.0], (len(y), 1))
+    light = 0.2 + 0.1 * np.sin(z * 400)
+    return surface_layer(means, normals, np.full((len(y), 2), [0.004, 0.002]), light[:, None].repeat(3, 1), Region.HAIR,
+                         along=np.tile(head.R_cam_head @ [0.0, 1.0, 0.5], (len(y), 1)))
+
+
+def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(from_aside: PhotoGeometry) -> None:
+    rig = from_aside.rig
+    corners = from_aside.vertices[rig.triangles[rig.parts == Part.SKIN]]
+    skin = surface_layer(corners.mean(1), np.tile([0.0, 0.0, -1.0], (len(corners), 1)), np.full(len(corners), 0.002),
+                         np.full((len(corners), 3), 0.6), Region.SKIN)
+    hair = _side_hair(from_aside, -1.0)
+    before, everywhere, rng = join(skin, hair), np.ones((512, 512), np.bool_), np.random.default_rng(0)
+    whole = with_twin_hair(before, from_aside, everywhere, 5000, rng)
+    added = whole.select(np.arange(len(whole)) >= len(before))
+    assert len(added) > 0.5 * len(hair)
+    assert (added.regions == Region.HAIR).all()
+    assert not added.color_freedom.any()
+    places = from_aside.to_head(added.gaussians.means)
+    np.testing.assert_allclose(places[:, 0], 0.095, atol=1e-3)
+    there = from_aside.to_head(hair.gaussians.means) * [-1, 1, 1]
+    distance, twin = KDTree(there).query(places)
+    assert distance.max() < 1e-4
+    np.testing.assert_allclose(added.gaussians.colors, hair.gaussians.colors[twin], atol=1e-6)
+    along = to_matrix(added.gaussians.quats.astype(np.float64))[:, :, 0] @ from_aside.R_cam_head
+    np.testing.assert_allclose(np.abs(along @ np.array([0.0, 1.0, 0.5]) / np.sqrt(1.25)), 1, atol=1e-3)
+    assert len(with_twin_hair(before, from_aside, everywhere, 100, rng)) == len(before) + 100
+    assert len(with_twin_hair(before, from_aside, ~everywhere, 5000, rng)) == len(before)  # it would show beside the person
