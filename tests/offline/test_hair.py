@@ -3,9 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.hair import hair_share, hair_weights, strand_direction
+from offline.geometry import PhotoGeometry
+from offline.hair import hair_layers, hair_share, hair_weights, strand_direction
+from offline.images import dilate, sample
 from offline.neck import head_weights
+from offline.shells import hair_shell
 from offline.skin import Appearance
+from perse_live.regions import Region
 
 
 def _stripes(degrees: float, *, noise: float = 0.0) -> np.ndarray:
@@ -69,3 +73,24 @@ def test_hair_beside_the_neck_turns_with_it_and_hair_farther_out_gives_way_slowl
     assert weights[-1] == 1
     assert (np.diff(weights) >= 0).all()
     assert np.diff(weights).max() < 0.5 * np.diff(head_weights(out)).max()  # or its Gaussians would part when the head tilts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [0.0, 0.45])
+def test_the_back_of_the_head_has_the_strands_of_the_front(mean_head: PhotoGeometry, depth: float) -> None:
+    above = np.nan_to_num(mean_head.template_map()[..., 1], nan=-1.0) > 0.055
+    hair = dilate(above, 14)
+    person = (hair | mean_head.seen.covered).astype(np.float32)
+    light = 0.3 * (1 + depth * np.sin(np.arange(512) * 2 * np.pi / 8))[None, :, None].repeat(512, 0).repeat(3, 2)
+    image = np.where(hair[..., None], light, [0.8, 0.6, 0.5]).astype(np.float32)
+    of_hair, skin = hair.astype(np.float32), (mean_head.seen.covered & ~hair).astype(np.float32)
+    valid = np.ones((512, 512), np.bool_)
+    look = Appearance(image, person, person, skin, skin, of_hair, 0 * person, np.full_like(image, 0.3), ~valid, valid)
+    shell = hair_shell(mean_head, hair, person, chin_row=400.0, unit=1.0)
+    layer = hair_layers(mean_head, look, shell, of_hair, 1.0, 8000, np.random.default_rng(0))
+    back = layer.gaussians.colors[layer.regions == Region.HAIR_BACK].mean(1)
+    assert back.std() / back.mean() == pytest.approx(depth / np.sqrt(2), rel=0.3, abs=0.06)
+    before_face = sample(hair, mean_head.camera.project(layer.gaussians.means)) < 0.1
+    hidden = layer.gaussians.colors[(layer.regions == Region.HAIR_BACK) & before_face].mean(1)
+    assert len(hidden) > 50
+    assert hidden.std() / hidden.mean() == pytest.approx(depth / np.sqrt(2), rel=0.35, abs=0.06)
