@@ -35,7 +35,7 @@ from offline.layers import Layer, empty_layer, join
 from offline.likeness import likeness, own_view
 from offline.lip_shapes import rounded_frame, with_own_round_mouth, with_round_mouth
 from offline.matte import person_mask, soft_matte
-from offline.mirror import bare_by_twin, seen_gaze, with_twin_eye, with_twin_hair, with_twin_half, with_twin_offsets
+from offline.mirror import bare_by_twin, own_hair, seen_gaze, with_twin_eye, with_twin_hair, with_twin_half, with_twin_offsets
 from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
 from offline.outline import outline_offsets
@@ -337,7 +337,7 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
         share = hair_share(look, hair, unit)
         shell = hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit)
         spent = sum(len(layer) for layer in layers)
-        left = max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent))
+        left = round(own_hair(geometry.yaw) * max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent)))
         layers.append(_clear_of_skin(hair_layers(geometry, look, shell, share, unit, left, rng), skin, geometry))
     layer = join(*layers)
     _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})

@@ -35,6 +35,7 @@ _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
 _FACE = np.array([[-np.inf, -0.12, -0.045], [np.inf, 0.085, np.inf]])  # metres on the mean head: where Gaussians are mirrored
 _LOCK = 24  # Gaussians that are hidden or seen together
 _HIDDEN = (0.35, 0.75)  # share of them hidden below which none is drawn, and from which all are
+_OWN_HAIR = 0.75
 _SURE = 0.6  # opacity, and trust in the photo's colour, from which hair is mirrored
 _CELL, _BEHIND = 4, 0.012  # pixels, and metres behind what is seen in so large a place, from which something is hidden
 _EVEN = 60  # Gaussians over which the light of the two halves is compared
@@ -165,6 +166,11 @@ def with_twin_half(layer: Layer, geometry: PhotoGeometry, hair: BoolArray) -> La
     return join(layer.select(~far), _lit_as(mirrored, layer.select(far)))
 
 
+def own_hair(yaw: float) -> float:
+    """The share of the hair's Gaussians that is its own; the rest is kept for what `with_twin_hair` adds."""
+    return 1.0 if abs(yaw) < _FAR else _OWN_HAIR
+
+
 def with_twin_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray, room: int, rng: np.random.Generator) -> Layer:
     """The layer with the near half's hair, mirrored, on the far half: there the photo shows none, and what is invented is plain.
 
@@ -173,8 +179,8 @@ def with_twin_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray, roo
     """
     if abs(geometry.yaw) < _FAR or room <= 0:
         return layer
-    # wisps along the outline have the background's light
-    sure = np.minimum(layer.color_freedom, layer.gaussians.opacities) > _SURE
+    # wisps along the outline have the background's light; the lining has none of its own
+    sure = (np.minimum(layer.color_freedom, layer.gaussians.opacities) > _SURE) | (layer.least_opacity > 0.85)
     hair = layer.select(sure & (layer.regions == Region.HAIR) & (layer.triangles < 0))
     hair = hair.select(-np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _SEAM_MIDDLE)
     there = _reflected(hair, geometry)
