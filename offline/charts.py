@@ -28,6 +28,7 @@ _BEARD_TOP = np.array([(0.040, -0.048), (0.020, -0.055), (0.005, -0.064), (-0.02
                        (-0.075, 0.000), (-0.090, 0.000)])
 _BEARD_BOTTOM = np.array([(0.040, -0.150), (0.000, -0.145), (-0.030, -0.128), (-0.060, -0.100), (-0.075, -0.075),
                           (-0.090, -0.060)])
+_LIDS = (0.03, -0.02)  # metres on the mean head: farthest over and under the eyes, and how far back
 _BEARD_BACK = -0.082  # behind the sideburns
 _SOFT = 0.006  # metres, half width of soft edges
 
@@ -73,7 +74,8 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     to_seam = np.sqrt(((mean[:, None] - seam[None]) ** 2).sum(-1)).min(1)
     lip_inner = (skin | lining) * np.exp(-0.5 * (to_seam / 0.003) ** 2)
     blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(0)
-    lids = np.maximum(chart(head, "eyelids"), ramp(blinking, 0.001, 0.004))
+    near_eyes = (np.abs(mean[:, 1]) < _LIDS[0]) & (mean[:, 2] > _LIDS[1])  # blinks move some stray vertices of jaw and ear
+    lids = np.maximum(chart(head, "eyelids"), ramp(blinking, 0.001, 0.004)) * near_eyes
     brows = brow_chart(mean, model.neutral) * skin
     height, depth = mean[:, 1], mean[:, 2]
     scalp = ramp(height - _edge(_HAIRLINE, depth), -_SOFT, _SOFT) * skin * (1 - ears)

@@ -35,7 +35,7 @@ _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 _UNDER_JAW, _OVER_NECK = 14.0, 0.012  # pixels (eye distance 115) that it goes on there, metres behind the jaw
 _BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
-_NECK_TOP, _NECK_MIDDLE, _NECK_AXIS = -0.065, -0.11, -0.085  # metres, head frame: two heights, and the depth of its axis
+_NECK_TOP, _NECK_MIDDLE, _NECK_AXIS = -0.05, -0.11, -0.085  # metres, head frame: two heights, and the depth of its axis
 _SCRAPS = 0.0022  # square metres of dressed body in the photo that are not worth showing
 _BUST, _ONE_SHOULDER = 0.0015, 0.25  # square metres of clothes that are the bust, and the share of them on either side at least
 

@@ -29,6 +29,7 @@ _NECK_AXIS, _NECK_TOP, _NECK_BOTTOM = -0.085, -0.075, -0.16  # metres, head fram
 _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
 _UNDER_EAR, _NAPE_NARROWS = (0.04, 0.055), 0.045  # metres on the mean head: short hair grows, from there down, on the nape only
+_HEAD_RIM = 0.015  # metres that it bends back beside the head at most
 _JOINED = 20.0  # pixels (eye distance 115) from the head over which loose skin comes to bend back
 _OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
 _RIM_STEP, _RIM_ROWS, _LEAST_RIM = 2, 9, 0.004  # of the joining strip: pixels along it, vertices across it, least metres across
@@ -190,8 +191,8 @@ def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array
     body = geometry.part_map(Part.BODY)
     covered = np.isfinite(surface)
     skin_depth = np.where(covered, np.where(covered, surface, 0), _going_on(surface, covered & ~body, unit))
+    _, rows, columns = nearest_true(covered)
     if body.any():  # bare shoulders go on as the body does, not as the jaw
-        _, rows, columns = nearest_true(covered)
         skin_depth = np.where(body[rows, columns], _continued(surface, covered, covered, unit), skin_depth)
     cloth_depth = _continued(surface, body, body, unit) - 0.004  # clothes have some thickness
     template = geometry.template_map()
@@ -203,7 +204,8 @@ def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array
     from_edge = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5) / (22 * unit)
     rim = 0.05 * (1 - np.sqrt(np.clip(1 - (1 - np.clip(from_edge, 0, 1)) ** 2, 0, 1)))
     # an ear's rim, a cheek: skin beyond the head's outline goes on from it, or a gap would open between the two
-    beside = rim * ramp(distance_to(np.isfinite(geometry.head_depth)), 0.0, _JOINED * unit)
+    beside = np.where(body[rows, columns], rim, np.minimum(rim, _HEAD_RIM))
+    beside = beside * ramp(distance_to(np.isfinite(geometry.head_depth)), 0.0, _JOINED * unit)
     return np.where(clothes, cloth_depth + rim, skin_depth + beside).astype(np.float32)
 
 

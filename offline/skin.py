@@ -29,8 +29,8 @@ from perse_live.regions import Region
 _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
 _Indices = NDArray[np.integer]
 
-_EAR_ROOT = 0.5  # of the ears' chart, up to which they are as thick as the head
 _UNDER, _UNDER_LIGHT, _BLENDED = 0.002, 0.96, 6  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
+_EAR_THIN = 0.7  # how much less that is within an ear
 _CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
 _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
 _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
@@ -44,6 +44,9 @@ _OUTSIDE, _PULLED_IN = 2.0, 8.0  # pixels that skin may reach beyond the person;
 _HEAD_LOWEST = -0.11  # metres on the mean head: below is neck, which ends in its collar
 _SIDEBURN = -0.025  # metres on the mean head: lowest that hair before an ear goes on unseen
 _LAST_SEEN, _ALONG = (0.05, 0.45), 0.2  # cosines to the camera at the outline; weight of depth against height beside it
+_HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
+_HOLLOW, _HOLLOW_DEPTH = 30, (0.0004, 0.0025)  # neighbours that surround a hollow; metres by which they rise over it
+_HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
 _SEAM = 0.4  # how much darker lips are where they meet
 _LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 
@@ -139,7 +142,9 @@ def skin_layer(
     seen, confidence, lent = _lent(geometry, look, charts, points, confidence, dressed, unit)
     looked_up, believed = _looked_up(seen, confidence, charts, views) if views else (seen, confidence)
     believed = np.where(scalp, 0, believed)
-    colors = np.where(scalp[:, None], _hair_colors(points, look), _skin_colors(geometry, looked_up, believed, rng))
+    hairiness = _soft_edged(points, scalp)[:, None]
+    colors = hairiness * _hair_colors(points, look) + (1 - hairiness) * _skin_colors(geometry, looked_up, believed, rng)
+    colors = colors * ear_relief(points.means, points.normals, points.ears * ~scalp * (1 - believed))
     # the neck's hidden side under a collar would pierce it when the head turns: it is dressed itself
     collared = _collared(points, collar) & (believed < 0.3)
     colors = np.where(collared[:, None], sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels), colors)
@@ -204,14 +209,14 @@ def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np
     """
     rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
     thin = np.maximum(charts.lips, charts.eyelids)[rig.triangles].max(1) > 0.02
-    thin |= charts.ears[rig.triangles].max(1) > _EAR_ROOT
     below = (rig.parts == Part.SKIN) & ~thin & (rest[:, 2] > -0.09) & (rest[:, 1] < 0.085)
     near = (rest[:, 2] > -0.045) & (rest[:, 1] > -0.125)
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(below, np.where(near, 5.0, 6.5) * pixel, 0), rng=rng)
     means, normals = geometry.on_rig(points)
     bare = skin.select(skin.regions != Region.CLOTHES)  # under a dressed neck, too, lies skin
     colors = bare.gaussians.colors[KDTree(bare.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
-    return surface_layer(means - _UNDER * normals, normals, points.spacing * COVERAGE, _UNDER_LIGHT * colors, Region.SKIN,
+    depth = _UNDER * (1 - _EAR_THIN * points.interpolate(charts.ears, rig.triangles))[:, None]
+    return surface_layer(means - depth * normals, normals, points.spacing * COVERAGE, _UNDER_LIGHT * colors, Region.SKIN,
                          triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.95)
 
 
@@ -462,6 +467,30 @@ def _round_the_side(points: _Points) -> BoolArray:
         _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=_LEAST_KNOWN)
         covered[unseen] = (points.hair[seen][np.asarray(found)] > 0.5).mean(1) > 0.5
     return covered
+
+
+def ear_relief(
+    means: FloatArray,  # (N, 3) metres
+    normals: FloatArray,  # (N, 3) unit
+    invented: FloatArray,  # (N,) in [0, 1]: on an ear, and of no colour that a photo shows
+) -> FloatArray:
+    """What to multiply colours by so that the hollows of an ear lie in its own shadow, (N, 3); plain, it would look cut out."""
+    ear = np.nonzero(invented > 0.1)[0]
+    shade = np.ones((len(means), 3))
+    if len(ear) < _HOLLOW:
+        return shade
+    _, beside = KDTree(means[ear]).query(means[ear], k=_HOLLOW)
+    above = ((means[ear][np.asarray(beside)] - means[ear][:, None]) * normals[ear][:, None]).sum(2)
+    hollow = ramp(np.clip(above, 0, None).mean(1), *_HOLLOW_DEPTH) * invented[ear]
+    shade[ear] -= hollow[:, None] * _HOLLOW_DARK
+    return shade
+
+
+def _soft_edged(points: _Points, scalp: BoolArray) -> FloatArray:
+    """How far points (N,) look like hair: out of the photo's sight a hairline is soft, elsewhere hair of its own lies over it."""
+    _, beside = KDTree(points.rest).query(points.rest, k=min(_HAIRLINE, len(points.rest)))
+    unseen = ~points.front | (points.facing < _LAST_SEEN[1])
+    return np.where(unseen, scalp[np.asarray(beside)].mean(1), scalp)
 
 
 def infer_colors(
