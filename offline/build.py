@@ -45,7 +45,7 @@ from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine import RefineConfig, refine
 from offline.rest import at_rest, relaxation, smile_of, with_closing_lids
 from offline.retouch import clean_lips, without_folds, without_lip_specks
-from offline.rim import with_even_tone, with_own_rim
+from offline.rim import with_even_tone, with_own_rim, without_specks
 from offline.shells import hair_shell, sheet_depth
 from offline.skin import Appearance, skin_layer, under_skin
 from perse_live.animate import RigidBinding, bind_surface
@@ -147,7 +147,8 @@ def finished(lifted: Layer, refined: Layer, geometry: PhotoGeometry, look: Appea
     layer = with_even_tone(lifted, refined, geometry.to_head(refined.gaussians.means))
     layer = with_twin_half(layer, geometry, dilate(look.hair > 0.3, _BESIDE_HAIR * unit))
     layer = with_twin_hair(layer, geometry, look.alpha > 0.9, _MOST - len(layer), rng)
-    return without_lip_specks(with_own_rim(layer, geometry.to_head(layer.gaussians.means)[:, 1]))
+    points = geometry.to_head(layer.gaussians.means)
+    return without_lip_specks(without_specks(with_own_rim(layer, points[:, 1]), points))
 
 
 def _judged(avatar: Avatar, portrait: Portrait, look: Appearance) -> Avatar:

@@ -18,6 +18,8 @@ _GRAZING, _SURE = 0.38, 0.50  # cosine between normal and view: below, a pixel m
 _BELOW_EYES = -0.030  # metres, head frame; hair grows higher up
 _NEIGHBOURS = 24
 _REACH = 0.04  # metres to the farthest neighbour that is asked
+_SIDE, _NECK, _TEMPLE = 0.045, -0.09, 0.03  # metres, head frame: where the sides of head and neck begin, and end above
+_AROUND, _SPECK = 40, (0.12, 0.22)  # Gaussians around; how much sRGB colours differ of what may be, and surely is a speck
 _FREE = (0.3, 0.9)  # freedom of colour below which a change is not the skin's own, and above which it is
 _FADING = (0.02, 0.09)  # metres from free skin over which its change of tone dies away
 _EYES = (0.055, 0.028, -0.03)  # metres, head frame: half width, half height and depth of what is beside the eyes
@@ -67,6 +69,26 @@ def with_even_tone(before: Layer, after: Layer, points: FloatArray) -> Layer:
     own = ramp(before.color_freedom[bound], *_FREE)[:, None]
     colors[bound] = np.clip(start[bound] + own * change[bound] + (1 - own) * beside, 0.002, 0.998).astype(np.float32)
     return replace(after, gaussians=replace(after.gaussians, colors=colors))
+
+
+def without_specks(layer: Layer, points: FloatArray) -> Layer:
+    """The layer whose skin at the sides of head and neck has no single Gaussian unlike those around it.
+
+    There the photo's pixels mix it with hair, collar and background. What faces the camera, as a mole does, stays, and so does
+    all that is many, as a beard is. points: (N, 3) metres, head frame.
+    """
+    skin = layer.regions == Region.SKIN
+    aside = (np.abs(points[:, 0]) > _SIDE) | (points[:, 1] < _NECK)
+    judged = np.nonzero(skin & aside & (points[:, 1] < _TEMPLE) & (_facing(layer.gaussians) < _SURE))[0]
+    if skin.sum() < _AROUND or not len(judged):
+        return layer
+    colors = layer.gaussians.colors
+    _, found = KDTree(points[skin]).query(points[judged], k=_AROUND)
+    around = np.median(colors[skin][np.asarray(found)], axis=1)
+    other = ramp(np.linalg.norm(colors[judged] - around, axis=1), *_SPECK)
+    mended = colors.copy()
+    mended[judged] += (other[:, None] * (around - colors[judged])).astype(np.float32)
+    return replace(layer, gaussians=replace(layer.gaussians, colors=mended))
 
 
 def _facing(gaussians: Gaussians) -> FloatArray:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from offline.layers import Layer, surface_layer
-from offline.rim import with_even_tone, with_own_rim
+from offline.rim import with_even_tone, with_own_rim, without_specks
 from perse_live.regions import Region
 
 SKIN, SHIRT = (0.8, 0.6, 0.5), (0.05, 0.05, 0.15)
@@ -84,3 +84,22 @@ def test_free_skin_hair_and_what_is_beside_the_eyes_keep_their_refined_colours()
     assert np.array_equal(eyes.gaussians.colors, refined.gaussians.colors)
     hair = replace(lifted, regions=np.full(len(layer), int(Region.HAIR), np.uint8))
     assert with_even_tone(hair, refined, _places(lifted)) is refined
+
+
+def test_specks_at_the_sides_go_and_a_beard_and_a_mole_stay() -> None:
+    layer, grazing = jaw(rim=SKIN)
+    colors = layer.gaussians.colors.copy()
+    spots = np.random.default_rng(0).choice(len(layer), 60, replace=False)
+    colors[spots] = SHIRT
+    speckled = replace(layer, gaussians=replace(layer.gaussians, colors=colors))
+    mended = without_specks(speckled, _places(layer)).gaussians.colors
+    places = _places(layer)
+    aside = np.isin(np.arange(len(layer)), spots) & grazing & (np.abs(places[:, 0]) > 0.05)
+    mole = np.isin(np.arange(len(layer)), spots) & (np.abs(places[:, 0]) < 0.03)
+    assert aside.any()
+    assert np.abs(mended[aside] - SKIN).max() < 0.01
+    assert np.array_equal(mended[mole], colors[mole])
+    bearded = np.where((places[:, 1] < -0.07)[:, None], np.float32(0.2), layer.gaussians.colors)
+    beard = replace(layer, gaussians=replace(layer.gaussians, colors=bearded.astype(np.float32)))
+    kept = without_specks(beard, places).gaussians.colors
+    assert np.abs(kept - bearded)[places[:, 1] < -0.073].max() < 0.01
