@@ -34,7 +34,7 @@ from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_
 from offline.layers import Layer, empty_layer, join
 from offline.likeness import likeness, own_view
 from offline.lip_shapes import rounded_frame, with_own_round_mouth, with_round_mouth
-from offline.matte import person_mask, soft_matte
+from offline.matte import person_mask, soft_matte, without_haze
 from offline.mirror import bare_by_twin, own_hair, seen_gaze, with_twin_eye, with_twin_hair, with_twin_half, with_twin_offsets
 from offline.mouth import mouth_layer, mouth_opening
 from offline.neck import cloth_weights, head_weights
@@ -244,6 +244,7 @@ def appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance,
     mask = person_mask(portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
     outline = before_face(geometry)
     alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
+    alpha = without_haze(alpha, portrait.chin_row, unit)
     image = (portrait.rgb / np.float32(255)).astype(np.float32)
     parts = classify_parts(image, alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
     parts = _without_chin_s_shadow(parts, geometry)

@@ -135,6 +135,7 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     if scraps:  # the body is dressed in their colour; patched with them, it would be checkered
         mask &= ~(dressed | _on_shirt(geometry, look))
     mask &= broad(mask & ~dressed, unit) | dressed  # else specks between locks of hair, and shreds along jaw and collar
+    mask &= ~strips_on_hair(mask & dressed, hair, unit)
     nape = beside_neck(geometry, mask & ~dressed, unit)
     mask = nape | (mask & dressed) | _without_remains(mask & ~dressed & ~nape, nape, unit)
     depth = np.where(nape, _nape_depth(geometry, depth, dressed), depth).astype(np.float32)
@@ -161,6 +162,12 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     layer.regions[:] = np.where(is_skin, int(Region.SKIN), int(Region.CLOTHES))
     layer.triangles[:] = np.where(is_skin & ~nape[y, x], _nearest_skin_triangle(geometry, 9 * unit)[y, x], -1)
     return layer
+
+
+def strips_on_hair(clothes: BoolArray, hair: BoolArray, unit: float) -> BoolArray:
+    """(H, W) which of the clothes are but strips and crumbs along hair: once that turns with the head, they would float."""
+    large = without_small(broad(clothes, unit), _LEAST_CLOTHES * unit**2)
+    return clothes & ~large & dilate(hair, _COLLAR_EDGE * unit)
 
 
 def _without_shards(mesh: GridMesh, dressed: BoolArray) -> GridMesh:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from offline.clothes import body_layer, broad, without_scraps
+from offline.clothes import body_layer, broad, strips_on_hair, without_scraps
 from offline.geometry import PhotoGeometry, photo_geometry
 from offline.layers import COVERAGE
 from offline.skin import Appearance
@@ -60,3 +60,14 @@ def test_shoulders_below_the_photo_are_fine_only_where_it_ends(mean_head: PhotoG
     assert np.median(spacing[(rows > 505) & (rows < 518)]) < 4
     assert (rows > 600).sum() > 200
     assert np.median(spacing[rows > 600]) > 6
+
+
+def test_clothes_that_are_but_a_strip_along_hair_are_left_out() -> None:
+    hair, clothes = np.zeros((2, 100, 100), np.bool_)
+    hair[:60, 30:70] = True
+    clothes[60:] = True
+    clothes[20:60, 70:73] = True
+    left_out = strips_on_hair(clothes, hair, 1.0)
+    assert left_out[25:55, 70:73].all()
+    assert not left_out[62:].any()
+    assert not strips_on_hair(clothes, np.zeros_like(hair), 1.0).any()

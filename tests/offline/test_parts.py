@@ -10,7 +10,7 @@ from offline.anny_rig import chart, load_anny_head
 from offline.charts import head_charts
 from offline.geometry import PhotoGeometry, attribute_map, before_face, photo_geometry
 from offline.images import blur, dilate, erode
-from offline.matte import person_by_grabcut, person_probability, soft_matte
+from offline.matte import person_by_grabcut, person_probability, soft_matte, without_haze
 from offline.numeric import facing_of
 from offline.outline import outline_offsets
 from offline.parts import classify_parts, face_oval, told_by_edges
@@ -189,3 +189,17 @@ def test_the_outline_follows_a_slimmer_or_a_broader_face(mean_head: PhotoGeometr
     person = erode(mean_head.seen.covered, -pixels) if pixels < 0 else dilate(mean_head.seen.covered, pixels)
     after = _with_outline_of(mean_head, person, doll)
     assert _beside(after, person, doll) < 0.7 * _beside(mean_head, person, doll)
+
+
+def test_haze_beside_the_shoulders_goes_and_thin_hair_and_soft_edges_stay() -> None:
+    alpha = np.zeros((200, 200), np.float32)
+    alpha[40:, 60:140] = 1
+    alpha[:, 140:144] = 0.5  # an edge
+    alpha[20:90, 20:60] = 0.4  # thin hair
+    alpha[140:, 10:60] = 0.4  # haze
+    alpha[160:164, 20:24] = 1  # and an island in it
+    clear = without_haze(alpha, 100.0, 1.0)
+    np.testing.assert_array_equal(clear[:100], alpha[:100])
+    np.testing.assert_array_equal(clear[:, 60:144], alpha[:, 60:144])
+    assert not clear[140:, 10:47].any()
+    np.testing.assert_array_equal(without_haze(0.5 * alpha, 100.0, 1.0), 0.5 * alpha)  # nothing is sure
