@@ -32,7 +32,8 @@ from offline.hair import hair_layers, hair_share, hair_weights
 from offline.identity import identity_rig, load_identity_model
 from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, without_small
 from offline.layers import Layer, empty_layer, join
-from offline.likeness import likeness, own_view
+from offline.lids import lid_veil, with_lid_sheets
+from offline.likeness import drawn, likeness, own_view
 from offline.lip_shapes import rounded_frame, with_own_round_mouth, with_round_mouth
 from offline.matte import person_mask, soft_matte, without_haze
 from offline.mirror import bare_by_twin, own_hair, seen_gaze, with_twin_eye, with_twin_hair, with_twin_half, with_twin_offsets
@@ -192,7 +193,7 @@ def fitted_head(portrait: Portrait, fit: PhotoFit, *,
     vertices += with_twin_offsets(offsets, template, yaw_of(frame.R_cam_head))
     rig = at_rest(replace(rig, vertices=vertices, head_weights=head_weights(vertices)), relaxation(fit), spread_ids, spread)
     rig = with_own_round_mouth(rig, frame.expression, model, spread_ids, spread)
-    rig = with_closing_lids(rig, fit, model, spread_ids, spread)
+    rig = with_lid_sheets(with_closing_lids(rig, fit, model, spread_ids, spread), template, model)
     deformed = expressed(rig, frame.expression, gaze=frame.gaze)
     geometry = photo_geometry(portrait.camera, rig, deformed, frame.R_cam_head, frame.t_cam_head, template)
     binding = LandmarkBinding(model.vertex_ids, model.barycentrics, spread_ids.astype(np.int32), spread.astype(np.float32))
@@ -328,8 +329,9 @@ def lift(portrait: Portrait, fit: PhotoFit, geometry: PhotoGeometry, look: Appea
     collar = collar_pixels(geometry, dressed & (look.alpha > 0.5), unit)
     skin = skin_layer(geometry, clean_lips(look, landmarks, unit), charts, dressed, collar, fit.frame, bald=bald, unit=unit,
                       views=[(view.geometry, view.look) for view in views], rng=rng)
-    layers = [skin, under_skin(geometry, charts, skin, rng),
-              with_twin_eye(eye_layer(geometry, look, landmarks, fit.frame.gaze, rng), geometry),
+    eyes = eye_layer(geometry, look, landmarks, fit.frame.gaze, rng)
+    veil = lid_veil(geometry, look.image, drawn(join(skin, eyes), portrait.camera), landmarks, unit, rng)
+    layers = [skin, under_skin(geometry, charts, skin, rng), with_twin_eye(join(eyes, veil), geometry),
               mouth_layer(geometry, look, landmarks, rng),
               sheet_layer(geometry, look, depth, hair, dressed, scraps, chin_row, unit, rng),
               empty_layer() if scraps else _as_seen(backing_layer(geometry, look, depth, parts.clothes, unit, rng)),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from offline.geometry import PhotoGeometry
-from offline.grid import grid_mesh, scatter
-from offline.images import distance_to, fill_from, nearest_true, polygon, sample
-from offline.layers import COVERAGE, Layer, empty_layer, join, surface_layer
-from offline.numeric import facing_of, ramp, unit
+from offline.images import distance_to, polygon, sample
+from offline.layers import COVERAGE, Layer, join, surface_layer
+from offline.numeric import facing_of, unit
 from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -19,8 +18,6 @@ from perse_live.regions import Region
 _RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])  # iris radii at which its colour is described
 
 
-_LINE_OUTSIDE, _LINE_INSIDE = 4.0, 1.5  # pixels around the lids' edges within which lashes and liner are drawn
-_LINE_LIFT = 0.0006  # metres before the lid
 _WHITE_BELIEVED = 0.4  # how far the white's pixels are believed where the iris' are wholly
 
 
@@ -35,7 +32,7 @@ def eye_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, 
     depth_inside = distance_to(~eye_openings(landmarks, look.alpha.shape))
     eyes = [_eyeball(geometry, look, depth_inside, k, gaze[k], landmarks[list(iris), :2], rng)
             for k, iris in enumerate((LEFT_IRIS, RIGHT_IRIS))]
-    return join(*eyes, _inner_lids(geometry, look, rng), _lid_lines(geometry, look, landmarks, rng))
+    return join(*eyes, _inner_lids(geometry, look, rng))
 
 
 def _eyeball(geometry: PhotoGeometry, look: Appearance, depth_inside: Float32Array, side: int, gaze: FloatArray,
@@ -107,37 +104,6 @@ def _white(seen: FloatArray, skin: FloatArray) -> FloatArray:
         own = np.median(seen[brightness >= np.percentile(brightness, 50)], 0)
         usual = own.mean() + 0.45 * (own - own.mean())
     return np.clip(usual * (np.clip(usual.mean(), 0.98 * light, 1.35 * light) / max(usual.mean(), 1e-3)), 0, 0.92)
-
-
-def _lid_lines(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, rng: np.random.Generator) -> Layer:
-    """Lashes, liner and shadow along the lids' edges: a fine band that goes with the lids.
-
-    How opaque it is follows from how much darker the photo is there than the skin beside it. On the lid's own Gaussians, which
-    are spread for the closed lid, that line would break up into dots.
-    """
-    opening = eye_openings(landmarks, look.alpha.shape)
-    inside, outside = distance_to(~opening), distance_to(opening)
-    band = (outside < _LINE_OUTSIDE) & (inside < _LINE_INSIDE) & geometry.seen.covered
-    lid = geometry.part_map(Part.SKIN) & (outside < 8)
-    if not band.any() or not lid.any():
-        return empty_layer()
-    _, rows, columns = nearest_true(lid)
-    depth = np.minimum(geometry.seen.depth[rows, columns], np.where(band, geometry.seen.depth, np.inf)) - _LINE_LIFT
-    points = scatter(grid_mesh(geometry.camera, depth.astype(np.float32), band, step=1), 1.0 / geometry.pixels_per_metre, rng=rng)
-    beside = (look.skin > 0.6) & (outside > 5)
-    skin = sample(fill_from(look.image, beside & (outside < 14)), points.pixels)
-    seen = sample(look.image, points.pixels)
-    darker = 1 - seen.mean(1) / np.maximum(0.92 * skin.mean(1), 0.02)
-    edge = ramp(sample(outside, points.pixels), 0.5 * _LINE_OUTSIDE, _LINE_OUTSIDE)
-    opacity = np.clip(1.6 * darker, 0, 0.95) * (1 - edge)
-    x, y = points.pixels.astype(int).T
-    triangles = geometry.triangle_rows[geometry.seen.triangle_ids[rows[y, x], columns[y, x]]]
-    # of an eye that is turned away the photo shows hair and shadow beside it
-    facing = facing_of(points.means, unit(geometry.normals[geometry.rig.triangles[triangles]].mean(1)))
-    opacity = opacity * ramp(facing, 0.25, 0.5)
-    layer = surface_layer(points.means, points.normals, points.spacing * 0.75, seen, Region.LASHES, triangles=triangles,
-                          opacity=np.clip(opacity, 0.02, 0.95), freedom=0.5, least_opacity=0.01)
-    return layer.select(opacity > 0.08)
 
 
 def _inner_lids(geometry: PhotoGeometry, look: Appearance, rng: np.random.Generator) -> Layer:

@@ -12,7 +12,7 @@ from offline.numeric import unit
 from offline.sampling import SurfacePoints
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
-from perse_live.head.rig import HeadRig, Part
+from perse_live.head.rig import HeadRig, Part, surface_triangles
 from perse_live.jit import kernel
 from perse_live.raster import RasterResult, rasterise, vertex_normals
 
@@ -123,7 +123,7 @@ def photo_geometry(
 ) -> PhotoGeometry:
     """Put a rig before the photo's camera and look at it."""
     vertices = (vertices_head @ R_cam_head.T + t_cam_head).astype(np.float32)
-    normals = vertex_normals(vertices, rig.triangles)
+    normals = vertex_normals(vertices, surface_triangles(rig))
     rows = np.nonzero(np.isin(rig.parts, OUTSIDE_PARTS))[0].astype(np.int32)
     triangles = np.ascontiguousarray(rig.triangles[rows])
     skin = np.ascontiguousarray(rig.triangles[rig.parts == Part.SKIN])

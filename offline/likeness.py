@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offline.layers import Layer
 from perse_live.animate import HeadPose
 from perse_live.animator import Animator
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from perse_live.avatar import Avatar
+from perse_live.camera import Camera
 from perse_live.splatting import CpuRasterizer
 
 _INSIDE = 0.5  # of the matte, from which a pixel counts as the person's
@@ -23,6 +25,12 @@ class Likeness:
     """Inside the person's matte."""
     face: float
     """Inside the face's oval."""
+
+
+def drawn(layer: Layer, camera: Camera) -> Float32Array:
+    """What a layer looks like through the photo's camera, on black. Returns (H, W, 3) in [0, 1]."""
+    picture = CpuRasterizer(camera.width, camera.height, threads=2).render_rgba(layer.gaussians, camera)
+    return picture[..., :3].astype(np.float32) / 255
 
 
 def own_view(avatar: Avatar) -> UInt8Array:

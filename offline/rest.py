@@ -29,12 +29,10 @@ _REACH = 0.012  # metres from the lips at which that has fallen to exp(-1/2)
 _UPPER_LIP, _LOWER_LIP = 0.15, 0.18
 _FOLLOWS, _FADES = 0.004, 0.008  # metres: skin goes with the part of the lips' edge this near, and stays beyond
 _NOTHING = 2e-5  # metres; smaller moves are left out
-# The lids' edges without the corners, from the outer one inwards, upper and lower point by point.
-_UPPER_LID_RIGHT, _LOWER_LID_RIGHT = (161, 160, 159, 158, 157), (163, 144, 145, 153, 154)
-_UPPER_LID_LEFT, _LOWER_LID_LEFT = (388, 387, 386, 385, 384), (390, 373, 374, 380, 381)
 _LID_FADES = 0.004  # metres above the lid's edge within which skin comes down with it
 _MOST_BLINK = 0.5  # of a photo from which a blink is still learned
-_LIDS_GIVE = 0.001  # metres by which blinks reach farther than they must
+_SHUT_AT = 0.8  # of a blink at which the lids' edges meet: the detector's scores for shut eyes are 0.65 to 0.8
+_LIDS_BEFORE = 0.0012  # metres by which the upper lid's edge lies before the lower one's then
 _NOSE_BASE, _LIP_MIDDLES = 2, (0, 17)
 _MOUTH_CORNERS = lm.OUTER_LIP_CORNERS
 
@@ -143,20 +141,24 @@ def _following(points: FloatArray, edge: FloatArray, offsets: FloatArray, fades:
 
 
 def closing_lids(fit: PhotoFit, model: LandmarkModel) -> list[tuple[int, Float32Array]]:
-    """For each blink, its action and what it must do beyond to close eyes that are wider than identity says.
+    """For each blink, its action and what it must do beyond so that the lids' edges meet from corner to corner.
 
-    Returns the actions' numbers and landmark offsets (478, 3) metres at full strength.
+    By itself the rig's blink leaves eyes open that are wider than identity says, and lets the outer half of most upper lids hang
+    3 mm below the lower ones. Returns the actions' numbers and landmark offsets (478, 3) metres at full strength.
     """
     personal = personal_shape(fit).neutral_landmarks.astype(np.float64)
     found = []
-    for name, upper, lower in (("eyeBlinkRight", _UPPER_LID_RIGHT, _LOWER_LID_RIGHT),
-                               ("eyeBlinkLeft", _UPPER_LID_LEFT, _LOWER_LID_LEFT)):
+    for name, upper, lower in (("eyeBlinkRight", lm.UPPER_LID_RIGHT, lm.LOWER_LID_RIGHT),
+                               ("eyeBlinkLeft", lm.UPPER_LID_LEFT, lm.LOWER_LID_LEFT)):
         blink = index(name)
         edge, other = list(upper), list(lower)
-        closed, usual = personal + model.actions[blink], model.neutral + model.actions[blink]
-        gap = (closed[edge, 1] - closed[other, 1]) - (usual[edge, 1] - usual[other, 1])
+        closed = personal + model.actions[blink]
         missing = np.zeros((lm.LANDMARK_COUNT, 3))
-        missing[edge, 1] = -np.maximum(gap - _LIDS_GIVE, 0)
+        along = closed[other][np.argsort(closed[other, 0])]
+        height, depth = (np.interp(closed[edge, 0], along[:, 0], along[:, axis]) for axis in (1, 2))
+        overlap = (1 / _SHUT_AT - 1) * np.maximum(personal[edge, 1] - personal[other, 1], 0)
+        missing[edge, 1] = height - overlap - closed[edge, 1]
+        missing[edge, 2] = np.maximum(depth + _LIDS_BEFORE - closed[edge, 2], 0)
         above = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), (*lm.LEFT_EYE, *lm.RIGHT_EYE, *lm.IRIS))
         above = above[personal[above, 1] > personal[edge, 1].mean()]
         missing[above] = _following(personal[above], personal[edge], missing[edge], _LID_FADES)

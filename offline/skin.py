@@ -15,6 +15,7 @@ from offline.charts import HeadCharts
 from offline.geometry import PhotoGeometry
 from offline.images import blur, dilate, distance_to, fill_from, nearest_true, sample
 from offline.layers import COVERAGE, Layer, surface_layer
+from offline.lids import LidPoints, blink_moves, closed_lid_colors, shaped_for
 from offline.mirror import beyond_seam, lent_share, mirrored_view
 from offline.neck import STAYS, head_weights
 from offline.numeric import facing_of, ramp
@@ -22,6 +23,7 @@ from offline.sampling import SurfacePoints, poisson_disk
 from offline.view_colors import SeenColors, in_the_light_of, merged_colors
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import expression as expression_of
+from perse_live.head.expressions import indices
 from perse_live.head.fit import FrameFit
 from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
@@ -37,8 +39,7 @@ _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
 _HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing aside
 _WELL_SEEN, _BESIDE, _FAR = 0.7, 24, 0.04  # confidence of skin that others are compared with, so many points, within metres
 _OTHER = (0.15, 0.28)  # difference of sRGB colours from which one is another's, and surely is
-_LID_HELD = 0.5  # how far refinement is kept from the lids' colours
-_LID_SEEN = 0.7  # how far a lid that the photo shows well keeps its own colour
+_EYES_ABOVE = -0.025  # metres on the mean head: openings above it are the eyes
 _PARTED_HELD = 0.65  # how far refinement is kept from lips that the photo shows parted
 _OUTSIDE, _PULLED_IN = 2.0, 8.0  # pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _HEAD_LOWEST = -0.11  # metres on the mean head: below is neck, which ends in its collar
@@ -48,7 +49,6 @@ _HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair
 _HOLLOW, _HOLLOW_DEPTH = 30, (0.0004, 0.0025)  # neighbours that surround a hollow; metres by which they rise over it
 _HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
 _SEAM = 0.4  # how much darker lips are where they meet
-_LID_LIGHT = 0.93  # of the skin around the eye's: how light a closed lid is at least
 
 @dataclass(frozen=True)
 class Appearance:
@@ -113,6 +113,7 @@ class _Points:
     observed: Float32Array  # (N, 3) the photo's colour
     hair: Float32Array  # (N,) probability
     from_opening: Float32Array  # (N,) pixels to eyes or mouth
+    folded: LidPoints
 
 
 def skin_layer(
@@ -131,7 +132,8 @@ def skin_layer(
 ) -> Layer:
     """Gaussians on skin and scalp."""
     under_hair = distance_to((look.hair < 0.5) | (look.alpha < 0.9)) > _WELL_INSIDE * unit
-    points = _points(geometry, look, charts, _spread(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng))
+    spread = _spread(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng)
+    points = _points(geometry, look, charts, spread, unit)
     confidence = _confidence(points, look) * _undressed(dressed, points.pixels)
     held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
     confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
@@ -140,7 +142,7 @@ def skin_layer(
     scalp = hairy | (hidden & (confidence < 0.5))
     confidence = np.where(scalp, 0, confidence)
     seen, confidence, lent = _lent(geometry, look, charts, points, confidence, dressed, unit)
-    looked_up, believed = _looked_up(seen, confidence, charts, views) if views else (seen, confidence)
+    looked_up, believed = _looked_up(seen, confidence, charts, views, unit) if views else (seen, confidence)
     believed = np.where(scalp, 0, believed)
     hairiness = _soft_edged(points, scalp)[:, None]
     colors = hairiness * _hair_colors(points, look) + (1 - hairiness) * _skin_colors(geometry, looked_up, believed, rng)
@@ -148,12 +150,11 @@ def skin_layer(
     # the neck's hidden side under a collar would pierce it when the head turns: it is dressed itself
     collared = _collared(points, collar) & (believed < 0.3)
     colors = np.where(collared[:, None], sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels), colors)
-    own = 1 - ramp(lent, 0.0, 0.3)  # the photo does not tell of what is not its own
+    # the photo does not tell of what is not its own; and its shadow above an open eye would come back onto the closing lid
+    own = (1 - ramp(lent, 0.0, 0.3)) * points.folded.free
     freedom = np.clip(confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * own
     # what a pixel mixes into the skin is left to hair and clothes before it, or it would show on the cheek when the head turns
-    color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.2, 0.9)
-    # else the photo's shadow above an open eye would come back onto the closing lid
-    color_freedom = color_freedom * (1 - _LID_HELD * ramp(points.lids, 0.05, 0.25) * (points.from_opening > 2.2)) * own
+    color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.2, 0.9) * own
     if look.lip_edges is not None:  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * held * inner)[:, None]
@@ -163,6 +164,9 @@ def skin_layer(
         freedom = freedom * (1 - _PARTED_HELD * lips)
     layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE * 1.06, colors, Region.SKIN,
                           triangles=points.on.triangle, freedom=freedom, color_freedom=color_freedom, least_opacity=0.8)
+    shut = expressed(geometry.rig, _with_eyes_shut(frame.expression), gaze=frame.gaze)
+    closed = shut @ geometry.R_cam_head.T + geometry.t_cam_head
+    layer = shaped_for(layer, points.folded.moved > 0.02, closed, geometry)
     layer.regions[:] = np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN))
     layer.regions[scalp] = int(Region.SCALP)
     layer.regions[collared] = int(Region.CLOTHES)
@@ -220,7 +224,8 @@ def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np
                          triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.95)
 
 
-def _points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, on: SurfacePoints) -> _Points:
+def _points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, on: SurfacePoints, unit: float) -> _Points:
+    """unit: pixels, eye distance / 115."""
     means, normals = geometry.on_rig(on)
     rest = geometry.on_template(on)
     size = np.array([geometry.camera.width, geometry.camera.height])
@@ -228,11 +233,16 @@ def _points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, on: S
     inside = np.asarray(((projected > 1) & (projected < size - 1)).all(1), np.bool_)
     pixels = np.clip(projected, 1, size - 1.01)
     facing = facing_of(means, normals)
-    lips, lids, ears, scalp = (on.interpolate(chart, geometry.rig.triangles)
-                               for chart in (charts.lips, charts.eyelids, charts.ears, charts.scalp))
+    lips, lids, ears, scalp, brows, moved = (
+        on.interpolate(chart, geometry.rig.triangles)
+        for chart in (charts.lips, charts.eyelids, charts.ears, charts.scalp, charts.brows, blink_moves(geometry.rig)))
+    shut = expressed(geometry.rig, expression_of(eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
+    from_opening = sample(distance_to(look.openings), pixels)
+    from_eye = np.where(rest[:, 1] > _EYES_ABOVE, from_opening / unit, np.inf)
+    folded = LidPoints(rest, on.interpolate(shut, geometry.rig.triangles), moved, from_eye, brows)
     return _Points(on, means, normals, rest, lips, lids, ears, scalp, pixels, inside, facing,
                    front=_visible(geometry, means, rest, pixels) & inside & (facing > 0.05), observed=sample(look.image, pixels),
-                   hair=sample(look.hair, pixels), from_opening=sample(distance_to(look.openings), pixels))
+                   hair=sample(look.hair, pixels), from_opening=from_opening, folded=folded)
 
 
 def _confidence(points: _Points, look: Appearance) -> FloatArray:
@@ -269,7 +279,7 @@ def _lent(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, points:
     mirrored, none = mirrored_view(geometry), np.zeros(len(confidence))
     if mirrored is None:
         return points, confidence, none
-    there = _points(mirrored, look, charts, points.on)
+    there = _points(mirrored, look, charts, points.on, unit)
     known = _confidence(there, look) * _undressed(dressed, there.pixels)
     matched = in_the_light_of(points.rest, SeenColors(points.observed, confidence), SeenColors(there.observed, known))
     if matched is None:
@@ -288,11 +298,11 @@ def _undressed(dressed: BoolArray, pixels: FloatArray) -> FloatArray:
 
 
 def _looked_up(points: _Points, confidence: FloatArray, charts: HeadCharts,
-               views: Sequence[tuple[PhotoGeometry, Appearance]]) -> tuple[_Points, FloatArray]:
+               views: Sequence[tuple[PhotoGeometry, Appearance]], unit: float) -> tuple[_Points, FloatArray]:
     """The points with colours from further pictures where the portrait does not see them well, and how far they are believed."""
     others = []
     for geometry, look in views:
-        there = _points(geometry, look, charts, points.on)
+        there = _points(geometry, look, charts, points.on, unit)
         others.append(SeenColors(there.observed, _confidence(there, look)))
     merged = merged_colors(points.rest, SeenColors(points.observed, confidence), others)
     return replace(points, observed=merged.observed.astype(np.float32)), merged.confidence
@@ -304,39 +314,13 @@ def _skin_colors(geometry: PhotoGeometry, points: _Points, confidence: FloatArra
     # lips and lids that touch in the photo are no neighbours on the skin: neighbourhood is taken with both half open
     half_open = expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.4, eyeBlinkRight=0.4))
     positions = points.on.interpolate(half_open, rig.triangles)
-    lid_edge = (points.lids > 0.1) & (points.from_opening < 2.2)  # lashes have a layer of their own
-    colors = infer_colors(points.observed, np.where(lid_edge, 0.0, confidence), positions, points.rest, points.lips,
-                          rng=rng)
-    return _lit_lids(colors, points, np.where(lid_edge, 0.0, confidence))
-
-
-def _lit_lids(colors: FloatArray, points: _Points, confidence: FloatArray) -> FloatArray:
-    """Colours (N, 3) with lids nearly as light as the skin around the eye: folded away in an open eye, they lie in its shadow.
-
-    Closed they would look bruised. What the photo shows well of them, lids lighter than that, and the tint of make-up in part,
-    stay.
-    """
-    out = colors.copy()
-    for side in (-1.0, 1.0):
-        lid = (points.lids > 0.05) & (points.rest[:, 0] * side > 0)
-        if not lid.any():
-            continue
-        middle = points.rest[lid].mean(0)
-        near = np.linalg.norm(points.rest - middle, axis=1)
-        around = (confidence > 0.6) & (points.lids < 0.03) & (near > 0.012) & (near < 0.030)
-        if around.sum() < 30:
-            continue
-        light = colors[around].mean(1)
-        target = np.median(colors[around][light >= np.percentile(light, 40)], 0)
-        own = np.maximum(colors[lid].mean(1), 1e-3)
-        wanted = np.clip(own, _LID_LIGHT * target.mean(), None)
-        darkened = np.clip((wanted / own - 1) / 0.4, 0, 1)[:, None]  # how much there is to mend
-        lifted = colors[lid] * (wanted / own)[:, None]
-        plain = target * (wanted / target.mean())[:, None]
-        mended = lifted + 0.75 * darkened * (plain - lifted)
-        share = (ramp(points.lids[lid], 0.05, 0.25) * (1 - _LID_SEEN * confidence[lid]))[:, None]
-        out[lid] = (1 - share) * colors[lid] + share * mended
-    return out
+    confidence = confidence * (1 - points.folded.inferred)  # what the photo shows there is on the lids' veil
+    colors = infer_colors(points.observed, confidence, positions, points.rest, points.lips, rng=rng)
+    for side in (points.rest[:, 0] > 0, points.rest[:, 0] < 0):
+        lid = (points.folded.moved > 0.5) & side
+        if lid.any():
+            colors = closed_lid_colors(colors, confidence, points.folded, points.rest[lid].mean(0))
+    return colors
 
 
 def _hair_colors(points: _Points, look: Appearance) -> FloatArray:
@@ -352,9 +336,7 @@ def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: Floa
     """Points on the skin. under_hair: (H, W) where the photo shows nothing of it."""
     rig = geometry.rig
     # lids are spread where they are widest, closed; everything else as it is in the photo
-    closed = np.array(source_expression, np.float32)
-    closed[[8, 9]] = np.maximum(closed[[8, 9]], 0.9)
-    vertices = expressed(rig, closed, gaze=gaze)
+    vertices = expressed(rig, _with_eyes_shut(source_expression), gaze=gaze)
     rest = geometry.triangle_template()
     chart = {name: getattr(charts, name)[rig.triangles].mean(1) for name in ("lips", "ears", "eyelids", "scalp")}
     pixel = 1 / geometry.pixels_per_metre
@@ -371,6 +353,13 @@ def _spread(geometry: PhotoGeometry, charts: HeadCharts, source_expression: Floa
     spacing[hidden] = np.maximum(spacing[hidden], density.under_hair * pixel)
     spacing[rig.parts != Part.SKIN] = 0
     return poisson_disk(vertices, rig.triangles, spacing, rng=rng)
+
+
+def _with_eyes_shut(expression: FloatArray) -> Float32Array:
+    """An expression (52,) with both eyes shut."""
+    shut = np.array(expression, np.float32)
+    shut[list(indices(["eyeBlinkLeft", "eyeBlinkRight"]))] = 1.0
+    return shut
 
 
 def _without_lashes(points: _Points, confidence: FloatArray) -> FloatArray:

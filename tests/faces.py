@@ -18,7 +18,7 @@ from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, LandmarkBinding, Source
 from perse_live.camera import Camera
 from perse_live.head.landmarks import load_landmark_model
-from perse_live.head.rig import Part
+from perse_live.head.rig import Part, surface_triangles
 from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 from toys import toy_avatar
@@ -33,7 +33,7 @@ def plain_person(head: PhotoGeometry) -> Avatar:
     spacing = np.select([rig.parts == Part.SKIN, np.isin(rig.parts, (Part.EYE_LEFT, Part.EYE_RIGHT))], [0.0028, 0.0012], 0.0)
     points = poisson_disk(rig.vertices, rig.triangles, spacing, rng=rng)
     on_eye = rig.parts[points.triangle] != Part.SKIN
-    normals = unit(points.interpolate(vertex_normals(rig.vertices, rig.triangles), rig.triangles))
+    normals = unit(points.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
     colors = np.where(on_eye[:, None], 0.75, SKIN)
     layer = surface_layer(points.interpolate(rig.vertices, rig.triangles), normals, 0.66 * points.spacing, colors, Region.SKIN,
                           triangles=points.triangle)

@@ -16,7 +16,7 @@ from perse_live.arrays import FloatArray
 from perse_live.attributes import AddedGaussians, Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_RING, OUTER_LIP_CORNERS, OUTER_LIP_RING
-from perse_live.head.rig import Part
+from perse_live.head.rig import Part, surface_triangles
 from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 
@@ -52,7 +52,7 @@ def _outline(avatar: Avatar, colors: FloatArray) -> AddedGaussians:
     points = poisson_disk(rig.vertices, rig.triangles, np.where(near, _STEP, 0), rng=rng)
     places = points.interpolate(rig.vertices, rig.triangles)
     depth = depth_inside(places[:, :2], outline)
-    seen = unit(points.interpolate(vertex_normals(rig.vertices, rig.triangles), rig.triangles))[:, 2] > 0.1
+    seen = unit(points.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))[:, 2] > 0.1
     points = points.select((depth > 0) & (depth < _BAND) & (depth_inside(places[:, :2], inner) < -0.0004) & seen)
     places = points.interpolate(rig.vertices, rig.triangles)
     depth = depth_inside(places[:, :2], outline)

@@ -13,6 +13,7 @@ from perse_live.animate import bind_surface
 from perse_live.arrays import FloatArray
 from perse_live.attributes import AddedGaussians, Attribute, nothing_added
 from perse_live.avatar import Avatar
+from perse_live.head.rig import surface_triangles
 from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 
@@ -66,7 +67,7 @@ def spots(
 ) -> AddedGaussians:
     """Small flat Gaussians on the skin that move and stretch with it."""
     rig = avatar.rig
-    normals = unit(points.interpolate(vertex_normals(vertices, rig.triangles), rig.triangles))
+    normals = unit(points.interpolate(vertex_normals(vertices, surface_triangles(rig)), rig.triangles))
     means = points.interpolate(vertices, rig.triangles) + _LIFT * normals
     layer = surface_layer(means, normals, sigma, colors, Region.SKIN, along=along, opacity=opacities, triangles=points.triangle)
     binding = bind_surface(layer.gaussians, points.triangle, vertices, rig.triangles, two_sided=np.zeros(len(points), np.uint8))

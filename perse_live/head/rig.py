@@ -29,6 +29,8 @@ class Part(IntEnum):
     TEETH_UPPER = 8
     TEETH_LOWER = 9
     LASHES = 10
+    LID_SHEET = 11
+    """Of no surface: it spans the opening of an eye and carries what lies on the lids' edges. See `offline.lids`."""
 
 
 EYES = (Part.EYE_LEFT, Part.EYE_RIGHT)
@@ -71,6 +73,11 @@ class HeadRig:
 def triangles_of(rig: HeadRig, *parts: Part) -> Int32Array:
     """The triangles (N, 3) made of one of the parts."""
     return rig.triangles[np.isin(rig.parts, parts)]
+
+
+def surface_triangles(rig: HeadRig) -> Int32Array:
+    """The triangles (N, 3) that are surface of something."""
+    return rig.triangles[rig.parts != Part.LID_SHEET]
 
 
 def vertices_of(rig: HeadRig, *parts: Part) -> BoolArray:
