@@ -41,11 +41,12 @@ _ROOTS = 0.0055, 0.0048  # metres below the lower lid's edge where sheets of the
 
 # Pixels (eye distance 115) from the lids' edges: roots of the lashes; the veil above the upper lid, at the corners, below the
 # lower lid, and before the eyeball below the upper lid and above the lower one.
-_LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 2.2, 15.0, 6.0, 5.0, 3.0, 1.5
+_LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 15.0, 6.0, 5.0, 3.0, 1.5
 _ROOTS_INSIDE = -0.7
 _WING = 0.2  # of an eye's width beyond its outer corner where lashes end
 _INNER = 0.93  # of an eye's width: where its inner corner begins
-_SHADOW, _DEEPEST_SHADOW = 0.3, 0.6  # colour of the lid's shadow over what it falls on; most opaque
+_SHADOW, _DEEPEST_SHADOW, _USUAL_SHADOW = 0.3, 0.6, 0.25  # the lid's shadow over what it falls on; most opaque; where unknown
+_WHITE = 0.75  # of the brightest below the lid: what is white of the eye
 _LIFT = 0.0006  # metres before the lid
 _SAME, _OTHER = 0.015, 0.09  # difference of sRGB colours that needs no veil, and that needs all of it
 _OVERLAP = 2.5  # Gaussians of the veil that lie upon each other
@@ -218,7 +219,8 @@ def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Arra
     lid = geometry.part_map(Part.SKIN) & (distance_to(opening) < (_SHADE + 4) * scale)
     wide = distance_to(opening) < _SHADE * scale
     wide &= (distance_to(~opening) < _INSIDE_UPPER * scale) & geometry.seen.covered
-    if not wide.any() or not lid.any():
+    still = lid & (blink_moves(geometry.rig)[geometry.triangles].max(1) < 2 * _STILL)[geometry.seen.triangle_ids]
+    if not wide.any() or not still.any():
         return empty_layer()
     _, rows, columns = nearest_true(lid)
     depth = np.minimum(geometry.seen.depth[rows, columns], np.where(wide, geometry.seen.depth, np.inf)) - _LIFT
@@ -228,8 +230,7 @@ def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Arra
     wanted = 0.95 * ramp(difference, _SAME, _OTHER) * place.share
     first = len(geometry.rig.triangles) - 2 * 3 * _SEGMENTS
     sheets = first + (eye * 3 + place.kind) * _SEGMENTS + place.segment
-    still = blink_moves(geometry.rig)[geometry.triangles].max(1) < 2 * _STILL
-    _, rows, columns = nearest_true(lid & still[np.maximum(geometry.seen.triangle_ids, 0)])
+    _, rows, columns = nearest_true(still)
     x, y = points.pixels.astype(int).T
     skin = geometry.triangle_rows[geometry.seen.triangle_ids[rows[y, x], columns[y, x]]]
     triangles = np.where(place.kind == _ON_SKIN, skin, sheets).astype(np.int32)
@@ -238,18 +239,29 @@ def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Arra
     wanted = wanted * ramp(facing_of(points.means, normals), 0.3, 0.55)
     seen, below = sample(image, points.pixels), sample(beneath, points.pixels)
     colors = np.clip(below + (seen - below) / np.maximum(wanted, 0.4)[:, None], 0, 1)
-    # before the eyeball there is but the lid's shadow: whatever else, iris or white, would stay when the eye turns
-    dimmed = 1 - seen.mean(1) / np.maximum(below.mean(1), 1e-3)
-    shadow = np.minimum(ramp(dimmed, 0.0, 0.1) * dimmed / (1 - _SHADOW), _DEEPEST_SHADOW)
-    wanted = np.where(place.inside, np.clip(shadow, 0, 1) * place.share, wanted)
+    wanted = np.where(place.inside, _lid_shadow(seen, below, place.inside) * place.share, wanted)
     colors = np.where(place.inside[:, None], _SHADOW * below, colors)
     opacity = 1 - (1 - wanted) ** (1 / _OVERLAP)
     edge = geometry.vertices[geometry.rig.triangles[triangles]]
     along = np.where(place.kind == _UPPER_LINE, 1.0, 0.75)  # else the line on a closed lid is a string of beads
     sigma = points.spacing[:, None] * np.stack([along, np.full(len(along), 0.75)], 1)
     layer = surface_layer(points.means, normals, sigma, colors, Region.LASHES, along=edge[:, 1] - edge[:, 0], opacity=opacity,
-                          triangles=triangles, freedom=0.5, color_freedom=np.where(place.inside, 0.15, 0.6), least_opacity=0.01)
+                          triangles=triangles, freedom=np.where(place.inside, 0.2, 0.5),
+                          color_freedom=np.where(place.inside, 0, 0.6), least_opacity=0.01)
     return layer.select(wanted > 0.06)
+
+
+def _lid_shadow(seen: FloatArray, below: FloatArray, inside: BoolArray) -> FloatArray:
+    """How opaque the upper lid's shadow on the eyeball is at N pixels, as the white tells.
+
+    Whatever else is darker than expected there, such as the iris' upper rim, would stay before the eye when it turns.
+    seen: (N, 3) the photo; below: (N, 3) the eyeball alone; inside: (N,) where it is seen.
+    """
+    light = below.mean(1)
+    shadow = np.clip((1 - seen.mean(1) / np.maximum(light, 1e-3)) / (1 - _SHADOW), 0, _DEEPEST_SHADOW)
+    white = inside & (light > _WHITE * np.percentile(light[inside], 90)) if inside.any() else inside
+    usual = min(float(np.median(shadow[white])), _USUAL_SHADOW) if white.sum() > 8 else _USUAL_SHADOW
+    return np.where(white, np.minimum(shadow, 2 * usual), usual)
 
 
 @dataclass(frozen=True, eq=False)
