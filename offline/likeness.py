@@ -30,7 +30,7 @@ class Likeness:
 def drawn(layer: Layer, camera: Camera) -> Float32Array:
     """What a layer looks like through the photo's camera, on black. Returns (H, W, 3) in [0, 1]."""
     picture = CpuRasterizer(camera.width, camera.height, threads=2).render_rgba(layer.gaussians, camera)
-    return picture[..., :3].astype(np.float32) / np.float32(255)
+    return (picture[..., :3] / np.float32(255)).astype(np.float32)
 
 
 def own_view(avatar: Avatar) -> UInt8Array:
