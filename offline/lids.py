@@ -21,6 +21,7 @@ from offline.geometry import PhotoGeometry
 from offline.grid import grid_mesh, scatter
 from offline.images import distance_to, nearest_true, polygon, sample
 from offline.layers import Layer, empty_layer, frames, join, surface_layer
+from offline.mirror import vertex_twins
 from offline.numeric import facing_of, ramp, unit
 from perse_live.animate import bind_surface
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
@@ -73,18 +74,15 @@ def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) ->
     marks = (template[model.vertex_ids] * model.barycentrics[:, :, None]).sum(1)
     skin = np.nonzero(vertices_of(rig, Part.SKIN))[0]
     nearest = partial(_nearest, skin, KDTree(template[skin]))
-    triangles: list[Int32Array] = []
-    for upper, lower in zip(_UPPER, _LOWER, strict=True):
-        over, under = marks[list(upper)], marks[list(lower)]
-        above, below = (over[1:] + over[:-1]) / 2, (under[1:] + under[:-1]) / 2
-        down, up = (np.array([0, root, 0]) for root in _ROOTS)
-        top, bottom = nearest(over), nearest(under)
-        for edge, third in ((top, nearest(below - down)), (top, nearest(below)), (bottom, nearest(above + up))):
-            rows = np.stack([edge[:-1], edge[1:], third], 1)
-            a, b, c = (template[rows[:, k]] for k in range(3))
-            outward = np.cross(b - a, c - a)[:, 2] > 0
-            triangles.append(np.where(outward[:, None], rows, rows[:, [1, 0, 2]]))
-    sheets = np.concatenate(triangles).astype(np.int32)
+    over, under = marks[list(_UPPER[0])], marks[list(_LOWER[0])]
+    above, below = (over[1:] + over[:-1]) / 2, (under[1:] + under[:-1]) / 2
+    down, up = (np.array([0, root, 0]) for root in _ROOTS)
+    top, bottom = nearest(over), nearest(under)
+    left = np.concatenate([np.stack([edge[:-1], edge[1:], third], 1) for edge, third in (
+        (top, nearest(below - down)), (top, nearest(below)), (bottom, nearest(above + up)))])
+    rows = np.concatenate([left, vertex_twins(template)[left]])
+    outward = _face_normals(template, rows)[:, 2] > 0
+    sheets = np.where(outward[:, None], rows, rows[:, [1, 0, 2]]).astype(np.int32)
     return replace(rig, triangles=np.concatenate([rig.triangles, sheets]),
                    parts=np.concatenate([rig.parts, np.full(len(sheets), int(Part.LID_SHEET), np.uint8)]))
 

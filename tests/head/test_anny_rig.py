@@ -48,7 +48,7 @@ def test_the_average_head_has_human_size_and_stands_upright(head: AnnyHead) -> N
 
 
 def test_every_part_is_there_and_left_is_left(rig: HeadRig) -> None:
-    for part in Part:
+    for part in set(Part) - {Part.LID_SHEET}:  # that is no part of anybody; `offline.lids` adds it
         assert vertices_of(rig, part).sum() > 20, part.name
     assert (rig.vertices[vertices_of(rig, Part.EYE_LEFT), 0] > 0).all()
     assert (rig.vertices[vertices_of(rig, Part.EYE_RIGHT), 0] < 0).all()

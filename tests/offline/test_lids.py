@@ -114,7 +114,7 @@ def test_closed_eyes_are_smooth_skin_like_that_around_them(astronaut_avatar: Ava
     for eye, cheek in ((lm.LEFT_EYE, 347), (lm.RIGHT_EYE, 118)):  # a point of the cheek right below each eye
         columns = np.arange(512)[None]
         here = inside & (columns > marks[list(eye), 0].min()) & (columns < marks[list(eye), 0].max())
-        assert here.sum() > 120
+        assert here.sum() > 60  # lashes leave it free
         x, y = marks[cheek].astype(int)
         skin = np.median(drawn[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3), 0)
         assert np.abs(np.median(drawn[here], 0) - skin).max() < 0.15
