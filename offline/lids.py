@@ -241,11 +241,11 @@ def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Arra
     colors = np.where(place.inside[:, None], _SHADOW * below, colors)
     opacity = 1 - (1 - wanted) ** (1 / _OVERLAP)
     edge = geometry.vertices[geometry.rig.triangles[triangles]]
-    along = np.where(place.kind == _UPPER_LINE, 1.0, 0.75)  # else the line on a closed lid is a string of beads
+    along = np.where(place.kind == _UPPER_LINE, 0.9, 0.75)  # else the line on a closed lid is a string of beads
     sigma = points.spacing[:, None] * np.stack([along, np.full(len(along), 0.75)], 1)
     layer = surface_layer(points.means, normals, sigma, colors, Region.LASHES, along=edge[:, 1] - edge[:, 0], opacity=opacity,
-                          triangles=triangles, freedom=np.where(place.inside, 0.2, 0.5),
-                          color_freedom=np.where(place.inside, 0, 0.6), least_opacity=0.01)
+                          triangles=triangles, freedom=np.where(place.inside, 0.5, 1.0),
+                          color_freedom=np.where(place.inside, 0.5, 1.0), least_opacity=0.01)
     return layer.select(wanted > 0.06)
 
 
