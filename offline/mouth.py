@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial import KDTree
 
@@ -14,12 +16,21 @@ from offline.sampling import poisson_disk
 from offline.skin import Appearance
 from offline.teeth import ENAMEL, LOWER, ROWS, carriers, painted_row, row_mesh
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_RING, INNER_LIP_UPPER, LIPS, load_landmark_model
+from perse_live.head.landmarks import (
+    INNER_LIP_RING,
+    INNER_LIP_UPPER,
+    LIPS,
+    LOWER_LIP_RING,
+    UPPER_LIP_RING,
+    load_landmark_model,
+    mesh_landmarks,
+)
 from perse_live.head.rig import Part
 from perse_live.raster import RasterResult, rasterise
 from perse_live.regions import Region
 
-_DARK_TOOTH, _TOOTH_OVER_SKIN = 0.30, 0.72  # brightness of teeth beside black skin, and how it grows with the skin's, sRGB
+# Brightness of teeth beside black skin, and how it grows with the skin's, sRGB; how much of its tint they take, as a power.
+_DARK_TOOTH, _TOOTH_OVER_SKIN, _TINTED = 0.27, 0.69, 0.6
 _LEAST_WHITE = 25  # pixels between the lids that tell the tint of the eyes' whites
 _TONGUE = np.array([0.74, 0.37, 0.36])
 _CAVITY = np.array([0.46, 0.18, 0.16])
@@ -27,6 +38,7 @@ _THROAT = (-0.035, 0.016)  # metres, depths on the mean head between which the l
 _DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30  # light at the throat over that behind the lips
 _LAMP = np.array([0.0, 0.6, 0.8])  # whence the tongue is lit, head frame
 _SHINE = 0.10  # of a wet tongue
+_INNER_LIP, _INNER_LIGHT = 0.004, 0.75  # metres behind the lips over which the lining has their colour, and how dark
 _SHADE = np.array([0.10, 0.045, 0.04])
 _SHADE_OPACITY, _SEAM_OPACITY = 0.4, 0.6  # of the upper lip's shadow; where the photo's lips are closed
 _SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = 0.0014, 0.0006, 0.0045  # metres: standard deviation, past the lip, behind it
@@ -53,7 +65,7 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
     light = light_on_teeth(look, opening)
     if gap > _WIDE_OPENING:
         light = _light_of_teeth(look, opening, light)
-    layers = [*(painted_row(geometry, row, light) for row in ROWS), *_flesh(geometry, light, rng),
+    layers = [*(painted_row(geometry, row, light) for row in ROWS), *_flesh(geometry, light, _lip_color(look, landmarks), rng),
               _shade(geometry, light, gap)]
     if gap > _LEAST_OPENING:
         layers.append(photographed_teeth(geometry, look, opening, rng))
@@ -63,14 +75,14 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
 def light_on_teeth(look: Appearance, opening: BoolArray) -> FloatArray:
     """The light on the person's teeth (3,), over that in which enamel is as white as it gets.
 
-    Measured on portraits that show teeth: these are 1.2 to 1.3 times as bright as a fair skin, more on a dark one, and half as
-    tinted. Where the whites of the eyes are less tinted than that, they know the light better.
+    Measured on portraits and clips that show teeth: these are 1.0 to 1.3 times as bright as a fair skin, more on a dark one, and
+    little more than half as tinted. Where the whites of the eyes are less tinted than that, they know the light better.
     """
     face = look.image[(look.skin > 0.8) & (look.alpha > 0.95)]
     if not len(face):
         return np.ones(3)
     skin = np.median(face, 0)
-    tint = np.sqrt(skin / max(float(skin.mean()), 0.02))
+    tint = (skin / max(float(skin.mean()), 0.02)) ** _TINTED
     white = _eye_white(look.image[look.openings & ~opening])
     if white is not None and np.ptp(white) < np.ptp(tint):
         tint = white
@@ -100,13 +112,24 @@ def _light_of_teeth(look: Appearance, opening: BoolArray, otherwise: FloatArray)
     return np.clip(seen, 0.8 * otherwise, 1.25 * otherwise)
 
 
-def _flesh(geometry: PhotoGeometry, light: FloatArray, rng: np.random.Generator) -> tuple[Layer, Layer]:
-    """Tongue and lining. light: (3,)."""
+def _lip_color(look: Appearance, landmarks: FloatArray) -> FloatArray:
+    """The photo's red of the lips, (3,)."""
+    upper, lower = (polygon(landmarks[list(ring), :2], look.alpha.shape) for ring in (UPPER_LIP_RING, LOWER_LIP_RING))
+    shown = look.image[(upper | lower) & ~look.openings]
+    return np.median(shown, 0) if len(shown) else _TONGUE
+
+
+def _flesh(geometry: PhotoGeometry, light: FloatArray, lip: FloatArray, rng: np.random.Generator) -> tuple[Layer, Layer]:
+    """Tongue and lining. light: (3,); lip: (3,) colour that the lining has beside the lips."""
     middle = geometry.triangle_template()
     tongue = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
     lining = middle[:, 2] > -0.07  # the cheeks' inner sides too: an open mouth is looked into from the side
-    return (_painted_part(geometry, Part.TONGUE, tongue, 2.1, light, rng),
-            _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, light, rng))
+    inner = _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, light, rng)
+    ring = mesh_landmarks(load_landmark_model(), geometry.vertices)[list(INNER_LIP_RING)]
+    beside = np.exp(-0.5 * (KDTree(ring).query(inner.gaussians.means)[0] / _INNER_LIP) ** 2)[:, None]
+    colors = inner.gaussians.colors + beside * (_INNER_LIGHT * lip - inner.gaussians.colors)
+    inner = replace(inner, gaussians=replace(inner.gaussians, colors=colors.astype(np.float32)))
+    return _painted_part(geometry, Part.TONGUE, tongue, 2.1, light, rng), inner
 
 
 def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: float, light: FloatArray,
@@ -150,7 +173,7 @@ def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
     normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     lips = np.unique(model.vertex_ids[list(LIPS)])
     fronts = np.nonzero((rig.parts == Part.SKIN) & np.isin(rig.triangles, lips).any(1) & (normals[:, 2] > _FRONTAL))[0]
-    edge = [INNER_LIP_CORNERS[0], *INNER_LIP_UPPER, INNER_LIP_CORNERS[1]]
+    edge = list(INNER_LIP_UPPER[1:-1])  # at the corners it is dark of itself
     line = (head[model.vertex_ids[edge]] * model.barycentrics[edge, :, None]).sum(1)
     ring = np.concatenate([line, (line[1:] + line[:-1]) / 2])
     if not len(fronts):

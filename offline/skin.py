@@ -48,6 +48,7 @@ _LAST_SEEN, _ALONG = (0.05, 0.45), 0.2  # cosines to the camera at the outline; 
 _HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
 _HOLLOW, _HOLLOW_DEPTH = 30, (0.0004, 0.0025)  # neighbours that surround a hollow; metres by which they rise over it
 _HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
+_STRETCHED = 1.3  # how much wider than elsewhere Gaussians on the lips are: an opening mouth would tear pinholes between them
 _SEAM = 0.4  # how much darker lips are where they meet
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ def skin_layer(
         lips = ramp(points.lips, 0.02, 0.2)
         color_freedom = color_freedom * (1 - held) * (1 - _PARTED_HELD * lips)
         freedom = freedom * (1 - _PARTED_HELD * lips)
-    layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE * 1.06, colors, Region.SKIN,
+    wide = COVERAGE * (1.06 + (_STRETCHED - 1.06) * ramp(points.lips, 0.02, 0.3))
+    layer = surface_layer(points.means, points.normals, points.on.spacing * wide, colors, Region.SKIN,
                           triangles=points.on.triangle, freedom=freedom, color_freedom=color_freedom, least_opacity=0.8)
     shut = expressed(geometry.rig, _with_eyes_shut(frame.expression), gaze=frame.gaze)
     closed = shut @ geometry.R_cam_head.T + geometry.t_cam_head

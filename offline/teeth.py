@@ -19,7 +19,7 @@ from perse_live.regions import Region
 
 # Widths and heights of crowns in millimetres, from the midline backwards (Wheeler's Dental Anatomy, chapter 1); how far the
 # cutting edge stands back from the row's; how far it is rounded at the tooth's sides.
-_UPPER = ((8.5, 10.5, 0.0, 0.8), (6.6, 9.2, 0.7, 0.9), (7.6, 10.2, 0.2, 1.5), (7.0, 8.6, 0.9, 1.2), (6.8, 8.0, 1.2, 1.0),
+_UPPER = ((8.5, 10.5, 0.0, 1.0), (6.6, 9.2, 0.7, 1.2), (7.6, 10.2, 0.2, 1.5), (7.0, 8.6, 0.9, 1.2), (6.8, 8.0, 1.2, 1.0),
           (10.0, 7.4, 1.5, 0.7), (9.5, 7.0, 1.7, 0.7))
 _LOWER = ((5.4, 8.8, 0.0, 0.5), (6.0, 9.0, 0.0, 0.6), (6.9, 9.6, -0.2, 1.2), (7.0, 8.4, 0.3, 1.1), (7.0, 8.0, 0.6, 0.9),
           (11.0, 7.4, 0.8, 0.6), (10.5, 7.0, 1.0, 0.6))
@@ -30,10 +30,10 @@ _FRONT, _BACK = 0.55, 1.2  # millimetres between strokes, at the incisors and at
 _STROKES = (0.25, 0.8, 1.5, 2.5, 3.8, 5.3, 7.0, 8.8, 10.6, 12.8, 16.0)  # their heights over the cutting edge, millimetres
 _LEDGE = (0.8, 2.2, 4.6)  # how far behind the cutting edge the rest of the tooth is painted
 _ROUND = 0.9  # millimetres by which a crown's middle stands out before its sides
-_SEAM, _SEAM_WIDTH = 0.20, 0.45  # darkness between two teeth, and its half width in millimetres
+_SEAM, _SEAM_WIDTH = 0.25, 0.45  # darkness between two teeth, and its half width in millimetres
 _SCALLOP = 2.2  # millimetres that the gum reaches farther between teeth
-_CORNER = np.array([0.30, 0.20, 0.17])  # light at the last molars over that at the front: corners lie in the cheeks' shade
-_SHADED = (9.0, 36.0)  # millimetres along the arch over which it falls to that
+_CORNER = np.array([0.17, 0.10, 0.085])  # light at the last molars over that at the front: corners lie in the cheeks' shade
+_SHADED = (9.0, 30.0)  # millimetres along the arch over which it falls to that
 _UNDER_LIP = 0.22  # darkness at the gum, where the lip's shade lies
 
 

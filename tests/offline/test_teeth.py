@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from offline.geometry import PhotoGeometry, photo_geometry
-from offline.mouth import flesh_color, light_on_teeth
+from offline.images import polygon
+from offline.mouth import flesh_color, light_on_teeth, mouth_layer
 from offline.skin import Appearance
 from offline.teeth import ENAMEL, LOWER, ROWS, UPPER, Row, crown_color, painted_row, row_mesh, strokes
 from perse_live.arrays import FloatArray
 from perse_live.head.expressions import expression
+from perse_live.head.landmarks import INNER_LIP_RING, OUTER_LIP_RING, load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part, expressed, vertices_of
 from perse_live.raster import rasterise
 
@@ -27,7 +29,7 @@ def _color(row: Row, along: float, height: float) -> FloatArray:
 @pytest.mark.parametrize("row", ROWS)
 def test_teeth_are_pale_and_part_softly(row: Row) -> None:
     width = row.crowns[0][0]
-    tooth, between, flesh = (_color(row, *place) for place in ((width / 2, 4.0), (0.0, 4.0), (width / 2, 14.0)))
+    tooth, between, flesh = (_color(row, *place) for place in ((width / 2, 2.5), (0.0, 2.5), (width / 2, 14.0)))
     assert tooth.min() > 0.45
     assert 0.7 < between.mean() / tooth.mean() < 0.9  # a soft line, not a dark bar
     assert flesh[0] > 1.4 * flesh[1]
@@ -123,3 +125,19 @@ def test_the_mouth_darkens_towards_the_throat_and_the_tongue_is_lit_from_the_fro
 def test_red_lids_make_no_violet_teeth() -> None:
     tooth = light_on_teeth(_look(np.array([0.71, 0.58, 0.59])), np.zeros((64, 64), np.bool_)) * ENAMEL
     assert tooth[0] > tooth[1] >= tooth[2]
+
+
+@pytest.mark.slow
+def test_behind_the_lips_the_mouth_has_their_colour(mean_head: PhotoGeometry) -> None:
+    landmarks = mean_head.camera.project(mesh_landmarks(load_landmark_model(), mean_head.vertices))
+    lips = polygon(landmarks[list(OUTER_LIP_RING)], (512, 512))
+    image = np.where(lips[..., None], [0.35, 0.15, 0.60], _SKIN).astype(np.float32)  # a colour that no mouth's inside has
+    full = np.ones((512, 512), np.float32)
+    look = Appearance(image, full, full, full, full, 0 * full, 0 * full, image, full < 0, full > 0)
+    layer = mouth_layer(mean_head, look, landmarks, np.random.default_rng(0))
+    lining = layer.select((layer.triangles >= 0) & (mean_head.rig.parts[layer.triangles] == Part.MOUTH_CAVITY))
+    blue = lining.gaussians.colors[:, 2] > lining.gaussians.colors[:, 0]
+    ring = mesh_landmarks(load_landmark_model(), mean_head.vertices)[list(INNER_LIP_RING)]
+    away = np.linalg.norm(lining.gaussians.means[:, None] - ring, axis=2).min(1)
+    assert blue[away < 0.002].all()
+    assert not blue[away > 0.012].any()
