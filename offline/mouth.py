@@ -17,6 +17,7 @@ from offline.skin import Appearance
 from offline.teeth import ENAMEL, LOWER, ROWS, carriers, painted_row, row_mesh
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import (
+    INNER_LIP_LOWER,
     INNER_LIP_RING,
     INNER_LIP_UPPER,
     LIPS,
@@ -38,16 +39,17 @@ _THROAT = (-0.035, 0.016)  # metres, depths on the mean head between which the l
 _DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30  # light at the throat over that behind the lips
 _LAMP = np.array([0.0, 0.6, 0.8])  # whence the tongue is lit, head frame
 _SHINE = 0.10  # of a wet tongue
-_INNER_LIP, _INNER_LIGHT = 0.004, 0.75  # metres behind the lips over which the lining has their colour, and how dark
+_INNER_LIP, _INNER_LIGHT = 0.003, 0.5  # metres behind the lips over which the lining has their colour, and how dark
 _SHADE = np.array([0.10, 0.045, 0.04])
 _SHADE_OPACITY, _SEAM_OPACITY = 0.4, 0.6  # of the upper lip's shadow; where the photo's lips are closed
+_SHADE_OPACITY_BELOW = 0.1  # of the lower lip's
 _SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = 0.0014, 0.0006, 0.0045  # metres: standard deviation, past the lip, behind it
 _FRONTAL = 0.4  # how far a lip's triangle must face the front to carry shade
 _REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
 _CLOSED = 1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
 _TOOTH_DARK = 0.35  # darkness between the lips from which a pixel is no tooth
-_LIP_S_RIM, _GAP = 1.5, 2.5  # pixels beside the lips that lie in their shade; half of a dark gap that is bridged
-_IN_SHADE, _TAKEN = 0.88, 0.4  # light on what is bridged; how freely refinement changes the rest
+_GAP = 2.5  # pixels: half of the widest dark gap that is bridged
+_IN_SHADE, _TAKEN = 0.88, 0.3  # light on what is bridged, and how freely refinement changes that
 _LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
 _WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those seen
@@ -65,8 +67,9 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
     light = light_on_teeth(look, opening)
     if gap > _WIDE_OPENING:
         light = _light_of_teeth(look, opening, light)
-    layers = [*(painted_row(geometry, row, light) for row in ROWS), *_flesh(geometry, light, _lip_color(look, landmarks), rng),
-              _shade(geometry, light, gap)]
+    seen = ramp(distance_to(~opening) - distance_to(opening), -1.0, 1.5) * (gap > _WIDE_OPENING)
+    layers = [*(painted_row(geometry, row, light, seen.astype(np.float32)) for row in ROWS),
+              *_flesh(geometry, light, _lip_color(look, landmarks), rng), _shade(geometry, light, gap)]
     if gap > _LEAST_OPENING:
         layers.append(photographed_teeth(geometry, look, opening, rng))
     return join(*layers)
@@ -163,27 +166,30 @@ def flesh_color(rest: FloatArray, normals: FloatArray, *, tongue: bool) -> Float
 
 
 def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
-    """Soft shadow that the upper lip throws on the teeth behind it; it goes with the lip.
+    """Soft shadow that the lips throw on the teeth behind them, the upper one most; it goes with the lips.
 
-    light: (3,); gap: pixels between the lips. Where they meet, the photo says how dark their line is.
+    light: (3,); gap: pixels between the lips. Where they part, the photo says how strong the upper one's is;
+    where they meet, its colour.
     """
-    rig, model = geometry.rig, load_landmark_model()
+    rig, model, closed = geometry.rig, load_landmark_model(), np.bool_(gap <= _LEAST_OPENING)
     head = geometry.to_head(geometry.vertices)
     corners = head[rig.triangles]
     normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     lips = np.unique(model.vertex_ids[list(LIPS)])
     fronts = np.nonzero((rig.parts == Part.SKIN) & np.isin(rig.triangles, lips).any(1) & (normals[:, 2] > _FRONTAL))[0]
-    edge = list(INNER_LIP_UPPER[1:-1])  # at the corners it is dark of itself
-    line = (head[model.vertex_ids[edge]] * model.barycentrics[edge, :, None]).sum(1)
-    ring = np.concatenate([line, (line[1:] + line[:-1]) / 2])
+    lines = [mesh_landmarks(model, head)[list(edge[1:-1])] for edge in (INNER_LIP_UPPER, INNER_LIP_LOWER)]  # corners are dark
+    ring = np.concatenate([np.concatenate([line, (line[1:] + line[:-1]) / 2]) for line in lines])
+    upper = np.arange(len(ring)) < len(ring) // 2
     if not len(fronts):
         return empty_layer()
     triangles = fronts[np.asarray(KDTree(corners[fronts].mean(1)).query(ring)[1])].astype(np.int32)
-    means = (ring - [0.0, _SHADE_REACH, _SHADE_BEHIND]) @ geometry.R_cam_head.T + geometry.t_cam_head
+    past = np.where(upper, -_SHADE_REACH, _SHADE_REACH)
+    means = (ring + np.c_[0 * past, past, 0 * past - _SHADE_BEHIND]) @ geometry.R_cam_head.T + geometry.t_cam_head
     facing = np.tile(geometry.R_cam_head[:, 2], (len(means), 1))
     return surface_layer(means, facing, np.full(len(means), _SHADE_SIZE), np.tile(_SHADE * light, (len(means), 1)), Region.MOUTH,
-                         opacity=_SHADE_OPACITY if gap > _LEAST_OPENING else _SEAM_OPACITY, triangles=triangles, freedom=0.0,
-                         color_freedom=float(gap <= _LEAST_OPENING), least_opacity=0.02)
+                         opacity=np.where(upper, _SEAM_OPACITY if closed else _SHADE_OPACITY, _SHADE_OPACITY_BELOW),
+                         triangles=triangles, freedom=(upper & ~closed).astype(np.float32), color_freedom=float(closed),
+                         least_opacity=0.02)
 
 
 def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator) -> Layer:
@@ -201,11 +207,11 @@ def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolA
     dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners
     depth = _teeth_depth(geometry, seen, opening, dark)
     x_head = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 0]
-    whole = (dark < _TOOTH_DARK) & (distance_to(~opening) > _LIP_S_RIM)
+    whole = (dark < _TOOTH_DARK) & (distance_to(~opening) > 0.5)
     if not whole.any():
         return empty_layer()
-    # the dark between teeth, and the lip's shade on them, would stay on them whatever the mouth does
-    share = np.clip(2 - 2 * blur(whole, 0.7), 0, 1)[..., None]
+    # the dark between teeth would stay there whatever the mouth does
+    share = np.clip(2 - 2 * blur(whole | ~opening, 0.7), 0, 1)[..., None]
     image = look.image + share * (_IN_SHADE * blur(fill_from(look.image, whole), 0.7) - look.image)
     shown = erode(dilate(whole, _GAP), _GAP - 1) & (distance_to(~opening) > 0.5) & (np.abs(x_head) < 0.021)
     mesh = grid_mesh(geometry.camera, depth, shown, step=1, largest_step=0.02)
@@ -215,7 +221,8 @@ def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolA
     low = (seen.triangle_ids >= uppers)[points.pixels[:, 1].astype(int), points.pixels[:, 0].astype(int)]
     triangles = np.where(low, carriers(geometry, LOWER.part, points.means, points.normals), -1)
     return surface_layer(points.means, points.normals, points.spacing * COVERAGE, sample(image, points.pixels), Region.TEETH,
-                         triangles=triangles, freedom=0.0, color_freedom=_TAKEN * sample(whole, points.pixels), least_opacity=0.9)
+                         triangles=triangles, freedom=0.5, color_freedom=_TAKEN + (1 - _TAKEN) * sample(whole, points.pixels),
+                         least_opacity=0.8)
 
 
 def _teeth_depth(geometry: PhotoGeometry, seen: RasterResult, opening: BoolArray, dark: FloatArray) -> Float32Array:

@@ -26,7 +26,8 @@ _FOLD_WIDTH, _FOLD_CORE = 9.0, 6.0  # pixels (eye distance 115): of a fold's sur
 _FOLD_FADED = 0.65  # of a fold's darkness, at a full smile
 _DEEPEST = 0.3  # by which a fold is lightened at most
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
-_CORNER = (5.5, 10.0)  # pixels (eye distance 115) from an open mouth's corner within which nothing is believed, and all is
+_CORNER = (4.5, 8.0)  # pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
+_CORNER_HELD = 0.6  # how little
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
 _NEIGHBOURS, _SPECK = 16, 0.06  # points whose median a lip's point keeps to, and how far it may differ, sRGB
 _SPECK_BESIDE, _FRAME = 0.10, 0.0025  # the same on the skin within so many metres of the lips
@@ -81,7 +82,7 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
     held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
     for corner in landmarks[list(INNER_LIP_CORNERS), :2]:  # its shadow goes on beyond the opening
         away = np.linalg.norm(pixel_centers(opening.shape) - corner, axis=-1)
-        held = np.maximum(held, 1 - ramp(away, *(edge * unit for edge in _CORNER))).astype(np.float32)
+        held = np.maximum(held, _CORNER_HELD * (1 - ramp(away, *(edge * unit for edge in _CORNER)))).astype(np.float32)
     return replace(look, image=np.where(opening[..., None], look.image, image).astype(np.float32), lip_edges=held)
 
 

@@ -40,7 +40,6 @@ _HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may 
 _WELL_SEEN, _BESIDE, _FAR = 0.7, 24, 0.04  # confidence of skin that others are compared with, so many points, within metres
 _OTHER = (0.15, 0.28)  # difference of sRGB colours from which one is another's, and surely is
 _EYES_ABOVE = -0.025  # metres on the mean head: openings above it are the eyes
-_PARTED_HELD = 0.65  # how far refinement is kept from lips that the photo shows parted
 _OUTSIDE, _PULLED_IN = 2.0, 8.0  # pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _HEAD_LOWEST = -0.11  # metres on the mean head: below is neck, which ends in its collar
 _SIDEBURN = -0.025  # metres on the mean head: lowest that hair before an ear goes on unseen
@@ -48,7 +47,8 @@ _LAST_SEEN, _ALONG = (0.05, 0.45), 0.2  # cosines to the camera at the outline; 
 _HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
 _HOLLOW, _HOLLOW_DEPTH = 30, (0.0004, 0.0025)  # neighbours that surround a hollow; metres by which they rise over it
 _HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
-_STRETCHED = 1.3  # how much wider than elsewhere Gaussians on the lips are: an opening mouth would tear pinholes between them
+_PARTED_HELD = 0.1  # how far refinement is kept from lips that the photo shows parted
+_STRETCHED = 1.2  # how much wider than elsewhere Gaussians on the lips are: an opening mouth would tear pinholes between them
 _SEAM = 0.4  # how much darker lips are where they meet
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offline.geometry import PhotoGeometry
+from offline.images import sample
 from offline.layers import COVERAGE, Layer, surface_layer
 from offline.numeric import ramp, unit
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
@@ -34,6 +35,7 @@ _SEAM, _SEAM_WIDTH = 0.25, 0.45  # darkness between two teeth, and its half widt
 _SCALLOP = 2.2  # millimetres that the gum reaches farther between teeth
 _CORNER = np.array([0.17, 0.10, 0.085])  # light at the last molars over that at the front: corners lie in the cheeks' shade
 _SHADED = (9.0, 30.0)  # millimetres along the arch over which it falls to that
+_ASIDE, _TAKEN = (0.014, 0.019), 0.6  # metres from the midline from which teeth take the photo's colours, and how freely
 _UNDER_LIP = 0.22  # darkness at the gum, where the lip's shade lies
 
 
@@ -114,15 +116,22 @@ def crown_color(row: Row, along: FloatArray, height: FloatArray) -> FloatArray:
     return color * (1 - aside * (1 - _CORNER)) * row.light
 
 
-def painted_row(geometry: PhotoGeometry, row: Row, light: FloatArray) -> Layer:
-    """A row of teeth in a person's mouth. light: (3,) over white."""
+def painted_row(geometry: PhotoGeometry, row: Row, light: FloatArray, seen: Float32Array | None = None) -> Layer:
+    """A row of teeth in a person's mouth.
+
+    light: (3,) over white; seen: (H, W) in [0, 1], how surely the photo looks between the lips. Teeth aside may get its colours
+    there by refinement: the corners of a smile are dark. Front teeth would take the dark between the photographed ones.
+    """
     drawn = strokes(row)
     carry = _to_person(geometry, row.part)
     means = np.c_[drawn.places, np.ones(len(drawn.places))] @ carry
     normals, across = (unit(directions @ carry[:3]) for directions in (drawn.normals, drawn.across))
     triangles = carriers(geometry, row.part, means, normals) if row.part is Part.TEETH_LOWER else None
+    taken = np.zeros(len(means))
+    if seen is not None:
+        taken = _TAKEN * ramp(np.abs(drawn.places[:, 0]), *_ASIDE) * sample(seen, geometry.camera.project(means))
     return surface_layer(means, normals, drawn.sigma, drawn.colors * light, Region.TEETH, along=across, triangles=triangles,
-                         thickness=0.5, freedom=0.0, color_freedom=0.0, least_opacity=0.9)
+                         thickness=0.5, freedom=0.0, color_freedom=taken, least_opacity=0.9)
 
 
 def row_mesh(geometry: PhotoGeometry, row: Row) -> tuple[Float32Array, Int32Array]:
