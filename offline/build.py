@@ -45,7 +45,7 @@ from offline.photo import Photo, load_photo
 from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine import RefineConfig, refine
 from offline.rest import at_rest, relaxation, smile_of, with_closing_lids
-from offline.retouch import clean_lips, without_folds, without_lip_specks
+from offline.retouch import clean_lips, with_calm_teeth, without_folds, without_lip_specks
 from offline.rim import with_even_tone, with_own_rim, without_specks
 from offline.shells import hair_shell, sheet_depth
 from offline.skin import Appearance, skin_layer, under_skin
@@ -149,7 +149,7 @@ def finished(lifted: Layer, refined: Layer, geometry: PhotoGeometry, look: Appea
     layer = with_twin_half(layer, geometry, dilate(look.hair > 0.3, _BESIDE_HAIR * unit))
     layer = with_twin_hair(layer, geometry, look.alpha > 0.9, _MOST - len(layer), rng)
     points = geometry.to_head(layer.gaussians.means)
-    return without_lip_specks(without_specks(with_own_rim(layer, points[:, 1]), points))
+    return with_calm_teeth(without_lip_specks(without_specks(with_own_rim(layer, points[:, 1]), points)))
 
 
 def _judged(avatar: Avatar, portrait: Portrait, look: Appearance) -> Avatar:

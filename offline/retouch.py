@@ -32,6 +32,8 @@ _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth
 _NEIGHBOURS, _SPECK = 16, 0.06  # points whose median a lip's point keeps to, and how far it may differ, sRGB
 _SPECK_BESIDE, _FRAME = 0.10, 0.0025  # the same on the skin within so many metres of the lips
 _ALONG = np.array([0.45, 1.0, 1.0])  # how near points are: along the lips they are alike, across them not
+_TOOTH_SPECK, _DARKEST_TOOTH = 0.12, 0.45  # how far a tooth's point may differ from those around it, and how dark it may be, in
+_OWN_TINT = 0.3  # brightnesses of the usual one; how much of its own tint it keeps
 _LEAST_LIP = 20  # pixels of a lip that show its colour
 
 
@@ -103,6 +105,30 @@ def without_lip_specks(layer: Layer) -> Layer:
     calm = colors.copy()
     calm[near] = around + np.clip(colors[near] - around, -most, most)
     return replace(layer, gaussians=replace(layer.gaussians, colors=calm))
+
+
+def with_calm_teeth(layer: Layer) -> Layer:
+    """The layer whose teeth have one tint, and no single points darker or lighter than those around them.
+
+    Behind a lip's edge refinement makes up in some teeth for what is held in others: red, yellow and black points, which show as
+    soon as the mouth opens. Teeth that refinement may not colour stay as they are.
+    """
+    teeth = np.nonzero((layer.regions == Region.TEETH) & (layer.color_freedom > 0))[0]
+    if len(teeth) <= _NEIGHBOURS:
+        return layer
+    colors = layer.gaussians.colors[teeth].astype(np.float64)
+    light = colors.mean(1)
+    pale = light >= np.percentile(light, 60)
+    usual = np.median(colors[pale], 0)
+    means = layer.gaussians.means[teeth]
+    around = np.median(light[np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
+    most = _TOOTH_SPECK * usual.mean()
+    calm = np.maximum(around + np.clip(light - around, -most, most), _DARKEST_TOOTH * usual.mean())[:, None]
+    tint = usual / max(float(usual.mean()), 0.02)
+    own = colors / np.maximum(light[:, None], 0.02)
+    mended = layer.gaussians.colors.copy()
+    mended[teeth] = np.clip(calm * (tint + _OWN_TINT * (own - tint)), 0, 1)
+    return replace(layer, gaussians=replace(layer.gaussians, colors=mended))
 
 
 def _oddness(image: Float32Array, usual: FloatArray) -> Float32Array:
