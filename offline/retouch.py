@@ -32,8 +32,8 @@ _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth
 _NEIGHBOURS, _SPECK = 16, 0.06  # points whose median a lip's point keeps to, and how far it may differ, sRGB
 _SPECK_BESIDE, _FRAME = 0.10, 0.0025  # the same on the skin within so many metres of the lips
 _ALONG = np.array([0.45, 1.0, 1.0])  # how near points are: along the lips they are alike, across them not
-_TOOTH_SPECK, _DARKEST_TOOTH = 0.12, 0.45  # how far a tooth's point may differ from those around it, and how dark it may be, in
-_OWN_TINT = 0.3  # brightnesses of the usual one; how much of its own tint it keeps
+_TOOTH_SPECK, _DARKEST_TOOTH = 0.14, 0.15  # how far a tooth's point may differ from those around it, and how dark it may be, in
+_OWN_TINT = 0.5  # brightnesses of the usual one; how much of its own tint it keeps, the less the darker it is
 _LEAST_LIP = 20  # pixels of a lip that show its colour
 
 
@@ -127,7 +127,8 @@ def with_calm_teeth(layer: Layer) -> Layer:
     tint = usual / max(float(usual.mean()), 0.02)
     own = colors / np.maximum(light[:, None], 0.02)
     mended = layer.gaussians.colors.copy()
-    mended[teeth] = np.clip(calm * (tint + _OWN_TINT * (own - tint)), 0, 1)
+    kept = _OWN_TINT * np.minimum(light / max(float(usual.mean()), 0.02), 1)[:, None]
+    mended[teeth] = np.clip(calm * (tint + kept * (own - tint)), 0, 1)
     return replace(layer, gaussians=replace(layer.gaussians, colors=mended))
 
 
