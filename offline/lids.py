@@ -42,7 +42,7 @@ _ROOTS = 0.0055, 0.0048  # metres below the lower lid's edge where sheets of the
 
 # Pixels (eye distance 115) from the lids' edges: roots of the lashes; the veil above the upper lid, at the corners, below the
 # lower lid, and before the eyeball below the upper lid and above the lower one.
-_LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 15.0, 6.0, 5.0, 3.0, 1.0
+_LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 15.0, 6.0, 5.0, 3.0, 0.5
 _ROOTS_INSIDE = -0.7
 _WING = 0.2  # of an eye's width beyond its outer corner where lashes end
 _INNER = 0.93  # of an eye's width: where its inner corner begins
@@ -223,7 +223,8 @@ def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Arra
     _, rows, columns = nearest_true(lid)
     depth = np.minimum(geometry.seen.depth[rows, columns], np.where(wide, geometry.seen.depth, np.inf)) - _LIFT
     points = scatter(grid_mesh(geometry.camera, depth.astype(np.float32), wide, step=1), 1.0 / geometry.pixels_per_metre, rng=rng)
-    place = _Place.of(points.pixels, upper, lower, sample(distance_to(opening), points.pixels) > 0.5, scale)
+    outside = sample(distance_to(opening), points.pixels) > 0.5
+    place = _Place.of(points.pixels, upper, lower, outside, scale)
     difference = np.abs(sample(image, points.pixels) - sample(beneath, points.pixels)).mean(1)
     wanted = 0.95 * ramp(difference, _SAME, _OTHER) * place.share
     first = len(geometry.rig.triangles) - 2 * 3 * _SEGMENTS
@@ -243,9 +244,9 @@ def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Arra
     edge = geometry.vertices[geometry.rig.triangles[triangles]]
     along = np.where(place.kind == _UPPER_LINE, 0.9, 0.75)  # else the line on a closed lid is a string of beads
     sigma = points.spacing[:, None] * np.stack([along, np.full(len(along), 0.75)], 1)
+    free = outside.astype(np.float32)  # refinement would paint the iris on what lies before it: it would stay when the eye turns
     layer = surface_layer(points.means, normals, sigma, colors, Region.LASHES, along=edge[:, 1] - edge[:, 0], opacity=opacity,
-                          triangles=triangles, freedom=np.where(place.inside, 0.5, 1.0),
-                          color_freedom=np.where(place.inside, 0.5, 1.0), least_opacity=0.01)
+                          triangles=triangles, freedom=free, color_freedom=free, least_opacity=0.01)
     return layer.select(wanted > 0.06)
 
 

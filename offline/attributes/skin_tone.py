@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from offline.attributes.hair_color import hair_of
 from offline.attributes.make_up import blush_share
 from offline.attributes.making import Title, only_added, recolored, spots
-from offline.attributes.places import along_line, on_part, places_at_rest
+from offline.attributes.places import along_line, depth_inside, on_part, places_at_rest
 from offline.attributes.tones import LUMA, rgb_of, skin_likeness, skin_of
 from offline.numeric import ramp, unit
 from offline.sampling import poisson_disk
@@ -90,6 +90,8 @@ def _freckle_density(marks: FloatArray, places: FloatArray) -> FloatArray:
                       (LEFT_BROW, 0.005), (RIGHT_BROW, 0.005)):
         line = marks[[*ring, ring[0]]]
         density *= ramp(along_line(places, line)[0], gap, gap + 0.004)
+    for ring in (LEFT_EYE, RIGHT_EYE):  # what of a lid lies within is too far from the ring to be near it
+        density *= depth_inside(places[:, :2], marks[list(ring), :2]) < 0
     nostrils = marks[[98, 2, 327]]
     return density * ramp(along_line(places, nostrils)[0], 0.004, 0.008)
 

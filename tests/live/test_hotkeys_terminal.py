@@ -22,13 +22,14 @@ import pty
 import termios
 
 CHILD = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
 from perse_live.errors import UserError
 from runtime.hotkeys.keymap import KeyMap
 from runtime.hotkeys.terminal_keys import TerminalKeys
 from runtime.live.actions import Record, Mirror
 
 log = open(sys.argv[1], "a", buffering=1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that a shell runs in the background are started with it ignored
 
 def act(action):
     if isinstance(action, Record):
