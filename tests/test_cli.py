@@ -12,6 +12,7 @@ import pytest
 from perse_live import cli
 from perse_live.avatar import save_avatar
 from perse_live.cli.program import TRACEBACK_VARIABLE
+from perse_live.cli.shared import without_offline
 from perse_live.errors import UserError
 from toys import toy_avatar
 
@@ -175,3 +176,12 @@ def test_driving_and_live_start_without_torch() -> None:
             " runtime.bench.drawing, runtime.live.run, runtime.doctor.trial, runtime.doctor.examination;"
             "sys.exit('torch' in sys.modules or 'anny' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_broken_package_of_the_builder_is_named_with_its_cause() -> None:
+    missing = without_offline(ModuleNotFoundError("No module named 'anny'", name="anny"))
+    assert "the package anny, which is not here" in str(missing)
+    broken = without_offline(ModuleNotFoundError("Could not import module 'X'.\nAre its requirements installed?"))
+    assert "None" not in str(broken)
+    assert "Could not import module 'X'." in str(broken)
+    assert "\n" not in str(broken)

@@ -41,7 +41,15 @@ def make_folder(path: Path) -> Path:
 
 
 def without_offline(error: ModuleNotFoundError) -> UserError:
-    """What to say where the builder's packages are not installed."""
+    """The message for a builder whose packages are not installed, or are installed but cannot be imported.
+
+    Lazy importers such as that of transformers raise ModuleNotFoundError without a name where a package that they import is
+    broken; torchvision made for another torch is the usual one.
+    """
+    if error.name is None:
+        cause = next(iter(str(error).splitlines()), repr(error))
+        return UserError(f"a package that building needs cannot be imported: {cause}; "
+                         "reinstall it, or install perse-live[offline] into a fresh environment")
     return UserError(f"building needs the package {error.name}, which is not here: pip install perse-live[offline]")
 
 
