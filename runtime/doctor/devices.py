@@ -6,15 +6,16 @@ import errno
 import http.server
 import json
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
 
+from perse_live.child import installed_program, python_command
 from perse_live.errors import UserError
 from runtime.doctor.finding import Finding, never_raising, one_line
 from runtime.hotkeys.global_keys import FALLBACK, obstacle_to_global_keys
@@ -76,7 +77,7 @@ def _opened_virtual_camera() -> Finding:
 
 
 def _module_is_installed(module: str) -> bool:
-    modinfo = shutil.which("modinfo", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/sbin")
+    modinfo = installed_program("modinfo", more_folders=("/usr/sbin", "/sbin"))
     return modinfo is not None and subprocess.run([modinfo, module], capture_output=True, check=False).returncode == 0
 
 
@@ -187,7 +188,7 @@ def tensorrt() -> Finding:
 
 def _nvidia_gpu() -> str | None:
     """Name, driver and memory of the first GPU."""
-    program = shutil.which("nvidia-smi")
+    program = installed_program("nvidia-smi")
     if program is None:
         return None
     query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
@@ -206,7 +207,9 @@ def _imported(module: str, content: str) -> dict[str, str] | None:
         return None
     code = f"import json, {module} as m; print(json.dumps({content}))"
     try:
-        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False)
+        with tempfile.TemporaryDirectory(prefix="perse-live-") as folder:
+            answer = subprocess.run(python_command(code), capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False,
+                                    cwd=folder)
     except subprocess.TimeoutExpired:
         return {"error": f"no answer within {_PROBE_SECONDS:.0f} s"}
     if answer.returncode:

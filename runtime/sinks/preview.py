@@ -16,6 +16,7 @@ from typing import IO, cast
 
 import numpy as np
 
+from perse_live.child import python_command
 from perse_live.errors import UserError
 from runtime.live.frames import DrawnFrame
 from runtime.sinks.fit import opaque_picture
@@ -39,7 +40,8 @@ class PreviewSink:
             wayland = ", as there is no XWayland" if os.environ.get("WAYLAND_DISPLAY") else ""
             raise UserError(f"cannot open a preview window (no display{wayland}): look at the page in the browser instead")
         self._complaints = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115 closed by `close`
-        self._window = _start(title, self._complaints)
+        self._folder = tempfile.TemporaryDirectory(prefix="perse-live-", ignore_cleanup_errors=True)
+        self._window = _start(title, self._complaints, self._folder.name)
         self._lock = threading.Lock()
         self._closed = False
         self._shown = -1  # the first answer says that the window stands
@@ -109,6 +111,7 @@ class PreviewSink:
             assert self._window.stdout is not None
             self._window.stdout.close()
             self._complaints.close()
+            self._folder.cleanup()
 
     @property
     def _input(self) -> IO[bytes]:
@@ -139,9 +142,8 @@ class PreviewSink:
         return lines[0][:200] if lines else f"exit code {self._window.returncode}"
 
 
-def _start(title: str, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
-    """The window's process, away from the terminal, so that Ctrl-C ends it through us only."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+def _start(title: str, complaints: IO[bytes], folder: str) -> subprocess.Popen[bytes]:
+    """The window's process, away from the terminal, so that Ctrl-C ends it through us only. folder: its working directory."""
     flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
-    return subprocess.Popen([sys.executable, "-c", _PROGRAM, title], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            stderr=complaints, env=environment, creationflags=flags, start_new_session=sys.platform != "win32")
+    return subprocess.Popen(python_command(_PROGRAM, title), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints,
+                            cwd=folder, creationflags=flags, start_new_session=sys.platform != "win32")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import aioice.ice
+
+from perse_live.child import installed_program
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 _PROBE = Path(__file__).with_name("probe.js")
@@ -27,7 +28,7 @@ def chromium_missing() -> str:
 
 
 def _executable() -> str | None:
-    return next((path for name in _NAMES if (path := shutil.which(name))), None)
+    return next((path for name in _NAMES if (path := installed_program(name))), None)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Generator
 from typing import Literal
 
+from perse_live.child import module_command
 from perse_live.errors import UserError
 
 
@@ -16,7 +16,7 @@ from perse_live.errors import UserError
 def onlookers(url: str, count: int, kind: Literal["decoding", "receiving"]
               ) -> Generator[Callable[[], list[list[float]]], None, None]:
     """Viewers in another process; what is yielded ends them and gives what they read."""
-    words = [sys.executable, "-m", "runtime.bench.live.onlooker", url, str(count), kind]
+    words = module_command("runtime.bench.live.onlooker", url, str(count), kind)
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         if process.stdout.readline().strip() != "watching":

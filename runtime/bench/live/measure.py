@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from perse_live.child import module_command
 from perse_live.errors import UserError
 from runtime.bench.live.answers import camera_answers, key_answers
 from runtime.bench.live.chromium import chromium_missing
@@ -77,8 +78,8 @@ def bench_live(avatar: Path, video: Path, *, seconds: float, viewers: int, threa
 
 def _start_to_ready(avatar: Path, video: Path) -> float:
     """Seconds from the start of the command to its line `ready`."""
-    words = [sys.executable, "-m", "perse_live.cli", "live", str(avatar), "--camera", str(video), "--port", "0", "--no-browser",
-             "--no-hotkeys", "--seconds", "0.2"]
+    words = module_command("perse_live.cli", "live", str(avatar), "--camera", str(video), "--port", "0", "--no-browser",
+                           "--no-hotkeys", "--seconds", "0.2")
     begin = time.monotonic()
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         timer = threading.Timer(_START_SECONDS, process.kill)
@@ -203,7 +204,7 @@ def _nothing() -> None: ...
 def _spectator(url: str, film: Path, seconds: float, what: Literal["keys", "camera"], *, progress: Callable[[float], None],
                begin: Callable[[], None] = _nothing, end: Callable[[], None] = _nothing) -> dict[str, Any]:
     """Let Chromium watch from another process; what it noted. begin, end: called when what counts begins and ends."""
-    words = [sys.executable, "-m", "runtime.bench.live.spectator", url, str(film), str(seconds), what, str(_SETTLE_SECONDS)]
+    words = module_command("runtime.bench.live.spectator", url, str(film), str(seconds), what, str(_SETTLE_SECONDS))
     with tempfile.TemporaryFile("w+") as complaints, \
             subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, text=True) as process:
         assert process.stdout is not None
