@@ -3,10 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pytest
-import skimage.data
-from PIL import Image
+from perse_live.threads import limit_native_threads
+
+limit_native_threads()  # before numpy is imported, as for every command
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import skimage.data  # noqa: E402
+from PIL import Image  # noqa: E402
 
 if TYPE_CHECKING:
     from offline.geometry import PhotoGeometry

@@ -2,6 +2,6 @@
 
 import sys
 
-from perse_live.cli.program import main
+from perse_live.cli import main
 
 sys.exit(main())

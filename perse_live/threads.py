@@ -1,0 +1,43 @@
+"""How many threads the native libraries of a process start, and how these wait: one policy for every command and its children.
+
+The linear algebra of this project is of matrices with a few hundred rows. A second BLAS thread brings nothing there, and the
+idle workers of OpenBLAS spin for 0.1 s after each product: in a live session that is most of a core. OpenMP (torch, in `build`)
+keeps its threads, but they sleep while they wait, because threads that spin make two builds at once several times slower.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_BLAS_VARIABLES = {
+    "OPENBLAS_NUM_THREADS": "openblas",  # numpy, scipy and OpenCV bring a copy each
+    "MKL_NUM_THREADS": "mkl",
+    "BLIS_NUM_THREADS": "blis",
+    "VECLIB_MAXIMUM_THREADS": "",  # Apple's Accelerate, which threadpoolctl does not know
+}
+"""What each BLAS library reads when it is loaded, and threadpoolctl's name of the library."""
+_ALL_LIBRARIES = "OMP_NUM_THREADS"  # BLAS libraries fall back to it
+_OPENMP_VARIABLES = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # the standard's own; GNU's libgomp and LLVM's libomp read it
+    "KMP_BLOCKTIME": "0",  # milliseconds for which LLVM's and Intel's libraries spin after a parallel region
+}
+
+
+def limit_native_threads() -> None:
+    """Apply the policy to what this process and its children load from here on, and to a BLAS that is loaded already.
+
+    Call it before numpy is imported. A variable that the user has set wins: OMP_NUM_THREADS for all libraries, any other for its
+    own.
+    """
+    for name, value in _OPENMP_VARIABLES.items():
+        os.environ.setdefault(name, value)
+    if _ALL_LIBRARIES in os.environ:
+        return
+    free = [name for name in _BLAS_VARIABLES if name not in os.environ]
+    os.environ.update(dict.fromkeys(free, "1"))
+    if "numpy" in sys.modules:  # its BLAS has read the variables
+        from threadpoolctl import ThreadpoolController
+
+        libraries = [_BLAS_VARIABLES[name] for name in free]
+        ThreadpoolController().select(internal_api=libraries).limit(limits=1)
