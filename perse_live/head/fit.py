@@ -20,13 +20,12 @@ from perse_live.detect import Detection
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import EXPRESSION_COUNT, EXPRESSION_NAMES, index, indices
+from perse_live.head.gauss_newton import POSE_PARAMETERS, bounded_step, linearise, normal_equations
 from perse_live.head.landmarks import FaceShape, LandmarkModel, face_shape
-from perse_live.jit import kernel
 from perse_live.rotations import from_axis_angle
 
-_PIVOTS, _TINY = 12, 1e-9
 _OUTLINE_TURN = np.radians(25)  # by which the trust in the face's outline has fallen to exp(-1/2)
-_POSE = 6  # rotation vector (about the head's origin, camera axes), translation
+_POSE = POSE_PARAMETERS
 
 
 @dataclass(frozen=True)
@@ -130,14 +129,14 @@ def _landmark_weights(model: LandmarkModel, config: FitConfig) -> Float32Array:
 
 @lru_cache(maxsize=8)
 def _basis(model: LandmarkModel, identity_count: int) -> Float32Array:
-    """(478, 3, k + 52) identity components and actions, parameters last: the Jacobian's inner loop."""
+    """(3, k + 52, 478) displacements by the identity components and the actions: derivative of the landmarks by them."""
     stacked = np.concatenate([model.identity_basis[:identity_count], model.actions])
-    return np.ascontiguousarray(stacked.transpose(1, 2, 0))
+    return np.ascontiguousarray(stacked.transpose(2, 0, 1))
 
 
 @lru_cache(maxsize=4)
-def _expression_pull(config: FitConfig) -> Float32Array:
-    """(52,) weight of the expression's prior."""
+def expression_weights(config: FitConfig) -> Float32Array:
+    """(52,) weights of the expression's prior."""
     deviation = np.full(EXPRESSION_COUNT, config.expression_deviation)
     deviation[index("jawOpen")] = config.jaw_open_deviation
     deviation[[name.startswith("eyeLook") for name in EXPRESSION_NAMES]] = config.eye_look_deviation
@@ -145,69 +144,8 @@ def _expression_pull(config: FitConfig) -> Float32Array:
     return (config.expression_ridge / deviation ** 2).astype(np.float32)
 
 
-@kernel
-def linearise(points: Float32Array, basis: Float32Array, rotation: Float32Array, shift: Float32Array,
-               intrinsics: Float32Array, target: Float32Array, weights: Float32Array, robust: float,
-               jacobian: Float32Array, residual: Float32Array) -> None:
-    """Weighted residuals (2L,) and their derivative (2L, 6 + P) by rotation vector, translation and the basis."""
-    fx, fy, cx, cy = intrinsics[0], intrinsics[1], intrinsics[2], intrinsics[3]
-    for k in range(points.shape[0]):
-        x = rotation[0, 0] * points[k, 0] + rotation[0, 1] * points[k, 1] + rotation[0, 2] * points[k, 2]
-        y = rotation[1, 0] * points[k, 0] + rotation[1, 1] * points[k, 1] + rotation[1, 2] * points[k, 2]
-        z = rotation[2, 0] * points[k, 0] + rotation[2, 1] * points[k, 1] + rotation[2, 2] * points[k, 2]
-        inverse = np.float32(1.0) / (z + shift[2])
-        u, v = (x + shift[0]) * inverse, (y + shift[1]) * inverse
-        ru, rv = target[k, 0] - (fx * u + cx), target[k, 1] - (fy * v + cy)
-        size = (ru * ru + rv * rv) * weights[k] * weights[k]
-        w = weights[k] / np.sqrt(np.float32(1.0) + size / np.float32(robust * robust))
-        residual[2 * k], residual[2 * k + 1] = ru * w, rv * w
-        # d(u, v) / dX, times the focal length and the weight
-        ux, uz = fx * inverse * w, -fx * u * inverse * w
-        vy, vz = fy * inverse * w, -fy * v * inverse * w
-        # dX = d rotation x (R p) + d shift
-        jacobian[2 * k, 0], jacobian[2 * k, 1], jacobian[2 * k, 2] = uz * y, ux * z - uz * x, -ux * y
-        jacobian[2 * k + 1, 0], jacobian[2 * k + 1, 1], jacobian[2 * k + 1, 2] = vz * y - vy * z, -vz * x, vy * x
-        jacobian[2 * k, 3], jacobian[2 * k, 4], jacobian[2 * k, 5] = ux, np.float32(0.0), uz
-        jacobian[2 * k + 1, 3], jacobian[2 * k + 1, 4], jacobian[2 * k + 1, 5] = np.float32(0.0), vy, vz
-        a0 = ux * rotation[0, 0] + uz * rotation[2, 0]
-        a1 = ux * rotation[0, 1] + uz * rotation[2, 1]
-        a2 = ux * rotation[0, 2] + uz * rotation[2, 2]
-        b0 = vy * rotation[1, 0] + vz * rotation[2, 0]
-        b1 = vy * rotation[1, 1] + vz * rotation[2, 1]
-        b2 = vy * rotation[1, 2] + vz * rotation[2, 2]
-        for j in range(basis.shape[2]):
-            jacobian[2 * k, 6 + j] = a0 * basis[k, 0, j] + a1 * basis[k, 1, j] + a2 * basis[k, 2, j]
-            jacobian[2 * k + 1, 6 + j] = b0 * basis[k, 0, j] + b1 * basis[k, 1, j] + b2 * basis[k, 2, j]
-
-
 def _intrinsics(camera: Camera) -> Float32Array:
     return np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float32)
-
-
-def bounded_step(normal: FloatArray, gradient: FloatArray, first: int, low: FloatArray, high: FloatArray) -> FloatArray:
-    """The step s that minimises s'As/2 - g's where the unknowns from `first` on are bounded.
-
-    normal: (N, N) A; gradient: (N,) g; low, high: (N - first,) bounds of the step. Method: block principal pivoting (Portugal,
-    Judice & Vicente, Math. Comp. 1994): all unknowns that break a bound are fixed at it, all that are fixed but pulled inwards
-    are freed, until neither happens; a handful of rounds. Where that cycles, which it rarely does, the last step is clipped.
-    """
-    side = np.zeros(len(gradient), np.int8)  # -1: fixed at its lower bound, +1: at its upper
-    floor, ceiling = np.full(len(gradient), -np.inf), np.full(len(gradient), np.inf)
-    floor[first:], ceiling[first:] = low, high
-    step = np.linalg.solve(normal, gradient)
-    for _ in range(_PIVOTS):
-        fixed = side != 0
-        below, above = ~fixed & (step < floor), ~fixed & (step > ceiling)
-        pull = gradient - normal @ step
-        freed = (side < 0) & (pull > _TINY) | (side > 0) & (pull < -_TINY)
-        if not (below.any() or above.any() or freed.any()):
-            return step
-        side[below], side[above], side[freed] = -1, 1, 0
-        fixed = side != 0
-        free = ~fixed
-        step = np.where(side < 0, floor, np.where(side > 0, ceiling, 0.0))
-        step[free] = np.linalg.solve(normal[np.ix_(free, free)], gradient[free] - normal[np.ix_(free, fixed)] @ step[fixed])
-    return np.clip(step, floor, ceiling)
 
 
 def start_pose(landmarks: FloatArray, camera: Camera, neutral_landmarks: FloatArray) -> tuple[Float64Array, Float64Array]:
@@ -245,14 +183,19 @@ class _State:
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class FrameProblem:
     """One frame's landmarks with the weights that stay the same over the iterations."""
 
-    landmarks: Float32Array  # (478, 2) pixels
-    prior: Float64Array  # (52,) detector's scores
-    weights: Float32Array  # (478,) per pixel
-    intrinsics: Float32Array  # (4,)
-    robust: float
+    landmarks: Float32Array
+    """(478, 2) pixels."""
+    prior: Float64Array
+    """(52,) the detector's scores."""
+    weights: Float32Array
+    """(478,) inverse standard deviations, per pixel."""
+    intrinsics: Float32Array
+    """(4,) fx, fy, cx, cy, pixels."""
+    robust_scale: float
+    """Of the pseudo-Huber weight, in standard deviations."""
 
 
 def _eye_distance(points: FloatArray) -> float:
@@ -260,26 +203,34 @@ def _eye_distance(points: FloatArray) -> float:
     return float(np.linalg.norm(left - right))
 
 
-def _problem(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, model: LandmarkModel, config: FitConfig) -> _Problem:
+def frame_problem(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, model: LandmarkModel,
+                  config: FitConfig) -> FrameProblem:
+    """What a frame's fit minimises.
+
+    landmarks: (478, 2 or 3) pixels; blendshapes: (52,) the detector's scores.
+    """
     points = np.ascontiguousarray(landmarks[:, :2], np.float32)
     eye_distance = _eye_distance(points)
     # seen from the side the corners come together: the face's height is another measure of its size
     size = max(eye_distance, 0.54 * float(np.ptp(points[list(lm.FACE_OVAL), 1])), 1.0)
     weights = (_landmark_weights(model, config) / size).astype(np.float32)
-    return _Problem(points, np.asarray(blendshapes, np.float64), weights, _intrinsics(camera), config.robust_scale)
+    return FrameProblem(points, np.asarray(blendshapes, np.float64), weights, _intrinsics(camera), config.robust_scale)
 
 
-def _normal_equations(problem: _Problem, state: _State, points: FloatArray, basis: Float32Array) -> tuple[FloatArray, FloatArray]:
-    """J'J (N, N) and J'r (N,) of a frame at a state, N = 6 + columns of the basis."""
-    count = len(points)
-    jacobian = np.empty((2 * count, _POSE + basis.shape[2]), np.float32)
-    residual = np.empty(2 * count, np.float32)
-    linearise(np.ascontiguousarray(points, np.float32), basis, state.rotation.astype(np.float32), state.shift.astype(np.float32),
-               problem.intrinsics, problem.landmarks, problem.weights, problem.robust, jacobian, residual)
-    return (jacobian.T @ jacobian).astype(np.float64), (residual @ jacobian).astype(np.float64)
+def _normal_equations(problem: FrameProblem, state: _State, points: FloatArray,
+                      basis: Float32Array) -> tuple[Float64Array, Float64Array]:
+    """J'J (N, N) and J'r (N,) of a frame at a state, N = 6 + the basis' parameters; points: (478, 3) metres, head frame."""
+    count, unknowns = len(points), _POSE + basis.shape[1]
+    jacobian, residual = np.empty((unknowns, 2 * count), np.float32), np.empty(2 * count, np.float32)
+    linearise(np.ascontiguousarray(points.T, np.float32), basis, state.rotation.astype(np.float32),
+              state.shift.astype(np.float32), problem.intrinsics, problem.landmarks, problem.weights, problem.robust_scale,
+              jacobian, residual)
+    normal, gradient = np.empty((unknowns, unknowns)), np.empty(unknowns)
+    normal_equations(jacobian, residual, normal, gradient)
+    return normal, gradient
 
 
-def _finish(problem: _Problem, state: _State, shape: FaceShape, model: LandmarkModel, camera: Camera,
+def _finish(problem: FrameProblem, state: _State, shape: FaceShape, model: LandmarkModel, camera: Camera,
             config: FitConfig) -> FrameFit:
     rotation, shift = state.rotation.astype(np.float32), state.shift.astype(np.float32)
     expression = state.expression.astype(np.float32)
@@ -359,20 +310,20 @@ def fit_frame(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, sh
     frame's fit (3 steps then suffice; without it the pose is found from nothing in 8); iterations: other than those.
     Raises UserError where the landmarks are no face.
     """
-    problem = _problem(landmarks, blendshapes, camera, model, config)
+    problem = frame_problem(landmarks, blendshapes, camera, model, config)
     if start is None:
         state = _State(*start_pose(landmarks, camera, shape.neutral_landmarks), problem.prior.copy())
     else:
         state = _State(start.R_cam_head.astype(np.float64), start.t_cam_head.astype(np.float64),
                        start.expression.astype(np.float64))
-    basis, pull = _basis(model, 0), _expression_pull(config).astype(np.float64)
+    basis, prior_weights = _basis(model, 0), expression_weights(config).astype(np.float64)
     steps = iterations if iterations is not None else (8 if start is None else 3)
     diagonal = np.arange(_POSE + EXPRESSION_COUNT)
     for step in range(steps):
         points = shape.neutral_landmarks + np.tensordot(state.expression.astype(np.float32), model.actions, 1)
         normal, gradient = _normal_equations(problem, state, points, basis)
-        normal[diagonal[_POSE:], diagonal[_POSE:]] += pull
-        gradient[_POSE:] += pull * (problem.prior - state.expression)
+        normal[diagonal[_POSE:], diagonal[_POSE:]] += prior_weights
+        gradient[_POSE:] += prior_weights * (problem.prior - state.expression)
         if start is None and step < 3:
             normal[diagonal, diagonal] *= 1 + config.damping
         move = bounded_step(normal, gradient, _POSE, -state.expression, 1 - state.expression)
@@ -402,25 +353,25 @@ def fit_identity(detections: Sequence[Detection], camera: Camera, model: Landmar
     if not detections:
         raise UserError("no picture to find the identity from: give at least one with a face")
     k = min(identity_count, len(model.identity_basis))
-    problems = [_problem(found.landmarks, found.blendshapes, camera, model, config) for found in detections]
+    problems = [frame_problem(found.landmarks, found.blendshapes, camera, model, config) for found in detections]
     states = [_State(*start_pose(found.landmarks, camera, model.neutral), problem.prior.copy())
               for found, problem in zip(detections, problems, strict=True)]
     identity = np.zeros(k)
-    basis, pull = _basis(model, k), _expression_pull(config).astype(np.float64)
+    basis, prior_weights = _basis(model, k), expression_weights(config).astype(np.float64)
     own = np.r_[:_POSE, _POSE + k:_POSE + k + EXPRESSION_COUNT]  # a frame's unknowns: pose, expression
     shared = slice(_POSE, _POSE + k)
     for step in range(iterations):
         rest = model.neutral + np.tensordot(identity.astype(np.float32), model.identity_basis[:k], 1)
         schur = config.identity_ridge * np.eye(k)
         right = -config.identity_ridge * identity
-        frames: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        frames: list[tuple[Float64Array, Float64Array, Float64Array]] = []
         for problem, state in zip(problems, states, strict=True):
             points = rest + np.tensordot(state.expression.astype(np.float32), model.actions, 1)
             normal, gradient = _normal_equations(problem, state, points, basis)
             a, b, g = normal[np.ix_(own, own)], normal[own, shared], gradient[own]
             each = np.arange(_POSE, _POSE + EXPRESSION_COUNT)
-            a[each, each] += pull
-            g[_POSE:] += pull * (problem.prior - state.expression)
+            a[each, each] += prior_weights
+            g[_POSE:] += prior_weights * (problem.prior - state.expression)
             if step < iterations // 2:
                 a[np.diag_indices_from(a)] *= 1 + config.damping
             # actions that are at a bound and pushed outwards do not move, nor may they stand in for identity

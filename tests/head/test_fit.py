@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import slow_fit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from people import CAMERA, FACING_CAMERA, degrees_apart, random_identity, seen
@@ -15,16 +16,18 @@ from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression, index
 from perse_live.head.fit import (
-    bounded_step,
+    FitConfig,
+    expression_weights,
     fit_frame,
     fit_identity,
     fit_photo,
+    frame_problem,
     gaze_from_iris,
     lift_residual,
-    linearise,
     personal_shape,
     start_pose,
 )
+from perse_live.head.gauss_newton import bounded_step, linearise, normal_equations
 from perse_live.head.landmarks import face_shape, load_landmark_model
 from perse_live.rotations import from_axis_angle, from_euler_degrees
 
@@ -44,10 +47,10 @@ def _single(array: np.ndarray) -> Float32Array:
     return np.ascontiguousarray(array, np.float32)
 
 
-def _slow_residual(points: np.ndarray, rotation: np.ndarray, shift: np.ndarray, basis: np.ndarray, parameters: np.ndarray,
-                   target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted projected-minus-target, as it is written in books: parameters are a rotation vector, a shift, and the basis'."""
-    moved = points + np.einsum("lcp,p->lc", basis, parameters[6:])
+def _reprojection(points: np.ndarray, rotation: np.ndarray, shift: np.ndarray, basis: np.ndarray, parameters: np.ndarray,
+                  target: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted projected-minus-target: parameters are a rotation vector, a translation, and the basis'."""
+    moved = points + np.einsum("plc,p->lc", basis, parameters[6:])
     posed = moved @ (from_axis_angle(parameters[:3]) @ rotation).T + shift + parameters[3:6]
     return ((CAMERA.project(posed) - target) * weights[:, None]).reshape(-1)
 
@@ -57,35 +60,93 @@ def _slow_residual(points: np.ndarray, rotation: np.ndarray, shift: np.ndarray, 
 def test_the_jacobian_is_the_derivative_of_the_projection(seed: int, pose: Pose) -> None:
     rng = np.random.default_rng(seed)
     rotation, shift = _pose(pose)
-    points, basis = rng.normal(0, 0.06, (9, 3)), rng.normal(0, 0.01, (9, 3, 4))
+    points, basis = rng.normal(0, 0.06, (9, 3)), rng.normal(0, 0.01, (4, 9, 3))
     target, weights = rng.uniform(0, 512, (9, 2)), rng.uniform(0.1, 2, 9)
-    jacobian, residual = np.empty((18, 10), np.float32), np.empty(18, np.float32)
-    intrinsics = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy])
-    linearise(_single(points), _single(basis), _single(rotation), _single(shift), _single(intrinsics), _single(target),
-              _single(weights), 1e6, jacobian, residual)
+    jacobian, residual = _linearised(points, basis, rotation, shift, target, weights, 1e6)
 
     def at(parameters: np.ndarray) -> np.ndarray:
-        return _slow_residual(points, rotation, shift, basis, parameters, target, weights)
+        return _reprojection(points, rotation, shift, basis, parameters, target, weights)
 
     step = 1e-5
-    slow = np.stack([(at(step * unit) - at(-step * unit)) / (2 * step) for unit in np.eye(10)], 1)
-    np.testing.assert_allclose(jacobian, slow, rtol=2e-3, atol=2e-3 * np.abs(slow).max())
+    differences = np.stack([(at(step * unit) - at(-step * unit)) / (2 * step) for unit in np.eye(10)], 1)
+    np.testing.assert_allclose(jacobian, differences, rtol=2e-3, atol=2e-3 * np.abs(differences).max())
     np.testing.assert_allclose(residual, -at(np.zeros(10)), rtol=1e-3, atol=1e-2)
 
 
+def _linearised(points: np.ndarray, basis: np.ndarray, rotation: np.ndarray, shift: np.ndarray, target: np.ndarray,
+                weights: np.ndarray, robust_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The kernel's Jacobian (2L, 6 + P) and residual (2L,), x and y of each landmark in turn."""
+    count, unknowns = len(points), 6 + len(basis)
+    jacobian, residual = np.empty((unknowns, 2 * count), np.float32), np.empty(2 * count, np.float32)
+    intrinsics = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy])
+    linearise(_single(points.T), _single(basis.transpose(2, 0, 1)), _single(rotation), _single(shift), _single(intrinsics),
+              _single(target), _single(weights), robust_scale, jacobian, residual)
+    by_landmark = jacobian.reshape(unknowns, 2, count).transpose(2, 1, 0)
+    return by_landmark.reshape(2 * count, unknowns), residual.reshape(2, count).T.ravel()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), POSES, st.integers(1, 7), st.floats(0.5, 20))
+def test_the_normal_equations_are_those_of_the_plain_jacobian(seed: int, pose: Pose, parameters: int,
+                                                                   robust_scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    rotation, shift = _pose(pose)
+    points, basis = rng.normal(0, 0.06, (478, 3)), rng.normal(0, 0.01, (parameters, 478, 3))
+    target = CAMERA.project(points @ rotation.T + shift) + rng.normal(0, 3, (478, 2))
+    weights = rng.uniform(0.1, 2, 478)
+    errors, slow = slow_fit.linearised(points, basis, rotation, shift, CAMERA, target, weights, robust_scale)
+    jacobian, residual = _linearised(points, basis, rotation, shift, target, weights, robust_scale)
+    np.testing.assert_allclose(jacobian, slow, rtol=1e-3, atol=2e-3 * np.abs(slow).max())
+    normal, gradient = np.empty((6 + parameters, 6 + parameters)), np.empty(6 + parameters)
+    normal_equations(_single(slow.T), _single(errors), normal, gradient)
+    np.testing.assert_allclose(normal, slow.T @ slow, rtol=1e-4, atol=1e-5 * np.abs(slow.T @ slow).max())
+    np.testing.assert_allclose(gradient, slow.T @ errors, rtol=1e-3, atol=1e-4 * np.linalg.norm(slow) * np.linalg.norm(errors))
+    np.testing.assert_allclose(residual, errors, rtol=1e-2, atol=1e-2)
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_the_bounded_step_is_the_bounded_optimum(seed: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.4]))
+def test_the_bounded_step_is_the_bounded_optimum(seed: int, at_bound: float) -> None:
     rng = np.random.default_rng(seed)
     rows, target = rng.normal(0, 1, (30, 12)), rng.normal(0, 2, 30)
     rows[:, 5] += rows[:, 6]  # some correlation, as between actions
     low, high = -rng.uniform(0, 0.5, 9), rng.uniform(0, 0.5, 9)
-    step = bounded_step(rows.T @ rows, rows.T @ target, 3, low, high)
+    low[rng.random(9) < at_bound] = 0  # as of an action that is 0 already
+    normal, gradient = rows.T @ rows, rows.T @ target
+    step = bounded_step(normal, gradient, 3, low, high)
     assert (step[3:] >= low - 1e-9).all()
     assert (step[3:] <= high + 1e-9).all()
     free = np.full(3, np.inf)
-    best = lsq_linear(rows, target, (np.append(-free, low), np.append(free, high + 1e-12)))
+    best = lsq_linear(rows, target, (np.append(-free, low - 1e-12), np.append(free, high + 1e-12)))
     assert 0.5 * np.sum((rows @ step - target) ** 2) <= best.cost * 1.001 + 1e-9
+    np.testing.assert_allclose(step, slow_fit.bounded_step(normal, gradient, 3, low, high), atol=1e-8)
+
+
+def test_a_matrix_that_is_not_positive_definite_is_refused() -> None:
+    with pytest.raises(np.linalg.LinAlgError):
+        bounded_step(np.diag([1.0, -1.0]), np.ones(2), 1, -np.ones(1), np.ones(1))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), POSES)
+def test_the_frame_fit_is_that_of_the_plain_algorithm(seed: int, pose: Pose) -> None:
+    rng = np.random.default_rng(seed)
+    shape = face_shape(MODEL, random_identity(rng))
+    truth = np.where(rng.random(52) < 0.3, rng.uniform(0, 1, 52), 0).astype(np.float32)
+    rotation, shift = _pose(pose)
+    found = seen(MODEL, shape, truth, rotation, shift, scores=truth * rng.uniform(0.3, 1, 52))
+    noisy = found.landmarks + np.append(rng.normal(0, 2, (478, 2)), np.zeros((478, 1)), 1).astype(np.float32)
+    config = FitConfig()
+    first = fit_frame(noisy, found.blendshapes, CAMERA, shape, MODEL, config=config)
+    fast = fit_frame(noisy, found.blendshapes, CAMERA, shape, MODEL, start=first, config=config)
+    problem = frame_problem(noisy, found.blendshapes, CAMERA, MODEL, config)
+    turned, moved, strengths = slow_fit.fit(
+        noisy[:, :2], problem.prior, CAMERA, shape.neutral_landmarks, MODEL.actions, problem.weights, expression_weights(config),
+        config.robust_scale, (first.R_cam_head, first.t_cam_head, first.expression), 3)
+    points = shape.neutral_landmarks + np.tensordot(strengths, MODEL.actions, 1)
+    pixels = CAMERA.project(points @ turned.T + moved)
+    assert np.abs(noisy[:, :2] - fast.residual_px - pixels).max() < 0.02
+    np.testing.assert_allclose(fast.expression, strengths, atol=1e-3)
 
 
 @settings(max_examples=25, deadline=None)
