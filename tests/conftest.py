@@ -12,9 +12,13 @@ import pytest  # noqa: E402
 import skimage.data  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from hypothesis_profiles import register_profiles  # noqa: E402
+
 if TYPE_CHECKING:
     from offline.geometry import PhotoGeometry
     from perse_live.avatar import Avatar
+
+register_profiles()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

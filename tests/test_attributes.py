@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from attribute_toys import toy_adapter, toy_attribute, toy_decoder, toy_learned, toy_pace
+from hypothesis_profiles import examples
 from perse_live import attribute_file
 from perse_live.attribute_file import MAX_ADDED, MAX_CHANGED, MAX_MOVED, as_stored
 from perse_live.attributes import SLOTS, LearnedAttribute, LearnedGaussians, PhotoOrigin, none_learned
@@ -277,7 +278,7 @@ def test_hostile_attributes_are_one_clear_error(sound: bytes, tmp_path: Path, ch
     assert message.isprintable() and len(message) < 400
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(120, allowed=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_the_numbers_are_a_file_is_refused_or_can_be_trusted(sound: bytes, tmp_path: Path, data: st.DataObject) -> None:
     def change(arrays: Arrays, _: Manifest) -> None:

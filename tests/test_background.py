@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -48,7 +48,6 @@ def test_a_text_file_is_no_picture(tmp_path: Path) -> None:
         load_background(Picture(tmp_path / "text.png"), 8, 8)
 
 
-@settings(deadline=None)  # compiles at first
 @given(alpha=st.integers(0, 255), color=st.integers(0, 255), behind=st.integers(0, 255))
 def test_over_is_what_porter_and_duff_say(alpha: int, color: int, behind: int) -> None:
     premultiplied = round(color * alpha / 255)

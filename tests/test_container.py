@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from hypothesis_profiles import examples
 from perse_live import container
 from perse_live.container import ArraySpec, Schema, load_container, save_container
 from perse_live.errors import UserError
@@ -214,7 +215,7 @@ def test_an_index_into_a_dimension_that_no_array_has_is_refused(tmp_path: Path) 
         save_container(tmp_path / "a.perse", {"index": np.zeros(2, np.uint16)}, {}, schema)
 
 
-FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = examples(200, allowed=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZ

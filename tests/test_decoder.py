@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from attribute_toys import toy_adapter, toy_decoder
+from hypothesis_profiles import examples
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.kernel import Packed, decode_rows
 from perse_live.decoder.network import CODES, FEATURES, OUTPUTS, Adapter, Folded, decode, fold
@@ -29,7 +30,7 @@ def quickly(folded: Folded, features: np.ndarray, codes: np.ndarray | None, *, b
     return out
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 70), st.booleans(), st.floats(0, 1), st.sampled_from([0.01, 1.0, 6.0]))
 def test_the_kernel_decodes_as_the_clear_twin_does(count: int, coded: bool, weight: float, loudness: float) -> None:
     features, codes = rows(count)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from hypothesis_profiles import examples
 from perse_live.arrays import Float32Array
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_NAMES, index
@@ -28,7 +29,7 @@ def during(frames: tuple[PerformanceFrame, ...], act: str) -> tuple[PerformanceF
     return tuple(frame for frame in frames if frame.act == act)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(seconds=st.floats(4.0, 40.0), fps=st.sampled_from([10.0, 24.0, 29.97, 60.0]), seed=st.integers(0, 2**32))
 def test_every_frame_is_one_that_a_head_can_make(seconds: float, fps: float, seed: int) -> None:
     frames = performance(seconds, fps, seed)
@@ -46,7 +47,7 @@ def test_every_frame_is_one_that_a_head_can_make(seconds: float, fps: float, see
         np.testing.assert_array_equal(frame.gaze, gaze_from_expression(frame.expression))
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(seconds=st.floats(4.0, 40.0), fps=st.sampled_from([10.0, 25.0, 60.0]), seed=st.integers(0, 2**32))
 def test_it_starts_and_ends_at_rest(seconds: float, fps: float, seed: int) -> None:
     frames = performance(seconds, fps, seed)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from attribute_toys import toy_attribute, toy_decoder, toy_learned
+from hypothesis_profiles import examples
 from perse_live.animator import Animator
 from perse_live.attributes import Attribute, LearnedAttribute, none_learned, nothing_added
 from perse_live.avatar import Avatar
@@ -76,7 +77,7 @@ def assert_alike(quick: Avatar, clear: Avatar) -> None:
         np.testing.assert_allclose(getattr(quick, name), getattr(clear, name), atol=1e-5, err_msg=name)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(WEIGHTS)
 def test_worn_is_within_range_and_leaves_the_avatar_as_it_was(avatar: Avatar, weights: dict[str, float]) -> None:
     before = [array.copy() for array in (avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means)]
@@ -119,7 +120,7 @@ def test_a_slot_never_has_more_than_the_weight_1(avatar: Avatar, weights: dict[s
             assert share == weights.get(one.name, 0.0)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(MIXED, min_size=1, max_size=5))
 def test_the_dresser_shows_what_worn_does_whatever_was_worn_before(avatar: Avatar, dresser: Dresser,
                                                                    changes: list[dict[str, float]]) -> None:
@@ -132,7 +133,7 @@ def test_the_dresser_shows_what_worn_does_whatever_was_worn_before(avatar: Avata
 SLOTTED = st.dictionaries(st.sampled_from(LEARNED), st.floats(0, 1))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(SLOTTED)
 def test_outside_of_the_supports_nothing_changes_bit_for_bit(decoded: Avatar, weights: dict[str, float]) -> None:
     shown = worn(decoded, decoded.attributes, weights)
@@ -235,7 +236,7 @@ def copied(gaussians: Gaussians) -> Gaussians:
     return Gaussians(*(array.copy() for array in vars(gaussians).values()))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.lists(WEIGHTS, min_size=1, max_size=4))
 def test_who_changes_clothes_looks_as_one_who_came_in_them(avatar: Avatar, dresser: Dresser,
                                                            changes: list[dict[str, float]]) -> None:

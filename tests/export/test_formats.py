@@ -11,7 +11,7 @@ from typing import Any
 import gsply
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plyfile import PlyData
 from pygltflib import GLTF2
@@ -21,6 +21,7 @@ from export.gltf import glb_bytes
 from export.ply import ply_bytes
 from export.splat import splat_bytes
 from export.spz import spz_bytes
+from hypothesis_profiles import examples
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
 
@@ -36,7 +37,7 @@ def columns(vertex: np.ndarray, *names: str) -> np.ndarray:
     return np.stack([vertex[name] for name in names], 1)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(some_clouds)
 def test_plyfile_reads_the_ply(gaussians: Gaussians) -> None:
     file = PlyData.read(io.BytesIO(ply_bytes(gaussians)))
@@ -73,7 +74,7 @@ def read_spz(content: bytes, folder: Path) -> Any:
     return gsply.read_spz(folder / "a.spz")
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(some_clouds)
 def test_gsply_reads_the_spz(tmp_path_factory: pytest.TempPathFactory, gaussians: Gaussians) -> None:
     content = spz_bytes(gaussians)
@@ -100,7 +101,7 @@ def test_spz_gives_up_precision_for_reach_and_says_where_that_ends(tmp_path: Pat
         spz_bytes(cloud(50, 4, reach=2e4))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(some_clouds)
 def test_splat_is_32_bytes_a_gaussian_as_its_first_viewer_reads_it(gaussians: Gaussians) -> None:
     """By the layout in antimatter15/splat's main.js: 6 floats, rgba, quaternion wxyz as (byte - 128) / 128."""
@@ -134,7 +135,7 @@ def attribute(document: Any, name: str) -> np.ndarray:
     return np.frombuffer(blob, dtype, accessor.count * width, view.byteOffset).reshape(accessor.count, width)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(some_clouds)
 def test_pygltflib_reads_the_glb(gaussians: Gaussians) -> None:
     content = glb_bytes(gaussians)

@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slow_fit
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from people import CAMERA, FACING_CAMERA, degrees_apart, random_identity, seen
 from scipy.optimize import lsq_linear
 from skimage.data import astronaut
 
+from hypothesis_profiles import examples
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.detect import Detection, detect_faces
@@ -55,7 +56,7 @@ def _reprojection(points: np.ndarray, rotation: np.ndarray, shift: np.ndarray, b
     return ((CAMERA.project(posed) - target) * weights[:, None]).reshape(-1)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.integers(0, 2**32 - 1), POSES)
 def test_the_jacobian_is_the_derivative_of_the_projection(seed: int, pose: Pose) -> None:
     rng = np.random.default_rng(seed)
@@ -85,7 +86,7 @@ def _linearised(points: np.ndarray, basis: np.ndarray, rotation: np.ndarray, shi
     return by_landmark.reshape(2 * count, unknowns), residual.reshape(2, count).T.ravel()
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32 - 1), POSES, st.integers(1, 7), st.floats(0.5, 20))
 def test_the_normal_equations_are_those_of_the_plain_jacobian(seed: int, pose: Pose, parameters: int,
                                                                    robust_scale: float) -> None:
@@ -104,7 +105,7 @@ def test_the_normal_equations_are_those_of_the_plain_jacobian(seed: int, pose: P
     np.testing.assert_allclose(residual, errors, rtol=1e-2, atol=1e-2)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.4]))
 def test_the_bounded_step_is_the_bounded_optimum(seed: int, at_bound: float) -> None:
     rng = np.random.default_rng(seed)
@@ -127,7 +128,7 @@ def test_a_matrix_that_is_not_positive_definite_is_refused() -> None:
         bounded_step(np.diag([1.0, -1.0]), np.ones(2), 1, -np.ones(1), np.ones(1))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32 - 1), POSES)
 def test_the_frame_fit_is_that_of_the_plain_algorithm(seed: int, pose: Pose) -> None:
     rng = np.random.default_rng(seed)
@@ -149,7 +150,7 @@ def test_the_frame_fit_is_that_of_the_plain_algorithm(seed: int, pose: Pose) -> 
     np.testing.assert_allclose(fast.expression, strengths, atol=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 2**32 - 1), POSES)
 def test_pose_and_expression_of_a_known_face_are_found_again(seed: int, pose: Pose) -> None:
     rng = np.random.default_rng(seed)
@@ -191,7 +192,7 @@ def test_a_few_steps_from_the_last_frame_reach_the_same_fit() -> None:
     assert degrees_apart(quick.R_cam_head, thorough.R_cam_head) < 0.1
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(POSES, st.floats(-0.5, 0.5), st.floats(-0.35, 0.35))
 def test_gaze_is_read_off_the_irises(pose: Pose, yaw: float, pitch: float) -> None:
     shape = face_shape(MODEL, np.zeros(1))
@@ -231,7 +232,7 @@ def test_of_the_outline_only_what_lies_across_it_counts_and_less_as_the_head_tur
     assert offsets[40][chin] < 0.5 * offsets[0][chin]
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(POSES, st.integers(0, 2**32 - 1))
 def test_a_lifted_residual_moves_points_to_where_they_were_seen(pose: Pose, seed: int) -> None:
     rotation, shift = _pose(pose)

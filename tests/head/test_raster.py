@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from hypothesis_profiles import examples
 from perse_live.camera import Camera
 from perse_live.raster import interpolate, rasterise, vertex_normals
 
@@ -31,7 +32,7 @@ def _slow_depth(points: np.ndarray, triangles: np.ndarray, camera: Camera) -> np
     return depth
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(st.integers(0, 2**32 - 1))
 def test_depth_is_that_of_ray_casting(seed: int) -> None:
     points, triangles = _soup(seed)
@@ -42,7 +43,7 @@ def test_depth_is_that_of_ray_casting(seed: int) -> None:
     assert (same & close).mean() > 0.98  # pixel centres within rounding of an edge may fall either way
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32 - 1))
 def test_interpolated_positions_project_to_their_pixels(seed: int) -> None:
     points, triangles = _soup(seed)

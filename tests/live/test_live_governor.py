@@ -4,9 +4,10 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from hypothesis_profiles import examples
 from runtime.live.governor import LADDER, Effort, Governor
 
 FPS = 30.0
@@ -80,7 +81,7 @@ def test_with_room_it_climbs_back_patiently() -> None:
     assert all(later - earlier >= 6 for (earlier, _), (later, _) in pairwise(up[1:]))
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.floats(0.002, 0.12), st.floats(0, 0.4), st.integers(0, 1000))
 def test_it_never_hunts(full: float, noise: float, seed: int) -> None:
     """Under any constant load: at most down once, and then tries that become ever rarer."""

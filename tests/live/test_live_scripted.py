@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from motions import FACING, degrees_between, turned
 
+from hypothesis_profiles import examples
 from perse_live.head.expressions import index
 from runtime.live.scripted import Scripted, idle_script, performance_script, turned_on_neck
 from runtime.performance import idling
@@ -26,7 +27,7 @@ def acting() -> Scripted:
     return performance_script(PIVOT)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.floats(0, 1e6) | st.floats(59.9, 60.1) | st.floats(44.9, 45.1))
 def test_at_any_time_there_is_a_motion_without_a_jump(idle: Scripted, acting: Scripted, time: float) -> None:
     for script, most in ((idle, 5.0), (acting, 45.0)):

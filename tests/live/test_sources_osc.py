@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import struct
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from hypothesis_profiles import examples
 from runtime.sources.osc import messages
 
 
@@ -65,7 +66,7 @@ def test_malformed_messages_are_left_out() -> None:
     assert list(messages(bundle(whole[:-4], whole), prefix=b"/a")) == [("/a", ("text", 1.5))]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_survived(data: bytes) -> None:
     for packet in (data, b"#bundle\0" + data, bundle(data), b"/a\0\0," + data, message("/a", "x", 1.0) + data):
@@ -78,7 +79,7 @@ _ARGUMENTS = st.lists(st.text(st.characters(codec="ascii", exclude_characters="\
                       | st.booleans() | st.floats(width=32, allow_nan=False), max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(_ARGUMENTS)
 def test_whatever_an_independent_writer_writes_is_read_back(arguments: list[str | int | float | bool]) -> None:
     assert list(messages(message("/a/b", *arguments), prefix=b"/a")) == [("/a/b", tuple(arguments))]

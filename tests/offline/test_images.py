@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
+from hypothesis_profiles import examples
 from offline.images import blur, dilate, distance_to, erode, fill_from, polygon, sample, without_small
 
 
@@ -21,7 +22,7 @@ def _bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
     return (1 - v) * above + v * below
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(7, 5), (4, 6, 3)]))
 def test_sample_is_bilinear_and_repeats_the_edges(seed: int, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(seed)
@@ -41,7 +42,7 @@ def test_sample_takes_any_number_of_places() -> None:
     assert sample(image, np.zeros((0, 2))).shape == (0,)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 60), st.integers(3, 60))
 def test_filling_keeps_what_is_known_and_invents_nothing_beyond_it(seed: int, height: int, width: int) -> None:
     rng = np.random.default_rng(seed)
@@ -68,7 +69,7 @@ def test_filling_from_nothing_is_finite() -> None:
     assert np.isfinite(fill_from(np.zeros((20, 30, 3)), np.zeros((20, 30)))).all()
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32 - 1))
 def test_distances(seed: int) -> None:
     mask = np.random.default_rng(seed).random((40, 50)) < 0.02

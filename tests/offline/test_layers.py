@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from hypothesis_profiles import examples
 from offline.layers import empty_layer, frames, join, surface_layer
 from perse_live.regions import Region
 from perse_live.rotations import to_matrix
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_frames_stand_on_the_surface(seed: int, given_direction: bool) -> None:
     rng = np.random.default_rng(seed)

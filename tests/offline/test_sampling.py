@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
+from hypothesis_profiles import examples
 from offline.sampling import poisson_disk
 
 
@@ -19,7 +20,7 @@ def _patch(seed: int, size: int = 6) -> tuple[np.ndarray, np.ndarray]:
     return vertices, triangles.astype(np.int32)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 2**32 - 1), st.floats(0.04, 0.3), st.floats(1.0, 4.0))
 def test_points_lie_on_the_mesh_and_keep_their_distance(seed: int, finest: float, ratio: float) -> None:
     vertices, triangles = _patch(seed)
@@ -38,7 +39,7 @@ def test_points_lie_on_the_mesh_and_keep_their_distance(seed: int, finest: float
     assert (apart >= points.spacing[pairs].min(1) * (1 - 1e-4)).all()
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.integers(0, 2**32 - 1))
 def test_hardly_a_gap_is_left(seed: int) -> None:
     vertices, triangles = _patch(seed)

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from splat_scenes import NAMES, cameras, make_camera, make_gaussians, reference_image, scenes, synthetic_head, with_value
 
+from hypothesis_profiles import examples
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians, concatenate
 from perse_live.splatting import CpuRasterizer
@@ -20,7 +21,7 @@ def empty() -> Gaussians:
     return make_gaussians([], 0)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(scenes(), cameras(), st.sampled_from([1, 2]))
 def test_every_picture_is_the_references_within_one_step(gaussians: Gaussians, camera: Camera, threads: int) -> None:
     expected = reference_image(gaussians, camera, BACKGROUND)
@@ -39,7 +40,7 @@ def test_a_head_is_the_references_within_a_tenth_of_a_step() -> None:
     assert 0.3 < (image[..., 3] > 0.5).mean() < 0.8
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(scenes(max_count=300), cameras())
 def test_threads_do_not_change_a_bit(gaussians: Gaussians, camera: Camera) -> None:
     images = [CpuRasterizer(camera.width, camera.height, threads=n).render_float(gaussians, camera, background=BACKGROUND)
@@ -112,7 +113,7 @@ def test_a_pixel_stops_before_the_gaussian_that_would_finish_it() -> None:
     assert pixel == pytest.approx([0.95, 0, 0.05, 0.95], abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.sampled_from(NAMES), st.sampled_from([float("nan"), float("inf"), -float("inf")]), st.integers(1, 50), st.data())
 def test_numbers_that_are_not_finite_are_refused_and_leave_no_trace(name: str, value: float, count: int,
                                                                     data: st.DataObject) -> None:
@@ -126,7 +127,7 @@ def test_numbers_that_are_not_finite_are_refused_and_leave_no_trace(name: str, v
     assert np.array_equal(rasterizer.render(good, camera, background=BACKGROUND), before)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from(NAMES), st.integers(0, 19), st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(0, 99))
 def test_no_finite_number_upsets_it(name: str, row: int, value: float, seed: int) -> None:
     camera = make_camera(40, 30)

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from splat_scenes import NAMES, cameras, make_camera, make_gaussians, scenes, synthetic_head, tensors
 
+from hypothesis_profiles import examples
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.autograd import splat
@@ -46,7 +47,7 @@ def test_every_gradient_of_a_head_is_the_references(threads: int) -> None:
         assert relative_error(got, expected) < 5e-5, name
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(scenes(max_count=25), cameras(), st.integers(0, 99))
 def test_gradients_of_odd_scenes_are_the_references(gaussians: Gaussians, camera: Camera, seed: int) -> None:
     """Compared Gaussian by Gaussian, so that a huge one hides no other."""
