@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from offline.geometry import PhotoGeometry, photo_geometry
-from offline.layers import Layer, empty_layer
-from offline.mouth import mouth_opening, photographed_teeth
+from offline.gaussian_layer import Layer, empty_layer
+from offline.lift.mouth import mouth_opening, photographed_teeth
+from offline.lift.skin import Appearance
 from offline.photo import Photo
 from offline.portrait import Portrait, find_portrait
-from offline.rest import relaxation
-from offline.skin import Appearance
+from offline.rig.neutral_expression import relaxation
+from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from perse_live.arrays import FloatArray
 from perse_live.avatar import LandmarkBinding
 from perse_live.errors import UserError

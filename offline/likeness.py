@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.layers import Layer
+from offline.gaussian_layer import Layer
 from perse_live.animate import HeadPose
 from perse_live.animator import Animator
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array

@@ -15,7 +15,7 @@ from PIL import Image  # noqa: E402
 from hypothesis_profiles import register_profiles  # noqa: E402
 
 if TYPE_CHECKING:
-    from offline.geometry import PhotoGeometry
+    from offline.rig.photo_geometry import PhotoGeometry
     from perse_live.avatar import Avatar
 
 register_profiles()
@@ -37,7 +37,7 @@ def astronaut_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def astronaut_avatar(astronaut_photo: Path) -> Avatar:
     """That portrait's avatar, built once for all tests that look at one, with everything as a user gets it."""
-    from offline.build import Consent, build_avatar
+    from offline.pipeline import Consent, build_avatar
 
     return build_avatar(astronaut_photo, consent=Consent("the tests", "2026-01-01T00:00:00+00:00"), progress=lambda *_: None)
 
@@ -45,8 +45,8 @@ def astronaut_avatar(astronaut_photo: Path) -> Avatar:
 @pytest.fixture(scope="session")
 def mean_head() -> PhotoGeometry:
     """The average head at rest, straight before a camera of 512x512."""
-    from offline.geometry import photo_geometry
-    from offline.identity import identity_rig, load_identity_model
+    from offline.rig.identity import identity_rig, load_identity_model
+    from offline.rig.photo_geometry import photo_geometry
     from perse_live.camera import Camera
     from perse_live.head.rig import expressed
 

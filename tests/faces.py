@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from offline.editing.donor import Donor
-from offline.geometry import PhotoGeometry, attribute_map
-from offline.layers import surface_layer
+from offline.gaussian_layer import surface_layer
 from offline.numeric import unit
+from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from offline.sampling import poisson_disk
 from perse_live.animate import RigidBinding, bind_surface
 from perse_live.arrays import BoolArray

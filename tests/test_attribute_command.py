@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from attribute_toys import toy_attribute, toy_decoder, toy_learned
-from offline.attributes import edit
+from offline.looks import edit
 from perse_live import cli
 from perse_live.attributes import Attribute, PhotoOrigin
 from perse_live.avatar import Avatar, load_avatar, save_avatar
@@ -132,5 +132,5 @@ def test_building_checks_the_attributes_first(tmp_path: Path, capsys: pytest.Cap
 def test_a_list_needs_neither_torch_nor_the_makers(tmp_path: Path) -> None:
     save_avatar(tmp_path / "toy.perse", toy_avatar(gaussians=300))
     code = (f"import sys; from perse_live import cli; code = cli.main(['attribute', 'list', {str(tmp_path / 'toy.perse')!r}]);"
-            "sys.exit(code or 'torch' in sys.modules or 'anny' in sys.modules or 'offline.attributes.pieces' in sys.modules)")
+            "sys.exit(code or 'torch' in sys.modules or 'anny' in sys.modules or 'offline.looks.with_geometry' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

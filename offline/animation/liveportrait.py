@@ -24,7 +24,7 @@ import numpy as np
 from offline.animation.contract import Moment
 from offline.editing.contract import EditedPortrait, View
 from offline.editing.donor import Progress
-from offline.editing.drawing import Easel
+from offline.editing.look_pictures import Easel
 from offline.training.contract import TrainingFrame
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
 from perse_live.avatar import Avatar, neutral_landmarks

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.anny_rig import load_anny_head
-from offline.build import appearance, bind, fit_outline, fitted_head, lift, pixel_weights
-from offline.charts import HeadCharts, head_charts
-from offline.floaters import without_floaters
-from offline.geometry import PhotoGeometry
-from offline.parts import PartMaps
+from offline.lift.skin import Appearance
 from offline.photo import Photo
+from offline.pipeline import appearance, bind, fit_outline, fitted_head, lift, pixel_weights
 from offline.portrait import Portrait, find_portrait
-from offline.refine import RefineConfig, refine
-from offline.skin import Appearance
+from offline.refine.floaters import without_floaters
+from offline.refine.photometric import RefineConfig, refine
+from offline.rig.anatomy import HeadCharts, head_charts
+from offline.rig.anny_head import load_anny_head
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.segment.parts import PartMaps
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance
 from perse_live.head.fit import PhotoFit, fit_photo
 from perse_live.head.landmarks import load_landmark_model

@@ -14,16 +14,16 @@ import numpy as np
 
 from offline.editing.contract import EditedPortrait, View
 from offline.editing.donor import Donor, Progress, fit_donor
-from offline.editing.drawing import own_portrait, source_view
 from offline.editing.inpainter import Inpainter
+from offline.editing.look_pictures import own_portrait, source_view
 from offline.editing.other_photo import part_from, title_for
 from offline.editing.own_portrait import own_donor
 from offline.editing.part_masks import moved_mask, seen_mask, usual_mask
 from offline.editing.part_names import require_part
 from offline.editing.prompts import SHORT_HAIR, description
 from offline.images import dilate
-from offline.parts import face_oval
 from offline.photo import Photo
+from offline.segment.parts import face_oval
 from offline.training.contract import TeacherAttribute
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.avatar import Avatar

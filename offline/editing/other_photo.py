@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offline.attributes.making import Title
 from offline.editing.contract import EditedPortrait
 from offline.editing.donor import Donor, Progress, fit_donor
-from offline.editing.drawing import Easel, own_portrait, portrait_background, source_view
-from offline.editing.facial_hair import beard_from, brows_from
-from offline.editing.glasses import glasses_from
-from offline.editing.hair import hair_from
-from offline.editing.hat import hat_from
-from offline.editing.irises import eyes_from
-from offline.editing.make_up import make_up_from
+from offline.editing.facial_hair_transfer import beard_from, brows_from
+from offline.editing.glasses_transfer import glasses_from
+from offline.editing.hair_transfer import hair_from
+from offline.editing.hat_transfer import hat_from
+from offline.editing.head_pair import Transplant, transplant
+from offline.editing.iris_transfer import eyes_from
+from offline.editing.look_pictures import Easel, own_portrait, portrait_background, source_view
+from offline.editing.make_up_transfer import make_up_from
 from offline.editing.part_names import PART_SLOTS, PART_WORDS, require_part
-from offline.editing.transplant import Transplant, transplant
+from offline.looks.changes import Title
 from offline.photo import Photo
 from offline.training.contract import TeacherAttribute
 from perse_live.attributes import Attribute

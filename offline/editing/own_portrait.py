@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from offline.anny_rig import load_anny_head
-from offline.build import appearance
-from offline.charts import head_charts
 from offline.editing.contract import View
 from offline.editing.donor import Donor
-from offline.editing.topology import require_head
-from offline.geometry import photo_geometry
-from offline.identity import load_identity_model
+from offline.editing.head_warp import require_head
 from offline.photo import Photo
+from offline.pipeline import appearance
 from offline.portrait import Portrait
+from offline.rig.anatomy import head_charts
+from offline.rig.anny_head import load_anny_head
+from offline.rig.identity import load_identity_model
+from offline.rig.photo_geometry import photo_geometry
 from perse_live.arrays import UInt8Array
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.detect import Detection

@@ -11,8 +11,8 @@ from scipy.spatial import KDTree
 from torch import nn
 
 from offline.training.adapters import Network
-from offline.training.pictures import Shot
-from offline.training.rows import Rows
+from offline.training.gaussian_rows import Rows
+from offline.training.shots import Shot
 from offline.training.transport import travel
 from perse_live.arrays import Float32Array
 from perse_live.attributes import LearnedAttribute

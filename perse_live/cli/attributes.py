@@ -125,7 +125,7 @@ def run(command: Attributes) -> None:
 
 
 def _list_attributes(command: AttributeList) -> None:
-    from offline.attributes.registry import TITLES
+    from offline.looks.registry import TITLES
     from perse_live.attributes import LearnedAttribute
     from perse_live.avatar import load_avatar
 
@@ -160,7 +160,7 @@ def _add_attributes(command: AttributeAdd) -> None:
     if command.consent and command.from_photo is None:
         raise UserError("--consent goes with --from: it is about the person in that photo")
     if command.from_photo is None and command.text is None:
-        from offline.attributes.registry import named
+        from offline.looks.registry import named
 
         names = named(_some(command.names, "default"))
     else:
@@ -173,8 +173,8 @@ def _add_attributes(command: AttributeAdd) -> None:
     try:
         with step_progress() as progress:
             if names:
-                from offline.attributes.edit import with_built_in
-                from offline.training.fit import FitConfig
+                from offline.looks.edit import with_built_in
+                from offline.training.learning import FitConfig
 
                 avatar, complaints = with_built_in(avatar, names, progress=progress, config=FitConfig(device=command.device))
             else:
@@ -227,7 +227,7 @@ def _edited(avatar: Avatar, command: AttributeAdd, consent_by: str, progress: St
     from offline.animation.liveportrait import LivePortrait
     from offline.editing.other_photo import FromPhoto
     from offline.photo import load_photo
-    from offline.training.fit import FitConfig, fit_attribute
+    from offline.training.learning import FitConfig, fit_attribute
     from perse_live.attributes import PhotoOrigin
 
     part = command.part or ""
@@ -250,8 +250,8 @@ def _edited(avatar: Avatar, command: AttributeAdd, consent_by: str, progress: St
 
 
 def _remove_attributes(command: AttributeRemove) -> None:
-    from offline.attributes.edit import without
-    from offline.attributes.registry import ALL_WORD
+    from offline.looks.edit import without
+    from offline.looks.registry import ALL_WORD
     from perse_live.avatar import load_avatar, save_avatar
 
     names = _some(command.names, "beard-full")

@@ -57,8 +57,8 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
              extra: Sequence[Path] = ()) -> None:
     """Build an avatar and its contact sheet, and say where they are."""
     try:
-        from offline.attributes.edit import with_built_in
-        from offline.build import Consent, build_avatar
+        from offline.looks.edit import with_built_in
+        from offline.pipeline import Consent, build_avatar
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
     from perse_live.avatar import save_avatar
@@ -108,6 +108,6 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
 
 def named_attributes(text: str) -> tuple[str, ...]:
     """What --attributes stands for: none, or words that `registry.named` knows, with commas between them."""
-    from offline.attributes.registry import NONE_WORD, named
+    from offline.looks.registry import NONE_WORD, named
 
     return () if text.strip() == NONE_WORD else named([word.strip() for word in text.split(",")])

@@ -149,8 +149,8 @@ def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
     from runtime.stage import Motion, facing_pose
 
     try:
-        from offline.attributes.registry import builders
-        from offline.training.taught import Taught
+        from offline.looks.registry import builders
+        from offline.training.target import Taught
     except ModuleNotFoundError:
         return None
     bare = replace(avatar, attributes=())

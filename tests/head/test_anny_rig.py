@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from people import CAMERA
 
-from offline.anny_rig import AnnyHead, average_rig, load_anny_head
-from offline.charts import head_charts
-from offline.identity import IdentityModel, identity_rig, load_identity_model
-from offline.landmark_embedding import make_landmark_model
+from offline.rig.anatomy import head_charts
+from offline.rig.anny_head import AnnyHead, average_rig, load_anny_head
+from offline.rig.identity import IdentityModel, identity_rig, load_identity_model
+from offline.tools.landmark_embedding import make_landmark_model
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
@@ -48,7 +48,7 @@ def test_the_average_head_has_human_size_and_stands_upright(head: AnnyHead) -> N
 
 
 def test_every_part_is_there_and_left_is_left(rig: HeadRig) -> None:
-    for part in set(Part) - {Part.LID_SHEET}:  # that is no part of anybody; `offline.lids` adds it
+    for part in set(Part) - {Part.LID_SHEET}:  # that is no part of anybody; `offline.lift.lids` adds it
         assert vertices_of(rig, part).sum() > 20, part.name
     assert (rig.vertices[vertices_of(rig, Part.EYE_LEFT), 0] > 0).all()
     assert (rig.vertices[vertices_of(rig, Part.EYE_RIGHT), 0] < 0).all()

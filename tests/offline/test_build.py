@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
-from offline.build import Consent, build_avatar
 from offline.images import dilate, erode
 from offline.likeness import likeness, own_view
-from offline.matte import person_probability
-from offline.parts import face_oval
 from offline.photo import load_photo
+from offline.pipeline import Consent, build_avatar
 from offline.portrait import find_portrait
+from offline.segment.matte import person_probability
+from offline.segment.parts import face_oval
 from perse_live import cli
 from perse_live.animate import HeadPose, pose_vertices
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array

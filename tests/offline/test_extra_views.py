@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offline.build import BuildConfig, Consent, build_avatar
 from offline.extra_views import MOST_UNLIKENESS, fit_views, unlikeness
 from offline.photo import Photo, load_photo
+from offline.pipeline import BuildConfig, Consent, build_avatar
 from offline.portrait import find_portrait
-from offline.refine import RefineConfig
-from offline.view_colors import SeenColors, in_the_light_of, merged_colors
+from offline.refine.photometric import RefineConfig
+from offline.texture.multiview import SeenColors, in_the_light_of, merged_colors
 from perse_live.arrays import FloatArray
 from perse_live.camera import Camera
 from perse_live.detect import Detection

@@ -6,7 +6,7 @@ from attribute_toys import toy_attribute
 from offline.animation.motion import training_motion
 from offline.animation.rig import animate_by_rig
 from offline.editing.contract import EditedPortrait, View
-from offline.editing.drawing import Easel, own_portrait, source_view
+from offline.editing.look_pictures import Easel, own_portrait, source_view
 from offline.training.contract import TeacherAttribute
 from perse_live.head.rig import gaze_from_expression
 from toys import toy_avatar

@@ -21,7 +21,7 @@ from offline.animation.liveportrait import (
 )
 from offline.animation.motion import training_motion
 from offline.editing.contract import EditedPortrait
-from offline.editing.drawing import own_portrait, source_view
+from offline.editing.look_pictures import own_portrait, source_view
 from offline.training.contract import TeacherAttribute
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError

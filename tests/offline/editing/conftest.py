@@ -6,8 +6,8 @@ import pytest
 
 from faces import plain_person
 from offline.editing.donor import Donor, fit_donor
-from offline.geometry import PhotoGeometry
 from offline.photo import load_photo
+from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.avatar import Avatar
 
 

@@ -6,12 +6,12 @@ import itertools
 
 import numpy as np
 
-from offline.attributes.skin_light import skin_under_light, to_linear, to_srgb
-from offline.editing.glasses import closed_path
-from offline.editing.light import natural_hair
+from offline.editing.glasses_transfer import closed_path
+from offline.editing.head_warp import similarity
+from offline.editing.light_match import natural_hair
 from offline.editing.other_photo import title_for
 from offline.editing.part_masks import moved_mask
-from offline.editing.topology import similarity
+from offline.looks.skin.skin_light import skin_under_light, to_linear, to_srgb
 from offline.numeric import unit
 from perse_live.rotations import from_axis_angle
 

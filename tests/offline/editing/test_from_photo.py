@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from faces import HAIR, SKIN, chart_pixels, repainted, require_sound, with_rims
-from offline.attributes.head_shape import LUMA, centers_of
-from offline.attributes.places import places_at_rest
 from offline.editing.donor import Donor
 from offline.editing.other_photo import FromPhoto, attribute_from_photo, part_from, title_for
 from offline.editing.part_names import PART_SLOTS, require_part
 from offline.images import distance_to
+from offline.looks.face.rest_positions import places_at_rest
+from offline.looks.measured_head import LUMA, centers_of
 from offline.photo import Photo
 from perse_live.arrays import BoolArray
 from perse_live.attributes import Attribute
@@ -159,7 +159,7 @@ def test_a_hat_is_told_from_hair(person: Avatar, astronaut: Donor) -> None:
 def test_an_editor_gives_the_portrait_with_the_part_and_nothing_else_changed(person: Avatar, astronaut: Donor) -> None:
     backed = replace(person, source=replace(person.source, backdrop=np.full((8, 8, 3), 200, np.uint8)))
     edited = FromPhoto(astronaut.photo, "hair")(backed, progress=lambda *_: None)
-    from offline.editing.drawing import own_portrait
+    from offline.editing.look_pictures import own_portrait
 
     before = own_portrait(backed, edited.view)
     outside = edited.mask == 0

@@ -10,9 +10,9 @@ import pytest
 from tiny_pipeline import write_tiny_pipeline
 
 from faces import require_sound
-from offline.editing.drawing import own_portrait, source_view
 from offline.editing.inpainter import Inpainter
 from offline.editing.inpainting import FromText
+from offline.editing.look_pictures import own_portrait, source_view
 from offline.editing.own_portrait import own_donor
 from offline.editing.part_masks import seen_mask, usual_mask
 from offline.editing.part_names import PART_SLOTS

@@ -11,7 +11,7 @@ from peft import PeftModel
 
 from attribute_toys import toy_decoder, toy_learned
 from offline.training.adapters import as_peft, load_adapter, save_adapter
-from offline.training.shared import own_features
+from offline.training.base_decoder import own_features
 from offline.training.transport import travel
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar

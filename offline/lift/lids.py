@@ -1,0 +1,300 @@
+"""The lids: clean skin that unfolds when an eye closes, and before it a veil of all else the photo shows of them.
+
+An open eye's upper lid is folded into a few pixels, which lashes, liner and the fold's shadow fill. Drawn on the lid's own
+Gaussians, they would be smeared over the whole closed lid. So the skin gets the colours that a closed lid has, those of the skin
+around the eye, and the photo's pixels lie on sheets that span the eye's opening from edge to edge: when the lids meet, the sheets
+shrink, lashes are gathered to a thin line at the lid's edge, and the fold's shadow is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import cg
+from scipy.spatial import KDTree
+
+from offline.gaussian_layer import Layer, empty_layer, frames, join, surface_layer
+from offline.images import distance_to, nearest_true, polygon, sample
+from offline.lift.pixel_mesh import grid_mesh, scatter
+from offline.numeric import facing_of, ramp, unit
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.texture.mirror import vertex_twins
+from perse_live.animate import bind_surface
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
+from perse_live.gaussians import Gaussians
+from perse_live.head import landmarks as lm
+from perse_live.head.expressions import index
+from perse_live.head.landmarks import LandmarkModel
+from perse_live.head.rig import HeadRig, Part, vertices_of
+from perse_live.regions import Region
+from perse_live.rotations import to_quat
+
+# Each eye's landmarks from the outer corner to the inner one, along the upper and along the lower lid: left, right.
+_UPPER = ((263, *lm.UPPER_LID_LEFT, 362), (33, *lm.UPPER_LID_RIGHT, 133))
+_LOWER = ((263, *lm.LOWER_LID_LEFT, 362), (33, *lm.LOWER_LID_RIGHT, 133))
+_SEGMENTS = len(_UPPER[0]) - 1
+_UPPER_LINE, _UPPER_SHADE, _LOWER_LINE, _ON_SKIN = range(4)  # what a sheet carries; beyond the corners the skin itself does
+_ROOTS = 0.0055, 0.0048  # metres below the lower lid's edge where sheets of the upper lashes end; above the upper for the lower
+
+# Pixels (eye distance 115) from the lids' edges: roots of the lashes; the veil above the upper lid, at the corners, below the
+# lower lid, and before the eyeball below the upper lid and above the lower one.
+_LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 15.0, 6.0, 5.0, 3.0, 0.5
+_ROOTS_INSIDE = -0.7
+_WING = 0.2  # of an eye's width beyond its outer corner where lashes end
+_INNER = 0.93  # of an eye's width: where its inner corner begins
+_SHADOW, _DEEPEST_SHADOW, _USUAL_SHADOW = 0.3, 0.6, 0.25  # the lid's shadow over what it falls on; most opaque; where unknown
+_WHITE = 0.75  # of the brightest below the lid: what is white of the eye
+_LIFT = 0.0006  # metres before the lid
+_SAME, _OTHER = 0.015, 0.09  # difference of sRGB colours that needs no veil, and that needs all of it
+_OVERLAP = 2.5  # Gaussians of the veil that lie upon each other
+
+_AROUND = 0.034  # metres from an eye's middle, on the mean head, within which skin tells the lids' colour
+_STILL, _MOVES = 0.03, 0.22  # shares of the lid's move in a blink: below, skin keeps the photo's colour; above, it is inferred
+_EDGE = (3.0, 5.5)  # pixels (eye distance 115) from an eye's opening within which skin is inferred too, and where no more
+# Lightness, of the skin beside it, of what surely is no plain skin, and of what surely is: above the eye, where brows and lashes
+# are left out, and below it, where bags and rings are.
+_DARKER_ABOVE, _DARKER_BELOW = (0.45, 0.7), (0.78, 0.95)
+_UNDER = 0.006  # metres below a lid's middle where the lower lid begins, on the mean head
+_COMPARED = 150  # points that are the skin beside it
+_FULLER = 1.25  # a lid's Gaussians overlap more than others: it is smooth, and behind it lies the dark socket
+_LIT, _LIFTED, _MOST_LIFTED = 60, 0.4, 1.2  # percentile of the skin around that a lid comes near to, how near, and by how much
+_CREASE, _CREASE_AT, _CREASE_WIDTH = 0.05, 0.34, 0.10  # how much darker the fold stays; where, how wide, in shares of the move
+_ROOTS_DARK = np.array([0.04, 0.06, 0.06])  # by which a closed lid darkens towards the lashes
+
+
+def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) -> HeadRig:
+    """The rig with the sheets' triangles after its own: 2 eyes x 3 kinds x 8 segments, left eye first.
+
+    template: (V, 3) the mean head's vertices, in the rig's numbering.
+    """
+    marks = (template[model.vertex_ids] * model.barycentrics[:, :, None]).sum(1)
+    skin = np.nonzero(vertices_of(rig, Part.SKIN))[0]
+    nearest = partial(_nearest, skin, KDTree(template[skin]))
+    over, under = marks[list(_UPPER[0])], marks[list(_LOWER[0])]
+    above, below = (over[1:] + over[:-1]) / 2, (under[1:] + under[:-1]) / 2
+    down, up = (np.array([0, root, 0]) for root in _ROOTS)
+    top, bottom = nearest(over), nearest(under)
+    left = np.concatenate([np.stack([edge[:-1], edge[1:], third], 1) for edge, third in (
+        (top, nearest(below - down)), (top, nearest(below)), (bottom, nearest(above + up)))])
+    rows = np.concatenate([left, vertex_twins(template)[left]])
+    outward = _face_normals(template, rows)[:, 2] > 0
+    sheets = np.where(outward[:, None], rows, rows[:, [1, 0, 2]]).astype(np.int32)
+    return replace(rig, triangles=np.concatenate([rig.triangles, sheets]),
+                   parts=np.concatenate([rig.parts, np.full(len(sheets), int(Part.LID_SHEET), np.uint8)]))
+
+
+def _nearest(ids: NDArray[np.integer], tree: KDTree, places: FloatArray) -> Int32Array:
+    return ids[np.asarray(tree.query(places)[1])].astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class LidPoints:
+    """N points of the skin, as far as lids are concerned."""
+
+    rest: FloatArray
+    """(N, 3) on the mean head."""
+    closed: FloatArray
+    """(N, 3) metres, with both eyes shut."""
+    moved: FloatArray
+    """(N,) how far a blink moves each, 1 at the upper lids' edges."""
+    from_eye: FloatArray
+    """(N,) pixels (eye distance 115) in the photo from the eyes' openings."""
+    brows: FloatArray
+    """(N,) in [0, 1]."""
+
+    @property
+    def inferred(self) -> FloatArray:
+        """How far the photo's colour of a point is not what the closed lid has, (N,) in [0, 1]."""
+        return np.maximum(ramp(self.moved, _STILL, _MOVES), 1 - ramp(self.from_eye, *_EDGE))
+
+    @property
+    def free(self) -> FloatArray:
+        """How far refinement may change a point, (N,) in [0, 1]: folded in the photo, many are seen as one, and would part."""
+        return (1 - self.inferred) * (1 - ramp(self.moved, 0.0, 2 * _STILL))
+
+
+def blink_moves(rig: HeadRig) -> Float32Array:
+    """How far a blink moves each vertex, (V,), 1 where farthest."""
+    moves = np.linalg.norm(rig.actions[[index("eyeBlinkLeft"), index("eyeBlinkRight")]], axis=2)
+    return (moves / np.maximum(np.percentile(moves, 99.9, axis=1, keepdims=True), 1e-6)).max(0).clip(0, 1).astype(np.float32)
+
+
+def closed_lid_colors(colors: FloatArray, confidence: FloatArray, points: LidPoints, middle: FloatArray) -> FloatArray:
+    """Colours (N, 3) with lids that have those of the skin around an eye, once it is shut.
+
+    confidence: (N,) how far the photo shows the colours; middle: (3,) of an eye, on the mean head. The lid is a membrane spanned
+    over the closed eye between what is well seen around: brows, lashes and their shadows do not count.
+    """
+    out = colors.copy()
+    near = np.nonzero(np.linalg.norm(points.rest - middle, axis=1) < _AROUND)[0]
+    inferred = points.inferred[near]
+    own, sure = colors[near], confidence[near] * (1 - inferred) * (1 - points.brows[near])
+    if (sure > 0.5).sum() < _COMPARED // 2 or not (inferred > 0).any():
+        return out
+    seen = sure > 0.3
+    light = own.mean(1)
+    beside = np.asarray(KDTree(points.rest[near][seen]).query(points.rest[near], k=min(_COMPARED, int(seen.sum())))[1])
+    usual = np.percentile(light[seen][beside], 65, axis=1)
+    relative, moved = light / np.maximum(usual, 1e-3), points.moved[near]
+    below = points.rest[near, 1] < middle[1] - _UNDER
+    sure = sure * np.where(below, ramp(relative, *_DARKER_BELOW), ramp(relative, *_DARKER_ABOVE))
+    membrane = _membrane(own, sure, points.closed[near])
+    # what is folded away in the photo lies in the brow's and the lashes' shade all around; shut, it comes to the light
+    around = np.percentile(own[sure > 0.5], _LIT, axis=0)
+    dim = membrane[moved > 0.5].mean(0) if (moved > 0.5).any() else around
+    gain = np.clip((around / np.maximum(dim, 1e-3)) ** _LIFTED, 1, _MOST_LIFTED)
+    membrane = membrane * (1 + ramp(moved, 0.1, 0.5)[:, None] * (gain - 1))
+    crease = _CREASE * np.exp(-0.5 * ((moved - _CREASE_AT) / _CREASE_WIDTH) ** 2)
+    roots = ramp(moved, 0.8, 1.0)[:, None] * _ROOTS_DARK
+    lid = membrane * (1 - crease[:, None]) * (1 - roots)
+    out[near] = own + inferred[:, None] * (lid - own)
+    return np.clip(out, 0, 1)
+
+
+def _membrane(values: FloatArray, sure: FloatArray, places: FloatArray) -> FloatArray:
+    """Values (N, C) that are smooth from each of the places (N, 3) to its neighbours, and the given ones where those are sure."""
+    count, neighbours = len(values), np.asarray(KDTree(places).query(places, k=min(11, len(values)))[1])
+    rows, columns = np.repeat(np.arange(count), neighbours.shape[1] - 1), neighbours[:, 1:].reshape(-1)
+    number = np.arange(len(rows))
+    difference = sp.csr_matrix((np.r_[np.ones(len(rows)), -np.ones(len(rows))], (np.r_[number, number], np.r_[rows, columns])),
+                               shape=(len(rows), count))
+    data = sp.diags(20.0 * sure.astype(np.float64))
+    system = (data + difference.T @ difference + sp.identity(count) * 1e-6).tocsr()
+    preconditioner = sp.diags(1 / system.diagonal())
+    start = np.average(values, axis=0, weights=sure + 1e-6)
+    right = data @ values
+    return np.stack([cg(system, right[:, c], x0=np.full(count, start[c]), rtol=1e-4, maxiter=600, M=preconditioner)[0]
+                     for c in range(values.shape[1])], 1)
+
+
+def shaped_for(layer: Layer, which: BoolArray, closed: FloatArray, geometry: PhotoGeometry) -> Layer:
+    """The layer whose Gaussians at `which` (N,) have their shapes in a closed eye, and are squeezed as the photo folds the skin.
+
+    closed: (V, 3) the rig's vertices with the eyes shut, camera frame. Round in an open eye, they would be drawn out to streaks.
+    """
+    g, triangles = layer.gaussians, geometry.rig.triangles[layer.triangles[which]]
+    rows, both_sides = layer.triangles[which], np.zeros(int(which.sum()), np.uint8)
+    normals = _face_normals(closed, triangles)
+    round_ones = Gaussians(g.means[which], to_quat(frames(normals)).astype(np.float32), _FULLER * g.scales[which],
+                           g.opacities[which], g.colors[which])
+    bound = bind_surface(round_ones, rows, closed, geometry.rig.triangles, two_sided=both_sides)
+    corners = geometry.vertices[triangles].astype(np.float64)
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    long = bound.axes[:, :1] * first + bound.axes[:, 1:2] * second
+    wide = bound.axes[:, 2:3] * first + bound.axes[:, 3:] * second
+    turned = frames(_face_normals(geometry.vertices, triangles), long)
+    quats, scales = g.quats.copy(), g.scales.copy()
+    quats[which] = to_quat(turned)
+    scales[which, 0] = np.maximum(np.linalg.norm(long, axis=1), 2e-5)
+    scales[which, 1] = np.maximum(np.abs((turned[:, :, 1] * wide).sum(1)), 2e-5)
+    return replace(layer, gaussians=replace(g, quats=quats, scales=scales))
+
+
+def _face_normals(vertices: FloatArray, triangles: Int32Array) -> FloatArray:
+    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
+    return unit(np.cross(b - a, c - a))
+
+
+def lid_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Array, landmarks: FloatArray, scale: float,
+             rng: np.random.Generator) -> Layer:
+    """Lashes, liner, folds and shadows along the lids' edges, as Gaussians on the sheets.
+
+    image: (H, W, 3) the photo; beneath: (H, W, 3) what skin and eyeballs alone look like in its view; landmarks: (478, 2+)
+    pixels; scale: pixels, eye distance / 115. How opaque each is follows from how unlike the two are.
+    """
+    return join(empty_layer(), *(_eye_veil(geometry, image, beneath, landmarks, eye, scale, rng) for eye in range(2)))
+
+
+def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Array, landmarks: FloatArray, eye: int, scale: float,
+              rng: np.random.Generator) -> Layer:
+    shape = image.shape[:2]
+    upper, lower = (landmarks[list(edge[eye]), :2] for edge in (_UPPER, _LOWER))
+    opening = polygon(np.concatenate([upper, lower[::-1]]), shape)
+    lid = geometry.part_map(Part.SKIN) & (distance_to(opening) < (_SHADE + 4) * scale)
+    wide = distance_to(opening) < _SHADE * scale
+    wide &= (distance_to(~opening) < _INSIDE_UPPER * scale) & geometry.seen.covered
+    still = lid & (blink_moves(geometry.rig)[geometry.triangles].max(1) < 2 * _STILL)[geometry.seen.triangle_ids]
+    if not wide.any() or not still.any():
+        return empty_layer()
+    _, rows, columns = nearest_true(lid)
+    depth = np.minimum(geometry.seen.depth[rows, columns], np.where(wide, geometry.seen.depth, np.inf)) - _LIFT
+    points = scatter(grid_mesh(geometry.camera, depth.astype(np.float32), wide, step=1), 1.0 / geometry.pixels_per_metre, rng=rng)
+    outside = sample(distance_to(opening), points.pixels) > 0.5
+    place = _Place.of(points.pixels, upper, lower, outside, scale)
+    difference = np.abs(sample(image, points.pixels) - sample(beneath, points.pixels)).mean(1)
+    wanted = 0.95 * ramp(difference, _SAME, _OTHER) * place.share
+    first = len(geometry.rig.triangles) - 2 * 3 * _SEGMENTS
+    sheets = first + (eye * 3 + place.kind) * _SEGMENTS + place.segment
+    _, rows, columns = nearest_true(still)
+    x, y = points.pixels.astype(int).T
+    skin = geometry.triangle_rows[geometry.seen.triangle_ids[rows[y, x], columns[y, x]]]
+    triangles = np.where(place.kind == _ON_SKIN, skin, sheets).astype(np.int32)
+    normals = _face_normals(geometry.vertices, geometry.rig.triangles[triangles])
+    # of an eye that is turned away the photo shows hair and shadow beside it
+    wanted = wanted * ramp(facing_of(points.means, normals), 0.3, 0.55)
+    seen, below = sample(image, points.pixels), sample(beneath, points.pixels)
+    colors = np.clip(below + (seen - below) / np.maximum(wanted, 0.4)[:, None], 0, 1)
+    wanted = np.where(place.inside, _lid_shadow(seen, below, place.inside) * place.share, wanted)
+    colors = np.where(place.inside[:, None], _SHADOW * below, colors)
+    opacity = 1 - (1 - wanted) ** (1 / _OVERLAP)
+    edge = geometry.vertices[geometry.rig.triangles[triangles]]
+    along = np.where(place.kind == _UPPER_LINE, 0.9, 0.75)  # else the line on a closed lid is a string of beads
+    sigma = points.spacing[:, None] * np.stack([along, np.full(len(along), 0.75)], 1)
+    free = outside.astype(np.float32)  # refinement would paint the iris on what lies before it: it would stay when the eye turns
+    layer = surface_layer(points.means, normals, sigma, colors, Region.LASHES, along=edge[:, 1] - edge[:, 0], opacity=opacity,
+                          triangles=triangles, freedom=free, color_freedom=free, least_opacity=0.01)
+    return layer.select(wanted > 0.06)
+
+
+def _lid_shadow(seen: FloatArray, below: FloatArray, inside: BoolArray) -> FloatArray:
+    """How opaque the upper lid's shadow on the eyeball is at N pixels, as the white tells.
+
+    Whatever else is darker than expected there, such as the iris' upper rim, would stay before the eye when it turns.
+    seen: (N, 3) the photo; below: (N, 3) the eyeball alone; inside: (N,) where it is seen.
+    """
+    light = below.mean(1)
+    shadow = np.clip((1 - seen.mean(1) / np.maximum(light, 1e-3)) / (1 - _SHADOW), 0, _DEEPEST_SHADOW)
+    white = inside & (light > _WHITE * np.percentile(light[inside], 90)) if inside.any() else inside
+    usual = min(float(np.median(shadow[white])), _USUAL_SHADOW) if white.sum() > 8 else _USUAL_SHADOW
+    return np.where(white, np.minimum(shadow, 2 * usual), usual)
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where N pixels lie about an eye."""
+
+    kind: Int32Array  # (N,) of the sheet that carries them
+    segment: Int32Array  # (N,) of the lid, from the outer corner
+    inside: BoolArray  # (N,) of the opening, below the upper lid
+    share: FloatArray  # (N,) how far they belong to the veil, fading out with the distance
+
+    @staticmethod
+    def of(pixels: FloatArray, upper: FloatArray, lower: FloatArray, outside: BoolArray, scale: float) -> _Place:
+        """pixels: (N, 2); upper, lower: (9, 2) the lids' edges from the outer corner; outside: (N,) of the eye's opening."""
+        axis = upper[-1] - upper[0]
+        along = (pixels - upper[0]) @ axis / (axis @ axis)
+        at = [(edge - upper[0]) @ axis / (axis @ axis) for edge in (upper, lower)]
+        up = np.array([axis[1], -axis[0]]) / np.linalg.norm(axis)
+        up = up * np.sign((upper[4] - lower[4]) @ up)
+        height = (pixels - upper[0]) @ up / scale
+        top, bottom = (np.interp(along, np.maximum.accumulate(where), (edge - upper[0]) @ up / scale)
+                       for where, edge in zip(at, (upper, lower), strict=True))
+        above, below = height - top, bottom - height
+        is_upper = np.where(outside, above > -0.5 * np.maximum(top - bottom, 0), above > below)
+        off = np.where(is_upper, above, below)
+        beyond = np.maximum(np.maximum(-along, along - 1), 0) * np.linalg.norm(axis) / scale  # of the corners
+        reach = np.where(is_upper, _CORNER + (_SHADE - _CORNER) * ramp(top - bottom, 0.0, 6.0), _BELOW)
+        beyond = np.where(along < -_WING, np.inf, beyond)
+        share = 1 - ramp(np.hypot(np.maximum(off, 0), beyond) / reach, 0.6, 1.0)
+        share = share * (1 - ramp(-off / np.where(is_upper, _INSIDE_UPPER, _INSIDE_LOWER), 0.4, 1.0))
+        segment = np.where(is_upper, *(np.clip(np.searchsorted(np.maximum.accumulate(where), along) - 1, 0, _SEGMENTS - 1)
+                                       for where in at))
+        root = (off < _LINE) & (off > _ROOTS_INSIDE)
+        kind = np.where(~is_upper, _LOWER_LINE, np.where(root, _UPPER_LINE, _UPPER_SHADE))
+        kind = np.where(along < _INNER, kind, _ON_SKIN)
+        # a lid's first and last segment turn as it closes; what lies there goes with the next ones
+        return _Place(kind.astype(np.int32), np.clip(segment, 1, _SEGMENTS - 2).astype(np.int32), ~outside & is_upper, share)

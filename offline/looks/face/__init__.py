@@ -1,0 +1,1 @@
+"""Looks of the face: shapes, eye colour, lips and make-up."""

@@ -1,0 +1,1 @@
+"""Looks of hair: colour, length, pieces, eyebrows and beard."""

@@ -1,0 +1,267 @@
+"""Other lengths of the own hair: shaved, buzz-cut, short, long; strands of its colour grow where the scalp's chart says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+
+from offline.looks.assembly import Changes, attribute, flat, joined, rigid_added
+from offline.looks.hair.grown_strands import SkinField, roots_on, strand_gaussians
+from offline.looks.measured_head import HeadShape, centers_of, head_shape, own_tones
+from offline.looks.photo_tones import plausible_hair
+from offline.looks.skin.under_hair import OwnHead, bare_skin, own_head, under_hair
+from offline.numeric import ramp, unit
+from offline.rig.skinning import head_weights
+from perse_live.arrays import BoolArray, FloatArray
+from perse_live.attributes import AddedGaussians, Attribute, nothing_added
+from perse_live.avatar import Avatar
+from perse_live.gaussians import Gaussians
+from perse_live.regions import Region
+
+_HAIR = (Region.HAIR, Region.HAIR_BACK)
+_SEED = 47
+_FREE = (-0.012, -0.055)  # metres: heights between which hair leaves the skull and falls
+_SMOOTHINGS = 2
+_LOWER, _TOUCHING, _BESIDE = -0.09, 0.006, 0.03  # metres: below the jaw; between neighbours; from hair
+_A_SCRAP = 0.10  # of all that is below the jaw
+_PARTING = 0.012  # metres over which the two sides of a parting part
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One length."""
+
+    spacing: float
+    """Metres between the roots of locks."""
+    steps: int
+    """Segments of a lock."""
+    length: tuple[float, float]
+    """Metres, at the hairline and on the crown."""
+    lowest: float
+    """Metres, head frame: where hanging hair is cut off."""
+    width: float
+    """Metres, half of a lock's."""
+    body: float
+    """Metres between skin and the outside of the hair, on the crown."""
+    swept: float
+    """How much hair at the front lies to the side rather than back, [0, 1]."""
+
+
+_SHORT = Cut(0.0068, 4, (0.018, 0.036), -1.0, 0.0036, 0.015, 0.55)
+_LONG = Cut(0.0102, 13, (0.28, 0.31), -0.185, 0.0052, 0.016, 0.8)
+_BUZZ_SPACING, _BUZZ_LENGTH, _BUZZ_RADIUS = 0.0033, 0.0034, 0.00042  # metres
+_FINE = 0.6  # share of locks with a thin strand
+_BUZZ_TINT = 0.78  # how far the scalp takes the hair's colour between buzz-cut hairs
+
+
+def shaved(avatar: Avatar) -> Attribute:
+    """No hair at all."""
+    shape, own = _of(avatar)
+    return attribute("hair-shaved", "Shaved head", "hair", nothing_added(), _without_hair(shape, own, np.zeros(3), 0.0))
+
+
+def buzz(avatar: Avatar) -> Attribute:
+    """A few millimetres all over."""
+    shape, own = _of(avatar)
+    rng = np.random.default_rng(_SEED)
+    on = roots_on(shape, shape.charts.scalp, _BUZZ_SPACING, rng)
+    triangles = avatar.rig.triangles
+    roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
+    normals = unit(on.interpolate(shape.normals, triangles))
+    along = unit(_combed(on.interpolate(shape.template, triangles), 0.4) + 0.35 * rng.standard_normal((len(roots), 3)))
+    tips = roots + _BUZZ_LENGTH * unit(0.6 * normals + along) * rng.uniform(0.6, 1.2, (len(roots), 1))
+    tone = _tones(shape, len(roots), rng) * shape.light.shade(normals) * rng.uniform(0.45, 0.85, (len(roots), 1))
+    hairs = strand_gaussians(np.stack([roots, tips], 1), _BUZZ_RADIUS, tone, tone, opacity=0.75)
+    added = rigid_added(hairs, start=roots, appear=rng.uniform(0, 0.5, len(roots)), least_size=0.3, region=Region.HAIR)
+    return attribute("hair-buzz", "Buzz cut", "hair", added, _without_hair(shape, own, _typical(shape), _BUZZ_TINT))
+
+
+def short(avatar: Avatar) -> Attribute:
+    """Cut short, brushed to the side."""
+    shape, own = _of(avatar)
+    return attribute("hair-short", "Short hair", "hair", _locks(shape, _SHORT), _without_hair(shape, own, _typical(shape), 0.92))
+
+
+def long(avatar: Avatar) -> Attribute:
+    """Down to the shoulders, parted in the middle."""
+    shape, own = _of(avatar)
+    return attribute("hair-long", "Long hair", "hair", _locks(shape, _LONG), _without_hair(shape, own, _typical(shape), 0.92))
+
+
+def _of(avatar: Avatar) -> tuple[HeadShape, OwnHead]:
+    shape = head_shape(avatar)
+    return shape, own_head(avatar, shape.template, shape.charts)
+
+
+def _typical(shape: HeadShape) -> FloatArray:
+    return 0.8 * np.median(_tones(shape, 400, np.random.default_rng(_SEED)), 0)
+
+
+def _tones(shape: HeadShape, count: int, rng: np.random.Generator) -> FloatArray:
+    """Colours (count, 3) of the own hair, without what only lies beside it."""
+    return plausible_hair(own_tones(shape, max(count, 200), rng))[:count]
+
+
+def _without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float) -> Changes:
+    """The own hair hidden, the skin under it bare, and the scalp in the hair's colour (3,) as far as `tint` says."""
+    avatar, count = shape.avatar, len(own.on)
+    floating = np.isin(avatar.regions, _HAIR)
+    floating |= _scraps(avatar, floating)
+    covered = under_hair(own)
+    scalp = tint * own.charts["scalp"] * own.skin
+    bare = bare_skin(own, covered)
+    goal = bare + scalp[:, None] * (color - bare)
+    changed = np.concatenate([own.skin & ((covered > 0.02) | (scalp > 0.02)), np.zeros(len(avatar) - count, np.bool_)])
+    colors, opacities = avatar.colors.astype(np.float64), avatar.opacities.copy()
+    colors[:count][changed[:count]] = goal[changed[:count]]
+    opacities[floating] = 0
+    ids = np.nonzero(floating | changed)[0].astype(np.int32)
+    return Changes(ids, np.clip(colors[ids], 0, 1).astype(np.float32), opacities[ids])
+
+
+def _scraps(avatar: Avatar, hair: BoolArray) -> BoolArray:
+    """(G,) what was seen between strands and hangs together with nothing once the hair (G,) beside it is away."""
+    places = centers_of(avatar)
+    rest = np.nonzero(~hair & (avatar.opacities > 0.1) & (places[:, 1] < _LOWER))[0]
+    near = hair & (avatar.opacities > 0.1)
+    if not near.any() or not len(rest):
+        return np.zeros(len(avatar), np.bool_)
+    pairs = KDTree(places[rest]).query_pairs(_TOUCHING, output_type="ndarray")
+    graph = coo_array((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(len(rest), len(rest)))
+    _, piece = connected_components(graph, directed=False)
+    small = np.bincount(piece)[piece] < _A_SCRAP * len(rest)
+    out = np.zeros(len(avatar), np.bool_)
+    out[rest[small]] = KDTree(places[near]).query(places[rest[small]])[0] < _BESIDE
+    return out
+
+
+def _combed(places: FloatArray, swept: float) -> FloatArray:
+    """Which way hair lies at places (N, 3) of the mean head: away from a parting in the middle, and off the face."""
+    x, y, z = places.T
+    side = np.tanh(x / _PARTING)
+    top = ramp(y, 0.035, 0.095)
+    front = ramp(z, -0.075, 0.01)
+    outwards = side * (0.25 + swept * top)
+    back = -(0.25 + 0.9 * front * (1 - 0.5 * swept) + 0.2 * top)
+    return np.stack([outwards, -0.25 - 0.85 * (1 - top), back], 1)
+
+
+def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
+    """Locks of hair all over the scalp."""
+    rng = np.random.default_rng(_SEED)
+    lines = _grown(shape, cut, rng)
+    count, steps = len(lines), cut.steps
+    field = SkinField(shape)
+    middles = (lines[:, :-1] + lines[:, 1:]) / 2
+    flat_middles = middles.reshape(-1, 3)
+    outwards = _outwards(shape, field, flat_middles)
+    along = (lines[:, 1:] - lines[:, :-1]).reshape(-1, 3)
+    length = np.linalg.norm(along, axis=1)
+    share = np.tile((np.arange(steps) + 0.5) / steps, count)
+    width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, 0.5))
+    tone = np.repeat(_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
+    light = shape.light.shade(outwards) * _sheen(unit(along), outwards)[:, None]
+    # hair between hair is dark: at the roots, and inside
+    deep = 0.72 + 0.28 * ramp(share, 0.0, 0.3)
+    colors = tone * light * deep[:, None]
+    sigma = np.stack([np.maximum(0.5 * length, 0.7 * width), width * 0.66], 1)
+    opacity = 0.95 * np.interp(share, (0, 0.8, 1), (1, 1, 0.75))
+    ribbons = flat(flat_middles, outwards, sigma, colors, opacity=opacity, along=along, thickness=0.0012)
+    some = rng.random(count) < _FINE
+    fine = _fine_strands(lines[some], colors.reshape(count, steps, 3)[some], outwards.reshape(count, steps, 3)[some], cut, rng)
+    of = np.concatenate([np.repeat(np.arange(count), steps), np.repeat(np.nonzero(some)[0], steps)])  # the lock of each
+    shown = np.concatenate([length, length.reshape(count, steps)[some].reshape(-1)]) > 1e-3  # not what was cut off
+    whole, of = _select(joined(ribbons, fine), shown), of[shown]
+    added = rigid_added(whole, start=lines[of, 0], appear=rng.uniform(0, 0.25, count)[of], least_size=0.4, region=Region.HAIR)
+    added.rigid.head_weights[:] = head_weights(whole.means)
+    return added
+
+
+def _select(gaussians: Gaussians, keep: BoolArray) -> Gaussians:
+    return Gaussians(*(getattr(gaussians, name)[keep] for name in ("means", "quats", "scales", "opacities", "colors")))
+
+
+def _fine_strands(lines: FloatArray, colors: FloatArray, outwards: FloatArray, cut: Cut, rng: np.random.Generator) -> Gaussians:
+    """A thin lighter strand on each lock: what makes a surface look like hair."""
+    count, steps = colors.shape[:2]
+    side = unit(np.cross(lines[:, -1] - lines[:, 0], outwards[:, 0]))
+    shift = side[:, None] * rng.uniform(-0.7, 0.7, (count, 1, 1)) * cut.width
+    lift = np.concatenate([outwards, outwards[:, -1:]], 1) * 0.0011
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, 1)) + 1.9 * np.arange(steps + 1)[None, :, None]
+    wave = 0.25 * cut.width * np.sin(phase) * side[:, None]
+    brighter = colors * rng.uniform(1.05, 1.5, (count, 1, 1))
+    fine = strand_gaussians(lines + shift + lift + wave, 0.0008, brighter[:, 0], brighter[:, -1], opacity=0.7)
+    shades = np.clip(brighter.reshape(-1, 3), 0, 1).astype(np.float32)
+    return Gaussians(fine.means, fine.quats, fine.scales, fine.opacities, shades)
+
+
+def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
+    """Lines (N, steps + 1, 3) of the locks: along the skull, then down."""
+    field = SkinField(shape)
+    density = shape.charts.scalp * (shape.charts.ears < 0.2)
+    on = roots_on(shape, density, cut.spacing, rng)
+    triangles = shape.avatar.rig.triangles
+    roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
+    rest = on.interpolate(shape.template, triangles)
+    crown = ramp(rest[:, 1], -0.05, 0.09)
+    length = (cut.length[0] + (cut.length[1] - cut.length[0]) * crown) * rng.uniform(0.85, 1.1, len(roots))
+    body = cut.body * (0.3 + 0.7 * crown) * rng.uniform(0.75, 1.1, len(roots))
+    lines = np.empty((len(roots), cut.steps + 1, 3))
+    lines[:, 0] = roots
+    step = (length / cut.steps)[:, None]
+    stray = 0.10 * rng.standard_normal((len(roots), 3))
+    middle = float(shape.vertices[shape.skin, 0].mean())
+    for k in range(cut.steps):
+        here = lines[:, k]
+        normal = field.normals(here)
+        lying = _combed(field.on_template(here), cut.swept) + stray
+        lying = unit(lying - (lying * normal).sum(1, keepdims=True) * normal)
+        side = np.sign(here[:, 0] - middle)
+        falling = np.stack([0.07 * side, -np.ones(len(here)), -0.02 - 0.10 * (here[:, 2] > -0.06)], 1) + 0.25 * stray
+        free = ramp(here[:, 1], _FREE[0], _FREE[1])[:, None]
+        place = here + step * unit((1 - free) * lying + free * falling)
+        clearance = body * min(1.0, (k + 1) / min(cut.steps, 3))
+        lines[:, k + 1] = field.lifted(place, clearance)
+        low = lines[:, k + 1, 1] < cut.lowest - 0.012 * np.abs(stray[:, 0]) / 0.1
+        lines[low, k + 1] = here[low] + 1e-4 * np.array([0, -1.0, 0])
+    for _ in range(_SMOOTHINGS):  # ears and shoulders push single points aside
+        lines[:, 1:-1] = 0.5 * lines[:, 1:-1] + 0.25 * (lines[:, :-2] + lines[:, 2:])
+    above = lines[..., 1] > _FREE[0]
+    loose = (field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body) & above  # a loop that stands off the head
+    return lines[~_before_the_face(shape, field, lines) & ~loose.any(1)]
+
+
+def _before_the_face(shape: HeadShape, field: SkinField, lines: FloatArray) -> BoolArray:
+    """(N,) which locks (N, K, 3) hang over the face below its hairline."""
+    rest = field.on_template(lines.reshape(-1, 3)).reshape(lines.shape)
+    x, y, z = np.moveaxis(rest, 2, 0)
+    top = float(shape.landmarks_template[10, 1])
+    side = float(shape.landmarks_template[[234, 454], 2].mean())
+    narrow = float(np.abs(shape.landmarks_template[[103, 332], 0]).mean())
+    return ((y < top - 0.004) & (z > side) & (np.abs(x) < narrow)).any(1)
+
+
+def _outwards(shape: HeadShape, field: SkinField, places: FloatArray) -> FloatArray:
+    """Unit normals (N, 3) of the hair's outside: the skull's above, away from the neck's axis below."""
+    skull = field.normals(places)
+    away = places - np.array([0.0, 0.0, shape.skull.center[2]])
+    away[:, 1] = 0
+    below = ramp(places[:, 1], _FREE[0], _FREE[1])[:, None]
+    return unit((1 - below) * skull + below * unit(away))
+
+
+def _sheen(along: FloatArray, outwards: FloatArray) -> FloatArray:
+    """The band of light across strands (Kajiya & Kay, SIGGRAPH 1989), (N,) around 1: lamp above and before."""
+    half = unit(np.array([[0.0, 0.75, 0.66]]))[0]
+    across = np.sqrt(np.clip(1 - (along @ half) ** 2, 0, 1))
+    return 0.90 + 0.45 * across**10 * np.clip(outwards @ half, 0, 1)
+
+
+BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {"hair-long": long, "hair-short": short, "hair-buzz": buzz,
+                                                      "hair-shaved": shaved}
+"""By name, in the order in which they are shown."""

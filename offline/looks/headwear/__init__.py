@@ -1,0 +1,1 @@
+"""Hats, headphones and earrings."""

@@ -1,0 +1,1 @@
+"""Looks of the skin: tone and age."""

@@ -1,0 +1,122 @@
+"""Where on the head things are: lips, brows, scalp, beard ... as weights of the rig's vertices.
+
+Lips, ears and lids were painted by MakeHuman's authors. Brows follow MediaPipe's brow landmarks. Scalp and beard have no
+source: they are drawn here on the mean head, with proportions after Farkas, Anthropometry of the Head and Face (1994): the
+hairline crosses the forehead about a head's seventh above the brows, recedes at the temples, runs in front of the ears and
+around them to the nape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from offline.numeric import ramp
+from offline.rig.anny_head import AnnyHead, chart
+from perse_live.arrays import Float32Array, FloatArray
+from perse_live.head import landmarks as lm
+from perse_live.head.expressions import index, indices
+from perse_live.head.landmarks import LandmarkModel
+from perse_live.head.rig import Part
+
+# The hairline seen from the side, on the mean head: height y at depth z (metres, head frame), from the forehead to the nape.
+_HAIRLINE = np.array([(0.030, 0.066), (0.015, 0.064), (0.000, 0.058), (-0.022, 0.047), (-0.040, 0.030), (-0.062, 0.005),
+                      (-0.075, -0.012), (-0.088, -0.005), (-0.100, -0.025), (-0.120, -0.055), (-0.150, -0.080), (-0.220, -0.085)])
+# The beard's upper edge likewise, from the upper lip along the cheek to the sideburn; and its lower edge under the jaw.
+_BEARD_TOP = np.array([(0.040, -0.048), (0.020, -0.055), (0.005, -0.064), (-0.020, -0.058), (-0.040, -0.042), (-0.060, -0.018),
+                       (-0.075, 0.000), (-0.090, 0.000)])
+_BEARD_BOTTOM = np.array([(0.040, -0.150), (0.000, -0.145), (-0.030, -0.128), (-0.060, -0.100), (-0.075, -0.075),
+                          (-0.090, -0.060)])
+_LIDS = (0.03, -0.02)  # metres on the mean head: farthest over and under the eyes, and how far back
+_BEARD_BACK = -0.082  # behind the sideburns
+_SOFT = 0.006  # metres, half width of soft edges
+
+
+@dataclass(frozen=True, eq=False)
+class HeadCharts:
+    """Weights (V,) float32 in [0, 1] of the rig's vertices; the same for everybody, for the numbering is."""
+
+    lips: Float32Array
+    """The red of both lips, with what of it lies inside the closed mouth."""
+    lip_upper: Float32Array
+    """The upper lip's share of `lips`."""
+    lip_lower: Float32Array
+    """The lower lip's share of `lips`."""
+    lip_inner: Float32Array
+    """The part of `lips` that the closed mouth hides, and the mouth's lining next to it."""
+    mouth_lining: Float32Array
+    """Inside of the mouth."""
+    ears: Float32Array
+    eyelids: Float32Array
+    """What moves in a blink: the upper lid up to the crease, the rims and the inner corners."""
+    brows: Float32Array
+    scalp: Float32Array
+    """Where the hair of the head grows, without brows and beard."""
+    beard: Float32Array
+    """Where a full beard and a moustache grow."""
+    face: Float32Array
+    """The face without ears, scalp and throat; wide soft edge."""
+
+
+def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadCharts:
+    """The charts of the rig's numbering.
+
+    mean: (V, 3) vertices of the mean head, as `IdentityModel.mean`; charts drawn on it hold for every identity.
+    """
+    skin = _used_by(head, Part.SKIN)
+    lining = _used_by(head, Part.MOUTH_CAVITY)
+    ears, lips = chart(head, "ears") * skin, chart(head, "lips") * (skin | lining)
+    follows_jaw = -head.actions[index("jawOpen"), :, 1] / 0.02
+    lower = ramp(follows_jaw, 0.35, 0.65)
+    # the hidden side of the lips faces backwards or lies behind the line where the lips meet
+    seam = mean[skin & lining]
+    to_seam = np.sqrt(((mean[:, None] - seam[None]) ** 2).sum(-1)).min(1)
+    lip_inner = (skin | lining) * np.exp(-0.5 * (to_seam / 0.003) ** 2)
+    blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(0)
+    near_eyes = (np.abs(mean[:, 1]) < _LIDS[0]) & (mean[:, 2] > _LIDS[1])  # blinks move some stray vertices of jaw and ear
+    lids = np.maximum(chart(head, "eyelids"), ramp(blinking, 0.001, 0.004)) * near_eyes
+    brows = brow_chart(mean, model.neutral) * skin
+    height, depth = mean[:, 1], mean[:, 2]
+    scalp = ramp(height - _edge(_HAIRLINE, depth), -_SOFT, _SOFT) * skin * (1 - ears)
+    scalp *= 1 - ramp(-depth, 0.2, 0.3)
+    under = ramp(_edge(_BEARD_TOP, depth) - height, -_SOFT, _SOFT)
+    over = ramp(height - _edge(_BEARD_BOTTOM, depth), -_SOFT, _SOFT)
+    beard = under * over * ramp(depth, _BEARD_BACK - _SOFT, _BEARD_BACK + _SOFT) * skin * (1 - ears) * (1 - np.clip(lips, 0, 1))
+    beard *= 1 - _used_by(head, Part.BODY)
+
+    def weights(values: FloatArray) -> Float32Array:
+        return np.clip(values, 0, 1).astype(np.float32)
+
+    return HeadCharts(lips=weights(lips), lip_upper=weights(lips * (1 - lower)), lip_lower=weights(lips * lower),
+                      lip_inner=weights(lip_inner), mouth_lining=weights(chart(head, "inside-mouth") * (lining | skin)),
+                      ears=weights(ears), eyelids=weights(lids * skin), brows=weights(brows), scalp=weights(scalp),
+                      beard=weights(beard), face=weights(chart(head, "face") * skin))
+
+
+def brow_chart(vertices: FloatArray, landmarks: FloatArray, *, half_width: float = 0.003) -> Float32Array:
+    """(V,) [0, 1] how much of a brow each vertex carries.
+
+    vertices: (V, 3); landmarks: (478, 3) of the same head; half_width: metres from the brow's middle line, soft edge.
+    """
+    weight = np.zeros(len(vertices), np.float32)
+    for brow in (lm.RIGHT_BROW, lm.LEFT_BROW):
+        line = (landmarks[list(brow[:5])] + landmarks[list(brow[5:])]) / 2
+        steps = np.linspace(0, 4, 60)
+        curve = np.stack([np.interp(steps, np.arange(5), line[:, axis]) for axis in range(3)], 1)
+        distance = KDTree(curve).query(vertices)[0]
+        weight = np.maximum(weight, np.exp(-0.5 * (distance / half_width) ** 2))
+    return weight.astype(np.float32)
+
+
+def _used_by(head: AnnyHead, part: Part) -> np.ndarray:
+    used = np.zeros(len(head.template), np.bool_)
+    used[head.triangles[head.parts == part].reshape(-1)] = True
+    return used
+
+
+def _edge(line: FloatArray, depth: FloatArray) -> FloatArray:
+    """Height of a side view's line at each depth."""
+    order = np.argsort(line[:, 0])
+    return np.interp(depth, line[order, 0], line[order, 1])

@@ -1,0 +1,119 @@
+"""Fitting the rig's outline to the person's: landmarks fix the face's inside, but say little of jaw, ears and neck."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy.spatial import KDTree
+
+from offline.images import blur, distance_to, sample
+from offline.numeric import facing_of
+from offline.rig.photo_geometry import PhotoGeometry
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
+from perse_live.head.rig import Part, vertices_of
+
+_REACH = 6.0  # pixels: outlines farther apart are not the same outline
+_NECK_REACH = 22.0  # pixels: landmarks say nothing of how wide a neck is
+_OUTER_REACH = 28.0  # pixels that the rig may reach beyond the person and still be pulled in
+_NECK_OVERLAP = -1.5  # pixels: a neck ends inside its collar
+_LOWEST, _JAW_LOWEST, _JAW_BACK, _NECK_SIDE = -0.19, -0.095, -0.055, 0.03  # metres on the mean head: where neck is, and no jaw
+_OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
+_ON_OUTLINE = 3.0  # pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
+_SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
+
+
+def outline_offsets(
+    geometry: PhotoGeometry,
+    person: BoolArray,  # (H, W) the matte's inside
+    hair: Float32Array,  # (H, W) probability
+    dressed: BoolArray,  # (H, W) clothes, which count as outside
+    ears: Float32Array,  # (V,) in [0, 1]; pressed to the head as a whole where they stick out
+) -> Float32Array:
+    """Offsets that bring the rig's outline onto the person's.
+
+    Where the rig reaches beyond the person it is pulled in, where bare skin goes on beyond the rig's outline it is pulled out;
+    what lies under hair stays. Returns (V, 3) metres, camera frame, within the picture's plane.
+    """
+    inside = person & ~dressed
+    signed = distance_to(inside) - distance_to(~inside)
+    slope = _slope(blur(signed, 1.5))
+    movable = vertices_of(geometry.rig, Part.SKIN) & (geometry.template[:, 1] > _LOWEST)
+    index = np.nonzero(movable)[0]
+    place = geometry.template[index]
+    neck = (place[:, 1] < _JAW_LOWEST) & (place[:, 2] < _JAW_BACK) & (np.abs(place[:, 0]) > _NECK_SIDE)
+    reach, overlap = np.where(neck, _NECK_REACH, _REACH), np.where(neck, _NECK_OVERLAP, _OVERLAP)
+    near_hair, near_clothes = blur(hair > 0.5, 3.0), blur(dressed, 2.0)
+    limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
+    points = geometry.vertices[index] + _pressed_ears(geometry, signed, hair, ears)[index]
+    on_ear = ears[index] > 0.3
+    inner = distance_to(~geometry.seen.covered)
+    on_outline = sample(inner, np.clip(geometry.camera.project(geometry.vertices[index]), 1, limit - 1.01)) < _ON_OUTLINE
+    rows, columns, distances = _pairs(points, 2.5 * _SMOOTHNESS[0])
+    facing = facing_of(points, geometry.normals[index])
+    for smoothness in _SMOOTHNESS:
+        kernel = np.exp(-0.5 * (distances / smoothness) ** 2)
+        pixels = geometry.camera.project(points)
+        framed = ((pixels > 2) & (pixels < limit - 2)).all(1)
+        at = np.clip(pixels, 1, limit - 1.01)
+        away = sample(signed, at)
+        border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
+        bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
+        outer = framed & ~on_ear & (away > overlap) & (away < _OUTER_REACH)
+        bare &= neck | (sample(near_clothes, border) < 0.3)  # behind the jaw the outline goes on as the neck's
+        rim = framed & ~on_ear & bare & on_outline & (np.abs(facing) < 0.3) & (-away < reach) & (away <= overlap)
+        wanted = np.where((outer | rim)[:, None], -(away - overlap)[:, None] * sample(slope, at), 0)
+        weight = np.where(outer, 1.0, np.where(rim, 0.5, 0.0))
+        move = _spread(wanted, weight, rows, columns, kernel, len(index))
+        points[:, :2] += move * points[:, 2:] / geometry.camera.fx
+    offsets = np.zeros_like(geometry.vertices)
+    offsets[index] = points - geometry.vertices[index]
+    return offsets
+
+
+def _slope(distance: Float32Array) -> Float32Array:
+    """Unit direction (H, W, 2) in which a distance (H, W) grows."""
+    slope = np.stack([np.asarray(cv2.Sobel(distance, cv2.CV_32F, *order), np.float32) for order in ((1, 0), (0, 1))], -1)
+    return slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), np.float32(1e-6))
+
+
+def _pressed_ears(geometry: PhotoGeometry, signed: Float32Array, hair: Float32Array, ears: Float32Array) -> Float32Array:
+    """Offsets (V, 3), camera frame: each ear laid against the head until the photo has room for it; under hair it lies flat.
+
+    signed: (H, W) pixels beyond the person's outline, negative inside.
+    """
+    offsets = np.zeros_like(geometry.vertices)
+    side_axis = geometry.R_cam_head[:, 0]
+    head = geometry.to_head(geometry.vertices)
+    for side in (-1.0, 1.0):
+        ear = (ears > 0.05) & (geometry.template[:, 0] * side > 0)
+        core = (ears > 0.3) & ear
+        if not core.any():
+            continue
+        root = 0.068 * float(np.median(np.abs(head[core, 0]) / np.abs(geometry.template[core, 0])))
+        out = np.clip(np.abs(head[ear, 0]) - root, 0, None)[:, None] * ears[ear][:, None]
+        for share in (1.0, 0.8, 0.6, 0.4, 0.2, 0.05):
+            moved = geometry.vertices[ear] - side * (1 - share) * out * side_axis
+            pixels = np.clip(geometry.camera.project(moved), 0.5, np.array(signed.shape[::-1]) - 0.51)
+            tips = ears[ear] > 0.3
+            free = (sample(signed, pixels)[tips] < 1.0).mean() > 0.93
+            hidden = (sample(hair, pixels)[tips] > 0.5).mean() > 0.6
+            offsets[ear] = moved - geometry.vertices[ear]
+            if free and (not hidden or share <= 0.2):
+                break
+    return offsets
+
+
+def _pairs(points: FloatArray, radius: float) -> tuple[Int32Array, Int32Array, FloatArray]:
+    """All pairs within a radius, each point with itself included: first, second, distance."""
+    pairs = KDTree(points).sparse_distance_matrix(KDTree(points), radius, output_type="coo_matrix")
+    count = np.arange(len(points))
+    return np.r_[pairs.row, count], np.r_[pairs.col, count], np.r_[pairs.data, np.zeros(len(points))]
+
+
+def _spread(wanted: FloatArray, weight: FloatArray, rows: Int32Array, columns: Int32Array, kernel: FloatArray,
+            count: int) -> FloatArray:
+    """Weighted mean of the neighbours' wishes; far from any wish the move dies away."""
+    share = kernel * weight[columns]
+    total = np.bincount(rows, share, count)
+    summed = np.stack([np.bincount(rows, share * wanted[columns, k], count) for k in range(2)], 1)
+    return summed / np.maximum(total, 1.0)[:, None]

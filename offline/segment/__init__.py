@@ -1,0 +1,1 @@
+"""Which pixels of the portrait are the person, and of the person skin, hair and clothes."""

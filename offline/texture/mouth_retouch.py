@@ -1,0 +1,142 @@
+"""The portrait freed of what its moment drew around the mouth: folds of a smile, teeth and shadow on the lips' edges.
+
+An avatar's colours do not change with its expression. What a smile draws beside the mouth would stay on the face at rest, and
+what the mouth's opening leaves on the lips' edges, enamel and dark corners, would be smeared along closed lips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from scipy.spatial import KDTree
+
+from offline.gaussian_layer import Layer
+from offline.images import blur, dilate, disk, distance_to, fill_from, pixel_centers, polygon
+from offline.lift.mouth import mouth_opening
+from offline.lift.skin import Appearance
+from offline.numeric import ramp
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, OUTER_LIP_RING, UPPER_LIP_RING
+from perse_live.regions import Region
+
+_FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))  # landmarks along the nasolabial folds, downwards
+_FOLD_WIDTH, _FOLD_CORE = 9.0, 6.0  # pixels (eye distance 115): of a fold's surroundings, and half of the widest that is filled
+_FOLD_FADED = 0.65  # of a fold's darkness, at a full smile
+_DEEPEST = 0.3  # by which a fold is lightened at most
+_EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
+_CORNER = (4.5, 8.0)  # pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
+_CORNER_HELD = 0.6  # how little
+_PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
+_NEIGHBOURS, _SPECK = 16, 0.06  # points whose median a lip's point keeps to, and how far it may differ, sRGB
+_SPECK_BESIDE, _FRAME = 0.10, 0.0025  # the same on the skin within so many metres of the lips
+_ALONG = np.array([0.45, 1.0, 1.0])  # how near points are: along the lips they are alike, across them not
+_TOOTH_SPECK, _DARKEST_TOOTH = 0.14, 0.15  # how far a tooth's point may differ from those around it, and how dark it may be, in
+_OWN_TINT = 0.5  # brightnesses of the usual one; how much of its own tint it keeps, the less the darker it is
+_LEAST_LIP = 20  # pixels of a lip that show its colour
+
+
+def without_folds(image: Float32Array, skin: BoolArray, landmarks: FloatArray, unit: float, *, smile: float) -> Float32Array:
+    """The portrait with the dark lines beside the mouth filled by the light on both sides of them (a morphological closing).
+
+    image: (H, W, 3) in [0, 1]; skin: (H, W) pixels of plain skin; landmarks: (478, 2+) pixels; unit: pixels, eye distance / 115;
+    smile: [0, 1], how far such lines are the expression's. Returns (H, W, 3).
+    """
+    if smile <= 0:
+        return image
+    lips = polygon(landmarks[list(OUTER_LIP_RING), :2], skin.shape)
+    usable = skin & ~dilate(lips, 1.5 * unit)
+    known = blur(fill_from(image, usable), 0.7 * unit)
+    filled = blur(cv2.morphologyEx(known, cv2.MORPH_CLOSE, disk(_FOLD_CORE * unit)), 2.0 * unit)
+    near = np.zeros(skin.shape, np.float32)
+    for fold in _FOLDS:
+        line = np.zeros(skin.shape, np.uint8)
+        cv2.polylines(line, [np.round(landmarks[list(fold), :2]).astype(np.int32)], False, 1, 1)
+        near = np.maximum(near, np.exp(-0.5 * (distance_to(line > 0) / (_FOLD_WIDTH * unit)) ** 2))
+    share = _FOLD_FADED * smile * near * ramp(distance_to(~usable), 0.0, 2.0 * unit)
+    return np.clip(image + share[..., None] * np.clip(filled - known, 0, _DEEPEST), 0, 1).astype(np.float32)
+
+
+def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearance:
+    """The portrait's pixels with lips that have their own colour beside an open mouth, where they show tooth or shadow.
+
+    landmarks: (478, 2+) pixels; unit: pixels, eye distance / 115. What shows between the lips stays.
+    """
+    if float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2])) < _PARTED * unit:
+        return look
+    opening = mouth_opening(landmarks, look.valid.shape)
+    from_opening = distance_to(opening)
+    image = look.image
+    for ring in (UPPER_LIP_RING, LOWER_LIP_RING):
+        lip = polygon(landmarks[list(ring), :2], opening.shape)
+        inner = lip & (distance_to(~lip) > 1.0) & ~opening
+        sure = inner & (from_opening > 1.5 * unit)
+        usual = np.median(image[sure if sure.sum() >= _LEAST_LIP else inner], 0)
+        odd = _oddness(image, usual)
+        own = inner & (odd < 0.3)
+        if own.sum() < _LEAST_LIP:
+            continue
+        fill = blur(fill_from(image, own), 1.0)
+        place = dilate(lip, 0.7) & (from_opening < _EDGE * unit)
+        share = blur(np.maximum(odd, 0.5 * (from_opening < 1.2)) * place, 0.6)
+        image = np.where(place[..., None], image + share[..., None] * (fill - image), image)
+    held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
+    for corner in landmarks[list(INNER_LIP_CORNERS), :2]:  # its shadow goes on beyond the opening
+        away = np.linalg.norm(pixel_centers(opening.shape) - corner, axis=-1)
+        held = np.maximum(held, _CORNER_HELD * (1 - ramp(away, *(edge * unit for edge in _CORNER)))).astype(np.float32)
+    return replace(look, image=np.where(opening[..., None], look.image, image).astype(np.float32), lip_edges=held)
+
+
+def without_lip_specks(layer: Layer) -> Layer:
+    """The layer whose lips differ little from point to point: refinement paints single ones dark for what is held beside them.
+
+    The skin that frames them is calmed as well, less: an opening mouth draws single points out to streaks.
+    """
+    lips = np.nonzero(layer.regions == Region.LIPS)[0]
+    if len(lips) <= _NEIGHBOURS:
+        return layer
+    skin = np.nonzero(layer.regions == Region.SKIN)[0]
+    from_lips = np.asarray(KDTree(layer.gaussians.means[lips]).query(layer.gaussians.means[skin], distance_upper_bound=_FRAME)[0])
+    near = np.concatenate([lips, skin[np.isfinite(from_lips)]])
+    most = np.where(layer.regions[near] == Region.LIPS, _SPECK, _SPECK_BESIDE)[:, None]
+    means, colors = layer.gaussians.means[near] * _ALONG, layer.gaussians.colors
+    around = np.median(colors[near][np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
+    calm = colors.copy()
+    calm[near] = around + np.clip(colors[near] - around, -most, most)
+    return replace(layer, gaussians=replace(layer.gaussians, colors=calm))
+
+
+def with_calm_teeth(layer: Layer) -> Layer:
+    """The layer whose teeth have one tint, and no single points darker or lighter than those around them.
+
+    Behind a lip's edge refinement makes up in some teeth for what is held in others: red, yellow and black points, which show as
+    soon as the mouth opens. Teeth that refinement may not colour stay as they are.
+    """
+    teeth = np.nonzero((layer.regions == Region.TEETH) & (layer.color_freedom > 0))[0]
+    if len(teeth) <= _NEIGHBOURS:
+        return layer
+    colors = layer.gaussians.colors[teeth].astype(np.float64)
+    light = colors.mean(1)
+    pale = light >= np.percentile(light, 60)
+    usual = np.median(colors[pale], 0)
+    means = layer.gaussians.means[teeth]
+    around = np.median(light[np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
+    most = _TOOTH_SPECK * usual.mean()
+    calm = np.maximum(around + np.clip(light - around, -most, most), _DARKEST_TOOTH * usual.mean())[:, None]
+    tint = usual / max(float(usual.mean()), 0.02)
+    own = colors / np.maximum(light[:, None], 0.02)
+    mended = layer.gaussians.colors.copy()
+    kept = _OWN_TINT * np.minimum(light / max(float(usual.mean()), 0.02), 1)[:, None]
+    mended[teeth] = np.clip(calm * (tint + kept * (own - tint)), 0, 1)
+    return replace(layer, gaussians=replace(layer.gaussians, colors=mended))
+
+
+def _oddness(image: Float32Array, usual: FloatArray) -> Float32Array:
+    """How unlike a lip's usual colour (3,) pixels are, (H, W) in [0, 1]: darker, lighter or less red."""
+    light = image.mean(2) / max(float(usual.mean()), 0.02)
+    red = (image[..., 0] - image[..., 1:].mean(2)) / np.maximum(image.mean(2), 0.02)
+    own_red = float((usual[0] - usual[1:].mean()) / max(float(usual.mean()), 0.02))
+    dark, bright = 1 - ramp(light, 0.5, 0.75), ramp(light, 1.2, 1.45)
+    pale = 1 - ramp(red, 0.4 * own_red, 0.65 * own_red) if own_red > 0.1 else 0.0
+    return np.maximum(np.maximum(dark, bright), pale * ramp(light, 0.9, 1.1)).astype(np.float32)

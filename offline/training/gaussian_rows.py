@@ -1,0 +1,137 @@
+"""An attribute as the network sees it: rows, where they end, and how they get there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+
+from offline.training.base_decoder import own_features
+from perse_live.animate import RigidBinding, SurfaceBinding
+from perse_live.arrays import Float32Array
+from perse_live.attributes import Attribute
+from perse_live.avatar import Avatar
+from perse_live.decoder.features import features_of, places_at_rest
+from perse_live.decoder.network import CODES, COLOR, OPACITY, OUTPUTS, PLACE, PLACE_UNIT, SIZE
+
+_SOON = 0.45
+"""Share of the way on which what grows becomes opaque: short hair that gets longer, not long hair out of a mist."""
+_AT_ONCE = 0.06
+"""The same for each piece of a solid thing, which is nowhere to be seen through."""
+_COVERED = 0.06
+"""Share of the way by which hair under a solid thing goes later than the thing comes."""
+_CUT = 0.3
+"""Share of the way that a piece of hair takes to go."""
+_FEW = 50  # hidden Gaussians that are no hair cut
+_TOGETHER = 0.35
+"""Share of the teacher's spread in time that is kept: hair that comes strand by strand would look like speckles at first."""
+_TOLD_AT = (0.15, 0.3, 0.5, 0.7, 1.0)  # weights at which codes tell rows apart
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """N own Gaussians of the avatar, then those that an attribute adds (S on the surface, R rigid), and their way from 0 to 1."""
+
+    own: int
+    """N."""
+    features: torch.Tensor
+    """(N + S + R, FEATURES)"""
+    ends: torch.Tensor
+    """(N + S + R, OUTPUTS) at full weight, in the units of `perse_live.decoder.network`."""
+    before: torch.Tensor
+    """(N + S + R, 1) opacity without the attribute."""
+    appear: torch.Tensor
+    """(N + S + R, 1) share of the way at which one begins to appear or, of own ones, to change."""
+    lasts: torch.Tensor
+    """(N + S + R, 1) share of the way that this takes."""
+    least_size: float
+    """Of what is added, at weight 0."""
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def at(self, way: torch.Tensor, chosen: torch.Tensor | slice = slice(None)) -> torch.Tensor:
+        """What the network should say at shares `way` (n, 1) of the way, of rows (n,): (n, OUTPUTS)."""
+        ends, appear, lasts = self.ends[chosen], self.appear[chosen], self.lasts[chosen]
+        shown = ((way - appear) / lasts).clamp(0, 1)
+        added = self._added(chosen, len(ends))
+        grown = torch.log((self.least_size + (1 - self.least_size) * way) / self.least_size)
+        places, size = torch.where(added, way, shown) * ends[:, PLACE], torch.where(added, grown, shown * ends[:, SIZE:SIZE + 1])
+        return torch.cat([torch.where(added, way, shown) * ends[:, COLOR], shown * ends[:, OPACITY:OPACITY + 1], places, size], 1)
+
+    def first_codes(self) -> torch.Tensor:
+        """Codes (N + S + R, CODES) that tell rows apart by where they go: principal components of their ways."""
+        count = len(self)
+        if not count:
+            return torch.zeros(0, CODES)
+        ways = torch.cat([self.at(torch.full((count, 1), weight)) for weight in _TOLD_AT], 1)
+        wanted = min(CODES, *ways.shape)
+        left, strengths, _ = torch.pca_lowrank(ways, q=wanted)
+        told = strengths > 1e-3 * count**0.5
+        codes = torch.zeros(count, CODES)
+        codes[:, :wanted] = left * count**0.5 * told
+        return codes.clamp(-8, 8)
+
+    def _added(self, chosen: torch.Tensor | slice, count: int) -> torch.Tensor:
+        numbers = torch.arange(len(self))[chosen] if isinstance(chosen, slice) else chosen
+        return (numbers >= self.own).reshape(count, 1)
+
+
+def rows_of(avatar: Avatar, look: Attribute) -> Rows:
+    """The rows of an attribute that is known outright."""
+    added = look.added
+    own = np.zeros((len(look.ids), OUTPUTS), np.float32)
+    own[:, COLOR] = look.colors - avatar.colors[look.ids]
+    own[:, OPACITY] = look.opacities - avatar.opacities[look.ids]
+    rest, full = added_places(avatar, look)
+    ends = np.zeros((len(added), OUTPUTS), np.float32)
+    ends[:, OPACITY], ends[:, PLACE], ends[:, SIZE] = added.opacities, (full - rest) / PLACE_UNIT, -np.log(added.least_size)
+    features = np.concatenate([own_features(avatar)[look.ids], features_of(rest, added.colors, added.regions)])
+    before = np.concatenate([avatar.opacities[look.ids], np.zeros(len(added), np.float32)])
+    appear, lasts = _times(avatar, look, full)
+    return Rows(len(look.ids), torch.from_numpy(features), torch.from_numpy(np.concatenate([own, ends])),
+                torch.from_numpy(before)[:, None], torch.from_numpy(appear)[:, None], torch.from_numpy(lasts)[:, None],
+                added.least_size)
+
+
+def _times(avatar: Avatar, look: Attribute, places: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """When own Gaussians and those that are added (at places (S + R, 3) in the end) begin to change, and for how long.
+
+    Own ones under a solid thing do as the piece of it that is nearest.
+    """
+    added = look.added
+    if not added.solid or not len(added):
+        appear = _TOGETHER * added.appear
+        cut, lasts = _cut(avatar, look)
+        begins = np.concatenate([cut, appear])
+        return begins.astype(np.float32), np.concatenate([lasts, np.minimum(_SOON, 1 - appear)]).astype(np.float32)
+    near = np.asarray(KDTree(places).query(places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids])[1])
+    under = np.minimum(added.appear[near] + _COVERED, 1 - _AT_ONCE)
+    begins = np.concatenate([under, added.appear]).astype(np.float32)
+    return begins, np.full(len(begins), _AT_ONCE, np.float32)
+
+
+def _cut(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
+    """When own Gaussians begin to change and for how long: hair that is taken away goes from its lower end upwards."""
+    begins, lasts = np.zeros(len(look.ids), np.float32), np.ones(len(look.ids), np.float32)
+    gone = (look.opacities == 0) & (avatar.opacities[look.ids] > 0)
+    if gone.sum() > _FEW:
+        heights = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids[gone], 1]
+        low, high = np.percentile(heights, (2, 98))
+        begins[gone] = (1 - _CUT) * np.clip((heights - low) / max(high - low, 1e-6), 0, 1)
+        lasts[gone] = _CUT
+    return begins, lasts
+
+
+def added_places(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
+    """Where what an attribute adds is at weight 0 and at weight 1, both (S + R, 3) metres at rest."""
+    return places_at_rest(avatar.rig, *begin_of(look)), places_at_rest(avatar.rig, look.added.surface, look.added.rigid)
+
+
+def begin_of(look: Attribute) -> tuple[SurfaceBinding, RigidBinding]:
+    """What an attribute adds as it is at weight 0, where it begins and as small as that."""
+    added, least = look.added, np.float32(look.added.least_size)
+    return (replace(added.surface, positions=added.surface_start, axes=added.surface.axes * least),
+            replace(added.rigid, means=added.rigid_start, scales=added.rigid.scales * least))

@@ -1,0 +1,162 @@
+"""An avatar learns attributes: from teachers to adapters of its network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from offline.training.base_decoder import one_thread, with_decoder
+from offline.training.contract import Progress, TeacherAttribute, TrainingFrame
+from offline.training.fit_to_pictures import LiftConfig, lifted
+from offline.training.gaussian_rows import added_places, begin_of, rows_of
+from offline.training.kept_hues import with_kept_hues
+from offline.training.pace import with_even_pace
+from offline.training.rasterizers import Device, drawing_on
+from offline.training.regression import RegressionConfig, hair_samples, mates_of, regress
+from offline.training.shots import shots_along, shots_of, views_of
+from perse_live.arrays import BoolArray, Float32Array
+from perse_live.attribute_file import MAX_ADDED, MAX_ATTRIBUTES, MAX_CHANGED, MAX_MOVED, as_stored
+from perse_live.attributes import Attribute, LearnedAttribute, LearnedGaussians, Look
+from perse_live.avatar import Avatar
+from perse_live.decoder.features import into_binding, places_at_rest
+from perse_live.decoder.wearing import added_change, features_of_added
+from perse_live.errors import UserError
+from perse_live.regions import Region
+
+_ROUNDS, _STEP = 8, 0.7  # of settling what is added, and which part of what is missing each makes good
+_MUCH = 1e-3  # metres that count as much as a whole unit of colour
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How an attribute is learnt."""
+
+    regression: RegressionConfig = field(default_factory=RegressionConfig)
+    lift: LiftConfig = field(default_factory=LiftConfig)
+    device: Device = "auto"
+    """Where its pictures are drawn."""
+
+
+def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[TrainingFrame], *, progress: Progress,
+                  config: FitConfig | None = None) -> Avatar:
+    """One `offline.training.contract.FitAttribute`."""
+    config = config or FitConfig()
+    look = teacher.look
+    _check(avatar, teacher, frames)
+    avatar = with_decoder(avatar)
+    assert avatar.decoder is not None
+    bare = replace(avatar, attributes=())
+    drawing = drawing_on(config.device)
+    rows, shots = rows_of(bare, look), shots_of(bare, look, frames, drawing)
+    with one_thread():
+        if not teacher.known:
+            look, rows = lifted(bare, look, shots, moves_own=teacher.moves_own, config=config.lift,
+                                told=lambda share: progress(look.label, 0.5 * share))
+        elif not shots and len(rows) and config.regression.drawn_steps:
+            shots = shots_along(rows, views_of(bare, look, drawing))
+        begun = 0.0 if teacher.known else 0.5
+        _, ends = added_places(bare, look)
+        hair = torch.from_numpy((look.added.regions == Region.HAIR).astype(np.float32))[:, None]
+        tint = hair_samples(bare, rows, look.ids) if teacher.tints_hair else None
+        adapter, codes = regress(avatar.decoder, look.name, rows, mates=mates_of(avatar, look.name, look.slot), ends=ends,
+                                 hair=hair, tint=tint, shots=shots, config=config.regression,
+                                 told=lambda share: progress(look.label, begun + (1 - begun) * share))
+    if look.added.solid:
+        adapter = with_kept_hues(avatar.decoder, adapter, rows.features.numpy(), codes, rows.own)
+    learned = LearnedAttribute(look.name, look.label, look.slot, look.ids, codes[:rows.own], _at_start(look, codes[rows.own:]),
+                               adapter, teacher.moves_own, teacher.tints_hair, look.vertex_ids, look.vertex_offsets,
+                               teacher.origin)
+    learned = as_stored(with_even_pace(avatar, settled(bare, look, as_stored(learned))))
+    progress(look.label, 1.0)
+    return with_learned(avatar, learned)
+
+
+def with_learned(avatar: Avatar, learned: LearnedAttribute) -> Avatar:
+    """The avatar with an attribute more, or another one of the same name in its place. Raises UserError for want of room."""
+    there = {one.name: one for one in avatar.attributes} | {learned.name: learned}
+    every = tuple(there.values())
+    check_room(every)
+    return replace(avatar, attributes=every)
+
+
+def check_room(every: Sequence[Look]) -> None:
+    """Raises UserError where an avatar has no room for so many attributes."""
+    limits = ((len(every), MAX_ATTRIBUTES, "attributes"),
+              (sum(len(one.added) for one in every), MAX_ADDED, "Gaussians that they add"),
+              (sum(len(one.ids) for one in every), MAX_CHANGED, "Gaussians that they change"),
+              (sum(len(one.vertex_ids) for one in every), MAX_MOVED, "vertices that they move"))
+    for count, most, what in limits:
+        if count > most:
+            raise UserError(f"no room for {count:,} {what}: an avatar may have {most:,}; remove some first")
+
+
+def settled(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> LearnedAttribute:
+    """What is added starts where it must so that it ends as the teacher has it.
+
+    The network is off by tenths of a millimetre at full weight, which strands and frames of glasses show; where they begin nobody
+    sees. Starts are features, so that moving them changes what is decoded: hence several rounds, of which each Gaussian keeps its
+    best.
+    """
+    added = look.added
+    if not len(added):
+        return learned
+    assert avatar.decoder is not None
+    split = len(added.surface.triangles)
+    matrices = into_binding(avatar.rig, added.surface)
+    _, ends = added_places(avatar, look)
+    start, sizes, colors = _start(avatar, look, learned)
+    best, least = learned, np.full(len(added), np.inf)
+    for _ in range(_ROUNDS):
+        moved = (matrices @ (start - ends)[:split, :, None])[:, :, 0]
+        surface = replace(best.added.surface, positions=added.surface.positions + moved,
+                          axes=added.surface.axes * sizes[:split, None])
+        rigid = replace(best.added.rigid, means=start[split:], scales=added.rigid.scales * sizes[split:, None])
+        tried = as_stored(replace(best, added=replace(best.added, surface=surface, rigid=rigid, colors=np.clip(colors, 0, 1))))
+        change = added_change(avatar.decoder, features_of_added(avatar.rig, tried), tried, [(tried, 1.0)])
+        start, sizes, colors = _start(avatar, look, tried)
+        off = start + change.places - ends
+        growth, tone = np.log(sizes * change.sizes), colors + change.colors - added.colors
+        missed = np.linalg.norm(off, axis=1) / _MUCH + np.abs(growth) + np.abs(tone).sum(1)
+        best, least = _better(best, tried, missed < least), np.minimum(missed, least)
+        start, sizes, colors = start - _STEP * off, sizes * np.exp(-_STEP * growth), colors - _STEP * tone
+    return best
+
+
+def _start(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Where what is added starts (S + R, 3), metres at rest, how large (S + R,) against its end, and its colours."""
+    mine, full = learned.added, look.added
+    size = np.concatenate([np.linalg.norm(mine.surface.axes, axis=1) / np.linalg.norm(full.surface.axes, axis=1),
+                           mine.rigid.scales[:, 0] / full.rigid.scales[:, 0]])
+    return places_at_rest(avatar.rig, mine.surface, mine.rigid), size, mine.colors
+
+
+def _better(one: LearnedAttribute, other: LearnedAttribute, where: BoolArray) -> LearnedAttribute:
+    """The one, with the other's added Gaussians (S + R,) in some places."""
+    a, b, split = one.added, other.added, len(one.added.surface.triangles)
+    on, off = where[:split, None], where[split:, None]
+    surface = replace(a.surface, positions=np.where(on, b.surface.positions, a.surface.positions),
+                      axes=np.where(on, b.surface.axes, a.surface.axes))
+    rigid = replace(a.rigid, means=np.where(off, b.rigid.means, a.rigid.means),
+                    scales=np.where(off, b.rigid.scales, a.rigid.scales))
+    return replace(one, added=replace(a, surface=surface, rigid=rigid, colors=np.where(where[:, None], b.colors, a.colors)))
+
+
+def _at_start(look: Attribute, codes: np.ndarray) -> LearnedGaussians:
+    """What is added, as the teacher has it at weight 0."""
+    return LearnedGaussians(*begin_of(look), look.added.colors, look.added.regions, codes)
+
+
+def _check(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[TrainingFrame]) -> None:
+    look = teacher.look
+    if not teacher.known and not frames:
+        raise UserError(f"attribute {look.name!r} is known from pictures only, and there are none")
+    for ids, limit in ((look.ids, len(avatar)), (look.vertex_ids, len(avatar.rig.vertices)),
+                       (look.added.surface.triangles, len(avatar.rig.triangles))):
+        if len(ids) and not (int(ids.min()) >= 0 and int(ids.max()) < limit):
+            raise UserError(f"attribute {look.name!r} was made for another avatar: make it for this one")
+    others: tuple[Look, ...] = tuple(one for one in avatar.attributes if one.name != look.name)
+    if any(isinstance(one, Attribute) for one in others):
+        raise ValueError("attributes that are not learned cannot stand beside one that is")

@@ -1,0 +1,193 @@
+"""What an attribute looks like in pictures, differentiable by what the network says of each of its Gaussians."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn.functional import avg_pool2d
+
+from offline.training.contract import TrainingFrame
+from offline.training.gaussian_rows import Rows, begin_of
+from offline.training.rasterizers import ON_CPU, Drawing
+from perse_live.animate import RigidBinding, SurfaceBinding, pose_gaussians, pose_vertices
+from perse_live.arrays import Float32Array
+from perse_live.attributes import Attribute
+from perse_live.avatar import Avatar
+from perse_live.camera import Camera
+from perse_live.decoder.features import into_binding
+from perse_live.decoder.network import COLOR, MOST_PLACE, MOST_SIZE, OPACITY, OUTPUTS, PLACE, PLACE_UNIT, SIZE
+from perse_live.gaussians import Gaussians
+from perse_live.head.expressions import expression
+from perse_live.poses import facing_pose
+from perse_live.splatting.cpu import CpuRasterizer
+
+BACKDROP = (0.5, 0.5, 0.5)
+"""Behind the avatar in every picture of the training."""
+_MARGIN = 6  # pixels around the part that are drawn too
+_SIMILARITY = 0.25  # weight of 1 - SSIM against L1, as in PERSE
+_ELSEWHERE = 0.5  # weight of what must not change, against the part
+_SIDE = 160  # pixels of pictures made here
+_SEEN = 2 / 255  # change of a channel that counts as part of the look
+_VIEWS = ((0.0, False), (26.0, True), (-26.0, False))  # degrees turned, and whether the avatar talks
+_ALONG = ((1.0, 0), (0.5, 0), (1.0, 1), (0.25, 0), (1.0, 2), (0.75, 1))  # shares of the way, and numbers of views
+_TALKING = expression(jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5, eyeBlinkLeft=0.3, eyeBlinkRight=0.3)
+_STEP = 0.02  # metres, of the differences that tell how a displacement at rest moves a posed Gaussian; it is linear
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One picture: all of the avatar, posed, and which of it the attribute may change."""
+
+    weight: float
+    """Of the attribute in it, (0, 1]."""
+    counts: float
+    """How much it counts."""
+    camera: Camera
+    """Only of what is near the part."""
+    start: Gaussians
+    """All Gaussians in the camera frame, those that are added at their start and opaque: first own, then added."""
+    chosen: torch.Tensor
+    """(n,) the attribute's rows among them."""
+    facing: torch.Tensor
+    """(n, 1) 0 where one faces away."""
+    turns: torch.Tensor
+    """(n, 3, 3) from displacements at rest to the camera frame."""
+    grows: torch.Tensor
+    """(n, 3) 1 for axes that the size changes."""
+    target: torch.Tensor
+    """(H, W, 3)"""
+    part: torch.Tensor
+    """(H, W, 1) in [0, 1]."""
+    drawing: Drawing = ON_CPU
+    """Who draws it."""
+
+    def draw(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """The picture (H, W, 3) for outputs (n, OUTPUTS) of the rows; before: (n, 1) their opacities without the attribute."""
+        device = self.drawing.device
+        means, quats, scales, opacities, colors = (torch.from_numpy(np.ascontiguousarray(array)).to(device)
+                                                   for array in vars(self.start).values())
+        at, turns, grows, facing = (tensor.to(device) for tensor in (self.chosen, self.turns, self.grows, self.facing))
+        out, before = out.to(device), before.to(device)
+        moved = (turns @ (out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT)[:, :, None])[:, :, 0]
+        grown = torch.exp(out[:, SIZE:SIZE + 1].clamp(-MOST_SIZE, MOST_SIZE) * grows)
+        shown = (before + out[:, OPACITY:OPACITY + 1]).clamp(0, 1) * facing
+        picture = self.drawing.splat(
+            means.index_add(0, at, moved), quats, scales.index_copy(0, at, scales[at] * grown),
+            opacities.index_copy(0, at, shown[:, 0]), colors.index_copy(0, at, (colors[at] + out[:, COLOR]).clamp(0, 1)),
+            self.camera, background=BACKDROP, threads=1)
+        return picture[:, :, :3].cpu()
+
+    def loss(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """L1 and SSIM inside the part; outside of it L1 against the avatar without the attribute."""
+        picture = self.draw(out, before)
+        size = self.part.sum().clamp(min=1)
+        beside = 1 - self.part
+        within = ((picture - self.target).abs() * self.part).sum() / (3 * size)
+        kept = ((picture - self.target).abs() * beside).sum() / (3 * beside.sum().clamp(min=1))
+        unlike = ((1 - similarity(picture, self.target)) * self.part).sum() / (3 * size)
+        return self.counts * (within + _SIMILARITY * unlike + _ELSEWHERE * kept)
+
+
+def similarity(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """SSIM (Wang et al. 2004) of each pixel and channel, over windows of 7 pixels; (H, W, C) both and out."""
+    a, b = (picture.permute(2, 0, 1)[None] for picture in (one, other))
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        return avg_pool2d(x, 7, 1, 3, count_include_pad=False)
+
+    ma, mb = mean(a), mean(b)
+    va, vb, both = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
+    index = (2 * ma * mb + 1e-4) * (2 * both + 9e-4) / ((ma * ma + mb * mb + 1e-4) * (va + vb + 9e-4))
+    return index[0].permute(1, 2, 0)
+
+
+def shots_of(avatar: Avatar, look: Attribute, frames: Sequence[TrainingFrame], drawing: Drawing) -> list[Shot]:
+    """An editor's pictures. avatar: without attributes; outside of the parts it is the target itself."""
+    worn = _with_moved_rig(avatar, look)
+    return [_shot(worn, look, frame, drawing) for frame in frames if frame.part_mask.max() > 0]
+
+
+def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, drawing: Drawing) -> Shot:
+    part = np.clip(frame.part_mask, 0, 1).astype(np.float32)
+    rows, columns = np.nonzero(part > 0)
+    top, left = max(int(rows.min()) - _MARGIN, 0), max(int(columns.min()) - _MARGIN, 0)
+    bottom, right = min(int(rows.max()) + 1 + _MARGIN, part.shape[0]), min(int(columns.max()) + 1 + _MARGIN, part.shape[1])
+    camera = Camera(right - left, bottom - top, frame.camera.fx, frame.camera.fy, frame.camera.cx - left, frame.camera.cy - top)
+    part, image = part[top:bottom, left:right, None], frame.image[top:bottom, left:right]
+    own = posed(avatar, frame, avatar.surface, avatar.rigid, avatar.opacities, avatar.colors)
+    bare = CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(own, camera).astype(np.float32)
+    bare = bare[..., :3] / 255 + (1 - bare[..., 3:] / 255) * np.array(BACKDROP, np.float32)
+    start, turns, grows = _all_posed(avatar, look, frame)
+    chosen = np.concatenate([look.ids, np.arange(len(avatar), len(start))])
+    facing = start.opacities[chosen] > 0
+    return Shot(1.0, frame.weight, camera, start, torch.from_numpy(chosen.astype(np.int64)),
+                torch.from_numpy(facing.astype(np.float32))[:, None], torch.from_numpy(turns[chosen]),
+                torch.from_numpy(grows[chosen]),
+                torch.from_numpy((part * image + (1 - part) * bare).astype(np.float32)), torch.from_numpy(part), drawing)
+
+
+def _all_posed(avatar: Avatar, look: Attribute, frame: TrainingFrame) -> tuple[Gaussians, Float32Array, Float32Array]:
+    """Own Gaussians and, opaque at their start, those that are added; how displacements turn, (G', 3, 3); which axes grow."""
+    added, count = look.added, len(avatar)
+    begin, free = begin_of(look)
+    surface = SurfaceBinding(*(np.concatenate([getattr(one, name) for one in (avatar.surface, begin)]) for name in vars(begin)))
+    rigid = RigidBinding(*(np.concatenate([getattr(one, name) for one in (avatar.rigid, free)]) for name in vars(free)))
+    bound = len(surface.triangles)
+    mine = len(avatar.surface.triangles)
+    order = np.concatenate([np.arange(mine), np.arange(bound, bound + count - mine), np.arange(mine, bound),
+                            np.arange(bound + count - mine, count + len(added))])
+    opacities = np.empty(count + len(added), np.float32)
+    opacities[order] = np.concatenate([np.maximum(avatar.opacities, 1e-6), np.ones(len(added), np.float32)])
+    colors = np.empty((count + len(added), 3), np.float32)
+    colors[order] = np.concatenate([avatar.colors, added.colors])
+    start = posed(avatar, frame, surface, rigid, opacities, colors)
+    matrices = into_binding(avatar.rig, surface)
+    columns: list[Float32Array] = []
+    for axis in range(3):
+        step = _STEP * np.eye(3, dtype=np.float32)[axis]
+        there = replace(surface, positions=surface.positions + matrices @ step), replace(rigid, means=rigid.means + step)
+        moved = posed(avatar, frame, *there, opacities, colors).means
+        columns.append(((moved - start.means) / np.float32(_STEP)).astype(np.float32))
+    grows = np.ones((len(opacities), 3), np.float32)
+    grows[:bound, 2] = 0
+    return (Gaussians(*(np.ascontiguousarray(array[order]) for array in vars(start).values())),
+            np.stack(columns, 2)[order].astype(np.float32), grows[order])
+
+
+def posed(avatar: Avatar, frame: TrainingFrame, surface: SurfaceBinding, rigid: RigidBinding, opacities: Float32Array,
+          colors: Float32Array) -> Gaussians:
+    """Gaussians bound to the avatar's rig, in a frame's camera frame."""
+    vertices = pose_vertices(avatar.rig, frame.expression, frame.gaze, frame.pose)
+    return pose_gaussians(vertices, avatar.rig, surface, rigid, opacities, colors, frame.pose)
+
+
+def views_of(avatar: Avatar, look: Attribute, drawing: Drawing = ON_CPU) -> list[Shot]:
+    """An attribute that is to be drawn, in front and turned, at rest and talking; without targets. avatar: without attributes."""
+    camera = avatar.source.camera.resized(_SIDE, _SIDE)
+    blank, whole = np.zeros((_SIDE, _SIDE, 3), np.float32), np.ones((_SIDE, _SIDE), np.float32)
+    frames = [TrainingFrame(blank, whole, camera, facing_pose(avatar, yaw=yaw), _TALKING if talking else expression(),
+                            np.zeros((2, 2), np.float32)) for yaw, talking in _VIEWS]
+    return [_shot(avatar, look, frame, drawing) for frame in frames]
+
+
+def shots_along(rows: Rows, views: Sequence[Shot]) -> list[Shot]:
+    """Pictures of an attribute that is known, on its way and at full weight, made from its rows; views: from `views_of`."""
+    found: list[Shot] = []
+    for weight, number in _ALONG:
+        shot = replace(views[number], weight=weight)
+        with torch.no_grad():
+            target = shot.draw(rows.at(torch.full((len(rows), 1), weight)), rows.before)
+            without = shot.draw(torch.zeros(len(rows), OUTPUTS), rows.before)
+        part = ((target - without).abs().amax(2, keepdim=True) > _SEEN).float()
+        if part.any():
+            found.append(replace(shot, target=target, part=part))
+    return found
+
+
+def _with_moved_rig(avatar: Avatar, look: Attribute) -> Avatar:
+    vertices = avatar.rig.vertices.copy()
+    vertices[look.vertex_ids] += look.vertex_offsets
+    return replace(avatar, rig=replace(avatar.rig, vertices=vertices))

@@ -1,0 +1,56 @@
+"""The avatar in a look as its teacher has it: what the network is to say, said without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from offline.training.gaussian_rows import begin_of, rows_of
+from perse_live.animate import RigidBinding, SurfaceBinding
+from perse_live.arrays import Float32Array
+from perse_live.attributes import Attribute
+from perse_live.avatar import Avatar
+from perse_live.decoder.features import into_binding
+from perse_live.decoder.wearing import UNSEEN, change_of
+
+
+class Taught:
+    """One look that is known, anywhere on its way."""
+
+    def __init__(self, avatar: Avatar, look: Attribute) -> None:
+        """avatar: without attributes."""
+        self._avatar, self._look, self._rows = avatar, look, rows_of(avatar, look)
+
+    def at(self, way: float) -> Avatar:
+        """The avatar in it at a share of the way, [0, 1]; as `perse_live.wardrobe.worn` has it once learnt, weight for way."""
+        avatar, look, rows = self._avatar, self._look, self._rows
+        out = rows.at(torch.full((len(rows), 1), way)).numpy()
+        own, added = change_of(out[:rows.own]), change_of(out[rows.own:])
+        surface, rigid = begin_of(look)
+        split, on = len(surface.triangles), len(avatar.surface.triangles)
+        moved = (into_binding(avatar.rig, surface) @ added.places[:split, :, None])[:, :, 0]
+        surface = replace(surface, positions=surface.positions + moved, axes=surface.axes * added.sizes[:split, None])
+        rigid = replace(rigid, means=rigid.means + added.places[split:], scales=rigid.scales * added.sizes[split:, None])
+        colors, opacities, vertices = avatar.colors.copy(), avatar.opacities.copy(), avatar.rig.vertices.copy()
+        colors[look.ids] += own.colors
+        opacities[look.ids] += own.opacities
+        opacities[look.ids] = np.where(opacities[look.ids] < UNSEEN, 0, opacities[look.ids])
+        vertices[look.vertex_ids] += np.float32(way) * look.vertex_offsets
+        shown = np.where(added.opacities < UNSEEN, np.float32(0), added.opacities)
+
+        def merged(mine: np.ndarray, its: np.ndarray) -> np.ndarray:
+            return np.concatenate([mine[:on], its[:split], mine[on:], its[split:]])
+
+        def clipped(mine: Float32Array, its: Float32Array) -> Float32Array:
+            return np.clip(merged(mine, its), 0, 1).astype(np.float32)
+
+        return replace(
+            avatar, rig=replace(avatar.rig, vertices=vertices),
+            surface=SurfaceBinding(*(np.concatenate(pair) for pair in zip(vars(avatar.surface).values(), vars(surface).values(),
+                                                                          strict=True))),
+            rigid=RigidBinding(*(np.concatenate(pair) for pair in zip(vars(avatar.rigid).values(), vars(rigid).values(),
+                                                                      strict=True))),
+            opacities=clipped(opacities, shown), colors=clipped(colors, look.added.colors + added.colors),
+            regions=merged(avatar.regions, look.added.regions))

@@ -1,0 +1,136 @@
+"""Closed eyes look like skin, and lashes are gathered to a line when the lids meet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from offline.gaussian_layer import surface_layer
+from offline.images import dilate, erode
+from offline.lift.lids import LidPoints, blink_moves, closed_lid_colors, shaped_for, with_lid_sheets
+from offline.rig.photo_geometry import PhotoGeometry
+from perse_live.animate import bind_surface
+from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.avatar import Avatar, neutral_landmarks
+from perse_live.head import landmarks as lm
+from perse_live.head.expressions import expression
+from perse_live.head.landmarks import load_landmark_model
+from perse_live.head.rig import Part, expressed, gaze_from_expression, surface_triangles
+from perse_live.regions import Region
+from runtime.stage import Motion, Stage, facing_pose
+
+_SHUT = expression(eyeBlinkLeft=1, eyeBlinkRight=1)
+
+
+def _flat_eye(*, lid: float, around: float) -> tuple[np.ndarray, np.ndarray, LidPoints]:
+    """A flat face around one eye, grey: lids of one lightness, folded away in the photo, in skin of another."""
+    y, x = np.mgrid[-0.03:0.03:0.0009, -0.03:0.03:0.0009]
+    places = np.stack([x, y, np.zeros_like(x)], -1).reshape(-1, 3)
+    moved = np.clip(1 - np.hypot(places[:, 0] / 0.014, places[:, 1] / 0.008), 0, 1) ** 0.5
+    points = LidPoints(places, places, moved, np.full(len(places), 50.0), np.zeros(len(places)))
+    lightness = np.where(moved > 0.25, lid, around)
+    return np.repeat(lightness[:, None], 3, 1), np.ones(len(places)), points
+
+
+def test_a_closed_lid_has_the_colour_of_the_skin_around() -> None:
+    colors, confidence, points = _flat_eye(lid=0.1, around=0.7)  # lashes and a fold's shadow, seen with certainty
+    result = closed_lid_colors(colors, confidence, points, np.zeros(3))
+    assert np.abs(result - 0.7).max() < 0.07  # crease and lash line are a little darker
+    np.testing.assert_array_equal(result[points.moved == 0], colors[points.moved == 0])
+
+
+def test_brows_do_not_colour_lids() -> None:
+    colors, confidence, points = _flat_eye(lid=0.7, around=0.7)
+    brow = np.abs(points.rest[:, 1] - 0.014) < 0.004
+    colors[brow] = 0.15
+    result = closed_lid_colors(colors, confidence, points, np.zeros(3))
+    assert result[points.moved > 0.2].min() > 0.6
+
+
+@pytest.mark.slow
+def test_sheets_shrink_as_the_lids_meet(mean_head: PhotoGeometry) -> None:
+    rig = with_lid_sheets(mean_head.rig, mean_head.template, load_landmark_model())
+    np.testing.assert_array_equal(surface_triangles(rig), mean_head.rig.triangles)
+    sheets = rig.triangles[rig.parts == Part.LID_SHEET].reshape(2, 3, 8, 3)
+    assert (np.ptp(np.sort(sheets, axis=-1), axis=-1) > 0).all()
+
+    def heights(strengths: Float32Array) -> np.ndarray:
+        """Of each sheet's third corner below or above its edge, along y; (2, 3, 8)."""
+        corners = expressed(rig, strengths)[sheets]
+        return np.abs(corners[..., :2, 1].mean(-1) - corners[..., 2, 1])[:, :, 2:6]
+
+    half, whole = heights(expression(eyeBlinkLeft=0.35, eyeBlinkRight=0.35)), heights(expression())
+    assert (whole > 0.006).all()
+    assert (half < 0.85 * whole).all()
+
+
+@pytest.mark.slow
+def test_a_lid_s_gaussians_are_round_once_it_is_shut(mean_head: PhotoGeometry) -> None:
+    rig = mean_head.rig
+    on_lid = np.nonzero((rig.parts == Part.SKIN) & (blink_moves(rig)[rig.triangles].min(1) > 0.2))[0].astype(np.int32)
+    shut = expressed(rig, _SHUT) @ mean_head.R_cam_head.T + mean_head.t_cam_head
+    means = mean_head.vertices[rig.triangles[on_lid]].mean(1)
+    count = len(on_lid)
+    layer = surface_layer(means, np.tile([0, 0, -1.0], (count, 1)), np.full(count, 0.001), np.full((count, 3), 0.5), Region.SKIN,
+                          triangles=on_lid)
+    shaped = shaped_for(layer, np.ones(count, np.bool_), shut, mean_head)
+
+    def spread(vertices: np.ndarray) -> np.ndarray:
+        """Standard deviations (N, 2) once the skin is as `vertices` say, long before short."""
+        bound = bind_surface(shaped.gaussians, on_lid, mean_head.vertices, rig.triangles, two_sided=np.zeros(count, np.uint8))
+        corners = vertices[rig.triangles[on_lid]]
+        edges = np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], 1)
+        axes = np.einsum("nij,njk->nik", bound.axes.reshape(-1, 2, 2), edges)
+        return np.linalg.svd(axes, compute_uv=False)
+
+    open_ratio, shut_ratio = ((s[:, 0] / s[:, 1]) for s in (spread(mean_head.vertices), spread(shut)))
+    assert np.median(shut_ratio) < 1.2
+    assert np.percentile(open_ratio, 90) > 2
+
+
+def _close_up(avatar: Avatar, shown: Avatar, strengths: Float32Array) -> UInt8Array:
+    motion = Motion(strengths, gaze_from_expression(strengths), facing_pose(avatar))
+    return Stage(shown, avatar.source.camera, threads=2).draw_rgba(motion)
+
+
+def _painted(avatar: Avatar, which: np.ndarray) -> Avatar:
+    return replace(avatar, colors=np.where(which[:, None], [1, 1, 1], [0, 0, 0]).astype(np.float32))
+
+
+@pytest.mark.slow
+def test_closed_eyes_are_smooth_skin_like_that_around_them(astronaut_avatar: Avatar) -> None:
+    avatar, on_rig = astronaut_avatar, len(astronaut_avatar.surface.triangles)
+    moved = np.zeros(len(avatar))
+    moved[:on_rig] = blink_moves(avatar.rig)[avatar.rig.triangles[avatar.surface.triangles]].mean(1)
+    lashes = avatar.regions == Region.LASHES
+    lid = _close_up(avatar, _painted(avatar, (moved > 0.5) & (avatar.regions == Region.SKIN)), _SHUT)[..., 0] > 200
+    dark = dilate(_close_up(avatar, _painted(avatar, lashes), _SHUT)[..., 0] > 40, 1)
+    drawn = _close_up(avatar, avatar, _SHUT)[..., :3] / 255.0
+    inside = erode(lid & ~dark, 1)
+    camera, pose = avatar.source.camera, facing_pose(avatar)
+    marks = camera.project(neutral_landmarks(avatar) @ pose.R_cam_head.T + pose.t_cam_head)
+    for eye, cheek in ((lm.LEFT_EYE, 347), (lm.RIGHT_EYE, 118)):  # a point of the cheek right below each eye
+        columns = np.arange(512)[None]
+        here = inside & (columns > marks[list(eye), 0].min()) & (columns < marks[list(eye), 0].max())
+        assert here.sum() > 60  # lashes leave it free
+        x, y = marks[cheek].astype(int)
+        skin = np.median(drawn[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3), 0)
+        assert np.abs(np.median(drawn[here], 0) - skin).max() < 0.15
+        assert drawn[here].mean(1).std() < 0.06  # blotches and streaks had 0.1
+        assert (np.abs(drawn[here] - skin).max(1) > 0.3).mean() < 0.02
+
+
+@pytest.mark.slow
+def test_lashes_are_a_thin_line_on_closed_lids(astronaut_avatar: Avatar) -> None:
+    painted = _painted(astronaut_avatar, astronaut_avatar.regions == Region.LASHES)
+
+    def thickness(strengths: Float32Array) -> float:
+        """Mean of what each column of an eye has of them, pixels."""
+        drawn = _close_up(astronaut_avatar, painted, strengths)[..., 0] / 255.0
+        columns = drawn.sum(0)
+        return float(columns[columns > 0.3].mean())
+
+    assert thickness(_SHUT) < 4
+    assert thickness(_SHUT) < 0.5 * thickness(expression())

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from attribute_toys import toy_attribute, toy_decoder, toy_learned
+from offline.looks import edit
+from offline.looks.edit import with_built_in, without
+from offline.looks.registry import DEFAULT, TITLES, builders, named
+from offline.training.learning import with_learned
+from perse_live.attribute_file import MAX_ADDED, MAX_LABEL
+from perse_live.attributes import SLOTS, Attribute
+from perse_live.avatar import Avatar
+from perse_live.errors import UserError
+from toys import toy_avatar
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    toy = toy_avatar(gaussians=300)
+    return replace(toy, decoder=toy_decoder(),
+                   attributes=(toy_learned(toy, "beard", "beard"), toy_learned(toy, "hat", "hat", seed=1)))
+
+
+def names_of(avatar: Avatar) -> list[str]:
+    return [one.name for one in avatar.attributes]
+
+
+def test_there_is_somebody_for_every_title_and_a_title_for_everybody() -> None:
+    from offline.looks import with_geometry, without_geometry
+    from offline.looks.hair import hair_length
+
+    assert set(TITLES) == set(without_geometry.BUILT_IN) | set(with_geometry.BUILT_IN) | set(hair_length.BUILT_IN)
+    assert list(builders()) == list(TITLES)
+    assert len(TITLES) >= 16
+    for name, (label, slot) in TITLES.items():
+        assert slot in SLOTS and 0 < len(label) <= MAX_LABEL, name
+    assert set(DEFAULT) <= set(TITLES) and 1 < len(DEFAULT) <= 9
+
+
+def test_words_stand_for_attributes() -> None:
+    assert named(["beard-full", "sunglasses", "beard-full"]) == ("beard-full", "sunglasses")
+    assert named(["all"]) == tuple(TITLES)
+    assert named(["hat-cap", "default"])[:1] == ("hat-cap",)
+    assert set(named(["default", "hair-pink"])) == {*DEFAULT, "hair-pink"}
+    assert named([]) == ()
+    with pytest.raises(UserError, match=r"unknown attribute 'nose-ring': there are all, default, .*beard-full"):
+        named(["all", "nose-ring"])
+
+
+def test_what_is_there_is_replaced_in_its_place_and_the_rest_comes_behind(avatar: Avatar) -> None:
+    beard, tie = toy_learned(avatar, "beard", "beard", seed=5), toy_learned(avatar, "tie", "cloth", seed=6)
+    more = with_learned(with_learned(avatar, tie), beard)
+    assert names_of(more) == ["beard", "hat", "tie"]
+    assert more.attributes[0] is beard
+    assert avatar.attributes[0] is not beard
+
+
+def test_there_is_only_so_much_room(avatar: Avatar) -> None:
+    many = tuple(toy_learned(avatar, f"look-{k}", "hat", on_surface=1, free=1) for k in range(62))
+    with pytest.raises(UserError, match="no room for 65 attributes: an avatar may have 64"):
+        with_learned(replace(avatar, attributes=(*avatar.attributes, *many)), toy_learned(avatar, "last", "hat"))
+    with pytest.raises(UserError, match="Gaussians that they add"):
+        with_learned(avatar, toy_learned(avatar, "forest", "hat", on_surface=MAX_ADDED, free=0))
+
+
+def test_what_is_taken_away_is_gone_and_what_is_not_there_is_said(avatar: Avatar) -> None:
+    assert names_of(without(avatar, ["beard"])) == ["hat"]
+    assert names_of(without(avatar, ["beard", "hat", "beard"])) == []
+    with pytest.raises(UserError, match="no attribute 'nose' to remove: there are beard, hat"):
+        without(avatar, ["hat", "nose"])
+
+
+def test_makers_see_the_avatar_as_it_is_without_attributes(avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tie(given: Avatar) -> Attribute:
+        assert given.attributes == ()
+        return toy_attribute(given, "tie", "cloth")
+
+    def wig(_: Avatar) -> Attribute:
+        raise UserError("there is no head to put it on")
+
+    makers: dict[str, Callable[[Avatar], Attribute]] = {"tie": tie, "wig": wig}
+    monkeypatch.setattr(edit, "builders", lambda: makers)
+    told: list[float] = []
+    more, complaints = with_built_in(avatar, ["wig", "tie"], progress=lambda _, share: told.append(share))
+    assert names_of(more) == ["beard", "hat", "tie"]
+    assert complaints == ["no wig: there is no head to put it on"]
+    assert told[0] == 0 and told[-1] == 1
+    with pytest.raises(UserError, match="no wig"):
+        with_built_in(avatar, ["wig"], progress=lambda *_: None)
+    same, complaints = with_built_in(avatar, [], progress=lambda *_: None)
+    assert names_of(same) == names_of(avatar) and complaints == []
+
+
+@pytest.mark.slow
+def test_everything_is_called_what_the_list_says(astronaut_avatar: Avatar) -> None:
+    bare = replace(astronaut_avatar, attributes=())
+    looks = {name: make(bare) for name, make in builders().items()}
+    assert {name: (look.label, look.slot) for name, look in looks.items()} == TITLES
+    assert all(look.name == name for name, look in looks.items())

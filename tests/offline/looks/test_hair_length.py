@@ -1,0 +1,85 @@
+"""Hair shaved, buzz-cut, short and long, on a plain head with a cap of black hair."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from faces import plain_person, require_sound
+from offline.looks.edit import taught
+from offline.looks.face.rest_positions import places_at_rest
+from offline.looks.hair import hair_length
+from offline.looks.hair.grown_strands import SkinField
+from offline.looks.measured_head import LUMA, head_shape
+from offline.rig.photo_geometry import PhotoGeometry
+from perse_live.attributes import Attribute
+from perse_live.avatar import Avatar, neutral_landmarks
+from perse_live.regions import Region
+
+_MAKERS = hair_length.BUILT_IN
+
+
+@pytest.fixture(scope="module")
+def person(mean_head: PhotoGeometry) -> Avatar:
+    return plain_person(mean_head)
+
+
+@pytest.fixture(scope="module")
+def cuts(person: Avatar) -> dict[str, Attribute]:
+    return {name: make(person) for name, make in _MAKERS.items()}
+
+
+@pytest.mark.parametrize("name", list(_MAKERS))
+def test_the_own_hair_is_gone_and_the_face_as_it_was(name: str, person: Avatar, cuts: dict[str, Attribute]) -> None:
+    one = cuts[name]
+    require_sound(person, one)
+    left = person.opacities.copy()
+    left[one.ids] = one.opacities
+    assert (left[person.regions == Region.HAIR] == 0).all()
+    places = places_at_rest(person)
+    face = (person.regions == Region.SKIN) & (places[:, 2] > 0.01) & (places[:, 1] < 0.03)
+    assert not np.isin(np.nonzero(face)[0], one.ids).any()
+
+
+def test_a_shaved_head_is_skin_all_over(person: Avatar, cuts: dict[str, Attribute]) -> None:
+    one = cuts["hair-shaved"]
+    assert len(one.added) == 0 and not taught(one).tints_hair
+    colors = person.colors.copy()
+    colors[one.ids] = one.colors
+    skin = person.regions == Region.SKIN
+    assert np.abs(colors[skin] - np.median(colors[skin], 0)).max() < 0.12
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("hair-buzz", 0.0, 0.006), ("hair-short", 0.0, 0.03)])
+def test_cropped_hair_stays_close_to_the_skull(name: str, low: float, high: float, person: Avatar,
+                                               cuts: dict[str, Attribute]) -> None:
+    means = cuts[name].added.rigid.means.astype(np.float64)
+    height = SkinField(head_shape(person)).height(means)
+    assert np.percentile(height, 2) > low - 0.002 and np.percentile(height, 98) < high
+    assert means[:, 1].min() > -0.12
+    forehead = neutral_landmarks(person)[[9, 151]]
+    assert np.sqrt(((means[:, None] - forehead[None]) ** 2).sum(-1)).min() > 0.01, "the forehead is free"
+
+
+def test_long_hair_falls_to_the_shoulders_and_not_over_the_face(person: Avatar, cuts: dict[str, Attribute]) -> None:
+    added = cuts["hair-long"].added
+    means = added.rigid.means
+    assert -0.22 < means[:, 1].min() < -0.16
+    assert (means[:, 1] < -0.12).mean() > 0.1
+    before = (np.abs(means[:, 0]) < 0.035) & (means[:, 1] < 0.03) & (means[:, 2] > 0.0)
+    assert before.mean() < 0.01
+    hanging = means[:, 1] < -0.12
+    assert (means[hanging, 0] < -0.02).any() and (means[hanging, 0] > 0.02).any() and (means[hanging, 2] < -0.09).any()
+    assert (added.rigid.head_weights[means[:, 1] > 0] > 0.98).all()
+    assert added.rigid.head_weights[hanging].min() < 0.9, "what lies on the shoulders turns less"
+
+
+def test_hair_grows_along_strands_in_its_own_colour(person: Avatar, cuts: dict[str, Attribute]) -> None:
+    for name in ("hair-buzz", "hair-short", "hair-long"):
+        added = cuts[name].added
+        roots = SkinField(head_shape(person)).height(added.rigid_start.astype(np.float64))
+        assert np.abs(roots).max() < 0.004
+        assert 0.02 < float(np.median(added.colors @ LUMA)) < 0.25, "black, as the cap is"
+    lengths = [np.linalg.norm(cuts[name].added.rigid.means - cuts[name].added.rigid_start, axis=1).max()
+               for name in ("hair-buzz", "hair-short", "hair-long")]
+    assert lengths[0] < 0.008 < lengths[1] < 0.06 < lengths[2]

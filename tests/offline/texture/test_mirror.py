@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial import KDTree
+
+from offline.gaussian_layer import Layer, join, surface_layer
+from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
+from offline.texture.mirror import (
+    bare_by_twin,
+    beyond_seam,
+    lent_share,
+    mirrored_layer,
+    mirrored_view,
+    seen_gaze,
+    vertex_twins,
+    with_twin_eye,
+    with_twin_hair,
+    with_twin_half,
+    with_twin_offsets,
+)
+from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
+from perse_live.head.rig import EYES, Part, gaze_rotation
+from perse_live.regions import Region
+from perse_live.rotations import from_euler_degrees, to_matrix
+
+
+@pytest.fixture(scope="module")
+def from_aside(mean_head: PhotoGeometry) -> PhotoGeometry:
+    """The average head turned by 40 degrees."""
+    turn = np.diag([1.0, -1.0, -1.0]) @ from_euler_degrees(40.0, 0.0, 0.0)
+    return photo_geometry(mean_head.camera, mean_head.rig, mean_head.rig.vertices, turn, mean_head.t_cam_head, mean_head.template)
+
+
+def test_each_vertex_is_its_twin_s_twin_on_the_other_side(mean_head: PhotoGeometry) -> None:
+    twins = vertex_twins(mean_head.template)
+    np.testing.assert_array_equal(twins[twins], np.arange(len(twins)))
+    np.testing.assert_allclose(mean_head.template[twins], mean_head.template * [-1, 1, 1], atol=2e-3)
+
+
+def test_a_photo_from_the_front_is_left_alone(mean_head: PhotoGeometry) -> None:
+    assert mirrored_view(mean_head) is None
+    assert not bare_by_twin(mean_head, np.ones((512, 512), np.bool_), 1.0).any()
+
+
+def test_a_mirrored_view_sees_each_point_where_its_twin_is(from_aside: PhotoGeometry) -> None:
+    mirrored = mirrored_view(from_aside)
+    assert mirrored is not None
+    place, twin_place = from_aside.template_map(), mirrored.template_map()
+    seen = from_aside.part_map(Part.SKIN)
+    np.testing.assert_allclose(twin_place[seen], place[seen] * [-1, 1, 1], atol=2e-3)
+
+
+def test_what_is_seen_badly_and_its_twin_well_is_lent_and_all_beyond_the_seam() -> None:
+    near, facing, twin = np.full(4, -0.02), np.array([0.9, 0.2, 0.2, 0.65]), np.array([0.95, 0.9, 0.3, 0.98])
+    share = lent_share(near, facing, np.array([50.0, 50.0, 50.0, 2.0]), twin)
+    np.testing.assert_allclose(share[:3], [0, 1, 0], atol=1e-6)
+    assert share[3] > 0.2  # near the outline
+    np.testing.assert_array_equal(lent_share(np.full(4, 0.02), facing, np.full(4, 50.0), twin), 1)
+
+
+@pytest.mark.parametrize("yaw", [-40.0, 24.0, 16.0, 5.0])
+def test_the_seam_leaves_eye_and_mouth_whole(mean_head: PhotoGeometry, yaw: float) -> None:
+    far = beyond_seam(mean_head.triangle_template(), yaw) > 0
+    side = np.sign(yaw) * mean_head.triangle_template()[:, 0]
+    assert not far[side <= 0].any()
+    for eye in EYES:
+        ball = mean_head.rig.parts == eye
+        assert far[ball].all() == (abs(yaw) > 20 and side[ball].mean() > 0)
+        assert far[ball].all() or not far[ball].any()
+    assert far.any() == (abs(yaw) > 14)
+
+
+def test_a_far_half_is_bent_as_the_near_one(mean_head: PhotoGeometry) -> None:
+    template = mean_head.template
+    offsets = np.random.default_rng(0).normal(0, 0.002, template.shape).astype(np.float32)
+    bent = with_twin_offsets(offsets, template, 40.0)
+    near = template[:, 0] < -0.015
+    np.testing.assert_array_equal(bent[near], offsets[near])
+    far = vertex_twins(template)[near]
+    far, there = far[template[far, 0] > 0.015], offsets[near][template[far, 0] > 0.015]
+    np.testing.assert_allclose(bent[far], there * [-1, 1, 1], atol=1e-6)
+    np.testing.assert_array_equal(with_twin_offsets(offsets, template, 5.0), offsets)
+
+
+def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(from_aside: PhotoGeometry) -> None:
+    assert from_aside.yaw > 30
+    looking = np.array([-0.15, 0.1])
+    rig, camera, fitted = from_aside.rig, from_aside.camera, np.array([[0.02, 0.0], [0.05, 0.02]])
+    landmarks = np.zeros((478, 3), np.float32)
+    for iris, center in ((LEFT_IRIS, rig.eye_centers[0]), (RIGHT_IRIS, rig.eye_centers[1])):
+        on_ball = center + gaze_rotation(looking)[:, 2] * rig.eye_radius
+        at = from_aside.R_cam_head @ on_ball + from_aside.t_cam_head
+        landmarks[list(iris), :2] = camera.project(at[None].astype(np.float32))[0]
+    landmarks[list(LEFT_IRIS), :2] += 3  # the far one is guessed
+    np.testing.assert_allclose(seen_gaze(from_aside, fitted, landmarks), [looking, looking], atol=2e-3)
+    landmarks[:, :2] = 0  # beside the eye
+    np.testing.assert_array_equal(seen_gaze(from_aside, fitted, landmarks), fitted)
+
+
+def test_the_far_half_of_a_refined_face_is_the_near_one_in_its_own_light(from_aside: PhotoGeometry) -> None:
+    rig, place = from_aside.rig, from_aside.triangle_template()
+    rows = np.nonzero((rig.parts == Part.SKIN) & (np.abs(place[:, 0]) < 0.07) & (place[:, 2] > -0.05))[0].astype(np.int32)
+    corners = from_aside.vertices[rig.triangles[rows]].astype(np.float64)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    near = place[rows, 0] < 0
+    mole = near & (np.linalg.norm(place[rows, :2] - [-0.035, -0.03], axis=1) < 0.008)
+    smear = ~near & (np.linalg.norm(place[rows, :2] - [0.03, -0.055], axis=1) < 0.004)
+    assert mole.sum() > 3
+    assert smear.sum() > 3
+    light = np.where(near, 0.6, 0.45) * np.where(mole, 0.5, 1.0) * np.where(smear, 0.2, 1.0)
+    layer = surface_layer(corners.mean(1), normals, np.full(len(rows), 0.001), light[:, None].repeat(3, 1), Region.SKIN,
+                          triangles=rows)
+    bare = np.zeros((512, 512), np.bool_)
+    whole = with_twin_half(layer, from_aside, bare)
+    there = place[whole.triangles]
+    brightness = whole.gaussians.colors.mean(1)
+    twin_mole = np.linalg.norm(there[:, :2] - [0.035, -0.03], axis=1) < 0.006
+    assert brightness[twin_mole].mean() < 0.7 * 0.45
+    face = (there[:, 0] > 0.015) & (there[:, 2] > -0.04) & (np.abs(there[:, 1]) < 0.08)
+    assert np.median(brightness[face]) == pytest.approx(0.45, abs=0.03)
+    assert brightness[np.linalg.norm(there[:, :2] - [0.03, -0.055], axis=1) < 0.003].min() > 0.3
+    np.testing.assert_array_equal(brightness[there[:, 0] < 0], layer.gaussians.colors.mean(1)[near])
+    assert len(with_twin_half(layer, from_aside, ~bare)) == len(layer)  # all under hair
+
+
+def test_a_mirrored_layer_lies_on_the_other_side_facing_out(mean_head: PhotoGeometry) -> None:
+    rig = mean_head.rig
+    middle = mean_head.triangle_template()
+    rows = np.nonzero((rig.parts == Part.SKIN) & (middle[:, 0] > 0.02) & (middle[:, 2] > 0.0))[0][::20].astype(np.int32)
+    corners = mean_head.vertices[rig.triangles[rows]].astype(np.float64)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    layer = surface_layer(corners.mean(1) + 0.001 * normals, normals, np.full((len(rows), 2), [0.002, 0.001]),
+                          np.full((len(rows), 3), 0.5), Region.SKIN, triangles=rows)
+    there = mirrored_layer(layer, mean_head)
+    np.testing.assert_allclose(there.gaussians.means, layer.gaussians.means * [-1, 1, 1], atol=2e-3)
+    np.testing.assert_allclose(there.gaussians.scales, layer.gaussians.scales, rtol=0.15)
+    assert (middle[there.triangles, 0] < 0).all()
+    assert not there.freedom.any()
+
+
+def test_an_eye_turned_far_away_is_the_other_s_mirror_image(mean_head: PhotoGeometry, from_aside: PhotoGeometry) -> None:
+    rig = mean_head.rig
+    rows = np.concatenate([np.nonzero(rig.parts == eye)[0][:50] for eye in EYES]).astype(np.int32)
+    corners = mean_head.vertices[rig.triangles[rows]]
+    colors = np.repeat([[0.2, 0.4, 0.6], [0.9, 0.1, 0.1]], 50, axis=0)
+    eyes = surface_layer(corners.mean(1), np.tile([0.0, 0.0, -1.0], (100, 1)), np.full(100, 0.001), colors, Region.EYE,
+                         triangles=rows)
+    assert with_twin_eye(eyes, mean_head) is eyes
+    both = with_twin_eye(eyes, from_aside)
+    assert len(both) == 100
+    np.testing.assert_allclose(both.gaussians.colors, np.tile([0.9, 0.1, 0.1], (100, 1)), atol=1e-6)
+    assert (rig.parts[both.triangles[:50]] == EYES[1]).all()
+    assert (rig.parts[both.triangles[50:]] == EYES[0]).all()
+
+
+def test_hair_before_the_far_eye_is_none_where_the_near_one_is_bare(from_aside: PhotoGeometry) -> None:
+    place = from_aside.template_map()
+    with np.errstate(invalid="ignore"):
+        far = np.isfinite(place[..., 0]) & (np.abs(place[..., 1]) < 0.03) & (place[..., 2] > 0.0)
+    near_side = np.sign(np.nanmedian(place[..., 0]))
+    far &= np.nan_to_num(place[..., 0]) * near_side < -0.025
+    assert far.sum() > 50
+    assert bare_by_twin(from_aside, far, 1.0)[far].mean() > 0.7  # the rest lies at the very outline, its twin behind the jaw
+    both = np.isfinite(place[..., 0])
+    assert not bare_by_twin(from_aside, both, 1.0)[far].any()
+
+
+def _side_hair(head: PhotoGeometry, side: float) -> Layer:
+    """A sheet of hair standing a centimetre off one side of the head, in stripes of light and dark."""
+    y, z = (axis.reshape(-1) for axis in np.mgrid[-0.03:0.08:30j, -0.14:-0.05:25j])
+    place = np.stack([np.full_like(y, 0.095 * side), y, z], 1)
+    means = place @ head.R_cam_head.T + head.t_cam_head
+    normals = np.tile(head.R_cam_head @ [side, 0.0, 0.0], (len(y), 1))
+    light = 0.2 + 0.1 * np.sin(z * 400)
+    return surface_layer(means, normals, np.full((len(y), 2), [0.004, 0.002]), light[:, None].repeat(3, 1), Region.HAIR,
+                         along=np.tile(head.R_cam_head @ [0.0, 1.0, 0.5], (len(y), 1)))
+
+
+def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(from_aside: PhotoGeometry) -> None:
+    rig = from_aside.rig
+    corners = from_aside.vertices[rig.triangles[rig.parts == Part.SKIN]]
+    skin = surface_layer(corners.mean(1), np.tile([0.0, 0.0, -1.0], (len(corners), 1)), np.full(len(corners), 0.002),
+                         np.full((len(corners), 3), 0.6), Region.SKIN)
+    hair = _side_hair(from_aside, -1.0)
+    before, everywhere, rng = join(skin, hair), np.ones((512, 512), np.bool_), np.random.default_rng(0)
+    whole = with_twin_hair(before, from_aside, everywhere, 5000, rng)
+    added = whole.select(np.arange(len(whole)) >= len(before))
+    assert len(added) > 0.5 * len(hair)
+    assert (added.regions == Region.HAIR).all()
+    assert not added.color_freedom.any()
+    places = from_aside.to_head(added.gaussians.means)
+    np.testing.assert_allclose(places[:, 0], 0.095, atol=1e-3)
+    there = from_aside.to_head(hair.gaussians.means) * [-1, 1, 1]
+    distance, twin = KDTree(there).query(places)
+    assert distance.max() < 1e-4
+    np.testing.assert_allclose(added.gaussians.colors, hair.gaussians.colors[twin], atol=1e-6)
+    along = to_matrix(added.gaussians.quats.astype(np.float64))[:, :, 0] @ from_aside.R_cam_head
+    np.testing.assert_allclose(np.abs(along @ np.array([0.0, 1.0, 0.5]) / np.sqrt(1.25)), 1, atol=1e-3)
+    assert len(with_twin_hair(before, from_aside, everywhere, 100, rng)) == len(before) + 100
+    assert len(with_twin_hair(before, from_aside, ~everywhere, 5000, rng)) == len(before)  # it would show beside the person

@@ -1,0 +1,128 @@
+"""Folds and lips' edges, on a painted face whose landmarks are the average head's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from offline.gaussian_layer import surface_layer
+from offline.images import dilate, polygon
+from offline.lift.mouth import mouth_opening
+from offline.lift.skin import Appearance
+from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_folds, without_lip_specks
+from perse_live.arrays import BoolArray, Float32Array, Float64Array
+from perse_live.camera import Camera
+from perse_live.head import landmarks as lm
+from perse_live.head.expressions import expression
+from perse_live.head.landmarks import load_landmark_model
+from perse_live.regions import Region
+
+_SKIN, _LIP, _TOOTH = np.array([0.8, 0.6, 0.5]), np.array([0.7, 0.35, 0.35]), np.array([0.85, 0.82, 0.75])
+_SHAPE, _UNIT = (512, 512), 1.0
+
+
+def _landmarks(**actions: float) -> Float64Array:
+    model = load_landmark_model()
+    points = model.neutral + np.tensordot(expression(**actions), model.actions, 1)
+    camera = Camera(fx=1024, fy=1024, cx=256, cy=256, width=512, height=512)
+    return camera.project(points * [1, -1, -1] + [0, -0.02, 0.75]).astype(np.float64)
+
+
+def _outer_lips(landmarks: Float64Array) -> BoolArray:
+    ring = (lm.OUTER_LIP_CORNERS[0], *lm.OUTER_LIP_UPPER, lm.OUTER_LIP_CORNERS[1], *reversed(lm.OUTER_LIP_LOWER))
+    return polygon(landmarks[list(ring)], _SHAPE)
+
+
+def _painted(landmarks: Float64Array, spill: float) -> Float32Array:
+    """Skin with lips, teeth between them, and teeth spilt over the lips' edges by so many pixels."""
+    image = np.tile(_SKIN, (*_SHAPE, 1))
+    image[_outer_lips(landmarks)] = _LIP
+    opening = mouth_opening(landmarks, _SHAPE)
+    image[dilate(opening, spill) if spill else opening] = _TOOTH
+    return image.astype(np.float32)
+
+
+def _look(image: Float32Array) -> Appearance:
+    full = np.ones(_SHAPE, np.float32)
+    nowhere = np.zeros(_SHAPE, np.bool_)
+    return Appearance(image, full, full, full, full, 0 * full, 0 * full, image, nowhere, ~nowhere)
+
+
+def test_folds_of_a_smile_fade_and_moles_elsewhere_stay() -> None:
+    points = _landmarks(mouthSmileLeft=0.8, mouthSmileRight=0.8)
+    image = _painted(points, 0)
+    fold = np.zeros(_SHAPE, np.uint8)
+    cv2.polylines(fold, [np.round(points[[203, 206, 216]]).astype(np.int32)], False, 1, 3)
+    mole = np.zeros(_SHAPE, np.uint8)
+    cv2.circle(mole, (int(points[151, 0]), int(points[151, 1])), 2, 1, -1)
+    dark = (fold > 0) | (mole > 0)
+    image[dark] *= 0.7
+    faded = without_folds(image, ~_outer_lips(points), points, _UNIT, smile=1.0)
+    clear = (fold > 0) & ~dilate(_outer_lips(points), 4)
+    before, after = (float((_SKIN - shown[clear]).mean()) for shown in (image, faded))
+    assert after < 0.55 * before
+    np.testing.assert_allclose(faded[mole > 0], image[mole > 0], atol=0.01)
+    np.testing.assert_array_equal(without_folds(image, ~_outer_lips(points), points, _UNIT, smile=0.0), image)
+
+
+def test_lips_beside_an_open_mouth_get_their_own_colour() -> None:
+    points = _landmarks(jawOpen=0.4)
+    image = _painted(points, 2.0)
+    cleaned = clean_lips(_look(image), points, _UNIT)
+    opening = mouth_opening(points, _SHAPE)
+    edge = dilate(opening, 2) & ~opening & _outer_lips(points)
+    assert np.abs(image[edge] - _LIP).mean() > 0.2
+    assert np.abs(cleaned.image[edge] - _LIP).mean() < 0.08
+    np.testing.assert_array_equal(cleaned.image[opening], image[opening])
+    assert cleaned.lip_edges is not None
+    assert cleaned.lip_edges[edge].min() > 0.5
+
+
+def test_nothing_is_believed_beside_an_open_mouth_s_corners() -> None:
+    points = _landmarks(jawOpen=0.4)
+    held = clean_lips(_look(_painted(points, 0)), points, _UNIT).lip_edges
+    assert held is not None
+    for corner, outwards in ((78, -1), (308, 1)):
+        x, y = points[corner, :2]
+        assert held[int(y), int(x + outwards * 4)] > 0.5
+        assert held[int(y), int(x + outwards * 14)] < 0.05
+
+
+def test_closed_lips_stay_as_the_photo_shows_them() -> None:
+    points = _landmarks(mouthRollUpper=0.8, mouthRollLower=0.8)
+    middle = (points[13] + points[14]) / 2
+    points[[13, 14]] = middle
+    look = _look(_painted(points, 0))
+    assert clean_lips(look, points, _UNIT) is look
+
+
+def test_single_dark_points_on_the_lips_are_calmed() -> None:
+    rng = np.random.default_rng(0)
+    means = np.c_[rng.uniform(-0.02, 0.02, (200, 2)), np.zeros(200)]
+    colors = np.tile(_LIP, (200, 1)) + rng.normal(0, 0.02, (200, 3))
+    colors[7] = 0.1
+    layer = surface_layer(means, np.tile([0.0, 0, -1], (200, 1)), np.full(200, 0.001), colors, Region.LIPS)
+    calm = without_lip_specks(layer).gaussians.colors
+    assert np.abs(calm[7] - _LIP).max() < 0.16
+    np.testing.assert_allclose(np.delete(calm, 7, 0), np.delete(layer.gaussians.colors, 7, 0), atol=0.03)
+    skin = replace(layer, regions=np.full(200, int(Region.SKIN), np.uint8))
+    np.testing.assert_array_equal(without_lip_specks(skin).gaussians.colors, skin.gaussians.colors)
+
+
+def test_teeth_have_one_tint_and_no_single_dark_points_but_gaps_stay_and_what_is_held_too() -> None:
+    rng = np.random.default_rng(1)
+    means = np.c_[rng.uniform(-0.02, 0.02, 300), rng.uniform(-0.004, 0.004, 300), np.full(300, 0.6)]
+    means[[5, 6], 0] = -0.005, 0.005
+    shadow = means[:, 0] > 0.012  # a corner of the mouth: many points, all darker
+    colors = np.where(shadow[:, None], 0.6 * _TOOTH, _TOOTH) + rng.normal(0, 0.01, (300, 3))
+    colors[5], colors[6] = (0.9, 0.1, 0.05), (0.02, 0.02, 0.02)
+    layer = surface_layer(means, np.tile([0.0, 0, -1], (300, 1)), np.full(300, 0.001), colors, Region.TEETH)
+    calm = with_calm_teeth(layer).gaussians.colors
+    light = calm.mean(1)
+    assert light[[5, 6]].min() > 0.55 * _TOOTH.mean()
+    assert np.ptp(calm[5] / light[5]) < 0.5 * np.ptp(colors[5] / colors[5].mean())
+    assert light[shadow].mean() < 0.7 * light[~shadow].mean()
+    held = replace(layer, color_freedom=np.zeros(300, np.float32))
+    np.testing.assert_array_equal(with_calm_teeth(held).gaussians.colors, held.gaussians.colors)
