@@ -64,7 +64,7 @@ def test_no_module_starts_python_in_any_other_way() -> None:
                 assert "sys.executable" not in text and "shutil.which" not in text, f"{path}: use perse_live.child"
 
 
-@pytest.mark.parametrize("imports", ["import perse_live.jit", "import offline", "import offline.matte",
+@pytest.mark.parametrize("imports", ["import perse_live.jit", "import offline", "import offline.segment.matte",
                                      "import numba; import perse_live.jit"])
 def test_a_numba_configuration_in_the_working_directory_is_not_read(tmp_path: Path, imports: str) -> None:
     """It may name the folder of cached machine code, which is pickled."""
