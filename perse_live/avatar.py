@@ -33,6 +33,8 @@ from perse_live.head.rig import HeadRig, Part
 
 FORMAT_VERSION = 2
 MAX_GAUSSIANS = 200_000
+MAX_CAMERA_SIDE = 2048
+"""Pixels; the builder writes 512. Commands draw the photo's view at this size, in 16 bytes a pixel."""
 
 _LIDS = tuple(index(f"eye{action}{side}") for action in ("Blink", "Squint") for side in ("Left", "Right"))
 _LIDS_KEPT, _LIDS_MOST = 0.45, 0.35  # share of the photo's narrowing that is the person's own, and its bound
@@ -295,7 +297,7 @@ def _camera(values: Any, path: Path) -> Camera:
         camera = Camera(int(values["width"]), int(values["height"]), *(float(values[name]) for name in ("fx", "fy", "cx", "cy")))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: damaged: its camera is incomplete; build the avatar again") from error
-    sized = all(16 <= side <= 8192 for side in (camera.width, camera.height))
+    sized = all(16 <= side <= MAX_CAMERA_SIDE for side in (camera.width, camera.height))
     if not (sized and all(1e-3 < f < 1e6 for f in (camera.fx, camera.fy)) and all(abs(c) < 1e6 for c in (camera.cx, camera.cy))):
         raise UserError(f"{path}: damaged: its camera is out of range; build the avatar again")
     return camera

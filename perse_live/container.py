@@ -10,13 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeGuard, cast
+from typing import Any, Literal, TypeGuard, cast
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from perse_live.checked import CheckedError, parse_json_object
 from perse_live.errors import UserError
 from perse_live.files import write_bytes
 
@@ -28,7 +29,6 @@ FieldKind = Literal["text", "texts", "integer", "number", "numbers", "object"]
 MAX_FILE_BYTES = 64 << 20
 """An avatar has 15 MiB at most; four times that leaves room, and a hostile file cannot fill the memory."""
 MAX_HEADER_BYTES = 1 << 20
-MAX_MANIFEST_DEPTH = 16
 
 _DTYPE_CODES: dict[DType, str] = {
     "float32": "F32", "float16": "F16", "int32": "I32", "uint32": "U32", "uint16": "U16", "uint8": "U8",
@@ -155,49 +155,9 @@ def _parse_header(content: bytes) -> tuple[dict[str, Any], Manifest]:
 
 def _parse_json(text: bytes, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:  # decoding errors and numbers of absurd length are ValueErrors
-        raise _InvalidError(f"its {what} is not sound JSON") from error
-    if not isinstance(value, dict):
-        raise _InvalidError(f"its {what} is not a JSON object")
-    _check_json(value, what)
-    return cast("dict[str, Any]", value)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise _InvalidError("a JSON key stands twice")
-    return result
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _InvalidError(f"JSON number {name}")
-
-
-def _check_json(value: Any, what: str) -> None:
-    """Refuse deep nesting and text that cannot be printed; both pass the JSON parser."""
-    level: list[Any] = [value]
-    for _ in range(MAX_MANIFEST_DEPTH):
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, str):
-                _check_text(item, what)
-            elif isinstance(item, dict):
-                for key, entry in cast("dict[str, Any]", item).items():
-                    _check_text(key, what)
-                    below.append(entry)
-            elif isinstance(item, list):
-                below.extend(cast("list[Any]", item))
-        if not below:
-            return
-        level = below
-    raise _InvalidError(f"its {what} is nested more than {MAX_MANIFEST_DEPTH} deep")
-
-
-def _check_text(text: str, what: str) -> None:
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise _InvalidError(f"text in its {what} is not Unicode")
+        return parse_json_object(text, max_bytes=MAX_HEADER_BYTES)
+    except CheckedError as error:
+        raise _InvalidError(f"its {what} cannot be used: {error}") from error
 
 
 def _check_manifest(manifest: Mapping[str, Any], schema: Schema) -> None:

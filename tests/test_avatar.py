@@ -130,6 +130,8 @@ def mirrored_pose(arrays: Arrays, _: Manifest) -> None:
     (say("camera", {}), "camera is incomplete"),
     (say("width", 0, inside="camera"), "camera is out of range"),
     (say("height", 10**9, inside="camera"), "camera is out of range"),
+    (say("height", 8161, inside="camera"), "camera is out of range"),
+    (say("width", 10**400, inside="camera"), "a number of 401 characters"),
     (say("fx", -1000.0, inside="camera"), "camera is out of range"),
     (say("fy", 1e30, inside="camera"), "camera is out of range"),
     (say("cx", -1e7, inside="camera"), "camera is out of range"),

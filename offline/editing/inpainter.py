@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from PIL import Image
 
 from offline.editing.prompts import NEGATIVE, instruction_for, prompt_for
 from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.checked import parse_json_object
 from perse_live.errors import UserError
 
 _INDEX = "model_index.json"
+_MAX_INDEX_BYTES = 1 << 20
 _WHOLE = ("FluxFill", "Kontext", "QwenImageEdit", "Edit", "Pix2Pix", "Omni")
 """Parts of pipelines' names that AutoPipelineForInpainting does not know: they are loaded as what they say they are."""
 _LARGE, _SMALLEST, _LARGEST = 1024, 64, 1536  # pixels: what transformers are trained on; bounds
@@ -111,7 +112,7 @@ def _loaded(loader: Any, otherwise: Any, model: str, options: dict[str, Any]) ->
 def _kind(folder: Path) -> str:
     """The class that a folder says its pipeline is of."""
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        index = parse_json_object((folder / _INDEX).read_bytes(), max_bytes=_MAX_INDEX_BYTES)
         return str(index["_class_name"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: its {_INDEX} is damaged ({type(error).__name__}); copy the pipeline anew") from error

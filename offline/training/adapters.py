@@ -18,12 +18,14 @@ from torch import nn
 from perse_live.attribute_file import MOST_ALPHA, MOST_WEIGHT, InvalidAttributesError, as_stored
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar, network_of
+from perse_live.checked import parse_json_object
 from perse_live.decoder.network import CODES, FEATURES, Adapter, Decoder
 from perse_live.decoder.torch_twin import LAYERS, DecoderModule
 from perse_live.errors import UserError
 from perse_live.files import write_bytes
 
 _MARK = "perse_live.json"
+_MAX_JSON_BYTES = 1 << 20
 
 
 class Network:
@@ -144,9 +146,9 @@ def load_adapter(avatar: Avatar, name: str, folder: Path) -> Avatar:
     as_peft(avatar, [name])
     where = folder / name
     try:
-        mark = json.loads((where / _MARK).read_text(encoding="utf-8"))
+        mark = parse_json_object((where / _MARK).read_bytes(), max_bytes=_MAX_JSON_BYTES)
         weights = safetensors.numpy.load((where / "adapter_model.safetensors").read_bytes())
-        alpha = float(json.loads((where / "adapter_config.json").read_text(encoding="utf-8"))["lora_alpha"])
+        alpha = float(parse_json_object((where / "adapter_config.json").read_bytes(), max_bytes=_MAX_JSON_BYTES)["lora_alpha"])
         belongs = mark["network"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{where} holds no sound adapter: save it again") from error

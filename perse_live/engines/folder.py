@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from perse_live.checked import parse_json_object
 from perse_live.errors import UserError
 
 MANIFEST = "engines.json"
 SUFFIX = ".engines"
 FORMAT, FORMAT_VERSION = "perse-live engines", 1
 _MAX_MANIFEST = 1 << 20
+MAX_ENGINE_BYTES = 512 << 20
+"""Of one graph or engine; those of an avatar have 10 to 60 MiB."""
 
 Backend = Literal["onnx", "tensorrt", "tensorrt-rtx"]
 BACKENDS: tuple[Backend, ...] = ("onnx", "tensorrt", "tensorrt-rtx")
@@ -82,7 +85,8 @@ class EngineFolder:
         """A file's bytes, which are as they were when the manifest was written. Raises UserError where they are not."""
         path = self.path / file.file
         try:
-            content = path.read_bytes()
+            ordinary = path.is_file() and path.stat().st_size == file.bytes  # a pipe or another size is not read at all
+            content = path.read_bytes() if ordinary else b""
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}): export the engines again") from error
         if hashlib.sha256(content).hexdigest() != file.sha256:
@@ -116,9 +120,7 @@ def read_folder(path: Path) -> EngineFolder:
         raise UserError(f"{path}: not a folder of engines, or one half-written ({MANIFEST}: {error.strerror}): export the engines"
                         " again") from error
     try:
-        if len(text) > _MAX_MANIFEST:
-            raise ValueError("too large")
-        content = cast("dict[str, Any]", json.loads(text))
+        content = parse_json_object(text, max_bytes=_MAX_MANIFEST)
         if content["format"] != FORMAT:
             raise ValueError("another kind of file")
         version = int(content["format_version"])
@@ -126,7 +128,7 @@ def read_folder(path: Path) -> EngineFolder:
             return EngineFolder(path, str(content["avatar"]), str(content["avatar_sha256"]), str(content["creator"]),
                                 tuple(str(name) for name in content["attributes"]),
                                 tuple(_file(entry) for entry in content["files"]))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{manifest}: damaged ({error}): export the engines again") from error
     raise UserError(f"{manifest}: of version {version}, where this program knows {FORMAT_VERSION}: export the engines again")
 
@@ -142,6 +144,8 @@ def _file(entry: dict[str, Any]) -> GraphFile:
         return tuple(TensorInfo(str(one["name"]), str(one["dtype"]), tuple(
             axis if isinstance(axis, str) else int(axis) for axis in one["shape"])) for one in entry[key])
 
+    if not 0 <= int(entry["bytes"]) <= MAX_ENGINE_BYTES:
+        raise ValueError(f"a graph of {entry['bytes']} bytes")
     limits = {str(key): cast("tuple[int, int, int]", tuple(int(n) for n in value)) for key, value in entry["limits"].items()}
     if any(len(value) != 3 for value in limits.values()):
         raise ValueError("limits are not of three numbers")

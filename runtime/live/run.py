@@ -40,6 +40,7 @@ from runtime.sources.film import FilmSource
 from runtime.sources.open import BROWSER, open_source
 from runtime.sources.vmc import VmcSource
 from runtime.tracker import TrackerConfig
+from runtime.web.ice import ice_server
 from runtime.web.security import terminal_qr
 from runtime.web.server import WebConfig, WebServer
 
@@ -299,4 +300,5 @@ def web_config(base: WebConfig, settings: Settings, *, codec: str | None, bitrat
         raise UserError(f"unknown codec {chosen[:20]!r}: give vp8 or h264")
     if bitrate is not None and not 100_000 <= bitrate <= 50_000_000:
         raise UserError(f"--bitrate {bitrate} is out of range: give 100000 to 50000000")
-    return replace(base, codec=chosen, bitrate=bitrate or encoding.bitrate, ice_servers=ice or settings.ice_servers)
+    servers = tuple(map(ice_server, ice)) or settings.ice_servers
+    return replace(base, codec=chosen, bitrate=bitrate or encoding.bitrate, ice_servers=servers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,23 +11,19 @@ from typing import Any, cast
 
 import platformdirs
 
+from perse_live.checked import CheckedError, parse_toml
 from perse_live.errors import UserError
 from runtime.hotkeys.keymap import KeyMap, key_map
 from runtime.live.actions import BADGE_PLACES, MAX_GAIN, SetBadge, parse_action
 from runtime.live.gains import Gains
 from runtime.smoothing import OneEuroConfig
 from runtime.web.codec import EncodeConfig
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runtime.web.ice import IceServer, ice_server
 
 BACKGROUNDS = ("photo", "green", "alpha")
 """Names that a background may have; else it is a colour RRGGBB or the path of a picture."""
 
-_LARGEST_FILE = 1 << 20  # bytes; a settings file is a page or two
-_ICE_SERVER = re.compile(r"(stun|turns?):(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(\?transport=(udp|tcp))?")  # RFC 7064, 7065
+_LARGEST_FILE = 64 << 10  # bytes; a settings file is a page or two
 
 
 @dataclass(frozen=True)
@@ -51,8 +46,8 @@ class Settings:
     """[5, 120], pictures a second that the session tries to keep."""
     encoding: EncodeConfig = field(default_factory=EncodeConfig)
     """Codec and bitrate for viewers."""
-    ice_servers: tuple[str, ...] = ()
-    """STUN and TURN servers as URLs; none are needed on one machine or in one network."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """STUN and TURN servers; none are needed on one machine or in one network."""
 
 
 def settings_path() -> Path:
@@ -68,6 +63,8 @@ def load_settings(path: Path | None = None) -> Settings:
     """
     file = path or settings_path()
     try:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise UserError(f"{file} is not an ordinary file: it should be a settings file (TOML)")
         with file.open("rb") as stream:
             data = stream.read(_LARGEST_FILE + 1)
     except FileNotFoundError as error:
@@ -76,14 +73,10 @@ def load_settings(path: Path | None = None) -> Settings:
         raise UserError(f"{file}: no such file: give the path of a settings file (TOML)") from error
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}): it should be a settings file (TOML)") from error
-    if len(data) > _LARGEST_FILE:
-        raise UserError(f"{file} is larger than 1 MiB: it should be a settings file (TOML)")
     try:
-        content = tomllib.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{file} is not TOML: {' '.join(str(error).split())}") from error
+        content = parse_toml(data, max_bytes=_LARGEST_FILE)
+    except CheckedError as error:
+        raise UserError(f"{file} is no settings file: {error}") from error
     return _settings(_Table(content, str(file)), file)
 
 
@@ -144,15 +137,15 @@ def _badge(table: _Table, usual: SetBadge) -> SetBadge:
     return badge
 
 
-def _ice_servers(table: _Table) -> tuple[str, ...]:
-    wanted = "a list of texts such as stun:stun.example.org:3478"
+def _ice_servers(table: _Table) -> tuple[IceServer, ...]:
     servers = table.take("ice_servers", [])
-    if not isinstance(servers, list):
-        raise table.wrong("ice_servers", servers, wanted)
-    for server in cast("list[object]", servers):
-        if not (isinstance(server, str) and _ICE_SERVER.fullmatch(server)):
-            raise table.wrong("ice_servers", server, wanted)
-    return tuple(cast("list[str]", servers))
+    texts = cast("list[object]", servers) if isinstance(servers, list) else []
+    if texts != servers or not all(isinstance(text, str) for text in texts):  # not shown: it may hold a password
+        raise UserError(f"{table.where}ice_servers must be a list of texts such as stun:stun.example.org:3478")
+    try:
+        return tuple(ice_server(cast("str", text)) for text in texts)
+    except UserError as error:
+        raise UserError(f"{table.where}ice_servers: {error}") from None
 
 
 class _Table:
@@ -237,8 +230,9 @@ def default_config_text() -> str:
         ("", ("Expressions weaker than this count as rest, 0 to 0.5.",), {"dead_zone": usual.dead_zone}),
         ("", ("The stream to viewers: vp8 or h264, and bits a second.",),
          {"codec": usual.encoding.codec, "bitrate": usual.encoding.bitrate}),
-        ("", ('STUN and TURN servers, such as ["stun:stun.example.org:3478"]; none are needed within one network.',),
-         {"ice_servers": list(usual.ice_servers)}),
+        ("", ('STUN and TURN servers, such as ["stun:stun.example.org:3478", "turn:USER:PASSWORD@turn.example.org"];',
+              "none are needed within one network."),
+         {"ice_servers": [one.url for one in usual.ice_servers]}),
         ("smoothing", ("One-Euro filter of the motion. cutoff_hz: lower is calmer and later at rest; speed_gain: higher follows",
                        "quick motion sooner. on = false follows at once and shows every jitter."),
          {"on": True, "cutoff_hz": usual.smoothing.cutoff_hz, "speed_gain": usual.smoothing.speed_gain}),

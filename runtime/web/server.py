@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiortc import RTCIceServer
 
 from perse_live.errors import UserError
 from runtime.live.clock import StageClock
@@ -24,7 +25,7 @@ from runtime.web.app import make_app
 from runtime.web.codec import CodecName, EncodeConfig
 from runtime.web.control_channel import ControlChannels
 from runtime.web.encoder import SharedEncoder
-from runtime.web.ice import ice_server
+from runtime.web.ice import IceServer
 from runtime.web.publisher import Publisher
 from runtime.web.security import is_loopback, link, new_token, tls_context
 from runtime.web.viewers import Viewers
@@ -48,9 +49,8 @@ class WebConfig:
     """Certificate chain for TLS, PEM. Browsers give a page their camera only on this machine or over TLS."""
     key: Path | None = None
     """The certificate's key, PEM; None where it is in the same file."""
-    ice_servers: tuple[str, ...] = ()
-    """stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT. Viewers on this machine and in the local network need none, and with none
-    nobody outside is asked."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """Viewers on this machine and in the local network need none, and with none nobody outside is asked."""
     max_viewers: int = 16
     """At a time; each costs less than 2 % of a core."""
     codec: CodecName = "vp8"
@@ -76,7 +76,7 @@ class WebServer:
             raise UserError("the token is too short: give at least 8 characters, or none to have one made")
         if config.key is not None and config.cert is None:
             raise UserError("--key without --cert: give both for TLS")
-        self._ice_servers = tuple(ice_server(url) for url in config.ice_servers)
+        self._ice_servers = tuple(RTCIceServer(one.url, one.username, one.credential) for one in config.ice_servers)
         self._local = is_loopback(config.host)
         self._token = config.token or ("" if self._local else new_token())
         self._tls = None if config.cert is None else tls_context(config.cert, config.key)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from PIL import Image
 from perse_live.errors import UserError
 from runtime.live.actions import Hide, SetAttribute, SetBadge
 from runtime.live.gains import Gains
+from runtime.live.run import web_config
 from runtime.live.settings import Settings, default_config_text, load_settings, settings_path
 from runtime.smoothing import OneEuroConfig
 from runtime.web.codec import EncodeConfig
+from runtime.web.ice import IceServer
+from runtime.web.server import WebConfig
 
 
 def load(folder: Path, text: str) -> Settings:
@@ -55,7 +59,7 @@ def test_every_setting_can_be_changed(tmp_path: Path) -> None:
         dead_zone = 0
         codec = "h264"
         bitrate = 1_500_000
-        ice_servers = ["stun:stun.example.org:3478", "turns:[2001:db8::1]?transport=tcp"]
+        ice_servers = ["stun:stun.example.org:3478", "turns:me:p%40ss@[2001:db8::1]?transport=tcp"]
         smoothing = {cutoff_hz = 3, speed_gain = 0.5}
         [gains]
         mouth = 1.5
@@ -73,7 +77,7 @@ def test_every_setting_can_be_changed(tmp_path: Path) -> None:
     assert dataclasses.replace(settings, keys=Settings().keys) == Settings(
         gains=Gains(mouth=1.5), smoothing=OneEuroConfig(cutoff_hz=3.0, speed_gain=0.5), dead_zone=0.0, background="00ff00",
         badge=SetBadge("off", "a private rehearsal"), target_fps=60, encoding=EncodeConfig(codec="h264", bitrate=1_500_000),
-        ice_servers=("stun:stun.example.org:3478", "turns:[2001:db8::1]?transport=tcp"))
+        ice_servers=(IceServer("stun:stun.example.org:3478"), IceServer("turns:[2001:db8::1]?transport=tcp", "me", "p@ss")))
     assert keys.terminal_actions()["x"] == Hide()
     assert keys.terminal_actions()["1"] == SetAttribute("2")
     assert "r" not in keys.plain
@@ -91,7 +95,12 @@ def test_a_picture_is_found_beside_the_settings_file(tmp_path: Path) -> None:
     ("target_fps = 30.0", ["target_fps is 30.0", "a whole number"]),
     ("target_fps = true", ["target_fps is True", "a whole number"]),
     ("dead_zone = nan", ["dead_zone is nan", "from 0 to 0.5"]),
-    ("dead_zone = 1" + 400 * "0", ["dead_zone is 1000", "from 0 to 0.5"]),
+    ("dead_zone = 1" + 400 * "0", ["a number of 401 characters"]),
+    ("target_fps = " + 5000 * "9", ["a number of 5000 characters"]),
+    ("target_fps = 0x" + 5000 * "f", ["a number of 5002 characters"]),
+    ("a" + ".a" * 9 + " = 1", ["a dotted key has more than 8 parts"]),
+    ("[" + " . ".join(["'a'"] * 20_000) + "]", ["larger than the 64 KiB"]),
+    ("[" + " . ".join(["'a'"] * 9_000) + "]", ["a dotted key has more than 8 parts"]),
     ("fps = 30", ["unknown key fps", "target_fps"]),
     ("[gains]\nlips = 1", ["unknown key gains.lips", "gains.mouth"]),
     ("[gains]\nmouth = 3", ["gains.mouth is 3", "from 0 to 2"]),
@@ -105,14 +114,15 @@ def test_a_picture_is_found_beside_the_settings_file(tmp_path: Path) -> None:
     ('background = ""', ["background is ''", "RRGGBB"]),
     ('[badge]\nplace = "middle"', ["badge.place is 'middle'", "bottom-right"]),
     ('[badge]\nplace = "off"', ["badge", "needs a reason"]),
-    ('ice_servers = "stun:x"', ["ice_servers is 'stun:x'", "a list"]),
-    ('ice_servers = ["http://x"]', ["ice_servers is 'http://x'", "stun:"]),
+    ('ice_servers = "stun:x"', ["ice_servers", "a list"]),
+    ('ice_servers = ["http://x"]', ["ice_servers: 'http://x'", "stun:"]),
+    ('ice_servers = ["turn:turn.example.org"]', ["ice_servers: 'turn:turn.example.org'", "turn:USER:PASSWORD@"]),
     ('[keys]\nhide = "h"', ["unknown key keys.hide", "keys.global, keys.plain"]),
     ('[keys.plain]\n1 = "atribute 1"', ["keys.plain", "'1'", "unknown action 'atribute 1'"]),
     ('[keys.plain]\n1 = 1', ["keys.plain", "'1'", "must be a text"]),
     ('[keys.global]\n"<ctrl>+<shift>+1" = "hide"', ["keys.global", "never fires"]),
-    ("target_fps = \n", ["is not TOML", "line 1"]),
-    ("a = 1\na = 2", ["is not TOML"]),
+    ("target_fps = \n", ["not TOML", "line 1"]),
+    ("a = 1\na = 2", ["not TOML"]),
 ])
 def test_a_mistake_is_one_line_that_says_where_and_what_is_allowed(tmp_path: Path, text: str, parts: list[str]) -> None:
     with pytest.raises(UserError) as caught:
@@ -124,8 +134,8 @@ def test_a_mistake_is_one_line_that_says_where_and_what_is_allowed(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("data", "reason"), [
-    (b"target_fps = 30 # \xff", "not UTF-8"), (b"#" * ((1 << 20) + 1), "larger than 1 MiB"),
-    (b"a=" + b"[" * 100_000, "is not TOML"),
+    (b"target_fps = 30 # \xff", "not UTF-8"), (b"#" * ((1 << 16) + 1), "larger than the 64 KiB"),
+    (b"a=" + b"[" * 50_000, "nested more than 16 deep"),
 ])
 def test_files_that_are_no_settings(tmp_path: Path, data: bytes, reason: str) -> None:
     file = tmp_path / "config.toml"
@@ -134,6 +144,32 @@ def test_files_that_are_no_settings(tmp_path: Path, data: bytes, reason: str) ->
         load_settings(file)
 
 
+@pytest.mark.parametrize("server", [
+    '"turn:me:s3cret"', '"turn:me:s3cret@"', '"turns:me:s3cret@host?transport=sctp"', '"turn:me:s3cret@a@host"',
+    '"stun:me:s3cret@host"', '"http://me:s3cret@host"', '{url = "turn:host", credential = "s3cret"}', '["turn:me:s3cret@host"]'])
+def test_no_message_shows_credentials(tmp_path: Path, server: str) -> None:
+    with pytest.raises(UserError, match="ice_servers") as caught:
+        load(tmp_path, f"ice_servers = [{server}]")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="not an ordinary file"):
+        load_settings(tmp_path / "pipe")
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         load_settings(tmp_path)
+
+
+def test_servers_of_the_file_and_of_the_command_line_are_the_same(tmp_path: Path) -> None:
+    text = "turn:me:s3cret@turn.example.org"
+    settings = load(tmp_path, f'ice_servers = ["{text}"]')
+    of_file = web_config(WebConfig(), settings, codec=None, bitrate=None, ice=())
+    of_option = web_config(WebConfig(), Settings(), codec=None, bitrate=None, ice=(text,))
+    assert of_file == of_option and of_file.ice_servers == (IceServer("turn:turn.example.org", "me", "s3cret"),)
+    assert "s3cret" not in repr(of_file)
+    with pytest.raises(UserError, match="is not an ICE server"):
+        web_config(WebConfig(), Settings(), codec=None, bitrate=None, ice=("nonsense",))

@@ -198,7 +198,6 @@ def test_a_taken_port_is_named_with_what_to_do() -> None:
     (WebConfig(port=0, token="short"), "token is too short"),
     (WebConfig(port=0, key=Path("key.pem")), "--key without --cert"),
     (WebConfig(port=0, cert=Path("absent.pem")), r"absent\.pem is not a file"),
-    (WebConfig(port=0, ice_servers=("nonsense",)), "nonsense"),
 ])
 def test_settings_that_cannot_work_are_refused(config: WebConfig, problem: str) -> None:
     session = PaintedSession()

@@ -75,8 +75,11 @@ def test_the_token_is_needed_where_there_is_one() -> None:
 
 def test_ice_servers_are_read() -> None:
     stun, turn = ice_server("stun:stun.example:3478"), ice_server("turn:me:se-cret@[::1]:3478?transport=tcp")
-    assert (stun.urls, stun.username) == ("stun:stun.example:3478", None)
-    assert (turn.urls, turn.username, turn.credential) == ("turn:[::1]:3478?transport=tcp", "me", "se-cret")
+    assert (stun.url, stun.username) == ("stun:stun.example:3478", None)
+    assert (turn.url, turn.username, turn.credential) == ("turn:[::1]:3478?transport=tcp", "me", "se-cret")
+    assert "se-cret" not in repr(turn)
+    timed = ice_server("turn:1730000000%3Ame:a%40b@turn.example")
+    assert (timed.username, timed.credential) == ("1730000000:me", "a@b")
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "stun:", "turn:turn.example", "stun:me:secret@host", "http://host",
@@ -84,6 +87,15 @@ def test_ice_servers_are_read() -> None:
 def test_what_is_no_ice_server_is_refused(url: str) -> None:
     with pytest.raises(UserError, match="is not an ICE server"):
         ice_server(url)
+
+
+@pytest.mark.parametrize("url", [
+    "turn:me:s3cret", "turn:me:s3cret@", "turn:me:s3cret@a@host", "turns:s3cret:@host", "stun:me:s3cret@h",
+    "http://me:s3cret@host", "turn:me:s3cret@host:port", "turn:s3cret" * 200])
+def test_refusals_show_no_credentials(url: str) -> None:
+    with pytest.raises(UserError, match="is not an ICE server") as refusal:
+        ice_server(url)
+    assert "s3cret" not in str(refusal.value)
 
 
 def test_links_can_be_opened() -> None:

@@ -241,7 +241,7 @@ def test_the_data_channel_answers_errors() -> None:
                 for sent, problem in (("{", "not JSON"), ("[" * 9000, "not JSON"), ("[]", "not a JSON object"), (b"\0", "binary"),
                                       ("x" * 17_000, "larger than"), ('{"action": "fly"}', "unknown action"),
                                       ('{"action": "attribute", "name": "beard"}', "no attribute beard"),
-                                      ('{"action": "gain", "region": "eyes", "value": NaN}', "gain")):
+                                      ('{"action": "gain", "region": "eyes", "value": NaN}', "NaN")):
                     def said(problem: str = problem) -> bool:
                         return any(problem in json.loads(text).get("error", "") for text in watcher.messages)
 
