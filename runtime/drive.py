@@ -17,6 +17,8 @@ from perse_live.avatar import Avatar, following_outline, neutral_landmarks, own_
 from perse_live.camera import Camera
 from perse_live.detect import Detection, VideoFaceDetector
 from perse_live.errors import UserError
+from perse_live.film.reader import Film, FilmFrame, open_film
+from perse_live.film.writer import film_writer
 from perse_live.head import landmarks as lm
 from perse_live.head.landmarks import FaceShape, load_landmark_model
 from runtime.background import Background, Color, Transparent, lay_over, load_background, straight_alpha
@@ -33,7 +35,6 @@ from runtime.tracker import (
     calibrate,
     largest_face,
 )
-from runtime.video import VideoFrame, VideoInfo, probe, read_frames, video_writer
 
 DEFAULT_BACKGROUND = Color(0xD9, 0xDB, 0xDE)
 """A light grey, on which dark and fair hair both stand out."""
@@ -52,43 +53,45 @@ _CALIBRATION_FRAMES = 150  # at most
 class _Seen:
     """What was found in one frame of the film."""
 
-    frame: VideoFrame  # its picture is dropped
+    frame: FilmFrame  # its picture is dropped
     face: Detection | None
     glimpse: Glimpse | None  # of the face, where its picture is wanted
 
 
 def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
-                  progress: Progress) -> None:
+                  progress: Progress) -> tuple[str, ...]:
     """Put the avatar where its own person is in a video: pose, place, scale and expression as in each picture.
 
     The protocol of self-reenactment. The driver is taken to be the avatar's person: landmarks are explained by the avatar's own
     face shape, what its 52 actions cannot express is carried over as offsets, and where what is drawn is beside what is seen by a
     pixel or two, that is put right too (`runtime.photometric`).
+    Returns what is to be said about the video and the output (`Film.warnings`, `FilmWriter.warnings`).
     Raises UserError for a video without pictures or without any face, and where the output cannot be written; nothing is left
     then.
     """
-    info = probe(video)
+    film = open_film(video)
     shape = FaceShape(neutral_landmarks(avatar), avatar.rig.eye_centers, avatar.rig.eye_radius)
-    camera = Camera.for_image(info.width, info.height)
+    camera = Camera.for_image(film.width, film.height)
     config = PhotometricConfig()
     drawn = following_outline(avatar)
     tracker = PhotometricTracker(drawn, KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera),
                                  threads=os.cpu_count() or 1, config=config)
-    with _detections(video, lambda image, face: glimpse(image, face, camera, config.side)) as seen:
+    with _detections(film, lambda image, face: glimpse(image, face, camera, config.side)) as seen:
         tracked = ((one.frame, tracker.update(one.face, one.glimpse, float(one.frame.time))) for one in seen)
-        _draw(drawn, camera, tracked, video, info, output, background, progress)
+        return _draw(drawn, camera, tracked, film, output, background, progress)
 
 
 def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
-                   progress: Progress) -> None:
+                   progress: Progress) -> tuple[str, ...]:
     """Let anybody's face in a video move the avatar, which stays framed as in its photo.
 
-    Motion is relative to the driver's own neutral face, learned from the film's first seconds. Raises as `drive_matched` does.
+    Motion is relative to the driver's own neutral face, learned from the film's first seconds. Returns and raises as
+    `drive_matched` does.
     """
-    info = probe(video)
+    film = open_film(video)
     model = load_landmark_model()
-    camera = avatar.source.camera.resized(info.width, info.height)
-    with _detections(video) as seen:
+    camera = avatar.source.camera.resized(film.width, film.height)
+    with _detections(film) as seen:
         first, seen = _beginning(seen)
         known: Calibration | None = None
         if faces := [one.face for one in first if one.face is not None]:
@@ -96,7 +99,7 @@ def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Bac
         tracker = StrangerTracker(_rest(avatar), model, calibration=known)
         tracked = ((one.frame, _in_own_way(avatar, tracker.update(one.face, float(one.frame.time))))
                    for one in itertools.chain(first, seen))
-        _draw(following_outline(avatar), camera, tracked, video, info, output, background, progress)
+        return _draw(following_outline(avatar), camera, tracked, film, output, background, progress)
 
 
 def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
@@ -104,14 +107,14 @@ def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | Non
 
 
 @contextlib.contextmanager
-def _detections(video: Path, look: _Look | None = None) -> Generator[Iterator[_Seen], None, None]:
+def _detections(film: Film, look: _Look | None = None) -> Generator[Iterator[_Seen], None, None]:
     """What is found in each frame, by a thread that runs ahead of the drawing; look: what to keep of a face's picture."""
-    with VideoFaceDetector() as detector, contextlib.closing(ahead(_detect(video, detector, look), room=_DETECTED_AHEAD)) as seen:
+    with VideoFaceDetector() as detector, contextlib.closing(ahead(_detect(film, detector, look), room=_DETECTED_AHEAD)) as seen:
         yield seen
 
 
-def _detect(video: Path, detector: VideoFaceDetector, look: _Look | None) -> Iterator[_Seen]:
-    for frame in read_frames(video):
+def _detect(film: Film, detector: VideoFaceDetector, look: _Look | None) -> Iterator[_Seen]:
+    for frame in film.frames():
         face = largest_face(detector, frame.image, float(frame.time))
         kept = None if look is None or face is None else look(frame.image, face)
         yield _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), face, kept)
@@ -138,21 +141,22 @@ def _rest(avatar: Avatar) -> RestPose:
     return RestPose(source.R_cam_head, source.t_cam_head, float(np.linalg.norm(left - right)))
 
 
-def _draw(avatar: Avatar, camera: Camera, tracked: Iterator[tuple[VideoFrame, TrackedFrame | None]], video: Path, info: VideoInfo,
-          output: Path, background: Background, progress: Progress) -> None:
+def _draw(avatar: Avatar, camera: Camera, tracked: Iterator[tuple[FilmFrame, TrackedFrame | None]], film: Film, output: Path,
+          background: Background, progress: Progress) -> tuple[str, ...]:
     """Draw and write every frame; avatar: one that follows the outline."""
     painter = _painter(avatar, camera, background)
     presence, shoulders = Presence(resting(avatar)), Shoulders(avatar.source.R_cam_head)
-    with video_writer(output, width=info.width, height=info.height, rate=info.rate, alpha=isinstance(background, Transparent),
-                      audio_from=video) as writer:
+    with film_writer(output, width=film.width, height=film.height, rate=film.rate, alpha=isinstance(background, Transparent),
+                     sound_from=film) as writer:
         for count, (frame, face) in enumerate(tracked, 1):
             shown = presence.update(face, float(frame.time))
             body = shoulders.update(shown.R_cam_head, float(frame.time))
             pose = HeadPose(shown.R_cam_head, shown.t_cam_head, body)
             writer.write(painter(Motion(shown.expression, shown.gaze, pose, shown.residual)), time=frame.time)
-            progress(count, None if info.frame_count is None else max(info.frame_count, count))
+            progress(count, None if film.frame_count is None else max(film.frame_count, count))
         if not presence.ever:
-            raise UserError(f"no face in any frame of {video}: give a video of a face that looks towards the camera")
+            raise UserError(f"no face in any frame of {film.path}: give a video of a face that looks towards the camera")
+    return (*film.warnings(), *writer.warnings())
 
 
 def _painter(avatar: Avatar, camera: Camera, background: Background) -> Callable[[Motion], UInt8Array]:

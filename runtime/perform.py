@@ -12,9 +12,9 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.avatar import Avatar, with_own_lids
+from perse_live.film.writer import film_writer
 from runtime.performance import PerformanceFrame
 from runtime.stage import Motion, Stage, facing_pose
-from runtime.video import video_writer
 
 _BACKGROUND = (0.80, 0.82, 0.84)  # a light grey, on which dark and fair hair both stand out
 _TO_CAMERA = np.array([1, -1, -1], np.float32)  # from the axes of a head that faces the camera
@@ -30,7 +30,7 @@ def perform(avatar: Avatar, frames: Sequence[PerformanceFrame], output: Path, *,
     camera = avatar.source.camera.resized(size, size)
     stage = Stage(avatar, camera, threads=os.cpu_count() or 1)
     rate = Fraction(fps).limit_denominator(1001)
-    with video_writer(output, width=size, height=size, rate=rate) as writer:
+    with film_writer(output, width=size, height=size, rate=rate) as writer:
         for count, frame in enumerate(frames, 1):
             writer.write(stage.draw(performed(avatar, frame), background=_BACKGROUND))
             progress(count, len(frames))

@@ -11,8 +11,8 @@ from skimage.data import astronaut
 from perse_live import cli
 from perse_live.avatar import save_avatar
 from perse_live.errors import UserError
+from perse_live.film.writer import film_writer
 from runtime.bench.start import bench_start
-from runtime.video import video_writer
 from toys import toy_avatar
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 def film(path: Path, *, face: bool) -> Path:
     picture = np.ascontiguousarray(astronaut()[:256, 80:400])
-    with video_writer(path, width=320, height=256, rate=Fraction(25)) as writer:
+    with film_writer(path, width=320, height=256, rate=Fraction(25)) as writer:
         for _ in range(3):
             writer.write(picture if face else np.full_like(picture, 90))
     return path

@@ -172,7 +172,7 @@ def test_a_damaged_avatar_is_bad_input(avatar_file: Path, capsys: pytest.Capture
 
 
 def test_driving_and_live_start_without_torch() -> None:
-    code = ("import sys; from perse_live import cli; import perse_live.avatar, runtime.video, runtime.perform,"
+    code = ("import sys; from perse_live import cli; import perse_live.avatar, perse_live.film.writer, runtime.perform,"
             " runtime.bench.drawing, runtime.live.run, runtime.doctor.trial, runtime.doctor.examination;"
             "sys.exit('torch' in sys.modules or 'anny' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

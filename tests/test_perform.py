@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from perse_live.film.reader import open_film
 from perse_live.rotations import from_euler_degrees
 from runtime.perform import perform, performed_pose
 from runtime.performance import performance
-from runtime.video import probe, read_frames
 from toys import toy_avatar
 
 
@@ -17,10 +17,10 @@ def test_a_performance_becomes_a_video_of_its_length_and_rate(tmp_path: Path) ->
     path = tmp_path / "out.mp4"
     seen: list[tuple[int, int | None]] = []
     perform(toy_avatar(), frames, path, fps=10, size=128, progress=lambda done, total: seen.append((done, total)))
-    info = probe(path)
+    info = open_film(path)
     assert (info.width, info.height, info.rate, info.frame_count) == (128, 128, 10, 40)
     assert seen == [(count, 40) for count in range(1, 41)]
-    images = [frame.image.astype(np.float32) for frame in read_frames(path)]
+    images = [frame.image.astype(np.float32) for frame in open_film(path).frames()]
     background, middle = images[0][:8, :8], images[0][40:90, 40:90]
     assert background.std((0, 1)).max() < 3
     assert middle.std() > 10

@@ -83,26 +83,28 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
     from offline.extra_views import MOST_VIEWS
     from offline.photo import Photo, load_photo
     from perse_live.evaluation.protocol import chosen, survey, varied_frames
-    from runtime.video import probe, read_frames
+    from perse_live.film.reader import open_film
 
     pictures: list[Photo] = []
     for path in paths:
         step = f"looking at {path.name}"
         progress(step, 0.0)
         try:
-            count = probe(path).frame_count or 0
+            film = open_film(path)
         except UserError:  # no clip, so it must be a photo
             pictures.append(load_photo(path))
             continue
-        stride = max(1, count // _CLIP_FRAMES)
-        seen = survey(frame.image for frame in read_frames(path) if frame.index % stride == 0)
+        stride = max(1, (film.frame_count or 0) // _CLIP_FRAMES)
+        seen = survey(frame.image for frame in film.frames() if frame.index % stride == 0)
         numbers = [stride * k for k in varied_frames(seen, MOST_VIEWS)]
         if not numbers:
             raise UserError(f"{path}: no face in this clip: give one of the person in the photo")
-        frames = chosen((frame.image for frame in read_frames(path)), numbers)
+        frames = chosen((frame.image for frame in film.frames()), numbers)
         pictures += [Photo(image, "", f"frame {number} of {path.name}")
                      for number, image in zip(sorted(numbers), frames, strict=True)]
         progress(step, 1.0)
+        for warning in film.warnings():
+            warn(f"warning: {warning}")
     return pictures
 
 

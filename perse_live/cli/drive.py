@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import frame_progress, say_written, step_progress
+from perse_live.cli.console import frame_progress, say_written, step_progress, warn
 from perse_live.cli.options import AvatarFile, Network, OutputFile, VideoFile
 from perse_live.cli.shared import TRACKING_ASSETS, fetch
 
@@ -21,7 +21,7 @@ class Drive:
     video: Positional[VideoFile]
     """The video to follow; the output has its size, frame rate, number of frames and sound."""
     output: OutputFile
-    """The video to write: .mp4, .mov or .mkv; with a transparent background .mov or .webm."""
+    """The video to write: .mp4, .mov, .mkv or .webm; with a transparent background .mov or .webm."""
     match: bool = False
     """Take the driver's place, pose and absolute expression in each picture. Without it the motion is relative to the driver's
     own neutral face, and the avatar stays where it was in its photo."""
@@ -45,5 +45,7 @@ def run(command: Drive) -> None:
     with step_progress() as steps:
         fetch(TRACKING_ASSETS, command.network, steps)
     with frame_progress("driving") as progress:
-        drive(avatar, command.video, command.output, background=background, progress=progress)
+        warnings = drive(avatar, command.video, command.output, background=background, progress=progress)
+    for warning in warnings:
+        warn(f"warning: {warning}")
     say_written("video", command.output)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perse_live.evaluation.identity import IdentityModel
     from perse_live.evaluation.protocol import ClipPlan
     from perse_live.evaluation.scores import FilmScores
-    from runtime.video import VideoFrame
+    from perse_live.film.reader import Film, FilmFrame
 
 _SHOWN = ("psnr", "ssim", "psnr_mouth", "psnr_eyes", "akd", "akd_expr", "bs_l1", "bs_corr", "pose_deg", "detect", "jitter",
           "jitter_err", "id_ref")
@@ -62,14 +62,14 @@ def run(command: Eval) -> None:
     """Evaluate clips and print their scores."""
     from perse_live.evaluation.identity import find_identity_model
     from perse_live.evaluation.scores import HIGHER_IS_BETTER, mean_scores
-    from runtime.video import probe
+    from perse_live.film.reader import open_film
 
     if not command.clips:
         raise UserError("no clip is named: give one or more videos of a talking person; see perse-live eval --help")
     if not 0 <= command.extras <= _MOST_EXTRAS:
         raise UserError(f"--extras {command.extras} is out of range: choose 0 to {_MOST_EXTRAS}")
     for clip in command.clips:
-        probe(clip)  # a wrong file is said before the work begins
+        open_film(clip)  # a wrong file is said before the work begins
     identity = find_identity_model(command.identity_model)
     with step_progress() as progress, contextlib.ExitStack() as stack:
         fetch(BUILDING_ASSETS, command.network, progress)
@@ -104,9 +104,9 @@ def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | N
         raise without_offline(error) from error
     from perse_live.evaluation.protocol import chosen, cut, plan_clip, survey
     from perse_live.evaluation.scores import score_film
+    from perse_live.film.reader import open_film
     from runtime.background import Color
     from runtime.drive import drive_matched
-    from runtime.video import probe, read_frames
 
     def told(step: str, share: float) -> None:
         progress(f"{clip.name}: {step}", share)
@@ -115,37 +115,38 @@ def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | N
         return lambda done, total: told(step, done / max(total or done, 1))
 
     looked_at = told_of_frames("looking at every frame")
-    count = probe(clip).frame_count
-    seen = survey(_watched(read_frames(clip), count, looked_at))
+    film = open_film(clip)
+    seen = survey(_watched(film.frames(), film.frame_count, looked_at))
     try:
         plan = plan_clip(seen, extras=extras)
     except UserError as error:
         raise UserError(f"{clip}: {error}") from error
     told("cutting out", 0.0)
     portrait, real, drawn = folder / "source.png", folder / "drive.mp4", folder / "drawn.mp4"
-    source = _split(clip, plan, portrait, real)
+    source = _split(film, plan, portrait, real)
     consent = Consent(by=_CONSENT, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
     further = [Photo(cut(frame, plan), "", f"frame {number} of {clip.name}") for number, frame in
-               zip(sorted(plan.extras), chosen((frame.image for frame in read_frames(clip)), plan.extras), strict=True)]
+               zip(sorted(plan.extras), chosen((frame.image for frame in film.frames()), plan.extras), strict=True)]
     avatar = build_avatar(portrait, consent=consent, extra=further, progress=told)
     drive_matched(avatar, real, drawn, background=Color(0, 0, 0), progress=told_of_frames("driving"))
-    truth, rendering = ([frame.image for frame in read_frames(film)] for film in (real, drawn))
-    scores = score_film(truth, rendering, source, rate=float(probe(real).rate), numbers=plan.frames, identity=identity,
+    reference = open_film(real)
+    truth, rendering = ([frame.image for frame in one.frames()] for one in (reference, open_film(drawn)))
+    scores = score_film(truth, rendering, source, rate=float(reference.rate), numbers=plan.frames, identity=identity,
                         progress=lambda share: told("scoring", share))
     result = _Evaluated(clip, plan, scores)
     write_bytes(folder / "scores.json", json.dumps(_summary(result), allow_nan=False, indent=1).encode())
     return result
 
 
-def _split(clip: Path, plan: ClipPlan, portrait: Path, real: Path) -> UInt8Array:
+def _split(film: Film, plan: ClipPlan, portrait: Path, real: Path) -> UInt8Array:
     """Write the portrait and the reference film of a clip. Returns the portrait (size, size, 3) RGB."""
     from perse_live.evaluation.protocol import cut
-    from runtime.video import Encoding, probe, read_frames, video_writer
+    from perse_live.film.writer import Encoding, film_writer
 
     faithful = Encoding(crf=4, preset="medium")
     wanted, source = frozenset(plan.frames), None
-    with video_writer(real, width=plan.size, height=plan.size, rate=probe(clip).rate / plan.stride, encoding=faithful) as writer:
-        for frame in read_frames(clip):
+    with film_writer(real, width=plan.size, height=plan.size, rate=film.rate / plan.stride, encoding=faithful) as writer:
+        for frame in film.frames():
             if frame.index == plan.source:
                 source = cut(frame.image, plan)
             if frame.index in wanted:
@@ -155,7 +156,7 @@ def _split(clip: Path, plan: ClipPlan, portrait: Path, real: Path) -> UInt8Array
     return source
 
 
-def _watched(frames: Iterator[VideoFrame], count: int | None, progress: FrameProgress) -> Iterator[UInt8Array]:
+def _watched(frames: Iterator[FilmFrame], count: int | None, progress: FrameProgress) -> Iterator[UInt8Array]:
     for frame in frames:
         yield frame.image
         progress(frame.index + 1, None if count is None else max(count, frame.index + 1))

@@ -8,12 +8,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from perse_live.child import module_command
 from perse_live.errors import UserError
-from runtime.video import probe, read_frames, video_writer
+from perse_live.film.reader import open_film
+from perse_live.film.writer import film_writer
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ def bench_start(avatar: Path, video: Path, *, runs: int = 4, progress: Callable[
     cpus: list[float] = []
     with tempfile.TemporaryDirectory(prefix="perse-live-start-") as name:
         film, output = Path(name) / "first.mp4", Path(name) / "out.mp4"
-        info = probe(video)
-        with video_writer(film, width=info.width, height=info.height, rate=info.rate) as writer:
-            writer.write(next(iter(read_frames(video))).image)
+        source = open_film(video)
+        with film_writer(film, width=source.width, height=source.height, rate=source.rate) as writer, \
+                closing(source.frames()) as frames:
+            writer.write(next(frames).image)
         command = module_command("perse_live.cli", "drive", str(avatar), str(film), "-o", str(output))
         for k in range(runs):
             progress("starting drive", k / runs)

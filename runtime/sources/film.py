@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from perse_live.arrays import UInt8Array
+from perse_live.film.reader import Film, open_film
 from runtime.live.frames import CapturedFrame
-from runtime.video import VideoFrame, probe, read_frames
 
+_log = logging.getLogger(__name__)
 _LATE_FOR_GOOD = 1.0  # seconds; who is later than that will never catch up by skipping
 
 
@@ -35,13 +37,13 @@ class FilmSource:
     def __init__(self, path: Path, *, repeat: bool) -> None:
         """Open a film.
 
-        path: any video that `runtime.video.probe` reads; repeat: whether it starts anew at its end, while time grows on. Raises
+        path: any film that `open_film` reads; repeat: whether it starts anew at its end, while time grows on. Raises
         UserError where the file is no video.
         """
-        info = probe(path)
+        film = open_film(path)
         self._path = path
-        self._interval = 1 / float(info.rate)
-        self._shots = _looped(path, self._interval) if repeat else _once(path)
+        self._interval = 1 / float(film.rate)
+        self._shots = _looped(film, self._interval) if repeat else _once(film)
         self._next: _Shot | None = None
         self._end = 0.0  # of the last picture seen, seconds since the film began
         self._began: float | None = None
@@ -61,7 +63,8 @@ class FilmSource:
     def read(self, timeout: float) -> CapturedFrame | None:
         """The newest picture that is due and was not read yet, with the time when it was due; None if none was in time.
 
-        timeout: seconds. Raises EOFError when a film that is not repeated is over, and UserError where the file is damaged.
+        timeout: seconds. Raises EOFError when a film that is not repeated is over, and UserError where the file can no longer be
+        read.
         """
         with self._reading:
             deadline = time.monotonic() + timeout
@@ -108,22 +111,27 @@ class FilmSource:
         return not closed and moment <= time.monotonic()
 
 
-def _once(path: Path) -> Generator[_Shot, None, None]:
-    for frame in _frames(path):
-        yield _Shot(frame.image, float(frame.time))
+def _once(film: Film) -> Generator[_Shot, None, None]:
+    with closing(film.frames()) as frames:  # closes the file in mid-film too
+        for frame in frames:
+            yield _Shot(frame.image, float(frame.time))
+    _say(film)
 
 
-def _looped(path: Path, interval: float) -> Generator[_Shot, None, None]:
+def _looped(film: Film, interval: float) -> Generator[_Shot, None, None]:
     start = 0.0
-    while True:
+    for turn in itertools.count():
         end = start
-        for frame in _frames(path):
-            due = start + float(frame.time)
-            end = due + interval
-            yield _Shot(frame.image, due)
+        with closing(film.frames()) as frames:
+            for frame in frames:
+                due = start + float(frame.time)
+                end = due + interval
+                yield _Shot(frame.image, due)
         start = end
+        if turn == 0:
+            _say(film)
 
 
-def _frames(path: Path) -> Iterator[VideoFrame]:
-    with closing(cast("Generator[VideoFrame, None, None]", read_frames(path))) as frames:  # closes the file in mid-film too
-        yield from frames
+def _say(film: Film) -> None:
+    for line in film.warnings():
+        _log.warning("%s", line)

@@ -15,6 +15,8 @@ from web_session import PaintedSession
 from perse_live.avatar import save_avatar
 from perse_live.cli.program import main
 from perse_live.errors import UserError
+from perse_live.film.reader import open_film
+from perse_live.film.writer import film_writer
 from runtime.bench.live import measure
 from runtime.bench.live.answers import camera_answers, key_answers
 from runtime.bench.live.chromium import chromium_missing
@@ -25,7 +27,6 @@ from runtime.bench.live.measure import bench_live
 from runtime.bench.live.nodding_film import HALF_SECONDS, RATE, write_nodding_film
 from runtime.bench.live.stamps import stamp_in, stamped
 from runtime.live.clock import StageClock
-from runtime.video import read_frames, video_writer
 from runtime.web.server import WebConfig, WebServer
 
 
@@ -33,7 +34,7 @@ from runtime.web.server import WebConfig, WebServer
 def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film of a face."""
     path = tmp_path_factory.mktemp("bench") / "face.mp4"
-    with video_writer(path, width=320, height=240, rate=Fraction(30)) as writer:
+    with film_writer(path, width=320, height=240, rate=Fraction(30)) as writer:
         for shift in range(30):
             writer.write(scene(shift=shift // 2))
     return path
@@ -85,7 +86,7 @@ def test_too_few_measurements_say_nothing() -> None:
 
 def test_the_camera_film_tilts_the_face_and_says_so_in_its_corner(face: Path, tmp_path: Path) -> None:
     write_nodding_film(face, tmp_path / "nod.y4m")
-    frames = list(read_frames(tmp_path / "nod.y4m"))
+    frames = list(open_film(tmp_path / "nod.y4m").frames())
     assert len(frames) == round(2 * HALF_SECONDS * RATE)
     assert [bool(frame.image[8, 8, 1] > 128) for frame in frames[::len(frames) // 2]] == [True, False]
     first, last = frames[0].image[100:400, 100:540].astype(int), frames[-1].image[100:400, 100:540].astype(int)

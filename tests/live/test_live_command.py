@@ -30,9 +30,10 @@ from perse_live import cli
 from perse_live.avatar import load_avatar, save_avatar
 from perse_live.cli.console import logged_warnings
 from perse_live.errors import UserError
+from perse_live.film.reader import open_film
+from perse_live.film.writer import film_writer
 from runtime.live.run import parse_size
 from runtime.live.session import LiveSession
-from runtime.video import probe, read_frames, video_writer
 
 _START_SECONDS = 120.0  # a first start compiles
 
@@ -42,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With an avatar and a film of a face."""
     path = tmp_path_factory.mktemp("live")
     save_avatar(path / "me.perse", dressable_avatar(gaussians=12_000))
-    with video_writer(path / "face.mp4", width=320, height=240, rate=Fraction(25)) as writer:
+    with film_writer(path / "face.mp4", width=320, height=240, rate=Fraction(25)) as writer:
         for shift in range(40):
             writer.write(scene(shift=shift // 2))
     return path
@@ -135,8 +136,8 @@ def test_a_session_from_ready_to_the_signal_that_ends_it(folder: Path, tmp_path:
     assert (code, errors) == (0, "")
     assert session.lines == [session.lines[0]], "nothing is printed but where the page is"
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
-    assert probe(recording).width == 128
-    assert len(list(read_frames(recording))) > 5
+    assert open_film(recording).width == 128
+    assert len(list(open_film(recording).frames())) > 5
 
 
 @pytest.mark.slow
@@ -148,7 +149,7 @@ def test_impatience_does_not_cut_the_recording_short(folder: Path, tmp_path: Pat
         code, errors = session.ends()
     assert (code, errors) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
-    assert len(list(read_frames(tmp_path / "out.mkv"))) > 5
+    assert len(list(open_film(tmp_path / "out.mkv").frames())) > 5
 
 
 def test_a_signal_while_it_opens_ends_it_and_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch,

@@ -32,6 +32,7 @@ from running_session import (
 from web_session import watching
 
 from perse_live.arrays import UInt8Array
+from perse_live.film.reader import open_film
 from runtime.live.actions import Action, Hide, Mirror, Recalibrate, Record, SetBackground, SwitchAvatar
 from runtime.live.clock import StageClock
 from runtime.live.feeds import Observation
@@ -39,7 +40,6 @@ from runtime.live.frames import DrawnFrame
 from runtime.live.painter import Actor, actor_of
 from runtime.sources.contract import SourceLost
 from runtime.tracker import TrackedFrame
-from runtime.video import read_frames
 from runtime.web.server import WebConfig, WebServer
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def test_no_frame_in_any_state_has_anything_of_the_camera(me: Actor, friend: Act
         pictures(session, 3)
     assert guard.count > 100
     assert guard.most_colour <= 16 and guard.most_magenta <= 10
-    recorded = [frame.image for frame in read_frames(tmp_path / "all.mp4")]
+    recorded = [frame.image for frame in open_film(tmp_path / "all.mp4").frames()]
     assert len(recorded) > 50
     assert max(colour(image) for image in recorded) <= 30  # the encoder's rounding
     assert max(magenta(image) for image in recorded) <= 25
@@ -134,7 +134,7 @@ def test_neither_on_coloured_backgrounds_nor_as_a_matte(me: Actor, tmp_path: Pat
             pictures(session, 5)
         assert guard.count >= 10
         assert guard.most_magenta <= 10
-        recorded = [magenta(frame.image) for frame in read_frames(tmp_path / f"{background}.mkv")]
+        recorded = [magenta(frame.image) for frame in open_film(tmp_path / f"{background}.mkv").frames()]
         assert len(recorded) >= 10 and max(recorded) <= 30
 
 

@@ -35,6 +35,8 @@ from running_session import (
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
+from perse_live.film.reader import open_film
+from perse_live.film.writer import film_writer
 from runtime.live.actions import (
     ClearAttributes,
     Hide,
@@ -57,7 +59,6 @@ from runtime.sinks.contract import Sink
 from runtime.sources.contract import SourceLost
 from runtime.sources.film import FilmSource
 from runtime.tracker import TrackedFrame
-from runtime.video import probe, read_frames, video_writer
 from toys import toy_avatar
 
 pytestmark = pytest.mark.slow  # real tracking in real time
@@ -89,7 +90,7 @@ def difference(a: DrawnFrame, b: DrawnFrame) -> float:
 # ----- following
 
 def film(path: Path, images: list[UInt8Array]) -> Path:
-    with video_writer(path, width=320, height=240, rate=Fraction(25)) as writer:
+    with film_writer(path, width=320, height=240, rate=Fraction(25)) as writer:
         for image in images:
             writer.write(image)
     return path
@@ -449,8 +450,8 @@ def test_recordings_are_playable_and_numbered_and_replace_no_older_one(me: Actor
     assert older.read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["me-2.mp4", "me-3.mp4", "me.mp4"]
     for name in ("me.mp4", "me-3.mp4"):
-        assert (probe(tmp_path / name).width, probe(tmp_path / name).height) == (128, 128)
-        assert len(list(read_frames(tmp_path / name))) >= 10
+        assert (open_film(tmp_path / name).width, open_film(tmp_path / name).height) == (128, 128)
+        assert len(list(open_film(tmp_path / name).frames())) >= 10
 
 
 def test_closing_finishes_a_recording(me: Actor, tmp_path: Path) -> None:
@@ -458,7 +459,7 @@ def test_closing_finishes_a_recording(me: Actor, tmp_path: Path) -> None:
         session.record_now()
         pictures(session, 5)
     assert [path.name for path in tmp_path.iterdir()] == ["me.mkv"]
-    assert len(list(read_frames(tmp_path / "me.mkv"))) >= 4
+    assert len(list(open_film(tmp_path / "me.mkv").frames())) >= 4
 
 
 def test_stopping_a_recording_keeps_nobody_waiting(me: Actor, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_colours_are_labelled_as_coded(tmp_path: Path) -> None:
     path = tmp_path / "me.mp4"
     record(path, [0.0, 0.1])
     with av.open(str(path)) as container:
-        assert container.streams.video[0].codec_context.colorspace == 6
+        assert container.streams.video[0].codec_context.colorspace == 1
 
 
 def test_nothing_under_the_name_until_it_is_finished(tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ import pytest
 from live_frames import mean_error, picture
 
 from perse_live.errors import UserError
+from perse_live.film.writer import film_writer
 from runtime.live.frames import CapturedFrame
 from runtime.sources.film import FilmSource
-from runtime.video import video_writer
 
 _RATE = 20
 
 
 def film_of(path: Path, count: int, *, times: list[Fraction] | None = None) -> Path:
-    with video_writer(path, width=128, height=96, rate=Fraction(_RATE)) as writer:
+    with film_writer(path, width=128, height=96, rate=Fraction(_RATE)) as writer:
         for index in range(count):
             writer.write(picture(index), time=times[index] if times else None)
     return path

@@ -8,10 +8,10 @@ import pytest
 from live_frames import picture
 
 from perse_live.errors import UserError
+from perse_live.film.writer import film_writer
 from runtime.sources.film import FilmSource
 from runtime.sources.open import BROWSER, open_source
 from runtime.sources.vmc import VmcSource
-from runtime.video import video_writer
 
 
 def test_none_is_no_source() -> None:
@@ -19,7 +19,7 @@ def test_none_is_no_source() -> None:
 
 
 def test_a_file_is_a_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with video_writer(tmp_path / "clip.mp4", width=128, height=96, rate=Fraction(25)) as writer:
+    with film_writer(tmp_path / "clip.mp4", width=128, height=96, rate=Fraction(25)) as writer:
         writer.write(picture(0))
     monkeypatch.chdir(tmp_path)
     for text in ("clip.mp4", str(tmp_path / "clip.mp4")):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from perse_live.arrays import UInt8Array
-from perse_live.errors import UserError
-from runtime.video import read_frames
+from perse_live.film.reader import open_film
 
 WIDTH, HEIGHT, RATE = 640, 480, 30
 HALF_SECONDS = 1.5
@@ -23,9 +23,8 @@ def write_nodding_film(video: Path, film: Path) -> None:
 
     Raises UserError where the video cannot be read.
     """
-    picture = next((frame.image for frame in read_frames(video)), None)
-    if picture is None:
-        raise UserError(f"{video} has no pictures: give a video with a face in it")
+    with closing(open_film(video).frames()) as frames:
+        picture = next(frames).image
     with film.open("wb") as file:
         file.write(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{RATE}:1 Ip A1:1 C420jpeg\n".encode())
         for sign, white in ((1, True), (-1, False)):

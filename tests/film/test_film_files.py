@@ -9,10 +9,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.video.codeccontext import VideoCodecContext
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
-from runtime.video import Encoding, probe, read_frames, video_writer
+from perse_live.film.coding import Matrix
+from perse_live.film.reader import open_film
+from perse_live.film.writer import Encoding, film_writer
 
 
 def picture(index: int, width: int = 64, height: int = 48, channels: int = 3) -> UInt8Array:
@@ -24,7 +27,8 @@ def picture(index: int, width: int = 64, height: int = 48, channels: int = 3) ->
 
 def write(path: Path, count: int = 12, *, width: int = 64, height: int = 48, rate: Fraction = Fraction(25),
           audio_from: Path | None = None, times: list[Fraction] | None = None) -> Path:
-    with video_writer(path, width=width, height=height, rate=rate, audio_from=audio_from) as writer:
+    film = None if audio_from is None else open_film(audio_from)
+    with film_writer(path, width=width, height=height, rate=rate, sound_from=film) as writer:
         for index in range(count):
             writer.write(picture(index, width, height), time=times[index] if times else None)
     return path
@@ -32,6 +36,12 @@ def write(path: Path, count: int = 12, *, width: int = 64, height: int = 48, rat
 
 def mean_error(a: UInt8Array, b: UInt8Array) -> float:
     return float(np.abs(a.astype(np.float32) - b).mean())
+
+
+def labels(path: Path) -> VideoCodecContext:
+    with av.open(str(path)) as container:
+        next(container.decode(video=0))
+        return container.streams.video[0].codec_context
 
 
 def with_sound(path: Path, codec: str, *, seconds: float = 0.5) -> Path:
@@ -55,11 +65,11 @@ def with_sound(path: Path, codec: str, *, seconds: float = 0.5) -> Path:
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60), Fraction(25, 2)])
 def test_count_size_rate_and_pictures_come_back(tmp_path: Path, suffix: str, rate: Fraction) -> None:
     path = write(tmp_path / f"out{suffix}", rate=rate)
-    info = probe(path)
-    assert (info.width, info.height, info.has_audio) == (64, 48, False)
+    info = open_film(path)
+    assert (info.width, info.height, info.has_sound) == (64, 48, False)
     # Matroska counts in milliseconds
     assert float(info.rate) == pytest.approx(float(rate), rel=1e-2 if suffix == ".mkv" else 1e-12)
-    frames = list(read_frames(path))
+    frames = list(open_film(path).frames())
     assert [frame.index for frame in frames] == list(range(12))
     assert [float(frame.time) for frame in frames] == pytest.approx([index / float(rate) for index in range(12)], abs=2e-3)
     for frame in frames:
@@ -68,21 +78,58 @@ def test_count_size_rate_and_pictures_come_back(tmp_path: Path, suffix: str, rat
 
 
 def test_the_declared_count_is_the_true_one(tmp_path: Path) -> None:
-    assert probe(write(tmp_path / "out.mp4", 17)).frame_count == 17
+    assert open_film(write(tmp_path / "out.mp4", 17)).frame_count == 17
 
 
 @pytest.mark.parametrize(("width", "height"), [(65, 48), (64, 47), (33, 31)])
-def test_odd_sizes_are_kept_to_the_pixel(tmp_path: Path, width: int, height: int) -> None:
-    frames = list(read_frames(write(tmp_path / "out.mp4", width=width, height=height)))
-    assert len(frames) == 12
-    assert frames[0].image.shape == (height, width, 3)
-    assert mean_error(frames[5].image, picture(5, width, height)) < 2
+def test_odd_sizes_are_padded_by_one_pixel_and_it_is_said(tmp_path: Path, width: int, height: int) -> None:
+    """H.264 of odd size would need 4:4:4, which QuickTime refuses."""
+    path = tmp_path / "out.mp4"
+    with film_writer(path, width=width, height=height, rate=Fraction(25)) as writer:
+        writer.write(picture(5, width, height))
+    (said,) = writer.warnings()
+    (frame,) = open_film(path).frames()
+    stored = (height + height % 2, width + width % 2)
+    assert f"{stored[1]}x{stored[0]}, not {width}x{height}" in said
+    assert frame.image.shape == (*stored, 3)
+    assert mean_error(frame.image[:height, :width], picture(5, width, height)) < 2
+    assert mean_error(frame.image[-1:, :width], picture(5, width, height)[-1:]) < 4
+    assert labels(path).pix_fmt == "yuv420p"
 
 
-def test_a_reader_that_ignores_colour_labels_sees_the_same_colours(tmp_path: Path) -> None:
-    path = write(tmp_path / "out.mp4")
-    _, bgr = cv2.VideoCapture(str(path)).read()
-    assert mean_error(np.asarray(bgr)[..., ::-1].astype(np.uint8), picture(0)) < 3
+def test_an_odd_size_is_kept_where_the_codec_knows_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "out.webm", 1, width=33, height=31)
+    (frame,) = open_film(path).frames()
+    assert frame.image.shape == (31, 33, 3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_colours_are_coded_and_labelled_as_players_expect_them(tmp_path: Path, suffix: str) -> None:
+    """BT.709, limited range: the label is right, and so are the colours by it."""
+    path = tmp_path / f"out{suffix}"
+    patch = np.full((48, 64, 3), (200, 40, 90), np.uint8)
+    with film_writer(path, width=64, height=48, rate=Fraction(25), encoding=Encoding(crf=1)) as writer:
+        writer.write(patch)
+    context = labels(path)
+    assert (context.pix_fmt, context.colorspace, context.color_range) == ("yuv420p", 1, 1)
+    with av.open(str(path)) as container:
+        planes = next(container.decode(video=0)).to_ndarray()
+    luma = 0.2126 * 200 + 0.7152 * 40 + 0.0722 * 90  # BT.709-6, 3.2 and 3.4
+    expected = (16 + luma * 219 / 255, 128 + (90 - luma) / 1.8556 * 224 / 255, 128 + (200 - luma) / 1.5748 * 224 / 255)
+    for plane, value in zip((planes[:48], planes[48:60], planes[60:]), expected, strict=True):
+        assert abs(float(plane.mean()) - value) < 1
+
+
+def test_pictures_that_are_converted_already_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    planes = cv2.cvtColor(picture(3), cv2.COLOR_RGB2YUV_I420)
+    with film_writer(path, width=64, height=48, rate=Fraction(25), matrix=Matrix.BT601) as writer:
+        writer.write_i420(np.asarray(planes, np.uint8))
+        with pytest.raises(ValueError, match="I420"):
+            writer.write_i420(np.zeros((48, 64), np.uint8))
+    assert labels(path).colorspace == 6
+    (frame,) = open_film(path).frames()
+    assert mean_error(frame.image, picture(3)) < 2
 
 
 def test_the_index_of_an_mp4_stands_at_its_start(tmp_path: Path) -> None:
@@ -92,12 +139,12 @@ def test_the_index_of_an_mp4_stands_at_its_start(tmp_path: Path) -> None:
 
 def test_uneven_times_are_kept(tmp_path: Path) -> None:
     times = [Fraction(index * index, 50) for index in range(12)]
-    frames = list(read_frames(write(tmp_path / "out.mp4", times=times)))
+    frames = list(open_film(write(tmp_path / "out.mp4", times=times)).frames())
     assert [float(frame.time) for frame in frames] == pytest.approx([float(time) for time in times], abs=1e-3)
 
 
 def test_times_that_stand_still_lose_no_frame(tmp_path: Path) -> None:
-    frames = list(read_frames(write(tmp_path / "out.mp4", times=[Fraction(0)] * 12)))
+    frames = list(open_film(write(tmp_path / "out.mp4", times=[Fraction(0)] * 12)).frames())
     assert len(frames) == 12
     assert all(a.time < b.time for a, b in itertools.pairwise(frames))
 
@@ -114,8 +161,8 @@ def test_a_phone_video_stands_upright(tmp_path: Path, degrees: int) -> None:
     content[start:start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
     path.write_bytes(content)
     upright = np.rot90(picture(0), -degrees // 90)
-    (frame,) = read_frames(path)
-    info = probe(path)
+    (frame,) = open_film(path).frames()
+    info = open_film(path)
     assert frame.image.shape == upright.shape == (info.height, info.width, 3)
     assert mean_error(frame.image, upright) < 2
 
@@ -126,13 +173,13 @@ def test_a_phone_video_stands_upright(tmp_path: Path, degrees: int) -> None:
 def test_sound_is_carried_over(tmp_path: Path, suffix: str, codec: str, kept: str) -> None:
     source = with_sound(tmp_path / f"in{suffix}", codec)
     path = write(tmp_path / "out.mp4", rate=Fraction(24), audio_from=source)
-    assert probe(path).has_audio
+    assert open_film(path).has_sound
     with av.open(str(path)) as container:
         assert container.streams.audio[0].codec_context.name == kept
         sound = list(container.decode(audio=0))
     assert sum(frame.samples for frame in sound) == pytest.approx(24000, abs=3000)
     assert any(frame.to_ndarray().any() for frame in sound)
-    assert len(list(read_frames(path))) == 12
+    assert len(list(open_film(path).frames())) == 12
 
 
 def test_sound_ends_with_the_picture(tmp_path: Path) -> None:
@@ -146,13 +193,13 @@ def test_sound_ends_with_the_picture(tmp_path: Path) -> None:
 
 def test_a_silent_source_adds_no_sound(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4")
-    assert not probe(write(tmp_path / "out.mp4", audio_from=source)).has_audio
+    assert not open_film(write(tmp_path / "out.mp4", audio_from=source)).has_sound
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".webm"])
 def test_transparency_is_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
-    with video_writer(path, width=64, height=48, rate=Fraction(25), alpha=True) as writer:
+    with film_writer(path, width=64, height=48, rate=Fraction(25), alpha=True) as writer:
         for index in range(3):
             writer.write(picture(index, channels=4))
     with av.open(str(path)) as container:
@@ -166,7 +213,7 @@ def test_transparency_is_written(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(("name", "alpha"), [("out.avi", False), ("out", False), ("out.txt", False), ("out.mp4", True)])
 def test_a_name_that_does_not_fit_is_refused_before_any_work(tmp_path: Path, name: str, alpha: bool) -> None:
     with pytest.raises(UserError, match=r"name it \.m"), \
-            video_writer(tmp_path / name, width=64, height=48, rate=Fraction(25), alpha=alpha):
+            film_writer(tmp_path / name, width=64, height=48, rate=Fraction(25), alpha=alpha):
         raise AssertionError("the block ran")
     assert list(tmp_path.iterdir()) == []
 
@@ -175,7 +222,7 @@ def test_a_name_that_does_not_fit_is_refused_before_any_work(tmp_path: Path, nam
 def test_an_abandoned_video_leaves_nothing(tmp_path: Path, exception: type[BaseException]) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"earlier")
-    with pytest.raises(exception), video_writer(path, width=64, height=48, rate=Fraction(25)) as writer:
+    with pytest.raises(exception), film_writer(path, width=64, height=48, rate=Fraction(25)) as writer:
         writer.write(picture(0))
         raise exception
     assert path.read_bytes() == b"earlier"
@@ -183,8 +230,8 @@ def test_an_abandoned_video_leaves_nothing(tmp_path: Path, exception: type[BaseE
 
 
 def test_a_frame_of_another_size_is_a_fault_of_the_caller(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="in a video of"), \
-            video_writer(tmp_path / "out.mp4", width=64, height=48, rate=Fraction(25)) as writer:
+    with pytest.raises(ValueError, match="in a film of"), \
+            film_writer(tmp_path / "out.mp4", width=64, height=48, rate=Fraction(25)) as writer:
         writer.write(picture(0, 48, 64))
 
 
@@ -193,9 +240,9 @@ def test_a_lower_crf_is_closer(tmp_path: Path) -> None:
     errors: list[float] = []
     for crf in (2, 40):
         path = tmp_path / f"{crf}.mp4"
-        with video_writer(path, width=64, height=48, rate=Fraction(25), encoding=Encoding(crf=crf)) as writer:
+        with film_writer(path, width=64, height=48, rate=Fraction(25), encoding=Encoding(crf=crf)) as writer:
             writer.write(noise)
-        errors.append(mean_error(next(iter(read_frames(path))).image, noise))
+        errors.append(mean_error(next(iter(open_film(path).frames())).image, noise))
     assert errors[0] < errors[1]
 
 
@@ -220,7 +267,7 @@ def sound_only(path: Path) -> None:
     (".", "not an ordinary file"),
     ("list.m3u8", "not a video"),
 ])
-@pytest.mark.parametrize("reader", [probe, lambda path: next(iter(read_frames(path)))])
+@pytest.mark.parametrize("reader", [open_film, lambda path: next(iter(open_film(path).frames()))])
 def test_what_is_not_a_video_is_refused(tmp_path: Path, name: str, reason: str, reader: object) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
@@ -243,7 +290,7 @@ def test_a_cut_video_gives_its_sound_frames_or_names_the_damaged_one(tmp_path: P
     cut.write_bytes(whole[:len(whole) * 3 // 4])
     count = 0
     try:
-        for frame in read_frames(cut):
+        for frame in open_film(cut).frames():
             assert frame.index == count
             count += 1
     except UserError as error:

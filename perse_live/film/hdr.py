@@ -1,0 +1,186 @@
+"""HDR and wide-gamut pictures to sRGB.
+
+Transfer functions: ITU-R BT.2100-2, tables 4 (PQ) and 5 (HLG, with its system gamma of 1.2 at 1000 cd/m2). Tone mapping: the
+EETF of ITU-R BT.2390-8, 5.4.1, on the largest component, so that hues stay. Reference white: 203 cd/m2 (ITU-R BT.2408-4, 2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from perse_live.arrays import Float32Array, Float64Array, FloatArray, UInt8Array
+from perse_live.jit import kernel
+
+UInt16Array = np.ndarray[Any, np.dtype[np.uint16]]
+
+REFERENCE_WHITE = 203.0
+"""cd/m2 of a white sheet of paper in HDR."""
+HLG_PEAK = 1000.0
+"""cd/m2 of the nominal HLG display."""
+_DARKEST_WHITE = 100.0  # cd/m2; a film that never reaches reference white is brightened up to SDR's own white at most
+_BRIGHT_MEDIAN = 0.7  # of the white; a film whose median is brighter was not graded for a white of 203 cd/m2
+_TABLE = 4096  # entries of the tables; 12 bits
+_SRGB_STEPS = 16384  # entries of the table from linear light to sRGB, over its square root
+
+_PRIMARIES_TO_BT709: dict[str, list[list[float]]] = {  # linear light; BT.2407-0, 2.2, and SMPTE EG 432-1 with the white of D65
+    "bt709": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "bt2020": [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]],
+    "p3": [[1.224940, -0.224940, 0], [-0.042057, 1.042057, 0], [-0.019638, -0.078636, 1.098274]],
+}
+_LUMA_BT2020 = (0.2627, 0.6780, 0.0593)  # BT.2100-2, table 6
+
+
+class Transfer(Enum):
+    """Transfer functions that are told apart."""
+
+    SDR = "SDR"
+    PQ = "PQ"
+    HLG = "HLG"
+
+
+@dataclass(frozen=True)
+class WideColors:
+    """How full-range RGB in a film's own transfer function and primaries becomes sRGB."""
+
+    transfer: Transfer
+    primaries: str
+    """bt709, bt2020 or p3."""
+    peak: float
+    """cd/m2 of the brightest that is kept apart from white."""
+    white: float
+    """cd/m2 of what becomes sRGB's white."""
+
+    def to_srgb(self, picture: UInt16Array) -> UInt8Array:
+        """picture: (H, W, 3), 0 to 65535. Returns (H, W, 3) sRGB."""
+        primaries = np.array(_PRIMARIES_TO_BT709[self.primaries], np.float32)
+        return _to_srgb(np.ascontiguousarray(picture), _linear_table(self.transfer), _gain_table(self), _srgb_table(), primaries,
+                        np.float32(_full_scale(self.transfer) / self.white), self.transfer is Transfer.HLG)
+
+
+def wide_colors(transfer: Transfer, primaries: str) -> WideColors:
+    """The standard's own conversion; `exposed` fits it to a film."""
+    if transfer is Transfer.SDR:
+        return WideColors(transfer, primaries, 1.0, 1.0)
+    return WideColors(transfer, primaries, HLG_PEAK, REFERENCE_WHITE)
+
+
+def exposed(colors: WideColors, samples: Sequence[UInt16Array]) -> WideColors:
+    """Fitted to what a film shows, for white is not at 203 cd/m2 in every film.
+
+    samples: pictures of the film as `WideColors.to_srgb` takes them. A film that never reaches reference white is brightened; one
+    whose median is close to it or above was converted with its white further up, and is exposed for that one.
+    """
+    if colors.transfer is Transfer.SDR or not samples:
+        return colors
+    pixels = np.concatenate([picture[::4, ::4].reshape(-1, 3) for picture in samples])
+    brightest = display_light(colors.transfer, pixels / 65535.0).max(-1)
+    top, median = float(np.quantile(brightest, 0.999)), float(np.median(brightest))
+    peak = max(colors.peak, top)
+    white = float(np.clip(median / _BRIGHT_MEDIAN, min(REFERENCE_WHITE, max(_DARKEST_WHITE, top)), peak))
+    return replace(colors, peak=peak, white=white)
+
+
+def display_light(transfer: Transfer, coded: FloatArray) -> Float64Array:
+    """coded: (..., 3) in [0, 1], full range. Returns (..., 3) cd/m2, SDR in [0, 1]."""
+    if transfer is Transfer.PQ:
+        return pq_to_nits(coded)
+    if transfer is Transfer.SDR:
+        return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(coded <= 0.5, coded ** 2 / 3, (np.exp((coded - c) / a) + b) / 12)
+    luminance = scene @ np.array(_LUMA_BT2020)
+    return HLG_PEAK * scene * (luminance ** 0.2)[..., None]
+
+
+def pq_to_nits(coded: FloatArray) -> Float64Array:
+    """PQ's EOTF: [0, 1] to cd/m2."""
+    root = np.asarray(coded, np.float64) ** (1 / 78.84375)
+    return 10_000 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
+
+
+def nits_to_pq(nits: FloatArray) -> Float64Array:
+    """The inverse: cd/m2 to [0, 1]."""
+    power = (np.asarray(nits, np.float64) / 10_000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+
+
+def tone_mapped(nits: FloatArray, peak: float, white: float) -> Float64Array:
+    """BT.2390's EETF with blacks left alone: cd/m2 up to `peak` to cd/m2 up to `white`; what is dark stays as it is."""
+    source = nits_to_pq(np.array(peak))
+    most = float(nits_to_pq(np.array(white)) / source)
+    knee = 1.5 * most - 0.5
+    level = np.minimum(nits_to_pq(nits) / source, 1)
+    if most >= 1:
+        return np.minimum(np.asarray(nits, np.float64), white)
+    t = (level - knee) / (1 - knee)
+    spline = (2 * t ** 3 - 3 * t ** 2 + 1) * knee + (t ** 3 - 2 * t ** 2 + t) * (1 - knee) + (-2 * t ** 3 + 3 * t ** 2) * most
+    return pq_to_nits(np.where(level < knee, level, spline) * source)
+
+
+def to_srgb_reference(colors: WideColors, picture: UInt16Array) -> UInt8Array:
+    """The obvious twin of `WideColors.to_srgb`, in float64."""
+    light = display_light(colors.transfer, picture / 65535.0)
+    if colors.transfer is not Transfer.SDR:
+        largest = np.maximum(light.max(-1, keepdims=True), 1e-9)
+        light = light * (tone_mapped(largest, colors.peak, colors.white) / largest) / colors.white
+    linear = np.clip(light @ np.array(_PRIMARIES_TO_BT709[colors.primaries]).T, 0, 1)
+    return np.rint(255 * _srgb_encoded(linear)).astype(np.uint8)
+
+
+def _srgb_encoded(linear: Float64Array) -> Float64Array:
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _full_scale(transfer: Transfer) -> float:
+    """What 1 in `_linear_table` stands for, cd/m2."""
+    return {Transfer.SDR: 1.0, Transfer.PQ: 10_000.0, Transfer.HLG: HLG_PEAK}[transfer]
+
+
+def _linear_table(transfer: Transfer) -> Float32Array:
+    """(4096,) for each 12-bit code its light, 1 at full scale; for HLG scene light."""
+    codes = np.linspace(0, 1, _TABLE)
+    if transfer is not Transfer.HLG:
+        return (display_light(transfer, codes) / _full_scale(transfer)).astype(np.float32)
+    neutral = display_light(transfer, np.repeat(codes[:, None], 3, 1))[:, 0] / HLG_PEAK  # equal components: scene light ** 1.2
+    return (neutral ** (1 / 1.2)).astype(np.float32)
+
+
+def _gain_table(colors: WideColors) -> Float32Array:
+    """(4097,) what tone mapping multiplies with, over the fourth root of the largest component, 1 at full scale."""
+    if colors.transfer is Transfer.SDR:
+        return np.ones(_TABLE + 1, np.float32)
+    nits = np.maximum(np.linspace(0, 1, _TABLE + 1) ** 4 * _full_scale(colors.transfer), 1e-9)
+    return (tone_mapped(nits, colors.peak, colors.white) / nits).astype(np.float32)
+
+
+def _srgb_table() -> UInt8Array:
+    """(16385,) sRGB over the square root of linear light."""
+    return np.rint(255 * _srgb_encoded(np.linspace(0, 1, _SRGB_STEPS + 1) ** 2)).astype(np.uint8)
+
+
+@kernel
+def _to_srgb(picture: UInt16Array, light: Float32Array, gain: Float32Array, srgb: UInt8Array, primaries: Float32Array,
+             scale: np.float32, hlg: bool) -> UInt8Array:  # (H, W, 3), (4096,), (4097,), (16385,), (3, 3)
+    height, width = picture.shape[:2]
+    out = np.empty((height, width, 3), np.uint8)
+    one, zero, last = np.float32(1), np.float32(0), np.float32(gain.size - 1)
+    for y in range(height):
+        for x in range(width):
+            r, g, b = light[picture[y, x, 0] >> 4], light[picture[y, x, 1] >> 4], light[picture[y, x, 2] >> 4]
+            if hlg:
+                bright = (np.float32(0.2627) * r + np.float32(0.6780) * g + np.float32(0.0593) * b) ** np.float32(0.2)
+                r, g, b = r * bright, g * bright, b * bright
+            place = min(np.sqrt(np.sqrt(max(r, max(g, b)))), one) * last
+            index = min(int(place), gain.size - 2)
+            share = place - np.float32(index)
+            factor = (gain[index] * (one - share) + gain[index + 1] * share) * scale
+            for k in range(3):
+                linear = (primaries[k, 0] * r + primaries[k, 1] * g + primaries[k, 2] * b) * factor
+                root = np.sqrt(min(max(linear, zero), one))
+                out[y, x, k] = srgb[int(root * np.float32(srgb.size - 1) + np.float32(0.5))]
+    return out

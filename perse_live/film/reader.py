@@ -1,0 +1,288 @@
+"""Reading a film as FFmpeg's player shows it: upright, in its shape, in sRGB, by a clock that only goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.error import BlockingIOError as NoFrameYet
+from av.error import EOFError as NoFrameLeft
+from av.error import FFmpegError
+from av.filter import Graph
+from av.video.frame import VideoFrame as AvFrame
+from av.video.stream import VideoStream
+
+from perse_live.arrays import UInt8Array
+from perse_live.errors import UserError
+from perse_live.film.clock import Clock
+from perse_live.film.colors import Coding, Converter, coding
+from perse_live.film.hdr import Transfer, UInt16Array, exposed
+from perse_live.film.orientation import Orientation, orientation
+from perse_live.film.source import OpenFile, check_size, frame_rate, opened, packets, tagged_duration
+
+_MOST_ELONGATED = 8  # a pixel's width to its height, or the other way round; beyond, the file is mistaken
+_LEAST_BYTES_PER_SECOND = 500  # of a film; a declared length that comes to less is a clock that jumped
+_EXPOSURE_KEYFRAMES, _EXPOSURE_PACKETS = 6, 400  # that an HDR film's brightness is taken from, and that are read for it
+_SMALLEST_DEINTERLACED = 4  # pixels, each way; the filter refuses less
+_MISSING_SECONDS = Fraction(1, 4)  # at the end of a film: less is how lengths are rounded
+
+
+@dataclass(frozen=True, eq=False)
+class FilmFrame:
+    """One picture of a film."""
+
+    image: UInt8Array
+    """(H, W, 3) sRGB, upright."""
+    index: int
+    """From 0."""
+    time: Fraction
+    """Seconds since the first frame; strictly increasing."""
+
+
+@dataclass
+class _Damage:
+    """What one pass through a film found."""
+
+    packets: int = 0  # that no picture could be made of
+    pictures: int = 0  # shown although they are damaged
+    jumps: int = 0
+    resized: bool = False
+    cut_off: str = ""
+
+    def forget(self) -> None:
+        """Begin anew."""
+        vars(self).update(vars(_Damage()))
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A film on the disk; nothing is held open between readings."""
+
+    path: Path
+    width: int
+    """Pixels as shown: turned, mirrored, and with square pixels; the stored height is kept."""
+    height: int
+    """Pixels as shown."""
+    rate: Fraction
+    """Frames per second, the mean where it is uneven."""
+    frame_count: int | None
+    """As declared or reckoned from the length: good for a progress bar. None where the file does not say."""
+    has_sound: bool
+    """Whether there is sound to carry over."""
+    hdr: str | None
+    """HLG or PQ where the pictures are tone-mapped."""
+    start: Fraction
+    """When the first picture is shown, seconds by the file's own clock."""
+    _orientation: Orientation
+    _aspect: Fraction
+    _coding: Coding
+    _damage: _Damage = field(default_factory=_Damage)
+
+    def frames(self) -> Generator[FilmFrame, None, None]:
+        """All pictures in order, one at a time, all of the film's size; can be asked for again, from the beginning.
+
+        Damaged packets are skipped; `warnings` says so afterwards. Close the generator to stop early. Raises UserError where
+        nothing can be decoded, or pictures grow beyond the size limit.
+        """
+        damage = self._damage
+        damage.forget()
+        with opened(self.path) as file:
+            converter, index, time = Converter(), 0, Fraction(0)
+            last_end: Fraction | None = None
+            for frame in _deinterlaced(_frames_of(file, damage)):
+                stamp = _stamp(frame)
+                if index > 0:
+                    step = time + 1 / self.rate
+                    time = step if stamp is None or stamp - self.start <= time else stamp - self.start
+                damage.pictures += frame.is_corrupt
+                yield FilmFrame(self._shown(converter, frame, damage), index, time)
+                index += 1
+                last_end = time + 1 / self.rate
+            if last_end is None:
+                raise _no_picture(self.path)
+            damage.cut_off = _cut_off(file, self.rate, index, last_end, damage)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know about the file: lines without a full stop; complete once `frames` came to its end."""
+        damage, lines = self._damage, list[str]()
+        if self.hdr is not None:
+            lines.append(f"{self.path} is HDR ({self.hdr}): its colours are tone-mapped to sRGB")
+        if damage.cut_off:
+            lines.append(f"{self.path} is cut off: {damage.cut_off}")
+        if damage.packets or damage.pictures:
+            parts = [f"{damage.packets} damaged packets were skipped"] * bool(damage.packets)
+            parts += [f"{damage.pictures} pictures are damaged"] * bool(damage.pictures)
+            lines.append(f"{self.path}: {' and '.join(parts)}")
+        if damage.jumps:
+            lines.append(f"{self.path}: its clock jumps {damage.jumps} times; the jumps are closed")
+        if damage.resized:
+            lines.append(f"{self.path} changes its size; all pictures are fitted into the first one's {self.width}x{self.height}")
+        return tuple(lines)
+
+    def _shown(self, converter: Converter, frame: AvFrame, damage: _Damage) -> UInt8Array:
+        check_size(self.path, frame.width, frame.height)
+        turned = self._orientation
+        size = _shown_size(frame, turned, self._aspect)
+        if size == (self.width, self.height):
+            return turned.applied(converter.srgb(frame, self._coding, *_stored_size(size, turned)))
+        damage.resized = True
+        scale = min(self.width / size[0], self.height / size[1])
+        fitted = (min(self.width, max(1, round(size[0] * scale))), min(self.height, max(1, round(size[1] * scale))))
+        picture = turned.applied(converter.srgb(frame, self._coding, *_stored_size(fitted, turned)))
+        canvas = np.zeros((self.height, self.width, 3), np.uint8)
+        top, left = (self.height - fitted[1]) // 2, (self.width - fitted[0]) // 2
+        canvas[top:top + fitted[1], left:left + fitted[0]] = picture
+        return canvas
+
+
+def open_film(path: Path) -> Film:
+    """What a film is, without reading it to its end.
+
+    Raises UserError when it is not a film with at least one picture, or its pictures are too large.
+    """
+    with opened(path) as file:
+        first = next(_frames_of(file, _Damage()), None)
+        if first is None:
+            raise _no_picture(path)
+        turned, way = orientation(first), coding(path, first)
+        aspect = _pixel_aspect(file.video)
+        width, height = _shown_size(first, turned, aspect)
+        check_size(path, width, height)
+        rate = frame_rate(file.video)
+        film = Film(path, width, height, rate, _frame_count(file, rate), has_sound=file.audio is not None, hdr=None,
+                    start=_stamp(first) or Fraction(0), _orientation=turned, _aspect=aspect, _coding=way)
+    if way.wide is None or way.wide.transfer is Transfer.SDR:
+        return film
+    return replace(film, hdr=way.wide.transfer.value, _coding=replace(way, wide=exposed(way.wide, _samples(path, way))))
+
+
+def _samples(path: Path, way: Coding) -> list[UInt16Array]:
+    """The first keyframes, small, to expose an HDR film by."""
+    converter, samples = Converter(), list[UInt16Array]()
+    with opened(path) as file:
+        file.video.codec_context.skip_frame = "NONKEY"
+        for frame in _frames_of(file, _Damage(), most_packets=_EXPOSURE_PACKETS):
+            check_size(path, frame.width, frame.height)
+            scale = min(1.0, 640 / max(frame.width, frame.height))
+            samples.append(converter.rgb48(frame, way, max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
+            if len(samples) == _EXPOSURE_KEYFRAMES:
+                break
+    return samples
+
+
+def _frames_of(file: OpenFile, damage: _Damage, *, most_packets: int | None = None) -> Iterator[AvFrame]:
+    """Decode; what is damaged is skipped and counted."""
+    clock = Clock()
+    for packet in itertools.islice(packets(file, clock), most_packets):
+        damage.jumps = clock.jumps
+        if packet is None:
+            damage.packets += 1
+        elif packet.stream_index == file.video.index:
+            try:
+                yield from packet.decode()
+            except FFmpegError:
+                damage.packets += 1
+    with contextlib.suppress(FFmpegError):  # no empty packet makes the decoder give its last frames where reading failed
+        yield from file.video.decode(None)
+
+
+def _deinterlaced(frames: Iterator[AvFrame]) -> Iterator[AvFrame]:
+    """The same number of frames; from the first interlaced one on, fields are interpolated to whole pictures."""
+    graph: Graph | None = None
+    layout: tuple[int, int, str] | None = None
+    for frame in frames:
+        if graph is not None and layout != (frame.width, frame.height, frame.format.name):
+            yield from _pushed(graph, None)
+            graph = None
+        if graph is None and frame.interlaced_frame and min(frame.width, frame.height) >= _SMALLEST_DEINTERLACED:
+            graph, layout = _deinterlacer(frame), (frame.width, frame.height, frame.format.name)
+        if graph is None:
+            yield frame
+        else:
+            yield from _pushed(graph, frame)
+    if graph is not None:
+        yield from _pushed(graph, None)
+
+
+def _deinterlacer(frame: AvFrame) -> Graph:
+    graph = Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")).configure()
+    return graph
+
+
+def _pushed(graph: Graph, frame: AvFrame | None) -> Iterator[AvFrame]:
+    graph.vpush(frame)
+    with contextlib.suppress(NoFrameYet, NoFrameLeft):
+        while True:
+            yield graph.vpull()
+
+
+def _stamp(frame: AvFrame) -> Fraction | None:
+    """When a frame is shown, seconds by the corrected clock of its file."""
+    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+
+
+def _shown_size(frame: AvFrame, turned: Orientation, aspect: Fraction) -> tuple[int, int]:
+    """Width and height, pixels, with square pixels; the height of the upright picture is the stored one, as in FFmpeg's player.
+
+    aspect: width of a stored pixel to its height.
+    """
+    width, height = (frame.height, frame.width) if turned.swaps_sides else (frame.width, frame.height)
+    shown = round(width / aspect if turned.swaps_sides else width * aspect)
+    return (width if abs(shown - width) <= 1 else max(1, shown)), height
+
+
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    aspect = stream.sample_aspect_ratio
+    return aspect if aspect and Fraction(1, _MOST_ELONGATED) <= aspect <= _MOST_ELONGATED else Fraction(1)
+
+
+def _stored_size(size: tuple[int, int], turned: Orientation) -> tuple[int, int]:
+    return (size[1], size[0]) if turned.swaps_sides else size
+
+
+def _frame_count(file: OpenFile, rate: Fraction) -> int | None:
+    stream = file.video
+    if stream.frames:
+        return stream.frames
+    length = _declared_seconds(file)
+    if length is None or file.container.size < length * _LEAST_BYTES_PER_SECOND:
+        return None
+    return round(length * rate)
+
+
+def _declared_seconds(file: OpenFile) -> Fraction | None:
+    """How long the picture lasts, as the file says."""
+    stream = file.video
+    whole = None if file.container.duration is None else Fraction(file.container.duration, av.time_base)
+    own = tagged_duration(stream)
+    if stream.duration is not None and stream.time_base is not None:
+        own = stream.duration * stream.time_base
+    if own is None:
+        return whole
+    return own if whole is None else min(own, whole)
+
+
+def _cut_off(file: OpenFile, rate: Fraction, count: int, end: Fraction, damage: _Damage) -> str:
+    """What is missing at the end, in words; empty where nothing is.
+
+    end: of the last picture, seconds since the first. A film is shorter than it says where its file was cut; where its clock
+    jumped, its declared length means nothing.
+    """
+    declared = _declared_seconds(file)
+    own_length = file.video.duration is not None or tagged_duration(file.video) is not None or file.audio is None
+    if declared is None or not own_length or damage.jumps or declared - end < max(_MISSING_SECONDS, 3 / rate):
+        return ""
+    expected = round(declared * rate)
+    return f"{count} of {max(expected, count)} frames" if expected > count else f"{float(end):.1f} of {float(declared):.1f} s"
+
+
+def _no_picture(path: Path) -> UserError:
+    return UserError(f"{path} has no picture in it that can be decoded: give a video that plays")

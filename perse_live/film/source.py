@@ -1,0 +1,169 @@
+"""Opening a film file: which of its streams is the picture, which the sound, and what is no film at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from perse_live.errors import UserError
+from perse_live.film.clock import Clock
+
+MOST_PIXELS = 8192 * 4320
+"""Of one picture, stored or shown: 8K with room. A larger one takes over 100 MiB each time it is copied."""
+_LONGEST_SIDE = 16384  # pixels; also of pictures of few pixels
+_FALLBACK_RATE = Fraction(25)
+_LEAST_RATE, _GREATEST_RATE = Fraction(1, 10), Fraction(1000)  # outside, the container's rate is a mistake
+_MOST_READ_ERRORS = 64  # in a row, after which a file counts as cut off
+_GIVE_A_FILM = "give an MP4, MOV, MKV, WebM or AVI file"
+_PICTURE_BRANDS = {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1", "avif", "avis"}  # ISO/IEC 23008-12, 23000-22
+_COVER = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """An open film file and the streams of it that count."""
+
+    container: InputContainer
+    video: VideoStream
+    audio: AudioStream | None
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Generator[OpenFile, None, None]:
+    """Open a film for reading, from the disk only: playlists cannot make us fetch anything.
+
+    Raises UserError for what is no film, has no moving picture, or has pictures that are too large.
+    """
+    if not path.is_file():
+        raise UserError(f"cannot read {path}: {'it is not an ordinary file' if path.exists() else 'there is no such file'}")
+    try:
+        container = av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"})
+    except (FFmpegError, OSError) as error:
+        if _index_is_missing(path):
+            raise UserError(f"{path} is cut off: its index, which stands at the end, is missing: give the whole file") from error
+        raise UserError(f"{path} is not a video that can be read ({reason(error)}): {_GIVE_A_FILM}") from error
+    with container:
+        kind = container.format.name
+        brand = container.metadata.get("major_brand", "").strip()
+        if kind == "tty" or kind == "image2" or kind.endswith("_pipe") or brand in _PICTURE_BRANDS:
+            what = "text" if kind == "tty" else "a picture"
+            raise UserError(f"{path} is {what}, not a video: {_GIVE_A_FILM}")
+        video = _chosen(path, container.streams.video)
+        check_size(path, video.width, video.height)
+        video.thread_type = "AUTO"
+        yield OpenFile(container, video, _chosen_sound(container.streams.audio))
+
+
+def packets(file: OpenFile, clock: Clock) -> Iterator[Packet[Any] | None]:
+    """All packets of the chosen streams in the order of the file, their times corrected by the clock; empty ones at the end.
+
+    None where bytes could not be read as a packet. Ends at the end of the file, or where nothing more can be read.
+    """
+    streams = [file.video] if file.audio is None else [file.video, file.audio]
+    frame_length = 1 / frame_rate(file.video)
+    errors = 0
+    while errors < _MOST_READ_ERRORS:
+        try:
+            for packet in file.container.demux(*streams):
+                errors = 0
+                stamp = packet.pts if packet.dts is None else packet.dts
+                if stamp is not None and packet.time_base:
+                    length = (packet.duration or 0) * packet.time_base
+                    if not length and packet.stream_index == file.video.index:
+                        length = frame_length
+                    ticks = round(clock.correct(packet.stream_index, stamp * packet.time_base, length) / packet.time_base)
+                    packet.pts = None if packet.pts is None else packet.pts + ticks
+                    packet.dts = None if packet.dts is None else packet.dts + ticks
+                yield packet
+            return
+        except FFmpegError:
+            errors += 1
+            yield None
+
+
+def frame_rate(stream: VideoStream) -> Fraction:
+    """Frames per second, the mean where it is uneven."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate and _LEAST_RATE <= rate <= _GREATEST_RATE:
+            return rate
+    return _FALLBACK_RATE
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    """Raises UserError for pictures (pixels) that would take too much memory."""
+    if width * height > MOST_PIXELS or max(width, height) > _LONGEST_SIDE:
+        raise UserError(f"{path} has pictures of {width}x{height} pixels, over the limit of 8192x4320: make it smaller first")
+
+
+def reason(error: Exception) -> str:
+    """What FFmpeg or the system says about an error."""
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _chosen(path: Path, streams: Sequence[VideoStream]) -> VideoStream:
+    """The picture that players show: the longest of those marked as default, else the longest; never a cover."""
+    if not streams:
+        raise UserError(f"{path} has no picture in it (only sound or text): give a video")
+    films = [stream for stream in streams if not stream.disposition & _COVER]
+    if not films:
+        raise UserError(f"{path} has no film in it, only sound with a cover picture: give a video")
+    readable = [stream for stream in films if _decodable(stream) and stream.width and stream.height]
+    if not readable:
+        raise UserError(f"{path} has a picture that cannot be decoded here: convert it to H.264 first")
+    marked = [stream for stream in readable if stream.disposition & Disposition.default] or readable
+    return max(marked, key=lambda stream: (_seconds(stream), stream.width * stream.height))
+
+
+def _chosen_sound(streams: Sequence[AudioStream]) -> AudioStream | None:
+    readable = [stream for stream in streams if _decodable(stream) and stream.rate]
+    return max(readable, key=lambda stream: bool(stream.disposition & Disposition.default), default=None)
+
+
+def _decodable(stream: VideoStream | AudioStream) -> bool:
+    return cast("object", stream.codec_context) is not None  # PyAV has none for codecs that FFmpeg does not know
+
+
+def _seconds(stream: VideoStream) -> Fraction:
+    if stream.duration is not None and stream.time_base is not None:
+        return stream.duration * stream.time_base
+    return tagged_duration(stream) or stream.frames / frame_rate(stream)
+
+
+def tagged_duration(stream: VideoStream | AudioStream) -> Fraction | None:
+    """Seconds, from the tag that Matroska files carry for each stream (HH:MM:SS.fraction)."""
+    text = stream.metadata.get("DURATION", "")
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _index_is_missing(path: Path) -> bool:
+    """Whether an MP4 or MOV file has a box of pictures but none of the index (`moov`, ISO/IEC 14496-12, 8.2.1)."""
+    kinds: set[bytes] = set()
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size, start = path.stat().st_size, 0
+        while start + 8 <= size and len(kinds) < 64:
+            file.seek(start)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            kinds.add(kind)
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            if length < 8:
+                break
+            start += length
+    return b"mdat" in kinds and b"moov" not in kinds
