@@ -1,12 +1,16 @@
-"""An avatar that moves as the face in a video moves, written to a video of the same length, size and rate."""
+"""An avatar that moves as the face in a video moves, written to a video of the same length, size and rate.
+
+The work is a pipeline: reading, detecting, tracking and drawing each run in a thread, writing in the caller's, with a few items
+between them at most. Every stage takes the frames in order, so the result is the same as of doing one after the other.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +27,7 @@ from perse_live.head import landmarks as lm
 from perse_live.head.landmarks import FaceShape, load_landmark_model
 from runtime.background import Background, Color, Transparent, lay_over, load_background, straight_alpha
 from runtime.photometric import Glimpse, PhotometricConfig, PhotometricTracker, glimpse
-from runtime.pipeline import ahead
+from runtime.pipeline import ahead, each
 from runtime.presence import Presence, Shoulders, at_rest
 from runtime.stage import Motion, Stage
 from runtime.tracker import (
@@ -44,7 +48,8 @@ Progress = Callable[[int, int | None], None]
 
 _Look = Callable[[UInt8Array, Detection], Glimpse]
 
-_DETECTED_AHEAD = 240  # detections (10 kB each, with a glimpse 60 kB) that may wait to be drawn
+_PICTURES_AHEAD = 3  # full pictures that may wait between two stages
+_DETECTIONS_AHEAD = 240  # detections (10 kB each, with a glimpse 60 kB) that may wait to be tracked
 _CALIBRATION_SECONDS = 6.0  # of the film's beginning that the driver's neutral is learned from
 _CALIBRATION_FRAMES = 150  # at most
 
@@ -73,11 +78,11 @@ def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Back
     shape = FaceShape(neutral_landmarks(avatar), avatar.rig.eye_centers, avatar.rig.eye_radius)
     camera = Camera.for_image(film.width, film.height)
     config = PhotometricConfig()
-    drawn = following_outline(avatar)
-    tracker = PhotometricTracker(drawn, KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera),
-                                 threads=os.cpu_count() or 1, config=config)
     with _detections(film, lambda image, face: glimpse(image, face, camera, config.side)) as seen:
-        tracked = ((one.frame, tracker.update(one.face, one.glimpse, float(one.frame.time))) for one in seen)
+        drawn = following_outline(avatar)
+        tracker = PhotometricTracker(drawn, KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera),
+                                     threads=_threads(), config=config)
+        tracked = each(lambda one: (one.frame, tracker.update(one.face, one.glimpse, float(one.frame.time))), seen)
         return _draw(drawn, camera, tracked, film, output, background, progress)
 
 
@@ -92,14 +97,15 @@ def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Bac
     model = load_landmark_model()
     camera = avatar.source.camera.resized(film.width, film.height)
     with _detections(film) as seen:
-        first, seen = _beginning(seen)
+        drawn = following_outline(avatar)
+        first = _beginning(seen)
         known: Calibration | None = None
         if faces := [one.face for one in first if one.face is not None]:
             known = calibrate(faces, model)
         tracker = StrangerTracker(_rest(avatar), model, calibration=known)
-        tracked = ((one.frame, _in_own_way(avatar, tracker.update(one.face, float(one.frame.time))))
-                   for one in itertools.chain(first, seen))
-        return _draw(following_outline(avatar), camera, tracked, film, output, background, progress)
+        tracked = each(lambda one: (one.frame, _in_own_way(avatar, tracker.update(one.face, float(one.frame.time)))),
+                       _chained(first, seen))
+        return _draw(drawn, camera, tracked, film, output, background, progress)
 
 
 def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
@@ -107,21 +113,26 @@ def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | Non
 
 
 @contextlib.contextmanager
-def _detections(film: Film, look: _Look | None = None) -> Generator[Iterator[_Seen], None, None]:
-    """What is found in each frame, by a thread that runs ahead of the drawing; look: what to keep of a face's picture."""
-    with VideoFaceDetector() as detector, contextlib.closing(ahead(_detect(film, detector, look), room=_DETECTED_AHEAD)) as seen:
+def _detections(film: Film, look: _Look | None = None) -> Generator[Generator[_Seen, None, None], None, None]:
+    """What is found in each frame, by threads that run ahead of the drawing; look: what to keep of a face's picture."""
+    def detect(frame: FilmFrame) -> _Seen:
+        face = largest_face(detector, frame.image, float(frame.time))
+        kept = None if look is None or face is None else look(frame.image, face)
+        return _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), face, kept)
+
+    with VideoFaceDetector() as detector, contextlib.closing(ahead(film.frames(), room=_PICTURES_AHEAD, name="read")) as frames, \
+            contextlib.closing(ahead(each(detect, frames), room=_DETECTIONS_AHEAD, name="detect")) as seen:
         yield seen
 
 
-def _detect(film: Film, detector: VideoFaceDetector, look: _Look | None) -> Iterator[_Seen]:
-    for frame in film.frames():
-        face = largest_face(detector, frame.image, float(frame.time))
-        kept = None if look is None or face is None else look(frame.image, face)
-        yield _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), face, kept)
+def _chained(first: list[_Seen], rest: Generator[_Seen, None, None]) -> Generator[_Seen, None, None]:
+    with contextlib.closing(rest):
+        yield from first
+        yield from rest
 
 
-def _beginning(seen: Iterator[_Seen]) -> tuple[list[_Seen], Iterator[_Seen]]:
-    """The film's first seconds, from the first face on, and the rest."""
+def _beginning(seen: Iterator[_Seen]) -> list[_Seen]:
+    """The film's first seconds, from the first face on."""
     first: list[_Seen] = []
     faces = 0
     start: float | None = None
@@ -132,7 +143,7 @@ def _beginning(seen: Iterator[_Seen]) -> tuple[list[_Seen], Iterator[_Seen]]:
             start = float(one.frame.time)
         if faces >= _CALIBRATION_FRAMES or (start is not None and float(one.frame.time) - start > _CALIBRATION_SECONDS):
             break
-    return first, seen
+    return first
 
 
 def _rest(avatar: Avatar) -> RestPose:
@@ -141,26 +152,39 @@ def _rest(avatar: Avatar) -> RestPose:
     return RestPose(source.R_cam_head, source.t_cam_head, float(np.linalg.norm(left - right)))
 
 
-def _draw(avatar: Avatar, camera: Camera, tracked: Iterator[tuple[FilmFrame, TrackedFrame | None]], film: Film, output: Path,
-          background: Background, progress: Progress) -> tuple[str, ...]:
+def _draw(avatar: Avatar, camera: Camera, tracked: Generator[tuple[FilmFrame, TrackedFrame | None], None, None], film: Film,
+          output: Path, background: Background, progress: Progress) -> tuple[str, ...]:
     """Draw and write every frame; avatar: one that follows the outline."""
     painter = _painter(avatar, camera, background)
     presence, shoulders = Presence(resting(avatar)), Shoulders(avatar.source.R_cam_head)
+
+    def draw(one: tuple[FilmFrame, TrackedFrame | None]) -> tuple[Fraction, UInt8Array]:
+        frame, face = one
+        shown = presence.update(face, float(frame.time))
+        body = shoulders.update(shown.R_cam_head, float(frame.time))
+        pose = HeadPose(shown.R_cam_head, shown.t_cam_head, body)
+        picture = painter(Motion(shown.expression, shown.gaze, pose, shown.residual))
+        return frame.time, picture.copy()  # it is a work buffer, which the next frame overwrites
+
     with film_writer(output, width=film.width, height=film.height, rate=film.rate, alpha=isinstance(background, Transparent),
                      sound_from=film) as writer:
-        for count, (frame, face) in enumerate(tracked, 1):
-            shown = presence.update(face, float(frame.time))
-            body = shoulders.update(shown.R_cam_head, float(frame.time))
-            pose = HeadPose(shown.R_cam_head, shown.t_cam_head, body)
-            writer.write(painter(Motion(shown.expression, shown.gaze, pose, shown.residual)), time=frame.time)
-            progress(count, None if film.frame_count is None else max(film.frame_count, count))
+        with contextlib.closing(ahead(tracked, room=_PICTURES_AHEAD, name="track")) as poses, \
+                contextlib.closing(ahead(each(draw, poses), room=_PICTURES_AHEAD, name="draw")) as drawn:
+            for count, (time, picture) in enumerate(drawn, 1):
+                writer.write(picture, time=time)
+                progress(count, None if film.frame_count is None else max(film.frame_count, count))
         if not presence.ever:
             raise UserError(f"no face in any frame of {film.path}: give a video of a face that looks towards the camera")
     return (*film.warnings(), *writer.warnings())
 
 
+def _threads() -> int:
+    """How many threads share the work of one picture: half the cores, since the other stages keep the rest busy."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
 def _painter(avatar: Avatar, camera: Camera, background: Background) -> Callable[[Motion], UInt8Array]:
-    stage = Stage(avatar, camera, threads=os.cpu_count() or 1)
+    stage = Stage(avatar, camera, threads=_threads())
     if isinstance(background, Transparent):
         return lambda motion: straight_alpha(stage.draw_rgba(motion))
     if isinstance(background, Color):

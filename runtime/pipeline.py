@@ -1,46 +1,56 @@
-"""Work done ahead in another thread."""
+"""Stages of work that overlap: each in a thread of its own, items in order, small bounded queues between them."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from collections.abc import Generator, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TypeVar, cast
 
 Item = TypeVar("Item")
-_PATIENCE = 0.1  # seconds after which a thread that waits for room looks whether anybody still wants its work
+Result = TypeVar("Result")
+_POLL_SECONDS = 0.1  # after which a thread that waits for room checks whether anybody still wants its work
 
 
-def ahead(items: Iterable[Item], *, room: int) -> Generator[Item, None, None]:
-    """The same items, made in a thread of their own while the caller works on earlier ones.
+def ahead(items: Iterable[Item], *, room: int, name: str = "ahead") -> Generator[Item, None, None]:
+    """The same items, made in a thread of their own from now on, while the caller works on earlier ones.
 
-    room: how many may wait. What goes wrong while making an item is raised here, in its place. Closing the generator, as leaving
-    a loop over it does, stops the thread after the item at hand; it has ended when `close` returns.
+    room: how many may wait; name: of the thread. What goes wrong while making an item is raised here, in its place. Closing the
+    generator stops the thread after the item at hand and closes `items` in that thread; it has ended when `close` returns.
     """
+    running = _ahead(items, room, name)
+    next(running)  # to where the thread runs, so that closing ends it whether or not anything was taken
+    return cast("Generator[Item, None, None]", running)
+
+
+def _ahead(items: Iterable[Item], room: int, name: str) -> Generator[Item | None, None, None]:
     waiting: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(room)
     stopped = threading.Event()
 
     def hand_over(item: Item | None, error: BaseException | None) -> None:
         while not stopped.is_set():
             try:
-                waiting.put((item, error), timeout=_PATIENCE)
+                waiting.put((item, error), timeout=_POLL_SECONDS)
                 return
             except queue.Full:
                 continue
 
     def work() -> None:
         try:
-            for item in items:
-                hand_over(item, None)
-                if stopped.is_set():
-                    return
+            with _closed_afterwards(items) as source:
+                for item in source:
+                    hand_over(item, None)
+                    if stopped.is_set():
+                        return
             hand_over(None, StopIteration())
         except BaseException as error:  # whatever it is, it belongs to the caller
             hand_over(None, error)
 
-    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
     try:
+        yield None
         while True:
             item, error = waiting.get()
             if isinstance(error, StopIteration):
@@ -52,3 +62,21 @@ def ahead(items: Iterable[Item], *, room: int) -> Generator[Item, None, None]:
     finally:
         stopped.set()
         thread.join()
+
+
+def each(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
+    """The results of a function for each item in order; closing this generator closes `items` too, as `ahead` needs it."""
+    with _closed_afterwards(items) as source:
+        for item in source:
+            yield work(item)
+
+
+@contextlib.contextmanager
+def _closed_afterwards(items: Iterable[Item]) -> Generator[Iterator[Item], None, None]:
+    """An iterator over items; where it is a generator, it is closed at the end, so that what it holds open is freed."""
+    source = iter(items)
+    try:
+        yield source
+    finally:
+        if isinstance(source, Generator):
+            source.close()

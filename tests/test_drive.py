@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import itertools
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -11,12 +16,13 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
+import runtime.drive
 from perse_live import cli
 from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.avatar import Avatar, save_avatar
 from perse_live.errors import UserError
 from perse_live.film.reader import open_film
-from perse_live.film.writer import film_writer
+from perse_live.film.writer import FilmWriter, film_writer
 from perse_live.rotations import from_euler_degrees, to_axis_angle
 from runtime.background import Picture, Transparent
 from runtime.drive import drive_matched, drive_relative, resting
@@ -24,6 +30,7 @@ from runtime.presence import Presence, Shoulders
 from runtime.tracker import TrackedFrame
 from toys import toy_avatar
 
+STAGES = ("read", "detect", "track", "draw")
 Drive = Callable[..., None]
 FACING = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
 
@@ -126,6 +133,73 @@ def test_a_video_without_any_face_is_refused_and_nothing_is_left(drive: Drive, a
     with pytest.raises(UserError, match=r"no face in any frame of .*in\.mp4: give a video"):
         drive(avatar, video, tmp_path / "out.mp4", progress=unwatched)
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("drive", [drive_matched, drive_relative])
+def test_the_pipeline_writes_what_one_stage_after_the_other_writes(drive: Drive, avatar: Avatar, tmp_path: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    video = film(tmp_path / "in.mp4", [face(shift=3 * i) for i in range(12)] + [NO_FACE] * 3)
+    drive(avatar, video, tmp_path / "overlapped.mp4", progress=unwatched)
+
+    def serial(items: Iterator[object], *, room: int, name: str) -> Iterator[object]:
+        assert room > 0 and name
+        return items
+
+    monkeypatch.setattr("runtime.drive.ahead", serial)
+    drive(avatar, video, tmp_path / "serial.mp4", progress=unwatched)
+    assert (tmp_path / "overlapped.mp4").read_bytes() == (tmp_path / "serial.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("stage", ["largest_face", "Presence.update", "FilmWriter.write"])
+def test_a_failure_in_any_stage_ends_all_threads_and_leaves_nothing(stage: str, avatar: Avatar, tmp_path: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    video = film(tmp_path / "in.mp4", [face()] * 30)
+    calls = itertools.count()
+    owner = {"largest_face": runtime.drive, "Presence.update": Presence, "FilmWriter.write": FilmWriter}[stage]
+    name = stage.split(".")[-1]
+    original = getattr(owner, name)
+
+    def failing(*args: object, **options: object) -> object:
+        if next(calls) == 5:
+            raise ZeroDivisionError(stage)
+        return original(*args, **options)
+
+    monkeypatch.setattr(owner, name, failing)
+    before = set(threading.enumerate())
+    with pytest.raises(ZeroDivisionError, match=stage):
+        drive_relative(avatar, video, tmp_path / "out.mp4", progress=unwatched)
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name in STAGES]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_ctrl_c_ends_all_threads_and_leaves_nothing(avatar: Avatar, tmp_path: Path) -> None:
+    save_avatar(tmp_path / "me.perse", avatar)
+    film(tmp_path / "in.mp4", [face(shift=i % 20) for i in range(400)])
+    code = f"""
+import sys, os, signal, threading
+import runtime.drive
+import runtime.drive
+from perse_live import cli
+inner = runtime.drive.drive_matched
+def interrupted(*args, progress, **options):
+    def once(done, total):
+        if done == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        progress(done, total)
+    try:
+        return inner(*args, progress=once, **options)
+    finally:
+        print("threads left:", [t.name for t in threading.enumerate() if t.name in {STAGES!r}])
+runtime.drive.drive_matched = interrupted
+sys.exit(cli.main(["drive", "me.perse", "in.mp4", "-o", "out.mp4", "--match"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.returncode == 1
+    assert "interrupted" in done.stderr
+    assert "threads left: []" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "me.perse"]
 
 
 def test_on_the_command_line_that_is_bad_input(avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
