@@ -29,6 +29,8 @@ class Clock:
 
         stream: its number; time: when it is decoded, seconds by the file's clock; duration: seconds, 0 where it is not known.
         """
+        if duration > _LONGEST_GAP:  # MP4 stores a jump as the length of the picture before it
+            duration = Fraction(0)
         corrected = time + self.offset
         expected = self._next.get(stream, self._furthest)
         if expected is not None and self._furthest is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ REFERENCE_WHITE = 203.0
 HLG_PEAK = 1000.0
 """cd/m2 of the nominal HLG display."""
 _DARKEST_WHITE = 100.0  # cd/m2; a film that never reaches reference white is brightened up to SDR's own white at most
-_BRIGHT_MEDIAN = 0.7  # of the white; a film whose median is brighter was not graded for a white of 203 cd/m2
+_BRIGHT_MEDIAN, _BRIGHT_QUARTER = 0.35, 0.8  # of the white; a film whose median and upper quartile are both brighter was not
+# graded for a white of 203 cd/m2. A bright wall raises the median alone, a window the quartile alone.
+_BRIGHTER_LATER = 2.0  # times what the first pictures show: room for what comes later
 _TABLE = 4096  # entries of the tables; 12 bits
 _SRGB_STEPS = 16384  # entries of the table from linear light to sRGB, over its square root
 
@@ -57,9 +60,8 @@ class WideColors:
 
     def to_srgb(self, picture: UInt16Array) -> UInt8Array:
         """picture: (H, W, 3), 0 to 65535. Returns (H, W, 3) sRGB."""
-        primaries = np.array(_PRIMARIES_TO_BT709[self.primaries], np.float32)
-        return _to_srgb(np.ascontiguousarray(picture), _linear_table(self.transfer), _gain_table(self), _srgb_table(), primaries,
-                        np.float32(_full_scale(self.transfer) / self.white), self.transfer is Transfer.HLG)
+        return _to_srgb(np.ascontiguousarray(picture), *_tables(self), np.float32(_full_scale(self.transfer) / self.white),
+                        self.transfer is Transfer.HLG)
 
 
 def wide_colors(transfer: Transfer, primaries: str) -> WideColors:
@@ -79,9 +81,11 @@ def exposed(colors: WideColors, samples: Sequence[UInt16Array]) -> WideColors:
         return colors
     pixels = np.concatenate([picture[::4, ::4].reshape(-1, 3) for picture in samples])
     brightest = display_light(colors.transfer, pixels / 65535.0).max(-1)
-    top, median = float(np.quantile(brightest, 0.999)), float(np.median(brightest))
-    peak = max(colors.peak, top)
-    white = float(np.clip(median / _BRIGHT_MEDIAN, min(REFERENCE_WHITE, max(_DARKEST_WHITE, top)), peak))
+    median, quarter, top = (float(value) for value in np.quantile(brightest, (0.5, 0.75, 0.999)))
+    full = _full_scale(colors.transfer)
+    graded = min(REFERENCE_WHITE, max(_DARKEST_WHITE, top))
+    white = float(np.clip(min(median / _BRIGHT_MEDIAN, quarter / _BRIGHT_QUARTER), graded, full))
+    peak = max(white, min(_BRIGHTER_LATER * top, full))
     return replace(colors, peak=peak, white=white)
 
 
@@ -139,6 +143,13 @@ def _srgb_encoded(linear: Float64Array) -> Float64Array:
 def _full_scale(transfer: Transfer) -> float:
     """What 1 in `_linear_table` stands for, cd/m2."""
     return {Transfer.SDR: 1.0, Transfer.PQ: 10_000.0, Transfer.HLG: HLG_PEAK}[transfer]
+
+
+@lru_cache(maxsize=4)
+def _tables(colors: WideColors) -> tuple[Float32Array, Float32Array, UInt8Array, Float32Array]:
+    """What a film's conversion looks up: (4096,), (4097,), (16385,) and the primaries' matrix (3, 3)."""
+    primaries = np.array(_PRIMARIES_TO_BT709[colors.primaries], np.float32)
+    return _linear_table(colors.transfer), _gain_table(colors), _srgb_table(), primaries
 
 
 def _linear_table(transfer: Transfer) -> Float32Array:

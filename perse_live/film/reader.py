@@ -116,11 +116,9 @@ class Film:
         if damage.cut_off:
             lines.append(f"{self.path} is cut off: {damage.cut_off}")
         if damage.packets or damage.pictures:
-            parts = [f"{damage.packets} damaged packets were skipped"] * bool(damage.packets)
-            parts += [f"{damage.pictures} pictures are damaged"] * bool(damage.pictures)
-            lines.append(f"{self.path}: {' and '.join(parts)}")
+            lines.append(f"{self.path} is damaged: packets skipped: {damage.packets}, pictures with faults: {damage.pictures}")
         if damage.jumps:
-            lines.append(f"{self.path}: its clock jumps {damage.jumps} times; the jumps are closed")
+            lines.append(f"{self.path} has a clock that jumps; jumps closed: {damage.jumps}")
         if damage.resized:
             lines.append(f"{self.path} changes its size; all pictures are fitted into the first one's {self.width}x{self.height}")
         return tuple(lines)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, cast
 
 from av.audio.frame import AudioFrame
@@ -39,40 +38,33 @@ _BITS_PER_SECOND = {1: 96_000, 2: 160_000}  # by channels; transparent for speec
 _LEAST_GAP = 0.015  # seconds; a lost packet of any usual codec is longer, the rounding of Matroska's clock shorter
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sound:
-    """The sound stream of an output, and where its packets come from."""
+    """The sound of an output."""
 
-    _path: Path
-    _packets: Iterator[tuple[Fraction, Packet[Any]]]
-    _lines: list[str] = field(default_factory=list[str])
-
-    def packets(self) -> Iterator[tuple[Fraction, Packet[Any]]]:
-        """Packets for the output, with the second of the film at which each starts."""
-        return self._packets
-
-    def warnings(self) -> tuple[str, ...]:
-        """What was not carried over as it is: lines without a full stop."""
-        return tuple(self._lines)
+    packets: Iterator[tuple[Fraction, Packet[Any]]]
+    """For the output's muxer, with the second of the film at which each starts."""
+    warnings: tuple[str, ...] = ()
+    """What was not carried over as it is: lines without a full stop."""
 
 
-def open_sound(stack: contextlib.ExitStack, film: Film, output: OutputContainer, kind: str) -> Sound | None:
-    """Add a film's sound to an output; None when it has none that can be decoded.
+def open_sound(stack: contextlib.ExitStack, film: Film | None, output: OutputContainer, kind: str) -> Sound:
+    """Add a film's sound to an output, where there is one that can be decoded.
 
     stack: closes the film's file; kind: the output's container, as FFmpeg calls it.
     """
-    if not film.has_sound:
-        return None
+    if film is None or not film.has_sound:
+        return Sound(iter(()))
     damaged = _damaged_packets(film)
     if damaged is None:
-        return None
+        return Sound(iter(()), (f"the sound of {film.path} cannot be decoded, and is left out",))
     file = stack.enter_context(opened(film.path))
     stream = file.audio
     assert stream is not None
-    lines = [f"{film.path}: {damaged} packets of its sound are damaged; there is silence in their place"] if damaged else []
     if stream.codec_context.name in _codec_names(kind) and not damaged:
-        return Sound(film.path, _copied(file, stream, output.add_stream_from_template(stream), film.start), lines)
-    return Sound(film.path, _encoded(file, stream, _add_encoder(output, stream, kind), film.start), lines)
+        return Sound(_copied(file, stream, output.add_stream_from_template(stream), film.start))
+    said = (f"the sound of {film.path} is damaged; packets replaced by silence: {damaged}",) if damaged else ()
+    return Sound(_encoded(file, stream, _add_encoder(output, stream, kind), film.start), said)
 
 
 def _codec_names(kind: str) -> set[str]:

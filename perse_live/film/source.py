@@ -25,6 +25,7 @@ MOST_PIXELS = 8192 * 4320
 _LONGEST_SIDE = 16384  # pixels; also of pictures of few pixels
 _FALLBACK_RATE = Fraction(25)
 _LEAST_RATE, _GREATEST_RATE = Fraction(1, 10), Fraction(1000)  # outside, the container's rate is a mistake
+_MOST_REORDERED = 5  # seconds between decoding a picture and showing it
 _MOST_READ_ERRORS = 64  # in a row, after which a file counts as cut off
 _GIVE_A_FILM = "give an MP4, MOV, MKV, WebM or AVI file"
 _PICTURE_BRANDS = {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1", "avif", "avis"}  # ISO/IEC 23008-12, 23000-22
@@ -78,12 +79,12 @@ def packets(file: OpenFile, clock: Clock) -> Iterator[Packet[Any] | None]:
         try:
             for packet in file.container.demux(*streams):
                 errors = 0
-                stamp = packet.pts if packet.dts is None else packet.dts
-                if stamp is not None and packet.time_base:
+                stamp = _stamp(packet)
+                if stamp is not None:
                     length = (packet.duration or 0) * packet.time_base
                     if not length and packet.stream_index == file.video.index:
                         length = frame_length
-                    ticks = round(clock.correct(packet.stream_index, stamp * packet.time_base, length) / packet.time_base)
+                    ticks = round(clock.correct(packet.stream_index, stamp, length) / packet.time_base)
                     packet.pts = None if packet.pts is None else packet.pts + ticks
                     packet.dts = None if packet.dts is None else packet.dts + ticks
                 yield packet
@@ -91,6 +92,15 @@ def packets(file: OpenFile, clock: Clock) -> Iterator[Packet[Any] | None]:
         except FFmpegError:
             errors += 1
             yield None
+
+
+def _stamp(packet: Packet[Any]) -> Fraction | None:
+    """When a packet is decoded, seconds; None for one without times."""
+    if packet.pts is None or packet.dts is None:
+        stamp = packet.dts if packet.pts is None else packet.pts
+    else:  # some containers store only when a picture is shown, and FFmpeg's guess of the rest is late to see a jump
+        stamp = packet.pts if abs(packet.pts - packet.dts) * packet.time_base > _MOST_REORDERED else packet.dts
+    return None if stamp is None else stamp * packet.time_base
 
 
 def frame_rate(stream: VideoStream) -> Fraction:

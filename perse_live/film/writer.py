@@ -52,13 +52,12 @@ class FilmWriter:
     """Takes the frames of one film; made by `film_writer`."""
 
     def __init__(self, container: OutputContainer, stream: VideoStream, *, shape: tuple[int, int, int], rate: Fraction,
-                 matrix: Matrix, sound: Sound | None) -> None:
+                 matrix: Matrix, sound: Sound) -> None:
         """shape: (H, W, C) of the pictures that come; stream: to encode to, which may be a pixel larger each way."""
         self._container, self._stream = container, stream
         self._shape, self._rate, self._matrix = shape, rate, matrix
         self._sound = sound
-        self._sound_packets = iter(()) if sound is None else sound.packets()
-        self._waiting_sound = next(self._sound_packets, None)
+        self._waiting_sound = next(sound.packets, None)
         self._time_base = _time_base(rate)
         self._converter = VideoReformatter()  # kept: setting one up costs as much as a frame
         self._last_tick = -1
@@ -95,7 +94,7 @@ class FilmWriter:
         if (self._stream.width, self._stream.height) != (width, height):
             lines.append(f"the film written is {self._stream.width}x{self._stream.height}, not {width}x{height}: "
                          "players need even sizes, so its last column or row is repeated")
-        return (*lines, *(() if self._sound is None else self._sound.warnings()))
+        return (*lines, *self._sound.warnings)
 
     def finish(self) -> None:
         """Write what the encoder still holds, and the sound up to the last frame's end. `film_writer` calls it."""
@@ -121,7 +120,7 @@ class FilmWriter:
         """Sound goes between the pictures that it belongs to, so that players need not seek."""
         while self._waiting_sound is not None and self._waiting_sound[0] <= until:
             self._container.mux(self._waiting_sound[1])
-            self._waiting_sound = next(self._sound_packets, None)
+            self._waiting_sound = next(self._sound.packets, None)
 
 
 @contextlib.contextmanager
@@ -145,7 +144,7 @@ def film_writer(path: Path, *, width: int, height: int, rate: Fraction, alpha: b
         stack.callback(_close_quietly, container)  # a second close is harmless; an abandoned one must not hide the first error
         stream = add_video_stream(container, codec.name, width=stored[0], height=stored[1], pixel_format=codec.pixel_format,
                                   rate=rate, time_base=_time_base(rate), matrix=matrix, options=codec.options)
-        sound = None if sound_from is None else open_sound(stack, sound_from, container, kind)
+        sound = open_sound(stack, sound_from, container, kind)
         writer = FilmWriter(container, stream, shape=(height, width, 4 if alpha else 3), rate=rate, matrix=matrix, sound=sound)
         yield writer
         writer.finish()

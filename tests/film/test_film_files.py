@@ -44,23 +44,6 @@ def labels(path: Path) -> VideoCodecContext:
         return container.streams.video[0].codec_context
 
 
-def with_sound(path: Path, codec: str, *, seconds: float = 0.5) -> Path:
-    """A video of 12 frames with a tone."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=24)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        sound = container.add_stream(codec, rate=48000)
-        for index in range(12):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), format="rgb24")))
-        container.mux(video.encode(None))
-        tone = (8000 * np.sin(np.arange(round(48000 * seconds)) * 0.06)).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
-        frame.rate, frame.pts = 48000, 0
-        container.mux(sound.encode(frame))
-        container.mux(sound.encode(None))
-    return path
-
-
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60), Fraction(25, 2)])
 def test_count_size_rate_and_pictures_come_back(tmp_path: Path, suffix: str, rate: Fraction) -> None:
@@ -149,53 +132,6 @@ def test_times_that_stand_still_lose_no_frame(tmp_path: Path) -> None:
     assert all(a.time < b.time for a, b in itertools.pairwise(frames))
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_phone_video_stands_upright(tmp_path: Path, degrees: int) -> None:
-    """The display matrix of an MP4 (ISO/IEC 14496-12, tkhd) is patched in, as phones write it."""
-    path = write(tmp_path / "out.mp4", 1)
-    content = bytearray(path.read_bytes())
-    one = 1 << 16
-    cos, sin = {90: (0, one), 180: (-one, 0), 270: (0, -one)}[degrees]
-    start = content.index(b"tkhd") + 44
-    matrix = (cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
-    content[start:start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
-    path.write_bytes(content)
-    upright = np.rot90(picture(0), -degrees // 90)
-    (frame,) = open_film(path).frames()
-    info = open_film(path)
-    assert frame.image.shape == upright.shape == (info.height, info.width, 3)
-    assert mean_error(frame.image, upright) < 2
-
-
-@pytest.mark.parametrize(("suffix", "codec", "kept"), [
-    (".mp4", "aac", "aac"), (".mkv", "flac", "flac"), (".avi", "pcm_s16le", "aac"),
-])
-def test_sound_is_carried_over(tmp_path: Path, suffix: str, codec: str, kept: str) -> None:
-    source = with_sound(tmp_path / f"in{suffix}", codec)
-    path = write(tmp_path / "out.mp4", rate=Fraction(24), audio_from=source)
-    assert open_film(path).has_sound
-    with av.open(str(path)) as container:
-        assert container.streams.audio[0].codec_context.name == kept
-        sound = list(container.decode(audio=0))
-    assert sum(frame.samples for frame in sound) == pytest.approx(24000, abs=3000)
-    assert any(frame.to_ndarray().any() for frame in sound)
-    assert len(list(open_film(path).frames())) == 12
-
-
-def test_sound_ends_with_the_picture(tmp_path: Path) -> None:
-    source = with_sound(tmp_path / "in.mp4", "aac", seconds=5)
-    with av.open(str(write(tmp_path / "out.mp4", 12, rate=Fraction(24), audio_from=source))) as container:
-        sound = container.streams.audio[0]
-        assert sound.duration is not None
-        assert sound.time_base is not None
-        assert float(sound.duration * sound.time_base) < 0.7
-
-
-def test_a_silent_source_adds_no_sound(tmp_path: Path) -> None:
-    source = write(tmp_path / "in.mp4")
-    assert not open_film(write(tmp_path / "out.mp4", audio_from=source)).has_sound
-
-
 @pytest.mark.parametrize("suffix", [".mov", ".webm"])
 def test_transparency_is_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
@@ -282,17 +218,3 @@ def test_what_is_not_a_video_is_refused(tmp_path: Path, name: str, reason: str, 
     with pytest.raises(UserError, match=reason) as caught:
         reader(tmp_path / name)
     assert str(tmp_path) in str(caught.value)
-
-
-def test_a_cut_video_gives_its_sound_frames_or_names_the_damaged_one(tmp_path: Path) -> None:
-    whole = write(tmp_path / "out.mp4", 60).read_bytes()
-    cut = tmp_path / "cut.mp4"
-    cut.write_bytes(whole[:len(whole) * 3 // 4])
-    count = 0
-    try:
-        for frame in open_film(cut).frames():
-            assert frame.index == count
-            count += 1
-    except UserError as error:
-        assert f"frame {count}" in str(error)
-    assert 0 < count < 60

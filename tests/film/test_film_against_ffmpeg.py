@@ -1,0 +1,74 @@
+"""The reader sees what the ffmpeg command sees."""
+
+from __future__ import annotations
+
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ffmpeg_films import MATRICES, Look, ffmpeg, make_film, mean_error, needs_ffmpeg, picture, rendered
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perse_live.film.reader import open_film
+
+pytestmark = needs_ffmpeg
+
+LOOKS = st.builds(
+    Look, width=st.sampled_from([64, 90, 128]), height=st.sampled_from([48, 72]),
+    pixel_format=st.sampled_from(["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"]),
+    matrix=st.sampled_from(["bt601", "bt709", "bt2020"]), color_range=st.sampled_from(["tv", "pc"]),
+    aspect=st.sampled_from([Fraction(1), Fraction(2), Fraction(4, 3), Fraction(8, 9)]),
+    orientation=st.sampled_from(sorted(MATRICES)))
+
+
+@given(look=LOOKS)
+@settings(max_examples=12, deadline=None)
+def test_pictures_are_those_that_ffmpeg_shows(look: Look) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = make_film(Path(folder) / "film.mp4", look)
+        film = open_film(path)
+        (frame,) = film.frames()
+        (shown,) = rendered(path, film.width, film.height)
+    assert frame.image.shape == shown.shape == (film.height, film.width, 3)
+    assert mean_error(frame.image, shown) < 1
+    assert np.abs(frame.image.astype(int) - shown).max() <= 8
+
+
+@pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
+@pytest.mark.parametrize("color_range", ["tv", "pc"])
+def test_the_colours_are_those_that_were_coded(tmp_path: Path, matrix: str, color_range: str) -> None:
+    path = make_film(tmp_path / "film.mp4", Look(matrix=matrix, color_range=color_range, pixel_format="yuv444p"))
+    (frame,) = open_film(path).frames()
+    assert mean_error(frame.image, picture(64, 48)) < 1
+
+
+def test_a_film_without_labels_is_taken_for_what_its_height_says(tmp_path: Path) -> None:
+    """As players do: BT.601 up to 576 rows, BT.709 above."""
+    for height, matrix in ((576, "bt601"), (578, "bt709")):
+        path = tmp_path / "film.mp4"
+        ffmpeg("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"64x{height}", "-i", "-", "-vf", f"scale=out_color_matrix={matrix},"
+               "format=yuv444p", "-c:v", "libx264", "-qp", "4", str(path), stdin=picture(64, height).tobytes())
+        (frame,) = open_film(path).frames()
+        assert mean_error(frame.image, picture(64, height)) < 1
+
+
+def test_interlaced_fields_are_made_whole(tmp_path: Path) -> None:
+    """Two fields that were taken at different times: no comb is left, and no frame is lost."""
+    path = tmp_path / "film.mp4"
+    moving = [np.roll(picture(64, 64), 6 * k, axis=1) for k in range(16)]
+    ffmpeg("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x64", "-r", "50", "-i", "-", "-vf", "interlace=lowpass=off",
+           "-c:v", "libx264", "-qp", "4", "-flags", "+ilme+ildct", str(path), stdin=b"".join(one.tobytes() for one in moving))
+    film = open_film(path)
+    frames = [frame.image for frame in film.frames()]
+    raw, shown = rendered(path, 64, 64), rendered(path, 64, 64, "bwdif=mode=send_frame:deint=interlaced")
+    assert len(frames) == len(raw) == len(shown) == 8
+    assert np.mean([mean_error(ours, theirs) for ours, theirs in zip(frames, shown, strict=True)]) < 1.5
+
+    def comb(image: np.ndarray) -> float:
+        rows = image.astype(float)
+        return float(np.abs(rows[1:-1] - (rows[:-2] + rows[2:]) / 2).mean())
+
+    assert np.mean([comb(one) for one in frames]) < 0.5 * np.mean([comb(one) for one in raw])
