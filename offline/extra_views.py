@@ -16,7 +16,6 @@ import numpy as np
 from offline.gaussian_layer import Layer, empty_layer
 from offline.lift.mouth import mouth_opening, photographed_teeth
 from offline.lift.skin import Appearance
-from offline.photo import Photo
 from offline.portrait import Portrait, find_portrait
 from offline.rig.neutral_expression import relaxation
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
@@ -27,6 +26,7 @@ from perse_live.head import landmarks as lm
 from perse_live.head.fit import PhotoFit, fit_identity, fit_photo
 from perse_live.head.landmarks import LandmarkModel
 from perse_live.head.rig import Part, expressed, vertices_of
+from perse_live.photo import Photo
 from perse_live.rotations import multiply, to_quat
 
 _log = logging.getLogger(__name__)

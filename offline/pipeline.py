@@ -32,7 +32,6 @@ from offline.lift.lids import lid_veil, with_lid_sheets
 from offline.lift.mouth import mouth_layer, mouth_opening
 from offline.lift.skin import Appearance, skin_layer, under_skin
 from offline.likeness import drawn, likeness, own_view
-from offline.photo import Photo, load_photo
 from offline.portrait import SIDE, Portrait, find_portrait
 from offline.refine.floaters import without_floaters
 from offline.refine.photometric import RefineConfig, refine
@@ -64,6 +63,7 @@ from perse_live.head.fit import PhotoFit
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.residual import spread_matrix
 from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
+from perse_live.photo import Photo, load_photo
 from perse_live.regions import Region
 from perse_live.rotations import multiply, to_quat
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from offline.photo import Photo
 from perse_live.arrays import BoolArray, FloatArray, UInt8Array
 from perse_live.camera import Camera
 from perse_live.detect import Detection, FaceDetector
 from perse_live.errors import UserError
+from perse_live.photo import Photo
 
 _log = logging.getLogger(__name__)
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from perse_live.jit import kernel
+from perse_live.photo import read_picture
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,12 @@ def parse_background(text: str) -> Background:
 def load_background(background: Color | Picture, width: int, height: int) -> UInt8Array:
     """The background as a picture of a frame's size: pictures are scaled to cover it and cut evenly.
 
-    Returns (height, width, 3) RGB. Raises UserError for a file that is not a picture.
+    Returns (height, width, 3) RGB. Raises UserError for a file that is not a picture that can be read.
     """
     if isinstance(background, Color):
         return np.full((height, width, 3), (background.red, background.green, background.blue), np.uint8)
-    try:
-        with Image.open(background.path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            return np.asarray(ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise UserError(f"{background.path} is not a picture that can be read ({error}): give a PNG or JPEG file") from error
+    picture = Image.fromarray(read_picture(background.path))
+    return np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS))
 
 
 def lay_over(

@@ -44,7 +44,7 @@ def test_a_colour_fills_the_frame() -> None:
 
 def test_a_text_file_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(UserError, match=r"text\.png is not a picture"):
+    with pytest.raises(UserError, match=r"text\.png: not a picture"):
         load_background(Picture(tmp_path / "text.png"), 8, 8)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from offline.lift.skin import Appearance
-from offline.photo import Photo
 from offline.pipeline import appearance, bind, fit_outline, fitted_head, lift, pixel_weights
 from offline.portrait import Portrait, find_portrait
 from offline.refine.floaters import without_floaters
@@ -21,6 +20,7 @@ from perse_live.avatar import Avatar, LandmarkBinding, Provenance
 from perse_live.head.fit import PhotoFit, fit_photo
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.rig import HeadRig
+from perse_live.photo import Photo
 
 Progress = Callable[[str, float], None]
 """Told the name of a step and which fraction of it is done."""

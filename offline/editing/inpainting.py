@@ -22,12 +22,12 @@ from offline.editing.part_masks import moved_mask, seen_mask, usual_mask
 from offline.editing.part_names import require_part
 from offline.editing.prompts import SHORT_HAIR, description
 from offline.images import dilate
-from offline.photo import Photo
 from offline.segment.parts import face_oval
 from offline.training.contract import TeacherAttribute
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
+from perse_live.photo import Photo
 
 _log = logging.getLogger(__name__)
 _OVER_HAIR = ("hair", "hat")

@@ -20,10 +20,10 @@ from offline.editing.look_pictures import Easel, own_portrait, portrait_backgrou
 from offline.editing.make_up_transfer import make_up_from
 from offline.editing.part_names import PART_SLOTS, PART_WORDS, require_part
 from offline.looks.changes import Title
-from offline.photo import Photo
 from offline.training.contract import TeacherAttribute
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
+from perse_live.photo import Photo
 
 _MAKERS: Mapping[str, Callable[[Transplant, Title], Attribute]] = {
     "hair": hair_from, "beard": beard_from, "brows": brows_from, "makeup": make_up_from, "eyes": eyes_from,

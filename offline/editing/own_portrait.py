@@ -7,7 +7,6 @@ import numpy as np
 from offline.editing.contract import View
 from offline.editing.donor import Donor
 from offline.editing.head_warp import require_head
-from offline.photo import Photo
 from offline.pipeline import appearance
 from offline.portrait import Portrait
 from offline.rig.anatomy import head_charts
@@ -20,6 +19,7 @@ from perse_live.detect import Detection
 from perse_live.head.fit import FaceShape, FrameFit, PhotoFit
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.rig import expressed
+from perse_live.photo import Photo
 
 
 def own_donor(avatar: Avatar, view: View, rgb: UInt8Array, name: str) -> Donor:

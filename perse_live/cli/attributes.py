@@ -226,9 +226,9 @@ def _edited(avatar: Avatar, command: AttributeAdd, consent_by: str, progress: St
     from offline.animation.frames import training_frames
     from offline.animation.liveportrait import LivePortrait
     from offline.editing.other_photo import FromPhoto
-    from offline.photo import load_photo
     from offline.training.learning import FitConfig, fit_attribute
     from perse_live.attributes import PhotoOrigin
+    from perse_live.photo import load_photo
 
     part = command.part or ""
     networks = None if command.liveportrait is None else LivePortrait(command.liveportrait)

@@ -17,7 +17,7 @@ from perse_live.errors import UserError
 from perse_live.files import write_image
 
 if TYPE_CHECKING:
-    from offline.photo import Photo
+    from perse_live.photo import Photo
 
 _CLIP_FRAMES = 60  # of a clip that are looked at
 
@@ -81,9 +81,9 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
 def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Photo]:
     """The pictures of --extra: photos as they are, of clips the frames that show most. Raises UserError for what is neither."""
     from offline.extra_views import MOST_VIEWS
-    from offline.photo import Photo, load_photo
     from perse_live.evaluation.protocol import chosen, survey, varied_frames
     from perse_live.film.reader import open_film
+    from perse_live.photo import Photo, load_photo
 
     pictures: list[Photo] = []
     for path in paths:

@@ -14,7 +14,6 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from offline.images import dilate, erode
 from offline.likeness import likeness, own_view
-from offline.photo import load_photo
 from offline.pipeline import Consent, build_avatar
 from offline.portrait import find_portrait
 from offline.segment.matte import person_probability
@@ -26,6 +25,7 @@ from perse_live.avatar import Avatar, load_avatar, save_avatar
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_NAMES, expression
 from perse_live.head.rig import Part, gaze_from_expression, triangles_of
+from perse_live.photo import load_photo
 from perse_live.raster import rasterise
 from perse_live.regions import Region
 from runtime.stage import Motion, Stage, turned_pose

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from offline.extra_views import MOST_UNLIKENESS, fit_views, unlikeness
-from offline.photo import Photo, load_photo
 from offline.pipeline import BuildConfig, Consent, build_avatar
 from offline.portrait import find_portrait
 from offline.refine.photometric import RefineConfig
@@ -18,6 +17,7 @@ from perse_live.detect import Detection
 from perse_live.errors import UserError
 from perse_live.head.fit import fit_photo
 from perse_live.head.landmarks import face_shape, load_landmark_model
+from perse_live.photo import Photo, load_photo
 
 MODEL = load_landmark_model()
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import skimage.data
 
-from offline.photo import Photo
 from offline.portrait import SIDE, Portrait, find_portrait
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
+from perse_live.photo import Photo
 
 
 def photo(rgb: UInt8Array) -> Photo:

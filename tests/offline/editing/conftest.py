@@ -6,9 +6,9 @@ import pytest
 
 from faces import plain_person
 from offline.editing.donor import Donor, fit_donor
-from offline.photo import load_photo
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.avatar import Avatar
+from perse_live.photo import load_photo
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,11 @@ from offline.editing.part_names import PART_SLOTS, require_part
 from offline.images import distance_to
 from offline.looks.face.rest_positions import places_at_rest
 from offline.looks.measured_head import LUMA, centers_of
-from offline.photo import Photo
 from perse_live.arrays import BoolArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.errors import UserError
+from perse_live.photo import Photo
 from perse_live.regions import Region
 
 pytestmark = pytest.mark.slow
