@@ -6,8 +6,10 @@ dealt with here, and nowhere else does the project touch the face landmarker.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -23,7 +25,9 @@ from perse_live.quiet import quiet_stderr
 LANDMARK_COUNT = 478
 _EYE_CORNERS = (33, 263)  # outer corners of the right and the left eye
 _PRESENCE = 0.4  # that a face once found is still there; it does not tell people from animals
-_SEARCH_FRACTIONS = (0.6, 0.36, 0.22)  # sizes of the windows that a picture without a find is searched in, of its longer side
+_SEARCH_FRACTIONS = (0.6, 0.36, 0.22, 0.13)  # sizes of the windows that a picture is searched in, of its longer side
+_LEAST_WINDOW = 64  # pixels
+_BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -65,19 +69,17 @@ class FaceDetector:
         """Faces in a picture, largest first; none is an empty list.
 
         image: (H, W, 3) uint8 RGB. MediaPipe overlooks faces below a fifth of the picture, so where it finds none, overlapping
-        windows are searched too, ever smaller ones (0.2 s at most). Raises UserError for another shape or type.
+        windows are searched too, ever smaller ones (0.5 s at most). Raises UserError for another shape or type.
         """
         _check_image(image)
         found = self._graph.run(image, None)
         if found or not self._search:
             return found
         height, width = image.shape[:2]
-        for fraction in _SEARCH_FRACTIONS:
-            side = max(round(fraction * max(height, width)), 64)
-            for top in _starts(height, side):
-                for left in _starts(width, side):
-                    window = np.ascontiguousarray(image[top:top + side, left:left + side])
-                    found += [_moved(face, left, top, width, height) for face in self._graph.run(window, None)]
+        for _, windows in itertools.groupby(search_windows(width, height), key=lambda window: window[2]):
+            for left, top, side in windows:
+                window = np.ascontiguousarray(image[top:top + side, left:left + side])
+                found += [moved(face, left, top, width, height) for face in self._graph.run(window, None)]
             if found:
                 break
         return _distinct(found)[:self._max_faces]
@@ -120,6 +122,11 @@ class VideoFaceDetector:
         self._last = max(self._last + 1, round(timestamp * 1000) + 1)
         return self._graph.run(image, self._last)[:self._max_faces]
 
+    def forget(self) -> None:
+        """Forget where faces were, as at a cut: the next picture is searched anew."""
+        self._last += 1
+        self._graph.run(_BLANK, self._last)  # what was followed is not in it, so it is let go
+
     def close(self) -> None:
         """Free the model; calling it again does nothing."""
         self._graph.close()
@@ -157,7 +164,7 @@ class _Graph:
             self._landmarker: Any = landmarker
             self._lock = threading.Lock()
             self._closer = weakref.finalize(self, _close, landmarker)
-            self.run(np.zeros((64, 64, 3), np.uint8), 0 if mode == "VIDEO" else None)  # the last of the start-up chatter
+            self.run(_BLANK, 0 if mode == "VIDEO" else None)  # the last of the start-up chatter
 
     def run(self, image: UInt8Array, timestamp_ms: int | None) -> list[Detection]:
         height, width = image.shape[:2]
@@ -200,9 +207,25 @@ def _by_size(faces: list[Detection]) -> list[Detection]:
     return sorted(faces, key=lambda face: -float(np.ptp(face.landmarks[:, :2], 0).prod()))
 
 
-def _moved(face: Detection, left: int, top: int, width: int, height: int) -> Detection:
+def moved(face: Detection, left: int, top: int, width: int, height: int) -> Detection:
+    """A face that was found in a part of a picture, as a face of the whole.
+
+    left, top: of the part; width, height: of the whole; pixels.
+    """
     shifted = face.landmarks + np.array([left, top, 0], np.float32)
     return Detection(shifted, face.blendshapes, face.matrix, width, height)
+
+
+def search_windows(width: int, height: int) -> Iterator[tuple[int, int, int]]:
+    """Square windows (left, top, side in pixels) that cover a picture with half a window of overlap, ever smaller ones.
+
+    In the smallest, the detector finds faces from 3 % of the picture's longer side on.
+    """
+    for fraction in _SEARCH_FRACTIONS:
+        side = max(round(fraction * max(height, width)), _LEAST_WINDOW)
+        for top in _starts(height, side):
+            for left in _starts(width, side):
+                yield left, top, side
 
 
 def _starts(length: int, window: int) -> list[int]:

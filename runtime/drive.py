@@ -19,10 +19,11 @@ from perse_live.animate import HeadPose
 from perse_live.arrays import UInt8Array
 from perse_live.avatar import Avatar, following_outline, neutral_landmarks, own_landmark_model, with_own_lids
 from perse_live.camera import Camera
-from perse_live.detect import Detection, VideoFaceDetector
+from perse_live.detect import Detection
 from perse_live.errors import UserError
 from perse_live.film.reader import Film, FilmFrame, open_film
 from perse_live.film.writer import film_writer
+from perse_live.follow import FaceFollower
 from perse_live.head import landmarks as lm
 from perse_live.head.landmarks import FaceShape, load_landmark_model
 from runtime.background import Background, Color, Transparent, lay_over, load_background, straight_alpha
@@ -37,7 +38,6 @@ from runtime.tracker import (
     StrangerTracker,
     TrackedFrame,
     calibrate,
-    largest_face,
 )
 
 DEFAULT_BACKGROUND = Color(0xD9, 0xDB, 0xDE)
@@ -116,11 +116,11 @@ def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | Non
 def _detections(film: Film, look: _Look | None = None) -> Generator[Generator[_Seen, None, None], None, None]:
     """What is found in each frame, by threads that run ahead of the drawing; look: what to keep of a face's picture."""
     def detect(frame: FilmFrame) -> _Seen:
-        face = largest_face(detector, frame.image, float(frame.time))
+        face = follower.update(frame.image, float(frame.time))
         kept = None if look is None or face is None else look(frame.image, face)
         return _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), face, kept)
 
-    with VideoFaceDetector() as detector, contextlib.closing(ahead(film.frames(), room=_PICTURES_AHEAD, name="read")) as frames, \
+    with FaceFollower() as follower, contextlib.closing(ahead(film.frames(), room=_PICTURES_AHEAD, name="read")) as frames, \
             contextlib.closing(ahead(each(detect, frames), room=_DETECTIONS_AHEAD, name="detect")) as seen:
         yield seen
 

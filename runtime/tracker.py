@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.arrays import Float32Array, FloatArray
 from perse_live.camera import Camera
-from perse_live.detect import Detection, VideoFaceDetector
+from perse_live.detect import Detection
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import index
@@ -388,9 +388,3 @@ def _turn_degrees(R_cam_head: FloatArray) -> float:
 
 def _camera_of(detection: Detection, camera: Camera | None) -> Camera:
     return Camera.for_image(detection.width, detection.height) if camera is None else camera
-
-
-def largest_face(detector: VideoFaceDetector, image: UInt8Array, timestamp: float) -> Detection | None:
-    """The nearest person's face in the next frame of a video, or None."""
-    faces = detector.detect(image, timestamp)
-    return faces[0] if faces else None

@@ -9,13 +9,13 @@ import pytest
 
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.avatar import Avatar, neutral_landmarks
-from perse_live.detect import VideoFaceDetector
+from perse_live.follow import FaceFollower
 from perse_live.head.expressions import expression, index
 from perse_live.head.landmarks import FaceShape, load_landmark_model
 from perse_live.head.rig import gaze_from_expression
 from perse_live.rotations import to_axis_angle
 from runtime.stage import Motion, Stage, facing_pose
-from runtime.tracker import KnownFaceTracker, TrackedFrame, largest_face
+from runtime.tracker import KnownFaceTracker, TrackedFrame
 
 pytestmark = pytest.mark.slow
 
@@ -41,10 +41,10 @@ def loop(astronaut_avatar: Avatar) -> Callable[[list[Motion]], list[TrackedFrame
     def run(motions: list[Motion]) -> list[TrackedFrame]:
         tracker = KnownFaceTracker(shape, load_landmark_model(), camera=camera)
         tracked: list[TrackedFrame] = []
-        with VideoFaceDetector() as detector:
+        with FaceFollower() as follower:
             for i, motion in enumerate(motions):
                 picture = stage.draw(motion, background=(0.7, 0.7, 0.7)).copy()
-                frame = tracker.update(largest_face(detector, picture, i / 25), i / 25)
+                frame = tracker.update(follower.update(picture, i / 25), i / 25)
                 assert frame is not None
                 tracked.append(frame)
         return tracked

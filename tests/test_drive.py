@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-import runtime.drive
 from perse_live import cli
 from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.avatar import Avatar, save_avatar
 from perse_live.errors import UserError
 from perse_live.film.reader import open_film
 from perse_live.film.writer import FilmWriter, film_writer
+from perse_live.follow import FaceFollower
 from perse_live.rotations import from_euler_degrees, to_axis_angle
 from runtime.background import Picture, Transparent
 from runtime.drive import drive_matched, drive_relative, resting
@@ -150,12 +150,12 @@ def test_the_pipeline_writes_what_one_stage_after_the_other_writes(drive: Drive,
     assert (tmp_path / "overlapped.mp4").read_bytes() == (tmp_path / "serial.mp4").read_bytes()
 
 
-@pytest.mark.parametrize("stage", ["largest_face", "Presence.update", "FilmWriter.write"])
+@pytest.mark.parametrize("stage", ["FaceFollower.update", "Presence.update", "FilmWriter.write"])
 def test_a_failure_in_any_stage_ends_all_threads_and_leaves_nothing(stage: str, avatar: Avatar, tmp_path: Path,
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     video = film(tmp_path / "in.mp4", [face()] * 30)
     calls = itertools.count()
-    owner = {"largest_face": runtime.drive, "Presence.update": Presence, "FilmWriter.write": FilmWriter}[stage]
+    owner = {"FaceFollower": FaceFollower, "Presence": Presence, "FilmWriter": FilmWriter}[stage.split(".")[0]]
     name = stage.split(".")[-1]
     original = getattr(owner, name)
 
@@ -176,9 +176,7 @@ def test_ctrl_c_ends_all_threads_and_leaves_nothing(avatar: Avatar, tmp_path: Pa
     save_avatar(tmp_path / "me.perse", avatar)
     film(tmp_path / "in.mp4", [face(shift=i % 20) for i in range(400)])
     code = f"""
-import sys, os, signal, threading
-import runtime.drive
-import runtime.drive
+import sys, os, signal, threading, runtime.drive
 from perse_live import cli
 inner = runtime.drive.drive_matched
 def interrupted(*args, progress, **options):
@@ -280,3 +278,33 @@ def test_shoulders_follow_late_and_part_of_the_way() -> None:
     late = [yaw(shoulders.update(turned, 0.1 + i / 25)) for i in range(1, 200)]
     assert late == sorted(late)
     assert 6 < late[-1] < 16
+
+
+def test_a_second_person_who_leans_in_does_not_take_over(avatar: Avatar, tmp_path: Path) -> None:
+    alone, other = face(shift=-40), np.asarray(Image.fromarray(astronaut()[20:250, 100:330, ::-1]).resize((320, 320)))
+    pictures = [alone] * 6
+    for step in range(12):
+        shared = alone.copy()
+        reach = 20 + 9 * step  # pixels that the other, larger face has come in by from the right
+        shared[:, 320 - reach:] = other[40:280, 60:60 + reach]
+        pictures.append(shared)
+    video = film(tmp_path / "in.mp4", pictures)
+    drive_matched(avatar, video, tmp_path / "out.mp4", background=Picture(grey(tmp_path)), progress=unwatched)
+    places = [middle(picture, np.full(3, 128.0))[0] for picture in frames(tmp_path / "out.mp4")]
+    assert np.ptp(places) < 8
+
+
+def test_a_far_face_drives_the_avatar(avatar: Avatar, tmp_path: Path) -> None:
+    small = np.asarray(Image.fromarray(face()).resize((128, 96)))
+    pictures: list[UInt8Array] = []
+    for step in range(8):
+        wide = np.full((720, 1280, 3), 120, np.uint8)
+        wide[400:496, 300 + 4 * step:428 + 4 * step] = small
+        pictures.append(wide)
+    with film_writer(tmp_path / "in.mp4", width=1280, height=720, rate=Fraction(25)) as writer:
+        for picture in pictures:
+            writer.write(picture)
+    drive_matched(avatar, tmp_path / "in.mp4", tmp_path / "out.mp4", background=Picture(grey(tmp_path)), progress=unwatched)
+    first, *_, last = (middle(picture, np.full(3, 128.0)) for picture in frames(tmp_path / "out.mp4"))
+    assert abs(first - (368, 440)).max() < 25
+    assert (last - first)[0] == pytest.approx(28, abs=6)

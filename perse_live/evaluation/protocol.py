@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 
 from perse_live.arrays import Float64Array, FloatArray, UInt8Array
-from perse_live.detect import Detection, FaceDetector
+from perse_live.detect import Detection
 from perse_live.errors import UserError
 from perse_live.evaluation.motion_metrics import head_rotation
+from perse_live.follow import FaceFollower
 from perse_live.head.expressions import expression
 
 _LEAST_FACES = 20  # frames
+_PICTURE_SECONDS = 0.2  # from one surveyed picture to the next, at most: of long clips not every frame is looked at
 _UNREST = expression(
     jawOpen=2, eyeBlinkLeft=1.5, eyeBlinkRight=1.5, mouthSmileLeft=1, mouthSmileRight=1, mouthPucker=0.7, mouthFunnel=1,
     browInnerUp=1, browDownLeft=0.3, browDownRight=0.3, eyeWideLeft=0.5, eyeWideRight=0.5, cheekPuff=1, mouthLeft=1, mouthRight=1,
@@ -75,10 +77,10 @@ def survey(pictures: Iterable[UInt8Array]) -> Survey:
     faces: list[Detection | None] = []
     sharpness: list[float] = []
     width = height = 0
-    with FaceDetector(min_confidence=0.5, search=False) as detector:
-        for picture in pictures:
+    with FaceFollower(independent=True) as follower:
+        for number, picture in enumerate(pictures):
             height, width = picture.shape[:2]
-            face = next(iter(detector.detect(picture)), None)
+            face = follower.update(picture, number * _PICTURE_SECONDS)
             faces.append(face)
             sharpness.append(0.0 if face is None else _sharpness(picture, face))
     if not faces:

@@ -17,8 +17,8 @@ from PIL import Image
 from perse_live.arrays import UInt8Array
 from perse_live.assets import asset_path
 from perse_live.avatar import Avatar
-from perse_live.detect import VideoFaceDetector
 from perse_live.errors import UserError
+from perse_live.follow import FaceFollower
 from perse_live.head.landmarks import load_landmark_model
 from runtime.bench.drawing import machine, made_up_avatar
 from runtime.doctor.finding import Finding
@@ -29,7 +29,7 @@ from runtime.live.painter import CANONICAL, Painter, actor_of, backdrop_of, plac
 from runtime.performance import performance
 from runtime.presence import at_rest
 from runtime.smoothing import OneEuroConfig
-from runtime.tracker import StrangerTracker, TrackedFrame, TrackerConfig, largest_face
+from runtime.tracker import StrangerTracker, TrackedFrame, TrackerConfig
 from runtime.web.codec import VIDEO_CLOCK, CodecName, EncodeConfig, PictureEncoder
 
 Progress = Callable[[str, float], None]
@@ -159,19 +159,19 @@ class _Portrait:
         shown = portrait[:portrait.shape[1] * height // width]  # the head is in the upper three quarters
         self._large: UInt8Array = np.asarray(cv2.resize(shown, (width + 2 * _SWAY, height + 2 * _SWAY)), np.uint8)
         self._tracker = StrangerTracker(CANONICAL, load_landmark_model(), config=TrackerConfig(smoothing=OneEuroConfig()))
-        self._detector = VideoFaceDetector()
+        self._follower = FaceFollower()
 
     def motion(self, number: int, time: float, watch: _Stopwatch) -> TrackedFrame | None:
         width, height = _CAMERA
         left, top = (round(_SWAY * (1 + np.sin(speed * time))) for speed in (2.1, 3.4))
         picture = np.ascontiguousarray(self._large[top:top + height, left:left + width])
         with watch.measured("detect"):
-            face = largest_face(self._detector, picture, time)
+            face = self._follower.update(picture, time)
         with watch.measured("fit"):
             return self._tracker.update(face, time)
 
     def close(self) -> None:
-        self._detector.close()
+        self._follower.close()
 
 
 class _Script:

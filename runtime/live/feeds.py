@@ -17,11 +17,10 @@ from typing import Protocol
 import numpy as np
 
 from perse_live.arrays import FloatArray
-from perse_live.detect import VideoFaceDetector
 from perse_live.errors import UserError
+from perse_live.follow import FaceFollower
 from perse_live.head.landmarks import load_landmark_model
 from runtime.live.clock import StageClock
-from runtime.live.facelock import FaceLock
 from runtime.live.painter import CANONICAL
 from runtime.live.scripted import turned_on_neck
 from runtime.live.slot import Latest
@@ -30,6 +29,7 @@ from runtime.tracker import StrangerTracker, TrackedFrame, TrackerConfig
 
 _log = logging.getLogger(__name__)
 _READ_SECONDS = 0.1
+_WINDOWS = 3  # that a picture without a face is searched in: 7 ms
 _LEAST_CONFIDENCE = 0.05  # below, what was found is taken for no face
 
 
@@ -165,8 +165,7 @@ class PictureFeed(_Worker):
         self._countdown_ends = time.monotonic() + seconds
 
     def _run(self) -> None:
-        lock = FaceLock()
-        with VideoFaceDetector(max_faces=2) as detector:
+        with FaceFollower(windows=_WINDOWS) as follower:
             while not self._stopped.is_set():
                 try:
                     frame = self._source.read(_READ_SECONDS)
@@ -184,7 +183,7 @@ class PictureFeed(_Worker):
                     self._countdown_ends, self._seen_anybody = None, False
                 begin = time.monotonic()
                 self._capture.add(max(0.0, begin - frame.time))
-                face = lock.choose(detector.detect(frame.image, frame.time), frame.time)
+                face = follower.update(frame.image, frame.time)
                 motion = self._tracker.update(face, frame.time)
                 self._seen_anybody |= motion is not None
                 if motion is not None and motion.confidence < _LEAST_CONFIDENCE:

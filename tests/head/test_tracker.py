@@ -9,14 +9,15 @@ from skimage.data import astronaut
 
 from perse_live.arrays import Float32Array
 from perse_live.camera import Camera
-from perse_live.detect import Detection, VideoFaceDetector
+from perse_live.detect import Detection
 from perse_live.errors import UserError
+from perse_live.follow import FaceFollower
 from perse_live.head.expressions import expression, index
 from perse_live.head.fit import fit_photo, personal_shape
 from perse_live.head.landmarks import FaceShape, face_shape, load_landmark_model
 from perse_live.rotations import from_euler_degrees
 from runtime.smoothing import OneEuroConfig
-from runtime.tracker import KnownFaceTracker, RestPose, StrangerTracker, TrackerConfig, calibrate, largest_face
+from runtime.tracker import KnownFaceTracker, RestPose, StrangerTracker, TrackerConfig, calibrate
 
 MODEL = load_landmark_model()
 PERSON = face_shape(MODEL, random_identity(np.random.default_rng(4)))
@@ -192,16 +193,16 @@ def test_smoothing_is_off_by_default_and_calms_when_on() -> None:
 def test_the_astronaut_in_motion() -> None:
     picture = astronaut()
     camera = Camera.for_image(400, 400)
-    with VideoFaceDetector() as detector:
-        first = largest_face(detector, np.ascontiguousarray(picture[:400, 20:420]), 0.0)
+    with FaceFollower() as follower:
+        first = follower.update(np.ascontiguousarray(picture[:400, 20:420]), 0.0)
         assert first is not None
         fit = fit_photo(first, camera, MODEL)
         tracker = KnownFaceTracker(personal_shape(fit), MODEL, camera=camera)
         for step in range(1, 6):
             window = np.ascontiguousarray(picture[:400, 20 + 4 * step:420 + 4 * step])  # she moves left, 4 pixels a frame
-            frame = tracker.update(largest_face(detector, window, step / 30), step / 30)
+            frame = tracker.update(follower.update(window, step / 30), step / 30)
             assert frame is not None
             moved = camera.project(frame.t_cam_head) - camera.project(fit.t_cam_head)
             np.testing.assert_allclose(moved, [-4 * step, 0], atol=2.5)
             assert frame.confidence > 0.8
-        assert largest_face(detector, np.zeros((400, 400, 3), np.uint8), 1.0) is None
+        assert follower.update(np.zeros((400, 400, 3), np.uint8), 1.0) is None

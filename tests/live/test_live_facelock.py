@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from motions import face_at
 
 from perse_live.detect import Detection
-from runtime.live.facelock import FaceLock
+from perse_live.facelock import FaceLock
 
 
 def by_size(*faces: Detection) -> list[Detection]:
@@ -54,3 +54,11 @@ def test_reset_forgets() -> None:
     lock.choose([driver], 0.0)
     lock.reset()
     assert lock.choose(by_size(driver, stranger), 0.03) is stranger
+
+
+def test_a_much_larger_face_in_the_same_place_is_another_one() -> None:
+    lock = FaceLock()
+    driver, stranger = face_at(300, 200, 100), face_at(310, 200, 180)
+    lock.choose([driver], 0.0)
+    assert lock.choose([stranger], 1 / 30) is None
+    assert lock.choose(by_size(driver, stranger), 2 / 30) is driver

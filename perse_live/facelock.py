@@ -11,6 +11,8 @@ from perse_live.detect import Detection
 
 _LET_GO_SECONDS = 1.5  # after which any face may be the driver's
 _NEAR = 0.6  # of a face's size that it may move between two pictures
+_LARGER = 1.45  # factor by which it may grow or shrink between two pictures
+_TENTH = 10.0  # per second: both bounds hold for a tenth of a second, then they grow with time
 
 
 class FaceLock:
@@ -30,12 +32,12 @@ class FaceLock:
             self._center = None
         chosen = next(iter(faces), None)
         if self._center is not None:
-            known = self._center
-            reach = _NEAR * self._size * max(1.0, (time - self._seen) * 10)
-            near = [face for face in faces if np.linalg.norm(_center(face) - known) < reach]
+            known, elapsed = self._center, max(1.0, (time - self._seen) * _TENTH)
+            near = [face for face in faces if np.linalg.norm(_center(face) - known) < _NEAR * self._size * elapsed
+                    and abs(np.log(_size(face) / self._size)) < np.log(_LARGER) * elapsed]
             chosen = min(near, key=lambda face: float(np.linalg.norm(_center(face) - known)), default=None)
         if chosen is not None:
-            self._center, self._size, self._seen = _center(chosen), float(np.ptp(chosen.landmarks[:, :2], 0).max()), time
+            self._center, self._size, self._seen = _center(chosen), _size(chosen), time
         return chosen
 
     def reset(self) -> None:
@@ -45,3 +47,7 @@ class FaceLock:
 
 def _center(face: Detection) -> FloatArray:
     return face.landmarks[:, :2].mean(0)
+
+
+def _size(face: Detection) -> float:
+    return max(float(np.ptp(face.landmarks[:, :2], 0).max()), 1.0)
