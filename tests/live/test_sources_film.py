@@ -12,9 +12,16 @@ from live_frames import mean_error, picture
 from perse_live.errors import UserError
 from perse_live.film.writer import film_writer
 from runtime.live.frames import CapturedFrame
+from runtime.sources import film
 from runtime.sources.film import FilmSource
 
 _RATE = 20
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine that pauses for a second does not set the film's clock back."""
+    monkeypatch.setattr(film, "_LATE_FOR_GOOD", 30.0)
 
 
 def film_of(path: Path, count: int, *, times: list[Fraction] | None = None) -> Path:
@@ -75,20 +82,19 @@ def test_an_uneven_film_keeps_its_times(tmp_path: Path) -> None:
 
 
 def test_who_comes_late_misses_pictures_and_the_film_goes_on(tmp_path: Path) -> None:
-    source = FilmSource(film_of(tmp_path / "clip.mp4", 30), repeat=False)
+    source = FilmSource(film_of(tmp_path / "clip.mp4", 45), repeat=False)
     first = next_of(source)
     time.sleep(10 / _RATE)
-    frame = next_of(source)
-    index = index_of(frame)
-    if index == 1:  # so late that skipping was given up for one picture
-        frame = next_of(source)
-        index = index_of(frame)
-    assert index >= 5
+    seen = [frame := next_of(source)]
+    while (index := index_of(frame)) < 10:  # where skipping takes longer than a picture, it is given up for one
+        seen.append(frame := next_of(source))
+    assert len(seen) < 9, "most of the ten were skipped"
     assert frame.time - first.time == pytest.approx(index / _RATE, abs=2e-3)
     source.close()
 
 
-def test_after_a_long_sleep_the_clock_is_set_back(tmp_path: Path) -> None:
+def test_after_a_long_sleep_the_clock_is_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film, "_LATE_FOR_GOOD", 1.0)
     source = FilmSource(film_of(tmp_path / "clip.mp4", 12), repeat=False)
     first = next_of(source)
     time.sleep(2.0)

@@ -138,7 +138,8 @@ def test_nothing_is_encoded_while_nobody_watches() -> None:
         subscription.close()
         with pytest.raises(StreamEnded):
             await subscription.next()
-        await asyncio.sleep(0.1)  # what was on its way
+        closed_at = session.count
+        await until(lambda: session.count > closed_at + 5)  # the encoding that was on its way is over
         before, painted_before = len(clock._samples), session.count  # pyright: ignore[reportPrivateUsage]
         await until(lambda: session.count > painted_before + 10)
         assert len(clock._samples) == before  # pyright: ignore[reportPrivateUsage]

@@ -136,7 +136,7 @@ def test_the_camera_picture_goes_to_nobody() -> None:
                 await watcher.join(http, served.url)
                 await watcher.decoded(10)
                 assert watcher.image is not None
-                assert abs(number_in(watcher.image) - served.session.count) < 60  # the avatar's count, which is far ahead
+                assert number_in(watcher.image) >= 20_000  # the avatar's count; the camera's begins at 0
                 for path in ("api/state", "api/stats"):
                     async with http.get(served.url + path) as reply:
                         assert reply.content_type == "application/json" and len(await reply.read()) < 5000

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ from aiortc.rtp import RTCP_PSFB_FIR, RTCP_PSFB_PLI, RtcpPsfbPacket
 from web_session import PATIENCE, PaintedCamera, Served, Watcher, painted, publish, serving, until, watching
 
 from runtime.live.actions import Hide, SetAttribute
-from runtime.web.codec import CodecName
+from runtime.web.codec import CodecName, EncodeConfig
 from runtime.web.peers import Peer
 from runtime.web.server import WebConfig
 
@@ -67,8 +68,8 @@ def test_a_viewer_is_ended_by_request_and_by_leaving() -> None:
 
 
 def test_a_viewer_that_vanishes_is_forgotten_and_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.2)  # thirty seconds otherwise
-    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 3)
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.4)  # thirty seconds otherwise
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 6)  # more than two seconds, as a busy machine may pause for one
     with serving() as served:
         async def body() -> None:
             async with watching(served.url, 2) as (stays, vanishes):
@@ -85,7 +86,7 @@ def test_a_viewer_that_vanishes_is_forgotten_and_disturbs_nobody(monkeypatch: py
 
 
 def test_a_viewer_that_never_connects_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.web.peers._CONNECT", 0.3)
+    monkeypatch.setattr("runtime.web.peers._CONNECT", 3.0)  # long enough to be counted on a busy machine
     with serving() as served:
         async def body() -> None:
             watcher = Watcher()
@@ -139,11 +140,12 @@ def test_a_flood_of_keyframe_requests_ruins_nothing() -> None:
             async with watching(served.url) as (watcher,):
                 receiver: Any = watcher.connection.getReceivers()[0]
                 (ssrc,) = receiver._RTCRtpReceiver__remote_streams
-                first, before = len(watcher.numbers), watcher.keyframes
-                while len(watcher.numbers) < first + 60:  # two seconds
+                first, before, began = len(watcher.numbers), watcher.keyframes, time.monotonic()
+                while len(watcher.numbers) < first + 60:  # two seconds, where the machine keeps up
                     await receiver._send_rtcp_pli(ssrc)
                     await asyncio.sleep(0.005)
-                assert 1 <= watcher.keyframes - before <= 6
+                most = 2 + (time.monotonic() - began) / EncodeConfig().keyframe_spacing  # two were on their way
+                assert 1 <= watcher.keyframes - before <= most < 50
 
         asyncio.run(body())
 
