@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from hypothesis_profiles import examples
 from perse_live.checked import MAX_INTEGER, CheckedError, parse_json, parse_json_object, parse_toml
 
 KIB = 1024
@@ -36,7 +37,7 @@ def test_any_text_is_read_or_refused(text: str | bytes) -> None:
             assert str(error).isprintable() and len(str(error)) < 300
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.text('ab.= \n\t"\'[]{}#\\,1e+-_:xT', max_size=120))
 def test_any_toml_is_read_or_refused(text: str) -> None:
     try:

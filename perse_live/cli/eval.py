@@ -1,4 +1,4 @@
-"""`perse-live eval`: how like their persons avatars are, by self-reenactment of real clips."""
+"""`perse-live eval`: how like their persons avatars are, by self-reenactment of real clips, or from a folder of portraits."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import FrameProgress, StepProgress, print_json, printable, step_progress
 from perse_live.cli.options import JsonSwitch, Network
+from perse_live.cli.portraits import eval_portraits
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_bytes, write_image
@@ -34,12 +35,23 @@ _CONSENT = "nobody: built by perse-live eval to be measured, and not kept"
 
 @dataclass(frozen=True)
 class Eval:
-    """Measure likeness and motion: one frame of a clip becomes an avatar, the others drive it and are compared with it."""
+    """Measure likeness and motion: one frame of a clip becomes an avatar, the others drive it and are compared with it.
 
-    clips: Annotated[Positional[tuple[Path, ...]], arg(metavar="CLIP")]
+    With --portraits, measure how good avatars of single pictures look when their heads turn.
+    """
+
+    clips: Annotated[Positional[tuple[Path, ...]], arg(metavar="CLIP")] = ()
     """Videos of one talking person each, a few seconds or more. The avatars are measured and not kept."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
-    """Keep each clip's portrait, reference film, rendering and scores in this folder; it is made where it is missing."""
+    """Keep each clip's portrait, reference film, rendering and scores in this folder; of portraits, a sheet of all faces
+    and the figures. It is made where it is missing."""
+    portraits: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Instead of clips: build an avatar of every picture in this folder, and measure specks, holes, steps and drift of colour
+    and open lids; see docs/measures.md."""
+    avatars: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """With --portraits: keep the avatars here, and measure those that are here already without building them."""
+    against: Annotated[Path | None, arg(metavar="JSON")] = None
+    """With --portraits: compare with the figures of an earlier run, as --json prints them."""
     extras: int = 0
     """Build from so many further frames too, as `build --extra` does; neither they nor their neighbours are scored."""
     identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
@@ -59,11 +71,19 @@ class _Evaluated:
 
 
 def run(command: Eval) -> None:
-    """Evaluate clips and print their scores."""
+    """Evaluate clips or portraits and print their scores."""
     from perse_live.evaluation.identity import find_identity_model
     from perse_live.evaluation.scores import HIGHER_IS_BETTER, mean_scores
     from perse_live.film.reader import open_film
 
+    if command.portraits is not None:
+        if command.clips:
+            raise UserError("clips and --portraits are measured in different ways: give one of them")
+        eval_portraits(command.portraits, avatars=command.avatars, against=command.against, output=command.output,
+                       as_json=command.json, network=command.network)
+        return
+    if command.avatars is not None or command.against is not None:
+        raise UserError("--avatars and --against go with --portraits: name the folder of pictures")
     if not command.clips:
         raise UserError("no clip is named: give one or more videos of a talking person; see perse-live eval --help")
     if not 0 <= command.extras <= _MOST_EXTRAS:

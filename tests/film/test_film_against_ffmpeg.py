@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ffmpeg_films import MATRICES, Look, ffmpeg, make_film, mean_error, needs_ffmpeg, picture, rendered
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from hypothesis_profiles import examples
 from perse_live.film.reader import open_film
 
 pytestmark = needs_ffmpeg
@@ -25,7 +26,7 @@ LOOKS = st.builds(
 
 
 @given(look=LOOKS)
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_pictures_are_those_that_ffmpeg_shows(look: Look) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = make_film(Path(folder) / "film.mp4", look)

@@ -9,10 +9,11 @@ import av
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import rgb2lab
 
+from hypothesis_profiles import examples
 from perse_live.arrays import Float64Array, UInt8Array
 from perse_live.film.hdr import (
     Transfer,
@@ -129,7 +130,7 @@ def test_levels_that_the_standards_name() -> None:
 
 
 @given(st.floats(50, 10_000), st.floats(0.05, 1))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_tone_mapping_only_dims_and_keeps_the_order(peak: float, share: float) -> None:
     white = peak * share
     nits = np.concatenate([[0.0], np.geomspace(1e-3, 2 * peak, 300)])

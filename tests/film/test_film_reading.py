@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from av.packet import Packet
 from ffmpeg_films import Look, ffmpeg, make_film, mean_error, needs_ffmpeg, turn
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from hypothesis_profiles import examples
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from perse_live.film.clock import Clock
@@ -110,7 +111,7 @@ def test_a_pause_while_the_sound_goes_on_is_no_jump() -> None:
 
 
 @given(jumps=st.lists(st.tuples(st.integers(0, 99), st.integers(-10_000, 10_000)), max_size=5), sound_late=st.integers(0, 3))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_whatever_the_clock_does_steps_are_bounded_and_sound_stays(jumps: list[tuple[int, int]], sound_late: int) -> None:
     """Picture and sound packets of 40 ms; those of sound come up to three packets later in the file, as muxers write them."""
     clock, offset, packets = Clock(), 0, list[tuple[int, Fraction]]()
