@@ -14,17 +14,18 @@ import cv2
 import numpy as np
 
 from offline.gaussian_layer import Layer, empty_layer
-from offline.lift.mouth import mouth_opening, photographed_teeth
-from offline.lift.skin import Appearance
+from offline.lift.mouth import photographed_teeth
 from offline.portrait import Portrait, find_portrait
-from offline.rig.neutral_expression import relaxation
+from offline.rig.neutral_expression import near_lips, relaxation
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
+from offline.segment.appearance import Appearance
+from offline.segment.parts import mouth_opening
 from perse_live.arrays import FloatArray
 from perse_live.avatar import LandmarkBinding
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.fit import PhotoFit, fit_identity, fit_photo
-from perse_live.head.landmarks import LandmarkModel
+from perse_live.head.landmarks import LandmarkModel, load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part, expressed, vertices_of
 from perse_live.photo import Photo
 from perse_live.rotations import multiply, to_quat
@@ -111,13 +112,17 @@ def unlikeness(first: PhotoFit, second: PhotoFit) -> float:
 def view_geometry(view: ExtraView, geometry: PhotoGeometry, fit: PhotoFit, binding: LandmarkBinding) -> PhotoGeometry:
     """The portrait's personal head in a further picture's pose and expression, before that picture's camera.
 
-    geometry, fit, binding: the portrait's. The picture's own landmark residual takes the place of the portrait's, which the
-    personal head has taken in, and of what its mouth at rest has beyond that.
+    geometry, fit, binding: the portrait's, the fit as of its `PersonalHead`. Around the mouth landmarks go to where the picture's
+    own fit has them; elsewhere the picture's residual takes the place of the portrait's, which the personal head contains.
     """
-    rig, frame = geometry.rig, view.fit.frame
+    rig, frame, model = geometry.rig, view.fit.frame, load_landmark_model()
     vertices = expressed(rig, frame.expression, gaze=frame.gaze).copy()
-    own = fit.frame.residual + relaxation(fit).under(frame.expression)
-    vertices[binding.spread_ids] += binding.spread.astype(np.float32) @ (frame.residual - own)
+    neutral = view.fit.shape.neutral_landmarks
+    fitted = neutral + np.tensordot(frame.expression, model.actions, 1) + frame.residual
+    contained = fit.frame.residual + relaxation(fit).under(frame.expression)
+    mouth = near_lips(neutral.astype(np.float64))[:, None]
+    offsets = mouth * (fitted - mesh_landmarks(model, vertices)) + (1 - mouth) * (frame.residual - contained)
+    vertices[binding.spread_ids] += binding.spread.astype(np.float32) @ offsets.astype(np.float32)
     return photo_geometry(view.portrait.camera, rig, vertices, frame.R_cam_head, frame.t_cam_head, geometry.template)
 
 

@@ -13,7 +13,7 @@ def ramp(value: FloatArray, low: float, high: float) -> FloatArray:
     return t * t * (3 - 2 * t)
 
 
-def unit(vectors: FloatArray) -> FloatArray:
+def normalized(vectors: FloatArray) -> FloatArray:
     """Vectors (N, 3) brought to length 1; zero stays zero."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 

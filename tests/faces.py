@@ -9,7 +9,7 @@ import numpy as np
 
 from offline.editing.donor import Donor
 from offline.gaussian_layer import surface_layer
-from offline.numeric import unit
+from offline.numeric import normalized
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from offline.sampling import poisson_disk
 from perse_live.animate import RigidBinding, bind_surface
@@ -33,12 +33,12 @@ def plain_person(head: PhotoGeometry) -> Avatar:
     spacing = np.select([rig.parts == Part.SKIN, np.isin(rig.parts, (Part.EYE_LEFT, Part.EYE_RIGHT))], [0.0028, 0.0012], 0.0)
     points = poisson_disk(rig.vertices, rig.triangles, spacing, rng=rng)
     on_eye = rig.parts[points.triangle] != Part.SKIN
-    normals = unit(points.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
+    normals = normalized(points.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
     colors = np.where(on_eye[:, None], 0.75, SKIN)
     layer = surface_layer(points.interpolate(rig.vertices, rig.triangles), normals, 0.66 * points.spacing, colors, Region.SKIN,
                           triangles=points.triangle)
     layer.regions[on_eye] = Region.EYE
-    away = unit(rng.standard_normal((4000, 3)))
+    away = normalized(rng.standard_normal((4000, 3)))
     away = away[(away[:, 1] > 0.1) & (away[:, 2] < 0.55)]
     means = (np.array([0, 0.02, -0.08]) + away * np.array([0.088, 0.11, 0.112])).astype(np.float32)
     count = len(means)

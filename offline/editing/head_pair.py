@@ -8,10 +8,10 @@ from offline.editing.donor import Donor, Progress
 from offline.editing.head_warp import Observed, observed, require_head
 from offline.editing.light_match import LightMatch, match_light, white_of
 from offline.images import erode
-from offline.lift.eyes import eye_openings
 from offline.looks.face.rest_positions import on_part
 from offline.looks.skin.skin_light import plain_skin
 from offline.looks.skin.under_hair import OwnHead, own_head
+from offline.segment.parts import eye_openings
 from perse_live.avatar import Avatar
 from perse_live.head.rig import EYES
 from perse_live.regions import Region

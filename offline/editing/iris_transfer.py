@@ -9,10 +9,10 @@ import numpy as np
 from offline.editing.head_pair import Transplant
 from offline.editing.light_match import LUMA
 from offline.images import distance_to, sample
-from offline.lift.eyes import eye_openings
 from offline.looks.changes import Title, recolored
 from offline.looks.face.eye_color import iris_places
 from offline.numeric import ramp
+from offline.segment.parts import eye_openings
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.errors import UserError

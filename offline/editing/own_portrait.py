@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from offline.build_state import BuildInputs, BuildState, FittedHead, OutlinedHead, Segmentation
 from offline.editing.contract import View
-from offline.editing.donor import Donor
+from offline.editing.donor import NOBODY, Donor
 from offline.editing.head_warp import require_head
-from offline.pipeline import appearance
 from offline.portrait import Portrait
 from offline.rig.anatomy import head_charts
 from offline.rig.anny_head import load_anny_head
 from offline.rig.identity import load_identity_model
+from offline.rig.personal import PersonalHead
 from offline.rig.photo_geometry import photo_geometry
+from offline.segment.appearance import portrait_appearance
 from perse_live.arrays import UInt8Array
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.detect import Detection
@@ -43,7 +45,8 @@ def own_donor(avatar: Avatar, view: View, rgb: UInt8Array, name: str) -> Donor:
     nothing = np.zeros((len(landmarks), 3), np.float32)
     frame = FrameFit(pose.R_cam_head, pose.t_cam_head, view.expression, view.gaze, nothing, nothing[:, :2], 0.0)
     shape = FaceShape(neutral_landmarks(avatar), rig.eye_centers, rig.eye_radius)
-    look, parts = appearance(portrait, geometry)
-    fit = PhotoFit(frame, np.zeros(1, np.float32), shape)
-    charts = head_charts(head, mean, model)
-    return Donor(Photo(rgb, "", name), portrait, fit, rig, avatar.landmarks, geometry, look, parts, charts)
+    look, parts = portrait_appearance(portrait, geometry)
+    own = PersonalHead(PhotoFit(frame, np.zeros(1, np.float32), shape), rig, avatar.landmarks, geometry)
+    photo = Photo(rgb, "", name)
+    return Donor(BuildState(BuildInputs(photo, NOBODY), photo, portrait, FittedHead(own, (), ()), Segmentation(look, parts),
+                            OutlinedHead(rig, geometry, head_charts(head, mean, model), ())))

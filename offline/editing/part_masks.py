@@ -8,8 +8,8 @@ import numpy as np
 from offline.editing.donor import Donor
 from offline.editing.hat_transfer import hat_mask
 from offline.images import blur, dilate, disk, distance_to
-from offline.lift.eyes import eye_openings
 from offline.rig.photo_geometry import attribute_map
+from offline.segment.parts import eye_openings
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.errors import UserError
 

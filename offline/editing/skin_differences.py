@@ -12,7 +12,7 @@ from offline.editing.head_warp import Observed, observed, spread_over
 from offline.editing.light_match import LUMA, natural_hair
 from offline.looks.changes import spots
 from offline.looks.skin.skin_light import plain_skin, skin_under_light, to_linear, to_srgb
-from offline.numeric import unit
+from offline.numeric import normalized
 from offline.sampling import SurfacePoints, poisson_disk
 from perse_live.arrays import BoolArray, FloatArray
 from perse_live.attributes import AddedGaussians
@@ -114,4 +114,4 @@ def painted(both: Transplant, points: SurfacePoints, step: float, colors: FloatA
 def avatar_normals(both: Transplant, on: SurfacePoints) -> FloatArray:
     """(N, 3) unit normals of the avatar's skin at rest, head frame."""
     rig = both.avatar.rig
-    return unit(on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
+    return normalized(on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))

@@ -8,11 +8,11 @@ import numpy as np
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
 from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, pixel_centers, sample, without_small
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter
-from offline.lift.skin import Appearance
 from offline.numeric import facing_of, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import STAYS, head_weights
 from offline.sampling import poisson_disk
+from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part
 from perse_live.regions import Region

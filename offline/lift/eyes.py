@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from offline.gaussian_layer import COVERAGE, Layer, join, surface_layer
-from offline.images import distance_to, polygon, sample
-from offline.lift.skin import Appearance
-from offline.numeric import facing_of, unit
+from offline.images import distance_to, sample
+from offline.numeric import facing_of, normalized
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
-from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
+from offline.segment.appearance import Appearance
+from offline.segment.parts import eye_openings
+from perse_live.arrays import Float32Array, FloatArray
+from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation
 from perse_live.regions import Region
 
@@ -19,11 +20,6 @@ _RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])  # iris radii at
 
 
 _WHITE_BELIEVED = 0.4  # how far the white's pixels are believed where the iris' are wholly
-
-
-def eye_openings(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
-    """(H, W) pixels between the lids. landmarks: (478, 2+) pixels."""
-    return polygon(landmarks[list(LEFT_EYE), :2], shape) | polygon(landmarks[list(RIGHT_EYE), :2], shape)
 
 
 def eye_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, gaze: FloatArray,
@@ -45,10 +41,10 @@ def _eyeball(geometry: PhotoGeometry, look: Appearance, depth_inside: Float32Arr
     rig, pixel = geometry.rig, 1 / geometry.pixels_per_metre
     center = geometry.R_cam_head @ rig.eye_centers[side] + geometry.t_cam_head
     axis = geometry.R_cam_head @ gaze_rotation(gaze)[:, 2]
-    angle = _angle_to(unit(geometry.vertices[rig.triangles].mean(1) - center), axis)
+    angle = _angle_to(normalized(geometry.vertices[rig.triangles].mean(1) - center), axis)
     spacing = np.where((rig.parts == EYES[side]) & (angle < 1.45), np.where(angle < 0.75, 0.85, 1.8) * pixel, 0)
     points = poisson_disk(geometry.vertices, rig.triangles, spacing, rng=rng)
-    outward = unit(points.interpolate(geometry.vertices, rig.triangles) - center)
+    outward = normalized(points.interpolate(geometry.vertices, rig.triangles) - center)
     means = center + outward * rig.eye_radius  # on the sphere, not on its facets
     radius_px = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
     iris_angle = float(np.arcsin(np.clip(radius_px * pixel / rig.eye_radius, 0.2, 0.6)))

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.spatial import KDTree
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_layer
 from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.lift.depth import HairShell, rim_strip
 from offline.lift.pixel_mesh import GridMesh, GridPoints, grid_mesh, scatter, turned_over
-from offline.lift.skin import Appearance
 from offline.lift.strand_directions import light_and_dark, lying, mirrored_into
 from offline.numeric import facing_of, ramp
-from offline.numeric import unit as unit_vectors
+from offline.numeric import normalized as unit_vectors
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
+from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
 
@@ -38,6 +39,9 @@ _NECK_Z, _ASIDE = -0.085, (0.065, 0.105)  # metres, head frame: depth of the nec
 _SWINGS = (-0.25, -0.07)  # metres, head frame: heights between which long hair passes from the shoulders to the head
 _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
 _LEAST_WIDE = 6.0  # pixels (eye distance 115), half width of hair that has a side of its own; narrower locks are flat
+
+
+_THROUGH_SKIN, _BACK_OF_EARS = 0.006, -0.08  # metres from skin, and in the head frame: hair that was not seen is left out there
 
 
 def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
@@ -79,6 +83,19 @@ def hair_layers(geometry: PhotoGeometry, look: Appearance, shell: HairShell, sha
 
     return join(_front_layer(look, share, front, flow, pixel), inner(lining, 0.78, Region.HAIR),
                 inner(back, 0.92, Region.HAIR_BACK), inner(rim, 0.97, Region.HAIR_BACK))
+
+
+def clear_of_skin(hair: Layer, skin: Layer, geometry: PhotoGeometry) -> Layer:
+    """Hair without what of its unseen back touches bare skin from within: it would show as specks on cheek and ear."""
+    bare = skin.gaussians.means[skin.regions == Region.SKIN]
+    back = np.nonzero(hair.regions == Region.HAIR_BACK)[0]
+    if not len(bare) or not len(back):
+        return hair
+    means = hair.gaussians.means[back]
+    near = (KDTree(bare).query(means)[0] < _THROUGH_SKIN) & (geometry.to_head(means)[:, 2] > _BACK_OF_EARS)
+    keep = np.ones(len(hair), np.bool_)
+    keep[back[near]] = False
+    return hair.select(keep)
 
 
 def hair_weights(points: FloatArray) -> Float32Array:

@@ -20,7 +20,7 @@ from scipy.spatial import KDTree
 from offline.gaussian_layer import Layer, empty_layer, frames, join, surface_layer
 from offline.images import distance_to, nearest_true, polygon, sample
 from offline.lift.pixel_mesh import grid_mesh, scatter
-from offline.numeric import facing_of, ramp, unit
+from offline.numeric import facing_of, normalized, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.texture.mirror import vertex_twins
 from perse_live.animate import bind_surface
@@ -196,7 +196,7 @@ def shaped_for(layer: Layer, which: BoolArray, closed: FloatArray, geometry: Pho
 
 def _face_normals(vertices: FloatArray, triangles: Int32Array) -> FloatArray:
     a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    return unit(np.cross(b - a, c - a))
+    return normalized(np.cross(b - a, c - a))
 
 
 def lid_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Array, landmarks: FloatArray, scale: float,

@@ -10,11 +10,12 @@ from scipy.spatial import KDTree
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_layer
 from offline.images import blur, dilate, distance_to, erode, fill_from, pixel_centers, polygon, sample
 from offline.lift.pixel_mesh import grid_mesh, scatter
-from offline.lift.skin import Appearance
 from offline.lift.teeth import ENAMEL, LOWER, ROWS, carriers, painted_row, row_mesh
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
+from offline.segment.appearance import Appearance
+from offline.segment.parts import mouth_opening
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import (
     INNER_LIP_LOWER,
@@ -53,11 +54,6 @@ _IN_SHADE, _TAKEN = 0.88, 0.3  # light on what is bridged, and how freely refine
 _LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
 _LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
 _WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those seen
-
-
-def mouth_opening(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
-    """(H, W) pixels between the lips. landmarks: (478, 2+) pixels."""
-    return polygon(landmarks[list(INNER_LIP_RING), :2], shape)
 
 
 def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, rng: np.random.Generator) -> Layer:
@@ -145,7 +141,7 @@ def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: f
     colors = flesh_color(rest, round_normals @ geometry.R_cam_head, tongue=part is Part.TONGUE)
     corners = geometry.vertices[rig.triangles[points.triangle]]
     # of the triangles themselves: binding lays Gaussians into them
-    normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    normals = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     return surface_layer(means, normals, points.spacing * _CLOSED * COVERAGE, colors * light, _REGIONS[part],
                          triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9)
 
@@ -174,7 +170,7 @@ def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
     rig, model, closed = geometry.rig, load_landmark_model(), np.bool_(gap <= _LEAST_OPENING)
     head = geometry.to_head(geometry.vertices)
     corners = head[rig.triangles]
-    normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    normals = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     lips = np.unique(model.vertex_ids[list(LIPS)])
     fronts = np.nonzero((rig.parts == Part.SKIN) & np.isin(rig.triangles, lips).any(1) & (normals[:, 2] > _FRONTAL))[0]
     lines = [mesh_landmarks(model, head)[list(edge[1:-1])] for edge in (INNER_LIP_UPPER, INNER_LIP_LOWER)]  # corners are dark

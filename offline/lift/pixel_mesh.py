@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.numeric import unit
+from offline.numeric import normalized
 from offline.sampling import poisson_disk
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
@@ -73,6 +73,6 @@ def scatter(mesh: GridMesh, spacing: FloatArray | float, *, rng: np.random.Gener
     """Spread points evenly. spacing: metres, one or (T,) one for each triangle; <= 0 leaves a triangle empty."""
     vertices, triangles = mesh.vertices, mesh.triangles
     points = poisson_disk(vertices, triangles, np.broadcast_to(np.asarray(spacing), (len(triangles),)), rng=rng)
-    normals = unit(points.interpolate(vertex_normals(vertices, triangles), triangles))
+    normals = normalized(points.interpolate(vertex_normals(vertices, triangles), triangles))
     pixels = points.interpolate(mesh.pixels, triangles)
     return GridPoints(points.interpolate(vertices, triangles), normals, pixels, points.spacing)

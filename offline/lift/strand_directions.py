@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from offline.images import blur, nearest_true
-from offline.numeric import unit
+from offline.numeric import normalized
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 
 _MIDDLE = np.array([0.0, 0.01, -0.088])  # metres, head frame: about what strands go round
@@ -17,10 +17,10 @@ _NEARER = (1.0, 0.5, 0.25)  # of the way to the hair's edge that is gone on beyo
 
 def lying(places: FloatArray) -> FloatArray:
     """Which way strands run, (N, 3) unit: away from the whorl, lower down straight down. places: (N, 3) metres, head frame."""
-    out = unit(places - _MIDDLE)
-    away = unit((out @ _WHORL)[:, None] * out - _WHORL)
+    out = normalized(places - _MIDDLE)
+    away = normalized((out @ _WHORL)[:, None] * out - _WHORL)
     hanging = np.clip((_MIDDLE[1] - places[:, 1]) / _BELOW, 0, 1)[:, None]
-    return unit((1 - hanging) * away + hanging * np.array([0.0, -1.0, 0.0]))
+    return normalized((1 - hanging) * away + hanging * np.array([0.0, -1.0, 0.0]))
 
 
 def mirrored_into(hair: BoolArray) -> Int32Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from offline.gaussian_layer import COVERAGE, Layer, surface_layer
 from offline.images import sample
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part, vertices_of
@@ -125,7 +125,7 @@ def painted_row(geometry: PhotoGeometry, row: Row, light: FloatArray, seen: Floa
     drawn = strokes(row)
     carry = _to_person(geometry, row.part)
     means = np.c_[drawn.places, np.ones(len(drawn.places))] @ carry
-    normals, across = (unit(directions @ carry[:3]) for directions in (drawn.normals, drawn.across))
+    normals, across = (normalized(directions @ carry[:3]) for directions in (drawn.normals, drawn.across))
     triangles = carriers(geometry, row.part, means, normals) if row.part is Part.TEETH_LOWER else None
     taken = np.zeros(len(means))
     if seen is not None:
@@ -149,7 +149,7 @@ def carriers(geometry: PhotoGeometry, part: Part, means: FloatArray, normals: Fl
     """(N,) triangles of a row that lie as the strokes do; a jaw is stiff, so it matters little how near they are."""
     rows = np.nonzero(geometry.rig.parts == part)[0]
     corners = geometry.vertices[geometry.rig.triangles[rows]].astype(np.float64)
-    facing = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    facing = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     cost = np.linalg.norm(corners.mean(1)[None] - means[:, None], axis=2) + 0.05 * (1 - np.abs(normals @ facing.T))
     return rows[np.argmin(cost, axis=1)].astype(np.int32)
 
@@ -160,7 +160,7 @@ def _fields(drawn: Strokes) -> tuple[FloatArray, ...]:
 
 def _along(normals: FloatArray) -> FloatArray:
     """Unit directions (N, 3) along the arch, of outward normals (N, 3) of its front."""
-    return unit(np.cross([[0.0, 1.0, 0.0]], normals))
+    return normalized(np.cross([[0.0, 1.0, 0.0]], normals))
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _face_of(row: Row, along: FloatArray, height: FloatArray) -> tuple[FloatArra
     arch = np.r_[0.0, np.cumsum(np.hypot(np.diff(x), np.diff(z)))]
     across, back = np.interp(np.abs(along), arch, x), np.interp(np.abs(along), arch, z)
     slope = 0.040 * across + 4.4e-5 * across**3
-    normals = unit(np.c_[np.sign(along) * slope, np.zeros(len(along)), np.ones(len(along))])
+    normals = normalized(np.c_[np.sign(along) * slope, np.zeros(len(along)), np.ones(len(along))])
     crown = _nearest_crown(row, along)
     edge = crown.set_back + crown.rounded * np.abs(crown.place) ** 3
     points = np.c_[np.sign(along) * across, row.up * (height + edge), back]

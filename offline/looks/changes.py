@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offline.gaussian_layer import surface_layer
-from offline.numeric import unit
+from offline.numeric import normalized
 from offline.sampling import SurfacePoints
 from perse_live.animate import bind_surface
 from perse_live.arrays import FloatArray
@@ -67,7 +67,7 @@ def spots(
 ) -> AddedGaussians:
     """Small flat Gaussians on the skin that move and stretch with it."""
     rig = avatar.rig
-    normals = unit(points.interpolate(vertex_normals(vertices, surface_triangles(rig)), rig.triangles))
+    normals = normalized(points.interpolate(vertex_normals(vertices, surface_triangles(rig)), rig.triangles))
     means = points.interpolate(vertices, rig.triangles) + _LIFT * normals
     layer = surface_layer(means, normals, sigma, colors, Region.SKIN, along=along, opacity=opacities, triangles=points.triangle)
     binding = bind_surface(layer.gaussians, points.triangle, vertices, rig.triangles, two_sided=np.zeros(len(points), np.uint8))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from offline.numeric import unit
+from offline.numeric import normalized
 from offline.rig.anatomy import HeadCharts, head_charts
 from offline.rig.anny_head import load_anny_head
 from offline.rig.identity import load_identity_model
@@ -137,7 +137,7 @@ def centers_of(avatar: Avatar) -> FloatArray:
     corners = avatar.rig.vertices[avatar.rig.triangles[surface.triangles]].astype(np.float64)
     e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     b1, b2, lift = surface.positions.T[:, :, None]
-    on_rig = corners[:, 0] + b1 * e1 + b2 * e2 + lift * unit(np.cross(e1, e2))
+    on_rig = corners[:, 0] + b1 * e1 + b2 * e2 + lift * normalized(np.cross(e1, e2))
     return np.concatenate([on_rig, avatar.rigid.means])
 
 
@@ -194,7 +194,7 @@ def _light(avatar: Avatar, charts: HeadCharts, normals: FloatArray) -> Light:
     if face.sum() < 100:
         return Light(np.ones(3), 0.75, _STUDIO)
     colors = avatar.colors[:len(corners)][face]
-    n = unit(normals[corners[face]].mean(1))
+    n = normalized(normals[corners[face]].mean(1))
     luma = colors @ LUMA
     middle = float(np.median(luma))
     near = np.abs(luma - middle) < 0.3

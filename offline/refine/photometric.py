@@ -46,7 +46,7 @@ class RefineConfig:
     """For the splatter."""
 
 
-def refine(
+def refine_layer(
     layer: Layer,
     camera: Camera,
     image: Float32Array,  # (H, W, 3) foreground colour

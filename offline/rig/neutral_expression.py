@@ -67,7 +67,7 @@ def relaxation(fit: PhotoFit) -> Relaxation:
     if power == 0:
         return Relaxation(np.zeros((lm.LANDMARK_COUNT, 3), np.float32), np.zeros(EXPRESSION_COUNT, np.float32))
     points = personal_shape(fit).neutral_landmarks.astype(np.float64)
-    forgotten = -(1 - _OWN) * _near_lips(points)[:, None] * fit.frame.residual
+    forgotten = -(1 - _OWN) * near_lips(points)[:, None] * fit.frame.residual
     offsets = forgotten + _thinner_lips(points + forgotten)
     return Relaxation((min(power / _FULLY_MOVED, 1.0) * offsets).astype(np.float32), (active / power).astype(np.float32))
 
@@ -101,7 +101,7 @@ def at_rest(rig: HeadRig, relaxed: Relaxation, spread_ids: Int32Array, spread: F
     return replace(rig, vertices=vertices, actions=actions)
 
 
-def _near_lips(points: FloatArray) -> FloatArray:
+def near_lips(points: FloatArray) -> FloatArray:
     """(478,) 1 on the lips, 0 far from them and above the nose's base. points: (478, 3)."""
     distance = np.linalg.norm(points[:, None, :2] - points[None, list(lm.LIPS), :2], axis=2).min(1)
     near = np.exp(-0.5 * (distance / _REACH) ** 2) * (points[:, 1] < points[_NOSE_BASE, 1])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from scipy.spatial import KDTree
 
 from offline.images import blur, distance_to, sample
 from offline.numeric import facing_of
-from offline.rig.photo_geometry import PhotoGeometry
+from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
-from perse_live.head.rig import Part, vertices_of
+from perse_live.head.rig import HeadRig, Part, vertices_of
 
 _REACH = 6.0  # pixels: outlines farther apart are not the same outline
 _NECK_REACH = 22.0  # pixels: landmarks say nothing of how wide a neck is
@@ -20,6 +22,20 @@ _LOWEST, _JAW_LOWEST, _JAW_BACK, _NECK_SIDE = -0.19, -0.095, -0.055, 0.03  # met
 _OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
 _ON_OUTLINE = 3.0  # pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
 _SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
+
+
+def with_fitted_outline(
+    geometry: PhotoGeometry,
+    person: BoolArray,  # (H, W) the matte's inside
+    hair: Float32Array,  # (H, W) probability
+    dressed: BoolArray,  # (H, W) clothes, which count as outside
+    ears: Float32Array,  # (V,) in [0, 1]
+) -> tuple[HeadRig, PhotoGeometry]:
+    """The neutral rig with its outline brought onto the person's, and its new view."""
+    offsets = outline_offsets(geometry, person, hair, dressed, ears)
+    rig = replace(geometry.rig, vertices=geometry.rig.vertices + offsets @ geometry.R_cam_head.astype(np.float32))
+    vertices = geometry.to_head(geometry.vertices + offsets).astype(np.float32)
+    return rig, photo_geometry(geometry.camera, rig, vertices, geometry.R_cam_head, geometry.t_cam_head, geometry.template)
 
 
 def outline_offsets(

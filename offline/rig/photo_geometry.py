@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from offline.images import nearest_true
-from offline.numeric import unit
+from offline.numeric import normalized
 from offline.sampling import SurfacePoints
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
@@ -64,7 +64,7 @@ class PhotoGeometry:
     def on_rig(self, points: SurfacePoints) -> tuple[Float32Array, FloatArray]:
         """Places (N, 3) and unit normals (N, 3) of points on the rig, camera frame."""
         triangles = self.rig.triangles
-        return points.interpolate(self.vertices, triangles), unit(points.interpolate(self.normals, triangles))
+        return points.interpolate(self.vertices, triangles), normalized(points.interpolate(self.normals, triangles))
 
     def on_template(self, points: SurfacePoints) -> Float32Array:
         """Places (N, 3) of points of the rig on the mean head."""

@@ -15,7 +15,7 @@ import numpy as np
 from offline.images import blur, dilate, disk, distance_to, erode, polygon, without_small
 from offline.numeric import ramp
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import FACE_OVAL
+from perse_live.head.landmarks import FACE_OVAL, INNER_LIP_RING, LEFT_EYE, RIGHT_EYE
 
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
 _REDDER = (4.0, 10.0)  # of Lab's a, more than face and hair: from which skin is flushed, and surely is
@@ -41,6 +41,16 @@ class PartMaps:
 def face_oval(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
     """The face's outline filled. landmarks: (478, 2+) pixels. Returns (H, W)."""
     return polygon(landmarks[list(FACE_OVAL), :2], shape)
+
+
+def eye_openings(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
+    """(H, W) pixels between the lids. landmarks: (478, 2+) pixels."""
+    return polygon(landmarks[list(LEFT_EYE), :2], shape) | polygon(landmarks[list(RIGHT_EYE), :2], shape)
+
+
+def mouth_opening(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
+    """(H, W) pixels between the lips. landmarks: (478, 2+) pixels."""
+    return polygon(landmarks[list(INNER_LIP_RING), :2], shape)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import StepProgress, ask_consent, say_written, step_progress, user_name, warn
+from perse_live.cli.console import StepProgress, ask_consent, printable, say_written, step_progress, user_name, warn
 from perse_live.cli.options import Network, OutputFile, PhotoFile
-from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, without_offline
+from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, make_folder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image
 
@@ -33,6 +33,9 @@ class Build:
     extra: Annotated[tuple[Path, ...], arg(metavar="PHOTO_OR_CLIP")] = ()
     """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. Together they
     give the head its shape, and the avatar what its photo does not show. Pictures of somebody else are left out."""
+    steps: Annotated[Path | None, arg(metavar="DIR")] = None
+    """A folder to write a picture of each stage into: landmarks, matte, visibility, colours, Gaussians, errors. It shows at which
+    stage a photo goes wrong."""
     consent: bool = False
     """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
     attributes: str = "default"
@@ -50,15 +53,18 @@ def run(command: Build) -> None:
             raise UserError(f"{path}: no such file: give the path of a further photo or a clip")
     named_attributes(command.attributes)
     by = f"the user {user_name()}, by --consent" if command.consent else ask_consent(command.photo)
-    build_to(command.output, command.photo, by, command.network, attributes=command.attributes, extra=command.extra)
+    build_to(command.output, command.photo, by, command.network, attributes=command.attributes, extra=command.extra,
+             steps=command.steps)
 
 
-def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, attributes: str,
-             extra: Sequence[Path] = ()) -> None:
-    """Build an avatar and its contact sheet, and say where they are."""
+def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, attributes: str, extra: Sequence[Path] = (),
+             steps: Path | None = None) -> None:
+    """Build an avatar and its contact sheet, and say where they are. steps: a folder for a picture of each stage."""
     try:
+        from offline.build_state import Consent
         from offline.looks.edit import with_built_in
-        from offline.pipeline import Consent, build_avatar
+        from offline.pipeline import build_avatar
+        from offline.stage_pictures import write_stage_picture
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
     from perse_live.avatar import save_avatar
@@ -67,7 +73,10 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
     consent = Consent(by=consent_by, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
     with step_progress() as progress:
         fetch(BUILDING_ASSETS, network, progress)
-        avatar = build_avatar(photo, consent=consent, extra=further_pictures(extra, progress), progress=progress)
+        folder = None if steps is None else make_folder(steps)
+        avatar = build_avatar(
+            photo, consent=consent, extra=further_pictures(extra, progress), progress=progress,
+            done=None if folder is None else lambda stage, state: write_stage_picture(folder, stage.key, state))
         avatar, complaints = with_built_in(avatar, named_attributes(attributes), progress=progress)
         sheet = contact_sheet(avatar)
     save_avatar(output, avatar)
@@ -76,6 +85,8 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
         warn(f"warning: {warning}")
     say_written("avatar", output)
     say_written("contact sheet", output.with_suffix(".png"))
+    if steps is not None:
+        print(f"a picture of each stage: {printable(str(steps))}")
 
 
 def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Photo]:

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from offline.images import dilate, erode
 from offline.likeness import likeness, own_view
-from offline.pipeline import Consent, build_avatar
+from offline.pipeline import STAGES, Consent, build_avatar
 from offline.portrait import find_portrait
 from offline.segment.matte import person_probability
 from offline.segment.parts import face_oval
+from offline.stage_pictures import write_stage_picture
 from perse_live import cli
 from perse_live.animate import HeadPose, pose_vertices
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
@@ -223,14 +225,23 @@ def test_where_it_comes_from_is_written_down(astronaut_avatar: Avatar, astronaut
 
 def test_the_same_photo_gives_the_same_avatar(astronaut_avatar: Avatar, astronaut_photo: Path, tmp_path: Path) -> None:
     steps: list[tuple[str, float]] = []
+    (tmp_path / "steps").mkdir()
     again = build_avatar(astronaut_photo, consent=Consent("the tests", "2026-01-01T00:00:00+00:00"),
-                         progress=lambda step, share: steps.append((step, share)))
+                         progress=lambda step, share: steps.append((step, share)),
+                         done=lambda stage, state: write_stage_picture(tmp_path / "steps", stage.key, state))
     for name, avatar in (("first", astronaut_avatar), ("again", again)):
         save_avatar(tmp_path / name, avatar)
     assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
     assert all(0 <= share <= 1 for _, share in steps)
     assert steps[0][0] == "reading the photo"
-    assert steps[-1] == ("binding to the rig", 1.0)
+    assert steps[-1] == ("comparing with the photo", 1.0)
+    assert list(dict.fromkeys(name for name, _ in steps)) == [stage.name for stage in STAGES]
+    assert sum(stage.share for stage in STAGES) == pytest.approx(1)
+    pictures = sorted((tmp_path / "steps").iterdir())
+    assert [picture.name for picture in pictures] == [f"{k + 1:02d}-{stage.key.replace('_', '-')}.png"
+                                                      for k, stage in enumerate(STAGES)]
+    for picture in pictures:
+        assert np.asarray(Image.open(picture)).std() > 20, picture  # something is drawn
 
 
 @contextmanager

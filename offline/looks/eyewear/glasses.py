@@ -9,7 +9,7 @@ import numpy as np
 from offline.looks.assembly import attribute, changes, flat, joined, piece_by_piece, rigid_added, tube
 from offline.looks.curves import evenly, length_of, smooth, superellipse
 from offline.looks.measured_head import HeadShape, centers_of, head_shape
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
@@ -156,7 +156,7 @@ class _Fit:
     def normal(self, side: float, places: FloatArray) -> FloatArray:
         """Of the front (N, 3) at such places."""
         out = self.apart + places[:, 0]
-        return unit(np.stack([2 * _LENS_WRAP * side * out, np.full_like(out, -np.tan(_LENS_TILT)), np.ones_like(out)], 1))
+        return normalized(np.stack([2 * _LENS_WRAP * side * out, np.full_like(out, -np.tan(_LENS_TILT)), np.ones_like(out)], 1))
 
 
 def _lens(fit: _Fit, side: float) -> Gaussians:
@@ -197,13 +197,13 @@ def _bar(fit: _Fit, line: FloatArray, radius: float, *, closed: bool) -> Gaussia
     style, light = fit.style, fit.shape.light
     following = np.roll(line, -1, 0) if closed else line[1:]
     begin = line if closed else line[:-1]
-    direction = unit(following - begin)
+    direction = normalized(following - begin)
     face = np.tile([[0.0, 0.25, 0.95]], (len(begin), 1))
-    across = unit(np.cross(direction, face))
+    across = normalized(np.cross(direction, face))
     lit = np.where(across[:, 1:2] > 0, across, -across)
     base = np.array(style.color)
     if radius < 0.001:
-        color = base * light.on(unit(0.6 * lit + face)) * (0.75 + 0.45 * np.abs(lit[:, 1:2]))
+        color = base * light.on(normalized(0.6 * lit + face)) * (0.75 + 0.45 * np.abs(lit[:, 1:2]))
         gleam = np.clip(base + style.shine * 0.4, 0, 1) * light.on(face)
         body = tube(line, radius, color, opacity=0.97, closed=closed)
         shift = 0.35 * radius * lit + 0.5 * radius * face
@@ -216,7 +216,7 @@ def _bar(fit: _Fit, line: FloatArray, radius: float, *, closed: bool) -> Gaussia
         ends = begin + shift if closed else np.concatenate([begin + shift, following[-1:] + shift[-1:]])
         parts.append(tube(ends, 0.52 * radius, color, closed=closed))
     gleam = (base + style.shine * (0.25 + 0.75 * lit[:, 1:2] ** 2)) * light.on(lit)
-    shift = 0.55 * radius * lit + 0.75 * radius * unit(face * np.array([0, 0, 1]))
+    shift = 0.55 * radius * lit + 0.75 * radius * normalized(face * np.array([0, 0, 1]))
     ends = begin + shift if closed else np.concatenate([begin + shift, following[-1:] + shift[-1:]])
     parts.append(tube(ends, 0.2 * radius, gleam, opacity=0.5, closed=closed))
     return joined(*parts)
@@ -247,7 +247,7 @@ def _nose_pad(fit: _Fit, side: float, y: float) -> Gaussians:
     pad = np.array([fit.middle[0] + side * 0.0085, top - 0.002, 0.0])
     pad[2] = min(float(fit.shape.face_depth(pad[None, :2])[0]) + 0.0012, rim[2] - 0.001)
     wire = smooth(np.array([rim, (rim + pad) / 2 + [0, 0, -0.0025], pad]), 8)
-    soft = flat(pad[None], unit(np.array([[side * 0.8, 0.1, 0.6]])), np.array([[0.0036, 0.0018]]),
+    soft = flat(pad[None], normalized(np.array([[side * 0.8, 0.1, 0.6]])), np.array([[0.0036, 0.0018]]),
                 np.array([[0.85, 0.84, 0.8]]) * fit.shape.light.on(np.array([[0.0, 0.3, 0.9]])), opacity=0.35,
                 along=np.array([[0.0, 1.0, -0.2]]))
     return joined(_bar(fit, wire, 0.00045, closed=False), soft)

@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from offline.looks.changes import Title, recolored, spots
 from offline.looks.face.rest_positions import depth_inside, on_part, places_at_rest
 from offline.looks.photo_tones import LUMA, Ramp, along_ramp, light_of, lit
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from offline.sampling import poisson_disk
 from perse_live.arrays import FloatArray
 from perse_live.attributes import AddedGaussians, Attribute
@@ -52,7 +52,7 @@ def _outline(avatar: Avatar, colors: FloatArray) -> AddedGaussians:
     points = poisson_disk(rig.vertices, rig.triangles, np.where(near, _STEP, 0), rng=rng)
     places = points.interpolate(rig.vertices, rig.triangles)
     depth = depth_inside(places[:, :2], outline)
-    seen = unit(points.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))[:, 2] > 0.1
+    seen = normalized(points.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))[:, 2] > 0.1
     points = points.select((depth > 0) & (depth < _BAND) & (depth_inside(places[:, :2], inner) < -0.0004) & seen)
     places = points.interpolate(rig.vertices, rig.triangles)
     depth = depth_inside(places[:, :2], outline)

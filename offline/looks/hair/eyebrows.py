@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 from offline.looks.changes import Title, recolored, spots
 from offline.looks.face.rest_positions import on_part, places_at_rest
 from offline.looks.photo_tones import LUMA, skin_of
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from offline.sampling import poisson_disk
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
@@ -58,8 +58,8 @@ def _one(brow: FloatArray, places: FloatArray, least: float) -> tuple[FloatArray
     center = np.stack([np.interp(along, knots, middle[:, k]) for k in range(3)], 1)
     taper = np.interp(along, (-0.05, 0.05, 0.55, 1.05), (0.75, 1.0, 0.85, 0.30))
     across = (places[:, 1] - center[:, 1]) / (np.interp(along, knots, half) * taper)
-    slope = unit(np.gradient(middle, axis=0))
-    onward = unit(np.stack([np.interp(along, knots, slope[:, k]) for k in range(3)], 1))
+    slope = normalized(np.gradient(middle, axis=0))
+    onward = normalized(np.stack([np.interp(along, knots, slope[:, k]) for k in range(3)], 1))
     return along, across, onward
 
 

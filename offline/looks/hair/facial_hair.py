@@ -9,7 +9,7 @@ import numpy as np
 from offline.looks.assembly import attribute, flat, joined_added, surface_added
 from offline.looks.hair.grown_strands import SkinField, StrandStyle, carriers, clear_of, grow, roots_on, strand_gaussians
 from offline.looks.measured_head import LUMA, HeadShape, head_shape
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import AddedGaussians, Attribute
 from perse_live.avatar import Avatar
@@ -157,7 +157,7 @@ def _parts(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _shade(shape: HeadShape, normals: FloatArray, places: FloatArray) -> FloatArray:
     """Light on hair (N, 3), darker under the jaw."""
     below = ramp(-normals[:, 1], 0.1, 0.9)
-    return shape.light.shade(unit(normals + np.array([0, 0.25, 0.1]))) * (1 - 0.45 * below)[:, None]
+    return shape.light.shade(normalized(normals + np.array([0, 0.25, 0.1]))) * (1 - 0.45 * below)[:, None]
 
 
 def _under_layer(shape: HeadShape, density: FloatArray, style: BeardStyle, rng: np.random.Generator) -> AddedGaussians:
@@ -165,7 +165,7 @@ def _under_layer(shape: HeadShape, density: FloatArray, style: BeardStyle, rng: 
     triangles = shape.avatar.rig.triangles
     on = roots_on(shape, np.minimum(1, 3 * density), style.under_spacing, rng)
     places = on.interpolate(shape.vertices, triangles).astype(np.float64)
-    normals = unit(on.interpolate(shape.normals, triangles))
+    normals = normalized(on.interpolate(shape.normals, triangles))
     thick = on.interpolate(density.astype(np.float32), triangles)
     skin = np.median(shape.avatar.colors[shape.avatar.regions == Region.SKIN], 0)
     color = (1 - style.under_skin) * 0.7 * shape.hair_color + style.under_skin * skin * 0.8

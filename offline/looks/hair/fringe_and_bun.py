@@ -7,7 +7,7 @@ import numpy as np
 from offline.looks.assembly import attribute, changes, flat, joined, rigid_added
 from offline.looks.hair.grown_strands import SkinField, StrandStyle, grow, roots_on, strand_gaussians
 from offline.looks.measured_head import centers_of, head_shape, own_tones
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
@@ -34,7 +34,7 @@ def fringe(avatar: Avatar) -> Attribute:
     length = length * rng.uniform(0.78, 1.08, len(roots))
     lines = grow(SkinField(shape), roots, length, _over_forehead, _FRINGE, rng)
     tone = own_tones(shape, len(roots), rng)
-    shade = shape.light.shade(unit(np.tile([[0.0, 0.35, 0.9]], (len(roots), 1))))
+    shade = shape.light.shade(normalized(np.tile([[0.0, 0.35, 0.9]], (len(roots), 1))))
     gaussians = strand_gaussians(lines, 0.0011, 0.85 * tone * shade, 1.05 * tone * shade, opacity=0.93)
     steps = _FRINGE.steps
     appear = np.repeat(rng.uniform(0, 0.35, len(roots)), steps)
@@ -54,7 +54,7 @@ def bun(avatar: Avatar) -> Attribute:
     """A knot on the crown."""
     shape = head_shape(avatar)
     rng = np.random.default_rng(_SEED)
-    axis = unit(np.array([[0.0, 0.86, -0.5]]))[0]
+    axis = normalized(np.array([[0.0, 0.86, -0.5]]))[0]
     places = centers_of(avatar)
     hair = shape.hair & (avatar.opacities > 0.5)
     away = places[hair] - shape.skull.center
@@ -74,7 +74,7 @@ def bun(avatar: Avatar) -> Attribute:
     flat_radius, height = radius * np.cos(tilt), 0.78 * radius * np.sin(tilt)
     lines = center + (flat_radius * np.cos(turn))[..., None] * across + (flat_radius * np.sin(turn))[..., None] * other
     lines = lines + height[..., None] * axis
-    outwards = unit(lines[:, steps // 2] - center)
+    outwards = normalized(lines[:, steps // 2] - center)
     shade = shape.light.shade(outwards) * (0.62 + 0.38 * ramp(np.sin(latitude), -0.6, 0.2))[:, None]
     groove = 0.8 + 0.3 * np.sin(3 * begin + 4 * latitude)[:, None]
     tone = own_tones(shape, count, rng) * shade * groove

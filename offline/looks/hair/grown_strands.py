@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 
 from offline.looks.assembly import segments
 from offline.looks.measured_head import HeadShape
-from offline.numeric import unit
+from offline.numeric import normalized
 from offline.sampling import SurfacePoints, poisson_disk
 from perse_live.arrays import BoolArray, FloatArray, Int32Array
 from perse_live.gaussians import Gaussians
@@ -57,7 +57,7 @@ class SkinField:
 
         points, first = np.unique(spread(shape.vertices).round(6), axis=0, return_index=True)
         self._tree = KDTree(points)
-        self._points, self._normals = points, unit(spread(shape.normals))[first]
+        self._points, self._normals = points, normalized(spread(shape.normals))[first]
         self._template, self._lips = spread(shape.template)[first], spread(shape.charts.lips[:, None])[first, 0]
 
     def height(self, places: FloatArray) -> FloatArray:
@@ -110,12 +110,12 @@ def grow(field: SkinField, roots: FloatArray, lengths: FloatArray, flow: Flow, s
         here = lines[:, k]
         normal = field.normals(here)
         along = flow(field.on_template(here)) + stray
-        along = unit(along - (along * normal).sum(1, keepdims=True) * normal)
+        along = normalized(along - (along * normal).sum(1, keepdims=True) * normal)
         share = k / style.steps
         steep = style.stand_off * (1 - 0.8 * share)
         turned = (1 - steep) * along + steep * normal
         turned[:, 1] -= style.gravity * share
-        place = here + step * unit(turned)
+        place = here + step * normalized(turned)
         lines[:, k + 1] = field.lifted(place, np.full(count, style.clearance * (k + 1) / style.steps))
     if style.clump > 0 and count > 2 * style.clump_size:
         leaders = rng.choice(count, count // style.clump_size, replace=False)
@@ -131,8 +131,8 @@ def grow(field: SkinField, roots: FloatArray, lengths: FloatArray, flow: Flow, s
 
 def _curled(lines: FloatArray, style: StrandStyle, rng: np.random.Generator) -> FloatArray:
     share = np.linspace(0, 1, style.steps + 1)
-    direction = unit(lines[:, -1] - lines[:, 0])
-    across = unit(np.cross(direction, rng.standard_normal(direction.shape)))
+    direction = normalized(lines[:, -1] - lines[:, 0])
+    across = normalized(np.cross(direction, rng.standard_normal(direction.shape)))
     other = np.cross(direction, across)
     angle = 2 * np.pi * style.turns * share * rng.uniform(0.7, 1.3, (len(lines), 1)) + rng.uniform(0, 2 * np.pi, (len(lines), 1))
     wave = np.cos(angle)[..., None] * across[:, None] + np.sin(angle)[..., None] * other[:, None]
@@ -162,7 +162,7 @@ def carriers(shape: HeadShape, lines: FloatArray, allowed: BoolArray) -> Int32Ar
     """
     rows = shape.skin_rows[allowed[shape.skin_triangles].all(1)]
     corners = shape.vertices[shape.avatar.rig.triangles[rows]].astype(np.float64)
-    normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    normals = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     middles = corners.mean(1)
     distance, near = KDTree(middles).query(lines[:, 0], k=min(_CARRIER_CANDIDATES, len(rows)))
     direction = np.diff(lines, axis=1)

@@ -15,7 +15,7 @@ from offline.looks.hair.grown_strands import SkinField, roots_on, strand_gaussia
 from offline.looks.measured_head import HeadShape, centers_of, head_shape, own_tones
 from offline.looks.photo_tones import plausible_hair
 from offline.looks.skin.under_hair import OwnHead, bare_skin, own_head, under_hair
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from offline.rig.skinning import head_weights
 from perse_live.arrays import BoolArray, FloatArray
 from perse_live.attributes import AddedGaussians, Attribute, nothing_added
@@ -72,9 +72,9 @@ def buzz(avatar: Avatar) -> Attribute:
     on = roots_on(shape, shape.charts.scalp, _BUZZ_SPACING, rng)
     triangles = avatar.rig.triangles
     roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
-    normals = unit(on.interpolate(shape.normals, triangles))
-    along = unit(_combed(on.interpolate(shape.template, triangles), 0.4) + 0.35 * rng.standard_normal((len(roots), 3)))
-    tips = roots + _BUZZ_LENGTH * unit(0.6 * normals + along) * rng.uniform(0.6, 1.2, (len(roots), 1))
+    normals = normalized(on.interpolate(shape.normals, triangles))
+    along = normalized(_combed(on.interpolate(shape.template, triangles), 0.4) + 0.35 * rng.standard_normal((len(roots), 3)))
+    tips = roots + _BUZZ_LENGTH * normalized(0.6 * normals + along) * rng.uniform(0.6, 1.2, (len(roots), 1))
     tone = _tones(shape, len(roots), rng) * shape.light.shade(normals) * rng.uniform(0.45, 0.85, (len(roots), 1))
     hairs = strand_gaussians(np.stack([roots, tips], 1), _BUZZ_RADIUS, tone, tone, opacity=0.75)
     added = rigid_added(hairs, start=roots, appear=rng.uniform(0, 0.5, len(roots)), least_size=0.3, region=Region.HAIR)
@@ -165,7 +165,7 @@ def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
     share = np.tile((np.arange(steps) + 0.5) / steps, count)
     width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, 0.5))
     tone = np.repeat(_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
-    light = shape.light.shade(outwards) * _sheen(unit(along), outwards)[:, None]
+    light = shape.light.shade(outwards) * _sheen(normalized(along), outwards)[:, None]
     # hair between hair is dark: at the roots, and inside
     deep = 0.72 + 0.28 * ramp(share, 0.0, 0.3)
     colors = tone * light * deep[:, None]
@@ -189,7 +189,7 @@ def _select(gaussians: Gaussians, keep: BoolArray) -> Gaussians:
 def _fine_strands(lines: FloatArray, colors: FloatArray, outwards: FloatArray, cut: Cut, rng: np.random.Generator) -> Gaussians:
     """A thin lighter strand on each lock: what makes a surface look like hair."""
     count, steps = colors.shape[:2]
-    side = unit(np.cross(lines[:, -1] - lines[:, 0], outwards[:, 0]))
+    side = normalized(np.cross(lines[:, -1] - lines[:, 0], outwards[:, 0]))
     shift = side[:, None] * rng.uniform(-0.7, 0.7, (count, 1, 1)) * cut.width
     lift = np.concatenate([outwards, outwards[:, -1:]], 1) * 0.0011
     phase = rng.uniform(0, 2 * np.pi, (count, 1, 1)) + 1.9 * np.arange(steps + 1)[None, :, None]
@@ -220,11 +220,11 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
         here = lines[:, k]
         normal = field.normals(here)
         lying = _combed(field.on_template(here), cut.swept) + stray
-        lying = unit(lying - (lying * normal).sum(1, keepdims=True) * normal)
+        lying = normalized(lying - (lying * normal).sum(1, keepdims=True) * normal)
         side = np.sign(here[:, 0] - middle)
         falling = np.stack([0.07 * side, -np.ones(len(here)), -0.02 - 0.10 * (here[:, 2] > -0.06)], 1) + 0.25 * stray
         free = ramp(here[:, 1], _FREE[0], _FREE[1])[:, None]
-        place = here + step * unit((1 - free) * lying + free * falling)
+        place = here + step * normalized((1 - free) * lying + free * falling)
         clearance = body * min(1.0, (k + 1) / min(cut.steps, 3))
         lines[:, k + 1] = field.lifted(place, clearance)
         low = lines[:, k + 1, 1] < cut.lowest - 0.012 * np.abs(stray[:, 0]) / 0.1
@@ -252,12 +252,12 @@ def _outwards(shape: HeadShape, field: SkinField, places: FloatArray) -> FloatAr
     away = places - np.array([0.0, 0.0, shape.skull.center[2]])
     away[:, 1] = 0
     below = ramp(places[:, 1], _FREE[0], _FREE[1])[:, None]
-    return unit((1 - below) * skull + below * unit(away))
+    return normalized((1 - below) * skull + below * normalized(away))
 
 
 def _sheen(along: FloatArray, outwards: FloatArray) -> FloatArray:
     """The band of light across strands (Kajiya & Kay, SIGGRAPH 1989), (N,) around 1: lamp above and before."""
-    half = unit(np.array([[0.0, 0.75, 0.66]]))[0]
+    half = normalized(np.array([[0.0, 0.75, 0.66]]))[0]
     across = np.sqrt(np.clip(1 - (along @ half) ** 2, 0, 1))
     return 0.90 + 0.45 * across**10 * np.clip(outwards @ half, 0, 1)
 

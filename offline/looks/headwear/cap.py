@@ -9,7 +9,7 @@ from offline.looks.assembly import flat, joined, tube
 from offline.looks.headwear.hat_form import HatForm, hat_form, surface_normals
 from offline.looks.headwear.under_hat import hat_attribute
 from offline.looks.measured_head import head_shape
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
@@ -107,7 +107,7 @@ def _cap_brim(form: HatForm) -> tuple[Gaussians, FloatArray]:
     below = flat(points - 0.0012 * normals, normals, COVERAGE * spacing, 0.5 * _NAVY * light.on(-normals), opacity=0.96)
     around = np.linspace(-1, 1, 80) * _BRIM_HALF_ANGLE
     edge = _brim_point(form, around, np.ones(80))
-    lit = 0.85 * _NAVY * light.on(unit(form.axes[1:2] + form.axes[2:]))[0]
+    lit = 0.85 * _NAVY * light.on(normalized(form.axes[1:2] + form.axes[2:]))[0]
     piping = [tube(_brim_point(form, around, np.full(80, share)), radius, lit, closed=False)
               for share, radius in ((0.91, 0.0032), (0.96, 0.0026), (1.0, 0.0014))]
     return joined(above, below, *piping), edge

@@ -8,7 +8,7 @@ import numpy as np
 
 from offline.looks.assembly import attribute, flat, joined, piece_by_piece, rigid_added, tube
 from offline.looks.measured_head import HeadShape, head_shape
-from offline.numeric import unit
+from offline.numeric import normalized
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
@@ -37,7 +37,7 @@ def lobe(shape: HeadShape, side: float) -> tuple[FloatArray, FloatArray]:
     near = ear[(np.abs(rest[:, 1] - lowest[1] - 0.006) < 0.005) & (shape.normals[ear, 0] * side > 0.3)]
     near = near if len(near) else ear[rest[:, 1].argsort()[:6]]
     outer = near[np.argsort(-np.abs(shape.vertices[near, 0]))[:5]]
-    normal = unit((shape.normals[outer].mean(0) + np.array([side * 0.5, 0, 0.4]))[None])[0]
+    normal = normalized((shape.normals[outer].mean(0) + np.array([side * 0.5, 0, 0.4]))[None])[0]
     return shape.vertices[outer].mean(0).astype(np.float64), normal
 
 
@@ -55,7 +55,7 @@ def _pearl(shape: HeadShape, side: float) -> Gaussians:
     height, turn = 1 - 2 * k / rows, k * np.pi * (3 - np.sqrt(5))
     flat_radius = np.sqrt(1 - height**2)
     out = np.stack([flat_radius * np.cos(turn), height, flat_radius * np.sin(turn)], 1)
-    lamp = unit(np.array([[0.25, 0.6, 0.75]]))[0]
+    lamp = normalized(np.array([[0.25, 0.6, 0.75]]))[0]
     gleam = np.clip(out @ lamp, 0, 1) ** 10
     color = _PEARL * shape.light.on(out) * (0.62 + 0.38 * np.clip(out @ lamp, 0, 1)[:, None]) + 0.25 * gleam[:, None]
     return flat(center + 0.0032 * out, out, 0.0009, color, opacity=0.95, thickness=0.0003)
@@ -64,11 +64,11 @@ def _pearl(shape: HeadShape, side: float) -> Gaussians:
 def _hoop(shape: HeadShape, side: float) -> Gaussians:
     place, normal = lobe(shape, side)
     top = place + 0.0012 * normal
-    forwards = unit(np.array([[side * 0.55, 0.0, 0.83]]))[0]
+    forwards = normalized(np.array([[side * 0.55, 0.0, 0.83]]))[0]
     angle = np.arange(72) * 2 * np.pi / 72
     out = np.cos(angle)[:, None] * np.array([0, 1.0, 0]) + np.sin(angle)[:, None] * forwards
     line = top + np.array([0, -_HOOP, 0]) + _HOOP * out
-    facing = unit(out + np.array([0.0, 0.2, 0.8]))
+    facing = normalized(out + np.array([0.0, 0.2, 0.8]))
     band = 0.7 + 0.35 * np.cos(2 * angle - 0.8)[:, None]
     body = tube(line, 0.0011, _GOLD * shape.light.on(facing) * band, closed=True)
     glint = np.clip(np.cos(2 * angle - 0.5), 0, 1)[:, None] ** 3

@@ -9,7 +9,7 @@ from offline.looks.assembly import flat, joined, tube
 from offline.looks.headwear.hat_form import HatForm, hat_form, surface_normals
 from offline.looks.headwear.under_hat import hat_attribute
 from offline.looks.measured_head import head_shape
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
@@ -66,7 +66,7 @@ def _felt_crown(form: HatForm) -> Gaussians:
     around = np.linspace(0, 2 * np.pi, 84, endpoint=False)
     line = _felt_point(form, around, np.full(84, 0.265), np.ones(84)) + 0.0012 * form.direction(around, np.zeros(84))
     edge = tube(line, 0.0009, 0.8 * _RIBBON * light.on(form.direction(around, np.zeros(84))), closed=True)
-    lit = _FELT * light.on(unit(form.direction(around, np.zeros(84)) + form.axes[1]))
+    lit = _FELT * light.on(normalized(form.direction(around, np.zeros(84)) + form.axes[1]))
     top = [tube(_felt_point(form, around, np.full(84, high), np.full(84, wide)), 0.004, 0.98 * lit, closed=True)
            for high, wide in ((0.945, 0.99), (0.975, 0.975))]
     return joined(body, edge, *top)
@@ -98,5 +98,5 @@ def _wide_brim(form: HatForm) -> tuple[Gaussians, FloatArray]:
     below = flat(points - 0.001 * normals, normals, sigma, 0.52 * _FELT * light.on(-normals) * contact, opacity=0.97)
     around = np.linspace(-np.pi, np.pi, 120, endpoint=False)
     edge = _wide_point(form, around, np.ones(120))
-    lit = light.on(unit(form.direction(around, np.zeros(120)) + form.axes[1]))
+    lit = light.on(normalized(form.direction(around, np.zeros(120)) + form.axes[1]))
     return joined(above, below, tube(edge, 0.0017, 0.82 * _FELT * lit, closed=True)), edge

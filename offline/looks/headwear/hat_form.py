@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offline.looks.measured_head import HeadShape, centers_of
-from offline.numeric import unit
+from offline.numeric import normalized
 from perse_live.arrays import FloatArray
 
 _AZIMUTHS, _ELEVATIONS = 48, 14  # of the table of hair's thickness
@@ -74,7 +74,7 @@ def hat_form(shape: HeadShape, *, front: float, back: float) -> HatForm:
     skin = shape.vertices[shape.skin & (shape.charts.ears < 0.05) & (np.abs(shape.vertices[:, 0]) < 0.02)]
     ahead = np.array([0.0, high, float(shape.face_depth(np.array([[0.0, high]]))[0])])
     behind = np.array([0.0, back, float(skin[np.abs(skin[:, 1] - back) < 0.02, 2].min())])
-    forwards = unit((ahead - behind)[None])[0]
+    forwards = normalized((ahead - behind)[None])[0]
     axes = np.stack([np.array([1.0, 0, 0]), np.array([0, forwards[2], -forwards[1]]), forwards])
     form = HatForm(shape, (ahead + behind) / 2, axes, np.full((_ELEVATIONS, _AZIMUTHS), _LEAST_PAD))
     return HatForm(shape, form.origin, axes, _pads(form))
@@ -101,5 +101,5 @@ def _pads(form: HatForm) -> FloatArray:
 
 def surface_normals(points: FloatArray, across: FloatArray, along: FloatArray, outwards: FloatArray) -> FloatArray:
     """Of a surface (N, 3) from points a little further in two directions; on the side of `outwards` (N, 3)."""
-    normal = unit(np.cross(across - points, along - points))
+    normal = normalized(np.cross(across - points, along - points))
     return np.where((normal * outwards).sum(1, keepdims=True) < 0, -normal, normal)

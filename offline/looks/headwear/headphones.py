@@ -8,7 +8,7 @@ from offline.gaussian_layer import COVERAGE
 from offline.looks.assembly import Changes, attribute, changes, flat, joined, piece_by_piece, rigid_added, tube
 from offline.looks.headwear.hat_form import HatForm, hat_form
 from offline.looks.measured_head import HeadShape, centers_of, head_shape
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
@@ -76,7 +76,7 @@ def _band(fit: _Fit) -> Gaussians:
     along = row * (_BAND - 0.002)
     width = 0.72 + 0.28 * np.cos(angle)
     points = fit.band(angle, along * width, 0.004)
-    normals = unit(np.stack([np.sin(angle), np.cos(angle), 0.5 * row], 1))
+    normals = normalized(np.stack([np.sin(angle), np.cos(angle), 0.5 * row], 1))
     spacing = float(np.linalg.norm(points[1] - points[0]))
     sigma = np.stack([np.full(len(points), 0.62 * spacing), np.full(len(points), 0.72 * 2 * _BAND / rows)], 1)
     tangent = np.stack([np.cos(angle), -np.sin(angle), np.zeros_like(angle)], 1)
@@ -112,7 +112,7 @@ def _cup(fit: _Fit, side: float) -> Gaussians:
         angle = np.arange(count) * 2 * np.pi / count
         points = at(np.full(count, out), np.full(count, share), angle)
         rim = np.sqrt(max(0.0, 1 - slope**2))
-        normals = unit(np.stack([np.full(count, side * slope), rim * np.cos(angle), rim * np.sin(angle)], 1))
+        normals = normalized(np.stack([np.full(count, side * slope), rim * np.cos(angle), rim * np.sin(angle)], 1))
         shade = light.on(normals) * (1.25 if color is _SHELL else 1.0)
         parts.append(flat(points, normals, COVERAGE * spacing * 1.05, color * shade, opacity=0.97, thickness=0.001))
     around = np.arange(60) * 2 * np.pi / 60

@@ -12,7 +12,7 @@ from offline.looks.face.make_up import blush_share
 from offline.looks.face.rest_positions import along_line, depth_inside, on_part, places_at_rest
 from offline.looks.hair.hair_color import hair_of
 from offline.looks.photo_tones import LUMA, rgb_of, skin_likeness, skin_of
-from offline.numeric import ramp, unit
+from offline.numeric import normalized, ramp
 from offline.sampling import poisson_disk
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
@@ -76,7 +76,7 @@ def _freckles(avatar: Avatar) -> Attribute:
     size = np.exp(rng.normal(np.log(0.00050), 0.38, len(points))).clip(0.0003, 0.0011)
     sigma = np.stack([size * rng.uniform(1.0, 1.5, len(points)), size], 1)
     brown = own * np.array([0.70, 0.55, 0.44])
-    turn = unit(rng.normal(size=(len(points), 3)))
+    turn = normalized(rng.normal(size=(len(points), 3)))
     opacity = rng.uniform(0.15, 0.70, len(points)) * (0.6 + 0.4 * density)
     appear = rng.uniform(0, 0.75, len(points))
     return only_added(avatar, Title("skin-freckles", "Freckles", "skin"),

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from offline.lift.skin import infer_colors
 from offline.looks.face.rest_positions import surface_places
 from offline.looks.hair.hair_color import hair_of
 from offline.looks.photo_tones import LUMA, lab_of, skin_likeness, skin_of
 from offline.looks.skin.skin_light import plain_skin, skin_under_light
-from offline.numeric import facing_of, ramp, unit
+from offline.numeric import facing_of, normalized, ramp
 from offline.rig.anatomy import HeadCharts
 from offline.sampling import SurfacePoints
+from offline.texture.skin_colors import infer_colors
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.head.rig import Part, surface_triangles
@@ -101,7 +101,7 @@ def _without_edges(colors: FloatArray, guessed: FloatArray, rows: NDArray[np.int
 def _skin_in_light(head: OwnHead, bare: BoolArray) -> FloatArray:
     """Plain skin (S, 3) as the light of the avatar's photo would show it. bare: (S,) where skin can be seen."""
     rig = head.avatar.rig
-    normals = unit(head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
+    normals = normalized(head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
     plain = bare & plain_skin(head.charts, head.rest)
     return skin_under_light(normals, head.own, plain if plain.sum() > 50 else bare, normals)
 
@@ -109,7 +109,7 @@ def _skin_in_light(head: OwnHead, bare: BoolArray) -> FloatArray:
 def _facing_photo(head: OwnHead) -> FloatArray:
     """(S,) cosine between the skin's normals and the way to the photo's camera."""
     rig, source = head.avatar.rig, head.avatar.source
-    normals = unit(head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
+    normals = normalized(head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
     places = surface_places(head.avatar, rig.vertices)
     turn = source.R_cam_head.astype(np.float64)
     return facing_of(places @ turn.T + source.t_cam_head, normals @ turn.T)

@@ -12,7 +12,7 @@ from offline.editing.light_match import natural_hair
 from offline.editing.other_photo import title_for
 from offline.editing.part_masks import moved_mask
 from offline.looks.skin.skin_light import skin_under_light, to_linear, to_srgb
-from offline.numeric import unit
+from offline.numeric import normalized
 from perse_live.rotations import from_axis_angle
 
 
@@ -24,7 +24,7 @@ def test_light_and_srgb_are_inverse() -> None:
 
 def test_skin_under_light_finds_the_lamp() -> None:
     rng = np.random.default_rng(0)
-    normals = unit(rng.standard_normal((500, 3)) * (1, 1, 0.3) + (0, 0, -1))
+    normals = normalized(rng.standard_normal((500, 3)) * (1, 1, 0.3) + (0, 0, -1))
     albedo = np.array([0.5, 0.3, 0.22])
     light = 0.7 - 0.25 * normals[:, 2:] + 0.1 * normals[:, :1]
     colors = to_srgb(albedo * light)

@@ -6,8 +6,8 @@ import numpy as np
 
 from offline.gaussian_layer import COVERAGE
 from offline.lift.clothes import body_layer, broad, strips_on_hair, without_scraps
-from offline.lift.skin import Appearance
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
+from offline.segment.appearance import Appearance
 
 
 def _photo() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,9 +6,9 @@ import pytest
 from offline.images import dilate, sample
 from offline.lift.depth import hair_shell
 from offline.lift.hair import hair_layers, hair_share, hair_weights, strand_direction
-from offline.lift.skin import Appearance
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
+from offline.segment.appearance import Appearance
 from perse_live.regions import Region
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from offline.images import distance_to
-from offline.lift.eyes import eye_openings
-from offline.lift.mouth import mouth_opening, photographed_teeth
-from offline.lift.skin import Appearance
+from offline.lift.mouth import photographed_teeth
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
+from offline.segment.appearance import Appearance
+from offline.segment.parts import eye_openings, mouth_opening
 from perse_live.head.expressions import expression
 from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import expressed

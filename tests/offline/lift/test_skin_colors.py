@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.lift.skin import ear_relief, infer_colors, pulled_in
+from offline.lift.skin import pulled_in
+from offline.texture.skin_colors import ear_relief, infer_colors
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 
 from offline.images import polygon
 from offline.lift.mouth import flesh_color, light_on_teeth, mouth_layer
-from offline.lift.skin import Appearance
 from offline.lift.teeth import ENAMEL, LOWER, ROWS, UPPER, Row, crown_color, painted_row, row_mesh, strokes
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
+from offline.segment.appearance import Appearance
 from perse_live.arrays import FloatArray
 from perse_live.head.expressions import expression
 from perse_live.head.landmarks import INNER_LIP_RING, OUTER_LIP_RING, load_landmark_model, mesh_landmarks

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from offline.gaussian_layer import Layer, surface_layer
-from offline.refine.photometric import RefineConfig, refine
+from offline.refine.photometric import RefineConfig, refine_layer
 from perse_live.arrays import Float32Array
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
@@ -55,7 +55,7 @@ def _refined(layer: Layer, wanted: Gaussians, config: RefineConfig = CONFIG, sha
     premultiplied, alpha = _seen(wanted)
     image = (premultiplied / np.maximum(alpha, 1e-3)[..., None]).astype(np.float32)
     heard: list[float] = [] if shares is None else shares
-    return refine(layer, CAMERA, image, alpha, np.ones_like(alpha), CENTER, config=config, progress=heard.append)
+    return refine_layer(layer, CAMERA, image, alpha, np.ones_like(alpha), CENTER, config=config, progress=heard.append)
 
 
 def test_the_picture_comes_closer(before: Layer, after: Layer, wanted: Gaussians) -> None:

@@ -1,0 +1,53 @@
+"""Tying the Gaussians to the rig: to its triangles, or to the field of skinning weights of skull, neck and shoulders."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offline.gaussian_layer import Layer
+from offline.lift.hair import hair_weights
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.rig.skinning import cloth_weights, head_weights
+from perse_live.animate import RigidBinding, bind_surface
+from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
+from perse_live.head.fit import PhotoFit
+from perse_live.head.rig import HeadRig, Part
+from perse_live.regions import Region
+from perse_live.rotations import multiply, to_quat
+
+_CHEEK_BACK = -0.03  # metres on the mean head: skin in front of it is no ear and no side of the head
+
+
+def bind_to_rig(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit,
+         provenance: Provenance) -> Avatar:
+    """Tie every Gaussian to a triangle of the rig or to the skull-neck-shoulders field, and pack the avatar."""
+    on_rig = layer.triangles >= 0
+    surface_part, rigid_part = layer.select(on_rig), layer.select(~on_rig)
+    part_of = rig.parts[surface_part.triangles]
+    place = geometry.template[rig.triangles[surface_part.triangles]].mean(1)
+    # ears and the sides of the head are bent to the photo's outline and may fold; a cheek's back would be seen through the mouth
+    aside = (np.abs(place[:, 0]) > 0.05) & (place[:, 2] < _CHEEK_BACK)
+    two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)) | ((part_of == Part.SKIN) & aside)
+    surface = bind_surface(surface_part.gaussians, surface_part.triangles, geometry.vertices, rig.triangles,
+                           two_sided=two_sided.astype(np.uint8))
+    frame, both = fit.frame, (surface_part.gaussians, rigid_part.gaussians)
+    source = Source(geometry.camera, frame.R_cam_head.astype(np.float32), frame.t_cam_head.astype(np.float32),
+                    frame.expression.astype(np.float32), frame.gaze.astype(np.float32))
+    return Avatar(rig, surface, _rigid_binding(rigid_part, geometry), np.concatenate([p.opacities for p in both]),
+                  np.concatenate([p.colors for p in both]), np.concatenate([surface_part.regions, rigid_part.regions]), landmarks,
+                  source, provenance)
+
+
+def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
+    """Gaussians in the head frame, and how far each follows the head: clothes and throat less than hair and teeth."""
+    g = layer.gaussians
+    means = geometry.to_head(g.means.astype(np.float64))
+    turn = to_quat(geometry.R_cam_head.T.astype(np.float64))
+    quats = multiply(np.broadcast_to(turn, g.quats.shape), g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True))
+    # clothes stay with the shoulders; so does skin far from the neck, but an ear's rim goes with the head
+    from_neck = np.hypot(means[:, 0], means[:, 2] + 0.085)
+    stays = (layer.regions == Region.CLOTHES) | ((layer.regions == Region.SKIN) & (from_neck > 0.13))
+    stays &= means[:, 1] < -0.02
+    hair = np.isin(layer.regions, (Region.HAIR, Region.HAIR_BACK))
+    weights = np.where(hair, hair_weights(means), np.where(stays, cloth_weights(means), head_weights(means)))
+    return RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)

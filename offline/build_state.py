@@ -1,0 +1,152 @@
+"""What is known of a photo while it becomes an avatar: one group of fields for each stage of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offline.extra_views import ExtraView, SeenView
+from offline.gaussian_layer import Layer
+from offline.likeness import Likeness
+from offline.portrait import Portrait
+from offline.refine.photometric import RefineConfig
+from offline.rig.anatomy import HeadCharts
+from offline.rig.personal import PersonalHead
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.segment.appearance import Appearance
+from offline.segment.parts import PartMaps
+from offline.texture.observation import CompletedSkin, SkinObservation
+from offline.texture.skin_points import SkinDensity
+from perse_live.arrays import BoolArray, Float32Array
+from perse_live.avatar import Avatar
+from perse_live.head.rig import HeadRig
+from perse_live.photo import Photo
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Who agreed that this face is made into an avatar."""
+
+    by: str
+    """How and by whom it was confirmed."""
+    at: str
+    """ISO 8601, UTC."""
+
+
+def _unheard(_share: float) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What shapes the result; the same for all stages."""
+
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    """Bounds and weights of the photometric fit."""
+    density: SkinDensity = field(default_factory=SkinDensity)
+    """How densely Gaussians lie on the skin."""
+    seed: int = 0
+    """Of the random placement of Gaussians; the same photo and seed give the same avatar."""
+    progress: Callable[[float], None] = _unheard
+    """Called by a stage that takes seconds with the share of it that is done, [0, 1]."""
+
+
+@dataclass(frozen=True)
+class BuildInputs:
+    """What the user gives."""
+
+    photo: Path | Photo
+    consent: Consent
+    extra: Sequence[Photo] = ()
+    """Further pictures of the same person."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHead:
+    """After `fit_head`: the personal rig at the photo's landmarks."""
+
+    head: PersonalHead
+    extra_views: Sequence[ExtraView]
+    """The further pictures that can be used, fitted with the same identity."""
+    warnings: tuple[str, ...]
+    """About further pictures, for the user."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """After `segment`: which pixels are the person, and what of the person."""
+
+    look: Appearance
+    parts: PartMaps
+
+
+@dataclass(frozen=True, eq=False)
+class OutlinedHead:
+    """After `personalise_rig`: the rig whose outline is the person's, in the portrait and in further pictures."""
+
+    rig: HeadRig
+    geometry: PhotoGeometry
+    charts: HeadCharts
+    views: Sequence[SeenView]
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """After `observe`: what covers the rig in the photo, and what the photo says of each point of the skin."""
+
+    hair: BoolArray
+    """(H, W) hair that gets a volume of its own."""
+    dressed: BoolArray
+    """(H, W) clothes in front of the skin."""
+    collar: BoolArray
+    """(H, W) where the unseen side of the neck is under clothes."""
+    only_scraps: bool
+    """Too little of the clothes is in the photo to show any."""
+    sheet_depth: Float32Array
+    """(H, W) metres, camera frame: of clothes, and of skin beyond the rig."""
+    skin_look: Appearance
+    """The portrait's pixels with clean lips."""
+    skin: SkinObservation
+
+    @property
+    def bald(self) -> bool:
+        """Whether the photo shows no hair of the head."""
+        return not self.hair.any()
+
+
+class _NotYet:
+    """Stands for a group of fields whose stage has not run."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{name} is known only after the stage {self._stage!r}")
+
+
+def _after(stage: str) -> Any:
+    return _NotYet(stage)
+
+
+@dataclass(frozen=True, eq=False)
+class BuildState:
+    """A build under way. A stage reads the groups of the stages before it and fills its own."""
+
+    inputs: BuildInputs
+    photo: Photo = field(default=_after("load"), repr=False)
+    portrait: Portrait = field(default=_after("detect"), repr=False)
+    fitted: FittedHead = field(default=_after("fit_head"), repr=False)
+    segmentation: Segmentation = field(default=_after("segment"), repr=False)
+    outlined: OutlinedHead = field(default=_after("personalise_rig"), repr=False)
+    observation: Observation = field(default=_after("observe"), repr=False)
+    completed: CompletedSkin = field(default=_after("complete"), repr=False)
+    lifted: Layer = field(default=_after("lift"), repr=False)
+    refined: Layer = field(default=_after("refine"), repr=False)
+    avatar: Avatar = field(default=_after("bind"), repr=False)
+    likeness: Likeness = field(default=_after("evaluate"), repr=False)
+    rng: np.random.Generator = field(default_factory=np.random.default_rng, repr=False)
+    """What places Gaussians draw from, one stage after the other."""

@@ -1,0 +1,115 @@
+"""The portrait's pixels, ready to be lifted: matte, parts, and colours without background at the edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true
+from offline.portrait import Portrait
+from offline.rig.photo_geometry import PhotoGeometry, before_face
+from offline.segment.matte import person_mask, soft_matte, without_haze
+from offline.segment.parts import PartMaps, classify_parts, eye_openings, face_oval, mouth_opening
+from offline.texture.mirror import bare_by_twin
+from perse_live.arrays import BoolArray, Float32Array
+from perse_live.head.rig import Part
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """The portrait's pixels, ready to be lifted."""
+
+    image: Float32Array
+    """(H, W, 3) foreground colour in [0, 1]; at soft edges freed of the background."""
+    matte: Float32Array
+    """(H, W) the person's matte."""
+    alpha: Float32Array
+    """(H, W) the same, softened where the photo cuts the person off."""
+    skin: Float32Array
+    """(H, W) probability of skin."""
+    purity: Float32Array
+    """(H, W) in [0, 1]: 0 where a pixel mixes skin with hair, clothes or background beside it."""
+    hair: Float32Array
+    """(H, W) probability of hair."""
+    clothes: Float32Array
+    """(H, W) probability of clothes."""
+    hair_color: Float32Array
+    """(H, W, 3) hair colour spread over the whole picture."""
+    openings: BoolArray
+    """(H, W) where eyeballs or the inside of the mouth show."""
+    valid: BoolArray
+    """(H, W) inside the photo."""
+    lip_edges: Float32Array | None = None
+    """(H, W) in [0, 1]: where lips beside an open mouth keep their colour whatever the photo shows; None: nowhere."""
+
+
+def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance, PartMaps]:
+    """Matte, parts and clean colours of the portrait."""
+    landmarks, unit, shape = portrait.detection.landmarks, portrait.unit, portrait.rgb.shape[:2]
+    face = erode(face_oval(landmarks, shape), 4 * unit) & portrait.valid
+    mask = person_mask(portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
+    outline = before_face(geometry)
+    alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
+    alpha = without_haze(alpha, portrait.chin_row, unit)
+    image = (portrait.rgb / np.float32(255)).astype(np.float32)
+    parts = classify_parts(image, alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
+    parts = _without_chin_shadow(parts, geometry)
+    solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
+    bare = bare_by_twin(geometry, parts.hair > 0.5, unit)
+    parts = replace(parts, skin=np.where(bare, parts.skin + parts.hair, parts.skin), hair=np.where(bare, 0, parts.hair))
+    parts = _edge_as_inside(parts, solid, dilate(outline, 3 * unit), geometry.part_map(Part.SKIN))
+    clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)
+    sure_hair = (parts.hair > 0.7) & solid
+    hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() > 30 else clean
+    # mixed pixels where skin ends at hair or clothes belong to neither: they must not be smeared over the cheek
+    other = (parts.hair + parts.clothes > 0.5) | ((alpha < 0.5) & portrait.valid)
+    pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1).astype(np.float32)
+    faded = _fade_at_border(alpha, portrait.valid, portrait.chin_row, unit)
+    openings = eye_openings(landmarks, shape) | mouth_opening(landmarks, shape)
+    look = Appearance(clean, alpha, faded, parts.skin, pure, parts.hair * (alpha > 0.04), parts.clothes, hair_color, openings,
+                      portrait.valid)
+    return look, parts
+
+
+def _without_chin_shadow(parts: PartMaps, geometry: PhotoGeometry) -> PartMaps:
+    """Dark skin on throat and chin that passed for hair is skin."""
+    place = geometry.template_map()
+    with np.errstate(invalid="ignore"):
+        throat = (place[..., 1] < -0.075) & (place[..., 2] > -0.07) & (np.abs(place[..., 0]) < 0.035)
+    share = blur(throat, 2.0) * throat
+    return replace(parts, skin=parts.skin + share * parts.hair, hair=parts.hair * (1 - share))
+
+
+def _edge_as_inside(parts: PartMaps, solid: BoolArray, outline: BoolArray, skin: BoolArray) -> PartMaps:
+    """The mixed pixels of the face's `outline` (H, W) are what the nearest `solid` ones (H, W) are.
+
+    By themselves they are as dark as hair before a dark background. skin: (H, W) where the rig shows some; nothing else can be
+    the nearest.
+    """
+    if not (solid & skin).any():
+        return parts
+    _, rows, columns = nearest_true(solid)
+    mixed = outline & ~solid & skin[rows, columns]
+    return PartMaps(*(np.where(mixed, share[rows, columns], share) for share in (parts.skin, parts.hair, parts.clothes)))
+
+
+def _clean_edges(image: Float32Array, foreground: Float32Array, alpha: Float32Array, solid: BoolArray, hair: BoolArray,
+                 unit: float) -> Float32Array:
+    """Colours near the matte's edge from inside the same part, with the estimate's light and dark: no fringe of background."""
+    beside = dilate(hair, 3 * unit)
+    from_hair = fill_from(image, hair & solid) if (hair & solid).any() else image
+    from_rest = fill_from(image, ~beside & solid) if (~beside & solid).any() else image
+    inner = np.where(beside[..., None], from_hair, from_rest)
+    ratio = np.clip((foreground.mean(2, keepdims=True) + 0.05) / (inner.mean(2, keepdims=True) + 0.05), 0.6, 1.15)
+    return np.where(solid[..., None], image, np.clip(inner * ratio, 0, 1)).astype(np.float32)
+
+
+def _fade_at_border(alpha: Float32Array, valid: BoolArray, chin_row: float, unit: float) -> Float32Array:
+    """Soften the cut where the photo ends inside the portrait; a little, for it is lost."""
+    if valid.all():
+        return alpha
+    inside = np.pad(valid, 1, mode="edge")
+    distance = distance_to(~inside)[1:-1, 1:-1]
+    width = np.where(np.arange(len(valid))[:, None] > chin_row, 3 * unit, 2.0)
+    return (alpha * np.clip((distance - 1) / width, 0, 1)).astype(np.float32)

@@ -1,0 +1,283 @@
+"""One labelled picture for each stage of a build: what it was given, and what it made of that.
+
+By these a user reports a bad photo, and a developer sees which stage went wrong. All pictures of the head are drawn through the
+photo's camera; turned views turn the head about its middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from offline.build_state import BuildState
+from offline.gaussian_layer import COVERAGE, surface_layer
+from offline.images import blur, dilate, erode
+from offline.likeness import own_view
+from offline.rig.photo_geometry import PhotoGeometry, attribute_map
+from perse_live.animator import Animator
+from perse_live.arrays import BoolArray, FloatArray, UInt8Array
+from perse_live.files import write_image
+from perse_live.gaussians import Gaussians
+from perse_live.head.expressions import expression
+from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
+from perse_live.head.rig import Part
+from perse_live.poses import facing_pose, turned_pose
+from perse_live.regions import Region
+from perse_live.rotations import from_euler_degrees, multiply, to_quat
+from perse_live.splatting import CpuRasterizer
+
+Rgb = tuple[int, int, int]
+_SIDE = 384  # pixels of a panel
+_MARGIN, _CAPTION = 10, 40  # pixels
+_PAPER, _INK, _GREY = (255, 255, 255), (34, 34, 34), 0.62
+_GREEN, _RED, _BLUE, _AMBER, _VIOLET = (46, 160, 67), (214, 56, 56), (52, 110, 214), (226, 158, 38), (150, 80, 190)
+_HEAD_CENTER = np.array([0.0, -0.03, -0.08])  # metres, head frame
+_GAIN = 4.0  # of the error map
+_REGION_COLORS: dict[Region, Rgb] = {
+    Region.SKIN: (233, 190, 160), Region.LIPS: _RED, Region.SCALP: (120, 90, 60), Region.EYE: _BLUE,
+    Region.TEETH: (250, 250, 235), Region.TONGUE: (240, 120, 140), Region.MOUTH: (110, 20, 30), Region.HAIR: _AMBER,
+    Region.HAIR_BACK: (150, 110, 20), Region.CLOTHES: _GREEN, Region.BODY: (110, 200, 190), Region.LASHES: (20, 20, 20),
+    Region.ACCESSORY: _VIOLET}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture with its caption."""
+
+    image: UInt8Array
+    """(H, W, 3) RGB."""
+    caption: str
+
+
+def write_stage_picture(folder: Path, stage: str, state: BuildState, *, side: int = _SIDE, suffix: str = ".png") -> None:
+    """Write the picture of a stage that has just run as `NN-stage.png`.
+
+    stage: its function's name; side: pixels of a panel; suffix: .png, .jpg or .webp. Raises UserError where it cannot be
+    written.
+    """
+    number = list(PANELS).index(stage) + 1
+    write_image(folder / f"{number:02d}-{stage.replace('_', '-')}{suffix}", strip(PANELS[stage](state), side))
+
+
+def strip(panels: Sequence[Panel], side: int) -> UInt8Array:
+    """Panels side by side, each at most `side` pixels high and wide, with captions below. Returns (H, W, 3)."""
+    images = [Image.fromarray(panel.image) for panel in panels]
+    for image in images:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    width = _MARGIN + sum(max(image.width, side // 2) + _MARGIN for image in images)
+    height = max(image.height for image in images) + 2 * _MARGIN + _CAPTION
+    page = Image.new("RGB", (width, height), _PAPER)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(max(10, side // 26))
+    left = _MARGIN
+    for panel, image in zip(panels, images, strict=True):
+        page.paste(image, (left, _MARGIN))
+        draw.multiline_text((left, image.height + _MARGIN + 4), panel.caption, fill=_INK, font=font, spacing=2)
+        left += max(image.width, side // 2) + _MARGIN
+    return np.asarray(page, np.uint8)
+
+
+def _load(state: BuildState) -> list[Panel]:
+    height, width = state.photo.rgb.shape[:2]
+    return [Panel(state.photo.rgb, f"the photo\n{width} x {height} pixels")]
+
+
+def _detect(state: BuildState) -> list[Panel]:
+    portrait = state.portrait
+    cut = portrait.rgb.copy()
+    cut[~portrait.valid] = (cut[~portrait.valid] * 0.3).astype(np.uint8)
+    face, to_face = _close_up(portrait.rgb, portrait.detection.landmarks)
+    for point in to_face(portrait.detection.landmarks):
+        cv2.circle(face, _pixel(point), 1, _GREEN, -1, cv2.LINE_AA)
+    return [Panel(cut, "the portrait, cut out;\ndark: beyond the photo"), Panel(face, "478 landmarks of the face")]
+
+
+def _fit_head(state: BuildState) -> list[Panel]:
+    portrait, geometry = state.portrait, state.fitted.head.geometry
+    found = portrait.detection.landmarks[:, :2]
+    fitted = geometry.camera.project(mesh_landmarks(load_landmark_model(), geometry.vertices))
+    canvas, to_face = _close_up((portrait.rgb * 0.6).astype(np.uint8), portrait.detection.landmarks)
+    for a, b in zip(to_face(found), to_face(fitted), strict=True):
+        cv2.line(canvas, _pixel(a), _pixel(b), _AMBER, 1, cv2.LINE_AA)
+        cv2.circle(canvas, _pixel(b), 1, _RED, -1, cv2.LINE_AA)
+        cv2.circle(canvas, _pixel(a), 1, _GREEN, -1, cv2.LINE_AA)
+    off = float(np.median(np.linalg.norm(found - fitted, axis=1)))
+    return [Panel(canvas, f"landmarks: found green, on the rig red\nmedian distance {off:.1f} px"),
+            Panel(_over(portrait.rgb, _shaded(geometry), geometry.seen.covered, 0.65),
+                  f"the fitted rig, yaw {geometry.yaw:.0f}°"),
+            Panel(_shaded(geometry), "the rig alone")]
+
+
+def _segment(state: BuildState) -> list[Panel]:
+    portrait, look = state.portrait, state.segmentation.look
+    labels = portrait.rgb.astype(np.float32)
+    for share, color in ((look.skin, _RED), (look.hair, _BLUE), (look.clothes, _GREEN)):
+        weight = (0.55 * share * look.alpha)[..., None]
+        labels = labels * (1 - weight) + np.array(color, np.float32) * weight
+    return [Panel(_bytes(np.repeat(look.matte[..., None], 3, 2)), "the person's matte"),
+            Panel(_clipped(labels), "skin red, hair blue, clothes green"),
+            Panel(_bytes(_on_grey(look.image, look.alpha)), "colours without background\nat soft edges"),
+            Panel(_bytes(np.where(look.valid[..., None], look.purity[..., None], 0.0) * np.ones(3)),
+                  "purity: dark where a pixel mixes\nskin with something else")]
+
+
+def _personalise_rig(state: BuildState) -> list[Panel]:
+    before, after = state.fitted.head.geometry, state.outlined.geometry
+    canvas = (state.portrait.rgb * 0.75).astype(np.uint8)
+    for geometry, color in ((before, _RED), (after, _GREEN)):
+        covered = geometry.seen.covered
+        canvas[covered & ~erode(covered, 1.5)] = color
+    return [Panel(canvas, "the rig's outline: before red, after green"),
+            Panel(_over(state.portrait.rgb, _shaded(after), after.seen.covered, 0.65), "the rig with the person's outline")]
+
+
+def _observe(state: BuildState) -> list[Panel]:
+    geometry, seen, rgb = state.outlined.geometry, state.observation, state.portrait.rgb
+    points = seen.skin.points
+    cover = rgb.astype(np.float32)
+    for mask, color in ((seen.hair, _BLUE), (seen.dressed, _GREEN), (seen.collar & ~seen.dressed, _AMBER)):
+        cover[mask] = 0.5 * cover[mask] + 0.5 * np.array(color, np.float32)
+    confidence = seen.skin.confidence[:, None]
+    trust = confidence * np.array(_GREEN) / 255 + (1 - confidence) * np.array(_RED) / 255
+    trust[seen.skin.scalp] = np.array(_BLUE) / 255
+    observed = np.where(confidence > 0.3, points.observed, np.array([0.85, 0.2, 0.85]))
+    return [Panel(_clipped(cover), "hair blue, clothes green;\namber: the neck under it counts as clothed"),
+            Panel(_points_view(state, trust), "trust in the photo's colour: full green,\nnone red; blue grows hair"),
+            Panel(_points_view(state, trust, yaw=50 if geometry.yaw < 0 else -50), "the same, from the far side"),
+            Panel(_points_view(state, observed), "observed colours; violet: none")]
+
+
+def _complete(state: BuildState) -> list[Panel]:
+    colors = state.completed.colors
+    views = (("front", 0.0), ("its right side", 70.0), ("its left side", -70.0), ("back", 180.0))
+    return [Panel(_points_view(state, colors, yaw=yaw), f"completed colours: {name}") for name, yaw in views]
+
+
+def _lift(state: BuildState) -> list[Panel]:
+    layer = state.lifted
+    regions = np.array([_REGION_COLORS[Region(int(k))] for k in layer.regions], np.float32) / 255
+    by_region = replace(layer.gaussians, colors=regions)
+    count = f"{len(layer):,} Gaussians"
+    return [Panel(_view(state, by_region), f"{count} by region:\nhair amber, clothes green, eyes blue, lips red"),
+            Panel(_view(state, by_region, yaw=40), "turned by 40°"),
+            Panel(_view(state, layer.gaussians), "in their colours"),
+            Panel(_view(state, layer.gaussians, yaw=40), "turned by 40°")]
+
+
+def _refine(state: BuildState) -> list[Panel]:
+    look = state.segmentation.look
+    return [Panel(_bytes(_on_grey(look.image, look.alpha)), "the photo"),
+            Panel(_view(state, state.lifted.gaussians), "before refinement"),
+            Panel(_view(state, state.refined.gaussians), "after"),
+            Panel(_view(state, state.refined.gaussians, yaw=-35), "after, turned by -35°"),
+            Panel(_view(state, state.refined.gaussians, yaw=35), "after, turned by 35°")]
+
+
+def _bind(state: BuildState) -> list[Panel]:
+    avatar = state.avatar
+    camera, gaze = avatar.source.camera, np.zeros((2, 2), np.float32)
+    animator, raster = Animator(avatar, threads=1), CpuRasterizer(camera.width, camera.height, threads=1)
+    front = facing_pose(avatar)
+    doing = (("neutral", expression(), front), ("jaw open", expression(jawOpen=0.7), front),
+             ("smile", expression(mouthSmileLeft=0.9, mouthSmileRight=0.9), front),
+             ("eyes shut", expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), front),
+             ("turned by 30°", expression(), turned_pose(avatar, 30.0, 0.0, 0.0)))
+    return [Panel(_bytes(_from_rgba(raster.render_rgba(animator.pose(expressed, gaze, pose), camera))), caption)
+            for caption, expressed, pose in doing]
+
+
+def _evaluate(state: BuildState) -> list[Panel]:
+    look, rgb, like = state.segmentation.look, state.portrait.rgb.astype(np.float32) / 255, state.likeness
+    own = _from_rgba(own_view(state.avatar))
+    photo = _on_grey(rgb, look.matte)
+    error = np.abs(own - photo).mean(2) * (look.matte > 0.5)
+    heat = cv2.applyColorMap(np.clip(_GAIN * 255 * error, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    return [Panel(_bytes(photo), "the photo, cut out by its matte"),
+            Panel(_bytes(own), f"the avatar's own view\nperson {like.person:.1f} dB, face {like.face:.1f} dB"),
+            Panel(np.ascontiguousarray(heat), f"their difference, {_GAIN:.0f} times")]
+
+
+PANELS = {"load": _load, "detect": _detect, "fit_head": _fit_head, "segment": _segment, "personalise_rig": _personalise_rig,
+          "observe": _observe, "complete": _complete, "lift": _lift, "refine": _refine, "bind": _bind, "evaluate": _evaluate}
+"""What shows each stage, by the name of its function."""
+
+
+def _points_view(state: BuildState, colors: FloatArray, *, yaw: float = 0.0) -> UInt8Array:
+    """The skin's points alone, as opaque splats of given colours (N, 3)."""
+    points = state.observation.skin.points
+    layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE, colors, Region.SKIN)
+    return _view(state, layer.gaussians, yaw=yaw, facing_only=True)
+
+
+def _view(state: BuildState, gaussians: Gaussians, *, yaw: float = 0.0, facing_only: bool = False) -> UInt8Array:
+    """Gaussians through the photo's camera, the head turned by yaw degrees from where it is in the photo, on grey."""
+    geometry, camera = state.outlined.geometry, state.portrait.camera
+    flip = np.diag([1.0, -1.0, -1.0])
+    turn = flip @ from_euler_degrees(yaw, 0.0, 0.0) @ flip
+    center = geometry.R_cam_head @ _HEAD_CENTER + geometry.t_cam_head
+    means = ((gaussians.means - center) @ turn.T + center).astype(np.float32)
+    quats = multiply(np.broadcast_to(to_quat(turn), gaussians.quats.shape), gaussians.quats).astype(np.float32)
+    turned = replace(gaussians, means=means, quats=quats)
+    if facing_only:
+        turned = _facing(turned)
+    return _bytes(_from_rgba(CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(turned, camera)))
+
+
+def _facing(gaussians: Gaussians) -> Gaussians:
+    """Without what is turned away from the camera: a surface of points alone would show its inside."""
+    w, x, y, z = gaussians.quats.T
+    normals = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], 1)
+    keep = (normals * gaussians.means).sum(1) < 0
+    return Gaussians(gaussians.means[keep], gaussians.quats[keep], gaussians.scales[keep], gaussians.opacities[keep],
+                     gaussians.colors[keep])
+
+
+def _shaded(geometry: PhotoGeometry) -> UInt8Array:
+    """The rig in plain shading, (H, W, 3), on grey."""
+    normals = attribute_map(geometry, geometry.normals.astype(np.float32))
+    light = np.clip(-(np.nan_to_num(normals) @ np.array([0.35, 0.45, 0.82])), 0, 1)[..., None]
+    eyes = geometry.part_map(Part.EYE_LEFT, Part.EYE_RIGHT)[..., None]
+    base = np.where(eyes, np.array([0.95, 0.95, 0.95]), np.array([0.80, 0.72, 0.66]))
+    return _bytes(np.where(geometry.seen.covered[..., None], base * (0.35 + 0.65 * light), _GREY))
+
+
+def _over(rgb: UInt8Array, top: UInt8Array, where: BoolArray, share: float) -> UInt8Array:
+    weight = share * blur(dilate(where, 1), 1.0)[..., None]
+    return _clipped(rgb * (1 - weight) + top * weight)
+
+
+def _on_grey(image: FloatArray, alpha: FloatArray) -> FloatArray:
+    return image * alpha[..., None] + _GREY * (1 - alpha[..., None])
+
+
+def _from_rgba(rgba: UInt8Array) -> FloatArray:
+    """(H, W, 3) in [0, 1] of a picture premultiplied by alpha, on grey."""
+    return rgba[..., :3] / 255 + _GREY * (1 - rgba[..., 3:] / 255)
+
+
+def _bytes(image: FloatArray) -> UInt8Array:
+    return _clipped(np.asarray(image) * 255)
+
+
+def _clipped(image: FloatArray) -> UInt8Array:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def _close_up(image: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, Callable[[FloatArray], FloatArray]]:
+    """The face's part of the portrait, enlarged to the portrait's size; and how its pixels (N, 2+) lie there, (N, 2)."""
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    side = 1.15 * float((high - low).max())
+    corner = (low + high - side) / 2
+    scale = len(image) / side
+    matrix = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
+    face = np.asarray(cv2.warpAffine(image, matrix, (len(image), len(image)), flags=cv2.INTER_CUBIC), np.uint8)
+    return face, lambda points: (points[:, :2] - corner) * scale
+
+
+def _pixel(point: FloatArray) -> tuple[int, int]:
+    return round(float(point[0]) - 0.5), round(float(point[1]) - 0.5)
+

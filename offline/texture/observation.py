@@ -1,0 +1,106 @@
+"""What the photo and the further views show of the skin, and the colours of all its points completed from that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from offline.images import distance_to, fill_from, sample
+from offline.numeric import ramp
+from offline.rig.anatomy import HeadCharts
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.segment.appearance import Appearance
+from offline.texture.confidence import photo_confidence, uncovered
+from offline.texture.point_labels import (
+    hair_share_of_points,
+    points_behind_hair,
+    points_round_the_side,
+    points_under_collar,
+    scalp_points,
+)
+from offline.texture.skin_colors import ear_relief, scalp_colors, skin_colors, with_further_views, with_mirrored_colors
+from offline.texture.skin_points import SkinDensity, SkinPoints, skin_points, spread_points
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.head.fit import FrameFit
+
+_WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
+
+
+@dataclass(frozen=True, eq=False)
+class SkinObservation:
+    """N points of the skin, and what the photo alone says of them."""
+
+    points: SkinPoints
+    confidence: FloatArray
+    """(N,) in [0, 1]: how far the photo's colour is the point's own."""
+    scalp: BoolArray
+    """(N,) grows hair, or lies where hair would be seen."""
+    held: Float32Array
+    """(N,) in [0, 1]: beside an open mouth, where lips keep their own colour whatever the photo shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class CompletedSkin:
+    """Colours for all N points of an observation."""
+
+    colors: FloatArray
+    """(N, 3) sRGB."""
+    confidence: FloatArray
+    """(N,) in [0, 1]: how far the photo shows them; mirrored colours count, those of further views do not."""
+    mirrored: FloatArray
+    """(N,) in [0, 1]: share of the colour that comes from the mirror point on the other half of the face."""
+    collared: BoolArray
+    """(N,) out of sight under a collar: coloured as cloth."""
+
+
+def observe_skin(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    charts: HeadCharts,
+    dressed: BoolArray,  # (H, W) clothes in front of the skin
+    frame: FrameFit,  # of the photo
+    *,
+    bald: bool,  # leave the scalp skin-coloured
+    unit: float,  # pixels, eye distance / 115
+    density: SkinDensity,
+    rng: np.random.Generator,
+) -> SkinObservation:
+    """Spread points over skin and scalp, and read the photo at each that the camera sees."""
+    under_hair = distance_to((look.hair < 0.5) | (look.alpha < 0.9)) > _WELL_INSIDE * unit
+    spread = spread_points(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng)
+    points = skin_points(geometry, look, charts, spread, unit)
+    confidence = photo_confidence(points, look) * uncovered(dressed, points.pixels)
+    held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
+    confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
+    hairy = np.zeros(len(points.on), np.bool_) if bald else scalp_points(points, look, geometry.yaw)
+    hidden = np.zeros_like(hairy) if bald else points_behind_hair(points, look, unit) | points_round_the_side(points)
+    scalp = hairy | (hidden & (confidence < 0.5))
+    return SkinObservation(points, np.where(scalp, 0, confidence), scalp, held)
+
+
+def complete_skin(
+    observation: SkinObservation,
+    geometry: PhotoGeometry,
+    look: Appearance,
+    charts: HeadCharts,
+    dressed: BoolArray,  # (H, W) clothes in front of the skin
+    collar: BoolArray,  # (H, W) where the unseen side of the neck is under clothes
+    *,
+    unit: float,  # pixels, eye distance / 115
+    views: Sequence[tuple[PhotoGeometry, Appearance]],  # further pictures of the same person
+    rng: np.random.Generator,
+) -> CompletedSkin:
+    """Colours for every point: the photo's, else the mirror point's, else those of further views, else inferred."""
+    points, scalp = observation.points, observation.scalp
+    seen, confidence, mirrored = with_mirrored_colors(geometry, look, charts, points, observation.confidence, dressed, unit)
+    viewed, believed = with_further_views(seen, confidence, charts, views, unit) if views else (seen, confidence)
+    believed = np.where(scalp, 0, believed)
+    hairiness = hair_share_of_points(points, scalp)[:, None]
+    colors = hairiness * scalp_colors(points, look) + (1 - hairiness) * skin_colors(geometry, viewed, believed, rng)
+    colors = colors * ear_relief(points.means, points.normals, points.ears * ~scalp * (1 - believed))
+    # the neck's hidden side under a collar would pierce it when the head turns: it is coloured as cloth itself
+    collared = points_under_collar(points, collar) & (believed < 0.3)
+    cloth = sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels)
+    return CompletedSkin(np.where(collared[:, None], cloth, colors), confidence, mirrored, collared)

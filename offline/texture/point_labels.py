@@ -1,0 +1,88 @@
+"""Which points of the rig's skin grow hair, lie behind hair, or lie under a collar."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from offline.images import distance_to, sample
+from offline.rig.skinning import STAYS, head_weights
+from offline.segment.appearance import Appearance
+from offline.texture.mirror import beyond_seam
+from offline.texture.skin_points import SkinPoints
+from perse_live.arrays import BoolArray, FloatArray
+
+_LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
+_CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
+_MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
+_SIDEBURN = -0.025  # metres on the mean head: lowest that hair before an ear goes on unseen
+_LAST_SEEN, _ALONG = (0.05, 0.45), 0.2  # cosines to the camera at the outline; weight of depth against height beside it
+_HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
+
+
+def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
+    """Which points (N,) grow hair: as the photo shows well, mirrored where it shows only one side, else by the chart."""
+    rest, hairy = points.rest, points.hair > 0.5
+    seen = points.front & points.inside & (points.facing > 0.3) & (sample(look.alpha, points.pixels) > 0.9)
+    seen &= beyond_seam(rest, yaw) < 0
+    # a shine on the crown is no bald spot
+    beside = KDTree(rest).query(rest, k=min(_MOST_ASKED, len(rest)))[1]
+    hairy |= (points.scalp > 0.9) & (hairy[beside].mean(1) > 0.5)
+    result = np.where(seen, hairy, points.scalp > 0.5)
+    if seen.any():
+        distance, nearest = KDTree(rest[seen]).query(rest * np.array([-1, 1, 1]))
+        mirrored = ~seen & (distance < 0.006) & (rest[:, 2] > -0.095)
+        result = np.where(mirrored, hairy[seen][nearest], result)
+    return result & (points.scalp > 0.02) | (seen & hairy & (rest[:, 1] > 0.02))
+
+
+def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> BoolArray:
+    """Points (N,) around an ear that the photo's hair covers: seen from the side, they must look like hair.
+
+    So must what of cheek and jaw is turned away beside a curtain of hair. unit: pixels, eye distance / 115.
+    """
+    rest = points.rest
+    covered = np.zeros(len(rest), np.bool_)
+    curtain = sample(distance_to((look.hair > 0.5) & (look.alpha > 0.5)), points.pixels) < _CURTAIN * unit
+    curtain &= (points.facing < 0.02) & (rest[:, 2] < 0.0) & (rest[:, 1] > -0.11) & (np.abs(rest[:, 0]) > 0.03)
+    for side in (-1.0, 1.0):
+        ear = (points.ears > 0.3) & (rest[:, 0] * side > 0) & points.inside
+        if ear.sum() > 10 and (points.hair[ear] > 0.5).mean() > 0.6:
+            lowest = np.percentile(rest[ear & (points.hair > 0.5), 1], 10)  # where this hair ends
+            covered |= (rest[:, 0] * side > 0.03) & (rest[:, 2] < -0.04) & (rest[:, 1] > max(lowest, -0.09))
+            covered |= curtain & (rest[:, 0] * side > 0)
+    return covered
+
+
+def points_round_the_side(points: SkinPoints) -> BoolArray:
+    """Points (N,) between the photo's outline of the head and the ear, where at their height hair is last seen.
+
+    A temple's hair goes on to the ear; skin behind it would look torn out.
+    """
+    rest, covered = points.rest, np.zeros(len(points.rest), np.bool_)
+    aside = (points.ears < 0.3) & (np.abs(rest[:, 0]) > 0.04) & (rest[:, 2] < 0.0) & (rest[:, 1] > _SIDEBURN)
+    for side in (-1.0, 1.0):
+        here = aside & (rest[:, 0] * side > 0)
+        seen = here & points.front & (points.facing > _LAST_SEEN[0]) & (points.facing < _LAST_SEEN[1])
+        unseen = np.nonzero(here & ~(points.front & (points.facing > _LAST_SEEN[1])))[0]
+        if seen.sum() < _LEAST_KNOWN or not len(unseen):
+            continue
+        height = [0.0, 1.0, _ALONG]
+        _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=_LEAST_KNOWN)
+        covered[unseen] = (points.hair[seen][np.asarray(found)] > 0.5).mean(1) > 0.5
+    return covered
+
+
+def points_under_collar(points: SkinPoints, collar: BoolArray) -> BoolArray:
+    """Points (N,) of the neck that the photo does not show and that lie under a `collar` (H, W)."""
+    neck = (points.rest[:, 1] < -0.07) & (np.abs(points.rest[:, 0]) > 0.03) & (points.rest[:, 2] < -0.05) & (points.ears < 0.1)
+    neck &= points.normals[:, 1] < 0.4  # not under the jaw
+    neck &= head_weights(points.rest) < STAYS
+    return neck & ~points.front & (points.facing < 0.2) & (sample(collar, points.pixels) > 0.5)
+
+
+def hair_share_of_points(points: SkinPoints, scalp: BoolArray) -> FloatArray:
+    """How far points (N,) look like hair: out of the photo's sight a hairline is soft, elsewhere hair of its own lies over it."""
+    _, beside = KDTree(points.rest).query(points.rest, k=min(_HAIRLINE, len(points.rest)))
+    unseen = ~points.front | (points.facing < _LAST_SEEN[1])
+    return np.where(unseen, scalp[np.asarray(beside)].mean(1), scalp)

@@ -1,0 +1,122 @@
+"""Points spread over the skin of the rig, and what the photo's camera sees of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offline.images import distance_to, sample
+from offline.lift.lids import LidPoints, blink_moves
+from offline.numeric import facing_of
+from offline.rig.anatomy import HeadCharts
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.sampling import SurfacePoints, poisson_disk
+from offline.segment.appearance import Appearance
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.head.expressions import expression as expression_of
+from perse_live.head.expressions import indices
+from perse_live.head.rig import Part, expressed
+
+_HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing aside
+_EYES_ABOVE = -0.025  # metres on the mean head: openings above it are the eyes
+
+
+@dataclass(frozen=True)
+class SkinDensity:
+    """Spacing of skin Gaussians, in pixels of the portrait (512 px, head about half of it)."""
+
+    face: float = 1.7
+    """Where expressions live: about 12,000 Gaussians."""
+    lips_and_lids: float = 1.15
+    """Fine structures that stretch."""
+    ears_and_neck: float = 3.2
+    """Seen often, but plain."""
+    scalp: float = 7.0
+    """Where hair grows and the photo does not show it."""
+    under_hair: float = 4.5
+    """Well inside the hair that the photo shows."""
+
+
+@dataclass(frozen=True)
+class SkinPoints:
+    """N points on the rig, and what the photo says of each."""
+
+    on: SurfacePoints
+    means: Float32Array  # (N, 3) metres, camera frame
+    normals: FloatArray  # (N, 3) unit
+    rest: Float32Array  # (N, 3) on the mean head
+    lips: Float32Array  # (N,) charts ...
+    lids: Float32Array
+    ears: Float32Array
+    scalp: Float32Array
+    pixels: FloatArray  # (N, 2) moved into the picture
+    inside: BoolArray  # (N,) seen within the picture
+    facing: FloatArray  # (N,) cosine to the camera
+    front: BoolArray  # (N,) seen by the camera
+    observed: Float32Array  # (N, 3) the photo's colour
+    hair: Float32Array  # (N,) probability
+    from_opening: Float32Array  # (N,) pixels to eyes or mouth
+    folded: LidPoints
+
+
+def spread_points(geometry: PhotoGeometry, charts: HeadCharts, source_expression: FloatArray, gaze: FloatArray,
+                  under_hair: BoolArray, density: SkinDensity, rng: np.random.Generator) -> SurfacePoints:
+    """Points on the skin. under_hair: (H, W) where the photo shows nothing of it."""
+    rig = geometry.rig
+    # lids are spread where they are widest, closed; everything else as it is in the photo
+    vertices = expressed(rig, with_eyes_shut(source_expression), gaze=gaze)
+    rest = geometry.triangle_template()
+    chart = {name: getattr(charts, name)[rig.triangles].mean(1) for name in ("lips", "ears", "eyelids", "scalp")}
+    pixel = 1 / geometry.pixels_per_metre
+    spacing = np.full(len(rig.triangles), density.scalp * pixel)
+    spacing[rest[:, 2] > -0.12] = density.ears_and_neck * pixel
+    spacing[(chart["scalp"] > 0.7) & (chart["ears"] < 0.1)] = density.scalp * pixel
+    face = (rest[:, 2] > -0.045) & (rest[:, 1] < 0.085) & (rest[:, 1] > -0.125)
+    spacing[face] = density.face * pixel
+    fine = (chart["lips"] > 0.3) | (chart["eyelids"] > 0.2)
+    spacing[fine & face] = density.lips_and_lids * pixel
+    hidden = np.zeros(len(spacing), np.bool_)
+    hidden[np.unique(geometry.triangle_rows[geometry.seen.triangle_ids[under_hair & geometry.seen.covered]])] = True
+    hidden &= rest[:, 1] > _HAIR_LOWEST
+    spacing[hidden] = np.maximum(spacing[hidden], density.under_hair * pixel)
+    spacing[rig.parts != Part.SKIN] = 0
+    return poisson_disk(vertices, rig.triangles, spacing, rng=rng)
+
+
+def skin_points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, on: SurfacePoints, unit: float) -> SkinPoints:
+    """unit: pixels, eye distance / 115."""
+    means, normals = geometry.on_rig(on)
+    rest = geometry.on_template(on)
+    size = np.array([geometry.camera.width, geometry.camera.height])
+    projected = geometry.camera.project(means)
+    inside = np.asarray(((projected > 1) & (projected < size - 1)).all(1), np.bool_)
+    pixels = np.clip(projected, 1, size - 1.01)
+    facing = facing_of(means, normals)
+    lips, lids, ears, scalp, brows, moved = (
+        on.interpolate(chart, geometry.rig.triangles)
+        for chart in (charts.lips, charts.eyelids, charts.ears, charts.scalp, charts.brows, blink_moves(geometry.rig)))
+    shut = expressed(geometry.rig, expression_of(eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
+    from_opening = sample(distance_to(look.openings), pixels)
+    from_eye = np.where(rest[:, 1] > _EYES_ABOVE, from_opening / unit, np.inf)
+    folded = LidPoints(rest, on.interpolate(shut, geometry.rig.triangles), moved, from_eye, brows)
+    return SkinPoints(on, means, normals, rest, lips, lids, ears, scalp, pixels, inside, facing,
+                   front=visible(geometry, means, rest, pixels) & inside & (facing > 0.05), observed=sample(look.image, pixels),
+                   hair=sample(look.hair, pixels), from_opening=from_opening, folded=folded)
+
+
+def visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixels: FloatArray) -> BoolArray:
+    """Whether the photo's camera sees the points (N,): same depth, and same place of the surface (lips lie close together)."""
+    x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
+    near = means[:, 2] < geometry.seen.depth[y, x] + 0.006
+    place = geometry.template_map()[y, x]
+    with np.errstate(invalid="ignore"):
+        same = np.linalg.norm(place - rest, axis=1) < 0.006
+    return near & (same | ~np.isfinite(place[:, 0]))
+
+
+def with_eyes_shut(expression: FloatArray) -> Float32Array:
+    """An expression (52,) with both eyes shut."""
+    shut = np.array(expression, np.float32)
+    shut[list(indices(["eyeBlinkLeft", "eyeBlinkRight"]))] = 1.0
+    return shut
