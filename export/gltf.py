@@ -12,6 +12,7 @@ import numpy as np
 
 from export.harmonics import sh_from_rgb
 from perse_live.arrays import Float32Array
+from perse_live.files import CREATOR
 from perse_live.gaussians import Gaussians
 
 _EXTENSION = "KHR_gaussian_splatting"
@@ -49,7 +50,7 @@ def glb_bytes(gaussians: Gaussians) -> bytes:
                  "sortingMethod": "cameraDistance"}
     primitive = {"attributes": {name: number for number, name in enumerate(arrays)}, "mode": _POINTS,
                  "extensions": {_EXTENSION: extension}}
-    document = {"asset": {"version": "2.0", "generator": "perse-live"}, "extensionsUsed": [_EXTENSION], "scene": 0,
+    document = {"asset": {"version": "2.0", "generator": CREATOR}, "extensionsUsed": [_EXTENSION], "scene": 0,
                 "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0, "name": "avatar"}], "meshes": [{"primitives": [primitive]}],
                 "accessors": accessors, "bufferViews": views, "buffers": [{"byteLength": start}]}
     text = json.dumps(document, separators=(",", ":")).encode()

@@ -10,6 +10,7 @@ import numpy as np
 from export.harmonics import sh_from_rgb
 from export.state import y_down
 from perse_live.arrays import Float32Array
+from perse_live.files import CREATOR
 from perse_live.gaussians import Gaussians
 
 _PROPERTIES = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
@@ -25,7 +26,7 @@ def ply_bytes(gaussians: Gaussians) -> bytes:
     turned = y_down(gaussians)
     table = np.concatenate([turned.means, np.zeros_like(turned.means), sh_from_rgb(turned.colors),
                             _logit(turned.opacities)[:, None], np.log(turned.scales), turned.quats], 1)
-    header = "\n".join(["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}",
+    header = "\n".join(["ply", "format binary_little_endian 1.0", f"comment {CREATOR}", f"element vertex {len(table)}",
                         *(f"property float {name}" for name in _PROPERTIES), "end_header\n"])
     return header.encode("ascii") + table.astype("<f4").tobytes()
 

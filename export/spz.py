@@ -6,6 +6,7 @@ Axes: right, up, back (OpenGL's), which is the head frame as it is. Metres.
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 
@@ -14,6 +15,7 @@ import numpy as np
 from export.harmonics import sh_from_rgb
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
 from perse_live.errors import UserError
+from perse_live.files import CREATOR
 from perse_live.gaussians import Gaussians
 from perse_live.rotations import multiply
 
@@ -40,7 +42,10 @@ def spz_bytes(gaussians: Gaussians) -> bytes:
     colors = _bytes((sh_from_rgb(gaussians.colors) * _COLOR_SCALE + 0.5) * 255)
     scales = _bytes((np.log(gaussians.scales) + 10) * 16)
     parts = (positions, alphas, colors, scales, _rotations(gaussians.quats))
-    return gzip.compress(header + b"".join(part.tobytes() for part in parts), mtime=0)
+    content = io.BytesIO()
+    with gzip.GzipFile(CREATOR, "wb", fileobj=content, mtime=0) as file:  # says where it comes from in the gzip header's name
+        file.write(header + b"".join(part.tobytes() for part in parts))
+    return content.getvalue()
 
 
 def _bytes(values: FloatArray) -> UInt8Array:

@@ -60,8 +60,12 @@ def write_stage_picture(folder: Path, stage: str, state: BuildState, *, side: in
     stage: its function's name; side: pixels of a panel; suffix: .png, .jpg or .webp. Raises UserError where it cannot be
     written.
     """
-    number = list(PANELS).index(stage) + 1
-    write_image(folder / f"{number:02d}-{stage.replace('_', '-')}{suffix}", strip(PANELS[stage](state), side))
+    write_image(folder / stage_file(stage, suffix), strip(PANELS[stage](state), side))
+
+
+def stage_file(stage: str, suffix: str = ".png") -> str:
+    """The name of a stage's picture. stage: a key of `PANELS`."""
+    return f"{list(PANELS).index(stage) + 1:02d}-{stage.replace('_', '-')}{suffix}"
 
 
 def strip(panels: Sequence[Panel], side: int) -> UInt8Array:

@@ -33,6 +33,7 @@ MAX_HEADER_BYTES = 1 << 20
 _DTYPE_CODES: dict[DType, str] = {
     "float32": "F32", "float16": "F16", "int32": "I32", "uint32": "U32", "uint16": "U16", "uint8": "U8",
 }
+_FORMAT_FAMILY = "perse-live "  # how the names of all formats begin
 _METADATA_KEY = "manifest"
 _LENGTH_BYTES = 8  # a safetensors file starts with its header's length, little-endian
 
@@ -111,6 +112,20 @@ def load_container(path: Path, schema: Schema) -> tuple[Arrays, Manifest]:
         raise UserError(f"{path} is not a usable {schema.format_name} file: {error}: build it again or"
                         " get a sound copy") from error
     return arrays, manifest
+
+
+def has_manifest(path: Path) -> bool:
+    """Whether a file is a container of perse-live, of whatever version; only its header is read."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            if size > MAX_HEADER_BYTES:
+                return False
+            file.seek(0)
+            _, manifest = _parse_header(file.read(_LENGTH_BYTES + size))
+    except (OSError, _InvalidError):
+        return False
+    return str(manifest.get("format", "")).startswith(_FORMAT_FAMILY)
 
 
 class _InvalidError(Exception):

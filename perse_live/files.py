@@ -26,6 +26,10 @@ _CANNOT_WRITE = {
     errno.EISDIR: "there is a folder of that name: choose another name",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
+CREATOR = "perse-live"
+"""What the files that perse-live writes say of their creator; `perse_live.outputs` looks for it."""
+SOFTWARE_TAG = 0x0131
+"""The EXIF tag that names a picture's creator."""
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 _WHILE_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -72,15 +76,17 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 
 def write_image(target: Path, image: UInt8Array) -> None:
-    """Write a picture atomically, as PNG, JPEG or WebP by its name's ending.
+    """Write a picture atomically, as PNG, JPEG or WebP by its name's ending; it says that perse-live wrote it.
 
     image: (H, W, 3) RGB or, not for JPEG, (H, W, 4) RGBA with straight alpha.
     Raises UserError when the ending is another one or the target cannot be written.
     """
     if target.suffix.lower() not in _PICTURE_SUFFIXES:
         raise UserError(f"cannot write {target}: name the picture .png, .jpg or .webp")
+    exif = Image.Exif()
+    exif[SOFTWARE_TAG] = CREATOR
     with atomic_output(target) as temporary:
-        Image.fromarray(image).save(temporary, quality=92)
+        Image.fromarray(image).save(temporary, quality=92, exif=exif)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -26,6 +26,8 @@ SUFFIX = ".web"
 FORMAT, FORMAT_VERSION = "perse-live web avatar", 1
 _MANIFEST, _ARRAYS = "avatar.json", "avatar.bin"
 _VIEWER = ("index.html", "avatar.js", "splats.js", "viewer.js")
+FILES = (_MANIFEST, _ARRAYS, *_VIEWER)
+"""Names in the folder."""
 _STEPS = 32767
 
 

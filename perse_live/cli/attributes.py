@@ -24,10 +24,11 @@ from perse_live.cli.console import (
     warn,
 )
 from perse_live.cli.measure import AttributeMeasure
-from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile
+from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile, Replacing
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, from_photos, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image
+from perse_live.outputs import check_outputs
 
 if TYPE_CHECKING:
     from perse_live.avatar import Avatar
@@ -94,6 +95,7 @@ class AttributePreview:
     """An avatar file (.perse)."""
     output: OutputFile
     """The picture to write (.png or .jpg)."""
+    replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
 
 
 @dataclass(frozen=True)
@@ -265,6 +267,7 @@ def _preview_attributes(command: AttributePreview) -> None:
     from perse_live.avatar import load_avatar
     from runtime.attribute_sheet import attribute_sheet
 
+    check_outputs([command.output], inputs=[command.avatar], overwrite=command.replacing.overwrite)
     avatar = load_avatar(command.avatar)
     if not avatar.attributes:
         raise UserError(f"{command.avatar} has no attributes: perse-live attribute add {command.avatar} default")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import StepProgress, ask_consent, printable, say_written, step_progress, user_name, warn
-from perse_live.cli.options import Network, OutputFile, PhotoFile
+from perse_live.cli.options import Network, OutputFile, PhotoFile, Replacing
 from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, make_folder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image
+from perse_live.outputs import check_output_folder, check_outputs, free_side_file
 
 if TYPE_CHECKING:
     from perse_live.photo import Photo
@@ -29,7 +30,8 @@ class Build:
     photo: Positional[PhotoFile]
     """A photo with one face, from 256 pixels on; with several faces the largest is taken."""
     output: OutputFile
-    """The avatar file to write (.perse); a contact sheet (.png) goes beside it under the same name."""
+    """The avatar file to write (.perse); a contact sheet goes beside it under the same name (.png), or as NAME.sheet.png
+    where that is a picture of yours."""
     extra: Annotated[tuple[Path, ...], arg(metavar="PHOTO_OR_CLIP")] = ()
     """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. Together they
     give the head its shape, and the avatar what its photo does not show. Pictures of somebody else are left out."""
@@ -40,6 +42,7 @@ class Build:
     """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
     attributes: str = "default"
     """What it can fade into: `none`, `default`, `all`, or names such as beard-full,sunglasses; see perse-live attribute list."""
+    replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
@@ -52,6 +55,13 @@ def run(command: Build) -> None:
         if not path.is_file():
             raise UserError(f"{path}: no such file: give the path of a further photo or a clip")
     named_attributes(command.attributes)
+    inputs = (command.photo, *command.extra)
+    check_outputs([command.output], inputs=inputs, overwrite=command.replacing.overwrite)
+    if command.steps is not None:
+        from offline.stage_pictures import PANELS, stage_file
+
+        check_output_folder(command.steps, [stage_file(one) for one in PANELS], inputs=inputs,
+                            overwrite=command.replacing.overwrite)
     by = f"the user {user_name()}, by --consent" if command.consent else ask_consent(command.photo)
     build_to(command.output, command.photo, by, command.network, attributes=command.attributes, extra=command.extra,
              steps=command.steps)
@@ -80,11 +90,12 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
         avatar, complaints = with_built_in(avatar, named_attributes(attributes), progress=progress)
         sheet = contact_sheet(avatar)
     save_avatar(output, avatar)
-    write_image(output.with_suffix(".png"), sheet)
+    sheet_file = free_side_file(output.with_suffix(".png"), inputs=(photo, *extra))
+    write_image(sheet_file, sheet)
     for warning in (*avatar.provenance.warnings, *complaints):
         warn(f"warning: {warning}")
     say_written("avatar", output)
-    say_written("contact sheet", output.with_suffix(".png"))
+    say_written("contact sheet", sheet_file)
     if steps is not None:
         print(f"a picture of each stage: {printable(str(steps))}")
 

@@ -11,8 +11,9 @@ from tyro.conf import OmitArgPrefixes, arg
 from perse_live.assets import asset_path
 from perse_live.cli.build import build_to
 from perse_live.cli.console import frame_progress, say, say_written, step_progress, warn
-from perse_live.cli.options import Network, Page
+from perse_live.cli.options import Network, Page, Replacing
 from perse_live.cli.shared import fetch
+from perse_live.outputs import check_outputs, free_name
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,14 @@ class Demo:
 
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")] = None
     """Also write the performance to this video; the avatar (.perse) and a contact sheet (.png) go beside it under the same name.
-    Without it they go into this folder as perse-live-demo.perse and .png."""
+    Without it they go into this folder as perse-live-demo.perse and .png. Names that are taken get a number."""
     film_seconds: float = 15.0
     """Length of the video, if one is written; from 15 on it shows everything the avatar has."""
     fps: float = 30.0
     """Frames per second of the video."""
     size: int = 512
     """Width and height of the video, pixels."""
+    replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     page: OmitArgPrefixes[Page] = field(default_factory=Page)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
@@ -45,7 +47,13 @@ def run(command: Demo) -> None:
     # first, so that an impossible wish costs no build
     check_options(LiveOptions((), seconds=page.seconds))
     frames = () if command.output is None else performance(command.film_seconds, command.fps)
-    avatar_path = (command.output or Path("perse-live-demo")).with_suffix(".perse")
+    if command.output is None:
+        avatar_path = free_name(Path("perse-live-demo.perse"), ".png")
+        outputs = [avatar_path]
+    else:
+        avatar_path = free_name(command.output.with_suffix(".perse"))
+        outputs = [command.output, avatar_path]
+    check_outputs(outputs, inputs=(), overwrite=command.replacing.overwrite)
     with step_progress() as progress:
         fetch(("sample_portrait",), command.network, progress)
     build_to(avatar_path, asset_path("sample_portrait"), "NASA, by releasing the portrait to the public", command.network,

@@ -8,8 +8,9 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import frame_progress, say_written, step_progress, warn
-from perse_live.cli.options import AvatarFile, Network, OutputFile, VideoFile
+from perse_live.cli.options import AvatarFile, Network, OutputFile, Replacing, VideoFile
 from perse_live.cli.shared import TRACKING_ASSETS, fetch
+from perse_live.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,20 @@ class Drive:
     """What stands behind the avatar: a colour RRGGBB, the path of a picture, or `alpha`."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
     """Attributes to wear, such as hair-copper=0.7; weights from 0 to 1."""
+    replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
 def run(command: Drive) -> None:
     """Write a video of an avatar that follows another video."""
     from perse_live.avatar import load_avatar
-    from runtime.background import parse_background
+    from runtime.background import Picture, parse_background
     from runtime.dressing import dressed
     from runtime.drive import drive_matched, drive_relative
 
     background = parse_background(command.background)
+    inputs = [command.avatar, command.video, *([background.path] if isinstance(background, Picture) else [])]
+    check_outputs([command.output], inputs=inputs, overwrite=command.replacing.overwrite)
     drive = drive_matched if command.match else drive_relative
     avatar = dressed(load_avatar(command.avatar), command.attribute)
     with step_progress() as steps:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import FrameProgress, StepProgress, print_json, printable, step_progress
-from perse_live.cli.options import JsonSwitch, Network
+from perse_live.cli.options import JsonSwitch, Network, Replacing
 from perse_live.cli.portraits import eval_portraits
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
 from perse_live.errors import UserError
-from perse_live.files import write_bytes, write_image
+from perse_live.files import CREATOR, write_bytes, write_image
+from perse_live.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from perse_live.arrays import UInt8Array
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _SHOWN = ("psnr", "ssim", "psnr_mouth", "psnr_eyes", "akd", "akd_expr", "bs_l1", "bs_corr", "pose_deg", "detect", "jitter",
           "jitter_err", "id_ref")
 _MOST_EXTRAS = 6
+_WRITTEN = ("source.png", "drive.mp4", "drawn.mp4", "scores.json")  # of each clip, into its own folder
 _CONSENT = "nobody: built by perse-live eval to be measured, and not kept"
 
 
@@ -60,6 +62,7 @@ class Eval:
     is not measured."""
     json: JsonSwitch = False
     """Print one JSON object instead of a table."""
+    replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
@@ -80,7 +83,7 @@ def run(command: Eval) -> None:
         if command.clips:
             raise UserError("clips and --portraits are measured in different ways: give one of them")
         eval_portraits(command.portraits, avatars=command.avatars, against=command.against, output=command.output,
-                       as_json=command.json, network=command.network)
+                       as_json=command.json, overwrite=command.replacing.overwrite, network=command.network)
         return
     if command.avatars is not None or command.against is not None:
         raise UserError("--avatars and --against go with --portraits: name the folder of pictures")
@@ -90,6 +93,9 @@ def run(command: Eval) -> None:
         raise UserError(f"--extras {command.extras} is out of range: choose 0 to {_MOST_EXTRAS}")
     for clip in command.clips:
         open_film(clip)  # a wrong file is said before the work begins
+    if command.output is not None:
+        for name in _names(command.clips):
+            check_output_folder(command.output / name, _WRITTEN, inputs=command.clips, overwrite=command.replacing.overwrite)
     identity = find_identity_model(command.identity_model)
     with step_progress() as progress, contextlib.ExitStack() as stack:
         fetch(BUILDING_ASSETS, command.network, progress)
@@ -142,7 +148,7 @@ def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | N
     except UserError as error:
         raise UserError(f"{clip}: {error}") from error
     told("cutting out", 0.0)
-    portrait, real, drawn = folder / "source.png", folder / "drive.mp4", folder / "drawn.mp4"
+    portrait, real, drawn, figures = (folder / name for name in _WRITTEN)
     source = _split(film, plan, portrait, real)
     consent = Consent(by=_CONSENT, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
     further = [Photo(cut(frame, plan), "", f"frame {number} of {clip.name}") for number, frame in
@@ -154,7 +160,7 @@ def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | N
     scores = score_film(truth, rendering, source, rate=float(reference.rate), numbers=plan.frames, identity=identity,
                         progress=lambda share: told("scoring", share))
     result = _Evaluated(clip, plan, scores)
-    write_bytes(folder / "scores.json", json.dumps(_summary(result), allow_nan=False, indent=1).encode())
+    write_bytes(figures, json.dumps(_summary(result), allow_nan=False, indent=1).encode())
     return result
 
 
@@ -183,7 +189,7 @@ def _watched(frames: Iterator[FilmFrame], count: int | None, progress: FrameProg
 
 
 def _summary(one: _Evaluated) -> dict[str, object]:
-    return {"clip": str(one.clip), "source_frame": one.plan.source, "extra_frames": one.plan.extras,
+    return {"creator": CREATOR, "clip": str(one.clip), "source_frame": one.plan.source, "extra_frames": one.plan.extras,
             "frames": one.scores.frames, "stride": one.plan.stride,
             "undetected": one.scores.undetected, "scores": one.scores.means}
 

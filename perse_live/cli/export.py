@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import printable, say, say_written, step_progress
-from perse_live.cli.options import AvatarFile
+from perse_live.cli.options import AvatarFile, Replacing
 from perse_live.engines.folder import BACKENDS, Backend
 from perse_live.errors import UserError
+from perse_live.outputs import check_output_folder, check_replaced_folder
 
 if TYPE_CHECKING:
     from perse_live.avatar import Avatar
@@ -43,6 +45,7 @@ class Export:
     """Of the engines; in fp16 only sums of small displacements are in half precision, places never are."""
     compute_capability: Annotated[str, arg(metavar="NUMBERS")] = "75,80,86,89,120"
     """GPUs that tensorrt-rtx builds for: 75 (RTX 20; fp16 only), 80 (A100), 86 (RTX 30), 89 (RTX 40), 120 (RTX 50)."""
+    replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
 
 
 def run(command: Export) -> None:
@@ -56,6 +59,7 @@ def run(command: Export) -> None:
 
     formats = () if command.formats is None and command.engines is not None else parse_formats(command.formats or "ply")
     backends = () if command.engines is None else _backends(command.engines)
+    _check_outputs(command, formats, engines=bool(backends))
     expression = from_scores(parse_weights(command.expression, EXPRESSION_NAMES, "expression"))
     avatar = load_avatar(command.avatar)
     weights = parse_weights(command.attribute, [one.name for one in avatar.attributes], "attribute")
@@ -68,6 +72,20 @@ def run(command: Export) -> None:
         gaussians = state_gaussians(avatar, attributes=weights, expression=expression)
         for path in write_interchange(gaussians, command.output, command.avatar.stem, files):
             say_written(path.suffix[1:], path)
+
+
+def _check_outputs(command: Export, formats: Sequence[str], *, engines: bool) -> None:
+    from export.interchange import WEB
+    from export.web import bundle
+    from perse_live.engines import folder
+
+    stem, inputs, overwrite = command.avatar.stem, [command.avatar], command.replacing.overwrite
+    check_output_folder(command.output, [f"{stem}.{one}" for one in formats if one != WEB], inputs=inputs, overwrite=overwrite)
+    if WEB in formats:
+        check_replaced_folder(command.output / f"{stem}{bundle.SUFFIX}", bundle.FILES, inputs=inputs, overwrite=overwrite)
+    if engines:
+        check_replaced_folder(command.output / f"{stem}{folder.SUFFIX}", (folder.MANIFEST,), (".onnx", ".engine"), inputs=inputs,
+                              overwrite=overwrite)
 
 
 def _export_engines(command: Export, avatar: Avatar, backends: tuple[Backend, ...]) -> None:

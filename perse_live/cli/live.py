@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import say, step_progress, warn
-from perse_live.cli.options import Network, Page
+from perse_live.cli.options import Network, Page, Replacing
 from perse_live.cli.shared import TRACKING_ASSETS, fetch
 from perse_live.errors import UserError
+from perse_live.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Live:
     """Where the engines are, of one avatar; else beside each avatar in NAME.engines. perse-live export --engines makes them."""
     settings: Annotated[Path | None, arg(metavar="FILE")] = None
     """A settings file other than the usual one (perse-live doctor says where that is)."""
+    replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     page: OmitArgPrefixes[Page] = field(default_factory=Page)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
@@ -84,6 +86,10 @@ def run(command: Live) -> None:
     if command.engine_folder is not None and len(command.avatars) > 1:
         raise UserError("--engine-folder is for one avatar: put each avatar's engines beside it, and leave the option out")
     settings = load_settings(command.settings)
+    if command.record is not None:
+        read = (command.camera, command.background or settings.background, command.settings, command.cert, command.key)
+        inputs = [*command.avatars, *(Path(one) for one in read if one is not None and Path(one).is_file())]
+        check_outputs([command.record], inputs=inputs, overwrite=command.replacing.overwrite)
     width, height = parse_size(command.size)
     page = command.page
     web = web_config(WebConfig(host=page.host, port=page.port, token=command.token, cert=command.cert, key=command.key), settings,

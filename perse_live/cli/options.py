@@ -24,6 +24,14 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Replacing:
+    """What may be replaced."""
+
+    overwrite: bool = False
+    """Replace existing files also where perse-live did not write them; never the command's own inputs."""
+
+
+@dataclass(frozen=True)
 class Page:
     """Where the live page is, and how long."""
 

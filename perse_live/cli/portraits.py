@@ -14,6 +14,7 @@ from perse_live.cli.options import Network
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_bytes, write_image
+from perse_live.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from perse_live.avatar import Avatar
@@ -27,12 +28,12 @@ _SHEET, _FIGURES = "portraits.png", "portraits.json"
 
 
 def eval_portraits(folder: Path, *, avatars: Path | None, against: Path | None, output: Path | None, as_json: bool,
-                   network: Network) -> None:
+                   overwrite: bool, network: Network) -> None:
     """Build and measure an avatar of every picture in a folder, and print the figures.
 
     avatars: where avatars are taken from and kept, by the pictures' names; None: they are not kept. against: figures of an
-    earlier run to compare with. output: folder for the sheet and the figures. Raises UserError for wrong input, and where no
-    avatar can be made of any of the pictures.
+    earlier run to compare with. output: folder for the sheet and the figures. overwrite: replace files there that are not from
+    perse-live. Raises UserError for wrong input, and where no avatar can be made of any of the pictures.
     """
     import json
 
@@ -40,6 +41,9 @@ def eval_portraits(folder: Path, *, avatars: Path | None, against: Path | None, 
     from perse_live.evaluation.portraits.comparison import compare
 
     pictures = _pictures(folder)
+    if output is not None:
+        inputs = [*pictures, *([] if against is None else [against])]
+        check_output_folder(output, (_SHEET, _FIGURES), inputs=inputs, overwrite=overwrite)
     before = None if against is None else read_battery(against)
     faces: dict[str, PortraitScores] = {}
     refused: dict[str, str] = {}

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
-from perse_live.files import atomic_output
+from perse_live.files import CREATOR, atomic_output
 from perse_live.film.coding import Matrix, add_video_stream, coded, coded_i420, even_size, padded
 from perse_live.film.reader import Film
 from perse_live.film.sound import Sound, open_sound
@@ -142,6 +142,7 @@ def film_writer(path: Path, *, width: int, height: int, rate: Fraction, alpha: b
         options = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
         container = av.open(str(temporary), "w", format=kind, options=options)
         stack.callback(_close_quietly, container)  # a second close is harmless; an abandoned one must not hide the first error
+        container.metadata["comment"] = CREATOR
         stream = add_video_stream(container, codec.name, width=stored[0], height=stored[1], pixel_format=codec.pixel_format,
                                   rate=rate, time_base=_time_base(rate), matrix=matrix, options=codec.options)
         sound = open_sound(stack, sound_from, container, kind)

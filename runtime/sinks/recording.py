@@ -25,7 +25,7 @@ from av.video.reformatter import VideoReformatter
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
-from perse_live.files import write_error
+from perse_live.files import CREATOR, write_error
 from perse_live.film.coding import Matrix, add_video_stream, coded
 from runtime.live.frames import DrawnFrame
 from runtime.sinks.fit import letterboxed, opaque_picture, two_up_picture
@@ -154,6 +154,7 @@ class _Encoder:
         self._height, self._width = first.image.shape[0], first.image.shape[1]
         rate = Fraction(fps).limit_denominator(1001)
         self._container = _open_container(path)
+        self._container.metadata["comment"] = CREATOR
         self._stream = add_video_stream(self._container, "libx264", width=self._width, height=self._height,
                                         pixel_format="yuv420p", rate=rate, time_base=_TIME_BASE, matrix=Matrix.BT709,
                                         options=_ENCODER | {"g": str(max(1, round(fps)))})
