@@ -16,7 +16,7 @@ from perse_live.film.reader import Film, open_film
 from runtime.live.frames import CapturedFrame
 
 _log = logging.getLogger(__name__)
-_LATE_FOR_GOOD = 1.0  # seconds; who is later than that will never catch up by skipping
+_LATE_FOR_GOOD = 0.15  # seconds; a reader that is later than that after skipping cannot decode as fast as the film runs
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,8 +28,8 @@ def watched(governor: Governor, cost: Callable[[Effort, float], float], seconds:
 
 
 def work(effort: Effort) -> float:
-    """How much there is to draw, 1 at full effort: pixels and Gaussians cost alike."""
-    return 0.5 * effort.scale**2 + 0.5 * effort.gaussians
+    """How much there is to draw, 1 at full effort; as measured, it falls less than the governor expects."""
+    return 0.4 + 0.6 * effort.cost
 
 
 def test_the_ladder_goes_down_step_by_step() -> None:
@@ -51,10 +51,10 @@ def test_a_single_slow_frame_changes_nothing() -> None:
     assert len(changes) == 1
 
 
-def test_under_load_it_goes_down_one_rung_at_a_time_and_says_why() -> None:
+def test_under_heavy_load_it_goes_down_at_once_and_says_why() -> None:
     governor = Governor(FPS)
-    changes = watched(governor, lambda _, __: 0.1, 60)
-    assert [effort for _, effort in changes] == list(LADDER)
+    changes = watched(governor, lambda _, __: 0.1, 4)
+    assert [effort for _, effort in changes] == [LADDER[0], LADDER[-1]]
     assert governor.reason == "drawing at 55% size and 50% of the Gaussians around the face to keep 30 fps"
 
 
@@ -72,19 +72,28 @@ def test_it_stops_where_it_is_quick_enough() -> None:
     assert 0 < LADDER.index(changes[-1][1]) < len(LADDER) - 1
 
 
-def test_with_room_it_climbs_back_patiently() -> None:
+@pytest.mark.parametrize("busy", [4.0, 30.0, 300.0])
+@pytest.mark.parametrize("full", [0.009, 0.014])
+def test_it_is_back_at_full_size_ten_seconds_after_the_load_ends(busy: float, full: float) -> None:
     governor = Governor(FPS)
-    down = watched(governor, lambda _, __: 0.06, 30)
-    assert down[-1][1] == LADDER[-1]
-    up = watched(governor, lambda _, __: 0.005, 120, start=30.0)
-    assert [effort for _, effort in up] == list(reversed(LADDER))
-    assert all(later - earlier >= 6 for (earlier, _), (later, _) in pairwise(up[1:]))
+    watched(governor, lambda effort, _: 5 * full * work(effort), busy)
+    assert governor.effort != LADDER[0]
+    watched(governor, lambda effort, _: full * work(effort), 10, start=busy)
+    assert governor.effort == LADDER[0]
+
+
+def test_also_where_steps_up_were_mistakes_before() -> None:
+    governor = Governor(FPS)
+    changes = watched(governor, lambda effort, _: 0.015 if effort in LADDER[2:] else 0.031, 300)
+    assert len(changes) > 6 and governor.effort != LADDER[0]
+    watched(governor, lambda effort, _: 0.01 * work(effort), 10, start=300.0)
+    assert governor.effort == LADDER[0]
 
 
 @examples(15)
 @given(st.floats(0.002, 0.12), st.floats(0, 0.4), st.integers(0, 1000))
 def test_it_never_hunts(full: float, noise: float, seed: int) -> None:
-    """Under any constant load: at most down once, and then tries that become ever rarer."""
+    """Under any constant load: down, and then tries that become ever rarer."""
     governor = Governor(FPS)
     state = [seed]
 
@@ -94,7 +103,6 @@ def test_it_never_hunts(full: float, noise: float, seed: int) -> None:
 
     changes = watched(governor, cost, 300)
     rungs = [LADDER.index(effort) for _, effort in changes]
-    assert all(abs(b - a) == 1 for a, b in pairwise(rungs))
     assert all(b[0] - a[0] >= 1.5 for a, b in pairwise(changes[1:]))
     turns = [changes[i][0] for i in range(1, len(rungs) - 1) if (rungs[i] - rungs[i - 1]) * (rungs[i + 1] - rungs[i]) < 0]
     assert len(turns) <= 10, "mistakes are tried again ever later"

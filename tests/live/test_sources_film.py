@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from live_frames import mean_error, picture
 
 from perse_live.errors import UserError
+from perse_live.film.reader import Film, FilmFrame, open_film
 from perse_live.film.writer import film_writer
 from runtime.live.frames import CapturedFrame
 from runtime.sources import film
@@ -106,6 +108,33 @@ def test_after_a_long_sleep_the_clock_is_set_back(tmp_path: Path, monkeypatch: p
             seen.append(index_of(frame))
     assert seen == sorted(set(seen))
     assert seen[-1] == 11
+    source.close()
+
+
+class SlowFilm:
+    """A film that takes longer to decode than it lasts."""
+
+    def __init__(self, film: Film) -> None:
+        self._film, self.rate = film, film.rate
+
+    def frames(self) -> Generator[FilmFrame, None, None]:
+        for frame in self._film.frames():
+            time.sleep(1.5 / _RATE)
+            yield frame
+
+    def warnings(self) -> list[str]:
+        return []
+
+
+def test_where_decoding_cannot_keep_up_the_film_slows_down_and_its_pictures_are_fresh(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film_of(tmp_path / "clip.mp4", 40)
+    monkeypatch.setattr("runtime.sources.film.open_film", lambda path: SlowFilm(open_film(path)))
+    source = FilmSource(path, repeat=True)
+    next_of(source)
+    for _ in range(12):
+        before = time.monotonic()
+        assert next_of(source).time > before - 0.3, "else it is up to a second behind, for good"
     source.close()
 
 
