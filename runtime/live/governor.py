@@ -9,7 +9,7 @@ import numpy as np
 
 _SECONDS = 1.5  # over which drawing times are judged
 _MANY, _FEWEST = 10, 4  # frames that are enough at once, and after those seconds
-_PATIENCE, _LONGEST_PATIENCE = 3.0, 60.0  # seconds from a step down to a try up: at first, and after many tries that were mistakes
+_PATIENCE, _LONGEST_PATIENCE = 3.0, 60.0  # seconds from a step down to a try up: at first, after many mistakes
 _TOO_SLOW = 0.85  # share of the time between two frames that drawing takes
 _ENOUGH, _ROOM = 0.75, 0.6  # the share expected after a step down, and after a step up
 _FREER = 0.7  # of the share before a try that was a mistake: from here on the machine counts as another one
