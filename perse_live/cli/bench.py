@@ -38,6 +38,9 @@ class Bench:
     """How many more viewers then join to --live, 0 to 15."""
     start: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
     """Measure instead how soon drive has its first frame: it is started four times on the video's first frame."""
+    peers: bool = False
+    """Measure instead how fast other people's viewers (GaussianSplats3D and Spark, fetched by npm) draw the avatar, or the
+    made-up head, in Chromium without a GPU, beside our own drawing."""
     json: JsonSwitch = False
     """Print one JSON object instead of a table."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
@@ -45,6 +48,9 @@ class Bench:
 
 def run(command: Bench) -> None:
     """Measure, and print what was measured."""
+    if command.peers:
+        _run_peers(command)
+        return
     if command.avatar is not None:
         _run_engines(command, command.avatar)
         return
@@ -120,6 +126,34 @@ def _run_engines(command: Bench, path: Path) -> None:
     print_table({**machine(), "avatar": str(path), "gaussians": len(avatar)})
     for result in results:
         print(f"{result.engine:<13} {printable(result.obstacle) or f'ms median (p95): {_line(result.stages)}'}")
+
+
+def _run_peers(command: Bench) -> None:
+    import numpy as np
+
+    try:
+        from export.ply import ply_bytes
+        from export.state import state_gaussians
+    except ModuleNotFoundError as error:
+        raise UserError(f"writing the avatar for other viewers needs the package {error.name}, which is not here") from error
+    from perse_live.avatar import load_avatar
+    from perse_live.head.expressions import expression
+    from runtime.bench.drawing import machine, made_up_avatar
+    from runtime.bench.peers.measure import SIZE, bench_peers
+
+    avatar = (made_up_avatar(20_000, np.random.default_rng(0)) if command.avatar is None else load_avatar(command.avatar))
+    gaussians = state_gaussians(avatar, attributes={}, expression=expression())
+    with step_progress() as progress:
+        result = bench_peers(gaussians, ply_bytes(gaussians), offline=command.network.offline, progress=progress)
+    if command.json:
+        print_json({"machine": machine(), "width": SIZE, "height": SIZE, **asdict(result)})
+        return
+    print_table({**machine(), "browser": result.browser, "Gaussians": result.gaussians, "our threads": result.threads})
+    ours = result.viewers[0].fps
+    for one in result.viewers:
+        figures = (f"{one.fps:6.1f} fps, {one.median_ms:7.1f} ms a frame, {one.frames} frames, {one.fps / ours:.3f} of ours"
+                   if one.fps else "not measured")
+        print(f"{one.viewer:<26} {figures}{f': {printable(one.obstacle)}' if one.obstacle else ''}")
 
 
 def _line(stages: Mapping[str, Timing]) -> str:

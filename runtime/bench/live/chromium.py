@@ -24,10 +24,11 @@ def chromium_missing() -> str:
         import playwright.sync_api  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ModuleNotFoundError:
         return "the package playwright is not installed (pip install playwright)"
-    return "" if _executable() else f"no Chromium found (looked for {', '.join(_NAMES)})"
+    return "" if chromium_executable() else f"no Chromium found (looked for {', '.join(_NAMES)})"
 
 
-def _executable() -> str | None:
+def chromium_executable() -> str | None:
+    """The browser's path; None where there is none."""
     return next((path for name in _NAMES if (path := installed_program(name))), None)
 
 
@@ -40,7 +41,7 @@ def chromium(camera_film: Path) -> Generator[Any, None, None]:
     if not aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True):
         flags.append("--allow-loopback-in-peer-connection")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_executable(), headless=True, args=flags)
+        browser = playwright.chromium.launch(executable_path=chromium_executable(), headless=True, args=flags)
         try:
             yield browser
         finally:
