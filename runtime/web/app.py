@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from perse_live.errors import UserError
 from runtime.live.control import Control
+from runtime.web.connections import Listener, WrongTokens
 from runtime.web.messages import MAX_JSON_BYTES, perform
 from runtime.web.offers import MAX_SDP_BYTES, parse_offer
 from runtime.web.pages import page_file
 from runtime.web.publisher import Publisher
-from runtime.web.security import SECURITY_HEADERS, host_fits, origin_fits, token_fits
+from runtime.web.security import SECURITY_HEADERS, Tickets, bearer_token, host_fits, origin_fits, token_fits
 from runtime.web.viewers import TooManyViewers, Viewers
 
 _log = logging.getLogger(__name__)
 
 _BODY_SECONDS = 10.0  # for a body to arrive
+_TICKET_SECONDS = 60.0  # from asking for a recording's address to opening it
 
 
-def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, *, host: str, token: str,
+def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, listener: Listener, *, host: str, token: str,
              local: bool) -> web.Application:
     """The server's routes.
 
-    publisher: None where the session takes no camera from a browser. host: what the server listens on; token: needed for every
-    request but the page's static files, "" for none; local: whether peers are on this machine.
+    publisher: None where the session takes no camera from a browser. listener: told of each connection's requests. host: what the
+    server listens on; token: needed for every request but the page's own files, "" for none; local: whether peers are on this
+    machine.
     """
     routes = _Routes(control, viewers, publisher, local=local)
-    app = web.Application(middlewares=[_guard(host, token), _tell_errors], client_max_size=MAX_SDP_BYTES)
+    app = web.Application(middlewares=[_guard(listener, host, token), _tell_errors], client_max_size=MAX_SDP_BYTES)
     app.on_response_prepare.append(_add_headers)
     app.add_routes([
         web.get("/", routes.index),
@@ -41,6 +46,7 @@ def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, *,
         web.post("/whip", routes.publish),
         web.delete("/whip/{id}", routes.stop_publishing),
         web.get("/recording", routes.recording),
+        web.post("/recording", routes.recording_address),
         web.get("/api/state", routes.state),
         web.get("/api/stats", routes.stats),
         web.post("/api/action", routes.action),
@@ -51,6 +57,7 @@ def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, *,
 class _Routes:
     def __init__(self, control: Control, viewers: Viewers, publisher: Publisher | None, *, local: bool) -> None:
         self._control, self._viewers, self._publisher, self._local = control, viewers, publisher, local
+        self._tickets = Tickets(_TICKET_SECONDS)
 
     async def index(self, request: web.Request) -> web.Response:
         return _page("index.html")
@@ -61,7 +68,15 @@ class _Routes:
     async def static(self, request: web.Request) -> web.Response:
         return _page(request.match_info["name"])
 
+    async def recording_address(self, request: web.Request) -> web.Response:
+        """A link can carry no header, and a token in an address would stay in histories and logs."""
+        ticket = self._tickets.issue(time.monotonic())
+        return web.json_response({"address": f"/recording?ticket={ticket}", "seconds": _TICKET_SECONDS})
+
     async def recording(self, request: web.Request) -> web.StreamResponse:
+        ticket = request.query.get("ticket")  # without one the token has been shown
+        if ticket is not None and not self._tickets.redeem(ticket, time.monotonic()):
+            return _error(401, "the ticket is used or too old: ask for another one by POST /recording")
         path = self._control.recorded
         if path is None or not path.is_file():
             return _error(404, "there is no recording yet, or it has been moved away")
@@ -108,22 +123,46 @@ class _Routes:
         return web.json_response({})
 
 
-def _guard(host: str, token: str) -> Middleware:
+def _guard(listener: Listener, host: str, token: str) -> Middleware:
+    wrong_tokens = WrongTokens()
+
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        listener.requested(request.protocol)
         host_header = request.headers.get("Host")
         if not host_fits(host_header, listening=host):
             return _error(403, "the Host of the request is not this server's: use the link that it printed")
         if not origin_fits(request.headers.get("Origin"), host_header):
             return _error(403, "requests from other web sites are not answered")
-        # The page's static files come with every copy of the package; scripts and styles could not carry the token
-        given = {"query": request.query.get("token"), "authorization": request.headers.get("Authorization")}
-        if not request.path.startswith("/static/") and not token_fits(token, **given):
-            message = "the token is missing or wrong: use the link that the server printed"
-            return _error(401, message, {"WWW-Authenticate": "Bearer"})
+        given = bearer_token(request.headers.get("Authorization"))
+        if token_fits(token, given):
+            listener.trusted(request.protocol)
+        elif given:
+            seconds = wrong_tokens.delay(request.remote or "", time.monotonic())
+            if math.isinf(seconds):
+                return _error(429, "too many wrong tokens: wait a minute", {"Retry-After": "60"})
+            await asyncio.sleep(seconds)
+            return _denied()
+        elif not _is_public(request):
+            return _denied()
         return await handler(request)
 
     return guard
+
+
+def _is_public(request: web.Request) -> bool:
+    """What needs no token: the page's own files, which come with every copy of the package, and what a ticket pays for.
+
+    The token stands in the fragment of the page's address, which browsers do not send.
+    """
+    if request.method not in ("GET", "HEAD"):
+        return False
+    return request.path in ("/", "/obs") or request.path.startswith("/static/") or (
+        request.path == "/recording" and "ticket" in request.query)
+
+
+def _denied() -> web.Response:
+    return _error(401, "the token is missing or wrong: use the link that the server printed", {"WWW-Authenticate": "Bearer"})
 
 
 @web.middleware

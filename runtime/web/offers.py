@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from perse_live.errors import UserError
 
 MAX_SDP_BYTES = 64 * 1024
 _MOST_MEDIA = 8
 _MOST_CANDIDATES = 64  # each costs connectivity checks; a machine with many interfaces has a dozen
+_RTPMAP = re.compile(r"^a=rtpmap:(\d{1,3}) ([A-Za-z0-9-]{1,20})/90000\s*$", re.MULTILINE)
+_PROFILE = re.compile(r"[0-9A-F]{6}")
+_BASELINE = re.compile(r"42[0-9A-F]{4}|4D[89A-F][0-9A-F]{3}|58[CDEF][0-9A-F]{3}")  # RFC 6184, table 5
 _MDNS_CANDIDATE = re.compile(r"a=candidate:\S+ \d+ \S+ \d+ \S+\.local ", re.IGNORECASE)
 
 
@@ -20,9 +24,30 @@ class Offer:
     sdp: str
     """Lines that end in CR LF."""
 
-    def has_codec(self, name: str) -> bool:
-        """Whether a video codec is offered; name: as in SDP, in any case."""
-        return f" {name}/90000".lower() in self.sdp.lower()
+    @property
+    def from_firefox(self) -> bool:
+        """Whether Firefox has made it, which does not send to 127.0.0.1."""
+        return "\r\no=mozilla" in self.sdp
+
+    def codec_obstacle(self, name: Literal["VP8", "H264"]) -> str:
+        """Why a video codec cannot be agreed on, in a few words; empty where it can.
+
+        H.264 needs a payload type with packetization-mode=1, as keyframes do not fit into one packet, and the Baseline or
+        Constrained Baseline profile, which is what every endpoint has (RFC 6184, section 8.1; RFC 7742, section 6.2).
+        """
+        kinds = [_parameters(self.sdp, number) for number, codec in _RTPMAP.findall(self.sdp) if codec.upper() == name]
+        if not kinds:
+            return f"is without video/{name}"
+        if name == "VP8":
+            return ""
+        in_packets = [one for one in kinds if one.get("packetization-mode", "0") == "1"]
+        if not in_packets:
+            return "has H264 only without packetization-mode=1"
+        profiles = [one.get("profile-level-id", "42E01F").upper() for one in in_packets]
+        if not any(_BASELINE.fullmatch(profile) for profile in profiles):
+            shown = ", ".join(dict.fromkeys(profile if _PROFILE.fullmatch(profile) else "unknown" for profile in profiles))
+            return f"has H264 only in the profiles {shown}, without (Constrained) Baseline such as 42E01F"
+        return ""
 
 
 def parse_offer(body: bytes, *, local_peer: bool) -> Offer:
@@ -53,3 +78,10 @@ def parse_offer(body: bytes, *, local_peer: bool) -> Offer:
         # Without an end of candidates, ICE waits for those that the peer's checks will show
         lines = [line for line in lines if not _MDNS_CANDIDATE.match(line) and not line.startswith("a=end-of-candidates")]
     return Offer("".join(f"{line}\r\n" for line in lines if line))
+
+
+def _parameters(sdp: str, payload_type: str) -> dict[str, str]:
+    """The format parameters of a payload type, their names in lower case."""
+    found = re.search(rf"^a=fmtp:{payload_type} (.*)$", sdp, re.MULTILINE)
+    pairs = (part.strip().partition("=") for part in (found[1] if found else "").split(";"))
+    return {name.lower(): value.strip() for name, _, value in pairs}

@@ -8,9 +8,10 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
 from perse_live.errors import UserError
-from runtime.web.aiortc_hooks import offer_loopback, track_connecting
+from runtime.web.aiortc_hooks import offer_loopback, only_loopback, track_connecting
 from runtime.web.offers import Offer
 from runtime.web.playout import show_at_once
 
@@ -30,6 +31,7 @@ class Peer:
         """Not to be guessed: it is all that is needed to end the connection."""
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
         self._connecting = track_connecting(self.connection)
+        self._reaches_out = bool(ice_servers)
         self._on_end = on_end
         self._ending: asyncio.Task[None] | None = None
         self._deadline = asyncio.get_running_loop().call_later(_CONNECT, self.end)
@@ -38,7 +40,8 @@ class Peer:
     async def answer(self, offer: Offer, transceiver: RTCRtpTransceiver, *, loopback: bool) -> str:
         """The SDP answer to an offer; nothing but this transceiver and a data channel is agreed to.
 
-        loopback: whether 127.0.0.1 is among our candidates. Raises UserError, and ends the peer, where the offer cannot be met.
+        loopback: whether the page is served to this machine only; peers elsewhere can then connect only where the user has named
+        ICE servers. Raises UserError, and ends the peer, where the offer cannot be met.
         """
         try:
             await asyncio.wait_for(self._negotiate(offer, transceiver, loopback=loopback), _NEGOTIATE)
@@ -51,8 +54,7 @@ class Peer:
         except Exception as error:  # aiortc's parser raises whatever its code runs into
             _log.debug("an offer was refused", exc_info=True)
             await self.end()
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"the SDP offer cannot be answered{': ' + reason if reason else ''}") from None
+            raise UserError(f"the SDP offer cannot be answered{_reason(error)}: send the offer of a browser, unchanged") from None
         return self.connection.localDescription.sdp
 
     async def _negotiate(self, offer: Offer, transceiver: RTCRtpTransceiver, *, loopback: bool) -> None:
@@ -63,8 +65,10 @@ class Peer:
                 other.direction = "inactive"  # a track that nobody reads would queue for ever
         if wanted == "sendonly":
             show_at_once(transceiver, offer.sdp)
-        if loopback:
+        if loopback and self._reaches_out:
             offer_loopback(self.connection)
+        elif loopback:
+            only_loopback(self.connection, own_addresses=offer.from_firefox)
         await self.connection.setLocalDescription(await self.connection.createAnswer())
         if transceiver.currentDirection != wanted:
             raise UserError(f"the SDP offer's video must be {'recvonly' if wanted == 'sendonly' else 'sendonly'} or sendrecv")
@@ -94,3 +98,11 @@ class Peer:
             self._deadline.cancel()
         elif state in ("failed", "closed"):
             self.end()
+
+
+def _reason(error: Exception) -> str:
+    """What aiortc says where it says something meant for people, rather than what its code ran into."""
+    if not isinstance(error, (InvalidAccessError, InvalidStateError, OperationError)):
+        return ""
+    text = "".join(character if character.isprintable() else " " for character in " ".join(str(error).split())[:200])
+    return f" ({text})" if text else ""

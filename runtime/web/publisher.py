@@ -13,7 +13,9 @@ from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
 
 from perse_live.arrays import UInt8Array
+from perse_live.errors import UserError
 from runtime.sources.browser import BrowserCamera
+from runtime.web.aiortc_hooks import limit_decoded_pictures
 from runtime.web.bandwidth import promise_bandwidth
 from runtime.web.jitter import deliver_frames_at_once
 from runtime.web.offers import Offer
@@ -32,10 +34,14 @@ class Publisher:
 
         Raises UserError where the offer cannot be met; the camera before stays then.
         """
+        obstacles = [offer.codec_obstacle(codec) for codec in ("VP8", "H264")]
+        if all(obstacles):
+            raise UserError(f"the SDP offer {' and '.join(obstacles)}: send VP8, or H264 with packetization-mode=1 as Baseline")
         before = list(self._readers)
         peer = Peer(self._ice_servers, self._forget)
         self._readers[peer] = None
         transceiver = peer.connection.addTransceiver("video", direction="recvonly")
+        limit_decoded_pictures()
         deliver_frames_at_once(transceiver.receiver)
         promise_bandwidth(transceiver.receiver)
         answer = await peer.answer(offer, transceiver, loopback=self._loopback)

@@ -45,17 +45,40 @@ def new_token() -> str:
     return secrets.token_urlsafe(16)
 
 
-def token_fits(token: str, *, query: str | None, authorization: str | None) -> bool:
+def bearer_token(authorization: str | None) -> str:
+    """The token in an Authorization header; empty where there is none."""
+    scheme, _, bearer = (authorization or "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else ""
+
+
+def token_fits(token: str, given: str) -> bool:
     """Whether a request carries the token.
 
-    token: what is needed, "" where none is. query: the request's `token` parameter; authorization: its header. Compared in a time
-    that does not tell how much of it was right.
+    token: what is needed, "" where none is; given: from `bearer_token`. Compared in a time that does not tell how much of it was
+    right.
     """
-    if not token:
-        return True
-    scheme, _, bearer = (authorization or "").partition(" ")
-    given = bearer.strip() if scheme.lower() == "bearer" else query or ""
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+    return not token or hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+
+
+class Tickets:
+    """Addresses that work once and for a short time, for what a browser fetches without a header."""
+
+    def __init__(self, seconds: float, *, most: int = 64) -> None:
+        """seconds: for which each is good; most: at a time, the oldest one goes first."""
+        self._seconds, self._most = seconds, most
+        self._until: dict[str, float] = {}
+
+    def issue(self, now: float) -> str:
+        """A new one. now: seconds of a monotonic clock."""
+        while len(self._until) >= self._most:
+            del self._until[next(iter(self._until))]
+        ticket = new_token()
+        self._until[ticket] = now + self._seconds
+        return ticket
+
+    def redeem(self, ticket: str, now: float) -> bool:
+        """Whether it was good; it is not any more."""
+        return self._until.pop(ticket, -1.0) >= now
 
 
 def host_fits(host_header: str | None, *, listening: str) -> bool:
@@ -112,10 +135,14 @@ def _no_password() -> str:
 
 
 def link(*, host: str, port: int, tls: bool, token: str) -> str:
-    """The URL of the page. host: what the server listens on; for all addresses (0.0.0.0, ::) one that others can reach."""
+    """The URL of the page. host: what the server listens on; for all addresses (0.0.0.0, ::) one that others can reach.
+
+    The token is in the fragment: browsers send it neither to a server nor in a Referer, and it is in no log.
+    """
     name = _own_address(host) if host in ("0.0.0.0", "::", "") else host
     name = f"[{name}]" if ":" in name else name
-    return f"{'https' if tls else 'http'}://{name}:{port}/{f'?token={quote(token)}' if token else ''}"
+    fragment = "#token=" + quote(token, safe="") if token else ""
+    return f"{'https' if tls else 'http'}://{name}:{port}/{fragment}"
 
 
 def _own_address(host: str) -> str:

@@ -23,6 +23,7 @@ from runtime.live.control import Control
 from runtime.sources.browser import BrowserCamera
 from runtime.web.app import make_app
 from runtime.web.codec import CodecName, EncodeConfig
+from runtime.web.connections import ConnectionLimits, Listener, default_limits
 from runtime.web.control_channel import ControlChannels
 from runtime.web.encoder import SharedEncoder
 from runtime.web.ice import IceServer
@@ -63,13 +64,15 @@ class WebServer:
     """Serves the page, the API, viewers and the browser's camera for one session."""
 
     def __init__(self, control: Control, encode_clock: StageClock, config: WebConfig | None = None, *,
-                 camera: BrowserCamera | None = None) -> None:
-        """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may.
+                 camera: BrowserCamera | None = None, limits: ConnectionLimits | None = None) -> None:
+        """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may; limits: of connections,
+        None for the usual ones.
 
         Raises UserError for a setting that cannot be used.
         """
         self._control, self._clock, self._camera = control, encode_clock, camera
         self._config = config = config or WebConfig()
+        self._limits = limits or default_limits()
         if not 0 <= config.port <= 65535:
             raise UserError(f"port {config.port} does not exist: --port takes 0 to 65535")
         if config.token is not None and len(config.token) < 8:
@@ -142,20 +145,22 @@ class WebServer:
         publisher = None
         if self._camera is not None:
             publisher = Publisher(self._camera, ice_servers=self._ice_servers, loopback=self._local)
-        app = make_app(self._control, viewers, publisher, host=config.host, token=self._token, local=self._local)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        limits = self._limits
+        listener = Listener(lambda: _protocol_of(runner), limits, self._tls)
+        app = make_app(self._control, viewers, publisher, listener, host=config.host, token=self._token, local=self._local)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0,
+                               keepalive_timeout=limits.idle_seconds)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, config.host, config.port, ssl_context=self._tls)
             try:
-                await site.start()
+                port = await listener.start(config.host, config.port)
             except OSError as error:
                 raise UserError(_why_not(error, config.host, config.port)) from None
             encoder.start()
             self._viewers = viewers
             telling = asyncio.create_task(channels.run())
             try:
-                ready.set_result(runner.addresses[0][1])
+                ready.set_result(port)
                 await self._leave.wait()
             finally:
                 telling.cancel()
@@ -165,8 +170,15 @@ class WebServer:
                     await publisher.close()
                 encoder.close()
         finally:
+            await listener.close()
             await runner.cleanup()
             await _settle()
+
+
+def _protocol_of(runner: web.AppRunner) -> asyncio.Protocol:
+    server = runner.server
+    assert server is not None
+    return server()
 
 
 async def _settle() -> None:

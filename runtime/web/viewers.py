@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel, RTCIceServer, RTCRtpSender
 from aiortc.mediastreams import MediaStreamError
@@ -19,7 +19,7 @@ from runtime.web.encoder import SharedEncoder, StreamEnded, Subscription
 from runtime.web.offers import Offer
 from runtime.web.peers import Peer
 
-_MIME_TYPES: dict[CodecName, str] = {"vp8": "video/VP8", "h264": "video/H264"}
+_CODECS: dict[CodecName, Literal["VP8", "H264"]] = {"vp8": "VP8", "h264": "H264"}
 _CONTROL = "control"  # the data channel's name
 
 
@@ -78,12 +78,12 @@ class Viewers:
         """
         if self.count >= self._most:
             raise TooManyViewers(f"{self._most} viewers watch already, which is the limit: try again when one has left")
-        mime_type = _MIME_TYPES[self._encoder.config.codec]
-        if not offer.has_codec(mime_type.removeprefix("video/")):
-            raise UserError(f"the SDP offer is without {mime_type}, which is sent: start the session with another --codec")
+        if obstacle := offer.codec_obstacle(_CODECS[self._encoder.config.codec]):
+            raise UserError(f"the SDP offer {obstacle}, which is what is sent: start the session with another --codec")
         peer = Peer(self._ice_servers, self._forget)
         track = self._tracks[peer] = PacketTrack(self._encoder)
         transceiver = peer.connection.addTransceiver(track, direction="sendonly")
+        mime_type = f"video/{_CODECS[self._encoder.config.codec]}"
         capabilities = RTCRtpSender.getCapabilities("video").codecs
         # Before setRemoteDescription: later it has no effect
         transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType in (mime_type, "video/rtx")])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import re
 import socket
 import ssl
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import aiohttp
 import aioice.ice
@@ -20,6 +22,7 @@ from web_session import PaintedSession, Watcher, key_pair, serving
 from perse_live.errors import UserError
 from runtime.live.actions import Hide
 from runtime.live.clock import StageClock
+from runtime.web.connections import WrongTokens
 from runtime.web.server import WebConfig, WebServer
 
 JSON, SDP = {"Content-Type": "application/json"}, {"Content-Type": "application/sdp"}
@@ -28,10 +31,12 @@ JSON, SDP = {"Content-Type": "application/json"}, {"Content-Type": "application/
 def ask(url: str, method: str, path: str, **options: Any) -> tuple[int, Any, dict[str, str]]:
     """Status, JSON or text, and headers."""
     async def request() -> tuple[int, Any, dict[str, str]]:
-        base, _, query = url.partition("?")
+        base, _, fragment = url.partition("#")
+        if token := fragment.partition("=")[2]:
+            options["headers"] = {"Authorization": f"Bearer {unquote(token)}", **options.get("headers", {})}
         connector = aiohttp.TCPConnector(ssl=options.pop("ssl", True))
         async with aiohttp.ClientSession(connector=connector) as http, \
-                http.request(method, f"{base}{path}{'?' + query if query else ''}", **options) as reply:
+                http.request(method, f"{base}{path}", **options) as reply:
             body = await reply.read()
             parsed = json.loads(body) if reply.content_type == "application/json" else body.decode()
             return reply.status, parsed, dict(reply.headers)
@@ -128,6 +133,43 @@ def test_the_last_recording_can_be_fetched_and_nothing_else(tmp_path: Path) -> N
         assert ask(served.url, "GET", "recording", headers={"Origin": "http://evil.example"})[0] == 403
 
 
+def test_a_recordings_address_works_once_and_without_the_token(tmp_path: Path) -> None:
+    with serving(WebConfig(port=0, token="a-long-secret")) as served:
+        served.session.recorded = tmp_path / "film.mp4"
+        served.session.recorded.write_bytes(b"film")
+        local = served.url.partition("#")[0]
+        address = ask(served.url, "POST", "recording")[1]["address"].removeprefix("/")
+        assert "a-long-secret" not in address
+        assert ask(local, "GET", address, headers={"Origin": "http://evil.example"})[0] == 403
+        assert ask(local, "GET", address)[:2] == (200, "film")
+        assert ask(local, "GET", address)[0] == 401
+        assert ask(served.url, "GET", "recording")[:2] == (200, "film")
+
+
+def test_wrong_tokens_are_slowed_down_and_right_ones_are_not() -> None:
+    delays = WrongTokens(spacing=0.5, most_waiting=10.0, most_clients=3)
+    assert [delays.delay("192.0.2.1", 0.0) for _ in range(3)] == [0.5, 1.0, 1.5]
+    assert delays.delay("192.0.2.2", 0.0) == 0.5
+    assert delays.delay("192.0.2.1", 100.0) == 0.5
+    assert [math.isinf(delays.delay("2001:db8::" + str(k), 0.0)) for k in range(30)] == [False] * 21 + [True] * 9
+    with serving(WebConfig(port=0, token="a-long-secret")) as served:
+        async def guess() -> tuple[list[int], int]:
+            async with aiohttp.ClientSession(served.url.partition("#")[0]) as http:
+                async def status(token: str) -> int:
+                    async with http.get("api/state", headers={"Authorization": f"Bearer {token}"}) as reply:
+                        return reply.status
+
+                wrong = [asyncio.create_task(status(f"guess-{k}")) for k in range(40)]
+                await asyncio.sleep(0.1)
+                right = await status("a-long-secret")
+                assert not any(task.done() and task.result() == 401 for task in wrong)
+                return list(await asyncio.gather(*wrong)), right
+
+        wrong, right = asyncio.run(guess())
+        assert right == 200
+        assert wrong.count(429) > 10 and wrong.count(401) >= 20 and len(wrong) == 40
+
+
 def test_other_sites_are_turned_away() -> None:
     with serving() as served:
         for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"},
@@ -142,24 +184,27 @@ def test_other_sites_are_turned_away() -> None:
 def test_a_server_for_others_needs_the_token(caplog: pytest.LogCaptureFixture) -> None:
     with serving(WebConfig(host="0.0.0.0", port=0)) as served:
         assert "without TLS" in caplog.text
-        base, _, token = served.url.partition("?token=")
+        base, _, token = served.url.partition("#token=")
         port = int(base.rstrip("/").rsplit(":", 1)[1])
         local = f"http://127.0.0.1:{port}/"
         assert len(token) >= 20
-        for request in ("GET api/state", "GET ", "POST whep", "POST whip", "DELETE whep/x", "POST api/action", "GET no"):
+        for request in ("GET api/state", "GET recording", "POST recording", "POST whep", "POST whip", "DELETE whep/x",
+                        "POST api/action", "GET no", "POST ", "GET recording?ticket=wrong"):
             method, path = request.split(" ")
             assert ask(local, method, path)[0] == 401
-            assert ask(f"{local}?token=wrong", method, path)[0] == 401
-        assert ask(f"{local}?token={token}", "GET", "api/state")[0] == 200
-        assert ask(local, "GET", "api/state", headers={"Authorization": f"Bearer {token}"})[0] == 200
+            assert ask(f"{local}#token=wrong", method, path)[0] == 401
+        assert ask(local, "GET", f"api/state?token={token}")[0] == 401, "addresses stay in logs and histories"
+        assert ask(f"{local}#token={token}", "GET", "api/state")[0] == 200
+        for path in ("", "obs", "static/main.js"):
+            assert ask(local, "GET", path)[0] == 200  # the token of the page's address is in its fragment, which is not sent
         assert token not in str(ask(local, "GET", "api/state"))
 
 
 @pytest.mark.skipif(not aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True), reason="this machine has no network")
 def test_a_server_for_others_has_viewers_too() -> None:
     with serving(WebConfig(host="0.0.0.0", port=0, token="a-long-secret")) as served:
-        port = served.url.partition("?")[0].rstrip("/").rsplit(":", 1)[1]
-        assert served.url.endswith("?token=a-long-secret")
+        port = served.url.partition("#")[0].rstrip("/").rsplit(":", 1)[1]
+        assert served.url.endswith("#token=a-long-secret")
 
         async def body() -> None:
             watcher = Watcher()

@@ -6,16 +6,25 @@ import asyncio
 import contextlib
 import threading
 import time
+from fractions import Fraction
+from typing import Any
 
 import aiohttp
+import aiortc.rtcrtpreceiver
+import av
 import numpy as np
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpCodecParameters
+from aiortc.jitterbuffer import JitterFrame
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
 from web_session import PATIENCE, PaintedCamera, Watcher, number_in, painted, publish, serving, until
 
 from perse_live.arrays import UInt8Array
 from runtime.live.frames import CapturedFrame
 from runtime.sources.browser import BrowserCamera
 from runtime.sources.contract import PictureSource, SourceLost
+from runtime.web.aiortc_hooks import limit_decoded_pictures
 
 HEADERS = {"Content-Type": "application/sdp"}
 
@@ -174,3 +183,38 @@ def test_a_reader_that_waits_is_released_at_the_end() -> None:
     reader.join(PATIENCE)
     assert results == [None]
     assert camera.name == "browser camera" and camera.live
+
+
+@pytest.mark.parametrize(("encoder", "mime_type"), [("libvpx", "video/VP8"), ("libx264", "video/H264")])
+def test_pictures_that_are_too_large_are_not_decoded(encoder: str, mime_type: str) -> None:
+    """A keyframe of a few hundred bytes may declare any size; the usual ones are decoded as before."""
+    limit_decoded_pictures()
+    decoder: Any = getattr(aiortc.rtcrtpreceiver, "get_decoder")(RTCRtpCodecParameters(mime_type, clockRate=90_000))  # noqa: B009
+    for width, height, decoded in ((640, 480, True), (3840, 2176, False), (3840, 2160, True)):
+        context: Any = av.CodecContext.create(encoder, "w")
+        context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", Fraction(1, 30)
+        context.options = {"deadline": "realtime", "lag-in-frames": "0"} if encoder == "libvpx" else {"tune": "zerolatency"}
+        frame = VideoFrame(width, height, "yuv420p")
+        frame.pts = 0
+        (packet,) = [*context.encode(frame), *context.encode(None)][:1]
+        frames: list[Any] = []
+        with contextlib.suppress(FFmpegError):
+            frames = decoder.decode(JitterFrame(bytes(packet), 0))
+        frames = [one for one in frames if (one.width, one.height) == (width, height)]
+        assert bool(frames) == decoded, (width, height)
+
+
+def test_a_camera_without_a_codec_that_is_taken_is_told_why() -> None:
+    with serving(with_camera=True) as served:
+        async def body() -> None:
+            async with aiohttp.ClientSession() as http:
+                sender = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+                sender.addTransceiver(PaintedCamera(), direction="sendonly")
+                await sender.setLocalDescription(await sender.createOffer())
+                offer = sender.localDescription.sdp.replace("VP8/90000", "VP9/90000").replace("packetization-mode=1", "a=b")
+                async with http.post(f"{served.url}whip", data=offer, headers=HEADERS) as reply:
+                    error = (await reply.json())["error"]
+                    assert reply.status == 400 and "without video/VP8 and has H264 only without packetization-mode=1" in error
+                await sender.close()
+
+        asyncio.run(body())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from runtime.web.ice import ice_server
 from runtime.web.offers import parse_offer
 from runtime.web.pages import page_file
 from runtime.web.security import (
+    Tickets,
+    bearer_token,
     host_fits,
     is_loopback,
     link,
@@ -64,13 +67,22 @@ def test_only_our_own_page_or_no_page_may_ask() -> None:
 def test_the_token_is_needed_where_there_is_one() -> None:
     token = new_token()
     assert len(token) >= 20 and token != new_token()
-    assert token_fits("", query=None, authorization=None)
-    assert token_fits(token, query=token, authorization=None)
-    assert token_fits(token, query=None, authorization=f"Bearer {token}")
-    assert token_fits(token, query=None, authorization=f"bearer  {token} ")
-    for query, authorization in ((None, None), ("", ""), (token[:-1], None), (None, f"Basic {token}"), (None, "Bearer"),
-                                 (token, "Bearer wrong"), ("\udcff", None), ("ünrecht", None)):
-        assert not token_fits(token, query=query, authorization=authorization)
+    assert token_fits("", bearer_token(None))
+    assert token_fits(token, bearer_token(f"Bearer {token}"))
+    assert token_fits(token, bearer_token(f"bearer  {token} "))
+    for authorization in (None, "", token, token[:-1], f"Basic {token}", "Bearer", "Bearer wrong", "Bearer \udcff",
+                          "Bearer ünrecht", f"Bearer {token[:-1]}"):
+        assert not token_fits(token, bearer_token(authorization))
+
+
+def test_tickets_work_once_and_for_a_while() -> None:
+    tickets = Tickets(60.0, most=2)
+    first, second = tickets.issue(0.0), tickets.issue(1.0)
+    assert first != second and not tickets.redeem("", 1.0)
+    assert tickets.redeem(first, 60.0) and not tickets.redeem(first, 60.0)
+    assert not tickets.redeem(second, 61.1)
+    issued = [tickets.issue(100.0) for _ in range(3)]
+    assert [tickets.redeem(one, 100.0) for one in issued] == [False, True, True]
 
 
 def test_ice_servers_are_read() -> None:
@@ -100,7 +112,7 @@ def test_refusals_show_no_credentials(url: str) -> None:
 
 def test_links_can_be_opened() -> None:
     assert link(host="127.0.0.1", port=8080, tls=False, token="") == "http://127.0.0.1:8080/"
-    assert link(host="::1", port=1, tls=True, token="a b") == "https://[::1]:1/?token=a%20b"
+    assert link(host="::1", port=1, tls=True, token="a b&/") == "https://[::1]:1/#token=a%20b%26%2F"
     assert "0.0.0.0" not in link(host="0.0.0.0", port=1, tls=False, token="x")
 
 
@@ -139,6 +151,25 @@ def test_a_key_with_a_password_does_not_ask_for_it(tmp_path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
     with pytest.raises(UserError, match="cannot be used for TLS"):
         tls_context(cert, locked)
+
+
+@pytest.mark.parametrize(("lines", "vp8", "h264"), [
+    ((), "is without video/VP8", "is without video/H264"),
+    (("a=rtpmap:96 vp8/90000",), "", "is without"),
+    (("a=rtpmap:96 H264/90000",), "is without", "without packetization-mode=1"),
+    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=0;profile-level-id=42e01f"), "is without", "packetization-mode=1"),
+    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1;profile-level-id=640c1f"), "is without", "profiles 640C1F"),
+    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1; profile-level-id=<b>"), "is without", "profiles unknown"),
+    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1;profile-level-id=640c1f",
+      "a=rtpmap:97 H264/90000", "a=fmtp:97 a=1; packetization-mode=1;profile-level-id=42001f"), "is without", ""),
+    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1"), "is without", ""),
+])
+def test_what_an_offers_codecs_lack_is_said(lines: tuple[str, ...], vp8: str, h264: str) -> None:
+    offer = parse_offer((OFFER + "".join(f"{line}\r\n" for line in lines)).encode(), local_peer=False)
+    wanted: tuple[tuple[Literal["VP8", "H264"], str], ...] = (("VP8", vp8), ("H264", h264))
+    for codec, obstacle in wanted:
+        found = offer.codec_obstacle(codec)
+        assert obstacle in found and bool(obstacle) == bool(found)
 
 
 def test_offers_of_peers_on_this_machine_lose_names_that_are_slow_to_resolve() -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import threading
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import aioice.ice
 import numpy as np
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtp import RTCP_PSFB_FIR, RTCP_PSFB_PLI, RtcpPsfbPacket
 from web_session import PATIENCE, PaintedCamera, Served, Watcher, painted, publish, serving, until, watching
 
 from runtime.live.actions import Hide, SetAttribute
+from runtime.web.aiortc_hooks import only_loopback
 from runtime.web.codec import CodecName, EncodeConfig
 from runtime.web.peers import Peer
 from runtime.web.server import WebConfig
@@ -240,7 +245,7 @@ def test_the_data_channel_answers_errors() -> None:
     with serving() as served:
         async def body() -> None:
             async with watching(served.url) as (watcher,):
-                for sent, problem in (("{", "not JSON"), ("[" * 9000, "not JSON"), ("[]", "not a JSON object"), (b"\0", "binary"),
+                for sent, problem in (("{", "not JSON"), ("[" * 9000, "nested"), ("[]", "not a JSON object"), (b"\0", "binary"),
                                       ("x" * 17_000, "larger than"), ('{"action": "fly"}', "unknown action"),
                                       ('{"action": "attribute", "name": "beard"}', "no attribute beard"),
                                       ('{"action": "gain", "region": "eyes", "value": NaN}', "NaN")):
@@ -338,3 +343,68 @@ def test_a_peer_ends_once() -> None:
         assert ended == [peer]
 
     asyncio.run(body())
+
+
+def hosts(answer: str) -> set[str]:
+    """The addresses of an answer's candidates."""
+    return {line.split(" ")[4] for line in answer.splitlines() if line.startswith("a=candidate:")}
+
+
+def answer_to(config: WebConfig, change: Callable[[str], str]) -> tuple[int, str]:
+    """Status and answer or error."""
+    with serving(config) as served:
+        async def body() -> tuple[int, str]:
+            async with aiohttp.ClientSession() as http:
+                peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+                peer.addTransceiver("video", direction="recvonly")
+                await peer.setLocalDescription(await peer.createOffer())
+                offer = change(peer.localDescription.sdp)
+                async with http.post(f"{served.url}whep", data=offer, headers={"Content-Type": "application/sdp"}) as reply:
+                    status, text = reply.status, await reply.text()
+                await peer.close()
+                return status, text
+
+        return asyncio.run(body())
+
+
+def test_a_page_for_this_machine_opens_sockets_on_loopback_only() -> None:
+    status, answer = answer_to(WebConfig(port=0), lambda offer: offer)
+    assert status == 201 and hosts(answer) == {"127.0.0.1"}
+
+
+def test_firefox_gets_this_machines_addresses_too_but_nobody_else_is_heard() -> None:
+    status, answer = answer_to(WebConfig(port=0), lambda offer: re.sub("^o=-", "o=mozilla...SDPARTA-99.0", offer, flags=re.M))
+    own = set(aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True))
+    assert status == 201 and hosts(answer) == {"127.0.0.1", *own}
+
+    async def body() -> list[bytes]:
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection.createDataChannel("any")
+        only_loopback(connection, own_addresses=True)
+        await connection.setLocalDescription(await connection.createOffer())
+        assert connection.sctp is not None
+        ice = connection.sctp.transport.transport.iceGatherer._connection  # pyright: ignore[reportPrivateUsage]
+        heard: list[bytes] = []
+        for protocol in list[Any](ice._protocols):  # pyright: ignore[reportPrivateUsage]
+            receiver, protocol.receiver = protocol.receiver, SimpleNamespace(data_received=lambda data, _: heard.append(data))
+            for address in (*own, "127.0.0.1", "192.0.2.7", "203.0.113.5"):
+                protocol.datagram_received(b"not STUN from " + address.encode(), (address, 5000))
+            protocol.receiver = receiver
+        await connection.close()
+        return heard
+
+    heard = asyncio.run(body())
+    assert {text.rpartition(b" ")[2].decode() for text in heard} == {"127.0.0.1", *own}
+
+
+@pytest.mark.parametrize(("codec", "change", "said"), [
+    ("h264", lambda offer: offer.replace("packetization-mode=1", "packetization-mode=0"), "without packetization-mode=1"),
+    ("h264", lambda offer: re.sub("profile-level-id=......", "profile-level-id=640c1f", offer), "profiles 640C1F"),
+    ("vp8", lambda offer: offer.replace("VP8/90000", "VP9/90000"), "without video/VP8"),
+    ("vp8", lambda offer: re.sub("a=ice-(ufrag|pwd).*\r\n", "", offer), "cannot be answered"),
+    ("vp8", lambda offer: offer.replace("a=setup:actpass", "a=setup:nonsense"), "cannot be answered"),
+])
+def test_a_refused_offer_is_told_why_in_words(codec: CodecName, change: Callable[[str], str], said: str) -> None:
+    status, error = answer_to(WebConfig(port=0, codec=codec), change)
+    assert status == 400 and said in error
+    assert not re.search("Error|NoneType|attribute|object|KeyError", json.loads(error)["error"])

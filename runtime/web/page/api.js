@@ -33,12 +33,12 @@ export class ApiError extends Error {
 const PATIENCE = 8000; // milliseconds; the server answers within a few, or not at all
 
 /**
- * The API of the server that a page came from. A `token` in the page's address goes along with every request.
+ * The API of the server that a page came from. The `token` in the fragment of the page's address goes along in a header.
  *
  * @param {string} pageAddress
  */
 export function createApi(pageAddress) {
-  const token = new URL(pageAddress).searchParams.get("token");
+  const token = new URLSearchParams(new URL(pageAddress).hash.slice(1)).get("token");
   /** @type {Record<string, string>} */
   const identity = token ? { Authorization: `Bearer ${token}` } : {};
 
@@ -57,8 +57,8 @@ export function createApi(pageAddress) {
   }
 
   return {
-    /** Where the last recording can be fetched, as an address for a link. */
-    recordingAddress: token ? `/recording?token=${encodeURIComponent(token)}` : "/recording",
+    /** @returns {Promise<string>} where the last recording can be fetched once, within a minute, without a header */
+    recordingAddress: async () => (await (await request("/recording", { method: "POST" })).json()).address,
 
     /** @returns {Promise<State>} */
     state: async () => (await request("/api/state")).json(),

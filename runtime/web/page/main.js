@@ -28,6 +28,7 @@ const part = (/** @type {string} */ id) => byId(id, HTMLElement);
 const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
 const dialog = (/** @type {string} */ id) => byId(id, HTMLDialogElement);
 
+window.addEventListener("hashchange", () => location.reload()); // a link with another token was opened in this window
 const api = createApi(location.href);
 const store = createStore();
 const say = createToasts(part("toasts"));
@@ -62,7 +63,7 @@ mountStage({
 }, store, send, viewer.now);
 mountRecordings({
   section: part("recorded-group"), name: part("recorded-name"), link: byId("recorded-save", HTMLAnchorElement),
-}, api, store);
+}, api, store, (message) => say(message, "error"));
 mountOutputs({ section: part("outputs-group"), list: part("outputs") }, store);
 mountDock({
   calibrate: button("calibrate"), mirror: button("mirror"), hide: button("hide"), record: button("record"),

@@ -98,7 +98,7 @@ function breakage(status, reason, failures) {
 /** @param {number} status @param {string} reason @returns {[string, string]} title and text */
 function refusal(status, reason) {
   if (status === 401) {
-    return ["This page needs its whole link", "Open the link that perse-live printed in its terminal: it ends in “?token=…”."];
+    return ["This page needs its whole link", "Open the link that perse-live printed in its terminal: it ends in “#token=…”."];
   }
   return ["perse-live cannot show the avatar", sentence(reason)];
 }
