@@ -7,6 +7,7 @@ there is no face.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
@@ -21,12 +22,17 @@ from perse_live.head import landmarks as lm
 from perse_live.head.expressions import index
 from perse_live.head.fit import FitConfig, FrameFit, fit_frame, fit_identity
 from perse_live.head.landmarks import FaceShape, LandmarkModel, face_shape
+from perse_live.head.lids import without_coupling
 from perse_live.rotations import from_axis_angle, to_axis_angle
 from runtime.smoothing import OneEuroConfig, OneEuroFilter
 
 _FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _LOST_RMS = 0.08  # eye distances; beyond it a fit started from the last frame is tried anew from nothing
-_CLOSING, _CLOSED = 0.45, 0.75  # blink between which the detector's irises lose their meaning
+_CLOSING, _CLOSED = 0.45, 0.75  # blink scores between which the detector's irises lose their meaning
+_OPENINGS = 150  # frames that tell how far open a person's eyes usually are
+_OPEN_QUANTILE = 0.7  # of these: above the median, since lids are lowered oftener than they are raised
+_OPEN_AT_FIRST = 15  # of these that are taken to be as at rest while there are none
+_LEAST_OPENING = 0.3  # of the lids, of a person whose eyes are open
 _SETTLE_FRAMES = 8  # over which a fresh calibration takes over from the provisional neutral
 _AGAIN_STEPS = 2  # of a fit to landmarks that moved by a pixel or two
 _BLINKS = (index("eyeBlinkLeft"), index("eyeBlinkRight"))
@@ -99,6 +105,8 @@ class Calibration:
     """(3,) metres."""
     residual: Float32Array
     """(478, 3) metres, head frame."""
+    lid_opening: Float32Array
+    """(2,) of the open eyes, left and right: see `perse_live.head.lids.lid_opening`."""
     frames: int
     """How many frames it rests on."""
 
@@ -109,44 +117,60 @@ class _Follower:
     def __init__(self, model: LandmarkModel, config: TrackerConfig) -> None:
         self.model, self.config = model, config
         self.last: FrameFit | None = None
+        self._seen: FrameFit | None = None  # the last frame's fit to the landmarks as detected
+        self._usual = np.ones(2, np.float32)  # how far open the eyes are while they are open
+        self._openings: deque[Float32Array] = deque([self._usual] * _OPEN_AT_FIRST, maxlen=_OPENINGS)
 
-    def fit(self, detection: Detection, camera: Camera, shape: FaceShape) -> FrameFit | None:
-        """The face's fit, or None where the landmarks are no face; gaze is kept while an eye is shut."""
+    def fit(self, detection: Detection, camera: Camera, shape: FaceShape, *, usual: FloatArray | None = None) -> FrameFit | None:
+        """The face's fit, or None where the landmarks are no face; gaze is kept while an eye is shut.
+
+        usual: (2,) opening of the lids while the eyes are open, where it is known.
+        """
         before = self.last
         try:
-            found = self._fit(detection, camera, shape, before)
-            if before is not None and not found.rms < _LOST_RMS:
-                found = self._fit(detection, camera, shape, None)
+            seen = self._fit(detection, camera, shape, before)
+            if before is not None and not seen.rms < _LOST_RMS:
+                seen = self._fit(detection, camera, shape, None)
+            self._openings.append(seen.lid_opening)
+            open_eyes = np.quantile(np.stack(self._openings), _OPEN_QUANTILE, 0) if usual is None else usual
+            self._usual = np.maximum(open_eyes, _LEAST_OPENING)
+            self._seen, found = seen, self._without_coupling(detection, camera, shape, seen)
         except (UserError, np.linalg.LinAlgError):
             self.last = None
             return None
         if before is not None:
-            found = replace(found, gaze=_gaze_through_blinks(before.gaze, found.gaze, found.expression))
+            found = replace(found, gaze=_gaze_through_blinks(before.gaze, found.gaze, detection.blendshapes))
         self.last = found
         return found
 
-    def _fit(self, detection: Detection, camera: Camera, shape: FaceShape, start: FrameFit | None) -> FrameFit:
-        return fit_frame(detection.landmarks, detection.blendshapes, camera, shape, self.model, start=start,
+    def _fit(self, detection: Detection, camera: Camera, shape: FaceShape, start: FrameFit | None, *,
+             steps: int | None = None) -> FrameFit:
+        return fit_frame(detection.landmarks, detection.blendshapes, camera, shape, self.model, start=start, iterations=steps,
                          config=self.config.fit)
+
+    def _without_coupling(self, detection: Detection, camera: Camera, shape: FaceShape, fit: FrameFit) -> FrameFit:
+        """A fit once more where the person winks, to what each eye does."""
+        apart = without_coupling(detection, fit.lid_opening, self._usual, fit.R_cam_head)
+        return fit if apart is detection else self._fit(apart, camera, shape, fit, steps=_AGAIN_STEPS)
 
     def again(self, detection: Detection, camera: Camera, shape: FaceShape) -> FrameFit | None:
         """The last frame's fit to better landmarks, which the next frame does not start from."""
-        if self.last is None:
+        if self.last is None or self._seen is None:
             return None
         try:
-            found = fit_frame(detection.landmarks, detection.blendshapes, camera, shape, self.model, start=self.last,
-                              iterations=_AGAIN_STEPS, config=self.config.fit)
+            apart = without_coupling(detection, self._seen.lid_opening, self._usual, self._seen.R_cam_head)
+            found = self._fit(apart, camera, shape, self.last, steps=_AGAIN_STEPS)
         except (UserError, np.linalg.LinAlgError):
             return None
-        return replace(found, gaze=_gaze_through_blinks(self.last.gaze, found.gaze, found.expression))
+        return replace(found, gaze=_gaze_through_blinks(self.last.gaze, found.gaze, detection.blendshapes))
 
     def lose(self) -> None:
         """Forget the last frame: the next face may be anywhere."""
         self.last = None
 
 
-def _gaze_through_blinks(before: FloatArray, now: FloatArray, expression: FloatArray) -> Float32Array:
-    shut = np.clip((expression[list(_BLINKS)] - _CLOSING) / (_CLOSED - _CLOSING), 0, 1)[:, None]
+def _gaze_through_blinks(before: FloatArray, now: FloatArray, scores: FloatArray) -> Float32Array:
+    shut = np.clip((scores[list(_BLINKS)] - _CLOSING) / (_CLOSED - _CLOSING), 0, 1)[:, None]
     return (shut * before + (1 - shut) * now).astype(np.float32)
 
 
@@ -271,7 +295,10 @@ class StrangerTracker:
         timestamp: seconds, growing.
         """
         shape = self._average if self._calibration is None else self._calibration.shape
-        fit = None if detection is None else self._follower.fit(detection, _camera_of(detection, self._camera), shape)
+        usual = None if self._calibration is None else self._calibration.lid_opening
+        fit = None
+        if detection is not None:
+            fit = self._follower.fit(detection, _camera_of(detection, self._camera), shape, usual=usual)
         if detection is None or fit is None:
             self._follower.lose()
             self._smoother.reset()
@@ -311,7 +338,7 @@ class StrangerTracker:
 
 def calibrate(detections: Sequence[Detection], model: LandmarkModel, *, camera: Camera | None = None,
               config: TrackerConfig = TrackerConfig()) -> Calibration:
-    """A driver's neutral from several frames: head shape from the most frontal, calmest ones, then medians over all frontal ones.
+    """A driver's neutral from several frames: head shape from the calmest frontal ones, then medians over their calmer half.
 
     detections: of one person, all of one picture size; more than `config.calibration_frames` frontal ones are no harm.
     Raises UserError for none.
@@ -332,10 +359,12 @@ def _calibrate(fits: list[tuple[Detection, FrameFit]], model: LandmarkModel, cam
     fits.sort(key=lambda pair: _turn_degrees(pair[1].R_cam_head))
     frontal = [pair for pair in fits if _turn_degrees(pair[1].R_cam_head) < config.frontal_degrees]
     chosen = frontal if len(frontal) >= config.calibration_frames else fits[:config.calibration_frames]
-    calm = sorted(chosen, key=lambda pair: float(pair[0].blendshapes.sum()))[:config.identity_frames]
+    chosen.sort(key=lambda pair: float(pair[0].blendshapes.sum()))
+    calm = chosen[:config.identity_frames]
     view = _camera_of(calm[0][0], camera)
     shape = fit_identity([found for found, _ in calm], view, model, iterations=10, config=config.fit)[0].shape
-    refits = [follower.fit(found, view, shape) for found, _ in chosen]
+    resting = chosen[:max(config.calibration_frames, len(chosen) // 2)]  # in the others the face does something
+    refits = [follower.fit(found, view, shape) for found, _ in resting]
     return _neutral_of([fit for fit in refits if fit is not None], shape)
 
 
@@ -348,7 +377,8 @@ def _neutral_of(fits: Sequence[FrameFit], shape: FaceShape) -> Calibration:
         return np.median(np.stack(arrays), 0).astype(np.float32)
 
     return Calibration(shape, median([fit.expression for fit in fits]), median([fit.gaze for fit in fits]), middle.R_cam_head,
-                       median([fit.t_cam_head for fit in fits]), median([fit.residual for fit in fits]), len(fits))
+                       median([fit.t_cam_head for fit in fits]), median([fit.residual for fit in fits]),
+                       median([fit.lid_opening for fit in fits]), len(fits))
 
 
 def relative_motion(fit: FrameFit, neutral: Calibration, rest: RestPose, timestamp: float) -> TrackedFrame:

@@ -70,6 +70,15 @@ def test_an_action_that_is_drawn_is_found(action: str, astronaut_avatar: Avatar,
     assert np.ptp(got) > least
 
 
+def test_a_wink_that_is_drawn_is_found_in_one_eye(astronaut_avatar: Avatar,
+                                                  loop: Callable[[list[Motion]], list[TrackedFrame]]) -> None:
+    pose, still = facing_pose(astronaut_avatar), np.zeros((2, 2), np.float32)
+    found = loop([Motion(expression(eyeBlinkLeft=0.8 * s), still, pose) for s in swing()])
+    blinks = np.array([[frame.expression[index(name)] for name in ("eyeBlinkLeft", "eyeBlinkRight")] for frame in found])
+    assert blinks[:, 0].max() > 0.65
+    assert blinks[np.argmax(blinks[:, 0]), 1] < 0.1
+
+
 def test_gaze_that_is_drawn_is_found(astronaut_avatar: Avatar, loop: Callable[[list[Motion]], list[TrackedFrame]]) -> None:
     pose = facing_pose(astronaut_avatar)
     yaws = 0.35 * np.sin(np.linspace(0, 4 * np.pi, FRAMES))

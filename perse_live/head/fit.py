@@ -9,7 +9,7 @@ one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +22,7 @@ from perse_live.head import landmarks as lm
 from perse_live.head.expressions import EXPRESSION_COUNT, EXPRESSION_NAMES, index, indices
 from perse_live.head.gauss_newton import POSE_PARAMETERS, bounded_step, linearise, normal_equations
 from perse_live.head.landmarks import FaceShape, LandmarkModel, face_shape
+from perse_live.head.lids import lid_opening
 from perse_live.rotations import from_axis_angle
 
 _OUTLINE_TURN = np.radians(25)  # by which the trust in the face's outline has fallen to exp(-1/2)
@@ -75,6 +76,8 @@ class FrameFit:
     """(478, 2) detected minus projected landmarks, pixels."""
     rms: float
     """Root mean square length of `residual_px` without outline and irises, in distances between the outer eye corners."""
+    lid_opening: Float32Array = field(default_factory=lambda: np.ones(2, np.float32))
+    """(2,) left and right eye: see `perse_live.head.lids.lid_opening`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +248,8 @@ def _finish(problem: FrameProblem, state: _State, shape: FaceShape, model: Landm
     eye_distance = _eye_distance(problem.landmarks)
     return FrameFit(rotation, shift, expression, gaze_from_iris(problem.landmarks, rotation, shift, camera, shape),
                     lift_residual(kept, posed[:, 2], rotation, camera, limit=config.residual_limit), error,
-                    float(np.sqrt((error[inside] ** 2).sum(1).mean()) / max(eye_distance, 1.0)))
+                    float(np.sqrt((error[inside] ** 2).sum(1).mean()) / max(eye_distance, 1.0)),
+                    lid_opening(problem.landmarks, rotation, shift, camera, shape.neutral_landmarks))
 
 
 def _across(error: FloatArray, outline: FloatArray) -> FloatArray:
