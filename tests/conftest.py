@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,14 @@ register_profiles()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, so that a mistake shows in seconds; the order is otherwise as written."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Films that tests write are signed with a key of their own, not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERSE_LIVE_SIGNING", str(tmp_path_factory.mktemp("signing") / "signing.pem"))
+        yield
 
 
 @pytest.fixture(scope="session")

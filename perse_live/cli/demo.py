@@ -12,7 +12,7 @@ from perse_live.assets import asset_path
 from perse_live.cli.build import build_to
 from perse_live.cli.console import frame_progress, say, say_written, step_progress, warn
 from perse_live.cli.options import Network, Page, Replacing
-from perse_live.cli.shared import fetch
+from perse_live.cli.shared import fetch, mark_output, with_side_file
 from perse_live.outputs import check_outputs, free_name
 
 
@@ -29,6 +29,8 @@ class Demo:
     """Frames per second of the video."""
     size: int = 512
     """Width and height of the video, pixels."""
+    no_c2pa: bool = False
+    """Do not mark films as made with an avatar; see docs/marking.md."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     page: OmitArgPrefixes[Page] = field(default_factory=Page)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
@@ -52,7 +54,7 @@ def run(command: Demo) -> None:
         outputs = [avatar_path]
     else:
         avatar_path = free_name(command.output.with_suffix(".perse"))
-        outputs = [command.output, avatar_path]
+        outputs = [*with_side_file(command.output, not command.no_c2pa), avatar_path]
     check_outputs(outputs, inputs=(), overwrite=command.replacing.overwrite)
     with step_progress() as progress:
         fetch(("sample_portrait",), command.network, progress)
@@ -62,8 +64,11 @@ def run(command: Demo) -> None:
         from perse_live.avatar import load_avatar
 
         with frame_progress("performing") as progress:
-            perform(load_avatar(avatar_path), frames, command.output, fps=command.fps, size=command.size, progress=progress)
+            avatar = load_avatar(avatar_path)
+            perform(avatar, frames, command.output, fps=command.fps, size=command.size, progress=progress)
         say_written("video", command.output)
+        if not command.no_c2pa:
+            mark_output(command.output, avatar, overwrite=command.replacing.overwrite)
     options = LiveOptions((avatar_path,), camera=PERFORMANCE, hotkeys=False, browser=not page.no_browser, seconds=page.seconds,
-                          background="photo", web=WebConfig(host=page.host, port=page.port))
+                          background="photo", mark=not command.no_c2pa, web=WebConfig(host=page.host, port=page.port))
     run_live(options, settings, say=say, warn=warn)

@@ -9,7 +9,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import frame_progress, say_written, step_progress, warn
 from perse_live.cli.options import AvatarFile, Network, OutputFile, Replacing, VideoFile
-from perse_live.cli.shared import TRACKING_ASSETS, fetch
+from perse_live.cli.shared import TRACKING_ASSETS, fetch, mark_output, with_side_file
 from perse_live.outputs import check_outputs
 
 
@@ -30,6 +30,8 @@ class Drive:
     """What stands behind the avatar: a colour RRGGBB, the path of a picture, or `alpha`."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
     """Attributes to wear, such as hair-copper=0.7; weights from 0 to 1."""
+    no_c2pa: bool = False
+    """Do not mark the film as made with an avatar; see docs/marking.md."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
@@ -43,7 +45,7 @@ def run(command: Drive) -> None:
 
     background = parse_background(command.background)
     inputs = [command.avatar, command.video, *([background.path] if isinstance(background, Picture) else [])]
-    check_outputs([command.output], inputs=inputs, overwrite=command.replacing.overwrite)
+    check_outputs(with_side_file(command.output, not command.no_c2pa), inputs=inputs, overwrite=command.replacing.overwrite)
     drive = drive_matched if command.match else drive_relative
     avatar = dressed(load_avatar(command.avatar), command.attribute)
     with step_progress() as steps:
@@ -53,3 +55,5 @@ def run(command: Drive) -> None:
     for warning in warnings:
         warn(f"warning: {warning}")
     say_written("video", command.output)
+    if not command.no_c2pa:
+        mark_output(command.output, avatar, overwrite=command.replacing.overwrite)

@@ -35,6 +35,8 @@ class Live:
     """Show the picture in a window too."""
     record: Annotated[Path | None, arg(metavar="OUT")] = None
     """Record into this file (.mp4, .mkv) from the start."""
+    no_c2pa: bool = False
+    """Do not mark recordings as made with an avatar; see docs/marking.md."""
     size: str = "512"
     """Of the picture in pixels, such as 512 or 1280x720."""
     fps: float | None = None
@@ -98,7 +100,7 @@ def run(command: Live) -> None:
         fetch(TRACKING_ASSETS, command.network, progress)
     options = LiveOptions(
         command.avatars, camera=command.camera, once=command.once, virtual_camera=command.virtual_camera, device=command.device,
-        preview=command.preview, record=command.record, width=width, height=height, fps=command.fps,
+        preview=command.preview, record=command.record, mark=not command.no_c2pa, width=width, height=height, fps=command.fps,
         max_gaussians=command.max_gaussians, background=command.background,
         badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
         threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser, seconds=page.seconds,

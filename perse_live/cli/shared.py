@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perse_live.assets import asset_path
-from perse_live.cli.console import StepProgress
+from perse_live.cli.console import StepProgress, say_written, warn
 from perse_live.cli.options import Network
 from perse_live.errors import UserError
 from perse_live.files import write_error
@@ -51,6 +51,26 @@ def without_offline(error: ModuleNotFoundError) -> UserError:
         return UserError(f"a package that building needs cannot be imported: {cause}; "
                          "reinstall it, or install perse-live[offline] into a fresh environment")
     return UserError(f"building needs the package {error.name}, which is not here: pip install perse-live[offline]")
+
+
+def with_side_file(film: Path, marked: bool) -> list[Path]:
+    """What is written for a film: itself, and the file for its mark where it is to be marked and cannot hold the mark itself."""
+    from perse_live.marking.mark import needs_side_file, side_file
+
+    return [film, side_file(film)] if marked and needs_side_file(film) else [film]
+
+
+def mark_output(film: Path, avatar: Avatar, *, overwrite: bool) -> None:
+    """Mark a film as made with an avatar, and say where the mark is if it is not in the film; a film without one is warned of."""
+    from perse_live.marking.mark import mark_film, mark_of
+
+    try:
+        side = mark_film(film, mark_of([avatar]), overwrite=overwrite)
+    except UserError as error:
+        warn(f"warning: {error}")
+    else:
+        if side is not None:
+            say_written("mark", side)
 
 
 def from_photos(avatar: Avatar) -> list[str]:

@@ -43,7 +43,7 @@ def bench_start(avatar: Path, video: Path, *, runs: int = 4, progress: Callable[
         with film_writer(film, width=source.width, height=source.height, rate=source.rate) as writer, \
                 closing(source.frames()) as frames:
             writer.write(next(frames).image)
-        command = module_command("perse_live.cli", "drive", str(avatar), str(film), "-o", str(output))
+        command = module_command("perse_live.cli", "drive", str(avatar), str(film), "-o", str(output), "--no-c2pa")
         for k in range(runs):
             progress("starting drive", k / runs)
             before, start = os.times(), time.perf_counter()

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -70,6 +70,8 @@ class LiveOptions:
     preview: bool = False
     """Whether to open a window."""
     record: Path | None = None
+    mark: bool = True
+    """Whether recordings say in their data that they were made with an avatar."""
     """Record from the start into this file."""
     width: int = 512
     """Pixels, even."""
@@ -157,9 +159,10 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         config = LiveConfig(width=options.width, height=options.height, target_fps=fps, threads=options.threads,
                             background=options.background or settings.background, gains=settings.gains,
                             dead_zone=settings.dead_zone, badge=options.badge or settings.badge)
+        finished = _marker(actors) if options.mark else None
         try:
             session = LiveSession(actors, config, feed=feed, source_kind=kind, script=script, clocks=clocks,
-                                  keys=settings.keys.plain, recorder=lambda path: RecordingSink(path, fps=fps),
+                                  keys=settings.keys.plain, recorder=lambda path: RecordingSink(path, fps=fps, finished=finished),
                                   record_to=options.record)
         except BaseException:
             if feed is not None:
@@ -177,6 +180,16 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         session.start()
         session.wait_for_picture(_FIRST_PICTURE_SECONDS)
         yield Opened(session, server, url, tuple(engines))
+
+
+def _marker(actors: Sequence[Actor]) -> Callable[[Path], object]:
+    """What marks a finished recording, in which any of these avatars may be seen."""
+    def finished(path: Path) -> object:
+        from perse_live.marking.mark import mark_film, mark_of
+
+        return mark_film(path, mark_of([actor.avatar for actor in actors]))
+
+    return finished
 
 
 def check_options(options: LiveOptions) -> None:

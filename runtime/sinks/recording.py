@@ -12,7 +12,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Container
+from collections.abc import Callable, Container
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,19 @@ class RecordingSink:
     it, and of another layout brought to it.
     """
 
-    def __init__(self, path: Path, *, fps: float) -> None:
+    def __init__(self, path: Path, *, fps: float, finished: Callable[[Path], object] | None = None) -> None:
         """Begin; the file gets its size with the first frame.
 
         path: .mp4, .m4v, .mov or .mkv; a file of that name is replaced when the recording is finished. fps: the rate aimed
-        at, for the spacing of keyframes and the length of the last frame. Raises UserError where the file cannot be written.
+        at, for the spacing of keyframes and the length of the last frame. finished: called with the path once the recording has
+        its name, such as to mark it; the UserError that it raises is `close`'s. Raises UserError where the file cannot be
+        written.
         """
         if path.suffix.lower() not in _SUFFIXES:
             raise UserError(f"cannot record to {path}: recordings are H.264, so name it .mp4, .mov or .mkv")
         if path.is_dir():
             raise UserError(f"cannot record to {path}: there is a folder of that name: choose another name")
-        self._path, self._fps = path, fps
+        self._path, self._fps, self._finished = path, fps, finished
         self._unfinished = _claim_unfinished(path)
         self._lock = threading.Lock()
         self._encoder: _Encoder | None = None
@@ -124,6 +126,8 @@ class RecordingSink:
             self._take_name()
             if problem is not None and not self._failed:
                 raise UserError(f"{self._error(problem)}; what was recorded until then is kept and plays") from problem
+            if self._finished is not None:
+                self._finished(self._path)
 
     def _take_name(self) -> None:
         try:

@@ -32,6 +32,7 @@ from perse_live.cli.console import logged_warnings
 from perse_live.errors import UserError
 from perse_live.film.reader import open_film
 from perse_live.film.writer import film_writer
+from perse_live.marking.mark import read_side_file
 from runtime.live.run import parse_size
 from runtime.live.session import LiveSession
 
@@ -148,7 +149,8 @@ def test_impatience_does_not_cut_the_recording_short(folder: Path, tmp_path: Pat
             session.process.send_signal(number)
         code, errors = session.ends()
     assert (code, errors) == (0, "")
-    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv", "out.mkv.mark.json"]
+    assert "avatar" in str(read_side_file(tmp_path / "out.mkv")["assertions"])
     assert len(list(open_film(tmp_path / "out.mkv").frames())) > 5
 
 
