@@ -63,7 +63,8 @@ def mark_film(film: Path, mark: Mark, *, overwrite: bool = False) -> Path | None
         raise UserError(f"{film} could not be marked: {side} is in the way, and is no mark: rename it, or give --no-c2pa")
     claim = json.dumps(_manifest(film, mark) | {"film": film.name, "sha256": _sha256(film)}, sort_keys=True)
     credential = signing_credential()
-    signed = {"creator": f"{CREATOR} {version('perse-live')}", "claim": claim, "algorithm": "ES256, DER, over the claim's UTF-8 bytes",
+    signed = {"creator": f"{CREATOR} {version('perse-live')}", "claim": claim,
+              "algorithm": "ES256, DER, over the claim's UTF-8 bytes",
               "certificates": credential.certificates.decode(),
               "signature": base64.b64encode(credential.sign(claim.encode())).decode()}
     write_bytes(side, json.dumps(signed, indent=1).encode())
