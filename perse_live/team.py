@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
+from perse_live.threads import name_this_thread
+
 
 class Team:
     """The calling thread and its helpers.
@@ -18,7 +20,9 @@ class Team:
     def __init__(self, threads: int) -> None:
         """threads: >= 1, with the caller's own."""
         self.threads = threads
-        self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="splat") if threads > 1 else None
+        self._pool = None
+        if threads > 1:
+            self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="splat", initializer=name_this_thread)
 
     def run(self, task: Callable[[int], None]) -> None:
         """Call task(0) here and task(1) ... task(threads - 1) elsewhere, as far as helpers are free, and wait for all.

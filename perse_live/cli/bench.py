@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +17,7 @@ from perse_live.errors import UserError
 
 if TYPE_CHECKING:
     from runtime.bench.drawing import Timing
+    from runtime.bench.live.unwatched import Unwatched
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,19 @@ class Bench:
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
     """Where its engines are; else beside the avatar in NAME.engines. perse-live export --engines makes them."""
     live: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
-    """Measure a real session instead: the avatar follows the face in the video, watched in Chromium where that is here (the
-    package playwright drives it): rates, delays, memory, what a viewer costs, and how soon it starts."""
+    """Measure a real session instead: the avatar follows the face in the video, first without viewers, then watched in Chromium
+    where that is here (the package playwright drives it): rates, delays, processor time by thread, memory, what a viewer costs,
+    and how soon it starts."""
     seconds: float = 20.0
     """For how long --live watches."""
     viewers: int = 7
     """How many more viewers then join to --live, 0 to 15."""
+    unwatched: bool = False
+    """Of --live, measure only the session without viewers: rates, processor time by thread, what the governor does."""
+    size: str = "512"
+    """Of the picture without viewers, pixels, such as 512 or 1280x720."""
+    load: int = 0
+    """So many programs take processor time beside the session without viewers, 0 to 64."""
     start: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
     """Measure instead how soon drive has its first frame: it is started four times on the video's first frame."""
     peers: bool = False
@@ -78,19 +86,40 @@ def run(command: Bench) -> None:
 
 def _run_live(command: Bench, avatar: Path, video: Path) -> None:
     from runtime.bench.drawing import machine
-    from runtime.bench.live.measure import bench_live
+    from runtime.bench.live.measure import bench_live, check_live
+    from runtime.bench.live.unwatched import bench_unwatched
+    from runtime.live.run import LiveOptions, parse_size
+    from runtime.live.settings import Settings
+    from runtime.web.server import WebConfig
 
+    check_live(command.seconds, command.viewers, command.load)
+    width, height = parse_size(command.size)
+    options = LiveOptions((avatar,), camera=str(video), hotkeys=False, browser=False, threads=min(os.cpu_count() or 1, 4),
+                          web=WebConfig(port=0))
     with step_progress() as progress:
         fetch(TRACKING_ASSETS, command.network, progress)
-        figures, complaints = bench_live(avatar, video, seconds=command.seconds, viewers=command.viewers,
-                                         threads=min(os.cpu_count() or 1, 4), progress=progress)
+        alone = bench_unwatched(replace(options, width=width, height=height), Settings(), seconds=command.seconds,
+                                load=command.load, progress=progress)
+        if command.unwatched:
+            _print_unwatched(command, alone)
+            return
+        figures, complaints = bench_live(options, video, seconds=command.seconds, viewers=command.viewers, progress=progress)
     for complaint in complaints:
         warn(complaint)
     if command.json:
-        print_json({"machine": machine(), "live": {**asdict(figures), "memory_growth_mib": figures.memory_growth_mib},
-                    "not_measured": complaints})
+        print_json({"machine": machine(), "unwatched": asdict(alone),
+                    "live": {**asdict(figures), "memory_growth_mib": figures.memory_growth_mib}, "not_measured": complaints})
         return
-    print_table({**machine(), **figures.rows()})
+    print_table({**machine(), **alone.rows(), **figures.rows()})
+
+
+def _print_unwatched(command: Bench, alone: Unwatched) -> None:
+    from runtime.bench.drawing import machine
+
+    if command.json:
+        print_json({"machine": machine(), "unwatched": asdict(alone)})
+    else:
+        print_table({**machine(), **alone.rows()})
 
 
 def _run_start(command: Bench, avatar: Path, video: Path) -> None:

@@ -20,6 +20,7 @@ from perse_live.arrays import FloatArray
 from perse_live.errors import UserError
 from perse_live.follow import FaceFollower
 from perse_live.head.landmarks import load_landmark_model
+from perse_live.threads import name_this_thread
 from runtime.live.clock import StageClock
 from runtime.live.painter import CANONICAL
 from runtime.live.scripted import turned_on_neck
@@ -114,6 +115,7 @@ class _Worker(ABC):
         self.observations.close()
 
     def _work(self) -> None:
+        name_this_thread()
         try:
             self._run()
         except Exception as error:
@@ -141,7 +143,7 @@ class PictureFeed(_Worker):
         """capture, track: told how old a picture is when tracking begins, and how long tracking takes."""
         super().__init__(source.name, source.close)
         self._source, self._capture, self._track = source, capture, track
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="calibrate")
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="calibrate", initializer=name_this_thread)
         self._tracker = StrangerTracker(CANONICAL, load_landmark_model(), config=config, aside=self._aside)
         self._countdown_ends: float | None = None
         self._seen_anybody = False

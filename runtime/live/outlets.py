@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from perse_live.errors import UserError
+from perse_live.threads import name_this_thread
 from runtime.live.frames import DrawnFrame
 from runtime.live.slot import Latest
 from runtime.sinks.contract import Sink
@@ -35,6 +36,7 @@ class Outlet:
         return self._thread.is_alive()
 
     def _work(self) -> None:
+        name_this_thread()
         seen = 0
         try:
             while not self._stopped.is_set() and not self._drawn.closed:

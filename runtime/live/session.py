@@ -22,6 +22,7 @@ import numpy as np
 
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.errors import UserError
+from perse_live.threads import name_this_thread
 from runtime.live.actions import (
     Action,
     ClearAttributes,
@@ -134,7 +135,7 @@ class LiveSession:
         self._stopped = threading.Event()
         self._woken = threading.Event()
         self._failure: BaseException | None = None
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="prepare", initializer=name_this_thread)
         self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
 
     # ----- life
@@ -373,6 +374,7 @@ class LiveSession:
     # ----- drawing
 
     def _work(self) -> None:
+        name_this_thread()
         try:
             self._draw()
         except BaseException as error:

@@ -19,6 +19,7 @@ import numpy as np
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
+from perse_live.threads import name_this_thread
 from runtime.live.frames import CapturedFrame
 from runtime.live.slot import Latest
 from runtime.sources.contract import SourceLost
@@ -163,6 +164,7 @@ class CameraSource:
         self._thread.join(timeout=2.0)  # a driver that hangs must not keep the session from ending
 
     def _keep_reading(self, capture: Capture | None) -> None:
+        name_this_thread()
         while not self._closed.is_set():
             if capture is None:
                 self._closed.wait(_REOPEN_SECONDS)

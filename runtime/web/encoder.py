@@ -12,6 +12,7 @@ from typing import Any
 from av.error import FFmpegError
 from av.packet import Packet
 
+from perse_live.threads import name_this_thread
 from runtime.live.clock import StageClock
 from runtime.live.frames import DrawnFrame
 from runtime.live.slot import Latest
@@ -115,7 +116,7 @@ class SharedEncoder:
     def start(self) -> None:
         """Begin; called once, in the event loop that shall get the packets."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="perse-live encode")
+        self._thread = threading.Thread(target=self._run, name="encode")
         self._thread.start()
 
     def subscribe(self) -> Subscription:
@@ -149,6 +150,7 @@ class SharedEncoder:
             self._state.notify_all()
 
     def _run(self) -> None:
+        name_this_thread()
         encoder = PictureEncoder(self._config)
         frame: DrawnFrame | None = None
         seen = 0

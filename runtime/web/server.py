@@ -18,6 +18,7 @@ from aiohttp import web
 from aiortc import RTCIceServer
 
 from perse_live.errors import UserError
+from perse_live.threads import name_this_thread
 from runtime.live.clock import StageClock
 from runtime.live.control import Control
 from runtime.sources.browser import BrowserCamera
@@ -101,7 +102,7 @@ class WebServer:
         """
         ready: Future[int] = Future()
         self._closing, self._leave = False, None
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="perse-live web")
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="web")
         self._thread.start()
         try:
             port = ready.result()
@@ -125,6 +126,7 @@ class WebServer:
         thread.join()
 
     def _run(self, ready: Future[int]) -> None:
+        name_this_thread()
         try:
             asyncio.run(self._serve(ready))
         except BaseException as error:

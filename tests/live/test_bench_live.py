@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,15 +19,17 @@ from perse_live.cli.program import main
 from perse_live.errors import UserError
 from perse_live.film.reader import open_film
 from perse_live.film.writer import film_writer
-from runtime.bench.live import measure
+from runtime.bench.live import measure, unwatched
 from runtime.bench.live.answers import camera_answers, key_answers
 from runtime.bench.live.chromium import chromium_missing
 from runtime.bench.live.crowd import onlookers
 from runtime.bench.live.fading import intervals_in_fades
 from runtime.bench.live.figures import spread_of
-from runtime.bench.live.measure import bench_live
+from runtime.bench.live.measure import check_live
 from runtime.bench.live.nodding_film import HALF_SECONDS, RATE, write_nodding_film
+from runtime.bench.live.processor import RoleTimes
 from runtime.bench.live.stamps import stamp_in, stamped
+from runtime.bench.live.unwatched import governor_line
 from runtime.live.clock import StageClock
 from runtime.web.server import WebConfig, WebServer
 
@@ -109,10 +113,37 @@ def test_onlookers_watch_and_those_that_decode_read_what_they_see() -> None:
         session.close()
 
 
-@pytest.mark.parametrize(("seconds", "viewers"), [(1.0, 0), (5.0, 16)])
-def test_what_cannot_be_measured_is_refused(face: Path, tmp_path: Path, seconds: float, viewers: int) -> None:
+@pytest.mark.parametrize(("seconds", "viewers", "load"), [(1.0, 0, 0), (5.0, 16, 0), (5.0, 0, -1)])
+def test_what_cannot_be_measured_is_refused(seconds: float, viewers: int, load: int) -> None:
     with pytest.raises(UserError, match="give"):
-        bench_live(tmp_path / "none.perse", face, seconds=seconds, viewers=viewers, threads=1, progress=lambda *_: None)
+        check_live(seconds, viewers, load)
+
+
+def test_a_run_in_which_the_governor_stepped_down_says_so() -> None:
+    assert governor_line([(0.0, 1.0, 1.0)], 1.0) == "full size and all Gaussians throughout"
+    said = governor_line([(0.0, 1.0, 1.0), (4.2, 0.7, 0.5)], 0.42)
+    assert "STEPPED DOWN, full effort 42% of the time" in said and "70% size and 50% of the Gaussians at 4 s" in said
+
+
+def test_processor_time_is_known_by_what_a_thread_does() -> None:
+    over = threading.Event()
+
+    def spin() -> None:
+        while not over.is_set():
+            pass
+
+    spinner = threading.Thread(target=spin, name="spinner_0")
+    times = RoleTimes()
+    spinner.start()
+    try:
+        times.begin()
+        while not (measured := times.end())[1].get("spinner"):
+            time.sleep(0.05)
+    finally:
+        over.set()
+        spinner.join()
+    total, by_role = measured
+    assert 0 < by_role["spinner"] <= total + 0.1
 
 
 @pytest.mark.slow
@@ -121,6 +152,7 @@ def test_the_whole_as_a_user_runs_it(face: Path, tmp_path: Path, capsys: pytest.
                                      monkeypatch: pytest.MonkeyPatch) -> None:
     for name, shorter in (("_STARTS", 1), ("_SETTLE_SECONDS", 0.5), ("_CAMERA_SECONDS", (3.0, 3.0))):
         monkeypatch.setattr(measure, name, shorter)
+    monkeypatch.setattr(unwatched, "SETTLE_SECONDS", 3.0)
     save_avatar(tmp_path / "me.perse", dressable_avatar(gaussians=12_000))
     words = ["bench", "--live", str(tmp_path / "me.perse"), str(face), "--seconds", "6", "--viewers", "0", "--json"]
     assert main(words) == 0
@@ -135,3 +167,7 @@ def test_the_whole_as_a_user_runs_it(face: Path, tmp_path: Path, capsys: pytest.
     fades = live["frame_in_fade"]
     assert 0 < fades["median"] <= fades["p95"] and 0 <= live["late_in_fades"] <= fades["count"]
     assert live["memory_start_mib"] > 50 and live["cost_per_viewer"] is None
+    alone = content["unwatched"]
+    assert alone["fps"] > 5 and alone["governor"][0][0] == 0.0 and 0 <= alone["full_effort_share"] <= 1
+    assert {"draw", "track", "MediaPipe"} <= set(alone["processor_by_role"])
+    assert sum(alone["processor_by_role"].values()) <= alone["processor"] + 0.1

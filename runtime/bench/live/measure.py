@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
+import psutil
 
 from perse_live.child import module_command
 from perse_live.errors import UserError
@@ -33,7 +32,6 @@ from runtime.live.run import LiveOptions, Opened, open_live
 from runtime.live.session import LiveSession
 from runtime.live.settings import Settings
 from runtime.sources.open import BROWSER
-from runtime.web.server import WebConfig
 
 _START_SECONDS = 120.0  # the first start ever compiles
 _STARTS = 2  # of which the quicker one counts: the first may still compile
@@ -41,26 +39,30 @@ _KEYS = {"b": "background 00a040", "v": "background c02030"}  # two colours far 
 _CAMERA_SECONDS = (8.0, 45.0)
 
 
-def bench_live(avatar: Path, video: Path, *, seconds: float, viewers: int, threads: int,
-               progress: Callable[[str, float], None]) -> tuple[LiveFigures, list[str]]:
-    """Measure a session of an avatar that follows a face in a video, and one that follows the browser's camera.
-
-    seconds: for how long the first is watched, >= 5; viewers: how many more then join, 0 to 15; threads: for drawing. Returns the
-    figures, and what could not be measured and why. Raises UserError for files that cannot be used.
-    """
+def check_live(seconds: float, viewers: int, load: int) -> None:
+    """Raise UserError for what cannot be measured."""
     if seconds < 5:
         raise UserError(f"--seconds {seconds:g} is too short to say anything: give at least 5")
-    if not 0 <= viewers <= 15:
-        raise UserError(f"--viewers {viewers} is out of range: give 0 to 15")
+    for name, value, most in (("viewers", viewers, 15), ("load", load, 64)):
+        if not 0 <= value <= most:
+            raise UserError(f"--{name} {value} is out of range: give 0 to {most}")
+
+
+def bench_live(options: LiveOptions, video: Path, *, seconds: float, viewers: int, progress: Callable[[str, float], None]
+               ) -> tuple[LiveFigures, list[str]]:
+    """Measure a session of an avatar that follows a face in a video, and one that follows the browser's camera.
+
+    options: of the first session; seconds, viewers: as `check_live` allows them. Returns the figures, and what could not be
+    measured and why. Raises UserError for files that cannot be used.
+    """
     missing = chromium_missing()
     complaints = [f"hotkey and browser camera are not measured, and the viewer is aiortc: {missing}"] if missing else []
-    options = LiveOptions((avatar,), camera=str(video), hotkeys=False, browser=False, threads=threads, web=WebConfig(port=0))
     settings = Settings(keys=key_map(_KEYS, {}, where="bench"))
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder) / "nodding.y4m"
         write_nodding_film(video, film)
         progress("starting perse-live live", 0.0)
-        start = min(_start_to_ready(avatar, video) for _ in range(_STARTS))
+        start = min(_start_to_ready(options.avatars[0], video) for _ in range(_STARTS))
         progress("starting perse-live live", 1.0)
         if missing:
             figures = _watched_by_aiortc(options, settings, seconds, progress)
@@ -135,8 +137,9 @@ class _Watching:
         self._fades = self._fading.end()
 
     def _sample(self) -> None:
+        process = psutil.Process()
         while not self._over.wait(0.5):
-            self._memory.append(resident_mib())
+            self._memory.append(process.memory_info().rss / 2**20)
 
     def watched(self) -> _Watched:
         times = self._stamping.times(self._begin, self._end)
@@ -268,20 +271,3 @@ def _sleep(seconds: float, step: str, progress: Callable[[str, float], None]) ->
         progress(step, passed / seconds)
         time.sleep(min(0.5, seconds - passed))
     progress(step, 1.0)
-
-
-def resident_mib() -> float:
-    """Memory of this process that is in RAM, where the system tells (Linux); elsewhere the most there has been, on Windows 0."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except OSError:
-        return _most_resident_mib()
-
-
-def _most_resident_mib() -> float:
-    try:
-        import resource
-    except ModuleNotFoundError:
-        return 0.0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
