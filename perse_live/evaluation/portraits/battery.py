@@ -12,12 +12,12 @@ from perse_live.checked import CheckedError, parse_json_object
 from perse_live.errors import UserError
 from perse_live.evaluation.portraits.drift import drift
 from perse_live.evaluation.portraits.holes import holes
-from perse_live.evaluation.portraits.lids import open_lids
+from perse_live.evaluation.portraits.lids import lid_tone, open_lids
 from perse_live.evaluation.portraits.specks import specks
 from perse_live.evaluation.portraits.steps import border_steps, plane_steps
 from perse_live.evaluation.portraits.views import TURNS, photo_view, turned_view
 
-FORMAT, VERSION = "perse-live portraits", 1
+FORMAT, VERSION = "perse-live portraits", 2
 """Of the JSON; a file of another version is not compared."""
 _LARGEST_FILE = 1 << 22  # bytes; a face takes 250
 
@@ -42,6 +42,8 @@ class PortraitScores:
     """Delta E; see `drift.drift`."""
     open_lids: float
     """Percent; see `lids.open_lids`."""
+    lid_tone: float
+    """Delta E; see `lids.lid_tone`."""
 
 
 HIGHER_IS_BETTER = {one.name: one.name.endswith("psnr") for one in fields(PortraitScores)}
@@ -66,7 +68,7 @@ def score_avatar(avatar: Avatar) -> PortraitScores:
     made = avatar.provenance
     return PortraitScores(made.person_psnr, made.face_psnr, 100 * specks(avatar, turned, photo), holes(avatar, turned),
                           plane_steps(avatar, everything, photo), border_steps(avatar, everything, photo),
-                          drift(avatar, everything, photo), open_lids(avatar, front, blink))
+                          drift(avatar, everything, photo), open_lids(avatar, front, blink), lid_tone(avatar, front, blink))
 
 
 def battery_json(battery: Battery, creator: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from perse_live.errors import UserError
 from perse_live.evaluation.portraits.battery import HIGHER_IS_BETTER, Battery
 
 _HARDLY = {"person_psnr": 0.2, "face_psnr": 0.2, "specks": 0.3, "holes": 0.02, "plane_steps": 0.1, "border_steps": 0.1,
-           "drift": 0.2, "open_lids": 0.2}
+           "drift": 0.2, "open_lids": 0.5, "lid_tone": 0.3}
 """Change of one face's figure that nobody sees, in the figure's unit."""
 _SHARE = 0.05  # of a figure before, below which a change says nothing either
 

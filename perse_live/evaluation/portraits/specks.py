@@ -10,30 +10,26 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 from perse_live.evaluation.portraits.views import View, drawn_by, lab_of
-from perse_live.regions import Region
 
 _NEIGHBOURS = 24
 _ALIKE = 0.4  # share of the neighbours that a colour must be near to: at the edge of a patch nearly half of them are
 _TOLERANCE = 8.0  # Delta E; a smaller difference between neighbours is texture
 _SPREADS = 3.0  # median absolute deviations of the neighbours, beyond which a colour is an outlier
 _SEEN = 0.05  # pixels that a Gaussian must draw in some view to count, also as a neighbour
-_NOT_HEAD = (Region.CLOTHES,)
 
 
 def specks(avatar: Avatar, turned: Sequence[View], photo: View) -> float:
-    """The mean excess of colour differences over the head's picture, Delta E, that the photo does not vouch for.
+    """The mean excess of colour differences over the person's picture, Delta E, that the photo does not vouch for.
 
     For each Gaussian: the 0.4 quantile of the Delta E between its colour and those of its 24 nearest neighbours of the same
     region (at rest, in space), less the larger of 8 and three times the neighbours' median difference from their own median
     colour; below 0 counts as 0. So neither texture nor the edge of a patch is a speck. The mean over all Gaussians is weighted
-    by the pixels that each draws in the turned views beyond those that it draws in the photo's view: what is seen there is judged
-    by the person's dB. Clothes do not count.
+    by the pixels that each draws in the turned views beyond those that it draws in the photo's view: what is seen there, such
+    as a pattern of the clothes, is judged by the person's dB.
     """
     drawn = np.mean([drawn_by(one) for one in turned], 0)
     unseen = np.maximum(drawn - drawn_by(photo), 0.0)
-    counted = ~np.isin(avatar.regions, _NOT_HEAD)
-    excess = color_excess(avatar, drawn)
-    return float((excess * unseen)[counted].sum() / max(float(drawn[counted].sum()), 1.0))
+    return float((color_excess(avatar, drawn) * unseen).sum() / max(float(drawn.sum()), 1.0))
 
 
 def color_excess(avatar: Avatar, drawn: FloatArray) -> Float32Array:
