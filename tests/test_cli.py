@@ -185,3 +185,11 @@ def test_a_broken_package_of_the_builder_is_named_with_its_cause() -> None:
     assert "None" not in str(broken)
     assert "Could not import module 'X'." in str(broken)
     assert "\n" not in str(broken)
+
+
+@pytest.mark.parametrize("words", [["live", "me.perse", "--ices", "turn:me:s3cret@host"],
+                                   ["live", "me.perse", "--tokens", "s3cret"],
+                                   ["live", "me.perse", "--fps", "turn:me:s3cret@host"]])
+def test_usage_errors_show_no_credentials(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    assert "s3cret" not in one_line(capsys)

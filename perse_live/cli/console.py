@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import logging
@@ -127,8 +128,9 @@ def say(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """A line of warning, as terminals of any encoding can show it."""
-    print(f"perse-live: {printable(text)}", file=sys.stderr, flush=True)
+    """A line of warning, as terminals of any encoding can show it; nothing where the terminal is gone."""
+    with contextlib.suppress(OSError):
+        print(f"perse-live: {printable(text)}", file=sys.stderr, flush=True)
 
 
 class _WarningLines(logging.Handler):

@@ -18,13 +18,15 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, subcommand
 
 from perse_live.cli import attributes, bench, build, demo, doctor, drive, eval, export, info, live, render
-from perse_live.cli.console import logged_warnings, printable
+from perse_live.cli.console import logged_warnings, warn
 from perse_live.errors import UserError
+from perse_live.signals import ending_signals, interrupting
 
 TRACEBACK_VARIABLE = "PERSE_LIVE_TRACEBACK"
 """Set to 1 to see where an unexpected error comes from."""
 
 _MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file")  # on importing OpenCV or MediaPipe
+_CREDENTIALS = re.compile(r"(turns?:)[^\s'\"]+|(?<!\w)(--tok\S*[ =])[^\s'\"]+", re.IGNORECASE)  # in words that are not understood
 _LIBRARY_PACKAGES = "libgl1 libegl1 libgles2 libglib2.0-0"
 
 Command = (
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"perse-live {importlib.metadata.version('perse-live')}")
         return 0
     try:
-        with logged_warnings():
+        with ending_signals(interrupting()), logged_warnings():
             _run(_parse(words))
     except SystemExit as stop:  # after --help
         return int(stop.code or 0)
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(code: int, message: str) -> int:
-    print(f"perse-live: {printable(' '.join(message.split()))}", file=sys.stderr)
+    warn(" ".join(message.split()))
     return code
 
 
@@ -109,7 +111,8 @@ def _usage_line(box: str) -> str:
                 lines.append(line.strip())
         elif lines:
             break
-    return f"{' '.join(lines).rstrip('.') or 'the command is not understood'}: see perse-live --help"
+    said = _CREDENTIALS.sub(lambda found: f"{found[1] or found[2]}***", " ".join(lines).rstrip("."))
+    return f"{said or 'the command is not understood'}: see perse-live --help"
 
 
 def _run(command: AnyCommand) -> None:

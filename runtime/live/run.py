@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import re
-import signal
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from types import FrameType
 from perse_live.avatar import MAX_GAUSSIANS, load_avatar
 from perse_live.engines.folder import folder_beside
 from perse_live.errors import UserError
+from perse_live.signals import ending_signals
 from runtime.engines.choose import Wish, choose_engine
 from runtime.engines.contract import Rebuild
 from runtime.hotkeys.global_keys import GlobalKeys
@@ -116,7 +116,7 @@ class Opened:
 
 
 def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
-    """Open everything, print where the page is, and go on until the time is up, the film ends, or SIGINT or SIGTERM comes.
+    """Open everything, print where the page is, and go on until the time is up, the film ends, or a signal ends it.
 
     say: prints a line of output; `ready: URL` once the first frame can be had. warn: prints what does not work but does not stop
     the session. Raises UserError for what cannot be opened; whatever was open is closed then, recordings are playable.
@@ -255,7 +255,7 @@ def _has_screen() -> bool:
 
 
 class _Interruption:
-    """What SIGINT and SIGTERM do: while a session is opened they end that, later they are the normal way to end it."""
+    """What the ending signals do: while a session is opened they end that, later they are the normal way to end it."""
 
     def __init__(self) -> None:
         self._opening, self._asked = True, threading.Event()
@@ -279,15 +279,8 @@ class _Interruption:
 @contextlib.contextmanager
 def _interruptible() -> Generator[_Interruption, None, None]:
     interruption = _Interruption()
-    if threading.current_thread() is not threading.main_thread():
+    with ending_signals(interruption.end):
         yield interruption
-        return
-    before = {number: signal.signal(number, interruption.end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def parse_size(text: str) -> tuple[int, int]:
