@@ -81,4 +81,6 @@ def _spread(rig: HeadRig, landmarks: OnMesh, left_out: tuple[int, ...]) -> tuple
 
 
 def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.sqrt(((a[:, None] - b[None]) ** 2).sum(-1))
+    """(N, M) distances of points (N, 3) from points (M, 3), without an array of all differences; exact to a nanometre."""
+    squared = (a ** 2).sum(1)[:, None] + (b ** 2).sum(1) - 2 * (a @ b.T)
+    return np.sqrt(np.maximum(squared, 0))
