@@ -117,7 +117,7 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
             pictures.append(load_photo(path))
             continue
         stride = max(1, (film.frame_count or 0) // _CLIP_FRAMES)
-        seen = survey(frame.image for frame in film.frames() if frame.index % stride == 0)
+        seen = survey((frame.image for frame in film.frames() if frame.index % stride == 0), interval=float(stride / film.rate))
         numbers = [stride * k for k in varied_frames(seen, MOST_VIEWS)]
         if not numbers:
             raise UserError(f"{path}: no face in this clip: give one of the person in the photo")

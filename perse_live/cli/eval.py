@@ -142,7 +142,7 @@ def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | N
 
     looked_at = told_of_frames("looking at every frame")
     film = open_film(clip)
-    seen = survey(_watched(film.frames(), film.frame_count, looked_at))
+    seen = survey(_watched(film.frames(), film.frame_count, looked_at), interval=float(1 / film.rate))
     try:
         plan = plan_clip(seen, extras=extras)
     except UserError as error:

@@ -16,7 +16,6 @@ from perse_live.follow import FaceFollower
 from perse_live.head.expressions import expression
 
 _LEAST_FACES = 20  # frames
-_PICTURE_SECONDS = 0.2  # from one surveyed picture to the next, at most: of long clips not every frame is looked at
 _UNREST = expression(
     jawOpen=2, eyeBlinkLeft=1.5, eyeBlinkRight=1.5, mouthSmileLeft=1, mouthSmileRight=1, mouthPucker=0.7, mouthFunnel=1,
     browInnerUp=1, browDownLeft=0.3, browDownRight=0.3, eyeWideLeft=0.5, eyeWideRight=0.5, cheekPuff=1, mouthLeft=1, mouthRight=1,
@@ -72,15 +71,18 @@ class ClipPlan:
     """Pixels that the square is brought to."""
 
 
-def survey(pictures: Iterable[UInt8Array]) -> Survey:
-    """Look at all frames of a clip (RGB), one at a time. Raises UserError for a clip without frames."""
+def survey(pictures: Iterable[UInt8Array], *, interval: float = 0.04) -> Survey:
+    """Look at all frames of a clip (RGB), one at a time, and follow one person through them.
+
+    interval: seconds from one picture to the next. Raises UserError for a clip without frames.
+    """
     faces: list[Detection | None] = []
     sharpness: list[float] = []
     width = height = 0
     with FaceFollower(independent=True) as follower:
         for number, picture in enumerate(pictures):
             height, width = picture.shape[:2]
-            face = follower.update(picture, number * _PICTURE_SECONDS)
+            face = follower.update(picture, number * interval)
             faces.append(face)
             sharpness.append(0.0 if face is None else _sharpness(picture, face))
     if not faces:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 from evaluation_faces import made_up_face, moved, portrait
@@ -75,6 +76,19 @@ def test_a_survey_finds_faces_and_tells_sharp_from_blurred() -> None:
     assert seen.faces[0] is not None and seen.faces[1] is None
     assert seen.sharpness[0] > 0 and seen.sharpness[1] == 0
     assert (seen.width, seen.height) == (240, 240)
+
+
+def test_a_survey_keeps_to_one_person_and_sees_far_ones() -> None:
+    person = np.asarray(cv2.resize(portrait(), (300, 300), interpolation=cv2.INTER_AREA), np.uint8)
+    alone = np.full((480, 720, 3), 118, np.uint8)
+    alone[80:380, :300] = person
+    both = alone.copy()
+    both[40:440, 300:] = np.asarray(cv2.resize(person[:, ::-1], (420, 400)), np.uint8)
+    for seen in (survey([alone, both, both], interval=0.04), survey([alone, both], interval=1.0)):
+        assert max(float(face.landmarks[:, 0].max()) for face in seen.faces if face is not None) < 300
+    far = np.full((720, 1280, 3), 118, np.uint8)
+    far[200:320, 800:920] = cv2.resize(person, (120, 120), interpolation=cv2.INTER_AREA)
+    assert survey([far, far]).faces[1] is not None
 
 
 def test_the_square_is_cut_and_resized() -> None:
