@@ -157,8 +157,9 @@ def _observe(state: BuildState) -> list[Panel]:
 
 def _complete(state: BuildState) -> list[Panel]:
     colors = state.completed.colors
-    views = (("front", 0.0), ("its right side", 70.0), ("its left side", -70.0), ("back", 180.0))
-    return [Panel(_points_view(state, colors, yaw=yaw), f"completed colours: {name}") for name, yaw in views]
+    front = -state.outlined.geometry.yaw
+    views = (("front", 0.0), ("right side", 70.0), ("left side", -70.0), ("back", 180.0))
+    return [Panel(_points_view(state, colors, yaw=front + yaw), f"completed colours: {name}") for name, yaw in views]
 
 
 def _lift(state: BuildState) -> list[Panel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -38,6 +39,16 @@ class Team:
             unfinished = [helper for helper in helpers if not helper.cancel()]
             for helper in unfinished:
                 helper.result()
+
+    def split(self, count: int, run: Callable[[int, int], None]) -> None:
+        """Call run(begin, end) for parts that together are 0 .. count, one for each thread."""
+        claims = itertools.count()  # handed out one at a time under the interpreter's lock
+
+        def task(_member: int) -> None:
+            while (part := next(claims)) < self.threads:
+                run(count * part // self.threads, count * (part + 1) // self.threads)
+
+        self.run(task)
 
 
 @cache

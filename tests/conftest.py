@@ -46,7 +46,8 @@ def astronaut_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def astronaut_avatar(astronaut_photo: Path) -> Avatar:
     """That portrait's avatar, built once for all tests that look at one, with everything as a user gets it."""
-    from offline.pipeline import Consent, build_avatar
+    from offline.build_state import Consent
+    from offline.pipeline import build_avatar
 
     return build_avatar(astronaut_photo, consent=Consent("the tests", "2026-01-01T00:00:00+00:00"), progress=lambda *_: None)
 

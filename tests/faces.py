@@ -68,7 +68,9 @@ def repainted(donor: Donor, where: BoolArray, color: tuple[float, float, float],
     image = donor.look.image.copy()
     image[where] = (1 - share) * image[where] + share * np.array(color, np.float32)
     rgb = np.rint(255 * image).astype(np.uint8)
-    return replace(donor, look=replace(donor.look, image=image), portrait=replace(donor.portrait, rgb=rgb))
+    state = donor.state
+    look = replace(donor.look, image=image)
+    return Donor(replace(state, portrait=replace(state.portrait, rgb=rgb), segmentation=replace(state.segmentation, look=look)))
 
 
 def with_rims(donor: Donor) -> Donor:

@@ -11,19 +11,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from offline.gaussian_layer import Layer
+from offline.refine import kernels
+from offline.refine.kernels import ANGLE, COLOR, GROWTH, KEPT, OPACITY, PARAMETERS, SHIFT
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
-from perse_live.rotations import from_euler_degrees, to_quat
-from perse_live.splatting.autograd import splat
+from perse_live.rotations import from_euler_degrees, to_matrix, to_quat
+from perse_live.splatting.gradients import SplatGradients
+from perse_live.team import team_of
 
-_Splats = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # means, quats, scales, opacities, colors
-_RATES = {"shift": 0.10, "angle": 0.03, "growth": 0.10, "opacity": 0.06, "color": 0.020}  # of learning, by parameter
-_COLOR_BESIDE = 0.1  # how much colours count where the person is not
+_RATES = np.array([0.10, 0.10, 0.03, 0.10, 0.10, 0.06, 0.02, 0.02, 0.02], np.float32)  # learning rates, by parameter
+_GROUPS = (slice(SHIFT, ANGLE), slice(ANGLE, GROWTH), slice(GROWTH, OPACITY), slice(OPACITY, COLOR), slice(COLOR, PARAMETERS))
+_COLOR_OUTSIDE = 0.1  # weight of colours where the person is not
+_CHARBONNIER = 4e-3  # like L1, but squared below an error of 0.06, where what is left is grain
+_COLOR_DECAY = 1e-3  # weight of the mean square of the colours' changes
+_SIDE_EVERY = 3  # steps between two views from the side: they change slowly
+_EPSILON_SHARE = 0.3  # of the mean gradient at the start: Adam's epsilon
 
 
 @dataclass(frozen=True)
@@ -58,35 +63,28 @@ def refine_layer(
     progress: Callable[[float], None],
 ) -> Layer:
     """Fit a layer to the portrait. Returns the layer with new Gaussians; order, triangles and regions stay."""
-    free = _Reparametrised.of(layer, config)
-    optimiser = torch.optim.Adam([{"params": [p], "lr": _RATES[name]} for name, p in free.parameters.items()], fused=True)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.iterations, eta_min=0.0)
-    target = torch.from_numpy(np.concatenate([image * alpha[..., None], alpha[..., None]], 2).astype(np.float32))
-    importance = torch.from_numpy(_importance(weight, alpha))
+    target = np.concatenate([image * alpha[..., None], alpha[..., None]], 2).astype(np.float32)
+    importance = _importance(weight, alpha)
+    side_importance = np.full_like(target, _SIDE_EVERY * config.side_weight * 4 / target.size)
     turns = [_turn_about(center, yaw, pitch) for yaw, pitch in config.side_views]
-
-    def seen(splats: _Splats) -> Tensor:
-        return splat(*splats, camera, background=(0.0, 0.0, 0.0), threads=config.threads)
-
-    with torch.no_grad():
-        sides = [seen(_moved(free.splats(), *turn)).clone() for turn in turns]
+    moving, view = _Moving(layer, config), SplatGradients(camera, threads=config.threads)
+    optimiser = _Adam(len(layer), config)
+    moving.place(optimiser.parameters)
+    sides = [view.draw(moving.turned(turn)).copy() for turn in turns]
     for step in range(config.iterations):
-        optimiser.zero_grad(set_to_none=True)
-        splats = free.splats()
-        loss = (_robust(seen(splats) - target) * importance).sum()
-        if step % 3 == 2:  # one of the side views, now and then: they change slowly
-            k = (step // 3) % len(turns)
-            view = seen(_moved(splats, *turns[k]))
-            loss = loss + 3 * config.side_weight * _robust(view - sides[k]).mean() * 4
-        loss = loss + 1e-3 * (free.parameters["color"] ** 2).mean()
-        loss.backward()
-        if step == 0:
-            _ignore_whispers(optimiser)
+        moving.place(optimiser.parameters)
+        by_splats = view.gradients(moving.charbonnier(view.draw(moving.splats), target, importance))
+        if step % _SIDE_EVERY == _SIDE_EVERY - 1:
+            k = (step // _SIDE_EVERY) % len(turns)
+            side = moving.turned(turns[k])
+            by_side = view.gradients(moving.charbonnier(view.draw(side), sides[k], side_importance))
+            by_splats = moving.with_turned_back(by_splats, by_side, turns[k])
+        moving.pull_back(optimiser.parameters, by_splats, optimiser.gradient)
+        optimiser.gradient[:, COLOR:] += 2 * _COLOR_DECAY / (3 * len(layer)) * optimiser.parameters[:, COLOR:]
         optimiser.step()
-        scheduler.step()
         progress((step + 1) / config.iterations)
-    with torch.no_grad():
-        return replace(layer, gaussians=Gaussians(*(value.numpy().astype(np.float32) for value in free.splats())))
+    moving.place(optimiser.parameters)
+    return replace(layer, gaussians=moving.splats)
 
 
 def _importance(weight: Float32Array, alpha: Float32Array) -> Float32Array:
@@ -94,90 +92,106 @@ def _importance(weight: Float32Array, alpha: Float32Array) -> Float32Array:
 
     Else what reaches too far would be blackened there, where it should become transparent: a dark rim when the head turns.
     """
-    colors = weight * np.clip(alpha, _COLOR_BESIDE, 1)
+    colors = weight * np.clip(alpha, _COLOR_OUTSIDE, 1)
     return (np.stack([colors, colors, colors, weight], 2) / weight.sum()).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class _Reparametrised:
-    """Gaussians as smooth functions of unbounded parameters, which are 0 at the start."""
+class _Turn:
+    """A rigid motion of the camera frame."""
 
-    start: _Splats
-    axes: Tensor  # (G, 3, 3) rotations of the start
-    logit: Tensor  # (G,) of the starting opacity between its bounds
-    freedom: Tensor  # (G, 1)
-    color_freedom: Tensor  # (G, 1)
-    least_opacity: Tensor  # (G,)
-    config: RefineConfig
-    parameters: dict[str, Tensor]  # shift (G, 2), angle (G, 1), growth (G, 2), opacity (G,), color (G, 3)
-
-    @staticmethod
-    def of(layer: Layer, config: RefineConfig) -> _Reparametrised:
-        count, g = len(layer), layer.gaussians
-        shapes = {"shift": (count, 2), "angle": (count, 1), "growth": (count, 2), "opacity": (count,), "color": (count, 3)}
-        parameters = {name: torch.zeros(shape, requires_grad=True) for name, shape in shapes.items()}
-        means, quats, scales, opacities, colors, freedom, color_freedom, least = (
-            torch.from_numpy(array) for array in (g.means, g.quats, g.scales, g.opacities, g.colors, layer.freedom,
-                                                  layer.color_freedom, layer.least_opacity))
-        share = (opacities - least).clamp(0.01, 0.98) / (0.99 - least)
-        return _Reparametrised((means, quats, scales, opacities, colors), _frames(quats), torch.log(share / (1 - share)),
-                               freedom[:, None], color_freedom[:, None], least, config, parameters)
-
-    def splats(self) -> _Splats:
-        means, quats, scales, _, colors = self.start
-        config, parameters, least = self.config, self.parameters, self.least_opacity
-        shift = torch.tanh(parameters["shift"]) * config.drift * scales[:, :2] * self.freedom
-        means = means + (self.axes[:, :, :2] * shift[:, None]).sum(2)
-        quats = _turn_in_plane(quats, 0.5 * parameters["angle"] * self.freedom)
-        change = torch.nn.functional.leaky_relu(torch.tanh(parameters["growth"]), config.shrink)
-        scales = torch.cat([scales[:, :2] * torch.exp(change * config.growth * self.freedom), scales[:, 2:]], 1)
-        opacities = least + (0.99 - least) * torch.sigmoid(self.logit + parameters["opacity"] * self.freedom[:, 0])
-        colors = (colors + parameters["color"] * self.color_freedom).clamp(0.002, 0.998)
-        return means, quats, scales, opacities, colors
+    rotation: Float32Array  # (3, 3)
+    offset: Float32Array  # (3,) metres
+    quat: Float32Array  # (4,) the rotation
 
 
-def _ignore_whispers(optimiser: torch.optim.Optimizer) -> None:
-    """Set Adam's epsilon from the first gradients: what is hardly seen must not wander as fast as what is."""
-    for group in optimiser.param_groups:
-        gradient = group["params"][0].grad.abs()
-        heard = gradient[gradient > 0]
-        group["eps"] = 0.3 * float(heard.mean()) if heard.numel() else 1e-8
-
-
-def _robust(difference: Tensor) -> Tensor:
-    """Charbonnier: like L1, but squared below 0.06, where what is left is grain."""
-    return torch.sqrt(difference * difference + 4e-3)
-
-
-def _frames(quats: Tensor) -> Tensor:
-    """Rotation matrices (G, 3, 3) of unit quaternions (G, 4)."""
-    w, x, y, z = quats.unbind(1)
-    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
-    return torch.stack(rows, 1).view(-1, 3, 3)
-
-
-def _turn_in_plane(quats: Tensor, half: Tensor) -> Tensor:
-    """Turn about the third axis by twice `half` (G, 1) radians."""
-    w, x, y, z = quats.unbind(1)
-    return quats * torch.cos(half) + torch.stack([-z, y, -x, w], 1) * torch.sin(half)
-
-
-def _turn_about(center: FloatArray, yaw: float, pitch: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotation (3, 3), offset (3,) and the rotation as a quaternion (4,): a turn by degrees about a point of the camera frame."""
+def _turn_about(center: FloatArray, yaw: float, pitch: float) -> _Turn:
+    """A turn by degrees about a point (3,) of the camera frame."""
     flip = np.diag([1.0, -1.0, -1.0])
     rotation = flip @ from_euler_degrees(yaw, pitch, 0.0) @ flip
     parts = (rotation, center - rotation @ center, to_quat(rotation))
-    turn, offset, quat = (torch.from_numpy(part.astype(np.float32)) for part in parts)
-    return turn, offset, quat
+    return _Turn(*(part.astype(np.float32) for part in parts))
 
 
-def _moved(splats: _Splats, rotation: Tensor, offset: Tensor, turn: Tensor) -> _Splats:
-    """Gaussians under a rigid motion as from `_turn_about`."""
-    means, quats, scales, opacities, colors = splats
-    w, x, y, z = quats.unbind(1)
-    a, b, c, d = turn
-    product = [a * w - b * x - c * y - d * z, a * x + b * w + c * z - d * y,
-               a * y - b * z + c * w + d * x, a * z + b * y - c * x + d * w]
-    return means @ rotation.T + offset, torch.stack(product, 1), scales, opacities, colors
+class _Moving:
+    """Gaussians as smooth functions of unbounded parameters (G, 9), with buffers for them and for gradients."""
+
+    def __init__(self, layer: Layer, config: RefineConfig) -> None:
+        g, count = layer.gaussians, len(layer)
+        self._start = tuple(np.ascontiguousarray(array, np.float32) for array in (g.means, g.quats, g.scales, g.colors))
+        self._axes = np.ascontiguousarray(to_matrix(g.quats.astype(np.float64)).transpose(0, 2, 1)[:, :2], np.float32)
+        least = layer.least_opacity
+        share = np.clip(g.opacities - least, 0.01, 0.98) / (0.99 - least)
+        self._logits = np.log(share / (1 - share)).astype(np.float32)
+        self._free = (layer.freedom, layer.color_freedom, least)
+        self._bounds = (config.drift, config.growth, config.shrink)
+        self._kept = np.empty((count, KEPT), np.float32)
+        self._team, self._count = team_of(config.threads), count
+        self._gradient_image = np.empty(0, np.float32)
+        self.splats = Gaussians(*(np.empty_like(array) for array in (g.means, g.quats, g.scales, g.opacities, g.colors)))
+        self._turned = replace(self.splats, means=np.empty_like(g.means), quats=np.empty_like(g.quats))
+
+    def place(self, parameters: Float32Array) -> None:
+        """Bring `splats` to where the parameters have them."""
+        means, quats, scales, colors = self._start
+        s = self.splats
+        self._team.split(self._count, lambda begin, end: kernels.place(
+            begin, end, means, quats, scales, colors, self._axes, self._logits, *self._free, *self._bounds, parameters,
+            self._kept, s.means, s.quats, s.scales, s.opacities, s.colors))
+
+    def turned(self, turn: _Turn) -> Gaussians:
+        """The Gaussians under a rigid motion; valid until the next call."""
+        s, out = self.splats, self._turned
+        self._team.split(self._count, lambda begin, end: kernels.turn(
+            begin, end, turn.rotation, turn.offset, turn.quat, s.means, s.quats, out.means, out.quats))
+        return out
+
+    def charbonnier(self, image: Float32Array, target: Float32Array, weight: Float32Array) -> Float32Array:
+        """Gradient of the loss by the picture (H, W, 4); valid until the next call."""
+        if self._gradient_image.shape != image.shape:
+            self._gradient_image = np.empty_like(image)
+        flat, out = image.reshape(-1), self._gradient_image.reshape(-1)
+        self._team.split(len(flat), lambda begin, end: kernels.charbonnier_gradient(
+            begin, end, flat, target.reshape(-1), weight.reshape(-1), _CHARBONNIER, out))
+        return self._gradient_image
+
+    def with_turned_back(self, by_splats: Gaussians, by_turned: Gaussians, turn: _Turn) -> Gaussians:
+        """Gradients by the Gaussians, and by the turned ones, as one: by the Gaussians."""
+        self._team.split(self._count, lambda begin, end: kernels.add_turned_back(
+            begin, end, turn.rotation, turn.quat, by_turned.means, by_turned.quats, by_splats.means, by_splats.quats))
+        for name in ("scales", "opacities", "colors"):
+            np.add(getattr(by_splats, name), getattr(by_turned, name), out=getattr(by_splats, name))
+        return by_splats
+
+    def pull_back(self, parameters: Float32Array, by_splats: Gaussians, gradient: Float32Array) -> None:
+        """Add to the gradient by the parameters what that by the Gaussians amounts to."""
+        _, quats, scales, colors = self._start
+        by, placed = by_splats, self.splats.scales
+        self._team.split(self._count, lambda begin, end: kernels.pull_back(
+            begin, end, quats, scales, colors, self._axes, *self._free, *self._bounds, parameters, self._kept, placed,
+            by.means, by.quats, by.scales, by.opacities, by.colors, gradient))
+
+
+class _Adam:
+    """Adam with learning rates that fall along a cosine, and an epsilon of the size of the first gradients.
+
+    With the usual tiny epsilon, Gaussians that are hardly seen would move as fast as those that are.
+    """
+
+    def __init__(self, count: int, config: RefineConfig) -> None:
+        self.parameters, self.gradient, self._first, self._second = (np.zeros((count, PARAMETERS), np.float32) for _ in range(4))
+        self.epsilons = np.empty(PARAMETERS, np.float32)
+        self._steps, self._done = config.iterations, 0
+        self._team = team_of(config.threads)
+
+    def step(self) -> None:
+        """Move the parameters against the gradient, which becomes 0."""
+        if self._done == 0:
+            for group in _GROUPS:
+                size = np.abs(self.gradient[:, group])
+                self.epsilons[group] = _EPSILON_SHARE * float(size[size > 0].mean()) if size.any() else 1e-8
+        rates = (_RATES * 0.5 * (1 + np.cos(np.pi * self._done / self._steps))).astype(np.float32)
+        self._done += 1
+        self._team.split(len(self.parameters), lambda begin, end: kernels.adam_step(
+            begin, end, self.parameters, self.gradient, self._first, self._second, rates, self.epsilons,
+            1 - 0.9**self._done, 1 - 0.999**self._done))

@@ -124,7 +124,8 @@ def run(command: Eval) -> None:
 def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | None, progress: StepProgress) -> _Evaluated:
     """Split, build, drive and score one clip, in a folder of its own."""
     try:
-        from offline.pipeline import Consent, build_avatar
+        from offline.build_state import Consent
+        from offline.pipeline import build_avatar
         from perse_live.photo import Photo
     except ModuleNotFoundError as error:
         raise without_offline(error) from error

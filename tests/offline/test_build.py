@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from offline.build_state import Consent
 from offline.images import dilate, erode
 from offline.likeness import likeness, own_view
-from offline.pipeline import STAGES, Consent, build_avatar
+from offline.pipeline import STAGES, build_avatar
 from offline.portrait import find_portrait
 from offline.segment.matte import person_probability
 from offline.segment.parts import face_oval

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from offline.build_state import BuildConfig, Consent
 from offline.extra_views import MOST_UNLIKENESS, fit_views, unlikeness
-from offline.pipeline import BuildConfig, Consent, build_avatar
+from offline.pipeline import build_avatar
 from offline.portrait import find_portrait
 from offline.refine.photometric import RefineConfig
 from offline.texture.multiview import SeenColors, in_the_light_of, merged_colors
