@@ -65,15 +65,16 @@ class FaceDetector:
         self._max_faces, self._search = max_faces, search
         self._graph = _Graph("IMAGE", max_faces=max_faces, min_confidence=min_confidence)
 
-    def detect(self, image: UInt8Array) -> list[Detection]:
+    def detect(self, image: UInt8Array, *, search: bool | None = None) -> list[Detection]:
         """Faces in a picture, largest first; none is an empty list.
 
-        image: (H, W, 3) uint8 RGB. MediaPipe overlooks faces below a fifth of the picture, so where it finds none, overlapping
-        windows are searched too, ever smaller ones (0.5 s at most). Raises UserError for another shape or type.
+        image: (H, W, 3) uint8 RGB; search: in place of what the detector was made with. MediaPipe overlooks faces below a fifth
+        of the picture, so where it finds none, overlapping windows are searched too, ever smaller ones (0.5 s at most).
+        Raises UserError for another shape or type.
         """
         _check_image(image)
         found = self._graph.run(image, None)
-        if found or not self._search:
+        if found or not (self._search if search is None else search):
             return found
         height, width = image.shape[:2]
         for _, windows in itertools.groupby(search_windows(width, height), key=lambda window: window[2]):

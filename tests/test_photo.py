@@ -15,6 +15,7 @@ from skimage.color import deltaE_cie76, rgb2lab
 
 from perse_live.errors import UserError
 from perse_live.photo import MAX_SIDE, load_photo
+from pictures import stored_for
 from profiles import cmyk_profile, display_p3_profile, printed_colors, to_display_p3
 from runtime.background import Picture, load_background
 
@@ -48,13 +49,6 @@ def test_a_plain_picture_comes_through_as_it_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(photo.rgb, picture())
     assert photo.name == "plain.png"
     assert photo.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def stored_for(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """The pixels of a file with this EXIF orientation that shows `upright`."""
-    return np.ascontiguousarray({
-        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1], 5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright), 7: upright[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(upright, -1)}[orientation])
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif", "heic", "avif"])
