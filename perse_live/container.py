@@ -72,7 +72,7 @@ class Schema:
 
 
 def save_container(path: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any], schema: Schema) -> None:
-    """Write arrays and manifest to a file, atomically, after the same checks that loading makes.
+    """Write arrays and manifest to a file that only its owner may read, atomically, after the same checks that loading makes.
 
     manifest: JSON values; `format` and `format_version` are added from the schema.
     Raises ValueError when the contents do not fit the schema (a fault of the caller), UserError when the file cannot be written.
@@ -86,7 +86,7 @@ def save_container(path: Path, arrays: Mapping[str, NDArray[Any]], manifest: Map
         _parse_header(content)  # only for its size limits
     except _InvalidError as error:
         raise ValueError(f"not saved to {path}: {error}") from error
-    write_bytes(path, content)
+    write_bytes(path, content, private=True)
 
 
 def load_container(path: Path, schema: Schema) -> tuple[Arrays, Manifest]:

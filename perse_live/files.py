@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import secrets
+import stat
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,23 +35,32 @@ CREATOR = "perse-live"
 SOFTWARE_TAG = 0x0131
 """The EXIF tag that names a picture's creator."""
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+_MARK_BYTES = 6  # of the random part of a temporary file's name
+_TEMPORARY = re.compile(rf"\..*\.[0-9a-f]{{{2 * _MARK_BYTES}}}\.part(\.[^.]+)?")
+_ABANDONED_SECONDS = 3600.0  # since a temporary file was written to; a film's grows all the time
+_EVERYONE, _OWNER_ONLY = 0o666, 0o600  # permissions; the system's umask takes from the former
 _WHILE_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def atomic_output(target: Path) -> Generator[Path, None, None]:
+def atomic_output(target: Path, *, private: bool = False) -> Generator[Path, None, None]:
     """Lend a path beside `target` to write to; it gets the target's name only when the block ends well.
 
-    target: the file to make or to replace. Its folder must exist.
+    target: the file to make or to replace. Its folder must exist. private: a new file is for its owner only; an earlier file's
+    permissions stay as they are in any case.
     Yields a path in the same folder with the same suffix (so that encoders recognise the format); an empty file is there already.
+    What an earlier run that was killed has left in that folder is removed after an hour.
     On any exception, Ctrl-C included, the temporary file is removed and an earlier file under the target's name stays as it was.
     Raises UserError when the target cannot be written or the disk fills up while the block writes.
     """
     if target.is_dir():
         raise UserError(f"cannot write {target}: {_CANNOT_WRITE[errno.EISDIR]}")
-    temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(6)}.part{target.suffix}")
+    _sweep(target.parent)
+    temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(_MARK_BYTES)}.part{target.suffix}")
     try:
-        temporary.touch(exist_ok=False)
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _OWNER_ONLY if private else None
+        # from the start no more open than it will be
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _EVERYONE if mode is None else _OWNER_ONLY))
     except OSError as error:
         raise write_error(target, error) from error
     try:
@@ -59,6 +72,8 @@ def atomic_output(target: Path) -> Generator[Path, None, None]:
             raise
         try:
             _flush_to_disk(temporary)
+            if mode is not None:
+                temporary.chmod(mode)
             os.replace(temporary, target)
         except OSError as error:
             raise write_error(target, error) from error
@@ -66,12 +81,22 @@ def atomic_output(target: Path) -> Generator[Path, None, None]:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(target: Path, content: bytes) -> None:
-    """Write a whole file atomically.
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that nobody has written to for an hour: the process that made them was killed."""
+    oldest = time.time() - _ABANDONED_SECONDS
+    with contextlib.suppress(OSError):
+        for path in folder.glob(".*.part*"):
+            with contextlib.suppress(OSError):
+                if _TEMPORARY.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < oldest:
+                    path.unlink()
+
+
+def write_bytes(target: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a whole file atomically; see `atomic_output`.
 
     Raises UserError when the target cannot be written.
     """
-    with atomic_output(target) as temporary:
+    with atomic_output(target, private=private) as temporary:
         temporary.write_bytes(content)
 
 

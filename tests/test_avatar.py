@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import stat
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -188,3 +190,13 @@ def test_landmarks_move_by_the_avatar_s_own_actions() -> None:
     model = own_landmark_model(replace(avatar, rig=replace(avatar.rig, actions=actions)))
     np.testing.assert_allclose(model.actions[index("mouthSmileLeft"), 61], [0.001, 0.002, 0.003], rtol=1e-5)
     np.testing.assert_array_equal(model.actions[:, list(IRIS)], load_landmark_model().actions[:, list(IRIS)])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
+def test_an_avatar_is_its_owners_and_stays_as_open_as_it_was_made(tmp_path: Path) -> None:
+    path = tmp_path / "me.perse"
+    save_avatar(path, toy_avatar(gaussians=50))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o644)
+    save_avatar(path, toy_avatar(gaussians=60))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644

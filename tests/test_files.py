@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,40 @@ def test_the_file_has_ordinary_permissions(tmp_path: Path) -> None:
     ordinary.touch()
     write_bytes(tmp_path / "out.bin", b"x")
     assert os.stat(tmp_path / "out.bin").st_mode == ordinary.stat().st_mode
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755])
+def test_a_replaced_file_keeps_its_permissions_and_is_never_more_open(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "out.bin"
+    target.touch()
+    target.chmod(mode)
+    with atomic_output(target) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) & ~mode & 0o177 == 0
+        temporary.write_bytes(b"x")
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
+def test_a_private_file_is_its_owners_from_the_start(tmp_path: Path) -> None:
+    with atomic_output(tmp_path / "out.bin", private=True) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "out.bin").stat().st_mode) == 0o600
+
+
+def test_what_a_killed_process_left_is_swept_after_an_hour(tmp_path: Path) -> None:
+    code = ("import os, signal, sys; from pathlib import Path; from perse_live.files import atomic_output\n"
+            "with atomic_output(Path(sys.argv[1])) as temporary:\n"
+            "    temporary.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "film.mp4")], check=False)
+    left, = tmp_path.iterdir()
+    others = [tmp_path / name for name in (".notes.part", ".film.0123456789ab.part.mp4.txt.bak", "a.0123456789ab.part.mp4")]
+    for other in others:
+        other.write_bytes(b"not ours")
+        os.utime(other, (1, 1))
+    write_bytes(tmp_path / "other.bin", b"x")
+    assert left.exists(), "it may be written to just now"
+    long_ago = time.time() - 4000
+    os.utime(left, (long_ago, long_ago))
+    write_bytes(tmp_path / "other.bin", b"x")
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "other.bin"])

@@ -49,7 +49,7 @@ from runtime.live.relay import Relay
 from runtime.live.scripted import Scripted
 from runtime.live.slot import Latest
 from runtime.presence import Presence, Shoulders, at_rest, mixed
-from runtime.sinks.contract import Sink
+from runtime.sinks.contract import Recorder, Sink
 from runtime.sinks.recording import free_recording_path
 from runtime.tracker import TrackedFrame
 
@@ -104,7 +104,7 @@ class LiveSession:
 
     def __init__(self, actors: Sequence[Actor], config: LiveConfig, *, feed: Feed | None, source_kind: str, script: Scripted,
                  clocks: Mapping[str, StageClock], keys: Mapping[str, str],
-                 recorder: Callable[[Path], Sink], record_to: Path | None = None) -> None:
+                 recorder: Callable[[Path], Recorder], record_to: Path | None = None) -> None:
         """Prepare; `start` begins.
 
         actors: the avatars, the first one on stage. feed: where motion comes from, None for the script alone, which also fills
@@ -288,10 +288,12 @@ class LiveSession:
         running = self._running_recording()
         if on and running is None:
             path = self._recording_path()
-            outlet = Outlet(self._recorder(path), self._drawn, on_end=lambda problem: self._note_recorded(path, problem))
+            recorder = self._recorder(path)
+            outlet = Outlet(recorder, self._drawn, on_end=lambda problem: self._note_recorded(recorder, problem))
+            failed = None if self._recording is None else self._recording[0]
             self._recording = outlet, path, time.monotonic()
             self._recordings += 1
-            self._outlets = [outlet for outlet in self._outlets if outlet.running or outlet.problem]
+            self._outlets = [one for one in self._outlets if one.running or (one.problem and one is not failed)]
             self._outlets.append(outlet)
             self.notice(f"recording to {path.name}")
         elif not on and running is not None:
@@ -301,9 +303,13 @@ class LiveSession:
             self._recording = None
             self._outlets.remove(outlet)
 
-    def _note_recorded(self, path: Path, problem: str) -> None:
-        """On the recording's own thread, once its file is as good as it gets."""
-        if path.is_file():
+    def _note_recorded(self, recorder: Recorder, problem: str) -> None:
+        """On the recording's own thread, once its file is as good as it gets.
+
+        One that was cut short, as by a full disk, does not take the place of the last good one.
+        """
+        path = recorder.path
+        if path.is_file() and not (problem and self._recorded is not None):
             self._recorded = path
         self.notice(problem or f"recorded {path.name}")
 

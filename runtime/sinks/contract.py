@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from runtime.live.frames import DrawnFrame
@@ -29,4 +30,13 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish: a recording is playable afterwards. Closing again does nothing. Raises UserError where finishing fails."""
+        ...
+
+
+class Recorder(Sink, Protocol):
+    """A sink that makes a file."""
+
+    @property
+    def path(self) -> Path:
+        """Where the file will be; once it is closed, where it is."""
         ...

@@ -49,7 +49,8 @@ class RecordingSink:
     def __init__(self, path: Path, *, fps: float, finished: Callable[[Path], object] | None = None) -> None:
         """Begin; the file gets its size with the first frame.
 
-        path: .mp4, .m4v, .mov or .mkv; a file of that name is replaced when the recording is finished. fps: the rate aimed
+        path: .mp4, .m4v, .mov or .mkv; a file that has this name now is replaced when the recording is finished; one that comes
+        meanwhile, such as another session's recording, is not, and this one takes a number then. fps: the rate aimed
         at, for the spacing of keyframes and the length of the last frame. finished: called with the path once the recording has
         its name, such as to mark it; the UserError that it raises is `close`'s. Raises UserError where the file cannot be
         written.
@@ -58,7 +59,7 @@ class RecordingSink:
             raise UserError(f"cannot record to {path}: recordings are H.264, so name it .mp4, .mov or .mkv")
         if path.is_dir():
             raise UserError(f"cannot record to {path}: there is a folder of that name: choose another name")
-        self._path, self._fps, self._finished = path, fps, finished
+        self._path, self._fps, self._finished, self._replaced = path, fps, finished, _identity(path)
         self._unfinished = _claim_unfinished(path)
         self._lock = threading.Lock()
         self._encoder: _Encoder | None = None
@@ -71,7 +72,7 @@ class RecordingSink:
 
     @property
     def path(self) -> Path:
-        """Where the recording will be once it is closed."""
+        """Where the recording will be once it is closed, unless that name is taken by then; afterwards, where it is."""
         return self._path
 
     @property
@@ -106,7 +107,8 @@ class RecordingSink:
         """Finish the file and give it its name; without a single frame there is no file.
 
         Closing again does nothing. Raises UserError where finishing fails; what was recorded is then kept, playable, under its
-        own name if that can be, else under the unfinished one, and the message says so.
+        own name if that can be, else under the unfinished one, and the message says so. Where nothing of it plays, as on a disk
+        that was full from the start, no file is left.
         """
         with self._lock:
             if self._closed:
@@ -123,6 +125,11 @@ class RecordingSink:
                 return
             if problem is not None or self._failed:
                 _drop_cut_off_box(self._unfinished)
+                if not _plays(self._unfinished):
+                    self._unfinished.unlink(missing_ok=True)
+                    if problem is not None and not self._failed:
+                        raise self._error(problem)
+                    return
             self._take_name()
             if problem is not None and not self._failed:
                 raise UserError(f"{self._error(problem)}; what was recorded until then is kept and plays") from problem
@@ -133,7 +140,7 @@ class RecordingSink:
         try:
             with self._unfinished.open("rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(self._unfinished, self._path)
+            self._path = _renamed(self._unfinished, self._path, self._replaced)
         except OSError as error:
             raise UserError(f"{self._error(error)}; the recording is kept as {self._unfinished}") from error
 
@@ -148,6 +155,42 @@ def free_recording_path(path: Path, *, taken: Container[Path] = ()) -> Path:
     """
     candidates = itertools.chain([path], (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2)))
     return next(candidate for candidate in candidates if candidate not in taken and not candidate.exists())
+
+
+def _identity(path: Path) -> tuple[int, int, int, int] | None:
+    """Tells a file from another of the same name; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _renamed(source: Path, wish: Path, replaced: tuple[int, int, int, int] | None) -> Path:
+    """Give a file its name, or a numbered one where a file came meanwhile. replaced: what may be replaced. Returns the name."""
+    if replaced is not None and _identity(wish) == replaced:
+        os.replace(source, wish)
+        return wish
+    while True:
+        path = free_recording_path(wish)
+        try:
+            os.link(source, path)  # unlike renaming, this replaces nothing
+        except FileExistsError:
+            continue  # taken at this moment
+        except OSError:  # a file system without links
+            os.rename(source, path)
+            return path
+        source.unlink()
+        return path
+
+
+def _plays(path: Path) -> bool:
+    """Whether a file holds any picture."""
+    try:
+        with av.open(str(path)) as film:
+            return any(packet.size for packet in film.demux(video=0))
+    except (OSError, IndexError, ValueError):
+        return False
 
 
 class _Encoder:

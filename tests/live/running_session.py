@@ -65,6 +65,7 @@ class Gallery:
     """A sink that looks at every frame it gets, and keeps the last."""
 
     name = "gallery"
+    path = Path("gallery")
 
     def __init__(self, look: Callable[[DrawnFrame], None] = lambda _: None) -> None:
         self._look, self.count, self.closed = look, 0, False

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import threading
 import time
 import weakref
@@ -453,6 +454,33 @@ def test_recordings_are_playable_and_numbered_and_replace_no_older_one(me: Actor
     for name in ("me.mp4", "me-3.mp4"):
         assert (open_film(tmp_path / name).width, open_film(tmp_path / name).height) == (128, 128)
         assert len(list(open_film(tmp_path / name).frames())) >= 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit to set")
+def test_after_a_full_disk_the_last_good_recording_is_still_the_recorded_one(me: Actor, tmp_path: Path) -> None:
+    import resource  # not on Windows
+
+    with running([me], script=performance_script(NECK), record_to=tmp_path / "me.mp4") as session:
+        session.act(Record(True))
+        pictures(session, 12)
+        session.act(Record(False))
+        until(lambda: told(session)["recorded"] == "me.mp4")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, before[1]))
+        try:
+            for _ in range(3):
+                session.act(Record(True))
+                until(lambda: told(session)["recording"] is None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert told(session)["recorded"] == "me.mp4"
+        assert len([sink for sink in told(session)["sinks"] if "recording" in sink["name"]]) == 1, "the last failure is shown"
+        session.act(Record(True))
+        pictures(session, 12)
+        assert [sink["problem"] for sink in told(session)["sinks"] if "recording" in sink["name"]] == [""]
+        session.act(Record(False))
+        until(lambda: told(session)["recorded"] != "me.mp4")
+    assert len(list(tmp_path.glob("*.mp4"))) == 2
 
 
 def test_closing_finishes_a_recording(me: Actor, tmp_path: Path) -> None:

@@ -318,3 +318,54 @@ def test_a_disk_that_is_full_at_the_very_end_costs_a_second_at_most(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [path]
     boxes_of(path)
     assert len(read_back(path)[0]) >= 90
+
+
+def test_a_recording_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """Two sessions record to one name."""
+    path = tmp_path / "me.mp4"
+    first, second = RecordingSink(path, fps=30), RecordingSink(path, fps=30)
+    for index in range(6):
+        first.write(drawn(picture(index), time=index / 30))
+        second.write(drawn(picture(index, width=64), time=index / 30))
+    first.close()
+    kept = path.read_bytes()
+    second.close()
+    assert path.read_bytes() == kept
+    assert (first.path, second.path) == (path, tmp_path / "me-2.mp4")
+    assert read_back(second.path)[0][0].shape[1] == 64
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "me-2.mp4", path]
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_a_file_that_was_there_at_the_start_is_replaced_unless_it_changes(tmp_path: Path, touched: bool) -> None:
+    path = tmp_path / "me.mp4"
+    path.write_text("an earlier recording")
+    sink = RecordingSink(path, fps=30)
+    sink.write(drawn(picture(0), time=0.0))
+    if touched:
+        path.write_text("another session's recording")
+    sink.close()
+    assert sink.path == (tmp_path / "me-2.mp4" if touched else path)
+    assert len(read_back(sink.path)[0]) == 1
+    assert not touched or path.read_text() == "another session's recording"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_disk_that_is_full_from_the_start_leaves_no_stub(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"me{suffix}"
+    child = run_child("""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+        try:
+            for index in range(60):
+                sink.write(drawn(picture(index) + np.roll(noise, index * 7, axis=1), time=index / 30))
+            sink.close()
+        except UserError as error:
+            print(error)
+            sink.close()
+    """, path)
+    output, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert "too large" in output
+    assert list(tmp_path.iterdir()) == []
