@@ -52,7 +52,10 @@ class Live:
     no_hotkeys: bool = False
     """Leave the keys of other programs alone: only the page and the terminal are listened to."""
     token: str | None = None
-    """What every request must bring where the page is served to other machines; else one is made up."""
+    """What every request must bring, on this machine too; where the page is served to others, one is made up. Other users of this
+    machine see it in the list of processes: --token-file does not show it."""
+    token_file: Annotated[Path | None, arg(metavar="FILE")] = None
+    """A file whose first line is the token."""
     cert: Path | None = None
     """Certificate (PEM) for TLS."""
     key: Path | None = None
@@ -79,12 +82,15 @@ def run(command: Live) -> None:
     from runtime.live.actions import SetBadge
     from runtime.live.run import LiveOptions, parse_size, run_live, web_config
     from runtime.live.settings import load_settings
+    from runtime.web.security import read_token
     from runtime.web.server import WebConfig
 
     if not command.avatars:
         raise UserError("no avatar is named: give a .perse file, made by perse-live build; see perse-live live --help")
     if command.badge == "off" and not command.badge_reason.strip():
         raise UserError("the badge stays on without a reason: add --badge-reason TEXT, or choose a corner")
+    if command.token is not None and command.token_file is not None:
+        raise UserError("--token and --token-file: give one of them")
     if command.engine_folder is not None and len(command.avatars) > 1:
         raise UserError("--engine-folder is for one avatar: put each avatar's engines beside it, and leave the option out")
     settings = load_settings(command.settings)
@@ -94,7 +100,8 @@ def run(command: Live) -> None:
         check_outputs([command.record], inputs=inputs, overwrite=command.replacing.overwrite)
     width, height = parse_size(command.size)
     page = command.page
-    web = web_config(WebConfig(host=page.host, port=page.port, token=command.token, cert=command.cert, key=command.key), settings,
+    token = command.token if command.token_file is None else read_token(command.token_file)
+    web = web_config(WebConfig(host=page.host, port=page.port, token=token, cert=command.cert, key=command.key), settings,
                      codec=command.codec, bitrate=command.bitrate, ice=command.ice)
     with step_progress() as progress:
         fetch(TRACKING_ASSETS, command.network, progress)

@@ -41,8 +41,9 @@ from runtime.sources.open import BROWSER, open_source
 from runtime.sources.vmc import VmcSource
 from runtime.tracker import TrackerConfig
 from runtime.web.ice import ice_server
-from runtime.web.security import terminal_qr
+from runtime.web.security import is_loopback, new_token, terminal_qr
 from runtime.web.server import WebConfig, WebServer
+from runtime.web.shared_machine import another_user
 
 _log = logging.getLogger(__name__)
 _FIRST_PICTURE_SECONDS = 60.0  # the first start ever compiles for half a minute
@@ -122,6 +123,10 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
     the session. Raises UserError for what cannot be opened; whatever was open is closed then, recordings are playable.
     """
     check_options(options)
+    other = another_user()
+    if other and options.web.token is None and is_loopback(options.web.host):
+        warn(f"{other} is logged in on this machine too: the page asks for the token of the link below")
+        options = replace(options, web=replace(options.web, token=new_token()))
     with _interruptible() as interrupted, contextlib.ExitStack() as stack:  # a second signal must not cut short what is finished
         opened = stack.enter_context(open_live(options, settings))
         interrupted.opened()
@@ -132,7 +137,7 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
         for line in opened.engines:
             warn(line)
         say(f"ready: {opened.url}")
-        _invite(options, opened.url, say)
+        _invite(options, opened.url, say, shared=bool(other))
         ends = None if options.seconds is None else time.monotonic() + options.seconds
         while not (interrupted.wait(_POLL_SECONDS) or session.ended or (ends is not None and time.monotonic() >= ends)):
             pass
@@ -241,13 +246,13 @@ def _listen_to_keys(stack: contextlib.ExitStack, session: LiveSession, options: 
             warn(str(error))
 
 
-def _invite(options: LiveOptions, url: str, say: Callable[[str], None]) -> None:
-    """Bring the user to the page."""
+def _invite(options: LiveOptions, url: str, say: Callable[[str], None], *, shared: bool) -> None:
+    """Bring the user to the page. shared: whether others on this machine could read the token in the list of processes."""
     if options.web.host not in ("127.0.0.1", "localhost", "::1") and sys.stdout.isatty():
         say(terminal_qr(url))
     if options.browser and _has_screen():
         with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(url)
+            webbrowser.open(url.partition("#")[0] if shared else url)  # the page says that it needs its whole link
 
 
 def _has_screen() -> bool:

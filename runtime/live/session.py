@@ -215,7 +215,8 @@ class LiveSession:
     def notice(self, text: str) -> None:
         """Say something to the driver, on every page, for a moment."""
         _log.info("%s", text)
-        self._notices.append((time.monotonic(), text))
+        with self._changing:  # sinks and keys tell from threads of their own, while `state` reads
+            self._notices.append((time.monotonic(), text))
 
     def act(self, action: Action) -> None:
         """Do something; see `Control`."""

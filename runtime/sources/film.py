@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perse_live.arrays import UInt8Array
+from perse_live.errors import UserError
 from perse_live.film.reader import Film, open_film
 from runtime.live.frames import CapturedFrame
+from runtime.sources.contract import SourceLost
 
 _log = logging.getLogger(__name__)
+_REOPEN_SECONDS = 0.5  # between two tries to open a film whose file has gone
 _LATE_FOR_GOOD = 0.15  # seconds; a reader that is later than that after skipping cannot decode as fast as the film runs
 
 
@@ -31,7 +34,8 @@ class FilmSource:
     """Plays a video by the wall clock, which starts with the first reading.
 
     Pictures that are late are skipped. Where the machine slept, or cannot decode as fast as the film runs, the clock is set back
-    to the picture at hand, so that something is seen at all.
+    to the picture at hand, so that something is seen at all. A film that is repeated is waited for where its file has gone, and
+    starts anew when it is back.
     """
 
     def __init__(self, path: Path, *, repeat: bool) -> None:
@@ -41,7 +45,8 @@ class FilmSource:
         UserError where the file is no video.
         """
         film = open_film(path)
-        self._path = path
+        self._path, self._repeat = path, repeat
+        self._retry_at: float | None = None  # while the file cannot be read
         self._interval = 1 / float(film.rate)
         self._shots = _looped(film, self._interval) if repeat else _once(film)
         self._next: _Shot | None = None
@@ -63,8 +68,8 @@ class FilmSource:
     def read(self, timeout: float) -> CapturedFrame | None:
         """The newest picture that is due and was not read yet, with the time when it was due; None if none was in time.
 
-        timeout: seconds. Raises EOFError when a film that is not repeated is over, and UserError where the file can no longer be
-        read.
+        timeout: seconds. Where the file can no longer be read, raises SourceLost for a film that is repeated, else UserError;
+        EOFError when a film that is not repeated is over.
         """
         with self._reading:
             deadline = time.monotonic() + timeout
@@ -100,10 +105,32 @@ class FilmSource:
     def _upcoming(self) -> _Shot | None:
         """The next picture, decoded ahead; None after the last."""
         if self._next is None and not self._closed.is_set():
-            self._next = next(self._shots, None)
+            if self._retry_at is not None:
+                self._reopen(self._retry_at)
+            try:
+                self._next = next(self._shots, None)
+            except UserError as error:
+                if not self._repeat:
+                    raise
+                self._retry_at = time.monotonic() + _REOPEN_SECONDS
+                raise SourceLost(f"{error}; the film goes on when the file is back") from error
             if self._next is not None:
                 self._end = self._next.due + self._interval
         return self._next
+
+    def _reopen(self, retry_at: float) -> None:
+        """Begin anew; raises SourceLost where the file is not back, and before the next try is due."""
+        now = time.monotonic()
+        if now < retry_at:
+            raise SourceLost(f"{self._path} cannot be read: the film goes on when the file is back")
+        try:
+            film = open_film(self._path)
+        except UserError as error:
+            self._retry_at = now + _REOPEN_SECONDS
+            raise SourceLost(f"{error}; the film goes on when the file is back") from error
+        self._interval = 1 / float(film.rate)
+        self._shots = _looped(film, self._interval, start=self._end)
+        self._retry_at, self._began = None, now - self._end
 
     def _wait_until(self, moment: float, deadline: float) -> bool:
         """Whether that moment comes before the deadline, once it has come; False too when closed."""
@@ -118,8 +145,8 @@ def _once(film: Film) -> Generator[_Shot, None, None]:
     _say(film)
 
 
-def _looped(film: Film, interval: float) -> Generator[_Shot, None, None]:
-    start = 0.0
+def _looped(film: Film, interval: float, *, start: float = 0.0) -> Generator[_Shot, None, None]:
+    """start: when the first picture is due, seconds."""
     for turn in itertools.count():
         end = start
         with closing(film.frames()) as frames:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import io
 import ipaddress
+import os
 import secrets
 import socket
 import ssl
@@ -29,6 +30,7 @@ SECURITY_HEADERS: Mapping[str, str] = MappingProxyType({
 })
 """On every answer: only the server's own scripts run, no other site may frame or read it, links do not carry the token away."""
 
+_LONGEST_TOKEN = 1024  # bytes
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -43,6 +45,29 @@ def is_loopback(host: str) -> bool:
 def new_token() -> str:
     """A token that nobody guesses: 128 bits, fit for a URL."""
     return secrets.token_urlsafe(16)
+
+
+def read_token(path: Path) -> str:
+    """The token in the first line of a file; whether it is long enough is for the server to say.
+
+    Raises UserError where the file cannot be read, holds none, or others may read it.
+    """
+    try:
+        if not path.is_file():
+            raise UserError(f"{path} is not a file: --token-file takes one whose first line is the token")
+        mode = path.stat().st_mode
+        if os.name == "posix" and mode & 0o077:
+            raise UserError(f"{path} may be read by others (mode {mode & 0o777:o}): chmod 600 {path}")
+        with path.open("rb") as file:
+            lines = file.read(_LONGEST_TOKEN).decode("utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): --token-file takes a file with the token") from error
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text: --token-file takes a file whose first line is the token") from None
+    token = lines[0].strip() if lines else ""
+    if not token:
+        raise UserError(f"{path} is empty: --token-file takes a file whose first line is the token")
+    return token
 
 
 def bearer_token(authorization: str | None) -> str:

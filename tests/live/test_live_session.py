@@ -426,6 +426,30 @@ def test_notices_are_shown_for_a_moment(me: Actor, monkeypatch: pytest.MonkeyPat
         until(lambda: not told(session)["notices"])
 
 
+def test_notices_may_be_given_while_the_state_is_read(me: Actor) -> None:
+    """By the threads of sinks and keys: without the lock the reader fails as soon as two meet."""
+    with running([me]) as session:
+        ended = threading.Event()
+
+        def tell() -> None:
+            while not ended.is_set():
+                session.notice("told")
+
+        tellers = [threading.Thread(target=tell) for _ in range(3)]
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            for one in tellers:
+                one.start()
+            for _ in range(3000):
+                assert set(told(session)["notices"]) <= {"told"}
+        finally:
+            sys.setswitchinterval(interval)
+            ended.set()
+            for one in tellers:
+                one.join()
+
+
 def test_viewers_are_counted_by_whom_it_was_told(me: Actor) -> None:
     with running([me], script=motionless()) as session:
         session.count_viewers_by(lambda: 3)

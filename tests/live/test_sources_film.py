@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Generator
@@ -15,6 +16,7 @@ from perse_live.film.reader import Film, FilmFrame, open_film
 from perse_live.film.writer import film_writer
 from runtime.live.frames import CapturedFrame
 from runtime.sources import film
+from runtime.sources.contract import SourceLost
 from runtime.sources.film import FilmSource
 
 _RATE = 20
@@ -197,3 +199,41 @@ def test_what_is_no_film_is_refused_at_opening(tmp_path: Path) -> None:
     for path, complaint in ((text, "not a video"), (tmp_path / "gone.mp4", "no such file"), (tmp_path, "not an ordinary file")):
         with pytest.raises(UserError, match=complaint):
             FilmSource(path, repeat=True)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "emptied"])
+def test_a_repeated_film_whose_file_goes_away_goes_on_when_it_is_back(tmp_path: Path, damage: str) -> None:
+    path = film_of(tmp_path / "clip.mp4", 6)
+    content = path.read_bytes()
+    source = FilmSource(path, repeat=True)
+    times = [next_of(source).time]
+    if damage == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+    with pytest.raises(SourceLost, match="goes on when the file is back"):
+        for _ in range(30):
+            next_of(source)
+    with pytest.raises(SourceLost):
+        source.read(0.1)  # still gone
+    path.write_bytes(content)
+    found: CapturedFrame | None = None
+    deadline = time.monotonic() + 20
+    while found is None:
+        assert time.monotonic() < deadline
+        with contextlib.suppress(SourceLost):
+            found = source.read(0.2)
+        time.sleep(0.02)
+    for _ in range(8):  # and over its end again
+        times.append(next_of(source).time)
+    assert times == sorted(times)
+    source.close()
+
+
+def test_a_film_shown_once_whose_file_is_damaged_says_so(tmp_path: Path) -> None:
+    path = film_of(tmp_path / "clip.mp4", 6)
+    source = FilmSource(path, repeat=False)
+    path.unlink()
+    with pytest.raises(UserError) as caught:
+        next_of(source)
+    assert not isinstance(caught.value, SourceLost)

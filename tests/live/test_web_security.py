@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import ssl
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import cv2
@@ -22,10 +25,12 @@ from runtime.web.security import (
     link,
     new_token,
     origin_fits,
+    read_token,
     terminal_qr,
     tls_context,
     token_fits,
 )
+from runtime.web.shared_machine import another_user
 
 OFFER = "\r\n".join((
     "v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=fingerprint:sha-256 AB:CD", "m=video 9 UDP/TLS/RTP/SAVPF 96",
@@ -207,3 +212,39 @@ def test_nothing_outside_of_the_page_folder_is_given_out(tmp_path: Path) -> None
     for name in ("../secret.js", "icons/../../secret.js", "/etc/passwd", outside, "link.js", "notes.txt", "icons", "", "a\0b.js",
                  "x" * 5000 + ".js"):
         assert page_file(name, page) is None
+
+
+def test_a_token_is_read_from_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("a-long-secret \nmore\n")
+    file.chmod(0o600)
+    assert read_token(file) == "a-long-secret"
+    for content, mode, problem in ((b"a-long-secret", 0o640, "chmod 600"), (b"", 0o600, "is empty"), (b"\n", 0o600, "is empty"),
+                                   (b"\xff", 0o600, "is not text")):
+        file.write_bytes(content)
+        file.chmod(mode)
+        with pytest.raises(UserError, match=problem) as caught:
+            read_token(file)
+        assert "a-long-secret" not in str(caught.value)
+    for missing in (tmp_path / "absent", tmp_path):
+        with pytest.raises(UserError, match="is not a file"):
+            read_token(missing)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="by Linux's list of processes")
+def test_other_people_on_this_machine_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Entry:
+        def __init__(self, name: str, uid: int) -> None:
+            self.name, self._uid = name, uid
+
+        def stat(self) -> SimpleNamespace:
+            if self._uid < 0:
+                raise FileNotFoundError
+            return SimpleNamespace(st_uid=self._uid)
+
+    ours = os.getuid()
+    for owners, found in (((), ""), ((0, 33, 65534, ours), ""), ((-1, ours), ""), ((0, 54321), "user 54321")):
+        monkeypatch.setattr(os, "scandir", lambda _, owners=owners: [Entry(f"{k}", uid) for k, uid in enumerate(owners)])
+        assert another_user() == found
+    monkeypatch.undo()
+    assert another_user(processes=tmp_path / "none") == ""

@@ -1,0 +1,60 @@
+"""Whether somebody else uses this machine at the same time: then loopback is not the user's alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from perse_live.child import installed_program
+
+_FIRST_PERSON, _NOBODY = 1000, 65534  # user ids of people, as Linux distributions give them; below are services
+_ANSWER_SECONDS = 3.0
+
+
+def another_user(*, processes: Path = Path("/proc")) -> str:
+    """The name (or id) of another person's account that has processes here; "" where there is none, or the system does not say.
+
+    On Linux by the owners of all processes, on macOS by `who`; Windows is not asked. Containers see themselves only.
+    processes: Linux's folder of processes.
+    """
+    if sys.platform == "linux":
+        return _owner_of_a_process(processes)
+    if sys.platform == "darwin":
+        return _logged_in()
+    return ""
+
+
+def _owner_of_a_process(processes: Path) -> str:
+    import pwd  # Unix only
+
+    try:
+        entries = [entry for entry in os.scandir(processes) if entry.name.isdecimal()]
+    except OSError:
+        return ""
+    for entry in entries:
+        try:
+            uid = entry.stat().st_uid
+        except OSError:  # it has ended
+            continue
+        if _FIRST_PERSON <= uid < _NOBODY and uid not in (os.getuid(), os.geteuid()):
+            try:
+                return pwd.getpwuid(uid).pw_name
+            except KeyError:
+                return f"user {uid}"
+    return ""
+
+
+def _logged_in() -> str:
+    import pwd
+
+    who = installed_program("who", more_folders=("/usr/bin",))
+    if who is None:
+        return ""
+    try:
+        answer = subprocess.run([who], capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    ours = pwd.getpwuid(os.getuid()).pw_name
+    return next((words[0] for line in answer.splitlines() if (words := line.split()) and words[0] != ours), "")
