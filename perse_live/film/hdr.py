@@ -28,7 +28,7 @@ _BRIGHT_MEDIAN, _BRIGHT_QUARTER = 0.35, 0.8  # of the white; a film whose median
 # graded for a white of 203 cd/m2. A bright wall raises the median alone, a window the quartile alone.
 _BRIGHTER_LATER = 2.0  # times what the first pictures show: room for what comes later
 _TABLE = 4096  # entries of the tables; 12 bits
-_SRGB_STEPS = 16384  # entries of the table from linear light to sRGB, over its square root
+_SRGB_STEPS = 65536  # entries of the table from linear light to sRGB: 20 to a code where it is steepest
 
 _PRIMARIES_TO_BT709: dict[str, list[list[float]]] = {  # linear light; BT.2407-0, 2.2, and SMPTE EG 432-1 with the white of D65
     "bt709": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -60,8 +60,7 @@ class WideColors:
 
     def to_srgb(self, picture: UInt16Array) -> UInt8Array:
         """picture: (H, W, 3), 0 to 65535. Returns (H, W, 3) sRGB."""
-        return _to_srgb(np.ascontiguousarray(picture), *_tables(self), np.float32(_full_scale(self.transfer) / self.white),
-                        self.transfer is Transfer.HLG)
+        return _to_srgb(np.ascontiguousarray(picture), *_tables(self), self.transfer is Transfer.HLG)
 
 
 def wide_colors(transfer: Transfer, primaries: str) -> WideColors:
@@ -146,10 +145,10 @@ def _full_scale(transfer: Transfer) -> float:
 
 
 @lru_cache(maxsize=4)
-def _tables(colors: WideColors) -> tuple[Float32Array, Float32Array, UInt8Array, Float32Array]:
-    """What a film's conversion looks up: (4096,), (4097,), (16385,) and the primaries' matrix (3, 3)."""
+def _tables(colors: WideColors) -> tuple[Float32Array, Float32Array, Float32Array, UInt8Array, Float32Array]:
+    """What a film's conversion looks up; each as its function says."""
     primaries = np.array(_PRIMARIES_TO_BT709[colors.primaries], np.float32)
-    return _linear_table(colors.transfer), _gain_table(colors), _srgb_table(), primaries
+    return _linear_table(colors.transfer), _system_gamma_table(), _gain_table(colors), _srgb_table(), primaries
 
 
 def _linear_table(transfer: Transfer) -> Float32Array:
@@ -161,37 +160,40 @@ def _linear_table(transfer: Transfer) -> Float32Array:
     return (neutral ** (1 / 1.2)).astype(np.float32)
 
 
+def _system_gamma_table() -> Float32Array:
+    """(4096,) HLG's luminance ** 0.2, over the square root of luminance."""
+    return (np.linspace(0, 1, _TABLE) ** 0.4).astype(np.float32)
+
+
 def _gain_table(colors: WideColors) -> Float32Array:
-    """(4097,) what tone mapping multiplies with, over the fourth root of the largest component, 1 at full scale."""
+    """(4096,) what light is multiplied with, so that white is 1, over the square root of the largest component at full scale."""
+    full = _full_scale(colors.transfer)
     if colors.transfer is Transfer.SDR:
-        return np.ones(_TABLE + 1, np.float32)
-    nits = np.maximum(np.linspace(0, 1, _TABLE + 1) ** 4 * _full_scale(colors.transfer), 1e-9)
-    return (tone_mapped(nits, colors.peak, colors.white) / nits).astype(np.float32)
+        return np.ones(_TABLE, np.float32)
+    nits = np.maximum(np.linspace(0, 1, _TABLE) ** 2 * full, 1e-6)
+    return (tone_mapped(nits, colors.peak, colors.white) / nits * full / colors.white).astype(np.float32)
 
 
 def _srgb_table() -> UInt8Array:
-    """(16385,) sRGB over the square root of linear light."""
-    return np.rint(255 * _srgb_encoded(np.linspace(0, 1, _SRGB_STEPS + 1) ** 2)).astype(np.uint8)
+    """(65536,) sRGB over linear light."""
+    return np.rint(255 * _srgb_encoded(np.linspace(0, 1, _SRGB_STEPS))).astype(np.uint8)
 
 
 @kernel
-def _to_srgb(picture: UInt16Array, light: Float32Array, gain: Float32Array, srgb: UInt8Array, primaries: Float32Array,
-             scale: np.float32, hlg: bool) -> UInt8Array:  # (H, W, 3), (4096,), (4097,), (16385,), (3, 3)
+def _to_srgb(picture: UInt16Array, light: Float32Array, gamma: Float32Array, gain: Float32Array, srgb: UInt8Array,
+             primaries: Float32Array, hlg: bool) -> UInt8Array:  # (H, W, 3), (4096,), (4096,), (4096,), (65536,), (3, 3)
     height, width = picture.shape[:2]
     out = np.empty((height, width, 3), np.uint8)
-    one, zero, last = np.float32(1), np.float32(0), np.float32(gain.size - 1)
+    half, one, zero, last = np.float32(0.5), np.float32(1), np.float32(0), np.float32(light.size - 1)
     for y in range(height):
         for x in range(width):
             r, g, b = light[picture[y, x, 0] >> 4], light[picture[y, x, 1] >> 4], light[picture[y, x, 2] >> 4]
             if hlg:
-                bright = (np.float32(0.2627) * r + np.float32(0.6780) * g + np.float32(0.0593) * b) ** np.float32(0.2)
+                luminance = np.float32(0.2627) * r + np.float32(0.6780) * g + np.float32(0.0593) * b
+                bright = gamma[int(np.sqrt(min(luminance, one)) * last + half)]
                 r, g, b = r * bright, g * bright, b * bright
-            place = min(np.sqrt(np.sqrt(max(r, max(g, b)))), one) * last
-            index = min(int(place), gain.size - 2)
-            share = place - np.float32(index)
-            factor = (gain[index] * (one - share) + gain[index + 1] * share) * scale
+            factor = gain[int(np.sqrt(min(max(r, max(g, b)), one)) * last + half)]
             for k in range(3):
                 linear = (primaries[k, 0] * r + primaries[k, 1] * g + primaries[k, 2] * b) * factor
-                root = np.sqrt(min(max(linear, zero), one))
-                out[y, x, k] = srgb[int(root * np.float32(srgb.size - 1) + np.float32(0.5))]
+                out[y, x, k] = srgb[int(min(max(linear, zero), one) * np.float32(srgb.size - 1) + half)]
     return out

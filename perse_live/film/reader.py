@@ -261,6 +261,8 @@ def _declared_seconds(file: OpenFile) -> Fraction | None:
     stream = file.video
     whole = None if file.container.duration is None else Fraction(file.container.duration, av.time_base)
     own = tagged_duration(stream)
+    if own is not None and stream.start_time is not None and stream.time_base is not None:
+        own -= max(Fraction(0), stream.start_time * stream.time_base)  # the tag names the end by the file's clock
     if stream.duration is not None and stream.time_base is not None:
         own = stream.duration * stream.time_base
     if own is None:

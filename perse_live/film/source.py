@@ -64,6 +64,7 @@ def opened(path: Path) -> Generator[OpenFile, None, None]:
         video = _chosen(path, container.streams.video)
         check_size(path, video.width, video.height)
         video.thread_type = "AUTO"
+        video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # what is coded may be larger than what the container says
         yield OpenFile(container, video, _chosen_sound(container.streams.audio))
 
 
@@ -80,6 +81,8 @@ def packets(file: OpenFile, clock: Clock) -> Iterator[Packet[Any] | None]:
             for packet in file.container.demux(*streams):
                 errors = 0
                 stamp = _stamp(packet)
+                if stamp is not None and not packet.size:
+                    continue  # "as before", in Theora and AVI; decoders take an empty packet for the end
                 if stamp is not None:
                     length = (packet.duration or 0) * packet.time_base
                     if not length and packet.stream_index == file.video.index:

@@ -232,6 +232,27 @@ def test_of_several_pictures_the_default_or_the_longest_is_the_film(tmp_path: Pa
         assert (film.width, film.height) == size
 
 
+def test_a_film_that_starts_late_by_its_clock_is_whole(tmp_path: Path) -> None:
+    film, frames = read(remuxed(write(tmp_path / "in.mp4", 24), tmp_path / "film.mkv", lambda _, __: 5000))
+    assert frames[0].time == 0
+    assert len(frames) == 24
+    assert film.warnings() == ()
+
+
+@needs_ffmpeg
+def test_empty_packets_are_no_end_and_no_damage(tmp_path: Path) -> None:
+    """Theora stores a picture that is as the one before as a packet of no bytes."""
+    path = tmp_path / "film.ogv"
+    flash = "drawbox=c=white:t=fill:enable='between(t,0.4,0.59)'"
+    ffmpeg("-f", "lavfi", "-i", f"color=black:s=64x48:r=25:d=1,{flash}", "-c:v", "libtheora",
+           str(path))
+    film, frames = read(path)
+    assert film.warnings() == ()
+    bright = [float(frame.time) for frame in frames if frame.image.mean() > 120]
+    assert bright[0] == pytest.approx(0.4, abs=0.01)
+    assert float(frames[-1].time) > 0.58
+
+
 @pytest.mark.parametrize(("width", "height"), [(20000, 100), (8200, 4400)])
 def test_pictures_over_the_limit_are_refused_before_they_are_decoded(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "film.y4m"

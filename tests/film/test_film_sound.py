@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from av.audio.stream import AudioStream
+from ffmpeg_films import ffmpeg, needs_ffmpeg
 
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.film.reader import open_film
@@ -161,3 +162,33 @@ def test_a_silent_source_adds_no_sound(tmp_path: Path) -> None:
         writer.write(picture(0))
     assert open_film(source).has_sound
     assert not open_film(written(tmp_path / "out.mp4", silent)[0]).has_sound
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("jump", [0, 3600, -1000])
+@pytest.mark.parametrize(("sound_later", "picture_later"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.4)])
+def test_sound_stays_with_the_picture(tmp_path: Path, jump: int, sound_later: float, picture_later: float) -> None:
+    """A flash and a beep together, a second after the first picture; sound or picture may begin later, and the clock may jump."""
+    flash = 1.0
+    beep = 1.0 + picture_later - sound_later
+    ffmpeg("-itsoffset", str(picture_later), "-f", "lavfi", "-i",
+           f"color=black:s=64x48:r=25:d=2,drawbox=c=white:t=fill:enable='between(t,{flash},{flash + 0.19})'",
+           "-itsoffset", str(sound_later), "-f", "lavfi", "-i",
+           f"aevalsrc='0.5*sin(2*PI*880*t)*between(t,{beep},{beep + 0.2})':s=44100:d=2.4",
+           "-c:v", "libx264", "-bf", "0", "-g", "5", "-c:a", "mp2", "-f", "mpegts", str(tmp_path / "film.ts"))
+    source = tmp_path / "film.ts"
+    if jump:
+        half = 0.8 + picture_later
+        for name, cut in (("one.ts", ("-to", f"{half}")), ("two.ts", ("-ss", f"{half}"))):
+            offset = 5000 if name == "one.ts" else 5000 + half + jump
+            ffmpeg("-i", str(source), *cut, "-c", "copy", "-output_ts_offset", str(offset), "-f", "mpegts", str(tmp_path / name))
+        source.write_bytes((tmp_path / "one.ts").read_bytes() + (tmp_path / "two.ts").read_bytes())
+    film = open_film(source)
+    path = tmp_path / "out.mp4"
+    with film_writer(path, width=64, height=48, rate=film.rate, sound_from=film) as writer:
+        for frame in film.frames():
+            writer.write(frame.image, time=frame.time)
+    seen = next(float(frame.time) for frame in open_film(path).frames() if frame.image.mean() > 120)
+    _, rate, samples = heard(path)
+    assert seen == pytest.approx(flash, abs=0.13 if jump else 0.05)
+    assert float(np.argmax(np.abs(samples) > 0.1)) / rate == pytest.approx(seen, abs=0.06)
