@@ -18,7 +18,7 @@ from offline.rig.anatomy import HeadCharts
 from offline.rig.personal import PersonalHead
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
-from offline.segment.parts import PartMaps
+from offline.segment.contract import PartMaps
 from offline.texture.observation import CompletedSkin, SkinObservation
 from offline.texture.skin_points import SkinDensity
 from perse_live.arrays import BoolArray, Float32Array

@@ -19,7 +19,7 @@ from offline.portrait import Portrait, find_portrait
 from offline.rig.neutral_expression import near_lips, relaxation
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
-from offline.segment.parts import mouth_opening
+from offline.segment.landmark_masks import mouth_opening
 from perse_live.arrays import FloatArray
 from perse_live.avatar import LandmarkBinding
 from perse_live.errors import UserError

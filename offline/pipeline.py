@@ -60,7 +60,7 @@ from offline.rig.outline_fit import with_fitted_outline
 from offline.rig.personal import personal_head
 from offline.segment.appearance import portrait_appearance
 from offline.segment.hair_mask import hair_mask
-from offline.segment.parts import face_oval
+from offline.segment.landmark_masks import face_oval
 from offline.texture.backdrop import backdrop
 from offline.texture.mirror import own_hair, with_twin_eye, with_twin_hair, with_twin_half
 from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_folds, without_lip_specks

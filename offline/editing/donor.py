@@ -14,7 +14,7 @@ from offline.refine.photometric import RefineConfig
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
-from offline.segment.parts import PartMaps
+from offline.segment.contract import PartMaps
 from perse_live.avatar import Avatar, LandmarkBinding
 from perse_live.head.fit import PhotoFit
 from perse_live.head.rig import HeadRig

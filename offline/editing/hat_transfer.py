@@ -19,7 +19,7 @@ from offline.looks.headwear.under_hat import hat_attribute
 from offline.looks.measured_head import head_shape
 from offline.looks.photo_tones import lab_of
 from offline.rig.photo_geometry import attribute_map
-from offline.segment.parts import face_oval
+from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.attributes import Attribute
 from perse_live.errors import UserError

@@ -11,7 +11,7 @@ from offline.images import erode
 from offline.looks.face.rest_positions import on_part
 from offline.looks.skin.skin_light import plain_skin
 from offline.looks.skin.under_hair import OwnHead, own_head
-from offline.segment.parts import eye_openings
+from offline.segment.landmark_masks import eye_openings
 from perse_live.avatar import Avatar
 from perse_live.head.rig import EYES
 from perse_live.regions import Region

@@ -22,7 +22,7 @@ from offline.editing.part_masks import moved_mask, seen_mask, usual_mask
 from offline.editing.part_names import require_part
 from offline.editing.prompts import SHORT_HAIR, description
 from offline.images import dilate
-from offline.segment.parts import face_oval
+from offline.segment.landmark_masks import face_oval
 from offline.training.contract import TeacherAttribute
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.avatar import Avatar

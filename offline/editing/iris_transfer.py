@@ -12,7 +12,7 @@ from offline.images import distance_to, sample
 from offline.looks.changes import Title, recolored
 from offline.looks.face.eye_color import iris_places
 from offline.numeric import ramp
-from offline.segment.parts import eye_openings
+from offline.segment.landmark_masks import eye_openings
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.errors import UserError

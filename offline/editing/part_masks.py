@@ -9,7 +9,7 @@ from offline.editing.donor import Donor
 from offline.editing.hat_transfer import hat_mask
 from offline.images import blur, dilate, disk, distance_to
 from offline.rig.photo_geometry import attribute_map
-from offline.segment.parts import eye_openings
+from offline.segment.landmark_masks import eye_openings
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.errors import UserError
 

@@ -10,7 +10,7 @@ from offline.numeric import facing_of, normalized
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
-from offline.segment.parts import eye_openings
+from offline.segment.landmark_masks import eye_openings
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation

@@ -15,7 +15,7 @@ from offline.numeric import normalized, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
-from offline.segment.parts import mouth_opening
+from offline.segment.landmark_masks import mouth_opening
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import (
     INNER_LIP_LOWER,

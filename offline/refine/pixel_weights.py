@@ -7,7 +7,7 @@ import numpy as np
 from offline.images import dilate
 from offline.portrait import Portrait
 from offline.segment.appearance import Appearance
-from offline.segment.parts import face_oval
+from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import Float32Array
 
 _THROAT = 30.0  # pixels (eye distance 115) from the chin down to where clothes and shoulders begin

@@ -9,8 +9,10 @@ import numpy as np
 from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true
 from offline.portrait import Portrait
 from offline.rig.photo_geometry import PhotoGeometry, before_face
-from offline.segment.matte import person_mask, soft_matte, without_haze
-from offline.segment.parts import PartMaps, classify_parts, eye_openings, face_oval, mouth_opening
+from offline.segment import color_model, multiclass
+from offline.segment.contract import BACKGROUND, PartMaps, parts_of
+from offline.segment.landmark_masks import eye_openings, face_oval, mouth_opening
+from offline.segment.matte import person_mask, person_probability, soft_matte, without_haze
 from offline.texture.mirror import bare_by_twin
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
@@ -48,12 +50,20 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     """Matte, parts and clean colours of the portrait."""
     landmarks, unit, shape = portrait.detection.landmarks, portrait.unit, portrait.rgb.shape[:2]
     face = erode(face_oval(landmarks, shape), 4 * unit) & portrait.valid
-    mask = person_mask(portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
+    network = multiclass.segmenter()
+    classes = None if network is None else network(portrait.rgb)
+    person = person_probability(portrait.rgb) if classes is None else 1 - classes[..., BACKGROUND]
+    mask = person_mask(person, portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
     outline = before_face(geometry)
     alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
     alpha = without_haze(alpha, portrait.chin_row, unit)
     image = (portrait.rgb / np.float32(255)).astype(np.float32)
-    parts = classify_parts(image, alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
+    on_head = color_model.worn_on_head(landmarks, shape)
+    if classes is None:
+        segment = color_model.segmenter(alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
+        parts = parts_of(segment(portrait.rgb), on_head)
+    else:
+        parts = color_model.tidied(parts_of(classes, on_head), landmarks, alpha)
     parts = _without_chin_shadow(parts, geometry)
     solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
     bare = bare_by_twin(geometry, parts.hair > 0.5, unit)

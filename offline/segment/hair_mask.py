@@ -7,7 +7,7 @@ import numpy as np
 from offline.images import dilate, distance_to, erode, without_small
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map, before_face
 from offline.segment.appearance import Appearance
-from offline.segment.parts import PartMaps
+from offline.segment.contract import PartMaps
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 

@@ -54,9 +54,13 @@ def person_by_grabcut(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhou
     return out
 
 
-def person_mask(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray, unit: float) -> Float32Array:
-    """The better of the two masks, (H, W) in [0, 1], 0 outside the photo."""
-    mask = person_probability(rgb) * valid
+def person_mask(probability: Float32Array, rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray,
+                unit: float) -> Float32Array:
+    """A network's mask of the person, or GrabCut's where the network does not find the person.
+
+    probability: (H, W) in [0, 1], of the network. Returns (H, W) in [0, 1], 0 outside the photo.
+    """
+    mask = probability * valid
     if mask[face].mean() < 0.7 or mask[~dilate(silhouette, 60 * unit)].mean() > 0.6:
         _log.warning("the segmentation model does not find the person: falling back to GrabCut")
         mask = person_by_grabcut(rgb, valid, face, silhouette, unit) * valid

@@ -16,7 +16,7 @@ from offline.gaussian_layer import Layer
 from offline.images import blur, dilate, disk, distance_to, fill_from, pixel_centers, polygon
 from offline.numeric import ramp
 from offline.segment.appearance import Appearance
-from offline.segment.parts import mouth_opening
+from offline.segment.landmark_masks import mouth_opening
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, OUTER_LIP_RING, UPPER_LIP_RING
 from perse_live.regions import Region

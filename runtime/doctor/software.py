@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 
 from perse_live.arrays import UInt8Array
-from perse_live.assets import ASSETS, OFFLINE_VARIABLE, optional_asset_path, user_cache
+from perse_live.assets import ASSETS, FOLDER_VARIABLE, OFFLINE_VARIABLE, optional_asset_path, user_cache
 from perse_live.errors import UserError
 from runtime.doctor.finding import Finding, never_raising, one_line
 
@@ -74,6 +74,16 @@ def model_file(name: str, *, needed: bool) -> Finding:
         return Finding(title, "ok", f"not here yet ({size}): fetched at the first use from {asset.sources[0]}")
 
     return look()
+
+
+@never_raising("segmentation")
+def segmentation() -> Finding:
+    """Which of two ways a build tells hair, skin and clothes apart."""
+    asset = ASSETS["selfie_multiclass"]
+    if optional_asset_path("selfie_multiclass") is not None:
+        return Finding("segmentation", "ok", f"builds tell hair, skin and clothes apart with {asset.file_name}")
+    return Finding("segmentation", "ok", "builds tell hair, skin and clothes apart by colours and the fitted head; they use"
+                   f" {asset.file_name} where {FOLDER_VARIABLE} names a folder with it")
 
 
 @never_raising("settings")

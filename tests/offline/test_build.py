@@ -18,8 +18,8 @@ from offline.images import dilate, erode
 from offline.likeness import likeness, own_view
 from offline.pipeline import STAGES, build_avatar
 from offline.portrait import find_portrait
+from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_probability
-from offline.segment.parts import face_oval
 from offline.stage_pictures import write_stage_picture
 from perse_live import cli
 from perse_live.animate import HeadPose, pose_vertices

@@ -7,7 +7,7 @@ from offline.images import distance_to
 from offline.lift.mouth import photographed_teeth
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
-from offline.segment.parts import eye_openings, mouth_opening
+from offline.segment.landmark_masks import eye_openings, mouth_opening
 from perse_live.head.expressions import expression
 from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import expressed

@@ -10,7 +10,7 @@ import numpy as np
 from offline.gaussian_layer import surface_layer
 from offline.images import dilate, polygon
 from offline.segment.appearance import Appearance
-from offline.segment.parts import mouth_opening
+from offline.segment.landmark_masks import mouth_opening
 from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_folds, without_lip_specks
 from perse_live.arrays import BoolArray, Float32Array, Float64Array
 from perse_live.camera import Camera

@@ -1,6 +1,6 @@
-"""Which pixels of the portrait are skin, hair and clothes.
+"""Segmentation by colour and geometry, for want of a network: which pixels of the portrait are skin, hair and clothes.
 
-There is no small, free model for this, so colour and geometry decide together: where the fitted head says what must be skin, hair
+Colour and geometry decide together: where the fitted head says what must be skin, hair
 or clothes, colours are learned; elsewhere the learned colours and a prior from the geometry are weighed (naive Bayes), and the
 result is smoothed along the picture's edges (guided filter, He et al. 2010).
 """
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from offline.images import blur, dilate, disk, distance_to, erode, polygon, without_small
+from offline.images import blur, dilate, disk, distance_to, erode, without_small
 from offline.numeric import ramp
-from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import FACE_OVAL, INNER_LIP_RING, LEFT_EYE, RIGHT_EYE
+from offline.segment.contract import PartMaps, Segmenter, with_background
+from offline.segment.landmark_masks import face_oval
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
 _REDDER = (4.0, 10.0)  # of Lab's a, more than face and hair: from which skin is flushed, and surely is
@@ -27,33 +28,6 @@ _NO_HAIR = -2.5  # log likelihood of hair's colours below which they are not hai
 
 
 @dataclass(frozen=True)
-class PartMaps:
-    """Probabilities of three parts inside the person; each in [0, 1], together 1."""
-
-    skin: Float32Array
-    """(H, W) face, ears, neck."""
-    hair: Float32Array
-    """(H, W) on the head; beards and brows count as skin."""
-    clothes: Float32Array
-    """(H, W) everything below that is neither."""
-
-
-def face_oval(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
-    """The face's outline filled. landmarks: (478, 2+) pixels. Returns (H, W)."""
-    return polygon(landmarks[list(FACE_OVAL), :2], shape)
-
-
-def eye_openings(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
-    """(H, W) pixels between the lids. landmarks: (478, 2+) pixels."""
-    return polygon(landmarks[list(LEFT_EYE), :2], shape) | polygon(landmarks[list(RIGHT_EYE), :2], shape)
-
-
-def mouth_opening(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
-    """(H, W) pixels between the lips. landmarks: (478, 2+) pixels."""
-    return polygon(landmarks[list(INNER_LIP_RING), :2], shape)
-
-
-@dataclass(frozen=True)
 class _Face:
     """Where pixels lie relative to the face, (H, W) each."""
 
@@ -62,6 +36,22 @@ class _Face:
     across: FloatArray  # likewise, to the picture's right
     oval: BoolArray
     brow_height: float  # as `height`
+
+
+def segmenter(
+    alpha: Float32Array,  # (H, W) the person's matte
+    landmarks: FloatArray,  # (478, 3) pixels
+    rest: Float32Array,  # (H, W, 3) as of `classify_parts`, as are the next two
+    body: BoolArray,  # (H, W)
+    before_face: BoolArray,  # (H, W)
+) -> Segmenter:
+    """A segmenter of the one portrait that the matte, the landmarks and the fitted head belong to."""
+
+    def segment(image: UInt8Array) -> Float32Array:
+        colors = (image / np.float32(255)).astype(np.float32)
+        return with_background(classify_parts(colors, alpha, landmarks, rest, body, before_face), alpha)
+
+    return segment
 
 
 def classify_parts(
@@ -91,6 +81,19 @@ def classify_parts(
                        for likelihood, prior in zip((skin, hair, clothes), priors, strict=True)], -1)
     forehead = dilate(face.oval, 4 * face.unit) & (face.height > face.brow_height)
     return _tidied(_smoothed(told_by_edges(scores, image, forehead, alpha > 0.9, face.unit), image, face.unit), face, alpha)
+
+
+def tidied(parts: PartMaps, landmarks: FloatArray, alpha: Float32Array) -> PartMaps:
+    """Parts of any segmenter with what the face's place says: its middle is skin, and hair hangs together.
+
+    landmarks: (478, 3) pixels; alpha: (H, W) the person's matte.
+    """
+    return _tidied(np.stack([parts.skin, parts.hair, parts.clothes], -1), _face(landmarks, alpha.shape), alpha)
+
+
+def worn_on_head(landmarks: FloatArray, shape: tuple[int, ...]) -> Float32Array:
+    """(H, W) in [0, 1]: above the chin, where what is neither skin nor hair nor clothes is a hat or a scarf around the head."""
+    return np.clip(8 * _face(landmarks, shape).height, 0, 1).astype(np.float32)
 
 
 def _face(landmarks: FloatArray, shape: tuple[int, ...]) -> _Face:

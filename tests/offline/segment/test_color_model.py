@@ -12,8 +12,9 @@ from offline.rig.anatomy import head_charts
 from offline.rig.anny_head import chart, load_anny_head
 from offline.rig.outline_fit import outline_offsets
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map, before_face, photo_geometry
+from offline.segment.color_model import classify_parts, told_by_edges
+from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_by_grabcut, person_probability, soft_matte, without_haze
-from offline.segment.parts import classify_parts, face_oval, told_by_edges
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part
