@@ -30,6 +30,7 @@ from perse_live.engines.folder import (
 )
 from perse_live.engines.graphs import ANIMATE, BATCH, FOLLOWING, RIGID, SURFACE, Tensor, all_worn
 from perse_live.engines.nvidia import Gpu, NvidiaBackend, find_gpu, import_backend
+from perse_live.engines.trust import record_built
 from perse_live.errors import UserError
 from perse_live.files import write_bytes, write_error
 
@@ -104,7 +105,9 @@ def _compiled(graph: Graph, backend: NvidiaBackend, module: object, gpu: Gpu | N
         device = "sm" + "+".join(map(str, chosen))
         content = compile_graph(module, graph.content, graph.inputs, used, compute_capabilities=chosen)
     name = f"{graph.name}.{graph.precision}.{device}.{backend}-{version}.engine"
-    return _file(graph, name, content, backend, version, device, used), content
+    file = _file(graph, name, content, backend, version, device, used)
+    record_built(file.sha256)
+    return file, content
 
 
 def _onnx_file(graph: Graph, limits: Limits) -> GraphFile:

@@ -1,13 +1,15 @@
 """A folder of engines: the graphs of one avatar as ONNX and as compiled engines, and the manifest that says what they are.
 
 The exporter writes such folders, the runtime reads them; what is in one is untrusted input like an avatar file. ONNX files and
-manifests hold data only. A compiled engine is code: it is opened only where its bytes are those that the manifest lists.
+manifests hold data only. A compiled engine is code: it is opened only where its bytes are those that the manifest lists, and
+where this machine has built it (`perse_live.engines.trust`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -85,8 +87,9 @@ class EngineFolder:
         """A file's bytes, which are as they were when the manifest was written. Raises UserError where they are not."""
         path = self.path / file.file
         try:
-            ordinary = path.is_file() and path.stat().st_size == file.bytes  # a pipe or another size is not read at all
-            content = path.read_bytes() if ordinary else b""
+            found = path.stat()
+            as_listed = stat.S_ISREG(found.st_mode) and found.st_size == file.bytes  # a pipe or another size is not read at all
+            content = path.read_bytes() if as_listed else b""
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}): export the engines again") from error
         if hashlib.sha256(content).hexdigest() != file.sha256:

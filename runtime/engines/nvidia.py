@@ -35,6 +35,7 @@ from perse_live.engines.graphs import (
     rig_hash,
 )
 from perse_live.engines.nvidia import Gpu, NvidiaBackend, collecting_logger, find_gpu, import_backend, serves
+from perse_live.engines.trust import was_built_here
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
 from runtime.engines.contract import EngineName, EngineUnavailableError, Rebuild, Wardrobe
@@ -126,9 +127,9 @@ class NvidiaEngine:
 
 def _usable(folder: EngineFolder, graph: str, backend: NvidiaBackend, trt: Any, gpu: Gpu, precision: Precision | None
             ) -> GraphFile | None:
-    """The folder's engine for this GPU and version, in half precision first."""
+    """The folder's engine for this GPU and version that was built on this machine, in half precision first."""
     for one in reversed(folder.find(graph, backend, precision)):
-        if one.version == trt.__version__ and serves(backend, one.device, gpu):
+        if one.version == trt.__version__ and serves(backend, one.device, gpu) and was_built_here(one.sha256):
             return one
     return None
 
@@ -144,7 +145,8 @@ def _beyond(avatar: Avatar, limits: Mapping[str, tuple[int, int, int]]) -> str:
 
 
 def _there(folder: EngineFolder, backend: NvidiaBackend) -> str:
-    return ", ".join(f"for {one.device} by {one.version}" for one in folder.find(ANIMATE, backend)) or "none is there"
+    return ", ".join(f"for {one.device} by {one.version}{'' if was_built_here(one.sha256) else ', built on another machine'}"
+                     for one in folder.find(ANIMATE, backend)) or "none is there"
 
 
 class DeviceGraph:

@@ -22,6 +22,7 @@ from perse_live.engines import nvidia
 from perse_live.engines.folder import MANIFEST, EngineFolder, GraphFile, manifest_text, read_folder
 from perse_live.engines.graphs import ANIMATE, ATTRIBUTES
 from perse_live.engines.nvidia import NvidiaBackend
+from perse_live.engines.trust import record_built, was_built_here
 from perse_live.errors import UserError
 from perse_live.splatting import autograd, cuda
 from runtime.engines.choose import choose_engine
@@ -216,7 +217,7 @@ class _Capture:
 
 
 @pytest.fixture
-def no_gpu_needed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_gpu_needed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Torch's CUDA calls and TensorRT on stand-ins: tensors lie in ordinary memory."""
     gpu = nvidia.Gpu("NVIDIA GeForce RTX 4090", 89)
     monkeypatch.setattr("runtime.engines.nvidia.find_gpu", lambda: gpu)
@@ -242,6 +243,7 @@ def no_gpu_needed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                            ("stream", lambda stream: stream)):
         monkeypatch.setattr(torch.cuda, name, stand_in)
     _CapturedGraph.made.clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))  # of what was built here
     yield
 
 
@@ -252,7 +254,36 @@ def with_engines(folder: EngineFolder, *, device: str = "NVIDIA-GeForce-RTX-4090
         replace(one, backend=backend, device=device, version=version) for one in folder.files]
     whole = replace(folder, files=(*folder.files, *made))
     (folder.path / MANIFEST).write_text(manifest_text(whole))
+    for one in made:
+        record_built(one.sha256)
     return whole
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
+def test_engines_that_were_built_elsewhere_are_rebuilt_or_refused(folder: EngineFolder, tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled engine is code, and the manifest is of the same sender."""
+    avatar = dressable()
+    with_engines(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+    said = causes("tensorrt", folder.path, avatar, engine=NvidiaEngine)
+    assert "has no engine for" in said and "built on another machine" in said and "\n" not in said
+    asked: list[object] = []
+
+    def rebuild(path: Path, backend: object) -> None:
+        asked.append(backend)
+        with_engines(replace(folder, path=path))
+
+    assert NvidiaEngine("tensorrt", folder.path, avatar, rebuild=rebuild).name == "tensorrt" and asked == ["tensorrt"]
+    assert NvidiaEngine("tensorrt", folder.path, avatar, rebuild=rebuild).name == "tensorrt" and asked == ["tensorrt"]
+
+
+def test_a_hash_is_all_that_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    record_built("a" * 64)
+    assert was_built_here("a" * 64) and not was_built_here("b" * 64)
+    for name in ("", ".", "../built-engines/" + "a" * 64, "a" * 63, "A" * 64, "a" * 64 + "\n", "\0"):
+        assert not was_built_here(name)
 
 
 @pytest.mark.usefixtures("no_gpu_needed")
@@ -315,6 +346,7 @@ def test_an_engine_of_another_gpu_or_version_is_rebuilt_or_refused(folder: Engin
 def test_a_plan_that_does_not_open_says_what_tensorrt_said(folder: EngineFolder) -> None:
     whole = with_engines(folder)
     nothing = hashlib.sha256(b"").hexdigest()
+    record_built(nothing)
     empty = [replace(one, file="empty", sha256=nothing) if one.backend == "tensorrt" else one for one in whole.files]
     (folder.path / "empty").write_bytes(b"")
     (folder.path / MANIFEST).write_text(manifest_text(replace(whole, files=tuple(empty))))
