@@ -68,14 +68,14 @@ def test_what_counts_is_how_far_open_a_persons_own_eyes_are() -> None:
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
-def test_a_wink_only_ever_closes_one_eye_and_opens_the_other(left: float, right: float) -> None:
+def test_a_wink_only_ever_closes_one_eye_and_leaves_the_other(left: float, right: float) -> None:
     found = face(left, right, scores=(0.3, 0.3))
     apart = without_coupling(found, np.array([left, right]), np.ones(2), FACING_CAMERA)
     after = lid_opening(apart.landmarks, FACING_CAMERA, PLACE, CAMERA, PERSON.neutral_landmarks)
     shut, other = (0, 1) if left < right else (1, 0)
     assert after[shut] <= (left, right)[shut] + 0.01
-    assert (left, right)[other] - 0.01 <= after[other] <= 1.01
-    assert apart.blendshapes[BLINKS[shut]] >= np.float32(0.3) >= apart.blendshapes[BLINKS[other]]
+    assert after[other] == pytest.approx((left, right)[other], abs=0.01)
+    assert apart.blendshapes[BLINKS[shut]] >= np.float32(0.3) == apart.blendshapes[BLINKS[other]]
 
 
 @pytest.mark.parametrize(("wink", "shut"), [(WINK, 0), (OTHER_WINK, 1)])
@@ -93,7 +93,7 @@ def test_a_wink_is_one_eye(wink: Detection, shut: int, own: bool) -> None:
         frame = tracker.update(wink, step / 25)
         assert frame is not None
         assert frame.expression[BLINKS[shut]] > 0.7
-        assert frame.expression[BLINKS[1 - shut]] < 0.05
+        assert frame.expression[BLINKS[1 - shut]] < 0.15
         upper, lower = (list(edge)[1:6] for edge in LIDS[shut])
         reopened = (frame.residual[upper] - frame.residual[lower])[:, 1].mean()  # by landmarks that say it is a quarter open
         assert reopened < 0.0012
