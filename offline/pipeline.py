@@ -90,8 +90,8 @@ class Stage:
     name: str
     """For the user, while it runs."""
     run: Callable[[BuildState, BuildConfig], BuildState]
-    share: float
-    """Of the build's time, for the time left; measured on the sample portrait. All together 1."""
+    seconds: float
+    """It takes about so long, two cores, sample portrait: for the time left."""
 
     @property
     def key(self) -> str:
@@ -235,17 +235,17 @@ def evaluate(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 STAGES = (
-    Stage("reading the photo", load, 0.01),
-    Stage("finding the face", detect, 0.02),
-    Stage("fitting the head", fit_head, 0.03),
-    Stage("separating person, hair and clothes", segment, 0.10),
-    Stage("fitting the outline", personalise_rig, 0.03),
-    Stage("observing the skin", observe, 0.05),
-    Stage("completing its colours", complete, 0.05),
-    Stage("lifting to 3D", lift, 0.10),
-    Stage("refining", refine, 0.58),
-    Stage("binding to the rig", bind, 0.01),
-    Stage("comparing with the photo", evaluate, 0.02),
+    Stage("reading the photo", load, 0.1),
+    Stage("finding the face", detect, 0.2),
+    Stage("fitting the head", fit_head, 0.6),
+    Stage("separating person, hair and clothes", segment, 1.0),
+    Stage("fitting the outline", personalise_rig, 0.2),
+    Stage("observing the skin", observe, 1.1),
+    Stage("completing its colours", complete, 0.4),
+    Stage("lifting to 3D", lift, 1.1),
+    Stage("refining", refine, 8.0),
+    Stage("binding to the rig", bind, 0.1),
+    Stage("comparing with the photo", evaluate, 0.1),
 )
 
 

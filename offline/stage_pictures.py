@@ -96,7 +96,7 @@ def _detect(state: BuildState) -> list[Panel]:
     cut[~portrait.valid] = (cut[~portrait.valid] * 0.3).astype(np.uint8)
     face, to_face = _close_up(portrait.rgb, portrait.detection.landmarks)
     for point in to_face(portrait.detection.landmarks):
-        cv2.circle(face, _pixel(point), 1, _GREEN, -1, cv2.LINE_AA)
+        cv2.circle(face, _pixel(point), 2, _GREEN, -1, cv2.LINE_AA)
     return [Panel(cut, "the portrait, cut out;\ndark: beyond the photo"), Panel(face, "478 landmarks of the face")]
 
 
@@ -107,8 +107,8 @@ def _fit_head(state: BuildState) -> list[Panel]:
     canvas, to_face = _close_up((portrait.rgb * 0.6).astype(np.uint8), portrait.detection.landmarks)
     for a, b in zip(to_face(found), to_face(fitted), strict=True):
         cv2.line(canvas, _pixel(a), _pixel(b), _AMBER, 1, cv2.LINE_AA)
-        cv2.circle(canvas, _pixel(b), 1, _RED, -1, cv2.LINE_AA)
-        cv2.circle(canvas, _pixel(a), 1, _GREEN, -1, cv2.LINE_AA)
+        cv2.circle(canvas, _pixel(b), 2, _RED, -1, cv2.LINE_AA)
+        cv2.circle(canvas, _pixel(a), 2, _GREEN, -1, cv2.LINE_AA)
     off = float(np.median(np.linalg.norm(found - fitted, axis=1)))
     return [Panel(canvas, f"landmarks: found green, on the rig red\nmedian distance {off:.1f} px"),
             Panel(_over(portrait.rgb, _shaded(geometry), geometry.seen.covered, 0.65),

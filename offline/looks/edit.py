@@ -12,6 +12,10 @@ from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 
+ATTRIBUTES_STEP = "attributes"
+"""What progress is told while looks are made and learnt."""
+SECONDS_PER_LOOK = 4.0
+"""A look takes about so long, two cores, sample portrait: for the time left."""
 _HIDES = 0.1  # share of what a look changes that it makes invisible
 
 
@@ -26,7 +30,7 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress,
     bare = replace(avatar, attributes=())  # what an attribute changes is the avatar as it is without any
     complaints: list[str] = []
     for k, name in enumerate(names):
-        progress("attributes", k / len(names))
+        progress(ATTRIBUTES_STEP, k / len(names))
         try:
             look = makers[name](bare)
         except UserError as error:
@@ -34,7 +38,7 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress,
             continue
         avatar = fit_attribute(avatar, taught(look), (), progress=_part(progress, k, len(names)), config=config)
     if names:
-        progress("attributes", 1.0)
+        progress(ATTRIBUTES_STEP, 1.0)
     if names and len(complaints) == len(names):
         raise UserError("; ".join(complaints))
     return avatar, complaints
@@ -48,7 +52,7 @@ def taught(look: Attribute) -> TeacherAttribute:
 
 def _part(progress: Progress, k: int, count: int) -> Progress:
     """For the k-th step of many."""
-    return lambda _, share: progress("attributes", (k + share) / count)
+    return lambda _, share: progress(ATTRIBUTES_STEP, (k + share) / count)
 
 
 def without(avatar: Avatar, names: Sequence[str]) -> Avatar:

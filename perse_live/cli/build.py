@@ -72,8 +72,8 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
     """Build an avatar and its contact sheet, and say where they are. steps: a folder for a picture of each stage."""
     try:
         from offline.build_state import Consent
-        from offline.looks.edit import with_built_in
-        from offline.pipeline import build_avatar
+        from offline.looks.edit import ATTRIBUTES_STEP, SECONDS_PER_LOOK, with_built_in
+        from offline.pipeline import STAGES, build_avatar
         from offline.stage_pictures import write_stage_picture
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
@@ -81,13 +81,15 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
     from runtime.sheet import contact_sheet
 
     consent = Consent(by=consent_by, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    with step_progress() as progress:
+    names = named_attributes(attributes)
+    usual = {**{stage.name: stage.seconds for stage in STAGES}, ATTRIBUTES_STEP: SECONDS_PER_LOOK * len(names)}
+    with step_progress(usual) as progress:
         fetch(BUILDING_ASSETS, network, progress)
         folder = None if steps is None else make_folder(steps)
         avatar = build_avatar(
             photo, consent=consent, extra=further_pictures(extra, progress), progress=progress,
             done=None if folder is None else lambda stage, state: write_stage_picture(folder, stage.key, state))
-        avatar, complaints = with_built_in(avatar, named_attributes(attributes), progress=progress)
+        avatar, complaints = with_built_in(avatar, names, progress=progress)
         sheet = contact_sheet(avatar)
     save_avatar(output, avatar)
     sheet_file = free_side_file(output.with_suffix(".png"), inputs=(photo, *extra))

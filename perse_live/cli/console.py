@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
 from rich.console import Console
@@ -23,12 +24,37 @@ StepProgress = Callable[[str, float], None]
 FrameProgress = Callable[[int, int | None], None]
 """Told how many frames are done, and of how many (None: nobody knows)."""
 
+_TELLING = 0.08  # share of a job from which its pace tells how long the rest takes
 _OURS = ("perse_live", "offline", "export", "runtime")
 
 
+class Remaining:
+    """How much of a job of known steps is done, and how long it will take."""
+
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        """seconds: for each step, in their order, how long it usually takes; on this machine all take longer or shorter alike."""
+        self._seconds, self._begun = dict(seconds), 0.0
+        self.share = 0.0
+        """Of the job that is done, [0, 1]."""
+
+    def tell(self, step: str, fraction: float, now: float) -> float | None:
+        """Seconds that are left, or None where too little is done to say. now: seconds of any clock."""
+        if step not in self._seconds:
+            return None
+        names = list(self._seconds)
+        before = sum(self._seconds[name] for name in names[:names.index(step)])
+        if self.share == 0 and before == 0 and fraction == 0:
+            self._begun = now
+        self.share = max(self.share, (before + fraction * self._seconds[step]) / max(sum(self._seconds.values()), 1e-9))
+        return None if self.share < _TELLING else (now - self._begun) * (1 - self.share) / self.share
+
+
 @contextmanager
-def step_progress() -> Generator[StepProgress, None, None]:
-    """A bar for every step on a terminal, a line for every step elsewhere; on stderr."""
+def step_progress(usual: Mapping[str, float] | None = None) -> Generator[StepProgress, None, None]:
+    """A bar for every step on a terminal, a line for every step elsewhere; on stderr.
+
+    usual: seconds that each step of a job usually takes: then the time left for all of them is shown too.
+    """
     console = Console(stderr=True)
     seen: dict[str, TaskID] = {}
     if not console.is_terminal:
@@ -39,12 +65,20 @@ def step_progress() -> Generator[StepProgress, None, None]:
 
         yield tell
         return
-    with Progress(TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), console=console) as bars:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(),
+               TextColumn("{task.fields[left]}", markup=False))
+    with Progress(*columns, console=console) as bars:
+        remaining = Remaining(usual) if usual else None
+        whole = bars.add_task("in all", total=1.0, left="") if usual else None
+
         def draw(step: str, fraction: float) -> None:
+            if remaining is not None and whole is not None:
+                left = remaining.tell(step, fraction, monotonic())
+                bars.update(whole, completed=remaining.share, left="" if left is None else f"about {left:.0f} s left")
             if step not in seen:
                 for earlier in seen.values():
                     bars.update(earlier, completed=1.0)
-                seen[step] = bars.add_task(printable(step), total=1.0)
+                seen[step] = bars.add_task(printable(step), total=1.0, left="")
             bars.update(seen[step], completed=fraction)
 
         yield draw

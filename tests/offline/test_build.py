@@ -237,7 +237,6 @@ def test_the_same_photo_gives_the_same_avatar(astronaut_avatar: Avatar, astronau
     assert steps[0][0] == "reading the photo"
     assert steps[-1] == ("comparing with the photo", 1.0)
     assert list(dict.fromkeys(name for name, _ in steps)) == [stage.name for stage in STAGES]
-    assert sum(stage.share for stage in STAGES) == pytest.approx(1)
     pictures = sorted((tmp_path / "steps").iterdir())
     assert [picture.name for picture in pictures] == [f"{k + 1:02d}-{stage.key.replace('_', '-')}.png"
                                                       for k, stage in enumerate(STAGES)]
@@ -268,7 +267,7 @@ def test_a_full_disk_leaves_nothing(astronaut_avatar: Avatar, tmp_path: Path) ->
 
 def test_control_c_in_mid_build_leaves_nothing(astronaut_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def impatient_user() -> Generator[object]:
+    def impatient_user(_usual: object) -> Generator[object]:
         def tell(step: str, share: float) -> None:
             if step == "refining" and share > 0.02:
                 raise KeyboardInterrupt  # no signal: a shell lets background jobs ignore that
