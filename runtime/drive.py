@@ -80,8 +80,8 @@ def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Back
     config = PhotometricConfig()
     with _detections(film, lambda image, face: glimpse(image, face, camera, config.side)) as seen:
         drawn = following_outline(avatar)
-        tracker = PhotometricTracker(drawn, KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera),
-                                     threads=_threads(), config=config)
+        known = KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera, photo_gaze=avatar.source.gaze)
+        tracker = PhotometricTracker(drawn, known, threads=_threads(), config=config)
         tracked = each(lambda one: (one.frame, tracker.update(one.face, one.glimpse, float(one.frame.time))), seen)
         return _draw(drawn, camera, tracked, film, output, background, progress)
 

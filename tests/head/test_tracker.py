@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from people import FACING_CAMERA, degrees_apart, random_identity, seen
 from skimage.data import astronaut
 
@@ -17,7 +19,7 @@ from perse_live.head.fit import fit_photo, personal_shape
 from perse_live.head.landmarks import FaceShape, face_shape, load_landmark_model
 from perse_live.rotations import from_euler_degrees
 from runtime.smoothing import OneEuroConfig
-from runtime.tracker import KnownFaceTracker, RestPose, StrangerTracker, TrackerConfig, calibrate
+from runtime.tracker import KnownFaceTracker, RestPose, StrangerTracker, TrackerConfig, calibrate, full_gaze
 
 MODEL = load_landmark_model()
 PERSON = face_shape(MODEL, random_identity(np.random.default_rng(4)))
@@ -83,7 +85,19 @@ def test_gaze_is_kept_while_the_eyes_are_shut() -> None:
     shut = seen(MODEL, PERSON, expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), FACING_CAMERA, PLACE, gaze=-left)
     frame = tracker.update(shut, 0.03)
     assert frame is not None
-    np.testing.assert_allclose(frame.gaze[:, 0], 0.3, atol=0.05)
+    np.testing.assert_allclose(frame.gaze, full_gaze(left), atol=0.05)
+
+
+@given(st.floats(-0.5, 0.5), st.floats(-0.4, 0.4))
+def test_glances_grow_and_noise_does_not(yaw: float, pitch: float) -> None:
+    seen_gaze, size = np.array([[yaw, pitch], [0, 0]]), float(np.hypot(yaw, pitch))
+    full = full_gaze(seen_gaze)
+    assert full[1].max() == 0
+    assert size * 0.999 <= np.linalg.norm(full[0]) <= 1.201 * size
+    if size < 0.05:
+        np.testing.assert_allclose(full, seen_gaze, atol=1e-6)
+    if size > 0.21:
+        np.testing.assert_allclose(full, 1.2 * seen_gaze, rtol=1e-4, atol=1e-6)
 
 
 def test_a_stranger_at_rest_leaves_the_avatar_at_rest() -> None:
