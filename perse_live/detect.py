@@ -6,10 +6,13 @@ dealt with here, and nowhere else does the project touch the face landmarker.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sys
 import threading
+import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -147,14 +150,31 @@ def detect_faces(image: UInt8Array, *, max_faces: int = 1) -> list[Detection]:
         return detector.detect(image)
 
 
+@contextlib.contextmanager
+def _without_matplotlib() -> Generator[None, None, None]:
+    """While MediaPipe is imported, empty modules stand in for matplotlib, which it would load (0.4 s) for its drawing helpers."""
+    stand_ins = {name: types.ModuleType(name) for name in ("matplotlib", "matplotlib.pyplot")}
+    if any(name in sys.modules for name in stand_ins):
+        yield
+        return
+    stand_ins["matplotlib"].__dict__["pyplot"] = stand_ins["matplotlib.pyplot"]
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+
+
 class _Graph:
     """MediaPipe's landmarker with a lock around it, silenced while it starts, and closed before the interpreter is gone."""
 
     def __init__(self, mode: str, *, max_faces: int, min_confidence: float) -> None:
         path = asset_path("face_landmarker")  # before the import: a missing file is said at once
         with quiet_stderr():
-            import mediapipe
-            from mediapipe.tasks.python import BaseOptions, vision
+            with _without_matplotlib():
+                import mediapipe
+                from mediapipe.tasks.python import BaseOptions, vision
 
             options = vision.FaceLandmarkerOptions(
                 base_options=BaseOptions(model_asset_path=str(path)), running_mode=vision.RunningMode[mode], num_faces=max_faces,

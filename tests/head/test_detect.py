@@ -91,3 +91,16 @@ video.detect(numpy.zeros((99, 99, 3), numpy.uint8), 0.0)
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_detector_starts_without_matplotlib_and_leaves_it_importable() -> None:
+    program = """
+import sys
+from perse_live.detect import FaceDetector
+FaceDetector().close()
+print([name for name in sys.modules if name.startswith("matplotlib")])
+import matplotlib.pyplot
+print(callable(matplotlib.pyplot.figure))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["[]", "True"]
