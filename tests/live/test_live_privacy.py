@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -32,7 +40,13 @@ from running_session import (
 from web_session import watching
 
 from perse_live.arrays import UInt8Array
+from perse_live.avatar import Avatar, save_avatar
+from perse_live.camera import Camera
+from perse_live.errors import UserError
 from perse_live.film.reader import open_film
+from perse_live.film.writer import film_writer
+from runtime.engines.contract import Drawer, EngineName
+from runtime.engines.cpu import CpuEngine
 from runtime.live.actions import Action, Hide, Mirror, Recalibrate, Record, SetBackground, SwitchAvatar
 from runtime.live.clock import StageClock
 from runtime.live.feeds import Observation
@@ -183,6 +197,132 @@ def test_viewers_and_the_api_get_nothing_of_it(me: Actor) -> None:
             server.close()
     assert len(seen) == 15
     assert max(seen) <= 40  # VP8 at its first keyframes; the room would give 255
+
+
+@dataclass
+class FailingDrawer:
+    """Draws so many pictures, then fails as a driver does."""
+
+    inner: Drawer
+    left: int
+
+    def render(self, gaussians: Any, camera: Camera, /, *, background: tuple[float, float, float]) -> UInt8Array:
+        self._count()
+        return self.inner.render(gaussians, camera, background=background)
+
+    def render_rgba(self, gaussians: Any, camera: Camera, /) -> UInt8Array:
+        self._count()
+        return self.inner.render_rgba(gaussians, camera)
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("the device was lost")
+
+
+@dataclass(frozen=True)
+class FailingEngine:
+    name: EngineName = "cpu"
+
+    def poser(self, avatar: Avatar, *, threads: int) -> Any:
+        return CpuEngine().poser(avatar, threads=threads)
+
+    def drawer(self, width: int, height: int, *, threads: int) -> Any:
+        return FailingDrawer(CpuEngine().drawer(width, height, threads=threads), left=60)
+
+
+class FailingSink(Gallery):
+    """Takes a few frames, then fails, and fails again when it is closed."""
+
+    name = "failing"
+
+    def write(self, frame: DrawnFrame) -> None:
+        if self.count > 5:
+            raise OSError("no space left on device")
+        super().write(frame)
+
+    def close(self) -> None:
+        raise RuntimeError("it cannot be closed")
+
+
+@pytest.mark.slow
+def test_a_crash_while_drawing_leaves_nothing_of_the_camera(me: Actor, tmp_path: Path) -> None:
+    guard = Guard()
+    actor = replace(me, engine=FailingEngine())
+    config = replace(SMALL, background="808080")
+    with running([actor], HeldCamera(scene()), config=config, record_to=tmp_path / "out.mkv") as session:
+        session.add_sink(guard)
+        session.record_now()
+        until(lambda: session.failure is not None)
+        assert session.ended
+    assert guard.count >= 10 and guard.most_colour <= 16
+    assert_nothing_of_the_camera(tmp_path, least=10)
+
+
+@pytest.mark.slow
+def test_a_sink_that_crashes_leaves_nothing_of_the_camera(me: Actor, tmp_path: Path) -> None:
+    guard = Guard()
+    config = replace(SMALL, background="808080")
+    with running([me], HeldCamera(scene()), config=config, record_to=tmp_path / "out.mkv") as session:
+        session.add_sink(FailingSink())
+        session.add_sink(guard)
+        session.record_now()
+        until(lambda: any("no space left" in sink["problem"] for sink in told(session)["sinks"]))
+        pictures(session, 20)
+        assert session.failure is None
+    assert guard.most_colour <= 16
+    assert_nothing_of_the_camera(tmp_path, least=10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("suffix", "ending"), [(".mp4", "SIGHUP"), (".mkv", "SIGKILL")])
+def test_a_recording_from_the_command_line_has_nothing_of_the_camera(tmp_path: Path, suffix: str, ending: str) -> None:
+    """Nor has anything else that the process leaves, however it is ended."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    save_avatar(tmp_path / "in" / "me.perse", grey_avatar())
+    with film_writer(tmp_path / "in" / "camera.mp4", width=320, height=240, rate=Fraction(25)) as writer:
+        for shift in range(50):
+            writer.write(scene(shift=shift // 4) if shift < 40 else EMPTY_ROOM)
+    command = [sys.executable, "-m", "perse_live.cli", "live", str(tmp_path / "in" / "me.perse"), "--camera",
+               str(tmp_path / "in" / "camera.mp4"), "--record", f"out{suffix}", "--port", "0", "--no-browser", "--no-hotkeys",
+               "--size", "128", "--background", "808080"]
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "in"), "TMPDIR": str(tmp_path / "out")}
+    process = subprocess.Popen(command, cwd=tmp_path / "out", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    ready = process.stdout.readline()
+    assert ready.startswith("ready: "), process.communicate(timeout=60)[1]
+    url = ready.removeprefix("ready: ").strip()
+    assert "#" not in url, "another person is logged in here: the page asks for a token"
+
+    def state() -> Any:
+        with urllib.request.urlopen(f"{url}api/state", timeout=20) as reply:
+            return json.load(reply)
+
+    until(lambda: state()["face"] == "tracked")
+    until(lambda: state()["recording"]["seconds"] > 2)
+    process.send_signal(getattr(signal, ending))
+    process.communicate(timeout=60)
+    assert_nothing_of_the_camera(tmp_path / "out", least=0 if ending == "SIGKILL" else 20)
+
+
+def assert_nothing_of_the_camera(folder: Path, *, least: int) -> None:
+    """Every file in a folder is a film without colour, or one that cannot be read at all; with so many pictures in them."""
+    count = 0
+    for path in folder.rglob("*"):
+        if path.suffix == ".json":  # says how the film was made
+            assert path.stat().st_size < 20_000
+        elif path.is_file():
+            try:
+                images = [frame.image for frame in open_film(path).frames()]
+            except UserError:  # cut off by a kill
+                assert path.name.startswith(".") and ".part" in path.name, path
+                continue
+            count += len(images)
+            assert max(map(magenta, images), default=0) <= 30, path
+            assert max(map(colour, images), default=0) <= 60, path  # the badge, as the encoder has it
+    assert count >= least
 
 
 # ----- how it is built

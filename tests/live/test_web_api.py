@@ -259,3 +259,25 @@ def test_tls(tmp_path: Path) -> None:
     with serving(WebConfig(port=0, cert=cert, key=key)) as served:
         assert served.url.startswith("https://")
         assert ask(served.url, "GET", "api/state", ssl=ssl.create_default_context(cafile=str(cert)))[0] == 200
+
+
+def test_pages_have_no_inline_scripts_and_answers_no_cookies() -> None:
+    with serving() as served:
+        for path in ("", "obs"):
+            _, text, headers = ask(served.url, "GET", path)
+            assert "Set-Cookie" not in headers
+            policy = headers["Content-Security-Policy"]
+            assert "script-src 'self';" in policy and "style-src 'self';" in policy
+            assert not re.search(r"<script(?![^>]*\ssrc=)|\son\w+\s*=|\sstyle\s*=|javascript:", text)
+        assert "Set-Cookie" not in ask(served.url, "GET", "api/state")[2]
+
+
+def test_no_token_gets_into_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving(WebConfig(port=0, token="a-long-secret")) as served:
+        local = served.url.partition("#")[0]
+        assert ask(served.url, "GET", "api/state")[0] == 200
+        assert ask(served.url, "POST", "whep", data="v=0", headers=SDP)[0] == 400
+        assert ask(local, "GET", "api/state", headers={"Authorization": "Bearer a-wrong-secret"})[0] == 401
+        assert ask(local, "GET", "api/state?token=a-long-secret")[0] == 401
+    assert "secret" not in caplog.text

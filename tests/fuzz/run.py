@@ -1,0 +1,29 @@
+"""Long fuzzing by atheris: python tests/fuzz/run.py TARGET [SECONDS]. See README.md beside it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+
+def main(name: str, seconds: int) -> None:
+    """Run one target until something is found or the time is over; what is found lies in the working directory."""
+    atheris: Any = importlib.import_module("atheris")  # not among the tests' packages: it is there for some Pythons on Linux only
+    with atheris.instrument_imports(include=["perse_live", "runtime"]):
+        from fuzz.targets import TARGETS, seeds
+
+    corpus = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
+    for k, data in enumerate(seeds(name)):
+        (corpus / f"seed-{k}").write_bytes(data)
+    options = [f"-max_total_time={seconds}", "-timeout=2", "-malloc_limit_mb=512", "-rss_limit_mb=3072", "-max_len=2000000"]
+    atheris.Setup([sys.argv[0], *options, str(corpus)], TARGETS[name])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 600)

@@ -1,0 +1,210 @@
+"""Everything that reads what others have made, as functions of bytes that may raise nothing but UserError.
+
+The property tests (test_fuzz.py) and the long runs by atheris (run.py) share them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import tempfile
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.sdp import SessionDescription
+from PIL import Image
+
+from perse_live.avatar import load_avatar, save_avatar
+from perse_live.container import MAX_FILE_BYTES
+from perse_live.engines.folder import MANIFEST, read_folder
+from perse_live.errors import UserError
+from perse_live.film.reader import open_film
+from perse_live.film.writer import film_writer
+from perse_live.photo import read_picture
+from runtime.live.actions import Action
+from runtime.live.settings import load_settings
+from runtime.sources import vmc
+from runtime.sources.osc import messages
+from runtime.web.messages import perform
+from runtime.web.offers import parse_offer
+from runtime.web.peers import Peer
+from toys import toy_avatar
+
+SEEDS = Path(__file__).parent / "seeds"
+Target = Callable[[bytes], None]
+_MOST_FRAMES = 20  # of a film that are decoded
+_RATE = Fraction(25)
+
+
+class _Control:
+    """Takes every action that is well formed."""
+
+    recorded: Path | None = None
+
+    def act(self, action: Action) -> None:
+        repr(action)
+
+
+@functools.cache
+def _folder() -> Path:
+    memory = Path("/dev/shm")  # a busy disk would count as a hang
+    return Path(tempfile.mkdtemp(prefix="perse-live-fuzz-", dir=memory if memory.is_dir() else None))
+
+
+def _file(name: str, data: bytes) -> Path:
+    path = _folder() / name
+    path.write_bytes(data)
+    return path
+
+
+def _refused(error: UserError) -> None:
+    """A refusal is one line that a terminal can show."""
+    text = str(error)
+    assert "\n" not in text and len(text) < 1500, text
+
+
+def avatar(data: bytes) -> None:
+    """A .perse file."""
+    try:
+        load_avatar(_file("fuzz.perse", data[:MAX_FILE_BYTES]))
+    except UserError as error:
+        _refused(error)
+
+
+def control(data: bytes) -> None:
+    """A message on the data channel or by HTTP."""
+    try:
+        perform(_Control(), data.decode("utf-8", "surrogateescape"))  # pyright: ignore[reportArgumentType]
+    except UserError as error:
+        _refused(error)
+
+
+def offer(data: bytes) -> None:
+    """An SDP offer, from the body to the answer."""
+    async def answer() -> None:
+        checked = parse_offer(data, local_peer=True)
+        checked.codec_obstacle("H264")
+        peer = Peer((), lambda _: None)
+        try:
+            transceiver = peer.connection.addTransceiver("video", direction="recvonly")
+            with contextlib.suppress(UserError):
+                await peer.answer(checked, transceiver, loopback=True)
+        finally:
+            await peer.end()
+
+    try:
+        asyncio.run(asyncio.wait_for(answer(), 10))
+    except UserError as error:
+        _refused(error)
+
+
+def osc(data: bytes) -> None:
+    """A packet to the VMC source; whatever it is, the frame stays finite."""
+    performer = vars(vmc)["_Performer"]()
+    for address, arguments in messages(data, prefix=b"/VMC/"):
+        performer.take(address, arguments)
+    frame = performer.frame(0.0)
+    for values in (frame.expression, frame.R_cam_head, frame.gaze):
+        assert np.isfinite(values).all()
+
+
+def engines(data: bytes) -> None:
+    """The manifest of a folder of engines, and the files that it names."""
+    _file(MANIFEST, data)
+    _file("animate.onnx", b"12345")
+    try:
+        found = read_folder(_folder())
+        for one in found.files[:5]:
+            with contextlib.suppress(UserError):
+                found.read(one)
+    except UserError as error:
+        _refused(error)
+
+
+def settings(data: bytes) -> None:
+    """A settings file."""
+    try:
+        load_settings(_file("config.toml", data))
+    except UserError as error:
+        _refused(error)
+
+
+def photo(data: bytes) -> None:
+    """A photo, a further view, a background."""
+    try:
+        picture = read_picture(_file("photo.jpg", data))
+        assert picture.ndim == 3 and picture.shape[2] == 3
+    except UserError as error:
+        _refused(error)
+
+
+def film(data: bytes) -> None:
+    """A film for drive, a further view, or a camera."""
+    try:
+        opened = open_film(_file("film.mp4", data))
+        with contextlib.closing(opened.frames()) as frames:
+            for frame in itertools.islice(frames, _MOST_FRAMES):
+                assert frame.image.shape == (opened.height, opened.width, 3)
+        opened.warnings()
+    except UserError as error:
+        _refused(error)
+
+
+TARGETS: dict[str, Target] = {one.__name__: one for one in (avatar, control, offer, osc, engines, settings, photo, film)}
+
+
+def seeds(name: str) -> list[bytes]:
+    """Sound inputs, and those that were wrong once (`seeds/NAME/`)."""
+    kept = [path.read_bytes() for path in sorted((SEEDS / name).glob("*"))]
+    return [*kept, *_MADE.get(name, list[bytes])()]
+
+
+def _sound_avatar() -> list[bytes]:
+    path = _folder() / "seed.perse"
+    save_avatar(path, toy_avatar())
+    return [path.read_bytes()]
+
+
+def _sound_photos() -> list[bytes]:
+    ramp = np.linspace(0, 255, 64 * 48 * 3).reshape(48, 64, 3).astype(np.uint8)
+    found: list[bytes] = []
+    for suffix, mode in ((".jpg", "RGB"), (".jpg", "CMYK"), (".png", "RGBA"), (".png", "P"), (".webp", "RGB"), (".tiff", "RGB"),
+                         (".gif", "P"), (".bmp", "RGB")):
+        path = _folder() / f"seed{suffix}"
+        Image.fromarray(ramp).convert(mode).save(path)
+        found.append(path.read_bytes())
+    return found
+
+
+def _sound_films() -> list[bytes]:
+    found: list[bytes] = []
+    for suffix in (".mp4", ".mkv", ".mov"):
+        path = _folder() / f"seed{suffix}"
+        with film_writer(path, width=64, height=48, rate=_RATE) as writer:
+            for k in range(6):
+                writer.write(np.full((48, 64, 3), 20 * k, np.uint8))
+        found.append(path.read_bytes())
+    return found
+
+
+def _sound_offers() -> list[bytes]:
+    async def made() -> bytes:
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peer.addTransceiver("video", direction="sendonly")
+        peer.createDataChannel("control")
+        await peer.setLocalDescription(await peer.createOffer())
+        sdp = peer.localDescription.sdp
+        await peer.close()
+        SessionDescription.parse(sdp)
+        return sdp.encode()
+
+    return [asyncio.run(made())]
+
+
+_MADE: dict[str, Callable[[], list[bytes]]] = {
+    "avatar": _sound_avatar, "photo": _sound_photos, "film": _sound_films, "offer": _sound_offers}
