@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from perse_live.evaluation.scores import FilmScores
     from perse_live.film.reader import Film, FilmFrame
 
-_SHOWN = ("psnr", "ssim", "psnr_mouth", "psnr_eyes", "akd", "akd_expr", "bs_l1", "bs_corr", "pose_deg", "detect", "jitter",
-          "jitter_err", "id_ref")
+_SHOWN = ("psnr", "psnr_in", "ssim", "psnr_mouth", "psnr_eyes", "psnr_lids", "akd", "akd_expr", "bs_l1", "bs_corr", "pose_deg",
+          "detect", "jitter", "jitter_err", "id_ref")
 _MOST_EXTRAS = 6
 _WRITTEN = ("source.png", "drive.mp4", "drawn.mp4", "scores.json")  # of each clip, into its own folder
 _CONSENT = "nobody: built by perse-live eval to be measured, and not kept"

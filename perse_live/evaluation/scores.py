@@ -15,12 +15,16 @@ from perse_live.evaluation import motion_metrics as motion
 from perse_live.evaluation.identity import IdentityModel
 from perse_live.evaluation.image_metrics import psnr, structure
 from perse_live.evaluation.regions import face_regions
+from perse_live.head.expressions import index
 
 HIGHER_IS_BETTER: dict[str, bool | None] = {
-    "psnr": True, "ssim": True, "gmsd": False, "psnr_mouth": True, "psnr_eyes": True, "akd": False, "akd_mouth": False,
-    "akd_eyes": False, "akd_oval": False, "akd_expr": False, "bs_l1": False, "bs_corr": True, "pose_deg": False, "detect": True,
-    "jitter": None, "jitter_err": False, "id_src": True, "id_ref": True, "id_ceil": True}
+    "psnr": True, "psnr_in": True, "ssim": True, "gmsd": False, "psnr_mouth": True, "psnr_eyes": True, "psnr_lids": True,
+    "akd": False, "akd_mouth": False, "akd_eyes": False, "akd_oval": False, "akd_expr": False, "bs_l1": False, "bs_corr": True,
+    "pose_deg": False, "detect": True, "jitter": None, "jitter_err": False, "id_src": True, "id_ref": True, "id_ceil": True}
 """All measures in the order in which they are shown; None: 1 is best. See docs/measures.md."""
+
+_BLINKS = [index("eyeBlinkLeft"), index("eyeBlinkRight")]
+_CLOSED = 0.5  # blink score of both eyes from which they are closed
 
 MEASURES = tuple(HIGHER_IS_BETTER)
 
@@ -112,9 +116,12 @@ def _frame_scores(picture: UInt8Array, rendering: UInt8Array, face: Detection, a
     """The measures of one frame; those of the landmarks only where a face was found again."""
     regions = face_regions(face.landmarks, *picture.shape[:2])
     ssim, gmsd = structure(picture, rendering, regions.face)
-    row = {"psnr": psnr(picture, rendering, regions.face), "ssim": ssim, "gmsd": gmsd,
+    row = {"psnr": psnr(picture, rendering, regions.face), "psnr_in": psnr(picture, rendering, regions.inner), "ssim": ssim,
+           "gmsd": gmsd,
            "psnr_mouth": psnr(picture, rendering, regions.mouth), "psnr_eyes": psnr(picture, rendering, regions.eyes),
            "detect": float(again is not None)}
+    if face.blendshapes[_BLINKS].min() > _CLOSED:
+        row["psnr_lids"] = row["psnr_eyes"]
     if again is None:
         return row
     errors = motion.landmark_errors(face, again)
