@@ -15,12 +15,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import cast
 
-import av
 from PIL import Image, UnidentifiedImageError
 
 from perse_live.container import has_manifest
 from perse_live.errors import UserError
 from perse_live.files import CREATOR, SOFTWARE_TAG, write_error
+from perse_live.film.source import open_container
 
 _PICTURES = ("PNG", "JPEG", "WEBP")
 _MOST_READ = 1 << 20  # bytes; more than any of our headers and JSON files has
@@ -162,7 +162,7 @@ def _picture_says_so(path: Path) -> bool:
 
 def _film_says_so(path: Path) -> bool:
     try:
-        with av.open(str(path)) as film:
+        with open_container(path) as film:
             return any(key.lower() == "comment" and text.startswith(CREATOR) for key, text in film.metadata.items())
     except (OSError, ValueError):
         return False

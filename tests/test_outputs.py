@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -17,6 +18,7 @@ from perse_live import cli
 from perse_live.avatar import save_avatar
 from perse_live.errors import UserError
 from perse_live.files import write_image
+from perse_live.film.reader import open_film
 from perse_live.film.writer import film_writer
 from perse_live.outputs import (
     check_output_folder,
@@ -301,3 +303,21 @@ def test_eval_spares_what_is_in_its_folder(tmp_path: Path, capsys: pytest.Captur
     Image.fromarray(PICTURE).save(tmp_path / "faces" / "portraits.png")
     refused(capsys, ["eval", "--portraits", str(tmp_path / "faces"), "-o", str(tmp_path / "faces"), "--overwrite"],
             "it is the input")
+
+
+@pytest.mark.parametrize("playlist", [
+    "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {url}\n",
+    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet mimeType="video/mp4">'
+    "<Representation id=\"1\" bandwidth=\"1\"><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>"])
+def test_a_playlist_under_a_films_name_fetches_nothing(tmp_path: Path, playlist: str) -> None:
+    """Whoever could place one would learn when and from where it was looked at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/part.ts"
+        for suffix in (".mp4", ".mkv", ".m3u8"):
+            (tmp_path / f"film{suffix}").write_text(playlist.format(url=url))
+            assert not written_by_us(tmp_path / f"film{suffix}")
+            with pytest.raises(UserError):
+                open_film(tmp_path / f"film{suffix}")
+        with pytest.raises(TimeoutError):
+            server.accept()

@@ -41,6 +41,14 @@ class OpenFile:
     audio: AudioStream | None
 
 
+def open_container(path: Path) -> InputContainer:
+    """A file by FFmpeg's demuxers, which may read files only: a playlist under a film's name cannot make us fetch anything.
+
+    Texts in it need not be UTF-8. Raises av.error.FFmpegError and OSError.
+    """
+    return av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Generator[OpenFile, None, None]:
     """Open a film for reading, from the disk only: playlists cannot make us fetch anything.
@@ -50,7 +58,7 @@ def opened(path: Path) -> Generator[OpenFile, None, None]:
     if not path.is_file():
         raise UserError(f"cannot read {path}: {'it is not an ordinary file' if path.exists() else 'there is no such file'}")
     try:
-        container = av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"})
+        container = open_container(path)
     except (FFmpegError, OSError) as error:
         if _index_is_missing(path):
             raise UserError(f"{path} is cut off: its index, which stands at the end, is missing: give the whole file") from error

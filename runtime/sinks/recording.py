@@ -27,6 +27,7 @@ from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from perse_live.files import CREATOR, write_error
 from perse_live.film.coding import Matrix, add_video_stream, coded
+from perse_live.film.source import open_container
 from runtime.live.frames import DrawnFrame
 from runtime.sinks.fit import letterboxed, opaque_picture, two_up_picture
 
@@ -187,7 +188,7 @@ def _renamed(source: Path, wish: Path, replaced: tuple[int, int, int, int] | Non
 def _plays(path: Path) -> bool:
     """Whether a file holds any picture."""
     try:
-        with av.open(str(path)) as film:
+        with open_container(path) as film:
             return any(packet.size for packet in film.demux(video=0))
     except (OSError, IndexError, ValueError):
         return False
