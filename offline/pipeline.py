@@ -60,6 +60,7 @@ from offline.rig.outline_fit import with_fitted_outline
 from offline.rig.personal import personal_head
 from offline.segment.appearance import portrait_appearance
 from offline.segment.hair_mask import hair_mask
+from offline.segment.head_top import with_head_top
 from offline.segment.landmark_masks import face_oval
 from offline.texture.backdrop import backdrop
 from offline.texture.mirror import own_hair, with_twin_eye, with_twin_hair, with_twin_half
@@ -107,8 +108,8 @@ def load(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def detect(state: BuildState, config: BuildConfig) -> BuildState:
-    """Find the face and cut the portrait out. Raises UserError when there is none."""
-    return replace(state, portrait=find_portrait(state.photo))
+    """Find the face, cut the portrait out, and complete the head's top. Raises UserError when there is no face."""
+    return replace(state, portrait=with_head_top(find_portrait(state.photo)))
 
 
 def fit_head(state: BuildState, config: BuildConfig) -> BuildState:
