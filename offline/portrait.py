@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import cv2
@@ -13,8 +12,6 @@ from perse_live.camera import Camera
 from perse_live.detect import Detection, FaceDetector
 from perse_live.errors import UserError
 from perse_live.photo import Photo
-
-_log = logging.getLogger(__name__)
 
 SIDE = 512
 """Pixels of the portrait."""
@@ -87,8 +84,6 @@ def find_portrait(photo: Photo) -> Portrait:
         warnings.insert(0, f"{len(looks)} faces found: the largest is used; crop the photo to choose another")
     if abs(look.roll) > _SIDEWAYS:
         warnings.append(f"the photo is turned by {abs(look.roll):.0f} degrees: it was put upright")
-    for warning in warnings:
-        _log.warning("%s: %s", photo.name, warning)
     return Portrait(look.rgb, look.valid, look.detection, Camera.for_image(SIDE, SIDE), tuple(warnings))
 
 

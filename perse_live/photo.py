@@ -36,6 +36,7 @@ _HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # how an ISO file says that it 
 _BAND = 256  # rows converted and reduced at a time
 _SRGB = ImageCms.createProfile("sRGB")
 _PROFILE_MODES = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L", b"Lab ": "LAB"}  # color spaces of profiles as Pillow's modes
+_PROFILE_SPACE = slice(16, 20)  # bytes of a profile's header that name the color space of the data (ICC.1, section 7.2)
 _DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, RuntimeError,
                    struct.error)
 
@@ -208,9 +209,11 @@ def _over_grey(image: Image.Image, profile: bytes | None, complaints: list[str])
 def _to_srgb(image: Image.Image, profile: bytes | None, complaints: list[str]) -> Image.Image:
     """Colours through the embedded profile; without one RGB is sRGB, and CMYK is the plain complement."""
     if profile:
+        if image.mode == "L" and profile[_PROFILE_SPACE] == b"RGB ":
+            image = image.convert("RGB")  # a camera's black and white
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if _PROFILE_MODES.get(profile[16:20]) == image.mode:  # ICC.1, section 7.2: the color space of the data
+            if _PROFILE_MODES.get(profile[_PROFILE_SPACE]) == image.mode:
                 return _converted_by(source, image)
         except (ImageCms.PyCMSError, OSError, ValueError) as error:
             _log.debug("color profile: %s", error)

@@ -10,7 +10,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage.color import deltaE_cie76, rgb2lab
 
 from perse_live.errors import UserError
@@ -152,6 +152,22 @@ def test_a_profile_that_does_not_fit_is_left_aside_and_said(tmp_path: Path, prof
     np.testing.assert_array_equal(photo.rgb, picture())
     assert len(photo.warnings) == 1
     assert "color profile" in photo.warnings[0]
+
+
+def test_a_grey_picture_with_a_color_camera_s_profile(tmp_path: Path) -> None:
+    grey = Image.fromarray(picture()).convert("L")
+    photo = load_photo(saved(tmp_path / "grey.jpg", grey, icc_profile=display_p3_profile(), quality=95))
+    np.testing.assert_allclose(photo.rgb.astype(int), np.asarray(grey.convert("RGB")).astype(int), atol=4)
+    assert photo.warnings == ()
+
+
+def test_cielab_and_ycbcr_pictures(tmp_path: Path) -> None:
+    rgb = Image.fromarray(picture())
+    lab = ImageCms.profileToProfile(rgb, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
+    assert lab is not None
+    for image in (lab, rgb.convert("YCbCr")):
+        read = load_photo(saved(tmp_path / "odd.tif", image)).rgb
+        assert color_error(read, picture()) < 1.5
 
 
 def test_a_postscript_file_named_jpg_starts_no_interpreter(tmp_path: Path) -> None:

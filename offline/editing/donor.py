@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,8 @@ from perse_live.avatar import Avatar, LandmarkBinding
 from perse_live.head.fit import PhotoFit
 from perse_live.head.rig import HeadRig
 from perse_live.photo import Photo
+
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 """Told the name of a step and which fraction of it is done."""
@@ -86,9 +89,12 @@ class Donor:
 def fit_donor(photo: Photo, *, progress: Progress) -> Donor:
     """Find the face in a photo, fit the rig to it and separate person, hair and clothes (2 s).
 
-    Raises UserError where no face is found.
+    What about the photo will show is logged as warnings. Raises UserError where no face is found.
     """
-    return Donor(run_stages(BuildState(BuildInputs(photo, NOBODY)), _FITTING, _CONFIG, progress=progress))
+    donor = Donor(run_stages(BuildState(BuildInputs(photo, NOBODY)), _FITTING, _CONFIG, progress=progress))
+    for warning in donor.portrait.warnings:
+        _log.warning("%s: %s", photo.name, warning)
+    return donor
 
 
 def donor_avatar(donor: Donor, *, progress: Progress) -> Avatar:

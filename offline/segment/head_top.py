@@ -6,7 +6,6 @@ seen below the cut, in strands that rise from the hairline; a forehead that is c
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 
 import cv2
@@ -19,10 +18,8 @@ from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_probability
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
 
-_log = logging.getLogger(__name__)
-
 _CHIN, _FOREHEAD, _BROWS, _SIDES = 152, 10, (105, 334), (234, 454)  # landmarks
-_CROWN, _BALD_CROWN = 0.5, 0.33  # face heights above the forehead's top landmark: of five portraits with hair, and of skulls
+_CROWN, _BALD_CROWN = 0.47, 0.33  # face heights above the forehead's top landmark: of five portraits with hair, and of skulls
 _HAIRLINE = 0.05  # likewise: where hair begins on most foreheads
 _LEAST_RISE, _LEAST_FOREHEAD = 0.15, 0.1  # face heights above the cut: the crown at least, and the hairline over bare skin
 _ROUNDNESS = 2.4  # exponent of the outline: 2 is an ellipse, heads with hair are a little squarer
@@ -58,7 +55,6 @@ def with_head_top(portrait: Portrait) -> Portrait:
     cut = _cut(portrait, person)
     if cut is None:
         return portrait
-    _log.warning("%s", _WARNING)
     rgb, head = _completed(portrait, person, cut)
     valid = portrait.valid | dilate(head, _ROOM * portrait.unit)
     return replace(portrait, rgb=rgb, valid=valid, warnings=(*portrait.warnings, _WARNING))
@@ -107,8 +103,9 @@ def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UIn
     behind = _behind(image, cut, unit)
     covered = _mirrored(image, cut, unit)
     if not bald:
+        skin = np.median(image[face_oval(points, person.shape) & portrait.valid], 0)
         line = _hairline(hair_pixels, cut, min(forehead_row - _HAIRLINE * face_height, cut.row - _LEAST_FOREHEAD * face_height))
-        strands, noise = _strands(image, hair_pixels, x, y, (middle, widest), unit)
+        strands, noise = _strands(image, hair_pixels, x, y, (middle, widest), unit, skin)
         share = ramp(line[None] + 2 * unit * noise - y, -_SOFT * unit, 2 * _SOFT * unit)[..., None]
         covered = covered * (1 - share) + strands * share
     solid = ramp((1 - reach) * half, 0.0, 2 * _SOFT * unit)[..., None]
@@ -151,13 +148,14 @@ def _hairline(hair: BoolArray, cut: _Cut, usual: float) -> Float64Array:
 
 
 def _strands(image: Float32Array, hair: BoolArray, x: Float64Array, y: Float64Array, root: tuple[float, float],
-             unit: float) -> tuple[Float32Array, Float32Array]:
+             unit: float, skin: Float32Array) -> tuple[Float32Array, Float32Array]:
     """Hair in the colors of what is seen, as strands that rise from a place below the forehead, and how they vary.
 
-    root: column and row of that place. Returns (H, W, 3), and (H, W) of mean 0 and about unit deviation.
+    root: column and row of that place; skin: (3,) its color, 0 to 255. Returns (H, W, 3), and (H, W) of mean 0 and about unit deviation.
     """
     colors = image[hair]
-    base = np.median(colors, 0)
+    apart = np.linalg.norm(colors - skin, axis=1)
+    base = np.median(colors[apart >= np.median(apart)], 0)  # the other half is mixed with skin at the edges
     contrast = float(np.clip(0.5 * np.ptp(np.percentile(colors.mean(1), [16, 84])), 4, 30))
     angle = np.arctan2(x - root[0], root[1] - y) / np.pi  # 0 straight up
     radius = np.hypot(x - root[0], y - root[1]) / (60 * unit)
