@@ -30,6 +30,7 @@ _BELOW_CUT = (1, 7)  # rows below the cut that are looked at; the first is mixed
 _UNLIKE_SKIN = 14.0  # CIELAB distance from the forehead's color, in whatever light, from which on a pixel is hair
 _SHADES = (0.4, 0.55, 0.75, 1.0, 1.25)  # of the forehead's color that skin has in shadow and light
 _FEW = 80  # pixels of hair: too few to go on with
+_MUCH = 1800.0  # pixels (eye distance 115) of hair: more than strips beside a face
 _STRANDS = 110.0  # along half a turn
 _SOFT = 2.5  # pixels (eye distance 115): deviation of the hairline's and the outline's softness
 _ROOM = 24.0  # pixels (eye distance 115) around the completed head that count as photo too
@@ -151,11 +152,13 @@ def _strands(image: Float32Array, hair: BoolArray, x: Float64Array, y: Float64Ar
              unit: float, skin: Float32Array) -> tuple[Float32Array, Float32Array]:
     """Hair in the colors of what is seen, as strands that rise from a place below the forehead, and how they vary.
 
-    root: column and row of that place; skin: (3,) its color, 0 to 255. Returns (H, W, 3), and (H, W) of mean 0 and about unit deviation.
+    root: column and row of that place; skin: (3,) its color, 0 to 255. Returns (H, W, 3), and (H, W) of mean 0 and about unit
+    deviation.
     """
     colors = image[hair]
     apart = np.linalg.norm(colors - skin, axis=1)
-    base = np.median(colors[apart >= np.median(apart)], 0)  # the other half is mixed with skin at the edges
+    # half of the pixels of thin strips are mixed with skin
+    base = np.median(colors if len(colors) > _MUCH * unit**2 else colors[apart >= np.median(apart)], 0)
     contrast = float(np.clip(0.5 * np.ptp(np.percentile(colors.mean(1), [16, 84])), 4, 30))
     angle = np.arctan2(x - root[0], root[1] - y) / np.pi  # 0 straight up
     radius = np.hypot(x - root[0], y - root[1]) / (60 * unit)
