@@ -79,10 +79,18 @@ def lay_over(
 @kernel
 def _lay_over(above: UInt8Array, below: UInt8Array, out: UInt8Array) -> None:
     for i in range(above.shape[0]):
-        through = np.int32(255) - np.int32(above[i, 3])
-        for c in range(3):
-            sum_ = np.int32(above[i, c]) + (np.int32(below[i, c]) * through + np.int32(127)) // np.int32(255)
-            out[i, c] = np.uint8(min(sum_, np.int32(255)))
+        alpha = above[i, 3]
+        if alpha == 0:  # most of a picture is wholly there or not at all
+            for c in range(3):
+                out[i, c] = below[i, c]
+        elif alpha == 255:
+            for c in range(3):
+                out[i, c] = above[i, c]
+        else:
+            through = np.int32(255) - np.int32(alpha)
+            for c in range(3):
+                sum_ = np.int32(above[i, c]) + (np.int32(below[i, c]) * through + np.int32(127)) // np.int32(255)
+                out[i, c] = np.uint8(min(sum_, np.int32(255)))
 
 
 def straight_alpha(premultiplied: UInt8Array) -> UInt8Array:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from perse_live.arrays import UInt8Array
+from runtime.live.i420 import to_i420
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,3 +34,12 @@ class DrawnFrame:
     """When the camera picture was taken that this answers; None where none was needed (idle)."""
     number: int
     """Counts drawn frames from 1."""
+    _converting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _converted: list[UInt8Array] = field(default_factory=list["UInt8Array"], init=False, repr=False)
+
+    def i420(self) -> UInt8Array:
+        """The picture as encoders take it, `to_i420`: (H * 3 / 2, W). Made for the first sink that asks, and shared by all."""
+        with self._converting:
+            if not self._converted:
+                self._converted.append(to_i420(self.image))
+            return self._converted[0]

@@ -7,6 +7,7 @@ import numpy as np
 
 from perse_live.arrays import UInt8Array
 from runtime.live.frames import DrawnFrame
+from runtime.live.i420 import to_i420
 
 
 def letterboxed(image: UInt8Array, width: int, height: int) -> UInt8Array:
@@ -44,3 +45,13 @@ def two_up_picture(frame: DrawnFrame) -> UInt8Array:
     Returns (H, W, 3) RGB.
     """
     return frame.image if frame.matte else np.concatenate([frame.image, np.full_like(frame.image, 255)], axis=1)
+
+
+def fitted_i420(frame: DrawnFrame, width: int, height: int, *, two_up: bool) -> UInt8Array:
+    """A frame in the size and layout of a sink, as encoders take it; where it fits already, the conversion that sinks share.
+
+    width, height: even, pixels; two_up: whether the sink shows mattes. Returns (height * 3 / 2, width), see `to_i420`.
+    """
+    if frame.matte == two_up and frame.image.shape[:2] == (height, width):
+        return frame.i420()
+    return to_i420(letterboxed(two_up_picture(frame) if two_up else opaque_picture(frame), width, height))

@@ -21,15 +21,13 @@ import av
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.video.reformatter import VideoReformatter
 
-from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from perse_live.files import CREATOR, write_error
-from perse_live.film.coding import Matrix, add_video_stream, coded
+from perse_live.film.coding import Matrix, add_video_stream, coded_i420
 from perse_live.film.source import open_container
 from runtime.live.frames import DrawnFrame
-from runtime.sinks.fit import letterboxed, opaque_picture, two_up_picture
+from runtime.sinks.fit import fitted_i420
 
 _log = logging.getLogger(__name__)
 _SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv"}
@@ -204,9 +202,8 @@ class _Encoder:
         self._container = _open_container(path)
         self._container.metadata["comment"] = CREATOR
         self._stream = add_video_stream(self._container, "libx264", width=self._width, height=self._height,
-                                        pixel_format="yuv420p", rate=rate, time_base=_TIME_BASE, matrix=Matrix.BT709,
+                                        pixel_format="yuv420p", rate=rate, time_base=_TIME_BASE, matrix=Matrix.BT601,
                                         options=_ENCODER | {"g": str(max(1, round(fps)))})
-        self._converter = VideoReformatter()
         self._frame_ticks = round(1 / rate / _TIME_BASE)
         self._start = first.time
         self._last_tick = -1
@@ -218,7 +215,7 @@ class _Encoder:
 
     def write(self, frame: DrawnFrame) -> None:
         tick = max(round((frame.time - self._start) / float(_TIME_BASE)), self._last_tick + 1)
-        picture = coded(self._converter, self._fitted(frame), "yuv420p", Matrix.BT709)
+        picture = coded_i420(fitted_i420(frame, self._width, self._height, two_up=self._two_up))
         picture.pts, picture.time_base, picture.duration = tick, _TIME_BASE, self._frame_ticks
         self._mux(self._stream.encode(picture))
         self._last_tick = tick
@@ -233,10 +230,6 @@ class _Encoder:
                 self._container.close()
             return error
         return None
-
-    def _fitted(self, frame: DrawnFrame) -> UInt8Array:
-        picture = two_up_picture(frame) if self._two_up else opaque_picture(frame)
-        return letterboxed(picture, self._width, self._height)
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:

@@ -10,7 +10,7 @@ from typing import Any
 
 from perse_live.errors import UserError
 from runtime.live.frames import DrawnFrame
-from runtime.sinks.fit import letterboxed, opaque_picture
+from runtime.sinks.fit import fitted_i420
 
 _STEPS = {
     "linux": "install and load the driver once: sudo apt-get install v4l2loopback-dkms && "
@@ -40,7 +40,7 @@ class VirtualCameraSink:
             raise UserError(f"cannot open a virtual camera: pyvirtualcam is missing or broken ({_one_line(error)}): "
                             f"pip install pyvirtualcam, then {_steps()}") from error
         try:
-            self._camera: Any = pyvirtualcam.Camera(width, height, fps, fmt=pyvirtualcam.PixelFormat.RGB, device=device)
+            self._camera: Any = pyvirtualcam.Camera(width, height, fps, fmt=pyvirtualcam.PixelFormat.I420, device=device)
         except Exception as error:  # backends raise what they like
             where = "" if device is None else f" {device}"
             raise UserError(f"cannot open the virtual camera{where} ({_one_line(error)}): {_steps()}") from error
@@ -66,7 +66,7 @@ class VirtualCameraSink:
             if self._camera is None:
                 return
             try:
-                self._camera.send(letterboxed(opaque_picture(frame), *self._size))
+                self._camera.send(fitted_i420(frame, *self._size, two_up=False))
             except (OSError, RuntimeError) as error:
                 raise UserError(f"{self.name} takes no more pictures ({_one_line(error)}): {_steps()}") from error
             if time.monotonic() >= self._next_look:

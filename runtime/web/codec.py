@@ -9,18 +9,18 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import av
-import cv2
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType, VideoFrame
+from av.video.frame import PictureType
 
 from perse_live.arrays import UInt8Array
+from perse_live.film.coding import coded_i420
 
 VIDEO_CLOCK = 90_000  # ticks per second of video in RTP (RFC 3551, section 5)
 TIME_BASE = Fraction(1, VIDEO_CLOCK)
 _NEVER = 1_000_000  # frames between regular keyframes: beyond any session
-_BT601 = 6  # matrix coefficients, ITU-T H.273; what VP8 always means and what OpenCV's conversion computes
+_BT601 = 6  # matrix coefficients, ITU-T H.273; what VP8 always means, and `to_i420` makes
 _LIMITED_RANGE = 1
 
 CodecName = Literal["vp8", "h264"]
@@ -45,17 +45,17 @@ class PictureEncoder:
         self._config = config
         self._context: VideoCodecContext | None = None
 
-    def encode(self, image: UInt8Array, ticks: int, *, keyframe: bool) -> Packet[Any]:
+    def encode(self, planes: UInt8Array, ticks: int, *, keyframe: bool) -> Packet[Any]:
         """One picture as one packet, which is a keyframe too where the size changed.
 
-        image: (H, W, 3) RGB, even sides. ticks: when it is shown, in 1/90000 s, increasing from call to call. keyframe: whether
-        decoders may start here. Raises av.error.FFmpegError where the codec fails; the next call starts a new stream.
+        planes: (H * 3 / 2, W) as `to_i420` makes them. ticks: when it is shown, in 1/90000 s, increasing from call to call.
+        keyframe: whether decoders may start here. Raises av.error.FFmpegError where the codec fails; the next call starts a new
+        stream.
         """
-        height, width = image.shape[:2]
+        height, width = planes.shape[0] * 2 // 3, planes.shape[1]
         if self._context is None or (self._context.width, self._context.height) != (width, height):
             self._context = _open(self._config, width, height)
-        # OpenCV's conversion is BT.601 with limited range as well, at a third of libswscale's time
-        frame = VideoFrame.from_ndarray(cast("UInt8Array", cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)), format="yuv420p")
+        frame = coded_i420(planes)
         frame.pts, frame.time_base = ticks, TIME_BASE
         frame.pict_type = PictureType.I if keyframe else PictureType.NONE
         try:

@@ -185,7 +185,7 @@ class SharedEncoder:
     def _encoded(self, encoder: PictureEncoder, frame: DrawnFrame, ticks: int, *, keyframe: bool) -> Packet[Any] | None:
         try:
             with self._clock.measured():
-                return encoder.encode(frame.image, ticks, keyframe=keyframe)
+                return encoder.encode(frame.i420(), ticks, keyframe=keyframe)
         except FFmpegError as error:
             _log.warning("a picture of %dx%d could not be encoded: %s", frame.image.shape[1], frame.image.shape[0], error)
             return None

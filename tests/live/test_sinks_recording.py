@@ -17,6 +17,7 @@ from live_frames import drawn, mean_error, picture, two_up
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
+from perse_live.film.coding import Matrix
 from runtime.sinks.recording import RecordingSink, free_recording_path
 
 
@@ -136,7 +137,7 @@ def test_colours_are_labelled_as_coded(tmp_path: Path) -> None:
     path = tmp_path / "me.mp4"
     record(path, [0.0, 0.1])
     with av.open(str(path)) as container:
-        assert container.streams.video[0].codec_context.colorspace == 1
+        assert container.streams.video[0].codec_context.colorspace == Matrix.BT601.value
 
 
 def test_nothing_under_the_name_until_it_is_finished(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from web_session import PATIENCE, PaintedSession, number_in, painted, until
 from perse_live.arrays import UInt8Array
 from runtime.live.clock import StageClock
 from runtime.live.frames import DrawnFrame
+from runtime.live.i420 import to_i420
 from runtime.live.slot import Latest
 from runtime.web.codec import CodecName, EncodeConfig, PictureEncoder
 from runtime.web.encoder import KeyframeRequests, SharedEncoder, StreamEnded, Subscription
@@ -36,7 +37,7 @@ def decoder_for(codec: CodecName) -> VideoCodecContext:
 def test_every_picture_is_one_packet_and_decodes_at_once(codec: CodecName) -> None:
     encoder, decoder = PictureEncoder(EncodeConfig(codec=codec)), decoder_for(codec)
     for number in range(10):
-        packet = encoder.encode(painted(number), number * 3000, keyframe=number == 5)
+        packet = encoder.encode(to_i420(painted(number)), number * 3000, keyframe=number == 5)
         assert packet.pts == number * 3000
         assert packet.is_keyframe == (number in (0, 5))
         (image,) = decode(decoder, packet)
@@ -47,7 +48,7 @@ def test_every_picture_is_one_packet_and_decodes_at_once(codec: CodecName) -> No
 @pytest.mark.parametrize("codec", CODECS)
 def test_whoever_joins_at_a_keyframe_sees_the_picture(codec: CodecName) -> None:
     encoder = PictureEncoder(EncodeConfig(codec=codec))
-    packets = [encoder.encode(painted(number), number * 3000, keyframe=number == 5) for number in range(8)]
+    packets = [encoder.encode(to_i420(painted(number)), number * 3000, keyframe=number == 5) for number in range(8)]
     late = decoder_for(codec)
     assert [number_in(image) for packet in packets[5:] for image in decode(late, packet)] == [5, 6, 7]
 
@@ -56,7 +57,7 @@ def test_whoever_joins_at_a_keyframe_sees_the_picture(codec: CodecName) -> None:
 def test_a_new_size_begins_with_a_keyframe(codec: CodecName) -> None:
     encoder, decoder = PictureEncoder(EncodeConfig(codec=codec)), decoder_for(codec)
     for number, (width, height) in enumerate([(256, 192), (256, 192), (512, 192), (512, 192), (320, 256)]):
-        packet = encoder.encode(painted(number, width=width, height=height), number * 3000, keyframe=False)
+        packet = encoder.encode(to_i420(painted(number, width=width, height=height)), number * 3000, keyframe=False)
         assert packet.is_keyframe == (number in (0, 2, 4))
         (image,) = decode(decoder, packet)
         assert image.shape == (height, width, 3) and number_in(image) == number
@@ -67,7 +68,7 @@ def test_the_bitrate_is_kept_where_the_picture_asks_for_more(codec: CodecName) -
     rng = np.random.default_rng(0)
     encoder = PictureEncoder(EncodeConfig(codec=codec, bitrate=1_000_000))
     clouds = [cv2.resize(rng.integers(0, 255, (24, 32, 3), np.uint8), (256, 192)).astype(np.uint8) for _ in range(8)]
-    sizes = [encoder.encode(clouds[number % 8], number * 3000, keyframe=False).size for number in range(90)]
+    sizes = [encoder.encode(to_i420(clouds[number % 8]), number * 3000, keyframe=False).size for number in range(90)]
     assert 500_000 < sum(sizes[30:]) * 8 / 2 < 1_300_000  # of the last two seconds
 
 
