@@ -1,12 +1,14 @@
 """Following one person's face through a film or a camera's pictures: the only way from pictures to landmarks while they move.
 
 The detector sees a face from a tenth of the picture on. A smaller one is looked for in windows, and then followed in a crop that
-moves with it. Of several people the one who was followed before is kept (`perse_live.facelock`).
+moves with it. Of several people the one who was followed before is kept (`perse_live.facelock`); only a small face that never
+moves, as on a poster, gives way to a person who comes near.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from perse_live.arrays import UInt8Array
+from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.detect import Detection, FaceDetector, VideoFaceDetector, moved, search_windows
 from perse_live.facelock import FaceLock
 
@@ -22,6 +24,8 @@ _SMALL, _LARGE = 0.10, 0.25  # of the picture's longer side: face sizes below wh
 _CROP = 4.0  # side of the crop, in sizes of the face: it takes the detector's best share of a picture
 _LEAST_CROP = 64  # pixels
 _OFF_CENTRE, _OFF_SIZE = 0.15, 1.4  # by how much of its side, or which factor, a crop may be off before it is moved
+_STILL_SECONDS, _STILL = 2.0, 0.006  # for how long, and within which share of its size, a face on a poster stays where it is
+_NEARER = 2.5  # factor by which a person before the camera is larger than a poster behind
 _LOST_SECONDS = 5.0  # for which a lost face is looked for near its last place first
 
 
@@ -89,6 +93,7 @@ class FaceFollower:
         self._last: Detection | None = None
         self._last_time = -np.inf
         self._first = True
+        self._places: deque[tuple[float, FloatArray]] = deque()  # time and centre of a face in a crop, in the last seconds
 
     def update(self, image: UInt8Array, time: float) -> Detection | None:
         """The person's face in the next picture, or None.
@@ -109,6 +114,8 @@ class FaceFollower:
             self._last, self._last_time = face, time
             self._sweep = iter(())
             self._recentre(face)
+            if self._crop is not None and self._is_still(face, time):
+                face = self._nearer(image, time) or face
         return face
 
     def reset(self) -> None:
@@ -141,14 +148,38 @@ class FaceFollower:
         """Look at another part of the pictures from here on."""
         if crop != self._crop:
             self._crop = crop
+            if crop is None:
+                self._places.clear()
             self._detector.forget()
+
+    def _is_still(self, face: Detection, time: float) -> bool:
+        """Whether a small face has not moved at all for a while, as on a poster; asked once in that while."""
+        self._places.append((time, face.landmarks[:, :2].mean(0)))
+        if time - self._places[0][0] < _STILL_SECONDS:
+            return False
+        spread = np.std([place for _, place in self._places], 0).max()
+        self._places.clear()
+        return bool(spread < _STILL * _size(face))
+
+    def _nearer(self, image: UInt8Array, time: float) -> Detection | None:
+        """A much larger face, which takes over from a still one far away."""
+        assert self._last is not None
+        if self._searcher is None:
+            self._searcher = FaceDetector(max_faces=2, search=False)
+        found = [face for face in self._searcher.detect(image) if _size(face) > _NEARER * _size(self._last)]
+        if not found:
+            return None
+        self.reset()
+        self._lock.choose(found, time)
+        self._last, self._last_time = found[0], time
+        return self._look(image, time) or found[0]
 
     def _search(self, image: UInt8Array, time: float) -> Detection | None:
         if self._searcher is None:
             self._searcher = FaceDetector(max_faces=2, search=False)
         windows = itertools.islice(self._sweep, None if self._first else self._windows)
         if self._first:
-            windows = self._sweep = self._places(image, time)
+            windows = self._sweep = self._windows_of(image, time)
         looked_at = 0
         for window in windows:
             looked_at += 1
@@ -157,10 +188,10 @@ class FaceFollower:
                 self._show(_around(found, image))
                 return self._look(image, time) or found
         if looked_at < self._windows:  # all were looked at: begin again with the next picture
-            self._sweep = self._places(image, time)
+            self._sweep = self._windows_of(image, time)
         return None
 
-    def _places(self, image: UInt8Array, time: float) -> Iterator[_Box]:
+    def _windows_of(self, image: UInt8Array, time: float) -> Iterator[_Box]:
         """Where to search: around the last place, then everywhere, coarse windows first."""
         if self._last is not None and time - self._last_time < _LOST_SECONDS:
             yield _around(self._last, image)

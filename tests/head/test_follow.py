@@ -82,6 +82,19 @@ def test_two_far_people_are_told_apart() -> None:
             assert off(follower.update(picture, step / 25), 500, 300) < 10
 
 
+@pytest.mark.parametrize("sway", [0.0, 0.05])
+def test_a_still_face_on_a_poster_gives_way_to_a_person_and_a_far_person_does_not(sway: float) -> None:
+    face, x = None, 900.0
+    with FaceFollower() as follower:
+        for step in range(110):  # 4.4 seconds; after 2 of them somebody comes near
+            x = 900 + 60 * sway * float(np.sin(step / 4))
+            near = [(300.0, 400.0, 300.0, True)] if step > 50 else []
+            face = follower.update(with_faces(1280, 720, *near, (x, 250, 60, False)), step / 25)
+            if step <= 50 or sway:
+                assert off(face, x, 250) < 10
+        assert off(face, *((x, 250) if sway else (300, 400))) < 25
+
+
 def test_after_a_reset_the_largest_is_followed() -> None:
     both = with_faces(720, 480, (500, 250, 200, True), (150, 240, 150, False))
     with FaceFollower() as follower:
