@@ -137,6 +137,8 @@ def _guard(listener: Listener, host: str, token: str) -> Middleware:
         given = bearer_token(request.headers.get("Authorization"))
         if token_fits(token, given):
             listener.trusted(request.protocol)
+        elif not listener.without_token(request.protocol):
+            return _error(429, "too many requests without the token: wait a second", {"Retry-After": "1"})
         elif given:
             seconds = wrong_tokens.delay(request.remote or "", time.monotonic())
             if math.isinf(seconds):

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 256  # connections that the system keeps until they are accepted
+_MOST_CLIENTS = 4096  # that are remembered
+_BLOCKED_SECONDS = 1.0  # for who asks for too much without the token; short, as others may share the address
 _PAUSE = 0.2  # seconds, where the system has no descriptors left
 
 
@@ -37,6 +39,10 @@ class ConnectionLimits:
     """From accepting to the first request that was allowed. Static files need no token, and slow lines take a while for them."""
     idle_seconds: float = 30.0
     """Between two requests."""
+    requests_per_second: float = 50.0
+    """Without the token, from one client; a page has about 50 files. Who asks for more is disconnected for a second."""
+    most_requests: int = 1000
+    """Without the token, from one client at once: sixteen viewers behind one address."""
 
 
 def default_limits() -> ConnectionLimits:
@@ -70,6 +76,15 @@ class _Connection:
     requested: bool = False
     trusted: bool = False
     ended: bool = False
+
+
+@dataclass
+class _Spent:
+    """What a client has asked for without the token; runs off by itself."""
+
+    time: float
+    requests: float = 0.0
+    blocked_until: float = -math.inf
 
 
 class _Tracked(asyncio.Protocol):
@@ -111,6 +126,7 @@ class Listener:
         self._connections: dict[_Connection, None] = {}  # in the order of accepting
         self._of_protocol: dict[object, _Connection] = {}
         self._per_key: Counter[str] = Counter()
+        self._spent: dict[str, _Spent] = {}
 
     @property
     def count(self) -> int:
@@ -140,6 +156,26 @@ class Listener:
         if connection is not None and not connection.requested:
             connection.requested = True
             self._limit(connection, self._limits.token_seconds - self._limits.request_seconds)
+
+    def without_token(self, protocol: object) -> bool:
+        """A request came without the token; whether it may be answered. Else the client's connections without it are dropped."""
+        connection = self._of_protocol.get(protocol)
+        if connection is None:
+            return False
+        now = asyncio.get_running_loop().time()
+        spent = self._spent.pop(connection.key, None) or _Spent(now)
+        self._spent[connection.key] = spent  # the last one again
+        while len(self._spent) > _MOST_CLIENTS:
+            del self._spent[next(iter(self._spent))]
+        spent.requests = max(0.0, spent.requests - (now - spent.time) * self._limits.requests_per_second) + 1
+        spent.time = now
+        if spent.requests <= self._limits.most_requests:
+            return True
+        if not connection.key.startswith("127."):  # there the owner is too
+            spent.blocked_until = now + _BLOCKED_SECONDS
+        while self._make_room(connection.key):
+            pass
+        return False
 
     def trusted(self, protocol: object) -> None:
         """A connection's request was allowed."""
@@ -183,6 +219,10 @@ class Listener:
             self._admit(accepted, client_key(str(address[0])))
 
     def _admit(self, accepted: socket.socket, key: str) -> None:
+        spent = self._spent.get(key)
+        if spent is not None and asyncio.get_running_loop().time() < spent.blocked_until:
+            accepted.close()
+            return
         full = self._per_key[key] >= self._limits.most_per_address and not self._make_room(key)
         if full or (len(self._connections) >= self._limits.most and not self._make_room(None)):
             accepted.close()
@@ -247,7 +287,7 @@ class Listener:
 class WrongTokens:
     """Slows down guessing: every wrong token from a client is answered half a second after the one before."""
 
-    def __init__(self, *, spacing: float = 0.5, most_waiting: float = 10.0, most_clients: int = 4096) -> None:
+    def __init__(self, *, spacing: float = 0.5, most_waiting: float = 10.0, most_clients: int = _MOST_CLIENTS) -> None:
         """spacing, most_waiting: seconds; most_clients: that are remembered."""
         self._spacing, self._most_waiting, self._most_clients = spacing, most_waiting, most_clients
         self._free_at: dict[str, float] = {}

@@ -205,3 +205,25 @@ def test_the_limits_leave_descriptors_for_everything_else() -> None:
     ("2001:db8:0:1::1", "2001:db8:0:2::1", False), ("fe80::1%eth0", "fe80::2%eth0", True), ("", "", True)])
 def test_a_client_is_an_address_or_an_ipv6_network(one: str, other: str, same: bool) -> None:
     assert (client_key(one) == client_key(other)) is same
+
+
+def test_who_asks_too_much_without_the_token_is_disconnected_for_a_moment() -> None:
+    limits = ConnectionLimits(requests_per_second=1.0, most_requests=30)
+    with serving(limits) as (url, port), contextlib.ExitStack() as stack:
+        asking = strangers(stack, port, 3, b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20)
+        for one in asking:
+            one.until_dropped()
+        assert ask(url) == 200, "who has the token is served from the same address"
+
+
+def test_who_has_the_token_may_ask_as_often_as_he_likes() -> None:
+    with serving(ConnectionLimits(requests_per_second=1.0, most_requests=5)) as (url, _):
+        async def often() -> set[int]:
+            async with aiohttp.ClientSession(url, headers=TOKEN) as http:
+                found: set[int] = set()
+                for _ in range(60):
+                    async with http.get("api/state") as reply:
+                        found.add(reply.status)
+                return found
+
+        assert asyncio.run(often()) == {200}
