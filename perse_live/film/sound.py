@@ -35,6 +35,7 @@ _RATES = {  # samples per second that the encoder takes
 }
 _USUAL_RATE = 48000
 _BITS_PER_SECOND = {1: 96_000, 2: 160_000}  # by channels; transparent for speech and music with both encoders
+_LONGEST_PACKET = 10  # seconds; what claims to be longer is damaged
 _LEAST_GAP = 0.015  # seconds; a lost packet of any usual codec is longer, the rounding of Matroska's clock shorter
 
 
@@ -103,6 +104,7 @@ def _add_encoder(output: OutputContainer, stream: AudioStream, kind: str) -> Aud
 
 
 def _copied(file: OpenFile, stream: AudioStream, copy: AudioStream, start: Fraction) -> Iterator[tuple[Fraction, Packet[Any]]]:
+    last: int | None = None
     for packet in packets(file, Clock()):
         if packet is None or packet.stream_index != stream.index or packet.dts is None or packet.pts is None or not packet.size:
             continue
@@ -111,6 +113,12 @@ def _copied(file: OpenFile, stream: AudioStream, copy: AudioStream, start: Fract
         packet.dts -= offset
         if (packet.pts + (packet.duration or 0)) * packet.time_base <= 0:  # before the first picture
             continue
+        if last is not None:  # muxers refuse times that do not increase, which clocks of damaged films have
+            packet.dts = max(packet.dts, last + 1)
+        packet.pts = max(packet.pts, packet.dts)
+        last = packet.dts
+        if (packet.duration or 0) * packet.time_base > _LONGEST_PACKET:
+            packet.duration = 0
         time = packet.dts * packet.time_base
         packet.stream = copy
         yield time, packet
@@ -133,7 +141,11 @@ def _encoded(file: OpenFile, stream: AudioStream, encoder: AudioStream, start: F
                 continue
             frame.pts -= round(start / frame.time_base)
             if graph is None or layout != (frame.format.name, frame.layout.name, frame.sample_rate):
-                graph, layout = _resampler(frame, encoder), (frame.format.name, frame.layout.name, frame.sample_rate)
+                if graph is not None:
+                    graph.push(None)
+                    yield from _pulled(graph, encoder)
+                graph = _resampler(frame, encoder, from_start=graph is None)
+                layout = frame.format.name, frame.layout.name, frame.sample_rate
             graph.push(frame)
             yield from _pulled(graph, encoder)
     if graph is not None:
@@ -143,13 +155,13 @@ def _encoded(file: OpenFile, stream: AudioStream, encoder: AudioStream, start: F
         yield (packet.pts or 0) * (packet.time_base or Fraction(0)), packet
 
 
-def _resampler(frame: AudioFrame, encoder: AudioStream) -> Graph:
-    """From the format of a decoded frame to the encoder's, from time 0 on without gaps (FFmpeg's aresample, async)."""
+def _resampler(frame: AudioFrame, encoder: AudioStream, *, from_start: bool) -> Graph:
+    """From the format of a decoded frame to the encoder's, without gaps; from_start: from time 0 on (FFmpeg's aresample)."""
     context = encoder.codec_context
     graph = Graph()
     source = graph.add_abuffer(sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name,
                                time_base=frame.time_base)
-    resample = graph.add("aresample", f"{context.sample_rate}:async=1:min_hard_comp={_LEAST_GAP}:first_pts=0")
+    resample = graph.add("aresample", f"{context.sample_rate}:async=1:min_hard_comp={_LEAST_GAP}" + ":first_pts=0" * from_start)
     shape = graph.add("aformat", f"sample_fmts={context.format.name}:channel_layouts={context.layout.name}")
     graph.link_nodes(source, resample, shape, graph.add("abuffersink")).configure()
     return graph

@@ -100,6 +100,8 @@ def packets(file: OpenFile, clock: Clock) -> Iterator[Packet[Any] | None]:
                     packet.dts = None if packet.dts is None else packet.dts + ticks
                 yield packet
             return
+        except IndexError:  # at the end, where a stream began in mid-film, which PyAV does not expect (18.1, container/input.py)
+            return
         except FFmpegError:
             errors += 1
             yield None

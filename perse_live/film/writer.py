@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 from av.container import OutputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame as AvFrame
 from av.video.reformatter import VideoReformatter
@@ -60,6 +60,7 @@ class FilmWriter:
         self._waiting_sound = next(sound.packets, None)
         self._time_base = _time_base(rate)
         self._converter = VideoReformatter()  # kept: setting one up costs as much as a frame
+        self._refused_sound = 0
         self._last_tick = -1
         self._count = 0
 
@@ -94,6 +95,8 @@ class FilmWriter:
         if (self._stream.width, self._stream.height) != (width, height):
             lines.append(f"the film written is {self._stream.width}x{self._stream.height}, not {width}x{height}: "
                          "players need even sizes, so its last column or row is repeated")
+        if self._refused_sound:
+            lines.append(f"packets of sound left out, as their times make no sense: {self._refused_sound}")
         return (*lines, *self._sound.warnings)
 
     def finish(self) -> None:
@@ -119,7 +122,10 @@ class FilmWriter:
     def _mux_sound(self, until: Fraction) -> None:
         """Sound goes between the pictures that it belongs to, so that players need not seek."""
         while self._waiting_sound is not None and self._waiting_sound[0] <= until:
-            self._container.mux(self._waiting_sound[1])
+            try:
+                self._container.mux(self._waiting_sound[1])
+            except ArgumentError:  # times that no muxer takes, in damaged films
+                self._refused_sound += 1
             self._waiting_sound = next(self._sound.packets, None)
 
 

@@ -259,3 +259,40 @@ def test_pictures_over_the_limit_are_refused_before_they_are_decoded(tmp_path: P
     path.write_bytes(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\nFRAME\n".encode() + bytes(1000))
     with pytest.raises(UserError, match="over the limit of 8192x4320"):
         open_film(path)
+
+
+@pytest.fixture(scope="module")
+def whole_films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("films")
+    source = write(folder / "in.mp4", 12)
+    return {suffix: remuxed(source, folder / f"film{suffix}", lambda _, __: 10).read_bytes() for suffix in _HOSTILE}
+
+
+_HOSTILE = (".mp4", ".mkv", ".ts")
+
+
+@given(suffix=st.sampled_from(_HOSTILE), kept=st.floats(0.3, 1),
+       changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=20))
+@examples(30)
+def test_whatever_is_in_a_file_it_is_read_or_refused(whole_films: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory,
+                                                     suffix: str, kept: float, changes: list[tuple[float, int]]) -> None:
+    content = bytearray(whole_films[suffix])
+    for place, value in changes:
+        content[round(place * (len(content) - 1))] = value
+    path = tmp_path_factory.getbasetemp() / f"hostile{suffix}"
+    path.write_bytes(content[:round(kept * len(content))])
+    try:
+        film, frames = read(path)
+    except UserError as error:
+        assert "\n" not in str(error)
+        return
+    assert {frame.image.shape for frame in frames} == {(film.height, film.width, 3)}
+    assert all(0 < b.time - a.time < 20 for a, b in itertools.pairwise(frames))
+
+
+@needs_ffmpeg
+def test_titles_that_are_not_utf_8_do_not_keep_a_film_from_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "film.avi"
+    ffmpeg("-f", "lavfi", "-i", "color=red:s=64x48:d=0.2", "-metadata", "title=caf_", "-c:v", "mpeg4", str(path))
+    path.write_bytes(path.read_bytes().replace(b"caf_", b"caf\xe9"))
+    assert len(read(path)[1]) == 5
