@@ -106,12 +106,17 @@ def write_image(target: Path, image: UInt8Array) -> None:
     image: (H, W, 3) RGB or, not for JPEG, (H, W, 4) RGBA with straight alpha.
     Raises UserError when the ending is another one or the target cannot be written.
     """
-    if target.suffix.lower() not in _PICTURE_SUFFIXES:
-        raise UserError(f"cannot write {target}: name the picture .png, .jpg or .webp")
+    check_picture_name(target)
     exif = Image.Exif()
     exif[SOFTWARE_TAG] = CREATOR
     with atomic_output(target) as temporary:
         Image.fromarray(image).save(temporary, quality=92, exif=exif)
+
+
+def check_picture_name(target: Path) -> None:
+    """Raises UserError where `write_image` does not know the name's ending."""
+    if target.suffix.lower() not in _PICTURE_SUFFIXES:
+        raise UserError(f"cannot write {target}: name the picture .png, .jpg or .webp")
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -238,6 +238,18 @@ def test_every_command_spares_a_file_that_is_not_ours(avatar_file: Path, tmp_pat
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize(("command", "output", "what"), [
+    ("build", "out.mp4", "name it .perse"), ("drive", "out.txt", ".mp4, .mov"), ("render", "out.perse", "name the picture"),
+    ("preview", "out.mp4", "name the picture"), ("demo", "out.perse", ".mp4, .mov"), ("live", "out.png", ".mp4, .mov"),
+])
+def test_an_impossible_name_is_said_before_the_work(avatar_file: Path, tmp_path: Path, command: str, output: str, what: str,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "me.png")
+    (tmp_path / "in.mp4").write_text("not looked at")
+    refused(capsys, commands(tmp_path, output)[command], what)
+    assert not (tmp_path / output).exists()
+
+
 @pytest.mark.parametrize(("command", "output"), [("build", "me.png"), ("drive", "in.mp4"), ("live", "me.perse")])
 def test_no_command_replaces_what_it_reads(avatar_file: Path, tmp_path: Path, command: str, output: str,
                                            capsys: pytest.CaptureFixture[str]) -> None:

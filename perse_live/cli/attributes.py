@@ -27,7 +27,7 @@ from perse_live.cli.measure import AttributeMeasure
 from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile, Replacing
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, from_photos, without_offline
 from perse_live.errors import UserError
-from perse_live.files import write_image
+from perse_live.files import check_picture_name, write_image
 from perse_live.outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -267,6 +267,7 @@ def _preview_attributes(command: AttributePreview) -> None:
     from perse_live.avatar import load_avatar
     from runtime.attribute_sheet import attribute_sheet
 
+    check_picture_name(command.output)
     check_outputs([command.output], inputs=[command.avatar], overwrite=command.replacing.overwrite)
     avatar = load_avatar(command.avatar)
     if not avatar.attributes:

@@ -38,6 +38,7 @@ class Demo:
 
 def run(command: Demo) -> None:
     """Build the sample avatar, film it where wished, and open the live page."""
+    from perse_live.film.writer import check_film_name
     from runtime.live.run import PERFORMANCE, LiveOptions, check_options, run_live
     from runtime.live.settings import load_settings
     from runtime.perform import perform
@@ -53,6 +54,7 @@ def run(command: Demo) -> None:
         avatar_path = free_name(Path("perse-live-demo.perse"), ".png")
         outputs = [avatar_path]
     else:
+        check_film_name(command.output)
         avatar_path = free_name(command.output.with_suffix(".perse"))
         outputs = [*with_side_file(command.output, not command.no_c2pa), avatar_path]
     check_outputs(outputs, inputs=(), overwrite=command.replacing.overwrite)

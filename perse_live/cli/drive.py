@@ -39,11 +39,13 @@ class Drive:
 def run(command: Drive) -> None:
     """Write a video of an avatar that follows another video."""
     from perse_live.avatar import load_avatar
-    from runtime.background import Picture, parse_background
+    from perse_live.film.writer import check_film_name
+    from runtime.background import Picture, Transparent, parse_background
     from runtime.dressing import dressed
     from runtime.drive import drive_matched, drive_relative
 
     background = parse_background(command.background)
+    check_film_name(command.output, alpha=isinstance(background, Transparent))
     inputs = [command.avatar, command.video, *([background.path] if isinstance(background, Picture) else [])]
     check_outputs(with_side_file(command.output, not command.no_c2pa), inputs=inputs, overwrite=command.replacing.overwrite)
     drive = drive_matched if command.match else drive_relative

@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from perse_live.cli.console import say_written
 from perse_live.cli.options import AvatarFile, OutputFile, Replacing
-from perse_live.files import write_image
+from perse_live.files import check_picture_name, write_image
 from perse_live.outputs import check_outputs
 
 
@@ -28,6 +28,7 @@ def run(command: Render) -> None:
     from perse_live.avatar import load_avatar
     from runtime.sheet import contact_sheet
 
+    check_picture_name(command.output)
     check_outputs([command.output], inputs=[command.avatar], overwrite=command.replacing.overwrite)
     write_image(command.output, contact_sheet(load_avatar(command.avatar)))
     say_written("contact sheet", command.output)

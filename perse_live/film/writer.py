@@ -158,6 +158,11 @@ def film_writer(path: Path, *, width: int, height: int, rate: Fraction, alpha: b
         container.close()
 
 
+def check_film_name(path: Path, *, alpha: bool = False) -> None:
+    """Raises UserError where `film_writer` cannot write a film of that name."""
+    _codec(path, alpha, Encoding())
+
+
 def _codec(path: Path, alpha: bool, encoding: Encoding) -> _Codec:
     suffix = path.suffix.lower()
     vp9 = {"crf": str(encoding.crf), "b": "0", "row-mt": "1", "cpu-used": "5"}

@@ -295,13 +295,16 @@ def test_what_is_no_size(text: str) -> None:
 def test_the_demo_ends_in_the_live_page(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
+    (here / "perse-live-demo.png").write_text("something of mine")
     command = [sys.executable, "-m", "perse_live.cli", "demo", "--no-browser", "--port", "0", "--seconds", "2"]
     done = subprocess.run(command, cwd=here, env=environment(tmp_path), stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert re.fullmatch(r"ready: http://127\.0\.0\.1:\d+/", lines[-1])
-    assert sorted(path.name for path in here.iterdir()) == ["perse-live-demo.perse", "perse-live-demo.png"]
-    avatar = load_avatar(here / "perse-live-demo.perse")
+    assert sorted(path.name for path in here.iterdir()) == ["perse-live-demo-2.perse", "perse-live-demo-2.png",
+                                                               "perse-live-demo.png"]
+    assert (here / "perse-live-demo.png").read_text() == "something of mine"
+    avatar = load_avatar(here / "perse-live-demo-2.perse")
     assert avatar.provenance.consent_by.startswith("NASA")
     assert avatar.source.backdrop is not None

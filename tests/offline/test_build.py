@@ -28,6 +28,7 @@ from perse_live.avatar import Avatar, load_avatar, save_avatar
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_NAMES, expression
 from perse_live.head.rig import Part, gaze_from_expression, triangles_of
+from perse_live.outputs import free_side_file, written_by_us
 from perse_live.photo import load_photo
 from perse_live.raster import rasterise
 from perse_live.regions import Region
@@ -277,3 +278,15 @@ def test_control_c_in_mid_build_leaves_nothing(astronaut_photo: Path, tmp_path: 
     monkeypatch.setattr("perse_live.cli.build.step_progress", impatient_user)
     assert cli.main(["build", str(astronaut_photo), "-o", str(tmp_path / "me.perse"), "--consent"]) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_contact_sheet_goes_around_the_photo(tmp_path: Path, astronaut_photo: Path) -> None:
+    photo = tmp_path / "me.png"
+    content = astronaut_photo.read_bytes()
+    photo.write_bytes(content)
+    command = ["build", str(photo), "-o", str(tmp_path / "me.perse"), "--consent", "--attributes", "none"]
+    assert cli.main(command) == 0
+    assert photo.read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["me.perse", "me.png", "me.sheet.png"]
+    assert written_by_us(tmp_path / "me.sheet.png")
+    assert free_side_file(photo, inputs=[photo]) == tmp_path / "me.sheet.png", "the next build's sheet has the same name"
