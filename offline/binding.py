@@ -8,6 +8,7 @@ from offline.gaussian_layer import Layer
 from offline.lift.hair import hair_weights
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import cloth_weights, head_weights
+from offline.rig.template_regions import HEAD_SIDE, neck_radius
 from perse_live.animate import RigidBinding, bind_surface
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
 from perse_live.head.fit import PhotoFit
@@ -15,7 +16,7 @@ from perse_live.head.rig import HeadRig, Part
 from perse_live.regions import Region
 from perse_live.rotations import multiply, to_quat
 
-_CHEEK_BACK = -0.03  # metres on the mean head: skin in front of it is no ear and no side of the head
+_BESIDE_NECK = 0.13  # metres from the neck's axis, from which skin is that of the shoulders
 
 
 def bind_to_rig(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit,
@@ -26,8 +27,8 @@ def bind_to_rig(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: 
     part_of = rig.parts[surface_part.triangles]
     place = geometry.template[rig.triangles[surface_part.triangles]].mean(1)
     # ears and the sides of the head are bent to the photo's outline and may fold; a cheek's back would be seen through the mouth
-    aside = (np.abs(place[:, 0]) > 0.05) & (place[:, 2] < _CHEEK_BACK)
-    two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)) | ((part_of == Part.SKIN) & aside)
+    bent = (part_of == Part.SKIN) & HEAD_SIDE.contains(place)
+    two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)) | bent
     surface = bind_surface(surface_part.gaussians, surface_part.triangles, geometry.vertices, rig.triangles,
                            two_sided=two_sided.astype(np.uint8))
     frame, both = fit.frame, (surface_part.gaussians, rigid_part.gaussians)
@@ -45,8 +46,7 @@ def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
     turn = to_quat(geometry.R_cam_head.T.astype(np.float64))
     quats = multiply(np.broadcast_to(turn, g.quats.shape), g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True))
     # clothes stay with the shoulders; so does skin far from the neck, but an ear's rim goes with the head
-    from_neck = np.hypot(means[:, 0], means[:, 2] + 0.085)
-    stays = (layer.regions == Region.CLOTHES) | ((layer.regions == Region.SKIN) & (from_neck > 0.13))
+    stays = (layer.regions == Region.CLOTHES) | ((layer.regions == Region.SKIN) & (neck_radius(means) > _BESIDE_NECK))
     stays &= means[:, 1] < -0.02
     hair = np.isin(layer.regions, (Region.HAIR, Region.HAIR_BACK))
     weights = np.where(hair, hair_weights(means), np.where(stays, cloth_weights(means), head_weights(means)))

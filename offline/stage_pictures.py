@@ -111,9 +111,9 @@ def _fit_head(state: BuildState) -> list[Panel]:
         cv2.circle(canvas, _pixel(a), 2, _GREEN, -1, cv2.LINE_AA)
     off = float(np.median(np.linalg.norm(found - fitted, axis=1)))
     return [Panel(canvas, f"landmarks: found green, on the rig red\nmedian distance {off:.1f} px"),
-            Panel(_over(portrait.rgb, _shaded(geometry), geometry.seen.covered, 0.65),
+            Panel(_over(portrait.rgb, shaded(geometry), geometry.seen.covered, 0.65),
                   f"the fitted rig, yaw {geometry.yaw:.0f}°"),
-            Panel(_shaded(geometry), "the rig alone")]
+            Panel(shaded(geometry), "the rig alone")]
 
 
 def _segment(state: BuildState) -> list[Panel]:
@@ -136,7 +136,7 @@ def _personalise_rig(state: BuildState) -> list[Panel]:
         covered = geometry.seen.covered
         canvas[covered & ~erode(covered, 1.5)] = color
     return [Panel(canvas, "the rig's outline: before red, after green"),
-            Panel(_over(state.portrait.rgb, _shaded(after), after.seen.covered, 0.65), "the rig with the person's outline")]
+            Panel(_over(state.portrait.rgb, shaded(after), after.seen.covered, 0.65), "the rig with the person's outline")]
 
 
 def _observe(state: BuildState) -> list[Panel]:
@@ -241,7 +241,7 @@ def _facing(gaussians: Gaussians) -> Gaussians:
                      gaussians.colors[keep])
 
 
-def _shaded(geometry: PhotoGeometry) -> UInt8Array:
+def shaded(geometry: PhotoGeometry) -> UInt8Array:
     """The rig in plain shading, (H, W, 3), on grey."""
     normals = attribute_map(geometry, geometry.normals.astype(np.float32))
     light = np.clip(-(np.nan_to_num(normals) @ np.array([0.35, 0.45, 0.82])), 0, 1)[..., None]

@@ -11,6 +11,7 @@ from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter
 from offline.numeric import facing_of, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import STAYS, head_weights
+from offline.rig.template_regions import NECK_AXIS_DEPTH
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
@@ -35,7 +36,7 @@ _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 _UNDER_JAW, _OVER_NECK = 14.0, 0.012  # pixels (eye distance 115) that it goes on there, metres behind the jaw
 _BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
-_NECK_TOP, _NECK_MIDDLE, _NECK_AXIS = -0.05, -0.11, -0.085  # metres, head frame: two heights, and the depth of its axis
+_NECK_TOP, _NECK_MIDDLE = -0.05, -0.11  # metres, head frame: two heights
 _SCRAPS = 0.0022  # square metres of dressed body in the photo that are not worth showing
 _BUST, _ONE_SHOULDER = 0.0015, 0.25  # square metres of clothes that are the bust, and the share of them on either side at least
 
@@ -96,7 +97,7 @@ def _has_bust(geometry: PhotoGeometry, look: Appearance, clothes: Float32Array, 
     One that ends above the frame would float.
     """
     seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
-    neck = (geometry.R_cam_head @ np.array([0.0, _COLLAR, _NECK_AXIS]) + geometry.t_cam_head).astype(np.float32)
+    neck = (geometry.R_cam_head @ np.array([0.0, _COLLAR, NECK_AXIS_DEPTH]) + geometry.t_cam_head).astype(np.float32)
     middle = int(np.clip(geometry.camera.project(neck[None])[0, 0], 0, seen.shape[1]))
     sides = np.array([seen[:, :middle].sum(), seen[:, middle:].sum()]) / geometry.pixels_per_metre**2
     enough = sides.sum() > _BUST and sides.min() > _ONE_SHOULDER * _BUST
@@ -109,7 +110,7 @@ def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> B
     dressed: (H, W); unit: pixels, eye distance / 115.
     """
     rows, columns = (np.arange(size) for size in dressed.shape)
-    low, high = (geometry.R_cam_head @ np.array([0.0, y, -0.085]) + geometry.t_cam_head for y in (-0.2, -0.08))
+    low, high = (geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head for y in (-0.2, -0.08))
     (x1, y1), (x0, y0) = geometry.camera.project(np.stack([low, high]).astype(np.float32))
     middle = x0 + (x1 - x0) * (rows[:, None] - y0) / max(y1 - y0, 1.0)
     right = columns[None] > middle
@@ -211,7 +212,7 @@ def _nape_depth(geometry: PhotoGeometry, depth: Float32Array, dressed: BoolArray
 
 def _neck_depth(geometry: PhotoGeometry) -> Float32Array:
     """Depth (H, W), metres, of the plane through the neck's axis: there its outline is."""
-    axis = geometry.R_cam_head @ np.array([0.0, _NECK_MIDDLE, _NECK_AXIS]) + geometry.t_cam_head
+    axis = geometry.R_cam_head @ np.array([0.0, _NECK_MIDDLE, NECK_AXIS_DEPTH]) + geometry.t_cam_head
     return np.full(geometry.seen.depth.shape, axis[2], np.float32)
 
 

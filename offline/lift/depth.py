@@ -17,6 +17,7 @@ from offline.images import blur, dilate, disk, distance_to, erode, fill_from, ne
 from offline.lift.pixel_mesh import GridMesh
 from offline.numeric import ramp
 from offline.rig.photo_geometry import PhotoGeometry
+from offline.rig.template_regions import NECK_AXIS_DEPTH
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.head.rig import Part
@@ -25,7 +26,7 @@ from perse_live.raster import rasterise
 
 _HAIR_THICKNESS = 0.011  # metres over the scalp, away from the hairline
 _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
-_NECK_AXIS, _NECK_TOP, _NECK_BOTTOM = -0.085, -0.075, -0.16  # metres, head frame: depth of the neck's axis, heights of its ends
+_NECK_TOP, _NECK_BOTTOM = -0.075, -0.16  # metres, head frame: heights of the neck's ends
 _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
 _UNDER_EAR, _NAPE_NARROWS = (0.04, 0.055), 0.045  # metres on the mean head: short hair grows, from there down, on the nape only
@@ -225,7 +226,8 @@ def _around_neck(geometry: PhotoGeometry, depth: FloatArray, behind_jaw: FloatAr
     """
     used = np.unique(geometry.rig.triangles[np.isin(geometry.rig.parts, (Part.SKIN, Part.BODY))])
     place, points = geometry.template[used], geometry.vertices[used]
-    top, bottom = (geometry.R_cam_head @ np.array([0.0, y, _NECK_AXIS]) + geometry.t_cam_head for y in (_NECK_TOP, _NECK_BOTTOM))
+    top, bottom = (geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head
+                   for y in (_NECK_TOP, _NECK_BOTTOM))
 
     def from_axis(at: FloatArray) -> tuple[FloatArray, FloatArray]:
         """How far along the axis (0 top, 1 bottom), and away from it at that height: x and z."""

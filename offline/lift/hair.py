@@ -17,6 +17,7 @@ from offline.numeric import facing_of, ramp
 from offline.numeric import normalized as unit_vectors
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
+from offline.rig.template_regions import neck_radius
 from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
@@ -35,7 +36,7 @@ _FROM_EDGE = (0.003, 0.015)  # metres within the outline where strands would sti
 _BLENDED, _LOUDEST = 1.6, 0.28  # how much stronger light and dark are made, for large Gaussians blend into their neighbours; and
 # the deviation from the hair around them that they need not exceed
 _OWN_HUE = 0.7  # how far hair that is not seen takes the hue, besides the light, of that before it
-_NECK_Z, _ASIDE = -0.085, (0.065, 0.105)  # metres, head frame: depth of the neck's axis, and from it where hair is not beside it
+_ASIDE = (0.065, 0.105)  # metres from the neck's axis: beside the neck, and surely farther out
 _SWINGS = (-0.25, -0.07)  # metres, head frame: heights between which long hair passes from the shoulders to the head
 _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
 _LEAST_WIDE = 6.0  # pixels (eye distance 115), half width of hair that has a side of its own; narrower locks are flat
@@ -103,7 +104,7 @@ def hair_weights(points: FloatArray) -> Float32Array:
 
     points: (N, 3) metres, head frame of the photo. Returns (N,).
     """
-    aside = ramp(np.hypot(points[:, 0], 0.8 * (points[:, 2] - _NECK_Z)), *_ASIDE)
+    aside = ramp(neck_radius(points, depth_scale=0.8), *_ASIDE)
     return (head_weights(points) * (1 - aside) + ramp(points[:, 1], *_SWINGS) * aside).astype(np.float32)
 
 

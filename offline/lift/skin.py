@@ -13,6 +13,7 @@ from offline.lift.lids import shaped_for
 from offline.numeric import ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
+from offline.rig.template_regions import FACE_AND_THROAT, FACE_FRONT
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
 from offline.texture.observation import CompletedSkin, SkinObservation
@@ -110,8 +111,8 @@ def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np
     """
     rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
     thin = np.maximum(charts.lips, charts.eyelids)[rig.triangles].max(1) > 0.02
-    below = (rig.parts == Part.SKIN) & ~thin & (rest[:, 2] > -0.09) & (rest[:, 1] < 0.085)
-    near = (rest[:, 2] > -0.045) & (rest[:, 1] > -0.125)
+    below = (rig.parts == Part.SKIN) & ~thin & FACE_AND_THROAT.contains(rest)
+    near = FACE_FRONT.contains(rest)
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(below, np.where(near, 5.0, 6.5) * pixel, 0), rng=rng)
     means, normals = geometry.on_rig(points)
     bare = skin.select(skin.regions != Region.CLOTHES)  # under a dressed neck, too, lies skin

@@ -9,6 +9,7 @@ from scipy.spatial import KDTree
 
 from offline.gaussian_layer import Layer
 from offline.numeric import ramp
+from offline.rig.template_regions import EYE_SURROUNDINGS
 from perse_live.arrays import FloatArray
 from perse_live.gaussians import Gaussians
 from perse_live.regions import Region
@@ -22,7 +23,6 @@ _SIDE, _NECK, _TEMPLE = 0.045, -0.09, 0.03  # metres, head frame: where the side
 _AROUND, _SPECK = 40, (0.12, 0.22)  # Gaussians around; how much sRGB colours differ of what may be, and surely is a speck
 _FREE = (0.3, 0.9)  # freedom of colour below which a change is not the skin's own, and above which it is
 _FADING = (0.02, 0.09)  # metres from free skin over which its change of tone dies away
-_EYES = (0.055, 0.028, -0.03)  # metres, head frame: half width, half height and depth of what is beside the eyes
 _OTHER = (0.22, 0.38)  # difference of sRGB colours from which one is another's, and surely is
 
 
@@ -54,9 +54,7 @@ def with_even_tone(before: Layer, after: Layer, points: FloatArray) -> Layer:
     Else the cheek would change its tone where the photo's view of it ends: a flap before the ear. Where refinement was free in
     part that part stays, beside the eyes all of it. before, after: the same Gaussians; points: (N, 3) metres, head frame.
     """
-    x, y, z = points.T
-    eyes = (np.abs(x) < _EYES[0]) & (np.abs(y) < _EYES[1]) & (z > _EYES[2])
-    skin = np.isin(before.regions, (Region.SKIN, Region.BODY)) & ~eyes
+    skin = np.isin(before.regions, (Region.SKIN, Region.BODY)) & ~EYE_SURROUNDINGS.contains(points)
     free = np.nonzero(skin & (before.color_freedom > _FREE[1]))[0]
     bound = np.nonzero(skin & (before.color_freedom < _FREE[1]))[0]
     if len(free) < _NEIGHBOURS or not len(bound):

@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from offline.images import blur, distance_to, sample
 from offline.numeric import facing_of
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
+from offline.rig.template_regions import NECK_SIDE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import HeadRig, Part, vertices_of
 
@@ -18,7 +19,7 @@ _REACH = 6.0  # pixels: outlines farther apart are not the same outline
 _NECK_REACH = 22.0  # pixels: landmarks say nothing of how wide a neck is
 _OUTER_REACH = 28.0  # pixels that the rig may reach beyond the person and still be pulled in
 _NECK_OVERLAP = -1.5  # pixels: a neck ends inside its collar
-_LOWEST, _JAW_LOWEST, _JAW_BACK, _NECK_SIDE = -0.19, -0.095, -0.055, 0.03  # metres on the mean head: where neck is, and no jaw
+_LOWEST = -0.19  # metres on the mean head: below are shoulders
 _OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
 _ON_OUTLINE = 3.0  # pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
 _SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
@@ -56,7 +57,7 @@ def outline_offsets(
     movable = vertices_of(geometry.rig, Part.SKIN) & (geometry.template[:, 1] > _LOWEST)
     index = np.nonzero(movable)[0]
     place = geometry.template[index]
-    neck = (place[:, 1] < _JAW_LOWEST) & (place[:, 2] < _JAW_BACK) & (np.abs(place[:, 0]) > _NECK_SIDE)
+    neck = NECK_SIDE.contains(place)
     reach, overlap = np.where(neck, _NECK_REACH, _REACH), np.where(neck, _NECK_OVERLAP, _OVERLAP)
     near_hair, near_clothes = blur(hair > 0.5, 3.0), blur(dressed, 2.0)
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)

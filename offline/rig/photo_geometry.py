@@ -9,6 +9,7 @@ import numpy as np
 
 from offline.images import nearest_true
 from offline.numeric import normalized
+from offline.rig.template_regions import PROFILE
 from offline.sampling import SurfacePoints
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
@@ -98,8 +99,7 @@ def before_face(geometry: PhotoGeometry) -> BoolArray:
         return np.zeros_like(skin)
     _, rows, columns = nearest_true(skin)
     place = geometry.template_map()[rows, columns]
-    front = (place[..., 2] > -0.01) & (place[..., 1] < 0.035)
-    ahead = cv2.medianBlur(front.astype(np.uint8), 15) > 0  # single points of the outline would cast rays
+    ahead = cv2.medianBlur(PROFILE.contains(place).astype(np.uint8), 15) > 0  # single points of the outline would cast rays
     return ahead & ~geometry.seen.covered
 
 

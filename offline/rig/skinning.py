@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from offline.numeric import ramp
+from offline.rig.template_regions import neck_radius
 from perse_live.arrays import Float32Array, FloatArray
 
 STAYS = 0.35
@@ -12,6 +13,7 @@ STAYS = 0.35
 
 _FRONT = (-0.135, 0.03)  # y, z of the slanted border between head and neck, below the chin
 _SLOPE = -0.333  # dy/dz of that border: it rises towards the nape
+_NECK_ELLIPSE = 0.8  # width over depth of a neck
 _NECK_LENGTH = 0.085  # metres below the border over which the turn dies away
 
 
@@ -21,10 +23,10 @@ def head_weights(points: FloatArray) -> Float32Array:
     points: (N, 3) metres, head frame of the photo. Returns (N,): 1 on the head, 0 on the shoulders, smooth between; far from the
     neck's axis the change is steeper, so that shirts stay where they are.
     """
-    x, y, z = points[:, 0], points[:, 1], points[:, 2]
+    y, z = points[:, 1], points[:, 2]
     above = y - (_FRONT[0] + _SLOPE * (z - _FRONT[1]))
     follow = ramp(above, -_NECK_LENGTH, 0.0)
-    radius = np.hypot(x, 0.8 * (z + 0.085))
+    radius = neck_radius(points, depth_scale=_NECK_ELLIPSE)
     aside = ramp(radius, 0.075, 0.125) * (1 - ramp(above, -0.03, 0.0))
     return (follow * (1 - aside)).astype(np.float32)
 
@@ -34,5 +36,5 @@ def cloth_weights(points: FloatArray) -> Float32Array:
 
     points: (N, 3) metres, head frame of the photo. Returns (N,).
     """
-    radius = np.hypot(points[:, 0], 0.8 * (points[:, 2] + 0.085))
+    radius = neck_radius(points, depth_scale=_NECK_ELLIPSE)
     return (head_weights(points) * (1 - ramp(radius, 0.03, 0.065))).astype(np.float32)

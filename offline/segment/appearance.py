@@ -9,6 +9,7 @@ import numpy as np
 from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true
 from offline.portrait import Portrait
 from offline.rig.photo_geometry import PhotoGeometry, before_face
+from offline.rig.template_regions import THROAT
 from offline.segment import color_model, multiclass
 from offline.segment.contract import BACKGROUND, PartMaps, parts_of
 from offline.segment.landmark_masks import eye_openings, face_oval, mouth_opening
@@ -84,9 +85,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
 
 def _without_chin_shadow(parts: PartMaps, geometry: PhotoGeometry) -> PartMaps:
     """Dark skin on throat and chin that passed for hair is skin."""
-    place = geometry.template_map()
-    with np.errstate(invalid="ignore"):
-        throat = (place[..., 1] < -0.075) & (place[..., 2] > -0.07) & (np.abs(place[..., 0]) < 0.035)
+    throat = THROAT.contains(geometry.template_map())
     share = blur(throat, 2.0) * throat
     return replace(parts, skin=parts.skin + share * parts.hair, hair=parts.hair * (1 - share))
 

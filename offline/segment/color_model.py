@@ -14,6 +14,7 @@ import numpy as np
 
 from offline.images import blur, dilate, disk, distance_to, erode, without_small
 from offline.numeric import ramp
+from offline.rig.template_regions import FACE_MIDDLE, FOREHEAD
 from offline.segment.contract import PartMaps, Segmenter, with_background
 from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
@@ -113,8 +114,7 @@ def _face(landmarks: FloatArray, shape: tuple[int, ...]) -> _Face:
 
 def _core(face: _Face, rest: Float32Array) -> BoolArray:
     """The middle of the face, (H, W), where almost everything is skin."""
-    with np.errstate(invalid="ignore"):
-        core = face.oval & (rest[..., 1] < 0.02) & (rest[..., 1] > -0.085) & (np.abs(rest[..., 0]) < 0.05)
+    core = face.oval & FACE_MIDDLE.contains(rest)
     return core if core.sum() >= 50 else erode(face.oval, 10 * face.unit) & (face.height < face.brow_height)
 
 
@@ -175,8 +175,7 @@ def _skin_prior(face: _Face, rest: Float32Array, body: BoolArray, before_face: B
     on_head = np.isfinite(rest[..., 0]) & ~body
     low = (on_head | _neck(face, body)) & (height < face.brow_height)
     prior = 0.06 + 0.9 * blur((face.oval & (height < face.brow_height + 0.08)) | low, 5 * unit)
-    with np.errstate(invalid="ignore"):
-        forehead = on_head & (rest[..., 1] < 0.08) & (rest[..., 2] > -0.03) & (height > face.brow_height)
+    forehead = on_head & FOREHEAD.contains(rest) & (height > face.brow_height)
     prior = np.maximum(prior, 0.45 * blur(forehead, 5 * unit))
     # beside the fitted head and above the chin hangs hair
     beside = ~on_head & ~body & (distance_to(on_head) > 4 * unit) & (height > 0.0) & ~before_face

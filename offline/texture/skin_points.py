@@ -11,6 +11,7 @@ from offline.lift.lids import LidPoints, blink_moves
 from offline.numeric import facing_of
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
+from offline.rig.template_regions import FACE_FRONT
 from offline.sampling import SurfacePoints, poisson_disk
 from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -72,7 +73,7 @@ def spread_points(geometry: PhotoGeometry, charts: HeadCharts, source_expression
     spacing = np.full(len(rig.triangles), density.scalp * pixel)
     spacing[rest[:, 2] > -0.12] = density.ears_and_neck * pixel
     spacing[(chart["scalp"] > 0.7) & (chart["ears"] < 0.1)] = density.scalp * pixel
-    face = (rest[:, 2] > -0.045) & (rest[:, 1] < 0.085) & (rest[:, 1] > -0.125)
+    face = FACE_FRONT.contains(rest)
     spacing[face] = density.face * pixel
     fine = (chart["lips"] > 0.3) | (chart["eyelids"] > 0.2)
     spacing[fine & face] = density.lips_and_lids * pixel
