@@ -13,6 +13,7 @@ import skimage.data
 from PIL import Image, ImageCms
 from skimage.color import deltaE_cie76, rgb2lab
 
+from perse_live.cli.build import further_pictures
 from perse_live.errors import UserError
 from perse_live.photo import MAX_SIDE, load_photo
 from pictures import stored_for
@@ -152,6 +153,19 @@ def test_a_profile_that_does_not_fit_is_left_aside_and_said(tmp_path: Path, prof
     np.testing.assert_array_equal(photo.rgb, picture())
     assert len(photo.warnings) == 1
     assert "color profile" in photo.warnings[0]
+
+
+def test_what_is_odd_about_a_further_photo_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = saved(tmp_path / "odd.png", Image.fromarray(picture()), icc_profile=b"nonsense")
+    further, = further_pictures([path], lambda *_: None)
+    np.testing.assert_array_equal(further.rgb, picture())
+    assert "odd.png: its color profile" in capsys.readouterr().err
+
+
+def test_a_further_photo_may_be_heic(tmp_path: Path) -> None:
+    path = saved(tmp_path / "side.heic", Image.fromarray(picture()), quality=95)
+    further, = further_pictures([path], lambda *_: None)
+    assert further.rgb.shape == picture().shape
 
 
 def test_a_grey_picture_with_a_color_camera_s_profile(tmp_path: Path) -> None:

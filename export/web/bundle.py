@@ -43,6 +43,8 @@ def write_bundle(avatar: Avatar, folder: Path, name: str, *, attributes: Mapping
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f".{target.name}.*.part"):  # of an earlier run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         beside.mkdir()
         write_bytes(beside / _MANIFEST, manifest)
         write_bytes(beside / _ARRAYS, content)

@@ -117,6 +117,8 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
             film = open_film(path)
         except UserError:  # no clip, so it must be a photo
             pictures.append(load_photo(path))
+            for warning in pictures[-1].warnings:
+                warn(f"warning: {path.name}: {warning}")
             continue
         stride = max(1, (film.frame_count or 0) // _CLIP_FRAMES)
         seen = survey((frame.image for frame in film.frames() if frame.index % stride == 0), interval=float(stride / film.rate))
