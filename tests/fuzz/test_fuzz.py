@@ -1,7 +1,9 @@
-"""Fuzzing, short: no reader of foreign data raises anything but UserError, or takes more than two seconds."""
+"""Fuzzing, short: no reader of foreign data raises anything but UserError, takes more than two seconds, or 512 MiB."""
 
 from __future__ import annotations
 
+import resource
+import sys
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from fuzz.targets import TARGETS, seeds
 
 _EXAMPLES = {"film": 40, "offer": 40, "photo": 80, "avatar": 60}  # the others: 150
 _SECONDS = 2
+_MOST_MIB = 512
 _SLOW_OR_LARGE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 _TOKENS = (b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"999999999999", b"-1", b"1e999", b"NaN", b"Infinity",
@@ -56,7 +59,14 @@ def test_damaged_input_is_read_or_refused(name: str) -> None:
         TARGETS[name](data)
 
     run: Any = check
+    before = _peak_mib()
     run()
+    assert _peak_mib() - before < _MOST_MIB
+
+
+def _peak_mib() -> float:
+    """The most memory that this process has had, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 @pytest.mark.parametrize("name", list(TARGETS))
