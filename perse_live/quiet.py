@@ -1,4 +1,4 @@
-"""Libraries in C++ that chat on the process's stderr, such as MediaPipe when it starts, and have no switch for it."""
+"""Libraries that write to stderr or stdout and have no switch for it: MediaPipe when it starts, gsplat when it compiles."""
 
 from __future__ import annotations
 
@@ -27,4 +27,22 @@ def quiet_stderr() -> Generator[None, None, None]:
             yield
         finally:
             os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Generator[None, None, None]:
+    """Send to the process's stderr what is written to its stdout, by Python or below it: stdout may be promised to be JSON."""
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            kept = os.dup(1)
+        except OSError:  # no stdout
+            yield
+            return
+        try:
+            with contextlib.suppress(OSError):
+                os.dup2(2, 1)
+            yield
+        finally:
+            os.dup2(kept, 1)
             os.close(kept)

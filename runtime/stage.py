@@ -34,8 +34,10 @@ class Stage:
     """Draws one avatar through one camera, again and again; for one thread at a time."""
 
     def __init__(self, avatar: Avatar, camera: Camera, *, threads: int, engine: Engine | None = None) -> None:
-        """threads: how many may work on a picture, >= 1; engine: what poses and draws; None: numba on the CPU."""
-        self._engine, self._threads = engine or CpuEngine(), threads
+        """threads: how many may work on a picture, >= 1; engine: what poses and draws; None: numba poses, and a GPU draws where
+        there is one, else numba.
+        """
+        self._engine, self._threads = engine or CpuEngine(device="auto"), threads
         self._poser = self._engine.poser(avatar, threads=threads)
         self._look_through(camera)
 

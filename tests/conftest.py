@@ -35,6 +35,20 @@ def signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is marked `gpu` runs where gsplat draws on a GPU (compiling it first, for minutes), and is skipped elsewhere."""
+    if item.get_closest_marker("gpu") is not None:
+        from perse_live.engines.nvidia import driver_obstacle
+
+        causes = [driver_obstacle()]
+        if not causes[0]:
+            from perse_live.splatting.cuda import cuda_obstacles
+
+            causes = list(cuda_obstacles())
+        if any(causes):
+            pytest.skip("; ".join(causes))
+
+
 @pytest.fixture(scope="session")
 def astronaut_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A portrait in the public domain as a file: Eileen Collins, by NASA."""

@@ -48,7 +48,7 @@ class Inpainter:
         on_gpu = torch.cuda.is_available()
         kind = _kind(folder) if folder.exists() else ""
         loader: Any = diffusers.DiffusionPipeline if any(word in kind for word in _WHOLE) else diffusers.AutoPipelineForInpainting
-        options: dict[str, Any] = {"dtype": torch.bfloat16 if on_gpu else torch.float32, "local_files_only": local_only}
+        options: dict[str, Any] = {"dtype": _precision(torch), "local_files_only": local_only}
         try:
             self._pipeline = _loaded(loader, diffusers.DiffusionPipeline, model, options)
         except Exception as error:  # whatever a damaged folder makes of the loaders: their list is open
@@ -97,6 +97,13 @@ class Inpainter:
             latent = int(sample if isinstance(sample, int) else max(sample))
             size = latent * int(getattr(self._pipeline, "vae_scale_factor", 8))
         return int(np.clip(size, _SMALLEST, _LARGEST)) // _MULTIPLE * _MULTIPLE
+
+
+def _precision(torch: Any) -> Any:
+    """What the device computes in: bfloat16, as such models are trained in; half precision on GPUs without it (before Ampere)."""
+    if not torch.cuda.is_available():
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def _loaded(loader: Any, otherwise: Any, model: str, options: dict[str, Any]) -> Any:

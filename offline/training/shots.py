@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -66,11 +67,8 @@ class Shot:
 
     def draw(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
         """The picture (H, W, 3) for outputs (n, OUTPUTS) of the rows; before: (n, 1) their opacities without the attribute."""
-        device = self.drawing.device
-        means, quats, scales, opacities, colors = (torch.from_numpy(np.ascontiguousarray(array)).to(device)
-                                                   for array in vars(self.start).values())
-        at, turns, grows, facing = (tensor.to(device) for tensor in (self.chosen, self.turns, self.grows, self.facing))
-        out, before = out.to(device), before.to(device)
+        means, quats, scales, opacities, colors, at, turns, grows, facing = self._on_device
+        out, before = out.to(means.device), before.to(means.device)
         moved = (turns @ (out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT)[:, :, None])[:, :, 0]
         grown = torch.exp(out[:, SIZE:SIZE + 1].clamp(-MOST_SIZE, MOST_SIZE) * grows)
         shown = (before + out[:, OPACITY:OPACITY + 1]).clamp(0, 1) * facing
@@ -79,6 +77,12 @@ class Shot:
             opacities.index_copy(0, at, shown[:, 0]), colors.index_copy(0, at, (colors[at] + out[:, COLOR]).clamp(0, 1)),
             self.camera, background=BACKDROP, threads=1)
         return picture[:, :, :3].cpu()
+
+    @cached_property
+    def _on_device(self) -> tuple[torch.Tensor, ...]:
+        """What no step changes, where it is drawn: the avatar is uploaded once, not for every step."""
+        start = (torch.from_numpy(np.ascontiguousarray(array)) for array in vars(self.start).values())
+        return tuple(tensor.to(self.drawing.device) for tensor in (*start, self.chosen, self.turns, self.grows, self.facing))
 
     def loss(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
         """L1 and SSIM inside the part; outside of it L1 against the avatar without the attribute."""

@@ -38,20 +38,27 @@ def import_backend(backend: NvidiaBackend) -> Any:
         raise ImportError(f"the package {backend} does not load ({type(error).__name__}: {error})".replace("\n", " ")) from error
 
 
+def driver_obstacle() -> str:
+    """Why NVIDIA's driver cannot be used, one clause; empty where it is there. Imports nothing."""
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return f"there is no NVIDIA driver ({library} does not load)"
+    return ""
+
+
 def find_gpu() -> Gpu:
     """The GPU that torch would use. Raises RuntimeError, one clause, where there is none.
 
     Torch is imported only where NVIDIA's driver is there.
     """
-    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        ctypes.CDLL(library)
-    except OSError as error:
-        raise RuntimeError(f"there is no NVIDIA driver ({library} does not load)") from error
+    if said := driver_obstacle():
+        raise RuntimeError(said)
     try:
         import torch
-    except ModuleNotFoundError as error:
-        raise RuntimeError("torch is not installed: pip install perse-live[cuda]") from error
+    except Exception as error:  # not installed, or libraries of CUDA that it does not find
+        raise RuntimeError(f"torch does not load ({type(error).__name__}: {error}): pip install perse-live[cuda]") from error
     if not torch.cuda.is_available():
         raise RuntimeError("torch finds no CUDA device: it needs an NVIDIA GPU, a driver as new as itself, and its CUDA build")
     major, minor = torch.cuda.get_device_capability()

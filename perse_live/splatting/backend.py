@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.camera import Camera
+from perse_live.engines.nvidia import driver_obstacle
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.cpu import CpuRasterizer
@@ -52,15 +53,17 @@ def open_rasterizer(width: int, height: int, *, device: Literal["auto", "cpu", "
     """A rasteriser for pictures of one size.
 
     width, height: pixels; device: "auto" takes CUDA if torch finds a GPU and gsplat can draw on it, else the CPU; threads: for
-    the CPU, >= 1. Torch is imported only if both torch and gsplat are installed and `device` does not rule CUDA out. Raises
-    UserError with every cause if "cuda" is asked for and cannot be had, ValueError for sizes or threads that are not positive.
+    the CPU, >= 1. Torch is imported only if it and gsplat are installed, NVIDIA's driver is there and `device` does not rule
+    CUDA out. Raises UserError with every cause if "cuda" is asked for and cannot be had, ValueError for sizes or threads that are
+    not positive.
     """
     if device != "cpu":
         causes = [f"{module} is not installed" for module in ("torch", "gsplat") if find_spec(module) is None]
+        causes.extend(filter(None, [driver_obstacle()]))
         if not causes:
             from perse_live.splatting.cuda import CudaRasterizer, cuda_obstacles
 
-            causes = cuda_obstacles()
+            causes.extend(cuda_obstacles())
             if not causes:
                 return CudaRasterizer(width, height)
         if device == "cuda":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from perse_live.animator import Animator
 from perse_live.avatar import Avatar
@@ -26,8 +27,10 @@ class CpuPoser(Animator):
 
 @dataclass(frozen=True)
 class CpuEngine:
-    """Poses on the CPU, and draws there too or, where torch and gsplat find a GPU, on that."""
+    """Poses on the CPU, and draws there too unless that is left to whatever is there."""
 
+    device: Literal["auto", "cpu"] = "cpu"
+    """Where it draws: "auto" takes a GPU that torch and gsplat can draw on, for callers whose user has not chosen an engine."""
     name: EngineName = "cpu"
 
     def poser(self, avatar: Avatar, *, threads: int) -> CpuPoser:
@@ -36,4 +39,4 @@ class CpuEngine:
 
     def drawer(self, width: int, height: int, *, threads: int) -> Rasterizer:
         """As `open_rasterizer` chooses it."""
-        return open_rasterizer(width, height, device="auto", threads=threads)
+        return open_rasterizer(width, height, device=self.device, threads=threads)

@@ -86,8 +86,8 @@ class OnnxEngine:
         return OnnxPoser(avatar, self._session(self._animate, threads), attributes, self._names)
 
     def drawer(self, width: int, height: int, *, threads: int) -> Rasterizer:
-        """The CPU's, or the GPU's where there is one."""
-        return open_rasterizer(width, height, device="auto", threads=threads)
+        """The CPU's."""
+        return open_rasterizer(width, height, device="cpu", threads=threads)
 
     def _session(self, content: bytes, threads: int) -> Any:
         options = self._runtime.SessionOptions()

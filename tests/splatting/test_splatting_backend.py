@@ -13,7 +13,7 @@ from splat_scenes import make_camera, make_gaussians, synthetic_head, tensors
 from perse_live.errors import UserError
 from perse_live.splatting import CpuRasterizer, Rasterizer, backend, open_rasterizer
 from perse_live.splatting.autograd import splat
-from perse_live.splatting.cuda import CudaRasterizer, cuda_obstacles, draw
+from perse_live.splatting.cuda import CudaRasterizer, cuda_obstacles, draw, screen_of
 from perse_live.splatting.cuda import splat as cuda_splat
 from perse_live.splatting.reference import rasterize_reference
 from stand_in_gsplat import StandInForGsplat
@@ -51,6 +51,7 @@ def test_every_cause_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @no_gpu
 def test_obstacles_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gsplat", None)  # importing it fails
+    cuda_obstacles.cache_clear()
     assert [cause.split(" ")[0] for cause in cuda_obstacles()] == ["torch", "gsplat"]
 
 
@@ -65,7 +66,7 @@ def test_gsplat_is_called_as_the_cpu_draws(monkeypatch: pytest.MonkeyPatch) -> N
     camera, background = make_camera(40, 30), (0.1, 0.6, 0.3)
     for kinds in (["ordinary", "thin"] * 20, []):
         leaves = tensors(make_gaussians(kinds, 0), dtype=torch.float32)
-        image = draw(*leaves, camera=camera, background=background)
+        image = torch.cat(draw(screen_of(camera, background, torch.device("cpu")), *leaves), -1)
         assert (image - splat(*leaves, camera=camera, background=background, threads=1)).abs().max() < 1 / 255
 
 
@@ -79,10 +80,10 @@ def test_cuda_refuses_what_the_cpu_refuses() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         CudaRasterizer(0, 4)
     with pytest.raises(ValueError, match="40 x 30"):
-        CudaRasterizer(4, 4).render(make_gaussians(["ordinary"], 0), camera, background=(0.0, 0.0, 0.0))
+        CudaRasterizer(4, 4, device="cpu").render(make_gaussians(["ordinary"], 0), camera, background=(0.0, 0.0, 0.0))
 
 
-@pytest.mark.skipif(bool(cuda_obstacles()), reason="no GPU, or no gsplat")
+@pytest.mark.gpu
 def test_cuda_and_cpu_agree() -> None:
     gaussians, camera = synthetic_head(5000, 200, 180)
     on_gpu, on_cpu = CudaRasterizer(200, 180), CpuRasterizer(200, 180, threads=1)

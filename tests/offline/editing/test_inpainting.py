@@ -120,3 +120,16 @@ def test_a_broken_pipeline_is_one_line(folder: Path, tmp_path: Path) -> None:
     assert "cannot be loaded" in complaint(tmp_path), "its parts are missing"
     (tmp_path / "model_index.json").write_text(json.dumps({**index, "_class_name": "NoSuchPipeline"}))
     assert "cannot be loaded" in complaint(tmp_path)
+
+
+@pytest.mark.parametrize(("major", "dtype"), [(7, "float16"), (8, "bfloat16"), (None, "float32")])
+def test_gpus_before_ampere_compute_in_half_precision(major: int | None, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turing has no bfloat16; asked with emulation allowed, torch says that it has."""
+    import torch
+
+    from offline.editing.inpainter import _precision  # pyright: ignore[reportPrivateUsage]
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: major is not None)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: type("Gpu", (), {"major": major}))
+    assert str(_precision(torch)) == f"torch.{dtype}"

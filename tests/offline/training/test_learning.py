@@ -249,7 +249,8 @@ def test_shots_are_drawn_by_gsplat_as_they_are_here(bare: Avatar, monkeypatch: p
 
     def by_gsplat(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor,
                   camera: Camera, /, *, background: tuple[float, float, float], threads: int) -> torch.Tensor:
-        return cuda.draw(means, quats, scales, opacities, colors, camera, background)
+        screen = cuda.screen_of(camera, background, torch.device("cpu"))
+        return torch.cat(cuda.draw(screen, means, quats, scales, opacities, colors), -1)
 
     small = replace(bare, source=replace(bare.source, camera=bare.source.camera.resized(40, 40)))
     look = beard(small)
@@ -267,6 +268,20 @@ def test_shots_are_drawn_by_gsplat_as_they_are_here(bare: Avatar, monkeypatch: p
         pictures.append(picture.detach())
     assert (pictures[0] - pictures[1]).abs().max() < 1 / 255
     assert (gradients[0] - gradients[1]).norm() < 0.02 * gradients[0].norm()
+
+
+def test_a_shot_is_uploaded_once_and_not_for_every_step(bare: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    look = beard(bare)
+    rows, shot = rows_of(bare, look), views_of(bare, look)[0]
+    uploads: list[int] = []
+    real = torch.from_numpy
+    monkeypatch.setattr(torch, "from_numpy", lambda array: (uploads.append(len(array)), real(array))[1])
+    shot = replace(shot, camera=shot.camera.resized(24, 24))
+    first, again = (shot.draw(rows.at(torch.full((len(rows), 1), 0.7)), rows.before) for _ in range(2))
+    assert torch.equal(first, again)
+    assert uploads.count(len(shot.start)) == len(vars(shot.start))
 
 
 def test_cuda_that_is_not_there_is_one_line() -> None:
