@@ -57,21 +57,6 @@ class DeviceStream:
         with DEVICE_LOCK:  # no page-locked memory may be allocated during a capture
             return torch.zeros(shape, dtype=dtype, pin_memory=True) if self.on_gpu else torch.zeros(shape, dtype=dtype)
 
-    def upload(self, arrays: Mapping[str, np.ndarray], dtypes: Mapping[str, torch.dtype] | None = None
-               ) -> dict[str, torch.Tensor]:
-        """Arrays as tensors on the device, each at an address that is a multiple of 256; all travel in one copy.
-
-        dtypes: of those that are stored as another type than the array's. To be called within `active`.
-        """
-        kinds = dtypes or {}
-        hosts = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        hosts = {name: tensor.to(kinds.get(name, tensor.dtype)) for name, tensor in hosts.items()}
-        packed = Packed({name: (tuple(tensor.shape), tensor.dtype) for name, tensor in hosts.items()}, self)
-        for name, tensor in hosts.items():
-            packed.on_host[name].copy_(tensor)
-        packed.send()
-        return packed.on_device
-
 
 class Packed:
     """Tensors that lie behind one another, on the host and on the device, so that one copy sends all of them."""
@@ -81,7 +66,7 @@ class Packed:
         sizes = [int(np.prod(shape)) * dtype.itemsize for shape, dtype in layout.values()]
         starts = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]).tolist()
         self._host = stream.host(max(starts[-1], 1), dtype=torch.uint8)
-        self._device = torch.zeros(max(starts[-1], 1), dtype=torch.uint8, device=stream.device)
+        self._device = torch.empty(max(starts[-1], 1), dtype=torch.uint8, device=stream.device)
 
         def views(memory: torch.Tensor) -> dict[str, torch.Tensor]:
             return {name: memory[start:start + size].view(dtype).view(shape)
@@ -94,8 +79,15 @@ class Packed:
         self._sent: Any = torch.cuda.Event(blocking=True) if stream.on_gpu else None
         self._stream = stream
 
+    def fill(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write arrays to the host's half, and start the copy to the device."""
+        self.wait_until_sent()
+        for name, array in arrays.items():
+            self.on_host[name].numpy()[...] = array
+        self.send()
+
     def send(self) -> None:
-        """Start the copy to the device."""
+        """Start the copy to the device; one at a time."""
         self._device.copy_(self._host, non_blocking=True)
         if self._sent is not None:
             self._sent.record(self._stream.stream)
@@ -104,6 +96,15 @@ class Packed:
         """Until the host's half may be written to again."""
         if self._sent is not None:
             self._sent.synchronize()
+
+
+def uploaded(arrays: Mapping[str, np.ndarray], stream: DeviceStream, dtypes: Mapping[str, torch.dtype] | None = None) -> Packed:
+    """Arrays as tensors on the device; dtypes: of those that are stored as another type. To be called within `active`."""
+    kinds = dtypes or {}
+    packed = Packed({name: (array.shape, kinds.get(name, torch.from_numpy(array[:0]).dtype)) for name, array in arrays.items()},
+                    stream)
+    packed.fill(arrays)
+    return packed
 
 
 class Captured:

@@ -42,6 +42,14 @@ class TensorIOMode(Enum):
     NONE, INPUT, OUTPUT = range(3)
 
 
+class DataType(Enum):
+    FLOAT, HALF, INT32 = range(3)
+
+
+_TYPES = {"tensor(float)": (DataType.FLOAT, np.float32), "tensor(float16)": (DataType.HALF, np.float16),
+          "tensor(int32)": (DataType.INT32, np.int32)}
+
+
 class ILogger:
     class Severity(Enum):
         INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
@@ -83,6 +91,9 @@ class ICudaEngine:
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.INPUT if name in self._inputs else TensorIOMode.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> DataType:
+        return _TYPES[(self._inputs | self._outputs)[name].type][0]
 
     def create_runtime_config(self) -> IRuntimeConfig:
         return IRuntimeConfig()
@@ -138,7 +149,7 @@ class IExecutionContext:
         assert stream_handle == 77
         if self.infer_shapes() or set(self._addresses) != set(self._engine._names):
             return False
-        feeds = {name: _at(self._addresses[name], self._shapes[name], np.int32 if "int32" in one.type else np.float32)
+        feeds = {name: _at(self._addresses[name], self._shapes[name], _TYPES[one.type][1])
                  for name, one in self._engine._inputs.items()}
         for name, value in zip(self._engine._outputs, self._engine._session.run(None, feeds), strict=True):
             assert value.shape == self.get_tensor_shape(name)

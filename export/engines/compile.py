@@ -14,8 +14,8 @@ from perse_live.engines.nvidia import collecting_logger
 from perse_live.errors import UserError
 
 Limits = Mapping[str, tuple[int, int, int]]
-COMPUTE_CAPABILITIES = (75, 80, 86, 89, 120)
-"""What TensorRT for RTX compiles for: Turing, Ampere (A100; RTX 30), Ada (RTX 40), Blackwell (RTX 50)."""
+COMPUTE_CAPABILITIES = (75, 80, 86, 89, 120, 121)
+"""What TensorRT for RTX 1.7 compiles for: Turing, Ampere (A100; RTX 30), Ada (RTX 40), Blackwell (RTX 50; DGX Spark)."""
 ONLY_HALF = 75
 """Turing: TensorRT for RTX refuses fp32 networks for it."""
 
@@ -30,6 +30,18 @@ def compile_graph(trt: Any, content: bytes, inputs: Mapping[str, Tensor], limits
     compiler complained of.
     """
     logger, complaints = collecting_logger(trt)
+    try:
+        return _built(trt, logger, complaints, content, inputs, limits, compute_capabilities, timing_cache, keep_timings)
+    except UserError:
+        raise
+    except Exception as error:  # such as TypeError from a constructor, where the driver is missing or too old
+        said = _gist([*complaints, f"{type(error).__name__}: {error}"])
+        raise UserError(f"{trt.__name__} {trt.__version__} cannot build the engine: {said}") from error
+
+
+def _built(trt: Any, logger: Any, complaints: list[str], content: bytes, inputs: Mapping[str, Tensor], limits: Limits,
+           compute_capabilities: Sequence[int], timing_cache: bytes | None, keep_timings: Callable[[bytes], None] | None
+           ) -> bytes:
     # builder, network, parser and config are all kept until the end: they refer to one another without holding on
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -42,7 +54,7 @@ def compile_graph(trt: Any, content: bytes, inputs: Mapping[str, Tensor], limits
     if compute_capabilities:
         config.num_compute_capabilities = len(compute_capabilities)
         for index, one in enumerate(compute_capabilities):
-            config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{one}"), index)
+            config.set_compute_capability(_capability(trt, one), index)
     if limits:
         profile = builder.create_optimization_profile()
         for name, tensor in inputs.items():
@@ -61,6 +73,16 @@ def compile_graph(trt: Any, content: bytes, inputs: Mapping[str, Tensor], limits
     if keep_timings is not None and cache is not None:
         keep_timings(bytes(cache.serialize()))
     return bytes(engine)
+
+
+def _capability(trt: Any, number: int) -> Any:
+    """The backend's value for a compute capability such as 89. Raises UserError where this version of it has none."""
+    found = getattr(trt.ComputeCapability, f"SM{number}", None)
+    if found is None:
+        known = ", ".join(name[2:] for name in dir(trt.ComputeCapability) if name.startswith("SM"))
+        raise UserError(f"{trt.__name__} {trt.__version__} builds no engines for compute capability {number / 10:.1f}, only for"
+                        f" {known}: on that GPU use --engine tensorrt or torch")
+    return found
 
 
 def _gist(complaints: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from export.graphs import OPSET
 from perse_live.avatar import Avatar
 from perse_live.engines.folder import (
     MANIFEST,
+    PRECISIONS,
     SUFFIX,
     Backend,
     EngineFolder,
@@ -36,7 +37,6 @@ from perse_live.files import write_bytes, write_error
 
 _log = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
-_MOST_FRAMES = 8
 
 
 def export_engines(avatar: Avatar, source: Path, folder: Path, *, backends: Sequence[Backend], precisions: tuple[Precision, ...],
@@ -55,8 +55,9 @@ def export_engines(avatar: Avatar, source: Path, folder: Path, *, backends: Sequ
     limits = _limits(avatar)
     contents: list[tuple[GraphFile, bytes]] = [(_onnx_file(one, limits), one.content) for one in graphs]
     for step, (backend, module) in enumerate(modules.items()):
-        for index, graph in enumerate(graphs):
-            progress(f"{backend}: {graph.name}, {graph.precision}", (step + index / len(graphs)) / len(modules))
+        fitting = _fitting(graphs, backend, compute_capabilities)
+        for index, graph in enumerate(fitting):
+            progress(f"{backend}: {graph.name}, {graph.precision}", (step + index / len(fitting)) / len(modules))
             contents.append(_compiled(graph, backend, module, gpu, limits, compute_capabilities))
         progress(backend, (step + 1) / len(modules))
     made = EngineFolder(target, source.name, hashlib.sha256(source.read_bytes()).hexdigest(),
@@ -67,24 +68,42 @@ def export_engines(avatar: Avatar, source: Path, folder: Path, *, backends: Sequ
 
 
 def rebuild_engines(path: Path, backend: NvidiaBackend, *, progress: Progress) -> None:
-    """Compile a folder's ONNX graphs for the GPU at hand, and put the engines beside them.
+    """Compile a folder's ONNX graphs for the GPU at hand, and put the engines beside them; in one precision, the quickest that
+    it has (`perse_live.engines.folder.PRECISIONS`), which is what `live` then takes.
 
     Raises UserError where that is not possible; the folder is then as it was.
     """
     folder = read_folder(path)
     module, gpu = _module(backend), _gpu()
     fresh: list[GraphFile] = []
-    graphs = [one for one in folder.files if one.backend == "onnx"]
-    for index, one in enumerate(graphs):
-        progress(f"{backend}: {one.graph}, {one.precision}", index / len(graphs))
-        graph = Graph(one.graph, one.precision, one.made_from, folder.read(one), _tensors(one.inputs), _tensors(one.outputs))
-        file, content = _compiled(graph, backend, module, gpu, one.limits, (gpu.compute_capability,))
+    files = [one for one in folder.files if one.backend == "onnx"]
+    graphs = [Graph(one.graph, one.precision, one.made_from, folder.read(one), _tensors(one.inputs), _tensors(one.outputs))
+              for one in files]
+    capabilities = (gpu.compute_capability,)
+    graphs = _fitting(graphs, backend, capabilities)
+    quickest = max((one.precision for one in graphs), key=PRECISIONS.index, default=None)
+    limits = next((one.limits for one in files if one.graph == ANIMATE), {})
+    graphs = [one for one in graphs if one.precision == quickest]
+    for index, graph in enumerate(graphs):
+        progress(f"{backend}: {graph.name}, {graph.precision}", index / len(graphs))
+        file, content = _compiled(graph, backend, module, gpu, limits, capabilities)
         write_bytes(path / file.file, content)
         fresh.append(file)
     names = {one.file for one in fresh}
     kept = tuple(one for one in folder.files if one.file not in names)
     write_bytes(path / MANIFEST, manifest_text(replace(folder, files=(*kept, *fresh))).encode())
     progress(backend, 1.0)
+
+
+def _fitting(graphs: Sequence[Graph], backend: NvidiaBackend, compute_capabilities: tuple[int, ...]) -> list[Graph]:
+    """The graphs that a backend can compile for any of these GPUs. Raises UserError where there is none."""
+    if backend == "tensorrt":
+        return list(graphs)
+    found = [one for one in graphs if one.precision == "fp16" or set(compute_capabilities) - {ONLY_HALF}]
+    if not found and graphs:
+        raise UserError(f"{backend} has no single precision for compute capability {ONLY_HALF / 10}: export with --precision fp16"
+                        " or both")
+    return found
 
 
 def _compiled(graph: Graph, backend: NvidiaBackend, module: object, gpu: Gpu | None, limits: Limits,
@@ -100,8 +119,6 @@ def _compiled(graph: Graph, backend: NvidiaBackend, module: object, gpu: Gpu | N
                                 keep_timings=lambda timings: _keep(cache, timings))
     else:
         chosen = tuple(one for one in compute_capabilities if one != ONLY_HALF or graph.precision == "fp16")
-        if not chosen:
-            raise UserError(f"{backend} has no single precision for compute capability {ONLY_HALF / 10}: add --precision fp16")
         device = "sm" + "+".join(map(str, chosen))
         content = compile_graph(module, graph.content, graph.inputs, used, compute_capabilities=chosen)
     name = f"{graph.name}.{graph.precision}.{device}.{backend}-{version}.engine"
@@ -126,10 +143,12 @@ def _tensors(infos: Sequence[TensorInfo]) -> dict[str, Tensor]:
 
 
 def _limits(avatar: Avatar) -> dict[str, tuple[int, int, int]]:
-    """How long what varies may be: frames at once; Gaussians up to everything worn; vertices that follow landmarks."""
+    """How long what varies may be: one frame, as memory is reserved for the most; Gaussians up to everything worn; vertices that
+    follow landmarks.
+    """
     full, following = all_worn(avatar), len(avatar.landmarks.spread_ids) + 1
     surface, rigid = max(len(full.surface.triangles), 1), max(len(full.rigid.means), 1)
-    return {BATCH: (1, 1, _MOST_FRAMES), SURFACE: (1, surface, surface), RIGID: (1, rigid, rigid),
+    return {BATCH: (1, 1, 1), SURFACE: (1, surface, surface), RIGID: (1, rigid, rigid),
             FOLLOWING: (1, following, len(avatar.rig.vertices) + 1)}
 
 

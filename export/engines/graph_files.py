@@ -13,6 +13,7 @@ from perse_live.engines.folder import Precision
 from perse_live.engines.graphs import (
     ANIMATE,
     ATTRIBUTES,
+    HALF_INPUTS,
     MOTION,
     POSED,
     Arrays,
@@ -47,10 +48,10 @@ def graphs_of(avatar: Avatar, precisions: tuple[Precision, ...], *, progress: Ca
     progress: told what is being made and which fraction is done. Raises UserError where packages are missing.
     """
     try:
-        from export.graphs.animate import Animate
-        from export.graphs.attributes import Attributes
         from export.graphs.half import with_half_products
         from export.graphs.onnx_file import onnx_bytes
+        from perse_live.torch_graphs.animate import Animate
+        from perse_live.torch_graphs.attributes import Attributes
     except ModuleNotFoundError as error:
         raise UserError(f"exporting graphs needs the package {error.name}, which is not here: pip install perse-live[export]"
                         ) from error
@@ -65,8 +66,10 @@ def graphs_of(avatar: Avatar, precisions: tuple[Precision, ...], *, progress: Ca
         content = onnx_bytes(Attributes(avatar), {"weights": (inputs["weights"], weights)}, outputs)
         made.append(Graph(ATTRIBUTES, "fp32", look_hash(avatar), content, inputs, outputs))
     progress("graphs", 1.0)
-    return [one if precision == "fp32" else replace(one, precision=precision, content=with_half_products(one.content))
-            for precision in precisions for one in made]
+    return [one if precision == "fp32" else replace(
+        one, precision=precision, content=with_half_products(one.content, HALF_INPUTS),
+        inputs={name: tensor._replace(dtype="float16") if name in HALF_INPUTS else tensor for name, tensor in one.inputs.items()})
+        for precision in precisions for one in made]
 
 
 def animate_tensors(avatar: Avatar) -> dict[str, Tensor]:

@@ -8,6 +8,8 @@ outputs stay float32, as gsplat wants them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -16,8 +18,10 @@ from onnx.shape_inference import infer_shapes
 _PRODUCTS = ("MatMul", "Gemm")
 
 
-def with_half_products(content: bytes) -> bytes:
+def with_half_products(content: bytes, half_inputs: Collection[str] = ()) -> bytes:
     """An ONNX file whose products take and give float16, between casts; constants that only they use are stored so.
+
+    half_inputs: names of inputs that only products read, to be float16 themselves.
 
     Raises ValueError where a constant does not fit into half precision.
     """
@@ -37,8 +41,12 @@ def with_half_products(content: bytes) -> bytes:
         for index, name in enumerate(node.input):
             if name not in halves:
                 halves[name] = f"{name}_half"
-                if name in constants and readers[name] <= set(_PRODUCTS):
+                only_products = readers[name] <= set(_PRODUCTS)
+                if name in constants and only_products:
                     _halve(graph, constants[name], halves[name])
+                elif name in half_inputs and only_products:
+                    halves[name] = name
+                    next(one for one in graph.input if one.name == name).type.tensor_type.elem_type = TensorProto.FLOAT16
                 else:
                     nodes.append(_cast(name, halves[name], TensorProto.FLOAT16))
             node.input[index] = halves[name]

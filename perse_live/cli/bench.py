@@ -26,7 +26,7 @@ class Bench:
 
     avatar: Annotated[Positional[Path | None], arg(metavar="AVATAR")] = None
     """An avatar file (.perse) to compare engines with; without it a made-up head is drawn."""
-    engine: Literal["all", "cpu", "onnx", "tensorrt", "tensorrt-rtx"] | None = None
+    engine: Literal["all", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] | None = None
     """Which engine to measure with the avatar; all without."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
     """Where its engines are; else beside the avatar in NAME.engines. perse-live export --engines makes them."""

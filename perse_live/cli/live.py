@@ -66,8 +66,9 @@ class Live:
     """For viewers."""
     bitrate: int | None = None
     """Bits per second for each viewer."""
-    engine: Literal["auto", "cpu", "onnx", "tensorrt", "tensorrt-rtx"] = "auto"
-    """What poses and draws: `auto` takes TensorRT where the avatar's engines open on this machine's GPU, else the CPU."""
+    engine: Literal["auto", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] = "auto"
+    """What poses and draws: `auto` takes TensorRT where the avatar's engines open on this machine's GPU, else torch and gsplat on
+    that GPU, else the CPU."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
     """Where the engines are, of one avatar; else beside each avatar in NAME.engines. perse-live export --engines makes them."""
     settings: Annotated[Path | None, arg(metavar="FILE")] = None

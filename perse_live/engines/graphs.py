@@ -85,6 +85,10 @@ def binding_inputs(vertices: int) -> dict[str, Tensor]:
     }
 
 
+HALF_INPUTS = ("spread",)
+"""Inputs that graphs in half precision take as float16: a thousand columns by 478 rows, which a product reads every frame."""
+
+
 def canonical_arrays(avatar: Avatar) -> Arrays:
     """An avatar's Gaussians at rest, as `canonical_inputs` describes them; views where that is possible."""
     count = len(avatar.surface.triangles)

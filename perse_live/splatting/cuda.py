@@ -193,9 +193,7 @@ class CudaRasterizer:
             if scene is None or len(scene.on_host["0"]) != len(gaussians):
                 layout = {str(k): (tuple(array.shape), torch.float32) for k, array in enumerate(arrays)}
                 scene = self._scene = Packed(layout, self._stream)
-            for k, array in enumerate(arrays):
-                scene.on_host[str(k)].numpy()[...] = array
-            scene.send()
+            scene.fill({str(k): array for k, array in enumerate(arrays)})
             tensors = tuple(scene.on_device.values())
             self._finite.copy_(_all_finite(tensors)[None], non_blocking=True)
         self._stream.wait()

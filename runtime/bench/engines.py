@@ -15,7 +15,7 @@ from perse_live.errors import UserError
 from perse_live.head.landmarks import LANDMARK_COUNT
 from runtime.bench.drawing import SIZE, Timing
 from runtime.engines.choose import choose_engine
-from runtime.engines.contract import EngineName
+from runtime.engines.contract import ON_GPU, EngineName
 from runtime.performance import performance
 from runtime.stage import Motion, Stage, facing_pose
 
@@ -47,7 +47,7 @@ def bench_engines(avatar: Avatar, folder: Path, names: Sequence[EngineName], *, 
 def _measured(avatar: Avatar, folder: Path, name: EngineName, threads: int, progress: Callable[[str, float], None]
               ) -> EngineBench:
     try:
-        engine = choose_engine(name, folder, avatar).engine
+        engine = choose_engine(name, folder, avatar, size=(SIZE, SIZE)).engine
     except UserError as error:
         return EngineBench(name, {}, str(error))
     camera: Camera = avatar.source.camera.resized(SIZE, SIZE)
@@ -87,7 +87,7 @@ def _measured(avatar: Avatar, folder: Path, name: EngineName, threads: int, prog
 
 def _waiting(name: EngineName) -> Callable[[], None]:
     """Waits until the engine has done what it was told."""
-    if name not in ("tensorrt", "tensorrt-rtx"):
+    if name not in ON_GPU:
         return lambda: None
     import torch
 

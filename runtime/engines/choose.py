@@ -6,47 +6,69 @@ from pathlib import Path
 from typing import Literal
 
 from perse_live.avatar import Avatar
+from perse_live.engines.nvidia import driver_obstacle
 from perse_live.errors import UserError
-from runtime.engines.contract import Choice, Engine, EngineName, EngineUnavailableError, Rebuild
+from runtime.engines.contract import ON_GPU, Choice, Engine, EngineName, EngineUnavailableError, Rebuild
 from runtime.engines.cpu import CpuEngine
 
-Wish = Literal["auto", "cpu", "onnx", "tensorrt", "tensorrt-rtx"]
-_QUICKEST_FIRST: tuple[EngineName, ...] = ("tensorrt", "tensorrt-rtx")
-"""What "auto" tries before the CPU; ONNX Runtime is not among them, as the fused kernels are quicker on the same CPU."""
+Wish = Literal["auto", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"]
+_FROM_FOLDER: tuple[Literal["tensorrt", "tensorrt-rtx"], ...] = ("tensorrt", "tensorrt-rtx")
 
 
-def choose_engine(wish: Wish, folder: Path, avatar: Avatar, *, rebuild: Rebuild | None = None) -> Choice:
+def choose_engine(wish: Wish, folder: Path, avatar: Avatar, *, rebuild: Rebuild | None = None,
+                  size: tuple[int, int] = (512, 512)) -> Choice:
     """Open an engine for an avatar.
 
-    folder: of the avatar's engines; rebuild: as for `NvidiaEngine`. "auto" takes TensorRT or TensorRT for RTX where one opens,
-    else the CPU, and says what stood in the way. Raises UserError, one line with every cause, where what is asked for does not
-    open.
+    folder: of the avatar's engines; rebuild: as for `NvidiaEngine`; size: width and height of the pictures to come. "auto" takes
+    the first that opens of TensorRT, TensorRT for RTX, torch on a GPU and the CPU, and says what stood in the way of those
+    before; an engine is only rebuilt, which takes minutes, where neither of the first two is ready. Raises UserError, one line
+    with every cause, where what is asked for does not open.
     """
     if wish == "cpu":
         return Choice(CpuEngine(), "engine cpu: asked for")
     if wish != "auto":
         try:
-            return Choice(_opened(wish, folder, avatar, rebuild), f"engine {wish}: asked for")
+            return Choice(_opened(wish, folder, avatar, rebuild, size), f"engine {wish}: asked for")
         except EngineUnavailableError as error:
             raise UserError(f"the engine {error}; --engine cpu always works") from error
+    obstacles: dict[EngineName, EngineUnavailableError] = {}
+    attempts: list[tuple[EngineName, Rebuild | None]] = [(name, None) for name in _FROM_FOLDER]
+    if rebuild is not None:
+        attempts.extend((name, rebuild) for name in _FROM_FOLDER)
     if not folder.is_dir():
-        return Choice(CpuEngine(), f"engine cpu: there is no folder of engines {folder.name} beside the avatar")
-    obstacles: list[str] = []
-    for name in _QUICKEST_FIRST:
+        nothing = f"there is no folder of engines {folder.name} beside the avatar"
+        obstacles = {name: EngineUnavailableError(name, [nothing]) for name in _FROM_FOLDER}
+        attempts.clear()
+    attempts.append(("torch", None))
+    for name, how in attempts:
+        if how is not None and not obstacles[name].rebuilding_helps:
+            continue
         try:
-            return Choice(_opened(name, folder, avatar, rebuild), f"engine {name}: the quickest that opens here")
+            engine = _opened(name, folder, avatar, how, size)
         except EngineUnavailableError as error:
-            obstacles.append(str(error))
-    return Choice(CpuEngine(), f"engine cpu, as no quicker one opens: {' | '.join(obstacles)}")
+            obstacles[name] = error
+        else:
+            return Choice(engine, f"engine {name}{_instead_of(obstacles, name)}")
+    return Choice(CpuEngine(), f"engine cpu{_instead_of(obstacles, 'cpu')}", unexpected=not driver_obstacle())
 
 
-def _opened(name: EngineName, folder: Path, avatar: Avatar, rebuild: Rebuild | None) -> Engine:
+def _instead_of(obstacles: dict[EngineName, EngineUnavailableError], name: EngineName) -> str:
+    before = ON_GPU[:ON_GPU.index(name)] if name in ON_GPU else ON_GPU
+    said = " | ".join(str(obstacles[one]) for one in before if one in obstacles)
+    return f", as none before it opens: {said}" if said else ": the quickest"
+
+
+def _opened(name: EngineName, folder: Path, avatar: Avatar, rebuild: Rebuild | None, size: tuple[int, int]) -> Engine:
     if name == "cpu":
         return CpuEngine()
     if name == "onnx":
         from runtime.engines.onnx_cpu import OnnxEngine
 
         return OnnxEngine(folder, avatar)
+    if name == "torch":
+        from runtime.engines.torch_gpu import TorchEngine
+
+        return TorchEngine(avatar, size=size)
     from runtime.engines.nvidia import NvidiaEngine
 
-    return NvidiaEngine(name, folder, avatar, rebuild=rebuild)
+    return NvidiaEngine(name, folder, avatar, rebuild=rebuild, size=size)

@@ -3,8 +3,9 @@
 An engine is opened for one avatar's rig. Opening it raises `EngineUnavailableError` with every cause that can be told at once,
 and leaves nothing open: a package that is missing or does not load, no GPU or no driver for it, a folder that is missing,
 damaged or half-written, a graph of another rig, an engine compiled by another version or for another GPU, inputs and outputs
-other than `perse_live.engines.graphs` says. What was opened poses frames until it is closed or the device fails, which is a
-RuntimeError.
+other than `perse_live.engines.graphs` says, too little memory on the GPU for one frame, whatever else is raised on the way. An
+engine on a GPU dresses, poses and draws a frame before it counts as open. What was opened poses frames until it is closed or the
+device fails, which is a RuntimeError.
 
 `poser` raises ValueError for an avatar of another rig, or with more Gaussians than the engine was compiled for.
 """
@@ -22,18 +23,21 @@ from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 from perse_live.engines.nvidia import NvidiaBackend
 
-EngineName = Literal["cpu", "onnx", "tensorrt", "tensorrt-rtx"]
+EngineName = Literal["cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"]
 Rebuild = Callable[[Path, NvidiaBackend], None]
-"""Compiles a folder's ONNX graphs for the GPU at hand. Raises UserError."""
-ENGINES: tuple[EngineName, ...] = ("cpu", "onnx", "tensorrt", "tensorrt-rtx")
+"""Compiles a folder's ONNX graphs for the GPU at hand, for minutes. May raise anything."""
+ENGINES: tuple[EngineName, ...] = ("cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx")
+ON_GPU: tuple[EngineName, ...] = ("tensorrt", "tensorrt-rtx", "torch")
+"""The quickest first."""
 
 
 class EngineUnavailableError(Exception):
     """Why an engine cannot be used here; each cause a clause."""
 
-    def __init__(self, name: EngineName, causes: list[str]) -> None:
+    def __init__(self, name: EngineName, causes: list[str], *, rebuilding_helps: bool = False) -> None:
+        """rebuilding_helps: the only cause is that the folder has no engine for this GPU and version."""
         super().__init__(f"{name}: {'; '.join(causes)}")
-        self.name, self.causes = name, causes
+        self.name, self.causes, self.rebuilding_helps = name, causes, rebuilding_helps
 
 
 class Wardrobe(Protocol):
@@ -96,3 +100,5 @@ class Choice:
     engine: Engine
     why: str
     """A line for people."""
+    unexpected: bool = False
+    """Whether there is a GPU, and yet the CPU was taken."""

@@ -104,6 +104,8 @@ class OnnxPoser:
     def __init__(self, avatar: Avatar, animate: Any, attributes: Any | None, names: tuple[str, ...]) -> None:
         self._avatar, self._session, self._attributes, self._names = avatar, animate, attributes, names
         self._binding = animate.io_binding()
+        kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int32)": np.int32}
+        self._dtypes = {one.name: kinds[one.type] for one in animate.get_inputs()}
         self._motion: Arrays = {name: np.zeros((1, *(int(n) for n in tensor.shape[1:])), np.float32)
                                 for name, tensor in MOTION.items()}
         self._held: Arrays = {}
@@ -126,7 +128,7 @@ class OnnxPoser:
             raise ValueError("another avatar's rig: open an engine of its own for it")
         self._look = look
         arrays = canonical_arrays(look) | binding_arrays(look)
-        self._held = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        self._held = {name: np.ascontiguousarray(array, self._dtypes[name]) for name, array in arrays.items()}
         for name, array in self._held.items():
             self._bind(name, array)
         count = len(look)

@@ -113,7 +113,7 @@ class Opened:
     url: str
     """Of the page."""
     engines: tuple[str, ...]
-    """Which engine each avatar has, and why; a line each, where engines were asked for or lie beside it."""
+    """Which engine each avatar has, and why; a line each, where engines were asked for or lie beside it, or there is a GPU."""
 
 
 def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
@@ -208,8 +208,8 @@ def check_options(options: LiveOptions) -> None:
 def _actor(path: Path, options: LiveOptions, tell: Callable[[str], None]) -> Actor:
     avatar, most = load_avatar(path), options.max_gaussians
     folder = options.engine_folder or folder_beside(path)
-    choice = choose_engine(options.engine, folder, avatar, rebuild=options.rebuild)
-    if options.engine != "auto" or folder.is_dir():
+    choice = choose_engine(options.engine, folder, avatar, rebuild=options.rebuild, size=(options.width, options.height))
+    if options.engine != "auto" or folder.is_dir() or choice.engine.name != "cpu" or choice.unexpected:
         tell(f"{path.stem}: {choice.why}")
     if most is not None and len(avatar) > most:
         avatar = thinned(avatar, share_for(avatar, most))

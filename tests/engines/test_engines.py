@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,20 +16,27 @@ import pytest
 import torch
 
 import fake_tensorrt
+from attribute_toys import toy_attribute
 from engine_toys import dressable, folder_of, motion
 from perse_live.avatar import save_avatar
+from perse_live.camera import Camera
+from perse_live.device import Captured, DeviceStream
 from perse_live.engines import nvidia
 from perse_live.engines.folder import MANIFEST, EngineFolder, GraphFile, manifest_text, read_folder
 from perse_live.engines.graphs import ANIMATE, ATTRIBUTES
 from perse_live.engines.nvidia import NvidiaBackend
 from perse_live.engines.trust import record_built, was_built_here
 from perse_live.errors import UserError
-from perse_live.splatting import autograd, cuda
+from perse_live.splatting import CpuRasterizer, autograd, cuda
+from perse_live.wardrobe import worn
 from runtime.engines.choose import choose_engine
 from runtime.engines.contract import EngineUnavailableError
 from runtime.engines.cpu import CpuEngine
-from runtime.engines.nvidia import DeviceLook, NvidiaEngine
+from runtime.engines.device import DeviceLook
+from runtime.engines.nvidia import NvidiaEngine, TensorRtGraph
 from runtime.engines.onnx_cpu import OnnxEngine
+from runtime.engines.torch_gpu import TorchEngine
+from runtime.live.thinning import thinned
 from runtime.stage import Stage
 
 pytest.importorskip("onnxruntime")
@@ -80,8 +87,6 @@ def test_onnx_draws_what_the_cpu_draws_in_any_look(exported: EngineFolder, preci
 
 
 def test_onnx_poses_thinned_avatars_too(exported: EngineFolder) -> None:
-    from runtime.live.thinning import thinned
-
     fewer = thinned(dressable(), 0.8)
     camera = fewer.source.camera.resized(96, 96)
     engine = OnnxEngine(exported.path, fewer)
@@ -104,6 +109,34 @@ def test_the_live_path_by_onnx_needs_no_torch(exported: EngineFolder, tmp_path: 
                "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'offline', 'export', 'tensorrt')])")
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]" or torch.cuda.is_available()
+
+
+# --- torch's modules, on the CPU here
+
+
+def test_the_torch_engine_draws_what_the_cpu_draws_in_any_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "draw", by_numba)
+    avatar = dressable()
+    camera = avatar.source.camera.resized(192, 192)
+    bare = replace(avatar, attributes=())
+    tinted = replace(bare, attributes=(toy_attribute(bare, "hat-cap", "hat", seed=3),))
+    engine = TorchEngine(avatar, device="cpu")
+    for one in (avatar, thinned(avatar, 0.7), tinted):
+        stage = Stage(one, camera, threads=1, engine=engine)
+        check_alike(pictures(stage), pictures(Stage(one, camera, threads=1)))
+    alpha = Stage(avatar, camera, threads=1, engine=engine).draw_rgba(motion(1))
+    expected = Stage(avatar, camera, threads=1).draw_rgba(motion(1))
+    assert (np.abs(alpha.astype(int) - expected) > 1).mean() < 2e-3
+    with pytest.raises(ValueError, match="another avatar's rig"):
+        engine.poser(replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions + np.float32(1))), threads=1)
+
+
+def test_the_torch_engine_says_all_that_it_lacks() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert "no NVIDIA driver" in causes(dressable(), engine=TorchEngine)
+    with pytest.raises(UserError, match=r"the engine torch: there is no NVIDIA driver.*--engine cpu always works"):
+        choose_engine("torch", Path("none.engines"), dressable())
 
 
 # --- what cannot be opened
@@ -161,10 +194,11 @@ def test_auto_falls_back_to_the_cpu_and_says_why(folder: EngineFolder, tmp_path:
     assert choice.engine.name == "cpu" and "no folder of engines" in choice.why
     if not torch.cuda.is_available():
         choice = choose_engine("auto", folder.path, dressable())
-        assert choice.engine.name == "cpu" and "tensorrt:" in choice.why and "tensorrt-rtx:" in choice.why
+        assert choice.engine.name == "cpu" and not choice.unexpected
+        assert all(f"{name}:" in choice.why for name in ("tensorrt", "tensorrt-rtx", "torch"))
 
 
-# --- the NVIDIA runner on stand-ins: its own part, not CUDA's
+# --- the runner on stand-ins: its own part, not CUDA's
 
 
 class _Stream:
@@ -172,15 +206,28 @@ class _Stream:
 
     def synchronize(self) -> None: ...
 
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
 
 class _Event:
+    def __init__(self, blocking: bool = False) -> None:
+        assert blocking  # a thread that waits for a frame sleeps
+
     def record(self, stream: object) -> None: ...
 
     def synchronize(self) -> None: ...
+
+
+class _GpuStream(DeviceStream):
+    """Thinks that it is on a GPU; its tensors lie in ordinary memory."""
+
+    def __init__(self, device: str = "cuda") -> None:
+        super().__init__("cpu")
+        self.on_gpu, self.stream, self._event = True, _Stream(), _Event(blocking=True)
+
+    def active(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()
+
+    def host(self, *shape: int, dtype: torch.dtype) -> torch.Tensor:
+        return torch.zeros(shape, dtype=dtype)
 
 
 class _CapturedGraph:
@@ -200,7 +247,8 @@ class _CapturedGraph:
 
 
 class _Capture:
-    def __init__(self, graph: _CapturedGraph, stream: object) -> None:
+    def __init__(self, graph: _CapturedGraph, *, stream: object, capture_error_mode: str) -> None:
+        assert isinstance(stream, _Stream) and capture_error_mode == "thread_local"
         self.graph = graph
 
     def __enter__(self) -> None:
@@ -216,35 +264,33 @@ class _Capture:
         fake_tensorrt.IExecutionContext.execute_async_v3 = self.before  # type: ignore[method-assign]
 
 
+def by_numba(screen: cuda.Screen, *arrays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """In gsplat's place."""
+    k, (red, green, blue) = screen.intrinsics[0].tolist(), screen.backgrounds[0].tolist()
+    camera = Camera(screen.width, screen.height, k[0][0], k[1][1], k[0][2], k[1][2])
+    image = cast("Any", autograd.splat)(*arrays, camera, background=(red, green, blue), threads=1)
+    return image[..., :3], image[..., 3:]
+
+
 @pytest.fixture
-def no_gpu_needed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_gpu_needed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch's CUDA calls and TensorRT on stand-ins: tensors lie in ordinary memory."""
     gpu = nvidia.Gpu("NVIDIA GeForce RTX 4090", 89)
     monkeypatch.setattr("runtime.engines.nvidia.find_gpu", lambda: gpu)
     monkeypatch.setattr("runtime.engines.nvidia.import_backend", lambda _: fake_tensorrt)
-    monkeypatch.setattr(cuda, "cuda_obstacles", list)
-
-    def draw(*arrays: Any) -> torch.Tensor:
-        *tensors, camera, background = arrays
-        return cast("Any", autograd.splat)(*tensors, camera, background=background, threads=1)
-
-    monkeypatch.setattr(cuda, "draw", draw)
-    for name in ("zeros", "empty"):
-        real = getattr(torch, name)
-
-        def here(*sizes: Any, real: Any = real, **named: Any) -> torch.Tensor:
-            return real(*sizes, **{key: value for key, value in named.items() if key not in ("device", "pin_memory")})
-
-        monkeypatch.setattr(torch, name, here)
-    moved = torch.Tensor.to
-    monkeypatch.setattr(torch.Tensor, "to", lambda self, *to, **named: (
-        self.clone() if to == ("cuda",) else moved(self, *to, **named)))
+    for module in ("nvidia", "torch_gpu"):
+        monkeypatch.setattr(f"runtime.engines.{module}.gpu_obstacles", list)
+    monkeypatch.setattr("perse_live.device.DeviceStream", _GpuStream)
+    monkeypatch.setattr(cuda, "draw", by_numba)
+    # the stand-in for a captured graph replays TensorRT's executions only
+    monkeypatch.setattr("runtime.engines.device.Captured", lambda work, _: Captured(work, DeviceStream("cpu")))
     for name, stand_in in (("Stream", _Stream), ("Event", _Event), ("CUDAGraph", _CapturedGraph), ("graph", _Capture),
-                           ("stream", lambda stream: stream)):
+                           ("empty_cache", lambda: None)):
         monkeypatch.setattr(torch.cuda, name, stand_in)
+    real: Any = torch.nn.Module.to
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *to: real(self, *("cpu" if one == "cuda" else one for one in to)))
     _CapturedGraph.made.clear()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))  # of what was built here
-    yield
 
 
 def with_engines(folder: EngineFolder, *, device: str = "NVIDIA-GeForce-RTX-4090-sm89", version: str = "11.4.0.106",
@@ -291,10 +337,12 @@ def test_the_runner_draws_what_the_cpu_draws_and_captures_once_for_each_shape(fo
     avatar = dressable()
     camera = avatar.source.camera.resized(192, 192)
     engine = NvidiaEngine("tensorrt", with_engines(folder).path, avatar, precision="fp32")
+    _CapturedGraph.made.clear()
     stage = Stage(avatar, camera, threads=1, engine=engine)
+    animate, attributes = sorted(_CapturedGraph.made, key=lambda graph: graph.replays)
+    assert (animate.replays, attributes.replays) == (0, 1)  # both are captured before the first frame
     check_alike(pictures(stage), pictures(Stage(avatar, camera, threads=1)))
-    # animate at the avatar's own Gaussians is never drawn (the wardrobe's look has them all); then one capture for each graph
-    assert [graph.replays for graph in _CapturedGraph.made] == [5, 5]
+    assert len(_CapturedGraph.made) == 2 and (animate.replays, attributes.replays) == (5, 6)
 
 
 @pytest.mark.usefixtures("no_gpu_needed")
@@ -309,7 +357,7 @@ def test_tensorrt_for_rtx_captures_by_itself(folder: EngineFolder, monkeypatch: 
     camera = avatar.source.camera.resized(96, 96)
     stage = Stage(avatar, camera, threads=1, engine=NvidiaEngine("tensorrt-rtx", folder.path, avatar, precision="fp32"))
     check_alike(pictures(stage), pictures(Stage(avatar, camera, threads=1)))
-    assert not _CapturedGraph.made and len(fake_tensorrt.made) == 2
+    assert not _CapturedGraph.made and len(fake_tensorrt.made) == 4  # two graphs, to try the engine and to use it
     for config in fake_tensorrt.made:
         assert vars(config) == {"cuda_graph_strategy": rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE,
                                 "dynamic_shapes_kernel_specialization_strategy":
@@ -324,6 +372,111 @@ def test_looks_from_the_graph_stay_on_the_device(folder: EngineFolder) -> None:
     wardrobe = poser.wardrobe()
     first, second = wardrobe.wear({"hat-cap": 1}), wardrobe.wear({"hat-cap": 0.2})
     assert first is second and isinstance(first, DeviceLook)
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
+def test_thinned_and_tinted_avatars_are_dressed_on_the_device_too(folder: EngineFolder) -> None:
+    """The folder's graph `attributes` is of the avatar as it was exported; torch computes the others'."""
+    avatar = dressable()
+    camera = avatar.source.camera.resized(96, 96)
+    engine = NvidiaEngine("tensorrt", with_engines(folder).path, avatar, precision="fp32")
+    bare = replace(avatar, attributes=())
+    tinted = replace(bare, attributes=(toy_attribute(bare, "hat-cap", "hat", seed=3, on_surface=20, free=10),))
+    for other in (thinned(avatar, 0.8), tinted):
+        stage = Stage(other, camera, threads=1, engine=engine)
+        check_alike(pictures(stage), pictures(Stage(other, camera, threads=1)))
+        assert isinstance(stage.wardrobe().wear({"hat-cap": 1}), DeviceLook)
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
+def test_a_look_from_elsewhere_is_uploaded_and_drawn(folder: EngineFolder) -> None:
+    avatar = dressable()
+    camera = avatar.source.camera.resized(96, 96)
+    stage = Stage(avatar, camera, threads=1, engine=NvidiaEngine("tensorrt", with_engines(folder).path, avatar, precision="fp32"))
+    plain = Stage(avatar, camera, threads=1)
+    for weights in WEIGHTS[1:3]:
+        look = worn(avatar, avatar.attributes, weights)
+        for one in (stage, plain, stage):  # the second time it is the same object
+            one.wear(look)
+        found, expected = (one.draw(motion(0), background=(0.8, 0.8, 0.8)).astype(int) for one in (stage, plain))
+        assert (np.abs(found - expected) > 1).mean() < 2e-3
+    with pytest.raises(ValueError, match="another avatar's rig"):
+        stage.wear(replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions.copy())))
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
+def test_tensors_of_another_type_are_not_bound(folder: EngineFolder) -> None:
+    """TensorRT takes addresses only, and would read whatever lies there."""
+    half = next(one for one in folder.files if (one.graph, one.precision) == (ANIMATE, "fp16"))
+    graph = TensorRtGraph(fake_tensorrt, fake_tensorrt.ICudaEngine(folder.read(half)), _GpuStream())
+    assert graph.dtypes["spread"] == torch.float16 and graph.dtypes["surface_triangles"] == torch.int32
+    with pytest.raises(ValueError, match=r"spread must be contiguous torch\.float16, got torch\.float32"):
+        graph.bind("spread", torch.zeros(478, 61))
+    with pytest.raises(ValueError, match="surface_triangles"):
+        graph.bind("surface_triangles", torch.zeros(900, dtype=torch.int64))
+    with pytest.raises(ValueError, match="contiguous"):
+        graph.bind("spread", torch.zeros(61, 478, dtype=torch.float16).T)
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
+def test_whatever_opening_raises_is_a_cause_and_auto_goes_on(folder: EngineFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old driver makes constructors raise TypeError, a full GPU allocations RuntimeError, a compiler anything."""
+    avatar = dressable()
+
+    def fails(error: Exception) -> Any:
+        def raising(*_: Any, **__: Any) -> Any:
+            raise error
+        return raising
+
+    out_of_memory = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    with_engines(folder)
+    for place, name, error in (
+            (fake_tensorrt, "Runtime", TypeError("pybind11::init(): factory function returned nullptr")),
+            (fake_tensorrt.ICudaEngine, "create_execution_context", lambda *_: None), (cuda, "draw", out_of_memory)):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, fails(error) if isinstance(error, Exception) else error)
+            said = causes("tensorrt", folder.path, avatar, engine=NvidiaEngine)
+            assert "cannot draw a frame" in said and ("too little memory" in said or str(error) in said)
+            patch.setattr(cuda, "draw", fails(out_of_memory))
+            choice = choose_engine("auto", folder.path, avatar)
+            assert choice.engine.name == "cpu" and "tensorrt:" in choice.why and "torch: cannot draw a frame" in choice.why
+    (folder.path / MANIFEST).write_text(manifest_text(folder))
+    said = causes("tensorrt", folder.path, avatar, engine=NvidiaEngine, rebuild=fails(AttributeError("SM90")))
+    assert "cannot be rebuilt (AttributeError: SM90)" in said
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
+def test_auto_takes_what_is_ready_before_it_rebuilds_for_minutes(folder: EngineFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    avatar = dressable()
+    rebuilt: list[object] = []
+
+    def rebuild(path: Path, backend: NvidiaBackend) -> None:
+        rebuilt.append(backend)
+        with_engines(folder, backend=backend)
+
+    with_engines(folder, backend="tensorrt-rtx", device="sm75+89")
+    choice = choose_engine("auto", folder.path, avatar, rebuild=rebuild)
+    assert choice.engine.name == "tensorrt-rtx" and not rebuilt
+    assert "tensorrt: " in choice.why and "has no engine for NVIDIA-GeForce-RTX-4090-sm89" in choice.why
+    (folder.path / MANIFEST).write_text(manifest_text(folder))
+    assert choose_engine("auto", folder.path, avatar).engine.name == "torch"
+    choice = choose_engine("auto", folder.path, avatar, rebuild=rebuild)
+    assert choice.engine.name == "tensorrt" and rebuilt == ["tensorrt"]
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
+def test_auto_takes_torch_without_a_folder_and_an_explicit_wish_is_obeyed(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    avatar = dressable()
+    choice = choose_engine("auto", tmp_path / "none.engines", avatar)
+    assert choice.engine.name == "torch" and "no folder of engines" in choice.why
+    assert choose_engine("torch", tmp_path / "none.engines", avatar).engine.name == "torch"
+    monkeypatch.setattr("perse_live.splatting.backend.find_spec", lambda _: object())
+    monkeypatch.setattr("perse_live.splatting.backend.driver_obstacle", lambda: "")
+    monkeypatch.setattr(cuda, "cuda_obstacles", tuple)
+    for wish in ("cpu", "onnx"):
+        folder = folder_of(tmp_path / "toy.engines").path if wish == "onnx" else tmp_path
+        assert isinstance(choose_engine(wish, folder, avatar).engine.drawer(8, 8, threads=1), CpuRasterizer)
 
 
 @pytest.mark.usefixtures("no_gpu_needed")

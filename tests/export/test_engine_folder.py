@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +15,9 @@ from export.engines import folder as writing
 from export.engines.graph_files import Graph
 from perse_live import cli
 from perse_live.avatar import save_avatar
-from perse_live.engines.folder import MANIFEST, Backend, EngineFolder, folder_beside, read_folder
+from perse_live.engines.folder import MANIFEST, Backend, EngineFolder, Precision, folder_beside, read_folder
 from perse_live.engines.graphs import ANIMATE, Tensor
+from perse_live.engines.nvidia import Gpu
 from perse_live.errors import UserError
 
 
@@ -100,6 +103,52 @@ def test_what_cannot_be_built_here_says_why_in_one_line(
         err = capsys.readouterr().err
         assert err.count("\n") == 1 and any(part in err for part in said.split("|")), err
     assert not (tmp_path / "out").exists()
+
+
+def both_precisions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, tuple[int, ...]]]:
+    """Graphs in both, compilers that only note what they are given: contents and compute capabilities."""
+    def graph(precision: Precision) -> Graph:
+        return Graph(ANIMATE, precision, "a hash", precision.encode(), {"x": Tensor("float32", ("batch", 3))}, {})
+
+    compiled: list[tuple[bytes, tuple[int, ...]]] = []
+
+    def compile_graph(_: object, content: bytes, *__: object, compute_capabilities: tuple[int, ...] = (), **___: object) -> bytes:
+        compiled.append((content, compute_capabilities))
+        return b"engine of " + content
+
+    monkeypatch.setattr(writing, "graphs_of", lambda *_, **__: [graph("fp32"), graph("fp16")])
+    monkeypatch.setattr(writing, "compile_graph", compile_graph)
+    monkeypatch.setattr(writing, "import_backend", lambda _: SimpleNamespace(__version__="1.7"))
+    return compiled
+
+
+def test_turing_gets_half_precision_and_the_others_both(
+        avatar_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = both_precisions(monkeypatch)
+    for capabilities, expected in (((75, 86), [(b"fp32", (86,)), (b"fp16", (75, 86))]), ((75,), [(b"fp16", (75,))])):
+        compiled.clear()
+        made = writing.export_engines(dressable(), avatar_file, tmp_path / "out", backends=["tensorrt-rtx"],
+                                      precisions=("fp32", "fp16"), compute_capabilities=capabilities, progress=lambda *_: None)
+        assert compiled == expected
+        assert [one.precision for one in made.find(ANIMATE, "onnx")] == ["fp32", "fp16"]
+
+
+@pytest.mark.parametrize(("capability", "backend"), [(75, "tensorrt-rtx"), (90, "tensorrt"), (89, "tensorrt-rtx")])
+def test_rebuilding_compiles_the_one_precision_that_is_then_used(
+        avatar_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: int, backend: Any) -> None:
+    compiled = both_precisions(monkeypatch)
+    monkeypatch.setattr(writing, "find_gpu", lambda: Gpu("RTX", capability))
+    monkeypatch.setattr(writing, "_keep", lambda *_: None)
+    out = writing.export_engines(dressable(), avatar_file, tmp_path, backends=["onnx"], precisions=("fp32", "fp16"),
+                                 compute_capabilities=(), progress=lambda *_: None).path
+    writing.rebuild_engines(out, backend, progress=lambda *_: None)
+    assert [content for content, _ in compiled] == [b"fp16"]
+    assert [one.precision for one in read_folder(out).find(ANIMATE, backend)] == ["fp16"]
+
+
+def test_memory_is_reserved_for_one_frame(avatar_file: Path, tmp_path: Path) -> None:
+    file, = export(avatar_file, tmp_path).find(ANIMATE, "onnx")
+    assert file.limits["batch"] == (1, 1, 1)
 
 
 def test_turing_has_no_single_precision(avatar_file: Path, tmp_path: Path) -> None:

@@ -10,17 +10,18 @@ import onnx
 import pytest
 import torch
 
+from attribute_toys import toy_attribute
 from engine_toys import dressable, graph, graphs, motion
 from export.engines.compile import compile_graph, parse_compute_capabilities
 from export.engines.graph_files import animate_tensors, graphs_of
-from export.graphs.animate import Animate
-from export.graphs.attributes import Attributes
 from perse_live.animator import Animator
 from perse_live.arrays import Float32Array
 from perse_live.avatar import Avatar, following_outline
 from perse_live.engines.graphs import POSED, Arrays, binding_arrays, canonical_arrays, look_hash, motion_arrays, rig_hash
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
+from perse_live.torch_graphs.animate import Animate
+from perse_live.torch_graphs.attributes import Attributes
 from perse_live.wardrobe import worn
 from runtime.stage import Motion
 
@@ -86,6 +87,22 @@ def test_attributes_in_torch_are_the_wardrobe(weights: dict[str, float]) -> None
     check_look(avatar, found, weights, tolerance=2e-6)
 
 
+def test_attributes_that_are_given_outright_or_mixed_with_learned_ones_are_the_wardrobe_too() -> None:
+    """Tints, which avatars without attributes of their own have, and what editors work in."""
+    plain = replace(dressable(), attributes=())
+    mixed = (toy_attribute(plain, "hat-one", "hat", seed=5), *dressable().attributes,
+             toy_attribute(plain, "hat-two", "hat", seed=6, on_surface=0), toy_attribute(plain, "skin-tan", "skin", seed=7,
+                                                                                        on_surface=0, free=0, moved=0))
+    for avatar in (plain, replace(plain, decoder=None), replace(plain, attributes=mixed), replace(plain, attributes=mixed[-2:])):
+        for weights in ({}, {"hat-one": 0.3}, {"hat-one": 0.5, "hat-two": 0.5, "hat-cap": 0.6},
+                        {"hat-two": 1.0, "skin-tan": 0.4}):
+            row = torch.tensor([weights.get(one.name, 0.0) for one in avatar.attributes])
+            found = (one.numpy() for one in Attributes(avatar)(row))
+            check_look(avatar, dict(zip(canonical_arrays(avatar), found, strict=True)), weights, tolerance=2e-6)
+    with pytest.raises(ValueError, match="decoder"):
+        Attributes(replace(dressable(), decoder=None))
+
+
 def check_look(avatar: Avatar, found: Arrays, weights: dict[str, float], *, tolerance: float) -> None:
     """Gaussians of attributes that are not worn are transparent; all others are as worn."""
     look = worn(avatar, avatar.attributes, weights)
@@ -93,7 +110,7 @@ def check_look(avatar: Avatar, found: Arrays, weights: dict[str, float], *, tole
     added = [one.added for one in avatar.attributes]
     for kind, own, counts in (("surface", len(avatar.surface.triangles), [len(one.surface.triangles) for one in added]),
                               ("rigid", len(avatar.rigid.means), [len(one.rigid.means) for one in added])):
-        shown = np.concatenate([np.ones(own, bool), np.repeat(there, counts)])
+        shown = np.concatenate([np.ones(own, bool), np.repeat(np.array(there, bool), np.array(counts, int))])
         assert not found[f"{kind}_opacities"][~shown].any()
         for name, array in canonical_arrays(look).items():
             if name.startswith(kind):
@@ -110,8 +127,10 @@ def test_the_graphs_are_valid_onnx_with_named_lengths() -> None:
         onnx.checker.check_model(model, full_check=True)
         assert [value.name for value in model.graph.input] == list(one.inputs)
         assert [value.name for value in model.graph.output] == list(one.outputs)
-        assert all(value.type.tensor_type.elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.INT32)
-                   for value in (*model.graph.input, *model.graph.output))
+        for value in (*model.graph.input, *model.graph.output):
+            kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+            assert kind == (one.inputs | one.outputs)[value.name].dtype
+            assert kind in ("float32", "int32") or (value.name, one.precision) == ("spread", "fp16")
     assert len(graph("animate", "fp16").content) < 0.8 * len(graph("animate").content)
 
 
@@ -132,11 +151,21 @@ def test_onnx_runtime_equals_torch_and_numba_at_any_length() -> None:
 
 
 @pytest.mark.slow
+def test_half_precision_casts_nothing_large_in_a_frame() -> None:
+    """What is cast is the frame's motion and the sums that products give, not the matrices that they read."""
+    model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(graph("animate", "fp16").content))
+    large = {one.name for one in model.graph.input if one.name in ("spread", "vertices")} | {
+        one.name for one in model.graph.initializer if np.prod(one.dims) > 10_000}
+    assert not [node.name for node in model.graph.node if node.op_type == "Cast" and set(node.input) & large]
+
+
+@pytest.mark.slow
 def test_half_precision_stays_within_a_tenth_of_a_millimetre_and_one_step_of_colour() -> None:
     avatar = dressable()
     session = onnxruntime.InferenceSession(graph("animate", "fp16").content, providers=["CPUExecutionProvider"])
     for seed in range(3):
-        found = session.run(None, inputs_of(avatar, motion(seed)))
+        inputs = inputs_of(avatar, motion(seed))
+        found = session.run(None, inputs | {"spread": inputs["spread"].astype(np.float16)})
         check_posed(found, by_numba(avatar, avatar, motion(seed)), metres=1e-4, turn=1e-4)
     session = onnxruntime.InferenceSession(graph("attributes", "fp16").content, providers=["CPUExecutionProvider"])
     for weights in LOOKS:
@@ -183,6 +212,25 @@ def test_tensorrt_rtx_takes_and_builds_both_graphs() -> None:
     assert min(sizes) > 10_000
     with pytest.raises(UserError, match=r"tensorrt_rtx .* does not take the graph"):
         compile_graph(tensorrt_rtx, b"no graph", {}, {}, compute_capabilities=(86,))
+    half = next(one for one in graphs() if one.name == "attributes" and one.precision == "fp16")
+    with pytest.raises(UserError, match=r"no engines for compute capability 9\.0, only for .*89"):  # H100
+        compile_graph(tensorrt_rtx, half.content, half.inputs, {}, compute_capabilities=(90,))
+    assert compile_graph(tensorrt_rtx, half.content, half.inputs, {}, compute_capabilities=(121,))  # DGX Spark
+
+
+def test_whatever_a_compiler_raises_is_a_user_error() -> None:
+    """With a driver that is too old, constructors of TensorRT's bindings raise TypeError."""
+    class Old:
+        __name__, __version__ = "tensorrt", "11"
+
+        class ILogger:
+            def __init__(self) -> None: ...
+
+        def Builder(self, logger: object) -> object:
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    with pytest.raises(UserError, match=r"tensorrt 11 cannot build the engine: TypeError: pybind11"):
+        compile_graph(Old(), b"", {}, {})
 
 
 def test_what_compute_capabilities_are_called() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export.graphs.constants import Formula
 from perse_live.head.rig import EYES, HeadRig, vertices_of
+from perse_live.torch_graphs.formula import Formula
 
 Vector = tuple[Tensor, Tensor, Tensor]
 Quaternion = tuple[Tensor, Tensor, Tensor, Tensor]

@@ -8,47 +8,40 @@ the graph's outputs have fixed lengths, and what it writes can be what `animate`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from export.graphs.constants import Formula
-from perse_live.attributes import PACE_KNOTS, LearnedAttribute
+from perse_live.attributes import PACE_KNOTS, Attribute, LearnedAttribute, Look
 from perse_live.avatar import Avatar
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import CODES, COLOR, FEATURES, MOST_PLACE, MOST_SIZE, OPACITY, PLACE, PLACE_UNIT, SIZE, WIDTH
 from perse_live.decoder.wearing import UNSEEN, features_of_added
 from perse_live.regions import Region
+from perse_live.torch_graphs.formula import Formula
 
 _LAYERS = (1, 2, 3)
+_FADE = 0.4  # of the way, over which what is added appears, as in `perse_live.wardrobe`
 
 
 class Attributes(Formula):
-    """One avatar's looks; the outputs are named in `perse_live.engines.graphs.canonical_inputs`."""
+    """One avatar's looks, of both kinds; the outputs are named in `perse_live.engines.graphs.canonical_inputs`."""
 
     def __init__(self, avatar: Avatar) -> None:
-        """Raises ValueError where there is no learned attribute, or another kind."""
+        """Raises ValueError for learned attributes without the network that decodes them."""
         super().__init__()
-        learned = [one for one in avatar.attributes if isinstance(one, LearnedAttribute)]
-        decoder = avatar.decoder
-        if decoder is None or not learned or len(learned) != len(avatar.attributes):
-            raise ValueError("only attributes that a network decodes can be exported as a graph")
+        self._looks: tuple[Look, ...] = avatar.attributes
         self._own = len(avatar.surface.triangles)
-        self._learned: Sequence[LearnedAttribute] = learned
-        self.constant("shares_slot", np.array([[a.slot == b.slot for b in learned] for a in learned], np.float32))
-        paces = np.stack([np.linspace(0, 1, PACE_KNOTS) if one.pace is None else one.pace for one in learned])
-        slopes = np.diff(paces, axis=1) * (PACE_KNOTS - 1)
+        looks = self._looks
+        self.constant("shares_slot", np.array([[a.slot == b.slot for b in looks] for a in looks], np.float32
+                                              ).reshape(len(looks), len(looks)))
+        straight = np.linspace(0, 1, PACE_KNOTS)
+        paces = np.array([straight if isinstance(one, Attribute) or one.pace is None else one.pace for one in looks])
+        slopes = np.diff(paces.reshape(len(looks), PACE_KNOTS), axis=1) * (PACE_KNOTS - 1)
         self.constant("bends", np.diff(slopes, axis=1, prepend=0.0).astype(np.float32))
-        self.constant("knots", np.linspace(0, 1, PACE_KNOTS)[:-1].astype(np.float32))
-        self.constant("layer1", np.concatenate([decoder.w1, np.zeros((WIDTH, CODES), np.float32)], 1))
-        self.constant("layer2", decoder.w2)
-        self.constant("layer3", decoder.w3)
-        for layer in _LAYERS:
-            self.constant(f"offset{layer}", getattr(decoder, f"c{layer}"))
-            self.constant(f"lora{layer}", np.stack([one.adapter.scale * (
-                getattr(one.adapter, f"b{layer}") @ getattr(one.adapter, f"a{layer}")) for one in learned]).astype(np.float32))
+        self.constant("knots", straight[:-1].astype(np.float32))
+        if any(isinstance(one, LearnedAttribute) for one in looks):
+            self._constants_of_network(avatar)
 
         surface, rigid = avatar.surface, avatar.rigid
         self.constant("own_vertices", avatar.rig.vertices)
@@ -61,27 +54,50 @@ class Attributes(Formula):
         self.constant("own_matrices", into_binding(avatar.rig, surface))
         self.constant("own_features", features_of(places_at_rest(avatar.rig, surface, rigid), avatar.colors, avatar.regions))
         touched = np.zeros(len(avatar), np.bool_)
-        for k, one in enumerate(learned):
-            touched[one.ids] = True
-            self.constant(f"ids{k}", one.ids)
-            self.constant(f"codes{k}", one.codes)
+        for k, one in enumerate(looks):
             self.constant(f"rows{k}", _rows(one.ids, len(avatar)))
             self.constant(f"vertex_rows{k}", _rows(one.vertex_ids, len(avatar.rig.vertices)))
             self.constant(f"moves{k}", np.concatenate([one.vertex_offsets, np.zeros((1, 3), np.float32)]))
-            self._constants_of_added(avatar, k, one)
+            self.constant(f"added_colors{k}", one.added.colors)
+            self.constant(f"added_positions{k}", one.added.surface.positions)
+            self.constant(f"added_axes{k}", one.added.surface.axes)
+            self.constant(f"added_means{k}", one.added.rigid.means)
+            self.constant(f"added_scales{k}", one.added.rigid.scales)
+            if isinstance(one, Attribute):
+                self._constants_of_given(avatar, k, one)
+                continue
+            touched[one.ids] = True
+            self.constant(f"ids{k}", one.ids)
+            self.constant(f"codes{k}", one.codes)
+            self.constant(f"added_features{k}", features_of_added(avatar.rig, one))
+            self.constant(f"added_codes{k}", one.added.codes)
+            self.constant(f"added_hair{k}", (one.added.regions == Region.HAIR).astype(np.float32)[:, None])
+            self.constant(f"added_matrices{k}", into_binding(avatar.rig, one.added.surface))
         self.constant("touched", touched)
 
-    def _constants_of_added(self, avatar: Avatar, k: int, one: LearnedAttribute) -> None:
-        added = one.added
-        self.constant(f"added_features{k}", features_of_added(avatar.rig, one))
-        self.constant(f"added_codes{k}", added.codes)
-        self.constant(f"added_hair{k}", (added.regions == Region.HAIR).astype(np.float32)[:, None])
-        self.constant(f"added_colors{k}", added.colors)
-        self.constant(f"added_positions{k}", added.surface.positions)
-        self.constant(f"added_axes{k}", added.surface.axes)
-        self.constant(f"added_matrices{k}", into_binding(avatar.rig, added.surface))
-        self.constant(f"added_means{k}", added.rigid.means)
-        self.constant(f"added_scales{k}", added.rigid.scales)
+    def _constants_of_network(self, avatar: Avatar) -> None:
+        decoder = avatar.decoder
+        if decoder is None:
+            raise ValueError("an avatar without a decoder cannot wear learned attributes")
+        self.constant("layer1", np.concatenate([decoder.w1, np.zeros((WIDTH, CODES), np.float32)], 1))
+        self.constant("layer2", decoder.w2)
+        self.constant("layer3", decoder.w3)
+        for layer in _LAYERS:
+            self.constant(f"offset{layer}", getattr(decoder, f"c{layer}"))
+            for k, one in enumerate(self._looks):
+                if isinstance(one, LearnedAttribute):
+                    a, b = getattr(one.adapter, f"a{layer}"), getattr(one.adapter, f"b{layer}")
+                    self.constant(f"lora{layer}_{k}", (one.adapter.scale * (b @ a)).astype(np.float32))
+
+    def _constants_of_given(self, avatar: Avatar, k: int, one: Attribute) -> None:
+        """Of a look that is given outright, without a network."""
+        changes = np.concatenate([one.colors - avatar.colors[one.ids], (one.opacities - avatar.opacities[one.ids])[:, None]], 1)
+        self.constant(f"changes{k}", np.concatenate([changes, np.zeros((1, 4), np.float32)]).astype(np.float32))
+        self.constant(f"added_start{k}", one.added.surface_start)
+        self.constant(f"added_rigid_start{k}", one.added.rigid_start)
+        self.constant(f"added_opacities{k}", one.added.opacities)
+        self.constant(f"added_appear{k}", one.added.appear)
+        self.constant(f"added_fade{k}", np.maximum(_FADE * (1 - one.added.appear), 1e-3).astype(np.float32))
 
     def forward(self, weights: Tensor) -> tuple[Tensor, ...]:
         """weights: (K,) [0, 1]. Returns the arrays of `perse_live.engines.graphs.canonical_inputs`, in that order."""
@@ -90,21 +106,27 @@ class Attributes(Formula):
         effective = self._effective(weights)
         vertices, colors, opacities = self.own_vertices, self.own_colors, self.own_opacities
         places, growth = torch.zeros_like(colors), torch.zeros_like(opacities)[:, None]
-        for k, one in enumerate(self._learned):
+        for k, one in enumerate(self._looks):
             if len(one.vertex_ids):
                 vertices = vertices + effective[k] * getattr(self, f"moves{k}").index_select(0, getattr(self, f"vertex_rows{k}"))
             if not len(one.ids):
                 continue
+            rows = getattr(self, f"rows{k}")
+            if isinstance(one, Attribute):
+                change = effective[k] * getattr(self, f"changes{k}").index_select(0, rows)
+                colors, opacities = colors + change[:, :3], opacities + change[:, 3]
+                continue
             features = self.own_features.index_select(0, getattr(self, f"ids{k}"))
             out = self._changes(features, getattr(self, f"codes{k}"), [k], effective, reader=k)
-            out = torch.cat([out, torch.zeros_like(out[:1])]).index_select(0, getattr(self, f"rows{k}"))
+            out = torch.cat([out, torch.zeros_like(out[:1])]).index_select(0, rows)
             colors, opacities = colors + out[:, COLOR], opacities + out[:, OPACITY]
             if one.moves_own:
                 places, growth = places + _places(out), growth + _growth(out)
         unseen = torch.logical_and(self.touched, opacities < UNSEEN)
         opacities = torch.where(unseen, torch.zeros_like(opacities), opacities).clamp(0, 1)
         sizes = growth.exp()
-        looks = [self._added(k, effective) for k in range(len(self._learned))]
+        looks = [self._given(k, one, effective) if isinstance(one, Attribute) else self._added(k, one, effective)
+                 for k, one in enumerate(self._looks)]
         return (vertices,
                 torch.cat([self.own_positions + _bound(self.own_matrices, places[:own]), *(look[0] for look in looks)]),
                 torch.cat([self.own_axes * sizes[:own], *(look[1] for look in looks)]),
@@ -123,11 +145,22 @@ class Attributes(Formula):
         gone = (self.bends * (total.clamp(max=1)[:, None] - self.knots).clamp(min=0)).sum(1)
         return share * (self.shares_slot * (share * gone)).sum(1)
 
-    def _added(self, k: int, effective: Tensor) -> tuple[Tensor, ...]:
-        """What attribute k adds: positions, axes, opacities and colours on the surface; means, scales, opacities, colours of
-        rigid.
+    def _given(self, k: int, one: Attribute, effective: Tensor) -> tuple[Tensor, ...]:
+        """What attribute k adds, where that is given outright; results as of `_added`."""
+        split, share = len(one.added.surface.triangles), effective[k]
+        start, free = getattr(self, f"added_start{k}"), getattr(self, f"added_rigid_start{k}")
+        colors = getattr(self, f"added_colors{k}")
+        size = one.added.least_size + (1 - one.added.least_size) * share
+        shown = ((share - getattr(self, f"added_appear{k}")) / getattr(self, f"added_fade{k}")).clamp(0, 1)
+        opacities = (getattr(self, f"added_opacities{k}") * (shown * shown * (3 - 2 * shown))).clamp(0, 1)
+        return (start + share * (getattr(self, f"added_positions{k}") - start), getattr(self, f"added_axes{k}") * size,
+                opacities[:split], colors[:split], free + share * (getattr(self, f"added_means{k}") - free),
+                getattr(self, f"added_scales{k}") * size, opacities[split:], colors[split:])
+
+    def _added(self, k: int, one: LearnedAttribute, effective: Tensor) -> tuple[Tensor, ...]:
+        """What attribute k adds, decoded: positions, axes, opacities and colours on the surface; means, scales, opacities,
+        colours of rigid.
         """
-        one = self._learned[k]
         split = len(one.added.surface.triangles)
         features = getattr(self, f"added_features{k}")
         positions, axes = getattr(self, f"added_positions{k}"), getattr(self, f"added_axes{k}")
@@ -135,10 +168,11 @@ class Attributes(Formula):
         colors = getattr(self, f"added_colors{k}")
         if not len(one.added):
             return positions, axes, colors[:0, 0], colors[:0], means, scales, colors[:0, 0], colors[:0]
-        mates = [j for j, mate in enumerate(self._learned) if mate.slot == one.slot]
+        learned = [(j, mate) for j, mate in enumerate(self._looks) if isinstance(mate, LearnedAttribute)]
+        mates = [j for j, mate in learned if mate.slot == one.slot]
         out = self._changes(features, getattr(self, f"added_codes{k}"), mates, effective, reader=k)
         shown = colors + out[:, COLOR]
-        for j, tint in enumerate(self._learned):
+        for j, tint in learned:
             if tint.tints_hair and tint.slot != one.slot and (one.added.regions == Region.HAIR).any():
                 tinted = self._changes(features, None, [j], effective, reader=None)
                 shown = shown + getattr(self, f"added_hair{k}") * tinted[:, COLOR]
@@ -157,10 +191,9 @@ class Attributes(Formula):
         """
         folded: list[Tensor] = []
         for layer in _LAYERS:
-            plain, lora = getattr(self, f"layer{layer}"), getattr(self, f"lora{layer}")
-            total = plain
+            plain = total = getattr(self, f"layer{layer}")
             for j in worn:
-                change = effective[j] * lora[j]
+                change = effective[j] * getattr(self, f"lora{layer}_{j}")
                 if layer == 1 and j != reader:  # the codes are another attribute's
                     change = torch.cat([change[:, :FEATURES], torch.zeros_like(change[:, FEATURES:])], 1)
                 total = total + change
