@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import types
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from perse_live.camera import Camera
+from perse_live.splatting import autograd
+from perse_live.splatting.cuda import Screen
 from perse_live.splatting.reference import rasterize_reference
 
 
@@ -29,3 +31,11 @@ class StandInForGsplat(types.ModuleType):
         background = (float(backgrounds[0, 0]), float(backgrounds[0, 1]), float(backgrounds[0, 2]))
         image = rasterize_reference(means, quats, scales, opacities, colors, camera, background)[None].float()
         return image[..., :3], image[..., 3:], {}
+
+
+def draw_by_numba(screen: Screen, *arrays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """In the place of `perse_live.splatting.cuda.draw`: on the CPU, and quicker than the reference."""
+    k, (red, green, blue) = screen.intrinsics[0].tolist(), screen.backgrounds[0].tolist()
+    camera = Camera(screen.width, screen.height, k[0][0], k[1][1], k[0][2], k[1][2])
+    image = cast("Any", autograd.splat)(*arrays, camera, background=(red, green, blue), threads=1)
+    return image[..., :3], image[..., 3:]

@@ -17,7 +17,7 @@ from perse_live.quiet import stdout_to_stderr
 from perse_live.splatting._checks import NOT_FINITE, Background, check_arrays, check_background, check_camera, check_size
 from perse_live.splatting._layout import EPS2D, NEAR_PLANE
 from perse_live.splatting.reference import rasterize_reference
-from perse_live.splatting.toolchain import compiler_obstacles, scripts_on_path
+from perse_live.splatting.toolchain import compiler_obstacles, is_compiled, scripts_on_path
 
 _LONGEST = 300  # characters of an error: a failed compilation brings pages
 _ALIKE = 2 / 255  # largest difference of a channel between gsplat's picture and the reference's
@@ -51,6 +51,15 @@ def cuda_obstacles() -> tuple[str, ...]:
                 if not off <= _ALIKE:
                     causes.append(f"gsplat draws another picture than the CPU (by {off:.3f} of 1)")
     return tuple(causes)
+
+
+def quick_obstacles() -> dict[str, str | bool]:
+    """As `cuda_obstacles`, but without compiling for minutes: "causes" in one text, and "compiled": whether all is tried out."""
+    with scripts_on_path():
+        causes, compiled = compiler_obstacles(), is_compiled()
+    if compiled and not causes:
+        causes = list(cuda_obstacles())
+    return {"causes": "; ".join(causes), "compiled": compiled}
 
 
 def gist(error: BaseException) -> str:

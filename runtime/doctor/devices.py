@@ -169,7 +169,14 @@ def cuda() -> Finding:
                        "install torch as https://pytorch.org says for your driver")
     if not torch["there"]:
         return Finding("CUDA", "warning", f"{found}, which does not see it", "update the NVIDIA driver, then look at nvidia-smi")
-    return Finding("CUDA", "ok", found)
+    drawing = _imported("perse_live.splatting.cuda", "m.quick_obstacles()") or {}
+    if cause := drawing.get("error") or drawing.get("causes"):
+        return Finding("CUDA", "warning", f"{found}, but the CPU draws: {one_line(cause)}",
+                       "perse-live doctor --gpu tries all of it; docs/engines.md says what it needs")
+    if not drawing.get("compiled"):
+        return Finding("CUDA", "warning", f"{found}; gsplat's kernels are not compiled yet, the first session will take minutes",
+                       "perse-live doctor --gpu compiles them, and tries what draws on the GPU")
+    return Finding("CUDA", "ok", f"{found}; gsplat draws")
 
 
 @never_raising("TensorRT")

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +19,6 @@ import fake_tensorrt
 from attribute_toys import toy_attribute
 from engine_toys import dressable, folder_of, motion
 from perse_live.avatar import save_avatar
-from perse_live.camera import Camera
 from perse_live.device import Captured, DeviceStream
 from perse_live.engines import nvidia
 from perse_live.engines.folder import MANIFEST, EngineFolder, GraphFile, manifest_text, read_folder
@@ -27,7 +26,7 @@ from perse_live.engines.graphs import ANIMATE, ATTRIBUTES
 from perse_live.engines.nvidia import NvidiaBackend
 from perse_live.engines.trust import record_built, was_built_here
 from perse_live.errors import UserError
-from perse_live.splatting import CpuRasterizer, autograd, cuda
+from perse_live.splatting import CpuRasterizer, cuda
 from perse_live.wardrobe import worn
 from runtime.engines.choose import choose_engine
 from runtime.engines.contract import EngineUnavailableError
@@ -38,6 +37,7 @@ from runtime.engines.onnx_cpu import OnnxEngine
 from runtime.engines.torch_gpu import TorchEngine
 from runtime.live.thinning import thinned
 from runtime.stage import Stage
+from stand_in_gsplat import draw_by_numba
 
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.slow  # the graphs take half a minute to trace
@@ -115,7 +115,7 @@ def test_the_live_path_by_onnx_needs_no_torch(exported: EngineFolder, tmp_path: 
 
 
 def test_the_torch_engine_draws_what_the_cpu_draws_in_any_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "draw", by_numba)
+    monkeypatch.setattr(cuda, "draw", draw_by_numba)
     avatar = dressable()
     camera = avatar.source.camera.resized(192, 192)
     bare = replace(avatar, attributes=())
@@ -264,14 +264,6 @@ class _Capture:
         fake_tensorrt.IExecutionContext.execute_async_v3 = self.before  # type: ignore[method-assign]
 
 
-def by_numba(screen: cuda.Screen, *arrays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """In gsplat's place."""
-    k, (red, green, blue) = screen.intrinsics[0].tolist(), screen.backgrounds[0].tolist()
-    camera = Camera(screen.width, screen.height, k[0][0], k[1][1], k[0][2], k[1][2])
-    image = cast("Any", autograd.splat)(*arrays, camera, background=(red, green, blue), threads=1)
-    return image[..., :3], image[..., 3:]
-
-
 @pytest.fixture
 def no_gpu_needed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch's CUDA calls and TensorRT on stand-ins: tensors lie in ordinary memory."""
@@ -281,7 +273,7 @@ def no_gpu_needed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     for module in ("nvidia", "torch_gpu"):
         monkeypatch.setattr(f"runtime.engines.{module}.gpu_obstacles", list)
     monkeypatch.setattr("perse_live.device.DeviceStream", _GpuStream)
-    monkeypatch.setattr(cuda, "draw", by_numba)
+    monkeypatch.setattr(cuda, "draw", draw_by_numba)
     # the stand-in for a captured graph replays TensorRT's executions only
     monkeypatch.setattr("runtime.engines.device.Captured", lambda work, _: Captured(work, DeviceStream("cpu")))
     for name, stand_in in (("Stream", _Stream), ("Event", _Event), ("CUDAGraph", _CapturedGraph), ("graph", _Capture),
