@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def compiler_obstacles() -> list[str]:
     elif not _has_headers(Path(str(home))):
         causes.append(f"{needs}: {home} has nvcc but no headers (cuda_runtime.h); set CUDA_HOME to the toolkit's folder")
     compiler = cpp_extension.get_cxx_compiler()
-    if shutil.which(compiler) is None:
+    if shutil.which(shlex.split(compiler)[0]) is None:
         tools = "install g++" if sys.platform != "win32" else "start from Visual Studio's developer command prompt"
         causes.append(f"gsplat needs a C++ compiler, and there is no {compiler!r}: {tools}")
     with scripts_on_path():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -31,30 +32,41 @@ def choose_engine(wish: Wish, folder: Path, avatar: Avatar, *, rebuild: Rebuild 
             return Choice(_opened(wish, folder, avatar, rebuild, size), f"engine {wish}: asked for")
         except EngineUnavailableError as error:
             raise UserError(f"the engine {error}; --engine cpu always works") from error
-    obstacles: dict[EngineName, EngineUnavailableError] = {}
+    obstacles: dict[EngineName, str] = {}
+    rebuildable: set[EngineName] = set()
     attempts: list[tuple[EngineName, Rebuild | None]] = [(name, None) for name in _FROM_FOLDER]
     if rebuild is not None:
         attempts.extend((name, rebuild) for name in _FROM_FOLDER)
     if not folder.is_dir():
         nothing = f"there is no folder of engines {folder.name} beside the avatar"
-        obstacles = {name: EngineUnavailableError(name, [nothing]) for name in _FROM_FOLDER}
+        obstacles = {name: f"{name}: {nothing}" for name in _FROM_FOLDER}
         attempts.clear()
     attempts.append(("torch", None))
     for name, how in attempts:
-        if how is not None and not obstacles[name].rebuilding_helps:
+        if how is not None and name not in rebuildable:
             continue
         try:
             engine = _opened(name, folder, avatar, how, size)
-        except EngineUnavailableError as error:
-            obstacles[name] = error
+        except EngineUnavailableError as error:  # not kept: its traceback holds what the engine had on the GPU
+            obstacles[name] = str(error)
+            if error.rebuilding_helps:
+                rebuildable.add(name)
         else:
             return Choice(engine, f"engine {name}{_instead_of(obstacles, name)}")
+        _give_memory_back()
     return Choice(CpuEngine(), f"engine cpu{_instead_of(obstacles, 'cpu')}", unexpected=not driver_obstacle())
 
 
-def _instead_of(obstacles: dict[EngineName, EngineUnavailableError], name: EngineName) -> str:
+def _give_memory_back() -> None:
+    """What torch keeps of the memory that an engine had on the GPU, for the next engine or for other programs."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _instead_of(obstacles: dict[EngineName, str], name: EngineName) -> str:
     before = ON_GPU[:ON_GPU.index(name)] if name in ON_GPU else ON_GPU
-    said = " | ".join(str(obstacles[one]) for one in before if one in obstacles)
+    said = " | ".join(obstacles[one] for one in before if one in obstacles)
     return f", as none before it opens: {said}" if said else ": the quickest"
 
 

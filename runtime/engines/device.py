@@ -101,8 +101,9 @@ def check_dtype(name: str, tensor: torch.Tensor, expected: torch.dtype) -> None:
 
 def attributes_in_torch(avatar: Avatar, stream: DeviceStream) -> tuple[TorchGraph, tuple[str, ...]]:
     """The graph `attributes` of any avatar in whatever it has to wear, thinned and tinted ones too, and its weights' names."""
-    with stream.active():
-        module = Attributes(avatar).to(stream.device)
+    module = Attributes(avatar)
+    with DEVICE_LOCK, stream.active():
+        module = module.to(stream.device)
     return TorchGraph(module, ("weights",), tuple(canonical_inputs(0)), stream), tuple(one.name for one in avatar.attributes)
 
 

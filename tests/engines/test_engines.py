@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -435,6 +436,28 @@ def test_whatever_opening_raises_is_a_cause_and_auto_goes_on(folder: EngineFolde
     (folder.path / MANIFEST).write_text(manifest_text(folder))
     said = causes("tensorrt", folder.path, avatar, engine=NvidiaEngine, rebuild=fails(AttributeError("SM90")))
     assert "cannot be rebuilt (AttributeError: SM90)" in said
+
+
+@pytest.mark.usefixtures("no_gpu_needed")
+def test_an_engine_that_failed_holds_no_memory_when_the_next_one_is_opened(
+        folder: EngineFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one that ran out of memory would take the others along."""
+    streams: list[weakref.ref[DeviceStream]] = []
+
+    class Noted(_GpuStream):
+        def __init__(self, device: str = "cuda") -> None:
+            assert all(one() is None for one in streams), "the engine before still has its tensors"
+            super().__init__(device)
+            streams.append(weakref.ref(self))
+
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("perse_live.device.DeviceStream", Noted)
+    monkeypatch.setattr(cuda, "draw", full)
+    with_engines(folder)
+    assert choose_engine("auto", folder.path, dressable()).engine.name == "cpu"
+    assert len(streams) == 2
 
 
 @pytest.mark.usefixtures("no_gpu_needed")

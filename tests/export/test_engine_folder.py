@@ -118,6 +118,7 @@ def both_precisions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, tuple[
 
     monkeypatch.setattr(writing, "graphs_of", lambda *_, **__: [graph("fp32"), graph("fp16")])
     monkeypatch.setattr(writing, "compile_graph", compile_graph)
+    monkeypatch.setattr(writing, "record_built", lambda _: None)
     monkeypatch.setattr(writing, "import_backend", lambda _: SimpleNamespace(__version__="1.7"))
     return compiled
 
