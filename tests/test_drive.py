@@ -87,6 +87,16 @@ def test_a_frame_for_a_frame_of_the_same_size_and_rate(drive: Drive, rate: Fract
         assert container.streams.video[0].codec_context.name == "h264"
 
 
+def test_what_is_wrong_with_a_film_is_said(avatar: Avatar, tmp_path: Path) -> None:
+    whole = film(tmp_path / "in.mp4", [face(shift=i) for i in range(20)]).read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole[:len(whole) * 24 // 25])
+    said = drive_matched(avatar, cut, tmp_path / "out.mp4", progress=unwatched)
+    count = len(frames(tmp_path / "out.mp4"))
+    assert 5 < count < 20
+    assert any(f"{cut} is cut off: {count} of 20 frames" in line for line in said)
+
+
 def test_matched_follows_the_place_in_the_picture_and_relative_does_not(avatar: Avatar, tmp_path: Path) -> None:
     places: dict[str, list[FloatArray]] = {}
     for name, drive in (("matched", drive_matched), ("relative", drive_relative)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import FrameProgress, StepProgress, print_json, printable, step_progress
+from perse_live.cli.console import FrameProgress, StepProgress, print_json, printable, step_progress, warn
 from perse_live.cli.options import JsonSwitch, Network, Replacing
 from perse_live.cli.portraits import eval_portraits
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
@@ -144,6 +144,8 @@ def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | N
     looked_at = told_of_frames("looking at every frame")
     film = open_film(clip)
     seen = survey(_watched(film.frames(), film.frame_count, looked_at), interval=float(1 / film.rate))
+    for line in film.warnings():
+        warn(f"warning: {line}")
     try:
         plan = plan_clip(seen, extras=extras)
     except UserError as error:

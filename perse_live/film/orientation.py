@@ -7,20 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+import cv2
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame as AvFrame
 
 from perse_live.arrays import UInt8Array
 
+_QUARTER_TOLERANCE = 1.0  # degrees, as in FFmpeg
+
 
 @dataclass(frozen=True)
 class Orientation:
-    """A mirroring from left to right, then quarter turns."""
+    """A mirroring from left to right, then quarter turns, or for any other angle a turn within the borders of the picture."""
 
     mirrored: bool
     quarter_turns: int
     """Counter-clockwise, 0 to 3."""
+    degrees: float = 0.0
+    """Clockwise, instead of quarter turns; corners are cut off and what was beyond is black, as in FFmpeg's player."""
 
     @property
     def swaps_sides(self) -> bool:
@@ -29,7 +34,11 @@ class Orientation:
 
     def applied(self, picture: UInt8Array) -> UInt8Array:
         """The picture (H, W, C) as it is shown, contiguous."""
-        flipped = picture[:, ::-1] if self.mirrored else picture
+        flipped = np.ascontiguousarray(picture[:, ::-1]) if self.mirrored else picture
+        if self.degrees:
+            height, width = picture.shape[:2]
+            turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -self.degrees, 1.0)
+            return np.asarray(cv2.warpAffine(flipped, turn, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
         return np.ascontiguousarray(np.rot90(flipped, self.quarter_turns))
 
 
@@ -37,7 +46,7 @@ UPRIGHT = Orientation(mirrored=False, quarter_turns=0)
 
 
 def orientation(frame: AvFrame) -> Orientation:
-    """How a decoded frame asks to be shown; turns by other than quarters are taken to the nearest quarter."""
+    """How a decoded frame asks to be shown."""
     try:
         data = bytes(cast("Mapping[Type, bytes]", frame.side_data)[Type.DISPLAYMATRIX])
     except KeyError:
@@ -53,5 +62,8 @@ def orientation(frame: AvFrame) -> Orientation:
     if mirrored:  # take the mirroring of x off first
         a, b = -a, -b
     # rows (cos, sin), (-sin, cos) turn clockwise by that angle, as y points downwards
-    clockwise = np.arctan2(b - c, a + d)
-    return Orientation(mirrored, round(-clockwise / (np.pi / 2)) % 4)
+    clockwise = float(np.degrees(np.arctan2(b - c, a + d)))
+    quarters = round(-clockwise / 90)
+    if abs(clockwise + 90 * quarters) > _QUARTER_TOLERANCE:
+        return Orientation(mirrored, 0, degrees=clockwise)
+    return Orientation(mirrored, quarters % 4)

@@ -66,13 +66,13 @@ def make_film(path: Path, look: Look, pictures: Sequence[UInt8Array] = ()) -> Pa
 _LABELS = {"bt601": "smpte170m", "bt2020": "bt2020nc"}
 
 
-def turn(path: Path, matrix: tuple[int, int, int, int]) -> None:
+def turn(path: Path, matrix: tuple[float, float, float, float]) -> None:
     """Patch the display matrix of an MP4 (ISO/IEC 14496-12, 8.3.2, tkhd), as phones write it."""
     content = bytearray(path.read_bytes())
     one = 1 << 16
     a, b, c, d = matrix
     start = content.index(b"tkhd") + 44
-    values = (a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    values = (round(a * one), round(b * one), 0, round(c * one), round(d * one), 0, 0, 0, 1 << 30)
     content[start:start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
     path.write_bytes(content)
 

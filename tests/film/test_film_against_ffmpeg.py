@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ffmpeg_films import MATRICES, Look, ffmpeg, make_film, mean_error, needs_ffmpeg, picture, rendered
+from ffmpeg_films import MATRICES, Look, ffmpeg, make_film, mean_error, needs_ffmpeg, picture, rendered, turn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +36,18 @@ def test_pictures_are_those_that_ffmpeg_shows(look: Look) -> None:
     assert frame.image.shape == shown.shape == (film.height, film.width, 3)
     assert mean_error(frame.image, shown) < 1
     assert np.abs(frame.image.astype(int) - shown).max() <= 8
+
+
+@pytest.mark.parametrize("degrees", [30, -120, 3])
+def test_turns_by_other_than_quarters_stay_within_the_picture(tmp_path: Path, degrees: float) -> None:
+    path = make_film(tmp_path / "film.mp4", Look(width=96, height=72, pixel_format="yuv444p"))
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn(path, (cosine, sine, -sine, cosine))
+    (frame,) = open_film(path).frames()
+    (shown,) = rendered(path, 96, 72)
+    assert mean_error(frame.image, shown) < 4  # the borders between picture and black are drawn differently
+    assert np.median(np.abs(frame.image.astype(int) - shown)) <= 2
+    assert mean_error(frame.image, picture(96, 72)) > 2
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
