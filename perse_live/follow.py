@@ -93,6 +93,7 @@ class FaceFollower:
         self._last: Detection | None = None
         self._last_time = -np.inf
         self._first = True
+        self._shape: tuple[int, ...] = ()  # of the last picture
         self._places: deque[tuple[float, FloatArray]] = deque()  # time and centre of a face in a crop, in the last seconds
 
     def update(self, image: UInt8Array, time: float) -> Detection | None:
@@ -101,8 +102,9 @@ class FaceFollower:
         image: (H, W, 3) uint8 RGB; time: seconds, growing. At first, and after 1.5 s without it, the largest face is taken.
         Raises UserError for an image of another shape or type.
         """
-        if self._last is not None and (self._last.width, self._last.height) != (image.shape[1], image.shape[0]):
+        if image.shape != self._shape:
             self.reset()
+            self._shape = image.shape
         face = self._look(image, time)
         if face is None and self._crop is not None:
             self._show(None)

@@ -123,3 +123,11 @@ def test_pictures_may_change_their_size() -> None:
     with FaceFollower() as follower:
         assert off(follower.update(with_faces(1280, 720, (900, 300, 50, False)), 0.0), 900, 300) < 10
         assert off(follower.update(with_faces(640, 480, (320, 240, 150, False)), 0.04), 320, 240) < 20
+
+
+def test_pictures_may_change_their_size_while_nobody_is_there() -> None:
+    with FaceFollower(windows=5) as follower:
+        for step in range(12):
+            assert follower.update(with_faces(1280, 720), step / 25) is None
+        for step in range(12, 60):
+            assert follower.update(with_faces(320, 240), step / 25) is None
