@@ -14,6 +14,7 @@ from perse_live.cli.console import print_json, print_table, printable, step_prog
 from perse_live.cli.options import JsonSwitch, Network
 from perse_live.cli.shared import TRACKING_ASSETS, fetch
 from perse_live.errors import UserError
+from perse_live.memory import keep_heap_small
 
 if TYPE_CHECKING:
     from runtime.bench.drawing import Timing
@@ -93,6 +94,7 @@ def _run_live(command: Bench, avatar: Path, video: Path) -> None:
     from runtime.web.server import WebConfig
 
     check_live(command.seconds, command.viewers, command.load)
+    keep_heap_small()  # as in `live`
     width, height = parse_size(command.size)
     options = LiveOptions((avatar,), camera=str(video), hotkeys=False, browser=False, threads=min(os.cpu_count() or 1, 4),
                           web=WebConfig(port=0))

@@ -13,6 +13,7 @@ from perse_live.cli.build import build_to
 from perse_live.cli.console import frame_progress, say, say_written, step_progress, warn
 from perse_live.cli.options import Network, Page, Replacing
 from perse_live.cli.shared import fetch, mark_output, with_side_file
+from perse_live.memory import keep_heap_small
 from perse_live.outputs import check_outputs, free_name
 
 
@@ -73,4 +74,5 @@ def run(command: Demo) -> None:
             mark_output(command.output, avatar, overwrite=command.replacing.overwrite)
     options = LiveOptions((avatar_path,), camera=PERFORMANCE, hotkeys=False, browser=not page.no_browser, seconds=page.seconds,
                           background="photo", mark=not command.no_c2pa, web=WebConfig(host=page.host, port=page.port))
+    keep_heap_small()
     run_live(options, settings, say=say, warn=warn)

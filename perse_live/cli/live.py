@@ -13,6 +13,7 @@ from perse_live.cli.console import say, step_progress, warn
 from perse_live.cli.options import Network, Page, Replacing
 from perse_live.cli.shared import TRACKING_ASSETS, fetch
 from perse_live.errors import UserError
+from perse_live.memory import keep_heap_small
 from perse_live.outputs import check_outputs
 
 
@@ -80,6 +81,7 @@ class Live:
 
 def run(command: Live) -> None:
     """Run a live session until it ends."""
+    keep_heap_small()
     from runtime.live.actions import SetBadge
     from runtime.live.run import LiveOptions, parse_size, run_live, web_config
     from runtime.live.settings import load_settings

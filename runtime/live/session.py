@@ -22,6 +22,7 @@ import numpy as np
 
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.errors import UserError
+from perse_live.memory import return_free_memory
 from perse_live.threads import name_this_thread
 from runtime.live.actions import (
     Action,
@@ -312,6 +313,7 @@ class LiveSession:
         path = recorder.path
         if path.is_file() and not (problem and self._recorded is not None):
             self._recorded = path
+        return_free_memory()  # of the encoder
         self.notice(problem or f"recorded {path.name}")
 
     def _recording_path(self) -> Path:
@@ -396,7 +398,7 @@ class LiveSession:
         watch = _Watch()
         painters = Relay(self._painter, self._aside)
         still: tuple[object, UInt8Array] | None = None
-        seen = number = 0
+        seen = number = staged = 0
         due = time.monotonic()
         while not self._stopped.is_set():
             found = self._wait(seen, due, interval)
@@ -417,6 +419,9 @@ class LiveSession:
             self._face = _face_word(self._feed, face, presence.holding(begin))
             body = shoulders.update(shown.R_cam_head, begin)
             on_stage, painter = painters.get(choices.actor)
+            if on_stage != staged:
+                staged = on_stage
+                self._aside.submit(return_free_memory)  # of the avatar before
             actor = self._actors[on_stage]
             effort = self._governor.effort
             if choices.hidden:
