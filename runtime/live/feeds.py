@@ -31,6 +31,8 @@ from runtime.tracker import StrangerTracker, TrackedFrame, TrackerConfig
 _log = logging.getLogger(__name__)
 _READ_SECONDS = 0.1
 _WINDOWS = 3  # that a picture without a face is searched in: 7 ms
+_RESTART_SECONDS = 1.0  # after the tracker has failed
+_LONGEST_CAUSE = 200  # characters
 _LEAST_CONFIDENCE = 0.05  # below, what was found is taken for no face
 
 
@@ -144,7 +146,8 @@ class PictureFeed(_Worker):
         super().__init__(source.name, source.close)
         self._source, self._capture, self._track = source, capture, track
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="calibrate", initializer=name_this_thread)
-        self._tracker = StrangerTracker(CANONICAL, load_landmark_model(), config=config, aside=self._aside)
+        self._config = config
+        self._tracker = self._new_tracker()
         self._countdown_ends: float | None = None
         self._seen_anybody = False
 
@@ -167,31 +170,56 @@ class PictureFeed(_Worker):
         self._countdown_ends = time.monotonic() + seconds
 
     def _run(self) -> None:
-        with FaceFollower(windows=_WINDOWS) as follower:
-            while not self._stopped.is_set():
-                try:
-                    frame = self._source.read(_READ_SECONDS)
-                except SourceLost as error:
-                    self._lost(error)
-                    continue
-                except EOFError:
-                    self.observations.put(Observation(None, time.monotonic()))
-                    return
-                self.problem = ""
-                if frame is None:
-                    continue
-                if self._countdown_ends is not None and time.monotonic() >= self._countdown_ends:
-                    self._tracker.recalibrate()
-                    self._countdown_ends, self._seen_anybody = None, False
-                begin = time.monotonic()
-                self._capture.add(max(0.0, begin - frame.time))
+        while True:
+            try:
+                with FaceFollower(windows=_WINDOWS) as follower:
+                    self._follow(follower)
+                return
+            except _TrackingFailed as failed:
+                self.problem = f"following the face in {self.name} has failed and begins anew: {failed}"
+                _log.warning("%s", self.problem)
+            self.observations.put(Observation(None, time.monotonic()))
+            self._tracker = self._new_tracker()
+            self._seen_anybody = False
+            if self._stopped.wait(_RESTART_SECONDS):
+                return
+
+    def _new_tracker(self) -> StrangerTracker:
+        return StrangerTracker(CANONICAL, load_landmark_model(), config=self._config, aside=self._aside)
+
+    def _follow(self, follower: FaceFollower) -> None:
+        """Until stopped, or the source ends. Raises _TrackingFailed; what the source raises for good passes."""
+        while not self._stopped.is_set():
+            try:
+                frame = self._source.read(_READ_SECONDS)
+            except SourceLost as error:
+                self._lost(error)
+                continue
+            except EOFError:
+                self.observations.put(Observation(None, time.monotonic()))
+                return
+            self.problem = ""
+            if frame is None:
+                continue
+            if self._countdown_ends is not None and time.monotonic() >= self._countdown_ends:
+                self._tracker.recalibrate()
+                self._countdown_ends, self._seen_anybody = None, False
+            begin = time.monotonic()
+            self._capture.add(max(0.0, begin - frame.time))
+            try:
                 face = follower.update(frame.image, frame.time)
                 motion = self._tracker.update(face, frame.time)
-                self._seen_anybody |= motion is not None
-                if motion is not None and motion.confidence < _LEAST_CONFIDENCE:
-                    motion = None
-                self._track.add(time.monotonic() - begin)
-                self.observations.put(Observation(motion, frame.time))
+            except Exception as error:  # MediaPipe raises what it likes
+                raise _TrackingFailed(" ".join(str(error).split())[:_LONGEST_CAUSE]) from error
+            self._seen_anybody |= motion is not None
+            if motion is not None and motion.confidence < _LEAST_CONFIDENCE:
+                motion = None
+            self._track.add(time.monotonic() - begin)
+            self.observations.put(Observation(motion, frame.time))
+
+
+class _TrackingFailed(Exception):
+    """Something in the tracker, not in the source, has raised."""
 
 
 class MotionFeed(_Worker):

@@ -1,0 +1,105 @@
+"""What goes wrong in a call, on the real pipeline: the session comes back by itself, and nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from live_avatars import dressable_avatar
+from running_session import HeldCamera, pictures, running, scene, told, until
+from test_live_command import folder, live
+
+from perse_live.arrays import UInt8Array
+from perse_live.film.reader import open_film
+from runtime.live.painter import Actor, actor_of
+from runtime.sources.contract import SourceLost
+from runtime.tracker import StrangerTracker
+
+__all__ = ["folder"]  # a fixture
+_ENLARGED = np.repeat(np.repeat(scene(), 2, 0), 2, 1)
+_BLACK: UInt8Array = np.zeros((240, 320, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def me() -> Actor:
+    return actor_of("me", dressable_avatar())
+
+
+def face_is(session: Any, word: str) -> None:
+    until(lambda: told(session)["face"] == word, f"the face is not {word}")
+
+
+@pytest.mark.parametrize("fault", [_BLACK, None, SourceLost("camera 0 is gone")], ids=["black", "stalled", "unplugged"])
+def test_a_camera_that_shows_nothing_for_a_while_is_followed_again(me: Actor, fault: UInt8Array | Exception | None) -> None:
+    camera = HeldCamera(scene())
+    with running([me], camera) as session:
+        face_is(session, "tracked")
+        camera.before = fault
+        face_is(session, "idle")
+        assert len(pictures(session, 3)) == 3, "the avatar is there meanwhile"
+        camera.before = scene(shift=10)
+        face_is(session, "tracked")
+        assert told(session)["source"]["problem"] == ""
+
+
+def test_a_camera_that_changes_its_size_is_followed_on(me: Actor) -> None:
+    camera = HeldCamera(scene())
+    with running([me], camera) as session:
+        face_is(session, "tracked")
+        for before in (_ENLARGED, scene()[:, 20:300], scene()):
+            camera.before = np.ascontiguousarray(before)
+            pictures(session, 15)
+            face_is(session, "tracked")
+
+
+def test_a_tracker_that_raises_is_started_anew(me: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    update, broken = StrangerTracker.update, [True]
+
+    def failing(self: StrangerTracker, *arguments: Any) -> Any:
+        if broken[0]:
+            raise RuntimeError("the graph has stopped")
+        return update(self, *arguments)
+
+    with running([me], HeldCamera(scene())) as session:
+        face_is(session, "tracked")
+        monkeypatch.setattr(StrangerTracker, "update", failing)
+        until(lambda: "begins anew: the graph has stopped" in told(session)["source"]["problem"])
+        assert len(pictures(session, 3)) == 3, "the avatar is there meanwhile"
+        broken[0] = False
+        face_is(session, "tracked")
+        until(lambda: told(session)["source"]["problem"] == "")
+        assert not session.ended
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_changes_nothing(me: Actor, hours: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now = time.time
+    with running([me], HeldCamera(scene()), record_to=tmp_path / "me.mp4") as session:
+        session.record_now()
+        face_is(session, "tracked")
+        monkeypatch.setattr(time, "time", lambda: now() + 3600 * hours)
+        numbers = [frame.number for frame in pictures(session, 15)]
+        assert numbers == sorted(set(numbers))
+        face_is(session, "tracked")
+    times = [float(frame.time) for frame in open_film(tmp_path / "me.mp4").frames()]
+    assert len(times) > 10 and times[-1] < 600
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
+def test_a_machine_that_sleeps_wakes_into_the_same_session(folder: Path, tmp_path: Path) -> None:
+    with live(folder, "--camera", "face.mp4", "--record", str(tmp_path / "out.mp4")) as session:
+        until(lambda: session.get("api/state")["face"] == "tracked")
+        session.process.send_signal(signal.SIGSTOP)
+        time.sleep(5.0)
+        session.process.send_signal(signal.SIGCONT)
+        until(lambda: session.get("api/state")["face"] == "tracked")
+        assert session.get("api/state")["sinks"] == [{"name": "recording out.mp4", "problem": ""}]
+        session.process.terminate()
+        assert session.ends() == (0, "")
+    assert len(list(open_film(tmp_path / "out.mp4").frames())) > 5
