@@ -248,7 +248,7 @@ def _judge(rgb: UInt8Array, landmarks: FloatArray, face: Detection) -> list[str]
     if highest < _DARK:
         warnings.append("the face is very dark: light it from the front")
     elif clipped > _MOST_CLIPPED:
-        warnings.append(f"the face is overexposed: {clipped:.0%} of it has lost its colors; use a softer light")
+        warnings.append(f"the face is overexposed: {clipped:.0%} of it is clipped; use a softer light")
     elif median > _BRIGHT:
         warnings.append("the face is overexposed: use a softer light")
     turn = np.degrees(np.arccos(np.clip(face.matrix[2, 2] / np.linalg.norm(face.matrix[:3, 2]), -1, 1)))
