@@ -320,7 +320,7 @@ def test_a_background_picture_that_cannot_be_read_is_said_and_done_without(me: A
     (tmp_path / "broken.png").write_text("no picture")
     with running([me], config=replace(SMALL, background=str(tmp_path / "broken.png")), script=motionless()) as session:
         until(lambda: told(session)["background"] == "d9dbde")
-        assert any("broken.png is not a picture" in notice for notice in told(session)["notices"])
+        assert any("broken.png: not a picture" in notice for notice in told(session)["notices"])
         assert tuple(pictures(session)[0].image[0, 0]) == (0xd9, 0xdb, 0xde)
 
 

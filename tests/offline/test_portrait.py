@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from hypothesis_profiles import examples
 from offline.portrait import SIDE, Portrait, find_portrait
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
@@ -110,7 +111,7 @@ def canvas_with(rgb: UInt8Array, degrees: float) -> UInt8Array:
     return np.asarray(cv2.warpAffine(rgb, matrix, (side, side), flags=cv2.INTER_CUBIC, borderValue=(120, 120, 120)), np.uint8)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(roll=st.floats(-180, 180), orientation=st.integers(1, 8))
 def test_turned_by_any_angle_and_stored_in_any_orientation_it_is_the_same_portrait(roll: float, orientation: int) -> None:
     rgb = np.asarray(skimage.data.astronaut())

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from people import CAMERA, FACING_CAMERA, random_identity, seen
 
+from hypothesis_profiles import examples
 from perse_live.detect import Detection
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression, index
@@ -40,7 +41,7 @@ WINK = face(0.27, 0.76, scores=(0.5, 0.1))  # as MediaPipe sees the left eye shu
 OTHER_WINK = face(0.76, 0.27, scores=(0.1, 0.5))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.floats(-30, 30), st.floats(-15, 15), st.floats(-30, 30), st.floats(0.05, 1.3), st.floats(0.05, 1.3))
 def test_the_opening_is_measured_in_any_pose(yaw: float, pitch: float, roll: float, left: float, right: float) -> None:
     found = face(left, right, turn=(yaw, pitch, roll))
