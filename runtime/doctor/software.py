@@ -114,6 +114,7 @@ def codec(library: str) -> Finding:
 
     @never_raising(title)
     def look() -> Finding:
+        from runtime.live.i420 import to_i420
         from runtime.web.codec import EncodeConfig, PictureEncoder
 
         encoder = PictureEncoder(EncodeConfig(codec="vp8" if library == "libvpx" else "h264"))
@@ -122,7 +123,7 @@ def codec(library: str) -> Finding:
         for number, picture in enumerate(_moving_pictures()):
             start = perf_counter()
             try:
-                packet = encoder.encode(picture, number * 3000, keyframe=number == 0)
+                packet = encoder.encode(to_i420(picture), number * 3000, keyframe=number == 0)
             except (OSError, ValueError) as error:  # FFmpeg's errors are among them
                 return Finding(title, "problem", f"PyAV {version('av')} cannot encode with it: {one_line(error)}",
                                "reinstall the wheel, which brings its own FFmpeg: pip install --force-reinstall av")
