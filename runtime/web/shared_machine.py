@@ -10,14 +10,14 @@ from pathlib import Path
 from perse_live.child import installed_program
 
 _FIRST_PERSON, _NOBODY = 1000, 65534  # user ids of people, as Linux distributions give them; below are services
+_DYNAMIC = range(61184, 65520)  # user ids that systemd gives to services for as long as they run (DynamicUser=)
 _ANSWER_SECONDS = 3.0
 
 
 def another_user(*, processes: Path = Path("/proc")) -> str:
-    """The name (or id) of another person's account that has processes here; "" where there is none, or the system does not say.
+    """The name of another person's account that has processes here; "" where there is none, or the system does not say.
 
-    On Linux by the owners of all processes, on macOS by `who`; Windows is not asked. Containers see themselves only.
-    processes: Linux's folder of processes.
+    On Linux by the owners of all processes, on macOS by `who`; Windows is not asked. processes: Linux's folder of processes.
     """
     if sys.platform == "linux":
         return _owner_of_a_process(processes)
@@ -38,11 +38,11 @@ def _owner_of_a_process(processes: Path) -> str:
             uid = entry.stat().st_uid
         except OSError:  # it has ended
             continue
-        if _FIRST_PERSON <= uid < _NOBODY and uid not in (os.getuid(), os.geteuid()):
+        if uid >= _FIRST_PERSON and uid != _NOBODY and uid not in _DYNAMIC and uid not in (os.getuid(), os.geteuid()):
             try:
                 return pwd.getpwuid(uid).pw_name
-            except KeyError:
-                return f"user {uid}"
+            except KeyError:  # no account here: a container's
+                continue
     return ""
 
 

@@ -242,8 +242,15 @@ def test_other_people_on_this_machine_are_seen(tmp_path: Path, monkeypatch: pyte
                 raise FileNotFoundError
             return SimpleNamespace(st_uid=self._uid)
 
+    import pwd
+
+    def account(uid: int) -> SimpleNamespace:
+        return SimpleNamespace(pw_name={54321: "guest", 2_000_001: "colleague", 61200: "service"}[uid])
+
+    monkeypatch.setattr(pwd, "getpwuid", account)
     ours = os.getuid()
-    for owners, found in (((), ""), ((0, 33, 65534, ours), ""), ((-1, ours), ""), ((0, 54321), "user 54321")):
+    for owners, found in (((), ""), ((0, 33, 65534, ours), ""), ((-1, ours), ""), ((0, 54321), "guest"),
+                          ((100_999, 61200), ""), ((100_999, 2_000_001), "colleague")):
         monkeypatch.setattr(os, "scandir", lambda _, owners=owners: [Entry(f"{k}", uid) for k, uid in enumerate(owners)])
         assert another_user() == found
     monkeypatch.undo()
