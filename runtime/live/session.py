@@ -58,6 +58,7 @@ _log = logging.getLogger(__name__)
 _FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _STALE_SECONDS = 0.4  # without an observation, after which the face counts as lost
 _NOTICE_SECONDS = 8.0
+_TIDY_SECONDS = 20.0
 _WARM_UP = 45  # frames that say nothing of the machine's speed: code and models are being loaded
 _PREDICTED = 0.8  # of the last step that is carried on between two observations
 _COLOR = re.compile("#?[0-9a-fA-F]{6}")
@@ -313,7 +314,6 @@ class LiveSession:
         path = recorder.path
         if path.is_file() and not (problem and self._recorded is not None):
             self._recorded = path
-        return_free_memory()  # of the encoder
         self.notice(problem or f"recorded {path.name}")
 
     def _recording_path(self) -> Path:
@@ -398,8 +398,8 @@ class LiveSession:
         watch = _Watch()
         painters = Relay(self._painter, self._aside)
         still: tuple[object, UInt8Array] | None = None
-        seen = number = staged = 0
-        due = time.monotonic()
+        seen = number = 0
+        due = tidied = time.monotonic()
         while not self._stopped.is_set():
             found = self._wait(seen, due, interval)
             captured: float | None = None
@@ -419,9 +419,9 @@ class LiveSession:
             self._face = _face_word(self._feed, face, presence.holding(begin))
             body = shoulders.update(shown.R_cam_head, begin)
             on_stage, painter = painters.get(choices.actor)
-            if on_stage != staged:
-                staged = on_stage
-                self._aside.submit(return_free_memory)  # of the avatar before
+            if begin >= tidied + _TIDY_SECONDS:
+                tidied = begin
+                self._aside.submit(return_free_memory)  # of avatars, efforts and encoders that are gone
             actor = self._actors[on_stage]
             effort = self._governor.effort
             if choices.hidden:
