@@ -104,8 +104,8 @@ class Observation:
     """(H, W) clothes in front of the skin."""
     collar: BoolArray
     """(H, W) where the unseen side of the neck is under clothes."""
-    only_scraps: bool
-    """Too little of the clothes is in the photo to show any."""
+    clothes_barely_shown: bool
+    """Too little of the clothes is in the photo to show any of them."""
     sheet_depth: Float32Array
     """(H, W) metres, camera frame: of clothes, and of skin beyond the rig."""
     skin_look: Appearance

@@ -34,12 +34,12 @@ from offline.images import dilate
 from offline.lift.clothes import (
     backing_layer,
     body_layer,
+    clothes_barely_shown,
     collar_pixels,
     dressed_pixels,
-    only_scraps,
     sheet_layer,
-    with_its_edge,
-    without_scraps,
+    with_collar_edge,
+    with_narrow_strips,
 )
 from offline.lift.depth import hair_shell, sheet_depth
 from offline.lift.eyes import eye_layer
@@ -150,14 +150,15 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
     look, geometry, charts = state.segmentation.look, state.outlined.geometry, state.outlined.charts
     unit, chin_row = state.portrait.unit, state.portrait.chin_row
     hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, chin_row, unit)
-    dressed = with_its_edge(dressed_pixels(look, chin_row, unit), geometry, look, unit)
-    dressed = without_scraps(dressed, (look.alpha > 0.06) & look.valid & ~hair, geometry.part_map(Part.SKIN), unit)
+    dressed = with_collar_edge(dressed_pixels(look, chin_row, unit), geometry, look, unit)
+    dressed = with_narrow_strips(dressed, (look.alpha > 0.06) & look.valid & ~hair, geometry.part_map(Part.SKIN), unit)
     skin_look = clean_lips(look, state.portrait.detection.landmarks, unit)
     skin = observe_skin(geometry, skin_look, charts, dressed, state.fitted.head.fit.frame, bald=not hair.any(), unit=unit,
                         density=config.density, rng=state.rng)
     return replace(state, observation=Observation(
         hair=hair, dressed=dressed, collar=collar_pixels(geometry, dressed & (look.alpha > 0.5), unit),
-        only_scraps=only_scraps(geometry, look, dressed, unit), sheet_depth=sheet_depth(geometry, dressed, look.alpha, unit),
+        clothes_barely_shown=clothes_barely_shown(geometry, look, dressed, unit),
+        sheet_depth=sheet_depth(geometry, dressed, look.alpha, unit),
         skin_look=skin_look, skin=skin))
 
 
@@ -177,12 +178,12 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
     skin = skin_layer(seen.skin, state.completed, geometry, seen.skin_look, charts, seen.dressed, frame, unit=unit)
     eyes = eye_layer(geometry, look, landmarks, frame.gaze, rng)
     veil = lid_veil(geometry, look.image, drawn(join(skin, eyes), portrait.camera), landmarks, unit, rng)
-    depth, scraps = seen.sheet_depth, seen.only_scraps
+    depth, barely_shown = seen.sheet_depth, seen.clothes_barely_shown
     layers = [skin, under_skin(geometry, charts, skin, rng), with_twin_eye(join(eyes, veil), geometry),
               mouth_layer(geometry, look, landmarks, rng),
-              sheet_layer(geometry, look, depth, seen.hair, seen.dressed, scraps, chin_row, unit, rng),
-              empty_layer() if scraps else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
-              _free_to_recolor(body_layer(geometry, look, depth, clothes, seen.collar, scraps, unit, rng)),
+              sheet_layer(geometry, look, depth, seen.hair, seen.dressed, barely_shown, chin_row, unit, rng),
+              empty_layer() if barely_shown else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
+              _free_to_recolor(body_layer(geometry, look, depth, clothes, seen.collar, barely_shown, unit, rng)),
               borrowed_teeth(geometry, landmarks, state.outlined.views, rng)]
     if not seen.bald:
         share = hair_share(look, seen.hair, unit)

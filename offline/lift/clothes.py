@@ -27,17 +27,17 @@ _ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes that tell its pattern
 _LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
 _CLOTHES_STRIP = 3.0  # pixels (eye distance 115): half the width of what is the chin's shadow and no clothing
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
-_CRUMB = 60  # pixels (eye distance 115)
+_SMALL_PIECE = 60  # pixels (eye distance 115): area of a connected component that is left out
 _UNLIKE_SKIN = (0.25, 0.4)  # difference of sRGB colours from which loose skin is none, and surely none
 _AS_SKIN = 0.15  # difference of sRGB colours up to which a pixel at a collar is skin like that beside it
-_REMAINS = 400  # pixels (eye distance 115)
+_SMALL_REMAINDER = 400  # pixels (eye distance 115): area of skin cut off by the neck's side that is left out
 _STRIP = 2.4  # pixels (eye distance 115): half the width of what is a strip
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 _UNDER_JAW, _OVER_NECK = 14.0, 0.012  # pixels (eye distance 115) that it goes on there, metres behind the jaw
 _BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
 _NECK_TOP, _NECK_MIDDLE = -0.05, -0.11  # metres, head frame: two heights
-_SCRAPS = 0.0022  # square metres of dressed body in the photo that are not worth showing
+_LEAST_DRESSED_AREA = 0.0022  # square metres of dressed body in the photo that are not worth showing
 _BUST, _ONE_SHOULDER = 0.0015, 0.25  # square metres of clothes that are the bust, and the share of them on either side at least
 
 
@@ -60,11 +60,11 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     return dressed & np.isin(labels, low[low > 0])
 
 
-def with_its_edge(dressed: BoolArray, geometry: PhotoGeometry, look: Appearance, unit: float) -> BoolArray:
+def with_collar_edge(dressed: BoolArray, geometry: PhotoGeometry, look: Appearance, unit: float) -> BoolArray:
     """Clothes (H, W) with the strip of shadow and mixed pixels where neck and collar meet.
 
-    As skin it would turn with the neck and lie on it in shreds. The jaw keeps its own edge, and so does a neck whose skin is as
-    light up to the collar: it would stay on the shoulders as a stripe.
+    Bound as skin these pixels would turn with the neck and show as fragments on it. The jaw's edge is kept as skin, and so is a
+    neck whose skin has the same colour up to the collar: bound as cloth it would stay on the shoulders as a stripe.
     """
     place = geometry.template_map()
     with np.errstate(invalid="ignore"):
@@ -75,19 +75,19 @@ def with_its_edge(dressed: BoolArray, geometry: PhotoGeometry, look: Appearance,
     return dressed | (edge & mixed)
 
 
-def without_scraps(dressed: BoolArray, person: BoolArray, bare: BoolArray, unit: float) -> BoolArray:
-    """Clothes (H, W) with the narrow strips and crumbs of the person beside them that are neither clothes nor on the rig.
+def with_narrow_strips(dressed: BoolArray, person: BoolArray, bare: BoolArray, unit: float) -> BoolArray:
+    """Clothes (H, W) with the adjacent narrow strips and small pieces of the person that are neither clothes nor on the rig.
 
-    Shown as skin they would hang on the jaw in shreds and swing about with it. person: (H, W) all that is to be shown and is no
-    hair; bare: (H, W) where the rig shows skin.
+    Bound as skin they would move with the jaw as fragments. person: (H, W) all that is to be shown, without hair; bare: (H, W)
+    where the rig shows skin.
     """
-    strips = person & ~dressed & ~bare & ~broad(person & ~dressed, unit)
+    strips = person & ~dressed & ~bare & ~without_strips(person & ~dressed, unit)
     return dressed | (strips & dilate(dressed, _COLLAR_EDGE * unit))
 
 
-def broad(mask: BoolArray, unit: float) -> BoolArray:
-    """A mask (H, W) without strips, points and crumbs."""
-    core = without_small(erode(mask, _STRIP * unit), _CRUMB * unit**2)
+def without_strips(mask: BoolArray, unit: float) -> BoolArray:
+    """A mask (H, W) without narrow strips and small connected components."""
+    core = without_small(erode(mask, _STRIP * unit), _SMALL_PIECE * unit**2)
     return mask & dilate(core, (_STRIP + 1) * unit)
 
 
@@ -122,25 +122,25 @@ def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> B
 
 
 def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, hair: BoolArray, dressed: BoolArray,
-                scraps: bool, chin_row: float, unit: float, rng: np.random.Generator) -> Layer:
+                barely_shown: bool, chin_row: float, unit: float, rng: np.random.Generator) -> Layer:
     """Gaussians for the person's pixels that neither hair nor the rig's skin covers.
 
-    Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders. scraps: as of
-    `only_scraps`.
+    Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders. barely_shown: as of
+    `clothes_barely_shown`.
     """
     rig_skin = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT) & (look.skin > 0.5)
     covered = erode(rig_skin, 1.0 * unit) & ~dressed
     person = (look.alpha > 0.06) & look.valid
     below_chin = np.arange(len(hair))[:, None] > chin_row
     mask = person & ~np.where(below_chin, erode(hair, 2 * unit), hair) & ~covered
-    if scraps:  # the body is dressed in their colour; patched with them, it would be checkered
+    if barely_shown:  # the body is given the clothes' mean colour; pieces of the photo on it would be a patchwork
         mask &= ~(dressed | _on_shirt(geometry, look))
-    mask &= broad(mask & ~dressed, unit) | dressed  # else specks between locks of hair, and shreds along jaw and collar
+    mask &= without_strips(mask & ~dressed, unit) | dressed  # else specks between locks, fragments along the jaw
     mask &= ~strips_on_hair(mask & dressed, hair, unit)
     nape = beside_neck(geometry, mask & ~dressed, unit)
-    mask = nape | (mask & dressed) | _without_remains(mask & ~dressed & ~nape, nape, unit)
+    mask = nape | (mask & dressed) | _without_cut_off_skin(mask & ~dressed & ~nape, nape, unit)
     depth = np.where(nape, _nape_depth(geometry, depth, dressed), depth).astype(np.float32)
-    mesh = _without_shards(grid_mesh(geometry.camera, depth, mask, largest_step=0.05), dressed)
+    mesh = _without_steep_skin(grid_mesh(geometry.camera, depth, mask, largest_step=0.05), dressed)
     if not len(mesh.triangles):
         return empty_layer()
     pixel = 1 / geometry.pixels_per_metre
@@ -166,13 +166,13 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
 
 
 def strips_on_hair(clothes: BoolArray, hair: BoolArray, unit: float) -> BoolArray:
-    """(H, W) which of the clothes are but strips and crumbs along hair: once that turns with the head, they would float."""
-    large = without_small(broad(clothes, unit), _LEAST_CLOTHES * unit**2)
+    """(H, W) which of the clothes are narrow strips and pieces along hair: they would stay behind when it turns."""
+    large = without_small(without_strips(clothes, unit), _LEAST_CLOTHES * unit**2)
     return clothes & ~large & dilate(hair, _COLLAR_EDGE * unit)
 
 
-def _without_shards(mesh: GridMesh, dressed: BoolArray) -> GridMesh:
-    """Leave out steep skin: behind ears and jaw, where depth steps, it would turn to shards."""
+def _without_steep_skin(mesh: GridMesh, dressed: BoolArray) -> GridMesh:
+    """The mesh without skin triangles that span a step in depth, as behind ears and jaw: turned, they would be long slivers."""
     if not len(mesh.triangles):
         return mesh
     z = mesh.vertices[mesh.triangles][:, :, 2]
@@ -181,12 +181,12 @@ def _without_shards(mesh: GridMesh, dressed: BoolArray) -> GridMesh:
     return GridMesh(mesh.vertices, np.ascontiguousarray(mesh.triangles[~steep]), mesh.pixels)
 
 
-def _without_remains(loose: BoolArray, nape: BoolArray, unit: float) -> BoolArray:
-    """Loose skin (H, W) without the little that the neck's side (H, W) has left of it: tied to the jaw, it would stand out."""
-    left = broad(loose, unit)
+def _without_cut_off_skin(loose: BoolArray, nape: BoolArray, unit: float) -> BoolArray:
+    """Skin off the rig (H, W) without small components that the neck's side (H, W) has cut off from the rest."""
+    left = without_strips(loose, unit)
     _, pieces = cv2.connectedComponents(left.astype(np.uint8))
     cut = np.isin(pieces, np.unique(pieces[left & dilate(nape, 3 * unit)]))
-    return left & ~(cut & ~without_small(left, _REMAINS * unit**2))
+    return left & ~(cut & ~without_small(left, _SMALL_REMAINDER * unit**2))
 
 
 def beside_neck(geometry: PhotoGeometry, loose: BoolArray, unit: float) -> BoolArray:
@@ -258,10 +258,10 @@ def backing_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array
 
 
 def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array, collar: BoolArray,
-               scraps: bool, unit: float, rng: np.random.Generator) -> Layer:
+               barely_shown: bool, unit: float, rng: np.random.Generator) -> Layer:
     """The rig's neck and shoulders under the sheet: close what a turned head uncovers, dressed where the photo ends.
 
-    scraps: as of `only_scraps`; no sheet of clothes lies over it then.
+    barely_shown: as of `clothes_barely_shown`; no sheet of clothes lies over it then.
     """
     rig = geometry.rig
     shown = (rig.parts == Part.BODY) & (geometry.triangle_template()[:, 2] > -0.15)
@@ -292,7 +292,7 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     in_photo = np.asarray(((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99))
     # what the photo shows here shows through where the sheet before it fades
     shown_here = (in_photo & (facing > 0.1)) * ramp(sample(look.alpha, pixels), 0.3, 0.6)
-    shown_here = shown_here * bare if scraps else shown_here
+    shown_here = shown_here * bare if barely_shown else shown_here
     colors = shown_here[:, None] * sample(look.image, pixels) + (1 - shown_here[:, None]) * colors
     layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.3, colors, Region.BODY, triangles=points.triangle,
                           freedom=0.0, color_freedom=0.0, least_opacity=0.9)
@@ -303,7 +303,7 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     ending = (to_edge < 10 * unit) & (not own_bust)  # here the sheet is nearly gone, and nothing else would be seen
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
     under_sheet = ((alpha > 0.9) | fading) & (behind | (facing <= 0)) | ending
-    if scraps:  # no sheet of clothes lies over it
+    if barely_shown:  # no sheet of clothes lies over it
         under_sheet |= (alpha > 0.3) & (facing > 0) & (_over_collar(rest, edge) < 0)
     return layer.select(np.where(in_photo, under_sheet, not own_bust))
 
@@ -316,10 +316,11 @@ def _collar_height(geometry: PhotoGeometry, look: Appearance) -> float:
     return min(_COLLAR, float(place[throat, 1].min())) if throat.any() else _COLLAR
 
 
-def only_scraps(geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, unit: float) -> bool:
-    """Whether the photo ends so close below the chin that it shows but a corner of what the person wears."""
+def clothes_barely_shown(geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, unit: float) -> bool:
+    """Whether the photo ends so close below the chin that it shows only a corner of the clothes."""
     shown = (dressed | _on_shirt(geometry, look)) & (look.alpha > 0.5) & look.valid & (look.hair < 0.5)
-    return not _has_bust(geometry, look, look.clothes, unit) and bool(shown.sum() < _SCRAPS * geometry.pixels_per_metre**2)
+    area = shown.sum() / geometry.pixels_per_metre**2
+    return not _has_bust(geometry, look, look.clothes, unit) and bool(area < _LEAST_DRESSED_AREA)
 
 
 def _on_shirt(geometry: PhotoGeometry, look: Appearance) -> BoolArray:

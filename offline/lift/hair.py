@@ -12,7 +12,7 @@ from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_l
 from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.lift.depth import HairShell, rim_strip
 from offline.lift.pixel_mesh import GridMesh, GridPoints, grid_mesh, scatter, turned_over
-from offline.lift.strand_directions import light_and_dark, lying, mirrored_into
+from offline.lift.strand_directions import mirrored_inside, relative_brightness, unseen_direction
 from offline.numeric import facing_of, ramp
 from offline.numeric import normalized as unit_vectors
 from offline.rig.photo_geometry import PhotoGeometry
@@ -177,8 +177,8 @@ def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands
     sure = (look.hair > 0.7) & (look.alpha > 0.95)
     if not sure.any():
         return None
-    rows, columns = np.moveaxis(mirrored_into(sure), -1, 0)
-    light = light_and_dark(look.image, sure, _LOCK * unit)
+    rows, columns = np.moveaxis(mirrored_inside(sure), -1, 0)
+    light = relative_brightness(look.image, sure, _LOCK * unit)
     contrast = np.clip(_LOUDEST / max(float(light[sure].std()), 1e-3), 1, _BLENDED)
     return _Strands(light[rows, columns], blur(look.hair_color, _LOCK * unit), flow[rows, columns], float(contrast))
 
@@ -204,6 +204,6 @@ def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, 
     to_edge = sample(distance_to(look.alpha < 0.5), geometry.camera.project(points.means)) / geometry.pixels_per_metre
     sigma[:, 0] = np.minimum(sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge)  # no spikes beyond the outline
     shown = before * (ramp(np.abs(points.normals[:, 2]), *_SHOWN) * ramp(to_edge, *_FROM_EDGE))[:, None]
-    along = shown * unit_vectors(_along(seen.flow, points)) + (1 - shown) * (lying(places) @ geometry.R_cam_head.T)
+    along = shown * unit_vectors(_along(seen.flow, points)) + (1 - shown) * (unseen_direction(places) @ geometry.R_cam_head.T)
     return surface_layer(points.means, points.normals, sigma, colors * shade, region, along=along, thickness=0.5,
                          opacity=0.95, freedom=0.0, color_freedom=0.0, least_opacity=0.9)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from offline.gaussian_layer import COVERAGE
-from offline.lift.clothes import body_layer, broad, strips_on_hair, without_scraps
+from offline.lift.clothes import body_layer, strips_on_hair, with_narrow_strips, without_strips
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 
@@ -24,7 +24,7 @@ def _photo() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_a_strip_along_the_shoulder_is_clothes() -> None:
     person, bare, dressed = _photo()
-    whole = without_scraps(dressed, person, bare, 1.0)
+    whole = with_narrow_strips(dressed, person, bare, 1.0)
     assert whole[100:, 157:160].all()
     assert not whole[bare].any()
 
@@ -32,7 +32,7 @@ def test_a_strip_along_the_shoulder_is_clothes() -> None:
 def test_bare_shoulders_stay_bare() -> None:
     person, bare, dressed = _photo()
     dressed[:, 100:] = False
-    whole = without_scraps(dressed, person, bare, 1.0)
+    whole = with_narrow_strips(dressed, person, bare, 1.0)
     np.testing.assert_array_equal(whole[110:, 105:], False)
 
 
@@ -41,7 +41,7 @@ def test_broad_leaves_no_strips_and_no_crumbs() -> None:
     mask[10:50, 10:50] = True
     mask[70:73] = True
     mask[85:90, 85:90] = True
-    left = broad(mask, 1.0)
+    left = without_strips(mask, 1.0)
     assert left[10:50, 10:50].mean() > 0.98
     assert not left[60:].any()
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.lift.strand_directions import light_and_dark, lying, mirrored_into
+from offline.lift.strand_directions import mirrored_inside, relative_brightness, unseen_direction
 
 
 def _skull(count: int) -> np.ndarray:
@@ -14,7 +14,7 @@ def _skull(count: int) -> np.ndarray:
 
 def test_strands_run_down_and_out_from_the_whorl() -> None:
     places = _skull(2000)
-    along = lying(places)
+    along = unseen_direction(places)
     np.testing.assert_allclose(np.linalg.norm(along, axis=1), 1, atol=1e-6)
     low = places[:, 1] < -0.025
     np.testing.assert_allclose(along[low], np.broadcast_to([0.0, -1.0, 0.0], (int(low.sum()), 3)), atol=1e-9)
@@ -27,14 +27,14 @@ def test_strands_run_down_and_out_from_the_whorl() -> None:
 def test_pixels_without_hair_are_mirrored_into_it() -> None:
     hair = np.zeros((40, 60), np.bool_)
     hair[:, 20:40] = True
-    rows, columns = np.moveaxis(mirrored_into(hair), -1, 0)
+    rows, columns = np.moveaxis(mirrored_inside(hair), -1, 0)
     own_rows, own_columns = np.indices(hair.shape)
     np.testing.assert_array_equal(rows[hair], own_rows[hair])
     np.testing.assert_array_equal(columns[hair], own_columns[hair])
     assert hair[rows, columns].all()
     np.testing.assert_array_equal(columns[20, 1:20], 40 - np.arange(1, 20))  # as far within as they lie beyond
     hair[:, 20:37] = False  # a lock of three pixels
-    rows, columns = np.moveaxis(mirrored_into(hair), -1, 0)
+    rows, columns = np.moveaxis(mirrored_inside(hair), -1, 0)
     assert hair[rows, columns].all()
     assert columns[20, 33] == 39  # half as far, where as far would be through it
 
@@ -45,7 +45,7 @@ def test_light_and_dark_are_the_photo_s_and_even_out(depth: float) -> None:
     shaded = stripes * np.linspace(0.5, 1.0, 60)[:, None]  # the light on the head is no strand's
     hair = np.ones((60, 120), np.bool_)
     hair[:20] = False
-    light = light_and_dark(shaded[..., None].repeat(3, 2).astype(np.float32), hair, 6.0)
+    light = relative_brightness(shaded[..., None].repeat(3, 2).astype(np.float32), hair, 6.0)
     np.testing.assert_array_equal(light[~hair], 1)
     inner = light[30:50, 20:-20]
     assert inner.mean() == pytest.approx(1, abs=0.03)
