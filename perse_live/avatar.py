@@ -33,6 +33,7 @@ from perse_live.head.rig import HeadRig, Part
 
 FORMAT_VERSION = 2
 MAX_GAUSSIANS = 200_000
+_LEAST_DEPTH = 0.02  # metres from the camera to any landmark of the face at rest; photos are taken from 0.3 m on
 MAX_CAMERA_SIDE = 2048
 """Pixels; the builder writes 512. Commands draw the photo's view at this size, in 16 bytes a pixel."""
 
@@ -278,6 +279,8 @@ def load_avatar(path: Path) -> Avatar:
         raise UserError(f"{path}: damaged: {error}; build the avatar again") from error
     avatar = Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], landmarks, source,
                     _provenance(manifest["provenance"], path), attributes, decoder)
+    if (neutral_landmarks(avatar) @ rotation[2] + source.t_cam_head[2] < _LEAST_DEPTH).any():
+        raise UserError(f"{path}: damaged: its face is not in front of the camera; build the avatar again")
     if attributes and decoder is None:
         raise UserError(f"{path}: damaged: it has attributes, but no network that decodes them; build the avatar again")
     if decoder is not None and manifest.get("network") != {"sha256": network_of(avatar)}:

@@ -123,6 +123,8 @@ def mirrored_pose(arrays: Arrays, _: Manifest) -> None:
     (put("rig.eye_radius", 0.0), "rig.eye_radius"),
     (put("source.expression", 7.0), "source.expression"),
     (put("source.R_cam_head", 0.0), "not a rotation"),
+    (lambda arrays, _: arrays["source.t_cam_head"].fill(0), "not in front of the camera"),
+    (lambda arrays, _: arrays["source.t_cam_head"].fill(-1), "not in front of the camera"),
     (mirrored_pose, "not a rotation"),
     (say("expressions", list(EXPRESSION_NAMES[::-1])), "52"),
     (say("expressions", []), "52"),
