@@ -1,21 +1,23 @@
-"""Fuzzing, short: no reader of foreign data raises anything but UserError, takes more than two seconds, or 512 MiB."""
+"""Fuzzing, short: no reader of foreign data raises anything but UserError, takes 2 s of processor time, or 512 MiB."""
 
 from __future__ import annotations
 
 import resource
 import sys
+import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from fuzz.targets import TARGETS, seeds
+from hypothesis_profiles import examples
 
 _EXAMPLES = {"film": 40, "offer": 40, "photo": 80, "avatar": 60}  # the others: 150
 _SECONDS = 2
 _MOST_MIB = 512
-_SLOW_OR_LARGE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
+_LARGE = (HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 _TOKENS = (b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"999999999999", b"-1", b"1e999", b"NaN", b"Infinity",
            b"null", b"[", b"{", b"\r\n", b'"', b"\\", b"%s", b"../", b"\xf0\x9f\x98\x80")
@@ -53,10 +55,12 @@ def test_damaged_input_is_read_or_refused(name: str) -> None:
     sound = seeds(name)
     assert sound
 
-    @settings(max_examples=_EXAMPLES.get(name, 150), deadline=_SECONDS * 1000, suppress_health_check=_SLOW_OR_LARGE)
+    @examples(_EXAMPLES.get(name, 150), allowed=_LARGE)
     @given(damaged(sound))
     def check(data: bytes) -> None:
+        began = time.process_time()  # a deadline would count what other programs take
         TARGETS[name](data)
+        assert time.process_time() - began < _SECONDS
 
     run: Any = check
     before = _peak_mib()
