@@ -93,7 +93,7 @@ def test_glances_grow_and_noise_does_not(yaw: float, pitch: float) -> None:
     seen_gaze, size = np.array([[yaw, pitch], [0, 0]]), float(np.hypot(yaw, pitch))
     full = full_gaze(seen_gaze)
     assert full[1].max() == 0
-    assert size * 0.999 <= np.linalg.norm(full[0]) <= 1.201 * size
+    assert size - 1e-6 <= np.linalg.norm(full[0]) <= 1.2 * size + 1e-6
     if size < 0.05:
         np.testing.assert_allclose(full, seen_gaze, atol=1e-6)
     if size > 0.21:
