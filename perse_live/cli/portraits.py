@@ -109,7 +109,8 @@ def _avatar_of(picture: Path, kept: Path, network: Network, progress: StepProgre
 
     if not kept.exists():
         try:
-            from offline.pipeline import Consent, build_avatar
+            from offline.build_state import Consent
+            from offline.pipeline import build_avatar
         except ModuleNotFoundError as error:
             raise without_offline(error) from error
         fetch(BUILDING_ASSETS, network, progress)
