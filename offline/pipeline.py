@@ -30,7 +30,6 @@ from offline.binding import bind_to_rig
 from offline.build_state import BuildConfig, BuildInputs, BuildState, Consent, FittedHead, Observation, OutlinedHead, Segmentation
 from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
 from offline.gaussian_layer import Layer, empty_layer, join
-from offline.images import dilate
 from offline.lift.clothes import (
     backing_layer,
     body_layer,
@@ -52,7 +51,7 @@ from offline.portrait import find_portrait
 from offline.refine.floaters import without_floaters
 from offline.refine.photometric import refine_layer
 from offline.refine.pixel_weights import pixel_weights
-from offline.refine.skin_repairs import with_even_tone, with_own_rim, without_specks
+from offline.refine.unseen_skin import color_laplacian, with_followed_changes
 from offline.rig.anatomy import head_charts
 from offline.rig.anny_head import chart, load_anny_head
 from offline.rig.neutral_expression import smile_of
@@ -63,7 +62,7 @@ from offline.segment.hair_mask import hair_mask
 from offline.segment.head_top import with_head_top
 from offline.segment.landmark_masks import face_oval
 from offline.texture.backdrop import backdrop
-from offline.texture.mirror import own_hair, with_twin_eye, with_twin_hair, with_twin_half
+from offline.texture.mirror import own_hair, with_twin_eye, with_twin_hair
 from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_folds, without_lip_specks
 from offline.texture.observation import complete_skin, observe_skin
 from perse_live.avatar import Avatar, Provenance
@@ -79,7 +78,6 @@ _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker:
 _BUDGET, _LEAST_STRANDS = 43_000, 6_000  # Gaussians of an avatar, and of its hair where that is nearly spent
 _MOST = 44_700  # Gaussians of an avatar even then
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
-_BESIDE_HAIR = 2.5  # pixels (eye distance 115) from hair within which skin is mixed with it
 _HEAD_CENTER = np.array([0.0, -0.03, -0.08])  # metres, head frame: refinement turns the head about it
 _LEAST_LIKENESS = 26.0  # dB of the face, below which the user is warned
 
@@ -163,7 +161,7 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def complete(state: BuildState, config: BuildConfig) -> BuildState:
-    """Give every point of the skin a colour: the photo's, its mirror point's, a further view's, or one inferred from those."""
+    """Complete the colours of all points of the skin from those that the photo and the further views show."""
     seen, head = state.observation, state.outlined
     return replace(state, completed=complete_skin(
         seen.skin, head.geometry, seen.skin_look, head.charts, seen.dressed, seen.collar, unit=state.portrait.unit,
@@ -197,16 +195,13 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def refine(state: BuildState, config: BuildConfig) -> BuildState:
-    """Fit the Gaussians to the portrait, and repair what that, which sees one side of the head only, does to its edges."""
+    """Fit the Gaussians to the portrait; the skin that it does not show follows the skin that it shows."""
     portrait, look, geometry = state.portrait, state.segmentation.look, state.outlined.geometry
     center = geometry.R_cam_head @ _HEAD_CENTER + geometry.t_cam_head
     fitted = refine_layer(state.lifted, portrait.camera, look.image, look.alpha, pixel_weights(portrait, look), center,
-                          config=config.refine, progress=config.progress)
-    layer = with_even_tone(state.lifted, fitted, geometry.to_head(fitted.gaussians.means))
-    layer = with_twin_half(layer, geometry, dilate(look.hair > 0.3, _BESIDE_HAIR * portrait.unit))
+                          laplacian=color_laplacian(state.lifted, geometry), config=config.refine, progress=config.progress)
+    layer = with_followed_changes(state.lifted, fitted, geometry, portrait.camera)
     layer = with_twin_hair(layer, geometry, look.alpha > 0.9, _MOST - len(layer), np.random.default_rng(config.seed))
-    points = geometry.to_head(layer.gaussians.means)
-    layer = without_specks(with_own_rim(layer, points[:, 1]), points)
     return replace(state, refined=with_calm_teeth(without_lip_specks(layer)))
 
 

@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.linalg import cg
 from scipy.spatial import KDTree
 
 from offline.gaussian_layer import Layer, empty_layer, frames, join, surface_layer
@@ -38,7 +36,7 @@ _UPPER = ((263, *lm.UPPER_LID_LEFT, 362), (33, *lm.UPPER_LID_RIGHT, 133))
 _LOWER = ((263, *lm.LOWER_LID_LEFT, 362), (33, *lm.LOWER_LID_RIGHT, 133))
 _SEGMENTS = len(_UPPER[0]) - 1
 _UPPER_LINE, _UPPER_SHADE, _LOWER_LINE, _ON_SKIN = range(4)  # what a sheet carries; beyond the corners the skin itself does
-_ROOTS = 0.0055, 0.0048  # metres below the lower lid's edge where sheets of the upper lashes end; above the upper for the lower
+_SHEET_ENDS = 0.0055, 0.0048  # metres below the lower lid's edge where the upper lashes' sheets end; above the upper one's edge
 
 # Pixels (eye distance 115) from the lids' edges: roots of the lashes; the veil above the upper lid, at the corners, below the
 # lower lid, and before the eyeball below the upper lid and above the lower one.
@@ -52,18 +50,12 @@ _LIFT = 0.0006  # metres before the lid
 _SAME, _OTHER = 0.015, 0.09  # difference of sRGB colours that needs no veil, and that needs all of it
 _OVERLAP = 2.5  # Gaussians of the veil that lie upon each other
 
-_AROUND = 0.034  # metres from an eye's middle, on the mean head, within which skin tells the lids' colour
 _STILL, _MOVES = 0.03, 0.22  # shares of the lid's move in a blink: below, skin keeps the photo's colour; above, it is inferred
 _EDGE = (3.0, 5.5)  # pixels (eye distance 115) from an eye's opening within which skin is inferred too, and where no more
-# Lightness, of the skin beside it, of what surely is no plain skin, and of what surely is: above the eye, where brows and lashes
-# are left out, and below it, where bags and rings are.
-_DARKER_ABOVE, _DARKER_BELOW = (0.45, 0.7), (0.78, 0.95)
-_UNDER = 0.006  # metres below a lid's middle where the lower lid begins, on the mean head
-_COMPARED = 150  # points that are the skin beside it
 _FULLER = 1.25  # a lid's Gaussians overlap more than others: it is smooth, and behind it lies the dark socket
-_LIT, _LIFTED, _MOST_LIFTED = 60, 0.4, 1.2  # percentile of the skin around that a lid comes near to, how near, and by how much
+_LID = np.array([0.96, 0.93, 0.92])  # of the skin around it: seven closed eyes on film are 4 to 12 L* darker, and redder
 _CREASE, _CREASE_AT, _CREASE_WIDTH = 0.05, 0.34, 0.10  # how much darker the fold stays; where, how wide, in shares of the move
-_ROOTS_DARK = np.array([0.04, 0.06, 0.06])  # by which a closed lid darkens towards the lashes
+_ROOTS = np.array([0.96, 0.94, 0.94])  # likewise towards the lashes' roots
 
 
 def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) -> HeadRig:
@@ -76,7 +68,7 @@ def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) ->
     nearest = partial(_nearest, skin, KDTree(template[skin]))
     over, under = marks[list(_UPPER[0])], marks[list(_LOWER[0])]
     above, below = (over[1:] + over[:-1]) / 2, (under[1:] + under[:-1]) / 2
-    down, up = (np.array([0, root, 0]) for root in _ROOTS)
+    down, up = (np.array([0, root, 0]) for root in _SHEET_ENDS)
     top, bottom = nearest(over), nearest(under)
     left = np.concatenate([np.stack([edge[:-1], edge[1:], third], 1) for edge, third in (
         (top, nearest(below - down)), (top, nearest(below)), (bottom, nearest(above + up)))])
@@ -97,8 +89,6 @@ class LidPoints:
 
     rest: FloatArray
     """(N, 3) on the mean head."""
-    closed: FloatArray
-    """(N, 3) metres, with both eyes shut."""
     moved: FloatArray
     """(N,) how far a blink moves each, 1 at the upper lids' edges."""
     from_eye: FloatArray
@@ -123,52 +113,15 @@ def blink_moves(rig: HeadRig) -> Float32Array:
     return (moves / np.maximum(np.percentile(moves, 99.9, axis=1, keepdims=True), 1e-6)).max(0).clip(0, 1).astype(np.float32)
 
 
-def closed_lid_colors(colors: FloatArray, confidence: FloatArray, points: LidPoints, middle: FloatArray) -> FloatArray:
-    """Colours (N, 3) with lids that have those of the skin around an eye, once it is shut.
+def closed_lid_shade(moved: FloatArray) -> FloatArray:
+    """What to multiply the colours of the skin around an eye by to have those of its closed lid, (N, 3).
 
-    confidence: (N,) how far the photo shows the colours; middle: (3,) of an eye, on the mean head. The lid is a membrane spanned
-    over the closed eye between what is well seen around: brows, lashes and their shadows do not count.
+    moved: (N,) how far a blink moves each point, as `blink_moves`. The lid is a little darker and redder than the skin around it,
+    once more towards the lashes' roots, and keeps a trace of the fold of the open eye.
     """
-    out = colors.copy()
-    near = np.nonzero(np.linalg.norm(points.rest - middle, axis=1) < _AROUND)[0]
-    inferred = points.inferred[near]
-    own, sure = colors[near], confidence[near] * (1 - inferred) * (1 - points.brows[near])
-    if (sure > 0.5).sum() < _COMPARED // 2 or not (inferred > 0).any():
-        return out
-    seen = sure > 0.3
-    light = own.mean(1)
-    beside = np.asarray(KDTree(points.rest[near][seen]).query(points.rest[near], k=min(_COMPARED, int(seen.sum())))[1])
-    usual = np.percentile(light[seen][beside], 65, axis=1)
-    relative, moved = light / np.maximum(usual, 1e-3), points.moved[near]
-    below = points.rest[near, 1] < middle[1] - _UNDER
-    sure = sure * np.where(below, ramp(relative, *_DARKER_BELOW), ramp(relative, *_DARKER_ABOVE))
-    membrane = _membrane(own, sure, points.closed[near])
-    # what is folded away in the photo lies in the brow's and the lashes' shade all around; shut, it comes to the light
-    around = np.percentile(own[sure > 0.5], _LIT, axis=0)
-    dim = membrane[moved > 0.5].mean(0) if (moved > 0.5).any() else around
-    gain = np.clip((around / np.maximum(dim, 1e-3)) ** _LIFTED, 1, _MOST_LIFTED)
-    membrane = membrane * (1 + ramp(moved, 0.1, 0.5)[:, None] * (gain - 1))
     crease = _CREASE * np.exp(-0.5 * ((moved - _CREASE_AT) / _CREASE_WIDTH) ** 2)
-    roots = ramp(moved, 0.8, 1.0)[:, None] * _ROOTS_DARK
-    lid = membrane * (1 - crease[:, None]) * (1 - roots)
-    out[near] = own + inferred[:, None] * (lid - own)
-    return np.clip(out, 0, 1)
-
-
-def _membrane(values: FloatArray, sure: FloatArray, places: FloatArray) -> FloatArray:
-    """Values (N, C) that are smooth from each of the places (N, 3) to its neighbours, and the given ones where those are sure."""
-    count, neighbours = len(values), np.asarray(KDTree(places).query(places, k=min(11, len(values)))[1])
-    rows, columns = np.repeat(np.arange(count), neighbours.shape[1] - 1), neighbours[:, 1:].reshape(-1)
-    number = np.arange(len(rows))
-    difference = sp.csr_matrix((np.r_[np.ones(len(rows)), -np.ones(len(rows))], (np.r_[number, number], np.r_[rows, columns])),
-                               shape=(len(rows), count))
-    data = sp.diags(20.0 * sure.astype(np.float64))
-    system = (data + difference.T @ difference + sp.identity(count) * 1e-6).tocsr()
-    preconditioner = sp.diags(1 / system.diagonal())
-    start = np.average(values, axis=0, weights=sure + 1e-6)
-    right = data @ values
-    return np.stack([cg(system, right[:, c], x0=np.full(count, start[c]), rtol=1e-4, maxiter=600, M=preconditioner)[0]
-                     for c in range(values.shape[1])], 1)
+    lid = 1 - ramp(moved, 0.05, 0.8)[:, None] * (1 - _LID)
+    return lid * (1 - ramp(moved, 0.8, 1.0)[:, None] * (1 - _ROOTS)) * (1 - crease)[:, None]
 
 
 def shaped_for(layer: Layer, which: BoolArray, closed: FloatArray, geometry: PhotoGeometry) -> Layer:

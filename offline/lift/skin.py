@@ -48,7 +48,7 @@ def skin_layer(
     points, scalp, held, collared = observation.points, observation.scalp, observation.held, completed.collared
     colors = completed.colors
     # refinement may change only what the photo shows; the lid's shadow above an open eye would come back onto the closing lid
-    shown = (1 - ramp(completed.mirrored, 0.0, 0.3)) * points.folded.free
+    shown = points.folded.free
     freedom = np.clip(completed.confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * shown
     # what a pixel mixes into the skin is left to hair and clothes before it, or it would show on the cheek when the head turns
     color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.2, 0.9) * shown

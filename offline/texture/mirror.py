@@ -24,36 +24,23 @@ from perse_live.regions import Region
 from perse_live.rotations import to_matrix, to_quat
 
 _TURNED = 14.0  # degrees of yaw from which a photo is taken from aside; below, light that differs from side to side shows more
-_WELL, _GRAZING = 0.60, 0.35  # cosine to the camera above which a point keeps its own colour, and below which it may lose it
-_BETTER = (0.25, 0.50)  # how much more a twin must face the camera to lend its colour, and to lend all of it
-_OUTLINE = (5.0, 12.0)  # pixels (eye distance 115) within the outline where colours are mixed, and where they are surely not
+_BETTER = 0.25  # how much more the mirror point must face the camera, cosines, to be believed instead
 _AHEAD = 12.0  # pixels (eye distance 115) before the face's outline that are judged with it
 _FAR = 20.0  # degrees of yaw from which the far eye, brow, nostril and lip corner are the near ones' mirror images
 _SEAM_BESIDE, _SEAM_MIDDLE = 0.048, 0.003  # metres from the middle where the mirrored half begins below that yaw, and from it on
 _LOOKS_ELSEWHERE = 0.5  # radians from the fitted gaze at which an iris was not found where it is
 _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
-_FACE = np.array([[-np.inf, -0.12, -0.045], [np.inf, 0.085, np.inf]])  # metres on the mean head: where Gaussians are mirrored
 _LOCK = 24  # Gaussians that are hidden or seen together
 _HIDDEN = (0.35, 0.75)  # share of them hidden below which none is drawn, and from which all are
 _OWN_HAIR = 0.75
 _SURE = 0.6  # opacity, and trust in the photo's colour, from which hair is mirrored
 _CELL, _BEHIND = 4, 0.012  # pixels, and metres behind what is seen in so large a place, from which something is hidden
-_EVEN = 60  # Gaussians over which the light of the two halves is compared
 _SEAM_WIDE = 0.008  # metres over which it begins
 
 
 def vertex_twins(template: FloatArray) -> Int32Array:
     """The vertex on the other side for each of the mean head's (V, 3); those of the middle are their own. Returns (V,)."""
     return np.asarray(KDTree(template).query(template * np.array([-1, 1, 1]))[1], np.int32)
-
-
-def mirrored_view(geometry: PhotoGeometry) -> PhotoGeometry | None:
-    """The view in which each point of the rig lies where its twin is in the photo; None for a photo from the front."""
-    if abs(geometry.yaw) < _TURNED:
-        return None
-    twins = vertex_twins(geometry.template)
-    return replace(geometry, vertices=geometry.vertices[twins], normals=geometry.normals[twins],
-                   triangles=np.ascontiguousarray(twins[geometry.triangles]))
 
 
 def seam(yaw: float) -> float:
@@ -63,16 +50,6 @@ def seam(yaw: float) -> float:
     front. yaw: degrees.
     """
     return np.inf if abs(yaw) < _TURNED else _SEAM_BESIDE if abs(yaw) < _FAR else _SEAM_MIDDLE
-
-
-def lent_share(beyond: FloatArray, facing: FloatArray, inside: FloatArray, twin_facing: FloatArray) -> FloatArray:
-    """How far points (N,) are to take their twins' colours.
-
-    beyond: (N,) metres on the far side of the seam; facing, twin_facing: (N,) cosines to the camera; inside: (N,) how far within
-    the person's outline each is seen, pixels (eye distance 115).
-    """
-    grazing = (1 - ramp(facing, _GRAZING, _WELL) * ramp(inside, *_OUTLINE)) * ramp(twin_facing - facing, *_BETTER)
-    return np.maximum(grazing, ramp(beyond, 0.0, _SEAM_WIDE))
 
 
 def beyond_seam(rest: FloatArray, yaw: float) -> FloatArray:
@@ -107,7 +84,7 @@ def bare_by_twin(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolA
     angles = np.nan_to_num(attribute_map(geometry, np.stack([facing, facing[twins]], 1).astype(np.float32))[shown])
     seen = place[:, 2] < sample(np.where(shown, geometry.seen.depth, 0), pixels) + 0.006
     bare = none.copy()
-    bare[shown] = seen & (angles[:, 1] > angles[:, 0] + _BETTER[0]) & (sample(hair, pixels) < 0.3)
+    bare[shown] = seen & (angles[:, 1] > angles[:, 0] + _BETTER) & (sample(hair, pixels) < 0.3)
     distance, rows, columns = nearest_true(shown)
     return bare[rows, columns] & (distance < _AHEAD * unit)
 
@@ -143,27 +120,6 @@ def with_twin_eye(eyes: Layer, geometry: PhotoGeometry) -> Layer:
     if not far.any() or abs(geometry.yaw) < _FAR:
         return eyes
     return join(eyes.select(~far), mirrored_layer(eyes.select(~far), geometry))
-
-
-def with_twin_half(layer: Layer, geometry: PhotoGeometry, hair: BoolArray) -> Layer:
-    """The refined face, of which what lies beyond the seam is the near half, mirrored: as sharp as that, in its place's light.
-
-    hair: (H, W) pixels that show hair; where the near half is under it, and for a photo from the front, nothing changes.
-    """
-    if abs(geometry.yaw) < _FAR:
-        return layer
-    twins = _triangle_twins(geometry, vertex_twins(geometry.template))
-    middles = geometry.triangle_template()
-    there = beyond_seam(middles, geometry.yaw) > 0
-    there &= ((middles > _FACE[0]) & (middles < _FACE[1])).all(1)
-    shown = (layer.triangles >= 0) & np.isin(layer.regions, (Region.SKIN, Region.LIPS, Region.EYE, Region.LASHES))
-    near = shown & there[twins[layer.triangles]] & (twins[layer.triangles] != layer.triangles)
-    near &= sample(hair, geometry.camera.project(layer.gaussians.means)) < 0.5
-    far = shown & there[layer.triangles] & np.isin(layer.triangles, twins[layer.triangles[near]])
-    if far.sum() < _EVEN or near.sum() < _EVEN:
-        return layer
-    mirrored = mirrored_layer(layer.select(near), geometry)
-    return join(layer.select(~far), _lit_as(mirrored, layer.select(far)))
 
 
 def own_hair(yaw: float) -> float:
@@ -223,18 +179,6 @@ def _hidden(layer: Layer, before: Layer, geometry: PhotoGeometry, person: BoolAr
     means = layer.gaussians.means
     inside = sample(person, geometry.camera.project(means)) > 0.9
     return inside & (means[:, 2] > nearest[cells(means)] + _BEHIND)
-
-
-def _lit_as(layer: Layer, before: Layer) -> Layer:
-    """The layer's skin in the light, smooth over the face, of that `before` it in the same place."""
-    skin, seen = (np.isin(part.regions, (Region.SKIN, Region.LIPS)) for part in (layer, before))
-    g = layer.gaussians
-    own = KDTree(g.means[skin]).query(g.means[skin], k=_EVEN)[1]
-    other = KDTree(before.gaussians.means[seen]).query(g.means[skin], k=_EVEN)[1]
-    light = before.gaussians.colors[seen][other].mean(1) / np.maximum(g.colors[skin][own].mean(1), 0.02)
-    colors = g.colors.copy()
-    colors[skin] = np.clip(colors[skin] * np.clip(light, 0.6, 1.6), 0.002, 0.998)
-    return replace(layer, gaussians=replace(g, colors=colors.astype(np.float32)))
 
 
 def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:

@@ -20,7 +20,7 @@ from offline.texture.point_labels import (
     points_under_collar,
     scalp_points,
 )
-from offline.texture.skin_colors import ear_relief, scalp_colors, skin_colors, with_further_views, with_mirrored_colors
+from offline.texture.skin_colors import ear_relief, scalp_colors, skin_colors, with_further_views
 from offline.texture.skin_points import SkinDensity, SkinPoints, skin_points, spread_points
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.fit import FrameFit
@@ -48,9 +48,7 @@ class CompletedSkin:
     colors: FloatArray
     """(N, 3) sRGB."""
     confidence: FloatArray
-    """(N,) in [0, 1]: how far the photo shows them; mirrored colours count, those of further views do not."""
-    mirrored: FloatArray
-    """(N,) in [0, 1]: share of the colour that comes from the mirror point on the other half of the face."""
+    """(N,) in [0, 1]: how well the photo shows each; further views do not count."""
     collared: BoolArray
     """(N,) out of sight under a collar: coloured as cloth."""
 
@@ -92,10 +90,9 @@ def complete_skin(
     views: Sequence[tuple[PhotoGeometry, Appearance]],  # further pictures of the same person
     rng: np.random.Generator,
 ) -> CompletedSkin:
-    """Colours for every point: the photo's, else the mirror point's, else those of further views, else inferred."""
-    points, scalp = observation.points, observation.scalp
-    seen, confidence, mirrored = with_mirrored_colors(geometry, look, charts, points, observation.confidence, dressed, unit)
-    viewed, believed = with_further_views(seen, confidence, charts, views, unit) if views else (seen, confidence)
+    """Colours for every point: the photo's, those of further views, and what follows from them for the rest."""
+    points, confidence, scalp = observation.points, observation.confidence, observation.scalp
+    viewed, believed = with_further_views(points, confidence, charts, views, unit) if views else (points, confidence)
     believed = np.where(scalp, 0, believed)
     hairiness = hair_share_of_points(points, scalp)[:, None]
     colors = hairiness * scalp_colors(points, look) + (1 - hairiness) * skin_colors(geometry, viewed, believed, rng)
@@ -103,4 +100,4 @@ def complete_skin(
     # the neck's hidden side under a collar would pierce it when the head turns: it is coloured as cloth itself
     collared = points_under_collar(points, collar) & (believed < 0.3)
     cloth = sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels)
-    return CompletedSkin(np.where(collared[:, None], cloth, colors), confidence, mirrored, collared)
+    return CompletedSkin(np.where(collared[:, None], cloth, colors), confidence, collared)

@@ -15,7 +15,6 @@ from offline.rig.template_regions import FACE_FRONT
 from offline.sampling import SurfacePoints, poisson_disk
 from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.expressions import expression as expression_of
 from perse_live.head.expressions import indices
 from perse_live.head.rig import Part, expressed
 
@@ -97,10 +96,9 @@ def skin_points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, o
     lips, lids, ears, scalp, brows, moved = (
         on.interpolate(chart, geometry.rig.triangles)
         for chart in (charts.lips, charts.eyelids, charts.ears, charts.scalp, charts.brows, blink_moves(geometry.rig)))
-    shut = expressed(geometry.rig, expression_of(eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
     from_opening = sample(distance_to(look.openings), pixels)
     from_eye = np.where(rest[:, 1] > _EYES_ABOVE, from_opening / unit, np.inf)
-    folded = LidPoints(rest, on.interpolate(shut, geometry.rig.triangles), moved, from_eye, brows)
+    folded = LidPoints(rest, moved, from_eye, brows)
     return SkinPoints(on, means, normals, rest, lips, lids, ears, scalp, pixels, inside, facing,
                    front=visible(geometry, means, rest, pixels) & inside & (facing > 0.05), observed=sample(look.image, pixels),
                    hair=sample(look.hair, pixels), from_opening=from_opening, folded=folded)

@@ -15,7 +15,7 @@ from offline.looks.skin.skin_light import plain_skin, skin_under_light
 from offline.numeric import facing_of, normalized, ramp
 from offline.rig.anatomy import HeadCharts
 from offline.sampling import SurfacePoints
-from offline.texture.skin_colors import infer_colors
+from offline.texture.completion import complete_colors
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.head.rig import Part, surface_triangles
@@ -73,8 +73,10 @@ def bare_skin(head: OwnHead, covered: FloatArray) -> Float32Array:
     known = (1 - ramp(covered, 0.0, 0.3)) * (avatar.regions[:count] != Region.SCALP) * (avatar.opacities[:count] > 0.3)
     places = surface_places(avatar, avatar.rig.vertices)
     out = head.own.copy()
-    out[skin] = infer_colors(head.own[skin], np.clip(known[skin], 0, 1), places[skin], head.rest[skin], head.charts["lips"][skin],
-                             rng=np.random.default_rng(0))
+    normals = head.on.interpolate(vertex_normals(avatar.rig.vertices, surface_triangles(avatar.rig)), avatar.rig.triangles)
+    parts = np.stack([head.charts["lips"], head.charts["brows"]], 1)
+    out[skin] = complete_colors(head.own[skin], np.clip(known[skin], 0, 1), places[skin], head.rest[skin],
+                                normalized(normals[skin]), parts[skin], rng=np.random.default_rng(0))
     rows = np.nonzero(skin)[0]
     smooth = out[rows[KDTree(places[rows]).query(places, k=12)[1]]].mean(1)
     off_brows = 1 - ramp(head.charts["brows"], _BROW, 2 * _BROW)

@@ -9,7 +9,7 @@ import pytest
 
 from offline.gaussian_layer import surface_layer
 from offline.images import dilate, erode
-from offline.lift.lids import LidPoints, blink_moves, closed_lid_colors, shaped_for, with_lid_sheets
+from offline.lift.lids import blink_moves, closed_lid_shade, shaped_for, with_lid_sheets
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.animate import bind_surface
 from perse_live.arrays import Float32Array, UInt8Array
@@ -24,29 +24,14 @@ from runtime.stage import Motion, Stage, facing_pose
 _SHUT = expression(eyeBlinkLeft=1, eyeBlinkRight=1)
 
 
-def _flat_eye(*, lid: float, around: float) -> tuple[np.ndarray, np.ndarray, LidPoints]:
-    """A flat face around one eye, grey: lids of one lightness, folded away in the photo, in skin of another."""
-    y, x = np.mgrid[-0.03:0.03:0.0009, -0.03:0.03:0.0009]
-    places = np.stack([x, y, np.zeros_like(x)], -1).reshape(-1, 3)
-    moved = np.clip(1 - np.hypot(places[:, 0] / 0.014, places[:, 1] / 0.008), 0, 1) ** 0.5
-    points = LidPoints(places, places, moved, np.full(len(places), 50.0), np.zeros(len(places)))
-    lightness = np.where(moved > 0.25, lid, around)
-    return np.repeat(lightness[:, None], 3, 1), np.ones(len(places)), points
-
-
-def test_a_closed_lid_has_the_colour_of_the_skin_around() -> None:
-    colors, confidence, points = _flat_eye(lid=0.1, around=0.7)  # lashes and a fold's shadow, seen with certainty
-    result = closed_lid_colors(colors, confidence, points, np.zeros(3))
-    assert np.abs(result - 0.7).max() < 0.07  # crease and lash line are a little darker
-    np.testing.assert_array_equal(result[points.moved == 0], colors[points.moved == 0])
-
-
-def test_brows_do_not_colour_lids() -> None:
-    colors, confidence, points = _flat_eye(lid=0.7, around=0.7)
-    brow = np.abs(points.rest[:, 1] - 0.014) < 0.004
-    colors[brow] = 0.15
-    result = closed_lid_colors(colors, confidence, points, np.zeros(3))
-    assert result[points.moved > 0.2].min() > 0.6
+def test_a_closed_lid_is_a_little_darker_and_redder_than_the_skin_around() -> None:
+    shade = closed_lid_shade(np.linspace(0, 1, 101))
+    np.testing.assert_allclose(shade[0], 1, atol=1e-3)
+    lid, roots = shade[78], shade[100]
+    assert 0.88 < lid[1] < 0.96
+    assert lid[0] > lid[1] >= lid[2]
+    assert (roots < lid).all()
+    assert roots.min() > 0.75
 
 
 @pytest.mark.slow

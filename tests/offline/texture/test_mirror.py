@@ -9,14 +9,11 @@ from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.texture.mirror import (
     bare_by_twin,
     beyond_seam,
-    lent_share,
     mirrored_layer,
-    mirrored_view,
     seen_gaze,
     vertex_twins,
     with_twin_eye,
     with_twin_hair,
-    with_twin_half,
     with_twin_offsets,
 )
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
@@ -39,24 +36,7 @@ def test_each_vertex_is_its_twin_s_twin_on_the_other_side(mean_head: PhotoGeomet
 
 
 def test_a_photo_from_the_front_is_left_alone(mean_head: PhotoGeometry) -> None:
-    assert mirrored_view(mean_head) is None
     assert not bare_by_twin(mean_head, np.ones((512, 512), np.bool_), 1.0).any()
-
-
-def test_a_mirrored_view_sees_each_point_where_its_twin_is(from_aside: PhotoGeometry) -> None:
-    mirrored = mirrored_view(from_aside)
-    assert mirrored is not None
-    place, twin_place = from_aside.template_map(), mirrored.template_map()
-    seen = from_aside.part_map(Part.SKIN)
-    np.testing.assert_allclose(twin_place[seen], place[seen] * [-1, 1, 1], atol=2e-3)
-
-
-def test_what_is_seen_badly_and_its_twin_well_is_lent_and_all_beyond_the_seam() -> None:
-    near, facing, twin = np.full(4, -0.02), np.array([0.9, 0.2, 0.2, 0.65]), np.array([0.95, 0.9, 0.3, 0.98])
-    share = lent_share(near, facing, np.array([50.0, 50.0, 50.0, 2.0]), twin)
-    np.testing.assert_allclose(share[:3], [0, 1, 0], atol=1e-6)
-    assert share[3] > 0.2  # near the outline
-    np.testing.assert_array_equal(lent_share(np.full(4, 0.02), facing, np.full(4, 50.0), twin), 1)
 
 
 @pytest.mark.parametrize("yaw", [-40.0, 24.0, 16.0, 5.0])
@@ -96,33 +76,6 @@ def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(from_aside: P
     np.testing.assert_allclose(seen_gaze(from_aside, fitted, landmarks), [looking, looking], atol=2e-3)
     landmarks[:, :2] = 0  # beside the eye
     np.testing.assert_array_equal(seen_gaze(from_aside, fitted, landmarks), fitted)
-
-
-def test_the_far_half_of_a_refined_face_is_the_near_one_in_its_own_light(from_aside: PhotoGeometry) -> None:
-    rig, place = from_aside.rig, from_aside.triangle_template()
-    rows = np.nonzero((rig.parts == Part.SKIN) & (np.abs(place[:, 0]) < 0.07) & (place[:, 2] > -0.05))[0].astype(np.int32)
-    corners = from_aside.vertices[rig.triangles[rows]].astype(np.float64)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    near = place[rows, 0] < 0
-    mole = near & (np.linalg.norm(place[rows, :2] - [-0.035, -0.03], axis=1) < 0.008)
-    smear = ~near & (np.linalg.norm(place[rows, :2] - [0.03, -0.055], axis=1) < 0.004)
-    assert mole.sum() > 3
-    assert smear.sum() > 3
-    light = np.where(near, 0.6, 0.45) * np.where(mole, 0.5, 1.0) * np.where(smear, 0.2, 1.0)
-    layer = surface_layer(corners.mean(1), normals, np.full(len(rows), 0.001), light[:, None].repeat(3, 1), Region.SKIN,
-                          triangles=rows)
-    bare = np.zeros((512, 512), np.bool_)
-    whole = with_twin_half(layer, from_aside, bare)
-    there = place[whole.triangles]
-    brightness = whole.gaussians.colors.mean(1)
-    twin_mole = np.linalg.norm(there[:, :2] - [0.035, -0.03], axis=1) < 0.006
-    assert brightness[twin_mole].mean() < 0.7 * 0.45
-    face = (there[:, 0] > 0.015) & (there[:, 2] > -0.04) & (np.abs(there[:, 1]) < 0.08)
-    assert np.median(brightness[face]) == pytest.approx(0.45, abs=0.03)
-    assert brightness[np.linalg.norm(there[:, :2] - [0.03, -0.055], axis=1) < 0.003].min() > 0.3
-    np.testing.assert_array_equal(brightness[there[:, 0] < 0], layer.gaussians.colors.mean(1)[near])
-    assert len(with_twin_half(layer, from_aside, ~bare)) == len(layer)  # all under hair
 
 
 def test_a_mirrored_layer_lies_on_the_other_side_facing_out(mean_head: PhotoGeometry) -> None:

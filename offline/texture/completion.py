@@ -1,0 +1,168 @@
+"""Colours of all points of the skin from those that the photo shows, by one robust weighted least-squares problem.
+
+Unknowns are the points' colours r with the light divided out. Four terms hold them:
+
+- data: r is what the photo shows, with a variance that grows as the point is seen less well;
+- symmetry: differences between neighbours are those between their mirror points, where these are seen better and where both
+  halves, as far as both are seen, agree (Poisson editing, Perez et al., SIGGRAPH 2003, with the other half as the source);
+- smoothness: neighbours are alike where neither says anything; edges do not cross the borders of parts;
+- robustness: points of doubtful visibility that contradict their neighbours lose their weight (iteratively reweighted least
+  squares with Geman and McClure's weights): pixels that mix skin with hair, collar or background.
+
+All weights are continuous in how well a point is seen, and so in the yaw of the photo: no case is told apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.spatial import KDTree
+
+from offline.texture.light import estimate_light
+from offline.texture.surface_graph import mirror_matrix, solve_per_channel, surface_graph
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+
+_LEAST_SURE = 12  # well seen points without which a photo tells nothing of the skin
+_UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
+_SURE = 0.6  # confidence of points that light, grain and symmetry are learnt from
+_ROBUST_BELOW = 0.85  # confidence from which a contradiction is the skin's own (a mole, a scar), not a mixed pixel
+_BOTH_SEEN, _COMPARED = 0.3, 60  # product of both halves' confidence; points over which they are compared
+_UNTOLD = 1e-3  # inverse variance with which the face's median albedo holds what nothing else tells: it makes the system definite
+_AT_REST = 12 / 30**2  # of the weight of an edge: with 12 edges a point, changes fade over some thirty points, a few centimetres
+_GRAIN = 0.8  # of the skin's own noise that invented points get: less than all of it, for Gaussians overlap
+
+
+@dataclass(frozen=True)
+class CompletionConfig:
+    """Standard deviations, sRGB after division by the shading. Found on the nine sample portraits by `eval --portraits`."""
+
+    seen: float = 0.02
+    """Of the photo's colour at a point with confidence 1: its noise."""
+    doubtful: float = 0.15
+    """Of the photo's colour at confidence 0.5: skin mixed with what stands beside it."""
+    step: float = 0.05
+    """Of the difference between neighbours."""
+    mirrored_step: float = 0.025
+    """Of the difference between neighbours against that of their mirror points; at 0.05 far eyes stay blurred."""
+    mirrored: float = 1.6
+    """Of a colour against its mirror point's; loose, for light that harmonics cannot describe differs from side to side."""
+    plain: float = 0.04
+    """Of the albedo of points known to be plain skin against the face's median one."""
+    disagreement: float = 0.12
+    """Difference between the two halves, where both are seen, at which symmetry counts 1/e: a shadow across one of them."""
+    outlier: float = 0.10
+    """Contradiction at which a doubtful point's weight falls to a quarter."""
+    rounds: int = 4
+    """Of reweighting; after three hardly a weight changes."""
+
+
+def complete_colors(
+    observed: FloatArray,  # (N, 3) sRGB
+    confidence: FloatArray,  # (N,) in [0, 1]: how well the photo shows each
+    positions: FloatArray,  # (N, 3) metres: neighbours here are neighbours on the skin
+    rest: FloatArray,  # (N, 3) metres on the template head, for mirror points
+    normals: FloatArray,  # (N, 3) unit, head frame
+    parts: FloatArray,  # (N, K) memberships in [0, 1] of parts that share no colour with what lies beside them
+    *,
+    plain: FloatArray | None = None,  # (N,) in [0, 1]: known to have the albedo of the face at large, as lids have
+    rng: np.random.Generator,
+    config: CompletionConfig = CompletionConfig(),
+) -> Float32Array:
+    """Colours (N, 3) in [0, 1] for all points; see the module's text. The same `rng` state gives the same colours."""
+    sure = confidence > _SURE
+    if sure.sum() < _LEAST_SURE:
+        return np.tile(_UNKNOWN_SKIN.astype(np.float32), (len(observed), 1))
+    bare = confidence * sure * (parts.max(1, initial=0) < 0.1)
+    light = estimate_light(observed, bare if bare.any() else confidence, normals)
+    shading = light.shading(normals)
+    albedo = observed / shading
+    mirror = mirror_matrix(rest)
+    mirrored = (mirror @ confidence) * _agreement(albedo, confidence, mirror, rest, config)
+    plain = np.zeros(len(observed)) if plain is None else plain
+    solved, share = _solve(albedo, confidence, mirrored, plain, mirror, positions, parts, config)
+    colors = solved * shading
+    invented = np.maximum(share, mirrored) < _BOTH_SEEN
+    colors[invented] += rng.normal(0, 1, (int(invented.sum()), 1)) * _GRAIN * _grain(observed, sure, positions)
+    return np.clip(colors, 0, 1).astype(np.float32)
+
+
+def _solve(albedo: FloatArray, confidence: FloatArray, mirrored: FloatArray, plain: FloatArray, mirror: sp.csr_matrix,
+           positions: FloatArray, parts: FloatArray, config: CompletionConfig) -> tuple[FloatArray, FloatArray]:
+    """The colours (N, 3) without light, and how far each is the photo's own, (N,).
+
+    mirrored: (N,) confidence in the mirror points; plain: (N,) as in `complete_colors`.
+    """
+    count, graph = len(albedo), surface_graph(positions, parts)
+    difference = graph.difference
+    against_mirror = sp.identity(count, format="csr") - mirror
+    seen, other = graph.edge_mean(confidence), graph.edge_mean(mirrored)
+    smooth = graph.weights * (1 - 0.98 * np.clip(np.maximum(seen, other), 0, 1)) / config.step**2
+    symmetric = graph.weights * other * (1 - seen) / config.mirrored_step**2
+    steps_against_mirror = difference @ against_mirror
+    prior = (difference.T @ sp.diags(smooth) @ difference
+             + steps_against_mirror.T @ sp.diags(symmetric) @ steps_against_mirror
+             + against_mirror.T @ sp.diags(mirrored * (1 - confidence) / config.mirrored**2) @ against_mirror)
+    typical = np.median(albedo[confidence > _SURE], 0)
+    solved = np.where(confidence[:, None] > _BOTH_SEEN, albedo, typical)
+    precision, robust = photo_precision(confidence, config), np.ones(count)
+    usual = _UNTOLD + plain / config.plain**2
+    neighbours = graph.columns.reshape(count, -1)
+    for _ in range(config.rounds):
+        data = precision * robust
+        solved = solve_per_channel(sp.diags(data + usual) + prior, data[:, None] * albedo + usual[:, None] * typical, solved)
+        unlike = np.linalg.norm(albedo - solved[neighbours].mean(1), axis=1)
+        robust = np.where(confidence > _ROBUST_BELOW, 1, robust_weight(unlike, config.outlier))
+    share = confidence * robust
+    return share[:, None] * albedo + (1 - share[:, None]) * solved, share
+
+
+def photo_precision(confidence: FloatArray, config: CompletionConfig) -> FloatArray:
+    """Inverse variances (N,) of what the photo shows: the noise, and the more doubt the lower the confidence."""
+    odds = (1 - confidence) / np.maximum(confidence, 1e-3)
+    return (confidence > 1e-3) / (config.seen**2 + config.doubtful**2 * odds)
+
+
+def robust_weight(residual: FloatArray, scale: float) -> FloatArray:
+    """Geman and McClure's weights of residuals >= 0: 1 at 0, a quarter at `scale`."""
+    return 1 / (1 + (residual / scale) ** 2) ** 2
+
+
+def _agreement(albedo: FloatArray, confidence: FloatArray, mirror: sp.csr_matrix, rest: FloatArray,
+               config: CompletionConfig) -> FloatArray:
+    """How alike the two halves are near each point, (N,) in [0, 1]; 1 where too little is seen of both to tell."""
+    both = np.flatnonzero(confidence * (mirror @ confidence) > _BOTH_SEEN)
+    if len(both) < _COMPARED:
+        return np.ones(len(albedo))
+    unlike = albedo[both] - (mirror @ albedo)[both]
+    near = np.asarray(KDTree(rest[both]).query(rest, k=_COMPARED)[1])
+    return np.exp(-((np.linalg.norm(unlike[near].mean(1), axis=1) / config.disagreement) ** 2))
+
+
+def _grain(observed: FloatArray, sure: BoolArray, positions: FloatArray) -> float:
+    """Standard deviation of the skin's noise, sRGB: what well seen points differ by from the mean of their neighbours."""
+    points, colors = positions[sure], observed[sure]
+    near = np.asarray(KDTree(points).query(points, k=min(9, len(points)))[1])
+    return float(np.clip((colors - colors[near].mean(1)).mean(1), -0.04, 0.04).std())
+
+
+def extend_changes(
+    changes: FloatArray,  # (N, 3) of colours that refinement has made
+    seen: FloatArray,  # (N,) in [0, 1]: how far the photo shows each
+    rest: FloatArray,  # (N, 3) metres on the template head
+    parts: FloatArray,  # (N, K) as in `complete_colors`
+    *,
+    config: CompletionConfig = CompletionConfig(),
+) -> FloatArray:
+    """Changes (N, 3) for all points: those that the photo shows keep theirs, the others follow their neighbours' (harmonic).
+
+    Far from all that is seen, changes fade: `_at_rest` is the inverse variance of a change that nothing tells.
+    """
+    graph = surface_graph(rest, parts, neighbours=12)
+    difference = graph.difference
+    precision = photo_precision(seen, config)
+    smooth = difference.T @ sp.diags(graph.weights / config.step**2) @ difference
+    system = sp.diags(precision + _AT_REST / config.step**2) + smooth
+    solved = solve_per_channel(system, precision[:, None] * changes, seen[:, None] * changes)
+    return seen[:, None] * changes + (1 - seen[:, None]) * solved
