@@ -62,7 +62,7 @@ from offline.segment.hair_mask import hair_mask
 from offline.segment.head_top import with_head_top
 from offline.segment.landmark_masks import face_oval
 from offline.texture.backdrop import backdrop
-from offline.texture.mirror import own_hair, with_twin_eye, with_twin_hair
+from offline.texture.mirror import unmirrored_hair_share, with_mirrored_far_eye, with_mirrored_hair
 from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_folds, without_lip_specks
 from offline.texture.observation import complete_skin, observe_skin
 from perse_live.avatar import Avatar, Provenance
@@ -177,7 +177,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
     eyes = eye_layer(geometry, look, landmarks, frame.gaze, rng)
     veil = lid_veil(geometry, look.image, drawn(join(skin, eyes), portrait.camera), landmarks, unit, rng)
     depth, barely_shown = seen.sheet_depth, seen.clothes_barely_shown
-    layers = [skin, under_skin(geometry, charts, skin, rng), with_twin_eye(join(eyes, veil), geometry),
+    layers = [skin, under_skin(geometry, charts, skin, rng), with_mirrored_far_eye(join(eyes, veil), geometry),
               mouth_layer(geometry, look, landmarks, rng),
               sheet_layer(geometry, look, depth, seen.hair, seen.dressed, barely_shown, chin_row, unit, rng),
               empty_layer() if barely_shown else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
@@ -187,7 +187,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         share = hair_share(look, seen.hair, unit)
         shell = hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit)
         spent = sum(len(layer) for layer in layers)
-        left = round(own_hair(geometry.yaw) * max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent)))
+        left = round(unmirrored_hair_share(geometry.yaw) * max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent)))
         layers.append(clear_of_skin(hair_layers(geometry, look, shell, share, unit, left, rng), skin, geometry))
     layer = join(*layers)
     _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})
@@ -201,7 +201,7 @@ def refine(state: BuildState, config: BuildConfig) -> BuildState:
     fitted = refine_layer(state.lifted, portrait.camera, look.image, look.alpha, pixel_weights(portrait, look), center,
                           laplacian=color_laplacian(state.lifted, geometry), config=config.refine, progress=config.progress)
     layer = with_followed_changes(state.lifted, fitted, geometry, portrait.camera)
-    layer = with_twin_hair(layer, geometry, look.alpha > 0.9, _MOST - len(layer), np.random.default_rng(config.seed))
+    layer = with_mirrored_hair(layer, geometry, look.alpha > 0.9, _MOST - len(layer), np.random.default_rng(config.seed))
     return replace(state, refined=with_calm_teeth(without_lip_specks(layer)))
 
 

@@ -20,7 +20,7 @@ from offline.images import distance_to, nearest_true, polygon, sample
 from offline.lift.pixel_mesh import grid_mesh, scatter
 from offline.numeric import facing_of, normalized, ramp
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.texture.mirror import vertex_twins
+from offline.texture.mirror import mirror_vertices
 from perse_live.animate import bind_surface
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.gaussians import Gaussians
@@ -72,7 +72,7 @@ def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) ->
     top, bottom = nearest(over), nearest(under)
     left = np.concatenate([np.stack([edge[:-1], edge[1:], third], 1) for edge, third in (
         (top, nearest(below - down)), (top, nearest(below)), (bottom, nearest(above + up)))])
-    rows = np.concatenate([left, vertex_twins(template)[left]])
+    rows = np.concatenate([left, mirror_vertices(template)[left]])
     outward = _face_normals(template, rows)[:, 2] > 0
     sheets = np.where(outward[:, None], rows, rows[:, [1, 0, 2]]).astype(np.int32)
     return replace(rig, triangles=np.concatenate([rig.triangles, sheets]),

@@ -14,7 +14,7 @@ from offline.rig.lip_shapes import rounded_frame, with_own_round_mouth, with_rou
 from offline.rig.neutral_expression import at_rest, relaxation, with_closing_lids
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry, yaw_of
 from offline.rig.skinning import head_weights
-from offline.texture.mirror import seen_gaze, with_twin_offsets
+from offline.texture.mirror import seen_gaze, with_mirrored_offsets
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.avatar import LandmarkBinding
 from perse_live.camera import Camera
@@ -86,7 +86,7 @@ def _bent_to_landmarks(rig: HeadRig, residual: FloatArray, spread_ids: Int32Arra
     """The rig with its vertices moved by the landmarks' residual (478, 3) metres, and skinning weights for where they are now."""
     offsets = np.zeros_like(rig.vertices)
     offsets[spread_ids] = spread.astype(np.float32) @ residual
-    vertices = rig.vertices + with_twin_offsets(offsets, template, yaw)
+    vertices = rig.vertices + with_mirrored_offsets(offsets, template, yaw)
     return replace(rig, vertices=vertices, head_weights=head_weights(vertices))
 
 

@@ -14,7 +14,7 @@ from offline.segment import color_model, multiclass
 from offline.segment.contract import BACKGROUND, PartMaps, parts_of
 from offline.segment.landmark_masks import eye_openings, face_oval, mouth_opening
 from offline.segment.matte import person_mask, person_probability, soft_matte, without_haze
-from offline.texture.mirror import bare_by_twin
+from offline.texture.mirror import bare_in_mirror
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 
@@ -67,7 +67,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
         parts = color_model.tidied(parts_of(classes, on_head), landmarks, alpha)
     parts = _without_chin_shadow(parts, geometry)
     solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
-    bare = bare_by_twin(geometry, parts.hair > 0.5, unit)
+    bare = bare_in_mirror(geometry, parts.hair > 0.5, unit)
     parts = replace(parts, skin=np.where(bare, parts.skin + parts.hair, parts.skin), hair=np.where(bare, 0, parts.hair))
     parts = _edge_as_inside(parts, solid, dilate(outline, 3 * unit), geometry.part_map(Part.SKIN))
     clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)

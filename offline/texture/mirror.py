@@ -1,7 +1,7 @@
-"""The far half of a face that the photo saw from aside: what the photo shows of the near half, mirrored.
+"""Mirror correspondence: geometry, gaze and hair of the half of a head that a photo turned by yaw hardly shows.
 
-Heads are nearly symmetric, and the rig is wholly: each of its vertices has a twin on the other side. What the photo sees only at
-a glancing angle would be smeared when the head turns to the front; its twin is seen well. Photos from the front are left alone.
+Heads are nearly symmetric, and the rig is exactly: each vertex has a mirror vertex across the symmetry plane. Colours of the skin
+are completed elsewhere (`completion`); here is what moves or adds Gaussians. Frontal photos are left alone.
 """
 
 from __future__ import annotations
@@ -23,65 +23,64 @@ from perse_live.head.rig import Part
 from perse_live.regions import Region
 from perse_live.rotations import to_matrix, to_quat
 
-_TURNED = 14.0  # degrees of yaw from which a photo is taken from aside; below, light that differs from side to side shows more
+_TURNED = 14.0  # degrees of yaw from which the far half's shape and gaze are the near one's, mirrored
 _BETTER = 0.25  # how much more the mirror point must face the camera, cosines, to be believed instead
 _AHEAD = 12.0  # pixels (eye distance 115) before the face's outline that are judged with it
-_FAR = 20.0  # degrees of yaw from which the far eye, brow, nostril and lip corner are the near ones' mirror images
-_SEAM_BESIDE, _SEAM_MIDDLE = 0.048, 0.003  # metres from the middle where the mirrored half begins below that yaw, and from it on
-_LOOKS_ELSEWHERE = 0.5  # radians from the fitted gaze at which an iris was not found where it is
+_FAR = 20.0  # degrees of yaw from which the far eye and the far side's hair are the near ones', mirrored
+_BORDER_OUTER, _BORDER_INNER = 0.048, 0.003  # metres from the symmetry plane where the mirrored half begins: below `_FAR`, above
+_GAZE_OUTLIER = 0.5  # radians from the fitted gaze from which the iris landmark is taken for an error
 _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
-_LOCK = 24  # Gaussians that are hidden or seen together
-_HIDDEN = (0.35, 0.75)  # share of them hidden below which none is drawn, and from which all are
-_OWN_HAIR = 0.75
-_SURE = 0.6  # opacity, and trust in the photo's colour, from which hair is mirrored
+_LOCK = 24  # neighbouring Gaussians of hair that are added or left out together
+_HIDDEN = (0.35, 0.75)  # share of them hidden below which none is added, and from which all are
+_UNMIRRORED = 0.75  # of the hair's Gaussians in a photo turned by more than `_FAR`
+_SURE = 0.6  # opacity, and freedom of colour, from which hair is mirrored
 _CELL, _BEHIND = 4, 0.012  # pixels, and metres behind what is seen in so large a place, from which something is hidden
-_SEAM_WIDE = 0.008  # metres over which it begins
+_BORDER_WIDTH = 0.008  # metres over which the mirrored half begins
 
 
-def vertex_twins(template: FloatArray) -> Int32Array:
-    """The vertex on the other side for each of the mean head's (V, 3); those of the middle are their own. Returns (V,)."""
+def mirror_vertices(template: FloatArray) -> Int32Array:
+    """Index of each vertex's mirror vertex, (V,); a vertex on the symmetry plane is its own. template: (V, 3) the mean head."""
     return np.asarray(KDTree(template).query(template * np.array([-1, 1, 1]))[1], np.int32)
 
 
-def seam(yaw: float) -> float:
-    """How far from the middle of a face its far half begins to be the near one's mirror image, metres on the mean head.
+def mirror_border(yaw: float) -> float:
+    """Distance from the symmetry plane, metres on the mean head, beyond which the far half is the near one's mirror image.
 
-    It goes round eye and mouth: one half of either mirrored, the other smeared, would be neither's. Infinite for a photo from the
-    front. yaw: degrees.
+    It never crosses an eye, half of which would be mirrored. Infinite for a frontal photo. yaw: degrees.
     """
-    return np.inf if abs(yaw) < _TURNED else _SEAM_BESIDE if abs(yaw) < _FAR else _SEAM_MIDDLE
+    return np.inf if abs(yaw) < _TURNED else _BORDER_OUTER if abs(yaw) < _FAR else _BORDER_INNER
 
 
-def beyond_seam(rest: FloatArray, yaw: float) -> FloatArray:
-    """How far points of the mean head (N, 3) lie beyond the seam, on the side turned away: metres, (N,). yaw: degrees."""
-    return np.sign(yaw) * rest[:, 0] - seam(yaw)
+def beyond_mirror_border(rest: FloatArray, yaw: float) -> FloatArray:
+    """Signed distance (N,) metres of points (N, 3) of the mean head beyond the border, on the far side. yaw: degrees."""
+    return np.sign(yaw) * rest[:, 0] - mirror_border(yaw)
 
 
-def with_twin_offsets(offsets: Float32Array, template: Float32Array, yaw: float) -> Float32Array:
-    """What bends the mean head's vertices to a person, (V, 3) metres, beyond the seam as this side of it.
+def with_mirrored_offsets(offsets: Float32Array, template: Float32Array, yaw: float) -> Float32Array:
+    """Offsets (V, 3), metres, that bend the mean head to a person, with those of the far half mirrored from the near one.
 
-    Landmarks of a far half are half guessed, and say little of depth: from the front its eye would sit askew in its lids.
+    Landmarks of a far half are partly guessed and say little of depth: seen from the front, its eye would sit askew in its lids.
     """
-    share = ramp(beyond_seam(template, yaw), 0.0, _SEAM_WIDE)[:, None]
-    there = offsets[vertex_twins(template)] * np.array([-1, 1, 1])
+    share = ramp(beyond_mirror_border(template, yaw), 0.0, _BORDER_WIDTH)[:, None]
+    there = offsets[mirror_vertices(template)] * np.array([-1, 1, 1])
     return (offsets + share * (there - offsets)).astype(np.float32)
 
 
-def bare_by_twin(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolArray:
-    """(H, W) pixels of the far half, and before it, whose twins in the near half are seen to be bare of `hair` (H, W).
+def bare_in_mirror(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolArray:
+    """(H, W) pixels of the far half, and in front of it, whose mirror pixels show no `hair` (H, W).
 
-    At a glancing angle brows, lashes and locks on the forehead run together, and would hang before the eye as hair. unit: pixels,
-    eye distance / 115.
+    At a grazing angle brows, lashes and forehead hair merge, and would become hair in front of the eye. unit: pixels, eye
+    distance / 115.
     """
     none = np.zeros_like(hair)
     if abs(geometry.yaw) < _FAR:
         return none
-    twins = vertex_twins(geometry.template)
-    there, facing = geometry.vertices[twins], facing_of(geometry.vertices, geometry.normals)
+    mirror = mirror_vertices(geometry.template)
+    there, facing = geometry.vertices[mirror], facing_of(geometry.vertices, geometry.normals)
     shown = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT)
     place = np.nan_to_num(attribute_map(geometry, there)[shown])
     pixels = geometry.camera.project(np.where(place[:, 2:] > 0, place, [0, 0, 1]))
-    angles = np.nan_to_num(attribute_map(geometry, np.stack([facing, facing[twins]], 1).astype(np.float32))[shown])
+    angles = np.nan_to_num(attribute_map(geometry, np.stack([facing, facing[mirror]], 1).astype(np.float32))[shown])
     seen = place[:, 2] < sample(np.where(shown, geometry.seen.depth, 0), pixels) + 0.006
     bare = none.copy()
     bare[shown] = seen & (angles[:, 1] > angles[:, 0] + _BETTER) & (sample(hair, pixels) < 0.3)
@@ -90,9 +89,9 @@ def bare_by_twin(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolA
 
 
 def seen_gaze(geometry: PhotoGeometry, gaze: FloatArray, landmarks: FloatArray) -> FloatArray:
-    """Where eyes seen from aside look, (2, 2) radians: where the near eye's iris lies on its ball, and the far one alike.
+    """Gaze (2, 2) radians of a head turned by yaw: where the near eye's iris landmark lies on the eyeball, for both eyes.
 
-    A fit weighs the irises against lids and scores and may be ten degrees off. Painted beside the ball's axis, an iris would look
+    The fit weighs irises against lids and scores and may be ten degrees off. Painted off the eyeball's axis, an iris would look
     past the camera when the gaze is straight, and its mirror image past it on the other side. gaze: (2, 2) of the fit; landmarks:
     (478, 2+) pixels.
     """
@@ -108,42 +107,41 @@ def seen_gaze(geometry: PhotoGeometry, gaze: FloatArray, landmarks: FloatArray) 
         return gaze
     x, y, z = geometry.R_cam_head.T @ (ray * (along - np.sqrt(under)) - center) / geometry.rig.eye_radius
     seen = np.array([np.arctan2(x, z), np.arcsin(np.clip(y, -1, 1))])
-    return np.tile(seen, (2, 1)) if np.abs(seen - gaze[near]).max() < _LOOKS_ELSEWHERE else gaze
+    return np.tile(seen, (2, 1)) if np.abs(seen - gaze[near]).max() < _GAZE_OUTLIER else gaze
 
 
-def with_twin_eye(eyes: Layer, geometry: PhotoGeometry) -> Layer:
-    """The eyes, of which one beyond the seam is the other's mirror image.
+def with_mirrored_far_eye(eyes: Layer, geometry: PhotoGeometry) -> Layer:
+    """The eyes, of which one beyond the border is the other's mirror image.
 
     The iris sits on an eyeball that is turned by the gaze, so that both go on looking the same way.
     """
-    far = beyond_seam(geometry.triangle_template()[eyes.triangles], geometry.yaw) > 0
+    far = beyond_mirror_border(geometry.triangle_template()[eyes.triangles], geometry.yaw) > 0
     if not far.any() or abs(geometry.yaw) < _FAR:
         return eyes
     return join(eyes.select(~far), mirrored_layer(eyes.select(~far), geometry))
 
 
-def own_hair(yaw: float) -> float:
-    """The share of the hair's Gaussians that is its own; the rest is kept for what `with_twin_hair` adds."""
-    return 1.0 if abs(yaw) < _FAR else _OWN_HAIR
+def unmirrored_hair_share(yaw: float) -> float:
+    """The share of the hair's Gaussians made from the photo; the rest is left for what `with_mirrored_hair` adds."""
+    return 1.0 if abs(yaw) < _FAR else _UNMIRRORED
 
 
-def with_twin_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray, room: int, rng: np.random.Generator) -> Layer:
-    """The layer with the near half's hair, mirrored, on the far half: there the photo shows none, and what is invented is plain.
+def with_mirrored_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray, room: int, rng: np.random.Generator) -> Layer:
+    """The layer with the near half's hair mirrored onto the far half, where the photo shows none.
 
-    Only what lies hidden behind the person in the photo, (H, W) `person`, is added: what the photo shows there stays. room: how
-    many Gaussians may be added.
+    Only what the photo's camera would not see, behind the person (H, W), is added. room: how many Gaussians may be added.
     """
     if abs(geometry.yaw) < _FAR or room <= 0:
         return layer
-    # wisps along the outline have the background's light; the lining has none of its own
+    # thin hair along the outline is mixed with background; the inner lining is not fitted to the photo
     sure = (np.minimum(layer.color_freedom, layer.gaussians.opacities) > _SURE) | (layer.least_opacity > 0.85)
     hair = layer.select(sure & (layer.regions == Region.HAIR) & (layer.triangles < 0))
-    hair = hair.select(-np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _SEAM_MIDDLE)
+    hair = hair.select(-np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _BORDER_INNER)
     there = _reflected(hair, geometry)
     if len(there) < _LOCK:
         return layer
     locks = KDTree(there.gaussians.means).query(there.gaussians.means, k=_LOCK)[1]
-    share = _hidden(there, layer, geometry, person)[locks].mean(1)  # whole locks, soft where they end: no scraps, no holes
+    share = _hidden(there, layer, geometry, person)[locks].mean(1)  # groups, softly ended: no isolated pieces, no holes
     order = rng.permutation(len(there))
     kept = order[share[order] > _HIDDEN[0]][:room]
     if not len(kept):
@@ -156,7 +154,7 @@ def with_twin_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray, roo
 
 
 def _reflected(layer: Layer, geometry: PhotoGeometry) -> Layer:
-    """Gaussians that move rigidly, on the other side of the head; refinement leaves them alone."""
+    """Rigidly bound Gaussians reflected across the symmetry plane; refinement does not change them."""
     g, mirror = layer.gaussians, np.array([-1.0, 1.0, 1.0])
     means = (geometry.to_head(g.means) * mirror) @ geometry.R_cam_head.T + geometry.t_cam_head
     flip = geometry.R_cam_head @ np.diag(mirror) @ geometry.R_cam_head.T
@@ -182,13 +180,13 @@ def _hidden(layer: Layer, before: Layer, geometry: PhotoGeometry, person: BoolAr
 
 
 def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
-    """Gaussians that are bound to the rig, on the twins of their triangles; refinement leaves them alone."""
+    """Surface-bound Gaussians on the mirror triangles of theirs; refinement does not change them."""
     g, rig = layer.gaussians, geometry.rig
     bound = bind_surface(g, layer.triangles, geometry.vertices, rig.triangles, two_sided=np.zeros(len(layer), np.uint8))
-    twins = vertex_twins(geometry.template)
-    corners = geometry.vertices[twins[rig.triangles[layer.triangles]]].astype(np.float64)
+    mirror = mirror_vertices(geometry.template)
+    corners = geometry.vertices[mirror[rig.triangles[layer.triangles]]].astype(np.float64)
     origin, first, second = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    normals = np.cross(second, first)  # a twin's corners run the other way round
+    normals = np.cross(second, first)  # a mirror triangle's corners run the other way round
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
     def out_of_edges(shares: FloatArray) -> FloatArray:
@@ -198,16 +196,16 @@ def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
     long, wide = out_of_edges(bound.axes[:, :2]), out_of_edges(bound.axes[:, 2:])
     turned = frames(normals, long)
     scales = np.stack([np.linalg.norm(long, axis=1), np.abs((turned[:, :, 1] * wide).sum(1)), g.scales[:, 2]], 1)
-    scales = np.clip(scales, g.scales / _STRETCHED, g.scales * _STRETCHED)  # lids that the photo shows folded would make needles
+    scales = np.clip(scales, g.scales / _STRETCHED, g.scales * _STRETCHED)  # folded lids would become needles
     moved = Gaussians(means.astype(np.float32), to_quat(turned).astype(np.float32), np.maximum(scales, 2e-5).astype(np.float32),
                       g.opacities, g.colors)
     frozen = np.zeros(len(layer), np.float32)
-    return replace(layer, gaussians=moved, triangles=_triangle_twins(geometry, twins)[layer.triangles], freedom=frozen,
+    return replace(layer, gaussians=moved, triangles=_mirror_triangles(geometry, mirror)[layer.triangles], freedom=frozen,
                    color_freedom=frozen)
 
 
-def _triangle_twins(geometry: PhotoGeometry, twins: Int32Array) -> Int32Array:
-    """The row of each triangle's twin, (T,); its own where there is none (a few in the middle of the tongue)."""
+def _mirror_triangles(geometry: PhotoGeometry, mirror: Int32Array) -> Int32Array:
+    """Row of each triangle's mirror triangle, (T,); its own where there is none (a few in the middle of the tongue)."""
     triangles = geometry.rig.triangles
     rows = {tuple(sorted(corners)): row for row, corners in enumerate(triangles.tolist())}
-    return np.array([rows.get(tuple(sorted(corners)), row) for row, corners in enumerate(twins[triangles].tolist())], np.int32)
+    return np.array([rows.get(tuple(sorted(corners)), row) for row, corners in enumerate(mirror[triangles].tolist())], np.int32)

@@ -8,7 +8,7 @@ from scipy.spatial import KDTree
 from offline.images import distance_to, sample
 from offline.rig.skinning import STAYS, head_weights
 from offline.segment.appearance import Appearance
-from offline.texture.mirror import beyond_seam
+from offline.texture.mirror import beyond_mirror_border
 from offline.texture.skin_points import SkinPoints
 from perse_live.arrays import BoolArray, FloatArray
 
@@ -24,7 +24,7 @@ def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
     """Which points (N,) grow hair: as the photo shows well, mirrored where it shows only one side, else by the chart."""
     rest, hairy = points.rest, points.hair > 0.5
     seen = points.front & points.inside & (points.facing > 0.3) & (sample(look.alpha, points.pixels) > 0.9)
-    seen &= beyond_seam(rest, yaw) < 0
+    seen &= beyond_mirror_border(rest, yaw) < 0
     # a shine on the crown is no bald spot
     beside = KDTree(rest).query(rest, k=min(_MOST_ASKED, len(rest)))[1]
     hairy |= (points.scalp > 0.9) & (hairy[beside].mean(1) > 0.5)

@@ -7,14 +7,14 @@ from scipy.spatial import KDTree
 from offline.gaussian_layer import Layer, join, surface_layer
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.texture.mirror import (
-    bare_by_twin,
-    beyond_seam,
+    bare_in_mirror,
+    beyond_mirror_border,
+    mirror_vertices,
     mirrored_layer,
     seen_gaze,
-    vertex_twins,
-    with_twin_eye,
-    with_twin_hair,
-    with_twin_offsets,
+    with_mirrored_far_eye,
+    with_mirrored_hair,
+    with_mirrored_offsets,
 )
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation
@@ -29,19 +29,19 @@ def from_aside(mean_head: PhotoGeometry) -> PhotoGeometry:
     return photo_geometry(mean_head.camera, mean_head.rig, mean_head.rig.vertices, turn, mean_head.t_cam_head, mean_head.template)
 
 
-def test_each_vertex_is_its_twin_s_twin_on_the_other_side(mean_head: PhotoGeometry) -> None:
-    twins = vertex_twins(mean_head.template)
-    np.testing.assert_array_equal(twins[twins], np.arange(len(twins)))
-    np.testing.assert_allclose(mean_head.template[twins], mean_head.template * [-1, 1, 1], atol=2e-3)
+def test_each_vertex_is_the_mirror_vertex_of_its_mirror_vertex(mean_head: PhotoGeometry) -> None:
+    mirror = mirror_vertices(mean_head.template)
+    np.testing.assert_array_equal(mirror[mirror], np.arange(len(mirror)))
+    np.testing.assert_allclose(mean_head.template[mirror], mean_head.template * [-1, 1, 1], atol=2e-3)
 
 
 def test_a_photo_from_the_front_is_left_alone(mean_head: PhotoGeometry) -> None:
-    assert not bare_by_twin(mean_head, np.ones((512, 512), np.bool_), 1.0).any()
+    assert not bare_in_mirror(mean_head, np.ones((512, 512), np.bool_), 1.0).any()
 
 
 @pytest.mark.parametrize("yaw", [-40.0, 24.0, 16.0, 5.0])
-def test_the_seam_leaves_eye_and_mouth_whole(mean_head: PhotoGeometry, yaw: float) -> None:
-    far = beyond_seam(mean_head.triangle_template(), yaw) > 0
+def test_the_mirror_border_leaves_eye_and_mouth_whole(mean_head: PhotoGeometry, yaw: float) -> None:
+    far = beyond_mirror_border(mean_head.triangle_template(), yaw) > 0
     side = np.sign(yaw) * mean_head.triangle_template()[:, 0]
     assert not far[side <= 0].any()
     for eye in EYES:
@@ -54,13 +54,13 @@ def test_the_seam_leaves_eye_and_mouth_whole(mean_head: PhotoGeometry, yaw: floa
 def test_a_far_half_is_bent_as_the_near_one(mean_head: PhotoGeometry) -> None:
     template = mean_head.template
     offsets = np.random.default_rng(0).normal(0, 0.002, template.shape).astype(np.float32)
-    bent = with_twin_offsets(offsets, template, 40.0)
+    bent = with_mirrored_offsets(offsets, template, 40.0)
     near = template[:, 0] < -0.015
     np.testing.assert_array_equal(bent[near], offsets[near])
-    far = vertex_twins(template)[near]
+    far = mirror_vertices(template)[near]
     far, there = far[template[far, 0] > 0.015], offsets[near][template[far, 0] > 0.015]
     np.testing.assert_allclose(bent[far], there * [-1, 1, 1], atol=1e-6)
-    np.testing.assert_array_equal(with_twin_offsets(offsets, template, 5.0), offsets)
+    np.testing.assert_array_equal(with_mirrored_offsets(offsets, template, 5.0), offsets)
 
 
 def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(from_aside: PhotoGeometry) -> None:
@@ -101,8 +101,8 @@ def test_an_eye_turned_far_away_is_the_other_s_mirror_image(mean_head: PhotoGeom
     colors = np.repeat([[0.2, 0.4, 0.6], [0.9, 0.1, 0.1]], 50, axis=0)
     eyes = surface_layer(corners.mean(1), np.tile([0.0, 0.0, -1.0], (100, 1)), np.full(100, 0.001), colors, Region.EYE,
                          triangles=rows)
-    assert with_twin_eye(eyes, mean_head) is eyes
-    both = with_twin_eye(eyes, from_aside)
+    assert with_mirrored_far_eye(eyes, mean_head) is eyes
+    both = with_mirrored_far_eye(eyes, from_aside)
     assert len(both) == 100
     np.testing.assert_allclose(both.gaussians.colors, np.tile([0.9, 0.1, 0.1], (100, 1)), atol=1e-6)
     assert (rig.parts[both.triangles[:50]] == EYES[1]).all()
@@ -116,9 +116,9 @@ def test_hair_before_the_far_eye_is_none_where_the_near_one_is_bare(from_aside: 
     near_side = np.sign(np.nanmedian(place[..., 0]))
     far &= np.nan_to_num(place[..., 0]) * near_side < -0.025
     assert far.sum() > 50
-    assert bare_by_twin(from_aside, far, 1.0)[far].mean() > 0.7  # the rest lies at the very outline, its twin behind the jaw
+    assert bare_in_mirror(from_aside, far, 1.0)[far].mean() > 0.7  # the rest lies at the very outline
     both = np.isfinite(place[..., 0])
-    assert not bare_by_twin(from_aside, both, 1.0)[far].any()
+    assert not bare_in_mirror(from_aside, both, 1.0)[far].any()
 
 
 def _side_hair(head: PhotoGeometry, side: float) -> Layer:
@@ -139,7 +139,7 @@ def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(
                          np.full((len(corners), 3), 0.6), Region.SKIN)
     hair = _side_hair(from_aside, -1.0)
     before, everywhere, rng = join(skin, hair), np.ones((512, 512), np.bool_), np.random.default_rng(0)
-    whole = with_twin_hair(before, from_aside, everywhere, 5000, rng)
+    whole = with_mirrored_hair(before, from_aside, everywhere, 5000, rng)
     added = whole.select(np.arange(len(whole)) >= len(before))
     assert len(added) > 0.5 * len(hair)
     assert (added.regions == Region.HAIR).all()
@@ -147,10 +147,10 @@ def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(
     places = from_aside.to_head(added.gaussians.means)
     np.testing.assert_allclose(places[:, 0], 0.095, atol=1e-3)
     there = from_aside.to_head(hair.gaussians.means) * [-1, 1, 1]
-    distance, twin = KDTree(there).query(places)
+    distance, mirrored = KDTree(there).query(places)
     assert distance.max() < 1e-4
-    np.testing.assert_allclose(added.gaussians.colors, hair.gaussians.colors[twin], atol=1e-6)
+    np.testing.assert_allclose(added.gaussians.colors, hair.gaussians.colors[mirrored], atol=1e-6)
     along = to_matrix(added.gaussians.quats.astype(np.float64))[:, :, 0] @ from_aside.R_cam_head
     np.testing.assert_allclose(np.abs(along @ np.array([0.0, 1.0, 0.5]) / np.sqrt(1.25)), 1, atol=1e-3)
-    assert len(with_twin_hair(before, from_aside, everywhere, 100, rng)) == len(before) + 100
-    assert len(with_twin_hair(before, from_aside, ~everywhere, 5000, rng)) == len(before)  # it would show beside the person
+    assert len(with_mirrored_hair(before, from_aside, everywhere, 100, rng)) == len(before) + 100
+    assert len(with_mirrored_hair(before, from_aside, ~everywhere, 5000, rng)) == len(before)  # it would show beside the person
