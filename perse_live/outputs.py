@@ -11,10 +11,11 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from pathlib import Path
 from typing import cast
 
+from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from perse_live.container import has_manifest
@@ -84,10 +85,14 @@ def free_side_file(wish: Path, *, inputs: Sequence[Path]) -> Path:
     return next(one for one in candidates if _replaceable(one) and not any(_same_file(one, read) for read in inputs))
 
 
-def free_name(wish: Path, *suffixes: str) -> Path:
-    """ME.perse, else ME-2.perse and so on: the first for which no file is there, nor one with another of these suffixes."""
-    stems = itertools.chain([wish], (wish.with_name(f"{wish.stem}-{number}{wish.suffix}") for number in itertools.count(2)))
-    return next(one for one in stems if not any(os.path.lexists(one.with_suffix(suffix)) for suffix in (one.suffix, *suffixes)))
+def free_name(wish: Path, *suffixes: str, taken: Container[Path] = ()) -> Path:
+    """ME.perse, else ME-2.perse and so on: the first for which nothing is there, not even a link that leads nowhere.
+
+    suffixes: others under which nothing may be there either. taken: names that do not exist yet, but will.
+    """
+    names = itertools.chain([wish], (wish.with_name(f"{wish.stem}-{number}{wish.suffix}") for number in itertools.count(2)))
+    return next(one for one in names if one not in taken
+                and not any(os.path.lexists(one.with_suffix(suffix)) for suffix in (one.suffix, *suffixes)))
 
 
 def check_writable(path: Path) -> None:
@@ -164,7 +169,7 @@ def _film_says_so(path: Path) -> bool:
     try:
         with open_container(path) as film:
             return any(key.lower() == "comment" and text.startswith(CREATOR) for key, text in film.metadata.items())
-    except (OSError, ValueError):
+    except (FFmpegError, OSError, ValueError):
         return False
 
 

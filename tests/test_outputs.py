@@ -70,6 +70,16 @@ def test_films_say_who_wrote_them(tmp_path: Path, name: str) -> None:
     assert not written_by_us(film(tmp_path / name, marked=False))
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_film_cut_off_anywhere_in_its_head_does_not_say_so_but_is_no_failure(tmp_path: Path, name: str) -> None:
+    """FFmpeg's end of file is neither an OSError nor a ValueError."""
+    path = film(tmp_path / name)
+    content = path.read_bytes()
+    for length in range(4, 700, 9):
+        path.write_bytes(content[:length])
+        assert isinstance(written_by_us(path), bool)
+
+
 def test_avatars_and_exports_say_who_wrote_them(avatar_file: Path, tmp_path: Path) -> None:
     assert written_by_us(avatar_file)
     assert cli.main(["export", str(avatar_file), "-o", str(tmp_path / "out"), "--formats", "ply,spz,glb"]) == 0
@@ -202,6 +212,13 @@ def test_a_free_name(tmp_path: Path) -> None:
     (tmp_path / "demo.png").touch()
     (tmp_path / "demo-2.perse").touch()
     assert free_name(wish, ".png") == tmp_path / "demo-3.perse"
+    assert free_name(wish, ".png", taken=[tmp_path / "demo-3.perse"]) == tmp_path / "demo-4.perse"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_that_leads_nowhere_is_no_free_name(tmp_path: Path) -> None:
+    (tmp_path / "demo.perse").symlink_to(tmp_path / "gone")
+    assert free_name(tmp_path / "demo.perse") == tmp_path / "demo-2.perse"
 
 
 # ----- every command

@@ -95,7 +95,7 @@ class Film:
         with opened(self.path) as file:
             converter, index, time = Converter(), 0, Fraction(0)
             last_end: Fraction | None = None
-            for frame in _deinterlaced(_frames_of(file, damage)):
+            for frame in _deinterlaced(_frames_of(file, damage), damage):
                 stamp = _stamp(frame)
                 if index > 0:
                     step = time + 1 / self.rate
@@ -190,22 +190,25 @@ def _frames_of(file: OpenFile, damage: _Damage, *, most_packets: int | None = No
         yield from file.video.decode(None)
 
 
-def _deinterlaced(frames: Iterator[AvFrame]) -> Iterator[AvFrame]:
-    """The same number of frames; from the first interlaced one on, fields are interpolated to whole pictures."""
+def _deinterlaced(frames: Iterator[AvFrame], damage: _Damage) -> Iterator[AvFrame]:
+    """The same frames; from the first interlaced one on, fields are interpolated to whole pictures.
+
+    Frames that the filter refuses are skipped and counted.
+    """
     graph: Graph | None = None
     layout: tuple[int, int, str] | None = None
     for frame in frames:
         if graph is not None and layout != (frame.width, frame.height, frame.format.name):
-            yield from _pushed(graph, None)
+            yield from _pushed(graph, None, damage)
             graph = None
         if graph is None and frame.interlaced_frame and min(frame.width, frame.height) >= _SMALLEST_DEINTERLACED:
             graph, layout = _deinterlacer(frame), (frame.width, frame.height, frame.format.name)
         if graph is None:
             yield frame
         else:
-            yield from _pushed(graph, frame)
+            yield from _pushed(graph, frame, damage)
     if graph is not None:
-        yield from _pushed(graph, None)
+        yield from _pushed(graph, None, damage)
 
 
 def _deinterlacer(frame: AvFrame) -> Graph:
@@ -215,11 +218,15 @@ def _deinterlacer(frame: AvFrame) -> Graph:
     return graph
 
 
-def _pushed(graph: Graph, frame: AvFrame | None) -> Iterator[AvFrame]:
-    graph.vpush(frame)
-    with contextlib.suppress(NoFrameYet, NoFrameLeft):
+def _pushed(graph: Graph, frame: AvFrame | None, damage: _Damage) -> Iterator[AvFrame]:
+    try:
+        graph.vpush(frame)
         while True:
             yield graph.vpull()
+    except (NoFrameYet, NoFrameLeft):
+        pass
+    except FFmpegError:
+        damage.packets += 1
 
 
 def _stamp(frame: AvFrame) -> Fraction | None:

@@ -23,6 +23,7 @@ import numpy as np
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.errors import UserError
 from perse_live.memory import return_free_memory
+from perse_live.outputs import free_name
 from perse_live.threads import name_this_thread
 from runtime.live.actions import (
     Action,
@@ -51,7 +52,6 @@ from runtime.live.scripted import Scripted
 from runtime.live.slot import Latest
 from runtime.presence import Presence, Shoulders, at_rest, mixed
 from runtime.sinks.contract import Recorder, Sink
-from runtime.sinks.recording import free_recording_path
 from runtime.tracker import TrackedFrame
 
 _log = logging.getLogger(__name__)
@@ -320,7 +320,7 @@ class LiveSession:
         if self._record_to is not None and self._recordings == 0:
             return self._record_to
         wish = self._record_to or Path(f"perse-live-{datetime.now().strftime('%Y%m%d-%H%M%S')}.mp4")
-        return free_recording_path(wish, taken=self._finishing)
+        return free_name(wish, taken=self._finishing)
 
     def _background_names(self) -> list[str]:
         photo = ["photo"] if self._actors[self._choices.actor].avatar.source.backdrop is not None else []

@@ -12,7 +12,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from perse_live.errors import UserError
 from perse_live.files import CREATOR, write_error
 from perse_live.film.coding import Matrix, add_video_stream, coded_i420
 from perse_live.film.source import open_container
+from perse_live.outputs import free_name
 from runtime.live.frames import DrawnFrame
 from runtime.sinks.fit import fitted_i420
 
@@ -98,7 +99,7 @@ class RecordingSink:
                 if self._encoder is None:
                     self._encoder = _Encoder(self._unfinished, frame, self._fps)
                 self._encoder.write(frame)
-            except OSError as error:  # FFmpeg's errors are among them
+            except (OSError, FFmpegError) as error:
                 self._failed = True
                 raise self._error(error) from error
 
@@ -113,7 +114,7 @@ class RecordingSink:
             if self._closed:
                 return
             self._closed = True
-            problem: OSError | None = None
+            problem: OSError | FFmpegError | None = None
             if self._encoder is not None:
                 problem = self._encoder.finish()
             if self._encoder is None or not self._encoder.seconds:
@@ -143,17 +144,8 @@ class RecordingSink:
         except OSError as error:
             raise UserError(f"{self._error(error)}; the recording is kept as {self._unfinished}") from error
 
-    def _error(self, error: OSError) -> UserError:
-        return write_error(self._path, error)
-
-
-def free_recording_path(path: Path, *, taken: Container[Path] = ()) -> Path:
-    """A name that no file has yet: ME.mp4, else ME-2.mp4, ME-3.mp4 and so on; for a second recording in one session.
-
-    taken: names that are not there yet, but will be.
-    """
-    candidates = itertools.chain([path], (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2)))
-    return next(candidate for candidate in candidates if candidate not in taken and not candidate.exists())
+    def _error(self, error: OSError | FFmpegError) -> UserError:
+        return write_error(self._path, error if isinstance(error, OSError) else OSError(error.errno, error.strerror))
 
 
 def _identity(path: Path) -> tuple[int, int, int, int] | None:
@@ -171,7 +163,7 @@ def _renamed(source: Path, wish: Path, replaced: tuple[int, int, int, int] | Non
         os.replace(source, wish)
         return wish
     while True:
-        path = free_recording_path(wish)
+        path = free_name(wish)
         try:
             os.link(source, path)  # unlike renaming, this replaces nothing
         except FileExistsError:
@@ -188,7 +180,7 @@ def _plays(path: Path) -> bool:
     try:
         with open_container(path) as film:
             return any(packet.size for packet in film.demux(video=0))
-    except (OSError, IndexError, ValueError):
+    except (FFmpegError, OSError, IndexError, ValueError):
         return False
 
 
@@ -220,12 +212,12 @@ class _Encoder:
         self._mux(self._stream.encode(picture))
         self._last_tick = tick
 
-    def finish(self) -> OSError | None:
+    def finish(self) -> OSError | FFmpegError | None:
         """Write the end and close; whatever it takes, the file is closed afterwards. Returns what went wrong."""
         try:
             self._mux(self._stream.encode(None))
             self._container.close()
-        except OSError as error:
+        except (OSError, FFmpegError) as error:
             with contextlib.suppress(FFmpegError, OSError, ValueError):
                 self._container.close()
             return error

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.error import ExternalError
+from av.filter import Graph
+from av.video.frame import VideoFrame
 from ffmpeg_films import MATRICES, Look, ffmpeg, make_film, mean_error, needs_ffmpeg, picture, rendered, turn
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,12 +71,42 @@ def test_a_film_without_labels_is_taken_for_what_its_height_says(tmp_path: Path)
         assert mean_error(frame.image, picture(64, height)) < 1
 
 
-def test_interlaced_fields_are_made_whole(tmp_path: Path) -> None:
-    """Two fields that were taken at different times: no comb is left, and no frame is lost."""
-    path = tmp_path / "film.mp4"
+def interlaced(path: Path) -> Path:
+    """A film of 8 frames whose two fields were taken at different times."""
     moving = [np.roll(picture(64, 64), 6 * k, axis=1) for k in range(16)]
     ffmpeg("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x64", "-r", "50", "-i", "-", "-vf", "interlace=lowpass=off",
            "-c:v", "libx264", "-qp", "4", "-flags", "+ilme+ildct", str(path), stdin=b"".join(one.tobytes() for one in moving))
+    return path
+
+
+def test_an_interlaced_frame_that_the_filter_refuses_is_skipped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                                            ) -> None:
+    pushed: list[VideoFrame | None] = []
+
+    class Refusing:
+        """PyAV's graph, which refuses the fourth frame."""
+
+        def __init__(self) -> None:
+            self._graph = Graph()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._graph, name)
+
+        def vpush(self, frame: VideoFrame | None) -> None:
+            pushed.append(frame)
+            if len(pushed) == 4:
+                raise ExternalError(-542398533, "Generic error in an external library")
+            self._graph.vpush(frame)
+
+    film = open_film(interlaced(tmp_path / "film.mp4"))
+    monkeypatch.setattr("perse_live.film.reader.Graph", Refusing)
+    assert len(list(film.frames())) == 7
+    assert film.warnings() == (f"{film.path} is damaged: packets skipped: 1, pictures with faults: 0",)
+
+
+def test_interlaced_fields_are_made_whole(tmp_path: Path) -> None:
+    """No comb is left, and no frame is lost."""
+    path = interlaced(tmp_path / "film.mp4")
     film = open_film(path)
     frames = [frame.image for frame in film.frames()]
     raw, shown = rendered(path, 64, 64), rendered(path, 64, 64, "bwdif=mode=send_frame:deint=interlaced")

@@ -13,12 +13,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.error import ExternalError
 from live_frames import drawn, mean_error, picture, two_up
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from perse_live.film.coding import Matrix
-from runtime.sinks.recording import RecordingSink, free_recording_path
+from runtime.sinks.recording import RecordingSink
 
 
 def read_back(path: Path) -> tuple[list[UInt8Array], list[float]]:
@@ -206,15 +207,6 @@ def test_places_where_nothing_can_be_written_are_refused_at_once(tmp_path: Path,
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder.mp4"]
 
 
-def test_names_for_further_recordings(tmp_path: Path) -> None:
-    path = tmp_path / "me.mp4"
-    assert free_recording_path(path) == path
-    path.touch()
-    assert free_recording_path(path) == tmp_path / "me-2.mp4"
-    (tmp_path / "me-2.mp4").touch()
-    assert free_recording_path(path) == tmp_path / "me-3.mp4"
-
-
 def test_an_unfinished_recording_of_a_crash_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "me.unfinished.mp4").write_bytes(b"from a crash")
     record(tmp_path / "me.mp4", [0.0, 0.1])
@@ -335,6 +327,47 @@ def test_a_recording_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None
     assert (first.path, second.path) == (path, tmp_path / "me-2.mp4")
     assert read_back(second.path)[0][0].shape[1] == 64
     assert sorted(tmp_path.iterdir()) == [tmp_path / "me-2.mp4", path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_that_leads_nowhere_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "me.mp4"
+    path.symlink_to(tmp_path / "gone.mp4")
+    sink = RecordingSink(path, fps=30)
+    sink.write(drawn(picture(0)))
+    sink.close()
+    assert sink.path == tmp_path / "me-2.mp4"
+    assert path.is_symlink() and not path.exists()
+
+
+def broken(*_: object) -> None:
+    """Fails as FFmpeg may: the error is no OSError."""
+    raise ExternalError(-542398533, "Generic error in an external library")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_recording_that_ffmpeg_cannot_finish_gets_its_name(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+                                                             ) -> None:
+    path = tmp_path / f"me{suffix}"
+    sink = RecordingSink(path, fps=30)
+    for index in range(40):
+        sink.write(drawn(picture(index), time=index / 30))
+    monkeypatch.setattr("runtime.sinks.recording._Encoder._mux", broken)
+    with pytest.raises(UserError, match=r"Generic error.*what was recorded until then is kept and plays"):
+        sink.close()
+    assert list(tmp_path.iterdir()) == [path]
+    assert len(read_back(path)[0]) >= 30
+
+
+def test_a_frame_that_ffmpeg_cannot_write_ends_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = RecordingSink(tmp_path / "me.mp4", fps=30)
+    sink.write(drawn(picture(0), time=0.0))
+    with monkeypatch.context() as failing:
+        failing.setattr("runtime.sinks.recording._Encoder._mux", broken)
+        with pytest.raises(UserError, match="Generic error"):
+            sink.write(drawn(picture(1), time=1 / 30))
+    sink.close()
+    assert len(read_back(tmp_path / "me.mp4")[0]) == 1
 
 
 @pytest.mark.parametrize("touched", [False, True])
