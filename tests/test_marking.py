@@ -149,6 +149,27 @@ def test_a_key_that_cannot_be_used_is_said_and_the_film_stays(tmp_path: Path, ke
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_library_that_cannot_be_imported_is_said_and_the_film_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "out.mp4")
+    whole = path.read_bytes()
+    broken = tmp_path / "packages" / "c2pa"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('no native library for this system')")
+    monkeypatch.syspath_prepend(broken.parent)
+    for name in [one for one in sys.modules if one.partition(".")[0] == "c2pa"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(UserError, match=r"cannot be imported: no native library.*the film itself is whole.*--no-c2pa"):
+        mark_film(path, MARK)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_film_that_has_gone_cannot_be_marked(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(UserError, match=r"could not be marked.*No such file"):
+        mark_film(tmp_path / f"out{suffix}", MARK)
+    assert not list(tmp_path.iterdir())
+
+
 def test_recordings_are_marked_once_they_have_their_name(tmp_path: Path) -> None:
     path = tmp_path / "me.mp4"
     sink = RecordingSink(path, fps=25, finished=lambda finished: mark_film(finished, MARK))

@@ -255,6 +255,16 @@ def test_every_command_spares_a_file_that_is_not_ours(avatar_file: Path, tmp_pat
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("command", ["drive", "demo", "live"])
+def test_every_command_spares_a_file_that_has_the_name_of_its_mark(avatar_file: Path, tmp_path: Path, command: str,
+                                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    film(tmp_path / "in.mp4")
+    (tmp_path / "out.mkv.mark.json").write_text("mine")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    refused(capsys, commands(tmp_path, "out.mkv")[command], "out.mkv.mark.json")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize(("command", "output", "what"), [
     ("build", "out.mp4", "name it .perse"), ("drive", "out.txt", ".mp4, .mov"), ("render", "out.perse", "name the picture"),
     ("preview", "out.mp4", "name the picture"), ("demo", "out.perse", ".mp4, .mov"), ("live", "out.png", ".mp4, .mov"),

@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import say, step_progress, warn
 from perse_live.cli.options import Network, Page, Replacing
-from perse_live.cli.shared import TRACKING_ASSETS, fetch
+from perse_live.cli.shared import TRACKING_ASSETS, fetch, with_side_file
 from perse_live.errors import UserError
 from perse_live.memory import keep_heap_small
 from perse_live.outputs import check_outputs
@@ -100,7 +100,7 @@ def run(command: Live) -> None:
     if command.record is not None:
         read = (command.camera, command.background or settings.background, command.settings, command.cert, command.key)
         inputs = [*command.avatars, *(Path(one) for one in read if one is not None and Path(one).is_file())]
-        check_outputs([command.record], inputs=inputs, overwrite=command.replacing.overwrite)
+        check_outputs(with_side_file(command.record, not command.no_c2pa), inputs=inputs, overwrite=command.replacing.overwrite)
     width, height = parse_size(command.size)
     page = command.page
     token = command.token if command.token_file is None else read_token(command.token_file)
@@ -110,7 +110,8 @@ def run(command: Live) -> None:
         fetch(TRACKING_ASSETS, command.network, progress)
     options = LiveOptions(
         command.avatars, camera=command.camera, once=command.once, virtual_camera=command.virtual_camera, device=command.device,
-        preview=command.preview, record=command.record, mark=not command.no_c2pa, width=width, height=height, fps=command.fps,
+        preview=command.preview, record=command.record, mark=not command.no_c2pa,
+        overwrite=command.replacing.overwrite, width=width, height=height, fps=command.fps,
         max_gaussians=command.max_gaussians, background=command.background,
         badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
         threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser, seconds=page.seconds,

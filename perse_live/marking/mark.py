@@ -7,6 +7,7 @@ without that package, get a side file: the same statement, with the film's SHA-2
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -56,12 +57,17 @@ def mark_film(film: Path, mark: Mark, *, overwrite: bool = False) -> Path | None
     side = side_file(film)
     if not needs_side_file(film):
         _embed(film, mark)
-        if written_by_us(side):
-            side.unlink()  # of an earlier film of that name
+        with contextlib.suppress(OSError):
+            if written_by_us(side):
+                side.unlink()  # of an earlier film of that name
         return None
     if side.exists() and not overwrite and not written_by_us(side):
         raise UserError(f"{film} could not be marked: {side} is in the way, and is no mark: rename it, or give --no-c2pa")
-    claim = json.dumps(_manifest(film, mark) | {"film": film.name, "sha256": _sha256(film)}, sort_keys=True)
+    try:
+        digest = _sha256(film)
+    except OSError as error:
+        raise _not_marked(film, str(error)) from error
+    claim = json.dumps(_manifest(film, mark) | {"film": film.name, "sha256": digest}, sort_keys=True)
     credential = signing_credential()
     signed = {"creator": f"{CREATOR} {version('perse-live')}", "claim": claim,
               "algorithm": "ES256, DER, over the claim's UTF-8 bytes",
@@ -109,17 +115,23 @@ def _manifest(film: Path, mark: Mark) -> dict[str, Any]:
 
 
 def _embed(film: Path, mark: Mark) -> None:
-    import c2pa
-
+    try:
+        import c2pa
+    except (ImportError, OSError, RuntimeError) as error:  # such as a native library for another system
+        raise _not_marked(film, f"c2pa-python cannot be imported: {error}") from error
     credential = signing_credential()
     try:
         info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, credential.certificates, credential.key_pem, None)
         with c2pa.Signer.from_info(info) as signer, c2pa.Builder(_manifest(film, mark)) as builder, \
                 atomic_output(film) as marked, film.open("rb") as source, marked.open("w+b") as target:
             builder.sign(signer, _EMBEDDING[film.suffix.lower()], source, target)
-    except c2pa.C2paError as error:
-        raise UserError(f"{film} could not be marked ({' '.join(str(error).split())}); the film itself is whole: "
-                        "try again, or give --no-c2pa") from error
+    except (c2pa.C2paError, OSError) as error:
+        raise _not_marked(film, str(error)) from error
+
+
+def _not_marked(film: Path, cause: str) -> UserError:
+    return UserError(f"{film} could not be marked ({' '.join(cause.split())}); the film itself is whole: "
+                     "try again, or give --no-c2pa")
 
 
 def _sha256(path: Path) -> str:

@@ -71,9 +71,11 @@ class LiveOptions:
     preview: bool = False
     """Whether to open a window."""
     record: Path | None = None
+    """Record from the start into this file."""
     mark: bool = True
     """Whether recordings say in their data that they were made with an avatar."""
-    """Record from the start into this file."""
+    overwrite: bool = False
+    """Whether the mark of `record`, where it is a file of its own, may replace a file that perse-live did not write."""
     width: int = 512
     """Pixels, even."""
     height: int = 512
@@ -164,7 +166,7 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         config = LiveConfig(width=options.width, height=options.height, target_fps=fps, threads=options.threads,
                             background=options.background or settings.background, gains=settings.gains,
                             dead_zone=settings.dead_zone, badge=options.badge or settings.badge)
-        finished = _marker(actors) if options.mark else None
+        finished = _marker(actors, options, lambda problem: session.notice(problem)) if options.mark else None
         try:
             session = LiveSession(actors, config, feed=feed, source_kind=kind, script=script, clocks=clocks,
                                   keys=settings.keys.plain, recorder=lambda path: RecordingSink(path, fps=fps, finished=finished),
@@ -187,12 +189,19 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         yield Opened(session, server, url, tuple(engines))
 
 
-def _marker(actors: Sequence[Actor]) -> Callable[[Path], object]:
-    """What marks a finished recording, in which any of these avatars may be seen."""
-    def finished(path: Path) -> object:
+def _marker(actors: Sequence[Actor], options: LiveOptions, tell: Callable[[str], None]) -> Callable[[Path], None]:
+    """What marks a finished recording, in which any of these avatars may be seen.
+
+    tell: given the reason where the recording, which is whole, cannot be marked.
+    """
+    def finished(path: Path) -> None:
         from perse_live.marking.mark import mark_film, mark_of
 
-        return mark_film(path, mark_of([actor.avatar for actor in actors]))
+        try:
+            mark_film(path, mark_of([actor.avatar for actor in actors]), overwrite=options.overwrite and path == options.record)
+        except UserError as error:
+            _log.warning("%s", error)
+            tell(str(error))
 
     return finished
 
