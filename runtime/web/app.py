@@ -75,7 +75,8 @@ class _Routes:
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket")  # without one the token has been shown
-        if ticket is not None and not self._tickets.redeem(ticket, time.monotonic()):
+        accepted = self._tickets.redeem if request.method == "GET" else self._tickets.valid  # HEAD: the GET is still to come
+        if ticket is not None and not accepted(ticket, time.monotonic()):
             return _error(401, "the ticket is used or too old: ask for another one by POST /recording")
         path = self._control.recorded
         if path is None or not path.is_file():

@@ -101,6 +101,10 @@ class Tickets:
         self._until[ticket] = now + self._seconds
         return ticket
 
+    def valid(self, ticket: str, now: float) -> bool:
+        """Whether it could be redeemed now."""
+        return self._until.get(ticket, -1.0) >= now
+
     def redeem(self, ticket: str, now: float) -> bool:
         """Whether it was good; it is not any more."""
         return self._until.pop(ticket, -1.0) >= now

@@ -38,7 +38,7 @@ def ask(url: str, method: str, path: str, **options: Any) -> tuple[int, Any, dic
         async with aiohttp.ClientSession(connector=connector) as http, \
                 http.request(method, f"{base}{path}", **options) as reply:
             body = await reply.read()
-            parsed = json.loads(body) if reply.content_type == "application/json" else body.decode()
+            parsed = json.loads(body) if body and reply.content_type == "application/json" else body.decode()
             return reply.status, parsed, dict(reply.headers)
 
     return asyncio.run(request())
@@ -141,8 +141,10 @@ def test_a_recordings_address_works_once_and_without_the_token(tmp_path: Path) -
         address = ask(served.url, "POST", "recording")[1]["address"].removeprefix("/")
         assert "a-long-secret" not in address
         assert ask(local, "GET", address, headers={"Origin": "http://evil.example"})[0] == 403
+        assert ask(local, "HEAD", address)[0] == 200
         assert ask(local, "GET", address)[:2] == (200, "film")
         assert ask(local, "GET", address)[0] == 401
+        assert ask(local, "HEAD", address)[0] == 401
         assert ask(served.url, "GET", "recording")[:2] == (200, "film")
 
 
