@@ -136,10 +136,10 @@ class DeviceWardrobe:
             tensors = uploaded(canonical_arrays(full) | binding_arrays(full), stream, dtypes).on_device
             self._weights = Packed({"weights": ((len(self._names),), torch.float32)}, stream)
             self._weights.send()  # zeros
-        graph.bind("weights", self._weights.on_device["weights"])
-        for name in canonical_inputs(0):
-            graph.bind(name, tensors[name])
-        graph.prepare()
+            graph.bind("weights", self._weights.on_device["weights"])
+            for name in canonical_inputs(0):
+                graph.bind(name, tensors[name])
+            graph.prepare()
         self._look = DeviceLook(tensors)
 
     def wear(self, weights: Mapping[str, float]) -> DeviceLook:
