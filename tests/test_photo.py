@@ -3,9 +3,11 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pillow_heif
 import pytest
@@ -15,6 +17,7 @@ from skimage.color import deltaE_cie76, rgb2lab
 
 from perse_live.cli.build import further_pictures
 from perse_live.errors import UserError
+from perse_live.film.writer import film_writer
 from perse_live.photo import MAX_SIDE, load_photo
 from pictures import stored_for
 from profiles import cmyk_profile, display_p3_profile, printed_colors, to_display_p3
@@ -166,6 +169,34 @@ def test_a_further_photo_may_be_heic(tmp_path: Path) -> None:
     path = saved(tmp_path / "side.heic", Image.fromarray(picture()), quality=95)
     further, = further_pictures([path], lambda *_: None)
     assert further.rgb.shape == picture().shape
+
+
+def test_a_further_clip_that_cannot_be_read_is_refused_as_a_clip(tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(48, 64), format="rgb24")))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    path.write_bytes(content[:content.index(b"moov") - 4])
+    with pytest.raises(UserError, match=r"cut off: its index.*missing"):
+        further_pictures([path], lambda *_: None)
+    path.write_text("notes")
+    with pytest.raises(UserError, match="not a picture"):
+        further_pictures([path], lambda *_: None)
+
+
+def test_a_further_clip_that_is_cut_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
+    face = np.asarray(skimage.data.astronaut())[:240, 110:350]
+    with film_writer(whole, width=240, height=240, rate=Fraction(25)) as writer:
+        for index in range(60):
+            writer.write(np.roll(face, index % 5, 1))
+    content = whole.read_bytes()
+    cut.write_bytes(content[:len(content) * 3 // 4])
+    assert further_pictures([cut], lambda *_: None)
+    assert "cut.mkv is cut off" in capsys.readouterr().err
 
 
 def test_a_grey_picture_with_a_color_camera_s_profile(tmp_path: Path) -> None:

@@ -58,8 +58,10 @@ def run(command: Build) -> None:
     inputs = (command.photo, *command.extra)
     check_outputs([command.output], inputs=inputs, overwrite=command.replacing.overwrite)
     if command.steps is not None:
-        from offline.stage_pictures import PANELS, stage_file
-
+        try:
+            from offline.stage_pictures import PANELS, stage_file
+        except ModuleNotFoundError as error:
+            raise without_offline(error) from error
         check_output_folder(command.steps, [stage_file(one) for one in PANELS], inputs=inputs,
                             overwrite=command.replacing.overwrite)
     by = f"the user {user_name()}, by --consent" if command.consent else ask_consent(command.photo)
@@ -107,6 +109,7 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
     from offline.extra_views import MOST_VIEWS
     from perse_live.evaluation.protocol import chosen, survey, varied_frames
     from perse_live.film.reader import open_film
+    from perse_live.film.source import looks_like_film
     from perse_live.photo import Photo, load_photo
 
     pictures: list[Photo] = []
@@ -115,13 +118,20 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
         progress(step, 0.0)
         try:
             film = open_film(path)
-        except UserError:  # no clip, so it must be a photo
-            pictures.append(load_photo(path))
+        except UserError as no_film:
+            try:
+                pictures.append(load_photo(path))
+            except UserError:
+                if looks_like_film(path):
+                    raise no_film from None
+                raise
             for warning in pictures[-1].warnings:
                 warn(f"warning: {path.name}: {warning}")
             continue
         stride = max(1, (film.frame_count or 0) // _CLIP_FRAMES)
         seen = survey((frame.image for frame in film.frames() if frame.index % stride == 0), interval=float(stride / film.rate))
+        for warning in film.warnings():  # before the second pass through `frames`, which begins counting anew and ends early
+            warn(f"warning: {warning}")
         numbers = [stride * k for k in varied_frames(seen, MOST_VIEWS)]
         if not numbers:
             raise UserError(f"{path}: no face in this clip: give one of the person in the photo")
@@ -129,8 +139,6 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
         pictures += [Photo(image, "", f"frame {number} of {path.name}")
                      for number, image in zip(sorted(numbers), frames, strict=True)]
         progress(step, 1.0)
-        for warning in film.warnings():
-            warn(f"warning: {warning}")
     return pictures
 
 

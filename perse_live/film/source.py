@@ -29,6 +29,8 @@ _MOST_REORDERED = 5  # seconds between decoding a picture and showing it
 _MOST_READ_ERRORS = 64  # in a row, after which a file counts as cut off
 _GIVE_A_FILM = "give an MP4, MOV, MKV, WebM or AVI file"
 _PICTURE_BRANDS = {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1", "avif", "avis"}  # ISO/IEC 23008-12, 23000-22
+_EBML = b"\x1aE\xdf\xa3"  # MKV and WebM begin so (RFC 8794)
+_FIRST_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip"}  # of MOV files without `ftyp` (QuickTime File Format)
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -74,6 +76,16 @@ def opened(path: Path) -> Generator[OpenFile, None, None]:
         video.thread_type = "AUTO"
         video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # what is coded may be larger than what the container says
         yield OpenFile(container, video, _chosen_sound(container.streams.audio))
+
+
+def looks_like_film(path: Path) -> bool:
+    """Whether a file begins as MP4, MOV, MKV, WebM or AVI files do; pictures in ISO containers (HEIC, AVIF) do not count."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(12)
+        if head[4:8] == b"ftyp":
+            return head[8:12].decode("latin-1") not in _PICTURE_BRANDS
+        return head[:4] == _EBML or head[4:8] in _FIRST_BOXES or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+    return False
 
 
 def packets(file: OpenFile, clock: Clock) -> Iterator[Packet[Any] | None]:
