@@ -58,18 +58,18 @@ def check_output_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[
     _try_to_write(existing, folder)
 
 
-def check_replaced_folder(folder: Path, names: Collection[str], endings: tuple[str, ...] = (), *, inputs: Sequence[Path],
+def check_replaced_folder(folder: Path, names: Collection[str], *, inputs: Sequence[Path],
                           overwrite: bool = False) -> None:
     """See that nothing is lost by replacing a whole folder that perse-live wrote.
 
-    names, endings: of the files that perse-live puts there. Raises UserError where an input lies in it, or another file does and
+    names: of the files that perse-live puts there. Raises UserError where an input lies in it, or another file does and
     `overwrite` is false.
     """
     for one in inputs:
         if folder.resolve() in one.resolve().parents:
             raise UserError(f"cannot replace {folder}: the input {one} is in it: choose another output")
     if folder.is_dir() and not overwrite:
-        others = sorted(one.name for one in folder.iterdir() if one.name not in names and one.suffix not in endings)
+        others = sorted(one.name for one in folder.iterdir() if one.name not in names)
         if others:
             raise UserError(f"cannot replace {folder}: {others[0]} in it is not from perse-live: move it away, choose another -o,"
                             " or add --overwrite")

@@ -39,8 +39,7 @@ class Export:
     engines: Annotated[str | None, arg(metavar="NAMES")] = None
     """Engines, with commas between: onnx (for any ONNX runtime), tensorrt (built on the GPU that will run it), tensorrt-rtx
     (built ahead of time for many GPUs, without one). They go into a folder NAME.engines; put it beside the avatar and `live`
-    finds
-    it."""
+    finds it."""
     precision: Literal["fp32", "fp16", "both"] = "both"
     """Of the engines; in fp16 only sums of small displacements are in half precision, places never are."""
     compute_capability: Annotated[str, arg(metavar="NUMBERS")] = "75,80,86,89,120"
@@ -84,8 +83,8 @@ def _check_outputs(command: Export, formats: Sequence[str], *, engines: bool) ->
     if WEB in formats:
         check_replaced_folder(command.output / f"{stem}{bundle.SUFFIX}", bundle.FILES, inputs=inputs, overwrite=overwrite)
     if engines:
-        check_replaced_folder(command.output / f"{stem}{folder.SUFFIX}", (folder.MANIFEST,), (".onnx", ".engine"), inputs=inputs,
-                              overwrite=overwrite)
+        target = command.output / f"{stem}{folder.SUFFIX}"
+        check_replaced_folder(target, folder.known_files(target), inputs=inputs, overwrite=overwrite)
 
 
 def _export_engines(command: Export, avatar: Avatar, backends: tuple[Backend, ...]) -> None:

@@ -136,6 +136,14 @@ def read_folder(path: Path) -> EngineFolder:
     raise UserError(f"{manifest}: of version {version}, where this program knows {FORMAT_VERSION}: export the engines again")
 
 
+def known_files(path: Path) -> frozenset[str]:
+    """Names of the files in a folder of engines that are perse-live's: the manifest, and what it lists where it can be read."""
+    try:
+        return frozenset((MANIFEST, *(one.file for one in read_folder(path).files)))
+    except UserError:
+        return frozenset((MANIFEST,))
+
+
 def _file(entry: dict[str, Any]) -> GraphFile:
     name = str(entry["file"])
     if Path(name).name != name or name in (".", ".."):
