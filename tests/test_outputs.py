@@ -16,6 +16,7 @@ from PIL import Image
 from attribute_toys import toy_decoder, toy_learned
 from perse_live import cli
 from perse_live.avatar import save_avatar
+from perse_live.engines.folder import MANIFEST, EngineFolder, manifest_text
 from perse_live.errors import UserError
 from perse_live.files import write_image
 from perse_live.film.reader import open_film
@@ -320,6 +321,11 @@ def test_export_spares_files_and_folders_that_are_not_ours(avatar_file: Path, tm
     capsys.readouterr()
     (out / "me.web" / "notes.txt").write_text("mine")
     refused(capsys, [*export, "--formats", "web"], "notes.txt")
+    engines = ["export", str(avatar_file), "-o", str(out), "--engines", "onnx"]
+    (out / "me.engines").mkdir()
+    (out / "me.engines" / MANIFEST).write_text(manifest_text(EngineFolder(out / "me.engines", "me.perse", "", "", (), ())))
+    (out / "me.engines" / "detector.onnx").write_text("mine")
+    refused(capsys, engines, "detector.onnx")
     (out / "me.ply").write_text("mine")
     refused(capsys, export, "--overwrite")
     inside = out / "me.web" / "me.perse"
@@ -339,6 +345,8 @@ def test_eval_spares_what_is_in_its_folder(tmp_path: Path, capsys: pytest.Captur
     inside = film(tmp_path / "own" / "drive" / "drive.mp4")
     refused(capsys, ["eval", str(inside), "-o", str(tmp_path / "own"), "--overwrite"], "it is the input")
     (tmp_path / "faces").mkdir()
+    write_image(tmp_path / "faces" / "portraits.png", PICTURE)
+    refused(capsys, ["eval", "--portraits", str(tmp_path / "faces"), "-o", str(tmp_path / "faces")], "no picture in it")
     Image.fromarray(PICTURE).save(tmp_path / "faces" / "portraits.png")
     refused(capsys, ["eval", "--portraits", str(tmp_path / "faces"), "-o", str(tmp_path / "faces"), "--overwrite"],
             "it is the input")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from runtime.bench.drawing import Timing
     from runtime.bench.live.unwatched import Unwatched
 
+_OF_LIVE = ("seconds", "viewers", "unwatched", "size", "load")  # options of --live
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -57,14 +59,13 @@ class Bench:
 
 def run(command: Bench) -> None:
     """Measure, and print what was measured."""
+    _check(command)
     if command.peers:
         _run_peers(command)
         return
     if command.avatar is not None:
         _run_engines(command, command.avatar)
         return
-    if command.engine is not None or command.engine_folder is not None:
-        raise UserError("engines are made for one avatar: name its file, perse-live bench ME.perse --engine all")
     if command.start is not None:
         _run_start(command, *command.start)
         return
@@ -83,6 +84,24 @@ def run(command: Bench) -> None:
     for result in results:
         print(f"{result.visible:>6,} visible, {result.threads} thread{'s' if result.threads > 1 else ' '}: {result.fps:4.0f} fps;"
               f" ms median (p95): {_line(result.stages)}")
+
+
+def _check(command: Bench) -> None:
+    """Raises UserError for options that do not go together: none is ignored."""
+    modes = [name for name, given in (("--live", command.live is not None), ("--start", command.start is not None),
+                                      ("--peers", command.peers)) if given]
+    if len(modes) > 1:
+        raise UserError(f"{' and '.join(modes)} measure different things: give one of them")
+    if command.avatar is not None and (command.live is not None or command.start is not None):
+        raise UserError(f"{modes[0]} names its own avatar: leave {command.avatar} out")
+    if command.engine is not None or command.engine_folder is not None:
+        if modes:
+            raise UserError(f"--engine and --engine-folder do not go with {modes[0]}: leave them out")
+        if command.avatar is None:
+            raise UserError("engines are made for one avatar: name its file, perse-live bench ME.perse --engine all")
+    of_live = [f"--{name}" for name in _OF_LIVE if getattr(command, name) != getattr(Bench, name)]
+    if of_live and command.live is None:
+        raise UserError(f"{of_live[0]} goes with --live: add --live AVATAR VIDEO, or leave it out")
 
 
 def _run_live(command: Bench, avatar: Path, video: Path) -> None:

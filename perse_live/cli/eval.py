@@ -82,6 +82,8 @@ def run(command: Eval) -> None:
     if command.portraits is not None:
         if command.clips:
             raise UserError("clips and --portraits are measured in different ways: give one of them")
+        if command.extras or command.identity_model is not None:
+            raise UserError("--extras and --identity-model go with clips: leave them out with --portraits")
         eval_portraits(command.portraits, avatars=command.avatars, against=command.against, output=command.output,
                        as_json=command.json, overwrite=command.replacing.overwrite, network=command.network)
         return

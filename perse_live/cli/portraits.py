@@ -14,7 +14,7 @@ from perse_live.cli.options import Network
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_bytes, write_image
-from perse_live.outputs import check_output_folder
+from perse_live.outputs import check_output_folder, written_by_us
 
 if TYPE_CHECKING:
     from perse_live.avatar import Avatar
@@ -89,10 +89,11 @@ class _RefusedError(Exception):
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name, each with a stem of its own."""
+    """The pictures of a folder, by name, each with a stem of its own; without the sheet of an earlier run."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: give one with portrait photos")
-    found = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in _SUFFIXES)
+    found = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in _SUFFIXES
+                   and not (path.name == _SHEET and written_by_us(path)))
     if not found:
         raise UserError(f"{folder}: there is no picture in it: give a folder with portrait photos")
     stems: dict[str, Path] = {}
