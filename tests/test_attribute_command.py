@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -88,6 +89,21 @@ def test_what_cannot_be_done_is_one_line_and_leaves_the_file_alone(bare_file: Pa
     assert what in captured.err
     assert bare_file.read_bytes() == before
     assert [path.name for path in bare_file.parent.iterdir()] == ["toy.perse"]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("words", [["add", "hat-cap"], ["remove", "all"]])
+def test_a_file_that_cannot_be_written_is_said_before_the_work(bare_file: Path, words: list[str], monkeypatch: pytest.MonkeyPatch,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    begun: list[Avatar] = []
+    monkeypatch.setattr(edit, "builders", lambda: {"hat-cap": lambda avatar: begun.append(avatar) or cap(avatar)})
+    bare_file.parent.chmod(0o555)
+    try:
+        assert cli.main(["attribute", words[0], str(bare_file), words[1]]) == 2
+    finally:
+        bare_file.parent.chmod(0o755)
+    assert "permission denied" in capsys.readouterr().err
+    assert not begun
 
 
 def test_a_maker_that_fails_leaves_the_file_alone(bare_file: Path, monkeypatch: pytest.MonkeyPatch,

@@ -28,7 +28,7 @@ from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile, 
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, from_photos, without_offline
 from perse_live.errors import UserError
 from perse_live.files import check_picture_name, write_image
-from perse_live.outputs import check_outputs
+from perse_live.outputs import check_outputs, check_writable
 
 if TYPE_CHECKING:
     from perse_live.avatar import Avatar
@@ -169,6 +169,7 @@ def _add_attributes(command: AttributeAdd) -> None:
         _check_edit(command)
         names = ()
     avatar = load_avatar(command.avatar)
+    check_writable(command.avatar)
     consent_by = "" if command.from_photo is None else _consent(command.from_photo, command.consent)
     complaints: list[str] = []
     begun = perf_counter()
@@ -258,6 +259,7 @@ def _remove_attributes(command: AttributeRemove) -> None:
 
     names = _some(command.names, "beard-full")
     avatar = load_avatar(command.avatar)
+    check_writable(command.avatar)
     fewer = without(avatar, [one.name for one in avatar.attributes] if names == (ALL_WORD,) else names)
     save_avatar(command.avatar, fewer)
     _say_attributes(command.avatar, fewer)
