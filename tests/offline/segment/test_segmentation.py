@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_segmenter import painted, tiny_multiclass
 
+from offline import pipeline
 from offline.portrait import Portrait
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment import multiclass
@@ -58,6 +59,12 @@ def test_the_network_s_classes_are_told_in_their_order(supplied: Path) -> None:
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-4)
     inside = np.abs((np.arange(360) % 60) - 30) < 24  # off the borders, where the network's square is coarser
     assert (probabilities.argmax(-1) == labels)[inside].mean() > 0.995
+
+
+def test_an_avatar_names_the_licences_of_the_networks_that_made_it(supplied: Path) -> None:
+    assert any("Selfie Multiclass" in licence for licence in pipeline.model_licences())
+    supplied.unlink()
+    assert not any("Selfie Multiclass" in licence for licence in pipeline.model_licences())
 
 
 def test_without_the_file_there_is_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
