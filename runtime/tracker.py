@@ -382,12 +382,16 @@ def _calibrate(fits: list[tuple[Detection, FrameFit]], model: LandmarkModel, cam
     view = _camera_of(calm[0][0], camera)
     shape = fit_identity([found for found, _ in calm], view, model, iterations=10, config=config.fit)[0].shape
     resting = chosen[:max(config.calibration_frames, len(chosen) // 2)]  # in the others the face does something
-    refits = [follower.fit(found, view, shape) for found, _ in resting]
-    return _neutral_of([fit for fit in refits if fit is not None], shape)
+    refits = [fit for found, _ in resting if (fit := follower.fit(found, view, shape)) is not None]
+    if not refits:  # the learnt shape fits no frame: the average face does
+        return _neutral_of([fit for _, fit in resting], face_shape(model, np.zeros(0)))
+    return _neutral_of(refits, shape)
 
 
 def _neutral_of(fits: Sequence[FrameFit], shape: FaceShape) -> Calibration:
-    """Medians over frames: what the face does most of the time. The pose is that of the frame nearest to the median turn."""
+    """Medians over frames, at least one: what the face does most of the time. The pose is that of the frame nearest to the median
+    turn.
+    """
     turns = np.stack([to_axis_angle(_FACING_CAMERA @ fit.R_cam_head) for fit in fits])
     middle = fits[int(np.linalg.norm(turns - np.median(turns, 0), axis=1).argmin())]
 
