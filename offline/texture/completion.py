@@ -30,7 +30,9 @@ _SURE = 0.6  # confidence of points that light, grain and symmetry are learnt fr
 _ROBUST_BELOW = 0.85  # confidence from which a contradiction is the skin's own (a mole, a scar), not a mixed pixel
 _BOTH_SEEN, _COMPARED = 0.3, 60  # product of both halves' confidence; points over which they are compared
 _UNTOLD = 1e-3  # inverse variance with which the face's median albedo holds what nothing else tells: it makes the system definite
-_AT_REST = 12 / 30**2  # of the weight of an edge: with 12 edges a point, changes fade over some thirty points, a few centimetres
+# The inverse variance that pulls each change to zero, as a share of an edge's, 1 / step**2. With 12 edges a point, changes fade
+# over some thirty points, a few centimetres.
+_AT_REST = 12 / 30**2
 _GRAIN = 0.8  # of the skin's own noise that invented points get: less than all of it, for Gaussians overlap
 
 
@@ -157,7 +159,7 @@ def extend_changes(
 ) -> FloatArray:
     """Changes (N, 3) for all points: those that the photo shows keep theirs, the others follow their neighbours' (harmonic).
 
-    Far from all that is seen, changes fade: `_at_rest` is the inverse variance of a change that nothing tells.
+    Far from all that is seen, changes fade: each is pulled to zero with the inverse variance `_AT_REST / config.step**2`.
     """
     graph = surface_graph(rest, parts, neighbours=12)
     difference = graph.difference

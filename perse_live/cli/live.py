@@ -24,8 +24,8 @@ class Live:
     avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
     """Avatar files (.perse); with several, keys and page switch between them."""
     camera: str = "0"
-    """Where the motion comes from: a camera's number, a video file, `browser` (the page's camera), `vmc` (a phone's tracker, UDP
-    39539) or `none`."""
+    """Where the motion comes from: a camera's number, a video file, `browser` (the page's camera), `vmc` (another
+    program's tracker, UDP port 39539 of 127.0.0.1; `vmc:0.0.0.0` or `vmc:ADDRESS:PORT` for a phone's) or `none`."""
     once: bool = False
     """End with the end of the video that stands for the camera, instead of starting it anew."""
     virtual_camera: bool = False

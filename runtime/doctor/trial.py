@@ -46,8 +46,8 @@ _STAGES = ("detect", "fit", "animate", "render", "encode")
 _THREADS = (("detect", "fit"), ("animate", "render"), ("encode",))
 _FACING = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
 _ADVICE: Mapping[str, str] = MappingProxyType({
-    "detect": "finding the face is the slow stage: close other programs, or let a phone track you (--camera vmc)",
-    "fit": "fitting the face is the slow stage: close other programs, or let a phone track you (--camera vmc)",
+    "detect": "finding the face is the slow stage: close other programs, or let a phone track you (--camera vmc:0.0.0.0)",
+    "fit": "fitting the face is the slow stage: close other programs, or let a phone track you (--camera vmc:0.0.0.0)",
     "animate": "posing the avatar is the slow stage: draw fewer Gaussians (--max-gaussians 15000)",
     "render": "drawing is the slow stage: draw smaller (--size 384) or fewer Gaussians (--max-gaussians 15000)",
     "encode": "encoding is the slow stage: choose the other codec (--codec h264), or draw smaller (--size 384)",
