@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from engine_toys import dressable
 from perse_live.device import DEVICE_LOCK, Captured, DeviceStream, Packed, uploaded
+from runtime.engines.device import DeviceWardrobe, attributes_in_torch
 
 
 class Recorder:
@@ -148,3 +150,39 @@ def test_packed_memory_of_the_host_is_not_the_devices() -> None:
     packed.fill({"x": np.array([1, 2], np.float32)})
     packed.on_host["x"].zero_()
     assert packed.on_device["x"].tolist() == [1, 2]
+
+
+def test_a_wardrobe_binds_and_prepares_its_graph_under_the_lock() -> None:
+    """So that no other thread allocates page-locked memory while the graph is captured."""
+    avatar, stream = dressable(), DeviceStream("cpu")
+    graph, names = attributes_in_torch(avatar, stream)
+    free: list[bool] = []
+
+    def try_the_lock() -> None:
+        free.append(DEVICE_LOCK.acquire(blocking=False))
+        if free[-1]:
+            DEVICE_LOCK.release()
+
+    class Watched:
+        """The same graph; another thread tries the lock meanwhile."""
+
+        dtypes = graph.dtypes
+
+        def bind(self, name: str, tensor: torch.Tensor) -> None:
+            self._try()
+            graph.bind(name, tensor)
+
+        def prepare(self) -> None:
+            self._try()
+            graph.prepare()
+
+        def run(self) -> None:
+            graph.run()
+
+        def _try(self) -> None:
+            thread = threading.Thread(target=try_the_lock)
+            thread.start()
+            thread.join()
+
+    DeviceWardrobe(avatar, Watched(), names, graph.dtypes, stream)
+    assert free and not any(free)

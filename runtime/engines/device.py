@@ -168,8 +168,8 @@ class DevicePoser:
             self._motion = Packed({name: ((1, *(int(n) for n in tensor.shape if n != BATCH)), torch.float32)
                                    for name, tensor in MOTION.items()}, stream)
             self._motion.send()  # zeros, for the run that `prepare` makes
-        for name, tensor in self._motion.on_device.items():
-            animate.bind(name, tensor)
+            for name, tensor in self._motion.on_device.items():
+                animate.bind(name, tensor)
         self._wardrobe = DeviceWardrobe(avatar, attributes, names, animate.dtypes, stream)
         self.wear(self._wardrobe.wear({}))
 
