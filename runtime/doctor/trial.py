@@ -25,6 +25,7 @@ from runtime.doctor.finding import Finding
 from runtime.doctor.machine import usable_cores
 from runtime.live.clock import StageClock
 from runtime.live.gains import Gains, strengthened
+from runtime.live.i420 import to_i420
 from runtime.live.painter import CANONICAL, Painter, actor_of, backdrop_of, placed
 from runtime.performance import performance
 from runtime.presence import at_rest
@@ -245,7 +246,7 @@ class _Pipeline:
         motion = strengthened(motion, Gains(), dead_zone=0.02)
         image = self._painter.paint(placed(self._actor, motion, _FACING), self._backdrop, badge="bottom-right")
         with self._watch.measured("encode"):
-            self._encoder.encode(image, round(now * VIDEO_CLOCK), keyframe=False)
+            self._encoder.encode(to_i420(image), round(now * VIDEO_CLOCK), keyframe=False)
         return True
 
     def medians(self) -> dict[str, float]:
