@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
     from perse_live.avatar import Avatar
 
 register_profiles()
+
+
+def _give_children_default_signals() -> None:
+    """Undo for programs that tests start what nohup or a background shell did: ignored signals are inherited, handlers are not.
+
+    The run itself still outlives those signals.
+    """
+    for name in ("SIGHUP", "SIGINT", "SIGTERM"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+_give_children_default_signals()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
