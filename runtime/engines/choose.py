@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Literal
@@ -58,7 +59,8 @@ def choose_engine(wish: Wish, folder: Path, avatar: Avatar, *, rebuild: Rebuild 
 
 
 def _give_memory_back() -> None:
-    """What torch keeps of the memory that an engine had on the GPU, for the next engine or for other programs."""
+    """Free what a failed engine had on the GPU, and what torch keeps of it, for the next engine or for other programs."""
+    gc.collect()  # tensors that only a reference cycle holds, such as an exception and the frame that it was caught in
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

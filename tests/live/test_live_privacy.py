@@ -253,8 +253,8 @@ def test_a_crash_while_drawing_leaves_nothing_of_the_camera(me: Actor, tmp_path:
     with running([actor], HeldCamera(scene()), config=config, record_to=tmp_path / "out.mkv") as session:
         session.add_sink(guard)
         session.record_now()
-        until(lambda: session.failure is not None)
-        assert session.ended
+        until(lambda: session.ended)
+        assert session.failure is not None
     assert guard.count >= 10 and guard.most_colour <= 16
     assert_nothing_of_the_camera(tmp_path, least=10)
 
