@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Lock
 
-from offline.looks.registry import builders
+from offline.looks.registry import ATTRIBUTES_STEP, TITLES, builders
+from offline.training.base_decoder import one_thread, with_decoder
 from offline.training.contract import Progress, TeacherAttribute
-from offline.training.learning import FitConfig, fit_attribute
-from perse_live.attributes import Attribute
+from offline.training.learning import FitConfig, fit_attribute, with_learned
+from perse_live.attributes import Attribute, LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 
-ATTRIBUTES_STEP = "attributes"
-"""What progress is told while looks are made and learnt."""
-SECONDS_PER_LOOK = 4.0
-"""A look takes about so long, two cores, sample portrait: for the time left."""
 _HIDES = 0.1  # share of what a look changes that it makes invisible
 
 
@@ -23,36 +23,73 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress,
                   config: FitConfig | None = None) -> tuple[Avatar, list[str]]:
     """The avatar with built-in attributes, and what could not be made for it, one line each.
 
-    names: as `registry.named` gives them. progress: told what is made and which fraction of it is done. Raises UserError where
-    there is no room for all, or none could be made.
+    names: as `registry.named` gives them. progress: told which fraction of them is done. Slots are learned at the same time, one
+    per core, with the same result as one after the other: what an attribute learns depends on those of its own slot only. Raises
+    UserError where there is no room for all, or none could be made.
     """
-    makers = builders() if names else {}
-    bare = replace(avatar, attributes=())  # what an attribute changes is the avatar as it is without any
-    complaints: list[str] = []
-    for k, name in enumerate(names):
-        progress(ATTRIBUTES_STEP, k / len(names))
+    if not names:
+        return avatar, []
+    makers, shares = builders(), _Shares(progress, names)
+    bare = replace(with_decoder(avatar), attributes=())  # what an attribute changes is the avatar as it is without any
+    slots: dict[str, list[str]] = {}
+    for name in names:
+        slots.setdefault(TITLES[name][1], []).append(name)
+
+    def learn(slot: str) -> dict[str, LearnedAttribute | str]:
+        made: dict[str, LearnedAttribute | str] = {}
+        mine = replace(bare, attributes=tuple(one for one in avatar.attributes if one.slot == slot))
+        for name in slots[slot]:
+            try:
+                look = makers[name](bare)
+            except UserError as error:
+                made[name] = f"no {name}: {error}"
+            else:
+                mine = fit_attribute(mine, taught(look), (), progress=shares.of(name), config=config)
+                made[name] = next(one for one in mine.attributes if one.name == name and isinstance(one, LearnedAttribute))
+            shares.tell(name, 1.0)
+        return made
+
+    progress(ATTRIBUTES_STEP, 0.0)
+    longest_first = sorted(slots, key=lambda slot: -len(slots[slot]))
+    with one_thread(), ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="looks") as pool:
+        jobs = [pool.submit(learn, slot) for slot in longest_first]
         try:
-            look = makers[name](bare)
-        except UserError as error:
-            complaints.append(f"no {name}: {error}")
-            continue
-        avatar = fit_attribute(avatar, taught(look), (), progress=_part(progress, k, len(names)), config=config)
-    if names:
-        progress(ATTRIBUTES_STEP, 1.0)
-    if names and len(complaints) == len(names):
+            made = {name: one for job in jobs for name, one in job.result().items()}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    avatar = replace(avatar, decoder=bare.decoder)
+    complaints: list[str] = []
+    for name in names:
+        if isinstance(one := made[name], str):
+            complaints.append(one)
+        else:
+            avatar = with_learned(avatar, one)
+    if len(complaints) == len(names):
         raise UserError("; ".join(complaints))
     return avatar, complaints
+
+
+class _Shares:
+    """How much of each attribute is done, told as the share of all; called from several threads."""
+
+    def __init__(self, progress: Progress, names: Sequence[str]) -> None:
+        self._progress, self._done = progress, dict.fromkeys(names, 0.0)
+        self._lock = Lock()
+
+    def of(self, name: str) -> Progress:
+        """What the learning of one attribute tells."""
+        return lambda _, share: self.tell(name, share)
+
+    def tell(self, name: str, share: float) -> None:
+        with self._lock:
+            self._done[name] = share
+            self._progress(ATTRIBUTES_STEP, sum(self._done.values()) / len(self._done))
 
 
 def taught(look: Attribute) -> TeacherAttribute:
     """A built-in look as a teacher: colours of hair are meant for hair that others add as well; a shaved head is no colour."""
     hides = float((look.opacities == 0).mean()) > _HIDES if len(look.opacities) else False
     return TeacherAttribute(look, known=True, tints_hair=look.slot == "hair" and not len(look.added) and not hides)
-
-
-def _part(progress: Progress, k: int, count: int) -> Progress:
-    """For the k-th step of many."""
-    return lambda _, share: progress(ATTRIBUTES_STEP, (k + share) / count)
 
 
 def without(avatar: Avatar, names: Sequence[str]) -> Avatar:

@@ -77,6 +77,11 @@ DEFAULT = ("hair-copper", "hair-blue", "eyes-green", "lipstick-red", "beard-full
 
 ALL_WORD, DEFAULT_WORD, NONE_WORD = "all", "default", "none"
 
+ATTRIBUTES_STEP = "attributes"
+"""What progress is told while attributes are made and learned."""
+SECONDS_PER_ATTRIBUTE = 3.0
+"""Wall time for the time left: nine attributes of the sample portrait on two cores."""
+
 
 def builders() -> dict[str, Builder]:
     """Who makes what; the first call imports them (1 s)."""

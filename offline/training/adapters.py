@@ -31,8 +31,11 @@ _MAX_JSON_BYTES = 1 << 20
 class Network:
     """A decoder with named adapters, of which reader number k reads the k-th CODES columns behind the features."""
 
-    def __init__(self, decoder: Decoder, adapters: Mapping[str, Adapter | int]) -> None:
-        """adapters: in the order of their readers; a number instead of one makes a new adapter of that rank, which is trained."""
+    def __init__(self, decoder: Decoder, adapters: Mapping[str, Adapter | int], *, seed: int = 0) -> None:
+        """adapters: in the order of their readers; a number instead of one makes a new adapter of that rank, which is trained.
+        seed: of the factors of new ones. Torch's global generator is used by peft but has no influence on the result.
+        """
+        generator = torch.Generator().manual_seed(seed)
         self.names = tuple(adapters)
         module = DecoderModule(decoder, readers=len(self.names))
         model: PeftModel | None = None
@@ -51,7 +54,7 @@ class Network:
             if isinstance(one, Adapter):
                 self._load(name, number, one)
             else:
-                self._begin(name, number)
+                self._begin(name, number, generator)
 
     def parameters(self, name: str) -> list[nn.Parameter]:
         """An adapter's factors: A and B of each layer."""
@@ -94,14 +97,15 @@ class Network:
         for factor in (first, *others):
             factor.requires_grad_(False)
 
-    def _begin(self, name: str, number: int) -> None:
+    def _begin(self, name: str, number: int, generator: torch.Generator) -> None:
         """Start with each rank reading one code, and a B that lets all of them through, which learns faster than peft's zeros."""
         at, first = FEATURES + CODES * number, self.parameters(name)[0]
         seen = torch.zeros_like(first)
         seen[:, :FEATURES], seen[:, at:at + CODES] = 1, 1
         with torch.no_grad():
             for a, b in zip(self.parameters(name)[::2], self.parameters(name)[1::2], strict=True):
-                b.normal_(0, 0.3 / len(a) ** 0.5)
+                nn.init.kaiming_uniform_(a, a=5**0.5, generator=generator)  # as peft, from a generator of our own
+                b.normal_(0, 0.3 / len(a) ** 0.5, generator=generator)
             first[:, at:at + CODES] = torch.eye(len(first), CODES)
             first *= seen
         first.register_hook(lambda gradient: gradient * seen)  # codes of others stay unread

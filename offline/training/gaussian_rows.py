@@ -68,7 +68,8 @@ class Rows:
             return torch.zeros(0, CODES)
         ways = torch.cat([self.at(torch.full((count, 1), weight)) for weight in _TOLD_AT], 1)
         wanted = min(CODES, *ways.shape)
-        left, strengths, _ = torch.pca_lowrank(ways, q=wanted)
+        left, strengths, _ = torch.linalg.svd(ways - ways.mean(0), full_matrices=False)
+        left, strengths = left[:, :wanted], strengths[:wanted]
         told = strengths > 1e-3 * count**0.5
         codes = torch.zeros(count, CODES)
         codes[:, :wanted] = left * count**0.5 * told

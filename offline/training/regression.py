@@ -51,8 +51,9 @@ class RegressionConfig:
     """Of the adapter's factors."""
     code_rate: float = 3e-2
     """Of the codes, which start nearly right."""
-    batch: int = 3072
-    """Rows of a step."""
+    batch: int = 1024
+    """Rows of a step. Nine looks of the sample portrait on one thread: 59 s at 3072 rows, 45 s at 1024; mean squared error of a
+    row 2.0e-3 and 1.7e-3, pictures on the way 36.5 and 36.4 dB."""
     seed: int = 3
 
 
@@ -139,9 +140,8 @@ def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], e
     """
     if not len(rows):
         return _idle(decoder, name), rows.first_codes().numpy()
-    torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    network = Network(decoder, {name: RANK, **{mate.name: mate.adapter for mate in mates}})
+    network = Network(decoder, {name: RANK, **{mate.name: mate.adapter for mate in mates}}, seed=config.seed)
     base = Network(decoder, {name: RANK})
     codes = nn.Parameter(rows.first_codes())
 

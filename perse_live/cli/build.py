@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
@@ -74,7 +76,7 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
     """Build an avatar and its contact sheet, and say where they are. steps: a folder for a picture of each stage."""
     try:
         from offline.build_state import Consent
-        from offline.looks.edit import ATTRIBUTES_STEP, SECONDS_PER_LOOK, with_built_in
+        from offline.looks.registry import ATTRIBUTES_STEP, SECONDS_PER_ATTRIBUTE
         from offline.pipeline import STAGES, build_avatar
         from offline.stage_pictures import write_stage_picture
     except ModuleNotFoundError as error:
@@ -84,14 +86,20 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
 
     consent = Consent(by=consent_by, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
     names = named_attributes(attributes)
-    usual = {**{stage.name: stage.seconds for stage in STAGES}, ATTRIBUTES_STEP: SECONDS_PER_LOOK * len(names)}
+    usual = {**{stage.name: stage.seconds for stage in STAGES}, ATTRIBUTES_STEP: SECONDS_PER_ATTRIBUTE * len(names)}
+    if names:  # torch and peft take 5 s to import, and the stages up to refinement leave a core free
+        Thread(target=import_module, args=("offline.looks.edit",), name="import", daemon=True).start()
     with step_progress(usual) as progress:
         fetch(BUILDING_ASSETS, network, progress)
         folder = None if steps is None else make_folder(steps)
         avatar = build_avatar(
             photo, consent=consent, extra=further_pictures(extra, progress), progress=progress,
             done=None if folder is None else lambda stage, state: write_stage_picture(folder, stage.key, state))
-        avatar, complaints = with_built_in(avatar, names, progress=progress)
+        complaints: list[str] = []
+        if names:
+            from offline.looks.edit import with_built_in
+
+            avatar, complaints = with_built_in(avatar, names, progress=progress)
         sheet = contact_sheet(avatar)
     save_avatar(output, avatar)
     sheet_file = free_side_file(output.with_suffix(".png"), inputs=(photo, *extra))

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 
 from attribute_toys import toy_attribute, toy_decoder, toy_learned
 from offline.looks import edit
-from offline.looks.edit import with_built_in, without
+from offline.looks.edit import taught, with_built_in, without
 from offline.looks.registry import DEFAULT, TITLES, builders, named
-from offline.training.learning import with_learned
+from offline.training.learning import FitConfig, fit_attribute, with_learned
+from offline.training.regression import RegressionConfig
 from perse_live.attribute_file import MAX_ADDED, MAX_LABEL
-from perse_live.attributes import SLOTS, Attribute
+from perse_live.attributes import SLOTS, Attribute, LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 from toys import toy_avatar
@@ -74,24 +77,41 @@ def test_what_is_taken_away_is_gone_and_what_is_not_there_is_said(avatar: Avatar
 
 
 def test_makers_see_the_avatar_as_it_is_without_attributes(avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
-    def tie(given: Avatar) -> Attribute:
+    def cap(given: Avatar) -> Attribute:
         assert given.attributes == ()
-        return toy_attribute(given, "tie", "cloth")
+        return toy_attribute(given, "hat-cap", "hat")
 
-    def wig(_: Avatar) -> Attribute:
-        raise UserError("there is no head to put it on")
+    def bun(_: Avatar) -> Attribute:
+        raise UserError("there is no hair to tie")
 
-    makers: dict[str, Callable[[Avatar], Attribute]] = {"tie": tie, "wig": wig}
+    makers: dict[str, Callable[[Avatar], Attribute]] = {"hat-cap": cap, "hair-bun": bun}
     monkeypatch.setattr(edit, "builders", lambda: makers)
     told: list[float] = []
-    more, complaints = with_built_in(avatar, ["wig", "tie"], progress=lambda _, share: told.append(share))
-    assert names_of(more) == ["beard", "hat", "tie"]
-    assert complaints == ["no wig: there is no head to put it on"]
+    more, complaints = with_built_in(avatar, ["hair-bun", "hat-cap"], progress=lambda _, share: told.append(share))
+    assert names_of(more) == ["beard", "hat", "hat-cap"]
+    assert complaints == ["no hair-bun: there is no hair to tie"]
     assert told[0] == 0 and told[-1] == 1
-    with pytest.raises(UserError, match="no wig"):
-        with_built_in(avatar, ["wig"], progress=lambda *_: None)
+    with pytest.raises(UserError, match="no hair-bun"):
+        with_built_in(avatar, ["hair-bun"], progress=lambda *_: None)
     same, complaints = with_built_in(avatar, [], progress=lambda *_: None)
     assert names_of(same) == names_of(avatar) and complaints == []
+
+
+def test_slots_learned_at_the_same_time_end_as_one_after_the_other(avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = {"hat-cap": "hat", "earrings-pearl": "earrings", "hat-wide": "hat", "headphones": "headphones"}
+    makers = {name: partial(toy_attribute, name=name, slot=slot) for name, slot in slots.items()}
+    monkeypatch.setattr(edit, "builders", lambda: makers)
+    short = FitConfig(RegressionConfig(steps=12, steps_in_place=12, steps_among_mates=12, drawn_steps=2))
+    together, _ = with_built_in(avatar, list(slots), progress=lambda *_: None, config=short)
+    in_turn = avatar
+    for make in makers.values():
+        in_turn = fit_attribute(in_turn, taught(make(replace(avatar, attributes=()))), (), progress=lambda *_: None, config=short)
+    assert names_of(together) == names_of(in_turn) == ["beard", "hat", *slots]
+    for one, other in zip(together.attributes, in_turn.attributes, strict=True):
+        assert isinstance(one, LearnedAttribute) and isinstance(other, LearnedAttribute)
+        np.testing.assert_array_equal(one.codes, other.codes)
+        for factor in ("a1", "b1", "a2", "b2", "a3", "b3"):
+            np.testing.assert_array_equal(getattr(one.adapter, factor), getattr(other.adapter, factor))
 
 
 @pytest.mark.slow
