@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame as AvFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
@@ -77,14 +78,20 @@ class Converter:
 
     def rgb48(self, frame: AvFrame, way: Coding, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
         """The picture (height, width, 3) as full-range RGB in its own transfer function and primaries."""
-        return cast("np.ndarray[tuple[int, ...], np.dtype[np.uint16]]", self._converted(frame, way, width, height, "rgb48le"))
+        return cast("np.ndarray[tuple[int, ...], np.dtype[np.uint16]]", self._converted(frame, way, width, height, "rgb48le").to_ndarray())
 
     def srgb(self, frame: AvFrame, way: Coding, width: int, height: int) -> UInt8Array:
         """The picture scaled to (height, width, 3), sRGB."""
         if way.wide is None:
-            return cast("UInt8Array", self._converted(frame, way, width, height, "rgb24"))
+            return self._rgb24(frame, way, width, height)
         return way.wide.to_srgb(self.rgb48(frame, way, width, height))
 
-    def _converted(self, frame: AvFrame, way: Coding, width: int, height: int, pixel_format: str) -> np.ndarray:
+    def _rgb24(self, frame: AvFrame, way: Coding, width: int, height: int) -> UInt8Array:
+        """As swscale's rgb24, bit for bit, by its planar format, which takes half the time (512x512: 0.9 ms instead of 1.9)."""
+        green, blue, red = (np.frombuffer(cast("bytes", plane), np.uint8).reshape(-1, plane.line_size)[:height, :width]
+                            for plane in self._converted(frame, way, width, height, "gbrp").planes)
+        return cast("UInt8Array", cv2.merge([red, green, blue]))
+
+    def _converted(self, frame: AvFrame, way: Coding, width: int, height: int, pixel_format: str) -> AvFrame:
         return self._reformatter.reformat(frame, width=width, height=height, format=pixel_format, src_colorspace=way.matrix,
-                                          src_color_range=way.color_range, interpolation=CAREFUL_CONVERSION).to_ndarray()
+                                          src_color_range=way.color_range, interpolation=CAREFUL_CONVERSION)

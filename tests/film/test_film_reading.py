@@ -12,6 +12,8 @@ import av
 import numpy as np
 import pytest
 from av.packet import Packet
+from av.video.frame import VideoFrame as AvFrame
+from av.video.reformatter import VideoReformatter
 from ffmpeg_films import Look, ffmpeg, make_film, mean_error, needs_ffmpeg, turn
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from hypothesis_profiles import examples
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from perse_live.film.clock import Clock
+from perse_live.film.colors import CAREFUL_CONVERSION, Converter, coding
 from perse_live.film.reader import Film, FilmFrame, open_film
 from perse_live.film.writer import film_writer
 
@@ -296,3 +299,14 @@ def test_titles_that_are_not_utf_8_do_not_keep_a_film_from_being_read(tmp_path: 
     ffmpeg("-f", "lavfi", "-i", "color=red:s=64x48:d=0.2", "-metadata", "title=caf_", "-c:v", "mpeg4", str(path))
     path.write_bytes(path.read_bytes().replace(b"caf_", b"caf\xe9"))
     assert len(read(path)[1]) == 5
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p10le", "yuvj444p", "gray", "rgb24", "bgra"])
+def test_the_planar_way_to_rgb_is_swscales_own_bit_for_bit(pixel_format: str) -> None:
+    noise = np.random.default_rng(4).integers(0, 256, (66, 98, 3), dtype=np.uint8)
+    frame = AvFrame.from_ndarray(noise, format="rgb24").reformat(format=pixel_format)
+    way = coding(Path("film.mp4"), frame)
+    for width, height in ((98, 66), (64, 41)):
+        direct = VideoReformatter().reformat(frame, width=width, height=height, format="rgb24", src_colorspace=way.matrix,
+                                             src_color_range=way.color_range, interpolation=CAREFUL_CONVERSION).to_ndarray()
+        np.testing.assert_array_equal(Converter().srgb(frame, way, width, height), direct)
