@@ -78,7 +78,8 @@ class Converter:
 
     def rgb48(self, frame: AvFrame, way: Coding, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
         """The picture (height, width, 3) as full-range RGB in its own transfer function and primaries."""
-        return cast("np.ndarray[tuple[int, ...], np.dtype[np.uint16]]", self._converted(frame, way, width, height, "rgb48le").to_ndarray())
+        converted = self._converted(frame, way, width, height, "rgb48le").to_ndarray()
+        return cast("np.ndarray[tuple[int, ...], np.dtype[np.uint16]]", converted)
 
     def srgb(self, frame: AvFrame, way: Coding, width: int, height: int) -> UInt8Array:
         """The picture scaled to (height, width, 3), sRGB."""
