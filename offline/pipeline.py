@@ -80,7 +80,6 @@ _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 _BUDGET, _LEAST_STRANDS = 43_000, 6_000  # Gaussians of an avatar, and of its hair where that is nearly spent
 _MOST = 44_700  # Gaussians of an avatar even then
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
-_HEAD_CENTER = np.array([0.0, -0.03, -0.08])  # metres, head frame: refinement turns the head about it
 _LEAST_LIKENESS = 26.0  # dB of the face, below which the user is warned
 
 
@@ -199,7 +198,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
 def refine(state: BuildState, config: BuildConfig) -> BuildState:
     """Fit the Gaussians to the portrait; the skin that it does not show follows the skin that it shows."""
     portrait, look, geometry = state.portrait, state.segmentation.look, state.outlined.geometry
-    center = geometry.R_cam_head @ _HEAD_CENTER + geometry.t_cam_head
+    center = geometry.head_center()
     fitted = refine_layer(state.lifted, portrait.camera, look.image, look.alpha, pixel_weights(portrait, look), center,
                           laplacian=color_laplacian(state.lifted, geometry), config=config.refine, progress=config.progress)
     layer = with_followed_changes(state.lifted, fitted, geometry, portrait.camera)

@@ -28,7 +28,7 @@ from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part
 from perse_live.poses import facing_pose, turned_pose
 from perse_live.regions import Region
-from perse_live.rotations import from_euler_degrees, multiply, to_quat
+from perse_live.rotations import FACING_CAMERA, from_euler_degrees, multiply, to_quat
 from perse_live.splatting import CpuRasterizer
 
 Rgb = tuple[int, int, int]
@@ -36,7 +36,6 @@ _SIDE = 384  # pixels of a panel
 _MARGIN, _CAPTION = 10, 40  # pixels
 _PAPER, _INK, _GREY = (255, 255, 255), (34, 34, 34), 0.62
 _GREEN, _RED, _BLUE, _AMBER, _VIOLET = (46, 160, 67), (214, 56, 56), (52, 110, 214), (226, 158, 38), (150, 80, 190)
-_HEAD_CENTER = np.array([0.0, -0.03, -0.08])  # metres, head frame
 _GAIN = 4.0  # of the error map
 _REGION_COLORS: dict[Region, Rgb] = {
     Region.SKIN: (233, 190, 160), Region.LIPS: _RED, Region.SCALP: (120, 90, 60), Region.EYE: _BLUE,
@@ -221,9 +220,8 @@ def _points_view(state: BuildState, colors: FloatArray, *, yaw: float = 0.0) -> 
 def _view(state: BuildState, gaussians: Gaussians, *, yaw: float = 0.0, facing_only: bool = False) -> UInt8Array:
     """Gaussians through the photo's camera, the head turned by yaw degrees from where it is in the photo, on grey."""
     geometry, camera = state.outlined.geometry, state.portrait.camera
-    flip = np.diag([1.0, -1.0, -1.0])
-    turn = flip @ from_euler_degrees(yaw, 0.0, 0.0) @ flip
-    center = geometry.R_cam_head @ _HEAD_CENTER + geometry.t_cam_head
+    turn = FACING_CAMERA @ from_euler_degrees(yaw, 0.0, 0.0) @ FACING_CAMERA
+    center = geometry.head_center()
     means = ((gaussians.means - center) @ turn.T + center).astype(np.float32)
     quats = multiply(np.broadcast_to(to_quat(turn), gaussians.quats.shape), gaussians.quats).astype(np.float32)
     turned = replace(gaussians, means=means, quats=quats)

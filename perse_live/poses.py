@@ -7,9 +7,7 @@ import numpy as np
 from perse_live.animate import HeadPose
 from perse_live.arrays import FloatArray
 from perse_live.avatar import Avatar
-from perse_live.rotations import from_euler_degrees
-
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
+from perse_live.rotations import FACING_CAMERA, from_euler_degrees
 
 
 def turned_pose(avatar: Avatar, yaw: float, pitch: float, roll: float) -> HeadPose:
@@ -18,13 +16,13 @@ def turned_pose(avatar: Avatar, yaw: float, pitch: float, roll: float) -> HeadPo
     Degrees: yaw > 0 turns the face to the picture's right, pitch > 0 tips it down, roll > 0 tilts it to the picture's left; as
     `rotations.from_euler_degrees`, about the axes of the camera.
     """
-    turn = _FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll) @ _FACING_CAMERA
+    turn = FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll) @ FACING_CAMERA
     return on_the_neck(avatar, turn @ avatar.source.R_cam_head)
 
 
 def facing_pose(avatar: Avatar, *, yaw: float = 0, pitch: float = 0, roll: float = 0) -> HeadPose:
     """The head before the camera, straight or turned by degrees as in `turned_pose`, on shoulders that stay as in the photo."""
-    return on_the_neck(avatar, _FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll))
+    return on_the_neck(avatar, FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll))
 
 
 def on_the_neck(avatar: Avatar, R_cam_head: FloatArray) -> HeadPose:

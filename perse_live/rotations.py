@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from perse_live.arrays import FloatArray
+from perse_live.arrays import Float64Array, FloatArray
+
+FACING_CAMERA: Float64Array = np.diag([1.0, -1.0, -1.0])
+"""(3, 3) R_cam_head of a head that faces the camera: from the head frame (y up, z out of the face) to OpenCV's (y down, z
+forward). Its own inverse; read-only."""
+FACING_CAMERA.setflags(write=False)
 
 
 def from_axis_angle(rotvec: FloatArray) -> FloatArray:

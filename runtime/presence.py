@@ -8,17 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from perse_live.arrays import Float32Array, FloatArray
-from perse_live.rotations import from_axis_angle, to_axis_angle
+from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.tracker import TrackedFrame
 
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
 _HOLD_SECONDS, _RELAX_SECONDS, _RETURN_SECONDS = 0.5, 0.7, 0.25
 _SHOULDER_SECONDS, _SHOULDER_SHARE = 0.8, 0.35
 
 
 def at_rest(t_cam_head: Float32Array) -> TrackedFrame:
     """A head that faces the camera and does nothing; t_cam_head: (3,) metres."""
-    return TrackedFrame(0.0, np.zeros(52, np.float32), _FACING_CAMERA, t_cam_head, np.zeros((2, 2), np.float32),
+    return TrackedFrame(0.0, np.zeros(52, np.float32), FACING_CAMERA.astype(np.float32), t_cam_head, np.zeros((2, 2), np.float32),
                         np.zeros((478, 3), np.float32), 1.0)
 
 

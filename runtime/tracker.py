@@ -23,10 +23,9 @@ from perse_live.head.expressions import index
 from perse_live.head.fit import FitConfig, FrameFit, fit_frame, fit_identity
 from perse_live.head.landmarks import FaceShape, LandmarkModel, face_shape
 from perse_live.head.lids import without_coupling
-from perse_live.rotations import from_axis_angle, to_axis_angle
+from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.smoothing import OneEuroConfig, OneEuroFilter
 
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _LOST_RMS = 0.08  # eye distances; beyond it a fit started from the last frame is tried anew from nothing
 _CLOSING, _CLOSED = 0.45, 0.75  # blink scores between which the detector's irises lose their meaning
 _OPENINGS = 150  # frames that tell how far open a person's eyes usually are
@@ -392,7 +391,7 @@ def _neutral_of(fits: Sequence[FrameFit], shape: FaceShape) -> Calibration:
     """Medians over frames, at least one: what the face does most of the time. The pose is that of the frame nearest to the median
     turn.
     """
-    turns = np.stack([to_axis_angle(_FACING_CAMERA @ fit.R_cam_head) for fit in fits])
+    turns = np.stack([to_axis_angle(FACING_CAMERA @ fit.R_cam_head) for fit in fits])
     middle = fits[int(np.linalg.norm(turns - np.median(turns, 0), axis=1).argmin())]
 
     def median(arrays: list[Float32Array]) -> Float32Array:
@@ -434,7 +433,7 @@ def _eye_distance(shape: FaceShape) -> float:
 
 def _turn_degrees(R_cam_head: FloatArray) -> float:
     """Yaw or pitch, whichever is larger; roll does not count."""
-    forward = (_FACING_CAMERA @ R_cam_head)[:, 2]
+    forward = (FACING_CAMERA @ R_cam_head)[:, 2]
     return float(np.degrees(max(abs(np.arctan2(forward[0], forward[2])), abs(np.arcsin(np.clip(forward[1], -1, 1))))))
 
 

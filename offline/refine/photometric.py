@@ -19,7 +19,7 @@ from offline.refine.kernels import ANGLE, COLOR, GROWTH, KEPT, OPACITY, PARAMETE
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
-from perse_live.rotations import from_euler_degrees, to_matrix, to_quat
+from perse_live.rotations import FACING_CAMERA, from_euler_degrees, to_matrix, to_quat
 from perse_live.splatting.gradients import SplatGradients
 from perse_live.team import team_of
 
@@ -118,8 +118,7 @@ class _Turn:
 
 def _turn_about(center: FloatArray, yaw: float, pitch: float) -> _Turn:
     """A turn by degrees about a point (3,) of the camera frame."""
-    flip = np.diag([1.0, -1.0, -1.0])
-    rotation = flip @ from_euler_degrees(yaw, pitch, 0.0) @ flip
+    rotation = FACING_CAMERA @ from_euler_degrees(yaw, pitch, 0.0) @ FACING_CAMERA
     parts = (rotation, center - rotation @ center, to_quat(rotation))
     return _Turn(*(part.astype(np.float32) for part in parts))
 

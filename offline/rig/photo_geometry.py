@@ -20,6 +20,8 @@ from perse_live.raster import RasterResult, rasterise, vertex_normals
 OUTSIDE_PARTS = (Part.SKIN, Part.BODY, Part.EYE_LEFT, Part.EYE_RIGHT)
 """What can be seen of a head whose mouth is closed."""
 
+_HEAD_CENTER = np.array([0.0, -0.03, -0.08])  # metres, head frame
+
 
 @dataclass(frozen=True)
 class PhotoGeometry:
@@ -57,6 +59,10 @@ class PhotoGeometry:
         """(H, W) where one of the parts is seen."""
         kind = self.rig.parts[self.triangle_rows]
         return self.seen.covered & np.isin(kind[np.maximum(self.seen.triangle_ids, 0)], parts)
+
+    def head_center(self) -> FloatArray:
+        """(3,) metres, camera frame: the middle of the skull, about which views of a turned head are made."""
+        return self.R_cam_head @ _HEAD_CENTER + self.t_cam_head
 
     def to_head(self, points: FloatArray) -> FloatArray:
         """Camera frame to head frame. points: (..., 3) metres."""

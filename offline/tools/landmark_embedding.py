@@ -31,7 +31,7 @@ from perse_live.head import landmarks as lm
 from perse_live.head.expressions import EXPRESSION_NAMES, expression, index
 from perse_live.head.rig import EYES, HeadRig, Part, expressed, gaze_from_expression, gaze_rotation
 from perse_live.raster import interpolate, rasterise, vertex_normals
-from perse_live.rotations import from_euler_degrees
+from perse_live.rotations import FACING_CAMERA, from_euler_degrees
 
 _log = logging.getLogger(__name__)
 _CAMERA = Camera(640, 640, 1650.0, 1650.0, 320.0, 320.0)  # eyes 165 px apart at the distance below
@@ -103,7 +103,7 @@ def _views(people: list[HeadRig], poses: tuple[tuple[float, float, dict[str, flo
     for rig in people:
         for yaw, pitch, scores in poses:
             vertices = expressed(rig, expression(**scores))
-            rotation = np.diag([1.0, -1.0, -1.0]) @ from_euler_degrees(yaw, pitch, 0)
+            rotation = FACING_CAMERA @ from_euler_degrees(yaw, pitch, 0)
             shift = np.array([0, 0, _DISTANCE]) - rotation @ np.array([0, -0.03, 0.02])
             picture = draw(rig, vertices, rotation, shift, _CAMERA, lips=lips, brows=brows)
             faces = detector.detect(picture)

@@ -22,7 +22,7 @@ from perse_live.camera import Camera
 from perse_live.files import write_image
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.rig import Part
-from perse_live.rotations import from_euler_degrees
+from perse_live.rotations import FACING_CAMERA, from_euler_degrees
 
 _SIDE, _COLUMNS, _PICTURE = 100, 10, 320  # pixels of a panel, panels in a row, pixels that a head is drawn with
 _TINT, _SHARE = np.array([214.0, 56.0, 56.0]), 0.6
@@ -53,8 +53,7 @@ def main() -> None:
 def _view(yaw: float) -> PhotoGeometry:
     """The mean head turned by yaw degrees before a camera that shows head and neck."""
     rig = identity_rig(load_identity_model(), np.zeros(1))
-    flip = np.diag([1.0, -1.0, -1.0])
-    turn = flip @ from_euler_degrees(yaw, 0.0, 0.0)
+    turn = FACING_CAMERA @ from_euler_degrees(yaw, 0.0, 0.0)
     camera = Camera(_PICTURE, _PICTURE, 1.9 * _PICTURE, 1.9 * _PICTURE, _PICTURE / 2, _PICTURE / 2)
     middle = turn @ np.array([0.0, -0.02, -0.07])
     return photo_geometry(camera, rig, rig.vertices, turn, np.array([0.0, 0.0, 0.72]) - middle, rig.vertices)

@@ -20,6 +20,7 @@ from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 from perse_live.follow import FaceFollower
 from perse_live.head.landmarks import load_landmark_model
+from perse_live.rotations import FACING_CAMERA
 from runtime.bench.drawing import machine, made_up_avatar
 from runtime.doctor.finding import Finding
 from runtime.doctor.machine import usable_cores
@@ -45,7 +46,6 @@ _WARM_UP_PICTURES = 24
 _LEAST_PICTURES, _LONGEST_SECONDS = 3, 60.0  # measured, however slow the machine is
 _STAGES = ("detect", "fit", "animate", "render", "encode")
 _THREADS = (("detect", "fit"), ("animate", "render"), ("encode",))
-_FACING = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
 _ADVICE: Mapping[str, str] = MappingProxyType({
     "detect": "finding the face is the slow stage: close other programs, or let a phone track you (--camera vmc:0.0.0.0)",
     "fit": "fitting the face is the slow stage: close other programs, or let a phone track you (--camera vmc:0.0.0.0)",
@@ -244,7 +244,7 @@ class _Pipeline:
         if motion is None:
             return False
         motion = strengthened(motion, Gains(), dead_zone=0.02)
-        image = self._painter.paint(placed(self._actor, motion, _FACING), self._backdrop, badge="bottom-right")
+        image = self._painter.paint(placed(self._actor, motion, FACING_CAMERA), self._backdrop, badge="bottom-right")
         with self._watch.measured("encode"):
             self._encoder.encode(to_i420(image), round(now * VIDEO_CLOCK), keyframe=False)
         return True

@@ -9,10 +9,9 @@ import numpy as np
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import EXPRESSION_NAMES
-from perse_live.rotations import from_axis_angle, to_axis_angle
+from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.tracker import TrackedFrame
 
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _FREE_TURN, _MOST_TURN = np.radians(30.0), np.radians(48.0)  # an avatar from one photo holds to about 35 degrees
 _MOST_GAZE = 0.52  # radians; eyes turn no farther, and detectors exaggerate
 _MOST_SHIFT = np.array([0.08, 0.035, 0.12])  # metres; beyond it the picture would end before or below the head
@@ -59,14 +58,14 @@ def strengthened(motion: TrackedFrame, gains: Gains, *, dead_zone: float = 0.0) 
     weights = np.array([getattr(gains, region) for region in _EXPRESSION_REGIONS], np.float32)
     expression = np.clip((motion.expression - dead_zone) / (1 - dead_zone), 0, 1) * weights
     spread = np.array([getattr(gains, region) for region in _LANDMARK_REGIONS], np.float32)
-    turn = gains.head * to_axis_angle(motion.R_cam_head @ _FACING_CAMERA)
+    turn = gains.head * to_axis_angle(motion.R_cam_head @ FACING_CAMERA)
     angle = float(np.linalg.norm(turn))
     if angle > _FREE_TURN:
         turn *= _soft_limit(angle, _FREE_TURN, _MOST_TURN) / angle
     shift = _MOST_SHIFT * np.tanh(gains.head * motion.t_cam_head / _MOST_SHIFT)
     return replace(motion, expression=np.clip(expression, 0, 1).astype(np.float32), gaze=_scaled(motion.gaze, gains.eyes),
                    residual=motion.residual * spread[:, None] if gains != Gains() else motion.residual,
-                   R_cam_head=(from_axis_angle(turn) @ _FACING_CAMERA).astype(np.float32), t_cam_head=shift.astype(np.float32))
+                   R_cam_head=(from_axis_angle(turn) @ FACING_CAMERA).astype(np.float32), t_cam_head=shift.astype(np.float32))
 
 
 def _scaled(gaze: Float32Array, gain: float) -> Float32Array:

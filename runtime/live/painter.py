@@ -17,6 +17,7 @@ from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with_own_lids
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
+from perse_live.rotations import FACING_CAMERA
 from runtime.background import Color, Picture, lay_over, load_background, parse_background
 from runtime.dressing import with_wardrobe
 from runtime.engines.contract import Engine
@@ -29,10 +30,9 @@ from runtime.live.thinning import thinned
 from runtime.stage import Motion, Stage, on_the_neck
 from runtime.tracker import RestPose, TrackedFrame
 
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _GREEN = Color(0, 177, 64)  # chroma-key green
-CANONICAL = RestPose(_FACING_CAMERA.astype(np.float32), np.zeros(3, np.float32))
+CANONICAL = RestPose(FACING_CAMERA.astype(np.float32), np.zeros(3, np.float32))
 """What live motion is relative to, whoever drives and whatever is driven: facing the camera, shift 0, a face of mean size."""
 
 
@@ -57,7 +57,7 @@ def actor_of(name: str, avatar: Avatar) -> Actor:
     """Prepare an avatar (0.4 s)."""
     points = neutral_landmarks(avatar)
     right, left = (points[corner] for corner in lm.EYE_CORNERS)
-    rest = on_the_neck(avatar, _FACING_CAMERA)
+    rest = on_the_neck(avatar, FACING_CAMERA)
     stage = Stage(avatar, avatar.source.camera, threads=1)
     alpha = stage.draw_rgba(Motion(np.zeros(52, np.float32), np.zeros((2, 2), np.float32), rest))[..., 3]
     return Actor(name, following_outline(with_wardrobe(avatar)), rest,

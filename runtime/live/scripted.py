@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from perse_live.arrays import FloatArray
-from perse_live.rotations import from_euler_degrees
+from perse_live.rotations import FACING_CAMERA, from_euler_degrees
 from runtime.performance import PerformanceFrame, idling, performance
 from runtime.presence import mixed
 from runtime.tracker import TrackedFrame
 
 _FPS = 30.0
 _IDLE_SECONDS, _PERFORMANCE_SECONDS = 60.0, 45.0
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _TO_CAMERA = np.array([1, -1, -1], np.float32)  # from the axes of a head that faces the camera
 
 
@@ -44,11 +43,11 @@ def performance_script(neck_pivot: FloatArray) -> Scripted:
 
 def turned_on_neck(R_cam_head: FloatArray, neck_pivot: FloatArray) -> FloatArray:
     """How far the head's origin (between the eyes) moves when a head that faces the camera turns on its neck; (3,) metres."""
-    return (_FACING_CAMERA - R_cam_head) @ neck_pivot
+    return (FACING_CAMERA - R_cam_head) @ neck_pivot
 
 
 def _motion(frame: PerformanceFrame, neck_pivot: FloatArray) -> TrackedFrame:
-    rotation = _FACING_CAMERA @ from_euler_degrees(frame.yaw, frame.pitch, frame.roll)
+    rotation = FACING_CAMERA @ from_euler_degrees(frame.yaw, frame.pitch, frame.roll)
     shift = turned_on_neck(rotation, neck_pivot) + _TO_CAMERA * frame.translation
     return TrackedFrame(frame.time, frame.expression, rotation.astype(np.float32), shift.astype(np.float32), frame.gaze,
                         np.zeros((478, 3), np.float32), 1.0)

@@ -24,6 +24,7 @@ from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.errors import UserError
 from perse_live.memory import return_free_memory
 from perse_live.outputs import free_name
+from perse_live.rotations import FACING_CAMERA
 from perse_live.threads import name_this_thread
 from runtime.live.actions import (
     Action,
@@ -55,7 +56,6 @@ from runtime.sinks.contract import Recorder, Sink
 from runtime.tracker import TrackedFrame
 
 _log = logging.getLogger(__name__)
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _STALE_SECONDS = 0.4  # without an observation, after which the face counts as lost
 _NOTICE_SECONDS = 8.0
 _TIDY_SECONDS = 20.0
@@ -394,7 +394,7 @@ class LiveSession:
 
     def _draw(self) -> None:
         interval = 1 / self._config.target_fps
-        presence, shoulders = Presence(self._rest), Shoulders(_FACING_CAMERA)
+        presence, shoulders = Presence(self._rest), Shoulders(FACING_CAMERA)
         watch = _Watch()
         painters = Relay(self._painter, self._aside)
         still: tuple[object, UInt8Array] | None = None
@@ -478,7 +478,7 @@ class LiveSession:
                ) -> UInt8Array:
         """What is shown while the driver hides: the avatar at rest."""
         rest = at_rest(np.zeros(3, np.float32))
-        return self._paint(painter, actor, rest, _FACING_CAMERA.astype(np.float32), weights, choices, effort)
+        return self._paint(painter, actor, rest, FACING_CAMERA.astype(np.float32), weights, choices, effort)
 
     def _govern(self, seconds: float) -> None:
         before = self._governor.effort

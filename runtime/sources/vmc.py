@@ -22,7 +22,7 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_COUNT, EXPRESSION_NAMES
 from perse_live.head.rig import gaze_from_expression
-from perse_live.rotations import to_matrix
+from perse_live.rotations import FACING_CAMERA, to_matrix
 from runtime.live.slot import Latest
 from runtime.sources.contract import SourceLost
 from runtime.sources.osc import Argument, messages
@@ -37,7 +37,6 @@ _ACTIONS: Mapping[str, int] = MappingProxyType({name.lower(): place for place, n
 _LOOKS = [place for place, name in enumerate(EXPRESSION_NAMES) if name.startswith("eyeLook")]
 _BONES = ("Head", "Neck", "LeftEye", "RightEye")
 _AT_REST = (1.0, 0.0, 0.0, 0.0)
-_FACING_CAMERA = np.diag([1.0, -1.0, -1.0])
 _MOST_GAZE = np.float32(0.6)  # radians; no eye turns further
 _RESIDUAL_SHAPE = (478, 3)
 _WORK_PER_SECOND = 50_000  # datagrams plus their 64-byte pieces; a rich sender at 60 Hz makes a third of it
@@ -171,7 +170,7 @@ class _Performer:
     def frame(self, timestamp: float) -> TrackedFrame:
         """What the avatar should do now."""
         turn = _head_frame_rotation(self._bones["Neck"]) @ _head_frame_rotation(self._bones["Head"])
-        return TrackedFrame(timestamp, self._expression.copy(), R_cam_head=(_FACING_CAMERA @ turn).astype(np.float32),
+        return TrackedFrame(timestamp, self._expression.copy(), R_cam_head=(FACING_CAMERA @ turn).astype(np.float32),
                             t_cam_head=np.zeros(3, np.float32), gaze=self._gaze(),
                             residual=np.zeros(_RESIDUAL_SHAPE, np.float32), confidence=1.0 if self._tracking else 0.0)
 

@@ -208,7 +208,7 @@ def _spectator(url: str, film: Path, seconds: float, what: Literal["keys", "came
                begin: Callable[[], None] = _nothing, end: Callable[[], None] = _nothing) -> dict[str, Any]:
     """Let Chromium watch from another process; what it noted. begin, end: called when what counts begins and ends."""
     words = module_command("runtime.bench.live.spectator", url, str(film), str(seconds), what, str(_SETTLE_SECONDS))
-    with tempfile.TemporaryFile("w+") as complaints, \
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as complaints, \
             subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, text=True) as process:
         assert process.stdout is not None
         try:

@@ -8,12 +8,11 @@ import numpy as np
 
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
-from perse_live.rotations import from_euler_degrees, multiply, to_quat
+from perse_live.rotations import FACING_CAMERA, from_euler_degrees, multiply, to_quat
 
 WHITE = (1.0, 1.0, 1.0)
 _FIELD_OF_VIEW = 30.0  # degrees, as in the pages
 _DISTANCE = 1.0  # metres
-_FACING = np.diag([1.0, -1.0, -1.0])  # from the head frame to a camera before the face
 
 
 def peer_camera(size: int) -> Camera:
@@ -24,7 +23,7 @@ def peer_camera(size: int) -> Camera:
 
 def seen(gaussians: Gaussians, yaw: float) -> Gaussians:
     """Gaussians (head frame) in the camera frame, the head turned by degrees about y."""
-    turn = _FACING @ from_euler_degrees(yaw, 0.0, 0.0)
+    turn = FACING_CAMERA @ from_euler_degrees(yaw, 0.0, 0.0)
     means = gaussians.means @ turn.T.astype(np.float32)
     means[:, 2] += _DISTANCE
     return replace(gaussians, means=means, quats=multiply(to_quat(turn).astype(np.float32), gaussians.quats).astype(np.float32))
