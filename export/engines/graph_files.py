@@ -27,7 +27,7 @@ from perse_live.engines.graphs import (
     motion_arrays,
     rig_hash,
 )
-from perse_live.errors import UserError
+from perse_live.extras import missing_extra
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,7 @@ def graphs_of(avatar: Avatar, precisions: tuple[Precision, ...], *, progress: Ca
         from perse_live.torch_graphs.animate import Animate
         from perse_live.torch_graphs.attributes import Attributes
     except ModuleNotFoundError as error:
-        raise UserError(f"exporting graphs needs the package {error.name}, which is not here: pip install perse-live[export]"
-                        ) from error
+        raise missing_extra("exporting graphs", "export", error) from error
     progress(f"graph {ANIMATE}", 0.0)
     inputs, outputs, example = animate_tensors(avatar), dict(POSED), animate_example(avatar, frames=2)
     content = onnx_bytes(Animate(avatar.rig), {name: (tensor, example[name]) for name, tensor in inputs.items()}, outputs)

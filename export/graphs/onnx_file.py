@@ -13,7 +13,7 @@ import numpy as np
 
 from export.graphs import OPSET
 from perse_live.engines.graphs import Tensor
-from perse_live.errors import UserError
+from perse_live.extras import missing_extra
 
 if TYPE_CHECKING:
     import torch
@@ -31,8 +31,7 @@ def onnx_bytes(module: torch.nn.Module, inputs: Mapping[str, tuple[Tensor, np.nd
         import onnxscript  # torch's exporter imports it late, with a worse message
         import torch
     except ModuleNotFoundError as error:
-        raise UserError(f"exporting graphs needs the package {error.name}, which is not here: pip install perse-live[export]"
-                        ) from error
+        raise missing_extra("exporting graphs", "export", error) from error
     del onnxscript
     from onnx.shape_inference import infer_shapes
 

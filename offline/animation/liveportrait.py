@@ -29,6 +29,7 @@ from offline.training.contract import TrainingFrame
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.errors import UserError
+from perse_live.extras import missing_extra
 
 FILES: Mapping[str, tuple[str, ...]] = {
     "appearance": ("appearance_feature_extractor.onnx",),
@@ -246,7 +247,7 @@ def _session(path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
-        raise UserError("LivePortrait needs the package onnxruntime: pip install perse-live[generate]") from error
+        raise missing_extra("LivePortrait", "generate", error) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning beside other work is slower
@@ -254,7 +255,7 @@ def _session(path: Path, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # as in _call
-        raise UserError(f"{path}: cannot be loaded as an ONNX network; fetch the file anew") from error
+        raise UserError(f"{path}: cannot be loaded as an ONNX network; fetch the file again") from error
 
 
 def _by_meaning(names: Sequence[str]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from offline.editing.prompts import NEGATIVE, instruction_for, prompt_for
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.checked import parse_json_object
 from perse_live.errors import UserError
+from perse_live.extras import missing_extra
 
 _INDEX = "model_index.json"
 _MAX_INDEX_BYTES = 1 << 20
@@ -38,7 +39,7 @@ class Inpainter:
 
             diffusers: Any = importlib.import_module("diffusers")
         except ModuleNotFoundError as error:
-            raise UserError(f"--text needs the package {error.name}: pip install perse-live[generate]") from error
+            raise missing_extra("attribute add --text", "generate", error) from error
         folder = Path(model).expanduser()
         if folder.exists() and not (folder / _INDEX).is_file():
             raise UserError(f"{model}: no diffusers pipeline: it has no {_INDEX}; give the folder that save_pretrained wrote")
@@ -122,7 +123,7 @@ def _kind(folder: Path) -> str:
         index = parse_json_object((folder / _INDEX).read_bytes(), max_bytes=_MAX_INDEX_BYTES)
         return str(index["_class_name"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: its {_INDEX} is damaged ({type(error).__name__}); copy the pipeline anew") from error
+        raise UserError(f"{folder}: its {_INDEX} is damaged ({type(error).__name__}); copy the pipeline again") from error
 
 
 def _gist(error: Exception) -> str:

@@ -14,6 +14,7 @@ from perse_live.cli.console import print_json, print_table, printable, step_prog
 from perse_live.cli.options import JsonSwitch, Network
 from perse_live.cli.shared import TRACKING_ASSETS, fetch
 from perse_live.errors import UserError
+from perse_live.extras import missing_extra
 from perse_live.memory import keep_heap_small
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Bench:
     engine: Literal["all", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] | None = None
     """Which engine to measure with the avatar; all without."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Where its engines are; else beside the avatar in NAME.engines. perse-live export --engines makes them."""
+    """Where its engines are; else next to the avatar, in NAME.engines. perse-live export --engines makes them."""
     live: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
     """Measure a real session instead: the avatar follows the face in the video, first without viewers, then watched in Chromium
     where that is here (the package playwright drives it): rates, delays, processor time by thread, memory, what a viewer costs,
@@ -46,12 +47,12 @@ class Bench:
     size: str = "512"
     """Of the picture without viewers, pixels, such as 512 or 1280x720."""
     load: int = 0
-    """So many programs take processor time beside the session without viewers, 0 to 64."""
+    """So many busy programs run at the same time as the session without viewers, 0 to 64."""
     start: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
     """Measure instead how soon drive has its first frame: it is started four times on the video's first frame."""
     peers: bool = False
     """Measure instead how fast other people's viewers (GaussianSplats3D and Spark, fetched by npm) draw the avatar, or the
-    made-up head, in Chromium without a GPU, beside our own drawing."""
+    made-up head, in Chromium without a GPU, compared with this program."""
     json: JsonSwitch = False
     """Print one JSON object instead of a table."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
@@ -93,7 +94,7 @@ def _check(command: Bench) -> None:
     if len(modes) > 1:
         raise UserError(f"{' and '.join(modes)} measure different things: give one of them")
     if command.avatar is not None and (command.live is not None or command.start is not None):
-        raise UserError(f"{modes[0]} names its own avatar: leave {command.avatar} out")
+        raise UserError(f"{modes[0]} names an avatar already: leave {command.avatar} out")
     if command.engine is not None or command.engine_folder is not None:
         if modes:
             raise UserError(f"--engine and --engine-folder do not go with {modes[0]}: leave them out")
@@ -185,7 +186,7 @@ def _run_peers(command: Bench) -> None:
         from export.ply import ply_bytes
         from export.state import state_gaussians
     except ModuleNotFoundError as error:
-        raise UserError(f"writing the avatar for other viewers needs the package {error.name}, which is not here") from error
+        raise missing_extra("writing the avatar for other viewers", "export", error) from error
     from perse_live.avatar import load_avatar
     from perse_live.head.expressions import expression
     from runtime.bench.drawing import machine, made_up_avatar

@@ -14,7 +14,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import StepProgress, ask_consent, printable, say_written, step_progress, user_name, warn
 from perse_live.cli.options import Network, OutputFile, PhotoFile, Replacing
-from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, make_folder, without_offline
+from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, make_folder, require_builder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image
 from perse_live.outputs import check_output_folder, check_outputs, free_side_file
@@ -32,7 +32,7 @@ class Build:
     photo: Positional[PhotoFile]
     """A photo with one face, from 256 pixels on; with several faces the largest is taken."""
     output: OutputFile
-    """The avatar file to write (.perse); a contact sheet goes beside it under the same name (.png), or as NAME.sheet.png
+    """The avatar file to write (.perse); a contact sheet is written next to it under the same name (.png), or as NAME.sheet.png
     where that is a picture of yours."""
     extra: Annotated[tuple[Path, ...], arg(metavar="PHOTO_OR_CLIP")] = ()
     """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. Together they
@@ -56,6 +56,7 @@ def run(command: Build) -> None:
     for path in command.extra:
         if not path.is_file():
             raise UserError(f"{path}: no such file: give the path of a further photo or a clip")
+    require_builder()
     named_attributes(command.attributes)
     inputs = (command.photo, *command.extra)
     check_outputs([command.output], inputs=inputs, overwrite=command.replacing.overwrite)

@@ -12,7 +12,7 @@ from perse_live.assets import asset_path
 from perse_live.cli.build import build_to
 from perse_live.cli.console import frame_progress, say, say_written, step_progress, warn
 from perse_live.cli.options import Network, Page, Replacing
-from perse_live.cli.shared import fetch, mark_output, with_side_file
+from perse_live.cli.shared import fetch, mark_output, require_builder, with_side_file
 from perse_live.memory import keep_heap_small
 from perse_live.outputs import check_outputs, free_name
 
@@ -22,7 +22,7 @@ class Demo:
     """Build an avatar from the sample portrait and let it perform in the live page: no camera and no file needed."""
 
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")] = None
-    """Also write the performance to this video; the avatar (.perse) and a contact sheet (.png) go beside it under the same name.
+    """Also write the performance to this video; the avatar (.perse) and a contact sheet (.png) are written next to it.
     Without it they go into this folder as perse-live-demo.perse and .png. Names that are taken get a number."""
     film_seconds: float = 15.0
     """Length of the video, if one is written; from 15 on it shows everything the avatar has."""
@@ -46,6 +46,7 @@ def run(command: Demo) -> None:
     from runtime.performance import performance
     from runtime.web.server import WebConfig
 
+    require_builder()
     settings = load_settings()
     page = command.page
     # first, so that an impossible wish costs no build

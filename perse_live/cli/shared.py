@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from perse_live.assets import asset_path
 from perse_live.cli.console import StepProgress, say_written, warn
 from perse_live.cli.options import Network
 from perse_live.errors import UserError
+from perse_live.extras import missing_extra
 from perse_live.files import write_error
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 TRACKING_ASSETS = ("face_landmarker",)
 BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation")
+_BUILDER_PACKAGES = ("anny", "peft", "pymatting", "scipy", "torch")  # of the extra [offline], in pyproject.toml
 
 
 def fetch(names: Sequence[str], network: Network, progress: StepProgress) -> None:
@@ -40,24 +43,23 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def without_offline(error: ModuleNotFoundError) -> UserError:
-    """The message for a builder whose packages are not installed, or are installed but cannot be imported.
+def require_builder() -> None:
+    """Raises UserError, before anything is fetched or asked, where a package of the builder is not installed."""
+    for name in _BUILDER_PACKAGES:
+        if find_spec(name) is None:
+            raise without_offline(ModuleNotFoundError(name=name))
 
-    Lazy importers such as that of transformers raise ModuleNotFoundError without a name where a package that they import is
-    broken; torchvision made for another torch is the usual one.
-    """
-    if error.name is None:
-        cause = next(iter(str(error).splitlines()), repr(error))
-        return UserError(f"a package that building needs cannot be imported: {cause}; "
-                         "reinstall it, or install perse-live[offline] into a fresh environment")
-    return UserError(f"building needs the package {error.name}, which is not here: pip install perse-live[offline]")
+
+def without_offline(error: ModuleNotFoundError) -> UserError:
+    """The message for a builder whose packages are not installed, or are installed but cannot be imported."""
+    return missing_extra("building an avatar", "offline", error)
 
 
 def with_side_file(film: Path, marked: bool) -> list[Path]:
-    """What is written for a film: itself, and the file for its mark where it is to be marked and cannot hold the mark itself."""
-    from perse_live.marking.mark import needs_side_file, side_file
+    """What is written for a film: itself, and the side file for its mark where it is to be marked and cannot hold the mark."""
+    from perse_live.marking.mark import files_of_marked
 
-    return [film, side_file(film)] if marked and needs_side_file(film) else [film]
+    return files_of_marked(film) if marked else [film]
 
 
 def mark_output(film: Path, avatar: Avatar, *, overwrite: bool) -> None:

@@ -9,6 +9,8 @@ import sys
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
+from perse_live.extras import install_command
+
 _log = logging.getLogger(__name__)
 
 NvidiaBackend = Literal["tensorrt", "tensorrt-rtx"]
@@ -33,7 +35,7 @@ def import_backend(backend: NvidiaBackend) -> Any:
     try:
         return import_module(_MODULES[backend])
     except ModuleNotFoundError as error:
-        raise ImportError(f"the package {backend} is not installed: pip install perse-live[{backend}]") from error
+        raise ImportError(f"the package {backend} is not installed: {install_command(backend)}") from error
     except Exception as error:  # a missing driver library is an OSError, a broken wheel anything
         raise ImportError(f"the package {backend} does not load ({type(error).__name__}: {error})".replace("\n", " ")) from error
 
@@ -58,7 +60,7 @@ def find_gpu() -> Gpu:
     try:
         import torch
     except Exception as error:  # not installed, or libraries of CUDA that it does not find
-        raise RuntimeError(f"torch does not load ({type(error).__name__}: {error}): pip install perse-live[cuda]") from error
+        raise RuntimeError(f"torch does not load ({type(error).__name__}: {error}): {install_command('cuda')}") from error
     if not torch.cuda.is_available():
         raise RuntimeError("torch finds no CUDA device: it needs an NVIDIA GPU, a driver as new as itself, and its CUDA build")
     major, minor = torch.cuda.get_device_capability()

@@ -13,12 +13,12 @@ import numpy as np
 from perse_live.arrays import UInt8Array
 from perse_live.assets import FOLDER_VARIABLE
 from perse_live.errors import UserError
+from perse_live.extras import install_command, missing_extra
 
 WEIGHTS_NAME = "pt_inception-2015-12-05-6726825d.pth"
 """As torch-fidelity names the file; looked for in the folder that PERSE_LIVE_ASSETS names, never fetched."""
 
 _BATCH, _SUBSETS = 16, 50
-_INSTALL = "pip install perse-live[measure]"
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,13 @@ def distribution_distances(real: Sequence[UInt8Array], made: Sequence[UInt8Array
         from torchmetrics.image.fid import FrechetInceptionDistance  # pyright: ignore[reportMissingImports]
         from torchmetrics.image.kid import KernelInceptionDistance  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
-        raise UserError(f"FID and KID need the package {error.name}, which is not here: {_INSTALL}") from error
+        raise missing_extra("measuring FID and KID", "measure", error) from error
     try:
         fid = (FrechetInceptionDistance(feature=network) if network is not None
                else FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(weights)))
     except ModuleNotFoundError as error:
-        raise UserError(f"FID and KID need the package torch-fidelity, which is not here: {_INSTALL}") from error
+        raise UserError("measuring FID and KID needs the package torch-fidelity, which is not installed:"
+                        f" {install_command('measure')}") from error
     except Exception as error:  # what torch raises on files of other kinds has no common base
         raise UserError(f"{weights} does not hold the Inception network's weights: give torch-fidelity's {WEIGHTS_NAME}"
                         ) from error

@@ -18,6 +18,7 @@ from perse_live.assets import FOLDER_VARIABLE
 from perse_live.detect import Detection
 from perse_live.errors import UserError
 from perse_live.evaluation.motion_metrics import similarity
+from perse_live.extras import missing_extra
 
 MODEL_NAME = "face_identity.onnx"
 """Looked for in the folder that PERSE_LIVE_ASSETS names."""
@@ -39,8 +40,7 @@ class IdentityModel:
         try:
             import onnxruntime
         except ModuleNotFoundError as error:
-            raise UserError("the identity model needs the package onnxruntime, which is not here: pip install onnxruntime"
-                            ) from error
+            raise missing_extra("the identity model", "onnx", error) from error
         if not path.is_file():
             raise UserError(f"cannot read the identity model {path}: there is no such file")
         try:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from perse_live.child import installed_program, python_command
 from perse_live.errors import UserError
+from perse_live.extras import install_command
 from runtime.doctor.finding import Finding, never_raising, one_line
 from runtime.hotkeys.global_keys import FALLBACK, obstacle_to_global_keys
 
@@ -61,7 +62,7 @@ def virtual_camera(*, system: Path = _SYSTEM_LIST, devices: Path = _DEVICES, mod
     writable = [device for device in loopbacks if os.access(devices / device, os.R_OK | os.W_OK)]
     if not writable:
         return Finding(name, "warning", f"{devices / loopbacks[0]} may not be written to",
-                       "sudo usermod -aG video $USER, then log in anew")
+                       "sudo usermod -aG video $USER, then log out and in again")
     return Finding(name, "ok", ", ".join(str(devices / device) for device in writable))
 
 
@@ -159,7 +160,7 @@ def cuda() -> Finding:
     if gpu is None:
         return Finding("CUDA", "ok", "no NVIDIA GPU: everything runs on the processor, as it is meant to")
     if torch is None or find_spec("gsplat") is None:
-        return Finding("CUDA", "warning", f"{gpu}, which is not used: torch or gsplat is missing", "pip install perse-live[cuda]")
+        return Finding("CUDA", "warning", f"{gpu}, which is not used: torch or gsplat is missing", install_command("cuda"))
     if "error" in torch:
         return Finding("CUDA", "warning", f"{gpu}, but torch cannot be imported: {torch['error']}",
                        "pip install --force-reinstall torch")

@@ -27,6 +27,7 @@ from perse_live.engines.graphs import (
     rig_hash,
 )
 from perse_live.errors import UserError
+from perse_live.extras import install_command
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.backend import Rasterizer, open_rasterizer
 from runtime.engines.contract import EngineName, EngineUnavailableError, Wardrobe
@@ -47,7 +48,7 @@ class OnnxEngine:
         try:
             import onnxruntime
         except ImportError as error:
-            causes.append(f"the package onnxruntime does not load ({error}): pip install perse-live[onnx]")
+            causes.append(f"the package onnxruntime does not load ({error}): {install_command('onnx')}")
         folder: EngineFolder | None = None
         files: list[GraphFile] = []
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from perse_live.avatar import Avatar
 from perse_live.engines.graphs import MOTION, POSED, binding_inputs, canonical_inputs, rig_hash
 from perse_live.engines.nvidia import driver_obstacle
+from perse_live.extras import install_command
 from runtime.engines.contract import EngineName, EngineUnavailableError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def gpu_obstacles() -> list[str]:
     """Why nothing can be drawn on a GPU here, one clause each; empty if it can. Without NVIDIA's driver torch is not imported."""
     causes = [said for said in [driver_obstacle()] if said]
     missing = [name for name in ("torch", "gsplat") if find_spec(name) is None]
-    causes.extend(f"{name} is not installed: pip install perse-live[cuda]" for name in missing)
+    causes.extend(f"{name} is not installed: {install_command('cuda')}" for name in missing)
     if causes:
         return causes
     try:

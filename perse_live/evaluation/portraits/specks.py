@@ -8,8 +8,8 @@ import numpy as np
 
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.avatar import Avatar
-from perse_live.errors import UserError
 from perse_live.evaluation.portraits.views import View, drawn_by, lab_of
+from perse_live.extras import missing_extra
 
 _NEIGHBOURS = 24
 _ALIKE = 0.4  # share of the neighbours that a colour must be near to: at the edge of a patch nearly half of them are
@@ -37,7 +37,7 @@ def color_excess(avatar: Avatar, drawn: FloatArray) -> Float32Array:
     try:
         from scipy.spatial import KDTree
     except ModuleNotFoundError as error:
-        raise UserError("specks are found with scipy, which is not here: pip install perse-live[offline]") from error
+        raise missing_extra("finding specks", "offline", error) from error
 
     lab, places = lab_of(avatar.colors), rest_means(avatar)
     excess = np.zeros(len(avatar), np.float32)
