@@ -8,8 +8,9 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +40,7 @@ _MARK_BYTES = 6  # of the random part of a temporary file's name
 _TEMPORARY = re.compile(rf"\..*\.[0-9a-f]{{{2 * _MARK_BYTES}}}\.part(\.[^.]+)?")
 _ABANDONED_SECONDS = 3600.0  # since a temporary file was written to; a film's grows all the time
 _EVERYONE, _OWNER_ONLY = 0o666, 0o600  # permissions; the system's umask takes from the former
+_PAUSES = (0.01, 0.05, 0.2, 0.5)  # seconds between tries to replace an open file on Windows
 _WHILE_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -74,11 +76,25 @@ def atomic_output(target: Path, *, private: bool = False) -> Generator[Path, Non
             _flush_to_disk(temporary)
             if mode is not None:
                 temporary.chmod(mode)
-            os.replace(temporary, target)
+            _replace(temporary, target)
         except OSError as error:
             raise write_error(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """Rename, also over a file that another program has open for a moment.
+
+    Windows refuses that while the file is open anywhere, as in a virus scanner or a preview; elsewhere nothing waits.
+    """
+    for pause in _PAUSES if sys.platform == "win32" else ():
+        try:
+            os.replace(temporary, target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(temporary, target)
 
 
 def _sweep(folder: Path) -> None:
@@ -113,6 +129,20 @@ def write_image(target: Path, image: UInt8Array) -> None:
         Image.fromarray(image).save(temporary, quality=92, exif=exif)
 
 
+def write_animation(target: Path, frames: Iterable[UInt8Array], *, fps: int) -> None:
+    """Write a WebP picture that moves for ever, atomically; it says that perse-live wrote it.
+
+    frames: (H, W, 3) RGB each, at least one. Raises UserError when the target cannot be written.
+    """
+    exif = Image.Exif()
+    exif[SOFTWARE_TAG] = CREATOR
+    pictures = map(Image.fromarray, frames)
+    first = next(pictures)
+    with atomic_output(target) as temporary:
+        first.save(temporary, "WEBP", save_all=True, append_images=pictures, duration=round(1000 / fps), loop=0, quality=72,
+                   exif=exif)
+
+
 def check_picture_name(target: Path) -> None:
     """Raises UserError where `write_image` does not know the name's ending."""
     if target.suffix.lower() not in _PICTURE_SUFFIXES:
@@ -128,4 +158,6 @@ def _flush_to_disk(path: Path) -> None:
 def write_error(target: Path, error: OSError) -> UserError:
     """Why a file could not be written, and what to do, from the system's error."""
     reason = _CANNOT_WRITE.get(error.errno or 0, error.strerror or str(error))
+    if isinstance(error, PermissionError) and sys.platform == "win32":
+        reason += ", or close the program that has the file open"
     return UserError(f"cannot write {target}: {reason}")

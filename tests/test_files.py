@@ -109,3 +109,31 @@ def test_what_a_killed_process_left_is_swept_after_an_hour(tmp_path: Path) -> No
     os.utime(left, (long_ago, long_ago))
     write_bytes(tmp_path / "other.bin", b"x")
     assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "other.bin"])
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows refuses it")
+def test_a_file_that_stays_open_elsewhere_is_said_on_windows(tmp_path: Path) -> None:
+    target = tmp_path / "out.bin"
+    target.write_bytes(b"old")
+    with target.open("rb"), pytest.raises(UserError, match="close the program that has the file open"):
+        write_bytes(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_is_open_for_a_moment_is_replaced_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, whose refusal is made here by the system call alone."""
+    target, tries = tmp_path / "out.bin", [PermissionError(13, "Access is denied"), PermissionError(13, "Access is denied")]
+    really = os.replace
+
+    def replace(source: Path, destination: Path) -> None:
+        if tries:
+            raise tries.pop()
+        really(source, destination)
+
+    monkeypatch.setattr("perse_live.files.os.replace", replace)
+    monkeypatch.setattr("perse_live.files.sys.platform", "win32")
+    target.write_bytes(b"old")
+    write_bytes(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
