@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perse_live.animate import HeadPose, RigidBinding, SurfaceBinding
-from perse_live.arrays import Float32Array, Int32Array, UInt8Array
+from perse_live.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
 from perse_live.attribute_file import (
     ATTRIBUTE_ARRAYS,
     ATTRIBUTE_DIMENSIONS,
@@ -30,6 +32,10 @@ from perse_live.head.expressions import EXPRESSION_NAMES, index
 from perse_live.head.landmarks import IRIS, LandmarkModel, load_landmark_model
 from perse_live.head.residual import spread_matrix_with_outline
 from perse_live.head.rig import HeadRig, Part
+
+if TYPE_CHECKING:
+    from perse_live.gaussians import Gaussians
+    from perse_live.rendering import Renderer
 
 FORMAT_VERSION = 2
 MAX_GAUSSIANS = 200_000
@@ -127,6 +133,56 @@ class Avatar:
 
     def __len__(self) -> int:
         return len(self.opacities)
+
+    @staticmethod
+    def load(path: str | Path) -> Avatar:
+        """Read a `.perse` file; raises UserError for one that is missing, damaged or of another version (see `load_avatar`)."""
+        return load_avatar(Path(path))
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write a `.perse` file; nothing half-written is left under its name.
+
+        Another avatar of that name is replaced; a file that perse-live did not write only with `overwrite`. Raises UserError
+        where the file cannot be written.
+        """
+        from perse_live.outputs import check_outputs
+
+        check_outputs([Path(path)], inputs=(), overwrite=overwrite)
+        save_avatar(Path(path), self)
+
+    def render(self, expression: Mapping[str, float] | FloatArray | None = None, pose: HeadPose | Sequence[float] | None = None,
+               attributes: Mapping[str, float] | None = None, *, gaze: FloatArray | None = None,
+               residual: Float32Array | None = None, size: int = 512, background: Sequence[int] = (217, 219, 222)) -> UInt8Array:
+        """A picture of the avatar, framed as in its photo.
+
+        expression: scores in [0, 1] by ARKit name, relative to the person's face at rest, or an absolute vector (52,) in the
+        order of `EXPRESSION_NAMES`; None: at rest. pose: (yaw, pitch, roll) in degrees from facing the camera, > 0 turns the
+        face to the picture's right, tips it down, tilts it to the picture's left; or a `HeadPose`; None: facing the camera.
+        attributes: weights in [0, 1] by name. gaze: (2, 2) radians of the left and the right eye, yaw towards +x and pitch
+        upwards; None: by the expression's eyeLook scores. residual: (478, 3) metres, head frame, landmark offsets beyond the
+        expression, as a tracker gives them. size: width and height, pixels. background: red, green and blue, 0 to 255.
+
+        Returns (size, size, 3) uint8 RGB. The first picture of a size takes some tenths of a second longer. Raises UserError
+        for a name that is not there and a value out of range.
+        """
+        from perse_live.rendering import Renderer
+
+        if size not in self._renderers:
+            self._renderers[size] = Renderer(self, size)
+        return self._renderers[size].render(expression, pose, attributes, gaze=gaze, residual=residual, background=background)
+
+    def gaussians(self, expression: Mapping[str, float] | FloatArray | None = None,
+                  pose: HeadPose | Sequence[float] | None = None, attributes: Mapping[str, float] | None = None, *,
+                  gaze: FloatArray | None = None, residual: Float32Array | None = None) -> Gaussians:
+        """The posed Gaussians in the camera frame, ready for splatting; arguments and errors as of `render`."""
+        from perse_live.rendering import posed_gaussians
+
+        return posed_gaussians(self, expression, pose, attributes, gaze=gaze, residual=residual)
+
+    @cached_property
+    def _renderers(self) -> dict[int, Renderer]:
+        """By size in pixels; `dataclasses.replace` starts with none."""
+        return {}
 
 
 def neutral_landmarks(avatar: Avatar) -> Float32Array:

@@ -102,7 +102,7 @@ def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Bac
         known: Calibration | None = None
         if faces := [one.face for one in first if one.face is not None]:
             known = calibrate(faces, model)
-        tracker = StrangerTracker(_rest(avatar), model, calibration=known)
+        tracker = StrangerTracker(rest_pose(avatar), model, calibration=known)
         tracked = each(lambda one: (one.frame, _in_own_way(avatar, tracker.update(one.face, float(one.frame.time)))),
                        _chained(first, seen))
         return _draw(drawn, camera, tracked, film, output, background, progress)
@@ -146,7 +146,8 @@ def _beginning(seen: Iterator[_Seen]) -> list[_Seen]:
     return first
 
 
-def _rest(avatar: Avatar) -> RestPose:
+def rest_pose(avatar: Avatar) -> RestPose:
+    """Where the avatar is while its driver rests: as in its photo."""
     source, points = avatar.source, neutral_landmarks(avatar)
     right, left = (points[corner] for corner in lm.EYE_CORNERS)
     return RestPose(source.R_cam_head, source.t_cam_head, float(np.linalg.norm(left - right)))

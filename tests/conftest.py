@@ -14,6 +14,7 @@ import pytest  # noqa: E402
 import skimage.data  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from example_scripts import example  # noqa: E402
 from hypothesis_profiles import register_profiles  # noqa: E402
 
 if TYPE_CHECKING:
@@ -74,11 +75,8 @@ def astronaut_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def astronaut_avatar(astronaut_photo: Path) -> Avatar:
-    """That portrait's avatar, built once for all tests that look at one, with everything as a user gets it."""
-    from offline.build_state import Consent
-    from offline.pipeline import build_avatar
-
-    return build_avatar(astronaut_photo, consent=Consent("the tests", "2026-01-01T00:00:00+00:00"), progress=lambda *_: None)
+    """That portrait's avatar, built once for all tests that look at one, by the example that shows how."""
+    return example("build_avatar.py")["main"](str(astronaut_photo), str(astronaut_photo.with_suffix(".perse")), "the tests")
 
 
 @pytest.fixture(scope="session")

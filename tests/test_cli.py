@@ -16,7 +16,8 @@ from perse_live.cli.shared import without_offline
 from perse_live.errors import UserError
 from toys import toy_avatar
 
-COMMANDS = ("demo", "build", "drive", "render", "attribute", "live", "info", "eval", "bench", "doctor")
+COMMANDS = ("demo", "build", "drive", "render", "attribute", "live", "info", "eval", "bench", "doctor",
+            "report")
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -52,7 +53,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "what"), [
-    ([], "{demo, build, drive, render, attribute, export, live, info, eval, bench, doctor}"),
+    ([], "{demo, build, drive, render, attribute, export, live, info, eval, bench, doctor, report}"),
     (["paint"], "paint"),
     (["build"], "PHOTO"),
     (["build", "photo.jpg"], "--output"),
@@ -89,8 +90,8 @@ def test_a_terminal_that_knows_only_ascii_is_told_the_same() -> None:
     (["eval", "--portraits", ".", "--extras", "2"], "leave them out with --portraits"),
     (["eval", "--portraits", ".", "--identity-model", "face.onnx"], "leave them out with --portraits"),
     (["bench", "--live", "me.perse", "in.mp4", "--peers"], "--live and --peers measure different things"),
-    (["bench", "you.perse", "--live", "me.perse", "in.mp4"], "--live names its own avatar: leave you.perse out"),
-    (["bench", "you.perse", "--start", "me.perse", "in.mp4"], "--start names its own avatar"),
+    (["bench", "you.perse", "--live", "me.perse", "in.mp4"], "--live names an avatar already: leave you.perse out"),
+    (["bench", "you.perse", "--start", "me.perse", "in.mp4"], "--start names an avatar already"),
     (["bench", "--engine", "cpu"], "engines are made for one avatar"),
     (["bench", "me.perse", "--peers", "--engine", "cpu"], "do not go with --peers"),
     (["bench", "--unwatched"], "--unwatched goes with --live"),
@@ -189,7 +190,7 @@ def test_driving_and_live_start_without_torch() -> None:
 
 def test_a_broken_package_of_the_builder_is_named_with_its_cause() -> None:
     missing = without_offline(ModuleNotFoundError("No module named 'anny'", name="anny"))
-    assert "the package anny, which is not here" in str(missing)
+    assert "the package anny, which is not installed: pip install \"perse-live[offline]\"" in str(missing)
     broken = without_offline(ModuleNotFoundError("Could not import module 'X'.\nAre its requirements installed?"))
     assert "None" not in str(broken)
     assert "Could not import module 'X'." in str(broken)

@@ -24,6 +24,7 @@ from perse_live.film.reader import open_film
 from perse_live.film.writer import FilmWriter, film_writer
 from perse_live.follow import FaceFollower
 from perse_live.rotations import from_euler_degrees, to_axis_angle
+from pictures import astronaut_before_camera as face
 from runtime.background import Picture, Transparent
 from runtime.drive import drive_matched, drive_relative, resting
 from runtime.presence import Presence, Shoulders
@@ -33,15 +34,6 @@ from toys import toy_avatar
 STAGES = ("read", "detect", "track", "draw")
 Drive = Callable[..., None]
 FACING = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
-
-
-def face(*, shift: int = 0) -> UInt8Array:
-    """A picture of 320x240 with a face, moved sideways by pixels."""
-    picture = np.asarray(Image.fromarray(astronaut()[:300, 80:380]).resize((240, 240)))
-    left = 40 + shift
-    wide = np.full((240, 320, 3), 120, np.uint8)
-    wide[:, left:left + 240] = picture
-    return wide
 
 
 NO_FACE = np.full((240, 320, 3), 90, np.uint8)

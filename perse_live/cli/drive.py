@@ -25,11 +25,11 @@ class Drive:
     """The video to write: .mp4, .mov, .mkv or .webm; with a transparent background .mov or .webm."""
     match: bool = False
     """Take the driver's place, pose and absolute expression in each picture. Without it the motion is relative to the driver's
-    own neutral face, and the avatar stays where it was in its photo."""
+    neutral expression, and the avatar stays where it was in its photo."""
     background: str = "d9dbde"
     """What stands behind the avatar: a colour RRGGBB, the path of a picture, or `alpha`."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
-    """Attributes to wear, such as hair-copper=0.7; weights from 0 to 1."""
+    """Attributes to apply, such as hair-copper=0.7; weights from 0 to 1."""
     no_c2pa: bool = False
     """Do not mark the film as made with an avatar; see docs/marking.md."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)

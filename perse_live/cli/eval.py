@@ -57,7 +57,7 @@ class Eval:
     extras: int = 0
     """Build from so many further frames too, as `build --extra` does; neither they nor their neighbours are scored."""
     identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
-    """A face-embedding model of your own in ONNX (as ArcFace's: one face, RGB in [-1, 1]), to measure whether the person is
+    """A face-embedding model that you supply, in ONNX (as ArcFace's: one face, RGB in [-1, 1]), to measure whether the person is
     recognised. face_identity.onnx in the folder that PERSE_LIVE_ASSETS names is found by itself. Without one, identity
     is not measured."""
     json: JsonSwitch = False

@@ -33,7 +33,7 @@ class Export:
     avatar moves). In spz and glb y is up and the face looks to +z; ply and splat have y down and the face to -z, as their
     viewers expect. Metres."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
-    """Attributes to wear, such as hair-copper=0.7; weights from 0 to 1."""
+    """Attributes to apply, such as hair-copper=0.7; weights from 0 to 1."""
     expression: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
     """The expression, by ARKit names such as jawOpen=0.5; weights from 0 to 1; at rest without."""
     engines: Annotated[str | None, arg(metavar="NAMES")] = None

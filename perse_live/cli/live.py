@@ -27,7 +27,7 @@ class Live:
     """Where the motion comes from: a camera's number, a video file, `browser` (the page's camera), `vmc` (another
     program's tracker, UDP port 39539 of 127.0.0.1; `vmc:0.0.0.0` or `vmc:ADDRESS:PORT` for a phone's) or `none`."""
     once: bool = False
-    """End with the end of the video that stands for the camera, instead of starting it anew."""
+    """End with the end of the video that stands for the camera, instead of repeating it."""
     virtual_camera: bool = False
     """Offer the picture to other programs as a camera."""
     device: str | None = None
@@ -71,7 +71,7 @@ class Live:
     """What poses and draws: `auto` takes TensorRT where the avatar's engines open on this machine's GPU, else torch and gsplat on
     that GPU, else the CPU."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Where the engines are, of one avatar; else beside each avatar in NAME.engines. perse-live export --engines makes them."""
+    """Where the engines are, of one avatar; else next to each avatar, in NAME.engines. perse-live export --engines makes them."""
     settings: Annotated[Path | None, arg(metavar="FILE")] = None
     """A settings file other than the usual one (perse-live doctor says where that is)."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
@@ -95,7 +95,8 @@ def run(command: Live) -> None:
     if command.token is not None and command.token_file is not None:
         raise UserError("--token and --token-file: give one of them")
     if command.engine_folder is not None and len(command.avatars) > 1:
-        raise UserError("--engine-folder is for one avatar: put each avatar's engines beside it, and leave the option out")
+        raise UserError("--engine-folder is for one avatar: put each avatar's engines next to it, in NAME.engines, and leave the"
+                        " option out")
     settings = load_settings(command.settings)
     if command.record is not None:
         read = (command.camera, command.background or settings.background, command.settings, command.cert, command.key)
@@ -120,7 +121,7 @@ def run(command: Live) -> None:
 
 
 def _rebuild(path: Path, backend: Literal["tensorrt", "tensorrt-rtx"]) -> None:
-    """Compile a folder's graphs anew, for a GPU or a version that it has no engine for."""
+    """Compile a folder's graphs again, for a GPU or a version that it has no engine for."""
     from export.engines.folder import rebuild_engines
 
     with step_progress() as progress:

@@ -33,14 +33,14 @@ _UNSEEN_SHARES = (0.4, 0.6, 0.85, 1.0)
 
 @dataclass(frozen=True)
 class AttributeMeasure:
-    """Measure how attributes come in: evenly, sharply, and nowhere but in their own part of the picture."""
+    """Measure how attributes come in: evenly, sharply, and nowhere but in their part of the picture."""
 
     avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
     """Avatar files (.perse)."""
     only: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
     """Of each avatar's attributes, measure only these."""
     identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
-    """A face-embedding model of your own in ONNX; see perse-live eval --help."""
+    """A face-embedding model that you supply, in ONNX; see perse-live eval --help."""
     json: JsonSwitch = False
     """Print one JSON object instead of a table."""
 

@@ -28,7 +28,7 @@ class Replacing:
     """What may be replaced."""
 
     overwrite: bool = False
-    """Replace existing files also where perse-live did not write them; never the command's own inputs."""
+    """Replace existing files also where perse-live did not write them; never an input of the command."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Page:
     """Where the live page is, and how long."""
 
     host: str = "127.0.0.1"
-    """Address to serve the page on; on any other than this machine's own a token is asked for."""
+    """Address to serve the page on; on any that other machines reach a token is asked for."""
     port: int = 8080
     """Port to serve the page on; 0 takes any that is free."""
     no_browser: bool = False

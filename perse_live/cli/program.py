@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, subcommand
 
-from perse_live.cli import attributes, bench, build, demo, doctor, drive, eval, export, info, live, render
+from perse_live.cli import attributes, bench, build, demo, doctor, drive, eval, export, info, live, render, report
 from perse_live.cli.console import logged_warnings, warn
 from perse_live.errors import UserError
 from perse_live.signals import ending_signals, interrupting
@@ -41,11 +41,12 @@ Command = (
     | Annotated[eval.Eval, subcommand("eval")]
     | Annotated[bench.Bench, subcommand("bench")]
     | Annotated[doctor.Doctor, subcommand("doctor")]
+    | Annotated[report.Report, subcommand("report")]
 )
 
 AnyCommand = (
     demo.Demo | build.Build | drive.Drive | render.Render | attributes.Attributes | export.Export | live.Live | info.Info
-    | eval.Eval | bench.Bench | doctor.Doctor
+    | eval.Eval | bench.Bench | doctor.Doctor | report.Report
 )
 
 
@@ -139,3 +140,5 @@ def _run(command: AnyCommand) -> None:
             bench.run(command)
         case doctor.Doctor():
             doctor.run(command)
+        case report.Report():
+            report.run(command)

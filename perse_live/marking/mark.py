@@ -82,6 +82,11 @@ def needs_side_file(film: Path) -> bool:
     return film.suffix.lower() not in _EMBEDDING or importlib.util.find_spec("c2pa") is None
 
 
+def files_of_marked(film: Path) -> list[Path]:
+    """What is written for a film that is marked: itself, and the side file where it needs one."""
+    return [film, side_file(film)] if needs_side_file(film) else [film]
+
+
 def side_file(film: Path) -> Path:
     """Where a film's side file is, or would be."""
     return film.with_name(film.name + SIDE_SUFFIX)

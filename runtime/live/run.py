@@ -306,9 +306,13 @@ def parse_size(text: str) -> tuple[int, int]:
     if found is None:
         raise UserError(f"the size {text[:20]!r} is not understood: give pixels, such as 512 or 1280x720")
     width = int(found[1])
-    height = int(found[2]) if found[2] else width
+    return check_size(width, int(found[2]) if found[2] else width)
+
+
+def check_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height in pixels, made even. Raises UserError for sides below 128 or above 1920."""
     if not (128 <= width <= 1920 and 128 <= height <= 1920):
-        raise UserError(f"the size {text} is out of range: each side may have 128 to 1920 pixels")
+        raise UserError(f"the size {width}x{height} is out of range: each side may have 128 to 1920 pixels")
     return width // 2 * 2, height // 2 * 2
 
 

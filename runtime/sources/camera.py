@@ -117,7 +117,8 @@ class CameraSource:
         first = _first_picture(capture)
         if first is None:
             capture.release()
-            raise UserError(f"{self.name} opens but gives no picture: close other programs that use it, or plug it in anew")
+            raise UserError(f"{self.name} opens but gives no picture: close other programs that use it,"
+                            " or unplug it and plug it in again")
         self._format = _format_of(capture, first.image)
         _log.info("%s: %s", self.name, self._format)
         self._slot: Latest[CapturedFrame] = Latest()
@@ -250,9 +251,9 @@ def _linux_camera(index: int, entry: Path, device: Path) -> CameraInfo | None:
     try:
         descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     except PermissionError:
-        return CameraInfo(index, name, "permission denied: sudo usermod -aG video $USER, then log in anew")
+        return CameraInfo(index, name, "permission denied: sudo usermod -aG video $USER, then log out and in again")
     except OSError as error:
-        return CameraInfo(index, name, f"{error.strerror or error}: plug it in anew")
+        return CameraInfo(index, name, f"{error.strerror or error}: unplug it and plug it in again")
     try:
         fcntl.ioctl(descriptor, _VIDIOC_QUERYCAP, answer)
     except OSError:
@@ -267,7 +268,7 @@ def _missing(index: int | str) -> str:
     """Why a camera cannot be opened, and what to do."""
     device = str(index) if isinstance(index, str) else f"/dev/video{index}"
     if sys.platform == "linux" and os.path.exists(device) and not os.access(device, os.R_OK | os.W_OK):
-        return f"camera {index} may not be used (permission denied): sudo usermod -aG video $USER, then log in anew"
+        return f"camera {index} may not be used (permission denied): sudo usermod -aG video $USER, then log out and in again"
     hint = {"darwin": "; allow the camera for your terminal in System Settings, Privacy",
             "win32": "; allow desktop programs to use it in Settings, Privacy, Camera"}.get(sys.platform, "")
     return f"camera {index} cannot be opened: plug it in{hint}, or give --camera another choice: {camera_choices()}"

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
-from skimage.data import astronaut
 
 from perse_live.arrays import UInt8Array
+from pictures import astronaut_before_camera
 from runtime.live.clock import StageClock
 from runtime.live.feeds import Feed, PictureFeed
 from runtime.live.frames import CapturedFrame, DrawnFrame
@@ -34,10 +33,7 @@ _NECK = np.array([0.0, -0.12, -0.1])
 
 def scene(*, shift: int = 0, color: tuple[int, int, int] = MAGENTA) -> UInt8Array:
     """What a camera of 320x240 sees: a face, moved sideways by pixels, in a room of one colour."""
-    picture = np.asarray(Image.fromarray(astronaut()[:300, 80:380]).resize((240, 240)))
-    wide = np.full((240, 320, 3), color, np.uint8)
-    wide[:, 40 + shift:280 + shift] = picture
-    return wide
+    return astronaut_before_camera(shift=shift, color=color)
 
 
 EMPTY_ROOM: UInt8Array = np.full((240, 320, 3), MAGENTA, np.uint8)

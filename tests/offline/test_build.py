@@ -13,14 +13,12 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from offline.build_state import Consent
 from offline.images import dilate, erode
 from offline.likeness import likeness, own_view
-from offline.pipeline import STAGES, build_avatar
+from offline.pipeline import STAGES
 from offline.portrait import find_portrait
 from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_probability
-from offline.stage_pictures import write_stage_picture
 from perse_live import cli
 from perse_live.animate import HeadPose, pose_vertices
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
@@ -225,26 +223,6 @@ def test_where_it_comes_from_is_written_down(astronaut_avatar: Avatar, astronaut
     assert made.face_psnr is not None and made.face_psnr > 31
 
 
-def test_the_same_photo_gives_the_same_avatar(astronaut_avatar: Avatar, astronaut_photo: Path, tmp_path: Path) -> None:
-    steps: list[tuple[str, float]] = []
-    (tmp_path / "steps").mkdir()
-    again = build_avatar(astronaut_photo, consent=Consent("the tests", "2026-01-01T00:00:00+00:00"),
-                         progress=lambda step, share: steps.append((step, share)),
-                         done=lambda stage, state: write_stage_picture(tmp_path / "steps", stage.key, state))
-    for name, avatar in (("first", astronaut_avatar), ("again", again)):
-        save_avatar(tmp_path / name, avatar)
-    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
-    assert all(0 <= share <= 1 for _, share in steps)
-    assert steps[0][0] == "reading the photo"
-    assert steps[-1] == ("comparing with the photo", 1.0)
-    assert list(dict.fromkeys(name for name, _ in steps)) == [stage.name for stage in STAGES]
-    pictures = sorted((tmp_path / "steps").iterdir())
-    assert [picture.name for picture in pictures] == [f"{k + 1:02d}-{stage.key.replace('_', '-')}.png"
-                                                      for k, stage in enumerate(STAGES)]
-    for picture in pictures:
-        assert np.asarray(Image.open(picture)).std() > 20, picture  # something is drawn
-
-
 @contextmanager
 def _files_of_at_most(size: int) -> Generator[None]:
     """As if the disk were full: no file may grow beyond `size` bytes."""
@@ -280,13 +258,31 @@ def test_control_c_in_mid_build_leaves_nothing(astronaut_photo: Path, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_contact_sheet_goes_around_the_photo(tmp_path: Path, astronaut_photo: Path) -> None:
+def test_the_command_builds_the_same_avatar_with_a_sheet_and_a_picture_of_each_stage(
+        astronaut_avatar: Avatar, astronaut_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = tmp_path / "me.png"
     content = astronaut_photo.read_bytes()
     photo.write_bytes(content)
-    command = ["build", str(photo), "-o", str(tmp_path / "me.perse"), "--consent", "--attributes", "none"]
+    command = ["build", str(photo), "-o", str(tmp_path / "me.perse"), "--consent", "--attributes", "none", "--steps",
+               str(tmp_path / "steps")]
     assert cli.main(command) == 0
+    save_avatar(tmp_path / "first.perse", astronaut_avatar)
+    first, again = (load_avatar(tmp_path / name) for name in ("first.perse", "me.perse"))
+    same = replace(again, provenance=replace(again.provenance, consent_by=first.provenance.consent_by,
+                                             consent_at=first.provenance.consent_at))
+    save_avatar(tmp_path / "again.perse", same)
+    assert (tmp_path / "first.perse").read_bytes() == (tmp_path / "again.perse").read_bytes()
+
     assert photo.read_bytes() == content
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["me.perse", "me.png", "me.sheet.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"me.perse", "me.png", "me.sheet.png", "steps", "first.perse",
+                                                          "again.perse"}
     assert written_by_us(tmp_path / "me.sheet.png")
     assert free_side_file(photo, inputs=[photo]) == tmp_path / "me.sheet.png", "the next build's sheet has the same name"
+
+    told = [line for line in capsys.readouterr().err.splitlines() if line in {stage.name for stage in STAGES}]
+    assert told == [stage.name for stage in STAGES]
+    pictures = sorted((tmp_path / "steps").iterdir())
+    assert [picture.name for picture in pictures] == [f"{k + 1:02d}-{stage.key.replace('_', '-')}.png"
+                                                      for k, stage in enumerate(STAGES)]
+    for picture in pictures:
+        assert np.asarray(Image.open(picture)).std() > 20, picture  # something is drawn

@@ -1,0 +1,269 @@
+"""The runtime in the public API (`perse_live.__all__`): face tracker, films, live sessions."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from perse_live.animate import HeadPose
+from perse_live.arrays import UInt8Array
+from perse_live.avatar import Avatar, with_own_lids
+from perse_live.errors import UserError
+from perse_live.outputs import check_outputs
+from runtime.stage import Motion
+
+_FRAME_SECONDS = 10.0  # after which a session that draws nothing has failed
+
+
+class Tracker:
+    """Follows one face through the pictures of a camera or film, and says what an avatar does as
+    that face.
+
+    Motion is relative to the face's own neutral expression and frontal pose, which are learned
+    from the first half second of frontal pictures. For one thread at a time. Use it in a `with`
+    block or close it.
+    """
+
+    def __init__(self, avatar: Avatar, *, smooth: bool = True) -> None:
+        """Load the face detector.
+
+        smooth: filter out jitter (One-Euro filter), at the price of some milliseconds. Raises
+        UserError where the detector's model file cannot be had.
+        """
+        from perse_live.follow import FaceFollower
+        from perse_live.head.landmarks import load_landmark_model
+        from runtime.drive import rest_pose
+        from runtime.presence import Shoulders
+        from runtime.smoothing import OneEuroConfig
+        from runtime.tracker import StrangerTracker, TrackerConfig
+
+        self._avatar = avatar
+        self._tracker = StrangerTracker(
+            rest_pose(avatar),
+            load_landmark_model(),
+            config=TrackerConfig(smoothing=OneEuroConfig() if smooth else None),
+        )
+        self._shoulders = Shoulders(avatar.source.R_cam_head)
+        self._follower = FaceFollower()
+
+    def update(self, image: UInt8Array, time: float) -> Motion | None:
+        """What the avatar does as the face in the next picture; None where no face is found.
+
+        image: (H, W, 3) uint8 RGB, not mirrored; time: seconds, growing. Draw the result with
+        `Avatar.render(motion.expression, motion.pose, gaze=motion.gaze,
+        residual=motion.residual)`. Raises UserError for an image of another shape or type.
+        """
+        face = self._tracker.update(self._follower.update(image, time), time)
+        if face is None:
+            return None
+        body = self._shoulders.update(face.R_cam_head, time)
+        return Motion(
+            with_own_lids(self._avatar, face.expression),
+            face.gaze,
+            HeadPose(face.R_cam_head, face.t_cam_head, body),
+            face.residual,
+        )
+
+    def recalibrate(self) -> None:
+        """Learn the face's neutral expression and frontal pose again, from the next pictures."""
+        self._tracker.recalibrate()
+
+    def close(self) -> None:
+        """Free the detector; closing again does nothing."""
+        self._follower.close()
+
+    def __enter__(self) -> Tracker:
+        """Return self."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def drive(
+    avatar: Avatar,
+    video: str | Path,
+    output: str | Path,
+    *,
+    match: bool = False,
+    attributes: Mapping[str, float] | None = None,
+    background: str = "d9dbde",
+    overwrite: bool = False,
+    mark: bool = True,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> tuple[str, ...]:
+    """Write a video of an avatar that moves as the face in another video: same size, frame rate,
+    number of frames and sound.
+
+    match: take the driver's place, pose and absolute expression (self-reenactment); without it
+    motion is relative to the driver's own neutral face, and the avatar stays where it was in its
+    photo. attributes: weights in [0, 1] by name. background: a colour RRGGBB, the path of a
+    picture, or "alpha" (then output is .mov or .webm). overwrite: also replace a file that
+    perse-live did not write. mark: say in the film's data that it shows an avatar. progress: told
+    how many frames are done, and of how many (None: unknown).
+
+    Returns warnings about the video and the output. Raises UserError, and leaves nothing
+    half-written, for a video without a face, an attribute that is not there, and an output that
+    cannot be written.
+    """
+    from perse_live.film.writer import check_film_name
+    from perse_live.marking.mark import files_of_marked, mark_film, mark_of
+    from perse_live.rendering import attribute_weights
+    from perse_live.wardrobe import worn
+    from runtime.background import Picture, Transparent, parse_background
+    from runtime.drive import drive_matched, drive_relative
+
+    film, source = Path(output), Path(video)
+    behind = parse_background(background)
+    check_film_name(film, alpha=isinstance(behind, Transparent))
+    inputs = [source, *([behind.path] if isinstance(behind, Picture) else [])]
+    check_outputs(files_of_marked(film) if mark else [film], inputs=inputs, overwrite=overwrite)
+    weights = attribute_weights(avatar, attributes or {})
+    drawn = replace(worn(avatar, avatar.attributes, weights), attributes=()) if weights else avatar
+    by_frame = drive_matched if match else drive_relative
+    warnings = by_frame(drawn, source, film, background=behind, progress=progress or _silent)
+    if mark:
+        mark_film(film, mark_of([avatar]), overwrite=overwrite)
+    return warnings
+
+
+def _silent(_done: int, _total: int | None) -> None:
+    pass
+
+
+class LiveSession:
+    """An avatar live: it follows a camera, and is seen in the live page, as a virtual camera, in a
+    recording, and as arrays here.
+
+    Use it in a `with` block or close it. Every method may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        *avatars: str | Path,
+        camera: str = "0",
+        size: tuple[int, int] = (512, 512),
+        fps: float | None = None,
+        background: str = "d9dbde",
+        virtual_camera: bool = False,
+        preview: bool = False,
+        record: str | Path | None = None,
+        engine: Literal["auto", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] = "auto",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+    ) -> None:
+        """Open everything and wait for the first picture.
+
+        avatars: `.perse` files, the first one is shown first. camera: a camera's number, a video
+        file, "browser", "vmc" or "none", as `perse-live live --camera`. size: width and height,
+        pixels. fps: frames per second to keep, 30 by default. record: record to this file from the
+        start. host, port: where the live page is served, port 0 takes a free one; token: asked for
+        in every request, one is made where host is not this machine alone.
+
+        Raises UserError for what cannot be opened; whatever was open is closed then.
+        """
+        from runtime.live.run import LiveOptions, check_options, check_size, open_live
+        from runtime.live.settings import Settings
+        from runtime.web.server import WebConfig
+
+        if not avatars:
+            raise UserError("no avatar is named: give the path of a .perse file")
+        width, height = check_size(*size)
+        options = LiveOptions(
+            tuple(map(Path, avatars)),
+            camera=camera,
+            virtual_camera=virtual_camera,
+            preview=preview,
+            record=None if record is None else Path(record),
+            width=width,
+            height=height,
+            fps=fps,
+            background=background,
+            hotkeys=False,
+            browser=False,
+            engine=engine,
+            web=WebConfig(host=host, port=port, token=token),
+        )
+        check_options(options)
+        if options.record is not None:
+            check_outputs([options.record], inputs=options.avatars)
+        self._stack = contextlib.ExitStack()
+        opened = self._stack.enter_context(open_live(options, Settings()))
+        self._session, self.url = opened.session, opened.url
+        """Address of the live page, with its token if there is one."""
+        try:
+            if options.record is not None:
+                self._session.record_now()
+        except BaseException:
+            self.close()
+            raise
+
+    def act(self, action: str, /, **parameters: object) -> None:
+        """Do something: an action of docs/live-api.md with its parameters.
+
+        Such as `act("attribute", name="hat-cap", weight=0.5)`, `act("background",
+        background="00ff00")`, `act("hide", on=True)`, `act("record", on=False)`. Raises UserError
+        for one that is not understood or cannot be done; nothing is changed then.
+        """
+        from runtime.live.actions import parse_action
+
+        self._session.act(parse_action({"action": action, **parameters}))
+
+    def state(self) -> dict[str, Any]:
+        """Attributes with their weights, face, source, sinks, recording: see docs/live-api.md."""
+        return self._session.state()
+
+    def stats(self) -> dict[str, Any]:
+        """Frames per second, milliseconds of each stage, latency: see docs/live-api.md."""
+        return self._session.stats()
+
+    def frames(self) -> Iterator[UInt8Array]:
+        """The newest picture, again and again, until the session ends; pictures that nobody took
+        in time are left out.
+
+        Yields (H, W, 3) uint8 RGB; with the background "alpha" (H, 2 W, 3), the avatar on black
+        and its alpha side by side. Raises UserError where drawing has failed.
+        """
+        seen = 0
+        while not self._session.drawn.closed:
+            found = self._session.drawn.wait(seen, _FRAME_SECONDS)
+            if self._session.failure is not None:
+                raise UserError(
+                    f"the avatar cannot be drawn: {self._session.failure}"
+                ) from self._session.failure
+            if found is not None:
+                seen, frame = found
+                yield frame.image.copy()
+
+    @property
+    def ended(self) -> bool:
+        """Whether drawing has stopped."""
+        return self._session.ended
+
+    def close(self) -> None:
+        """Finish recordings, and end all threads; closing again does nothing."""
+        self._stack.close()
+
+    def __enter__(self) -> LiveSession:
+        """Return self."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
