@@ -75,7 +75,7 @@ def _restarted_peak_mib() -> float:
     earlier tests have taken stays in it.
     """
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     return _peak_mib()
 
 

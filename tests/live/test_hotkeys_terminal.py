@@ -171,7 +171,7 @@ def test_in_the_background_it_neither_stops_the_program_nor_takes_keys(log: Path
         os._exit(9 if os.WIFSTOPPED(status) else 0)
     try:
         deadline = time.monotonic() + 20
-        while "listening True" not in log.read_text():
+        while "listening True" not in log.read_text(encoding="utf-8"):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.write(terminal, b"h")
@@ -179,8 +179,8 @@ def test_in_the_background_it_neither_stops_the_program_nor_takes_keys(log: Path
         log.with_name("log.stop").touch()
         _, status = os.waitpid(pid, 0)
         assert os.waitstatus_to_exitcode(status) == 0
-        assert "Hide" not in log.read_text()
-        assert "closed, listening False" in log.read_text()
+        assert "Hide" not in log.read_text(encoding="utf-8")
+        assert "closed, listening False" in log.read_text(encoding="utf-8")
     finally:
         os.close(terminal)
 

@@ -56,7 +56,7 @@ class GpuMachine:
 
     def put(self, program: Path, text: str = "") -> None:
         program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(f"#!/bin/sh\necho '{text}'\n")
+        program.write_text(f"#!/bin/sh\necho '{text}'\n", encoding="utf-8")
         program.chmod(0o755)
 
     def put_toolkit(self, release: str = "13.0", *, headers: bool = True) -> None:
