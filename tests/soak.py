@@ -78,10 +78,11 @@ class Verdict:
 
 
 def soak(avatars: Sequence[Path], camera: Path, *, seconds: float, folder: Path, seed: int = 0, size: str = "512",
-         environment: dict[str, str] | None = None) -> Verdict:
+         pace: float = 1.0, environment: dict[str, str] | None = None) -> Verdict:
     """Run a session for a time and let things happen to it.
 
-    camera: a film of a face; the session sees it with stretches of an empty room. folder: where recordings go.
+    pace: factor on the time between two things that happen. camera: a film of a face; the session sees it with stretches of an
+    empty room. folder: where recordings go.
     """
     film = folder / "camera.mp4"
     write_camera_film(camera, film)
@@ -93,11 +94,11 @@ def soak(avatars: Sequence[Path], camera: Path, *, seconds: float, folder: Path,
         event_due, sample_due = begin, begin
         while (now := time.monotonic()) - begin < seconds and process.is_running():
             if now >= event_due:
-                event_due = now + chance.uniform(*_EVENT_SECONDS)
+                event_due = now + pace * chance.uniform(*_EVENT_SECONDS)
                 _happen(chance, url, watching, stack)
                 events += 1
             if now >= sample_due:
-                sample_due = now + _SAMPLE_SECONDS
+                sample_due = now + pace * _SAMPLE_SECONDS
                 samples.append(_sample(process, url, now - begin, len(watching)))
             time.sleep(0.05)
         for viewer in watching:

@@ -37,14 +37,18 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+_COMMANDS = {
+    "drive": ("drive", "me.perse", "film.mp4", "-o", "OUT/out.mp4"),
+    "build": ("build", "photo.png", "-o", "OUT/me.perse", "--consent"),
+    "export": ("export", "me.perse", "-o", "OUT", "--engines", "onnx"),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", ["SIGTERM", "SIGHUP", "SIGINT"])
-@pytest.mark.parametrize("words", [
-    ("drive", "me.perse", "film.mp4", "-o", "OUT/out.mp4"),
-    ("build", "photo.png", "-o", "OUT/me.perse", "--consent"),
-    ("export", "me.perse", "-o", "OUT", "--engines", "onnx"),
-], ids=lambda words: words[0])
-def test_an_ended_command_leaves_nothing(inputs: Path, tmp_path: Path, words: tuple[str, ...], ending: str) -> None:
+@pytest.mark.parametrize(("name", "ending"), [  # every command and every signal; `ending_signals` is the same for all
+    ("drive", "SIGTERM"), ("drive", "SIGHUP"), ("drive", "SIGINT"), ("build", "SIGTERM"), ("export", "SIGHUP")])
+def test_an_ended_command_leaves_nothing(inputs: Path, tmp_path: Path, name: str, ending: str) -> None:
+    words = _COMMANDS[name]
     command = [sys.executable, "-m", "perse_live.cli", *(word.replace("OUT", str(tmp_path)) for word in words)]
     process = subprocess.Popen(command, cwd=inputs, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True)

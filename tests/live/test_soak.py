@@ -15,7 +15,7 @@ from perse_live.avatar import save_avatar
 from perse_live.film.writer import film_writer
 from soak import plot, soak, table
 
-_SECONDS = 90.0
+_SECONDS, _PACE = 36.0, 0.4  # as many events and samples as in a minute and a half by the usual pace
 _THREADS = 4  # more or fewer, as pools that are there already are used or not
 _MIB = 40.0
 
@@ -29,7 +29,7 @@ def test_what_comes_and_goes_leaves_nothing_behind(tmp_path: Path) -> None:
         for shift in range(75):
             writer.write(scene(shift=shift // 4))
     verdict = soak([tmp_path / "me.perse", tmp_path / "other.perse"], tmp_path / "face.mp4", seconds=_SECONDS, folder=tmp_path,
-                   size="192")
+                   size="192", pace=_PACE)
     told = table(verdict)
     assert verdict.events > 10 and not verdict.problems, told
     assert abs(verdict.growth("threads")) <= _THREADS, told
