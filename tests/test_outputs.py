@@ -354,7 +354,8 @@ def test_eval_spares_what_is_in_its_folder(tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("playlist", [
     "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {url}\n",
-    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet mimeType="video/mp4">'
+    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
+    '<AdaptationSet mimeType="video/mp4">'
     "<Representation id=\"1\" bandwidth=\"1\"><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>"])
 def test_a_playlist_under_a_films_name_fetches_nothing(tmp_path: Path, playlist: str) -> None:
     """Whoever could place one would learn when and from where it was looked at."""

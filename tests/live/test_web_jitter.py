@@ -89,7 +89,7 @@ def test_one_receiver_is_changed_and_no_other() -> None:
         first, second = (connection.addTransceiver("video").receiver for _ in range(2))
         deliver_frames_at_once(first)
         await connection.close()
-        return [type(getattr(receiver, "_RTCRtpReceiver__jitter_buffer")) for receiver in (first, second)]  # noqa: B009
+        return [type(getattr(receiver, "_RTCRtpReceiver__jitter_buffer")) for receiver in (first, second)]
 
     assert asyncio.run(look()) == [MarkerJitterBuffer, JitterBuffer]
 

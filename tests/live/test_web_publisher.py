@@ -189,7 +189,7 @@ def test_a_reader_that_waits_is_released_at_the_end() -> None:
 def test_pictures_that_are_too_large_are_not_decoded(encoder: str, mime_type: str) -> None:
     """A keyframe of a few hundred bytes may declare any size; the usual ones are decoded as before."""
     limit_decoded_pictures()
-    decoder: Any = getattr(aiortc.rtcrtpreceiver, "get_decoder")(RTCRtpCodecParameters(mime_type, clockRate=90_000))  # noqa: B009
+    decoder: Any = getattr(aiortc.rtcrtpreceiver, "get_decoder")(RTCRtpCodecParameters(mime_type, clockRate=90_000))
     for width, height, decoded in ((640, 480, True), (3840, 2176, False), (3840, 2160, True)):
         context: Any = av.CodecContext.create(encoder, "w")
         context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", Fraction(1, 30)
