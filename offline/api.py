@@ -22,19 +22,24 @@ def build_avatar(
     attributes: Sequence[str] = ("default",),
     progress: Callable[[str, float], None] | None = None,
 ) -> Avatar:
-    """Build an avatar from one portrait photo, for half a minute to a minute.
+    """Build an avatar from one portrait photo, in half a minute to a minute.
 
-    photo: a picture with one face of 256 pixels to 120 megapixels; of several faces the largest is
-    taken. consent: who agreed that this face is made into an avatar, and how, such as "Ada
-    Lovelace, in writing"; the avatar's file keeps it with the time. extra: further photos of the
-    same person, for what the portrait does not show. attributes: names of built-in attributes, as
-    `perse-live attribute list` shows them, or "default" or "all"; () for none, which is quickest.
-    progress: told the name of the step and which fraction of it is done, in [0, 1].
-
-    Model files (4 MB) are fetched when they are first needed, see `PERSE_LIVE_ASSETS` and
+    Model files (12 MB) are fetched when they are first needed, see `PERSE_LIVE_ASSETS` and
     `PERSE_LIVE_OFFLINE`. What was noticed about the photo is in `avatar.provenance.warnings`.
-    Raises UserError for an empty consent, a photo or an attribute that cannot be used, and where
-    the packages of the extra [offline] are not installed.
+
+    Args:
+        photo: A picture with one face, of 256 pixels to 120 megapixels; of several faces the
+            largest is taken.
+        consent: Who agreed that this face is made into an avatar, and how, such as
+            "Ada Lovelace, in writing". The avatar's file keeps it with the time.
+        extra: Further photos of the same person, for what the portrait does not show.
+        attributes: Names of built-in attributes, as `perse-live attribute list` shows them, or
+            "default" or "all"; () for none, which is quickest.
+        progress: Told the name of the step, and which fraction of it is done, in [0, 1].
+
+    Raises:
+        UserError: For an empty consent, a photo or an attribute that cannot be used, and where the
+            packages of the extra [offline] are not installed.
     """
     if not consent.strip():
         raise UserError("no avatar is built without consent: say in `consent` who agreed, and how")

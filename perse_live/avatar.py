@@ -155,15 +155,23 @@ class Avatar:
                residual: Float32Array | None = None, size: int = 512, background: Sequence[int] = (217, 219, 222)) -> UInt8Array:
         """A picture of the avatar, framed as in its photo.
 
-        expression: scores in [0, 1] by ARKit name, relative to the person's face at rest, or an absolute vector (52,) in the
-        order of `EXPRESSION_NAMES`; None: at rest. pose: (yaw, pitch, roll) in degrees from facing the camera, > 0 turns the
-        face to the picture's right, tips it down, tilts it to the picture's left; or a `HeadPose`; None: facing the camera.
-        attributes: weights in [0, 1] by name. gaze: (2, 2) radians of the left and the right eye, yaw towards +x and pitch
-        upwards; None: by the expression's eyeLook scores. residual: (478, 3) metres, head frame, landmark offsets beyond the
-        expression, as a tracker gives them. size: width and height, pixels. background: red, green and blue, 0 to 255.
+        Args:
+            expression: Scores in [0, 1] by ARKit name, relative to the person's face at rest, or an absolute vector (52,) in the
+                order of `EXPRESSION_NAMES`; None: at rest.
+            pose: (yaw, pitch, roll) in degrees from facing the camera: > 0 turns the face to the picture's right, tips it down,
+                tilts it to the picture's left; or a `HeadPose`; None: facing the camera.
+            attributes: Weights in [0, 1] by name.
+            gaze: (2, 2) radians of the left and the right eye, yaw towards +x and pitch upwards; None: by the expression's
+                eyeLook scores.
+            residual: (478, 3) metres, head frame: landmark offsets beyond the expression, as a tracker gives them.
+            size: Width and height, pixels, 16 to 4096. The first picture of a size takes some tenths of a second longer.
+            background: Red, green and blue, 0 to 255.
 
-        Returns (size, size, 3) uint8 RGB. The first picture of a size takes some tenths of a second longer. Raises UserError
-        for a name that is not there and a value out of range.
+        Returns:
+            (size, size, 3) uint8 RGB, which is the caller's.
+
+        Raises:
+            UserError: For a name that is not there and a value out of range.
         """
         from perse_live.rendering import Renderer
 

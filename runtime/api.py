@@ -31,8 +31,12 @@ class Tracker:
     def __init__(self, avatar: Avatar, *, smooth: bool = True) -> None:
         """Load the face detector.
 
-        smooth: filter out jitter (One-Euro filter), at the price of some milliseconds. Raises
-        UserError where the detector's model file cannot be had.
+        Args:
+            avatar: The avatar that the motion is for: its size, its pose in the photo, its lids.
+            smooth: Filter out jitter (One-Euro filter), which delays the motion by some milliseconds.
+
+        Raises:
+            UserError: Where the detector's model file cannot be had.
         """
         from perse_live.follow import FaceFollower
         from perse_live.head.landmarks import load_landmark_model
@@ -51,11 +55,20 @@ class Tracker:
         self._follower = FaceFollower()
 
     def update(self, image: UInt8Array, time: float) -> Motion | None:
-        """What the avatar does as the face in the next picture; None where no face is found.
+        """What the avatar does as the face in the next picture.
 
-        image: (H, W, 3) uint8 RGB, not mirrored; time: seconds, growing. Draw the result with
-        `Avatar.render(motion.expression, motion.pose, gaze=motion.gaze,
-        residual=motion.residual)`. Raises UserError for an image of another shape or type.
+        Draw it with `avatar.render(motion.expression, motion.pose, gaze=motion.gaze,
+        residual=motion.residual)`.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, not mirrored.
+            time: Seconds, growing.
+
+        Returns:
+            The motion, or None where no face is found.
+
+        Raises:
+            UserError: For an image of another shape or type.
         """
         face = self._tracker.update(self._follower.update(image, time), time)
         if face is None:
@@ -102,19 +115,30 @@ def drive(
     mark: bool = True,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> tuple[str, ...]:
-    """Write a video of an avatar that moves as the face in another video: same size, frame rate,
-    number of frames and sound.
+    """Write a video of an avatar that moves as the face in another video.
 
-    match: take the driver's place, pose and absolute expression (self-reenactment); without it
-    motion is relative to the driver's own neutral face, and the avatar stays where it was in its
-    photo. attributes: weights in [0, 1] by name. background: a colour RRGGBB, the path of a
-    picture, or "alpha" (then output is .mov or .webm). overwrite: also replace a file that
-    perse-live did not write. mark: say in the film's data that it shows an avatar. progress: told
-    how many frames are done, and of how many (None: unknown).
+    The output has the video's size, frame rate, number of frames and sound.
 
-    Returns warnings about the video and the output. Raises UserError, and leaves nothing
-    half-written, for a video without a face, an attribute that is not there, and an output that
-    cannot be written.
+    Args:
+        avatar: The avatar.
+        video: The video to follow, in any format that FFmpeg reads.
+        output: .mp4, .mov, .mkv or .webm.
+        match: Take the driver's place, pose and absolute expression (self-reenactment). Without it
+            motion is relative to the driver's neutral expression, and the avatar stays where it was
+            in its photo.
+        attributes: Weights in [0, 1] by name.
+        background: A colour RRGGBB, the path of a picture, or "alpha" (then output is .mov or
+            .webm).
+        overwrite: Also replace a file that perse-live did not write.
+        mark: Say in the film's data that it shows an avatar.
+        progress: Told how many frames are done, and of how many (None: unknown).
+
+    Returns:
+        Warnings about the video and the output.
+
+    Raises:
+        UserError: For a video without a face, an attribute that is not there, and an output that
+            cannot be written; nothing half-written is left.
     """
     from perse_live.film.writer import check_film_name
     from perse_live.marking.mark import files_of_marked, mark_film, mark_of
@@ -165,13 +189,23 @@ class LiveSession:
     ) -> None:
         """Open everything and wait for the first picture.
 
-        avatars: `.perse` files, the first one is shown first. camera: a camera's number, a video
-        file, "browser", "vmc" or "none", as `perse-live live --camera`. size: width and height,
-        pixels. fps: frames per second to keep, 30 by default. record: record to this file from the
-        start. host, port: where the live page is served, port 0 takes a free one; token: asked for
-        in every request, one is made where host is not this machine alone.
+        Args:
+            avatars: `.perse` files; the first one is shown first.
+            camera: A camera's number, a video file, "browser", "vmc" or "none", as of
+                `perse-live live --camera`.
+            size: Width and height, pixels, 128 to 1920.
+            fps: Frames per second to keep; 30 by default.
+            background: A colour RRGGBB, the path of a picture, "photo", "green" or "alpha".
+            virtual_camera: Offer the picture to other programs as a camera.
+            preview: Show the picture in a window.
+            record: Record into this file from the start.
+            engine: What poses and draws; "auto" takes a GPU where one can be used.
+            host: Address that the live page is served on.
+            port: Port of the page; 0 takes a free one.
+            token: Asked for in every request; one is made where other machines reach the host.
 
-        Raises UserError for what cannot be opened; whatever was open is closed then.
+        Raises:
+            UserError: For what cannot be opened; whatever was open is closed then.
         """
         from runtime.live.run import LiveOptions, check_options, check_size, open_live
         from runtime.live.settings import Settings
@@ -210,11 +244,13 @@ class LiveSession:
             raise
 
     def act(self, action: str, /, **parameters: object) -> None:
-        """Do something: an action of docs/live-api.md with its parameters.
+        """Do something to the session: an action of docs/live-api.md with its parameters.
 
         Such as `act("attribute", name="hat-cap", weight=0.5)`, `act("background",
-        background="00ff00")`, `act("hide", on=True)`, `act("record", on=False)`. Raises UserError
-        for one that is not understood or cannot be done; nothing is changed then.
+        background="00ff00")`, `act("hide", on=True)`, `act("record", on=False)`.
+
+        Raises:
+            UserError: For an action that is not understood or cannot be done; nothing is changed then.
         """
         from runtime.live.actions import parse_action
 
@@ -229,11 +265,16 @@ class LiveSession:
         return self._session.stats()
 
     def frames(self) -> Iterator[UInt8Array]:
-        """The newest picture, again and again, until the session ends; pictures that nobody took
-        in time are left out.
+        """The newest picture, again and again, until the session ends.
 
-        Yields (H, W, 3) uint8 RGB; with the background "alpha" (H, 2 W, 3), the avatar on black
-        and its alpha side by side. Raises UserError where drawing has failed.
+        Pictures that nobody took in time are left out.
+
+        Yields:
+            (H, W, 3) uint8 RGB; with the background "alpha" (H, 2 W, 3), the avatar on black and its
+            alpha side by side.
+
+        Raises:
+            UserError: Where drawing has failed.
         """
         seen = 0
         while not self._session.drawn.closed:
