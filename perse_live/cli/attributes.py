@@ -1,4 +1,4 @@
-"""`perse-live attribute`: what an avatar can fade into."""
+"""`perse-live attribute`: the attributes of an avatar."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class AttributePreview:
 
 @dataclass(frozen=True)
 class Attributes:
-    """See, add, remove, preview or measure what an avatar can fade into: beards, glasses, hats, make-up, colours, shapes."""
+    """See, add, remove, preview or measure the attributes of an avatar: beards, glasses, hats, make-up, colours, shapes."""
 
     do: OmitSubcommandPrefixes[
         Annotated[AttributeList, subcommand("list")]

@@ -35,15 +35,15 @@ class Build:
     """The avatar file to write (.perse); a contact sheet is written next to it under the same name (.png), or as NAME.sheet.png
     where that is a picture of yours."""
     extra: Annotated[tuple[Path, ...], arg(metavar="PHOTO_OR_CLIP")] = ()
-    """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. Together they
-    give the head its shape, and the avatar what its photo does not show. Pictures of somebody else are left out."""
+    """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. The head shape is
+    fitted to all of them, and they supply what the photo does not show. Pictures of somebody else are left out."""
     steps: Annotated[Path | None, arg(metavar="DIR")] = None
     """A folder to write a picture of each stage into: landmarks, matte, visibility, colours, Gaussians, errors. It shows at which
     stage a photo goes wrong."""
     consent: bool = False
     """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
     attributes: str = "default"
-    """What it can fade into: `none`, `default`, `all`, or names such as beard-full,sunglasses; see perse-live attribute list."""
+    """Attributes to add: `none`, `default`, `all`, or names such as beard-full,sunglasses; see perse-live attribute list."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 

@@ -15,7 +15,7 @@ from perse_live.outputs import check_outputs
 
 @dataclass(frozen=True)
 class Drive:
-    """Move an avatar as the face in a video moves."""
+    """Write a video of an avatar that moves as the face in another video."""
 
     avatar: Positional[AvatarFile]
     """An avatar file (.perse)."""
@@ -27,7 +27,7 @@ class Drive:
     """Take the driver's place, pose and absolute expression in each picture. Without it the motion is relative to the driver's
     neutral expression, and the avatar stays where it was in its photo."""
     background: str = "d9dbde"
-    """What stands behind the avatar: a colour RRGGBB, the path of a picture, or `alpha`."""
+    """Background: a colour RRGGBB, the path of a picture, or `alpha`."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
     """Attributes to apply, such as hair-copper=0.7; weights from 0 to 1."""
     no_c2pa: bool = False

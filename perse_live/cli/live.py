@@ -19,15 +19,15 @@ from perse_live.outputs import check_outputs
 
 @dataclass(frozen=True)
 class Live:
-    """Be the avatar: it follows your camera, and is seen in the live page, as a virtual camera, in a recording."""
+    """Drive an avatar live: it follows your camera, and is shown in the live page, as a virtual camera and in recordings."""
 
     avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
     """Avatar files (.perse); with several, keys and page switch between them."""
     camera: str = "0"
-    """Where the motion comes from: a camera's number, a video file, `browser` (the page's camera), `vmc` (another
+    """Source of motion: a camera's number, a video file, `browser` (the page's camera), `vmc` (another
     program's tracker, UDP port 39539 of 127.0.0.1; `vmc:0.0.0.0` or `vmc:ADDRESS:PORT` for a phone's) or `none`."""
     once: bool = False
-    """End with the end of the video that stands for the camera, instead of repeating it."""
+    """With a video file as the camera: end with the video, instead of repeating it."""
     virtual_camera: bool = False
     """Offer the picture to other programs as a camera."""
     device: str | None = None
@@ -39,22 +39,22 @@ class Live:
     no_c2pa: bool = False
     """Do not mark recordings as made with an avatar; see docs/marking.md."""
     size: str = "512"
-    """Of the picture in pixels, such as 512 or 1280x720."""
+    """Width and height of the picture, pixels, such as 512 or 1280x720."""
     fps: float | None = None
-    """Frames per second to keep; by itself 30, or what the settings file says."""
+    """Frame rate to keep; 30 by default, or what the settings file says."""
     max_gaussians: int | None = None
-    """Draw no more than this many; hair and clothes are thinned out to it."""
+    """Draw at most this many Gaussians; hair and clothes are thinned out first."""
     background: str | None = None
-    """What stands behind the avatar: a colour RRGGBB, the path of a picture, `photo`, `green` or `alpha`."""
+    """Background: a colour RRGGBB, the path of a picture, `photo`, `green` or `alpha`."""
     badge: Literal["top-left", "top-right", "bottom-left", "bottom-right", "off"] | None = None
-    """The corner for the badge that says this is an avatar; off only with --badge-reason."""
+    """Corner of the badge that says that this is an avatar; `off` only with --badge-reason."""
     badge_reason: str = ""
-    """Why the badge may be off."""
+    """Reason for taking the badge off; it is logged."""
     no_hotkeys: bool = False
-    """Leave the keys of other programs alone: only the page and the terminal are listened to."""
+    """No system-wide hotkeys: keys act in the page and the terminal only."""
     token: str | None = None
-    """What every request must bring, on this machine too; where the page is served to others, one is made up. Other users of this
-    machine see it in the list of processes: --token-file does not show it."""
+    """Token that every request must carry, also on this machine; by default one is generated where other machines reach the page.
+    Other users of this machine see it in the list of processes; with --token-file they do not."""
     token_file: Annotated[Path | None, arg(metavar="FILE")] = None
     """A file whose first line is the token."""
     cert: Path | None = None
@@ -64,14 +64,14 @@ class Live:
     ice: Annotated[tuple[str, ...], arg(metavar="URL")] = ()
     """STUN or TURN servers; none are needed on one machine or in one network."""
     codec: Literal["vp8", "h264"] | None = None
-    """For viewers."""
+    """Video codec for viewers."""
     bitrate: int | None = None
     """Bits per second for each viewer."""
     engine: Literal["auto", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] = "auto"
-    """What poses and draws: `auto` takes TensorRT where the avatar's engines open on this machine's GPU, else torch and gsplat on
-    that GPU, else the CPU."""
+    """What poses and draws the avatar: `auto` takes TensorRT where the avatar's engines open on this machine's GPU, else torch and
+    gsplat on that GPU, else the CPU."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Where the engines are, of one avatar; else next to each avatar, in NAME.engines. perse-live export --engines makes them."""
+    """Folder of the engines of one avatar; by default NAME.engines next to each avatar. perse-live export --engines makes them."""
     settings: Annotated[Path | None, arg(metavar="FILE")] = None
     """A settings file other than the usual one (perse-live doctor says where that is)."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)

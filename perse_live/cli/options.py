@@ -17,7 +17,7 @@ JsonSwitch = Annotated[bool, arg(name="json")]
 
 @dataclass(frozen=True)
 class Network:
-    """Whether anything may be fetched."""
+    """Downloads."""
 
     offline: bool = False
     """Forbid all downloads; model files must then be in the cache, or in the folder that PERSE_LIVE_ASSETS names."""
@@ -25,7 +25,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Replacing:
-    """What may be replaced."""
+    """Replacing files."""
 
     overwrite: bool = False
     """Replace existing files also where perse-live did not write them; never an input of the command."""
@@ -33,7 +33,7 @@ class Replacing:
 
 @dataclass(frozen=True)
 class Page:
-    """Where the live page is, and how long."""
+    """The live page."""
 
     host: str = "127.0.0.1"
     """Address to serve the page on; on any that other machines reach a token is asked for."""

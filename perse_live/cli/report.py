@@ -32,8 +32,8 @@ from perse_live.outputs import check_outputs
 class Report:
     """Measure every figure of the documentation on this machine, into one JSON file, and render the page of figures.
 
-    Parts whose input is not given are left out; parts that the file has and that are not measured stay, each with
-    its own commit, machine and date. Run it on a quiet machine.
+    Parts whose input is not given are left out. Parts that the file holds already and that are not measured again stay, with the
+    commit, machine and date of their measurement. Run it on a quiet machine.
     """
 
     output: Annotated[Path, arg(aliases=["-o"], metavar="JSON")] = Path("figures.json")
