@@ -68,10 +68,10 @@ class Live:
     bitrate: int | None = None
     """Bits per second for each viewer."""
     engine: Literal["auto", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] = "auto"
-    """What poses and draws the avatar: `auto` takes TensorRT where the avatar's engines open on this machine's GPU, else torch and
+    """What poses and draws the avatar: `auto` takes TensorRT where the avatar's engines open on this GPU, else torch and
     gsplat on that GPU, else the CPU."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder of the engines of one avatar; by default NAME.engines next to each avatar. perse-live export --engines makes them."""
+    """Folder of the engines of one avatar; by default NAME.engines next to each avatar. export --engines makes them."""
     settings: Annotated[Path | None, arg(metavar="FILE")] = None
     """A settings file other than the usual one (perse-live doctor says where that is)."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
