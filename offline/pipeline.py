@@ -262,7 +262,7 @@ def run_stages(state: BuildState, stages: Sequence[Stage], config: BuildConfig, 
     return state
 
 
-def build_avatar(photo: Path, *, consent: Consent, extra: Sequence[Photo] = (), config: BuildConfig | None = None,
+def build_avatar(photo: Path | Photo, *, consent: Consent, extra: Sequence[Photo] = (), config: BuildConfig | None = None,
                  progress: Callable[[str, float], None], done: Callable[[Stage, BuildState], None] | None = None) -> Avatar:
     """Build an avatar from one portrait photo.
 

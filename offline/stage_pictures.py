@@ -62,6 +62,19 @@ def write_stage_picture(folder: Path, stage: str, state: BuildState, *, side: in
     write_image(folder / stage_file(stage, suffix), strip(PANELS[stage](state), side))
 
 
+def write_preview(folder: Path, stage: str, state: BuildState) -> Path | None:
+    """Write a small picture of what a stage has just done as `NN-stage.webp`, where it shows something; else None.
+
+    In the portrait's own view, without captions, quick to draw (under 0.1 s): for whoever waits for the avatar. Raises UserError
+    where it cannot be written.
+    """
+    if stage not in _PREVIEWS:
+        return None
+    path = folder / stage_file(stage, ".webp")
+    write_image(path, _PREVIEWS[stage](state))
+    return path
+
+
 def stage_file(stage: str, suffix: str = ".png") -> str:
     """The name of a stage's picture. stage: a key of `PANELS`."""
     return f"{list(PANELS).index(stage) + 1:02d}-{stage.replace('_', '-')}{suffix}"
@@ -208,6 +221,34 @@ def _evaluate(state: BuildState) -> list[Panel]:
 PANELS = {"load": _load, "detect": _detect, "fit_head": _fit_head, "segment": _segment, "personalise_rig": _personalise_rig,
           "observe": _observe, "complete": _complete, "lift": _lift, "refine": _refine, "bind": _bind, "evaluate": _evaluate}
 """What shows each stage, by the name of its function."""
+
+
+def _landmark_preview(state: BuildState) -> UInt8Array:
+    canvas = state.portrait.rgb.copy()
+    for point in state.portrait.detection.landmarks:
+        cv2.circle(canvas, _pixel(point), 1, (255, 255, 255), -1, cv2.LINE_AA)
+    return canvas
+
+
+def _parts_preview(state: BuildState) -> UInt8Array:
+    look = state.segmentation.look
+    labels = state.portrait.rgb.astype(np.float32)
+    for share, color in ((look.skin, _RED), (look.hair, _BLUE), (look.clothes, _GREEN)):
+        weight = (0.45 * share * look.alpha)[..., None]
+        labels = labels * (1 - weight) + np.array(color, np.float32) * weight
+    return _clipped(labels)
+
+
+_PREVIEWS: dict[str, Callable[[BuildState], UInt8Array]] = {
+    "detect": lambda state: state.portrait.rgb,
+    "fit_head": lambda state: _over(_landmark_preview(state), shaded(state.fitted.head.geometry),
+                                    state.fitted.head.geometry.seen.covered, 0.55),
+    "segment": _parts_preview,
+    "lift": lambda state: _view(state, state.lifted.gaussians),
+    "refine": lambda state: _view(state, state.refined.gaussians),
+    "evaluate": lambda state: _bytes(_from_rgba(own_view(state.avatar))),
+}
+"""What `write_preview` shows; "detect" is the portrait itself, to compare the avatar with."""
 
 
 def _points_view(state: BuildState, colors: FloatArray, *, yaw: float = 0.0) -> UInt8Array:

@@ -117,15 +117,30 @@ def load_container(path: Path, schema: Schema) -> tuple[Arrays, Manifest]:
 def has_manifest(path: Path) -> bool:
     """Whether a file is a container of perse-live, of whatever version; only its header is read."""
     try:
+        manifest = read_manifest(path)
+    except UserError:
+        return False
+    return str(manifest.get("format", "")).startswith(_FORMAT_FAMILY)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a file of whatever version, unchecked; only the header is read, and no array.
+
+    Raises UserError for a file that cannot be read or has no manifest.
+    """
+    try:
+        if not path.is_file():
+            raise _InvalidError("it is not an ordinary file")
         with path.open("rb") as file:
             size = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             if size > MAX_HEADER_BYTES:
-                return False
+                raise _InvalidError(f"its header has {size} bytes where {MAX_HEADER_BYTES} are allowed")
             file.seek(0)
-            _, manifest = _parse_header(file.read(_LENGTH_BYTES + size))
-    except (OSError, _InvalidError):
-        return False
-    return str(manifest.get("format", "")).startswith(_FORMAT_FAMILY)
+            return _parse_header(file.read(_LENGTH_BYTES + size))[1]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except _InvalidError as error:
+        raise UserError(f"{path} is not a file of perse-live: {error}") from error
 
 
 class _InvalidError(Exception):

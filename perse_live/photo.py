@@ -10,7 +10,7 @@ import io
 import logging
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,22 @@ def load_photo(path: Path) -> Photo:
         while block := file.read(1 << 20):
             sha256.update(block)
     return Photo(rgb, sha256.hexdigest(), path.name, complaints)
+
+
+def cropped(photo: Photo, box: tuple[int, int, int, int]) -> Photo:
+    """A part of a photo.
+
+    box: left, top, width and height in pixels of `photo.rgb`. Raises UserError for a part that is not inside it, or has fewer
+    than 256 pixels on a side.
+    """
+    left, top, width, height = box
+    high, wide = photo.rgb.shape[:2]
+    if min(left, top) < 0 or left + width > wide or top + height > high:
+        raise UserError(f"{photo.name}: the part {width} x {height} at {left}, {top} is not inside its {wide} x {high} pixels")
+    if min(width, height) < MIN_SIDE:
+        raise UserError(f"{photo.name}: the part of {width} x {height} pixels is too small; take one of at least {MIN_SIDE} px on"
+                        " each side")
+    return replace(photo, rgb=np.ascontiguousarray(photo.rgb[top:top + height, left:left + width]))
 
 
 def read_picture(path: Path) -> UInt8Array:

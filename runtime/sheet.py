@@ -18,7 +18,7 @@ _WIDER, _ABOVE = 1.95, 0.2  # the same for attributes, and how far it is moved u
 
 _TURNS = (("yaw -35°", (-35, 0, 0)), ("yaw -20°", (-20, 0, 0)), ("yaw +20°", (20, 0, 0)), ("yaw +35°", (35, 0, 0)),
           ("pitch -20°", (0, -20, 0)), ("pitch +20°", (0, 20, 0)), ("roll -25°", (0, 0, -25)), ("roll +25°", (0, 0, 25)))
-_EXPRESSIONS: tuple[tuple[str, Float32Array], ...] = (
+EXPRESSIONS: tuple[tuple[str, Float32Array], ...] = (
     ("neutral", expression()),
     ("jaw open", expression(jawOpen=0.8)),
     ("smile", expression(mouthSmileLeft=0.9, mouthSmileRight=0.9, cheekSquintLeft=0.5, cheekSquintRight=0.5)),
@@ -40,6 +40,7 @@ _EXPRESSIONS: tuple[tuple[str, Float32Array], ...] = (
     ("mouth aside", expression(mouthLeft=1, mouthDimpleLeft=0.4)),
     ("tongue out", expression(tongueOut=1, jawOpen=0.35)),
 )
+"""Expressions that show what a face can do, by their captions."""
 
 
 def contact_sheet(avatar: Avatar) -> UInt8Array:
@@ -51,7 +52,7 @@ def contact_sheet(avatar: Avatar) -> UInt8Array:
     source, front = avatar.source, facing_pose(avatar)
     as_in_photo = Motion(source.expression, source.gaze, source.pose)
     turned = [Tile(caption, Motion(source.expression, source.gaze, turned_pose(avatar, *angles))) for caption, angles in _TURNS]
-    doing = [Tile(caption, acting(avatar, expressed, front)) for caption, expressed in _EXPRESSIONS]
+    doing = [Tile(caption, acting(avatar, expressed, front)) for caption, expressed in EXPRESSIONS]
     rows, more = 2 + -(-len(doing) // _COLUMNS), -(-len(avatar.attributes) // _COLUMNS)
     sheet = Sheet(_COLUMNS, _TILE, (3 if more else 2) * HEADING + (rows + more) * row_height(_TILE))
     made = avatar.provenance

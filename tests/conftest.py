@@ -51,6 +51,14 @@ def signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests do with the library does not touch the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERSE_LIVE_LIBRARY", str(tmp_path_factory.mktemp("library")))
+        yield
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What is marked `gpu` runs where gsplat draws on a GPU (compiling it first, for minutes), and is skipped elsewhere."""
     if item.get_closest_marker("gpu") is not None:

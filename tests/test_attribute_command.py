@@ -78,7 +78,7 @@ def test_attributes_are_added_listed_and_removed(bare_file: Path, capsys: pytest
     (["preview", "{}"], "--output"),
     (["add", "nowhere.perse", "hat-cap"], "nowhere.perse: there is no such file"),
     (["paint", "{}"], "paint"),
-    ([], "{list, add, remove, preview, measure}"),
+    ([], "{list, add, remove, preview, thumbnails, measure}"),
 ])
 def test_what_cannot_be_done_is_one_line_and_leaves_the_file_alone(bare_file: Path, words: list[str], what: str,
                                                                    capsys: pytest.CaptureFixture[str]) -> None:

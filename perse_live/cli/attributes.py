@@ -19,19 +19,21 @@ from perse_live.cli.console import (
     print_json,
     printable,
     say_written,
-    step_progress,
     user_name,
     warn,
 )
 from perse_live.cli.measure import AttributeMeasure
 from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile, Replacing
-from perse_live.cli.shared import BUILDING_ASSETS, fetch, from_photos, without_offline
+from perse_live.cli.reports import reporting
+from perse_live.cli.shared import BUILDING_ASSETS, fetch, from_photos, make_folder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import check_picture_name, write_image
-from perse_live.outputs import check_outputs, check_writable
+from perse_live.outputs import check_output_folder, check_outputs, check_writable
 
 if TYPE_CHECKING:
     from perse_live.avatar import Avatar
+
+_SECONDS_PER_THUMBNAIL = 0.4  # two cores, sample portrait; for the time left
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class AttributeAdd:
     """What is taken from the photo or painted: hair, beard, brows, glasses, hat, makeup or eyes."""
     consent: bool = False
     """For --from: declare that the person in the photo agrees, instead of being asked on the terminal."""
+    consent_how: str = "by --consent"
+    """With --consent: how it was declared, for the avatar's file."""
     name: str | None = None
     """Of the attribute from a photo or text; up to 40 of a-z, 0-9 and -. Otherwise it is named after them."""
     model: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
@@ -74,6 +78,8 @@ class AttributeAdd:
     """A folder with LivePortrait's ONNX files: the attribute is learnt from the portrait as they animate it, too."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the pictures of the training are drawn; auto takes CUDA where gsplat can draw."""
+    progress_json: bool = False
+    """Tell progress as lines of JSON on stdout, for programs, and keep each built-in attribute as soon as it is learnt."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
@@ -99,6 +105,20 @@ class AttributePreview:
 
 
 @dataclass(frozen=True)
+class AttributeThumbnails:
+    """Draw a small picture of every built-in attribute on an avatar's face, also of those that it does not have."""
+
+    avatar: Positional[AvatarFile]
+    """An avatar file (.perse)."""
+    output: OutputFile
+    """A folder; the pictures are named after the attributes (.webp)."""
+    names: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
+    """Only these."""
+    progress_json: bool = False
+    """Tell progress as lines of JSON on stdout, for programs."""
+
+
+@dataclass(frozen=True)
 class Attributes:
     """See, add, remove, preview or measure the attributes of an avatar: beards, glasses, hats, make-up, colours, shapes."""
 
@@ -107,6 +127,7 @@ class Attributes:
         | Annotated[AttributeAdd, subcommand("add")]
         | Annotated[AttributeRemove, subcommand("remove")]
         | Annotated[AttributePreview, subcommand("preview")]
+        | Annotated[AttributeThumbnails, subcommand("thumbnails")]
         | Annotated[AttributeMeasure, subcommand("measure")]
     ]
 
@@ -124,6 +145,8 @@ def run(command: Attributes) -> None:
             measure.run(command.do)
         case AttributePreview():
             _preview_attributes(command.do)
+        case AttributeThumbnails():
+            _draw_thumbnails(command.do)
 
 
 def _list_attributes(command: AttributeList) -> None:
@@ -170,26 +193,36 @@ def _add_attributes(command: AttributeAdd) -> None:
         names = ()
     avatar = load_avatar(command.avatar)
     check_writable(command.avatar)
-    consent_by = "" if command.from_photo is None else _consent(command.from_photo, command.consent)
+    consent_by = "" if command.from_photo is None else _consent(command.from_photo, command.consent, command.consent_how)
     complaints: list[str] = []
     begun = perf_counter()
     try:
-        with step_progress() as progress:
+        from offline.looks.registry import ATTRIBUTES_STEP, SECONDS_PER_ATTRIBUTE
+
+        usual = {ATTRIBUTES_STEP: SECONDS_PER_ATTRIBUTE * len(names)} if names else None
+        with reporting(usual, as_json=command.progress_json) as reports:
             if names:
                 from offline.looks.edit import with_built_in
                 from offline.training.learning import FitConfig
 
-                avatar, complaints = with_built_in(avatar, names, progress=progress, config=FitConfig(device=command.device))
+                def learnt(name: str, so_far: Avatar) -> None:
+                    if command.progress_json:  # whoever is live with the avatar wears each as it comes
+                        save_avatar(command.avatar, so_far)
+                        reports.learnt(name)
+
+                avatar, complaints = with_built_in(avatar, names, progress=reports.progress, learnt=learnt,
+                                                   config=FitConfig(device=command.device))
             else:
-                fetch(BUILDING_ASSETS, command.network, progress)
-                avatar = _edited(avatar, command, consent_by, progress)
+                fetch(BUILDING_ASSETS, command.network, reports.progress)
+                avatar = _edited(avatar, command, consent_by, reports.progress)
+            save_avatar(command.avatar, avatar)
+            for complaint in complaints:
+                reports.warning(complaint)
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
-    save_avatar(command.avatar, avatar)
-    for complaint in complaints:
-        warn(f"warning: {complaint}")
-    _say_attributes(command.avatar, avatar)
-    print(f"{max(len(names), 1) - len(complaints)} learnt in {perf_counter() - begun:.0f} s")
+    if not command.progress_json:
+        _say_attributes(command.avatar, avatar)
+        print(f"{max(len(names), 1) - len(complaints)} learnt in {perf_counter() - begun:.0f} s")
 
 
 def _check_edit(command: AttributeAdd) -> None:
@@ -209,7 +242,7 @@ def _check_edit(command: AttributeAdd) -> None:
         raise UserError("--steps is from 1 to 500, and --seed is not negative")
 
 
-def _consent(photo: Path, declared: bool) -> str:
+def _consent(photo: Path, declared: bool, how: str) -> str:
     """Who says that the person in a photo agrees; asks on the terminal, without one it is written down that nobody was asked.
 
     Raises UserError for a no.
@@ -217,7 +250,7 @@ def _consent(photo: Path, declared: bool) -> str:
     if not photo.is_file():
         raise UserError(f"{photo}: no such file; give the path of a portrait photo")
     if declared:
-        return printable(f"the user {user_name()}, by --consent")
+        return printable(f"the user {user_name()}, {how[:100]}")
     if not can_ask():
         warn(f"warning: nobody was asked whether the person in {photo} agrees, and the avatar's file will say so: add --consent")
         return "nobody was asked"
@@ -276,6 +309,33 @@ def _preview_attributes(command: AttributePreview) -> None:
         raise UserError(f"{command.avatar} has no attributes: perse-live attribute add {command.avatar} default")
     write_image(command.output, attribute_sheet(avatar, avatar.attributes))
     say_written("attribute sheet", command.output)
+
+
+def _draw_thumbnails(command: AttributeThumbnails) -> None:
+    try:
+        from offline.looks.registry import builders, named
+    except ModuleNotFoundError as error:
+        raise without_offline(error) from error
+    from perse_live.avatar import load_avatar
+    from runtime.attribute_thumbnails import ThumbnailPainter
+
+    names = named(command.names or ("all",))
+    check_output_folder(command.output, [f"{name}.webp" for name in names], inputs=[command.avatar])
+    bare = replace(load_avatar(command.avatar), attributes=())
+    folder, makers, step = make_folder(command.output), builders(), "drawing looks"
+    painter = ThumbnailPainter(bare)
+    with reporting({step: _SECONDS_PER_THUMBNAIL * len(names)}, as_json=command.progress_json) as reports:
+        for k, name in enumerate(names):
+            reports.progress(step, k / len(names))
+            try:
+                look = makers[name](bare)
+            except UserError as error:
+                reports.warning(f"no {name}: {error}")
+                continue
+            path = folder / f"{name}.webp"
+            write_image(path, painter.draw(look))
+            reports.picture(name, path)
+        reports.progress(step, 1.0)
 
 
 def _some(names: tuple[str, ...], example: str) -> tuple[str, ...]:

@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import StepProgress, ask_consent, printable, say_written, step_progress, user_name, warn
+from perse_live.cli.console import StepProgress, ask_consent, printable, user_name, warn
 from perse_live.cli.options import Network, OutputFile, PhotoFile, Replacing
+from perse_live.cli.reports import reporting
 from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, make_folder, require_builder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image
 from perse_live.outputs import check_output_folder, check_outputs, free_side_file
 
 if TYPE_CHECKING:
+    from offline.build_state import BuildState
+    from offline.pipeline import Stage
     from perse_live.photo import Photo
 
 _CLIP_FRAMES = 60  # of a clip that are looked at
+_LONGEST_HOW = 100  # characters of how consent was declared
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,19 @@ class Build:
     steps: Annotated[Path | None, arg(metavar="DIR")] = None
     """A folder to write a picture of each stage into: landmarks, matte, visibility, colours, Gaussians, errors. It shows at which
     stage a photo goes wrong."""
+    previews: Annotated[Path | None, arg(metavar="DIR")] = None
+    """A folder to write a small picture into after each stage that shows something, the first avatar before its refinement
+    among them; for programs that show how far a build is."""
+    crop: Annotated[tuple[int, int, int, int] | None, arg(metavar="LEFT TOP WIDTH HEIGHT")] = None
+    """Use only this part of the photo, pixels of the upright photo; so one of several people is chosen."""
     consent: bool = False
     """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
+    consent_how: str = "by --consent"
+    """With --consent: how it was declared, for the avatar's file."""
+    no_sheet: bool = False
+    """Write no contact sheet."""
+    progress_json: bool = False
+    """Tell progress as lines of JSON on stdout, for programs; see docs/live-api.md."""
     attributes: str = "default"
     """Attributes to add: `none`, `default`, `all`, or names such as beard-full,sunglasses; see perse-live attribute list."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
@@ -67,22 +82,33 @@ def run(command: Build) -> None:
             raise without_offline(error) from error
         check_output_folder(command.steps, [stage_file(one) for one in PANELS], inputs=inputs,
                             overwrite=command.replacing.overwrite)
-    by = f"the user {user_name()}, by --consent" if command.consent else ask_consent(command.photo)
+    if command.previews is not None:
+        check_output_folder(command.previews, (), inputs=inputs)
+    if command.consent:
+        by = printable(f"the user {user_name()}, {command.consent_how[:_LONGEST_HOW]}")
+    else:
+        by = ask_consent(command.photo)
     build_to(command.output, command.photo, by, command.network, attributes=command.attributes, extra=command.extra,
-             steps=command.steps)
+             steps=command.steps, previews=command.previews, crop=command.crop, sheet=not command.no_sheet,
+             as_json=command.progress_json)
 
 
 def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, attributes: str, extra: Sequence[Path] = (),
-             steps: Path | None = None) -> None:
-    """Build an avatar and its contact sheet, and say where they are. steps: a folder for a picture of each stage."""
+             steps: Path | None = None, previews: Path | None = None, crop: tuple[int, int, int, int] | None = None,
+             sheet: bool = True, as_json: bool = False) -> None:
+    """Build an avatar and its contact sheet, and say where they are.
+
+    steps, previews: folders for a picture of each stage; crop: as `cropped` takes it; as_json: tell progress as lines of JSON.
+    """
     try:
         from offline.build_state import Consent
         from offline.looks.registry import ATTRIBUTES_STEP, SECONDS_PER_ATTRIBUTE
         from offline.pipeline import STAGES, build_avatar
-        from offline.stage_pictures import write_stage_picture
+        from offline.stage_pictures import write_preview, write_stage_picture
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
     from perse_live.avatar import save_avatar
+    from perse_live.photo import cropped, load_photo
     from runtime.sheet import contact_sheet
 
     consent = Consent(by=consent_by, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
@@ -90,26 +116,37 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
     usual = {**{stage.name: stage.seconds for stage in STAGES}, ATTRIBUTES_STEP: SECONDS_PER_ATTRIBUTE * len(names)}
     if names:  # torch and peft take 5 s to import, and the stages up to refinement leave a core free
         Thread(target=import_module, args=("offline.looks.edit",), name="import", daemon=True).start()
-    with step_progress(usual) as progress:
+    with reporting(usual, as_json=as_json) as reports:
+        progress = reports.progress
         fetch(BUILDING_ASSETS, network, progress)
-        folder = None if steps is None else make_folder(steps)
-        avatar = build_avatar(
-            photo, consent=consent, extra=further_pictures(extra, progress), progress=progress,
-            done=None if folder is None else lambda stage, state: write_stage_picture(folder, stage.key, state))
+        if steps is not None:
+            make_folder(steps)
+        if previews is not None:
+            make_folder(previews)
+
+        def done(stage: Stage, state: BuildState) -> None:
+            if steps is not None:
+                write_stage_picture(steps, stage.key, state)
+            if previews is not None and (written := write_preview(previews, stage.key, state)) is not None:
+                reports.picture(stage.key, written)
+
+        part = photo if crop is None else cropped(load_photo(photo), crop)
+        avatar = build_avatar(part, consent=consent, extra=further_pictures(extra, progress), progress=progress, done=done)
         complaints: list[str] = []
         if names:
             from offline.looks.edit import with_built_in
 
             avatar, complaints = with_built_in(avatar, names, progress=progress)
-        sheet = contact_sheet(avatar)
-    save_avatar(output, avatar)
-    sheet_file = free_side_file(output.with_suffix(".png"), inputs=(photo, *extra))
-    write_image(sheet_file, sheet)
-    for warning in (*avatar.provenance.warnings, *complaints):
-        warn(f"warning: {warning}")
-    say_written("avatar", output)
-    say_written("contact sheet", sheet_file)
-    if steps is not None:
+        save_avatar(output, avatar)
+        for warning in (*avatar.provenance.warnings, *complaints):
+            reports.warning(warning)
+        sheet_picture = contact_sheet(avatar) if sheet else None
+    reports.written("avatar", output)
+    if sheet_picture is not None:
+        sheet_file = free_side_file(output.with_suffix(".png"), inputs=(photo, *extra))
+        write_image(sheet_file, sheet_picture)
+        reports.written("contact sheet", sheet_file)
+    if steps is not None and not as_json:
         print(f"a picture of each stage: {printable(str(steps))}")
 
 

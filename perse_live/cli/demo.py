@@ -13,6 +13,7 @@ from perse_live.cli.build import build_to
 from perse_live.cli.console import frame_progress, say, say_written, step_progress, warn
 from perse_live.cli.options import Network, Page, Replacing
 from perse_live.cli.shared import fetch, mark_output, require_builder, with_side_file
+from perse_live.cli.studio import studio_options
 from perse_live.memory import keep_heap_small
 from perse_live.outputs import check_outputs, free_name
 
@@ -23,7 +24,9 @@ class Demo:
 
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT")] = None
     """Also write the performance to this video; the avatar (.perse) and a contact sheet (.png) are written next to it.
-    Without it they go into this folder as perse-live-demo.perse and .png. Names that are taken get a number."""
+    Without it the avatar goes into your library, as Astronaut. Names that are taken get a number."""
+    library: Annotated[Path | None, arg(metavar="DIR")] = None
+    """The folder of your avatars; else the usual one, see perse-live studio."""
     film_seconds: float = 15.0
     """Length of the video, if one is written; from 15 on it shows everything the avatar has."""
     fps: float = 30.0
@@ -44,6 +47,8 @@ def run(command: Demo) -> None:
     from runtime.live.settings import load_settings
     from runtime.perform import perform
     from runtime.performance import performance
+    from runtime.studio.library import Library
+    from runtime.studio.names import free_path
     from runtime.web.server import WebConfig
 
     require_builder()
@@ -52,8 +57,10 @@ def run(command: Demo) -> None:
     # first, so that an impossible wish costs no build
     check_options(LiveOptions((), seconds=page.seconds))
     frames = () if command.output is None else performance(command.film_seconds, command.fps)
+    studio = studio_options(command.library, page)
     if command.output is None:
-        avatar_path = free_name(Path("perse-live-demo.perse"), ".png")
+        library = Library(studio.library)
+        avatar_path = free_path(library.folder, "Astronaut", [entry.name for entry in library.entries()])
         outputs = [avatar_path]
     else:
         check_film_name(command.output)
@@ -63,7 +70,7 @@ def run(command: Demo) -> None:
     with step_progress() as progress:
         fetch(("sample_portrait",), command.network, progress)
     build_to(avatar_path, asset_path("sample_portrait"), "NASA, by releasing the portrait to the public", command.network,
-              attributes="default")
+              attributes="default", sheet=command.output is not None)
     if command.output is not None:
         from perse_live.avatar import load_avatar
 
@@ -74,6 +81,7 @@ def run(command: Demo) -> None:
         if not command.no_c2pa:
             mark_output(command.output, avatar, overwrite=command.replacing.overwrite)
     options = LiveOptions((avatar_path,), camera=PERFORMANCE, hotkeys=False, browser=not page.no_browser, seconds=page.seconds,
-                          background="photo", mark=not command.no_c2pa, web=WebConfig(host=page.host, port=page.port))
+                          background="photo", mark=not command.no_c2pa, studio=studio,
+                          web=WebConfig(host=page.host, port=page.port))
     keep_heap_small()
     run_live(options, settings, say=say, warn=warn)

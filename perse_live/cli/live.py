@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from perse_live.cli.console import say, step_progress, warn
 from perse_live.cli.options import Network, Page, Replacing
 from perse_live.cli.shared import TRACKING_ASSETS, fetch, with_side_file
+from perse_live.cli.studio import studio_options
 from perse_live.errors import UserError
 from perse_live.memory import keep_heap_small
 from perse_live.outputs import check_outputs
@@ -72,6 +73,8 @@ class Live:
     gsplat on that GPU, else the CPU."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder of the engines of one avatar; by default NAME.engines next to each avatar. export --engines makes them."""
+    library: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder of the avatars that the page offers in addition; by default your library, see perse-live studio."""
     settings: Annotated[Path | None, arg(metavar="FILE")] = None
     """A settings file other than the usual one (perse-live doctor says where that is)."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
@@ -116,7 +119,8 @@ def run(command: Live) -> None:
         max_gaussians=command.max_gaussians, background=command.background,
         badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
         threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser, seconds=page.seconds,
-        web=web, engine=command.engine, engine_folder=command.engine_folder, rebuild=_rebuild)
+        web=web, engine=command.engine, engine_folder=command.engine_folder, rebuild=_rebuild,
+        studio=studio_options(command.library, page))
     run_live(options, settings, say=say, warn=warn)
 
 

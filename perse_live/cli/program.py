@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, subcommand
 
-from perse_live.cli import attributes, bench, build, demo, doctor, drive, eval, export, info, live, render, report
+from perse_live.cli import attributes, bench, build, demo, doctor, drive, eval, export, info, live, render, report, studio
 from perse_live.cli.console import logged_warnings, warn
 from perse_live.errors import UserError
 from perse_live.signals import ending_signals, interrupting
@@ -30,7 +30,8 @@ _CREDENTIALS = re.compile(r"(turns?:)[^\s'\"]+|(?<!\w)(--tok\S*[ =])[^\s'\"]+", 
 _LIBRARY_PACKAGES = "libgl1 libegl1 libgles2 libglib2.0-0"
 
 Command = (
-    Annotated[demo.Demo, subcommand("demo")]
+    Annotated[studio.Studio, subcommand("studio")]
+    | Annotated[demo.Demo, subcommand("demo")]
     | Annotated[build.Build, subcommand("build")]
     | Annotated[drive.Drive, subcommand("drive")]
     | Annotated[render.Render, subcommand("render")]
@@ -45,17 +46,17 @@ Command = (
 )
 
 AnyCommand = (
-    demo.Demo | build.Build | drive.Drive | render.Render | attributes.Attributes | export.Export | live.Live | info.Info
-    | eval.Eval | bench.Bench | doctor.Doctor | report.Report
+    studio.Studio | demo.Demo | build.Build | drive.Drive | render.Render | attributes.Attributes | export.Export | live.Live
+    | info.Info | eval.Eval | bench.Bench | doctor.Doctor | report.Report
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and say how it went. Returns the exit code.
 
-    arguments: without the program's name; by default the process's own.
+    arguments: without the program's name; by default the process's own. None at all stand for the studio.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["studio"]
     if words == ["--version"]:
         print(f"perse-live {importlib.metadata.version('perse-live')}")
         return 0
@@ -118,6 +119,8 @@ def _usage_line(box: str) -> str:
 
 def _run(command: AnyCommand) -> None:
     match command:
+        case studio.Studio():
+            studio.run(command)
         case demo.Demo():
             demo.run(command)
         case build.Build():

@@ -10,13 +10,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from perse_live.errors import UserError
 
 GAIN_REGIONS = ("head", "brows", "eyes", "mouth")
 BADGE_PLACES = ("top-left", "top-right", "bottom-left", "bottom-right", "off")
 MAX_GAIN = 2.0
+PICTURE_SIDES = (128, 1920)
+"""Pixels: least and most of a picture's width and height."""
+_MOST_WEIGHTS = 64
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,36 @@ class SetBadge:
     """Why it may be off; kept in the log."""
 
 
+@dataclass(frozen=True)
+class SetWeights:
+    """Fade all attributes at once: those named to their weights, all others out."""
+
+    weights: Mapping[str, float]
+    """By name, [0, 1]; names that the avatar has not are left aside."""
+
+
+@dataclass(frozen=True)
+class SetPicture:
+    """Draw pictures of another size, or more or fewer a second."""
+
+    width: int
+    """Pixels, even."""
+    height: int
+    """Pixels, even."""
+    fps: float
+    """To keep."""
+
+
+@dataclass(frozen=True)
+class SetVirtualCamera:
+    """Offer the picture to other programs as a camera, or stop that."""
+
+    on: bool | None = None
+    """None: the other way round."""
+
+
 Action = (SetAttribute | StepAttribute | ClearAttributes | Recalibrate | Mirror | Hide | Record | SwitchAvatar | SetBackground
-          | SetGain | SetBadge)
+          | SetGain | SetBadge | SetWeights | SetPicture | SetVirtualCamera)
 
 
 def parse_action(message: Mapping[str, object]) -> Action:
@@ -184,6 +215,13 @@ class _Fields:
             raise self.wrong(name, value, "true or false")
         return value
 
+    def weights(self, name: str) -> dict[str, float]:
+        value = self._values.pop(name, None)
+        if not isinstance(value, dict) or len(cast("dict[str, object]", value)) > _MOST_WEIGHTS:
+            raise self.wrong(name, value, f"an object with at most {_MOST_WEIGHTS} weights")
+        inner = _Fields(f"{self._action}: {name}", cast("dict[str, object]", value))
+        return {key: inner.number(key, 0, 1) for key in list(cast("dict[str, object]", value))}
+
     def finish(self) -> None:
         if self._values:
             raise UserError(f"action {self._action}: unknown field {_shown(next(iter(self._values)))}")
@@ -203,6 +241,10 @@ def _set_badge(fields: _Fields) -> Action:
     return badge
 
 
+def _even_side(fields: _Fields, name: str) -> int:
+    return fields.whole(name, *PICTURE_SIDES) // 2 * 2
+
+
 _PARSERS: Mapping[str, Callable[[_Fields], Action]] = MappingProxyType({
     "attribute": _set_attribute,
     "next-attribute": lambda fields: StepAttribute(1),
@@ -216,6 +258,9 @@ _PARSERS: Mapping[str, Callable[[_Fields], Action]] = MappingProxyType({
     "background": lambda fields: SetBackground(fields.text("background")),
     "gain": lambda fields: SetGain(fields.text("region", among=GAIN_REGIONS), fields.number("value", 0, MAX_GAIN)),
     "badge": _set_badge,
+    "weights": lambda fields: SetWeights(fields.weights("weights")),
+    "picture": lambda fields: SetPicture(_even_side(fields, "width"), _even_side(fields, "height"), fields.number("fps", 5, 120)),
+    "virtual-camera": lambda fields: SetVirtualCamera(fields.switch("on")),
 })
 _TEXT_FIELDS: Mapping[str, tuple[str, type[str] | type[int]]] = MappingProxyType({
     "attribute": ("name", str), "avatar": ("number", int), "background": ("background", str), "recalibrate": ("seconds", int)})

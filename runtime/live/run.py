@@ -15,6 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
+
+from perse_live.arrays import FloatArray
 from perse_live.avatar import MAX_GAUSSIANS, load_avatar
 from perse_live.engines.folder import folder_beside
 from perse_live.errors import UserError
@@ -23,11 +26,11 @@ from runtime.engines.choose import Wish, choose_engine
 from runtime.engines.contract import Rebuild
 from runtime.hotkeys.global_keys import GlobalKeys
 from runtime.hotkeys.terminal_keys import TerminalKeys
-from runtime.live.actions import SetBadge
+from runtime.live.actions import GAIN_REGIONS, SetBadge, SetPicture, SetVirtualCamera, parse_action
 from runtime.live.clock import StageClock
 from runtime.live.control import Control
 from runtime.live.feeds import Feed, MotionFeed, PictureFeed
-from runtime.live.painter import Actor, actor_of
+from runtime.live.painter import Actor, actor_of, backdrop_of
 from runtime.live.scripted import idle_script, performance_script
 from runtime.live.session import LiveConfig, LiveSession
 from runtime.live.settings import Settings
@@ -39,6 +42,8 @@ from runtime.sources.browser import BrowserCamera
 from runtime.sources.film import FilmSource
 from runtime.sources.open import BROWSER, open_source
 from runtime.sources.vmc import VmcSource
+from runtime.studio.kept import Kept
+from runtime.studio.studio import RememberingControl, Studio, StudioOptions
 from runtime.tracker import TrackerConfig
 from runtime.web.ice import ice_server
 from runtime.web.security import is_loopback, new_token, terminal_qr
@@ -49,6 +54,7 @@ _log = logging.getLogger(__name__)
 _FIRST_PICTURE_SECONDS = 60.0  # the first start ever compiles for half a minute
 _STAGES = ("capture", "track", "animate", "render", "encode")
 _POLL_SECONDS = 0.1
+_MEAN_NECK = np.array([0.0, -0.12, -0.1])  # metres, head frame: what heads turn about, before any avatar is there
 
 PERFORMANCE = "performance"
 """As a camera: nobody; the avatar performs by itself."""
@@ -59,7 +65,7 @@ class LiveOptions:
     """What a session is asked to be; None leaves it to the settings file."""
 
     avatars: tuple[Path, ...]
-    """The first one is on stage."""
+    """The first one is on stage; none: the page's user puts one there."""
     camera: str = "0"
     """As `open_source` reads it, `BROWSER`, or `PERFORMANCE`."""
     once: bool = False
@@ -104,6 +110,10 @@ class LiveOptions:
     """Where the engines are; None: beside each avatar."""
     rebuild: Rebuild | None = None
     """Compiles engines that the GPU at hand lacks."""
+    studio: StudioOptions | None = None
+    """The library and the builder behind the page; None: the page shows the session only."""
+    remember: bool = False
+    """Whether the stage's settings are those that the page had last; what is given here goes first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +124,8 @@ class Opened:
     server: WebServer
     url: str
     """Of the page."""
+    studio: Studio | None
+    """Behind the page, where there is one."""
     engines: tuple[str, ...]
     """Which engine each avatar has, and why; a line each, where engines were asked for or lie beside it, or there is a GPU."""
 
@@ -159,46 +171,127 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         clocks = {name: StageClock() for name in _STAGES}
         engines: list[str] = []
         actors = [_actor(path, options, engines.append) for path in options.avatars]
-        feed, camera, kind = _feed(options, settings, actors[0], clocks)
-        pivot = actors[0].avatar.rig.neck_pivot
+        kept = None if options.studio is None else Kept(options.studio.library)
+        if kept is not None and options.remember:
+            options, settings = _as_remembered(options, settings, kept)
+        pivot = actors[0].avatar.rig.neck_pivot if actors else _MEAN_NECK
+        feed, camera, kind = _feed(options, settings, pivot, clocks)
         script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
         fps = options.fps or float(settings.target_fps)
         config = LiveConfig(width=options.width, height=options.height, target_fps=fps, threads=options.threads,
                             background=options.background or settings.background, gains=settings.gains,
                             dead_zone=settings.dead_zone, badge=options.badge or settings.badge)
-        finished = _marker(actors, options, lambda problem: session.notice(problem)) if options.mark else None
+        finished = _marker(lambda: session.actors, options, lambda problem: session.notice(problem)) if options.mark else None
         try:
             session = LiveSession(actors, config, feed=feed, source_kind=kind, script=script, clocks=clocks,
-                                  keys=settings.keys.plain, recorder=lambda path: RecordingSink(path, fps=fps, finished=finished),
-                                  record_to=options.record)
+                                  keys=settings.keys.plain, record_to=options.record,
+                                  recorder=lambda path: RecordingSink(path, fps=session.config.target_fps, finished=finished),
+                                  virtual_camera=lambda now: VirtualCameraSink(now.width, now.height, now.target_fps,
+                                                                               device=options.device),
+                                  pictures=dict if kept is None else kept.backgrounds)
         except BaseException:
             if feed is not None:
                 feed.close()
             raise
         stack.enter_context(session)
         if options.virtual_camera:
-            session.add_sink(VirtualCameraSink(options.width, options.height, fps, device=options.device))
+            session.act(SetVirtualCamera(True))
         if options.preview:
             session.add_sink(PreviewSink())
-        server = WebServer(shown(session), clocks["encode"], options.web, camera=camera)
+        studio = None
+        if options.studio is not None and kept is not None:
+            try:
+                studio = Studio(options.studio, _SessionStage(session, options), kept)
+            except UserError as error:
+                if not options.avatars:  # else there is something to show without it
+                    raise
+                _log.warning("%s", error)
+            else:
+                stack.callback(studio.close)
+            if options.remember:
+                _restore(session, kept)
+        control = shown(session)
+        if studio is not None:
+            control = RememberingControl(control, studio.kept)
+        server = WebServer(control, clocks["encode"], options.web, camera=camera, studio=studio)
         stack.callback(server.close)
         url = server.start()
         session.count_viewers_by(lambda: server.viewers)
         session.start()
-        session.wait_for_picture(_FIRST_PICTURE_SECONDS)
-        yield Opened(session, server, url, tuple(engines))
+        if actors:
+            session.wait_for_picture(_FIRST_PICTURE_SECONDS)
+        yield Opened(session, server, url, studio, tuple(engines))
 
 
-def _marker(actors: Sequence[Actor], options: LiveOptions, tell: Callable[[str], None]) -> Callable[[Path], None]:
+class _SessionStage:
+    """A session as the studio's stage."""
+
+    def __init__(self, session: LiveSession, options: LiveOptions) -> None:
+        self._session, self._options = session, options
+
+    def show(self, path: Path) -> None:
+        """Put an avatar on stage."""
+        self._session.put_on_stage(_actor(path, self._options, _log.info))
+
+    def reload(self, path: Path) -> None:
+        """Read a loaded avatar anew."""
+        self._session.replace_on_stage(_actor(path, self._options, _log.info))
+
+    def holds(self, name: str) -> bool:
+        """Whether an avatar of that name is loaded."""
+        return any(one.name == name for one in self._session.actors)
+
+    def renamed(self, old: str, new: str) -> None:
+        """An avatar's name has changed."""
+        self._session.rename_actor(old, new)
+
+
+def _as_remembered(options: LiveOptions, settings: Settings, kept: Kept) -> tuple[LiveOptions, Settings]:
+    """Options and settings with what the page had last; values that make no sense any more are left aside."""
+    stage = kept.stage
+    with contextlib.suppress(UserError, TypeError):
+        known = {name: stage[name] for name in ("width", "height", "fps") if name in stage}
+        action = parse_action({"action": "picture", **known})
+        if isinstance(action, SetPicture) and options.fps is None:
+            options = replace(options, width=action.width, height=action.height, fps=action.fps)
+    background = stage.get("background")
+    if options.background is None and isinstance(background, str):
+        with contextlib.suppress(UserError):
+            if background not in kept.backgrounds():
+                backdrop_of(background)
+            options = replace(options, background=background)
+    return options, settings
+
+
+def _restore(session: LiveSession, kept: Kept) -> None:
+    """Do again what the page's user had chosen last."""
+    stage = kept.stage
+    wishes: list[dict[str, object]] = [{"action": "gain", "region": region, "value": stage.get(f"gain-{region}")}
+                                       for region in GAIN_REGIONS if f"gain-{region}" in stage]
+    if stage.get("mirror") is True:
+        wishes.append({"action": "mirror", "on": True})
+    if "badge" in stage:
+        wishes.append({"action": "badge", "place": stage["badge"], "reason": stage.get("badge_reason", "")})
+    if stage.get("virtual_camera") is True:
+        wishes.append({"action": "virtual-camera", "on": True})
+    for wish in wishes:
+        try:
+            session.act(parse_action(wish))
+        except UserError as error:
+            _log.warning("%s", error)
+
+
+def _marker(actors: Callable[[], Sequence[Actor]], options: LiveOptions, tell: Callable[[str], None]) -> Callable[[Path], None]:
     """What marks a finished recording, in which any of these avatars may be seen.
 
-    tell: given the reason where the recording, which is whole, cannot be marked.
+    actors: those that are loaded when it is finished. tell: given the reason where the recording, which is whole, cannot be
+    marked.
     """
     def finished(path: Path) -> None:
         from perse_live.marking.mark import mark_film, mark_of
 
         try:
-            mark_film(path, mark_of([actor.avatar for actor in actors]), overwrite=options.overwrite and path == options.record)
+            mark_film(path, mark_of([actor.avatar for actor in actors()]), overwrite=options.overwrite and path == options.record)
         except UserError as error:
             _log.warning("%s", error)
             tell(str(error))
@@ -225,7 +318,7 @@ def _actor(path: Path, options: LiveOptions, tell: Callable[[str], None]) -> Act
     return replace(actor_of(path.stem, avatar), engine=choice.engine)
 
 
-def _feed(options: LiveOptions, settings: Settings, actor: Actor, clocks: dict[str, StageClock]
+def _feed(options: LiveOptions, settings: Settings, neck_pivot: FloatArray, clocks: dict[str, StageClock]
           ) -> tuple[Feed | None, BrowserCamera | None, str]:
     """Where motion comes from, the camera that a page may be, and what kind of source it is; see docs/live-api.md."""
     if options.camera == PERFORMANCE:
@@ -238,7 +331,7 @@ def _feed(options: LiveOptions, settings: Settings, actor: Actor, clocks: dict[s
     if source is None:
         return None, None, "none"
     if isinstance(source, VmcSource):
-        return MotionFeed(source, track=clocks["track"], neck_pivot=actor.avatar.rig.neck_pivot), None, "motion"
+        return MotionFeed(source, track=clocks["track"], neck_pivot=neck_pivot), None, "motion"
     feed = PictureFeed(source, capture=clocks["capture"], track=clocks["track"], config=tracker)
     return feed, None, "file" if isinstance(source, FilmSource) else "camera"
 

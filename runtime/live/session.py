@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.attributes import Look
 from perse_live.errors import UserError
 from perse_live.memory import return_free_memory
 from perse_live.outputs import free_name
@@ -37,6 +38,9 @@ from runtime.live.actions import (
     SetBackground,
     SetBadge,
     SetGain,
+    SetPicture,
+    SetVirtualCamera,
+    SetWeights,
     StepAttribute,
     SwitchAvatar,
 )
@@ -62,6 +66,9 @@ _TIDY_SECONDS = 20.0
 _WARM_UP = 45  # frames that say nothing of the machine's speed: code and models are being loaded
 _PREDICTED = 0.8  # of the last step that is carried on between two observations
 _COLOR = re.compile("#?[0-9a-fA-F]{6}")
+_PLAIN = "d9dbde"  # the background where the one that was chosen cannot be had
+_MOST_ACTORS = 4  # loaded at a time: each takes 100 MB
+_EMPTY_SECONDS = 0.25  # between looks while no avatar is there
 _STAGES = ("capture", "track", "animate", "render", "encode")
 
 
@@ -106,20 +113,28 @@ class LiveSession:
 
     def __init__(self, actors: Sequence[Actor], config: LiveConfig, *, feed: Feed | None, source_kind: str, script: Scripted,
                  clocks: Mapping[str, StageClock], keys: Mapping[str, str],
-                 recorder: Callable[[Path], Recorder], record_to: Path | None = None) -> None:
+                 recorder: Callable[[Path], Recorder], record_to: Path | None = None,
+                 virtual_camera: Callable[[LiveConfig], Sink] | None = None,
+                 pictures: Callable[[], Mapping[str, Path]] = dict) -> None:
         """Prepare; `start` begins.
 
-        actors: the avatars, the first one on stage. feed: where motion comes from, None for the script alone, which also fills
-        the time while nobody is there; it is the session's from here on. source_kind: as in docs/live-api.md. clocks: of the
-        stages capture, track, animate, render, encode. keys: text of the action of each page key. recorder: opens a recording;
-        record_to: where recordings go (numbered from the second on), None for a name with date and time in this folder.
-        Raises UserError for a background that cannot be had.
+        actors: the avatars, the first one on stage; without any, nothing is drawn until `put_on_stage`. feed: where motion comes
+        from, None for the script alone, which also fills the time while nobody is there; it is the session's from here on.
+        source_kind: as in docs/live-api.md. clocks: of the stages capture, track, animate, render, encode. keys: text of the
+        action of each page key. recorder: opens a recording; record_to: where recordings go (numbered from the second on), None
+        for a name with date and time in this folder. virtual_camera: opens one; None: there is none to switch on. pictures: what
+        backgrounds there are beside the usual ones, by name. Raises UserError for a background that cannot be had.
         """
         self._actors, self._config, self._feed, self._source_kind = tuple(actors), config, feed, source_kind
         self._script, self.clocks, self._keys = script, dict(clocks), dict(keys)
         self._recorder, self._record_to, self._recordings = recorder, record_to, 0
-        backdrop = backdrop_of(config.background, image=config.image)
-        image = config.image or backdrop.picture
+        self._open_virtual_camera, self._pictures = virtual_camera, pictures
+        self._virtual_camera: Outlet | None = None
+        self._given = len(self._actors)  # these are not let go
+        known = pictures().get(config.background)
+        backdrop = backdrop_of(config.background, image=config.image) if known is None else (
+            Backdrop(config.background, None, known))
+        image = config.image or (backdrop.picture if known is None else None)
         self._image = image
         self._choices = _Choices(0, backdrop, config.gains, config.badge)
         self._fades = {one.name: Fade() for actor in self._actors for one in actor.avatar.attributes}
@@ -202,6 +217,49 @@ class LiveSession:
         with self._changing:
             self._outlets.append(Outlet(sink, self._drawn))
 
+    def put_on_stage(self, actor: Actor) -> None:
+        """Show an avatar: in place of the one of the same name where there is one, else beside those that are there.
+
+        The least recently added one is let go where there are too many.
+        """
+        with self._changing:
+            place = next((k for k, one in enumerate(self._actors) if one.name == actor.name), None)
+            if place is None:
+                kept = self._actors[-(max(_MOST_ACTORS, self._given + 1) - 1):]
+                self._actors, place = (*kept, actor), len(kept)
+            else:
+                self._actors = (*self._actors[:place], actor, *self._actors[place + 1:])
+            for one in actor.avatar.attributes:
+                self._fades.setdefault(one.name, Fade())
+            backdrop = self._choices.backdrop
+            self._choices = replace(self._choices, actor=place)
+            if backdrop.text not in self._background_names():
+                self._choices = replace(self._choices, backdrop=backdrop_of(_PLAIN))
+            self._woken.set()
+
+    def replace_on_stage(self, actor: Actor) -> None:
+        """Another version of a loaded avatar, known by its name; which one is shown stays as it is."""
+        with self._changing:
+            shown = self._choices.actor
+            if any(one.name == actor.name for one in self._actors):
+                self.put_on_stage(actor)
+                self._choices = replace(self._choices, actor=shown)
+
+    def rename_actor(self, old: str, new: str) -> None:
+        """An avatar is called otherwise from here on."""
+        with self._changing:
+            self._actors = tuple(replace(one, name=new) if one.name == old else one for one in self._actors)
+
+    @property
+    def actors(self) -> tuple[Actor, ...]:
+        """The avatars that are loaded."""
+        return self._actors
+
+    @property
+    def config(self) -> LiveConfig:
+        """How it looks and works now."""
+        return self._config
+
     # ----- what others ask and tell
 
     @property
@@ -254,10 +312,43 @@ class LiveSession:
                     if action.place == "off":
                         self.notice(f"the avatar badge is off: {action.reason}")
                     self._choices = replace(self._choices, badge=action)
+                case SetWeights(weights):
+                    for name, fade in self._fades.items():
+                        fade.to(weights.get(name, 0.0), now)
+                case SetPicture(width, height, fps):
+                    if fps != self._config.target_fps:
+                        self._governor = Governor(fps)
+                    self._config = replace(self._config, width=width, height=height, target_fps=fps)
+                case SetVirtualCamera(on):
+                    self._switch_virtual_camera(self._virtual_camera is None if on is None else on)
             self._woken.set()
 
+    def _switch_virtual_camera(self, on: bool) -> None:
+        running = self._virtual_camera if self._virtual_camera is not None and self._virtual_camera.running else None
+        if on and running is None:
+            if self._open_virtual_camera is None:
+                raise UserError("this session has no virtual camera to switch on")
+            self._forget_virtual_camera()
+            self._virtual_camera = Outlet(self._open_virtual_camera(self._config), self._drawn)
+            self._outlets.append(self._virtual_camera)
+        elif not on:
+            self._forget_virtual_camera()
+
+    def _forget_virtual_camera(self) -> None:
+        outlet, self._virtual_camera = self._virtual_camera, None
+        if outlet is not None:
+            self._outlets = [one for one in self._outlets if one is not outlet]
+            outlet.close()  # the device must be free before it can be opened again; a frame is written in a few milliseconds
+
+    def _shown_actor(self) -> Actor | None:
+        return self._actors[self._choices.actor] if self._actors else None
+
+    def _attributes(self) -> tuple[Look, ...]:
+        actor = self._shown_actor()
+        return () if actor is None else tuple(actor.avatar.attributes)
+
     def _set_attribute(self, name: str, weight: float | None, now: float) -> None:
-        attributes = self._actors[self._choices.actor].avatar.attributes
+        attributes = self._attributes()
         chosen = next((one for one in attributes if one.name == name), None)
         if chosen is None and name.isdecimal() and 1 <= int(name) <= len(attributes):
             chosen = attributes[int(name) - 1]
@@ -275,7 +366,7 @@ class LiveSession:
                     other.to(other.target * (1 - target) / taken, now)
 
     def _step_attribute(self, step: int, now: float) -> None:
-        fades = [self._fades[one.name] for one in self._actors[self._choices.actor].avatar.attributes]
+        fades = [self._fades[one.name] for one in self._attributes()]
         if not fades:
             raise UserError("this avatar has no attributes")
         strongest = max(range(len(fades)), key=lambda i: fades[i].target)
@@ -323,12 +414,15 @@ class LiveSession:
         return free_name(wish, taken=self._finishing)
 
     def _background_names(self) -> list[str]:
-        photo = ["photo"] if self._actors[self._choices.actor].avatar.source.backdrop is not None else []
+        actor = self._shown_actor()
+        photo = ["photo"] if actor is None or actor.avatar.source.backdrop is not None else []
         image = ["image"] if self._image is not None else []
-        return list(dict.fromkeys([self._choices.backdrop.text, "d9dbde", *photo, *image, "green", "alpha"]))
+        return list(dict.fromkeys([self._choices.backdrop.text, _PLAIN, *photo, *image, "green", "alpha", *self._pictures()]))
 
     def _named_backdrop(self, text: str) -> Backdrop:
         """What a page or a key may choose: never a path."""
+        if (picture := self._pictures().get(text)) is not None:
+            return Backdrop(text, None, picture)
         if text not in self._background_names() and not _COLOR.fullmatch(text):
             raise UserError(f"unknown background {text[:40]!r}: give a colour RRGGBB, {', '.join(self._background_names()[1:])}")
         return backdrop_of(text, image=self._image)
@@ -338,16 +432,15 @@ class LiveSession:
         with self._changing:
             now = time.monotonic()
             choices = self._choices
-            actor = self._actors[choices.actor]
             recording = self._running_recording()
             calibration = CalibrationState("done") if self._feed is None else self._feed.calibration()
             key_of = {text: key for key, text in reversed(list(self._keys.items()))}
             return {
-                "avatars": [one.name for one in self._actors], "avatar": choices.actor + 1,
+                "avatars": [one.name for one in self._actors], "avatar": choices.actor + 1 if self._actors else 0,
                 "attributes": [{"name": one.name, "label": one.label, "slot": one.slot,
                                 "key": key_of.get(f"attribute {number}", ""), "target": self._fades[one.name].target,
                                 "weight": round(self._fades[one.name].at(now), 3)}
-                               for number, one in enumerate(actor.avatar.attributes, 1)],
+                               for number, one in enumerate(self._attributes(), 1)],
                 "background": choices.backdrop.text, "backgrounds": self._background_names(),
                 "gains": {name: getattr(choices.gains, name) for name in ("head", "brows", "eyes", "mouth")},
                 "mirror": choices.mirror, "hidden": choices.hidden,
@@ -358,6 +451,8 @@ class LiveSession:
                 "face": self._face,
                 "source": {"name": "none" if self._feed is None else self._feed.name, "kind": self._source_kind,
                            "problem": "" if self._feed is None else self._feed.problem},
+                "virtual_camera": None if self._open_virtual_camera is None else (
+                    self._virtual_camera is not None and self._virtual_camera.running),
                 "sinks": [{"name": outlet.sink.name, "problem": outlet.problem} for outlet in self._outlets],
                 "size": [self._config.width, self._config.height], "target_fps": self._config.target_fps, "keys": self._keys,
                 "notices": [text for when, text in self._notices if now - when < _NOTICE_SECONDS],
@@ -393,7 +488,6 @@ class LiveSession:
             self._drawn.close()
 
     def _draw(self) -> None:
-        interval = 1 / self._config.target_fps
         presence, shoulders = Presence(self._rest), Shoulders(FACING_CAMERA)
         watch = _Watch()
         painters = Relay(self._painter, self._aside)
@@ -401,6 +495,12 @@ class LiveSession:
         seen = number = 0
         due = tidied = time.monotonic()
         while not self._stopped.is_set():
+            if not self._actors:
+                self._woken.wait(_EMPTY_SECONDS)
+                self._woken.clear()
+                due = time.monotonic()
+                continue
+            interval = 1 / self._config.target_fps
             found = self._wait(seen, due, interval)
             captured: float | None = None
             if found is not None:
@@ -410,7 +510,8 @@ class LiveSession:
                 captured = observation.captured if observation.motion is not None else None
             begin = time.monotonic()
             with self._changing:
-                choices = self._choices
+                choices, config = self._choices, self._config
+                wanted = self._actors[choices.actor]
                 weights = {name: fade.at(begin) for name, fade in self._fades.items()}
             face = watch.motion(begin)
             if face is not None:
@@ -418,14 +519,13 @@ class LiveSession:
             shown = presence.update(face, begin)
             self._face = _face_word(self._feed, face, presence.holding(begin))
             body = shoulders.update(shown.R_cam_head, begin)
-            on_stage, painter = painters.get(choices.actor)
+            (actor, _, _), painter = painters.get((wanted, config.width, config.height))
             if begin >= tidied + _TIDY_SECONDS:
                 tidied = begin
                 self._aside.submit(return_free_memory)  # of avatars, efforts and encoders that are gone
-            actor = self._actors[on_stage]
             effort = self._governor.effort
             if choices.hidden:
-                wish = (on_stage, choices.backdrop, choices.badge)
+                wish = (actor, config.width, config.height, choices.backdrop, choices.badge)
                 if still is None or still[0] != wish:
                     still = wish, self._still(painter, actor, weights, choices, effort)
                 picture, captured = still[1], None
@@ -456,9 +556,9 @@ class LiveSession:
     def _rest(self, now: float, last: TrackedFrame | None) -> TrackedFrame:
         return self._script.at(now)
 
-    def _painter(self, number: int) -> Painter:
-        config = self._config
-        painter = Painter(self._actors[number], config.width, config.height, threads=config.threads,
+    def _painter(self, wanted: tuple[Actor, int, int]) -> Painter:
+        actor, width, height = wanted
+        painter = Painter(actor, width, height, threads=self._config.threads,
                           animate=self.clocks["animate"], render=self.clocks["render"], aside=self._aside)
         painter.prepare(self._governor.effort)
         return painter
@@ -471,7 +571,7 @@ class LiveSession:
         except UserError as error:  # a background picture that has gone
             self.notice(str(error))
             with self._changing:
-                self._choices = replace(self._choices, backdrop=backdrop_of("d9dbde"))
+                self._choices = replace(self._choices, backdrop=backdrop_of(_PLAIN))
             return painter.paint(motion, self._choices.backdrop, badge=badge, effort=effort, weights=weights)
 
     def _still(self, painter: Painter, actor: Actor, weights: Mapping[str, float], choices: _Choices, effort: Effort

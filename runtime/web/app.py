@@ -6,40 +6,47 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from perse_live.errors import UserError
 from runtime.live.control import Control
+from runtime.web.bodies import error_response, read_body
 from runtime.web.connections import Listener, WrongTokens
 from runtime.web.messages import MAX_JSON_BYTES, perform
 from runtime.web.offers import MAX_SDP_BYTES, parse_offer
 from runtime.web.pages import page_file
 from runtime.web.publisher import Publisher
-from runtime.web.security import SECURITY_HEADERS, Tickets, bearer_token, host_fits, origin_fits, token_fits
+from runtime.web.rights import Rights, rights_of, viewer_may
+from runtime.web.security import SECURITY_HEADERS, Tickets, bearer_token, host_fits, origin_fits
+from runtime.web.studio_routes import DOWNLOAD, StudioRoutes
 from runtime.web.viewers import TooManyViewers, Viewers
 
 _log = logging.getLogger(__name__)
 
-_BODY_SECONDS = 10.0  # for a body to arrive
 _TICKET_SECONDS = 60.0  # from asking for a recording's address to opening it
 
 
 def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, listener: Listener, *, host: str, token: str,
-             local: bool) -> web.Application:
+             viewer_token: str, local: bool, studio: StudioRoutes | None) -> web.Application:
     """The server's routes.
 
     publisher: None where the session takes no camera from a browser. listener: told of each connection's requests. host: what the
-    server listens on; token: needed for every request but the page's own files, "" for none; local: whether peers are on this
-    machine.
+    server listens on; token: needed for every request but the page's own files, "" for none; viewer_token: lets its bearer watch,
+    and nothing else; local: whether peers are on this machine; studio: None where there is none.
     """
-    routes = _Routes(control, viewers, publisher, local=local)
-    app = web.Application(middlewares=[_guard(listener, host, token), _tell_errors], client_max_size=MAX_SDP_BYTES)
+    def rights(request: web.Request) -> Rights:
+        return rights_of(_given(request), owner_token=token, viewer_token=viewer_token)
+
+    routes = _Routes(control, viewers, publisher, rights, local=local, has_studio=studio is not None)
+    app = web.Application(middlewares=[_guard(listener, host, rights), _tell_errors], client_max_size=MAX_SDP_BYTES)
     app.on_response_prepare.append(_add_headers)
     app.add_routes([
         web.get("/", routes.index),
         web.get("/obs", routes.obs),
+        web.get("/watch", routes.watch_page),
         web.get("/static/{name:.+}", routes.static),
         web.post("/whep", routes.watch),
         web.delete("/whep/{id}", routes.stop_watching),
@@ -49,14 +56,18 @@ def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, li
         web.post("/recording", routes.recording_address),
         web.get("/api/state", routes.state),
         web.get("/api/stats", routes.stats),
+        web.get("/api/watch", routes.watch_state),
         web.post("/api/action", routes.action),
+        *(() if studio is None else studio.routes()),
     ])
     return app
 
 
 class _Routes:
-    def __init__(self, control: Control, viewers: Viewers, publisher: Publisher | None, *, local: bool) -> None:
+    def __init__(self, control: Control, viewers: Viewers, publisher: Publisher | None,
+                 rights: Callable[[web.Request], Rights], *, local: bool, has_studio: bool) -> None:
         self._control, self._viewers, self._publisher, self._local = control, viewers, publisher, local
+        self._rights, self._has_studio = rights, has_studio
         self._tickets = Tickets(_TICKET_SECONDS)
 
     async def index(self, request: web.Request) -> web.Response:
@@ -64,6 +75,13 @@ class _Routes:
 
     async def obs(self, request: web.Request) -> web.Response:
         return _page("obs.html")
+
+    async def watch_page(self, request: web.Request) -> web.Response:
+        return _page("watch.html")
+
+    async def watch_state(self, request: web.Request) -> web.Response:
+        """What a page needs that only watches."""
+        return web.json_response({"size": self._control.state().get("size")})
 
     async def static(self, request: web.Request) -> web.Response:
         return _page(request.match_info["name"])
@@ -77,21 +95,21 @@ class _Routes:
         ticket = request.query.get("ticket")  # without one the token has been shown
         accepted = self._tickets.redeem if request.method == "GET" else self._tickets.valid  # HEAD: the GET is still to come
         if ticket is not None and not accepted(ticket, time.monotonic()):
-            return _error(401, "the ticket is used or too old: ask for another one by POST /recording")
+            return error_response(401, "the ticket is used or too old: ask for another one by POST /recording")
         path = self._control.recorded
         if path is None or not path.is_file():
-            return _error(404, "there is no recording yet, or it has been moved away")
+            return error_response(404, "there is no recording yet, or it has been moved away")
         name = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_" for letter in path.name)
         return web.FileResponse(path, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
     async def state(self, request: web.Request) -> web.Response:
-        return web.json_response(self._control.state())
+        return web.json_response({**self._control.state(), **({"studio": True} if self._has_studio else {})})
 
     async def stats(self, request: web.Request) -> web.Response:
         return web.json_response(self._control.stats())
 
     async def action(self, request: web.Request) -> web.Response:
-        body = await _body(request, "application/json", MAX_JSON_BYTES)
+        body = await read_body(request, "application/json", MAX_JSON_BYTES)
         try:
             perform(self._control, body.decode("utf-8"))
         except UnicodeDecodeError:
@@ -99,32 +117,32 @@ class _Routes:
         return web.json_response(self._control.state())
 
     async def watch(self, request: web.Request) -> web.Response:
-        offer = parse_offer(await _body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local)
+        offer = parse_offer(await read_body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local)
         try:
-            peer_id, answer = await self._viewers.watch(offer)
+            peer_id, answer = await self._viewers.watch(offer, steers=self._rights(request) == "owner")
         except TooManyViewers as error:
-            return _error(503, str(error), {"Retry-After": "10"})
+            return error_response(503, str(error), {"Retry-After": "10"})
         return _answer(f"/whep/{peer_id}", answer)
 
     async def stop_watching(self, request: web.Request) -> web.Response:
         if not await self._viewers.end(request.match_info["id"]):
-            return _error(404, "there is no such viewer: it may have left already")
+            return error_response(404, "there is no such viewer: it may have left already")
         return web.json_response({})
 
     async def publish(self, request: web.Request) -> web.Response:
         if self._publisher is None:
-            return _error(404, "this session takes no camera from a browser: start it with --camera browser")
-        offer = parse_offer(await _body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local)
+            return error_response(404, "this session takes no camera from a browser: start it with --camera browser")
+        offer = parse_offer(await read_body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local)
         peer_id, answer = await self._publisher.publish(offer)
         return _answer(f"/whip/{peer_id}", answer)
 
     async def stop_publishing(self, request: web.Request) -> web.Response:
         if self._publisher is None or not await self._publisher.end(request.match_info["id"]):
-            return _error(404, "there is no such camera: it may have left or been replaced already")
+            return error_response(404, "there is no such camera: it may have left or been replaced already")
         return web.json_response({})
 
 
-def _guard(listener: Listener, host: str, token: str) -> Middleware:
+def _guard(listener: Listener, host: str, rights_in: Callable[[web.Request], Rights]) -> Middleware:
     wrong_tokens = WrongTokens()
 
     @web.middleware
@@ -132,18 +150,20 @@ def _guard(listener: Listener, host: str, token: str) -> Middleware:
         listener.requested(request.protocol)
         host_header = request.headers.get("Host")
         if not host_fits(host_header, listening=host):
-            return _error(403, "the Host of the request is not this server's: use the link that it printed")
+            return error_response(403, "the Host of the request is not this server's: use the link that it printed")
         if not origin_fits(request.headers.get("Origin"), host_header):
-            return _error(403, "requests from other web sites are not answered")
-        given = bearer_token(request.headers.get("Authorization"))
-        if token_fits(token, given):
+            return error_response(403, "requests from other web sites are not answered")
+        rights = rights_in(request)
+        if rights != "none":
             listener.trusted(request.protocol)
+            if rights == "viewer" and not _is_public(request) and not viewer_may(request.method, request.path):
+                return error_response(403, "this link is for watching only")
         elif not listener.without_token(request.protocol):
-            return _error(429, "too many requests without the token: wait a second", {"Retry-After": "1"})
-        elif given:
+            return error_response(429, "too many requests without the token: wait a second", {"Retry-After": "1"})
+        elif _given(request):
             seconds = wrong_tokens.delay(request.remote or "", time.monotonic())
             if math.isinf(seconds):
-                return _error(429, "too many wrong tokens: wait a minute", {"Retry-After": "60"})
+                return error_response(429, "too many wrong tokens: wait a minute", {"Retry-After": "60"})
             await asyncio.sleep(seconds)
             return _denied()
         elif not _is_public(request):
@@ -153,6 +173,10 @@ def _guard(listener: Listener, host: str, token: str) -> Middleware:
     return guard
 
 
+def _given(request: web.Request) -> str:
+    return bearer_token(request.headers.get("Authorization"))
+
+
 def _is_public(request: web.Request) -> bool:
     """What needs no token: the page's own files, which come with every copy of the package, and what a ticket pays for.
 
@@ -160,12 +184,13 @@ def _is_public(request: web.Request) -> bool:
     """
     if request.method not in ("GET", "HEAD"):
         return False
-    return request.path in ("/", "/obs") or request.path.startswith("/static/") or (
-        request.path == "/recording" and "ticket" in request.query)
+    return request.path in ("/", "/obs", "/watch") or request.path.startswith("/static/") or (
+        request.path in ("/recording", DOWNLOAD) and "ticket" in request.query)
 
 
 def _denied() -> web.Response:
-    return _error(401, "the token is missing or wrong: use the link that the server printed", {"WWW-Authenticate": "Bearer"})
+    return error_response(401, "the token is missing or wrong: use the link that the server printed",
+                          {"WWW-Authenticate": "Bearer"})
 
 
 @web.middleware
@@ -174,17 +199,17 @@ async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResp
     try:
         return await handler(request)
     except UserError as error:
-        return _error(400, str(error))
+        return error_response(400, str(error))
     except web.HTTPException as error:
         if error.status == 404:
-            return _error(404, "there is nothing here")
+            return error_response(404, "there is nothing here")
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return _error(error.status, f"{error.text or error.reason}".splitlines()[0], headers)
+        return error_response(error.status, f"{error.text or error.reason}".splitlines()[0], headers)
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception:
         _log.exception("%s %s failed", request.method, request.path)
-        return _error(500, "the server failed at this; its log says more")
+        return error_response(500, "the server failed at this; its log says more")
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -192,34 +217,10 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     response.headers.setdefault("Cache-Control", "no-store")
 
 
-async def _body(request: web.Request, media_type: str, most: int) -> bytes:
-    """The body of a request, of at most so many bytes and of this type only: other sites' forms cannot send these."""
-    if request.content_type != media_type:
-        raise web.HTTPUnsupportedMediaType(text=f"the body must be {media_type}")
-    try:
-        body = b"" if (request.content_length or 0) > most else await asyncio.wait_for(_read(request, most), _BODY_SECONDS)
-    except asyncio.TimeoutError:
-        raise web.HTTPRequestTimeout(text="the body did not come in time") from None
-    size = max(len(body), request.content_length or 0)
-    if size > most:
-        raise web.HTTPRequestEntityTooLarge(most, size, text=f"the body is larger than {most} bytes")
-    return body
-
-
-async def _read(request: web.Request, most: int) -> bytes:
-    """The body, or its beginning where it is larger than `most` bytes."""
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > most:
-            break
-    return bytes(body)
-
-
 def _page(name: str) -> web.Response:
     found = page_file(name)
     if found is None:
-        return _error(404, "there is no such page")
+        return error_response(404, "there is no such page")
     content, kind = found
     charset = "utf-8" if kind.startswith("text/") else None
     return web.Response(body=content, content_type=kind, charset=charset, headers={"Cache-Control": "no-cache"})
@@ -227,7 +228,3 @@ def _page(name: str) -> web.Response:
 
 def _answer(location: str, sdp: str) -> web.Response:
     return web.Response(status=201, text=sdp, content_type="application/sdp", headers={"Location": location})
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({"error": " ".join(message.split())}, status=status, headers=headers)

@@ -1,4 +1,4 @@
-"""The data channels named "control": actions in, state and figures out."""
+"""The data channels named "control": actions in, state and figures out; for viewers only the picture's size."""
 
 from __future__ import annotations
 
@@ -42,29 +42,36 @@ class ActionBudget:
 class ControlChannels:
     """All open control channels of a session; used in the event loop only."""
 
-    def __init__(self, control: Control) -> None:
-        self._control = control
+    def __init__(self, control: Control, *, has_studio: bool = False) -> None:
+        """has_studio: whether pages are told that there is a studio."""
+        self._control, self._facts = control, {"studio": True} if has_studio else {}
         self._channels: dict[RTCDataChannel, str] = {}  # and the state that each was told last
+        self._watching: set[RTCDataChannel] = set()  # those that are told the picture's size only
         self._looked = 0.0
 
-    def add(self, channel: RTCDataChannel) -> None:
-        """Serve a channel until it closes."""
+    def add(self, channel: RTCDataChannel, *, steers: bool = True) -> None:
+        """Serve a channel until it closes. steers: whether it may act and hear all."""
         budget = ActionBudget(time.monotonic())
         self._channels[channel] = ""
+        if not steers:
+            self._watching.add(channel)
 
         def receive(message: str | bytes) -> None:
-            if budget.spend(time.monotonic()):
+            if not steers:
+                _send(channel, {"error": "this link is for watching only"})
+            elif budget.spend(time.monotonic()):
                 self._act(channel, message)
             else:
                 _send(channel, {"error": f"too many actions: at most {_ACTIONS_PER_SECOND:g} a second are taken"})
 
         def forget() -> None:
             self._channels.pop(channel, None)
+            self._watching.discard(channel)
 
         channel.on("message", receive)
         channel.on("close", forget)
         self._tell_state()
-        _send(channel, {"stats": self._control.stats()})
+        _send(channel, {"stats": self._control.stats() if steers else {}})
 
     async def run(self) -> None:
         """Tell the channels what changes, until cancelled."""
@@ -79,8 +86,8 @@ class ControlChannels:
                 if looks >= _LOOKS_PER_STATS:
                     looks -= _LOOKS_PER_STATS
                     stats = self._control.stats()
-                    for channel in list(self._channels):
-                        _send(channel, {"stats": stats})
+                    for channel in list(self._channels):  # to viewers, a sign of life
+                        _send(channel, {"stats": {} if channel in self._watching else stats})
             except Exception:  # one wrong answer of the session must not silence all pages
                 _log.exception("the session's state could not be told")
 
@@ -95,10 +102,14 @@ class ControlChannels:
             self._tell_state()
 
     def _tell_state(self) -> None:
-        text = json.dumps({"state": self._control.state()})
+        state = self._control.state()
+        whole = json.dumps({"state": {**state, **self._facts}})
+        size = json.dumps({"state": {"size": state.get("size")}})
         for channel, told in list(self._channels.items()):
+            text = size if channel in self._watching else whole
             if channel.readyState == "closed":
                 self._channels.pop(channel)
+                self._watching.discard(channel)
             elif told != text and _send_text(channel, text):
                 self._channels[channel] = text
 

@@ -163,15 +163,15 @@ def _no_password() -> str:
     raise ValueError("the key has a password")  # instead of asking for it in the terminal
 
 
-def link(*, host: str, port: int, tls: bool, token: str) -> str:
-    """The URL of the page. host: what the server listens on; for all addresses (0.0.0.0, ::) one that others can reach.
+def link(*, host: str, port: int, tls: bool, token: str, path: str = "") -> str:
+    """The URL of a page. host: what the server listens on; for all addresses (0.0.0.0, ::) one that others can reach.
 
     The token is in the fragment: browsers send it neither to a server nor in a Referer, and it is in no log.
     """
     name = _own_address(host) if host in ("0.0.0.0", "::", "") else host
     name = f"[{name}]" if ":" in name else name
     fragment = "#token=" + quote(token, safe="") if token else ""
-    return f"{'https' if tls else 'http'}://{name}:{port}/{fragment}"
+    return f"{'https' if tls else 'http'}://{name}:{port}/{path}{fragment}"
 
 
 def _own_address(host: str) -> str:

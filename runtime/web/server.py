@@ -22,6 +22,7 @@ from perse_live.threads import name_this_thread
 from runtime.live.clock import StageClock
 from runtime.live.control import Control
 from runtime.sources.browser import BrowserCamera
+from runtime.studio.studio import Studio
 from runtime.web.app import make_app
 from runtime.web.codec import CodecName, EncodeConfig
 from runtime.web.connections import ConnectionLimits, Listener, default_limits
@@ -30,6 +31,7 @@ from runtime.web.encoder import SharedEncoder
 from runtime.web.ice import IceServer
 from runtime.web.publisher import Publisher
 from runtime.web.security import is_loopback, link, new_token, tls_context
+from runtime.web.studio_routes import StudioRoutes
 from runtime.web.viewers import Viewers
 
 _log = logging.getLogger(__name__)
@@ -65,13 +67,14 @@ class WebServer:
     """Serves the page, the API, viewers and the browser's camera for one session."""
 
     def __init__(self, control: Control, encode_clock: StageClock, config: WebConfig | None = None, *,
-                 camera: BrowserCamera | None = None, limits: ConnectionLimits | None = None) -> None:
+                 camera: BrowserCamera | None = None, limits: ConnectionLimits | None = None,
+                 studio: Studio | None = None) -> None:
         """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may; limits: of connections,
-        None for the usual ones.
+        None for the usual ones; studio: behind the page, None where there is none.
 
         Raises UserError for a setting that cannot be used.
         """
-        self._control, self._clock, self._camera = control, encode_clock, camera
+        self._control, self._clock, self._camera, self._studio = control, encode_clock, camera, studio
         self._config = config = config or WebConfig()
         self._limits = limits or default_limits()
         if not 0 <= config.port <= 65535:
@@ -83,6 +86,8 @@ class WebServer:
         self._ice_servers = tuple(RTCIceServer(one.url, one.username, one.credential) for one in config.ice_servers)
         self._local = is_loopback(config.host)
         self._token = config.token or ("" if self._local else new_token())
+        self._viewer_token = new_token()
+        self._port = 0
         self._tls = None if config.cert is None else tls_context(config.cert, config.key)
         self._viewers: Viewers | None = None
         self._thread: threading.Thread | None = None
@@ -94,6 +99,10 @@ class WebServer:
     def viewers(self) -> int:
         """How many watch."""
         return 0 if self._viewers is None else self._viewers.count
+
+    def watch_link(self) -> str:
+        """The address of the page for viewers: who has it can watch, and nothing else."""
+        return link(host=self._config.host, port=self._port, tls=self._tls is not None, token=self._viewer_token, path="watch")
 
     def start(self) -> str:
         """Serve; returns the page's URL, with the token where one is needed. Called once.
@@ -109,6 +118,7 @@ class WebServer:
         except BaseException:
             self.close()
             raise
+        self._port = port
         if not self._local and self._tls is None:
             _log.warning("the live page is served without TLS: whoever can listen in on the network sees the token and the page; "
                          "give --cert and --key. Browsers do not lend their camera to such a page.")
@@ -142,14 +152,16 @@ class WebServer:
             self._leave.set()
         self._loop.set_exception_handler(_log_loop_error)
         encoder = SharedEncoder(self._control.drawn, self._clock, EncodeConfig(codec=config.codec, bitrate=config.bitrate))
-        channels = ControlChannels(self._control)
+        channels = ControlChannels(self._control, has_studio=self._studio is not None)
         viewers = Viewers(encoder, channels, ice_servers=self._ice_servers, most=config.max_viewers, loopback=self._local)
         publisher = None
         if self._camera is not None:
             publisher = Publisher(self._camera, ice_servers=self._ice_servers, loopback=self._local)
         limits = self._limits
         listener = Listener(lambda: _protocol_of(runner), limits, self._tls)
-        app = make_app(self._control, viewers, publisher, listener, host=config.host, token=self._token, local=self._local)
+        studio = None if self._studio is None else StudioRoutes(self._studio, self.watch_link)
+        app = make_app(self._control, viewers, publisher, listener, host=config.host, token=self._token,
+                       viewer_token=self._viewer_token, local=self._local, studio=studio)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0,
                                keepalive_timeout=limits.idle_seconds)
         await runner.setup()

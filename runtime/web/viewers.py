@@ -65,16 +65,18 @@ class Viewers:
         self._ice_servers, self._most, self._loopback = ice_servers, most, loopback
         self._tracks: dict[Peer, PacketTrack] = {}
         self._controlling: set[Peer] = set()
+        self._watching_only: set[Peer] = set()
 
     @property
     def count(self) -> int:
         """How many watch or are about to."""
         return len(self._tracks)
 
-    async def watch(self, offer: Offer) -> tuple[str, str]:
+    async def watch(self, offer: Offer, *, steers: bool = True) -> tuple[str, str]:
         """Take a viewer: its id and the SDP answer.
 
-        Raises TooManyViewers, or UserError where the offer cannot be met.
+        steers: whether its data channel takes actions and tells the session's state. Raises TooManyViewers, or UserError where
+        the offer cannot be met.
         """
         if self.count >= self._most:
             raise TooManyViewers(f"{self._most} viewers watch already, which is the limit: try again when one has left")
@@ -82,6 +84,8 @@ class Viewers:
             raise UserError(f"the SDP offer {obstacle}, which is what is sent: start the session with another --codec")
         peer = Peer(self._ice_servers, self._forget)
         track = self._tracks[peer] = PacketTrack(self._encoder)
+        if not steers:
+            self._watching_only.add(peer)
         transceiver = peer.connection.addTransceiver(track, direction="sendonly")
         mime_type = f"video/{_CODECS[self._encoder.config.codec]}"
         capabilities = RTCRtpSender.getCapabilities("video").codecs
@@ -106,10 +110,11 @@ class Viewers:
     def _forget(self, peer: Peer) -> None:
         self._tracks.pop(peer).stop()
         self._controlling.discard(peer)
+        self._watching_only.discard(peer)
 
     def _open_channel(self, peer: Peer, channel: RTCDataChannel) -> None:
         if channel.label == _CONTROL and peer not in self._controlling:  # one each: every channel has its own budget
             self._controlling.add(peer)
-            self._channels.add(channel)
+            self._channels.add(channel, steers=peer not in self._watching_only)
         else:
             channel.close()

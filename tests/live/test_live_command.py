@@ -77,7 +77,7 @@ class Running:
 def environment(folder: Path) -> dict[str, str]:
     """Without the screen and the settings of whoever runs the tests."""
     variables = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")}
-    return variables | {"XDG_CONFIG_HOME": str(folder / "config")}
+    return variables | {"XDG_CONFIG_HOME": str(folder / "config"), "PERSE_LIVE_LIBRARY": str(folder / "library")}
 
 
 @contextlib.contextmanager
@@ -293,18 +293,19 @@ def test_what_is_no_size(text: str) -> None:
 
 @pytest.mark.slow
 def test_the_demo_ends_in_the_live_page(tmp_path: Path) -> None:
-    here = tmp_path / "here"
+    here, library = tmp_path / "here", tmp_path / "library"
     here.mkdir()
-    (here / "perse-live-demo.png").write_text("something of mine")
+    library.mkdir()
+    (library / "Astronaut.perse").write_text("something of mine")
     command = [sys.executable, "-m", "perse_live.cli", "demo", "--no-browser", "--port", "0", "--seconds", "2"]
     done = subprocess.run(command, cwd=here, env=environment(tmp_path), stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert re.fullmatch(r"ready: http://127\.0\.0\.1:\d+/", lines[-1])
-    assert sorted(path.name for path in here.iterdir()) == ["perse-live-demo-2.perse", "perse-live-demo-2.png",
-                                                               "perse-live-demo.png"]
-    assert (here / "perse-live-demo.png").read_text() == "something of mine"
-    avatar = load_avatar(here / "perse-live-demo-2.perse")
+    assert list(here.iterdir()) == []
+    assert sorted(path.name for path in library.iterdir()) == ["Astronaut 2.perse", "Astronaut.perse"]
+    assert (library / "Astronaut.perse").read_text() == "something of mine"
+    avatar = load_avatar(library / "Astronaut 2.perse")
     assert avatar.provenance.consent_by.startswith("NASA")
     assert avatar.source.backdrop is not None

@@ -11,7 +11,7 @@
  *   face: "tracked" | "held" | "idle" | "none",
  *   source: {name: string, kind: "camera" | "file" | "browser" | "motion" | "none", problem: string},
  *   sinks: {name: string, problem: string}[], size: [number, number], target_fps: number,
- *   keys: Record<string, string>, notices: string[],
+ *   keys: Record<string, string>, notices: string[], studio?: boolean, virtual_camera?: boolean | null,
  * }} State
  * @typedef {{ms: number, p95_ms: number, per_second: number, dropped: number}} StageFigures
  * @typedef {{
@@ -49,7 +49,8 @@ export function createApi(pageAddress) {
     let response;
     try {
       response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE), ...options, headers });
-    } catch {
+    } catch (error) {
+      if (options.signal?.aborted && error instanceof DOMException && error.name === "AbortError") throw error;
       throw new ApiError(0, "perse-live does not answer");
     }
     if (!response.ok) throw new ApiError(response.status, await reasonOf(response));
@@ -57,6 +58,36 @@ export function createApi(pageAddress) {
   }
 
   return {
+    /**
+     * A request with JSON in and out.
+     *
+     * @param {"GET" | "POST" | "PUT" | "DELETE"} method @param {string} path @param {unknown} [body]
+     * @param {{patience?: number, signal?: AbortSignal}} [options] patience: milliseconds @returns {Promise<any>}
+     */
+    call: async (method, path, body, { patience = 60_000, signal } = {}) => {
+      const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+      const until = AbortSignal.timeout(patience);
+      const options = { method, headers, signal: signal ? AbortSignal.any([signal, until]) : until };
+      return (await request(path, body === undefined ? options : { ...options, body: JSON.stringify(body) })).json();
+    },
+
+    /** @param {string} path @returns {Promise<Blob>} a picture */
+    picture: async (path) => (await request(path, { cache: "default", signal: AbortSignal.timeout(60_000) })).blob(),
+
+    /**
+     * Send a file.
+     *
+     * @param {string} path @param {Blob} content @param {string} name of the file @param {AbortSignal} [signal] @returns {Promise<any>}
+     */
+    upload: async (path, content, name, signal) => {
+      const headers = { "Content-Type": "application/octet-stream", "X-File-Name": encodeURIComponent(name) };
+      return (await request(path, { method: "POST", body: content, headers, signal: signal ?? AbortSignal.timeout(600_000) })).json();
+    },
+
+    /** @param {string} path @param {Blob} frame JPEG @returns {Promise<any>} what is said of a camera picture */
+    look: async (path, frame) =>
+      (await request(path, { method: "POST", body: frame, headers: { "Content-Type": "image/jpeg" } })).json(),
+
     /** @returns {Promise<string>} where the last recording can be fetched once, within a minute, without a header */
     recordingAddress: async () => (await (await request("/recording", { method: "POST" })).json()).address,
 

@@ -1,5 +1,7 @@
 /** Dark or light: the system's choice until the user makes one. */
 
+import { t } from "./language.js";
+
 /** @param {HTMLButtonElement} button */
 export function mountAppearance(button) {
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -7,7 +9,7 @@ export function mountAppearance(button) {
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
 
   function show() {
-    const text = isDark() ? "Switch to light" : "Switch to dark";
+    const text = t(isDark() ? "Switch to light" : "Switch to dark");
     button.setAttribute("aria-label", text);
     button.title = text;
     root.classList.toggle("dark", isDark());

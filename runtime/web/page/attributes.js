@@ -1,6 +1,7 @@
 /** The avatar's attributes: a chip each, by slot, and a slider for those that are on. Where there are many, slots fold. */
 
 import { capitalised, element, setText } from "./dom.js";
+import { t } from "./language.js";
 import { createSlider } from "./slider.js";
 
 /**
@@ -54,7 +55,7 @@ export function mountAttributes({ list, clear, empty, find, none }, store, send)
     const attributes = store.get().state?.attributes ?? [];
     for (const attribute of attributes) parts.get(attribute.name)?.show(attribute);
     for (const [name, { worn }] of slots) {
-      if (worn) setText(worn, attributes.filter(({ slot, target }) => slot === name && target > 0).map(({ label }) => label).join(", "));
+      if (worn) setText(worn, attributes.filter(({ slot, target }) => slot === name && target > 0).map(({ label }) => t(label)).join(", "));
     }
     empty.hidden = attributes.length > 0;
     clear.hidden = attributes.length === 0;
@@ -66,7 +67,7 @@ export function mountAttributes({ list, clear, empty, find, none }, store, send)
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let found = 0;
     for (const { name, label, slot } of store.get().state?.attributes ?? []) {
-      const text = `${label} ${slot}`.toLowerCase();
+      const text = `${label} ${t(label)} ${slot} ${t(capitalised(slot))}`.toLowerCase();
       const fits = words.every((word) => text.includes(word));
       const chip = parts.get(name)?.chip;
       if (chip) chip.hidden = !fits;
@@ -120,7 +121,7 @@ function build(list, attributes, send, refresh) {
 function openSlot(name) {
   const chips = element("div", { class: "chips" });
   const sliders = element("div", { class: "sliders" });
-  const title = capitalised(name);
+  const title = t(capitalised(name));
   const root = element("div", { class: "slot", role: "group", "aria-label": title }, element("h3", {}, title), chips, sliders);
   return { root, chips, sliders, worn: null };
 }
@@ -130,7 +131,7 @@ function foldingSlot(name, count, open) {
   const chips = element("div", { class: "chips" });
   const sliders = element("div", { class: "sliders" });
   const worn = element("span", { class: "worn" });
-  const title = capitalised(name);
+  const title = t(capitalised(name));
   const summary = element("summary", {}, element("h3", {}, title), worn,
     element("span", { class: "count", "aria-hidden": "true" }, String(count)));
   const inside = element("div", { role: "group", "aria-label": title }, chips, sliders);
@@ -143,7 +144,7 @@ function foldingSlot(name, count, open) {
  */
 function addAttribute({ chips, sliders }, { name, label, key }, send, refresh) {
   const chip = element("button", { type: "button", class: "chip", "aria-pressed": "false", "data-attribute": name },
-    element("span", {}, label));
+    element("span", {}, t(label)));
   if (key) {
     chip.append(element("kbd", { "aria-hidden": "true" }, key));
     chip.setAttribute("aria-keyshortcuts", key);
@@ -151,7 +152,7 @@ function addAttribute({ chips, sliders }, { name, label, key }, send, refresh) {
   chip.addEventListener("click", () => send({ action: "attribute", name }));
   chips.append(chip);
   const slider = createSlider({
-    name: label,
+    name: t(label),
     most: 1,
     onValue: (weight) => send({ action: "attribute", name, weight }),
     onIdle: refresh,

@@ -2,6 +2,7 @@
 
 import { element } from "./dom.js";
 import { fillChoices } from "./choices.js";
+import { t } from "./language.js";
 import { throttled } from "./throttle.js";
 
 /** @type {Record<string, string>} */
@@ -43,28 +44,29 @@ export function mountBackgrounds(list, store, send) {
 
 /** As it is offered: a picture's path is a picture. @param {string} background */
 function kindOf(background) {
+  if (background.startsWith("kept-")) return background;
   if (isColour(background)) return background.toLowerCase();
   return background in LABELS ? background : "image";
 }
 
 /** @param {string} background */
-const labelOf = (background) => COLOURS[background] ?? LABELS[background] ?? background;
+const labelOf = (background) => t(COLOURS[background] ?? LABELS[background] ?? background);
 
 /** @param {string} background */
 function lookOf(background) {
   const colour = isColour(background);
   const swatch = element("span", { class: colour ? "swatch" : `swatch swatch-${background}` });
   if (colour) swatch.style.backgroundColor = `#${background}`;
-  const caption = COLOURS[background] ?? CAPTIONS[background] ?? background;
+  const caption = t(COLOURS[background] ?? CAPTIONS[background] ?? background);
   return element("span", { class: "choice-look" }, swatch, element("span", { class: "caption" }, caption));
 }
 
 /** @param {(background: string) => void} onColour */
 function ownColour(onColour) {
-  const input = element("input", { type: "color", "aria-label": "Own colour", value: "#55638c" });
+  const input = element("input", { type: "color", "aria-label": t("Own colour"), value: "#55638c" });
   const swatch = element("span", { class: "swatch swatch-own" });
-  const root = element("label", { class: "choice own-colour", title: "Own colour" }, input,
-    element("span", { class: "choice-look" }, swatch, element("span", { class: "caption" }, "Own")));
+  const root = element("label", { class: "choice own-colour", title: t("Own colour") }, input,
+    element("span", { class: "choice-look" }, swatch, element("span", { class: "caption" }, t("Own"))));
   const send = throttled(onColour, 100);
   input.addEventListener("input", () => send(input.value.slice(1).toLowerCase()));
   return {

@@ -1,5 +1,6 @@
 /** How strongly the parts of the face follow. */
 
+import { t } from "./language.js";
 import { createSlider } from "./slider.js";
 
 const REGIONS = /** @type {const} */ ([["head", "Head"], ["brows", "Brows"], ["eyes", "Eyes"], ["mouth", "Mouth"]]);
@@ -10,7 +11,7 @@ const REGIONS = /** @type {const} */ ([["head", "Head"], ["brows", "Brows"], ["e
  */
 export function mountGains({ list, reset }, store, send) {
   const sliders = REGIONS.map(([region, name]) => {
-    const slider = createSlider({ name, most: 2, detent: 1, onValue: (value) => send({ action: "gain", region, value }) });
+    const slider = createSlider({ name: t(name), most: 2, detent: 1, onValue: (value) => send({ action: "gain", region, value }) });
     list.append(slider.root);
     return { region, slider };
   });

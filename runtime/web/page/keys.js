@@ -30,10 +30,11 @@ export function normalised(binding) {
  * @param {import("./store.js").Store} store
  * @param {(actionText: string) => void} onAction told what the session binds to a key
  * @param {Record<string, () => void>} pageKeys what the page binds; the session's bindings come first
+ * @param {() => boolean} isAway whether another view than the stage is shown: keys do nothing there
  */
-export function mountKeys(store, onAction, pageKeys) {
+export function mountKeys(store, onAction, pageKeys, isAway) {
   document.addEventListener("keydown", (event) => {
-    if (event.repeat || event.defaultPrevented || isTyping(event.target) || isForControl(event)) return;
+    if (event.repeat || event.defaultPrevented || isAway() || isTyping(event.target) || isForControl(event)) return;
     const bindings = Object.entries(store.get().state?.keys ?? {});
     for (const name of namesOf(event)) {
       const bound = bindings.find(([binding]) => normalised(binding) === name);

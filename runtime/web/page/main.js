@@ -14,12 +14,15 @@ import { mountFigures } from "./figures.js";
 import { mountGains } from "./gains.js";
 import { mountKeys } from "./keys.js";
 import { mountKeySheet } from "./keysheet.js";
+import { translatePage } from "./language.js";
 import { createLink } from "./link.js";
 import { showPicture } from "./picture.js";
 import { mountRecordings } from "./recordings.js";
 import { mountSource } from "./source.js";
 import { mountOutputs, mountStage } from "./stage.js";
 import { createStore } from "./store.js";
+import { mountLanguage, mountStudio } from "./studio/app.js";
+import { mountOwnBackgrounds } from "./studio/backgrounds.js";
 import { createToasts, mountNotices } from "./toasts.js";
 import { watch } from "./whep.js";
 import { mountWindows } from "./windows.js";
@@ -28,7 +31,12 @@ const part = (/** @type {string} */ id) => byId(id, HTMLElement);
 const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
 const dialog = (/** @type {string} */ id) => byId(id, HTMLDialogElement);
 
-window.addEventListener("hashchange", () => location.reload()); // a link with another token was opened in this window
+translatePage();
+const tokenOf = () => new URLSearchParams(location.hash.slice(1)).get("token");
+const token = tokenOf();
+window.addEventListener("hashchange", () => {
+  if (tokenOf() !== token) location.reload(); // a link with another token was opened in this window
+});
 const api = createApi(location.href);
 const store = createStore();
 const say = createToasts(part("toasts"));
@@ -42,14 +50,22 @@ showPicture(video, canvas, () => store.get().state?.size ?? null, ({ width, heig
   const { connection, playing, matte: before } = store.get();
   if (connection.name === "live" && (!playing || matte !== before)) store.set({ playing: true, matte });
 });
-const viewer = watch(api, {
-  onStream: (stream) => {
-    video.srcObject = stream;
-    void video.play().catch(() => {}); // muted video may always play; `autoplay` tries again
-  },
-  onChannel: attach,
-  onPhase: (connection) => store.set(connection.name === "live" ? { connection } : { connection, playing: false }),
-});
+/** @type {ReturnType<typeof watch> | null} */
+let viewer = null;
+
+/** Begin to watch, where that has not begun: a page that opens on another view need not. */
+function watchNow() {
+  viewer ??= watch(api, {
+    onStream: (stream) => {
+      video.srcObject = stream;
+      void video.play().catch(() => {}); // muted video may always play; `autoplay` tries again
+    },
+    onChannel: attach,
+    onPhase: (connection) => store.set(connection.name === "live" ? { connection } : { connection, playing: false }),
+  });
+}
+const view = new URLSearchParams(location.hash.slice(1)).get("view");
+if (view === null || view === "stage") watchNow();
 
 mountAppearance(button("theme"));
 mountStage({
@@ -60,7 +76,7 @@ mountStage({
   hiddenBanner: part("hidden-banner"), show: button("hidden-show"),
   problem: part("problem-banner"), problemText: part("problem-text"),
   controls: [part("dock"), part("panel-look"), part("panel-more")],
-}, store, send, viewer.now);
+}, store, send, () => viewer?.now());
 mountRecordings({
   section: part("recorded-group"), name: part("recorded-name"), link: byId("recorded-save", HTMLAnchorElement),
 }, api, store, (message) => say(message, "error"));
@@ -109,4 +125,17 @@ mountKeys(store, (text) => {
   const { state } = store.get();
   const action = parseAction(text);
   if (action && state && describeAction(text, state)) send(action); // keys of attributes that this avatar lacks do nothing
-}, { "?": flipKeys, f: flipFullscreen, i: flipFigures, "/": findAttribute });
+}, { "?": flipKeys, f: flipFullscreen, i: flipFigures, "/": findAttribute }, () => part("live").hidden);
+
+mountLanguage(part("tools"));
+let hasStudio = false;
+store.subscribe(({ state }) => {
+  if (!state?.studio || hasStudio) return;
+  hasStudio = true;
+  const shell = mountStudio(api, store, send, say, {
+    live: part("live"), studio: part("studio"), nav: part("views"), jobs: part("jobs"), dock: part("dock"), presets: part("presets"),
+    output: part("output"), moreLooks: part("more-looks"), toasts: part("toasts"),
+    stageToasts: /** @type {HTMLElement} */ (part("toasts").parentElement),
+  }, watchNow);
+  mountOwnBackgrounds(part("background-tools"), part("backgrounds"), shell.studio, store, send, say);
+});

@@ -1,6 +1,7 @@
 /** Where the motion comes from: the browser's camera with its switch and its permission, or a word on what it is. */
 
 import { capitalised, element, setText } from "./dom.js";
+import { t } from "./language.js";
 import { createCamera, listCameras, mayUseCamera } from "./camera.js";
 
 /** @type {Record<string, string>} */
@@ -64,19 +65,19 @@ export function mountSource(places, api, store, isServerAlive) {
     const { source } = state;
     const ours = source.kind === "browser";
     const on = isOn();
-    setText(places.name, ours ? "This browser's camera" : source.kind === "none" ? "No camera" : source.name);
-    setText(places.kind, KINDS[source.kind] ?? "");
+    setText(places.name, ours ? t("This browser's camera") : source.kind === "none" ? t("No camera") : source.name);
+    setText(places.kind, t(KINDS[source.kind] ?? ""));
     places.kind.hidden = ours;
-    setText(places.problem, [ours ? message : "", capitalised(problemOf(known))].filter(Boolean).join(" "));
+    setText(places.problem, [ours ? t(message) : "", capitalised(problemOf(known))].filter(Boolean).join(" "));
     places.problem.hidden = !places.problem.textContent;
     places.chooser.hidden = !ours;
     dock.hidden = !ours;
     dock.setAttribute("aria-pressed", String(on));
-    setText(toggle, on ? "Turn off" : "Turn on");
+    setText(toggle, t(on ? "Turn off" : "Turn on"));
     const ready = !ours || phase === "on";
     const face = ready ? (FACES[state.face] ?? FACES.none) : { level: 0, text: on ? "Camera is starting" : "Camera is off" };
     places.face.dataset.level = String(face?.level ?? 0);
-    setText(places.faceText, face?.text ?? "");
+    setText(places.faceText, t(face?.text ?? ""));
     places.face.hidden = source.kind === "none";
     showInvite(places, ours ? phase : "on", message);
   });
@@ -104,16 +105,16 @@ export function problemOf(known) {
 function showInvite({ invite, inviteButton, inviteText }, phase, message) {
   invite.hidden = phase === "on" || phase === "starting";
   inviteButton.hidden = phase === "asking";
-  setText(inviteButton, phase === "failed" ? "Try again" : "Turn on camera");
-  setText(inviteText, phase === "asking" ? "Your browser asks for the camera now: choose “Allow”."
-    : phase === "failed" ? message : "The avatar moves as you do once your camera is on.");
+  setText(inviteButton, t(phase === "failed" ? "Try again" : "Turn on camera"));
+  setText(inviteText, t(phase === "asking" ? "Your browser asks for the camera now: choose “Allow”."
+    : phase === "failed" ? message : "The avatar moves as you do once your camera is on."));
 }
 
 /** @param {HTMLSelectElement} choice @param {string} preferred the id of the camera to choose if it is there */
 async function refreshChoice(choice, preferred) {
   const cameras = await listCameras();
   const chosen = preferred || choice.value;
-  const options = [element("option", { value: "" }, "Default camera")];
+  const options = [element("option", { value: "" }, t("Default camera"))];
   for (const { id, label } of cameras) options.push(element("option", { value: id }, label));
   choice.replaceChildren(...options);
   choice.value = cameras.some(({ id }) => id === chosen) ? chosen : "";

@@ -1,6 +1,7 @@
 /** The stage: the avatar's frame, what lies over it, and the word for how it goes. */
 
 import { capitalised, element, setText } from "./dom.js";
+import { t } from "./language.js";
 import { problemOf } from "./source.js";
 import { createStopwatch } from "./stopwatch.js";
 
@@ -58,13 +59,13 @@ export function mountStage(places, store, send, retry) {
     places.cover.hidden = words === null;
     places.cover.classList.toggle("broken", words?.broken ?? false);
     if (words) {
-      setText(places.title, words.title);
-      setText(places.text, words.text);
+      setText(places.title, t(words.title));
+      setText(places.text, t(words.text));
       places.retry.hidden = !words.retry;
     }
     const [tone, text] = statusWords(known, words);
     places.status.dataset.tone = tone;
-    setText(places.statusText, text);
+    setText(places.statusText, t(text));
   }
 }
 

@@ -7,18 +7,28 @@ const MOST = 3;
 
 /**
  * @param {HTMLElement} list with aria-live
- * @returns {(text: string, tone?: "notice" | "error") => void} shows a text, once at a time
+ * @returns {(text: string, tone?: "notice" | "error", action?: {name: string, act: () => Promise<unknown>}) => void}
+ *   shows a text, once at a time, with a button for something that can be done about it
  */
 export function createToasts(list) {
-  return (said, tone = "notice") => {
+  const say = (/** @type {string} */ said, tone = "notice", /** @type {{name: string, act: () => Promise<unknown>} | undefined} */ action = undefined) => {
     const text = capitalised(said);
     for (const old of [...list.children]) {
       if (old.firstElementChild?.textContent === text) old.remove();
     }
     while (list.children.length >= MOST) list.firstElementChild?.remove();
     const close = element("button", { type: "button", class: "tool", "aria-label": "Dismiss" }, icon("close"));
-    const toast = element("div", { class: `toast toast-${tone}` }, element("p", {}, text), close);
+    const toast = element("div", { class: `toast toast-${tone}` }, element("p", {}, text));
     const remove = () => toast.remove();
+    if (action) {
+      const button = element("button", { type: "button", class: "toast-action" }, action.name);
+      button.addEventListener("click", () => {
+        remove();
+        action.act().catch((error) => say(error.message, "error"));
+      });
+      toast.append(button);
+    }
+    toast.append(close);
     close.addEventListener("click", remove);
     let timer = setTimeout(remove, SHOWN_MS);
     // Nobody should have to read against the clock.
@@ -28,6 +38,7 @@ export function createToasts(list) {
     });
     list.append(toast);
   };
+  return say;
 }
 
 /**

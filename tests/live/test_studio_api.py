@@ -1,0 +1,252 @@
+"""The studio's API over real HTTP: avatars, photos, presets, backgrounds, going live, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from studio_session import Served, studio, until
+from web_session import Watcher
+
+from perse_live.avatar import save_avatar
+from toys import toy_avatar
+
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served, None, None]:
+    with studio(tmp_path_factory.mktemp("library")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("toy") / "toy.perse"
+    save_avatar(path, toy_avatar())
+    return path.read_bytes()
+
+
+def jpeg(image: np.ndarray, **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def test_an_avatar_is_taken_in_shown_renamed_copied_exported_deleted_and_brought_back(served: Served, toy: bytes) -> None:
+    status, made = served.upload("api/studio/avatars", toy, "Ada%20L..perse")
+    assert (status, made["name"]) == (201, "Ada L")
+    place = f"api/studio/avatars/{made['id']}"
+    told = served.ask("GET", "api/studio")[1]
+    assert [one["name"] for one in told["avatars"]] == ["Ada L"] and told["writable"]
+    for kind, size in (("card", (320, 320)), ("turns", (11 * 320, 3 * 320)), ("expressions", (1760, 176))):
+        status, content = served.ask("GET", f"{place}/pictures/{kind}")
+        assert status == 200 and Image.open(io.BytesIO(content)).size == size
+    status, renamed = served.ask("POST", f"{place}/name", {"name": "Grace"})
+    assert status == 200 and served.ask("POST", f"{place}/name", {"name": "Ada"})[0] == 400
+    place = f"api/studio/avatars/{renamed['id']}"
+    assert served.ask("POST", f"{place}/copy")[1]["name"] == "Grace 2"
+    address = served.ask("POST", f"{place}/export")[1]["address"].lstrip("/")
+    assert served.ask("GET", address) == (200, toy)
+    assert served.ask("GET", address)[0] == 401, "once"
+    undo = served.ask("DELETE", place)[1]["undo"]
+    assert [one["name"] for one in served.ask("GET", "api/studio")[1]["avatars"]] == ["Grace 2"]
+    assert served.ask("POST", f"api/studio/trash/{undo}")[1]["name"] == "Grace"
+
+
+def test_going_live(served: Served, toy: bytes) -> None:
+    made = served.upload("api/studio/avatars", toy, "Live.perse")[1]
+    assert served.ask("GET", "api/state")[1]["studio"] is True
+    assert served.ask("POST", f"api/studio/avatars/{made['id']}/live")[0] == 200
+    until(lambda: served.opened.session.drawn.wait(0, 0.1))
+    state = served.ask("GET", "api/state")[1]
+    assert state["avatars"][state["avatar"] - 1] == "Live"
+    assert next(one for one in served.ask("GET", "api/studio")[1]["avatars"] if one["id"] == made["id"])["on_stage"]
+    served.ask("POST", f"api/studio/avatars/{made['id']}/name", {"name": "Alive"})
+    assert "Alive" in served.ask("GET", "api/state")[1]["avatars"]
+    served.ask("POST", "api/action", {"action": "picture", "width": 200, "height": 160, "fps": 24})
+    until(lambda: (found := served.opened.session.drawn.wait(0, 0.1)) and found[1].image.shape == (160, 200, 3))
+    assert served.ask("GET", "api/state")[1]["target_fps"] == 24
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (b"PK\x03\x04", "Foreign.perse is not a usable perse-live avatar file"), (b"", "the file is empty")])
+def test_foreign_files_are_no_avatars(served: Served, content: bytes, said: str) -> None:
+    before = served.ask("GET", "api/studio")[1]["avatars"]
+    status, answer = served.upload("api/studio/avatars", content, "Foreign.perse")
+    assert status == 400 and said in answer["error"]
+    assert served.ask("GET", "api/studio")[1]["avatars"] == before
+
+
+def test_a_photo_is_looked_at(served: Served) -> None:
+    astronaut = skimage.data.astronaut()
+    status, photo = served.upload("api/studio/photos", jpeg(astronaut), "IMG 1.jpg")
+    assert (status, photo["name"], photo["width"], photo["height"]) == (201, "IMG 1.jpg", 512, 512)
+    (face,) = photo["faces"]
+    left, top, width, height = face["crop"]
+    assert left <= face["left"] * 512 and top <= face["top"] * 512 and min(width, height) >= 256
+    assert left >= 0 and left + width <= 512 and top + height <= 512
+    content = served.ask("GET", f"api/studio/photos/{photo['id']}/picture")[1]
+    assert Image.open(io.BytesIO(content)).size == (512, 512)
+    served.ask("DELETE", f"api/studio/photos/{photo['id']}")
+    assert served.ask("GET", f"api/studio/photos/{photo['id']}/picture")[0] == 400
+
+
+def test_two_people_and_a_photo_on_its_side(served: Served) -> None:
+    astronaut = skimage.data.astronaut()
+    status, photo = served.upload("api/studio/photos", jpeg(np.concatenate([astronaut, astronaut], 1)), "two.jpg")
+    assert status == 201 and len(photo["faces"]) == 2
+    photo = served.upload("api/studio/photos", jpeg(np.rot90(astronaut).copy()), "side.jpg")[1]
+    (face,) = photo["faces"]
+    upright = served.upload("api/studio/photos", jpeg(astronaut), "up.jpg")[1]["faces"][0]
+    assert face["left"] == pytest.approx(upright["top"], abs=0.03)  # turned counter-clockwise, what was above is on the left
+    assert face["top"] == pytest.approx(1 - upright["left"] - upright["width"], abs=0.03)
+
+
+def test_bad_photos_are_refused_in_words(served: Served) -> None:
+    assert served.upload("api/studio/photos", b"GIF89a nonsense", "a.gif")[1]["error"].startswith("a.gif: ")
+    assert "not a picture" in served.upload("api/studio/photos", b"no picture at all", "a.txt")[1]["error"]
+    assert "256 px" in served.upload("api/studio/photos", jpeg(skimage.data.astronaut()[:100]), "thin.jpg")[1]["error"]
+    out = io.BytesIO()
+    Image.new("1", (20_000, 15_000)).save(out, "PNG")  # 300 megapixels in a few kilobytes
+    assert "120 megapixels" in served.upload("api/studio/photos", out.getvalue(), "huge.png")[1]["error"]
+    out = io.BytesIO()
+    frames = [Image.fromarray(skimage.data.astronaut()), Image.new("RGB", (512, 512))]
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
+    photo = served.upload("api/studio/photos", out.getvalue(), "moving.gif")[1]
+    assert len(photo["faces"]) == 1 and photo["warnings"] == ["an animation: only its first frame is used"]
+    assert served.ask("POST", "api/studio/photos", data=b"x", headers={"Content-Type": "image/jpeg"})[0] == 415
+    assert served.upload("api/studio/photos", bytes(65 << 20), "long.jpg")[1]["error"].startswith("the file is larger than 64 MB")
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
+    folder = served.studio.photos.folder
+    before = sorted(folder.iterdir())
+    parts = urlsplit(served.opened.url)
+
+    async def begin() -> None:
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(b"POST /api/studio/photos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
+                     b"Content-Length: 100000\r\n\r\n" + bytes(5000))
+        await writer.drain()
+        while sorted(folder.iterdir()) == before:
+            await asyncio.sleep(0.02)
+        writer.close()
+
+    asyncio.run(begin())
+    until(lambda: sorted(folder.iterdir()) == before)
+
+
+def test_hints_before_a_camera_picture(served: Served) -> None:
+    def hints(image: np.ndarray, pose: str = "front") -> list[str]:
+        status, said = served.ask("POST", f"api/studio/hints?pose={pose}", data=jpeg(image), headers=JPEG)
+        assert status == 200, said
+        return said["hints"]
+
+    astronaut = skimage.data.astronaut()
+    room = np.full((480, 640, 3), 120, np.uint8)
+    assert hints(room) == ["no-face"]
+    near = np.asarray(Image.fromarray(astronaut[20:280, 90:350]).resize((480, 480)))
+    scene = room.copy()
+    scene[:, 80:560] = near
+    assert not {"no-face", "center", "closer", "several"} & set(hints(scene))
+    assert "light" in hints((scene * 0.2).astype(np.uint8))
+    aside = room.copy()
+    aside[:, 320:640] = near[:, :320]
+    assert "center" in hints(np.roll(scene, 200, 1)) and "shut-eyes" in hints(scene, "eyes-shut")
+    small = room.copy()
+    small[200:320, 260:380] = np.asarray(Image.fromarray(near).resize((120, 120)))
+    assert hints(small)[0] in ("no-face", "closer")
+    assert served.ask("POST", "api/studio/hints?pose=sideways", data=jpeg(room), headers=JPEG)[0] == 400
+    assert served.ask("POST", "api/studio/hints", data=b"none", headers=JPEG)[0] == 400
+
+
+def test_a_turned_head_is_told_from_the_other_side(served: Served) -> None:
+    """The astronaut's head is turned a little to the picture's left or right; mirrored it is the other way."""
+    astronaut = skimage.data.astronaut()
+    faces = [served.upload("api/studio/photos", jpeg(np.ascontiguousarray(image)), "a.jpg")[1]["faces"][0]
+             for image in (astronaut, astronaut[:, ::-1])]
+    assert faces[0]["yaw"] == pytest.approx(-faces[1]["yaw"], abs=4)
+    assert faces[0]["pitch"] == pytest.approx(faces[1]["pitch"], abs=4)
+
+
+def test_nothing_is_built_without_consent_or_with_nonsense(served: Served) -> None:
+    photo = served.upload("api/studio/photos", jpeg(skimage.data.astronaut()), "a.jpg")[1]
+    wish = {"photo": photo["id"], "name": "Ada", "consent": True}
+    for change, said in (({"consent": False}, "consent"), ({"consent": "yes"}, "consent"), ({"photo": "../x"}, "not here any"),
+                         ({"name": ""}, "name"), ({"crop": [1, 2, 3]}, "crop"), ({"looks": ["--help"]}, "no built-in look"),
+                         ({"extras": [1]}, "extras")):
+        status, answer = served.ask("POST", "api/studio/builds", {**wish, **change})
+        assert status == 400 and said in answer["error"], change
+    assert served.ask("GET", "api/studio")[1]["jobs"] == []
+
+
+def test_presets_and_backgrounds(served: Served) -> None:
+    preset = {"name": "Party", "key": "p", "weights": {"hat-wide": 1.0}}
+    assert served.ask("POST", "api/studio/presets", preset) == (201, preset)
+    assert served.ask("GET", "api/studio")[1]["presets"] == [preset]
+    served.ask("DELETE", "api/studio/presets/Party")
+    status, kept = served.upload("api/studio/backgrounds", jpeg(skimage.data.chelsea()), "cat.jpg")
+    assert status == 201
+    assert served.ask("GET", f"api/studio/backgrounds/{kept['name']}")[0] == 200
+    assert served.ask("POST", "api/action", {"action": "background", "background": kept["name"]})[0] == 200
+    assert served.ask("GET", "api/state")[1]["background"] == kept["name"]
+    served.ask("POST", "api/action", {"action": "background", "background": "d9dbde"})
+    served.ask("DELETE", f"api/studio/backgrounds/{kept['name']}")
+    assert served.ask("GET", "api/studio")[1]["backgrounds"] == []
+    assert served.ask("POST", "api/action", {"action": "background", "background": kept["name"]})[0] == 400
+    assert "no.jpg" in served.upload("api/studio/backgrounds", b"no picture", "no.jpg")[1]["error"]
+
+
+def test_settings_of_the_stage_are_there_again(tmp_path: Path) -> None:
+    with studio(tmp_path, remember=True) as served:
+        for action in ({"action": "background", "background": "336699"}, {"action": "mirror"},
+                       {"action": "gain", "region": "mouth", "value": 1.5},
+                       {"action": "picture", "width": 320, "height": 240, "fps": 24}):
+            assert served.ask("POST", "api/action", action)[0] == 200
+    with studio(tmp_path, remember=True) as served:
+        state = served.ask("GET", "api/state")[1]
+        assert (state["background"], state["mirror"], state["gains"]["mouth"]) == ("336699", True, 1.5)
+        assert (state["size"], state["target_fps"]) == ([320, 240], 24)
+
+
+def test_a_link_to_watch_gives_no_other_right(tmp_path: Path) -> None:
+    with studio(tmp_path, token="the owner's token") as served:
+        link = served.ask("POST", "api/studio/watch-link")[1]["address"]
+        assert urlsplit(link).path == "/watch"
+        viewer = link.partition("#token=")[2]
+        assert served.ask("GET", "api/watch", token=viewer) == (200, {"size": [128, 128]})
+        for method, path in (("GET", "api/state"), ("GET", "api/stats"), ("POST", "api/action"), ("GET", "api/studio"),
+                             ("POST", "api/studio/avatars"), ("POST", "whip"), ("GET", "recording"), ("POST", "recording")):
+            assert served.ask(method, path, token=viewer)[0] == 403, path
+        assert served.ask("GET", "api/studio", token="")[0] == 401
+        assert served.ask("POST", "whep", token=viewer, data=b"x", headers={"Content-Type": "application/sdp"})[0] == 400
+
+
+def test_a_viewers_data_channel_tells_and_takes_nothing(tmp_path: Path) -> None:
+    with studio(tmp_path) as served:
+        viewer = served.ask("POST", "api/studio/watch-link")[1]["address"].partition("#token=")[2]
+
+        async def watch() -> list[str]:
+            watcher = Watcher()
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {viewer}"}) as http:
+                await watcher.join(http, served.opened.url.partition("#")[0])
+                while watcher.channel.readyState != "open" or not watcher.messages:
+                    await asyncio.sleep(0.05)
+                watcher.channel.send('{"action": "mirror"}')
+                while not any("only" in text for text in watcher.messages):
+                    await asyncio.sleep(0.05)
+                await watcher.close()
+            return watcher.messages
+
+        messages = asyncio.run(asyncio.wait_for(watch(), 60))
+        assert not any("avatars" in text or "fps" in text for text in messages)
+        assert served.ask("GET", "api/state")[1]["mirror"] is False
