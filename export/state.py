@@ -9,7 +9,7 @@ import numpy as np
 
 from perse_live.animate import HeadPose, pose_gaussians, pose_vertices
 from perse_live.arrays import Float32Array
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, corrected, with_own_lids
 from perse_live.gaussians import Gaussians
 from perse_live.head.rig import gaze_from_expression
 from perse_live.wardrobe import worn
@@ -25,10 +25,11 @@ def state_gaussians(avatar: Avatar, *, attributes: Mapping[str, float], expressi
     Nothing is culled by where it faces, as an interchange file is seen from all sides; what is too faint to be drawn is left out.
     Quaternions have unit length.
     """
-    look = worn(avatar, avatar.attributes, attributes)
+    doing, gaze = with_own_lids(avatar, expression), gaze_from_expression(expression)
+    look = corrected(worn(avatar, avatar.attributes, attributes), doing, gaze)
     upright = np.eye(3, dtype=np.float32)
     pose = HeadPose(upright, np.zeros(3, np.float32), upright)
-    vertices = pose_vertices(look.rig, with_own_lids(look, expression), gaze_from_expression(expression), pose)
+    vertices = pose_vertices(look.rig, doing, gaze, pose)
     posed = pose_gaussians(vertices, look.rig, look.surface, look.rigid, look.opacities, look.colors, pose)
     seen = look.opacities >= LEAST_OPACITY
     quats = posed.quats[seen]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -124,8 +124,11 @@ def pack_attributes(attributes: Sequence[Look]) -> tuple[Arrays, list[dict[str, 
 
 
 def as_stored(one: LearnedAttribute) -> LearnedAttribute:
-    """An attribute as it comes back from a file. Raises InvalidAttributesError as `pack_attributes` does."""
-    return unpack_attributes(*pack_attributes([one]))[0]
+    """An attribute as it comes back from a file, but for its correctives, which stay as they are.
+
+    Raises InvalidAttributesError as `pack_attributes` does.
+    """
+    return replace(unpack_attributes(*pack_attributes([one]))[0], correctives=one.correctives)
 
 
 def pack_decoder(decoder: Decoder | None) -> Arrays:

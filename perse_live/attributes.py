@@ -14,6 +14,7 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array, UInt8Array
+from perse_live.correctives import LookCorrectives
 from perse_live.decoder.network import CODES, Adapter
 
 SLOTS = ("hair", "hat", "glasses", "beard", "eyebrows", "eyes", "nose", "mouth", "skin", "make-up", "earrings", "headphones",
@@ -77,6 +78,8 @@ class Attribute:
     """(M, 3) metres, head frame."""
     added: AddedGaussians
     """What comes with it."""
+    correctives: LookCorrectives | None = None
+    """How its Gaussians depend on the expression; None: as the avatar's do, and what is added does not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +149,8 @@ class LearnedAttribute:
     pace: Float32Array | None = None
     """(PACE_KNOTS,) from 0 to 1, never falling: how far along its way it is at those weights, such that pictures change evenly.
     The network knows the way only. None: as far as the weight says."""
+    correctives: LookCorrectives | None = None
+    """As in `Attribute`."""
 
 
 Look = Attribute | LearnedAttribute

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,25 @@ from perse_live.attribute_file import (
     unpack_attributes,
     unpack_decoder,
 )
-from perse_live.attributes import Look
+from perse_live.attributes import LearnedAttribute, Look
 from perse_live.camera import Camera
 from perse_live.container import ArraySpec, Schema, load_container, save_container
+from perse_live.correctives import (
+    Corrected,
+    Correctives,
+    InvalidCorrectivesError,
+    correct,
+    feature_values,
+    no_correctives,
+)
+from perse_live.correctives_file import (
+    CORRECTIVE_ARRAYS,
+    CORRECTIVE_DIMENSIONS,
+    pack_correctives,
+    pack_look_correctives,
+    unpack_correctives,
+    with_look_correctives,
+)
 from perse_live.decoder.features import network_hash
 from perse_live.decoder.network import Decoder
 from perse_live.errors import UserError
@@ -37,7 +53,8 @@ if TYPE_CHECKING:
     from perse_live.gaussians import Gaussians
     from perse_live.rendering import Renderer
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+_OLDEST_VERSION = 2  # without correctives
 MAX_GAUSSIANS = 200_000
 _LEAST_DEPTH = 0.02  # metres from the camera to any landmark of the face at rest; photos are taken from 0.3 m on
 MAX_CAMERA_SIDE = 2048
@@ -130,6 +147,8 @@ class Avatar:
     """Looks it can fade into, in the order of their keys. Files hold learned ones only."""
     decoder: Decoder | None = None
     """What the adapters of learned attributes belong to; None where there are none yet."""
+    correctives: Correctives = field(default_factory=no_correctives)
+    """How colours, opacities and places depend on expression and gaze; all above is as at rest."""
 
     def __len__(self) -> int:
         return len(self.opacities)
@@ -219,6 +238,21 @@ def with_own_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
     return (narrowed + (1 - narrowed) * expression).astype(np.float32)
 
 
+def corrected(avatar: Avatar, expression: FloatArray, gaze: FloatArray, secondary: FloatArray | None = None) -> Avatar:
+    """The avatar with the colours, opacities and places that its Gaussians have in an expression, and without correctives.
+
+    expression: (52,) [0, 1], gaze: (2, 2) radians, as they are drawn, so with the person's own lids; secondary: (4,) as
+    `perse_live.correctives.SECONDARY_NAMES`, None: 0. It is the reference of `perse_live.animator`. What it wears must be worn
+    before, as `perse_live.wardrobe.worn` has it. The same object where it has no correctives.
+    """
+    if not avatar.correctives.components:
+        return avatar
+    base = Corrected(avatar.surface.positions, avatar.rigid.means, avatar.opacities, avatar.colors)
+    now = correct(avatar.correctives, base, feature_values(avatar.correctives.components, expression, gaze, secondary))
+    return replace(avatar, surface=replace(avatar.surface, positions=now.positions), rigid=replace(avatar.rigid, means=now.means),
+                   opacities=now.opacities, colors=now.colors, correctives=no_correctives())
+
+
 def spread_offsets(avatar: Avatar, residual: Float32Array) -> Float32Array:
     """Vertex offsets (V, 3) that a landmark residual (478, 3) asks for; metres, head frame."""
     offsets = np.zeros_like(avatar.rig.vertices)
@@ -267,10 +301,12 @@ _SCHEMA = Schema(
         "source.backdrop": ArraySpec("uint8", ("BH", "BW", 3), optional=True),
         **DECODER_ARRAYS,
         **ATTRIBUTE_ARRAYS,
+        **CORRECTIVE_ARRAYS,
     },
     dimensions={"V": (3, 50_000), "T": (1, 100_000), "S": (0, MAX_GAUSSIANS), "R": (0, MAX_GAUSSIANS), "G": (1, MAX_GAUSSIANS),
-                "U": (0, 50_000), "BH": (2, 512), "BW": (2, 512), **ATTRIBUTE_DIMENSIONS},
+                "U": (0, 50_000), "BH": (2, 512), "BW": (2, 512), **ATTRIBUTE_DIMENSIONS, **CORRECTIVE_DIMENSIONS},
     manifest={"conventions": "object", "expressions": "texts", "camera": "object", "provenance": "object"},
+    oldest_version=_OLDEST_VERSION,
 )
 
 
@@ -296,7 +332,10 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
     arrays = {name: np.ascontiguousarray(array, _SCHEMA.arrays[name].dtype) for name, array in arrays.items()}
     try:
         packed, entries = pack_attributes(avatar.attributes)
-    except InvalidAttributesError as error:
+        deltas, components = pack_correctives(avatar.correctives, len(avatar))
+        learned = [one for one in avatar.attributes if isinstance(one, LearnedAttribute)]
+        arrays |= deltas | pack_look_correctives(learned, len(components))
+    except (InvalidAttributesError, InvalidCorrectivesError) as error:
         raise ValueError(f"not saved to {path}: {error}") from error
     if packed and avatar.decoder is None:
         raise ValueError(f"not saved to {path}: it has attributes, but no decoder")
@@ -305,6 +344,8 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
                                 "camera": asdict(source.camera), "provenance": asdict(avatar.provenance)}
     if entries:
         manifest["attributes"] = entries
+    if components:
+        manifest["correctives"] = components
     if avatar.decoder is not None:
         manifest["network"] = {"sha256": network_of(avatar)}
     save_container(path, arrays, manifest, _SCHEMA)
@@ -313,8 +354,9 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
 def load_avatar(path: Path) -> Avatar:
     """Read a `.perse` file as untrusted input.
 
-    Raises UserError, one line, for a file that is missing, damaged, of another version, or holds anything out of range. Actions
-    and the landmarks' spread are stored in half precision, attributes as `perse_live.attribute_file` says.
+    Files of version 2 had no correctives, and are read. Raises UserError, one line, for a file that is missing, damaged, of
+    another version, or holds anything out of range. Actions and the landmarks' spread are stored in half precision, attributes
+    and correctives as `perse_live.attribute_file` and `perse_live.correctives_file` say.
     """
     arrays, manifest = load_container(path, _SCHEMA)
 
@@ -339,10 +381,12 @@ def load_avatar(path: Path) -> Avatar:
         raise UserError(f"{path}: damaged: its head pose is not a rotation; build the avatar again")
     try:
         attributes, decoder = unpack_attributes(arrays, manifest.get("attributes")), unpack_decoder(arrays)
-    except InvalidAttributesError as error:
+        correctives = unpack_correctives(arrays, manifest.get("correctives"))
+        attributes = with_look_correctives(attributes, arrays, len(correctives))
+    except (InvalidAttributesError, InvalidCorrectivesError) as error:
         raise UserError(f"{path}: damaged: {error}; build the avatar again") from error
     avatar = Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], landmarks, source,
-                    _provenance(manifest["provenance"], path), attributes, decoder)
+                    _provenance(manifest["provenance"], path), attributes, decoder, correctives)
     if (neutral_landmarks(avatar) @ rotation[2] + source.t_cam_head[2] < _LEAST_DEPTH).any():
         raise UserError(f"{path}: damaged: its face is not in front of the camera; build the avatar again")
     if attributes and decoder is None:

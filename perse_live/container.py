@@ -62,13 +62,15 @@ class Schema:
     format_name: str
     """Stands in the manifest as `format`."""
     format_version: int
-    """Stands in the manifest as `format_version`; another one is refused."""
+    """Stands in the manifest as `format_version`; a later one is refused."""
     arrays: Mapping[str, ArraySpec]
     """By name; any other array is refused."""
     dimensions: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """Least and greatest size of a named dimension; one that is not listed may have any size that fits into the file."""
     manifest: Mapping[str, FieldKind] = field(default_factory=dict[str, FieldKind])
     """Top-level entries that must be there, and their kind; others may be there too."""
+    oldest_version: int | None = None
+    """The first version that can still be read, its arrays being among those of this one; None: only `format_version`."""
 
 
 def save_container(path: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any], schema: Schema) -> None:
@@ -198,7 +200,7 @@ def _check_manifest(manifest: Mapping[str, Any], schema: Schema) -> None:
         raise _InvalidError("its format version is missing")
     if version > schema.format_version:
         raise _NewerVersionError(f"it has format version {_short(version)}, this program knows {schema.format_version}")
-    if version != schema.format_version:
+    if version < (schema.oldest_version or schema.format_version):
         raise _InvalidError(f"it has the old format version {version}, this program knows {schema.format_version}")
     for name, kind in schema.manifest.items():
         if name not in manifest or not _is_kind(manifest[name], kind):

@@ -15,12 +15,13 @@ from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array
 from perse_live.attributes import AddedGaussians, Attribute, LearnedAttribute, LearnedGaussians, Look
 from perse_live.avatar import Avatar
+from perse_live.correctives import Deltas, Merged, merge, scaled
 from perse_live.decoder.evaluation import Evaluation, Key
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import CODES, MOST_PLACE, MOST_SIZE, PLACE_UNIT
 from perse_live.decoder.wearing import UNSEEN
 from perse_live.jit import inline_kernel, kernel
-from perse_live.wardrobe import effective_weights
+from perse_live.wardrobe import effective_weights, kept_correctives, numbers_when_worn
 
 _PLACE_UNIT, _MOST_PLACE, _MOST_SIZE = np.float32(PLACE_UNIT), np.float32(MOST_PLACE), np.float32(MOST_SIZE)
 _UNSEEN = np.float32(UNSEEN)
@@ -50,6 +51,7 @@ class Dresser:
         moves = any(isinstance(one, LearnedAttribute) and one.moves_own for one in self._attributes)
         self._matrices = np.ascontiguousarray(into_binding(avatar.rig, avatar.surface)) if moves else None
         self._active: tuple[int, ...] = ()
+        self._merged: Merged | None = None
         self._worn = avatar
         self.wear({one.name: 1.0 for one in self._attributes})
 
@@ -79,6 +81,8 @@ class Dresser:
         for k in active:
             least = _UNSEEN if k in self._learned else np.float32(0.0)
             _keep_in_range(self._attributes[k].ids, count, self._shift, least, self._colors, self._opacities)
+        if self._merged is not None:
+            self._fade_correctives(self._merged, [(self._attributes[k], effective[k]) for k in active])
         return self._worn
 
     @property
@@ -128,6 +132,23 @@ class Dresser:
         _show(out[:split], added.colors[:split], on, self._colors, self._opacities)
         _show(out[split:], added.colors[split:], count + shift + off, self._colors, self._opacities)
 
+    def _fade_correctives(self, everything: Merged, active: Sequence[tuple[Look, float]]) -> None:
+        """Correctives of the avatar and of what it wears, at the looks' weights."""
+        weights = np.array([1.0, *(weight for one, weight in active if one.correctives is not None)], np.float32)
+        full, now = everything.deltas, self._worn.correctives.deltas
+        _scale(everything.parts, everything.sources, kept_correctives(self._avatar, active), weights, full.colors, full.opacities,
+               full.offsets, now.colors, now.opacities, now.offsets)
+
+    def _correctives_of(self, worn: Sequence[Look]) -> tuple[Merged | None, Deltas]:
+        """Those of the avatar and of looks, if some look changes them, and a copy under the numbers that Gaussians have now."""
+        deltas = self._avatar.correctives.deltas
+        own, numbers = numbers_when_worn(self._avatar, worn)
+        looks = [(one.correctives.deltas, rows) for one, rows in zip(worn, numbers, strict=True) if one.correctives is not None]
+        if not len(self._avatar.correctives) or not looks:
+            return None, replace(deltas, ids=own[deltas.ids])
+        everything = merge([(deltas, own), *looks])
+        return everything, scaled(everything.deltas, np.ones(len(everything.deltas), np.float32))
+
     def _lay_out(self, active: tuple[int, ...]) -> None:
         """Put what depends on the attributes worn, but not on their weights, into its place."""
         avatar, worn = self._avatar, [self._attributes[k].added for k in active]
@@ -149,11 +170,13 @@ class Dresser:
             self._colors[there], self._regions[there] = one.colors[len(s.triangles):], one.regions[len(s.triangles):]
             off = here.stop
         self._active = active
+        self._merged, deltas = self._correctives_of([self._attributes[k] for k in active])
         self._worn = replace(
             avatar, rig=replace(avatar.rig, vertices=self._vertices),
             surface=SurfaceBinding(*(array[:on] for array in vars(self._surface).values())),
             rigid=RigidBinding(*(array[:off] for array in vars(self._rigid).values())),
-            opacities=self._opacities[:on + off], colors=self._colors[:on + off], regions=self._regions[:on + off])
+            opacities=self._opacities[:on + off], colors=self._colors[:on + off], regions=self._regions[:on + off],
+            correctives=replace(avatar.correctives, deltas=deltas))
 
 
 def _check(avatar: Avatar) -> None:
@@ -235,6 +258,19 @@ def _keep_in_range(ids: Int32Array, count: int, shift: int, least: np.float32, c
         for c in range(3):
             colors[at, c] = min(max(colors[at, c], zero), one)
         opacities[at] = zero if opacities[at] < least else min(max(opacities[at], zero), one)
+
+
+@kernel
+def _scale(parts: Int32Array, sources: Int32Array, kept: Float32Array, weights: Float32Array, full_colors: Float32Array,
+           full_opacities: Float32Array, full_offsets: Float32Array, colors: Float32Array, opacities: Float32Array,
+           offsets: Float32Array) -> None:
+    """Entries of part 0, the avatar's own, by what is left of them (G,); those of other parts by the part's weight."""
+    for i in range(len(parts)):
+        share = kept[sources[i]] if parts[i] == 0 else weights[parts[i]]
+        for c in range(3):
+            colors[i, c] = share * full_colors[i, c]
+            offsets[i, c] = share * full_offsets[i, c]
+        opacities[i] = share * full_opacities[i]
 
 
 @kernel

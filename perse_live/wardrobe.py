@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
-from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.arrays import Float32Array, Int32Array, UInt8Array
 from perse_live.attributes import AddedGaussians, Attribute, LearnedAttribute, Look
 from perse_live.avatar import Avatar
+from perse_live.correctives import Correctives, merge, scaled
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import Decoder
 from perse_live.decoder.wearing import UNSEEN, Worn, added_change, features_of_added, own_change
@@ -72,7 +73,7 @@ def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float
     bound = [replace(avatar.surface, positions=own.positions, axes=own.axes), *(one.surface for one in grown)]
     free = [replace(avatar.rigid, means=own.means, scales=own.scales), *(one.rigid for one in grown)]
 
-    def merged(mine: np.ndarray, added: list[np.ndarray]) -> np.ndarray:
+    def combined(mine: np.ndarray, added: list[np.ndarray]) -> np.ndarray:
         on, off = [mine[:count]], [mine[count:]]
         for one, array in zip(grown, added, strict=True):
             split = len(one.surface.triangles)
@@ -84,9 +85,51 @@ def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float
         avatar, rig=replace(avatar.rig, vertices=vertices),
         surface=SurfaceBinding(*(np.concatenate([getattr(one, name) for one in bound]) for name in vars(avatar.surface))),
         rigid=RigidBinding(*(np.concatenate([getattr(one, name) for one in free]) for name in vars(avatar.rigid))),
-        opacities=np.clip(merged(own.opacities, [one.opacities for one in grown]), 0, 1),
-        colors=np.clip(merged(own.colors, [one.colors for one in grown]), 0, 1),
-        regions=merged(avatar.regions, [one.regions for one in grown]))
+        opacities=np.clip(combined(own.opacities, [one.opacities for one in grown]), 0, 1),
+        colors=np.clip(combined(own.colors, [one.colors for one in grown]), 0, 1),
+        regions=combined(avatar.regions, [one.regions for one in grown]),
+        correctives=worn_correctives(avatar, active))
+
+
+def numbers_when_worn(avatar: Avatar, worn: Sequence[Look]) -> tuple[Int32Array, list[Int32Array]]:
+    """The numbers that Gaussians have among those of an avatar that wears looks: its own (G,), and those of each look: first of
+    the avatar's that it changes, then of what it adds, (N + A,).
+    """
+    count, total = len(avatar.surface.triangles), len(avatar)
+    shift = sum(len(one.added.surface.triangles) for one in worn)
+    own = np.arange(total, dtype=np.int32)
+    own[count:] += shift
+    on, off = count, total + shift
+    looks: list[Int32Array] = []
+    for one in worn:
+        split = len(one.added.surface.triangles)
+        free = len(one.added) - split
+        looks.append(np.concatenate([own[one.ids], np.arange(on, on + split), np.arange(off, off + free)]).astype(np.int32))
+        on, off = on + split, off + free
+    return own, looks
+
+
+def kept_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Float32Array:
+    """(G,) what is left of the avatar's own correctives under looks at their weights."""
+    kept = np.ones(len(avatar), np.float32)
+    for one, weight in active:
+        if one.correctives is not None:
+            kept[one.ids] *= 1 - np.float32(weight) * (1 - one.correctives.kept)
+    return kept
+
+
+def worn_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Correctives:
+    """Correctives of an avatar that wears looks at their weights, under the numbers that Gaussians have then."""
+    if not avatar.correctives.components:
+        return avatar.correctives
+    own, looks = numbers_when_worn(avatar, [one for one, _ in active])
+    theirs = [(one.correctives.deltas, rows) for (one, _), rows in zip(active, looks, strict=True) if one.correctives is not None]
+    weights = [np.float32(weight) for one, weight in active if one.correctives is not None]
+    made = merge([(avatar.correctives.deltas, own), *theirs])
+    shares = np.array([1, *weights], np.float32)[made.parts]
+    mine = made.parts == 0
+    shares[mine] = kept_correctives(avatar, active)[made.sources[mine]]
+    return replace(avatar.correctives, deltas=scaled(made.deltas, shares))
 
 
 class _Own(NamedTuple):

@@ -28,6 +28,8 @@ class Motion:
     pose: HeadPose
     residual: Float32Array | None = None
     """(478, 3) metres, head frame: landmark offsets beyond the 52 actions; None: none."""
+    secondary: Float32Array | None = None
+    """(4,) as `perse_live.correctives.SECONDARY_NAMES`: how hair sways, and how far the lungs are filled; None: not at all."""
 
 
 class Stage:
@@ -71,7 +73,8 @@ class Stage:
 
     def pose(self, motion: Motion) -> Any:
         """The first half of drawing: the avatar's Gaussians in the camera frame, work buffers of the engine."""
-        return self._poser.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual)
+        return self._poser.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual,
+                                secondary=motion.secondary)
 
     def render(self, gaussians: Any, *, background: tuple[float, float, float]) -> UInt8Array:
         """The second half, over a colour; as `draw`."""

@@ -17,8 +17,8 @@ from perse_live.head.rig import gaze_from_expression
 from runtime.stage import Motion, Stage
 
 MARGIN, GAP, CAPTION, TITLE, HEADING = 36, 12, 30, 76, 46  # pixels
-_OVERSAMPLING = 2  # tiles are drawn this much larger, so that nothing flickers in the small
-_PAPER, _BACKDROP, _INK, _PALE_INK = (255, 255, 255), (217, 219, 222), (38, 40, 44), (118, 122, 128)
+OVERSAMPLING = 2  # tiles are drawn this much larger, so that nothing flickers in the small
+_PAPER, BACKDROP, _INK, _PALE_INK = (255, 255, 255), (217, 219, 222), (38, 40, 44), (118, 122, 128)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class TilePainter:
         side = tile.span * self._sheet.tile + (tile.span - 1) * GAP
         high = side + (tile.span - 1) * CAPTION
         drawn = Image.fromarray(self._draw(tile.motion, side)).resize((side, side), Image.Resampling.LANCZOS)
-        box = Image.new("RGB", (side, high), _BACKDROP)
+        box = Image.new("RGB", (side, high), BACKDROP)
         box.paste(drawn, (0, high - side))
         self._sheet.paste(box, tile.caption, left, top)
 
@@ -125,10 +125,10 @@ class TilePainter:
             self.place_at(tile, number, top, first_column=first_column)
 
     def _draw(self, motion: Motion, side: int) -> UInt8Array:
-        pixels = side * _OVERSAMPLING
+        pixels = side * OVERSAMPLING
         if pixels not in self._stages:
             self._stages[pixels] = Stage(self._avatar, self._camera.resized(pixels, pixels), threads=os.cpu_count() or 1)
-        red, green, blue = _BACKDROP
+        red, green, blue = BACKDROP
         return self._stages[pixels].draw(motion, background=(red / 255, green / 255, blue / 255)).copy()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from attribute_toys import toy_decoder, toy_learned
+from corrective_toys import with_toy_correctives
 from export.engines.graph_files import Graph, graphs_of
 from perse_live.animate import HeadPose
 from perse_live.avatar import Avatar, load_avatar, save_avatar
@@ -24,7 +25,7 @@ from runtime.stage import Motion, facing_pose
 
 @cache
 def dressable() -> Avatar:
-    """Two attributes of one slot, one of another; landmarks that move vertices."""
+    """Two attributes of one slot, one of another; landmarks that move vertices; correctives, one attribute's own among them."""
     avatar = made_up_avatar(900, np.random.default_rng(0))
     random = np.random.default_rng(1)
     ids = random.choice(len(avatar.rig.vertices), 60, replace=False).astype(np.int32)
@@ -34,7 +35,8 @@ def dressable() -> Avatar:
     attributes = tuple(toy_learned(avatar, name, slot, seed=k, moves_own=k == 2, tints_hair=k == 3)
                        for k, (name, slot) in enumerate(looks, 1))
     with tempfile.TemporaryDirectory() as folder:  # through a file, so that it is what a user's is, to the bit
-        save_avatar(Path(folder) / "toy.perse", replace(avatar, decoder=toy_decoder(), attributes=attributes))
+        avatar = with_toy_correctives(replace(avatar, decoder=toy_decoder(), attributes=attributes))
+        save_avatar(Path(folder) / "toy.perse", avatar)
         return load_avatar(Path(folder) / "toy.perse")
 
 
@@ -55,7 +57,8 @@ def folder_of(path: Path) -> EngineFolder:
     for one in graphs():
         name = f"{one.name}.{one.precision}.onnx"
         (path / name).write_bytes(one.content)
-        limits = {"batch": (1, 1, 8), "surface": (1, 9000, 9000), "rigid": (1, 9000, 9000), "following": (1, 61, 9000)}
+        limits = {"batch": (1, 1, 8), "surface": (1, 9000, 9000), "rigid": (1, 9000, 9000), "following": (1, 61, 9000),
+                  "components": (2, 6, 24), "corrected": (2, 900, 9000)}
         inputs, outputs = (tuple(TensorInfo(key, *tensor) for key, tensor in part.items()) for part in (one.inputs, one.outputs))
         files.append(GraphFile(name, hashlib.sha256(one.content).hexdigest(), len(one.content), "onnx", one.name, one.precision,
                                one.made_from, "opset 18", "any", limits if one.name == ANIMATE else {}, inputs, outputs))
@@ -74,4 +77,4 @@ def motion(seed: int) -> Motion:
     return Motion((random.random(52) * (random.random(52) < 0.5)).astype(np.float32),
                   random.normal(0, 0.2, (2, 2)).astype(np.float32),
                   HeadPose(pose.R_cam_head, pose.t_cam_head, body.R_cam_head),
-                  random.normal(0, 2e-3, (478, 3)).astype(np.float32))
+                  random.normal(0, 2e-3, (478, 3)).astype(np.float32), random.normal(0, 0.2, 4).astype(np.float32))

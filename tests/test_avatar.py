@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from corrective_toys import with_toy_correctives
 from perse_live.avatar import load_avatar, neutral_landmarks, own_landmark_model, save_avatar, spread_offsets
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_NAMES, index
@@ -24,7 +25,7 @@ Manifest = dict[str, Any]
 
 @pytest.fixture
 def sound_file(tmp_path: Path) -> Path:
-    save_avatar(tmp_path / "toy.perse", toy_avatar(gaussians=300))
+    save_avatar(tmp_path / "toy.perse", with_toy_correctives(toy_avatar(gaussians=300)))
     return tmp_path / "toy.perse"
 
 
@@ -92,7 +93,14 @@ def forget(key: str, *, inside: str | None = None) -> Callable[[Arrays, Manifest
     return change
 
 
-def fewer_gaussians(arrays: Arrays, _: Manifest) -> None:
+def without_correctives(arrays: Arrays, manifest: Manifest) -> None:
+    for name in [name for name in arrays if name.startswith("correctives.")]:
+        del arrays[name]
+    del manifest["correctives"]
+
+
+def fewer_gaussians(arrays: Arrays, manifest: Manifest) -> None:
+    without_correctives(arrays, manifest)
     for name in ("opacities", "colors", "regions"):
         arrays[name] = np.ascontiguousarray(arrays[name][:-1])
 
@@ -147,6 +155,23 @@ def mirrored_pose(arrays: Arrays, _: Manifest) -> None:
     (say("licences", 3, inside="provenance"), "provenance is incomplete"),
     (say("person_psnr", "high", inside="provenance"), "provenance is incomplete"),
     (say("face_psnr", -1.0, inside="provenance"), "provenance is incomplete"),
+    (say("format_version", 1), "old format version 1"),
+    (forget("correctives"), "names 0 components, its arrays hold 6"),
+    (say("correctives", {}), "not a list"),
+    (say("correctives", [{}] * 25), "not a list of up to 24"),
+    (say("correctives", [{}] * 6), "no name"),
+    (say("correctives", [{"name": "lid", "curves": [3]}] * 6), "no input"),
+    (say("correctives", [{"name": "lid", "curves": [{"input": "jawOpen", "knots": [[0, "x"], [1, 1]]}]}] * 6), "not two numbers"),
+    (say("correctives", [{"name": "lid", "curves": [{"input": "jawOpen", "knots": [[0, 0], [1, 1]]}]}] * 6), "the same name"),
+    (say("correctives", [{"name": "\u001b[31m", "curves": [{"input": "jawOpen", "knots": [[0, 0], [1, 1]]}]}]), "name is"),
+    (lambda arrays, _: arrays.pop("correctives.offsets"), "no array 'correctives.offsets'"),
+    (put("correctives.ids", 10**6), "index 1000000"),
+    (put("correctives.ids", 461), "do not rise"),
+    (put("correctives.counts", 0), "another number"),
+    (put("correctives.counts", 2**32 - 1), "another number"),
+    (put("correctives.colors", 1.5), "above 1"),
+    (put("correctives.opacities", np.nan), "not finite"),
+    (put("correctives.offsets", np.inf), "not finite"),
 ])
 def test_a_hostile_file_is_one_clear_error(sound_file: Path, change: Callable[[Arrays, Manifest], object], what: str) -> None:
     altered(sound_file, change)
@@ -156,6 +181,18 @@ def test_a_hostile_file_is_one_clear_error(sound_file: Path, change: Callable[[A
     assert what in message
     assert "toy.perse" in message
     assert "\n" not in message
+
+
+def test_a_file_of_version_2_is_read_as_it_was(sound_file: Path) -> None:
+    def older(arrays: Arrays, manifest: Manifest) -> None:
+        without_correctives(arrays, manifest)
+        manifest["format_version"] = 2
+
+    avatar, first = load_avatar(altered(sound_file, older)), toy_avatar(gaussians=300)
+    assert not len(avatar.correctives)
+    np.testing.assert_array_equal(avatar.colors, first.colors)
+    save_avatar(sound_file, avatar)
+    assert len(load_avatar(sound_file)) == len(first)
 
 
 def test_a_file_altered_in_nothing_is_still_sound(sound_file: Path) -> None:

@@ -76,6 +76,13 @@ def refused(path: Path, content: bytes, reason: str) -> None:
     assert len(message) < 600
 
 
+def test_versions_from_the_oldest_on_are_read(tmp_path: Path) -> None:
+    older = Schema(**vars(SCHEMA) | {"format_version": 4, "oldest_version": 3})
+    assert load_container(written(tmp_path, file_of(ARRAYS)), older)[1]["format_version"] == 3
+    with pytest.raises(UserError, match="old format version 2"):
+        load_container(written(tmp_path, file_of(ARRAYS, with_metadata(format_version=2))), older)
+
+
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     arrays = {**ARRAYS, "weights": np.linspace(0, 1, 5, dtype=np.float16)}
     save_container(tmp_path / "a.perse", arrays, MANIFEST, SCHEMA)

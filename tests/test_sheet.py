@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 
 from attribute_toys import toy_attribute
+from perse_live.correctives import Component, ramp, sparse
 from perse_live.rotations import from_euler_degrees
+from runtime.expression_sheet import expression_sheet
 from runtime.sheet import contact_sheet
 from runtime.stage import facing_pose, turned_pose
 from runtime.tiles import GAP, HEADING, MARGIN, TITLE, row_height
@@ -34,6 +36,20 @@ def test_attributes_are_shown_below() -> None:
     assert len(dressed) - len(plain) == HEADING + 2 * row_height(300)
     first, second = (dressed[height + HEADING:height + HEADING + 300, left:left + 300] for left in (MARGIN, MARGIN + 300 + GAP))
     assert first.std() > 5 and (first != second).any()
+
+
+def test_the_sheet_of_expressions_shows_what_correctives_do() -> None:
+    toy = toy_avatar(gaussians=1200)
+    deltas = np.zeros((1, len(toy), 3), np.float32)
+    deltas[..., 0] = 1
+    red = sparse([Component("jaw", (ramp("jawOpen", 0.4, 1.0),))], deltas, deltas[..., 1])
+    plain, corrected = (expression_sheet(one) for one in (toy, dataclasses.replace(toy, correctives=red)))
+    assert plain.shape == corrected.shape and plain.shape[1] > 2000
+    below = slice(TITLE + HEADING + MARGIN, None)
+    changed = (plain[below] != corrected[below]).any(2)
+    rows = [part.any() for part in np.array_split(changed, 30)]
+    assert 2 <= sum(rows) <= 8  # those of jawOpen, alone and with others
+    assert not changed[:100].any()  # shut eyes
 
 
 def test_turns_start_from_the_photo_or_from_the_front_and_keep_the_neck() -> None:

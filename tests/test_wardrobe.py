@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attribute_toys import toy_attribute, toy_decoder, toy_learned
+from corrective_toys import with_toy_correctives
 from hypothesis_profiles import examples
 from perse_live.animator import Animator
 from perse_live.attributes import Attribute, LearnedAttribute, none_learned, nothing_added
@@ -47,8 +48,8 @@ def decoded() -> Avatar:
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
     toy = toy_avatar(gaussians=600)
-    return replace(toy, decoder=toy_decoder(), attributes=(
-        *explicit_looks(toy), *learned_looks(toy)))
+    return with_toy_correctives(replace(toy, decoder=toy_decoder(), attributes=(
+        *explicit_looks(toy), *learned_looks(toy))))
 
 
 def explicit_looks(toy: Avatar) -> tuple[Attribute, ...]:
@@ -75,6 +76,8 @@ def assert_alike(quick: Avatar, clear: Avatar) -> None:
             assert getattr(first, name).flags.c_contiguous
     for name in ("opacities", "colors", "regions"):
         np.testing.assert_allclose(getattr(quick, name), getattr(clear, name), atol=1e-5, err_msg=name)
+    for name, array in vars(clear.correctives.deltas).items():
+        np.testing.assert_allclose(getattr(quick.correctives.deltas, name), array, atol=1e-6, err_msg=f"correctives, {name}")
 
 
 @examples(60)

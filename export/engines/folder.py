@@ -29,7 +29,7 @@ from perse_live.engines.folder import (
     manifest_text,
     read_folder,
 )
-from perse_live.engines.graphs import ANIMATE, BATCH, FOLLOWING, RIGID, SURFACE, Tensor, all_worn
+from perse_live.engines.graphs import ANIMATE, Tensor, limits_of
 from perse_live.engines.nvidia import Gpu, NvidiaBackend, find_gpu, import_backend
 from perse_live.engines.trust import record_built
 from perse_live.errors import UserError
@@ -52,7 +52,7 @@ def export_engines(avatar: Avatar, source: Path, folder: Path, *, backends: Sequ
     target = folder / f"{source.stem}{SUFFIX}"
     _refuse_foreign(target)
     graphs = graphs_of(avatar, precisions, progress=progress)
-    limits = _limits(avatar)
+    limits = limits_of(avatar)
     contents: list[tuple[GraphFile, bytes]] = [(_onnx_file(one, limits), one.content) for one in graphs]
     for step, (backend, module) in enumerate(modules.items()):
         fitting = _fitting(graphs, backend, compute_capabilities)
@@ -140,16 +140,6 @@ def _file(graph: Graph, name: str, content: bytes, backend: Backend, version: st
 
 def _tensors(infos: Sequence[TensorInfo]) -> dict[str, Tensor]:
     return {one.name: Tensor(one.dtype, one.shape) for one in infos}
-
-
-def _limits(avatar: Avatar) -> dict[str, tuple[int, int, int]]:
-    """How long what varies may be: one frame, as memory is reserved for the most; Gaussians up to everything worn; vertices that
-    follow landmarks.
-    """
-    full, following = all_worn(avatar), len(avatar.landmarks.spread_ids) + 1
-    surface, rigid = max(len(full.surface.triangles), 1), max(len(full.rigid.means), 1)
-    return {BATCH: (1, 1, 1), SURFACE: (1, surface, surface), RIGID: (1, rigid, rigid),
-            FOLLOWING: (1, following, len(avatar.rig.vertices) + 1)}
 
 
 def _write(made: EngineFolder, contents: Sequence[tuple[GraphFile, bytes]]) -> None:

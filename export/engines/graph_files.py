@@ -88,6 +88,6 @@ def animate_example(avatar: Avatar, *, frames: int) -> Arrays:
     """Inputs of `animate` with everything worn: a face at rest."""
     eye = np.eye(3, dtype=np.float32)
     worn = all_worn(avatar)
-    one = motion_arrays(np.zeros(52), np.zeros((2, 2)), HeadPose(eye, np.array([0, 0, 1], np.float32), eye), None)
+    one = motion_arrays(np.zeros(52), np.zeros((2, 2)), HeadPose(eye, np.array([0, 0, 1], np.float32), eye), None, None)
     motion = {name: np.repeat(array, frames, 0) for name, array in one.items()}
     return motion | canonical_arrays(worn) | binding_arrays(worn)

@@ -2,7 +2,8 @@
 
 `avatar.json` says what is in `avatar.bin`: typed arrays one after another, little-endian, each at a multiple of 4 bytes. The
 arithmetic that turns them into Gaussians is in `avatar.js`, which is the format's reference. Actions are whole numbers with a
-scale each, and only for the vertices that they move; 16 bits hold the largest to a thousandth of a millimetre.
+scale each, and only for the vertices that they move; 16 bits hold the largest to a thousandth of a millimetre. Correctives are
+there for the Gaussians that they change, shades (colour and opacity) and offsets each for themselves; most have no offset.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from perse_live.avatar import Avatar, with_own_lids
+from perse_live.correctives import Deltas
+from perse_live.correctives_file import component_entries
 from perse_live.errors import UserError
 from perse_live.files import write_bytes, write_error
 from perse_live.head.expressions import EXPRESSION_NAMES
@@ -23,7 +26,7 @@ from perse_live.head.rig import EYES, gaze_from_expression, vertices_of
 from perse_live.wardrobe import worn
 
 SUFFIX = ".web"
-FORMAT, FORMAT_VERSION = "perse-live web avatar", 1
+FORMAT, FORMAT_VERSION = "perse-live web avatar", 2
 _MANIFEST, _ARRAYS = "avatar.json", "avatar.bin"
 _VIEWER = ("index.html", "avatar.js", "splats.js", "viewer.js")
 FILES = (_MANIFEST, _ARRAYS, *_VIEWER)
@@ -77,7 +80,7 @@ def bundle_of(avatar: Avatar, *, attributes: Mapping[str, float]) -> tuple[bytes
         "surfaceTriangles": surface.triangles.astype(np.uint32), "surfacePositions": surface.positions,
         "surfaceAxes": surface.axes, "surfaceThickness": surface.thickness, "surfaceTwoSided": surface.two_sided,
         "rigidMeans": rigid.means, "rigidQuats": rigid.quats, "rigidScales": rigid.scales, "rigidHeadWeights": rigid.head_weights,
-        "rgba": np.rint(shown * 255).astype(np.uint8),
+        "rgba": np.rint(shown * 255).astype(np.uint8), **_corrective_arrays(look.correctives.deltas),
     }
     described: dict[str, object] = {}
     content = bytearray()
@@ -94,6 +97,20 @@ def bundle_of(avatar: Avatar, *, attributes: Mapping[str, float]) -> tuple[bytes
         "restExpression": with_own_lids(avatar, np.zeros(len(units), np.float32)).tolist(),
         "gazeByExpression": np.stack([gaze_from_expression(one) for one in units], 2).tolist(),
         "eyeCenters": rig.eye_centers.tolist(), "neckPivot": rig.neck_pivot.tolist(),
+        "correctives": component_entries(look.correctives.components),
         "camera": vars(source.camera), "R_cam_head": source.R_cam_head.tolist(), "t_cam_head": source.t_cam_head.tolist(),
     }
     return json.dumps(manifest, indent=1).encode(), bytes(content)
+
+
+def _corrective_arrays(deltas: Deltas) -> dict[str, np.ndarray]:
+    """Entries, one component after another: those with a change of colour or opacity, and those with an offset."""
+    owner = np.repeat(np.arange(len(deltas.starts) - 1), np.diff(deltas.starts))
+    shades = np.rint(np.concatenate([deltas.colors, deltas.opacities[:, None]], 1) * _STEPS).astype(np.int16)
+    arrays: dict[str, np.ndarray] = {}
+    for name, values in (("shade", shades), ("shift", deltas.offsets)):
+        there = (values != 0).any(1)
+        counts = np.bincount(owner[there], minlength=len(deltas.starts) - 1)
+        arrays |= {f"{name}Starts": np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32),
+                   f"{name}Ids": deltas.ids[there].astype(np.uint32), f"{name}sAdded": values[there]}
+    return arrays

@@ -16,7 +16,7 @@ from offline.training.rasterizers import ON_CPU, Drawing
 from perse_live.animate import RigidBinding, SurfaceBinding, pose_gaussians, pose_vertices
 from perse_live.arrays import Float32Array
 from perse_live.attributes import Attribute
-from perse_live.avatar import Avatar
+from perse_live.avatar import Avatar, corrected
 from perse_live.camera import Camera
 from perse_live.decoder.features import into_binding
 from perse_live.decoder.network import COLOR, MOST_PLACE, MOST_SIZE, OPACITY, OUTPUTS, PLACE, PLACE_UNIT, SIZE
@@ -121,6 +121,7 @@ def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, drawing: Drawin
     bottom, right = min(int(rows.max()) + 1 + _MARGIN, part.shape[0]), min(int(columns.max()) + 1 + _MARGIN, part.shape[1])
     camera = Camera(right - left, bottom - top, frame.camera.fx, frame.camera.fy, frame.camera.cx - left, frame.camera.cy - top)
     part, image = part[top:bottom, left:right, None], frame.image[top:bottom, left:right]
+    avatar = corrected(avatar, frame.expression, frame.gaze)
     own = posed(avatar, frame, avatar.surface, avatar.rigid, avatar.opacities, avatar.colors)
     bare = CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(own, camera).astype(np.float32)
     bare = bare[..., :3] / 255 + (1 - bare[..., 3:] / 255) * np.array(BACKDROP, np.float32)

@@ -14,6 +14,7 @@ from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 from perse_live.decoder.features import into_binding
 from perse_live.decoder.wearing import UNSEEN, change_of
+from perse_live.wardrobe import worn_correctives
 
 
 class Taught:
@@ -53,4 +54,4 @@ class Taught:
             rigid=RigidBinding(*(np.concatenate(pair) for pair in zip(vars(avatar.rigid).values(), vars(rigid).values(),
                                                                       strict=True))),
             opacities=clipped(opacities, shown), colors=clipped(colors, look.added.colors + added.colors),
-            regions=merged(avatar.regions, look.added.regions))
+            regions=merged(avatar.regions, look.added.regions), correctives=worn_correctives(avatar, [(look, way)]))

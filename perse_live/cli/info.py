@@ -23,6 +23,8 @@ class Info:
 
 def run(command: Info) -> None:
     """Print what an avatar file holds."""
+    import numpy as np
+
     from perse_live.avatar import load_avatar
 
     avatar = load_avatar(command.avatar)
@@ -30,6 +32,8 @@ def run(command: Info) -> None:
         "file": str(command.avatar), "bytes": command.avatar.stat().st_size, "gaussians": len(avatar),
         "vertices": len(avatar.rig.vertices), "triangles": len(avatar.rig.triangles), "camera": asdict(avatar.source.camera),
         "attributes": [one.name for one in avatar.attributes], "attributes_from_photos": from_photos(avatar),
+        "correctives": [one.name for one in avatar.correctives.components],
+        "corrected_gaussians": len(np.unique(avatar.correctives.deltas.ids)),
         **asdict(avatar.provenance),
     }
     if command.json:

@@ -21,6 +21,8 @@ class Render:
     """An avatar file (.perse)."""
     output: OutputFile
     """The picture to write (.png, .jpg or .webp); a loop is .webp."""
+    expressions: bool = False
+    """Draw every facial action at 0, 0.5 and 1 instead of the sheet, with eyes and mouth at twice the size."""
     loop: float | None = None
     """Seconds of an animated picture instead of the sheet, 4 to 60: the avatar performs, and its attributes fade in and out."""
     size: int = 256
@@ -34,9 +36,17 @@ def run(command: Render) -> None:
 
     check_picture_name(command.output)
     if command.loop is not None:
+        if command.expressions:
+            raise UserError("--loop and --expressions: give one of them")
         _check_loop(command, command.loop)
     check_outputs([command.output], inputs=[command.avatar], overwrite=command.replacing.overwrite)
     avatar = load_avatar(command.avatar)
+    if command.expressions:
+        from runtime.expression_sheet import expression_sheet
+
+        write_image(command.output, expression_sheet(avatar))
+        say_written("sheet of expressions", command.output)
+        return
     if command.loop is None:
         from runtime.sheet import contact_sheet
 

@@ -19,7 +19,7 @@ from perse_live.errors import UserError
 
 MANIFEST = "engines.json"
 SUFFIX = ".engines"
-FORMAT, FORMAT_VERSION = "perse-live engines", 1
+FORMAT, FORMAT_VERSION = "perse-live engines", 2
 _MAX_MANIFEST = 1 << 20
 MAX_ENGINE_BYTES = 512 << 20
 """Of one graph or engine; those of an avatar have 10 to 60 MiB."""

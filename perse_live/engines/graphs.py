@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from perse_live.animate import BACK_FACING, HeadPose
-from perse_live.arrays import Float32Array, FloatArray
+from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
+from perse_live.correctives import MAX_COMPONENTS, MAX_CURVES, MAX_KNOTS, SECONDARY_NAMES, Deltas
+from perse_live.corrector import curve_table
 from perse_live.head.landmarks import LANDMARK_COUNT
 from perse_live.head.rig import HeadRig
 from perse_live.wardrobe import worn
@@ -22,11 +24,14 @@ from perse_live.wardrobe import worn
 Arrays = dict[str, np.ndarray]
 
 ANIMATE, ATTRIBUTES = "animate", "attributes"
-BATCH, SURFACE, RIGID, FOLLOWING = "batch", "surface", "rigid", "following"
+BATCH, SURFACE, RIGID, FOLLOWING, COMPONENTS, CORRECTED = "batch", "surface", "rigid", "following", "components", "corrected"
 """Names of what may vary in length: frames at once; Gaussians on the surface; rigid ones; vertices that follow landmarks, and
-one."""
+one; components of the correctives; Gaussians that they change, and one. The last two are 2 at least."""
+CORRECTIONS = 7
+"""What a correction has: colour, opacity, offset."""
 
 _ALWAYS_DRAWN = 2.0  # no cosine reaches it
+_LEAST_LENGTH = 2  # tracing takes lengths of 0 and 1 for fixed
 
 
 class Tensor(NamedTuple):
@@ -44,6 +49,7 @@ MOTION: dict[str, Tensor] = {
     "t_cam_head": Tensor("float32", (BATCH, 3)),
     "R_cam_body": Tensor("float32", (BATCH, 3, 3)),
     "residual": Tensor("float32", (BATCH, LANDMARK_COUNT, 3)),
+    "secondary": Tensor("float32", (BATCH, len(SECONDARY_NAMES))),
 }
 """What changes from frame to frame; units and axes as in `runtime.stage.Motion` and `perse_live.animate.HeadPose`."""
 
@@ -52,7 +58,7 @@ POSED: dict[str, Tensor] = {
     "quats": Tensor("float32", (BATCH, f"{SURFACE} + {RIGID}", 4)),
     "scales": Tensor("float32", (BATCH, f"{SURFACE} + {RIGID}", 3)),
     "opacities": Tensor("float32", (BATCH, f"{SURFACE} + {RIGID}")),
-    "colors": Tensor("float32", (f"{SURFACE} + {RIGID}", 3)),
+    "colors": Tensor("float32", (BATCH, f"{SURFACE} + {RIGID}", 3)),
 }
 """What `animate` gives: Gaussians in the camera frame as `perse_live.gaussians.Gaussians` has them."""
 
@@ -69,6 +75,7 @@ def canonical_inputs(vertices: int) -> dict[str, Tensor]:
         "rigid_scales": Tensor("float32", (RIGID, 3)),
         "rigid_opacities": Tensor("float32", (RIGID,)),
         "rigid_colors": Tensor("float32", (RIGID, 3)),
+        "corrections": Tensor("float32", (COMPONENTS, CORRECTED, CORRECTIONS)),
     }
 
 
@@ -82,6 +89,12 @@ def binding_inputs(vertices: int) -> dict[str, Tensor]:
         "rigid_head_weights": Tensor("float32", (RIGID,)),
         "spread": Tensor("float32", (LANDMARK_COUNT, FOLLOWING)),
         "spread_rows": Tensor("int32", (vertices,)),
+        "surface_corrected": Tensor("int32", (SURFACE,)),
+        "rigid_corrected": Tensor("int32", (RIGID,)),
+        "curve_inputs": Tensor("int32", (MAX_CURVES, COMPONENTS)),
+        "curve_first": Tensor("float32", (MAX_CURVES, COMPONENTS)),
+        "curve_knots": Tensor("float32", (MAX_CURVES, COMPONENTS, MAX_KNOTS)),
+        "curve_bends": Tensor("float32", (MAX_CURVES, COMPONENTS, MAX_KNOTS)),
     }
 
 
@@ -90,14 +103,15 @@ HALF_INPUTS = ("spread",)
 
 
 def canonical_arrays(avatar: Avatar) -> Arrays:
-    """An avatar's Gaussians at rest, as `canonical_inputs` describes them; views where that is possible."""
-    count = len(avatar.surface.triangles)
+    """An avatar's Gaussians at rest, as `canonical_inputs` describes them; views, but for the corrections."""
+    count, deltas = len(avatar.surface.triangles), avatar.correctives.deltas
     return {
         "vertices": avatar.rig.vertices,
         "surface_positions": avatar.surface.positions, "surface_axes": avatar.surface.axes,
         "surface_opacities": avatar.opacities[:count], "surface_colors": avatar.colors[:count],
         "rigid_means": avatar.rigid.means, "rigid_scales": avatar.rigid.scales,
         "rigid_opacities": avatar.opacities[count:], "rigid_colors": avatar.colors[count:],
+        "corrections": correction_table(deltas, corrected_rows(deltas, len(avatar))),
     }
 
 
@@ -106,7 +120,37 @@ def binding_arrays(avatar: Avatar) -> Arrays:
     surface, rigid = avatar.surface, avatar.rigid
     limits = np.where(surface.two_sided > 0, _ALWAYS_DRAWN, BACK_FACING).astype(np.float32)
     return {"surface_triangles": surface.triangles, "surface_thickness": surface.thickness, "surface_facing_limits": limits,
-            "rigid_quats": rigid.quats, "rigid_head_weights": rigid.head_weights, **_spread_arrays(avatar)}
+            "rigid_quats": rigid.quats, "rigid_head_weights": rigid.head_weights, **_spread_arrays(avatar),
+            **_corrective_arrays(avatar)}
+
+
+def corrected_rows(deltas: Deltas, gaussians: int) -> Int32Array:
+    """The row (G,) of each Gaussian in the table of corrections: those that correctives change in their order, then, one behind
+    them, that of all others.
+    """
+    changed = np.unique(deltas.ids)
+    rows = np.full(gaussians, len(changed), np.int32)
+    rows[changed] = np.arange(len(changed), dtype=np.int32)
+    return rows
+
+
+def correction_table(deltas: Deltas, rows: Int32Array) -> Float32Array:
+    """What each component adds, as `canonical_inputs` describes it; rows: from `corrected_rows`."""
+    components = len(deltas.starts) - 1
+    table = np.zeros((max(components, _LEAST_LENGTH), max(int(rows.max(initial=0)) + 1, _LEAST_LENGTH), CORRECTIONS), np.float32)
+    where = np.repeat(np.arange(components), np.diff(deltas.starts)), rows[deltas.ids]
+    np.add.at(table, where, np.concatenate([deltas.colors, deltas.opacities[:, None], deltas.offsets], 1))
+    return table
+
+
+def _corrective_arrays(avatar: Avatar) -> Arrays:
+    """Each Gaussian's row in the table of corrections, and the curves of the components' features; missing ones are 0."""
+    count, table = len(avatar.surface.triangles), curve_table(avatar.correctives.components)
+    rows = corrected_rows(avatar.correctives.deltas, len(avatar))
+    missing = max(_LEAST_LENGTH - len(avatar.correctives), 0)
+    curves = {f"curve_{name}": np.ascontiguousarray(np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]
+                                                                   ).swapaxes(0, 1)) for name, array in vars(table).items()}
+    return {"surface_corrected": rows[:count], "rigid_corrected": rows[count:], **curves}
 
 
 def _spread_arrays(avatar: Avatar) -> Arrays:
@@ -121,10 +165,12 @@ def _spread_arrays(avatar: Avatar) -> Arrays:
     return {"spread": columns, "spread_rows": rows}
 
 
-def motion_arrays(expression: FloatArray, gaze: FloatArray, pose: HeadPose, residual: Float32Array | None) -> Arrays:
-    """One frame's motion as a batch of one; residual None: no landmark deviates."""
+def motion_arrays(expression: FloatArray, gaze: FloatArray, pose: HeadPose, residual: Float32Array | None,
+                  secondary: FloatArray | None) -> Arrays:
+    """One frame's motion as a batch of one; residual None: no landmark deviates; secondary None: nothing sways."""
     none = np.zeros((LANDMARK_COUNT, 3), np.float32)
-    parts = (expression, gaze, pose.R_cam_head, pose.t_cam_head, pose.R_cam_body, none if residual is None else residual)
+    parts = (expression, gaze, pose.R_cam_head, pose.t_cam_head, pose.R_cam_body, none if residual is None else residual,
+             np.zeros(len(SECONDARY_NAMES), np.float32) if secondary is None else secondary)
     return {name: np.ascontiguousarray(part, np.float32)[None] for name, part in zip(MOTION, parts, strict=True)}
 
 
@@ -139,12 +185,14 @@ def rig_hash(rig: HeadRig) -> str:
 def look_hash(avatar: Avatar) -> str:
     """SHA-256 over what `attributes` has built in: the avatar's Gaussians and vertices at rest, and its attributes."""
     digest = hashlib.sha256()
-    for array in (*canonical_arrays(avatar).values(), *vars(avatar.surface).values(), *vars(avatar.rigid).values()):
+    for array in (*canonical_arrays(avatar).values(), *vars(avatar.surface).values(), *vars(avatar.rigid).values(),
+                  avatar.correctives.deltas.ids):
         digest.update(np.ascontiguousarray(array).tobytes())
     for one in avatar.attributes:
         digest.update(f"{one.name}\n{one.slot}\n".encode())
         adapter = (one.adapter,) if isinstance(one, LearnedAttribute) else ()
-        for part in (one, one.added, one.added.surface, one.added.rigid, *adapter):
+        own = () if one.correctives is None else (one.correctives, one.correctives.deltas)
+        for part in (one, one.added, one.added.surface, one.added.rigid, *adapter, *own):
             for name, value in sorted(vars(part).items()):
                 if isinstance(value, np.ndarray):
                     digest.update(np.ascontiguousarray(value).tobytes())
@@ -159,3 +207,17 @@ def look_hash(avatar: Avatar) -> str:
 def all_worn(avatar: Avatar) -> Avatar:
     """The avatar with every Gaussian that any attribute adds, in the order in which `attributes` gives them."""
     return worn(avatar, avatar.attributes, {one.name: 1.0 for one in avatar.attributes})
+
+
+def limits_of(avatar: Avatar) -> dict[str, tuple[int, int, int]]:
+    """How long what varies in `animate` may be: least, usually and most.
+
+    One frame, as memory is reserved for the most; Gaussians up to everything worn; vertices that follow landmarks; components,
+    and Gaussians that they change.
+    """
+    full, following = all_worn(avatar), len(avatar.landmarks.spread_ids) + 1
+    surface, rigid = max(len(full.surface.triangles), 1), max(len(full.rigid.means), 1)
+    components, corrected, _ = canonical_arrays(full)["corrections"].shape
+    return {BATCH: (1, 1, 1), SURFACE: (1, surface, surface), RIGID: (1, rigid, rigid),
+            FOLLOWING: (1, following, len(avatar.rig.vertices) + 1), COMPONENTS: (_LEAST_LENGTH, components, MAX_COMPONENTS),
+            CORRECTED: (_LEAST_LENGTH, corrected, corrected)}

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from perse_live.engines.graphs import CORRECTIONS
 from perse_live.head.rig import EYES, HeadRig, vertices_of
 from perse_live.torch_graphs.formula import Formula
 
@@ -37,12 +38,18 @@ class Animate(Formula):
         self._pivot = [float(x) for x in rig.neck_pivot]
 
     def forward(self, expression: Tensor, gaze: Tensor, R_cam_head: Tensor, t_cam_head: Tensor, R_cam_body: Tensor,
-                residual: Tensor, vertices: Tensor, surface_positions: Tensor, surface_axes: Tensor, surface_opacities: Tensor,
-                surface_colors: Tensor, rigid_means: Tensor, rigid_scales: Tensor, rigid_opacities: Tensor, rigid_colors: Tensor,
-                surface_triangles: Tensor, surface_thickness: Tensor, surface_facing_limits: Tensor, rigid_quats: Tensor,
-                rigid_head_weights: Tensor, spread: Tensor, spread_rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+                residual: Tensor, secondary: Tensor, vertices: Tensor, surface_positions: Tensor, surface_axes: Tensor,
+                surface_opacities: Tensor, surface_colors: Tensor, rigid_means: Tensor, rigid_scales: Tensor,
+                rigid_opacities: Tensor, rigid_colors: Tensor, corrections: Tensor, surface_triangles: Tensor,
+                surface_thickness: Tensor, surface_facing_limits: Tensor, rigid_quats: Tensor, rigid_head_weights: Tensor,
+                spread: Tensor, spread_rows: Tensor, surface_corrected: Tensor, rigid_corrected: Tensor, curve_inputs: Tensor,
+                curve_first: Tensor, curve_knots: Tensor, curve_bends: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Means, quats, scales, opacities, colors."""
         batch = expression.shape[0]
+        features = _features(expression, gaze, secondary, curve_inputs, curve_first, curve_knots, curve_bends)
+        changes = (features @ corrections.flatten(1)).unflatten(1, (-1, CORRECTIONS))
+        bound = [one[:, :, 0] for one in changes.index_select(1, surface_corrected).split(1, 2)]
+        free = [one[:, :, 0] for one in changes.index_select(1, rigid_corrected).split(1, 2)]
         moved = (expression @ self.actions).reshape(batch, 3, -1)
         rest, deviations = _columns(vertices), residual.transpose(1, 2) @ spread
         place = self._looking(_add((moved[:, 0], moved[:, 1], moved[:, 2]), rest), gaze)
@@ -55,18 +62,18 @@ class Animate(Formula):
         posed_pivot = _add(_matrix_times(head, pivot), (t_cam_head[:, 0, None], t_cam_head[:, 1, None], t_cam_head[:, 2, None]))
         from_neck = _matrix_times(body, _minus(place, pivot))
         posed = _add(_rotate(_share_of(relative, self.head_weights), from_neck), posed_pivot)
-        means, quats, scales, shown = self._on_surface(posed, surface_positions, surface_axes, surface_triangles,
-                                                       surface_thickness, surface_facing_limits)
+        means, quats, scales, shown = self._on_surface(posed, _add((bound[4], bound[5], bound[6]), _columns(surface_positions)),
+                                                       surface_axes, surface_triangles, surface_thickness, surface_facing_limits)
 
         turn = _times(_share_of(relative, rigid_head_weights), _quat_of(body))
-        x, y, z = _add(_rotate(turn, _minus(_columns(rigid_means), pivot)), posed_pivot)
+        x, y, z = _add(_rotate(turn, _minus(_add((free[4], free[5], free[6]), _columns(rigid_means)), pivot)), posed_pivot)
         w, p, q, r = rigid_quats.split(1, 1)
         free_quats = torch.stack(_times(turn, (w.T, p.T, q.T, r.T)), 2)
         every = torch.ones_like(x)
         return (torch.cat([means, torch.stack([x, y, z], 2)], 1), torch.cat([quats, free_quats], 1),
                 torch.cat([scales, rigid_scales * every[:, :, None]], 1),
-                torch.cat([surface_opacities * shown, rigid_opacities * every], 1),
-                torch.cat([surface_colors, rigid_colors], 0))
+                torch.cat([(surface_opacities + bound[3]).clamp(0, 1) * shown, (rigid_opacities + free[3]).clamp(0, 1)], 1),
+                torch.cat([surface_colors + torch.stack(bound[:3], 2), rigid_colors + torch.stack(free[:3], 2)], 1).clamp(0, 1))
 
     def _looking(self, place: Vector, gaze: Tensor) -> Vector:
         """Each eyeball turned about its centre."""
@@ -80,7 +87,7 @@ class Animate(Formula):
                      torch.where(ball, turned[2], place[2]))
         return place
 
-    def _on_surface(self, vertices: Vector, positions: Tensor, axes: Tensor, triangles: Tensor, thickness: Tensor,
+    def _on_surface(self, vertices: Vector, positions: Vector, axes: Tensor, triangles: Tensor, thickness: Tensor,
                     facing_limits: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means, quats and scales of what rides on triangles, and 1 where it is shown, 0 where it faces away."""
         points = torch.stack(vertices, 2)  # rows to gather are quicker than columns
@@ -92,7 +99,7 @@ class Animate(Formula):
         frames = torch.stack([*v0, *e1, *e2, *normal], 2).index_select(1, triangles)
         rows = [one[:, :, 0] for one in frames.split(1, 2)]
         v0, e1, e2, normal = ((rows[k], rows[k + 1], rows[k + 2]) for k in (0, 3, 6, 9))
-        b1, b2, lift = _columns(positions)
+        b1, b2, lift = positions
         p1, p2, q1, q2 = (one.T for one in axes.split(1, 1))
         means = _add(v0, _add(_scaled(normal, lift), _add(_scaled(e1, b1), _scaled(e2, b2))))
         first, second = _add(_scaled(e1, p1), _scaled(e2, p2)), _add(_scaled(e1, q1), _scaled(e2, q2))
@@ -107,6 +114,16 @@ class Animate(Formula):
 
 
 Components = tuple[Tensor, Tensor, Tensor] | list[float]
+
+
+def _features(expression: Tensor, gaze: Tensor, secondary: Tensor, inputs: Tensor, first: Tensor, knots: Tensor, bends: Tensor
+              ) -> Tensor:
+    """The correctives' features (B, C), each the product of its curves; see `perse_live.corrector.CurveTable`."""
+    values = torch.cat([expression, gaze.flatten(1), secondary, torch.ones_like(expression[:, :1])], 1)
+    product = torch.ones_like(expression[:, :1])
+    for chosen, value, at, bend in zip(inputs.unbind(0), first.unbind(0), knots.unbind(0), bends.unbind(0), strict=True):
+        product = product * (value + (bend * (values.index_select(1, chosen)[:, :, None] - at).clamp(min=0)).sum(2))
+    return product
 
 
 def _relative_turn(head: tuple[Tensor, ...], body: tuple[Tensor, ...]) -> Quaternion:

@@ -8,17 +8,22 @@ the graph's outputs have fixed lengths, and what it writes can be what `animate`
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from perse_live.attributes import PACE_KNOTS, Attribute, LearnedAttribute, Look
 from perse_live.avatar import Avatar
+from perse_live.correctives import Deltas
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import CODES, COLOR, FEATURES, MOST_PLACE, MOST_SIZE, OPACITY, PLACE, PLACE_UNIT, SIZE, WIDTH
 from perse_live.decoder.wearing import UNSEEN, features_of_added
+from perse_live.engines.graphs import all_worn, corrected_rows, correction_table
 from perse_live.regions import Region
 from perse_live.torch_graphs.formula import Formula
+from perse_live.wardrobe import numbers_when_worn
 
 _LAYERS = (1, 2, 3)
 _FADE = 0.4  # of the way, over which what is added appears, as in `perse_live.wardrobe`
@@ -74,6 +79,23 @@ class Attributes(Formula):
             self.constant(f"added_hair{k}", (one.added.regions == Region.HAIR).astype(np.float32)[:, None])
             self.constant(f"added_matrices{k}", into_binding(avatar.rig, one.added.surface))
         self.constant("touched", touched)
+        self._constants_of_correctives(avatar)
+
+    def _constants_of_correctives(self, avatar: Avatar) -> None:
+        """Tables of corrections (C, U, 7) of the avatar and of looks that have their own; what looks leave of the avatar's."""
+        full, looks = all_worn(avatar), self._looks
+        rows = corrected_rows(full.correctives.deltas, len(full))
+        own, numbers = numbers_when_worn(avatar, looks)
+        self.constant("own_corrections", _table(avatar.correctives.deltas, own, rows))
+        self._with_correctives = [k for k, one in enumerate(looks) if one.correctives is not None]
+        for k in self._with_correctives:
+            its, mine = looks[k].correctives, len(looks[k].ids)
+            assert its is not None
+            table = _table(its.deltas, numbers[k], rows)
+            replaced = np.zeros((table.shape[1], 1), np.float32)
+            replaced[rows[numbers[k][:mine]], 0] = 1 - its.kept
+            self.constant(f"replaced{k}", replaced)
+            self.constant(f"added_corrections{k}", table)
 
     def _constants_of_network(self, avatar: Avatar) -> None:
         decoder = avatar.decoder
@@ -125,6 +147,11 @@ class Attributes(Formula):
         unseen = torch.logical_and(self.touched, opacities < UNSEEN)
         opacities = torch.where(unseen, torch.zeros_like(opacities), opacities).clamp(0, 1)
         sizes = growth.exp()
+        corrections = self.own_corrections
+        for k in self._with_correctives:
+            corrections = corrections * (1 - effective[k] * getattr(self, f"replaced{k}"))
+        for k in self._with_correctives:
+            corrections = corrections + effective[k] * getattr(self, f"added_corrections{k}")
         looks = [self._given(k, one, effective) if isinstance(one, Attribute) else self._added(k, one, effective)
                  for k, one in enumerate(self._looks)]
         return (vertices,
@@ -135,7 +162,8 @@ class Attributes(Formula):
                 torch.cat([self.own_means + places[own:], *(look[4] for look in looks)]),
                 torch.cat([self.own_scales * sizes[own:], *(look[5] for look in looks)]),
                 torch.cat([opacities[own:], *(look[6] for look in looks)]),
-                torch.cat([colors[own:], *(look[7] for look in looks)]).clamp(0, 1))
+                torch.cat([colors[own:], *(look[7] for look in looks)]).clamp(0, 1),
+                corrections)
 
     def _effective(self, weights: Tensor) -> Tensor:
         """`perse_live.wardrobe.effective_weights`: weights of a slot share 1, and their sum goes at their pace; (K,) both."""
@@ -213,6 +241,11 @@ def _rows(ids: np.ndarray, count: int) -> np.ndarray:
     rows = np.full(count, len(ids), np.int32)
     rows[ids] = np.arange(len(ids), dtype=np.int32)
     return rows
+
+
+def _table(deltas: Deltas, numbers: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The table of corrections of Gaussians that have other numbers in it."""
+    return correction_table(replace(deltas, ids=numbers[deltas.ids]), rows)
 
 
 def _places(out: Tensor) -> Tensor:

@@ -59,7 +59,8 @@ class Poser(Protocol):
         """Go on with the same avatar in other attributes: what its wardrobe gave, or `perse_live.wardrobe.worn`."""
         ...
 
-    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, /, *, residual: Float32Array | None = None) -> Any:
+    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, /, *, residual: Float32Array | None = None,
+             secondary: FloatArray | None = None) -> Any:
         """Gaussians in the camera frame, for the drawer of the same engine; work buffers. Arguments as of `Animator.pose`."""
         ...
 

@@ -195,15 +195,15 @@ class DevicePoser:
                     self._bind(self._uploaded.on_device)
         self._look = look
 
-    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *,
-             residual: Float32Array | None = None) -> DeviceGaussians:
+    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *, residual: Float32Array | None = None,
+             secondary: FloatArray | None = None) -> DeviceGaussians:
         """As `Animator.pose`, but on the device."""
-        arrays = motion_arrays(expression, gaze, pose, residual)
+        arrays = motion_arrays(expression, gaze, pose, residual, secondary)
         with DEVICE_LOCK, self._stream.active():
             self._motion.fill(arrays)
             self._graph.run()
         out = self._out
-        return DeviceGaussians((out["means"][0], out["quats"][0], out["scales"][0], out["opacities"][0], out["colors"]),
+        return DeviceGaussians((out["means"][0], out["quats"][0], out["scales"][0], out["opacities"][0], out["colors"][0]),
                                self._stream)
 
     def _bind(self, tensors: Mapping[str, torch.Tensor]) -> None:

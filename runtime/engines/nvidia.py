@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perse_live.avatar import Avatar
 from perse_live.engines.folder import EngineFolder, GraphFile, Precision, read_folder
-from perse_live.engines.graphs import ANIMATE, ATTRIBUTES, RIGID, SURFACE, all_worn, look_hash, rig_hash
+from perse_live.engines.graphs import ANIMATE, ATTRIBUTES, CORRECTED, RIGID, SURFACE, limits_of, look_hash, rig_hash
 from perse_live.engines.nvidia import Gpu, NvidiaBackend, collecting_logger, find_gpu, import_backend, serves
 from perse_live.engines.trust import was_built_here
 from perse_live.errors import UserError
@@ -139,10 +139,9 @@ def _usable(folder: EngineFolder, graph: str, backend: NvidiaBackend, trt: Any, 
 
 def _beyond(avatar: Avatar, limits: Mapping[str, tuple[int, int, int]]) -> str:
     """What of an avatar an engine is not made for; empty where there is nothing."""
-    full = all_worn(avatar)
-    for axis, count in ((SURFACE, len(full.surface.triangles)), (RIGID, len(full.rigid.means))):
+    for axis, (_, count, _) in limits_of(avatar).items():
         least, _, most = limits[axis]
-        if not least <= count <= most:
+        if axis in (SURFACE, RIGID, CORRECTED) and not least <= count <= most:
             return f"the engine is for {least} to {most} Gaussians of the kind {axis!r}, the avatar has {count}"
     return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ class OnnxPoser:
         self._motion: Arrays = {name: np.zeros((1, *(int(n) for n in tensor.shape[1:])), np.float32)
                                 for name, tensor in MOTION.items()}
         self._held: Arrays = {}
-        self._look: Avatar | None = None
+        self._look: Avatar | OnnxLook | None = None
         for name, array in self._motion.items():
             self._bind(name, array)
         self.wear(avatar)
@@ -121,36 +122,53 @@ class OnnxPoser:
             return Dresser(self._avatar)
         return OnnxWardrobe(self._avatar, self._attributes, self._names)
 
-    def wear(self, look: Avatar) -> None:
-        """Go on with the same avatar in other attributes. Raises ValueError for another rig."""
-        if look is self._look:  # the same arrays with other contents
-            return
-        if look.rig.actions is not self._avatar.rig.actions:
-            raise ValueError("another avatar's rig: open an engine of its own for it")
+    def wear(self, look: Avatar | OnnxLook) -> None:
+        """Go on with the same avatar in other attributes, as its wardrobe gives it or as an avatar.
+
+        Raises ValueError for another rig.
+        """
+        if isinstance(look, OnnxLook):
+            if look is not self._look:
+                self._bind_all(look.arrays)
+        else:
+            if look.rig.actions is not self._avatar.rig.actions:
+                raise ValueError("another avatar's rig: open an engine of its own for it")
+            if look is self._look:  # the same arrays with other contents, but for the table of corrections
+                self._held["corrections"][:] = canonical_arrays(look)["corrections"]
+            else:
+                self._bind_all(canonical_arrays(look) | binding_arrays(look))
         self._look = look
-        arrays = canonical_arrays(look) | binding_arrays(look)
+
+    def _bind_all(self, arrays: Arrays) -> None:
         self._held = {name: np.ascontiguousarray(array, self._dtypes[name]) for name, array in arrays.items()}
         for name, array in self._held.items():
             self._bind(name, array)
-        count = len(look)
+        count = len(arrays["surface_opacities"]) + len(arrays["rigid_opacities"])
         self._posed = {"means": np.empty((1, count, 3), np.float32), "quats": np.empty((1, count, 4), np.float32),
                        "scales": np.empty((1, count, 3), np.float32), "opacities": np.empty((1, count), np.float32),
-                       "colors": np.empty((count, 3), np.float32)}
+                       "colors": np.empty((1, count, 3), np.float32)}
         for name, array in self._posed.items():
             self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
-    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *,
-             residual: Float32Array | None = None) -> Gaussians:
+    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *, residual: Float32Array | None = None,
+             secondary: FloatArray | None = None) -> Gaussians:
         """The avatar's Gaussians in the camera frame, as `Animator.pose`; work buffers."""
-        for name, array in motion_arrays(expression, gaze, pose, residual).items():
+        for name, array in motion_arrays(expression, gaze, pose, residual, secondary).items():
             self._motion[name][:] = array
         self._session.run_with_iobinding(self._binding)
         out = self._posed
-        return Gaussians(out["means"][0], out["quats"][0], out["scales"][0], out["opacities"][0], out["colors"])
+        return Gaussians(out["means"][0], out["quats"][0], out["scales"][0], out["opacities"][0], out["colors"][0])
 
     def _bind(self, name: str, array: np.ndarray) -> None:
         """Let the graph read an array where it is."""
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxLook:
+    """What an avatar wears, as arrays by the names of `animate`'s inputs."""
+
+    arrays: Arrays
 
 
 class OnnxWardrobe:
@@ -158,21 +176,18 @@ class OnnxWardrobe:
 
     def __init__(self, avatar: Avatar, session: Any, names: tuple[str, ...]) -> None:
         self._avatar, self._session, self._names = avatar, session, names
-        self._full = all_worn(avatar)
-        self._fill(np.zeros(len(names), np.float32))
+        full = all_worn(avatar)
+        self._given = {name: array.copy() for name, array in canonical_arrays(full).items()}
+        self._look = OnnxLook(self._given | binding_arrays(full))
 
-    def wear(self, weights: Mapping[str, float]) -> Avatar:
+    def wear(self, weights: Mapping[str, float]) -> Avatar | OnnxLook:
         """The avatar under weights; the avatar itself where none is above 0. A work buffer."""
         row = np.array([weights.get(name, 0.0) for name in self._names], np.float32)
         if not (row > 0).any():
             return self._avatar
-        self._fill(row)
-        return self._full
-
-    def _fill(self, weights: Float32Array) -> None:
-        rest = canonical_arrays(self._full)
-        for array, new in zip(rest.values(), self._session.run(None, {"weights": weights}), strict=True):
+        for array, new in zip(self._given.values(), self._session.run(None, {"weights": row}), strict=True):
             array[:] = new
+        return self._look
 
 
 def _check_outputs(session: Any, names: tuple[str, ...]) -> None:

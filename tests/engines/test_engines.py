@@ -157,11 +157,12 @@ def test_a_folder_that_is_missing_or_half_written_says_what_to_do(folder: Engine
     assert "damaged or half-written" in causes(folder.path, avatar)
     (folder.path / "animate.fp32.onnx").unlink()
     assert "cannot be read" in causes(folder.path, avatar)
-    for text in ("{", "[]", '{"format": "other"}', json.dumps({"format": "perse-live engines", "format_version": 1})):
+    for text in ("{", "[]", '{"format": "other"}', json.dumps({"format": "perse-live engines", "format_version": 2})):
         (folder.path / MANIFEST).write_text(text)
         assert "damaged" in causes(folder.path, avatar)
-    (folder.path / MANIFEST).write_text(json.dumps({"format": "perse-live engines", "format_version": 9}))
-    assert "of version 9" in causes(folder.path, avatar)
+    for version in (1, 9):
+        (folder.path / MANIFEST).write_text(json.dumps({"format": "perse-live engines", "format_version": version}))
+        assert f"of version {version}" in causes(folder.path, avatar)
     (folder.path / MANIFEST).unlink()
     assert "half-written" in causes(folder.path, avatar)
 

@@ -118,16 +118,18 @@ in_a_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /us
 def test_the_page_poses_as_the_animator_does(page: Page) -> None:
     found = page.evaluate("""doing => {
         perse.show(doing, 20, -8, 5);
-        const { means, quats, scales, opacities } = perse.avatar;
-        return [means, quats, scales, opacities].map(array => Array.from(array));
+        const { means, quats, scales, opacities, shades } = perse.avatar;
+        return [means, quats, scales, opacities, shades].map(array => Array.from(array));
     }""", DOING)
     posed = expected(20, -8, 5)
-    means, quats, scales, opacities = (np.array(part).reshape(len(posed), -1) for part in found)
+    means, quats, scales, opacities, shades = (np.array(part).reshape(len(posed), -1) for part in found)
     np.testing.assert_allclose(means, posed.means, atol=1e-5)
     np.testing.assert_allclose(scales, posed.scales, atol=1e-5)
     cosine = np.abs((quats * posed.quats).sum(1)) / np.linalg.norm(quats, axis=1) / np.linalg.norm(posed.quats, axis=1)
     assert (1 - cosine)[posed.scales[:, 0] > 1e-4].max() < 1e-4
     assert (np.abs(opacities[:, 0] - posed.opacities) > 0.51 / 255).mean() < 0.002
+    np.testing.assert_allclose(shades[:, :3], posed.colors, atol=0.51 / 255)
+    assert (np.abs(posed.colors - worn(dressable(), dressable().attributes, WEARING).colors) > 0.1).mean() > 0.1
 
 
 @pytest.mark.slow

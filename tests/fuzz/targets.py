@@ -19,6 +19,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.sdp import SessionDescription
 from PIL import Image
 
+from corrective_toys import with_toy_correctives
 from perse_live.avatar import load_avatar, save_avatar
 from perse_live.container import MAX_FILE_BYTES
 from perse_live.engines.folder import MANIFEST, read_folder
@@ -166,7 +167,7 @@ def seeds(name: str) -> list[bytes]:
 
 def _sound_avatar() -> list[bytes]:
     path = _folder() / "seed.perse"
-    save_avatar(path, toy_avatar())
+    save_avatar(path, with_toy_correctives(toy_avatar()))
     return [path.read_bytes()]
 
 

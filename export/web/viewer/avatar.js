@@ -1,8 +1,9 @@
 // A perse-live web avatar: reads avatar.json and avatar.bin, and poses the Gaussians. No dependencies.
-// The arithmetic is that of perse_live/animate.py and perse_live/animator.py; a test compares the two.
+// The arithmetic is that of perse_live/animate.py, animator.py and correctives.py; a test compares the two.
 
 const TYPES = { float32: Float32Array, uint32: Uint32Array, int16: Int16Array, uint8: Uint8Array };
-const BACK_FACING = 0.25, LEAST = 2e-5, TINY = 1e-12;
+const BACK_FACING = 0.25, LEAST = 2e-5, TINY = 1e-12, STEPS = 32767;
+const GAZE = ["gazeYawLeft", "gazePitchLeft", "gazeYawRight", "gazePitchRight"], SECONDARY = ["swayPitch", "swayYaw", "swayRoll", "breath"];
 
 /** Read an avatar from the folder at a URL. Throws where it is not one, or damaged. */
 export async function loadAvatar(folder) {
@@ -29,7 +30,7 @@ export function turnedPose(avatar, yaw, pitch, roll) {
 
 export class Avatar {
   constructor(manifest, content) {
-    if (manifest.format !== "perse-live web avatar" || manifest.version !== 1) throw new Error("not a web avatar of version 1");
+    if (manifest.format !== "perse-live web avatar" || manifest.version !== 2) throw new Error("not a web avatar of version 2");
     if (content.byteLength !== manifest.bytes) throw new Error("avatar.bin has not the length that avatar.json says");
     this.manifest = manifest;
     for (const [name, { dtype, shape, offset }] of Object.entries(manifest.arrays)) {
@@ -42,6 +43,10 @@ export class Avatar {
     this.quats = new Float32Array(4 * this.count);  // wxyz
     this.scales = new Float32Array(3 * this.count);
     this.opacities = new Float32Array(this.count);
+    this.restShades = Float32Array.from(this.rgba, value => value / 255);
+    this.shades = this.restShades.slice();  // red, green, blue and opacity of each Gaussian, as in the expression
+    this.positions = this.surfacePositions.slice();
+    this.freeMeans = this.rigidMeans.slice();
   }
 
   /** An expression's weights by ARKit name, on a face whose lids rest as the person's do; 52 numbers. */
@@ -56,14 +61,43 @@ export class Avatar {
     return gazeByExpression.map(eye => eye.map(row => row.reduce((sum, part, k) => sum + part * (weights[expressions[k]] ?? 0), 0)));
   }
 
-  /** Fill means, quats, scales and opacities, in the camera frame; pose: { head, body: rotations as rows, place }. */
-  pose(expression, gaze, pose) {
+  /** Fill shades, means, quats, scales and opacities, in the camera frame; pose: { head, body: rotations as rows, place }; secondary: how
+   *  loose hair is turned against the head about x, y, z (radians), and how far the lungs are filled. */
+  pose(expression, gaze, pose, secondary = [0, 0, 0, 0]) {
+    this.#correct(this.#features([...expression, ...gaze.flat(), ...secondary]));
     this.#express(expression);
     this.#turnEyes(gaze);
     const neck = neckOf(pose, this.manifest.neckPivot);
     for (let i = 0; i < this.headWeights.length; i++) movePoint(this.expressed, i, this.headWeights[i], neck, this.posed, i);
     this.#poseSurface();
     this.#poseRigid(neck);
+  }
+
+  /** How far each component of the correctives is there: the product of one or two piecewise-linear curves. */
+  #features(values) {
+    const { correctives, expressions } = this.manifest;
+    const inputs = Object.fromEntries([...expressions, ...GAZE, ...SECONDARY].map((name, k) => [name, values[k]]));
+    return correctives.map(({ curves }) => curves.reduce((product, { input, knots }) => product * along(knots, inputs[input]), 1));
+  }
+
+  /** Colours, opacities and places at rest, plus each component's changes times its feature. */
+  #correct(features) {
+    const { shades, positions, freeMeans } = this, bound = positions.length;
+    shades.set(this.restShades);
+    positions.set(this.surfacePositions);
+    freeMeans.set(this.rigidMeans);
+    if (features.every(feature => feature === 0)) return;
+    features.forEach((feature, k) => {
+      if (feature === 0) return;
+      for (let n = this.shadeStarts[k]; n < this.shadeStarts[k + 1]; n++) {
+        for (let c = 0; c < 4; c++) shades[4 * this.shadeIds[n] + c] += feature / STEPS * this.shadesAdded[4 * n + c];
+      }
+      for (let n = this.shiftStarts[k]; n < this.shiftStarts[k + 1]; n++) {
+        const i = 3 * this.shiftIds[n], [places, at] = i < bound ? [positions, i] : [freeMeans, i - bound];
+        for (let c = 0; c < 3; c++) places[at + c] += feature * this.shiftsAdded[3 * n + c];
+      }
+    });
+    for (let i = 0; i < shades.length; i++) shades[i] = Math.min(Math.max(shades[i], 0), 1);
   }
 
   #express(expression) {
@@ -93,7 +127,7 @@ export class Avatar {
   }
 
   #poseSurface() {
-    const { posed: v, triangles, surfacePositions: at, surfaceAxes: axes, means, quats, scales, opacities } = this;
+    const { posed: v, triangles, positions: at, surfaceAxes: axes, means, quats, scales, opacities } = this;
     for (let i = 0; i < this.surfaceTriangles.length; i++) {
       const t = 3 * this.surfaceTriangles[i], a = 3 * triangles[t], b = 3 * triangles[t + 1], c = 3 * triangles[t + 2];
       const x = v[a], y = v[a + 1], z = v[a + 2];
@@ -113,7 +147,7 @@ export class Avatar {
       quats.set(quaternion(ux, wx, nx, uy, wy, ny, uz, wz, nz), 4 * i);
       scales[3 * i] = Math.max(size, LEAST); scales[3 * i + 1] = Math.max(across, LEAST); scales[3 * i + 2] = this.surfaceThickness[i];
       const away = nx * mx + ny * my + nz * mz > BACK_FACING * Math.sqrt(mx * mx + my * my + mz * mz);
-      opacities[i] = away && !this.surfaceTwoSided[i] ? 0 : this.rgba[4 * i + 3] / 255;
+      opacities[i] = away && !this.surfaceTwoSided[i] ? 0 : this.shades[4 * i + 3];
     }
   }
 
@@ -121,13 +155,22 @@ export class Avatar {
     const first = this.surfaceTriangles.length, body = quaternion(...neck.body.flat());
     for (let j = 0; j < this.rigidHeadWeights.length; j++) {
       const i = first + j;
-      movePoint(this.rigidMeans, j, this.rigidHeadWeights[j], neck, this.means, i);
+      movePoint(this.freeMeans, j, this.rigidHeadWeights[j], neck, this.means, i);
       const turn = hamilton(share(this.rigidHeadWeights[j], neck.relative), body);
       this.quats.set(hamilton(turn, this.rigidQuats.subarray(4 * j, 4 * j + 4)), 4 * i);
       for (let c = 0; c < 3; c++) this.scales[3 * i + c] = this.rigidScales[3 * j + c];
-      this.opacities[i] = this.rgba[4 * i + 3] / 255;
+      this.opacities[i] = this.shades[4 * i + 3];
     }
   }
+}
+
+/** A piecewise-linear function of knots [place, value], constant before the first and behind the last. */
+function along(knots, x) {
+  const next = knots.findIndex(([place]) => place > x);
+  if (next === 0) return knots[0][1];
+  if (next < 0) return knots[knots.length - 1][1];
+  const [from, low] = knots[next - 1], [to, high] = knots[next];
+  return low + (high - low) * (x - from) / (to - from);
 }
 
 function neckOf({ head, body, place }, pivot) {

@@ -85,7 +85,7 @@ export class Splats {
 
   /** Put the Gaussians that can be seen into rows, the farthest first. Returns how many. */
   #fill() {
-    const { means, quats, scales, opacities, rgba } = this.avatar, { order, keys, counts, rows } = this;
+    const { means, quats, scales, opacities, shades } = this.avatar, { order, keys, counts, rows } = this;
     let shown = 0, near = Infinity, far = -Infinity;
     for (let i = 0; i < opacities.length; i++) {
       if (opacities[i] < 1 / 255) continue;
@@ -100,7 +100,7 @@ export class Splats {
       const i = order[n], at = FLOATS * counts[keys[n]]++;
       rows[at] = means[3 * i]; rows[at + 1] = means[3 * i + 1]; rows[at + 2] = means[3 * i + 2];
       covariance(quats, scales, i, rows, at + 3);
-      rows[at + 9] = rgba[4 * i] / 255; rows[at + 10] = rgba[4 * i + 1] / 255; rows[at + 11] = rgba[4 * i + 2] / 255;
+      rows[at + 9] = shades[4 * i]; rows[at + 10] = shades[4 * i + 1]; rows[at + 11] = shades[4 * i + 2];
       rows[at + 12] = opacities[i];
     }
     return shown;
