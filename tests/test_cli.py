@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -110,11 +109,12 @@ def test_without_a_terminal_consent_must_be_an_option(tmp_path: Path, capsys: py
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo terminals on this system")
 @pytest.mark.parametrize(("answer", "asked_on"), [("n\n", "for want of consent"), ("\n", "for want of consent"),
                                                   ("yes\n", "photo.jpg: not a picture")])
 def test_on_a_terminal_consent_is_asked_for(tmp_path: Path, answer: str, asked_on: str) -> None:
     (tmp_path / "photo.jpg").write_text("this is no photo")
-    ours, theirs = pty.openpty()
+    ours, theirs = os.openpty()
     process = subprocess.Popen([sys.executable, "-m", "perse_live.cli", "build", "photo.jpg", "-o", "me.perse"],
                                cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from limits import files_of_at_most
 from perse_live.errors import UserError
 from perse_live.files import atomic_output, write_bytes
 
@@ -43,17 +44,9 @@ def test_a_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit to set")
 def test_a_write_that_the_system_cuts_short_leaves_nothing(tmp_path: Path) -> None:
-    import resource  # not on Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(UserError, match="too large"):
-            write_bytes(tmp_path / "out.bin", bytes(5000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_of_at_most(1000), pytest.raises(UserError, match="too large"):
+        write_bytes(tmp_path / "out.bin", bytes(5000))
     assert list(tmp_path.iterdir()) == []
 
 

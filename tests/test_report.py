@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from perse_live import cli
+from perse_live.avatar import save_avatar
 from perse_live.cli.report import PARTS, Inputs
 from perse_live.figures import FORMAT, ROWS, VERSION, figures_page, read_figures
+from toys import toy_avatar
 
 
 def part(result: dict[str, Any], *, commit: str = "0123456789") -> dict[str, Any]:
@@ -90,14 +92,26 @@ def test_a_part_that_cannot_be_measured_is_said_first(words: list[str], said: st
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_a_part_is_measured_by_its_command(tmp_path: Path) -> None:
+def test_a_part_is_measured_by_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = toy_avatar(gaussians=50)
+    save_avatar(tmp_path / "me.perse", toy)
+    monkeypatch.setitem(PARTS, "drawing", lambda given: ["info", str(tmp_path / "me.perse"), "--json"])  # quicker than its own
     figures = tmp_path / "figures.json"
     assert cli.main(["report", "-o", str(figures), "--only", "drawing"]) == 0
     found = read_figures(figures)["drawing"]
-    assert found["command"] == "perse-live bench --json"
-    assert found["seconds"] > 0 and found["machine"]["cores"] >= 1
-    assert "frames per second" in figures_page({"drawing": found})
+    assert found["result"]["gaussians"] == len(toy)
+    assert found["result"]["file"] == "me.perse", "paths of this machine are left out"
+    assert found["seconds"] > 0 and found["machine"]["cores"] >= 1 and found["date"].startswith("20")
+
+
+def test_a_command_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                        capsys: pytest.CaptureFixture[str]) -> None:
+    figures = written(tmp_path / "figures.json", {})
+    before = figures.read_bytes()
+    monkeypatch.setitem(PARTS, "drawing", lambda given: ["info", str(tmp_path / "nobody.perse"), "--json"])
+    assert cli.main(["report", "-o", str(figures), "--only", "drawing"]) == 2
+    assert "perse-live info failed" in capsys.readouterr().err
+    assert figures.read_bytes() == before
 
 
 def test_the_documented_figures_are_those_of_the_file() -> None:

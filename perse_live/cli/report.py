@@ -8,7 +8,7 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -86,7 +86,7 @@ def _build(given: Inputs, attributes: str, name: str) -> list[str]:
     return ["build", str(given.photo), "-o", str(given.folder / name), "--consent", "--attributes", attributes]
 
 
-PARTS: Mapping[str, Words] = {
+PARTS: dict[str, Words] = {
     "drawing": lambda given: ["bench", "--json"],
     "build": lambda given: _build(given, "none", "bare.perse"),
     "build-attributes": lambda given: _build(given, "default", "sample.perse"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import sys
 import time
 from pathlib import Path
@@ -80,7 +79,11 @@ def _restarted_peak_mib() -> float:
 
 
 def _peak_mib() -> float:
-    """The most memory that this process has had since its start or `_restarted_peak_mib`, MiB."""
+    """The most memory that this process has had since its start or `_restarted_peak_mib`, MiB; 0 on Windows."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 

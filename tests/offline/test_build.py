@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from limits import files_of_at_most
 from offline.images import dilate, erode
 from offline.likeness import likeness, own_view
 from offline.pipeline import STAGES
@@ -223,23 +223,12 @@ def test_where_it_comes_from_is_written_down(astronaut_avatar: Avatar, astronaut
     assert made.face_psnr is not None and made.face_psnr > 31
 
 
-@contextmanager
-def _files_of_at_most(size: int) -> Generator[None]:
-    """As if the disk were full: no file may grow beyond `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_leaves_nothing(astronaut_avatar: Avatar, tmp_path: Path) -> None:
-    with _files_of_at_most(1 << 20), pytest.raises(UserError, match=r"me\.perse"):
+    with files_of_at_most(1 << 20), pytest.raises(UserError, match=r"me\.perse"):
         save_avatar(tmp_path / "me.perse", astronaut_avatar)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "me.perse").write_bytes(b"an earlier avatar")
-    with _files_of_at_most(1 << 20), pytest.raises(UserError):
+    with files_of_at_most(1 << 20), pytest.raises(UserError):
         save_avatar(tmp_path / "me.perse", astronaut_avatar)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"an earlier avatar"]
 
