@@ -31,4 +31,4 @@ EXPOSE 8080
 # Any answer of the page's server counts, also that the token is missing.
 HEALTHCHECK --start-period=180s --interval=10s --timeout=5s CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 8080, timeout=4); c.request('GET', '/'); assert c.getresponse().status < 500"]
 ENTRYPOINT ["perse-live"]
-CMD ["demo", "--no-browser", "--host", "0.0.0.0"]
+CMD ["studio", "--library", "/data/library", "--no-browser", "--host", "0.0.0.0"]

@@ -24,6 +24,12 @@ def test_every_link_and_every_path_leads_to_a_file(document: Path) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_every_page_is_in_the_site_s_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("nav:")[2]
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if f": {page}\n" not in navigation] == []
+
+
 def test_every_command_is_in_the_reference() -> None:
     reference = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     for command in AnyCommand.__args__:
