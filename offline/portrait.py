@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from offline.hands import covered_by_hands
+from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, FloatArray, UInt8Array
 from perse_live.camera import Camera
 from perse_live.detect import Detection, FaceDetector
@@ -32,6 +34,8 @@ _SAME_ROLL = 30.0  # degrees within which finds in differently turned pictures a
 _MOST_LEFT = 20.0  # degrees of roll that a levelled cut-out may still show; more is no face, or one upside down
 _EYE_CORNERS = (33, 263)  # landmarks: outer corners of the right and the left eye
 _TURNED = 35.0  # degrees of yaw or pitch
+_BROWS = (105, 334)  # landmarks: the highest of the right and the left brow
+_MOST_OUTSIDE, _MOST_COVERED = 0.02, 0.02  # of the face that may lie beyond the photo's edge, and that hands may cover
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def find_portrait(photo: Photo) -> Portrait:
     if not looks:
         raise UserError(f"{photo.name}: the face is lost on a closer look; use a sharper or larger photo")
     look = max(looks, key=lambda one: float(np.ptp(one.landmarks, 0).prod()))
-    warnings = [*photo.warnings, *_judge(photo.rgb, look.landmarks, look.detection)]
+    warnings = [*photo.warnings, *_judge(photo.rgb, look.landmarks, look.detection), *_judge_whole(look)]
     if len(looks) > 1:
         warnings.insert(0, f"{len(looks)} faces found: the largest is used; crop the photo to choose another")
     if abs(look.roll) > _SIDEWAYS:
@@ -254,6 +258,19 @@ def _judge(rgb: UInt8Array, landmarks: FloatArray, face: Detection) -> list[str]
     turn = np.degrees(np.arccos(np.clip(face.matrix[2, 2] / np.linalg.norm(face.matrix[:3, 2]), -1, 1)))
     if turn > _TURNED:
         warnings.append(f"the head is turned by {turn:.0f} degrees: the far side is guessed; a frontal photo is better")
+    return warnings
+
+
+def _judge_whole(look: _Look) -> list[str]:
+    """What of the face the photo does not show, in words for the user; the forehead's top is `head_top`'s."""
+    points = look.detection.landmarks[:, :2]
+    face = face_oval(points, look.valid.shape)
+    below = face & (np.arange(SIDE)[:, None] > points[list(_BROWS), 1].min())
+    warnings = []
+    if (below & ~look.valid).sum() > _MOST_OUTSIDE * face.sum():
+        warnings.append("a part of the face is outside the photo, so it is guessed: use a photo with the whole face")
+    if covered_by_hands(look.rgb, face) > _MOST_COVERED:
+        warnings.append("a hand is before the face, and will show in the avatar: use a photo in which nothing covers the face")
     return warnings
 
 

@@ -7,7 +7,6 @@ members come through pip itself, so that mirrors and proxies that pip knows work
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import logging
 import os
@@ -24,7 +23,7 @@ import platformdirs
 
 from perse_live.child import module_command
 from perse_live.errors import UserError
-from perse_live.files import atomic_output
+from perse_live.files import atomic_output, file_sha256
 
 FOLDER_VARIABLE = "PERSE_LIVE_ASSETS"
 """Names a folder of the user's own that is looked in first."""
@@ -130,6 +129,17 @@ ASSETS: dict[str, Asset] = {
             WheelMember("mediapipe==0.10.21", "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite", 35_622_638,
                         _LINUX_WHEEL),
             ArchiveMember("selfie_segmentation.tflite"),
+        ),
+    ),
+    "hand_landmarker": Asset(
+        file_name="hand_landmarker.task",
+        sha256="fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
+        size=7_819_105,
+        licence="Apache-2.0",
+        purpose="MediaPipe's hand landmarks: whether a hand is before the face",
+        sources=(
+            Url("https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task"),
+            WheelMember("aeropuzzle==0.1.0", "aeropuzzle/assets/hand_landmarker.task", 5_842_145),
         ),
     ),
     "sample_portrait": Asset(
@@ -354,13 +364,7 @@ def _write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
 
 def _verify(path: Path, asset: Asset) -> None:
     """Raises _WrongBytes when the file's size or SHA-256 is not the table's."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size == asset.size:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    if size != asset.size or digest.hexdigest() != asset.sha256:
+    if path.stat().st_size != asset.size or file_sha256(path) != asset.sha256:
         raise _WrongBytes(f"{path} is not the expected {asset.file_name} (SHA-256 {asset.sha256[:16]}..., {asset.size} bytes):"
                           " delete it and try again")
 

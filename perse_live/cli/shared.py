@@ -18,14 +18,25 @@ if TYPE_CHECKING:
     from perse_live.avatar import Avatar
 
 TRACKING_ASSETS = ("face_landmarker",)
-BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation")
+BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation", "hand_landmarker")
+_OPTIONAL_ASSETS = ("hand_landmarker",)
+"""Without which a build only warns of less."""
 _BUILDER_PACKAGES = ("anny", "peft", "pymatting", "scipy", "torch")  # of the extra [offline], in pyproject.toml
 
 
 def fetch(names: Sequence[str], network: Network, progress: StepProgress) -> None:
-    """Bring model files into the cache where they are missing; what needs them finds them there."""
+    """Bring model files into the cache where they are missing; what needs them finds them there.
+
+    Raises UserError where one that is needed cannot be had.
+    """
     for name in names:
-        asset_path(name, offline=network.offline, report=progress)
+        try:
+            asset_path(name, offline=network.offline, report=progress)
+        except UserError as error:
+            if name not in _OPTIONAL_ASSETS:
+                raise
+            if not network.offline:
+                warn(f"warning: {error}")
 
 
 def check_suffix(path: Path, suffix: str) -> None:

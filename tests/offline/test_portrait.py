@@ -11,10 +11,13 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rendered_hand import with_hand
 
 from hypothesis_profiles import examples
 from offline.portrait import SIDE, Portrait, find_portrait
 from perse_live.arrays import UInt8Array
+from perse_live.assets import asset_path
+from perse_live.detect import detect_faces
 from perse_live.errors import UserError
 from perse_live.photo import Photo, load_photo
 from pictures import stored_for
@@ -153,6 +156,23 @@ def test_what_harms_the_result_is_said_and_nothing_else(astronaut: UInt8Array, s
     warnings = find_portrait(photo(spoil(astronaut))).warnings
     assert len(warnings) == len(what)
     assert all(word in warning for word, warning in zip(what, warnings, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("at", "degrees", "before"), [((-0.25, 0.35), 20, True), ((0.0, 0.45), 85, True),
+                                                       ((-0.7, 0.5), 10, False)])
+def test_a_hand_before_the_face_is_said_and_one_beside_it_is_not(astronaut: UInt8Array, at: tuple[float, float], degrees: float,
+                                                                 before: bool) -> None:
+    asset_path("hand_landmarker")
+    landmarks = detect_faces(astronaut)[0].landmarks[:, :2]
+    warnings = find_portrait(photo(with_hand(astronaut, landmarks, at=at, degrees=degrees))).warnings
+    assert any("a hand is before the face" in one for one in warnings) == before
+
+
+@pytest.mark.parametrize("cut", [np.s_[:, 200:], np.s_[:150]], ids=["cheek", "chin"])
+def test_a_face_that_is_partly_outside_the_photo_is_said(astronaut: UInt8Array, cut: tuple[slice, ...] | slice) -> None:
+    warnings = find_portrait(photo(astronaut[cut])).warnings
+    assert any("a part of the face is outside the photo" in one for one in warnings)
 
 
 def test_only_the_face_is_judged(astronaut: UInt8Array) -> None:
