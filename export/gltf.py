@@ -11,9 +11,9 @@ import struct
 import numpy as np
 
 from export.harmonics import sh_from_rgb
-from perse_live.arrays import Float32Array
 from perse_live.files import CREATOR
 from perse_live.gaussians import Gaussians
+from perse_live.srgb import to_linear
 
 _EXTENSION = "KHR_gaussian_splatting"
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
@@ -33,7 +33,7 @@ def glb_bytes(gaussians: Gaussians) -> bytes:
         f"{_EXTENSION}:SCALE": gaussians.scales.astype("<f4"),
         f"{_EXTENSION}:OPACITY": gaussians.opacities[:, None].astype("<f4"),
         f"{_EXTENSION}:SH_DEGREE_0_COEF_0": sh_from_rgb(gaussians.colors).astype("<f4"),
-        "COLOR_0": np.rint(np.concatenate([_linear(gaussians.colors), gaussians.opacities[:, None]], 1) * 65535).astype("<u2"),
+        "COLOR_0": np.rint(np.concatenate([to_linear(gaussians.colors), gaussians.opacities[:, None]], 1) * 65535).astype("<u2"),
     }
     views: list[dict[str, object]] = []
     accessors: list[dict[str, object]] = []
@@ -58,8 +58,3 @@ def glb_bytes(gaussians: Gaussians) -> bytes:
     content = b"".join(array.tobytes() for array in arrays.values())  # every array's length is a multiple of 4
     chunks = struct.pack("<II", len(text), _JSON) + text + struct.pack("<II", len(content), _BIN) + content
     return struct.pack("<III", _MAGIC, 2, 12 + len(chunks)) + chunks
-
-
-def _linear(colors: Float32Array) -> Float32Array:
-    """SRGB values in [0, 1] as linear light (IEC 61966-2-1)."""
-    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4).astype(np.float32)

@@ -17,6 +17,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from perse_live.errors import one_line
+
 MAX_DEPTH = 16
 """Objects and lists within each other."""
 MAX_DIGITS = 40
@@ -76,7 +78,7 @@ def parse_toml(text: bytes, *, max_bytes: int) -> dict[str, Any]:
     except RecursionError:
         raise CheckedError(f"nested more than {MAX_DEPTH} deep") from None
     except ValueError as error:  # TOMLDecodeError, and dates that do not exist
-        raise CheckedError(f"not TOML: {_printable(error)}") from None
+        raise CheckedError(f"not TOML: {one_line(error, 200)}") from None
     _check_values(value)
     return value
 
@@ -158,8 +160,3 @@ def _check_values(value: Any) -> None:
 def _check_text(text: str) -> None:
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise CheckedError("text that is not Unicode")
-
-
-def _printable(error: Exception) -> str:
-    text = "".join(character if character.isprintable() else " " for character in " ".join(str(error).split()))
-    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,23 +1,29 @@
-"""Writing files so that nothing half-written is ever left under the output's name."""
+"""Writing files so that nothing half-written is ever left under the output's name, and telling files by their bytes."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from perse_live.arrays import UInt8Array
-from perse_live.errors import UserError
+from perse_live.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from av.error import FFmpegError
 
 _CANNOT_WRITE = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -36,6 +42,7 @@ CREATOR = "perse-live"
 SOFTWARE_TAG = 0x0131
 """The EXIF tag that names a picture's creator."""
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+_BLOCK = 1 << 20  # bytes read at once
 _MARK_BYTES = 6  # of the random part of a temporary file's name
 _TEMPORARY = re.compile(rf"\..*\.[0-9a-f]{{{2 * _MARK_BYTES}}}\.part(\.[^.]+)?")
 _ABANDONED_SECONDS = 3600.0  # since a temporary file was written to; a film's grows all the time
@@ -97,13 +104,44 @@ def _replace(temporary: Path, target: Path) -> None:
     os.replace(temporary, target)
 
 
+@contextmanager
+def atomic_folder(target: Path) -> Generator[Path, None, None]:
+    """Lend an empty folder beside `target` to write to; it takes the target's place only when the block ends well.
+
+    target: the folder to make or to replace; whether it may be replaced is for the caller to know. Folders above it are made.
+    On any exception the temporary folder is removed and an earlier one stays as it was; what was killed is swept as by
+    `atomic_output`. Raises UserError when the folder cannot be written or the disk fills up while the block writes.
+    """
+    mark = secrets.token_hex(_MARK_BYTES)
+    beside, before = (target.with_name(f".{target.name[:40]}.{mark}.{kind}") for kind in ("part", "old"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        beside.mkdir()
+        yield beside
+        if target.exists():
+            target.rename(before)
+        beside.rename(target)
+    except OSError as error:
+        if before.exists() and not target.exists():
+            before.rename(target)
+        raise write_error(target, error) from error
+    finally:
+        for left in (beside, before):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _sweep(folder: Path) -> None:
-    """Remove temporary files that nobody has written to for an hour: the process that made them was killed."""
+    """Remove temporary files and folders that nobody has written to for an hour: the process that made them was killed."""
     oldest = time.time() - _ABANDONED_SECONDS
     with contextlib.suppress(OSError):
         for path in folder.glob(".*.part*"):
             with contextlib.suppress(OSError):
-                if _TEMPORARY.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < oldest:
+                if not _TEMPORARY.fullmatch(path.name) or path.is_symlink() or path.stat().st_mtime >= oldest:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
                     path.unlink()
 
 
@@ -143,6 +181,15 @@ def write_animation(target: Path, frames: Iterable[UInt8Array], *, fps: int) -> 
                    exif=exif)
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal text. Raises OSError where it cannot be read."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def check_picture_name(target: Path) -> None:
     """Raises UserError where `write_image` does not know the name's ending."""
     if target.suffix.lower() not in _PICTURE_SUFFIXES:
@@ -155,9 +202,12 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def write_error(target: Path, error: OSError) -> UserError:
-    """Why a file could not be written, and what to do, from the system's error."""
-    reason = _CANNOT_WRITE.get(error.errno or 0, error.strerror or str(error))
+def write_error(target: Path, error: OSError | FFmpegError) -> UserError:
+    """Why a file could not be written, and what to do, from the system's error or FFmpeg's."""
+    reason = _CANNOT_WRITE.get(error.errno or 0)
+    if reason is None and not isinstance(error, OSError):
+        reason = f"encoding has failed ({one_line(error.strerror)}): try again, or give it another ending, such as .mkv"
+    reason = reason or error.strerror or str(error)
     if isinstance(error, PermissionError) and sys.platform == "win32":
         reason += ", or close the program that has the file open"
     return UserError(f"cannot write {target}: {reason}")

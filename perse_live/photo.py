@@ -5,7 +5,6 @@ A picture is decoded at most once, in at most about a gigabyte of memory, and co
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import struct
@@ -18,6 +17,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
+from perse_live.files import file_sha256
 
 _log = logging.getLogger(__name__)
 
@@ -69,11 +69,7 @@ def load_photo(path: Path) -> Photo:
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise UserError(f"{path}: {width} x {height} pixels are too few; use a photo of at least {MIN_SIDE} px on each side")
-    with path.open("rb") as file:
-        sha256 = hashlib.sha256()
-        while block := file.read(1 << 20):
-            sha256.update(block)
-    return Photo(rgb, sha256.hexdigest(), path.name, complaints)
+    return Photo(rgb, file_sha256(path), path.name, complaints)
 
 
 def cropped(photo: Photo, box: tuple[int, int, int, int]) -> Photo:

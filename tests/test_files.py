@@ -11,7 +11,7 @@ import pytest
 
 from limits import files_of_at_most
 from perse_live.errors import UserError
-from perse_live.files import atomic_output, write_bytes
+from perse_live.files import atomic_folder, atomic_output, write_bytes
 
 
 def test_the_target_appears_only_when_the_block_ends(tmp_path: Path) -> None:
@@ -50,6 +50,23 @@ def test_a_write_that_the_system_cuts_short_leaves_nothing(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("raised", "seen"), [(ValueError(), ValueError), (KeyboardInterrupt(), KeyboardInterrupt),
+                                              (OSError(28, "No space left on device"), UserError)])
+def test_a_folder_takes_its_place_only_when_it_is_whole(tmp_path: Path, raised: BaseException, seen: type[BaseException]) -> None:
+    target = tmp_path / "deep" / "me.web"
+    with atomic_folder(target) as beside:
+        (beside / "page").write_text("first")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["me.web"]
+    with pytest.raises(seen), atomic_folder(target) as beside:
+        (beside / "page").write_text("second")
+        raise raised
+    assert (target / "page").read_text() == "first"
+    with atomic_folder(target) as beside:
+        (beside / "page").write_text("third")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["me.web"]
+    assert (target / "page").read_text() == "third"
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the folder does not exist"):
         write_bytes(tmp_path / "nowhere" / "out.bin", b"")
@@ -86,10 +103,13 @@ def test_a_private_file_is_its_owners_from_the_start(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "out.bin").stat().st_mode) == 0o600
 
 
-def test_what_a_killed_process_left_is_swept_after_an_hour(tmp_path: Path) -> None:
-    code = ("import os, signal, sys; from pathlib import Path; from perse_live.files import atomic_output\n"
-            "with atomic_output(Path(sys.argv[1])) as temporary:\n"
-            "    temporary.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("kind", ["output", "folder"])
+def test_what_a_killed_process_left_is_swept_after_an_hour(tmp_path: Path, kind: str) -> None:
+    code = (f"import os, signal, sys; from pathlib import Path; from perse_live.files import atomic_{kind} as atomic\n"
+            "with atomic(Path(sys.argv[1])) as temporary:\n"
+            "    (temporary / 'a' if temporary.is_dir() else temporary).write_bytes(b'half')\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)")
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "film.mp4")], check=False)
     left, = tmp_path.iterdir()
     others = [tmp_path / name for name in (".notes.part", ".film.0123456789ab.part.mp4.txt.bak", "a.0123456789ab.part.mp4")]

@@ -11,7 +11,7 @@ from typing import Any
 
 from perse_live.engines.graphs import Tensor
 from perse_live.engines.nvidia import collecting_logger
-from perse_live.errors import UserError
+from perse_live.errors import UserError, gist, one_line
 
 Limits = Mapping[str, tuple[int, int, int]]
 COMPUTE_CAPABILITIES = (75, 80, 86, 89, 120, 121)
@@ -35,7 +35,7 @@ def compile_graph(trt: Any, content: bytes, inputs: Mapping[str, Tensor], limits
     except UserError:
         raise
     except Exception as error:  # such as TypeError from a constructor, where the driver is missing or too old
-        said = _gist([*complaints, f"{type(error).__name__}: {error}"])
+        said = _joined([*complaints, gist(error)])
         raise UserError(f"{trt.__name__} {trt.__version__} cannot build the engine: {said}") from error
 
 
@@ -48,7 +48,7 @@ def _built(trt: Any, logger: Any, complaints: list[str], content: bytes, inputs:
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(content):
         complaints.extend(str(parser.get_error(k)) for k in range(parser.num_errors))
-        raise UserError(f"{trt.__name__} {trt.__version__} does not take the graph: {_gist(complaints)}")
+        raise UserError(f"{trt.__name__} {trt.__version__} does not take the graph: {_joined(complaints)}")
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # 10 bits of mantissa are not enough for quaternions, and these products are small
     if compute_capabilities:
@@ -69,7 +69,7 @@ def _built(trt: Any, logger: Any, complaints: list[str], content: bytes, inputs:
         config.set_timing_cache(cache, ignore_mismatch=False)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        raise UserError(f"{trt.__name__} {trt.__version__} cannot build the engine: {_gist(complaints)}")
+        raise UserError(f"{trt.__name__} {trt.__version__} cannot build the engine: {_joined(complaints)}")
     if keep_timings is not None and cache is not None:
         keep_timings(bytes(cache.serialize()))
     return bytes(engine)
@@ -85,8 +85,8 @@ def _capability(trt: Any, number: int) -> Any:
     return found
 
 
-def _gist(complaints: Sequence[str]) -> str:
-    return "; ".join(dict.fromkeys(" ".join(text.split())[:300] for text in complaints)) or "it does not say why"
+def _joined(complaints: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(one_line(text, 300) for text in complaints)) or "it does not say why"
 
 
 def parse_compute_capabilities(text: str) -> tuple[int, ...]:

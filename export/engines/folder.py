@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import logging
-import secrets
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +31,7 @@ from perse_live.engines.graphs import ANIMATE, Tensor, limits_of
 from perse_live.engines.nvidia import Gpu, NvidiaBackend, find_gpu, import_backend
 from perse_live.engines.trust import record_built
 from perse_live.errors import UserError
-from perse_live.files import write_bytes, write_error
+from perse_live.files import atomic_folder, file_sha256, write_bytes
 
 _log = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
@@ -60,7 +58,7 @@ def export_engines(avatar: Avatar, source: Path, folder: Path, *, backends: Sequ
             progress(f"{backend}: {graph.name}, {graph.precision}", (step + index / len(fitting)) / len(modules))
             contents.append(_compiled(graph, backend, module, gpu, limits, compute_capabilities))
         progress(backend, (step + 1) / len(modules))
-    made = EngineFolder(target, source.name, hashlib.sha256(source.read_bytes()).hexdigest(),
+    made = EngineFolder(target, source.name, file_sha256(source),
                         f"perse-live {importlib.metadata.version('perse-live')}", tuple(one.name for one in avatar.attributes),
                         tuple(file for file, _ in contents))
     _write(made, contents)
@@ -143,28 +141,10 @@ def _tensors(infos: Sequence[TensorInfo]) -> dict[str, Tensor]:
 
 
 def _write(made: EngineFolder, contents: Sequence[tuple[GraphFile, bytes]]) -> None:
-    """Write beside the target, then swap."""
-    target = made.path
-    mark = secrets.token_hex(4)
-    beside, old = (target.with_name(f".{target.name}.{mark}.{kind}") for kind in ("part", "old"))
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for left in target.parent.glob(f".{target.name}.*.part"):  # of an earlier run that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        beside.mkdir()
+    with atomic_folder(made.path) as beside:
         for file, content in contents:
             write_bytes(beside / file.file, content)
         write_bytes(beside / MANIFEST, manifest_text(made).encode())
-        if target.exists():
-            target.rename(old)
-        beside.rename(target)
-    except OSError as error:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise write_error(target, error) from error
-    finally:
-        for left in (beside, old):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -9,8 +9,6 @@ there for the Gaussians that they change, shades (colour and opacity) and offset
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from perse_live.avatar import Avatar, with_own_lids
 from perse_live.correctives import Deltas
 from perse_live.correctives_file import component_entries
 from perse_live.errors import UserError
-from perse_live.files import write_bytes, write_error
+from perse_live.files import atomic_folder, write_bytes
 from perse_live.head.expressions import EXPRESSION_NAMES
 from perse_live.head.rig import EYES, gaze_from_expression, vertices_of
 from perse_live.wardrobe import worn
@@ -43,23 +41,11 @@ def write_bundle(avatar: Avatar, folder: Path, name: str, *, attributes: Mapping
     if target.exists() and not (target / _MANIFEST).is_file():
         raise UserError(f"{target}: is there, and not of this kind: move it away, or choose another -o")
     manifest, content = bundle_of(avatar, attributes=attributes)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f".{target.name}.*.part"):  # of an earlier run that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        beside.mkdir()
+    with atomic_folder(target) as beside:
         write_bytes(beside / _MANIFEST, manifest)
         write_bytes(beside / _ARRAYS, content)
         for file in _VIEWER:
             write_bytes(beside / file, (Path(__file__).parent / "viewer" / file).read_bytes())
-        if target.exists():
-            shutil.rmtree(target)
-        beside.rename(target)
-    except OSError as error:
-        raise write_error(target, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return target
 
 

@@ -28,7 +28,7 @@ from offline.editing.look_pictures import Easel
 from offline.training.contract import TrainingFrame
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
 from perse_live.avatar import Avatar, neutral_landmarks
-from perse_live.errors import UserError
+from perse_live.errors import UserError, one_line
 from perse_live.extras import missing_extra
 
 FILES: Mapping[str, tuple[str, ...]] = {
@@ -156,8 +156,8 @@ class LivePortrait:
         try:
             return [np.asarray(out, np.float32) for out in self._sessions[name].run(None, given)]
         except Exception as error:  # onnxruntime's own exceptions have no common base
-            gist = " ".join(str(error).split())[:160]
-            raise UserError(f"{self._folder}: {FILES[name][0]} does not take LivePortrait's inputs ({gist})") from error
+            raise UserError(f"{self._folder}: {FILES[name][0]} does not take LivePortrait's inputs ({one_line(error)})"
+                            ) from error
 
 
 def animate_by_liveportrait(avatar: Avatar, edited: EditedPortrait, motion: Sequence[Moment], networks: LivePortrait, *,

@@ -15,7 +15,7 @@ from PIL import Image
 from offline.editing.prompts import NEGATIVE, instruction_for, prompt_for
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.checked import parse_json_object
-from perse_live.errors import UserError
+from perse_live.errors import UserError, gist
 from perse_live.extras import missing_extra
 
 _INDEX = "model_index.json"
@@ -53,7 +53,7 @@ class Inpainter:
         try:
             self._pipeline = _loaded(loader, diffusers.DiffusionPipeline, model, options)
         except Exception as error:  # whatever a damaged folder makes of the loaders: their list is open
-            raise UserError(f"{model}: the diffusers pipeline cannot be loaded ({_gist(error)})") from error
+            raise UserError(f"{model}: the diffusers pipeline cannot be loaded ({gist(error)})") from error
         self._takes = set(inspect.signature(self._pipeline.__call__).parameters)
         if "image" not in self._takes:
             raise UserError(f"{model}: {type(self._pipeline).__name__} edits no pictures: give a pipeline for inpainting")
@@ -82,7 +82,7 @@ class Inpainter:
         try:
             drawn = np.asarray(self._pipeline(**options).images[0], np.float32)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise UserError(f"{self.name}: the pipeline failed ({_gist(error)})") from error
+            raise UserError(f"{self.name}: the pipeline failed ({gist(error)})") from error
         if drawn.ndim != 3 or not np.isfinite(drawn).all():
             raise UserError(f"{self.name}: the pipeline drew no picture; try another seed or more steps")
         back = np.clip(cv2.resize(drawn, rgb.shape[1::-1], interpolation=cv2.INTER_AREA), 0, 1) * 255
@@ -124,9 +124,3 @@ def _kind(folder: Path) -> str:
         return str(index["_class_name"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: its {_INDEX} is damaged ({type(error).__name__}); copy the pipeline again") from error
-
-
-def _gist(error: Exception) -> str:
-    """A loader's complaint in one short line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__

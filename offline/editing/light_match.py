@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from offline.editing.head_warp import Observed
-from offline.looks.skin.skin_light import to_linear, to_srgb
 from offline.numeric import ramp
 from perse_live.arrays import BoolArray, FloatArray
+from perse_live.srgb import to_linear, to_srgb
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""

@@ -15,11 +15,12 @@ from offline.editing.light_match import LUMA, natural_hair
 from offline.editing.skin_differences import Patch, avatar_normals, fine_points, painted, patch, plain_points
 from offline.looks.changes import Title, recolored
 from offline.looks.photo_tones import lab_of, rgb_of
-from offline.looks.skin.skin_light import skin_under_light, to_linear, to_srgb
+from offline.looks.skin.skin_light import skin_under_light
 from offline.numeric import ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import AddedGaussians, Attribute
 from perse_live.errors import UserError
+from perse_live.srgb import to_linear, to_srgb
 
 _LID_REACH, _WING = 0.011, 0.014  # metres around the lids; beyond the outer corner
 _CHEEK_BLUR = 0.007  # metres: blush has no edges

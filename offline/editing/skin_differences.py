@@ -11,13 +11,14 @@ from offline.editing.head_pair import Transplant
 from offline.editing.head_warp import Observed, observed, spread_over
 from offline.editing.light_match import LUMA, natural_hair
 from offline.looks.changes import spots
-from offline.looks.skin.skin_light import plain_skin, skin_under_light, to_linear, to_srgb
+from offline.looks.skin.skin_light import plain_skin, skin_under_light
 from offline.numeric import normalized
 from offline.sampling import SurfacePoints, poisson_disk
 from perse_live.arrays import BoolArray, FloatArray
 from perse_live.attributes import AddedGaussians
 from perse_live.head.rig import Part, surface_triangles
 from perse_live.raster import vertex_normals
+from perse_live.srgb import to_linear, to_srgb
 
 _TRUSTED = 0.5  # confidence from which a pixel counts
 _TINT = 0.3  # how much of the skin's hue between hairs is taken over

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +12,7 @@ from perse_live.cli.console import StepProgress, print_json, printable, say_writ
 from perse_live.cli.options import Network
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
 from perse_live.errors import UserError
-from perse_live.files import write_bytes, write_image
+from perse_live.files import file_sha256, write_bytes, write_image
 from perse_live.outputs import check_output_folder, written_by_us
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def _avatar_of(picture: Path, kept: Path, network: Network, progress: StepProgre
             raise _RefusedError(str(error)) from error
         save_avatar(kept, made)
     avatar = load_avatar(kept)
-    if avatar.provenance.photo_sha256 != hashlib.sha256(picture.read_bytes()).hexdigest():
+    if avatar.provenance.photo_sha256 != file_sha256(picture):
         raise UserError(f"{kept} was made of another photo than {picture}: remove it, or give another folder for --avatars")
     return avatar
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from perse_live.arrays import Float32Array, Float64Array, FloatArray, UInt8Array
 from perse_live.jit import kernel
+from perse_live.srgb import to_linear, to_srgb
 
 UInt16Array = np.ndarray[Any, np.dtype[np.uint16]]
 
@@ -93,7 +94,7 @@ def display_light(transfer: Transfer, coded: FloatArray) -> Float64Array:
     if transfer is Transfer.PQ:
         return pq_to_nits(coded)
     if transfer is Transfer.SDR:
-        return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+        return to_linear(coded).astype(np.float64)
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(coded <= 0.5, coded ** 2 / 3, (np.exp((coded - c) / a) + b) / 12)
     luminance = scene @ np.array(_LUMA_BT2020)
@@ -131,12 +132,8 @@ def to_srgb_reference(colors: WideColors, picture: UInt16Array) -> UInt8Array:
     if colors.transfer is not Transfer.SDR:
         largest = np.maximum(light.max(-1, keepdims=True), 1e-9)
         light = light * (tone_mapped(largest, colors.peak, colors.white) / largest) / colors.white
-    linear = np.clip(light @ np.array(_PRIMARIES_TO_BT709[colors.primaries]).T, 0, 1)
-    return np.rint(255 * _srgb_encoded(linear)).astype(np.uint8)
-
-
-def _srgb_encoded(linear: Float64Array) -> Float64Array:
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    linear = light @ np.array(_PRIMARIES_TO_BT709[colors.primaries]).T
+    return np.rint(255 * to_srgb(linear)).astype(np.uint8)
 
 
 def _full_scale(transfer: Transfer) -> float:
@@ -176,7 +173,7 @@ def _gain_table(colors: WideColors) -> Float32Array:
 
 def _srgb_table() -> UInt8Array:
     """(65536,) sRGB over linear light."""
-    return np.rint(255 * _srgb_encoded(np.linspace(0, 1, _SRGB_STEPS))).astype(np.uint8)
+    return np.rint(255 * to_srgb(np.linspace(0, 1, _SRGB_STEPS))).astype(np.uint8)
 
 
 @kernel

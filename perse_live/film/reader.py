@@ -10,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.error import BlockingIOError as NoFrameYet
 from av.error import EOFError as NoFrameLeft
 from av.error import FFmpegError
@@ -25,6 +24,7 @@ from perse_live.film.colors import Coding, Converter, coding
 from perse_live.film.hdr import Transfer, UInt16Array, exposed
 from perse_live.film.orientation import Orientation, orientation
 from perse_live.film.source import OpenFile, check_size, frame_rate, opened, packets, tagged_duration
+from perse_live.letterbox import framed, inner_size
 
 _MOST_ELONGATED = 8  # a pixel's width to its height, or the other way round; beyond, the file is mistaken
 _LEAST_BYTES_PER_SECOND = 500  # of a film; a declared length that comes to less is a clock that jumped
@@ -130,13 +130,8 @@ class Film:
         if size == (self.width, self.height):
             return turned.applied(converter.srgb(frame, self._coding, *_stored_size(size, turned)))
         damage.resized = True
-        scale = min(self.width / size[0], self.height / size[1])
-        fitted = (min(self.width, max(1, round(size[0] * scale))), min(self.height, max(1, round(size[1] * scale))))
-        picture = turned.applied(converter.srgb(frame, self._coding, *_stored_size(fitted, turned)))
-        canvas = np.zeros((self.height, self.width, 3), np.uint8)
-        top, left = (self.height - fitted[1]) // 2, (self.width - fitted[0]) // 2
-        canvas[top:top + fitted[1], left:left + fitted[0]] = picture
-        return canvas
+        fitted = inner_size(*size, self.width, self.height)
+        return framed(turned.applied(converter.srgb(frame, self._coding, *_stored_size(fitted, turned))), self.width, self.height)
 
 
 def open_film(path: Path) -> Film:
@@ -191,18 +186,20 @@ def _frames_of(file: OpenFile, damage: _Damage, *, most_packets: int | None = No
 
 
 def _deinterlaced(frames: Iterator[AvFrame], damage: _Damage) -> Iterator[AvFrame]:
-    """The same frames; from the first interlaced one on, fields are interpolated to whole pictures.
+    """The same frames; from the first interlaced one on, fields are interpolated to whole pictures where a filter takes them.
 
     Frames that the filter refuses are skipped and counted.
     """
     graph: Graph | None = None
-    layout: tuple[int, int, str] | None = None
+    layout: tuple[int, int, str] | None = None  # of the pictures that `graph` takes, or that no filter takes
     for frame in frames:
-        if graph is not None and layout != (frame.width, frame.height, frame.format.name):
-            yield from _pushed(graph, None, damage)
-            graph = None
-        if graph is None and frame.interlaced_frame and min(frame.width, frame.height) >= _SMALLEST_DEINTERLACED:
-            graph, layout = _deinterlacer(frame), (frame.width, frame.height, frame.format.name)
+        now = (frame.width, frame.height, frame.format.name)
+        if layout is not None and layout != now:
+            if graph is not None:
+                yield from _pushed(graph, None, damage)
+            graph = layout = None
+        if layout is None and frame.interlaced_frame and min(frame.width, frame.height) >= _SMALLEST_DEINTERLACED:
+            graph, layout = _deinterlacer(frame), now
         if graph is None:
             yield frame
         else:
@@ -211,10 +208,14 @@ def _deinterlaced(frames: Iterator[AvFrame], damage: _Damage) -> Iterator[AvFram
         yield from _pushed(graph, None, damage)
 
 
-def _deinterlacer(frame: AvFrame) -> Graph:
+def _deinterlacer(frame: AvFrame) -> Graph | None:
+    """A filter for pictures like this one; None where FFmpeg has none for their pixel format."""
     graph = Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")).configure()
+    try:
+        source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+        graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")).configure()
+    except (FFmpegError, ValueError):
+        return None
     return graph
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from perse_live.errors import UserError
+from perse_live.film.boxes import boxes
 from perse_live.film.clock import Clock
 
 MOST_PIXELS = 8192 * 4320
@@ -31,6 +33,7 @@ _GIVE_A_FILM = "give an MP4, MOV, MKV, WebM or AVI file"
 _PICTURE_BRANDS = {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1", "avif", "avis"}  # ISO/IEC 23008-12, 23000-22
 _EBML = b"\x1aE\xdf\xa3"  # MKV and WebM begin so (RFC 8794)
 _FIRST_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip"}  # of MOV files without `ftyp` (QuickTime File Format)
+_MOST_BOXES = 1000  # that are looked through for an index; fragmented files, which have more, begin with theirs
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -189,16 +192,6 @@ def tagged_duration(stream: VideoStream | AudioStream) -> Fraction | None:
 def _index_is_missing(path: Path) -> bool:
     """Whether an MP4 or MOV file has a box of pictures but none of the index (`moov`, ISO/IEC 14496-12, 8.2.1)."""
     kinds: set[bytes] = set()
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        size, start = path.stat().st_size, 0
-        while start + 8 <= size and len(kinds) < 64:
-            file.seek(start)
-            header = file.read(16)
-            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-            kinds.add(kind)
-            if length == 1:
-                length = int.from_bytes(header[8:16], "big")
-            if length < 8:
-                break
-            start += length
+    with contextlib.suppress(OSError):
+        kinds = {box.kind for box in itertools.islice(boxes(path), _MOST_BOXES)}
     return b"mdat" in kinds and b"moov" not in kinds

@@ -19,8 +19,8 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from perse_live.arrays import UInt8Array
-from perse_live.errors import UserError
-from perse_live.files import CREATOR, atomic_output
+from perse_live.errors import UserError, one_line
+from perse_live.files import CREATOR, atomic_output, write_error
 from perse_live.film.coding import Matrix, add_video_stream, coded, coded_i420, even_size, padded
 from perse_live.film.reader import Film
 from perse_live.film.sound import Sound, open_sound
@@ -51,13 +51,16 @@ class _Codec:
 class FilmWriter:
     """Takes the frames of one film; made by `film_writer`."""
 
-    def __init__(self, container: OutputContainer, stream: VideoStream, *, shape: tuple[int, int, int], rate: Fraction,
-                 matrix: Matrix, sound: Sound) -> None:
-        """shape: (H, W, C) of the pictures that come; stream: to encode to, which may be a pixel larger each way."""
-        self._container, self._stream = container, stream
+    def __init__(self, path: Path, container: OutputContainer, stream: VideoStream, *, shape: tuple[int, int, int],
+                 rate: Fraction, matrix: Matrix, sound: Sound) -> None:
+        """path: for messages; shape: (H, W, C) of the pictures that come; stream: to encode to, which may be a pixel larger each
+        way.
+        """
+        self._path, self._container, self._stream = path, container, stream
         self._shape, self._rate, self._matrix = shape, rate, matrix
         self._sound = sound
-        self._waiting_sound = next(sound.packets, None)
+        self._sound_failure = ""
+        self._waiting_sound = self._next_sound()
         self._time_base = _time_base(rate)
         self._converter = VideoReformatter()  # kept: setting one up costs as much as a frame
         self._refused_sound = 0
@@ -69,7 +72,7 @@ class FilmWriter:
 
         image: (H, W, 3) RGB, or (H, W, 4) with straight alpha where the writer was made for it. time: seconds since the first
         frame; by default frames follow each other at the film's rate. Times that do not increase are moved on by the least step.
-        Raises ValueError for an image of another shape or dtype.
+        Raises ValueError for an image of another shape or dtype, UserError where it cannot be encoded or written.
         """
         if image.shape != self._shape or image.dtype != np.uint8:
             raise ValueError(f"a frame of shape {image.shape} and dtype {image.dtype} in a film of {self._shape} uint8")
@@ -80,8 +83,7 @@ class FilmWriter:
     def write_i420(self, planes: UInt8Array, *, time: Fraction | None = None) -> None:
         """Append a frame that is converted already, by the writer's matrix.
 
-        planes: (H * 3 / 2, W) limited range, of a film of even size without transparency. time: as for `write`. Raises ValueError
-        where it does not fit.
+        planes: (H * 3 / 2, W) limited range, of a film of even size without transparency. time, raises: as for `write`.
         """
         expected = (self._stream.height * 3 // 2, self._stream.width)
         if planes.shape != expected or planes.dtype != np.uint8 or self._stream.pix_fmt != "yuv420p":
@@ -97,12 +99,15 @@ class FilmWriter:
                          "players need even sizes, so its last column or row is repeated")
         if self._refused_sound:
             lines.append(f"packets of sound left out, as their times make no sense: {self._refused_sound}")
+        if self._sound_failure:
+            lines.append(f"the sound cannot be encoded to its end, and is left out from there: {self._sound_failure}")
         return (*lines, *self._sound.warnings)
 
     def finish(self) -> None:
         """Write what the encoder still holds, and the sound up to the last frame's end. `film_writer` calls it."""
-        self._mux(self._stream.encode(None))
-        self._mux_sound((self._last_tick + 1) * self._time_base + 1 / self._rate)
+        with _errors_named(self._path):
+            self._mux(self._stream.encode(None))
+            self._mux_sound((self._last_tick + 1) * self._time_base + 1 / self._rate)
 
     def _encode(self, frame: AvFrame, time: Fraction | None) -> None:
         seconds = self._count / self._rate if time is None else time
@@ -111,7 +116,8 @@ class FilmWriter:
         frame.duration = round(1 / self._rate / self._time_base)
         self._last_tick = tick
         self._count += 1
-        self._mux(self._stream.encode(frame))
+        with _errors_named(self._path):
+            self._mux(self._stream.encode(frame))
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
@@ -126,7 +132,23 @@ class FilmWriter:
                 self._container.mux(self._waiting_sound[1])
             except ArgumentError:  # times that no muxer takes, in damaged films
                 self._refused_sound += 1
-            self._waiting_sound = next(self._sound.packets, None)
+            self._waiting_sound = self._next_sound()
+
+    def _next_sound(self) -> tuple[Fraction, Packet[Any]] | None:
+        try:
+            return next(self._sound.packets, None)
+        except FFmpegError as error:  # of its filters or its encoder: a film without its last sound is better than none
+            self._sound_failure = one_line(error.strerror)
+            return None
+
+
+@contextlib.contextmanager
+def _errors_named(path: Path) -> Generator[None, None, None]:
+    """What FFmpeg raises while it writes a file becomes a UserError."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise write_error(path, error) from error
 
 
 @contextlib.contextmanager
@@ -146,16 +168,19 @@ def film_writer(path: Path, *, width: int, height: int, rate: Fraction, alpha: b
         temporary = stack.enter_context(atomic_output(path))
         kind = _FORMATS[path.suffix.lower()]
         options = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
-        container = av.open(str(temporary), "w", format=kind, options=options)
+        with _errors_named(path):
+            container = av.open(str(temporary), "w", format=kind, options=options)
         stack.callback(_close_quietly, container)  # a second close is harmless; an abandoned one must not hide the first error
         container.metadata["comment"] = CREATOR
         stream = add_video_stream(container, codec.name, width=stored[0], height=stored[1], pixel_format=codec.pixel_format,
                                   rate=rate, time_base=_time_base(rate), matrix=matrix, options=codec.options)
         sound = open_sound(stack, sound_from, container, kind)
-        writer = FilmWriter(container, stream, shape=(height, width, 4 if alpha else 3), rate=rate, matrix=matrix, sound=sound)
+        shape = (height, width, 4 if alpha else 3)
+        writer = FilmWriter(path, container, stream, shape=shape, rate=rate, matrix=matrix, sound=sound)
         yield writer
         writer.finish()
-        container.close()
+        with _errors_named(path):
+            container.close()
 
 
 def check_film_name(path: Path, *, alpha: bool = False) -> None:

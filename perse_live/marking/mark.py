@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any, cast
 
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
-from perse_live.files import CREATOR, atomic_output, write_bytes
+from perse_live.files import CREATOR, atomic_output, file_sha256, write_bytes
 from perse_live.marking.credential import signed_by, signing_credential
 from perse_live.outputs import written_by_us
 
@@ -64,7 +63,7 @@ def mark_film(film: Path, mark: Mark, *, overwrite: bool = False) -> Path | None
     if side.exists() and not overwrite and not written_by_us(side):
         raise UserError(f"{film} could not be marked: {side} is in the way, and is no mark: rename it, or give --no-c2pa")
     try:
-        digest = _sha256(film)
+        digest = file_sha256(film)
     except OSError as error:
         raise _not_marked(film, str(error)) from error
     claim = json.dumps(_manifest(film, mark) | {"film": film.name, "sha256": digest}, sort_keys=True)
@@ -104,7 +103,7 @@ def read_side_file(film: Path) -> dict[str, Any]:
         raise UserError(f"{side} is no readable mark ({error})") from error
     if not genuine:
         raise UserError(f"{side} was changed after it was signed")
-    if claim.get("sha256") != _sha256(film):
+    if claim.get("sha256") != file_sha256(film):
         raise UserError(f"{side} belongs to another film than {film}, or the film was changed")
     return claim
 
@@ -137,11 +136,3 @@ def _embed(film: Path, mark: Mark) -> None:
 def _not_marked(film: Path, cause: str) -> UserError:
     return UserError(f"{film} could not be marked ({' '.join(cause.split())}); the film itself is whole: "
                      "try again, or give --no-c2pa")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -12,6 +12,7 @@ import torch
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.camera import Camera
 from perse_live.device import DEVICE_LOCK, DeviceStream, Packed
+from perse_live.errors import gist
 from perse_live.gaussians import Gaussians
 from perse_live.quiet import stdout_to_stderr
 from perse_live.splatting._checks import NOT_FINITE, Background, check_arrays, check_background, check_camera, check_size
@@ -19,7 +20,6 @@ from perse_live.splatting._layout import EPS2D, NEAR_PLANE
 from perse_live.splatting.reference import rasterize_reference
 from perse_live.splatting.toolchain import compiler_obstacles, is_compiled, scripts_on_path
 
-_LONGEST = 300  # characters of an error: a failed compilation brings pages
 _ALIKE = 2 / 255  # largest difference of a channel between gsplat's picture and the reference's
 
 
@@ -60,13 +60,6 @@ def quick_obstacles() -> dict[str, str | bool]:
     if compiled and not causes:
         causes = list(cuda_obstacles())
     return {"causes": "; ".join(causes), "compiled": compiled}
-
-
-def gist(error: BaseException) -> str:
-    """An error in one short line; of a compiler's output the first line that speaks of an error."""
-    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()] or [""]
-    text = next((line for line in lines if "error:" in line.lower()), " ".join(lines))
-    return f"{type(error).__name__}: {text[:_LONGEST]}" if text else type(error).__name__
 
 
 def _difference(device: str) -> float:

@@ -16,9 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from perse_live.child import installed_program, python_command
-from perse_live.errors import UserError
+from perse_live.errors import UserError, one_line
 from perse_live.extras import install_command
-from runtime.doctor.finding import Finding, never_raising, one_line
+from runtime.doctor.finding import Finding, never_raising
 from runtime.hotkeys.global_keys import FALLBACK, obstacle_to_global_keys
 
 _SYSTEM_LIST, _DEVICES, _MODULES = Path("/sys/class/video4linux"), Path("/dev"), Path("/sys/module")

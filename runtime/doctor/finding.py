@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, ParamSpec
 
-from perse_live.errors import UserError
+from perse_live.errors import UserError, gist, one_line
 
 P = ParamSpec("P")
 
@@ -36,15 +36,9 @@ def never_raising(name: str) -> Callable[[Callable[P, Finding]], Callable[P, Fin
             except UserError as error:
                 return Finding(name, "problem", one_line(error))
             except Exception as error:
-                return Finding(name, "problem", f"{type(error).__name__}: {one_line(error)}",
+                return Finding(name, "problem", gist(error),
                                "this should not happen: please report it with this line")
 
         return checked
 
     return decorate
-
-
-def one_line(error: object) -> str:
-    """An error's text without line breaks, cut to a bearable length."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 400 else text[:397] + "..."

@@ -15,6 +15,7 @@ import numpy as np
 from perse_live.arrays import UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.engines.nvidia import find_gpu
+from perse_live.errors import gist, one_line
 from perse_live.gaussians import Gaussians
 from perse_live.regions import Region
 from perse_live.splatting.backend import Rasterizer
@@ -129,7 +130,7 @@ def _engine(name: str, open_engine: Callable[[], Engine], avatar: Avatar) -> Fin
     try:
         engine = open_engine()
     except Exception as error:
-        return Finding(f"engine {name}", "problem" if name == "torch" else "warning", " ".join(str(error).split()))
+        return Finding(f"engine {name}", "problem" if name == "torch" else "warning", one_line(error))
     opened = time.perf_counter() - start
     checked = never_raising(f"engine {name}")(compare_engine)(engine, avatar)
     return replace(checked, found=f"opened in {opened:.1f} s; {checked.found}")
@@ -224,7 +225,7 @@ def _beside_another_thread(engine: Engine, avatar: Avatar, draw: Callable[[], UI
                 poser: Any = engine.poser(avatar, threads=1)
                 poser.wardrobe().wear({})
             except Exception as error:
-                failures.append(f"{type(error).__name__}: {error}")
+                failures.append(gist(error))
                 return
 
     thread = threading.Thread(target=make, name="makes posers")
@@ -235,8 +236,8 @@ def _beside_another_thread(engine: Engine, avatar: Avatar, draw: Callable[[], UI
                 failures.append("a frame came out differently")
                 break
     except Exception as error:
-        failures.append(f"{type(error).__name__}: {error}")
+        failures.append(gist(error))
     finally:
         stop.set()
         thread.join()
-    return "; ".join(" ".join(text.split())[:200] for text in failures)
+    return "; ".join(failures)

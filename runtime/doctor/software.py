@@ -13,8 +13,8 @@ import numpy as np
 
 from perse_live.arrays import UInt8Array
 from perse_live.assets import ASSETS, FOLDER_VARIABLE, OFFLINE_VARIABLE, optional_asset_path, user_cache
-from perse_live.errors import UserError
-from runtime.doctor.finding import Finding, never_raising, one_line
+from perse_live.errors import UserError, one_line
+from runtime.doctor.finding import Finding, never_raising
 
 _SIZE, _FRAMES = 512, 10  # of the pictures that codecs are tried with
 _SLOW_ENCODER = 15.0  # milliseconds a picture: half the time there is at 30 a second

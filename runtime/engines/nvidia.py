@@ -11,7 +11,7 @@ from perse_live.engines.folder import EngineFolder, GraphFile, Precision, read_f
 from perse_live.engines.graphs import ANIMATE, ATTRIBUTES, CORRECTED, RIGID, SURFACE, limits_of, look_hash, rig_hash
 from perse_live.engines.nvidia import Gpu, NvidiaBackend, collecting_logger, find_gpu, import_backend, serves
 from perse_live.engines.trust import was_built_here
-from perse_live.errors import UserError
+from perse_live.errors import UserError, gist, one_line
 from runtime.engines.contract import EngineName, EngineUnavailableError, Rebuild
 from runtime.engines.torch_gpu import gpu_obstacles
 
@@ -58,7 +58,6 @@ class NvidiaEngine:
             causes.append(str(error))
         if causes or folder is None or gpu is None:
             raise EngineUnavailableError(self.name, causes)
-        from perse_live.splatting.cuda import gist
         from runtime.engines.device import draw_first_frame
 
         self._module, self._device = trt, device
@@ -93,7 +92,7 @@ class NvidiaEngine:
         except UserError as error:
             raise EngineUnavailableError(self.name, [str(error)]) from error
         except Exception as error:  # of the bindings (TypeError with an old driver), of torch (memory), of gsplat
-            said = "; ".join(dict.fromkeys([gist(error), *(" ".join(text.split())[:200] for text in self._errors)]))
+            said = "; ".join(dict.fromkeys([gist(error), *(one_line(text, 200) for text in self._errors)]))
             raise EngineUnavailableError(self.name, [f"{path}: cannot draw a frame ({said})"]) from error
 
     def poser(self, avatar: Avatar, *, threads: int) -> DevicePoser:

@@ -27,7 +27,7 @@ from perse_live.engines.graphs import (
     motion_arrays,
     rig_hash,
 )
-from perse_live.errors import UserError
+from perse_live.errors import UserError, one_line
 from perse_live.extras import install_command
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.backend import Rasterizer, open_rasterizer
@@ -76,9 +76,8 @@ class OnnxEngine:
         except UserError as error:
             raise EngineUnavailableError(self.name, [str(error)]) from error
         except Exception as error:  # onnxruntime's own exceptions have no common type
-            said = " ".join(str(error).split())[:200]
             raise EngineUnavailableError(self.name, [f"{path}: ONNX Runtime {onnxruntime.__version__} does not take"
-                                                     f" {files[0].file} ({said})"]) from error
+                                                     f" {files[0].file} ({one_line(error, 200)})"]) from error
 
     def poser(self, avatar: Avatar, *, threads: int) -> OnnxPoser:
         """Sessions of its own for an avatar of this rig."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from perse_live.avatar import Avatar
 from perse_live.engines.graphs import MOTION, POSED, binding_inputs, canonical_inputs, rig_hash
 from perse_live.engines.nvidia import driver_obstacle
+from perse_live.errors import gist
 from perse_live.extras import install_command
 from runtime.engines.contract import EngineName, EngineUnavailableError
 
@@ -27,7 +28,6 @@ class TorchEngine:
         """
         if causes := gpu_obstacles() if device == "cuda" else []:
             raise EngineUnavailableError(self.name, causes)
-        from perse_live.splatting.cuda import gist
         from perse_live.torch_graphs.animate import Animate
         from runtime.engines.device import draw_first_frame
 

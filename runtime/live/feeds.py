@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from perse_live.arrays import FloatArray
-from perse_live.errors import UserError
+from perse_live.errors import UserError, one_line
 from perse_live.follow import FaceFollower
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.threads import name_this_thread
@@ -210,7 +210,7 @@ class PictureFeed(_Worker):
                 face = follower.update(frame.image, frame.time)
                 motion = self._tracker.update(face, frame.time)
             except Exception as error:  # MediaPipe raises what it likes
-                raise _TrackingFailed(" ".join(str(error).split())[:_LONGEST_CAUSE]) from error
+                raise _TrackingFailed(one_line(error, _LONGEST_CAUSE)) from error
             self._seen_anybody |= motion is not None
             if motion is not None and motion.confidence < _LEAST_CONFIDENCE:
                 motion = None

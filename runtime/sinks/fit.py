@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from perse_live.arrays import UInt8Array
+from perse_live.letterbox import framed, inner_size
 from runtime.live.frames import DrawnFrame
 from runtime.live.i420 import to_i420
 
@@ -18,17 +19,9 @@ def letterboxed(image: UInt8Array, width: int, height: int) -> UInt8Array:
     """
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
-    scale = min(width / image.shape[1], height / image.shape[0])
-    inner_width, inner_height = (max(1, min(limit, round(side * scale)))
-                                 for side, limit in ((image.shape[1], width), (image.shape[0], height)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    inner = cv2.resize(image, (inner_width, inner_height), interpolation=how)
-    if (inner_height, inner_width) == (height, width):
-        return inner.astype(np.uint8, copy=False)
-    framed = np.zeros((height, width, 3), np.uint8)
-    left, top = ((width - inner_width) // 4 * 2, (height - inner_height) // 4 * 2)  # even: colour is halved in most formats
-    framed[top:top + inner_height, left:left + inner_width] = inner
-    return framed
+    size = inner_size(image.shape[1], image.shape[0], width, height)
+    how = cv2.INTER_AREA if size[0] < image.shape[1] or size[1] < image.shape[0] else cv2.INTER_LINEAR
+    return framed(np.asarray(cv2.resize(image, size, interpolation=how), np.uint8), width, height)
 
 
 def opaque_picture(frame: DrawnFrame) -> UInt8Array:

@@ -24,6 +24,7 @@ from av.packet import Packet
 
 from perse_live.errors import UserError
 from perse_live.files import CREATOR, write_error
+from perse_live.film.boxes import boxes
 from perse_live.film.coding import Matrix, add_video_stream, coded_i420
 from perse_live.film.source import open_container
 from perse_live.outputs import free_name
@@ -36,7 +37,6 @@ _TIME_BASE = Fraction(1, 90_000)
 # Talking head, 512x512, one thread: 3 ms a frame with the conversion, 40 dB at 2.3 Mbit/s. `superfast` takes twice that and
 # spares 25 % of the file; the time is better spent on drawing. With `zerolatency` no frames wait inside that a crash would lose.
 _ENCODER = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20", "threads": "1"}
-_BOX_HEADER, _LONG_BOX_HEADER = 8, 16
 
 
 class RecordingSink:
@@ -145,7 +145,7 @@ class RecordingSink:
             raise UserError(f"{self._error(error)}; the recording is kept as {self._unfinished}") from error
 
     def _error(self, error: OSError | FFmpegError) -> UserError:
-        return write_error(self._path, error if isinstance(error, OSError) else OSError(error.errno, error.strerror))
+        return write_error(self._path, error)
 
 
 def _identity(path: Path) -> tuple[int, int, int, int] | None:
@@ -254,18 +254,6 @@ def _drop_cut_off_box(path: Path) -> None:
     """Cut a fragmented MP4 behind its last whole box (ISO/IEC 14496-12, 4.2): some players refuse a file cut within one."""
     if path.suffix.lower() == ".mkv":
         return  # Matroska players expect it
-    size = path.stat().st_size
-    end = fragment = 0  # behind the last whole box, and behind the last whole pair of a fragment's head and its pictures
-    with path.open("rb+") as file:
-        while end + _BOX_HEADER <= size:
-            file.seek(end)
-            header = file.read(_LONG_BOX_HEADER)
-            length = int.from_bytes(header[:4], "big")
-            if length == 1:
-                length = int.from_bytes(header[8:], "big")
-            if length < _BOX_HEADER or end + length > size:
-                break
-            end += length
-            if header[4:8] != b"moof":
-                fragment = end
-        file.truncate(fragment)
+    # a fragment's head without its pictures, which follow it, is none
+    whole = [box.end for box in boxes(path) if box.whole and box.kind != b"moof"]
+    os.truncate(path, whole[-1] if whole else 0)

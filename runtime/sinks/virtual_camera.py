@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
-from perse_live.errors import UserError
+from perse_live.errors import UserError, one_line
 from runtime.live.frames import DrawnFrame
 from runtime.sinks.fit import fitted_i420
 
@@ -19,7 +18,6 @@ _STEPS = {
               "then quit OBS",
     "win32": "install OBS (https://obsproject.com), start it, press 'Start Virtual Camera' once, then quit OBS",
 }
-_LOOK_SECONDS = 1.0  # between looks whether the device is still there; pyvirtualcam only prints that writing failed
 
 
 class VirtualCameraSink:
@@ -37,18 +35,17 @@ class VirtualCameraSink:
         try:
             import pyvirtualcam  # here: only who wants a virtual camera needs it
         except Exception as error:  # its native half may fail in any way
-            raise UserError(f"cannot open a virtual camera: pyvirtualcam is missing or broken ({_one_line(error)}): "
+            raise UserError(f"cannot open a virtual camera: pyvirtualcam is missing or broken ({one_line(error)}): "
                             f"pip install pyvirtualcam, then {_steps()}") from error
         try:
             self._camera: Any = pyvirtualcam.Camera(width, height, fps, fmt=pyvirtualcam.PixelFormat.I420, device=device)
         except Exception as error:  # backends raise what they like
             where = "" if device is None else f" {device}"
-            raise UserError(f"cannot open the virtual camera{where} ({_one_line(error)}): {_steps()}") from error
+            raise UserError(f"cannot open the virtual camera{where} ({one_line(error)}): {_steps()}") from error
         self._size = (width, height)
         self._device = str(self._camera.device)
         self._has_node = Path(self._device).exists()  # a stand-in for a driver may have none
         self._lock = threading.Lock()
-        self._next_look = time.monotonic() + _LOOK_SECONDS
 
     @property
     def name(self) -> str:
@@ -65,14 +62,12 @@ class VirtualCameraSink:
         with self._lock:
             if self._camera is None:
                 return
+            if self._has_node and not Path(self._device).exists():  # pyvirtualcam only prints that writing has failed
+                raise UserError(f"{self.name} is gone: {_steps()}")
             try:
                 self._camera.send(fitted_i420(frame, *self._size, two_up=False))
             except (OSError, RuntimeError) as error:
-                raise UserError(f"{self.name} takes no more pictures ({_one_line(error)}): {_steps()}") from error
-            if time.monotonic() >= self._next_look:
-                self._next_look = time.monotonic() + _LOOK_SECONDS
-                if self._has_node and not Path(self._device).exists():
-                    raise UserError(f"{self.name} is gone: {_steps()}")
+                raise UserError(f"{self.name} takes no more pictures ({one_line(error)}): {_steps()}") from error
 
     def close(self) -> None:
         """Free the camera. Closing again does nothing."""
@@ -84,8 +79,3 @@ class VirtualCameraSink:
 
 def _steps() -> str:
     return _STEPS.get(sys.platform, "virtual cameras work on Linux, macOS and Windows only")
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines) or type(error).__name__

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
-from perse_live.errors import UserError
+from perse_live.errors import UserError, one_line
 from runtime.web.aiortc_hooks import offer_loopback, only_loopback, track_connecting
 from runtime.web.offers import Offer
 from runtime.web.playout import show_at_once
@@ -104,5 +104,4 @@ def _reason(error: Exception) -> str:
     """What aiortc says where it says something meant for people, rather than what its code ran into."""
     if not isinstance(error, (InvalidAccessError, InvalidStateError, OperationError)):
         return ""
-    text = "".join(character if character.isprintable() else " " for character in " ".join(str(error).split())[:200])
-    return f" ({text})" if text else ""
+    return f" ({one_line(error, 200)})" if str(error) else ""

@@ -53,11 +53,10 @@ def test_the_manifest_says_what_is_there(avatar_file: Path, tmp_path: Path) -> N
     assert folder_beside(tmp_path / "deep" / "out" / "me.perse") == found.path
 
 
-def test_an_earlier_folder_and_what_a_killed_run_left_are_replaced(avatar_file: Path, tmp_path: Path) -> None:
+def test_an_earlier_folder_is_replaced(avatar_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     export(avatar_file, out)
     (out / "me.engines" / "old.engine").write_text("of another day")
-    (out / ".me.engines.dead.part").mkdir()
     export(avatar_file, out)
     assert names(out) == ["me.engines"] and names(out / "me.engines") == ["animate.fp32.onnx", MANIFEST]
 

@@ -73,14 +73,6 @@ def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["me.web"]
 
 
-def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
-    left = tmp_path / ".me.web.0a1b2c3d.part"
-    left.mkdir()
-    (left / "avatar.bin").write_bytes(b"half")
-    write_bundle(dressable(), tmp_path, "me", attributes={})
-    assert [path.name for path in tmp_path.iterdir()] == ["me.web"]
-
-
 def test_an_earlier_bundle_is_replaced(tmp_path: Path) -> None:
     for attributes in ({}, WEARING):
         path = write_bundle(dressable(), tmp_path, "me", attributes=attributes)

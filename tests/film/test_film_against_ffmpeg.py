@@ -104,6 +104,28 @@ def test_an_interlaced_frame_that_the_filter_refuses_is_skipped_and_counted(tmp_
     assert film.warnings() == (f"{film.path} is damaged: packets skipped: 1, pictures with faults: 0",)
 
 
+def test_interlaced_pictures_that_no_filter_takes_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unconfigurable:
+        """PyAV's graph, where FFmpeg has no filter for the pixel format."""
+
+        def __init__(self) -> None:
+            self._graph = Graph()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._graph, name)
+
+        def link_nodes(self, *_: object) -> Unconfigurable:
+            return self
+
+        def configure(self) -> None:
+            raise ExternalError(-542398533, "Generic error in an external library")
+
+    film = open_film(interlaced(tmp_path / "film.mp4"))
+    monkeypatch.setattr("perse_live.film.reader.Graph", Unconfigurable)
+    assert len(list(film.frames())) == 8
+    assert film.warnings() == ()
+
+
 def test_interlaced_fields_are_made_whole(tmp_path: Path) -> None:
     """No comb is left, and no frame is lost."""
     path = interlaced(tmp_path / "film.mp4")

@@ -9,13 +9,14 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.error import ExternalError
 from av.video.codeccontext import VideoCodecContext
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
 from perse_live.film.coding import Matrix
 from perse_live.film.reader import open_film
-from perse_live.film.writer import Encoding, film_writer
+from perse_live.film.writer import Encoding, FilmWriter, film_writer
 
 
 def picture(index: int, width: int = 64, height: int = 48, channels: int = 3) -> UInt8Array:
@@ -163,6 +164,24 @@ def test_an_abandoned_video_leaves_nothing(tmp_path: Path, exception: type[BaseE
         raise exception
     assert path.read_bytes() == b"earlier"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def broken(*_: object) -> None:
+    """Fails as FFmpeg may: the error is no OSError."""
+    raise ExternalError(-542398533, "Generic error in an external library")
+
+
+@pytest.mark.parametrize("place", ["coded", "even_size"])
+def test_what_ffmpeg_cannot_encode_is_said_and_nothing_is_left(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+                                                               ) -> None:
+    if place == "coded":
+        monkeypatch.setattr(FilmWriter, "_mux", broken)
+    else:  # a codec that refuses the size when it opens, with the first frame
+        monkeypatch.setattr("perse_live.film.writer.even_size", lambda *_: (65, 49))
+    with pytest.raises(UserError, match=r"cannot write .*film\.mp4: encoding has failed \(Generic error"), \
+            film_writer(tmp_path / "film.mp4", width=64, height=48, rate=Fraction(25)) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_frame_of_another_size_is_a_fault_of_the_caller(tmp_path: Path) -> None:

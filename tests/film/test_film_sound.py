@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from av.audio.stream import AudioStream
+from av.error import ExternalError
 from ffmpeg_films import ffmpeg, needs_ffmpeg
 
 from perse_live.arrays import Float32Array, UInt8Array
@@ -172,6 +173,18 @@ def test_sound_ends_with_the_picture(tmp_path: Path) -> None:
     path, _ = written(tmp_path / "out.mp4", source, 12)
     _, rate, samples = heard(path)
     assert samples.size / rate < 0.7
+
+
+def test_sound_that_cannot_be_encoded_to_its_end_is_said_and_the_film_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                                              ) -> None:
+    def failing(*_: object) -> None:
+        raise ExternalError(-542398533, "Generic error in an external library")
+
+    source = film_with_sound(tmp_path / "in.mkv", "pcm_s16le")
+    monkeypatch.setattr("perse_live.film.sound._pulled", failing)
+    path, warnings = written(tmp_path / "out.mp4", source)
+    assert any("the sound cannot be encoded to its end, and is left out from there: Generic error" in line for line in warnings)
+    assert len(list(open_film(path).frames())) == FRAMES
 
 
 def test_a_silent_source_adds_no_sound(tmp_path: Path) -> None:

@@ -5,18 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perse_live.arrays import BoolArray, FloatArray
-
-
-def to_linear(colors: FloatArray) -> FloatArray:
-    """Light of sRGB values in [0, 1]."""
-    c = np.clip(colors, 0, 1)
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-
-
-def to_srgb(light: FloatArray) -> FloatArray:
-    """Light as sRGB values in [0, 1]."""
-    c = np.clip(light, 0, 1)
-    return np.where(c <= 0.0031308, 12.92 * c, 1.055 * c ** (1 / 2.4) - 0.055)
+from perse_live.srgb import to_linear, to_srgb
 
 
 def plain_skin(on_chart: dict[str, FloatArray], template: FloatArray) -> BoolArray:

@@ -13,6 +13,7 @@ from perse_live.evaluation.portraits.views import View, eye_distance, lab_of, re
 from perse_live.head.rig import surface_triangles
 from perse_live.raster import interpolate, vertex_normals
 from perse_live.regions import Region
+from perse_live.srgb import to_linear, to_srgb
 
 _CELL = 0.15  # eye distances, side of the cells in which colours are averaged
 _FEWEST = 30  # pixels that both cells of a pair need in all views together
@@ -50,20 +51,9 @@ def drift(avatar: Avatar, views: Sequence[View], photo: View) -> float:
     equations = odd.T @ (odd * known) + np.eye(3) * _RIDGE * weights.sum()
     logarithm = np.log(np.maximum(cells.linear, _DARKEST))
     light = odd @ np.linalg.solve(equations, odd.T @ (known * (logarithm[right] - logarithm[left])))
-    expected = _encoded(cells.linear[left] * np.exp(light))
-    apart = np.linalg.norm(lab_of(_encoded(cells.linear[right])) - lab_of(expected), axis=1)
+    expected = to_srgb(cells.linear[left] * np.exp(light))
+    apart = np.linalg.norm(lab_of(to_srgb(cells.linear[right])) - lab_of(expected), axis=1)
     return float(np.sqrt((unequal * apart**2).sum() / weights.sum()))
-
-
-def _linear(colors: FloatArray) -> FloatArray:
-    """Linear light of sRGB colours (IEC 61966-2-1)."""
-    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
-
-
-def _encoded(linear: FloatArray) -> FloatArray:
-    """Colours in sRGB of linear light, clipped to [0, 1]."""
-    bounded = np.clip(linear, 0.0, 1.0)
-    return np.where(bounded <= 0.0031308, 12.92 * bounded, 1.055 * bounded ** (1 / 2.4) - 0.055)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +86,7 @@ def _cells(avatar: Avatar, views: Sequence[View]) -> _Cells:
         across, up, ahead = np.floor([np.abs(places[:, 0]), places[:, 1], places[:, 2]]).astype(np.int64) + _ROOM // 2
         keys.append(((across * _ROOM + up) * _ROOM + ahead) * 2 + (places[:, 0] > 0))
         turned = interpolate(normals, avatar.rig.triangles[one.triangles], one.mesh)[skin]
-        values.append(np.concatenate([_linear(one.color[skin].astype(np.float64)), turned], 1))
+        values.append(np.concatenate([to_linear(one.color[skin].astype(np.float64)), turned], 1))
     found, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     everything = np.concatenate(values)
     counts = np.bincount(inverse, minlength=len(found))

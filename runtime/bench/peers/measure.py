@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from perse_live.arrays import BoolArray, UInt8Array
-from perse_live.errors import UserError
+from perse_live.errors import UserError, one_line
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.cpu import CpuRasterizer
 from runtime.bench.live.chromium import chromium_executable, chromium_missing
@@ -84,7 +84,7 @@ def bench_peers(gaussians: Gaussians, ply: bytes, *, offline: bool, progress: Ca
                 try:
                     result, graphics = _measure_page(browser, f"{site}/{name}.html?file=head.ply&size={SIZE}", angles)
                 except Error as error:
-                    found.append(PeerBench(version, 0.0, 0.0, 0, 0.0, " ".join(error.message.split())[:200]))
+                    found.append(PeerBench(version, 0.0, 0.0, 0, 0.0, one_line(error.message, 200)))
                     continue
                 browser_name = f"Chromium {browser.version}, {graphics}"
                 times, wall, picture = result

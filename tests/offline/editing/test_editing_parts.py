@@ -11,9 +11,10 @@ from offline.editing.head_warp import similarity
 from offline.editing.light_match import natural_hair
 from offline.editing.other_photo import title_for
 from offline.editing.part_masks import moved_mask
-from offline.looks.skin.skin_light import skin_under_light, to_linear, to_srgb
+from offline.looks.skin.skin_light import skin_under_light
 from offline.numeric import normalized
 from perse_live.rotations import from_axis_angle
+from perse_live.srgb import to_linear, to_srgb
 
 
 def test_light_and_srgb_are_inverse() -> None:
