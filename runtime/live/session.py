@@ -22,11 +22,12 @@ import numpy as np
 
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.attributes import Look
-from perse_live.errors import UserError
+from perse_live.errors import UserError, gist
 from perse_live.memory import return_free_memory
 from perse_live.outputs import free_name
 from perse_live.rotations import FACING_CAMERA
 from perse_live.threads import name_this_thread
+from runtime.engines.cpu import CpuEngine
 from runtime.live.actions import (
     Action,
     ClearAttributes,
@@ -63,6 +64,7 @@ _log = logging.getLogger(__name__)
 _STALE_SECONDS = 0.4  # without an observation, after which the face counts as lost
 _NOTICE_SECONDS = 8.0
 _TIDY_SECONDS = 20.0
+_FAILURE_SECONDS, _MOST_FAILURES = 30.0, 2  # within which drawing may fail so often and begin anew
 _WARM_UP = 45  # frames that say nothing of the machine's speed: code and models are being loaded
 _PREDICTED = 0.8  # of the last step that is carried on between two observations
 _COLOR = re.compile("#?[0-9a-fA-F]{6}")
@@ -492,6 +494,8 @@ class LiveSession:
         watch = _Watch()
         painters = Relay(self._painter, self._aside)
         still: tuple[object, UInt8Array] | None = None
+        failures: deque[float] = deque()
+        last: Actor | None = None  # that was drawn
         seen = number = 0
         due = tidied = time.monotonic()
         while not self._stopped.is_set():
@@ -519,22 +523,30 @@ class LiveSession:
             shown = presence.update(face, begin)
             self._face = _face_word(self._feed, face, presence.holding(begin))
             body = shoulders.update(shown.R_cam_head, begin)
-            (actor, _, _), painter = painters.get((wanted, config.width, config.height))
             if begin >= tidied + _TIDY_SECONDS:
                 tidied = begin
                 self._aside.submit(return_free_memory)  # of avatars, efforts and encoders that are gone
-            effort = self._governor.effort
-            if choices.hidden:
-                wish = (actor, config.width, config.height, choices.backdrop, choices.badge)
-                if still is None or still[0] != wish:
-                    still = wish, self._still(painter, actor, weights, choices, effort)
-                picture, captured = still[1], None
-            else:
-                still = None
-                picture = self._paint(painter, actor, shown, body, weights, choices, effort)
-                if number > _WARM_UP:
-                    self._govern(time.monotonic() - begin)
-            number += 1
+            try:
+                (actor, _, _), painter = painters.get((wanted, config.width, config.height))
+                effort = self._governor.effort
+                if choices.hidden:
+                    wish = (actor, config.width, config.height, choices.backdrop, choices.badge)
+                    if still is None or still[0] != wish:
+                        still = wish, self._still(painter, actor, weights, choices, effort)
+                    picture, captured = still[1], None
+                else:
+                    still = None
+                    picture = self._paint(painter, actor, shown, body, weights, choices, effort)
+                    if number > _WARM_UP:
+                        self._govern(time.monotonic() - begin)
+            except Exception as error:  # of a graphics driver, for want of memory: their list is open
+                if last is None:
+                    raise
+                if wanted.name == last.name or not self._switched_back(error, wanted, last):
+                    self._recover(error, failures, begin)
+                painters, still = Relay(self._painter, self._aside), None
+                continue
+            number, last = number + 1, actor
             end = time.monotonic()
             if captured is not None:
                 self._latency.add(end - captured)
@@ -579,6 +591,34 @@ class LiveSession:
         """What is shown while the driver hides: the avatar at rest."""
         rest = at_rest(np.zeros(3, np.float32))
         return self._paint(painter, actor, rest, FACING_CAMERA.astype(np.float32), weights, choices, effort)
+
+    def _switched_back(self, error: Exception, wanted: Actor, before: Actor) -> bool:
+        """Whether the avatar that was drawn before is still there, and stays, as the one that was switched to cannot be drawn."""
+        with self._changing:
+            place = next((k for k, one in enumerate(self._actors) if one.name == before.name), None)
+            if place is None:
+                return False
+            self._choices = replace(self._choices, actor=place)
+        self.notice(f"the avatar {wanted.name} cannot be drawn, so {before.name} stays: {gist(error)}")
+        return True
+
+    def _recover(self, error: Exception, failures: deque[float], now: float) -> None:
+        """Get ready to draw anew after drawing has failed: by the same engine, the second time within half a minute by the CPU.
+
+        failures: when it failed before, seconds. Raises the error at the third time; nothing helps then.
+        """
+        failures.append(now)
+        while now - failures[0] > _FAILURE_SECONDS:
+            failures.popleft()
+        if len(failures) > _MOST_FAILURES:
+            raise error
+        _log.debug("drawing has failed", exc_info=error)
+        how = "begins anew"
+        if len(failures) == _MOST_FAILURES and any(actor.engine is not None for actor in self._actors):
+            how = "goes on with the CPU"
+            with self._changing:
+                self._actors = tuple(replace(actor, engine=CpuEngine()) for actor in self._actors)
+        self.notice(f"drawing has failed and {how}: {gist(error)}")
 
     def _govern(self, seconds: float) -> None:
         before = self._governor.effort

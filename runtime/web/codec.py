@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import av
-from av.error import FFmpegError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
@@ -49,8 +48,8 @@ class PictureEncoder:
         """One picture as one packet, which is a keyframe too where the size changed.
 
         planes: (H * 3 / 2, W) as `to_i420` makes them. ticks: when it is shown, in 1/90000 s, increasing from call to call.
-        keyframe: whether decoders may start here. Raises av.error.FFmpegError where the codec fails; the next call starts a new
-        stream.
+        keyframe: whether decoders may start here. Where the codec fails, its error passes (FFmpegError, ValueError, MemoryError);
+        the next call starts a new stream.
         """
         height, width = planes.shape[0] * 2 // 3, planes.shape[1]
         if self._context is None or (self._context.width, self._context.height) != (width, height):
@@ -60,7 +59,7 @@ class PictureEncoder:
         frame.pict_type = PictureType.I if keyframe else PictureType.NONE
         try:
             (packet,) = self._context.encode(frame)
-        except FFmpegError:
+        except Exception:
             self._context = None
             raise
         packet.time_base = TIME_BASE

@@ -9,9 +9,9 @@ import time
 from collections import deque
 from typing import Any
 
-from av.error import FFmpegError
 from av.packet import Packet
 
+from perse_live.errors import gist
 from perse_live.threads import name_this_thread
 from runtime.live.clock import StageClock
 from runtime.live.frames import DrawnFrame
@@ -104,6 +104,7 @@ class SharedEncoder:
         self._subscriptions: set[Subscription] = set()  # touched in the event loop only
         self._state = threading.Condition()
         self._watched = self._closing = False
+        self._failing = False  # to encode; said once
         self._room = threading.Semaphore(_UNDELIVERED)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -185,10 +186,15 @@ class SharedEncoder:
     def _encoded(self, encoder: PictureEncoder, frame: DrawnFrame, ticks: int, *, keyframe: bool) -> Packet[Any] | None:
         try:
             with self._clock.measured():
-                return encoder.encode(frame.i420(), ticks, keyframe=keyframe)
-        except FFmpegError as error:
-            _log.warning("a picture of %dx%d could not be encoded: %s", frame.image.shape[1], frame.image.shape[0], error)
+                packet = encoder.encode(frame.i420(), ticks, keyframe=keyframe)
+        except Exception as error:  # whatever it is, the pictures after it can be had: this thread serves all viewers
+            if not self._failing:
+                _log.warning("a picture of %dx%d could not be encoded for viewers: %s", frame.image.shape[1],
+                             frame.image.shape[0], gist(error))
+            self._failing = True
             return None
+        self._failing = False
+        return packet
 
     def _hand_over(self, packet: Packet[Any]) -> None:
         """Into the event loop; where that hangs, wait here, so that pictures are left out before they are encoded, not after."""

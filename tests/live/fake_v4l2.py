@@ -22,6 +22,7 @@ class FakeDevice:
     library: Path
     folder: Path
     role: str
+    path: Path = Path(DEVICE)
 
     @property
     def frames(self) -> Path:
@@ -45,7 +46,7 @@ class FakeDevice:
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a Python program to its end beside the device."""
-        settings = {"LD_PRELOAD": str(self.library), "FAKE_V4L2_DEVICE": DEVICE, "FAKE_V4L2_ROLE": self.role,
+        settings = {"LD_PRELOAD": str(self.library), "FAKE_V4L2_DEVICE": str(self.path), "FAKE_V4L2_ROLE": self.role,
                     "FAKE_V4L2_FORMAT": str(self.folder / "format"), "FAKE_V4L2_FRAMES": str(self.frames),
                     "FAKE_V4L2_GONE": str(self.gone), "FAKE_V4L2_JPEG": str(self.jpeg) if self.jpeg.exists() else "",
                     "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -53,8 +54,8 @@ class FakeDevice:
                               check=False, capture_output=True, text=True, timeout=120)
 
 
-def make_fake_device(folder: Path, role: str) -> FakeDevice:
-    """Compile the fake; the test is skipped where that cannot be. role: "output" or "capture"."""
+def make_fake_device(folder: Path, role: str, *, path: Path = Path(DEVICE)) -> FakeDevice:
+    """Compile the fake; the test is skipped where that cannot be. role: "output" or "capture"; path: where programs find it."""
     if sys.platform != "linux":
         pytest.skip("Video4Linux is Linux's")
     compiler = shutil.which("gcc")
@@ -65,4 +66,4 @@ def make_fake_device(folder: Path, role: str) -> FakeDevice:
     library = folder / "fake_v4l2.so"
     source = Path(__file__).with_name("fake_v4l2.c")
     subprocess.run([compiler, "-Wall", "-Wextra", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    return FakeDevice(library, folder, role)
+    return FakeDevice(library, folder, role, path)

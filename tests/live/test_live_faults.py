@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from test_live_command import folder, live
 
 from perse_live.arrays import UInt8Array
 from perse_live.film.reader import open_film
-from runtime.live.painter import Actor, actor_of
+from runtime.engines.cpu import CpuEngine
+from runtime.live.actions import SwitchAvatar
+from runtime.live.painter import Actor, Painter, actor_of
 from runtime.sources.contract import SourceLost
 from runtime.tracker import StrangerTracker
 
@@ -74,6 +77,77 @@ def test_a_tracker_that_raises_is_started_anew(me: Actor, monkeypatch: pytest.Mo
         face_is(session, "tracked")
         until(lambda: told(session)["source"]["problem"] == "")
         assert not session.ended
+
+
+def failing_paint(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Drawing fails so many times, counted from the first."""
+    paint, left = Painter.paint, [times]
+
+    def failing(self: Painter, *arguments: Any, **options: Any) -> UInt8Array:
+        if left[0]:
+            left[0] -= 1
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return paint(self, *arguments, **options)
+
+    monkeypatch.setattr(Painter, "paint", failing)
+
+
+def test_drawing_that_fails_once_begins_anew_and_the_recording_goes_on(me: Actor, monkeypatch: pytest.MonkeyPatch,
+                                                                        tmp_path: Path) -> None:
+    with running([me], HeldCamera(scene()), record_to=tmp_path / "me.mp4") as session:
+        session.record_now()
+        pictures(session, 5)
+        failing_paint(monkeypatch, 1)
+        until(lambda: any("drawing has failed and begins anew: RuntimeError: CUDA error" in one
+                          for one in told(session)["notices"]))
+        numbers = [frame.number for frame in pictures(session, 10)]
+        assert numbers == sorted(set(numbers))
+        face_is(session, "tracked")
+        assert session.failure is None and not session.ended
+        assert told(session)["sinks"] == [{"name": "recording me.mp4", "problem": ""}]
+    assert len(list(open_film(tmp_path / "me.mp4").frames())) > 10
+
+
+def test_an_engine_whose_drawing_fails_twice_gives_way_to_the_cpu(me: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Borrowed(CpuEngine):
+        """Stands for an engine on a GPU."""
+
+        def drawer(self, width: int, height: int, *, threads: int) -> Any:
+            drawer = super().drawer(width, height, threads=threads)
+            drawers.append(drawer)
+            return drawer
+
+    drawers: list[Any] = []
+    with running([replace(me, engine=Borrowed())]) as session:
+        pictures(session, 3)
+        failing_paint(monkeypatch, 2)
+        until(lambda: any("goes on with the CPU" in one for one in told(session)["notices"]))
+        count = len(drawers)
+        assert len(pictures(session, 5)) == 5
+        assert len(drawers) == count, "its engine is not used any more"
+
+
+def test_drawing_that_fails_for_good_ends_the_session_and_keeps_the_recording(me: Actor, monkeypatch: pytest.MonkeyPatch,
+                                                                              tmp_path: Path) -> None:
+    with running([me], record_to=tmp_path / "me.mp4") as session:
+        session.record_now()
+        pictures(session, 5)
+        failing_paint(monkeypatch, -1)
+        until(lambda: session.ended)
+        assert "illegal memory access" in str(session.failure)
+    assert len(list(open_film(tmp_path / "me.mp4").frames())) >= 3
+
+
+def test_switching_to_an_avatar_that_cannot_be_drawn_keeps_the_one_before(me: Actor) -> None:
+    broken = replace(me, name="broken", avatar=replace(me.avatar, colors=me.avatar.colors[:10]))
+    with running([me, broken]) as session:
+        pictures(session, 3)
+        for _ in range(3):
+            session.act(SwitchAvatar(2))
+            until(lambda: told(session)["avatar"] == 1)
+            assert len(pictures(session, 3)) == 3
+        assert any("the avatar broken cannot be drawn, so me stays" in one for one in told(session)["notices"])
+        assert session.failure is None
 
 
 @pytest.mark.parametrize("hours", [1, -1])

@@ -90,6 +90,28 @@ def test_without_a_device_the_cause_and_the_steps_are_named(device: FakeDevice) 
     assert "could not be queried" in no_camera
 
 
+def test_a_camera_that_its_driver_takes_away_is_said_once(tmp_path: Path) -> None:
+    node = tmp_path / "video10"
+    node.touch()
+    done = make_fake_device(tmp_path, "output", path=node).run("""
+    import sys
+    from pathlib import Path
+    from live_frames import drawn, picture
+    from perse_live.errors import UserError
+    from runtime.sinks.virtual_camera import VirtualCameraSink
+    sink = VirtualCameraSink(64, 64, 30, device=sys.argv[1])
+    sink.write(drawn(picture(0, 64, 64)))
+    Path(sys.argv[1]).unlink()
+    try:
+        sink.write(drawn(picture(0, 64, 64)))
+    except UserError as error:
+        print(error)
+    sink.close()
+    """, str(node))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1 and f"virtual camera {node} is gone: install and load the driver once" in done.stdout
+
+
 def test_a_webcam_is_no_virtual_camera(tmp_path: Path) -> None:
     done = make_fake_device(tmp_path, "capture").run("""
     from perse_live.errors import UserError

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,8 +9,10 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.error import ExternalError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 from web_session import PATIENCE, PaintedSession, number_in, painted, until
 
 from perse_live.arrays import UInt8Array
@@ -17,6 +20,7 @@ from runtime.live.clock import StageClock
 from runtime.live.frames import DrawnFrame
 from runtime.live.i420 import to_i420
 from runtime.live.slot import Latest
+from runtime.web import codec as codec_module
 from runtime.web.codec import CodecName, EncodeConfig, PictureEncoder
 from runtime.web.encoder import KeyframeRequests, SharedEncoder, StreamEnded, Subscription
 
@@ -126,6 +130,46 @@ def test_all_share_one_encoding() -> None:
         assert clock.timing().ms > 0
     finally:
         session.close()
+
+
+@pytest.mark.parametrize("error", [ValueError("not enough values to unpack"), MemoryError(), ExternalError(-542398533, "failed")])
+def test_an_encoder_that_raises_begins_anew_with_a_keyframe(error: Exception, monkeypatch: pytest.MonkeyPatch,
+                                                            caplog: pytest.LogCaptureFixture) -> None:
+    session, broken, opened = PaintedSession(), threading.Event(), codec_module._open  # pyright: ignore[reportPrivateUsage]
+
+    class Failing:
+        """PyAV's context, which fails while the test says so."""
+
+        def __init__(self, *arguments: Any) -> None:
+            self._context = opened(*arguments)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._context, name)
+
+        def encode(self, frame: VideoFrame) -> list[Packet[Any]]:
+            if broken.is_set():
+                raise error
+            return self._context.encode(frame)
+
+    monkeypatch.setattr(codec_module, "_open", Failing)
+
+    async def body(encoder: SharedEncoder) -> None:
+        subscription = encoder.subscribe()
+        (before,) = await take(subscription, 1)
+        broken.set()
+        count = session.count
+        await until(lambda: session.count > count + 10)
+        broken.clear()
+        while not (after := await subscription.next()).is_keyframe or after is before:
+            pass
+        (image,) = decode(decoder_for("vp8"), after)
+        assert number_in(image) > count
+
+    try:
+        with_encoder(session.drawn, body)
+    finally:
+        session.close()
+    assert len([one for one in caplog.messages if "could not be encoded" in one]) == 1, "said once, not thirty times a second"
 
 
 def test_nothing_is_encoded_while_nobody_watches() -> None:

@@ -131,7 +131,8 @@ class Watcher:
         self.channel.on("message", self.messages.append)
         self.connection.on("track", self._watch)
 
-    async def join(self, http: aiohttp.ClientSession, url: str, *, change: Callable[[str], str] = lambda sdp: sdp) -> None:
+    async def join(self, http: aiohttp.ClientSession, url: str, *, change: Callable[[str], str] = lambda sdp: sdp,
+                   change_answer: Callable[[str], str] = lambda sdp: sdp) -> None:
         self.connection.addTransceiver("video", direction="recvonly")
         offer_loopback(self.connection)  # for machines without a network
         await self.connection.setLocalDescription(await self.connection.createOffer())
@@ -141,7 +142,7 @@ class Watcher:
             if reply.status != 201:
                 return
             self.location = reply.headers["Location"]
-        await self.connection.setRemoteDescription(RTCSessionDescription(text, "answer"))
+        await self.connection.setRemoteDescription(RTCSessionDescription(change_answer(text), "answer"))
 
     async def decoded(self, count: int) -> None:
         """Wait for so many more frames."""

@@ -12,7 +12,7 @@ import { ApiError } from "./api.js";
  */
 
 const FIRST_PAUSE = 500; // milliseconds
-const LONGEST_PAUSE = 8000;
+const LONGEST_PAUSE = 2000; // a machine that slept, or a session that was started again, is seen again within three seconds
 
 /**
  * How long to wait before the next try; with chance in it, so that viewers do not all come at once.
