@@ -57,9 +57,14 @@ def open_page(browser: Any, address: str, complaints: list[str], **options: Any)
     page = context.new_page()
     page.set_default_timeout(PATIENCE * 1000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: complaints.append(message.text) if _matters(message) else None)
     page.goto(address)
     return page
+
+
+def _matters(message: Any) -> bool:
+    """Whether what the console shows is a fault of the page; that the server refuses bad input is none."""
+    return message.type == "error" and "responded with a status of 400" not in message.text
 
 
 def until(true: Callable[[], object], what: str = "it did not come about") -> None:

@@ -114,7 +114,7 @@ function details(shell, photo, show) {
     ...photo.faces.slice(0, 1).filter((face) => Math.abs(face.yaw) > 30).map(() => t("The head is turned to the side: the far side must be guessed.")),
     ...photo.warnings,
   ];
-  const told = complaints.length ? [element("ul", { class: photo.faces.length ? "problem" : "problem bad", role: "status" }, ...complaints.map((text) => element("li", {}, text)))] : [];
+  const told = complaints.length ? [element("div", { class: photo.faces.length ? "problem" : "problem bad", role: "status" }, element("ul", {}, ...complaints.map((text) => element("li", {}, text))))] : [];
   return [
     element("div", { class: "view-head" }, element("div", {}, element("h2", {}, t("Your picture")), element("p", { class: "hint" }, t("The bright part is used. Move it so that hair and shoulders are inside."))), element("div", { class: "view-tools" }, another)),
     element("div", { class: "split" },
