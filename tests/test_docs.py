@@ -43,6 +43,14 @@ def test_every_model_file_is_in_the_table_of_licences() -> None:
             and asset.file_name != "astronaut.png"] == []
 
 
+def test_every_finding_of_doctor_is_in_the_table_of_causes() -> None:
+    causes = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").lower()
+    findings = {name for path in (ROOT / "runtime" / "doctor").glob("*.py")
+                for name in re.findall(r'@never_raising\("([^"]+)"\)', path.read_text(encoding="utf-8"))}
+    assert len(findings) > 10
+    assert [name for name in findings if name.lower() not in causes] == []
+
+
 def test_tests_that_the_table_of_platforms_names_exist() -> None:
     named = re.findall(r"`(test_\w+\.py)`", (ROOT / "docs" / "platforms.md").read_text(encoding="utf-8"))
     there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
