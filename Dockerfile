@@ -10,7 +10,7 @@ RUN python -m venv /opt/perse-live \
     && /opt/perse-live/bin/pip install --no-cache-dir ".[offline,export,c2pa]"
 # The model files, so that a container needs no network.
 ENV XDG_CACHE_HOME=/tmp/cache
-RUN /opt/perse-live/bin/python -c "from perse_live.assets import asset_path; [asset_path(n) for n in ('face_landmarker', 'selfie_segmentation', 'sample_portrait')]" \
+RUN /opt/perse-live/bin/python -c "from perse_live.assets import asset_path; [asset_path(n) for n in ('face_landmarker', 'selfie_segmentation', 'hand_landmarker', 'sample_portrait')]" \
     && mv /tmp/cache/perse-live/assets /opt/perse-live/models
 
 FROM python:3.12-slim-bookworm
