@@ -15,7 +15,7 @@ from perse_live.cli.shared import without_offline
 from perse_live.errors import UserError
 from toys import toy_avatar
 
-COMMANDS = ("studio", "demo", "build", "drive", "render", "attribute", "live", "info", "eval", "bench", "doctor",
+COMMANDS = ("studio", "demo", "build", "batch", "drive", "render", "attribute", "live", "info", "eval", "bench", "doctor",
             "report")
 
 

@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, subcommand
 
-from perse_live.cli import attributes, bench, build, demo, doctor, drive, eval, export, info, live, render, report, studio
+from perse_live.cli import attributes, batch, bench, build, demo, doctor, drive, eval, export, info, live, render, report, studio
 from perse_live.cli.console import logged_warnings, warn
 from perse_live.errors import UserError
 from perse_live.signals import ending_signals, interrupting
@@ -33,6 +33,7 @@ Command = (
     Annotated[studio.Studio, subcommand("studio")]
     | Annotated[demo.Demo, subcommand("demo")]
     | Annotated[build.Build, subcommand("build")]
+    | Annotated[batch.Batch, subcommand("batch")]
     | Annotated[drive.Drive, subcommand("drive")]
     | Annotated[render.Render, subcommand("render")]
     | Annotated[attributes.Attributes, subcommand("attribute")]
@@ -46,7 +47,8 @@ Command = (
 )
 
 AnyCommand = (
-    studio.Studio | demo.Demo | build.Build | drive.Drive | render.Render | attributes.Attributes | export.Export | live.Live
+    studio.Studio | demo.Demo | build.Build | batch.Batch | drive.Drive | render.Render | attributes.Attributes | export.Export
+    | live.Live
     | info.Info | eval.Eval | bench.Bench | doctor.Doctor | report.Report
 )
 
@@ -125,6 +127,8 @@ def _run(command: AnyCommand) -> None:
             demo.run(command)
         case build.Build():
             build.run(command)
+        case batch.Batch():
+            batch.run(command)
         case drive.Drive():
             drive.run(command)
         case render.Render():

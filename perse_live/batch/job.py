@@ -1,0 +1,70 @@
+"""What a worker is given for a row, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+MOST_TRIES = 3
+"""Of a row whose worker dies: a killed process or a lost node says nothing about the photo, and memory may be free later."""
+
+StepProgress = Callable[[str, float], None]
+"""Told the name of a step and which fraction of it is done, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row to be made."""
+
+    name: str
+    """Of the files, without suffix."""
+    photo: str
+    """Path."""
+    consent: str
+    looks: tuple[str, ...]
+    formats: tuple[str, ...]
+    offline: bool
+    """Whether nothing may be fetched."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What has come of a row; its files are in the folder that the worker was given."""
+
+    warnings: tuple[str, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict[str, float])
+    """By name; for the report."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a row ended. Its files are in `folder` until the next outcome is asked for."""
+
+    job: Job
+    made: Made | None
+    """None where it failed."""
+    error: str = ""
+    """One line."""
+    seconds: float = 0.0
+    tries: int = 1
+    folder: Path | None = None
+
+
+Maker = Callable[[Job, Path, StepProgress], Made]
+"""Makes the files of a job in a folder. Raises UserError for a photo of which nothing can be made."""
+
+
+class Engine(Protocol):
+    """Runs jobs."""
+
+    workers: int
+    """How many jobs run at the same time."""
+
+    def run(self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]) -> Generator[Outcome, None, None]:
+        """The outcomes of all jobs as they come; a failure of one never stops the others.
+
+        told: on any thread, which step a job is at, and the share of the step. Closing the iterator ends all workers.
+        """
+        ...

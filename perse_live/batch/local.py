@@ -1,0 +1,218 @@
+"""Workers on this machine: one process each, kept for many rows so that the builder is loaded once.
+
+A worker is given jobs as lines of JSON on stdin and answers with lines of JSON on stdout. It ends with its stdin, so that none
+outlives the batch, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, Any, cast
+
+from perse_live.batch.job import MOST_TRIES, Job, Made, Maker, Outcome
+from perse_live.checked import CheckedError, parse_json_object
+from perse_live.errors import UserError
+
+_LONGEST_LINE = 1 << 20  # bytes
+_LAST_WORDS = 4000  # bytes of stderr of which the last line is told
+_PATIENCE = 5.0  # seconds for a worker to end by itself
+
+
+class LocalEngine:
+    """Worker processes on this machine."""
+
+    def __init__(self, command: Sequence[str], workers: int, staging: Path) -> None:
+        """command: starts a worker (`serve`); workers: >= 1; staging: an existing folder for files of rows being made."""
+        self.workers = workers
+        self._command, self._staging = list(command), staging
+
+    def run(self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]) -> Generator[Outcome, None, None]:
+        """The outcomes of all jobs as they come; see `Engine`."""
+        waiting: SimpleQueue[tuple[Job, int]] = SimpleQueue()
+        for job in jobs:
+            waiting.put((job, 1))
+        ended: SimpleQueue[Outcome] = SimpleQueue()
+        crew = [_Crew(self._command, self._staging / str(number), waiting, ended, told)
+                for number in range(min(self.workers, len(jobs)))]
+        try:
+            for _ in jobs:
+                outcome = ended.get()
+                yield outcome
+                if outcome.folder is not None:
+                    shutil.rmtree(outcome.folder, ignore_errors=True)
+        finally:
+            for one in crew:
+                one.close()
+
+
+class _Crew:
+    """A thread with one worker process, started anew when it dies."""
+
+    def __init__(self, command: list[str], folder: Path, waiting: SimpleQueue[tuple[Job, int]], ended: SimpleQueue[Outcome],
+                 told: Callable[[Job, str, float], None]) -> None:
+        self._command, self._folder, self._waiting, self._ended, self._told = command, folder, waiting, ended, told
+        self._changing = threading.Lock()
+        self._closing = threading.Event()
+        self._worker: _Worker | None = None
+        self._thread = threading.Thread(target=self._work, name="batch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the worker, whatever it does."""
+        with self._changing:
+            self._closing.set()
+            worker = self._worker
+        if worker is not None:
+            worker.close()
+        self._thread.join()
+
+    def _work(self) -> None:
+        number = 0
+        while not self._closing.is_set():
+            try:
+                job, tries = self._waiting.get(timeout=0.5)  # a row of another worker may come back
+            except Empty:
+                continue
+            number += 1
+            folder = self._folder / str(number)
+            begun = time.monotonic()
+            try:
+                folder.mkdir(parents=True)
+                worker = self._ready()
+                if worker is None:
+                    return
+                made, error = worker.make(job, folder, lambda step, share, job=job: self._told(job, step, share))
+            except _DiedError as death:
+                self._forget()
+                shutil.rmtree(folder, ignore_errors=True)
+                if self._closing.is_set():
+                    return
+                if tries < MOST_TRIES:
+                    self._waiting.put((job, tries + 1))  # behind all others, when memory may be free
+                    continue
+                made, error = None, f"its worker died {MOST_TRIES} times, the last time {death}"
+            except Exception as problem:  # such as no memory for another process; the batch must not wait for ever
+                made, error = None, f"no worker could do it: {type(problem).__name__}: {problem}"
+            self._ended.put(Outcome(job, made, error, time.monotonic() - begun, tries, folder))
+
+    def _ready(self) -> _Worker | None:
+        """The worker, started where there is none; None where all is ending."""
+        with self._changing:
+            if self._closing.is_set():
+                return None
+            if self._worker is None:
+                self._worker = _Worker(self._command)
+            return self._worker
+
+    def _forget(self) -> None:
+        with self._changing:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
+
+
+class _DiedError(Exception):
+    """A worker has ended in the middle of a job; the text says how."""
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
+        self._home = tempfile.TemporaryDirectory(prefix="perse-live-batch-")  # relative imports find nothing there
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+                                         cwd=self._home.name, start_new_session=os.name == "posix")
+
+    def make(self, job: Job, folder: Path, told: Callable[[str, float], None]) -> tuple[Made | None, str]:
+        """What has come of a job, or why it failed. Raises _DiedError."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        with contextlib.suppress(OSError, ValueError):
+            stdin.write(json.dumps({"job": asdict(job), "folder": str(folder)}).encode() + b"\n")
+            stdin.flush()
+        while line := stdout.readline(_LONGEST_LINE):
+            try:
+                said = parse_json_object(line, max_bytes=_LONGEST_LINE)
+            except CheckedError:
+                continue
+            if "step" in said:
+                told(str(said["step"]), float(said["share"]))
+            elif "error" in said:
+                return None, str(said["error"])
+            elif "made" in said:
+                made = cast("dict[str, Any]", said["made"])
+                return Made(tuple(made["warnings"]), dict(made["figures"])), ""
+        code = self._process.wait()
+        how = f"by signal {-code}; perhaps for want of memory: take fewer --jobs" if code < 0 else f"with code {code}"
+        raise _DiedError(" ".join(filter(None, (how, self._last_words()))))
+
+    def close(self) -> None:
+        """End it."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _last_words(self) -> str:
+        self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, self._errors.tell() - _LAST_WORDS))
+        lines = [line.strip() for line in self._errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        return f"({lines[-1]})" if lines else ""
+
+
+def serve(maker: Maker) -> None:
+    """Be a worker: make the jobs that come on stdin until it is closed. What is printed meanwhile goes to stderr."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, lines), name="orders", daemon=True).start()
+
+    def answer(**content: object) -> None:
+        answers.write(json.dumps(content, allow_nan=False).encode() + b"\n")
+
+    while True:
+        order: dict[str, Any] = json.loads(lines.get())
+        details = cast("dict[str, Any]", order["job"])
+        job = Job(details["name"], details["photo"], details["consent"], tuple(details["looks"]), tuple(details["formats"]),
+                  details["offline"])
+        made, error = attempt(maker, job, Path(order["folder"]), lambda step, share: answer(step=step, share=share))
+        if made is None:
+            answer(error=error)
+        else:
+            answer(made=asdict(made))
+
+
+def attempt(maker: Maker, job: Job, folder: Path, told: Callable[[str, float], None]) -> tuple[Made | None, str]:
+    """What has come of a job, or in one line why it failed."""
+    try:
+        return maker(job, folder, told), ""
+    except UserError as error:
+        return None, " ".join(str(error).split())
+    except MemoryError:
+        raise  # the worker dies, and the row is tried again
+    except Exception as error:
+        return None, " ".join(f"unexpected {type(error).__name__}: {error}".split())
+
+
+def _listen(stdin: IO[bytes], lines: SimpleQueue[bytes]) -> None:
+    """Hand on lines; the process ends with its stdin, in the middle of a job too."""
+    for line in stdin:
+        lines.put(line)
+    os._exit(0)
