@@ -29,6 +29,14 @@ class Live:
     program's tracker, UDP port 39539 of 127.0.0.1; `vmc:0.0.0.0` or `vmc:ADDRESS:PORT` for a phone's) or `none`."""
     once: bool = False
     """With a video file as the camera: end with the video, instead of repeating it."""
+    microphone: Annotated[str | None, arg(metavar="NAME|NUMBER")] = None
+    """Send this microphone to viewers and recordings, in time with the picture: a number or part of a name as listed by
+    perse-live doctor, or `default`. A video file as the camera brings its own sound."""
+    voice_out: Annotated[str | None, arg(metavar="DEVICE|auto")] = None
+    """Offer the delayed voice to call programs, in time with the virtual camera: `auto` makes a source "perse-live microphone"
+    on PulseAudio and PipeWire, and takes an installed virtual cable elsewhere; or a playback device by number or name."""
+    no_sound: bool = False
+    """With a video file as the camera: leave out its sound."""
     virtual_camera: bool = False
     """Offer the picture to other programs as a camera."""
     device: str | None = None
@@ -113,9 +121,11 @@ def run(command: Live) -> None:
     with step_progress() as progress:
         fetch(TRACKING_ASSETS, command.network, progress)
     options = LiveOptions(
-        command.avatars, camera=command.camera, once=command.once, virtual_camera=command.virtual_camera, device=command.device,
-        preview=command.preview, record=command.record, mark=not command.no_c2pa,
-        overwrite=command.replacing.overwrite, width=width, height=height, fps=command.fps,
+        command.avatars, camera=command.camera, once=command.once,
+        microphone="" if command.microphone == "default" else command.microphone, voice_out=command.voice_out,
+        mute_film=command.no_sound,
+        virtual_camera=command.virtual_camera, device=command.device, preview=command.preview, record=command.record,
+        mark=not command.no_c2pa, overwrite=command.replacing.overwrite, width=width, height=height, fps=command.fps,
         max_gaussians=command.max_gaussians, background=command.background,
         badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
         threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser, seconds=page.seconds,

@@ -41,6 +41,40 @@ def cameras(*, system: Path = _SYSTEM_LIST, devices: Path = _DEVICES) -> Finding
     return Finding("cameras", "ok", text)
 
 
+@never_raising("microphones")
+def microphones() -> Finding:
+    """The microphones of this machine; none is opened."""
+    from runtime.sound.microphone import microphones as listed
+
+    try:
+        found = listed()
+    except UserError as error:
+        what, _, how = str(error).partition(": ")
+        return Finding("microphones", "warning", what, how)
+    if not found:
+        return Finding("microphones", "warning", "none", "plug one in; without one there is a picture only")
+    names = ", ".join(f"{one.number}: {one.name}{' (default)' if one.usual else ''}" for one in found)
+    return Finding("microphones", "ok", names)
+
+
+@never_raising("voice for calls")
+def voice_output() -> Finding:
+    """Whether call programs could hear the delayed voice."""
+    from runtime.sound.output import SOURCE_NAME, cables, pulse_programs
+
+    if pulse_programs() is not None:
+        return Finding("voice for calls", "ok", f"--voice-out auto makes a source {SOURCE_NAME!r}")
+    try:
+        found = cables()
+    except UserError as error:
+        what, _, how = str(error).partition(": ")
+        return Finding("voice for calls", "warning", what, how)
+    if not found:
+        return Finding("voice for calls", "warning", "no virtual cable",
+                       "Linux: apt-get install pulseaudio-utils; macOS: BlackHole; Windows: VB-CABLE")
+    return Finding("voice for calls", "ok", ", ".join(f"{number}: {name}" for number, name in found))
+
+
 @never_raising("virtual camera")
 def virtual_camera(*, system: Path = _SYSTEM_LIST, devices: Path = _DEVICES, modules: Path = _MODULES) -> Finding:
     """Whether other programs could see the avatar as a camera. system, devices, modules: Linux's folders."""

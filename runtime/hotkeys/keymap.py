@@ -15,7 +15,7 @@ _DIGITS = "123456789"
 PLAIN_KEYS: Mapping[str, str] = MappingProxyType({
     **{digit: f"attribute {digit}" for digit in _DIGITS},
     "0": "no-attributes", "n": "next-attribute", "p": "previous-attribute",
-    "c": "recalibrate", "m": "mirror", "h": "hide", "r": "record",
+    "c": "recalibrate", "m": "mirror", "h": "hide", "v": "mute", "r": "record",
     **{f"F{number}": f"avatar {number}" for number in (1, 2, 3, 4)},  # F5 reloads the page, F11 and F12 are the browser's too
 })
 """Keys of the page and, single characters only, of the terminal: the key, and its action as text."""
@@ -23,7 +23,7 @@ PLAIN_KEYS: Mapping[str, str] = MappingProxyType({
 GLOBAL_KEYS: Mapping[str, str] = MappingProxyType({
     **{f"<ctrl>+<alt>+{digit}": f"attribute {digit}" for digit in _DIGITS},
     "<ctrl>+<alt>+0": "no-attributes", "<ctrl>+<alt>+n": "next-attribute", "<ctrl>+<alt>+p": "previous-attribute",
-    "<ctrl>+<alt>+c": "recalibrate", "<ctrl>+<alt>+h": "hide", "<f8>": "record", "<f9>": "hide",
+    "<ctrl>+<alt>+c": "recalibrate", "<ctrl>+<alt>+h": "hide", "<ctrl>+<alt>+v": "mute", "<f8>": "record", "<f9>": "hide",
 })
 """Keys that work in any window: the combination in pynput's spelling, and its action as text."""
 

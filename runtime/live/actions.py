@@ -70,6 +70,14 @@ class Hide:
 
 
 @dataclass(frozen=True)
+class Mute:
+    """Let nobody hear the driver's voice."""
+
+    on: bool | None = None
+    """None: the other way round."""
+
+
+@dataclass(frozen=True)
 class Record:
     """Start or stop recording."""
 
@@ -141,8 +149,8 @@ class SetVirtualCamera:
     """None: the other way round."""
 
 
-Action = (SetAttribute | StepAttribute | ClearAttributes | Recalibrate | Mirror | Hide | Record | SwitchAvatar | SetBackground
-          | SetGain | SetBadge | SetWeights | SetPicture | SetVirtualCamera)
+Action = (SetAttribute | StepAttribute | ClearAttributes | Recalibrate | Mirror | Hide | Mute | Record | SwitchAvatar
+          | SetBackground | SetGain | SetBadge | SetWeights | SetPicture | SetVirtualCamera)
 
 
 def parse_action(message: Mapping[str, object]) -> Action:
@@ -253,6 +261,7 @@ _PARSERS: Mapping[str, Callable[[_Fields], Action]] = MappingProxyType({
     "recalibrate": lambda fields: Recalibrate(fields.number("seconds", 0, 10, default=3.0)),
     "mirror": lambda fields: Mirror(fields.switch("on")),
     "hide": lambda fields: Hide(fields.switch("on")),
+    "mute": lambda fields: Mute(fields.switch("on")),
     "record": lambda fields: Record(fields.switch("on")),
     "avatar": lambda fields: SwitchAvatar(fields.whole("number", 1, 1000)),
     "background": lambda fields: SetBackground(fields.text("background")),

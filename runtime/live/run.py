@@ -38,6 +38,8 @@ from runtime.live.thinning import share_for, thinned
 from runtime.sinks.preview import PreviewSink
 from runtime.sinks.recording import RecordingSink
 from runtime.sinks.virtual_camera import VirtualCameraSink
+from runtime.sound.contract import SoundSource
+from runtime.sound.voice import Voice
 from runtime.sources.browser import BrowserCamera
 from runtime.sources.film import FilmSource
 from runtime.sources.open import BROWSER, open_source
@@ -70,6 +72,12 @@ class LiveOptions:
     """As `open_source` reads it, `BROWSER`, or `PERFORMANCE`."""
     once: bool = False
     """Whether a film given as the camera ends the session with its end instead of starting anew."""
+    microphone: str | None = None
+    """Which microphone: its number, its name or part of it, "" for the usual one; None: none is opened."""
+    voice_out: str | None = None
+    """Where call programs hear the voice, as `open_voice_output` reads it; None: nowhere."""
+    mute_film: bool = False
+    """Whether a film given as the camera is silent."""
     virtual_camera: bool = False
     """Whether other programs get the picture as a camera's."""
     device: str | None = None
@@ -175,25 +183,41 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         if kept is not None and options.remember:
             options, settings = _as_remembered(options, settings, kept)
         pivot = actors[0].avatar.rig.neck_pivot if actors else _MEAN_NECK
-        feed, camera, kind = _feed(options, settings, pivot, clocks)
+        feed, camera, kind, sound = _feed(options, settings, pivot, clocks)
         script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
         fps = options.fps or float(settings.target_fps)
         config = LiveConfig(width=options.width, height=options.height, target_fps=fps, threads=options.threads,
                             background=options.background or settings.background, gains=settings.gains,
                             dead_zone=settings.dead_zone, badge=options.badge or settings.badge)
+        voice: Voice | None = None
         finished = _marker(lambda: session.actors, options, lambda problem: session.notice(problem)) if options.mark else None
         try:
             session = LiveSession(actors, config, feed=feed, source_kind=kind, script=script, clocks=clocks,
                                   keys=settings.keys.plain, record_to=options.record,
-                                  recorder=lambda path: RecordingSink(path, fps=session.config.target_fps, finished=finished),
+                                  recorder=lambda path: RecordingSink(path, fps=session.config.target_fps, finished=finished,
+                                                                       listen=None if voice is None else voice.hear),
                                   virtual_camera=lambda now: VirtualCameraSink(now.width, now.height, now.target_fps,
                                                                                device=options.device),
                                   pictures=dict if kept is None else kept.backgrounds)
         except BaseException:
             if feed is not None:
                 feed.close()
+            if sound is not None:
+                sound.close()
             raise
         stack.enter_context(session)
+        if sound is not None:
+            voice = Voice(sound, latency=session.picture_latency, silent=lambda: session.silent)
+            stack.callback(voice.close)
+            session.have_voice(voice)
+            if options.voice_out is not None:
+                from runtime.sound.output import open_voice_output
+
+                output = open_voice_output(options.voice_out)
+                stack.callback(output.close)
+                stack.callback(voice.hear(output.hear))
+        elif options.voice_out is not None:
+            raise UserError("--voice-out without a voice: add --microphone, or a video with sound as the camera")
         if options.virtual_camera:
             session.act(SetVirtualCamera(True))
         if options.preview:
@@ -213,11 +237,13 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         control = shown(session)
         if studio is not None:
             control = RememberingControl(control, studio.kept)
-        server = WebServer(control, clocks["encode"], options.web, camera=camera, studio=studio)
+        server = WebServer(control, clocks["encode"], options.web, camera=camera, voice=voice, studio=studio)
         stack.callback(server.close)
         url = server.start()
         session.count_viewers_by(lambda: server.viewers)
         session.start()
+        if voice is not None:
+            voice.start()
         if actors:
             session.wait_for_picture(_FIRST_PICTURE_SECONDS)
         yield Opened(session, server, url, studio, tuple(engines))
@@ -319,21 +345,40 @@ def _actor(path: Path, options: LiveOptions, tell: Callable[[str], None]) -> Act
 
 
 def _feed(options: LiveOptions, settings: Settings, neck_pivot: FloatArray, clocks: dict[str, StageClock]
-          ) -> tuple[Feed | None, BrowserCamera | None, str]:
-    """Where motion comes from, the camera that a page may be, and what kind of source it is; see docs/live-api.md."""
-    if options.camera == PERFORMANCE:
-        return None, None, "none"
-    tracker = TrackerConfig(smoothing=settings.smoothing)
-    if options.camera == BROWSER:
-        camera = BrowserCamera()
-        return PictureFeed(camera, capture=clocks["capture"], track=clocks["track"], config=tracker), camera, "browser"
-    source = open_source(options.camera, repeat=not options.once)
-    if source is None:
-        return None, None, "none"
-    if isinstance(source, VmcSource):
-        return MotionFeed(source, track=clocks["track"], neck_pivot=neck_pivot), None, "motion"
-    feed = PictureFeed(source, capture=clocks["capture"], track=clocks["track"], config=tracker)
-    return feed, None, "file" if isinstance(source, FilmSource) else "camera"
+          ) -> tuple[Feed | None, BrowserCamera | None, str, SoundSource | None]:
+    """Where motion comes from, the camera that a page may be, what kind of source it is (see docs/live-api.md), and the sound."""
+    sound = _microphone(options)
+    try:
+        if options.camera == PERFORMANCE:
+            return None, None, "none", sound
+        tracker = TrackerConfig(smoothing=settings.smoothing)
+        if options.camera == BROWSER:
+            camera = BrowserCamera()
+            feed = PictureFeed(camera, capture=clocks["capture"], track=clocks["track"], config=tracker)
+            return feed, camera, "browser", sound
+        source = open_source(options.camera, repeat=not options.once)
+        if source is None:
+            return None, None, "none", sound
+        if isinstance(source, VmcSource):
+            return MotionFeed(source, track=clocks["track"], neck_pivot=neck_pivot), None, "motion", sound
+        if isinstance(source, FilmSource) and sound is None and not options.mute_film and source.has_sound:
+            from runtime.sound.film import FilmSound
+
+            sound = FilmSound(source, Path(options.camera))
+        feed = PictureFeed(source, capture=clocks["capture"], track=clocks["track"], config=tracker)
+        return feed, None, "file" if isinstance(source, FilmSource) else "camera", sound
+    except BaseException:
+        if sound is not None:
+            sound.close()
+        raise
+
+
+def _microphone(options: LiveOptions) -> SoundSource | None:
+    if options.microphone is None:
+        return None
+    from runtime.sound.microphone import MicrophoneSource
+
+    return MicrophoneSource(options.microphone)
 
 
 def _listen_to_keys(stack: contextlib.ExitStack, session: LiveSession, options: LiveOptions, settings: Settings,

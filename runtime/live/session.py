@@ -33,6 +33,7 @@ from runtime.live.actions import (
     ClearAttributes,
     Hide,
     Mirror,
+    Mute,
     Recalibrate,
     Record,
     SetAttribute,
@@ -58,6 +59,7 @@ from runtime.live.scripted import Scripted
 from runtime.live.slot import Latest
 from runtime.presence import Presence, Shoulders, at_rest, mixed
 from runtime.sinks.contract import Recorder, Sink
+from runtime.sound.voice import Voice
 from runtime.tracker import TrackedFrame
 
 _log = logging.getLogger(__name__)
@@ -108,6 +110,7 @@ class _Choices:
     badge: SetBadge
     mirror: bool = False
     hidden: bool = False
+    muted: bool = False
 
 
 class LiveSession:
@@ -148,6 +151,7 @@ class LiveSession:
         self._recorded: Path | None = None
         self._notices: deque[tuple[float, str]] = deque(maxlen=6)
         self._latency = StageClock()
+        self._voice: Voice | None = None
         self._count_viewers: Callable[[], int] = lambda: 0
         self._governor = Governor(config.target_fps)
         self._face = "none" if feed is None else "idle"
@@ -214,6 +218,10 @@ class LiveSession:
         """Close."""
         self.close()
 
+    def have_voice(self, voice: Voice) -> None:
+        """Tell of the driver's voice, which somebody else closes; before `start`."""
+        self._voice = voice
+
     def add_sink(self, sink: Sink) -> None:
         """Show every newest frame to one more sink, which is the session's from here on."""
         with self._changing:
@@ -264,6 +272,16 @@ class LiveSession:
 
     # ----- what others ask and tell
 
+    def picture_latency(self) -> float | None:
+        """Seconds from a camera picture to the end of drawing its answer, the median of the last eight; None if there is none."""
+        return self._latency.timing().ms / 1000 or None
+
+    @property
+    def silent(self) -> bool:
+        """Whether the voice may not be heard: muted, or the driver hides."""
+        choices = self._choices
+        return choices.muted or choices.hidden
+
     @property
     def drawn(self) -> Latest[DrawnFrame]:
         """The newest picture of the avatar."""
@@ -300,6 +318,10 @@ class LiveSession:
                     self._choices = replace(self._choices, mirror=not self._choices.mirror if on is None else on)
                 case Hide(on):
                     self._choices = replace(self._choices, hidden=not self._choices.hidden if on is None else on)
+                case Mute(on):
+                    if self._voice is None:
+                        raise UserError("there is no voice to mute: start the session with --microphone")
+                    self._choices = replace(self._choices, muted=not self._choices.muted if on is None else on)
                 case Record(on):
                     self._record((self._running_recording() is None) if on is None else on)
                 case SwitchAvatar(number):
@@ -447,6 +469,9 @@ class LiveSession:
                 "gains": {name: getattr(choices.gains, name) for name in ("head", "brows", "eyes", "mouth")},
                 "mirror": choices.mirror, "hidden": choices.hidden,
                 "badge": {"place": choices.badge.place, "reason": choices.badge.reason},
+                "voice": None if self._voice is None else {
+                    "name": self._voice.name, "problem": self._voice.problem, "muted": choices.muted,
+                    "level": round(self._voice.level, 4), "delay_ms": round(1000 * self._voice.delay)},
                 "recorded": None if self._recorded is None else self._recorded.name,
                 "recording": None if recording is None else {"path": recording[1].name, "seconds": round(now - recording[2], 1)},
                 "calibration": {"phase": calibration.phase, "seconds": round(calibration.seconds, 1)},

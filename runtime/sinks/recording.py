@@ -30,6 +30,7 @@ from perse_live.film.source import open_container
 from perse_live.outputs import free_name
 from runtime.live.frames import DrawnFrame
 from runtime.sinks.fit import fitted_i420
+from runtime.sinks.recorded_sound import Listen, RecordedSound
 
 _log = logging.getLogger(__name__)
 _SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv"}
@@ -46,14 +47,15 @@ class RecordingSink:
     it, and of another layout brought to it.
     """
 
-    def __init__(self, path: Path, *, fps: float, finished: Callable[[Path], object] | None = None) -> None:
+    def __init__(self, path: Path, *, fps: float, finished: Callable[[Path], object] | None = None,
+                 listen: Listen | None = None) -> None:
         """Begin; the file gets its size with the first frame.
 
         path: .mp4, .m4v, .mov or .mkv; a file that has this name now is replaced when the recording is finished; one that comes
         meanwhile, such as another session's recording, is not, and this one takes a number then. fps: the rate aimed
         at, for the spacing of keyframes and the length of the last frame. finished: called with the path once the recording has
-        its name, such as to mark it; the UserError that it raises is `close`'s. Raises UserError where the file cannot be
-        written.
+        its name, such as to mark it; the UserError that it raises is `close`'s. listen: gives the sound, None for none. Raises
+        UserError where the file cannot be written.
         """
         if path.suffix.lower() not in _SUFFIXES:
             raise UserError(f"cannot record to {path}: recordings are H.264, so name it .mp4, .mov or .mkv")
@@ -61,6 +63,7 @@ class RecordingSink:
             raise UserError(f"cannot record to {path}: there is a folder of that name: choose another name")
         self._path, self._fps, self._finished, self._replaced = path, fps, finished, _identity(path)
         self._unfinished = _claim_unfinished(path)
+        self._sound = None if listen is None else RecordedSound(listen)
         self._lock = threading.Lock()
         self._encoder: _Encoder | None = None
         self._failed = self._closed = False
@@ -97,7 +100,7 @@ class RecordingSink:
                 return
             try:
                 if self._encoder is None:
-                    self._encoder = _Encoder(self._unfinished, frame, self._fps)
+                    self._encoder = _Encoder(self._unfinished, frame, self._fps, self._sound)
                 self._encoder.write(frame)
             except (OSError, FFmpegError) as error:
                 self._failed = True
@@ -114,6 +117,8 @@ class RecordingSink:
             if self._closed:
                 return
             self._closed = True
+            if self._sound is not None:
+                self._sound.stop()
             problem: OSError | FFmpegError | None = None
             if self._encoder is not None:
                 problem = self._encoder.finish()
@@ -187,7 +192,7 @@ def _plays(path: Path) -> bool:
 class _Encoder:
     """One open file; used under the sink's lock."""
 
-    def __init__(self, path: Path, first: DrawnFrame, fps: float) -> None:
+    def __init__(self, path: Path, first: DrawnFrame, fps: float, sound: RecordedSound | None) -> None:
         self._two_up = first.matte
         self._height, self._width = first.image.shape[0], first.image.shape[1]
         rate = Fraction(fps).limit_denominator(1001)
@@ -197,7 +202,9 @@ class _Encoder:
                                         pixel_format="yuv420p", rate=rate, time_base=_TIME_BASE, matrix=Matrix.BT601,
                                         options=_ENCODER | {"g": str(max(1, round(fps)))})
         self._frame_ticks = round(1 / rate / _TIME_BASE)
-        self._start = first.time
+        self._start, self._sound = first.time, sound
+        if sound is not None:
+            sound.open(self._container, first.time)
         self._last_tick = -1
 
     @property
@@ -211,10 +218,14 @@ class _Encoder:
         picture.pts, picture.time_base, picture.duration = tick, _TIME_BASE, self._frame_ticks
         self._mux(self._stream.encode(picture))
         self._last_tick = tick
+        if self._sound is not None:
+            self._container.mux(list(self._sound.packets()))
 
     def finish(self) -> OSError | FFmpegError | None:
         """Write the end and close; whatever it takes, the file is closed afterwards. Returns what went wrong."""
         try:
+            if self._sound is not None:
+                self._container.mux(list(self._sound.end()))
             self._mux(self._stream.encode(None))
             self._container.close()
         except (OSError, FFmpegError) as error:

@@ -28,6 +28,18 @@ class _Shot:
 
     image: UInt8Array
     due: float
+    turn: int = 0
+    start: float = 0.0  # of this turn, seconds since the film began
+
+
+@dataclass(frozen=True)
+class FilmClock:
+    """Where a film is."""
+
+    began: float
+    """When the first picture of this turn was due, seconds of `time.monotonic()`."""
+    turn: int
+    """Counts from 0 how often the film began anew."""
 
 
 class FilmSource:
@@ -45,13 +57,14 @@ class FilmSource:
         UserError where the file is no video.
         """
         film = open_film(path)
-        self._path, self._repeat = path, repeat
+        self._path, self._repeat, self.has_sound = path, repeat, film.has_sound
         self._retry_at: float | None = None  # while the file cannot be read
         self._interval = 1 / float(film.rate)
         self._shots = _looped(film, self._interval) if repeat else _once(film)
         self._next: _Shot | None = None
         self._end = 0.0  # of the last picture seen, seconds since the film began
         self._began: float | None = None
+        self._clock: FilmClock | None = None
         self._reading = threading.Lock()
         self._closed = threading.Event()
 
@@ -64,6 +77,10 @@ class FilmSource:
     def live(self) -> bool:
         """False: it can be looked at from any picture on."""
         return False
+
+    def clock(self) -> FilmClock | None:
+        """When the film's pictures are due, for its sound; None before the first. Any thread may ask."""
+        return self._clock
 
     def read(self, timeout: float) -> CapturedFrame | None:
         """The newest picture that is due and was not read yet, with the time when it was due; None if none was in time.
@@ -100,6 +117,7 @@ class FilmSource:
             self._next = None
         if time.monotonic() - began - shot.due > _LATE_FOR_GOOD:
             began = self._began = time.monotonic() - shot.due
+        self._clock = FilmClock(began + shot.start, shot.turn)
         return CapturedFrame(shot.image, began + shot.due)
 
     def _upcoming(self) -> _Shot | None:
@@ -129,7 +147,7 @@ class FilmSource:
             self._retry_at = now + _REOPEN_SECONDS
             raise SourceLost(f"{error}; the film goes on when the file is back") from error
         self._interval = 1 / float(film.rate)
-        self._shots = _looped(film, self._interval, start=self._end)
+        self._shots = _looped(film, self._interval, start=self._end, turn=0 if self._clock is None else self._clock.turn + 1)
         self._retry_at, self._began = None, now - self._end
 
     def _wait_until(self, moment: float, deadline: float) -> bool:
@@ -145,17 +163,18 @@ def _once(film: Film) -> Generator[_Shot, None, None]:
     _say(film)
 
 
-def _looped(film: Film, interval: float, *, start: float = 0.0) -> Generator[_Shot, None, None]:
-    """start: when the first picture is due, seconds."""
-    for turn in itertools.count():
+def _looped(film: Film, interval: float, *, start: float = 0.0, turn: int = 0) -> Generator[_Shot, None, None]:
+    """start: when the first picture is due, seconds; turn: the number of the first one."""
+    first = turn
+    for turn in itertools.count(first):
         end = start
         with closing(film.frames()) as frames:
             for frame in frames:
                 due = start + float(frame.time)
                 end = due + interval
-                yield _Shot(frame.image, due)
+                yield _Shot(frame.image, due, turn, start)
         start = end
-        if turn == 0:
+        if turn == first:
             _say(film)
 
 

@@ -29,6 +29,13 @@ class Offer:
         """Whether Firefox has made it, which does not send to 127.0.0.1."""
         return "\r\no=mozilla" in self.sdp
 
+    @property
+    def takes_sound(self) -> bool:
+        """Whether it has a section for sound that would be received."""
+        section = re.search(r"^m=audio .*?(?=^m=|\Z)", self.sdp, re.MULTILINE | re.DOTALL)
+        return (section is not None and " opus/48000" in section[0]
+                and not re.search(r"^a=(inactive|sendonly)\b", section[0], re.MULTILINE))
+
     def codec_obstacle(self, name: Literal["VP8", "H264"]) -> str:
         """Why a video codec cannot be agreed on, in a few words; empty where it can.
 

@@ -37,14 +37,15 @@ class Peer:
         self._deadline = asyncio.get_running_loop().call_later(_CONNECT, self.end)
         self.connection.on("connectionstatechange", self._follow)
 
-    async def answer(self, offer: Offer, transceiver: RTCRtpTransceiver, *, loopback: bool) -> str:
-        """The SDP answer to an offer; nothing but this transceiver and a data channel is agreed to.
+    async def answer(self, offer: Offer, transceiver: RTCRtpTransceiver, *, sound: RTCRtpTransceiver | None = None,
+                     loopback: bool) -> str:
+        """The SDP answer to an offer; nothing but this transceiver, that of the sound and a data channel is agreed to.
 
         loopback: whether the page is served to this machine only; peers elsewhere can then connect only where the user has named
         ICE servers. Raises UserError, and ends the peer, where the offer cannot be met.
         """
         try:
-            await asyncio.wait_for(self._negotiate(offer, transceiver, loopback=loopback), _NEGOTIATE)
+            await asyncio.wait_for(self._negotiate(offer, transceiver, sound, loopback=loopback), _NEGOTIATE)
         except UserError:
             await self.end()
             raise
@@ -57,13 +58,14 @@ class Peer:
             raise UserError(f"the SDP offer cannot be answered{_reason(error)}: send the offer of a browser, unchanged") from None
         return self.connection.localDescription.sdp
 
-    async def _negotiate(self, offer: Offer, transceiver: RTCRtpTransceiver, *, loopback: bool) -> None:
+    async def _negotiate(self, offer: Offer, transceiver: RTCRtpTransceiver, sound: RTCRtpTransceiver | None, *,
+                         loopback: bool) -> None:
         wanted = transceiver.direction
         await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         for other in self.connection.getTransceivers():
-            if other is not transceiver:
+            if other is not transceiver and other is not sound:
                 other.direction = "inactive"  # a track that nobody reads would queue for ever
-        if wanted == "sendonly":
+        if wanted == "sendonly" and sound is None:  # with sound, the picture is shown when its sound is heard
             show_at_once(transceiver, offer.sdp)
         if loopback and self._reaches_out:
             offer_loopback(self.connection)

@@ -21,6 +21,7 @@ from perse_live.errors import UserError
 from perse_live.threads import name_this_thread
 from runtime.live.clock import StageClock
 from runtime.live.control import Control
+from runtime.sound.voice import Voice
 from runtime.sources.browser import BrowserCamera
 from runtime.studio.studio import Studio
 from runtime.web.app import make_app
@@ -33,6 +34,7 @@ from runtime.web.publisher import Publisher
 from runtime.web.security import is_loopback, link, new_token, tls_context
 from runtime.web.studio_routes import StudioRoutes
 from runtime.web.viewers import Viewers
+from runtime.web.voice import SharedVoice
 
 _log = logging.getLogger(__name__)
 
@@ -67,14 +69,15 @@ class WebServer:
     """Serves the page, the API, viewers and the browser's camera for one session."""
 
     def __init__(self, control: Control, encode_clock: StageClock, config: WebConfig | None = None, *,
-                 camera: BrowserCamera | None = None, limits: ConnectionLimits | None = None,
-                 studio: Studio | None = None) -> None:
-        """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may; limits: of connections,
-        None for the usual ones; studio: behind the page, None where there is none.
+                 camera: BrowserCamera | None = None, voice: Voice | None = None,
+                 limits: ConnectionLimits | None = None, studio: Studio | None = None) -> None:
+        """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may; voice: for viewers
+        who want sound; limits: of connections, None for the usual ones; studio: behind the page, None where there is none.
 
         Raises UserError for a setting that cannot be used.
         """
         self._control, self._clock, self._camera, self._studio = control, encode_clock, camera, studio
+        self._voice = voice
         self._config = config = config or WebConfig()
         self._limits = limits or default_limits()
         if not 0 <= config.port <= 65535:
@@ -153,7 +156,9 @@ class WebServer:
         self._loop.set_exception_handler(_log_loop_error)
         encoder = SharedEncoder(self._control.drawn, self._clock, EncodeConfig(codec=config.codec, bitrate=config.bitrate))
         channels = ControlChannels(self._control, has_studio=self._studio is not None)
-        viewers = Viewers(encoder, channels, ice_servers=self._ice_servers, most=config.max_viewers, loopback=self._local)
+        voice = None if self._voice is None else SharedVoice(self._voice)
+        viewers = Viewers(encoder, channels, voice=voice, ice_servers=self._ice_servers, most=config.max_viewers,
+                          loopback=self._local)
         publisher = None
         if self._camera is not None:
             publisher = Publisher(self._camera, ice_servers=self._ice_servers, loopback=self._local)
@@ -182,6 +187,8 @@ class WebServer:
                 await viewers.close()
                 if publisher is not None:
                     await publisher.close()
+                if voice is not None:
+                    voice.close()
                 encoder.close()
         finally:
             await listener.close()

@@ -18,6 +18,7 @@ from runtime.web.control_channel import ControlChannels
 from runtime.web.encoder import SharedEncoder, StreamEnded, Subscription
 from runtime.web.offers import Offer
 from runtime.web.peers import Peer
+from runtime.web.voice import SharedVoice, VoiceTrack
 
 _CODECS: dict[CodecName, Literal["VP8", "H264"]] = {"vp8": "VP8", "h264": "H264"}
 _CONTROL = "control"  # the data channel's name
@@ -58,12 +59,13 @@ class PacketTrack(MediaStreamTrack):
 class Viewers:
     """All viewers of a session; used in the event loop only, but for `count`."""
 
-    def __init__(self, encoder: SharedEncoder, channels: ControlChannels, *, ice_servers: Sequence[RTCIceServer], most: int,
-                 loopback: bool) -> None:
-        """most: viewers at a time; loopback: whether viewers are on this machine."""
-        self._encoder, self._channels = encoder, channels
+    def __init__(self, encoder: SharedEncoder, channels: ControlChannels, *, voice: SharedVoice | None,
+                 ice_servers: Sequence[RTCIceServer], most: int, loopback: bool) -> None:
+        """voice: for those who want sound; most: viewers at a time; loopback: whether viewers are on this machine."""
+        self._encoder, self._channels, self._voice = encoder, channels, voice
         self._ice_servers, self._most, self._loopback = ice_servers, most, loopback
         self._tracks: dict[Peer, PacketTrack] = {}
+        self._voices: dict[Peer, VoiceTrack] = {}
         self._controlling: set[Peer] = set()
         self._watching_only: set[Peer] = set()
 
@@ -93,7 +95,11 @@ class Viewers:
         transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType in (mime_type, "video/rtx")])
         on_keyframe_request(transceiver.sender, self._encoder.request_keyframe)
         peer.connection.on("datachannel", partial(self._open_channel, peer))
-        return peer.id, await peer.answer(offer, transceiver, loopback=self._loopback)
+        heard = None
+        if self._voice is not None and offer.takes_sound:
+            voice = self._voices[peer] = self._voice.track()
+            heard = peer.connection.addTransceiver(voice, direction="sendonly")
+        return peer.id, await peer.answer(offer, transceiver, sound=heard, loopback=self._loopback)
 
     async def end(self, peer_id: str) -> bool:
         """End a viewer's connection; False where there is none of that id."""
@@ -109,6 +115,8 @@ class Viewers:
 
     def _forget(self, peer: Peer) -> None:
         self._tracks.pop(peer).stop()
+        if peer in self._voices:
+            self._voices.pop(peer).stop()
         self._controlling.discard(peer)
         self._watching_only.discard(peer)
 

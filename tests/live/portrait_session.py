@@ -18,6 +18,7 @@ from runtime.live.actions import (
     ClearAttributes,
     Hide,
     Mirror,
+    Mute,
     Recalibrate,
     Record,
     SetAttribute,
@@ -34,7 +35,7 @@ LOOKS = (("hair-copper", "Copper hair", "hair", "1"), ("hair-silver", "Silver ha
 MANY_LOOKS = (*LOOKS, *((f"eyes-{number}", f"Eyes of kind {number}", "eyes", "") for number in range(20)))
 _LEARNING = 1.0  # seconds
 _KEYS = {"1": "attribute 1", "2": "attribute 2", "3": "attribute 3", "9": "attribute 9", "0": "no-attributes", "h": "hide",
-         "c": "recalibrate", "m": "mirror", "r": "record"}
+         "c": "recalibrate", "m": "mirror", "r": "record", "v": "mute"}
 
 
 def portrait(number: int, background: str) -> UInt8Array:
@@ -61,6 +62,7 @@ class Facts:
     face: str = "tracked"
     problem: str = ""
     notices: tuple[str, ...] = ()
+    voice: dict[str, object] | None = None
 
 
 class PortraitSession:
@@ -107,6 +109,8 @@ class PortraitSession:
                 self.hidden = not self.hidden if on is None else on
             case Mirror(on):
                 self.mirror = not self.mirror if on is None else on
+            case Mute(on) if self.facts.voice is not None:
+                self.facts.voice["muted"] = not self.facts.voice["muted"] if on is None else on
             case Record(on):
                 self.recording = time.monotonic() if (self.recording is None if on is None else on) else None
             case Recalibrate(seconds):
@@ -123,6 +127,7 @@ class PortraitSession:
                             "target": self.targets[name]} for name, label, slot, key in self.looks],
             "background": self.background, "backgrounds": ["d9dbde", "green", "alpha"], "gains": dict(self.gains),
             "mirror": self.mirror, "hidden": self.hidden, "badge": {"place": self.badge.place, "reason": self.badge.reason},
+            "voice": self.facts.voice,
             "recording": None if self.recording is None else {
                 "path": "me.mp4", "seconds": round(time.monotonic() - self.recording, 1)},
             "recorded": None if self.recorded is None else self.recorded.name,

@@ -379,8 +379,8 @@ def test_every_frame_is_as_sinks_expect_it(me: Actor) -> None:
 
 # ----- what it tells
 
-STATE = {"avatars", "avatar", "attributes", "background", "backgrounds", "gains", "mirror", "hidden", "badge", "recording",
-         "recorded", "calibration", "face", "source", "sinks", "size", "target_fps", "keys", "notices"}
+STATE = {"avatars", "avatar", "attributes", "background", "backgrounds", "gains", "mirror", "hidden", "badge", "voice",
+         "recording", "recorded", "calibration", "face", "source", "sinks", "size", "target_fps", "keys", "notices"}
 
 
 def test_state_and_stats_are_as_documented(me: Actor, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from portrait_session import MANY_LOOKS, SKIN, PortraitSession
+from voices import tone, voice_of
 
 from perse_live.arrays import UInt8Array
 from runtime.live.actions import Recalibrate, SetAttribute, SetBadge, SetGain
 from runtime.live.clock import StageClock
+from runtime.sound.voice import Voice
 from runtime.sources.browser import BrowserCamera
 from runtime.sources.contract import SourceLost
 from runtime.web.server import WebConfig, WebServer
@@ -87,8 +89,9 @@ def open_page(browser: Any, session: PortraitSession) -> Generator[Callable[...,
 
 
 @contextlib.contextmanager
-def _served(session: PortraitSession, config: WebConfig, camera: BrowserCamera | None = None) -> Generator[str, None, None]:
-    server = WebServer(session, StageClock(), config, camera=camera)
+def _served(session: PortraitSession, config: WebConfig, camera: BrowserCamera | None = None, voice: Voice | None = None
+            ) -> Generator[str, None, None]:
+    server = WebServer(session, StageClock(), config, camera=camera, voice=voice)
     try:
         yield server.start()
     finally:
@@ -416,3 +419,42 @@ def _read(camera: BrowserCamera) -> UInt8Array:
             if frame is not None:
                 return frame.image
     raise AssertionError("the camera sent nothing")
+
+
+# ----- the voice
+
+_LOUDNESS = """async () => {
+    const context = new AudioContext();
+    await context.resume();
+    const analyser = context.createAnalyser();
+    context.createMediaStreamSource(document.getElementById("video").srcObject).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    let loudest = 0;
+    for (let tries = 0; tries < 200 && loudest < 0.2; tries += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        analyser.getFloatTimeDomainData(samples);
+        loudest = Math.max(loudest, ...samples);
+    }
+    await context.close();
+    return loudest;
+}"""
+
+
+def test_the_voice_is_heard_after_a_click_and_muted_by_key(open_page: Callable[..., Any], session: PortraitSession) -> None:
+    with voice_of(tone) as voice, _served(session, WebConfig(port=0), voice=voice) as address:
+        session.facts.voice = {"name": "microphone USB", "problem": "", "muted": False, "level": 0.1, "delay_ms": 70}
+        page = open_page(address)
+        page.wait_for_selector("#listen")
+        muted = "document.getElementById('video').muted"
+        assert page.evaluate(muted) is True, "the driver's own microphone would hear it"
+        page.click("#listen")
+        assert page.evaluate(muted) is False
+        assert page.evaluate(_LOUDNESS) > 0.2
+        page.keyboard.press("v")
+        _until(lambda: page.get_attribute("#mute", "aria-pressed") == "true")
+        assert session.facts.voice["muted"] is True
+
+
+def test_without_a_voice_there_is_nothing_to_listen_to(open_page: Callable[..., Any], url: str) -> None:
+    page = open_page(url)
+    assert page.locator("#listen").is_hidden() and page.locator("#mute").is_hidden()

@@ -27,6 +27,7 @@ const WORDS = {
   recalibrate: "Calibrate",
   mirror: "Mirror the preview",
   hide: "Hide or show yourself",
+  mute: "Mute or unmute your voice",
   record: "Start or stop recording",
 };
 

@@ -7,6 +7,7 @@
  *   avatars: string[], avatar: number, attributes: Attribute[], background: string, backgrounds: string[],
  *   gains: Record<Region, number>, mirror: boolean, hidden: boolean, badge: {place: string, reason: string},
  *   recording: {path: string, seconds: number} | null, recorded: string | null,
+ *   voice: {name: string, problem: string, muted: boolean, level: number, delay_ms: number} | null,
  *   calibration: {phase: "waiting" | "countdown" | "learning" | "done", seconds: number},
  *   face: "tracked" | "held" | "idle" | "none",
  *   source: {name: string, kind: "camera" | "file" | "browser" | "motion" | "none", problem: string},

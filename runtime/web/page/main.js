@@ -24,6 +24,7 @@ import { createStore } from "./store.js";
 import { mountLanguage, mountStudio } from "./studio/app.js";
 import { mountOwnBackgrounds } from "./studio/backgrounds.js";
 import { createToasts, mountNotices } from "./toasts.js";
+import { mountVoice } from "./voice.js";
 import { watch } from "./whep.js";
 import { mountWindows } from "./windows.js";
 
@@ -57,7 +58,7 @@ let viewer = null;
 function watchNow() {
   viewer ??= watch(api, {
     onStream: (stream) => {
-      video.srcObject = stream;
+      if (video.srcObject !== stream) video.srcObject = stream;
       void video.play().catch(() => {}); // muted video may always play; `autoplay` tries again
     },
     onChannel: attach,
@@ -84,6 +85,7 @@ mountOutputs({ section: part("outputs-group"), list: part("outputs") }, store);
 mountDock({
   calibrate: button("calibrate"), mirror: button("mirror"), hide: button("hide"), record: button("record"),
 }, store, send);
+mountVoice({ video, mute: button("mute"), listen: button("listen") }, store, send);
 mountCalibration({
   countdown: part("countdown"), number: part("countdown-number"),
   learning: part("learning"), learningText: part("learning-text"), announcer: part("announcer"),

@@ -17,8 +17,12 @@ showPicture(video, canvas, () => store.get().state?.size ?? null, () => video.cl
 
 watch(api, {
   onStream: (stream) => {
-    video.srcObject = stream;
-    void video.play().catch(() => {}); // muted video may always play; `autoplay` tries again
+    if (video.srcObject !== stream) video.srcObject = stream;
+    video.muted = false; // OBS plays sound unasked; where a browser does not, the picture comes without
+    void video.play().catch(() => {
+      video.muted = true;
+      void video.play().catch(() => {}); // muted video may always play; `autoplay` tries again
+    });
   },
   onChannel: link.attach,
   onPhase: (phase) => {

@@ -14,6 +14,8 @@ export const STRINGS = {
     "Figures": "Messwerte", "Figures: speed, delay, what is slow": "Messwerte: Tempo, Verzögerung, was langsam ist",
     "Switch theme": "Hell oder dunkel", "Switch to light": "Helles Aussehen", "Switch to dark": "Dunkles Aussehen", "Notices": "Hinweise", "Dismiss": "Schließen",
     "Connecting": "Verbinde", "Live": "Live", "Live, recording": "Live, nimmt auf", "Hidden": "Verborgen", "Not connected": "Nicht verbunden", "No picture": "Kein Bild", "Connecting again": "Verbinde erneut",
+    "Listen to the voice": "Die Stimme anhören", "Stop listening": "Nicht mehr anhören", "Mute": "Stumm", "Mute your voice for everybody": "Deine Stimme für alle stummschalten",
+    "Turn sound on": "Ton einschalten", "Mute or unmute your voice": "Stimme stumm oder laut",
     // gallery
     "Your avatars": "Deine Avatare", "{count} in {folder}": "{count} in {folder}", "Add a file": "Datei hinzufügen", "New avatar": "Neuer Avatar",
     "From a photo or your camera": "Aus einem Foto oder mit der Kamera", "Go live": "Live gehen", "Go live as {name}": "Als {name} live gehen",

@@ -10,14 +10,20 @@ translatePage();
 window.addEventListener("hashchange", () => location.reload());
 const video = byId("video", HTMLVideoElement);
 const canvas = byId("matte", HTMLCanvasElement);
+const listen = byId("listen", HTMLButtonElement); // browsers play sound only after a click
 const words = byId("words", HTMLElement);
 /** @type {[number, number] | null} */
 let size = null;
 
+listen.addEventListener("click", () => {
+  video.muted = false;
+  listen.hidden = true;
+});
 showPicture(video, canvas, () => size, () => video.classList.add("shown"));
 watch(createApi(location.href), {
   onStream: (stream) => {
-    video.srcObject = stream;
+    if (video.srcObject !== stream) video.srcObject = stream;
+    listen.hidden = !video.muted || stream.getAudioTracks().length === 0;
     void video.play().catch(() => {});
   },
   onChannel: (channel) => channel.addEventListener("message", ({ data }) => {

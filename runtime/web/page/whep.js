@@ -28,12 +28,17 @@ export function watch(api, events) {
     const end = () => void api.end(resource);
     window.addEventListener("pagehide", end);
     try {
-      peer.addEventListener("track", ({ track, receiver }) => {
-        if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0; // show every picture as soon as it can be
-        events.onStream(new MediaStream([track]));
+      const stream = new MediaStream();
+      peer.addEventListener("track", ({ track }) => {
+        stream.addTrack(track);
+        const receivers = peer.getReceivers().filter((one) => "jitterBufferTarget" in one);
+        const heard = stream.getAudioTracks().length > 0; // then pictures wait for their sound, else each is shown at once
+        for (const receiver of receivers) receiver.jitterBufferTarget = heard ? null : 0;
+        events.onStream(stream); // once for the picture, and again when there is sound
       });
       const channel = peer.createDataChannel("control");
       peer.addTransceiver("video", { direction: "recvonly" });
+      peer.addTransceiver("audio", { direction: "recvonly" }); // declined where the session has no voice
       resource = await negotiate(peer, api, "/whep");
       events.onChannel(channel);
       return await Promise.race([untilBroken(peer, signal, begin), untilSilent(channel, signal)]);
