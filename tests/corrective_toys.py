@@ -47,7 +47,7 @@ def with_toy_correctives(avatar: Avatar, *, seed: int = 0) -> Avatar:
 
 def with_own(one: Attribute | LearnedAttribute, *, seed: int) -> Attribute | LearnedAttribute:
     """A look with correctives of its own."""
-    kept = np.random.default_rng(seed).integers(0, 256, len(one.ids)).astype(np.float32) / np.float32(255)
+    kept = (np.random.default_rng(seed).integers(0, 256, len(one.ids)) / np.float32(255)).astype(np.float32)
     return replace(one, correctives=LookCorrectives(kept, toy_deltas(len(one.ids) + len(one.added), seed=seed)))
 
 

@@ -101,7 +101,8 @@ def test_the_fast_features_are_those_of_the_reference(drawn: list[list[Curve]], 
         try:
             components.append(Component(f"c{k}", tuple(pair)))
         except InvalidCorrectivesError:
-            assert all(np.interp(0, *zip(*curve.knots, strict=True)) != 0 for curve in pair)
+            rest = [np.array(curve.knots).T for curve in pair]
+            assert all(np.interp(0, places, values) != 0 for places, values in rest)
     if not components:
         return
     # one Gaussian for each component, whose colour is the feature
@@ -281,7 +282,7 @@ def test_fewer_gaussians_keep_their_correctives(dressable: Avatar) -> None:
     check(few.correctives, len(few))
     for doing, gaze in doings(2):
         np.testing.assert_allclose(corrected(few, doing, gaze).colors, corrected(whole, doing, gaze).colors[kept], atol=1e-6)
-    everything = dict.fromkeys(NAMES, 1.0)
+    everything: dict[str, float] = dict.fromkeys(NAMES, 1.0)
     look, before = (worn(one, one.attributes, everything) for one in (few, whole))
     own, theirs = numbers_when_worn(whole, whole.attributes)
     rows = [own[kept], *(numbers[len(one.ids):][kept_gaussians(replace(whole, regions=one.added.regions), 0.5)]

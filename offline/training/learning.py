@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from offline.secondary_motion import with_look_motion
 from offline.training.base_decoder import one_thread, with_decoder
 from offline.training.contract import Progress, TeacherAttribute, TrainingFrame
 from offline.training.fit_to_pictures import LiftConfig, lifted
@@ -21,6 +22,7 @@ from perse_live.arrays import BoolArray, Float32Array
 from perse_live.attribute_file import MAX_ADDED, MAX_ATTRIBUTES, MAX_CHANGED, MAX_MOVED, as_stored
 from perse_live.attributes import Attribute, LearnedAttribute, LearnedGaussians, Look
 from perse_live.avatar import Avatar
+from perse_live.correctives import LookCorrectives, kept_by, no_deltas
 from perse_live.decoder.features import into_binding, places_at_rest
 from perse_live.decoder.wearing import added_change, features_of_added
 from perse_live.errors import UserError
@@ -68,7 +70,7 @@ def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[Tr
         adapter = with_kept_hues(avatar.decoder, adapter, rows.features.numpy(), codes, rows.own)
     learned = LearnedAttribute(look.name, look.label, look.slot, look.ids, codes[:rows.own], _at_start(look, codes[rows.own:]),
                                adapter, teacher.moves_own, teacher.tints_hair, look.vertex_ids, look.vertex_offsets,
-                               teacher.origin)
+                               teacher.origin, correctives=_correctives(bare, look))
     learned = as_stored(with_even_pace(avatar, settled(bare, look, as_stored(learned))))
     progress(look.label, 1.0)
     return with_learned(avatar, learned)
@@ -142,6 +144,16 @@ def _better(one: LearnedAttribute, other: LearnedAttribute, where: BoolArray) ->
     rigid = replace(a.rigid, means=np.where(off, b.rigid.means, a.rigid.means),
                     scales=np.where(off, b.rigid.scales, a.rigid.scales))
     return replace(one, added=replace(a, surface=surface, rigid=rigid, colors=np.where(where[:, None], b.colors, a.colors)))
+
+
+def _correctives(avatar: Avatar, look: Attribute) -> LookCorrectives | None:
+    """A look's own correctives; one that is given none leaves the avatar's where it hides nothing. What it adds may swing."""
+    if not len(avatar.correctives):
+        return look.correctives
+    kept = kept_by(avatar.opacities[look.ids], look.opacities)
+    own = look.correctives or LookCorrectives(kept, no_deltas(len(avatar.correctives)))
+    own = replace(own, deltas=with_look_motion(avatar, look, own.deltas))
+    return own if len(own.deltas) or (own.kept < 1).any() else None
 
 
 def _at_start(look: Attribute, codes: np.ndarray) -> LearnedGaussians:

@@ -30,6 +30,8 @@ class Drive:
     """Background: a colour RRGGBB, the path of a picture, or `alpha`."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
     """Attributes to apply, such as hair-copper=0.7; weights from 0 to 1."""
+    still: bool = False
+    """Hair does not swing after the head, and shoulders do not breathe; with --match they never do."""
     no_c2pa: bool = False
     """Do not mark the film as made with an avatar; see docs/marking.md."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
@@ -48,12 +50,15 @@ def run(command: Drive) -> None:
     check_film_name(command.output, alpha=isinstance(background, Transparent))
     inputs = [command.avatar, command.video, *([background.path] if isinstance(background, Picture) else [])]
     check_outputs(with_side_file(command.output, not command.no_c2pa), inputs=inputs, overwrite=command.replacing.overwrite)
-    drive = drive_matched if command.match else drive_relative
     avatar = dressed(load_avatar(command.avatar), command.attribute)
     with step_progress() as steps:
         fetch(TRACKING_ASSETS, command.network, steps)
     with frame_progress("driving") as progress:
-        warnings = drive(avatar, command.video, command.output, background=background, progress=progress)
+        if command.match:
+            warnings = drive_matched(avatar, command.video, command.output, background=background, progress=progress)
+        else:
+            warnings = drive_relative(avatar, command.video, command.output, background=background, still=command.still,
+                                      progress=progress)
     for warning in warnings:
         warn(f"warning: {warning}")
     say_written("video", command.output)

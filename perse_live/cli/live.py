@@ -59,6 +59,8 @@ class Live:
     """Corner of the badge that says that this is an avatar; `off` only with --badge-reason."""
     badge_reason: str = ""
     """Reason for taking the badge off; it is logged."""
+    still: bool = False
+    """Hair does not swing after the head, and shoulders do not breathe."""
     no_hotkeys: bool = False
     """No system-wide hotkeys: keys act in the page and the terminal only."""
     token: str | None = None
@@ -128,8 +130,8 @@ def run(command: Live) -> None:
         mark=not command.no_c2pa, overwrite=command.replacing.overwrite, width=width, height=height, fps=command.fps,
         max_gaussians=command.max_gaussians, background=command.background,
         badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
-        threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser, seconds=page.seconds,
-        web=web, engine=command.engine, engine_folder=command.engine_folder, rebuild=_rebuild,
+        still=command.still, threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser,
+        seconds=page.seconds, web=web, engine=command.engine, engine_folder=command.engine_folder, rebuild=_rebuild,
         studio=studio_options(command.library, page))
     run_live(options, settings, say=say, warn=warn)
 

@@ -102,6 +102,8 @@ class LiveOptions:
     """As `backdrop_of` reads it."""
     badge: SetBadge | None = None
     """Where it says that this is an avatar."""
+    still: bool = False
+    """Whether hair does not swing and shoulders do not breathe."""
     threads: int = 2
     """For drawing."""
     hotkeys: bool = True
@@ -188,7 +190,7 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         fps = options.fps or float(settings.target_fps)
         config = LiveConfig(width=options.width, height=options.height, target_fps=fps, threads=options.threads,
                             background=options.background or settings.background, gains=settings.gains,
-                            dead_zone=settings.dead_zone, badge=options.badge or settings.badge)
+                            dead_zone=settings.dead_zone, badge=options.badge or settings.badge, still=options.still)
         voice: Voice | None = None
         finished = _marker(lambda: session.actors, options, lambda problem: session.notice(problem)) if options.mark else None
         try:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.arrays import UInt8Array
 from perse_live.attributes import Look
 from perse_live.errors import UserError, gist
 from perse_live.memory import return_free_memory
@@ -58,8 +58,10 @@ from runtime.live.relay import Relay
 from runtime.live.scripted import Scripted
 from runtime.live.slot import Latest
 from runtime.presence import Presence, Shoulders, at_rest, mixed
+from runtime.secondary_motion import SecondaryMotion
 from runtime.sinks.contract import Recorder, Sink
 from runtime.sound.voice import Voice
+from runtime.stage import Motion
 from runtime.tracker import TrackedFrame
 
 _log = logging.getLogger(__name__)
@@ -98,6 +100,8 @@ class LiveConfig:
     """[0, 0.5] expressions weaker than this count as rest."""
     badge: SetBadge = field(default_factory=lambda: SetBadge("bottom-right"))
     """Where it says that this is an avatar."""
+    still: bool = False
+    """Whether hair does not swing and shoulders do not breathe."""
 
 
 @dataclass(frozen=True)
@@ -516,6 +520,8 @@ class LiveSession:
 
     def _draw(self) -> None:
         presence, shoulders = Presence(self._rest), Shoulders(FACING_CAMERA)
+        secondary = SecondaryMotion()
+        swaying: Actor | None = None
         watch = _Watch()
         painters = Relay(self._painter, self._aside)
         still: tuple[object, UInt8Array] | None = None
@@ -561,7 +567,12 @@ class LiveSession:
                     picture, captured = still[1], None
                 else:
                     still = None
-                    picture = self._paint(painter, actor, shown, body, weights, choices, effort)
+                    if swaying is not actor:  # another head is elsewhere, without having moved there
+                        secondary, swaying = SecondaryMotion(), actor
+                    motion = placed(actor, shown, body)
+                    if not config.still:
+                        motion = replace(motion, secondary=secondary.update(motion.pose, begin))
+                    picture = self._paint(painter, motion, weights, choices, effort)
                     if number > _WARM_UP:
                         self._govern(time.monotonic() - begin)
             except Exception as error:  # of a graphics driver, for want of memory: their list is open
@@ -600,9 +611,9 @@ class LiveSession:
         painter.prepare(self._governor.effort)
         return painter
 
-    def _paint(self, painter: Painter, actor: Actor, shown: TrackedFrame, body: Float32Array, weights: Mapping[str, float],
-               choices: _Choices, effort: Effort) -> UInt8Array:
-        motion, badge = placed(actor, shown, body), choices.badge.place
+    def _paint(self, painter: Painter, motion: Motion, weights: Mapping[str, float], choices: _Choices, effort: Effort
+               ) -> UInt8Array:
+        badge = choices.badge.place
         try:
             return painter.paint(motion, choices.backdrop, badge=badge, effort=effort, weights=weights)
         except UserError as error:  # a background picture that has gone
@@ -614,8 +625,8 @@ class LiveSession:
     def _still(self, painter: Painter, actor: Actor, weights: Mapping[str, float], choices: _Choices, effort: Effort
                ) -> UInt8Array:
         """What is shown while the driver hides: the avatar at rest."""
-        rest = at_rest(np.zeros(3, np.float32))
-        return self._paint(painter, actor, rest, FACING_CAMERA.astype(np.float32), weights, choices, effort)
+        rest = placed(actor, at_rest(np.zeros(3, np.float32)), FACING_CAMERA)
+        return self._paint(painter, rest, weights, choices, effort)
 
     def _switched_back(self, error: Exception, wanted: Actor, before: Actor) -> bool:
         """Whether the avatar that was drawn before is still there, and stays, as the one that was switched to cannot be drawn."""

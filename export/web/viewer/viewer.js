@@ -22,7 +22,8 @@ function slider(label, names) {
 function idle(seconds) {
   const blink = Math.max(0, 1 - Math.abs((seconds % 3.7) - 0.15) / 0.12);
   const sway = { yaw: 6 * Math.sin(seconds * 0.7), pitch: 2 * Math.sin(seconds * 0.9), roll: 1.5 * Math.sin(seconds * 0.5) };
-  return { weights: { eyeBlinkLeft: blink, eyeBlinkRight: blink, mouthSmileLeft: 0.1, mouthSmileRight: 0.1 }, sway };
+  const breath = 0.5 - 0.5 * Math.cos(seconds * 2 * Math.PI / 4.3);
+  return { weights: { eyeBlinkLeft: blink, eyeBlinkRight: blink, mouthSmileLeft: 0.1, mouthSmileRight: 0.1 }, sway, breath };
 }
 
 try {
@@ -35,8 +36,8 @@ try {
     turn.yaw = Math.max(-60, Math.min(60, turn.yaw + 0.4 * event.movementX));
     turn.pitch = Math.max(-30, Math.min(30, turn.pitch + 0.3 * event.movementY));
   });
-  const show = (doing, pose) => {
-    avatar.pose(avatar.expression(doing), avatar.gaze(doing), pose);
+  const show = (doing, pose, breath = 0) => {
+    avatar.pose(avatar.expression(doing), avatar.gaze(doing), pose, [0, 0, 0, breath]);
     splats.draw(avatar.manifest.camera, BACKGROUND);
   };
   let held = false;
@@ -46,10 +47,10 @@ try {
     if (!held) {
       const side = Math.round(Math.min(canvas.clientWidth, 1024) * Math.min(devicePixelRatio, 2));
       if (canvas.width !== side) canvas.width = canvas.height = side;
-      const { weights: own, sway } = idle(now / 1000), doing = { ...own };
+      const { weights: own, sway, breath } = idle(now / 1000), doing = { ...own };
       for (const [name, value] of Object.entries(weights)) doing[name] = Math.max(value, doing[name] ?? 0);
       const begin = performance.now();
-      show(doing, turnedPose(avatar, sway.yaw + turn.yaw, sway.pitch + turn.pitch, sway.roll));
+      show(doing, turnedPose(avatar, sway.yaw + turn.yaw, sway.pitch + turn.pitch, sway.roll), breath);
       times.push(performance.now() - begin);
       if (times.length === 30) note.value = `${size}, ${(times.splice(0).sort((a, b) => a - b)[15]).toFixed(1)} ms`;
     }
