@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from perse_live.rendering import Renderer
 
 FORMAT_VERSION = 3
-_OLDEST_VERSION = 2  # without correctives
+OLDEST_VERSION = 2
+"""The first version that can still be read: without correctives."""
 MAX_GAUSSIANS = 200_000
 _LEAST_DEPTH = 0.02  # metres from the camera to any landmark of the face at rest; photos are taken from 0.3 m on
 MAX_CAMERA_SIDE = 2048
@@ -306,7 +307,7 @@ _SCHEMA = Schema(
     dimensions={"V": (3, 50_000), "T": (1, 100_000), "S": (0, MAX_GAUSSIANS), "R": (0, MAX_GAUSSIANS), "G": (1, MAX_GAUSSIANS),
                 "U": (0, 50_000), "BH": (2, 512), "BW": (2, 512), **ATTRIBUTE_DIMENSIONS, **CORRECTIVE_DIMENSIONS},
     manifest={"conventions": "object", "expressions": "texts", "camera": "object", "provenance": "object"},
-    oldest_version=_OLDEST_VERSION,
+    oldest_version=OLDEST_VERSION,
 )
 
 

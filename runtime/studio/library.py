@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import platformdirs
 
-from perse_live.avatar import FORMAT_VERSION, load_avatar, save_avatar
+from perse_live.avatar import FORMAT_VERSION, OLDEST_VERSION, load_avatar, save_avatar
 from perse_live.container import MAX_FILE_BYTES, read_manifest
 from perse_live.errors import UserError
 from perse_live.files import write_error
@@ -270,7 +270,7 @@ def _problem(manifest: dict[str, Any]) -> str:
     version = manifest.get("format_version")
     if manifest.get("format") != "perse-live avatar" or not isinstance(version, int):
         return "damaged"
-    return "" if version == FORMAT_VERSION else "old" if version < FORMAT_VERSION else "new"
+    return "old" if version < OLDEST_VERSION else "new" if version > FORMAT_VERSION else ""
 
 
 def _table(value: object) -> dict[str, Any]:

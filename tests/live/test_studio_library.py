@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perse_live.avatar import load_avatar, save_avatar
+from perse_live.avatar import FORMAT_VERSION, OLDEST_VERSION, load_avatar, save_avatar
 from perse_live.errors import UserError
 from runtime.studio.kept import Kept, Preset, preset_of
 from runtime.studio.library import Library, default_library
@@ -79,7 +79,7 @@ def test_a_deleted_avatar_does_not_replace_a_new_one(library: Library, toy: Path
 def test_files_of_other_versions_and_foreign_ones_are_shown_with_what_is_wrong(library: Library, toy: Path) -> None:
     content = toy.read_bytes()
     size = struct.unpack("<Q", content[:8])[0]
-    for name, version in (("older", 1), ("newer", 99)):
+    for name, version in (("older", OLDEST_VERSION - 1), ("oldest", OLDEST_VERSION), ("newer", FORMAT_VERSION + 1)):
         header = json.loads(content[8:8 + size])
         manifest = json.loads(header["__metadata__"]["manifest"])
         header["__metadata__"]["manifest"] = json.dumps({**manifest, "format_version": version})
@@ -88,7 +88,7 @@ def test_files_of_other_versions_and_foreign_ones_are_shown_with_what_is_wrong(l
     (library.folder / "foreign.perse").write_bytes(b"PK\x03\x04 a foreign file, renamed")
     (library.folder / "notes.txt").write_text("no avatar")
     assert {entry.name: entry.problem for entry in library.entries()} == {
-        "Ada": "", "older": "old", "newer": "new", "foreign": "damaged"}
+        "Ada": "", "older": "old", "oldest": "", "newer": "new", "foreign": "damaged"}
     with pytest.raises(UserError, match="not a usable perse-live avatar file"):
         library.take_in(library.folder / "foreign.perse", "Foreign")
     assert "Foreign" not in names(library), "nothing of a refused file stays"
