@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_layer
 from offline.images import blur, dilate, distance_to, erode, fill_from, pixel_centers, polygon, sample
 from offline.lift.pixel_mesh import grid_mesh, scatter
-from offline.lift.teeth import ENAMEL, LOWER, ROWS, carriers, painted_row, row_mesh
+from offline.lift.teeth import ENAMEL, LOWER, ROWS, carriers, individual_row, painted_row, row_mesh
 from offline.numeric import normalized, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
@@ -43,7 +43,7 @@ _SHINE = 0.10  # of a wet tongue
 _INNER_LIP, _INNER_LIGHT = 0.003, 0.5  # metres behind the lips over which the lining has their colour, and how dark
 _SHADE = np.array([0.10, 0.045, 0.04])
 _SHADE_OPACITY, _SEAM_OPACITY = 0.4, 0.6  # of the upper lip's shadow; where the photo's lips are closed
-_SHADE_OPACITY_BELOW = 0.1  # of the lower lip's
+_SHADE_OPACITY_BELOW = 0.3  # of the lower lip's; at 0.1 bright teeth make its edge look jagged
 _SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = 0.0014, 0.0006, 0.0045  # metres: standard deviation, past the lip, behind it
 _FRONTAL = 0.4  # how far a lip's triangle must face the front to carry shade
 _REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
@@ -64,7 +64,8 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
     if gap > _WIDE_OPENING:
         light = _light_of_teeth(look, opening, light)
     seen = ramp(distance_to(~opening) - distance_to(opening), -1.0, 1.5) * (gap > _WIDE_OPENING)
-    layers = [*(painted_row(geometry, row, light, seen.astype(np.float32)) for row in ROWS),
+    (own,) = rng.spawn(1)
+    layers = [*(painted_row(geometry, individual_row(row, own), light, seen.astype(np.float32)) for row in ROWS),
               *_flesh(geometry, light, _lip_color(look, landmarks), rng), _shade(geometry, light, gap)]
     if gap > _LEAST_OPENING:
         layers.append(photographed_teeth(geometry, look, opening, rng))

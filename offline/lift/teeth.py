@@ -6,7 +6,7 @@ that drew them. Here each crown has an outline of its own, and is painted with u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,6 +37,10 @@ _CORNER = np.array([0.17, 0.10, 0.085])  # light at the last molars over that at
 _SHADED = (9.0, 30.0)  # millimetres along the arch over which it falls to that
 _ASIDE, _TAKEN = (0.014, 0.019), 0.6  # metres from the midline from which teeth take the photo's colours, and how freely
 _UNDER_LIP = 0.22  # darkness at the gum, where the lip's shade lies
+# Standard deviations between people, at the lower end of what dental anatomy gives, since neighbours agree: of sizes, as a share;
+# of how far an edge stands back, millimetres; of brightness.
+_VARIED, _MISPLACED, _SHADES_VARY = 0.03, 0.15, 0.025
+_EDGE, _EDGE_HEIGHT = np.array([0.15, 0.11, 0.07]), 1.2  # darkness of the cutting edge, which lets light through; millimetres
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,22 @@ class Row:
     crowns: tuple[tuple[float, float, float, float], ...]
     light: FloatArray
     """(3,) of the row: the lower one lies in its lip's shade and takes its tint."""
+    shades: FloatArray = field(default_factory=lambda: np.ones((7, 2)))
+    """(7, 2) brightness of each crown, from the midline backwards; on the side of -x and of +x."""
 
 
 UPPER = Row(Part.TEETH_UPPER, -0.0696, 0.0192, 1.0, _UPPER, np.array([1.0, 1.0, 1.0]))
 LOWER = Row(Part.TEETH_LOWER, -0.0712, 0.0182, -1.0, _LOWER, np.array([0.80, 0.73, 0.69]))
 ROWS = (UPPER, LOWER)
+
+
+def individual_row(row: Row, rng: np.random.Generator) -> Row:
+    """A row of one person: crowns of somewhat other sizes, places and shades than the average's."""
+    widths, heights, back, rounded = np.array(row.crowns).T
+    count = len(widths)
+    crowns = np.stack([widths * rng.normal(1, _VARIED, count), heights * rng.normal(1, _VARIED, count),
+                       back + rng.normal(0, _MISPLACED, count), np.clip(rounded * rng.normal(1, 4 * _VARIED, count), 0.2, 2)], 1)
+    return replace(row, crowns=tuple(tuple(crown) for crown in crowns.tolist()), shades=rng.normal(1, _SHADES_VARY, (count, 2)))
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,8 @@ def crown_color(row: Row, along: FloatArray, height: FloatArray) -> FloatArray:
     length = crown.length - _SCALLOP * np.abs(crown.place) ** 3
     share = np.clip(height / length, 0, 1.2)[:, None]
     tooth = ENAMEL * (1 - _SEAM * between)[:, None] * (1 - (1 - _NECK) * ramp(share, 0.35, 1.0))
-    tooth = tooth * (1 - 0.07 * np.exp(-((np.clip(height, 0, None) / 0.9) ** 2)))[:, None]  # the cutting edge lets light through
+    tooth = tooth * (1 - _EDGE * np.exp(-((np.clip(height, 0, None) / _EDGE_HEIGHT) ** 2))[:, None])
+    tooth = tooth * row.shades[crown.number, (along > 0).astype(int)][:, None]
     gum = ramp(height - length, -0.5, 0.7)[:, None]
     color = (tooth * (1 - gum) + _GUM * gum) * (1 - _UNDER_LIP * ramp(share, 0.3, 1.1))
     aside = ramp(np.abs(along), *_SHADED)[:, None]
@@ -167,6 +183,7 @@ def _along(normals: FloatArray) -> FloatArray:
 class _Crowns:
     """The crown at each of N places of a row."""
 
+    number: Int32Array  # (N,) from the midline
     place: FloatArray  # (N,) across it, -1 .. 1
     to_side: FloatArray  # (N,) millimetres to the nearest border between two
     length: FloatArray  # (N,) millimetres
@@ -179,7 +196,8 @@ def _nearest_crown(row: Row, along: FloatArray) -> _Crowns:
     borders = np.r_[0.0, np.cumsum(widths)]
     which = np.clip(np.searchsorted(borders, np.abs(along), side="right") - 1, 0, len(widths) - 1)
     place = np.clip(2 * (np.abs(along) - borders[which]) / widths[which] - 1, -1, 1)
-    return _Crowns(place, (1 - np.abs(place)) * widths[which] / 2, lengths[which], back[which], rounded[which])
+    return _Crowns(which.astype(np.int32), place, (1 - np.abs(place)) * widths[which] / 2, lengths[which], back[which],
+                   rounded[which])
 
 
 def _columns(row: Row) -> tuple[FloatArray, FloatArray]:

@@ -18,6 +18,7 @@ from offline.texture.mirror import seen_gaze, with_mirrored_offsets
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.avatar import LandmarkBinding
 from perse_live.camera import Camera
+from perse_live.head.expressions import index
 from perse_live.head.fit import PhotoFit
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.residual import spread_matrix
@@ -100,7 +101,11 @@ def _with_eyes_set_back(rig: HeadRig) -> HeadRig:
 
 
 def _with_mouth_parts_lowered(rig: HeadRig) -> HeadRig:
-    vertices = rig.vertices.copy()
+    vertices, actions = rig.vertices.copy(), rig.actions.copy()
     for part, move in _MOUTH_MOVES.items():
         vertices[vertices_of(rig, part)] += np.array(move, np.float32)
-    return replace(rig, vertices=vertices)
+    # a tongue that comes out passes over the lip all the same
+    tongue, out = vertices_of(rig, Part.TONGUE), index("tongueOut")
+    moved = np.linalg.norm(actions[out, tongue], axis=1, keepdims=True)
+    actions[out, tongue] -= moved / max(float(moved.max()), 1e-6) * np.array(_MOUTH_MOVES[Part.TONGUE], np.float32)
+    return replace(rig, vertices=vertices, actions=actions)

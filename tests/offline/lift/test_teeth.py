@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offline.images import polygon
 from offline.lift.mouth import flesh_color, light_on_teeth, mouth_layer
-from offline.lift.teeth import ENAMEL, LOWER, ROWS, UPPER, Row, crown_color, painted_row, row_mesh, strokes
+from offline.lift.teeth import ENAMEL, LOWER, ROWS, UPPER, Row, crown_color, individual_row, painted_row, row_mesh, strokes
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 from perse_live.arrays import FloatArray
@@ -141,3 +143,13 @@ def test_behind_the_lips_the_mouth_has_their_colour(mean_head: PhotoGeometry) ->
     away = np.linalg.norm(lining.gaussians.means[:, None] - ring, axis=2).min(1)
     assert blue[away < 0.002].all()
     assert not blue[away > 0.012].any()
+
+
+@given(st.integers(0, 1000))
+def test_people_s_teeth_differ_a_little(seed: int) -> None:
+    own = individual_row(UPPER, np.random.default_rng(seed))
+    sizes, usual = np.array(own.crowns)[:, :2], np.array(UPPER.crowns)[:, :2]
+    assert 0.005 < np.abs(sizes / usual - 1).mean() < 0.06
+    assert np.abs(own.shades - 1).max() < 0.12
+    left, right = (_color(own, side * 4.0, 3.0) for side in (-1.0, 1.0))
+    assert 0 < np.abs(left - right).max() < 0.1  # and the two halves of a row

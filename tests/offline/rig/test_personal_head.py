@@ -14,6 +14,7 @@ from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
 from perse_live.head.fit import FaceShape, FrameFit, PhotoFit
 from perse_live.head.landmarks import face_shape, load_landmark_model, mesh_landmarks
+from perse_live.head.rig import Part, expressed, vertices_of
 
 MODEL, CAMERA = load_landmark_model(), Camera.for_image(512, 512)
 FACING = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
@@ -66,3 +67,13 @@ def test_under_the_photo_s_expression_the_rig_is_what_the_camera_saw(portrayed: 
     again = seen_in(fit(expression(jawOpen=0.7, mouthFunnel=0.4)), head)
     there = mesh_landmarks(MODEL, head.geometry.to_head(head.geometry.vertices))
     np.testing.assert_allclose(again, there, atol=0.0008)  # metres
+
+
+def test_a_tongue_that_comes_out_passes_over_the_lower_lip(portrayed: tuple[PersonalHead, PhotoFit]) -> None:
+    rig = portrayed[0].rig
+    out = expressed(rig, expression(tongueOut=1, jawOpen=0.35))
+    tongue = out[vertices_of(rig, Part.TONGUE)]
+    lip = mesh_landmarks(MODEL, out)[14]  # middle of the lower lip's inner edge
+    at_lip = tongue[(np.abs(tongue[:, 2] - lip[2]) < 0.003) & (np.abs(tongue[:, 0]) < 0.012)]
+    assert tongue[:, 2].max() > lip[2] + 0.005
+    assert at_lip[:, 1].max() > lip[1]
