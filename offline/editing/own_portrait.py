@@ -48,5 +48,6 @@ def own_donor(avatar: Avatar, view: View, rgb: UInt8Array, name: str) -> Donor:
     look, parts = portrait_appearance(portrait, geometry)
     own = PersonalHead(PhotoFit(frame, np.zeros(1, np.float32), shape), rig, avatar.landmarks, geometry)
     photo = Photo(rgb, "", name)
-    return Donor(BuildState(BuildInputs(photo, NOBODY), photo, portrait, FittedHead(own, (), ()), Segmentation(look, parts),
+    segmented = Segmentation(look, parts, np.zeros_like(look.image))
+    return Donor(BuildState(BuildInputs(photo, NOBODY), photo, portrait, FittedHead(own, (), ()), segmented,
                             OutlinedHead(rig, geometry, head_charts(head, mean, model), ())))

@@ -34,8 +34,10 @@ from perse_live.rotations import to_quat
 # Each eye's landmarks from the outer corner to the inner one, along the upper and along the lower lid: left, right.
 _UPPER = ((263, *lm.UPPER_LID_LEFT, 362), (33, *lm.UPPER_LID_RIGHT, 133))
 _LOWER = ((263, *lm.LOWER_LID_LEFT, 362), (33, *lm.LOWER_LID_RIGHT, 133))
-_SEGMENTS = len(_UPPER[0]) - 1
+LID_SEGMENTS = len(_UPPER[0]) - 1
+"""Of each kind of sheet of an eye, from the outer corner inwards."""
 _UPPER_LINE, _UPPER_SHADE, _LOWER_LINE, _ON_SKIN = range(4)  # what a sheet carries; beyond the corners the skin itself does
+_FAN_END = 0.012  # metres below the lower lid's edge where the fans end
 _SHEET_ENDS = 0.0055, 0.0048  # metres below the lower lid's edge where the upper lashes' sheets end; above the upper one's edge
 
 # Pixels (eye distance 115) from the lids' edges: roots of the lashes; the veil above the upper lid, at the corners, below the
@@ -55,13 +57,14 @@ _EDGE = (3.0, 5.5)  # pixels (eye distance 115) from an eye's opening within whi
 _FULLER = 1.25  # a lid's Gaussians overlap more than others: it is smooth, and behind it lies the dark socket
 _LID = np.array([0.96, 0.93, 0.92])  # of the skin around it: seven closed eyes on film are 4 to 12 L* darker, and redder
 _CREASE, _CREASE_AT, _CREASE_WIDTH = 0.05, 0.34, 0.10  # how much darker the fold stays; where, how wide, in shares of the move
-_ROOTS = np.array([0.96, 0.94, 0.94])  # likewise towards the lashes' roots
+_ROOTS = np.array([0.84, 0.82, 0.82])  # likewise towards the lashes' roots: 10 to 20 L* darker over a tenth of the eye's width
 
 
 def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) -> HeadRig:
-    """The rig with the sheets' triangles after its own: 2 eyes x 3 kinds x 8 segments, left eye first.
+    """The rig with the sheets' triangles after its own: 2 eyes x 3 kinds x 8 segments, left eye first; then 2 eyes x 8 of fans.
 
-    template: (V, 3) the mean head's vertices, in the rig's numbering.
+    template: (V, 3) the mean head's vertices, in the rig's numbering. A fan spans from the upper lid's edge to one point on the
+    cheek, so that what it carries stays in one piece however the edge bends.
     """
     marks = (template[model.vertex_ids] * model.barycentrics[:, :, None]).sum(1)
     skin = np.nonzero(vertices_of(rig, Part.SKIN))[0]
@@ -72,11 +75,19 @@ def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) ->
     top, bottom = nearest(over), nearest(under)
     left = np.concatenate([np.stack([edge[:-1], edge[1:], third], 1) for edge, third in (
         (top, nearest(below - down)), (top, nearest(below)), (bottom, nearest(above + up)))])
-    rows = np.concatenate([left, mirror_vertices(template)[left]])
+    fan = np.stack([top[:-1], top[1:], np.full(LID_SEGMENTS, nearest(below.mean(0)[None] - [0, _FAN_END, 0])[0])], 1)
+    mirrored = mirror_vertices(template)
+    rows = np.concatenate([left, mirrored[left], fan, mirrored[fan]])
     outward = _face_normals(template, rows)[:, 2] > 0
     sheets = np.where(outward[:, None], rows, rows[:, [1, 0, 2]]).astype(np.int32)
     return replace(rig, triangles=np.concatenate([rig.triangles, sheets]),
                    parts=np.concatenate([rig.parts, np.full(len(sheets), int(Part.LID_SHEET), np.uint8)]))
+
+
+def lash_fans(rig: HeadRig) -> Int32Array:
+    """Rows of the rig's triangles that are the upper lids' fans, (2, LID_SEGMENTS): left eye first, from the outer corners."""
+    first = len(rig.triangles) - 2 * LID_SEGMENTS
+    return np.arange(first, len(rig.triangles), dtype=np.int32).reshape(2, LID_SEGMENTS)
 
 
 def _nearest(ids: NDArray[np.integer], tree: KDTree, places: FloatArray) -> Int32Array:
@@ -180,8 +191,8 @@ def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Arra
     place = _Place.of(points.pixels, upper, lower, outside, scale)
     difference = np.abs(sample(image, points.pixels) - sample(beneath, points.pixels)).mean(1)
     wanted = 0.95 * ramp(difference, _SAME, _OTHER) * place.share
-    first = len(geometry.rig.triangles) - 2 * 3 * _SEGMENTS
-    sheets = first + (eye * 3 + place.kind) * _SEGMENTS + place.segment
+    first = len(geometry.rig.triangles) - 2 * (3 + 1) * LID_SEGMENTS
+    sheets = first + (eye * 3 + place.kind) * LID_SEGMENTS + place.segment
     _, rows, columns = nearest_true(still)
     x, y = points.pixels.astype(int).T
     skin = geometry.triangle_rows[geometry.seen.triangle_ids[rows[y, x], columns[y, x]]]
@@ -244,10 +255,10 @@ class _Place:
         beyond = np.where(along < -_WING, np.inf, beyond)
         share = 1 - ramp(np.hypot(np.maximum(off, 0), beyond) / reach, 0.6, 1.0)
         share = share * (1 - ramp(-off / np.where(is_upper, _INSIDE_UPPER, _INSIDE_LOWER), 0.4, 1.0))
-        segment = np.where(is_upper, *(np.clip(np.searchsorted(np.maximum.accumulate(where), along) - 1, 0, _SEGMENTS - 1)
+        segment = np.where(is_upper, *(np.clip(np.searchsorted(np.maximum.accumulate(where), along) - 1, 0, LID_SEGMENTS - 1)
                                        for where in at))
         root = (off < _LINE) & (off > _ROOTS_INSIDE)
         kind = np.where(~is_upper, _LOWER_LINE, np.where(root, _UPPER_LINE, _UPPER_SHADE))
         kind = np.where(along < _INNER, kind, _ON_SKIN)
         # a lid's first and last segment turn as it closes; what lies there goes with the next ones
-        return _Place(kind.astype(np.int32), np.clip(segment, 1, _SEGMENTS - 2).astype(np.int32), ~outside & is_upper, share)
+        return _Place(kind.astype(np.int32), np.clip(segment, 1, LID_SEGMENTS - 2).astype(np.int32), ~outside & is_upper, share)

@@ -1,30 +1,24 @@
-"""The portrait freed of what its moment drew around the mouth: folds of a smile, teeth and shadow on the lips' edges.
+"""The portrait freed of what an open mouth draws on its lips' edges: teeth, shadow and dark corners.
 
-An avatar's colours do not change with its expression. What a smile draws beside the mouth would stay on the face at rest, and
-what the mouth's opening leaves on the lips' edges, enamel and dark corners, would be smeared along closed lips.
+They would be smeared along closed lips.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from scipy.spatial import KDTree
 
 from offline.gaussian_layer import Layer
-from offline.images import blur, dilate, disk, distance_to, fill_from, pixel_centers, polygon
+from offline.images import blur, dilate, distance_to, fill_from, pixel_centers, polygon
 from offline.numeric import ramp
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import mouth_opening
-from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, OUTER_LIP_RING, UPPER_LIP_RING
+from perse_live.arrays import Float32Array, FloatArray
+from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, UPPER_LIP_RING
 from perse_live.regions import Region
 
-_FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))  # landmarks along the nasolabial folds, downwards
-_FOLD_WIDTH, _FOLD_CORE = 9.0, 6.0  # pixels (eye distance 115): of a fold's surroundings, and half of the widest that is filled
-_FOLD_FADED = 0.65  # of a fold's darkness, at a full smile
-_DEEPEST = 0.3  # by which a fold is lightened at most
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
 _CORNER = (4.5, 8.0)  # pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
 _CORNER_HELD = 0.6  # how little
@@ -32,30 +26,9 @@ _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth
 _NEIGHBOURS, _SPECK = 16, 0.06  # points whose median a lip's point keeps to, and how far it may differ, sRGB
 _SPECK_BESIDE, _FRAME = 0.10, 0.0025  # the same on the skin within so many metres of the lips
 _ALONG = np.array([0.45, 1.0, 1.0])  # how near points are: along the lips they are alike, across them not
-_TOOTH_SPECK, _DARKEST_TOOTH = 0.14, 0.15  # how far a tooth's point may differ from those around it, and how dark it may be, in
+_TOOTH_SPECK, _DARKEST_TOOTH = 0.14, 0.4  # how far a tooth's point may differ from those around it, and how dark it may be, in
 _OWN_TINT = 0.5  # brightnesses of the usual one; how much of its own tint it keeps, the less the darker it is
 _LEAST_LIP = 20  # pixels of a lip that show its colour
-
-
-def without_folds(image: Float32Array, skin: BoolArray, landmarks: FloatArray, unit: float, *, smile: float) -> Float32Array:
-    """The portrait with the dark lines beside the mouth filled by the light on both sides of them (a morphological closing).
-
-    image: (H, W, 3) in [0, 1]; skin: (H, W) pixels of plain skin; landmarks: (478, 2+) pixels; unit: pixels, eye distance / 115;
-    smile: [0, 1], how far such lines are the expression's. Returns (H, W, 3).
-    """
-    if smile <= 0:
-        return image
-    lips = polygon(landmarks[list(OUTER_LIP_RING), :2], skin.shape)
-    usable = skin & ~dilate(lips, 1.5 * unit)
-    known = blur(fill_from(image, usable), 0.7 * unit)
-    filled = blur(cv2.morphologyEx(known, cv2.MORPH_CLOSE, disk(_FOLD_CORE * unit)), 2.0 * unit)
-    near = np.zeros(skin.shape, np.float32)
-    for fold in _FOLDS:
-        line = np.zeros(skin.shape, np.uint8)
-        cv2.polylines(line, [np.round(landmarks[list(fold), :2]).astype(np.int32)], False, 1, 1)
-        near = np.maximum(near, np.exp(-0.5 * (distance_to(line > 0) / (_FOLD_WIDTH * unit)) ** 2))
-    share = _FOLD_FADED * smile * near * ramp(distance_to(~usable), 0.0, 2.0 * unit)
-    return np.clip(image + share[..., None] * np.clip(filled - known, 0, _DEEPEST), 0, 1).astype(np.float32)
 
 
 def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearance:

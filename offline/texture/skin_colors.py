@@ -48,8 +48,8 @@ def skin_colors(geometry: PhotoGeometry, points: SkinPoints, confidence: FloatAr
     normals = normalized(points.on.interpolate(vertex_normals(shut, surface_triangles(rig)), triangles))
     parts = np.stack([points.lips, points.folded.brows], 1)
     told = confidence * (1 - points.folded.inferred)
-    lids = ramp(points.folded.moved, 0.05, 0.5)
-    colors = complete_colors(points.observed, told, half_open, points.rest, normals, parts, plain=lids, rng=rng)
+    # closed lids on film have the tone of the socket above them, made up or in shade, not that of the cheeks
+    colors = complete_colors(points.observed, told, half_open, points.rest, normals, parts, rng=rng)
     share = points.folded.inferred[:, None]
     return colors * (1 - share * (1 - closed_lid_shade(points.folded.moved)))
 

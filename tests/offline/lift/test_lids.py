@@ -9,7 +9,7 @@ import pytest
 
 from offline.gaussian_layer import surface_layer
 from offline.images import dilate, erode
-from offline.lift.lids import blink_moves, closed_lid_shade, shaped_for, with_lid_sheets
+from offline.lift.lids import blink_moves, closed_lid_shade, lash_fans, shaped_for, with_lid_sheets
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.animate import bind_surface
 from perse_live.arrays import Float32Array, UInt8Array
@@ -38,8 +38,12 @@ def test_a_closed_lid_is_a_little_darker_and_redder_than_the_skin_around() -> No
 def test_sheets_shrink_as_the_lids_meet(mean_head: PhotoGeometry) -> None:
     rig = with_lid_sheets(mean_head.rig, mean_head.template, load_landmark_model())
     np.testing.assert_array_equal(surface_triangles(rig), mean_head.rig.triangles)
-    sheets = rig.triangles[rig.parts == Part.LID_SHEET].reshape(2, 3, 8, 3)
-    assert (np.ptp(np.sort(sheets, axis=-1), axis=-1) > 0).all()
+    added = rig.triangles[rig.parts == Part.LID_SHEET]
+    assert (np.ptp(np.sort(added, axis=-1), axis=-1) > 0).all()
+    sheets, fans = added[:48].reshape(2, 3, 8, 3), rig.triangles[lash_fans(rig)]
+    np.testing.assert_array_equal(added[48:].reshape(2, 8, 3), fans)
+    for fan in fans:  # each spreads from one point
+        assert len(set(fan[0]).intersection(*fan[1:])) == 1
 
     def heights(strengths: Float32Array) -> np.ndarray:
         """Of each sheet's third corner below or above its edge, along y; (2, 3, 8)."""

@@ -11,7 +11,8 @@ from offline.gaussian_layer import surface_layer
 from offline.images import dilate, polygon
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import mouth_opening
-from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_folds, without_lip_specks
+from offline.texture.folds import fold_strengths, without_folds
+from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_lip_specks
 from perse_live.arrays import BoolArray, Float32Array, Float64Array
 from perse_live.camera import Camera
 from perse_live.head import landmarks as lm
@@ -59,12 +60,29 @@ def test_folds_of_a_smile_fade_and_moles_elsewhere_stay() -> None:
     cv2.circle(mole, (int(points[151, 0]), int(points[151, 1])), 2, 1, -1)
     dark = (fold > 0) | (mole > 0)
     image[dark] *= 0.7
-    faded = without_folds(image, ~_outer_lips(points), points, _UNIT, smile=1.0)
+    faded = without_folds(image, ~_outer_lips(points), points, _UNIT, {"nasolabial": 1.0})
     clear = (fold > 0) & ~dilate(_outer_lips(points), 4)
     before, after = (float((_SKIN - shown[clear]).mean()) for shown in (image, faded))
     assert after < 0.55 * before
     np.testing.assert_allclose(faded[mole > 0], image[mole > 0], atol=0.01)
-    np.testing.assert_array_equal(without_folds(image, ~_outer_lips(points), points, _UNIT, smile=0.0), image)
+    np.testing.assert_array_equal(without_folds(image, ~_outer_lips(points), points, _UNIT, {"nasolabial": 0.0}), image)
+
+
+def test_a_frown_s_furrows_fade_and_brows_stay() -> None:
+    points = _landmarks(browDownLeft=0.8, browDownRight=0.8)
+    image = _painted(points, 0)
+    furrow, brow = np.zeros(_SHAPE, np.uint8), np.zeros(_SHAPE, np.uint8)
+    cv2.polylines(furrow, [np.round(points[[9, 8]] + [4, 0]).astype(np.int32)], False, 1, 2)
+    cv2.polylines(brow, [np.round(points[[70, 63, 105, 66, 107]]).astype(np.int32)], False, 1, 5)
+    image[furrow > 0] *= 0.7
+    image[brow > 0] *= 0.3
+    strengths = fold_strengths(expression(browDownLeft=0.8, browDownRight=0.8))
+    assert strengths == {"nasolabial": 0, "glabella": 1, "forehead": 0, "crow": 0}
+    faded = without_folds(image, ~_outer_lips(points), points, _UNIT, strengths)
+    clear = (furrow > 0) & ~dilate(brow > 0, 5)
+    assert clear.sum() > 10
+    assert float((_SKIN - faded[clear]).mean()) < 0.55 * float((_SKIN - image[clear]).mean())
+    np.testing.assert_allclose(faded[brow > 0], image[brow > 0], atol=0.01)
 
 
 def test_lips_beside_an_open_mouth_get_their_own_colour() -> None:

@@ -1,0 +1,1 @@
+"""How an avatar's appearance follows its expression, from one photo: what closing lids, frowns and smiles change of it."""

@@ -1,0 +1,56 @@
+"""Teeth of the photo come with its smile; the iris in the veil goes when the eye turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offline.correctives.glances import with_glances
+from offline.correctives.photo_teeth import with_photo_teeth
+from perse_live.avatar import Avatar, corrected
+from perse_live.correctives import feature_values
+from perse_live.head.expressions import expression
+from perse_live.regions import Region
+from toys import toy_avatar
+
+_AHEAD = np.zeros((2, 2), np.float32)
+
+
+def _smiling(strength: float) -> Avatar:
+    avatar = toy_avatar(gaussians=300)
+    return replace(avatar, source=replace(avatar.source, expression=expression(mouthSmileLeft=strength, mouthSmileRight=0.1)))
+
+
+@given(st.floats(0.3, 1.0))
+def test_the_photo_s_teeth_show_as_in_the_photo_under_its_expression_and_not_at_rest(smile: float) -> None:
+    avatar = _smiling(smile)
+    teeth = np.arange(len(avatar)) % 7 == 0
+    made = with_photo_teeth(avatar, teeth)
+    own = corrected(made, avatar.source.expression, _AHEAD)
+    np.testing.assert_allclose(own.opacities, avatar.opacities, atol=0.5 / 255)
+    assert made.opacities[teeth].max() == 0
+    np.testing.assert_array_equal(made.opacities[~teeth], avatar.opacities[~teeth])
+
+
+def test_without_a_smile_the_photo_s_teeth_stay() -> None:
+    avatar = _smiling(0.1)
+    assert with_photo_teeth(avatar, np.ones(len(avatar), np.bool_)) is avatar
+    assert with_photo_teeth(_smiling(0.9), np.zeros(len(avatar), np.bool_)).correctives.components == ()
+
+
+@given(st.floats(-0.4, 0.4), st.floats(-0.4, 0.4))
+def test_a_glance_counts_from_rest_and_from_the_photo_s_own_gaze(left: float, right: float) -> None:
+    avatar = toy_avatar(gaussians=300)
+    gaze = np.array([[left, 0.1], [right, 0.0]], np.float32)
+    made = with_glances(replace(avatar, source=replace(avatar.source, gaze=gaze)))
+    components = made.correctives.components
+    assert [one.name for one in components] == ["glance-left", "glance-right"]
+    for still in (_AHEAD, gaze):
+        np.testing.assert_allclose(feature_values(components, expression(), still), 0, atol=1e-6)
+    for aside in (np.abs(gaze) + 0.25, -np.abs(gaze) - 0.25):
+        np.testing.assert_allclose(feature_values(components, expression(), aside), 1, atol=1e-6)
+    assert not len(made.correctives.deltas)  # it has no veil
+    assert not (avatar.regions == Region.LASHES).any()
