@@ -26,9 +26,10 @@ _ROUNDNESS = 2.4  # exponent of the outline: 2 is an ellipse, heads with hair ar
 _TEMPLES = 0.2  # face heights below the forehead's top landmark: where a head is widest
 _CONTACT = 0.4  # of the face's width along which the person must touch the photo's edge; less is a head that just fits
 _TOUCHES, _TOUCHES_BESIDE = 0.5, 0.25  # probability of being the person's: in the middle, and at the sides, where it is less sure
+_INSIDE_ROW = 0.5  # of a row's pixels that lie inside the photo, from which on it counts as its first
 _BELOW_CUT = (1, 7)  # rows below the cut that are looked at; the first is mixed with what is outside
 _UNLIKE_SKIN = 14.0  # CIELAB distance from the forehead's color, in whatever light, from which on a pixel is hair
-_SHADES = (0.4, 0.55, 0.75, 1.0, 1.25)  # of the forehead's color that skin has in shadow and light
+_SHADES = (0.6, 0.75, 1.0, 1.25)  # of the forehead's color that skin has in shadow and light; brown hair is like darker shades
 _FEW = 80  # pixels of hair: too few to go on with
 _MUCH = 1800.0  # pixels (eye distance 115) of hair: more than strips beside a face
 _STRANDS = 110.0  # along half a turn
@@ -52,13 +53,26 @@ class _Cut:
 
 def with_head_top(portrait: Portrait) -> Portrait:
     """A portrait with the top of its head, and a warning that it is guessed; the same portrait where the photo shows the top."""
-    person = person_probability(portrait.rgb) * portrait.valid
+    person = _person(portrait)
     cut = _cut(portrait, person)
     if cut is None:
         return portrait
     rgb, head = _completed(portrait, person, cut)
     valid = portrait.valid | dilate(head, _ROOM * portrait.unit)
     return replace(portrait, rgb=rgb, valid=valid, warnings=(*portrait.warnings, _WARNING))
+
+
+def _person(portrait: Portrait) -> Float32Array:
+    """(H, W) the probability of being the person's; 0 outside the photo.
+
+    The model looks a second time without what is above the photo's edge: repeated pixels look like a background to it, which
+    makes the hair below them look like one too.
+    """
+    top = int(np.argmax(portrait.valid.mean(1) > _INSIDE_ROW))
+    person = person_probability(portrait.rgb)
+    if top:
+        person[top:] = np.maximum(person[top:], person_probability(np.ascontiguousarray(portrait.rgb[top:])))
+    return person * portrait.valid
 
 
 def _cut(portrait: Portrait, person: Float32Array) -> _Cut | None:

@@ -66,6 +66,24 @@ def test_its_hair_has_the_color_of_the_hair_that_is_seen() -> None:
     assert np.abs(drawn - seen).sum() < 0.4 * np.abs(drawn - cheek_color(cut)).sum()
 
 
+def test_hair_that_is_as_brown_as_skin_in_shadow_goes_on_as_hair() -> None:
+    """Only strips beside the forehead are seen."""
+    cut = portrait_cut_at(55)
+    landmarks, skin = cut.detection.landmarks[:, :2], cheek_color(cut)
+    auburn = 0.5 * skin
+    rows, columns = np.arange(cut.rgb.shape[0]), np.arange(cut.rgb.shape[1])
+    person = person_probability(cut.rgb) > 0.5
+    beside = (columns < landmarks[:, 0].min()) | (columns > landmarks[:, 0].max())
+    rgb = cut.rgb.copy()
+    rgb[(rows < landmarks[105, 1])[:, None] & ~beside & person] = skin
+    rgb[(rows < landmarks[152, 1])[:, None] & beside & person] = auburn
+    whole = with_head_top(replace(cut, rgb=rgb))
+    middle = round(float(landmarks[10, 0]))
+    edge = int(np.argmax(cut.valid[:, middle]))
+    drawn = np.median(whole.rgb[edge - 30:edge - 15, middle - 15:middle + 15].reshape(-1, 3), 0)
+    assert np.abs(drawn - auburn).sum() < 0.5 * np.abs(drawn - skin).sum()
+
+
 def test_a_bald_head_goes_on_with_skin() -> None:
     cut = portrait_cut_at(55)
     landmarks, skin = cut.detection.landmarks[:, :2], cheek_color(cut)
