@@ -162,6 +162,13 @@ def test_views_fit_into_a_window_in_german(browser: Any, served: Served, tmp_pat
             .map((control) => [control.textContent.trim() || control.getAttribute("aria-label"), control.getBoundingClientRect()])
             .filter(([, {width, height}]) => Math.min(width, height) < 35.5).map(([name]) => name)""")
         assert small == [], view
+    served.studio.go_live(toy.id)
+    page.evaluate("location.hash = 'view=stage'")
+    page.wait_for_selector("#cover", state="hidden")
+    until(lambda: page.evaluate("document.querySelector('#video').videoWidth"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("#camera-dock").click()  # nothing lies over it
+    assert serious(page) == []
     assert complaints == []
     page.context.close()
 

@@ -17,7 +17,7 @@ export const STRINGS = {
     "Listen to the voice": "Die Stimme anhören", "Stop listening": "Nicht mehr anhören", "Mute": "Stumm", "Mute your voice for everybody": "Deine Stimme für alle stummschalten",
     "Turn sound on": "Ton einschalten", "Mute or unmute your voice": "Stimme stumm oder laut",
     // gallery
-    "Your avatars": "Deine Avatare", "{count} in {folder}": "{count} in {folder}", "Add a file": "Datei hinzufügen", "New avatar": "Neuer Avatar",
+    "Your avatars": "Deine Avatare", "1 avatar, on this computer only": "1 Avatar, nur auf diesem Computer", "{count} avatars, on this computer only": "{count} Avatare, nur auf diesem Computer", "Add a file": "Datei hinzufügen", "New avatar": "Neuer Avatar",
     "From a photo or your camera": "Aus einem Foto oder mit der Kamera", "Go live": "Live gehen", "Go live as {name}": "Als {name} live gehen",
     "Looks": "Aussehen", "Looks of {name}": "Aussehen von {name}", "On stage": "Auf der Bühne", "Learning looks": "Lernt Aussehen", "1 look": "1 Aussehen", "{count} looks": "{count} Aussehen",
     "Very close to the photo": "Dem Foto sehr ähnlich", "Close to the photo": "Dem Foto ähnlich", "Fairly like the photo": "Dem Foto einigermaßen ähnlich", "Only roughly like the photo": "Dem Foto nur ungefähr ähnlich",

@@ -14,12 +14,13 @@ import { createTurningHead } from "./turn.js";
 export function galleryView(shell) {
   const { studio, go } = shell;
   const grid = element("ul", { class: "cards" });
+  const folder = element("p", { class: "hint" });
   const notice = element("div", { class: "studio-notice", role: "status", hidden: true });
   const picker = filePicker(".perse", true, (files) => void takeIn(shell, files));
   const add = button("Add a file", () => picker.click(), { kind: "quiet" });
   const root = element("div", { class: "view gallery" },
     element("div", { class: "view-head" },
-      element("div", {}, element("h2", {}, t("Your avatars")), element("p", { class: "hint", id: "library-folder" })),
+      element("div", {}, element("h2", {}, t("Your avatars")), folder),
       element("div", { class: "view-tools" }, add, picker)),
     notice, grid);
   const welcome = welcomePart(shell);
@@ -32,8 +33,9 @@ export function galleryView(shell) {
     notice.hidden = known.writable;
     notice.textContent = known.writable ? "" : t("This folder may only be read: avatars can be shown, but not made or changed. Start perse-live with --library and another folder.");
     add.hidden = !known.writable;
-    const folder = root.querySelector("#library-folder");
-    if (folder) folder.textContent = known.avatars.length ? t("{count} in {folder}", { count: known.avatars.length, folder: known.folder }) : "";
+    const count = known.avatars.length;
+    folder.textContent = t(count === 1 ? "1 avatar, on this computer only" : "{count} avatars, on this computer only", { count });
+    folder.title = known.folder;
     welcome.hidden = known.avatars.length > 0;
     const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.focus : undefined;
     grid.replaceChildren(...(known.writable ? [newCard(go)] : []), ...known.avatars.map((avatar) => card(shell, avatar)));
