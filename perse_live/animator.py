@@ -37,7 +37,7 @@ class Animator:
         self._vertices, self._posed = np.empty_like(rig.vertices), np.empty_like(rig.vertices)
         self._room = _posed_arrays(0)
         self._out = self._room
-        self._corrector = Corrector(avatar)
+        self._corrector = Corrector(avatar, threads=threads)
         self.wear(avatar)
 
     def wear(self, avatar: Avatar) -> None:

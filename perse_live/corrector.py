@@ -1,19 +1,23 @@
-"""Correctives frame after frame: only entries of components that are not 0 are read, only Gaussians that they change written.
+"""Correctives frame after frame: only what components that are not 0 say is read.
 
 Does what `perse_live.correctives.correct` says, which it is tested against.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
+from perse_live.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
 from perse_live.avatar import Avatar
 from perse_live.correctives import INPUT_NAMES, MAX_CURVES, MAX_KNOTS, Component, Corrected, Deltas
 from perse_live.jit import kernel
+from perse_live.team import team_of
+
+_SHARE = 4096  # Gaussians that a thread corrects at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +49,26 @@ def curve_table(components: Sequence[Component]) -> CurveTable:
     return CurveTable(inputs, first, knots, bends)
 
 
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Entries by Gaussian: what is added to it is summed up before it is written."""
+
+    gaussians: Int32Array
+    """(U,) that any entry is of, rising."""
+    starts: Int32Array
+    """(U + 1,) entries of each."""
+    components: UInt8Array
+    """(N,) of each entry."""
+    entries: Int32Array
+    """(N,) rows of the deltas: as many rising sequences as there are components, which a processor reads ahead."""
+
+
 class Corrector:
     """Applies one avatar's correctives; for one thread at a time."""
 
-    def __init__(self, avatar: Avatar) -> None:
-        """Prepare; `wear` goes on with the same avatar in other looks."""
-        self._table = curve_table(avatar.correctives.components)
+    def __init__(self, avatar: Avatar, *, threads: int) -> None:
+        """threads: how many may share the work of a frame; `wear` goes on with the same avatar in other looks."""
+        self._table, self._threads = curve_table(avatar.correctives.components), threads
         self._inputs = np.ones(len(INPUT_NAMES) + 1, np.float32)
         self._features = np.zeros(len(avatar.correctives), np.float32)
         self._deltas: Deltas | None = None
@@ -65,12 +83,7 @@ class Corrector:
             return
         deltas = avatar.correctives.deltas
         if self._deltas is None or deltas.ids is not self._deltas.ids:
-            count = len(avatar.correctives)
-            owners = np.repeat(np.arange(count), np.diff(deltas.starts))
-            shading, moving = (deltas.colors != 0).any(1) | (deltas.opacities != 0), (deltas.offsets != 0).any(1)
-            self._shades, self._moves = (np.bincount(owners[some], minlength=count) > 0 for some in (shading, moving))
-            self._shaded, self._moved = (np.unique(deltas.ids[some[owners]]).astype(np.int32)
-                                         for some in (self._shades, self._moves))
+            self._rows = _rows(deltas)
         self._deltas = deltas
         self._out = Corrected(*(np.ascontiguousarray(array, np.float32).copy() for array in self._base))
 
@@ -86,12 +99,23 @@ class Corrector:
         table, deltas, out = self._table, self._deltas, self._out
         if not _evaluate(self._inputs, table.inputs, table.first, table.knots, table.bends, self._features):
             return self._base
-        _shade(self._features, self._shades, deltas.starts, deltas.ids, deltas.colors, deltas.opacities, self._shaded,
-               self._base.colors, self._base.opacities, out.colors, out.opacities)
-        if len(self._moved):
-            _shift(self._features, self._moves, deltas.starts, deltas.ids, deltas.offsets, self._moved, self._base.positions,
-                   self._base.means, out.positions, out.means)
+        count, shares = len(self._rows.gaussians), itertools.count()
+
+        def work(_: int) -> None:
+            while (first := next(shares) * _SHARE) < count:
+                _correct(first, min(first + _SHARE, count), *vars(self._rows).values(), self._features, deltas.colors,
+                         deltas.opacities, deltas.offsets, *self._base, *out)
+
+        team_of(self._threads).run(work)
         return out
+
+
+def _rows(deltas: Deltas) -> _Rows:
+    owners = np.repeat(np.arange(len(deltas.starts) - 1, dtype=np.uint8), np.diff(deltas.starts))
+    entries = np.argsort(deltas.ids, kind="stable").astype(np.int32)
+    gaussians, counts = np.unique(deltas.ids, return_counts=True)
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return _Rows(gaussians.astype(np.int32), starts, owners[entries], entries)
 
 
 @kernel
@@ -113,51 +137,33 @@ def _evaluate(inputs: Float32Array, chosen: Int32Array, first: Float32Array, kno
 
 
 @kernel
-def _shade(features: Float32Array, shades: BoolArray, starts: Int32Array, ids: Int32Array, colors: Float32Array,
-           opacities: Float32Array, changed: Int32Array, base_colors: Float32Array, base_opacities: Float32Array,
-           out_colors: Float32Array, out_opacities: Float32Array) -> None:
+def _correct(first: int, last: int, gaussians: Int32Array, row_starts: Int32Array, components: UInt8Array, entries: Int32Array,
+             features: Float32Array, colors: Float32Array, opacities: Float32Array, offsets: Float32Array,
+             positions: Float32Array, means: Float32Array, base_opacities: Float32Array, base_colors: Float32Array,
+             out_positions: Float32Array, out_means: Float32Array, out_opacities: Float32Array, out_colors: Float32Array) -> None:
+    """Of rows `first` to `last`: base plus features times deltas, colours and opacities in [0, 1]."""
     zero, one = np.float32(0.0), np.float32(1.0)
-    for i in range(len(changed)):
-        g = changed[i]
-        out_colors[g, 0], out_colors[g, 1], out_colors[g, 2] = base_colors[g, 0], base_colors[g, 1], base_colors[g, 2]
-        out_opacities[g] = base_opacities[g]
-    for k in range(len(features)):
-        f = features[k]
-        if f == 0 or not shades[k]:
-            continue
-        for n in range(starts[k], starts[k + 1]):
-            g = ids[n]
-            out_colors[g, 0] += f * colors[n, 0]
-            out_colors[g, 1] += f * colors[n, 1]
-            out_colors[g, 2] += f * colors[n, 2]
-            out_opacities[g] += f * opacities[n]
-    for i in range(len(changed)):
-        g = changed[i]
-        for c in range(3):
-            out_colors[g, c] = min(max(out_colors[g, c], zero), one)
-        out_opacities[g] = min(max(out_opacities[g], zero), one)
-
-
-@kernel
-def _shift(features: Float32Array, moves: BoolArray, starts: Int32Array, ids: Int32Array, offsets: Float32Array,
-           moved: Int32Array, base_positions: Float32Array, base_means: Float32Array, out_positions: Float32Array,
-           out_means: Float32Array) -> None:
-    count = len(base_positions)
-    for i in range(len(moved)):
-        g = moved[i]
-        for c in range(3):
-            if g < count:
-                out_positions[g, c] = base_positions[g, c]
-            else:
-                out_means[g - count, c] = base_means[g - count, c]
-    for k in range(len(features)):
-        f = features[k]
-        if f == 0 or not moves[k]:
-            continue
-        for n in range(starts[k], starts[k + 1]):
-            g = ids[n]
-            for c in range(3):
-                if g < count:
-                    out_positions[g, c] += f * offsets[n, c]
-                else:
-                    out_means[g - count, c] += f * offsets[n, c]
+    count = len(positions)
+    for i in range(first, last):
+        g = gaussians[i]
+        red, green, blue, opacity = base_colors[g, 0], base_colors[g, 1], base_colors[g, 2], base_opacities[g]
+        x, y, z = zero, zero, zero
+        for m in range(row_starts[i], row_starts[i + 1]):
+            f = features[components[m]]
+            if f != zero:
+                n = entries[m]
+                red += f * colors[n, 0]
+                green += f * colors[n, 1]
+                blue += f * colors[n, 2]
+                opacity += f * opacities[n]
+                x += f * offsets[n, 0]
+                y += f * offsets[n, 1]
+                z += f * offsets[n, 2]
+        out_colors[g, 0], out_colors[g, 1] = min(max(red, zero), one), min(max(green, zero), one)
+        out_colors[g, 2], out_opacities[g] = min(max(blue, zero), one), min(max(opacity, zero), one)
+        if g < count:
+            out_positions[g, 0], out_positions[g, 1] = positions[g, 0] + x, positions[g, 1] + y
+            out_positions[g, 2] = positions[g, 2] + z
+        else:
+            h = g - count
+            out_means[h, 0], out_means[h, 1], out_means[h, 2] = means[h, 0] + x, means[h, 1] + y, means[h, 2] + z
