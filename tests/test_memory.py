@@ -34,6 +34,27 @@ def growth(first: str, after: str) -> float:
     return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
 
+def test_what_only_reference_cycles_hold_is_freed() -> None:
+    """As recordings and films: the collector is far from a full collection by itself, as few objects have come since the last."""
+    code = """
+import gc, weakref
+from perse_live.memory import leave_out_of_collections, return_free_memory
+class Stream: pass
+gc.disable()
+def recording():
+    container, stream = Stream(), Stream()
+    container.stream, stream.container = stream, container
+    return weakref.ref(stream)
+leave_out_of_collections()
+gone = recording()
+print(gone() is None)
+return_free_memory()
+print(gone() is None, gc.get_freeze_count() > 0)
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["False", "True", "True"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="it is glibc that keeps memory")
 def test_memory_of_freed_arrays_goes_back_to_the_system() -> None:
     assert growth("", "pass") > 100, "else there is nothing to do here"

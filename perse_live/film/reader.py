@@ -268,6 +268,8 @@ def _declared_seconds(file: OpenFile) -> Fraction | None:
     """How long the picture lasts, as the file says."""
     stream = file.video
     whole = None if file.container.duration is None else Fraction(file.container.duration, av.time_base)
+    if file.container.format.name == "avi" and stream.frames:  # FFmpeg takes the length from the file's size there
+        return stream.frames / frame_rate(stream)
     own = tagged_duration(stream)
     if own is not None and stream.start_time is not None and stream.time_base is not None:
         own -= max(Fraction(0), stream.start_time * stream.time_base)  # the tag names the end by the file's clock

@@ -21,6 +21,7 @@ from perse_live.arrays import FloatArray
 from perse_live.avatar import MAX_GAUSSIANS, load_avatar
 from perse_live.engines.folder import folder_beside
 from perse_live.errors import UserError
+from perse_live.memory import leave_out_of_collections
 from perse_live.signals import ending_signals
 from runtime.engines.choose import Wish, choose_engine
 from runtime.engines.contract import Rebuild
@@ -248,6 +249,8 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
             voice.start()
         if actors:
             session.wait_for_picture(_FIRST_PICTURE_SECONDS)
+            leave_out_of_collections()
+        leave_out_of_collections()
         yield Opened(session, server, url, studio, tuple(engines))
 
 

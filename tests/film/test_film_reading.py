@@ -161,6 +161,22 @@ def test_a_matroska_film_that_is_cut_off_says_so_too(tmp_path: Path) -> None:
     assert read(whole)[0].warnings() == ()
 
 
+def test_an_avi_film_that_is_cut_off_says_so_too(tmp_path: Path) -> None:
+    path = tmp_path / "film.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index in range(60):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="rgb24")))
+        container.mux(stream.encode(None))
+    film, frames = read(path)
+    assert len(frames) == 60 and film.warnings() == ()
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    film, frames = read(path)
+    assert len(frames) < 40
+    assert any(f"{path} is cut off: {len(frames)} of" in line for line in film.warnings())
+
+
 def test_a_film_whose_index_is_cut_off_is_refused_with_the_cause(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     with av.open(str(path), "w") as container:
