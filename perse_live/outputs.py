@@ -22,6 +22,7 @@ from perse_live.container import has_manifest
 from perse_live.errors import UserError
 from perse_live.files import CREATOR, SOFTWARE_TAG, write_error
 from perse_live.film.source import open_container
+from perse_live.motion_file import MAGIC as MOTION_MAGIC
 
 _PICTURES = ("PNG", "JPEG", "WEBP")
 _MOST_READ = 1 << 20  # bytes; more than any of our headers and JSON files has
@@ -126,6 +127,8 @@ def written_by_us(path: Path) -> bool:
         return _picture_says_so(path)
     if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
         return _film_says_so(path)
+    if head.startswith(MOTION_MAGIC):
+        return True
     if head[:4] == b"ply\n":
         return _PLY_COMMENT in head.partition(b"end_header")[0].splitlines()
     if head[:4] == b"glTF":

@@ -10,7 +10,11 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from perse_live.cli.console import frame_progress, say_written, step_progress, warn
 from perse_live.cli.options import AvatarFile, Network, OutputFile, Replacing, VideoFile
 from perse_live.cli.shared import TRACKING_ASSETS, fetch, mark_output, with_side_file
+from perse_live.errors import UserError
+from perse_live.motion_file import SUFFIX
 from perse_live.outputs import check_outputs
+
+_BACKGROUND = "d9dbde"
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,15 @@ class Drive:
     avatar: Positional[AvatarFile]
     """An avatar file (.perse)."""
     video: Positional[VideoFile]
-    """The video to follow; the output has its size, frame rate, number of frames and sound."""
+    """The video to follow, or motion recorded by live --record ME.motion; the output has its size, frame rate, number of frames
+    and sound."""
     output: OutputFile
     """The video to write: .mp4, .mov, .mkv or .webm; with a transparent background .mov or .webm."""
     match: bool = False
     """Take the driver's place, pose and absolute expression in each picture. Without it the motion is relative to the driver's
     neutral expression, and the avatar stays where it was in its photo."""
-    background: str = "d9dbde"
-    """Background: a colour RRGGBB, the path of a picture, or `alpha`."""
+    background: str | None = None
+    """Background: a colour RRGGBB, the path of a picture, or `alpha`; light grey, or as recorded."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
     """Attributes to apply, such as hair-copper=0.7; weights from 0 to 1."""
     still: bool = False
@@ -46,7 +51,10 @@ def run(command: Drive) -> None:
     from runtime.dressing import dressed
     from runtime.drive import drive_matched, drive_relative
 
-    background = parse_background(command.background)
+    if command.video.suffix.lower() == SUFFIX:
+        _replay(command)
+        return
+    background = parse_background(command.background or _BACKGROUND)
     check_film_name(command.output, alpha=isinstance(background, Transparent))
     inputs = [command.avatar, command.video, *([background.path] if isinstance(background, Picture) else [])]
     check_outputs(with_side_file(command.output, not command.no_c2pa), inputs=inputs, overwrite=command.replacing.overwrite)
@@ -59,6 +67,28 @@ def run(command: Drive) -> None:
         else:
             warnings = drive_relative(avatar, command.video, command.output, background=background, still=command.still,
                                       progress=progress)
+    for warning in warnings:
+        warn(f"warning: {warning}")
+    say_written("video", command.output)
+    if not command.no_c2pa:
+        mark_output(command.output, avatar, overwrite=command.replacing.overwrite)
+
+
+def _replay(command: Drive) -> None:
+    """Draw recorded motion again."""
+    from perse_live.avatar import load_avatar
+    from perse_live.film.writer import check_film_name
+    from runtime.dressing import dressed
+    from runtime.replay import replay
+
+    if command.match:
+        raise UserError("--match goes with a video: recorded motion is drawn as it was")
+    check_film_name(command.output, alpha=False)
+    check_outputs(with_side_file(command.output, not command.no_c2pa), inputs=[command.avatar, command.video],
+                  overwrite=command.replacing.overwrite)
+    avatar = dressed(load_avatar(command.avatar), command.attribute)
+    with frame_progress("drawing") as progress:
+        warnings = replay(avatar, command.video, command.output, background=command.background, progress=progress)
     for warning in warnings:
         warn(f"warning: {warning}")
     say_written("video", command.output)

@@ -15,6 +15,7 @@ from perse_live.cli.shared import TRACKING_ASSETS, fetch, with_side_file
 from perse_live.cli.studio import studio_options
 from perse_live.errors import UserError
 from perse_live.memory import keep_heap_small
+from perse_live.motion_file import SUFFIX
 from perse_live.outputs import check_outputs
 
 
@@ -44,7 +45,7 @@ class Live:
     preview: bool = False
     """Show the picture in a window too."""
     record: Annotated[Path | None, arg(metavar="OUT")] = None
-    """Record into this file (.mp4, .mkv) from the start."""
+    """Record into this file from the start: a video (.mp4, .mkv), or the motion alone (.motion), which drive draws again."""
     no_c2pa: bool = False
     """Do not mark recordings as made with an avatar; see docs/marking.md."""
     size: str = "512"
@@ -114,7 +115,8 @@ def run(command: Live) -> None:
     if command.record is not None:
         read = (command.camera, command.background or settings.background, command.settings, command.cert, command.key)
         inputs = [*command.avatars, *(Path(one) for one in read if one is not None and Path(one).is_file())]
-        check_outputs(with_side_file(command.record, not command.no_c2pa), inputs=inputs, overwrite=command.replacing.overwrite)
+        marked = not command.no_c2pa and command.record.suffix.lower() != SUFFIX
+        check_outputs(with_side_file(command.record, marked), inputs=inputs, overwrite=command.replacing.overwrite)
     width, height = parse_size(command.size)
     page = command.page
     token = command.token if command.token_file is None else read_token(command.token_file)

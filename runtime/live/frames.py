@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from perse_live.arrays import UInt8Array
 from runtime.live.i420 import to_i420
+
+if TYPE_CHECKING:
+    from runtime.stage import Motion
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,10 @@ class DrawnFrame:
     """When the camera picture was taken that this answers; None where none was needed (idle)."""
     number: int
     """Counts drawn frames from 1."""
+    motion: Motion | None = None
+    """What the avatar does in it, for recordings of motion; None: not known."""
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of its attributes, by name."""
     _converting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _converted: list[UInt8Array] = field(default_factory=list["UInt8Array"], init=False, repr=False)
 

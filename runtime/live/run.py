@@ -22,6 +22,7 @@ from perse_live.avatar import MAX_GAUSSIANS, load_avatar
 from perse_live.engines.folder import folder_beside
 from perse_live.errors import UserError
 from perse_live.memory import leave_out_of_collections
+from perse_live.motion_file import SUFFIX as MOTION_SUFFIX
 from perse_live.signals import ending_signals
 from runtime.engines.choose import Wish, choose_engine
 from runtime.engines.contract import Rebuild
@@ -36,6 +37,8 @@ from runtime.live.scripted import idle_script, performance_script
 from runtime.live.session import LiveConfig, LiveSession
 from runtime.live.settings import Settings
 from runtime.live.thinning import share_for, thinned
+from runtime.sinks.contract import Recorder
+from runtime.sinks.motion import MotionSink
 from runtime.sinks.preview import PreviewSink
 from runtime.sinks.recording import RecordingSink
 from runtime.sinks.virtual_camera import VirtualCameraSink
@@ -197,8 +200,7 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         try:
             session = LiveSession(actors, config, feed=feed, source_kind=kind, script=script, clocks=clocks,
                                   keys=settings.keys.plain, record_to=options.record,
-                                  recorder=lambda path: RecordingSink(path, fps=session.config.target_fps, finished=finished,
-                                                                       listen=None if voice is None else voice.hear),
+                                  recorder=lambda path: _recorder(path, session, voice, finished),
                                   virtual_camera=lambda now: VirtualCameraSink(now.width, now.height, now.target_fps,
                                                                                device=options.device),
                                   pictures=dict if kept is None else kept.backgrounds)
@@ -310,6 +312,12 @@ def _restore(session: LiveSession, kept: Kept) -> None:
             session.act(parse_action(wish))
         except UserError as error:
             _log.warning("%s", error)
+
+
+def _recorder(path: Path, session: LiveSession, voice: Voice | None, finished: Callable[[Path], None] | None) -> Recorder:
+    if path.suffix.lower() == MOTION_SUFFIX:
+        return MotionSink(path, session.motion_header)
+    return RecordingSink(path, fps=session.config.target_fps, finished=finished, listen=None if voice is None else voice.hear)
 
 
 def _marker(actors: Callable[[], Sequence[Actor]], options: LiveOptions, tell: Callable[[str], None]) -> Callable[[Path], None]:

@@ -24,6 +24,7 @@ from perse_live.arrays import UInt8Array
 from perse_live.attributes import Look
 from perse_live.errors import UserError, gist
 from perse_live.memory import return_free_memory
+from perse_live.motion_file import MotionHeader
 from perse_live.outputs import free_name
 from perse_live.rotations import FACING_CAMERA
 from perse_live.threads import name_this_thread
@@ -221,6 +222,13 @@ class LiveSession:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    def motion_header(self) -> MotionHeader:
+        """What a recording of motion that begins now is made with."""
+        choices = self._choices
+        names = tuple(one.name for one in self._actors[choices.actor].avatar.attributes)
+        config = self._config
+        return MotionHeader(config.width, config.height, config.target_fps, choices.badge.place, choices.backdrop.text, names)
 
     def have_voice(self, voice: Voice) -> None:
         """Tell of the driver's voice, which somebody else closes; before `start`."""
@@ -564,7 +572,7 @@ class LiveSession:
                     wish = (actor, config.width, config.height, choices.backdrop, choices.badge)
                     if still is None or still[0] != wish:
                         still = wish, self._still(painter, actor, weights, choices, effort)
-                    picture, captured = still[1], None
+                    picture, captured, motion = still[1], None, None
                 else:
                     still = None
                     if swaying is not actor:  # another head is elsewhere, without having moved there
@@ -586,7 +594,7 @@ class LiveSession:
             end = time.monotonic()
             if captured is not None:
                 self._latency.add(end - captured)
-            self._drawn.put(DrawnFrame(picture, choices.backdrop.matte, end, captured, number))
+            self._drawn.put(DrawnFrame(picture, choices.backdrop.matte, end, captured, number, motion, weights))
             due = begin + interval
 
     def _wait(self, seen: int, due: float, interval: float) -> tuple[int, Observation] | None:

@@ -61,8 +61,8 @@ class RecordingSink:
             raise UserError(f"cannot record to {path}: recordings are H.264, so name it .mp4, .mov or .mkv")
         if path.is_dir():
             raise UserError(f"cannot record to {path}: there is a folder of that name: choose another name")
-        self._path, self._fps, self._finished, self._replaced = path, fps, finished, _identity(path)
-        self._unfinished = _claim_unfinished(path)
+        self._path, self._fps, self._finished, self._replaced = path, fps, finished, identity(path)
+        self._unfinished = claim_unfinished(path)
         self._sound = None if listen is None else RecordedSound(listen)
         self._lock = threading.Lock()
         self._encoder: _Encoder | None = None
@@ -145,7 +145,7 @@ class RecordingSink:
         try:
             with self._unfinished.open("rb+") as file:
                 os.fsync(file.fileno())
-            self._path = _renamed(self._unfinished, self._path, self._replaced)
+            self._path = renamed(self._unfinished, self._path, self._replaced)
         except OSError as error:
             raise UserError(f"{self._error(error)}; the recording is kept as {self._unfinished}") from error
 
@@ -153,7 +153,7 @@ class RecordingSink:
         return write_error(self._path, error)
 
 
-def _identity(path: Path) -> tuple[int, int, int, int] | None:
+def identity(path: Path) -> tuple[int, int, int, int] | None:
     """Tells a file from another of the same name; None where there is none."""
     try:
         status = path.stat()
@@ -162,9 +162,9 @@ def _identity(path: Path) -> tuple[int, int, int, int] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _renamed(source: Path, wish: Path, replaced: tuple[int, int, int, int] | None) -> Path:
+def renamed(source: Path, wish: Path, replaced: tuple[int, int, int, int] | None) -> Path:
     """Give a file its name, or a numbered one where a file came meanwhile. replaced: what may be replaced. Returns the name."""
-    if replaced is not None and _identity(wish) == replaced:
+    if replaced is not None and identity(wish) == replaced:
         os.replace(source, wish)
         return wish
     while True:
@@ -247,7 +247,7 @@ def _open_container(path: Path) -> OutputContainer:
     return av.open(str(path), "w", options=options)
 
 
-def _claim_unfinished(path: Path) -> Path:
+def claim_unfinished(path: Path) -> Path:
     """Make the empty file to write to: ME.unfinished.mp4, numbered where an earlier crash left one."""
     for number in itertools.count(1):
         candidate = path.with_name(f"{path.stem}.unfinished{'' if number == 1 else f'-{number}'}{path.suffix}")

@@ -1,0 +1,82 @@
+"""Recording what the avatar does instead of its pictures; `perse-live drive` draws them again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from perse_live.errors import UserError
+from perse_live.files import write_error
+from perse_live.motion import MotionState
+from perse_live.motion_file import MotionFrame, MotionHeader, MotionWriter
+from runtime.live.frames import DrawnFrame
+from runtime.sinks.recording import claim_unfinished, identity, renamed
+
+_NO_SECONDARY = np.zeros(4, np.float32)
+_NO_OFFSETS = np.zeros((478, 3), np.float32)
+
+
+class MotionSink:
+    """A `Recorder` of motion. While it is recorded, ME.motion is called ME.unfinished.motion."""
+
+    def __init__(self, path: Path, header: Callable[[], MotionHeader]) -> None:
+        """header: what the session is when the first frame comes. Raises UserError where the file cannot be written."""
+        self._path, self._header, self._replaced = path, header, identity(path)
+        self._unfinished = claim_unfinished(path)
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+        self._writer: MotionWriter | None = None
+        self._names: tuple[str, ...] = ()
+        self._start = 0.0
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"recording {self._path.name}"
+
+    @property
+    def path(self) -> Path:
+        """Where it will be; once closed, where it is."""
+        return self._path
+
+    def write(self, frame: DrawnFrame) -> None:
+        """Append what a frame shows. Raises UserError where the file cannot be written."""
+        motion = frame.motion
+        with self._lock:
+            if self._closed or motion is None:
+                return
+            try:
+                if self._file is None or self._writer is None:
+                    header = self._header()
+                    self._file = self._unfinished.open("wb")
+                    self._writer, self._names, self._start = MotionWriter(self._file, header), header.attributes, frame.time
+                weights = np.array([frame.weights.get(name, 0.0) for name in self._names], np.float32)
+                pose = motion.pose
+                state = MotionState(motion.expression, motion.gaze, pose.R_cam_head, pose.t_cam_head, pose.R_cam_body,
+                                    _NO_SECONDARY if motion.secondary is None else motion.secondary, weights)
+                offsets = _NO_OFFSETS if motion.residual is None else motion.residual
+                self._writer.write(MotionFrame(frame.time - self._start, state, offsets))
+            except OSError as error:
+                self._closed = True
+                raise write_error(self._path, error) from error
+
+    def close(self) -> None:
+        """Finish the file and give it its name; without a frame there is no file. Raises UserError where that fails."""
+        with self._lock:
+            if self._closed and self._file is None:
+                return
+            self._closed = True
+            file, self._file = self._file, None
+            try:
+                if file is None:
+                    self._unfinished.unlink(missing_ok=True)
+                    return
+                file.close()
+                self._path = renamed(self._unfinished, self._path, self._replaced)
+            except OSError as error:
+                raise UserError(f"{write_error(self._path, error)}; the recording is kept as {self._unfinished}") from error
