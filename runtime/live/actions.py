@@ -19,7 +19,7 @@ BADGE_PLACES = ("top-left", "top-right", "bottom-left", "bottom-right", "off")
 MAX_GAIN = 2.0
 PICTURE_SIDES = (128, 1920)
 """Pixels: least and most of a picture's width and height."""
-_MOST_WEIGHTS = 64
+_MOST_WEIGHTS, _LONGEST_NAME = 64, 40
 
 
 @dataclass(frozen=True)
@@ -225,10 +225,11 @@ class _Fields:
 
     def weights(self, name: str) -> dict[str, float]:
         value = self._values.pop(name, None)
-        if not isinstance(value, dict) or len(cast("dict[str, object]", value)) > _MOST_WEIGHTS:
-            raise self.wrong(name, value, f"an object with at most {_MOST_WEIGHTS} weights")
-        inner = _Fields(f"{self._action}: {name}", cast("dict[str, object]", value))
-        return {key: inner.number(key, 0, 1) for key in list(cast("dict[str, object]", value))}
+        weights = cast("dict[str, object]", value) if isinstance(value, dict) else None
+        if weights is None or len(weights) > _MOST_WEIGHTS or any(len(key) > _LONGEST_NAME for key in weights):
+            raise self.wrong(name, value, f"an object with at most {_MOST_WEIGHTS} weights by names of attributes")
+        inner = _Fields(f"{self._action}: {name}", dict(weights))
+        return {key: inner.number(key, 0, 1) for key in weights}
 
     def finish(self) -> None:
         if self._values:

@@ -21,6 +21,7 @@ from runtime.live.painter import Actor
 from runtime.live.scripted import Scripted, idle_script
 from runtime.live.session import LiveConfig, LiveSession
 from runtime.performance import idling
+from runtime.sinks.contract import Sink
 from runtime.sinks.recording import RecordingSink
 from runtime.sources.contract import PictureSource
 from runtime.tracker import TrackerConfig
@@ -94,16 +95,19 @@ def motionless() -> Scripted:
 @contextlib.contextmanager
 def running(avatars: Sequence[Actor], source: PictureSource | None = None, *, config: LiveConfig = SMALL, kind: str = "camera",
             script: Scripted | None = None, feed: Callable[[dict[str, StageClock]], Feed] | None = None,
-            record_to: Path | None = None) -> Generator[LiveSession, None, None]:
+            record_to: Path | None = None, virtual_camera: Callable[[LiveConfig], Sink] | None = None
+            ) -> Generator[LiveSession, None, None]:
     """A session that runs; source: tracked with MediaPipe; feed: makes another feed instead; neither: nobody drives."""
     measured = clocks()
     made = feed(measured) if feed is not None else tracking(source, measured) if source is not None else None
     session = LiveSession(avatars, config, feed=made, source_kind=kind if made is not None else "none",
                           script=script or idle_script(_NECK), clocks=measured, keys={"1": "attribute 1", "h": "hide"},
-                          recorder=lambda path: RecordingSink(path, fps=30.0), record_to=record_to)
+                          recorder=lambda path: RecordingSink(path, fps=30.0), record_to=record_to,
+                          virtual_camera=virtual_camera)
     with session:
         session.start()
-        session.wait_for_picture(60.0)
+        if avatars:
+            session.wait_for_picture(60.0)
         yield session
 
 

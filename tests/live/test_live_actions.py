@@ -21,6 +21,9 @@ from runtime.live.actions import (
     SetBackground,
     SetBadge,
     SetGain,
+    SetPicture,
+    SetVirtualCamera,
+    SetWeights,
     StepAttribute,
     SwitchAvatar,
     parse_action,
@@ -28,8 +31,9 @@ from runtime.live.actions import (
 )
 
 NAMES = ("attribute", "next-attribute", "previous-attribute", "no-attributes", "recalibrate", "mirror", "hide", "record",
-         "avatar", "background", "gain", "badge")
-FIELDS = ("name", "weight", "seconds", "on", "number", "background", "region", "value", "place", "reason", "extra")
+         "avatar", "background", "gain", "badge", "weights", "picture", "virtual-camera")
+FIELDS = ("name", "weight", "seconds", "on", "number", "background", "region", "value", "place", "reason", "extra", "weights",
+          "width", "height", "fps")
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=300) | st.integers(10**350, 10**360)
 VALUES = st.recursive(SCALARS, max_leaves=6, extend=lambda inner: (
     st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)))
@@ -118,6 +122,10 @@ def test_a_binding_means_what_its_object_means(name: str, parameter: str) -> Non
     ({"action": "gain", "region": "mouth", "value": 1.5}, SetGain("mouth", 1.5)),
     ({"action": "badge", "place": "top-left"}, SetBadge("top-left")),
     ({"action": "badge", "place": "off", "reason": "a test"}, SetBadge("off", "a test")),
+    ({"action": "weights", "weights": {"hat-wide": 1, "beard-full": 0.5}}, SetWeights({"hat-wide": 1.0, "beard-full": 0.5})),
+    ({"action": "picture", "width": 1281, "height": 720, "fps": 24}, SetPicture(1280, 720, 24.0)),
+    ({"action": "virtual-camera"}, SetVirtualCamera()),
+    ({"action": "virtual-camera", "on": False}, SetVirtualCamera(False)),
 ])
 def test_the_documented_actions(message: dict[str, Any], action: Action) -> None:
     assert parse_action(json.loads(json.dumps(message))) == action
@@ -146,6 +154,10 @@ def test_the_documented_actions(message: dict[str, Any], action: Action) -> None
     ({"action": "badge", "place": "off"}, "needs a reason"),
     ({"action": "badge", "place": "off", "reason": " \t"}, "needs a reason"),
     ({"action": "badge", "place": "middle"}, "one of top-left"),
+    ({"action": "weights", "weights": [1]}, "an object with at most 64 weights"),
+    ({"action": "weights", "weights": {"x" * 41: 1}}, "by names of attributes"),
+    ({"action": "weights", "weights": {"hat": 2}}, "hat is 2; it must be a number from 0 to 1"),
+    ({"action": "picture", "width": 64, "height": 512, "fps": 30}, "a number from 128 to 1920"),
 ])
 def test_a_mistake_is_named(message: dict[str, Any], what: str) -> None:
     with pytest.raises(UserError) as caught:

@@ -49,6 +49,9 @@ from runtime.live.actions import (
     SetBackground,
     SetBadge,
     SetGain,
+    SetPicture,
+    SetVirtualCamera,
+    SetWeights,
     StepAttribute,
     SwitchAvatar,
 )
@@ -726,3 +729,60 @@ def test_captured_frames_do_not_live_on(me: Actor) -> None:
         gc.collect()
         assert sum(one() is not None for one in kept) <= 2
         assert session.failure is None
+
+
+# ----- avatars and outputs that come and go
+
+def test_an_empty_stage_waits_for_an_avatar() -> None:
+    with running([]) as session:
+        assert session.drawn.wait(0, 0.5) is None
+        assert (told(session)["avatars"], told(session)["avatar"], told(session)["attributes"]) == ([], 0, [])
+        with pytest.raises(UserError, match="no avatar 1"):
+            session.act(SwitchAvatar(1))
+        session.put_on_stage(actor_of("one", dressable_avatar()))
+        assert pictures(session)[0].image.shape == (128, 128, 3)
+        session.put_on_stage(actor_of("two", dressable_avatar()))
+        assert (told(session)["avatars"], told(session)["avatar"]) == (["one", "two"], 2)
+        session.replace_on_stage(actor_of("one", dressable_avatar()))  # it has learned something
+        assert (told(session)["avatars"], told(session)["avatar"]) == (["one", "two"], 2)
+        session.replace_on_stage(actor_of("unknown", dressable_avatar()))
+        session.rename_actor("two", "zwei")
+        for name in ("three", "four", "five"):
+            session.put_on_stage(actor_of(name, dressable_avatar()))
+        assert (told(session)["avatars"], told(session)["avatar"]) == (["zwei", "three", "four", "five"], 4)
+        assert pictures(session)
+
+
+def test_the_pictures_size_changes_while_it_runs() -> None:
+    with running([actor_of("one", dressable_avatar())]) as session:
+        session.act(SetPicture(160, 96, 20.0))
+        until(lambda: pictures(session)[0].image.shape == (96, 160, 3))
+        assert (told(session)["size"], told(session)["target_fps"]) == ([160, 96], 20.0)
+
+
+def test_a_set_of_looks_replaces_all_that_are_on() -> None:
+    with running([actor_of("one", dressable_avatar())]) as session:
+        first, second = (one["name"] for one in told(session)["attributes"][:2])
+        session.act(SetAttribute(first, 1.0))
+        session.act(SetWeights({second: 0.5, "unknown": 1.0}))
+        assert {one["name"]: one["target"] for one in told(session)["attributes"]}[second] == 0.5
+        assert sum(one["target"] for one in told(session)["attributes"]) == 0.5
+
+
+def test_the_virtual_camera_is_switched_on_and_off() -> None:
+    opened: list[Gallery] = []
+
+    def camera(config: Any) -> Gallery:
+        opened.append(Gallery())
+        return opened[-1]
+
+    with running([actor_of("one", dressable_avatar())], virtual_camera=camera) as session:
+        assert told(session)["virtual_camera"] is False
+        session.act(SetVirtualCamera())
+        session.act(SetVirtualCamera(True))  # it is on
+        until(lambda: opened[0].count > 0)
+        assert len(opened) == 1 and told(session)["virtual_camera"] is True
+        session.act(SetVirtualCamera(False))
+        assert opened[0].closed and told(session)["virtual_camera"] is False and told(session)["sinks"] == []
+    with running([actor_of("one", dressable_avatar())]) as session, pytest.raises(UserError, match="no virtual camera"):
+        session.act(SetVirtualCamera(True))
