@@ -15,6 +15,7 @@ from runtime.live.actions import (
     ClearAttributes,
     Hide,
     Mirror,
+    Mute,
     Recalibrate,
     Record,
     SetAttribute,
@@ -74,7 +75,12 @@ def test_what_is_understood_is_in_range(name: str, fields: dict[str, Any]) -> No
         case SetBadge():
             assert action.place in BADGE_PLACES
             assert action.place != "off" or action.reason.strip()
-        case Mirror() | Hide() | Record():
+        case SetWeights():
+            assert all(0 <= weight <= 1 and len(look) <= 40 for look, weight in action.weights.items())
+        case SetPicture():
+            assert min(action.width, action.height) >= 128 and max(action.width, action.height) <= 1920
+            assert 5 <= action.fps <= 120 and action.width % 2 == action.height % 2 == 0
+        case Mirror() | Hide() | Record() | Mute() | SetVirtualCamera():
             assert action.on is None or isinstance(action.on, bool)
         case SetBackground():
             assert len(action.background) <= 200

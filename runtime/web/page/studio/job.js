@@ -61,6 +61,7 @@ function progress({ studio, say, go }, id) {
     go("new");
   }, say), { kind: "quiet" });
   let shown = "";
+  let now = -1;
   return {
     nodes: [
       element("div", { class: "view-head" }, element("div", {}, title, words), element("div", { class: "view-tools" }, cancel)),
@@ -75,7 +76,7 @@ function progress({ studio, say, go }, id) {
       setText(words, queued ? t("Waits for the job before it.") : "");
       bar.value = job.share;
       setText(left, queued ? "" : job.left === null ? t("Starting") : job.left < 1.5 ? t("Almost there") : t("About {time} left", { time: asTime(Math.ceil(job.left)) }));
-      const now = STEPS.findIndex(([pattern]) => pattern.test(job.step));
+      now = Math.max(now, STEPS.findIndex(([pattern]) => pattern.test(job.step)));
       for (const [k, line] of [...steps.children].entries()) line.className = k < now ? "done" : k === now ? "now" : "";
       const newest = job.pictures.at(-1);
       if (newest && newest.file !== shown) {
