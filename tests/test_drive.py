@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
+from offline.secondary_motion import with_secondary_motion
 from perse_live import cli
 from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.avatar import Avatar, save_avatar
@@ -115,6 +117,20 @@ def test_relative_motion_is_carried_over(avatar: Avatar, tmp_path: Path) -> None
     drawn = frames(tmp_path / "out.mp4")
     moved = middle(drawn[-1], np.full(3, 128.0)) - middle(drawn[0], np.full(3, 128.0))
     assert moved[0] > 10
+
+
+def test_shoulders_breathe_alike_every_time_and_not_at_all_when_still(avatar: Avatar, tmp_path: Path) -> None:
+    all_shoulders = replace(avatar.rig, head_weights=np.zeros_like(avatar.rig.head_weights))
+    breathing = with_secondary_motion(replace(avatar, rig=all_shoulders))
+    video = film(tmp_path / "in.mp4", [face()] * 30)
+    drawn: list[np.ndarray] = []
+    for name, still in (("one", False), ("two", False), ("still", True)):
+        drive_relative(breathing, video, tmp_path / f"{name}.mp4", background=Picture(grey(tmp_path)), still=still,
+                       progress=unwatched)
+        drawn.append(np.stack(list(frames(tmp_path / f"{name}.mp4"))).astype(float))
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    moved = [np.abs(shown[20:] - shown[2]).mean((1, 2, 3)).max() for shown in (drawn[0], drawn[2])]
+    assert moved[0] > 2 * moved[1] + 0.05
 
 
 def test_without_a_face_for_half_of_it_every_frame_is_drawn_all_the_same(avatar: Avatar, tmp_path: Path) -> None:

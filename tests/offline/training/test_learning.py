@@ -9,6 +9,7 @@ import pytest
 
 from attribute_toys import toy_attribute
 from offline.looks.edit import taught
+from offline.secondary_motion import with_secondary_motion
 from offline.training.base_decoder import with_decoder
 from offline.training.contract import TeacherAttribute, TrainingFrame
 from offline.training.fit_to_pictures import LiftConfig
@@ -106,9 +107,13 @@ def test_others_stay_bit_for_bit_and_one_of_the_same_name_takes_its_place(bare: 
 
 
 def test_an_avatar_keeps_what_it_learnt_in_its_file(bare: Avatar, tmp_path: Path) -> None:
-    learned = fitted(bare, beard(bare))
+    look = beard(bare)
+    hidden = np.arange(len(look.ids)) % 2 == 0
+    learned = fitted(with_secondary_motion(bare), replace(look, opacities=np.where(hidden, 0, 1).astype(np.float32)))
     save_avatar(tmp_path / "me.perse", learned)
     again = load_avatar(tmp_path / "me.perse")
+    assert again.attributes[0].correctives is not None
+    np.testing.assert_array_equal(again.attributes[0].correctives.kept, np.where(hidden, 0, 1))
     one, two = (worn(avatar, avatar.attributes, {"beard": 0.7}) for avatar in (learned, again))
     for name in ("colors", "opacities"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
