@@ -99,12 +99,13 @@ class Corrector:
         table, deltas, out = self._table, self._deltas, self._out
         if not _evaluate(self._inputs, table.inputs, table.first, table.knots, table.bends, self._features):
             return self._base
-        count, shares = len(self._rows.gaussians), itertools.count()
+        rows, shares = self._rows, itertools.count()
+        count = len(rows.gaussians)
 
         def work(_: int) -> None:
             while (first := next(shares) * _SHARE) < count:
-                _correct(first, min(first + _SHARE, count), *vars(self._rows).values(), self._features, deltas.colors,
-                         deltas.opacities, deltas.offsets, *self._base, *out)
+                _correct(first, min(first + _SHARE, count), rows.gaussians, rows.starts, rows.components, rows.entries,
+                         self._features, deltas.colors, deltas.opacities, deltas.offsets, *self._base, *out)
 
         team_of(self._threads).run(work)
         return out
