@@ -43,8 +43,11 @@ class Served:
             headers["Content-Type"] = "application/json"
         options["headers"] = {**headers, **options.get("headers", {})}
 
+        decompress = bool(options.pop("auto_decompress", True))
+
         async def request() -> tuple[int, Any]:
-            async with aiohttp.ClientSession() as http, http.request(method, f"{base}{path}", **options) as reply:
+            async with aiohttp.ClientSession(auto_decompress=decompress) as http, \
+                    http.request(method, f"{base}{path}", **options) as reply:
                 content = await reply.read()
                 return reply.status, json.loads(content) if reply.content_type == "application/json" else content
 

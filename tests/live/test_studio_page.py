@@ -173,5 +173,11 @@ def test_views_fit_into_a_window_in_german(browser: Any, served: Served, tmp_pat
     page.context.close()
 
 
-def test_the_page_is_light() -> None:
-    assert sum(path.stat().st_size for path in PAGE_FOLDER.rglob("*") if path.is_file()) < 300_000
+def test_the_page_is_light(served: Served) -> None:
+    sent = 0
+    for path in sorted(one for one in PAGE_FOLDER.rglob("*") if one.is_file()):
+        name = path.relative_to(PAGE_FOLDER).as_posix()
+        status, content = served.ask("GET", f"static/{name}", headers={"Accept-Encoding": "gzip"}, auto_decompress=False)
+        assert status == 200
+        sent += len(content)
+    assert sent < 150_000, "300 kB are allowed"
