@@ -118,7 +118,7 @@ class SlowFilm:
     """A film that takes longer to decode than it lasts."""
 
     def __init__(self, whole: Film) -> None:
-        self._film, self.rate = whole, whole.rate
+        self._film, self.rate, self.has_sound = whole, whole.rate, whole.has_sound
 
     def frames(self) -> Generator[FilmFrame, None, None]:
         for frame in self._film.frames():
