@@ -254,6 +254,13 @@ def corrected(avatar: Avatar, expression: FloatArray, gaze: FloatArray, secondar
                    opacities=now.opacities, colors=now.colors, correctives=no_correctives())
 
 
+def painted(avatar: Avatar, values: FloatArray) -> Avatar:
+    """The avatar with one grey value for each Gaussian, (G,) in [0, 1], in every expression; it draws masks."""
+    deltas = avatar.correctives.deltas
+    kept = replace(avatar.correctives, deltas=replace(deltas, colors=np.zeros_like(deltas.colors)))
+    return replace(avatar, colors=np.repeat(values[:, None], 3, 1).astype(np.float32), correctives=kept)
+
+
 def spread_offsets(avatar: Avatar, residual: Float32Array) -> Float32Array:
     """Vertex offsets (V, 3) that a landmark residual (478, 3) asks for; metres, head frame."""
     offsets = np.zeros_like(avatar.rig.vertices)

@@ -14,7 +14,7 @@ from corrective_toys import COMPONENTS, doings, toy_deltas, with_own, with_toy_c
 from hypothesis_profiles import examples
 from perse_live.animate import pose_gaussians, pose_vertices
 from perse_live.animator import Animator
-from perse_live.avatar import Avatar, corrected, load_avatar, save_avatar
+from perse_live.avatar import Avatar, corrected, load_avatar, painted, save_avatar
 from perse_live.correctives import (
     GAZE_NAMES,
     INPUT_NAMES,
@@ -220,6 +220,16 @@ def test_joined_ones_add_up(avatar: Avatar) -> None:
 def test_what_a_look_hides_keeps_no_correctives() -> None:
     opacities, changed = np.array([0.8, 0.8, 0.8, 0.0, 0.5], np.float32), np.array([0.8, 0.0, 0.4, 0.0, 0.9], np.float32)
     np.testing.assert_allclose(kept_by(opacities, changed), [1, 0, 0.5, 1, 1])
+
+
+def test_a_mask_is_the_same_in_every_expression(avatar: Avatar) -> None:
+    values = np.random.default_rng(0).random(len(avatar)).astype(np.float32)
+    mask = painted(avatar, values)
+    for doing, gaze in doings(2):
+        now, full = corrected(mask, doing, gaze), corrected(avatar, doing, gaze)
+        np.testing.assert_array_equal(now.colors, np.repeat(values[:, None], 3, 1))
+        np.testing.assert_array_equal(now.opacities, full.opacities)
+        np.testing.assert_array_equal(now.surface.positions, full.surface.positions)
 
 
 # ----- drawn

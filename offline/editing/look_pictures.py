@@ -11,7 +11,7 @@ from offline.editing.contract import View
 from perse_live.animator import Animator
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from perse_live.attributes import Attribute
-from perse_live.avatar import Avatar
+from perse_live.avatar import Avatar, painted
 from perse_live.camera import Camera
 from perse_live.splatting.backend import open_rasterizer
 from perse_live.wardrobe import worn
@@ -51,8 +51,7 @@ class Easel:
 
     def mask(self, view: View) -> Float32Array:
         """Where the look is seen, or hides what was seen: (H, W) in [0, 1]."""
-        white = replace(self._worn, colors=np.repeat(self._part[:, None], 3, 1).astype(np.float32))
-        seen = self._drawn(white, view, (0.0, 0.0, 0.0))[..., 0]
+        seen = self._drawn(painted(self._worn, self._part), view, (0.0, 0.0, 0.0))[..., 0]
         grey = (0.5, 0.5, 0.5)
         difference = np.abs(self._drawn(self._worn, view, grey) - self._drawn(self._plain, view, grey)).max(2)
         mask = np.maximum(seen * (difference > 0.02), np.clip(_CHANGED * difference, 0, 1))

@@ -109,6 +109,7 @@ def _chosen(avatar: Avatar, only: Sequence[str], path: Path) -> list[str]:
 
 def measured(avatar: Avatar, file: str, name: str, identity: IdentityModel | None) -> tuple[Measured, list[UInt8Array]]:
     """Fade one attribute in, seen from three sides. Returns the figures, and the fade seen from the front."""
+    from perse_live.avatar import painted
     from perse_live.evaluation.fades import STEPS, belonging, fade_scores, part_of
     from perse_live.wardrobe import worn
     from runtime.stage import Stage
@@ -127,7 +128,7 @@ def measured(avatar: Avatar, file: str, name: str, identity: IdentityModel | Non
     scores: dict[str, FadeScores] = {}
     marked = {view: [] for view in views}
     for worn_now, mask in ((avatar, own), (dressed, ours)):
-        stage.wear(replace(worn_now, colors=np.repeat(mask[:, None], 3, 1).astype(np.float32)))
+        stage.wear(painted(worn_now, mask))
         for view, motion in views.items():
             marked[view].append(stage.draw(motion, background=(0.0, 0.0, 0.0)).copy())
     for view, film in films.items():
