@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -209,8 +210,8 @@ def _without_paths(value: Any) -> Any:
 def _machine() -> dict[str, Any]:
     from runtime.bench.drawing import machine
 
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {**machine(), "implementation": platform.python_implementation(), "load": load if load is None else round(load, 2)}
+    load = None if sys.platform == "win32" else round(os.getloadavg()[0], 2)
+    return {**machine(), "implementation": platform.python_implementation(), "load": load}
 
 
 def _commit() -> str:

@@ -241,7 +241,8 @@ def camera_choices() -> str:
 
 def _linux_camera(index: int, entry: Path, device: Path) -> CameraInfo | None:
     """A camera, or None for a device that gives no pictures, such as a camera's second node for its metadata."""
-    import fcntl  # Unix only
+    assert sys.platform != "win32"
+    import fcntl
 
     try:
         name = (entry / "name").read_text(encoding="utf-8", errors="replace").strip()

@@ -14,6 +14,7 @@ import logging
 import math
 import socket
 import ssl
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -318,9 +319,9 @@ def _prepare(listening: socket.socket) -> None:
 
 def _descriptors() -> int | None:
     """How many files and sockets this process may have open; None where the system does not say."""
-    try:
-        import resource  # Unix only
-    except ImportError:
+    if sys.platform == "win32":
         return None
+    import resource
+
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return None if soft == resource.RLIM_INFINITY else soft

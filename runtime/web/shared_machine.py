@@ -27,7 +27,8 @@ def another_user(*, processes: Path = Path("/proc")) -> str:
 
 
 def _owner_of_a_process(processes: Path) -> str:
-    import pwd  # Unix only
+    assert sys.platform != "win32"
+    import pwd
 
     try:
         entries = [entry for entry in os.scandir(processes) if entry.name.isdecimal()]
@@ -47,6 +48,7 @@ def _owner_of_a_process(processes: Path) -> str:
 
 
 def _logged_in() -> str:
+    assert sys.platform != "win32"
     import pwd
 
     who = installed_program("who", more_folders=("/usr/bin",))
