@@ -36,7 +36,7 @@ _FINE, _MIDDLE, _WIDE = 0.0011, 0.0014, 0.0020  # metres: standard deviations of
 _OCCLUSION = 0.55  # darkness of a valley's floor over its depth in millimetres
 _WARM = np.array([0.85, 1.0, 1.06])  # of that darkness in red, green and blue: light from within the skin is red
 _LINE_STEP = 0.0008  # metres between points of a line
-_LEAST, _MOST = 0.3, 1.4  # depth over the model's: of skin without a line at rest, and at most
+_LEAST, _MOST = 0.45, 1.4  # depth over the model's: of skin without a line at rest, and at most
 _SHOWN = 0.1, 0.4  # features of the photo's expression between which its own folds take the place of the model's
 _BESIDE = 3.5  # standard deviations of a valley: where its sides are level again
 
