@@ -236,7 +236,9 @@ def _to_srgb(image: Image.Image, profile: bytes | None, complaints: list[str]) -
 
 
 def _converted_by(source: ImageCms.ImageCmsProfile, image: Image.Image) -> Image.Image:
-    # perceptual as in browsers: a printer's black, which is a dark grey, becomes black
+    # perceptual as in browsers: a printer's black, which is a dark grey, becomes black. How a file was made is not in it: of a
+    # face through a SWOP profile and back, mean dE76 is 1.6 (made with black point compensation, as image editors do) or 3.2
+    # (without); relative colorimetric gives 3.2 and 2.2
     converted = ImageCms.profileToProfile(image, source, _SRGB, ImageCms.Intent.PERCEPTUAL, "RGB")
     assert converted is not None  # it is so only where the picture is changed in place
     return converted
