@@ -54,10 +54,10 @@ from offline.lift.skin import skin_layer, under_skin
 from offline.likeness import drawn, likeness, own_view
 from offline.numeric import facing_of
 from offline.portrait import find_portrait
+from offline.refine.coupling import color_prior, with_followed_changes
 from offline.refine.floaters import without_floaters
 from offline.refine.photometric import refine_layer
 from offline.refine.pixel_weights import pixel_weights
-from offline.refine.unseen_skin import color_laplacian, with_followed_changes
 from offline.rig.anatomy import head_charts
 from offline.rig.anny_head import chart, load_anny_head
 from offline.rig.outline_fit import with_fitted_outline
@@ -72,7 +72,7 @@ from offline.texture.backdrop import backdrop
 from offline.texture.folds import fold_strengths, without_folds
 from offline.texture.mirror import unmirrored_hair_share, with_mirrored_far_eye, with_mirrored_hair
 from offline.texture.monochrome import tones_of
-from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_lip_specks
+from offline.texture.mouth_retouch import clean_lips
 from offline.texture.observation import complete_skin, observe_skin
 from perse_live.arrays import Float32Array
 from perse_live.avatar import Avatar, Provenance
@@ -210,10 +210,10 @@ def refine(state: BuildState, config: BuildConfig) -> BuildState:
     portrait, look, geometry = state.portrait, state.segmentation.look, state.outlined.geometry
     center = geometry.head_center()
     fitted = refine_layer(state.lifted, portrait.camera, look.image, look.alpha, pixel_weights(portrait, look), center,
-                          laplacian=color_laplacian(state.lifted, geometry), config=config.refine, progress=config.progress)
+                          prior=color_prior(state.lifted, geometry), config=config.refine, progress=config.progress)
     layer = with_followed_changes(state.lifted, fitted, geometry, portrait.camera)
     layer = with_mirrored_hair(layer, geometry, look.alpha > 0.9, _MOST - len(layer), np.random.default_rng(config.seed))
-    return replace(state, refined=with_calm_teeth(without_lip_specks(layer)))
+    return replace(state, refined=layer)
 
 
 def bind(state: BuildState, config: BuildConfig) -> BuildState:

@@ -49,7 +49,7 @@ class RefineConfig:
     side_views: tuple[tuple[float, float], ...] = ((-28.0, 0.0), (28.0, 0.0), (-14.0, 12.0), (14.0, -12.0))
     """Yaw and pitch in degrees of the views that must not change."""
     coupling: float = 3.0
-    """Weight of `laplacian`'s form; at 50 the face's own view of a portrait (s42) loses 2 dB, at 3 it loses nothing."""
+    """Weight of `prior`'s form; at 50 the face's own view of a portrait (s42) loses 2 dB, at 3 it loses nothing."""
     threads: int = 2
     """For the splatter."""
 
@@ -62,13 +62,13 @@ def refine_layer(
     weight: Float32Array,  # (H, W) importance of each pixel
     center: FloatArray,  # (3,) camera frame; the side views turn about it
     *,
-    laplacian: sp.csr_matrix | None = None,
+    prior: sp.csr_matrix | None = None,
     config: RefineConfig = RefineConfig(),
     progress: Callable[[float], None],
 ) -> Layer:
     """Fit a layer to the portrait. Returns the layer with new Gaussians; order, triangles and regions stay.
 
-    laplacian: (G, G) symmetric, positive semidefinite: its quadratic form of the colours' changes is part of the loss, so that
+    prior: (G, G) symmetric, positive semidefinite: its quadratic form of the colours' changes is part of the loss, so that
     neighbours change alike. None: each changes by itself.
     """
     target = np.concatenate([image * alpha[..., None], alpha[..., None]], 2).astype(np.float32)
@@ -89,9 +89,9 @@ def refine_layer(
             by_splats = moving.with_turned_back(by_splats, by_side, turns[k])
         moving.pull_back(optimiser.parameters, by_splats, optimiser.gradient)
         optimiser.gradient[:, COLOR:] += 2 * _COLOR_DECAY / (3 * len(layer)) * optimiser.parameters[:, COLOR:]
-        if laplacian is not None:
+        if prior is not None:
             changes = layer.color_freedom[:, None] * optimiser.parameters[:, COLOR:]
-            optimiser.gradient[:, COLOR:] += 2 * config.coupling * layer.color_freedom[:, None] * (laplacian @ changes)
+            optimiser.gradient[:, COLOR:] += 2 * config.coupling * layer.color_freedom[:, None] * (prior @ changes)
         optimiser.step()
         progress((step + 1) / config.iterations)
     moving.place(optimiser.parameters)

@@ -8,26 +8,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import KDTree
 
-from offline.gaussian_layer import Layer
 from offline.images import blur, dilate, distance_to, fill_from, pixel_centers, polygon
 from offline.numeric import ramp
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import mouth_opening
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, UPPER_LIP_RING
-from perse_live.regions import Region
 
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
 _CORNER = (4.5, 8.0)  # pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
 _CORNER_HELD = 0.6  # how little
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
-_NEIGHBOURS, _SPECK = 16, 0.06  # points whose median a lip's point keeps to, and how far it may differ, sRGB
-_SPECK_BESIDE, _FRAME = 0.10, 0.0025  # the same on the skin within so many metres of the lips
-_ALONG = np.array([0.45, 1.0, 1.0])  # how near points are: along the lips they are alike, across them not
-_TOOTH_SPECK, _DARKEST_TOOTH = 0.14, 0.4  # how far a tooth's point may differ from those around it, and how dark it may be, in
-_OWN_TINT = 0.5  # brightnesses of the usual one; how much of its own tint it keeps, the less the darker it is
 _LEAST_LIP = 20  # pixels of a lip that show its colour
 
 
@@ -59,50 +51,6 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
         away = np.linalg.norm(pixel_centers(opening.shape) - corner, axis=-1)
         held = np.maximum(held, _CORNER_HELD * (1 - ramp(away, *(edge * unit for edge in _CORNER)))).astype(np.float32)
     return replace(look, image=np.where(opening[..., None], look.image, image).astype(np.float32), lip_edges=held)
-
-
-def without_lip_specks(layer: Layer) -> Layer:
-    """The layer whose lips differ little from point to point: refinement paints single ones dark for what is held beside them.
-
-    The skin that frames them is calmed as well, less: an opening mouth draws single points out to streaks.
-    """
-    lips = np.nonzero(layer.regions == Region.LIPS)[0]
-    if len(lips) <= _NEIGHBOURS:
-        return layer
-    skin = np.nonzero(layer.regions == Region.SKIN)[0]
-    from_lips = np.asarray(KDTree(layer.gaussians.means[lips]).query(layer.gaussians.means[skin], distance_upper_bound=_FRAME)[0])
-    near = np.concatenate([lips, skin[np.isfinite(from_lips)]])
-    most = np.where(layer.regions[near] == Region.LIPS, _SPECK, _SPECK_BESIDE)[:, None]
-    means, colors = layer.gaussians.means[near] * _ALONG, layer.gaussians.colors
-    around = np.median(colors[near][np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
-    calm = colors.copy()
-    calm[near] = around + np.clip(colors[near] - around, -most, most)
-    return replace(layer, gaussians=replace(layer.gaussians, colors=calm))
-
-
-def with_calm_teeth(layer: Layer) -> Layer:
-    """The layer whose teeth have one tint, and no single points darker or lighter than those around them.
-
-    Behind a lip's edge refinement makes up in some teeth for what is held in others: red, yellow and black points, which show as
-    soon as the mouth opens. Teeth that refinement may not colour stay as they are.
-    """
-    teeth = np.nonzero((layer.regions == Region.TEETH) & (layer.color_freedom > 0))[0]
-    if len(teeth) <= _NEIGHBOURS:
-        return layer
-    colors = layer.gaussians.colors[teeth].astype(np.float64)
-    light = colors.mean(1)
-    pale = light >= np.percentile(light, 60)
-    usual = np.median(colors[pale], 0)
-    means = layer.gaussians.means[teeth]
-    around = np.median(light[np.asarray(KDTree(means).query(means, k=_NEIGHBOURS)[1])], axis=1)
-    most = _TOOTH_SPECK * usual.mean()
-    calm = np.maximum(around + np.clip(light - around, -most, most), _DARKEST_TOOTH * usual.mean())[:, None]
-    tint = usual / max(float(usual.mean()), 0.02)
-    own = colors / np.maximum(light[:, None], 0.02)
-    mended = layer.gaussians.colors.copy()
-    kept = _OWN_TINT * np.minimum(light / max(float(usual.mean()), 0.02), 1)[:, None]
-    mended[teeth] = np.clip(calm * (tint + kept * (own - tint)), 0, 1)
-    return replace(layer, gaussians=replace(layer.gaussians, colors=mended))
 
 
 def _oddness(image: Float32Array, usual: FloatArray) -> Float32Array:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
-from offline.gaussian_layer import surface_layer
 from offline.images import dilate, polygon
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import mouth_opening
 from offline.texture.folds import fold_strengths, without_folds
-from offline.texture.mouth_retouch import clean_lips, with_calm_teeth, without_lip_specks
+from offline.texture.mouth_retouch import clean_lips
 from perse_live.arrays import BoolArray, Float32Array, Float64Array
 from perse_live.camera import Camera
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
 from perse_live.head.landmarks import load_landmark_model
-from perse_live.regions import Region
 
 _SKIN, _LIP, _TOOTH = np.array([0.8, 0.6, 0.5]), np.array([0.7, 0.35, 0.35]), np.array([0.85, 0.82, 0.75])
 _SHAPE, _UNIT = (512, 512), 1.0
@@ -114,33 +110,3 @@ def test_closed_lips_stay_as_the_photo_shows_them() -> None:
     points[[13, 14]] = middle
     look = _look(_painted(points, 0))
     assert clean_lips(look, points, _UNIT) is look
-
-
-def test_single_dark_points_on_the_lips_are_calmed() -> None:
-    rng = np.random.default_rng(0)
-    means = np.c_[rng.uniform(-0.02, 0.02, (200, 2)), np.zeros(200)]
-    colors = np.tile(_LIP, (200, 1)) + rng.normal(0, 0.02, (200, 3))
-    colors[7] = 0.1
-    layer = surface_layer(means, np.tile([0.0, 0, -1], (200, 1)), np.full(200, 0.001), colors, Region.LIPS)
-    calm = without_lip_specks(layer).gaussians.colors
-    assert np.abs(calm[7] - _LIP).max() < 0.16
-    np.testing.assert_allclose(np.delete(calm, 7, 0), np.delete(layer.gaussians.colors, 7, 0), atol=0.03)
-    skin = replace(layer, regions=np.full(200, int(Region.SKIN), np.uint8))
-    np.testing.assert_array_equal(without_lip_specks(skin).gaussians.colors, skin.gaussians.colors)
-
-
-def test_teeth_have_one_tint_and_no_single_dark_points_but_gaps_stay_and_what_is_held_too() -> None:
-    rng = np.random.default_rng(1)
-    means = np.c_[rng.uniform(-0.02, 0.02, 300), rng.uniform(-0.004, 0.004, 300), np.full(300, 0.6)]
-    means[[5, 6], 0] = -0.005, 0.005
-    shadow = means[:, 0] > 0.012  # a corner of the mouth: many points, all darker
-    colors = np.where(shadow[:, None], 0.6 * _TOOTH, _TOOTH) + rng.normal(0, 0.01, (300, 3))
-    colors[5], colors[6] = (0.9, 0.1, 0.05), (0.02, 0.02, 0.02)
-    layer = surface_layer(means, np.tile([0.0, 0, -1], (300, 1)), np.full(300, 0.001), colors, Region.TEETH)
-    calm = with_calm_teeth(layer).gaussians.colors
-    light = calm.mean(1)
-    assert light[[5, 6]].min() > 0.55 * _TOOTH.mean()
-    assert np.ptp(calm[5] / light[5]) < 0.5 * np.ptp(colors[5] / colors[5].mean())
-    assert light[shadow].mean() < 0.7 * light[~shadow].mean()
-    held = replace(layer, color_freedom=np.zeros(300, np.float32))
-    np.testing.assert_array_equal(with_calm_teeth(held).gaussians.colors, held.gaussians.colors)

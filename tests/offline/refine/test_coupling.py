@@ -1,4 +1,4 @@
-"""Skin out of the photo's sight goes the way of the skin in sight; neighbours change alike during refinement."""
+"""What is out of the photo's sight goes the way of what is in sight; neighbours change alike during refinement."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from offline.gaussian_layer import Layer, surface_layer
+from offline.gaussian_layer import Layer, join, surface_layer
+from offline.refine.coupling import color_prior, with_followed_changes
 from offline.refine.photometric import RefineConfig, refine_layer
-from offline.refine.unseen_skin import color_laplacian, with_followed_changes
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.head.rig import Part
 from perse_live.regions import Region
@@ -46,15 +46,15 @@ def test_what_the_photo_does_not_show_takes_the_change_of_what_it_shows(skin: La
     assert followed[far].mean() < followed[near].mean()
 
 
-def test_hair_and_skin_that_nothing_changed_stay(skin: Layer, mean_head: PhotoGeometry) -> None:
+def test_what_nothing_changed_stays(skin: Layer, mean_head: PhotoGeometry) -> None:
     same = with_followed_changes(skin, skin, mean_head, mean_head.camera)
     np.testing.assert_allclose(same.gaussians.colors, skin.gaussians.colors, atol=1e-6)
-    hair = replace(skin, regions=np.full(len(skin), int(Region.HAIR), np.uint8))
-    assert with_followed_changes(hair, hair, mean_head, mean_head.camera) is hair
+    back = replace(skin, regions=np.full(len(skin), int(Region.HAIR), np.uint8))
+    assert with_followed_changes(back, back, mean_head, mean_head.camera) is back
 
 
-def test_the_laplacian_is_symmetric_and_measures_differences_only(skin: Layer, mean_head: PhotoGeometry) -> None:
-    form = color_laplacian(skin, mean_head)
+def test_the_prior_is_symmetric_and_measures_only_differences_of_sure_colours(skin: Layer, mean_head: PhotoGeometry) -> None:
+    form = color_prior(skin, mean_head)
     assert form.shape == (len(skin), len(skin))
     assert abs(form - form.T).max() < 1e-9
     np.testing.assert_allclose(form @ np.ones((len(skin), 3), np.float32), 0, atol=1e-7)
@@ -64,8 +64,29 @@ def test_the_laplacian_is_symmetric_and_measures_differences_only(skin: Layer, m
 
 def test_doubtful_neighbours_are_tied_more_firmly(skin: Layer, mean_head: PhotoGeometry) -> None:
     doubtful = replace(skin, color_freedom=np.full(len(skin), 0.3, np.float32))
-    firm, loose = color_laplacian(doubtful, mean_head).diagonal().sum(), color_laplacian(skin, mean_head).diagonal().sum()
+    firm, loose = color_prior(doubtful, mean_head).diagonal().sum(), color_prior(skin, mean_head).diagonal().sum()
     assert firm > 20 * loose
+
+
+def test_teeth_and_lips_change_together_with_their_like_but_not_with_each_other(skin: Layer, mean_head: PhotoGeometry) -> None:
+    mouth = np.array([0.0, -0.065, 0.01]) @ mean_head.R_cam_head.T + mean_head.t_cam_head
+    row = np.stack([np.linspace(-0.02, 0.02, 40), np.zeros(40), np.zeros(40)], 1) + mouth
+    facing = np.tile([0.0, 0.0, -1.0], (40, 1))
+    teeth = surface_layer(row, facing, np.full(40, 0.001), np.full((40, 3), 0.8), Region.TEETH)
+    lips = surface_layer(row + np.array([0, 0.002, 0]), facing, np.full(40, 0.001), np.full((40, 3), 0.6), Region.LIPS,
+                         triangles=np.full(40, np.flatnonzero(mean_head.rig.parts == Part.SKIN)[0]))
+    form = color_prior(join(skin, teeth, lips), mean_head)[len(skin):, len(skin):].toarray()
+    plain = color_prior(skin, mean_head).diagonal()
+    assert form.diagonal()[:40].min() > 2 * np.median(plain)  # surely seen skin is tied loosely, teeth are not
+    assert np.abs(form[:40, 40:]).max() < 1e-3 * form.diagonal().max()
+
+
+def test_only_doubtful_colours_are_held_to_the_completed_ones(skin: Layer, mean_head: PhotoGeometry) -> None:
+    alike = np.ones((len(skin), 3))
+    doubtful = replace(skin, color_freedom=np.full(len(skin), 0.4, np.float32))
+    free, held = (float((alike * (color_prior(layer, mean_head) @ alike)).sum()) for layer in (skin, doubtful))
+    assert abs(free) < 1e-3
+    assert held > 0.3
 
 
 @pytest.mark.slow
@@ -75,11 +96,11 @@ def test_coupled_colours_come_out_smoother(skin: Layer, mean_head: PhotoGeometry
     shape = (camera.height, camera.width)
     image = np.random.default_rng(0).uniform(0.2, 0.8, (*shape, 3)).astype(np.float32)
     alpha = mean_head.seen.covered.astype(np.float32)
-    form, center = color_laplacian(doubtful, mean_head), mean_head.t_cam_head
+    form, center = color_prior(doubtful, mean_head), mean_head.t_cam_head
     roughness: list[float] = []
     for coupling in (0.0, 3.0):
         config = RefineConfig(iterations=20, coupling=coupling)
-        fitted = refine_layer(doubtful, camera, image, alpha, np.ones(shape, np.float32), center, laplacian=form, config=config,
+        fitted = refine_layer(doubtful, camera, image, alpha, np.ones(shape, np.float32), center, prior=form, config=config,
                               progress=lambda _: None)
         change = fitted.gaussians.colors - doubtful.gaussians.colors
         roughness.append(float((change * (form @ change)).sum()))
