@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
@@ -20,17 +20,25 @@ from perse_live.film.reader import open_film
 from perse_live.film.source import opened, packets
 from perse_live.threads import name_this_thread
 from runtime.sound.contract import RATE, Take
-from runtime.sources.film import FilmSource
+from runtime.sources.film import FilmClock
 
 _log = logging.getLogger(__name__)
 _AHEAD = 0.2  # seconds that sound is given before it is due: nothing has to be in time then
 _WAIT = 0.02  # seconds
 
 
+class _Clocked(Protocol):
+    """Pictures, of which only their clock is asked for."""
+
+    def clock(self) -> FilmClock | None:
+        """As `runtime.sources.film` has it."""
+        ...
+
+
 class FilmSound:
     """A `SoundSource`: follows the clock of the film's pictures, through loops and stops."""
 
-    def __init__(self, pictures: FilmSource, path: Path) -> None:
+    def __init__(self, pictures: _Clocked, path: Path) -> None:
         """pictures: plays the same file. Raises UserError where it has no sound."""
         film = open_film(path)
         if not film.has_sound:
