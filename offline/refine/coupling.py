@@ -28,8 +28,8 @@ _COUPLED = np.array([Region.SKIN, Region.LIPS, Region.SCALP, Region.BODY, Region
 _SURE = (0.3, 0.95)  # freedom of colour between which a Gaussian's pixels mix skin with something else, and show skin alone
 _SEEN = (0.0, 0.05)  # share of its ellipse that a Gaussian draws in the photo's view: what shows at all was fitted with the rest
 _LOOSE = 0.02  # stiffness between Gaussians that both show skin alone: moles and pores stay
-_DOUBT = 1.3  # stiffness between a colour that the photo does not show at all and its completed one; at 10 dark corners of a
-# smiling mouth are gone, but the astronaut's face loses 1 dB
+_DOUBT = 10.0  # stiffness between a colour that the photo does not show at all and its completed one; at 1.3 the astronaut's face
+# gains 1 dB, and has a dark spot on the lip beside the corner of the smiling mouth
 _MOUTH = 0.3  # least stiffness within lips and teeth; at 5 the astronaut's face loses 0.5 dB, at 0 teeth have yellow points
 
 
