@@ -200,12 +200,14 @@ def test_reports_run_nothing_that_stands_in_the_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_batch_with_a_real_portrait(astronaut_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_with_a_real_portrait(astronaut_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(astronaut_photo, tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
     (tmp_path / "list.csv").write_text("photo,name,consent,looks,formats\na.png,Eileen,NASA's portrait,none,\"ply,web\"\n"
                                        "b.png,nobody,yes,,\na.png,unasked,,,\n")
-    command = ["batch", str(tmp_path / "list.csv"), "-o", str(tmp_path / "out"), "--jobs", "2"]
+    monkeypatch.chdir(tmp_path)
+    command = ["batch", "list.csv", "-o", "out", "--jobs", "2"]
     assert cli.main(command) == 2
     said = capsys.readouterr()
     assert "2 of 3 rows were not made" in said.err

@@ -62,7 +62,7 @@ def run(command: Batch) -> None:
         command.table, declared_by=f"the user {user_name()}, by yes in {command.table.name}",
         looks=lambda words: () if list(words) == [NONE_WORD] else named(words or [DEFAULT_WORD]),
         formats=lambda words: parse_formats(",".join(words)) if words else ())
-    folder = make_folder(command.output)
+    folder = make_folder(command.output).absolute()  # workers are in folders of their own
     ledger = Ledger(folder)
     inputs = [command.table, *(row.photo for row in rows)]
     check_output_folder(folder, [FILE, *(one for one in (CSV_FILE, PAGE_FILE) if not ledger.is_ours(one))], inputs=inputs,
