@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perse_live.animate import HeadPose, RigidBinding, SurfaceBinding
-from perse_live.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array, UInt8Array
 from perse_live.attribute_file import (
     ATTRIBUTE_ARRAYS,
     ATTRIBUTE_DIMENSIONS,
@@ -254,7 +254,7 @@ def corrected(avatar: Avatar, expression: FloatArray, gaze: FloatArray, secondar
                    opacities=now.opacities, colors=now.colors, correctives=no_correctives())
 
 
-def painted(avatar: Avatar, values: FloatArray) -> Avatar:
+def painted(avatar: Avatar, values: FloatArray | BoolArray) -> Avatar:
     """The avatar with one grey value for each Gaussian, (G,) in [0, 1], in every expression; it draws masks."""
     deltas = avatar.correctives.deltas
     kept = replace(avatar.correctives, deltas=replace(deltas, colors=np.zeros_like(deltas.colors)))

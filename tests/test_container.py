@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def refused(path: Path, content: bytes, reason: str) -> None:
 
 
 def test_versions_from_the_oldest_on_are_read(tmp_path: Path) -> None:
-    older = Schema(**vars(SCHEMA) | {"format_version": 4, "oldest_version": 3})
+    older = replace(SCHEMA, format_version=4, oldest_version=3)
     assert load_container(written(tmp_path, file_of(ARRAYS)), older)[1]["format_version"] == 3
     with pytest.raises(UserError, match="old format version 2"):
         load_container(written(tmp_path, file_of(ARRAYS, with_metadata(format_version=2))), older)
