@@ -50,8 +50,6 @@ class CompletionConfig:
     """Of the difference between neighbours against that of their mirror points; at 0.05 far eyes stay blurred."""
     mirrored: float = 1.6
     """Of a colour against its mirror point's; loose, for light that harmonics cannot describe differs from side to side."""
-    plain: float = 0.04
-    """Of the albedo of points known to be plain skin against the face's median one."""
     disagreement: float = 0.12
     """Difference between the two halves, where both are seen, at which symmetry counts 1/e: a shadow across one of them."""
     outlier: float = 0.10
@@ -68,7 +66,6 @@ def complete_colors(
     normals: FloatArray,  # (N, 3) unit, head frame
     parts: FloatArray,  # (N, K) memberships in [0, 1] of parts that share no colour with what lies beside them
     *,
-    plain: FloatArray | None = None,  # (N,) in [0, 1]: known to have the albedo of the face at large, as lids have
     rng: np.random.Generator,
     config: CompletionConfig = CompletionConfig(),
 ) -> Float32Array:
@@ -82,19 +79,18 @@ def complete_colors(
     albedo = observed / shading
     mirror = mirror_matrix(rest)
     mirrored = (mirror @ confidence) * _agreement(albedo, confidence, mirror, rest, config)
-    plain = np.zeros(len(observed)) if plain is None else plain
-    solved, share = _solve(albedo, confidence, mirrored, plain, mirror, positions, parts, config)
+    solved, share = _solve(albedo, confidence, mirrored, mirror, positions, parts, config)
     colors = solved * shading
     invented = np.maximum(share, mirrored) < _BOTH_SEEN
     colors[invented] += rng.normal(0, 1, (int(invented.sum()), 1)) * _GRAIN * _grain(observed, sure, positions)
     return np.clip(colors, 0, 1).astype(np.float32)
 
 
-def _solve(albedo: FloatArray, confidence: FloatArray, mirrored: FloatArray, plain: FloatArray, mirror: sp.csr_matrix,
+def _solve(albedo: FloatArray, confidence: FloatArray, mirrored: FloatArray, mirror: sp.csr_matrix,
            positions: FloatArray, parts: FloatArray, config: CompletionConfig) -> tuple[FloatArray, FloatArray]:
     """The colours (N, 3) without light, and how far each is the photo's own, (N,).
 
-    mirrored: (N,) confidence in the mirror points; plain: (N,) as in `complete_colors`.
+    mirrored: (N,) confidence in the mirror points.
     """
     count, graph = len(albedo), surface_graph(positions, parts)
     difference = graph.difference
@@ -109,11 +105,10 @@ def _solve(albedo: FloatArray, confidence: FloatArray, mirrored: FloatArray, pla
     typical = np.median(albedo[confidence > _SURE], 0)
     solved = np.where(confidence[:, None] > _BOTH_SEEN, albedo, typical)
     precision, robust = photo_precision(confidence, config), np.ones(count)
-    usual = _UNTOLD + plain / config.plain**2
     neighbours = graph.columns.reshape(count, -1)
     for _ in range(config.rounds):
         data = precision * robust
-        solved = solve_per_channel(sp.diags(data + usual) + prior, data[:, None] * albedo + usual[:, None] * typical, solved)
+        solved = solve_per_channel(sp.diags(data + _UNTOLD) + prior, data[:, None] * albedo + _UNTOLD * typical, solved)
         unlike = np.linalg.norm(albedo - solved[neighbours].mean(1), axis=1)
         robust = np.where(confidence > _ROBUST_BELOW, 1, robust_weight(unlike, config.outlier))
     share = confidence * robust

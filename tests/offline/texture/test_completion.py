@@ -102,16 +102,6 @@ def test_a_beard_that_is_seen_well_stays_though_it_is_dark(dome: Dome) -> None:
     np.testing.assert_allclose(dome.completed(observed, np.full(len(observed), 0.95))[beard], 0.15, atol=0.05)
 
 
-def test_lids_have_the_face_s_colour_though_dark_sockets_surround_them(dome: Dome) -> None:
-    away = np.hypot(dome.points[:, 0] - 0.02, dome.points[:, 1])
-    lid, socket = away < 0.008, (away >= 0.008) & (away < 0.012)
-    observed = np.where(socket[:, None], 0.3 * SKIN, np.where(lid[:, None], 0.05, SKIN))
-    flat = np.tile([0.0, 0.0, 1.0], (len(away), 1))
-    result = complete_colors(observed, (~lid).astype(float), dome.points, dome.points, flat, np.zeros((len(away), 1)),
-                             plain=lid.astype(float), rng=np.random.default_rng(0))
-    np.testing.assert_allclose(result[away < 0.004].mean(0), SKIN, atol=0.06)
-
-
 def test_a_photo_that_shows_no_skin_gives_some_skin(dome: Dome) -> None:
     nothing = np.zeros(len(dome.points))
     result = dome.completed(np.zeros((len(nothing), 3)), nothing)
