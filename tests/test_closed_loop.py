@@ -75,7 +75,7 @@ def test_a_wink_that_is_drawn_is_found_in_one_eye(astronaut_avatar: Avatar,
     pose, still = facing_pose(astronaut_avatar), np.zeros((2, 2), np.float32)
     found = loop([Motion(expression(eyeBlinkLeft=0.8 * s), still, pose) for s in swing()])
     blinks = np.array([[frame.expression[index(name)] for name in ("eyeBlinkLeft", "eyeBlinkRight")] for frame in found])
-    assert blinks[:, 0].max() > 0.54  # of 0.8; the rest is squint
+    assert blinks[:, 0].max() > 0.5  # of 0.8; the rest is squint. The detector's own scores count as a blink from here on too
     assert blinks[np.argmax(blinks[:, 0]), 1] < 0.1
 
 

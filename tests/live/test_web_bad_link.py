@@ -47,7 +47,7 @@ def test_a_line_that_loses_a_tenth_of_all_packets_is_watched_on(codec: CodecName
             async with behind(link, served.url) as far, watching(served.url) as (near,):
                 link.loss, link.jitter = 0.1, 0.005
                 await far.decoded(30)
-                assert link.lost > 5
+                await until(lambda: link.lost > 5)
                 await near.decoded(10)
                 link.loss = link.jitter = 0.0
                 await until(lambda: up_to_date(served, far))

@@ -143,7 +143,6 @@ function menu(shell, avatar) {
     const { offsetWidth: width, offsetHeight: height } = list;
     list.style.left = `${Math.max(8, right - width)}px`;
     list.style.top = `${bottom + height + 8 > innerHeight ? Math.max(8, top - height - 6) : bottom + 6}px`;
-    /** @type {HTMLElement | null} */ (list.firstElementChild)?.focus();
   });
   list.addEventListener("keydown", (event) => {
     const buttons = /** @type {HTMLElement[]} */ ([...list.children]);
@@ -153,7 +152,10 @@ function menu(shell, avatar) {
     const at = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     buttons[(at + step + buttons.length) % buttons.length]?.focus();
   });
-  more.addEventListener("click", () => list.togglePopover());
+  more.addEventListener("click", () => {
+    list.togglePopover();  // its event comes later, and a key may be pressed before
+    if (list.matches(":popover-open")) /** @type {HTMLElement | null} */ (list.firstElementChild)?.focus();
+  });
   return element("span", { class: "menu-place" }, more, list);
 }
 
