@@ -1,5 +1,5 @@
 # perse-live on a CPU. Build: docker build -t perse-live .    Run: docker run -p 8080:8080 -v perse-live:/data perse-live
-# Avatars, cache and settings are in the volume /data. See docs/docker.md.
+# Avatars, cache and settings are in the volume /data. See docs/howto/docker.md.
 FROM python:3.12-slim-bookworm AS build
 # Torch's CPU build is a tenth of what the default brings: give the index address of PyTorch's "Get started" page.
 ARG TORCH_INDEX=""
@@ -9,9 +9,9 @@ RUN python -m venv /opt/perse-live \
     && if [ -n "$TORCH_INDEX" ]; then /opt/perse-live/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.9,<2.14"; fi \
     && /opt/perse-live/bin/pip install --no-cache-dir ".[offline,export,c2pa]"
 # The model files, so that a container needs no network.
-ENV XDG_CACHE_HOME=/tmp/cache
+ENV XDG_CACHE_HOME=/opt/perse-live/fetched
 RUN /opt/perse-live/bin/python -c "from perse_live.assets import asset_path; [asset_path(n) for n in ('face_landmarker', 'selfie_segmentation', 'hand_landmarker', 'sample_portrait')]" \
-    && mv /tmp/cache/perse-live/assets /opt/perse-live/models
+    && mv /opt/perse-live/fetched/perse-live/assets /opt/perse-live/models
 
 FROM python:3.12-slim-bookworm
 RUN apt-get update \

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import UInt8Array
@@ -16,10 +17,28 @@ from perse_live.errors import UserError
 from perse_live.outputs import check_outputs
 from runtime.stage import Motion
 
+_Self = TypeVar("_Self")
 _FRAME_SECONDS = 10.0  # after which a session that draws nothing has failed
 
 
-class Tracker:
+class _Closing(contextlib.AbstractContextManager[_Self]):
+    """What a `with` block closes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what is held."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+class Tracker(_Closing["Tracker"]):
     """Follows one face through the pictures of a camera or film, and says what an avatar does as
     that face.
 
@@ -89,18 +108,6 @@ class Tracker:
         """Free the detector; closing again does nothing."""
         self._follower.close()
 
-    def __enter__(self) -> Tracker:
-        """Return self."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 def drive(
@@ -165,7 +172,7 @@ def _silent(_done: int, _total: int | None) -> None:
     pass
 
 
-class LiveSession:
+class LiveSession(_Closing["LiveSession"]):
     """An avatar live: it follows a camera, and is seen in the live page, as a virtual camera, in a
     recording, and as arrays here.
 
@@ -295,16 +302,3 @@ class LiveSession:
     def close(self) -> None:
         """Finish recordings, and end all threads; closing again does nothing."""
         self._stack.close()
-
-    def __enter__(self) -> LiveSession:
-        """Return self."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()

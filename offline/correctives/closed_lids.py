@@ -121,7 +121,7 @@ class _Line:
 
 
 def _lash_line(avatar: Avatar, eye: int, lashes: _Lashes) -> _Line:
-    """The line along an eye's upper lid, bound to its fan. look: of the person's lashes.
+    """The line along an eye's upper lid, bound to its fan.
 
     The fan's triangles are uneven, so what is smooth on them in one pose is jagged in another: the line is laid out with the
     eye half shut and with it shut, and goes from one to the other while it closes.

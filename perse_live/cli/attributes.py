@@ -24,7 +24,7 @@ from perse_live.cli.console import (
 )
 from perse_live.cli.measure import AttributeMeasure
 from perse_live.cli.options import AvatarFile, JsonSwitch, Network, OutputFile, Replacing
-from perse_live.cli.reports import reporting
+from perse_live.cli.progress_report import reporting
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, from_photos, make_folder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import check_picture_name, write_image

@@ -14,7 +14,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import StepProgress, ask_consent, printable, user_name, warn
 from perse_live.cli.options import Network, OutputFile, PhotoFile, Replacing
-from perse_live.cli.reports import reporting
+from perse_live.cli.progress_report import reporting
 from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, make_folder, require_builder, without_offline
 from perse_live.errors import UserError
 from perse_live.files import write_image

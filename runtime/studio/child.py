@@ -1,7 +1,7 @@
 """Commands of perse-live in processes of their own, which say how far they are as lines of JSON.
 
-The child is `perse_live.cli.worker`: it loads the builder first, waits for its command on stdin, and ends with its stdin, so that
-no child outlives the studio.
+The child is `perse_live.cli.studio_worker`: it loads the builder first, waits for its command on stdin, and ends with its stdin,
+so that no child outlives the studio.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Child:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
         self._folder = tempfile.TemporaryDirectory(prefix="perse-live-job-")  # relative imports find nothing there
         self._process = subprocess.Popen(
-            module_command("perse_live.cli.worker"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            module_command("perse_live.cli.studio_worker"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
             cwd=self._folder.name, start_new_session=os.name == "posix")
         with contextlib.suppress(psutil.Error, OSError):
             psutil.Process(self._process.pid).nice(_NICENESS if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)

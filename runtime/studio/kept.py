@@ -105,18 +105,12 @@ class Kept:
             others = [one for one in self._presets if one.name.casefold() != preset.name.casefold()]
             if len(others) >= _MOST_PRESETS:
                 raise UserError(f"there are {_MOST_PRESETS} presets already: delete one first")
-            before, self._presets = self._presets, [*others, preset]
-            try:
-                self._write()
-            except UserError:
-                self._presets = before
-                raise
+            self._replace_presets([*others, preset])
 
     def delete_preset(self, name: str) -> None:
-        """Forget a preset; nothing where there is none of that name."""
+        """Forget a preset; nothing where there is none of that name. Raises UserError where it cannot be written."""
         with self._changing:
-            self._presets = [one for one in self._presets if one.name != name]
-            self._write()
+            self._replace_presets([one for one in self._presets if one.name != name])
 
     def backgrounds(self) -> dict[str, Path]:
         """Pictures to stand behind the avatar, by the names that the session knows them under."""
@@ -145,6 +139,14 @@ class Kept:
         found = self.backgrounds().get(name)
         if found is not None:
             found.unlink(missing_ok=True)
+
+    def _replace_presets(self, presets: list[Preset]) -> None:
+        before, self._presets = self._presets, presets
+        try:
+            self._write()
+        except UserError:
+            self._presets = before
+            raise
 
     def _write(self) -> None:
         content = {"stage": self._stage, "presets": [one.told() for one in self._presets]}

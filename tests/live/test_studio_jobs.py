@@ -43,7 +43,7 @@ def build(served: Served, **change: object) -> str:
 
 
 def workers() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "perse_live.cli.worker" in " ".join(one.cmdline())]
+    return [one for one in psutil.Process().children() if "perse_live.cli.studio_worker" in " ".join(one.cmdline())]
 
 
 def test_a_photo_becomes_an_avatar_with_a_look(served: Served) -> None:

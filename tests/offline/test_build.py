@@ -242,7 +242,7 @@ def test_control_c_in_mid_build_leaves_nothing(astronaut_photo: Path, tmp_path: 
 
         yield tell
 
-    monkeypatch.setattr("perse_live.cli.reports.step_progress", impatient_user)
+    monkeypatch.setattr("perse_live.cli.progress_report.step_progress", impatient_user)
     assert cli.main(["build", str(astronaut_photo), "-o", str(tmp_path / "me.perse"), "--consent"]) == 1
     assert list(tmp_path.iterdir()) == []
 
