@@ -6,13 +6,10 @@ outlives the batch, however that ends.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -22,12 +19,8 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any, cast
 
 from perse_live.batch.job import MOST_TRIES, Job, Made, Maker, Outcome
-from perse_live.checked import CheckedError, parse_json_object
 from perse_live.errors import UserError
-
-_LONGEST_LINE = 1 << 20  # bytes
-_LAST_WORDS = 4000  # bytes of stderr of which the last line is told
-_PATIENCE = 5.0  # seconds for a worker to end by itself
+from perse_live.json_child import JsonChild
 
 
 class LocalEngine:
@@ -131,23 +124,12 @@ class _Worker:
     """One process."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
-        self._home = tempfile.TemporaryDirectory(prefix="perse-live-batch-")  # relative imports find nothing there
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-                                         cwd=self._home.name, start_new_session=os.name == "posix")
+        self._child = JsonChild(command)
 
     def make(self, job: Job, folder: Path, told: Callable[[str, float], None]) -> tuple[Made | None, str]:
         """What has come of a job, or why it failed. Raises _DiedError."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
-        with contextlib.suppress(OSError, ValueError):
-            stdin.write(json.dumps({"job": asdict(job), "folder": str(folder)}).encode() + b"\n")
-            stdin.flush()
-        while line := stdout.readline(_LONGEST_LINE):
-            try:
-                said = parse_json_object(line, max_bytes=_LONGEST_LINE)
-            except CheckedError:
-                continue
+        self._child.send({"job": asdict(job), "folder": str(folder)})
+        for said in self._child.answers():
             if "step" in said:
                 told(str(said["step"]), float(said["share"]))
             elif "error" in said:
@@ -155,26 +137,13 @@ class _Worker:
             elif "made" in said:
                 made = cast("dict[str, Any]", said["made"])
                 return Made(tuple(made["warnings"]), dict(made["figures"])), ""
-        code = self._process.wait()
+        code, lines = self._child.wait(), self._child.last_words()
         how = f"by signal {-code}; perhaps for want of memory: take fewer --jobs" if code < 0 else f"with code {code}"
-        raise _DiedError(" ".join(filter(None, (how, self._last_words()))))
+        raise _DiedError(" ".join([how, *(f"({line})" for line in lines[-1:])]))
 
     def close(self) -> None:
-        """End it."""
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _last_words(self) -> str:
-        self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, self._errors.tell() - _LAST_WORDS))
-        lines = [line.strip() for line in self._errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        return f"({lines[-1]})" if lines else ""
+        """End it, whatever it does."""
+        self._child.close()
 
 
 def serve(maker: Maker) -> None:
