@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import threading
 from collections.abc import Generator
 
 _stderr_lock = threading.Lock()
+# One at a time: sys.stdout is the process's, and of two threads whose blocks overlap
+# the second would put back what the first set.
+_stdout_lock = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -33,7 +37,7 @@ def quiet_stderr() -> Generator[None, None, None]:
 @contextlib.contextmanager
 def stdout_to_stderr() -> Generator[None, None, None]:
     """Send to the process's stderr what is written to its stdout, by Python or below it: stdout may be promised to be JSON."""
-    with contextlib.redirect_stdout(sys.stderr):
+    with _stdout_lock, contextlib.redirect_stdout(sys.stderr):
         try:
             kept = os.dup(1)
         except OSError:  # no stdout
@@ -46,3 +50,10 @@ def stdout_to_stderr() -> Generator[None, None, None]:
         finally:
             os.dup2(kept, 1)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def quiet_stdout() -> Generator[None, None, None]:
+    """Send to nowhere what Python prints meanwhile."""
+    with _stdout_lock, contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import warnings
 from collections.abc import Generator, Mapping
@@ -14,6 +13,7 @@ import numpy as np
 from export.graphs import OPSET
 from perse_live.engines.graphs import Tensor
 from perse_live.extras import missing_extra
+from perse_live.quiet import quiet_stdout
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +74,7 @@ def _quiet() -> Generator[None, None, None]:
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), quiet_stdout():
         warnings.simplefilter("ignore")
         try:
             yield
