@@ -11,7 +11,12 @@ import perse_live
 
 EXPRESSIONS = (
     {},
-    {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "cheekSquintLeft": 0.5, "cheekSquintRight": 0.5},
+    {
+        "mouthSmileLeft": 0.9,
+        "mouthSmileRight": 0.9,
+        "cheekSquintLeft": 0.5,
+        "cheekSquintRight": 0.5,
+    },
     {"jawOpen": 0.6, "browInnerUp": 0.8, "eyeWideLeft": 0.5, "eyeWideRight": 0.5},
     {"eyeBlinkLeft": 1.0, "mouthSmileLeft": 0.4},
     {"mouthPucker": 0.8, "browDownLeft": 0.6, "browDownRight": 0.6},

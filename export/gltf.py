@@ -33,28 +33,58 @@ def glb_bytes(gaussians: Gaussians) -> bytes:
         f"{_EXTENSION}:SCALE": gaussians.scales.astype("<f4"),
         f"{_EXTENSION}:OPACITY": gaussians.opacities[:, None].astype("<f4"),
         f"{_EXTENSION}:SH_DEGREE_0_COEF_0": sh_from_rgb(gaussians.colors).astype("<f4"),
-        "COLOR_0": np.rint(np.concatenate([to_linear(gaussians.colors), gaussians.opacities[:, None]], 1) * 65535).astype("<u2"),
+        "COLOR_0": np.rint(
+            np.concatenate([to_linear(gaussians.colors), gaussians.opacities[:, None]], 1) * 65535
+        ).astype("<u2"),
     }
     views: list[dict[str, object]] = []
     accessors: list[dict[str, object]] = []
     start = 0
     for number, array in enumerate(arrays.values()):
-        views.append({"buffer": 0, "byteOffset": start, "byteLength": array.nbytes, "target": _ARRAY_BUFFER})
-        accessor: dict[str, object] = {"bufferView": number, "componentType": _COMPONENTS[array.dtype.name],
-                                       "count": len(array), "type": _TYPES[array.shape[1]]}
+        views.append(
+            {"buffer": 0, "byteOffset": start, "byteLength": array.nbytes, "target": _ARRAY_BUFFER}
+        )
+        accessor: dict[str, object] = {
+            "bufferView": number,
+            "componentType": _COMPONENTS[array.dtype.name],
+            "count": len(array),
+            "type": _TYPES[array.shape[1]],
+        }
         accessors.append(accessor)
         start += array.nbytes
     accessors[0] |= {"min": gaussians.means.min(0).tolist(), "max": gaussians.means.max(0).tolist()}
     accessors[-1]["normalized"] = True
-    extension = {"kernel": "ellipse", "colorSpace": "srgb_rec709_display", "projection": "perspective",
-                 "sortingMethod": "cameraDistance"}
-    primitive = {"attributes": {name: number for number, name in enumerate(arrays)}, "mode": _POINTS,
-                 "extensions": {_EXTENSION: extension}}
-    document = {"asset": {"version": "2.0", "generator": CREATOR}, "extensionsUsed": [_EXTENSION], "scene": 0,
-                "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0, "name": "avatar"}], "meshes": [{"primitives": [primitive]}],
-                "accessors": accessors, "bufferViews": views, "buffers": [{"byteLength": start}]}
+    extension = {
+        "kernel": "ellipse",
+        "colorSpace": "srgb_rec709_display",
+        "projection": "perspective",
+        "sortingMethod": "cameraDistance",
+    }
+    primitive = {
+        "attributes": {name: number for number, name in enumerate(arrays)},
+        "mode": _POINTS,
+        "extensions": {_EXTENSION: extension},
+    }
+    document = {
+        "asset": {"version": "2.0", "generator": CREATOR},
+        "extensionsUsed": [_EXTENSION],
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "name": "avatar"}],
+        "meshes": [{"primitives": [primitive]}],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": start}],
+    }
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    content = b"".join(array.tobytes() for array in arrays.values())  # every array's length is a multiple of 4
-    chunks = struct.pack("<II", len(text), _JSON) + text + struct.pack("<II", len(content), _BIN) + content
+    content = b"".join(
+        array.tobytes() for array in arrays.values()
+    )  # every array's length is a multiple of 4
+    chunks = (
+        struct.pack("<II", len(text), _JSON)
+        + text
+        + struct.pack("<II", len(content), _BIN)
+        + content
+    )
     return struct.pack("<III", _MAGIC, 2, 12 + len(chunks)) + chunks

@@ -15,7 +15,8 @@ from perse_live.files import write_bytes, write_error
 from perse_live.gaussians import Gaussians
 
 FORMATS: Mapping[str, Callable[[Gaussians], bytes]] = MappingProxyType(
-    {"ply": ply_bytes, "spz": spz_bytes, "splat": splat_bytes, "glb": glb_bytes})
+    {"ply": ply_bytes, "spz": spz_bytes, "splat": splat_bytes, "glb": glb_bytes}
+)
 """How to make each format, by its files' ending."""
 WEB = "web"
 """The format that is a folder and moves; `export.web.bundle` writes it."""
@@ -35,7 +36,9 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return names
 
 
-def write_interchange(gaussians: Gaussians, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
+def write_interchange(
+    gaussians: Gaussians, folder: Path, name: str, formats: Sequence[str]
+) -> list[Path]:
     """Write one file for each format, as NAME.FORMAT in a folder that is made where it is missing.
 
     gaussians: head frame, unit quaternions; formats: of `FORMATS`. Everything is encoded before the first file is
@@ -43,7 +46,9 @@ def write_interchange(gaussians: Gaussians, folder: Path, name: str, formats: Se
     Raises UserError where there is nothing to see, a format cannot hold it, or a file cannot be written.
     """
     if not len(gaussians):
-        raise UserError("nothing of the avatar can be seen in this state: leave out some attributes")
+        raise UserError(
+            "nothing of the avatar can be seen in this state: leave out some attributes"
+        )
     contents = {folder / f"{name}.{ending}": FORMATS[ending](gaussians) for ending in formats}
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,9 @@ import numpy as np
 from export.state import y_down
 from perse_live.gaussians import Gaussians
 
-_RECORD = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
+_RECORD = np.dtype(
+    [("position", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)]
+)
 
 
 def splat_bytes(gaussians: Gaussians) -> bytes:

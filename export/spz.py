@@ -34,7 +34,9 @@ def spz_bytes(gaussians: Gaussians) -> bytes:
     reach = float(np.abs(gaussians.means).max(initial=0.0))
     bits = min(_MOST_BITS, math.floor(23 - math.log2(reach + 1e-3)))
     if bits < 10:
-        raise UserError(f"the avatar has a Gaussian {reach:.0f} m from its head, which .spz cannot hold: export another format")
+        raise UserError(
+            f"the avatar has a Gaussian {reach:.0f} m from its head, which .spz cannot hold: export another format"
+        )
     header = struct.pack("<IIIBBBB", _MAGIC, _VERSION, len(gaussians), 0, bits, 0, 0)
     fixed = np.rint(gaussians.means.astype(np.float64) * 2**bits).astype("<i4")
     positions = fixed.reshape(-1, 1).view(np.uint8).reshape(-1, 4)[:, :3]
@@ -43,7 +45,9 @@ def spz_bytes(gaussians: Gaussians) -> bytes:
     scales = _bytes((np.log(gaussians.scales) + 10) * 16)
     parts = (positions, alphas, colors, scales, _rotations(gaussians.quats))
     content = io.BytesIO()
-    with gzip.GzipFile(CREATOR, "wb", fileobj=content, mtime=0) as file:  # says where it comes from in the gzip header's name
+    with gzip.GzipFile(
+        CREATOR, "wb", fileobj=content, mtime=0
+    ) as file:  # says where it comes from in the gzip header's name
         file.write(header + b"".join(part.tobytes() for part in parts))
     return content.getvalue()
 

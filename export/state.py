@@ -18,7 +18,9 @@ LEAST_OPACITY = 1 / 255
 """Below it splat renderers draw nothing (gsplat's threshold), so such Gaussians are left out."""
 
 
-def state_gaussians(avatar: Avatar, *, attributes: Mapping[str, float], expression: Float32Array) -> Gaussians:
+def state_gaussians(
+    avatar: Avatar, *, attributes: Mapping[str, float], expression: Float32Array
+) -> Gaussians:
     """An avatar's Gaussians, the head upright and facing +z; metres, head frame (y up, right-handed).
 
     attributes: weights by name, [0, 1]; expression: (52,) [0, 1], relative to rest, with the person's own lids.
@@ -30,11 +32,15 @@ def state_gaussians(avatar: Avatar, *, attributes: Mapping[str, float], expressi
     upright = np.eye(3, dtype=np.float32)
     pose = HeadPose(upright, np.zeros(3, np.float32), upright)
     vertices = pose_vertices(look.rig, doing, gaze, pose)
-    posed = pose_gaussians(vertices, look.rig, look.surface, look.rigid, look.opacities, look.colors, pose)
+    posed = pose_gaussians(
+        vertices, look.rig, look.surface, look.rigid, look.opacities, look.colors, pose
+    )
     seen = look.opacities >= LEAST_OPACITY
     quats = posed.quats[seen]
     quats = quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), np.float32(1e-12))
-    return Gaussians(posed.means[seen], quats, posed.scales[seen], look.opacities[seen], look.colors[seen])
+    return Gaussians(
+        posed.means[seen], quats, posed.scales[seen], look.opacities[seen], look.colors[seen]
+    )
 
 
 def y_down(gaussians: Gaussians) -> Gaussians:
@@ -42,5 +48,8 @@ def y_down(gaussians: Gaussians) -> Gaussians:
 
     These are the axes (right, down, forward) in which 3DGS trainers write, and which viewers expect of their formats.
     """
-    return replace(gaussians, means=gaussians.means * np.array([1, -1, -1], np.float32),
-                   quats=gaussians.quats * np.array([1, 1, -1, -1], np.float32))
+    return replace(
+        gaussians,
+        means=gaussians.means * np.array([1, -1, -1], np.float32),
+        quats=gaussians.quats * np.array([1, 1, -1, -1], np.float32),
+    )

@@ -19,8 +19,14 @@ from perse_live.rotations import multiply, to_quat
 _BESIDE_NECK = 0.13  # metres from the neck's axis, from which skin is that of the shoulders
 
 
-def bind_to_rig(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: LandmarkBinding, fit: PhotoFit,
-         provenance: Provenance) -> Avatar:
+def bind_to_rig(
+    layer: Layer,
+    geometry: PhotoGeometry,
+    rig: HeadRig,
+    landmarks: LandmarkBinding,
+    fit: PhotoFit,
+    provenance: Provenance,
+) -> Avatar:
     """Tie every Gaussian to a triangle of the rig or to the skull-neck-shoulders field, and pack the avatar."""
     on_rig = layer.triangles >= 0
     surface_part, rigid_part = layer.select(on_rig), layer.select(~on_rig)
@@ -29,14 +35,32 @@ def bind_to_rig(layer: Layer, geometry: PhotoGeometry, rig: HeadRig, landmarks: 
     # ears and the sides of the head are bent to the photo's outline and may fold; a cheek's back would be seen through the mouth
     bent = (part_of == Part.SKIN) & HEAD_SIDE.contains(place)
     two_sided = np.isin(part_of, (Part.TEETH_UPPER, Part.TEETH_LOWER, Part.BODY)) | bent
-    surface = bind_surface(surface_part.gaussians, surface_part.triangles, geometry.vertices, rig.triangles,
-                           two_sided=two_sided.astype(np.uint8))
+    surface = bind_surface(
+        surface_part.gaussians,
+        surface_part.triangles,
+        geometry.vertices,
+        rig.triangles,
+        two_sided=two_sided.astype(np.uint8),
+    )
     frame, both = fit.frame, (surface_part.gaussians, rigid_part.gaussians)
-    source = Source(geometry.camera, frame.R_cam_head.astype(np.float32), frame.t_cam_head.astype(np.float32),
-                    frame.expression.astype(np.float32), frame.gaze.astype(np.float32))
-    return Avatar(rig, surface, _rigid_binding(rigid_part, geometry), np.concatenate([p.opacities for p in both]),
-                  np.concatenate([p.colors for p in both]), np.concatenate([surface_part.regions, rigid_part.regions]), landmarks,
-                  source, provenance)
+    source = Source(
+        geometry.camera,
+        frame.R_cam_head.astype(np.float32),
+        frame.t_cam_head.astype(np.float32),
+        frame.expression.astype(np.float32),
+        frame.gaze.astype(np.float32),
+    )
+    return Avatar(
+        rig,
+        surface,
+        _rigid_binding(rigid_part, geometry),
+        np.concatenate([p.opacities for p in both]),
+        np.concatenate([p.colors for p in both]),
+        np.concatenate([surface_part.regions, rigid_part.regions]),
+        landmarks,
+        source,
+        provenance,
+    )
 
 
 def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
@@ -44,10 +68,17 @@ def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
     g = layer.gaussians
     means = geometry.to_head(g.means.astype(np.float64))
     turn = to_quat(geometry.R_cam_head.T.astype(np.float64))
-    quats = multiply(np.broadcast_to(turn, g.quats.shape), g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True))
+    quats = multiply(
+        np.broadcast_to(turn, g.quats.shape),
+        g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True),
+    )
     # clothes stay with the shoulders; so does skin far from the neck, but an ear's rim goes with the head
-    stays = (layer.regions == Region.CLOTHES) | ((layer.regions == Region.SKIN) & (neck_radius(means) > _BESIDE_NECK))
+    stays = (layer.regions == Region.CLOTHES) | (
+        (layer.regions == Region.SKIN) & (neck_radius(means) > _BESIDE_NECK)
+    )
     stays &= means[:, 1] < -0.02
     hair = np.isin(layer.regions, (Region.HAIR, Region.HAIR_BACK))
-    weights = np.where(hair, hair_weights(means), np.where(stays, cloth_weights(means), head_weights(means)))
+    weights = np.where(
+        hair, hair_weights(means), np.where(stays, cloth_weights(means), head_weights(means))
+    )
     return RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)

@@ -63,7 +63,9 @@ class SeenView:
     look: Appearance
 
 
-def fit_views(portrait: Portrait, pictures: Sequence[Photo], model: LandmarkModel) -> tuple[PhotoFit, list[ExtraView], list[str]]:
+def fit_views(
+    portrait: Portrait, pictures: Sequence[Photo], model: LandmarkModel
+) -> tuple[PhotoFit, list[ExtraView], list[str]]:
     """Fit one identity to the portrait and to further pictures.
 
     Pictures without a face, or of somebody else, are left out. Returns the portrait's fit, the views, and a warning for each
@@ -83,18 +85,28 @@ def fit_views(portrait: Portrait, pictures: Sequence[Photo], model: LandmarkMode
         apart = unlikeness(alone, fit_photo(other.detection, other.camera, model))
         _log.info("%s: head shape %.2f mm from the portrait's", picture.name, 1e3 * apart)
         if apart > MOST_UNLIKENESS:
-            warnings.append(f"left out: {picture.name} seems to show somebody else ({1e3 * apart:.1f} mm apart in head shape);"
-                            " give pictures of the same person")
+            warnings.append(
+                f"left out: {picture.name} seems to show somebody else ({1e3 * apart:.1f} mm apart in head shape);"
+                " give pictures of the same person"
+            )
             continue
         if apart > DOUBTFUL:
-            warnings.append(f"{picture.name} may show somebody else (head shape {1e3 * apart:.1f} mm apart); used all the same")
+            warnings.append(
+                f"{picture.name} may show somebody else (head shape {1e3 * apart:.1f} mm apart); used all the same"
+            )
         found.append((picture.name, other))
     if not found:
-        raise UserError(f"none of the {len(pictures)} further pictures can be used: {warnings[0].removeprefix('left out: ')}")
-    fits = fit_identity([portrait.detection, *(other.detection for _, other in found)], portrait.camera, model)
+        raise UserError(
+            f"none of the {len(pictures)} further pictures can be used: {warnings[0].removeprefix('left out: ')}"
+        )
+    fits = fit_identity(
+        [portrait.detection, *(other.detection for _, other in found)], portrait.camera, model
+    )
     sharp = max(_sharpness(portrait), 1e-6)
-    views = [ExtraView(name, other, fit, float(np.clip(_sharpness(other) / sharp, 0.2, 1)))
-             for (name, other), fit in zip(found, fits[1:], strict=True)]
+    views = [
+        ExtraView(name, other, fit, float(np.clip(_sharpness(other) / sharp, 0.2, 1)))
+        for (name, other), fit in zip(found, fits[1:], strict=True)
+    ]
     return fits[0], views, warnings
 
 
@@ -109,7 +121,9 @@ def unlikeness(first: PhotoFit, second: PhotoFit) -> float:
     return float(np.sqrt(((moved - b) ** 2).sum(1).mean()))
 
 
-def view_geometry(view: ExtraView, geometry: PhotoGeometry, fit: PhotoFit, binding: LandmarkBinding) -> PhotoGeometry:
+def view_geometry(
+    view: ExtraView, geometry: PhotoGeometry, fit: PhotoFit, binding: LandmarkBinding
+) -> PhotoGeometry:
     """The portrait's personal head in a further picture's pose and expression, before that picture's camera.
 
     geometry, fit, binding: the portrait's, the fit as of its `PersonalHead`. Around the mouth landmarks go to where the picture's
@@ -121,12 +135,21 @@ def view_geometry(view: ExtraView, geometry: PhotoGeometry, fit: PhotoFit, bindi
     fitted = neutral + np.tensordot(frame.expression, model.actions, 1) + frame.residual
     contained = fit.frame.residual + relaxation(fit).under(frame.expression)
     mouth = near_lips(neutral.astype(np.float64))[:, None]
-    offsets = mouth * (fitted - mesh_landmarks(model, vertices)) + (1 - mouth) * (frame.residual - contained)
+    offsets = mouth * (fitted - mesh_landmarks(model, vertices)) + (1 - mouth) * (
+        frame.residual - contained
+    )
     vertices[binding.spread_ids] += binding.spread.astype(np.float32) @ offsets.astype(np.float32)
-    return photo_geometry(view.portrait.camera, rig, vertices, frame.R_cam_head, frame.t_cam_head, geometry.template)
+    return photo_geometry(
+        view.portrait.camera, rig, vertices, frame.R_cam_head, frame.t_cam_head, geometry.template
+    )
 
 
-def borrowed_teeth(geometry: PhotoGeometry, landmarks: FloatArray, views: Sequence[SeenView], rng: np.random.Generator) -> Layer:
+def borrowed_teeth(
+    geometry: PhotoGeometry,
+    landmarks: FloatArray,
+    views: Sequence[SeenView],
+    rng: np.random.Generator,
+) -> Layer:
     """The teeth of the further picture that shows most of them, where they are in the portrait's pose.
 
     landmarks: (478, 2+) pixels, the portrait's. Empty where no picture shows any, or the portrait has its own.
@@ -137,7 +160,9 @@ def borrowed_teeth(geometry: PhotoGeometry, landmarks: FloatArray, views: Sequen
     for seen in views:
         there = seen.view.portrait.detection.landmarks
         if _lip_gap(there) > _TEETH_GAP:
-            layer = photographed_teeth(seen.geometry, seen.look, mouth_opening(there, seen.look.alpha.shape), rng)
+            layer = photographed_teeth(
+                seen.geometry, seen.look, mouth_opening(there, seen.look.alpha.shape), rng
+            )
             if len(layer) > len(best):
                 best, source = layer, seen.geometry
     return _carried(best, source, geometry) if len(best) >= _LEAST_TEETH else empty_layer()
@@ -150,7 +175,10 @@ def _lip_gap(landmarks: FloatArray) -> float:
 def _carried(layer: Layer, source: PhotoGeometry, target: PhotoGeometry) -> Layer:
     """Teeth from one pose into another: lower ones go with the jaw, upper ones with the skull."""
     lower = layer.triangles >= 0
-    means, quats = layer.gaussians.means.astype(np.float64), layer.gaussians.quats.astype(np.float64)
+    means, quats = (
+        layer.gaussians.means.astype(np.float64),
+        layer.gaussians.quats.astype(np.float64),
+    )
     for chosen, part in ((lower, Part.TEETH_LOWER), (~lower, Part.TEETH_UPPER)):
         row = vertices_of(target.rig, part)
         turn, shift = _rigid(source.vertices[row], target.vertices[row])
@@ -173,5 +201,7 @@ def _sharpness(portrait: Portrait) -> float:
     """Variance of the Laplacian over the face of the cut-out."""
     points = portrait.detection.landmarks[:, :2]
     low, high = np.maximum(points.min(0).astype(int), 0), points.max(0).astype(int) + 1
-    grey = cv2.cvtColor(np.ascontiguousarray(portrait.rgb[low[1]:high[1], low[0]:high[0]]), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(
+        np.ascontiguousarray(portrait.rgb[low[1] : high[1], low[0] : high[0]]), cv2.COLOR_RGB2GRAY
+    )
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())

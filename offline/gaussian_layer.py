@@ -38,16 +38,28 @@ class Layer:
     def select(self, keep: BoolArray) -> Layer:
         """The Gaussians at which `keep` (N,) is true."""
         g = self.gaussians
-        chosen = Gaussians(g.means[keep], g.quats[keep], g.scales[keep], g.opacities[keep], g.colors[keep])
-        return replace(self, gaussians=chosen, **{name: getattr(self, name)[keep] for name in
-                                                  ("triangles", "regions", "freedom", "color_freedom", "least_opacity")})
+        chosen = Gaussians(
+            g.means[keep], g.quats[keep], g.scales[keep], g.opacities[keep], g.colors[keep]
+        )
+        return replace(
+            self,
+            gaussians=chosen,
+            **{
+                name: getattr(self, name)[keep]
+                for name in ("triangles", "regions", "freedom", "color_freedom", "least_opacity")
+            },
+        )
 
 
 def join(*layers: Layer) -> Layer:
     """One layer of several, in the order given."""
-    return Layer(concatenate(*(layer.gaussians for layer in layers)), *(
-        np.concatenate([getattr(layer, name) for layer in layers])
-        for name in ("triangles", "regions", "freedom", "color_freedom", "least_opacity")))
+    return Layer(
+        concatenate(*(layer.gaussians for layer in layers)),
+        *(
+            np.concatenate([getattr(layer, name) for layer in layers])
+            for name in ("triangles", "regions", "freedom", "color_freedom", "least_opacity")
+        ),
+    )
 
 
 def surface_layer(
@@ -57,7 +69,8 @@ def surface_layer(
     colors: FloatArray,  # (N, 3)
     region: Region,
     *,
-    along: FloatArray | None = None,  # (N, 3) direction of the first axis; projected into the surface
+    along: FloatArray
+    | None = None,  # (N, 3) direction of the first axis; projected into the surface
     opacity: FloatArray | float = 0.97,
     thickness: float = 0.3,
     triangles: Int32Array | None = None,
@@ -71,11 +84,22 @@ def surface_layer(
     sigma = np.broadcast_to(sigma[:, None] if sigma.ndim == 1 else sigma, (count, 2))
     scales = np.concatenate([sigma, sigma.min(1, keepdims=True) * thickness], 1)
     quats = to_quat(frames(normals, along)).astype(np.float32)
-    gaussians = Gaussians(means.astype(np.float32), quats, scales.astype(np.float32), _full(opacity, count),
-                          np.clip(colors, 0.002, 0.998).astype(np.float32))
+    gaussians = Gaussians(
+        means.astype(np.float32),
+        quats,
+        scales.astype(np.float32),
+        _full(opacity, count),
+        np.clip(colors, 0.002, 0.998).astype(np.float32),
+    )
     rows = np.full(count, -1, np.int32) if triangles is None else triangles.astype(np.int32)
-    return Layer(gaussians, rows, np.full(count, int(region), np.uint8), _full(freedom, count), _full(color_freedom, count),
-                 _full(least_opacity, count))
+    return Layer(
+        gaussians,
+        rows,
+        np.full(count, int(region), np.uint8),
+        _full(freedom, count),
+        _full(color_freedom, count),
+        _full(least_opacity, count),
+    )
 
 
 def empty_layer() -> Layer:
@@ -94,7 +118,9 @@ def frames(normals: FloatArray, along: FloatArray | None = None) -> FloatArray:
         along = np.where(np.abs(normals[:, :1]) > 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
     first = along - (along * normals).sum(1, keepdims=True) * normals
     length = np.linalg.norm(first, axis=1, keepdims=True)
-    fallback = np.cross(normals, np.where(np.abs(normals[:, 1:2]) > 0.9, [[0.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]]))
+    fallback = np.cross(
+        normals, np.where(np.abs(normals[:, 1:2]) > 0.9, [[0.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]])
+    )
     fallback /= np.linalg.norm(fallback, axis=1, keepdims=True)
     first = np.where(length > 1e-3, first / np.maximum(length, 1e-9), fallback)
     return np.stack([first, np.cross(normals, first), normals], 2)

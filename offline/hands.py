@@ -42,8 +42,11 @@ def _hands(rgb: UInt8Array) -> list[FloatArray]:
         from mediapipe.tasks.python import BaseOptions, vision
 
         options = vision.HandLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(path)), num_hands=_MOST_HANDS,
-            min_hand_detection_confidence=_CONFIDENCE, min_hand_presence_confidence=_CONFIDENCE)
+            base_options=BaseOptions(model_asset_path=str(path)),
+            num_hands=_MOST_HANDS,
+            min_hand_detection_confidence=_CONFIDENCE,
+            min_hand_presence_confidence=_CONFIDENCE,
+        )
         picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
         with vision.HandLandmarker.create_from_options(options) as landmarker:
             found = landmarker.detect(picture).hand_landmarks
@@ -54,7 +57,12 @@ def _hands(rgb: UInt8Array) -> list[FloatArray]:
 def _draw(mask: UInt8Array, points: FloatArray) -> None:
     """Fill a hand. mask: (H, W), changed in place; points: (21, 2) pixels."""
     rounded = points.astype(np.int32)
-    width = max(1, round(_FINGER_WIDTH * float(np.linalg.norm(points[_KNUCKLES[1]] - points[_KNUCKLES[-1]]))))
+    width = max(
+        1,
+        round(_FINGER_WIDTH * float(np.linalg.norm(points[_KNUCKLES[1]] - points[_KNUCKLES[-1]]))),
+    )
     cv2.fillConvexPoly(mask, cv2.convexHull(rounded[[_WRIST, *_KNUCKLES]]), 1)
-    for one, other in itertools.chain.from_iterable(itertools.pairwise(finger) for finger in _FINGERS):
+    for one, other in itertools.chain.from_iterable(
+        itertools.pairwise(finger) for finger in _FINGERS
+    ):
         cv2.line(mask, rounded[one].tolist(), rounded[other].tolist(), 1, width)

@@ -8,7 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray, Int32Array, UInt8Array
+from perse_live.arrays import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Int32Array,
+    UInt8Array,
+)
 
 Picture = NDArray[Any]
 """(H, W) or (H, W, C) of any number type, or a mask."""
@@ -17,7 +24,9 @@ Picture = NDArray[Any]
 def disk(radius: float) -> UInt8Array:
     """A round structuring element of at least one pixel's radius."""
     r = max(1, round(radius))
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1)), np.uint8)
+    return np.asarray(
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1)), np.uint8
+    )
 
 
 def dilate(mask: BoolArray, radius: float) -> BoolArray:
@@ -27,12 +36,20 @@ def dilate(mask: BoolArray, radius: float) -> BoolArray:
 
 def erode(mask: BoolArray, radius: float) -> BoolArray:
     """Shrink a mask (H, W) by `radius` pixels; the picture's border does not count as outside."""
-    return cv2.erode(mask.astype(np.uint8), disk(radius), borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
+    return (
+        cv2.erode(
+            mask.astype(np.uint8), disk(radius), borderType=cv2.BORDER_CONSTANT, borderValue=1
+        )
+        > 0
+    )
 
 
 def blur(image: Picture, sigma: float, *, sigma_y: float = 0.0) -> Float32Array:
     """Gaussian blur; `sigma` and `sigma_y` in pixels, 0 for the latter means the same as across."""
-    return np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(sigma, 1e-3), sigmaY=sigma_y), np.float32)
+    return np.asarray(
+        cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(sigma, 1e-3), sigmaY=sigma_y),
+        np.float32,
+    )
 
 
 def distance_to(mask: BoolArray) -> Float32Array:
@@ -42,7 +59,9 @@ def distance_to(mask: BoolArray) -> Float32Array:
 
 def nearest_true(mask: BoolArray) -> tuple[Float32Array, Int32Array, Int32Array]:
     """How far the nearest true pixel is, and its row and column; each (H, W). At least one pixel must be true."""
-    distance, labels = cv2.distanceTransformWithLabels((~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    distance, labels = cv2.distanceTransformWithLabels(
+        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     ys, xs = np.nonzero(mask)
     place = np.zeros((int(labels.max()) + 1, 2), np.int32)
     place[np.asarray(labels[ys, xs], np.int32)] = np.stack([ys, xs], 1)
@@ -63,7 +82,9 @@ def polygon(points: FloatArray, shape: tuple[int, int]) -> BoolArray:
     points: (N, 2) pixels, centres at +0.5. Returns (H, W).
     """
     mask = np.zeros(shape, np.uint8)
-    cv2.fillPoly(mask, [np.round((np.asarray(points) - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    cv2.fillPoly(
+        mask, [np.round((np.asarray(points) - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4
+    )
     return mask > 0
 
 
@@ -83,7 +104,12 @@ def sample(image: Picture, pixels: FloatArray) -> Float32Array:
     grid = np.zeros((rows * width, 2), np.float32)
     grid[:count] = pixels - 0.5
     x, y = (grid[:, k].reshape(rows, width) for k in (0, 1))
-    out = np.asarray(cv2.remap(image.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    out = np.asarray(
+        cv2.remap(
+            image.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        ),
+        np.float32,
+    )
     return out.reshape(rows * width, *image.shape[2:])[:count]
 
 
@@ -93,18 +119,27 @@ def fill_from(image: Picture, weight: Picture) -> Float32Array:
     image: (H, W) or (H, W, C); weight: (H, W) in [0, 1], 0 = unknown. Returns the image, filled.
     """
     known = weight.astype(np.float32)
-    levels = [((image[..., None] if image.ndim == 2 else image).astype(np.float32) * known[..., None], known)]
+    levels = [
+        (
+            (image[..., None] if image.ndim == 2 else image).astype(np.float32) * known[..., None],
+            known,
+        )
+    ]
     while max(known.shape) > 1:
         size = (max(1, known.shape[1] // 2), max(1, known.shape[0] // 2))
         values, known = _halved(levels[-1][0], size), _halved(known, size)[..., 0]
         levels.append((values, known))
     current = levels[-1][0] / np.maximum(known, 1e-30)[..., None]  # the mean of all that is known
     for values, known in levels[-2::-1]:
-        coarse = cv2.resize(current, known.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(*known.shape, -1)
+        coarse = cv2.resize(current, known.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(
+            *known.shape, -1
+        )
         share = np.clip(known * 4, 0, 1)[..., None]
         current = values / np.maximum(known, 1e-8)[..., None] * share + coarse * (1 - share)
     return np.asarray(current[..., 0] if image.ndim == 2 else current, np.float32)
 
 
 def _halved(image: Float32Array, size: tuple[int, int]) -> Float32Array:
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32).reshape(size[1], size[0], -1)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32).reshape(
+        size[1], size[0], -1
+    )

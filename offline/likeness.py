@@ -29,7 +29,9 @@ class Likeness:
 
 def drawn(layer: Layer, camera: Camera) -> Float32Array:
     """What a layer looks like through the photo's camera, on black. Returns (H, W, 3) in [0, 1]."""
-    picture = CpuRasterizer(camera.width, camera.height, threads=2).render_rgba(layer.gaussians, camera)
+    picture = CpuRasterizer(camera.width, camera.height, threads=2).render_rgba(
+        layer.gaussians, camera
+    )
     return (picture[..., :3] / np.float32(255)).astype(np.float32)
 
 
@@ -38,10 +40,16 @@ def own_view(avatar: Avatar) -> UInt8Array:
     source = avatar.source
     pose = HeadPose(source.R_cam_head, source.t_cam_head, source.R_cam_head)
     posed = Animator(avatar, threads=1).pose(source.expression, source.gaze, pose)
-    return CpuRasterizer(source.camera.width, source.camera.height, threads=1).render_rgba(posed, source.camera).copy()
+    return (
+        CpuRasterizer(source.camera.width, source.camera.height, threads=1)
+        .render_rgba(posed, source.camera)
+        .copy()
+    )
 
 
-def likeness(drawn: UInt8Array, photo: UInt8Array, matte: Float32Array, oval: BoolArray) -> Likeness:
+def likeness(
+    drawn: UInt8Array, photo: UInt8Array, matte: Float32Array, oval: BoolArray
+) -> Likeness:
     """Compare an avatar's own view with the photo cut out by its matte, both on black.
 
     drawn: (H, W, 4) as of `own_view`; photo: (H, W, 3); matte: (H, W) in [0, 1], 0 beyond the photo; oval: (H, W) the face. Where

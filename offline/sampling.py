@@ -57,7 +57,9 @@ def poisson_disk(
     density = np.where(active, area / np.maximum(spacing, 1e-6) ** 2 / 0.866, 0.0)
     count = int(density.sum() * oversampling)
     if count == 0:
-        return SurfacePoints(np.zeros(0, np.int32), np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
+        return SurfacePoints(
+            np.zeros(0, np.int32), np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
+        )
     picked = rng.choice(len(triangles), count, p=density / density.sum()).astype(np.int32)
     root, second = np.sqrt(rng.random(count)), rng.random(count)
     barycentric = np.stack([1 - root, root * (1 - second), root * second], 1)
@@ -71,7 +73,9 @@ def poisson_disk(
 
 
 @kernel
-def _thin(points: Float32Array, radius: Float32Array, cells: FloatArray, shape: FloatArray) -> BoolArray:
+def _thin(
+    points: Float32Array, radius: Float32Array, cells: FloatArray, shape: FloatArray
+) -> BoolArray:
     keep = np.zeros(len(points), np.bool_)
     head = np.full(shape[0] * shape[1] * shape[2], -1, np.int64)  # first kept point of each cell
     following = np.full(len(points), -1, np.int64)  # next kept point of the same cell
@@ -80,7 +84,11 @@ def _thin(points: Float32Array, radius: Float32Array, cells: FloatArray, shape: 
         for dx in range(-1, 2):
             for dy in range(-1, 2):
                 for dz in range(-1, 2):
-                    cell = ((cells[i, 0] + dx) * shape[1] + cells[i, 1] + dy) * shape[2] + cells[i, 2] + dz
+                    cell = (
+                        ((cells[i, 0] + dx) * shape[1] + cells[i, 1] + dy) * shape[2]
+                        + cells[i, 2]
+                        + dz
+                    )
                     j = head[cell]
                     while j >= 0 and free:
                         x = points[i, 0] - points[j, 0]

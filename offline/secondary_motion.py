@@ -16,24 +16,39 @@ from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
-from perse_live.correctives import Component, Curve, Deltas, InvalidCorrectivesError, join, offsets_in_binding, sparse
+from perse_live.correctives import (
+    Component,
+    Curve,
+    Deltas,
+    InvalidCorrectivesError,
+    join,
+    offsets_in_binding,
+    sparse,
+)
 from perse_live.correctives import ramp as rising
 from perse_live.decoder.features import places_at_rest
 from perse_live.head.rig import HeadRig
 from perse_live.regions import Region
 
 _LARGEST = 0.5  # radians at which a sway's feature is 1; offsets are linear in it
-_SWAYS = tuple(Component(f"sway-{name.lower()}", (Curve(f"sway{name}", ((-_LARGEST, -1.0), (_LARGEST, 1.0))),))
-               for name in ("Pitch", "Yaw", "Roll"))
+_SWAYS = tuple(
+    Component(f"sway-{name.lower()}", (Curve(f"sway{name}", ((-_LARGEST, -1.0), (_LARGEST, 1.0))),))
+    for name in ("Pitch", "Yaw", "Roll")
+)
 COMPONENTS = (*_SWAYS, Component("breath", (rising("breath", 0.0, 1.0),)))
 """Rotation about x, y and z of what hangs loose, and breath."""
 
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _EARRINGS = "earrings"  # the slot
 _PIVOT = np.array([0.0, -0.02, -0.06])  # metres, head frame: between the ears
-_HELD, _LOOSE = -0.05, -0.20  # metres, heights down to which hair is held (the ears) and where it is fully loose (the shoulders)
+_HELD, _LOOSE = (
+    -0.05,
+    -0.20,
+)  # metres, heights down to which hair is held (the ears) and where it is fully loose (the shoulders)
 _SHARE = 0.35  # of a pendulum's rotation that loose hair makes: its upper part is held
-_BREATH_RISE = np.array([0.0, 0.0028, 0.0016])  # metres, of shoulders and chest at a calm full breath
+_BREATH_RISE = np.array(
+    [0.0, 0.0028, 0.0016]
+)  # metres, of shoulders and chest at a calm full breath
 _FIELDS = ("ids", "colors", "opacities", "offsets")  # of deltas
 _LEAST_OFFSET = 2e-4  # metres; less is not seen
 
@@ -68,10 +83,14 @@ def with_look_motion(avatar: Avatar, look: Attribute, deltas: Deltas) -> Deltas:
         fields = _swings(*_hanging(places))
     else:
         loose = np.where(np.isin(added.regions, _HAIR), _looseness(places), 0)
-        fields = _swings(places - _PIVOT, loose * _head_weights(avatar.rig, added.surface, added.rigid))
+        fields = _swings(
+            places - _PIVOT, loose * _head_weights(avatar.rig, added.surface, added.rigid)
+        )
     first = len(look.ids)
-    parts: list[tuple[np.ndarray, ...]] = [tuple(getattr(deltas, name)[deltas.starts[k]:deltas.starts[k + 1]] for name in _FIELDS)
-                                           for k in range(len(names))]
+    parts: list[tuple[np.ndarray, ...]] = [
+        tuple(getattr(deltas, name)[deltas.starts[k] : deltas.starts[k + 1]] for name in _FIELDS)
+        for k in range(len(names))
+    ]
     for k, field in zip(numbers, fields, strict=True):
         shift = _in_bindings(avatar.rig, added.surface, field)
         ids = np.nonzero(shift.any(1))[0]

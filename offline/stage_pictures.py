@@ -35,13 +35,29 @@ Rgb = tuple[int, int, int]
 _SIDE = 384  # pixels of a panel
 _MARGIN, _CAPTION = 10, 40  # pixels
 _PAPER, _INK, _GREY = (255, 255, 255), (34, 34, 34), 0.62
-_GREEN, _RED, _BLUE, _AMBER, _VIOLET = (46, 160, 67), (214, 56, 56), (52, 110, 214), (226, 158, 38), (150, 80, 190)
+_GREEN, _RED, _BLUE, _AMBER, _VIOLET = (
+    (46, 160, 67),
+    (214, 56, 56),
+    (52, 110, 214),
+    (226, 158, 38),
+    (150, 80, 190),
+)
 _GAIN = 4.0  # of the error map
 _REGION_COLORS: dict[Region, Rgb] = {
-    Region.SKIN: (233, 190, 160), Region.LIPS: _RED, Region.SCALP: (120, 90, 60), Region.EYE: _BLUE,
-    Region.TEETH: (250, 250, 235), Region.TONGUE: (240, 120, 140), Region.MOUTH: (110, 20, 30), Region.HAIR: _AMBER,
-    Region.HAIR_BACK: (150, 110, 20), Region.CLOTHES: _GREEN, Region.BODY: (110, 200, 190), Region.LASHES: (20, 20, 20),
-    Region.ACCESSORY: _VIOLET}
+    Region.SKIN: (233, 190, 160),
+    Region.LIPS: _RED,
+    Region.SCALP: (120, 90, 60),
+    Region.EYE: _BLUE,
+    Region.TEETH: (250, 250, 235),
+    Region.TONGUE: (240, 120, 140),
+    Region.MOUTH: (110, 20, 30),
+    Region.HAIR: _AMBER,
+    Region.HAIR_BACK: (150, 110, 20),
+    Region.CLOTHES: _GREEN,
+    Region.BODY: (110, 200, 190),
+    Region.LASHES: (20, 20, 20),
+    Region.ACCESSORY: _VIOLET,
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,9 @@ class Panel:
     caption: str
 
 
-def write_stage_picture(folder: Path, stage: str, state: BuildState, *, side: int = _SIDE, suffix: str = ".png") -> None:
+def write_stage_picture(
+    folder: Path, stage: str, state: BuildState, *, side: int = _SIDE, suffix: str = ".png"
+) -> None:
     """Write the picture of a stage that has just run as `NN-stage.png`.
 
     stage: its function's name; side: pixels of a panel; suffix: .png, .jpg or .webp. Raises UserError where it cannot be
@@ -92,7 +110,9 @@ def strip(panels: Sequence[Panel], side: int) -> UInt8Array:
     left = _MARGIN
     for panel, image in zip(panels, images, strict=True):
         page.paste(image, (left, _MARGIN))
-        draw.multiline_text((left, image.height + _MARGIN + 4), panel.caption, fill=_INK, font=font, spacing=2)
+        draw.multiline_text(
+            (left, image.height + _MARGIN + 4), panel.caption, fill=_INK, font=font, spacing=2
+        )
         left += max(image.width, side // 2) + _MARGIN
     return np.asarray(page, np.uint8)
 
@@ -109,7 +129,10 @@ def _detect(state: BuildState) -> list[Panel]:
     face, to_face = _close_up(portrait.rgb, portrait.detection.landmarks)
     for point in to_face(portrait.detection.landmarks):
         cv2.circle(face, _pixel(point), 2, _GREEN, -1, cv2.LINE_AA)
-    return [Panel(cut, "the portrait, cut out;\ndark: beyond the photo"), Panel(face, "478 landmarks of the face")]
+    return [
+        Panel(cut, "the portrait, cut out;\ndark: beyond the photo"),
+        Panel(face, "478 landmarks of the face"),
+    ]
 
 
 def _fit_head(state: BuildState) -> list[Panel]:
@@ -122,10 +145,14 @@ def _fit_head(state: BuildState) -> list[Panel]:
         cv2.circle(canvas, _pixel(b), 2, _RED, -1, cv2.LINE_AA)
         cv2.circle(canvas, _pixel(a), 2, _GREEN, -1, cv2.LINE_AA)
     off = float(np.median(np.linalg.norm(found - fitted, axis=1)))
-    return [Panel(canvas, f"landmarks: found green, on the rig red\nmedian distance {off:.1f} px"),
-            Panel(_over(portrait.rgb, shaded(geometry), geometry.seen.covered, 0.65),
-                  f"the fitted rig, yaw {geometry.yaw:.0f}°"),
-            Panel(shaded(geometry), "the rig alone")]
+    return [
+        Panel(canvas, f"landmarks: found green, on the rig red\nmedian distance {off:.1f} px"),
+        Panel(
+            _over(portrait.rgb, shaded(geometry), geometry.seen.covered, 0.65),
+            f"the fitted rig, yaw {geometry.yaw:.0f}°",
+        ),
+        Panel(shaded(geometry), "the rig alone"),
+    ]
 
 
 def _segment(state: BuildState) -> list[Panel]:
@@ -134,11 +161,17 @@ def _segment(state: BuildState) -> list[Panel]:
     for share, color in ((look.skin, _RED), (look.hair, _BLUE), (look.clothes, _GREEN)):
         weight = (0.55 * share * look.alpha)[..., None]
         labels = labels * (1 - weight) + np.array(color, np.float32) * weight
-    return [Panel(_bytes(np.repeat(look.matte[..., None], 3, 2)), "the person's matte"),
-            Panel(_clipped(labels), "skin red, hair blue, clothes green"),
-            Panel(_bytes(_on_grey(look.image, look.alpha)), "colours without background\nat soft edges"),
-            Panel(_bytes(np.where(look.valid[..., None], look.purity[..., None], 0.0) * np.ones(3)),
-                  "purity: dark where a pixel mixes\nskin with something else")]
+    return [
+        Panel(_bytes(np.repeat(look.matte[..., None], 3, 2)), "the person's matte"),
+        Panel(_clipped(labels), "skin red, hair blue, clothes green"),
+        Panel(
+            _bytes(_on_grey(look.image, look.alpha)), "colours without background\nat soft edges"
+        ),
+        Panel(
+            _bytes(np.where(look.valid[..., None], look.purity[..., None], 0.0) * np.ones(3)),
+            "purity: dark where a pixel mixes\nskin with something else",
+        ),
+    ]
 
 
 def _personalise_rig(state: BuildState) -> list[Panel]:
@@ -147,31 +180,53 @@ def _personalise_rig(state: BuildState) -> list[Panel]:
     for geometry, color in ((before, _RED), (after, _GREEN)):
         covered = geometry.seen.covered
         canvas[covered & ~erode(covered, 1.5)] = color
-    return [Panel(canvas, "the rig's outline: before red, after green"),
-            Panel(_over(state.portrait.rgb, shaded(after), after.seen.covered, 0.65), "the rig with the person's outline")]
+    return [
+        Panel(canvas, "the rig's outline: before red, after green"),
+        Panel(
+            _over(state.portrait.rgb, shaded(after), after.seen.covered, 0.65),
+            "the rig with the person's outline",
+        ),
+    ]
 
 
 def _observe(state: BuildState) -> list[Panel]:
     geometry, seen, rgb = state.outlined.geometry, state.observation, state.portrait.rgb
     points = seen.skin.points
     cover = rgb.astype(np.float32)
-    for mask, color in ((seen.hair, _BLUE), (seen.dressed, _GREEN), (seen.collar & ~seen.dressed, _AMBER)):
+    for mask, color in (
+        (seen.hair, _BLUE),
+        (seen.dressed, _GREEN),
+        (seen.collar & ~seen.dressed, _AMBER),
+    ):
         cover[mask] = 0.5 * cover[mask] + 0.5 * np.array(color, np.float32)
     confidence = seen.skin.confidence[:, None]
     trust = confidence * np.array(_GREEN) / 255 + (1 - confidence) * np.array(_RED) / 255
     trust[seen.skin.scalp] = np.array(_BLUE) / 255
     observed = np.where(confidence > 0.3, points.observed, np.array([0.85, 0.2, 0.85]))
-    return [Panel(_clipped(cover), "hair blue, clothes green;\namber: the neck under it counts as clothed"),
-            Panel(_points_view(state, trust), "trust in the photo's colour: full green,\nnone red; blue grows hair"),
-            Panel(_points_view(state, trust, yaw=50 if geometry.yaw < 0 else -50), "the same, from the far side"),
-            Panel(_points_view(state, observed), "observed colours; violet: none")]
+    return [
+        Panel(
+            _clipped(cover), "hair blue, clothes green;\namber: the neck under it counts as clothed"
+        ),
+        Panel(
+            _points_view(state, trust),
+            "trust in the photo's colour: full green,\nnone red; blue grows hair",
+        ),
+        Panel(
+            _points_view(state, trust, yaw=50 if geometry.yaw < 0 else -50),
+            "the same, from the far side",
+        ),
+        Panel(_points_view(state, observed), "observed colours; violet: none"),
+    ]
 
 
 def _complete(state: BuildState) -> list[Panel]:
     colors = state.completed.colors
     front = -state.outlined.geometry.yaw
     views = (("front", 0.0), ("right side", 70.0), ("left side", -70.0), ("back", 180.0))
-    return [Panel(_points_view(state, colors, yaw=front + yaw), f"completed colours: {name}") for name, yaw in views]
+    return [
+        Panel(_points_view(state, colors, yaw=front + yaw), f"completed colours: {name}")
+        for name, yaw in views
+    ]
 
 
 def _lift(state: BuildState) -> list[Panel]:
@@ -179,47 +234,87 @@ def _lift(state: BuildState) -> list[Panel]:
     regions = np.array([_REGION_COLORS[Region(int(k))] for k in layer.regions], np.float32) / 255
     by_region = replace(layer.gaussians, colors=regions)
     count = f"{len(layer):,} Gaussians"
-    return [Panel(_view(state, by_region), f"{count} by region:\nhair amber, clothes green, eyes blue, lips red"),
-            Panel(_view(state, by_region, yaw=40), "turned by 40°"),
-            Panel(_view(state, layer.gaussians), "in their colours"),
-            Panel(_view(state, layer.gaussians, yaw=40), "turned by 40°")]
+    return [
+        Panel(
+            _view(state, by_region),
+            f"{count} by region:\nhair amber, clothes green, eyes blue, lips red",
+        ),
+        Panel(_view(state, by_region, yaw=40), "turned by 40°"),
+        Panel(_view(state, layer.gaussians), "in their colours"),
+        Panel(_view(state, layer.gaussians, yaw=40), "turned by 40°"),
+    ]
 
 
 def _refine(state: BuildState) -> list[Panel]:
     look = state.segmentation.look
-    return [Panel(_bytes(_on_grey(look.image, look.alpha)), "the photo"),
-            Panel(_view(state, state.lifted.gaussians), "before refinement"),
-            Panel(_view(state, state.refined.gaussians), "after"),
-            Panel(_view(state, state.refined.gaussians, yaw=-35), "after, turned by -35°"),
-            Panel(_view(state, state.refined.gaussians, yaw=35), "after, turned by 35°")]
+    return [
+        Panel(_bytes(_on_grey(look.image, look.alpha)), "the photo"),
+        Panel(_view(state, state.lifted.gaussians), "before refinement"),
+        Panel(_view(state, state.refined.gaussians), "after"),
+        Panel(_view(state, state.refined.gaussians, yaw=-35), "after, turned by -35°"),
+        Panel(_view(state, state.refined.gaussians, yaw=35), "after, turned by 35°"),
+    ]
 
 
 def _bind(state: BuildState) -> list[Panel]:
     avatar = state.avatar
     camera, gaze = avatar.source.camera, np.zeros((2, 2), np.float32)
-    animator, raster = Animator(avatar, threads=1), CpuRasterizer(camera.width, camera.height, threads=1)
+    animator, raster = (
+        Animator(avatar, threads=1),
+        CpuRasterizer(camera.width, camera.height, threads=1),
+    )
     front = facing_pose(avatar)
-    doing = (("neutral", expression(), front), ("jaw open", expression(jawOpen=0.7), front),
-             ("smile", expression(mouthSmileLeft=0.9, mouthSmileRight=0.9), front),
-             ("eyes shut", expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), front),
-             ("turned by 30°", expression(), turned_pose(avatar, 30.0, 0.0, 0.0)))
-    return [Panel(_bytes(_from_rgba(raster.render_rgba(animator.pose(expressed, gaze, pose), camera))), caption)
-            for caption, expressed, pose in doing]
+    doing = (
+        ("neutral", expression(), front),
+        ("jaw open", expression(jawOpen=0.7), front),
+        ("smile", expression(mouthSmileLeft=0.9, mouthSmileRight=0.9), front),
+        ("eyes shut", expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), front),
+        ("turned by 30°", expression(), turned_pose(avatar, 30.0, 0.0, 0.0)),
+    )
+    return [
+        Panel(
+            _bytes(_from_rgba(raster.render_rgba(animator.pose(expressed, gaze, pose), camera))),
+            caption,
+        )
+        for caption, expressed, pose in doing
+    ]
 
 
 def _evaluate(state: BuildState) -> list[Panel]:
-    look, rgb, like = state.segmentation.look, state.portrait.rgb.astype(np.float32) / 255, state.likeness
+    look, rgb, like = (
+        state.segmentation.look,
+        state.portrait.rgb.astype(np.float32) / 255,
+        state.likeness,
+    )
     own = _from_rgba(own_view(state.avatar))
     photo = _on_grey(rgb, look.matte)
     error = np.abs(own - photo).mean(2) * (look.matte > 0.5)
-    heat = cv2.applyColorMap(np.clip(_GAIN * 255 * error, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    return [Panel(_bytes(photo), "the photo, cut out by its matte"),
-            Panel(_bytes(own), f"the avatar's own view\nperson {like.person:.1f} dB, face {like.face:.1f} dB"),
-            Panel(np.ascontiguousarray(heat), f"their difference, {_GAIN:.0f} times")]
+    heat = cv2.applyColorMap(
+        np.clip(_GAIN * 255 * error, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO
+    )[..., ::-1]
+    return [
+        Panel(_bytes(photo), "the photo, cut out by its matte"),
+        Panel(
+            _bytes(own),
+            f"the avatar's own view\nperson {like.person:.1f} dB, face {like.face:.1f} dB",
+        ),
+        Panel(np.ascontiguousarray(heat), f"their difference, {_GAIN:.0f} times"),
+    ]
 
 
-PANELS = {"load": _load, "detect": _detect, "fit_head": _fit_head, "segment": _segment, "personalise_rig": _personalise_rig,
-          "observe": _observe, "complete": _complete, "lift": _lift, "refine": _refine, "bind": _bind, "evaluate": _evaluate}
+PANELS = {
+    "load": _load,
+    "detect": _detect,
+    "fit_head": _fit_head,
+    "segment": _segment,
+    "personalise_rig": _personalise_rig,
+    "observe": _observe,
+    "complete": _complete,
+    "lift": _lift,
+    "refine": _refine,
+    "bind": _bind,
+    "evaluate": _evaluate,
+}
 """What shows each stage, by the name of its function."""
 
 
@@ -241,8 +336,12 @@ def _parts_preview(state: BuildState) -> UInt8Array:
 
 _PREVIEWS: dict[str, Callable[[BuildState], UInt8Array]] = {
     "detect": lambda state: state.portrait.rgb,
-    "fit_head": lambda state: _over(_landmark_preview(state), shaded(state.fitted.head.geometry),
-                                    state.fitted.head.geometry.seen.covered, 0.55),
+    "fit_head": lambda state: _over(
+        _landmark_preview(state),
+        shaded(state.fitted.head.geometry),
+        state.fitted.head.geometry.seen.covered,
+        0.55,
+    ),
     "segment": _parts_preview,
     "lift": lambda state: _view(state, state.lifted.gaussians),
     "refine": lambda state: _view(state, state.refined.gaussians),
@@ -254,21 +353,31 @@ _PREVIEWS: dict[str, Callable[[BuildState], UInt8Array]] = {
 def _points_view(state: BuildState, colors: FloatArray, *, yaw: float = 0.0) -> UInt8Array:
     """The skin's points alone, as opaque splats of given colours (N, 3)."""
     points = state.observation.skin.points
-    layer = surface_layer(points.means, points.normals, points.on.spacing * COVERAGE, colors, Region.SKIN)
+    layer = surface_layer(
+        points.means, points.normals, points.on.spacing * COVERAGE, colors, Region.SKIN
+    )
     return _view(state, layer.gaussians, yaw=yaw, facing_only=True)
 
 
-def _view(state: BuildState, gaussians: Gaussians, *, yaw: float = 0.0, facing_only: bool = False) -> UInt8Array:
+def _view(
+    state: BuildState, gaussians: Gaussians, *, yaw: float = 0.0, facing_only: bool = False
+) -> UInt8Array:
     """Gaussians through the photo's camera, the head turned by yaw degrees from where it is in the photo, on grey."""
     geometry, camera = state.outlined.geometry, state.portrait.camera
     turn = FACING_CAMERA @ from_euler_degrees(yaw, 0.0, 0.0) @ FACING_CAMERA
     center = geometry.head_center()
     means = ((gaussians.means - center) @ turn.T + center).astype(np.float32)
-    quats = multiply(np.broadcast_to(to_quat(turn), gaussians.quats.shape), gaussians.quats).astype(np.float32)
+    quats = multiply(np.broadcast_to(to_quat(turn), gaussians.quats.shape), gaussians.quats).astype(
+        np.float32
+    )
     turned = replace(gaussians, means=means, quats=quats)
     if facing_only:
         turned = _facing(turned)
-    return _bytes(_from_rgba(CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(turned, camera)))
+    return _bytes(
+        _from_rgba(
+            CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(turned, camera)
+        )
+    )
 
 
 def _facing(gaussians: Gaussians) -> Gaussians:
@@ -276,8 +385,13 @@ def _facing(gaussians: Gaussians) -> Gaussians:
     w, x, y, z = gaussians.quats.T
     normals = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], 1)
     keep = (normals * gaussians.means).sum(1) < 0
-    return Gaussians(gaussians.means[keep], gaussians.quats[keep], gaussians.scales[keep], gaussians.opacities[keep],
-                     gaussians.colors[keep])
+    return Gaussians(
+        gaussians.means[keep],
+        gaussians.quats[keep],
+        gaussians.scales[keep],
+        gaussians.opacities[keep],
+        gaussians.colors[keep],
+    )
 
 
 def shaded(geometry: PhotoGeometry) -> UInt8Array:
@@ -311,17 +425,20 @@ def _clipped(image: FloatArray) -> UInt8Array:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def _close_up(image: UInt8Array, landmarks: FloatArray) -> tuple[UInt8Array, Callable[[FloatArray], FloatArray]]:
+def _close_up(
+    image: UInt8Array, landmarks: FloatArray
+) -> tuple[UInt8Array, Callable[[FloatArray], FloatArray]]:
     """The face's part of the portrait, enlarged to the portrait's size; and how its pixels (N, 2+) lie there, (N, 2)."""
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     side = 1.15 * float((high - low).max())
     corner = (low + high - side) / 2
     scale = len(image) / side
     matrix = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
-    face = np.asarray(cv2.warpAffine(image, matrix, (len(image), len(image)), flags=cv2.INTER_CUBIC), np.uint8)
+    face = np.asarray(
+        cv2.warpAffine(image, matrix, (len(image), len(image)), flags=cv2.INTER_CUBIC), np.uint8
+    )
     return face, lambda points: (points[:, :2] - corner) * scale
 
 
 def _pixel(point: FloatArray) -> tuple[int, int]:
     return round(float(point[0]) - 0.5), round(float(point[1]) - 0.5)
-

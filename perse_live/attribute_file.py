@@ -16,7 +16,14 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, UInt8Array
-from perse_live.attributes import PACE_KNOTS, SLOTS, LearnedAttribute, LearnedGaussians, Look, PhotoOrigin
+from perse_live.attributes import (
+    PACE_KNOTS,
+    SLOTS,
+    LearnedAttribute,
+    LearnedGaussians,
+    Look,
+    PhotoOrigin,
+)
 from perse_live.container import Arrays, ArraySpec
 from perse_live.decoder.network import CODES, FEATURES, MAX_RANK, OUTPUTS, WIDTH, Adapter, Decoder
 
@@ -64,25 +71,46 @@ _FIELDS: dict[str, ArraySpec] = {
     "adapter.a3": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
     "adapter.b3": ArraySpec("float32", ("AQ", OUTPUTS), -MOST_WEIGHT, MOST_WEIGHT),
 }
-_COUNTED = ("AN", "AM", "AS", "AR", "AQ")  # the columns of the counts; AG = AS + AR; AQ: ranks, B of an adapter lies transposed
+_COUNTED = (
+    "AN",
+    "AM",
+    "AS",
+    "AR",
+    "AQ",
+)  # the columns of the counts; AG = AS + AR; AQ: ranks, B of an adapter lies transposed
 _COUNTED_BY = ("ids", "vertex_ids", "surface.triangles", "rigid.means", "adapter.a1")
 
 ATTRIBUTE_ARRAYS: dict[str, ArraySpec] = {
     _COUNTS: ArraySpec("uint32", ("K", len(_COUNTED)), optional=True),
     _ALPHAS: ArraySpec("float32", ("K",), 0, MOST_ALPHA, optional=True),
     _FLAGS: ArraySpec("uint8", ("K", 2), 0, 1, optional=True),
-    **{_PREFIX + name: ArraySpec(spec.dtype, spec.shape, spec.minimum, spec.maximum, spec.index_into, optional=True)
-       for name, spec in _FIELDS.items()},
+    **{
+        _PREFIX + name: ArraySpec(
+            spec.dtype, spec.shape, spec.minimum, spec.maximum, spec.index_into, optional=True
+        )
+        for name, spec in _FIELDS.items()
+    },
 }
 """For an avatar's schema; G, V and T are its Gaussians, vertices and triangles. All of them are there, or none."""
 ATTRIBUTE_DIMENSIONS: dict[str, tuple[int, int]] = {
-    "K": (1, MAX_ATTRIBUTES), "AN": (0, MAX_CHANGED), "AM": (0, MAX_MOVED), "AS": (0, MAX_ADDED), "AR": (0, MAX_ADDED),
-    "AG": (0, MAX_ADDED), "AQ": (1, MAX_ATTRIBUTES * MAX_RANK),
+    "K": (1, MAX_ATTRIBUTES),
+    "AN": (0, MAX_CHANGED),
+    "AM": (0, MAX_MOVED),
+    "AS": (0, MAX_ADDED),
+    "AR": (0, MAX_ADDED),
+    "AG": (0, MAX_ADDED),
+    "AQ": (1, MAX_ATTRIBUTES * MAX_RANK),
 }
 DECODER_ARRAYS: dict[str, ArraySpec] = {
     f"decoder.{name}": ArraySpec("float32", shape, -MOST_WEIGHT, MOST_WEIGHT, optional=True)
-    for name, shape in (("w1", (WIDTH, FEATURES)), ("c1", (WIDTH,)), ("w2", (WIDTH, WIDTH)), ("c2", (WIDTH,)),
-                        ("w3", (OUTPUTS, WIDTH)), ("c3", (OUTPUTS,)))
+    for name, shape in (
+        ("w1", (WIDTH, FEATURES)),
+        ("c1", (WIDTH,)),
+        ("w2", (WIDTH, WIDTH)),
+        ("c2", (WIDTH,)),
+        ("w3", (OUTPUTS, WIDTH)),
+        ("c3", (OUTPUTS,)),
+    )
 }
 """W0, for the same schema: there wherever there are attributes."""
 
@@ -109,16 +137,28 @@ def pack_attributes(attributes: Sequence[Look]) -> tuple[Arrays, list[dict[str, 
         for name, spec in _FIELDS.items():
             shape = tuple(sizes[size] if isinstance(size, str) else size for size in spec.shape)
             if given[name].shape != shape:
-                raise InvalidAttributesError(f"attribute {one.name!r}: {name} has shape {given[name].shape}, expected {shape}")
-    arrays: Arrays = {_PREFIX + name: _stored(np.concatenate([one[name] for one in fields]), spec)
-                      for name, spec in _FIELDS.items()}
+                raise InvalidAttributesError(
+                    f"attribute {one.name!r}: {name} has shape {given[name].shape}, expected {shape}"
+                )
+    arrays: Arrays = {
+        _PREFIX + name: _stored(np.concatenate([one[name] for one in fields]), spec)
+        for name, spec in _FIELDS.items()
+    }
     arrays[_COUNTS] = counts
     arrays[_ALPHAS] = np.array([one.adapter.alpha for one in learned], np.float32)
     arrays[_FLAGS] = np.array([[one.moves_own, one.tints_hair] for one in learned], np.uint8)
-    entries: list[dict[str, Any]] = [{"name": one.name, "label": one.label, "slot": one.slot, "key": number, "default": 0.0,
-                                      **({} if one.pace is None else {"pace": [round(float(x), 5) for x in one.pace]}),
-                                      **({} if one.origin is None else {"photo": asdict(one.origin)})}
-                                     for number, one in enumerate(learned, 1)]
+    entries: list[dict[str, Any]] = [
+        {
+            "name": one.name,
+            "label": one.label,
+            "slot": one.slot,
+            "key": number,
+            "default": 0.0,
+            **({} if one.pace is None else {"pace": [round(float(x), 5) for x in one.pace]}),
+            **({} if one.origin is None else {"photo": asdict(one.origin)}),
+        }
+        for number, one in enumerate(learned, 1)
+    ]
     unpack_attributes(arrays, entries)
     return arrays, entries
 
@@ -133,12 +173,18 @@ def as_stored(one: LearnedAttribute) -> LearnedAttribute:
 
 def pack_decoder(decoder: Decoder | None) -> Arrays:
     """W0's arrays by name; nothing where there is none."""
-    return {} if decoder is None else {f"decoder.{name}": array for name, array in vars(decoder).items()}
+    return (
+        {}
+        if decoder is None
+        else {f"decoder.{name}": array for name, array in vars(decoder).items()}
+    )
 
 
 def unpack_decoder(arrays: Mapping[str, np.ndarray]) -> Decoder | None:
     """W0 of a file. Raises InvalidAttributesError where only part of it is there."""
-    given = {name.removeprefix("decoder."): arrays[name] for name in DECODER_ARRAYS if name in arrays}
+    given = {
+        name.removeprefix("decoder."): arrays[name] for name in DECODER_ARRAYS if name in arrays
+    }
     if not given:
         return None
     if len(given) < len(DECODER_ARRAYS):
@@ -146,7 +192,9 @@ def unpack_decoder(arrays: Mapping[str, np.ndarray]) -> Decoder | None:
     return Decoder(**given)
 
 
-def unpack_attributes(arrays: Mapping[str, np.ndarray], entries: Any) -> tuple[LearnedAttribute, ...]:
+def unpack_attributes(
+    arrays: Mapping[str, np.ndarray], entries: Any
+) -> tuple[LearnedAttribute, ...]:
     """The attributes of a file.
 
     arrays: of the whole file, as its schema has checked them; entries: the manifest's, of whatever kind, None where it has none.
@@ -157,16 +205,22 @@ def unpack_attributes(arrays: Mapping[str, np.ndarray], entries: Any) -> tuple[L
     if not given and not texts:
         return ()
     if len(given) < len(ATTRIBUTE_ARRAYS):
-        raise InvalidAttributesError(f"its attributes have no array {min(set(ATTRIBUTE_ARRAYS) - given)!r}")
+        raise InvalidAttributesError(
+            f"its attributes have no array {min(set(ATTRIBUTE_ARRAYS) - given)!r}"
+        )
     counts = arrays[_COUNTS].astype(np.int64)
     if len(counts) != len(texts):
-        raise InvalidAttributesError(f"its manifest names {len(texts)} attributes, its arrays hold {len(counts)}")
+        raise InvalidAttributesError(
+            f"its manifest names {len(texts)} attributes, its arrays hold {len(counts)}"
+        )
     columns = dict(zip(_COUNTED, counts.T, strict=True)) | {"AG": counts[:, 2] + counts[:, 3]}
     ends: dict[str, list[int]] = {}
     for name, spec in _FIELDS.items():
         column = columns[str(spec.shape[0])]
         if int(column.sum()) != len(arrays[_PREFIX + name]):
-            raise InvalidAttributesError(f"array {_PREFIX + name!r} has another length than its attributes have together")
+            raise InvalidAttributesError(
+                f"array {_PREFIX + name!r} has another length than its attributes have together"
+            )
         ends[name] = np.cumsum(column).tolist()
     quats = arrays[_PREFIX + "rigid.quats"].astype(np.float64)
     if (np.abs((quats**2).sum(1) - 1) > 0.01).any():
@@ -176,10 +230,15 @@ def unpack_attributes(arrays: Mapping[str, np.ndarray], entries: Any) -> tuple[L
     alphas, flags = arrays[_ALPHAS].tolist(), arrays[_FLAGS].astype(bool).tolist()
     result: list[LearnedAttribute] = []
     for k, entry in enumerate(texts):
-        own = {field: _used(arrays[_PREFIX + field][end[k - 1] if k else 0:end[k]], field) for field, end in ends.items()}
+        own = {
+            field: _used(arrays[_PREFIX + field][end[k - 1] if k else 0 : end[k]], field)
+            for field, end in ends.items()
+        }
         for field in ("ids", "vertex_ids"):
             if len(np.unique(own[field])) != len(own[field]):
-                raise InvalidAttributesError(f"attribute {entry.name!r} has the same index twice in its {field}")
+                raise InvalidAttributesError(
+                    f"attribute {entry.name!r} has the same index twice in its {field}"
+                )
         result.append(_attribute(entry, own, alphas[k], *flags[k]))
     return tuple(result)
 
@@ -198,19 +257,31 @@ def _checked_entries(entries: Any) -> list[_Entry]:
     if not isinstance(entries, list):
         raise InvalidAttributesError("its attributes are not a list")
     checked: list[_Entry] = []
-    for entry in cast("list[Any]", entries)[:MAX_ATTRIBUTES + 1]:
-        texts = [cast("dict[str, Any]", entry).get(key) for key in ("name", "label", "slot")] if isinstance(entry, dict) else []
+    for entry in cast("list[Any]", entries)[: MAX_ATTRIBUTES + 1]:
+        texts = (
+            [cast("dict[str, Any]", entry).get(key) for key in ("name", "label", "slot")]
+            if isinstance(entry, dict)
+            else []
+        )
         if len(texts) != 3 or not all(isinstance(text, str) for text in texts):
             raise InvalidAttributesError("an attribute has no name, label or slot")
         name, label, slot = cast("list[str]", texts)
         given = cast("dict[str, Any]", entry)
         if not _NAME.fullmatch(name):
-            raise InvalidAttributesError(f"an attribute's name is {name[:50]!r}: it may have up to 40 of a-z, 0-9 and -")
+            raise InvalidAttributesError(
+                f"an attribute's name is {name[:50]!r}: it may have up to 40 of a-z, 0-9 and -"
+            )
         if not label.strip() or len(label) > MAX_LABEL or not label.isprintable():
-            raise InvalidAttributesError(f"the label of attribute {name!r} is not up to {MAX_LABEL} printable characters")
+            raise InvalidAttributesError(
+                f"the label of attribute {name!r} is not up to {MAX_LABEL} printable characters"
+            )
         if slot not in SLOTS:
             raise InvalidAttributesError(f"attribute {name!r} has the unknown slot {slot[:50]!r}")
-        checked.append(_Entry(name, label, slot, _origin(name, given.get("photo")), _pace(name, given.get("pace"))))
+        checked.append(
+            _Entry(
+                name, label, slot, _origin(name, given.get("photo")), _pace(name, given.get("pace"))
+            )
+        )
     if len(checked) > MAX_ATTRIBUTES:
         raise InvalidAttributesError(f"it has more than {MAX_ATTRIBUTES} attributes")
     if len({one.name for one in checked}) != len(checked):
@@ -223,8 +294,12 @@ def _origin(name: str, given: Any) -> PhotoOrigin | None:
         return None
     texts = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
     found = [texts.get(key) for key in ("photo_sha256", "consent_by", "consent_at")]
-    if not all(isinstance(text, str) and 0 < len(text) <= _LONGEST and text.isprintable() for text in found):
-        raise InvalidAttributesError(f"attribute {name!r} does not say whose photo it is from, or who agreed")
+    if not all(
+        isinstance(text, str) and 0 < len(text) <= _LONGEST and text.isprintable() for text in found
+    ):
+        raise InvalidAttributesError(
+            f"attribute {name!r} does not say whose photo it is from, or who agreed"
+        )
     return PhotoOrigin(*cast("list[str]", found))
 
 
@@ -234,15 +309,22 @@ def _pace(name: str, given: Any) -> Float32Array | None:
     numbers = cast("list[Any]", given) if isinstance(given, list) else []
     if len(numbers) == PACE_KNOTS and all(isinstance(x, (int, float)) for x in numbers):
         pace = np.array(numbers, np.float64)
-        if pace[0] == 0 and pace[-1] == 1 and bool((np.diff(pace) >= 0).all()):  # which not-a-numbers fail
+        if (
+            pace[0] == 0 and pace[-1] == 1 and bool((np.diff(pace) >= 0).all())
+        ):  # which not-a-numbers fail
             return pace.astype(np.float32)
-    raise InvalidAttributesError(f"the pace of attribute {name!r} is not {PACE_KNOTS} numbers that rise from 0 to 1")
+    raise InvalidAttributesError(
+        f"the pace of attribute {name!r} is not {PACE_KNOTS} numbers that rise from 0 to 1"
+    )
 
 
 def _fields_of(attribute: LearnedAttribute) -> Arrays:
     added, adapter = attribute.added, attribute.adapter
     return {
-        **{name: getattr(attribute, name) for name in ("ids", "codes", "vertex_ids", "vertex_offsets")},
+        **{
+            name: getattr(attribute, name)
+            for name in ("ids", "codes", "vertex_ids", "vertex_offsets")
+        },
         **{f"surface.{name}": array for name, array in vars(added.surface).items()},
         **{f"rigid.{name}": array for name, array in vars(added.rigid).items()},
         **{f"added.{name}": getattr(added, name) for name in ("colors", "regions", "codes")},
@@ -251,17 +333,39 @@ def _fields_of(attribute: LearnedAttribute) -> Arrays:
     }
 
 
-def _attribute(entry: _Entry, fields: Mapping[str, np.ndarray], alpha: float, moves_own: bool,
-               tints_hair: bool) -> LearnedAttribute:
+def _attribute(
+    entry: _Entry, fields: Mapping[str, np.ndarray], alpha: float, moves_own: bool, tints_hair: bool
+) -> LearnedAttribute:
     def under(prefix: str) -> dict[str, Any]:
-        return {field.removeprefix(prefix): array for field, array in fields.items() if field.startswith(prefix)}
+        return {
+            field.removeprefix(prefix): array
+            for field, array in fields.items()
+            if field.startswith(prefix)
+        }
 
-    added = LearnedGaussians(SurfaceBinding(**under("surface.")), RigidBinding(**under("rigid.")), **under("added."))
-    factors = {factor: np.ascontiguousarray(array.T) if factor.startswith("b") else array
-               for factor, array in under("adapter.").items()}
+    added = LearnedGaussians(
+        SurfaceBinding(**under("surface.")), RigidBinding(**under("rigid.")), **under("added.")
+    )
+    factors = {
+        factor: np.ascontiguousarray(array.T) if factor.startswith("b") else array
+        for factor, array in under("adapter.").items()
+    }
     adapter = Adapter(**factors, alpha=alpha)
-    return LearnedAttribute(entry.name, entry.label, entry.slot, fields["ids"], fields["codes"], added, adapter, moves_own,
-                            tints_hair, fields["vertex_ids"], fields["vertex_offsets"], entry.origin, entry.pace)
+    return LearnedAttribute(
+        entry.name,
+        entry.label,
+        entry.slot,
+        fields["ids"],
+        fields["codes"],
+        added,
+        adapter,
+        moves_own,
+        tints_hair,
+        fields["vertex_ids"],
+        fields["vertex_offsets"],
+        entry.origin,
+        entry.pace,
+    )
 
 
 _SEEN = ("added.colors",)  # [0, 1], held in 8 bits

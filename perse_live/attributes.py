@@ -17,8 +17,22 @@ from perse_live.arrays import Float32Array, Int32Array, UInt8Array
 from perse_live.correctives import LookCorrectives
 from perse_live.decoder.network import CODES, Adapter
 
-SLOTS = ("hair", "hat", "glasses", "beard", "eyebrows", "eyes", "nose", "mouth", "skin", "make-up", "earrings", "headphones",
-         "cloth", "face")
+SLOTS = (
+    "hair",
+    "hat",
+    "glasses",
+    "beard",
+    "eyebrows",
+    "eyes",
+    "nose",
+    "mouth",
+    "skin",
+    "make-up",
+    "earrings",
+    "headphones",
+    "cloth",
+    "face",
+)
 """Attributes of one slot share the weight 1 between them; those of different slots combine freely."""
 
 
@@ -160,15 +174,31 @@ is added."""
 
 def nothing_added() -> AddedGaussians:
     """For attributes that only change what is there."""
+
     def none(*shape: int) -> Float32Array:
         return np.zeros((0, *shape), np.float32)
 
     surface = SurfaceBinding(np.zeros(0, np.int32), none(3), none(4), none(), np.zeros(0, np.uint8))
-    return AddedGaussians(surface, none(3), RigidBinding(none(3), none(4), none(3), none()), none(3), none(), none(3),
-                          np.zeros(0, np.uint8), none(), 1.0)
+    return AddedGaussians(
+        surface,
+        none(3),
+        RigidBinding(none(3), none(4), none(3), none()),
+        none(3),
+        none(),
+        none(3),
+        np.zeros(0, np.uint8),
+        none(),
+        1.0,
+    )
 
 
 def none_learned() -> LearnedGaussians:
     """`nothing_added` for learned attributes."""
     nothing = nothing_added()
-    return LearnedGaussians(nothing.surface, nothing.rigid, nothing.colors, nothing.regions, np.zeros((0, CODES), np.float32))
+    return LearnedGaussians(
+        nothing.surface,
+        nothing.rigid,
+        nothing.colors,
+        nothing.regions,
+        np.zeros((0, CODES), np.float32),
+    )

@@ -61,11 +61,20 @@ _LEAST_DEPTH = 0.02  # metres from the camera to any landmark of the face at res
 MAX_CAMERA_SIDE = 2048
 """Pixels; the builder writes 512. Commands draw the photo's view at this size, in 16 bytes a pixel."""
 
-_LIDS = tuple(index(f"eye{action}{side}") for action in ("Blink", "Squint") for side in ("Left", "Right"))
-_LIDS_KEPT, _LIDS_MOST = 0.45, 0.35  # share of the photo's narrowing that is the person's own, and its bound
+_LIDS = tuple(
+    index(f"eye{action}{side}") for action in ("Blink", "Squint") for side in ("Left", "Right")
+)
+_LIDS_KEPT, _LIDS_MOST = (
+    0.45,
+    0.35,
+)  # share of the photo's narrowing that is the person's own, and its bound
 
-_CONVENTIONS = {"units": "metres", "axes": "head frame: x to the picture's right, y up, z out of the face; camera: OpenCV",
-                "quaternions": "wxyz", "colors": "sRGB in [0, 1]"}
+_CONVENTIONS = {
+    "units": "metres",
+    "axes": "head frame: x to the picture's right, y up, z out of the face; camera: OpenCV",
+    "quaternions": "wxyz",
+    "colors": "sRGB in [0, 1]",
+}
 
 
 @dataclass(frozen=True)
@@ -170,9 +179,17 @@ class Avatar:
         check_outputs([Path(path)], inputs=(), overwrite=overwrite)
         save_avatar(Path(path), self)
 
-    def render(self, expression: Mapping[str, float] | FloatArray | None = None, pose: HeadPose | Sequence[float] | None = None,
-               attributes: Mapping[str, float] | None = None, *, gaze: FloatArray | None = None,
-               residual: Float32Array | None = None, size: int = 512, background: Sequence[int] = (217, 219, 222)) -> UInt8Array:
+    def render(
+        self,
+        expression: Mapping[str, float] | FloatArray | None = None,
+        pose: HeadPose | Sequence[float] | None = None,
+        attributes: Mapping[str, float] | None = None,
+        *,
+        gaze: FloatArray | None = None,
+        residual: Float32Array | None = None,
+        size: int = 512,
+        background: Sequence[int] = (217, 219, 222),
+    ) -> UInt8Array:
         """A picture of the avatar, framed as in its photo.
 
         Args:
@@ -197,11 +214,19 @@ class Avatar:
 
         if size not in self._renderers:
             self._renderers[size] = Renderer(self, size)
-        return self._renderers[size].render(expression, pose, attributes, gaze=gaze, residual=residual, background=background)
+        return self._renderers[size].render(
+            expression, pose, attributes, gaze=gaze, residual=residual, background=background
+        )
 
-    def gaussians(self, expression: Mapping[str, float] | FloatArray | None = None,
-                  pose: HeadPose | Sequence[float] | None = None, attributes: Mapping[str, float] | None = None, *,
-                  gaze: FloatArray | None = None, residual: Float32Array | None = None) -> Gaussians:
+    def gaussians(
+        self,
+        expression: Mapping[str, float] | FloatArray | None = None,
+        pose: HeadPose | Sequence[float] | None = None,
+        attributes: Mapping[str, float] | None = None,
+        *,
+        gaze: FloatArray | None = None,
+        residual: Float32Array | None = None,
+    ) -> Gaussians:
         """The posed Gaussians in the camera frame, ready for splatting; arguments and errors as of `render`."""
         from perse_live.rendering import posed_gaussians
 
@@ -239,7 +264,9 @@ def with_own_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
     return (narrowed + (1 - narrowed) * expression).astype(np.float32)
 
 
-def corrected(avatar: Avatar, expression: FloatArray, gaze: FloatArray, secondary: FloatArray | None = None) -> Avatar:
+def corrected(
+    avatar: Avatar, expression: FloatArray, gaze: FloatArray, secondary: FloatArray | None = None
+) -> Avatar:
     """The avatar with the colours, opacities and places that its Gaussians have in an expression, and without correctives.
 
     expression: (52,) [0, 1], gaze: (2, 2) radians, as they are drawn, so with the person's own lids; secondary: (4,) as
@@ -249,16 +276,28 @@ def corrected(avatar: Avatar, expression: FloatArray, gaze: FloatArray, secondar
     if not avatar.correctives.components:
         return avatar
     base = Corrected(avatar.surface.positions, avatar.rigid.means, avatar.opacities, avatar.colors)
-    now = correct(avatar.correctives, base, feature_values(avatar.correctives.components, expression, gaze, secondary))
-    return replace(avatar, surface=replace(avatar.surface, positions=now.positions), rigid=replace(avatar.rigid, means=now.means),
-                   opacities=now.opacities, colors=now.colors, correctives=no_correctives())
+    now = correct(
+        avatar.correctives,
+        base,
+        feature_values(avatar.correctives.components, expression, gaze, secondary),
+    )
+    return replace(
+        avatar,
+        surface=replace(avatar.surface, positions=now.positions),
+        rigid=replace(avatar.rigid, means=now.means),
+        opacities=now.opacities,
+        colors=now.colors,
+        correctives=no_correctives(),
+    )
 
 
 def painted(avatar: Avatar, values: FloatArray | BoolArray) -> Avatar:
     """The avatar with one grey value for each Gaussian, (G,) in [0, 1], in every expression; it draws masks."""
     deltas = avatar.correctives.deltas
     kept = replace(avatar.correctives, deltas=replace(deltas, colors=np.zeros_like(deltas.colors)))
-    return replace(avatar, colors=np.repeat(values[:, None], 3, 1).astype(np.float32), correctives=kept)
+    return replace(
+        avatar, colors=np.repeat(values[:, None], 3, 1).astype(np.float32), correctives=kept
+    )
 
 
 def spread_offsets(avatar: Avatar, residual: Float32Array) -> Float32Array:
@@ -271,7 +310,10 @@ def spread_offsets(avatar: Avatar, residual: Float32Array) -> Float32Array:
 def following_outline(avatar: Avatar) -> Avatar:
     """The same avatar, whose face follows the outline in landmark residuals as well, as tracking wants it (0.3 s)."""
     ids, matrix = spread_matrix_with_outline(avatar.rig, avatar.landmarks)
-    return replace(avatar, landmarks=replace(avatar.landmarks, spread_ids=ids, spread=matrix.astype(np.float32)))
+    return replace(
+        avatar,
+        landmarks=replace(avatar.landmarks, spread_ids=ids, spread=matrix.astype(np.float32)),
+    )
 
 
 _SCHEMA = Schema(
@@ -311,9 +353,24 @@ _SCHEMA = Schema(
         **ATTRIBUTE_ARRAYS,
         **CORRECTIVE_ARRAYS,
     },
-    dimensions={"V": (3, 50_000), "T": (1, 100_000), "S": (0, MAX_GAUSSIANS), "R": (0, MAX_GAUSSIANS), "G": (1, MAX_GAUSSIANS),
-                "U": (0, 50_000), "BH": (2, 512), "BW": (2, 512), **ATTRIBUTE_DIMENSIONS, **CORRECTIVE_DIMENSIONS},
-    manifest={"conventions": "object", "expressions": "texts", "camera": "object", "provenance": "object"},
+    dimensions={
+        "V": (3, 50_000),
+        "T": (1, 100_000),
+        "S": (0, MAX_GAUSSIANS),
+        "R": (0, MAX_GAUSSIANS),
+        "G": (1, MAX_GAUSSIANS),
+        "U": (0, 50_000),
+        "BH": (2, 512),
+        "BW": (2, 512),
+        **ATTRIBUTE_DIMENSIONS,
+        **CORRECTIVE_DIMENSIONS,
+    },
+    manifest={
+        "conventions": "object",
+        "expressions": "texts",
+        "camera": "object",
+        "provenance": "object",
+    },
     oldest_version=OLDEST_VERSION,
 )
 
@@ -325,11 +382,20 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
     """
     rig, source = avatar.rig, avatar.source
     arrays: dict[str, np.ndarray] = {
-        "rig.vertices": rig.vertices, "rig.actions": rig.actions, "rig.triangles": rig.triangles, "rig.parts": rig.parts,
-        "rig.head_weights": rig.head_weights, "rig.eye_centers": rig.eye_centers, "rig.eye_radius": np.array([rig.eye_radius]),
+        "rig.vertices": rig.vertices,
+        "rig.actions": rig.actions,
+        "rig.triangles": rig.triangles,
+        "rig.parts": rig.parts,
+        "rig.head_weights": rig.head_weights,
+        "rig.eye_centers": rig.eye_centers,
+        "rig.eye_radius": np.array([rig.eye_radius]),
         "rig.neck_pivot": rig.neck_pivot,
-        "opacities": avatar.opacities, "colors": avatar.colors, "regions": avatar.regions,
-        "source.R_cam_head": source.R_cam_head, "source.t_cam_head": source.t_cam_head, "source.expression": source.expression,
+        "opacities": avatar.opacities,
+        "colors": avatar.colors,
+        "regions": avatar.regions,
+        "source.R_cam_head": source.R_cam_head,
+        "source.t_cam_head": source.t_cam_head,
+        "source.expression": source.expression,
         "source.gaze": source.gaze,
         **{f"surface.{name}": value for name, value in vars(avatar.surface).items()},
         **{f"rigid.{name}": value for name, value in vars(avatar.rigid).items()},
@@ -337,7 +403,10 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
     }
     if source.backdrop is not None:
         arrays["source.backdrop"] = source.backdrop
-    arrays = {name: np.ascontiguousarray(array, _SCHEMA.arrays[name].dtype) for name, array in arrays.items()}
+    arrays = {
+        name: np.ascontiguousarray(array, _SCHEMA.arrays[name].dtype)
+        for name, array in arrays.items()
+    }
     try:
         packed, entries = pack_attributes(avatar.attributes)
         deltas, components = pack_correctives(avatar.correctives, len(avatar))
@@ -348,8 +417,12 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
     if packed and avatar.decoder is None:
         raise ValueError(f"not saved to {path}: it has attributes, but no decoder")
     arrays |= packed | pack_decoder(avatar.decoder)
-    manifest: dict[str, Any] = {"conventions": _CONVENTIONS, "expressions": list(EXPRESSION_NAMES),
-                                "camera": asdict(source.camera), "provenance": asdict(avatar.provenance)}
+    manifest: dict[str, Any] = {
+        "conventions": _CONVENTIONS,
+        "expressions": list(EXPRESSION_NAMES),
+        "camera": asdict(source.camera),
+        "provenance": asdict(avatar.provenance),
+    }
     if entries:
         manifest["attributes"] = entries
     if components:
@@ -369,38 +442,74 @@ def load_avatar(path: Path) -> Avatar:
     arrays, manifest = load_container(path, _SCHEMA)
 
     def take(prefix: str) -> dict[str, Any]:
-        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        return {
+            name.removeprefix(prefix): array
+            for name, array in arrays.items()
+            if name.startswith(prefix)
+        }
 
     if tuple(manifest["expressions"]) != EXPRESSION_NAMES:
-        raise UserError(f"{path}: its expressions are not the 52 that this version knows; build the avatar again")
+        raise UserError(
+            f"{path}: its expressions are not the 52 that this version knows; build the avatar again"
+        )
     rig_arrays = take("rig.")
-    eye_radius, actions = float(rig_arrays.pop("eye_radius")[0]), rig_arrays.pop("actions").astype(np.float32)
+    eye_radius, actions = (
+        float(rig_arrays.pop("eye_radius")[0]),
+        rig_arrays.pop("actions").astype(np.float32),
+    )
     rig = HeadRig(**rig_arrays, eye_radius=eye_radius, actions=actions)
     surface, rigid = SurfaceBinding(**take("surface.")), RigidBinding(**take("rigid."))
     if len(surface.triangles) + len(rigid.means) != len(arrays["opacities"]):
-        raise UserError(f"{path}: damaged: Gaussians and their bindings differ in number; build the avatar again")
+        raise UserError(
+            f"{path}: damaged: Gaussians and their bindings differ in number; build the avatar again"
+        )
     if (np.abs((rigid.quats.astype(np.float64) ** 2).sum(1) - 1) > 0.01).any():
-        raise UserError(f"{path}: damaged: a quaternion is not of unit length; build the avatar again")
+        raise UserError(
+            f"{path}: damaged: a quaternion is not of unit length; build the avatar again"
+        )
     landmark_arrays = take("landmarks.")
-    landmarks = LandmarkBinding(**landmark_arrays | {"spread": landmark_arrays["spread"].astype(np.float32)})
+    landmarks = LandmarkBinding(
+        **landmark_arrays | {"spread": landmark_arrays["spread"].astype(np.float32)}
+    )
     source = Source(_camera(manifest["camera"], path), **take("source."))
     rotation = source.R_cam_head.astype(np.float64)
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
         raise UserError(f"{path}: damaged: its head pose is not a rotation; build the avatar again")
     try:
-        attributes, decoder = unpack_attributes(arrays, manifest.get("attributes")), unpack_decoder(arrays)
+        attributes, decoder = (
+            unpack_attributes(arrays, manifest.get("attributes")),
+            unpack_decoder(arrays),
+        )
         correctives = unpack_correctives(arrays, manifest.get("correctives"))
         attributes = with_look_correctives(attributes, arrays, len(correctives))
     except (InvalidAttributesError, InvalidCorrectivesError) as error:
         raise UserError(f"{path}: damaged: {error}; build the avatar again") from error
-    avatar = Avatar(rig, surface, rigid, arrays["opacities"], arrays["colors"], arrays["regions"], landmarks, source,
-                    _provenance(manifest["provenance"], path), attributes, decoder, correctives)
+    avatar = Avatar(
+        rig,
+        surface,
+        rigid,
+        arrays["opacities"],
+        arrays["colors"],
+        arrays["regions"],
+        landmarks,
+        source,
+        _provenance(manifest["provenance"], path),
+        attributes,
+        decoder,
+        correctives,
+    )
     if (neutral_landmarks(avatar) @ rotation[2] + source.t_cam_head[2] < _LEAST_DEPTH).any():
-        raise UserError(f"{path}: damaged: its face is not in front of the camera; build the avatar again")
+        raise UserError(
+            f"{path}: damaged: its face is not in front of the camera; build the avatar again"
+        )
     if attributes and decoder is None:
-        raise UserError(f"{path}: damaged: it has attributes, but no network that decodes them; build the avatar again")
+        raise UserError(
+            f"{path}: damaged: it has attributes, but no network that decodes them; build the avatar again"
+        )
     if decoder is not None and manifest.get("network") != {"sha256": network_of(avatar)}:
-        raise UserError(f"{path}: its network was trained for another avatar; build the avatar again")
+        raise UserError(
+            f"{path}: its network was trained for another avatar; build the avatar again"
+        )
     return avatar
 
 
@@ -408,16 +517,28 @@ def network_of(avatar: Avatar) -> str:
     """Hash of the avatar's decoder and of what its features come from: adapters belong to it. Raises ValueError without one."""
     if avatar.decoder is None:
         raise ValueError("the avatar has no decoder yet")
-    return network_hash(avatar.decoder, avatar.rig, avatar.surface, avatar.rigid, avatar.colors, avatar.regions)
+    return network_hash(
+        avatar.decoder, avatar.rig, avatar.surface, avatar.rigid, avatar.colors, avatar.regions
+    )
 
 
 def _camera(values: Any, path: Path) -> Camera:
     try:
-        camera = Camera(int(values["width"]), int(values["height"]), *(float(values[name]) for name in ("fx", "fy", "cx", "cy")))
+        camera = Camera(
+            int(values["width"]),
+            int(values["height"]),
+            *(float(values[name]) for name in ("fx", "fy", "cx", "cy")),
+        )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: damaged: its camera is incomplete; build the avatar again") from error
+        raise UserError(
+            f"{path}: damaged: its camera is incomplete; build the avatar again"
+        ) from error
     sized = all(16 <= side <= MAX_CAMERA_SIDE for side in (camera.width, camera.height))
-    if not (sized and all(1e-3 < f < 1e6 for f in (camera.fx, camera.fy)) and all(abs(c) < 1e6 for c in (camera.cx, camera.cy))):
+    if not (
+        sized
+        and all(1e-3 < f < 1e6 for f in (camera.fx, camera.fy))
+        and all(abs(c) < 1e6 for c in (camera.cx, camera.cy))
+    ):
         raise UserError(f"{path}: damaged: its camera is out of range; build the avatar again")
     return camera
 
@@ -432,9 +553,18 @@ def _decibels(value: Any) -> float | None:
 
 def _provenance(values: Any, path: Path) -> Provenance:
     try:
-        texts = {name: str(values[name]) for name in ("photo_sha256", "consent_by", "consent_at", "creator")}
-        return Provenance(**texts, licences=tuple(str(text) for text in values["licences"]),
-                          warnings=tuple(str(text) for text in values.get("warnings", ())),
-                          person_psnr=_decibels(values.get("person_psnr")), face_psnr=_decibels(values.get("face_psnr")))
+        texts = {
+            name: str(values[name])
+            for name in ("photo_sha256", "consent_by", "consent_at", "creator")
+        }
+        return Provenance(
+            **texts,
+            licences=tuple(str(text) for text in values["licences"]),
+            warnings=tuple(str(text) for text in values.get("warnings", ())),
+            person_psnr=_decibels(values.get("person_psnr")),
+            face_psnr=_decibels(values.get("face_psnr")),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: damaged: its provenance is incomplete; build the avatar again") from error
+        raise UserError(
+            f"{path}: damaged: its provenance is incomplete; build the avatar again"
+        ) from error

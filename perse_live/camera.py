@@ -35,8 +35,15 @@ class Camera:
     def resized(self, width: int, height: int) -> Camera:
         """The same view on another pixel grid, fitted to the height and centred across the width."""
         scale = height / self.height
-        return replace(self, width=width, height=height, fx=self.fx * scale, fy=self.fy * scale,
-                       cx=(self.cx - self.width / 2) * scale + width / 2, cy=self.cy * scale)
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * scale,
+            fy=self.fy * scale,
+            cx=(self.cx - self.width / 2) * scale + width / 2,
+            cy=self.cy * scale,
+        )
 
     def project(self, points: FloatArray) -> FloatArray:
         """Pixels of points in the camera frame.
@@ -44,12 +51,20 @@ class Camera:
         points: (..., 3) metres, camera frame. Returns (..., 2) pixels; points at z = 0 give infinities.
         """
         z = points[..., 2]
-        return np.stack([self.fx * points[..., 0] / z + self.cx, self.fy * points[..., 1] / z + self.cy], -1)
+        return np.stack(
+            [self.fx * points[..., 0] / z + self.cx, self.fy * points[..., 1] / z + self.cy], -1
+        )
 
     def unproject(self, pixels: FloatArray, depth: FloatArray) -> FloatArray:
         """Points in the camera frame of pixels at a depth along z.
 
         pixels: (..., 2); depth: (...) metres. Returns (..., 3) metres.
         """
-        return np.stack([(pixels[..., 0] - self.cx) / self.fx * depth, (pixels[..., 1] - self.cy) / self.fy * depth,
-                         depth], -1)
+        return np.stack(
+            [
+                (pixels[..., 0] - self.cx) / self.fx * depth,
+                (pixels[..., 1] - self.cy) / self.fy * depth,
+                depth,
+            ],
+            -1,
+        )

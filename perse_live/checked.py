@@ -29,8 +29,11 @@ MAX_KEY_PARTS = 8
 """Parts of a dotted key in TOML."""
 
 # Strings and comments of TOML 1.0; what is not closed matches to the end of the line or text, so that scanning stays linear
-_TOML_TEXT = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*(?:"""|\Z)|\'\'\'(?:[^\']|\'(?!\'\'))*(?:\'\'\'|\Z)'
-                        r'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"?|\'[^\'\n]*\'?|#[^\n]*', re.DOTALL)
+_TOML_TEXT = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*(?:"""|\Z)|\'\'\'(?:[^\']|\'(?!\'\'))*(?:\'\'\'|\Z)'
+    r'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"?|\'[^\'\n]*\'?|#[^\n]*',
+    re.DOTALL,
+)
 _BRACKET = re.compile(r"[\[\]{}]")
 _LONG_NUMBER = re.compile(rf"(?<![\w.+-])[+-]?\d[\w.+-]{{{MAX_DIGITS},}}")
 _LONG_KEY = re.compile(rf"(?:\.[ \t]*[\w-]*[ \t]*){{{MAX_KEY_PARTS}}}")
@@ -48,8 +51,13 @@ def parse_json(text: bytes | str, *, max_bytes: int) -> Any:
     """
     content = _decoded(text, max_bytes)
     try:
-        value = json.loads(content, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_int=_integer,
-                           parse_float=_number)
+        value = json.loads(
+            content,
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_number,
+        )
     except RecursionError:
         raise CheckedError(f"nested more than {MAX_DEPTH} deep") from None
     except json.JSONDecodeError as error:
@@ -132,7 +140,9 @@ def _check_toml_tokens(content: str) -> None:
     if _LONG_KEY.search(bare):
         raise CheckedError(f"a dotted key has more than {MAX_KEY_PARTS} parts")
     if found := _LONG_NUMBER.search(bare):
-        raise CheckedError(f"a number of {len(found[0])} characters, where {MAX_DIGITS} are allowed")
+        raise CheckedError(
+            f"a number of {len(found[0])} characters, where {MAX_DIGITS} are allowed"
+        )
 
 
 def _check_values(value: Any) -> None:

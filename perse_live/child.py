@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
-_RUN_MODULE = _BOOT + "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+_RUN_MODULE = (
+    _BOOT + "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
 
 
 def python_command(code: str, *arguments: str) -> list[str]:
@@ -38,7 +40,9 @@ def installed_program(name: str, *, more_folders: tuple[str, ...] = ()) -> str |
     for folder in (*os.environ.get("PATH", "").split(os.pathsep), *more_folders):
         if os.path.isabs(folder):
             found = shutil.which(name, path=folder)
-            if found is not None and os.path.normcase(os.path.dirname(found)) == os.path.normcase(folder.rstrip("/\\") or folder):
+            if found is not None and os.path.normcase(os.path.dirname(found)) == os.path.normcase(
+                folder.rstrip("/\\") or folder
+            ):
                 return found
     return None
 
@@ -46,7 +50,11 @@ def installed_program(name: str, *, more_folders: tuple[str, ...] = ()) -> str |
 def _import_path() -> str:
     """The entries of `sys.path` that are safe to import from, as JSON; the folder of this package comes last, wherever it is."""
     here, ours = os.getcwd(), str(Path(__file__).resolve().parents[1])
-    entries = [entry for entry in sys.path if os.path.isabs(entry) and not _same(entry, here) and not _same(entry, ours)]
+    entries = [
+        entry
+        for entry in sys.path
+        if os.path.isabs(entry) and not _same(entry, here) and not _same(entry, ours)
+    ]
     return json.dumps([*entries, ours])
 
 

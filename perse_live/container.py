@@ -31,7 +31,12 @@ MAX_FILE_BYTES = 64 << 20
 MAX_HEADER_BYTES = 1 << 20
 
 _DTYPE_CODES: dict[DType, str] = {
-    "float32": "F32", "float16": "F16", "int32": "I32", "uint32": "U32", "uint16": "U16", "uint8": "U8",
+    "float32": "F32",
+    "float16": "F16",
+    "int32": "I32",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
 }
 _FORMAT_FAMILY = "perse-live "  # how the names of all formats begin
 _METADATA_KEY = "manifest"
@@ -73,7 +78,9 @@ class Schema:
     """The first version that can still be read, its arrays being among those of this one; None: only `format_version`."""
 
 
-def save_container(path: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any], schema: Schema) -> None:
+def save_container(
+    path: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any], schema: Schema
+) -> None:
     """Write arrays and manifest to a file that only its owner may read, atomically, after the same checks that loading makes.
 
     manifest: JSON values; `format` and `format_version` are added from the schema.
@@ -84,7 +91,9 @@ def save_container(path: Path, arrays: Mapping[str, NDArray[Any]], manifest: Map
     try:
         _check_manifest(complete, schema)
         _check_arrays(contiguous, schema)
-        content = safetensors.numpy.save(contiguous, metadata={_METADATA_KEY: json.dumps(complete, allow_nan=False)})
+        content = safetensors.numpy.save(
+            contiguous, metadata={_METADATA_KEY: json.dumps(complete, allow_nan=False)}
+        )
         _parse_header(content)  # only for its size limits
     except _InvalidError as error:
         raise ValueError(f"not saved to {path}: {error}") from error
@@ -106,13 +115,17 @@ def load_container(path: Path, schema: Schema) -> tuple[Arrays, Manifest]:
             loaded = safetensors.numpy.load(content)
         except SafetensorError as error:
             raise _InvalidError(f"damaged arrays ({error})") from error
-        arrays = {name: np.array(array) for name, array in loaded.items()}  # copies: aligned and writable, as kernels expect
+        arrays = {
+            name: np.array(array) for name, array in loaded.items()
+        }  # copies: aligned and writable, as kernels expect
         _check_arrays(arrays, schema)
     except _NewerVersionError as error:
         raise UserError(f"{path}: {error}: update perse-live") from error
     except _InvalidError as error:
-        raise UserError(f"{path} is not a usable {schema.format_name} file: {error}: build it again or"
-                        " get a sound copy") from error
+        raise UserError(
+            f"{path} is not a usable {schema.format_name} file: {error}: build it again or"
+            " get a sound copy"
+        ) from error
     return arrays, manifest
 
 
@@ -136,7 +149,9 @@ def read_manifest(path: Path) -> Manifest:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             if size > MAX_HEADER_BYTES:
-                raise _InvalidError(f"its header has {size} bytes where {MAX_HEADER_BYTES} are allowed")
+                raise _InvalidError(
+                    f"its header has {size} bytes where {MAX_HEADER_BYTES} are allowed"
+                )
             file.seek(0)
             return _parse_header(file.read(_LENGTH_BYTES + size))[1]
     except OSError as error:
@@ -163,8 +178,10 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     if len(content) > MAX_FILE_BYTES:
-        raise UserError(f"{path} is larger than the {MAX_FILE_BYTES >> 20} MiB that an avatar may have: this is another kind"
-                        " of file")
+        raise UserError(
+            f"{path} is larger than the {MAX_FILE_BYTES >> 20} MiB that an avatar may have: this is another kind"
+            " of file"
+        )
     return content
 
 
@@ -175,7 +192,7 @@ def _parse_header(content: bytes) -> tuple[dict[str, Any], Manifest]:
         raise _InvalidError("it is cut short, or another kind of file")
     if size > MAX_HEADER_BYTES:
         raise _InvalidError(f"its header has {size} bytes where {MAX_HEADER_BYTES} are allowed")
-    header = _parse_json(content[_LENGTH_BYTES:_LENGTH_BYTES + size], "header")
+    header = _parse_json(content[_LENGTH_BYTES : _LENGTH_BYTES + size], "header")
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or set(cast("dict[str, Any]", metadata)) != {_METADATA_KEY}:
         raise _InvalidError("it has no manifest")
@@ -199,9 +216,13 @@ def _check_manifest(manifest: Mapping[str, Any], schema: Schema) -> None:
     if not _is_integer(version) or version < 1:
         raise _InvalidError("its format version is missing")
     if version > schema.format_version:
-        raise _NewerVersionError(f"it has format version {_short(version)}, this program knows {schema.format_version}")
+        raise _NewerVersionError(
+            f"it has format version {_short(version)}, this program knows {schema.format_version}"
+        )
     if version < (schema.oldest_version or schema.format_version):
-        raise _InvalidError(f"it has the old format version {version}, this program knows {schema.format_version}")
+        raise _InvalidError(
+            f"it has the old format version {version}, this program knows {schema.format_version}"
+        )
     for name, kind in schema.manifest.items():
         if name not in manifest or not _is_kind(manifest[name], kind):
             raise _InvalidError(f"its manifest has no {kind} {name!r}")
@@ -212,13 +233,17 @@ def _is_kind(value: Any, kind: FieldKind) -> bool:
         case "text":
             return isinstance(value, str)
         case "texts":
-            return isinstance(value, list) and all(isinstance(item, str) for item in cast("list[Any]", value))
+            return isinstance(value, list) and all(
+                isinstance(item, str) for item in cast("list[Any]", value)
+            )
         case "integer":
             return _is_integer(value)
         case "number":
             return _is_number(value)
         case "numbers":
-            return isinstance(value, list) and all(_is_number(item) for item in cast("list[Any]", value))
+            return isinstance(value, list) and all(
+                _is_number(item) for item in cast("list[Any]", value)
+            )
         case "object":
             return isinstance(value, dict)
 
@@ -230,7 +255,11 @@ def _is_integer(value: Any) -> TypeGuard[int]:
 def _is_number(value: Any) -> bool:
     """A number that is finite as a float; JSON has larger ones."""
     try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+        return (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and bool(np.isfinite(float(value)))
+        )
     except OverflowError:
         return False
 
@@ -245,10 +274,14 @@ def _check_declarations(header: Mapping[str, Any], schema: Schema) -> None:
             raise _InvalidError(f"array {name!r} is not declared properly")
         entry = cast("dict[str, Any]", declared)
         if entry.get("dtype") != _DTYPE_CODES[spec.dtype]:
-            raise _InvalidError(f"array {name!r} is {_short(entry.get('dtype'))} instead of {spec.dtype}")
+            raise _InvalidError(
+                f"array {name!r} is {_short(entry.get('dtype'))} instead of {spec.dtype}"
+            )
         shape = entry.get("shape")
         if not isinstance(shape, list) or len(cast("list[Any]", shape)) != len(spec.shape):
-            raise _InvalidError(f"array {name!r} has the shape {_short(shape)} instead of {_shape_text(spec)}")
+            raise _InvalidError(
+                f"array {name!r} has the shape {_short(shape)} instead of {_shape_text(spec)}"
+            )
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]], schema: Schema) -> None:
@@ -256,7 +289,12 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], schema: Schema) -> None:
         if name not in schema.arrays:
             raise _InvalidError(f"it has an unknown array {_short(name)}")
     sizes: dict[str, int] = {}
-    for name, spec in schema.arrays.items():  # in the schema's order, so that the same fault gives the same message
+    for (
+        name,
+        spec,
+    ) in (
+        schema.arrays.items()
+    ):  # in the schema's order, so that the same fault gives the same message
         if name in arrays:
             _check_shape(name, arrays[name], spec, sizes, schema)
         elif not spec.optional:
@@ -265,24 +303,34 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], schema: Schema) -> None:
         _check_values(name, array, schema.arrays[name], sizes)
 
 
-def _check_shape(name: str, array: NDArray[Any], spec: ArraySpec, sizes: dict[str, int], schema: Schema) -> None:
+def _check_shape(
+    name: str, array: NDArray[Any], spec: ArraySpec, sizes: dict[str, int], schema: Schema
+) -> None:
     """Compares dtype and shape, and learns the sizes of named dimensions."""
     if array.dtype != np.dtype(spec.dtype):
         raise _InvalidError(f"array {name!r} is {array.dtype} instead of {spec.dtype}")
     if array.ndim != len(spec.shape):
-        raise _InvalidError(f"array {name!r} has the shape {array.shape} instead of {_shape_text(spec)}")
+        raise _InvalidError(
+            f"array {name!r} has the shape {array.shape} instead of {_shape_text(spec)}"
+        )
     for size, wanted in zip(array.shape, spec.shape, strict=True):
         if isinstance(wanted, str):
             least, greatest = schema.dimensions.get(wanted, (0, MAX_FILE_BYTES))
             if not least <= size <= greatest:
-                raise _InvalidError(f"array {name!r} has {wanted} = {size}, outside {least} to {greatest}")
+                raise _InvalidError(
+                    f"array {name!r} has {wanted} = {size}, outside {least} to {greatest}"
+                )
             wanted = sizes.setdefault(wanted, size)
         if size != wanted:
-            raise _InvalidError(f"array {name!r} has the shape {array.shape} instead of {_shape_text(spec)}, where"
-                                f" {', '.join(f'{key} = {value}' for key, value in sizes.items()) or 'no size is known'}")
+            raise _InvalidError(
+                f"array {name!r} has the shape {array.shape} instead of {_shape_text(spec)}, where"
+                f" {', '.join(f'{key} = {value}' for key, value in sizes.items()) or 'no size is known'}"
+            )
 
 
-def _check_values(name: str, array: NDArray[Any], spec: ArraySpec, sizes: Mapping[str, int]) -> None:
+def _check_values(
+    name: str, array: NDArray[Any], spec: ArraySpec, sizes: Mapping[str, int]
+) -> None:
     if array.size == 0:
         return
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -294,10 +342,14 @@ def _check_values(name: str, array: NDArray[Any], spec: ArraySpec, sizes: Mappin
         raise _InvalidError(f"array {name!r} has the value {greatest}, above {spec.maximum}")
     if spec.index_into is not None:
         if spec.index_into not in sizes:
-            raise _InvalidError(f"array {name!r} indexes {spec.index_into}, which no array of the file has")
+            raise _InvalidError(
+                f"array {name!r} indexes {spec.index_into}, which no array of the file has"
+            )
         if least < 0 or greatest >= sizes[spec.index_into]:
-            raise _InvalidError(f"array {name!r} has the index {least if least < 0 else greatest}, outside 0 to"
-                                f" {sizes[spec.index_into] - 1}")
+            raise _InvalidError(
+                f"array {name!r} has the index {least if least < 0 else greatest}, outside 0 to"
+                f" {sizes[spec.index_into] - 1}"
+            )
 
 
 def _shape_text(spec: ArraySpec) -> str:

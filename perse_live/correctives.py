@@ -39,7 +39,10 @@ INPUT_NAMES = (*EXPRESSION_NAMES, *GAZE_NAMES, *SECONDARY_NAMES)
 
 _MOST_INPUT = 2.0  # strengths reach 1, gaze angles 0.5 radians
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
-_VISIBLE, _SHIFTED = 0.5 / 255, 1e-6  # least delta of colour or opacity, and of places (metres, or edges of a triangle)
+_VISIBLE, _SHIFTED = (
+    0.5 / 255,
+    1e-6,
+)  # least delta of colour or opacity, and of places (metres, or edges of a triangle)
 
 
 class InvalidCorrectivesError(ValueError):
@@ -60,11 +63,24 @@ class Curve:
         if self.input not in INPUT_NAMES:
             raise InvalidCorrectivesError(f"a curve has the unknown input {self.input[:40]!r}")
         if not 2 <= len(self.knots) <= MAX_KNOTS:
-            raise InvalidCorrectivesError(f"a curve of {self.input} has {len(self.knots)} knots, not 2 to {MAX_KNOTS}")
+            raise InvalidCorrectivesError(
+                f"a curve of {self.input} has {len(self.knots)} knots, not 2 to {MAX_KNOTS}"
+            )
         places = [place for place, _ in self.knots]
-        sound = all(math.isfinite(place) and abs(place) <= _MOST_INPUT and abs(value) <= 1 for place, value in self.knots)
-        if not (sound and all(after - before >= LEAST_SPACING * 0.999 for before, after in itertools.pairwise(places))):
-            raise InvalidCorrectivesError(f"the knots of a curve of {self.input} do not rise, or are out of range")
+        sound = all(
+            math.isfinite(place) and abs(place) <= _MOST_INPUT and abs(value) <= 1
+            for place, value in self.knots
+        )
+        if not (
+            sound
+            and all(
+                after - before >= LEAST_SPACING * 0.999
+                for before, after in itertools.pairwise(places)
+            )
+        ):
+            raise InvalidCorrectivesError(
+                f"the knots of a curve of {self.input} do not rise, or are out of range"
+            )
 
 
 @dataclass(frozen=True)
@@ -78,9 +94,13 @@ class Component:
     def __post_init__(self) -> None:
         """Raises InvalidCorrectivesError for a name or number of curves that is not allowed, and for a feature not 0 at rest."""
         if not _NAME.fullmatch(self.name):
-            raise InvalidCorrectivesError(f"a component's name is {self.name[:50]!r}: it may have up to 40 of a-z, 0-9 and -")
+            raise InvalidCorrectivesError(
+                f"a component's name is {self.name[:50]!r}: it may have up to 40 of a-z, 0-9 and -"
+            )
         if not 1 <= len(self.curves) <= MAX_CURVES:
-            raise InvalidCorrectivesError(f"component {self.name!r} has {len(self.curves)} curves, not 1 or {MAX_CURVES}")
+            raise InvalidCorrectivesError(
+                f"component {self.name!r} has {len(self.curves)} curves, not 1 or {MAX_CURVES}"
+            )
         if all(_value(curve, 0.0) != 0 for curve in self.curves):
             raise InvalidCorrectivesError(f"component {self.name!r} is not 0 at rest")
 
@@ -168,12 +188,28 @@ def _value(curve: Curve, place: float) -> float:
     return float(np.interp(place, places, values))
 
 
-def feature_values(components: Sequence[Component], expression: FloatArray, gaze: FloatArray, secondary: FloatArray | None = None
-                   ) -> Float32Array:
+def feature_values(
+    components: Sequence[Component],
+    expression: FloatArray,
+    gaze: FloatArray,
+    secondary: FloatArray | None = None,
+) -> Float32Array:
     """The features (C,) in [-1, 1] of an expression (52,) [0, 1], a gaze (2, 2) radians, and secondary motion (4,), None: 0."""
     moving = np.zeros(len(SECONDARY_NAMES)) if secondary is None else secondary
-    inputs = dict(zip(INPUT_NAMES, np.concatenate([expression, np.reshape(gaze, -1), moving]).tolist(), strict=True))
-    return np.array([math.prod(_value(curve, inputs[curve.input]) for curve in one.curves) for one in components], np.float32)
+    inputs = dict(
+        zip(
+            INPUT_NAMES,
+            np.concatenate([expression, np.reshape(gaze, -1), moving]).tolist(),
+            strict=True,
+        )
+    )
+    return np.array(
+        [
+            math.prod(_value(curve, inputs[curve.input]) for curve in one.curves)
+            for one in components
+        ],
+        np.float32,
+    )
 
 
 def correct(correctives: Correctives, base: Corrected, features: Float32Array) -> Corrected:
@@ -191,8 +227,12 @@ def correct(correctives: Correctives, base: Corrected, features: Float32Array) -
     return Corrected(positions, means, np.clip(opacities, 0, 1), np.clip(colors, 0, 1))
 
 
-def sparse(components: Sequence[Component], colors: FloatArray, opacities: FloatArray, offsets: FloatArray | None = None
-           ) -> Correctives:
+def sparse(
+    components: Sequence[Component],
+    colors: FloatArray,
+    opacities: FloatArray,
+    offsets: FloatArray | None = None,
+) -> Correctives:
     """Correctives from deltas of all G Gaussians, of which those that change something are kept.
 
     colors: (C, G, 3) sRGB; opacities: (C, G); offsets: (C, G, 3) in the binding's coordinates, None: 0. Kept are changes of
@@ -202,8 +242,13 @@ def sparse(components: Sequence[Component], colors: FloatArray, opacities: Float
     changed = (np.abs(colors).max(2, initial=0) > _VISIBLE) | (np.abs(opacities) > _VISIBLE)
     changed |= np.abs(shifts).max(2, initial=0) > _SHIFTED
     starts = np.concatenate([[0], np.cumsum(changed.sum(1))]).astype(np.int32)
-    deltas = Deltas(starts, np.nonzero(changed)[1].astype(np.int32), colors[changed].astype(np.float32),
-                    opacities[changed].astype(np.float32), shifts[changed].astype(np.float32))
+    deltas = Deltas(
+        starts,
+        np.nonzero(changed)[1].astype(np.int32),
+        colors[changed].astype(np.float32),
+        opacities[changed].astype(np.float32),
+        shifts[changed].astype(np.float32),
+    )
     made = Correctives(tuple(components), deltas)
     check(made, colors.shape[1])
     return made
@@ -213,8 +258,16 @@ def join(first: Correctives, second: Correctives) -> Correctives:
     """The components of both, of the same avatar. Raises InvalidCorrectivesError where there are too many, or names agree."""
     a, b = first.deltas, second.deltas
     starts = np.concatenate([a.starts, b.starts[1:] + a.starts[-1]]).astype(np.int32)
-    joined = Correctives(first.components + second.components, Deltas(starts, *(
-        np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("ids", "colors", "opacities", "offsets"))))
+    joined = Correctives(
+        first.components + second.components,
+        Deltas(
+            starts,
+            *(
+                np.concatenate([getattr(a, name), getattr(b, name)])
+                for name in ("ids", "colors", "opacities", "offsets")
+            ),
+        ),
+    )
     check_components(joined.components)
     return joined
 
@@ -224,7 +277,13 @@ def selected(deltas: Deltas, rows: Int32Array) -> Deltas:
     numbers = rows[deltas.ids]
     there = numbers >= 0
     starts = np.concatenate([[0], np.cumsum(there)])[deltas.starts].astype(np.int32)
-    return Deltas(starts, numbers[there].astype(np.int32), deltas.colors[there], deltas.opacities[there], deltas.offsets[there])
+    return Deltas(
+        starts,
+        numbers[there].astype(np.int32),
+        deltas.colors[there],
+        deltas.opacities[there],
+        deltas.offsets[there],
+    )
 
 
 class Merged(NamedTuple):
@@ -239,31 +298,52 @@ class Merged(NamedTuple):
 
 def merge(parts: Sequence[tuple[Deltas, Int32Array]]) -> Merged:
     """Entries of all parts, by component; each part comes with the new numbers of its Gaussians. All have the same components."""
-    component = np.concatenate([np.repeat(np.arange(len(deltas.starts) - 1), np.diff(deltas.starts)) for deltas, _ in parts])
+    component = np.concatenate(
+        [
+            np.repeat(np.arange(len(deltas.starts) - 1), np.diff(deltas.starts))
+            for deltas, _ in parts
+        ]
+    )
     order = np.argsort(component, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(component, minlength=len(parts[0][0].starts) - 1))]).astype(np.int32)
+    starts = np.concatenate(
+        [[0], np.cumsum(np.bincount(component, minlength=len(parts[0][0].starts) - 1))]
+    ).astype(np.int32)
 
     def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
         return np.ascontiguousarray(np.concatenate(arrays)[order])
 
-    deltas = Deltas(starts, joined([rows[part.ids] for part, rows in parts]).astype(np.int32),
-                    *(joined([getattr(part, name) for part, _ in parts]) for name in ("colors", "opacities", "offsets")))
+    deltas = Deltas(
+        starts,
+        joined([rows[part.ids] for part, rows in parts]).astype(np.int32),
+        *(
+            joined([getattr(part, name) for part, _ in parts])
+            for name in ("colors", "opacities", "offsets")
+        ),
+    )
     numbers = joined([np.full(len(part), k, np.int32) for k, (part, _) in enumerate(parts)])
     return Merged(deltas, numbers, joined([part.ids for part, _ in parts]))
 
 
 def scaled(deltas: Deltas, shares: Float32Array) -> Deltas:
     """Each entry multiplied by its share, (N,)."""
-    return replace(deltas, colors=deltas.colors * shares[:, None], opacities=deltas.opacities * shares,
-                   offsets=deltas.offsets * shares[:, None])
+    return replace(
+        deltas,
+        colors=deltas.colors * shares[:, None],
+        opacities=deltas.opacities * shares,
+        offsets=deltas.offsets * shares[:, None],
+    )
 
 
 def kept_by(opacities: Float32Array, changed: Float32Array) -> Float32Array:
     """What a look leaves of correctives, (N,), by the opacities (N,) without it and with it: nothing on what it hides."""
-    return np.clip(np.where(opacities > 0, changed / np.maximum(opacities, 1e-6), 1), 0, 1).astype(np.float32)
+    return np.clip(np.where(opacities > 0, changed / np.maximum(opacities, 1e-6), 1), 0, 1).astype(
+        np.float32
+    )
 
 
-def offsets_in_binding(rig: HeadRig, surface: SurfaceBinding, ids: Int32Array, metres: Float32Array) -> Float32Array:
+def offsets_in_binding(
+    rig: HeadRig, surface: SurfaceBinding, ids: Int32Array, metres: Float32Array
+) -> Float32Array:
     """Offsets at rest, (N, 3) metres, head frame, of an avatar's Gaussians, ids (N,), in the coordinates of their bindings."""
     out = metres.astype(np.float32)
     bound = ids < len(surface.triangles)
@@ -282,7 +362,9 @@ def check(correctives: Correctives, gaussians: int) -> None:
 def check_components(components: Sequence[Component]) -> None:
     """Raise InvalidCorrectivesError for too many components, and for two of the same name."""
     if len(components) > MAX_COMPONENTS:
-        raise InvalidCorrectivesError(f"there are {len(components)} components, more than {MAX_COMPONENTS}")
+        raise InvalidCorrectivesError(
+            f"there are {len(components)} components, more than {MAX_COMPONENTS}"
+        )
     if len({one.name for one in components}) != len(components):
         raise InvalidCorrectivesError("two components have the same name")
 
@@ -290,12 +372,24 @@ def check_components(components: Sequence[Component]) -> None:
 def check_deltas(deltas: Deltas, components: int, gaussians: int) -> None:
     """Raise InvalidCorrectivesError where deltas are not of so many components and Gaussians, or as `Deltas` says."""
     starts, ids, count = deltas.starts.astype(np.int64), deltas.ids, len(deltas.ids)
-    if len(starts) != components + 1 or starts[0] != 0 or starts[-1] != count or (np.diff(starts) < 0).any():
-        raise InvalidCorrectivesError(f"the entries of correctives are not those of {components} components")
-    if not (deltas.colors.shape == deltas.offsets.shape == (count, 3) and deltas.opacities.shape == (count,)):
+    if (
+        len(starts) != components + 1
+        or starts[0] != 0
+        or starts[-1] != count
+        or (np.diff(starts) < 0).any()
+    ):
+        raise InvalidCorrectivesError(
+            f"the entries of correctives are not those of {components} components"
+        )
+    if not (
+        deltas.colors.shape == deltas.offsets.shape == (count, 3)
+        and deltas.opacities.shape == (count,)
+    ):
         raise InvalidCorrectivesError("the arrays of correctives differ in length")
     if count > MAX_ENTRIES:
-        raise InvalidCorrectivesError(f"there are {count} entries of correctives, more than {MAX_ENTRIES}")
+        raise InvalidCorrectivesError(
+            f"there are {count} entries of correctives, more than {MAX_ENTRIES}"
+        )
     if count and (ids.min() < 0 or ids.max() >= gaussians):
         raise InvalidCorrectivesError("correctives of Gaussians that are not there")
     rising = np.diff(ids) > 0

@@ -45,7 +45,7 @@ def curve_table(components: Sequence[Component]) -> CurveTable:
             places, values = np.array(curve.knots, np.float64).T
             slopes = np.concatenate([[0], np.diff(values) / np.diff(places), [0]])
             inputs[k, j], first[k, j] = INPUT_NAMES.index(curve.input), values[0]
-            knots[k, j, :len(places)], bends[k, j, :len(places)] = places, np.diff(slopes)
+            knots[k, j, : len(places)], bends[k, j, : len(places)] = places, np.diff(slopes)
     return CurveTable(inputs, first, knots, bends)
 
 
@@ -76,7 +76,9 @@ class Corrector:
 
     def wear(self, avatar: Avatar) -> None:
         """The same avatar in other looks, or the same arrays with other contents. Raises ValueError for other components."""
-        self._base = Corrected(avatar.surface.positions, avatar.rigid.means, avatar.opacities, avatar.colors)
+        self._base = Corrected(
+            avatar.surface.positions, avatar.rigid.means, avatar.opacities, avatar.colors
+        )
         if len(avatar.correctives) != len(self._features):
             raise ValueError("another avatar's correctives: make an animator of its own for it")
         if not len(avatar.correctives):
@@ -85,9 +87,13 @@ class Corrector:
         if self._deltas is None or deltas.ids is not self._deltas.ids:
             self._rows = _rows(deltas)
         self._deltas = deltas
-        self._out = Corrected(*(np.ascontiguousarray(array, np.float32).copy() for array in self._base))
+        self._out = Corrected(
+            *(np.ascontiguousarray(array, np.float32).copy() for array in self._base)
+        )
 
-    def __call__(self, expression: FloatArray, gaze: FloatArray, secondary: FloatArray | None = None) -> Corrected:
+    def __call__(
+        self, expression: FloatArray, gaze: FloatArray, secondary: FloatArray | None = None
+    ) -> Corrected:
         """What changes with an expression (52,), a gaze (2, 2) radians and secondary motion (4,).
 
         Returns the avatar's own arrays where no feature differs from 0, else work buffers.
@@ -97,15 +103,29 @@ class Corrector:
         self._inputs[:52], self._inputs[52:56] = expression, np.reshape(gaze, -1)
         self._inputs[56:60] = 0 if secondary is None else secondary
         table, deltas, out = self._table, self._deltas, self._out
-        if not _evaluate(self._inputs, table.inputs, table.first, table.knots, table.bends, self._features):
+        if not _evaluate(
+            self._inputs, table.inputs, table.first, table.knots, table.bends, self._features
+        ):
             return self._base
         rows, shares = self._rows, itertools.count()
         count = len(rows.gaussians)
 
         def work(_: int) -> None:
             while (first := next(shares) * _SHARE) < count:
-                _correct(first, min(first + _SHARE, count), rows.gaussians, rows.starts, rows.components, rows.entries,
-                         self._features, deltas.colors, deltas.opacities, deltas.offsets, *self._base, *out)
+                _correct(
+                    first,
+                    min(first + _SHARE, count),
+                    rows.gaussians,
+                    rows.starts,
+                    rows.components,
+                    rows.entries,
+                    self._features,
+                    deltas.colors,
+                    deltas.opacities,
+                    deltas.offsets,
+                    *self._base,
+                    *out,
+                )
 
         team_of(self._threads).run(work)
         return out
@@ -120,8 +140,14 @@ def _rows(deltas: Deltas) -> _Rows:
 
 
 @kernel
-def _evaluate(inputs: Float32Array, chosen: Int32Array, first: Float32Array, knots: Float32Array, bends: Float32Array,
-              features: Float32Array) -> bool:
+def _evaluate(
+    inputs: Float32Array,
+    chosen: Int32Array,
+    first: Float32Array,
+    knots: Float32Array,
+    bends: Float32Array,
+    features: Float32Array,
+) -> bool:
     """Features (C,) of the inputs; whether any is not 0."""
     tiny = np.float32(1e-5)  # rounding of curves that are 0
     some = False
@@ -138,16 +164,37 @@ def _evaluate(inputs: Float32Array, chosen: Int32Array, first: Float32Array, kno
 
 
 @kernel
-def _correct(first: int, last: int, gaussians: Int32Array, row_starts: Int32Array, components: UInt8Array, entries: Int32Array,
-             features: Float32Array, colors: Float32Array, opacities: Float32Array, offsets: Float32Array,
-             positions: Float32Array, means: Float32Array, base_opacities: Float32Array, base_colors: Float32Array,
-             out_positions: Float32Array, out_means: Float32Array, out_opacities: Float32Array, out_colors: Float32Array) -> None:
+def _correct(
+    first: int,
+    last: int,
+    gaussians: Int32Array,
+    row_starts: Int32Array,
+    components: UInt8Array,
+    entries: Int32Array,
+    features: Float32Array,
+    colors: Float32Array,
+    opacities: Float32Array,
+    offsets: Float32Array,
+    positions: Float32Array,
+    means: Float32Array,
+    base_opacities: Float32Array,
+    base_colors: Float32Array,
+    out_positions: Float32Array,
+    out_means: Float32Array,
+    out_opacities: Float32Array,
+    out_colors: Float32Array,
+) -> None:
     """Of rows `first` to `last`: base plus features times deltas, colours and opacities in [0, 1]."""
     zero, one = np.float32(0.0), np.float32(1.0)
     count = len(positions)
     for i in range(first, last):
         g = gaussians[i]
-        red, green, blue, opacity = base_colors[g, 0], base_colors[g, 1], base_colors[g, 2], base_opacities[g]
+        red, green, blue, opacity = (
+            base_colors[g, 0],
+            base_colors[g, 1],
+            base_colors[g, 2],
+            base_opacities[g],
+        )
         x, y, z = zero, zero, zero
         for m in range(row_starts[i], row_starts[i + 1]):
             f = features[components[m]]
@@ -167,4 +214,8 @@ def _correct(first: int, last: int, gaussians: Int32Array, row_starts: Int32Arra
             out_positions[g, 2] = positions[g, 2] + z
         else:
             h = g - count
-            out_means[h, 0], out_means[h, 1], out_means[h, 2] = means[h, 0] + x, means[h, 1] + y, means[h, 2] + z
+            out_means[h, 0], out_means[h, 1], out_means[h, 2] = (
+                means[h, 0] + x,
+                means[h, 1] + y,
+                means[h, 2] + z,
+            )

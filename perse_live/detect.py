@@ -28,7 +28,12 @@ from perse_live.quiet import quiet_stderr
 LANDMARK_COUNT = 478
 _EYE_CORNERS = (33, 263)  # outer corners of the right and the left eye
 _PRESENCE = 0.4  # that a face once found is still there; it does not tell people from animals
-_SEARCH_FRACTIONS = (0.6, 0.36, 0.22, 0.13)  # sizes of the windows that a picture is searched in, of its longer side
+_SEARCH_FRACTIONS = (
+    0.6,
+    0.36,
+    0.22,
+    0.13,
+)  # sizes of the windows that a picture is searched in, of its longer side
 _LEAST_WINDOW = 64  # pixels
 _BLANK = np.zeros((64, 64, 3), np.uint8)
 
@@ -58,7 +63,9 @@ class Detection:
 class FaceDetector:
     """Finds faces in single pictures. Use it in a `with` block or close it; several threads may share it, one at a time works."""
 
-    def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.75, search: bool = True) -> None:
+    def __init__(
+        self, *, max_faces: int = 1, min_confidence: float = 0.75, search: bool = True
+    ) -> None:
         """Load the model: 30 ms, and a download at the first use ever.
 
         max_faces: how many faces to return at most; min_confidence: [0, 1], below which a find is dropped. Portraits, paintings
@@ -80,13 +87,17 @@ class FaceDetector:
         if found or not (self._search if search is None else search):
             return found
         height, width = image.shape[:2]
-        for _, windows in itertools.groupby(search_windows(width, height), key=lambda window: window[2]):
+        for _, windows in itertools.groupby(
+            search_windows(width, height), key=lambda window: window[2]
+        ):
             for left, top, side in windows:
-                window = np.ascontiguousarray(image[top:top + side, left:left + side])
-                found += [moved(face, left, top, width, height) for face in self._graph.run(window, None)]
+                window = np.ascontiguousarray(image[top : top + side, left : left + side])
+                found += [
+                    moved(face, left, top, width, height) for face in self._graph.run(window, None)
+                ]
             if found:
                 break
-        return _distinct(found)[:self._max_faces]
+        return _distinct(found)[: self._max_faces]
 
     def close(self) -> None:
         """Free the model; calling it again does nothing."""
@@ -96,7 +107,12 @@ class FaceDetector:
         """Return self."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Close."""
         self.close()
 
@@ -107,13 +123,16 @@ class VideoFaceDetector:
     Nothing is smoothed, unless asked for: that is the tracker's to decide.
     """
 
-    def __init__(self, *, max_faces: int = 1, min_confidence: float = 0.4, smoothed: bool = False) -> None:
+    def __init__(
+        self, *, max_faces: int = 1, min_confidence: float = 0.4, smoothed: bool = False
+    ) -> None:
         """Load the model; see `FaceDetector`. smoothed: let MediaPipe filter over time, which it does for one face only."""
         self._max_faces = max_faces
         # looking for one face only, MediaPipe filters its landmarks over time, which makes them late and the outline 1-2 % too
         # large; looking for two costs 2 ms more, and brings the error of self-reenactment down from 1.37 to 1.12 % (eye distance)
-        self._graph = _Graph("VIDEO", max_faces=1 if smoothed else max(max_faces, 2),
-                             min_confidence=min_confidence)
+        self._graph = _Graph(
+            "VIDEO", max_faces=1 if smoothed else max(max_faces, 2), min_confidence=min_confidence
+        )
         self._last = 0
 
     def detect(self, image: UInt8Array, timestamp: float) -> list[Detection]:
@@ -124,7 +143,7 @@ class VideoFaceDetector:
         """
         _check_image(image)
         self._last = max(self._last + 1, round(timestamp * 1000) + 1)
-        return self._graph.run(image, self._last)[:self._max_faces]
+        return self._graph.run(image, self._last)[: self._max_faces]
 
     def forget(self) -> None:
         """Forget where faces were, as at a cut: the next picture is searched anew."""
@@ -139,7 +158,12 @@ class VideoFaceDetector:
         """Return self."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Close."""
         self.close()
 
@@ -177,9 +201,15 @@ class _Graph:
                 from mediapipe.tasks.python import BaseOptions, vision
 
             options = vision.FaceLandmarkerOptions(
-                base_options=BaseOptions(model_asset_path=str(path)), running_mode=vision.RunningMode[mode], num_faces=max_faces,
-                min_face_detection_confidence=min_confidence, min_face_presence_confidence=_PRESENCE,
-                min_tracking_confidence=_PRESENCE, output_face_blendshapes=True, output_facial_transformation_matrixes=True)
+                base_options=BaseOptions(model_asset_path=str(path)),
+                running_mode=vision.RunningMode[mode],
+                num_faces=max_faces,
+                min_face_detection_confidence=min_confidence,
+                min_face_presence_confidence=_PRESENCE,
+                min_tracking_confidence=_PRESENCE,
+                output_face_blendshapes=True,
+                output_facial_transformation_matrixes=True,
+            )
             landmarker = vision.FaceLandmarker.create_from_options(options)
             self._mediapipe: Any = mediapipe
             self._landmarker: Any = landmarker
@@ -192,19 +222,27 @@ class _Graph:
         with self._lock:
             if not self._closer.alive:
                 raise RuntimeError("the face detector is closed")
-            picture = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+            picture = self._mediapipe.Image(
+                image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
+            )
             if timestamp_ms is None:
                 result = self._landmarker.detect(picture)
             else:
                 result = self._landmarker.detect_for_video(picture, timestamp_ms)
         scale = np.array([width, height, width], np.float32)
         faces: list[Detection] = []
-        for points, scores, matrix in zip(result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes,
-                                          strict=True):
+        for points, scores, matrix in zip(
+            result.face_landmarks,
+            result.face_blendshapes,
+            result.facial_transformation_matrixes,
+            strict=True,
+        ):
             landmarks = np.array([(p.x, p.y, p.z) for p in points], np.float32) * scale
             blendshapes = from_scores({score.category_name: score.score for score in scores})
             if np.isfinite(landmarks).all():
-                faces.append(Detection(landmarks, blendshapes, np.asarray(matrix, np.float32), width, height))
+                faces.append(
+                    Detection(landmarks, blendshapes, np.asarray(matrix, np.float32), width, height)
+                )
         return _by_size(faces)
 
     def close(self) -> None:
@@ -215,13 +253,17 @@ class _Graph:
 def _close(landmarker: Any) -> None:
     try:
         landmarker.close()
-    except RuntimeError:  # at exit: the thread that MediaPipe closes on is gone, the process frees everything soon
+    except (
+        RuntimeError
+    ):  # at exit: the thread that MediaPipe closes on is gone, the process frees everything soon
         landmarker._handle = None  # or its destructor tries once more, and fails
 
 
 def _check_image(image: UInt8Array) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise UserError(f"face detection: the picture is {image.dtype} of shape {image.shape}; pass uint8 RGB of shape (H, W, 3)")
+        raise UserError(
+            f"face detection: the picture is {image.dtype} of shape {image.shape}; pass uint8 RGB of shape (H, W, 3)"
+        )
 
 
 def _by_size(faces: list[Detection]) -> list[Detection]:
@@ -260,6 +302,8 @@ def _distinct(faces: list[Detection]) -> list[Detection]:
     kept: list[Detection] = []
     for face in _by_size(faces):
         center, size = face.landmarks[:, :2].mean(0), np.ptp(face.landmarks[:, :2], 0).max()
-        if all(np.linalg.norm(other.landmarks[:, :2].mean(0) - center) > size / 2 for other in kept):
+        if all(
+            np.linalg.norm(other.landmarks[:, :2].mean(0) - center) > size / 2 for other in kept
+        ):
             kept.append(face)
     return kept

@@ -55,13 +55,19 @@ class DeviceStream:
     def host(self, *shape: int, dtype: torch.dtype) -> torch.Tensor:
         """Memory of the host that the device copies from and to without a detour: page-locked where there is a GPU."""
         with DEVICE_LOCK:  # no page-locked memory may be allocated during a capture
-            return torch.zeros(shape, dtype=dtype, pin_memory=True) if self.on_gpu else torch.zeros(shape, dtype=dtype)
+            return (
+                torch.zeros(shape, dtype=dtype, pin_memory=True)
+                if self.on_gpu
+                else torch.zeros(shape, dtype=dtype)
+            )
 
 
 class Packed:
     """Tensors that lie behind one another, on the host and on the device, so that one copy sends all of them."""
 
-    def __init__(self, layout: Mapping[str, tuple[tuple[int, ...], torch.dtype]], stream: DeviceStream) -> None:
+    def __init__(
+        self, layout: Mapping[str, tuple[tuple[int, ...], torch.dtype]], stream: DeviceStream
+    ) -> None:
         """layout: shapes and types by name. To be called, as `send`, within `stream.active()`."""
         sizes = [int(np.prod(shape)) * dtype.itemsize for shape, dtype in layout.values()]
         starts = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]).tolist()
@@ -69,8 +75,12 @@ class Packed:
         self._device = torch.empty(max(starts[-1], 1), dtype=torch.uint8, device=stream.device)
 
         def views(memory: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {name: memory[start:start + size].view(dtype).view(shape)
-                    for (name, (shape, dtype)), start, size in zip(layout.items(), starts, sizes, strict=False)}
+            return {
+                name: memory[start : start + size].view(dtype).view(shape)
+                for (name, (shape, dtype)), start, size in zip(
+                    layout.items(), starts, sizes, strict=False
+                )
+            }
 
         self.on_host = views(self._host)
         """By name; what is written here is sent."""
@@ -98,11 +108,20 @@ class Packed:
             self._sent.synchronize()
 
 
-def uploaded(arrays: Mapping[str, np.ndarray], stream: DeviceStream, dtypes: Mapping[str, torch.dtype] | None = None) -> Packed:
+def uploaded(
+    arrays: Mapping[str, np.ndarray],
+    stream: DeviceStream,
+    dtypes: Mapping[str, torch.dtype] | None = None,
+) -> Packed:
     """Arrays as tensors on the device; dtypes: of those that are stored as another type. To be called within `active`."""
     kinds = dtypes or {}
-    packed = Packed({name: (array.shape, kinds.get(name, torch.from_numpy(array[:0]).dtype)) for name, array in arrays.items()},
-                    stream)
+    packed = Packed(
+        {
+            name: (array.shape, kinds.get(name, torch.from_numpy(array[:0]).dtype))
+            for name, array in arrays.items()
+        },
+        stream,
+    )
     packed.fill(arrays)
     return packed
 
@@ -127,15 +146,24 @@ class Captured:
         """Do the work once and capture it, if that was not done yet. Raises what the work raises."""
         if self._graph is not None or self._plain:
             return
-        with DEVICE_LOCK, self._stream.active():  # the block also puts torch's stream back where a failed capture left its own
+        with (
+            DEVICE_LOCK,
+            self._stream.active(),
+        ):  # the block also puts torch's stream back where a failed capture left its own
             self._work()  # first runs allocate, load kernels and pick algorithms, none of which may be captured
             self._stream.wait()
             graph = torch.cuda.CUDAGraph()
             try:
-                with torch.cuda.graph(graph, stream=self._stream.stream, capture_error_mode="thread_local"):
+                with torch.cuda.graph(
+                    graph, stream=self._stream.stream, capture_error_mode="thread_local"
+                ):
                     self._work()
             except Exception as error:  # from any library that the work calls
-                _log.warning("no CUDA graph (%s: %s): each frame is issued call by call", type(error).__name__, error)
+                _log.warning(
+                    "no CUDA graph (%s: %s): each frame is issued call by call",
+                    type(error).__name__,
+                    error,
+                )
                 self._plain = True
                 return
             self._graph = graph

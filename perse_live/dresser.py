@@ -13,7 +13,13 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array
-from perse_live.attributes import AddedGaussians, Attribute, LearnedAttribute, LearnedGaussians, Look
+from perse_live.attributes import (
+    AddedGaussians,
+    Attribute,
+    LearnedAttribute,
+    LearnedGaussians,
+    Look,
+)
 from perse_live.avatar import Avatar
 from perse_live.correctives import Deltas, Merged, merge, scaled
 from perse_live.decoder.evaluation import Evaluation, Key
@@ -23,7 +29,11 @@ from perse_live.decoder.wearing import UNSEEN
 from perse_live.jit import inline_kernel, kernel
 from perse_live.wardrobe import effective_weights, kept_correctives, numbers_when_worn
 
-_PLACE_UNIT, _MOST_PLACE, _MOST_SIZE = np.float32(PLACE_UNIT), np.float32(MOST_PLACE), np.float32(MOST_SIZE)
+_PLACE_UNIT, _MOST_PLACE, _MOST_SIZE = (
+    np.float32(PLACE_UNIT),
+    np.float32(MOST_PLACE),
+    np.float32(MOST_SIZE),
+)
 _UNSEEN = np.float32(UNSEEN)
 
 
@@ -40,16 +50,31 @@ class Dresser:
         self._attributes = tuple(_contiguous(one) for one in avatar.attributes)
         on = sum(len(one.added.surface.triangles) for one in self._attributes)
         off = sum(len(one.added.rigid.means) for one in self._attributes)
-        self._surface = SurfaceBinding(*(_with_room(array, on) for array in vars(avatar.surface).values()))
-        self._rigid = RigidBinding(*(_with_room(array, off) for array in vars(avatar.rigid).values()))
-        self._colors, self._opacities = _with_room(avatar.colors, on + off), _with_room(avatar.opacities, on + off)
+        self._surface = SurfaceBinding(
+            *(_with_room(array, on) for array in vars(avatar.surface).values())
+        )
+        self._rigid = RigidBinding(
+            *(_with_room(array, off) for array in vars(avatar.rigid).values())
+        )
+        self._colors, self._opacities = (
+            _with_room(avatar.colors, on + off),
+            _with_room(avatar.opacities, on + off),
+        )
         self._regions = _with_room(avatar.regions, on + off)
         self._vertices = avatar.rig.vertices.copy()
-        self._learned = {k: number for number, k in enumerate(k for k, one in enumerate(self._attributes)
-                                                              if isinstance(one, LearnedAttribute))}
-        self._evaluation = _evaluation(avatar, [one for one in self._attributes if isinstance(one, LearnedAttribute)])
+        self._learned = {
+            k: number
+            for number, k in enumerate(
+                k for k, one in enumerate(self._attributes) if isinstance(one, LearnedAttribute)
+            )
+        }
+        self._evaluation = _evaluation(
+            avatar, [one for one in self._attributes if isinstance(one, LearnedAttribute)]
+        )
         moves = any(isinstance(one, LearnedAttribute) and one.moves_own for one in self._attributes)
-        self._matrices = np.ascontiguousarray(into_binding(avatar.rig, avatar.surface)) if moves else None
+        self._matrices = (
+            np.ascontiguousarray(into_binding(avatar.rig, avatar.surface)) if moves else None
+        )
         self._active: tuple[int, ...] = ()
         self._merged: Merged | None = None
         self._worn = avatar
@@ -80,9 +105,13 @@ class Dresser:
             on, off = on + len(one.added.surface.triangles), off + len(one.added.rigid.means)
         for k in active:
             least = _UNSEEN if k in self._learned else np.float32(0.0)
-            _keep_in_range(self._attributes[k].ids, count, self._shift, least, self._colors, self._opacities)
+            _keep_in_range(
+                self._attributes[k].ids, count, self._shift, least, self._colors, self._opacities
+            )
         if self._merged is not None:
-            self._fade_correctives(self._merged, [(self._attributes[k], effective[k]) for k in active])
+            self._fade_correctives(
+                self._merged, [(self._attributes[k], effective[k]) for k in active]
+            )
         return self._worn
 
     @property
@@ -95,55 +124,137 @@ class Dresser:
         avatar, count, shift = self._avatar, len(self._avatar.surface.triangles), self._shift
         for own, merged in ((avatar.colors, self._colors), (avatar.opacities, self._opacities)):
             merged[:count] = own[:count]
-            merged[count + shift:len(own) + shift] = own[count:]
+            merged[count + shift : len(own) + shift] = own[count:]
         np.copyto(self._vertices, avatar.rig.vertices)
         if self._matrices is not None:
-            for own, merged in ((avatar.surface.positions, self._surface.positions), (avatar.surface.axes, self._surface.axes),
-                                (avatar.rigid.means, self._rigid.means), (avatar.rigid.scales, self._rigid.scales)):
-                merged[:len(own)] = own
+            for own, merged in (
+                (avatar.surface.positions, self._surface.positions),
+                (avatar.surface.axes, self._surface.axes),
+                (avatar.rigid.means, self._rigid.means),
+                (avatar.rigid.scales, self._rigid.scales),
+            ):
+                merged[: len(own)] = own
 
     def _blend(self, one: Attribute, weight: float, on: int, off: int) -> None:
         """An attribute that says outright how it looks; on, off: where what it adds begins."""
         avatar, added, share = self._avatar, one.added, np.float32(weight)
-        count, shift, split = len(avatar.surface.triangles), self._shift, len(one.added.surface.triangles)
-        _change(one.ids, one.colors, one.opacities, avatar.colors, avatar.opacities, share, count, shift, self._colors,
-                self._opacities)
+        count, shift, split = (
+            len(avatar.surface.triangles),
+            self._shift,
+            len(one.added.surface.triangles),
+        )
+        _change(
+            one.ids,
+            one.colors,
+            one.opacities,
+            avatar.colors,
+            avatar.opacities,
+            share,
+            count,
+            shift,
+            self._colors,
+            self._opacities,
+        )
         size = np.float32(added.least_size + (1 - added.least_size) * weight)
         s, r = added.surface, added.rigid
-        _grow(s.positions, added.surface_start, s.axes, share, size, on, self._surface.positions, self._surface.axes)
-        _grow(r.means, added.rigid_start, r.scales, share, size, off, self._rigid.means, self._rigid.scales)
+        _grow(
+            s.positions,
+            added.surface_start,
+            s.axes,
+            share,
+            size,
+            on,
+            self._surface.positions,
+            self._surface.axes,
+        )
+        _grow(
+            r.means,
+            added.rigid_start,
+            r.scales,
+            share,
+            size,
+            off,
+            self._rigid.means,
+            self._rigid.scales,
+        )
         _appear(added.opacities[:split], added.appear[:split], share, on, self._opacities)
-        _appear(added.opacities[split:], added.appear[split:], share, count + shift + off, self._opacities)
+        _appear(
+            added.opacities[split:],
+            added.appear[split:],
+            share,
+            count + shift + off,
+            self._opacities,
+        )
 
-    def _decode(self, one: LearnedAttribute, number: int, weight: float, worn: Key, on: int, off: int) -> None:
+    def _decode(
+        self, one: LearnedAttribute, number: int, weight: float, worn: Key, on: int, off: int
+    ) -> None:
         """An attribute that the network knows as `number`."""
         assert self._evaluation is not None
         count, shift, added = len(self._avatar.surface.triangles), self._shift, one.added
         out = self._evaluation.own(number, weight)
         _add(one.ids, out, count, shift, self._colors, self._opacities)
         if one.moves_own and self._matrices is not None:
-            _displace(one.ids, out, count, self._matrices, self._surface.positions, self._surface.axes, self._rigid.means,
-                      self._rigid.scales)
+            _displace(
+                one.ids,
+                out,
+                count,
+                self._matrices,
+                self._surface.positions,
+                self._surface.axes,
+                self._rigid.means,
+                self._rigid.scales,
+            )
         out = self._evaluation.added(number, worn)
         split = len(added.surface.triangles)
-        _place_bound(out[:split], self._evaluation.matrices[number], added.surface.positions, added.surface.axes, on,
-                     self._surface.positions, self._surface.axes)
-        _place_free(out[split:], added.rigid.means, added.rigid.scales, off, self._rigid.means, self._rigid.scales)
+        _place_bound(
+            out[:split],
+            self._evaluation.matrices[number],
+            added.surface.positions,
+            added.surface.axes,
+            on,
+            self._surface.positions,
+            self._surface.axes,
+        )
+        _place_free(
+            out[split:],
+            added.rigid.means,
+            added.rigid.scales,
+            off,
+            self._rigid.means,
+            self._rigid.scales,
+        )
         _show(out[:split], added.colors[:split], on, self._colors, self._opacities)
         _show(out[split:], added.colors[split:], count + shift + off, self._colors, self._opacities)
 
     def _fade_correctives(self, everything: Merged, active: Sequence[tuple[Look, float]]) -> None:
         """Correctives of the avatar and of what it wears, at the looks' weights."""
-        weights = np.array([1.0, *(weight for one, weight in active if one.correctives is not None)], np.float32)
+        weights = np.array(
+            [1.0, *(weight for one, weight in active if one.correctives is not None)], np.float32
+        )
         full, now = everything.deltas, self._worn.correctives.deltas
-        _scale(everything.parts, everything.sources, kept_correctives(self._avatar, active), weights, full.colors, full.opacities,
-               full.offsets, now.colors, now.opacities, now.offsets)
+        _scale(
+            everything.parts,
+            everything.sources,
+            kept_correctives(self._avatar, active),
+            weights,
+            full.colors,
+            full.opacities,
+            full.offsets,
+            now.colors,
+            now.opacities,
+            now.offsets,
+        )
 
     def _correctives_of(self, worn: Sequence[Look]) -> tuple[Merged | None, Deltas]:
         """Those of the avatar and of looks, if some look changes them, and a copy under the numbers that Gaussians have now."""
         deltas = self._avatar.correctives.deltas
         own, numbers = numbers_when_worn(self._avatar, worn)
-        looks = [(one.correctives.deltas, rows) for one, rows in zip(worn, numbers, strict=True) if one.correctives is not None]
+        looks = [
+            (one.correctives.deltas, rows)
+            for one, rows in zip(worn, numbers, strict=True)
+            if one.correctives is not None
+        ]
         if not len(self._avatar.correctives) or not looks:
             return None, replace(deltas, ids=own[deltas.ids])
         everything = merge([(deltas, own), *looks])
@@ -156,43 +267,68 @@ class Dresser:
         on, off = count, free
         shift = sum(len(one.surface.triangles) for one in worn)
         self._regions[:count] = avatar.regions[:count]
-        self._regions[count + shift:len(avatar) + shift] = avatar.regions[count:]
+        self._regions[count + shift : len(avatar) + shift] = avatar.regions[count:]
         for one in worn:
             s, r = one.surface, one.rigid
             here = slice(on, on + len(s.triangles))
             self._surface.triangles[here], self._surface.thickness[here] = s.triangles, s.thickness
             self._surface.two_sided[here] = s.two_sided
-            self._colors[here], self._regions[here] = one.colors[:len(s.triangles)], one.regions[:len(s.triangles)]
+            self._colors[here], self._regions[here] = (
+                one.colors[: len(s.triangles)],
+                one.regions[: len(s.triangles)],
+            )
             on = here.stop
             here = slice(off, off + len(r.means))
             self._rigid.quats[here], self._rigid.head_weights[here] = r.quats, r.head_weights
             there = slice(count + shift + here.start, count + shift + here.stop)
-            self._colors[there], self._regions[there] = one.colors[len(s.triangles):], one.regions[len(s.triangles):]
+            self._colors[there], self._regions[there] = (
+                one.colors[len(s.triangles) :],
+                one.regions[len(s.triangles) :],
+            )
             off = here.stop
         self._active = active
         self._merged, deltas = self._correctives_of([self._attributes[k] for k in active])
         self._worn = replace(
-            avatar, rig=replace(avatar.rig, vertices=self._vertices),
+            avatar,
+            rig=replace(avatar.rig, vertices=self._vertices),
             surface=SurfaceBinding(*(array[:on] for array in vars(self._surface).values())),
             rigid=RigidBinding(*(array[:off] for array in vars(self._rigid).values())),
-            opacities=self._opacities[:on + off], colors=self._colors[:on + off], regions=self._regions[:on + off],
-            correctives=replace(avatar.correctives, deltas=deltas))
+            opacities=self._opacities[: on + off],
+            colors=self._colors[: on + off],
+            regions=self._regions[: on + off],
+            correctives=replace(avatar.correctives, deltas=deltas),
+        )
 
 
 def _check(avatar: Avatar) -> None:
-    count, vertices = len(avatar.surface.triangles) + len(avatar.rigid.means), len(avatar.rig.vertices)
+    count, vertices = (
+        len(avatar.surface.triangles) + len(avatar.rigid.means),
+        len(avatar.rig.vertices),
+    )
     if not len(avatar.opacities) == len(avatar.colors) == len(avatar.regions) == count:
-        raise ValueError(f"an avatar of {count} Gaussians has {len(avatar.opacities)} opacities, {len(avatar.colors)} colours and"
-                         f" {len(avatar.regions)} regions")
-    if avatar.decoder is None and any(isinstance(one, LearnedAttribute) for one in avatar.attributes):
+        raise ValueError(
+            f"an avatar of {count} Gaussians has {len(avatar.opacities)} opacities, {len(avatar.colors)} colours and"
+            f" {len(avatar.regions)} regions"
+        )
+    if avatar.decoder is None and any(
+        isinstance(one, LearnedAttribute) for one in avatar.attributes
+    ):
         raise ValueError("an avatar without a decoder cannot wear learned attributes")
     for one in avatar.attributes:
         on, off = len(one.added.surface.triangles), len(one.added.rigid.means)
         sound = len(one.vertex_ids) == len(one.vertex_offsets)
         sound = sound and len(one.added.colors) == len(one.added.regions) == on + off
-        sound = sound and (_matches_codes(one) if isinstance(one, LearnedAttribute) else _matches_ends(one, on, off))
+        sound = sound and (
+            _matches_codes(one)
+            if isinstance(one, LearnedAttribute)
+            else _matches_ends(one, on, off)
+        )
         triangles = one.added.surface.triangles
-        for ids, limit in ((one.ids, count), (one.vertex_ids, vertices), (triangles, len(avatar.rig.triangles))):
+        for ids, limit in (
+            (one.ids, count),
+            (one.vertex_ids, vertices),
+            (triangles, len(avatar.rig.triangles)),
+        ):
             sound = sound and (not len(ids) or (int(ids.min()) >= 0 and int(ids.max()) < limit))
         if not sound:
             raise ValueError(f"attribute {one.name!r} does not belong to this avatar")
@@ -200,44 +336,73 @@ def _check(avatar: Avatar) -> None:
 
 def _matches_ends(one: Attribute, on: int, off: int) -> bool:
     added = one.added
-    return (len(one.ids) == len(one.colors) == len(one.opacities) and len(added.surface_start) == on
-            and len(added.rigid_start) == off and len(added.opacities) == len(added.appear) == on + off)
+    return (
+        len(one.ids) == len(one.colors) == len(one.opacities)
+        and len(added.surface_start) == on
+        and len(added.rigid_start) == off
+        and len(added.opacities) == len(added.appear) == on + off
+    )
 
 
 def _matches_codes(one: LearnedAttribute) -> bool:
-    return one.codes.shape == (len(one.ids), CODES) and one.added.codes.shape == (len(one.added), CODES)
+    return one.codes.shape == (len(one.ids), CODES) and one.added.codes.shape == (
+        len(one.added),
+        CODES,
+    )
 
 
 def _evaluation(avatar: Avatar, learned: Sequence[LearnedAttribute]) -> Evaluation | None:
     if avatar.decoder is None or not learned:
         return None
     places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)
-    return Evaluation(avatar.decoder, avatar.rig, features_of(places, avatar.colors, avatar.regions), learned)
+    return Evaluation(
+        avatar.decoder, avatar.rig, features_of(places, avatar.colors, avatar.regions), learned
+    )
 
 
 def _with_room(array: np.ndarray, more: int) -> np.ndarray:
     """A copy, with room for more behind it."""
     out = np.empty((len(array) + more, *array.shape[1:]), array.dtype)
-    out[:len(array)] = array
+    out[: len(array)] = array
     return out
 
 
 def _contiguous(one: Look) -> Look:
     """The same attribute as the kernels want it."""
-    def arrays_of(part: object) -> dict[str, np.ndarray]:
-        return {name: np.ascontiguousarray(value) for name, value in vars(part).items() if isinstance(value, np.ndarray)}
 
-    surface, rigid = SurfaceBinding(**arrays_of(one.added.surface)), RigidBinding(**arrays_of(one.added.rigid))
+    def arrays_of(part: object) -> dict[str, np.ndarray]:
+        return {
+            name: np.ascontiguousarray(value)
+            for name, value in vars(part).items()
+            if isinstance(value, np.ndarray)
+        }
+
+    surface, rigid = (
+        SurfaceBinding(**arrays_of(one.added.surface)),
+        RigidBinding(**arrays_of(one.added.rigid)),
+    )
     if isinstance(one, LearnedAttribute):
-        learned: LearnedGaussians = replace(one.added, **arrays_of(one.added), surface=surface, rigid=rigid)
+        learned: LearnedGaussians = replace(
+            one.added, **arrays_of(one.added), surface=surface, rigid=rigid
+        )
         return replace(one, **arrays_of(one), added=learned)
     added: AddedGaussians = replace(one.added, **arrays_of(one.added), surface=surface, rigid=rigid)
     return replace(one, **arrays_of(one), added=added)
 
 
 @kernel
-def _change(ids: Int32Array, colors: Float32Array, opacities: Float32Array, own_colors: Float32Array, own_opacities: Float32Array,
-            share: np.float32, count: int, shift: int, out_colors: Float32Array, out_opacities: Float32Array) -> None:
+def _change(
+    ids: Int32Array,
+    colors: Float32Array,
+    opacities: Float32Array,
+    own_colors: Float32Array,
+    own_opacities: Float32Array,
+    share: np.float32,
+    count: int,
+    shift: int,
+    out_colors: Float32Array,
+    out_opacities: Float32Array,
+) -> None:
     """Gaussian g is at g, or at g + shift from `count` on, behind what is added on the surface."""
     for i in range(len(ids)):
         g = ids[i]
@@ -248,8 +413,14 @@ def _change(ids: Int32Array, colors: Float32Array, opacities: Float32Array, own_
 
 
 @kernel
-def _keep_in_range(ids: Int32Array, count: int, shift: int, least: np.float32, colors: Float32Array,
-                   opacities: Float32Array) -> None:
+def _keep_in_range(
+    ids: Int32Array,
+    count: int,
+    shift: int,
+    least: np.float32,
+    colors: Float32Array,
+    opacities: Float32Array,
+) -> None:
     """least: opacities below become 0."""
     zero, one = np.float32(0.0), np.float32(1.0)
     for i in range(len(ids)):
@@ -261,9 +432,18 @@ def _keep_in_range(ids: Int32Array, count: int, shift: int, least: np.float32, c
 
 
 @kernel
-def _scale(parts: Int32Array, sources: Int32Array, kept: Float32Array, weights: Float32Array, full_colors: Float32Array,
-           full_opacities: Float32Array, full_offsets: Float32Array, colors: Float32Array, opacities: Float32Array,
-           offsets: Float32Array) -> None:
+def _scale(
+    parts: Int32Array,
+    sources: Int32Array,
+    kept: Float32Array,
+    weights: Float32Array,
+    full_colors: Float32Array,
+    full_opacities: Float32Array,
+    full_offsets: Float32Array,
+    colors: Float32Array,
+    opacities: Float32Array,
+    offsets: Float32Array,
+) -> None:
     """Entries of part 0, the avatar's own, by what is left of them (G,); those of other parts by the part's weight."""
     for i in range(len(parts)):
         share = kept[sources[i]] if parts[i] == 0 else weights[parts[i]]
@@ -274,15 +454,25 @@ def _scale(parts: Int32Array, sources: Int32Array, kept: Float32Array, weights: 
 
 
 @kernel
-def _move(ids: Int32Array, offsets: Float32Array, share: np.float32, vertices: Float32Array) -> None:
+def _move(
+    ids: Int32Array, offsets: Float32Array, share: np.float32, vertices: Float32Array
+) -> None:
     for i in range(len(ids)):
         for c in range(3):
             vertices[ids[i], c] += share * offsets[i, c]
 
 
 @kernel
-def _grow(ends: Float32Array, starts: Float32Array, extents: Float32Array, share: np.float32, size: np.float32, offset: int,
-          places: Float32Array, out_extents: Float32Array) -> None:
+def _grow(
+    ends: Float32Array,
+    starts: Float32Array,
+    extents: Float32Array,
+    share: np.float32,
+    size: np.float32,
+    offset: int,
+    places: Float32Array,
+    out_extents: Float32Array,
+) -> None:
     for i in range(len(ends)):
         for c in range(3):
             places[offset + i, c] = starts[i, c] + share * (ends[i, c] - starts[i, c])
@@ -291,16 +481,31 @@ def _grow(ends: Float32Array, starts: Float32Array, extents: Float32Array, share
 
 
 @kernel
-def _appear(full: Float32Array, begins: Float32Array, share: np.float32, offset: int, opacities: Float32Array) -> None:
+def _appear(
+    full: Float32Array,
+    begins: Float32Array,
+    share: np.float32,
+    offset: int,
+    opacities: Float32Array,
+) -> None:
     one = np.float32(1.0)
     for i in range(len(full)):
         way = max(np.float32(0.4) * (one - begins[i]), np.float32(1e-3))
         shown = min(max((share - begins[i]) / way, np.float32(0.0)), one)
-        opacities[offset + i] = full[i] * (shown * shown * (np.float32(3.0) - np.float32(2.0) * shown))
+        opacities[offset + i] = full[i] * (
+            shown * shown * (np.float32(3.0) - np.float32(2.0) * shown)
+        )
 
 
 @kernel
-def _add(ids: Int32Array, out: Float32Array, count: int, shift: int, colors: Float32Array, opacities: Float32Array) -> None:
+def _add(
+    ids: Int32Array,
+    out: Float32Array,
+    count: int,
+    shift: int,
+    colors: Float32Array,
+    opacities: Float32Array,
+) -> None:
     """Colours and opacities that the network decoded for the avatar's own Gaussians; g stands as in `_change`."""
     for i in range(len(ids)):
         g = ids[i]
@@ -316,17 +521,31 @@ def _bounded(value: np.float32, most: np.float32) -> np.float32:
 
 
 @kernel
-def _displace(ids: Int32Array, out: Float32Array, count: int, matrices: Float32Array, positions: Float32Array,
-              axes: Float32Array, means: Float32Array, scales: Float32Array) -> None:
+def _displace(
+    ids: Int32Array,
+    out: Float32Array,
+    count: int,
+    matrices: Float32Array,
+    positions: Float32Array,
+    axes: Float32Array,
+    means: Float32Array,
+    scales: Float32Array,
+) -> None:
     """Places and sizes that the network decoded for the avatar's own Gaussians: the first `count` on the surface, then rigid."""
     for i in range(len(ids)):
         g = ids[i]
-        x, y, z = _bounded(out[i, 4], _MOST_PLACE), _bounded(out[i, 5], _MOST_PLACE), _bounded(out[i, 6], _MOST_PLACE)
+        x, y, z = (
+            _bounded(out[i, 4], _MOST_PLACE),
+            _bounded(out[i, 5], _MOST_PLACE),
+            _bounded(out[i, 6], _MOST_PLACE),
+        )
         x, y, z = x * _PLACE_UNIT, y * _PLACE_UNIT, z * _PLACE_UNIT
         size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
         if g < count:
             for c in range(3):
-                positions[g, c] += matrices[g, c, 0] * x + matrices[g, c, 1] * y + matrices[g, c, 2] * z
+                positions[g, c] += (
+                    matrices[g, c, 0] * x + matrices[g, c, 1] * y + matrices[g, c, 2] * z
+                )
             for c in range(4):
                 axes[g, c] *= size
         else:
@@ -338,10 +557,21 @@ def _displace(ids: Int32Array, out: Float32Array, count: int, matrices: Float32A
 
 
 @kernel
-def _place_bound(out: Float32Array, matrices: Float32Array, positions: Float32Array, axes: Float32Array, offset: int,
-                 out_positions: Float32Array, out_axes: Float32Array) -> None:
+def _place_bound(
+    out: Float32Array,
+    matrices: Float32Array,
+    positions: Float32Array,
+    axes: Float32Array,
+    offset: int,
+    out_positions: Float32Array,
+    out_axes: Float32Array,
+) -> None:
     for i in range(len(out)):
-        x, y, z = _bounded(out[i, 4], _MOST_PLACE), _bounded(out[i, 5], _MOST_PLACE), _bounded(out[i, 6], _MOST_PLACE)
+        x, y, z = (
+            _bounded(out[i, 4], _MOST_PLACE),
+            _bounded(out[i, 5], _MOST_PLACE),
+            _bounded(out[i, 6], _MOST_PLACE),
+        )
         x, y, z = x * _PLACE_UNIT, y * _PLACE_UNIT, z * _PLACE_UNIT
         size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
         for c in range(3):
@@ -352,17 +582,31 @@ def _place_bound(out: Float32Array, matrices: Float32Array, positions: Float32Ar
 
 
 @kernel
-def _place_free(out: Float32Array, means: Float32Array, scales: Float32Array, offset: int, out_means: Float32Array,
-                out_scales: Float32Array) -> None:
+def _place_free(
+    out: Float32Array,
+    means: Float32Array,
+    scales: Float32Array,
+    offset: int,
+    out_means: Float32Array,
+    out_scales: Float32Array,
+) -> None:
     for i in range(len(out)):
         size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
         for c in range(3):
-            out_means[offset + i, c] = means[i, c] + _bounded(out[i, 4 + c], _MOST_PLACE) * _PLACE_UNIT
+            out_means[offset + i, c] = (
+                means[i, c] + _bounded(out[i, 4 + c], _MOST_PLACE) * _PLACE_UNIT
+            )
             out_scales[offset + i, c] = size * scales[i, c]
 
 
 @kernel
-def _show(out: Float32Array, base: Float32Array, offset: int, colors: Float32Array, opacities: Float32Array) -> None:
+def _show(
+    out: Float32Array,
+    base: Float32Array,
+    offset: int,
+    colors: Float32Array,
+    opacities: Float32Array,
+) -> None:
     """Colours and opacities of what is added."""
     zero, one = np.float32(0.0), np.float32(1.0)
     for i in range(len(out)):

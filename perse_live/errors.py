@@ -17,10 +17,12 @@ def one_line(said: object, most: int = _LONGEST) -> str:
 
     most: characters; what is longer is cut.
     """
-    text = "".join(character if character.isprintable() else " " for character in " ".join(str(said).split()))
+    text = "".join(
+        character if character.isprintable() else " " for character in " ".join(str(said).split())
+    )
     if not text and isinstance(said, BaseException):
         text = type(said).__name__
-    return text if len(text) <= most else f"{text[:most - 3]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def gist(error: BaseException, most: int = 300) -> str:

@@ -33,9 +33,15 @@ class FaceLock:
         chosen = next(iter(faces), None)
         if self._center is not None:
             known, elapsed = self._center, max(1.0, (time - self._seen) * _TENTH)
-            near = [face for face in faces if np.linalg.norm(_center(face) - known) < _NEAR * self._size * elapsed
-                    and abs(np.log(_size(face) / self._size)) < np.log(_LARGER) * elapsed]
-            chosen = min(near, key=lambda face: float(np.linalg.norm(_center(face) - known)), default=None)
+            near = [
+                face
+                for face in faces
+                if np.linalg.norm(_center(face) - known) < _NEAR * self._size * elapsed
+                and abs(np.log(_size(face) / self._size)) < np.log(_LARGER) * elapsed
+            ]
+            chosen = min(
+                near, key=lambda face: float(np.linalg.norm(_center(face) - known)), default=None
+            )
         if chosen is not None:
             self._center, self._size, self._seen = _center(chosen), _size(chosen), time
         return chosen

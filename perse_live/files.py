@@ -65,11 +65,25 @@ def atomic_output(target: Path, *, private: bool = False) -> Generator[Path, Non
     if target.is_dir():
         raise UserError(f"cannot write {target}: {_CANNOT_WRITE[errno.EISDIR]}")
     _sweep(target.parent)
-    temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(_MARK_BYTES)}.part{target.suffix}")
+    temporary = target.with_name(
+        f".{target.stem[:40]}.{secrets.token_hex(_MARK_BYTES)}.part{target.suffix}"
+    )
     try:
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _OWNER_ONLY if private else None
+        mode = (
+            stat.S_IMODE(target.stat().st_mode)
+            if target.exists()
+            else _OWNER_ONLY
+            if private
+            else None
+        )
         # from the start no more open than it will be
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _EVERYONE if mode is None else _OWNER_ONLY))
+        os.close(
+            os.open(
+                temporary,
+                os.O_CREAT | os.O_EXCL | os.O_WRONLY,
+                _EVERYONE if mode is None else _OWNER_ONLY,
+            )
+        )
     except OSError as error:
         raise write_error(target, error) from error
     try:
@@ -113,7 +127,9 @@ def atomic_folder(target: Path) -> Generator[Path, None, None]:
     `atomic_output`. Raises UserError when the folder cannot be written or the disk fills up while the block writes.
     """
     mark = secrets.token_hex(_MARK_BYTES)
-    beside, before = (target.with_name(f".{target.name[:40]}.{mark}.{kind}") for kind in ("part", "old"))
+    beside, before = (
+        target.with_name(f".{target.name[:40]}.{mark}.{kind}") for kind in ("part", "old")
+    )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target.parent)
@@ -137,7 +153,11 @@ def _sweep(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for path in folder.glob(".*.part*"):
             with contextlib.suppress(OSError):
-                if not _TEMPORARY.fullmatch(path.name) or path.is_symlink() or path.stat().st_mtime >= oldest:
+                if (
+                    not _TEMPORARY.fullmatch(path.name)
+                    or path.is_symlink()
+                    or path.stat().st_mtime >= oldest
+                ):
                     continue
                 if path.is_dir():
                     shutil.rmtree(path)
@@ -177,8 +197,16 @@ def write_animation(target: Path, frames: Iterable[UInt8Array], *, fps: int) -> 
     pictures = map(Image.fromarray, frames)
     first = next(pictures)
     with atomic_output(target) as temporary:
-        first.save(temporary, "WEBP", save_all=True, append_images=pictures, duration=round(1000 / fps), loop=0, quality=72,
-                   exif=exif)
+        first.save(
+            temporary,
+            "WEBP",
+            save_all=True,
+            append_images=pictures,
+            duration=round(1000 / fps),
+            loop=0,
+            quality=72,
+            exif=exif,
+        )
 
 
 def file_sha256(path: Path) -> str:

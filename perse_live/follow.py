@@ -20,11 +20,22 @@ from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.detect import Detection, FaceDetector, VideoFaceDetector, moved, search_windows
 from perse_live.facelock import FaceLock
 
-_SMALL, _LARGE = 0.10, 0.25  # of the picture's longer side: face sizes below which a crop is used, and above which no longer
-_CROP = 4.0  # side of the crop, in sizes of the face: it takes the detector's best share of a picture
+_SMALL, _LARGE = (
+    0.10,
+    0.25,
+)  # of the picture's longer side: face sizes below which a crop is used, and above which no longer
+_CROP = (
+    4.0  # side of the crop, in sizes of the face: it takes the detector's best share of a picture
+)
 _LEAST_CROP = 64  # pixels
-_OFF_CENTRE, _OFF_SIZE = 0.15, 1.4  # by how much of its side, or which factor, a crop may be off before it is moved
-_STILL_SECONDS, _STILL = 2.0, 0.006  # for how long, and within which share of its size, a face on a poster stays where it is
+_OFF_CENTRE, _OFF_SIZE = (
+    0.15,
+    1.4,
+)  # by how much of its side, or which factor, a crop may be off before it is moved
+_STILL_SECONDS, _STILL = (
+    2.0,
+    0.006,
+)  # for how long, and within which share of its size, a face on a poster stays where it is
 _NEARER = 2.5  # factor by which a person before the camera is larger than a poster behind
 _LOST_SECONDS = 5.0  # for which a lost face is looked for near its last place first
 
@@ -71,7 +82,9 @@ class _Box:
     height: int
 
     def cut(self, image: UInt8Array) -> UInt8Array:
-        return np.ascontiguousarray(image[self.top:self.top + self.height, self.left:self.left + self.width])
+        return np.ascontiguousarray(
+            image[self.top : self.top + self.height, self.left : self.left + self.width]
+        )
 
 
 class FaceFollower:
@@ -94,7 +107,9 @@ class FaceFollower:
         self._last_time = -np.inf
         self._first = True
         self._shape: tuple[int, ...] = ()  # of the last picture
-        self._places: deque[tuple[float, FloatArray]] = deque()  # time and centre of a face in a crop, in the last seconds
+        self._places: deque[tuple[float, FloatArray]] = (
+            deque()
+        )  # time and centre of a face in a crop, in the last seconds
 
     def update(self, image: UInt8Array, time: float) -> Detection | None:
         """The person's face in the next picture, or None.
@@ -136,7 +151,12 @@ class FaceFollower:
         """Return self."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Close."""
         self.close()
 
@@ -144,7 +164,9 @@ class FaceFollower:
         """The person's face in the part of the picture that is looked at."""
         if self._crop is None:
             return self._lock.choose(self._detector.detect(image, time), time)
-        return self._lock.choose(_found(self._detector.detect(self._crop.cut(image), time), self._crop, image), time)
+        return self._lock.choose(
+            _found(self._detector.detect(self._crop.cut(image), time), self._crop, image), time
+        )
 
     def _show(self, crop: _Box | None) -> None:
         """Look at another part of the pictures from here on."""
@@ -168,7 +190,11 @@ class FaceFollower:
         assert self._last is not None
         if self._searcher is None:
             self._searcher = FaceDetector(max_faces=2, search=False)
-        found = [face for face in self._searcher.detect(image) if _size(face) > _NEARER * _size(self._last)]
+        found = [
+            face
+            for face in self._searcher.detect(image)
+            if _size(face) > _NEARER * _size(self._last)
+        ]
         if not found:
             return None
         self.reset()
@@ -185,7 +211,9 @@ class FaceFollower:
         looked_at = 0
         for window in windows:
             looked_at += 1
-            found = self._lock.choose(_found(self._searcher.detect(window.cut(image)), window, image), time)
+            found = self._lock.choose(
+                _found(self._searcher.detect(window.cut(image)), window, image), time
+            )
             if found is not None:
                 self._show(_around(found, image))
                 return self._look(image, time) or found
@@ -206,8 +234,12 @@ class FaceFollower:
             self._show(None)
             return
         wanted, now = _crop_of(face), self._crop
-        if now is None or max(wanted.width / now.width, now.width / wanted.width) > _OFF_SIZE or \
-                max(abs(wanted.left - now.left), abs(wanted.top - now.top)) > _OFF_CENTRE * wanted.width:
+        if (
+            now is None
+            or max(wanted.width / now.width, now.width / wanted.width) > _OFF_SIZE
+            or max(abs(wanted.left - now.left), abs(wanted.top - now.top))
+            > _OFF_CENTRE * wanted.width
+        ):
             self._show(wanted)
 
 

@@ -33,5 +33,9 @@ class Gaussians:
 
 def concatenate(*parts: Gaussians) -> Gaussians:
     """Join sets of Gaussians in the order given."""
-    return Gaussians(*(np.concatenate([getattr(p, name) for p in parts])
-                       for name in ("means", "quats", "scales", "opacities", "colors")))
+    return Gaussians(
+        *(
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in ("means", "quats", "scales", "opacities", "colors")
+        )
+    )

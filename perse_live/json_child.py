@@ -25,8 +25,14 @@ class JsonChild:
         """command: a program that ends when its stdin does. Raises OSError where the system cannot start it."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
         self._folder = tempfile.TemporaryDirectory(prefix="perse-live-job-")
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-                                         cwd=self._folder.name, start_new_session=os.name == "posix")
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            cwd=self._folder.name,
+            start_new_session=os.name == "posix",
+        )
 
     @property
     def pid(self) -> int:
@@ -60,7 +66,11 @@ class JsonChild:
         """The last lines of its stderr, without empty ones."""
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - _LAST_WORDS))
-        return [line.strip() for line in self._errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        return [
+            line.strip()
+            for line in self._errors.read().decode("utf-8", "replace").splitlines()
+            if line.strip()
+        ]
 
     def kill(self) -> None:
         """End it and what it has started; doing so again does nothing."""

@@ -28,7 +28,14 @@ _EXPRESSIONS = len(EXPRESSION_NAMES)
 _UNIT_STEPS = 255  # of a value in [0, 1]
 _ANGLE_STEPS = 8192  # of a radian: 0.007 degrees
 _LENGTH_STEPS = 10_000  # of a metre: 0.1 mm
-_PARTS = (_EXPRESSIONS, 4, 3, 3, 3, 4)  # values: expression, gaze, head's rotation and place, shoulders' rotation, secondary
+_PARTS = (
+    _EXPRESSIONS,
+    4,
+    3,
+    3,
+    3,
+    4,
+)  # values: expression, gaze, head's rotation and place, shoulders' rotation, secondary
 _FIXED = sum(_PARTS)
 _MOST_ANGLE, _MOST_LENGTH = 4 * _ANGLE_STEPS, 20 * _LENGTH_STEPS
 _KEY, _DIFFERENCE = 0, 1
@@ -71,7 +78,11 @@ class MotionEncoder:
         """A state as a message. time: seconds since the stream began, growing."""
         steps = _steps(state)
         kind = _DIFFERENCE
-        if self._key is None or len(self._key) != len(steps) or time - self._key_time >= KEY_SECONDS:
+        if (
+            self._key is None
+            or len(self._key) != len(steps)
+            or time - self._key_time >= KEY_SECONDS
+        ):
             self._key, self._key_time, kind = steps, time, _KEY
             self._number += 1
         head = bytes([kind]) + _varint(self._number) + _varint(round(1000 * time))
@@ -113,8 +124,15 @@ def _steps(state: MotionState) -> Steps:
     """A state in whole steps."""
     units = np.concatenate([state.expression, state.weights]).clip(0, 1) * _UNIT_STEPS
     rotations = to_axis_angle(np.stack([state.R_cam_head, state.R_cam_body]).astype(np.float64))
-    parts = (units[:_EXPRESSIONS], state.gaze.reshape(4) * _ANGLE_STEPS, rotations[0] * _ANGLE_STEPS,
-             state.t_cam_head * _LENGTH_STEPS, rotations[1] * _ANGLE_STEPS, state.secondary * _ANGLE_STEPS, units[_EXPRESSIONS:])
+    parts = (
+        units[:_EXPRESSIONS],
+        state.gaze.reshape(4) * _ANGLE_STEPS,
+        rotations[0] * _ANGLE_STEPS,
+        state.t_cam_head * _LENGTH_STEPS,
+        rotations[1] * _ANGLE_STEPS,
+        state.secondary * _ANGLE_STEPS,
+        units[_EXPRESSIONS:],
+    )
     return np.rint(np.concatenate(parts)).astype(np.int64)
 
 
@@ -123,12 +141,23 @@ def _state(steps: Steps) -> MotionState:
     expression, gaze, head, place, body, secondary, weights = np.split(steps, np.cumsum(_PARTS))
     units = np.concatenate([expression, weights])
     angles = np.concatenate([gaze, head, body, secondary])
-    if units.min() < 0 or units.max() > _UNIT_STEPS or np.abs(angles).max() > _MOST_ANGLE or np.abs(place).max() > _MOST_LENGTH:
+    if (
+        units.min() < 0
+        or units.max() > _UNIT_STEPS
+        or np.abs(angles).max() > _MOST_ANGLE
+        or np.abs(place).max() > _MOST_LENGTH
+    ):
         raise MessageError("with a value out of range")
     rotations = from_axis_angle(np.stack([head, body]) / _ANGLE_STEPS).astype(np.float32)
-    return MotionState((expression / _UNIT_STEPS).astype(np.float32), (gaze / _ANGLE_STEPS).astype(np.float32).reshape(2, 2),
-                       rotations[0], (place / _LENGTH_STEPS).astype(np.float32), rotations[1],
-                       (secondary / _ANGLE_STEPS).astype(np.float32), (weights / _UNIT_STEPS).astype(np.float32))
+    return MotionState(
+        (expression / _UNIT_STEPS).astype(np.float32),
+        (gaze / _ANGLE_STEPS).astype(np.float32).reshape(2, 2),
+        rotations[0],
+        (place / _LENGTH_STEPS).astype(np.float32),
+        rotations[1],
+        (secondary / _ANGLE_STEPS).astype(np.float32),
+        (weights / _UNIT_STEPS).astype(np.float32),
+    )
 
 
 def _runs(values: Steps) -> bytes:

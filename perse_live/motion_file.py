@@ -61,7 +61,11 @@ class MotionWriter:
     """Writes a recording to an open file."""
 
     def __init__(self, file: IO[bytes], header: MotionHeader) -> None:
-        self._file, self._encoder, self._before = file, MotionEncoder(), np.zeros(_OFFSETS, np.int64)
+        self._file, self._encoder, self._before = (
+            file,
+            MotionEncoder(),
+            np.zeros(_OFFSETS, np.int64),
+        )
         file.write(MAGIC + json.dumps({"creator": CREATOR, **vars(header)}).encode() + b"\n")
 
     def write(self, frame: MotionFrame) -> None:
@@ -101,12 +105,16 @@ def read_motion(path: Path) -> Generator[MotionFrame, None, None]:
                     continue
                 decoded = decoder.decode(content)
             except (MessageError, zlib.error) as error:
-                raise UserError(f"{path} is damaged (a message {error}): record it again") from error
+                raise UserError(
+                    f"{path} is damaged (a message {error}): record it again"
+                ) from error
             if decoded is None:
                 continue
             state, time = decoded
             if len(state.weights) != len(header.attributes) or time < last:
-                raise UserError(f"{path} is damaged: its messages do not fit its header: record it again")
+                raise UserError(
+                    f"{path} is damaged: its messages do not fit its header: record it again"
+                )
             last = time
             yield MotionFrame(time, state, (offsets / _STEPS).astype(np.float32))
 
@@ -123,8 +131,9 @@ def _opened(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): give a recording by perse-live live --record ME{SUFFIX}"
-                        ) from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): give a recording by perse-live live --record ME{SUFFIX}"
+        ) from error
 
 
 def _header(file: IO[bytes], path: Path) -> MotionHeader:
@@ -133,11 +142,21 @@ def _header(file: IO[bytes], path: Path) -> MotionHeader:
         raise UserError(wrong)
     try:
         found = parse_json_object(file.readline(_LONGEST_HEADER), max_bytes=_LONGEST_HEADER)
-        header = MotionHeader(int(found["width"]), int(found["height"]), float(found["fps"]), str(found["badge"]),
-                              str(found["background"]), tuple(map(str, found["attributes"])))
+        header = MotionHeader(
+            int(found["width"]),
+            int(found["height"]),
+            float(found["fps"]),
+            str(found["badge"]),
+            str(found["background"]),
+            tuple(map(str, found["attributes"])),
+        )
     except (CheckedError, KeyError, TypeError, ValueError) as error:
         raise UserError(wrong) from error
-    if not (16 <= header.width <= 4096 and 16 <= header.height <= 4096 and header.width % 2 == header.height % 2 == 0
-            and 1 <= header.fps <= 240):
+    if not (
+        16 <= header.width <= 4096
+        and 16 <= header.height <= 4096
+        and header.width % 2 == header.height % 2 == 0
+        and 1 <= header.fps <= 240
+    ):
         raise UserError(wrong)
     return header

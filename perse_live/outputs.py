@@ -30,7 +30,9 @@ _GZIP_WITH_NAME = b"\x1f\x8b\x08\x08"  # the compressed file's name follows at b
 _PLY_COMMENT = f"comment {CREATOR}".encode()
 
 
-def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool = False) -> None:
+def check_outputs(
+    outputs: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool = False
+) -> None:
     """See that files can be written, and that nothing is lost by it.
 
     outputs: what will be written; inputs: what is read meanwhile. Existing outputs are replaced where perse-live wrote them or
@@ -40,14 +42,20 @@ def check_outputs(outputs: Sequence[Path], *, inputs: Sequence[Path], overwrite:
     for path in outputs:
         for one in inputs:
             if _same_file(path, one):
-                raise UserError(f"cannot write {path}: it is the input {one}: choose another output")
+                raise UserError(
+                    f"cannot write {path}: it is the input {one}: choose another output"
+                )
         check_writable(path)
         if not overwrite and not _replaceable(path):
-            raise UserError(f"cannot write {path}: a file of that name is there, and it does not say that perse-live wrote it:"
-                            " choose another name, or add --overwrite to replace it")
+            raise UserError(
+                f"cannot write {path}: a file of that name is there, and it does not say that perse-live wrote it:"
+                " choose another name, or add --overwrite to replace it"
+            )
 
 
-def check_output_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[Path], overwrite: bool = False) -> None:
+def check_output_folder(
+    folder: Path, names: Sequence[str], *, inputs: Sequence[Path], overwrite: bool = False
+) -> None:
     """As `check_outputs`, for files of these names in a folder that is made where it is missing."""
     if folder.is_dir():
         _try_to_write(folder, folder)
@@ -59,8 +67,9 @@ def check_output_folder(folder: Path, names: Sequence[str], *, inputs: Sequence[
     _try_to_write(existing, folder)
 
 
-def check_replaced_folder(folder: Path, names: Collection[str], *, inputs: Sequence[Path],
-                          overwrite: bool = False) -> None:
+def check_replaced_folder(
+    folder: Path, names: Collection[str], *, inputs: Sequence[Path], overwrite: bool = False
+) -> None:
     """See that nothing is lost by replacing a whole folder that perse-live wrote.
 
     names: of the files that perse-live puts there. Raises UserError where an input lies in it, or another file does and
@@ -68,12 +77,16 @@ def check_replaced_folder(folder: Path, names: Collection[str], *, inputs: Seque
     """
     for one in inputs:
         if folder.resolve() in one.resolve().parents:
-            raise UserError(f"cannot replace {folder}: the input {one} is in it: choose another output")
+            raise UserError(
+                f"cannot replace {folder}: the input {one} is in it: choose another output"
+            )
     if folder.is_dir() and not overwrite:
         others = sorted(one.name for one in folder.iterdir() if one.name not in names)
         if others:
-            raise UserError(f"cannot replace {folder}: {others[0]} in it is not from perse-live: move it away, choose another -o,"
-                            " or add --overwrite")
+            raise UserError(
+                f"cannot replace {folder}: {others[0]} in it is not from perse-live: move it away, choose another -o,"
+                " or add --overwrite"
+            )
 
 
 def free_side_file(wish: Path, *, inputs: Sequence[Path]) -> Path:
@@ -81,9 +94,18 @@ def free_side_file(wish: Path, *, inputs: Sequence[Path]) -> Path:
 
     Its own name, where nothing is there or perse-live wrote it; else ME.sheet.png, ME.sheet-2.png and so on.
     """
-    candidates = itertools.chain([wish], (wish.with_name(f"{wish.stem}.sheet{'' if number == 1 else f'-{number}'}{wish.suffix}")
-                                          for number in itertools.count(1)))
-    return next(one for one in candidates if _replaceable(one) and not any(_same_file(one, read) for read in inputs))
+    candidates = itertools.chain(
+        [wish],
+        (
+            wish.with_name(f"{wish.stem}.sheet{'' if number == 1 else f'-{number}'}{wish.suffix}")
+            for number in itertools.count(1)
+        ),
+    )
+    return next(
+        one
+        for one in candidates
+        if _replaceable(one) and not any(_same_file(one, read) for read in inputs)
+    )
 
 
 def free_name(wish: Path, *suffixes: str, taken: Container[Path] = ()) -> Path:
@@ -91,9 +113,16 @@ def free_name(wish: Path, *suffixes: str, taken: Container[Path] = ()) -> Path:
 
     suffixes: others under which nothing may be there either. taken: names that do not exist yet, but will.
     """
-    names = itertools.chain([wish], (wish.with_name(f"{wish.stem}-{number}{wish.suffix}") for number in itertools.count(2)))
-    return next(one for one in names if one not in taken
-                and not any(os.path.lexists(one.with_suffix(suffix)) for suffix in (one.suffix, *suffixes)))
+    names = itertools.chain(
+        [wish],
+        (wish.with_name(f"{wish.stem}-{number}{wish.suffix}") for number in itertools.count(2)),
+    )
+    return next(
+        one
+        for one in names
+        if one not in taken
+        and not any(os.path.lexists(one.with_suffix(suffix)) for suffix in (one.suffix, *suffixes))
+    )
 
 
 def check_writable(path: Path) -> None:
@@ -112,7 +141,9 @@ def check_writable(path: Path) -> None:
         if path.exists() and not os.access(path, os.W_OK):
             raise write_error(path, OSError(errno.EACCES, ""))
     if not path.parent.is_dir():
-        raise write_error(path, OSError(errno.ENOTDIR if path.parent.exists() else errno.ENOENT, ""))
+        raise write_error(
+            path, OSError(errno.ENOTDIR if path.parent.exists() else errno.ENOENT, "")
+        )
     _try_to_write(path.parent, path)
 
 
@@ -132,7 +163,9 @@ def written_by_us(path: Path) -> bool:
     if head[:4] == b"ply\n":
         return _PLY_COMMENT in head.partition(b"end_header")[0].splitlines()
     if head[:4] == b"glTF":
-        return _json_says_so(head[20:20 + int.from_bytes(head[12:16], "little")], ("asset", "generator"))
+        return _json_says_so(
+            head[20 : 20 + int.from_bytes(head[12:16], "little")], ("asset", "generator")
+        )
     if head[:4] == _GZIP_WITH_NAME:
         return head[10:].startswith(CREATOR.encode() + b"\0")
     if head[:1] == b"{":
@@ -141,7 +174,9 @@ def written_by_us(path: Path) -> bool:
 
 
 def _replaceable(path: Path) -> bool:
-    return not os.path.lexists(path) or (path.is_file() and (path.stat().st_size == 0 or written_by_us(path)))
+    return not os.path.lexists(path) or (
+        path.is_file() and (path.stat().st_size == 0 or written_by_us(path))
+    )
 
 
 def _same_file(one: Path, other: Path) -> bool:
@@ -171,7 +206,10 @@ def _picture_says_so(path: Path) -> bool:
 def _film_says_so(path: Path) -> bool:
     try:
         with open_container(path) as film:
-            return any(key.lower() == "comment" and text.startswith(CREATOR) for key, text in film.metadata.items())
+            return any(
+                key.lower() == "comment" and text.startswith(CREATOR)
+                for key, text in film.metadata.items()
+            )
     except (FFmpegError, OSError, ValueError):
         return False
 

@@ -28,17 +28,56 @@ MAX_SIDE = 4096
 MAX_PIXELS = 120_000_000
 """Of a picture, as stored; larger ones are refused before they are decoded."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")  # and HEIF; no EPS: Pillow would start Ghostscript on it
+_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "AVIF",
+    "TIFF",
+    "GIF",
+    "BMP",
+)  # and HEIF; no EPS: Pillow would start Ghostscript on it
 _FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, AVIF or TIFF"
-_MAX_PIXELS_OF = {"WEBP": 60_000_000, "AVIF": 60_000_000, "HEIF": 90_000_000}  # their decoders hold several copies: 1 GB each
-_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # in the other formats further pictures are pages, depth maps or previews
-_HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # how an ISO file says that it holds HEVC pictures: heic, heix, hevc, mif1 ...
+_MAX_PIXELS_OF = {
+    "WEBP": 60_000_000,
+    "AVIF": 60_000_000,
+    "HEIF": 90_000_000,
+}  # their decoders hold several copies: 1 GB each
+_ANIMATED = (
+    "GIF",
+    "WEBP",
+    "PNG",
+    "AVIF",
+)  # in the other formats further pictures are pages, depth maps or previews
+_HEIF_BRANDS = (
+    b"hei",
+    b"hev",
+    b"mif",
+    b"msf",
+)  # how an ISO file says that it holds HEVC pictures: heic, heix, hevc, mif1 ...
 _BAND = 256  # rows converted and reduced at a time
 _SRGB = ImageCms.createProfile("sRGB")
-_PROFILE_MODES = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L", b"Lab ": "LAB"}  # color spaces of profiles as Pillow's modes
-_PROFILE_SPACE = slice(16, 20)  # bytes of a profile's header that name the color space of the data (ICC.1, section 7.2)
-_DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, RuntimeError,
-                   struct.error)
+_PROFILE_MODES = {
+    b"RGB ": "RGB",
+    b"CMYK": "CMYK",
+    b"GRAY": "L",
+    b"Lab ": "LAB",
+}  # color spaces of profiles as Pillow's modes
+_PROFILE_SPACE = slice(
+    16, 20
+)  # bytes of a profile's header that name the color space of the data (ICC.1, section 7.2)
+_DECODER_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    TypeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+)
 
 _BLACK = 8  # of 255: brightest pixel of a black bar; codecs leave a little noise
 _MOST_BARS = 0.5  # of a side that may be bars; more is a dark picture
@@ -68,7 +107,9 @@ def load_photo(path: Path) -> Photo:
     rgb = _without_black_bars(rgb)
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_SIDE:
-        raise UserError(f"{path}: {width} x {height} pixels are too few; use a photo of at least {MIN_SIDE} px on each side")
+        raise UserError(
+            f"{path}: {width} x {height} pixels are too few; use a photo of at least {MIN_SIDE} px on each side"
+        )
     return Photo(rgb, file_sha256(path), path.name, complaints)
 
 
@@ -81,11 +122,17 @@ def cropped(photo: Photo, box: tuple[int, int, int, int]) -> Photo:
     left, top, width, height = box
     high, wide = photo.rgb.shape[:2]
     if min(left, top) < 0 or left + width > wide or top + height > high:
-        raise UserError(f"{photo.name}: the part {width} x {height} at {left}, {top} is not inside its {wide} x {high} pixels")
+        raise UserError(
+            f"{photo.name}: the part {width} x {height} at {left}, {top} is not inside its {wide} x {high} pixels"
+        )
     if min(width, height) < MIN_SIDE:
-        raise UserError(f"{photo.name}: the part of {width} x {height} pixels is too small; take one of at least {MIN_SIDE} px on"
-                        " each side")
-    return replace(photo, rgb=np.ascontiguousarray(photo.rgb[top:top + height, left:left + width]))
+        raise UserError(
+            f"{photo.name}: the part of {width} x {height} pixels is too small; take one of at least {MIN_SIDE} px on"
+            " each side"
+        )
+    return replace(
+        photo, rgb=np.ascontiguousarray(photo.rgb[top : top + height, left : left + width])
+    )
 
 
 def read_picture(path: Path) -> UInt8Array:
@@ -105,13 +152,17 @@ def _decode(path: Path) -> tuple[UInt8Array, tuple[str, ...]]:
     complaints: list[str] = []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's on large pictures and odd metadata: judged here
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow's on large pictures and odd metadata: judged here
             with Image.open(path, formats=_formats(path)) as image:
                 _check_size(path, image)
                 if image.format in _ANIMATED and getattr(image, "is_animated", False):
                     complaints.append("an animation: only its first frame is used")
                 if image.format in ("JPEG", "MPO"):
-                    image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes at a half, a quarter or an eighth of the size
+                    image.draft(
+                        "RGB", (MAX_SIDE, MAX_SIDE)
+                    )  # decodes at a half, a quarter or an eighth of the size
                 image.load()
                 orientation, profile = _orientation(image), image.info.get("icc_profile")
                 small = _reduced(image)
@@ -122,13 +173,19 @@ def _decode(path: Path) -> tuple[UInt8Array, tuple[str, ...]]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; give the path of a picture") from error
     except (IsADirectoryError, PermissionError) as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of a picture") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a picture"
+        ) from error
     except Image.DecompressionBombError as error:
         raise _too_large(path, MAX_PIXELS) from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{path}: not a picture that can be read; use a {_FORMAT_NAMES} file") from error
+        raise UserError(
+            f"{path}: not a picture that can be read; use a {_FORMAT_NAMES} file"
+        ) from error
     except MemoryError as error:
-        raise UserError(f"{path}: the picture needs more memory than there is; reduce it") from error
+        raise UserError(
+            f"{path}: the picture needs more memory than there is; reduce it"
+        ) from error
     except _DECODER_ERRORS as error:
         raise UserError(f"{path}: the picture is damaged ({error}); use an intact copy") from error
 
@@ -152,12 +209,20 @@ def _check_size(path: Path, image: Image.Image) -> None:
 
 
 def _too_large(path: Path, most: int) -> UserError:
-    return UserError(f"{path}: the picture has too many pixels; reduce it to {most // 1_000_000} megapixels or less")
+    return UserError(
+        f"{path}: the picture has too many pixels; reduce it to {most // 1_000_000} megapixels or less"
+    )
 
 
-_TRANSPOSES = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-               5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-               8: Image.Transpose.ROTATE_90}  # what undoes each EXIF orientation
+_TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # what undoes each EXIF orientation
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
@@ -205,7 +270,9 @@ def _converted(image: Image.Image, white: float) -> Image.Image:
         return image.convert("LA")
     if image.mode == "1":
         return image.convert("L")
-    return image if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB") else image.convert("RGB")
+    return (
+        image if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB") else image.convert("RGB")
+    )
 
 
 def _over_grey(image: Image.Image, profile: bytes | None, complaints: list[str]) -> Image.Image:
@@ -229,7 +296,9 @@ def _to_srgb(image: Image.Image, profile: bytes | None, complaints: list[str]) -
                 return _converted_by(source, image)
         except (ImageCms.PyCMSError, OSError, ValueError) as error:
             _log.debug("color profile: %s", error)
-        complaints.append("its color profile is damaged or of another kind of picture, so its colors may be off")
+        complaints.append(
+            "its color profile is damaged or of another kind of picture, so its colors may be off"
+        )
     if image.mode == "LAB":
         return _converted_by(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), image)
     return image.convert("RGB")
@@ -261,6 +330,8 @@ def _between_bars(brightest: UInt8Array, axis: int) -> slice:
     light = brightest.mean(axis)
     ends = [0, side]
     for k, (at, inwards) in enumerate(((int(lit[0]), 1), (int(lit[-1]), -1))):
-        if light[at + _SEAM * inwards] > 4 * _BLACK:  # a bar ends at once, a dark corner of a picture grows lighter slowly
+        if (
+            light[at + _SEAM * inwards] > 4 * _BLACK
+        ):  # a bar ends at once, a dark corner of a picture grows lighter slowly
             ends[k] = at + k
     return slice(*ends)

@@ -29,4 +29,8 @@ def on_the_neck(avatar: Avatar, R_cam_head: FloatArray) -> HeadPose:
     """The head in another rotation (3, 3), the neck's pivot and the shoulders as in the photo."""
     source, pivot = avatar.source, avatar.rig.neck_pivot
     neck = source.R_cam_head @ pivot + source.t_cam_head
-    return HeadPose(R_cam_head.astype(np.float32), (neck - R_cam_head @ pivot).astype(np.float32), source.R_cam_head)
+    return HeadPose(
+        R_cam_head.astype(np.float32),
+        (neck - R_cam_head @ pivot).astype(np.float32),
+        source.R_cam_head,
+    )

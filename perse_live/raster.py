@@ -35,8 +35,14 @@ class RasterResult:
 
 
 @kernel
-def _rasterise(pixels: Float32Array, depths: Float32Array, triangles: Int32Array, depth: Float32Array, ids: Int32Array,
-               barycentrics: Float32Array) -> None:
+def _rasterise(
+    pixels: Float32Array,
+    depths: Float32Array,
+    triangles: Int32Array,
+    depth: Float32Array,
+    ids: Int32Array,
+    barycentrics: Float32Array,
+) -> None:
     height, width = depth.shape
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
@@ -87,8 +93,9 @@ def rasterise(vertices: FloatArray, triangles: Int32Array, camera: Camera) -> Ra
     return rasterise_projected(pixels, z, triangles, camera.width, camera.height)
 
 
-def rasterise_projected(pixels: Float32Array, depths: Float32Array, triangles: Int32Array, width: int,
-                        height: int) -> RasterResult:
+def rasterise_projected(
+    pixels: Float32Array, depths: Float32Array, triangles: Int32Array, width: int, height: int
+) -> RasterResult:
     """Draw a mesh whose vertices are projected already.
 
     pixels: (V, 2); depths: (V,) metres along the camera's z; triangles: (T, 3); width, height: of the picture, pixels.
@@ -96,13 +103,21 @@ def rasterise_projected(pixels: Float32Array, depths: Float32Array, triangles: I
     depth = np.full((height, width), np.float32(1e30))
     ids = np.full((height, width), -1, np.int32)
     barycentrics = np.zeros((height, width, 3), np.float32)
-    _rasterise(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(depths, np.float32),
-               np.ascontiguousarray(triangles, np.int32), depth, ids, barycentrics)
+    _rasterise(
+        np.ascontiguousarray(pixels, np.float32),
+        np.ascontiguousarray(depths, np.float32),
+        np.ascontiguousarray(triangles, np.int32),
+        depth,
+        ids,
+        barycentrics,
+    )
     depth[ids < 0] = np.inf
     return RasterResult(depth, ids, barycentrics)
 
 
-def interpolate(attributes: FloatArray, triangles: Int32Array, raster: RasterResult) -> Float32Array:
+def interpolate(
+    attributes: FloatArray, triangles: Int32Array, raster: RasterResult
+) -> Float32Array:
     """Vertex attributes at every pixel.
 
     attributes: (V, C) or (V,); triangles: (T, 3), the list that was drawn. Returns (H, W, C) or (H, W) float32, 0 in the open.
@@ -124,6 +139,8 @@ def vertex_normals(vertices: FloatArray, triangles: Int32Array) -> Float32Array:
     face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     count = len(vertices)
     flat = triangles.reshape(-1)
-    normals = np.stack([np.bincount(flat, np.repeat(face_normals[:, axis], 3), count) for axis in range(3)], 1)
+    normals = np.stack(
+        [np.bincount(flat, np.repeat(face_normals[:, axis], 3), count) for axis in range(3)], 1
+    )
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return (normals / np.where(length > 0, length, 1)).astype(np.float32)

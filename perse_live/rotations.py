@@ -48,10 +48,19 @@ def to_quat(matrix: FloatArray) -> FloatArray:
     a, b, c = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
     p, q, r = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
     squares = np.stack([1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz], -1)
-    rows = np.stack([np.stack([squares[..., 0], a, b, c], -1), np.stack([a, squares[..., 1], p, q], -1),
-                     np.stack([b, p, squares[..., 2], r], -1), np.stack([c, q, r, squares[..., 3]], -1)], -2)
+    rows = np.stack(
+        [
+            np.stack([squares[..., 0], a, b, c], -1),
+            np.stack([a, squares[..., 1], p, q], -1),
+            np.stack([b, p, squares[..., 2], r], -1),
+            np.stack([c, q, r, squares[..., 3]], -1),
+        ],
+        -2,
+    )
     best = squares.argmax(-1)[..., None, None]
-    row = np.take_along_axis(rows, np.broadcast_to(best, (*squares.shape[:-1], 1, 4)), -2)[..., 0, :]
+    row = np.take_along_axis(rows, np.broadcast_to(best, (*squares.shape[:-1], 1, 4)), -2)[
+        ..., 0, :
+    ]
     return row / np.linalg.norm(row, axis=-1, keepdims=True)
 
 
@@ -61,9 +70,20 @@ def to_matrix(quat: FloatArray) -> FloatArray:
     quat: (..., 4) wxyz. Returns (..., 3, 3).
     """
     w, x, y, z = np.moveaxis(quat / np.linalg.norm(quat, axis=-1, keepdims=True), -1, 0)
-    return np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-                     2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-                     2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1).reshape(*quat.shape[:-1], 3, 3)
+    return np.stack(
+        [
+            1 - 2 * (y * y + z * z),
+            2 * (x * y - w * z),
+            2 * (x * z + w * y),
+            2 * (x * y + w * z),
+            1 - 2 * (x * x + z * z),
+            2 * (y * z - w * x),
+            2 * (x * z - w * y),
+            2 * (y * z + w * x),
+            1 - 2 * (x * x + y * y),
+        ],
+        -1,
+    ).reshape(*quat.shape[:-1], 3, 3)
 
 
 def multiply(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -73,8 +93,15 @@ def multiply(first: FloatArray, second: FloatArray) -> FloatArray:
     """
     w, x, y, z = np.moveaxis(first, -1, 0)
     a, b, c, d = np.moveaxis(second, -1, 0)
-    return np.stack([w * a - x * b - y * c - z * d, w * b + x * a + y * d - z * c,
-                     w * c - x * d + y * a + z * b, w * d + x * c - y * b + z * a], -1)
+    return np.stack(
+        [
+            w * a - x * b - y * c - z * d,
+            w * b + x * a + y * d - z * c,
+            w * c - x * d + y * a + z * b,
+            w * d + x * c - y * b + z * a,
+        ],
+        -1,
+    )
 
 
 def from_euler_degrees(yaw: float, pitch: float, roll: float) -> FloatArray:

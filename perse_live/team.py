@@ -23,7 +23,9 @@ class Team:
         self.threads = threads
         self._pool = None
         if threads > 1:
-            self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="splat", initializer=name_this_thread)
+            self._pool = ThreadPoolExecutor(
+                threads - 1, thread_name_prefix="splat", initializer=name_this_thread
+            )
 
     def run(self, task: Callable[[int], None]) -> None:
         """Call task(0) here and task(1) ... task(threads - 1) elsewhere, as far as helpers are free, and wait for all.

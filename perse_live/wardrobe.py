@@ -28,7 +28,10 @@ def effective_weights(attributes: Sequence[Look], weights: Mapping[str, float]) 
     total: defaultdict[str, float] = defaultdict(float)
     for one in attributes:
         total[one.slot] += weights.get(one.name, 0.0)
-    shares = [weights.get(one.name, 0.0) / total[one.slot] if total[one.slot] > 0 else 0.0 for one in attributes]
+    shares = [
+        weights.get(one.name, 0.0) / total[one.slot] if total[one.slot] > 0 else 0.0
+        for one in attributes
+    ]
     gone: defaultdict[str, float] = defaultdict(float)
     for one, share in zip(attributes, shares, strict=True):
         if share > 0:
@@ -49,10 +52,16 @@ def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float
     the surface (the avatar's own first), then all rigid ones (likewise). The rig's actions, parts and triangles stay the same
     objects. Raises ValueError for learned attributes on an avatar without a decoder.
     """
-    active = [(one, w) for one, w in zip(attributes, effective_weights(attributes, weights), strict=True) if w > 0]
+    active = [
+        (one, w)
+        for one, w in zip(attributes, effective_weights(attributes, weights), strict=True)
+        if w > 0
+    ]
     if not active:
         return avatar
-    own = _Own(avatar.colors.copy(), avatar.opacities.copy(), *(array.copy() for array in _movable(avatar)))
+    own = _Own(
+        avatar.colors.copy(), avatar.opacities.copy(), *(array.copy() for array in _movable(avatar))
+    )
     vertices = avatar.rig.vertices.copy()
     learned = [(one, w) for one, w in active if isinstance(one, LearnedAttribute)]
     grown: list[_Grown] = []
@@ -70,8 +79,14 @@ def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float
         opacities = own.opacities[one.ids]
         own.opacities[one.ids] = np.where(opacities < UNSEEN, 0, opacities)
     count = len(avatar.surface.triangles)
-    bound = [replace(avatar.surface, positions=own.positions, axes=own.axes), *(one.surface for one in grown)]
-    free = [replace(avatar.rigid, means=own.means, scales=own.scales), *(one.rigid for one in grown)]
+    bound = [
+        replace(avatar.surface, positions=own.positions, axes=own.axes),
+        *(one.surface for one in grown),
+    ]
+    free = [
+        replace(avatar.rigid, means=own.means, scales=own.scales),
+        *(one.rigid for one in grown),
+    ]
 
     def combined(mine: np.ndarray, added: list[np.ndarray]) -> np.ndarray:
         on, off = [mine[:count]], [mine[count:]]
@@ -82,13 +97,22 @@ def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float
         return np.concatenate([*on, *off])
 
     return replace(
-        avatar, rig=replace(avatar.rig, vertices=vertices),
-        surface=SurfaceBinding(*(np.concatenate([getattr(one, name) for one in bound]) for name in vars(avatar.surface))),
-        rigid=RigidBinding(*(np.concatenate([getattr(one, name) for one in free]) for name in vars(avatar.rigid))),
+        avatar,
+        rig=replace(avatar.rig, vertices=vertices),
+        surface=SurfaceBinding(
+            *(
+                np.concatenate([getattr(one, name) for one in bound])
+                for name in vars(avatar.surface)
+            )
+        ),
+        rigid=RigidBinding(
+            *(np.concatenate([getattr(one, name) for one in free]) for name in vars(avatar.rigid))
+        ),
         opacities=np.clip(combined(own.opacities, [one.opacities for one in grown]), 0, 1),
         colors=np.clip(combined(own.colors, [one.colors for one in grown]), 0, 1),
         regions=combined(avatar.regions, [one.regions for one in grown]),
-        correctives=worn_correctives(avatar, active))
+        correctives=worn_correctives(avatar, active),
+    )
 
 
 def numbers_when_worn(avatar: Avatar, worn: Sequence[Look]) -> tuple[Int32Array, list[Int32Array]]:
@@ -104,7 +128,11 @@ def numbers_when_worn(avatar: Avatar, worn: Sequence[Look]) -> tuple[Int32Array,
     for one in worn:
         split = len(one.added.surface.triangles)
         free = len(one.added) - split
-        looks.append(np.concatenate([own[one.ids], np.arange(on, on + split), np.arange(off, off + free)]).astype(np.int32))
+        looks.append(
+            np.concatenate(
+                [own[one.ids], np.arange(on, on + split), np.arange(off, off + free)]
+            ).astype(np.int32)
+        )
         on, off = on + split, off + free
     return own, looks
 
@@ -123,7 +151,11 @@ def worn_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Co
     if not avatar.correctives.components:
         return avatar.correctives
     own, looks = numbers_when_worn(avatar, [one for one, _ in active])
-    theirs = [(one.correctives.deltas, rows) for (one, _), rows in zip(active, looks, strict=True) if one.correctives is not None]
+    theirs = [
+        (one.correctives.deltas, rows)
+        for (one, _), rows in zip(active, looks, strict=True)
+        if one.correctives is not None
+    ]
     weights = [np.float32(weight) for one, weight in active if one.correctives is not None]
     made = merge([(avatar.correctives.deltas, own), *theirs])
     shares = np.array([1, *weights], np.float32)[made.parts]
@@ -159,13 +191,20 @@ def _movable(avatar: Avatar) -> tuple[Float32Array, Float32Array, Float32Array, 
 
 def _change_own(own: _Own, avatar: Avatar, one: LearnedAttribute, weight: float) -> None:
     places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[one.ids]
-    change = own_change(_decoder_of(avatar), features_of(places, avatar.colors[one.ids], avatar.regions[one.ids]), one, weight)
+    change = own_change(
+        _decoder_of(avatar),
+        features_of(places, avatar.colors[one.ids], avatar.regions[one.ids]),
+        one,
+        weight,
+    )
     own.colors[one.ids] += change.colors
     own.opacities[one.ids] += change.opacities
     if one.moves_own:
         bound = one.ids < len(own.positions)
         on, off = one.ids[bound], one.ids[~bound] - len(own.positions)
-        own.positions[on] += _bound(into_binding(avatar.rig, avatar.surface)[on], change.places[bound])
+        own.positions[on] += _bound(
+            into_binding(avatar.rig, avatar.surface)[on], change.places[bound]
+        )
         own.axes[on] *= change.sizes[bound, None]
         own.means[off] += change.places[~bound]
         own.scales[off] *= change.sizes[~bound, None]
@@ -177,10 +216,16 @@ def _decoded(avatar: Avatar, one: LearnedAttribute, learned: Worn) -> _Grown:
     change = added_change(_decoder_of(avatar), features_of_added(avatar.rig, one), one, learned)
     split = len(added.surface.triangles)
     moved = _bound(into_binding(avatar.rig, added.surface), change.places[:split])
-    surface = replace(added.surface, positions=added.surface.positions + moved,
-                      axes=added.surface.axes * change.sizes[:split, None])
-    rigid = replace(added.rigid, means=added.rigid.means + change.places[split:],
-                    scales=added.rigid.scales * change.sizes[split:, None])
+    surface = replace(
+        added.surface,
+        positions=added.surface.positions + moved,
+        axes=added.surface.axes * change.sizes[:split, None],
+    )
+    rigid = replace(
+        added.rigid,
+        means=added.rigid.means + change.places[split:],
+        scales=added.rigid.scales * change.sizes[split:, None],
+    )
     opacities = np.where(change.opacities < UNSEEN, np.float32(0), change.opacities)
     return _Grown(surface, rigid, opacities, added.colors + change.colors, added.regions)
 
@@ -200,7 +245,19 @@ def _grown(added: AddedGaussians, weight: float) -> _Grown:
     share = np.float32(weight)
     size = np.float32(added.least_size + (1 - added.least_size) * weight)
     s, r = added.surface, added.rigid
-    surface = replace(s, positions=added.surface_start + share * (s.positions - added.surface_start), axes=s.axes * size)
-    rigid = replace(r, means=added.rigid_start + share * (r.means - added.rigid_start), scales=r.scales * size)
+    surface = replace(
+        s,
+        positions=added.surface_start + share * (s.positions - added.surface_start),
+        axes=s.axes * size,
+    )
+    rigid = replace(
+        r, means=added.rigid_start + share * (r.means - added.rigid_start), scales=r.scales * size
+    )
     shown = np.clip((share - added.appear) / np.maximum(0.4 * (1 - added.appear), 1e-3), 0, 1)
-    return _Grown(surface, rigid, added.opacities * (shown * shown * (3 - 2 * shown)), added.colors, added.regions)
+    return _Grown(
+        surface,
+        rigid,
+        added.opacities * (shown * shown * (3 - 2 * shown)),
+        added.colors,
+        added.regions,
+    )

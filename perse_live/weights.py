@@ -21,13 +21,19 @@ def parse_weights(wishes: Sequence[str], names: Collection[str], what: str) -> d
         name, _, value = wish.partition("=")
         if name not in names:
             likely = get_close_matches(name, names, 5, 0) if len(names) > _MANY else list(names)
-            some = f"there are {', '.join(likely)}{' and others' if len(names) > _MANY else ''}" if names else "there are none"
+            some = (
+                f"there are {', '.join(likely)}{' and others' if len(names) > _MANY else ''}"
+                if names
+                else "there are none"
+            )
             raise UserError(f"there is no {what} {name[:40]!r}: {some}")
         try:
             weight = float(value)
         except ValueError:
             weight = -1.0
         if not 0 <= weight <= 1:
-            raise UserError(f"the weight of {what} {wish[:60]!r} is not a number from 0 to 1: write {name}=0.7")
+            raise UserError(
+                f"the weight of {what} {wish[:60]!r} is not a number from 0 to 1: write {name}=0.7"
+            )
         weights[name] = weight
     return weights

@@ -109,7 +109,6 @@ class Tracker(_Closing["Tracker"]):
         self._follower.close()
 
 
-
 def drive(
     avatar: Avatar,
     video: str | Path,

@@ -12,15 +12,33 @@ from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
 from perse_live.wardrobe import worn
 from runtime.stage import facing_pose
-from runtime.tiles import HEADING, MARGIN, TITLE, Sheet, Tile, TilePainter, acting, close_up, row_height
+from runtime.tiles import (
+    HEADING,
+    MARGIN,
+    TITLE,
+    Sheet,
+    Tile,
+    TilePainter,
+    acting,
+    close_up,
+    row_height,
+)
 
 _TILE = 220  # pixels
 # side of the picture, and how far it is moved up, in heights of the face from forehead to chin
 _WHOLE_HEAD = (1.95, 0.2)  # hats have room
-_PART_OF_FACE = {"eyes": (0.75, 0.13), "eyebrows": (0.85, 0.2), "glasses": (1.3, 0.1), "make-up": (1.1, 0.0),
-                 "mouth": (0.7, -0.2), "skin": (1.2, 0.0)}
+_PART_OF_FACE = {
+    "eyes": (0.75, 0.13),
+    "eyebrows": (0.85, 0.2),
+    "glasses": (1.3, 0.1),
+    "make-up": (1.1, 0.0),
+    "mouth": (0.7, -0.2),
+    "skin": (1.2, 0.0),
+}
 _WEIGHTS = (("0", 0.0), ("1/4", 0.25), ("1/2", 0.5), ("3/4", 0.75), ("1", 1.0))
-_TALKING = expression(jawOpen=0.45, mouthSmileLeft=0.7, mouthSmileRight=0.7, cheekSquintLeft=0.3, cheekSquintRight=0.3)
+_TALKING = expression(
+    jawOpen=0.45, mouthSmileLeft=0.7, mouthSmileRight=0.7, cheekSquintLeft=0.3, cheekSquintRight=0.3
+)
 
 
 def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
@@ -31,7 +49,10 @@ def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
     """
     resting, front, aside = expression(), facing_pose(avatar), facing_pose(avatar, yaw=30)
     coming = [Tile(caption, acting(avatar, resting, front)) for caption, _ in _WEIGHTS]
-    turned, talking = Tile("turned 30°", acting(avatar, resting, aside)), Tile("talking", acting(avatar, _TALKING, front))
+    turned, talking = (
+        Tile("turned 30°", acting(avatar, resting, aside)),
+        Tile("talking", acting(avatar, _TALKING, front)),
+    )
     sheet = Sheet(len(coming) + 2, _TILE, len(attributes) * (HEADING + row_height(_TILE)))
     made = avatar.provenance
     shown = f"{len(attributes)} of {len(avatar.attributes)}"
@@ -40,9 +61,16 @@ def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
     top = MARGIN + TITLE
     for one in attributes:
         added = f"   ·   {len(one.added):,} Gaussians added" if len(one.added) else ""
-        sheet.heading(one.label, top, facts=f"{one.name}   ·   slot {one.slot}   ·   number {keys[one.name]}{added}")
+        sheet.heading(
+            one.label,
+            top,
+            facts=f"{one.name}   ·   slot {one.slot}   ·   number {keys[one.name]}{added}",
+        )
         heights, above = _PART_OF_FACE.get(one.slot, _WHOLE_HEAD)
-        before, beside = (TilePainter(avatar, close_up(avatar, pose, heights, above=above), sheet) for pose in (front, aside))
+        before, beside = (
+            TilePainter(avatar, close_up(avatar, pose, heights, above=above), sheet)
+            for pose in (front, aside)
+        )
         for column, (tile, (_, weight)) in enumerate(zip(coming, _WEIGHTS, strict=True)):
             before.wear(worn(avatar, avatar.attributes, {one.name: weight}))
             before.place_at(tile, column, top + HEADING)

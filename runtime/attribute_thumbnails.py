@@ -15,7 +15,10 @@ from runtime.stage import Motion, Stage, facing_pose
 from runtime.tiles import acting, close_up
 
 _SIDE, _OVERSAMPLING = 176, 2  # pixels; drawn so much larger, so that thin frames do not flicker
-_HEIGHTS, _ABOVE = 1.75, 0.14  # side of the picture and how far it is moved up, heights of the face: hats have room
+_HEIGHTS, _ABOVE = (
+    1.75,
+    0.14,
+)  # side of the picture and how far it is moved up, heights of the face: hats have room
 _CLOSE, _CLOSE_ABOVE = 1.12, 0.0  # for what is painted on the face
 _ON_THE_FACE = ("eyes", "eyebrows", "mouth", "make-up", "skin", "nose")
 _YAW = 14.0  # degrees: a little turned shows depth
@@ -33,11 +36,18 @@ class ThumbnailPainter:
         near = look.slot in _ON_THE_FACE
         if near not in self._stages:
             pose = facing_pose(self._avatar, yaw=_YAW)
-            camera = close_up(self._avatar, pose, *((_CLOSE,) if near else (_HEIGHTS,)), above=_CLOSE_ABOVE if near else _ABOVE)
+            camera = close_up(
+                self._avatar,
+                pose,
+                *((_CLOSE,) if near else (_HEIGHTS,)),
+                above=_CLOSE_ABOVE if near else _ABOVE,
+            )
             side = _SIDE * _OVERSAMPLING
             stage = Stage(self._avatar, camera.resized(side, side), threads=2)
             self._stages[near] = stage, acting(self._avatar, expression(), pose)
         stage, motion = self._stages[near]
         stage.wear(worn(self._avatar, (look,), {look.name: 1.0}))
-        drawn = cv2.resize(stage.draw_rgba(motion), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)  # premultiplied: no dark rims
+        drawn = cv2.resize(
+            stage.draw_rgba(motion), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA
+        )  # premultiplied: no dark rims
         return straight_alpha(np.asarray(drawn, np.uint8))

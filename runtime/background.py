@@ -51,8 +51,10 @@ def parse_background(text: str) -> Background:
         return Color(*bytes.fromhex(text[-6:]))
     if Path(text).is_file():
         return Picture(Path(text))
-    raise UserError(f"the background {text!r} is neither a colour (RRGGBB, such as 00ff00), nor 'alpha', nor a picture that"
-                    " exists: give one of the three")
+    raise UserError(
+        f"the background {text!r} is neither a colour (RRGGBB, such as 00ff00), nor 'alpha', nor a picture that"
+        " exists: give one of the three"
+    )
 
 
 def load_background(background: Color | Picture, width: int, height: int) -> UInt8Array:
@@ -61,7 +63,9 @@ def load_background(background: Color | Picture, width: int, height: int) -> UIn
     Returns (height, width, 3) RGB. Raises UserError for a file that is not a picture that can be read.
     """
     if isinstance(background, Color):
-        return np.full((height, width, 3), (background.red, background.green, background.blue), np.uint8)
+        return np.full(
+            (height, width, 3), (background.red, background.green, background.blue), np.uint8
+        )
     picture = Image.fromarray(read_picture(background.path))
     return np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS))
 
@@ -89,7 +93,9 @@ def _lay_over(above: UInt8Array, below: UInt8Array, out: UInt8Array) -> None:
         else:
             through = np.int32(255) - np.int32(alpha)
             for c in range(3):
-                sum_ = np.int32(above[i, c]) + (np.int32(below[i, c]) * through + np.int32(127)) // np.int32(255)
+                sum_ = np.int32(above[i, c]) + (
+                    np.int32(below[i, c]) * through + np.int32(127)
+                ) // np.int32(255)
                 out[i, c] = np.uint8(min(sum_, np.int32(255)))
 
 

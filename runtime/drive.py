@@ -17,7 +17,13 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import UInt8Array
-from perse_live.avatar import Avatar, following_outline, neutral_landmarks, own_landmark_model, with_own_lids
+from perse_live.avatar import (
+    Avatar,
+    following_outline,
+    neutral_landmarks,
+    own_landmark_model,
+    with_own_lids,
+)
 from perse_live.camera import Camera
 from perse_live.detect import Detection
 from perse_live.errors import UserError
@@ -26,7 +32,14 @@ from perse_live.film.writer import film_writer
 from perse_live.follow import FaceFollower
 from perse_live.head import landmarks as lm
 from perse_live.head.landmarks import FaceShape, load_landmark_model
-from runtime.background import Background, Color, Transparent, lay_over, load_background, straight_alpha
+from runtime.background import (
+    Background,
+    Color,
+    Transparent,
+    lay_over,
+    load_background,
+    straight_alpha,
+)
 from runtime.photometric import Glimpse, PhotometricConfig, PhotometricTracker, glimpse
 from runtime.pipeline import ahead, each
 from runtime.presence import Presence, Shoulders, at_rest
@@ -64,8 +77,14 @@ class _Seen:
     glimpse: Glimpse | None  # of the face, where its picture is wanted
 
 
-def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
-                  progress: Progress) -> tuple[str, ...]:
+def drive_matched(
+    avatar: Avatar,
+    video: Path,
+    output: Path,
+    *,
+    background: Background = DEFAULT_BACKGROUND,
+    progress: Progress,
+) -> tuple[str, ...]:
     """Put the avatar where its own person is in a video: pose, place, scale and expression as in each picture.
 
     The protocol of self-reenactment. The driver is taken to be the avatar's person: landmarks are explained by the avatar's own
@@ -81,14 +100,26 @@ def drive_matched(avatar: Avatar, video: Path, output: Path, *, background: Back
     config = PhotometricConfig()
     with _detections(film, lambda image, face: glimpse(image, face, camera, config.side)) as seen:
         drawn = following_outline(avatar)
-        known = KnownFaceTracker(shape, own_landmark_model(avatar), camera=camera, photo_gaze=avatar.source.gaze)
+        known = KnownFaceTracker(
+            shape, own_landmark_model(avatar), camera=camera, photo_gaze=avatar.source.gaze
+        )
         tracker = PhotometricTracker(drawn, known, threads=_threads(), config=config)
-        tracked = each(lambda one: (one.frame, tracker.update(one.face, one.glimpse, float(one.frame.time))), seen)
+        tracked = each(
+            lambda one: (one.frame, tracker.update(one.face, one.glimpse, float(one.frame.time))),
+            seen,
+        )
         return _draw(drawn, camera, tracked, film, output, background, progress, None)
 
 
-def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Background = DEFAULT_BACKGROUND,
-                   still: bool = False, progress: Progress) -> tuple[str, ...]:
+def drive_relative(
+    avatar: Avatar,
+    video: Path,
+    output: Path,
+    *,
+    background: Background = DEFAULT_BACKGROUND,
+    still: bool = False,
+    progress: Progress,
+) -> tuple[str, ...]:
     """Let anybody's face in a video move the avatar, which stays framed as in its photo.
 
     Motion is relative to the driver's own neutral face, learned from the film's first seconds. still: hair does not swing, and
@@ -104,29 +135,55 @@ def drive_relative(avatar: Avatar, video: Path, output: Path, *, background: Bac
         if faces := [one.face for one in first if one.face is not None]:
             known = calibrate(faces, model)
         tracker = StrangerTracker(rest_pose(avatar), model, calibration=known)
-        tracked = each(lambda one: (one.frame, _in_own_way(avatar, tracker.update(one.face, float(one.frame.time)))),
-                       _chained(first, seen))
-        return _draw(drawn, camera, tracked, film, output, background, progress, None if still else SecondaryMotion())
+        tracked = each(
+            lambda one: (
+                one.frame,
+                _in_own_way(avatar, tracker.update(one.face, float(one.frame.time))),
+            ),
+            _chained(first, seen),
+        )
+        return _draw(
+            drawn,
+            camera,
+            tracked,
+            film,
+            output,
+            background,
+            progress,
+            None if still else SecondaryMotion(),
+        )
 
 
 def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
-    return None if face is None else replace(face, expression=with_own_lids(avatar, face.expression))
+    return (
+        None if face is None else replace(face, expression=with_own_lids(avatar, face.expression))
+    )
 
 
 @contextlib.contextmanager
-def _detections(film: Film, look: _Look | None = None) -> Generator[Generator[_Seen, None, None], None, None]:
+def _detections(
+    film: Film, look: _Look | None = None
+) -> Generator[Generator[_Seen, None, None], None, None]:
     """What is found in each frame, by threads that run ahead of the drawing; look: what to keep of a face's picture."""
+
     def detect(frame: FilmFrame) -> _Seen:
         face = follower.update(frame.image, float(frame.time))
         kept = None if look is None or face is None else look(frame.image, face)
         return _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), face, kept)
 
-    with FaceFollower() as follower, contextlib.closing(ahead(film.frames(), room=_PICTURES_AHEAD, name="read")) as frames, \
-            contextlib.closing(ahead(each(detect, frames), room=_DETECTIONS_AHEAD, name="detect")) as seen:
+    with (
+        FaceFollower() as follower,
+        contextlib.closing(ahead(film.frames(), room=_PICTURES_AHEAD, name="read")) as frames,
+        contextlib.closing(
+            ahead(each(detect, frames), room=_DETECTIONS_AHEAD, name="detect")
+        ) as seen,
+    ):
         yield seen
 
 
-def _chained(first: list[_Seen], rest: Generator[_Seen, None, None]) -> Generator[_Seen, None, None]:
+def _chained(
+    first: list[_Seen], rest: Generator[_Seen, None, None]
+) -> Generator[_Seen, None, None]:
     with contextlib.closing(rest):
         yield from first
         yield from rest
@@ -142,7 +199,9 @@ def _beginning(seen: Iterator[_Seen]) -> list[_Seen]:
         faces += one.face is not None
         if start is None and faces:
             start = float(one.frame.time)
-        if faces >= _CALIBRATION_FRAMES or (start is not None and float(one.frame.time) - start > _CALIBRATION_SECONDS):
+        if faces >= _CALIBRATION_FRAMES or (
+            start is not None and float(one.frame.time) - start > _CALIBRATION_SECONDS
+        ):
             break
     return first
 
@@ -154,8 +213,16 @@ def rest_pose(avatar: Avatar) -> RestPose:
     return RestPose(source.R_cam_head, source.t_cam_head, float(np.linalg.norm(left - right)))
 
 
-def _draw(avatar: Avatar, camera: Camera, tracked: Generator[tuple[FilmFrame, TrackedFrame | None], None, None], film: Film,
-          output: Path, background: Background, progress: Progress, secondary: SecondaryMotion | None) -> tuple[str, ...]:
+def _draw(
+    avatar: Avatar,
+    camera: Camera,
+    tracked: Generator[tuple[FilmFrame, TrackedFrame | None], None, None],
+    film: Film,
+    output: Path,
+    background: Background,
+    progress: Progress,
+    secondary: SecondaryMotion | None,
+) -> tuple[str, ...]:
     """Draw and write every frame; avatar: one that follows the outline; secondary: None: nothing swings or breathes."""
     painter = _painter(avatar, camera, background)
     presence, shoulders = Presence(resting(avatar)), Shoulders(avatar.source.R_cam_head)
@@ -169,15 +236,27 @@ def _draw(avatar: Avatar, camera: Camera, tracked: Generator[tuple[FilmFrame, Tr
         picture = painter(Motion(shown.expression, shown.gaze, pose, shown.residual, swaying))
         return frame.time, picture.copy()  # it is a work buffer, which the next frame overwrites
 
-    with film_writer(output, width=film.width, height=film.height, rate=film.rate, alpha=isinstance(background, Transparent),
-                     sound_from=film) as writer:
-        with contextlib.closing(ahead(tracked, room=_PICTURES_AHEAD, name="track")) as poses, \
-                contextlib.closing(ahead(each(draw, poses), room=_PICTURES_AHEAD, name="draw")) as drawn:
+    with film_writer(
+        output,
+        width=film.width,
+        height=film.height,
+        rate=film.rate,
+        alpha=isinstance(background, Transparent),
+        sound_from=film,
+    ) as writer:
+        with (
+            contextlib.closing(ahead(tracked, room=_PICTURES_AHEAD, name="track")) as poses,
+            contextlib.closing(
+                ahead(each(draw, poses), room=_PICTURES_AHEAD, name="draw")
+            ) as drawn,
+        ):
             for count, (time, picture) in enumerate(drawn, 1):
                 writer.write(picture, time=time)
                 progress(count, None if film.frame_count is None else max(film.frame_count, count))
         if not presence.ever:
-            raise UserError(f"no face in any frame of {film.path}: give a video of a face that looks towards the camera")
+            raise UserError(
+                f"no face in any frame of {film.path}: give a video of a face that looks towards the camera"
+            )
     return (*film.warnings(), *writer.warnings())
 
 
@@ -186,7 +265,9 @@ def _threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def _painter(avatar: Avatar, camera: Camera, background: Background) -> Callable[[Motion], UInt8Array]:
+def _painter(
+    avatar: Avatar, camera: Camera, background: Background
+) -> Callable[[Motion], UInt8Array]:
     stage = Stage(avatar, camera, threads=_threads())
     if isinstance(background, Transparent):
         return lambda motion: straight_alpha(stage.draw_rgba(motion))

@@ -15,7 +15,18 @@ from perse_live.camera import Camera
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import EXPRESSION_NAMES, expression
 from runtime.stage import Stage, facing_pose
-from runtime.tiles import BACKDROP, CAPTION, GAP, HEADING, MARGIN, OVERSAMPLING, TITLE, Sheet, acting, close_up
+from runtime.tiles import (
+    BACKDROP,
+    CAPTION,
+    GAP,
+    HEADING,
+    MARGIN,
+    OVERSAMPLING,
+    TITLE,
+    Sheet,
+    acting,
+    close_up,
+)
 
 _FACE = 200  # pixels, side of a picture of the face
 _CROP_WIDTH, _CROP_HEIGHT = 250, 98  # pixels, of eyes and of the mouth
@@ -35,19 +46,32 @@ def _both(**scores: float) -> dict[str, float]:
 
 def _shut(down: float) -> list[tuple[str, Float32Array]]:
     what = "shut, looking down" if down else "shut"
-    return [(f"{what} {share:g}", expression(**_both(eyeBlink=share, eyeLookDown=down))) for share in _CLOSING]
+    return [
+        (f"{what} {share:g}", expression(**_both(eyeBlink=share, eyeLookDown=down)))
+        for share in _CLOSING
+    ]
 
 
 _TOGETHER: Sequence[tuple[str, Float32Array]] = (
-    *_shut(0.0), ("wink", expression(eyeBlinkLeft=1, cheekSquintLeft=0.5)),
+    *_shut(0.0),
+    ("wink", expression(eyeBlinkLeft=1, cheekSquintLeft=0.5)),
     ("wink", expression(eyeBlinkRight=1, cheekSquintRight=0.5)),
-    *_shut(0.8), ("look down", expression(**_both(eyeLookDown=1, eyeBlink=0.25))), ("look up", expression(**_both(eyeLookUp=1))),
+    *_shut(0.8),
+    ("look down", expression(**_both(eyeLookDown=1, eyeBlink=0.25))),
+    ("look up", expression(**_both(eyeLookUp=1))),
     ("smile 0.5", expression(**_both(mouthSmile=0.5, cheekSquint=0.25))),
     ("smile 1", expression(**_both(mouthSmile=1, cheekSquint=0.6, eyeSquint=0.3))),
-    ("laugh", expression(jawOpen=0.4, **_both(mouthSmile=1, mouthUpperUp=0.35, cheekSquint=0.8, eyeSquint=0.6))),
+    (
+        "laugh",
+        expression(
+            jawOpen=0.4, **_both(mouthSmile=1, mouthUpperUp=0.35, cheekSquint=0.8, eyeSquint=0.6)
+        ),
+    ),
     ("show teeth", expression(jawOpen=0.1, **_both(mouthUpperUp=0.8, mouthLowerDown=0.8))),
-    ("oo", expression(jawOpen=0.15, mouthFunnel=0.8, mouthPucker=0.3)), ("th", expression(jawOpen=0.12, tongueOut=0.4)),
-    ("frown", expression(**_both(browDown=1, eyeSquint=0.3))), ("brows up", expression(browInnerUp=1, **_both(browOuterUp=1))),
+    ("oo", expression(jawOpen=0.15, mouthFunnel=0.8, mouthPucker=0.3)),
+    ("th", expression(jawOpen=0.12, tongueOut=0.4)),
+    ("frown", expression(**_both(browDown=1, eyeSquint=0.3))),
+    ("brows up", expression(browInnerUp=1, **_both(browOuterUp=1))),
     ("surprise", expression(jawOpen=0.6, browInnerUp=0.8, **_both(browOuterUp=0.9, eyeWide=0.7))),
     ("disgust", expression(**_both(noseSneer=1, mouthUpperUp=0.5, browDown=0.5))),
     ("sad", expression(browInnerUp=0.8, mouthShrugLower=0.4, **_both(mouthFrown=1))),
@@ -61,14 +85,22 @@ def expression_sheet(avatar: Avatar) -> UInt8Array:
     row = _FACE + CAPTION + GAP
     sheet = Sheet(_COLUMNS, _CELL, 2 * HEADING + (together + rows) * row)
     made = avatar.provenance
-    sheet.title("Expressions", f"{len(avatar):,} Gaussians   ·   {len(avatar.correctives)} correctives   ·   photo"
-                               f" {made.photo_sha256[:12]}   ·   {made.creator}")
+    sheet.title(
+        "Expressions",
+        f"{len(avatar):,} Gaussians   ·   {len(avatar.correctives)} correctives   ·   photo"
+        f" {made.photo_sha256[:12]}   ·   {made.creator}",
+    )
     draw = _cell_painter(avatar)
     top = MARGIN + TITLE
     sheet.heading("Together", top, facts="eyes and mouth at twice the size of the face")
     top += HEADING
     for number, (caption, doing) in enumerate(_TOGETHER):
-        sheet.paste(draw(doing), caption, MARGIN + number % _COLUMNS * (_CELL + GAP), top + number // _COLUMNS * row)
+        sheet.paste(
+            draw(doing),
+            caption,
+            MARGIN + number % _COLUMNS * (_CELL + GAP),
+            top + number // _COLUMNS * row,
+        )
     top += together * row
     sheet.heading("Each action at 0, 0.5 and 1", top)
     top += HEADING
@@ -87,19 +119,30 @@ def _cell_painter(avatar: Avatar) -> Callable[[Float32Array], Image.Image]:
     face = close_up(avatar, front, _HEIGHTS)
     points = face.project(neutral_landmarks(avatar) @ front.R_cam_head.T + front.t_cam_head)
     height = float((points.max(0) - points.min(0)).max())
-    eyes, lips = (points[list(ids)].mean(0) + np.array([0, below * height])
-                  for ids, below in ((lm.LEFT_EYE + lm.RIGHT_EYE, _BELOW_EYES), (lm.LIPS, _BELOW_LIPS)))
+    eyes, lips = (
+        points[list(ids)].mean(0) + np.array([0, below * height])
+        for ids, below in ((lm.LEFT_EYE + lm.RIGHT_EYE, _BELOW_EYES), (lm.LIPS, _BELOW_LIPS))
+    )
     large = 2 * _FACE * OVERSAMPLING / face.width
-    stage = Stage(avatar, face.resized(_FACE * OVERSAMPLING, _FACE * OVERSAMPLING), threads=os.cpu_count() or 1)
+    stage = Stage(
+        avatar,
+        face.resized(_FACE * OVERSAMPLING, _FACE * OVERSAMPLING),
+        threads=os.cpu_count() or 1,
+    )
     crops = [stage.before(_cut(face, middle, large)) for middle in (eyes, lips)]
     red, green, blue = BACKDROP
 
     def draw(doing: Float32Array) -> Image.Image:
         posed = stage.pose(acting(avatar, doing, front))
         cell = Image.new("RGB", (_CELL, _FACE), (255, 255, 255))
-        for view, place in ((stage, (0, 0)), (crops[0], (_FACE + _BETWEEN, 0)),
-                            (crops[1], (_FACE + _BETWEEN, _FACE - _CROP_HEIGHT))):
-            picture = Image.fromarray(view.render(posed, background=(red / 255, green / 255, blue / 255)).copy())
+        for view, place in (
+            (stage, (0, 0)),
+            (crops[0], (_FACE + _BETWEEN, 0)),
+            (crops[1], (_FACE + _BETWEEN, _FACE - _CROP_HEIGHT)),
+        ):
+            picture = Image.fromarray(
+                view.render(posed, background=(red / 255, green / 255, blue / 255)).copy()
+            )
             cell.paste(picture.reduce(OVERSAMPLING), place)
         return cell
 
@@ -109,5 +152,12 @@ def _cell_painter(avatar: Avatar) -> Callable[[Float32Array], Image.Image]:
 def _cut(camera: Camera, middle: Float32Array, scale: float) -> Camera:
     """What a camera sees around a point (2,), pixels, enlarged, as large as a crop."""
     width, height = _CROP_WIDTH * OVERSAMPLING, _CROP_HEIGHT * OVERSAMPLING
-    return replace(camera, width=width, height=height, fx=camera.fx * scale, fy=camera.fy * scale,
-                   cx=(camera.cx - float(middle[0])) * scale + width / 2, cy=(camera.cy - float(middle[1])) * scale + height / 2)
+    return replace(
+        camera,
+        width=width,
+        height=height,
+        fx=camera.fx * scale,
+        fy=camera.fy * scale,
+        cx=(camera.cx - float(middle[0])) * scale + width / 2,
+        cy=(camera.cy - float(middle[1])) * scale + height / 2,
+    )

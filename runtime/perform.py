@@ -21,8 +21,15 @@ _BACKGROUND = (0.80, 0.82, 0.84)  # a light grey, on which dark and fair hair bo
 _TO_CAMERA = np.array([1, -1, -1], np.float32)  # from the axes of a head that faces the camera
 
 
-def perform(avatar: Avatar, frames: Sequence[PerformanceFrame], output: Path, *, fps: float, size: int,
-            progress: Callable[[int, int | None], None]) -> None:
+def perform(
+    avatar: Avatar,
+    frames: Sequence[PerformanceFrame],
+    output: Path,
+    *,
+    fps: float,
+    size: int,
+    progress: Callable[[int, int | None], None],
+) -> None:
     """Write a square video of an avatar that performs, framed as in its photo.
 
     fps: frames per second; size: pixels; progress: told how many frames are done and of how many.
@@ -41,7 +48,9 @@ def perform(avatar: Avatar, frames: Sequence[PerformanceFrame], output: Path, *,
 
 def performed(avatar: Avatar, frame: PerformanceFrame) -> Motion:
     """What an avatar does in a frame of a performance."""
-    return Motion(with_own_lids(avatar, frame.expression), frame.gaze, performed_pose(avatar, frame))
+    return Motion(
+        with_own_lids(avatar, frame.expression), frame.gaze, performed_pose(avatar, frame)
+    )
 
 
 def performed_pose(avatar: Avatar, frame: PerformanceFrame) -> HeadPose:

@@ -25,7 +25,10 @@ SLOWEST_FPS = 10.0
 
 _REST_SECONDS = 0.5  # at rest before the first act and after the last
 _ACT_SECONDS = 3.0  # acts are stretched or cut to fill the time evenly around this length
-_LIMIT_YAW, _LIMIT_PITCH = 25.0, 19.5  # degrees of an eye in its socket that eyeLook* = 1 stands for
+_LIMIT_YAW, _LIMIT_PITCH = (
+    25.0,
+    19.5,
+)  # degrees of an eye in its socket that eyeLook* = 1 stands for
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ class PerformanceFrame:
     """(2, 2) radians, left and right eye, yaw and pitch in the head frame; agrees with the eyeLook actions of `expression`."""
 
 
-def performance(seconds: float = 15.0, fps: float = 30.0, seed: int = 0) -> tuple[PerformanceFrame, ...]:
+def performance(
+    seconds: float = 15.0, fps: float = 30.0, seed: int = 0
+) -> tuple[PerformanceFrame, ...]:
     """The frames of a performance that starts and ends at rest.
 
     seconds: length, at least 4; from 15 on every act occurs. fps: frames per second, at least 10. seed: another one gives other
@@ -85,9 +90,13 @@ def idling(seconds: float = 60.0, fps: float = 30.0, seed: int = 0) -> tuple[Per
 
 def _check(seconds: float, fps: float) -> None:
     if not SHORTEST_SECONDS <= seconds <= 3600:
-        raise UserError(f"a performance of {seconds:g} seconds cannot be made: choose {SHORTEST_SECONDS:g} to 3600 seconds")
+        raise UserError(
+            f"a performance of {seconds:g} seconds cannot be made: choose {SHORTEST_SECONDS:g} to 3600 seconds"
+        )
     if not SLOWEST_FPS <= fps <= 1000:
-        raise UserError(f"a performance at {fps:g} frames per second cannot be made: choose {SLOWEST_FPS:g} to 1000")
+        raise UserError(
+            f"a performance at {fps:g} frames per second cannot be made: choose {SLOWEST_FPS:g} to 1000"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,13 +141,16 @@ def _schedule(seconds: float) -> list[_Act]:
 
 # ----- shapes in time
 
+
 def _ease(progress: Float64Array) -> Float64Array:
     """From 0 at 0 to 1 at 1 as limbs move: with minimum jerk (Flash and Hogan 1985, equation 3)."""
     p = np.clip(progress, 0.0, 1.0)
     return p**3 * (10 - 15 * p + 6 * p**2)
 
 
-def _pulse(times: Float64Array, start: float, rise: float, hold: float, fall: float) -> Float64Array:
+def _pulse(
+    times: Float64Array, start: float, rise: float, hold: float, fall: float
+) -> Float64Array:
     """0, up to 1 within `rise` seconds of `start`, there for `hold`, and back within `fall`."""
     return _ease((times - start) / rise) - _ease((times - start - rise - hold) / fall)
 
@@ -166,14 +178,31 @@ def _sway(times: Float64Array, random: Generator, period: float) -> Float64Array
 _VOWELS: Sequence[Mapping[str, float]] = (
     {"jawOpen": 0.56, "mouthLowerDown*": 0.34, "mouthUpperUp*": 0.12},  # ah
     {"jawOpen": 0.36, "mouthStretch*": 0.24, "mouthLowerDown*": 0.30, "mouthUpperUp*": 0.14},  # eh
-    {"jawOpen": 0.18, "mouthStretch*": 0.36, "mouthSmile*": 0.16, "mouthLowerDown*": 0.28, "mouthUpperUp*": 0.12},  # ee
+    {
+        "jawOpen": 0.18,
+        "mouthStretch*": 0.36,
+        "mouthSmile*": 0.16,
+        "mouthLowerDown*": 0.28,
+        "mouthUpperUp*": 0.12,
+    },  # ee
     {"jawOpen": 0.38, "mouthFunnel": 0.50, "mouthPucker": 0.16, "mouthLowerDown*": 0.10},  # oh
     {"jawOpen": 0.16, "mouthFunnel": 0.26, "mouthPucker": 0.55},  # oo
 )
 _CONSONANTS: Sequence[Mapping[str, float]] = (
-    {"jawOpen": 0.07, "mouthClose": 0.07, "mouthPress*": 0.28, "mouthRollLower": 0.16, "mouthRollUpper": 0.12},  # m, b, p
+    {
+        "jawOpen": 0.07,
+        "mouthClose": 0.07,
+        "mouthPress*": 0.28,
+        "mouthRollLower": 0.16,
+        "mouthRollUpper": 0.12,
+    },  # m, b, p
     {"jawOpen": 0.08, "mouthRollLower": 0.34, "mouthUpperUp*": 0.20},  # f, v
-    {"jawOpen": 0.07, "mouthStretch*": 0.12, "mouthLowerDown*": 0.22, "mouthUpperUp*": 0.10},  # s, t, d
+    {
+        "jawOpen": 0.07,
+        "mouthStretch*": 0.12,
+        "mouthLowerDown*": 0.22,
+        "mouthUpperUp*": 0.10,
+    },  # s, t, d
     {"jawOpen": 0.16, "mouthLowerDown*": 0.14, "mouthUpperUp*": 0.06},  # l, n
     {"jawOpen": 0.07, "mouthFunnel": 0.18, "mouthPucker": 0.42},  # w
 )
@@ -208,14 +237,29 @@ def _speak(tracks: _Tracks, start: float, end: float, random: Generator) -> list
             stress = syllable % 3 == 1
             consonant = int(random.integers(len(_CONSONANTS)))
             # lips that must close (m, b, p; f, v) prevail: a half-closed m is what gives bad lip sync away
-            mouths.append(_Mouth(now + 0.03, _CONSONANTS[consonant], 1.0, 0.030, 4.0 if consonant < 2 else 1.2))
+            mouths.append(
+                _Mouth(
+                    now + 0.03, _CONSONANTS[consonant], 1.0, 0.030, 4.0 if consonant < 2 else 1.2
+                )
+            )
             strength = random.uniform(0.9, 1.15) if stress else random.uniform(0.6, 0.95)
-            mouths.append(_Mouth(now + 0.6 * length, _VOWELS[int(random.integers(len(_VOWELS)))], strength, 0.050, 1.0))
+            mouths.append(
+                _Mouth(
+                    now + 0.6 * length,
+                    _VOWELS[int(random.integers(len(_VOWELS)))],
+                    strength,
+                    0.050,
+                    1.0,
+                )
+            )
             if stress:
                 stressed.append(now)
             now += length
         pause = random.uniform(0.25, 0.5)
-        mouths.extend(_Mouth(second, _SILENCE, 1.0, 0.05, 1.0) for second in np.arange(now + 0.06, now + pause, 0.08))
+        mouths.extend(
+            _Mouth(second, _SILENCE, 1.0, 0.05, 1.0)
+            for second in np.arange(now + 0.06, now + pause, 0.08)
+        )
         now += pause
     _articulate(tracks, mouths, start, end)
     return stressed
@@ -253,6 +297,7 @@ def _talking(tracks: _Tracks, act: _Act, random: Generator) -> None:
 
 # ----- the other acts
 
+
 def _looking_around(tracks: _Tracks, act: _Act, random: Generator) -> None:
     """Eyes first, the head after them and not all the way."""
     side = float(random.choice([-1.0, 1.0]))
@@ -267,7 +312,10 @@ def _looking_around(tracks: _Tracks, act: _Act, random: Generator) -> None:
         for keys, before, value in ((eyes_x, looked[0], target[0]), (eyes_y, looked[1], target[1])):
             keys += [(glance, before), (glance + duration, value)]
         for keys, before, value in ((head_x, looked[0], target[0]), (head_y, looked[1], target[1])):
-            keys += [(glance + 0.08, 0.65 * before), (glance + 0.08 + 0.16 * act.length, 0.65 * value)]
+            keys += [
+                (glance + 0.08, 0.65 * before),
+                (glance + 0.08 + 0.16 * act.length, 0.65 * value),
+            ]
         looked = target
     tracks.add("look_x", _keys(tracks.times, eyes_x))
     tracks.add("look_y", _keys(tracks.times, eyes_y))
@@ -309,11 +357,21 @@ def _turning(tracks: _Tracks, act: _Act, random: Generator) -> None:
     """A slow look to both sides while the eyes stay with the viewer as long as they can; then a tilt."""
     side = float(random.choice([-1.0, 1.0]))
     at = [act.start + share * act.length for share in (0.0, 0.22, 0.32, 0.62, 0.72, 0.98)]
-    yaw = _keys(tracks.times, list(zip(at, [0.0, 28.0 * side, 28.0 * side, -28.0 * side, -28.0 * side, 0.0], strict=True)))
+    yaw = _keys(
+        tracks.times,
+        list(
+            zip(at, [0.0, 28.0 * side, 28.0 * side, -28.0 * side, -28.0 * side, 0.0], strict=True)
+        ),
+    )
     tracks.add("yaw", yaw)
-    tracks.add("pitch", _keys(tracks.times, list(zip(at, [0.0, 5.0, 3.0, -6.0, -4.0, 0.0], strict=True))))
+    tracks.add(
+        "pitch", _keys(tracks.times, list(zip(at, [0.0, 5.0, 3.0, -6.0, -4.0, 0.0], strict=True)))
+    )
     tracks.add("roll", 0.15 * yaw)
-    tracks.add("mouthSmile*", 0.22 * _pulse(tracks.times, at[1], 0.2 * act.length, 0.25 * act.length, 0.2 * act.length))
+    tracks.add(
+        "mouthSmile*",
+        0.22 * _pulse(tracks.times, at[1], 0.2 * act.length, 0.25 * act.length, 0.2 * act.length),
+    )
     tracks.add("browOuterUp*", 0.25 * _pulse(tracks.times, at[3], 0.3, 0.1 * act.length, 0.3))
 
 
@@ -334,20 +392,28 @@ def _reacting(tracks: _Tracks, act: _Act, random: Generator) -> None:
     tracks.add("browDown*", 0.45 * doubt)
     tracks.add("roll", float(random.choice([-8.0, 8.0])) * doubt)
     for share in (0.62, 0.78):
-        tracks.add("pitch", 8.0 * _pulse(times, start + share * length, 0.07 * length, 0.0, 0.10 * length))
-    tracks.add("mouthSmile*", 0.45 * _pulse(times, start + 0.58 * length, 0.12 * length, 0.12 * length, 0.18 * length))
+        tracks.add(
+            "pitch", 8.0 * _pulse(times, start + share * length, 0.07 * length, 0.0, 0.10 * length)
+        )
+    tracks.add(
+        "mouthSmile*",
+        0.45 * _pulse(times, start + 0.58 * length, 0.12 * length, 0.12 * length, 0.18 * length),
+    )
 
 
-_ACTS: Mapping[str, Callable[[_Tracks, _Act, Generator], None]] = MappingProxyType({
-    "talking": _talking,
-    "looking around": _looking_around,
-    "laughing": _laughing,
-    "turning": _turning,
-    "reacting": _reacting,
-})
+_ACTS: Mapping[str, Callable[[_Tracks, _Act, Generator], None]] = MappingProxyType(
+    {
+        "talking": _talking,
+        "looking around": _looking_around,
+        "laughing": _laughing,
+        "turning": _turning,
+        "reacting": _reacting,
+    }
+)
 
 
 # ----- what runs through all acts
+
 
 def _idle(tracks: _Tracks, seconds: float, random: Generator) -> None:
     """Breathing and the little movements of a head that is held, not fixed."""
@@ -367,14 +433,23 @@ def _look(tracks: _Tracks, seconds: float, random: Generator) -> None:
         now = random.uniform(0.4, 1.0)
         while now < seconds:
             offset = float(np.clip(random.normal(0.0, spread), -2 * spread, 2 * spread))
-            keys += [(now, keys[-1][1]), (now + _saccade_seconds(abs(offset - keys[-1][1])), offset)]
+            keys += [
+                (now, keys[-1][1]),
+                (now + _saccade_seconds(abs(offset - keys[-1][1])), offset),
+            ]
             now += random.uniform(0.35, 1.4)
         tracks.add(name, window * _keys(times, keys))
     channels = tracks.channels
     yaw = _within((channels["look_x"] - channels["yaw"]) / _LIMIT_YAW)
     pitch = _within((channels["look_y"] + channels["pitch"]) / _LIMIT_PITCH)
-    for name, values in (("eyeLookOutLeft", yaw), ("eyeLookInRight", yaw), ("eyeLookInLeft", -yaw), ("eyeLookOutRight", -yaw),
-                         ("eyeLookUp*", pitch), ("eyeLookDown*", -pitch)):
+    for name, values in (
+        ("eyeLookOutLeft", yaw),
+        ("eyeLookInRight", yaw),
+        ("eyeLookInLeft", -yaw),
+        ("eyeLookOutRight", -yaw),
+        ("eyeLookUp*", pitch),
+        ("eyeLookDown*", -pitch),
+    ):
         tracks.add(name, np.maximum(values, 0.0))
 
 
@@ -412,7 +487,9 @@ def _saccade_seconds(degrees: float) -> float:
 
 
 def _frames(tracks: _Tracks, acts: Sequence[_Act]) -> tuple[PerformanceFrame, ...]:
-    tracks.channels["mouthClose"] = np.minimum(tracks.channels["mouthClose"], tracks.channels["jawOpen"])  # it undoes jawOpen
+    tracks.channels["mouthClose"] = np.minimum(
+        tracks.channels["mouthClose"], tracks.channels["jawOpen"]
+    )  # it undoes jawOpen
     channels = dict(tracks.channels)
     yaw, pitch, roll = (channels.pop(name) for name in ("yaw", "pitch", "roll"))
     place = np.stack([channels.pop(name) for name in ("x", "y", "z")], 1).astype(np.float32)
@@ -420,8 +497,20 @@ def _frames(tracks: _Tracks, acts: Sequence[_Act]) -> tuple[PerformanceFrame, ..
         del channels[name]
     result: list[PerformanceFrame] = []
     for i, time in enumerate(tracks.times):
-        scores = np.clip(expression(**{name: float(values[i]) for name, values in channels.items()}), 0.0, 1.0)
+        scores = np.clip(
+            expression(**{name: float(values[i]) for name, values in channels.items()}), 0.0, 1.0
+        )
         act = next((act.name for act in acts if act.start <= time < act.end), "rest")
-        result.append(PerformanceFrame(float(time), act, scores, float(yaw[i]), float(pitch[i]), float(roll[i]), place[i],
-                                       gaze_from_expression(scores)))
+        result.append(
+            PerformanceFrame(
+                float(time),
+                act,
+                scores,
+                float(yaw[i]),
+                float(pitch[i]),
+                float(roll[i]),
+                place[i],
+                gaze_from_expression(scores),
+            )
+        )
     return tuple(result)

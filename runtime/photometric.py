@@ -94,18 +94,31 @@ def glimpse(image: UInt8Array, face: Detection, camera: Camera, side: int) -> Gl
     if scale < 0.8:  # or fine texture would come through as noise
         left, top = np.maximum(np.floor(corner).astype(int), 0)
         right, bottom = np.maximum(np.ceil(corner + extent).astype(int), 1)
-        part = cv2.GaussianBlur(np.ascontiguousarray(image[top:bottom, left:right]), (0, 0), 0.5 / scale)
+        part = cv2.GaussianBlur(
+            np.ascontiguousarray(image[top:bottom, left:right]), (0, 0), 0.5 / scale
+        )
         matrix[:, 2] += scale * np.array([left, top])
     else:
         part = image
     picture = cv2.warpAffine(part, matrix, (side, side), flags=cv2.INTER_LINEAR)
-    view = Camera(side, side, camera.fx * scale, camera.fy * scale, (camera.cx - float(corner[0])) * scale,
-                  (camera.cy - float(corner[1])) * scale)
+    view = Camera(
+        side,
+        side,
+        camera.fx * scale,
+        camera.fy * scale,
+        (camera.cx - float(corner[0])) * scale,
+        (camera.cy - float(corner[1])) * scale,
+    )
     return Glimpse(np.asarray(picture, np.uint8), view, scale, corner)
 
 
-def motion_between(drawn: UInt8Array, seen: UInt8Array, mask: Float32Array, *,
-                   config: PhotometricConfig = PhotometricConfig()) -> Float32Array:
+def motion_between(
+    drawn: UInt8Array,
+    seen: UInt8Array,
+    mask: Float32Array,
+    *,
+    config: PhotometricConfig = PhotometricConfig(),
+) -> Float32Array:
     """The small smooth motion that brings one picture onto another.
 
     drawn, seen: (S, S, 3); mask: (S, S) [0, 1], how much the drawn pixels count. Exposure, one gain per colour, may differ.
@@ -115,7 +128,9 @@ def motion_between(drawn: UInt8Array, seen: UInt8Array, mask: Float32Array, *,
     a, b = (_blurred(picture.astype(np.float32), 1.0) for picture in (seen, drawn))
     window = config.window * max(height, width)
     flow = np.zeros((height, width, 2), np.float32)
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
     evidence = np.zeros((height, width, 5), np.float32)
     for _ in range(config.rounds):
         x, y = columns - flow[..., 0], rows - flow[..., 1]
@@ -132,11 +147,20 @@ def _blurred(values: Float32Array, sigma: float) -> Float32Array:
 
 def _taken(values: Float32Array, x: Float32Array, y: Float32Array) -> Float32Array:
     """What stands at places between pixels."""
-    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    return np.asarray(
+        cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
 
 
 @kernel
-def _gather(seen: Float32Array, moved: Float32Array, weight: Float32Array, same: float, spread: float, out: Float32Array) -> None:
+def _gather(
+    seen: Float32Array,
+    moved: Float32Array,
+    weight: Float32Array,
+    same: float,
+    spread: float,
+    out: Float32Array,
+) -> None:
     """What each pixel says of the motion: the weighted products xx, xy, yy of its gradient, and x, y with what is missing."""
     height, width = weight.shape
     top, low = np.full(3, 1e-6), np.full(3, 1e-6)
@@ -160,10 +184,22 @@ def _gather(seen: Float32Array, moved: Float32Array, weight: Float32Array, same:
                 gx = 0.5 * gain * (moved[i, right, c] - moved[i, left, c])
                 gy = 0.5 * gain * (moved[down, j, c] - moved[up, j, c])
                 missing = seen[i, j, c] - gain * moved[i, j, c]
-                xx, xy, yy, x, y = xx + gx * gx, xy + gx * gy, yy + gy * gy, x - gx * missing, y - gy * missing
+                xx, xy, yy, x, y = (
+                    xx + gx * gx,
+                    xy + gx * gy,
+                    yy + gy * gy,
+                    x - gx * missing,
+                    y - gy * missing,
+                )
                 size += missing * missing
             w = weight[i, j] / (1 + size / spread)
-            out[i, j, 0], out[i, j, 1], out[i, j, 2], out[i, j, 3], out[i, j, 4] = w * xx, w * xy, w * yy, w * x, w * y
+            out[i, j, 0], out[i, j, 1], out[i, j, 2], out[i, j, 3], out[i, j, 4] = (
+                w * xx,
+                w * xy,
+                w * yy,
+                w * x,
+                w * y,
+            )
 
 
 @kernel
@@ -172,7 +208,10 @@ def _step(evidence: Float32Array, ridge: float, longest: float, flow: Float32Arr
     for i in range(flow.shape[0]):
         for j in range(flow.shape[1]):
             xx, xy, yy = evidence[i, j, 0] + ridge, evidence[i, j, 1], evidence[i, j, 2] + ridge
-            x, y = evidence[i, j, 3] - ridge * flow[i, j, 0], evidence[i, j, 4] - ridge * flow[i, j, 1]
+            x, y = (
+                evidence[i, j, 3] - ridge * flow[i, j, 0],
+                evidence[i, j, 4] - ridge * flow[i, j, 1],
+            )
             scale = 1 / (xx * yy - xy * xy)
             flow[i, j, 0] += min(max((yy * x - xy * y) * scale, -longest), longest)
             flow[i, j, 1] += min(max((xx * y - xy * x) * scale, -longest), longest)
@@ -181,15 +220,23 @@ def _step(evidence: Float32Array, ridge: float, longest: float, flow: Float32Arr
 class PhotometricTracker:
     """Tracks the avatar's own person by landmarks, then by what is seen; for one thread at a time."""
 
-    def __init__(self, avatar: Avatar, tracker: KnownFaceTracker, *, threads: int,
-                 config: PhotometricConfig = PhotometricConfig()) -> None:
+    def __init__(
+        self,
+        avatar: Avatar,
+        tracker: KnownFaceTracker,
+        *,
+        threads: int,
+        config: PhotometricConfig = PhotometricConfig(),
+    ) -> None:
         """avatar: as it will be drawn; tracker: of its person; threads: how many may draw, >= 1."""
         self._tracker, self._config = tracker, config
         self._animator = Animator(avatar, threads=threads)
         side = config.side * config.finer
         self._rasterizer = CpuRasterizer(side, side, threads=threads)
 
-    def update(self, face: Detection | None, seen: Glimpse | None, timestamp: float) -> TrackedFrame | None:
+    def update(
+        self, face: Detection | None, seen: Glimpse | None, timestamp: float
+    ) -> TrackedFrame | None:
         """What the avatar should do, from what was found in a frame and the face's glimpse; None where there is no face.
 
         timestamp: seconds, growing.
@@ -210,7 +257,9 @@ class PhotometricTracker:
             for whole in _wholes():
                 moves[whole] = moves[whole].mean(0)
             moved = moved + trust * moves / seen.scale
-            frame = self._tracker.refit(replace(face, landmarks=np.concatenate([moved, face.landmarks[:, 2:]], 1)), frame)
+            frame = self._tracker.refit(
+                replace(face, landmarks=np.concatenate([moved, face.landmarks[:, 2:]], 1)), frame
+            )
         return frame
 
     def _draw(self, frame: TrackedFrame, camera: Camera) -> UInt8Array:
@@ -228,14 +277,18 @@ def _compared(alpha: UInt8Array, points: Float32Array) -> Float32Array:
     At the rim what is drawn ends before nothing, what is seen before a background, and a face would be widened to cover it.
     """
     inside = np.zeros(alpha.shape, np.uint8)
-    cv2.fillConvexPoly(inside, np.round(_larger_hull(points, _HULL) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(
+        inside, np.round(_larger_hull(points, _HULL) * 16).astype(np.int32), 255, cv2.LINE_AA, 4
+    )
     solid = (alpha >= _SOLID).astype(np.uint8)
     within = cv2.distanceTransform(np.pad(solid, 1, constant_values=1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     clear = np.clip(within - _RIM * len(alpha), 0, 1)
     return np.asarray(inside.astype(np.float32) / 255 * clear, np.float32)
 
 
-def _trust(drawn: UInt8Array, seen: UInt8Array, mask: Float32Array, config: PhotometricConfig) -> float:
+def _trust(
+    drawn: UInt8Array, seen: UInt8Array, mask: Float32Array, config: PhotometricConfig
+) -> float:
     """[0, 1] how far two pictures show the same face."""
     inside = mask > 0.5
     if not inside.any():
@@ -243,7 +296,9 @@ def _trust(drawn: UInt8Array, seen: UInt8Array, mask: Float32Array, config: Phot
     a, b = seen[inside].astype(np.float32), drawn[inside].astype(np.float32)
     error = ((a - b * (a * b).sum(0) / np.maximum((b * b).sum(0), 1)) ** 2).sum(1)
     share = float((1 / (1 + error / (3 * config.alike**2))).mean())
-    return float(np.clip((share - config.least_share) / (config.full_share - config.least_share), 0, 1))
+    return float(
+        np.clip((share - config.least_share) / (config.full_share - config.least_share), 0, 1)
+    )
 
 
 def _at(flow: Float32Array, points: Float32Array) -> Float32Array:
@@ -267,7 +322,9 @@ def _wholes() -> tuple[Int32Array, ...]:
 def _near(face: FloatArray, feature: tuple[int, ...]) -> Int32Array:
     """Numbers of the landmarks (478, 2) in and around a feature, none of the face's outline."""
     hull = _larger_hull(face[list(feature)], _AROUND)
-    inside = np.array([cv2.pointPolygonTest(hull, (float(x), float(y)), False) >= 0 for x, y in face])
+    inside = np.array(
+        [cv2.pointPolygonTest(hull, (float(x), float(y)), False) >= 0 for x, y in face]
+    )
     return np.setdiff1d(np.nonzero(inside)[0], lm.FACE_OVAL).astype(np.int32)
 
 

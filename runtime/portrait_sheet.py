@@ -17,7 +17,10 @@ from perse_live.poses import facing_pose
 from runtime.stage import Motion, Stage
 from runtime.tiles import GAP, HEADING, MARGIN, TITLE, Sheet, row_height
 
-_VIEWS = (*((f"yaw {yaw:.0f}", yaw, 0.0) for yaw in (-35.0, -20.0, 0.0, 20.0, 35.0)), ("eyeBlink 1", 0.0, 1.0))
+_VIEWS = (
+    *((f"yaw {yaw:.0f}", yaw, 0.0) for yaw in (-35.0, -20.0, 0.0, 20.0, 35.0)),
+    ("eyeBlink 1", 0.0, 1.0),
+)
 _TILE = 256  # pixels
 _BACKDROP = (217 / 255, 219 / 255, 222 / 255)
 

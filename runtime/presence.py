@@ -17,8 +17,15 @@ _SHOULDER_SECONDS, _SHOULDER_SHARE = 0.8, 0.35
 
 def at_rest(t_cam_head: Float32Array) -> TrackedFrame:
     """A head that faces the camera and does nothing; t_cam_head: (3,) metres."""
-    return TrackedFrame(0.0, np.zeros(52, np.float32), FACING_CAMERA.astype(np.float32), t_cam_head, np.zeros((2, 2), np.float32),
-                        np.zeros((478, 3), np.float32), 1.0)
+    return TrackedFrame(
+        0.0,
+        np.zeros(52, np.float32),
+        FACING_CAMERA.astype(np.float32),
+        t_cam_head,
+        np.zeros((2, 2), np.float32),
+        np.zeros((478, 3), np.float32),
+        1.0,
+    )
 
 
 class Presence:
@@ -29,7 +36,9 @@ class Presence:
         self._rest = rest
         self._face: TrackedFrame | None = None
         self._shown: TrackedFrame | None = None
-        self._left: TrackedFrame | None = None  # what was shown when the face went away or came back
+        self._left: TrackedFrame | None = (
+            None  # what was shown when the face went away or came back
+        )
         self._away_since: float | None = None
         self._back_since, self._return_seconds = -np.inf, _RETURN_SECONDS
 
@@ -40,7 +49,9 @@ class Presence:
 
     def holding(self, time: float) -> bool:
         """Whether a face was lost so lately that its last pose is still held."""
-        return self._away_since is not None and self.ever and time - self._away_since < _HOLD_SECONDS
+        return (
+            self._away_since is not None and self.ever and time - self._away_since < _HOLD_SECONDS
+        )
 
     def update(self, face: TrackedFrame | None, time: float) -> TrackedFrame:
         """What to show at a time, seconds, growing."""
@@ -49,7 +60,11 @@ class Presence:
             if self._away_since is None:
                 self._away_since, self._left = time, self._shown
             away = time - self._away_since
-            self._shown = rest if self._left is None else mixed(self._left, rest, ease((away - _HOLD_SECONDS) / _RELAX_SECONDS))
+            self._shown = (
+                rest
+                if self._left is None
+                else mixed(self._left, rest, ease((away - _HOLD_SECONDS) / _RELAX_SECONDS))
+            )
         else:
             if self._away_since is not None:
                 self._back_since, self._left = time, self._shown
@@ -98,6 +113,11 @@ def mixed(first: TrackedFrame, second: TrackedFrame, share: float) -> TrackedFra
         return (a + (b - a) * np.float32(share)).astype(np.float32)
 
     turn = share * to_axis_angle(second.R_cam_head @ first.R_cam_head.T)
-    return replace(second, expression=np.clip(mix(first.expression, second.expression), 0, 1), gaze=mix(first.gaze, second.gaze),
-                   R_cam_head=(from_axis_angle(turn) @ first.R_cam_head).astype(np.float32),
-                   t_cam_head=mix(first.t_cam_head, second.t_cam_head), residual=mix(first.residual, second.residual))
+    return replace(
+        second,
+        expression=np.clip(mix(first.expression, second.expression), 0, 1),
+        gaze=mix(first.gaze, second.gaze),
+        R_cam_head=(from_axis_angle(turn) @ first.R_cam_head).astype(np.float32),
+        t_cam_head=mix(first.t_cam_head, second.t_cam_head),
+        residual=mix(first.residual, second.residual),
+    )

@@ -17,18 +17,32 @@ from runtime.live.painter import Painter, actor_of, backdrop_of
 from runtime.stage import Motion
 
 
-def replay(avatar: Avatar, recording: Path, output: Path, *, background: str | None, progress: Progress) -> tuple[str, ...]:
+def replay(
+    avatar: Avatar, recording: Path, output: Path, *, background: str | None, progress: Progress
+) -> tuple[str, ...]:
     """Draw a recording of motion as a film of its size, with its badge and attributes, each picture at its time.
 
     background: as `backdrop_of` reads it, but no matte; None: as recorded. Returns what is to be said about the output. Raises
     UserError for a file that is no such recording, is empty, or where the film cannot be written.
     """
     header = read_header(recording)
-    backdrop = backdrop_of("d9dbde" if background is None and header.background == "image" else background or header.background)
+    backdrop = backdrop_of(
+        "d9dbde"
+        if background is None and header.background == "image"
+        else background or header.background
+    )
     if backdrop.matte:
-        raise UserError("recorded motion is drawn before a colour or a picture: give another --background")
-    painter = Painter(actor_of(recording.stem, avatar), header.width, header.height, threads=os.cpu_count() or 1,
-                      animate=StageClock(), render=StageClock())
+        raise UserError(
+            "recorded motion is drawn before a colour or a picture: give another --background"
+        )
+    painter = Painter(
+        actor_of(recording.stem, avatar),
+        header.width,
+        header.height,
+        threads=os.cpu_count() or 1,
+        animate=StageClock(),
+        render=StageClock(),
+    )
     count = 0
     rate = Fraction(header.fps).limit_denominator(1001)
     with film_writer(output, width=header.width, height=header.height, rate=rate) as writer:
@@ -46,5 +60,10 @@ def replay(avatar: Avatar, recording: Path, output: Path, *, background: str | N
 def motion_of(frame: MotionFrame) -> Motion:
     """A recorded moment, to be drawn."""
     state = frame.state
-    return Motion(state.expression, state.gaze, HeadPose(state.R_cam_head, state.t_cam_head, state.R_cam_body), frame.offsets,
-                  state.secondary if state.secondary.any() else None)
+    return Motion(
+        state.expression,
+        state.gaze,
+        HeadPose(state.R_cam_head, state.t_cam_head, state.R_cam_body),
+        frame.offsets,
+        state.secondary if state.secondary.any() else None,
+    )

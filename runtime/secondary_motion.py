@@ -11,11 +11,20 @@ import numpy as np
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, Float64Array
 
-_HERTZ, _DAMPING = 1.3, 0.35  # of hair of 20 cm: sqrt(g / l) / 2 pi is 1.1; damping as a share of the critical one
-_LENGTH, _DEPTH = 0.15, 0.10  # metres from the head's origin to the points that are followed, below it and behind it
+_HERTZ, _DAMPING = (
+    1.3,
+    0.35,
+)  # of hair of 20 cm: sqrt(g / l) / 2 pi is 1.1; damping as a share of the critical one
+_LENGTH, _DEPTH = (
+    0.15,
+    0.10,
+)  # metres from the head's origin to the points that are followed, below it and behind it
 _LIMIT = 0.4  # radians, approached smoothly
 _LONGEST_STEP = 0.25  # seconds without a frame after which motion begins anew
-_BREATH_SECONDS, _INHALING = 4.3, 0.42  # a calm adult's breath, and the share of it that is breathing in (about 14 a minute)
+_BREATH_SECONDS, _INHALING = (
+    4.3,
+    0.42,
+)  # a calm adult's breath, and the share of it that is breathing in (about 14 a minute)
 
 # the head's origin, hair below it, and hair behind it; metres, head frame
 _POINTS = np.array([[0, 0, 0], [0, -_LENGTH, 0], [0, 0, -_DEPTH]])
@@ -27,7 +36,11 @@ class SecondaryMotion:
     def __init__(self) -> None:
         self._time: float | None = None
         self._places = np.zeros((3, 3))
-        self._velocities, self._lag, self._lag_velocity = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3))
+        self._velocities, self._lag, self._lag_velocity = (
+            np.zeros((3, 3)),
+            np.zeros((3, 3)),
+            np.zeros((3, 3)),
+        )
 
     def update(self, pose: HeadPose, time: float) -> Float32Array:
         """`perse_live.correctives.SECONDARY_NAMES`, (4,), when the head is in a pose at a time, seconds, growing."""
@@ -48,11 +61,17 @@ class SecondaryMotion:
 def breath_at(time: float) -> float:
     """How far the lungs are filled at a time in seconds, [0, 1]: in, out more slowly, and a short rest."""
     phase = (time / _BREATH_SECONDS) % 1.0
-    share = phase / _INHALING if phase < _INHALING else max(0.0, 1 - (phase - _INHALING) / (0.92 - _INHALING))
+    share = (
+        phase / _INHALING
+        if phase < _INHALING
+        else max(0.0, 1 - (phase - _INHALING) / (0.92 - _INHALING))
+    )
     return share * share * (3 - 2 * share)
 
 
-def _swung(lag: Float64Array, velocity: Float64Array, step: float) -> tuple[Float64Array, Float64Array]:
+def _swung(
+    lag: Float64Array, velocity: Float64Array, step: float
+) -> tuple[Float64Array, Float64Array]:
     """A free damped oscillation after a step in seconds: x'' = -w^2 x - 2 d w x'."""
     frequency = 2 * np.pi * _HERTZ
     decay, turn = _DAMPING * frequency, frequency * np.sqrt(1 - _DAMPING**2)

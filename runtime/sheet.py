@@ -9,21 +9,56 @@ from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
 from perse_live.wardrobe import worn
 from runtime.stage import Motion, facing_pose, turned_pose
-from runtime.tiles import HEADING, MARGIN, TITLE, Sheet, Tile, TilePainter, acting, close_up, row_height
+from runtime.tiles import (
+    HEADING,
+    MARGIN,
+    TITLE,
+    Sheet,
+    Tile,
+    TilePainter,
+    acting,
+    close_up,
+    row_height,
+)
 
 _COLUMNS = 6
 _TILE = 300  # pixels
 _CLOSE_UP = 1.65  # side of the picture, in heights of the face from forehead to chin
 _WIDER, _ABOVE = 1.95, 0.2  # the same for attributes, and how far it is moved up: hats have room
 
-_TURNS = (("yaw -35°", (-35, 0, 0)), ("yaw -20°", (-20, 0, 0)), ("yaw +20°", (20, 0, 0)), ("yaw +35°", (35, 0, 0)),
-          ("pitch -20°", (0, -20, 0)), ("pitch +20°", (0, 20, 0)), ("roll -25°", (0, 0, -25)), ("roll +25°", (0, 0, 25)))
+_TURNS = (
+    ("yaw -35°", (-35, 0, 0)),
+    ("yaw -20°", (-20, 0, 0)),
+    ("yaw +20°", (20, 0, 0)),
+    ("yaw +35°", (35, 0, 0)),
+    ("pitch -20°", (0, -20, 0)),
+    ("pitch +20°", (0, 20, 0)),
+    ("roll -25°", (0, 0, -25)),
+    ("roll +25°", (0, 0, 25)),
+)
 EXPRESSIONS: tuple[tuple[str, Float32Array], ...] = (
     ("neutral", expression()),
     ("jaw open", expression(jawOpen=0.8)),
-    ("smile", expression(mouthSmileLeft=0.9, mouthSmileRight=0.9, cheekSquintLeft=0.5, cheekSquintRight=0.5)),
-    ("laugh", expression(jawOpen=0.4, mouthSmileLeft=1, mouthSmileRight=1, mouthUpperUpLeft=0.35, mouthUpperUpRight=0.35,
-                         cheekSquintLeft=0.8, cheekSquintRight=0.8, eyeSquintLeft=0.6, eyeSquintRight=0.6)),
+    (
+        "smile",
+        expression(
+            mouthSmileLeft=0.9, mouthSmileRight=0.9, cheekSquintLeft=0.5, cheekSquintRight=0.5
+        ),
+    ),
+    (
+        "laugh",
+        expression(
+            jawOpen=0.4,
+            mouthSmileLeft=1,
+            mouthSmileRight=1,
+            mouthUpperUpLeft=0.35,
+            mouthUpperUpRight=0.35,
+            cheekSquintLeft=0.8,
+            cheekSquintRight=0.8,
+            eyeSquintLeft=0.6,
+            eyeSquintRight=0.6,
+        ),
+    ),
     ("pucker", expression(mouthPucker=1)),
     ("funnel", expression(mouthFunnel=1, jawOpen=0.15)),
     ("blink", expression(eyeBlinkLeft=1, eyeBlinkRight=1)),
@@ -31,12 +66,42 @@ EXPRESSIONS: tuple[tuple[str, Float32Array], ...] = (
     ("look left", expression(eyeLookOutLeft=0.9, eyeLookInRight=0.9)),
     ("look right", expression(eyeLookInLeft=0.9, eyeLookOutRight=0.9)),
     ("look up", expression(eyeLookUpLeft=0.9, eyeLookUpRight=0.9, browInnerUp=0.3)),
-    ("look down", expression(eyeLookDownLeft=0.8, eyeLookDownRight=0.8, eyeBlinkLeft=0.25, eyeBlinkRight=0.25)),
-    ("brows up", expression(browInnerUp=1, browOuterUpLeft=1, browOuterUpRight=1, eyeWideLeft=0.4, eyeWideRight=0.4)),
-    ("brows down", expression(browDownLeft=1, browDownRight=1, eyeSquintLeft=0.3, eyeSquintRight=0.3)),
-    ("frown", expression(mouthFrownLeft=1, mouthFrownRight=1, mouthShrugLower=0.4, browDownLeft=0.3, browDownRight=0.3)),
-    ("show teeth", expression(mouthUpperUpLeft=0.8, mouthUpperUpRight=0.8, mouthLowerDownLeft=0.8, mouthLowerDownRight=0.8,
-                              jawOpen=0.1)),
+    (
+        "look down",
+        expression(
+            eyeLookDownLeft=0.8, eyeLookDownRight=0.8, eyeBlinkLeft=0.25, eyeBlinkRight=0.25
+        ),
+    ),
+    (
+        "brows up",
+        expression(
+            browInnerUp=1, browOuterUpLeft=1, browOuterUpRight=1, eyeWideLeft=0.4, eyeWideRight=0.4
+        ),
+    ),
+    (
+        "brows down",
+        expression(browDownLeft=1, browDownRight=1, eyeSquintLeft=0.3, eyeSquintRight=0.3),
+    ),
+    (
+        "frown",
+        expression(
+            mouthFrownLeft=1,
+            mouthFrownRight=1,
+            mouthShrugLower=0.4,
+            browDownLeft=0.3,
+            browDownRight=0.3,
+        ),
+    ),
+    (
+        "show teeth",
+        expression(
+            mouthUpperUpLeft=0.8,
+            mouthUpperUpRight=0.8,
+            mouthLowerDownLeft=0.8,
+            mouthLowerDownRight=0.8,
+            jawOpen=0.1,
+        ),
+    ),
     ("mouth aside", expression(mouthLeft=1, mouthDimpleLeft=0.4)),
     ("tongue out", expression(tongueOut=1, jawOpen=0.35)),
 )
@@ -51,12 +116,18 @@ def contact_sheet(avatar: Avatar) -> UInt8Array:
     """
     source, front = avatar.source, facing_pose(avatar)
     as_in_photo = Motion(source.expression, source.gaze, source.pose)
-    turned = [Tile(caption, Motion(source.expression, source.gaze, turned_pose(avatar, *angles))) for caption, angles in _TURNS]
+    turned = [
+        Tile(caption, Motion(source.expression, source.gaze, turned_pose(avatar, *angles)))
+        for caption, angles in _TURNS
+    ]
     doing = [Tile(caption, acting(avatar, expressed, front)) for caption, expressed in EXPRESSIONS]
     rows, more = 2 + -(-len(doing) // _COLUMNS), -(-len(avatar.attributes) // _COLUMNS)
     sheet = Sheet(_COLUMNS, _TILE, (3 if more else 2) * HEADING + (rows + more) * row_height(_TILE))
     made = avatar.provenance
-    sheet.title("Contact sheet", f"{len(avatar):,} Gaussians   ·   photo {made.photo_sha256[:12]}   ·   {made.creator}")
+    sheet.title(
+        "Contact sheet",
+        f"{len(avatar):,} Gaussians   ·   photo {made.photo_sha256[:12]}   ·   {made.creator}",
+    )
     top = MARGIN + TITLE
     sheet.heading("The photo's view, and the head turned from it", top)
     top += HEADING
@@ -69,7 +140,11 @@ def contact_sheet(avatar: Avatar) -> UInt8Array:
     if more:
         top += HEADING + (rows - 2) * sheet.row
         sheet.heading("Attributes", top)
-        _place_attributes(avatar, TilePainter(avatar, close_up(avatar, front, _WIDER, above=_ABOVE), sheet), top + HEADING)
+        _place_attributes(
+            avatar,
+            TilePainter(avatar, close_up(avatar, front, _WIDER, above=_ABOVE), sheet),
+            top + HEADING,
+        )
     return np.asarray(sheet.image)
 
 

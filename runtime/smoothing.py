@@ -45,8 +45,12 @@ class OneEuroFilter:
             self._time, self._value, self._speed = time, now, np.zeros_like(now)
             return now
         step = time - self._time
-        speed = self._speed + _share(self.config.speed_cutoff_hz, step) * ((now - self._value) / step - self._speed)
-        smooth = self._value + _share(self.config.cutoff_hz + self.config.speed_gain * np.abs(speed), step) * (now - self._value)
+        speed = self._speed + _share(self.config.speed_cutoff_hz, step) * (
+            (now - self._value) / step - self._speed
+        )
+        smooth = self._value + _share(
+            self.config.cutoff_hz + self.config.speed_gain * np.abs(speed), step
+        ) * (now - self._value)
         self._time, self._value, self._speed = time, smooth, speed
         return smooth
 

@@ -35,7 +35,9 @@ class Motion:
 class Stage:
     """Draws one avatar through one camera, again and again; for one thread at a time."""
 
-    def __init__(self, avatar: Avatar, camera: Camera, *, threads: int, engine: Engine | None = None) -> None:
+    def __init__(
+        self, avatar: Avatar, camera: Camera, *, threads: int, engine: Engine | None = None
+    ) -> None:
         """threads: how many may work on a picture, >= 1; engine: what poses and draws; None: numba poses, and a GPU draws where
         there is one, else numba.
         """
@@ -73,8 +75,13 @@ class Stage:
 
     def pose(self, motion: Motion) -> Any:
         """The first half of drawing: the avatar's Gaussians in the camera frame, work buffers of the engine."""
-        return self._poser.pose(motion.expression, motion.gaze, motion.pose, residual=motion.residual,
-                                secondary=motion.secondary)
+        return self._poser.pose(
+            motion.expression,
+            motion.gaze,
+            motion.pose,
+            residual=motion.residual,
+            secondary=motion.secondary,
+        )
 
     def render(self, gaussians: Any, *, background: tuple[float, float, float]) -> UInt8Array:
         """The second half, over a colour; as `draw`."""

@@ -45,8 +45,15 @@ def close_up(avatar: Avatar, pose: HeadPose, heights: float, *, above: float = 0
     left, top = (low + high - side) / 2 - (0, above * face)
     pixels = max(round(side), 16)
     scale = pixels / side
-    return replace(camera, width=pixels, height=pixels, fx=camera.fx * scale, fy=camera.fy * scale, cx=(camera.cx - left) * scale,
-                   cy=(camera.cy - top) * scale)
+    return replace(
+        camera,
+        width=pixels,
+        height=pixels,
+        fx=camera.fx * scale,
+        fy=camera.fy * scale,
+        cx=(camera.cx - left) * scale,
+        cy=(camera.cy - top) * scale,
+    )
 
 
 def acting(avatar: Avatar, doing: Float32Array, pose: HeadPose) -> Motion:
@@ -60,7 +67,9 @@ class Sheet:
     def __init__(self, columns: int, tile: int, height: int) -> None:
         """tile: side of one, pixels; height: of all that stands below the title, pixels."""
         self.columns, self.tile = columns, tile
-        self.image = Image.new("RGB", (2 * MARGIN + columns * (tile + GAP) - GAP, 2 * MARGIN + TITLE + height), _PAPER)
+        self.image = Image.new(
+            "RGB", (2 * MARGIN + columns * (tile + GAP) - GAP, 2 * MARGIN + TITLE + height), _PAPER
+        )
         self._pen = ImageDraw.Draw(self.image)
 
     @property
@@ -78,13 +87,20 @@ class Sheet:
         font = _font(21)
         self._pen.text((MARGIN, top + 8), text, _INK, font)
         if facts:
-            self._pen.text((MARGIN + self._pen.textlength(text, font) + 16, top + 12), facts, _PALE_INK, _font(17))
+            self._pen.text(
+                (MARGIN + self._pen.textlength(text, font) + 16, top + 12),
+                facts,
+                _PALE_INK,
+                _font(17),
+            )
 
     def paste(self, picture: Image.Image, caption: str, left: int, top: int) -> None:
         """Put a picture on the sheet, with rounded corners and its caption below."""
         width, height = picture.size
         self.image.paste(picture, (left, top), _rounded(width, height))
-        self._pen.text((left + width / 2, top + height + CAPTION * 0.45), caption, _INK, _font(17), anchor="mm")
+        self._pen.text(
+            (left + width / 2, top + height + CAPTION * 0.45), caption, _INK, _font(17), anchor="mm"
+        )
 
 
 def row_height(tile: int) -> int:
@@ -109,7 +125,9 @@ class TilePainter:
         """Draw one with its corner at a place in the sheet."""
         side = tile.span * self._sheet.tile + (tile.span - 1) * GAP
         high = side + (tile.span - 1) * CAPTION
-        drawn = Image.fromarray(self._draw(tile.motion, side)).resize((side, side), Image.Resampling.LANCZOS)
+        drawn = Image.fromarray(self._draw(tile.motion, side)).resize(
+            (side, side), Image.Resampling.LANCZOS
+        )
         box = Image.new("RGB", (side, high), BACKDROP)
         box.paste(drawn, (0, high - side))
         self._sheet.paste(box, tile.caption, left, top)
@@ -117,7 +135,11 @@ class TilePainter:
     def place_at(self, tile: Tile, number: int, top: int, *, first_column: int = 0) -> None:
         """Draw one of many in rows, counted from 0, from a column on."""
         row, column = divmod(number, self._sheet.columns - first_column)
-        self.place(tile, MARGIN + (first_column + column) * (self._sheet.tile + GAP), top + row * self._sheet.row)
+        self.place(
+            tile,
+            MARGIN + (first_column + column) * (self._sheet.tile + GAP),
+            top + row * self._sheet.row,
+        )
 
     def place_all(self, tiles: Sequence[Tile], top: int, *, first_column: int = 0) -> None:
         """Draw many in rows, from a column on."""
@@ -127,14 +149,22 @@ class TilePainter:
     def _draw(self, motion: Motion, side: int) -> UInt8Array:
         pixels = side * OVERSAMPLING
         if pixels not in self._stages:
-            self._stages[pixels] = Stage(self._avatar, self._camera.resized(pixels, pixels), threads=os.cpu_count() or 1)
+            self._stages[pixels] = Stage(
+                self._avatar, self._camera.resized(pixels, pixels), threads=os.cpu_count() or 1
+            )
         red, green, blue = BACKDROP
-        return self._stages[pixels].draw(motion, background=(red / 255, green / 255, blue / 255)).copy()
+        return (
+            self._stages[pixels]
+            .draw(motion, background=(red / 255, green / 255, blue / 255))
+            .copy()
+        )
 
 
 def _rounded(width: int, height: int, radius: int = 10) -> Image.Image:
     mask = Image.new("L", (width * 4, height * 4), 0)
-    ImageDraw.Draw(mask).rounded_rectangle((0, 0, width * 4 - 1, height * 4 - 1), radius * 4, fill=255)
+    ImageDraw.Draw(mask).rounded_rectangle(
+        (0, 0, width * 4 - 1, height * 4 - 1), radius * 4, fill=255
+    )
     return mask.resize((width, height), Image.Resampling.LANCZOS)
 
 

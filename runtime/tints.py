@@ -14,7 +14,10 @@ from perse_live.regions import Region
 _HAIR = (Region.HAIR, Region.HAIR_BACK, Region.SCALP)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _IRIS_DEGREES, _PUPIL_DEGREES, _SEARCHED_DEGREES = 25.0, 9.0, 38.0  # seen from the eyeball's centre
-_FACE_TOP, _FACE_BACK = 0.035, -0.03  # metres, head frame: no hair of the head grows below and before
+_FACE_TOP, _FACE_BACK = (
+    0.035,
+    -0.03,
+)  # metres, head frame: no hair of the head grows below and before
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,30 @@ _TINTS = (
 def tints_of(avatar: Avatar) -> tuple[Attribute, ...]:
     """The tints that an avatar can take on; none for parts that it has not."""
     places = {"hair": hair_gaussians(avatar), "eyes": iris_gaussians(avatar)}
-    return tuple(_attribute(avatar, tint, places[tint.slot]) for tint in _TINTS if len(places[tint.slot]))
+    return tuple(
+        _attribute(avatar, tint, places[tint.slot]) for tint in _TINTS if len(places[tint.slot])
+    )
 
 
 def _attribute(avatar: Avatar, tint: _Tint, ids: Int32Array) -> Attribute:
-    return Attribute(tint.name, tint.label, tint.slot, ids, _tinted(avatar.colors[ids], tint), avatar.opacities[ids],
-                     np.zeros(0, np.int32), np.zeros((0, 3), np.float32), nothing_added())
+    return Attribute(
+        tint.name,
+        tint.label,
+        tint.slot,
+        ids,
+        _tinted(avatar.colors[ids], tint),
+        avatar.opacities[ids],
+        np.zeros(0, np.int32),
+        np.zeros((0, 3), np.float32),
+        nothing_added(),
+    )
 
 
 def hair_gaussians(avatar: Avatar) -> Int32Array:
     """Which Gaussians (N,) show hair of the head, without single ones in brows and face."""
     hair = np.isin(avatar.regions, _HAIR)
     places = _places_at_rest(avatar)
-    hair[:len(places)] &= (places[:, 1] > _FACE_TOP) | (places[:, 2] < _FACE_BACK)
+    hair[: len(places)] &= (places[:, 1] > _FACE_TOP) | (places[:, 2] < _FACE_BACK)
     return np.nonzero(hair)[0].astype(np.int32)
 
 
@@ -70,7 +84,11 @@ def iris_gaussians(avatar: Avatar) -> Int32Array:
         ray = places - center
         length = np.linalg.norm(ray, axis=1)
         ray /= np.maximum(length, 1e-9)[:, None]
-        ball = (avatar.regions[:count] == Region.EYE) & (length < 1.3 * avatar.rig.eye_radius) & (ray[:, 2] > 0)
+        ball = (
+            (avatar.regions[:count] == Region.EYE)
+            & (length < 1.3 * avatar.rig.eye_radius)
+            & (ray[:, 2] > 0)
+        )
         front = ball & (ray[:, 2] > np.cos(np.radians(_SEARCHED_DEGREES)))
         if front.sum() < 20:
             continue
@@ -95,7 +113,9 @@ def _tinted(colors: Float32Array, tint: _Tint) -> Float32Array:
     light = colors @ _LUMA
     dark, middle, bright = np.percentile(light, (5, 50, 90))
     wanted = middle + tint.lift * (goal - middle)
-    relief = (light - middle) / max(bright - dark, 0.05)  # about -0.5 to 0.5, whatever the hair's own contrast
+    relief = (light - middle) / max(
+        bright - dark, 0.05
+    )  # about -0.5 to 0.5, whatever the hair's own contrast
     lightness = wanted * np.clip(1 + 0.9 * relief, 0.35, 1.3)
     foreign = np.clip((light - bright - 0.03) / 0.2, 0, 1)[:, None]
     tinted = target / goal * lightness[:, None]

@@ -26,10 +26,17 @@ from perse_live.head.lids import without_coupling
 from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.smoothing import OneEuroConfig, OneEuroFilter
 
-_LOST_RMS = 0.08  # eye distances; beyond it a fit started from the last frame is tried anew from nothing
-_CLOSING, _CLOSED = 0.45, 0.75  # blink scores between which the detector's irises lose their meaning
+_LOST_RMS = (
+    0.08  # eye distances; beyond it a fit started from the last frame is tried anew from nothing
+)
+_CLOSING, _CLOSED = (
+    0.45,
+    0.75,
+)  # blink scores between which the detector's irises lose their meaning
 _OPENINGS = 150  # frames that tell how far open a person's eyes usually are
-_OPEN_QUANTILE = 0.7  # of these: above the median, since lids are lowered oftener than they are raised
+_OPEN_QUANTILE = (
+    0.7  # of these: above the median, since lids are lowered oftener than they are raised
+)
 _OPEN_AT_FIRST = 15  # of these that are taken to be as at rest while there are none
 _LEAST_OPENING = 0.3  # of the lids, of a person whose eyes are open
 _GAZE_GAIN = 1.2  # of what the detector sees of a glance
@@ -120,9 +127,18 @@ class _Follower:
         self.last: FrameFit | None = None
         self._seen: FrameFit | None = None  # the last frame's fit to the landmarks as detected
         self._usual = np.ones(2, np.float32)  # how far open the eyes are while they are open
-        self._openings: deque[Float32Array] = deque([self._usual] * _OPEN_AT_FIRST, maxlen=_OPENINGS)
+        self._openings: deque[Float32Array] = deque(
+            [self._usual] * _OPEN_AT_FIRST, maxlen=_OPENINGS
+        )
 
-    def fit(self, detection: Detection, camera: Camera, shape: FaceShape, *, usual: FloatArray | None = None) -> FrameFit | None:
+    def fit(
+        self,
+        detection: Detection,
+        camera: Camera,
+        shape: FaceShape,
+        *,
+        usual: FloatArray | None = None,
+    ) -> FrameFit | None:
         """The face's fit, or None where the landmarks are no face; gaze is kept while an eye is shut.
 
         usual: (2,) opening of the lids while the eyes are open, where it is known.
@@ -133,37 +149,64 @@ class _Follower:
             if before is not None and not seen.rms < _LOST_RMS:
                 seen = self._fit(detection, camera, shape, None)
             self._openings.append(seen.lid_opening)
-            open_eyes = np.quantile(np.stack(self._openings), _OPEN_QUANTILE, 0) if usual is None else usual
+            open_eyes = (
+                np.quantile(np.stack(self._openings), _OPEN_QUANTILE, 0) if usual is None else usual
+            )
             self._usual = np.maximum(open_eyes, _LEAST_OPENING)
             self._seen, found = seen, self._without_coupling(detection, camera, shape, seen)
         except (UserError, np.linalg.LinAlgError):
             self.last = None
             return None
         if before is not None:
-            found = replace(found, gaze=_gaze_through_blinks(before.gaze, found.gaze, detection.blendshapes))
+            found = replace(
+                found, gaze=_gaze_through_blinks(before.gaze, found.gaze, detection.blendshapes)
+            )
         self.last = found
         return found
 
-    def _fit(self, detection: Detection, camera: Camera, shape: FaceShape, start: FrameFit | None, *,
-             steps: int | None = None) -> FrameFit:
-        return fit_frame(detection.landmarks, detection.blendshapes, camera, shape, self.model, start=start, iterations=steps,
-                         config=self.config.fit)
+    def _fit(
+        self,
+        detection: Detection,
+        camera: Camera,
+        shape: FaceShape,
+        start: FrameFit | None,
+        *,
+        steps: int | None = None,
+    ) -> FrameFit:
+        return fit_frame(
+            detection.landmarks,
+            detection.blendshapes,
+            camera,
+            shape,
+            self.model,
+            start=start,
+            iterations=steps,
+            config=self.config.fit,
+        )
 
-    def _without_coupling(self, detection: Detection, camera: Camera, shape: FaceShape, fit: FrameFit) -> FrameFit:
+    def _without_coupling(
+        self, detection: Detection, camera: Camera, shape: FaceShape, fit: FrameFit
+    ) -> FrameFit:
         """A fit once more where the person winks, to what each eye does."""
         apart = without_coupling(detection, fit.lid_opening, self._usual, fit.R_cam_head)
-        return fit if apart is detection else self._fit(apart, camera, shape, fit, steps=_AGAIN_STEPS)
+        return (
+            fit if apart is detection else self._fit(apart, camera, shape, fit, steps=_AGAIN_STEPS)
+        )
 
     def again(self, detection: Detection, camera: Camera, shape: FaceShape) -> FrameFit | None:
         """The last frame's fit to better landmarks, which the next frame does not start from."""
         if self.last is None or self._seen is None:
             return None
         try:
-            apart = without_coupling(detection, self._seen.lid_opening, self._usual, self._seen.R_cam_head)
+            apart = without_coupling(
+                detection, self._seen.lid_opening, self._usual, self._seen.R_cam_head
+            )
             found = self._fit(apart, camera, shape, self.last, steps=_AGAIN_STEPS)
         except (UserError, np.linalg.LinAlgError):
             return None
-        return replace(found, gaze=_gaze_through_blinks(self.last.gaze, found.gaze, detection.blendshapes))
+        return replace(
+            found, gaze=_gaze_through_blinks(self.last.gaze, found.gaze, detection.blendshapes)
+        )
 
     def lose(self) -> None:
         """Forget the last frame: the next face may be anywhere."""
@@ -196,7 +239,9 @@ class _Smoother:
 
     def __init__(self, config: OneEuroConfig | None) -> None:
         self._config = config
-        self._anchor: FloatArray | None = None  # rotations are filtered as vectors relative to the first
+        self._anchor: FloatArray | None = (
+            None  # rotations are filtered as vectors relative to the first
+        )
         self._filters: dict[str, OneEuroFilter] = {}
 
     def __call__(self, frame: TrackedFrame) -> TrackedFrame:
@@ -204,17 +249,25 @@ class _Smoother:
             return frame
         if self._anchor is None:
             self._anchor = frame.R_cam_head.astype(np.float64)
-        turn = self._smooth("turn", to_axis_angle(frame.R_cam_head @ self._anchor.T), frame.timestamp)
+        turn = self._smooth(
+            "turn", to_axis_angle(frame.R_cam_head @ self._anchor.T), frame.timestamp
+        )
         return replace(
-            frame, R_cam_head=(from_axis_angle(turn) @ self._anchor).astype(np.float32),
-            t_cam_head=self._smooth("place", frame.t_cam_head * 10, frame.timestamp) / np.float32(10),  # decimetres: like radians
+            frame,
+            R_cam_head=(from_axis_angle(turn) @ self._anchor).astype(np.float32),
+            t_cam_head=self._smooth("place", frame.t_cam_head * 10, frame.timestamp)
+            / np.float32(10),  # decimetres: like radians
             expression=self._smooth("expression", frame.expression, frame.timestamp),
             gaze=self._smooth("gaze", frame.gaze, frame.timestamp),
-            residual=self._smooth("residual", frame.residual * 100, frame.timestamp) / np.float32(100))
+            residual=self._smooth("residual", frame.residual * 100, frame.timestamp)
+            / np.float32(100),
+        )
 
     def _smooth(self, name: str, value: FloatArray, time: float) -> Float32Array:
         assert self._config is not None
-        return self._filters.setdefault(name, OneEuroFilter(self._config))(value, time).astype(np.float32)
+        return self._filters.setdefault(name, OneEuroFilter(self._config))(value, time).astype(
+            np.float32
+        )
 
     def reset(self) -> None:
         self._anchor = None
@@ -224,8 +277,15 @@ class _Smoother:
 class KnownFaceTracker:
     """Tracks the avatar's own person: pose, place and expression as they are in the picture (self-reenactment)."""
 
-    def __init__(self, shape: FaceShape, model: LandmarkModel, *, camera: Camera | None = None,
-                 photo_gaze: FloatArray | None = None, config: TrackerConfig = TrackerConfig()) -> None:
+    def __init__(
+        self,
+        shape: FaceShape,
+        model: LandmarkModel,
+        *,
+        camera: Camera | None = None,
+        photo_gaze: FloatArray | None = None,
+        config: TrackerConfig = TrackerConfig(),
+    ) -> None:
         """Prepare; loads nothing.
 
         shape: the avatar's face at rest; camera: that of the pictures, None for `Camera.for_image` of each picture's size;
@@ -240,20 +300,39 @@ class KnownFaceTracker:
 
         timestamp: seconds, growing.
         """
-        fit = None if detection is None else self._follower.fit(detection, _camera_of(detection, self._camera), self._shape)
+        fit = (
+            None
+            if detection is None
+            else self._follower.fit(detection, _camera_of(detection, self._camera), self._shape)
+        )
         if fit is None:
             self.reset()
             return None
-        return self._smoother(TrackedFrame(timestamp, fit.expression, fit.R_cam_head, fit.t_cam_head, self._gaze(fit),
-                                           fit.residual, _confidence(fit)))
+        return self._smoother(
+            TrackedFrame(
+                timestamp,
+                fit.expression,
+                fit.R_cam_head,
+                fit.t_cam_head,
+                self._gaze(fit),
+                fit.residual,
+                _confidence(fit),
+            )
+        )
 
     def refit(self, detection: Detection, frame: TrackedFrame) -> TrackedFrame:
         """The last frame once more, without smoothing, from landmarks that are known better now."""
         fit = self._follower.again(detection, _camera_of(detection, self._camera), self._shape)
         if fit is None:
             return frame
-        return replace(frame, expression=fit.expression, R_cam_head=fit.R_cam_head, t_cam_head=fit.t_cam_head,
-                       gaze=self._gaze(fit), residual=fit.residual)
+        return replace(
+            frame,
+            expression=fit.expression,
+            R_cam_head=fit.R_cam_head,
+            t_cam_head=fit.t_cam_head,
+            gaze=self._gaze(fit),
+            residual=fit.residual,
+        )
 
     def _gaze(self, fit: FrameFit) -> Float32Array:
         return (self._photo_gaze + full_gaze(fit.gaze - self._photo_gaze)).astype(np.float32)
@@ -271,9 +350,16 @@ class StrangerTracker:
     second frame on, and the first frame alone never decides anything.
     """
 
-    def __init__(self, rest: RestPose, model: LandmarkModel, *, camera: Camera | None = None,
-                 calibration: Calibration | None = None, config: TrackerConfig = TrackerConfig(),
-                 aside: Executor | None = None) -> None:
+    def __init__(
+        self,
+        rest: RestPose,
+        model: LandmarkModel,
+        *,
+        camera: Camera | None = None,
+        calibration: Calibration | None = None,
+        config: TrackerConfig = TrackerConfig(),
+        aside: Executor | None = None,
+    ) -> None:
         """Prepare; loads nothing.
 
         rest: where the avatar is while the driver rests; camera: that of the pictures, None for `Camera.for_image` of each
@@ -288,7 +374,9 @@ class StrangerTracker:
         self._fits: list[FrameFit] = []
         self._average = face_shape(model, np.zeros(0))
         self._calibration = calibration
-        self._provisional: TrackedFrame | None = None  # the last one before the calibration, and how many frames still lean on it
+        self._provisional: TrackedFrame | None = (
+            None  # the last one before the calibration, and how many frames still lean on it
+        )
         self._settling = 0
 
     @property
@@ -315,13 +403,17 @@ class StrangerTracker:
         usual = None if self._calibration is None else self._calibration.lid_opening
         fit = None
         if detection is not None:
-            fit = self._follower.fit(detection, _camera_of(detection, self._camera), shape, usual=usual)
+            fit = self._follower.fit(
+                detection, _camera_of(detection, self._camera), shape, usual=usual
+            )
         if detection is None or fit is None:
             self._follower.lose()
             self._smoother.reset()
             self._provisional = None
             return None
-        neutral = self._calibration if self._calibration is not None else self._learn(detection, fit)
+        neutral = (
+            self._calibration if self._calibration is not None else self._learn(detection, fit)
+        )
         frame = relative_motion(fit, neutral, self._rest, timestamp)
         if self._calibration is None:
             self._provisional, self._settling = frame, _SETTLE_FRAMES
@@ -332,17 +424,30 @@ class StrangerTracker:
 
     def _learn(self, detection: Detection, fit: FrameFit) -> Calibration:
         if self._awaited is not None:
-            return self._accept(self._awaited) if self._awaited.done() else _neutral_of(self._fits, self._average)
+            return (
+                self._accept(self._awaited)
+                if self._awaited.done()
+                else _neutral_of(self._fits, self._average)
+            )
         self._seen.append(detection)
         self._fits.append(fit)
-        frontal = [i for i, one in enumerate(self._fits) if _turn_degrees(one.R_cam_head) < self._config.frontal_degrees]
-        if len(frontal) >= self._config.calibration_frames or len(self._seen) >= self._config.calibration_patience:
+        frontal = [
+            i
+            for i, one in enumerate(self._fits)
+            if _turn_degrees(one.R_cam_head) < self._config.frontal_degrees
+        ]
+        if (
+            len(frontal) >= self._config.calibration_frames
+            or len(self._seen) >= self._config.calibration_patience
+        ):
             pairs = list(zip(self._seen, self._fits, strict=True))
             if self._aside is None:
                 done: Future[Calibration] = Future()
                 done.set_result(_calibrate(pairs, self._model, self._camera, self._config))
                 return self._accept(done)
-            self._awaited = self._aside.submit(_calibrate, pairs, self._model, self._camera, self._config)
+            self._awaited = self._aside.submit(
+                _calibrate, pairs, self._model, self._camera, self._config
+            )
         return _neutral_of(self._fits, self._average)
 
     def _accept(self, learnt: Future[Calibration]) -> Calibration:
@@ -353,8 +458,13 @@ class StrangerTracker:
         return self._calibration
 
 
-def calibrate(detections: Sequence[Detection], model: LandmarkModel, *, camera: Camera | None = None,
-              config: TrackerConfig = TrackerConfig()) -> Calibration:
+def calibrate(
+    detections: Sequence[Detection],
+    model: LandmarkModel,
+    *,
+    camera: Camera | None = None,
+    config: TrackerConfig = TrackerConfig(),
+) -> Calibration:
     """A driver's neutral from several frames: head shape from the calmest frontal ones, then medians over their calmer half.
 
     detections: of one person, all of one picture size; more than `config.calibration_frames` frontal ones are no harm.
@@ -362,25 +472,41 @@ def calibrate(detections: Sequence[Detection], model: LandmarkModel, *, camera: 
     """
     average = face_shape(model, np.zeros(0))
     follower = _Follower(model, config)
-    fits = [(found, fit) for found in detections if (fit := follower.fit(found, _camera_of(found, camera), average)) is not None]
+    fits = [
+        (found, fit)
+        for found in detections
+        if (fit := follower.fit(found, _camera_of(found, camera), average)) is not None
+    ]
     return _calibrate(fits, model, camera, config)
 
 
-def _calibrate(fits: list[tuple[Detection, FrameFit]], model: LandmarkModel, camera: Camera | None,
-               config: TrackerConfig) -> Calibration:
+def _calibrate(
+    fits: list[tuple[Detection, FrameFit]],
+    model: LandmarkModel,
+    camera: Camera | None,
+    config: TrackerConfig,
+) -> Calibration:
     """The neutral from frames whose pose is known roughly, by a fit of the average face."""
     if not fits:
-        raise UserError("no frame with a whole face to learn the driver's neutral from: look into the camera")
+        raise UserError(
+            "no frame with a whole face to learn the driver's neutral from: look into the camera"
+        )
     fits = list(fits)
     follower = _Follower(model, config)
     fits.sort(key=lambda pair: _turn_degrees(pair[1].R_cam_head))
     frontal = [pair for pair in fits if _turn_degrees(pair[1].R_cam_head) < config.frontal_degrees]
-    chosen = frontal if len(frontal) >= config.calibration_frames else fits[:config.calibration_frames]
+    chosen = (
+        frontal if len(frontal) >= config.calibration_frames else fits[: config.calibration_frames]
+    )
     chosen.sort(key=lambda pair: float(pair[0].blendshapes.sum()))
-    calm = chosen[:config.identity_frames]
+    calm = chosen[: config.identity_frames]
     view = _camera_of(calm[0][0], camera)
-    shape = fit_identity([found for found, _ in calm], view, model, iterations=10, config=config.fit)[0].shape
-    resting = chosen[:max(config.calibration_frames, len(chosen) // 2)]  # in the others the face does something
+    shape = fit_identity(
+        [found for found, _ in calm], view, model, iterations=10, config=config.fit
+    )[0].shape
+    resting = chosen[
+        : max(config.calibration_frames, len(chosen) // 2)
+    ]  # in the others the face does something
     refits = [fit for found, _ in resting if (fit := follower.fit(found, view, shape)) is not None]
     if not refits:  # the learnt shape fits no frame: the average face does
         return _neutral_of([fit for _, fit in resting], face_shape(model, np.zeros(0)))
@@ -397,33 +523,56 @@ def _neutral_of(fits: Sequence[FrameFit], shape: FaceShape) -> Calibration:
     def median(arrays: list[Float32Array]) -> Float32Array:
         return np.median(np.stack(arrays), 0).astype(np.float32)
 
-    return Calibration(shape, median([fit.expression for fit in fits]), median([fit.gaze for fit in fits]), middle.R_cam_head,
-                       median([fit.t_cam_head for fit in fits]), median([fit.residual for fit in fits]),
-                       median([fit.lid_opening for fit in fits]), len(fits))
+    return Calibration(
+        shape,
+        median([fit.expression for fit in fits]),
+        median([fit.gaze for fit in fits]),
+        middle.R_cam_head,
+        median([fit.t_cam_head for fit in fits]),
+        median([fit.residual for fit in fits]),
+        median([fit.lid_opening for fit in fits]),
+        len(fits),
+    )
 
 
-def relative_motion(fit: FrameFit, neutral: Calibration, rest: RestPose, timestamp: float) -> TrackedFrame:
+def relative_motion(
+    fit: FrameFit, neutral: Calibration, rest: RestPose, timestamp: float
+) -> TrackedFrame:
     """A driver's frame carried over to the avatar.
 
     The expression loses the neutral's and is stretched so that full strength stays within reach; the head turns from the rest
     pose as the driver's does from the frontal one; shifts and residuals are scaled by the size of the faces.
     """
     size = rest.eye_distance / _eye_distance(neutral.shape)
-    expression = np.clip((fit.expression - neutral.expression) / np.maximum(1 - neutral.expression, 0.3), 0, 1)
+    expression = np.clip(
+        (fit.expression - neutral.expression) / np.maximum(1 - neutral.expression, 0.3), 0, 1
+    )
     turn = neutral.R_cam_head.T @ fit.R_cam_head  # in the head frame
     residual = (fit.residual - neutral.residual) * np.float32(size)
-    return TrackedFrame(timestamp, expression.astype(np.float32), (rest.R_cam_head @ turn).astype(np.float32),
-                        (rest.t_cam_head + size * (fit.t_cam_head - neutral.t_cam_head)).astype(np.float32),
-                        full_gaze(fit.gaze - neutral.gaze), residual, _confidence(fit))
+    return TrackedFrame(
+        timestamp,
+        expression.astype(np.float32),
+        (rest.R_cam_head @ turn).astype(np.float32),
+        (rest.t_cam_head + size * (fit.t_cam_head - neutral.t_cam_head)).astype(np.float32),
+        full_gaze(fit.gaze - neutral.gaze),
+        residual,
+        _confidence(fit),
+    )
 
 
 def _between(first: TrackedFrame, second: TrackedFrame, share: float) -> TrackedFrame:
     """The second frame's pose; the rest part of the way from the first to the second."""
+
     def mix(a: Float32Array, b: Float32Array) -> Float32Array:
         return (a + (b - a) * np.float32(share)).astype(np.float32)
 
-    return replace(second, expression=mix(first.expression, second.expression), gaze=mix(first.gaze, second.gaze),
-                   t_cam_head=mix(first.t_cam_head, second.t_cam_head), residual=mix(first.residual, second.residual))
+    return replace(
+        second,
+        expression=mix(first.expression, second.expression),
+        gaze=mix(first.gaze, second.gaze),
+        t_cam_head=mix(first.t_cam_head, second.t_cam_head),
+        residual=mix(first.residual, second.residual),
+    )
 
 
 def _eye_distance(shape: FaceShape) -> float:
@@ -434,7 +583,11 @@ def _eye_distance(shape: FaceShape) -> float:
 def _turn_degrees(R_cam_head: FloatArray) -> float:
     """Yaw or pitch, whichever is larger; roll does not count."""
     forward = (FACING_CAMERA @ R_cam_head)[:, 2]
-    return float(np.degrees(max(abs(np.arctan2(forward[0], forward[2])), abs(np.arcsin(np.clip(forward[1], -1, 1))))))
+    return float(
+        np.degrees(
+            max(abs(np.arctan2(forward[0], forward[2])), abs(np.arcsin(np.clip(forward[1], -1, 1))))
+        )
+    )
 
 
 def _camera_of(detection: Detection, camera: Camera | None) -> Camera:

@@ -84,7 +84,9 @@ def astronaut_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def astronaut_avatar(astronaut_photo: Path) -> Avatar:
     """That portrait's avatar, built once for all tests that look at one, by the example that shows how."""
-    return example("build_avatar.py")["main"](str(astronaut_photo), str(astronaut_photo.with_suffix(".perse")), "the tests")
+    return example("build_avatar.py")["main"](
+        str(astronaut_photo), str(astronaut_photo.with_suffix(".perse")), "the tests"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -97,4 +99,6 @@ def mean_head() -> PhotoGeometry:
 
     rig = identity_rig(load_identity_model(), np.zeros(1))
     facing, away = np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 1.0])
-    return photo_geometry(Camera.for_image(512, 512), rig, expressed(rig, np.zeros(52)), facing, away, rig.vertices)
+    return photo_geometry(
+        Camera.for_image(512, 512), rig, expressed(rig, np.zeros(52)), facing, away, rig.vertices
+    )

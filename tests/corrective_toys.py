@@ -9,7 +9,15 @@ import numpy as np
 
 from perse_live.attributes import Attribute, LearnedAttribute
 from perse_live.avatar import Avatar
-from perse_live.correctives import Component, Correctives, Curve, Deltas, LookCorrectives, bump, ramp
+from perse_live.correctives import (
+    Component,
+    Correctives,
+    Curve,
+    Deltas,
+    LookCorrectives,
+    bump,
+    ramp,
+)
 
 COMPONENTS = (
     Component("blink-left", (ramp("eyeBlinkLeft", 0.1, 1.0),)),
@@ -35,24 +43,37 @@ def toy_deltas(gaussians: int, *, seed: int = 0, share: float = 0.3) -> Deltas:
         return (random.integers(-512, 512, (count, *shape)) / np.float32(1024)).astype(np.float32)
 
     offsets = some(3) * np.float32(1 / 256)
-    offsets[:starts[1]] = 0
+    offsets[: starts[1]] = 0
     return Deltas(starts, np.nonzero(chosen)[1].astype(np.int32), some(3), some(), offsets)
 
 
 def with_toy_correctives(avatar: Avatar, *, seed: int = 0) -> Avatar:
     """The avatar with correctives, and with those of its looks: every second look has some."""
-    looks = tuple(with_own(one, seed=seed + k) if k % 2 else one for k, one in enumerate(avatar.attributes))
-    return replace(avatar, correctives=Correctives(COMPONENTS, toy_deltas(len(avatar), seed=seed)), attributes=looks)
+    looks = tuple(
+        with_own(one, seed=seed + k) if k % 2 else one for k, one in enumerate(avatar.attributes)
+    )
+    return replace(
+        avatar,
+        correctives=Correctives(COMPONENTS, toy_deltas(len(avatar), seed=seed)),
+        attributes=looks,
+    )
 
 
 def with_own(one: Attribute | LearnedAttribute, *, seed: int) -> Attribute | LearnedAttribute:
     """A look with correctives of its own."""
-    kept = (np.random.default_rng(seed).integers(0, 256, len(one.ids)) / np.float32(255)).astype(np.float32)
-    return replace(one, correctives=LookCorrectives(kept, toy_deltas(len(one.ids) + len(one.added), seed=seed)))
+    kept = (np.random.default_rng(seed).integers(0, 256, len(one.ids)) / np.float32(255)).astype(
+        np.float32
+    )
+    return replace(
+        one, correctives=LookCorrectives(kept, toy_deltas(len(one.ids) + len(one.added), seed=seed))
+    )
 
 
 def doings(count: int, *, seed: int = 0) -> Sequence[tuple[np.ndarray, np.ndarray]]:
     """Expressions (52,) and gazes (2, 2) at random, some at rest."""
     random = np.random.default_rng(seed)
-    found = [(random.random(52).astype(np.float32), random.normal(0, 0.25, (2, 2)).astype(np.float32)) for _ in range(count)]
+    found = [
+        (random.random(52).astype(np.float32), random.normal(0, 0.25, (2, 2)).astype(np.float32))
+        for _ in range(count)
+    ]
     return [*found, (np.zeros(52, np.float32), np.zeros((2, 2), np.float32))]

@@ -32,9 +32,13 @@ def dressable() -> Avatar:
     spread = random.random((60, 478)).astype(np.float32) / 478
     avatar = replace(avatar, landmarks=replace(avatar.landmarks, spread_ids=ids, spread=spread))
     looks = (("hat-cap", "hat"), ("hat-felt", "hat"), ("beard-full", "beard"))
-    attributes = tuple(toy_learned(avatar, name, slot, seed=k, moves_own=k == 2, tints_hair=k == 3)
-                       for k, (name, slot) in enumerate(looks, 1))
-    with tempfile.TemporaryDirectory() as folder:  # through a file, so that it is what a user's is, to the bit
+    attributes = tuple(
+        toy_learned(avatar, name, slot, seed=k, moves_own=k == 2, tints_hair=k == 3)
+        for k, (name, slot) in enumerate(looks, 1)
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # through a file, so that it is what a user's is, to the bit
         avatar = with_toy_correctives(replace(avatar, decoder=toy_decoder(), attributes=attributes))
         save_avatar(Path(folder) / "toy.perse", avatar)
         return load_avatar(Path(folder) / "toy.perse")
@@ -57,11 +61,34 @@ def folder_of(path: Path) -> EngineFolder:
     for one in graphs():
         name = f"{one.name}.{one.precision}.onnx"
         (path / name).write_bytes(one.content)
-        limits = {"batch": (1, 1, 8), "surface": (1, 9000, 9000), "rigid": (1, 9000, 9000), "following": (1, 61, 9000),
-                  "components": (2, 6, 24), "corrected": (2, 900, 9000)}
-        inputs, outputs = (tuple(TensorInfo(key, *tensor) for key, tensor in part.items()) for part in (one.inputs, one.outputs))
-        files.append(GraphFile(name, hashlib.sha256(one.content).hexdigest(), len(one.content), "onnx", one.name, one.precision,
-                               one.made_from, "opset 18", "any", limits if one.name == ANIMATE else {}, inputs, outputs))
+        limits = {
+            "batch": (1, 1, 8),
+            "surface": (1, 9000, 9000),
+            "rigid": (1, 9000, 9000),
+            "following": (1, 61, 9000),
+            "components": (2, 6, 24),
+            "corrected": (2, 900, 9000),
+        }
+        inputs, outputs = (
+            tuple(TensorInfo(key, *tensor) for key, tensor in part.items())
+            for part in (one.inputs, one.outputs)
+        )
+        files.append(
+            GraphFile(
+                name,
+                hashlib.sha256(one.content).hexdigest(),
+                len(one.content),
+                "onnx",
+                one.name,
+                one.precision,
+                one.made_from,
+                "opset 18",
+                "any",
+                limits if one.name == ANIMATE else {},
+                inputs,
+                outputs,
+            )
+        )
     names = tuple(one.name for one in dressable().attributes)
     made = EngineFolder(path, "toy.perse", "0" * 64, "perse-live tests", names, tuple(files))
     (path / MANIFEST).write_text(manifest_text(made))
@@ -71,10 +98,17 @@ def folder_of(path: Path) -> EngineFolder:
 def motion(seed: int) -> Motion:
     """A face that does something, turned somewhere, on shoulders turned elsewhere."""
     random = np.random.default_rng(seed)
-    pose = facing_pose(dressable(), yaw=float(random.normal(0, 25)), pitch=float(random.normal(0, 12)),
-                       roll=float(random.normal(0, 10)))
+    pose = facing_pose(
+        dressable(),
+        yaw=float(random.normal(0, 25)),
+        pitch=float(random.normal(0, 12)),
+        roll=float(random.normal(0, 10)),
+    )
     body = facing_pose(dressable(), yaw=float(random.normal(0, 5)))
-    return Motion((random.random(52) * (random.random(52) < 0.5)).astype(np.float32),
-                  random.normal(0, 0.2, (2, 2)).astype(np.float32),
-                  HeadPose(pose.R_cam_head, pose.t_cam_head, body.R_cam_head),
-                  random.normal(0, 2e-3, (478, 3)).astype(np.float32), random.normal(0, 0.2, 4).astype(np.float32))
+    return Motion(
+        (random.random(52) * (random.random(52) < 0.5)).astype(np.float32),
+        random.normal(0, 0.2, (2, 2)).astype(np.float32),
+        HeadPose(pose.R_cam_head, pose.t_cam_head, body.R_cam_head),
+        random.normal(0, 2e-3, (478, 3)).astype(np.float32),
+        random.normal(0, 0.2, 4).astype(np.float32),
+    )

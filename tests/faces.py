@@ -30,13 +30,25 @@ HAIR = np.array([0.10, 0.08, 0.07])
 def plain_person(head: PhotoGeometry) -> Avatar:
     """The average head: even skin and eyes of one colour, under a cap of black hair."""
     rig, rng = head.rig, np.random.default_rng(0)
-    spacing = np.select([rig.parts == Part.SKIN, np.isin(rig.parts, (Part.EYE_LEFT, Part.EYE_RIGHT))], [0.0028, 0.0012], 0.0)
+    spacing = np.select(
+        [rig.parts == Part.SKIN, np.isin(rig.parts, (Part.EYE_LEFT, Part.EYE_RIGHT))],
+        [0.0028, 0.0012],
+        0.0,
+    )
     points = poisson_disk(rig.vertices, rig.triangles, spacing, rng=rng)
     on_eye = rig.parts[points.triangle] != Part.SKIN
-    normals = normalized(points.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
+    normals = normalized(
+        points.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles)
+    )
     colors = np.where(on_eye[:, None], 0.75, SKIN)
-    layer = surface_layer(points.interpolate(rig.vertices, rig.triangles), normals, 0.66 * points.spacing, colors, Region.SKIN,
-                          triangles=points.triangle)
+    layer = surface_layer(
+        points.interpolate(rig.vertices, rig.triangles),
+        normals,
+        0.66 * points.spacing,
+        colors,
+        Region.SKIN,
+        triangles=points.triangle,
+    )
     layer.regions[on_eye] = Region.EYE
     away = normalized(rng.standard_normal((4000, 3)))
     away = away[(away[:, 1] > 0.1) & (away[:, 2] < 0.55)]
@@ -44,33 +56,65 @@ def plain_person(head: PhotoGeometry) -> Avatar:
     count = len(means)
     straight = np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1))
     model = load_landmark_model()
-    binding = LandmarkBinding(model.vertex_ids, model.barycentrics, np.zeros(1, np.int32), np.zeros((1, 478), np.float32))
+    binding = LandmarkBinding(
+        model.vertex_ids, model.barycentrics, np.zeros(1, np.int32), np.zeros((1, 478), np.float32)
+    )
     facing = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
-    source = Source(Camera.for_image(512, 512), facing, np.array([0, 0, 1], np.float32), np.zeros(52, np.float32),
-                    np.zeros((2, 2), np.float32))
-    surface = bind_surface(layer.gaussians, points.triangle, rig.vertices, rig.triangles,
-                           two_sided=np.zeros(len(points), np.uint8))
+    source = Source(
+        Camera.for_image(512, 512),
+        facing,
+        np.array([0, 0, 1], np.float32),
+        np.zeros(52, np.float32),
+        np.zeros((2, 2), np.float32),
+    )
+    surface = bind_surface(
+        layer.gaussians,
+        points.triangle,
+        rig.vertices,
+        rig.triangles,
+        two_sided=np.zeros(len(points), np.uint8),
+    )
     return replace(
-        toy_avatar(gaussians=20), rig=rig, surface=surface,
-        rigid=RigidBinding(means, straight, np.full((count, 3), 0.004, np.float32), np.ones(count, np.float32)),
+        toy_avatar(gaussians=20),
+        rig=rig,
+        surface=surface,
+        rigid=RigidBinding(
+            means, straight, np.full((count, 3), 0.004, np.float32), np.ones(count, np.float32)
+        ),
         opacities=np.concatenate([layer.gaussians.opacities, np.full(count, 0.95, np.float32)]),
-        colors=np.concatenate([layer.gaussians.colors, np.tile(HAIR, (count, 1))]).astype(np.float32),
-        regions=np.concatenate([layer.regions, np.full(count, int(Region.HAIR), np.uint8)]), landmarks=binding, source=source)
+        colors=np.concatenate([layer.gaussians.colors, np.tile(HAIR, (count, 1))]).astype(
+            np.float32
+        ),
+        regions=np.concatenate([layer.regions, np.full(count, int(Region.HAIR), np.uint8)]),
+        landmarks=binding,
+        source=source,
+    )
 
 
 def chart_pixels(donor: Donor, name: str, least: float) -> BoolArray:
     """(H, W) where a chart of the donor's head is above a value."""
-    return np.nan_to_num(attribute_map(donor.geometry, getattr(donor.charts, name)[:, None])[..., 0]) > least
+    return (
+        np.nan_to_num(attribute_map(donor.geometry, getattr(donor.charts, name)[:, None])[..., 0])
+        > least
+    )
 
 
-def repainted(donor: Donor, where: BoolArray, color: tuple[float, float, float], share: float = 1.0) -> Donor:
+def repainted(
+    donor: Donor, where: BoolArray, color: tuple[float, float, float], share: float = 1.0
+) -> Donor:
     """The donor with some of the photo's pixels in another colour."""
     image = donor.look.image.copy()
     image[where] = (1 - share) * image[where] + share * np.array(color, np.float32)
     rgb = np.rint(255 * image).astype(np.uint8)
     state = donor.state
     look = replace(donor.look, image=image)
-    return Donor(replace(state, portrait=replace(state.portrait, rgb=rgb), segmentation=replace(state.segmentation, look=look)))
+    return Donor(
+        replace(
+            state,
+            portrait=replace(state.portrait, rgb=rgb),
+            segmentation=replace(state.segmentation, look=look),
+        )
+    )
 
 
 def with_rims(donor: Donor) -> Donor:
@@ -80,7 +124,14 @@ def with_rims(donor: Donor) -> Donor:
     eyes = donor.rig.eye_centers.astype(np.float64)
     angle = np.linspace(0, 2 * np.pi, 90)
     for side, eye in zip((1.0, -1.0), eyes, strict=True):
-        ring = eye + np.stack([0.003 * side + 0.0235 * np.cos(angle), -0.003 + 0.0215 * np.sin(angle), np.full(90, 0.027)], 1)
+        ring = eye + np.stack(
+            [
+                0.003 * side + 0.0235 * np.cos(angle),
+                -0.003 + 0.0215 * np.sin(angle),
+                np.full(90, 0.027),
+            ],
+            1,
+        )
         pixels = geometry.camera.project(ring @ geometry.R_cam_head.T + geometry.t_cam_head)
         cv2.polylines(drawn, [np.round(pixels * 16).astype(np.int32)], True, 255, 3, cv2.LINE_AA, 4)
     return repainted(donor, drawn > 100, (0.05, 0.05, 0.05))
@@ -92,10 +143,20 @@ def require_sound(avatar: Avatar, one: Attribute) -> None:
     assert not len(one.ids) or (one.ids.min() >= 0 and one.ids.max() < len(avatar))
     added = one.added
     count = len(added.surface.triangles) + len(added.rigid.means)
-    assert len(added.opacities) == len(added.colors) == len(added.regions) == len(added.appear) == count
+    assert (
+        len(added.opacities)
+        == len(added.colors)
+        == len(added.regions)
+        == len(added.appear)
+        == count
+    )
     for values in (one.colors, one.opacities, added.colors, added.opacities):
         assert values.dtype == np.float32 and np.isfinite(values).all()
         assert not values.size or (values.min() >= 0 and values.max() <= 1)
-    assert np.isfinite(added.rigid.means).all() and np.isfinite(added.rigid_start).all() and (added.rigid.scales > 0).all()
+    assert (
+        np.isfinite(added.rigid.means).all()
+        and np.isfinite(added.rigid_start).all()
+        and (added.rigid.scales > 0).all()
+    )
     assert not count or (added.appear.min() >= 0 and added.appear.max() <= 0.9)
     assert np.abs(added.rigid.means).max(initial=0) < 0.5

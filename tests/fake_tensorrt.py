@@ -46,8 +46,11 @@ class DataType(Enum):
     FLOAT, HALF, INT32 = range(3)
 
 
-_TYPES = {"tensor(float)": (DataType.FLOAT, np.float32), "tensor(float16)": (DataType.HALF, np.float16),
-          "tensor(int32)": (DataType.INT32, np.int32)}
+_TYPES = {
+    "tensor(float)": (DataType.FLOAT, np.float32),
+    "tensor(float16)": (DataType.HALF, np.float16),
+    "tensor(int32)": (DataType.INT32, np.int32),
+}
 
 
 class ILogger:
@@ -98,7 +101,9 @@ class ICudaEngine:
     def create_runtime_config(self) -> IRuntimeConfig:
         return IRuntimeConfig()
 
-    def create_execution_context(self, runtime_config: IRuntimeConfig | None = None) -> IExecutionContext:
+    def create_execution_context(
+        self, runtime_config: IRuntimeConfig | None = None
+    ) -> IExecutionContext:
         made.append(runtime_config)
         return IExecutionContext(self)
 
@@ -124,7 +129,10 @@ class IExecutionContext:
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         declared = self._engine._inputs[name].shape
         assert len(declared) == len(shape)
-        if any(isinstance(axis, int) and axis != length for axis, length in zip(declared, shape, strict=True)):
+        if any(
+            isinstance(axis, int) and axis != length
+            for axis, length in zip(declared, shape, strict=True)
+        ):
             return False
         self._shapes[name] = shape
         return True
@@ -132,7 +140,9 @@ class IExecutionContext:
     def set_tensor_address(self, name: str, memory: int) -> bool:
         assert name in self._engine._names
         self._addresses[name] = memory
-        return memory % 64 == 0  # the real one wants 256, which torch gives on a GPU, but not on the CPU
+        return (
+            memory % 64 == 0
+        )  # the real one wants 256, which torch gives on a GPU, but not on the CPU
 
     def infer_shapes(self) -> list[str]:
         return [name for name in self._engine._inputs if name not in self._shapes]
@@ -140,18 +150,30 @@ class IExecutionContext:
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         lengths: dict[str, int] = {}
         for key, shape in self._shapes.items():
-            lengths.update({axis: n for axis, n in zip(self._engine._inputs[key].shape, shape, strict=True)
-                            if isinstance(axis, str)})
+            lengths.update(
+                {
+                    axis: n
+                    for axis, n in zip(self._engine._inputs[key].shape, shape, strict=True)
+                    if isinstance(axis, str)
+                }
+            )
         declared = self._engine._outputs[name].shape
-        return tuple(axis if isinstance(axis, int) else sum(lengths[part] for part in axis.split(" + ")) for axis in declared)
+        return tuple(
+            axis if isinstance(axis, int) else sum(lengths[part] for part in axis.split(" + "))
+            for axis in declared
+        )
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         assert stream_handle == 77
         if self.infer_shapes() or set(self._addresses) != set(self._engine._names):
             return False
-        feeds = {name: _at(self._addresses[name], self._shapes[name], _TYPES[one.type][1])
-                 for name, one in self._engine._inputs.items()}
-        for name, value in zip(self._engine._outputs, self._engine._session.run(None, feeds), strict=True):
+        feeds = {
+            name: _at(self._addresses[name], self._shapes[name], _TYPES[one.type][1])
+            for name, one in self._engine._inputs.items()
+        }
+        for name, value in zip(
+            self._engine._outputs, self._engine._session.run(None, feeds), strict=True
+        ):
             assert value.shape == self.get_tensor_shape(name)
             _at(self._addresses[name], value.shape, np.float32)[...] = value
         return True
@@ -160,4 +182,8 @@ class IExecutionContext:
 def _at(address: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """The array at an address."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    return np.ctypeslib.as_array((ctypes.c_byte * size).from_address(address)).view(dtype).reshape(shape)
+    return (
+        np.ctypeslib.as_array((ctypes.c_byte * size).from_address(address))
+        .view(dtype)
+        .reshape(shape)
+    )

@@ -18,9 +18,16 @@ _NOT_TIMED = (HealthCheck.too_slow,)
 
 def register_profiles() -> None:
     """Register both profiles and load `ordinary`; the option --hypothesis-profile, read later, overrules it."""
-    settings.register_profile("ordinary", derandomize=True, deadline=None, suppress_health_check=_NOT_TIMED)
-    settings.register_profile("random", max_examples=10 * _DEFAULT, deadline=None, print_blob=True,
-                              suppress_health_check=_NOT_TIMED)
+    settings.register_profile(
+        "ordinary", derandomize=True, deadline=None, suppress_health_check=_NOT_TIMED
+    )
+    settings.register_profile(
+        "random",
+        max_examples=10 * _DEFAULT,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=_NOT_TIMED,
+    )
     settings.load_profile("ordinary")
 
 
@@ -29,5 +36,7 @@ def examples(count: int, *, allowed: Sequence[HealthCheck] = ()) -> settings:
 
     allowed: health checks that the test need not pass.
     """
-    return settings(max_examples=count * settings().max_examples // _DEFAULT,
-                    suppress_health_check=(*_NOT_TIMED, *allowed))
+    return settings(
+        max_examples=count * settings().max_examples // _DEFAULT,
+        suppress_health_check=(*_NOT_TIMED, *allowed),
+    )

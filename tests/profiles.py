@@ -10,10 +10,16 @@ from skimage.color import lab2xyz
 
 from perse_live.arrays import Float64Array, UInt8Array
 
-_P3_TO_XYZ_D50 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
-_SRGB_TO_XYZ_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+_P3_TO_XYZ_D50 = np.array(
+    [[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]]
+)
+_SRGB_TO_XYZ_D50 = np.array(
+    [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
+)
 _GRID = 9  # points along each ink in the table
-_INKS = np.array([[60.0, -28, -36], [50, 60, -5], [85, -6, 75], [12, 0, 0]])  # cyan, magenta, yellow and black on paper; CIELAB
+_INKS = np.array(
+    [[60.0, -28, -36], [50, 60, -5], [85, -6, 75], [12, 0, 0]]
+)  # cyan, magenta, yellow and black on paper; CIELAB
 
 
 def display_p3_profile() -> bytes:
@@ -37,11 +43,20 @@ def to_display_p3(
 def cmyk_profile() -> bytes:
     """A printer as a table from ink to CIELAB."""
     steps = np.arange(_GRID) / (_GRID - 1)
-    lab = _lab_of(np.stack(np.meshgrid(steps, steps, steps, steps, indexing="ij"), -1).reshape(-1, 4))
+    lab = _lab_of(
+        np.stack(np.meshgrid(steps, steps, steps, steps, indexing="ij"), -1).reshape(-1, 4)
+    )
     table = np.clip(np.round(lab * [2.55, 1, 1] + [0, 128, 128]), 0, 255).astype(np.uint8)
     straight = bytes(range(256))
-    lut = (b"mft1" + bytes(4) + bytes([4, 3, _GRID, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
-           + straight * 4 + table.tobytes() + straight * 3)
+    lut = (
+        b"mft1"
+        + bytes(4)
+        + bytes([4, 3, _GRID, 0])
+        + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+        + straight * 4
+        + table.tobytes()
+        + straight * 3
+    )
     return _profile(b"CMYK", b"Lab ", b"prtr", {b"A2B0": lut, b"wtpt": _xyz(0.9642, 1.0, 0.8249)})
 
 
@@ -59,7 +74,11 @@ def _lab_of(ink: Float64Array) -> Float64Array:
     for inks in product((0, 1), repeat=4):
         share = np.prod(np.where(inks, ink, 1 - ink), -1)
         together = [one for one, there in zip(_INKS, inks, strict=True) if there]
-        color = np.mean(together, 0) * [0.8 ** (len(together) - 1), 1, 1] if together else np.array([96.0, 0, 0])
+        color = (
+            np.mean(together, 0) * [0.8 ** (len(together) - 1), 1, 1]
+            if together
+            else np.array([96.0, 0, 0])
+        )
         lab += share[..., None] * color
     return lab
 
@@ -75,18 +94,33 @@ def _encoded(linear: Float64Array) -> UInt8Array:
 
 
 def _xyz(*values: float) -> bytes:
-    return b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+    return (
+        b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+    )
 
 
 def _profile(space: bytes, connection: bytes, device: bytes, tags: dict[bytes, bytes]) -> bytes:
     """ICC.1:2001-04 (version 2): a header of 128 bytes, a table of tags, the tags."""
     text = b"made by a test\0"
-    tags = {**tags, b"cprt": b"text" + bytes(4) + text,
-            b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78)}
+    tags = {
+        **tags,
+        b"cprt": b"text" + bytes(4) + text,
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78),
+    }
     at, table, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
     for name, content in tags.items():
         table += name + struct.pack(">II", at + len(body), len(content))
         body += content + bytes(-len(content) % 4)
-    header = struct.pack(">I4sI4s4s4s12s4s", at + len(body), bytes(4), 0x02400000, device, space, connection, bytes(12), b"acsp")
+    header = struct.pack(
+        ">I4sI4s4s4s12s4s",
+        at + len(body),
+        bytes(4),
+        0x02400000,
+        device,
+        space,
+        connection,
+        bytes(12),
+        b"acsp",
+    )
     header = header.ljust(68, b"\0") + struct.pack(">3i", 63190, 65536, 54061)
     return header.ljust(128, b"\0") + table + body

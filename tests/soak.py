@@ -39,7 +39,9 @@ _WITHOUT_FACE = 2.0  # seconds of each round of the camera's film
 _WITH_FACE = 10.0  # seconds at most
 _EVENT_SECONDS = (1.0, 4.0)  # between two things that happen
 _SAMPLE_SECONDS = 1.0
-_WARM_UP = 0.2  # of the samples: caches fill, looks and both avatars are prepared for the first time
+_WARM_UP = (
+    0.2  # of the samples: caches fill, looks and both avatars are prepared for the first time
+)
 _MOST_VIEWERS = 3
 
 
@@ -67,7 +69,7 @@ class Verdict:
 
     def settled(self) -> Sequence[Sample]:
         """Samples after the warm-up."""
-        return self.samples[int(len(self.samples) * _WARM_UP):]
+        return self.samples[int(len(self.samples) * _WARM_UP) :]
 
     def growth(self, name: str) -> float:
         """Of a figure without viewers, from the first third of the settled time to the last; of the medians."""
@@ -77,8 +79,17 @@ class Verdict:
         return float(np.median(values[-third:]) - np.median(values[:third]))
 
 
-def soak(avatars: Sequence[Path], camera: Path, *, seconds: float, folder: Path, seed: int = 0, size: str = "512",
-         pace: float = 1.0, environment: dict[str, str] | None = None) -> Verdict:
+def soak(
+    avatars: Sequence[Path],
+    camera: Path,
+    *,
+    seconds: float,
+    folder: Path,
+    seed: int = 0,
+    size: str = "512",
+    pace: float = 1.0,
+    environment: dict[str, str] | None = None,
+) -> Verdict:
     """Run a session for a time and let things happen to it.
 
     pace: factor on the time between two things that happen. camera: a film of a face; the session sees it with stretches of an
@@ -88,7 +99,10 @@ def soak(avatars: Sequence[Path], camera: Path, *, seconds: float, folder: Path,
     write_camera_film(camera, film)
     samples: list[Sample] = []
     chance, events = random.Random(seed), 0
-    with _session(avatars, film, folder, size, environment or {}) as (process, url), contextlib.ExitStack() as stack:
+    with (
+        _session(avatars, film, folder, size, environment or {}) as (process, url),
+        contextlib.ExitStack() as stack,
+    ):
         watching: list[contextlib.ExitStack] = []
         begin = time.monotonic()
         event_due, sample_due = begin, begin
@@ -104,15 +118,24 @@ def soak(avatars: Sequence[Path], camera: Path, *, seconds: float, folder: Path,
         for viewer in watching:
             viewer.close()
         state = _get(url, "api/state")
-    problems = [sink["problem"] for sink in state["sinks"] if sink["problem"]] + [state["source"]["problem"]]
+    problems = [sink["problem"] for sink in state["sinks"] if sink["problem"]] + [
+        state["source"]["problem"]
+    ]
     return Verdict(tuple(samples), events, tuple(problem for problem in problems if problem))
 
 
-def _happen(chance: random.Random, url: str, watching: list[contextlib.ExitStack], stack: contextlib.ExitStack) -> None:
+def _happen(
+    chance: random.Random,
+    url: str,
+    watching: list[contextlib.ExitStack],
+    stack: contextlib.ExitStack,
+) -> None:
     """One thing that drivers and viewers do."""
     state = _get(url, "api/state")
     names = [one["name"] for one in state["attributes"]]
-    match chance.choice(("join", "leave", "look", "look", "avatar", "record", "hide", "background", "mirror")):
+    match chance.choice(
+        ("join", "leave", "look", "look", "avatar", "record", "hide", "background", "mirror")
+    ):
         case "join" if len(watching) < _MOST_VIEWERS:
             viewer = stack.enter_context(contextlib.ExitStack())
             viewer.enter_context(onlookers(url, 1, "receiving"))
@@ -120,7 +143,12 @@ def _happen(chance: random.Random, url: str, watching: list[contextlib.ExitStack
         case "leave" if watching:
             watching.pop(0).close()
         case "look" if names:
-            _act(url, action="attribute", name=chance.choice(names), weight=chance.choice([0.0, 0.5, 1.0]))
+            _act(
+                url,
+                action="attribute",
+                name=chance.choice(names),
+                weight=chance.choice([0.0, 0.5, 1.0]),
+            )
         case "avatar":
             _act(url, action="avatar", number=chance.randint(1, len(state["avatars"])))
         case "record":
@@ -135,8 +163,15 @@ def _happen(chance: random.Random, url: str, watching: list[contextlib.ExitStack
 
 def _sample(process: psutil.Process, url: str, seconds: float, viewers: int) -> Sample:
     stats = _get(url, "api/stats")
-    return Sample(round(seconds, 1), stats["fps"], stats["latency_ms"] or float("nan"),
-                  round(process.memory_info().rss / 2**20, 1), process.num_threads(), process.num_fds(), viewers)
+    return Sample(
+        round(seconds, 1),
+        stats["fps"],
+        stats["latency_ms"] or float("nan"),
+        round(process.memory_info().rss / 2**20, 1),
+        process.num_threads(),
+        process.num_fds(),
+        viewers,
+    )
 
 
 def write_camera_film(face: Path, film: Path) -> None:
@@ -153,12 +188,31 @@ def write_camera_film(face: Path, film: Path) -> None:
 
 
 @contextlib.contextmanager
-def _session(avatars: Sequence[Path], film: Path, folder: Path, size: str, environment: dict[str, str]
-             ) -> Generator[tuple[psutil.Process, str], None, None]:
-    words = module_command("perse_live.cli", "live", *(str(path.resolve()) for path in avatars), "--camera", str(film.resolve()),
-                           "--port", "0", "--no-browser", "--no-hotkeys", "--size", size)
-    with subprocess.Popen(words, cwd=folder, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True) as process:
+def _session(
+    avatars: Sequence[Path], film: Path, folder: Path, size: str, environment: dict[str, str]
+) -> Generator[tuple[psutil.Process, str], None, None]:
+    words = module_command(
+        "perse_live.cli",
+        "live",
+        *(str(path.resolve()) for path in avatars),
+        "--camera",
+        str(film.resolve()),
+        "--port",
+        "0",
+        "--no-browser",
+        "--no-hotkeys",
+        "--size",
+        size,
+    )
+    with subprocess.Popen(
+        words,
+        cwd=folder,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
         assert process.stdout is not None
         found = re.match(r"ready: (\S+)", process.stdout.readline())
         assert found is not None, "the session does not start"
@@ -175,7 +229,9 @@ def _get(url: str, path: str) -> Any:
 
 
 def _act(url: str, **action: object) -> None:
-    request = urllib.request.Request(f"{url}api/action", json.dumps(action).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{url}api/action", json.dumps(action).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=_PATIENCE) as reply:
         reply.read()
 
@@ -188,10 +244,17 @@ def table(verdict: Verdict) -> str:
     names = [field.name for field in fields(Sample)]
     lines = [" ".join(f"{name:>11}" for name in names)]
     for part in np.array_split(np.arange(len(verdict.samples)), min(10, len(verdict.samples))):
-        values = [median([float(getattr(verdict.samples[k], name)) for k in part]) for name in names]
+        values = [
+            median([float(getattr(verdict.samples[k], name)) for k in part]) for name in names
+        ]
         lines.append(" ".join(f"{value:>11.1f}" for value in values))
-    grown = ", ".join(f"{name} {verdict.growth(name):+.1f}" for name in ("fps", "rss_mib", "threads", "descriptors"))
-    return "\n".join([*lines, f"{verdict.events} events; growth after the warm-up, without viewers: {grown}"])
+    grown = ", ".join(
+        f"{name} {verdict.growth(name):+.1f}"
+        for name in ("fps", "rss_mib", "threads", "descriptors")
+    )
+    return "\n".join(
+        [*lines, f"{verdict.events} events; growth after the warm-up, without viewers: {grown}"]
+    )
 
 
 def median(values: Sequence[float]) -> float:
@@ -202,7 +265,11 @@ def median(values: Sequence[float]) -> float:
 
 def plot(verdict: Verdict) -> Image.Image:
     """Each figure over time, one curve below the other."""
-    names, width, tall = ("fps", "latency_ms", "rss_mib", "threads", "descriptors", "viewers"), 900, 130
+    names, width, tall = (
+        ("fps", "latency_ms", "rss_mib", "threads", "descriptors", "viewers"),
+        900,
+        130,
+    )
     image = Image.new("RGB", (width, tall * len(names)), "white")
     draw = ImageDraw.Draw(image)
     times = [one.seconds for one in verdict.samples]
@@ -210,16 +277,28 @@ def plot(verdict: Verdict) -> Image.Image:
         values = np.array([float(getattr(one, name)) for one in verdict.samples])
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         span, top = max(high - low, 1e-6), row * tall + 24
-        points = [(10 + (width - 20) * time / max(times[-1], 1e-6), top + (tall - 34) * (1 - (value - low) / span))
-                  for time, value in zip(times, values, strict=True) if np.isfinite(value)]
+        points = [
+            (
+                10 + (width - 20) * time / max(times[-1], 1e-6),
+                top + (tall - 34) * (1 - (value - low) / span),
+            )
+            for time, value in zip(times, values, strict=True)
+            if np.isfinite(value)
+        ]
         draw.line(points, fill=(30, 90, 180), width=2)
-        draw.text((10, row * tall + 6), f"{name}: {low:.1f} to {high:.1f}, over {times[-1]:.0f} s", fill="black")
+        draw.text(
+            (10, row * tall + 6),
+            f"{name}: {low:.1f} to {high:.1f}, over {times[-1]:.0f} s",
+            fill="black",
+        )
     return image
 
 
 def main() -> None:
     """Read the command line, run, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("avatars", nargs="+", type=Path)
     parser.add_argument("--camera", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30.0)
@@ -229,8 +308,14 @@ def main() -> None:
     words = parser.parse_args()
     words.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        verdict = soak(words.avatars, words.camera, seconds=60 * words.minutes, folder=Path(folder), seed=words.seed,
-                       size=words.size)
+        verdict = soak(
+            words.avatars,
+            words.camera,
+            seconds=60 * words.minutes,
+            folder=Path(folder),
+            seed=words.seed,
+            size=words.size,
+        )
     with (words.output / "soak.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Sample)])
         writer.writeheader()

@@ -17,19 +17,35 @@ class StandInForGsplat(types.ModuleType):
     """Takes gsplat's arguments and draws with the reference, so that the calls to it can be checked without a GPU."""
 
     @staticmethod
-    def rasterization(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor,
-                      colors: torch.Tensor, viewmats: torch.Tensor, Ks: torch.Tensor, width: int, height: int, near_plane: float,
-                      eps2d: float, packed: bool, backgrounds: torch.Tensor,
-                      rasterize_mode: str) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
+    def rasterization(
+        means: torch.Tensor,
+        quats: torch.Tensor,
+        scales: torch.Tensor,
+        opacities: torch.Tensor,
+        colors: torch.Tensor,
+        viewmats: torch.Tensor,
+        Ks: torch.Tensor,
+        width: int,
+        height: int,
+        near_plane: float,
+        eps2d: float,
+        packed: bool,
+        backgrounds: torch.Tensor,
+        rasterize_mode: str,
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         assert (near_plane, eps2d, packed, rasterize_mode) == (0.01, 0.3, False, "classic")
         assert torch.equal(viewmats, torch.eye(4)[None])
         assert Ks.shape == (1, 3, 3)
         assert backgrounds.shape == (1, 3)
         k = Ks[0]
         assert k[2, 2] == 1
-        camera = Camera(width, height, float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]))
+        camera = Camera(
+            width, height, float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2])
+        )
         background = (float(backgrounds[0, 0]), float(backgrounds[0, 1]), float(backgrounds[0, 2]))
-        image = rasterize_reference(means, quats, scales, opacities, colors, camera, background)[None].float()
+        image = rasterize_reference(means, quats, scales, opacities, colors, camera, background)[
+            None
+        ].float()
         return image[..., :3], image[..., 3:], {}
 
 

@@ -26,18 +26,30 @@ def lively_avatar() -> Avatar:
     rig = avatar.rig
     parts = rig.parts.copy()
     parts[:40], parts[-40:] = Part.EYE_LEFT, Part.EYE_RIGHT
-    rig = replace(rig, parts=parts, head_weights=random.random(len(rig.vertices)).astype(np.float32))
-    surface = replace(avatar.surface, two_sided=(random.random(len(avatar.surface.triangles)) < 0.2).astype(np.uint8))
-    rigid = replace(avatar.rigid, head_weights=random.random(len(avatar.rigid.means)).astype(np.float32))
+    rig = replace(
+        rig, parts=parts, head_weights=random.random(len(rig.vertices)).astype(np.float32)
+    )
+    surface = replace(
+        avatar.surface,
+        two_sided=(random.random(len(avatar.surface.triangles)) < 0.2).astype(np.uint8),
+    )
+    rigid = replace(
+        avatar.rigid, head_weights=random.random(len(avatar.rigid.means)).astype(np.float32)
+    )
     moved = np.arange(0, len(rig.vertices), 3, dtype=np.int32)
     spread = random.normal(0, 0.05, (len(moved), 478)).astype(np.float32)
-    landmarks = LandmarkBinding(avatar.landmarks.vertex_ids, avatar.landmarks.barycentrics, moved, spread)
+    landmarks = LandmarkBinding(
+        avatar.landmarks.vertex_ids, avatar.landmarks.barycentrics, moved, spread
+    )
     return replace(avatar, rig=rig, surface=surface, rigid=rigid, landmarks=landmarks)
 
 
 def a_pose(yaw: float = 25, *, body: float = 5) -> HeadPose:
-    return HeadPose((FACING @ from_euler_degrees(yaw, -8, 12)).astype(np.float32), np.array([0.02, -0.01, 0.7], np.float32),
-                    (FACING @ from_euler_degrees(body, 2, 0)).astype(np.float32))
+    return HeadPose(
+        (FACING @ from_euler_degrees(yaw, -8, 12)).astype(np.float32),
+        np.array([0.02, -0.01, 0.7], np.float32),
+        (FACING @ from_euler_degrees(body, 2, 0)).astype(np.float32),
+    )
 
 
 def an_expression(seed: int = 0) -> Float32Array:
@@ -47,8 +59,16 @@ def an_expression(seed: int = 0) -> Float32Array:
 
 def posed(avatar: Avatar, pose: HeadPose, *, threads: int = 1) -> tuple[Float32Array, Gaussians]:
     vertices = pose_vertices(avatar.rig, an_expression(), GAZE, pose)
-    return vertices, pose_gaussians(vertices, avatar.rig, avatar.surface, avatar.rigid, avatar.opacities, avatar.colors, pose,
-                                    threads=threads)
+    return vertices, pose_gaussians(
+        vertices,
+        avatar.rig,
+        avatar.surface,
+        avatar.rigid,
+        avatar.opacities,
+        avatar.colors,
+        pose,
+        threads=threads,
+    )
 
 
 def assert_alike(first: Gaussians, second: Gaussians) -> None:
@@ -59,17 +79,23 @@ def assert_alike(first: Gaussians, second: Gaussians) -> None:
 
 
 def close_covariances(actual: FloatArray, expected: FloatArray) -> bool:
-    size = np.sqrt(np.trace(expected, axis1=1, axis2=2))  # a Gaussian's own size is what its error is measured against
+    size = np.sqrt(
+        np.trace(expected, axis1=1, axis2=2)
+    )  # a Gaussian's own size is what its error is measured against
     return bool((np.abs(actual - expected).max((1, 2)) < 2e-4 * size**2 + 1e-12).all())
 
 
 @pytest.mark.parametrize("yaw", [-60.0, 0.0, 25.0])
 def test_vertices_are_those_of_the_slow_twin(yaw: float) -> None:
     avatar, pose = lively_avatar(), a_pose(yaw)
-    offsets = np.random.default_rng(1).normal(0, 0.002, avatar.rig.vertices.shape).astype(np.float32)
+    offsets = (
+        np.random.default_rng(1).normal(0, 0.002, avatar.rig.vertices.shape).astype(np.float32)
+    )
     still = expressed(avatar.rig, an_expression(), gaze=GAZE) + offsets
     expected = posed_points(still, avatar.rig.head_weights, avatar.rig, pose)
-    np.testing.assert_allclose(pose_vertices(avatar.rig, an_expression(), GAZE, pose, offsets=offsets), expected, atol=2e-6)
+    np.testing.assert_allclose(
+        pose_vertices(avatar.rig, an_expression(), GAZE, pose, offsets=offsets), expected, atol=2e-6
+    )
 
 
 @pytest.mark.parametrize("yaw", [-60.0, 0.0, 25.0])
@@ -77,11 +103,15 @@ def test_gaussians_are_those_of_the_slow_twin(yaw: float) -> None:
     avatar, pose = lively_avatar(), a_pose(yaw)
     vertices, fast = posed(avatar, pose)
     bound = len(avatar.surface.triangles)
-    means, covs, seen = posed_surface(vertices, avatar.rig, avatar.surface, avatar.opacities[:bound])
+    means, covs, seen = posed_surface(
+        vertices, avatar.rig, avatar.surface, avatar.opacities[:bound]
+    )
     free_means, free_covs = posed_rigid(avatar.rig, avatar.rigid, pose)
     np.testing.assert_allclose(fast.means, np.concatenate([means, free_means]), atol=3e-6)
     assert close_covariances(covariances(fast), np.concatenate([covs, free_covs]))
-    assert (fast.opacities[:bound] != seen).mean() < 0.002  # a normal may lie within rounding of the limit
+    assert (
+        fast.opacities[:bound] != seen
+    ).mean() < 0.002  # a normal may lie within rounding of the limit
     np.testing.assert_array_equal(fast.opacities[bound:], avatar.opacities[bound:])
     assert fast.colors is avatar.colors
 
@@ -109,8 +139,11 @@ def test_any_number_of_threads_gives_the_same() -> None:
 def test_turning_and_moving_everything_turns_and_moves_every_gaussian() -> None:
     avatar, pose = lively_avatar(), a_pose()
     turn, shift = from_axis_angle(np.array([0.1, -0.3, 0.4])), np.array([0.03, 0.02, 0.1])
-    moved = HeadPose((turn @ pose.R_cam_head).astype(np.float32), (turn @ pose.t_cam_head + shift).astype(np.float32),
-                     (turn @ pose.R_cam_body).astype(np.float32))
+    moved = HeadPose(
+        (turn @ pose.R_cam_head).astype(np.float32),
+        (turn @ pose.t_cam_head + shift).astype(np.float32),
+        (turn @ pose.R_cam_body).astype(np.float32),
+    )
     _, before = posed(avatar, pose)
     _, after = posed(avatar, moved)
     np.testing.assert_allclose(after.means, before.means @ turn.T + shift, atol=3e-6)
@@ -137,13 +170,22 @@ def test_binding_undoes_posing() -> None:
     shares = random.dirichlet([1, 1, 1], len(edges))
     count = len(edges)
     gaussians = Gaussians(
-        ((corners * shares[..., None]).sum(1) + normals * random.normal(0, 0.002, (count, 1))).astype(np.float32),
-        to_quat(frames).astype(np.float32), random.uniform(5e-4, 3e-3, (count, 3)).astype(np.float32), np.ones(count, np.float32),
-        np.ones((count, 3), np.float32))
-    surface = bind_surface(gaussians, triangles, vertices, rig.triangles, two_sided=np.ones(count, np.uint8))
+        (
+            (corners * shares[..., None]).sum(1) + normals * random.normal(0, 0.002, (count, 1))
+        ).astype(np.float32),
+        to_quat(frames).astype(np.float32),
+        random.uniform(5e-4, 3e-3, (count, 3)).astype(np.float32),
+        np.ones(count, np.float32),
+        np.ones((count, 3), np.float32),
+    )
+    surface = bind_surface(
+        gaussians, triangles, vertices, rig.triangles, two_sided=np.ones(count, np.uint8)
+    )
     none = np.zeros((0, 3), np.float32)
     nothing = RigidBinding(none, np.zeros((0, 4), np.float32), none, np.zeros(0, np.float32))
-    again = pose_gaussians(vertices, rig, surface, nothing, gaussians.opacities, gaussians.colors, pose)
+    again = pose_gaussians(
+        vertices, rig, surface, nothing, gaussians.opacities, gaussians.colors, pose
+    )
     np.testing.assert_allclose(again.means, gaussians.means, atol=2e-6)
     assert close_covariances(covariances(again), covariances(gaussians))
 
@@ -159,8 +201,18 @@ def test_the_animator_is_as_good_as_posing_from_nothing(threads: int) -> None:
         residual = random.normal(0, 0.001, (478, 3)).astype(np.float32) if seed != 1 else None
         offsets = None if residual is None else spread_offsets(avatar, residual)
         vertices = pose_vertices(avatar.rig, expression, gaze, pose, offsets=offsets)
-        np.testing.assert_allclose(animator.vertices(expression, gaze, pose, residual=residual), vertices, atol=2e-6)
-        expected = pose_gaussians(vertices, avatar.rig, avatar.surface, avatar.rigid, avatar.opacities, avatar.colors, pose)
+        np.testing.assert_allclose(
+            animator.vertices(expression, gaze, pose, residual=residual), vertices, atol=2e-6
+        )
+        expected = pose_gaussians(
+            vertices,
+            avatar.rig,
+            avatar.surface,
+            avatar.rigid,
+            avatar.opacities,
+            avatar.colors,
+            pose,
+        )
         actual = animator.pose(expression, gaze, pose, residual=residual)
         np.testing.assert_allclose(actual.means, expected.means, atol=3e-6)
         assert close_covariances(covariances(actual), covariances(expected))

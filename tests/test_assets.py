@@ -13,12 +13,26 @@ import pytest
 
 from limits import files_of_at_most
 from perse_live import assets
-from perse_live.assets import ASSETS, ArchiveMember, Asset, Source, Url, WheelMember, asset_path, optional_asset_path
+from perse_live.assets import (
+    ASSETS,
+    ArchiveMember,
+    Asset,
+    Source,
+    Url,
+    WheelMember,
+    asset_path,
+    optional_asset_path,
+)
 from perse_live.errors import UserError
 
 CONTENT = b"a small model" * 1000
-TINY = Asset(file_name="tiny.bin", sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT), licence="CC0-1.0",
-             purpose="tests")
+TINY = Asset(
+    file_name="tiny.bin",
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    size=len(CONTENT),
+    licence="CC0-1.0",
+    purpose="tests",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +54,26 @@ def file_source(path: Path, content: bytes) -> Url:
     return Url(path.as_uri())
 
 
-def wheel_source(folder: Path, monkeypatch: pytest.MonkeyPatch, member: str, content: bytes, *,
-                 compressed: bool = False) -> WheelMember:
+def wheel_source(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    member: str,
+    content: bytes,
+    *,
+    compressed: bool = False,
+) -> WheelMember:
     """A real wheel in a folder that pip is told to look in, instead of at any index."""
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with zipfile.ZipFile(folder / "tinymodel-1.0-py3-none-any.whl", "w", method) as wheel:
         wheel.writestr(member, content)
-        wheel.writestr("tinymodel-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinymodel\nVersion: 1.0\n")
-        wheel.writestr("tinymodel-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            "tinymodel-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: tinymodel\nVersion: 1.0\n",
+        )
+        wheel.writestr(
+            "tinymodel-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         wheel.writestr("tinymodel-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
@@ -58,7 +84,9 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_fetched_file_is_kept_and_not_fetched_again(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fetched_file_is_kept_and_not_fetched_again(
+    tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     origin = tmp_path / "origin.bin"
     add_tiny(monkeypatch, file_source(origin, CONTENT))
     path = asset_path("tiny")
@@ -69,7 +97,9 @@ def test_a_fetched_file_is_kept_and_not_fetched_again(tmp_path: Path, empty_cach
     assert files_in(empty_cache) == ["tiny.bin"]
 
 
-def test_a_download_is_announced_with_name_size_licence_and_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_is_announced_with_name_size_licence_and_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", CONTENT))
     seen: list[tuple[str, float]] = []
     asset_path("tiny", report=lambda message, fraction: seen.append((message, fraction)))
@@ -81,8 +111,9 @@ def test_a_download_is_announced_with_name_size_licence_and_source(tmp_path: Pat
 
 
 @pytest.mark.parametrize("wrong", [b"", CONTENT[:-1], CONTENT + b"!", CONTENT[:-1] + b"!"])
-def test_wrong_bytes_are_an_error_and_never_stay(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch,
-                                                wrong: bytes) -> None:
+def test_wrong_bytes_are_an_error_and_never_stay(
+    tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch, wrong: bytes
+) -> None:
     add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", wrong))
     with pytest.raises(UserError, match=r"cannot fetch tiny\.bin .*PERSE_LIVE_ASSETS"):
         asset_path("tiny")
@@ -90,8 +121,12 @@ def test_wrong_bytes_are_an_error_and_never_stay(tmp_path: Path, empty_cache: Pa
 
 
 def test_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add_tiny(monkeypatch, Url((tmp_path / "missing").as_uri()), file_source(tmp_path / "wrong.bin", CONTENT[::-1]),
-             wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", CONTENT))
+    add_tiny(
+        monkeypatch,
+        Url((tmp_path / "missing").as_uri()),
+        file_source(tmp_path / "wrong.bin", CONTENT[::-1]),
+        wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", CONTENT),
+    )
     assert asset_path("tiny").read_bytes() == CONTENT
 
 
@@ -99,6 +134,7 @@ def test_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def serve() -> Generator[Callable[[bytes], Url]]:
     """Answers as given, byte for byte, on an address of this machine."""
     with contextlib.ExitStack() as stack:
+
         def address(answer: bytes) -> Url:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
 
@@ -115,44 +151,78 @@ def serve() -> Generator[Callable[[bytes], Url]]:
         yield address
 
 
-@pytest.mark.parametrize("answer", [
-    b"", b"nonsense", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + CONTENT[:10], b"HTTP/1.1 abc\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + CONTENT, b"HTTP/1.1 500 Oh\r\n\r\n",
-    b"HTTP/1.1 302 Away\r\nLocation: nowhere://x\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + CONTENT + b"more",
-])
-def test_after_a_cut_or_corrupt_answer_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                                serve: Callable[[bytes], Url], answer: bytes) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"nonsense",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + CONTENT[:10],
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + CONTENT,
+        b"HTTP/1.1 500 Oh\r\n\r\n",
+        b"HTTP/1.1 302 Away\r\nLocation: nowhere://x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + CONTENT + b"more",
+    ],
+)
+def test_after_a_cut_or_corrupt_answer_the_next_source_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[[bytes], Url], answer: bytes
+) -> None:
     add_tiny(monkeypatch, serve(answer), file_source(tmp_path / "right.bin", CONTENT))
     assert asset_path("tiny").read_bytes() == CONTENT
 
 
-def test_after_a_damaged_wheel_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_damaged_wheel_the_next_source_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", CONTENT, compressed=True)
-    wheel, = tmp_path.glob("*.whl")
+    (wheel,) = tmp_path.glob("*.whl")
     content = bytearray(wheel.read_bytes())
     start = content.index(b"tinymodel/tiny.bin") + len(b"tinymodel/tiny.bin")
-    content[start:start + 8] = b"\xff" * 8
+    content[start : start + 8] = b"\xff" * 8
     wheel.write_bytes(content)
     add_tiny(monkeypatch, source, file_source(tmp_path / "right.bin", CONTENT))
     assert asset_path("tiny").read_bytes() == CONTENT
 
 
-def test_a_tampered_wheel_writes_no_more_than_the_file_may_have(tmp_path: Path, empty_cache: Path,
-                                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    add_tiny(monkeypatch, wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", bytes(64 << 20), compressed=True))
-    with files_of_at_most(4 << 20), pytest.raises(UserError, match="sends more than the expected"):  # more fails in another way
+def test_a_tampered_wheel_writes_no_more_than_the_file_may_have(
+    tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_tiny(
+        monkeypatch,
+        wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", bytes(64 << 20), compressed=True),
+    )
+    with (
+        files_of_at_most(4 << 20),
+        pytest.raises(UserError, match="sends more than the expected"),
+    ):  # more fails in another way
         asset_path("tiny")
     assert files_in(empty_cache) == []
 
 
-@pytest.mark.parametrize(("member", "content", "said"), [
-    ("tiny.bin", CONTENT, None), ("other.bin", CONTENT, "does not hold tiny.bin"),
-    ("tiny.bin", CONTENT[::-1], "not the expected ones"), ("tiny.bin", bytes(8 << 20), "sends more than the expected")])
-def test_the_archive_of_a_release_is_a_source_like_the_others(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch,
-                                                              member: str, content: bytes, said: str | None) -> None:
+@pytest.mark.parametrize(
+    ("member", "content", "said"),
+    [
+        ("tiny.bin", CONTENT, None),
+        ("other.bin", CONTENT, "does not hold tiny.bin"),
+        ("tiny.bin", CONTENT[::-1], "not the expected ones"),
+        ("tiny.bin", bytes(8 << 20), "sends more than the expected"),
+    ],
+)
+def test_the_archive_of_a_release_is_a_source_like_the_others(
+    tmp_path: Path,
+    empty_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    member: str,
+    content: bytes,
+    said: str | None,
+) -> None:
     with zipfile.ZipFile(tmp_path / "models.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(member, content)
-    add_tiny(monkeypatch, Url((tmp_path / "missing").as_uri()), ArchiveMember("tiny.bin", (tmp_path / "models.zip").as_uri(), 1))
+    add_tiny(
+        monkeypatch,
+        Url((tmp_path / "missing").as_uri()),
+        ArchiveMember("tiny.bin", (tmp_path / "models.zip").as_uri(), 1),
+    )
     if said is None:
         assert asset_path("tiny").read_bytes() == CONTENT
         return
@@ -161,7 +231,9 @@ def test_the_archive_of_a_release_is_a_source_like_the_others(tmp_path: Path, em
     assert files_in(empty_cache) == []
 
 
-def test_a_page_in_the_archive_s_place_is_an_error(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_in_the_archive_s_place_is_an_error(
+    tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "models.zip").write_text("<html>sign in</html>", encoding="utf-8")
     add_tiny(monkeypatch, ArchiveMember("tiny.bin", (tmp_path / "models.zip").as_uri()))
     with pytest.raises(UserError, match="the archive is damaged"):
@@ -169,7 +241,9 @@ def test_a_page_in_the_archive_s_place_is_an_error(tmp_path: Path, empty_cache: 
     assert files_in(empty_cache) == []
 
 
-def test_a_wheel_without_the_member_says_so(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wheel_without_the_member_says_so(
+    tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_tiny(monkeypatch, wheel_source(tmp_path, monkeypatch, "tinymodel/other.bin", CONTENT))
     with pytest.raises(UserError, match=r"does not hold tinymodel/tiny\.bin"):
         asset_path("tiny")
@@ -198,7 +272,9 @@ def test_the_users_folder_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
     assert optional_asset_path("tiny") == tmp_path / "tiny.bin"
 
 
-def test_a_wrong_file_in_the_users_folder_is_never_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_file_in_the_users_folder_is_never_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", CONTENT))
     (tmp_path / "tiny.bin").write_bytes(CONTENT[::-1])
     monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
@@ -208,7 +284,9 @@ def test_a_wrong_file_in_the_users_folder_is_never_passed_over(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("by_variable", [True, False])
-def test_offline_forbids_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_variable: bool) -> None:
+def test_offline_forbids_the_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_variable: bool
+) -> None:
     add_tiny(monkeypatch, file_source(tmp_path / "origin.bin", CONTENT))
     if by_variable:
         monkeypatch.setenv(assets.OFFLINE_VARIABLE, "1")
@@ -231,12 +309,20 @@ def test_the_table_is_well_formed() -> None:
         assert asset.licence
         if asset.sources:
             assert asset.sources[-1] == ArchiveMember(asset.file_name)
-        assert all("==" in source.requirement for source in asset.sources if isinstance(source, WheelMember))
+        assert all(
+            "==" in source.requirement
+            for source in asset.sources
+            if isinstance(source, WheelMember)
+        )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["face_landmarker", "selfie_segmentation", "hand_landmarker", "sample_portrait"])
-def test_every_published_wheel_still_holds_its_file(name: str, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name", ["face_landmarker", "selfie_segmentation", "hand_landmarker", "sample_portrait"]
+)
+def test_every_published_wheel_still_holds_its_file(
+    name: str, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wheels = tuple(source for source in ASSETS[name].sources if isinstance(source, WheelMember))
     monkeypatch.setitem(ASSETS, name, dataclasses.replace(ASSETS[name], sources=wheels))
     path = asset_path(name)  # verified inside

@@ -45,17 +45,26 @@ def listed(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, list[dic
     return json.loads(captured.out)
 
 
-def test_attributes_are_added_listed_and_removed(bare_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_attributes_are_added_listed_and_removed(
+    bare_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     possible = listed(bare_file, capsys)
     assert possible["attributes"] == []
     assert cli.main(["attribute", "add", str(bare_file), "hat-cap", "beard-full"]) == 0
     assert names_in(bare_file) == ["hat-cap", "beard-full"]
     assert "hat-cap, beard-full" in capsys.readouterr().out
     now = listed(bare_file, capsys)
-    assert now["attributes"][1] == {"name": "beard-full", "label": "Beard full", "slot": "beard", "key": 2, "gaussians": 70,
-                                    "photo": None}
-    assert [one["name"] for one in now["available"]] == [one["name"] for one in possible["available"]
-                                                        if one["name"] not in ("hat-cap", "beard-full")]
+    assert now["attributes"][1] == {
+        "name": "beard-full",
+        "label": "Beard full",
+        "slot": "beard",
+        "key": 2,
+        "gaussians": 70,
+        "photo": None,
+    }
+    assert [one["name"] for one in now["available"]] == [
+        one["name"] for one in possible["available"] if one["name"] not in ("hat-cap", "beard-full")
+    ]
     assert now["available"][0].keys() == {"name", "label", "slot"}
     assert cli.main(["attribute", "list", str(bare_file)]) == 0
     assert "Beard full" in capsys.readouterr().out
@@ -68,24 +77,32 @@ def test_attributes_are_added_listed_and_removed(bare_file: Path, capsys: pytest
     assert cli.main(["info", str(bare_file), "--json"]) == 0
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    (["add", "{}", "nose-ring"], "unknown attribute 'nose-ring': there are all, default, "),
-    (["add", "{}", "hat-cap", "nose-ring"], "unknown attribute 'nose-ring'"),
-    (["add", "{}"], "no attribute is named"),
-    (["remove", "{}", "hat-cap"], "no attribute 'hat-cap' to remove: there are none"),
-    (["remove", "{}"], "no attribute is named"),
-    (["preview", "{}", "-o", "{}.png"], "has no attributes: perse-live attribute add"),
-    (["preview", "{}"], "--output"),
-    (["add", "nowhere.perse", "hat-cap"], "nowhere.perse: there is no such file"),
-    (["paint", "{}"], "paint"),
-    ([], "{list, add, remove, preview, thumbnails, measure}"),
-])
-def test_what_cannot_be_done_is_one_line_and_leaves_the_file_alone(bare_file: Path, words: list[str], what: str,
-                                                                   capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["add", "{}", "nose-ring"], "unknown attribute 'nose-ring': there are all, default, "),
+        (["add", "{}", "hat-cap", "nose-ring"], "unknown attribute 'nose-ring'"),
+        (["add", "{}"], "no attribute is named"),
+        (["remove", "{}", "hat-cap"], "no attribute 'hat-cap' to remove: there are none"),
+        (["remove", "{}"], "no attribute is named"),
+        (["preview", "{}", "-o", "{}.png"], "has no attributes: perse-live attribute add"),
+        (["preview", "{}"], "--output"),
+        (["add", "nowhere.perse", "hat-cap"], "nowhere.perse: there is no such file"),
+        (["paint", "{}"], "paint"),
+        ([], "{list, add, remove, preview, thumbnails, measure}"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_the_file_alone(
+    bare_file: Path, words: list[str], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = bare_file.read_bytes()
     assert cli.main(["attribute", *(word.replace("{}", str(bare_file)) for word in words)]) == 2
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.startswith("perse-live: ") and captured.err.count("\n") == 1
+    assert (
+        captured.out == ""
+        and captured.err.startswith("perse-live: ")
+        and captured.err.count("\n") == 1
+    )
     assert what in captured.err
     assert bare_file.read_bytes() == before
     assert [path.name for path in bare_file.parent.iterdir()] == ["toy.perse"]
@@ -93,10 +110,16 @@ def test_what_cannot_be_done_is_one_line_and_leaves_the_file_alone(bare_file: Pa
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
 @pytest.mark.parametrize("words", [["add", "hat-cap"], ["remove", "all"]])
-def test_a_file_that_cannot_be_written_is_said_before_the_work(bare_file: Path, words: list[str], monkeypatch: pytest.MonkeyPatch,
-                                                               capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_written_is_said_before_the_work(
+    bare_file: Path,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     begun: list[Avatar] = []
-    monkeypatch.setattr(edit, "builders", lambda: {"hat-cap": lambda avatar: begun.append(avatar) or cap(avatar)})
+    monkeypatch.setattr(
+        edit, "builders", lambda: {"hat-cap": lambda avatar: begun.append(avatar) or cap(avatar)}
+    )
     bare_file.parent.chmod(0o555)
     try:
         assert cli.main(["attribute", words[0], str(bare_file), words[1]]) == 2
@@ -106,8 +129,9 @@ def test_a_file_that_cannot_be_written_is_said_before_the_work(bare_file: Path, 
     assert not begun
 
 
-def test_a_maker_that_fails_leaves_the_file_alone(bare_file: Path, monkeypatch: pytest.MonkeyPatch,
-                                                  capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_maker_that_fails_leaves_the_file_alone(
+    bare_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def broken(avatar: Avatar) -> Attribute:
         return replace(cap(avatar), slot="elbow")
 
@@ -119,34 +143,69 @@ def test_a_maker_that_fails_leaves_the_file_alone(bare_file: Path, monkeypatch: 
     assert [path.name for path in bare_file.parent.iterdir()] == ["toy.perse"]
 
 
-def test_whose_photo_a_look_is_from_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    toy, origin = toy_avatar(gaussians=300), PhotoOrigin("ab" * 32, "the user me, by --consent", "2026-01-01T00:00:00+00:00")
-    looks = (replace(toy_learned(toy, "hair-friend", "hair"), origin=origin), toy_learned(toy, "beard", "beard", seed=1))
+def test_whose_photo_a_look_is_from_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy, origin = (
+        toy_avatar(gaussians=300),
+        PhotoOrigin("ab" * 32, "the user me, by --consent", "2026-01-01T00:00:00+00:00"),
+    )
+    looks = (
+        replace(toy_learned(toy, "hair-friend", "hair"), origin=origin),
+        toy_learned(toy, "beard", "beard", seed=1),
+    )
     save_avatar(tmp_path / "toy.perse", replace(toy, attributes=looks, decoder=toy_decoder()))
-    assert [one["photo"] for one in listed(tmp_path / "toy.perse", capsys)["attributes"]] == [asdict(origin), None]
+    assert [one["photo"] for one in listed(tmp_path / "toy.perse", capsys)["attributes"]] == [
+        asdict(origin),
+        None,
+    ]
     for command in (["attribute", "list"], ["info"]):
         assert cli.main([*command, str(tmp_path / "toy.perse")]) == 0
         said = capsys.readouterr().out
-        assert "hair-friend: from the photo abababababab; consent: the user me, by --consent, 2026-01-01" in said
+        assert (
+            "hair-friend: from the photo abababababab; consent: the user me, by --consent, 2026-01-01"
+            in said
+        )
         assert "beard: from" not in said
 
 
 def test_a_preview_is_a_picture(bare_file: Path, tmp_path: Path) -> None:
     assert cli.main(["attribute", "add", str(bare_file), "hat-cap"]) == 0
-    assert cli.main(["attribute", "preview", str(bare_file), "-o", str(tmp_path / "sheet.png")]) == 0
+    assert (
+        cli.main(["attribute", "preview", str(bare_file), "-o", str(tmp_path / "sheet.png")]) == 0
+    )
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 1000
 
 
-def test_building_checks_the_attributes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_building_checks_the_attributes_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "photo.jpg").write_text("never read")
-    assert cli.main(["build", str(tmp_path / "photo.jpg"), "-o", str(tmp_path / "me.perse"), "--consent",
-                     "--attributes", "beard-full,nose-ring"]) == 2
+    assert (
+        cli.main(
+            [
+                "build",
+                str(tmp_path / "photo.jpg"),
+                "-o",
+                str(tmp_path / "me.perse"),
+                "--consent",
+                "--attributes",
+                "beard-full,nose-ring",
+            ]
+        )
+        == 2
+    )
     assert "unknown attribute 'nose-ring'" in capsys.readouterr().err
 
 
 def test_a_list_needs_neither_torch_nor_the_makers(tmp_path: Path) -> None:
     save_avatar(tmp_path / "toy.perse", toy_avatar(gaussians=300))
-    code = (f"import sys; from perse_live import cli; code = cli.main(['attribute', 'list', {str(tmp_path / 'toy.perse')!r}]);"
-            "sys.exit(code or 'torch' in sys.modules or 'anny' in sys.modules or 'offline.looks.with_geometry' in sys.modules)")
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+    code = (
+        f"import sys; from perse_live import cli; code = cli.main(['attribute', 'list', {str(tmp_path / 'toy.perse')!r}]);"
+        "sys.exit(code or 'torch' in sys.modules or 'anny' in sys.modules or 'offline.looks.with_geometry' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode
+        == 0
+    )

@@ -15,15 +15,24 @@ BACKDROP = (217, 219, 222)
 
 def test_every_attribute_comes_in_turns_and_talks() -> None:
     toy = toy_avatar()
-    avatar = replace(toy, attributes=(toy_attribute(toy, "hat", "hat", changed=600), toy_attribute(toy, "nose", "nose", seed=1)))
+    avatar = replace(
+        toy,
+        attributes=(
+            toy_attribute(toy, "hat", "hat", changed=600),
+            toy_attribute(toy, "nose", "nose", seed=1),
+        ),
+    )
     sheet = attribute_sheet(avatar, avatar.attributes)
     assert sheet.dtype == np.uint8 and sheet.shape[2] == 3
-    assert sheet.shape[0] - attribute_sheet(avatar, avatar.attributes[:1]).shape[0] == HEADING + TILE + CAPTION + GAP
+    assert (
+        sheet.shape[0] - attribute_sheet(avatar, avatar.attributes[:1]).shape[0]
+        == HEADING + TILE + CAPTION + GAP
+    )
 
     def tile(row: int, column: int) -> np.ndarray:
         top = MARGIN + TITLE + HEADING + row * (HEADING + TILE + CAPTION + GAP)
         left = MARGIN + column * (TILE + GAP)
-        return sheet[top:top + TILE, left:left + TILE].astype(int)
+        return sheet[top : top + TILE, left : left + TILE].astype(int)
 
     for row in range(2):
         changes = [np.abs(tile(row, column) - tile(row, 0)).mean() for column in range(5)]
@@ -36,9 +45,13 @@ def test_every_attribute_comes_in_turns_and_talks() -> None:
 
 def test_eyes_are_seen_from_nearer_than_a_hat() -> None:
     toy = toy_avatar()
-    avatar = replace(toy, attributes=(toy_attribute(toy, "hat", "hat"), toy_attribute(toy, "blue", "eyes")))
+    avatar = replace(
+        toy, attributes=(toy_attribute(toy, "hat", "hat"), toy_attribute(toy, "blue", "eyes"))
+    )
     sheet = attribute_sheet(avatar, avatar.attributes)
-    wide, near = (sheet[top:top + TILE, MARGIN:MARGIN + TILE] for top in (MARGIN + TITLE + HEADING,
-                                                                          MARGIN + TITLE + 2 * HEADING + TILE + CAPTION + GAP))
+    wide, near = (
+        sheet[top : top + TILE, MARGIN : MARGIN + TILE]
+        for top in (MARGIN + TITLE + HEADING, MARGIN + TITLE + 2 * HEADING + TILE + CAPTION + GAP)
+    )
     empty = [(np.abs(tile.astype(int) - BACKDROP).max(2) < 3).mean() for tile in (wide, near)]
     assert empty[1] < 0.8 * empty[0]

@@ -16,7 +16,13 @@ from attribute_toys import toy_adapter, toy_attribute, toy_decoder, toy_learned,
 from hypothesis_profiles import examples
 from perse_live import attribute_file
 from perse_live.attribute_file import MAX_ADDED, MAX_CHANGED, MAX_MOVED, as_stored
-from perse_live.attributes import SLOTS, LearnedAttribute, LearnedGaussians, PhotoOrigin, none_learned
+from perse_live.attributes import (
+    SLOTS,
+    LearnedAttribute,
+    LearnedGaussians,
+    PhotoOrigin,
+    none_learned,
+)
 from perse_live.avatar import Avatar, load_avatar, save_avatar
 from perse_live.decoder.network import MAX_RANK
 from perse_live.errors import UserError
@@ -35,10 +41,18 @@ def bare() -> Avatar:
 
 @pytest.fixture(scope="module")
 def avatar(bare: Avatar) -> Avatar:
-    return replace(bare, decoder=toy_decoder(), attributes=(
-        toy_learned(bare, "beard-full", "beard"), toy_learned(bare, "hat-cap", "hat", seed=1, on_surface=0, moves_own=True),
-        replace(toy_learned(bare, "nose-2", "nose", seed=2, tints_hair=True), added=none_learned()),
-        toy_learned(bare, "glasses", "glasses", seed=3, changed=0, moved=0)))
+    return replace(
+        bare,
+        decoder=toy_decoder(),
+        attributes=(
+            toy_learned(bare, "beard-full", "beard"),
+            toy_learned(bare, "hat-cap", "hat", seed=1, on_surface=0, moves_own=True),
+            replace(
+                toy_learned(bare, "nose-2", "nose", seed=2, tints_hair=True), added=none_learned()
+            ),
+            toy_learned(bare, "glasses", "glasses", seed=3, changed=0, moved=0),
+        ),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +78,30 @@ def altered(path: Path, content: bytes, change: Change) -> Path:
 
 def fields(one: LearnedAttribute) -> dict[str, np.ndarray]:
     added = one.added
-    return {**{name: value for part in (one, one.adapter) for name, value in vars(part).items() if isinstance(value, np.ndarray)},
-            **{f"added.{name}": value for name, value in vars(added).items() if isinstance(value, np.ndarray)},
-            **{f"surface.{name}": value for name, value in vars(added.surface).items()},
-            **{f"rigid.{name}": value for name, value in vars(added.rigid).items()}}
+    return {
+        **{
+            name: value
+            for part in (one, one.adapter)
+            for name, value in vars(part).items()
+            if isinstance(value, np.ndarray)
+        },
+        **{
+            f"added.{name}": value
+            for name, value in vars(added).items()
+            if isinstance(value, np.ndarray)
+        },
+        **{f"surface.{name}": value for name, value in vars(added.surface).items()},
+        **{f"rigid.{name}": value for name, value in vars(added.rigid).items()},
+    }
 
 
 def learned(avatar: Avatar) -> list[LearnedAttribute]:
     return [one for one in avatar.attributes if isinstance(one, LearnedAttribute)]
 
 
-def test_attributes_come_back_as_precise_as_they_are_seen(avatar: Avatar, sound: bytes, tmp_path: Path) -> None:
+def test_attributes_come_back_as_precise_as_they_are_seen(
+    avatar: Avatar, sound: bytes, tmp_path: Path
+) -> None:
     path = tmp_path / "toy.perse"
     path.write_bytes(sound)
     loaded = load_avatar(path)
@@ -82,7 +109,9 @@ def test_attributes_come_back_as_precise_as_they_are_seen(avatar: Avatar, sound:
     assert loaded.decoder is not None and avatar.decoder is not None
     for name, array in vars(avatar.decoder).items():
         np.testing.assert_array_equal(getattr(loaded.decoder, name), array)
-    assert [(one.name, one.label, one.slot) for one in again] == [(one.name, one.label, one.slot) for one in avatar.attributes]
+    assert [(one.name, one.label, one.slot) for one in again] == [
+        (one.name, one.label, one.slot) for one in avatar.attributes
+    ]
     for before, after in zip(learned(avatar), again, strict=True):
         assert len(after.added) == len(before.added)
         assert (after.moves_own, after.tints_hair) == (before.moves_own, before.tints_hair)
@@ -91,11 +120,21 @@ def test_attributes_come_back_as_precise_as_they_are_seen(avatar: Avatar, sound:
         for name, array in fields(after).items():
             assert array.dtype == was[name].dtype, name
             assert array.flags.c_contiguous and array.flags.writeable, name
-            if array.dtype.kind != "f" or name in ("rigid.means", "a1", "b1", "a2", "b2", "a3", "b3"):
+            if array.dtype.kind != "f" or name in (
+                "rigid.means",
+                "a1",
+                "b1",
+                "a2",
+                "b2",
+                "a3",
+                "b3",
+            ):
                 np.testing.assert_array_equal(array, was[name], err_msg=name)
             else:
                 step = 0.5 / 255 if "colors" in name else 1e-6
-                np.testing.assert_allclose(array, was[name], rtol=2**-10, atol=1.01 * step, err_msg=name)
+                np.testing.assert_allclose(
+                    array, was[name], rtol=2**-10, atol=1.01 * step, err_msg=name
+                )
 
 
 def test_saving_twice_gives_the_same_bytes(sound: bytes, tmp_path: Path) -> None:
@@ -117,14 +156,25 @@ def test_without_attributes_a_file_says_nothing_of_them(bare: Avatar, tmp_path: 
 def test_the_manifest_tells_other_programs_names_slots_keys_and_defaults(sound: bytes) -> None:
     entry = parts(sound)[1]["attributes"][1]
     assert {key: entry[key] for key in ("name", "label", "slot", "key", "default")} == {
-        "name": "hat-cap", "label": "Hat cap", "slot": "hat", "key": 2, "default": 0.0}
+        "name": "hat-cap",
+        "label": "Hat cap",
+        "slot": "hat",
+        "key": 2,
+        "default": 0.0,
+    }
 
 
 def test_whose_photo_a_look_is_from_and_its_pace_stay_with_it(bare: Avatar, tmp_path: Path) -> None:
     origin = PhotoOrigin("ab" * 32, "the user me, by --consent", "2026-01-01T00:00:00+00:00")
     look = replace(toy_learned(bare, "hair-friend", "hair"), origin=origin, pace=toy_pace(1.7))
-    save_avatar(tmp_path / "toy.perse", replace(bare, attributes=(look, toy_learned(bare, "beard", "beard", seed=1)),
-                                                decoder=toy_decoder()))
+    save_avatar(
+        tmp_path / "toy.perse",
+        replace(
+            bare,
+            attributes=(look, toy_learned(bare, "beard", "beard", seed=1)),
+            decoder=toy_decoder(),
+        ),
+    )
     again = learned(load_avatar(tmp_path / "toy.perse"))
     assert again[0].origin == origin and again[1].origin is None and again[1].pace is None
     assert again[0].pace is not None
@@ -134,10 +184,24 @@ def test_whose_photo_a_look_is_from_and_its_pace_stay_with_it(bare: Avatar, tmp_
 def test_a_full_wardrobe_keeps_an_avatar_small(tmp_path: Path) -> None:
     large = toy_avatar(gaussians=22_000)
     assert len(large) < 45_000
-    many = tuple(toy_learned(large, f"look-{k}", SLOTS[k % len(SLOTS)], seed=k, changed=15_000, moved=3_000, on_surface=900,
-                             free=900) for k in range(40))
+    many = tuple(
+        toy_learned(
+            large,
+            f"look-{k}",
+            SLOTS[k % len(SLOTS)],
+            seed=k,
+            changed=15_000,
+            moved=3_000,
+            on_surface=900,
+            free=900,
+        )
+        for k in range(40)
+    )
     save_avatar(tmp_path / "full.perse", replace(large, attributes=many, decoder=toy_decoder()))
-    assert sum(len(one.ids) for one in many) == MAX_CHANGED and sum(len(one.vertex_ids) for one in many) == MAX_MOVED
+    assert (
+        sum(len(one.ids) for one in many) == MAX_CHANGED
+        and sum(len(one.vertex_ids) for one in many) == MAX_MOVED
+    )
     assert sum(len(one.added) for one in many) == MAX_ADDED
     assert (tmp_path / "full.perse").stat().st_size < 25 << 20
 
@@ -212,8 +276,14 @@ HOSTILE: list[tuple[Change, str]] = [
     (name_at(0, "pace", [0.0, *[0.9] * 20, *[0.1] * 19, 1.0]), "pace of attribute"),
     (name_at(0, "pace", [0.0, *["x"] * 39, 1.0]), "pace of attribute"),
     (name_at(0, "photo", "mine"), "whose photo"),
-    (name_at(0, "photo", {"photo_sha256": "a", "consent_by": "", "consent_at": "now"}), "whose photo"),
-    (name_at(0, "photo", {"photo_sha256": "a", "consent_by": "x" * 301, "consent_at": "now"}), "whose photo"),
+    (
+        name_at(0, "photo", {"photo_sha256": "a", "consent_by": "", "consent_at": "now"}),
+        "whose photo",
+    ),
+    (
+        name_at(0, "photo", {"photo_sha256": "a", "consent_by": "x" * 301, "consent_at": "now"}),
+        "whose photo",
+    ),
     (lambda _, manifest: manifest.update(attributes={"a": 1}), "not a list"),
     (lambda _, manifest: manifest.update(attributes=[1, 2, 3, 4]), "no name, label or slot"),
     (lambda _, manifest: manifest.pop("attributes"), "names 0 attributes"),
@@ -222,11 +292,19 @@ HOSTILE: list[tuple[Change, str]] = [
     (no_arrays, "no array 'attributes."),
     (lambda arrays, _: arrays.pop(PREFIX + "added.codes"), "no array 'attributes.added.codes'"),
     (lambda arrays, _: arrays.pop("decoder.w2"), "its network is incomplete"),
-    (lambda arrays, _: [arrays.pop(name) for name in list(arrays) if name.startswith("decoder.")], "no network that decodes"),
+    (
+        lambda arrays, _: [
+            arrays.pop(name) for name in list(arrays) if name.startswith("decoder.")
+        ],
+        "no network that decodes",
+    ),
     (lambda arrays, _: arrays["decoder.w2"].__setitem__((0, 0), 0.5), "trained for another avatar"),
     (lambda arrays, _: arrays["colors"].__setitem__((0, 0), 0.123), "trained for another avatar"),
     (lambda _, manifest: manifest.pop("network"), "trained for another avatar"),
-    (lambda _, manifest: manifest.update(network={"sha256": "0" * 64}), "trained for another avatar"),
+    (
+        lambda _, manifest: manifest.update(network={"sha256": "0" * 64}),
+        "trained for another avatar",
+    ),
     (lambda arrays, _: arrays["decoder.w3"].__setitem__((0, 0), np.nan), "not finite"),
     (lambda arrays, _: arrays["decoder.w3"].__setitem__((0, 0), 1e9), "above 60"),
     (lambda arrays, _: arrays.update({PREFIX + "extra": np.zeros(2, np.float32)}), "unknown array"),
@@ -237,7 +315,10 @@ HOSTILE: list[tuple[Change, str]] = [
     (shorten("ids", "codes"), "another length"),
     (shorten("codes"), "attributes.codes"),
     (shorten("adapter.a1"), "attributes.adapter"),
-    (shorten("adapter.a1", "adapter.b1", "adapter.a2", "adapter.b2", "adapter.a3", "adapter.b3"), "another length"),
+    (
+        shorten("adapter.a1", "adapter.b1", "adapter.a2", "adapter.b2", "adapter.a3", "adapter.b3"),
+        "another length",
+    ),
     (put("alphas", -1.0), "alphas"),
     (put("alphas", np.nan), "not finite"),
     (put("flags", 2), "flags"),
@@ -268,7 +349,9 @@ HOSTILE: list[tuple[Change, str]] = [
 
 
 @pytest.mark.parametrize(("change", "what"), HOSTILE)
-def test_hostile_attributes_are_one_clear_error(sound: bytes, tmp_path: Path, change: Change, what: str) -> None:
+def test_hostile_attributes_are_one_clear_error(
+    sound: bytes, tmp_path: Path, change: Change, what: str
+) -> None:
     path = altered(tmp_path / "toy.perse", sound, change)
     with pytest.raises(UserError) as caught:
         load_avatar(path)
@@ -280,9 +363,15 @@ def test_hostile_attributes_are_one_clear_error(sound: bytes, tmp_path: Path, ch
 
 @examples(120, allowed=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_whatever_the_numbers_are_a_file_is_refused_or_can_be_trusted(sound: bytes, tmp_path: Path, data: st.DataObject) -> None:
+def test_whatever_the_numbers_are_a_file_is_refused_or_can_be_trusted(
+    sound: bytes, tmp_path: Path, data: st.DataObject
+) -> None:
     def change(arrays: Arrays, _: Manifest) -> None:
-        for name in data.draw(st.lists(st.sampled_from(sorted(attribute_file.ATTRIBUTE_ARRAYS)), min_size=1, max_size=3)):
+        for name in data.draw(
+            st.lists(
+                st.sampled_from(sorted(attribute_file.ATTRIBUTE_ARRAYS)), min_size=1, max_size=3
+            )
+        ):
             array = arrays[name].reshape(-1).view(np.uint8)
             at = data.draw(st.integers(0, len(array) - 1))
             array[at] = data.draw(st.integers(0, 255))
@@ -298,49 +387,79 @@ def test_whatever_the_numbers_are_a_file_is_refused_or_can_be_trusted(sound: byt
         assert one.adapter.alpha >= 0
         for name, array in fields(one).items():
             assert np.isfinite(array).all(), name
-        for ids, count in ((one.ids, len(avatar)), (one.vertex_ids, len(avatar.rig.vertices)),
-                           (one.added.surface.triangles, len(avatar.rig.triangles))):
+        for ids, count in (
+            (one.ids, len(avatar)),
+            (one.vertex_ids, len(avatar.rig.vertices)),
+            (one.added.surface.triangles, len(avatar.rig.triangles)),
+        ):
             assert not len(ids) or (ids.min() >= 0 and ids.max() < count)
-        assert len(one.added) == len(one.added.surface.triangles) + len(one.added.rigid.means) == len(one.added.regions)
+        assert (
+            len(one.added)
+            == len(one.added.surface.triangles) + len(one.added.rigid.means)
+            == len(one.added.regions)
+        )
 
 
 def with_added(one: LearnedAttribute, **changes: object) -> LearnedAttribute:
     return replace(one, added=LearnedGaussians(**{**vars(one.added), **changes}))  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize(("change", "what"), [
-    (lambda one: replace(one, name="Beard"), "up to 40"),
-    (lambda one: replace(one, slot="tail"), "slot"),
-    (lambda one: replace(one, label=""), "label"),
-    (lambda one: replace(one, codes=one.codes[:-1]), "codes has shape"),
-    (lambda one: replace(one, codes=one.codes[:, :-1]), "codes has shape"),
-    (lambda one: replace(one, codes=np.full_like(one.codes, 1e6)), "not finite"),
-    (lambda one: with_added(one, colors=one.added.colors + np.float32(0.5)), "outside 0 to 1"),
-    (lambda one: replace(one, ids=np.zeros_like(one.ids)), "twice"),
-    (lambda one: replace(one, vertex_offsets=np.full_like(one.vertex_offsets, 1e6)), "not finite"),
-    (lambda one: replace(one, adapter=toy_adapter(rank=MAX_RANK + 1)), "rank"),
-    (lambda one: replace(one, adapter=replace(one.adapter, b3=one.adapter.b3[:-1])), "b3 has shape"),
-    (lambda one: with_added(one, codes=one.added.codes[1:]), "added.codes has shape"),
-])
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda one: replace(one, name="Beard"), "up to 40"),
+        (lambda one: replace(one, slot="tail"), "slot"),
+        (lambda one: replace(one, label=""), "label"),
+        (lambda one: replace(one, codes=one.codes[:-1]), "codes has shape"),
+        (lambda one: replace(one, codes=one.codes[:, :-1]), "codes has shape"),
+        (lambda one: replace(one, codes=np.full_like(one.codes, 1e6)), "not finite"),
+        (lambda one: with_added(one, colors=one.added.colors + np.float32(0.5)), "outside 0 to 1"),
+        (lambda one: replace(one, ids=np.zeros_like(one.ids)), "twice"),
+        (
+            lambda one: replace(one, vertex_offsets=np.full_like(one.vertex_offsets, 1e6)),
+            "not finite",
+        ),
+        (lambda one: replace(one, adapter=toy_adapter(rank=MAX_RANK + 1)), "rank"),
+        (
+            lambda one: replace(one, adapter=replace(one.adapter, b3=one.adapter.b3[:-1])),
+            "b3 has shape",
+        ),
+        (lambda one: with_added(one, codes=one.added.codes[1:]), "added.codes has shape"),
+    ],
+)
 def test_attributes_that_could_not_be_loaded_are_not_saved(
-        bare: Avatar, tmp_path: Path, change: Callable[[LearnedAttribute], LearnedAttribute], what: str) -> None:
-    broken = replace(bare, attributes=(change(toy_learned(bare, "beard", "beard")),), decoder=toy_decoder())
+    bare: Avatar, tmp_path: Path, change: Callable[[LearnedAttribute], LearnedAttribute], what: str
+) -> None:
+    broken = replace(
+        bare, attributes=(change(toy_learned(bare, "beard", "beard")),), decoder=toy_decoder()
+    )
     with pytest.raises(ValueError, match=what):
         save_avatar(tmp_path / "broken.perse", broken)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_no_network_has_learned_is_not_saved(bare: Avatar, tmp_path: Path) -> None:
-    for broken, what in ((replace(bare, attributes=(toy_attribute(bare, "beard", "beard"),), decoder=toy_decoder()), "learned"),
-                         (replace(bare, attributes=(toy_learned(bare, "beard", "beard"),)), "no decoder")):
+    for broken, what in (
+        (
+            replace(
+                bare, attributes=(toy_attribute(bare, "beard", "beard"),), decoder=toy_decoder()
+            ),
+            "learned",
+        ),
+        (replace(bare, attributes=(toy_learned(bare, "beard", "beard"),)), "no decoder"),
+    ):
         with pytest.raises(ValueError, match=what):
             save_avatar(tmp_path / "broken.perse", broken)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_attribute_as_stored_is_the_one_that_comes_back(avatar: Avatar, sound: bytes, tmp_path: Path) -> None:
+def test_an_attribute_as_stored_is_the_one_that_comes_back(
+    avatar: Avatar, sound: bytes, tmp_path: Path
+) -> None:
     (tmp_path / "toy.perse").write_bytes(sound)
-    for before, after in zip(learned(avatar), learned(load_avatar(tmp_path / "toy.perse")), strict=True):
+    for before, after in zip(
+        learned(avatar), learned(load_avatar(tmp_path / "toy.perse")), strict=True
+    ):
         stored = fields(as_stored(before))
         for name, array in fields(after).items():
             np.testing.assert_array_equal(array, stored[name], err_msg=name)

@@ -13,7 +13,13 @@ import pytest
 import safetensors.numpy
 
 from corrective_toys import with_toy_correctives
-from perse_live.avatar import load_avatar, neutral_landmarks, own_landmark_model, save_avatar, spread_offsets
+from perse_live.avatar import (
+    load_avatar,
+    neutral_landmarks,
+    own_landmark_model,
+    save_avatar,
+    spread_offsets,
+)
 from perse_live.errors import UserError
 from perse_live.head.expressions import EXPRESSION_NAMES, index
 from perse_live.head.landmarks import IRIS, load_landmark_model
@@ -46,10 +52,17 @@ def test_what_is_saved_is_loaded(sound_file: Path) -> None:
     assert again.provenance == avatar.provenance
     assert again.source.camera == avatar.source.camera
     np.testing.assert_allclose(again.rig.actions, avatar.rig.actions, atol=1e-4, rtol=1e-3)
-    np.testing.assert_allclose(again.landmarks.spread, avatar.landmarks.spread, atol=1e-4, rtol=1e-3)
+    np.testing.assert_allclose(
+        again.landmarks.spread, avatar.landmarks.spread, atol=1e-4, rtol=1e-3
+    )
     halved = {"actions", "spread"}
-    for first, second in ((avatar.rig, again.rig), (avatar.surface, again.surface), (avatar.rigid, again.rigid),
-                          (avatar.landmarks, again.landmarks), (avatar.source, again.source)):
+    for first, second in (
+        (avatar.rig, again.rig),
+        (avatar.surface, again.surface),
+        (avatar.rigid, again.rigid),
+        (avatar.landmarks, again.landmarks),
+        (avatar.source, again.source),
+    ):
         for name, value in vars(first).items():
             if name not in halved and isinstance(value, np.ndarray):
                 np.testing.assert_array_equal(getattr(second, name), value, err_msg=name)
@@ -79,7 +92,9 @@ def shorten(name: str) -> Callable[[Arrays, Manifest], None]:
     return change
 
 
-def say(key: str, value: object, *, inside: str | None = None) -> Callable[[Arrays, Manifest], None]:
+def say(
+    key: str, value: object, *, inside: str | None = None
+) -> Callable[[Arrays, Manifest], None]:
     def change(_: Arrays, manifest: Manifest) -> None:
         (manifest if inside is None else manifest[inside])[key] = value
 
@@ -109,71 +124,103 @@ def mirrored_pose(arrays: Arrays, _: Manifest) -> None:
     arrays["source.R_cam_head"][0] *= -1
 
 
-@pytest.mark.parametrize(("change", "what"), [
-    (fewer_gaussians, "differ in number"),
-    (shorten("colors"), "colors"),
-    (shorten("rig.parts"), "rig.parts"),
-    (shorten("rigid.quats"), "rigid.quats"),
-    (lambda arrays, _: arrays.pop("rig.neck_pivot"), "rig.neck_pivot"),
-    (lambda arrays, _: arrays.update(extra=np.zeros(3, np.float32)), "unknown array"),
-    (lambda arrays, _: arrays.update(opacities=arrays["opacities"].astype(np.float64)), "opacities"),
-    (put("rig.triangles", 10**6), "index 1000000"),
-    (put("rig.triangles", -1), "index -1"),
-    (put("surface.triangles", 10**6), "surface.triangles"),
-    (put("landmarks.vertex_ids", 10**6), "landmarks.vertex_ids"),
-    (put("landmarks.spread_ids", -5), "landmarks.spread_ids"),
-    (put("rig.vertices", np.nan), "not finite"),
-    (put("rig.actions", np.inf), "not finite"),
-    (put("colors", 2.0), "above 1"),
-    (put("opacities", -0.1), "below 0"),
-    (put("rigid.scales", 0.0), "rigid.scales"),
-    (put("rigid.quats", 0.0), "unit length"),
-    (put("rig.eye_radius", 0.0), "rig.eye_radius"),
-    (put("source.expression", 7.0), "source.expression"),
-    (put("source.R_cam_head", 0.0), "not a rotation"),
-    (lambda arrays, _: arrays["source.t_cam_head"].fill(0), "not in front of the camera"),
-    (lambda arrays, _: arrays["source.t_cam_head"].fill(-1), "not in front of the camera"),
-    (mirrored_pose, "not a rotation"),
-    (say("expressions", list(EXPRESSION_NAMES[::-1])), "52"),
-    (say("expressions", []), "52"),
-    (say("expressions", "jawOpen"), "expressions"),
-    (say("format_version", 999), "update perse-live"),
-    (forget("camera"), "camera"),
-    (say("camera", {}), "camera is incomplete"),
-    (say("width", 0, inside="camera"), "camera is out of range"),
-    (say("height", 10**9, inside="camera"), "camera is out of range"),
-    (say("height", 8161, inside="camera"), "camera is out of range"),
-    (say("width", 10**400, inside="camera"), "a number of 401 characters"),
-    (say("fx", -1000.0, inside="camera"), "camera is out of range"),
-    (say("fy", 1e30, inside="camera"), "camera is out of range"),
-    (say("cx", -1e7, inside="camera"), "camera is out of range"),
-    (say("fx", [1], inside="camera"), "camera is incomplete"),
-    (say("fx", "wide", inside="camera"), "camera is incomplete"),
-    (forget("provenance"), "provenance"),
-    (say("provenance", {}), "provenance is incomplete"),
-    (forget("consent_by", inside="provenance"), "provenance is incomplete"),
-    (say("licences", 3, inside="provenance"), "provenance is incomplete"),
-    (say("person_psnr", "high", inside="provenance"), "provenance is incomplete"),
-    (say("face_psnr", -1.0, inside="provenance"), "provenance is incomplete"),
-    (say("format_version", 1), "old format version 1"),
-    (forget("correctives"), "names 0 components, its arrays hold 6"),
-    (say("correctives", {}), "not a list"),
-    (say("correctives", [{}] * 25), "not a list of up to 24"),
-    (say("correctives", [{}] * 6), "no name"),
-    (say("correctives", [{"name": "lid", "curves": [3]}] * 6), "no input"),
-    (say("correctives", [{"name": "lid", "curves": [{"input": "jawOpen", "knots": [[0, "x"], [1, 1]]}]}] * 6), "not two numbers"),
-    (say("correctives", [{"name": "lid", "curves": [{"input": "jawOpen", "knots": [[0, 0], [1, 1]]}]}] * 6), "the same name"),
-    (say("correctives", [{"name": "\u001b[31m", "curves": [{"input": "jawOpen", "knots": [[0, 0], [1, 1]]}]}]), "name is"),
-    (lambda arrays, _: arrays.pop("correctives.offsets"), "no array 'correctives.offsets'"),
-    (put("correctives.ids", 10**6), "index 1000000"),
-    (put("correctives.ids", 461), "do not rise"),
-    (put("correctives.counts", 0), "another number"),
-    (put("correctives.counts", 2**32 - 1), "another number"),
-    (put("correctives.colors", 1.5), "above 1"),
-    (put("correctives.opacities", np.nan), "not finite"),
-    (put("correctives.offsets", np.inf), "not finite"),
-])
-def test_a_hostile_file_is_one_clear_error(sound_file: Path, change: Callable[[Arrays, Manifest], object], what: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (fewer_gaussians, "differ in number"),
+        (shorten("colors"), "colors"),
+        (shorten("rig.parts"), "rig.parts"),
+        (shorten("rigid.quats"), "rigid.quats"),
+        (lambda arrays, _: arrays.pop("rig.neck_pivot"), "rig.neck_pivot"),
+        (lambda arrays, _: arrays.update(extra=np.zeros(3, np.float32)), "unknown array"),
+        (
+            lambda arrays, _: arrays.update(opacities=arrays["opacities"].astype(np.float64)),
+            "opacities",
+        ),
+        (put("rig.triangles", 10**6), "index 1000000"),
+        (put("rig.triangles", -1), "index -1"),
+        (put("surface.triangles", 10**6), "surface.triangles"),
+        (put("landmarks.vertex_ids", 10**6), "landmarks.vertex_ids"),
+        (put("landmarks.spread_ids", -5), "landmarks.spread_ids"),
+        (put("rig.vertices", np.nan), "not finite"),
+        (put("rig.actions", np.inf), "not finite"),
+        (put("colors", 2.0), "above 1"),
+        (put("opacities", -0.1), "below 0"),
+        (put("rigid.scales", 0.0), "rigid.scales"),
+        (put("rigid.quats", 0.0), "unit length"),
+        (put("rig.eye_radius", 0.0), "rig.eye_radius"),
+        (put("source.expression", 7.0), "source.expression"),
+        (put("source.R_cam_head", 0.0), "not a rotation"),
+        (lambda arrays, _: arrays["source.t_cam_head"].fill(0), "not in front of the camera"),
+        (lambda arrays, _: arrays["source.t_cam_head"].fill(-1), "not in front of the camera"),
+        (mirrored_pose, "not a rotation"),
+        (say("expressions", list(EXPRESSION_NAMES[::-1])), "52"),
+        (say("expressions", []), "52"),
+        (say("expressions", "jawOpen"), "expressions"),
+        (say("format_version", 999), "update perse-live"),
+        (forget("camera"), "camera"),
+        (say("camera", {}), "camera is incomplete"),
+        (say("width", 0, inside="camera"), "camera is out of range"),
+        (say("height", 10**9, inside="camera"), "camera is out of range"),
+        (say("height", 8161, inside="camera"), "camera is out of range"),
+        (say("width", 10**400, inside="camera"), "a number of 401 characters"),
+        (say("fx", -1000.0, inside="camera"), "camera is out of range"),
+        (say("fy", 1e30, inside="camera"), "camera is out of range"),
+        (say("cx", -1e7, inside="camera"), "camera is out of range"),
+        (say("fx", [1], inside="camera"), "camera is incomplete"),
+        (say("fx", "wide", inside="camera"), "camera is incomplete"),
+        (forget("provenance"), "provenance"),
+        (say("provenance", {}), "provenance is incomplete"),
+        (forget("consent_by", inside="provenance"), "provenance is incomplete"),
+        (say("licences", 3, inside="provenance"), "provenance is incomplete"),
+        (say("person_psnr", "high", inside="provenance"), "provenance is incomplete"),
+        (say("face_psnr", -1.0, inside="provenance"), "provenance is incomplete"),
+        (say("format_version", 1), "old format version 1"),
+        (forget("correctives"), "names 0 components, its arrays hold 6"),
+        (say("correctives", {}), "not a list"),
+        (say("correctives", [{}] * 25), "not a list of up to 24"),
+        (say("correctives", [{}] * 6), "no name"),
+        (say("correctives", [{"name": "lid", "curves": [3]}] * 6), "no input"),
+        (
+            say(
+                "correctives",
+                [{"name": "lid", "curves": [{"input": "jawOpen", "knots": [[0, "x"], [1, 1]]}]}]
+                * 6,
+            ),
+            "not two numbers",
+        ),
+        (
+            say(
+                "correctives",
+                [{"name": "lid", "curves": [{"input": "jawOpen", "knots": [[0, 0], [1, 1]]}]}] * 6,
+            ),
+            "the same name",
+        ),
+        (
+            say(
+                "correctives",
+                [
+                    {
+                        "name": "\u001b[31m",
+                        "curves": [{"input": "jawOpen", "knots": [[0, 0], [1, 1]]}],
+                    }
+                ],
+            ),
+            "name is",
+        ),
+        (lambda arrays, _: arrays.pop("correctives.offsets"), "no array 'correctives.offsets'"),
+        (put("correctives.ids", 10**6), "index 1000000"),
+        (put("correctives.ids", 461), "do not rise"),
+        (put("correctives.counts", 0), "another number"),
+        (put("correctives.counts", 2**32 - 1), "another number"),
+        (put("correctives.colors", 1.5), "above 1"),
+        (put("correctives.opacities", np.nan), "not finite"),
+        (put("correctives.offsets", np.inf), "not finite"),
+    ],
+)
+def test_a_hostile_file_is_one_clear_error(
+    sound_file: Path, change: Callable[[Arrays, Manifest], object], what: str
+) -> None:
     altered(sound_file, change)
     with pytest.raises(UserError) as caught:
         load_avatar(sound_file)
@@ -210,10 +257,15 @@ def test_an_avatar_that_does_not_fit_is_not_saved(tmp_path: Path) -> None:
 def test_landmarks_lie_on_the_rig_and_move_its_vertices() -> None:
     avatar = toy_avatar(gaussians=300)
     corners = avatar.rig.vertices[avatar.landmarks.vertex_ids]
-    np.testing.assert_allclose(neutral_landmarks(avatar), corners.mean(1), atol=1e-6)  # the toy's barycentrics are all 1/3
+    np.testing.assert_allclose(
+        neutral_landmarks(avatar), corners.mean(1), atol=1e-6
+    )  # the toy's barycentrics are all 1/3
     spread = np.zeros((2, 478), np.float32)
     spread[0, 3], spread[1, 3] = 1.0, 0.5
-    avatar = replace(avatar, landmarks=replace(avatar.landmarks, spread_ids=np.array([7, 2], np.int32), spread=spread))
+    avatar = replace(
+        avatar,
+        landmarks=replace(avatar.landmarks, spread_ids=np.array([7, 2], np.int32), spread=spread),
+    )
     residual = np.zeros((478, 3), np.float32)
     residual[3] = [0.001, -0.002, 0.003]
     offsets = spread_offsets(avatar, residual)
@@ -227,8 +279,12 @@ def test_landmarks_move_by_the_avatar_s_own_actions() -> None:
     actions = np.zeros_like(avatar.rig.actions)
     actions[index("mouthSmileLeft"), avatar.landmarks.vertex_ids[61]] = [0.001, 0.002, 0.003]
     model = own_landmark_model(replace(avatar, rig=replace(avatar.rig, actions=actions)))
-    np.testing.assert_allclose(model.actions[index("mouthSmileLeft"), 61], [0.001, 0.002, 0.003], rtol=1e-5)
-    np.testing.assert_array_equal(model.actions[:, list(IRIS)], load_landmark_model().actions[:, list(IRIS)])
+    np.testing.assert_allclose(
+        model.actions[index("mouthSmileLeft"), 61], [0.001, 0.002, 0.003], rtol=1e-5
+    )
+    np.testing.assert_array_equal(
+        model.actions[:, list(IRIS)], load_landmark_model().actions[:, list(IRIS)]
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")

@@ -9,12 +9,26 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from perse_live.errors import UserError
-from runtime.background import Color, Picture, Transparent, lay_over, load_background, parse_background, straight_alpha
+from runtime.background import (
+    Color,
+    Picture,
+    Transparent,
+    lay_over,
+    load_background,
+    parse_background,
+    straight_alpha,
+)
 
 
-@pytest.mark.parametrize(("text", "meaning"), [
-    ("000000", Color(0, 0, 0)), ("#00ff7F", Color(0, 255, 127)), ("alpha", Transparent()), ("Alpha", Transparent()),
-])
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("000000", Color(0, 0, 0)),
+        ("#00ff7F", Color(0, 255, 127)),
+        ("alpha", Transparent()),
+        ("Alpha", Transparent()),
+    ],
+)
 def test_colours_and_alpha_are_understood(text: str, meaning: object) -> None:
     assert parse_background(text) == meaning
 

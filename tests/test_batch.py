@@ -77,7 +77,12 @@ def table(tmp_path: Path) -> Callable[[str], tuple[list[Row], list[Refused]]]:
 
     def read(text: str) -> tuple[list[Row], list[Refused]]:
         (tmp_path / "list.csv").write_bytes(text.encode())
-        return read_table(tmp_path / "list.csv", declared_by="me", looks=words("sunglasses hat-cap"), formats=words("ply web"))
+        return read_table(
+            tmp_path / "list.csv",
+            declared_by="me",
+            looks=words("sunglasses hat-cap"),
+            formats=words("ply web"),
+        )
 
     return read
 
@@ -85,46 +90,61 @@ def table(tmp_path: Path) -> Callable[[str], tuple[list[Row], list[Refused]]]:
 Table = Callable[[str], tuple[list[Row], list[Refused]]]
 
 
-@pytest.mark.parametrize("text", [
-    "photo,name,consent,looks,formats\na.jpg,Ada Löw,yes,\"sunglasses,hat-cap\",ply web\n",
-    "\ufeffphoto;name;consent;looks;formats\r\na.jpg;Ada Löw;YES;sunglasses hat-cap;ply,web\r\n",
-    "Name,Photo,Consent,Looks,Formats\n\nAda Löw, a.jpg ,yes,sunglasses|hat-cap,ply;web",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'photo,name,consent,looks,formats\na.jpg,Ada Löw,yes,"sunglasses,hat-cap",ply web\n',
+        "\ufeffphoto;name;consent;looks;formats\r\na.jpg;Ada Löw;YES;sunglasses hat-cap;ply,web\r\n",
+        "Name,Photo,Consent,Looks,Formats\n\nAda Löw, a.jpg ,yes,sunglasses|hat-cap,ply;web",
+    ],
+)
 def test_tables_as_spreadsheets_write_them(text: str, table: Table, tmp_path: Path) -> None:
     rows, refused = table(text)
     assert refused == []
     assert [replace(row, line=0) for row in rows] == [
-        Row(0, tmp_path / "a.jpg", "Ada Löw", "me", ("sunglasses", "hat-cap"), ("ply", "web"))]
+        Row(0, tmp_path / "a.jpg", "Ada Löw", "me", ("sunglasses", "hat-cap"), ("ply", "web"))
+    ]
 
 
-@pytest.mark.parametrize(("row", "reason"), [
-    ("a.jpg,ada,", "without consent"),
-    ("a.jpg,ada,no", "without consent"),
-    ("c.jpg,ada,yes", "no such file"),
-    (",ada,yes", "no photo"),
-    ("a.jpg,../ada,yes", "cannot be a name"),
-    ("a.jpg,nul,yes", "cannot be a name"),
-    ("a.jpg,,yes", "cannot be a name"),
-    ("a.jpg,KEPT,yes", "line 2 has the name"),
-    ("a.jpg,ada,yes,,,", "6 cells for 5 columns"),
-    ("a.jpg,ada,yes,moustache,", "unknown word moustache"),
-    ("a.jpg,ada,yes,,exe", "unknown word exe"),
-])
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("a.jpg,ada,", "without consent"),
+        ("a.jpg,ada,no", "without consent"),
+        ("c.jpg,ada,yes", "no such file"),
+        (",ada,yes", "no photo"),
+        ("a.jpg,../ada,yes", "cannot be a name"),
+        ("a.jpg,nul,yes", "cannot be a name"),
+        ("a.jpg,,yes", "cannot be a name"),
+        ("a.jpg,KEPT,yes", "line 2 has the name"),
+        ("a.jpg,ada,yes,,,", "6 cells for 5 columns"),
+        ("a.jpg,ada,yes,moustache,", "unknown word moustache"),
+        ("a.jpg,ada,yes,,exe", "unknown word exe"),
+    ],
+)
 def test_bad_rows_are_refused_one_by_one(row: str, reason: str, table: Table) -> None:
-    rows, refused = table(f"photo,name,consent,looks,formats\nb.jpg,kept,by contract of 3 May,,\n{row}\na.jpg,last,yes,,\n")
-    assert [(one.name, one.consent) for one in rows] == [("kept", "by contract of 3 May"), ("last", "me")]
+    rows, refused = table(
+        f"photo,name,consent,looks,formats\nb.jpg,kept,by contract of 3 May,,\n{row}\na.jpg,last,yes,,\n"
+    )
+    assert [(one.name, one.consent) for one in rows] == [
+        ("kept", "by contract of 3 May"),
+        ("last", "me"),
+    ]
     assert [one.line for one in refused] == [3]
     assert reason in refused[0].reason
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    ("", "no column photo"),
-    ("photo,name\na.jpg,ada\n", "no column consent"),
-    ("photo,name,consent,age\na.jpg,ada,yes,7\n", "unknown column 'age'"),
-    ("photo,name,consent,name\n", "stands twice"),
-    ("photo,name,consent\n", "has no rows"),
-    ("photo,name,consent\n\"a.jpg,ada,yes\n", "not CSV"),
-])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no column photo"),
+        ("photo,name\na.jpg,ada\n", "no column consent"),
+        ("photo,name,consent,age\na.jpg,ada,yes,7\n", "unknown column 'age'"),
+        ("photo,name,consent,name\n", "stands twice"),
+        ("photo,name,consent\n", "has no rows"),
+        ('photo,name,consent\n"a.jpg,ada,yes\n', "not CSV"),
+    ],
+)
 def test_what_is_no_table_is_one_line(text: str, reason: str, table: Table) -> None:
     with pytest.raises(UserError, match=reason):
         table(text)
@@ -132,13 +152,20 @@ def test_what_is_no_table_is_one_line(text: str, reason: str, table: Table) -> N
 
 def _outcomes(engine: Engine, jobs: list[Job]) -> dict[str, tuple[Outcome, list[str]]]:
     """By name: how it ended, and which files there were then."""
-    return {one.job.name: (one, sorted(file.name for file in (one.folder or Path("/nowhere")).glob("*")))
-            for one in engine.run(jobs, lambda *_: None)}
+    return {
+        one.job.name: (
+            one,
+            sorted(file.name for file in (one.folder or Path("/nowhere")).glob("*")),
+        )
+        for one in engine.run(jobs, lambda *_: None)
+    }
 
 
 def test_workers_that_die_are_replaced_and_failures_stop_nobody(tmp_path: Path) -> None:
     engine = LocalEngine(python_command(_MAKER), 2, tmp_path)
-    ended = _outcomes(engine, [_job(tmp_path, name) for name in ("mortal", "bad", "once", "broken", "ada", "zoe")])
+    ended = _outcomes(
+        engine, [_job(tmp_path, name) for name in ("mortal", "bad", "once", "broken", "ada", "zoe")]
+    )
     assert ended["bad"][0].error == "there is no face"
     assert ended["broken"][0].error == "unexpected RuntimeError: no such thing"
     for name in ("ada", "zoe", "once"):
@@ -148,7 +175,9 @@ def test_workers_that_die_are_replaced_and_failures_stop_nobody(tmp_path: Path) 
     assert ended["mortal"][0].made is None
     assert "signal 9" in ended["mortal"][0].error
     assert len((tmp_path / "mortal.tries").read_text().splitlines()) == MOST_TRIES
-    assert len((tmp_path / "bad.tries").read_text().splitlines()) == 1, "a bad photo is bad the second time too"
+    assert len((tmp_path / "bad.tries").read_text().splitlines()) == 1, (
+        "a bad photo is bad the second time too"
+    )
 
 
 def test_a_batch_that_ends_early_leaves_no_worker(tmp_path: Path) -> None:
@@ -170,20 +199,36 @@ def test_what_stands_is_known_by_content(tmp_path: Path) -> None:
     (made / "ada.perse").write_bytes(b"an avatar")
     row = Row(2, photo, "ada", "me", (), ())
     key = row_key(row, "perse-live 1")
-    Ledger(made).add("ada", Entry(key, {"ada.perse": file_hash(made / "ada.perse")}, 1.0, ("w",), {"gaussians": 3.0}))
+    Ledger(made).add(
+        "ada",
+        Entry(key, {"ada.perse": file_hash(made / "ada.perse")}, 1.0, ("w",), {"gaussians": 3.0}),
+    )
     assert Ledger(made).stands("ada", key)
     assert Ledger(made).entries["ada"].figures == {"gaussians": 3.0}
     photo.rename(tmp_path / "b.jpg")
-    assert row_key(replace(row, photo=tmp_path / "b.jpg", line=5), "perse-live 1") == key, "a moved file is the same photo"
-    others = [replace(row, photo=tmp_path / "b.jpg", consent="she"), replace(row, photo=tmp_path / "b.jpg", looks=("hat-cap",)),
-              replace(row, photo=made / "ada.perse")]
+    assert row_key(replace(row, photo=tmp_path / "b.jpg", line=5), "perse-live 1") == key, (
+        "a moved file is the same photo"
+    )
+    others = [
+        replace(row, photo=tmp_path / "b.jpg", consent="she"),
+        replace(row, photo=tmp_path / "b.jpg", looks=("hat-cap",)),
+        replace(row, photo=made / "ada.perse"),
+    ]
     assert not any(Ledger(made).stands("ada", row_key(other, "perse-live 1")) for other in others)
     (made / "ada.perse").write_bytes(b"somebody else's")
     assert not Ledger(made).stands("ada", key)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{\"creator\": \"me\"}", b"{\"creator\": \"perse-live\", \"version\": 1}",
-                                     b"{\"creator\": \"perse-live\", \"version\": 1, \"rows\": {\"a\": 1}, \"reports\": {}}"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"creator": "me"}',
+        b'{"creator": "perse-live", "version": 1}',
+        b'{"creator": "perse-live", "version": 1, "rows": {"a": 1}, "reports": {}}',
+    ],
+)
 def test_a_ledger_of_another_kind_is_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(UserError, match="not from perse-live batch"):
@@ -191,7 +236,13 @@ def test_a_ledger_of_another_kind_is_one_line(content: bytes, tmp_path: Path) ->
 
 
 def test_reports_run_nothing_that_stands_in_the_table(tmp_path: Path) -> None:
-    hostile = Result(2, "=cmd|'/c calc'!A1", "<img src=x onerror=alert(1)>.jpg", "refused", "<script>alert(1)</script>")
+    hostile = Result(
+        2,
+        "=cmd|'/c calc'!A1",
+        "<img src=x onerror=alert(1)>.jpg",
+        "refused",
+        "<script>alert(1)</script>",
+    )
     write_report(tmp_path, "<b>list</b>", [hostile], seconds=1.0, workers=1)
     page = (tmp_path / "report.html").read_text()
     assert not any(tag in page for tag in ("<script", "<img", "<b>list"))
@@ -200,12 +251,18 @@ def test_reports_run_nothing_that_stands_in_the_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_batch_with_a_real_portrait(astronaut_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_with_a_real_portrait(
+    astronaut_photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shutil.copy(astronaut_photo, tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
-    (tmp_path / "list.csv").write_text("photo,name,consent,looks,formats\na.png,Eileen,NASA's portrait,none,\"ply,web\"\n"
-                                       "b.png,nobody,yes,,\na.png,unasked,,,\n")
+    (tmp_path / "list.csv").write_text(
+        'photo,name,consent,looks,formats\na.png,Eileen,NASA\'s portrait,none,"ply,web"\n'
+        "b.png,nobody,yes,,\na.png,unasked,,,\n"
+    )
     monkeypatch.chdir(tmp_path)
     command = ["batch", "list.csv", "-o", "out", "--jobs", "2"]
     assert cli.main(command) == 2
@@ -213,14 +270,23 @@ def test_a_batch_with_a_real_portrait(astronaut_photo: Path, tmp_path: Path, cap
     assert "2 of 3 rows were not made" in said.err
     assert "1 made, 1 refused, 1 failed" in said.out
     out = tmp_path / "out"
-    assert sorted(one.name for one in out.iterdir()) == ["Eileen.perse", "Eileen.ply", "Eileen.png", "Eileen.web", FILE,
-                                                         "report.csv", "report.html"]
+    assert sorted(one.name for one in out.iterdir()) == [
+        "Eileen.perse",
+        "Eileen.ply",
+        "Eileen.png",
+        "Eileen.web",
+        FILE,
+        "report.csv",
+        "report.html",
+    ]
     assert load_avatar(out / "Eileen.perse").provenance.consent_by == "NASA's portrait"
     assert all(written_by_us(out / one) for one in ("Eileen.png", "Eileen.ply"))
     page = (out / "report.html").read_text()
     assert 'src="Eileen.png"' in page and "without consent" in page and "nobody" in page
     before = {one: one.stat().st_mtime_ns for one in out.rglob("Eileen*")}
-    (tmp_path / "list.csv").write_text("name,photo,consent,looks,formats\nEileen,a.png,NASA's portrait,none,\"ply,web\"\n")
+    (tmp_path / "list.csv").write_text(
+        'name,photo,consent,looks,formats\nEileen,a.png,NASA\'s portrait,none,"ply,web"\n'
+    )
     assert cli.main(command) == 0
     assert "0 made, 1 kept" in capsys.readouterr().out
     assert {one: one.stat().st_mtime_ns for one in out.rglob("Eileen*")} == before
@@ -234,7 +300,9 @@ def test_a_batch_with_a_real_portrait(astronaut_photo: Path, tmp_path: Path, cap
 def _two_nodes() -> Generator[str]:
     """A Ray cluster of two nodes with a core each, in processes on this machine; yields its address."""
     cluster_utils = pytest.importorskip("ray.cluster_utils")
-    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster = cluster_utils.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     try:
         cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
@@ -273,7 +341,10 @@ def test_a_cluster_makes_rows_anew_whose_worker_was_killed(tmp_path: Path) -> No
 
     photo = tmp_path / "a.jpg"
     photo.write_bytes(b"a photo")
-    jobs = [Job(name, str(photo), "yes", (), (), True) for name in ("mortal", "once", "bad", "ada", "zoe")]
+    jobs = [
+        Job(name, str(photo), "yes", (), (), True)
+        for name in ("mortal", "once", "bad", "ada", "zoe")
+    ]
     ended: dict[str, tuple[Outcome, str]] = {}
     with _two_nodes() as address, _rays(address, staging, make) as engine:
         assert engine.workers == 2
@@ -281,7 +352,12 @@ def test_a_cluster_makes_rows_anew_whose_worker_was_killed(tmp_path: Path) -> No
             made = one.folder / "web" / "a" if one.folder is not None else Path("/nowhere")
             ended[one.job.name] = (one, made.read_text() if made.exists() else "")
     assert {name: (one.made is not None, text) for name, (one, text) in ended.items()} == {
-        "mortal": (False, ""), "once": (True, "once"), "bad": (False, ""), "ada": (True, "ada"), "zoe": (True, "zoe")}
+        "mortal": (False, ""),
+        "once": (True, "once"),
+        "bad": (False, ""),
+        "ada": (True, "ada"),
+        "zoe": (True, "zoe"),
+    }
     assert ended["bad"][0].error == f"{photo}: there is no face"
     assert "died" in ended["mortal"][0].error
     assert len((tmp_path / "mortal.tries").read_text().splitlines()) == MOST_TRIES

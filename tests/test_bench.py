@@ -28,7 +28,7 @@ def test_it_measures_every_stage_for_every_size_and_thread_count() -> None:
     results = bench.bench(progress=steps.__setitem__)
     assert set(steps.values()) == {1.0}
     assert len(steps) == len(results)
-    for result, wanted in zip(results[::len(results) // 3], bench.VISIBLE, strict=True):
+    for result, wanted in zip(results[:: len(results) // 3], bench.VISIBLE, strict=True):
         assert result.visible == pytest.approx(wanted, rel=0.1)
     for result in results:
         assert {"animate", "blend", "total"} <= set(result.stages)

@@ -26,7 +26,9 @@ def film(path: Path, *, face: bool) -> Path:
     return path
 
 
-def test_starts_are_timed_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_starts_are_timed_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save_avatar(tmp_path / "me.perse", toy_avatar())
     video = film(tmp_path / "in.mp4", face=True)
     assert cli.main(["bench", "--start", str(tmp_path / "me.perse"), str(video), "--json"]) == 0

@@ -15,8 +15,21 @@ from perse_live.cli.shared import without_offline
 from perse_live.errors import UserError
 from toys import toy_avatar
 
-COMMANDS = ("studio", "demo", "build", "batch", "drive", "render", "attribute", "live", "info", "eval", "bench", "doctor",
-            "report")
+COMMANDS = (
+    "studio",
+    "demo",
+    "build",
+    "batch",
+    "drive",
+    "render",
+    "attribute",
+    "live",
+    "info",
+    "eval",
+    "bench",
+    "doctor",
+    "report",
+)
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -51,17 +64,22 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("perse-live ")
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    (["paint"], "paint"),
-    (["build"], "PHOTO"),
-    (["build", "photo.jpg"], "--output"),
-    (["build", "photo.jpg", "-o"], "--output"),
-    (["drive", "me.perse", "-o", "out.mp4"], "VIDEO"),
-    (["info", "me.perse", "you.perse"], "you.perse"),
-    (["demo", "--seconds", "long"], "'long'"),
-    (["render", "me.perse", "-o", "sheet.png", "--match"], "--match"),
-])
-def test_bad_usage_is_one_line_and_2(words: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["paint"], "paint"),
+        (["build"], "PHOTO"),
+        (["build", "photo.jpg"], "--output"),
+        (["build", "photo.jpg", "-o"], "--output"),
+        (["drive", "me.perse", "-o", "out.mp4"], "VIDEO"),
+        (["info", "me.perse", "you.perse"], "you.perse"),
+        (["demo", "--seconds", "long"], "'long'"),
+        (["render", "me.perse", "-o", "sheet.png", "--match"], "--match"),
+    ],
+)
+def test_bad_usage_is_one_line_and_2(
+    words: list[str], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(words) == 2
     line = one_line(capsys)
     assert what in line
@@ -69,40 +87,70 @@ def test_bad_usage_is_one_line_and_2(words: list[str], what: str, capsys: pytest
 
 
 def test_a_terminal_that_knows_only_ascii_is_told_the_same() -> None:
-    said = [subprocess.run([sys.executable, "-m", "perse_live.cli", "info"], check=False, capture_output=True, text=True,
-                           env={**os.environ, "PYTHONIOENCODING": encoding}).stderr for encoding in ("ascii", "utf-8")]
+    said = [
+        subprocess.run(
+            [sys.executable, "-m", "perse_live.cli", "info"],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        ).stderr
+        for encoding in ("ascii", "utf-8")
+    ]
     assert said[0] == said[1]
     assert "AVATAR" in said[0] and "---" not in said[0]
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    (["info", "nowhere.perse"], "nowhere.perse: there is no such file"),
-    (["render", "nowhere.perse", "-o", "sheet.png"], "there is no such file"),
-    (["demo", "-o", "demo.mp4", "--film-seconds", "1"], "4 to 3600 seconds"),
-    (["demo", "-o", "demo.mp4", "--fps", "0"], "choose 10 to 1000"),
-    (["demo", "--seconds", "-1"], "--seconds -1 is out of range"),
-    (["live"], "no avatar is named: give a .perse file"),
-    (["live", "nowhere.perse", "--offline"], "nowhere.perse: there is no such file"),
-    (["doctor", "--avatar", "nowhere.perse"], "nowhere.perse: there is no such file"),
-    (["drive", "nowhere.perse", "in.mp4", "-o", "out.mp4"], "nowhere.perse: there is no such file"),
-    (["eval", "--portraits", ".", "--extras", "2"], "leave them out with --portraits"),
-    (["eval", "--portraits", ".", "--identity-model", "face.onnx"], "leave them out with --portraits"),
-    (["bench", "--live", "me.perse", "in.mp4", "--peers"], "--live and --peers measure different things"),
-    (["bench", "you.perse", "--live", "me.perse", "in.mp4"], "--live names an avatar already: leave you.perse out"),
-    (["bench", "you.perse", "--start", "me.perse", "in.mp4"], "--start names an avatar already"),
-    (["bench", "--engine", "cpu"], "engines are made for one avatar"),
-    (["bench", "me.perse", "--peers", "--engine", "cpu"], "do not go with --peers"),
-    (["bench", "--unwatched"], "--unwatched goes with --live"),
-    (["bench", "me.perse", "--size", "256"], "--size goes with --live"),
-    (["build", "photo.jpg", "-o", "me.txt", "--consent"], "name it .perse"),
-    (["build", "nowhere.jpg", "-o", "me.perse", "--consent"], "nowhere.jpg: no such file"),
-])
-def test_bad_input_is_one_line_and_2(words: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["info", "nowhere.perse"], "nowhere.perse: there is no such file"),
+        (["render", "nowhere.perse", "-o", "sheet.png"], "there is no such file"),
+        (["demo", "-o", "demo.mp4", "--film-seconds", "1"], "4 to 3600 seconds"),
+        (["demo", "-o", "demo.mp4", "--fps", "0"], "choose 10 to 1000"),
+        (["demo", "--seconds", "-1"], "--seconds -1 is out of range"),
+        (["live"], "no avatar is named: give a .perse file"),
+        (["live", "nowhere.perse", "--offline"], "nowhere.perse: there is no such file"),
+        (["doctor", "--avatar", "nowhere.perse"], "nowhere.perse: there is no such file"),
+        (
+            ["drive", "nowhere.perse", "in.mp4", "-o", "out.mp4"],
+            "nowhere.perse: there is no such file",
+        ),
+        (["eval", "--portraits", ".", "--extras", "2"], "leave them out with --portraits"),
+        (
+            ["eval", "--portraits", ".", "--identity-model", "face.onnx"],
+            "leave them out with --portraits",
+        ),
+        (
+            ["bench", "--live", "me.perse", "in.mp4", "--peers"],
+            "--live and --peers measure different things",
+        ),
+        (
+            ["bench", "you.perse", "--live", "me.perse", "in.mp4"],
+            "--live names an avatar already: leave you.perse out",
+        ),
+        (
+            ["bench", "you.perse", "--start", "me.perse", "in.mp4"],
+            "--start names an avatar already",
+        ),
+        (["bench", "--engine", "cpu"], "engines are made for one avatar"),
+        (["bench", "me.perse", "--peers", "--engine", "cpu"], "do not go with --peers"),
+        (["bench", "--unwatched"], "--unwatched goes with --live"),
+        (["bench", "me.perse", "--size", "256"], "--size goes with --live"),
+        (["build", "photo.jpg", "-o", "me.txt", "--consent"], "name it .perse"),
+        (["build", "nowhere.jpg", "-o", "me.perse", "--consent"], "nowhere.jpg: no such file"),
+    ],
+)
+def test_bad_input_is_one_line_and_2(
+    words: list[str], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(words) == 2
     assert what in one_line(capsys)
 
 
-def test_without_a_terminal_consent_must_be_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_consent_must_be_an_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "photo.jpg").write_text("not looked at yet")
     assert cli.main(["build", str(tmp_path / "photo.jpg"), "-o", str(tmp_path / "me.perse")]) == 2
     assert "--consent" in one_line(capsys)
@@ -110,13 +158,24 @@ def test_without_a_terminal_consent_must_be_an_option(tmp_path: Path, capsys: py
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo terminals on this system")
-@pytest.mark.parametrize(("answer", "asked_on"), [("n\n", "for want of consent"), ("\n", "for want of consent"),
-                                                  ("yes\n", "photo.jpg: not a picture")])
+@pytest.mark.parametrize(
+    ("answer", "asked_on"),
+    [
+        ("n\n", "for want of consent"),
+        ("\n", "for want of consent"),
+        ("yes\n", "photo.jpg: not a picture"),
+    ],
+)
 def test_on_a_terminal_consent_is_asked_for(tmp_path: Path, answer: str, asked_on: str) -> None:
     (tmp_path / "photo.jpg").write_text("this is no photo")
     ours, theirs = os.openpty()
-    process = subprocess.Popen([sys.executable, "-m", "perse_live.cli", "build", "photo.jpg", "-o", "me.perse"],
-                               cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "perse_live.cli", "build", "photo.jpg", "-o", "me.perse"],
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
     os.close(theirs)
     os.write(ours, answer.encode())
     said = b""
@@ -132,15 +191,31 @@ def test_on_a_terminal_consent_is_asked_for(tmp_path: Path, answer: str, asked_o
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
-@pytest.mark.parametrize(("error", "code", "what"), [
-    (UserError("the file\nis\x1b[2J odd"), 2, "the file is\\x1b[2J odd"),
-    (KeyboardInterrupt(), 1, "interrupted"),
-    (ZeroDivisionError("by zero"), 1, "unexpected ZeroDivisionError: by zero (PERSE_LIVE_TRACEBACK=1"),
-    (MemoryError(), 1, "unexpected MemoryError"),
-    (ImportError("libGL.so.1: cannot open shared object file: No such file"), 2, "library libGL.so.1 is missing: on Debian"),
-])
-def test_whatever_goes_wrong_is_one_line(error: BaseException, code: int, what: str, monkeypatch: pytest.MonkeyPatch,
-                                         capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "what"),
+    [
+        (UserError("the file\nis\x1b[2J odd"), 2, "the file is\\x1b[2J odd"),
+        (KeyboardInterrupt(), 1, "interrupted"),
+        (
+            ZeroDivisionError("by zero"),
+            1,
+            "unexpected ZeroDivisionError: by zero (PERSE_LIVE_TRACEBACK=1",
+        ),
+        (MemoryError(), 1, "unexpected MemoryError"),
+        (
+            ImportError("libGL.so.1: cannot open shared object file: No such file"),
+            2,
+            "library libGL.so.1 is missing: on Debian",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(
+    error: BaseException,
+    code: int,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def fail(_: object) -> None:
         raise error
 
@@ -160,7 +235,9 @@ def test_the_traceback_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["info", "me.perse"])
 
 
-def test_info_tells_who_consented_and_under_which_licences(avatar_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_tells_who_consented_and_under_which_licences(
+    avatar_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["info", str(avatar_file), "--json"]) == 0
     captured = capsys.readouterr()
     content = json.loads(captured.out)
@@ -174,31 +251,46 @@ def test_info_tells_who_consented_and_under_which_licences(avatar_file: Path, ca
     assert "the tests" in capsys.readouterr().out
 
 
-def test_a_damaged_avatar_is_bad_input(avatar_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_avatar_is_bad_input(
+    avatar_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     avatar_file.write_bytes(avatar_file.read_bytes()[:-100])
     assert cli.main(["info", str(avatar_file)]) == 2
     assert "toy.perse" in one_line(capsys)
 
 
 def test_driving_and_live_start_without_torch() -> None:
-    code = ("import sys; from perse_live import cli; import perse_live.avatar, perse_live.film.writer, runtime.perform,"
-            " runtime.bench.drawing, runtime.live.run, runtime.doctor.trial, runtime.doctor.examination;"
-            "sys.exit('torch' in sys.modules or 'anny' in sys.modules)")
+    code = (
+        "import sys; from perse_live import cli; import perse_live.avatar, perse_live.film.writer, runtime.perform,"
+        " runtime.bench.drawing, runtime.live.run, runtime.doctor.trial, runtime.doctor.examination;"
+        "sys.exit('torch' in sys.modules or 'anny' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_broken_package_of_the_builder_is_named_with_its_cause() -> None:
     missing = without_offline(ModuleNotFoundError("No module named 'anny'", name="anny"))
-    assert "the package anny, which is not installed: pip install \"perse-live[offline]\"" in str(missing)
-    broken = without_offline(ModuleNotFoundError("Could not import module 'X'.\nAre its requirements installed?"))
+    assert 'the package anny, which is not installed: pip install "perse-live[offline]"' in str(
+        missing
+    )
+    broken = without_offline(
+        ModuleNotFoundError("Could not import module 'X'.\nAre its requirements installed?")
+    )
     assert "None" not in str(broken)
     assert "Could not import module 'X'." in str(broken)
     assert "\n" not in str(broken)
 
 
-@pytest.mark.parametrize("words", [["live", "me.perse", "--ices", "turn:me:s3cret@host"],
-                                   ["live", "me.perse", "--tokens", "s3cret"],
-                                   ["live", "me.perse", "--fps", "turn:me:s3cret@host"]])
-def test_usage_errors_show_no_credentials(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["live", "me.perse", "--ices", "turn:me:s3cret@host"],
+        ["live", "me.perse", "--tokens", "s3cret"],
+        ["live", "me.perse", "--fps", "turn:me:s3cret@host"],
+    ],
+)
+def test_usage_errors_show_no_credentials(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(words) == 2
     assert "s3cret" not in one_line(capsys)

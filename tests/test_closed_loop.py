@@ -21,12 +21,26 @@ pytestmark = pytest.mark.slow
 
 FRAMES = 24
 Strength = Callable[[float], Float32Array]
-ACTIONS: dict[str, tuple[Strength, str, float]] = {  # what is drawn, what is looked for, and how far that must swing at least
+ACTIONS: dict[
+    str, tuple[Strength, str, float]
+] = {  # what is drawn, what is looked for, and how far that must swing at least
     "jaw": (lambda s: expression(jawOpen=0.8 * s), "jawOpen", 0.3),
-    "smile": (lambda s: expression(mouthSmileLeft=0.9 * s, mouthSmileRight=0.9 * s), "mouthSmileLeft", 0.25),
+    "smile": (
+        lambda s: expression(mouthSmileLeft=0.9 * s, mouthSmileRight=0.9 * s),
+        "mouthSmileLeft",
+        0.25,
+    ),
     "blink": (lambda s: expression(eyeBlinkLeft=s, eyeBlinkRight=s), "eyeBlinkRight", 0.25),
-    "brow": (lambda s: expression(browInnerUp=s, browOuterUpLeft=s, browOuterUpRight=s), "browOuterUpLeft", 0.2),
-    "pucker": (lambda s: expression(mouthPucker=0.9 * s), "mouthPucker", 0.05),  # she smiles in her photo: little is left of it
+    "brow": (
+        lambda s: expression(browInnerUp=s, browOuterUpLeft=s, browOuterUpRight=s),
+        "browOuterUpLeft",
+        0.2,
+    ),
+    "pucker": (
+        lambda s: expression(mouthPucker=0.9 * s),
+        "mouthPucker",
+        0.05,
+    ),  # she smiles in her photo: little is left of it
 }
 
 
@@ -58,8 +72,9 @@ def swing() -> FloatArray:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_action_that_is_drawn_is_found(action: str, astronaut_avatar: Avatar,
-                                          loop: Callable[[list[Motion]], list[TrackedFrame]]) -> None:
+def test_an_action_that_is_drawn_is_found(
+    action: str, astronaut_avatar: Avatar, loop: Callable[[list[Motion]], list[TrackedFrame]]
+) -> None:
     make, name, least = ACTIONS[action]
     pose = facing_pose(astronaut_avatar)
     drawn = [make(float(s)) for s in swing()]
@@ -70,16 +85,26 @@ def test_an_action_that_is_drawn_is_found(action: str, astronaut_avatar: Avatar,
     assert np.ptp(got) > least
 
 
-def test_a_wink_that_is_drawn_is_found_in_one_eye(astronaut_avatar: Avatar,
-                                                  loop: Callable[[list[Motion]], list[TrackedFrame]]) -> None:
+def test_a_wink_that_is_drawn_is_found_in_one_eye(
+    astronaut_avatar: Avatar, loop: Callable[[list[Motion]], list[TrackedFrame]]
+) -> None:
     pose, still = facing_pose(astronaut_avatar), np.zeros((2, 2), np.float32)
     found = loop([Motion(expression(eyeBlinkLeft=0.8 * s), still, pose) for s in swing()])
-    blinks = np.array([[frame.expression[index(name)] for name in ("eyeBlinkLeft", "eyeBlinkRight")] for frame in found])
-    assert blinks[:, 0].max() > 0.5  # of 0.8; the rest is squint. The detector's own scores count as a blink from here on too
+    blinks = np.array(
+        [
+            [frame.expression[index(name)] for name in ("eyeBlinkLeft", "eyeBlinkRight")]
+            for frame in found
+        ]
+    )
+    assert (
+        blinks[:, 0].max() > 0.5
+    )  # of 0.8; the rest is squint. The detector's own scores count as a blink from here on too
     assert blinks[np.argmax(blinks[:, 0]), 1] < 0.1
 
 
-def test_gaze_that_is_drawn_is_found(astronaut_avatar: Avatar, loop: Callable[[list[Motion]], list[TrackedFrame]]) -> None:
+def test_gaze_that_is_drawn_is_found(
+    astronaut_avatar: Avatar, loop: Callable[[list[Motion]], list[TrackedFrame]]
+) -> None:
     pose = facing_pose(astronaut_avatar)
     yaws = 0.35 * np.sin(np.linspace(0, 4 * np.pi, FRAMES))
     gazes = [np.array([[yaw, 0], [yaw, 0]], np.float32) for yaw in yaws]
@@ -89,11 +114,24 @@ def test_gaze_that_is_drawn_is_found(astronaut_avatar: Avatar, loop: Callable[[l
     assert np.ptp(got) > 0.25
 
 
-def test_turns_that_are_drawn_are_found(astronaut_avatar: Avatar, loop: Callable[[list[Motion]], list[TrackedFrame]]) -> None:
+def test_turns_that_are_drawn_are_found(
+    astronaut_avatar: Avatar, loop: Callable[[list[Motion]], list[TrackedFrame]]
+) -> None:
     still = expression()
-    angles = [(20 * np.sin(t), 8 * np.sin(2 * t), 10 * np.sin(t + 1)) for t in np.linspace(0, 2 * np.pi, FRAMES)]
-    poses = [facing_pose(astronaut_avatar, yaw=yaw, pitch=pitch, roll=roll) for yaw, pitch, roll in angles]
+    angles = [
+        (20 * np.sin(t), 8 * np.sin(2 * t), 10 * np.sin(t + 1))
+        for t in np.linspace(0, 2 * np.pi, FRAMES)
+    ]
+    poses = [
+        facing_pose(astronaut_avatar, yaw=yaw, pitch=pitch, roll=roll)
+        for yaw, pitch, roll in angles
+    ]
     found = loop([Motion(still, gaze_from_expression(still), pose) for pose in poses])
-    apart = [to_axis_angle(frame.R_cam_head @ pose.R_cam_head.T) for frame, pose in zip(found, poses, strict=True)]
-    apart = np.array(apart) - np.mean(apart, 0)  # a detector sees a drawn head a little differently than a photo: a constant
+    apart = [
+        to_axis_angle(frame.R_cam_head @ pose.R_cam_head.T)
+        for frame, pose in zip(found, poses, strict=True)
+    ]
+    apart = np.array(apart) - np.mean(
+        apart, 0
+    )  # a detector sees a drawn head a little differently than a photo: a constant
     assert np.degrees(np.linalg.norm(apart, axis=1).mean()) < 3

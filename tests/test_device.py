@@ -39,7 +39,9 @@ class Recorder:
             def __exit__(self, *_: object) -> None:
                 recorder.capturing = False
                 if recorder.refuses:  # as torch does, in place of what was raised within
-                    raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+                    raise RuntimeError(
+                        "CUDA error: operation failed due to a previous error during capture"
+                    )
 
         self.graph, self.capture = Graph, Capture
 
@@ -83,8 +85,9 @@ def test_work_is_captured_once_and_replayed_until_its_tensors_move(recorder: Rec
     assert recorder.done[3:] == ["worked", "replayed"]
 
 
-def test_a_capture_that_fails_leaves_plain_calls_and_the_streams_block(recorder: Recorder, caplog: pytest.LogCaptureFixture
-                                                                       ) -> None:
+def test_a_capture_that_fails_leaves_plain_calls_and_the_streams_block(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
     recorder.refuses = True
     stream = Stream()
     captured = Captured(recorder.work, stream)
@@ -132,8 +135,12 @@ def test_on_the_cpu_nothing_is_captured() -> None:
 
 def test_packed_tensors_are_sent_by_one_copy_at_addresses_that_tensorrt_takes() -> None:
     stream = DeviceStream("cpu")
-    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([7, 8, 9], np.int32),
-              "c": np.zeros((0, 4), np.float32), "d": np.ones((3, 1), np.float32)[::2]}
+    arrays = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b": np.array([7, 8, 9], np.int32),
+        "c": np.zeros((0, 4), np.float32),
+        "d": np.ones((3, 1), np.float32)[::2],
+    }
     packed = uploaded(arrays, stream, {"d": torch.float16})
     start = packed.on_device["a"].data_ptr()
     for name, tensor in packed.on_device.items():

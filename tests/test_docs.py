@@ -11,7 +11,9 @@ from perse_live.assets import ASSETS
 from perse_live.cli.program import AnyCommand
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"]
+)
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 _CODE_PATH = re.compile(r"`((?:perse_live|offline|export|runtime|tests|examples|\.ci)/[\w./-]*\w)`")
 
@@ -39,19 +41,27 @@ def test_every_command_is_in_the_reference() -> None:
 
 def test_every_model_file_is_in_the_table_of_licences() -> None:
     licences = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
-    assert [asset.file_name for asset in ASSETS.values() if asset.sources and asset.file_name not in licences
-            and asset.file_name != "astronaut.png"] == []
+    assert [
+        asset.file_name
+        for asset in ASSETS.values()
+        if asset.sources and asset.file_name not in licences and asset.file_name != "astronaut.png"
+    ] == []
 
 
 def test_every_finding_of_doctor_is_in_the_table_of_causes() -> None:
     causes = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").lower()
-    findings = {name for path in (ROOT / "runtime" / "doctor").glob("*.py")
-                for name in re.findall(r'@never_raising\("([^"]+)"\)', path.read_text(encoding="utf-8"))}
+    findings = {
+        name
+        for path in (ROOT / "runtime" / "doctor").glob("*.py")
+        for name in re.findall(r'@never_raising\("([^"]+)"\)', path.read_text(encoding="utf-8"))
+    }
     assert len(findings) > 10
     assert [name for name in findings if name.lower() not in causes] == []
 
 
 def test_tests_that_the_table_of_platforms_names_exist() -> None:
-    named = re.findall(r"`(test_\w+\.py)`", (ROOT / "docs" / "platforms.md").read_text(encoding="utf-8"))
+    named = re.findall(
+        r"`(test_\w+\.py)`", (ROOT / "docs" / "platforms.md").read_text(encoding="utf-8")
+    )
     there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     assert named and set(named) <= there

@@ -20,12 +20,16 @@ def haired() -> Avatar:
     """An avatar with hair, whose file has no attributes."""
     toy = toy_avatar(gaussians=600)
     regions = toy.regions.copy()
-    regions[len(toy.surface.triangles):] = Region.HAIR
+    regions[len(toy.surface.triangles) :] = Region.HAIR
     return replace(toy, regions=regions)
 
 
 def test_an_avatar_without_attributes_is_given_tints(haired: Avatar) -> None:
-    assert [one.name for one in with_wardrobe(haired).attributes] == [one.name for one in tints_of(haired)] != []
+    assert (
+        [one.name for one in with_wardrobe(haired).attributes]
+        == [one.name for one in tints_of(haired)]
+        != []
+    )
     own = replace(haired, attributes=(toy_attribute(haired, "beard", "beard"),))
     assert with_wardrobe(own) is own
 
@@ -33,17 +37,26 @@ def test_an_avatar_without_attributes_is_given_tints(haired: Avatar) -> None:
 def test_to_be_dressed_for_good(haired: Avatar) -> None:
     assert dressed(haired, ()) is haired
     shown = dressed(haired, ("hair-copper=0.7",))
-    np.testing.assert_array_equal(shown.colors, worn(haired, tints_of(haired), {"hair-copper": 0.7}).colors)
+    np.testing.assert_array_equal(
+        shown.colors, worn(haired, tints_of(haired), {"hair-copper": 0.7}).colors
+    )
     own = replace(haired, attributes=(toy_attribute(haired, "beard", "beard"),))
     assert len(dressed(own, ("beard=1",))) == len(own) + 70
     assert dressed(own, ("beard=1",)).attributes == (), "they belong to the avatar without them"
 
 
-@pytest.mark.parametrize(("wish", "what"), [
-    ("beard=1", "there is no attribute 'beard': there are hair-copper"), ("hair-copper", "not a number from 0 to 1"),
-    ("hair-copper=2", "not a number"), ("hair-copper=-0.1", "not a number"), ("hair-copper=nan", "not a number"),
-    ("hair-copper=a", "write hair-copper=0.7"), ("", "there is no attribute ''"),
-])
+@pytest.mark.parametrize(
+    ("wish", "what"),
+    [
+        ("beard=1", "there is no attribute 'beard': there are hair-copper"),
+        ("hair-copper", "not a number from 0 to 1"),
+        ("hair-copper=2", "not a number"),
+        ("hair-copper=-0.1", "not a number"),
+        ("hair-copper=nan", "not a number"),
+        ("hair-copper=a", "write hair-copper=0.7"),
+        ("", "there is no attribute ''"),
+    ],
+)
 def test_wishes_that_are_not_understood(haired: Avatar, wish: str, what: str) -> None:
     with pytest.raises(UserError) as caught:
         dressed(haired, (wish,))

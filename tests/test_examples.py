@@ -31,7 +31,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With an avatar that has two attributes, and a film of a face."""
     path = tmp_path_factory.mktemp("examples")
     toy = toy_avatar(gaussians=500)
-    looks = tuple(toy_learned(toy, name, "hat", seed=seed) for seed, name in enumerate(("cap", "crown")))
+    looks = tuple(
+        toy_learned(toy, name, "hat", seed=seed) for seed, name in enumerate(("cap", "crown"))
+    )
     save_avatar(path / "me.perse", replace(toy, attributes=looks, decoder=toy_decoder()))
     with film_writer(path / "face.mp4", width=320, height=240, rate=Fraction(25)) as writer:
         for shift in range(FRAMES):
@@ -97,19 +99,32 @@ def _arrays(path: Path) -> None:
         assert (arrays["means"][:, 2] > 0).all()
 
 
-@pytest.mark.parametrize(("script", "before", "made", "after", "check"), [
-    ("expressions.py", (), "row.png", (), _row),
-    ("turntable.py", (), "turn.webp", (), _turning),
-    ("fade_attribute.py", ("crown",), "fade.webp", (), _fading),
-    ("drive_video.py", ("face.mp4",), "out.mp4", (), _film),
-    ("track_to_csv.py", ("face.mp4",), "face.csv", (), _table),
-    ("steer_live.py", (), "live.mp4", ("0.3",), _recording),
-    ("live_frames.py", (), "average.png", ("5",), _average),
-    ("gaussians.py", (), "me.npz", (), _arrays),
-])
-def test_a_script_makes_its_file(folder: Path, tmp_path: Path, script: str, before: tuple[str, ...], made: str,
-                                 after: tuple[str, ...], check: Callable[[Path], None]) -> None:
-    inputs = [str(folder / "me.perse"), *(str(folder / word) if "." in word else word for word in before)]
+@pytest.mark.parametrize(
+    ("script", "before", "made", "after", "check"),
+    [
+        ("expressions.py", (), "row.png", (), _row),
+        ("turntable.py", (), "turn.webp", (), _turning),
+        ("fade_attribute.py", ("crown",), "fade.webp", (), _fading),
+        ("drive_video.py", ("face.mp4",), "out.mp4", (), _film),
+        ("track_to_csv.py", ("face.mp4",), "face.csv", (), _table),
+        ("steer_live.py", (), "live.mp4", ("0.3",), _recording),
+        ("live_frames.py", (), "average.png", ("5",), _average),
+        ("gaussians.py", (), "me.npz", (), _arrays),
+    ],
+)
+def test_a_script_makes_its_file(
+    folder: Path,
+    tmp_path: Path,
+    script: str,
+    before: tuple[str, ...],
+    made: str,
+    after: tuple[str, ...],
+    check: Callable[[Path], None],
+) -> None:
+    inputs = [
+        str(folder / "me.perse"),
+        *(str(folder / word) if "." in word else word for word in before),
+    ]
     example(script)["main"](*inputs, str(tmp_path / made), *after)
     check(tmp_path / made)
 
@@ -121,14 +136,18 @@ def test_the_live_page_tells_how_it_goes(folder: Path, capsys: pytest.CaptureFix
     assert "frames per second, face: none" in said
 
 
-def test_the_notebook_runs_from_top_to_bottom(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs_from_top_to_bottom(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notebook = json.loads((EXAMPLES / "avatar.ipynb").read_text(encoding="utf-8"))
     assert notebook["nbformat"] == 4
     monkeypatch.setenv("PERSE_AVATAR", str(folder / "me.perse"))
     names: Made = {}
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
-            assert cell["outputs"] == [] and cell["execution_count"] is None, "notebooks are committed without outputs"
+            assert cell["outputs"] == [] and cell["execution_count"] is None, (
+                "notebooks are committed without outputs"
+            )
             exec("".join(cell["source"]), names)
     assert names["largest"].shape == (52,)
 

@@ -25,7 +25,9 @@ def test_the_target_appears_only_when_the_block_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("exception", [ValueError, KeyboardInterrupt, SystemExit, OSError])
-def test_an_exception_leaves_the_earlier_file_and_nothing_else(tmp_path: Path, exception: type[BaseException]) -> None:
+def test_an_exception_leaves_the_earlier_file_and_nothing_else(
+    tmp_path: Path, exception: type[BaseException]
+) -> None:
     target = tmp_path / "out.bin"
     target.write_bytes(b"old")
     with pytest.raises(exception), atomic_output(target) as temporary:
@@ -38,8 +40,11 @@ def test_an_exception_leaves_the_earlier_file_and_nothing_else(tmp_path: Path, e
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
 def test_a_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
     target = tmp_path / "out.bin"
-    with pytest.raises(UserError, match=r"out\.bin: the disk is full"), atomic_output(target), \
-            Path("/dev/full").open("wb", buffering=0) as full:
+    with (
+        pytest.raises(UserError, match=r"out\.bin: the disk is full"),
+        atomic_output(target),
+        Path("/dev/full").open("wb", buffering=0) as full,
+    ):
         full.write(b"x")
     assert list(tmp_path.iterdir()) == []
 
@@ -50,9 +55,17 @@ def test_a_write_that_the_system_cuts_short_leaves_nothing(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("raised", "seen"), [(ValueError(), ValueError), (KeyboardInterrupt(), KeyboardInterrupt),
-                                              (OSError(28, "No space left on device"), UserError)])
-def test_a_folder_takes_its_place_only_when_it_is_whole(tmp_path: Path, raised: BaseException, seen: type[BaseException]) -> None:
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (ValueError(), ValueError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(28, "No space left on device"), UserError),
+    ],
+)
+def test_a_folder_takes_its_place_only_when_it_is_whole(
+    tmp_path: Path, raised: BaseException, seen: type[BaseException]
+) -> None:
     target = tmp_path / "deep" / "me.web"
     with atomic_folder(target) as beside:
         (beside / "page").write_text("first")
@@ -86,7 +99,9 @@ def test_the_file_has_ordinary_permissions(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755])
-def test_a_replaced_file_keeps_its_permissions_and_is_never_more_open(tmp_path: Path, mode: int) -> None:
+def test_a_replaced_file_keeps_its_permissions_and_is_never_more_open(
+    tmp_path: Path, mode: int
+) -> None:
     target = tmp_path / "out.bin"
     target.touch()
     target.chmod(mode)
@@ -106,13 +121,22 @@ def test_a_private_file_is_its_owners_from_the_start(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("kind", ["output", "folder"])
 def test_what_a_killed_process_left_is_swept_after_an_hour(tmp_path: Path, kind: str) -> None:
-    code = (f"import os, signal, sys; from pathlib import Path; from perse_live.files import atomic_{kind} as atomic\n"
-            "with atomic(Path(sys.argv[1])) as temporary:\n"
-            "    (temporary / 'a' if temporary.is_dir() else temporary).write_bytes(b'half')\n"
-            "    os.kill(os.getpid(), signal.SIGKILL)")
+    code = (
+        f"import os, signal, sys; from pathlib import Path; from perse_live.files import atomic_{kind} as atomic\n"
+        "with atomic(Path(sys.argv[1])) as temporary:\n"
+        "    (temporary / 'a' if temporary.is_dir() else temporary).write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "film.mp4")], check=False)
-    left, = tmp_path.iterdir()
-    others = [tmp_path / name for name in (".notes.part", ".film.0123456789ab.part.mp4.txt.bak", "a.0123456789ab.part.mp4")]
+    (left,) = tmp_path.iterdir()
+    others = [
+        tmp_path / name
+        for name in (
+            ".notes.part",
+            ".film.0123456789ab.part.mp4.txt.bak",
+            "a.0123456789ab.part.mp4",
+        )
+    ]
     for other in others:
         other.write_bytes(b"not ours")
         os.utime(other, (1, 1))
@@ -128,15 +152,23 @@ def test_what_a_killed_process_left_is_swept_after_an_hour(tmp_path: Path, kind:
 def test_a_file_that_stays_open_elsewhere_is_said_on_windows(tmp_path: Path) -> None:
     target = tmp_path / "out.bin"
     target.write_bytes(b"old")
-    with target.open("rb"), pytest.raises(UserError, match="close the program that has the file open"):
+    with (
+        target.open("rb"),
+        pytest.raises(UserError, match="close the program that has the file open"),
+    ):
         write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_file_that_is_open_for_a_moment_is_replaced_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_open_for_a_moment_is_replaced_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on Windows, whose refusal is made here by the system call alone."""
-    target, tries = tmp_path / "out.bin", [PermissionError(13, "Access is denied"), PermissionError(13, "Access is denied")]
+    target, tries = (
+        tmp_path / "out.bin",
+        [PermissionError(13, "Access is denied"), PermissionError(13, "Access is denied")],
+    )
     really = os.replace
 
     def replace(source: Path, destination: Path) -> None:

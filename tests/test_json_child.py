@@ -43,15 +43,20 @@ def test_lines_go_to_and_fro_and_the_end_is_told() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
 def test_what_a_child_has_started_ends_with_it_though_both_are_deaf_to_sigterm() -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    code = (f"import json, subprocess, sys; {deaf}"
-            f"other = subprocess.Popen([sys.executable, '-c', {deaf + 'time.sleep(600)'!r}]); "
-            "print(json.dumps({'other': other.pid}), flush=True); time.sleep(600)")
+    code = (
+        f"import json, subprocess, sys; {deaf}"
+        f"other = subprocess.Popen([sys.executable, '-c', {deaf + 'time.sleep(600)'!r}]); "
+        "print(json.dumps({'other': other.pid}), flush=True); time.sleep(600)"
+    )
     child = JsonChild(python_command(code))
     answer = next(iter(child.answers()))
     folder = Path(f"/proc/{child.pid}/cwd").resolve() if Path("/proc/self").exists() else None
     child.close()
     deadline = time.monotonic() + 30
-    while psutil.pid_exists(int(answer["other"])) and psutil.Process(int(answer["other"])).status() != psutil.STATUS_ZOMBIE:
+    while (
+        psutil.pid_exists(int(answer["other"]))
+        and psutil.Process(int(answer["other"])).status() != psutil.STATUS_ZOMBIE
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert not child.alive and (folder is None or not folder.exists())

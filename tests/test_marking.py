@@ -19,7 +19,14 @@ from perse_live.errors import UserError
 from perse_live.film.reader import open_film
 from perse_live.film.writer import film_writer
 from perse_live.marking import credential
-from perse_live.marking.mark import STATEMENT_LABEL, SYNTHETIC, mark_film, mark_of, read_side_file, side_file
+from perse_live.marking.mark import (
+    STATEMENT_LABEL,
+    SYNTHETIC,
+    mark_film,
+    mark_of,
+    read_side_file,
+    side_file,
+)
 from runtime.live.frames import DrawnFrame
 from runtime.sinks.recording import RecordingSink
 from toys import toy_avatar
@@ -48,7 +55,9 @@ def manifest(path: Path) -> tuple[str, dict[str, Any]]:
     with c2pa.Reader(str(path)) as reader:
         report = json.loads(reader.json())
     active = report["manifests"][report["active_manifest"]]
-    return cast("str", report["validation_state"]), {one["label"]: one["data"] for one in active["assertions"]}
+    return cast("str", report["validation_state"]), {
+        one["label"]: one["data"] for one in active["assertions"]
+    }
 
 
 def check(assertions: dict[str, Any]) -> None:
@@ -93,8 +102,9 @@ def test_containers_without_manifests_get_a_signed_side_file(tmp_path: Path, suf
     read_side_file(path)
 
 
-def test_without_the_library_films_get_a_side_file_and_with_it_an_old_one_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                                                                               ) -> None:
+def test_without_the_library_films_get_a_side_file_and_with_it_an_old_one_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = film(tmp_path / "out.mp4")
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "c2pa", None)
@@ -138,8 +148,13 @@ def test_the_key_is_made_once_and_for_the_user_only(tmp_path: Path, key_file: Pa
         assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", b"\x00" * 100])
-def test_a_key_that_cannot_be_used_is_said_and_the_film_stays(tmp_path: Path, key_file: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", b"\x00" * 100],
+)
+def test_a_key_that_cannot_be_used_is_said_and_the_film_stays(
+    tmp_path: Path, key_file: Path, content: bytes
+) -> None:
     key_file.write_bytes(content)
     path = film(tmp_path / "out.mp4")
     whole = path.read_bytes()
@@ -149,7 +164,9 @@ def test_a_key_that_cannot_be_used_is_said_and_the_film_stays(tmp_path: Path, ke
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_library_that_cannot_be_imported_is_said_and_the_film_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_cannot_be_imported_is_said_and_the_film_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = film(tmp_path / "out.mp4")
     whole = path.read_bytes()
     broken = tmp_path / "packages" / "c2pa"
@@ -158,7 +175,10 @@ def test_a_library_that_cannot_be_imported_is_said_and_the_film_stays(tmp_path: 
     monkeypatch.syspath_prepend(broken.parent)
     for name in [one for one in sys.modules if one.partition(".")[0] == "c2pa"]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(UserError, match=r"cannot be imported: no native library.*the film itself is whole.*--no-c2pa"):
+    with pytest.raises(
+        UserError,
+        match=r"cannot be imported: no native library.*the film itself is whole.*--no-c2pa",
+    ):
         mark_film(path, MARK)
     assert path.read_bytes() == whole
 

@@ -31,7 +31,11 @@ print(resident() - before)
 def growth(first: str, after: str) -> float:
     """Of a process that makes and frees 180 MiB again and again, MiB."""
     code = _ROUNDS + first + _PRINT.replace("AFTER", after)
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout
+    )
 
 
 def test_what_only_reference_cycles_hold_is_freed() -> None:
@@ -51,7 +55,9 @@ print(gone() is None)
 return_free_memory()
 print(gone() is None, gc.get_freeze_count() > 0)
 """
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
     assert said.split() == ["False", "True", "True"]
 
 

@@ -36,13 +36,23 @@ _NECK = np.array([0.0, -0.12, -0.1])
 def _random_state(seed: int, attributes: int) -> MotionState:
     rng = np.random.default_rng(seed)
     turns = from_axis_angle(rng.uniform(-1.5, 1.5, (2, 3))).astype(np.float32)
-    return MotionState(rng.random(52, np.float32), rng.uniform(-0.7, 0.7, (2, 2)).astype(np.float32), turns[0],
-                       rng.uniform(-3, 3, 3).astype(np.float32), turns[1], rng.uniform(-0.5, 1, 4).astype(np.float32),
-                       rng.random(attributes, np.float32))
+    return MotionState(
+        rng.random(52, np.float32),
+        rng.uniform(-0.7, 0.7, (2, 2)).astype(np.float32),
+        turns[0],
+        rng.uniform(-3, 3, 3).astype(np.float32),
+        turns[1],
+        rng.uniform(-0.5, 1, 4).astype(np.float32),
+        rng.random(attributes, np.float32),
+    )
 
 
-@given(seed=st.integers(0, 2**32 - 1), attributes=st.integers(0, 60), lost=st.sets(st.integers(1, 9)))
-def test_states_come_back_within_half_a_step_whatever_else_is_lost(seed: int, attributes: int, lost: set[int]) -> None:
+@given(
+    seed=st.integers(0, 2**32 - 1), attributes=st.integers(0, 60), lost=st.sets(st.integers(1, 9))
+)
+def test_states_come_back_within_half_a_step_whatever_else_is_lost(
+    seed: int, attributes: int, lost: set[int]
+) -> None:
     encoder, decoder = MotionEncoder(), MotionDecoder()
     for number in range(10):
         state = _random_state(seed + number, attributes)
@@ -58,7 +68,10 @@ def test_states_come_back_within_half_a_step_whatever_else_is_lost(seed: int, at
         assert np.abs(found.secondary - state.secondary).max() <= 0.5 / 8192 + 1e-6
         assert np.abs(found.gaze - state.gaze).max() <= 0.5 / 8192 + 1e-6
         assert np.abs(found.t_cam_head - state.t_cam_head).max() <= 0.00005 + 1e-6
-        for one, other in ((found.R_cam_head, state.R_cam_head), (found.R_cam_body, state.R_cam_body)):
+        for one, other in (
+            (found.R_cam_head, state.R_cam_head),
+            (found.R_cam_body, state.R_cam_body),
+        ):
             assert np.linalg.norm(to_axis_angle(one.astype(np.float64).T @ other)) < 3e-4
 
 
@@ -66,7 +79,9 @@ def test_a_difference_to_a_lost_key_message_says_nothing() -> None:
     encoder, decoder = MotionEncoder(), MotionDecoder()
     encoder.encode(_random_state(0, 1), 0.0)
     assert decoder.decode(encoder.encode(_random_state(1, 1), 0.1)) is None
-    assert decoder.decode(encoder.encode(_random_state(2, 1), 2.1)) is not None, "a new key message after two seconds"
+    assert decoder.decode(encoder.encode(_random_state(2, 1), 2.1)) is not None, (
+        "a new key message after two seconds"
+    )
 
 
 @given(data=st.binary(max_size=200), kind=st.integers(0, 3))
@@ -92,20 +107,33 @@ def test_a_performance_takes_less_than_40_kbit_a_second() -> None:
     size = 0
     for time, motion in moments:
         pose = motion.pose
-        state = MotionState(motion.expression, motion.gaze, pose.R_cam_head, pose.t_cam_head, pose.R_cam_body,
-                            np.array([0.1, 0.0, 0.1, time % 1], np.float32), np.full(9, 0.5, np.float32))
+        state = MotionState(
+            motion.expression,
+            motion.gaze,
+            pose.R_cam_head,
+            pose.t_cam_head,
+            pose.R_cam_body,
+            np.array([0.1, 0.0, 0.1, time % 1], np.float32),
+            np.full(9, 0.5, np.float32),
+        )
         size += len(encoder.encode(state, time))
     assert size * 8 / 10 < 40_000
 
 
 def _recorded(path: Path, moments: list[tuple[float, Motion]]) -> list[UInt8Array]:
     """Record what a painter paints; the pictures."""
-    painter = Painter(actor_of("me", toy_avatar()), 128, 96, threads=1, animate=StageClock(), render=StageClock())
+    painter = Painter(
+        actor_of("me", toy_avatar()), 128, 96, threads=1, animate=StageClock(), render=StageClock()
+    )
     sink, pictures = MotionSink(path, lambda: _HEADER), list[UInt8Array]()
     for number, (time, motion) in enumerate(moments):
         pictures.append(painter.paint(motion, backdrop_of("d9dbde"), badge="bottom-right"))
-        sink.write(DrawnFrame(pictures[-1], False, 1000 + time, None, number, motion, {"hat": 0.25}))
-    sink.write(DrawnFrame(pictures[-1], False, 1099.0, None, 99))  # while the driver hides, nothing is known
+        sink.write(
+            DrawnFrame(pictures[-1], False, 1000 + time, None, number, motion, {"hat": 0.25})
+        )
+    sink.write(
+        DrawnFrame(pictures[-1], False, 1099.0, None, 99)
+    )  # while the driver hides, nothing is known
     sink.close()
     assert sink.path == path
     return pictures
@@ -113,14 +141,26 @@ def _recorded(path: Path, moments: list[tuple[float, Motion]]) -> list[UInt8Arra
 
 def test_what_was_shown_is_drawn_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
-    moments = [(time, replace(motion, residual=rng.normal(0, 0.001, (478, 3)).astype(np.float32),
-                              secondary=np.array([0.02, 0.0, -0.02, time % 1], np.float32)))
-               for time, motion in _performance(1.0)]
+    moments = [
+        (
+            time,
+            replace(
+                motion,
+                residual=rng.normal(0, 0.001, (478, 3)).astype(np.float32),
+                secondary=np.array([0.02, 0.0, -0.02, time % 1], np.float32),
+            ),
+        )
+        for time, motion in _performance(1.0)
+    ]
     pictures = _recorded(tmp_path / "me.motion", moments)
     assert written_by_us(tmp_path / "me.motion")
     assert read_header(tmp_path / "me.motion") == _HEADER
-    painter = Painter(actor_of("me", toy_avatar()), 128, 96, threads=1, animate=StageClock(), render=StageClock())
-    for frame, picture, (time, motion) in zip(read_motion(tmp_path / "me.motion"), pictures, moments, strict=True):
+    painter = Painter(
+        actor_of("me", toy_avatar()), 128, 96, threads=1, animate=StageClock(), render=StageClock()
+    )
+    for frame, picture, (time, motion) in zip(
+        read_motion(tmp_path / "me.motion"), pictures, moments, strict=True
+    ):
         assert abs(frame.time - time) <= 0.001
         assert motion.residual is not None
         assert np.abs(frame.offsets - motion.residual).max() < 0.00003
@@ -128,12 +168,25 @@ def test_what_was_shown_is_drawn_again(tmp_path: Path, capsys: pytest.CaptureFix
         error = np.mean(np.square(again.astype(float) - picture))
         assert 10 * np.log10(255**2 / max(error, 1e-9)) > 40
     save_avatar(tmp_path / "me.perse", toy_avatar())
-    command = ["drive", str(tmp_path / "me.perse"), str(tmp_path / "me.motion"), "-o", str(tmp_path / "out.mp4"), "--no-c2pa"]
+    command = [
+        "drive",
+        str(tmp_path / "me.perse"),
+        str(tmp_path / "me.motion"),
+        "-o",
+        str(tmp_path / "out.mp4"),
+        "--no-c2pa",
+    ]
     assert cli.main(command) == 0
     shown = list(open_film(tmp_path / "out.mp4").frames())
     assert len(shown) == len(moments)
-    assert max(abs(float(frame.time) - time) for frame, (time, _) in zip(shown, moments, strict=True)) < 0.002
-    apart = [np.abs(frame.image.astype(float) - picture).mean() for frame, picture in zip(shown, pictures, strict=True)]
+    assert (
+        max(abs(float(frame.time) - time) for frame, (time, _) in zip(shown, moments, strict=True))
+        < 0.002
+    )
+    apart = [
+        np.abs(frame.image.astype(float) - picture).mean()
+        for frame, picture in zip(shown, pictures, strict=True)
+    ]
     assert np.mean(apart) < 3
     assert cli.main([*command, "--match"]) == 2
     assert "--match goes with a video" in capsys.readouterr().err
@@ -143,12 +196,20 @@ def test_a_recording_that_was_cut_off_ends_early(tmp_path: Path) -> None:
     path = tmp_path / "me.motion"
     _recorded(path, _performance(0.5))
     whole = path.read_bytes()
-    path.write_bytes(whole[:len(whole) * 2 // 3])
+    path.write_bytes(whole[: len(whole) * 2 // 3])
     assert 5 <= len(list(read_motion(path))) < 15
 
 
-@pytest.mark.parametrize("content", [b"", b"perse-live motion 1\n", b"perse-live motion 1\n{}\n", b"perse-live motion 2\n{}\n",
-                                     b"perse-live motion 1\n{\"width\": 1e9, \"height\": 2, \"fps\": 1}\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"perse-live motion 1\n",
+        b"perse-live motion 1\n{}\n",
+        b"perse-live motion 2\n{}\n",
+        b'perse-live motion 1\n{"width": 1e9, "height": 2, "fps": 1}\n',
+    ],
+)
 def test_other_files_are_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "me.motion").write_bytes(content)
     with pytest.raises(UserError, match="no recording of motion"):
@@ -156,7 +217,9 @@ def test_other_files_are_one_line(content: bytes, tmp_path: Path) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-def test_a_damaged_recording_is_one_line_or_something_to_draw(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_damaged_recording_is_one_line_or_something_to_draw(
+    seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     rng, path = np.random.default_rng(seed), tmp_path_factory.getbasetemp() / "damaged.motion"
     if not path.with_suffix(".whole").exists():
         _recorded(path, _performance(0.2))

@@ -41,8 +41,10 @@ def avatar_file(tmp_path: Path) -> Path:
     from dataclasses import replace
 
     avatar = toy_avatar(gaussians=300)
-    save_avatar(tmp_path / "me.perse",
-                replace(avatar, decoder=toy_decoder(), attributes=(toy_learned(avatar, "hat-cap", "hat"),)))
+    save_avatar(
+        tmp_path / "me.perse",
+        replace(avatar, decoder=toy_decoder(), attributes=(toy_learned(avatar, "hat-cap", "hat"),)),
+    )
     return tmp_path / "me.perse"
 
 
@@ -56,6 +58,7 @@ def film(path: Path, *, marked: bool = True) -> Path:
 
 
 # ----- who wrote a file
+
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
 def test_pictures_say_who_wrote_them(tmp_path: Path, name: str) -> None:
@@ -72,7 +75,9 @@ def test_films_say_who_wrote_them(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_a_film_cut_off_anywhere_in_its_head_does_not_say_so_but_is_no_failure(tmp_path: Path, name: str) -> None:
+def test_a_film_cut_off_anywhere_in_its_head_does_not_say_so_but_is_no_failure(
+    tmp_path: Path, name: str
+) -> None:
     """FFmpeg's end of file is neither an OSError nor a ValueError."""
     path = film(tmp_path / name)
     content = path.read_bytes()
@@ -83,17 +88,39 @@ def test_a_film_cut_off_anywhere_in_its_head_does_not_say_so_but_is_no_failure(t
 
 def test_avatars_and_exports_say_who_wrote_them(avatar_file: Path, tmp_path: Path) -> None:
     assert written_by_us(avatar_file)
-    assert cli.main(["export", str(avatar_file), "-o", str(tmp_path / "out"), "--formats", "ply,spz,glb"]) == 0
+    assert (
+        cli.main(
+            ["export", str(avatar_file), "-o", str(tmp_path / "out"), "--formats", "ply,spz,glb"]
+        )
+        == 0
+    )
     written = sorted((tmp_path / "out").iterdir())
     assert [path.suffix for path in written] == [".glb", ".ply", ".spz"]
     assert all(map(written_by_us, written))
-    assert cli.main(["export", str(avatar_file), "-o", str(tmp_path / "out"), "--formats", "ply,spz,glb"]) == 0, "again"
+    assert (
+        cli.main(
+            ["export", str(avatar_file), "-o", str(tmp_path / "out"), "--formats", "ply,spz,glb"]
+        )
+        == 0
+    ), "again"
 
 
-@pytest.mark.parametrize("content", [
-    b"Dear diary", b"", b"{\"creator\": 3}", b"\x89PNG\r\n\x1a\n", b"ply\ncomment perse-lively\n", b"glTF" + bytes(30),
-    b"\x1f\x8b\x08\x08" + bytes(6) + b"perse-liver\0", b"\xff" * 64, b"\x00\x00\x00\x18ftypmp42", b"[" * 100_000,
-    b"{\"a\":" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Dear diary",
+        b"",
+        b'{"creator": 3}',
+        b"\x89PNG\r\n\x1a\n",
+        b"ply\ncomment perse-lively\n",
+        b"glTF" + bytes(30),
+        b"\x1f\x8b\x08\x08" + bytes(6) + b"perse-liver\0",
+        b"\xff" * 64,
+        b"\x00\x00\x00\x18ftypmp42",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+)
 def test_anything_else_does_not(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "me.perse").write_bytes(content)
     assert not written_by_us(tmp_path / "me.perse")
@@ -101,8 +128,10 @@ def test_anything_else_does_not(tmp_path: Path, content: bytes) -> None:
 
 # ----- what may be written
 
+
 def links(path: Path) -> dict[str, Callable[[], Path]]:
     """Other names of one file."""
+
     def symbolic() -> Path:
         (path.parent / "symbolic.png").symlink_to(path)
         return path.parent / "symbolic.png"
@@ -115,14 +144,21 @@ def links(path: Path) -> dict[str, Callable[[], Path]]:
         (path.parent / "there").symlink_to(path.parent)
         return path.parent / "there" / path.name
 
-    return {"itself": lambda: path, "symbolic": symbolic, "hard": hard, "dots": lambda: path.parent / "x" / ".." / path.name,
-            "folder": folder}
+    return {
+        "itself": lambda: path,
+        "symbolic": symbolic,
+        "hard": hard,
+        "dots": lambda: path.parent / "x" / ".." / path.name,
+        "folder": folder,
+    }
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 @pytest.mark.parametrize("link", ["itself", "symbolic", "hard", "dots", "folder"])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_an_input_is_never_replaced_under_any_name(tmp_path: Path, link: str, overwrite: bool) -> None:
+def test_an_input_is_never_replaced_under_any_name(
+    tmp_path: Path, link: str, overwrite: bool
+) -> None:
     photo = tmp_path / "me.png"
     write_image(photo, PICTURE)
     (tmp_path / "x").mkdir()
@@ -130,10 +166,15 @@ def test_an_input_is_never_replaced_under_any_name(tmp_path: Path, link: str, ov
         check_outputs([links(photo)[link]()], inputs=[photo], overwrite=overwrite)
 
 
-def test_a_name_in_other_letters_may_be_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_in_other_letters_may_be_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "me.png").write_bytes(b"x")
     same = os.path.samefile
-    monkeypatch.setattr("os.path.samefile", lambda one, other: same(Path(str(one).lower()), Path(str(other).lower())))
+    monkeypatch.setattr(
+        "os.path.samefile",
+        lambda one, other: same(Path(str(one).lower()), Path(str(other).lower())),
+    )
     with pytest.raises(UserError, match="it is the input"):
         check_outputs([tmp_path / "ME.PNG"], inputs=[tmp_path / "me.png"])
 
@@ -147,15 +188,23 @@ def test_files_of_others_need_overwrite_and_empty_or_own_ones_do_not(tmp_path: P
     with pytest.raises(UserError, match=r"other\.png: a file of that name is there.*--overwrite"):
         check_outputs([own, other], inputs=[])
     check_outputs([other], inputs=[], overwrite=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.png", "other.png", "own.png"], "nothing is left by looking"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "empty.png",
+        "other.png",
+        "own.png",
+    ], "nothing is left by looking"
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder.mp4").mkdir()
-    for path, what in ((tmp_path / "nowhere" / "a.mp4", "the folder does not exist"), (tmp_path / "file" / "a.mp4", "is a file"),
-                       (tmp_path / "folder.mp4", "a folder of that name"), (tmp_path / ("a" * 300 + ".mp4"), "too long"),
-                       (Path(os.devnull), "no ordinary file" if sys.platform != "win32" else "")):
+    for path, what in (
+        (tmp_path / "nowhere" / "a.mp4", "the folder does not exist"),
+        (tmp_path / "file" / "a.mp4", "is a file"),
+        (tmp_path / "folder.mp4", "a folder of that name"),
+        (tmp_path / ("a" * 300 + ".mp4"), "too long"),
+        (Path(os.devnull), "no ordinary file" if sys.platform != "win32" else ""),
+    ):
         with pytest.raises(UserError, match=what):
             check_writable(path)
 
@@ -224,6 +273,7 @@ def test_a_link_that_leads_nowhere_is_no_free_name(tmp_path: Path) -> None:
 
 # ----- every command
 
+
 def refused(capsys: pytest.CaptureFixture[str], words: list[str], what: str) -> None:
     """Nothing is changed, and one line says why."""
     assert cli.main(words) == 2
@@ -234,31 +284,58 @@ def refused(capsys: pytest.CaptureFixture[str], words: list[str], what: str) -> 
 def commands(folder: Path, output: str) -> dict[str, list[str]]:
     """Command lines that write to an output in a folder."""
     avatar, clip, out = str(folder / "me.perse"), str(folder / "in.mp4"), str(folder / output)
-    return {"build": ["build", str(folder / "me.png"), "--consent", "-o", out],
-            "drive": ["drive", avatar, clip, "-o", out],
-            "render": ["render", avatar, "-o", out],
-            "preview": ["attribute", "preview", avatar, "-o", out],
-            "demo": ["demo", "-o", out, "--no-browser", "--seconds", "1"],
-            "live": ["live", avatar, "--camera", "none", "--port", "0", "--no-browser", "--seconds", "1", "--record", out]}
+    return {
+        "build": ["build", str(folder / "me.png"), "--consent", "-o", out],
+        "drive": ["drive", avatar, clip, "-o", out],
+        "render": ["render", avatar, "-o", out],
+        "preview": ["attribute", "preview", avatar, "-o", out],
+        "demo": ["demo", "-o", out, "--no-browser", "--seconds", "1"],
+        "live": [
+            "live",
+            avatar,
+            "--camera",
+            "none",
+            "--port",
+            "0",
+            "--no-browser",
+            "--seconds",
+            "1",
+            "--record",
+            out,
+        ],
+    }
 
 
-@pytest.mark.parametrize(("command", "suffix"), [("build", ".perse"), ("drive", ".mp4"), ("render", ".png"), ("preview", ".png"),
-                                                 ("demo", ".mp4"), ("live", ".mp4")])
-def test_every_command_spares_a_file_that_is_not_ours(avatar_file: Path, tmp_path: Path, command: str, suffix: str,
-                                                      capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "suffix"),
+    [
+        ("build", ".perse"),
+        ("drive", ".mp4"),
+        ("render", ".png"),
+        ("preview", ".png"),
+        ("demo", ".mp4"),
+        ("live", ".mp4"),
+    ],
+)
+def test_every_command_spares_a_file_that_is_not_ours(
+    avatar_file: Path, tmp_path: Path, command: str, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "me.png")
     film(tmp_path / "in.mp4", marked=False)
     precious = tmp_path / f"precious{suffix}"
     precious.write_text("a year of work")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     refused(capsys, commands(tmp_path, precious.name)[command], "--overwrite")
-    refused(capsys, commands(tmp_path, f"nowhere/new{suffix}")[command], "the folder does not exist")
+    refused(
+        capsys, commands(tmp_path, f"nowhere/new{suffix}")[command], "the folder does not exist"
+    )
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("command", ["drive", "demo", "live"])
-def test_every_command_spares_a_file_that_has_the_name_of_its_mark(avatar_file: Path, tmp_path: Path, command: str,
-                                                                   capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_spares_a_file_that_has_the_name_of_its_mark(
+    avatar_file: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     film(tmp_path / "in.mp4")
     (tmp_path / "out.mkv.mark.json").write_text("mine")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -266,41 +343,79 @@ def test_every_command_spares_a_file_that_has_the_name_of_its_mark(avatar_file: 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize(("command", "output", "what"), [
-    ("build", "out.mp4", "name it .perse"), ("drive", "out.txt", ".mp4, .mov"), ("render", "out.perse", "name the picture"),
-    ("preview", "out.mp4", "name the picture"), ("demo", "out.perse", ".mp4, .mov"), ("live", "out.png", ".mp4, .mov"),
-])
-def test_an_impossible_name_is_said_before_the_work(avatar_file: Path, tmp_path: Path, command: str, output: str, what: str,
-                                                    capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "output", "what"),
+    [
+        ("build", "out.mp4", "name it .perse"),
+        ("drive", "out.txt", ".mp4, .mov"),
+        ("render", "out.perse", "name the picture"),
+        ("preview", "out.mp4", "name the picture"),
+        ("demo", "out.perse", ".mp4, .mov"),
+        ("live", "out.png", ".mp4, .mov"),
+    ],
+)
+def test_an_impossible_name_is_said_before_the_work(
+    avatar_file: Path,
+    tmp_path: Path,
+    command: str,
+    output: str,
+    what: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "me.png")
     (tmp_path / "in.mp4").write_text("not looked at")
     refused(capsys, commands(tmp_path, output)[command], what)
     assert not (tmp_path / output).exists()
 
 
-@pytest.mark.parametrize(("command", "output"), [("build", "me.png"), ("drive", "in.mp4"), ("live", "me.perse")])
-def test_no_command_replaces_what_it_reads(avatar_file: Path, tmp_path: Path, command: str, output: str,
-                                           capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "output"), [("build", "me.png"), ("drive", "in.mp4"), ("live", "me.perse")]
+)
+def test_no_command_replaces_what_it_reads(
+    avatar_file: Path, tmp_path: Path, command: str, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "me.png")
     film(tmp_path / "in.mp4")
     words = commands(tmp_path, output)[command]
     if command == "build":  # the avatar's file must be named .perse, and a photo may be
         (tmp_path / "photo.perse").write_bytes((tmp_path / "me.png").read_bytes())
-        words = ["build", str(tmp_path / "photo.perse"), "--consent", "-o", str(tmp_path / "photo.perse")]
+        words = [
+            "build",
+            str(tmp_path / "photo.perse"),
+            "--consent",
+            "-o",
+            str(tmp_path / "photo.perse"),
+        ]
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     refused(capsys, [*words, "--overwrite"], "it is the input")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_drive_does_not_replace_its_background(avatar_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drive_does_not_replace_its_background(
+    avatar_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     film(tmp_path / "in.mp4")
     wall = tmp_path / "wall.mp4"  # named as the output must be
     Image.fromarray(PICTURE).save(wall, format="PNG")
-    refused(capsys, ["drive", str(avatar_file), str(tmp_path / "in.mp4"), "-o", str(wall), "--background", str(wall),
-                     "--overwrite"], "it is the input")
+    refused(
+        capsys,
+        [
+            "drive",
+            str(avatar_file),
+            str(tmp_path / "in.mp4"),
+            "-o",
+            str(wall),
+            "--background",
+            str(wall),
+            "--overwrite",
+        ],
+        "it is the input",
+    )
 
 
-def test_render_replaces_its_own_sheet_and_with_overwrite_any(avatar_file: Path, tmp_path: Path) -> None:
+def test_render_replaces_its_own_sheet_and_with_overwrite_any(
+    avatar_file: Path, tmp_path: Path
+) -> None:
     sheet = tmp_path / "sheet.png"
     assert cli.main(["render", str(avatar_file), "-o", str(sheet)]) == 0
     assert cli.main(["render", str(avatar_file), "-o", str(sheet)]) == 0
@@ -310,53 +425,85 @@ def test_render_replaces_its_own_sheet_and_with_overwrite_any(avatar_file: Path,
     assert written_by_us(sheet)
 
 
-def test_export_spares_files_and_folders_that_are_not_ours(avatar_file: Path, tmp_path: Path,
-                                                           capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_spares_files_and_folders_that_are_not_ours(
+    avatar_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     export = ["export", str(avatar_file), "-o", str(out)]
     assert cli.main([*export, "--formats", "web,splat"]) == 0
     capsys.readouterr()
-    refused(capsys, [*export, "--formats", "splat"], "--overwrite")  # the format has no room to say who wrote it
+    refused(
+        capsys, [*export, "--formats", "splat"], "--overwrite"
+    )  # the format has no room to say who wrote it
     assert cli.main([*export, "--formats", "web,splat", "--overwrite"]) == 0
     capsys.readouterr()
     (out / "me.web" / "notes.txt").write_text("mine")
     refused(capsys, [*export, "--formats", "web"], "notes.txt")
     engines = ["export", str(avatar_file), "-o", str(out), "--engines", "onnx"]
     (out / "me.engines").mkdir()
-    (out / "me.engines" / MANIFEST).write_text(manifest_text(EngineFolder(out / "me.engines", "me.perse", "", "", (), ())))
+    (out / "me.engines" / MANIFEST).write_text(
+        manifest_text(EngineFolder(out / "me.engines", "me.perse", "", "", (), ()))
+    )
     (out / "me.engines" / "detector.onnx").write_text("mine")
     refused(capsys, engines, "detector.onnx")
     (out / "me.ply").write_text("mine")
     refused(capsys, export, "--overwrite")
     inside = out / "me.web" / "me.perse"
     inside.write_bytes(avatar_file.read_bytes())
-    refused(capsys, ["export", str(inside), "-o", str(out), "--formats", "web", "--overwrite"], "is in it")
+    refused(
+        capsys,
+        ["export", str(inside), "-o", str(out), "--formats", "web", "--overwrite"],
+        "is in it",
+    )
     clash = tmp_path / "me.ply"
     clash.write_bytes(avatar_file.read_bytes())
     refused(capsys, ["export", str(clash), "-o", str(tmp_path), "--overwrite"], "it is the input")
 
 
-def test_eval_spares_what_is_in_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_eval_spares_what_is_in_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     clip = film(tmp_path / "talk.mp4")
     (tmp_path / "out" / "talk").mkdir(parents=True)
     (tmp_path / "out" / "talk" / "source.png").write_text("mine")
     refused(capsys, ["eval", str(clip), "-o", str(tmp_path / "out")], "source.png")
     (tmp_path / "own" / "drive").mkdir(parents=True)
     inside = film(tmp_path / "own" / "drive" / "drive.mp4")
-    refused(capsys, ["eval", str(inside), "-o", str(tmp_path / "own"), "--overwrite"], "it is the input")
+    refused(
+        capsys, ["eval", str(inside), "-o", str(tmp_path / "own"), "--overwrite"], "it is the input"
+    )
     (tmp_path / "faces").mkdir()
     write_image(tmp_path / "faces" / "portraits.png", PICTURE)
-    refused(capsys, ["eval", "--portraits", str(tmp_path / "faces"), "-o", str(tmp_path / "faces")], "no picture in it")
+    refused(
+        capsys,
+        ["eval", "--portraits", str(tmp_path / "faces"), "-o", str(tmp_path / "faces")],
+        "no picture in it",
+    )
     Image.fromarray(PICTURE).save(tmp_path / "faces" / "portraits.png")
-    refused(capsys, ["eval", "--portraits", str(tmp_path / "faces"), "-o", str(tmp_path / "faces"), "--overwrite"],
-            "it is the input")
+    refused(
+        capsys,
+        [
+            "eval",
+            "--portraits",
+            str(tmp_path / "faces"),
+            "-o",
+            str(tmp_path / "faces"),
+            "--overwrite",
+        ],
+        "it is the input",
+    )
 
 
-@pytest.mark.parametrize("playlist", [
-    "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {url}\n",
-    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
-    '<AdaptationSet mimeType="video/mp4">'
-    "<Representation id=\"1\" bandwidth=\"1\"><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>"])
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile {url}\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
+        '<AdaptationSet mimeType="video/mp4">'
+        '<Representation id="1" bandwidth="1"><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>',
+    ],
+)
 def test_a_playlist_under_a_films_name_fetches_nothing(tmp_path: Path, playlist: str) -> None:
     """Whoever could place one would learn when and from where it was looked at."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -30,14 +30,22 @@ def built(source: Path, output: Path, *, time: float) -> dict[str, bytes]:
         shutil.copy(ROOT / name, source / name)
     for path in source.rglob("*"):
         os.utime(path, (time, time))
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-d", str(output)], check=True, cwd=source, capture_output=True,
-                   env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", str(output)],
+        check=True,
+        cwd=source,
+        capture_output=True,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
+    )
     return {path.name: path.read_bytes() for path in output.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def built_twice(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, bytes]]:
-    return [built(tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist"), time=time) for time in (1.6e9, 1.7e9)]
+    return [
+        built(tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist"), time=time)
+        for time in (1.6e9, 1.7e9)
+    ]
 
 
 def test_two_builds_of_one_source_are_the_same_bytes(built_twice: list[dict[str, bytes]]) -> None:
@@ -47,7 +55,9 @@ def test_two_builds_of_one_source_are_the_same_bytes(built_twice: list[dict[str,
         assert content == second[name], name
 
 
-def test_the_wheel_holds_the_four_packages_typed_with_their_data(built_twice: list[dict[str, bytes]], tmp_path: Path) -> None:
+def test_the_wheel_holds_the_four_packages_typed_with_their_data(
+    built_twice: list[dict[str, bytes]], tmp_path: Path
+) -> None:
     name = next(name for name in built_twice[0] if name.endswith(".whl"))
     assert name.endswith("-py3-none-any.whl")
     (tmp_path / name).write_bytes(built_twice[0][name])
@@ -58,11 +68,19 @@ def test_the_wheel_holds_the_four_packages_typed_with_their_data(built_twice: li
     top = {one.split("/")[0] for one in names if ".dist-info" not in one}
     assert top == set(PACKAGES), "nothing else is put on the path"
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
-    tracked = {str(path.relative_to(ROOT).as_posix()) for package in PACKAGES for path in (ROOT / package).rglob("*")
-               if path.is_file() and "__pycache__" not in path.parts}
+    tracked = {
+        str(path.relative_to(ROOT).as_posix())
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert tracked <= names
     assert modes <= {0o644, 0o755}
-    for field in ("Project-URL: Documentation, ", "Author: The perse-live authors", "License-Expression: Apache-2.0"):
+    for field in (
+        "Project-URL: Documentation, ",
+        "Author: The perse-live authors",
+        "License-Expression: Apache-2.0",
+    ):
         assert field in information
 
 
@@ -76,7 +94,9 @@ def test_the_sdist_can_be_built_again(built_twice: list[dict[str, bytes]], tmp_p
 
 
 def test_the_version_stands_in_one_place() -> None:
-    declared = re.search(r'^version = "([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    declared = re.search(
+        r'^version = "([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M
+    )
     assert declared
     assert f"## [{declared[1]}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     for package in PACKAGES:
@@ -84,21 +104,29 @@ def test_the_version_stands_in_one_place() -> None:
             assert f'"{declared[1]}"' not in path.read_text(encoding="utf-8"), path
 
 
-@pytest.mark.parametrize(("prefix", "command"), [
-    ("/home/me/.venv", 'pip install "perse-live[cuda]"'),
-    ("/home/me/.local/share/uv/tools/perse-live", 'uv tool install --force "perse-live[cuda]"'),
-    ("/home/me/.cache/uv/archive-v0/abc", 'uvx --from "perse-live[cuda]" perse-live'),
-    ("/home/me/.local/share/pipx/venvs/perse-live", 'pipx install --force "perse-live[cuda]"'),
-    ("/home/me/.local/share/pipx/.cache/abc", 'pipx run --spec "perse-live[cuda]" perse-live')])
+@pytest.mark.parametrize(
+    ("prefix", "command"),
+    [
+        ("/home/me/.venv", 'pip install "perse-live[cuda]"'),
+        ("/home/me/.local/share/uv/tools/perse-live", 'uv tool install --force "perse-live[cuda]"'),
+        ("/home/me/.cache/uv/archive-v0/abc", 'uvx --from "perse-live[cuda]" perse-live'),
+        ("/home/me/.local/share/pipx/venvs/perse-live", 'pipx install --force "perse-live[cuda]"'),
+        ("/home/me/.local/share/pipx/.cache/abc", 'pipx run --spec "perse-live[cuda]" perse-live'),
+    ],
+)
 def test_the_command_that_adds_an_extra_is_that_of_the_installer(prefix: str, command: str) -> None:
     assert install_command("cuda", prefix=prefix) == command
 
 
 def test_what_is_missing_is_one_line_with_the_command() -> None:
-    error = missing_extra("exporting graphs", "export", ModuleNotFoundError("No module named 'onnx'", name="onnx"))
+    error = missing_extra(
+        "exporting graphs", "export", ModuleNotFoundError("No module named 'onnx'", name="onnx")
+    )
     assert isinstance(error, UserError)
-    assert str(error) == ('exporting graphs needs the package onnx, which is not installed: '
-                          'pip install "perse-live[export]"').replace("pip install", install_command("export").split(' "')[0])
+    assert str(error) == (
+        "exporting graphs needs the package onnx, which is not installed: "
+        'pip install "perse-live[export]"'
+    ).replace("pip install", install_command("export").split(' "')[0])
 
 
 def test_every_extra_that_messages_name_is_declared() -> None:
@@ -108,7 +136,7 @@ def test_every_extra_that_messages_name_is_declared() -> None:
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
             named |= set(re.findall(r"perse-live\[([a-z0-9,-]+)\]", text))
-            named |= set(re.findall(r"install_command\(['\"]([a-z0-9-]+)['\"]", text))
+            named |= set(re.findall(r"install_command\(\s*['\"]([a-z0-9-]+)['\"]", text))
             named |= set(re.findall(r"missing_extra\([^()]*?,\s*\"([a-z0-9-]+)\"", text))
     assert {"offline", "cuda", "export"} <= named
     assert {extra for one in named for extra in one.split(",")} <= declared

@@ -30,7 +30,11 @@ def during(frames: tuple[PerformanceFrame, ...], act: str) -> tuple[PerformanceF
 
 
 @examples(15)
-@given(seconds=st.floats(4.0, 40.0), fps=st.sampled_from([10.0, 24.0, 29.97, 60.0]), seed=st.integers(0, 2**32))
+@given(
+    seconds=st.floats(4.0, 40.0),
+    fps=st.sampled_from([10.0, 24.0, 29.97, 60.0]),
+    seed=st.integers(0, 2**32),
+)
 def test_every_frame_is_one_that_a_head_can_make(seconds: float, fps: float, seed: int) -> None:
     frames = performance(seconds, fps, seed)
     assert len(frames) == round(seconds * fps)
@@ -48,7 +52,11 @@ def test_every_frame_is_one_that_a_head_can_make(seconds: float, fps: float, see
 
 
 @examples(15)
-@given(seconds=st.floats(4.0, 40.0), fps=st.sampled_from([10.0, 25.0, 60.0]), seed=st.integers(0, 2**32))
+@given(
+    seconds=st.floats(4.0, 40.0),
+    fps=st.sampled_from([10.0, 25.0, 60.0]),
+    seed=st.integers(0, 2**32),
+)
 def test_it_starts_and_ends_at_rest(seconds: float, fps: float, seed: int) -> None:
     frames = performance(seconds, fps, seed)
     for frame in (frames[0], frames[-1]):
@@ -80,8 +88,8 @@ def test_blinks_shut_both_eyes_alike_and_come_as_often_as_they_should(seed: int)
     assert np.diff(starts).min() > 0.5 * fps
     assert np.diff(starts).max() < 6 * fps
     for start in starts:
-        closing = (left[start - 100:start] > 0.02).sum() / fps
-        opening = (left[start:start + 150] > 0.02).sum() / fps
+        closing = (left[start - 100 : start] > 0.02).sum() / fps
+        opening = (left[start : start + 150] > 0.02).sum() / fps
         assert 0.04 < closing < 0.08
         assert 0.12 < opening < 0.25
 
@@ -97,7 +105,9 @@ def test_all_acts_occur_and_are_what_they_are_called(seed: int) -> None:
     frames = performance(15, 60, seed)
     assert {frame.act for frame in frames} == ACTS | {"rest"}
     talking = scores(during(frames, "talking"), "jawOpen")
-    openings = np.flatnonzero((talking[1:-1] > talking[:-2]) & (talking[1:-1] >= talking[2:]) & (talking[1:-1] > 0.08))
+    openings = np.flatnonzero(
+        (talking[1:-1] > talking[:-2]) & (talking[1:-1] >= talking[2:]) & (talking[1:-1] > 0.08)
+    )
     assert 2 < len(openings) / (len(talking) / 60) < 9  # syllables a second
     laughing = during(frames, "laughing")
     for name in ("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "jawOpen"):
@@ -131,7 +141,9 @@ def test_eyes_stay_with_the_viewer_while_the_head_turns(seed: int) -> None:
 def test_the_same_seed_gives_the_same_and_another_gives_another() -> None:
     first, again, other = (performance(6, 30, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal([f.expression for f in first], [f.expression for f in again])
-    assert np.abs(np.array([f.expression for f in first]) - [f.expression for f in other]).max() > 0.1
+    assert (
+        np.abs(np.array([f.expression for f in first]) - [f.expression for f in other]).max() > 0.1
+    )
 
 
 def test_the_frame_rate_changes_nothing_but_how_often_one_looks() -> None:
@@ -142,7 +154,9 @@ def test_the_frame_rate_changes_nothing_but_how_often_one_looks() -> None:
         assert (a.yaw, a.act) == (pytest.approx(b.yaw, abs=1e-6), b.act)
 
 
-@pytest.mark.parametrize(("seconds", "fps"), [(3.9, 30), (float("nan"), 30), (1e9, 30), (10, 5), (10, float("inf"))])
+@pytest.mark.parametrize(
+    ("seconds", "fps"), [(3.9, 30), (float("nan"), 30), (1e9, 30), (10, 5), (10, float("inf"))]
+)
 def test_what_cannot_be_performed_is_refused(seconds: float, fps: float) -> None:
     with pytest.raises(UserError, match="choose"):
         performance(seconds, fps)

@@ -28,7 +28,7 @@ pillow_heif.register_heif_opener()  # to write HEIC; the reader does so for itse
 
 def picture(height: int = 300, width: int = 400) -> np.ndarray:
     """Smooth, colourful, and different in every corner, so that a turn or a swap of channels shows."""
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     return (np.stack([x, y, 0.3 + 0.5 * x * y], -1) * 255).astype(np.uint8)
 
 
@@ -61,12 +61,18 @@ def test_the_camera_s_orientation_is_undone(tmp_path: Path, orientation: int, en
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = Image.fromarray(stored_for(picture(), orientation))
-    options = {"png": {"exif": exif}, "tif": {"exif": exif}, "heic": {"quality": 95}}.get(ending, {"exif": exif, "quality": 95})
-    stored.info["exif"] = exif.tobytes()  # here HEIC's writer looks for the turn that goes into the file
+    options = {"png": {"exif": exif}, "tif": {"exif": exif}, "heic": {"quality": 95}}.get(
+        ending, {"exif": exif, "quality": 95}
+    )
+    stored.info["exif"] = (
+        exif.tobytes()
+    )  # here HEIC's writer looks for the turn that goes into the file
     path = saved(tmp_path / f"turned.{ending}", stored, **options)
     rgb = load_photo(path).rgb
     assert rgb.shape == picture().shape
-    np.testing.assert_allclose(rgb.astype(int), picture().astype(int), atol=0 if ending in ("png", "tif") else 12)
+    np.testing.assert_allclose(
+        rgb.astype(int), picture().astype(int), atol=0 if ending in ("png", "tif") else 12
+    )
 
 
 def test_transparency_lies_over_grey(tmp_path: Path) -> None:
@@ -75,7 +81,9 @@ def test_transparency_lies_over_grey(tmp_path: Path) -> None:
     path = saved(tmp_path / "cut-out.png", Image.fromarray(np.dstack([picture(), alpha])))
     rgb = load_photo(path).rgb
     assert (rgb[:, :200] == 128).all()
-    np.testing.assert_allclose(rgb[:, 200:300].astype(int), (picture()[:, 200:300].astype(int) + 128) / 2, atol=2)
+    np.testing.assert_allclose(
+        rgb[:, 200:300].astype(int), (picture()[:, 200:300].astype(int) + 128) / 2, atol=2
+    )
     np.testing.assert_array_equal(rgb[:, 300:], picture()[:, 300:])
 
 
@@ -84,7 +92,9 @@ def test_a_palette_with_a_transparent_entry(tmp_path: Path) -> None:
     image = Image.fromarray(indices, "P")
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
     rgb = load_photo(saved(tmp_path / "palette.png", image, transparency=3)).rgb
-    np.testing.assert_array_equal(rgb[0, [50, 150, 250, 350]], [[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128]])
+    np.testing.assert_array_equal(
+        rgb[0, [50, 150, 250, 350]], [[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128]]
+    )
 
 
 @pytest.mark.parametrize("side", [300, 5000])
@@ -113,7 +123,9 @@ def test_of_an_animation_the_first_frame_and_a_warning(tmp_path: Path, name: str
     frames = [Image.new("RGB", (400, 300), colour) for colour in ("red", "blue", "lime")]
     path = saved(tmp_path / name, frames[0], save_all=True, append_images=frames[1:])
     photo = load_photo(path)
-    np.testing.assert_allclose(photo.rgb.reshape(-1, 3).astype(int), [[255, 0, 0]] * 120_000, atol=3)
+    np.testing.assert_allclose(
+        photo.rgb.reshape(-1, 3).astype(int), [[255, 0, 0]] * 120_000, atol=3
+    )
     assert photo.warnings == ("an animation: only its first frame is used",)
 
 
@@ -121,7 +133,9 @@ def test_a_camera_s_jpeg_with_further_pictures_in_it_is_no_animation(tmp_path: P
     main, preview = Image.new("RGB", (400, 300), "red"), Image.new("RGB", (160, 120), "blue")
     path = saved(tmp_path / "phone.jpg", main, format="MPO", save_all=True, append_images=[preview])
     photo = load_photo(path)
-    np.testing.assert_allclose(photo.rgb.reshape(-1, 3).astype(int), [[255, 0, 0]] * 120_000, atol=3)
+    np.testing.assert_allclose(
+        photo.rgb.reshape(-1, 3).astype(int), [[255, 0, 0]] * 120_000, atol=3
+    )
     assert photo.warnings == ()
 
 
@@ -135,14 +149,26 @@ def test_colors_go_through_the_display_p3_profile(tmp_path: Path, ending: str) -
     profile = display_p3_profile()
     original = np.asarray(skimage.data.astronaut())
     in_p3 = to_display_p3(original)
-    path = saved(tmp_path / f"phone.{ending}", Image.fromarray(in_p3), icc_profile=profile, quality=95, subsampling=0)
+    path = saved(
+        tmp_path / f"phone.{ending}",
+        Image.fromarray(in_p3),
+        icc_profile=profile,
+        quality=95,
+        subsampling=0,
+    )
     assert color_error(in_p3, original) > 2
     assert color_error(load_photo(path).rgb, original) < (0.5 if ending == "png" else 2)
 
 
 def test_cmyk_goes_through_its_profile(tmp_path: Path) -> None:
     ink = np.asarray(Image.fromarray(picture()).convert("CMYK")) // 2
-    path = saved(tmp_path / "print.jpg", Image.fromarray(ink, "CMYK"), icc_profile=cmyk_profile(), quality=98, subsampling=0)
+    path = saved(
+        tmp_path / "print.jpg",
+        Image.fromarray(ink, "CMYK"),
+        icc_profile=cmyk_profile(),
+        quality=98,
+        subsampling=0,
+    )
     plain = np.asarray(Image.fromarray(ink, "CMYK").convert("RGB"))
     printed = printed_colors(ink)
     assert color_error(plain, printed) > 10
@@ -150,24 +176,30 @@ def test_cmyk_goes_through_its_profile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("profile", [b"nonsense", b"\0" * 128, None])
-def test_a_profile_that_does_not_fit_is_left_aside_and_said(tmp_path: Path, profile: bytes | None) -> None:
-    path = saved(tmp_path / "odd.png", Image.fromarray(picture()), icc_profile=profile or cmyk_profile())
+def test_a_profile_that_does_not_fit_is_left_aside_and_said(
+    tmp_path: Path, profile: bytes | None
+) -> None:
+    path = saved(
+        tmp_path / "odd.png", Image.fromarray(picture()), icc_profile=profile or cmyk_profile()
+    )
     photo = load_photo(path)
     np.testing.assert_array_equal(photo.rgb, picture())
     assert len(photo.warnings) == 1
     assert "color profile" in photo.warnings[0]
 
 
-def test_what_is_odd_about_a_further_photo_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_odd_about_a_further_photo_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = saved(tmp_path / "odd.png", Image.fromarray(picture()), icc_profile=b"nonsense")
-    further, = further_pictures([path], lambda *_: None)
+    (further,) = further_pictures([path], lambda *_: None)
     np.testing.assert_array_equal(further.rgb, picture())
     assert "odd.png: its color profile" in capsys.readouterr().err
 
 
 def test_a_further_photo_may_be_heic(tmp_path: Path) -> None:
     path = saved(tmp_path / "side.heic", Image.fromarray(picture()), quality=95)
-    further, = further_pictures([path], lambda *_: None)
+    (further,) = further_pictures([path], lambda *_: None)
     assert further.rgb.shape == picture().shape
 
 
@@ -179,7 +211,7 @@ def test_a_further_clip_that_cannot_be_read_is_refused_as_a_clip(tmp_path: Path)
         container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(48, 64), format="rgb24")))
         container.mux(stream.encode(None))
     content = path.read_bytes()
-    path.write_bytes(content[:content.index(b"moov") - 4])
+    path.write_bytes(content[: content.index(b"moov") - 4])
     with pytest.raises(UserError, match=r"cut off: its index.*missing"):
         further_pictures([path], lambda *_: None)
     path.write_text("notes")
@@ -187,28 +219,36 @@ def test_a_further_clip_that_cannot_be_read_is_refused_as_a_clip(tmp_path: Path)
         further_pictures([path], lambda *_: None)
 
 
-def test_a_further_clip_that_is_cut_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_further_clip_that_is_cut_off_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
     face = np.asarray(skimage.data.astronaut())[:240, 110:350]
     with film_writer(whole, width=240, height=240, rate=Fraction(25)) as writer:
         for index in range(60):
             writer.write(np.roll(face, index % 5, 1))
     content = whole.read_bytes()
-    cut.write_bytes(content[:len(content) * 3 // 4])
+    cut.write_bytes(content[: len(content) * 3 // 4])
     assert further_pictures([cut], lambda *_: None)
     assert "cut.mkv is cut off" in capsys.readouterr().err
 
 
 def test_a_grey_picture_with_a_color_camera_s_profile(tmp_path: Path) -> None:
     grey = Image.fromarray(picture()).convert("L")
-    photo = load_photo(saved(tmp_path / "grey.jpg", grey, icc_profile=display_p3_profile(), quality=95))
-    np.testing.assert_allclose(photo.rgb.astype(int), np.asarray(grey.convert("RGB")).astype(int), atol=4)
+    photo = load_photo(
+        saved(tmp_path / "grey.jpg", grey, icc_profile=display_p3_profile(), quality=95)
+    )
+    np.testing.assert_allclose(
+        photo.rgb.astype(int), np.asarray(grey.convert("RGB")).astype(int), atol=4
+    )
     assert photo.warnings == ()
 
 
 def test_cielab_and_ycbcr_pictures(tmp_path: Path) -> None:
     rgb = Image.fromarray(picture())
-    lab = ImageCms.profileToProfile(rgb, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
+    lab = ImageCms.profileToProfile(
+        rgb, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
     assert lab is not None
     for image in (lab, rgb.convert("YCbCr")):
         read = load_photo(saved(tmp_path / "odd.tif", image)).rgb
@@ -217,13 +257,20 @@ def test_cielab_and_ycbcr_pictures(tmp_path: Path) -> None:
 
 def test_a_postscript_file_named_jpg_starts_no_interpreter(tmp_path: Path) -> None:
     path = tmp_path / "loop.jpg"
-    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 400 400\n%%EndComments\n{ } loop\n")
+    path.write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 400 400\n%%EndComments\n{ } loop\n"
+    )
     assert "not a picture" in complaint(path)
 
 
 def test_a_background_is_read_the_same_way(tmp_path: Path) -> None:
     original = np.asarray(skimage.data.astronaut())
-    path = saved(tmp_path / "wall.heic", Image.fromarray(to_display_p3(original)), icc_profile=display_p3_profile(), quality=95)
+    path = saved(
+        tmp_path / "wall.heic",
+        Image.fromarray(to_display_p3(original)),
+        icc_profile=display_p3_profile(),
+        quality=95,
+    )
     assert color_error(load_background(Picture(path), 512, 512), original) < 2
 
 
@@ -233,19 +280,34 @@ def huge_picture(mode: str) -> Image.Image:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
-@pytest.mark.parametrize(("name", "mode", "options"), [
-    ("huge.jpg", "RGB", {}), ("progressive.jpg", "RGB", {"progressive": True, "subsampling": 0}),
-    ("huge.png", "RGB", {"compress_level": 1}), ("alpha.png", "RGBA", {"compress_level": 1}),
-    ("palette.png", "P", {"compress_level": 1}),
-])
-def test_120_megapixels_need_less_than_a_gigabyte(tmp_path: Path, name: str, mode: str, options: dict[str, Any]) -> None:
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the peak of a process's memory is read from /proc"
+)
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        ("huge.jpg", "RGB", {}),
+        ("progressive.jpg", "RGB", {"progressive": True, "subsampling": 0}),
+        ("huge.png", "RGB", {"compress_level": 1}),
+        ("alpha.png", "RGBA", {"compress_level": 1}),
+        ("palette.png", "P", {"compress_level": 1}),
+    ],
+)
+def test_120_megapixels_need_less_than_a_gigabyte(
+    tmp_path: Path, name: str, mode: str, options: dict[str, Any]
+) -> None:
     path = saved(tmp_path / name, huge_picture(mode), **options)
-    code = ("import re, sys; from pathlib import Path; from perse_live.photo import load_photo;"
-            "rgb = load_photo(Path(sys.argv[1])).rgb; assert rgb.shape == (3413, 4096, 3), rgb.shape;"
-            "print(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1])")
-    run = subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True)
-    assert int(run.stdout) * 1024 < 1e9  # not getrusage's figure, which starts at this process's own peak
+    code = (
+        "import re, sys; from pathlib import Path; from perse_live.photo import load_photo;"
+        "rgb = load_photo(Path(sys.argv[1])).rgb; assert rgb.shape == (3413, 4096, 3), rgb.shape;"
+        "print(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True
+    )
+    assert (
+        int(run.stdout) * 1024 < 1e9
+    )  # not getrusage's figure, which starts at this process's own peak
 
 
 def test_more_than_120_megapixels_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
@@ -256,7 +318,9 @@ def test_more_than_120_megapixels_are_refused_before_they_are_decoded(tmp_path: 
 
 
 def test_too_few_pixels(tmp_path: Path) -> None:
-    assert "at least 256" in complaint(saved(tmp_path / "small.png", Image.fromarray(picture(255, 400))))
+    assert "at least 256" in complaint(
+        saved(tmp_path / "small.png", Image.fromarray(picture(255, 400)))
+    )
     load_photo(saved(tmp_path / "enough.png", Image.fromarray(picture(256, 256))))
 
 
@@ -274,7 +338,10 @@ def test_a_png_with_a_broken_checksum(tmp_path: Path) -> None:
     complaint(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"Dear diary, this is no photo.\n" * 50, b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"Dear diary, this is no photo.\n" * 50, b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"],
+)
 def test_what_is_no_picture(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "diary.jpg"
     path.write_bytes(content)

@@ -33,7 +33,12 @@ def run_python(code: str) -> int:
 
 def test_importing_it_loads_no_other_package() -> None:
     heavy = ["torch", "numpy", "numba", "mediapipe", "cv2", "av", "aiohttp", "aiortc"]
-    assert run_python(f"import sys, perse_live; sys.exit(any(name in sys.modules for name in {heavy}))") == 0
+    assert (
+        run_python(
+            f"import sys, perse_live; sys.exit(any(name in sys.modules for name in {heavy}))"
+        )
+        == 0
+    )
 
 
 def test_an_avatar_is_drawn_without_torch_and_mediapipe() -> None:
@@ -42,7 +47,12 @@ def test_an_avatar_is_drawn_without_torch_and_mediapipe() -> None:
         "image = toy_avatar(gaussians=50).render(size=64); perse_live.Avatar, perse_live.drive;"
         "sys.exit('torch' in sys.modules or 'mediapipe' in sys.modules or image.shape != (64, 64, 3))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[1]).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[1]
+        ).returncode
+        == 0
+    )
 
 
 def test_every_public_name_is_there_and_listed() -> None:
@@ -77,7 +87,9 @@ def test_a_rendering_is_what_the_live_session_draws(avatar: Avatar) -> None:
     wanted = stage.draw(Motion(scores, gaze_from_expression(scores), pose), background=(1, 0, 0))
     drawn = avatar.render(scores, (20, -5, 3), size=96, background=(255, 0, 0))
     np.testing.assert_array_equal(drawn, wanted)
-    np.testing.assert_array_equal(avatar.render(scores, pose, size=96, background=(255, 0, 0)), wanted)
+    np.testing.assert_array_equal(
+        avatar.render(scores, pose, size=96, background=(255, 0, 0)), wanted
+    )
 
 
 def test_pictures_are_the_caller_s_and_threads_may_draw_at_once(avatar: Avatar) -> None:
@@ -139,7 +151,9 @@ def test_nothing_is_built_without_consent_or_a_photo(tmp_path: Path) -> None:
         perse_live.build_avatar(tmp_path / "me.jpg", consent="the tests")
 
 
-def test_a_film_is_driven_only_into_a_file_that_may_be_written(avatar: Avatar, tmp_path: Path) -> None:
+def test_a_film_is_driven_only_into_a_file_that_may_be_written(
+    avatar: Avatar, tmp_path: Path
+) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"a film")
     with pytest.raises(UserError, match="it is the input"):

@@ -12,7 +12,9 @@ import pytest
 from perse_live.quiet import quiet_stderr, quiet_stdout, stdout_to_stderr
 
 
-def test_what_native_code_writes_is_gone_and_what_comes_later_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_native_code_writes_is_gone_and_what_comes_later_is_not(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(ValueError, match="an error"), quiet_stderr():
         os.write(2, b"W0000 chatter\n")
         raise ValueError("an error")
@@ -21,14 +23,18 @@ def test_what_native_code_writes_is_gone_and_what_comes_later_is_not(capfd: pyte
 
 
 def test_a_process_without_stderr_runs_too() -> None:
-    code = ("import os, sys; os.close(2); sys.stderr = None\n"
-            "from perse_live.quiet import quiet_stderr\nwith quiet_stderr(): print('done')")
+    code = (
+        "import os, sys; os.close(2); sys.stderr = None\n"
+        "from perse_live.quiet import quiet_stderr\nwith quiet_stderr(): print('done')"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "done\n"
 
 
 @pytest.mark.parametrize("silencer", [quiet_stdout, stdout_to_stderr])
-def test_stdout_comes_back_after_two_threads_silenced_it_at_once(silencer: Callable[[], AbstractContextManager[None]]) -> None:
+def test_stdout_comes_back_after_two_threads_silenced_it_at_once(
+    silencer: Callable[[], AbstractContextManager[None]],
+) -> None:
     before = sys.stdout
     second_asks, first_ends = threading.Event(), threading.Event()
 

@@ -38,13 +38,22 @@ def test_a_head_that_rests_moves_nothing_but_the_chest() -> None:
     assert np.abs(np.diff(found[:, BREATH])).max() < 0.05
 
 
-@pytest.mark.parametrize(("move", "which", "sign"), [
-    (lambda time: pose(right=0.05 * step(time)), ROLL, -1),  # the head goes to the picture's right, hair stays to its left
-    (lambda time: pose(yaw=30 * step(time)), YAW, -1),
-    (lambda time: pose(roll=20 * step(time)), ROLL, -1),
-    (lambda time: pose(pitch=20 * step(time)), PITCH, -1),
-])
-def test_hair_lags_swings_and_comes_to_rest(move: Callable[[float], HeadPose], which: int, sign: int) -> None:
+@pytest.mark.parametrize(
+    ("move", "which", "sign"),
+    [
+        (
+            lambda time: pose(right=0.05 * step(time)),
+            ROLL,
+            -1,
+        ),  # the head goes to the picture's right, hair stays to its left
+        (lambda time: pose(yaw=30 * step(time)), YAW, -1),
+        (lambda time: pose(roll=20 * step(time)), ROLL, -1),
+        (lambda time: pose(pitch=20 * step(time)), PITCH, -1),
+    ],
+)
+def test_hair_lags_swings_and_comes_to_rest(
+    move: Callable[[float], HeadPose], which: int, sign: int
+) -> None:
     found = played(move, seconds=4, fps=60)
     early, later = found[30:42, which], found[42:90, which]
     assert np.abs(found[:30, :BREATH]).max() < 1e-6
@@ -55,17 +64,23 @@ def test_hair_lags_swings_and_comes_to_rest(move: Callable[[float], HeadPose], w
 
 
 def test_the_motion_is_the_same_at_any_frame_rate() -> None:
-    slow, fast = (played(lambda time: pose(yaw=25 * step(time), right=0.03 * step(time)), seconds=3, fps=fps)
-                  for fps in (30, 240))
+    slow, fast = (
+        played(lambda time: pose(yaw=25 * step(time), right=0.03 * step(time)), seconds=3, fps=fps)
+        for fps in (30, 240)
+    )
     np.testing.assert_allclose(slow[:, :BREATH], fast[::8, :BREATH], atol=0.03)
     np.testing.assert_allclose(slow[:, BREATH], fast[::8, BREATH], atol=1e-5)
 
 
 def test_it_depends_on_poses_and_times_only() -> None:
     def dance(time: float) -> HeadPose:
-        return pose(yaw=30 * np.sin(5 * time), pitch=10 * np.cos(3 * time), right=0.1 * np.sin(8 * time))
+        return pose(
+            yaw=30 * np.sin(5 * time), pitch=10 * np.cos(3 * time), right=0.1 * np.sin(8 * time)
+        )
 
-    np.testing.assert_array_equal(played(dance, seconds=2, fps=25), played(dance, seconds=2, fps=25))
+    np.testing.assert_array_equal(
+        played(dance, seconds=2, fps=25), played(dance, seconds=2, fps=25)
+    )
 
 
 def test_jumps_and_pauses_do_not_whip() -> None:
@@ -83,4 +98,6 @@ def test_breath_is_smooth_and_repeats() -> None:
     values = np.array([breath_at(time) for time in times])
     assert values.min() == 0 and values.max() > 0.999
     assert np.abs(np.diff(values)).max() < 0.01
-    np.testing.assert_allclose(values[:1000], [breath_at(time + 4.3) for time in times[:1000]], atol=1e-9)
+    np.testing.assert_allclose(
+        values[:1000], [breath_at(time + 4.3) for time in times[:1000]], atol=1e-9
+    )

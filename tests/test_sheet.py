@@ -21,20 +21,31 @@ def test_a_sheet_shows_the_avatar_many_times() -> None:
     assert 1500 < width < 2400 and 1500 < height < 2400
     assert (sheet[:8] == 255).all()  # the margin
     tiles = (sheet != 255).any(2)
-    rows = tiles.mean(1) > 0.5  # rows of tiles, with captions between them; the first two share the photo's large tile
+    rows = (
+        tiles.mean(1) > 0.5
+    )  # rows of tiles, with captions between them; the first two share the photo's large tile
     assert int((rows[1:] & ~rows[:-1]).sum()) >= 4
-    for tile in (sheet[200:700, 60:600], sheet[-400:-150, 60:300]):  # the photo's view, and an expression
+    for tile in (
+        sheet[200:700, 60:600],
+        sheet[-400:-150, 60:300],
+    ):  # the photo's view, and an expression
         assert tile.std((0, 1)).max() > 5
 
 
 def test_attributes_are_shown_below() -> None:
     toy = toy_avatar()
     attributes = tuple(toy_attribute(toy, f"hat-{k}", "hat", seed=k, changed=600) for k in range(7))
-    plain, dressed = contact_sheet(toy), contact_sheet(dataclasses.replace(toy, attributes=attributes))
+    plain, dressed = (
+        contact_sheet(toy),
+        contact_sheet(dataclasses.replace(toy, attributes=attributes)),
+    )
     height = len(plain) - MARGIN
     np.testing.assert_array_equal(dressed[TITLE:height], plain[TITLE:height])
     assert len(dressed) - len(plain) == HEADING + 2 * row_height(300)
-    first, second = (dressed[height + HEADING:height + HEADING + 300, left:left + 300] for left in (MARGIN, MARGIN + 300 + GAP))
+    first, second = (
+        dressed[height + HEADING : height + HEADING + 300, left : left + 300]
+        for left in (MARGIN, MARGIN + 300 + GAP)
+    )
     assert first.std() > 5 and (first != second).any()
 
 
@@ -43,7 +54,9 @@ def test_the_sheet_of_expressions_shows_what_correctives_do() -> None:
     deltas = np.zeros((1, len(toy), 3), np.float32)
     deltas[..., 0] = 1
     red = sparse([Component("jaw", (ramp("jawOpen", 0.4, 1.0),))], deltas, deltas[..., 1])
-    plain, corrected = (expression_sheet(one) for one in (toy, dataclasses.replace(toy, correctives=red)))
+    plain, corrected = (
+        expression_sheet(one) for one in (toy, dataclasses.replace(toy, correctives=red))
+    )
     assert plain.shape == corrected.shape and plain.shape[1] > 2000
     below = slice(TITLE + HEADING + MARGIN, None)
     changed = (plain[below] != corrected[below]).any(2)
@@ -55,10 +68,16 @@ def test_the_sheet_of_expressions_shows_what_correctives_do() -> None:
 def test_turns_start_from_the_photo_or_from_the_front_and_keep_the_neck() -> None:
     avatar = toy_avatar()
     tilted = (avatar.source.R_cam_head @ from_euler_degrees(10, 5, 8)).astype(np.float32)
-    avatar = dataclasses.replace(avatar, source=dataclasses.replace(avatar.source, R_cam_head=tilted))
+    avatar = dataclasses.replace(
+        avatar, source=dataclasses.replace(avatar.source, R_cam_head=tilted)
+    )
     source, pivot = avatar.source, avatar.rig.neck_pivot
     neck = source.R_cam_head @ pivot + source.t_cam_head
-    for pose in (turned_pose(avatar, 20, -10, 5), facing_pose(avatar, yaw=20, pitch=-10, roll=5), facing_pose(avatar)):
+    for pose in (
+        turned_pose(avatar, 20, -10, 5),
+        facing_pose(avatar, yaw=20, pitch=-10, roll=5),
+        facing_pose(avatar),
+    ):
         np.testing.assert_allclose(pose.R_cam_head @ pivot + pose.t_cam_head, neck, atol=1e-6)
         np.testing.assert_array_equal(pose.R_cam_body, source.R_cam_head)
     np.testing.assert_allclose(turned_pose(avatar, 0, 0, 0).R_cam_head, tilted, atol=1e-6)

@@ -48,17 +48,40 @@ _COMMANDS = {
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has none of these signals")
-@pytest.mark.parametrize(("name", "ending"), [  # every command and every signal; `ending_signals` is the same for all
-    ("drive", "SIGTERM"), ("drive", "SIGHUP"), ("drive", "SIGINT"), ("build", "SIGTERM"), ("export", "SIGHUP"),
-    ("drive", "SIGKILL"), ("export", "SIGKILL"), ("attribute", "SIGKILL")])
-def test_an_ended_command_leaves_everything_as_it_was(inputs: Path, tmp_path: Path, name: str, ending: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [  # every command and every signal; `ending_signals` is the same for all
+        ("drive", "SIGTERM"),
+        ("drive", "SIGHUP"),
+        ("drive", "SIGINT"),
+        ("build", "SIGTERM"),
+        ("export", "SIGHUP"),
+        ("drive", "SIGKILL"),
+        ("export", "SIGKILL"),
+        ("attribute", "SIGKILL"),
+    ],
+)
+def test_an_ended_command_leaves_everything_as_it_was(
+    inputs: Path, tmp_path: Path, name: str, ending: str
+) -> None:
     words = _COMMANDS[name]
     if name == "attribute":
         shutil.copy(inputs / "me.perse", tmp_path / "mine.perse")
     before = contents(tmp_path)
-    command = [sys.executable, "-m", "perse_live.cli", *(word.replace("OUT", str(tmp_path)) for word in words)]
-    process = subprocess.Popen(command, cwd=inputs, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "perse_live.cli",
+        *(word.replace("OUT", str(tmp_path)) for word in words),
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=inputs,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + PATIENCE
     said = ""
     if words[0] == "drive":  # tells its progress on terminals only
@@ -70,9 +93,15 @@ def test_an_ended_command_leaves_everything_as_it_was(inputs: Path, tmp_path: Pa
         said = process.stderr.readline()
     process.send_signal(getattr(signal, ending))
     _, rest = process.communicate(timeout=PATIENCE)
-    if ending == "SIGKILL":  # nobody can tidy up then, but what is left has a name that says so, and is swept later
+    if (
+        ending == "SIGKILL"
+    ):  # nobody can tidy up then, but what is left has a name that says so, and is swept later
         assert process.returncode == -signal.SIGKILL, said + rest
-        assert {name: content for name, content in contents(tmp_path).items() if not name.startswith(".")} == before
+        assert {
+            name: content
+            for name, content in contents(tmp_path).items()
+            if not name.startswith(".")
+        } == before
         return
     assert process.returncode == 1, said + rest
     assert rest.splitlines()[-1] == "perse-live: interrupted"
@@ -82,7 +111,10 @@ def test_an_ended_command_leaves_everything_as_it_was(inputs: Path, tmp_path: Pa
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All that is in a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
+        for path in folder.rglob("*")
+    }
 
 
 def test_a_second_signal_does_not_cut_short_what_the_first_began() -> None:

@@ -28,8 +28,13 @@ def test_steps_that_are_no_part_of_the_job_change_nothing() -> None:
     assert job.tell("refine", 0.0, 61.0) == pytest.approx(9.0)
 
 
-@given(st.lists(st.floats(0.1, 20.0), min_size=1, max_size=8), st.lists(st.floats(0, 1), min_size=1, max_size=5))
-def test_what_is_done_never_falls_and_ends_at_all(seconds: list[float], fractions: list[float]) -> None:
+@given(
+    st.lists(st.floats(0.1, 20.0), min_size=1, max_size=8),
+    st.lists(st.floats(0, 1), min_size=1, max_size=5),
+)
+def test_what_is_done_never_falls_and_ends_at_all(
+    seconds: list[float], fractions: list[float]
+) -> None:
     job, now, shares = Remaining({str(k): value for k, value in enumerate(seconds)}), 0.0, [0.0]
     for k in range(len(seconds)):
         for fraction in [0.0, *fractions, 1.0]:

@@ -25,18 +25,25 @@ from toys import toy_avatar
 
 NAMES = ("beard", "stubble", "hat", "nose", "glasses")
 LEARNED = ("goatee", "moustache", "cap", "copper", "chin", "hood", "fringe")
-WEIGHTS = st.dictionaries(st.sampled_from(NAMES), st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)))
-MIXED = st.dictionaries(st.sampled_from(NAMES + LEARNED), st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)))
+WEIGHTS = st.dictionaries(
+    st.sampled_from(NAMES), st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1))
+)
+MIXED = st.dictionaries(
+    st.sampled_from(NAMES + LEARNED), st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1))
+)
 DOING = (expression(jawOpen=0.5, mouthSmileLeft=0.7), np.full((2, 2), 0.1, np.float32))
 
 
 def learned_looks(toy: Avatar) -> tuple[LearnedAttribute, ...]:
-    return (toy_learned(toy, "goatee", "beard", seed=10), toy_learned(toy, "moustache", "beard", seed=11, free=0),
-            toy_learned(toy, "cap", "hat", seed=12, on_surface=0, changed=300),
-            replace(toy_learned(toy, "copper", "hair", seed=13, tints_hair=True), added=none_learned()),
-            toy_learned(toy, "chin", "face", seed=14, changed=0, on_surface=0, free=0),
-            toy_learned(toy, "hood", "cloth", seed=15, moves_own=True, changed=200),
-            toy_learned(toy, "fringe", "hair", seed=16))
+    return (
+        toy_learned(toy, "goatee", "beard", seed=10),
+        toy_learned(toy, "moustache", "beard", seed=11, free=0),
+        toy_learned(toy, "cap", "hat", seed=12, on_surface=0, changed=300),
+        replace(toy_learned(toy, "copper", "hair", seed=13, tints_hair=True), added=none_learned()),
+        toy_learned(toy, "chin", "face", seed=14, changed=0, on_surface=0, free=0),
+        toy_learned(toy, "hood", "cloth", seed=15, moves_own=True, changed=200),
+        toy_learned(toy, "fringe", "hair", seed=16),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +55,19 @@ def decoded() -> Avatar:
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
     toy = toy_avatar(gaussians=600)
-    return with_toy_correctives(replace(toy, decoder=toy_decoder(), attributes=(
-        *explicit_looks(toy), *learned_looks(toy))))
+    return with_toy_correctives(
+        replace(toy, decoder=toy_decoder(), attributes=(*explicit_looks(toy), *learned_looks(toy)))
+    )
 
 
 def explicit_looks(toy: Avatar) -> tuple[Attribute, ...]:
     return (
-        toy_attribute(toy, "beard", "beard"), toy_attribute(toy, "stubble", "beard", seed=1, free=0),
+        toy_attribute(toy, "beard", "beard"),
+        toy_attribute(toy, "stubble", "beard", seed=1, free=0),
         toy_attribute(toy, "hat", "hat", seed=2, on_surface=0, changed=300),
         replace(toy_attribute(toy, "nose", "nose", seed=3), added=nothing_added()),
-        toy_attribute(toy, "glasses", "glasses", seed=4, changed=0, moved=0))
+        toy_attribute(toy, "glasses", "glasses", seed=4, changed=0, moved=0),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +81,44 @@ def assert_alike(quick: Avatar, clear: Avatar) -> None:
     for first, second in ((quick.surface, clear.surface), (quick.rigid, clear.rigid)):
         for name, array in vars(second).items():
             rough = 2e-4 if name == "positions" else 6e-6  # shares of an edge, which may be short
-            np.testing.assert_allclose(getattr(first, name), array, atol=rough, rtol=1e-5, err_msg=name)
+            np.testing.assert_allclose(
+                getattr(first, name), array, atol=rough, rtol=1e-5, err_msg=name
+            )
             assert getattr(first, name).dtype == array.dtype
             assert getattr(first, name).flags.c_contiguous
     for name in ("opacities", "colors", "regions"):
-        np.testing.assert_allclose(getattr(quick, name), getattr(clear, name), atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            getattr(quick, name), getattr(clear, name), atol=1e-5, err_msg=name
+        )
     for name, array in vars(clear.correctives.deltas).items():
-        np.testing.assert_allclose(getattr(quick.correctives.deltas, name), array, atol=1e-6, err_msg=f"correctives, {name}")
+        np.testing.assert_allclose(
+            getattr(quick.correctives.deltas, name),
+            array,
+            atol=1e-6,
+            err_msg=f"correctives, {name}",
+        )
 
 
 @examples(60)
 @given(WEIGHTS)
-def test_worn_is_within_range_and_leaves_the_avatar_as_it_was(avatar: Avatar, weights: dict[str, float]) -> None:
-    before = [array.copy() for array in (avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means)]
+def test_worn_is_within_range_and_leaves_the_avatar_as_it_was(
+    avatar: Avatar, weights: dict[str, float]
+) -> None:
+    before = [
+        array.copy()
+        for array in (avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means)
+    ]
     shown = worn(avatar, avatar.attributes, weights)
-    for array, kept in zip((avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means), before, strict=True):
+    for array, kept in zip(
+        (avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means),
+        before,
+        strict=True,
+    ):
         np.testing.assert_array_equal(array, kept)
     added = sum(len(one.added) for one in avatar.attributes if weights.get(one.name))
-    assert len(shown) == len(avatar) + added == len(shown.surface.triangles) + len(shown.rigid.means)
+    assert (
+        len(shown) == len(avatar) + added == len(shown.surface.triangles) + len(shown.rigid.means)
+    )
     for array in (shown.colors, shown.opacities):
         assert array.min() >= 0 and array.max() <= 1
     assert (shown is avatar) == (not any(weights.values()))
@@ -103,15 +133,20 @@ def test_full_weight_is_the_attribute_itself_and_starts_are_starts(avatar: Avata
     surface = len(avatar.surface.triangles)
     np.testing.assert_allclose(full.colors[hat.ids], hat.colors, atol=1e-6)
     np.testing.assert_allclose(full.opacities[hat.ids], hat.opacities, atol=1e-6)
-    np.testing.assert_allclose(full.rig.vertices[hat.vertex_ids], avatar.rig.vertices[hat.vertex_ids] + hat.vertex_offsets,
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        full.rig.vertices[hat.vertex_ids],
+        avatar.rig.vertices[hat.vertex_ids] + hat.vertex_offsets,
+        atol=1e-6,
+    )
     own = len(avatar.rigid.means)
     np.testing.assert_allclose(full.rigid.means[own:], hat.added.rigid.means, atol=1e-6)
-    np.testing.assert_allclose(full.opacities[surface + own:], hat.added.opacities, atol=1e-5)
+    np.testing.assert_allclose(full.opacities[surface + own :], hat.added.opacities, atol=1e-5)
     little = worn(avatar, avatar.attributes, {"hat": 1e-4})
     np.testing.assert_allclose(little.rigid.means[own:], hat.added.rigid_start, atol=1e-4)
-    np.testing.assert_allclose(little.rigid.scales[own:], hat.added.rigid.scales * hat.added.least_size, rtol=1e-3)
-    assert little.opacities[surface + own:].max() < 1e-3
+    np.testing.assert_allclose(
+        little.rigid.scales[own:], hat.added.rigid.scales * hat.added.least_size, rtol=1e-3
+    )
+    assert little.opacities[surface + own :].max() < 1e-3
 
 
 @given(WEIGHTS)
@@ -125,8 +160,9 @@ def test_a_slot_never_has_more_than_the_weight_1(avatar: Avatar, weights: dict[s
 
 @examples(60)
 @given(st.lists(MIXED, min_size=1, max_size=5))
-def test_the_dresser_shows_what_worn_does_whatever_was_worn_before(avatar: Avatar, dresser: Dresser,
-                                                                   changes: list[dict[str, float]]) -> None:
+def test_the_dresser_shows_what_worn_does_whatever_was_worn_before(
+    avatar: Avatar, dresser: Dresser, changes: list[dict[str, float]]
+) -> None:
     for weights in changes:
         assert_alike(dresser.wear(weights), worn(avatar, avatar.attributes, weights))
     assert dresser.wear({}) is avatar
@@ -138,7 +174,9 @@ SLOTTED = st.dictionaries(st.sampled_from(LEARNED), st.floats(0, 1))
 
 @examples(40)
 @given(SLOTTED)
-def test_outside_of_the_supports_nothing_changes_bit_for_bit(decoded: Avatar, weights: dict[str, float]) -> None:
+def test_outside_of_the_supports_nothing_changes_bit_for_bit(
+    decoded: Avatar, weights: dict[str, float]
+) -> None:
     shown = worn(decoded, decoded.attributes, weights)
     count, total = len(decoded.surface.triangles), len(decoded)
     untouched = np.ones(total, np.bool_)
@@ -151,24 +189,40 @@ def test_outside_of_the_supports_nothing_changes_bit_for_bit(decoded: Avatar, we
     shift = len(shown.surface.triangles) - count
     own = np.r_[np.arange(count), np.arange(count, total) + shift]
     for name in ("colors", "opacities"):
-        np.testing.assert_array_equal(getattr(shown, name)[own][untouched], getattr(decoded, name)[untouched])
-    np.testing.assert_array_equal(shown.surface.positions[:count][still[:count]], decoded.surface.positions[still[:count]])
-    np.testing.assert_array_equal(shown.surface.axes[:count][still[:count]], decoded.surface.axes[still[:count]])
+        np.testing.assert_array_equal(
+            getattr(shown, name)[own][untouched], getattr(decoded, name)[untouched]
+        )
+    np.testing.assert_array_equal(
+        shown.surface.positions[:count][still[:count]], decoded.surface.positions[still[:count]]
+    )
+    np.testing.assert_array_equal(
+        shown.surface.axes[:count][still[:count]], decoded.surface.axes[still[:count]]
+    )
     free = len(decoded.rigid.means)
-    np.testing.assert_array_equal(shown.rigid.means[:free][still[count:]], decoded.rigid.means[still[count:]])
+    np.testing.assert_array_equal(
+        shown.rigid.means[:free][still[count:]], decoded.rigid.means[still[count:]]
+    )
     seen = shown.opacities[(shown.opacities > 0) & ~np.isin(np.arange(len(shown)), own[untouched])]
     assert not len(seen) or seen.min() >= UNSEEN  # what is decoded is there, or exactly absent
 
 
 def test_slots_add_up_on_the_avatars_own_gaussians(decoded: Avatar) -> None:
-    plain = replace(decoded, colors=np.full_like(decoded.colors, 0.5), opacities=np.full_like(decoded.opacities, 0.5))
-    mild = tuple(replace(one, adapter=replace(one.adapter, alpha=0.01)) for one in learned_looks(plain)[:3:2])
+    plain = replace(
+        decoded,
+        colors=np.full_like(decoded.colors, 0.5),
+        opacities=np.full_like(decoded.opacities, 0.5),
+    )
+    mild = tuple(
+        replace(one, adapter=replace(one.adapter, alpha=0.01)) for one in learned_looks(plain)[:3:2]
+    )
     both = worn(plain, mild, {"goatee": 0.7, "cap": 1.0})
     alone = [worn(plain, mild, {name: weight}) for name, weight in (("goatee", 0.7), ("cap", 1.0))]
     count = len(plain.surface.triangles)
     changes = [one.colors[:count] - plain.colors[:count] for one in alone]
     assert all(np.abs(change).max() > 1e-5 for change in changes)
-    np.testing.assert_allclose(both.colors[:count] - plain.colors[:count], changes[0] + changes[1], atol=1e-6)
+    np.testing.assert_allclose(
+        both.colors[:count] - plain.colors[:count], changes[0] + changes[1], atol=1e-6
+    )
 
 
 def test_a_tint_reaches_hair_of_other_slots_and_nothing_else(decoded: Avatar) -> None:
@@ -176,22 +230,35 @@ def test_a_tint_reaches_hair_of_other_slots_and_nothing_else(decoded: Avatar) ->
     regions = cap.added.regions.copy()
     regions[::2] = Region.ACCESSORY
     assert isinstance(cap, LearnedAttribute)
-    avatar = replace(decoded, attributes=(replace(cap, added=replace(cap.added, regions=regions)), *decoded.attributes[3:4]))
-    plain, tinted = (worn(avatar, avatar.attributes, {"cap": 1.0, "copper": weight}) for weight in (0.0, 1.0))
-    changed = (plain.colors[-len(cap.added):] != tinted.colors[-len(cap.added):]).any(1)
+    avatar = replace(
+        decoded,
+        attributes=(
+            replace(cap, added=replace(cap.added, regions=regions)),
+            *decoded.attributes[3:4],
+        ),
+    )
+    plain, tinted = (
+        worn(avatar, avatar.attributes, {"cap": 1.0, "copper": weight}) for weight in (0.0, 1.0)
+    )
+    changed = (plain.colors[-len(cap.added) :] != tinted.colors[-len(cap.added) :]).any(1)
     assert not changed[::2].any() and changed[1::2].mean() > 0.5
     np.testing.assert_array_equal(plain.rigid.means, tinted.rigid.means)
 
 
 def test_parts_of_one_slot_see_each_other_in_the_network(decoded: Avatar) -> None:
     goatee = decoded.attributes[0]
-    alone, mixed = (worn(decoded, decoded.attributes, {"goatee": 0.5, "moustache": other}) for other in (0.0, 0.5))
+    alone, mixed = (
+        worn(decoded, decoded.attributes, {"goatee": 0.5, "moustache": other})
+        for other in (0.0, 0.5)
+    )
     first = len(decoded.surface.triangles)
     here = slice(first, first + len(goatee.added.surface.triangles))
     assert np.abs(alone.surface.positions[here] - mixed.surface.positions[here]).max() > 1e-4
 
 
-def test_the_network_is_asked_again_only_when_weights_change(decoded: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_network_is_asked_again_only_when_weights_change(
+    decoded: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
     kernel = evaluation.decode_rows
 
@@ -217,12 +284,18 @@ def test_an_avatar_without_attributes_has_nothing_to_wear() -> None:
 def test_attributes_of_another_avatar_are_refused(avatar: Avatar) -> None:
     hat, cap = avatar.attributes[2], avatar.attributes[7]
     assert isinstance(hat, Attribute) and isinstance(cap, LearnedAttribute)
-    for wrong in (replace(hat, ids=hat.ids + len(avatar)), replace(hat, colors=hat.colors[:3]),
-                  replace(hat, vertex_ids=hat.vertex_ids - 10**5)):
+    for wrong in (
+        replace(hat, ids=hat.ids + len(avatar)),
+        replace(hat, colors=hat.colors[:3]),
+        replace(hat, vertex_ids=hat.vertex_ids - 10**5),
+    ):
         with pytest.raises(ValueError, match="'hat' does not belong"):
             Dresser(replace(avatar, attributes=(wrong,)))
-    for bad in (replace(cap, ids=cap.ids + len(avatar)), replace(cap, codes=cap.codes[:3]),
-                replace(cap, added=replace(cap.added, codes=cap.added.codes[:3]))):
+    for bad in (
+        replace(cap, ids=cap.ids + len(avatar)),
+        replace(cap, codes=cap.codes[:3]),
+        replace(cap, added=replace(cap.added, codes=cap.added.codes[:3])),
+    ):
         with pytest.raises(ValueError, match="'cap' does not belong"):
             Dresser(replace(avatar, attributes=(bad,)))
     with pytest.raises(ValueError, match="without a decoder"):
@@ -235,25 +308,35 @@ def test_attributes_of_another_avatar_are_refused(avatar: Avatar) -> None:
 
 # ----- wearing it
 
+
 def copied(gaussians: Gaussians) -> Gaussians:
     return Gaussians(*(array.copy() for array in vars(gaussians).values()))
 
 
 @examples(25)
 @given(st.lists(WEIGHTS, min_size=1, max_size=4))
-def test_who_changes_clothes_looks_as_one_who_came_in_them(avatar: Avatar, dresser: Dresser,
-                                                           changes: list[dict[str, float]]) -> None:
+def test_who_changes_clothes_looks_as_one_who_came_in_them(
+    avatar: Avatar, dresser: Dresser, changes: list[dict[str, float]]
+) -> None:
     animator, pose = Animator(avatar, threads=1), facing_pose(avatar, yaw=15, pitch=-5)
     residual = np.random.default_rng(0).normal(0, 1e-3, (478, 3)).astype(np.float32)
     for weights in changes:
         animator.wear(dresser.wear(weights))
         changed = copied(animator.pose(*DOING, pose, residual=residual))
-        fresh = Animator(worn(avatar, avatar.attributes, weights), threads=1).pose(*DOING, pose, residual=residual)
-        hidden_in_one = (changed.opacities == 0) != (fresh.opacities == 0)  # at the very edge of facing away
+        fresh = Animator(worn(avatar, avatar.attributes, weights), threads=1).pose(
+            *DOING, pose, residual=residual
+        )
+        hidden_in_one = (changed.opacities == 0) != (
+            fresh.opacities == 0
+        )  # at the very edge of facing away
         assert hidden_in_one.sum() <= 2
         for name in ("means", "scales", "colors"):
-            np.testing.assert_allclose(getattr(changed, name), getattr(fresh, name), atol=2e-5, err_msg=name)
-        np.testing.assert_allclose(changed.opacities[~hidden_in_one], fresh.opacities[~hidden_in_one], atol=2e-5)
+            np.testing.assert_allclose(
+                getattr(changed, name), getattr(fresh, name), atol=2e-5, err_msg=name
+            )
+        np.testing.assert_allclose(
+            changed.opacities[~hidden_in_one], fresh.opacities[~hidden_in_one], atol=2e-5
+        )
 
 
 def test_buffers_are_kept_while_there_is_room(avatar: Avatar) -> None:
@@ -272,8 +355,10 @@ def test_a_stage_draws_what_is_worn(avatar: Avatar) -> None:
     bare = stage.draw(motion, background=(1, 1, 1)).copy()
     dressed = worn(avatar, avatar.attributes, {"hat": 1.0, "beard": 0.6})
     stage.wear(dressed)
-    np.testing.assert_array_equal(stage.draw(motion, background=(1, 1, 1)),
-                                  Stage(dressed, camera, threads=1).draw(motion, background=(1, 1, 1)))
+    np.testing.assert_array_equal(
+        stage.draw(motion, background=(1, 1, 1)),
+        Stage(dressed, camera, threads=1).draw(motion, background=(1, 1, 1)),
+    )
     stage.wear(avatar)
     np.testing.assert_array_equal(stage.draw(motion, background=(1, 1, 1)), bare)
 

@@ -15,8 +15,24 @@ def toy_avatar(*, gaussians: int = 2000) -> Avatar:
     """An ellipsoid with hair in random colours, seen from the front at 256x256; landmark offsets move nothing."""
     avatar = made_up_avatar(gaussians, np.random.default_rng(0))
     binding = avatar.landmarks
-    landmarks = LandmarkBinding(binding.vertex_ids, binding.barycentrics, np.zeros(1, np.int32), np.zeros((1, 478), np.float32))
-    source = replace(avatar.source, camera=Camera.for_image(256, 256), t_cam_head=np.array([0, 0, 0.8], np.float32))
-    provenance = Provenance("0" * 64, "the tests", "2026-01-01T00:00:00+00:00", "tests", ("CC0-1.0",), ("it is only a toy",),
-                            person_psnr=31.5)
+    landmarks = LandmarkBinding(
+        binding.vertex_ids,
+        binding.barycentrics,
+        np.zeros(1, np.int32),
+        np.zeros((1, 478), np.float32),
+    )
+    source = replace(
+        avatar.source,
+        camera=Camera.for_image(256, 256),
+        t_cam_head=np.array([0, 0, 0.8], np.float32),
+    )
+    provenance = Provenance(
+        "0" * 64,
+        "the tests",
+        "2026-01-01T00:00:00+00:00",
+        "tests",
+        ("CC0-1.0",),
+        ("it is only a toy",),
+        person_psnr=31.5,
+    )
     return replace(avatar, landmarks=landmarks, source=source, provenance=provenance)

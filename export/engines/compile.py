@@ -20,9 +20,16 @@ ONLY_HALF = 75
 """Turing: TensorRT for RTX refuses fp32 networks for it."""
 
 
-def compile_graph(trt: Any, content: bytes, inputs: Mapping[str, Tensor], limits: Limits, *,
-                  compute_capabilities: Sequence[int] = (), timing_cache: bytes | None = None,
-                  keep_timings: Callable[[bytes], None] | None = None) -> bytes:
+def compile_graph(
+    trt: Any,
+    content: bytes,
+    inputs: Mapping[str, Tensor],
+    limits: Limits,
+    *,
+    compute_capabilities: Sequence[int] = (),
+    timing_cache: bytes | None = None,
+    keep_timings: Callable[[bytes], None] | None = None,
+) -> bytes:
     """An engine for the GPU at hand or, where compute capabilities are named, for those.
 
     trt: `tensorrt` or `tensorrt_rtx`, imported; content: an ONNX file; limits: of the lengths that vary; timing_cache: what
@@ -31,26 +38,52 @@ def compile_graph(trt: Any, content: bytes, inputs: Mapping[str, Tensor], limits
     """
     logger, complaints = collecting_logger(trt)
     try:
-        return _built(trt, logger, complaints, content, inputs, limits, compute_capabilities, timing_cache, keep_timings)
+        return _built(
+            trt,
+            logger,
+            complaints,
+            content,
+            inputs,
+            limits,
+            compute_capabilities,
+            timing_cache,
+            keep_timings,
+        )
     except UserError:
         raise
-    except Exception as error:  # such as TypeError from a constructor, where the driver is missing or too old
+    except (
+        Exception
+    ) as error:  # such as TypeError from a constructor, where the driver is missing or too old
         said = _joined([*complaints, gist(error)])
-        raise UserError(f"{trt.__name__} {trt.__version__} cannot build the engine: {said}") from error
+        raise UserError(
+            f"{trt.__name__} {trt.__version__} cannot build the engine: {said}"
+        ) from error
 
 
-def _built(trt: Any, logger: Any, complaints: list[str], content: bytes, inputs: Mapping[str, Tensor], limits: Limits,
-           compute_capabilities: Sequence[int], timing_cache: bytes | None, keep_timings: Callable[[bytes], None] | None
-           ) -> bytes:
+def _built(
+    trt: Any,
+    logger: Any,
+    complaints: list[str],
+    content: bytes,
+    inputs: Mapping[str, Tensor],
+    limits: Limits,
+    compute_capabilities: Sequence[int],
+    timing_cache: bytes | None,
+    keep_timings: Callable[[bytes], None] | None,
+) -> bytes:
     # builder, network, parser and config are all kept until the end: they refer to one another without holding on
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(content):
         complaints.extend(str(parser.get_error(k)) for k in range(parser.num_errors))
-        raise UserError(f"{trt.__name__} {trt.__version__} does not take the graph: {_joined(complaints)}")
+        raise UserError(
+            f"{trt.__name__} {trt.__version__} does not take the graph: {_joined(complaints)}"
+        )
     config = builder.create_builder_config()
-    config.clear_flag(trt.BuilderFlag.TF32)  # 10 bits of mantissa are not enough for quaternions, and these products are small
+    config.clear_flag(
+        trt.BuilderFlag.TF32
+    )  # 10 bits of mantissa are not enough for quaternions, and these products are small
     if compute_capabilities:
         config.num_compute_capabilities = len(compute_capabilities)
         for index, one in enumerate(compute_capabilities):
@@ -59,8 +92,12 @@ def _built(trt: Any, logger: Any, complaints: list[str], content: bytes, inputs:
         profile = builder.create_optimization_profile()
         for name, tensor in inputs.items():
             if any(isinstance(axis, str) for axis in tensor.shape):
-                least, usual, most = (tuple(limits[axis][k] if isinstance(axis, str) else axis for axis in tensor.shape)
-                                      for k in range(3))
+                least, usual, most = (
+                    tuple(
+                        limits[axis][k] if isinstance(axis, str) else axis for axis in tensor.shape
+                    )
+                    for k in range(3)
+                )
                 profile.set_shape(name, least, usual, most)
         config.add_optimization_profile(profile)
     cache = None
@@ -69,7 +106,9 @@ def _built(trt: Any, logger: Any, complaints: list[str], content: bytes, inputs:
         config.set_timing_cache(cache, ignore_mismatch=False)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        raise UserError(f"{trt.__name__} {trt.__version__} cannot build the engine: {_joined(complaints)}")
+        raise UserError(
+            f"{trt.__name__} {trt.__version__} cannot build the engine: {_joined(complaints)}"
+        )
     if keep_timings is not None and cache is not None:
         keep_timings(bytes(cache.serialize()))
     return bytes(engine)
@@ -80,13 +119,18 @@ def _capability(trt: Any, number: int) -> Any:
     found = getattr(trt.ComputeCapability, f"SM{number}", None)
     if found is None:
         known = ", ".join(name[2:] for name in dir(trt.ComputeCapability) if name.startswith("SM"))
-        raise UserError(f"{trt.__name__} {trt.__version__} builds no engines for compute capability {number / 10:.1f}, only for"
-                        f" {known}: on that GPU use --engine tensorrt or torch")
+        raise UserError(
+            f"{trt.__name__} {trt.__version__} builds no engines for compute capability {number / 10:.1f}, only for"
+            f" {known}: on that GPU use --engine tensorrt or torch"
+        )
     return found
 
 
 def _joined(complaints: Sequence[str]) -> str:
-    return "; ".join(dict.fromkeys(one_line(text, 300) for text in complaints)) or "it does not say why"
+    return (
+        "; ".join(dict.fromkeys(one_line(text, 300) for text in complaints))
+        or "it does not say why"
+    )
 
 
 def parse_compute_capabilities(text: str) -> tuple[int, ...]:
@@ -100,5 +144,7 @@ def parse_compute_capabilities(text: str) -> tuple[int, ...]:
         if not word.isdecimal() or int(word) not in COMPUTE_CAPABILITIES:
             raise UserError(f"there is no compute capability {word[:20]!r} here: there are {known}")
     if not words:
-        raise UserError(f"no compute capability is named: write --compute-capability with some of {known}")
+        raise UserError(
+            f"no compute capability is named: write --compute-capability with some of {known}"
+        )
     return tuple(sorted({int(word) for word in words}))

@@ -42,7 +42,9 @@ class Graph:
     outputs: dict[str, Tensor]
 
 
-def graphs_of(avatar: Avatar, precisions: tuple[Precision, ...], *, progress: Callable[[str, float], None]) -> list[Graph]:
+def graphs_of(
+    avatar: Avatar, precisions: tuple[Precision, ...], *, progress: Callable[[str, float], None]
+) -> list[Graph]:
     """The avatar's graphs in each precision; without `attributes` where it has none.
 
     progress: told what is being made and which fraction is done. Raises UserError where packages are missing.
@@ -55,8 +57,16 @@ def graphs_of(avatar: Avatar, precisions: tuple[Precision, ...], *, progress: Ca
     except ModuleNotFoundError as error:
         raise missing_extra("exporting graphs", "export", error) from error
     progress(f"graph {ANIMATE}", 0.0)
-    inputs, outputs, example = animate_tensors(avatar), dict(POSED), animate_example(avatar, frames=2)
-    content = onnx_bytes(Animate(avatar.rig), {name: (tensor, example[name]) for name, tensor in inputs.items()}, outputs)
+    inputs, outputs, example = (
+        animate_tensors(avatar),
+        dict(POSED),
+        animate_example(avatar, frames=2),
+    )
+    content = onnx_bytes(
+        Animate(avatar.rig),
+        {name: (tensor, example[name]) for name, tensor in inputs.items()},
+        outputs,
+    )
     made = [Graph(ANIMATE, "fp32", rig_hash(avatar.rig), content, inputs, outputs)]
     if avatar.attributes:
         progress(f"graph {ATTRIBUTES}", 0.7)
@@ -65,10 +75,21 @@ def graphs_of(avatar: Avatar, precisions: tuple[Precision, ...], *, progress: Ca
         content = onnx_bytes(Attributes(avatar), {"weights": (inputs["weights"], weights)}, outputs)
         made.append(Graph(ATTRIBUTES, "fp32", look_hash(avatar), content, inputs, outputs))
     progress("graphs", 1.0)
-    return [one if precision == "fp32" else replace(
-        one, precision=precision, content=with_half_products(one.content, HALF_INPUTS),
-        inputs={name: tensor._replace(dtype="float16") if name in HALF_INPUTS else tensor for name, tensor in one.inputs.items()})
-        for precision in precisions for one in made]
+    return [
+        one
+        if precision == "fp32"
+        else replace(
+            one,
+            precision=precision,
+            content=with_half_products(one.content, HALF_INPUTS),
+            inputs={
+                name: tensor._replace(dtype="float16") if name in HALF_INPUTS else tensor
+                for name, tensor in one.inputs.items()
+            },
+        )
+        for precision in precisions
+        for one in made
+    ]
 
 
 def animate_tensors(avatar: Avatar) -> dict[str, Tensor]:
@@ -80,14 +101,25 @@ def animate_tensors(avatar: Avatar) -> dict[str, Tensor]:
 def attributes_tensors(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What `attributes` takes and gives; its lengths are fixed."""
     arrays = canonical_arrays(all_worn(avatar))
-    return ({"weights": Tensor("float32", (len(avatar.attributes),))},
-            {name: Tensor("float32", arrays[name].shape) for name in canonical_inputs(len(avatar.rig.vertices))})
+    return (
+        {"weights": Tensor("float32", (len(avatar.attributes),))},
+        {
+            name: Tensor("float32", arrays[name].shape)
+            for name in canonical_inputs(len(avatar.rig.vertices))
+        },
+    )
 
 
 def animate_example(avatar: Avatar, *, frames: int) -> Arrays:
     """Inputs of `animate` with everything worn: a face at rest."""
     eye = np.eye(3, dtype=np.float32)
     worn = all_worn(avatar)
-    one = motion_arrays(np.zeros(52), np.zeros((2, 2)), HeadPose(eye, np.array([0, 0, 1], np.float32), eye), None, None)
+    one = motion_arrays(
+        np.zeros(52),
+        np.zeros((2, 2)),
+        HeadPose(eye, np.array([0, 0, 1], np.float32), eye),
+        None,
+        None,
+    )
     motion = {name: np.repeat(array, frames, 0) for name, array in one.items()}
     return motion | canonical_arrays(worn) | binding_arrays(worn)

@@ -46,7 +46,9 @@ def with_half_products(content: bytes, half_inputs: Collection[str] = ()) -> byt
                     _halve(graph, constants[name], halves[name])
                 elif name in half_inputs and only_products:
                     halves[name] = name
-                    next(one for one in graph.input if one.name == name).type.tensor_type.elem_type = TensorProto.FLOAT16
+                    next(
+                        one for one in graph.input if one.name == name
+                    ).type.tensor_type.elem_type = TensorProto.FLOAT16
                 else:
                     nodes.append(_cast(name, halves[name], TensorProto.FLOAT16))
             node.input[index] = halves[name]

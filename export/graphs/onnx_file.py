@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     import torch
 
 
-def onnx_bytes(module: torch.nn.Module, inputs: Mapping[str, tuple[Tensor, np.ndarray]], outputs: Mapping[str, Tensor]) -> bytes:
+def onnx_bytes(
+    module: torch.nn.Module,
+    inputs: Mapping[str, tuple[Tensor, np.ndarray]],
+    outputs: Mapping[str, Tensor],
+) -> bytes:
     """Export by tracing (torch.export).
 
     inputs: by name in the order of the module's arguments, what each is and an example whose varying lengths differ from 0 and 1;
@@ -35,14 +39,29 @@ def onnx_bytes(module: torch.nn.Module, inputs: Mapping[str, tuple[Tensor, np.nd
     del onnxscript
     from onnx.shape_inference import infer_shapes
 
-    lengths = {name: torch.export.Dim(name, min=1, max=1 << 20)
-               for tensor, _ in inputs.values() for name in tensor.shape if isinstance(name, str)}
-    varying = tuple({axis: lengths[name] for axis, name in enumerate(tensor.shape) if isinstance(name, str)} or None
-                    for tensor, _ in inputs.values())
+    lengths = {
+        name: torch.export.Dim(name, min=1, max=1 << 20)
+        for tensor, _ in inputs.values()
+        for name in tensor.shape
+        if isinstance(name, str)
+    }
+    varying = tuple(
+        {axis: lengths[name] for axis, name in enumerate(tensor.shape) if isinstance(name, str)}
+        or None
+        for tensor, _ in inputs.values()
+    )
     examples = tuple(torch.from_numpy(np.ascontiguousarray(array)) for _, array in inputs.values())
     with _quiet(), torch.no_grad():
-        program = torch.onnx.export(module.eval(), examples, dynamo=True, dynamic_shapes=varying, input_names=list(inputs),
-                                    output_names=list(outputs), opset_version=OPSET, verbose=False)
+        program = torch.onnx.export(
+            module.eval(),
+            examples,
+            dynamo=True,
+            dynamic_shapes=varying,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=OPSET,
+            verbose=False,
+        )
     assert program is not None
     model = infer_shapes(program.model_proto, check_type=True, strict_mode=True, data_prop=True)
     onnx.checker.check_model(model, full_check=True)

@@ -32,14 +32,18 @@ FILES = (_MANIFEST, _ARRAYS, *_VIEWER)
 _STEPS = 32767
 
 
-def write_bundle(avatar: Avatar, folder: Path, name: str, *, attributes: Mapping[str, float]) -> Path:
+def write_bundle(
+    avatar: Avatar, folder: Path, name: str, *, attributes: Mapping[str, float]
+) -> Path:
     """Write NAME.web into a folder, replacing an earlier one when it is complete. Returns its path.
 
     attributes: what it wears, weights by name. Raises UserError where it cannot be written, or something else is in its place.
     """
     target = folder / f"{name}{SUFFIX}"
     if target.exists() and not (target / _MANIFEST).is_file():
-        raise UserError(f"{target}: is there, and not of this kind: move it away, or choose another -o")
+        raise UserError(
+            f"{target}: is there, and not of this kind: move it away, or choose another -o"
+        )
     manifest, content = bundle_of(avatar, attributes=attributes)
     with atomic_folder(target) as beside:
         write_bytes(beside / _MANIFEST, manifest)
@@ -58,33 +62,55 @@ def bundle_of(avatar: Avatar, *, attributes: Mapping[str, float]) -> tuple[bytes
     steps = np.rint(rig.actions / largest[:, None, None] * _STEPS)[moved]
     shown = np.concatenate([look.colors, look.opacities[:, None]], 1)
     arrays = {
-        "vertices": rig.vertices, "headWeights": rig.head_weights, "triangles": rig.triangles.astype(np.uint32),
+        "vertices": rig.vertices,
+        "headWeights": rig.head_weights,
+        "triangles": rig.triangles.astype(np.uint32),
         "leftEyeball": np.nonzero(vertices_of(rig, EYES[0]))[0].astype(np.uint32),
         "rightEyeball": np.nonzero(vertices_of(rig, EYES[1]))[0].astype(np.uint32),
         "actionStarts": np.concatenate([[0], np.cumsum(moved.sum(1))]).astype(np.uint32),
-        "actionVertices": np.nonzero(moved)[1].astype(np.uint32), "actionSteps": steps.astype(np.int16),
-        "surfaceTriangles": surface.triangles.astype(np.uint32), "surfacePositions": surface.positions,
-        "surfaceAxes": surface.axes, "surfaceThickness": surface.thickness, "surfaceTwoSided": surface.two_sided,
-        "rigidMeans": rigid.means, "rigidQuats": rigid.quats, "rigidScales": rigid.scales, "rigidHeadWeights": rigid.head_weights,
-        "rgba": np.rint(shown * 255).astype(np.uint8), **_corrective_arrays(look.correctives.deltas),
+        "actionVertices": np.nonzero(moved)[1].astype(np.uint32),
+        "actionSteps": steps.astype(np.int16),
+        "surfaceTriangles": surface.triangles.astype(np.uint32),
+        "surfacePositions": surface.positions,
+        "surfaceAxes": surface.axes,
+        "surfaceThickness": surface.thickness,
+        "surfaceTwoSided": surface.two_sided,
+        "rigidMeans": rigid.means,
+        "rigidQuats": rigid.quats,
+        "rigidScales": rigid.scales,
+        "rigidHeadWeights": rigid.head_weights,
+        "rgba": np.rint(shown * 255).astype(np.uint8),
+        **_corrective_arrays(look.correctives.deltas),
     }
     described: dict[str, object] = {}
     content = bytearray()
     for name, array in arrays.items():
         little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        described[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": len(content)}
+        described[name] = {
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "offset": len(content),
+        }
         content += little.tobytes()
         content += b"\0" * (-len(content) % 4)
     units = np.eye(len(EXPRESSION_NAMES), dtype=np.float32)
     manifest = {
-        "format": FORMAT, "version": FORMAT_VERSION, "bytes": len(content), "arrays": described,
-        "units": "metres", "axes": "head: x to the picture's right, y up, z out of the face; camera: x right, y down, z forward",
-        "expressions": list(EXPRESSION_NAMES), "actionScales": (largest / _STEPS).tolist(),
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "bytes": len(content),
+        "arrays": described,
+        "units": "metres",
+        "axes": "head: x to the picture's right, y up, z out of the face; camera: x right, y down, z forward",
+        "expressions": list(EXPRESSION_NAMES),
+        "actionScales": (largest / _STEPS).tolist(),
         "restExpression": with_own_lids(avatar, np.zeros(len(units), np.float32)).tolist(),
         "gazeByExpression": np.stack([gaze_from_expression(one) for one in units], 2).tolist(),
-        "eyeCenters": rig.eye_centers.tolist(), "neckPivot": rig.neck_pivot.tolist(),
+        "eyeCenters": rig.eye_centers.tolist(),
+        "neckPivot": rig.neck_pivot.tolist(),
         "correctives": component_entries(look.correctives.components),
-        "camera": vars(source.camera), "R_cam_head": source.R_cam_head.tolist(), "t_cam_head": source.t_cam_head.tolist(),
+        "camera": vars(source.camera),
+        "R_cam_head": source.R_cam_head.tolist(),
+        "t_cam_head": source.t_cam_head.tolist(),
     }
     return json.dumps(manifest, indent=1).encode(), bytes(content)
 
@@ -92,11 +118,16 @@ def bundle_of(avatar: Avatar, *, attributes: Mapping[str, float]) -> tuple[bytes
 def _corrective_arrays(deltas: Deltas) -> dict[str, np.ndarray]:
     """Entries, one component after another: those with a change of colour or opacity, and those with an offset."""
     owner = np.repeat(np.arange(len(deltas.starts) - 1), np.diff(deltas.starts))
-    shades = np.rint(np.concatenate([deltas.colors, deltas.opacities[:, None]], 1) * _STEPS).astype(np.int16)
+    shades = np.rint(np.concatenate([deltas.colors, deltas.opacities[:, None]], 1) * _STEPS).astype(
+        np.int16
+    )
     arrays: dict[str, np.ndarray] = {}
     for name, values in (("shade", shades), ("shift", deltas.offsets)):
         there = (values != 0).any(1)
         counts = np.bincount(owner[there], minlength=len(deltas.starts) - 1)
-        arrays |= {f"{name}Starts": np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32),
-                   f"{name}Ids": deltas.ids[there].astype(np.uint32), f"{name}sAdded": values[there]}
+        arrays |= {
+            f"{name}Starts": np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32),
+            f"{name}Ids": deltas.ids[there].astype(np.uint32),
+            f"{name}sAdded": values[there],
+        }
     return arrays

@@ -28,7 +28,13 @@ class Moment:
 class PortraitAnimator(Protocol):
     """Sets an edited portrait in motion."""
 
-    def __call__(self, avatar: Avatar, edited: EditedPortrait, motion: Sequence[Moment], *,
-                 progress: Progress) -> list[TrainingFrame]:
+    def __call__(
+        self,
+        avatar: Avatar,
+        edited: EditedPortrait,
+        motion: Sequence[Moment],
+        *,
+        progress: Progress,
+    ) -> list[TrainingFrame]:
         """One frame for each moment, in that order."""
         ...

@@ -13,8 +13,9 @@ from perse_live.avatar import Avatar
 _RIG_FRAMES, _LIVEPORTRAIT_FRAMES = 12, 8
 
 
-def training_frames(avatar: Avatar, edited: EditedPortrait, networks: LivePortrait | None, *,
-                    progress: Progress) -> list[TrainingFrame]:
+def training_frames(
+    avatar: Avatar, edited: EditedPortrait, networks: LivePortrait | None, *, progress: Progress
+) -> list[TrainingFrame]:
     """Frames for `offline.training.learning.fit_attribute`.
 
     None for a look that is known in 3D where there are no networks: the fit draws such looks by itself.

@@ -41,9 +41,15 @@ FILES: Mapping[str, tuple[str, ...]] = {
 _SIDE = 256  # pixels of the networks' input
 _CROP = 2.3  # side of the crop over the face's height, as LivePortrait crops
 _UP = 0.125  # how far the crop's middle lies above the face's, of the side
-_BINS, _BIN_DEGREES, _BIN_START = 66, 3.0, -97.5  # head angles come as scores of 66 bins of 3 degrees
+_BINS, _BIN_DEGREES, _BIN_START = (
+    66,
+    3.0,
+    -97.5,
+)  # head angles come as scores of 66 bins of 3 degrees
 _FEATHER = 0.06  # of the crop's side: over which it is blended into the picture
-_LIVEPORTRAIT_WEIGHT = 0.5  # of its frames in training: beautiful, but not exactly the avatar's pose
+_LIVEPORTRAIT_WEIGHT = (
+    0.5  # of its frames in training: beautiful, but not exactly the avatar's pose
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +70,20 @@ class Keypoints:
     def posed(self) -> Float32Array:
         """The keypoints (K, 3) in the picture: equation (2)."""
         t = self.translation * np.array([1, 1, 0], np.float32)
-        return (self.scale * (self.canonical @ self.rotation + self.expression) + t).astype(np.float32)
+        return (self.scale * (self.canonical @ self.rotation + self.expression) + t).astype(
+            np.float32
+        )
 
 
 def relative_motion(source: Keypoints, driving: Keypoints, first: Keypoints) -> Keypoints:
     """The source's face doing what the driving one does beyond its first frame."""
-    return Keypoints(source.canonical, driving.rotation @ first.rotation.T @ source.rotation,
-                     source.expression + driving.expression - first.expression, source.scale * driving.scale / first.scale,
-                     source.translation + driving.translation - first.translation)
+    return Keypoints(
+        source.canonical,
+        driving.rotation @ first.rotation.T @ source.rotation,
+        source.expression + driving.expression - first.expression,
+        source.scale * driving.scale / first.scale,
+        source.translation + driving.translation - first.translation,
+    )
 
 
 def head_rotation(pitch: float, yaw: float, roll: float) -> Float32Array:
@@ -96,7 +108,9 @@ class LivePortrait:
         motion = self._sessions["motion"]
         names = [one.name for one in motion.get_outputs()]
         if len(names) != 7:
-            raise UserError(f"{folder}: its motion extractor has {len(names)} outputs, LivePortrait's has 7; use its ONNX files")
+            raise UserError(
+                f"{folder}: its motion extractor has {len(names)} outputs, LivePortrait's has 7; use its ONNX files"
+            )
         self._motion_outputs = _by_meaning(names)
 
     def keypoints(self, crop: UInt8Array) -> Keypoints:
@@ -104,21 +118,30 @@ class LivePortrait:
         out = self._run("motion", _tensor(crop))
         named = {meaning: out[k] for meaning, k in self._motion_outputs.items()}
         pitch, yaw, roll = (_degrees(named[angle]) for angle in ("pitch", "yaw", "roll"))
-        return Keypoints(named["kp"].reshape(-1, 3), head_rotation(pitch, yaw, roll), named["exp"].reshape(-1, 3),
-                         float(named["scale"].reshape(-1)[0]), named["t"].reshape(-1)[:3])
+        return Keypoints(
+            named["kp"].reshape(-1, 3),
+            head_rotation(pitch, yaw, roll),
+            named["exp"].reshape(-1, 3),
+            float(named["scale"].reshape(-1)[0]),
+            named["t"].reshape(-1)[:3],
+        )
 
     def features(self, crop: UInt8Array) -> Float32Array:
         """The appearance network's volume of a crop, (1, C, D, H, W)."""
         return self._run("appearance", _tensor(crop))[0]
 
-    def picture(self, features: Float32Array, source: Keypoints, driving: Keypoints) -> Float32Array:
+    def picture(
+        self, features: Float32Array, source: Keypoints, driving: Keypoints
+    ) -> Float32Array:
         """The source's crop with the driving keypoints, (H, W, 3) in [0, 1]."""
         before, after = source.posed()[None], driving.posed()[None]
         if "stitching" in self._sessions:
             after = self._stitched(before, after)
         inputs = self._sessions["generator"].get_inputs()
         values = self._generator_order(inputs, features, after, before)
-        drawn = self._call("generator", {one.name: value for one, value in zip(inputs, values, strict=True)})[0]
+        drawn = self._call(
+            "generator", {one.name: value for one, value in zip(inputs, values, strict=True)}
+        )[0]
         return np.clip(np.moveaxis(drawn[0], 0, -1), 0, 1).astype(np.float32)
 
     def _stitched(self, before: Float32Array, after: Float32Array) -> Float32Array:
@@ -126,14 +149,15 @@ class LivePortrait:
         count = before.shape[1]
         joined = np.concatenate([before.reshape(1, -1), after.reshape(1, -1)], 1)
         delta = self._run("stitching", joined)[0].reshape(-1)
-        offset = delta[:3 * count].reshape(1, count, 3)
+        offset = delta[: 3 * count].reshape(1, count, 3)
         shift = np.zeros(3, np.float32)
-        shift[:2] = delta[3 * count:3 * count + 2]
+        shift[:2] = delta[3 * count : 3 * count + 2]
         return (after + offset + shift).astype(np.float32)
 
     @staticmethod
-    def _generator_order(inputs: Sequence[Any], features: Float32Array, driving: Float32Array,
-                         source: Float32Array) -> list[Float32Array]:
+    def _generator_order(
+        inputs: Sequence[Any], features: Float32Array, driving: Float32Array, source: Float32Array
+    ) -> list[Float32Array]:
         """Values in the order of the inputs: conversions differ in it, names tell them apart."""
         values: list[Float32Array] = []
         keypoints = [driving, source]
@@ -156,12 +180,19 @@ class LivePortrait:
         try:
             return [np.asarray(out, np.float32) for out in self._sessions[name].run(None, given)]
         except Exception as error:  # onnxruntime's own exceptions have no common base
-            raise UserError(f"{self._folder}: {FILES[name][0]} does not take LivePortrait's inputs ({one_line(error)})"
-                            ) from error
+            raise UserError(
+                f"{self._folder}: {FILES[name][0]} does not take LivePortrait's inputs ({one_line(error)})"
+            ) from error
 
 
-def animate_by_liveportrait(avatar: Avatar, edited: EditedPortrait, motion: Sequence[Moment], networks: LivePortrait, *,
-                            progress: Progress) -> list[TrainingFrame]:
+def animate_by_liveportrait(
+    avatar: Avatar,
+    edited: EditedPortrait,
+    motion: Sequence[Moment],
+    networks: LivePortrait,
+    *,
+    progress: Progress,
+) -> list[TrainingFrame]:
     """Pictures of the edited portrait in motion.
 
     The avatar itself, drawn without the look, is the driver: so poses and expressions are known for every frame.
@@ -175,7 +206,11 @@ def animate_by_liveportrait(avatar: Avatar, edited: EditedPortrait, motion: Sequ
     grey = (0.5, 0.5, 0.5)
 
     def driver(moment: View) -> Keypoints:
-        return networks.keypoints(warped_crop(np.rint(plain.picture(moment, background=grey) * 255).astype(np.uint8), crop))
+        return networks.keypoints(
+            warped_crop(
+                np.rint(plain.picture(moment, background=grey) * 255).astype(np.uint8), crop
+            )
+        )
 
     first = driver(view)
     frames: list[TrainingFrame] = []
@@ -184,8 +219,17 @@ def animate_by_liveportrait(avatar: Avatar, edited: EditedPortrait, motion: Sequ
         seen = View(view.camera, moment.pose, moment.expression, moment.gaze)
         drawn = networks.picture(features, still, relative_motion(still, driver(seen), first))
         image = pasted(edited.rgb, drawn, crop)
-        frames.append(TrainingFrame(image, look.mask(seen), view.camera, moment.pose, moment.expression, moment.gaze,
-                                    _LIVEPORTRAIT_WEIGHT))
+        frames.append(
+            TrainingFrame(
+                image,
+                look.mask(seen),
+                view.camera,
+                moment.pose,
+                moment.expression,
+                moment.gaze,
+                _LIVEPORTRAIT_WEIGHT,
+            )
+        )
     progress("animating with LivePortrait", 1.0)
     return frames
 
@@ -212,8 +256,16 @@ def face_crop(avatar: Avatar, view: View) -> Crop:
 
 def warped_crop(rgb: UInt8Array, crop: Crop) -> UInt8Array:
     """The crop (256, 256, 3) of a picture."""
-    return np.asarray(cv2.warpAffine(rgb, crop.matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
-                      np.uint8)
+    return np.asarray(
+        cv2.warpAffine(
+            rgb,
+            crop.matrix,
+            (_SIDE, _SIDE),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.uint8,
+    )
 
 
 def pasted(rgb: UInt8Array, drawn: Float32Array, crop: Crop) -> Float32Array:
@@ -227,7 +279,9 @@ def pasted(rgb: UInt8Array, drawn: Float32Array, crop: Crop) -> Float32Array:
     soft = np.zeros(drawn.shape[:2], np.float32)
     soft[margin:-margin, margin:-margin] = 1
     soft = cv2.blur(soft, (margin, margin))
-    share = np.clip(cv2.warpAffine(soft, back, (width, height), flags=cv2.INTER_LINEAR), 0, 1)[..., None]
+    share = np.clip(cv2.warpAffine(soft, back, (width, height), flags=cv2.INTER_LINEAR), 0, 1)[
+        ..., None
+    ]
     whole = cv2.warpAffine(drawn, back, (width, height), flags=cv2.INTER_LINEAR)
     return (share * whole + (1 - share) * (rgb / np.float32(255))).astype(np.float32)
 
@@ -239,7 +293,9 @@ def _found(folder: Path) -> dict[str, Path]:
         if there:
             found[name] = there[0]
         elif name != "stitching":
-            raise UserError(f"{folder}: no {candidates[0]}: give the folder with LivePortrait's ONNX files")
+            raise UserError(
+                f"{folder}: no {candidates[0]}: give the folder with LivePortrait's ONNX files"
+            )
     return found
 
 
@@ -250,12 +306,20 @@ def _session(path: Path, threads: int) -> Any:
         raise missing_extra("LivePortrait", "generate", error) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning beside other work is slower
-    wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # spinning beside other work is slower
+    wanted = [
+        name
+        for name in ("CUDAExecutionProvider", "CPUExecutionProvider")
+        if name in onnxruntime.get_available_providers()
+    ]
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # as in _call
-        raise UserError(f"{path}: cannot be loaded as an ONNX network; fetch the file again") from error
+        raise UserError(
+            f"{path}: cannot be loaded as an ONNX network; fetch the file again"
+        ) from error
 
 
 def _by_meaning(names: Sequence[str]) -> dict[str, int]:

@@ -12,12 +12,15 @@ from perse_live.head.rig import gaze_from_expression
 from perse_live.poses import facing_pose
 
 _DOING = (
-    expression(), expression(jawOpen=0.5),
+    expression(),
+    expression(jawOpen=0.5),
     expression(mouthSmileLeft=0.9, mouthSmileRight=0.9, cheekSquintLeft=0.4, cheekSquintRight=0.4),
-    expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), expression(mouthPucker=0.8, jawOpen=0.1),
+    expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0),
+    expression(mouthPucker=0.8, jawOpen=0.1),
     expression(browInnerUp=0.8, browOuterUpLeft=0.7, browOuterUpRight=0.7, jawOpen=0.2),
     expression(browDownLeft=0.8, browDownRight=0.8, mouthFrownLeft=0.5, mouthFrownRight=0.5),
-    expression(mouthFunnel=0.7, jawOpen=0.35))
+    expression(mouthFunnel=0.7, jawOpen=0.35),
+)
 _YAW, _PITCH = 32.0, 14.0  # degrees: as far as an avatar is meant to be seen
 _GOLDEN = 0.6180339887498949
 

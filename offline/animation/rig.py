@@ -17,8 +17,9 @@ _SIZE = 256  # pixels a side: enough to learn from
 _PORTRAIT_WEIGHT = 2.0  # the edited picture itself counts more than what is made up from it
 
 
-def animate_by_rig(avatar: Avatar, edited: EditedPortrait, motion: Sequence[Moment], *,
-                   progress: Progress) -> list[TrainingFrame]:
+def animate_by_rig(
+    avatar: Avatar, edited: EditedPortrait, motion: Sequence[Moment], *, progress: Progress
+) -> list[TrainingFrame]:
     """Pictures of the avatar in the look that `edited.teacher` knows, one for each moment; a `PortraitAnimator`."""
     camera = edited.view.camera.resized(_SIZE, _SIZE)
     easel = Easel(avatar, camera, edited.teacher.look)
@@ -27,14 +28,26 @@ def animate_by_rig(avatar: Avatar, edited: EditedPortrait, motion: Sequence[Mome
         progress("animating", k / len(motion))
         view = View(camera, moment.pose, moment.expression, moment.gaze)
         weight = _PORTRAIT_WEIGHT if _is_portrait(moment, edited.view) else 1.0
-        frames.append(TrainingFrame(easel.picture(view), easel.mask(view), camera, moment.pose, moment.expression, moment.gaze,
-                                    weight))
+        frames.append(
+            TrainingFrame(
+                easel.picture(view),
+                easel.mask(view),
+                camera,
+                moment.pose,
+                moment.expression,
+                moment.gaze,
+                weight,
+            )
+        )
     progress("animating", 1.0)
     return frames
 
 
 def _is_portrait(moment: Moment, view: View) -> bool:
     """Whether a moment is the edited picture's own."""
-    same = [(moment.pose.R_cam_head, view.pose.R_cam_head), (moment.pose.t_cam_head, view.pose.t_cam_head),
-            (moment.expression, view.expression)]
+    same = [
+        (moment.pose.R_cam_head, view.pose.R_cam_head),
+        (moment.pose.t_cam_head, view.pose.t_cam_head),
+        (moment.expression, view.expression),
+    ]
     return all(np.array_equal(one, other) for one, other in same)

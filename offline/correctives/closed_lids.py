@@ -28,15 +28,24 @@ from perse_live.head.rig import expressed
 from perse_live.regions import Region
 from perse_live.rotations import to_quat
 
-_EDGES = ((263, *lm.UPPER_LID_LEFT, 362), (33, *lm.UPPER_LID_RIGHT, 133))  # upper lid from the outer corner inwards: left, right
+_EDGES = (
+    (263, *lm.UPPER_LID_LEFT, 362),
+    (33, *lm.UPPER_LID_RIGHT, 133),
+)  # upper lid from the outer corner inwards: left, right
 _BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 _DOWN = ("eyeLookDownLeft", "eyeLookDownRight")
 _NAMES = ("left", "right")
 # Blinks at which the strip is laid out, from half shut to shut: the lids' edges meet from 0.8 on. In between eyeballs take the
 # colour of the shadow between lids.
 _SETTLES = 0.5, 0.95
-_FADE, _FADE_LENGTH = 0.18, 0.40  # blink from which lashes change, and over how much more of it; later where the photo blinks
-_DOWN_LENGTH, _LOWERED = 0.6, 0.6  # of eyeLookDown over which they change too, and how far: lids follow the eyes
+_FADE, _FADE_LENGTH = (
+    0.18,
+    0.40,
+)  # blink from which lashes change, and over how much more of it; later where the photo blinks
+_DOWN_LENGTH, _LOWERED = (
+    0.6,
+    0.6,
+)  # of eyeLookDown over which they change too, and how far: lids follow the eyes
 _LATEST = 0.6  # start of the fade beyond which the photo shows the closed lid itself
 
 # The strip, in shares of the eye's width: places across it (downwards from the lids' meeting edges), how much it covers there,
@@ -46,8 +55,14 @@ _LATEST = 0.6  # start of the fade beyond which the photo shows the closed lid i
 _ACROSS = np.array([-0.035, 0.0, 0.035, 0.075, 0.12, 0.18])
 _COVERED = np.array([0.30, 0.75, 0.66, 0.45, 0.28, 0.13])
 _ALONG = np.linspace(-0.08, 0.97, 21)
-_OUTER_END, _INNER_END = (-0.14, 0.0), (0.86, 1.02)  # of the width, over which the line comes and goes
-_SHORTER, _INNER_REACH = (0.45, 0.95), 0.45  # of the width, over which lashes get shorter inwards, and how short
+_OUTER_END, _INNER_END = (
+    (-0.14, 0.0),
+    (0.86, 1.02),
+)  # of the width, over which the line comes and goes
+_SHORTER, _INNER_REACH = (
+    (0.45, 0.95),
+    0.45,
+)  # of the width, over which lashes get shorter inwards, and how short
 # Darkness of an open eye's lashes, integrated over their area, over the eye's width squared: 0.36 to 1.8 on five clips, where the
 # lines of the closed lids are 0.09 to 0.25 of the width thick. The mass at which they are as `_ACROSS` says, and bounds.
 _USUAL_MASS, _REACH = 0.6, (0.5, 1.1)
@@ -57,7 +72,9 @@ _LIFT = 0.0018  # metres before the skin: lashes stand off it, and closing lids 
 _DARK_SHARE = 0.2  # of an open eye's lash pixels, the darkest, that tell the colour of the lashes
 _FEWEST = 20  # Gaussians that tell it
 _UNKNOWN_LASH = 0.3  # of the skin's colour, where the photo shows no lashes
-_SOCKET = np.array([0.55, 0.42, 0.40])  # of the lid's colour: the shadow between lids that do not quite meet
+_SOCKET = np.array(
+    [0.55, 0.42, 0.40]
+)  # of the lid's colour: the shadow between lids that do not quite meet
 
 
 def with_closed_lids(avatar: Avatar) -> Avatar:
@@ -84,7 +101,9 @@ def _with_closed_lid(avatar: Avatar, eye: int, start: float) -> Avatar:
     def of_all(values: FloatArray, old: BoolArray) -> Float32Array:
         """A quantity of the avatar's own Gaussians at `old`, 0 elsewhere, for all that there are now."""
         out = np.zeros((len(grown), *values.shape[1:]), np.float32)
-        out[np.delete(np.arange(len(grown)), added)] = np.where(old.reshape(-1, *[1] * (values.ndim - 1)), values, 0)
+        out[np.delete(np.arange(len(grown)), added)] = np.where(
+            old.reshape(-1, *[1] * (values.ndim - 1)), values, 0
+        )
         return out
 
     fading = of_all(-avatar.opacities, veil)
@@ -92,12 +111,25 @@ def _with_closed_lid(avatar: Avatar, eye: int, start: float) -> Avatar:
     darker = of_all(lid * _SOCKET - avatar.colors, ball)
     name, blink, end = _NAMES[eye], _BLINKS[eye], start + _FADE_LENGTH
     low = max(_FADE, float(avatar.source.expression[index(_DOWN[eye])]) + 0.05)
-    components = (Component(f"lashes-{name}", (curve(blink, start, end),)),
-                  Component(f"lashes-down-{name}", (curve(_DOWN[eye], low, low + _DOWN_LENGTH),
-                                                    Curve(blink, ((start, 1.0), (end, 0.0))))),
-                  Component(f"lids-meet-{name}", (curve(blink, *_SETTLES),)))
-    colors, opacities, offsets = np.zeros((3, len(grown), 3)), np.zeros((3, len(grown))), np.zeros((3, len(grown), 3))
-    opacities[0], opacities[1], offsets[2, added], colors[2] = fading, _LOWERED * fading, line.settled, darker
+    components = (
+        Component(f"lashes-{name}", (curve(blink, start, end),)),
+        Component(
+            f"lashes-down-{name}",
+            (curve(_DOWN[eye], low, low + _DOWN_LENGTH), Curve(blink, ((start, 1.0), (end, 0.0)))),
+        ),
+        Component(f"lids-meet-{name}", (curve(blink, *_SETTLES),)),
+    )
+    colors, opacities, offsets = (
+        np.zeros((3, len(grown), 3)),
+        np.zeros((3, len(grown))),
+        np.zeros((3, len(grown), 3)),
+    )
+    opacities[0], opacities[1], offsets[2, added], colors[2] = (
+        fading,
+        _LOWERED * fading,
+        line.settled,
+        darker,
+    )
     made = sparse(components, colors, opacities, offsets)
     return replace(grown, correctives=join(grown.correctives, made))
 
@@ -133,7 +165,9 @@ def _lash_line(avatar: Avatar, eye: int, lashes: _Lashes) -> _Line:
 
 def _laid_out(avatar: Avatar, eye: int, lashes: _Lashes, blink: float) -> _Line:
     rig = avatar.rig
-    closing = expressed(rig, expression(eyeBlinkLeft=blink, eyeBlinkRight=blink), gaze=np.zeros((2, 2)))
+    closing = expressed(
+        rig, expression(eyeBlinkLeft=blink, eyeBlinkRight=blink), gaze=np.zeros((2, 2))
+    )
     edge = landmarks_on(avatar, closing)[list(_EDGES[eye])].astype(np.float64)
     width = float(np.linalg.norm(edge[-1] - edge[0]))
     inwards = (edge[-1] - edge[0]) / width
@@ -146,24 +180,40 @@ def _laid_out(avatar: Avatar, eye: int, lashes: _Lashes, blink: float) -> _Line:
     local = (edge - edge[0]) @ frame / width
     # a smooth curve through the edge: landmarks zigzag by the triangles that carry them
     rise, depth = (np.polynomial.Polynomial.fit(local[:, 0], local[:, axis], 4) for axis in (1, 2))
-    along, across = (grid.ravel() for grid in np.meshgrid(_ALONG, lashes.reach * _ACROSS, indexing="ij"))
+    along, across = (
+        grid.ravel() for grid in np.meshgrid(_ALONG, lashes.reach * _ACROSS, indexing="ij")
+    )
     shorter = 1 - (1 - _INNER_REACH) * ramp(along, *_SHORTER)
     across = across * shorter
-    covered = np.tile(_COVERED, len(_ALONG)) * ramp(along, *_OUTER_END) * (1 - ramp(along, *_INNER_END))
+    covered = (
+        np.tile(_COVERED, len(_ALONG)) * ramp(along, *_OUTER_END) * (1 - ramp(along, *_INNER_END))
+    )
     inside = np.clip(along, 0, 1)
     places = np.c_[along, rise(inside) - across, depth(inside)] * width + [0, 0, _LIFT]
     tangents = np.c_[np.ones(len(along)), rise.deriv()(inside), 0 * along] @ frame.T
     quats = to_quat(frames(np.tile(out, (len(along), 1)), tangents)).astype(np.float32)
     scales = np.tile(np.array([1.1 * np.diff(_ALONG).mean(), 0.0, 0.01]) * width, (len(along), 1))
-    scales[:, 1] = shorter * np.tile(0.75 * lashes.reach * np.gradient(_ACROSS) * width, len(_ALONG))
+    scales[:, 1] = shorter * np.tile(
+        0.75 * lashes.reach * np.gradient(_ACROSS) * width, len(_ALONG)
+    )
     opacities, colors = -np.log(1 - covered) / _OVERLAP, np.tile(lashes.color, (len(along), 1))
-    line = Gaussians((places @ frame.T + edge[0]).astype(np.float32), quats, scales.astype(np.float32),
-                     opacities.astype(np.float32), colors.astype(np.float32))
+    line = Gaussians(
+        (places @ frame.T + edge[0]).astype(np.float32),
+        quats,
+        scales.astype(np.float32),
+        opacities.astype(np.float32),
+        colors.astype(np.float32),
+    )
     rest = landmarks_on(avatar, rig.vertices)[list(_EDGES[eye])].astype(np.float64)
     borders = np.maximum.accumulate((rest - rest[0]) @ inwards / ((rest[-1] - rest[0]) @ inwards))
     segment = np.clip(np.searchsorted(borders, along) - 1, 1, LID_SEGMENTS - 2)
-    binding = bind_surface(line, lash_fans(rig)[eye][segment], closing, rig.triangles,
-                           two_sided=np.ones(len(along), np.uint8))
+    binding = bind_surface(
+        line,
+        lash_fans(rig)[eye][segment],
+        closing,
+        rig.triangles,
+        two_sided=np.ones(len(along), np.uint8),
+    )
     return _Line(binding, line.opacities, line.colors, np.zeros_like(binding.positions))
 
 
@@ -176,7 +226,11 @@ def _lashes_of(avatar: Avatar, eye: int, veil: BoolArray) -> _Lashes:
     above = places[:, 1] - np.interp(places[:, 0], marks[order, 0], marks[order, 1])
     upper = bound & (above > -_BELOW_EDGE)
     luma = avatar.colors[:first].astype(np.float64) @ LUMA / float(skin @ LUMA)
-    mass = -np.log(1 - np.clip(avatar.opacities[:first], 0, 0.95)) * np.clip((0.75 - luma) / 0.65, 0, 1) * _areas(avatar)
+    mass = (
+        -np.log(1 - np.clip(avatar.opacities[:first], 0, 0.95))
+        * np.clip((0.75 - luma) / 0.65, 0, 1)
+        * _areas(avatar)
+    )
     reach = float(np.clip(mass[upper].sum() / width**2 / _USUAL_MASS, *_REACH))
     shown = bound & (avatar.opacities[:first] > 0.3)
     if shown.sum() < _FEWEST:
@@ -190,7 +244,9 @@ def _areas(avatar: Avatar) -> FloatArray:
     vertices, surface = avatar.rig.vertices.astype(np.float64), avatar.surface
     corners = vertices[avatar.rig.triangles[surface.triangles]]
     edges = np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], 1)
-    first, second = (np.einsum("nk,nkc->nc", surface.axes[:, pair], edges) for pair in (slice(0, 2), slice(2, 4)))
+    first, second = (
+        np.einsum("nk,nkc->nc", surface.axes[:, pair], edges) for pair in (slice(0, 2), slice(2, 4))
+    )
     return 2 * np.pi * np.linalg.norm(np.cross(first, second), axis=1)
 
 
@@ -210,11 +266,24 @@ def _with_surface(avatar: Avatar, line: _Line, region: Region) -> tuple[Avatar, 
     def insert(array: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.concatenate([array[:first], values.astype(array.dtype), array[first:]])
 
-    surface = SurfaceBinding(*(np.concatenate([old, new]) for old, new in
-                               zip(vars(avatar.surface).values(), vars(line.binding).values(), strict=True)))
+    surface = SurfaceBinding(
+        *(
+            np.concatenate([old, new])
+            for old, new in zip(
+                vars(avatar.surface).values(), vars(line.binding).values(), strict=True
+            )
+        )
+    )
     deltas = avatar.correctives.deltas
-    moved = replace(deltas, ids=np.where(deltas.ids >= first, deltas.ids + count, deltas.ids).astype(np.int32))
-    grown = replace(avatar, surface=surface, opacities=insert(avatar.opacities, np.zeros(count)),
-                    colors=insert(avatar.colors, line.colors), regions=insert(avatar.regions, np.full(count, int(region))),
-                    correctives=Correctives(avatar.correctives.components, moved))
+    moved = replace(
+        deltas, ids=np.where(deltas.ids >= first, deltas.ids + count, deltas.ids).astype(np.int32)
+    )
+    grown = replace(
+        avatar,
+        surface=surface,
+        opacities=insert(avatar.opacities, np.zeros(count)),
+        colors=insert(avatar.colors, line.colors),
+        regions=insert(avatar.regions, np.full(count, int(region))),
+        correctives=Correctives(avatar.correctives.components, moved),
+    )
     return grown, np.arange(first, first + count)

@@ -21,14 +21,22 @@ from perse_live.head import landmarks as lm
 from perse_live.head.rig import gaze_rotation
 from perse_live.regions import Region
 
-_LIDS = (((263, *lm.UPPER_LID_LEFT, 362), (263, *lm.LOWER_LID_LEFT, 362)),
-         ((33, *lm.UPPER_LID_RIGHT, 133), (33, *lm.LOWER_LID_RIGHT, 133)))  # upper, lower edge; left, right eye
+_LIDS = (
+    ((263, *lm.UPPER_LID_LEFT, 362), (263, *lm.LOWER_LID_LEFT, 362)),
+    ((33, *lm.UPPER_LID_RIGHT, 133), (33, *lm.LOWER_LID_RIGHT, 133)),
+)  # upper, lower edge; left, right eye
 _IRISES = (lm.LEFT_IRIS, lm.RIGHT_IRIS)
 _NAMES, _INPUTS = ("left", "right"), ("gazeYawLeft", "gazeYawRight")
-_STILL, _TURNED = 0.05, 0.20  # radians from rest, or from the photo's gaze, between which the iris has left the place
+_STILL, _TURNED = (
+    0.05,
+    0.20,
+)  # radians from rest, or from the photo's gaze, between which the iris has left the place
 _WITHIN, _BEYOND = 0.9, 1.25  # radii of the iris: what lies within is its, what lies beyond is not
 _ABOVE = 0.0012  # metres above the upper lid's edge, or below the lower one's, up to which the iris is seen
-_ALIKE, _FEWEST = 16, 30  # places beside the iris that tell how the lids look there, of so many at least
+_ALIKE, _FEWEST = (
+    16,
+    30,
+)  # places beside the iris that tell how the lids look there, of so many at least
 
 
 def with_glances(avatar: Avatar) -> Avatar:
@@ -43,13 +51,22 @@ def with_glances(avatar: Avatar) -> Avatar:
         components.append(Component(f"glance-{_NAMES[eye]}", (Curve(_INPUTS[eye], knots),)))
         colors.append(color)
         opacities.append(opacity)
-    return replace(avatar, correctives=join(avatar.correctives, sparse(components, np.stack(colors), np.stack(opacities))))
+    return replace(
+        avatar,
+        correctives=join(
+            avatar.correctives, sparse(components, np.stack(colors), np.stack(opacities))
+        ),
+    )
 
 
 def _without_iris(avatar: Avatar, eye: int) -> tuple[Float64Array, Float64Array]:
     """Changes of colours (G, 3) and opacities (G,) that take the iris out of an eye's veil. eye: 0 left, 1 right."""
     places = places_at_rest(avatar).astype(np.float64)
-    veil = (avatar.regions == Region.LASHES) & (avatar.opacities > 0) & ((places[:, 0] > 0) == (eye == 0))
+    veil = (
+        (avatar.regions == Region.LASHES)
+        & (avatar.opacities > 0)
+        & ((places[:, 0] > 0) == (eye == 0))
+    )
     marks = landmarks_on(avatar, avatar.rig.vertices).astype(np.float64)
     off_edge, upper = _from_edges(places, marks, eye)
     iris = marks[list(_IRISES[eye])]
@@ -60,14 +77,21 @@ def _without_iris(avatar: Avatar, eye: int) -> tuple[Float64Array, Float64Array]
     share = (1 - ramp(away, _WITHIN, _BEYOND)) * (1 - ramp(off_edge, 0.5 * _ABOVE, _ABOVE)) * veil
     colors, opacities = np.zeros((len(avatar), 3)), np.zeros(len(avatar))
     for lid in (upper, ~upper):
-        beside, changed = np.flatnonzero(veil & lid & (away > _BEYOND)), np.flatnonzero((share > 0) & lid)
+        beside, changed = (
+            np.flatnonzero(veil & lid & (away > _BEYOND)),
+            np.flatnonzero((share > 0) & lid),
+        )
         if len(beside) < _FEWEST or not len(changed):
             continue
-        alike = beside[np.asarray(KDTree(off_edge[beside, None]).query(off_edge[changed, None], k=_ALIKE)[1])]
+        alike = beside[
+            np.asarray(KDTree(off_edge[beside, None]).query(off_edge[changed, None], k=_ALIKE)[1])
+        ]
         weights = avatar.opacities[alike][..., None].astype(np.float64)
         color = (weights * avatar.colors[alike]).sum(1) / weights.sum(1)
         colors[changed] = share[changed, None] * (color - avatar.colors[changed])
-        opacities[changed] = share[changed] * (avatar.opacities[alike].mean(1) - avatar.opacities[changed])
+        opacities[changed] = share[changed] * (
+            avatar.opacities[alike].mean(1) - avatar.opacities[changed]
+        )
     return colors, opacities
 
 

@@ -27,17 +27,45 @@ from perse_live.head.rig import Part, surface_triangles
 from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 
-_BROWS = (70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300)  # upper edges of the brows, from right to left
+_BROWS = (
+    70,
+    63,
+    105,
+    66,
+    107,
+    9,
+    336,
+    296,
+    334,
+    293,
+    300,
+)  # upper edges of the brows, from right to left
 _HAIRLINE = (54, 103, 67, 109, 10, 338, 297, 332, 284)  # top of the face oval, likewise
 _FOREHEAD = (0.30, 0.52, 0.74)  # heights of its lines between these two
-_WAVE, _WAVES = 0.02, 2.5  # of a line of the forehead: amplitude over the height, waves over the face's width
-_CROW_FROM, _CROW_TO, _CROW_ANGLES = 0.10, 0.42, (-0.45, 0.05, 0.5)  # eye widths from the outer corner; radians above its axis
-_FINE, _MIDDLE, _WIDE = 0.0011, 0.0014, 0.0020  # metres: standard deviations of valleys; skin Gaussians lie 1.3 mm apart
+_WAVE, _WAVES = (
+    0.02,
+    2.5,
+)  # of a line of the forehead: amplitude over the height, waves over the face's width
+_CROW_FROM, _CROW_TO, _CROW_ANGLES = (
+    0.10,
+    0.42,
+    (-0.45, 0.05, 0.5),
+)  # eye widths from the outer corner; radians above its axis
+_FINE, _MIDDLE, _WIDE = (
+    0.0011,
+    0.0014,
+    0.0020,
+)  # metres: standard deviations of valleys; skin Gaussians lie 1.3 mm apart
 _OCCLUSION = 0.55  # darkness of a valley's floor over its depth in millimetres
-_WARM = np.array([0.85, 1.0, 1.06])  # of that darkness in red, green and blue: light from within the skin is red
+_WARM = np.array(
+    [0.85, 1.0, 1.06]
+)  # of that darkness in red, green and blue: light from within the skin is red
 _LINE_STEP = 0.0008  # metres between points of a line
 _LEAST, _MOST = 0.45, 1.4  # depth over the model's: of skin without a line at rest, and at most
-_SHOWN = 0.1, 0.4  # features of the photo's expression between which its own folds take the place of the model's
+_SHOWN = (
+    0.1,
+    0.4,
+)  # features of the photo's expression between which its own folds take the place of the model's
 _BESIDE = 3.5  # standard deviations of a valley: where its sides are level again
 
 
@@ -74,19 +102,39 @@ def with_wrinkles(avatar: Avatar, removed: FloatArray | None = None) -> Avatar:
     at_rest = [one for one, by in zip(wrinkles, shown, strict=True) if by < _SHOWN[0]]
     deep = _own_depth(avatar.colors @ LUMA, places, skin, at_rest)
     bare = avatar.colors * skin[:, None]
-    colors = np.stack([bare * (shade(one.valleys, places, normals, light, deep) - 1) for one in wrinkles])
+    colors = np.stack(
+        [bare * (shade(one.valleys, places, normals, light, deep) - 1) for one in wrinkles]
+    )
     if removed is not None:
         believed = ramp(shown, *_SHOWN)[:, None, None]
-        distances = np.stack([np.min([np.linalg.norm(places - _nearest_on(valley.line, places)[0], axis=1)
-                                      for valley in one.valleys], axis=0) for one in wrinkles])
+        distances = np.stack(
+            [
+                np.min(
+                    [
+                        np.linalg.norm(places - _nearest_on(valley.line, places)[0], axis=1)
+                        for valley in one.valleys
+                    ],
+                    axis=0,
+                )
+                for one in wrinkles
+            ]
+        )
         distances[shown < _SHOWN[0]] = np.inf
-        drawn_by = (np.arange(len(wrinkles))[:, None] == distances.argmin(0)) * np.isfinite(distances) * skin
-        colors += believed * (-drawn_by[..., None] * removed / np.maximum(shown, _SHOWN[0])[:, None, None] - colors)
+        drawn_by = (
+            (np.arange(len(wrinkles))[:, None] == distances.argmin(0))
+            * np.isfinite(distances)
+            * skin
+        )
+        colors += believed * (
+            -drawn_by[..., None] * removed / np.maximum(shown, _SHOWN[0])[:, None, None] - colors
+        )
     made = sparse(components, np.clip(colors, -1, 1), np.zeros(colors.shape[:2]))
     return replace(avatar, correctives=join(avatar.correctives, made))
 
 
-def shade(valleys: Sequence[Valley], places: FloatArray, normals: FloatArray, light: Light, deep: float) -> Float64Array:
+def shade(
+    valleys: Sequence[Valley], places: FloatArray, normals: FloatArray, light: Light, deep: float
+) -> Float64Array:
     """What valleys multiply the colours of skin by, (N, 3): the turned normals' light, and less of it on their floors.
 
     places: (N, 3) metres; normals: (N, 3) unit; deep: over the valleys' own depth.
@@ -98,9 +146,13 @@ def shade(valleys: Sequence[Valley], places: FloatArray, normals: FloatArray, li
         offset = offset - (offset * normals).sum(1, keepdims=True) * normals
         distance = np.linalg.norm(offset, axis=1)
         ends = ramp(along, 0.0, 0.15) * (1 - ramp(along, 0.8, 1.0))
-        profile = ends * np.exp(-0.5 * (distance / valley.width) ** 2) * (distance < 4 * valley.width)
+        profile = (
+            ends * np.exp(-0.5 * (distance / valley.width) ** 2) * (distance < 4 * valley.width)
+        )
         height = deep * valley.depth * 1e-3
-        slopes += (height * profile / valley.width**2)[:, None] * offset  # gradient of the height -height * profile
+        slopes += (height * profile / valley.width**2)[
+            :, None
+        ] * offset  # gradient of the height -height * profile
         floor = np.maximum(floor, deep * valley.depth * profile)
     turned = normalized(normals - slopes)
     touched = floor > 1e-3
@@ -111,18 +163,55 @@ def shade(valleys: Sequence[Valley], places: FloatArray, normals: FloatArray, li
 
 def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
     """All that a face has, on its landmarks at rest (478, 3)."""
-    found = [_Wrinkles("forehead", curve("browInnerUp", 0.15, 0.9),
-                       tuple(Valley(_forehead_line(marks, height, -0.85, 0.85), _MIDDLE, 0.30) for height in _FOREHEAD)),
-             _Wrinkles("chin", curve("mouthShrugLower", 0.2, 0.9), (_on(marks, (204, 201, 200, 421, 424), _WIDE, 0.22),))]
-    sides = (("left", "Left", (285, 417, 8), (358, 423, 426, 436, 432), (291, 273, 335), (263, 362, 356)),
-             ("right", "Right", (55, 193, 8), (129, 203, 206, 216, 212), (61, 43, 106), (33, 133, 127)))
+    found = [
+        _Wrinkles(
+            "forehead",
+            curve("browInnerUp", 0.15, 0.9),
+            tuple(
+                Valley(_forehead_line(marks, height, -0.85, 0.85), _MIDDLE, 0.30)
+                for height in _FOREHEAD
+            ),
+        ),
+        _Wrinkles(
+            "chin",
+            curve("mouthShrugLower", 0.2, 0.9),
+            (_on(marks, (204, 201, 200, 421, 424), _WIDE, 0.22),),
+        ),
+    ]
+    sides = (
+        (
+            "left",
+            "Left",
+            (285, 417, 8),
+            (358, 423, 426, 436, 432),
+            (291, 273, 335),
+            (263, 362, 356),
+        ),
+        ("right", "Right", (55, 193, 8), (129, 203, 206, 216, 212), (61, 43, 106), (33, 133, 127)),
+    )
     for name, side, glabella, fold, marionette, eye in sides:
         found += [
-            _Wrinkles(f"glabella-{name}", curve(f"browDown{side}", 0.2, 0.9), (_on(marks, glabella, _MIDDLE, 0.32),)),
-            _Wrinkles(f"crow-{name}", curve(f"mouthSmile{side}", 0.3, 1.0),
-                      tuple(Valley(line, _FINE, 0.16) for line in _crow_lines(marks, *eye))),
-            _Wrinkles(f"nasolabial-{name}", curve(f"mouthSmile{side}", 0.15, 0.9), (_on(marks, fold, _WIDE, 0.24),)),
-            _Wrinkles(f"marionette-{name}", curve(f"mouthFrown{side}", 0.2, 0.9), (_on(marks, marionette, _MIDDLE, 0.24),))]
+            _Wrinkles(
+                f"glabella-{name}",
+                curve(f"browDown{side}", 0.2, 0.9),
+                (_on(marks, glabella, _MIDDLE, 0.32),),
+            ),
+            _Wrinkles(
+                f"crow-{name}",
+                curve(f"mouthSmile{side}", 0.3, 1.0),
+                tuple(Valley(line, _FINE, 0.16) for line in _crow_lines(marks, *eye)),
+            ),
+            _Wrinkles(
+                f"nasolabial-{name}",
+                curve(f"mouthSmile{side}", 0.15, 0.9),
+                (_on(marks, fold, _WIDE, 0.24),),
+            ),
+            _Wrinkles(
+                f"marionette-{name}",
+                curve(f"mouthFrown{side}", 0.2, 0.9),
+                (_on(marks, marionette, _MIDDLE, 0.24),),
+            ),
+        ]
     return found
 
 
@@ -136,7 +225,10 @@ def _forehead_line(marks: FloatArray, height: float, start: float, end: float) -
     half = float(np.abs(high[[0, -1], 0]).mean())
     x = np.linspace(start, end, 25) * half
     wave = height + _WAVE * np.sin(_WAVES * np.pi * x / half + 9 * height)
-    edges = [np.stack([np.interp(x, line[:, 0], line[:, axis]) for axis in range(3)], 1) for line in (low, high)]
+    edges = [
+        np.stack([np.interp(x, line[:, 0], line[:, axis]) for axis in range(3)], 1)
+        for line in (low, high)
+    ]
     return edges[0] + wave[:, None] * (edges[1] - edges[0])
 
 
@@ -172,7 +264,9 @@ def _normals(avatar: Avatar) -> FloatArray:
     return np.concatenate([bound, np.tile([0.0, 0.0, 1.0], (len(avatar) - len(bound), 1))])
 
 
-def _own_depth(luma: FloatArray, places: FloatArray, skin: FloatArray, wrinkles: Sequence[_Wrinkles]) -> float:
+def _own_depth(
+    luma: FloatArray, places: FloatArray, skin: FloatArray, wrinkles: Sequence[_Wrinkles]
+) -> float:
     """How deep this person's wrinkles are over the model's: by how far the skin is darker along their lines even at rest.
 
     luma: (G,); places: (G, 3) metres; skin: (G,) in [0, 1]; wrinkles: of actions that the photo does not show.
@@ -183,9 +277,13 @@ def _own_depth(luma: FloatArray, places: FloatArray, skin: FloatArray, wrinkles:
     def darkness(valley: Valley) -> float:
         along = normalized(np.gradient(valley.line, axis=0))
         across = _BESIDE * valley.width * normalized(np.cross(along, [0.0, 0.0, 1.0]))
-        middle, first, second = (np.median(known[np.asarray(tree.query(line, k=3)[1])], axis=1)
-                                 for line in (valley.line, valley.line + across, valley.line - across))
-        return float(np.median(1 - middle / np.maximum(np.minimum(first, second), 1e-3))) / (_OCCLUSION * valley.depth)
+        middle, first, second = (
+            np.median(known[np.asarray(tree.query(line, k=3)[1])], axis=1)
+            for line in (valley.line, valley.line + across, valley.line - across)
+        )
+        return float(np.median(1 - middle / np.maximum(np.minimum(first, second), 1e-3))) / (
+            _OCCLUSION * valley.depth
+        )
 
     seen = [darkness(valley) for one in wrinkles for valley in one.valleys]
     return float(np.clip(_LEAST + np.median(seen), _LEAST, _MOST)) if seen else 1.0

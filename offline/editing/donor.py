@@ -28,9 +28,14 @@ Progress = Callable[[str, float], None]
 
 NOBODY = Consent("", "")
 """Nobody's avatar is kept of a donor."""
-_CONFIG = BuildConfig(refine=RefineConfig(iterations=30))  # the last decibels are not worth waiting for: only a part is taken
+_CONFIG = BuildConfig(
+    refine=RefineConfig(iterations=30)
+)  # the last decibels are not worth waiting for: only a part is taken
 _OF = [stage.run for stage in STAGES]
-_FITTING, _LIFTING = STAGES[: _OF.index(personalise_rig) + 1], STAGES[_OF.index(observe) : _OF.index(bind) + 1]
+_FITTING, _LIFTING = (
+    STAGES[: _OF.index(personalise_rig) + 1],
+    STAGES[_OF.index(observe) : _OF.index(bind) + 1],
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +96,9 @@ def fit_donor(photo: Photo, *, progress: Progress) -> Donor:
 
     What about the photo will show is logged as warnings. Raises UserError where no face is found.
     """
-    donor = Donor(run_stages(BuildState(BuildInputs(photo, NOBODY)), _FITTING, _CONFIG, progress=progress))
+    donor = Donor(
+        run_stages(BuildState(BuildInputs(photo, NOBODY)), _FITTING, _CONFIG, progress=progress)
+    )
     for warning in donor.portrait.warnings:
         _log.warning("%s: %s", photo.name, warning)
     return donor

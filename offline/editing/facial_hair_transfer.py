@@ -15,7 +15,15 @@ from offline.images import sample
 from offline.looks.assembly import joined_added, surface_added
 from offline.looks.changes import Title, recolored
 from offline.looks.hair.facial_hair import beard_flow
-from offline.looks.hair.grown_strands import SkinField, StrandStyle, carriers, clear_of, grow, roots_on, strand_gaussians
+from offline.looks.hair.grown_strands import (
+    SkinField,
+    StrandStyle,
+    carriers,
+    clear_of,
+    grow,
+    roots_on,
+    strand_gaussians,
+)
 from offline.looks.measured_head import head_shape
 from offline.looks.skin.under_hair import bare_skin
 from offline.numeric import ramp
@@ -48,9 +56,19 @@ def beard_from(both: Transplant, title: Title) -> Attribute:
     share = region * np.maximum(dark, 0.5 * ramp(relative, 0.08, 0.20))
     vertices = _on_vertices(both, dark)
     points = fine_points(both, vertices * (both.donor.charts.beard > 0.02), _BEARD_STEP, seed=_SEED)
-    spots = _fine(both, points, _BEARD_STEP, np.clip(2 * _at(both, points, both.donor.charts.beard), 0, 1), there, hair, bare)
+    spots = _fine(
+        both,
+        points,
+        _BEARD_STEP,
+        np.clip(2 * _at(both, points, both.donor.charts.beard), 0, 1),
+        there,
+        hair,
+        bare,
+    )
     strands = _strands(both, vertices * both.donor.charts.beard, there, hair)
-    return recolored(both.avatar, title, _everywhere(both, goal), share, added=joined_added(spots, strands))
+    return recolored(
+        both.avatar, title, _everywhere(both, goal), share, added=joined_added(spots, strands)
+    )
 
 
 def brows_from(both: Transplant, title: Title) -> Attribute:
@@ -68,7 +86,9 @@ def brows_from(both: Transplant, title: Title) -> Attribute:
     goal = carried(both, there, bare, hair, dark)
     vertices = _on_vertices(both, region)
     points = fine_points(both, vertices, _BROW_STEP, seed=_SEED)
-    spots = _fine(both, points, _BROW_STEP, np.clip(2 * _at(both, points, vertices), 0, 1), there, hair, bare)
+    spots = _fine(
+        both, points, _BROW_STEP, np.clip(2 * _at(both, points, vertices), 0, 1), there, hair, bare
+    )
     return recolored(both.avatar, title, _everywhere(both, goal), region, added=spots)
 
 
@@ -79,9 +99,13 @@ def _near(both: Transplant, chart: Float32Array, soft: float) -> FloatArray:
     return ramp(distance, soft, 0.25 * soft) * both.skin
 
 
-def _require(where: BoolArray, relative: FloatArray, least: float, both: Transplant, what: str) -> None:
+def _require(
+    where: BoolArray, relative: FloatArray, least: float, both: Transplant, what: str
+) -> None:
     if where.sum() < 30 or float((relative[where] > _DARKER).mean()) < least:
-        raise UserError(f"{both.donor.photo.name}: no {what} can be seen on that face; use a sharper photo that shows it")
+        raise UserError(
+            f"{both.donor.photo.name}: no {what} can be seen on that face; use a sharper photo that shows it"
+        )
 
 
 def _hair_color(there: Patch, where: BoolArray) -> FloatArray:
@@ -113,11 +137,21 @@ def _at(both: Transplant, points: SurfacePoints, chart: Float32Array) -> Float32
     return points.interpolate(chart, both.avatar.rig.triangles)
 
 
-def _fine(both: Transplant, points: SurfacePoints, step: float, region: FloatArray, coarse: Patch, hair: FloatArray,
-          bare: FloatArray) -> AddedGaussians:
+def _fine(
+    both: Transplant,
+    points: SurfacePoints,
+    step: float,
+    region: FloatArray,
+    coarse: Patch,
+    hair: FloatArray,
+    bare: FloatArray,
+) -> AddedGaussians:
     """Spots in the photo's own colours, where there is hair. region: (N,) of the points; coarse, bare: (S,) of the avatar's."""
     there = patch(both, points, np.maximum(region, 0.03))
-    donor_skin, own = (spread_over(both.rest, values, both.skin, there.rest, count=6) for values in (coarse.donor_skin, bare))
+    donor_skin, own = (
+        spread_over(both.rest, values, both.skin, there.rest, count=6)
+        for values in (coarse.donor_skin, bare)
+    )
     there = replace(there, donor_skin=donor_skin)
     dark = darkness(there.donor, there.donor_skin, hair) * region
     colors = carried(both, there, own, hair, dark)
@@ -126,7 +160,9 @@ def _fine(both: Transplant, points: SurfacePoints, step: float, region: FloatArr
     return painted(both, points.select(drawn), step, colors[drawn], 0.9 * dark[drawn], appear)
 
 
-def _strands(both: Transplant, density: FloatArray, there: Patch, hair: FloatArray) -> AddedGaussians:
+def _strands(
+    both: Transplant, density: FloatArray, there: Patch, hair: FloatArray
+) -> AddedGaussians:
     """Hairs that stand off the skin, as dense and dark as the photo's beard is. density: (V,) in [0, 1]."""
     shape = head_shape(both.avatar)
     rng = np.random.default_rng(_SEED)
@@ -141,13 +177,21 @@ def _strands(both: Transplant, density: FloatArray, there: Patch, hair: FloatArr
     lines, left = clear_of(lines, red, least=0.5)
     lines, on = lines[left], on.select(left)
     rest = on.interpolate(shape.template, triangles)
-    tone = np.minimum(spread_over(both.rest, there.donor, both.skin, rest, count=6), 1.3 * hair + 0.06)
+    tone = np.minimum(
+        spread_over(both.rest, there.donor, both.skin, rest, count=6), 1.3 * hair + 0.06
+    )
     tone = both.light.things(tone) * (1 + 0.15 * rng.standard_normal((len(rest), 1)))
     gaussians = strand_gaussians(lines, _STRAND_RADIUS, 0.85 * tone, 1.1 * tone, opacity=0.7)
     steps = _STRANDS.steps
-    return surface_added(both.avatar, gaussians, np.repeat(carriers(shape, lines, density > 0.01), steps),
-                         np.repeat(lines[:, 0], steps, 0), appear=np.repeat(rng.uniform(0, 0.5, len(rest)), steps),
-                         least_size=0.4, region=Region.HAIR)
+    return surface_added(
+        both.avatar,
+        gaussians,
+        np.repeat(carriers(shape, lines, density > 0.01), steps),
+        np.repeat(lines[:, 0], steps, 0),
+        appear=np.repeat(rng.uniform(0, 0.5, len(rest)), steps),
+        least_size=0.4,
+        region=Region.HAIR,
+    )
 
 
 def _everywhere(both: Transplant, values: FloatArray) -> FloatArray:

@@ -23,7 +23,11 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.attributes import Attribute
 from perse_live.errors import UserError
 
-_HALF_WIDTH, _HALF_HEIGHT, _EXPONENT = 0.0255, 0.0195, 2.6  # metres: the form that outlines are measured against
+_HALF_WIDTH, _HALF_HEIGHT, _EXPONENT = (
+    0.0255,
+    0.0195,
+    2.6,
+)  # metres: the form that outlines are measured against
 _ASIDE, _LOWER = 0.0042, 0.004  # metres: where such a lens' centre is, from the eye's
 _AHEAD = 0.0125  # metres between cornea and lens
 _WRAP, _TILT = 1.6, np.radians(6)  # how fronts bend around the face and lean
@@ -31,7 +35,10 @@ _ANGLES = 72
 _FACTORS = np.linspace(0.62, 1.42, 65)
 _STIFFNESS = 0.35  # cost of a step in the factor against a line of full contrast
 _SIZE_PRIOR = 0.25  # cost of a lens half as large again as usual
-_LINE, _LOWER_LINE = 0.30, 0.20  # mean root of contrast along an outline, all around and on the cheeks; bare faces: 0.24, 0.14
+_LINE, _LOWER_LINE = (
+    0.30,
+    0.20,
+)  # mean root of contrast along an outline, all around and on the cheeks; bare faces: 0.24, 0.14
 _PROFILE = np.linspace(-0.006, 0.006, 49)  # metres across the rim
 
 
@@ -46,7 +53,13 @@ class _Front:
         eyes = self.donor.rig.eye_centers.astype(np.float64)
         middle = eyes.mean(0)
         out = abs(eyes[0, 0] - eyes[1, 0]) / 2 + _ASIDE + places[:, 0]
-        depth = middle[2] + self.donor.rig.eye_radius + _AHEAD - _WRAP * out**2 + np.tan(_TILT) * places[:, 1]
+        depth = (
+            middle[2]
+            + self.donor.rig.eye_radius
+            + _AHEAD
+            - _WRAP * out**2
+            + np.tan(_TILT) * places[:, 1]
+        )
         points = np.stack([middle[0] + side * out, middle[1] - _LOWER + places[:, 1], depth], 1)
         geometry = self.donor.geometry
         seen = geometry.camera.project(points @ geometry.R_cam_head.T + geometry.t_cam_head)
@@ -63,7 +76,10 @@ def glasses_from(both: Transplant, title: Title) -> Attribute:
     polar = base[:, None] * _FACTORS[None, :, None]
     seen = np.zeros((_ANGLES, len(_FACTORS)))
     for evidence in (line, edge):
-        sides = [sample(evidence, front.pixels(side, polar.reshape(-1, 2))).reshape(_ANGLES, -1) for side in (-1.0, 1.0)]
+        sides = [
+            sample(evidence, front.pixels(side, polar.reshape(-1, 2))).reshape(_ANGLES, -1)
+            for side in (-1.0, 1.0)
+        ]
         # what only one side shows is hardly a rim
         seen = np.maximum(seen, 0.5 * np.minimum(*sides) + 0.5 * np.mean(sides, 0))
     cost = -np.clip(seen, 0, 1) + _SIZE_PRIOR * (np.log(_FACTORS)[None] / np.log(1.5)) ** 2
@@ -71,7 +87,9 @@ def glasses_from(both: Transplant, title: Title) -> Attribute:
     contrast = seen[np.arange(_ANGLES), path]
     below = (angles > np.radians(205)) & (angles < np.radians(335))
     if contrast.mean() < _LINE or contrast[below].mean() < _LOWER_LINE:
-        raise UserError(f"{donor.photo.name}: no glasses can be made out; use a sharp photo from the front")
+        raise UserError(
+            f"{donor.photo.name}: no glasses can be made out; use a sharp photo from the front"
+        )
     factors = _smooth(_FACTORS[path])
     style = _style(both, front, base * factors[:, None], factors)
     return glasses(both.avatar, title.name, title.label, style)
@@ -80,7 +98,9 @@ def glasses_from(both: Transplant, title: Title) -> Attribute:
 def _superellipse(angles: FloatArray) -> FloatArray:
     """Points (N, 2) of the usual lens at angles (N,)."""
     c, s = np.cos(angles), np.sin(angles)
-    radius = (np.abs(c / _HALF_WIDTH) ** _EXPONENT + np.abs(s / _HALF_HEIGHT) ** _EXPONENT) ** (-1 / _EXPONENT)
+    radius = (np.abs(c / _HALF_WIDTH) ** _EXPONENT + np.abs(s / _HALF_HEIGHT) ** _EXPONENT) ** (
+        -1 / _EXPONENT
+    )
     return np.stack([radius * c, radius * s], 1)
 
 
@@ -99,9 +119,14 @@ def _evidence(donor: Donor) -> tuple[Float32Array, Float32Array]:
     dark = blur((luma < 0.45 * bright).astype(np.float32), 2 * unit)
     # lashes, brows and the eyes themselves are dark lines too
     quiet = 1 - 0.75 * _features(donor)
-    rim, lens = 1.5 * line / bright * quiet, 1.5 * slope / bright * np.sqrt(np.clip(dark, 0, 1)) * quiet
+    rim, lens = (
+        1.5 * line / bright * quiet,
+        1.5 * slope / bright * np.sqrt(np.clip(dark, 0, 1)) * quiet,
+    )
     # the root: a wire that hardly shows on a cheek counts, for nothing else is there
-    return np.sqrt(np.clip(rim, 0, 1)).astype(np.float32), np.sqrt(np.clip(lens, 0, 1)).astype(np.float32)
+    return np.sqrt(np.clip(rim, 0, 1)).astype(np.float32), np.sqrt(np.clip(lens, 0, 1)).astype(
+        np.float32
+    )
 
 
 def _features(donor: Donor) -> Float32Array:
@@ -133,7 +158,7 @@ def closed_path(cost: FloatArray, stiffness: float) -> NDArray[np.integer]:
     for k in range(2 * rows - 1, 0, -1):
         path[k - 1] = back[k, path[k]]
     half = rows // 2
-    return np.roll(path[half:half + rows], half)
+    return np.roll(path[half : half + rows], half)
 
 
 def _smooth(factors: FloatArray) -> FloatArray:
@@ -147,8 +172,12 @@ def _style(both: Transplant, front: _Front, outline: FloatArray, factors: FloatA
     image = both.donor.look.image
     away = outline / np.linalg.norm(outline, axis=1, keepdims=True)
     across = outline[:, None] + _PROFILE[None, :, None] * away[:, None]
-    colors = np.stack([sample(image, front.pixels(side, across.reshape(-1, 2))).reshape(*across.shape[:2], 3)
-                       for side in (-1.0, 1.0)])
+    colors = np.stack(
+        [
+            sample(image, front.pixels(side, across.reshape(-1, 2))).reshape(*across.shape[:2], 3)
+            for side in (-1.0, 1.0)
+        ]
+    )
     below = outline[:, 1] < 0.35 * _HALF_HEIGHT  # the upper rim may lie on a brow
     profile = np.median((colors @ LUMA)[:, below].reshape(-1, len(_PROFILE)), 0)
     inside, beyond = float(np.median(profile[:10])), float(np.median(profile[-10:]))
@@ -166,18 +195,31 @@ def _style(both: Transplant, front: _Front, outline: FloatArray, factors: FloatA
         last += 1
     width = (_PROFILE[1] - _PROFILE[0]) * (last - first + 1)
     pixel = 1 / both.donor.geometry.pixels_per_metre
-    rim = float(np.clip((width - 1.2 * pixel) / 2, 0.00055, 0.003))  # a line looks a pixel wider than it is
-    near = colors[:, below][:, :, max(at - 1, 0):at + 2].reshape(-1, 3)
+    rim = float(
+        np.clip((width - 1.2 * pixel) / 2, 0.00055, 0.003)
+    )  # a line looks a pixel wider than it is
+    near = colors[:, below][:, :, max(at - 1, 0) : at + 2].reshape(-1, 3)
     luma = near @ LUMA
     frame = np.median(near[luma <= np.percentile(luma, 35)], 0)
     if rim < 0.001:  # a wire's pixels are half skin
         frame = np.clip(frame - 0.5 * (both.light.donor_skin - frame), 0.03, 1)
     shown = both.light.things(np.stack([frame, lens]))
     return FrameStyle(
-        half_width=_HALF_WIDTH, half_height=_HALF_HEIGHT, exponent=_EXPONENT, aside=_ASIDE, rim=rim, arm=min(rim, 0.0022),
-        color=_triple(shown[0]), shine=0.45 if rim < 0.001 else 0.3, lens=_triple(shown[1] if tinted else (0.82, 0.88, 0.92)),
-        lens_top=0.93 if tinted else 0.07, lens_bottom=0.80 if tinted else 0.035, drop=0.3 * _HALF_HEIGHT,
-        outline=tuple(float(f) for f in factors), lower=_LOWER)
+        half_width=_HALF_WIDTH,
+        half_height=_HALF_HEIGHT,
+        exponent=_EXPONENT,
+        aside=_ASIDE,
+        rim=rim,
+        arm=min(rim, 0.0022),
+        color=_triple(shown[0]),
+        shine=0.45 if rim < 0.001 else 0.3,
+        lens=_triple(shown[1] if tinted else (0.82, 0.88, 0.92)),
+        lens_top=0.93 if tinted else 0.07,
+        lens_bottom=0.80 if tinted else 0.035,
+        drop=0.3 * _HALF_HEIGHT,
+        outline=tuple(float(f) for f in factors),
+        lower=_LOWER,
+    )
 
 
 def _triple(color: FloatArray | tuple[float, float, float]) -> tuple[float, float, float]:

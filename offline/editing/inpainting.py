@@ -59,10 +59,14 @@ class FromText:
         rgb, mask = self.painted(avatar, view, own_portrait(avatar, view), progress=progress)
         progress("lifting to 3D", 0.0)
         donor = own_donor(avatar, view, rgb, f"the picture of {described!r}")
-        look = part_from(avatar, donor, self.part, title_for(self.part, described, self.name), progress=progress)
+        look = part_from(
+            avatar, donor, self.part, title_for(self.part, described, self.name), progress=progress
+        )
         return EditedPortrait(rgb, mask, view, TeacherAttribute(look, known=True))
 
-    def painted(self, avatar: Avatar, view: View, portrait: UInt8Array, *, progress: Progress) -> tuple[UInt8Array, Float32Array]:
+    def painted(
+        self, avatar: Avatar, view: View, portrait: UInt8Array, *, progress: Progress
+    ) -> tuple[UInt8Array, Float32Array]:
         """A portrait (H, W, 3) with the part painted in, and the mask (H, W) outside of which it is as it was."""
         own = own_donor(avatar, view, portrait, "the portrait")
         base, covered = portrait, np.zeros(portrait.shape[:2], np.float32)
@@ -77,17 +81,29 @@ class FromText:
         return rgb, np.maximum(mask, covered)
 
     def _inpainted(self, rgb: UInt8Array, mask: Float32Array, words: str) -> UInt8Array:
-        return self.inpainter(rgb, mask, words, seed=self.seed, steps=self.steps) if mask.any() else rgb
+        return (
+            self.inpainter(rgb, mask, words, seed=self.seed, steps=self.steps)
+            if mask.any()
+            else rgb
+        )
 
     def _mask_by_example(self, own: Donor, progress: Progress) -> Float32Array:
         """The new part's form, from another person painted where the own one is; the rig's guess where that fails."""
-        unit, shape, landmarks = own.portrait.unit, own.look.alpha.shape, own.portrait.detection.landmarks
+        unit, shape, landmarks = (
+            own.portrait.unit,
+            own.look.alpha.shape,
+            own.portrait.detection.landmarks,
+        )
         oval = face_oval(landmarks, (shape[0], shape[1]))
         head = dilate(oval | (own.parts.hair > 0.5) & (own.look.alpha > 0.3), 14 * unit)
-        example = self._inpainted(own.portrait.rgb, head.astype(np.float32), description(self.part, self.text, self.seed))
+        example = self._inpainted(
+            own.portrait.rgb, head.astype(np.float32), description(self.part, self.text, self.seed)
+        )
         try:
             other = fit_donor(Photo(example, "", "the example"), progress=progress)
-            found = moved_mask(seen_mask(other, self.part), other.portrait.detection.landmarks, landmarks)
+            found = moved_mask(
+                seen_mask(other, self.part), other.portrait.detection.landmarks, landmarks
+            )
         except UserError as error:
             _log.info("the mask is the rig's guess: %s", error)
             return usual_mask(own, self.part)

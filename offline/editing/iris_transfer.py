@@ -36,9 +36,13 @@ class _Unrolled:
 
 def eyes_from(both: Transplant, title: Title) -> Attribute:
     """Raises UserError where the photo shows no irises."""
-    tables = [table for iris in (LEFT_IRIS, RIGHT_IRIS) if (table := _unrolled(both, iris)) is not None]
+    tables = [
+        table for iris in (LEFT_IRIS, RIGHT_IRIS) if (table := _unrolled(both, iris)) is not None
+    ]
     if not tables:
-        raise UserError(f"{both.donor.photo.name}: the eyes are closed, too small or turned away; use a sharper, larger photo")
+        raise UserError(
+            f"{both.donor.photo.name}: the eyes are closed, too small or turned away; use a sharper, larger photo"
+        )
     best = max(tables, key=lambda table: float(table.seen.mean()))
     colors = _completed(best)
     places = iris_places(both.avatar)
@@ -47,9 +51,15 @@ def eyes_from(both: Transplant, title: Title) -> Attribute:
     angle = np.arctan2(places[:, 1], places[:, 0], where=on_eye, out=np.zeros(len(places)))
     wanted = both.light.things(_looked_up(colors, ring, angle))
     own = both.avatar.colors @ LUMA
-    usual = float(np.median(own[(ring > _INNER) & (ring < 0.9)])) if ((ring > _INNER) & (ring < 0.9)).any() else 0.3
+    usual = (
+        float(np.median(own[(ring > _INNER) & (ring < 0.9)]))
+        if ((ring > _INNER) & (ring < 0.9)).any()
+        else 0.3
+    )
     reflection = ramp(own - usual, 0.16, 0.32) * (ring < 0.95)
-    share = ramp(ring, _INNER - 0.05, _INNER + 0.08) * (1 - ramp(ring, 0.97, 1.07)) * (1 - reflection)
+    share = (
+        ramp(ring, _INNER - 0.05, _INNER + 0.08) * (1 - ramp(ring, 0.97, 1.07)) * (1 - reflection)
+    )
     return recolored(both.avatar, title, wanted, 0.95 * share)
 
 
@@ -64,7 +74,9 @@ def _unrolled(both: Transplant, iris: tuple[int, ...]) -> _Unrolled | None:
     radii = np.linspace(_INNER, _OUTER, _RINGS) * radius
     angles = np.arange(_ANGLES) * 2 * np.pi / _ANGLES
     # picture rows grow downwards, the eyeball's y upwards
-    pixels = center + np.stack([np.outer(radii, np.cos(angles)), -np.outer(radii, np.sin(angles))], -1)
+    pixels = center + np.stack(
+        [np.outer(radii, np.cos(angles)), -np.outer(radii, np.sin(angles))], -1
+    )
     flat = pixels.reshape(-1, 2)
     inside = ramp(sample(distance_to(~eye_openings(landmarks, shape)), flat), 0.5, 2.0)
     colors = sample(donor.look.image, flat)
@@ -73,7 +85,9 @@ def _unrolled(both: Transplant, iris: tuple[int, ...]) -> _Unrolled | None:
         return None
     typical = float(np.median(luma[inside > 0.5])) if (inside > 0.5).any() else 0.3
     seen = inside * (1 - ramp(luma - typical, 0.18, 0.32))  # lamps' reflections are not the iris
-    return _Unrolled(colors.reshape(_RINGS, _ANGLES, 3).astype(np.float64), seen.reshape(_RINGS, _ANGLES))
+    return _Unrolled(
+        colors.reshape(_RINGS, _ANGLES, 3).astype(np.float64), seen.reshape(_RINGS, _ANGLES)
+    )
 
 
 def _completed(table: _Unrolled) -> FloatArray:

@@ -34,7 +34,9 @@ class LightMatch:
         return to_srgb(to_linear(colors) * self.gain)
 
 
-def match_light(seen: Observed, own_colors: FloatArray, plain: BoolArray, whites: tuple[FloatArray, FloatArray]) -> LightMatch:
+def match_light(
+    seen: Observed, own_colors: FloatArray, plain: BoolArray, whites: tuple[FloatArray, FloatArray]
+) -> LightMatch:
     """Compare the two faces: lightness by skin, point by point, hue by the whites of the eyes.
 
     own_colors: (N, 3) of the avatar at the same points; plain: (N,); whites: (3,) sRGB, the donor's and the avatar's.
@@ -42,7 +44,9 @@ def match_light(seen: Observed, own_colors: FloatArray, plain: BoolArray, whites
     weight = plain & (seen.confidence > 0.6)
     if weight.sum() < 50:
         weight = seen.confidence >= np.percentile(seen.confidence, 90)
-    donor, own = (np.median(colors[weight], 0).astype(np.float64) for colors in (seen.colors, own_colors))
+    donor, own = (
+        np.median(colors[weight], 0).astype(np.float64) for colors in (seen.colors, own_colors)
+    )
     lightness = float((to_linear(own) + 1e-3) @ LUMA / ((to_linear(donor) + 1e-3) @ LUMA))
     tint = (to_linear(whites[1]) + 1e-3) / (to_linear(whites[0]) + 1e-3)
     hue = np.clip(tint / float(tint @ LUMA), 0.75, 1.33)
@@ -65,7 +69,11 @@ def natural_hair(colors: FloatArray) -> FloatArray:
     """
     plain = np.minimum.accumulate(colors, axis=1)
     plain = plain * ((colors @ LUMA + 1e-3) / (plain @ LUMA + 1e-3))[:, None]
-    vivid = ramp(np.ptp(np.median(colors, 0)) * np.ones(len(colors)), 0.18, 0.30)[:, None] if len(colors) else 0.0
+    vivid = (
+        ramp(np.ptp(np.median(colors, 0)) * np.ones(len(colors)), 0.18, 0.30)[:, None]
+        if len(colors)
+        else 0.0
+    )
     return np.clip(plain + vivid * (colors - plain), 0, 1)
 
 

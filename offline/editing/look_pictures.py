@@ -35,11 +35,17 @@ class Easel:
         self._camera = camera
         self._plain = replace(bare, attributes=())
         self._worn = self._plain if look is None else worn(bare, bare.attributes, {look.name: 1.0})
-        self._part = np.zeros(len(self._worn), np.bool_) if look is None else _part_of(self._plain, look)
+        self._part = (
+            np.zeros(len(self._worn), np.bool_) if look is None else _part_of(self._plain, look)
+        )
         self._animator = Animator(self._plain, threads=_THREADS)
-        self._rasterizer = open_rasterizer(camera.width, camera.height, device="auto", threads=_THREADS)
+        self._rasterizer = open_rasterizer(
+            camera.width, camera.height, device="auto", threads=_THREADS
+        )
 
-    def picture(self, view: View, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Float32Array:
+    def picture(
+        self, view: View, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    ) -> Float32Array:
         """The avatar in the look, (H, W, 3) sRGB in [0, 1]."""
         return self._drawn(self._worn, view, background)[..., :3]
 
@@ -53,14 +59,20 @@ class Easel:
         """Where the look is seen, or hides what was seen: (H, W) in [0, 1]."""
         seen = self._drawn(painted(self._worn, self._part), view, (0.0, 0.0, 0.0))[..., 0]
         grey = (0.5, 0.5, 0.5)
-        difference = np.abs(self._drawn(self._worn, view, grey) - self._drawn(self._plain, view, grey)).max(2)
+        difference = np.abs(
+            self._drawn(self._worn, view, grey) - self._drawn(self._plain, view, grey)
+        ).max(2)
         mask = np.maximum(seen * (difference > 0.02), np.clip(_CHANGED * difference, 0, 1))
         return np.clip(cv2.dilate(mask, np.ones((3, 3), np.uint8)), 0, 1).astype(np.float32)
 
-    def _drawn(self, avatar: Avatar, view: View, background: tuple[float, float, float]) -> Float32Array:
+    def _drawn(
+        self, avatar: Avatar, view: View, background: tuple[float, float, float]
+    ) -> Float32Array:
         self._animator.wear(avatar)
         gaussians = self._animator.pose(view.expression, view.gaze, view.pose)
-        return np.clip(self._rasterizer.render_float(gaussians, self._camera, background=background), 0, 1)
+        return np.clip(
+            self._rasterizer.render_float(gaussians, self._camera, background=background), 0, 1
+        )
 
 
 def own_portrait(avatar: Avatar, view: View) -> UInt8Array:
@@ -73,7 +85,9 @@ def portrait_background(avatar: Avatar, view: View) -> UInt8Array:
     size = (view.camera.width, view.camera.height)
     if avatar.source.backdrop is None:
         return np.full((size[1], size[0], 3), 128, np.uint8)
-    return np.asarray(cv2.resize(avatar.source.backdrop, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    return np.asarray(
+        cv2.resize(avatar.source.backdrop, size, interpolation=cv2.INTER_CUBIC), np.uint8
+    )
 
 
 def _part_of(avatar: Avatar, look: Attribute) -> BoolArray:

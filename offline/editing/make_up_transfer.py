@@ -12,7 +12,14 @@ from scipy.spatial import KDTree
 from offline.editing.head_pair import Transplant
 from offline.editing.head_warp import spread_over
 from offline.editing.light_match import LUMA, natural_hair
-from offline.editing.skin_differences import Patch, avatar_normals, fine_points, painted, patch, plain_points
+from offline.editing.skin_differences import (
+    Patch,
+    avatar_normals,
+    fine_points,
+    painted,
+    patch,
+    plain_points,
+)
 from offline.looks.changes import Title, recolored
 from offline.looks.photo_tones import lab_of, rgb_of
 from offline.looks.skin.skin_light import skin_under_light
@@ -34,14 +41,22 @@ def make_up_from(both: Transplant, title: Title) -> Attribute:
     lids, lips, cheeks = _regions(both)
     there = patch(both, both.on, np.maximum.reduce([lids, lips, cheeks]))
     _require(both, there, lips, lids)
-    own_skin = skin_under_light(avatar_normals(both, both.on), both.own, plain_points(both), avatar_normals(both, both.on))
+    own_skin = skin_under_light(
+        avatar_normals(both, both.on), both.own, plain_points(both), avatar_normals(both, both.on)
+    )
     goal = both.own.astype(np.float64)
     goal = _mixed(goal, _cheeks(both, there, own_skin), 0.8 * cheeks)
     goal = _mixed(goal, _shaded(both, there, own_skin), lids)
     goal = _mixed(goal, _lips(both, there, lips), lips)
     everywhere = np.concatenate([goal, np.zeros((len(both.avatar) - len(goal), 3))])
     share = np.maximum.reduce([lids, lips, cheeks])
-    return recolored(both.avatar, title, everywhere, np.where(share > 0.02, 1.0, 0.0), added=_liner(both, there, lids, own_skin))
+    return recolored(
+        both.avatar,
+        title,
+        everywhere,
+        np.where(share > 0.02, 1.0, 0.0),
+        added=_liner(both, there, lids, own_skin),
+    )
 
 
 def _mixed(below: FloatArray, above: FloatArray, share: FloatArray) -> FloatArray:
@@ -53,9 +68,16 @@ def _regions(both: Transplant) -> tuple[FloatArray, FloatArray, FloatArray]:
     x, y, z = both.rest.T
     charts = both.charts
     lid = (charts["eyelids"] > 0.2) & both.skin
-    lids = ramp(KDTree(both.rest[lid]).query(both.rest)[0], _LID_REACH, 0.3 * _LID_REACH) * both.skin
+    lids = (
+        ramp(KDTree(both.rest[lid]).query(both.rest)[0], _LID_REACH, 0.3 * _LID_REACH) * both.skin
+    )
     brow = (charts["brows"] > 0.3) & both.skin
-    lids = lids * ramp(KDTree(both.rest[brow]).query(both.rest)[0], 0.0025, 0.006) * (z > -0.03) * ramp(np.abs(x), 0.058, 0.052)
+    lids = (
+        lids
+        * ramp(KDTree(both.rest[brow]).query(both.rest)[0], 0.0025, 0.006)
+        * (z > -0.03)
+        * ramp(np.abs(x), 0.058, 0.052)
+    )
     lips = ramp(charts["lips"], 0.25, 0.6) * both.skin
     cheeks = ramp(np.hypot((np.abs(x) - 0.040) / 0.020, (y + 0.036) / 0.020), 1.25, 0.5) * both.skin
     return lids, lips, cheeks * (1 - lids) * (1 - lips)
@@ -64,11 +86,23 @@ def _regions(both: Transplant) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _require(both: Transplant, there: Patch, lips: FloatArray, lids: FloatArray) -> None:
     red, lid = (lips > 0.6) & there.known, (lids > 0.6) & there.known
     if red.sum() < 20 and lid.sum() < 20:
-        raise UserError(f"{both.donor.photo.name}: lips and lids cannot be seen; use a photo from the front")
-    tint = lab_of(there.donor[red]).mean(0) - lab_of(there.donor_skin[red]).mean(0) if red.any() else np.zeros(3)
-    dark = 1 - (there.donor[lid] @ LUMA) / np.maximum(there.donor_skin[lid] @ LUMA, 0.02) if lid.any() else np.zeros(1)
+        raise UserError(
+            f"{both.donor.photo.name}: lips and lids cannot be seen; use a photo from the front"
+        )
+    tint = (
+        lab_of(there.donor[red]).mean(0) - lab_of(there.donor_skin[red]).mean(0)
+        if red.any()
+        else np.zeros(3)
+    )
+    dark = (
+        1 - (there.donor[lid] @ LUMA) / np.maximum(there.donor_skin[lid] @ LUMA, 0.02)
+        if lid.any()
+        else np.zeros(1)
+    )
     if np.hypot(tint[1], tint[2]) < _LIPS_TINTED and float(np.percentile(dark, 75)) < _LIDS_DARK:
-        raise UserError(f"{both.donor.photo.name}: no make-up can be seen on that face; use a photo that shows it clearly")
+        raise UserError(
+            f"{both.donor.photo.name}: no make-up can be seen on that face; use a photo that shows it clearly"
+        )
 
 
 def _shaded(both: Transplant, there: Patch, own_skin: FloatArray) -> FloatArray:
@@ -77,7 +111,9 @@ def _shaded(both: Transplant, there: Patch, own_skin: FloatArray) -> FloatArray:
     level = (relative @ LUMA)[:, None]
     sheer = to_srgb(to_linear(own_skin) * np.clip(level + 0.6 * (relative - level), 0.0, 1.6))
     # what covers the skin has its own colour, whatever the skin's: liner, lashes, dark shadow
-    dark = ramp(1 - (there.donor @ LUMA) / np.maximum(there.donor_skin @ LUMA, 0.02), 0.25, 0.6)[:, None]
+    dark = ramp(1 - (there.donor @ LUMA) / np.maximum(there.donor_skin @ LUMA, 0.02), 0.25, 0.6)[
+        :, None
+    ]
     return (1 - dark) * sheer + dark * natural_hair(both.light.things(there.donor))
 
 
@@ -106,12 +142,21 @@ def _lips(both: Transplant, there: Patch, lips: FloatArray) -> FloatArray:
     return rgb_of((own - mean) * spread + wanted)
 
 
-def _liner(both: Transplant, there: Patch, lids: FloatArray, own_skin: FloatArray) -> AddedGaussians:
+def _liner(
+    both: Transplant, there: Patch, lids: FloatArray, own_skin: FloatArray
+) -> AddedGaussians:
     """The photo's own lines beside the lashes and beyond the outer corners, finer than the avatar's lids are."""
     charts, template = both.donor.charts, both.donor.geometry.template
     edge = (charts.eyelids > 0.2) & (template[:, 2] > -0.02)
-    near = ramp(KDTree(template[edge]).query(template)[0], _WING, 0.5 * _WING) * (1 - ramp(charts.brows, 0.05, 0.3))
-    points = fine_points(both, near * (np.abs(template[:, 0]) < 0.07) * (template[:, 2] > -0.05), _LINER_STEP, seed=_SEED)
+    near = ramp(KDTree(template[edge]).query(template)[0], _WING, 0.5 * _WING) * (
+        1 - ramp(charts.brows, 0.05, 0.3)
+    )
+    points = fine_points(
+        both,
+        near * (np.abs(template[:, 0]) < 0.07) * (template[:, 2] > -0.05),
+        _LINER_STEP,
+        seed=_SEED,
+    )
     region = points.interpolate(near.astype(np.float32), both.avatar.rig.triangles)
     fine = patch(both, points, np.maximum(region, 0.03))
     skin = spread_over(both.rest, there.donor_skin, both.skin, fine.rest, count=6)
@@ -121,4 +166,11 @@ def _liner(both: Transplant, there: Patch, lids: FloatArray, own_skin: FloatArra
     amount = ramp(dark, 0.35, 0.6) * region
     drawn = amount > 0.1
     colors = _shaded(both, fine, own)
-    return painted(both, points.select(drawn), _LINER_STEP, colors[drawn], amount[drawn], np.full(int(drawn.sum()), 0.2))
+    return painted(
+        both,
+        points.select(drawn),
+        _LINER_STEP,
+        colors[drawn],
+        amount[drawn],
+        np.full(int(drawn.sum()), 0.2),
+    )

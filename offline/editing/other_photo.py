@@ -26,8 +26,14 @@ from perse_live.avatar import Avatar
 from perse_live.photo import Photo
 
 _MAKERS: Mapping[str, Callable[[Transplant, Title], Attribute]] = {
-    "hair": hair_from, "beard": beard_from, "brows": brows_from, "makeup": make_up_from, "eyes": eyes_from,
-    "glasses": glasses_from, "hat": hat_from}
+    "hair": hair_from,
+    "beard": beard_from,
+    "brows": brows_from,
+    "makeup": make_up_from,
+    "eyes": eyes_from,
+    "glasses": glasses_from,
+    "hat": hat_from,
+}
 
 
 @dataclass(frozen=True)
@@ -42,15 +48,24 @@ class FromPhoto:
 
     def __call__(self, avatar: Avatar, *, progress: Progress) -> EditedPortrait:
         """The avatar's portrait with the part, drawn from the attribute that it is lifted to."""
-        look = attribute_from_photo(avatar, self.photo, self.part, name=self.name, progress=progress)
+        look = attribute_from_photo(
+            avatar, self.photo, self.part, name=self.name, progress=progress
+        )
         view = source_view(avatar)
         easel = Easel(avatar, view.camera, look)
         portrait, mask = own_portrait(avatar, view), easel.mask(view)
         worn = easel.over(view, portrait_background(avatar, view))
-        return EditedPortrait(np.where(mask[..., None] > 0, worn, portrait), mask, view, TeacherAttribute(look, known=True))
+        return EditedPortrait(
+            np.where(mask[..., None] > 0, worn, portrait),
+            mask,
+            view,
+            TeacherAttribute(look, known=True),
+        )
 
 
-def attribute_from_photo(avatar: Avatar, photo: Photo, part: str, *, name: str | None = None, progress: Progress) -> Attribute:
+def attribute_from_photo(
+    avatar: Avatar, photo: Photo, part: str, *, name: str | None = None, progress: Progress
+) -> Attribute:
     """What a second photo shows of a part, as an attribute of the avatar.
 
     part: one of `part_names.PART_SLOTS`; name: of the attribute, by default the part's and the photo's. Raises UserError for an
@@ -58,10 +73,18 @@ def attribute_from_photo(avatar: Avatar, photo: Photo, part: str, *, name: str |
     """
     require_part(part)
     stem = photo.name.rsplit(".", 1)[0]
-    return part_from(avatar, fit_donor(photo, progress=progress), part, title_for(part, stem, name), progress=progress)
+    return part_from(
+        avatar,
+        fit_donor(photo, progress=progress),
+        part,
+        title_for(part, stem, name),
+        progress=progress,
+    )
 
 
-def part_from(avatar: Avatar, donor: Donor, part: str, title: Title, *, progress: Progress) -> Attribute:
+def part_from(
+    avatar: Avatar, donor: Donor, part: str, title: Title, *, progress: Progress
+) -> Attribute:
     """The same from a photo that is fitted already."""
     both = transplant(donor, replace(avatar, attributes=()), progress=progress)
     progress("carrying it over", 0.0)

@@ -40,14 +40,28 @@ def own_donor(avatar: Avatar, view: View, rgb: UInt8Array, name: str) -> Donor:
     pixels = camera.project(marks)
     depth = (marks[:, 2] - marks[:, 2].mean()) * camera.fx / float(marks[:, 2].mean())
     landmarks = np.concatenate([pixels, depth[:, None]], 1).astype(np.float32)
-    detection = Detection(landmarks, view.expression, np.eye(4, dtype=np.float32), camera.width, camera.height)
+    detection = Detection(
+        landmarks, view.expression, np.eye(4, dtype=np.float32), camera.width, camera.height
+    )
     portrait = Portrait(rgb, np.ones(rgb.shape[:2], np.bool_), detection, camera, ())
     nothing = np.zeros((len(landmarks), 3), np.float32)
-    frame = FrameFit(pose.R_cam_head, pose.t_cam_head, view.expression, view.gaze, nothing, nothing[:, :2], 0.0)
+    frame = FrameFit(
+        pose.R_cam_head, pose.t_cam_head, view.expression, view.gaze, nothing, nothing[:, :2], 0.0
+    )
     shape = FaceShape(neutral_landmarks(avatar), rig.eye_centers, rig.eye_radius)
     look, parts = portrait_appearance(portrait, geometry)
-    own = PersonalHead(PhotoFit(frame, np.zeros(1, np.float32), shape), rig, avatar.landmarks, geometry)
+    own = PersonalHead(
+        PhotoFit(frame, np.zeros(1, np.float32), shape), rig, avatar.landmarks, geometry
+    )
     photo = Photo(rgb, "", name)
     segmented = Segmentation(look, parts, np.zeros_like(look.image))
-    return Donor(BuildState(BuildInputs(photo, NOBODY), photo, portrait, FittedHead(own, (), ()), segmented,
-                            OutlinedHead(rig, geometry, head_charts(head, mean, model), ())))
+    return Donor(
+        BuildState(
+            BuildInputs(photo, NOBODY),
+            photo,
+            portrait,
+            FittedHead(own, (), ()),
+            segmented,
+            OutlinedHead(rig, geometry, head_charts(head, mean, model), ()),
+        )
+    )

@@ -15,7 +15,10 @@ from perse_live.errors import UserError
 
 _SOFT = 2.0  # pixels at an eye distance of 115
 _HAIR, _LEAST = 0.5, 150.0  # probability; square pixels of a part that is there
-_BAND = ((0.085, -0.040), (0.024, -0.032))  # metres on the mean head: half width and depth, upper and lower edge of glasses
+_BAND = (
+    (0.085, -0.040),
+    (0.024, -0.032),
+)  # metres on the mean head: half width and depth, upper and lower edge of glasses
 
 
 def seen_mask(donor: Donor, part: str) -> Float32Array:
@@ -51,14 +54,21 @@ def usual_mask(donor: Donor, part: str) -> Float32Array:
         elif part == "brows":
             found = dilate(_chart(donor, charts.brows) > 0.2, 5 * unit)
         elif part == "eyes":
-            found = dilate(eye_openings(donor.portrait.detection.landmarks, (shape[0], shape[1])), 2 * unit)
+            found = dilate(
+                eye_openings(donor.portrait.detection.landmarks, (shape[0], shape[1])), 2 * unit
+            )
         elif part == "makeup":
             found = dilate(_chart(donor, np.maximum(charts.lips, charts.eyelids)) > 0.2, 5 * unit)
             x, y = np.abs(rest[..., 0]), rest[..., 1]
             found |= np.hypot((x - 0.040) / 0.022, (y + 0.036) / 0.020) < 1
         elif part == "glasses":
             (wide, back), (upper, lower) = _BAND
-            found = (np.abs(rest[..., 0]) < wide) & (rest[..., 2] > back) & (rest[..., 1] < upper) & (rest[..., 1] > lower)
+            found = (
+                (np.abs(rest[..., 0]) < wide)
+                & (rest[..., 2] > back)
+                & (rest[..., 1] < upper)
+                & (rest[..., 1] > lower)
+            )
             found = dilate(found, 4 * unit)
         else:
             found = _crown(donor, part)
@@ -67,8 +77,12 @@ def usual_mask(donor: Donor, part: str) -> Float32Array:
 
 def moved_mask(mask: Float32Array, landmarks: FloatArray, onto: FloatArray) -> Float32Array:
     """A mask (H, W) as the face under it is moved by the similarity between two sets of landmarks (478, 2+)."""
-    matrix, _ = cv2.estimateAffinePartial2D(landmarks[:, :2].astype(np.float32), onto[:, :2].astype(np.float32), method=cv2.LMEDS)
-    return np.asarray(cv2.warpAffine(mask, matrix, mask.shape[::-1], flags=cv2.INTER_LINEAR), np.float32)
+    matrix, _ = cv2.estimateAffinePartial2D(
+        landmarks[:, :2].astype(np.float32), onto[:, :2].astype(np.float32), method=cv2.LMEDS
+    )
+    return np.asarray(
+        cv2.warpAffine(mask, matrix, mask.shape[::-1], flags=cv2.INTER_LINEAR), np.float32
+    )
 
 
 def _soft(mask: BoolArray, unit: float) -> Float32Array:
@@ -86,21 +100,27 @@ def _below_chin(donor: Donor) -> BoolArray:
     """(H, W) a strip under the chin, where beards hang."""
     landmarks, unit = donor.portrait.detection.landmarks, donor.portrait.unit
     chin = landmarks[[152, 148, 377, 176, 400], :2]
-    rows, columns = np.mgrid[0:donor.look.alpha.shape[0], 0:donor.look.alpha.shape[1]]
+    rows, columns = np.mgrid[0 : donor.look.alpha.shape[0], 0 : donor.look.alpha.shape[1]]
     near = np.stack([np.hypot(columns + 0.5 - x, rows + 0.5 - y) for x, y in chin]).min(0)
     return (near < 14 * unit) & (rows > chin[:, 1].min() - 4 * unit)
 
 
 def _crown(donor: Donor, part: str) -> BoolArray:
     """(H, W) the head above the forehead with room around; hair also comes down beside the face."""
-    landmarks, unit, shape = donor.portrait.detection.landmarks, donor.portrait.unit, donor.look.alpha.shape
-    rows, columns = np.mgrid[0:shape[0], 0:shape[1]]
+    landmarks, unit, shape = (
+        donor.portrait.detection.landmarks,
+        donor.portrait.unit,
+        donor.look.alpha.shape,
+    )
+    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
     head = dilate(np.isfinite(donor.geometry.head_depth), (26 if part == "hair" else 16) * unit)
     brow = landmarks[[105, 334], 1].mean() - 8 * unit
     above = head & (rows < brow - (0 if part == "hat" else 14 * unit))
     if part == "hat":
         return above | (head & (rows < brow) & dilate(above, 4 * unit))
     oval = landmarks[:, 0].min() + 6 * unit, landmarks[:, 0].max() - 6 * unit
-    beside = head & ((columns < oval[0]) | (columns > oval[1])) & (rows < landmarks[152, 1] + 20 * unit)
+    beside = (
+        head & ((columns < oval[0]) | (columns > oval[1])) & (rows < landmarks[152, 1] + 20 * unit)
+    )
     own = (donor.parts.hair > _HAIR) & (donor.look.alpha > 0.3)
     return above | beside | dilate(own, 4 * unit)

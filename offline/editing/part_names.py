@@ -6,11 +6,25 @@ from collections.abc import Mapping
 
 from perse_live.errors import UserError
 
-PART_SLOTS: Mapping[str, str] = {"hair": "hair", "beard": "beard", "brows": "eyebrows", "glasses": "glasses", "hat": "hat",
-                                 "makeup": "make-up", "eyes": "eyes"}
+PART_SLOTS: Mapping[str, str] = {
+    "hair": "hair",
+    "beard": "beard",
+    "brows": "eyebrows",
+    "glasses": "glasses",
+    "hat": "hat",
+    "makeup": "make-up",
+    "eyes": "eyes",
+}
 """The slot of each part that can be taken from a photo or described."""
-PART_WORDS: Mapping[str, str] = {"hair": "Hair", "beard": "Beard", "brows": "Eyebrows", "glasses": "Glasses", "hat": "Hat",
-                                 "makeup": "Make-up", "eyes": "Eyes"}
+PART_WORDS: Mapping[str, str] = {
+    "hair": "Hair",
+    "beard": "Beard",
+    "brows": "Eyebrows",
+    "glasses": "Glasses",
+    "hat": "Hat",
+    "makeup": "Make-up",
+    "eyes": "Eyes",
+}
 """For people."""
 
 

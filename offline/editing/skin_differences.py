@@ -60,11 +60,15 @@ def patch(both: Transplant, on: SurfacePoints, region: FloatArray) -> Patch:
     rest = both.donor.geometry.on_template(on)
     seen = observed(both.donor, on)
     plain = plain_points(both)
-    skin = skin_under_light(donor_normals(both, both.on), both.seen.colors, plain, donor_normals(both, on))
+    skin = skin_under_light(
+        donor_normals(both, both.on), both.seen.colors, plain, donor_normals(both, on)
+    )
     return Patch(on, rest, _completed(seen, rest, skin, region), skin, seen.confidence > _TRUSTED)
 
 
-def _completed(seen: Observed, rest: FloatArray, skin: FloatArray, region: FloatArray) -> FloatArray:
+def _completed(
+    seen: Observed, rest: FloatArray, skin: FloatArray, region: FloatArray
+) -> FloatArray:
     """Colours (N, 3) also where the photo does not show the point: relative to skin as at the mirrored point, or beside it."""
     relative = (to_linear(seen.colors) + 1e-3) / (to_linear(skin) + 1e-3)
     known = (seen.confidence > _TRUSTED) & (region > 0.02)
@@ -81,7 +85,9 @@ def _completed(seen: Observed, rest: FloatArray, skin: FloatArray, region: Float
     return np.where(known[:, None], seen.colors, out)
 
 
-def carried(both: Transplant, there: Patch, own_skin: FloatArray, hair: FloatArray, dark: FloatArray) -> FloatArray:
+def carried(
+    both: Transplant, there: Patch, own_skin: FloatArray, hair: FloatArray, dark: FloatArray
+) -> FloatArray:
     """The donor's look (N, 3) on the avatar's skin.
 
     own_skin: (N, 3) the avatar's, bare; hair: (3,) the donor's; dark: (N,) how far each point is hair: skin between hairs stays
@@ -93,7 +99,9 @@ def carried(both: Transplant, there: Patch, own_skin: FloatArray, hair: FloatArr
     between = to_srgb(to_linear(own_skin) * np.clip(tinted, 0.0, 1.15))
     # half dark pixels are skin and hair in one: what they have of hair is the hair's own colour
     sure = (dark**2)[:, None]
-    hairs = natural_hair(both.light.things(sure * np.minimum(there.donor, there.donor_skin) + (1 - sure) * hair))
+    hairs = natural_hair(
+        both.light.things(sure * np.minimum(there.donor, there.donor_skin) + (1 - sure) * hair)
+    )
     return dark[:, None] * hairs + (1 - dark[:, None]) * between
 
 
@@ -105,14 +113,29 @@ def fine_points(both: Transplant, region: FloatArray, step: float, *, seed: int)
     return poisson_disk(rig.vertices, rig.triangles, spacing, rng=np.random.default_rng(seed))
 
 
-def painted(both: Transplant, points: SurfacePoints, step: float, colors: FloatArray, opacities: FloatArray,
-            appear: FloatArray) -> AddedGaussians:
+def painted(
+    both: Transplant,
+    points: SurfacePoints,
+    step: float,
+    colors: FloatArray,
+    opacities: FloatArray,
+    appear: FloatArray,
+) -> AddedGaussians:
     """Fine spots on the avatar's skin."""
-    return spots(both.avatar, both.avatar.rig.vertices, points, np.full(len(points), 0.62 * step), np.clip(colors, 0, 1),
-                 np.clip(opacities, 0, 0.95), appear)
+    return spots(
+        both.avatar,
+        both.avatar.rig.vertices,
+        points,
+        np.full(len(points), 0.62 * step),
+        np.clip(colors, 0, 1),
+        np.clip(opacities, 0, 0.95),
+        appear,
+    )
 
 
 def avatar_normals(both: Transplant, on: SurfacePoints) -> FloatArray:
     """(N, 3) unit normals of the avatar's skin at rest, head frame."""
     rig = both.avatar.rig
-    return normalized(on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
+    return normalized(
+        on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles)
+    )

@@ -6,7 +6,17 @@ import cv2
 import numpy as np
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
-from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true, pixel_centers, sample, without_small
+from offline.images import (
+    blur,
+    dilate,
+    distance_to,
+    erode,
+    fill_from,
+    nearest_true,
+    pixel_centers,
+    sample,
+    without_small,
+)
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter
 from offline.numeric import facing_of, ramp
 from offline.rig.photo_geometry import PhotoGeometry
@@ -21,24 +31,43 @@ from perse_live.regions import Region
 _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
 _COLLAR = -0.152  # metres, template height below which the unseen body is dressed
 _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
-_COLLAR_REACH = 110.0  # pixels (eye distance 115) from the neck's axis within which clothes are its collar
+_COLLAR_REACH = (
+    110.0  # pixels (eye distance 115) from the neck's axis within which clothes are its collar
+)
 _LEAST_SHIRT = 120  # pixels of clothes that tell their colour
 _ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes that tell its pattern
 _LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
-_CLOTHES_STRIP = 3.0  # pixels (eye distance 115): half the width of what is the chin's shadow and no clothing
+_CLOTHES_STRIP = (
+    3.0  # pixels (eye distance 115): half the width of what is the chin's shadow and no clothing
+)
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 _SMALL_PIECE = 60  # pixels (eye distance 115): area of a connected component that is left out
-_UNLIKE_SKIN = (0.25, 0.4)  # difference of sRGB colours from which loose skin is none, and surely none
-_AS_SKIN = 0.15  # difference of sRGB colours up to which a pixel at a collar is skin like that beside it
-_SMALL_REMAINDER = 400  # pixels (eye distance 115): area of skin cut off by the neck's side that is left out
+_UNLIKE_SKIN = (
+    0.25,
+    0.4,
+)  # difference of sRGB colours from which loose skin is none, and surely none
+_AS_SKIN = (
+    0.15  # difference of sRGB colours up to which a pixel at a collar is skin like that beside it
+)
+_SMALL_REMAINDER = (
+    400  # pixels (eye distance 115): area of skin cut off by the neck's side that is left out
+)
 _STRIP = 2.4  # pixels (eye distance 115): half the width of what is a strip
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
-_UNDER_JAW, _OVER_NECK = 14.0, 0.012  # pixels (eye distance 115) that it goes on there, metres behind the jaw
+_UNDER_JAW, _OVER_NECK = (
+    14.0,
+    0.012,
+)  # pixels (eye distance 115) that it goes on there, metres behind the jaw
 _BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
 _NECK_TOP, _NECK_MIDDLE = -0.05, -0.11  # metres, head frame: two heights
-_LEAST_DRESSED_AREA = 0.0022  # square metres of dressed body in the photo that are not worth showing
-_BUST, _ONE_SHOULDER = 0.0015, 0.25  # square metres of clothes that are the bust, and the share of them on either side at least
+_LEAST_DRESSED_AREA = (
+    0.0022  # square metres of dressed body in the photo that are not worth showing
+)
+_BUST, _ONE_SHOULDER = (
+    0.0015,
+    0.25,
+)  # square metres of clothes that are the bust, and the share of them on either side at least
 
 
 def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
@@ -50,7 +79,11 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     mixed = dilate(clothes, 2 * unit) & (look.purity < 0.5) & (look.clothes > 0.1)
     skin = (look.skin > 0.8) & (look.alpha > 0.95)
     brightness = look.image.mean(2)
-    shadow = dilate(clothes, 6 * unit) & (brightness < 0.55 * float(np.median(brightness[skin]))) if skin.any() else mixed
+    shadow = (
+        dilate(clothes, 6 * unit) & (brightness < 0.55 * float(np.median(brightness[skin])))
+        if skin.any()
+        else mixed
+    )
     low_enough = np.arange(len(clothes))[:, None] > chin_row - 75 * unit
     dressed = (clothes | mixed | shadow) & low_enough
     dressed &= dilate(erode(dressed, _CLOTHES_STRIP * unit), (_CLOTHES_STRIP + 1) * unit)
@@ -60,7 +93,9 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     return dressed & np.isin(labels, low[low > 0])
 
 
-def with_collar_edge(dressed: BoolArray, geometry: PhotoGeometry, look: Appearance, unit: float) -> BoolArray:
+def with_collar_edge(
+    dressed: BoolArray, geometry: PhotoGeometry, look: Appearance, unit: float
+) -> BoolArray:
     """Clothes (H, W) with the strip of shadow and mixed pixels where neck and collar meet.
 
     Bound as skin these pixels would turn with the neck and show as fragments on it. The jaw's edge is kept as skin, and so is a
@@ -70,12 +105,23 @@ def with_collar_edge(dressed: BoolArray, geometry: PhotoGeometry, look: Appearan
     with np.errstate(invalid="ignore"):
         face = geometry.part_map(Part.SKIN) & (place[..., 1] > -0.10)
     pure = (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95)
-    mixed = np.linalg.norm(look.image - _spread_color(look, pure), axis=2) > _AS_SKIN if pure.any() else np.ones_like(dressed)
-    edge = dilate(dressed, _COLLAR_EDGE * unit) & ~dilate(face, 2 * unit) & (look.alpha > 0.5) & (look.hair < 0.5)
+    mixed = (
+        np.linalg.norm(look.image - _spread_color(look, pure), axis=2) > _AS_SKIN
+        if pure.any()
+        else np.ones_like(dressed)
+    )
+    edge = (
+        dilate(dressed, _COLLAR_EDGE * unit)
+        & ~dilate(face, 2 * unit)
+        & (look.alpha > 0.5)
+        & (look.hair < 0.5)
+    )
     return dressed | (edge & mixed)
 
 
-def with_narrow_strips(dressed: BoolArray, person: BoolArray, bare: BoolArray, unit: float) -> BoolArray:
+def with_narrow_strips(
+    dressed: BoolArray, person: BoolArray, bare: BoolArray, unit: float
+) -> BoolArray:
     """Clothes (H, W) with the adjacent narrow strips and small pieces of the person that are neither clothes nor on the rig.
 
     Bound as skin they would move with the jaw as fragments. person: (H, W) all that is to be shown, without hair; bare: (H, W)
@@ -91,15 +137,21 @@ def without_strips(mask: BoolArray, unit: float) -> BoolArray:
     return mask & dilate(core, (_STRIP + 1) * unit)
 
 
-def _has_bust(geometry: PhotoGeometry, look: Appearance, clothes: Float32Array, unit: float) -> bool:
+def _has_bust(
+    geometry: PhotoGeometry, look: Appearance, clothes: Float32Array, unit: float
+) -> bool:
     """Whether the photo shows so much of the clothes, on both sides of the neck, that they are the bust.
 
     One that ends above the frame would float.
     """
     seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
-    neck = (geometry.R_cam_head @ np.array([0.0, _COLLAR, NECK_AXIS_DEPTH]) + geometry.t_cam_head).astype(np.float32)
+    neck = (
+        geometry.R_cam_head @ np.array([0.0, _COLLAR, NECK_AXIS_DEPTH]) + geometry.t_cam_head
+    ).astype(np.float32)
     middle = int(np.clip(geometry.camera.project(neck[None])[0, 0], 0, seen.shape[1]))
-    sides = np.array([seen[:, :middle].sum(), seen[:, middle:].sum()]) / geometry.pixels_per_metre**2
+    sides = (
+        np.array([seen[:, :middle].sum(), seen[:, middle:].sum()]) / geometry.pixels_per_metre**2
+    )
     enough = sides.sum() > _BUST and sides.min() > _ONE_SHOULDER * _BUST
     return bool(enough and look.valid[-round(_BUST_GAP * unit) :].any())
 
@@ -110,7 +162,10 @@ def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> B
     dressed: (H, W); unit: pixels, eye distance / 115.
     """
     rows, columns = (np.arange(size) for size in dressed.shape)
-    low, high = (geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head for y in (-0.2, -0.08))
+    low, high = (
+        geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head
+        for y in (-0.2, -0.08)
+    )
     (x1, y1), (x0, y0) = geometry.camera.project(np.stack([low, high]).astype(np.float32))
     middle = x0 + (x1 - x0) * (rows[:, None] - y0) / max(y1 - y0, 1.0)
     right = columns[None] > middle
@@ -121,8 +176,17 @@ def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> B
     return collar
 
 
-def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, hair: BoolArray, dressed: BoolArray,
-                barely_shown: bool, chin_row: float, unit: float, rng: np.random.Generator) -> Layer:
+def sheet_layer(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    depth: Float32Array,
+    hair: BoolArray,
+    dressed: BoolArray,
+    barely_shown: bool,
+    chin_row: float,
+    unit: float,
+    rng: np.random.Generator,
+) -> Layer:
     """Gaussians for the person's pixels that neither hair nor the rig's skin covers.
 
     Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders. barely_shown: as of
@@ -133,9 +197,13 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     person = (look.alpha > 0.06) & look.valid
     below_chin = np.arange(len(hair))[:, None] > chin_row
     mask = person & ~np.where(below_chin, erode(hair, 2 * unit), hair) & ~covered
-    if barely_shown:  # the body is given the clothes' mean colour; pieces of the photo on it would be a patchwork
+    if (
+        barely_shown
+    ):  # the body is given the clothes' mean colour; pieces of the photo on it would be a patchwork
         mask &= ~(dressed | _on_shirt(geometry, look))
-    mask &= without_strips(mask & ~dressed, unit) | dressed  # else specks between locks, fragments along the jaw
+    mask &= (
+        without_strips(mask & ~dressed, unit) | dressed
+    )  # else specks between locks, fragments along the jaw
     mask &= ~strips_on_hair(mask & dressed, hair, unit)
     nape = beside_neck(geometry, mask & ~dressed, unit)
     mask = nape | (mask & dressed) | _without_cut_off_skin(mask & ~dressed & ~nape, nape, unit)
@@ -150,18 +218,32 @@ def sheet_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, 
     is_skin = ~dressed[y, x]
     alpha = sample(look.alpha, at)
     from_clothes = np.clip(sample(distance_to(dressed), at) / (_COLLAR_EDGE * unit), 0, 1)
-    purity = np.where(is_skin & (alpha > 0.95), np.minimum(sample(look.purity, at), from_clothes), 1)
+    purity = np.where(
+        is_skin & (alpha > 0.95), np.minimum(sample(look.purity, at), from_clothes), 1
+    )
     purity = np.where(covered[y, x], 0, purity)  # the neck behind the jaw
     # at the jaw, pixels mix skin and collar: there the skin's own colour instead
     skin_color = _spread_color(look, (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95))
     # and so where a lock or a shadow passes for skin: it would hang beside the face when the head turns
     unlike = np.linalg.norm(sample(look.image, at) - sample(skin_color, at), axis=1)
     purity = np.where(is_skin, purity * (1 - ramp(unlike, *_UNLIKE_SKIN)), purity)
-    colors = purity[:, None] * sample(look.image, at) + (1 - purity[:, None]) * sample(skin_color, at)
-    layer = surface_layer(points.means, points.normals, points.spacing * COVERAGE, colors, Region.CLOTHES, color_freedom=purity,
-                          opacity=np.clip(alpha * 0.95, 0.05, 0.95), least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
+    colors = purity[:, None] * sample(look.image, at) + (1 - purity[:, None]) * sample(
+        skin_color, at
+    )
+    layer = surface_layer(
+        points.means,
+        points.normals,
+        points.spacing * COVERAGE,
+        colors,
+        Region.CLOTHES,
+        color_freedom=purity,
+        opacity=np.clip(alpha * 0.95, 0.05, 0.95),
+        least_opacity=np.where(alpha > 0.97, 0.6, 0.02),
+    )
     layer.regions[:] = np.where(is_skin, int(Region.SKIN), int(Region.CLOTHES))
-    layer.triangles[:] = np.where(is_skin & ~nape[y, x], _nearest_skin_triangle(geometry, 9 * unit)[y, x], -1)
+    layer.triangles[:] = np.where(
+        is_skin & ~nape[y, x], _nearest_skin_triangle(geometry, 9 * unit)[y, x], -1
+    )
     return layer
 
 
@@ -194,10 +276,17 @@ def beside_neck(geometry: PhotoGeometry, loose: BoolArray, unit: float) -> BoolA
 
     Tied to the jaw before it, it would be torn from the rest of the neck when the head turns.
     """
-    low = geometry.to_head(geometry.camera.unproject(pixel_centers(loose.shape), _neck_depth(geometry)))[..., 1] < _NECK_TOP
+    low = (
+        geometry.to_head(
+            geometry.camera.unproject(pixel_centers(loose.shape), _neck_depth(geometry))
+        )[..., 1]
+        < _NECK_TOP
+    )
     off = ~geometry.part_map(Part.SKIN, Part.BODY)
     seen = loose & low & dilate(loose & low & off, 4 * unit)
-    behind = geometry.part_map(Part.SKIN) & (geometry.seen.depth < _neck_depth(geometry) - _OVER_NECK)
+    behind = geometry.part_map(Part.SKIN) & (
+        geometry.seen.depth < _neck_depth(geometry) - _OVER_NECK
+    )
     return seen | (dilate(seen, _UNDER_JAW * unit) & behind & low)
 
 
@@ -205,18 +294,26 @@ def _nape_depth(geometry: PhotoGeometry, depth: Float32Array, dressed: BoolArray
     """Depth (H, W) of the neck's side: at its outline, but before the clothes beside it, and behind the jaw."""
     behind = _neck_depth(geometry)
     if dressed.any():
-        behind = np.minimum(behind, fill_from(np.where(dressed, depth, 0), dressed) - _BEFORE_COLLAR)
+        behind = np.minimum(
+            behind, fill_from(np.where(dressed, depth, 0), dressed) - _BEFORE_COLLAR
+        )
     jaw = geometry.seen.depth
-    return np.maximum(behind, np.where(np.isfinite(jaw), jaw + 0.5 * _OVER_NECK, 0)).astype(np.float32)
+    return np.maximum(behind, np.where(np.isfinite(jaw), jaw + 0.5 * _OVER_NECK, 0)).astype(
+        np.float32
+    )
 
 
 def _neck_depth(geometry: PhotoGeometry) -> Float32Array:
     """Depth (H, W), metres, of the plane through the neck's axis: there its outline is."""
-    axis = geometry.R_cam_head @ np.array([0.0, _NECK_MIDDLE, NECK_AXIS_DEPTH]) + geometry.t_cam_head
+    axis = (
+        geometry.R_cam_head @ np.array([0.0, _NECK_MIDDLE, NECK_AXIS_DEPTH]) + geometry.t_cam_head
+    )
     return np.full(geometry.seen.depth.shape, axis[2], np.float32)
 
 
-def _sheet_spacing(mesh: GridMesh, look: Appearance, rig_skin: BoolArray, unit: float) -> FloatArray:
+def _sheet_spacing(
+    mesh: GridMesh, look: Appearance, rig_skin: BoolArray, unit: float
+) -> FloatArray:
     """Pixels between Gaussians, (T,): few on plain cloth, more where there is detail, many beside the face."""
     middles = mesh.pixels[mesh.triangles].mean(1)
     detail = blur(np.abs(look.image - blur(look.image, 2.5)).mean(2), 4)
@@ -237,8 +334,14 @@ def _nearest_skin_triangle(geometry: PhotoGeometry, reach: float) -> Int32Array:
     return np.where(distance < reach, nearest, np.int32(-1))
 
 
-def backing_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array, unit: float,
-                  rng: np.random.Generator) -> Layer:
+def backing_layer(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    depth: Float32Array,
+    clothes: Float32Array,
+    unit: float,
+    rng: np.random.Generator,
+) -> Layer:
     """The collar behind neck and jaw: what shows beside the neck when the head turns."""
     dressed = (clothes > 0.6) & (look.alpha > 0.9)
     mask = np.zeros_like(dressed)
@@ -253,12 +356,28 @@ def backing_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array
     mesh = grid_mesh(geometry.camera, np.maximum(across, behind).astype(np.float32), mask)
     points = scatter(mesh, 5.5 / geometry.pixels_per_metre, rng=rng)
     colors = 0.75 * sample(_spread_color(look, dressed), points.pixels)
-    return surface_layer(points.means, points.normals, points.spacing * COVERAGE * 1.1, colors, Region.CLOTHES, freedom=0.0,
-                         color_freedom=0.0, least_opacity=0.9)
+    return surface_layer(
+        points.means,
+        points.normals,
+        points.spacing * COVERAGE * 1.1,
+        colors,
+        Region.CLOTHES,
+        freedom=0.0,
+        color_freedom=0.0,
+        least_opacity=0.9,
+    )
 
 
-def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, clothes: Float32Array, collar: BoolArray,
-               barely_shown: bool, unit: float, rng: np.random.Generator) -> Layer:
+def body_layer(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    depth: Float32Array,
+    clothes: Float32Array,
+    collar: BoolArray,
+    barely_shown: bool,
+    unit: float,
+    rng: np.random.Generator,
+) -> Layer:
     """The rig's neck and shoulders under the sheet: close what a turned head uncovers, dressed where the photo ends.
 
     barely_shown: as of `clothes_barely_shown`; no sheet of clothes lies over it then.
@@ -284,23 +403,38 @@ def body_layer(geometry: PhotoGeometry, look: Appearance, depth: Float32Array, c
     pixels = np.clip(projected, 1, limit - 1.01)
     cloth_seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
     facing = facing_of(means, normals)
-    bare = np.where((facing < 0.2) & (sample(collar, pixels) > 0.5) & (head_weights(rest) < STAYS), 0, bare)
+    bare = np.where(
+        (facing < 0.2) & (sample(collar, pixels) > 0.5) & (head_weights(rest) < STAYS), 0, bare
+    )
     cloth = _shirt_colors(look, cloth_seen, pixels)
     # folds of a plain shirt: darker where the surface turns away
     cloth = cloth * (0.8 + 0.25 * np.clip(-normals[:, 2:], 0, 1)) * (1 - 0.25 * bare[:, None])
     colors = bare[:, None] * _throat_colors(look, pixels) + (1 - bare[:, None]) * cloth
-    in_photo = np.asarray(((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99))
+    in_photo = np.asarray(
+        ((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99)
+    )
     # what the photo shows here shows through where the sheet before it fades
     shown_here = (in_photo & (facing > 0.1)) * ramp(sample(look.alpha, pixels), 0.3, 0.6)
     shown_here = shown_here * bare if barely_shown else shown_here
     colors = shown_here[:, None] * sample(look.image, pixels) + (1 - shown_here[:, None]) * colors
-    layer = surface_layer(means, normals, points.spacing * COVERAGE * 1.3, colors, Region.BODY, triangles=points.triangle,
-                          freedom=0.0, color_freedom=0.0, least_opacity=0.9)
+    layer = surface_layer(
+        means,
+        normals,
+        points.spacing * COVERAGE * 1.3,
+        colors,
+        Region.BODY,
+        triangles=points.triangle,
+        freedom=0.0,
+        color_freedom=0.0,
+        least_opacity=0.9,
+    )
     own_bust = _has_bust(geometry, look, clothes, unit)
     alpha = sample(look.alpha, pixels)
     to_edge = sample(distance_to(~look.valid), pixels)
     fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > 0.02)
-    ending = (to_edge < 10 * unit) & (not own_bust)  # here the sheet is nearly gone, and nothing else would be seen
+    ending = (to_edge < 10 * unit) & (
+        not own_bust
+    )  # here the sheet is nearly gone, and nothing else would be seen
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
     under_sheet = ((alpha > 0.9) | fading) & (behind | (facing <= 0)) | ending
     if barely_shown:  # no sheet of clothes lies over it
@@ -312,13 +446,22 @@ def _collar_height(geometry: PhotoGeometry, look: Appearance) -> float:
     """Height on the mean head, metres, at the throat, from which the unseen body is dressed: not above what the photo shows."""
     place = geometry.template_map()
     with np.errstate(invalid="ignore"):
-        throat = geometry.part_map(Part.SKIN, Part.BODY) & look.valid & (np.abs(place[..., 0]) < 0.03) & (place[..., 1] < -0.11)
+        throat = (
+            geometry.part_map(Part.SKIN, Part.BODY)
+            & look.valid
+            & (np.abs(place[..., 0]) < 0.03)
+            & (place[..., 1] < -0.11)
+        )
     return min(_COLLAR, float(place[throat, 1].min())) if throat.any() else _COLLAR
 
 
-def clothes_barely_shown(geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, unit: float) -> bool:
+def clothes_barely_shown(
+    geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, unit: float
+) -> bool:
     """Whether the photo ends so close below the chin that it shows only a corner of the clothes."""
-    shown = (dressed | _on_shirt(geometry, look)) & (look.alpha > 0.5) & look.valid & (look.hair < 0.5)
+    shown = (
+        (dressed | _on_shirt(geometry, look)) & (look.alpha > 0.5) & look.valid & (look.hair < 0.5)
+    )
     area = shown.sum() / geometry.pixels_per_metre**2
     return not _has_bust(geometry, look, look.clothes, unit) and bool(area < _LEAST_DRESSED_AREA)
 
@@ -327,7 +470,9 @@ def _on_shirt(geometry: PhotoGeometry, look: Appearance) -> BoolArray:
     """(H, W) where the rig's body is seen and would be dressed."""
     place = geometry.template_map()
     with np.errstate(invalid="ignore"):
-        return geometry.part_map(Part.BODY) & (_over_collar(place, _collar_height(geometry, look)) < 0)
+        return geometry.part_map(Part.BODY) & (
+            _over_collar(place, _collar_height(geometry, look)) < 0
+        )
 
 
 def _over_collar(rest: FloatArray, collar: float) -> FloatArray:
@@ -340,11 +485,17 @@ def _shirt_colors(look: Appearance, seen: BoolArray, pixels: FloatArray) -> Floa
     """Colours (N, 3) of clothes at pixels (N, 2), from where they are `seen` (H, W); a neutral shirt if nowhere."""
     if seen.sum() <= _LEAST_SHIRT:
         return np.tile(_NEUTRAL_SHIRT, (len(pixels), 1))
-    own = 0.5 * ramp(seen.sum(), *_ENOUGH_SHIRT)  # a collar's corner, spread over the shoulders, would make stripes
-    return own * sample(_spread_color(look, seen), pixels) + (1 - own) * np.median(look.image[seen], 0)
+    own = 0.5 * ramp(
+        seen.sum(), *_ENOUGH_SHIRT
+    )  # a collar's corner, spread over the shoulders, would make stripes
+    return own * sample(_spread_color(look, seen), pixels) + (1 - own) * np.median(
+        look.image[seen], 0
+    )
 
 
 def _throat_colors(look: Appearance, pixels: FloatArray) -> FloatArray:
     """Colours (N, 3) of the neck's skin at pixels (N, 2): the photo's skin, in the shadow of the jaw."""
     seen = (look.skin > 0.6) & (look.alpha > 0.95) & look.valid
-    return 0.85 * (0.7 * sample(_spread_color(look, seen), pixels) + 0.3 * np.median(look.image[seen], 0))
+    return 0.85 * (
+        0.7 * sample(_spread_color(look, seen), pixels) + 0.3 * np.median(look.image[seen], 0)
+    )

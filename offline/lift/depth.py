@@ -13,7 +13,16 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from offline.images import blur, dilate, disk, distance_to, erode, fill_from, nearest_true, pixel_centers
+from offline.images import (
+    blur,
+    dilate,
+    disk,
+    distance_to,
+    erode,
+    fill_from,
+    nearest_true,
+    pixel_centers,
+)
 from offline.lift.pixel_mesh import GridMesh
 from offline.numeric import ramp
 from offline.rig.photo_geometry import PhotoGeometry
@@ -29,11 +38,18 @@ _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
 _NECK_TOP, _NECK_BOTTOM = -0.075, -0.16  # metres, head frame: heights of the neck's ends
 _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
-_UNDER_EAR, _NAPE_NARROWS = (0.04, 0.055), 0.045  # metres on the mean head: short hair grows, from there down, on the nape only
+_UNDER_EAR, _NAPE_NARROWS = (
+    (0.04, 0.055),
+    0.045,
+)  # metres on the mean head: short hair grows, from there down, on the nape only
 _HEAD_RIM = 0.015  # metres that it bends back beside the head at most
 _JOINED = 20.0  # pixels (eye distance 115) from the head over which loose skin comes to bend back
 _OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
-_RIM_STEP, _RIM_ROWS, _LEAST_RIM = 2, 9, 0.004  # of the joining strip: pixels along it, vertices across it, least metres across
+_RIM_STEP, _RIM_ROWS, _LEAST_RIM = (
+    2,
+    9,
+    0.004,
+)  # of the joining strip: pixels along it, vertices across it, least metres across
 _SMOOTH = 2.0  # of the inset: over how many pixels the way inward is evened out
 _EVEN = 3.0  # pixels (eye distance 115) over which the back is smoothed: strands on creases would stick out
 _ROUNDNESS = 1.35  # 1: the membrane of a sphere's section; larger: fuller
@@ -55,7 +71,9 @@ class HairShell:
     """Whether hair hangs below the chin."""
 
 
-def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, chin_row: float, unit: float) -> HairShell:
+def hair_shell(
+    geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, chin_row: float, unit: float
+) -> HairShell:
     """Inflate the hair.
 
     wisps: (H, W) pixels of hair, also where it is thin; alpha: (H, W) the person's matte; chin_row: pixels; unit: pixels, eye
@@ -65,20 +83,33 @@ def hair_shell(geometry: PhotoGeometry, wisps: BoolArray, alpha: Float32Array, c
     plane = float((geometry.R_cam_head @ np.array([0.0, 0.0, -0.082]) + geometry.t_cam_head)[2])
     front = _front_depth(geometry, hair, alpha > 0.04, plane)
     front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
-    front = np.minimum(front, np.where(wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - _OVER_SKIN, np.inf))
+    front = np.minimum(
+        front,
+        np.where(
+            wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - _OVER_SKIN, np.inf
+        ),
+    )
     low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
     long = bool((hair & low).sum() > 250 * unit**2)
-    short = bool((hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2)
+    short = bool(
+        (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2
+    )
     cranium = _cranium(geometry, _NAPE_NARROWS if short else 0.0)
-    silhouette = _silhouette(hair, hair | (cranium & (alpha > 0.04)), unit, long=long) & (alpha > 0.5)
+    silhouette = _silhouette(hair, hair | (cranium & (alpha > 0.04)), unit, long=long) & (
+        alpha > 0.5
+    )
     back = _back_depth(geometry, silhouette, plane)
     if short:
         back = np.minimum(back, _short_back(geometry, hair, plane))
-    back = blur(np.where(silhouette, back, 0), _EVEN * unit) / np.maximum(blur(silhouette, _EVEN * unit), 1e-3)
+    back = blur(np.where(silhouette, back, 0), _EVEN * unit) / np.maximum(
+        blur(silhouette, _EVEN * unit), 1e-3
+    )
     return HairShell(front.astype(np.float32), back.astype(np.float32), wisps, silhouette, long)
 
 
-def rim_strip(camera: Camera, shell: HairShell, person: BoolArray, inset: float, narrow: float) -> GridMesh:
+def rim_strip(
+    camera: Camera, shell: HairShell, person: BoolArray, inset: float, narrow: float
+) -> GridMesh:
     """The surface that joins front and back round the silhouette, where both end edge-on to the photo's camera.
 
     Without it the head turned aside would show a furrow there. What it looks like is unknown: each of its vertices is as the
@@ -86,18 +117,29 @@ def rim_strip(camera: Camera, shell: HairShell, person: BoolArray, inset: float,
     person: (H, W); where hair ends before neck or clothes, nothing is joined. inset: pixels inside the silhouette; narrow:
     pixels, half the width of locks that are left out.
     """
-    down, right = np.gradient(blur(distance_to(~shell.back_mask), _SMOOTH * inset).astype(np.float64))
+    down, right = np.gradient(
+        blur(distance_to(~shell.back_mask), _SMOOTH * inset).astype(np.float64)
+    )
     inward = np.stack([np.asarray(right), np.asarray(down)], -1)
     inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-3)
     inside = erode(shell.back_mask, inset)
     outer = distance_to(~person) < 2 * inset + 1
     inside &= dilate(erode(inside, narrow), narrow)
-    outlines, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    vertices, triangles, pixels = [np.zeros((0, 3), np.float32)], [np.zeros((0, 3), np.int32)], [np.zeros((0, 2), np.float32)]
+    outlines, _ = cv2.findContours(
+        inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    vertices, triangles, pixels = (
+        [np.zeros((0, 3), np.float32)],
+        [np.zeros((0, 3), np.int32)],
+        [np.zeros((0, 2), np.float32)],
+    )
     count = 0
     for outline in outlines:
         x, y = np.asarray(outline, np.int32)[::_RIM_STEP, 0].T
-        front, back = (gaussian_filter1d(depth[y, x].astype(np.float64), 2.0, mode="wrap") for depth in (shell.front, shell.back))
+        front, back = (
+            gaussian_filter1d(depth[y, x].astype(np.float64), 2.0, mode="wrap")
+            for depth in (shell.front, shell.back)
+        )
         across = np.linspace(0, 1, _RIM_ROWS)
         depth = front[:, None] + (back - front)[:, None] * across
         at = np.stack([x, y], 1).astype(np.float32) + np.float32(0.5)
@@ -110,12 +152,20 @@ def rim_strip(camera: Camera, shell: HairShell, person: BoolArray, inset: float,
         vertices.append(camera.unproject(at.reshape(-1, 2), depth.reshape(-1)).astype(np.float32))
         triangles.append(np.concatenate([quads[:, [0, 2, 1]], quads[:, [1, 2, 3]]]))
         deep = np.minimum(depth - front[:, None], back[:, None] - depth) * camera.fx / depth
-        pixels.append((at + deep[..., None] * inward[y, x][:, None]).reshape(-1, 2).astype(np.float32))
+        pixels.append(
+            (at + deep[..., None] * inward[y, x][:, None]).reshape(-1, 2).astype(np.float32)
+        )
         count += depth.size
-    return GridMesh(np.concatenate(vertices), np.ascontiguousarray(np.concatenate(triangles), np.int32), np.concatenate(pixels))
+    return GridMesh(
+        np.concatenate(vertices),
+        np.ascontiguousarray(np.concatenate(triangles), np.int32),
+        np.concatenate(pixels),
+    )
 
 
-def _front_depth(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, plane: float) -> FloatArray:
+def _front_depth(
+    geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, plane: float
+) -> FloatArray:
     """(H, W) metres: hair in front of the skin by its thickness, round towards the silhouette in the plane at depth `plane`."""
     scale = geometry.pixels_per_metre
     surface = geometry.seen.depth
@@ -125,7 +175,12 @@ def _front_depth(geometry: PhotoGeometry, hair: BoolArray, person: BoolArray, pl
     safe = np.where(covered, surface, plane)
     obstacle = np.where(covered, np.clip((plane - (safe - lift)) * scale, 0, None) ** 2, 0.0)
     fixed = np.where(known, np.clip((plane - (safe - _HAIR_LIFT)) * scale, 0, None) ** 2, 0.0)
-    q = membrane(np.where(hair, obstacle, fixed).astype(np.float64), hair, obstacle.astype(np.float64), 4 * _ROUNDNESS)
+    q = membrane(
+        np.where(hair, obstacle, fixed).astype(np.float64),
+        hair,
+        obstacle.astype(np.float64),
+        4 * _ROUNDNESS,
+    )
     front = plane - np.sqrt(np.clip(q, 0, None)) / scale
     return np.where(covered, np.minimum(front, safe - _OVER_SKIN), front)
 
@@ -135,7 +190,9 @@ def _back_depth(geometry: PhotoGeometry, silhouette: BoolArray, plane: float) ->
     scale = geometry.pixels_per_metre
     skull = np.isfinite(geometry.head_depth)
     behind = np.where(skull, geometry.head_back, plane) + _HAIR_THICKNESS
-    obstacle = np.where(skull, np.clip((behind - plane) * scale, 0, None) ** 2, 0).astype(np.float64)
+    obstacle = np.where(skull, np.clip((behind - plane) * scale, 0, None) ** 2, 0).astype(
+        np.float64
+    )
     q = membrane(np.where(silhouette, obstacle, 0.0), silhouette, obstacle, 4 * _ROUNDNESS)
     return plane + np.sqrt(np.clip(q, 0, None)) / scale
 
@@ -147,10 +204,16 @@ def _short_back(geometry: PhotoGeometry, hair: BoolArray, plane: float) -> Float
     """
     skull = np.isfinite(geometry.head_depth)
     rise = distance_to(skull)[hair & ~skull] / geometry.pixels_per_metre
-    thickness = float(np.clip(np.percentile(rise, 80), _HAIR_THICKNESS / 2, 0.05)) if len(rise) > 50 else _HAIR_THICKNESS
+    thickness = (
+        float(np.clip(np.percentile(rise, 80), _HAIR_THICKNESS / 2, 0.05))
+        if len(rise) > 50
+        else _HAIR_THICKNESS
+    )
     depth = np.where(skull, geometry.head_back, plane).astype(np.float32)
     height = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 1]
-    limit = np.where(skull, depth + 0.001 + thickness * ramp(height, _NAPE - 0.035, _NAPE + 0.035), plane + 0.012)
+    limit = np.where(
+        skull, depth + 0.001 + thickness * ramp(height, _NAPE - 0.035, _NAPE + 0.035), plane + 0.012
+    )
     return limit + 0.05 * ramp(height, -0.02, 0.06)  # above, the hair is as round as its outline
 
 
@@ -170,8 +233,15 @@ def _cranium(geometry: PhotoGeometry, narrows: float) -> BoolArray:
     rig = geometry.rig
     middle = geometry.triangle_template()
     half = 0.075 - narrows * ramp(-middle[:, 1], *_UNDER_EAR)
-    hairy = (rig.parts == Part.SKIN) & (middle[:, 2] < -0.045) & (middle[:, 1] > -0.07) & (np.abs(middle[:, 0]) < half)
-    return rasterise(geometry.vertices, np.ascontiguousarray(rig.triangles[hairy]), geometry.camera).covered
+    hairy = (
+        (rig.parts == Part.SKIN)
+        & (middle[:, 2] < -0.045)
+        & (middle[:, 1] > -0.07)
+        & (np.abs(middle[:, 0]) < half)
+    )
+    return rasterise(
+        geometry.vertices, np.ascontiguousarray(rig.triangles[hairy]), geometry.camera
+    ).covered
 
 
 def _extended(depth: FloatArray, solid: BoolArray, wanted: BoolArray) -> FloatArray:
@@ -182,7 +252,9 @@ def _extended(depth: FloatArray, solid: BoolArray, wanted: BoolArray) -> FloatAr
     return np.where(wanted & ~solid, depth[rows, columns], depth)
 
 
-def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array, unit: float) -> Float32Array:
+def sheet_depth(
+    geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array, unit: float
+) -> Float32Array:
     """Depth (H, W) of every pixel of the person that is not hair: the rig where it is seen, continued smoothly beyond it.
 
     clothes: (H, W) pixels that continue the shoulders and not the face, however near to the jaw they lie in the picture. Towards
@@ -191,16 +263,22 @@ def sheet_depth(geometry: PhotoGeometry, clothes: BoolArray, alpha: Float32Array
     surface = geometry.seen.depth
     body = geometry.part_map(Part.BODY)
     covered = np.isfinite(surface)
-    skin_depth = np.where(covered, np.where(covered, surface, 0), _going_on(surface, covered & ~body, unit))
+    skin_depth = np.where(
+        covered, np.where(covered, surface, 0), _going_on(surface, covered & ~body, unit)
+    )
     _, rows, columns = nearest_true(covered)
     if body.any():  # bare shoulders go on as the body does, not as the jaw
-        skin_depth = np.where(body[rows, columns], _continued(surface, covered, covered, unit), skin_depth)
+        skin_depth = np.where(
+            body[rows, columns], _continued(surface, covered, covered, unit), skin_depth
+        )
     cloth_depth = _continued(surface, body, body, unit) - 0.004  # clothes have some thickness
     template = geometry.template_map()
     with np.errstate(invalid="ignore"):
         face = np.isfinite(geometry.head_depth) & (template[..., 1] > -0.112)
     behind_jaw = np.where(face, geometry.head_depth + 0.012, 0)
-    cloth_depth = np.maximum(np.maximum(cloth_depth, behind_jaw), _clear_of_the_head(geometry, cloth_depth))
+    cloth_depth = np.maximum(
+        np.maximum(cloth_depth, behind_jaw), _clear_of_the_head(geometry, cloth_depth)
+    )
     cloth_depth = _around_neck(geometry, cloth_depth, behind_jaw)
     from_edge = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5) / (22 * unit)
     rim = 0.05 * (1 - np.sqrt(np.clip(1 - (1 - np.clip(from_edge, 0, 1)) ** 2, 0, 1)))
@@ -214,11 +292,15 @@ def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32A
     """Depth (H, W) in front of which a turning jaw would meet the shoulders of somebody who leans forward or lifts them."""
     points = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))
     neck = float((geometry.R_cam_head @ np.array([0.0, -0.1, -0.075]) + geometry.t_cam_head)[2])
-    beside = np.clip((points[..., 1] + 0.17) / 0.04, 0, 1)  # 1 beside the jaw, 0 from 4 cm below the chin
+    beside = np.clip(
+        (points[..., 1] + 0.17) / 0.04, 0, 1
+    )  # 1 beside the jaw, 0 from 4 cm below the chin
     return np.where(beside > 0, neck - 0.12 * (1 - beside), 0).astype(np.float32)
 
 
-def _around_neck(geometry: PhotoGeometry, depth: FloatArray, behind_jaw: FloatArray) -> Float32Array:
+def _around_neck(
+    geometry: PhotoGeometry, depth: FloatArray, behind_jaw: FloatArray
+) -> Float32Array:
     """A collar's depth (H, W) brought before the round room that the neck needs to turn in, but no nearer than `behind_jaw`.
 
     Within it, a collar would be pierced by the neck. The room's radius is, at each height and on either side, the neck's largest;
@@ -226,8 +308,10 @@ def _around_neck(geometry: PhotoGeometry, depth: FloatArray, behind_jaw: FloatAr
     """
     used = np.unique(geometry.rig.triangles[np.isin(geometry.rig.parts, (Part.SKIN, Part.BODY))])
     place, points = geometry.template[used], geometry.vertices[used]
-    top, bottom = (geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head
-                   for y in (_NECK_TOP, _NECK_BOTTOM))
+    top, bottom = (
+        geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head
+        for y in (_NECK_TOP, _NECK_BOTTOM)
+    )
 
     def from_axis(at: FloatArray) -> tuple[FloatArray, FloatArray]:
         """How far along the axis (0 top, 1 bottom), and away from it at that height: x and z."""
@@ -237,7 +321,13 @@ def _around_neck(geometry: PhotoGeometry, depth: FloatArray, behind_jaw: FloatAr
     along, away = from_axis(points)
     radius = np.linalg.norm(away, axis=-1)
     # not the throat and the chin, which are in front of the axis, and not the shoulders
-    neck = (np.abs(place[:, 0]) > 0.02) & (place[:, 2] < -0.045) & (radius < 0.09) & (along > 0) & (along < 1)
+    neck = (
+        (np.abs(place[:, 0]) > 0.02)
+        & (place[:, 2] < -0.045)
+        & (radius < 0.09)
+        & (along > 0)
+        & (along < 1)
+    )
     shape = geometry.seen.depth.shape
     plane = np.full(shape, 0.5 * (top[2] + bottom[2]), np.float32)
     here, aside = from_axis(geometry.camera.unproject(pixel_centers(shape), plane))
@@ -246,19 +336,27 @@ def _around_neck(geometry: PhotoGeometry, depth: FloatArray, behind_jaw: FloatAr
     for side in (-1.0, 1.0):
         own = neck & (away[:, 0] * side > 0)
         largest = [radius[own & (np.abs(along - step) < 0.08)].max(initial=0.0) for step in steps]
-        room = np.where(aside[..., 0] * side > 0, np.interp(here, steps, largest, left=0, right=0), room)
+        room = np.where(
+            aside[..., 0] * side > 0, np.interp(here, steps, largest, left=0, right=0), room
+        )
     room = room + np.where(room > 0, _NECK_ROOM, 0)
     front = plane - np.sqrt(np.clip(room**2 - aside[..., 0] ** 2, 0, None))
-    before = np.where(room > np.abs(aside[..., 0]), np.minimum(depth, np.maximum(front, behind_jaw)), depth)
+    before = np.where(
+        room > np.abs(aside[..., 0]), np.minimum(depth, np.maximum(front, behind_jaw)), depth
+    )
     return (depth + ramp(1 - here, 0.0, 0.7) * (before - depth)).astype(np.float32)
 
 
 def _continued(depth: Float32Array, known: BoolArray, keep: BoolArray, unit: float) -> Float32Array:
     inside = known & ~dilate(~known, 2.0)
     if not inside.any():
-        return np.where(np.isfinite(depth), depth, np.median(depth[np.isfinite(depth)])).astype(np.float32)
+        return np.where(np.isfinite(depth), depth, np.median(depth[np.isfinite(depth)])).astype(
+            np.float32
+        )
     filled = fill_from(np.where(known, depth, 0.0), inside.astype(np.float32))
-    return np.where(keep, np.where(np.isfinite(depth), depth, 0), blur(filled, 3 * unit)).astype(np.float32)
+    return np.where(keep, np.where(np.isfinite(depth), depth, 0), blur(filled, 3 * unit)).astype(
+        np.float32
+    )
 
 
 def _going_on(depth: Float32Array, known: BoolArray, unit: float) -> Float32Array:
@@ -273,7 +371,9 @@ def _going_on(depth: Float32Array, known: BoolArray, unit: float) -> Float32Arra
     return np.where(known, broad, beside).astype(np.float32)
 
 
-def membrane(start: Float64Array, free: BoolArray, obstacle: Float64Array, source: float) -> Float64Array:
+def membrane(
+    start: Float64Array, free: BoolArray, obstacle: Float64Array, source: float
+) -> Float64Array:
     """Solve laplace(q) = -source on `free` (H, W), q >= obstacle, q = start elsewhere; lengths are pixels.
 
     With q = 0 around a disk and source = 4, sqrt(q) is a half sphere. Projected over-relaxation, coarse to fine.
@@ -283,7 +383,9 @@ def membrane(start: Float64Array, free: BoolArray, obstacle: Float64Array, sourc
         size = (q.shape[1] // factor, q.shape[0] // factor)
         small_free = cv2.resize(free.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         small = np.asarray(cv2.resize(q, size, interpolation=cv2.INTER_NEAREST), np.float64)
-        small_obstacle = np.asarray(cv2.resize(obstacle, size, interpolation=cv2.INTER_NEAREST), np.float64)
+        small_obstacle = np.asarray(
+            cv2.resize(obstacle, size, interpolation=cv2.INTER_NEAREST), np.float64
+        )
         _relax(small, small_free, small_obstacle, source * factor**2, 160)
         larger = cv2.resize(small, (q.shape[1], q.shape[0]), interpolation=cv2.INTER_LINEAR)
         q = np.where(free, np.maximum(larger, obstacle), q)
@@ -292,11 +394,16 @@ def membrane(start: Float64Array, free: BoolArray, obstacle: Float64Array, sourc
 
 
 @kernel
-def _relax(q: Float64Array, free: BoolArray, obstacle: Float64Array, source: float, iterations: int) -> None:
+def _relax(
+    q: Float64Array, free: BoolArray, obstacle: Float64Array, source: float, iterations: int
+) -> None:
     height, width = q.shape
     for _ in range(iterations):
         for y in range(height):
-            up, down = max(y - 1, 0), min(y + 1, height - 1)  # mirrored at the picture's border: hair goes on below it
+            up, down = (
+                max(y - 1, 0),
+                min(y + 1, height - 1),
+            )  # mirrored at the picture's border: hair goes on below it
             for x in range(width):
                 if free[y, x]:
                     left, right = max(x - 1, 0), min(x + 1, width - 1)

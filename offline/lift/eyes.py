@@ -16,23 +16,39 @@ from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation
 from perse_live.regions import Region
 
-_RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])  # iris radii at which its colour is described
+_RINGS = np.array(
+    [0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35]
+)  # iris radii at which its colour is described
 
 
 _WHITE_BELIEVED = 0.4  # how far the white's pixels are believed where the iris' are wholly
 
 
-def eye_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, gaze: FloatArray,
-              rng: np.random.Generator) -> Layer:
+def eye_layer(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    landmarks: FloatArray,
+    gaze: FloatArray,
+    rng: np.random.Generator,
+) -> Layer:
     """Gaussians on both eyeballs and on the lids' inner sides. gaze: (2, 2) radians, in the photo."""
     depth_inside = distance_to(~eye_openings(landmarks, look.alpha.shape))
-    eyes = [_eyeball(geometry, look, depth_inside, k, gaze[k], landmarks[list(iris), :2], rng)
-            for k, iris in enumerate((LEFT_IRIS, RIGHT_IRIS))]
+    eyes = [
+        _eyeball(geometry, look, depth_inside, k, gaze[k], landmarks[list(iris), :2], rng)
+        for k, iris in enumerate((LEFT_IRIS, RIGHT_IRIS))
+    ]
     return join(*eyes, _inner_lids(geometry, look, rng))
 
 
-def _eyeball(geometry: PhotoGeometry, look: Appearance, depth_inside: Float32Array, side: int, gaze: FloatArray,
-             iris: FloatArray, rng: np.random.Generator) -> Layer:
+def _eyeball(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    depth_inside: Float32Array,
+    side: int,
+    gaze: FloatArray,
+    iris: FloatArray,
+    rng: np.random.Generator,
+) -> Layer:
     """One eyeball.
 
     depth_inside: (H, W) pixels from the lids, inside the eyes' openings; side: 0 left, 1 right; gaze: (2,) radians; iris: (5, 2)
@@ -42,7 +58,9 @@ def _eyeball(geometry: PhotoGeometry, look: Appearance, depth_inside: Float32Arr
     center = geometry.R_cam_head @ rig.eye_centers[side] + geometry.t_cam_head
     axis = geometry.R_cam_head @ gaze_rotation(gaze)[:, 2]
     angle = _angle_to(normalized(geometry.vertices[rig.triangles].mean(1) - center), axis)
-    spacing = np.where((rig.parts == EYES[side]) & (angle < 1.45), np.where(angle < 0.75, 0.85, 1.8) * pixel, 0)
+    spacing = np.where(
+        (rig.parts == EYES[side]) & (angle < 1.45), np.where(angle < 0.75, 0.85, 1.8) * pixel, 0
+    )
     points = poisson_disk(geometry.vertices, rig.triangles, spacing, rng=rng)
     outward = normalized(points.interpolate(geometry.vertices, rig.triangles) - center)
     means = center + outward * rig.eye_radius  # on the sphere, not on its facets
@@ -53,8 +71,17 @@ def _eyeball(geometry: PhotoGeometry, look: Appearance, depth_inside: Float32Arr
     ring = _angle_to(outward, axis) / iris_angle
     skin = np.median(look.image[(look.skin > 0.8) & (look.alpha > 0.95)], 0)
     colors, trust = _complete(sample(look.image, pixels), shown, ring, skin)
-    return surface_layer(means, outward, points.spacing * 1.15 * COVERAGE, colors, Region.EYE, triangles=points.triangle,
-                         freedom=0.0, color_freedom=0.5 * trust, least_opacity=0.9)
+    return surface_layer(
+        means,
+        outward,
+        points.spacing * 1.15 * COVERAGE,
+        colors,
+        Region.EYE,
+        triangles=points.triangle,
+        freedom=0.0,
+        color_freedom=0.5 * trust,
+        least_opacity=0.9,
+    )
 
 
 def _angle_to(vectors: FloatArray, axis: FloatArray) -> FloatArray:
@@ -62,7 +89,9 @@ def _angle_to(vectors: FloatArray, axis: FloatArray) -> FloatArray:
     return np.arccos(np.clip(vectors @ axis, -1, 1))
 
 
-def _complete(observed: FloatArray, shown: FloatArray, ring: FloatArray, skin: FloatArray) -> tuple[Float32Array, Float32Array]:
+def _complete(
+    observed: FloatArray, shown: FloatArray, ring: FloatArray, skin: FloatArray
+) -> tuple[Float32Array, Float32Array]:
     """Fill in what the lids hide: the iris by rings, the white by its own colour.
 
     What lies near a lid in the photo carries its shadow and lashes, which would be seen as smudges when the eye turns: the
@@ -73,16 +102,24 @@ def _complete(observed: FloatArray, shown: FloatArray, ring: FloatArray, skin: F
     sure = shown > 1.5
     pale = _white(observed[sure & (ring > 1.2)], skin)
     table = []
-    for inner, outer, fallback in zip(_RINGS[:-1], _RINGS[1:], (0.06, 0.1, 0.22, 0.25, 0.22, 0.3, 0.85), strict=True):
+    for inner, outer, fallback in zip(
+        _RINGS[:-1], _RINGS[1:], (0.06, 0.1, 0.22, 0.25, 0.22, 0.3, 0.85), strict=True
+    ):
         here = sure & (ring >= inner) & (ring < outer)
-        table.append(np.median(observed[here], 0) if here.sum() > 4 and outer < 1.1 else pale * fallback)
+        table.append(
+            np.median(observed[here], 0) if here.sum() > 4 and outer < 1.1 else pale * fallback
+        )
     middles = (_RINGS[:-1] + _RINGS[1:]) / 2
     table.append(pale)
-    model = np.stack([np.interp(ring, np.r_[middles, 1.6], np.array(table)[:, c]) for c in range(3)], 1)
+    model = np.stack(
+        [np.interp(ring, np.r_[middles, 1.6], np.array(table)[:, c]) for c in range(3)], 1
+    )
     model *= (1 - 0.3 * np.clip((ring - 1.7) / 1.4, 0, 1))[:, None]  # the corners lie in shadow
     in_iris = np.clip((1.12 - ring) / 0.14, 0, 1)
     light = observed.mean(1) / np.maximum(model.mean(1), 0.02)
-    white = _WHITE_BELIEVED * np.clip((light - 0.65) / 0.25, 0, 1)  # what is darker is a lash or the lid's shadow
+    white = _WHITE_BELIEVED * np.clip(
+        (light - 0.65) / 0.25, 0, 1
+    )  # what is darker is a lash or the lid's shadow
     trust = np.clip((shown - 0.6) / 2.2, 0, 1) * (white + (1 - white) * in_iris)
     colors = trust[:, None] * observed + (1 - trust[:, None]) * model
     return colors.astype(np.float32), trust.astype(np.float32)
@@ -99,16 +136,36 @@ def _white(seen: FloatArray, skin: FloatArray) -> FloatArray:
         brightness = seen.mean(1)
         own = np.median(seen[brightness >= np.percentile(brightness, 50)], 0)
         usual = own.mean() + 0.45 * (own - own.mean())
-    return np.clip(usual * (np.clip(usual.mean(), 0.98 * light, 1.35 * light) / max(usual.mean(), 1e-3)), 0, 0.92)
+    return np.clip(
+        usual * (np.clip(usual.mean(), 0.98 * light, 1.35 * light) / max(usual.mean(), 1e-3)),
+        0,
+        0.92,
+    )
 
 
 def _inner_lids(geometry: PhotoGeometry, look: Appearance, rng: np.random.Generator) -> Layer:
     """The sockets between eyeball and lids: dark skin."""
     rig = geometry.rig
-    cavity = np.isin(rig.parts, (Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT)) & (geometry.triangle_template()[:, 2] > 0.004)
-    points = poisson_disk(geometry.vertices, rig.triangles, np.where(cavity, 1.8 / geometry.pixels_per_metre, 0), rng=rng)
+    cavity = np.isin(rig.parts, (Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT)) & (
+        geometry.triangle_template()[:, 2] > 0.004
+    )
+    points = poisson_disk(
+        geometry.vertices,
+        rig.triangles,
+        np.where(cavity, 1.8 / geometry.pixels_per_metre, 0),
+        rng=rng,
+    )
     means, normals = geometry.on_rig(points)
     skin = np.median(look.image[(look.skin > 0.8) & (look.alpha > 0.95)], 0)
     colors = np.tile(skin * np.array([0.62, 0.48, 0.45]), (len(points), 1))
-    return surface_layer(means, normals, points.spacing * COVERAGE, colors, Region.EYE, triangles=points.triangle, freedom=0.0,
-                         color_freedom=0.0, least_opacity=0.9)
+    return surface_layer(
+        means,
+        normals,
+        points.spacing * COVERAGE,
+        colors,
+        Region.EYE,
+        triangles=points.triangle,
+        freedom=0.0,
+        color_freedom=0.0,
+        least_opacity=0.9,
+    )

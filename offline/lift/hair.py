@@ -22,27 +22,57 @@ from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
 
-_SHARES = (0.55, 0.14, 0.23, 0.08)  # of the hair's Gaussians: in front, as its lining, at the back, round the rim
+_SHARES = (
+    0.55,
+    0.14,
+    0.23,
+    0.08,
+)  # of the hair's Gaussians: in front, as its lining, at the back, round the rim
 _FINEST = (2.1, 4.6, 3.6, 3.2)  # pixels between them at least
 _MOST = 15000  # Gaussians
 _PACKING = 0.64  # points that `scatter` gives per area, times their squared spacing
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
-_EDGE = (0.5, 4.5)  # pixels inside the matte over which hair comes to take the photo's colours freely
-_LEAST_CONTRAST = 0.02  # squared distance of hair and skin in colour below which they are not told apart
-_STRAND, _LONG_STRAND = 1.5, 2.0  # how much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
-_LOCK = 9.0  # pixels (eye distance 115) over which strands and locks differ from the hair around them
-_SHOWN = (0.3, 0.6)  # cosine of the surface to the picture's plane, below which the picture says nothing of how strands run on it
-_FROM_EDGE = (0.003, 0.015)  # metres within the outline where strands would stick out if they ran across it, and not
-_BLENDED, _LOUDEST = 1.6, 0.28  # how much stronger light and dark are made, for large Gaussians blend into their neighbours; and
+_EDGE = (
+    0.5,
+    4.5,
+)  # pixels inside the matte over which hair comes to take the photo's colours freely
+_LEAST_CONTRAST = (
+    0.02  # squared distance of hair and skin in colour below which they are not told apart
+)
+_STRAND, _LONG_STRAND = (
+    1.5,
+    2.0,
+)  # how much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
+_LOCK = (
+    9.0  # pixels (eye distance 115) over which strands and locks differ from the hair around them
+)
+_SHOWN = (
+    0.3,
+    0.6,
+)  # cosine of the surface to the picture's plane, below which the picture says nothing of how strands run on it
+_FROM_EDGE = (
+    0.003,
+    0.015,
+)  # metres within the outline where strands would stick out if they ran across it, and not
+_BLENDED, _LOUDEST = (
+    1.6,
+    0.28,
+)  # how much stronger light and dark are made, for large Gaussians blend into their neighbours; and
 # the deviation from the hair around them that they need not exceed
 _OWN_HUE = 0.7  # how far hair that is not seen takes the hue, besides the light, of that before it
 _ASIDE = (0.065, 0.105)  # metres from the neck's axis: beside the neck, and surely farther out
-_SWINGS = (-0.25, -0.07)  # metres, head frame: heights between which long hair passes from the shoulders to the head
+_SWINGS = (
+    -0.25,
+    -0.07,
+)  # metres, head frame: heights between which long hair passes from the shoulders to the head
 _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
 _LEAST_WIDE = 6.0  # pixels (eye distance 115), half width of hair that has a side of its own; narrower locks are flat
 
 
-_THROUGH_SKIN, _BACK_OF_EARS = 0.006, -0.08  # metres from skin, and in the head frame: hair that was not seen is left out there
+_THROUGH_SKIN, _BACK_OF_EARS = (
+    0.006,
+    -0.08,
+)  # metres from skin, and in the head frame: hair that was not seen is left out there
 
 
 def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
@@ -56,14 +86,28 @@ def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
         return hair.astype(np.float32)
     skin = fill_from(look.image, pure)
     contrast = look.hair_color - skin
-    share = ((look.image - skin) * contrast).sum(2) / np.maximum((contrast**2).sum(2), _LEAST_CONTRAST)
-    rim = dilate(hair & (look.alpha > 0.9), _RIM * unit) & ~hair & (look.skin + look.hair > 0.5) & (look.alpha > 0.9)
+    share = ((look.image - skin) * contrast).sum(2) / np.maximum(
+        (contrast**2).sum(2), _LEAST_CONTRAST
+    )
+    rim = (
+        dilate(hair & (look.alpha > 0.9), _RIM * unit)
+        & ~hair
+        & (look.skin + look.hair > 0.5)
+        & (look.alpha > 0.9)
+    )
     near = np.clip(1 - distance_to(hair) / (_RIM * unit), 0, 1) ** 0.5
     return np.where(hair, 1, np.where(rim, np.clip(share, 0, 1) * near, 0)).astype(np.float32)
 
 
-def hair_layers(geometry: PhotoGeometry, look: Appearance, shell: HairShell, share: Float32Array, unit: float, budget: int,
-                rng: np.random.Generator) -> Layer:
+def hair_layers(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    shell: HairShell,
+    share: Float32Array,
+    unit: float,
+    budget: int,
+    rng: np.random.Generator,
+) -> Layer:
     """Front, inner lining and back of the hair.
 
     share: (H, W) as of `hair_share`; unit: pixels, eye distance / 115; budget: about how many Gaussians there may be.
@@ -71,19 +115,33 @@ def hair_layers(geometry: PhotoGeometry, look: Appearance, shell: HairShell, sha
     flow = strand_direction(look.image, 3 * unit)
     pixel, camera = 1 / geometry.pixels_per_metre, geometry.camera
     thick = (distance_to(look.alpha < 0.9) > 4 * unit) & (shell.back - shell.front > 0.02)
-    meshes = (grid_mesh(camera, shell.front, shell.front_mask & (look.alpha > 0.06)),
-              grid_mesh(camera, shell.front + np.float32(0.007), shell.front_mask & thick),
-              turned_over(grid_mesh(camera, shell.back, shell.back_mask & (distance_to(~shell.back_mask) > _RIM_INSET * unit))),
-              rim_strip(camera, shell, look.alpha > 0.5, _RIM_INSET * unit, _LEAST_WIDE * unit))
-    front, lining, back, rim = (scatter(mesh, _spacing(mesh, int(portion * min(budget, _MOST)), finest * pixel), rng=rng)
-                                for mesh, portion, finest in zip(meshes, _SHARES, _FINEST, strict=True))
+    meshes = (
+        grid_mesh(camera, shell.front, shell.front_mask & (look.alpha > 0.06)),
+        grid_mesh(camera, shell.front + np.float32(0.007), shell.front_mask & thick),
+        turned_over(
+            grid_mesh(
+                camera,
+                shell.back,
+                shell.back_mask & (distance_to(~shell.back_mask) > _RIM_INSET * unit),
+            )
+        ),
+        rim_strip(camera, shell, look.alpha > 0.5, _RIM_INSET * unit, _LEAST_WIDE * unit),
+    )
+    front, lining, back, rim = (
+        scatter(mesh, _spacing(mesh, int(portion * min(budget, _MOST)), finest * pixel), rng=rng)
+        for mesh, portion, finest in zip(meshes, _SHARES, _FINEST, strict=True)
+    )
     seen = _seen_strands(look, flow, unit)
 
     def inner(points: GridPoints, shade: float, region: Region) -> Layer:
         return _inner_layer(geometry, look, points, seen, shade, region)
 
-    return join(_front_layer(look, share, front, flow, pixel), inner(lining, 0.78, Region.HAIR),
-                inner(back, 0.92, Region.HAIR_BACK), inner(rim, 0.97, Region.HAIR_BACK))
+    return join(
+        _front_layer(look, share, front, flow, pixel),
+        inner(lining, 0.78, Region.HAIR),
+        inner(back, 0.92, Region.HAIR_BACK),
+        inner(rim, 0.97, Region.HAIR_BACK),
+    )
 
 
 def clear_of_skin(hair: Layer, skin: Layer, geometry: PhotoGeometry) -> Layer:
@@ -93,7 +151,9 @@ def clear_of_skin(hair: Layer, skin: Layer, geometry: PhotoGeometry) -> Layer:
     if not len(bare) or not len(back):
         return hair
     means = hair.gaussians.means[back]
-    near = (KDTree(bare).query(means)[0] < _THROUGH_SKIN) & (geometry.to_head(means)[:, 2] > _BACK_OF_EARS)
+    near = (KDTree(bare).query(means)[0] < _THROUGH_SKIN) & (
+        geometry.to_head(means)[:, 2] > _BACK_OF_EARS
+    )
     keep = np.ones(len(hair), np.bool_)
     keep[back[near]] = False
     return hair.select(keep)
@@ -105,7 +165,9 @@ def hair_weights(points: FloatArray) -> Float32Array:
     points: (N, 3) metres, head frame of the photo. Returns (N,).
     """
     aside = ramp(neck_radius(points, depth_scale=0.8), *_ASIDE)
-    return (head_weights(points) * (1 - aside) + ramp(points[:, 1], *_SWINGS) * aside).astype(np.float32)
+    return (head_weights(points) * (1 - aside) + ramp(points[:, 1], *_SWINGS) * aside).astype(
+        np.float32
+    )
 
 
 def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
@@ -114,10 +176,15 @@ def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
     Where nothing is drawn out, the direction tends to straight down.
     """
     luminance = blur(image @ np.array([0.299, 0.587, 0.114], np.float32), 0.8)
-    gx, gy = (np.asarray(cv2.Sobel(luminance, cv2.CV_32F, *order), np.float32) for order in ((1, 0), (0, 1)))
+    gx, gy = (
+        np.asarray(cv2.Sobel(luminance, cv2.CV_32F, *order), np.float32)
+        for order in ((1, 0), (0, 1))
+    )
     xx, yy, xy = blur(gx * gx, sigma), blur(gy * gy, sigma), blur(gx * gy, sigma)
     prior = 0.15 * float(np.median(xx + yy)) + 1e-6
-    angle = 0.5 * np.arctan2(2 * xy, xx - yy + prior) + np.pi / 2  # across the gradient; the prior is a gradient along x
+    angle = (
+        0.5 * np.arctan2(2 * xy, xx - yy + prior) + np.pi / 2
+    )  # across the gradient; the prior is a gradient along x
     direction = np.stack([np.cos(angle), np.sin(angle)], -1)
     return np.where(direction[..., 1:] < 0, -direction, direction).astype(np.float32)
 
@@ -125,19 +192,28 @@ def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
 def _spacing(mesh: GridMesh, count: int, finest: float) -> float:
     """Metres between points so that about `count` of them cover the mesh, but no less than `finest`."""
     corners = mesh.vertices[mesh.triangles]
-    area = float(np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2)
+    area = float(
+        np.linalg.norm(
+            np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+        ).sum()
+        / 2
+    )
     return max(finest, float(np.sqrt(_PACKING * area / max(count, 1))))
 
 
 def _along(flow: Float32Array, points: GridPoints) -> FloatArray:
     """The direction (N, 3) in the surface that the camera sees along the flow."""
     direction, normals = sample(flow, points.pixels), points.normals
-    steep = np.where(np.abs(normals[:, 2]) < 0.2, 0.2 * np.sign(normals[:, 2] - 1e-6), normals[:, 2])
+    steep = np.where(
+        np.abs(normals[:, 2]) < 0.2, 0.2 * np.sign(normals[:, 2] - 1e-6), normals[:, 2]
+    )
     depth = -(direction * normals[:, :2]).sum(1) / steep
     return np.concatenate([direction, depth[:, None]], 1)
 
 
-def _front_layer(look: Appearance, share: Float32Array, points: GridPoints, flow: Float32Array, pixel: float) -> Layer:
+def _front_layer(
+    look: Appearance, share: Float32Array, points: GridPoints, flow: Float32Array, pixel: float
+) -> Layer:
     """Hair as the photo shows it. share: (H, W) of hair in a pixel; flow: (H, W, 2) direction of the strands; pixel: metres."""
     facing = facing_of(points.means, points.normals)
     clear = np.clip((facing - 0.1) / 0.35, 0, 1)[:, None]
@@ -153,9 +229,19 @@ def _front_layer(look: Appearance, share: Float32Array, points: GridPoints, flow
     sigma = np.minimum(sigma, 0.5 * points.spacing[:, None] + 0.3 * to_edge * pixel)
     # at the matte's very edge refinement would blacken hair that covers too much, and from the side it would be a dark line
     own = ramp(sample(distance_to(look.alpha < 0.9), points.pixels), *_EDGE)
-    return surface_layer(points.means, points.normals, sigma, colors, Region.HAIR, along=_along(flow, points), thickness=0.8,
-                         opacity=np.clip(alpha * 0.95, 0.03, 0.95), freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
-                         color_freedom=clear[:, 0] * own, least_opacity=np.where(alpha > 0.97, 0.6, 0.02))
+    return surface_layer(
+        points.means,
+        points.normals,
+        sigma,
+        colors,
+        Region.HAIR,
+        along=_along(flow, points),
+        thickness=0.8,
+        opacity=np.clip(alpha * 0.95, 0.03, 0.95),
+        freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
+        color_freedom=clear[:, 0] * own,
+        least_opacity=np.where(alpha > 0.97, 0.6, 0.02),
+    )
 
 
 @dataclass(frozen=True)
@@ -180,11 +266,22 @@ def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands
     rows, columns = np.moveaxis(mirrored_inside(sure), -1, 0)
     light = relative_brightness(look.image, sure, _LOCK * unit)
     contrast = np.clip(_LOUDEST / max(float(light[sure].std()), 1e-3), 1, _BLENDED)
-    return _Strands(light[rows, columns], blur(look.hair_color, _LOCK * unit), flow[rows, columns], float(contrast))
+    return _Strands(
+        light[rows, columns],
+        blur(look.hair_color, _LOCK * unit),
+        flow[rows, columns],
+        float(contrast),
+    )
 
 
-def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, seen: _Strands | None, shade: float,
-                 region: Region) -> Layer:
+def _inner_layer(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    points: GridPoints,
+    seen: _Strands | None,
+    shade: float,
+    region: Region,
+) -> Layer:
     """Hair that the photo does not show: in the colours, the light and dark, and along the strands that it has before it.
 
     shade: brightness over the photo's.
@@ -193,17 +290,41 @@ def _inner_layer(geometry: PhotoGeometry, look: Appearance, points: GridPoints, 
         return empty_layer()
     sure = (look.hair > 0.7) & (look.alpha > 0.95)
     typical = np.median(look.image[sure], 0)
-    before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]  # hair goes on round the head as it is where it is last seen
+    before = (
+        0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]
+    )  # hair goes on round the head as it is where it is last seen
     own = np.maximum(before, 0.35)
     colors = own * sample(seen.around, points.pixels) + (1 - own) * typical
-    light = colors.mean(1, keepdims=True)  # a bluish light along the outline does not go on round the head
+    light = colors.mean(
+        1, keepdims=True
+    )  # a bluish light along the outline does not go on round the head
     colors = _OWN_HUE * colors + (1 - _OWN_HUE) * light * typical / max(float(typical.mean()), 1e-3)
     colors = colors * (1 + seen.contrast * (sample(seen.light, points.pixels) - 1))
     places = geometry.to_head(points.means.astype(np.float64))
     sigma = points.spacing[:, None] * COVERAGE * np.array([_LONG_STRAND, 1 / _LONG_STRAND * 1.25])
-    to_edge = sample(distance_to(look.alpha < 0.5), geometry.camera.project(points.means)) / geometry.pixels_per_metre
-    sigma[:, 0] = np.minimum(sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge)  # no spikes beyond the outline
-    shown = before * (ramp(np.abs(points.normals[:, 2]), *_SHOWN) * ramp(to_edge, *_FROM_EDGE))[:, None]
-    along = shown * unit_vectors(_along(seen.flow, points)) + (1 - shown) * (unseen_direction(places) @ geometry.R_cam_head.T)
-    return surface_layer(points.means, points.normals, sigma, colors * shade, region, along=along, thickness=0.5,
-                         opacity=0.95, freedom=0.0, color_freedom=0.0, least_opacity=0.9)
+    to_edge = (
+        sample(distance_to(look.alpha < 0.5), geometry.camera.project(points.means))
+        / geometry.pixels_per_metre
+    )
+    sigma[:, 0] = np.minimum(
+        sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge
+    )  # no spikes beyond the outline
+    shown = (
+        before * (ramp(np.abs(points.normals[:, 2]), *_SHOWN) * ramp(to_edge, *_FROM_EDGE))[:, None]
+    )
+    along = shown * unit_vectors(_along(seen.flow, points)) + (1 - shown) * (
+        unseen_direction(places) @ geometry.R_cam_head.T
+    )
+    return surface_layer(
+        points.means,
+        points.normals,
+        sigma,
+        colors * shade,
+        region,
+        along=along,
+        thickness=0.5,
+        opacity=0.95,
+        freedom=0.0,
+        color_freedom=0.0,
+        least_opacity=0.9,
+    )

@@ -36,9 +36,14 @@ _UPPER = ((263, *lm.UPPER_LID_LEFT, 362), (33, *lm.UPPER_LID_RIGHT, 133))
 _LOWER = ((263, *lm.LOWER_LID_LEFT, 362), (33, *lm.LOWER_LID_RIGHT, 133))
 LID_SEGMENTS = len(_UPPER[0]) - 1
 """Of each kind of sheet of an eye, from the outer corner inwards."""
-_UPPER_LINE, _UPPER_SHADE, _LOWER_LINE, _ON_SKIN = range(4)  # what a sheet carries; beyond the corners the skin itself does
+_UPPER_LINE, _UPPER_SHADE, _LOWER_LINE, _ON_SKIN = range(
+    4
+)  # what a sheet carries; beyond the corners the skin itself does
 _FAN_END = 0.012  # metres below the lower lid's edge where the fans end
-_SHEET_ENDS = 0.0055, 0.0048  # metres below the lower lid's edge where the upper lashes' sheets end; above the upper one's edge
+_SHEET_ENDS = (
+    0.0055,
+    0.0048,
+)  # metres below the lower lid's edge where the upper lashes' sheets end; above the upper one's edge
 
 # Pixels (eye distance 115) from the lids' edges: roots of the lashes; the veil above the upper lid, at the corners, below the
 # lower lid, and before the eyeball below the upper lid and above the lower one.
@@ -46,18 +51,39 @@ _LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 15.0, 6.0, 5
 _ROOTS_INSIDE = -0.7
 _WING = 0.2  # of an eye's width beyond its outer corner where lashes end
 _INNER = 0.93  # of an eye's width: where its inner corner begins
-_SHADOW, _DEEPEST_SHADOW, _USUAL_SHADOW = 0.3, 0.6, 0.25  # the lid's shadow over what it falls on; most opaque; where unknown
+_SHADOW, _DEEPEST_SHADOW, _USUAL_SHADOW = (
+    0.3,
+    0.6,
+    0.25,
+)  # the lid's shadow over what it falls on; most opaque; where unknown
 _WHITE = 0.75  # of the brightest below the lid: what is white of the eye
 _LIFT = 0.0006  # metres before the lid
-_SAME, _OTHER = 0.015, 0.09  # difference of sRGB colours that needs no veil, and that needs all of it
+_SAME, _OTHER = (
+    0.015,
+    0.09,
+)  # difference of sRGB colours that needs no veil, and that needs all of it
 _OVERLAP = 2.5  # Gaussians of the veil that lie upon each other
 
-_STILL, _MOVES = 0.03, 0.22  # shares of the lid's move in a blink: below, skin keeps the photo's colour; above, it is inferred
-_EDGE = (3.0, 5.5)  # pixels (eye distance 115) from an eye's opening within which skin is inferred too, and where no more
+_STILL, _MOVES = (
+    0.03,
+    0.22,
+)  # shares of the lid's move in a blink: below, skin keeps the photo's colour; above, it is inferred
+_EDGE = (
+    3.0,
+    5.5,
+)  # pixels (eye distance 115) from an eye's opening within which skin is inferred too, and where no more
 _FULLER = 1.25  # a lid's Gaussians overlap more than others: it is smooth, and behind it lies the dark socket
-_LID = np.array([0.96, 0.93, 0.92])  # of the skin around it: seven closed eyes on film are 4 to 12 L* darker, and redder
-_CREASE, _CREASE_AT, _CREASE_WIDTH = 0.05, 0.34, 0.10  # how much darker the fold stays; where, how wide, in shares of the move
-_ROOTS = np.array([0.84, 0.82, 0.82])  # likewise towards the lashes' roots: 10 to 20 L* darker over a tenth of the eye's width
+_LID = np.array(
+    [0.96, 0.93, 0.92]
+)  # of the skin around it: seven closed eyes on film are 4 to 12 L* darker, and redder
+_CREASE, _CREASE_AT, _CREASE_WIDTH = (
+    0.05,
+    0.34,
+    0.10,
+)  # how much darker the fold stays; where, how wide, in shares of the move
+_ROOTS = np.array(
+    [0.84, 0.82, 0.82]
+)  # likewise towards the lashes' roots: 10 to 20 L* darker over a tenth of the eye's width
 
 
 def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) -> HeadRig:
@@ -73,15 +99,33 @@ def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) ->
     above, below = (over[1:] + over[:-1]) / 2, (under[1:] + under[:-1]) / 2
     down, up = (np.array([0, root, 0]) for root in _SHEET_ENDS)
     top, bottom = nearest(over), nearest(under)
-    left = np.concatenate([np.stack([edge[:-1], edge[1:], third], 1) for edge, third in (
-        (top, nearest(below - down)), (top, nearest(below)), (bottom, nearest(above + up)))])
-    fan = np.stack([top[:-1], top[1:], np.full(LID_SEGMENTS, nearest(below.mean(0)[None] - [0, _FAN_END, 0])[0])], 1)
+    left = np.concatenate(
+        [
+            np.stack([edge[:-1], edge[1:], third], 1)
+            for edge, third in (
+                (top, nearest(below - down)),
+                (top, nearest(below)),
+                (bottom, nearest(above + up)),
+            )
+        ]
+    )
+    fan = np.stack(
+        [
+            top[:-1],
+            top[1:],
+            np.full(LID_SEGMENTS, nearest(below.mean(0)[None] - [0, _FAN_END, 0])[0]),
+        ],
+        1,
+    )
     mirrored = mirror_vertices(template)
     rows = np.concatenate([left, mirrored[left], fan, mirrored[fan]])
     outward = _face_normals(template, rows)[:, 2] > 0
     sheets = np.where(outward[:, None], rows, rows[:, [1, 0, 2]]).astype(np.int32)
-    return replace(rig, triangles=np.concatenate([rig.triangles, sheets]),
-                   parts=np.concatenate([rig.parts, np.full(len(sheets), int(Part.LID_SHEET), np.uint8)]))
+    return replace(
+        rig,
+        triangles=np.concatenate([rig.triangles, sheets]),
+        parts=np.concatenate([rig.parts, np.full(len(sheets), int(Part.LID_SHEET), np.uint8)]),
+    )
 
 
 def lash_fans(rig: HeadRig) -> Int32Array:
@@ -121,7 +165,12 @@ class LidPoints:
 def blink_moves(rig: HeadRig) -> Float32Array:
     """How far a blink moves each vertex, (V,), 1 where farthest."""
     moves = np.linalg.norm(rig.actions[[index("eyeBlinkLeft"), index("eyeBlinkRight")]], axis=2)
-    return (moves / np.maximum(np.percentile(moves, 99.9, axis=1, keepdims=True), 1e-6)).max(0).clip(0, 1).astype(np.float32)
+    return (
+        (moves / np.maximum(np.percentile(moves, 99.9, axis=1, keepdims=True), 1e-6))
+        .max(0)
+        .clip(0, 1)
+        .astype(np.float32)
+    )
 
 
 def closed_lid_shade(moved: FloatArray) -> FloatArray:
@@ -135,7 +184,9 @@ def closed_lid_shade(moved: FloatArray) -> FloatArray:
     return lid * (1 - ramp(moved, 0.8, 1.0)[:, None] * (1 - _ROOTS)) * (1 - crease)[:, None]
 
 
-def shaped_for(layer: Layer, which: BoolArray, closed: FloatArray, geometry: PhotoGeometry) -> Layer:
+def shaped_for(
+    layer: Layer, which: BoolArray, closed: FloatArray, geometry: PhotoGeometry
+) -> Layer:
     """The layer whose Gaussians at `which` (N,) have their shapes in a closed eye, and are squeezed as the photo folds the skin.
 
     closed: (V, 3) the rig's vertices with the eyes shut, camera frame. Round in an open eye, they would be drawn out to streaks.
@@ -143,8 +194,13 @@ def shaped_for(layer: Layer, which: BoolArray, closed: FloatArray, geometry: Pho
     g, triangles = layer.gaussians, geometry.rig.triangles[layer.triangles[which]]
     rows, both_sides = layer.triangles[which], np.zeros(int(which.sum()), np.uint8)
     normals = _face_normals(closed, triangles)
-    round_ones = Gaussians(g.means[which], to_quat(frames(normals)).astype(np.float32), _FULLER * g.scales[which],
-                           g.opacities[which], g.colors[which])
+    round_ones = Gaussians(
+        g.means[which],
+        to_quat(frames(normals)).astype(np.float32),
+        _FULLER * g.scales[which],
+        g.opacities[which],
+        g.colors[which],
+    )
     bound = bind_surface(round_ones, rows, closed, geometry.rig.triangles, two_sided=both_sides)
     corners = geometry.vertices[triangles].astype(np.float64)
     first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -163,30 +219,58 @@ def _face_normals(vertices: FloatArray, triangles: Int32Array) -> FloatArray:
     return normalized(np.cross(b - a, c - a))
 
 
-def lid_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Array, landmarks: FloatArray, scale: float,
-             rng: np.random.Generator) -> Layer:
+def lid_veil(
+    geometry: PhotoGeometry,
+    image: Float32Array,
+    beneath: Float32Array,
+    landmarks: FloatArray,
+    scale: float,
+    rng: np.random.Generator,
+) -> Layer:
     """Lashes, liner, folds and shadows along the lids' edges, as Gaussians on the sheets.
 
     image: (H, W, 3) the photo; beneath: (H, W, 3) what skin and eyeballs alone look like in its view; landmarks: (478, 2+)
     pixels; scale: pixels, eye distance / 115. How opaque each is follows from how unlike the two are.
     """
-    return join(empty_layer(), *(_eye_veil(geometry, image, beneath, landmarks, eye, scale, rng) for eye in range(2)))
+    return join(
+        empty_layer(),
+        *(_eye_veil(geometry, image, beneath, landmarks, eye, scale, rng) for eye in range(2)),
+    )
 
 
-def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Array, landmarks: FloatArray, eye: int, scale: float,
-              rng: np.random.Generator) -> Layer:
+def _eye_veil(
+    geometry: PhotoGeometry,
+    image: Float32Array,
+    beneath: Float32Array,
+    landmarks: FloatArray,
+    eye: int,
+    scale: float,
+    rng: np.random.Generator,
+) -> Layer:
     shape = image.shape[:2]
     upper, lower = (landmarks[list(edge[eye]), :2] for edge in (_UPPER, _LOWER))
     opening = polygon(np.concatenate([upper, lower[::-1]]), shape)
     lid = geometry.part_map(Part.SKIN) & (distance_to(opening) < (_SHADE + 4) * scale)
     wide = distance_to(opening) < _SHADE * scale
     wide &= (distance_to(~opening) < _INSIDE_UPPER * scale) & geometry.seen.covered
-    still = lid & (blink_moves(geometry.rig)[geometry.triangles].max(1) < 2 * _STILL)[geometry.seen.triangle_ids]
+    still = (
+        lid
+        & (blink_moves(geometry.rig)[geometry.triangles].max(1) < 2 * _STILL)[
+            geometry.seen.triangle_ids
+        ]
+    )
     if not wide.any() or not still.any():
         return empty_layer()
     _, rows, columns = nearest_true(lid)
-    depth = np.minimum(geometry.seen.depth[rows, columns], np.where(wide, geometry.seen.depth, np.inf)) - _LIFT
-    points = scatter(grid_mesh(geometry.camera, depth.astype(np.float32), wide, step=1), 1.0 / geometry.pixels_per_metre, rng=rng)
+    depth = (
+        np.minimum(geometry.seen.depth[rows, columns], np.where(wide, geometry.seen.depth, np.inf))
+        - _LIFT
+    )
+    points = scatter(
+        grid_mesh(geometry.camera, depth.astype(np.float32), wide, step=1),
+        1.0 / geometry.pixels_per_metre,
+        rng=rng,
+    )
     outside = sample(distance_to(opening), points.pixels) > 0.5
     place = _Place.of(points.pixels, upper, lower, outside, scale)
     difference = np.abs(sample(image, points.pixels) - sample(beneath, points.pixels)).mean(1)
@@ -206,11 +290,26 @@ def _eye_veil(geometry: PhotoGeometry, image: Float32Array, beneath: Float32Arra
     colors = np.where(place.inside[:, None], _SHADOW * below, colors)
     opacity = 1 - (1 - wanted) ** (1 / _OVERLAP)
     edge = geometry.vertices[geometry.rig.triangles[triangles]]
-    along = np.where(place.kind == _UPPER_LINE, 0.9, 0.75)  # else the line on a closed lid is a string of beads
+    along = np.where(
+        place.kind == _UPPER_LINE, 0.9, 0.75
+    )  # else the line on a closed lid is a string of beads
     sigma = points.spacing[:, None] * np.stack([along, np.full(len(along), 0.75)], 1)
-    free = outside.astype(np.float32)  # refinement would paint the iris on what lies before it: it would stay when the eye turns
-    layer = surface_layer(points.means, normals, sigma, colors, Region.LASHES, along=edge[:, 1] - edge[:, 0], opacity=opacity,
-                          triangles=triangles, freedom=free, color_freedom=free, least_opacity=0.01)
+    free = outside.astype(
+        np.float32
+    )  # refinement would paint the iris on what lies before it: it would stay when the eye turns
+    layer = surface_layer(
+        points.means,
+        normals,
+        sigma,
+        colors,
+        Region.LASHES,
+        along=edge[:, 1] - edge[:, 0],
+        opacity=opacity,
+        triangles=triangles,
+        freedom=free,
+        color_freedom=free,
+        least_opacity=0.01,
+    )
     return layer.select(wanted > 0.06)
 
 
@@ -221,9 +320,13 @@ def _lid_shadow(seen: FloatArray, below: FloatArray, inside: BoolArray) -> Float
     seen: (N, 3) the photo; below: (N, 3) the eyeball alone; inside: (N,) where it is seen.
     """
     light = below.mean(1)
-    shadow = np.clip((1 - seen.mean(1) / np.maximum(light, 1e-3)) / (1 - _SHADOW), 0, _DEEPEST_SHADOW)
+    shadow = np.clip(
+        (1 - seen.mean(1) / np.maximum(light, 1e-3)) / (1 - _SHADOW), 0, _DEEPEST_SHADOW
+    )
     white = inside & (light > _WHITE * np.percentile(light[inside], 90)) if inside.any() else inside
-    usual = min(float(np.median(shadow[white])), _USUAL_SHADOW) if white.sum() > 8 else _USUAL_SHADOW
+    usual = (
+        min(float(np.median(shadow[white])), _USUAL_SHADOW) if white.sum() > 8 else _USUAL_SHADOW
+    )
     return np.where(white, np.minimum(shadow, 2 * usual), usual)
 
 
@@ -237,7 +340,9 @@ class _Place:
     share: FloatArray  # (N,) how far they belong to the veil, fading out with the distance
 
     @staticmethod
-    def of(pixels: FloatArray, upper: FloatArray, lower: FloatArray, outside: BoolArray, scale: float) -> _Place:
+    def of(
+        pixels: FloatArray, upper: FloatArray, lower: FloatArray, outside: BoolArray, scale: float
+    ) -> _Place:
         """pixels: (N, 2); upper, lower: (9, 2) the lids' edges from the outer corner; outside: (N,) of the eye's opening."""
         axis = upper[-1] - upper[0]
         along = (pixels - upper[0]) @ axis / (axis @ axis)
@@ -245,20 +350,40 @@ class _Place:
         up = np.array([axis[1], -axis[0]]) / np.linalg.norm(axis)
         up = up * np.sign((upper[4] - lower[4]) @ up)
         height = (pixels - upper[0]) @ up / scale
-        top, bottom = (np.interp(along, np.maximum.accumulate(where), (edge - upper[0]) @ up / scale)
-                       for where, edge in zip(at, (upper, lower), strict=True))
+        top, bottom = (
+            np.interp(along, np.maximum.accumulate(where), (edge - upper[0]) @ up / scale)
+            for where, edge in zip(at, (upper, lower), strict=True)
+        )
         above, below = height - top, bottom - height
         is_upper = np.where(outside, above > -0.5 * np.maximum(top - bottom, 0), above > below)
         off = np.where(is_upper, above, below)
-        beyond = np.maximum(np.maximum(-along, along - 1), 0) * np.linalg.norm(axis) / scale  # of the corners
-        reach = np.where(is_upper, _CORNER + (_SHADE - _CORNER) * ramp(top - bottom, 0.0, 6.0), _BELOW)
+        beyond = (
+            np.maximum(np.maximum(-along, along - 1), 0) * np.linalg.norm(axis) / scale
+        )  # of the corners
+        reach = np.where(
+            is_upper, _CORNER + (_SHADE - _CORNER) * ramp(top - bottom, 0.0, 6.0), _BELOW
+        )
         beyond = np.where(along < -_WING, np.inf, beyond)
         share = 1 - ramp(np.hypot(np.maximum(off, 0), beyond) / reach, 0.6, 1.0)
-        share = share * (1 - ramp(-off / np.where(is_upper, _INSIDE_UPPER, _INSIDE_LOWER), 0.4, 1.0))
-        segment = np.where(is_upper, *(np.clip(np.searchsorted(np.maximum.accumulate(where), along) - 1, 0, LID_SEGMENTS - 1)
-                                       for where in at))
+        share = share * (
+            1 - ramp(-off / np.where(is_upper, _INSIDE_UPPER, _INSIDE_LOWER), 0.4, 1.0)
+        )
+        segment = np.where(
+            is_upper,
+            *(
+                np.clip(
+                    np.searchsorted(np.maximum.accumulate(where), along) - 1, 0, LID_SEGMENTS - 1
+                )
+                for where in at
+            ),
+        )
         root = (off < _LINE) & (off > _ROOTS_INSIDE)
         kind = np.where(~is_upper, _LOWER_LINE, np.where(root, _UPPER_LINE, _UPPER_SHADE))
         kind = np.where(along < _INNER, kind, _ON_SKIN)
         # a lid's first and last segment turn as it closes; what lies there goes with the next ones
-        return _Place(kind.astype(np.int32), np.clip(segment, 1, LID_SEGMENTS - 2).astype(np.int32), ~outside & is_upper, share)
+        return _Place(
+            kind.astype(np.int32),
+            np.clip(segment, 1, LID_SEGMENTS - 2).astype(np.int32),
+            ~outside & is_upper,
+            share,
+        )

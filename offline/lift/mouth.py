@@ -8,7 +8,16 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_layer
-from offline.images import blur, dilate, distance_to, erode, fill_from, pixel_centers, polygon, sample
+from offline.images import (
+    blur,
+    dilate,
+    distance_to,
+    erode,
+    fill_from,
+    pixel_centers,
+    polygon,
+    sample,
+)
 from offline.lift.pixel_mesh import grid_mesh, scatter
 from offline.lift.teeth import ENAMEL, LOWER, ROWS, carriers, individual_row, painted_row, row_mesh
 from offline.numeric import normalized, ramp
@@ -36,27 +45,46 @@ _DARK_TOOTH, _TOOTH_OVER_SKIN, _TINTED = 0.27, 0.69, 0.6
 _LEAST_WHITE = 25  # pixels between the lids that tell the tint of the eyes' whites
 _TONGUE = np.array([0.74, 0.37, 0.36])
 _CAVITY = np.array([0.46, 0.18, 0.16])
-_THROAT = (-0.035, 0.016)  # metres, depths on the mean head between which the light falls to the throat's
+_THROAT = (
+    -0.035,
+    0.016,
+)  # metres, depths on the mean head between which the light falls to the throat's
 _DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30  # light at the throat over that behind the lips
 _LAMP = np.array([0.0, 0.6, 0.8])  # whence the tongue is lit, head frame
 _SHINE = 0.10  # of a wet tongue
-_INNER_LIP, _INNER_LIGHT = 0.003, 0.5  # metres behind the lips over which the lining has their colour, and how dark
+_INNER_LIP, _INNER_LIGHT = (
+    0.003,
+    0.5,
+)  # metres behind the lips over which the lining has their colour, and how dark
 _SHADE = np.array([0.10, 0.045, 0.04])
-_SHADE_OPACITY, _SEAM_OPACITY = 0.4, 0.6  # of the upper lip's shadow; where the photo's lips are closed
+_SHADE_OPACITY, _SEAM_OPACITY = (
+    0.4,
+    0.6,
+)  # of the upper lip's shadow; where the photo's lips are closed
 _SHADE_OPACITY_BELOW = 0.3  # of the lower lip's; at 0.1 bright teeth make its edge look jagged
-_SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = 0.0014, 0.0006, 0.0045  # metres: standard deviation, past the lip, behind it
+_SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = (
+    0.0014,
+    0.0006,
+    0.0045,
+)  # metres: standard deviation, past the lip, behind it
 _FRONTAL = 0.4  # how far a lip's triangle must face the front to carry shade
 _REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
-_CLOSED = 1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
+_CLOSED = (
+    1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
+)
 _TOOTH_DARK = 0.35  # darkness between the lips from which a pixel is no tooth
 _GAP = 2.5  # pixels: half of the widest dark gap that is bridged
 _IN_SHADE, _TAKEN = 0.88, 0.3  # light on what is bridged, and how freely refinement changes that
 _LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
-_LEAST_OPENING = 5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
+_LEAST_OPENING = (
+    5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
+)
 _WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those seen
 
 
-def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, rng: np.random.Generator) -> Layer:
+def mouth_layer(
+    geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray, rng: np.random.Generator
+) -> Layer:
     """Everything behind the lips."""
     opening = mouth_opening(landmarks, look.alpha.shape)
     gap = float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]))
@@ -65,8 +93,14 @@ def mouth_layer(geometry: PhotoGeometry, look: Appearance, landmarks: FloatArray
         light = _light_of_teeth(look, opening, light)
     seen = ramp(distance_to(~opening) - distance_to(opening), -1.0, 1.5) * (gap > _WIDE_OPENING)
     (own,) = rng.spawn(1)
-    layers = [*(painted_row(geometry, individual_row(row, own), light, seen.astype(np.float32)) for row in ROWS),
-              *_flesh(geometry, light, _lip_color(look, landmarks), rng), _shade(geometry, light, gap)]
+    layers = [
+        *(
+            painted_row(geometry, individual_row(row, own), light, seen.astype(np.float32))
+            for row in ROWS
+        ),
+        *_flesh(geometry, light, _lip_color(look, landmarks), rng),
+        _shade(geometry, light, gap),
+    ]
     if gap > _LEAST_OPENING:
         layers.append(photographed_teeth(geometry, look, opening, rng))
     return join(*layers)
@@ -114,37 +148,63 @@ def _light_of_teeth(look: Appearance, opening: BoolArray, otherwise: FloatArray)
 
 def _lip_color(look: Appearance, landmarks: FloatArray) -> FloatArray:
     """The photo's red of the lips, (3,)."""
-    upper, lower = (polygon(landmarks[list(ring), :2], look.alpha.shape) for ring in (UPPER_LIP_RING, LOWER_LIP_RING))
+    upper, lower = (
+        polygon(landmarks[list(ring), :2], look.alpha.shape)
+        for ring in (UPPER_LIP_RING, LOWER_LIP_RING)
+    )
     shown = look.image[(upper | lower) & ~look.openings]
     return np.median(shown, 0) if len(shown) else _TONGUE
 
 
-def _flesh(geometry: PhotoGeometry, light: FloatArray, lip: FloatArray, rng: np.random.Generator) -> tuple[Layer, Layer]:
+def _flesh(
+    geometry: PhotoGeometry, light: FloatArray, lip: FloatArray, rng: np.random.Generator
+) -> tuple[Layer, Layer]:
     """Tongue and lining. light: (3,); lip: (3,) colour that the lining has beside the lips."""
     middle = geometry.triangle_template()
     tongue = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
-    lining = middle[:, 2] > -0.07  # the cheeks' inner sides too: an open mouth is looked into from the side
+    lining = (
+        middle[:, 2] > -0.07
+    )  # the cheeks' inner sides too: an open mouth is looked into from the side
     inner = _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, light, rng)
     ring = mesh_landmarks(load_landmark_model(), geometry.vertices)[list(INNER_LIP_RING)]
-    beside = np.exp(-0.5 * (KDTree(ring).query(inner.gaussians.means)[0] / _INNER_LIP) ** 2)[:, None]
+    beside = np.exp(-0.5 * (KDTree(ring).query(inner.gaussians.means)[0] / _INNER_LIP) ** 2)[
+        :, None
+    ]
     colors = inner.gaussians.colors + beside * (_INNER_LIGHT * lip - inner.gaussians.colors)
     inner = replace(inner, gaussians=replace(inner.gaussians, colors=colors.astype(np.float32)))
     return _painted_part(geometry, Part.TONGUE, tongue, 2.1, light, rng), inner
 
 
-def _painted_part(geometry: PhotoGeometry, part: Part, shown: BoolArray, step: float, light: FloatArray,
-                  rng: np.random.Generator) -> Layer:
+def _painted_part(
+    geometry: PhotoGeometry,
+    part: Part,
+    shown: BoolArray,
+    step: float,
+    light: FloatArray,
+    rng: np.random.Generator,
+) -> Layer:
     """One part of the mouth. shown: (T,) triangles seen through open lips; step: pixels between Gaussians in front."""
     rig, pixel = geometry.rig, 1 / geometry.pixels_per_metre
     spacing = np.where(geometry.triangle_template()[:, 2] > -0.03, step, 2 * step) * pixel
-    points = poisson_disk(geometry.vertices, rig.triangles, np.where((rig.parts == part) & shown, spacing, 0), rng=rng)
+    points = poisson_disk(
+        geometry.vertices, rig.triangles, np.where((rig.parts == part) & shown, spacing, 0), rng=rng
+    )
     rest, (means, round_normals) = geometry.on_template(points), geometry.on_rig(points)
     colors = flesh_color(rest, round_normals @ geometry.R_cam_head, tongue=part is Part.TONGUE)
     corners = geometry.vertices[rig.triangles[points.triangle]]
     # of the triangles themselves: binding lays Gaussians into them
     normals = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-    return surface_layer(means, normals, points.spacing * _CLOSED * COVERAGE, colors * light, _REGIONS[part],
-                         triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.9)
+    return surface_layer(
+        means,
+        normals,
+        points.spacing * _CLOSED * COVERAGE,
+        colors * light,
+        _REGIONS[part],
+        triangles=points.triangle,
+        freedom=0.0,
+        color_freedom=0.0,
+        least_opacity=0.9,
+    )
 
 
 def flesh_color(rest: FloatArray, normals: FloatArray, *, tongue: bool) -> FloatArray:
@@ -159,7 +219,9 @@ def flesh_color(rest: FloatArray, normals: FloatArray, *, tongue: bool) -> Float
     facing = np.clip(normals @ _LAMP, 0, 1)[:, None]
     side = 1 - 0.45 * ramp(np.abs(rest[:, :1]), 0.008, 0.022)  # falls off to both sides
     shine = _SHINE * facing**8 * np.exp(-((rest[:, :1] / 0.009) ** 2))
-    return (_TONGUE * groove * side * (0.5 + 0.5 * facing) + shine) * (_DEEPEST_TONGUE + (1 - _DEEPEST_TONGUE) * depth)
+    return (_TONGUE * groove * side * (0.5 + 0.5 * facing) + shine) * (
+        _DEEPEST_TONGUE + (1 - _DEEPEST_TONGUE) * depth
+    )
 
 
 def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
@@ -173,33 +235,54 @@ def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
     corners = head[rig.triangles]
     normals = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     lips = np.unique(model.vertex_ids[list(LIPS)])
-    fronts = np.nonzero((rig.parts == Part.SKIN) & np.isin(rig.triangles, lips).any(1) & (normals[:, 2] > _FRONTAL))[0]
-    lines = [mesh_landmarks(model, head)[list(edge[1:-1])] for edge in (INNER_LIP_UPPER, INNER_LIP_LOWER)]  # corners are dark
+    fronts = np.nonzero(
+        (rig.parts == Part.SKIN) & np.isin(rig.triangles, lips).any(1) & (normals[:, 2] > _FRONTAL)
+    )[0]
+    lines = [
+        mesh_landmarks(model, head)[list(edge[1:-1])] for edge in (INNER_LIP_UPPER, INNER_LIP_LOWER)
+    ]  # corners are dark
     ring = np.concatenate([np.concatenate([line, (line[1:] + line[:-1]) / 2]) for line in lines])
     upper = np.arange(len(ring)) < len(ring) // 2
     if not len(fronts):
         return empty_layer()
     triangles = fronts[np.asarray(KDTree(corners[fronts].mean(1)).query(ring)[1])].astype(np.int32)
     past = np.where(upper, -_SHADE_REACH, _SHADE_REACH)
-    means = (ring + np.c_[0 * past, past, 0 * past - _SHADE_BEHIND]) @ geometry.R_cam_head.T + geometry.t_cam_head
+    means = (
+        ring + np.c_[0 * past, past, 0 * past - _SHADE_BEHIND]
+    ) @ geometry.R_cam_head.T + geometry.t_cam_head
     facing = np.tile(geometry.R_cam_head[:, 2], (len(means), 1))
-    return surface_layer(means, facing, np.full(len(means), _SHADE_SIZE), np.tile(_SHADE * light, (len(means), 1)), Region.MOUTH,
-                         opacity=np.where(upper, _SEAM_OPACITY if closed else _SHADE_OPACITY, _SHADE_OPACITY_BELOW),
-                         triangles=triangles, freedom=(upper & ~closed).astype(np.float32), color_freedom=float(closed),
-                         least_opacity=0.02)
+    return surface_layer(
+        means,
+        facing,
+        np.full(len(means), _SHADE_SIZE),
+        np.tile(_SHADE * light, (len(means), 1)),
+        Region.MOUTH,
+        opacity=np.where(upper, _SEAM_OPACITY if closed else _SHADE_OPACITY, _SHADE_OPACITY_BELOW),
+        triangles=triangles,
+        freedom=(upper & ~closed).astype(np.float32),
+        color_freedom=float(closed),
+        least_opacity=0.02,
+    )
 
 
-def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator) -> Layer:
+def photographed_teeth(
+    geometry: PhotoGeometry, look: Appearance, opening: BoolArray, rng: np.random.Generator
+) -> Layer:
     """The photo's pixels between the lips, on the rows of teeth; upper ones stay with the skull, lower ones go with the jaw."""
     meshes = [row_mesh(geometry, row) for row in ROWS]
     uppers = len(meshes[0][1])
-    seen = rasterise(np.concatenate([vertices for vertices, _ in meshes]),
-                     np.concatenate([meshes[0][1], meshes[1][1] + np.int32(len(meshes[0][0]))]), geometry.camera)
+    seen = rasterise(
+        np.concatenate([vertices for vertices, _ in meshes]),
+        np.concatenate([meshes[0][1], meshes[1][1] + np.int32(len(meshes[0][0]))]),
+        geometry.camera,
+    )
     if (seen.covered & opening).sum() < 20:
         return empty_layer()
     brightness = look.image.mean(2)
     bright = float(np.percentile(brightness[opening], 90))
-    if bright < _LEAST_TOOTH * float((light_on_teeth(look, opening) * ENAMEL).mean()):  # the shadow behind lips that hardly part
+    if bright < _LEAST_TOOTH * float(
+        (light_on_teeth(look, opening) * ENAMEL).mean()
+    ):  # the shadow behind lips that hardly part
         return empty_layer()
     dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners
     depth = _teeth_depth(geometry, seen, opening, dark)
@@ -210,22 +293,42 @@ def photographed_teeth(geometry: PhotoGeometry, look: Appearance, opening: BoolA
     # the dark between teeth would stay there whatever the mouth does
     share = np.clip(2 - 2 * blur(whole | ~opening, 0.7), 0, 1)[..., None]
     image = look.image + share * (_IN_SHADE * blur(fill_from(look.image, whole), 0.7) - look.image)
-    shown = erode(dilate(whole, _GAP), _GAP - 1) & (distance_to(~opening) > 0.5) & (np.abs(x_head) < 0.021)
+    shown = (
+        erode(dilate(whole, _GAP), _GAP - 1)
+        & (distance_to(~opening) > 0.5)
+        & (np.abs(x_head) < 0.021)
+    )
     mesh = grid_mesh(geometry.camera, depth, shown, step=1, largest_step=0.02)
     if not len(mesh.triangles):
         return empty_layer()
     points = scatter(mesh, 1.1 / geometry.pixels_per_metre, rng=rng)
-    low = (seen.triangle_ids >= uppers)[points.pixels[:, 1].astype(int), points.pixels[:, 0].astype(int)]
+    low = (seen.triangle_ids >= uppers)[
+        points.pixels[:, 1].astype(int), points.pixels[:, 0].astype(int)
+    ]
     triangles = np.where(low, carriers(geometry, LOWER.part, points.means, points.normals), -1)
-    return surface_layer(points.means, points.normals, points.spacing * COVERAGE, sample(image, points.pixels), Region.TEETH,
-                         triangles=triangles, freedom=0.5, color_freedom=_TAKEN + (1 - _TAKEN) * sample(whole, points.pixels),
-                         least_opacity=0.8)
+    return surface_layer(
+        points.means,
+        points.normals,
+        points.spacing * COVERAGE,
+        sample(image, points.pixels),
+        Region.TEETH,
+        triangles=triangles,
+        freedom=0.5,
+        color_freedom=_TAKEN + (1 - _TAKEN) * sample(whole, points.pixels),
+        least_opacity=0.8,
+    )
 
 
-def _teeth_depth(geometry: PhotoGeometry, seen: RasterResult, opening: BoolArray, dark: FloatArray) -> Float32Array:
+def _teeth_depth(
+    geometry: PhotoGeometry, seen: RasterResult, opening: BoolArray, dark: FloatArray
+) -> Float32Array:
     """Depth (H, W) of what shows between the lips: the rows of teeth, deeper where it is dark, behind the lips everywhere."""
     teeth = seen.covered & opening
-    depth = blur(fill_from(np.where(teeth, seen.depth, 0), teeth), 2.0) - 0.0008 + 0.004 * blur(dark, 1.0)
+    depth = (
+        blur(fill_from(np.where(teeth, seen.depth, 0), teeth), 2.0)
+        - 0.0008
+        + 0.004 * blur(dark, 1.0)
+    )
     lips = geometry.part_map(Part.SKIN) & ~opening
     lip_depth = fill_from(np.where(lips, geometry.seen.depth, 0), lips)
     return np.maximum(depth, lip_depth + 0.003).astype(np.float32)

@@ -42,7 +42,14 @@ class GridPoints:
         return len(self.means)
 
 
-def grid_mesh(camera: Camera, depth: Float32Array, mask: BoolArray, *, step: int = 2, largest_step: float = np.inf) -> GridMesh:
+def grid_mesh(
+    camera: Camera,
+    depth: Float32Array,
+    mask: BoolArray,
+    *,
+    step: int = 2,
+    largest_step: float = np.inf,
+) -> GridMesh:
     """Triangles over a masked depth map (H, W), metres along the camera's z.
 
     step: pixels between vertices; largest_step: metres, quads whose corners differ more in depth are left out.
@@ -57,7 +64,11 @@ def grid_mesh(camera: Camera, depth: Float32Array, mask: BoolArray, *, step: int
     vertices = camera.unproject(pixels, z).astype(np.float32)
     a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
     whole = (a >= 0) & (b >= 0) & (c >= 0) & (d >= 0)
-    corners = np.stack([z[np.maximum(k, 0)] for k in (a, b, c, d)]) if len(z) else np.zeros((4, *whole.shape))
+    corners = (
+        np.stack([z[np.maximum(k, 0)] for k in (a, b, c, d)])
+        if len(z)
+        else np.zeros((4, *whole.shape))
+    )
     whole &= corners.max(0) - corners.min(0) < largest_step
     a, b, c, d = a[whole], b[whole], c[whole], d[whole]
     triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
@@ -72,7 +83,9 @@ def turned_over(mesh: GridMesh) -> GridMesh:
 def scatter(mesh: GridMesh, spacing: FloatArray | float, *, rng: np.random.Generator) -> GridPoints:
     """Spread points evenly. spacing: metres, one or (T,) one for each triangle; <= 0 leaves a triangle empty."""
     vertices, triangles = mesh.vertices, mesh.triangles
-    points = poisson_disk(vertices, triangles, np.broadcast_to(np.asarray(spacing), (len(triangles),)), rng=rng)
+    points = poisson_disk(
+        vertices, triangles, np.broadcast_to(np.asarray(spacing), (len(triangles),)), rng=rng
+    )
     normals = normalized(points.interpolate(vertex_normals(vertices, triangles), triangles))
     pixels = points.interpolate(mesh.pixels, triangles)
     return GridPoints(points.interpolate(vertices, triangles), normals, pixels, points.spacing)

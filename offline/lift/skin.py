@@ -23,10 +23,17 @@ from perse_live.head.fit import FrameFit
 from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
 
-_UNDER, _UNDER_LIGHT, _BLENDED = 0.002, 0.96, 6  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
+_UNDER, _UNDER_LIGHT, _BLENDED = (
+    0.002,
+    0.96,
+    6,
+)  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
 _EAR_THIN = 0.7  # how much less that is within an ear
 _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
-_OUTSIDE, _PULLED_IN = 2.0, 8.0  # pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
+_OUTSIDE, _PULLED_IN = (
+    2.0,
+    8.0,
+)  # pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _HEAD_LOWEST = -0.11  # metres on the mean head: below is neck, which ends in its collar
 _PARTED_HELD = 0.1  # how far refinement is kept from lips that the photo shows parted
 _STRETCHED = 1.2  # how much wider than elsewhere Gaussians on the lips are: an opening mouth would tear pinholes between them
@@ -45,14 +52,28 @@ def skin_layer(
     unit: float,  # pixels, eye distance / 115
 ) -> Layer:
     """Gaussians on skin and scalp, in their completed colours."""
-    points, scalp, held, collared = observation.points, observation.scalp, observation.held, completed.collared
+    points, scalp, held, collared = (
+        observation.points,
+        observation.scalp,
+        observation.held,
+        completed.collared,
+    )
     colors = completed.colors
     # refinement may change only what the photo shows; the lid's shadow above an open eye would come back onto the closing lid
     shown = points.folded.free
-    freedom = np.clip(completed.confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * shown
+    freedom = (
+        np.clip(completed.confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * shown
+    )
     # what a pixel mixes into the skin is left to hair and clothes before it, or it would show on the cheek when the head turns
-    color_freedom = points.front * ramp(points.facing, 0.2, 0.45) * ramp(sample(look.purity, points.pixels), 0.2, 0.9) * shown
-    if look.lip_edges is not None:  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
+    color_freedom = (
+        points.front
+        * ramp(points.facing, 0.2, 0.45)
+        * ramp(sample(look.purity, points.pixels), 0.2, 0.9)
+        * shown
+    )
+    if (
+        look.lip_edges is not None
+    ):  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * held * inner)[:, None]
         # and an open mouth's lips are stretched and shaded as closed ones are not
@@ -60,8 +81,17 @@ def skin_layer(
         color_freedom = color_freedom * (1 - held) * (1 - _PARTED_HELD * lips)
         freedom = freedom * (1 - _PARTED_HELD * lips)
     wide = COVERAGE * (1.06 + (_STRETCHED - 1.06) * ramp(points.lips, 0.02, 0.3))
-    layer = surface_layer(points.means, points.normals, points.on.spacing * wide, colors, Region.SKIN,
-                          triangles=points.on.triangle, freedom=freedom, color_freedom=color_freedom, least_opacity=0.8)
+    layer = surface_layer(
+        points.means,
+        points.normals,
+        points.on.spacing * wide,
+        colors,
+        Region.SKIN,
+        triangles=points.on.triangle,
+        freedom=freedom,
+        color_freedom=color_freedom,
+        least_opacity=0.8,
+    )
     shut = expressed(geometry.rig, with_eyes_shut(frame.expression), gaze=frame.gaze)
     closed = shut @ geometry.R_cam_head.T + geometry.t_cam_head
     layer = shaped_for(layer, points.folded.moved > 0.02, closed, geometry)
@@ -71,8 +101,14 @@ def skin_layer(
     return _within_outline(layer, geometry, points, look, dressed, unit)
 
 
-def _within_outline(layer: Layer, geometry: PhotoGeometry, points: SkinPoints, look: Appearance, dressed: BoolArray,
-                    unit: float) -> Layer:
+def _within_outline(
+    layer: Layer,
+    geometry: PhotoGeometry,
+    points: SkinPoints,
+    look: Appearance,
+    dressed: BoolArray,
+    unit: float,
+) -> Layer:
     """The layer brought within the person where the rig is wider: it would draw skin over background or shirt.
 
     What reaches out a little is pulled in; left out, it would be missing in the cheek's side when the head turns. Skin under a
@@ -90,7 +126,9 @@ def _within_outline(layer: Layer, geometry: PhotoGeometry, points: SkinPoints, l
     means[:, :2] += (pixels - points.pixels) * means[:, 2:] / geometry.camera.fx
     off = sample(distance_to(on_person), pixels) > _OUTSIDE + 0.5
     on_shirt = points.front & (sample(distance_to(bare), pixels) > _OUTSIDE + 0.5)
-    return replace(layer, gaussians=replace(layer.gaussians, means=means)).select(~(points.inside & (off | on_shirt)))
+    return replace(layer, gaussians=replace(layer.gaussians, means=means)).select(
+        ~(points.inside & (off | on_shirt))
+    )
 
 
 def pulled_in(pixels: FloatArray, inside: BoolArray, outside: float, reach: float) -> FloatArray:
@@ -103,7 +141,9 @@ def pulled_in(pixels: FloatArray, inside: BoolArray, outside: float, reach: floa
     return pixels + share[:, None] * (border - pixels)
 
 
-def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np.random.Generator) -> Layer:
+def under_skin(
+    geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np.random.Generator
+) -> Layer:
     """A coarse second skin of face and neck beneath the first, in its colours.
 
     Where the first is stretched or seen from near, pinholes open between its Gaussians; through them would shine what lies
@@ -113,10 +153,24 @@ def under_skin(geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np
     thin = np.maximum(charts.lips, charts.eyelids)[rig.triangles].max(1) > 0.02
     below = (rig.parts == Part.SKIN) & ~thin & FACE_AND_THROAT.contains(rest)
     near = FACE_FRONT.contains(rest)
-    points = poisson_disk(geometry.vertices, rig.triangles, np.where(below, np.where(near, 5.0, 6.5) * pixel, 0), rng=rng)
+    points = poisson_disk(
+        geometry.vertices,
+        rig.triangles,
+        np.where(below, np.where(near, 5.0, 6.5) * pixel, 0),
+        rng=rng,
+    )
     means, normals = geometry.on_rig(points)
     bare = skin.select(skin.regions != Region.CLOTHES)  # under a dressed neck, too, lies skin
     colors = bare.gaussians.colors[KDTree(bare.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
     depth = _UNDER * (1 - _EAR_THIN * points.interpolate(charts.ears, rig.triangles))[:, None]
-    return surface_layer(means - depth * normals, normals, points.spacing * COVERAGE, _UNDER_LIGHT * colors, Region.SKIN,
-                         triangles=points.triangle, freedom=0.0, color_freedom=0.0, least_opacity=0.95)
+    return surface_layer(
+        means - depth * normals,
+        normals,
+        points.spacing * COVERAGE,
+        _UNDER_LIGHT * colors,
+        Region.SKIN,
+        triangles=points.triangle,
+        freedom=0.0,
+        color_freedom=0.0,
+        least_opacity=0.95,
+    )

@@ -8,11 +8,19 @@ from offline.images import blur, nearest_true
 from offline.numeric import normalized
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 
-_MIDDLE = np.array([0.0, 0.01, -0.088])  # metres, head frame: centre of the sphere that strands follow
-_WHORL = np.array([0.0, 0.94, -0.34])  # unit, head frame: direction from the centre to the whorl, at the back of the crown
+_MIDDLE = np.array(
+    [0.0, 0.01, -0.088]
+)  # metres, head frame: centre of the sphere that strands follow
+_WHORL = np.array(
+    [0.0, 0.94, -0.34]
+)  # unit, head frame: direction from the centre to the whorl, at the back of the crown
 _BELOW = 0.03  # metres below the centre over which strands pass from following the sphere to hanging down
 _DARKEST, _BRIGHTEST = 0.45, 1.9  # bounds of a strand's brightness over that of the hair around it
-_NEARER = (1.0, 0.5, 0.25)  # shares of the distance to the hair's edge, tried in this order for a mirror pixel that shows hair
+_NEARER = (
+    1.0,
+    0.5,
+    0.25,
+)  # shares of the distance to the hair's edge, tried in this order for a mirror pixel that shows hair
 
 
 def unseen_direction(places: FloatArray) -> FloatArray:
@@ -32,7 +40,9 @@ def mirrored_inside(hair: BoolArray) -> Int32Array:
     own, edge = np.moveaxis(np.indices(hair.shape), 0, -1), np.stack(found, -1)
     result = edge.astype(np.int32)
     for share in reversed(_NEARER):
-        there = np.clip(np.rint(edge + share * (edge - own)), 0, np.array(hair.shape) - 1).astype(np.int32)
+        there = np.clip(np.rint(edge + share * (edge - own)), 0, np.array(hair.shape) - 1).astype(
+            np.int32
+        )
         result = np.where(hair[there[..., 0], there[..., 1]][..., None], there, result)
     return result
 

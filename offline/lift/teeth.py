@@ -20,27 +20,61 @@ from perse_live.regions import Region
 
 # Widths and heights of crowns in millimetres, from the midline backwards (Wheeler's Dental Anatomy, chapter 1); how far the
 # cutting edge stands back from the row's; how far it is rounded at the tooth's sides.
-_UPPER = ((8.5, 10.5, 0.0, 1.0), (6.6, 9.2, 0.7, 1.2), (7.6, 10.2, 0.2, 1.5), (7.0, 8.6, 0.9, 1.2), (6.8, 8.0, 1.2, 1.0),
-          (10.0, 7.4, 1.5, 0.7), (9.5, 7.0, 1.7, 0.7))
-_LOWER = ((5.4, 8.8, 0.0, 0.5), (6.0, 9.0, 0.0, 0.6), (6.9, 9.6, -0.2, 1.2), (7.0, 8.4, 0.3, 1.1), (7.0, 8.0, 0.6, 0.9),
-          (11.0, 7.4, 0.8, 0.6), (10.5, 7.0, 1.0, 0.6))
+_UPPER = (
+    (8.5, 10.5, 0.0, 1.0),
+    (6.6, 9.2, 0.7, 1.2),
+    (7.6, 10.2, 0.2, 1.5),
+    (7.0, 8.6, 0.9, 1.2),
+    (6.8, 8.0, 1.2, 1.0),
+    (10.0, 7.4, 1.5, 0.7),
+    (9.5, 7.0, 1.7, 0.7),
+)
+_LOWER = (
+    (5.4, 8.8, 0.0, 0.5),
+    (6.0, 9.0, 0.0, 0.6),
+    (6.9, 9.6, -0.2, 1.2),
+    (7.0, 8.4, 0.3, 1.1),
+    (7.0, 8.0, 0.6, 0.9),
+    (11.0, 7.4, 0.8, 0.6),
+    (10.5, 7.0, 1.0, 0.6),
+)
 ENAMEL = np.array([0.86, 0.82, 0.75])
 _GUM = np.array([0.70, 0.42, 0.40])
 _NECK = np.array([0.95, 0.88, 0.76])  # enamel is thin at the gum, and dentine shines through
 _FRONT, _BACK = 0.55, 1.2  # millimetres between strokes, at the incisors and at the molars
-_STROKES = (0.25, 0.8, 1.5, 2.5, 3.8, 5.3, 7.0, 8.8, 10.6, 12.8, 16.0)  # their heights over the cutting edge, millimetres
+_STROKES = (
+    0.25,
+    0.8,
+    1.5,
+    2.5,
+    3.8,
+    5.3,
+    7.0,
+    8.8,
+    10.6,
+    12.8,
+    16.0,
+)  # their heights over the cutting edge, millimetres
 _LEDGE = (0.8, 2.2, 4.6)  # how far behind the cutting edge the rest of the tooth is painted
 _ROUND = 0.9  # millimetres by which a crown's middle stands out before its sides
 _SEAM, _SEAM_WIDTH = 0.25, 0.45  # darkness between two teeth, and its half width in millimetres
 _SCALLOP = 2.2  # millimetres that the gum reaches farther between teeth
-_CORNER = np.array([0.17, 0.10, 0.085])  # light at the last molars over that at the front: corners lie in the cheeks' shade
+_CORNER = np.array(
+    [0.17, 0.10, 0.085]
+)  # light at the last molars over that at the front: corners lie in the cheeks' shade
 _SHADED = (9.0, 30.0)  # millimetres along the arch over which it falls to that
-_ASIDE, _TAKEN = (0.014, 0.019), 0.6  # metres from the midline from which teeth take the photo's colours, and how freely
+_ASIDE, _TAKEN = (
+    (0.014, 0.019),
+    0.6,
+)  # metres from the midline from which teeth take the photo's colours, and how freely
 _UNDER_LIP = 0.22  # darkness at the gum, where the lip's shade lies
 # Standard deviations between people, at the lower end of what dental anatomy gives, since neighbours agree: of sizes, as a share;
 # of how far an edge stands back, millimetres; of brightness.
 _VARIED, _MISPLACED, _SHADES_VARY = 0.03, 0.15, 0.025
-_EDGE, _EDGE_HEIGHT = np.array([0.15, 0.11, 0.07]), 1.2  # darkness of the cutting edge, which lets light through; millimetres
+_EDGE, _EDGE_HEIGHT = (
+    np.array([0.15, 0.11, 0.07]),
+    1.2,
+)  # darkness of the cutting edge, which lets light through; millimetres
 
 
 @dataclass(frozen=True)
@@ -70,9 +104,20 @@ def individual_row(row: Row, rng: np.random.Generator) -> Row:
     """A row of one person: crowns of somewhat other sizes, places and shades than the average's."""
     widths, heights, back, rounded = np.array(row.crowns).T
     count = len(widths)
-    crowns = np.stack([widths * rng.normal(1, _VARIED, count), heights * rng.normal(1, _VARIED, count),
-                       back + rng.normal(0, _MISPLACED, count), np.clip(rounded * rng.normal(1, 4 * _VARIED, count), 0.2, 2)], 1)
-    return replace(row, crowns=tuple(tuple(crown) for crown in crowns.tolist()), shades=rng.normal(1, _SHADES_VARY, (count, 2)))
+    crowns = np.stack(
+        [
+            widths * rng.normal(1, _VARIED, count),
+            heights * rng.normal(1, _VARIED, count),
+            back + rng.normal(0, _MISPLACED, count),
+            np.clip(rounded * rng.normal(1, 4 * _VARIED, count), 0.2, 2),
+        ],
+        1,
+    )
+    return replace(
+        row,
+        crowns=tuple(tuple(crown) for crown in crowns.tolist()),
+        shades=rng.normal(1, _SHADES_VARY, (count, 2)),
+    )
 
 
 @dataclass(frozen=True)
@@ -102,16 +147,30 @@ def strokes(row: Row) -> Strokes:
     keep = height < near.length + np.where(np.abs(distance) < 30, 5.0, 2.0)  # and some gum above
     distance, height, wide, tall = distance[keep], height[keep], wide[keep], tall[keep]
     places, normals = _face_of(row, distance, height)
-    face = Strokes(places, normals, _along(normals), np.c_[wide, tall] * COVERAGE * 1e-3, crown_color(row, distance, height))
+    face = Strokes(
+        places,
+        normals,
+        _along(normals),
+        np.c_[wide, tall] * COVERAGE * 1e-3,
+        crown_color(row, distance, height),
+    )
 
     back = np.array(_LEDGE)
     distance, behind = (grid.ravel() for grid in np.meshgrid(along[::2], back, indexing="ij"))
-    wide, deep = (grid.ravel() for grid in np.meshgrid(2 * across[::2], np.gradient(back), indexing="ij"))
+    wide, deep = (
+        grid.ravel() for grid in np.meshgrid(2 * across[::2], np.gradient(back), indexing="ij")
+    )
     places, normals = _face_of(row, distance, np.full(len(distance), 0.5))
-    ledge = Strokes(places - 1e-3 * behind[:, None] * normals, np.tile([0.0, -row.up, 0.0], (len(places), 1)), _along(normals),
-                    np.c_[wide, deep] * COVERAGE * 1e-3,
-                    crown_color(row, distance, np.full(len(distance), 2.0)) * (0.85 - 0.07 * behind)[:, None])
-    return Strokes(*(np.concatenate(pair) for pair in zip(_fields(face), _fields(ledge), strict=True)))
+    ledge = Strokes(
+        places - 1e-3 * behind[:, None] * normals,
+        np.tile([0.0, -row.up, 0.0], (len(places), 1)),
+        _along(normals),
+        np.c_[wide, deep] * COVERAGE * 1e-3,
+        crown_color(row, distance, np.full(len(distance), 2.0)) * (0.85 - 0.07 * behind)[:, None],
+    )
+    return Strokes(
+        *(np.concatenate(pair) for pair in zip(_fields(face), _fields(ledge), strict=True))
+    )
 
 
 def crown_color(row: Row, along: FloatArray, height: FloatArray) -> FloatArray:
@@ -132,7 +191,9 @@ def crown_color(row: Row, along: FloatArray, height: FloatArray) -> FloatArray:
     return color * (1 - aside * (1 - _CORNER)) * row.light
 
 
-def painted_row(geometry: PhotoGeometry, row: Row, light: FloatArray, seen: Float32Array | None = None) -> Layer:
+def painted_row(
+    geometry: PhotoGeometry, row: Row, light: FloatArray, seen: Float32Array | None = None
+) -> Layer:
     """A row of teeth in a person's mouth.
 
     light: (3,) over white; seen: (H, W) in [0, 1], how surely the photo looks between the lips. Teeth aside may get its colours
@@ -141,13 +202,32 @@ def painted_row(geometry: PhotoGeometry, row: Row, light: FloatArray, seen: Floa
     drawn = strokes(row)
     carry = _to_person(geometry, row.part)
     means = np.c_[drawn.places, np.ones(len(drawn.places))] @ carry
-    normals, across = (normalized(directions @ carry[:3]) for directions in (drawn.normals, drawn.across))
-    triangles = carriers(geometry, row.part, means, normals) if row.part is Part.TEETH_LOWER else None
+    normals, across = (
+        normalized(directions @ carry[:3]) for directions in (drawn.normals, drawn.across)
+    )
+    triangles = (
+        carriers(geometry, row.part, means, normals) if row.part is Part.TEETH_LOWER else None
+    )
     taken = np.zeros(len(means))
     if seen is not None:
-        taken = _TAKEN * ramp(np.abs(drawn.places[:, 0]), *_ASIDE) * sample(seen, geometry.camera.project(means))
-    return surface_layer(means, normals, drawn.sigma, drawn.colors * light, Region.TEETH, along=across, triangles=triangles,
-                         thickness=0.5, freedom=0.0, color_freedom=taken, least_opacity=0.9)
+        taken = (
+            _TAKEN
+            * ramp(np.abs(drawn.places[:, 0]), *_ASIDE)
+            * sample(seen, geometry.camera.project(means))
+        )
+    return surface_layer(
+        means,
+        normals,
+        drawn.sigma,
+        drawn.colors * light,
+        Region.TEETH,
+        along=across,
+        triangles=triangles,
+        thickness=0.5,
+        freedom=0.0,
+        color_freedom=taken,
+        least_opacity=0.9,
+    )
 
 
 def row_mesh(geometry: PhotoGeometry, row: Row) -> tuple[Float32Array, Int32Array]:
@@ -155,18 +235,26 @@ def row_mesh(geometry: PhotoGeometry, row: Row) -> tuple[Float32Array, Int32Arra
     along = np.linspace(-34, 34, 69)
     heights = np.array([0.0, 3.0, 6.0, 9.0, 12.0])
     distance, height = (grid.ravel() for grid in np.meshgrid(along, heights, indexing="ij"))
-    vertices = np.c_[_face_of(row, distance, height)[0], np.ones(len(distance))] @ _to_person(geometry, row.part)
-    corner = (np.arange(len(along) - 1)[:, None] * len(heights) + np.arange(len(heights) - 1)).ravel()
+    vertices = np.c_[_face_of(row, distance, height)[0], np.ones(len(distance))] @ _to_person(
+        geometry, row.part
+    )
+    corner = (
+        np.arange(len(along) - 1)[:, None] * len(heights) + np.arange(len(heights) - 1)
+    ).ravel()
     a, b, c, d = corner, corner + 1, corner + len(heights), corner + len(heights) + 1
     return vertices.astype(np.float32), np.r_[np.c_[a, c, b], np.c_[b, c, d]].astype(np.int32)
 
 
-def carriers(geometry: PhotoGeometry, part: Part, means: FloatArray, normals: FloatArray) -> Int32Array:
+def carriers(
+    geometry: PhotoGeometry, part: Part, means: FloatArray, normals: FloatArray
+) -> Int32Array:
     """(N,) triangles of a row that lie as the strokes do; a jaw is stiff, so it matters little how near they are."""
     rows = np.nonzero(geometry.rig.parts == part)[0]
     corners = geometry.vertices[geometry.rig.triangles[rows]].astype(np.float64)
     facing = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-    cost = np.linalg.norm(corners.mean(1)[None] - means[:, None], axis=2) + 0.05 * (1 - np.abs(normals @ facing.T))
+    cost = np.linalg.norm(corners.mean(1)[None] - means[:, None], axis=2) + 0.05 * (
+        1 - np.abs(normals @ facing.T)
+    )
     return rows[np.argmin(cost, axis=1)].astype(np.int32)
 
 
@@ -196,8 +284,14 @@ def _nearest_crown(row: Row, along: FloatArray) -> _Crowns:
     borders = np.r_[0.0, np.cumsum(widths)]
     which = np.clip(np.searchsorted(borders, np.abs(along), side="right") - 1, 0, len(widths) - 1)
     place = np.clip(2 * (np.abs(along) - borders[which]) / widths[which] - 1, -1, 1)
-    return _Crowns(which.astype(np.int32), place, (1 - np.abs(place)) * widths[which] / 2, lengths[which], back[which],
-                   rounded[which])
+    return _Crowns(
+        which.astype(np.int32),
+        place,
+        (1 - np.abs(place)) * widths[which] / 2,
+        lengths[which],
+        back[which],
+        rounded[which],
+    )
 
 
 def _columns(row: Row) -> tuple[FloatArray, FloatArray]:
@@ -225,7 +319,9 @@ def _face_of(row: Row, along: FloatArray, height: FloatArray) -> tuple[FloatArra
     crown = _nearest_crown(row, along)
     edge = crown.set_back + crown.rounded * np.abs(crown.place) ** 3
     points = np.c_[np.sign(along) * across, row.up * (height + edge), back]
-    points -= normals * (_ROUND * crown.place**2 + 0.02 * (np.clip(height, 0, 9) - 3.5) ** 2)[:, None]
+    points -= (
+        normals * (_ROUND * crown.place**2 + 0.02 * (np.clip(height, 0, 9) - 3.5) ** 2)[:, None]
+    )
     return points * 1e-3 + [0.0, row.edge, row.front], normals
 
 
@@ -233,4 +329,8 @@ def _to_person(geometry: PhotoGeometry, part: Part) -> FloatArray:
     """(4, 3) from the mean head to the person's, camera frame: the best affine map of a row's vertices; they fit to 0.1 mm."""
     of_row = vertices_of(geometry.rig, part)
     template = geometry.template[of_row].astype(np.float64)
-    return np.linalg.lstsq(np.c_[template, np.ones(len(template))], geometry.vertices[of_row].astype(np.float64), rcond=None)[0]
+    return np.linalg.lstsq(
+        np.c_[template, np.ones(len(template))],
+        geometry.vertices[of_row].astype(np.float64),
+        rcond=None,
+    )[0]

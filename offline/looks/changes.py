@@ -40,13 +40,21 @@ def recolored(
 ) -> Attribute:
     """An attribute that blends colours of Gaussians that are there towards others."""
     full = np.zeros(len(avatar))
-    full[:len(share)] = share
+    full[: len(share)] = share
     ids = np.nonzero(full > _LEAST_SHARE)[0].astype(np.int32)
     goal = np.broadcast_to(colors, (len(avatar), 3))[ids]
     mixed = avatar.colors[ids] + full[ids, None] * (goal - avatar.colors[ids])
-    return Attribute(title.name, title.label, title.slot, ids, np.clip(mixed, 0, 1).astype(np.float32),
-                     avatar.opacities[ids].copy(), np.zeros(0, np.int32), np.zeros((0, 3), np.float32),
-                     nothing_added() if added is None else added)
+    return Attribute(
+        title.name,
+        title.label,
+        title.slot,
+        ids,
+        np.clip(mixed, 0, 1).astype(np.float32),
+        avatar.opacities[ids].copy(),
+        np.zeros(0, np.int32),
+        np.zeros((0, 3), np.float32),
+        nothing_added() if added is None else added,
+    )
 
 
 def only_added(avatar: Avatar, title: Title, added: AddedGaussians) -> Attribute:
@@ -67,10 +75,36 @@ def spots(
 ) -> AddedGaussians:
     """Small flat Gaussians on the skin that move and stretch with it."""
     rig = avatar.rig
-    normals = normalized(points.interpolate(vertex_normals(vertices, surface_triangles(rig)), rig.triangles))
+    normals = normalized(
+        points.interpolate(vertex_normals(vertices, surface_triangles(rig)), rig.triangles)
+    )
     means = points.interpolate(vertices, rig.triangles) + _LIFT * normals
-    layer = surface_layer(means, normals, sigma, colors, Region.SKIN, along=along, opacity=opacities, triangles=points.triangle)
-    binding = bind_surface(layer.gaussians, points.triangle, vertices, rig.triangles, two_sided=np.zeros(len(points), np.uint8))
+    layer = surface_layer(
+        means,
+        normals,
+        sigma,
+        colors,
+        Region.SKIN,
+        along=along,
+        opacity=opacities,
+        triangles=points.triangle,
+    )
+    binding = bind_surface(
+        layer.gaussians,
+        points.triangle,
+        vertices,
+        rig.triangles,
+        two_sided=np.zeros(len(points), np.uint8),
+    )
     nothing = nothing_added()
-    return AddedGaussians(binding, binding.positions, nothing.rigid, nothing.rigid_start, layer.gaussians.opacities,
-                          layer.gaussians.colors, layer.regions, np.clip(appear, 0, 0.9).astype(np.float32), 0.7)
+    return AddedGaussians(
+        binding,
+        binding.positions,
+        nothing.rigid,
+        nothing.rigid_start,
+        layer.gaussians.opacities,
+        layer.gaussians.colors,
+        layer.regions,
+        np.clip(appear, 0, 0.9).astype(np.float32),
+        0.7,
+    )

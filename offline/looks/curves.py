@@ -27,8 +27,13 @@ def superellipse(half_width: float, half_height: float, exponent: float, count: 
     """A closed outline (count, 2) between an ellipse (exponent 2) and a rectangle, evenly spaced, from +x counter-clockwise."""
     angle = np.linspace(0, 2 * np.pi, 16 * count, endpoint=False)
     c, s = np.cos(angle), np.sin(angle)
-    outline = np.stack([half_width * np.sign(c) * np.abs(c) ** (2 / exponent),
-                        half_height * np.sign(s) * np.abs(s) ** (2 / exponent)], 1)
+    outline = np.stack(
+        [
+            half_width * np.sign(c) * np.abs(c) ** (2 / exponent),
+            half_height * np.sign(s) * np.abs(s) ** (2 / exponent),
+        ],
+        1,
+    )
     return evenly(outline, count, closed=True)
 
 

@@ -19,8 +19,14 @@ from perse_live.errors import UserError
 _HIDES = 0.1  # share of what a look changes that it makes invisible
 
 
-def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress, config: FitConfig | None = None,
-                  learnt: Callable[[str, Avatar], None] | None = None) -> tuple[Avatar, list[str]]:
+def with_built_in(
+    avatar: Avatar,
+    names: Sequence[str],
+    *,
+    progress: Progress,
+    config: FitConfig | None = None,
+    learnt: Callable[[str, Avatar], None] | None = None,
+) -> tuple[Avatar, list[str]]:
     """The avatar with built-in attributes, and what could not be made for it, one line each.
 
     names: as `registry.named` gives them. progress: told which fraction of them is done. learnt: given the name of each attribute
@@ -31,7 +37,9 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress, c
     if not names:
         return avatar, []
     makers, shares = builders(), _Shares(progress, names)
-    bare = replace(with_decoder(avatar), attributes=())  # what an attribute changes is the avatar as it is without any
+    bare = replace(
+        with_decoder(avatar), attributes=()
+    )  # what an attribute changes is the avatar as it is without any
     slots: dict[str, list[str]] = {}
     for name in names:
         slots.setdefault(TITLES[name][1], []).append(name)
@@ -54,8 +62,14 @@ def with_built_in(avatar: Avatar, names: Sequence[str], *, progress: Progress, c
             except UserError as error:
                 made[name] = f"no {name}: {error}"
             else:
-                mine = fit_attribute(mine, taught(look), (), progress=shares.of(name), config=config)
-                one = next(one for one in mine.attributes if one.name == name and isinstance(one, LearnedAttribute))
+                mine = fit_attribute(
+                    mine, taught(look), (), progress=shares.of(name), config=config
+                )
+                one = next(
+                    one
+                    for one in mine.attributes
+                    if one.name == name and isinstance(one, LearnedAttribute)
+                )
                 made[name] = one
                 keep(one)
             shares.tell(name, 1.0)
@@ -101,7 +115,9 @@ class _Shares:
 def taught(look: Attribute) -> TeacherAttribute:
     """A built-in look as a teacher: colours of hair are meant for hair that others add as well; a shaved head is no colour."""
     hides = float((look.opacities == 0).mean()) > _HIDES if len(look.opacities) else False
-    return TeacherAttribute(look, known=True, tints_hair=look.slot == "hair" and not len(look.added) and not hides)
+    return TeacherAttribute(
+        look, known=True, tints_hair=look.slot == "hair" and not len(look.added) and not hides
+    )
 
 
 def without(avatar: Avatar, names: Sequence[str]) -> Avatar:
@@ -109,5 +125,9 @@ def without(avatar: Avatar, names: Sequence[str]) -> Avatar:
     there = [one.name for one in avatar.attributes]
     for name in names:
         if name not in there:
-            raise UserError(f"there is no attribute {name[:40]!r} to remove: there are {', '.join(there) or 'none'}")
-    return replace(avatar, attributes=tuple(one for one in avatar.attributes if one.name not in names))
+            raise UserError(
+                f"there is no attribute {name[:40]!r} to remove: there are {', '.join(there) or 'none'}"
+            )
+    return replace(
+        avatar, attributes=tuple(one for one in avatar.attributes if one.name not in names)
+    )

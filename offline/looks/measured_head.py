@@ -22,9 +22,15 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 _TYPICAL_LUMA = 0.6  # of skin in a well-lit photo
 _TYPICAL_SKIN = np.array([0.72, 0.57, 0.49])
-_STUDIO = np.array([0.06, 0.22, 0.12])  # light from above and before, for what the photo does not tell
+_STUDIO = np.array(
+    [0.06, 0.22, 0.12]
+)  # light from above and before, for what the photo does not tell
 _DARK_BROWN = np.array([0.17, 0.12, 0.09])
-_SKULL_LOWEST, _NAPE_LOWEST, _NAPE = 0.004, -0.055, -0.06  # metres on the mean head: brow ridge; the nape and its front
+_SKULL_LOWEST, _NAPE_LOWEST, _NAPE = (
+    0.004,
+    -0.055,
+    -0.06,
+)  # metres on the mean head: brow ridge; the nape and its front
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _MAP_SIDE, _MAP_METRES = 384, 0.24  # of depth maps of the head
 
@@ -102,8 +108,12 @@ class HeadShape:
         side: +1 or -1.
         """
         bare = (self.charts.ears[self.skin_triangles] < 0.05).all(1)
-        return _farthest(self.vertices[:, [2, 1]] + np.array([0.07, 0.0], np.float32), self.vertices[:, 0] * side,
-                         self.skin_triangles[bare], places + np.array([0.07, 0.0]))
+        return _farthest(
+            self.vertices[:, [2, 1]] + np.array([0.07, 0.0], np.float32),
+            self.vertices[:, 0] * side,
+            self.skin_triangles[bare],
+            places + np.array([0.07, 0.0]),
+        )
 
     @property
     def skin(self) -> BoolArray:
@@ -125,10 +135,19 @@ def head_shape(avatar: Avatar) -> HeadShape:
     normals = vertex_normals(rig.vertices, rig.triangles[skin_rows])
     lowest = np.where(mean[:, 2] < _NAPE, _NAPE_LOWEST, _SKULL_LOWEST)
     cranium = vertices_of(rig, Part.SKIN) & (charts.ears < 0.02) & (mean[:, 1] > lowest)
-    return HeadShape(avatar=avatar, vertices=rig.vertices, normals=normals, template=mean, charts=charts,
-                     landmarks=neutral_landmarks(avatar), landmarks_template=model.neutral, skin_rows=skin_rows,
-                     skull=_skull(rig.vertices[cranium]), hair_color=_hair_color(avatar, charts),
-                     light=_light(avatar, charts, normals))
+    return HeadShape(
+        avatar=avatar,
+        vertices=rig.vertices,
+        normals=normals,
+        template=mean,
+        charts=charts,
+        landmarks=neutral_landmarks(avatar),
+        landmarks_template=model.neutral,
+        skin_rows=skin_rows,
+        skull=_skull(rig.vertices[cranium]),
+        hair_color=_hair_color(avatar, charts),
+        light=_light(avatar, charts, normals),
+    )
 
 
 def centers_of(avatar: Avatar) -> FloatArray:
@@ -156,11 +175,18 @@ def own_tones(shape: HeadShape, count: int, rng: np.random.Generator) -> FloatAr
     return middle[rng.integers(0, len(middle), count)]
 
 
-def _farthest(places: FloatArray, heights: FloatArray, triangles: Int32Array, wanted: FloatArray) -> FloatArray:
+def _farthest(
+    places: FloatArray, heights: FloatArray, triangles: Int32Array, wanted: FloatArray
+) -> FloatArray:
     """The greatest height of a mesh, whose vertices are at `places` (V, 2) with `heights` (V,), at each place wanted (N, 2)."""
     scale = _MAP_SIDE / _MAP_METRES
-    seen = rasterise_projected((places * scale + _MAP_SIDE / 2).astype(np.float32), (1 - heights).astype(np.float32), triangles,
-                               _MAP_SIDE, _MAP_SIDE)
+    seen = rasterise_projected(
+        (places * scale + _MAP_SIDE / 2).astype(np.float32),
+        (1 - heights).astype(np.float32),
+        triangles,
+        _MAP_SIDE,
+        _MAP_SIDE,
+    )
     column, row = np.clip((wanted * scale + _MAP_SIDE / 2).astype(np.int64), 0, _MAP_SIDE - 1).T
     return np.where(seen.covered[row, column], 1 - seen.depth[row, column], -1.0)
 
@@ -176,34 +202,42 @@ def _hair_color(avatar: Avatar, charts: HeadCharts) -> FloatArray:
     hair = np.isin(avatar.regions, _HAIR) & (avatar.opacities > 0.3)
     seen = [np.percentile(avatar.colors[hair], 40, axis=0)] if hair.sum() > 200 else []
     corners = avatar.rig.triangles[avatar.surface.triangles]
-    brow = np.nonzero((charts.brows[corners].mean(1) > 0.6) & (avatar.regions[:len(corners)] == Region.SKIN))[0]
+    brow = np.nonzero(
+        (charts.brows[corners].mean(1) > 0.6) & (avatar.regions[: len(corners)] == Region.SKIN)
+    )[0]
     if len(brow) > 20:
         colors = avatar.colors[brow]
-        dark = colors[np.argsort(colors @ LUMA)[:len(brow) // 4]].mean(0)
+        dark = colors[np.argsort(colors @ LUMA)[: len(brow) // 4]].mean(0)
         skin = np.median(avatar.colors[avatar.regions == Region.SKIN], 0)
         if dark @ LUMA < 0.6 * (skin @ LUMA):
             seen.append(dark)
     color = np.clip(np.mean(seen, 0), 0.03, 0.75) if seen else _DARK_BROWN
-    return np.minimum.accumulate(color)  # hair is never greener than red, nor bluer than green: that is the photo's light
+    return np.minimum.accumulate(
+        color
+    )  # hair is never greener than red, nor bluer than green: that is the photo's light
 
 
 def _light(avatar: Avatar, charts: HeadCharts, normals: FloatArray) -> Light:
     """Least squares of the skin's brightness over its normals, half mixed with a studio's light."""
     corners = avatar.rig.triangles[avatar.surface.triangles]
-    face = (charts.face[corners].mean(1) > 0.9) & (avatar.regions[:len(corners)] == Region.SKIN)
+    face = (charts.face[corners].mean(1) > 0.9) & (avatar.regions[: len(corners)] == Region.SKIN)
     if face.sum() < 100:
         return Light(np.ones(3), 0.75, _STUDIO)
-    colors = avatar.colors[:len(corners)][face]
+    colors = avatar.colors[: len(corners)][face]
     n = normalized(normals[corners[face]].mean(1))
     luma = colors @ LUMA
     middle = float(np.median(luma))
     near = np.abs(luma - middle) < 0.3
     system = np.concatenate([np.ones((int(near.sum()), 1)), n[near]], 1)
     penalty = np.diag([0.0, *[0.05 * len(system)] * 3])
-    fitted = np.linalg.solve(system.T @ system + penalty, system.T @ (luma[near] / max(middle, 0.05)))
+    fitted = np.linalg.solve(
+        system.T @ system + penalty, system.T @ (luma[near] / max(middle, 0.05))
+    )
     lamp = 0.5 * np.clip(fitted[1:], -0.5, 0.5) + 0.5 * _STUDIO
     skin = np.median(colors, 0)
     brightness = np.clip((middle / _TYPICAL_LUMA) ** 0.7, 0.6, 1.15)
     cast = skin / _TYPICAL_SKIN
     cast = np.clip(cast / (cast @ LUMA), 0.5, 1.4) ** 0.6
-    return Light(brightness * cast, 0.92 - lamp[2], lamp)  # what faces the camera is about as bright as the face
+    return Light(
+        brightness * cast, 0.92 - lamp[2], lamp
+    )  # what faces the camera is about as bright as the face

@@ -30,9 +30,11 @@ def light_of(avatar: Avatar) -> FloatArray:
     return np.clip(white / _WHITE, _LEAST_LIGHT, _MOST_LIGHT)
 
 
-def lit(color: tuple[float, float, float] | FloatArray, light: FloatArray, *, share: float = 0.7) -> FloatArray:
+def lit(
+    color: tuple[float, float, float] | FloatArray, light: FloatArray, *, share: float = 0.7
+) -> FloatArray:
     """A colour (..., 3) under a photo's light (3,); `share` below 1 leaves some of its own, or yellow light would kill a blue."""
-    return np.clip(np.asarray(color) * light ** share, 0, 1)
+    return np.clip(np.asarray(color) * light**share, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,9 @@ def skin_of(avatar: Avatar) -> Skin:
 
 def lab_of(colors: FloatArray) -> FloatArray:
     """CIE L*a*b* (N, 3) of sRGB colours (N, 3) in [0, 1]."""
-    return cv2.cvtColor(np.asarray(colors, np.float32).reshape(1, -1, 3), cv2.COLOR_RGB2LAB)[0].astype(np.float64)
+    return cv2.cvtColor(np.asarray(colors, np.float32).reshape(1, -1, 3), cv2.COLOR_RGB2LAB)[
+        0
+    ].astype(np.float64)
 
 
 def rgb_of(lab: FloatArray) -> FloatArray:
@@ -75,7 +79,9 @@ def plausible_hair(colors: FloatArray) -> FloatArray:
     odd = ramp(away, 1.3 * usual + 5, 1.8 * usual + 12)
     lab[:, 1:] += odd[:, None] * (middle[1:] - lab[:, 1:])
     bright = float(np.percentile(lab[:, 0], 97))
-    lab[:, 0] = np.where(odd > 0.5, np.minimum(lab[:, 0], middle[0] + 0.3 * (bright - middle[0])), lab[:, 0])
+    lab[:, 0] = np.where(
+        odd > 0.5, np.minimum(lab[:, 0], middle[0] + 0.3 * (bright - middle[0])), lab[:, 0]
+    )
     return rgb_of(lab)
 
 
@@ -99,4 +105,6 @@ def along_ramp(ramp_: Ramp, relief: FloatArray) -> Float32Array:
     """Colours (N, 3) for a relief (N,): -1 is the shade, 0 the middle, 1 the light."""
     stops = np.array([ramp_.shade, ramp_.middle, ramp_.light])
     place = np.clip(relief, -1, 1)
-    return np.stack([np.interp(place, (-1, 0, 1), stops[:, c]) for c in range(3)], 1).astype(np.float32)
+    return np.stack([np.interp(place, (-1, 0, 1), stops[:, c]) for c in range(3)], 1).astype(
+        np.float32
+    )

@@ -71,8 +71,17 @@ TITLES: dict[str, tuple[str, str]] = {
 }
 """Label and slot by name, in the order in which they are shown: a list of what there is needs no builder and no torch."""
 
-DEFAULT = ("hair-copper", "hair-blue", "eyes-green", "lipstick-red", "beard-full", "glasses-black", "sunglasses", "hat-beanie",
-           "headphones")
+DEFAULT = (
+    "hair-copper",
+    "hair-blue",
+    "eyes-green",
+    "lipstick-red",
+    "beard-full",
+    "glasses-black",
+    "sunglasses",
+    "hat-beanie",
+    "headphones",
+)
 """A little of everything, one for each digit key of a live session."""
 
 ALL_WORD, DEFAULT_WORD, NONE_WORD = "all", "default", "none"
@@ -100,6 +109,12 @@ def named(words: Sequence[str]) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for word in words:
         if word not in TITLES and word not in (ALL_WORD, DEFAULT_WORD):
-            raise UserError(f"unknown attribute {word[:40]!r}: there are {ALL_WORD}, {DEFAULT_WORD}, {', '.join(TITLES)}")
-        names.update(dict.fromkeys(TITLES if word == ALL_WORD else DEFAULT if word == DEFAULT_WORD else (word,)))
+            raise UserError(
+                f"unknown attribute {word[:40]!r}: there are {ALL_WORD}, {DEFAULT_WORD}, {', '.join(TITLES)}"
+            )
+        names.update(
+            dict.fromkeys(
+                TITLES if word == ALL_WORD else DEFAULT if word == DEFAULT_WORD else (word,)
+            )
+        )
     return tuple(names)

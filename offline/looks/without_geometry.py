@@ -16,5 +16,13 @@ from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
 
 BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
-    **HAIR_COLORS, **EYE_COLORS, **BROWS, **LIP_COLORS, **MAKE_UP, **SKINS, **SHAPES, **AGES}
+    **HAIR_COLORS,
+    **EYE_COLORS,
+    **BROWS,
+    **LIP_COLORS,
+    **MAKE_UP,
+    **SKINS,
+    **SHAPES,
+    **AGES,
+}
 """What makes each of them, by name."""

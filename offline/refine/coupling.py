@@ -25,8 +25,14 @@ from perse_live.splatting.contributions import contributions
 
 # With hair too, specks of a portrait with blond strands (s7) rise from 2.6 to 3.2; with clothes, the astronaut's from 1.9 to 2.4.
 _COUPLED = np.array([Region.SKIN, Region.LIPS, Region.SCALP, Region.BODY, Region.TEETH])
-_SURE = (0.3, 0.95)  # freedom of colour between which a Gaussian's pixels mix skin with something else, and show skin alone
-_SEEN = (0.0, 0.05)  # share of its ellipse that a Gaussian draws in the photo's view: what shows at all was fitted with the rest
+_SURE = (
+    0.3,
+    0.95,
+)  # freedom of colour between which a Gaussian's pixels mix skin with something else, and show skin alone
+_SEEN = (
+    0.0,
+    0.05,
+)  # share of its ellipse that a Gaussian draws in the photo's view: what shows at all was fitted with the rest
 _LOOSE = 0.02  # stiffness between Gaussians that both show skin alone: moles and pores stay
 _DOUBT = 10.0  # stiffness between a colour that the photo does not show at all and its completed one; at 1.3 the astronaut's face
 # gains 1 dB, and has a dark spot on the lip beside the corner of the smiling mouth
@@ -48,9 +54,14 @@ class CoupledSurface:
 def coupled_surface(layer: Layer, geometry: PhotoGeometry) -> CoupledSurface:
     """What of a layer in the photo's camera frame is coupled: skin, lips and teeth, whose neighbours are alike."""
     on_rig, ids = layer.triangles >= 0, np.flatnonzero(np.isin(layer.regions, _COUPLED))
-    triangles, means = geometry.rig.triangles[np.maximum(layer.triangles[ids], 0)], layer.gaussians.means[ids]
+    triangles, means = (
+        geometry.rig.triangles[np.maximum(layer.triangles[ids], 0)],
+        layer.gaussians.means[ids],
+    )
     offsets = (means - geometry.vertices[triangles].mean(1)) @ geometry.R_cam_head
-    rest = np.where(on_rig[ids, None], geometry.template[triangles].mean(1) + offsets, geometry.to_head(means))
+    rest = np.where(
+        on_rig[ids, None], geometry.template[triangles].mean(1) + offsets, geometry.to_head(means)
+    )
     parts = layer.regions[ids, None] == _COUPLED
     return CoupledSurface(ids, rest, parts.astype(np.float64))
 
@@ -70,15 +81,24 @@ def color_prior(layer: Layer, geometry: PhotoGeometry) -> sp.csr_matrix:
     freedom = layer.color_freedom[surface.ids]
     sure = np.clip((freedom - low) / (high - low), 0, 1)
     mouth = np.isin(layer.regions[surface.ids], (Region.LIPS, Region.TEETH))[graph.rows]
-    stiffness = np.maximum((1 - np.minimum(sure[graph.rows], sure[graph.columns])) ** 2 + _LOOSE, _MOUTH * mouth)
+    stiffness = np.maximum(
+        (1 - np.minimum(sure[graph.rows], sure[graph.columns])) ** 2 + _LOOSE, _MOUTH * mouth
+    )
     difference = graph.difference
-    of_surface = difference.T @ sp.diags(stiffness * graph.weights / (3 * len(graph.rows))) @ difference
+    of_surface = (
+        difference.T @ sp.diags(stiffness * graph.weights / (3 * len(graph.rows))) @ difference
+    )
     of_surface += sp.diags(_DOUBT * (1 - freedom) ** 2 / (3 * count))
-    onto = sp.csr_matrix((np.ones(len(surface.ids)), (surface.ids, np.arange(len(surface.ids)))), shape=(count, len(surface.ids)))
+    onto = sp.csr_matrix(
+        (np.ones(len(surface.ids)), (surface.ids, np.arange(len(surface.ids)))),
+        shape=(count, len(surface.ids)),
+    )
     return (onto @ of_surface @ onto.T).tocsr().astype(np.float32)
 
 
-def with_followed_changes(lifted: Layer, refined: Layer, geometry: PhotoGeometry, camera: Camera) -> Layer:
+def with_followed_changes(
+    lifted: Layer, refined: Layer, geometry: PhotoGeometry, camera: Camera
+) -> Layer:
     """The refined layer, of which what the photo does not show has changed as its neighbours of the same region have.
 
     lifted, refined: the same Gaussians before and after refinement, camera frame.

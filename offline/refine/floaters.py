@@ -16,13 +16,19 @@ _SMALL = 0.02  # of the largest piece's area; smaller ones are no part of a pers
 
 def without_floaters(layer: Layer, camera: Camera) -> Layer:
     """The layer without splats whose middle lies in a small piece that hangs together with nothing else in the photo's view."""
-    alpha = CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(layer.gaussians, camera)[..., 3]
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats((alpha > _SEEN).astype(np.uint8), connectivity=8)
+    alpha = CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(
+        layer.gaussians, camera
+    )[..., 3]
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(
+        (alpha > _SEEN).astype(np.uint8), connectivity=8
+    )
     areas: Int32Array = np.asarray(stats, np.int32)[:, cv2.CC_STAT_AREA]
     if count < 3:  # 0 is the background
         return layer
     small = np.flatnonzero((areas < _SMALL * areas[1:].max()) & (np.arange(count) > 0))
-    near = cv2.dilate(np.isin(np.asarray(pieces), small).astype(np.uint8), np.ones((3, 3), np.uint8))
+    near = cv2.dilate(
+        np.isin(np.asarray(pieces), small).astype(np.uint8), np.ones((3, 3), np.uint8)
+    )
     cut_off = np.asarray(np.greater(near, 0), np.bool_)
     pixels = np.floor(camera.project(layer.gaussians.means)).astype(np.int64)
     x, y = np.clip(pixels[:, 0], 0, camera.width - 1), np.clip(pixels[:, 1], 0, camera.height - 1)

@@ -19,11 +19,29 @@ _DARKEST, _BRIGHTEST, _MOST_OPAQUE = 0.002, 0.998, 0.99
 
 
 @kernel
-def place(begin: int, end: int, means: Float32Array, quats: Float32Array, scales: Float32Array, colors: Float32Array,
-          axes: Float32Array, logits: Float32Array, freedom: Float32Array, color_freedom: Float32Array,
-          least_opacity: Float32Array, drift: float, growth: float, shrink: float, parameters: Float32Array,
-          kept: Float32Array, out_means: Float32Array, out_quats: Float32Array, out_scales: Float32Array,
-          out_opacities: Float32Array, out_colors: Float32Array) -> None:
+def place(
+    begin: int,
+    end: int,
+    means: Float32Array,
+    quats: Float32Array,
+    scales: Float32Array,
+    colors: Float32Array,
+    axes: Float32Array,
+    logits: Float32Array,
+    freedom: Float32Array,
+    color_freedom: Float32Array,
+    least_opacity: Float32Array,
+    drift: float,
+    growth: float,
+    shrink: float,
+    parameters: Float32Array,
+    kept: Float32Array,
+    out_means: Float32Array,
+    out_quats: Float32Array,
+    out_scales: Float32Array,
+    out_opacities: Float32Array,
+    out_colors: Float32Array,
+) -> None:
     """Gaussians begin .. end of the start values and the parameters (G, 9); the last six arrays are written.
 
     axes: (G, 2, 3) the first two axes of each Gaussian at the start; logits: (G,) of the opacity between its bounds.
@@ -58,27 +76,59 @@ def place(begin: int, end: int, means: Float32Array, quats: Float32Array, scales
 
 
 @kernel
-def pull_back(begin: int, end: int, quats: Float32Array, scales: Float32Array, colors: Float32Array, axes: Float32Array,
-              freedom: Float32Array, color_freedom: Float32Array, least_opacity: Float32Array, drift: float, growth: float,
-              shrink: float, parameters: Float32Array, kept: Float32Array, placed_scales: Float32Array, by_means: Float32Array,
-              by_quats: Float32Array, by_scales: Float32Array, by_opacities: Float32Array, by_colors: Float32Array,
-              gradient: Float32Array) -> None:
+def pull_back(
+    begin: int,
+    end: int,
+    quats: Float32Array,
+    scales: Float32Array,
+    colors: Float32Array,
+    axes: Float32Array,
+    freedom: Float32Array,
+    color_freedom: Float32Array,
+    least_opacity: Float32Array,
+    drift: float,
+    growth: float,
+    shrink: float,
+    parameters: Float32Array,
+    kept: Float32Array,
+    placed_scales: Float32Array,
+    by_means: Float32Array,
+    by_quats: Float32Array,
+    by_scales: Float32Array,
+    by_opacities: Float32Array,
+    by_colors: Float32Array,
+    gradient: Float32Array,
+) -> None:
     """Add the gradient by the parameters (G, 9) to that by the Gaussians that `place` made of them."""
     for g in range(begin, end):
         free = freedom[g]
         for k in range(2):
-            along = axes[g, k, 0] * by_means[g, 0] + axes[g, k, 1] * by_means[g, 1] + axes[g, k, 2] * by_means[g, 2]
-            gradient[g, SHIFT + k] += along * drift * scales[g, k] * free * (1 - kept[g, k] * kept[g, k])
+            along = (
+                axes[g, k, 0] * by_means[g, 0]
+                + axes[g, k, 1] * by_means[g, 1]
+                + axes[g, k, 2] * by_means[g, 2]
+            )
+            gradient[g, SHIFT + k] += (
+                along * drift * scales[g, k] * free * (1 - kept[g, k] * kept[g, k])
+            )
             wide = kept[g, 2 + k]
             slope = 1.0 if wide > 0 else shrink
-            gradient[g, GROWTH + k] += by_scales[g, k] * placed_scales[g, k] * growth * free * slope * (1 - wide * wide)
+            gradient[g, GROWTH + k] += (
+                by_scales[g, k] * placed_scales[g, k] * growth * free * slope * (1 - wide * wide)
+            )
         sine, cosine = kept[g, 5], kept[g, 6]
         w, x, y, z = quats[g, 0], quats[g, 1], quats[g, 2], quats[g, 3]
-        turned = (by_quats[g, 0] * (-w * sine - z * cosine) + by_quats[g, 1] * (-x * sine + y * cosine)
-                  + by_quats[g, 2] * (-y * sine - x * cosine) + by_quats[g, 3] * (-z * sine + w * cosine))
+        turned = (
+            by_quats[g, 0] * (-w * sine - z * cosine)
+            + by_quats[g, 1] * (-x * sine + y * cosine)
+            + by_quats[g, 2] * (-y * sine - x * cosine)
+            + by_quats[g, 3] * (-z * sine + w * cosine)
+        )
         gradient[g, ANGLE] += 0.5 * free * turned
         share = kept[g, 4]
-        gradient[g, OPACITY] += by_opacities[g] * (_MOST_OPAQUE - least_opacity[g]) * share * (1 - share) * free
+        gradient[g, OPACITY] += (
+            by_opacities[g] * (_MOST_OPAQUE - least_opacity[g]) * share * (1 - share) * free
+        )
         for k in range(3):
             value = colors[g, k] + parameters[g, COLOR + k] * color_freedom[g]
             if _DARKEST <= value <= _BRIGHTEST:
@@ -86,14 +136,27 @@ def pull_back(begin: int, end: int, quats: Float32Array, scales: Float32Array, c
 
 
 @kernel
-def turn(begin: int, end: int, rotation: Float32Array, offset: Float32Array, quat: Float32Array, means: Float32Array,
-         quats: Float32Array, out_means: Float32Array, out_quats: Float32Array) -> None:
+def turn(
+    begin: int,
+    end: int,
+    rotation: Float32Array,
+    offset: Float32Array,
+    quat: Float32Array,
+    means: Float32Array,
+    quats: Float32Array,
+    out_means: Float32Array,
+    out_quats: Float32Array,
+) -> None:
     """Gaussians begin .. end under a rigid motion: rotation (3, 3), offset (3,), and the rotation as a quaternion (4,)."""
     a, b, c, d = quat[0], quat[1], quat[2], quat[3]
     for g in range(begin, end):
         for k in range(3):
-            out_means[g, k] = (rotation[k, 0] * means[g, 0] + rotation[k, 1] * means[g, 1] + rotation[k, 2] * means[g, 2]
-                               + offset[k])
+            out_means[g, k] = (
+                rotation[k, 0] * means[g, 0]
+                + rotation[k, 1] * means[g, 1]
+                + rotation[k, 2] * means[g, 2]
+                + offset[k]
+            )
         w, x, y, z = quats[g, 0], quats[g, 1], quats[g, 2], quats[g, 3]
         out_quats[g, 0] = a * w - b * x - c * y - d * z
         out_quats[g, 1] = a * x + b * w + c * z - d * y
@@ -102,15 +165,31 @@ def turn(begin: int, end: int, rotation: Float32Array, offset: Float32Array, qua
 
 
 @kernel
-def add_turned_back(begin: int, end: int, rotation: Float32Array, quat: Float32Array, by_turned_means: Float32Array,
-                    by_turned_quats: Float32Array, by_means: Float32Array, by_quats: Float32Array) -> None:
+def add_turned_back(
+    begin: int,
+    end: int,
+    rotation: Float32Array,
+    quat: Float32Array,
+    by_turned_means: Float32Array,
+    by_turned_quats: Float32Array,
+    by_means: Float32Array,
+    by_quats: Float32Array,
+) -> None:
     """Add gradients by what `turn` wrote to gradients by what it read."""
     a, b, c, d = quat[0], quat[1], quat[2], quat[3]
     for g in range(begin, end):
         for k in range(3):
-            by_means[g, k] += (rotation[0, k] * by_turned_means[g, 0] + rotation[1, k] * by_turned_means[g, 1]
-                               + rotation[2, k] * by_turned_means[g, 2])
-        p, q, r, s = by_turned_quats[g, 0], by_turned_quats[g, 1], by_turned_quats[g, 2], by_turned_quats[g, 3]
+            by_means[g, k] += (
+                rotation[0, k] * by_turned_means[g, 0]
+                + rotation[1, k] * by_turned_means[g, 1]
+                + rotation[2, k] * by_turned_means[g, 2]
+            )
+        p, q, r, s = (
+            by_turned_quats[g, 0],
+            by_turned_quats[g, 1],
+            by_turned_quats[g, 2],
+            by_turned_quats[g, 3],
+        )
         by_quats[g, 0] += a * p + b * q + c * r + d * s
         by_quats[g, 1] += -b * p + a * q + d * r - c * s
         by_quats[g, 2] += -c * p - d * q + a * r + b * s
@@ -118,8 +197,15 @@ def add_turned_back(begin: int, end: int, rotation: Float32Array, quat: Float32A
 
 
 @kernel
-def charbonnier_gradient(begin: int, end: int, image: Float32Array, target: Float32Array, weight: Float32Array, epsilon: float,
-                         out: Float32Array) -> None:
+def charbonnier_gradient(
+    begin: int,
+    end: int,
+    image: Float32Array,
+    target: Float32Array,
+    weight: Float32Array,
+    epsilon: float,
+    out: Float32Array,
+) -> None:
     """Gradient of the sum of weight * sqrt((image - target)^2 + epsilon) by the image; flat arrays, written from begin to end."""
     for k in range(begin, end):
         difference = image[k] - target[k]
@@ -127,8 +213,18 @@ def charbonnier_gradient(begin: int, end: int, image: Float32Array, target: Floa
 
 
 @kernel
-def adam_step(begin: int, end: int, parameters: Float32Array, gradient: Float32Array, first: Float32Array, second: Float32Array,
-              rates: Float32Array, epsilons: Float32Array, correction_first: float, correction_second: float) -> None:
+def adam_step(
+    begin: int,
+    end: int,
+    parameters: Float32Array,
+    gradient: Float32Array,
+    first: Float32Array,
+    second: Float32Array,
+    rates: Float32Array,
+    epsilons: Float32Array,
+    correction_first: float,
+    correction_second: float,
+) -> None:
     """One step of Adam (Kingma and Ba 2015) with the usual decay rates 0.9 and 0.999, in place; the gradient becomes 0.
 
     parameters, gradient, first, second: (G, 9); rates, epsilons: (9,); corrections: 1 - decay ** step.
@@ -139,6 +235,10 @@ def adam_step(begin: int, end: int, parameters: Float32Array, gradient: Float32A
             slope = gradient[g, k]
             first[g, k] = 0.9 * first[g, k] + 0.1 * slope
             second[g, k] = 0.999 * second[g, k] + 0.001 * slope * slope
-            parameters[g, k] -= (rates[k] / correction_first * first[g, k]
-                                 / (np.sqrt(second[g, k]) / root + epsilons[k]))
+            parameters[g, k] -= (
+                rates[k]
+                / correction_first
+                * first[g, k]
+                / (np.sqrt(second[g, k]) / root + epsilons[k])
+            )
             gradient[g, k] = 0.0

@@ -23,8 +23,16 @@ from perse_live.rotations import FACING_CAMERA, from_euler_degrees, to_matrix, t
 from perse_live.splatting.gradients import SplatGradients
 from perse_live.team import team_of
 
-_RATES = np.array([0.10, 0.10, 0.03, 0.10, 0.10, 0.06, 0.02, 0.02, 0.02], np.float32)  # learning rates, by parameter
-_GROUPS = (slice(SHIFT, ANGLE), slice(ANGLE, GROWTH), slice(GROWTH, OPACITY), slice(OPACITY, COLOR), slice(COLOR, PARAMETERS))
+_RATES = np.array(
+    [0.10, 0.10, 0.03, 0.10, 0.10, 0.06, 0.02, 0.02, 0.02], np.float32
+)  # learning rates, by parameter
+_GROUPS = (
+    slice(SHIFT, ANGLE),
+    slice(ANGLE, GROWTH),
+    slice(GROWTH, OPACITY),
+    slice(OPACITY, COLOR),
+    slice(COLOR, PARAMETERS),
+)
 _COLOR_OUTSIDE = 0.1  # weight of colours where the person is not
 _CHARBONNIER = 4e-3  # like L1, but squared below an error of 0.06, where what is left is grain
 _COLOR_DECAY = 1e-3  # weight of the mean square of the colours' changes
@@ -46,7 +54,12 @@ class RefineConfig:
     """Share of `growth` allowed downwards: splats that shrink leave gaps that show from the side."""
     side_weight: float = 0.35
     """Weight of a view from the side against the photo."""
-    side_views: tuple[tuple[float, float], ...] = ((-28.0, 0.0), (28.0, 0.0), (-14.0, 12.0), (14.0, -12.0))
+    side_views: tuple[tuple[float, float], ...] = (
+        (-28.0, 0.0),
+        (28.0, 0.0),
+        (-14.0, 12.0),
+        (14.0, -12.0),
+    )
     """Yaw and pitch in degrees of the views that must not change."""
     coupling: float = 3.0
     """Weight of `prior`'s form; at 50 the face's own view of a portrait (s42) loses 2 dB, at 3 it loses nothing."""
@@ -88,10 +101,14 @@ def refine_layer(
             by_side = view.gradients(moving.charbonnier(view.draw(side), sides[k], side_importance))
             by_splats = moving.with_turned_back(by_splats, by_side, turns[k])
         moving.pull_back(optimiser.parameters, by_splats, optimiser.gradient)
-        optimiser.gradient[:, COLOR:] += 2 * _COLOR_DECAY / (3 * len(layer)) * optimiser.parameters[:, COLOR:]
+        optimiser.gradient[:, COLOR:] += (
+            2 * _COLOR_DECAY / (3 * len(layer)) * optimiser.parameters[:, COLOR:]
+        )
         if prior is not None:
             changes = layer.color_freedom[:, None] * optimiser.parameters[:, COLOR:]
-            optimiser.gradient[:, COLOR:] += 2 * config.coupling * layer.color_freedom[:, None] * (prior @ changes)
+            optimiser.gradient[:, COLOR:] += (
+                2 * config.coupling * layer.color_freedom[:, None] * (prior @ changes)
+            )
         optimiser.step()
         progress((step + 1) / config.iterations)
     moving.place(optimiser.parameters)
@@ -128,8 +145,13 @@ class _Moving:
 
     def __init__(self, layer: Layer, config: RefineConfig) -> None:
         g, count = layer.gaussians, len(layer)
-        self._start = tuple(np.ascontiguousarray(array, np.float32) for array in (g.means, g.quats, g.scales, g.colors))
-        self._axes = np.ascontiguousarray(to_matrix(g.quats.astype(np.float64)).transpose(0, 2, 1)[:, :2], np.float32)
+        self._start = tuple(
+            np.ascontiguousarray(array, np.float32)
+            for array in (g.means, g.quats, g.scales, g.colors)
+        )
+        self._axes = np.ascontiguousarray(
+            to_matrix(g.quats.astype(np.float64)).transpose(0, 2, 1)[:, :2], np.float32
+        )
         least = layer.least_opacity
         share = np.clip(g.opacities - least, 0.01, 0.98) / (0.99 - least)
         self._logits = np.log(share / (1 - share)).astype(np.float32)
@@ -138,48 +160,123 @@ class _Moving:
         self._kept = np.empty((count, KEPT), np.float32)
         self._team, self._count = team_of(config.threads), count
         self._gradient_image = np.empty(0, np.float32)
-        self.splats = Gaussians(*(np.empty_like(array) for array in (g.means, g.quats, g.scales, g.opacities, g.colors)))
-        self._turned = replace(self.splats, means=np.empty_like(g.means), quats=np.empty_like(g.quats))
+        self.splats = Gaussians(
+            *(np.empty_like(array) for array in (g.means, g.quats, g.scales, g.opacities, g.colors))
+        )
+        self._turned = replace(
+            self.splats, means=np.empty_like(g.means), quats=np.empty_like(g.quats)
+        )
 
     def place(self, parameters: Float32Array) -> None:
         """Bring `splats` to where the parameters have them."""
         means, quats, scales, colors = self._start
         s = self.splats
-        self._team.split(self._count, lambda begin, end: kernels.place(
-            begin, end, means, quats, scales, colors, self._axes, self._logits, *self._free, *self._bounds, parameters,
-            self._kept, s.means, s.quats, s.scales, s.opacities, s.colors))
+        self._team.split(
+            self._count,
+            lambda begin, end: kernels.place(
+                begin,
+                end,
+                means,
+                quats,
+                scales,
+                colors,
+                self._axes,
+                self._logits,
+                *self._free,
+                *self._bounds,
+                parameters,
+                self._kept,
+                s.means,
+                s.quats,
+                s.scales,
+                s.opacities,
+                s.colors,
+            ),
+        )
 
     def turned(self, turn: _Turn) -> Gaussians:
         """The Gaussians under a rigid motion; valid until the next call."""
         s, out = self.splats, self._turned
-        self._team.split(self._count, lambda begin, end: kernels.turn(
-            begin, end, turn.rotation, turn.offset, turn.quat, s.means, s.quats, out.means, out.quats))
+        self._team.split(
+            self._count,
+            lambda begin, end: kernels.turn(
+                begin,
+                end,
+                turn.rotation,
+                turn.offset,
+                turn.quat,
+                s.means,
+                s.quats,
+                out.means,
+                out.quats,
+            ),
+        )
         return out
 
-    def charbonnier(self, image: Float32Array, target: Float32Array, weight: Float32Array) -> Float32Array:
+    def charbonnier(
+        self, image: Float32Array, target: Float32Array, weight: Float32Array
+    ) -> Float32Array:
         """Gradient of the loss by the picture (H, W, 4); valid until the next call."""
         if self._gradient_image.shape != image.shape:
             self._gradient_image = np.empty_like(image)
         flat, out = image.reshape(-1), self._gradient_image.reshape(-1)
-        self._team.split(len(flat), lambda begin, end: kernels.charbonnier_gradient(
-            begin, end, flat, target.reshape(-1), weight.reshape(-1), _CHARBONNIER, out))
+        self._team.split(
+            len(flat),
+            lambda begin, end: kernels.charbonnier_gradient(
+                begin, end, flat, target.reshape(-1), weight.reshape(-1), _CHARBONNIER, out
+            ),
+        )
         return self._gradient_image
 
-    def with_turned_back(self, by_splats: Gaussians, by_turned: Gaussians, turn: _Turn) -> Gaussians:
+    def with_turned_back(
+        self, by_splats: Gaussians, by_turned: Gaussians, turn: _Turn
+    ) -> Gaussians:
         """Gradients by the Gaussians, and by the turned ones, as one: by the Gaussians."""
-        self._team.split(self._count, lambda begin, end: kernels.add_turned_back(
-            begin, end, turn.rotation, turn.quat, by_turned.means, by_turned.quats, by_splats.means, by_splats.quats))
+        self._team.split(
+            self._count,
+            lambda begin, end: kernels.add_turned_back(
+                begin,
+                end,
+                turn.rotation,
+                turn.quat,
+                by_turned.means,
+                by_turned.quats,
+                by_splats.means,
+                by_splats.quats,
+            ),
+        )
         for name in ("scales", "opacities", "colors"):
             np.add(getattr(by_splats, name), getattr(by_turned, name), out=getattr(by_splats, name))
         return by_splats
 
-    def pull_back(self, parameters: Float32Array, by_splats: Gaussians, gradient: Float32Array) -> None:
+    def pull_back(
+        self, parameters: Float32Array, by_splats: Gaussians, gradient: Float32Array
+    ) -> None:
         """Add to the gradient by the parameters what that by the Gaussians amounts to."""
         _, quats, scales, colors = self._start
         by, placed = by_splats, self.splats.scales
-        self._team.split(self._count, lambda begin, end: kernels.pull_back(
-            begin, end, quats, scales, colors, self._axes, *self._free, *self._bounds, parameters, self._kept, placed,
-            by.means, by.quats, by.scales, by.opacities, by.colors, gradient))
+        self._team.split(
+            self._count,
+            lambda begin, end: kernels.pull_back(
+                begin,
+                end,
+                quats,
+                scales,
+                colors,
+                self._axes,
+                *self._free,
+                *self._bounds,
+                parameters,
+                self._kept,
+                placed,
+                by.means,
+                by.quats,
+                by.scales,
+                by.opacities,
+                by.colors,
+                gradient,
+            ),
+        )
 
 
 class _Adam:
@@ -189,7 +286,9 @@ class _Adam:
     """
 
     def __init__(self, count: int, config: RefineConfig) -> None:
-        self.parameters, self.gradient, self._first, self._second = (np.zeros((count, PARAMETERS), np.float32) for _ in range(4))
+        self.parameters, self.gradient, self._first, self._second = (
+            np.zeros((count, PARAMETERS), np.float32) for _ in range(4)
+        )
         self.epsilons = np.empty(PARAMETERS, np.float32)
         self._steps, self._done = config.iterations, 0
         self._team = team_of(config.threads)
@@ -199,9 +298,23 @@ class _Adam:
         if self._done == 0:
             for group in _GROUPS:
                 size = np.abs(self.gradient[:, group])
-                self.epsilons[group] = _EPSILON_SHARE * float(size[size > 0].mean()) if size.any() else 1e-8
+                self.epsilons[group] = (
+                    _EPSILON_SHARE * float(size[size > 0].mean()) if size.any() else 1e-8
+                )
         rates = (_RATES * 0.5 * (1 + np.cos(np.pi * self._done / self._steps))).astype(np.float32)
         self._done += 1
-        self._team.split(len(self.parameters), lambda begin, end: kernels.adam_step(
-            begin, end, self.parameters, self.gradient, self._first, self._second, rates, self.epsilons,
-            1 - 0.9**self._done, 1 - 0.999**self._done))
+        self._team.split(
+            len(self.parameters),
+            lambda begin, end: kernels.adam_step(
+                begin,
+                end,
+                self.parameters,
+                self.gradient,
+                self._first,
+                self._second,
+                rates,
+                self.epsilons,
+                1 - 0.9**self._done,
+                1 - 0.999**self._done,
+            ),
+        )

@@ -22,7 +22,14 @@ def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     skin = (look.skin > 0.5) & (look.alpha > 0.5)
     mixed &= ~dilate((look.hair > 0.45) & (look.alpha > 0.9), 5 * portrait.unit)  # hair takes those
     mixed |= dilate(skin, 3) & (look.alpha < 0.5)  # where the rig is left wider on purpose
-    mixed &= np.arange(len(mixed))[:, None] < portrait.chin_row + _THROAT * portrait.unit  # shoulders turn little
+    mixed &= (
+        np.arange(len(mixed))[:, None] < portrait.chin_row + _THROAT * portrait.unit
+    )  # shoulders turn little
     # what shows of hair and clothes beyond the matte counts as much as what is missing within
-    weight = 0.25 + 0.75 * dilate(look.alpha > 0.03, _AROUND * portrait.unit) + 1.0 * oval + 2.0 * dilate(look.openings, 6)
+    weight = (
+        0.25
+        + 0.75 * dilate(look.alpha > 0.03, _AROUND * portrait.unit)
+        + 1.0 * oval
+        + 2.0 * dilate(look.openings, 6)
+    )
     return np.where(~portrait.valid, 0, np.where(mixed, 0.1 * weight, weight)).astype(np.float32)

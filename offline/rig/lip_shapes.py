@@ -21,7 +21,10 @@ from perse_live.head.rig import HeadRig, Part, triangles_of
 
 _FADES = 0.010  # metres beside the lips at which what follows them has fallen to exp(-1/2)
 _FOLLOWS = 0.003  # metres: skin goes with the part of the lips' edge this near
-_SMOOTHED, _ROUNDS = 0.004, 5  # metres from the lips' landmarks within which moves are smoothed, and how often
+_SMOOTHED, _ROUNDS = (
+    0.004,
+    5,
+)  # metres from the lips' landmarks within which moves are smoothed, and how often
 _NOTHING = 2e-5  # metres; smaller moves are left out
 
 
@@ -35,24 +38,39 @@ class _Shape:
     upper: bool  # whether the upper lip is rounded too
 
 
-_SHAPES = (_Shape("jawOpen", 0.93, 0.35, upper=False), _Shape("mouthFunnel", 0.86, 0.55, upper=True))
+_SHAPES = (
+    _Shape("jawOpen", 0.93, 0.35, upper=False),
+    _Shape("mouthFunnel", 0.86, 0.55, upper=True),
+)
 
 
 def rounding(model: LandmarkModel) -> dict[int, Float32Array]:
     """For each action that is mended, what its landmarks must do beyond, (478, 3) metres at full strength."""
-    return {index(shape.action): _offsets(model.neutral + model.actions[index(shape.action)], shape) for shape in _SHAPES}
+    return {
+        index(shape.action): _offsets(model.neutral + model.actions[index(shape.action)], shape)
+        for shape in _SHAPES
+    }
 
 
-def with_round_mouth(rig: HeadRig, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray) -> HeadRig:
+def with_round_mouth(
+    rig: HeadRig, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray
+) -> HeadRig:
     """The rig whose mouth opens round. spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) how far."""
     actions = rig.actions.copy()
     for action, offsets in rounding(model).items():
-        actions[action] = _smoothed(rig, actions[action] + _moves(rig, offsets, model, spread_ids, spread), model)
+        actions[action] = _smoothed(
+            rig, actions[action] + _moves(rig, offsets, model, spread_ids, spread), model
+        )
     return replace(rig, actions=actions)
 
 
-def with_own_round_mouth(rig: HeadRig, expression: FloatArray, model: LandmarkModel, spread_ids: Int32Array,
-                         spread: FloatArray) -> HeadRig:
+def with_own_round_mouth(
+    rig: HeadRig,
+    expression: FloatArray,
+    model: LandmarkModel,
+    spread_ids: Int32Array,
+    spread: FloatArray,
+) -> HeadRig:
     """The same for what a person's own lips add at rest: drawn to a point, they must not open to one.
 
     expression: (52,) of the photo, under which nothing changes. The mouth's width stays.
@@ -60,21 +78,34 @@ def with_own_round_mouth(rig: HeadRig, expression: FloatArray, model: LandmarkMo
     vertices, actions = rig.vertices.copy(), rig.actions.copy()
     for shape in _SHAPES:
         action = index(shape.action)
-        offsets = _offsets(mesh_landmarks(model, rig.vertices + rig.actions[action]), replace(shape, width=1.0, corners=0.0))
+        offsets = _offsets(
+            mesh_landmarks(model, rig.vertices + rig.actions[action]),
+            replace(shape, width=1.0, corners=0.0),
+        )
         moves = _moves(rig, offsets, model, spread_ids, spread)
         actions[action] += moves
         vertices -= np.float32(expression[action]) * moves
     return replace(rig, vertices=vertices, actions=actions)
 
 
-def rounded_frame(frame: FrameFit, before: HeadRig, after: HeadRig, model: LandmarkModel) -> FrameFit:
+def rounded_frame(
+    frame: FrameFit, before: HeadRig, after: HeadRig, model: LandmarkModel
+) -> FrameFit:
     """A picture's fit, made with one rig's actions, for the other that opens round: its landmarks stay in place."""
     rows = [index(shape.action) for shape in _SHAPES]
     done = np.tensordot(frame.expression[rows], after.actions[rows] - before.actions[rows], 1)
-    return replace(frame, residual=(frame.residual - mesh_landmarks(model, done)).astype(np.float32))
+    return replace(
+        frame, residual=(frame.residual - mesh_landmarks(model, done)).astype(np.float32)
+    )
 
 
-def _moves(rig: HeadRig, offsets: Float32Array, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray) -> Float32Array:
+def _moves(
+    rig: HeadRig,
+    offsets: Float32Array,
+    model: LandmarkModel,
+    spread_ids: Int32Array,
+    spread: FloatArray,
+) -> Float32Array:
     """(V, 3) of the vertices, such that the lips' landmarks move by `offsets` (478, 3)."""
     matrix, lips = spread.astype(np.float32), list(lm.LIPS)
     moved = np.zeros_like(rig.vertices)
@@ -98,7 +129,9 @@ def _smoothed(rig: HeadRig, moves: Float32Array, model: LandmarkModel) -> Float3
     links = (links + links.T).astype(bool).astype(np.float64)
     mean = sp.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links
     lips = mesh_landmarks(model, rig.vertices)[list(lm.LIPS)]
-    share = np.exp(-0.5 * (np.asarray(KDTree(lips).query(rig.vertices)[0]) / _SMOOTHED) ** 2)[:, None]
+    share = np.exp(-0.5 * (np.asarray(KDTree(lips).query(rig.vertices)[0]) / _SMOOTHED) ** 2)[
+        :, None
+    ]
     share[np.asarray(links.sum(1)).ravel() == 0] = 0
     for _ in range(_ROUNDS):
         moves = moves + 0.5 * share * (mean @ moves - moves)
@@ -108,14 +141,22 @@ def _smoothed(rig: HeadRig, moves: Float32Array, model: LandmarkModel) -> Float3
 def _offsets(points: FloatArray, shape: _Shape) -> Float32Array:
     """points: (478, 3) of the mean head under an action."""
     offsets = np.zeros((lm.LANDMARK_COUNT, 3))
-    outer, inner = (points[list(corners)] for corners in (lm.OUTER_LIP_CORNERS, lm.INNER_LIP_CORNERS))
+    outer, inner = (
+        points[list(corners)] for corners in (lm.OUTER_LIP_CORNERS, lm.INNER_LIP_CORNERS)
+    )
     middle = outer.mean(0)
     half = abs(float(outer[0, 0] - outer[1, 0])) / 2
-    thick = float(np.linalg.norm(points[0] - points[13]) + np.linalg.norm(points[17] - points[14])) / 2
+    thick = (
+        float(np.linalg.norm(points[0] - points[13]) + np.linalg.norm(points[17] - points[14])) / 2
+    )
     out_width = shape.width * half
-    in_width = min(shape.width * abs(float(inner[0, 0] - inner[1, 0])) / 2, out_width - shape.corners * thick)
-    for corners, lips, width in ((lm.OUTER_LIP_CORNERS, (lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER), out_width),
-                                 (lm.INNER_LIP_CORNERS, (lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER), in_width)):
+    in_width = min(
+        shape.width * abs(float(inner[0, 0] - inner[1, 0])) / 2, out_width - shape.corners * thick
+    )
+    for corners, lips, width in (
+        (lm.OUTER_LIP_CORNERS, (lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER), out_width),
+        (lm.INNER_LIP_CORNERS, (lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER), in_width),
+    ):
         start = points[list(corners)]
         was = abs(float(start[0, 0] - start[1, 0])) / 2
         level = float(start[:, 1].mean())
@@ -127,7 +168,9 @@ def _offsets(points: FloatArray, shape: _Shape) -> Float32Array:
                 continue
             ids = np.array(lip)
             peak = float(points[ids[len(ids) // 2], 1]) - level
-            angle = np.pi * np.arange(1, len(ids) + 1) / (len(ids) + 1)  # landmarks of lips stand evenly around an open mouth
+            angle = (
+                np.pi * np.arange(1, len(ids) + 1) / (len(ids) + 1)
+            )  # landmarks of lips stand evenly around an open mouth
             sign = np.sign(points[ids[0], 0] - middle[0])
             offsets[ids, 0] = middle[0] + sign * width * np.cos(angle) - points[ids, 0]
             offsets[ids, 1] = level + peak * np.sin(angle) - points[ids, 1]

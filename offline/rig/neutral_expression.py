@@ -18,16 +18,29 @@ from perse_live.head.fit import PhotoFit, personal_shape
 from perse_live.head.landmarks import LandmarkModel
 from perse_live.head.rig import HeadRig
 
-_MOVED_BY = ("jawOpen", "mouthDimple", "mouthFunnel", "mouthLowerDown", "mouthSmile", "mouthStretch", "mouthUpperUp")
+_MOVED_BY = (
+    "jawOpen",
+    "mouthDimple",
+    "mouthFunnel",
+    "mouthLowerDown",
+    "mouthSmile",
+    "mouthStretch",
+    "mouthUpperUp",
+)
 _FOLDED_BY = ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 _FULLY_FOLDED = 0.6  # strength of smile or raised lip from which folds are all its own
-_FULLY_MOVED = 0.8  # sum of the actions' squares from which the photo says nothing of the mouth at rest
+_FULLY_MOVED = (
+    0.8  # sum of the actions' squares from which the photo says nothing of the mouth at rest
+)
 _OWN = 0.2  # share of the mouth's residual that is the person's in any expression
 _REACH = 0.012  # metres from the lips at which that has fallen to exp(-1/2)
 # Heights of the closed lips' red at its middle over the mouth's width, at most; fitted to five portraits with closed mouths
 # they are 0.12 to 0.15 and 0.15 to 0.20; on the rig's average head 0.20 and 0.24.
 _UPPER_LIP, _LOWER_LIP = 0.15, 0.18
-_FOLLOWS, _FADES = 0.004, 0.008  # metres: skin goes with the part of the lips' edge this near, and stays beyond
+_FOLLOWS, _FADES = (
+    0.004,
+    0.008,
+)  # metres: skin goes with the part of the lips' edge this near, and stays beyond
 _NOTHING = 2e-5  # metres; smaller moves are left out
 _LID_FADES = 0.004  # metres above the lid's edge within which skin comes down with it
 _MOST_BLINK = 0.5  # of a photo from which a blink is still learned
@@ -61,18 +74,27 @@ class Relaxation:
 def relaxation(fit: PhotoFit) -> Relaxation:
     """How the mouth differs at rest from what identity and residual of a photo's fit say."""
     expression = fit.frame.expression.astype(np.float64)
-    moved_by = np.array([name.removesuffix("Left").removesuffix("Right") in _MOVED_BY for name in EXPRESSION_NAMES])
+    moved_by = np.array(
+        [name.removesuffix("Left").removesuffix("Right") in _MOVED_BY for name in EXPRESSION_NAMES]
+    )
     active = np.where(moved_by, expression, 0.0)
     power = float((active**2).sum())
     if power == 0:
-        return Relaxation(np.zeros((lm.LANDMARK_COUNT, 3), np.float32), np.zeros(EXPRESSION_COUNT, np.float32))
+        return Relaxation(
+            np.zeros((lm.LANDMARK_COUNT, 3), np.float32), np.zeros(EXPRESSION_COUNT, np.float32)
+        )
     points = personal_shape(fit).neutral_landmarks.astype(np.float64)
     forgotten = -(1 - _OWN) * near_lips(points)[:, None] * fit.frame.residual
     offsets = forgotten + _thinner_lips(points + forgotten)
-    return Relaxation((min(power / _FULLY_MOVED, 1.0) * offsets).astype(np.float32), (active / power).astype(np.float32))
+    return Relaxation(
+        (min(power / _FULLY_MOVED, 1.0) * offsets).astype(np.float32),
+        (active / power).astype(np.float32),
+    )
 
 
-def with_closing_lids(rig: HeadRig, fit: PhotoFit, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray) -> HeadRig:
+def with_closing_lids(
+    rig: HeadRig, fit: PhotoFit, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray
+) -> HeadRig:
     """The rig whose blinks close its eyes, and that under the photo's expression stays as it is.
 
     spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) how far.
@@ -87,7 +109,9 @@ def with_closing_lids(rig: HeadRig, fit: PhotoFit, model: LandmarkModel, spread_
     return replace(rig, vertices=vertices, actions=actions)
 
 
-def at_rest(rig: HeadRig, relaxed: Relaxation, spread_ids: Int32Array, spread: FloatArray) -> HeadRig:
+def at_rest(
+    rig: HeadRig, relaxed: Relaxation, spread_ids: Int32Array, spread: FloatArray
+) -> HeadRig:
     """The rig with the mouth at rest, and with actions that take the offsets back.
 
     spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) how far.
@@ -115,14 +139,22 @@ def _thinner_lips(points: FloatArray) -> FloatArray:
     points: (478, 3) landmarks at rest.
     """
     right, left = points[_MOUTH_CORNERS[0]], points[_MOUTH_CORNERS[1]]
-    seam = np.concatenate([points[[lm.INNER_LIP_CORNERS[0]]],
-                           (points[list(lm.INNER_LIP_UPPER)] + points[list(lm.INNER_LIP_LOWER)]) / 2,
-                           points[[lm.INNER_LIP_CORNERS[1]]]])
+    seam = np.concatenate(
+        [
+            points[[lm.INNER_LIP_CORNERS[0]]],
+            (points[list(lm.INNER_LIP_UPPER)] + points[list(lm.INNER_LIP_LOWER)]) / 2,
+            points[[lm.INNER_LIP_CORNERS[1]]],
+        ]
+    )
     seam = seam[np.argsort(seam[:, 0])]
     height = points[:, 1] - np.interp(points[:, 0], seam[:, 0], seam[:, 1])
     width = float(np.linalg.norm(left - right))
     upper, lower = (abs(float(height[middle])) for middle in _LIP_MIDDLES)
-    scale = np.where(height > 0, min(1.0, _UPPER_LIP * width / max(upper, 1e-6)), min(1.0, _LOWER_LIP * width / max(lower, 1e-6)))
+    scale = np.where(
+        height > 0,
+        min(1.0, _UPPER_LIP * width / max(upper, 1e-6)),
+        min(1.0, _LOWER_LIP * width / max(lower, 1e-6)),
+    )
     offsets = np.zeros((lm.LANDMARK_COUNT, 3))
     lips = list(lm.LIPS)
     offsets[lips, 1] = ((scale - 1) * height)[lips]
@@ -132,7 +164,9 @@ def _thinner_lips(points: FloatArray) -> FloatArray:
     return offsets
 
 
-def _following(points: FloatArray, edge: FloatArray, offsets: FloatArray, fades: float) -> FloatArray:
+def _following(
+    points: FloatArray, edge: FloatArray, offsets: FloatArray, fades: float
+) -> FloatArray:
     """(N, 3) offsets of points (N, 3) beside an edge (E, 3) that moves by offsets (E, 3), gone at a distance of some `fades`."""
     distance = np.linalg.norm(points[:, None] - edge[None], axis=2)
     nearest = distance.min(1, keepdims=True)
@@ -148,8 +182,10 @@ def closing_lids(fit: PhotoFit, model: LandmarkModel) -> list[tuple[int, Float32
     """
     personal = personal_shape(fit).neutral_landmarks.astype(np.float64)
     found = []
-    for name, upper, lower in (("eyeBlinkRight", lm.UPPER_LID_RIGHT, lm.LOWER_LID_RIGHT),
-                               ("eyeBlinkLeft", lm.UPPER_LID_LEFT, lm.LOWER_LID_LEFT)):
+    for name, upper, lower in (
+        ("eyeBlinkRight", lm.UPPER_LID_RIGHT, lm.LOWER_LID_RIGHT),
+        ("eyeBlinkLeft", lm.UPPER_LID_LEFT, lm.LOWER_LID_LEFT),
+    ):
         blink = index(name)
         edge, other = list(upper), list(lower)
         closed = personal + model.actions[blink]

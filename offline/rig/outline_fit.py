@@ -21,8 +21,17 @@ _OUTER_REACH = 28.0  # pixels that the rig may reach beyond the person and still
 _NECK_OVERLAP = -1.5  # pixels: a neck ends inside its collar
 _LOWEST = -0.19  # metres on the mean head: below are shoulders
 _OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
-_ON_OUTLINE = 3.0  # pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
-_SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)  # metres over which a move spreads on the surface, round by round
+_ON_OUTLINE = (
+    3.0  # pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
+)
+_SMOOTHNESS = (
+    0.009,
+    0.007,
+    0.006,
+    0.004,
+    0.003,
+    0.003,
+)  # metres over which a move spreads on the surface, round by round
 
 
 def with_fitted_outline(
@@ -34,9 +43,14 @@ def with_fitted_outline(
 ) -> tuple[HeadRig, PhotoGeometry]:
     """The neutral rig with its outline brought onto the person's, and its new view."""
     offsets = outline_offsets(geometry, person, hair, dressed, ears)
-    rig = replace(geometry.rig, vertices=geometry.rig.vertices + offsets @ geometry.R_cam_head.astype(np.float32))
+    rig = replace(
+        geometry.rig,
+        vertices=geometry.rig.vertices + offsets @ geometry.R_cam_head.astype(np.float32),
+    )
     vertices = geometry.to_head(geometry.vertices + offsets).astype(np.float32)
-    return rig, photo_geometry(geometry.camera, rig, vertices, geometry.R_cam_head, geometry.t_cam_head, geometry.template)
+    return rig, photo_geometry(
+        geometry.camera, rig, vertices, geometry.R_cam_head, geometry.t_cam_head, geometry.template
+    )
 
 
 def outline_offsets(
@@ -64,7 +78,10 @@ def outline_offsets(
     points = geometry.vertices[index] + _pressed_ears(geometry, signed, hair, ears)[index]
     on_ear = ears[index] > 0.3
     inner = distance_to(~geometry.seen.covered)
-    on_outline = sample(inner, np.clip(geometry.camera.project(geometry.vertices[index]), 1, limit - 1.01)) < _ON_OUTLINE
+    on_outline = (
+        sample(inner, np.clip(geometry.camera.project(geometry.vertices[index]), 1, limit - 1.01))
+        < _ON_OUTLINE
+    )
     rows, columns, distances = _pairs(points, 2.5 * _SMOOTHNESS[0])
     facing = facing_of(points, geometry.normals[index])
     for smoothness in _SMOOTHNESS:
@@ -76,8 +93,18 @@ def outline_offsets(
         border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
         bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
         outer = framed & ~on_ear & (away > overlap) & (away < _OUTER_REACH)
-        bare &= neck | (sample(near_clothes, border) < 0.3)  # behind the jaw the outline goes on as the neck's
-        rim = framed & ~on_ear & bare & on_outline & (np.abs(facing) < 0.3) & (-away < reach) & (away <= overlap)
+        bare &= neck | (
+            sample(near_clothes, border) < 0.3
+        )  # behind the jaw the outline goes on as the neck's
+        rim = (
+            framed
+            & ~on_ear
+            & bare
+            & on_outline
+            & (np.abs(facing) < 0.3)
+            & (-away < reach)
+            & (away <= overlap)
+        )
         wanted = np.where((outer | rim)[:, None], -(away - overlap)[:, None] * sample(slope, at), 0)
         weight = np.where(outer, 1.0, np.where(rim, 0.5, 0.0))
         move = _spread(wanted, weight, rows, columns, kernel, len(index))
@@ -89,11 +116,19 @@ def outline_offsets(
 
 def _slope(distance: Float32Array) -> Float32Array:
     """Unit direction (H, W, 2) in which a distance (H, W) grows."""
-    slope = np.stack([np.asarray(cv2.Sobel(distance, cv2.CV_32F, *order), np.float32) for order in ((1, 0), (0, 1))], -1)
+    slope = np.stack(
+        [
+            np.asarray(cv2.Sobel(distance, cv2.CV_32F, *order), np.float32)
+            for order in ((1, 0), (0, 1))
+        ],
+        -1,
+    )
     return slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), np.float32(1e-6))
 
 
-def _pressed_ears(geometry: PhotoGeometry, signed: Float32Array, hair: Float32Array, ears: Float32Array) -> Float32Array:
+def _pressed_ears(
+    geometry: PhotoGeometry, signed: Float32Array, hair: Float32Array, ears: Float32Array
+) -> Float32Array:
     """Offsets (V, 3), camera frame: each ear laid against the head until the photo has room for it; under hair it lies flat.
 
     signed: (H, W) pixels beyond the person's outline, negative inside.
@@ -110,7 +145,9 @@ def _pressed_ears(geometry: PhotoGeometry, signed: Float32Array, hair: Float32Ar
         out = np.clip(np.abs(head[ear, 0]) - root, 0, None)[:, None] * ears[ear][:, None]
         for share in (1.0, 0.8, 0.6, 0.4, 0.2, 0.05):
             moved = geometry.vertices[ear] - side * (1 - share) * out * side_axis
-            pixels = np.clip(geometry.camera.project(moved), 0.5, np.array(signed.shape[::-1]) - 0.51)
+            pixels = np.clip(
+                geometry.camera.project(moved), 0.5, np.array(signed.shape[::-1]) - 0.51
+            )
             tips = ears[ear] > 0.3
             free = (sample(signed, pixels)[tips] < 1.0).mean() > 0.93
             hidden = (sample(hair, pixels)[tips] > 0.5).mean() > 0.6
@@ -124,11 +161,21 @@ def _pairs(points: FloatArray, radius: float) -> tuple[Int32Array, Int32Array, F
     """All pairs within a radius, each point with itself included: first, second, distance."""
     pairs = KDTree(points).sparse_distance_matrix(KDTree(points), radius, output_type="coo_matrix")
     count = np.arange(len(points))
-    return np.r_[pairs.row, count], np.r_[pairs.col, count], np.r_[pairs.data, np.zeros(len(points))]
+    return (
+        np.r_[pairs.row, count],
+        np.r_[pairs.col, count],
+        np.r_[pairs.data, np.zeros(len(points))],
+    )
 
 
-def _spread(wanted: FloatArray, weight: FloatArray, rows: Int32Array, columns: Int32Array, kernel: FloatArray,
-            count: int) -> FloatArray:
+def _spread(
+    wanted: FloatArray,
+    weight: FloatArray,
+    rows: Int32Array,
+    columns: Int32Array,
+    kernel: FloatArray,
+    count: int,
+) -> FloatArray:
     """Weighted mean of the neighbours' wishes; far from any wish the move dies away."""
     share = kernel * weight[columns]
     total = np.bincount(rows, share, count)

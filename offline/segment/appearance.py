@@ -61,14 +61,20 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     image = (portrait.rgb / np.float32(255)).astype(np.float32)
     on_head = color_model.worn_on_head(landmarks, shape)
     if classes is None:
-        segment = color_model.segmenter(alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline)
+        segment = color_model.segmenter(
+            alpha, landmarks, geometry.template_map(), geometry.part_map(Part.BODY), outline
+        )
         parts = parts_of(segment(portrait.rgb), on_head)
     else:
         parts = color_model.tidied(parts_of(classes, on_head), landmarks, alpha)
     parts = _without_chin_shadow(parts, geometry)
     solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
     bare = bare_in_mirror(geometry, parts.hair > 0.5, unit)
-    parts = replace(parts, skin=np.where(bare, parts.skin + parts.hair, parts.skin), hair=np.where(bare, 0, parts.hair))
+    parts = replace(
+        parts,
+        skin=np.where(bare, parts.skin + parts.hair, parts.skin),
+        hair=np.where(bare, 0, parts.hair),
+    )
     parts = _edge_as_inside(parts, solid, dilate(outline, 3 * unit), geometry.part_map(Part.SKIN))
     clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)
     sure_hair = (parts.hair > 0.7) & solid
@@ -78,8 +84,18 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1).astype(np.float32)
     faded = _fade_at_border(alpha, portrait.valid, portrait.chin_row, unit)
     openings = eye_openings(landmarks, shape) | mouth_opening(landmarks, shape)
-    look = Appearance(clean, alpha, faded, parts.skin, pure, parts.hair * (alpha > 0.04), parts.clothes, hair_color, openings,
-                      portrait.valid)
+    look = Appearance(
+        clean,
+        alpha,
+        faded,
+        parts.skin,
+        pure,
+        parts.hair * (alpha > 0.04),
+        parts.clothes,
+        hair_color,
+        openings,
+        portrait.valid,
+    )
     return look, parts
 
 
@@ -90,7 +106,9 @@ def _without_chin_shadow(parts: PartMaps, geometry: PhotoGeometry) -> PartMaps:
     return replace(parts, skin=parts.skin + share * parts.hair, hair=parts.hair * (1 - share))
 
 
-def _edge_as_inside(parts: PartMaps, solid: BoolArray, outline: BoolArray, skin: BoolArray) -> PartMaps:
+def _edge_as_inside(
+    parts: PartMaps, solid: BoolArray, outline: BoolArray, skin: BoolArray
+) -> PartMaps:
     """The mixed pixels of the face's `outline` (H, W) are what the nearest `solid` ones (H, W) are.
 
     By themselves they are as dark as hair before a dark background. skin: (H, W) where the rig shows some; nothing else can be
@@ -100,21 +118,38 @@ def _edge_as_inside(parts: PartMaps, solid: BoolArray, outline: BoolArray, skin:
         return parts
     _, rows, columns = nearest_true(solid)
     mixed = outline & ~solid & skin[rows, columns]
-    return PartMaps(*(np.where(mixed, share[rows, columns], share) for share in (parts.skin, parts.hair, parts.clothes)))
+    return PartMaps(
+        *(
+            np.where(mixed, share[rows, columns], share)
+            for share in (parts.skin, parts.hair, parts.clothes)
+        )
+    )
 
 
-def _clean_edges(image: Float32Array, foreground: Float32Array, alpha: Float32Array, solid: BoolArray, hair: BoolArray,
-                 unit: float) -> Float32Array:
+def _clean_edges(
+    image: Float32Array,
+    foreground: Float32Array,
+    alpha: Float32Array,
+    solid: BoolArray,
+    hair: BoolArray,
+    unit: float,
+) -> Float32Array:
     """Colours near the matte's edge from inside the same part, with the estimate's light and dark: no fringe of background."""
     beside = dilate(hair, 3 * unit)
     from_hair = fill_from(image, hair & solid) if (hair & solid).any() else image
     from_rest = fill_from(image, ~beside & solid) if (~beside & solid).any() else image
     inner = np.where(beside[..., None], from_hair, from_rest)
-    ratio = np.clip((foreground.mean(2, keepdims=True) + 0.05) / (inner.mean(2, keepdims=True) + 0.05), 0.6, 1.15)
+    ratio = np.clip(
+        (foreground.mean(2, keepdims=True) + 0.05) / (inner.mean(2, keepdims=True) + 0.05),
+        0.6,
+        1.15,
+    )
     return np.where(solid[..., None], image, np.clip(inner * ratio, 0, 1)).astype(np.float32)
 
 
-def _fade_at_border(alpha: Float32Array, valid: BoolArray, chin_row: float, unit: float) -> Float32Array:
+def _fade_at_border(
+    alpha: Float32Array, valid: BoolArray, chin_row: float, unit: float
+) -> Float32Array:
     """Soften the cut where the photo ends inside the portrait; a little, for it is lost."""
     if valid.all():
         return alpha

@@ -20,10 +20,19 @@ from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
-_REDDER = (4.0, 10.0)  # of Lab's a, more than face and hair: from which skin is flushed, and surely is
+_REDDER = (
+    4.0,
+    10.0,
+)  # of Lab's a, more than face and hair: from which skin is flushed, and surely is
 _EAR_S_BLOOD = 0.95  # how far that speaks against hair
-_WELL_TOLD, _WELL_TOLD_AREA = 3.0, 60.0  # log odds of hair against skin; pixels (eye distance 115) that hang together at least
-_LOCKS_END, _LOCK_AREA = -0.05, 120.0  # face heights above the chin and pixels (eye distance 115): of a lock below an ear
+_WELL_TOLD, _WELL_TOLD_AREA = (
+    3.0,
+    60.0,
+)  # log odds of hair against skin; pixels (eye distance 115) that hang together at least
+_LOCKS_END, _LOCK_AREA = (
+    -0.05,
+    120.0,
+)  # face heights above the chin and pixels (eye distance 115): of a lock below an ear
 _FEW = 60  # pixels; too few to learn from
 _NO_HAIR = -2.5  # log likelihood of hair's colours below which they are not hair's
 
@@ -50,7 +59,9 @@ def segmenter(
 
     def segment(image: UInt8Array) -> Float32Array:
         colors = (image / np.float32(255)).astype(np.float32)
-        return with_background(classify_parts(colors, alpha, landmarks, rest, body, before_face), alpha)
+        return with_background(
+            classify_parts(colors, alpha, landmarks, rest, body, before_face), alpha
+        )
 
     return segment
 
@@ -70,18 +81,33 @@ def classify_parts(
     unlike_skin = _unlike(lab, core)
     skin_seeds, hair_seeds, cloth_seeds = _seeds(face, alpha, core, unlike_skin)
     flushed = _flushed(face, lab, core, hair_seeds)
-    skin, hair = (_log_likelihood(_mixture(lab[seed], 3), lab) for seed in (skin_seeds, hair_seeds & (flushed < 0.5)))
+    skin, hair = (
+        _log_likelihood(_mixture(lab[seed], 3), lab)
+        for seed in (skin_seeds, hair_seeds & (flushed < 0.5))
+    )
     if cloth_seeds.sum() < _FEW:
         cloth_seeds |= _corner_of_collar(face, alpha, hair, unlike_skin)
     clothes = _log_likelihood(_mixture(lab[cloth_seeds], 4), lab)
     beside = (alpha > 0.9) & ~dilate(face.oval, 3 * face.unit)
-    priors = (np.maximum(_skin_prior(face, rest, body, before_face, unlike_skin), 0.9 * flushed),
-              _hair_prior(face, rest, body, before_face, beside, hair, skin) * (1 - _EAR_S_BLOOD * flushed),
-              _cloth_prior(face, body, unlike_skin))
-    scores = np.stack([np.clip(likelihood, -25, 0) + np.log(prior)
-                       for likelihood, prior in zip((skin, hair, clothes), priors, strict=True)], -1)
+    priors = (
+        np.maximum(_skin_prior(face, rest, body, before_face, unlike_skin), 0.9 * flushed),
+        _hair_prior(face, rest, body, before_face, beside, hair, skin)
+        * (1 - _EAR_S_BLOOD * flushed),
+        _cloth_prior(face, body, unlike_skin),
+    )
+    scores = np.stack(
+        [
+            np.clip(likelihood, -25, 0) + np.log(prior)
+            for likelihood, prior in zip((skin, hair, clothes), priors, strict=True)
+        ],
+        -1,
+    )
     forehead = dilate(face.oval, 4 * face.unit) & (face.height > face.brow_height)
-    return _tidied(_smoothed(told_by_edges(scores, image, forehead, alpha > 0.9, face.unit), image, face.unit), face, alpha)
+    return _tidied(
+        _smoothed(told_by_edges(scores, image, forehead, alpha > 0.9, face.unit), image, face.unit),
+        face,
+        alpha,
+    )
 
 
 def tidied(parts: PartMaps, landmarks: FloatArray, alpha: Float32Array) -> PartMaps:
@@ -89,7 +115,9 @@ def tidied(parts: PartMaps, landmarks: FloatArray, alpha: Float32Array) -> PartM
 
     landmarks: (478, 3) pixels; alpha: (H, W) the person's matte.
     """
-    return _tidied(np.stack([parts.skin, parts.hair, parts.clothes], -1), _face(landmarks, alpha.shape), alpha)
+    return _tidied(
+        np.stack([parts.skin, parts.hair, parts.clothes], -1), _face(landmarks, alpha.shape), alpha
+    )
 
 
 def worn_on_head(landmarks: FloatArray, shape: tuple[int, ...]) -> Float32Array:
@@ -108,25 +136,38 @@ def _face(landmarks: FloatArray, shape: tuple[int, ...]) -> _Face:
     across = ((rows - chin[1]) * up[0] - (columns - chin[0]) * up[1]) / face_height
     brows = np.clip(landmarks[[105, 334], :2].astype(int), 0, np.array(shape[1::-1]) - 1)
     eye_distance = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2]))
-    return _Face(eye_distance / 115, height, across, face_oval(landmarks, (shape[0], shape[1])),
-                 float(height[brows[:, 1], brows[:, 0]].mean()))
+    return _Face(
+        eye_distance / 115,
+        height,
+        across,
+        face_oval(landmarks, (shape[0], shape[1])),
+        float(height[brows[:, 1], brows[:, 0]].mean()),
+    )
 
 
 def _core(face: _Face, rest: Float32Array) -> BoolArray:
     """The middle of the face, (H, W), where almost everything is skin."""
     core = face.oval & FACE_MIDDLE.contains(rest)
-    return core if core.sum() >= 50 else erode(face.oval, 10 * face.unit) & (face.height < face.brow_height)
+    return (
+        core
+        if core.sum() >= 50
+        else erode(face.oval, 10 * face.unit) & (face.height < face.brow_height)
+    )
 
 
 def _unlike(lab: Float32Array, core: BoolArray) -> FloatArray:
     """How far colours lie from those of the face's middle, (H, W); 1 is an ordinary spread."""
     offset = lab - np.median(lab[core], 0)
     lightness = offset[..., 0]
-    offset[..., 0] = np.where(lightness > 0, lightness * 0.55, lightness)  # highlights are skin, shadows may be hair
+    offset[..., 0] = np.where(
+        lightness > 0, lightness * 0.55, lightness
+    )  # highlights are skin, shadows may be hair
     return np.sqrt(((offset / np.array([30.0, 10.0, 12.0], np.float32)) ** 2).sum(-1))
 
 
-def _seeds(face: _Face, alpha: Float32Array, core: BoolArray, unlike_skin: FloatArray) -> tuple[BoolArray, BoolArray, BoolArray]:
+def _seeds(
+    face: _Face, alpha: Float32Array, core: BoolArray, unlike_skin: FloatArray
+) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Pixels (H, W) that are surely skin, hair and clothes, to learn colours from."""
     oval, height, unit = face.oval, face.height, face.unit
     inside, outside, side = alpha > 0.9, ~dilate(oval, 3 * unit), np.abs(face.across)
@@ -156,7 +197,9 @@ def _flushed(face: _Face, lab: Float32Array, core: BoolArray, hair: BoolArray) -
     return beside * ramp(red, most + _REDDER[0], most + _REDDER[1])
 
 
-def _corner_of_collar(face: _Face, alpha: Float32Array, hair: FloatArray, unlike_skin: FloatArray) -> BoolArray:
+def _corner_of_collar(
+    face: _Face, alpha: Float32Array, hair: FloatArray, unlike_skin: FloatArray
+) -> BoolArray:
     """(H, W) beside the neck, neither skin nor hair: all that a photo cut off below the chin shows of clothes.
 
     hair: (H, W) log likelihood of its colours.
@@ -169,7 +212,13 @@ def _neck(face: _Face, body: BoolArray) -> BoolArray:
     return body & (np.abs(face.across) < 0.32) & (face.height > -0.45)
 
 
-def _skin_prior(face: _Face, rest: Float32Array, body: BoolArray, before_face: BoolArray, unlike_skin: FloatArray) -> FloatArray:
+def _skin_prior(
+    face: _Face,
+    rest: Float32Array,
+    body: BoolArray,
+    before_face: BoolArray,
+    unlike_skin: FloatArray,
+) -> FloatArray:
     """How likely skin is, (H, W), whatever its colour: on the fitted head below the brows, less on the forehead."""
     height, unit = face.height, face.unit
     on_head = np.isfinite(rest[..., 0]) & ~body
@@ -182,17 +231,28 @@ def _skin_prior(face: _Face, rest: Float32Array, body: BoolArray, before_face: B
     return np.where(beside, np.where(unlike_skin < 1.0, 0.3, 0.03), prior)
 
 
-def _hair_prior(face: _Face, rest: Float32Array, body: BoolArray, before_face: BoolArray, beside: BoolArray, hair: FloatArray,
-                skin: FloatArray) -> FloatArray:
+def _hair_prior(
+    face: _Face,
+    rest: Float32Array,
+    body: BoolArray,
+    before_face: BoolArray,
+    beside: BoolArray,
+    hair: FloatArray,
+    skin: FloatArray,
+) -> FloatArray:
     """How likely hair is, (H, W).
 
     beside: (H, W) the person beside the face; hair, skin: (H, W) log likelihoods of their colours.
     """
     height, unit = face.height, face.unit
-    fringe = np.clip((height - face.brow_height) * 8, 0, 1)  # hair may cover the forehead, not the face below the brows
+    fringe = np.clip(
+        (height - face.brow_height) * 8, 0, 1
+    )  # hair may cover the forehead, not the face below the brows
     side_lock = np.clip(1 - distance_to(~face.oval) / (14 * unit), 0, 1)
     in_oval = np.maximum(fringe, 0.5 * side_lock**2)
-    prior = np.clip(0.95 - 1.3 * np.clip(0.05 - height, 0, 0.7), 0.12, 1) * np.where(face.oval, np.clip(in_oval, 0.004, 1), 1)
+    prior = np.clip(0.95 - 1.3 * np.clip(0.05 - height, 0, 0.7), 0.12, 1) * np.where(
+        face.oval, np.clip(in_oval, 0.004, 1), 1
+    )
     off_head = ~np.isfinite(rest[..., 0])
     prior = np.where(off_head & ~body & before_face & (height > -0.1), 0.35 * prior, prior)
     below = np.clip(-height * 12, 0, 1)
@@ -206,7 +266,9 @@ def _cloth_prior(face: _Face, body: BoolArray, unlike_skin: FloatArray) -> Float
     return np.where(_neck(face, body) & (unlike_skin < 1.5), prior * 0.2, prior)
 
 
-def told_by_edges(scores: FloatArray, image: Float32Array, among: BoolArray, person: BoolArray, unit: float) -> FloatArray:
+def told_by_edges(
+    scores: FloatArray, image: Float32Array, among: BoolArray, person: BoolArray, unit: float
+) -> FloatArray:
     """Log scores (H, W, 3) of skin, hair and clothes, with hair and skin told apart by edges where they are poorly by colour.
 
     So it is with fair hair over a forehead in warm light. A watershed (Meyer, Color image segmentation, 1992) floods such pixels
@@ -214,12 +276,17 @@ def told_by_edges(scores: FloatArray, image: Float32Array, among: BoolArray, per
     unit: pixels, eye distance / 115.
     """
     more = scores[..., 1] - scores[..., 0]
-    skin, hair = (without_small(side & person, _WELL_TOLD_AREA * unit**2) for side in (more < -_WELL_TOLD, more > _WELL_TOLD))
+    skin, hair = (
+        without_small(side & person, _WELL_TOLD_AREA * unit**2)
+        for side in (more < -_WELL_TOLD, more > _WELL_TOLD)
+    )
     poorly = among & person & ~(skin | hair)
     if not (poorly.any() and skin.any() and hair.any()):
         return scores
     markers = np.where(skin, 1, np.where(hair, 2, np.where(poorly, 0, 3))).astype(np.int32)
-    smooth = cv2.bilateralFilter(np.clip(np.rint(image * 255), 0, 255).astype(np.uint8), 0, 12, 2 * unit)
+    smooth = cv2.bilateralFilter(
+        np.clip(np.rint(image * 255), 0, 255).astype(np.uint8), 0, 12, 2 * unit
+    )
     flooded = np.asarray(cv2.watershed(smooth, markers), np.int32)
     decided = scores.copy()
     for label, odds in ((1, -_WELL_TOLD), (2, _WELL_TOLD)):
@@ -233,24 +300,45 @@ def _smoothed(scores: FloatArray, image: Float32Array, unit: float) -> FloatArra
     probability = np.exp(scores - scores.max(-1, keepdims=True))
     probability /= probability.sum(-1, keepdims=True)
     guide = cv2.ximgproc.createGuidedFilter(image, max(2, round(4 * unit)), 1e-3)
-    return np.stack([np.clip(np.asarray(guide.filter(np.ascontiguousarray(probability[..., k], np.float32)), np.float32), 0, 1)
-                     for k in range(3)], -1)
+    return np.stack(
+        [
+            np.clip(
+                np.asarray(
+                    guide.filter(np.ascontiguousarray(probability[..., k], np.float32)), np.float32
+                ),
+                0,
+                1,
+            )
+            for k in range(3)
+        ],
+        -1,
+    )
 
 
 def _tidied(smooth: FloatArray, face: _Face, alpha: Float32Array) -> PartMaps:
     """What colour cannot decide: the face's middle is skin, hair hangs together."""
-    inner = erode(face.oval, 9 * face.unit) & (face.height < face.brow_height + 0.03)  # eyes and mouths are as dark as hair
+    inner = erode(face.oval, 9 * face.unit) & (
+        face.height < face.brow_height + 0.03
+    )  # eyes and mouths are as dark as hair
     smooth[inner] = np.array([1.0, 0.0, 0.0], np.float32)
     crown = (face.height > 0.5) & ~erode(face.oval, 4 * face.unit)
     low = ((smooth[..., 2] > 0.3) | (face.height < _LOCKS_END)) & (alpha > 0.5)
-    smooth[..., 1] = _keep_connected(smooth[..., 1] * (alpha > 0.05), crown, face.oval, low, face.unit)
+    smooth[..., 1] = _keep_connected(
+        smooth[..., 1] * (alpha > 0.05), crown, face.oval, low, face.unit
+    )
     smooth[..., 0] += 1e-4
     smooth /= smooth.sum(-1, keepdims=True)
     return PartMaps(*(np.ascontiguousarray(smooth[..., k], np.float32) for k in range(3)))
 
 
-def _length_prior(hair: FloatArray, skin: FloatArray, beside: BoolArray, height: FloatArray, across: FloatArray,
-                  unit: float) -> Float32Array:
+def _length_prior(
+    hair: FloatArray,
+    skin: FloatArray,
+    beside: BoolArray,
+    height: FloatArray,
+    across: FloatArray,
+    unit: float,
+) -> Float32Array:
     """How plausible hair is below the chin, (H, W) in [0, 1]: near the neck, on a side where it already hangs beside the jaw.
 
     Without this a dark shirt under dark hair becomes hair.
@@ -259,7 +347,9 @@ def _length_prior(hair: FloatArray, skin: FloatArray, beside: BoolArray, height:
     for sign in (-1.0, 1.0):
         like_hair = beside & (height > 0.02) & (across * sign > 0) & (hair > skin) & (hair > -20)
         _, labels = cv2.connectedComponents(erode(like_hair, 1.5 * unit).astype(np.uint8))
-        hanging = np.setdiff1d(np.unique(labels[height > 0.6]), 0)  # shirts of people who lean forward rise beside the jaw too
+        hanging = np.setdiff1d(
+            np.unique(labels[height > 0.6]), 0
+        )  # shirts of people who lean forward rise beside the jaw too
         hanging_map = np.isin(labels, hanging)
         jaw, above = hanging_map & (height < 0.22), hanging_map & (height > 0.2) & (height < 0.5)
         if jaw.sum() > 150 * unit**2 and above.any():
@@ -269,7 +359,9 @@ def _length_prior(hair: FloatArray, skin: FloatArray, beside: BoolArray, height:
     return prior.astype(np.float32)
 
 
-def _keep_connected(hair: FloatArray, crown: BoolArray, oval: BoolArray, low: BoolArray, unit: float) -> FloatArray:
+def _keep_connected(
+    hair: FloatArray, crown: BoolArray, oval: BoolArray, low: BoolArray, unit: float
+) -> FloatArray:
     """Drop hair-coloured islands that do not reach the `crown` (H, W), the upper half of the head: shadows, dark collars.
 
     Locks that an ear divides from it stay: beside the face's `oval` (H, W), and touching nothing `low` (H, W), as collars do.
@@ -281,7 +373,11 @@ def _keep_connected(hair: FloatArray, crown: BoolArray, oval: BoolArray, low: Bo
     for k in range(1, count):
         island, area = labels == k, stats[k, cv2.CC_STAT_AREA]
         on_top = area > 0.12 * largest and bool((crown & island).any())
-        lock = area > _LOCK_AREA * unit**2 and (oval & island).sum() < 0.1 * area and (beside & island).sum() < 0.03 * area
+        lock = (
+            area > _LOCK_AREA * unit**2
+            and (oval & island).sum() < 0.1 * area
+            and (beside & island).sum() < 0.03 * area
+        )
         kept[k] = on_top or lock
     return hair * blur(dilate(kept[np.asarray(labels, np.int32)], 4 * unit), 1.0)
 
@@ -302,12 +398,23 @@ def _mixture(colours: Float32Array, components: int) -> _Mixture | None:
         colours = colours[np.random.default_rng(0).choice(len(colours), 4000, replace=False)]
     cv2.setRNGSeed(0)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
-    _, labels, _ = cv2.kmeans(colours.astype(np.float32), components, np.empty(0, np.int32), stop, 2, cv2.KMEANS_PP_CENTERS)
+    _, labels, _ = cv2.kmeans(
+        colours.astype(np.float32),
+        components,
+        np.empty(0, np.int32),
+        stop,
+        2,
+        cv2.KMEANS_PP_CENTERS,
+    )
     groups = [colours[labels[:, 0] == k] for k in range(components)]
     groups = [g for g in groups if len(g) >= 20]
     covariances = [np.cov(g.T) + np.diag([14.0, 5.0, 5.0]) for g in groups]
-    return _Mixture(np.log([len(g) / len(colours) for g in groups]), np.stack([g.mean(0) for g in groups]),
-                    np.linalg.inv(covariances), np.linalg.slogdet(covariances)[1])
+    return _Mixture(
+        np.log([len(g) / len(colours) for g in groups]),
+        np.stack([g.mean(0) for g in groups]),
+        np.linalg.inv(covariances),
+        np.linalg.slogdet(covariances)[1],
+    )
 
 
 def _log_likelihood(mixture: _Mixture | None, lab: Float32Array) -> FloatArray:
@@ -318,4 +425,6 @@ def _log_likelihood(mixture: _Mixture | None, lab: Float32Array) -> FloatArray:
         offset = lab - mean
         distance = np.einsum("...i,ij,...j", offset, mixture.precisions[k], offset)
         parts.append(mixture.log_weights[k] - 0.5 * (distance + mixture.log_determinants[k]))
-    return np.logaddexp.reduce(parts, 0) + 6.0  # about the log volume of one component, so that the floor of -25 means "unlike"
+    return (
+        np.logaddexp.reduce(parts, 0) + 6.0
+    )  # about the log volume of one component, so that the floor of -25 means "unlike"

@@ -40,7 +40,10 @@ def with_background(parts: PartMaps, person: Float32Array) -> Float32Array:
     """Probabilities (H, W, 6) of parts inside a person (H, W) in [0, 1]; all skin counts as the face's."""
     inside = np.maximum(person, np.float32(_LEAST_PERSON))
     none = np.zeros_like(inside)
-    return np.stack([1 - inside, parts.hair * inside, none, parts.skin * inside, parts.clothes * inside, none], -1)
+    return np.stack(
+        [1 - inside, parts.hair * inside, none, parts.skin * inside, parts.clothes * inside, none],
+        -1,
+    )
 
 
 def parts_of(probabilities: Float32Array, worn_on_head: Float32Array) -> PartMaps:

@@ -12,11 +12,19 @@ from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 
 _LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
-_SLIT = 3.0  # pixels (eye distance 115): half the width of what may be left open between hair and face
+_SLIT = (
+    3.0  # pixels (eye distance 115): half the width of what may be left open between hair and face
+)
 
 
-def hair_mask(geometry: PhotoGeometry, look: Appearance, parts: PartMaps, ears: Float32Array, chin_row: float,
-                 unit: float) -> BoolArray:
+def hair_mask(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    parts: PartMaps,
+    ears: Float32Array,
+    chin_row: float,
+    unit: float,
+) -> BoolArray:
     """(H, W) hair that gets a volume of its own; nowhere true for somebody who is bald."""
     hair = (parts.hair > 0.45) & (look.alpha > 0.05)
     hair &= dilate(erode(hair, 3 * unit), 4.5 * unit)  # no dark outlines along the face's edge
@@ -39,7 +47,11 @@ def _slits(geometry: PhotoGeometry, look: Appearance, hair: BoolArray, unit: flo
     """(H, W) the narrow strips of the person between `hair` (H, W) and the rig: nothing else would cover them."""
     off = (look.alpha > 0.5) & (look.clothes < 0.5) & ~hair & ~geometry.seen.covered
     narrow = off & ~dilate(erode(off, _SLIT * unit), (_SLIT + 1) * unit)
-    return narrow & dilate(hair, 2 * _SLIT * unit) & dilate(geometry.part_map(Part.SKIN), 2 * _SLIT * unit)
+    return (
+        narrow
+        & dilate(hair, 2 * _SLIT * unit)
+        & dilate(geometry.part_map(Part.SKIN), 2 * _SLIT * unit)
+    )
 
 
 def _wisps(hair: BoolArray, alpha: Float32Array, chin_row: float) -> BoolArray:

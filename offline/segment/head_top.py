@@ -19,17 +19,36 @@ from offline.segment.matte import person_probability
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
 
 _CHIN, _FOREHEAD, _BROWS, _SIDES = 152, 10, (105, 334), (234, 454)  # landmarks
-_CROWN, _BALD_CROWN = 0.47, 0.33  # face heights above the forehead's top landmark: of five portraits with hair, and of skulls
+_CROWN, _BALD_CROWN = (
+    0.47,
+    0.33,
+)  # face heights above the forehead's top landmark: of five portraits with hair, and of skulls
 _HAIRLINE = 0.05  # likewise: where hair begins on most foreheads
-_LEAST_RISE, _LEAST_FOREHEAD = 0.15, 0.1  # face heights above the cut: the crown at least, and the hairline over bare skin
+_LEAST_RISE, _LEAST_FOREHEAD = (
+    0.15,
+    0.1,
+)  # face heights above the cut: the crown at least, and the hairline over bare skin
 _ROUNDNESS = 2.4  # exponent of the outline: 2 is an ellipse, heads with hair are a little squarer
 _TEMPLES = 0.2  # face heights below the forehead's top landmark: where a head is widest
 _CONTACT = 0.4  # of the face's width along which the person must touch the photo's edge; less is a head that just fits
-_TOUCHES, _TOUCHES_BESIDE = 0.5, 0.25  # probability of being the person's: in the middle, and at the sides, where it is less sure
-_INSIDE_ROW = 0.5  # of a row's pixels that lie inside the photo, from which on it counts as its first
-_BELOW_CUT = (1, 7)  # rows below the cut that are looked at; the first is mixed with what is outside
+_TOUCHES, _TOUCHES_BESIDE = (
+    0.5,
+    0.25,
+)  # probability of being the person's: in the middle, and at the sides, where it is less sure
+_INSIDE_ROW = (
+    0.5  # of a row's pixels that lie inside the photo, from which on it counts as its first
+)
+_BELOW_CUT = (
+    1,
+    7,
+)  # rows below the cut that are looked at; the first is mixed with what is outside
 _UNLIKE_SKIN = 14.0  # CIELAB distance from the forehead's color, in whatever light, from which on a pixel is hair
-_SHADES = (0.6, 0.75, 1.0, 1.25)  # of the forehead's color that skin has in shadow and light; brown hair is like darker shades
+_SHADES = (
+    0.6,
+    0.75,
+    1.0,
+    1.25,
+)  # of the forehead's color that skin has in shadow and light; brown hair is like darker shades
 _FEW = 80  # pixels of hair: too few to go on with
 _MUCH = 1800.0  # pixels (eye distance 115) of hair: more than strips beside a face
 _STRANDS = 110.0  # along half a turn
@@ -71,7 +90,9 @@ def _person(portrait: Portrait) -> Float32Array:
     top = int(np.argmax(portrait.valid.mean(1) > _INSIDE_ROW))
     person = person_probability(portrait.rgb)
     if top:
-        person[top:] = np.maximum(person[top:], person_probability(np.ascontiguousarray(portrait.rgb[top:])))
+        person[top:] = np.maximum(
+            person[top:], person_probability(np.ascontiguousarray(portrait.rgb[top:]))
+        )
     return person * portrait.valid
 
 
@@ -81,7 +102,12 @@ def _cut(portrait: Portrait, person: Float32Array) -> _Cut | None:
     middle, face_width = float(points[_FOREHEAD, 0]), float(np.ptp(points[list(_SIDES), 0]))
     rows = np.argmax(portrait.valid, 0).astype(np.float64)
     columns = np.arange(person.shape[1])
-    edge = np.stack([person[np.minimum(rows.astype(int) + below, len(person) - 1), columns] for below in range(*_BELOW_CUT)])
+    edge = np.stack(
+        [
+            person[np.minimum(rows.astype(int) + below, len(person) - 1), columns]
+            for below in range(*_BELOW_CUT)
+        ]
+    )
     likely = edge.mean(0) * ((rows > 0) & (rows < points[list(_BROWS), 1].mean()))
     start = round(np.clip(middle, 0, len(columns) - 1))
     if likely[start] < _TOUCHES:
@@ -100,7 +126,10 @@ def _cut(portrait: Portrait, person: Float32Array) -> _Cut | None:
 def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UInt8Array, BoolArray]:
     """The portrait with a head drawn above the cut, and where it was drawn, (H, W)."""
     unit, points = portrait.unit, portrait.detection.landmarks[:, :2]
-    face_height, forehead_row = float(points[_CHIN, 1] - points[_FOREHEAD, 1]), float(points[_FOREHEAD, 1])
+    face_height, forehead_row = (
+        float(points[_CHIN, 1] - points[_FOREHEAD, 1]),
+        float(points[_FOREHEAD, 1]),
+    )
     image = portrait.rgb.astype(np.float32)
     x, y = np.moveaxis(pixel_centers(person.shape), -1, 0)
     above = y < cut.rows[None]
@@ -108,18 +137,31 @@ def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UIn
     middle = (cut.left + cut.right) / 2
     hair_pixels = _hair_below(portrait, person, cut)
     bald = hair_pixels.sum() < _FEW  # or nothing of the hair is to be seen
-    crown = min(forehead_row - (_BALD_CROWN if bald else _CROWN) * face_height, cut.row - _LEAST_RISE * face_height)
+    crown = min(
+        forehead_row - (_BALD_CROWN if bald else _CROWN) * face_height,
+        cut.row - _LEAST_RISE * face_height,
+    )
     widest = max(forehead_row + _TEMPLES * face_height, cut.row)
     rise = widest - crown
-    half = (cut.right - cut.left) / 2 / max(1 - ((widest - cut.row) / rise) ** _ROUNDNESS, 0.2) ** (1 / _ROUNDNESS)
+    half = (
+        (cut.right - cut.left)
+        / 2
+        / max(1 - ((widest - cut.row) / rise) ** _ROUNDNESS, 0.2) ** (1 / _ROUNDNESS)
+    )
     half += _SOFT * unit  # the outline fades inwards
-    reach = (np.abs((x - middle) / half) ** _ROUNDNESS + np.abs((y - widest) / rise) ** _ROUNDNESS) ** (1 / _ROUNDNESS)
+    reach = (
+        np.abs((x - middle) / half) ** _ROUNDNESS + np.abs((y - widest) / rise) ** _ROUNDNESS
+    ) ** (1 / _ROUNDNESS)
     head = np.asarray(above & (reach < 1))
     behind = _behind(image, cut, unit)
     covered = _mirrored(image, cut, unit)
     if not bald:
         skin = np.median(image[face_oval(points, person.shape) & portrait.valid], 0)
-        line = _hairline(hair_pixels, cut, min(forehead_row - _HAIRLINE * face_height, cut.row - _LEAST_FOREHEAD * face_height))
+        line = _hairline(
+            hair_pixels,
+            cut,
+            min(forehead_row - _HAIRLINE * face_height, cut.row - _LEAST_FOREHEAD * face_height),
+        )
         strands, noise = _strands(image, hair_pixels, x, y, (middle, widest), unit, skin)
         share = ramp(line[None] + 2 * unit * noise - y, -_SOFT * unit, 2 * _SOFT * unit)[..., None]
         covered = covered * (1 - share) + strands * share
@@ -132,7 +174,10 @@ def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UIn
 def _hair_below(portrait: Portrait, person: Float32Array, cut: _Cut) -> BoolArray:
     """(H, W) what is surely hair: the person's, above the brows or beside the face, and unlike the forehead in color."""
     points, unit = portrait.detection.landmarks[:, :2], portrait.unit
-    lab = np.asarray(cv2.cvtColor((portrait.rgb / np.float32(255)).astype(np.float32), cv2.COLOR_RGB2LAB), np.float32)
+    lab = np.asarray(
+        cv2.cvtColor((portrait.rgb / np.float32(255)).astype(np.float32), cv2.COLOR_RGB2LAB),
+        np.float32,
+    )
     oval = face_oval(points, person.shape)
     rows = np.arange(len(person))[:, None] + 0.5
     brows = points[list(_BROWS), 1].mean()
@@ -141,16 +186,31 @@ def _hair_below(portrait: Portrait, person: Float32Array, cut: _Cut) -> BoolArra
         forehead = oval & portrait.valid
     skin = np.median(portrait.rgb[forehead], 0) / np.float32(255)
     shades = np.clip([[skin * shade for shade in _SHADES]], 0, 1).astype(np.float32)
-    unlike = np.min([np.linalg.norm(lab - shade, axis=-1) for shade in np.asarray(cv2.cvtColor(shades, cv2.COLOR_RGB2LAB))[0]], 0)
+    unlike = np.min(
+        [
+            np.linalg.norm(lab - shade, axis=-1)
+            for shade in np.asarray(cv2.cvtColor(shades, cv2.COLOR_RGB2LAB))[0]
+        ],
+        0,
+    )
     high = rows < brows + 30 * unit
     inside = distance_to(person < 0.5) > 2 * unit
-    return np.asarray(portrait.valid & inside & high & ~oval & (unlike > _UNLIKE_SKIN) & (rows > cut.rows[None] + 1))
+    return np.asarray(
+        portrait.valid
+        & inside
+        & high
+        & ~oval
+        & (unlike > _UNLIKE_SKIN)
+        & (rows > cut.rows[None] + 1)
+    )
 
 
 def _hairline(hair: BoolArray, cut: _Cut, usual: float) -> Float64Array:
     """(W,) the row above which hair grows: the cut where hair is seen at it, an arch over the forehead where skin is."""
     columns = np.arange(hair.shape[1])
-    rows = np.clip(cut.rows.astype(int)[None] + np.arange(*_BELOW_CUT)[:, None] + 1, 0, len(hair) - 1)
+    rows = np.clip(
+        cut.rows.astype(int)[None] + np.arange(*_BELOW_CUT)[:, None] + 1, 0, len(hair) - 1
+    )
     seen = hair[rows, columns[None]].mean(0) > 0.5
     line = cut.rows.copy()
     bare = np.nonzero(~seen & (columns > cut.left) & (columns < cut.right))[0]
@@ -162,8 +222,15 @@ def _hairline(hair: BoolArray, cut: _Cut, usual: float) -> Float64Array:
     return line
 
 
-def _strands(image: Float32Array, hair: BoolArray, x: Float64Array, y: Float64Array, root: tuple[float, float],
-             unit: float, skin: Float32Array) -> tuple[Float32Array, Float32Array]:
+def _strands(
+    image: Float32Array,
+    hair: BoolArray,
+    x: Float64Array,
+    y: Float64Array,
+    root: tuple[float, float],
+    unit: float,
+    skin: Float32Array,
+) -> tuple[Float32Array, Float32Array]:
     """Hair in the colors of what is seen, as strands that rise from a place below the forehead, and how they vary.
 
     root: column and row of that place; skin: (3,) its color, 0 to 255. Returns (H, W, 3), and (H, W) of mean 0 and about unit
@@ -172,15 +239,23 @@ def _strands(image: Float32Array, hair: BoolArray, x: Float64Array, y: Float64Ar
     colors = image[hair]
     apart = np.linalg.norm(colors - skin, axis=1)
     # half of the pixels of thin strips are mixed with skin
-    base = np.median(colors if len(colors) > _MUCH * unit**2 else colors[apart >= np.median(apart)], 0)
+    base = np.median(
+        colors if len(colors) > _MUCH * unit**2 else colors[apart >= np.median(apart)], 0
+    )
     contrast = float(np.clip(0.5 * np.ptp(np.percentile(colors.mean(1), [16, 84])), 4, 30))
     angle = np.arctan2(x - root[0], root[1] - y) / np.pi  # 0 straight up
     radius = np.hypot(x - root[0], y - root[1]) / (60 * unit)
-    wave = np.random.default_rng(0).normal(size=(64, 512)).astype(np.float32)  # along a strand, and from strand to strand
+    wave = (
+        np.random.default_rng(0).normal(size=(64, 512)).astype(np.float32)
+    )  # along a strand, and from strand to strand
     noise = np.zeros(hair.shape, np.float32)
     for octave, weight in ((1.0, 0.6), (0.35, 0.8)):
-        where = np.stack([(angle * _STRANDS * octave) % 512, (radius * 3 + 7 * octave) % 64], -1).astype(np.float32)
-        noise += weight * cv2.remap(wave, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        where = np.stack(
+            [(angle * _STRANDS * octave) % 512, (radius * 3 + 7 * octave) % 64], -1
+        ).astype(np.float32)
+        noise += weight * cv2.remap(
+            wave, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        )
     return np.clip(base + contrast * noise[..., None], 0, 255).astype(np.float32), noise
 
 
@@ -193,7 +268,13 @@ def _mirrored(image: Float32Array, cut: _Cut, unit: float) -> Float32Array:
     depth = np.minimum(depth, 24 * unit - depth)
     source = np.where(rows < first, first + depth, rows).astype(np.float32)
     columns = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
-    mirrored = cv2.remap(image, columns, np.asarray(source, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mirrored = cv2.remap(
+        image,
+        columns,
+        np.asarray(source, np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     return np.asarray(blur(mirrored, 1.5 * unit), np.float32)
 
 
@@ -207,5 +288,7 @@ def _behind(image: Float32Array, cut: _Cut, unit: float) -> Float32Array:
     if not free.any():
         return np.broadcast_to(np.median(edge, 0), image.shape).astype(np.float32)
     carried = np.stack([np.interp(columns, columns[free], edge[free, c]) for c in range(3)], 1)
-    soft = cv2.GaussianBlur(carried[None].astype(np.float32), (0, 0), 6.0, borderType=cv2.BORDER_REPLICATE)[0]
+    soft = cv2.GaussianBlur(
+        carried[None].astype(np.float32), (0, 0), 6.0, borderType=cv2.BORDER_REPLICATE
+    )[0]
     return np.broadcast_to(soft[None], image.shape).astype(np.float32)

@@ -14,7 +14,9 @@ def face_oval(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
 
 def eye_openings(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:
     """(H, W) pixels between the lids. landmarks: (478, 2+) pixels."""
-    return polygon(landmarks[list(LEFT_EYE), :2], shape) | polygon(landmarks[list(RIGHT_EYE), :2], shape)
+    return polygon(landmarks[list(LEFT_EYE), :2], shape) | polygon(
+        landmarks[list(RIGHT_EYE), :2], shape
+    )
 
 
 def mouth_opening(landmarks: FloatArray, shape: tuple[int, int]) -> BoolArray:

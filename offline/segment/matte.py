@@ -16,8 +16,14 @@ from perse_live.assets import asset_path
 from perse_live.quiet import quiet_stderr
 
 _log = logging.getLogger(__name__)
-_SOLID, _ISLAND = 0.9, 600  # matte that is surely the person's, and pixels (eye distance 115) that a piece of it has at least
-_CLOTH_EDGE = (5.0, 12.0)  # pixels (eye distance 115) from it within which cloth may be half-transparent, and where it is none
+_SOLID, _ISLAND = (
+    0.9,
+    600,
+)  # matte that is surely the person's, and pixels (eye distance 115) that a piece of it has at least
+_CLOTH_EDGE = (
+    5.0,
+    12.0,
+)  # pixels (eye distance 115) from it within which cloth may be half-transparent, and where it is none
 
 
 def person_probability(rgb: UInt8Array) -> Float32Array:
@@ -25,15 +31,19 @@ def person_probability(rgb: UInt8Array) -> Float32Array:
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.ImageSegmenterOptions(
-        base_options=BaseOptions(model_asset_path=str(asset_path("selfie_segmentation"))), output_confidence_masks=True,
-        output_category_mask=False)
+        base_options=BaseOptions(model_asset_path=str(asset_path("selfie_segmentation"))),
+        output_confidence_masks=True,
+        output_category_mask=False,
+    )
     picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
     with quiet_stderr(), vision.ImageSegmenter.create_from_options(options) as segmenter:
         result = segmenter.segment(picture)
         return np.squeeze(result.confidence_masks[-1].numpy_view()).astype(np.float32).copy()
 
 
-def person_by_grabcut(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray, unit: float) -> Float32Array:
+def person_by_grabcut(
+    rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray, unit: float
+) -> Float32Array:
     """The same from colours alone (GrabCut, Rother et al., SIGGRAPH 2004), seeded by the fitted head.
 
     face: (H, W) surely the person; silhouette: (H, W) where the rig is seen; unit: pixels, eye distance / 115. Only real pixels
@@ -54,8 +64,14 @@ def person_by_grabcut(rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhou
     return out
 
 
-def person_mask(probability: Float32Array, rgb: UInt8Array, valid: BoolArray, face: BoolArray, silhouette: BoolArray,
-                unit: float) -> Float32Array:
+def person_mask(
+    probability: Float32Array,
+    rgb: UInt8Array,
+    valid: BoolArray,
+    face: BoolArray,
+    silhouette: BoolArray,
+    unit: float,
+) -> Float32Array:
     """A network's mask of the person, or GrabCut's where the network does not find the person.
 
     probability: (H, W) in [0, 1], of the network. Returns (H, W) in [0, 1], 0 outside the photo.
@@ -67,12 +83,20 @@ def person_mask(probability: Float32Array, rgb: UInt8Array, valid: BoolArray, fa
     count, labels, _, _ = cv2.connectedComponentsWithStats((mask > 0.4).astype(np.uint8))
     if count > 2:
         votes = np.bincount(labels[face & (labels > 0)], minlength=count)
-        mask = mask * (cv2.dilate((labels == int(votes.argmax())).astype(np.uint8), disk(6 * unit)) > 0)
+        mask = mask * (
+            cv2.dilate((labels == int(votes.argmax())).astype(np.uint8), disk(6 * unit)) > 0
+        )
     return mask
 
 
-def soft_matte(rgb: UInt8Array, mask: Float32Array, valid: BoolArray, face: BoolArray, before_face: BoolArray,
-               unit: float) -> tuple[Float32Array, Float32Array]:
+def soft_matte(
+    rgb: UInt8Array,
+    mask: Float32Array,
+    valid: BoolArray,
+    face: BoolArray,
+    before_face: BoolArray,
+    unit: float,
+) -> tuple[Float32Array, Float32Array]:
     """Closed-form matting (Levin et al. 2008) around the mask's edge, and the foreground's colours (Germer et al. 2020).
 
     before_face: (H, W) beyond the outline of the face; the segmentation model is too coarse there, and a strip of background

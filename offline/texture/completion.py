@@ -28,7 +28,10 @@ _LEAST_SURE = 12  # well seen points without which a photo tells nothing of the 
 _UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
 _SURE = 0.6  # confidence of points that light, grain and symmetry are learnt from
 _ROBUST_BELOW = 0.85  # confidence from which a contradiction is the skin's own (a mole, a scar), not a mixed pixel
-_BOTH_SEEN, _COMPARED = 0.3, 60  # product of both halves' confidence; points over which they are compared
+_BOTH_SEEN, _COMPARED = (
+    0.3,
+    60,
+)  # product of both halves' confidence; points over which they are compared
 _UNTOLD = 1e-3  # inverse variance with which the face's median albedo holds what nothing else tells: it makes the system definite
 # The inverse variance that pulls each change to zero, as a share of an edge's, 1 / step**2. With 12 edges a point, changes fade
 # over some thirty points, a few centimetres.
@@ -82,12 +85,21 @@ def complete_colors(
     solved, share = _solve(albedo, confidence, mirrored, mirror, positions, parts, config)
     colors = solved * shading
     invented = np.maximum(share, mirrored) < _BOTH_SEEN
-    colors[invented] += rng.normal(0, 1, (int(invented.sum()), 1)) * _GRAIN * _grain(observed, sure, positions)
+    colors[invented] += (
+        rng.normal(0, 1, (int(invented.sum()), 1)) * _GRAIN * _grain(observed, sure, positions)
+    )
     return np.clip(colors, 0, 1).astype(np.float32)
 
 
-def _solve(albedo: FloatArray, confidence: FloatArray, mirrored: FloatArray, mirror: sp.csr_matrix,
-           positions: FloatArray, parts: FloatArray, config: CompletionConfig) -> tuple[FloatArray, FloatArray]:
+def _solve(
+    albedo: FloatArray,
+    confidence: FloatArray,
+    mirrored: FloatArray,
+    mirror: sp.csr_matrix,
+    positions: FloatArray,
+    parts: FloatArray,
+    config: CompletionConfig,
+) -> tuple[FloatArray, FloatArray]:
     """The colours (N, 3) without light, and how far each is the photo's own, (N,).
 
     mirrored: (N,) confidence in the mirror points.
@@ -99,16 +111,22 @@ def _solve(albedo: FloatArray, confidence: FloatArray, mirrored: FloatArray, mir
     smooth = graph.weights * (1 - 0.98 * np.clip(np.maximum(seen, other), 0, 1)) / config.step**2
     symmetric = graph.weights * other * (1 - seen) / config.mirrored_step**2
     steps_against_mirror = difference @ against_mirror
-    prior = (difference.T @ sp.diags(smooth) @ difference
-             + steps_against_mirror.T @ sp.diags(symmetric) @ steps_against_mirror
-             + against_mirror.T @ sp.diags(mirrored * (1 - confidence) / config.mirrored**2) @ against_mirror)
+    prior = (
+        difference.T @ sp.diags(smooth) @ difference
+        + steps_against_mirror.T @ sp.diags(symmetric) @ steps_against_mirror
+        + against_mirror.T
+        @ sp.diags(mirrored * (1 - confidence) / config.mirrored**2)
+        @ against_mirror
+    )
     typical = np.median(albedo[confidence > _SURE], 0)
     solved = np.where(confidence[:, None] > _BOTH_SEEN, albedo, typical)
     precision, robust = photo_precision(confidence, config), np.ones(count)
     neighbours = graph.columns.reshape(count, -1)
     for _ in range(config.rounds):
         data = precision * robust
-        solved = solve_per_channel(sp.diags(data + _UNTOLD) + prior, data[:, None] * albedo + _UNTOLD * typical, solved)
+        solved = solve_per_channel(
+            sp.diags(data + _UNTOLD) + prior, data[:, None] * albedo + _UNTOLD * typical, solved
+        )
         unlike = np.linalg.norm(albedo - solved[neighbours].mean(1), axis=1)
         robust = np.where(confidence > _ROBUST_BELOW, 1, robust_weight(unlike, config.outlier))
     share = confidence * robust
@@ -126,8 +144,13 @@ def robust_weight(residual: FloatArray, scale: float) -> FloatArray:
     return 1 / (1 + (residual / scale) ** 2) ** 2
 
 
-def _agreement(albedo: FloatArray, confidence: FloatArray, mirror: sp.csr_matrix, rest: FloatArray,
-               config: CompletionConfig) -> FloatArray:
+def _agreement(
+    albedo: FloatArray,
+    confidence: FloatArray,
+    mirror: sp.csr_matrix,
+    rest: FloatArray,
+    config: CompletionConfig,
+) -> FloatArray:
     """How alike the two halves are near each point, (N,) in [0, 1]; 1 where too little is seen of both to tell."""
     both = np.flatnonzero(confidence * (mirror @ confidence) > _BOTH_SEEN)
     if len(both) < _COMPARED:

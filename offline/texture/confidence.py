@@ -18,7 +18,9 @@ def photo_confidence(points: SkinPoints, look: Appearance) -> FloatArray:
     """
     pixels = points.pixels
     visible = points.front * ramp(points.facing, 0.2, 0.5) * (sample(look.valid, pixels) > 0.99)
-    inside = ramp(sample(look.alpha, pixels), 0.8, 0.98) * (sample(blur(look.openings, 0.7), pixels) < 0.25)
+    inside = ramp(sample(look.alpha, pixels), 0.8, 0.98) * (
+        sample(blur(look.openings, 0.7), pixels) < 0.25
+    )
     return visible * inside * sample(look.skin * look.purity, pixels)
 
 

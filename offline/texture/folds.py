@@ -21,7 +21,11 @@ from perse_live.head.landmarks import LEFT_BROW, OUTER_LIP_RING, RIGHT_BROW
 
 _CORE = 6.0  # pixels (eye distance 115): half of the widest fold that is filled
 _DEEPEST = 0.3  # by which a fold is lightened at most
-_OFF_LIPS, _OFF_BROWS, _OFF_EYES = 1.5, 4.0, 6.0  # pixels (eye distance 115) around these in which there are no folds
+_OFF_LIPS, _OFF_BROWS, _OFF_EYES = (
+    1.5,
+    4.0,
+    6.0,
+)  # pixels (eye distance 115) around these in which there are no folds
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,31 @@ class _Fold:
 
 
 _FOLDS = {
-    "nasolabial": _Fold(((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422), (186, 57, 43), (410, 287, 273)), 9.0,
-                        ("mouthSmile", "mouthUpperUp"), 0.6, 0.65),
-    "glabella": _Fold(((107, 55, 193), (336, 285, 417), (9, 8, 168)), 7.0, ("browDown",), 0.5, 0.75),
-    "forehead": _Fold(((68, 104, 69, 108, 151, 337, 299, 333, 298), (54, 103, 67, 109, 10, 338, 297, 332, 284)), 12.0,
-                      ("browInnerUp", "browOuterUp"), 0.6, 0.65),
-    "crow": _Fold(((33, 130, 143, 34, 127), (263, 359, 372, 264, 356)), 9.0, ("mouthSmile",), 0.8, 0.5),
+    "nasolabial": _Fold(
+        (
+            (129, 203, 206, 216, 212, 202),
+            (358, 423, 426, 436, 432, 422),
+            (186, 57, 43),
+            (410, 287, 273),
+        ),
+        9.0,
+        ("mouthSmile", "mouthUpperUp"),
+        0.6,
+        0.65,
+    ),
+    "glabella": _Fold(
+        ((107, 55, 193), (336, 285, 417), (9, 8, 168)), 7.0, ("browDown",), 0.5, 0.75
+    ),
+    "forehead": _Fold(
+        ((68, 104, 69, 108, 151, 337, 299, 333, 298), (54, 103, 67, 109, 10, 338, 297, 332, 284)),
+        12.0,
+        ("browInnerUp", "browOuterUp"),
+        0.6,
+        0.65,
+    ),
+    "crow": _Fold(
+        ((33, 130, 143, 34, 127), (263, 359, 372, 264, 356)), 9.0, ("mouthSmile",), 0.8, 0.5
+    ),
 }
 
 
@@ -54,13 +77,22 @@ def fold_strengths(expression: FloatArray) -> dict[str, float]:
     strength = np.asarray(expression, np.float64)
     found = {}
     for name, fold in _FOLDS.items():
-        sides = [action if action == "browInnerUp" else action + side for action in fold.actions for side in ("Left", "Right")]
+        sides = [
+            action if action == "browInnerUp" else action + side
+            for action in fold.actions
+            for side in ("Left", "Right")
+        ]
         found[name] = float(np.clip(strength[indices(sides)].mean() / fold.full, 0, 1))
     return found | {"nasolabial": smile_of(expression)}
 
 
-def without_folds(image: Float32Array, skin: BoolArray, landmarks: FloatArray, unit: float,
-                  strengths: Mapping[str, float]) -> Float32Array:
+def without_folds(
+    image: Float32Array,
+    skin: BoolArray,
+    landmarks: FloatArray,
+    unit: float,
+    strengths: Mapping[str, float],
+) -> Float32Array:
     """The portrait with dark lines filled by the light on both sides of them (a morphological closing).
 
     image: (H, W, 3) in [0, 1]; skin: (H, W) pixels of plain skin; landmarks: (478, 2+) pixels; unit: pixels, eye distance / 115;
@@ -69,8 +101,13 @@ def without_folds(image: Float32Array, skin: BoolArray, landmarks: FloatArray, u
     if not any(strengths.values()):
         return image
     shape = skin.shape
-    lips, *brows = (polygon(landmarks[list(ring), :2], shape) for ring in (OUTER_LIP_RING, _ring(LEFT_BROW), _ring(RIGHT_BROW)))
-    usable = skin & ~dilate(lips, _OFF_LIPS * unit) & ~dilate(brows[0] | brows[1], _OFF_BROWS * unit)
+    lips, *brows = (
+        polygon(landmarks[list(ring), :2], shape)
+        for ring in (OUTER_LIP_RING, _ring(LEFT_BROW), _ring(RIGHT_BROW))
+    )
+    usable = (
+        skin & ~dilate(lips, _OFF_LIPS * unit) & ~dilate(brows[0] | brows[1], _OFF_BROWS * unit)
+    )
     usable &= ~dilate(eye_openings(landmarks, shape), _OFF_EYES * unit)
     known = blur(fill_from(image, usable), 0.7 * unit)
     filled = blur(cv2.morphologyEx(known, cv2.MORPH_CLOSE, disk(_CORE * unit)), 2.0 * unit)
@@ -79,11 +116,15 @@ def without_folds(image: Float32Array, skin: BoolArray, landmarks: FloatArray, u
         fold = _FOLDS[name]
         for line in fold.lines:
             drawn = np.zeros(shape, np.uint8)
-            cv2.polylines(drawn, [np.round(landmarks[list(line), :2]).astype(np.int32)], False, 1, 1)
+            cv2.polylines(
+                drawn, [np.round(landmarks[list(line), :2]).astype(np.int32)], False, 1, 1
+            )
             near = np.exp(-0.5 * (distance_to(drawn > 0) / (fold.width * unit)) ** 2)
             share = np.maximum(share, fold.faded * strength * near)
     share = share * ramp(distance_to(~usable), 0.0, 2.0 * unit)
-    return np.clip(image + share[..., None] * np.clip(filled - known, 0, _DEEPEST), 0, 1).astype(np.float32)
+    return np.clip(image + share[..., None] * np.clip(filled - known, 0, _DEEPEST), 0, 1).astype(
+        np.float32
+    )
 
 
 def _ring(brow: tuple[int, ...]) -> tuple[int, ...]:

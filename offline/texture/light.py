@@ -16,7 +16,9 @@ from perse_live.arrays import Float64Array, FloatArray
 _DARKEST = 0.03  # sRGB; darker colours are noise, whose logarithm would outweigh the skin's
 _ROUNDS = 6  # of reweighting; the coefficients change by less than 1 % after the fourth
 _OUTLIER = 0.15  # residual of the logarithm at which a point's weight falls to a quarter: brows, lips, cast shadows
-_RIDGE = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2]) * 0.02  # relative to the total weight: a face shows a quarter of all normals
+_RIDGE = (
+    np.array([0, 1, 1, 1, 2, 2, 2, 2, 2]) * 0.02
+)  # relative to the total weight: a face shows a quarter of all normals
 _COLORED = 0.5  # share of the coefficients' difference between channels that is light; the rest is the skin's own tint
 _RANGE = (2.0, 98.0)  # percentiles of the shading seen; beyond them the harmonics would extrapolate
 _BELOW = 0.1  # logarithm by which unseen normals may be darker than the darkest seen ones
@@ -48,7 +50,9 @@ def estimate_light(colors: FloatArray, weights: FloatArray, normals: FloatArray)
     robust, fitted = weights / weights.sum(), np.zeros((9, 3))
     for _ in range(_ROUNDS):
         weighted = basis * robust[:, None]
-        fitted = np.linalg.solve(weighted.T @ basis + np.diag(_RIDGE * robust.sum() + 1e-9), weighted.T @ target)
+        fitted = np.linalg.solve(
+            weighted.T @ basis + np.diag(_RIDGE * robust.sum() + 1e-9), weighted.T @ target
+        )
         residual = np.abs(target - basis @ fitted).mean(1)
         robust = weights / weights.sum() / (1 + (residual / _OUTLIER) ** 2) ** 2
     fitted[0] = 0
@@ -62,4 +66,6 @@ def estimate_light(colors: FloatArray, weights: FloatArray, normals: FloatArray)
 def _basis(normals: FloatArray) -> Float64Array:
     """Real spherical harmonics up to order 2 at unit normals (N, 3), without their constant factors: (N, 9)."""
     x, y, z = np.asarray(normals, np.float64).T
-    return np.stack([np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], 1)
+    return np.stack(
+        [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], 1
+    )

@@ -23,18 +23,30 @@ from perse_live.head.rig import Part
 from perse_live.regions import Region
 from perse_live.rotations import to_matrix, to_quat
 
-_TURNED = 14.0  # degrees of yaw from which the far half's shape and gaze are the near one's, mirrored
-_BETTER = 0.25  # how much more the mirror point must face the camera, cosines, to be believed instead
+_TURNED = (
+    14.0  # degrees of yaw from which the far half's shape and gaze are the near one's, mirrored
+)
+_BETTER = (
+    0.25  # how much more the mirror point must face the camera, cosines, to be believed instead
+)
 _AHEAD = 12.0  # pixels (eye distance 115) before the face's outline that are judged with it
 _FAR = 20.0  # degrees of yaw from which the far eye and the far side's hair are the near ones', mirrored
-_BORDER_OUTER, _BORDER_INNER = 0.048, 0.003  # metres from the symmetry plane where the mirrored half begins: below `_FAR`, above
-_GAZE_OUTLIER = 0.5  # radians from the fitted gaze from which the iris landmark is taken for an error
+_BORDER_OUTER, _BORDER_INNER = (
+    0.048,
+    0.003,
+)  # metres from the symmetry plane where the mirrored half begins: below `_FAR`, above
+_GAZE_OUTLIER = (
+    0.5  # radians from the fitted gaze from which the iris landmark is taken for an error
+)
 _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
 _LOCK = 24  # neighbouring Gaussians of hair that are added or left out together
 _HIDDEN = (0.35, 0.75)  # share of them hidden below which none is added, and from which all are
 _UNMIRRORED = 0.75  # of the hair's Gaussians in a photo turned by more than `_FAR`
 _SURE = 0.6  # opacity, and freedom of colour, from which hair is mirrored
-_CELL, _BEHIND = 4, 0.012  # pixels, and metres behind what is seen in so large a place, from which something is hidden
+_CELL, _BEHIND = (
+    4,
+    0.012,
+)  # pixels, and metres behind what is seen in so large a place, from which something is hidden
 _BORDER_WIDTH = 0.008  # metres over which the mirrored half begins
 
 
@@ -56,7 +68,9 @@ def beyond_mirror_border(rest: FloatArray, yaw: float) -> FloatArray:
     return np.sign(yaw) * rest[:, 0] - mirror_border(yaw)
 
 
-def with_mirrored_offsets(offsets: Float32Array, template: Float32Array, yaw: float) -> Float32Array:
+def with_mirrored_offsets(
+    offsets: Float32Array, template: Float32Array, yaw: float
+) -> Float32Array:
     """Offsets (V, 3), metres, that bend the mean head to a person, with those of the far half mirrored from the near one.
 
     Landmarks of a far half are partly guessed and say little of depth: seen from the front, its eye would sit askew in its lids.
@@ -80,7 +94,9 @@ def bare_in_mirror(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> Boo
     shown = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT)
     place = np.nan_to_num(attribute_map(geometry, there)[shown])
     pixels = geometry.camera.project(np.where(place[:, 2:] > 0, place, [0, 0, 1]))
-    angles = np.nan_to_num(attribute_map(geometry, np.stack([facing, facing[mirror]], 1).astype(np.float32))[shown])
+    angles = np.nan_to_num(
+        attribute_map(geometry, np.stack([facing, facing[mirror]], 1).astype(np.float32))[shown]
+    )
     seen = place[:, 2] < sample(np.where(shown, geometry.seen.depth, 0), pixels) + 0.006
     bare = none.copy()
     bare[shown] = seen & (angles[:, 1] > angles[:, 0] + _BETTER) & (sample(hair, pixels) < 0.3)
@@ -98,14 +114,18 @@ def seen_gaze(geometry: PhotoGeometry, gaze: FloatArray, landmarks: FloatArray) 
     if abs(geometry.yaw) < _TURNED:
         return gaze
     near, iris = (0, LEFT_IRIS[0]) if geometry.yaw < 0 else (1, RIGHT_IRIS[0])
-    ray = geometry.camera.unproject(landmarks[None, iris, :2].astype(np.float32), np.ones(1, np.float32))[0].astype(np.float64)
+    ray = geometry.camera.unproject(
+        landmarks[None, iris, :2].astype(np.float32), np.ones(1, np.float32)
+    )[0].astype(np.float64)
     ray /= np.linalg.norm(ray)
     center = geometry.R_cam_head @ geometry.rig.eye_centers[near] + geometry.t_cam_head
     along = float(ray @ center)
     under = along**2 - float(center @ center) + geometry.rig.eye_radius**2
     if under < 0:  # the ray misses the ball
         return gaze
-    x, y, z = geometry.R_cam_head.T @ (ray * (along - np.sqrt(under)) - center) / geometry.rig.eye_radius
+    x, y, z = (
+        geometry.R_cam_head.T @ (ray * (along - np.sqrt(under)) - center) / geometry.rig.eye_radius
+    )
     seen = np.array([np.arctan2(x, z), np.arcsin(np.clip(y, -1, 1))])
     return np.tile(seen, (2, 1)) if np.abs(seen - gaze[near]).max() < _GAZE_OUTLIER else gaze
 
@@ -126,7 +146,9 @@ def unmirrored_hair_share(yaw: float) -> float:
     return 1.0 if abs(yaw) < _FAR else _UNMIRRORED
 
 
-def with_mirrored_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray, room: int, rng: np.random.Generator) -> Layer:
+def with_mirrored_hair(
+    layer: Layer, geometry: PhotoGeometry, person: BoolArray, room: int, rng: np.random.Generator
+) -> Layer:
     """The layer with the near half's hair mirrored onto the far half, where the photo shows none.
 
     Only what the photo's camera would not see, behind the person (H, W), is added. room: how many Gaussians may be added.
@@ -134,14 +156,20 @@ def with_mirrored_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray,
     if abs(geometry.yaw) < _FAR or room <= 0:
         return layer
     # thin hair along the outline is mixed with background; the inner lining is not fitted to the photo
-    sure = (np.minimum(layer.color_freedom, layer.gaussians.opacities) > _SURE) | (layer.least_opacity > 0.85)
+    sure = (np.minimum(layer.color_freedom, layer.gaussians.opacities) > _SURE) | (
+        layer.least_opacity > 0.85
+    )
     hair = layer.select(sure & (layer.regions == Region.HAIR) & (layer.triangles < 0))
-    hair = hair.select(-np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _BORDER_INNER)
+    hair = hair.select(
+        -np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _BORDER_INNER
+    )
     there = _reflected(hair, geometry)
     if len(there) < _LOCK:
         return layer
     locks = KDTree(there.gaussians.means).query(there.gaussians.means, k=_LOCK)[1]
-    share = _hidden(there, layer, geometry, person)[locks].mean(1)  # groups, softly ended: no isolated pieces, no holes
+    share = _hidden(there, layer, geometry, person)[locks].mean(
+        1
+    )  # groups, softly ended: no isolated pieces, no holes
     order = rng.permutation(len(there))
     kept = order[share[order] > _HIDDEN[0]][:room]
     if not len(kept):
@@ -149,7 +177,9 @@ def with_mirrored_hair(layer: Layer, geometry: PhotoGeometry, person: BoolArray,
     wider = min(np.sqrt((share > _HIDDEN[0]).sum() / len(kept)), _STRETCHED)
     g = there.gaussians
     faded = (g.opacities * ramp(share, *_HIDDEN)).astype(np.float32)
-    there = replace(there, gaussians=replace(g, scales=(g.scales * wider).astype(np.float32), opacities=faded))
+    there = replace(
+        there, gaussians=replace(g, scales=(g.scales * wider).astype(np.float32), opacities=faded)
+    )
     return join(layer, there.select(np.isin(np.arange(len(share)), kept)))
 
 
@@ -158,7 +188,9 @@ def _reflected(layer: Layer, geometry: PhotoGeometry) -> Layer:
     g, mirror = layer.gaussians, np.array([-1.0, 1.0, 1.0])
     means = (geometry.to_head(g.means) * mirror) @ geometry.R_cam_head.T + geometry.t_cam_head
     flip = geometry.R_cam_head @ np.diag(mirror) @ geometry.R_cam_head.T
-    axes = flip @ to_matrix(g.quats.astype(np.float64)) * np.array([-1.0, 1.0, 1.0])  # right-handed again
+    axes = (
+        flip @ to_matrix(g.quats.astype(np.float64)) * np.array([-1.0, 1.0, 1.0])
+    )  # right-handed again
     moved = replace(g, means=means.astype(np.float32), quats=to_quat(axes).astype(np.float32))
     frozen = np.zeros(len(layer), np.float32)
     return replace(layer, gaussians=moved, freedom=frozen, color_freedom=frozen)
@@ -182,10 +214,20 @@ def _hidden(layer: Layer, before: Layer, geometry: PhotoGeometry, person: BoolAr
 def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
     """Surface-bound Gaussians on the mirror triangles of theirs; refinement does not change them."""
     g, rig = layer.gaussians, geometry.rig
-    bound = bind_surface(g, layer.triangles, geometry.vertices, rig.triangles, two_sided=np.zeros(len(layer), np.uint8))
+    bound = bind_surface(
+        g,
+        layer.triangles,
+        geometry.vertices,
+        rig.triangles,
+        two_sided=np.zeros(len(layer), np.uint8),
+    )
     mirror = mirror_vertices(geometry.template)
     corners = geometry.vertices[mirror[rig.triangles[layer.triangles]]].astype(np.float64)
-    origin, first, second = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    origin, first, second = (
+        corners[:, 0],
+        corners[:, 1] - corners[:, 0],
+        corners[:, 2] - corners[:, 0],
+    )
     normals = np.cross(second, first)  # a mirror triangle's corners run the other way round
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
@@ -195,17 +237,37 @@ def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
     means = origin + out_of_edges(bound.positions[:, :2]) + bound.positions[:, 2:] * normals
     long, wide = out_of_edges(bound.axes[:, :2]), out_of_edges(bound.axes[:, 2:])
     turned = frames(normals, long)
-    scales = np.stack([np.linalg.norm(long, axis=1), np.abs((turned[:, :, 1] * wide).sum(1)), g.scales[:, 2]], 1)
-    scales = np.clip(scales, g.scales / _STRETCHED, g.scales * _STRETCHED)  # folded lids would become needles
-    moved = Gaussians(means.astype(np.float32), to_quat(turned).astype(np.float32), np.maximum(scales, 2e-5).astype(np.float32),
-                      g.opacities, g.colors)
+    scales = np.stack(
+        [np.linalg.norm(long, axis=1), np.abs((turned[:, :, 1] * wide).sum(1)), g.scales[:, 2]], 1
+    )
+    scales = np.clip(
+        scales, g.scales / _STRETCHED, g.scales * _STRETCHED
+    )  # folded lids would become needles
+    moved = Gaussians(
+        means.astype(np.float32),
+        to_quat(turned).astype(np.float32),
+        np.maximum(scales, 2e-5).astype(np.float32),
+        g.opacities,
+        g.colors,
+    )
     frozen = np.zeros(len(layer), np.float32)
-    return replace(layer, gaussians=moved, triangles=_mirror_triangles(geometry, mirror)[layer.triangles], freedom=frozen,
-                   color_freedom=frozen)
+    return replace(
+        layer,
+        gaussians=moved,
+        triangles=_mirror_triangles(geometry, mirror)[layer.triangles],
+        freedom=frozen,
+        color_freedom=frozen,
+    )
 
 
 def _mirror_triangles(geometry: PhotoGeometry, mirror: Int32Array) -> Int32Array:
     """Row of each triangle's mirror triangle, (T,); its own where there is none (a few in the middle of the tongue)."""
     triangles = geometry.rig.triangles
     rows = {tuple(sorted(corners)): row for row, corners in enumerate(triangles.tolist())}
-    return np.array([rows.get(tuple(sorted(corners)), row) for row, corners in enumerate(mirror[triangles].tolist())], np.int32)
+    return np.array(
+        [
+            rows.get(tuple(sorted(corners)), row)
+            for row, corners in enumerate(mirror[triangles].tolist())
+        ],
+        np.int32,
+    )

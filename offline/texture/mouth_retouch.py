@@ -17,7 +17,10 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, UPPER_LIP_RING
 
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
-_CORNER = (4.5, 8.0)  # pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
+_CORNER = (
+    4.5,
+    8.0,
+)  # pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
 _CORNER_HELD = 0.6  # how little
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
 _LEAST_LIP = 20  # pixels of a lip that show its colour
@@ -49,8 +52,14 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
     held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
     for corner in landmarks[list(INNER_LIP_CORNERS), :2]:  # its shadow goes on beyond the opening
         away = np.linalg.norm(pixel_centers(opening.shape) - corner, axis=-1)
-        held = np.maximum(held, _CORNER_HELD * (1 - ramp(away, *(edge * unit for edge in _CORNER)))).astype(np.float32)
-    return replace(look, image=np.where(opening[..., None], look.image, image).astype(np.float32), lip_edges=held)
+        held = np.maximum(
+            held, _CORNER_HELD * (1 - ramp(away, *(edge * unit for edge in _CORNER)))
+        ).astype(np.float32)
+    return replace(
+        look,
+        image=np.where(opening[..., None], look.image, image).astype(np.float32),
+        lip_edges=held,
+    )
 
 
 def _oddness(image: Float32Array, usual: FloatArray) -> Float32Array:

@@ -15,8 +15,13 @@ from scipy.spatial import KDTree
 from perse_live.arrays import FloatArray
 
 _SURE = 0.6  # confidence from which a point tells how the light differs
-_LEAST_SHARED = 150  # points seen well in both pictures, without which their light cannot be compared
-_NEIGHBOURS, _REACH = 48, 0.02  # points, and metres on the mean head, that the local light is learnt from
+_LEAST_SHARED = (
+    150  # points seen well in both pictures, without which their light cannot be compared
+)
+_NEIGHBOURS, _REACH = (
+    48,
+    0.02,
+)  # points, and metres on the mean head, that the local light is learnt from
 _PRIOR = 4.0  # how many points the light of the whole face counts for
 _MOST_GAIN = 1.8  # between two pictures' light; a greater one is no light
 _DARKEST = 0.02
@@ -47,7 +52,9 @@ def merged_colors(rest: FloatArray, own: SeenColors, others: Sequence[SeenColors
         weight += share
         color += share[:, None] * matched.observed
         best = np.maximum(best, matched.confidence)
-    color = np.where(weight[:, None] > 1e-6, color / np.maximum(weight, 1e-6)[:, None], own.observed)
+    color = np.where(
+        weight[:, None] > 1e-6, color / np.maximum(weight, 1e-6)[:, None], own.observed
+    )
     missing = (1 - own.confidence) * best
     total = own.confidence + missing
     share = np.where(total > 1e-6, missing / np.maximum(total, 1e-6), 0)[:, None]
@@ -62,12 +69,18 @@ def in_the_light_of(rest: FloatArray, own: SeenColors, other: SeenColors) -> See
     shared = (own.confidence > _SURE) & (other.confidence > _SURE)
     if shared.sum() < _LEAST_SHARED:
         return None
-    ratio = np.log(np.maximum(own.observed[shared], _DARKEST) / np.maximum(other.observed[shared], _DARKEST))
+    ratio = np.log(
+        np.maximum(own.observed[shared], _DARKEST) / np.maximum(other.observed[shared], _DARKEST)
+    )
     whole = np.median(ratio, 0)
     if np.abs(whole).max() > np.log(_MOST_GAIN):
         return None
-    ratio = np.clip(ratio, whole - 0.4, whole + 0.4)  # a shadow's edge that moved says nothing of the light
+    ratio = np.clip(
+        ratio, whole - 0.4, whole + 0.4
+    )  # a shadow's edge that moved says nothing of the light
     distance, near = KDTree(rest[shared]).query(rest, k=min(_NEIGHBOURS, int(shared.sum())))
     weight = np.exp(-0.5 * (distance / _REACH) ** 2)
-    gain = (_PRIOR * whole + (weight[..., None] * ratio[near]).sum(1)) / (_PRIOR + weight.sum(1))[:, None]
+    gain = (_PRIOR * whole + (weight[..., None] * ratio[near]).sum(1)) / (_PRIOR + weight.sum(1))[
+        :, None
+    ]
     return SeenColors(np.clip(other.observed * np.exp(gain), 0, 1), other.confidence)

@@ -70,10 +70,20 @@ def observe_skin(
     spread = spread_points(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng)
     points = skin_points(geometry, look, charts, spread, unit)
     confidence = photo_confidence(points, look) * uncovered(dressed, points.pixels)
-    held = np.zeros(len(points.on), np.float32) if look.lip_edges is None else sample(look.lip_edges, points.pixels)
-    confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))  # what lies around the mouth's corners
+    held = (
+        np.zeros(len(points.on), np.float32)
+        if look.lip_edges is None
+        else sample(look.lip_edges, points.pixels)
+    )
+    confidence = confidence * (
+        1 - held * (1 - ramp(points.lips, 0.05, 0.3))
+    )  # what lies around the mouth's corners
     hairy = np.zeros(len(points.on), np.bool_) if bald else scalp_points(points, look, geometry.yaw)
-    hidden = np.zeros_like(hairy) if bald else points_behind_hair(points, look, unit) | points_round_the_side(points)
+    hidden = (
+        np.zeros_like(hairy)
+        if bald
+        else points_behind_hair(points, look, unit) | points_round_the_side(points)
+    )
     scalp = hairy | (hidden & (confidence < 0.5))
     return SkinObservation(points, np.where(scalp, 0, confidence), scalp, held)
 
@@ -92,11 +102,19 @@ def complete_skin(
 ) -> CompletedSkin:
     """Colours for every point: the photo's, those of further views, and what follows from them for the rest."""
     points, confidence, scalp = observation.points, observation.confidence, observation.scalp
-    viewed, believed = with_further_views(points, confidence, charts, views, unit) if views else (points, confidence)
+    viewed, believed = (
+        with_further_views(points, confidence, charts, views, unit)
+        if views
+        else (points, confidence)
+    )
     believed = np.where(scalp, 0, believed)
     hairiness = hair_share_of_points(points, scalp)[:, None]
-    colors = hairiness * scalp_colors(points, look) + (1 - hairiness) * skin_colors(geometry, viewed, believed, rng)
-    colors = colors * ear_relief(points.means, points.normals, points.ears * ~scalp * (1 - believed))
+    colors = hairiness * scalp_colors(points, look) + (1 - hairiness) * skin_colors(
+        geometry, viewed, believed, rng
+    )
+    colors = colors * ear_relief(
+        points.means, points.normals, points.ears * ~scalp * (1 - believed)
+    )
     # the neck's hidden side under a collar would pierce it when the head turns: it is coloured as cloth itself
     collared = points_under_collar(points, collar) & (believed < 0.3)
     cloth = sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels)

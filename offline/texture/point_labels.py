@@ -13,17 +13,27 @@ from offline.texture.skin_points import SkinPoints
 from perse_live.arrays import BoolArray, FloatArray
 
 _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
-_CURTAIN = 14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
+_CURTAIN = (
+    14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
+)
 _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
 _SIDEBURN = -0.025  # metres on the mean head: lowest that hair before an ear goes on unseen
-_LAST_SEEN, _ALONG = (0.05, 0.45), 0.2  # cosines to the camera at the outline; weight of depth against height beside it
+_LAST_SEEN, _ALONG = (
+    (0.05, 0.45),
+    0.2,
+)  # cosines to the camera at the outline; weight of depth against height beside it
 _HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
 
 
 def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
     """Which points (N,) grow hair: as the photo shows well, mirrored where it shows only one side, else by the chart."""
     rest, hairy = points.rest, points.hair > 0.5
-    seen = points.front & points.inside & (points.facing > 0.3) & (sample(look.alpha, points.pixels) > 0.9)
+    seen = (
+        points.front
+        & points.inside
+        & (points.facing > 0.3)
+        & (sample(look.alpha, points.pixels) > 0.9)
+    )
     seen &= beyond_mirror_border(rest, yaw) < 0
     # a shine on the crown is no bald spot
     beside = KDTree(rest).query(rest, k=min(_MOST_ASKED, len(rest)))[1]
@@ -43,13 +53,24 @@ def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> Boo
     """
     rest = points.rest
     covered = np.zeros(len(rest), np.bool_)
-    curtain = sample(distance_to((look.hair > 0.5) & (look.alpha > 0.5)), points.pixels) < _CURTAIN * unit
-    curtain &= (points.facing < 0.02) & (rest[:, 2] < 0.0) & (rest[:, 1] > -0.11) & (np.abs(rest[:, 0]) > 0.03)
+    curtain = (
+        sample(distance_to((look.hair > 0.5) & (look.alpha > 0.5)), points.pixels) < _CURTAIN * unit
+    )
+    curtain &= (
+        (points.facing < 0.02)
+        & (rest[:, 2] < 0.0)
+        & (rest[:, 1] > -0.11)
+        & (np.abs(rest[:, 0]) > 0.03)
+    )
     for side in (-1.0, 1.0):
         ear = (points.ears > 0.3) & (rest[:, 0] * side > 0) & points.inside
         if ear.sum() > 10 and (points.hair[ear] > 0.5).mean() > 0.6:
             lowest = np.percentile(rest[ear & (points.hair > 0.5), 1], 10)  # where this hair ends
-            covered |= (rest[:, 0] * side > 0.03) & (rest[:, 2] < -0.04) & (rest[:, 1] > max(lowest, -0.09))
+            covered |= (
+                (rest[:, 0] * side > 0.03)
+                & (rest[:, 2] < -0.04)
+                & (rest[:, 1] > max(lowest, -0.09))
+            )
             covered |= curtain & (rest[:, 0] * side > 0)
     return covered
 
@@ -60,10 +81,17 @@ def points_round_the_side(points: SkinPoints) -> BoolArray:
     A temple's hair goes on to the ear; skin behind it would look torn out.
     """
     rest, covered = points.rest, np.zeros(len(points.rest), np.bool_)
-    aside = (points.ears < 0.3) & (np.abs(rest[:, 0]) > 0.04) & (rest[:, 2] < 0.0) & (rest[:, 1] > _SIDEBURN)
+    aside = (
+        (points.ears < 0.3)
+        & (np.abs(rest[:, 0]) > 0.04)
+        & (rest[:, 2] < 0.0)
+        & (rest[:, 1] > _SIDEBURN)
+    )
     for side in (-1.0, 1.0):
         here = aside & (rest[:, 0] * side > 0)
-        seen = here & points.front & (points.facing > _LAST_SEEN[0]) & (points.facing < _LAST_SEEN[1])
+        seen = (
+            here & points.front & (points.facing > _LAST_SEEN[0]) & (points.facing < _LAST_SEEN[1])
+        )
         unseen = np.nonzero(here & ~(points.front & (points.facing > _LAST_SEEN[1])))[0]
         if seen.sum() < _LEAST_KNOWN or not len(unseen):
             continue
@@ -75,7 +103,12 @@ def points_round_the_side(points: SkinPoints) -> BoolArray:
 
 def points_under_collar(points: SkinPoints, collar: BoolArray) -> BoolArray:
     """Points (N,) of the neck that the photo does not show and that lie under a `collar` (H, W)."""
-    neck = (points.rest[:, 1] < -0.07) & (np.abs(points.rest[:, 0]) > 0.03) & (points.rest[:, 2] < -0.05) & (points.ears < 0.1)
+    neck = (
+        (points.rest[:, 1] < -0.07)
+        & (np.abs(points.rest[:, 0]) > 0.03)
+        & (points.rest[:, 2] < -0.05)
+        & (points.ears < 0.1)
+    )
     neck &= points.normals[:, 1] < 0.4  # not under the jaw
     neck &= head_weights(points.rest) < STAYS
     return neck & ~points.front & (points.facing < 0.2) & (sample(collar, points.pixels) > 0.5)

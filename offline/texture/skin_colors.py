@@ -23,12 +23,20 @@ from perse_live.head.expressions import expression as expression_of
 from perse_live.head.rig import expressed, surface_triangles
 from perse_live.raster import vertex_normals
 
-_HOLLOW, _HOLLOW_DEPTH = 30, (0.0004, 0.0025)  # neighbours that surround a hollow; metres by which they rise over it
+_HOLLOW, _HOLLOW_DEPTH = (
+    30,
+    (0.0004, 0.0025),
+)  # neighbours that surround a hollow; metres by which they rise over it
 _HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
 
 
-def with_further_views(points: SkinPoints, confidence: FloatArray, charts: HeadCharts,
-               views: Sequence[tuple[PhotoGeometry, Appearance]], unit: float) -> tuple[SkinPoints, FloatArray]:
+def with_further_views(
+    points: SkinPoints,
+    confidence: FloatArray,
+    charts: HeadCharts,
+    views: Sequence[tuple[PhotoGeometry, Appearance]],
+    unit: float,
+) -> tuple[SkinPoints, FloatArray]:
     """The points with colours from further pictures where the portrait does not see them well, and how far they are believed."""
     others = []
     for geometry, look in views:
@@ -38,14 +46,20 @@ def with_further_views(points: SkinPoints, confidence: FloatArray, charts: HeadC
     return replace(points, observed=merged.observed.astype(np.float32)), merged.confidence
 
 
-def skin_colors(geometry: PhotoGeometry, points: SkinPoints, confidence: FloatArray, rng: np.random.Generator) -> FloatArray:
+def skin_colors(
+    geometry: PhotoGeometry, points: SkinPoints, confidence: FloatArray, rng: np.random.Generator
+) -> FloatArray:
     """(N, 3) the photo's where it can be trusted, and completed from there."""
     rig, triangles = geometry.rig, geometry.rig.triangles
     # lips and lids that touch in the photo are no neighbours on the skin: neighbourhood is taken with both half open
-    half_open = points.on.interpolate(expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.6, eyeBlinkRight=0.6)), triangles)
+    half_open = points.on.interpolate(
+        expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.6, eyeBlinkRight=0.6)), triangles
+    )
     # the light falls on closed lids; what the photo shows of open ones, folded, is on their own sheets
     shut = expressed(rig, expression_of(eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
-    normals = normalized(points.on.interpolate(vertex_normals(shut, surface_triangles(rig)), triangles))
+    normals = normalized(
+        points.on.interpolate(vertex_normals(shut, surface_triangles(rig)), triangles)
+    )
     parts = np.stack([points.lips, points.folded.brows], 1)
     told = confidence * (1 - points.folded.inferred)
     # closed lids on film have the tone of the socket above them, made up or in shade, not that of the cheeks
@@ -57,7 +71,11 @@ def skin_colors(geometry: PhotoGeometry, points: SkinPoints, confidence: FloatAr
 def scalp_colors(points: SkinPoints, look: Appearance) -> FloatArray:
     """(N, 3) what the scalp looks like under the hair: as the hair before it, but darker; out of sight nearly plain."""
     hair_color = sample(look.hair_color, points.pixels)
-    typical = np.median(look.image[look.hair > 0.7], 0) if (look.hair > 0.7).sum() > 100 else hair_color.mean(0)
+    typical = (
+        np.median(look.image[look.hair > 0.7], 0)
+        if (look.hair > 0.7).sum() > 100
+        else hair_color.mean(0)
+    )
     hidden = 0.15 * hair_color + 0.85 * typical
     return np.where(points.front[:, None], 0.5 * hair_color + 0.5 * typical, hidden) * 0.85
 

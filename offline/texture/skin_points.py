@@ -60,14 +60,24 @@ class SkinPoints:
     folded: LidPoints
 
 
-def spread_points(geometry: PhotoGeometry, charts: HeadCharts, source_expression: FloatArray, gaze: FloatArray,
-                  under_hair: BoolArray, density: SkinDensity, rng: np.random.Generator) -> SurfacePoints:
+def spread_points(
+    geometry: PhotoGeometry,
+    charts: HeadCharts,
+    source_expression: FloatArray,
+    gaze: FloatArray,
+    under_hair: BoolArray,
+    density: SkinDensity,
+    rng: np.random.Generator,
+) -> SurfacePoints:
     """Points on the skin. under_hair: (H, W) where the photo shows nothing of it."""
     rig = geometry.rig
     # lids are spread where they are widest, closed; everything else as it is in the photo
     vertices = expressed(rig, with_eyes_shut(source_expression), gaze=gaze)
     rest = geometry.triangle_template()
-    chart = {name: getattr(charts, name)[rig.triangles].mean(1) for name in ("lips", "ears", "eyelids", "scalp")}
+    chart = {
+        name: getattr(charts, name)[rig.triangles].mean(1)
+        for name in ("lips", "ears", "eyelids", "scalp")
+    }
     pixel = 1 / geometry.pixels_per_metre
     spacing = np.full(len(rig.triangles), density.scalp * pixel)
     spacing[rest[:, 2] > -0.12] = density.ears_and_neck * pixel
@@ -77,14 +87,20 @@ def spread_points(geometry: PhotoGeometry, charts: HeadCharts, source_expression
     fine = (chart["lips"] > 0.3) | (chart["eyelids"] > 0.2)
     spacing[fine & face] = density.lips_and_lids * pixel
     hidden = np.zeros(len(spacing), np.bool_)
-    hidden[np.unique(geometry.triangle_rows[geometry.seen.triangle_ids[under_hair & geometry.seen.covered]])] = True
+    hidden[
+        np.unique(
+            geometry.triangle_rows[geometry.seen.triangle_ids[under_hair & geometry.seen.covered]]
+        )
+    ] = True
     hidden &= rest[:, 1] > _HAIR_LOWEST
     spacing[hidden] = np.maximum(spacing[hidden], density.under_hair * pixel)
     spacing[rig.parts != Part.SKIN] = 0
     return poisson_disk(vertices, rig.triangles, spacing, rng=rng)
 
 
-def skin_points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, on: SurfacePoints, unit: float) -> SkinPoints:
+def skin_points(
+    geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, on: SurfacePoints, unit: float
+) -> SkinPoints:
     """unit: pixels, eye distance / 115."""
     means, normals = geometry.on_rig(on)
     rest = geometry.on_template(on)
@@ -95,16 +111,41 @@ def skin_points(geometry: PhotoGeometry, look: Appearance, charts: HeadCharts, o
     facing = facing_of(means, normals)
     lips, lids, ears, scalp, brows, moved = (
         on.interpolate(chart, geometry.rig.triangles)
-        for chart in (charts.lips, charts.eyelids, charts.ears, charts.scalp, charts.brows, blink_moves(geometry.rig)))
+        for chart in (
+            charts.lips,
+            charts.eyelids,
+            charts.ears,
+            charts.scalp,
+            charts.brows,
+            blink_moves(geometry.rig),
+        )
+    )
     from_opening = sample(distance_to(look.openings), pixels)
     from_eye = np.where(rest[:, 1] > _EYES_ABOVE, from_opening / unit, np.inf)
     folded = LidPoints(rest, moved, from_eye, brows)
-    return SkinPoints(on, means, normals, rest, lips, lids, ears, scalp, pixels, inside, facing,
-                   front=visible(geometry, means, rest, pixels) & inside & (facing > 0.05), observed=sample(look.image, pixels),
-                   hair=sample(look.hair, pixels), from_opening=from_opening, folded=folded)
+    return SkinPoints(
+        on,
+        means,
+        normals,
+        rest,
+        lips,
+        lids,
+        ears,
+        scalp,
+        pixels,
+        inside,
+        facing,
+        front=visible(geometry, means, rest, pixels) & inside & (facing > 0.05),
+        observed=sample(look.image, pixels),
+        hair=sample(look.hair, pixels),
+        from_opening=from_opening,
+        folded=folded,
+    )
 
 
-def visible(geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixels: FloatArray) -> BoolArray:
+def visible(
+    geometry: PhotoGeometry, means: FloatArray, rest: FloatArray, pixels: FloatArray
+) -> BoolArray:
     """Whether the photo's camera sees the points (N,): same depth, and same place of the surface (lips lie close together)."""
     x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
     near = means[:, 2] < geometry.seen.depth[y, x] + 0.006

@@ -13,8 +13,14 @@ from scipy.spatial import KDTree
 from perse_live.arrays import Float64Array, FloatArray
 
 _BARRIER = 6.0  # logarithm by which an edge between different parts is weaker: lips and skin share hardly any colour
-_MIRRORS, _MIRROR_REACH = 3, 0.006  # nearest points of a mirrored place, and metres over which their weight falls to 1/e
-_TOLERANCE, _MOST_STEPS = 1e-3, 150  # of the conjugate gradients; a finer solution is 0.001 sRGB away
+_MIRRORS, _MIRROR_REACH = (
+    3,
+    0.006,
+)  # nearest points of a mirrored place, and metres over which their weight falls to 1/e
+_TOLERANCE, _MOST_STEPS = (
+    1e-3,
+    150,
+)  # of the conjugate gradients; a finer solution is 0.001 sRGB away
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +38,9 @@ class SurfaceGraph:
     def difference(self) -> sp.csr_matrix:
         """(N k, N) takes values at the points to their differences along the edges."""
         edges, ones = np.arange(len(self.rows)), np.ones(len(self.rows))
-        return sp.csr_matrix((np.r_[ones, -ones], (np.r_[edges, edges], np.r_[self.rows, self.columns])))
+        return sp.csr_matrix(
+            (np.r_[ones, -ones], (np.r_[edges, edges], np.r_[self.rows, self.columns]))
+        )
 
     def edge_mean(self, values: FloatArray) -> FloatArray:
         """Mean (N k,) of a quantity (N,) over the two points of each edge."""
@@ -48,7 +56,11 @@ def surface_graph(positions: FloatArray, parts: FloatArray, *, neighbours: int =
     found = np.asarray(KDTree(positions).query(positions, k=min(neighbours + 1, count))[1])
     columns = found[:, 1:].reshape(-1)
     rows = np.repeat(np.arange(count), found.shape[1] - 1)
-    return SurfaceGraph(rows, columns, np.exp(-_BARRIER * np.abs(parts[rows] - parts[columns]).sum(1)).astype(np.float64))
+    return SurfaceGraph(
+        rows,
+        columns,
+        np.exp(-_BARRIER * np.abs(parts[rows] - parts[columns]).sum(1)).astype(np.float64),
+    )
 
 
 def mirror_matrix(rest: FloatArray) -> sp.csr_matrix:
@@ -73,5 +85,17 @@ def solve_per_channel(system: sp.csr_matrix, right: FloatArray, start: FloatArra
     """
     matrix = sp.csr_matrix(system)
     preconditioner = sp.diags(1 / np.asarray(matrix.diagonal(), np.float64))
-    return np.stack([cg(matrix, right[:, c], x0=start[:, c], rtol=_TOLERANCE, maxiter=_MOST_STEPS, M=preconditioner)[0]
-                     for c in range(right.shape[1])], 1)
+    return np.stack(
+        [
+            cg(
+                matrix,
+                right[:, c],
+                x0=start[:, c],
+                rtol=_TOLERANCE,
+                maxiter=_MOST_STEPS,
+                M=preconditioner,
+            )[0]
+            for c in range(right.shape[1])
+        ],
+        1,
+    )

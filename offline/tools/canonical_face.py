@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 
 _MEMBER = "geometry_pipeline_metadata_landmarks.binarypb"
-_MESH, _VERTICES = 1, 3  # field numbers of GeometryPipelineMetadata.canonical_mesh and Mesh3d.vertex_buffer
+_MESH, _VERTICES = (
+    1,
+    3,
+)  # field numbers of GeometryPipelineMetadata.canonical_mesh and Mesh3d.vertex_buffer
 _FLOATS_PER_VERTEX = 5  # x, y, z, u, v
 
 
@@ -23,7 +26,11 @@ def canonical_face(task_file: Path) -> np.ndarray:
         metadata = archive.read(_MEMBER)
     for number, mesh in _fields(metadata):
         if number == _MESH and isinstance(mesh, bytes):
-            floats = [value for number, value in _fields(mesh) if number == _VERTICES and isinstance(value, float)]
+            floats = [
+                value
+                for number, value in _fields(mesh)
+                if number == _VERTICES and isinstance(value, float)
+            ]
             return np.array(floats).reshape(-1, _FLOATS_PER_VERTEX)[:, :3]
     raise KeyError(f"no canonical mesh in {task_file}")
 
@@ -53,7 +60,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes | int | float]]:
             at += 4
         elif kind == 2:
             size = varint()
-            yield number, message[at:at + size]
+            yield number, message[at : at + size]
             at += size
         else:
             raise ValueError(f"wire type {kind} in the canonical face")

@@ -20,7 +20,13 @@ from scipy.spatial import KDTree
 
 from offline.rig.anatomy import brow_chart
 from offline.rig.anny_head import AnnyHead, chart, load_anny_head
-from offline.rig.identity import IdentityModel, eye_centers, eye_radius, identity_rig, load_identity_model
+from offline.rig.identity import (
+    IdentityModel,
+    eye_centers,
+    eye_radius,
+    identity_rig,
+    load_identity_model,
+)
 from offline.tools.canonical_face import canonical_face
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from perse_live.assets import asset_path
@@ -41,18 +47,42 @@ _SEARCH_RADIUS = 0.02
 _ROBUST_PX = 2.0
 _OUTPUT = Path(__file__).resolve().parents[2] / "perse_live" / "head" / "landmark_model.npz"
 
-_COLOURS = {Part.SKIN: (205, 160, 138), Part.BODY: (90, 100, 120), Part.EYE_CAVITY_LEFT: (190, 125, 110),
-            Part.EYE_CAVITY_RIGHT: (190, 125, 110), Part.MOUTH_CAVITY: (95, 40, 40), Part.EYE_LEFT: (235, 232, 228),
-            Part.EYE_RIGHT: (235, 232, 228), Part.TONGUE: (150, 70, 70), Part.TEETH_UPPER: (225, 220, 208),
-            Part.TEETH_LOWER: (215, 208, 196), Part.LASHES: (60, 42, 35)}
-_LIP_COLOUR, _BROW_COLOUR, _IRIS_COLOUR, _PUPIL_COLOUR = (168, 88, 86), (62, 44, 34), (84, 60, 40), (14, 11, 11)
+_COLOURS = {
+    Part.SKIN: (205, 160, 138),
+    Part.BODY: (90, 100, 120),
+    Part.EYE_CAVITY_LEFT: (190, 125, 110),
+    Part.EYE_CAVITY_RIGHT: (190, 125, 110),
+    Part.MOUTH_CAVITY: (95, 40, 40),
+    Part.EYE_LEFT: (235, 232, 228),
+    Part.EYE_RIGHT: (235, 232, 228),
+    Part.TONGUE: (150, 70, 70),
+    Part.TEETH_UPPER: (225, 220, 208),
+    Part.TEETH_LOWER: (215, 208, 196),
+    Part.LASHES: (60, 42, 35),
+}
+_LIP_COLOUR, _BROW_COLOUR, _IRIS_COLOUR, _PUPIL_COLOUR = (
+    (168, 88, 86),
+    (62, 44, 34),
+    (84, 60, 40),
+    (14, 11, 11),
+)
 _BACKGROUND = (122, 130, 138)
 
 _POSES: tuple[tuple[float, float, dict[str, float]], ...] = (
-    (0, 0, {}), (-15, 0, {}), (15, 0, {}), (-30, 0, {}), (30, 0, {}), (0, -12, {}), (0, 12, {}),
-    (0, 0, {"jawOpen": 0.3}), (-15, 5, {"jawOpen": 0.3}), (15, -5, {"jawOpen": 0.15}),
-    (0, 0, {"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "jawOpen": 0.1}), (8, 4, {"mouthPucker": 0.6}),
-    (0, 0, {"eyeBlinkLeft": 0.6, "eyeBlinkRight": 0.6}), (-8, 0, {"jawOpen": 0.2, "mouthFunnel": 0.5}),
+    (0, 0, {}),
+    (-15, 0, {}),
+    (15, 0, {}),
+    (-30, 0, {}),
+    (30, 0, {}),
+    (0, -12, {}),
+    (0, 12, {}),
+    (0, 0, {"jawOpen": 0.3}),
+    (-15, 5, {"jawOpen": 0.3}),
+    (15, -5, {"jawOpen": 0.15}),
+    (0, 0, {"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "jawOpen": 0.1}),
+    (8, 4, {"mouthPucker": 0.6}),
+    (0, 0, {"eyeBlinkLeft": 0.6, "eyeBlinkRight": 0.6}),
+    (-8, 0, {"jawOpen": 0.2, "mouthFunnel": 0.5}),
     (5, -5, {"browInnerUp": 0.6, "browOuterUpLeft": 0.6, "browOuterUpRight": 0.6}),
 )
 
@@ -68,8 +98,16 @@ class _View:
     open_mouth: bool
 
 
-def draw(rig: HeadRig, vertices: Float32Array, R_cam_head: FloatArray, t_cam_head: FloatArray, camera: Camera, *,
-         lips: FloatArray, brows: FloatArray) -> UInt8Array:
+def draw(
+    rig: HeadRig,
+    vertices: Float32Array,
+    R_cam_head: FloatArray,
+    t_cam_head: FloatArray,
+    camera: Camera,
+    *,
+    lips: FloatArray,
+    brows: FloatArray,
+) -> UInt8Array:
     """A plainly shaded picture of the rig that a face detector takes for a person.
 
     vertices: (V, 3) head frame, eyes looking ahead; lips, brows: (V,) [0, 1] how far to paint the skin.
@@ -82,23 +120,38 @@ def draw(rig: HeadRig, vertices: Float32Array, R_cam_head: FloatArray, t_cam_hea
     for kind, rgb in _COLOURS.items():
         palette[kind] = rgb
     colour = palette[part]
-    paint = interpolate(np.stack([lips, brows], 1), rig.triangles, raster) * np.isin(part, (Part.SKIN,))[..., None]
+    paint = (
+        interpolate(np.stack([lips, brows], 1), rig.triangles, raster)
+        * np.isin(part, (Part.SKIN,))[..., None]
+    )
     colour += paint[..., :1] * (np.array(_LIP_COLOUR, np.float32) - colour)
     colour += paint[..., 1:] * (np.array(_BROW_COLOUR, np.float32) - colour)
     surface = interpolate(vertices, rig.triangles, raster)
     for eye, center in zip(EYES, rig.eye_centers, strict=True):
         ahead = surface - center
-        angle = np.arccos(np.clip(ahead[..., 2] / np.maximum(np.linalg.norm(ahead, axis=-1), 1e-9), -1, 1))
+        angle = np.arccos(
+            np.clip(ahead[..., 2] / np.maximum(np.linalg.norm(ahead, axis=-1), 1e-9), -1, 1)
+        )
         colour[(part == eye) & (angle < _IRIS_ANGLE)] = _IRIS_COLOUR
         colour[(part == eye) & (angle < _PUPIL_ANGLE)] = _PUPIL_COLOUR
-    normals = interpolate(vertex_normals(vertices, rig.triangles) @ R_cam_head.T, rig.triangles, raster)
+    normals = interpolate(
+        vertex_normals(vertices, rig.triangles) @ R_cam_head.T, rig.triangles, raster
+    )
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
     shade = 0.35 + 0.7 * np.clip(normals @ np.array([0.25, -0.45, -0.86], np.float32), 0, 1)
-    return np.where(seen[..., None], np.clip(colour * shade[..., None], 0, 255), _BACKGROUND).astype(np.uint8)
+    return np.where(
+        seen[..., None], np.clip(colour * shade[..., None], 0, 255), _BACKGROUND
+    ).astype(np.uint8)
 
 
-def _views(people: list[HeadRig], poses: tuple[tuple[float, float, dict[str, float]], ...], detector: FaceDetector, *,
-           lips: FloatArray, brows: FloatArray) -> list[_View]:
+def _views(
+    people: list[HeadRig],
+    poses: tuple[tuple[float, float, dict[str, float]], ...],
+    detector: FaceDetector,
+    *,
+    lips: FloatArray,
+    brows: FloatArray,
+) -> list[_View]:
     views: list[_View] = []
     for rig in people:
         for yaw, pitch, scores in poses:
@@ -109,14 +162,16 @@ def _views(people: list[HeadRig], poses: tuple[tuple[float, float, dict[str, flo
             faces = detector.detect(picture)
             if faces:
                 pixels = _CAMERA.project(vertices @ rotation.T + shift).astype(np.float32)
-                views.append(_View(rig, pixels, faces[0].landmarks[:, :2], yaw, scores.get("jawOpen", 0) > 0))
+                views.append(
+                    _View(rig, pixels, faces[0].landmarks[:, :2], yaw, scores.get("jawOpen", 0) > 0)
+                )
     return views
 
 
 def _mirror_pairs(canonical: np.ndarray) -> np.ndarray:
     """(478,) each landmark's partner on the other side."""
     partner = np.arange(lm.LANDMARK_COUNT)
-    partner[:len(canonical)] = KDTree(canonical).query(canonical * [-1, 1, 1])[1]
+    partner[: len(canonical)] = KDTree(canonical).query(canonical * [-1, 1, 1])[1]
     right, left = np.array(lm.RIGHT_IRIS), np.array(lm.LEFT_IRIS)
     swapped = [0, 3, 2, 1, 4]  # the rim points run the same way round in both eyes
     partner[right], partner[left] = left[swapped], right[swapped]
@@ -127,22 +182,31 @@ def _allowed_triangles(head: AnnyHead, mean: Float32Array) -> list[tuple[np.ndar
     """Which triangles each group of landmarks may lie on: landmark numbers and a mask (T,), for every group."""
     triangles, parts = head.triangles, head.parts
     middle = mean[triangles].mean(1)
-    face = (parts == Part.SKIN) & (chart(head, "ears")[triangles].mean(1) < 0.3) & (middle[:, 2] > -0.1)
+    face = (
+        (parts == Part.SKIN)
+        & (chart(head, "ears")[triangles].mean(1) < 0.3)
+        & (middle[:, 2] > -0.1)
+    )
     face &= head.head_weights[triangles].mean(1) > 0.95
     drop = -head.actions[index("jawOpen"), :, 1][triangles].mean(1)
     lips = (face | (parts == Part.MOUTH_CAVITY)) & (chart(head, "lips")[triangles].mean(1) > 0.2)
     everything = np.arange(lm.LANDMARK_COUNT)
     special = (*lm.IRIS, *lm.INNER_LIP_UPPER, *lm.INNER_LIP_LOWER)
-    return [(np.setdiff1d(everything, special), face),
-            (np.array(lm.INNER_LIP_UPPER), lips & (drop < 0.010)),
-            (np.array(lm.INNER_LIP_LOWER), lips & (drop > 0.010)),
-            (np.array(lm.LEFT_IRIS), (parts == Part.EYE_LEFT) & (middle[:, 2] > 0)),
-            (np.array(lm.RIGHT_IRIS), (parts == Part.EYE_RIGHT) & (middle[:, 2] > 0))]
+    return [
+        (np.setdiff1d(everything, special), face),
+        (np.array(lm.INNER_LIP_UPPER), lips & (drop < 0.010)),
+        (np.array(lm.INNER_LIP_LOWER), lips & (drop > 0.010)),
+        (np.array(lm.LEFT_IRIS), (parts == Part.EYE_LEFT) & (middle[:, 2] > 0)),
+        (np.array(lm.RIGHT_IRIS), (parts == Part.EYE_RIGHT) & (middle[:, 2] > 0)),
+    ]
 
 
 def _candidates(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points to try: corners, edge middles and the middle of each triangle; corners (N, 3) and barycentrics (N, 3)."""
-    weights = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [.5, .5, 0], [0, .5, .5], [.5, 0, .5], [1, 1, 1]], np.float32)
+    weights = np.array(
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [1, 1, 1]],
+        np.float32,
+    )
     weights /= weights.sum(1, keepdims=True)
     return np.repeat(triangles, len(weights), 0), np.tile(weights, (len(triangles), 1))
 
@@ -151,7 +215,9 @@ def _blend(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.n
     return np.einsum("nkc,nk->nc", values[corners], weights)
 
 
-def _nearest_on_surface(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_on_surface(
+    points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The closest surface point to each point: triangle corners (N, 3) and barycentrics (N, 3) (Ericson 2005, section 5.1.5)."""
     near = KDTree(vertices[triangles].mean(1)).query(points, k=min(40, len(triangles)))[1]
     corners = triangles[near]
@@ -164,11 +230,15 @@ def _nearest_on_surface(points: np.ndarray, vertices: np.ndarray, triangles: np.
     det = np.maximum(d11 * d22 - d12 * d12, 1e-18)
     u, v = (d22 * e1 - d12 * e2) / det, (d11 * e2 - d12 * e1) / det
     inside = (u >= 0) & (v >= 0) & (u + v <= 1)
-    options.append(np.where(inside[..., None], np.stack([1 - u - v, u, v], -1), np.array([1.0, 0, 0])))
+    options.append(
+        np.where(inside[..., None], np.stack([1 - u - v, u, v], -1), np.array([1.0, 0, 0]))
+    )
     for first, second in ((0, 1), (1, 2), (0, 2)):
         start, end = (a, b, c)[first], (a, b, c)[second]
         along = end - start
-        s = np.clip(((p - start) * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-18), 0, 1)
+        s = np.clip(
+            ((p - start) * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-18), 0, 1
+        )
         option = np.zeros((*s.shape, 3))
         option[..., first], option[..., second] = 1 - s, s
         options.append(option)
@@ -181,7 +251,9 @@ def _nearest_on_surface(points: np.ndarray, vertices: np.ndarray, triangles: np.
     return corners[each, row], weights[each, row, option]
 
 
-def _first_guess(views: list[_View], mean: Float32Array, allowed: list[tuple[np.ndarray, BoolArray]]) -> np.ndarray:
+def _first_guess(
+    views: list[_View], mean: Float32Array, allowed: list[tuple[np.ndarray, BoolArray]]
+) -> np.ndarray:
     """(478, 3) on the mean head: the median over near-frontal views of the surface point that projects next to the landmark."""
     frontal = [view for view in views if abs(view.yaw) <= 15]
     points = np.zeros((len(frontal), lm.LANDMARK_COUNT, 3))
@@ -190,8 +262,12 @@ def _first_guess(views: list[_View], mean: Float32Array, allowed: list[tuple[np.
         for numbers, mask in allowed:
             corners, weights = _candidates(view.rig.triangles[mask])
             depth = _blend(front[:, None], corners, weights)[:, 0]
-            found = np.asarray(KDTree(_blend(view.pixels, corners, weights)).query(view.landmarks[numbers], k=8)[1])
-            nearest = found[np.arange(len(numbers)), depth[found].argmax(1)]  # the frontmost of the nearest
+            found = np.asarray(
+                KDTree(_blend(view.pixels, corners, weights)).query(view.landmarks[numbers], k=8)[1]
+            )
+            nearest = found[
+                np.arange(len(numbers)), depth[found].argmax(1)
+            ]  # the frontmost of the nearest
             points[v, numbers] = _blend(mean, corners[nearest], weights[nearest])
     return np.median(points, 0)
 
@@ -204,12 +280,17 @@ def _canonical_on_head(canonical: np.ndarray, points: np.ndarray) -> np.ndarray:
     u, s, vt = np.linalg.svd(cb.T @ ca)
     sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
     rotation = u @ (sign[:, None] * vt)
-    scale = (s * sign).sum() / (ca ** 2).sum()
+    scale = (s * sign).sum() / (ca**2).sum()
     return scale * (canonical - a.mean(0)) @ rotation.T + b.mean(0)
 
 
-def _search(views: list[_View], mean: Float32Array, guess: np.ndarray,
-            allowed: list[tuple[np.ndarray, BoolArray]], triangles: np.ndarray) -> np.ndarray:
+def _search(
+    views: list[_View],
+    mean: Float32Array,
+    guess: np.ndarray,
+    allowed: list[tuple[np.ndarray, BoolArray]],
+    triangles: np.ndarray,
+) -> np.ndarray:
     """(478, 3) on the mean head: mean of the six candidates around the guess that reproject best, weighted by how well."""
     points = np.zeros((lm.LANDMARK_COUNT, 3))
     view_weight = np.array([np.exp(-0.5 * (view.yaw / 25) ** 2) for view in views])
@@ -234,9 +315,16 @@ def _search(views: list[_View], mean: Float32Array, guess: np.ndarray,
     return points
 
 
-def reprojection_errors(views: list[_View], vertex_ids: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
+def reprojection_errors(
+    views: list[_View], vertex_ids: np.ndarray, barycentrics: np.ndarray
+) -> np.ndarray:
     """Pixels between detected and projected landmarks: (views, 478)."""
-    return np.stack([np.linalg.norm(_blend(view.pixels, vertex_ids, barycentrics) - view.landmarks, axis=1) for view in views])
+    return np.stack(
+        [
+            np.linalg.norm(_blend(view.pixels, vertex_ids, barycentrics) - view.landmarks, axis=1)
+            for view in views
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -252,8 +340,9 @@ class EmbeddingReport:
     """Pictures in which no face was found."""
 
 
-def make_landmark_model(*, people: int = 8, held_out: int = 3,
-                        progress: Callable[[float], None] | None = None) -> tuple[lm.LandmarkModel, EmbeddingReport]:
+def make_landmark_model(
+    *, people: int = 8, held_out: int = 3, progress: Callable[[float], None] | None = None
+) -> tuple[lm.LandmarkModel, EmbeddingReport]:
     """Measure the embedding, about two minutes.
 
     people, held_out: how many random people to measure with and to test on; progress: called with 0 .. 1.
@@ -267,14 +356,22 @@ def make_landmark_model(*, people: int = 8, held_out: int = 3,
     allowed = _allowed_triangles(head, mean)
     lips = chart(head, "lips")
     rng = np.random.default_rng(7)
-    crowd = [identity_rig(identity, rng.normal(0, 0.8, len(identity.components)), head=head) for _ in range(people + held_out)]
+    crowd = [
+        identity_rig(identity, rng.normal(0, 0.8, len(identity.components)), head=head)
+        for _ in range(people + held_out)
+    ]
     with FaceDetector(min_confidence=0.3) as detector:
-        bald = _views([identity_rig(identity, np.zeros(1), head=head), crowd[0]], _POSES[:3], detector, lips=lips,
-                      brows=np.zeros(len(mean)))
+        bald = _views(
+            [identity_rig(identity, np.zeros(1), head=head), crowd[0]],
+            _POSES[:3],
+            detector,
+            lips=lips,
+            brows=np.zeros(len(mean)),
+        )
         guess = _first_guess(bald, mean, allowed)
         report(0.1)
         placed = guess.copy()
-        placed[:len(canonical)] = _canonical_on_head(canonical, guess)
+        placed[: len(canonical)] = _canonical_on_head(canonical, guess)
         placed = (placed + placed[partner] * [-1, 1, 1]) / 2
         brows = brow_chart(mean, placed)
         views: list[_View] = []
@@ -286,43 +383,80 @@ def make_landmark_model(*, people: int = 8, held_out: int = 3,
     points = _search(used, mean, _first_guess(used, mean, allowed), allowed, head.triangles)
     points = (points + points[partner] * [-1, 1, 1]) / 2
     report(0.95)
-    vertex_ids, barycentrics = np.zeros((lm.LANDMARK_COUNT, 3), np.int32), np.zeros((lm.LANDMARK_COUNT, 3), np.float32)
+    vertex_ids, barycentrics = (
+        np.zeros((lm.LANDMARK_COUNT, 3), np.int32),
+        np.zeros((lm.LANDMARK_COUNT, 3), np.float32),
+    )
     for numbers, mask in allowed:
-        vertex_ids[numbers], barycentrics[numbers] = _nearest_on_surface(points[numbers], mean, head.triangles[mask])
-    trained, fresh = (reprojection_errors(some, vertex_ids, barycentrics) for some in (used, tested))
+        vertex_ids[numbers], barycentrics[numbers] = _nearest_on_surface(
+            points[numbers], mean, head.triangles[mask]
+        )
+    trained, fresh = (
+        reprojection_errors(some, vertex_ids, barycentrics) for some in (used, tested)
+    )
     inside = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), lm.FACE_OVAL)
-    eye_px = np.mean([np.linalg.norm(np.subtract(*view.landmarks[list(lm.EYE_CORNERS)])) for view in used if view.yaw == 0])
+    eye_px = np.mean(
+        [
+            np.linalg.norm(np.subtract(*view.landmarks[list(lm.EYE_CORNERS)]))
+            for view in used
+            if view.yaw == 0
+        ]
+    )
     sigma = np.sqrt((np.concatenate([trained, fresh]) ** 2).mean(0)) / eye_px
     model = _assemble(head, identity, vertex_ids, barycentrics, sigma)
     report(1.0)
-    return model, EmbeddingReport(float(np.median(trained)), float(np.median(fresh)), _rms(fresh), _rms(fresh[:, inside]),
-                                  len(crowd) * len(_POSES) - len(views))
+    return model, EmbeddingReport(
+        float(np.median(trained)),
+        float(np.median(fresh)),
+        _rms(fresh),
+        _rms(fresh[:, inside]),
+        len(crowd) * len(_POSES) - len(views),
+    )
 
 
 def _rms(errors: np.ndarray) -> float:
-    return float(np.sqrt((errors ** 2).mean()))
+    return float(np.sqrt((errors**2).mean()))
 
 
-def _assemble(head: AnnyHead, identity: IdentityModel, vertex_ids: np.ndarray, barycentrics: np.ndarray,
-              sigma: np.ndarray) -> lm.LandmarkModel:
+def _assemble(
+    head: AnnyHead,
+    identity: IdentityModel,
+    vertex_ids: np.ndarray,
+    barycentrics: np.ndarray,
+    sigma: np.ndarray,
+) -> lm.LandmarkModel:
     def at(values: np.ndarray) -> Float32Array:
-        return np.einsum("...lkc,lk->...lc", values[..., vertex_ids, :], barycentrics).astype(np.float32)
+        return np.einsum("...lkc,lk->...lc", values[..., vertex_ids, :], barycentrics).astype(
+            np.float32
+        )
 
     neutral, centers = at(identity.mean), eye_centers(head, identity.mean)
     actions = at(head.actions)
     for name in EXPRESSION_NAMES:
         if name.startswith("eyeLook"):
             turns = gaze_rotation(gaze_from_expression(expression(**{name: 1.0})))
-            for iris, turn, center in zip((lm.LEFT_IRIS, lm.RIGHT_IRIS), turns, centers, strict=True):
+            for iris, turn, center in zip(
+                (lm.LEFT_IRIS, lm.RIGHT_IRIS), turns, centers, strict=True
+            ):
                 offset = neutral[list(iris)] - center
                 actions[index(name), list(iris)] = offset @ turn.T - offset
     radius = eye_radius(head, identity.mean)
-    radius_basis = np.array([eye_radius(head, identity.mean + component) - radius for component in identity.components])
+    radius_basis = np.array(
+        [eye_radius(head, identity.mean + component) - radius for component in identity.components]
+    )
     return lm.LandmarkModel(
-        vertex_ids=vertex_ids, barycentrics=barycentrics, sigma=sigma.astype(np.float32), neutral=neutral,
-        identity_basis=at(identity.components), actions=actions, eye_centers=centers,
-        eye_center_basis=eye_centers(head, identity.components), eye_radius=np.array(radius, np.float32),
-        eye_radius_basis=radius_basis.astype(np.float32), vertex_count=np.array(len(identity.mean), np.int32))
+        vertex_ids=vertex_ids,
+        barycentrics=barycentrics,
+        sigma=sigma.astype(np.float32),
+        neutral=neutral,
+        identity_basis=at(identity.components),
+        actions=actions,
+        eye_centers=centers,
+        eye_center_basis=eye_centers(head, identity.components),
+        eye_radius=np.array(radius, np.float32),
+        eye_radius_basis=radius_basis.astype(np.float32),
+        vertex_count=np.array(len(identity.mean), np.int32),
+    )
 
 
 def save_landmark_model(model: lm.LandmarkModel, path: Path) -> None:
@@ -337,7 +471,9 @@ def save_landmark_model(model: lm.LandmarkModel, path: Path) -> None:
 
 def main() -> None:
     """Make the table and print what it is worth."""
-    parser = argparse.ArgumentParser(description="measure where MediaPipe's landmarks lie on the head rig")
+    parser = argparse.ArgumentParser(
+        description="measure where MediaPipe's landmarks lie on the head rig"
+    )
     parser.add_argument("--output", type=Path, default=_OUTPUT)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)

@@ -27,9 +27,19 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO)
-    build_avatar(asset_path("sample_portrait"), consent=_CONSENT, progress=lambda step, share: None,
-                 done=lambda stage, state: write_stage_picture(folder, stage.key, state, side=_SIDE, suffix=".webp"))
-    _log.info("%d KB of pictures in %s", sum(path.stat().st_size for path in folder.glob("*.webp")) // 1024, folder)
+    build_avatar(
+        asset_path("sample_portrait"),
+        consent=_CONSENT,
+        progress=lambda step, share: None,
+        done=lambda stage, state: write_stage_picture(
+            folder, stage.key, state, side=_SIDE, suffix=".webp"
+        ),
+    )
+    _log.info(
+        "%d KB of pictures in %s",
+        sum(path.stat().st_size for path in folder.glob("*.webp")) // 1024,
+        folder,
+    )
 
 
 if __name__ == "__main__":

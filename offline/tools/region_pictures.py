@@ -24,7 +24,11 @@ from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.rig import Part
 from perse_live.rotations import FACING_CAMERA, from_euler_degrees
 
-_SIDE, _COLUMNS, _PICTURE = 100, 10, 320  # pixels of a panel, panels in a row, pixels that a head is drawn with
+_SIDE, _COLUMNS, _PICTURE = (
+    100,
+    10,
+    320,
+)  # pixels of a panel, panels in a row, pixels that a head is drawn with
 _TINT, _SHARE = np.array([214.0, 56.0, 56.0]), 0.6
 _YAWS = (0.0, -75.0)
 
@@ -44,9 +48,12 @@ def main() -> None:
         panels += _panels(views, getattr(charts, name), f"chart: {name.replace('_', ' ')}")
     on_axis = np.abs(template[:, 2] - NECK_AXIS_DEPTH) < 0.004
     panels += _panels(views, on_axis.astype(np.float32), "depth of the neck's axis")
-    rows = [strip(panels[k:k + _COLUMNS], _SIDE) for k in range(0, len(panels), _COLUMNS)]
+    rows = [strip(panels[k : k + _COLUMNS], _SIDE) for k in range(0, len(panels), _COLUMNS)]
     width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    padded = [
+        np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255)
+        for row in rows
+    ]
     write_image(folder / "template-regions.webp", np.concatenate(padded))
 
 
@@ -56,7 +63,9 @@ def _view(yaw: float) -> PhotoGeometry:
     turn = FACING_CAMERA @ from_euler_degrees(yaw, 0.0, 0.0)
     camera = Camera(_PICTURE, _PICTURE, 1.9 * _PICTURE, 1.9 * _PICTURE, _PICTURE / 2, _PICTURE / 2)
     middle = turn @ np.array([0.0, -0.02, -0.07])
-    return photo_geometry(camera, rig, rig.vertices, turn, np.array([0.0, 0.0, 0.72]) - middle, rig.vertices)
+    return photo_geometry(
+        camera, rig, rig.vertices, turn, np.array([0.0, 0.0, 0.72]) - middle, rig.vertices
+    )
 
 
 def _panels(views: list[PhotoGeometry], weights: Float32Array, name: str) -> list[Panel]:
@@ -65,7 +74,11 @@ def _panels(views: list[PhotoGeometry], weights: Float32Array, name: str) -> lis
 
 
 def _tinted(view: PhotoGeometry, weights: Float32Array) -> UInt8Array:
-    share = _SHARE * np.nan_to_num(attribute_map(view, weights[:, None])) * view.part_map(Part.SKIN)[..., None]
+    share = (
+        _SHARE
+        * np.nan_to_num(attribute_map(view, weights[:, None]))
+        * view.part_map(Part.SKIN)[..., None]
+    )
     return np.clip(shaded(view) * (1 - share) + _TINT * share, 0, 255).astype(np.uint8)
 
 

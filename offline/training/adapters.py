@@ -31,7 +31,9 @@ _MAX_JSON_BYTES = 1 << 20
 class Network:
     """A decoder with named adapters, of which reader number k reads the k-th CODES columns behind the features."""
 
-    def __init__(self, decoder: Decoder, adapters: Mapping[str, Adapter | int], *, seed: int = 0) -> None:
+    def __init__(
+        self, decoder: Decoder, adapters: Mapping[str, Adapter | int], *, seed: int = 0
+    ) -> None:
         """adapters: in the order of their readers; a number instead of one makes a new adapter of that rank, which is trained.
         seed: of the factors of new ones. Torch's global generator is used by peft but has no influence on the result.
         """
@@ -58,9 +60,15 @@ class Network:
 
     def parameters(self, name: str) -> list[nn.Parameter]:
         """An adapter's factors: A and B of each layer."""
-        return [factor for layer in self._layers for factor in (layer.lora_A[name].weight, layer.lora_B[name].weight)]
+        return [
+            factor
+            for layer in self._layers
+            for factor in (layer.lora_A[name].weight, layer.lora_B[name].weight)
+        ]
 
-    def __call__(self, rows: torch.Tensor, weights: Mapping[str, torch.Tensor | float]) -> torch.Tensor:
+    def __call__(
+        self, rows: torch.Tensor, weights: Mapping[str, torch.Tensor | float]
+    ) -> torch.Tensor:
         """D(rows) under weights by name; a weight may be a column (N, 1). rows: (N, FEATURES + CODES * readers)."""
         used = [name for name in self.names if name in weights]
         for layer in self._layers:
@@ -75,14 +83,17 @@ class Network:
         out[:, :FEATURES] = features
         if codes is not None:
             at = FEATURES + CODES * self.names.index(name)
-            out = torch.cat([out[:, :at], codes, out[:, at + CODES:]], 1)
+            out = torch.cat([out[:, :at], codes, out[:, at + CODES :]], 1)
         return out
 
     def adapter(self, name: str) -> Adapter:
         """An adapter as plain arrays."""
-        number, factors = self.names.index(name), [factor.detach().numpy().copy() for factor in self.parameters(name)]
+        number, factors = (
+            self.names.index(name),
+            [factor.detach().numpy().copy() for factor in self.parameters(name)],
+        )
         at = FEATURES + CODES * number
-        first = np.concatenate([factors[0][:, :FEATURES], factors[0][:, at:at + CODES]], 1)
+        first = np.concatenate([factors[0][:, :FEATURES], factors[0][:, at : at + CODES]], 1)
         return Adapter(first, *factors[1:], alpha=float(self._layers[0].lora_alpha[name]))
 
     def _load(self, name: str, number: int, one: Adapter) -> None:
@@ -91,7 +102,7 @@ class Network:
         with torch.no_grad():
             first.zero_()
             first[:, :FEATURES] = torch.from_numpy(one.a1[:, :FEATURES])
-            first[:, at:at + CODES] = torch.from_numpy(one.a1[:, FEATURES:])
+            first[:, at : at + CODES] = torch.from_numpy(one.a1[:, FEATURES:])
             for factor, array in zip(others, (one.b1, one.a2, one.b2, one.a3, one.b3), strict=True):
                 factor.copy_(torch.from_numpy(array))
         for factor in (first, *others):
@@ -101,12 +112,14 @@ class Network:
         """Start with each rank reading one code, and a B that lets all of them through, which learns faster than peft's zeros."""
         at, first = FEATURES + CODES * number, self.parameters(name)[0]
         seen = torch.zeros_like(first)
-        seen[:, :FEATURES], seen[:, at:at + CODES] = 1, 1
+        seen[:, :FEATURES], seen[:, at : at + CODES] = 1, 1
         with torch.no_grad():
             for a, b in zip(self.parameters(name)[::2], self.parameters(name)[1::2], strict=True):
-                nn.init.kaiming_uniform_(a, a=5**0.5, generator=generator)  # as peft, from a generator of our own
+                nn.init.kaiming_uniform_(
+                    a, a=5**0.5, generator=generator
+                )  # as peft, from a generator of our own
                 b.normal_(0, 0.3 / len(a) ** 0.5, generator=generator)
-            first[:, at:at + CODES] = torch.eye(len(first), CODES)
+            first[:, at : at + CODES] = torch.eye(len(first), CODES)
             first *= seen
         first.register_hook(lambda gradient: gradient * seen)  # codes of others stay unread
         for factor in self.parameters(name):
@@ -114,7 +127,11 @@ class Network:
 
 
 def _config(one: Adapter | int, *, alpha: float) -> LoraConfig:
-    return LoraConfig(r=one if isinstance(one, int) else one.rank, lora_alpha=cast("int", alpha), target_modules=list(LAYERS))
+    return LoraConfig(
+        r=one if isinstance(one, int) else one.rank,
+        lora_alpha=cast("int", alpha),
+        target_modules=list(LAYERS),
+    )
 
 
 def as_peft(avatar: Avatar, names: Sequence[str]) -> Network:
@@ -124,7 +141,9 @@ def as_peft(avatar: Avatar, names: Sequence[str]) -> Network:
     learned = {one.name: one for one in avatar.attributes if isinstance(one, LearnedAttribute)}
     for name in names:
         if name not in learned:
-            raise UserError(f"there is no attribute {name[:40]!r}: there are {', '.join(learned) or 'none'}")
+            raise UserError(
+                f"there is no attribute {name[:40]!r}: there are {', '.join(learned) or 'none'}"
+            )
     return Network(avatar.decoder, {name: learned[name].adapter for name in names})
 
 
@@ -135,8 +154,13 @@ def save_adapter(avatar: Avatar, name: str, folder: Path) -> None:
     """
     network = as_peft(avatar, [name])
     try:
-        network.model.save_pretrained(str(folder), selected_adapters=[name])  # into a folder of the adapter's name
-        write_bytes(folder / name / _MARK, json.dumps({"network": network_of(avatar), "attribute": name}).encode())
+        network.model.save_pretrained(
+            str(folder), selected_adapters=[name]
+        )  # into a folder of the adapter's name
+        write_bytes(
+            folder / name / _MARK,
+            json.dumps({"network": network_of(avatar), "attribute": name}).encode(),
+        )
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}") from error
 
@@ -152,20 +176,38 @@ def load_adapter(avatar: Avatar, name: str, folder: Path) -> Avatar:
     try:
         mark = parse_json_object((where / _MARK).read_bytes(), max_bytes=_MAX_JSON_BYTES)
         weights = safetensors.numpy.load((where / "adapter_model.safetensors").read_bytes())
-        alpha = float(parse_json_object((where / "adapter_config.json").read_bytes(), max_bytes=_MAX_JSON_BYTES)["lora_alpha"])
+        alpha = float(
+            parse_json_object(
+                (where / "adapter_config.json").read_bytes(), max_bytes=_MAX_JSON_BYTES
+            )["lora_alpha"]
+        )
         belongs = mark["network"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{where} holds no sound adapter: save it again") from error
     if belongs != network_of(avatar):
-        raise UserError(f"{where}: this adapter was trained for another avatar: train it on this one")
-    factors = [weights.get(f"base_model.model.{layer}.lora_{part}.weight") for layer in LAYERS for part in "AB"]
-    learned = next(one for one in avatar.attributes if isinstance(one, LearnedAttribute) and one.name == name)
+        raise UserError(
+            f"{where}: this adapter was trained for another avatar: train it on this one"
+        )
+    factors = [
+        weights.get(f"base_model.model.{layer}.lora_{part}.weight")
+        for layer in LAYERS
+        for part in "AB"
+    ]
+    learned = next(
+        one for one in avatar.attributes if isinstance(one, LearnedAttribute) and one.name == name
+    )
     try:
-        a1, b1, a2, b2, a3, b3 = (np.ascontiguousarray(factor, np.float32) for factor in factors if factor is not None)
+        a1, b1, a2, b2, a3, b3 = (
+            np.ascontiguousarray(factor, np.float32) for factor in factors if factor is not None
+        )
         most = max(float(np.abs(factor).max()) for factor in (a1, b1, a2, b2, a3, b3))
         if not (most <= MOST_WEIGHT and 0 <= alpha <= MOST_ALPHA):
             raise ValueError(most)
         changed = as_stored(replace(learned, adapter=Adapter(a1, b1, a2, b2, a3, b3, alpha)))
     except (ValueError, InvalidAttributesError) as error:
-        raise UserError(f"{where}: its factors are incomplete or out of range: save the adapter again") from error
-    return replace(avatar, attributes=tuple(changed if one.name == name else one for one in avatar.attributes))
+        raise UserError(
+            f"{where}: its factors are incomplete or out of range: save the adapter again"
+        ) from error
+    return replace(
+        avatar, attributes=tuple(changed if one.name == name else one for one in avatar.attributes)
+    )

@@ -24,17 +24,28 @@ def with_decoder(avatar: Avatar) -> Avatar:
 
 def own_features(avatar: Avatar) -> Float32Array:
     """The (G, FEATURES) features of the avatar's own Gaussians."""
-    return features_of(places_at_rest(avatar.rig, avatar.surface, avatar.rigid), avatar.colors, avatar.regions)
+    return features_of(
+        places_at_rest(avatar.rig, avatar.surface, avatar.rigid), avatar.colors, avatar.regions
+    )
 
 
 def learn_decoder(avatar: Avatar) -> Decoder:
     """From features to colour and opacity of each Gaussian, nothing else (1 s). The same every time."""
     features = torch.from_numpy(own_features(avatar))
     goal = torch.zeros(len(features), OUTPUTS)
-    goal[:, COLOR], goal[:, OPACITY] = torch.from_numpy(avatar.colors), torch.from_numpy(avatar.opacities)
+    goal[:, COLOR], goal[:, OPACITY] = (
+        torch.from_numpy(avatar.colors),
+        torch.from_numpy(avatar.opacities),
+    )
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
-        net = nn.Sequential(nn.Linear(FEATURES, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, OUTPUTS))
+        net = nn.Sequential(
+            nn.Linear(FEATURES, WIDTH),
+            nn.SiLU(),
+            nn.Linear(WIDTH, WIDTH),
+            nn.SiLU(),
+            nn.Linear(WIDTH, OUTPUTS),
+        )
         optimizer = torch.optim.Adam(net.parameters(), _RATE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=_STEPS)
         for _ in range(_STEPS):

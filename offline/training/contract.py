@@ -64,8 +64,14 @@ Progress = Callable[[str, float], None]
 class FitAttribute(Protocol):
     """How an avatar learns an attribute."""
 
-    def __call__(self, avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[TrainingFrame], *,
-                 progress: Progress) -> Avatar:
+    def __call__(
+        self,
+        avatar: Avatar,
+        teacher: TeacherAttribute,
+        frames: Sequence[TrainingFrame],
+        *,
+        progress: Progress,
+    ) -> Avatar:
         """The avatar with the attribute as its last; one of the same name is replaced, in its place.
 
         All other attributes, and the avatar without any, stay as they are bit for bit. frames: may be empty where the teacher is

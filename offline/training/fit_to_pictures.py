@@ -31,8 +31,15 @@ class LiftConfig:
     seed: int = 7
 
 
-def lifted(avatar: Avatar, look: Attribute, shots: Sequence[Shot], *, moves_own: bool, config: LiftConfig,
-           told: Callable[[float], None]) -> tuple[Attribute, Rows]:
+def lifted(
+    avatar: Avatar,
+    look: Attribute,
+    shots: Sequence[Shot],
+    *,
+    moves_own: bool,
+    config: LiftConfig,
+    told: Callable[[float], None],
+) -> tuple[Attribute, Rows]:
     """A look as pictures at full weight show it, and its rows.
 
     avatar: without attributes; look: what may change, and where it starts; moves_own: whether own Gaussians may move.
@@ -42,12 +49,19 @@ def lifted(avatar: Avatar, look: Attribute, shots: Sequence[Shot], *, moves_own:
     rates[COLOR], rates[OPACITY], rates[PLACE], rates[SIZE] = config.rates
     free = rates.repeat(len(rows), 1)
     if not moves_own:
-        free[:rows.own, PLACE], free[:rows.own, SIZE] = 0, 0
-    change = nn.Parameter(torch.zeros(len(rows), OUTPUTS))  # in steps of the rates, so that one rate serves Adam
+        free[: rows.own, PLACE], free[: rows.own, SIZE] = 0, 0
+    change = nn.Parameter(
+        torch.zeros(len(rows), OUTPUTS)
+    )  # in steps of the rates, so that one rate serves Adam
     optimizer = torch.optim.Adam([change], 1.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=0.05)
     generator = torch.Generator().manual_seed(config.seed)
-    order = torch.cat([torch.randperm(len(shots), generator=generator) for _ in range(-(-config.steps // len(shots)))])
+    order = torch.cat(
+        [
+            torch.randperm(len(shots), generator=generator)
+            for _ in range(-(-config.steps // len(shots)))
+        ]
+    )
     for step in range(config.steps):
         told(step / config.steps)
         loss = shots[int(order[step])].loss(rows.ends + free * change, rows.before)
@@ -61,20 +75,36 @@ def lifted(avatar: Avatar, look: Attribute, shots: Sequence[Shot], *, moves_own:
     shown = _shown(avatar, look, rows, ends.numpy())
     final = rows_of(avatar, shown)
     if moves_own:
-        final.ends[:rows.own, PLACE.start:] = ends[:rows.own, PLACE.start:]
+        final.ends[: rows.own, PLACE.start :] = ends[: rows.own, PLACE.start :]
     return shown, final
 
 
 def _shown(avatar: Avatar, look: Attribute, rows: Rows, ends: Float32Array) -> Attribute:
     """The look whose rows end there; own Gaussians do not move."""
-    own, its, added = ends[:rows.own], ends[rows.own:], look.added
+    own, its, added = ends[: rows.own], ends[rows.own :], look.added
     split = len(added.surface.triangles)
     grown = (added.least_size * np.exp(its[:, SIZE]))[:, None].astype(np.float32)
     places = (its[:, PLACE] * PLACE_UNIT).astype(np.float32)
     moved = (into_binding(avatar.rig, added.surface) @ places[:split, :, None])[:, :, 0]
-    surface = replace(added.surface, positions=added.surface_start + moved, axes=added.surface.axes * grown[:split])
-    rigid = replace(added.rigid, means=added.rigid_start + places[split:], scales=added.rigid.scales * grown[split:])
-    return replace(look, colors=np.clip(avatar.colors[look.ids] + own[:, COLOR], 0, 1).astype(np.float32),
-                   opacities=np.clip(avatar.opacities[look.ids] + own[:, OPACITY], 0, 1).astype(np.float32),
-                   added=replace(added, surface=surface, rigid=rigid, opacities=np.clip(its[:, OPACITY], 0, 1),
-                                 colors=np.clip(added.colors + its[:, COLOR], 0, 1)))
+    surface = replace(
+        added.surface,
+        positions=added.surface_start + moved,
+        axes=added.surface.axes * grown[:split],
+    )
+    rigid = replace(
+        added.rigid,
+        means=added.rigid_start + places[split:],
+        scales=added.rigid.scales * grown[split:],
+    )
+    return replace(
+        look,
+        colors=np.clip(avatar.colors[look.ids] + own[:, COLOR], 0, 1).astype(np.float32),
+        opacities=np.clip(avatar.opacities[look.ids] + own[:, OPACITY], 0, 1).astype(np.float32),
+        added=replace(
+            added,
+            surface=surface,
+            rigid=rigid,
+            opacities=np.clip(its[:, OPACITY], 0, 1),
+            colors=np.clip(added.colors + its[:, COLOR], 0, 1),
+        ),
+    )

@@ -58,8 +58,19 @@ class Rows:
         shown = ((way - appear) / lasts).clamp(0, 1)
         added = self._added(chosen, len(ends))
         grown = torch.log((self.least_size + (1 - self.least_size) * way) / self.least_size)
-        places, size = torch.where(added, way, shown) * ends[:, PLACE], torch.where(added, grown, shown * ends[:, SIZE:SIZE + 1])
-        return torch.cat([torch.where(added, way, shown) * ends[:, COLOR], shown * ends[:, OPACITY:OPACITY + 1], places, size], 1)
+        places, size = (
+            torch.where(added, way, shown) * ends[:, PLACE],
+            torch.where(added, grown, shown * ends[:, SIZE : SIZE + 1]),
+        )
+        return torch.cat(
+            [
+                torch.where(added, way, shown) * ends[:, COLOR],
+                shown * ends[:, OPACITY : OPACITY + 1],
+                places,
+                size,
+            ],
+            1,
+        )
 
     def first_codes(self) -> torch.Tensor:
         """Codes (N + S + R, CODES) that tell rows apart by where they go: principal components of their ways."""
@@ -88,16 +99,30 @@ def rows_of(avatar: Avatar, look: Attribute) -> Rows:
     own[:, OPACITY] = look.opacities - avatar.opacities[look.ids]
     rest, full = added_places(avatar, look)
     ends = np.zeros((len(added), OUTPUTS), np.float32)
-    ends[:, OPACITY], ends[:, PLACE], ends[:, SIZE] = added.opacities, (full - rest) / PLACE_UNIT, -np.log(added.least_size)
-    features = np.concatenate([own_features(avatar)[look.ids], features_of(rest, added.colors, added.regions)])
+    ends[:, OPACITY], ends[:, PLACE], ends[:, SIZE] = (
+        added.opacities,
+        (full - rest) / PLACE_UNIT,
+        -np.log(added.least_size),
+    )
+    features = np.concatenate(
+        [own_features(avatar)[look.ids], features_of(rest, added.colors, added.regions)]
+    )
     before = np.concatenate([avatar.opacities[look.ids], np.zeros(len(added), np.float32)])
     appear, lasts = _times(avatar, look, full)
-    return Rows(len(look.ids), torch.from_numpy(features), torch.from_numpy(np.concatenate([own, ends])),
-                torch.from_numpy(before)[:, None], torch.from_numpy(appear)[:, None], torch.from_numpy(lasts)[:, None],
-                added.least_size)
+    return Rows(
+        len(look.ids),
+        torch.from_numpy(features),
+        torch.from_numpy(np.concatenate([own, ends])),
+        torch.from_numpy(before)[:, None],
+        torch.from_numpy(appear)[:, None],
+        torch.from_numpy(lasts)[:, None],
+        added.least_size,
+    )
 
 
-def _times(avatar: Avatar, look: Attribute, places: Float32Array) -> tuple[Float32Array, Float32Array]:
+def _times(
+    avatar: Avatar, look: Attribute, places: Float32Array
+) -> tuple[Float32Array, Float32Array]:
     """When own Gaussians and those that are added (at places (S + R, 3) in the end) begin to change, and for how long.
 
     Own ones under a solid thing do as the piece of it that is nearest.
@@ -107,8 +132,12 @@ def _times(avatar: Avatar, look: Attribute, places: Float32Array) -> tuple[Float
         appear = _TOGETHER * added.appear
         cut, lasts = _cut(avatar, look)
         begins = np.concatenate([cut, appear])
-        return begins.astype(np.float32), np.concatenate([lasts, np.minimum(_SOON, 1 - appear)]).astype(np.float32)
-    near = np.asarray(KDTree(places).query(places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids])[1])
+        return begins.astype(np.float32), np.concatenate(
+            [lasts, np.minimum(_SOON, 1 - appear)]
+        ).astype(np.float32)
+    near = np.asarray(
+        KDTree(places).query(places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids])[1]
+    )
     under = np.minimum(added.appear[near] + _COVERED, 1 - _AT_ONCE)
     begins = np.concatenate([under, added.appear]).astype(np.float32)
     return begins, np.full(len(begins), _AT_ONCE, np.float32)
@@ -128,11 +157,15 @@ def _cut(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
 
 def added_places(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
     """Where what an attribute adds is at weight 0 and at weight 1, both (S + R, 3) metres at rest."""
-    return places_at_rest(avatar.rig, *begin_of(look)), places_at_rest(avatar.rig, look.added.surface, look.added.rigid)
+    return places_at_rest(avatar.rig, *begin_of(look)), places_at_rest(
+        avatar.rig, look.added.surface, look.added.rigid
+    )
 
 
 def begin_of(look: Attribute) -> tuple[SurfaceBinding, RigidBinding]:
     """What an attribute adds as it is at weight 0, where it begins and as small as that."""
     added, least = look.added, np.float32(look.added.least_size)
-    return (replace(added.surface, positions=added.surface_start, axes=added.surface.axes * least),
-            replace(added.rigid, means=added.rigid_start, scales=added.rigid.scales * least))
+    return (
+        replace(added.surface, positions=added.surface_start, axes=added.surface.axes * least),
+        replace(added.rigid, means=added.rigid_start, scales=added.rigid.scales * least),
+    )

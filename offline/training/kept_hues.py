@@ -12,7 +12,16 @@ from dataclasses import replace
 import numpy as np
 
 from perse_live.arrays import Float32Array, FloatArray
-from perse_live.decoder.network import COLOR, FEATURES, OPACITY, Adapter, Decoder, Folded, fold, silu
+from perse_live.decoder.network import (
+    COLOR,
+    FEATURES,
+    OPACITY,
+    Adapter,
+    Decoder,
+    Folded,
+    fold,
+    silu,
+)
 
 _SHARES = np.linspace(0.05, 1, 12)  # of the way, at which colours are looked at
 _UNSEEN_COUNTS = 0.02  # times as much as what is opaque
@@ -20,7 +29,9 @@ _OWN_COUNTS = 0.3  # the avatar's own Gaussians, which keep what they were taugh
 _HELD = 1e-4  # pull towards what was learnt, against the mean of the normal matrix's diagonal
 
 
-def with_kept_hues(decoder: Decoder, adapter: Adapter, features: Float32Array, codes: Float32Array, own: int) -> Adapter:
+def with_kept_hues(
+    decoder: Decoder, adapter: Adapter, features: Float32Array, codes: Float32Array, own: int
+) -> Adapter:
     """An adapter that changes the colours of what it adds as little as it can.
 
     features: (N, FEATURES), codes: (N, CODES), of which the first `own` are the avatar's.

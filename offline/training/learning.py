@@ -28,7 +28,10 @@ from perse_live.decoder.wearing import added_change, features_of_added
 from perse_live.errors import UserError
 from perse_live.regions import Region
 
-_ROUNDS, _STEP = 8, 0.7  # of settling what is added, and which part of what is missing each makes good
+_ROUNDS, _STEP = (
+    8,
+    0.7,
+)  # of settling what is added, and which part of what is missing each makes good
 _MUCH = 1e-3  # metres that count as much as a whole unit of colour
 
 
@@ -42,8 +45,14 @@ class FitConfig:
     """Where its pictures are drawn."""
 
 
-def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[TrainingFrame], *, progress: Progress,
-                  config: FitConfig | None = None) -> Avatar:
+def fit_attribute(
+    avatar: Avatar,
+    teacher: TeacherAttribute,
+    frames: Sequence[TrainingFrame],
+    *,
+    progress: Progress,
+    config: FitConfig | None = None,
+) -> Avatar:
     """One `offline.training.contract.FitAttribute`."""
     config = config or FitConfig()
     look = teacher.look
@@ -55,22 +64,49 @@ def fit_attribute(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[Tr
     rows, shots = rows_of(bare, look), shots_of(bare, look, frames, drawing)
     with one_thread():
         if not teacher.known:
-            look, rows = lifted(bare, look, shots, moves_own=teacher.moves_own, config=config.lift,
-                                told=lambda share: progress(look.label, 0.5 * share))
+            look, rows = lifted(
+                bare,
+                look,
+                shots,
+                moves_own=teacher.moves_own,
+                config=config.lift,
+                told=lambda share: progress(look.label, 0.5 * share),
+            )
         elif not shots and len(rows) and config.regression.drawn_steps:
             shots = shots_along(rows, views_of(bare, look, drawing))
         begun = 0.0 if teacher.known else 0.5
         _, ends = added_places(bare, look)
         hair = torch.from_numpy((look.added.regions == Region.HAIR).astype(np.float32))[:, None]
         tint = hair_samples(bare, rows, look.ids) if teacher.tints_hair else None
-        adapter, codes = regress(avatar.decoder, look.name, rows, mates=mates_of(avatar, look.name, look.slot), ends=ends,
-                                 hair=hair, tint=tint, shots=shots, config=config.regression,
-                                 told=lambda share: progress(look.label, begun + (1 - begun) * share))
+        adapter, codes = regress(
+            avatar.decoder,
+            look.name,
+            rows,
+            mates=mates_of(avatar, look.name, look.slot),
+            ends=ends,
+            hair=hair,
+            tint=tint,
+            shots=shots,
+            config=config.regression,
+            told=lambda share: progress(look.label, begun + (1 - begun) * share),
+        )
     if look.added.solid:
         adapter = with_kept_hues(avatar.decoder, adapter, rows.features.numpy(), codes, rows.own)
-    learned = LearnedAttribute(look.name, look.label, look.slot, look.ids, codes[:rows.own], _at_start(look, codes[rows.own:]),
-                               adapter, teacher.moves_own, teacher.tints_hair, look.vertex_ids, look.vertex_offsets,
-                               teacher.origin, correctives=_correctives(bare, look))
+    learned = LearnedAttribute(
+        look.name,
+        look.label,
+        look.slot,
+        look.ids,
+        codes[: rows.own],
+        _at_start(look, codes[rows.own :]),
+        adapter,
+        teacher.moves_own,
+        teacher.tints_hair,
+        look.vertex_ids,
+        look.vertex_offsets,
+        teacher.origin,
+        correctives=_correctives(bare, look),
+    )
     learned = as_stored(with_even_pace(avatar, settled(bare, look, as_stored(learned))))
     progress(look.label, 1.0)
     return with_learned(avatar, learned)
@@ -86,13 +122,17 @@ def with_learned(avatar: Avatar, learned: LearnedAttribute) -> Avatar:
 
 def check_room(every: Sequence[Look]) -> None:
     """Raises UserError where an avatar has no room for so many attributes."""
-    limits = ((len(every), MAX_ATTRIBUTES, "attributes"),
-              (sum(len(one.added) for one in every), MAX_ADDED, "Gaussians that they add"),
-              (sum(len(one.ids) for one in every), MAX_CHANGED, "Gaussians that they change"),
-              (sum(len(one.vertex_ids) for one in every), MAX_MOVED, "vertices that they move"))
+    limits = (
+        (len(every), MAX_ATTRIBUTES, "attributes"),
+        (sum(len(one.added) for one in every), MAX_ADDED, "Gaussians that they add"),
+        (sum(len(one.ids) for one in every), MAX_CHANGED, "Gaussians that they change"),
+        (sum(len(one.vertex_ids) for one in every), MAX_MOVED, "vertices that they move"),
+    )
     for count, most, what in limits:
         if count > most:
-            raise UserError(f"no room for {count:,} {what}: an avatar may have {most:,}; remove some first")
+            raise UserError(
+                f"no room for {count:,} {what}: an avatar may have {most:,}; remove some first"
+            )
 
 
 def settled(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> LearnedAttribute:
@@ -113,25 +153,49 @@ def settled(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> Learn
     best, least = learned, np.full(len(added), np.inf)
     for _ in range(_ROUNDS):
         moved = (matrices @ (start - ends)[:split, :, None])[:, :, 0]
-        surface = replace(best.added.surface, positions=added.surface.positions + moved,
-                          axes=added.surface.axes * sizes[:split, None])
-        rigid = replace(best.added.rigid, means=start[split:], scales=added.rigid.scales * sizes[split:, None])
-        tried = as_stored(replace(best, added=replace(best.added, surface=surface, rigid=rigid, colors=np.clip(colors, 0, 1))))
-        change = added_change(avatar.decoder, features_of_added(avatar.rig, tried), tried, [(tried, 1.0)])
+        surface = replace(
+            best.added.surface,
+            positions=added.surface.positions + moved,
+            axes=added.surface.axes * sizes[:split, None],
+        )
+        rigid = replace(
+            best.added.rigid, means=start[split:], scales=added.rigid.scales * sizes[split:, None]
+        )
+        tried = as_stored(
+            replace(
+                best,
+                added=replace(
+                    best.added, surface=surface, rigid=rigid, colors=np.clip(colors, 0, 1)
+                ),
+            )
+        )
+        change = added_change(
+            avatar.decoder, features_of_added(avatar.rig, tried), tried, [(tried, 1.0)]
+        )
         start, sizes, colors = _start(avatar, look, tried)
         off = start + change.places - ends
         growth, tone = np.log(sizes * change.sizes), colors + change.colors - added.colors
         missed = np.linalg.norm(off, axis=1) / _MUCH + np.abs(growth) + np.abs(tone).sum(1)
         best, least = _better(best, tried, missed < least), np.minimum(missed, least)
-        start, sizes, colors = start - _STEP * off, sizes * np.exp(-_STEP * growth), colors - _STEP * tone
+        start, sizes, colors = (
+            start - _STEP * off,
+            sizes * np.exp(-_STEP * growth),
+            colors - _STEP * tone,
+        )
     return best
 
 
-def _start(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> tuple[Float32Array, Float32Array, Float32Array]:
+def _start(
+    avatar: Avatar, look: Attribute, learned: LearnedAttribute
+) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Where what is added starts (S + R, 3), metres at rest, how large (S + R,) against its end, and its colours."""
     mine, full = learned.added, look.added
-    size = np.concatenate([np.linalg.norm(mine.surface.axes, axis=1) / np.linalg.norm(full.surface.axes, axis=1),
-                           mine.rigid.scales[:, 0] / full.rigid.scales[:, 0]])
+    size = np.concatenate(
+        [
+            np.linalg.norm(mine.surface.axes, axis=1) / np.linalg.norm(full.surface.axes, axis=1),
+            mine.rigid.scales[:, 0] / full.rigid.scales[:, 0],
+        ]
+    )
     return places_at_rest(avatar.rig, mine.surface, mine.rigid), size, mine.colors
 
 
@@ -139,11 +203,22 @@ def _better(one: LearnedAttribute, other: LearnedAttribute, where: BoolArray) ->
     """The one, with the other's added Gaussians (S + R,) in some places."""
     a, b, split = one.added, other.added, len(one.added.surface.triangles)
     on, off = where[:split, None], where[split:, None]
-    surface = replace(a.surface, positions=np.where(on, b.surface.positions, a.surface.positions),
-                      axes=np.where(on, b.surface.axes, a.surface.axes))
-    rigid = replace(a.rigid, means=np.where(off, b.rigid.means, a.rigid.means),
-                    scales=np.where(off, b.rigid.scales, a.rigid.scales))
-    return replace(one, added=replace(a, surface=surface, rigid=rigid, colors=np.where(where[:, None], b.colors, a.colors)))
+    surface = replace(
+        a.surface,
+        positions=np.where(on, b.surface.positions, a.surface.positions),
+        axes=np.where(on, b.surface.axes, a.surface.axes),
+    )
+    rigid = replace(
+        a.rigid,
+        means=np.where(off, b.rigid.means, a.rigid.means),
+        scales=np.where(off, b.rigid.scales, a.rigid.scales),
+    )
+    return replace(
+        one,
+        added=replace(
+            a, surface=surface, rigid=rigid, colors=np.where(where[:, None], b.colors, a.colors)
+        ),
+    )
 
 
 def _correctives(avatar: Avatar, look: Attribute) -> LookCorrectives | None:
@@ -165,10 +240,15 @@ def _check(avatar: Avatar, teacher: TeacherAttribute, frames: Sequence[TrainingF
     look = teacher.look
     if not teacher.known and not frames:
         raise UserError(f"attribute {look.name!r} is known from pictures only, and there are none")
-    for ids, limit in ((look.ids, len(avatar)), (look.vertex_ids, len(avatar.rig.vertices)),
-                       (look.added.surface.triangles, len(avatar.rig.triangles))):
+    for ids, limit in (
+        (look.ids, len(avatar)),
+        (look.vertex_ids, len(avatar.rig.vertices)),
+        (look.added.surface.triangles, len(avatar.rig.triangles)),
+    ):
         if len(ids) and not (int(ids.min()) >= 0 and int(ids.max()) < limit):
-            raise UserError(f"attribute {look.name!r} was made for another avatar: make it for this one")
+            raise UserError(
+                f"attribute {look.name!r} was made for another avatar: make it for this one"
+            )
     others: tuple[Look, ...] = tuple(one for one in avatar.attributes if one.name != look.name)
     if any(isinstance(one, Attribute) for one in others):
         raise ValueError("attributes that are not learned cannot stand beside one that is")

@@ -24,7 +24,11 @@ from perse_live.splatting.cpu import CpuRasterizer
 _STEPS = 40  # into which the way is cut
 _SIDE = 224  # pixels of the pictures
 _BACKDROP = (0.5, 0.5, 0.5)
-_VIEWS = ((0.0, expression()), (25.0, expression()), (-12.0, expression(jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5)))
+_VIEWS = (
+    (0.0, expression()),
+    (25.0, expression()),
+    (-12.0, expression(jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5)),
+)
 _LEAST = 0.04  # share of the pace that is the even one, so that no part of the way is gone at once
 
 
@@ -37,14 +41,22 @@ def with_even_pace(avatar: Avatar, learned: LearnedAttribute) -> LearnedAttribut
         return replace(learned, pace=None)
     alone = replace(avatar, attributes=(replace(learned, pace=None),))
     camera, still = avatar.source.camera.resized(_SIDE, _SIDE), np.zeros((2, 2), np.float32)
-    dresser, animator, rasterizer = Dresser(alone), Animator(alone, threads=1), CpuRasterizer(_SIDE, _SIDE, threads=1)
+    dresser, animator, rasterizer = (
+        Dresser(alone),
+        Animator(alone, threads=1),
+        CpuRasterizer(_SIDE, _SIDE, threads=1),
+    )
     films: list[list[Float32Array]] = [[] for _ in _VIEWS]
     for share in np.linspace(0, 1, _STEPS + 1):
         animator.wear(dresser.wear({learned.name: float(share)}))
         for film, (yaw, doing) in zip(films, _VIEWS, strict=True):
             gaussians = animator.pose(doing, still, facing_pose(avatar, yaw=yaw))
-            film.append(rasterizer.render_float(gaussians, camera, background=_BACKDROP)[..., :3].copy())
-    changes = np.array([[float(np.abs(b - a).mean()) for a, b in itertools.pairwise(film)] for film in films])
+            film.append(
+                rasterizer.render_float(gaussians, camera, background=_BACKDROP)[..., :3].copy()
+            )
+    changes = np.array(
+        [[float(np.abs(b - a).mean()) for a, b in itertools.pairwise(film)] for film in films]
+    )
     return replace(learned, pace=pace_of(changes))
 
 

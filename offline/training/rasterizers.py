@@ -20,9 +20,19 @@ _log = logging.getLogger(__name__)
 class Splat(Protocol):
     """As `perse_live.splatting.autograd.splat`."""
 
-    def __call__(self, means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor,
-                 colors: torch.Tensor, camera: Camera, /, *, background: tuple[float, float, float],
-                 threads: int) -> torch.Tensor:
+    def __call__(
+        self,
+        means: torch.Tensor,
+        quats: torch.Tensor,
+        scales: torch.Tensor,
+        opacities: torch.Tensor,
+        colors: torch.Tensor,
+        camera: Camera,
+        /,
+        *,
+        background: tuple[float, float, float],
+        threads: int,
+    ) -> torch.Tensor:
         """Draw Gaussians in the camera frame, with gradients. Returns (H, W, 4) where its arguments are."""
         ...
 
@@ -49,7 +59,9 @@ def drawing_on(device: Device) -> Drawing:
     if not causes:
         return Drawing(torch.device("cuda"), cuda.splat)
     if device == "cuda":
-        raise UserError(f"cannot learn on CUDA: {'; '.join(causes)}. Install perse-live[cuda] on a machine with an NVIDIA GPU, or"
-                        " choose the device cpu")
+        raise UserError(
+            f"cannot learn on CUDA: {'; '.join(causes)}. Install perse-live[cuda] on a machine with an NVIDIA GPU, or"
+            " choose the device cpu"
+        )
     _log.info("learning on the CPU: %s", "; ".join(causes))
     return ON_CPU

@@ -18,7 +18,17 @@ from perse_live.arrays import Float32Array
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.decoder.features import features_of, places_at_rest
-from perse_live.decoder.network import COLOR, OPACITY, PLACE, PLACE_UNIT, SIZE, Adapter, Decoder, decode, fold
+from perse_live.decoder.network import (
+    COLOR,
+    OPACITY,
+    PLACE,
+    PLACE_UNIT,
+    SIZE,
+    Adapter,
+    Decoder,
+    decode,
+    fold,
+)
 from perse_live.decoder.wearing import features_of_added
 from perse_live.regions import Region
 
@@ -26,7 +36,9 @@ RANK = 16
 _ABSENT = 0.03  # how far below 0 the opacity of what is not there is pushed, so that it is cut off to exactly 0
 _OPAQUE = 0.9  # opacity from which more is as good: it is cut off at 1
 _LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whose loss is of the size of a colour
-_CROSSED = 0.85  # share of a morph on which a part fades in: half-way, both are more than half there
+_CROSSED = (
+    0.85  # share of a morph on which a part fades in: half-way, both are more than half there
+)
 _NEAREST = 8
 _EDGE = 0.2  # share of the way within which a change is an edge, which takes more looking at than what comes slowly
 _TRAVELS_COUNT = 0.3  # displacements of a morph are of centimetres and need not be exact; they must not drown colours
@@ -77,8 +89,12 @@ class Mate:
     def alone(self, weight: float) -> torch.Tensor:
         """What it adds, worn by itself: outputs (M, OUTPUTS)."""
         features = self.features.numpy()
-        with_it = decode(fold(self.decoder, [(self.adapter, weight)], reader=0), features, self.codes.numpy())
-        return torch.from_numpy(with_it - decode(fold(self.decoder, [], reader=None), features, None))
+        with_it = decode(
+            fold(self.decoder, [(self.adapter, weight)], reader=0), features, self.codes.numpy()
+        )
+        return torch.from_numpy(
+            with_it - decode(fold(self.decoder, [], reader=None), features, None)
+        )
 
     def ends(self) -> Float32Array:
         """(M, 3) where what it adds is at full weight, metres at rest."""
@@ -88,7 +104,9 @@ class Mate:
         """How it colours Gaussians of hair: (n, 3)."""
         rows = features.numpy()
         tinted = decode(fold(self.decoder, [(self.adapter, weight)], reader=None), rows, None)
-        return torch.from_numpy(tinted - decode(fold(self.decoder, [], reader=None), rows, None))[:, COLOR]
+        return torch.from_numpy(tinted - decode(fold(self.decoder, [], reader=None), rows, None))[
+            :, COLOR
+        ]
 
 
 def mates_of(avatar: Avatar, name: str, slot: str) -> list[Mate]:
@@ -101,8 +119,18 @@ def mates_of(avatar: Avatar, name: str, slot: str) -> list[Mate]:
             features = features_of_added(avatar.rig, one)
             hair = torch.from_numpy((one.added.regions == Region.HAIR).astype(np.float32))[:, None]
             begin = places_at_rest(avatar.rig, one.added.surface, one.added.rigid)
-            found.append(Mate(one.name, one.adapter, torch.from_numpy(features), torch.from_numpy(one.added.codes), begin, hair,
-                              one.tints_hair, avatar.decoder))
+            found.append(
+                Mate(
+                    one.name,
+                    one.adapter,
+                    torch.from_numpy(features),
+                    torch.from_numpy(one.added.codes),
+                    begin,
+                    hair,
+                    one.tints_hair,
+                    avatar.decoder,
+                )
+            )
     return found
 
 
@@ -112,27 +140,49 @@ def hair_samples(avatar: Avatar, rows: Rows, ids: np.ndarray) -> tuple[torch.Ten
     Colours are those of the avatar's own hair, lighter and darker too, each changed as the own Gaussians nearest to it in colour
     are; places are anywhere on the head, so that they do not matter. Empty where the attribute changes no hair.
     """
-    own = np.isin(avatar.regions[ids], (Region.HAIR, Region.HAIR_BACK)) & (avatar.opacities[ids] > 0.4)
-    change = rows.ends[:len(ids), COLOR].numpy()
+    own = np.isin(avatar.regions[ids], (Region.HAIR, Region.HAIR_BACK)) & (
+        avatar.opacities[ids] > 0.4
+    )
+    change = rows.ends[: len(ids), COLOR].numpy()
     strength = np.abs(change).sum(1)
     if own.any():
-        own &= strength > 0.5 * np.percentile(strength[own], 75)  # not at the hairline, where only part of the tint is meant
+        own &= strength > 0.5 * np.percentile(
+            strength[own], 75
+        )  # not at the hairline, where only part of the tint is meant
     if own.sum() < 4 * _NEAREST:
         return torch.zeros(0, rows.features.shape[1]), torch.zeros(0, 3)
     rng = np.random.default_rng(11)
     colors = avatar.colors[ids][own]
     picked = colors[rng.integers(0, len(colors), 4000)]
-    wanted = np.clip(picked * rng.uniform(0.6, 1.5, (len(picked), 1)) + 0.02 * rng.standard_normal(picked.shape), 0, 1)
+    wanted = np.clip(
+        picked * rng.uniform(0.6, 1.5, (len(picked), 1)) + 0.02 * rng.standard_normal(picked.shape),
+        0,
+        1,
+    )
     nearest = KDTree(colors).query(wanted, k=_NEAREST)[1]
     places = rng.uniform((-0.11, -0.16, -0.2), (0.11, 0.14, 0.06), (len(wanted), 3))
     goal = colors[nearest].mean(1) + change[own][nearest].mean(1)
-    features = features_of(places.astype(np.float32), wanted.astype(np.float32), np.full(len(wanted), int(Region.HAIR), np.uint8))
+    features = features_of(
+        places.astype(np.float32),
+        wanted.astype(np.float32),
+        np.full(len(wanted), int(Region.HAIR), np.uint8),
+    )
     return torch.from_numpy(features), torch.from_numpy((goal - wanted).astype(np.float32))
 
 
-def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], ends: Float32Array, hair: torch.Tensor,
-            tint: tuple[torch.Tensor, torch.Tensor] | None, shots: Sequence[Shot], config: RegressionConfig,
-            told: Callable[[float], None]) -> tuple[Adapter, Float32Array]:
+def regress(
+    decoder: Decoder,
+    name: str,
+    rows: Rows,
+    *,
+    mates: Sequence[Mate],
+    ends: Float32Array,
+    hair: torch.Tensor,
+    tint: tuple[torch.Tensor, torch.Tensor] | None,
+    shots: Sequence[Shot],
+    config: RegressionConfig,
+    told: Callable[[float], None],
+) -> tuple[Adapter, Float32Array]:
     """A new adapter and the codes of its rows.
 
     ends: (S + R, 3) where what is added is at full weight; hair: (S + R, 1) 1 where that is hair; tint: `hair_samples`, for
@@ -141,7 +191,9 @@ def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], e
     if not len(rows):
         return _idle(decoder, name), rows.first_codes().numpy()
     generator = torch.Generator().manual_seed(config.seed)
-    network = Network(decoder, {name: RANK, **{mate.name: mate.adapter for mate in mates}}, seed=config.seed)
+    network = Network(
+        decoder, {name: RANK, **{mate.name: mate.adapter for mate in mates}}, seed=config.seed
+    )
     base = Network(decoder, {name: RANK})
     codes = nn.Parameter(rows.first_codes())
 
@@ -151,23 +203,48 @@ def regress(decoder: Decoder, name: str, rows: Rows, *, mates: Sequence[Mate], e
 
     rows_base, count = plain(rows.features), len(rows)
     added = torch.arange(rows.own, count)
-    pairs = [_Pair(mate, travel(ends, mate.ends()), travel(mate.ends(), ends), plain(mate.features)) for mate in mates
-             if len(added) or len(mate.features)]
-    steps = config.steps_among_mates if pairs else config.steps if len(added) else config.steps_in_place
+    pairs = [
+        _Pair(mate, travel(ends, mate.ends()), travel(mate.ends(), ends), plain(mate.features))
+        for mate in mates
+        if len(added) or len(mate.features)
+    ]
+    steps = (
+        config.steps_among_mates if pairs else config.steps if len(added) else config.steps_in_place
+    )
     optimizer = torch.optim.Adam([{"params": network.parameters(name)}, {"params": [codes]}])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [config.rate, config.code_rate], total_steps=steps, pct_start=0.15)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [config.rate, config.code_rate], total_steps=steps, pct_start=0.15
+    )
     for step in range(steps):
         told(step / steps)
-        chosen = torch.cat([_some(part, config.batch // 2, generator) for part in (torch.arange(rows.own), added)])
+        chosen = torch.cat(
+            [_some(part, config.batch // 2, generator) for part in (torch.arange(rows.own), added)]
+        )
         weights = torch.rand(len(chosen), 1, generator=generator)
         weights = _at_its_edge(rows, chosen, weights)
         weights[::3] = 1
-        out = network(network.rows(rows.features[chosen], codes[chosen], name), {name: weights}) - rows_base[chosen]
-        loss = _error(out, rows.at(weights, chosen), rows.before[chosen]) + _LATENT * codes[chosen].square().mean()
+        out = (
+            network(network.rows(rows.features[chosen], codes[chosen], name), {name: weights})
+            - rows_base[chosen]
+        )
+        loss = (
+            _error(out, rows.at(weights, chosen), rows.before[chosen])
+            + _LATENT * codes[chosen].square().mean()
+        )
         if pairs:
             pair = pairs[int(torch.randint(len(pairs), (1,), generator=generator))]
-            loss = loss + _PAIRS_COUNT * _pair_loss(network, name, rows, rows_base, codes, added, hair, pair, config.batch // 2,
-                                                    generator)
+            loss = loss + _PAIRS_COUNT * _pair_loss(
+                network,
+                name,
+                rows,
+                rows_base,
+                codes,
+                added,
+                hair,
+                pair,
+                config.batch // 2,
+                generator,
+            )
         if tint is not None and len(tint[0]):
             picked = _some(torch.arange(len(tint[0])), config.batch // 2, generator)
             weights = torch.rand(len(picked), 1, generator=generator).sqrt()
@@ -196,11 +273,25 @@ class _Pair:
     """(M, OUTPUTS) of the mate's."""
 
 
-def _pair_loss(network: Network, name: str, rows: Rows, rows_base: torch.Tensor, codes: torch.Tensor, added: torch.Tensor,
-               hair: torch.Tensor, pair: _Pair, batch: int, generator: torch.Generator) -> torch.Tensor:
+def _pair_loss(
+    network: Network,
+    name: str,
+    rows: Rows,
+    rows_base: torch.Tensor,
+    codes: torch.Tensor,
+    added: torch.Tensor,
+    hair: torch.Tensor,
+    pair: _Pair,
+    batch: int,
+    generator: torch.Generator,
+) -> torch.Tensor:
     """Both attributes worn, weights sharing up to 1: what each adds travels to where the other's is, and fades on the way."""
     mate, loss = pair.mate, codes.new_zeros(())
-    whole = 1.0 if torch.rand((), generator=generator) < 0.6 else float(torch.rand((), generator=generator))
+    whole = (
+        1.0
+        if torch.rand((), generator=generator) < 0.6
+        else float(torch.rand((), generator=generator))
+    )
     share = float(torch.rand((), generator=generator))
     mine, its = max(whole * share, 1e-3), max(whole * (1 - share), 1e-3)
     weights = {name: mine, mate.name: its}
@@ -210,17 +301,27 @@ def _pair_loss(network: Network, name: str, rows: Rows, rows_base: torch.Tensor,
         goal = rows.at(torch.full((len(chosen), 1), whole if both else mine), chosen)
         at = chosen - rows.own
         if both:
-            goal = _travelled(goal, torch.from_numpy(pair.there[at.numpy()].astype(np.float32)), share)
+            goal = _travelled(
+                goal, torch.from_numpy(pair.there[at.numpy()].astype(np.float32)), share
+            )
         if mate.tints_hair:
             goal[:, COLOR] += hair[at] * mate.tint(rows.features[chosen], its)
-        out = network(network.rows(rows.features[chosen], codes[chosen], name), weights) - rows_base[chosen]
+        out = (
+            network(network.rows(rows.features[chosen], codes[chosen], name), weights)
+            - rows_base[chosen]
+        )
         loss = loss + _error(out, goal, rows.before[chosen], places=_TRAVELS_COUNT)
     if len(mate.features):
         chosen = _some(torch.arange(len(mate.features)), batch, generator)
         goal = mate.alone(whole if both else its)[chosen]
         if both:
-            goal = _travelled(goal, torch.from_numpy(pair.back[chosen.numpy()].astype(np.float32)), 1 - share)
-        out = network(network.rows(mate.features[chosen], mate.codes[chosen], mate.name), weights) - pair.base[chosen]
+            goal = _travelled(
+                goal, torch.from_numpy(pair.back[chosen.numpy()].astype(np.float32)), 1 - share
+            )
+        out = (
+            network(network.rows(mate.features[chosen], mate.codes[chosen], mate.name), weights)
+            - pair.base[chosen]
+        )
         loss = loss + _error(out, goal, torch.zeros(len(chosen), 1), places=_TRAVELS_COUNT)
     return loss
 
@@ -234,15 +335,24 @@ def _travelled(outputs: torch.Tensor, way: torch.Tensor, share: float) -> torch.
     return out
 
 
-def _error(out: torch.Tensor, goal: torch.Tensor, before: torch.Tensor, *, places: float = 1.0) -> torch.Tensor:
+def _error(
+    out: torch.Tensor, goal: torch.Tensor, before: torch.Tensor, *, places: float = 1.0
+) -> torch.Tensor:
     """Mean square; opacities of what is to be absent only count where they are above 0, of what has become opaque only below
     what they should be: they are cut off at 0 and 1, so a steep rise need not end there. places: how much displacements count.
     """
-    shown, wanted = before + out[:, OPACITY:OPACITY + 1], before + goal[:, OPACITY:OPACITY + 1]
+    shown, wanted = before + out[:, OPACITY : OPACITY + 1], before + goal[:, OPACITY : OPACITY + 1]
     opacity = torch.where(wanted < 1e-3, (shown + _ABSENT).clamp(min=0), shown - wanted)
     opacity = torch.where((wanted > _OPAQUE) & (before == 0), opacity.clamp(max=0), opacity)
-    differs = torch.cat([_COLORS_COUNT * (out[:, COLOR] - goal[:, COLOR]), opacity, places * (out[:, PLACE] - goal[:, PLACE]),
-                         out[:, SIZE:SIZE + 1] - goal[:, SIZE:SIZE + 1]], 1)
+    differs = torch.cat(
+        [
+            _COLORS_COUNT * (out[:, COLOR] - goal[:, COLOR]),
+            opacity,
+            places * (out[:, PLACE] - goal[:, PLACE]),
+            out[:, SIZE : SIZE + 1] - goal[:, SIZE : SIZE + 1],
+        ],
+        1,
+    )
     return differs.square().mean()
 
 

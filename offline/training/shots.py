@@ -19,7 +19,16 @@ from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, corrected
 from perse_live.camera import Camera
 from perse_live.decoder.features import into_binding
-from perse_live.decoder.network import COLOR, MOST_PLACE, MOST_SIZE, OPACITY, OUTPUTS, PLACE, PLACE_UNIT, SIZE
+from perse_live.decoder.network import (
+    COLOR,
+    MOST_PLACE,
+    MOST_SIZE,
+    OPACITY,
+    OUTPUTS,
+    PLACE,
+    PLACE_UNIT,
+    SIZE,
+)
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
@@ -32,9 +41,22 @@ _SIMILARITY = 0.25  # weight of 1 - SSIM against L1, as in PERSE
 _ELSEWHERE = 0.5  # weight of what must not change, against the part
 _SIDE = 160  # pixels of pictures made here
 _SEEN = 2 / 255  # change of a channel that counts as part of the look
-_VIEWS = ((0.0, False), (26.0, True), (-26.0, False))  # degrees turned, and whether the avatar talks
-_ALONG = ((1.0, 0), (0.5, 0), (1.0, 1), (0.25, 0), (1.0, 2), (0.75, 1))  # shares of the way, and numbers of views
-_TALKING = expression(jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5, eyeBlinkLeft=0.3, eyeBlinkRight=0.3)
+_VIEWS = (
+    (0.0, False),
+    (26.0, True),
+    (-26.0, False),
+)  # degrees turned, and whether the avatar talks
+_ALONG = (
+    (1.0, 0),
+    (0.5, 0),
+    (1.0, 1),
+    (0.25, 0),
+    (1.0, 2),
+    (0.75, 1),
+)  # shares of the way, and numbers of views
+_TALKING = expression(
+    jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5, eyeBlinkLeft=0.3, eyeBlinkRight=0.3
+)
 _STEP = 0.02  # metres, of the differences that tell how a displacement at rest moves a posed Gaussian; it is linear
 
 
@@ -69,20 +91,33 @@ class Shot:
         """The picture (H, W, 3) for outputs (n, OUTPUTS) of the rows; before: (n, 1) their opacities without the attribute."""
         means, quats, scales, opacities, colors, at, turns, grows, facing = self._on_device
         out, before = out.to(means.device), before.to(means.device)
-        moved = (turns @ (out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT)[:, :, None])[:, :, 0]
-        grown = torch.exp(out[:, SIZE:SIZE + 1].clamp(-MOST_SIZE, MOST_SIZE) * grows)
-        shown = (before + out[:, OPACITY:OPACITY + 1]).clamp(0, 1) * facing
+        moved = (turns @ (out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT)[:, :, None])[
+            :, :, 0
+        ]
+        grown = torch.exp(out[:, SIZE : SIZE + 1].clamp(-MOST_SIZE, MOST_SIZE) * grows)
+        shown = (before + out[:, OPACITY : OPACITY + 1]).clamp(0, 1) * facing
         picture = self.drawing.splat(
-            means.index_add(0, at, moved), quats, scales.index_copy(0, at, scales[at] * grown),
-            opacities.index_copy(0, at, shown[:, 0]), colors.index_copy(0, at, (colors[at] + out[:, COLOR]).clamp(0, 1)),
-            self.camera, background=BACKDROP, threads=1)
+            means.index_add(0, at, moved),
+            quats,
+            scales.index_copy(0, at, scales[at] * grown),
+            opacities.index_copy(0, at, shown[:, 0]),
+            colors.index_copy(0, at, (colors[at] + out[:, COLOR]).clamp(0, 1)),
+            self.camera,
+            background=BACKDROP,
+            threads=1,
+        )
         return picture[:, :, :3].cpu()
 
     @cached_property
     def _on_device(self) -> tuple[torch.Tensor, ...]:
         """What no step changes, where it is drawn: the avatar is uploaded once, not for every step."""
-        start = (torch.from_numpy(np.ascontiguousarray(array)) for array in vars(self.start).values())
-        return tuple(tensor.to(self.drawing.device) for tensor in (*start, self.chosen, self.turns, self.grows, self.facing))
+        start = (
+            torch.from_numpy(np.ascontiguousarray(array)) for array in vars(self.start).values()
+        )
+        return tuple(
+            tensor.to(self.drawing.device)
+            for tensor in (*start, self.chosen, self.turns, self.grows, self.facing)
+        )
 
     def loss(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
         """L1 and SSIM inside the part; outside of it L1 against the avatar without the attribute."""
@@ -104,11 +139,15 @@ def similarity(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
     ma, mb = mean(a), mean(b)
     va, vb, both = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
-    index = (2 * ma * mb + 1e-4) * (2 * both + 9e-4) / ((ma * ma + mb * mb + 1e-4) * (va + vb + 9e-4))
+    index = (
+        (2 * ma * mb + 1e-4) * (2 * both + 9e-4) / ((ma * ma + mb * mb + 1e-4) * (va + vb + 9e-4))
+    )
     return index[0].permute(1, 2, 0)
 
 
-def shots_of(avatar: Avatar, look: Attribute, frames: Sequence[TrainingFrame], drawing: Drawing) -> list[Shot]:
+def shots_of(
+    avatar: Avatar, look: Attribute, frames: Sequence[TrainingFrame], drawing: Drawing
+) -> list[Shot]:
     """An editor's pictures. avatar: without attributes; outside of the parts it is the target itself."""
     worn = _with_moved_rig(avatar, look)
     return [_shot(worn, look, frame, drawing) for frame in frames if frame.part_mask.max() > 0]
@@ -118,34 +157,77 @@ def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, drawing: Drawin
     part = np.clip(frame.part_mask, 0, 1).astype(np.float32)
     rows, columns = np.nonzero(part > 0)
     top, left = max(int(rows.min()) - _MARGIN, 0), max(int(columns.min()) - _MARGIN, 0)
-    bottom, right = min(int(rows.max()) + 1 + _MARGIN, part.shape[0]), min(int(columns.max()) + 1 + _MARGIN, part.shape[1])
-    camera = Camera(right - left, bottom - top, frame.camera.fx, frame.camera.fy, frame.camera.cx - left, frame.camera.cy - top)
+    bottom, right = (
+        min(int(rows.max()) + 1 + _MARGIN, part.shape[0]),
+        min(int(columns.max()) + 1 + _MARGIN, part.shape[1]),
+    )
+    camera = Camera(
+        right - left,
+        bottom - top,
+        frame.camera.fx,
+        frame.camera.fy,
+        frame.camera.cx - left,
+        frame.camera.cy - top,
+    )
     part, image = part[top:bottom, left:right, None], frame.image[top:bottom, left:right]
     avatar = corrected(avatar, frame.expression, frame.gaze)
     own = posed(avatar, frame, avatar.surface, avatar.rigid, avatar.opacities, avatar.colors)
-    bare = CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(own, camera).astype(np.float32)
+    bare = (
+        CpuRasterizer(camera.width, camera.height, threads=1)
+        .render_rgba(own, camera)
+        .astype(np.float32)
+    )
     bare = bare[..., :3] / 255 + (1 - bare[..., 3:] / 255) * np.array(BACKDROP, np.float32)
     start, turns, grows = _all_posed(avatar, look, frame)
     chosen = np.concatenate([look.ids, np.arange(len(avatar), len(start))])
     facing = start.opacities[chosen] > 0
-    return Shot(1.0, frame.weight, camera, start, torch.from_numpy(chosen.astype(np.int64)),
-                torch.from_numpy(facing.astype(np.float32))[:, None], torch.from_numpy(turns[chosen]),
-                torch.from_numpy(grows[chosen]),
-                torch.from_numpy((part * image + (1 - part) * bare).astype(np.float32)), torch.from_numpy(part), drawing)
+    return Shot(
+        1.0,
+        frame.weight,
+        camera,
+        start,
+        torch.from_numpy(chosen.astype(np.int64)),
+        torch.from_numpy(facing.astype(np.float32))[:, None],
+        torch.from_numpy(turns[chosen]),
+        torch.from_numpy(grows[chosen]),
+        torch.from_numpy((part * image + (1 - part) * bare).astype(np.float32)),
+        torch.from_numpy(part),
+        drawing,
+    )
 
 
-def _all_posed(avatar: Avatar, look: Attribute, frame: TrainingFrame) -> tuple[Gaussians, Float32Array, Float32Array]:
+def _all_posed(
+    avatar: Avatar, look: Attribute, frame: TrainingFrame
+) -> tuple[Gaussians, Float32Array, Float32Array]:
     """Own Gaussians and, opaque at their start, those that are added; how displacements turn, (G', 3, 3); which axes grow."""
     added, count = look.added, len(avatar)
     begin, free = begin_of(look)
-    surface = SurfaceBinding(*(np.concatenate([getattr(one, name) for one in (avatar.surface, begin)]) for name in vars(begin)))
-    rigid = RigidBinding(*(np.concatenate([getattr(one, name) for one in (avatar.rigid, free)]) for name in vars(free)))
+    surface = SurfaceBinding(
+        *(
+            np.concatenate([getattr(one, name) for one in (avatar.surface, begin)])
+            for name in vars(begin)
+        )
+    )
+    rigid = RigidBinding(
+        *(
+            np.concatenate([getattr(one, name) for one in (avatar.rigid, free)])
+            for name in vars(free)
+        )
+    )
     bound = len(surface.triangles)
     mine = len(avatar.surface.triangles)
-    order = np.concatenate([np.arange(mine), np.arange(bound, bound + count - mine), np.arange(mine, bound),
-                            np.arange(bound + count - mine, count + len(added))])
+    order = np.concatenate(
+        [
+            np.arange(mine),
+            np.arange(bound, bound + count - mine),
+            np.arange(mine, bound),
+            np.arange(bound + count - mine, count + len(added)),
+        ]
+    )
     opacities = np.empty(count + len(added), np.float32)
-    opacities[order] = np.concatenate([np.maximum(avatar.opacities, 1e-6), np.ones(len(added), np.float32)])
+    opacities[order] = np.concatenate(
+        [np.maximum(avatar.opacities, 1e-6), np.ones(len(added), np.float32)]
+    )
     colors = np.empty((count + len(added), 3), np.float32)
     colors[order] = np.concatenate([avatar.colors, added.colors])
     start = posed(avatar, frame, surface, rigid, opacities, colors)
@@ -153,17 +235,29 @@ def _all_posed(avatar: Avatar, look: Attribute, frame: TrainingFrame) -> tuple[G
     columns: list[Float32Array] = []
     for axis in range(3):
         step = _STEP * np.eye(3, dtype=np.float32)[axis]
-        there = replace(surface, positions=surface.positions + matrices @ step), replace(rigid, means=rigid.means + step)
+        there = (
+            replace(surface, positions=surface.positions + matrices @ step),
+            replace(rigid, means=rigid.means + step),
+        )
         moved = posed(avatar, frame, *there, opacities, colors).means
         columns.append(((moved - start.means) / np.float32(_STEP)).astype(np.float32))
     grows = np.ones((len(opacities), 3), np.float32)
     grows[:bound, 2] = 0
-    return (Gaussians(*(np.ascontiguousarray(array[order]) for array in vars(start).values())),
-            np.stack(columns, 2)[order].astype(np.float32), grows[order])
+    return (
+        Gaussians(*(np.ascontiguousarray(array[order]) for array in vars(start).values())),
+        np.stack(columns, 2)[order].astype(np.float32),
+        grows[order],
+    )
 
 
-def posed(avatar: Avatar, frame: TrainingFrame, surface: SurfaceBinding, rigid: RigidBinding, opacities: Float32Array,
-          colors: Float32Array) -> Gaussians:
+def posed(
+    avatar: Avatar,
+    frame: TrainingFrame,
+    surface: SurfaceBinding,
+    rigid: RigidBinding,
+    opacities: Float32Array,
+    colors: Float32Array,
+) -> Gaussians:
     """Gaussians bound to the avatar's rig, in a frame's camera frame."""
     vertices = pose_vertices(avatar.rig, frame.expression, frame.gaze, frame.pose)
     return pose_gaussians(vertices, avatar.rig, surface, rigid, opacities, colors, frame.pose)
@@ -173,8 +267,17 @@ def views_of(avatar: Avatar, look: Attribute, drawing: Drawing = ON_CPU) -> list
     """An attribute that is to be drawn, in front and turned, at rest and talking; without targets. avatar: without attributes."""
     camera = avatar.source.camera.resized(_SIDE, _SIDE)
     blank, whole = np.zeros((_SIDE, _SIDE, 3), np.float32), np.ones((_SIDE, _SIDE), np.float32)
-    frames = [TrainingFrame(blank, whole, camera, facing_pose(avatar, yaw=yaw), _TALKING if talking else expression(),
-                            np.zeros((2, 2), np.float32)) for yaw, talking in _VIEWS]
+    frames = [
+        TrainingFrame(
+            blank,
+            whole,
+            camera,
+            facing_pose(avatar, yaw=yaw),
+            _TALKING if talking else expression(),
+            np.zeros((2, 2), np.float32),
+        )
+        for yaw, talking in _VIEWS
+    ]
     return [_shot(avatar, look, frame, drawing) for frame in frames]
 
 

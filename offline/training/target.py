@@ -28,13 +28,25 @@ class Taught:
         """The avatar in it at a share of the way, [0, 1]; as `perse_live.wardrobe.worn` has it once learnt, weight for way."""
         avatar, look, rows = self._avatar, self._look, self._rows
         out = rows.at(torch.full((len(rows), 1), way)).numpy()
-        own, added = change_of(out[:rows.own]), change_of(out[rows.own:])
+        own, added = change_of(out[: rows.own]), change_of(out[rows.own :])
         surface, rigid = begin_of(look)
         split, on = len(surface.triangles), len(avatar.surface.triangles)
         moved = (into_binding(avatar.rig, surface) @ added.places[:split, :, None])[:, :, 0]
-        surface = replace(surface, positions=surface.positions + moved, axes=surface.axes * added.sizes[:split, None])
-        rigid = replace(rigid, means=rigid.means + added.places[split:], scales=rigid.scales * added.sizes[split:, None])
-        colors, opacities, vertices = avatar.colors.copy(), avatar.opacities.copy(), avatar.rig.vertices.copy()
+        surface = replace(
+            surface,
+            positions=surface.positions + moved,
+            axes=surface.axes * added.sizes[:split, None],
+        )
+        rigid = replace(
+            rigid,
+            means=rigid.means + added.places[split:],
+            scales=rigid.scales * added.sizes[split:, None],
+        )
+        colors, opacities, vertices = (
+            avatar.colors.copy(),
+            avatar.opacities.copy(),
+            avatar.rig.vertices.copy(),
+        )
         colors[look.ids] += own.colors
         opacities[look.ids] += own.opacities
         opacities[look.ids] = np.where(opacities[look.ids] < UNSEEN, 0, opacities[look.ids])
@@ -48,10 +60,24 @@ class Taught:
             return np.clip(merged(mine, its), 0, 1).astype(np.float32)
 
         return replace(
-            avatar, rig=replace(avatar.rig, vertices=vertices),
-            surface=SurfaceBinding(*(np.concatenate(pair) for pair in zip(vars(avatar.surface).values(), vars(surface).values(),
-                                                                          strict=True))),
-            rigid=RigidBinding(*(np.concatenate(pair) for pair in zip(vars(avatar.rigid).values(), vars(rigid).values(),
-                                                                      strict=True))),
-            opacities=clipped(opacities, shown), colors=clipped(colors, look.added.colors + added.colors),
-            regions=merged(avatar.regions, look.added.regions), correctives=worn_correctives(avatar, [(look, way)]))
+            avatar,
+            rig=replace(avatar.rig, vertices=vertices),
+            surface=SurfaceBinding(
+                *(
+                    np.concatenate(pair)
+                    for pair in zip(
+                        vars(avatar.surface).values(), vars(surface).values(), strict=True
+                    )
+                )
+            ),
+            rigid=RigidBinding(
+                *(
+                    np.concatenate(pair)
+                    for pair in zip(vars(avatar.rigid).values(), vars(rigid).values(), strict=True)
+                )
+            ),
+            opacities=clipped(opacities, shown),
+            colors=clipped(colors, look.added.colors + added.colors),
+            regions=merged(avatar.regions, look.added.regions),
+            correctives=worn_correctives(avatar, [(look, way)]),
+        )

@@ -31,15 +31,28 @@ Files = dict[str, bytes]
 class RayEngine:
     """Workers of a Ray cluster. Close it at the end."""
 
-    def __init__(self, maker: Maker, address: str, staging: Path, *, jobs: int | None, cores: float, memory: int) -> None:
+    def __init__(
+        self,
+        maker: Maker,
+        address: str,
+        staging: Path,
+        *,
+        jobs: int | None,
+        cores: float,
+        memory: int,
+    ) -> None:
         """Connect to a cluster, or start one.
 
         maker: a function that the nodes can import. address: `THIS_MACHINE`, auto, HOST:PORT or ray://HOST:PORT. staging: an
         existing folder for files of rows that have been made. jobs: how many at the same time; None: as many as fit. cores,
         memory: that Ray sets aside for each, the latter in bytes. Raises UserError where there is no Ray, or no such cluster.
         """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a Ray that we start reports to its makers
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # tasks without GPUs see the machine as it is
+        os.environ.setdefault(
+            "RAY_USAGE_STATS_ENABLED", "0"
+        )  # else a Ray that we start reports to its makers
+        os.environ.setdefault(
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+        )  # tasks without GPUs see the machine as it is
         try:
             import ray
         except ModuleNotFoundError as error:
@@ -47,24 +60,35 @@ class RayEngine:
         self._ray: Any = ray
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address == THIS_MACHINE:
-            options |= {"include_dashboard": False, "num_cpus": None if jobs is None else max(1, round(jobs * cores))}
+            options |= {
+                "include_dashboard": False,
+                "num_cpus": None if jobs is None else max(1, round(jobs * cores)),
+            }
         try:
             ray.init(address=address, **options)
             there: Mapping[str, float] = ray.cluster_resources()
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             cause = next(iter(str(error).splitlines()), repr(error))
-            raise UserError(f"there is no Ray cluster at {address} ({cause}): start one with ray start --head, or say --ray"
-                            f" {THIS_MACHINE}") from error
+            raise UserError(
+                f"there is no Ray cluster at {address} ({cause}): start one with ray start --head, or say --ray"
+                f" {THIS_MACHINE}"
+            ) from error
         fit = int(there.get("CPU", 0) // cores)
         if fit < 1:
             ray.shutdown()
-            raise UserError(f"the Ray cluster at {address} has {there.get('CPU', 0):g} cores, and a row takes {cores:g}")
+            raise UserError(
+                f"the Ray cluster at {address} has {there.get('CPU', 0):g} cores, and a row takes {cores:g}"
+            )
         self.workers = fit if jobs is None else min(jobs, fit)
         self._staging = staging
-        self._task: Any = ray.remote(num_cpus=cores, memory=memory, max_retries=MOST_TRIES - 1)(_make)
+        self._task: Any = ray.remote(num_cpus=cores, memory=memory, max_retries=MOST_TRIES - 1)(
+            _make
+        )
         self._maker = maker
 
-    def run(self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]) -> Generator[Outcome, None, None]:
+    def run(
+        self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]
+    ) -> Generator[Outcome, None, None]:
         """The outcomes of all jobs as they come; see `Engine`. Of a cluster's workers only the end is told."""
         waiting, running = list(reversed(jobs)), dict[Any, tuple[Job, float]]()
         number = 0
@@ -96,10 +120,14 @@ class RayEngine:
 
     def _outcome(self, job: Job, done: Any, begun: float, folder: Path) -> Outcome:
         try:
-            made, error, seconds, files = cast("tuple[Made | None, str, float, Files]", self._ray.get(done))
+            made, error, seconds, files = cast(
+                "tuple[Made | None, str, float, Files]", self._ray.get(done)
+            )
         except self._ray.exceptions.RayError as problem:
             cause = next(iter(str(problem).splitlines()), type(problem).__name__)
-            return Outcome(job, None, f"its workers died: {cause}", time.monotonic() - begun, MOST_TRIES)
+            return Outcome(
+                job, None, f"its workers died: {cause}", time.monotonic() - begun, MOST_TRIES
+            )
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,8 +145,16 @@ def _make(maker: Maker, job: Job, photo: bytes) -> tuple[Made | None, str, float
         folder.mkdir()
         here = source / Path(job.photo).name
         here.write_bytes(photo)
-        made, error = attempt(maker, Job(job.name, str(here), job.consent, job.looks, job.formats, job.offline), folder,
-                              lambda *_: None)
+        made, error = attempt(
+            maker,
+            Job(job.name, str(here), job.consent, job.looks, job.formats, job.offline),
+            folder,
+            lambda *_: None,
+        )
         error = error.replace(str(here), job.photo)
-        files = {one.relative_to(folder).as_posix(): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()}
+        files = {
+            one.relative_to(folder).as_posix(): one.read_bytes()
+            for one in sorted(folder.rglob("*"))
+            if one.is_file()
+        }
     return made, error, time.monotonic() - begun, {} if made is None else files

@@ -36,7 +36,9 @@ class Entry:
 def row_key(row: Row, program: str) -> str:
     """What the files of a row follow from, as SHA-256: the photo's content, all other cells, the program and its version."""
     photo = file_hash(row.photo)
-    return hashlib.sha256(json.dumps([photo, row.name, row.consent, row.looks, row.formats, program]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([photo, row.name, row.consent, row.looks, row.formats, program]).encode()
+    ).hexdigest()
 
 
 def file_hash(path: Path) -> str:
@@ -66,7 +68,9 @@ class Ledger:
 
     def is_ours(self, file: str) -> bool:
         """Whether a file of the folder is what a batch wrote there, byte for byte."""
-        known = self._reports.get(file) or next((one.files[file] for one in self.entries.values() if file in one.files), None)
+        known = self._reports.get(file) or next(
+            (one.files[file] for one in self.entries.values() if file in one.files), None
+        )
         path = self._folder / file
         return known is not None and path.is_file() and file_hash(path) == known
 
@@ -85,21 +89,37 @@ class Ledger:
         try:
             content = parse_json_object(self._path.read_bytes(), max_bytes=_LARGEST)
         except OSError as error:
-            raise UserError(f"{self._path} cannot be read ({error.strerror}): choose another -o") from error
+            raise UserError(
+                f"{self._path} cannot be read ({error.strerror}): choose another -o"
+            ) from error
         except CheckedError as error:
             raise UserError(f"{wrong} ({error})") from error
-        if not str(content.get("creator", "")).startswith(CREATOR) or content.get("version") != _VERSION:
+        if (
+            not str(content.get("creator", "")).startswith(CREATOR)
+            or content.get("version") != _VERSION
+        ):
             raise UserError(wrong)
         try:
             rows = cast("Mapping[str, Mapping[str, Any]]", content["rows"])
-            self.entries = {name: Entry(str(one["key"]), {str(k): str(v) for k, v in one["files"].items()}, float(one["seconds"]),
-                                        tuple(map(str, one["warnings"])), {str(k): float(v) for k, v in one["figures"].items()})
-                            for name, one in rows.items()}
+            self.entries = {
+                name: Entry(
+                    str(one["key"]),
+                    {str(k): str(v) for k, v in one["files"].items()},
+                    float(one["seconds"]),
+                    tuple(map(str, one["warnings"])),
+                    {str(k): float(v) for k, v in one["figures"].items()},
+                )
+                for name, one in rows.items()
+            }
             self._reports = {str(k): str(v) for k, v in content["reports"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(wrong) from error
 
     def _write(self) -> None:
-        content = {"creator": CREATOR, "version": _VERSION, "reports": self._reports,
-                   "rows": {name: asdict(one) for name, one in self.entries.items()}}
+        content = {
+            "creator": CREATOR,
+            "version": _VERSION,
+            "reports": self._reports,
+            "rows": {name: asdict(one) for name, one in self.entries.items()},
+        }
         write_bytes(self._path, (json.dumps(content, allow_nan=False, indent=1) + "\n").encode())

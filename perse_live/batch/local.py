@@ -31,14 +31,18 @@ class LocalEngine:
         self.workers = workers
         self._command, self._staging = list(command), staging
 
-    def run(self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]) -> Generator[Outcome, None, None]:
+    def run(
+        self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]
+    ) -> Generator[Outcome, None, None]:
         """The outcomes of all jobs as they come; see `Engine`."""
         waiting: SimpleQueue[tuple[Job, int]] = SimpleQueue()
         for job in jobs:
             waiting.put((job, 1))
         ended: SimpleQueue[Outcome] = SimpleQueue()
-        crew = [_Crew(self._command, self._staging / str(number), waiting, ended, told)
-                for number in range(min(self.workers, len(jobs)))]
+        crew = [
+            _Crew(self._command, self._staging / str(number), waiting, ended, told)
+            for number in range(min(self.workers, len(jobs)))
+        ]
         try:
             for _ in jobs:
                 outcome = ended.get()
@@ -53,9 +57,21 @@ class LocalEngine:
 class _Crew:
     """A thread with one worker process, started anew when it dies."""
 
-    def __init__(self, command: list[str], folder: Path, waiting: SimpleQueue[tuple[Job, int]], ended: SimpleQueue[Outcome],
-                 told: Callable[[Job, str, float], None]) -> None:
-        self._command, self._folder, self._waiting, self._ended, self._told = command, folder, waiting, ended, told
+    def __init__(
+        self,
+        command: list[str],
+        folder: Path,
+        waiting: SimpleQueue[tuple[Job, int]],
+        ended: SimpleQueue[Outcome],
+        told: Callable[[Job, str, float], None],
+    ) -> None:
+        self._command, self._folder, self._waiting, self._ended, self._told = (
+            command,
+            folder,
+            waiting,
+            ended,
+            told,
+        )
         self._changing = threading.Lock()
         self._closing = threading.Event()
         self._worker: _Worker | None = None
@@ -86,17 +102,23 @@ class _Crew:
                 worker = self._ready()
                 if worker is None:
                     return
-                made, error = worker.make(job, folder, lambda step, share, job=job: self._told(job, step, share))
+                made, error = worker.make(
+                    job, folder, lambda step, share, job=job: self._told(job, step, share)
+                )
             except _DiedError as death:
                 self._forget()
                 shutil.rmtree(folder, ignore_errors=True)
                 if self._closing.is_set():
                     return
                 if tries < MOST_TRIES:
-                    self._waiting.put((job, tries + 1))  # behind all others, when memory may be free
+                    self._waiting.put(
+                        (job, tries + 1)
+                    )  # behind all others, when memory may be free
                     continue
                 made, error = None, f"its worker died {MOST_TRIES} times, the last time {death}"
-            except Exception as problem:  # such as no memory for another process; the batch must not wait for ever
+            except (
+                Exception
+            ) as problem:  # such as no memory for another process; the batch must not wait for ever
                 made, error = None, f"no worker could do it: {type(problem).__name__}: {problem}"
             self._ended.put(Outcome(job, made, error, time.monotonic() - begun, tries, folder))
 
@@ -126,7 +148,9 @@ class _Worker:
     def __init__(self, command: Sequence[str]) -> None:
         self._child = JsonChild(command)
 
-    def make(self, job: Job, folder: Path, told: Callable[[str, float], None]) -> tuple[Made | None, str]:
+    def make(
+        self, job: Job, folder: Path, told: Callable[[str, float], None]
+    ) -> tuple[Made | None, str]:
         """What has come of a job, or why it failed. Raises _DiedError."""
         self._child.send({"job": asdict(job), "folder": str(folder)})
         for said in self._child.answers():
@@ -138,7 +162,11 @@ class _Worker:
                 made = cast("dict[str, Any]", said["made"])
                 return Made(tuple(made["warnings"]), dict(made["figures"])), ""
         code, lines = self._child.wait(), self._child.last_words()
-        how = f"by signal {-code}; perhaps for want of memory: take fewer --jobs" if code < 0 else f"with code {code}"
+        how = (
+            f"by signal {-code}; perhaps for want of memory: take fewer --jobs"
+            if code < 0
+            else f"with code {code}"
+        )
         raise _DiedError(" ".join([how, *(f"({line})" for line in lines[-1:])]))
 
     def close(self) -> None:
@@ -151,7 +179,9 @@ def serve(maker: Maker) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     lines: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, lines), name="orders", daemon=True).start()
+    threading.Thread(
+        target=_listen, args=(sys.stdin.buffer, lines), name="orders", daemon=True
+    ).start()
 
     def answer(**content: object) -> None:
         answers.write(json.dumps(content, allow_nan=False).encode() + b"\n")
@@ -159,16 +189,26 @@ def serve(maker: Maker) -> None:
     while True:
         order: dict[str, Any] = json.loads(lines.get())
         details = cast("dict[str, Any]", order["job"])
-        job = Job(details["name"], details["photo"], details["consent"], tuple(details["looks"]), tuple(details["formats"]),
-                  details["offline"])
-        made, error = attempt(maker, job, Path(order["folder"]), lambda step, share: answer(step=step, share=share))
+        job = Job(
+            details["name"],
+            details["photo"],
+            details["consent"],
+            tuple(details["looks"]),
+            tuple(details["formats"]),
+            details["offline"],
+        )
+        made, error = attempt(
+            maker, job, Path(order["folder"]), lambda step, share: answer(step=step, share=share)
+        )
         if made is None:
             answer(error=error)
         else:
             answer(made=asdict(made))
 
 
-def attempt(maker: Maker, job: Job, folder: Path, told: Callable[[str, float], None]) -> tuple[Made | None, str]:
+def attempt(
+    maker: Maker, job: Job, folder: Path, told: Callable[[str, float], None]
+) -> tuple[Made | None, str]:
     """What has come of a job, or in one line why it failed."""
     try:
         return maker(job, folder, told), ""

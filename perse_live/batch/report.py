@@ -14,7 +14,18 @@ from urllib.parse import quote
 from perse_live.files import CREATOR, write_bytes
 
 CSV_FILE, PAGE_FILE = "report.csv", "report.html"
-_COLUMNS = ("line", "name", "photo", "state", "seconds", "tries", "figures", "files", "warnings", "error")
+_COLUMNS = (
+    "line",
+    "name",
+    "photo",
+    "state",
+    "seconds",
+    "tries",
+    "figures",
+    "files",
+    "warnings",
+    "error",
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take a cell that begins so for
 
 State = Literal["made", "kept", "refused", "failed"]
@@ -40,7 +51,9 @@ class Result:
     """Which of them is the contact sheet."""
 
 
-def write_report(folder: Path, title: str, results: Sequence[Result], *, seconds: float, workers: int) -> list[str]:
+def write_report(
+    folder: Path, title: str, results: Sequence[Result], *, seconds: float, workers: int
+) -> list[str]:
     """Write both reports into a folder. seconds: that the batch took. Returns their names."""
     ordered = sorted(results, key=lambda one: one.line)
     write_bytes(folder / CSV_FILE, _table(ordered).encode("utf-8-sig"))
@@ -50,8 +63,13 @@ def write_report(folder: Path, title: str, results: Sequence[Result], *, seconds
 
 def summary(results: Sequence[Result]) -> str:
     """How many rows ended how, in words."""
-    counts = {state: sum(one.state == state for one in results) for state in ("made", "kept", "refused", "failed")}
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "made")
+    counts = {
+        state: sum(one.state == state for one in results)
+        for state in ("made", "kept", "refused", "failed")
+    }
+    return ", ".join(
+        f"{count} {state}" for state, count in counts.items() if count or state == "made"
+    )
 
 
 def _table(results: Sequence[Result]) -> str:
@@ -59,8 +77,18 @@ def _table(results: Sequence[Result]) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(_COLUMNS)
     for one in results:
-        cells = (str(one.line), one.name, one.photo, one.state, f"{one.seconds:.1f}", str(one.tries), _figures(one),
-                 " ".join(one.files), "; ".join(one.warnings), one.error)
+        cells = (
+            str(one.line),
+            one.name,
+            one.photo,
+            one.state,
+            f"{one.seconds:.1f}",
+            str(one.tries),
+            _figures(one),
+            " ".join(one.files),
+            "; ".join(one.warnings),
+            one.error,
+        )
         writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
     return text.getvalue()
 
@@ -73,8 +101,12 @@ def _page(title: str, results: Sequence[Result], seconds: float, workers: int) -
     made = [one.seconds for one in results if one.state == "made"]
     facts = [summary(results), f"{workers} at the same time", f"{seconds:.0f} s"]
     if made and seconds > 0:
-        facts.append(f"{sum(made) / len(made):.0f} s for each made, {3600 * len(made) / seconds:.0f} an hour")
-    rows = "\n".join(map(_article, sorted(results, key=lambda one: one.state in ("made", "kept"))))  # what needs a person first
+        facts.append(
+            f"{sum(made) / len(made):.0f} s for each made, {3600 * len(made) / seconds:.0f} an hour"
+        )
+    rows = "\n".join(
+        map(_article, sorted(results, key=lambda one: one.state in ("made", "kept")))
+    )  # what needs a person first
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{CREATOR}">
 <meta name="viewport" content="width=device-width">
@@ -98,17 +130,24 @@ img {{ width: 100%; margin-top: 10px; border-radius: 6px }}
 
 
 def _article(one: Result) -> str:
-    parts = [f'<article class="{one.state}"><h2>{escape(one.name or "no name")} <span class="state">line {one.line}, {one.state}'
-             + (f" in {one.seconds:.0f} s" if one.state == "made" else "") + "</span></h2>"]
+    parts = [
+        f'<article class="{one.state}"><h2>{escape(one.name or "no name")} <span class="state">line {one.line}, {one.state}'
+        + (f" in {one.seconds:.0f} s" if one.state == "made" else "")
+        + "</span></h2>"
+    ]
     if one.error:
         parts.append(f'<p class="error">{escape(one.error)}</p>')
     parts += [f"<p>{escape(warning)}</p>" for warning in one.warnings]
     details = [one.photo, _figures(one), f"tried {one.tries} times" if one.tries > 1 else ""]
     parts.append(f'<p class="small">{escape("; ".join(filter(None, details)))}</p>')
     if one.files:
-        links = ", ".join(f'<a href="{escape(quote(file))}">{escape(file)}</a>' for file in one.files)
+        links = ", ".join(
+            f'<a href="{escape(quote(file))}">{escape(file)}</a>' for file in one.files
+        )
         parts.append(f'<p class="small">{links}</p>')
     if one.sheet:
-        parts.append(f'<a href="{escape(quote(one.sheet))}"><img loading="lazy" src="{escape(quote(one.sheet))}"'
-                     f' alt="contact sheet of {escape(one.name)}"></a>')
+        parts.append(
+            f'<a href="{escape(quote(one.sheet))}"><img loading="lazy" src="{escape(quote(one.sheet))}"'
+            f' alt="contact sheet of {escape(one.name)}"></a>'
+        )
     return "\n".join(parts) + "</article>"

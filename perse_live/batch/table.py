@@ -17,7 +17,9 @@ OPTIONAL = ("looks", "formats")
 _LARGEST_TABLE = 16 << 20  # bytes
 _MOST_ROWS = 100_000
 _NAME = re.compile(r"\w(?:[\w .-]{0,58}[\w-])?")
-_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # Windows takes these for devices, whatever their suffix
+_DEVICES = re.compile(
+    r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
+)  # Windows takes these for devices, whatever their suffix
 _YES = ("yes", "y", "true")
 _NO = ("", "no", "n", "false", "0", "none", "-", "?", "unknown")
 _SEPARATORS = re.compile(r"[\s,;|]+")
@@ -52,7 +54,9 @@ class Refused:
     """One line: what is wrong, and what to do."""
 
 
-def read_table(path: Path, *, declared_by: str, looks: Words, formats: Words) -> tuple[list[Row], list[Refused]]:
+def read_table(
+    path: Path, *, declared_by: str, looks: Words, formats: Words
+) -> tuple[list[Row], list[Refused]]:
     """The rows of a CSV file, those that can be made and the others.
 
     Commas or semicolons between the cells, UTF-8 with or without a byte order mark; photos are relative to the file's folder.
@@ -62,7 +66,11 @@ def read_table(path: Path, *, declared_by: str, looks: Words, formats: Words) ->
     """
     text = _text_of(path)
     first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in first and "," not in first else ",", strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=";" if ";" in first and "," not in first else ",",
+        strict=True,
+    )
     rows: list[Row] = []
     refused: list[Refused] = []
     try:
@@ -77,18 +85,28 @@ def read_table(path: Path, *, declared_by: str, looks: Words, formats: Words) ->
             found = {name: cell.strip() for name, cell in zip(columns, cells, strict=False)}
             try:
                 if len(cells) > len(columns):
-                    raise UserError(f"it has {len(cells)} cells for {len(columns)} columns: put quotes around cells with commas")
+                    raise UserError(
+                        f"it has {len(cells)} cells for {len(columns)} columns: put quotes around cells with commas"
+                    )
                 row = _row(line, found, path.parent, declared_by, looks, formats)
                 if (other := taken.setdefault(row.name.casefold(), line)) != line:
-                    raise UserError(f"line {other} has the name {row.name} too: choose another (upper and lower case count as the"
-                                    " same)")
+                    raise UserError(
+                        f"line {other} has the name {row.name} too: choose another (upper and lower case count as the"
+                        " same)"
+                    )
                 rows.append(row)
             except UserError as error:
-                refused.append(Refused(line, found.get("photo", ""), found.get("name", ""), str(error)))
+                refused.append(
+                    Refused(line, found.get("photo", ""), found.get("name", ""), str(error))
+                )
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: not CSV ({error}): save it as comma-separated values") from error
+        raise UserError(
+            f"{path}, line {reader.line_num}: not CSV ({error}): save it as comma-separated values"
+        ) from error
     if not rows and not refused:
-        raise UserError(f"{path}: it has no rows: add one for each photo below {','.join(REQUIRED)}")
+        raise UserError(
+            f"{path}: it has no rows: add one for each photo below {','.join(REQUIRED)}"
+        )
     return rows, refused
 
 
@@ -97,8 +115,10 @@ def _text_of(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_LARGEST_TABLE + 1)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): give a CSV file with the columns"
-                        f" {','.join(REQUIRED)}") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): give a CSV file with the columns"
+            f" {','.join(REQUIRED)}"
+        ) from error
     if len(content) > _LARGEST_TABLE:
         raise UserError(f"{path}: larger than {_LARGEST_TABLE >> 20} MiB: split the table")
     try:
@@ -112,29 +132,46 @@ def _columns(path: Path, heads: Sequence[str]) -> list[str]:
     missing = [name for name in REQUIRED if name not in names]
     unknown = [name for name in names if name not in (*REQUIRED, *OPTIONAL)]
     if missing or unknown or len(set(names)) < len(names):
-        what = f"there is no column {missing[0]}" if missing else (
-            f"unknown column {unknown[0][:40]!r}" if unknown else "a column stands twice")
-        raise UserError(f"{path}: {what}: the first line names the columns {','.join(REQUIRED)} and, where wanted,"
-                        f" {','.join(OPTIONAL)}")
+        what = (
+            f"there is no column {missing[0]}"
+            if missing
+            else (f"unknown column {unknown[0][:40]!r}" if unknown else "a column stands twice")
+        )
+        raise UserError(
+            f"{path}: {what}: the first line names the columns {','.join(REQUIRED)} and, where wanted,"
+            f" {','.join(OPTIONAL)}"
+        )
     return names
 
 
-def _row(line: int, cells: dict[str, str], folder: Path, declared_by: str, looks: Words, formats: Words) -> Row:
+def _row(
+    line: int, cells: dict[str, str], folder: Path, declared_by: str, looks: Words, formats: Words
+) -> Row:
     """A row from its cells. Raises UserError for what is wrong with it."""
     name = unicodedata.normalize("NFC", cells.get("name", ""))
     if not _NAME.fullmatch(name) or _DEVICES.fullmatch(name):
-        raise UserError(f"{name[:60]!r} cannot be a name: use up to 60 letters, digits, blanks, dots, _ and -, beginning with a"
-                        " letter or digit")
+        raise UserError(
+            f"{name[:60]!r} cannot be a name: use up to 60 letters, digits, blanks, dots, _ and -, beginning with a"
+            " letter or digit"
+        )
     consent = cells.get("consent", "")
     if consent.lower() in _NO or not consent.isprintable():
-        raise UserError("nothing is made without consent: write yes, or the words to keep, such as: signed form of 3 May")
+        raise UserError(
+            "nothing is made without consent: write yes, or the words to keep, such as: signed form of 3 May"
+        )
     if not cells.get("photo"):
         raise UserError("no photo is named")
     photo = folder / cells["photo"]
     if not photo.is_file():
         raise UserError(f"{photo}: no such file")
-    return Row(line, photo, name, declared_by if consent.lower() in _YES else consent,
-               looks(_words(cells.get("looks", ""))), formats(_words(cells.get("formats", ""))))
+    return Row(
+        line,
+        photo,
+        name,
+        declared_by if consent.lower() in _YES else consent,
+        looks(_words(cells.get("looks", ""))),
+        formats(_words(cells.get("formats", ""))),
+    )
 
 
 def _words(cell: str) -> list[str]:

@@ -155,17 +155,37 @@ def _list_attributes(command: AttributeList) -> None:
     from perse_live.avatar import load_avatar
 
     avatar = load_avatar(command.avatar)
-    there = [{"name": one.name, "label": one.label, "slot": one.slot, "key": key, "gaussians": len(one.added),
-              "photo": asdict(one.origin) if isinstance(one, LearnedAttribute) and one.origin is not None else None}
-             for key, one in enumerate(avatar.attributes, 1)]
+    there = [
+        {
+            "name": one.name,
+            "label": one.label,
+            "slot": one.slot,
+            "key": key,
+            "gaussians": len(one.added),
+            "photo": asdict(one.origin)
+            if isinstance(one, LearnedAttribute) and one.origin is not None
+            else None,
+        }
+        for key, one in enumerate(avatar.attributes, 1)
+    ]
     names = {one.name for one in avatar.attributes}
-    possible = [{"name": name, "label": label, "slot": slot} for name, (label, slot) in TITLES.items() if name not in names]
+    possible = [
+        {"name": name, "label": label, "slot": slot}
+        for name, (label, slot) in TITLES.items()
+        if name not in names
+    ]
     if command.json:
         print_json({"file": str(command.avatar), "attributes": there, "available": possible})
         return
-    print(f"in {printable(str(command.avatar))}:" if there else f"none in {printable(str(command.avatar))}")
+    print(
+        f"in {printable(str(command.avatar))}:"
+        if there
+        else f"none in {printable(str(command.avatar))}"
+    )
     for one in there:
-        print(f"{one['key']:>4}  {one['name']:<20} {printable(str(one['label'])):<26} {one['slot']}")
+        print(
+            f"{one['key']:>4}  {one['name']:<20} {printable(str(one['label'])):<26} {one['slot']}"
+        )
     for one in from_photos(avatar):
         print(f"{'':>4}  {printable(one)}")
     if possible:
@@ -179,9 +199,15 @@ def _add_attributes(command: AttributeAdd) -> None:
 
     ways = [bool(command.names), command.from_photo is not None, command.text is not None]
     if sum(ways) > 1:
-        raise UserError("names, --from and --text are three ways to say what is added: choose one of them")
-    if command.names and any(one is not None for one in (command.part, command.name, command.liveportrait)):
-        raise UserError("--part, --name and --liveportrait go with --from or --text, not with names of built-in attributes")
+        raise UserError(
+            "names, --from and --text are three ways to say what is added: choose one of them"
+        )
+    if command.names and any(
+        one is not None for one in (command.part, command.name, command.liveportrait)
+    ):
+        raise UserError(
+            "--part, --name and --liveportrait go with --from or --text, not with names of built-in attributes"
+        )
     if command.consent and command.from_photo is None:
         raise UserError("--consent goes with --from: it is about the person in that photo")
     if command.from_photo is None and command.text is None:
@@ -193,7 +219,11 @@ def _add_attributes(command: AttributeAdd) -> None:
         names = ()
     avatar = load_avatar(command.avatar)
     check_writable(command.avatar)
-    consent_by = "" if command.from_photo is None else _consent(command.from_photo, command.consent, command.consent_how)
+    consent_by = (
+        ""
+        if command.from_photo is None
+        else _consent(command.from_photo, command.consent, command.consent_how)
+    )
     complaints: list[str] = []
     begun = perf_counter()
     try:
@@ -206,12 +236,19 @@ def _add_attributes(command: AttributeAdd) -> None:
                 from offline.training.learning import FitConfig
 
                 def learnt(name: str, so_far: Avatar) -> None:
-                    if command.progress_json:  # whoever is live with the avatar wears each as it comes
+                    if (
+                        command.progress_json
+                    ):  # whoever is live with the avatar wears each as it comes
                         save_avatar(command.avatar, so_far)
                         reports.learnt(name)
 
-                avatar, complaints = with_built_in(avatar, names, progress=reports.progress, learnt=learnt,
-                                                   config=FitConfig(device=command.device))
+                avatar, complaints = with_built_in(
+                    avatar,
+                    names,
+                    progress=reports.progress,
+                    learnt=learnt,
+                    config=FitConfig(device=command.device),
+                )
             else:
                 fetch(BUILDING_ASSETS, command.network, reports.progress)
                 avatar = _edited(avatar, command, consent_by, reports.progress)
@@ -230,14 +267,20 @@ def _check_edit(command: AttributeAdd) -> None:
     from offline.editing.part_names import require_part
 
     if command.part is None:
-        raise UserError("which part is missing: add --part hair, beard, brows, glasses, hat, makeup or eyes")
+        raise UserError(
+            "which part is missing: add --part hair, beard, brows, glasses, hat, makeup or eyes"
+        )
     require_part(command.part)
     if command.text is not None and command.model is None:
-        raise UserError("--text needs a model to paint with: add --model FOLDER, a diffusers pipeline for inpainting")
+        raise UserError(
+            "--text needs a model to paint with: add --model FOLDER, a diffusers pipeline for inpainting"
+        )
     if command.text is not None and not command.text.strip():
         raise UserError("--text is empty: describe the part, or say any")
     if command.name is not None and not re.fullmatch(r"[a-z0-9-]{1,40}", command.name):
-        raise UserError(f"an attribute cannot be named {command.name[:50]!r}: use up to 40 of a-z, 0-9 and -")
+        raise UserError(
+            f"an attribute cannot be named {command.name[:50]!r}: use up to 40 of a-z, 0-9 and -"
+        )
     if not 1 <= command.steps <= 500 or not 0 <= command.seed < 2**63:
         raise UserError("--steps is from 1 to 500, and --seed is not negative")
 
@@ -252,12 +295,16 @@ def _consent(photo: Path, declared: bool, how: str) -> str:
     if declared:
         return printable(f"the user {user_name()}, {how[:100]}")
     if not can_ask():
-        warn(f"warning: nobody was asked whether the person in {photo} agrees, and the avatar's file will say so: add --consent")
+        warn(
+            f"warning: nobody was asked whether the person in {photo} agrees, and the avatar's file will say so: add --consent"
+        )
         return "nobody was asked"
     return printable(ask_consent(photo, "A look is taken over from the person in {}."))
 
 
-def _edited(avatar: Avatar, command: AttributeAdd, consent_by: str, progress: StepProgress) -> Avatar:
+def _edited(
+    avatar: Avatar, command: AttributeAdd, consent_by: str, progress: StepProgress
+) -> Avatar:
     """The avatar with what a photo or words add."""
     from offline.animation.frames import training_frames
     from offline.animation.liveportrait import LivePortrait
@@ -271,7 +318,9 @@ def _edited(avatar: Avatar, command: AttributeAdd, consent_by: str, progress: St
     if command.from_photo is not None:
         photo = load_photo(command.from_photo)
         edited = FromPhoto(photo, part, command.name)(avatar, progress=progress)
-        origin = PhotoOrigin(photo.sha256, consent_by, datetime.now(timezone.utc).isoformat(timespec="seconds"))
+        origin = PhotoOrigin(
+            photo.sha256, consent_by, datetime.now(timezone.utc).isoformat(timespec="seconds")
+        )
         edited = replace(edited, teacher=replace(edited.teacher, origin=origin))
     else:
         from offline.editing.inpainter import Inpainter
@@ -279,10 +328,14 @@ def _edited(avatar: Avatar, command: AttributeAdd, consent_by: str, progress: St
 
         progress("loading the model", 0.0)
         inpainter = Inpainter(command.model or "", local_only=command.network.offline)
-        words = FromText(command.text or "", part, inpainter, command.name, command.seed, command.steps)
+        words = FromText(
+            command.text or "", part, inpainter, command.name, command.seed, command.steps
+        )
         edited = words(avatar, progress=progress)
     frames = training_frames(replace(avatar, attributes=()), edited, networks, progress=progress)
-    return fit_attribute(avatar, edited.teacher, frames, progress=progress, config=FitConfig(device=command.device))
+    return fit_attribute(
+        avatar, edited.teacher, frames, progress=progress, config=FitConfig(device=command.device)
+    )
 
 
 def _remove_attributes(command: AttributeRemove) -> None:
@@ -293,7 +346,9 @@ def _remove_attributes(command: AttributeRemove) -> None:
     names = _some(command.names, "beard-full")
     avatar = load_avatar(command.avatar)
     check_writable(command.avatar)
-    fewer = without(avatar, [one.name for one in avatar.attributes] if names == (ALL_WORD,) else names)
+    fewer = without(
+        avatar, [one.name for one in avatar.attributes] if names == (ALL_WORD,) else names
+    )
     save_avatar(command.avatar, fewer)
     _say_attributes(command.avatar, fewer)
 
@@ -306,7 +361,9 @@ def _preview_attributes(command: AttributePreview) -> None:
     check_outputs([command.output], inputs=[command.avatar], overwrite=command.replacing.overwrite)
     avatar = load_avatar(command.avatar)
     if not avatar.attributes:
-        raise UserError(f"{command.avatar} has no attributes: perse-live attribute add {command.avatar} default")
+        raise UserError(
+            f"{command.avatar} has no attributes: perse-live attribute add {command.avatar} default"
+        )
     write_image(command.output, attribute_sheet(avatar, avatar.attributes))
     say_written("attribute sheet", command.output)
 
@@ -324,7 +381,9 @@ def _draw_thumbnails(command: AttributeThumbnails) -> None:
     bare = replace(load_avatar(command.avatar), attributes=())
     folder, makers, step = make_folder(command.output), builders(), "drawing looks"
     painter = ThumbnailPainter(bare)
-    with reporting({step: _SECONDS_PER_THUMBNAIL * len(names)}, as_json=command.progress_json) as reports:
+    with reporting(
+        {step: _SECONDS_PER_THUMBNAIL * len(names)}, as_json=command.progress_json
+    ) as reports:
         for k, name in enumerate(names):
             reports.progress(step, k / len(names))
             try:
@@ -340,10 +399,14 @@ def _draw_thumbnails(command: AttributeThumbnails) -> None:
 
 def _some(names: tuple[str, ...], example: str) -> tuple[str, ...]:
     if not names:
-        raise UserError(f"no attribute is named: give names such as {example}; perse-live attribute list shows them")
+        raise UserError(
+            f"no attribute is named: give names such as {example}; perse-live attribute list shows them"
+        )
     return names
 
 
 def _say_attributes(path: Path, avatar: Avatar) -> None:
-    print(f"{printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB):"
-          f" {', '.join(one.name for one in avatar.attributes) or 'no attributes'}")
+    print(
+        f"{printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB):"
+        f" {', '.join(one.name for one in avatar.attributes) or 'no attributes'}"
+    )

@@ -59,14 +59,20 @@ def run(command: Batch) -> None:
     if command.jobs is not None and command.jobs < 1:
         raise UserError(f"--jobs {command.jobs}: give 1 or more")
     rows, refused = read_table(
-        command.table, declared_by=f"the user {user_name()}, by yes in {command.table.name}",
+        command.table,
+        declared_by=f"the user {user_name()}, by yes in {command.table.name}",
         looks=lambda words: () if list(words) == [NONE_WORD] else named(words or [DEFAULT_WORD]),
-        formats=lambda words: parse_formats(",".join(words)) if words else ())
+        formats=lambda words: parse_formats(",".join(words)) if words else (),
+    )
     folder = make_folder(command.output).absolute()  # workers are in folders of their own
     ledger = Ledger(folder)
     inputs = [command.table, *(row.photo for row in rows)]
-    check_output_folder(folder, [FILE, *(one for one in (CSV_FILE, PAGE_FILE) if not ledger.is_ours(one))], inputs=inputs,
-                        overwrite=command.replacing.overwrite)
+    check_output_folder(
+        folder,
+        [FILE, *(one for one in (CSV_FILE, PAGE_FILE) if not ledger.is_ours(one))],
+        inputs=inputs,
+        overwrite=command.replacing.overwrite,
+    )
     results = [Result(one.line, one.name, one.photo, "refused", one.reason) for one in refused]
     waiting: dict[str, tuple[Row, str]] = {}
     program = f"perse-live {importlib.metadata.version('perse-live')}"
@@ -87,9 +93,14 @@ def run(command: Batch) -> None:
     try:
         if waiting:
             with step_progress() as progress:
-                fetch(BUILDING_ASSETS, command.network, progress)  # once, before many workers want them
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".perse-live-batch-") as staging, \
-                    _engine(command, Path(staging), len(waiting)) as engine, _progress(len(waiting)) as shown:
+                fetch(
+                    BUILDING_ASSETS, command.network, progress
+                )  # once, before many workers want them
+            with (
+                tempfile.TemporaryDirectory(dir=folder, prefix=".perse-live-batch-") as staging,
+                _engine(command, Path(staging), len(waiting)) as engine,
+                _progress(len(waiting)) as shown,
+            ):
                 workers = engine.workers
                 jobs = [_job(row, command.network) for row, _ in waiting.values()]
                 outcomes = engine.run(jobs, shown.step)
@@ -102,40 +113,65 @@ def run(command: Batch) -> None:
                 finally:
                     outcomes.close()
     finally:  # after Ctrl-C too: what was made is kept, and told
-        ledger.add_reports(write_report(folder, f"Avatars of {command.table.name}", results, seconds=monotonic() - begun,
-                                        workers=workers))
+        ledger.add_reports(
+            write_report(
+                folder,
+                f"Avatars of {command.table.name}",
+                results,
+                seconds=monotonic() - begun,
+                workers=workers,
+            )
+        )
     say(f"{summary(results)} in {monotonic() - begun:.0f} s")
     say_written("report", folder / PAGE_FILE)
     bad = [one for one in results if one.state in ("refused", "failed")]
     if bad:
-        raise UserError(f"{len(bad)} of {len(results)} rows were not made, the first in line {bad[0].line}: {bad[0].error}; the"
-                        f" report names all; run the same command again when they are mended")
+        raise UserError(
+            f"{len(bad)} of {len(results)} rows were not made, the first in line {bad[0].line}: {bad[0].error}; the"
+            f" report names all; run the same command again when they are mended"
+        )
 
 
 def _job(row: Row, network: Network) -> Job:
-    return Job(row.name, str(row.photo.absolute()), row.consent, row.looks, row.formats, network.offline)
+    return Job(
+        row.name, str(row.photo.absolute()), row.consent, row.looks, row.formats, network.offline
+    )
 
 
 def _row_files(row: Row) -> list[str]:
     """What a row writes; the folder of the format web excepted."""
     from export.interchange import WEB
 
-    return [f"{row.name}.perse", f"{row.name}.png", *(f"{row.name}.{one}" for one in row.formats if one != WEB)]
+    return [
+        f"{row.name}.perse",
+        f"{row.name}.png",
+        *(f"{row.name}.{one}" for one in row.formats if one != WEB),
+    ]
 
 
-def _check_row_outputs(row: Row, folder: Path, ledger: Ledger, inputs: Sequence[Path], *, overwrite: bool) -> None:
+def _check_row_outputs(
+    row: Row, folder: Path, ledger: Ledger, inputs: Sequence[Path], *, overwrite: bool
+) -> None:
     from export.interchange import WEB
     from export.web.bundle import FILES, SUFFIX
     from perse_live.outputs import check_replaced_folder
 
-    check_outputs([folder / one for one in _row_files(row) if not ledger.is_ours(one)], inputs=inputs, overwrite=overwrite)
+    check_outputs(
+        [folder / one for one in _row_files(row) if not ledger.is_ours(one)],
+        inputs=inputs,
+        overwrite=overwrite,
+    )
     if WEB in row.formats:
-        check_replaced_folder(folder / f"{row.name}{SUFFIX}", FILES, inputs=inputs, overwrite=overwrite)
+        check_replaced_folder(
+            folder / f"{row.name}{SUFFIX}", FILES, inputs=inputs, overwrite=overwrite
+        )
 
 
 def _settled(outcome: Outcome, row: Row, key: str, folder: Path, ledger: Ledger) -> Result:
     """Put a row's files in their places, the avatar last, and note it."""
-    result = Result(row.line, row.name, str(row.photo), "failed", outcome.error, outcome.seconds, outcome.tries)
+    result = Result(
+        row.line, row.name, str(row.photo), "failed", outcome.error, outcome.seconds, outcome.tries
+    )
     if outcome.made is None or outcome.folder is None:
         return result
     try:
@@ -147,10 +183,22 @@ def _settled(outcome: Outcome, row: Row, key: str, folder: Path, ledger: Ledger)
     except OSError as error:
         return replace(result, error=str(write_error(folder, error)))
     files = _files_of(row, folder)
-    entry = Entry(key, {name: file_hash(folder / name) for name in files}, outcome.seconds, outcome.made.warnings,
-                  outcome.made.figures)
+    entry = Entry(
+        key,
+        {name: file_hash(folder / name) for name in files},
+        outcome.seconds,
+        outcome.made.warnings,
+        outcome.made.figures,
+    )
     ledger.add(row.name, entry)
-    return replace(result, state="made", warnings=entry.warnings, figures=entry.figures, files=tuple(files), sheet=_sheet(row))
+    return replace(
+        result,
+        state="made",
+        warnings=entry.warnings,
+        figures=entry.figures,
+        files=tuple(files),
+        sheet=_sheet(row),
+    )
 
 
 def _files_of(row: Row, folder: Path) -> list[str]:
@@ -162,8 +210,17 @@ def _files_of(row: Row, folder: Path) -> list[str]:
 
 
 def _kept(row: Row, entry: Entry) -> Result:
-    return Result(row.line, row.name, str(row.photo), "kept", seconds=entry.seconds, warnings=entry.warnings,
-                  figures=entry.figures, files=tuple(entry.files), sheet=_sheet(row))
+    return Result(
+        row.line,
+        row.name,
+        str(row.photo),
+        "kept",
+        seconds=entry.seconds,
+        warnings=entry.warnings,
+        figures=entry.figures,
+        files=tuple(entry.files),
+        sheet=_sheet(row),
+    )
 
 
 def _sheet(row: Row) -> str:
@@ -176,7 +233,9 @@ def _engine(command: Batch, staging: Path, rows: int) -> Generator[Engine, None,
         from perse_live.batch.cluster import RayEngine
         from perse_live.cli.batch_worker import make_files
 
-        engine = RayEngine(make_files, command.ray, staging, jobs=command.jobs, cores=_CORES, memory=_MEMORY)
+        engine = RayEngine(
+            make_files, command.ray, staging, jobs=command.jobs, cores=_CORES, memory=_MEMORY
+        )
         try:
             yield engine
         finally:
@@ -194,7 +253,9 @@ def _usual_jobs() -> int:
 
     from runtime.doctor.machine import usable_cores
 
-    return max(1, min(int(usable_cores() // _CORES), int(psutil.virtual_memory().available // _MEMORY)))
+    return max(
+        1, min(int(usable_cores() // _CORES), int(psutil.virtual_memory().available // _MEMORY))
+    )
 
 
 class _Shown:
@@ -215,7 +276,9 @@ class _Shown:
         left = (monotonic() - self._begun) / self._done * (self._rows - self._done)
         words = f"about {_duration(left)} left" if self._done < self._rows else ""
         self._bars.update(self._task, completed=self._done, left=words)
-        text = f"{_line(result)} ({', '.join(filter(None, (f'{self._done} of {self._rows}', words)))})"
+        text = (
+            f"{_line(result)} ({', '.join(filter(None, (f'{self._done} of {self._rows}', words)))})"
+        )
         if self._bars.console.is_terminal:
             self._bars.print(text, markup=False, highlight=False, soft_wrap=True)  # above the bar
         else:
@@ -225,16 +288,33 @@ class _Shown:
 @contextmanager
 def _progress(rows: int) -> Generator[_Shown, None, None]:
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TextColumn("{task.fields[left]}", markup=False))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}", markup=False),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         yield _Shown(bars, rows)
 
 
 def _line(result: Result) -> str:
-    how = f" in {result.seconds:.0f} s" if result.state == "made" else f": {result.error}" if result.error else ""
+    how = (
+        f" in {result.seconds:.0f} s"
+        if result.state == "made"
+        else f": {result.error}"
+        if result.error
+        else ""
+    )
     return printable(f"line {result.line}: {result.name or 'no name'}: {result.state}{how}")
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )

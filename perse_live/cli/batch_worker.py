@@ -43,10 +43,18 @@ def make_files(job: Job, folder: Path, progress: StepProgress) -> Made:
         if WEB in job.formats:
             write_bundle(avatar, folder, job.name, attributes={})
         if files := [one for one in job.formats if one != WEB]:
-            write_interchange(state_gaussians(avatar, attributes={}, expression=expression()), folder, job.name, files)
+            write_interchange(
+                state_gaussians(avatar, attributes={}, expression=expression()),
+                folder,
+                job.name,
+                files,
+            )
     made = avatar.provenance
     likeness = {"person_psnr": made.person_psnr, "face_psnr": made.face_psnr}
-    figures = {"gaussians": float(len(avatar)), **{name: value for name, value in likeness.items() if value is not None}}
+    figures = {
+        "gaussians": float(len(avatar)),
+        **{name: value for name, value in likeness.items() if value is not None},
+    }
     return Made((*made.warnings, *complaints), figures)
 
 

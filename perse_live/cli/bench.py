@@ -78,28 +78,47 @@ def run(command: Bench) -> None:
     with step_progress() as progress:
         results = bench(progress=progress)
     if command.json:
-        print_json({"machine": machine(), "width": SIZE, "height": SIZE,
-                    "results": [{**asdict(result), "fps": result.fps} for result in results]})
+        print_json(
+            {
+                "machine": machine(),
+                "width": SIZE,
+                "height": SIZE,
+                "results": [{**asdict(result), "fps": result.fps} for result in results],
+            }
+        )
         return
     print_table(machine())
     for result in results:
-        print(f"{result.visible:>6,} visible, {result.threads} thread{'s' if result.threads > 1 else ' '}: {result.fps:4.0f} fps;"
-              f" ms median (p95): {_line(result.stages)}")
+        print(
+            f"{result.visible:>6,} visible, {result.threads} thread{'s' if result.threads > 1 else ' '}: {result.fps:4.0f} fps;"
+            f" ms median (p95): {_line(result.stages)}"
+        )
 
 
 def _check(command: Bench) -> None:
     """Raises UserError for options that do not go together: none is ignored."""
-    modes = [name for name, given in (("--live", command.live is not None), ("--start", command.start is not None),
-                                      ("--peers", command.peers)) if given]
+    modes = [
+        name
+        for name, given in (
+            ("--live", command.live is not None),
+            ("--start", command.start is not None),
+            ("--peers", command.peers),
+        )
+        if given
+    ]
     if len(modes) > 1:
         raise UserError(f"{' and '.join(modes)} measure different things: give one of them")
     if command.avatar is not None and (command.live is not None or command.start is not None):
         raise UserError(f"{modes[0]} names an avatar already: leave {command.avatar} out")
     if command.engine is not None or command.engine_folder is not None:
         if modes:
-            raise UserError(f"--engine and --engine-folder do not go with {modes[0]}: leave them out")
+            raise UserError(
+                f"--engine and --engine-folder do not go with {modes[0]}: leave them out"
+            )
         if command.avatar is None:
-            raise UserError("engines are made for one avatar: name its file, perse-live bench ME.perse --engine all")
+            raise UserError(
+                "engines are made for one avatar: name its file, perse-live bench ME.perse --engine all"
+            )
     of_live = [f"--{name}" for name in _OF_LIVE if getattr(command, name) != getattr(Bench, name)]
     if of_live and command.live is None:
         raise UserError(f"{of_live[0]} goes with --live: add --live AVATAR VIDEO, or leave it out")
@@ -116,21 +135,40 @@ def _run_live(command: Bench, avatar: Path, video: Path) -> None:
     check_live(command.seconds, command.viewers, command.load)
     keep_heap_small()  # as in `live`
     width, height = parse_size(command.size)
-    options = LiveOptions((avatar,), camera=str(video), hotkeys=False, browser=False, threads=min(os.cpu_count() or 1, 4),
-                          web=WebConfig(port=0))
+    options = LiveOptions(
+        (avatar,),
+        camera=str(video),
+        hotkeys=False,
+        browser=False,
+        threads=min(os.cpu_count() or 1, 4),
+        web=WebConfig(port=0),
+    )
     with step_progress() as progress:
         fetch(TRACKING_ASSETS, command.network, progress)
-        alone = bench_unwatched(replace(options, width=width, height=height), Settings(), seconds=command.seconds,
-                                load=command.load, progress=progress)
+        alone = bench_unwatched(
+            replace(options, width=width, height=height),
+            Settings(),
+            seconds=command.seconds,
+            load=command.load,
+            progress=progress,
+        )
         if command.unwatched:
             _print_unwatched(command, alone)
             return
-        figures, complaints = bench_live(options, video, seconds=command.seconds, viewers=command.viewers, progress=progress)
+        figures, complaints = bench_live(
+            options, video, seconds=command.seconds, viewers=command.viewers, progress=progress
+        )
     for complaint in complaints:
         warn(complaint)
     if command.json:
-        print_json({"machine": machine(), "unwatched": asdict(alone),
-                    "live": {**asdict(figures), "memory_growth_mib": figures.memory_growth_mib}, "not_measured": complaints})
+        print_json(
+            {
+                "machine": machine(),
+                "unwatched": asdict(alone),
+                "live": {**asdict(figures), "memory_growth_mib": figures.memory_growth_mib},
+                "not_measured": complaints,
+            }
+        )
         return
     print_table({**machine(), **alone.rows(), **figures.rows()})
 
@@ -154,8 +192,14 @@ def _run_start(command: Bench, avatar: Path, video: Path) -> None:
     if command.json:
         print_json({"machine": machine(), "start": asdict(times)})
         return
-    print_table({**machine(), "first start of drive, s": f"{times.first:.2f}", "later ones, median s": f"{times.median:.2f}",
-                 "processor time of these, s": f"{times.median_cpu:.2f}"})
+    print_table(
+        {
+            **machine(),
+            "first start of drive, s": f"{times.first:.2f}",
+            "later ones, median s": f"{times.median:.2f}",
+            "processor time of these, s": f"{times.median_cpu:.2f}",
+        }
+    )
 
 
 def _run_engines(command: Bench, path: Path) -> None:
@@ -168,15 +212,30 @@ def _run_engines(command: Bench, path: Path) -> None:
     avatar = load_avatar(path)
     names = ENGINES if command.engine in (None, "all") else (command.engine,)
     with step_progress() as progress:
-        results = bench_engines(avatar, command.engine_folder or folder_beside(path), names, threads=min(os.cpu_count() or 1, 4),
-                                progress=progress)
+        results = bench_engines(
+            avatar,
+            command.engine_folder or folder_beside(path),
+            names,
+            threads=min(os.cpu_count() or 1, 4),
+            progress=progress,
+        )
     if command.json:
-        print_json({"machine": machine(), "width": SIZE, "height": SIZE, "avatar": str(path), "gaussians": len(avatar),
-                    "engines": [asdict(result) for result in results]})
+        print_json(
+            {
+                "machine": machine(),
+                "width": SIZE,
+                "height": SIZE,
+                "avatar": str(path),
+                "gaussians": len(avatar),
+                "engines": [asdict(result) for result in results],
+            }
+        )
         return
     print_table({**machine(), "avatar": str(path), "gaussians": len(avatar)})
     for result in results:
-        print(f"{result.engine:<13} {printable(result.obstacle) or f'ms median (p95): {_line(result.stages)}'}")
+        print(
+            f"{result.engine:<13} {printable(result.obstacle) or f'ms median (p95): {_line(result.stages)}'}"
+        )
 
 
 def _run_peers(command: Bench) -> None:
@@ -192,20 +251,38 @@ def _run_peers(command: Bench) -> None:
     from runtime.bench.drawing import machine, made_up_avatar
     from runtime.bench.peers.measure import SIZE, bench_peers
 
-    avatar = (made_up_avatar(20_000, np.random.default_rng(0)) if command.avatar is None else load_avatar(command.avatar))
+    avatar = (
+        made_up_avatar(20_000, np.random.default_rng(0))
+        if command.avatar is None
+        else load_avatar(command.avatar)
+    )
     gaussians = state_gaussians(avatar, attributes={}, expression=expression())
     with step_progress() as progress:
-        result = bench_peers(gaussians, ply_bytes(gaussians), offline=command.network.offline, progress=progress)
+        result = bench_peers(
+            gaussians, ply_bytes(gaussians), offline=command.network.offline, progress=progress
+        )
     if command.json:
         print_json({"machine": machine(), "width": SIZE, "height": SIZE, **asdict(result)})
         return
-    print_table({**machine(), "browser": result.browser, "Gaussians": result.gaussians, "our threads": result.threads})
+    print_table(
+        {
+            **machine(),
+            "browser": result.browser,
+            "Gaussians": result.gaussians,
+            "our threads": result.threads,
+        }
+    )
     ours = result.viewers[0].fps
     for one in result.viewers:
-        figures = (f"{one.fps:6.1f} fps, {one.median_ms:7.1f} ms a frame, {one.frames} frames, {one.fps / ours:.3f} of ours"
-                   if one.fps else "not measured")
+        figures = (
+            f"{one.fps:6.1f} fps, {one.median_ms:7.1f} ms a frame, {one.frames} frames, {one.fps / ours:.3f} of ours"
+            if one.fps
+            else "not measured"
+        )
         print(f"{one.viewer:<26} {figures}{f': {printable(one.obstacle)}' if one.obstacle else ''}")
 
 
 def _line(stages: Mapping[str, Timing]) -> str:
-    return ", ".join(f"{name} {timing.median_ms:.2f} ({timing.p95_ms:.2f})" for name, timing in stages.items())
+    return ", ".join(
+        f"{name} {timing.median_ms:.2f} ({timing.p95_ms:.2f})" for name, timing in stages.items()
+    )

@@ -15,7 +15,14 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from perse_live.cli.console import StepProgress, ask_consent, printable, user_name, warn
 from perse_live.cli.options import Network, OutputFile, PhotoFile, Replacing
 from perse_live.cli.progress_report import reporting
-from perse_live.cli.shared import BUILDING_ASSETS, check_suffix, fetch, make_folder, require_builder, without_offline
+from perse_live.cli.shared import (
+    BUILDING_ASSETS,
+    check_suffix,
+    fetch,
+    make_folder,
+    require_builder,
+    without_offline,
+)
 from perse_live.errors import UserError
 from perse_live.files import write_image
 from perse_live.outputs import check_output_folder, check_outputs, free_side_file
@@ -80,22 +87,47 @@ def run(command: Build) -> None:
             from offline.stage_pictures import PANELS, stage_file
         except ModuleNotFoundError as error:
             raise without_offline(error) from error
-        check_output_folder(command.steps, [stage_file(one) for one in PANELS], inputs=inputs,
-                            overwrite=command.replacing.overwrite)
+        check_output_folder(
+            command.steps,
+            [stage_file(one) for one in PANELS],
+            inputs=inputs,
+            overwrite=command.replacing.overwrite,
+        )
     if command.previews is not None:
         check_output_folder(command.previews, (), inputs=inputs)
     if command.consent:
         by = printable(f"the user {user_name()}, {command.consent_how[:_LONGEST_HOW]}")
     else:
         by = ask_consent(command.photo)
-    build_to(command.output, command.photo, by, command.network, attributes=command.attributes, extra=command.extra,
-             steps=command.steps, previews=command.previews, crop=command.crop, sheet=not command.no_sheet,
-             as_json=command.progress_json)
+    build_to(
+        command.output,
+        command.photo,
+        by,
+        command.network,
+        attributes=command.attributes,
+        extra=command.extra,
+        steps=command.steps,
+        previews=command.previews,
+        crop=command.crop,
+        sheet=not command.no_sheet,
+        as_json=command.progress_json,
+    )
 
 
-def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, attributes: str, extra: Sequence[Path] = (),
-             steps: Path | None = None, previews: Path | None = None, crop: tuple[int, int, int, int] | None = None,
-             sheet: bool = True, as_json: bool = False) -> None:
+def build_to(
+    output: Path,
+    photo: Path,
+    consent_by: str,
+    network: Network,
+    *,
+    attributes: str,
+    extra: Sequence[Path] = (),
+    steps: Path | None = None,
+    previews: Path | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+    sheet: bool = True,
+    as_json: bool = False,
+) -> None:
     """Build an avatar and its contact sheet, and say where they are.
 
     steps, previews: folders for a picture of each stage; crop: as `cropped` takes it; as_json: tell progress as lines of JSON.
@@ -113,9 +145,16 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
 
     consent = Consent(by=consent_by, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
     names = named_attributes(attributes)
-    usual = {**{stage.name: stage.seconds for stage in STAGES}, ATTRIBUTES_STEP: SECONDS_PER_ATTRIBUTE * len(names)}
-    if names:  # torch and peft take 5 s to import, and the stages up to refinement leave a core free
-        Thread(target=import_module, args=("offline.looks.edit",), name="import", daemon=True).start()
+    usual = {
+        **{stage.name: stage.seconds for stage in STAGES},
+        ATTRIBUTES_STEP: SECONDS_PER_ATTRIBUTE * len(names),
+    }
+    if (
+        names
+    ):  # torch and peft take 5 s to import, and the stages up to refinement leave a core free
+        Thread(
+            target=import_module, args=("offline.looks.edit",), name="import", daemon=True
+        ).start()
     with reporting(usual, as_json=as_json) as reports:
         progress = reports.progress
         fetch(BUILDING_ASSETS, network, progress)
@@ -127,11 +166,20 @@ def build_to(output: Path, photo: Path, consent_by: str, network: Network, *, at
         def done(stage: Stage, state: BuildState) -> None:
             if steps is not None:
                 write_stage_picture(steps, stage.key, state)
-            if previews is not None and (written := write_preview(previews, stage.key, state)) is not None:
+            if (
+                previews is not None
+                and (written := write_preview(previews, stage.key, state)) is not None
+            ):
                 reports.picture(stage.key, written)
 
         part = photo if crop is None else cropped(load_photo(photo), crop)
-        avatar = build_avatar(part, consent=consent, extra=further_pictures(extra, progress), progress=progress, done=done)
+        avatar = build_avatar(
+            part,
+            consent=consent,
+            extra=further_pictures(extra, progress),
+            progress=progress,
+            done=done,
+        )
         complaints: list[str] = []
         if names:
             from offline.looks.edit import with_built_in
@@ -175,15 +223,22 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
                 warn(f"warning: {path.name}: {warning}")
             continue
         stride = max(1, (film.frame_count or 0) // _CLIP_FRAMES)
-        seen = survey((frame.image for frame in film.frames() if frame.index % stride == 0), interval=float(stride / film.rate))
-        for warning in film.warnings():  # before the second pass through `frames`, which begins counting anew and ends early
+        seen = survey(
+            (frame.image for frame in film.frames() if frame.index % stride == 0),
+            interval=float(stride / film.rate),
+        )
+        for warning in (
+            film.warnings()
+        ):  # before the second pass through `frames`, which begins counting anew and ends early
             warn(f"warning: {warning}")
         numbers = [stride * k for k in varied_frames(seen, MOST_VIEWS)]
         if not numbers:
             raise UserError(f"{path}: no face in this clip: give one of the person in the photo")
         frames = chosen((frame.image for frame in film.frames()), numbers)
-        pictures += [Photo(image, "", f"frame {number} of {path.name}")
-                     for number, image in zip(sorted(numbers), frames, strict=True)]
+        pictures += [
+            Photo(image, "", f"frame {number} of {path.name}")
+            for number, image in zip(sorted(numbers), frames, strict=True)
+        ]
         progress(step, 1.0)
     return pictures
 

@@ -14,7 +14,15 @@ from time import monotonic
 from typing import Any, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from perse_live.errors import UserError
@@ -42,11 +50,16 @@ class Remaining:
         if step not in self._seconds:
             return None
         names = list(self._seconds)
-        before = sum(self._seconds[name] for name in names[:names.index(step)])
+        before = sum(self._seconds[name] for name in names[: names.index(step)])
         if self.share == 0 and before == 0 and fraction == 0:
             self._begun = now
-        self.share = max(self.share, (before + fraction * self._seconds[step]) / max(sum(self._seconds.values()), 1e-9))
-        return None if self.share < _TELLING else (now - self._begun) * (1 - self.share) / self.share
+        self.share = max(
+            self.share,
+            (before + fraction * self._seconds[step]) / max(sum(self._seconds.values()), 1e-9),
+        )
+        return (
+            None if self.share < _TELLING else (now - self._begun) * (1 - self.share) / self.share
+        )
 
 
 @contextmanager
@@ -58,6 +71,7 @@ def step_progress(usual: Mapping[str, float] | None = None) -> Generator[StepPro
     console = Console(stderr=True)
     seen: dict[str, TaskID] = {}
     if not console.is_terminal:
+
         def tell(step: str, fraction: float) -> None:
             if step not in seen:
                 seen[step] = TaskID(len(seen))
@@ -65,8 +79,12 @@ def step_progress(usual: Mapping[str, float] | None = None) -> Generator[StepPro
 
         yield tell
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(),
-               TextColumn("{task.fields[left]}", markup=False))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}", markup=False),
+    )
     with Progress(*columns, console=console) as bars:
         remaining = Remaining(usual) if usual else None
         whole = bars.add_task("in all", total=1.0, left="") if usual else None
@@ -74,7 +92,11 @@ def step_progress(usual: Mapping[str, float] | None = None) -> Generator[StepPro
         def draw(step: str, fraction: float) -> None:
             if remaining is not None and whole is not None:
                 left = remaining.tell(step, fraction, monotonic())
-                bars.update(whole, completed=remaining.share, left="" if left is None else f"about {left:.0f} s left")
+                bars.update(
+                    whole,
+                    completed=remaining.share,
+                    left="" if left is None else f"about {left:.0f} s left",
+                )
             if step not in seen:
                 for earlier in seen.values():
                     bars.update(earlier, completed=1.0)
@@ -88,7 +110,12 @@ def step_progress(usual: Mapping[str, float] | None = None) -> Generator[StepPro
 def frame_progress(description: str) -> Generator[FrameProgress, None, None]:
     """One bar that counts frames and shows how many are done a second; on stderr, and only on a terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), _FrameCount(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        _FrameCount(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task(description, total=None)
 
@@ -119,7 +146,12 @@ def ask_consent(photo: Path, what: str = "An avatar moves and speaks as the pers
     how = "add --consent to declare that the person in it agrees (or that it shows you, or nobody alive)"
     if not can_ask():
         raise UserError(f"nothing is made of {photo} without consent: {how}")
-    print(f"{what.format(printable(str(photo)))} Does this person agree? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(
+        f"{what.format(printable(str(photo)))} Does this person agree? [y/N] ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UserError(f"nothing was made of {photo}, for want of consent: {how}")
     return f"the user {user_name()}, asked on the terminal"
@@ -134,7 +166,11 @@ def user_name() -> str:
     """The name of the user's account, or "unknown"."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no such account: usual in containers; what is raised depends on the Python version
+    except (
+        OSError,
+        KeyError,
+        ImportError,
+    ):  # no such account: usual in containers; what is raised depends on the Python version
         return "unknown"
 
 
@@ -147,13 +183,19 @@ def print_table(rows: Mapping[str, Any]) -> None:
     """Names and values in two columns on stdout."""
     width = max((len(name) for name in rows), default=0)
     for name, value in rows.items():
-        text = ", ".join(map(str, cast("Sequence[Any]", value))) if isinstance(value, list | tuple) else str(value)
+        text = (
+            ", ".join(map(str, cast("Sequence[Any]", value)))
+            if isinstance(value, list | tuple)
+            else str(value)
+        )
         print(f"{name:<{width}}  {printable(text)}")
 
 
 def printable(text: str) -> str:
     """Text from a file or a path without what could steer the terminal: control characters are shown as escapes."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )
 
 
 def say(text: str) -> None:
@@ -178,7 +220,9 @@ class _WarningLines(logging.Handler):
 def logged_warnings() -> Generator[None, None, None]:
     """Meanwhile, print what our own modules log as a warning, and what others log as an error."""
     handler = _WarningLines(logging.WARNING)
-    handler.addFilter(lambda record: record.levelno >= logging.ERROR or record.name.split(".")[0] in _OURS)
+    handler.addFilter(
+        lambda record: record.levelno >= logging.ERROR or record.name.split(".")[0] in _OURS
+    )
     logging.getLogger().addHandler(handler)
     try:
         yield

@@ -60,7 +60,9 @@ def run(command: Demo) -> None:
     studio = studio_options(command.library, page)
     if command.output is None:
         library = Library(studio.library)
-        avatar_path = free_path(library.folder, "Astronaut", [entry.name for entry in library.entries()])
+        avatar_path = free_path(
+            library.folder, "Astronaut", [entry.name for entry in library.entries()]
+        )
         outputs = [avatar_path]
     else:
         check_film_name(command.output)
@@ -69,19 +71,40 @@ def run(command: Demo) -> None:
     check_outputs(outputs, inputs=(), overwrite=command.replacing.overwrite)
     with step_progress() as progress:
         fetch(("sample_portrait",), command.network, progress)
-    build_to(avatar_path, asset_path("sample_portrait"), "NASA, by releasing the portrait to the public", command.network,
-              attributes="default", sheet=command.output is not None)
+    build_to(
+        avatar_path,
+        asset_path("sample_portrait"),
+        "NASA, by releasing the portrait to the public",
+        command.network,
+        attributes="default",
+        sheet=command.output is not None,
+    )
     if command.output is not None:
         from perse_live.avatar import load_avatar
 
         with frame_progress("performing") as progress:
             avatar = load_avatar(avatar_path)
-            perform(avatar, frames, command.output, fps=command.fps, size=command.size, progress=progress)
+            perform(
+                avatar,
+                frames,
+                command.output,
+                fps=command.fps,
+                size=command.size,
+                progress=progress,
+            )
         say_written("video", command.output)
         if not command.no_c2pa:
             mark_output(command.output, avatar, overwrite=command.replacing.overwrite)
-    options = LiveOptions((avatar_path,), camera=PERFORMANCE, hotkeys=False, browser=not page.no_browser, seconds=page.seconds,
-                          background="photo", mark=not command.no_c2pa, studio=studio,
-                          web=WebConfig(host=page.host, port=page.port))
+    options = LiveOptions(
+        (avatar_path,),
+        camera=PERFORMANCE,
+        hotkeys=False,
+        browser=not page.no_browser,
+        seconds=page.seconds,
+        background="photo",
+        mark=not command.no_c2pa,
+        studio=studio,
+        web=WebConfig(host=page.host, port=page.port),
+    )
     keep_heap_small()
     run_live(options, settings, say=say, warn=warn)

@@ -67,9 +67,13 @@ def _run_gpu(command: Doctor, avatar: Avatar | None) -> None:
             print(f"no GPU to examine: {missing}")
         raise SystemExit(1)
     with step_progress() as progress:
-        findings = examine_gpu(avatar, folder_beside(command.avatar or Path("made-up.perse")), progress=progress)
+        findings = examine_gpu(
+            avatar, folder_beside(command.avatar or Path("made-up.perse")), progress=progress
+        )
     if command.json:
-        print_json({"gpu": True, "obstacle": "", "findings": [asdict(finding) for finding in findings]})
+        print_json(
+            {"gpu": True, "obstacle": "", "findings": [asdict(finding) for finding in findings]}
+        )
     else:
         _print(findings)
     if any(finding.status == "problem" for finding in findings):

@@ -56,17 +56,33 @@ def run(command: Drive) -> None:
         return
     background = parse_background(command.background or _BACKGROUND)
     check_film_name(command.output, alpha=isinstance(background, Transparent))
-    inputs = [command.avatar, command.video, *([background.path] if isinstance(background, Picture) else [])]
-    check_outputs(with_side_file(command.output, not command.no_c2pa), inputs=inputs, overwrite=command.replacing.overwrite)
+    inputs = [
+        command.avatar,
+        command.video,
+        *([background.path] if isinstance(background, Picture) else []),
+    ]
+    check_outputs(
+        with_side_file(command.output, not command.no_c2pa),
+        inputs=inputs,
+        overwrite=command.replacing.overwrite,
+    )
     avatar = dressed(load_avatar(command.avatar), command.attribute)
     with step_progress() as steps:
         fetch(TRACKING_ASSETS, command.network, steps)
     with frame_progress("driving") as progress:
         if command.match:
-            warnings = drive_matched(avatar, command.video, command.output, background=background, progress=progress)
+            warnings = drive_matched(
+                avatar, command.video, command.output, background=background, progress=progress
+            )
         else:
-            warnings = drive_relative(avatar, command.video, command.output, background=background, still=command.still,
-                                      progress=progress)
+            warnings = drive_relative(
+                avatar,
+                command.video,
+                command.output,
+                background=background,
+                still=command.still,
+                progress=progress,
+            )
     for warning in warnings:
         warn(f"warning: {warning}")
     say_written("video", command.output)
@@ -84,11 +100,16 @@ def _replay(command: Drive) -> None:
     if command.match:
         raise UserError("--match goes with a video: recorded motion is drawn as it was")
     check_film_name(command.output, alpha=False)
-    check_outputs(with_side_file(command.output, not command.no_c2pa), inputs=[command.avatar, command.video],
-                  overwrite=command.replacing.overwrite)
+    check_outputs(
+        with_side_file(command.output, not command.no_c2pa),
+        inputs=[command.avatar, command.video],
+        overwrite=command.replacing.overwrite,
+    )
     avatar = dressed(load_avatar(command.avatar), command.attribute)
     with frame_progress("drawing") as progress:
-        warnings = replay(avatar, command.video, command.output, background=command.background, progress=progress)
+        warnings = replay(
+            avatar, command.video, command.output, background=command.background, progress=progress
+        )
     for warning in warnings:
         warn(f"warning: {warning}")
     say_written("video", command.output)

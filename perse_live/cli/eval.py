@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import FrameProgress, StepProgress, print_json, printable, step_progress, warn
+from perse_live.cli.console import (
+    FrameProgress,
+    StepProgress,
+    print_json,
+    printable,
+    step_progress,
+    warn,
+)
 from perse_live.cli.options import JsonSwitch, Network, Replacing
 from perse_live.cli.portraits import eval_portraits
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
@@ -28,10 +35,30 @@ if TYPE_CHECKING:
     from perse_live.evaluation.scores import FilmScores
     from perse_live.film.reader import Film, FilmFrame
 
-_SHOWN = ("psnr", "psnr_in", "ssim", "psnr_mouth", "psnr_eyes", "psnr_lids", "akd", "akd_expr", "bs_l1", "bs_corr", "pose_deg",
-          "detect", "jitter", "jitter_err", "id_ref")
+_SHOWN = (
+    "psnr",
+    "psnr_in",
+    "ssim",
+    "psnr_mouth",
+    "psnr_eyes",
+    "psnr_lids",
+    "akd",
+    "akd_expr",
+    "bs_l1",
+    "bs_corr",
+    "pose_deg",
+    "detect",
+    "jitter",
+    "jitter_err",
+    "id_ref",
+)
 _MOST_EXTRAS = 6
-_WRITTEN = ("source.png", "drive.mp4", "drawn.mp4", "scores.json")  # of each clip, into its own folder
+_WRITTEN = (
+    "source.png",
+    "drive.mp4",
+    "drawn.mp4",
+    "scores.json",
+)  # of each clip, into its own folder
 _CONSENT = "nobody: built by perse-live eval to be measured, and not kept"
 
 
@@ -81,49 +108,90 @@ def run(command: Eval) -> None:
 
     if command.portraits is not None:
         if command.clips:
-            raise UserError("clips and --portraits are measured in different ways: give one of them")
+            raise UserError(
+                "clips and --portraits are measured in different ways: give one of them"
+            )
         if command.extras or command.identity_model is not None:
-            raise UserError("--extras and --identity-model go with clips: leave them out with --portraits")
-        eval_portraits(command.portraits, avatars=command.avatars, against=command.against, output=command.output,
-                       as_json=command.json, overwrite=command.replacing.overwrite, network=command.network)
+            raise UserError(
+                "--extras and --identity-model go with clips: leave them out with --portraits"
+            )
+        eval_portraits(
+            command.portraits,
+            avatars=command.avatars,
+            against=command.against,
+            output=command.output,
+            as_json=command.json,
+            overwrite=command.replacing.overwrite,
+            network=command.network,
+        )
         return
     if command.avatars is not None or command.against is not None:
         raise UserError("--avatars and --against go with --portraits: name the folder of pictures")
     if not command.clips:
-        raise UserError("no clip is named: give one or more videos of a talking person; see perse-live eval --help")
+        raise UserError(
+            "no clip is named: give one or more videos of a talking person; see perse-live eval --help"
+        )
     if not 0 <= command.extras <= _MOST_EXTRAS:
         raise UserError(f"--extras {command.extras} is out of range: choose 0 to {_MOST_EXTRAS}")
     for clip in command.clips:
         open_film(clip)  # a wrong file is said before the work begins
     if command.output is not None:
         for name in _names(command.clips):
-            check_output_folder(command.output / name, _WRITTEN, inputs=command.clips, overwrite=command.replacing.overwrite)
+            check_output_folder(
+                command.output / name,
+                _WRITTEN,
+                inputs=command.clips,
+                overwrite=command.replacing.overwrite,
+            )
     identity = find_identity_model(command.identity_model)
     with step_progress() as progress, contextlib.ExitStack() as stack:
         fetch(BUILDING_ASSETS, command.network, progress)
-        root = (Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perse-live-eval-"))) if command.output is None
-                else make_folder(command.output))
-        results = [_evaluate(clip, make_folder(root / name), command.extras, identity, progress)
-                   for clip, name in zip(command.clips, _names(command.clips), strict=True)]
+        root = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perse-live-eval-")))
+            if command.output is None
+            else make_folder(command.output)
+        )
+        results = [
+            _evaluate(clip, make_folder(root / name), command.extras, identity, progress)
+            for clip, name in zip(command.clips, _names(command.clips), strict=True)
+        ]
     mean = mean_scores([one.scores for one in results])
     if command.json:
         further = f" and {command.extras} further frames" if command.extras else ""
-        print_json({"protocol": f"self-reenactment of one portrait{further}, face hull only, on black",
-                    "higher_is_better": HIGHER_IS_BETTER, "identity_model": None if identity is None else identity.name,
-                    "clips": [_summary(one) for one in results], "mean": mean})
+        print_json(
+            {
+                "protocol": f"self-reenactment of one portrait{further}, face hull only, on black",
+                "higher_is_better": HIGHER_IS_BETTER,
+                "identity_model": None if identity is None else identity.name,
+                "clips": [_summary(one) for one in results],
+                "mean": mean,
+            }
+        )
         return
     rows = [(one.clip.stem, one.scores.frames, one.scores.means) for one in results]
     if len(rows) > 1:
         rows.append(("mean", sum(frames for _, frames, _ in rows), mean))
     print(" ".join([f"{'clip':<16}", "frames", *(f"{name:>10}" for name in _SHOWN)]))
     for name, frames, scores in rows:
-        print(" ".join([f"{printable(name)[:16]:<16}", f"{frames:>6}", *(f"{_figure(scores[one]):>10}" for one in _SHOWN)]))
-    print("inside the face, on black; akd: landmark error, % of the eye distance; jitter: 1 is as lively as the film")
+        print(
+            " ".join(
+                [
+                    f"{printable(name)[:16]:<16}",
+                    f"{frames:>6}",
+                    *(f"{_figure(scores[one]):>10}" for one in _SHOWN),
+                ]
+            )
+        )
+    print(
+        "inside the face, on black; akd: landmark error, % of the eye distance; jitter: 1 is as lively as the film"
+    )
     if identity is None:
         print("id_ref: not measured, for want of an identity model; see perse-live eval --help")
 
 
-def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | None, progress: StepProgress) -> _Evaluated:
+def _evaluate(
+    clip: Path, folder: Path, extras: int, identity: IdentityModel | None, progress: StepProgress
+) -> _Evaluated:
     """Split, build, drive and score one clip, in a folder of its own."""
     try:
         from offline.build_state import Consent
@@ -145,7 +213,9 @@ def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | N
 
     looked_at = told_of_frames("looking at every frame")
     film = open_film(clip)
-    seen = survey(_watched(film.frames(), film.frame_count, looked_at), interval=float(1 / film.rate))
+    seen = survey(
+        _watched(film.frames(), film.frame_count, looked_at), interval=float(1 / film.rate)
+    )
     for line in film.warnings():
         warn(f"warning: {line}")
     try:
@@ -156,14 +226,31 @@ def _evaluate(clip: Path, folder: Path, extras: int, identity: IdentityModel | N
     portrait, real, drawn, figures = (folder / name for name in _WRITTEN)
     source = _split(film, plan, portrait, real)
     consent = Consent(by=_CONSENT, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    further = [Photo(cut(frame, plan), "", f"frame {number} of {clip.name}") for number, frame in
-               zip(sorted(plan.extras), chosen((frame.image for frame in film.frames()), plan.extras), strict=True)]
+    further = [
+        Photo(cut(frame, plan), "", f"frame {number} of {clip.name}")
+        for number, frame in zip(
+            sorted(plan.extras),
+            chosen((frame.image for frame in film.frames()), plan.extras),
+            strict=True,
+        )
+    ]
     avatar = build_avatar(portrait, consent=consent, extra=further, progress=told)
-    drive_matched(avatar, real, drawn, background=Color(0, 0, 0), progress=told_of_frames("driving"))
+    drive_matched(
+        avatar, real, drawn, background=Color(0, 0, 0), progress=told_of_frames("driving")
+    )
     reference = open_film(real)
-    truth, rendering = ([frame.image for frame in one.frames()] for one in (reference, open_film(drawn)))
-    scores = score_film(truth, rendering, source, rate=float(reference.rate), numbers=plan.frames, identity=identity,
-                        progress=lambda share: told("scoring", share))
+    truth, rendering = (
+        [frame.image for frame in one.frames()] for one in (reference, open_film(drawn))
+    )
+    scores = score_film(
+        truth,
+        rendering,
+        source,
+        rate=float(reference.rate),
+        numbers=plan.frames,
+        identity=identity,
+        progress=lambda share: told("scoring", share),
+    )
     result = _Evaluated(clip, plan, scores)
     write_bytes(figures, json.dumps(_summary(result), allow_nan=False, indent=1).encode())
     return result
@@ -176,7 +263,9 @@ def _split(film: Film, plan: ClipPlan, portrait: Path, real: Path) -> UInt8Array
 
     faithful = Encoding(crf=4, preset="medium")
     wanted, source = frozenset(plan.frames), None
-    with film_writer(real, width=plan.size, height=plan.size, rate=film.rate / plan.stride, encoding=faithful) as writer:
+    with film_writer(
+        real, width=plan.size, height=plan.size, rate=film.rate / plan.stride, encoding=faithful
+    ) as writer:
         for frame in film.frames():
             if frame.index == plan.source:
                 source = cut(frame.image, plan)
@@ -187,16 +276,25 @@ def _split(film: Film, plan: ClipPlan, portrait: Path, real: Path) -> UInt8Array
     return source
 
 
-def _watched(frames: Iterator[FilmFrame], count: int | None, progress: FrameProgress) -> Iterator[UInt8Array]:
+def _watched(
+    frames: Iterator[FilmFrame], count: int | None, progress: FrameProgress
+) -> Iterator[UInt8Array]:
     for frame in frames:
         yield frame.image
         progress(frame.index + 1, None if count is None else max(count, frame.index + 1))
 
 
 def _summary(one: _Evaluated) -> dict[str, object]:
-    return {"creator": CREATOR, "clip": str(one.clip), "source_frame": one.plan.source, "extra_frames": one.plan.extras,
-            "frames": one.scores.frames, "stride": one.plan.stride,
-            "undetected": one.scores.undetected, "scores": one.scores.means}
+    return {
+        "creator": CREATOR,
+        "clip": str(one.clip),
+        "source_frame": one.plan.source,
+        "extra_frames": one.plan.extras,
+        "frames": one.scores.frames,
+        "stride": one.plan.stride,
+        "undetected": one.scores.undetected,
+        "scores": one.scores.means,
+    }
 
 
 def _names(clips: Sequence[Path]) -> list[str]:

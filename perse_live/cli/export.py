@@ -56,7 +56,11 @@ def run(command: Export) -> None:
     from perse_live.head.expressions import EXPRESSION_NAMES, from_scores
     from perse_live.weights import parse_weights
 
-    formats = () if command.formats is None and command.engines is not None else parse_formats(command.formats or "ply")
+    formats = (
+        ()
+        if command.formats is None and command.engines is not None
+        else parse_formats(command.formats or "ply")
+    )
     backends = () if command.engines is None else _backends(command.engines)
     _check_outputs(command, formats, engines=bool(backends))
     expression = from_scores(parse_weights(command.expression, EXPRESSION_NAMES, "expression"))
@@ -66,7 +70,9 @@ def run(command: Export) -> None:
         _export_engines(command, avatar, backends)
     if WEB in formats:
         page = write_bundle(avatar, command.output, command.avatar.stem, attributes=weights)
-        say(f"{WEB}: {printable(str(page))}, a page for any web server, such as python3 -m http.server -d FOLDER")
+        say(
+            f"{WEB}: {printable(str(page))}, a page for any web server, such as python3 -m http.server -d FOLDER"
+        )
     if files := [one for one in formats if one != WEB]:
         gaussians = state_gaussians(avatar, attributes=weights, expression=expression)
         for path in write_interchange(gaussians, command.output, command.avatar.stem, files):
@@ -79,12 +85,24 @@ def _check_outputs(command: Export, formats: Sequence[str], *, engines: bool) ->
     from perse_live.engines import folder
 
     stem, inputs, overwrite = command.avatar.stem, [command.avatar], command.replacing.overwrite
-    check_output_folder(command.output, [f"{stem}.{one}" for one in formats if one != WEB], inputs=inputs, overwrite=overwrite)
+    check_output_folder(
+        command.output,
+        [f"{stem}.{one}" for one in formats if one != WEB],
+        inputs=inputs,
+        overwrite=overwrite,
+    )
     if WEB in formats:
-        check_replaced_folder(command.output / f"{stem}{bundle.SUFFIX}", bundle.FILES, inputs=inputs, overwrite=overwrite)
+        check_replaced_folder(
+            command.output / f"{stem}{bundle.SUFFIX}",
+            bundle.FILES,
+            inputs=inputs,
+            overwrite=overwrite,
+        )
     if engines:
         target = command.output / f"{stem}{folder.SUFFIX}"
-        check_replaced_folder(target, folder.known_files(target), inputs=inputs, overwrite=overwrite)
+        check_replaced_folder(
+            target, folder.known_files(target), inputs=inputs, overwrite=overwrite
+        )
 
 
 def _export_engines(command: Export, avatar: Avatar, backends: tuple[Backend, ...]) -> None:
@@ -95,8 +113,15 @@ def _export_engines(command: Export, avatar: Avatar, backends: tuple[Backend, ..
     capabilities = parse_compute_capabilities(command.compute_capability)
     precisions = PRECISIONS if command.precision == "both" else (command.precision,)
     with step_progress() as progress:
-        made = export_engines(avatar, command.avatar, command.output, backends=backends, precisions=precisions,
-                              compute_capabilities=capabilities, progress=progress)
+        made = export_engines(
+            avatar,
+            command.avatar,
+            command.output,
+            backends=backends,
+            precisions=precisions,
+            compute_capabilities=capabilities,
+            progress=progress,
+        )
     for file in made.files:
         say_written(f"{file.backend} {file.graph} {file.precision}", made.path / file.file)
 
@@ -106,5 +131,7 @@ def _backends(text: str) -> tuple[Backend, ...]:
     if unknown := [name for name in names if name not in BACKENDS]:
         raise UserError(f"there is no engine {unknown[0][:40]!r}: there are {', '.join(BACKENDS)}")
     if not names:
-        raise UserError(f"no engine is named: write --engines {','.join(BACKENDS)} or some of these")
+        raise UserError(
+            f"no engine is named: write --engines {','.join(BACKENDS)} or some of these"
+        )
     return tuple(one for one in BACKENDS if one in names)

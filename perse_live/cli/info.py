@@ -29,9 +29,14 @@ def run(command: Info) -> None:
 
     avatar = load_avatar(command.avatar)
     content: dict[str, object] = {
-        "file": str(command.avatar), "bytes": command.avatar.stat().st_size, "gaussians": len(avatar),
-        "vertices": len(avatar.rig.vertices), "triangles": len(avatar.rig.triangles), "camera": asdict(avatar.source.camera),
-        "attributes": [one.name for one in avatar.attributes], "attributes_from_photos": from_photos(avatar),
+        "file": str(command.avatar),
+        "bytes": command.avatar.stat().st_size,
+        "gaussians": len(avatar),
+        "vertices": len(avatar.rig.vertices),
+        "triangles": len(avatar.rig.triangles),
+        "camera": asdict(avatar.source.camera),
+        "attributes": [one.name for one in avatar.attributes],
+        "attributes_from_photos": from_photos(avatar),
         "correctives": [one.name for one in avatar.correctives.components],
         "corrected_gaussians": len(np.unique(avatar.correctives.deltas.ids)),
         **asdict(avatar.provenance),

@@ -103,38 +103,81 @@ def run(command: Live) -> None:
     from runtime.web.server import WebConfig
 
     if not command.avatars:
-        raise UserError("no avatar is named: give a .perse file, made by perse-live build; see perse-live live --help")
+        raise UserError(
+            "no avatar is named: give a .perse file, made by perse-live build; see perse-live live --help"
+        )
     if command.badge == "off" and not command.badge_reason.strip():
-        raise UserError("the badge stays on without a reason: add --badge-reason TEXT, or choose a corner")
+        raise UserError(
+            "the badge stays on without a reason: add --badge-reason TEXT, or choose a corner"
+        )
     if command.token is not None and command.token_file is not None:
         raise UserError("--token and --token-file: give one of them")
     if command.engine_folder is not None and len(command.avatars) > 1:
-        raise UserError("--engine-folder is for one avatar: put each avatar's engines next to it, in NAME.engines, and leave the"
-                        " option out")
+        raise UserError(
+            "--engine-folder is for one avatar: put each avatar's engines next to it, in NAME.engines, and leave the"
+            " option out"
+        )
     settings = load_settings(command.settings)
     if command.record is not None:
-        read = (command.camera, command.background or settings.background, command.settings, command.cert, command.key)
-        inputs = [*command.avatars, *(Path(one) for one in read if one is not None and Path(one).is_file())]
+        read = (
+            command.camera,
+            command.background or settings.background,
+            command.settings,
+            command.cert,
+            command.key,
+        )
+        inputs = [
+            *command.avatars,
+            *(Path(one) for one in read if one is not None and Path(one).is_file()),
+        ]
         marked = not command.no_c2pa and command.record.suffix.lower() != SUFFIX
-        check_outputs(with_side_file(command.record, marked), inputs=inputs, overwrite=command.replacing.overwrite)
+        check_outputs(
+            with_side_file(command.record, marked),
+            inputs=inputs,
+            overwrite=command.replacing.overwrite,
+        )
     width, height = parse_size(command.size)
     page = command.page
     token = command.token if command.token_file is None else read_token(command.token_file)
-    web = web_config(WebConfig(host=page.host, port=page.port, token=token, cert=command.cert, key=command.key), settings,
-                     codec=command.codec, bitrate=command.bitrate, ice=command.ice)
+    web = web_config(
+        WebConfig(host=page.host, port=page.port, token=token, cert=command.cert, key=command.key),
+        settings,
+        codec=command.codec,
+        bitrate=command.bitrate,
+        ice=command.ice,
+    )
     with step_progress() as progress:
         fetch(TRACKING_ASSETS, command.network, progress)
     options = LiveOptions(
-        command.avatars, camera=command.camera, once=command.once,
-        microphone="" if command.microphone == "default" else command.microphone, voice_out=command.voice_out,
+        command.avatars,
+        camera=command.camera,
+        once=command.once,
+        microphone="" if command.microphone == "default" else command.microphone,
+        voice_out=command.voice_out,
         mute_film=command.no_sound,
-        virtual_camera=command.virtual_camera, device=command.device, preview=command.preview, record=command.record,
-        mark=not command.no_c2pa, overwrite=command.replacing.overwrite, width=width, height=height, fps=command.fps,
-        max_gaussians=command.max_gaussians, background=command.background,
+        virtual_camera=command.virtual_camera,
+        device=command.device,
+        preview=command.preview,
+        record=command.record,
+        mark=not command.no_c2pa,
+        overwrite=command.replacing.overwrite,
+        width=width,
+        height=height,
+        fps=command.fps,
+        max_gaussians=command.max_gaussians,
+        background=command.background,
         badge=None if command.badge is None else SetBadge(command.badge, command.badge_reason),
-        still=command.still, threads=min(os.cpu_count() or 1, 4), hotkeys=not command.no_hotkeys, browser=not page.no_browser,
-        seconds=page.seconds, web=web, engine=command.engine, engine_folder=command.engine_folder, rebuild=_rebuild,
-        studio=studio_options(command.library, page))
+        still=command.still,
+        threads=min(os.cpu_count() or 1, 4),
+        hotkeys=not command.no_hotkeys,
+        browser=not page.no_browser,
+        seconds=page.seconds,
+        web=web,
+        engine=command.engine,
+        engine_folder=command.engine_folder,
+        rebuild=_rebuild,
+        studio=studio_options(command.library, page),
+    )
     run_live(options, settings, say=say, warn=warn)
 
 

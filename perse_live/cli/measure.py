@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from perse_live.evaluation.unseen import UnseenScores
     from runtime.stage import Motion, Stage
 
-PERSE = {"psnr": 23.84, "ssim": 0.885, "lpips": 0.146, "id": 0.706, "fid_syn": 57.8, "kid_syn": 0.042, "ppl": 0.331, "pdv": 0.248}
+PERSE = {
+    "psnr": 23.84,
+    "ssim": 0.885,
+    "lpips": 0.146,
+    "id": 0.706,
+    "fid_syn": 57.8,
+    "kid_syn": 0.042,
+    "ppl": 0.331,
+    "pdv": 0.248,
+}
 """What PERSE (CVPR 2025) publishes; on other data, with other distances: see docs/measures.md."""
 
 _TURN = 25.0  # degrees
@@ -56,7 +65,9 @@ class Measured:
     identity: float | None
     unseen: UnseenScores | None
 
-    def worst(self, pick: Callable[[FadeScores], float], choose: Callable[[Sequence[float]], float]) -> float:
+    def worst(
+        self, pick: Callable[[FadeScores], float], choose: Callable[[Sequence[float]], float]
+    ) -> float:
         """Of the views."""
         return choose([pick(view) for view in self.views.values()])
 
@@ -68,7 +79,9 @@ def run(command: AttributeMeasure) -> None:
     from perse_live.evaluation.identity import find_identity_model
 
     if not command.avatars:
-        raise UserError("no avatar is named: give a .perse file; see perse-live attribute measure --help")
+        raise UserError(
+            "no avatar is named: give a .perse file; see perse-live attribute measure --help"
+        )
     identity, weights = find_identity_model(command.identity_model), find_inception_weights()
     results: list[Measured] = []
     ends: list[UInt8Array] = []
@@ -90,9 +103,15 @@ def run(command: AttributeMeasure) -> None:
             spread = distribution_distances(ends, between, weights=weights)
     summary = _summary(results)
     if command.json:
-        print_json({"attributes": [asdict(one) for one in results], "summary": summary,
-                    "identity_model": None if identity is None else identity.name,
-                    "fid_kid": None if spread is None else asdict(spread), "perse_published": PERSE})
+        print_json(
+            {
+                "attributes": [asdict(one) for one in results],
+                "summary": summary,
+                "identity_model": None if identity is None else identity.name,
+                "fid_kid": None if spread is None else asdict(spread),
+                "perse_published": PERSE,
+            }
+        )
         return
     _print(results, summary, spread, identity)
 
@@ -107,7 +126,9 @@ def _chosen(avatar: Avatar, only: Sequence[str], path: Path) -> list[str]:
     return [name for name in there if not only or name in only]
 
 
-def measured(avatar: Avatar, file: str, name: str, identity: IdentityModel | None) -> tuple[Measured, list[UInt8Array]]:
+def measured(
+    avatar: Avatar, file: str, name: str, identity: IdentityModel | None
+) -> tuple[Measured, list[UInt8Array]]:
     """Fade one attribute in, seen from three sides. Returns the figures, and the fade seen from the front."""
     from perse_live.avatar import painted
     from perse_live.evaluation.fades import STEPS, belonging, fade_scores, part_of
@@ -124,7 +145,9 @@ def measured(avatar: Avatar, file: str, name: str, identity: IdentityModel | Non
     dressed = worn(avatar, avatar.attributes, {name: 1.0})
     ours = belonging(avatar, dressed)
     on, free = len(avatar.surface.triangles), len(avatar.rigid.means)
-    own = np.concatenate([ours[:on], ours[len(dressed.surface.triangles):len(dressed.surface.triangles) + free]])
+    own = np.concatenate(
+        [ours[:on], ours[len(dressed.surface.triangles) : len(dressed.surface.triangles) + free]]
+    )
     scores: dict[str, FadeScores] = {}
     marked = {view: [] for view in views}
     for worn_now, mask in ((avatar, own), (dressed, ours)):
@@ -135,7 +158,14 @@ def measured(avatar: Avatar, file: str, name: str, identity: IdentityModel | Non
         scores[view] = fade_scores(film, part_of(marked[view]))
     slot = next(one.slot for one in avatar.attributes if one.name == name)
     front = films["front"]
-    return Measured(file, name, slot, scores, _likeness(front[0], front[-1], identity), _unseen(avatar, name, stage)), front
+    return Measured(
+        file,
+        name,
+        slot,
+        scores,
+        _likeness(front[0], front[-1], identity),
+        _unseen(avatar, name, stage),
+    ), front
 
 
 def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
@@ -159,11 +189,21 @@ def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
         taught = Taught(bare, builders()[name](bare))
     except (KeyError, UserError):
         return None
-    learned = next(replace(one, pace=None) for one in avatar.attributes if isinstance(one, LearnedAttribute) and one.name == name)
+    learned = next(
+        replace(one, pace=None)
+        for one in avatar.attributes
+        if isinstance(one, LearnedAttribute) and one.name == name
+    )
     still = np.zeros((2, 2), np.float32)
-    motions = [Motion(expression(mouthSmileLeft=0.5, mouthSmileRight=0.5, browInnerUp=0.6), still, facing_pose(avatar, yaw=12)),
-               Motion(expression(jawOpen=0.25, mouthPucker=0.5), still, facing_pose(avatar, yaw=-17)),
-               Motion(expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), still, facing_pose(avatar, yaw=4))]
+    motions = [
+        Motion(
+            expression(mouthSmileLeft=0.5, mouthSmileRight=0.5, browInnerUp=0.6),
+            still,
+            facing_pose(avatar, yaw=12),
+        ),
+        Motion(expression(jawOpen=0.25, mouthPucker=0.5), still, facing_pose(avatar, yaw=-17)),
+        Motion(expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), still, facing_pose(avatar, yaw=4)),
+    ]
     frames: list[UnseenFrame] = []
     for weight in _UNSEEN_SHARES:
         pictures: list[list[UInt8Array]] = []
@@ -179,10 +219,19 @@ def _views(avatar: Avatar) -> Mapping[str, Motion]:
     from runtime.stage import Motion, facing_pose
 
     resting, still = expression(), np.zeros((2, 2), np.float32)
-    talking = expression(jawOpen=0.45, mouthSmileLeft=0.7, mouthSmileRight=0.7, cheekSquintLeft=0.3, cheekSquintRight=0.3)
+    talking = expression(
+        jawOpen=0.45,
+        mouthSmileLeft=0.7,
+        mouthSmileRight=0.7,
+        cheekSquintLeft=0.3,
+        cheekSquintRight=0.3,
+    )
     front, turned = facing_pose(avatar), facing_pose(avatar, yaw=_TURN)
-    return {"front": Motion(resting, still, front), "turned": Motion(resting, still, turned),
-            "talking": Motion(talking, still, front)}
+    return {
+        "front": Motion(resting, still, front),
+        "turned": Motion(resting, still, turned),
+        "talking": Motion(talking, still, front),
+    }
 
 
 def _likeness(off: UInt8Array, on: UInt8Array, identity: IdentityModel | None) -> float | None:
@@ -205,49 +254,81 @@ def _summary(results: Sequence[Measured]) -> dict[str, float | None]:
     views = [view for one in results for view in one.views.values()]
     likeness = [one.identity for one in results if one.identity is not None]
     unseen = [one.unseen for one in results if one.unseen is not None]
-    return {"outside_psnr_least": min(view.outside_psnr for view in views),
-            "step_ratio_largest": max(view.step_ratio for view in views),
-            "step_ratio_mean": float(np.mean([view.step_ratio for view in views])),
-            "sharpness_mean": float(np.mean([view.sharpness for view in views])),
-            "crossfade_sharpness_mean": float(np.mean([view.crossfade_sharpness for view in views])),
-            "pdv_mean": float(np.mean([view.pdv for view in views])),
-            "path_length_mean": float(np.mean([view.path_length for view in views])),
-            "detour_mean": float(np.mean([view.detour for view in views])),
-            "identity_least": min(likeness) if likeness else None,
-            "unseen_psnr_mean": float(np.mean([one.psnr for one in unseen])) if unseen else None,
-            "unseen_ssim_mean": float(np.mean([one.ssim for one in unseen])) if unseen else None,
-            "unseen_part_psnr_mean": float(np.mean([one.part_psnr for one in unseen])) if unseen else None,
-            "unseen_part_ssim_mean": float(np.mean([one.part_ssim for one in unseen])) if unseen else None}
+    return {
+        "outside_psnr_least": min(view.outside_psnr for view in views),
+        "step_ratio_largest": max(view.step_ratio for view in views),
+        "step_ratio_mean": float(np.mean([view.step_ratio for view in views])),
+        "sharpness_mean": float(np.mean([view.sharpness for view in views])),
+        "crossfade_sharpness_mean": float(np.mean([view.crossfade_sharpness for view in views])),
+        "pdv_mean": float(np.mean([view.pdv for view in views])),
+        "path_length_mean": float(np.mean([view.path_length for view in views])),
+        "detour_mean": float(np.mean([view.detour for view in views])),
+        "identity_least": min(likeness) if likeness else None,
+        "unseen_psnr_mean": float(np.mean([one.psnr for one in unseen])) if unseen else None,
+        "unseen_ssim_mean": float(np.mean([one.ssim for one in unseen])) if unseen else None,
+        "unseen_part_psnr_mean": float(np.mean([one.part_psnr for one in unseen]))
+        if unseen
+        else None,
+        "unseen_part_ssim_mean": float(np.mean([one.part_ssim for one in unseen]))
+        if unseen
+        else None,
+    }
 
 
-def _print(results: Sequence[Measured], summary: Mapping[str, float | None], spread: DistributionDistances | None,
-           identity: IdentityModel | None) -> None:
-    print(f"{'avatar':<16} {'attribute':<20} {'outside dB':>10} {'part %':>7} {'step':>6} {'sharp':>6} {'faded':>6} {'PDV':>7}"
-          f" {'1e3 path':>8} {'detour':>6} {'id':>6} {'unseen':>6} {'ssim':>5} {'part':>5} {'ssim':>5}")
+def _print(
+    results: Sequence[Measured],
+    summary: Mapping[str, float | None],
+    spread: DistributionDistances | None,
+    identity: IdentityModel | None,
+) -> None:
+    print(
+        f"{'avatar':<16} {'attribute':<20} {'outside dB':>10} {'part %':>7} {'step':>6} {'sharp':>6} {'faded':>6} {'PDV':>7}"
+        f" {'1e3 path':>8} {'detour':>6} {'id':>6} {'unseen':>6} {'ssim':>5} {'part':>5} {'ssim':>5}"
+    )
     for one in results:
-        print(f"{printable(one.avatar)[:16]:<16} {one.name[:20]:<20}"
-              f" {one.worst(lambda v: v.outside_psnr, min):>10.1f} {100 * one.worst(lambda v: v.part_share, max):>7.1f}"
-              f" {one.worst(lambda v: v.step_ratio, max):>6.2f} {one.worst(lambda v: v.sharpness, min):>6.2f}"
-              f" {one.worst(lambda v: v.crossfade_sharpness, min):>6.2f} {one.worst(lambda v: v.pdv, max):>7.2f}"
-              f" {1e3 * one.worst(lambda v: v.path_length, max):>8.3f} {one.worst(lambda v: v.detour, max):>6.2f}"
-              f" {'-' if one.identity is None else f'{one.identity:.3f}':>6} {_unseen_columns(one.unseen)}")
-    print("; ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in summary.items() if value is not None))
-    print("worst of front, turned by 25 degrees and talking; step: largest over mean of 20; sharp, faded: in-betweens of ours and"
-          " of a plain cross-fade, 1 is as sharp as the ends")
-    print("PDV, path: PERSE's PDV x 100 and PPL in form, with a distance of colours and gradients in LPIPS' place: not comparable"
-          f" with its {PERSE['pdv']} and {PERSE['ppl']}; see docs/measures.md")
-    print("unseen: PSNR and SSIM of the network's pictures against the teacher's, whole and only what the look changes, at poses"
-          f" and expressions that training does not draw (PERSE, on its own frames: {PERSE['psnr']}, {PERSE['ssim']})")
+        print(
+            f"{printable(one.avatar)[:16]:<16} {one.name[:20]:<20}"
+            f" {one.worst(lambda v: v.outside_psnr, min):>10.1f} {100 * one.worst(lambda v: v.part_share, max):>7.1f}"
+            f" {one.worst(lambda v: v.step_ratio, max):>6.2f} {one.worst(lambda v: v.sharpness, min):>6.2f}"
+            f" {one.worst(lambda v: v.crossfade_sharpness, min):>6.2f} {one.worst(lambda v: v.pdv, max):>7.2f}"
+            f" {1e3 * one.worst(lambda v: v.path_length, max):>8.3f} {one.worst(lambda v: v.detour, max):>6.2f}"
+            f" {'-' if one.identity is None else f'{one.identity:.3f}':>6} {_unseen_columns(one.unseen)}"
+        )
+    print(
+        "; ".join(
+            f"{name.replace('_', ' ')} {value:.3f}"
+            for name, value in summary.items()
+            if value is not None
+        )
+    )
+    print(
+        "worst of front, turned by 25 degrees and talking; step: largest over mean of 20; sharp, faded: in-betweens of ours and"
+        " of a plain cross-fade, 1 is as sharp as the ends"
+    )
+    print(
+        "PDV, path: PERSE's PDV x 100 and PPL in form, with a distance of colours and gradients in LPIPS' place: not comparable"
+        f" with its {PERSE['pdv']} and {PERSE['ppl']}; see docs/measures.md"
+    )
+    print(
+        "unseen: PSNR and SSIM of the network's pictures against the teacher's, whole and only what the look changes, at poses"
+        f" and expressions that training does not draw (PERSE, on its own frames: {PERSE['psnr']}, {PERSE['ssim']})"
+    )
     if identity is None:
         print("id: not measured, for want of an identity model")
     if spread is None:
-        print("FID, KID: not measured, for want of the Inception network's weights; see docs/measures.md")
+        print(
+            "FID, KID: not measured, for want of the Inception network's weights; see docs/measures.md"
+        )
     else:
-        print(f"FID {spread.fid:.1f}, KID {spread.kid:.4f} of in-betweens against both ends (PERSE: {PERSE['fid_syn']},"
-              f" {PERSE['kid_syn']}, on its own data)")
+        print(
+            f"FID {spread.fid:.1f}, KID {spread.kid:.4f} of in-betweens against both ends (PERSE: {PERSE['fid_syn']},"
+            f" {PERSE['kid_syn']}, on its own data)"
+        )
 
 
 def _unseen_columns(unseen: UnseenScores | None) -> str:
     if unseen is None:
         return f"{'-':>6} {'-':>5} {'-':>5} {'-':>5}"
-    return f"{unseen.psnr:>6.1f} {unseen.ssim:>5.3f} {unseen.part_psnr:>5.1f} {unseen.part_ssim:>5.3f}"
+    return (
+        f"{unseen.psnr:>6.1f} {unseen.ssim:>5.3f} {unseen.part_psnr:>5.1f} {unseen.part_ssim:>5.3f}"
+    )

@@ -22,12 +22,30 @@ if TYPE_CHECKING:
     from runtime.portrait_sheet import PortraitRow
 
 _CONSENT = "nobody: built by perse-live eval to be measured"
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff")  # as `perse_live.photo` reads
+_SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".tif",
+    ".tiff",
+)  # as `perse_live.photo` reads
 _SHEET, _FIGURES = "portraits.png", "portraits.json"
 
 
-def eval_portraits(folder: Path, *, avatars: Path | None, against: Path | None, output: Path | None, as_json: bool,
-                   overwrite: bool, network: Network) -> None:
+def eval_portraits(
+    folder: Path,
+    *,
+    avatars: Path | None,
+    against: Path | None,
+    output: Path | None,
+    as_json: bool,
+    overwrite: bool,
+    network: Network,
+) -> None:
     """Build and measure an avatar of every picture in a folder, and print the figures.
 
     avatars: where avatars are taken from and kept, by the pictures' names; None: they are not kept. against: figures of an
@@ -36,7 +54,12 @@ def eval_portraits(folder: Path, *, avatars: Path | None, against: Path | None, 
     """
     import json
 
-    from perse_live.evaluation.portraits.battery import Battery, battery_json, read_battery, score_avatar
+    from perse_live.evaluation.portraits.battery import (
+        Battery,
+        battery_json,
+        read_battery,
+        score_avatar,
+    )
     from perse_live.evaluation.portraits.comparison import compare
 
     pictures = _pictures(folder)
@@ -48,8 +71,11 @@ def eval_portraits(folder: Path, *, avatars: Path | None, against: Path | None, 
     refused: dict[str, str] = {}
     rows: list[PortraitRow] = []
     with step_progress() as progress, contextlib.ExitStack() as stack:
-        kept = (Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perse-live-eval-"))) if avatars is None
-                else make_folder(avatars))
+        kept = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perse-live-eval-")))
+            if avatars is None
+            else make_folder(avatars)
+        )
         if output is not None:
             make_folder(output)
         for picture in pictures:
@@ -63,7 +89,9 @@ def eval_portraits(folder: Path, *, avatars: Path | None, against: Path | None, 
             if output is not None:
                 rows.append(_row(picture.name, avatar, faces[picture.name]))
     if not faces:
-        raise UserError(f"no avatar could be made of any picture in {folder}: {next(iter(refused.values()))}")
+        raise UserError(
+            f"no avatar could be made of any picture in {folder}: {next(iter(refused.values()))}"
+        )
     battery = Battery(faces, refused)
     comparison = None if before is None else compare(before, battery)
     content = battery_json(battery, _creator())
@@ -71,7 +99,9 @@ def eval_portraits(folder: Path, *, avatars: Path | None, against: Path | None, 
         from runtime.portrait_sheet import portrait_sheet
 
         write_image(output / _SHEET, portrait_sheet("Portraits at rest", rows))
-        write_bytes(output / _FIGURES, (json.dumps(content, allow_nan=False, indent=1) + "\n").encode())
+        write_bytes(
+            output / _FIGURES, (json.dumps(content, allow_nan=False, indent=1) + "\n").encode()
+        )
     if as_json:
         print_json(content if comparison is None else {**content, "against": _compared(comparison)})
         return
@@ -91,14 +121,21 @@ def _pictures(folder: Path) -> list[Path]:
     """The pictures of a folder, by name, each with a stem of its own; without the sheet of an earlier run."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: give one with portrait photos")
-    found = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in _SUFFIXES
-                   and not (path.name == _SHEET and written_by_us(path)))
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file()
+        and path.suffix.lower() in _SUFFIXES
+        and not (path.name == _SHEET and written_by_us(path))
+    )
     if not found:
         raise UserError(f"{folder}: there is no picture in it: give a folder with portrait photos")
     stems: dict[str, Path] = {}
     for path in found:
         if path.stem in stems:
-            raise UserError(f"{stems[path.stem]} and {path.name} differ in their endings only: rename one of them")
+            raise UserError(
+                f"{stems[path.stem]} and {path.name} differ in their endings only: rename one of them"
+            )
         stems[path.stem] = path
     return found
 
@@ -116,20 +153,28 @@ def _avatar_of(picture: Path, kept: Path, network: Network, progress: StepProgre
         fetch(BUILDING_ASSETS, network, progress)
         consent = Consent(by=_CONSENT, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
         try:
-            made = build_avatar(picture, consent=consent, progress=lambda step, share: progress(f"{picture.name}: {step}", share))
+            made = build_avatar(
+                picture,
+                consent=consent,
+                progress=lambda step, share: progress(f"{picture.name}: {step}", share),
+            )
         except UserError as error:
             raise _RefusedError(str(error)) from error
         save_avatar(kept, made)
     avatar = load_avatar(kept)
     if avatar.provenance.photo_sha256 != file_sha256(picture):
-        raise UserError(f"{kept} was made of another photo than {picture}: remove it, or give another folder for --avatars")
+        raise UserError(
+            f"{kept} was made of another photo than {picture}: remove it, or give another folder for --avatars"
+        )
     return avatar
 
 
 def _row(name: str, avatar: Avatar, scores: PortraitScores) -> PortraitRow:
     from runtime.portrait_sheet import PortraitRow, portrait_tiles
 
-    figures = "   ·   ".join(f"{measure.replace('_', ' ')} {_figure(value)}" for measure, value in vars(scores).items())
+    figures = "   ·   ".join(
+        f"{measure.replace('_', ' ')} {_figure(value)}" for measure, value in vars(scores).items()
+    )
     return PortraitRow(name, figures, portrait_tiles(avatar))
 
 
@@ -140,17 +185,33 @@ def _creator() -> str:
 
 
 def _compared(comparison: Comparison) -> dict[str, object]:
-    return {"verdict": comparison.verdict, "missing": comparison.missing,
-            "changes": {name: {"before": round(one.before, 4), "after": round(one.after, 4), "better": one.better,
-                               "worse": one.worse} for name, one in comparison.changes.items()}}
+    return {
+        "verdict": comparison.verdict,
+        "missing": comparison.missing,
+        "changes": {
+            name: {
+                "before": round(one.before, 4),
+                "after": round(one.after, 4),
+                "better": one.better,
+                "worse": one.worse,
+            }
+            for name, one in comparison.changes.items()
+        },
+    }
 
 
 def _print_scores(battery: Battery) -> None:
     from perse_live.evaluation.portraits.battery import HIGHER_IS_BETTER
 
-    rows = [[name, *(_figure(value) for value in vars(scores).values())] for name, scores in battery.faces.items()]
+    rows = [
+        [name, *(_figure(value) for value in vars(scores).values())]
+        for name, scores in battery.faces.items()
+    ]
     if len(rows) > 1:
-        values = [[getattr(scores, measure) for scores in battery.faces.values()] for measure in HIGHER_IS_BETTER]
+        values = [
+            [getattr(scores, measure) for scores in battery.faces.values()]
+            for measure in HIGHER_IS_BETTER
+        ]
         measured = [[value for value in one if value is not None] for one in values]
         rows.append(["mean", *(_figure(sum(one) / len(one) if one else None) for one in measured)])
     _print_table(["portrait", *(name.replace("_", " ") for name in HIGHER_IS_BETTER)], rows)
@@ -159,8 +220,16 @@ def _print_scores(battery: Battery) -> None:
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    rows = [[name.replace("_", " "), _figure(one.before), _figure(one.after), _names(one.better), _names(one.worse)]
-            for name, one in comparison.changes.items()]
+    rows = [
+        [
+            name.replace("_", " "),
+            _figure(one.before),
+            _figure(one.after),
+            _names(one.better),
+            _names(one.worse),
+        ]
+        for name, one in comparison.changes.items()
+    ]
     _print_table(["measure", "mean before", "now", "better", "worse"], rows)
     if comparison.missing:
         print(f"in one of the runs only: {_names(comparison.missing)}")
@@ -174,7 +243,11 @@ def _print_table(head: list[str], rows: list[list[str]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(head):
-        table.add_column(name, justify="right" if number and name not in ("better", "worse") else "left", no_wrap=True)
+        table.add_column(
+            name,
+            justify="right" if number and name not in ("better", "worse") else "left",
+            no_wrap=True,
+        )
     for row in rows:
         table.add_row(*(printable(text) for text in row))
     console = Console(markup=False, highlight=False, emoji=False)

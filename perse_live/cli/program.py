@@ -17,7 +17,22 @@ from typing import Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, subcommand
 
-from perse_live.cli import attributes, batch, bench, build, demo, doctor, drive, eval, export, info, live, render, report, studio
+from perse_live.cli import (
+    attributes,
+    batch,
+    bench,
+    build,
+    demo,
+    doctor,
+    drive,
+    eval,
+    export,
+    info,
+    live,
+    render,
+    report,
+    studio,
+)
 from perse_live.cli.console import logged_warnings, warn
 from perse_live.errors import UserError
 from perse_live.signals import ending_signals, interrupting
@@ -25,8 +40,12 @@ from perse_live.signals import ending_signals, interrupting
 TRACEBACK_VARIABLE = "PERSE_LIVE_TRACEBACK"
 """Set to 1 to see where an unexpected error comes from."""
 
-_MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file")  # on importing OpenCV or MediaPipe
-_CREDENTIALS = re.compile(r"(turns?:)[^\s'\"]+|(?<!\w)(--tok\S*[ =])[^\s'\"]+", re.IGNORECASE)  # in words that are not understood
+_MISSING_LIBRARY = re.compile(
+    r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file"
+)  # on importing OpenCV or MediaPipe
+_CREDENTIALS = re.compile(
+    r"(turns?:)[^\s'\"]+|(?<!\w)(--tok\S*[ =])[^\s'\"]+", re.IGNORECASE
+)  # in words that are not understood
 _LIBRARY_PACKAGES = "libgl1 libegl1 libgles2 libglib2.0-0"
 
 Command = (
@@ -47,9 +66,20 @@ Command = (
 )
 
 AnyCommand = (
-    studio.Studio | demo.Demo | build.Build | batch.Batch | drive.Drive | render.Render | attributes.Attributes | export.Export
+    studio.Studio
+    | demo.Demo
+    | build.Build
+    | batch.Batch
+    | drive.Drive
+    | render.Render
+    | attributes.Attributes
+    | export.Export
     | live.Live
-    | info.Info | eval.Eval | bench.Bench | doctor.Doctor | report.Report
+    | info.Info
+    | eval.Eval
+    | bench.Bench
+    | doctor.Doctor
+    | report.Report
 )
 
 
@@ -73,11 +103,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(1, "interrupted")
     except Exception as error:
         if library := _MISSING_LIBRARY.search(str(error)):
-            return _fail(2, f"the system library {library[1]} is missing: on Debian and Ubuntu,"
-                            f" apt-get install {_LIBRARY_PACKAGES}")
+            return _fail(
+                2,
+                f"the system library {library[1]} is missing: on Debian and Ubuntu,"
+                f" apt-get install {_LIBRARY_PACKAGES}",
+            )
         if _is_set(TRACEBACK_VARIABLE):
             raise
-        return _fail(1, f"unexpected {type(error).__name__}: {error} ({TRACEBACK_VARIABLE}=1 shows where it comes from)")
+        return _fail(
+            1,
+            f"unexpected {type(error).__name__}: {error} ({TRACEBACK_VARIABLE}=1 shows where it comes from)",
+        )
     return 0
 
 
@@ -94,8 +130,13 @@ def _parse(words: Sequence[str]) -> AnyCommand:
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
-            return tyro.cli(Command, prog="perse-live", description="One portrait becomes an avatar that moves.", args=words,
-                            config=(FlagCreatePairsOff,))
+            return tyro.cli(
+                Command,
+                prog="perse-live",
+                description="One portrait becomes an avatar that moves.",
+                args=words,
+                config=(FlagCreatePairsOff,),
+            )
     except SystemExit as stop:
         if stop.code:
             raise UserError(_usage_line(complaint.getvalue())) from None

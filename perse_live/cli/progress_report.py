@@ -40,7 +40,9 @@ class Reports:
 
 
 @contextmanager
-def reporting(usual: Mapping[str, float] | None = None, *, as_json: bool = False) -> Generator[Reports, None, None]:
+def reporting(
+    usual: Mapping[str, float] | None = None, *, as_json: bool = False
+) -> Generator[Reports, None, None]:
     """Reports of one job.
 
     usual: seconds that each step usually takes: the time left is told then. as_json: for programs.
@@ -49,7 +51,13 @@ def reporting(usual: Mapping[str, float] | None = None, *, as_json: bool = False
         yield _json_reports(usual, sys.stdout)
         return
     with step_progress(usual) as progress:
-        yield Reports(progress, lambda *_: None, lambda _: None, lambda text: warn(f"warning: {text}"), say_written)
+        yield Reports(
+            progress,
+            lambda *_: None,
+            lambda _: None,
+            lambda text: warn(f"warning: {text}"),
+            say_written,
+        )
 
 
 def _json_reports(usual: Mapping[str, float] | None, out: TextIO) -> Reports:
@@ -66,8 +74,16 @@ def _json_reports(usual: Mapping[str, float] | None, out: TextIO) -> Reports:
         if step == last[0] and now < last[1] + _SPACING and share < 1:
             return
         last = (step, now)
-        tell(step=step, share=round(share if remaining is None else remaining.share, 4),
-             left=None if left is None else round(left, 1))
+        tell(
+            step=step,
+            share=round(share if remaining is None else remaining.share, 4),
+            left=None if left is None else round(left, 1),
+        )
 
-    return Reports(progress, lambda stage, path: tell(picture=path.name, stage=stage), lambda name: tell(learnt=name),
-                   lambda text: tell(warning=text), lambda what, path: tell(written=str(path), what=what))
+    return Reports(
+        progress,
+        lambda stage, path: tell(picture=path.name, stage=stage),
+        lambda name: tell(learnt=name),
+        lambda text: tell(warning=text),
+        lambda what, path: tell(written=str(path), what=what),
+    )

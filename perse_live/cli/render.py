@@ -55,7 +55,9 @@ def run(command: Render) -> None:
         return
     from runtime.loop import LOOP_FPS, loop_frames
 
-    write_animation(command.output, loop_frames(avatar, seconds=command.loop, size=command.size), fps=LOOP_FPS)
+    write_animation(
+        command.output, loop_frames(avatar, seconds=command.loop, size=command.size), fps=LOOP_FPS
+    )
     say_written("loop", command.output)
 
 

@@ -24,7 +24,14 @@ from perse_live.cli.console import say_written, step_progress
 from perse_live.cli.options import Network, Replacing
 from perse_live.cli.shared import fetch, require_builder
 from perse_live.errors import UserError
-from perse_live.figures import FORMAT, VERSION, check_figures, figures_page, is_figures_page, read_figures
+from perse_live.figures import (
+    FORMAT,
+    VERSION,
+    check_figures,
+    figures_page,
+    is_figures_page,
+    read_figures,
+)
 from perse_live.files import CREATOR, write_bytes
 from perse_live.outputs import check_outputs
 
@@ -84,7 +91,15 @@ def _with_video(words: Callable[[Inputs, str], list[str]]) -> Words:
 
 
 def _build(given: Inputs, attributes: str, name: str) -> list[str]:
-    return ["build", str(given.photo), "-o", str(given.folder / name), "--consent", "--attributes", attributes]
+    return [
+        "build",
+        str(given.photo),
+        "-o",
+        str(given.folder / name),
+        "--consent",
+        "--attributes",
+        attributes,
+    ]
 
 
 PARTS: dict[str, Words] = {
@@ -92,14 +107,35 @@ PARTS: dict[str, Words] = {
     "build": lambda given: _build(given, "none", "bare.perse"),
     "build-attributes": lambda given: _build(given, "default", "sample.perse"),
     "engine": lambda given: ["bench", str(given.avatar), "--engine", "cpu", "--json"],
-    "start": _with_video(lambda given, video: ["bench", "--start", str(given.avatar), video, "--json"]),
-    "live": _with_video(lambda given, video: ["bench", "--live", str(given.avatar), video, "--seconds", f"{given.seconds:g}",
-                                              "--json"]),
-    "drive": _with_video(lambda given, video: ["drive", str(given.avatar), video, "-o", str(given.folder / "out.mp4"),
-                                               "--no-c2pa"]),
+    "start": _with_video(
+        lambda given, video: ["bench", "--start", str(given.avatar), video, "--json"]
+    ),
+    "live": _with_video(
+        lambda given, video: [
+            "bench",
+            "--live",
+            str(given.avatar),
+            video,
+            "--seconds",
+            f"{given.seconds:g}",
+            "--json",
+        ]
+    ),
+    "drive": _with_video(
+        lambda given, video: [
+            "drive",
+            str(given.avatar),
+            video,
+            "-o",
+            str(given.folder / "out.mp4"),
+            "--no-c2pa",
+        ]
+    ),
     "peers": lambda given: ["bench", str(given.avatar), "--peers", "--json"],
     "attributes": lambda given: ["attribute", "measure", str(given.avatar), "--json"],
-    "portraits": lambda given: None if given.portraits is None else ["eval", "--portraits", str(given.portraits), "--json"],
+    "portraits": lambda given: (
+        None if given.portraits is None else ["eval", "--portraits", str(given.portraits), "--json"]
+    ),
     "clips": lambda given: ["eval", *map(str, given.clips), "--json"] if given.clips else None,
 }
 """Every part with its command, in the order in which they run: the build first, whose avatar the others use."""
@@ -113,15 +149,30 @@ def run(command: Report) -> None:
     replaced = command.replacing.overwrite
     check_outputs([command.output], inputs=inputs, overwrite=replaced or _is_ours(command.output))
     if command.render is not None:
-        check_outputs([command.render], inputs=inputs, overwrite=replaced or is_figures_page(command.render))
-    kept = read_figures(command.output) if command.output.is_file() and command.output.stat().st_size else {}
+        check_outputs(
+            [command.render], inputs=inputs, overwrite=replaced or is_figures_page(command.render)
+        )
+    kept = (
+        read_figures(command.output)
+        if command.output.is_file() and command.output.stat().st_size
+        else {}
+    )
     measured: dict[str, Any] = {}
     if parts:
         require_builder()
-        with tempfile.TemporaryDirectory(prefix="perse-live-report-") as name, step_progress() as progress:
+        with (
+            tempfile.TemporaryDirectory(prefix="perse-live-report-") as name,
+            step_progress() as progress,
+        ):
             fetch(("sample_portrait",), command.network, progress)
-            given = Inputs(asset_path("sample_portrait"), Path(name), command.video, command.portraits, command.clips,
-                           command.seconds)
+            given = Inputs(
+                asset_path("sample_portrait"),
+                Path(name),
+                command.video,
+                command.portraits,
+                command.clips,
+                command.seconds,
+            )
             if any(part in _NEEDS_AVATAR for part in parts) and "build-attributes" not in parts:
                 progress("building the avatar", 0.0)
                 _run(PARTS["build-attributes"](given) or [])
@@ -130,7 +181,9 @@ def run(command: Report) -> None:
                 if words is not None:
                     progress(f"measuring {part}", k / len(parts))
                     measured[part] = _measured(words, given)
-    parts_now: dict[str, Any] = {name: found for name in PARTS if (found := measured.get(name) or kept.get(name)) is not None}
+    parts_now: dict[str, Any] = {
+        name: found for name in PARTS if (found := measured.get(name) or kept.get(name)) is not None
+    }
     content = {"format": FORMAT, "version": VERSION, "creator": CREATOR, "parts": parts_now}
     check_figures(content)
     write_bytes(command.output, (json.dumps(content, allow_nan=False, indent=1) + "\n").encode())
@@ -143,8 +196,12 @@ def run(command: Report) -> None:
 def _chosen(command: Report) -> list[str]:
     for part in command.only:
         if part not in PARTS and part != "none":
-            raise UserError(f"there is no part {part[:40]!r} to measure: there are {', '.join(PARTS)} and none")
-    if command.video is None and (wanting := [part for part in command.only if part in ("start", "live", "drive")]):
+            raise UserError(
+                f"there is no part {part[:40]!r} to measure: there are {', '.join(PARTS)} and none"
+            )
+    if command.video is None and (
+        wanting := [part for part in command.only if part in ("start", "live", "drive")]
+    ):
         raise UserError(f"the part {wanting[0]} needs a film of a face: add --video FILM")
     return [part for part in PARTS if not command.only or part in command.only]
 
@@ -172,28 +229,51 @@ def _measured(words: list[str], given: Inputs) -> dict[str, Any]:
 
         frames = open_film(Path(words[words.index("-o") + 1])).frame_count or 0
         result = {"frames": frames, "fps": frames / seconds}
-    return {"command": _shown(words, given), "seconds": round(seconds, 2), "processor_seconds": round(processor, 2),
-            "commit": _commit(), "release": version("perse-live"), "machine": _machine(),
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "result": _without_paths(result)}
+    return {
+        "command": _shown(words, given),
+        "seconds": round(seconds, 2),
+        "processor_seconds": round(processor, 2),
+        "commit": _commit(),
+        "release": version("perse-live"),
+        "machine": _machine(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "result": _without_paths(result),
+    }
 
 
 def _run(words: Sequence[str]) -> tuple[float, float, str]:
     """Wall seconds, processor seconds (0 where the system does not say), and what it printed. Raises UserError where it fails."""
     before, start = os.times(), time.perf_counter()
-    done = subprocess.run(module_command("perse_live.cli", *words), check=False, capture_output=True, text=True,
-                          encoding="utf-8", stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        module_command("perse_live.cli", *words),
+        check=False,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        stdin=subprocess.DEVNULL,
+    )
     seconds, after = time.perf_counter() - start, os.times()
     if done.returncode:
         complaint = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise UserError(f"perse-live {words[0]} failed: {complaint[0].removeprefix('perse-live: ')}")
-    processor = after.children_user + after.children_system - before.children_user - before.children_system
+        raise UserError(
+            f"perse-live {words[0]} failed: {complaint[0].removeprefix('perse-live: ')}"
+        )
+    processor = (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
     return seconds, processor, done.stdout
 
 
 def _shown(words: Sequence[str], given: Inputs) -> str:
     """The command with placeholders for the files of this machine."""
-    names = {str(given.photo): "PORTRAIT.png", str(given.avatar): "ME.perse", str(given.folder / "bare.perse"): "ME.perse",
-             str(given.folder / "out.mp4"): "OUT.mp4", str(given.video): "CLIP", str(given.portraits): "FOLDER"}
+    names = {
+        str(given.photo): "PORTRAIT.png",
+        str(given.avatar): "ME.perse",
+        str(given.folder / "bare.perse"): "ME.perse",
+        str(given.folder / "out.mp4"): "OUT.mp4",
+        str(given.video): "CLIP",
+        str(given.portraits): "FOLDER",
+    }
     names |= {str(clip): f"CLIP{k + 1}" for k, clip in enumerate(given.clips)}
     return " ".join(["perse-live", *(names.get(word, word) for word in words)])
 
@@ -221,8 +301,9 @@ def _commit() -> str:
         return ""
 
     def asked(*words: str) -> str:
-        return subprocess.run([git, "-C", str(tree), *words], check=False, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            [git, "-C", str(tree), *words], check=False, capture_output=True, text=True
+        ).stdout.strip()
 
     changed = asked("status", "--porcelain", "--untracked-files=no")
     return asked("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
-

@@ -21,7 +21,13 @@ TRACKING_ASSETS = ("face_landmarker",)
 BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation", "hand_landmarker")
 _OPTIONAL_ASSETS = ("hand_landmarker",)
 """Without which a build only warns of less."""
-_BUILDER_PACKAGES = ("anny", "peft", "pymatting", "scipy", "torch")  # of the extra [offline], in pyproject.toml
+_BUILDER_PACKAGES = (
+    "anny",
+    "peft",
+    "pymatting",
+    "scipy",
+    "torch",
+)  # of the extra [offline], in pyproject.toml
 
 
 def fetch(names: Sequence[str], network: Network, progress: StepProgress) -> None:
@@ -42,7 +48,9 @@ def fetch(names: Sequence[str], network: Network, progress: StepProgress) -> Non
 def check_suffix(path: Path, suffix: str) -> None:
     """Raises UserError for an output that is not named so."""
     if path.suffix.lower() != suffix:
-        raise UserError(f"cannot write {path}: name it {suffix}, such as {path.with_suffix(suffix)}")
+        raise UserError(
+            f"cannot write {path}: name it {suffix}, such as {path.with_suffix(suffix)}"
+        )
 
 
 def make_folder(path: Path) -> Path:
@@ -90,6 +98,11 @@ def from_photos(avatar: Avatar) -> list[str]:
     """A line for each look that was taken from somebody's photo."""
     from perse_live.attributes import LearnedAttribute
 
-    origins = {one.name: one.origin for one in avatar.attributes if isinstance(one, LearnedAttribute)}
-    return [f"{name}: from the photo {one.photo_sha256[:12]}; consent: {one.consent_by}, {one.consent_at}"
-            for name, one in origins.items() if one is not None]
+    origins = {
+        one.name: one.origin for one in avatar.attributes if isinstance(one, LearnedAttribute)
+    }
+    return [
+        f"{name}: from the photo {one.photo_sha256[:12]}; consent: {one.consent_by}, {one.consent_at}"
+        for name, one in origins.items()
+        if one is not None
+    ]

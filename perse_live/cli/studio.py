@@ -48,13 +48,26 @@ def run(command: Studio) -> None:
 
     settings, page = load_settings(command.settings), command.page
     token = None if command.token_file is None else read_token(command.token_file)
-    web = web_config(WebConfig(host=page.host, port=page.port, token=token, cert=command.cert, key=command.key), settings,
-                     codec=None, bitrate=None, ice=())
+    web = web_config(
+        WebConfig(host=page.host, port=page.port, token=token, cert=command.cert, key=command.key),
+        settings,
+        codec=None,
+        bitrate=None,
+        ice=(),
+    )
     with step_progress() as progress:
         fetch(TRACKING_ASSETS, command.network, progress)
-    options = LiveOptions((), camera=command.camera, threads=min(os.cpu_count() or 1, 4), hotkeys=False,
-                          browser=not page.no_browser, seconds=page.seconds, web=web, remember=True,
-                          studio=studio_options(command.library, page))
+    options = LiveOptions(
+        (),
+        camera=command.camera,
+        threads=min(os.cpu_count() or 1, 4),
+        hotkeys=False,
+        browser=not page.no_browser,
+        seconds=page.seconds,
+        web=web,
+        remember=True,
+        studio=studio_options(command.library, page),
+    )
     run_live(options, settings, say=say, warn=warn)
 
 
@@ -65,4 +78,6 @@ def studio_options(library: Path | None, page: Page) -> StudioOptions:
     from runtime.studio.studio import StudioOptions
     from runtime.web.security import is_loopback
 
-    return StudioOptions(library or default_library(), TITLES, DEFAULT, own_machine=is_loopback(page.host))
+    return StudioOptions(
+        library or default_library(), TITLES, DEFAULT, own_machine=is_loopback(page.host)
+    )

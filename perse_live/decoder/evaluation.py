@@ -25,20 +25,36 @@ Key = tuple[tuple[int, float], ...]
 class _Rows:
     """Rows of the network, and what it said of them last."""
 
-    def __init__(self, features: Float32Array, base: Float32Array, rows: Int32Array, codes: Float32Array) -> None:
+    def __init__(
+        self, features: Float32Array, base: Float32Array, rows: Int32Array, codes: Float32Array
+    ) -> None:
         self.features, self.base, self.rows = features, base, rows
         self.codes = np.ascontiguousarray(codes, np.float32)
         self.out = np.zeros((len(rows), OUTPUTS), np.float32)
         self.said: object = None
 
     def decode(self, packed: Packed) -> None:
-        decode_rows(packed.weights, packed.offsets, self.features, self.rows, self.codes, self.base, self.out)
+        decode_rows(
+            packed.weights,
+            packed.offsets,
+            self.features,
+            self.rows,
+            self.codes,
+            self.base,
+            self.out,
+        )
 
 
 class Evaluation:
     """The outputs of an avatar's network under any weights; for one thread at a time."""
 
-    def __init__(self, decoder: Decoder, rig: HeadRig, features: Float32Array, attributes: Sequence[LearnedAttribute]) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        rig: HeadRig,
+        features: Float32Array,
+        attributes: Sequence[LearnedAttribute],
+    ) -> None:
         """features: (G, FEATURES) of the avatar's own Gaussians."""
         self._decoder, self._attributes, self._packed = decoder, tuple(attributes), Packed()
         plain = fold(decoder, [], reader=None)
@@ -49,9 +65,20 @@ class Evaluation:
         for one in self._attributes:
             own = np.ascontiguousarray(features_of_added(rig, one))
             rest = np.ascontiguousarray(decode(plain, own, None), np.float32)
-            self._added.append(_Rows(own, rest, np.arange(len(own), dtype=np.int32), one.added.codes))
-            self._hair.append(_Rows(own, rest, np.nonzero(one.added.regions == Region.HAIR)[0].astype(np.int32), no_codes(0)))
-        self.matrices = [np.ascontiguousarray(into_binding(rig, one.added.surface)) for one in self._attributes]
+            self._added.append(
+                _Rows(own, rest, np.arange(len(own), dtype=np.int32), one.added.codes)
+            )
+            self._hair.append(
+                _Rows(
+                    own,
+                    rest,
+                    np.nonzero(one.added.regions == Region.HAIR)[0].astype(np.int32),
+                    no_codes(0),
+                )
+            )
+        self.matrices = [
+            np.ascontiguousarray(into_binding(rig, one.added.surface)) for one in self._attributes
+        ]
 
     def own(self, k: int, weight: float) -> Float32Array:
         """(N, OUTPUTS) of attribute k's support among the avatar's own Gaussians; a buffer."""
@@ -66,10 +93,17 @@ class Evaluation:
         """(S + R, OUTPUTS) of what attribute k adds, when these (all above 0, k among them) are worn; a buffer."""
         one, rows = self._attributes[k], self._added[k]
         mates = [(j, weight) for j, weight in worn if self._attributes[j].slot == one.slot]
-        tints = [(j, weight) for j, weight in worn if self._attributes[j].tints_hair and self._attributes[j].slot != one.slot]
+        tints = [
+            (j, weight)
+            for j, weight in worn
+            if self._attributes[j].tints_hair and self._attributes[j].slot != one.slot
+        ]
         key = (*mates, None, *tints)
         if len(rows.rows) and rows.said != key:
-            self._pack([(self._attributes[j].adapter, weight) for j, weight in mates], reader=[j for j, _ in mates].index(k))
+            self._pack(
+                [(self._attributes[j].adapter, weight) for j, weight in mates],
+                reader=[j for j, _ in mates].index(k),
+            )
             rows.decode(self._packed)
             hair = self._hair[k]
             for j, weight in tints if len(hair.rows) else []:
@@ -81,4 +115,3 @@ class Evaluation:
 
     def _pack(self, adapters: Sequence[tuple[Adapter, float]], *, reader: int | None) -> None:
         self._packed.take(fold(self._decoder, adapters, reader=reader))
-

@@ -30,7 +30,11 @@ class Packed:
         self.weights[:first].reshape(_IN, WIDTH)[:] = folded.w1.T
         self.weights[first:second].reshape(WIDTH, WIDTH)[:] = folded.w2.T
         self.weights[second:].reshape(WIDTH, OUTPUTS)[:] = folded.w3.T
-        self.offsets[:WIDTH], self.offsets[WIDTH:2 * WIDTH], self.offsets[2 * WIDTH:] = folded.c1, folded.c2, folded.c3
+        self.offsets[:WIDTH], self.offsets[WIDTH : 2 * WIDTH], self.offsets[2 * WIDTH :] = (
+            folded.c1,
+            folded.c2,
+            folded.c3,
+        )
 
 
 @inline_kernel
@@ -40,11 +44,24 @@ def _silu(x: Lanes) -> Lanes:
 
 
 @inline_kernel
-def _layer(x: Float32Array, inputs: int, weights: Float32Array, w: int, offsets: Float32Array, c: int, outputs: int,
-           out: Float32Array) -> None:
+def _layer(
+    x: Float32Array,
+    inputs: int,
+    weights: Float32Array,
+    w: int,
+    offsets: Float32Array,
+    c: int,
+    outputs: int,
+    out: Float32Array,
+) -> None:
     """out[j] = offset[j] + sum over i of weight[i, j] x[i], each of sixteen rows; outputs: a multiple of 8."""
     for j in range(0, outputs, 8):
-        y0, y1, y2, y3 = splat(offsets[c + j]), splat(offsets[c + j + 1]), splat(offsets[c + j + 2]), splat(offsets[c + j + 3])
+        y0, y1, y2, y3 = (
+            splat(offsets[c + j]),
+            splat(offsets[c + j + 1]),
+            splat(offsets[c + j + 2]),
+            splat(offsets[c + j + 3]),
+        )
         y4, y5, y6 = splat(offsets[c + j + 4]), splat(offsets[c + j + 5]), splat(offsets[c + j + 6])
         y7 = splat(offsets[c + j + 7])
         for i in range(inputs):
@@ -70,15 +87,26 @@ def _layer(x: Float32Array, inputs: int, weights: Float32Array, w: int, offsets:
 
 
 @kernel
-def decode_rows(weights: Float32Array, offsets: Float32Array, features: Float32Array, rows: Int32Array, codes: Float32Array,
-                base: Float32Array, out: Float32Array) -> None:
+def decode_rows(
+    weights: Float32Array,
+    offsets: Float32Array,
+    features: Float32Array,
+    rows: Int32Array,
+    codes: Float32Array,
+    base: Float32Array,
+    out: Float32Array,
+) -> None:
     """What rows become: out (N, OUTPUTS) = D(features[rows[n]], codes[n]) - base[rows[n]].
 
     weights, offsets: of `Packed`; features: (G, FEATURES); rows: (N,) into it; codes: (N, CODES), or (0, CODES) for zeros;
     base: (G, OUTPUTS).
     """
     x = np.zeros(_IN * LANES, np.float32)
-    h, g, y = np.empty(WIDTH * LANES, np.float32), np.empty(WIDTH * LANES, np.float32), np.empty(OUTPUTS * LANES, np.float32)
+    h, g, y = (
+        np.empty(WIDTH * LANES, np.float32),
+        np.empty(WIDTH * LANES, np.float32),
+        np.empty(OUTPUTS * LANES, np.float32),
+    )
     count, coded = len(rows), len(codes) > 0
     for first in range(0, count, LANES):
         many = min(LANES, count - first)

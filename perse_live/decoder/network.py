@@ -87,7 +87,9 @@ class Folded(NamedTuple):
     c3: Float32Array
 
 
-def fold(decoder: Decoder, adapters: Sequence[tuple[Adapter, float]], *, reader: int | None) -> Folded:
+def fold(
+    decoder: Decoder, adapters: Sequence[tuple[Adapter, float]], *, reader: int | None
+) -> Folded:
     """W0 + sum of weight * scale * B A.
 
     adapters: with their weights; reader: which of them the rows' codes belong to (the others see zeros in their place), None

@@ -29,7 +29,11 @@ class DecoderModule(nn.Module):
             self.first.weight[:, :FEATURES] = torch.from_numpy(decoder.w1)
             for layer, weight in ((self.second, decoder.w2), (self.third, decoder.w3)):
                 layer.weight.copy_(torch.from_numpy(weight))
-            for layer, offset in ((self.first, decoder.c1), (self.second, decoder.c2), (self.third, decoder.c3)):
+            for layer, offset in (
+                (self.first, decoder.c1),
+                (self.second, decoder.c2),
+                (self.third, decoder.c3),
+            ):
                 layer.bias.copy_(torch.from_numpy(offset))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
@@ -60,12 +64,22 @@ class FoldedModule(nn.Module):
         held = {name: torch.from_numpy(array).clone() for name, array in vars(decoder).items()}
         held["w1"] = torch.cat([held["w1"], torch.zeros(WIDTH, CODES)], 1)
         for layer in (1, 2, 3):
-            held[f"a{layer}"] = torch.stack([_padded(one, f"a{layer}", 0) * one.scale for one in adapters])  # (K, R, in)
-            held[f"b{layer}"] = torch.stack([_padded(one, f"b{layer}", 1) for one in adapters])  # (K, out, R)
+            held[f"a{layer}"] = torch.stack(
+                [_padded(one, f"a{layer}", 0) * one.scale for one in adapters]
+            )  # (K, R, in)
+            held[f"b{layer}"] = torch.stack(
+                [_padded(one, f"b{layer}", 1) for one in adapters]
+            )  # (K, out, R)
         for name, tensor in held.items():
             self.register_buffer(name, tensor)
 
-    def forward(self, features: torch.Tensor, codes: torch.Tensor, weights: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        features: torch.Tensor,
+        codes: torch.Tensor,
+        weights: torch.Tensor,
+        reads: torch.Tensor,
+    ) -> torch.Tensor:
         """D of the rows, (N, OUTPUTS), with W0 not yet taken off.
 
         features: (N, FEATURES); codes: (N, CODES); weights: (K,); reads: (K,) 1 for the adapter that the codes belong to, else 0.

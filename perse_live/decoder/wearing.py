@@ -52,16 +52,22 @@ class Change:
     """(N,) factors."""
 
 
-def own_change(decoder: Decoder, features: Float32Array, one: LearnedAttribute, weight: float) -> Change:
+def own_change(
+    decoder: Decoder, features: Float32Array, one: LearnedAttribute, weight: float
+) -> Change:
     """Of the avatar's own Gaussians `one.ids`. features: (N, FEATURES) theirs."""
     folded, base = fold(decoder, [(one.adapter, weight)], reader=0), fold(decoder, [], reader=None)
     change = change_of(decode(folded, features, one.codes) - decode(base, features, None))
     if one.moves_own:
         return change
-    return Change(change.colors, change.opacities, np.zeros_like(change.places), np.ones_like(change.sizes))
+    return Change(
+        change.colors, change.opacities, np.zeros_like(change.places), np.ones_like(change.sizes)
+    )
 
 
-def added_change(decoder: Decoder, features: Float32Array, one: LearnedAttribute, worn: Worn) -> Change:
+def added_change(
+    decoder: Decoder, features: Float32Array, one: LearnedAttribute, worn: Worn
+) -> Change:
     """Of the Gaussians that one attribute adds, among all that are worn. features: (N, FEATURES) theirs."""
     mates = [(mate, weight) for mate, weight in worn if mate.slot == one.slot]
     reader = next(k for k, (mate, _) in enumerate(mates) if mate is one)
@@ -71,7 +77,9 @@ def added_change(decoder: Decoder, features: Float32Array, one: LearnedAttribute
     hair = one.added.regions == Region.HAIR
     for tint, weight in worn:
         if tint.tints_hair and tint.slot != one.slot:
-            tinted = decode(fold(decoder, [(tint.adapter, weight)], reader=None), features, None) - base
+            tinted = (
+                decode(fold(decoder, [(tint.adapter, weight)], reader=None), features, None) - base
+            )
             out[hair, COLOR] += tinted[hair, COLOR]
     return change_of(out)
 
@@ -79,7 +87,9 @@ def added_change(decoder: Decoder, features: Float32Array, one: LearnedAttribute
 def change_of(out: Float32Array) -> Change:
     """Outputs (N, OUTPUTS) in their units."""
     places = np.clip(out[:, PLACE], -MOST_PLACE, MOST_PLACE) * np.float32(PLACE_UNIT)
-    return Change(out[:, COLOR], out[:, OPACITY], places, np.exp(np.clip(out[:, SIZE], -MOST_SIZE, MOST_SIZE)))
+    return Change(
+        out[:, COLOR], out[:, OPACITY], places, np.exp(np.clip(out[:, SIZE], -MOST_SIZE, MOST_SIZE))
+    )
 
 
 def features_of_added(rig: HeadRig, one: LearnedAttribute) -> Float32Array:

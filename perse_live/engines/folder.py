@@ -78,9 +78,15 @@ class EngineFolder:
     """Names, in the order of the graph's weights."""
     files: tuple[GraphFile, ...]
 
-    def find(self, graph: str, backend: Backend, precision: Precision | None = None) -> list[GraphFile]:
+    def find(
+        self, graph: str, backend: Backend, precision: Precision | None = None
+    ) -> list[GraphFile]:
         """Its files of a kind, in single precision first."""
-        found = [one for one in self.files if (one.graph, one.backend) == (graph, backend) and precision in (None, one.precision)]
+        found = [
+            one
+            for one in self.files
+            if (one.graph, one.backend) == (graph, backend) and precision in (None, one.precision)
+        ]
         return sorted(found, key=lambda one: PRECISIONS.index(one.precision))
 
     def read(self, file: GraphFile) -> bytes:
@@ -88,12 +94,18 @@ class EngineFolder:
         path = self.path / file.file
         try:
             found = path.stat()
-            as_listed = stat.S_ISREG(found.st_mode) and found.st_size == file.bytes  # a pipe or another size is not read at all
+            as_listed = (
+                stat.S_ISREG(found.st_mode) and found.st_size == file.bytes
+            )  # a pipe or another size is not read at all
             content = path.read_bytes() if as_listed else b""
         except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}): export the engines again") from error
+            raise UserError(
+                f"{path}: cannot be read ({error.strerror}): export the engines again"
+            ) from error
         if hashlib.sha256(content).hexdigest() != file.sha256:
-            raise UserError(f"{path}: damaged or half-written, it is not what {MANIFEST} lists: export the engines again")
+            raise UserError(
+                f"{path}: damaged or half-written, it is not what {MANIFEST} lists: export the engines again"
+            )
         return content
 
 
@@ -115,25 +127,36 @@ def read_folder(path: Path) -> EngineFolder:
     """
     manifest = path / MANIFEST
     if not path.is_dir():
-        raise UserError(f"{path}: there is no such folder: perse-live export ME.perse -o DIR --engines onnx makes one")
+        raise UserError(
+            f"{path}: there is no such folder: perse-live export ME.perse -o DIR --engines onnx makes one"
+        )
     try:
         with manifest.open("rb") as file:
             text = file.read(_MAX_MANIFEST + 1)
     except OSError as error:
-        raise UserError(f"{path}: not a folder of engines, or one half-written ({MANIFEST}: {error.strerror}): export the engines"
-                        " again") from error
+        raise UserError(
+            f"{path}: not a folder of engines, or one half-written ({MANIFEST}: {error.strerror}): export the engines"
+            " again"
+        ) from error
     try:
         content = parse_json_object(text, max_bytes=_MAX_MANIFEST)
         if content["format"] != FORMAT:
             raise ValueError("another kind of file")
         version = int(content["format_version"])
         if version == FORMAT_VERSION:
-            return EngineFolder(path, str(content["avatar"]), str(content["avatar_sha256"]), str(content["creator"]),
-                                tuple(str(name) for name in content["attributes"]),
-                                tuple(_file(entry) for entry in content["files"]))
+            return EngineFolder(
+                path,
+                str(content["avatar"]),
+                str(content["avatar_sha256"]),
+                str(content["creator"]),
+                tuple(str(name) for name in content["attributes"]),
+                tuple(_file(entry) for entry in content["files"]),
+            )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{manifest}: damaged ({error}): export the engines again") from error
-    raise UserError(f"{manifest}: of version {version}, where this program knows {FORMAT_VERSION}: export the engines again")
+    raise UserError(
+        f"{manifest}: of version {version}, where this program knows {FORMAT_VERSION}: export the engines again"
+    )
 
 
 def known_files(path: Path) -> frozenset[str]:
@@ -152,14 +175,34 @@ def _file(entry: dict[str, Any]) -> GraphFile:
         raise ValueError("an unknown backend or precision")
 
     def tensors(key: str) -> tuple[TensorInfo, ...]:
-        return tuple(TensorInfo(str(one["name"]), str(one["dtype"]), tuple(
-            axis if isinstance(axis, str) else int(axis) for axis in one["shape"])) for one in entry[key])
+        return tuple(
+            TensorInfo(
+                str(one["name"]),
+                str(one["dtype"]),
+                tuple(axis if isinstance(axis, str) else int(axis) for axis in one["shape"]),
+            )
+            for one in entry[key]
+        )
 
     if not 0 <= int(entry["bytes"]) <= MAX_ENGINE_BYTES:
         raise ValueError(f"a graph of {entry['bytes']} bytes")
-    limits = {str(key): cast("tuple[int, int, int]", tuple(int(n) for n in value)) for key, value in entry["limits"].items()}
+    limits = {
+        str(key): cast("tuple[int, int, int]", tuple(int(n) for n in value))
+        for key, value in entry["limits"].items()
+    }
     if any(len(value) != 3 for value in limits.values()):
         raise ValueError("limits are not of three numbers")
-    return GraphFile(name, str(entry["sha256"]), int(entry["bytes"]), entry["backend"], str(entry["graph"]), entry["precision"],
-                     str(entry["made_from"]), str(entry["version"]), str(entry["device"]), limits, tensors("inputs"),
-                     tensors("outputs"))
+    return GraphFile(
+        name,
+        str(entry["sha256"]),
+        int(entry["bytes"]),
+        entry["backend"],
+        str(entry["graph"]),
+        entry["precision"],
+        str(entry["made_from"]),
+        str(entry["version"]),
+        str(entry["device"]),
+        limits,
+        tensors("inputs"),
+        tensors("outputs"),
+    )

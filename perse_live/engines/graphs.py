@@ -24,7 +24,14 @@ from perse_live.wardrobe import worn
 Arrays = dict[str, np.ndarray]
 
 ANIMATE, ATTRIBUTES = "animate", "attributes"
-BATCH, SURFACE, RIGID, FOLLOWING, COMPONENTS, CORRECTED = "batch", "surface", "rigid", "following", "components", "corrected"
+BATCH, SURFACE, RIGID, FOLLOWING, COMPONENTS, CORRECTED = (
+    "batch",
+    "surface",
+    "rigid",
+    "following",
+    "components",
+    "corrected",
+)
 """Names of what may vary in length: frames at once; Gaussians on the surface; rigid ones; vertices that follow landmarks, and
 one; components of the correctives; Gaussians that they change, and one. The last two are 2 at least."""
 CORRECTIONS = 7
@@ -107,10 +114,14 @@ def canonical_arrays(avatar: Avatar) -> Arrays:
     count, deltas = len(avatar.surface.triangles), avatar.correctives.deltas
     return {
         "vertices": avatar.rig.vertices,
-        "surface_positions": avatar.surface.positions, "surface_axes": avatar.surface.axes,
-        "surface_opacities": avatar.opacities[:count], "surface_colors": avatar.colors[:count],
-        "rigid_means": avatar.rigid.means, "rigid_scales": avatar.rigid.scales,
-        "rigid_opacities": avatar.opacities[count:], "rigid_colors": avatar.colors[count:],
+        "surface_positions": avatar.surface.positions,
+        "surface_axes": avatar.surface.axes,
+        "surface_opacities": avatar.opacities[:count],
+        "surface_colors": avatar.colors[:count],
+        "rigid_means": avatar.rigid.means,
+        "rigid_scales": avatar.rigid.scales,
+        "rigid_opacities": avatar.opacities[count:],
+        "rigid_colors": avatar.colors[count:],
         "corrections": correction_table(deltas, corrected_rows(deltas, len(avatar))),
     }
 
@@ -119,9 +130,15 @@ def binding_arrays(avatar: Avatar) -> Arrays:
     """How an avatar's Gaussians are bound, as `binding_inputs` describes it."""
     surface, rigid = avatar.surface, avatar.rigid
     limits = np.where(surface.two_sided > 0, _ALWAYS_DRAWN, BACK_FACING).astype(np.float32)
-    return {"surface_triangles": surface.triangles, "surface_thickness": surface.thickness, "surface_facing_limits": limits,
-            "rigid_quats": rigid.quats, "rigid_head_weights": rigid.head_weights, **_spread_arrays(avatar),
-            **_corrective_arrays(avatar)}
+    return {
+        "surface_triangles": surface.triangles,
+        "surface_thickness": surface.thickness,
+        "surface_facing_limits": limits,
+        "rigid_quats": rigid.quats,
+        "rigid_head_weights": rigid.head_weights,
+        **_spread_arrays(avatar),
+        **_corrective_arrays(avatar),
+    }
 
 
 def corrected_rows(deltas: Deltas, gaussians: int) -> Int32Array:
@@ -137,9 +154,18 @@ def corrected_rows(deltas: Deltas, gaussians: int) -> Int32Array:
 def correction_table(deltas: Deltas, rows: Int32Array) -> Float32Array:
     """What each component adds, as `canonical_inputs` describes it; rows: from `corrected_rows`."""
     components = len(deltas.starts) - 1
-    table = np.zeros((max(components, _LEAST_LENGTH), max(int(rows.max(initial=0)) + 1, _LEAST_LENGTH), CORRECTIONS), np.float32)
+    table = np.zeros(
+        (
+            max(components, _LEAST_LENGTH),
+            max(int(rows.max(initial=0)) + 1, _LEAST_LENGTH),
+            CORRECTIONS,
+        ),
+        np.float32,
+    )
     where = np.repeat(np.arange(components), np.diff(deltas.starts)), rows[deltas.ids]
-    np.add.at(table, where, np.concatenate([deltas.colors, deltas.opacities[:, None], deltas.offsets], 1))
+    np.add.at(
+        table, where, np.concatenate([deltas.colors, deltas.opacities[:, None], deltas.offsets], 1)
+    )
     return table
 
 
@@ -148,8 +174,14 @@ def _corrective_arrays(avatar: Avatar) -> Arrays:
     count, table = len(avatar.surface.triangles), curve_table(avatar.correctives.components)
     rows = corrected_rows(avatar.correctives.deltas, len(avatar))
     missing = max(_LEAST_LENGTH - len(avatar.correctives), 0)
-    curves = {f"curve_{name}": np.ascontiguousarray(np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]
-                                                                   ).swapaxes(0, 1)) for name, array in vars(table).items()}
+    curves = {
+        f"curve_{name}": np.ascontiguousarray(
+            np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]).swapaxes(
+                0, 1
+            )
+        )
+        for name, array in vars(table).items()
+    }
     return {"surface_corrected": rows[:count], "rigid_corrected": rows[count:], **curves}
 
 
@@ -165,19 +197,41 @@ def _spread_arrays(avatar: Avatar) -> Arrays:
     return {"spread": columns, "spread_rows": rows}
 
 
-def motion_arrays(expression: FloatArray, gaze: FloatArray, pose: HeadPose, residual: Float32Array | None,
-                  secondary: FloatArray | None) -> Arrays:
+def motion_arrays(
+    expression: FloatArray,
+    gaze: FloatArray,
+    pose: HeadPose,
+    residual: Float32Array | None,
+    secondary: FloatArray | None,
+) -> Arrays:
     """One frame's motion as a batch of one; residual None: no landmark deviates; secondary None: nothing sways."""
     none = np.zeros((LANDMARK_COUNT, 3), np.float32)
-    parts = (expression, gaze, pose.R_cam_head, pose.t_cam_head, pose.R_cam_body, none if residual is None else residual,
-             np.zeros(len(SECONDARY_NAMES), np.float32) if secondary is None else secondary)
-    return {name: np.ascontiguousarray(part, np.float32)[None] for name, part in zip(MOTION, parts, strict=True)}
+    parts = (
+        expression,
+        gaze,
+        pose.R_cam_head,
+        pose.t_cam_head,
+        pose.R_cam_body,
+        none if residual is None else residual,
+        np.zeros(len(SECONDARY_NAMES), np.float32) if secondary is None else secondary,
+    )
+    return {
+        name: np.ascontiguousarray(part, np.float32)[None]
+        for name, part in zip(MOTION, parts, strict=True)
+    }
 
 
 def rig_hash(rig: HeadRig) -> str:
     """SHA-256 over what `animate` has built in: everything of the rig but its vertices at rest."""
     digest = hashlib.sha256()
-    for array in (rig.actions, rig.triangles, rig.parts, rig.head_weights, rig.eye_centers, rig.neck_pivot):
+    for array in (
+        rig.actions,
+        rig.triangles,
+        rig.parts,
+        rig.head_weights,
+        rig.eye_centers,
+        rig.neck_pivot,
+    ):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
@@ -185,8 +239,12 @@ def rig_hash(rig: HeadRig) -> str:
 def look_hash(avatar: Avatar) -> str:
     """SHA-256 over what `attributes` has built in: the avatar's Gaussians and vertices at rest, and its attributes."""
     digest = hashlib.sha256()
-    for array in (*canonical_arrays(avatar).values(), *vars(avatar.surface).values(), *vars(avatar.rigid).values(),
-                  avatar.correctives.deltas.ids):
+    for array in (
+        *canonical_arrays(avatar).values(),
+        *vars(avatar.surface).values(),
+        *vars(avatar.rigid).values(),
+        avatar.correctives.deltas.ids,
+    ):
         digest.update(np.ascontiguousarray(array).tobytes())
     for one in avatar.attributes:
         digest.update(f"{one.name}\n{one.slot}\n".encode())
@@ -218,6 +276,11 @@ def limits_of(avatar: Avatar) -> dict[str, tuple[int, int, int]]:
     full, following = all_worn(avatar), len(avatar.landmarks.spread_ids) + 1
     surface, rigid = max(len(full.surface.triangles), 1), max(len(full.rigid.means), 1)
     components, corrected, _ = canonical_arrays(full)["corrections"].shape
-    return {BATCH: (1, 1, 1), SURFACE: (1, surface, surface), RIGID: (1, rigid, rigid),
-            FOLLOWING: (1, following, len(avatar.rig.vertices) + 1), COMPONENTS: (_LEAST_LENGTH, components, MAX_COMPONENTS),
-            CORRECTED: (_LEAST_LENGTH, corrected, corrected)}
+    return {
+        BATCH: (1, 1, 1),
+        SURFACE: (1, surface, surface),
+        RIGID: (1, rigid, rigid),
+        FOLLOWING: (1, following, len(avatar.rig.vertices) + 1),
+        COMPONENTS: (_LEAST_LENGTH, components, MAX_COMPONENTS),
+        CORRECTED: (_LEAST_LENGTH, corrected, corrected),
+    }

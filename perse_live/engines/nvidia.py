@@ -35,9 +35,15 @@ def import_backend(backend: NvidiaBackend) -> Any:
     try:
         return import_module(_MODULES[backend])
     except ModuleNotFoundError as error:
-        raise ImportError(f"the package {backend} is not installed: {install_command(backend)}") from error
+        raise ImportError(
+            f"the package {backend} is not installed: {install_command(backend)}"
+        ) from error
     except Exception as error:  # a missing driver library is an OSError, a broken wheel anything
-        raise ImportError(f"the package {backend} does not load ({type(error).__name__}: {error})".replace("\n", " ")) from error
+        raise ImportError(
+            f"the package {backend} does not load ({type(error).__name__}: {error})".replace(
+                "\n", " "
+            )
+        ) from error
 
 
 def driver_obstacle() -> str:
@@ -60,9 +66,13 @@ def find_gpu() -> Gpu:
     try:
         import torch
     except Exception as error:  # not installed, or libraries of CUDA that it does not find
-        raise RuntimeError(f"torch does not load ({type(error).__name__}: {error}): {install_command('cuda')}") from error
+        raise RuntimeError(
+            f"torch does not load ({type(error).__name__}: {error}): {install_command('cuda')}"
+        ) from error
     if not torch.cuda.is_available():
-        raise RuntimeError("torch finds no CUDA device: it needs an NVIDIA GPU, a driver as new as itself, and its CUDA build")
+        raise RuntimeError(
+            "torch finds no CUDA device: it needs an NVIDIA GPU, a driver as new as itself, and its CUDA build"
+        )
     major, minor = torch.cuda.get_device_capability()
     return Gpu(torch.cuda.get_device_name(), 10 * major + minor)
 

@@ -36,8 +36,13 @@ def find_inception_weights() -> Path | None:
     return own if folder and own.is_file() else None
 
 
-def distribution_distances(real: Sequence[UInt8Array], made: Sequence[UInt8Array], *, weights: Path | None = None,
-                           network: Any = None) -> DistributionDistances:
+def distribution_distances(
+    real: Sequence[UInt8Array],
+    made: Sequence[UInt8Array],
+    *,
+    weights: Path | None = None,
+    network: Any = None,
+) -> DistributionDistances:
     """FID (Heusel et al., NeurIPS 2017) and KID (Binkowski et al., ICLR 2018).
 
     real, made: (H, W, 3) RGB, at least 2 each; weights: of the Inception network; network: any other torch module that makes
@@ -51,21 +56,31 @@ def distribution_distances(real: Sequence[UInt8Array], made: Sequence[UInt8Array
     except ModuleNotFoundError as error:
         raise missing_extra("measuring FID and KID", "measure", error) from error
     try:
-        fid = (FrechetInceptionDistance(feature=network) if network is not None
-               else FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(weights)))
+        fid = (
+            FrechetInceptionDistance(feature=network)
+            if network is not None
+            else FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(weights))
+        )
     except ModuleNotFoundError as error:
-        raise UserError("measuring FID and KID needs the package torch-fidelity, which is not installed:"
-                        f" {install_command('measure')}") from error
+        raise UserError(
+            "measuring FID and KID needs the package torch-fidelity, which is not installed:"
+            f" {install_command('measure')}"
+        ) from error
     except Exception as error:  # what torch raises on files of other kinds has no common base
-        raise UserError(f"{weights} does not hold the Inception network's weights: give torch-fidelity's {WEIGHTS_NAME}"
-                        ) from error
+        raise UserError(
+            f"{weights} does not hold the Inception network's weights: give torch-fidelity's {WEIGHTS_NAME}"
+        ) from error
     subset = min(50, len(real), len(made))
-    metrics = (fid, KernelInceptionDistance(feature=fid.inception, subsets=_SUBSETS, subset_size=subset))
+    metrics = (
+        fid,
+        KernelInceptionDistance(feature=fid.inception, subsets=_SUBSETS, subset_size=subset),
+    )
     for pictures, is_real in ((real, True), (made, False)):
         for start in range(0, len(pictures), _BATCH):
-            batch = torch.from_numpy(np.stack(pictures[start:start + _BATCH]).transpose(0, 3, 1, 2).copy())
+            batch = torch.from_numpy(
+                np.stack(pictures[start : start + _BATCH]).transpose(0, 3, 1, 2).copy()
+            )
             for metric in metrics:
                 metric.update(batch, real=is_real)
     with torch.no_grad():
         return DistributionDistances(float(metrics[0].compute()), float(metrics[1].compute()[0]))
-

@@ -19,7 +19,11 @@ from perse_live.evaluation.image_metrics import psnr
 STEPS = 20
 """Of a fade from weight 0 to 1."""
 
-_COLOR, _OPACITY, _PLACE = 0.02, 0.02, 2e-4  # changes (sRGB, -, metres) from which a Gaussian belongs to an attribute
+_COLOR, _OPACITY, _PLACE = (
+    0.02,
+    0.02,
+    2e-4,
+)  # changes (sRGB, -, metres) from which a Gaussian belongs to an attribute
 _SHOWN = 4  # of 255: how much of an attribute's Gaussians a pixel must show to belong to its part
 _MARGIN = 4  # pixels around the part that belong to it
 _OCTAVES = 3  # sizes at which pictures are compared
@@ -55,14 +59,22 @@ def fade_scores(pictures: Sequence[UInt8Array], part: BoolArray) -> FadeScores:
     """
     if len(pictures) != STEPS + 1:
         raise ValueError(f"{len(pictures)} pictures of a fade; pass {STEPS + 1}")
-    steps = np.array([np.abs(b.astype(np.float32) - a).mean() for a, b in itertools.pairwise(pictures)])
+    steps = np.array(
+        [np.abs(b.astype(np.float32) - a).mean() for a, b in itertools.pairwise(pictures)]
+    )
     distances = np.array([distance(a, b) for a, b in itertools.pairwise(pictures)])
     direct, total = distance(pictures[0], pictures[-1]), float(distances.sum())
     own, mixed = _in_between_sharpness(pictures, part)
     return FadeScores(
-        psnr(pictures[0], pictures[-1], ~part), float(part.mean()), _over(float(steps.max()), float(steps.mean())), own, mixed,
-        100 * float(np.var(distances * STEPS / total)) if total > 0 else 0.0, float(np.mean((distances * STEPS) ** 2)),
-        _over(total, direct))
+        psnr(pictures[0], pictures[-1], ~part),
+        float(part.mean()),
+        _over(float(steps.max()), float(steps.mean())),
+        own,
+        mixed,
+        100 * float(np.var(distances * STEPS / total)) if total > 0 else 0.0,
+        float(np.mean((distances * STEPS) ** 2)),
+        _over(total, direct),
+    )
 
 
 def distance(a: UInt8Array, b: UInt8Array) -> float:
@@ -90,11 +102,12 @@ def belonging(avatar: Avatar, dressed: Avatar) -> BoolArray:
     own_on, own_free = np.arange(on), len(dressed.surface.triangles) + np.arange(free)
     own = np.concatenate([own_on, own_free])
     result = np.ones(len(dressed), np.bool_)
-    changed = ((np.abs(dressed.colors[own] - avatar.colors).max(1) > _COLOR)
-               | (np.abs(dressed.opacities[own] - avatar.opacities) > _OPACITY))
+    changed = (np.abs(dressed.colors[own] - avatar.colors).max(1) > _COLOR) | (
+        np.abs(dressed.opacities[own] - avatar.opacities) > _OPACITY
+    )
     bent = np.linalg.norm(dressed.rig.vertices - avatar.rig.vertices, axis=1) > _PLACE
     changed[:on] |= bent[avatar.rig.triangles[avatar.surface.triangles]].any(1)
-    changed[:on] |= (np.abs(dressed.surface.positions[:on] - avatar.surface.positions)[:, 2] > _PLACE)
+    changed[:on] |= np.abs(dressed.surface.positions[:on] - avatar.surface.positions)[:, 2] > _PLACE
     changed[on:] |= np.linalg.norm(dressed.rigid.means[:free] - avatar.rigid.means, axis=1) > _PLACE
     result[own] = changed
     return result
@@ -131,7 +144,9 @@ def _sharpness(picture: Float32Array, part: BoolArray) -> float:
 
 
 def _half(picture: FloatArray) -> FloatArray:
-    return np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(
+        cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32
+    )
 
 
 def _over(value: float, base: float) -> float:

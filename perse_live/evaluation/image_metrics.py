@@ -24,7 +24,9 @@ def psnr(reference: UInt8Array, picture: UInt8Array, inside: BoolArray) -> float
     """
     if not inside.any():
         return float("nan")
-    error = float(((reference[inside].astype(np.float32) - picture[inside].astype(np.float32)) ** 2).mean())
+    error = float(
+        ((reference[inside].astype(np.float32) - picture[inside].astype(np.float32)) ** 2).mean()
+    )
     return min(MOST_PSNR, 10 * float(np.log10(255**2 / max(error, 1e-9))))
 
 
@@ -36,7 +38,10 @@ def structure(reference: UInt8Array, picture: UInt8Array, inside: BoolArray) -> 
     if not inside.any():
         return float("nan"), float("nan")
     rows, columns = (np.nonzero(inside.any(axis))[0] for axis in (1, 0))
-    window = np.s_[max(rows[0] - _BORDER, 0):rows[-1] + _BORDER + 1, max(columns[0] - _BORDER, 0):columns[-1] + _BORDER + 1]
+    window = np.s_[
+        max(rows[0] - _BORDER, 0) : rows[-1] + _BORDER + 1,
+        max(columns[0] - _BORDER, 0) : columns[-1] + _BORDER + 1,
+    ]
     inside, reference = inside[window], reference[window]
     pasted = np.where(inside[..., None], picture[window], reference)
     a, b = _luma(reference), _luma(pasted)
@@ -51,24 +56,33 @@ def ssim_map(a: FloatArray, b: FloatArray) -> FloatArray:
     mean_a, mean_b = _window(a), _window(b)
     variance_a, variance_b = _window(a * a) - mean_a**2, _window(b * b) - mean_b**2
     covariance = _window(a * b) - mean_a * mean_b
-    return ((2 * mean_a * mean_b + _SSIM_LUMINANCE) * (2 * covariance + _SSIM_CONTRAST)
-            / ((mean_a**2 + mean_b**2 + _SSIM_LUMINANCE) * (variance_a + variance_b + _SSIM_CONTRAST)))
+    return (
+        (2 * mean_a * mean_b + _SSIM_LUMINANCE)
+        * (2 * covariance + _SSIM_CONTRAST)
+        / ((mean_a**2 + mean_b**2 + _SSIM_LUMINANCE) * (variance_a + variance_b + _SSIM_CONTRAST))
+    )
 
 
 def gmsd(a: Float32Array, b: Float32Array, inside: BoolArray) -> float:
     """Gradient magnitude similarity deviation at half size (Xue et al., IEEE TIP 2014). a, b: (H, W) in [0, 255]."""
     strong_a, strong_b = _gradient(_half(a)), _gradient(_half(b))
-    similarity = (2 * strong_a * strong_b + _GMSD_CONSTANT) / (strong_a**2 + strong_b**2 + _GMSD_CONSTANT)
+    similarity = (2 * strong_a * strong_b + _GMSD_CONSTANT) / (
+        strong_a**2 + strong_b**2 + _GMSD_CONSTANT
+    )
     covered = _half(inside.astype(np.float32)) > 0.5
     return float(similarity[covered].std()) if covered.any() else float("nan")
 
 
 def _window(values: FloatArray) -> FloatArray:
-    return np.asarray(cv2.GaussianBlur(values, (_SSIM_WINDOW, _SSIM_WINDOW), _SSIM_SIGMA), values.dtype)
+    return np.asarray(
+        cv2.GaussianBlur(values, (_SSIM_WINDOW, _SSIM_WINDOW), _SSIM_SIGMA), values.dtype
+    )
 
 
 def _half(values: Float32Array) -> Float32Array:
-    return np.asarray(cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(
+        cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32
+    )
 
 
 def _gradient(values: Float32Array) -> Float32Array:

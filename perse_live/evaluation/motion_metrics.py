@@ -12,7 +12,9 @@ from perse_live.detect import Detection
 from perse_live.evaluation.regions import EYE_CONTOURS, LIP_CONTOURS
 from perse_live.head import landmarks as lm
 
-_MOVING = 0.05  # standard deviation over time from which an action counts as moving in the reference
+_MOVING = (
+    0.05  # standard deviation over time from which an action counts as moving in the reference
+)
 
 
 @dataclass(frozen=True)
@@ -30,20 +32,28 @@ class LandmarkErrors:
 
 def landmark_errors(reference: Detection, picture: Detection) -> LandmarkErrors:
     """How far the landmarks of a rendering lie from those of the real frame."""
-    real, drawn = reference.landmarks[:, :2].astype(np.float64), picture.landmarks[:, :2].astype(np.float64)
+    real, drawn = (
+        reference.landmarks[:, :2].astype(np.float64),
+        picture.landmarks[:, :2].astype(np.float64),
+    )
     right, left = reference.landmarks[list(lm.EYE_CORNERS)]
     percent = 100 / float(np.linalg.norm(left - right))  # in 3D, so that a turned head counts alike
     errors = np.linalg.norm(drawn - real, axis=1) * percent
     scale_turn, shift = similarity(drawn, real)
     aligned = np.linalg.norm(drawn @ scale_turn.T + shift - real, axis=1) * percent
-    mouth, eyes, outline = (float(errors[list(group)].mean()) for group in (LIP_CONTOURS, EYE_CONTOURS, lm.FACE_OVAL))
+    mouth, eyes, outline = (
+        float(errors[list(group)].mean()) for group in (LIP_CONTOURS, EYE_CONTOURS, lm.FACE_OVAL)
+    )
     return LandmarkErrors(float(errors.mean()), mouth, eyes, outline, float(aligned.mean()))
 
 
 def similarity(start: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The least-squares move, turn and resizing of points (N, 2) onto others: end = start @ A.T + b. Returns A (2, 2), b (2,)."""
     middle_start, middle_end = start.mean(0), end.mean(0)
-    a, b = ((points - middle) @ np.array([1, 1j]) for points, middle in ((start, middle_start), (end, middle_end)))
+    a, b = (
+        (points - middle) @ np.array([1, 1j])
+        for points, middle in ((start, middle_start), (end, middle_end))
+    )
     factor = (a.conj() @ b) / (a.conj() @ a)
     matrix = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return matrix, middle_end - matrix @ middle_start
@@ -73,26 +83,34 @@ def score_correlation(pairs: Sequence[tuple[Detection, Detection]]) -> float:
     """
     if len(pairs) <= 2:
         return float("nan")
-    real, drawn = (np.stack([pair[k].blendshapes for pair in pairs]).astype(np.float64) for k in (0, 1))
+    real, drawn = (
+        np.stack([pair[k].blendshapes for pair in pairs]).astype(np.float64) for k in (0, 1)
+    )
     moving = real.std(0) > _MOVING
     if not moving.any():
         return float("nan")
     covariance = ((real - real.mean(0)) * (drawn - drawn.mean(0))).mean(0)
     deviation = drawn.std(0)
-    return float(np.where(deviation > 1e-3, covariance / (real.std(0) * deviation + 1e-9), 0)[moving].mean())
+    return float(
+        np.where(deviation > 1e-3, covariance / (real.std(0) * deviation + 1e-9), 0)[moving].mean()
+    )
 
 
-def liveliness(reference: Sequence[Detection | None], picture: Sequence[Detection | None],
-               steps: Sequence[int]) -> tuple[float, float]:
+def liveliness(
+    reference: Sequence[Detection | None], picture: Sequence[Detection | None], steps: Sequence[int]
+) -> tuple[float, float]:
     """Jitter and its error, from films followed in order; NaN where no three frames follow each other.
 
     steps: each frame's number in the original clip; only evenly spaced triples count.
     Returns the mean second difference of the landmarks, rendering over real (1: as lively, above: shaky, below: too smooth), and
     that of their error over that of the real ones (0: perfect; a still picture gets 1).
     """
-    triples = [i for i in range(1, len(reference) - 1)
-               if all(film[k] is not None for film in (reference, picture) for k in (i - 1, i, i + 1))
-               and steps[i + 1] - steps[i] == steps[i] - steps[i - 1]]
+    triples = [
+        i
+        for i in range(1, len(reference) - 1)
+        if all(film[k] is not None for film in (reference, picture) for k in (i - 1, i, i + 1))
+        and steps[i + 1] - steps[i] == steps[i] - steps[i - 1]
+    ]
     if not triples:
         return float("nan"), float("nan")
     real, drawn = (_second_differences(film, triples) for film in (reference, picture))

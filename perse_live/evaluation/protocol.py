@@ -17,11 +17,39 @@ from perse_live.head.expressions import expression
 
 _LEAST_FACES = 20  # frames
 _UNREST = expression(
-    jawOpen=2, eyeBlinkLeft=1.5, eyeBlinkRight=1.5, mouthSmileLeft=1, mouthSmileRight=1, mouthPucker=0.7, mouthFunnel=1,
-    browInnerUp=1, browDownLeft=0.3, browDownRight=0.3, eyeWideLeft=0.5, eyeWideRight=0.5, cheekPuff=1, mouthLeft=1, mouthRight=1,
-    jawLeft=1, jawRight=1, mouthFrownLeft=0.5, mouthFrownRight=0.5, mouthShrugLower=0.3, mouthUpperUpLeft=0.7,
-    mouthUpperUpRight=0.7, mouthLowerDownLeft=0.7, mouthLowerDownRight=0.7, eyeLookInLeft=0.5, eyeLookInRight=0.5,
-    eyeLookOutLeft=0.5, eyeLookOutRight=0.5, eyeLookUpLeft=1, eyeLookUpRight=1, eyeLookDownLeft=1, eyeLookDownRight=1)
+    jawOpen=2,
+    eyeBlinkLeft=1.5,
+    eyeBlinkRight=1.5,
+    mouthSmileLeft=1,
+    mouthSmileRight=1,
+    mouthPucker=0.7,
+    mouthFunnel=1,
+    browInnerUp=1,
+    browDownLeft=0.3,
+    browDownRight=0.3,
+    eyeWideLeft=0.5,
+    eyeWideRight=0.5,
+    cheekPuff=1,
+    mouthLeft=1,
+    mouthRight=1,
+    jawLeft=1,
+    jawRight=1,
+    mouthFrownLeft=0.5,
+    mouthFrownRight=0.5,
+    mouthShrugLower=0.3,
+    mouthUpperUpLeft=0.7,
+    mouthUpperUpRight=0.7,
+    mouthLowerDownLeft=0.7,
+    mouthLowerDownRight=0.7,
+    eyeLookInLeft=0.5,
+    eyeLookInRight=0.5,
+    eyeLookOutLeft=0.5,
+    eyeLookOutRight=0.5,
+    eyeLookUpLeft=1,
+    eyeLookUpRight=1,
+    eyeLookDownLeft=1,
+    eyeLookDownRight=1,
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +118,9 @@ def survey(pictures: Iterable[UInt8Array], *, interval: float = 0.04) -> Survey:
     return Survey(tuple(faces), np.array(sharpness), width, height)
 
 
-def plan_clip(clip: Survey, *, extras: int = 0, config: ProtocolConfig = ProtocolConfig()) -> ClipPlan:
+def plan_clip(
+    clip: Survey, *, extras: int = 0, config: ProtocolConfig = ProtocolConfig()
+) -> ClipPlan:
     """Split a clip.
 
     extras: how many further frames to build from. Raises UserError where too few frames show a face.
@@ -98,7 +128,9 @@ def plan_clip(clip: Survey, *, extras: int = 0, config: ProtocolConfig = Protoco
     seen = {i: face for i, face in enumerate(clip.faces) if face is not None}
     count = len(clip.faces)
     if len(seen) < _LEAST_FACES:
-        raise UserError(f"a face was found in only {len(seen)} of {count} frames: give a clip of a face that talks to the camera")
+        raise UserError(
+            f"a face was found in only {len(seen)} of {count} frames: give a clip of a face that talks to the camera"
+        )
     boxes = {i: _box(face) for i, face in seen.items()}
     left, top, side = crop = _crop(np.stack(list(boxes.values())), clip.width, clip.height)
 
@@ -107,14 +139,19 @@ def plan_clip(clip: Survey, *, extras: int = 0, config: ProtocolConfig = Protoco
         return bool((boxes[i][:2] >= low).all() and (boxes[i][2:] <= high).all())
 
     early = [i for i in seen if i < config.window * count and inside(i, 0.01 * side)]
-    candidates = early or list(seen)[:max(1, len(seen) * 2 // 5)]
+    candidates = early or list(seen)[: max(1, len(seen) * 2 // 5)]
     costs = _costs(seen, candidates, clip.sharpness)
     source = min(candidates, key=costs.__getitem__)
     further = _further_views(seen, candidates, source, extras)
     stride = -(-count // config.most_frames)
     used = (source, *further)
-    frames = tuple(i for i in range(0, count, stride) if all(abs(i - one) > config.guard for one in used)
-                   and i in seen and inside(i, -0.02 * side))
+    frames = tuple(
+        i
+        for i in range(0, count, stride)
+        if all(abs(i - one) > config.guard for one in used)
+        and i in seen
+        and inside(i, -0.02 * side)
+    )
     if len(frames) < 3:
         raise UserError(f"only {len(frames)} frames are left to be scored: give a longer clip")
     return ClipPlan(source, costs[source], further, frames, stride, crop, config.size)
@@ -138,7 +175,7 @@ def varied_frames(clip: Survey, count: int) -> tuple[int, ...]:
 def cut(picture: UInt8Array, plan: ClipPlan) -> UInt8Array:
     """The scored square of a frame. Returns (size, size, 3)."""
     left, top, side = plan.crop
-    square = picture[top:top + side, left:left + side]
+    square = picture[top : top + side, left : left + side]
     how = cv2.INTER_AREA if side > plan.size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(square, (plan.size, plan.size), interpolation=how), np.uint8)
 
@@ -178,10 +215,14 @@ def _sharpness(picture: UInt8Array, face: Detection) -> float:
     if patch.size == 0:
         return 0.0
     grey = cv2.cvtColor(np.ascontiguousarray(patch), cv2.COLOR_RGB2GRAY)
-    return float(cv2.Laplacian(cv2.resize(grey, (160, 200), interpolation=cv2.INTER_AREA), cv2.CV_32F).var())
+    return float(
+        cv2.Laplacian(cv2.resize(grey, (160, 200), interpolation=cv2.INTER_AREA), cv2.CV_32F).var()
+    )
 
 
-def _costs(seen: dict[int, Detection], candidates: list[int], sharpness: Float64Array) -> dict[int, float]:
+def _costs(
+    seen: dict[int, Detection], candidates: list[int], sharpness: Float64Array
+) -> dict[int, float]:
     """How far each candidate is from a portrait: frontal, neutral, looking ahead, as wide awake as usual, sharp."""
     sharp = float(np.percentile(sharpness[candidates], 80))
     usual_lids = float(np.median([_lid_gap(face.landmarks[:, :2]) for face in seen.values()]))
@@ -194,14 +235,27 @@ def _costs(seen: dict[int, Detection], candidates: list[int], sharpness: Float64
         tilt = abs(_angle(points[291] - points[61]) - _angle(points[263] - points[33]))
         lips = np.linalg.norm(points[13] - points[14]) / np.linalg.norm(points[33] - points[263])
         gaze = _off_centre(points, 33, 133, 468) + _off_centre(points, 362, 263, 473)
-        return float(yaw / 8 + max(0, pitch - 4) / 10 + roll / 15 + _UNREST @ face.blendshapes + 4 * gaze + 6 * lips + tilt / 6
-                     + 3 * max(0, 0.95 - lids) + 3 * max(0, lids - 1.15) + 4 * max(0, 1 - sharpness[i] / max(sharp, 1e-9)))
+        return float(
+            yaw / 8
+            + max(0, pitch - 4) / 10
+            + roll / 15
+            + _UNREST @ face.blendshapes
+            + 4 * gaze
+            + 6 * lips
+            + tilt / 6
+            + 3 * max(0, 0.95 - lids)
+            + 3 * max(0, lids - 1.15)
+            + 4 * max(0, 1 - sharpness[i] / max(sharp, 1e-9))
+        )
 
     return {i: cost(i) for i in candidates}
 
 
-def _further_views(seen: dict[int, Detection], candidates: list[int], source: int, count: int) -> tuple[int, ...]:
+def _further_views(
+    seen: dict[int, Detection], candidates: list[int], source: int, count: int
+) -> tuple[int, ...]:
     """Frames that show what the portrait does not: turned, with the mouth open, the eyes elsewhere; each unlike the others."""
+
     def look(i: int) -> FloatArray:
         face = seen[i]
         pitch, yaw, _ = _euler_degrees(head_rotation(face))
@@ -210,15 +264,24 @@ def _further_views(seen: dict[int, Detection], candidates: list[int], source: in
     looks = {i: look(i) for i in candidates}
     taken = [source]
     while len(taken) <= count and len(taken) < len(candidates):
-        taken.append(max((i for i in candidates if i not in taken),
-                         key=lambda i: min(float(np.linalg.norm(looks[i] - looks[k])) for k in taken)))
+        taken.append(
+            max(
+                (i for i in candidates if i not in taken),
+                key=lambda i: min(float(np.linalg.norm(looks[i] - looks[k])) for k in taken),
+            )
+        )
     return tuple(taken[1:])
 
 
 def _euler_degrees(rotation: FloatArray) -> FloatArray:
     """(3,) pitch, yaw, roll of a head rotation by MediaPipe; 0, 0, 0 faces the camera."""
-    return np.degrees([np.arctan2(rotation[2, 1], rotation[2, 2]), np.arcsin(np.clip(-rotation[2, 0], -1, 1)),
-                       np.arctan2(rotation[1, 0], rotation[0, 0])])
+    return np.degrees(
+        [
+            np.arctan2(rotation[2, 1], rotation[2, 2]),
+            np.arcsin(np.clip(-rotation[2, 0], -1, 1)),
+            np.arctan2(rotation[1, 0], rotation[0, 0]),
+        ]
+    )
 
 
 def _angle(vector: FloatArray) -> float:
@@ -233,7 +296,11 @@ def _off_centre(points: FloatArray, corner: int, other: int, iris: int) -> float
 
 def _lid_gap(points: FloatArray) -> float:
     """Both eyes' openings, over their widths."""
+
     def gap(upper: int, lower: int, corner: int, other: int) -> float:
-        return float(np.linalg.norm(points[upper] - points[lower]) / np.linalg.norm(points[corner] - points[other]))
+        return float(
+            np.linalg.norm(points[upper] - points[lower])
+            / np.linalg.norm(points[corner] - points[other])
+        )
 
     return gap(159, 145, 33, 133) + gap(386, 374, 362, 263)

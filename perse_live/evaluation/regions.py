@@ -36,9 +36,16 @@ class FaceRegions:
 def face_regions(landmarks: FloatArray, height: int, width: int) -> FaceRegions:
     """The regions of a face. landmarks: (478, 2 or 3) pixels."""
     points = np.asarray(landmarks)[:, :2]
-    eyes = [scaled_hull(points[list(eye)], _EYE_SCALE, height, width) for eye in (lm.RIGHT_EYE, lm.LEFT_EYE)]
-    return FaceRegions(scaled_hull(points, _FACE_SCALE, height, width), scaled_hull(points, _INNER_SCALE, height, width),
-                       scaled_hull(points[list(LIP_CONTOURS)], _MOUTH_SCALE, height, width), eyes[0] | eyes[1])
+    eyes = [
+        scaled_hull(points[list(eye)], _EYE_SCALE, height, width)
+        for eye in (lm.RIGHT_EYE, lm.LEFT_EYE)
+    ]
+    return FaceRegions(
+        scaled_hull(points, _FACE_SCALE, height, width),
+        scaled_hull(points, _INNER_SCALE, height, width),
+        scaled_hull(points[list(LIP_CONTOURS)], _MOUTH_SCALE, height, width),
+        eyes[0] | eyes[1],
+    )
 
 
 def scaled_hull(points: FloatArray, scale: float, height: int, width: int) -> BoolArray:

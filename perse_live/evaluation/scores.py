@@ -18,9 +18,28 @@ from perse_live.evaluation.regions import face_regions
 from perse_live.head.expressions import index
 
 HIGHER_IS_BETTER: dict[str, bool | None] = {
-    "psnr": True, "psnr_in": True, "ssim": True, "gmsd": False, "psnr_mouth": True, "psnr_eyes": True, "psnr_lids": True,
-    "akd": False, "akd_mouth": False, "akd_eyes": False, "akd_oval": False, "akd_expr": False, "bs_l1": False, "bs_corr": True,
-    "pose_deg": False, "detect": True, "jitter": None, "jitter_err": False, "id_src": True, "id_ref": True, "id_ceil": True}
+    "psnr": True,
+    "psnr_in": True,
+    "ssim": True,
+    "gmsd": False,
+    "psnr_mouth": True,
+    "psnr_eyes": True,
+    "psnr_lids": True,
+    "akd": False,
+    "akd_mouth": False,
+    "akd_eyes": False,
+    "akd_oval": False,
+    "akd_expr": False,
+    "bs_l1": False,
+    "bs_corr": True,
+    "pose_deg": False,
+    "detect": True,
+    "jitter": None,
+    "jitter_err": False,
+    "id_src": True,
+    "id_ref": True,
+    "id_ceil": True,
+}
 """All measures in the order in which they are shown; None: 1 is best. See docs/measures.md."""
 
 _BLINKS = [index("eyeBlinkLeft"), index("eyeBlinkRight")]
@@ -44,18 +63,29 @@ class FilmScores:
     """By the names of `MEASURES`; None: not measured."""
 
 
-def score_film(real: Sequence[UInt8Array], drawn: Sequence[UInt8Array], source: UInt8Array, *, rate: float,
-               numbers: Sequence[int] | None = None, identity: IdentityModel | None = None,
-               progress: Progress = lambda _: None) -> FilmScores:
+def score_film(
+    real: Sequence[UInt8Array],
+    drawn: Sequence[UInt8Array],
+    source: UInt8Array,
+    *,
+    rate: float,
+    numbers: Sequence[int] | None = None,
+    identity: IdentityModel | None = None,
+    progress: Progress = lambda _: None,
+) -> FilmScores:
     """Compare a rendering with the real film, frame by frame.
 
     real, drawn: (H, W, 3) RGB, as many and as large; source: the portrait; rate: frames per second; numbers: which frames of the
     original clip these are (by default each the next); identity: without it the id measures are None.
     Raises UserError where the films do not fit together.
     """
-    if len(real) != len(drawn) or any(a.shape != b.shape for a, b in zip(real, drawn, strict=False)):
-        raise UserError(f"the films differ: {len(real)} frames of {_size(real)} and {len(drawn)} of {_size(drawn)}; a rendering"
-                        " has one frame for each real one, of its size")
+    if len(real) != len(drawn) or any(
+        a.shape != b.shape for a, b in zip(real, drawn, strict=False)
+    ):
+        raise UserError(
+            f"the films differ: {len(real)} frames of {_size(real)} and {len(drawn)} of {_size(drawn)}; a rendering"
+            " has one frame for each real one, of its size"
+        )
     done, total = 0, 4 * len(real) + 1
 
     def step() -> None:
@@ -74,10 +104,18 @@ def score_film(real: Sequence[UInt8Array], drawn: Sequence[UInt8Array], source: 
         row = _frame_scores(picture, rendering, face, again)
         if identity is not None and known is not None and again is not None:
             there, here = identity.embed(picture, face), identity.embed(rendering, again)
-            row |= {"id_src": float(here @ known), "id_ref": float(here @ there), "id_ceil": float(there @ known)}
+            row |= {
+                "id_src": float(here @ known),
+                "id_ref": float(here @ there),
+                "id_ceil": float(there @ known),
+            }
         rows.append(row)
-    means: dict[str, float | None] = {name: _mean([row[name] for row in rows if name in row]) for name in MEASURES}
-    pairs = [(a, b) for a, b in zip(faces, drawn_faces, strict=True) if a is not None and b is not None]
+    means: dict[str, float | None] = {
+        name: _mean([row[name] for row in rows if name in row]) for name in MEASURES
+    }
+    pairs = [
+        (a, b) for a, b in zip(faces, drawn_faces, strict=True) if a is not None and b is not None
+    ]
     means["bs_corr"] = _or_none(motion.score_correlation(pairs))
 
     followed: list[list[Detection | None]] = []
@@ -85,17 +123,24 @@ def score_film(real: Sequence[UInt8Array], drawn: Sequence[UInt8Array], source: 
         with VideoFaceDetector(min_confidence=0.5, smoothed=True) as follower:
             followed.append(_followed(follower, film, rate, step))
     steps = list(range(len(real))) if numbers is None else list(numbers)
-    means["jitter"], means["jitter_err"] = (_or_none(value) for value in motion.liveliness(followed[0], followed[1], steps))
+    means["jitter"], means["jitter_err"] = (
+        _or_none(value) for value in motion.liveliness(followed[0], followed[1], steps)
+    )
     progress(1.0)
     return FilmScores(len(real), len(real) - len(rows), means)
 
 
 def mean_scores(clips: Sequence[FilmScores]) -> dict[str, float | None]:
     """Means over clips, each clip counting alike."""
-    return {name: _mean([value for one in clips if (value := one.means[name]) is not None]) for name in MEASURES}
+    return {
+        name: _mean([value for one in clips if (value := one.means[name]) is not None])
+        for name in MEASURES
+    }
 
 
-def _found(detector: FaceDetector, film: Sequence[UInt8Array], step: Callable[[], None]) -> list[Detection | None]:
+def _found(
+    detector: FaceDetector, film: Sequence[UInt8Array], step: Callable[[], None]
+) -> list[Detection | None]:
     found: list[Detection | None] = []
     for picture in film:
         found.append(next(iter(detector.detect(picture)), None))
@@ -103,8 +148,9 @@ def _found(detector: FaceDetector, film: Sequence[UInt8Array], step: Callable[[]
     return found
 
 
-def _followed(detector: VideoFaceDetector, film: Sequence[UInt8Array], rate: float,
-              step: Callable[[], None]) -> list[Detection | None]:
+def _followed(
+    detector: VideoFaceDetector, film: Sequence[UInt8Array], rate: float, step: Callable[[], None]
+) -> list[Detection | None]:
     found: list[Detection | None] = []
     for k, picture in enumerate(film, 1):
         found.append(next(iter(detector.detect(picture, k / rate)), None))
@@ -112,22 +158,35 @@ def _followed(detector: VideoFaceDetector, film: Sequence[UInt8Array], rate: flo
     return found
 
 
-def _frame_scores(picture: UInt8Array, rendering: UInt8Array, face: Detection, again: Detection | None) -> dict[str, float]:
+def _frame_scores(
+    picture: UInt8Array, rendering: UInt8Array, face: Detection, again: Detection | None
+) -> dict[str, float]:
     """The measures of one frame; those of the landmarks only where a face was found again."""
     regions = face_regions(face.landmarks, *picture.shape[:2])
     ssim, gmsd = structure(picture, rendering, regions.face)
-    row = {"psnr": psnr(picture, rendering, regions.face), "psnr_in": psnr(picture, rendering, regions.inner), "ssim": ssim,
-           "gmsd": gmsd,
-           "psnr_mouth": psnr(picture, rendering, regions.mouth), "psnr_eyes": psnr(picture, rendering, regions.eyes),
-           "detect": float(again is not None)}
+    row = {
+        "psnr": psnr(picture, rendering, regions.face),
+        "psnr_in": psnr(picture, rendering, regions.inner),
+        "ssim": ssim,
+        "gmsd": gmsd,
+        "psnr_mouth": psnr(picture, rendering, regions.mouth),
+        "psnr_eyes": psnr(picture, rendering, regions.eyes),
+        "detect": float(again is not None),
+    }
     if face.blendshapes[_BLINKS].min() > _CLOSED:
         row["psnr_lids"] = row["psnr_eyes"]
     if again is None:
         return row
     errors = motion.landmark_errors(face, again)
-    return row | {"akd": errors.everywhere, "akd_mouth": errors.mouth, "akd_eyes": errors.eyes, "akd_oval": errors.outline,
-                  "akd_expr": errors.expression, "bs_l1": motion.score_error(face, again),
-                  "pose_deg": motion.turn_error(face, again)}
+    return row | {
+        "akd": errors.everywhere,
+        "akd_mouth": errors.mouth,
+        "akd_eyes": errors.eyes,
+        "akd_oval": errors.outline,
+        "akd_expr": errors.expression,
+        "bs_l1": motion.score_error(face, again),
+        "pose_deg": motion.turn_error(face, again),
+    }
 
 
 def _mean(values: Sequence[float]) -> float | None:

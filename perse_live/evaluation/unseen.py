@@ -46,8 +46,17 @@ def unseen_scores(frames: Sequence[UnseenFrame]) -> UnseenScores:
     whole, parts = [], []
     for one in frames:
         everywhere = np.ones(one.taught.shape[:2], np.bool_)
-        whole.append((psnr(one.taught, one.learnt, everywhere), structure(one.taught, one.learnt, everywhere)[0]))
+        whole.append(
+            (
+                psnr(one.taught, one.learnt, everywhere),
+                structure(one.taught, one.learnt, everywhere)[0],
+            )
+        )
         part = np.abs(one.taught.astype(np.int16) - one.bare).max(2) > _SHOWN
         if part.any():
-            parts.append((psnr(one.taught, one.learnt, part), structure(one.taught, one.learnt, part)[0]))
-    return UnseenScores(*(float(value) for value in (*np.mean(whole, 0), *np.mean(parts or whole, 0))))
+            parts.append(
+                (psnr(one.taught, one.learnt, part), structure(one.taught, one.learnt, part)[0])
+            )
+    return UnseenScores(
+        *(float(value) for value in (*np.mean(whole, 0), *np.mean(parts or whole, 0)))
+    )

@@ -39,11 +39,23 @@ def even_size(width: int, height: int) -> tuple[int, int]:
 def padded(picture: UInt8Array, width: int, height: int) -> UInt8Array:
     """The picture (H, W, C) with its last column and row repeated up to (height, width, C), contiguous."""
     missing = ((0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0))
-    return np.ascontiguousarray(np.pad(picture, missing, mode="edge") if any(map(any, missing)) else picture)
+    return np.ascontiguousarray(
+        np.pad(picture, missing, mode="edge") if any(map(any, missing)) else picture
+    )
 
 
-def add_video_stream(container: OutputContainer, codec: str, *, width: int, height: int, pixel_format: str, rate: Fraction,
-                     time_base: Fraction, matrix: Matrix, options: Mapping[str, str]) -> VideoStream:
+def add_video_stream(
+    container: OutputContainer,
+    codec: str,
+    *,
+    width: int,
+    height: int,
+    pixel_format: str,
+    rate: Fraction,
+    time_base: Fraction,
+    matrix: Matrix,
+    options: Mapping[str, str],
+) -> VideoStream:
     """A stream to encode to, labelled with its colours."""
     stream = cast("VideoStream", container.add_stream(codec, rate=rate, options=dict(options)))
     stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
@@ -54,12 +66,19 @@ def add_video_stream(container: OutputContainer, codec: str, *, width: int, heig
     return stream
 
 
-def coded(converter: VideoReformatter, picture: UInt8Array, pixel_format: str, matrix: Matrix) -> AvFrame:
+def coded(
+    converter: VideoReformatter, picture: UInt8Array, pixel_format: str, matrix: Matrix
+) -> AvFrame:
     """A picture (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha, contiguous, as the encoder takes it."""
     source = AvFrame.from_ndarray(picture, format="rgba" if picture.shape[2] == 4 else "rgb24")
-    return converter.reformat(source, format=pixel_format, src_color_range=ColorRange.JPEG,
-                              dst_colorspace=Colorspace.ITU709 if matrix is Matrix.BT709 else Colorspace.ITU601,
-                              dst_color_range=ColorRange.MPEG, interpolation=CAREFUL_CONVERSION)
+    return converter.reformat(
+        source,
+        format=pixel_format,
+        src_color_range=ColorRange.JPEG,
+        dst_colorspace=Colorspace.ITU709 if matrix is Matrix.BT709 else Colorspace.ITU601,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=CAREFUL_CONVERSION,
+    )
 
 
 def coded_i420(planes: UInt8Array) -> AvFrame:

@@ -25,15 +25,26 @@ REFERENCE_WHITE = 203.0
 HLG_PEAK = 1000.0
 """cd/m2 of the nominal HLG display."""
 _DARKEST_WHITE = 100.0  # cd/m2; a film that never reaches reference white is brightened up to SDR's own white at most
-_BRIGHT_MEDIAN, _BRIGHT_QUARTER = 0.35, 0.8  # of the white; a film whose median and upper quartile are both brighter was not
+_BRIGHT_MEDIAN, _BRIGHT_QUARTER = (
+    0.35,
+    0.8,
+)  # of the white; a film whose median and upper quartile are both brighter was not
 # graded for a white of 203 cd/m2. A bright wall raises the median alone, a window the quartile alone.
 _BRIGHTER_LATER = 2.0  # times what the first pictures show: room for what comes later
 _TABLE = 4096  # entries of the tables; 12 bits
-_SRGB_STEPS = 65536  # entries of the table from linear light to sRGB: 20 to a code where it is steepest
+_SRGB_STEPS = (
+    65536  # entries of the table from linear light to sRGB: 20 to a code where it is steepest
+)
 
-_PRIMARIES_TO_BT709: dict[str, list[list[float]]] = {  # linear light; BT.2407-0, 2.2, and SMPTE EG 432-1 with the white of D65
+_PRIMARIES_TO_BT709: dict[
+    str, list[list[float]]
+] = {  # linear light; BT.2407-0, 2.2, and SMPTE EG 432-1 with the white of D65
     "bt709": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-    "bt2020": [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]],
+    "bt2020": [
+        [1.660491, -0.587641, -0.072850],
+        [-0.124550, 1.132900, -0.008349],
+        [-0.018151, -0.100579, 1.118730],
+    ],
     "p3": [[1.224940, -0.224940, 0], [-0.042057, 1.042057, 0], [-0.019638, -0.078636, 1.098274]],
 }
 _LUMA_BT2020 = (0.2627, 0.6780, 0.0593)  # BT.2100-2, table 6
@@ -61,7 +72,9 @@ class WideColors:
 
     def to_srgb(self, picture: UInt16Array) -> UInt8Array:
         """picture: (H, W, 3), 0 to 65535. Returns (H, W, 3) sRGB."""
-        return _to_srgb(np.ascontiguousarray(picture), *_tables(self), self.transfer is Transfer.HLG)
+        return _to_srgb(
+            np.ascontiguousarray(picture), *_tables(self), self.transfer is Transfer.HLG
+        )
 
 
 def wide_colors(transfer: Transfer, primaries: str) -> WideColors:
@@ -96,15 +109,17 @@ def display_light(transfer: Transfer, coded: FloatArray) -> Float64Array:
     if transfer is Transfer.SDR:
         return to_linear(coded).astype(np.float64)
     a, b, c = 0.17883277, 0.28466892, 0.55991073
-    scene = np.where(coded <= 0.5, coded ** 2 / 3, (np.exp((coded - c) / a) + b) / 12)
+    scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
     luminance = scene @ np.array(_LUMA_BT2020)
-    return HLG_PEAK * scene * (luminance ** 0.2)[..., None]
+    return HLG_PEAK * scene * (luminance**0.2)[..., None]
 
 
 def pq_to_nits(coded: FloatArray) -> Float64Array:
     """PQ's EOTF: [0, 1] to cd/m2."""
     root = np.asarray(coded, np.float64) ** (1 / 78.84375)
-    return 10_000 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
+    return 10_000 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (
+        1 / 0.1593017578125
+    )
 
 
 def nits_to_pq(nits: FloatArray) -> Float64Array:
@@ -122,7 +137,11 @@ def tone_mapped(nits: FloatArray, peak: float, white: float) -> Float64Array:
     if most >= 1:
         return np.minimum(np.asarray(nits, np.float64), white)
     t = (level - knee) / (1 - knee)
-    spline = (2 * t ** 3 - 3 * t ** 2 + 1) * knee + (t ** 3 - 2 * t ** 2 + t) * (1 - knee) + (-2 * t ** 3 + 3 * t ** 2) * most
+    spline = (
+        (2 * t**3 - 3 * t**2 + 1) * knee
+        + (t**3 - 2 * t**2 + t) * (1 - knee)
+        + (-2 * t**3 + 3 * t**2) * most
+    )
     return pq_to_nits(np.where(level < knee, level, spline) * source)
 
 
@@ -142,10 +161,18 @@ def _full_scale(transfer: Transfer) -> float:
 
 
 @lru_cache(maxsize=4)
-def _tables(colors: WideColors) -> tuple[Float32Array, Float32Array, Float32Array, UInt8Array, Float32Array]:
+def _tables(
+    colors: WideColors,
+) -> tuple[Float32Array, Float32Array, Float32Array, UInt8Array, Float32Array]:
     """What a film's conversion looks up; each as its function says."""
     primaries = np.array(_PRIMARIES_TO_BT709[colors.primaries], np.float32)
-    return _linear_table(colors.transfer), _system_gamma_table(), _gain_table(colors), _srgb_table(), primaries
+    return (
+        _linear_table(colors.transfer),
+        _system_gamma_table(),
+        _gain_table(colors),
+        _srgb_table(),
+        primaries,
+    )
 
 
 def _linear_table(transfer: Transfer) -> Float32Array:
@@ -153,7 +180,9 @@ def _linear_table(transfer: Transfer) -> Float32Array:
     codes = np.linspace(0, 1, _TABLE)
     if transfer is not Transfer.HLG:
         return (display_light(transfer, codes) / _full_scale(transfer)).astype(np.float32)
-    neutral = display_light(transfer, np.repeat(codes[:, None], 3, 1))[:, 0] / HLG_PEAK  # equal components: scene light ** 1.2
+    neutral = (
+        display_light(transfer, np.repeat(codes[:, None], 3, 1))[:, 0] / HLG_PEAK
+    )  # equal components: scene light ** 1.2
     return (neutral ** (1 / 1.2)).astype(np.float32)
 
 
@@ -168,7 +197,9 @@ def _gain_table(colors: WideColors) -> Float32Array:
     if colors.transfer is Transfer.SDR:
         return np.ones(_TABLE, np.float32)
     nits = np.maximum(np.linspace(0, 1, _TABLE) ** 2 * full, 1e-6)
-    return (tone_mapped(nits, colors.peak, colors.white) / nits * full / colors.white).astype(np.float32)
+    return (tone_mapped(nits, colors.peak, colors.white) / nits * full / colors.white).astype(
+        np.float32
+    )
 
 
 def _srgb_table() -> UInt8Array:
@@ -177,14 +208,30 @@ def _srgb_table() -> UInt8Array:
 
 
 @kernel
-def _to_srgb(picture: UInt16Array, light: Float32Array, gamma: Float32Array, gain: Float32Array, srgb: UInt8Array,
-             primaries: Float32Array, hlg: bool) -> UInt8Array:  # (H, W, 3), (4096,), (4096,), (4096,), (65536,), (3, 3)
+def _to_srgb(
+    picture: UInt16Array,
+    light: Float32Array,
+    gamma: Float32Array,
+    gain: Float32Array,
+    srgb: UInt8Array,
+    primaries: Float32Array,
+    hlg: bool,
+) -> UInt8Array:  # (H, W, 3), (4096,), (4096,), (4096,), (65536,), (3, 3)
     height, width = picture.shape[:2]
     out = np.empty((height, width, 3), np.uint8)
-    half, one, zero, last = np.float32(0.5), np.float32(1), np.float32(0), np.float32(light.size - 1)
+    half, one, zero, last = (
+        np.float32(0.5),
+        np.float32(1),
+        np.float32(0),
+        np.float32(light.size - 1),
+    )
     for y in range(height):
         for x in range(width):
-            r, g, b = light[picture[y, x, 0] >> 4], light[picture[y, x, 1] >> 4], light[picture[y, x, 2] >> 4]
+            r, g, b = (
+                light[picture[y, x, 0] >> 4],
+                light[picture[y, x, 1] >> 4],
+                light[picture[y, x, 2] >> 4],
+            )
             if hlg:
                 luminance = np.float32(0.2627) * r + np.float32(0.6780) * g + np.float32(0.0593) * b
                 bright = gamma[int(np.sqrt(min(luminance, one)) * last + half)]
@@ -192,5 +239,7 @@ def _to_srgb(picture: UInt16Array, light: Float32Array, gamma: Float32Array, gai
             factor = gain[int(np.sqrt(min(max(r, max(g, b)), one)) * last + half)]
             for k in range(3):
                 linear = (primaries[k, 0] * r + primaries[k, 1] * g + primaries[k, 2] * b) * factor
-                out[y, x, k] = srgb[int(min(max(linear, zero), one) * np.float32(srgb.size - 1) + half)]
+                out[y, x, k] = srgb[
+                    int(min(max(linear, zero), one) * np.float32(srgb.size - 1) + half)
+                ]
     return out

@@ -38,7 +38,9 @@ class Orientation:
         if self.degrees:
             height, width = picture.shape[:2]
             turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -self.degrees, 1.0)
-            return np.asarray(cv2.warpAffine(flipped, turn, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
+            return np.asarray(
+                cv2.warpAffine(flipped, turn, (width, height), flags=cv2.INTER_LINEAR), np.uint8
+            )
         return np.ascontiguousarray(np.rot90(flipped, self.quarter_turns))
 
 
@@ -53,7 +55,9 @@ def orientation(frame: AvFrame) -> Orientation:
         return UPRIGHT
     if len(data) < 36:
         return UPRIGHT
-    values = np.frombuffer(data[:36], np.int32 if sys.byteorder == "little" else np.dtype(">i4")).astype(np.float64)
+    values = np.frombuffer(
+        data[:36], np.int32 if sys.byteorder == "little" else np.dtype(">i4")
+    ).astype(np.float64)
     a, b, c, d = values[[0, 1, 3, 4]]  # shown (x, y) = (a x + c y, b x + d y), y downwards
     determinant = a * d - b * c
     if determinant == 0:

@@ -23,12 +23,26 @@ from perse_live.film.clock import Clock
 from perse_live.film.colors import Coding, Converter, coding
 from perse_live.film.hdr import Transfer, UInt16Array, exposed
 from perse_live.film.orientation import Orientation, orientation
-from perse_live.film.source import OpenFile, check_size, frame_rate, opened, packets, tagged_duration
+from perse_live.film.source import (
+    OpenFile,
+    check_size,
+    frame_rate,
+    opened,
+    packets,
+    tagged_duration,
+)
 from perse_live.letterbox import framed, inner_size
 
-_MOST_ELONGATED = 8  # a pixel's width to its height, or the other way round; beyond, the file is mistaken
-_LEAST_BYTES_PER_SECOND = 500  # of a film; a declared length that comes to less is a clock that jumped
-_EXPOSURE_KEYFRAMES, _EXPOSURE_PACKETS = 6, 400  # that an HDR film's brightness is taken from, and that are read for it
+_MOST_ELONGATED = (
+    8  # a pixel's width to its height, or the other way round; beyond, the file is mistaken
+)
+_LEAST_BYTES_PER_SECOND = (
+    500  # of a film; a declared length that comes to less is a clock that jumped
+)
+_EXPOSURE_KEYFRAMES, _EXPOSURE_PACKETS = (
+    6,
+    400,
+)  # that an HDR film's brightness is taken from, and that are read for it
 _SMALLEST_DEINTERLACED = 4  # pixels, each way; the filter refuses less
 _MISSING_SECONDS = Fraction(1, 4)  # at the end of a film: less is how lengths are rounded
 
@@ -99,7 +113,9 @@ class Film:
                 stamp = _stamp(frame)
                 if index > 0:
                     step = time + 1 / self.rate
-                    time = step if stamp is None or stamp - self.start <= time else stamp - self.start
+                    time = (
+                        step if stamp is None or stamp - self.start <= time else stamp - self.start
+                    )
                 damage.pictures += frame.is_corrupt
                 yield FilmFrame(self._shown(converter, frame, damage), index, time)
                 index += 1
@@ -116,11 +132,15 @@ class Film:
         if damage.cut_off:
             lines.append(f"{self.path} is cut off: {damage.cut_off}")
         if damage.packets or damage.pictures:
-            lines.append(f"{self.path} is damaged: packets skipped: {damage.packets}, pictures with faults: {damage.pictures}")
+            lines.append(
+                f"{self.path} is damaged: packets skipped: {damage.packets}, pictures with faults: {damage.pictures}"
+            )
         if damage.jumps:
             lines.append(f"{self.path} has a clock that jumps; jumps closed: {damage.jumps}")
         if damage.resized:
-            lines.append(f"{self.path} changes its size; all pictures are fitted into the first one's {self.width}x{self.height}")
+            lines.append(
+                f"{self.path} changes its size; all pictures are fitted into the first one's {self.width}x{self.height}"
+            )
         return tuple(lines)
 
     def _shown(self, converter: Converter, frame: AvFrame, damage: _Damage) -> UInt8Array:
@@ -131,7 +151,11 @@ class Film:
             return turned.applied(converter.srgb(frame, self._coding, *_stored_size(size, turned)))
         damage.resized = True
         fitted = inner_size(*size, self.width, self.height)
-        return framed(turned.applied(converter.srgb(frame, self._coding, *_stored_size(fitted, turned))), self.width, self.height)
+        return framed(
+            turned.applied(converter.srgb(frame, self._coding, *_stored_size(fitted, turned))),
+            self.width,
+            self.height,
+        )
 
 
 def open_film(path: Path) -> Film:
@@ -148,11 +172,26 @@ def open_film(path: Path) -> Film:
         width, height = _shown_size(first, turned, aspect)
         check_size(path, width, height)
         rate = frame_rate(file.video)
-        film = Film(path, width, height, rate, _frame_count(file, rate), has_sound=file.audio is not None, hdr=None,
-                    start=_stamp(first) or Fraction(0), _orientation=turned, _aspect=aspect, _coding=way)
+        film = Film(
+            path,
+            width,
+            height,
+            rate,
+            _frame_count(file, rate),
+            has_sound=file.audio is not None,
+            hdr=None,
+            start=_stamp(first) or Fraction(0),
+            _orientation=turned,
+            _aspect=aspect,
+            _coding=way,
+        )
     if way.wide is None or way.wide.transfer is Transfer.SDR:
         return film
-    return replace(film, hdr=way.wide.transfer.value, _coding=replace(way, wide=exposed(way.wide, _samples(path, way))))
+    return replace(
+        film,
+        hdr=way.wide.transfer.value,
+        _coding=replace(way, wide=exposed(way.wide, _samples(path, way))),
+    )
 
 
 def _samples(path: Path, way: Coding) -> list[UInt16Array]:
@@ -163,13 +202,22 @@ def _samples(path: Path, way: Coding) -> list[UInt16Array]:
         for frame in _frames_of(file, _Damage(), most_packets=_EXPOSURE_PACKETS):
             check_size(path, frame.width, frame.height)
             scale = min(1.0, 640 / max(frame.width, frame.height))
-            samples.append(converter.rgb48(frame, way, max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
+            samples.append(
+                converter.rgb48(
+                    frame,
+                    way,
+                    max(1, round(frame.width * scale)),
+                    max(1, round(frame.height * scale)),
+                )
+            )
             if len(samples) == _EXPOSURE_KEYFRAMES:
                 break
     return samples
 
 
-def _frames_of(file: OpenFile, damage: _Damage, *, most_packets: int | None = None) -> Iterator[AvFrame]:
+def _frames_of(
+    file: OpenFile, damage: _Damage, *, most_packets: int | None = None
+) -> Iterator[AvFrame]:
     """Decode; what is damaged is skipped and counted."""
     clock = Clock()
     for packet in itertools.islice(packets(file, clock), most_packets):
@@ -181,7 +229,9 @@ def _frames_of(file: OpenFile, damage: _Damage, *, most_packets: int | None = No
                 yield from packet.decode()
             except FFmpegError:
                 damage.packets += 1
-    with contextlib.suppress(FFmpegError):  # no empty packet makes the decoder give its last frames where reading failed
+    with contextlib.suppress(
+        FFmpegError
+    ):  # no empty packet makes the decoder give its last frames where reading failed
         yield from file.video.decode(None)
 
 
@@ -191,14 +241,20 @@ def _deinterlaced(frames: Iterator[AvFrame], damage: _Damage) -> Iterator[AvFram
     Frames that the filter refuses are skipped and counted.
     """
     graph: Graph | None = None
-    layout: tuple[int, int, str] | None = None  # of the pictures that `graph` takes, or that no filter takes
+    layout: tuple[int, int, str] | None = (
+        None  # of the pictures that `graph` takes, or that no filter takes
+    )
     for frame in frames:
         now = (frame.width, frame.height, frame.format.name)
         if layout is not None and layout != now:
             if graph is not None:
                 yield from _pushed(graph, None, damage)
             graph = layout = None
-        if layout is None and frame.interlaced_frame and min(frame.width, frame.height) >= _SMALLEST_DEINTERLACED:
+        if (
+            layout is None
+            and frame.interlaced_frame
+            and min(frame.width, frame.height) >= _SMALLEST_DEINTERLACED
+        ):
             graph, layout = _deinterlacer(frame), now
         if graph is None:
             yield frame
@@ -212,8 +268,12 @@ def _deinterlacer(frame: AvFrame) -> Graph | None:
     """A filter for pictures like this one; None where FFmpeg has none for their pixel format."""
     graph = Graph()
     try:
-        source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-        graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")).configure()
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        )
+        graph.link_nodes(
+            source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")
+        ).configure()
     except (FFmpegError, ValueError):
         return None
     return graph
@@ -240,14 +300,20 @@ def _shown_size(frame: AvFrame, turned: Orientation, aspect: Fraction) -> tuple[
 
     aspect: width of a stored pixel to its height.
     """
-    width, height = (frame.height, frame.width) if turned.swaps_sides else (frame.width, frame.height)
+    width, height = (
+        (frame.height, frame.width) if turned.swaps_sides else (frame.width, frame.height)
+    )
     shown = round(width / aspect if turned.swaps_sides else width * aspect)
     return (width if abs(shown - width) <= 1 else max(1, shown)), height
 
 
 def _pixel_aspect(stream: VideoStream) -> Fraction:
     aspect = stream.sample_aspect_ratio
-    return aspect if aspect and Fraction(1, _MOST_ELONGATED) <= aspect <= _MOST_ELONGATED else Fraction(1)
+    return (
+        aspect
+        if aspect and Fraction(1, _MOST_ELONGATED) <= aspect <= _MOST_ELONGATED
+        else Fraction(1)
+    )
 
 
 def _stored_size(size: tuple[int, int], turned: Orientation) -> tuple[int, int]:
@@ -267,12 +333,18 @@ def _frame_count(file: OpenFile, rate: Fraction) -> int | None:
 def _declared_seconds(file: OpenFile) -> Fraction | None:
     """How long the picture lasts, as the file says."""
     stream = file.video
-    whole = None if file.container.duration is None else Fraction(file.container.duration, av.time_base)
-    if file.container.format.name == "avi" and stream.frames:  # FFmpeg takes the length from the file's size there
+    whole = (
+        None if file.container.duration is None else Fraction(file.container.duration, av.time_base)
+    )
+    if (
+        file.container.format.name == "avi" and stream.frames
+    ):  # FFmpeg takes the length from the file's size there
         return stream.frames / frame_rate(stream)
     own = tagged_duration(stream)
     if own is not None and stream.start_time is not None and stream.time_base is not None:
-        own -= max(Fraction(0), stream.start_time * stream.time_base)  # the tag names the end by the file's clock
+        own -= max(
+            Fraction(0), stream.start_time * stream.time_base
+        )  # the tag names the end by the file's clock
     if stream.duration is not None and stream.time_base is not None:
         own = stream.duration * stream.time_base
     if own is None:
@@ -287,11 +359,24 @@ def _cut_off(file: OpenFile, rate: Fraction, count: int, end: Fraction, damage: 
     jumped, its declared length means nothing.
     """
     declared = _declared_seconds(file)
-    own_length = file.video.duration is not None or tagged_duration(file.video) is not None or file.audio is None
-    if declared is None or not own_length or damage.jumps or declared - end < max(_MISSING_SECONDS, 3 / rate):
+    own_length = (
+        file.video.duration is not None
+        or tagged_duration(file.video) is not None
+        or file.audio is None
+    )
+    if (
+        declared is None
+        or not own_length
+        or damage.jumps
+        or declared - end < max(_MISSING_SECONDS, 3 / rate)
+    ):
         return ""
     expected = round(declared * rate)
-    return f"{count} of {max(expected, count)} frames" if expected > count else f"{float(end):.1f} of {float(declared):.1f} s"
+    return (
+        f"{count} of {max(expected, count)} frames"
+        if expected > count
+        else f"{float(end):.1f} of {float(declared):.1f} s"
+    )
 
 
 def _no_picture(path: Path) -> UserError:

@@ -34,7 +34,10 @@ _RATES = {  # samples per second that the encoder takes
     "libopus": (48000, 24000, 16000, 12000, 8000),
 }
 _USUAL_RATE = 48000
-_BITS_PER_SECOND = {1: 96_000, 2: 160_000}  # by channels; transparent for speech and music with both encoders
+_BITS_PER_SECOND = {
+    1: 96_000,
+    2: 160_000,
+}  # by channels; transparent for speech and music with both encoders
 _LONGEST_PACKET = 10  # seconds; what claims to be longer is damaged
 _LEAST_GAP = 0.015  # seconds; a lost packet of any usual codec is longer, the rounding of Matroska's clock shorter
 
@@ -49,7 +52,9 @@ class Sound:
     """What was not carried over as it is: lines without a full stop."""
 
 
-def open_sound(stack: contextlib.ExitStack, film: Film | None, output: OutputContainer, kind: str) -> Sound:
+def open_sound(
+    stack: contextlib.ExitStack, film: Film | None, output: OutputContainer, kind: str
+) -> Sound:
     """Add a film's sound to an output, where there is one that can be decoded.
 
     stack: closes the film's file; kind: the output's container, as FFmpeg calls it.
@@ -64,7 +69,11 @@ def open_sound(stack: contextlib.ExitStack, film: Film | None, output: OutputCon
     assert stream is not None
     if stream.codec_context.name in _codec_names(kind) and not damaged:
         return Sound(_copied(file, stream, output.add_stream_from_template(stream), film.start))
-    said = (f"the sound of {film.path} is damaged; packets replaced by silence: {damaged}",) if damaged else ()
+    said = (
+        (f"the sound of {film.path} is damaged; packets replaced by silence: {damaged}",)
+        if damaged
+        else ()
+    )
     return Sound(_encoded(file, stream, _add_encoder(output, stream, kind), film.start), said)
 
 
@@ -103,17 +112,29 @@ def _add_encoder(output: OutputContainer, stream: AudioStream, kind: str) -> Aud
     return encoder
 
 
-def _copied(file: OpenFile, stream: AudioStream, copy: AudioStream, start: Fraction) -> Iterator[tuple[Fraction, Packet[Any]]]:
+def _copied(
+    file: OpenFile, stream: AudioStream, copy: AudioStream, start: Fraction
+) -> Iterator[tuple[Fraction, Packet[Any]]]:
     last: int | None = None
     for packet in packets(file, Clock()):
-        if packet is None or packet.stream_index != stream.index or packet.dts is None or packet.pts is None or not packet.size:
+        if (
+            packet is None
+            or packet.stream_index != stream.index
+            or packet.dts is None
+            or packet.pts is None
+            or not packet.size
+        ):
             continue
         offset = round(start / packet.time_base)
         packet.pts -= offset
         packet.dts -= offset
-        if (packet.pts + (packet.duration or 0)) * packet.time_base <= 0:  # before the first picture
+        if (
+            packet.pts + (packet.duration or 0)
+        ) * packet.time_base <= 0:  # before the first picture
             continue
-        if last is not None:  # muxers refuse times that do not increase, which clocks of damaged films have
+        if (
+            last is not None
+        ):  # muxers refuse times that do not increase, which clocks of damaged films have
             packet.dts = max(packet.dts, last + 1)
         packet.pts = max(packet.pts, packet.dts)
         last = packet.dts
@@ -124,8 +145,9 @@ def _copied(file: OpenFile, stream: AudioStream, copy: AudioStream, start: Fract
         yield time, packet
 
 
-def _encoded(file: OpenFile, stream: AudioStream, encoder: AudioStream, start: Fraction
-             ) -> Iterator[tuple[Fraction, Packet[Any]]]:
+def _encoded(
+    file: OpenFile, stream: AudioStream, encoder: AudioStream, start: Fraction
+) -> Iterator[tuple[Fraction, Packet[Any]]]:
     """Decoded, resampled, gaps filled with silence, and encoded."""
     graph: Graph | None = None
     layout: tuple[object, ...] | None = None
@@ -159,10 +181,19 @@ def _resampler(frame: AudioFrame, encoder: AudioStream, *, from_start: bool) -> 
     """From the format of a decoded frame to the encoder's, without gaps; from_start: from time 0 on (FFmpeg's aresample)."""
     context = encoder.codec_context
     graph = Graph()
-    source = graph.add_abuffer(sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name,
-                               time_base=frame.time_base)
-    resample = graph.add("aresample", f"{context.sample_rate}:async=1:min_hard_comp={_LEAST_GAP}" + ":first_pts=0" * from_start)
-    shape = graph.add("aformat", f"sample_fmts={context.format.name}:channel_layouts={context.layout.name}")
+    source = graph.add_abuffer(
+        sample_rate=frame.sample_rate,
+        format=frame.format.name,
+        layout=frame.layout.name,
+        time_base=frame.time_base,
+    )
+    resample = graph.add(
+        "aresample",
+        f"{context.sample_rate}:async=1:min_hard_comp={_LEAST_GAP}" + ":first_pts=0" * from_start,
+    )
+    shape = graph.add(
+        "aformat", f"sample_fmts={context.format.name}:channel_layouts={context.layout.name}"
+    )
     graph.link_nodes(source, resample, shape, graph.add("abuffersink")).configure()
     return graph
 

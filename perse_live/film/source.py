@@ -26,13 +26,33 @@ MOST_PIXELS = 8192 * 4320
 """Of one picture, stored or shown: 8K with room. A larger one takes over 100 MiB each time it is copied."""
 _LONGEST_SIDE = 16384  # pixels; also of pictures of few pixels
 _FALLBACK_RATE = Fraction(25)
-_LEAST_RATE, _GREATEST_RATE = Fraction(1, 10), Fraction(1000)  # outside, the container's rate is a mistake
+_LEAST_RATE, _GREATEST_RATE = (
+    Fraction(1, 10),
+    Fraction(1000),
+)  # outside, the container's rate is a mistake
 _MOST_REORDERED = 5  # seconds between decoding a picture and showing it
 _MOST_READ_ERRORS = 64  # in a row, after which a file counts as cut off
 _GIVE_A_FILM = "give an MP4, MOV, MKV, WebM or AVI file"
-_PICTURE_BRANDS = {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1", "avif", "avis"}  # ISO/IEC 23008-12, 23000-22
+_PICTURE_BRANDS = {
+    "heic",
+    "heix",
+    "hevc",
+    "hevx",
+    "heim",
+    "heis",
+    "mif1",
+    "msf1",
+    "avif",
+    "avis",
+}  # ISO/IEC 23008-12, 23000-22
 _EBML = b"\x1aE\xdf\xa3"  # MKV and WebM begin so (RFC 8794)
-_FIRST_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip"}  # of MOV files without `ftyp` (QuickTime File Format)
+_FIRST_BOXES = {
+    b"moov",
+    b"mdat",
+    b"wide",
+    b"free",
+    b"skip",
+}  # of MOV files without `ftyp` (QuickTime File Format)
 _MOST_BOXES = 1000  # that are looked through for an index; fragmented files, which have more, begin with theirs
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -51,7 +71,9 @@ def open_container(path: Path) -> InputContainer:
 
     Texts in it need not be UTF-8. Raises av.error.FFmpegError and OSError.
     """
-    return av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    return av.open(
+        f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+    )
 
 
 @contextlib.contextmanager
@@ -61,13 +83,19 @@ def opened(path: Path) -> Generator[OpenFile, None, None]:
     Raises UserError for what is no film, has no moving picture, or has pictures that are too large.
     """
     if not path.is_file():
-        raise UserError(f"cannot read {path}: {'it is not an ordinary file' if path.exists() else 'there is no such file'}")
+        raise UserError(
+            f"cannot read {path}: {'it is not an ordinary file' if path.exists() else 'there is no such file'}"
+        )
     try:
         container = open_container(path)
     except (FFmpegError, OSError) as error:
         if _index_is_missing(path):
-            raise UserError(f"{path} is cut off: its index, which stands at the end, is missing: give the whole file") from error
-        raise UserError(f"{path} is not a video that can be read ({reason(error)}): {_GIVE_A_FILM}") from error
+            raise UserError(
+                f"{path} is cut off: its index, which stands at the end, is missing: give the whole file"
+            ) from error
+        raise UserError(
+            f"{path} is not a video that can be read ({reason(error)}): {_GIVE_A_FILM}"
+        ) from error
     with container:
         kind = container.format.name
         brand = container.metadata.get("major_brand", "").strip()
@@ -77,7 +105,9 @@ def opened(path: Path) -> Generator[OpenFile, None, None]:
         video = _chosen(path, container.streams.video)
         check_size(path, video.width, video.height)
         video.thread_type = "AUTO"
-        video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # what is coded may be larger than what the container says
+        video.codec_context.options = {
+            "max_pixels": str(MOST_PIXELS)
+        }  # what is coded may be larger than what the container says
         yield OpenFile(container, video, _chosen_sound(container.streams.audio))
 
 
@@ -87,7 +117,11 @@ def looks_like_film(path: Path) -> bool:
         head = file.read(12)
         if head[4:8] == b"ftyp":
             return head[8:12].decode("latin-1") not in _PICTURE_BRANDS
-        return head[:4] == _EBML or head[4:8] in _FIRST_BOXES or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        return (
+            head[:4] == _EBML
+            or head[4:8] in _FIRST_BOXES
+            or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        )
     return False
 
 
@@ -110,7 +144,9 @@ def packets(file: OpenFile, clock: Clock) -> Iterator[Packet[Any] | None]:
                     length = (packet.duration or 0) * packet.time_base
                     if not length and packet.stream_index == file.video.index:
                         length = frame_length
-                    ticks = round(clock.correct(packet.stream_index, stamp, length) / packet.time_base)
+                    ticks = round(
+                        clock.correct(packet.stream_index, stamp, length) / packet.time_base
+                    )
                     packet.pts = None if packet.pts is None else packet.pts + ticks
                     packet.dts = None if packet.dts is None else packet.dts + ticks
                 yield packet
@@ -127,7 +163,11 @@ def _stamp(packet: Packet[Any]) -> Fraction | None:
     if packet.pts is None or packet.dts is None:
         stamp = packet.dts if packet.pts is None else packet.pts
     else:  # some containers store only when a picture is shown, and FFmpeg's guess of the rest is late to see a jump
-        stamp = packet.pts if abs(packet.pts - packet.dts) * packet.time_base > _MOST_REORDERED else packet.dts
+        stamp = (
+            packet.pts
+            if abs(packet.pts - packet.dts) * packet.time_base > _MOST_REORDERED
+            else packet.dts
+        )
     return None if stamp is None else stamp * packet.time_base
 
 
@@ -142,7 +182,9 @@ def frame_rate(stream: VideoStream) -> Fraction:
 def check_size(path: Path, width: int, height: int) -> None:
     """Raises UserError for pictures (pixels) that would take too much memory."""
     if width * height > MOST_PIXELS or max(width, height) > _LONGEST_SIDE:
-        raise UserError(f"{path} has pictures of {width}x{height} pixels, over the limit of 8192x4320: make it smaller first")
+        raise UserError(
+            f"{path} has pictures of {width}x{height} pixels, over the limit of 8192x4320: make it smaller first"
+        )
 
 
 def reason(error: Exception) -> str:
@@ -159,18 +201,24 @@ def _chosen(path: Path, streams: Sequence[VideoStream]) -> VideoStream:
         raise UserError(f"{path} has no film in it, only sound with a cover picture: give a video")
     readable = [stream for stream in films if _decodable(stream) and stream.width and stream.height]
     if not readable:
-        raise UserError(f"{path} has a picture that cannot be decoded here: convert it to H.264 first")
+        raise UserError(
+            f"{path} has a picture that cannot be decoded here: convert it to H.264 first"
+        )
     marked = [stream for stream in readable if stream.disposition & Disposition.default] or readable
     return max(marked, key=lambda stream: (_seconds(stream), stream.width * stream.height))
 
 
 def _chosen_sound(streams: Sequence[AudioStream]) -> AudioStream | None:
     readable = [stream for stream in streams if _decodable(stream) and stream.rate]
-    return max(readable, key=lambda stream: bool(stream.disposition & Disposition.default), default=None)
+    return max(
+        readable, key=lambda stream: bool(stream.disposition & Disposition.default), default=None
+    )
 
 
 def _decodable(stream: VideoStream | AudioStream) -> bool:
-    return cast("object", stream.codec_context) is not None  # PyAV has none for codecs that FFmpeg does not know
+    return (
+        cast("object", stream.codec_context) is not None
+    )  # PyAV has none for codecs that FFmpeg does not know
 
 
 def _seconds(stream: VideoStream) -> Fraction:

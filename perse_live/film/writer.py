@@ -51,8 +51,17 @@ class _Codec:
 class FilmWriter:
     """Takes the frames of one film; made by `film_writer`."""
 
-    def __init__(self, path: Path, container: OutputContainer, stream: VideoStream, *, shape: tuple[int, int, int],
-                 rate: Fraction, matrix: Matrix, sound: Sound) -> None:
+    def __init__(
+        self,
+        path: Path,
+        container: OutputContainer,
+        stream: VideoStream,
+        *,
+        shape: tuple[int, int, int],
+        rate: Fraction,
+        matrix: Matrix,
+        sound: Sound,
+    ) -> None:
         """path: for messages; shape: (H, W, C) of the pictures that come; stream: to encode to, which may be a pixel larger each
         way.
         """
@@ -75,7 +84,9 @@ class FilmWriter:
         Raises ValueError for an image of another shape or dtype, UserError where it cannot be encoded or written.
         """
         if image.shape != self._shape or image.dtype != np.uint8:
-            raise ValueError(f"a frame of shape {image.shape} and dtype {image.dtype} in a film of {self._shape} uint8")
+            raise ValueError(
+                f"a frame of shape {image.shape} and dtype {image.dtype} in a film of {self._shape} uint8"
+            )
         assert self._stream.pix_fmt is not None
         picture = padded(image, self._stream.width, self._stream.height)
         self._encode(coded(self._converter, picture, self._stream.pix_fmt, self._matrix), time)
@@ -86,8 +97,14 @@ class FilmWriter:
         planes: (H * 3 / 2, W) limited range, of a film of even size without transparency. time, raises: as for `write`.
         """
         expected = (self._stream.height * 3 // 2, self._stream.width)
-        if planes.shape != expected or planes.dtype != np.uint8 or self._stream.pix_fmt != "yuv420p":
-            raise ValueError(f"I420 planes of shape {planes.shape} and dtype {planes.dtype} in a film of {self._shape} uint8")
+        if (
+            planes.shape != expected
+            or planes.dtype != np.uint8
+            or self._stream.pix_fmt != "yuv420p"
+        ):
+            raise ValueError(
+                f"I420 planes of shape {planes.shape} and dtype {planes.dtype} in a film of {self._shape} uint8"
+            )
         self._encode(coded_i420(planes), time)
 
     def warnings(self) -> tuple[str, ...]:
@@ -95,12 +112,18 @@ class FilmWriter:
         height, width = self._shape[:2]
         lines = list[str]()
         if (self._stream.width, self._stream.height) != (width, height):
-            lines.append(f"the film written is {self._stream.width}x{self._stream.height}, not {width}x{height}: "
-                         "players need even sizes, so its last column or row is repeated")
+            lines.append(
+                f"the film written is {self._stream.width}x{self._stream.height}, not {width}x{height}: "
+                "players need even sizes, so its last column or row is repeated"
+            )
         if self._refused_sound:
-            lines.append(f"packets of sound left out, as their times make no sense: {self._refused_sound}")
+            lines.append(
+                f"packets of sound left out, as their times make no sense: {self._refused_sound}"
+            )
         if self._sound_failure:
-            lines.append(f"the sound cannot be encoded to its end, and is left out from there: {self._sound_failure}")
+            lines.append(
+                f"the sound cannot be encoded to its end, and is left out from there: {self._sound_failure}"
+            )
         return (*lines, *self._sound.warnings)
 
     def finish(self) -> None:
@@ -152,8 +175,17 @@ def _errors_named(path: Path) -> Generator[None, None, None]:
 
 
 @contextlib.contextmanager
-def film_writer(path: Path, *, width: int, height: int, rate: Fraction, alpha: bool = False, sound_from: Film | None = None,
-                encoding: Encoding | None = None, matrix: Matrix = Matrix.BT709) -> Generator[FilmWriter, None, None]:
+def film_writer(
+    path: Path,
+    *,
+    width: int,
+    height: int,
+    rate: Fraction,
+    alpha: bool = False,
+    sound_from: Film | None = None,
+    encoding: Encoding | None = None,
+    matrix: Matrix = Matrix.BT709,
+) -> Generator[FilmWriter, None, None]:
     """Write a film; the file appears under its name only when the block ends well.
 
     path: .mp4, .m4v, .mov or .mkv for H.264, .webm for VP9; with `alpha` .mov (ProRes 4444) or .webm. width, height: pixels of
@@ -170,13 +202,26 @@ def film_writer(path: Path, *, width: int, height: int, rate: Fraction, alpha: b
         options = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
         with _errors_named(path):
             container = av.open(str(temporary), "w", format=kind, options=options)
-        stack.callback(_close_quietly, container)  # a second close is harmless; an abandoned one must not hide the first error
+        stack.callback(
+            _close_quietly, container
+        )  # a second close is harmless; an abandoned one must not hide the first error
         container.metadata["comment"] = CREATOR
-        stream = add_video_stream(container, codec.name, width=stored[0], height=stored[1], pixel_format=codec.pixel_format,
-                                  rate=rate, time_base=_time_base(rate), matrix=matrix, options=codec.options)
+        stream = add_video_stream(
+            container,
+            codec.name,
+            width=stored[0],
+            height=stored[1],
+            pixel_format=codec.pixel_format,
+            rate=rate,
+            time_base=_time_base(rate),
+            matrix=matrix,
+            options=codec.options,
+        )
         sound = open_sound(stack, sound_from, container, kind)
         shape = (height, width, 4 if alpha else 3)
-        writer = FilmWriter(path, container, stream, shape=shape, rate=rate, matrix=matrix, sound=sound)
+        writer = FilmWriter(
+            path, container, stream, shape=shape, rate=rate, matrix=matrix, sound=sound
+        )
         yield writer
         writer.finish()
         with _errors_named(path):
@@ -198,12 +243,18 @@ def _codec(path: Path, alpha: bool, encoding: Encoding) -> _Codec:
             case ".webm":
                 return _Codec("libvpx-vp9", "yuva420p", vp9, even=False)
             case _:
-                raise UserError(f"cannot write {path} with transparency: name it .mov (ProRes 4444) or .webm (VP9)")
+                raise UserError(
+                    f"cannot write {path} with transparency: name it .mov (ProRes 4444) or .webm (VP9)"
+                )
     if suffix == ".webm":
         return _Codec("libvpx-vp9", "yuv420p", vp9, even=False)
     if suffix not in _FORMATS:
-        raise UserError(f"cannot write {path}: films are written as H.264 or VP9, so name it .mp4, .mov, .mkv or .webm")
-    return _Codec("libx264", "yuv420p", {"crf": str(encoding.crf), "preset": encoding.preset}, even=True)
+        raise UserError(
+            f"cannot write {path}: films are written as H.264 or VP9, so name it .mp4, .mov, .mkv or .webm"
+        )
+    return _Codec(
+        "libx264", "yuv420p", {"crf": str(encoding.crf), "preset": encoding.preset}, even=True
+    )
 
 
 def _time_base(rate: Fraction) -> Fraction:
@@ -214,5 +265,3 @@ def _time_base(rate: Fraction) -> Fraction:
 def _close_quietly(container: OutputContainer) -> None:
     with contextlib.suppress(FFmpegError, ValueError):
         container.close()
-
-

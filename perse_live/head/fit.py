@@ -109,7 +109,7 @@ class PhotoFit:
     @property
     def rms_px(self) -> float:
         """Root mean square landmark error, pixels, all 478 landmarks."""
-        return float(np.sqrt((self.frame.residual_px ** 2).sum(1).mean()))
+        return float(np.sqrt((self.frame.residual_px**2).sum(1).mean()))
 
 
 def personal_shape(fit: PhotoFit) -> FaceShape:
@@ -119,7 +119,9 @@ def personal_shape(fit: PhotoFit) -> FaceShape:
     """
     residual = fit.frame.residual.copy()
     residual[list(lm.IRIS)] = 0
-    return FaceShape(fit.shape.neutral_landmarks + residual, fit.shape.eye_centers, fit.shape.eye_radius)
+    return FaceShape(
+        fit.shape.neutral_landmarks + residual, fit.shape.eye_centers, fit.shape.eye_radius
+    )
 
 
 @lru_cache(maxsize=4)
@@ -144,14 +146,16 @@ def expression_weights(config: FitConfig) -> Float32Array:
     deviation[index("jawOpen")] = config.jaw_open_deviation
     deviation[[name.startswith("eyeLook") for name in EXPRESSION_NAMES]] = config.eye_look_deviation
     deviation[indices(["eyeBlinkLeft", "eyeBlinkRight"])] = config.blink_deviation
-    return (config.expression_ridge / deviation ** 2).astype(np.float32)
+    return (config.expression_ridge / deviation**2).astype(np.float32)
 
 
 def _intrinsics(camera: Camera) -> Float32Array:
     return np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float32)
 
 
-def start_pose(landmarks: FloatArray, camera: Camera, neutral_landmarks: FloatArray) -> tuple[Float64Array, Float64Array]:
+def start_pose(
+    landmarks: FloatArray, camera: Camera, neutral_landmarks: FloatArray
+) -> tuple[Float64Array, Float64Array]:
     """A first pose of a head from its landmarks, whatever the pose (SQPnP, Terzakis & Lourakis, ECCV 2020).
 
     landmarks: (478, 2 or 3) pixels; neutral_landmarks: (478, 3) metres, head frame.
@@ -162,8 +166,13 @@ def start_pose(landmarks: FloatArray, camera: Camera, neutral_landmarks: FloatAr
     matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
     complaint = "no head pose fits the landmarks of this picture: use a picture with a whole, unobstructed face"
     try:
-        found, rotation, shift = cv2.solvePnP(np.asarray(neutral_landmarks, np.float64), np.asarray(landmarks[:, :2], np.float64),
-                                              matrix, None, flags=cv2.SOLVEPNP_SQPNP)
+        found, rotation, shift = cv2.solvePnP(
+            np.asarray(neutral_landmarks, np.float64),
+            np.asarray(landmarks[:, :2], np.float64),
+            matrix,
+            None,
+            flags=cv2.SOLVEPNP_SQPNP,
+        )
     except cv2.error as error:  # points that all coincide, or are not finite
         raise UserError(complaint) from error
     if not found or not np.isfinite(shift).all() or shift[2, 0] <= 0:
@@ -206,8 +215,13 @@ def _eye_distance(points: FloatArray) -> float:
     return float(np.linalg.norm(left - right))
 
 
-def frame_problem(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, model: LandmarkModel,
-                  config: FitConfig) -> FrameProblem:
+def frame_problem(
+    landmarks: FloatArray,
+    blendshapes: FloatArray,
+    camera: Camera,
+    model: LandmarkModel,
+    config: FitConfig,
+) -> FrameProblem:
     """What a frame's fit minimises.
 
     landmarks: (478, 2 or 3) pixels; blendshapes: (52,) the detector's scores.
@@ -217,24 +231,49 @@ def frame_problem(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera
     # seen from the side the corners come together: the face's height is another measure of its size
     size = max(eye_distance, 0.54 * float(np.ptp(points[list(lm.FACE_OVAL), 1])), 1.0)
     weights = (_landmark_weights(model, config) / size).astype(np.float32)
-    return FrameProblem(points, np.asarray(blendshapes, np.float64), weights, _intrinsics(camera), config.robust_scale)
+    return FrameProblem(
+        points,
+        np.asarray(blendshapes, np.float64),
+        weights,
+        _intrinsics(camera),
+        config.robust_scale,
+    )
 
 
-def _normal_equations(problem: FrameProblem, state: _State, points: FloatArray,
-                      basis: Float32Array) -> tuple[Float64Array, Float64Array]:
+def _normal_equations(
+    problem: FrameProblem, state: _State, points: FloatArray, basis: Float32Array
+) -> tuple[Float64Array, Float64Array]:
     """J'J (N, N) and J'r (N,) of a frame at a state, N = 6 + the basis' parameters; points: (478, 3) metres, head frame."""
     count, unknowns = len(points), _POSE + basis.shape[1]
-    jacobian, residual = np.empty((unknowns, 2 * count), np.float32), np.empty(2 * count, np.float32)
-    linearise(np.ascontiguousarray(points.T, np.float32), basis, state.rotation.astype(np.float32),
-              state.shift.astype(np.float32), problem.intrinsics, problem.landmarks, problem.weights, problem.robust_scale,
-              jacobian, residual)
+    jacobian, residual = (
+        np.empty((unknowns, 2 * count), np.float32),
+        np.empty(2 * count, np.float32),
+    )
+    linearise(
+        np.ascontiguousarray(points.T, np.float32),
+        basis,
+        state.rotation.astype(np.float32),
+        state.shift.astype(np.float32),
+        problem.intrinsics,
+        problem.landmarks,
+        problem.weights,
+        problem.robust_scale,
+        jacobian,
+        residual,
+    )
     normal, gradient = np.empty((unknowns, unknowns)), np.empty(unknowns)
     normal_equations(jacobian, residual, normal, gradient)
     return normal, gradient
 
 
-def _finish(problem: FrameProblem, state: _State, shape: FaceShape, model: LandmarkModel, camera: Camera,
-            config: FitConfig) -> FrameFit:
+def _finish(
+    problem: FrameProblem,
+    state: _State,
+    shape: FaceShape,
+    model: LandmarkModel,
+    camera: Camera,
+    config: FitConfig,
+) -> FrameFit:
     rotation, shift = state.rotation.astype(np.float32), state.shift.astype(np.float32)
     expression = state.expression.astype(np.float32)
     points = shape.neutral_landmarks + np.tensordot(expression, model.actions, 1)
@@ -246,16 +285,24 @@ def _finish(problem: FrameProblem, state: _State, shape: FaceShape, model: Landm
     kept[outline] = _across(error[outline], seen[outline]) * _outline_trust(rotation)
     inside = _inside()
     eye_distance = _eye_distance(problem.landmarks)
-    return FrameFit(rotation, shift, expression, gaze_from_iris(problem.landmarks, rotation, shift, camera, shape),
-                    lift_residual(kept, posed[:, 2], rotation, camera, limit=config.residual_limit), error,
-                    float(np.sqrt((error[inside] ** 2).sum(1).mean()) / max(eye_distance, 1.0)),
-                    lid_opening(problem.landmarks, rotation, shift, camera, shape.neutral_landmarks))
+    return FrameFit(
+        rotation,
+        shift,
+        expression,
+        gaze_from_iris(problem.landmarks, rotation, shift, camera, shape),
+        lift_residual(kept, posed[:, 2], rotation, camera, limit=config.residual_limit),
+        error,
+        float(np.sqrt((error[inside] ** 2).sum(1).mean()) / max(eye_distance, 1.0)),
+        lid_opening(problem.landmarks, rotation, shift, camera, shape.neutral_landmarks),
+    )
 
 
 def _across(error: FloatArray, outline: FloatArray) -> FloatArray:
     """The part of errors (N, 2) at a closed line of points (N, 2) that is normal to the line."""
     along = np.roll(outline, -1, 0) - np.roll(outline, 1, 0)
-    normal = np.stack([along[:, 1], -along[:, 0]], 1) / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    normal = np.stack([along[:, 1], -along[:, 0]], 1) / np.maximum(
+        np.linalg.norm(along, axis=1, keepdims=True), 1e-9
+    )
     return (error * normal).sum(1, keepdims=True) * normal
 
 
@@ -272,8 +319,14 @@ def _inside() -> BoolArray:
     return mask
 
 
-def lift_residual(residual_px: FloatArray, depth: FloatArray, R_cam_head: FloatArray, camera: Camera, *,
-                  limit: float = np.inf) -> Float32Array:
+def lift_residual(
+    residual_px: FloatArray,
+    depth: FloatArray,
+    R_cam_head: FloatArray,
+    camera: Camera,
+    *,
+    limit: float = np.inf,
+) -> Float32Array:
     """Offsets in the picture as offsets in the head frame, parallel to the picture.
 
     residual_px: (N, 2) pixels; depth: (N,) metres along the camera's z; limit: longest offset, metres; longer ones are shortened.
@@ -287,8 +340,13 @@ def lift_residual(residual_px: FloatArray, depth: FloatArray, R_cam_head: FloatA
     return (offset @ R_cam_head).astype(np.float32)
 
 
-def gaze_from_iris(landmarks: FloatArray, R_cam_head: FloatArray, t_cam_head: FloatArray, camera: Camera,
-                   shape: FaceShape) -> Float32Array:
+def gaze_from_iris(
+    landmarks: FloatArray,
+    R_cam_head: FloatArray,
+    t_cam_head: FloatArray,
+    camera: Camera,
+    shape: FaceShape,
+) -> Float32Array:
     """Where the eyes look, from where the iris centres are seen: the ray through the pixel meets the eyeball.
 
     landmarks: (478, 2 or 3) pixels. Returns (2, 2) float32 left and right eye: yaw towards +x, pitch upwards, radians, head
@@ -300,14 +358,25 @@ def gaze_from_iris(landmarks: FloatArray, R_cam_head: FloatArray, t_cam_head: Fl
     centers = shape.eye_centers @ R_cam_head.T + t_cam_head
     along = (rays * centers).sum(1)
     miss = rays * along[:, None] - centers
-    depth = np.sqrt(np.maximum(shape.eye_radius ** 2 - (miss ** 2).sum(1), 0))
+    depth = np.sqrt(np.maximum(shape.eye_radius**2 - (miss**2).sum(1), 0))
     towards = (miss - rays * depth[:, None]) @ R_cam_head
     towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-9)
-    return np.stack([np.arctan2(towards[:, 0], towards[:, 2]), np.arcsin(np.clip(towards[:, 1], -1, 1))], 1).astype(np.float32)
+    return np.stack(
+        [np.arctan2(towards[:, 0], towards[:, 2]), np.arcsin(np.clip(towards[:, 1], -1, 1))], 1
+    ).astype(np.float32)
 
 
-def fit_frame(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, shape: FaceShape, model: LandmarkModel, *,
-              start: FrameFit | None = None, iterations: int | None = None, config: FitConfig = FitConfig()) -> FrameFit:
+def fit_frame(
+    landmarks: FloatArray,
+    blendshapes: FloatArray,
+    camera: Camera,
+    shape: FaceShape,
+    model: LandmarkModel,
+    *,
+    start: FrameFit | None = None,
+    iterations: int | None = None,
+    config: FitConfig = FitConfig(),
+) -> FrameFit:
     """Pose, expression and gaze of a known face in one frame.
 
     landmarks: (478, 2 or 3) pixels; blendshapes: (52,) the detector's scores; shape: the face at rest; start: the previous
@@ -316,15 +385,22 @@ def fit_frame(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, sh
     """
     problem = frame_problem(landmarks, blendshapes, camera, model, config)
     if start is None:
-        state = _State(*start_pose(landmarks, camera, shape.neutral_landmarks), problem.prior.copy())
+        state = _State(
+            *start_pose(landmarks, camera, shape.neutral_landmarks), problem.prior.copy()
+        )
     else:
-        state = _State(start.R_cam_head.astype(np.float64), start.t_cam_head.astype(np.float64),
-                       start.expression.astype(np.float64))
+        state = _State(
+            start.R_cam_head.astype(np.float64),
+            start.t_cam_head.astype(np.float64),
+            start.expression.astype(np.float64),
+        )
     basis, prior_weights = _basis(model, 0), expression_weights(config).astype(np.float64)
     steps = iterations if iterations is not None else (8 if start is None else 3)
     diagonal = np.arange(_POSE + EXPRESSION_COUNT)
     for step in range(steps):
-        points = shape.neutral_landmarks + np.tensordot(state.expression.astype(np.float32), model.actions, 1)
+        points = shape.neutral_landmarks + np.tensordot(
+            state.expression.astype(np.float32), model.actions, 1
+        )
         normal, gradient = _normal_equations(problem, state, points, basis)
         normal[diagonal[_POSE:], diagonal[_POSE:]] += prior_weights
         gradient[_POSE:] += prior_weights * (problem.prior - state.expression)
@@ -335,18 +411,39 @@ def fit_frame(landmarks: FloatArray, blendshapes: FloatArray, camera: Camera, sh
     return _finish(problem, state, shape, model, camera, config)
 
 
-def fit_photo(detection: Detection, camera: Camera, model: LandmarkModel, *, identity_count: int = 100, iterations: int = 25,
-              config: FitConfig = FitConfig()) -> PhotoFit:
+def fit_photo(
+    detection: Detection,
+    camera: Camera,
+    model: LandmarkModel,
+    *,
+    identity_count: int = 100,
+    iterations: int = 25,
+    config: FitConfig = FitConfig(),
+) -> PhotoFit:
     """Identity, pose, expression and gaze of the face in one photo (0.1 s).
 
     identity_count: how many identity coefficients to fit; the returned vector has that length.
     Raises UserError where the landmarks are no face.
     """
-    return fit_identity([detection], camera, model, identity_count=identity_count, iterations=iterations, config=config)[0]
+    return fit_identity(
+        [detection],
+        camera,
+        model,
+        identity_count=identity_count,
+        iterations=iterations,
+        config=config,
+    )[0]
 
 
-def fit_identity(detections: Sequence[Detection], camera: Camera, model: LandmarkModel, *, identity_count: int = 100,
-                 iterations: int = 25, config: FitConfig = FitConfig()) -> list[PhotoFit]:
+def fit_identity(
+    detections: Sequence[Detection],
+    camera: Camera,
+    model: LandmarkModel,
+    *,
+    identity_count: int = 100,
+    iterations: int = 25,
+    config: FitConfig = FitConfig(),
+) -> list[PhotoFit]:
     """One identity for several pictures of one person, each with its own pose and expression.
 
     detections: at least one, all seen by the same camera; a dozen is plenty (cost grows linearly).
@@ -357,15 +454,24 @@ def fit_identity(detections: Sequence[Detection], camera: Camera, model: Landmar
     if not detections:
         raise UserError("no picture to find the identity from: give at least one with a face")
     k = min(identity_count, len(model.identity_basis))
-    problems = [frame_problem(found.landmarks, found.blendshapes, camera, model, config) for found in detections]
-    states = [_State(*start_pose(found.landmarks, camera, model.neutral), problem.prior.copy())
-              for found, problem in zip(detections, problems, strict=True)]
+    problems = [
+        frame_problem(found.landmarks, found.blendshapes, camera, model, config)
+        for found in detections
+    ]
+    states = [
+        _State(*start_pose(found.landmarks, camera, model.neutral), problem.prior.copy())
+        for found, problem in zip(detections, problems, strict=True)
+    ]
     identity = np.zeros(k)
     basis, prior_weights = _basis(model, k), expression_weights(config).astype(np.float64)
-    own = np.r_[:_POSE, _POSE + k:_POSE + k + EXPRESSION_COUNT]  # a frame's unknowns: pose, expression
+    own = np.r_[
+        :_POSE, _POSE + k : _POSE + k + EXPRESSION_COUNT
+    ]  # a frame's unknowns: pose, expression
     shared = slice(_POSE, _POSE + k)
     for step in range(iterations):
-        rest = model.neutral + np.tensordot(identity.astype(np.float32), model.identity_basis[:k], 1)
+        rest = model.neutral + np.tensordot(
+            identity.astype(np.float32), model.identity_basis[:k], 1
+        )
         schur = config.identity_ridge * np.eye(k)
         right = -config.identity_ridge * identity
         frames: list[tuple[Float64Array, Float64Array, Float64Array]] = []
@@ -380,17 +486,26 @@ def fit_identity(detections: Sequence[Detection], camera: Camera, model: Landmar
                 a[np.diag_indices_from(a)] *= 1 + config.damping
             # actions that are at a bound and pushed outwards do not move, nor may they stand in for identity
             free = np.ones(len(g), np.bool_)
-            free[_POSE:] = ~((state.expression <= 0) & (g[_POSE:] < 0) | (state.expression >= 1) & (g[_POSE:] > 0))
-            solved = np.linalg.solve(a[np.ix_(free, free)], np.concatenate([b[free], g[free, None]], 1))
+            free[_POSE:] = ~(
+                (state.expression <= 0) & (g[_POSE:] < 0)
+                | (state.expression >= 1) & (g[_POSE:] > 0)
+            )
+            solved = np.linalg.solve(
+                a[np.ix_(free, free)], np.concatenate([b[free], g[free, None]], 1)
+            )
             schur += normal[shared, shared] - b[free].T @ solved[:, :-1]
             right += gradient[shared] - b[free].T @ solved[:, -1]
             frames.append((a, b, g))
         identity_step = np.linalg.solve(schur, right)
         identity = identity + identity_step
         for (a, b, g), state in zip(frames, states, strict=True):
-            move = bounded_step(a, g - b @ identity_step, _POSE, -state.expression, 1 - state.expression)
+            move = bounded_step(
+                a, g - b @ identity_step, _POSE, -state.expression, 1 - state.expression
+            )
             state.move(move[:_POSE], move[_POSE:])
     coefficients = identity.astype(np.float32)
     shape = face_shape(model, coefficients)
-    return [PhotoFit(_finish(problem, state, shape, model, camera, config), coefficients, shape)
-            for problem, state in zip(problems, states, strict=True)]
+    return [
+        PhotoFit(_finish(problem, state, shape, model, camera, config), coefficients, shape)
+        for problem, state in zip(problems, states, strict=True)
+    ]

@@ -19,9 +19,18 @@ _TOLERANCE = 1e-9  # by which a multiplier must point inwards before its unknown
 
 
 @kernel
-def linearise(points: Float32Array, basis: Float32Array, rotation: Float32Array, translation: Float32Array,
-              intrinsics: Float32Array, target: Float32Array, weights: Float32Array, robust_scale: float,
-              jacobian: Float32Array, residual: Float32Array) -> None:
+def linearise(
+    points: Float32Array,
+    basis: Float32Array,
+    rotation: Float32Array,
+    translation: Float32Array,
+    intrinsics: Float32Array,
+    target: Float32Array,
+    weights: Float32Array,
+    robust_scale: float,
+    jacobian: Float32Array,
+    residual: Float32Array,
+) -> None:
     """Weighted reprojection errors and their Jacobian.
 
     points: (3, L) metres, head frame; basis: (3, P, L) derivative of the points by the shape parameters; rotation: (3, 3) and
@@ -66,7 +75,9 @@ def linearise(points: Float32Array, basis: Float32Array, rotation: Float32Array,
 
 
 @kernel
-def normal_equations(jacobian: Float32Array, residual: Float32Array, normal: Float64Array, gradient: Float64Array) -> None:
+def normal_equations(
+    jacobian: Float32Array, residual: Float32Array, normal: Float64Array, gradient: Float64Array
+) -> None:
     """J'J into normal (N, N) and J'r into gradient (N,), of a transposed Jacobian (N, M) and residuals (M,)."""
     parameters, rows = jacobian.shape
     zero = np.float32(0.0)
@@ -94,8 +105,15 @@ def normal_equations(jacobian: Float32Array, residual: Float32Array, normal: Flo
 
 
 @kernel
-def _solve_free(normal: Float64Array, gradient: Float64Array, side: np.ndarray, step: Float64Array, factor: Float64Array,
-                right: Float64Array, free: np.ndarray) -> bool:
+def _solve_free(
+    normal: Float64Array,
+    gradient: Float64Array,
+    side: np.ndarray,
+    step: Float64Array,
+    factor: Float64Array,
+    right: Float64Array,
+    free: np.ndarray,
+) -> bool:
     """Solve for the unknowns whose side is 0, the others fixed at step, by Cholesky; False where A is not positive definite."""
     count = 0
     for i in range(len(gradient)):
@@ -118,7 +136,9 @@ def _solve_free(normal: Float64Array, gradient: Float64Array, side: np.ndarray, 
             elif total <= 0.0:
                 return False
             else:
-                factor[m, m] = 1.0 / np.sqrt(total)  # the inverse of the diagonal: a product instead of a quotient
+                factor[m, m] = 1.0 / np.sqrt(
+                    total
+                )  # the inverse of the diagonal: a product instead of a quotient
     for m in range(count):
         total = right[m]
         for n in range(m):
@@ -135,10 +155,19 @@ def _solve_free(normal: Float64Array, gradient: Float64Array, side: np.ndarray, 
 
 
 @kernel
-def _bounded_step(normal: Float64Array, gradient: Float64Array, first: int, low: Float64Array, high: Float64Array,
-                  step: Float64Array) -> bool:
+def _bounded_step(
+    normal: Float64Array,
+    gradient: Float64Array,
+    first: int,
+    low: Float64Array,
+    high: Float64Array,
+    step: Float64Array,
+) -> bool:
     count = len(gradient)
-    side, exchange = np.zeros(count, np.int8), np.zeros(count, np.int8)  # -1: fixed at the lower bound, +1: at the upper
+    side, exchange = (
+        np.zeros(count, np.int8),
+        np.zeros(count, np.int8),
+    )  # -1: fixed at the lower bound, +1: at the upper
     factor, right, free = np.empty((count, count)), np.empty(count), np.empty(count, np.int64)
     # warm start: an unknown that is at a bound and pulled outwards most often stays there
     for i in range(first, count):
@@ -177,7 +206,9 @@ def _bounded_step(normal: Float64Array, gradient: Float64Array, first: int, low:
     return True
 
 
-def bounded_step(normal: Float64Array, gradient: Float64Array, first: int, low: Float64Array, high: Float64Array) -> Float64Array:
+def bounded_step(
+    normal: Float64Array, gradient: Float64Array, first: int, low: Float64Array, high: Float64Array
+) -> Float64Array:
     """The step s that minimises s'As/2 - g's where the unknowns from `first` on are bounded.
 
     normal: (N, N) A, symmetric; gradient: (N,) g; low, high: (N - first,) bounds of the step, low <= 0 <= high. Method: block

@@ -16,15 +16,57 @@ from perse_live.arrays import Float32Array, FloatArray, Int32Array
 
 LANDMARK_COUNT = 478
 
-FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
-             136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+FACE_OVAL = (
+    10,
+    338,
+    297,
+    332,
+    284,
+    251,
+    389,
+    356,
+    454,
+    323,
+    361,
+    288,
+    397,
+    365,
+    379,
+    378,
+    400,
+    377,
+    152,
+    148,
+    176,
+    149,
+    150,
+    136,
+    172,
+    58,
+    132,
+    93,
+    234,
+    127,
+    162,
+    21,
+    54,
+    103,
+    67,
+    109,
+)
 """Outline of the face, clockwise in the picture from the middle of the forehead; slides over the skin when the head turns."""
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 """Edge of the lids: outer corner, lower lid, inner corner, upper lid."""
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 """Edge of the lids: outer corner, lower lid, inner corner, upper lid."""
-UPPER_LID_RIGHT, LOWER_LID_RIGHT = (246, 161, 160, 159, 158, 157, 173), (7, 163, 144, 145, 153, 154, 155)
-UPPER_LID_LEFT, LOWER_LID_LEFT = (466, 388, 387, 386, 385, 384, 398), (249, 390, 373, 374, 380, 381, 382)
+UPPER_LID_RIGHT, LOWER_LID_RIGHT = (
+    (246, 161, 160, 159, 158, 157, 173),
+    (7, 163, 144, 145, 153, 154, 155),
+)
+UPPER_LID_LEFT, LOWER_LID_LEFT = (
+    (466, 388, 387, 386, 385, 384, 398),
+    (249, 390, 373, 374, 380, 381, 382),
+)
 """Edges of the lids without the corners, from the outer one inwards, upper and lower point by point."""
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 """Centre, then four points of its rim."""
@@ -44,19 +86,86 @@ INNER_LIPS = INNER_LIP_UPPER + INNER_LIP_LOWER + INNER_LIP_CORNERS
 OUTER_LIP_UPPER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
 OUTER_LIP_LOWER = (146, 91, 181, 84, 17, 314, 405, 321, 375)
 OUTER_LIP_CORNERS = (61, 291)
-OUTER_LIP_RING = (OUTER_LIP_CORNERS[0], *OUTER_LIP_UPPER, OUTER_LIP_CORNERS[1], *reversed(OUTER_LIP_LOWER))
+OUTER_LIP_RING = (
+    OUTER_LIP_CORNERS[0],
+    *OUTER_LIP_UPPER,
+    OUTER_LIP_CORNERS[1],
+    *reversed(OUTER_LIP_LOWER),
+)
 """Around the red of both lips."""
-INNER_LIP_RING = (INNER_LIP_CORNERS[0], *INNER_LIP_UPPER, INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER))
+INNER_LIP_RING = (
+    INNER_LIP_CORNERS[0],
+    *INNER_LIP_UPPER,
+    INNER_LIP_CORNERS[1],
+    *reversed(INNER_LIP_LOWER),
+)
 """Around the opening of the mouth."""
-UPPER_LIP_RING = (OUTER_LIP_CORNERS[0], *OUTER_LIP_UPPER, OUTER_LIP_CORNERS[1], INNER_LIP_CORNERS[1], *reversed(INNER_LIP_UPPER),
-                  INNER_LIP_CORNERS[0])
+UPPER_LIP_RING = (
+    OUTER_LIP_CORNERS[0],
+    *OUTER_LIP_UPPER,
+    OUTER_LIP_CORNERS[1],
+    INNER_LIP_CORNERS[1],
+    *reversed(INNER_LIP_UPPER),
+    INNER_LIP_CORNERS[0],
+)
 """Around the red of the upper lip."""
-LOWER_LIP_RING = (OUTER_LIP_CORNERS[0], *OUTER_LIP_LOWER, OUTER_LIP_CORNERS[1], INNER_LIP_CORNERS[1], *reversed(INNER_LIP_LOWER),
-                  INNER_LIP_CORNERS[0])
+LOWER_LIP_RING = (
+    OUTER_LIP_CORNERS[0],
+    *OUTER_LIP_LOWER,
+    OUTER_LIP_CORNERS[1],
+    INNER_LIP_CORNERS[1],
+    *reversed(INNER_LIP_LOWER),
+    INNER_LIP_CORNERS[0],
+)
 """Around the red of the lower lip."""
-LIPS = INNER_LIPS + OUTER_LIP_UPPER + OUTER_LIP_LOWER + OUTER_LIP_CORNERS + (
-    72, 73, 74, 11, 302, 303, 304, 38, 12, 268, 271, 272, 41, 42, 183, 184, 407, 408, 76, 62, 306, 292,
-    77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325)
+LIPS = (
+    INNER_LIPS
+    + OUTER_LIP_UPPER
+    + OUTER_LIP_LOWER
+    + OUTER_LIP_CORNERS
+    + (
+        72,
+        73,
+        74,
+        11,
+        302,
+        303,
+        304,
+        38,
+        12,
+        268,
+        271,
+        272,
+        41,
+        42,
+        183,
+        184,
+        407,
+        408,
+        76,
+        62,
+        306,
+        292,
+        77,
+        90,
+        180,
+        85,
+        16,
+        315,
+        404,
+        320,
+        307,
+        96,
+        89,
+        179,
+        86,
+        15,
+        316,
+        403,
+        319,
+        325,
+    )
+)
 """The whole red of the lips."""
 EYE_CORNERS = (33, 263)
 """Outer corners of the right and the left eye; their distance in the picture is the unit of every error."""
@@ -93,8 +202,13 @@ class LandmarkModel:
 @lru_cache(maxsize=1)
 def load_landmark_model() -> LandmarkModel:
     """The table that ships with the package (5 ms, kept in memory)."""
-    with as_file(files("perse_live.head") / "landmark_model.npz") as path, np.load(path, allow_pickle=False) as stored:
-        return LandmarkModel(**{field.name: _wide(stored[field.name]) for field in fields(LandmarkModel)})
+    with (
+        as_file(files("perse_live.head") / "landmark_model.npz") as path,
+        np.load(path, allow_pickle=False) as stored,
+    ):
+        return LandmarkModel(
+            **{field.name: _wide(stored[field.name]) for field in fields(LandmarkModel)}
+        )
 
 
 def _wide(array: np.ndarray) -> np.ndarray:
@@ -109,7 +223,7 @@ def identity_landmarks(model: LandmarkModel, identity: FloatArray) -> Float32Arr
     identity: (k,) coefficients, k <= K. Returns (478, 3) float32 metres, head frame.
     """
     c = np.asarray(identity, np.float32)
-    return model.neutral + np.tensordot(c, model.identity_basis[:len(c)], 1)
+    return model.neutral + np.tensordot(c, model.identity_basis[: len(c)], 1)
 
 
 def identity_eyes(model: LandmarkModel, identity: FloatArray) -> tuple[Float32Array, float]:
@@ -118,8 +232,8 @@ def identity_eyes(model: LandmarkModel, identity: FloatArray) -> tuple[Float32Ar
     identity: (k,) coefficients, k <= K.
     """
     c = np.asarray(identity, np.float32)
-    centers = model.eye_centers + np.tensordot(c, model.eye_center_basis[:len(c)], 1)
-    return centers, float(model.eye_radius + c @ model.eye_radius_basis[:len(c)])
+    centers = model.eye_centers + np.tensordot(c, model.eye_center_basis[: len(c)], 1)
+    return centers, float(model.eye_radius + c @ model.eye_radius_basis[: len(c)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,17 +20,37 @@ from perse_live.head.expressions import indices
 _UPPER = np.array([lm.UPPER_LID_LEFT, lm.UPPER_LID_RIGHT])  # (2, 7) left, right eye
 _LOWER = np.array([lm.LOWER_LID_LEFT, lm.LOWER_LID_RIGHT])
 _MIDDLE = slice(1, 6)  # of the seven pairs: those beside the corners hardly move
-_BLINKS, _SQUINTS = indices(["eyeBlinkLeft", "eyeBlinkRight"]), indices(["eyeSquintLeft", "eyeSquintRight"])
-_SHUT_SEEN, _OPEN_SEEN = 0.27, 0.76  # openings that the detector sees of a shut and of an open eye side by side
-_LEAST_DIFFERENCE, _SURE_DIFFERENCE = 0.18, 0.36  # between both openings: from where a wink is believed, partly and fully
-_HALF_SHUT, _OPEN = 0.45, 0.65  # openings between which an eye is neither clearly shut nor clearly open
-_FRONTAL_DEGREES, _TURNED_DEGREES = 18.0, 32.0  # turns of the head up to which it is believed fully, and from which not at all
+_BLINKS, _SQUINTS = (
+    indices(["eyeBlinkLeft", "eyeBlinkRight"]),
+    indices(["eyeSquintLeft", "eyeSquintRight"]),
+)
+_SHUT_SEEN, _OPEN_SEEN = (
+    0.27,
+    0.76,
+)  # openings that the detector sees of a shut and of an open eye side by side
+_LEAST_DIFFERENCE, _SURE_DIFFERENCE = (
+    0.18,
+    0.36,
+)  # between both openings: from where a wink is believed, partly and fully
+_HALF_SHUT, _OPEN = (
+    0.45,
+    0.65,
+)  # openings between which an eye is neither clearly shut nor clearly open
+_FRONTAL_DEGREES, _TURNED_DEGREES = (
+    18.0,
+    32.0,
+)  # turns of the head up to which it is believed fully, and from which not at all
 _SQUINT_CLOSES = 0.28  # blink that narrows the rig's eyes as much as a full squint does
 _SHUT_BLINK = 0.8  # at which the avatars' lids meet (`offline.rig.neutral_expression`)
 
 
-def lid_opening(landmarks: FloatArray, R_cam_head: FloatArray, t_cam_head: FloatArray, camera: Camera,
-                neutral_landmarks: FloatArray) -> Float32Array:
+def lid_opening(
+    landmarks: FloatArray,
+    R_cam_head: FloatArray,
+    t_cam_head: FloatArray,
+    camera: Camera,
+    neutral_landmarks: FloatArray,
+) -> Float32Array:
     """How far apart the lids' edges are, as a share of what the same pose shows of the face at rest.
 
     landmarks: (478, 2 or 3) pixels; neutral_landmarks: (478, 3) metres, head frame. Returns (2,) left and right eye: 1 at rest,
@@ -40,7 +60,9 @@ def lid_opening(landmarks: FloatArray, R_cam_head: FloatArray, t_cam_head: Float
     return (_gap(landmarks[:, :2]) / np.maximum(_gap(at_rest), 1e-6)).astype(np.float32)
 
 
-def without_coupling(found: Detection, opening: FloatArray, usual: FloatArray, R_cam_head: FloatArray) -> Detection:
+def without_coupling(
+    found: Detection, opening: FloatArray, usual: FloatArray, R_cam_head: FloatArray
+) -> Detection:
     """A detection whose lids and scores say of a wink what each eye does; the same object where there is no wink.
 
     opening: (2,) as from `lid_opening`; usual: (2,) what that is of the person while the eyes are open, > 0.
@@ -49,8 +71,12 @@ def without_coupling(found: Detection, opening: FloatArray, usual: FloatArray, R
     shut, other = (0, 1) if seen[0] < seen[1] else (1, 0)
     difference = float(min(seen[other], 1.0) - seen[shut])
     turn = float(np.degrees(np.arccos(np.clip(-R_cam_head[2, 2], -1, 1))))
-    share = (_ramp(difference, _LEAST_DIFFERENCE, _SURE_DIFFERENCE) * _ramp(float(seen[other]), _HALF_SHUT, _OPEN)
-             * (1 - _ramp(float(seen[shut]), _HALF_SHUT, _OPEN)) * (1 - _ramp(turn, _FRONTAL_DEGREES, _TURNED_DEGREES)))
+    share = (
+        _ramp(difference, _LEAST_DIFFERENCE, _SURE_DIFFERENCE)
+        * _ramp(float(seen[other]), _HALF_SHUT, _OPEN)
+        * (1 - _ramp(float(seen[shut]), _HALF_SHUT, _OPEN))
+        * (1 - _ramp(turn, _FRONTAL_DEGREES, _TURNED_DEGREES))
+    )
     if share == 0:
         return found
     apart = share * difference / (_OPEN_SEEN - _SHUT_SEEN)  # how far both openings really differ
@@ -58,7 +84,9 @@ def without_coupling(found: Detection, opening: FloatArray, usual: FloatArray, R
     landmarks, scores = found.landmarks.copy(), found.blendshapes.copy()
     middle = (landmarks[_UPPER[shut]] + landmarks[_LOWER[shut]]) / 2  # where the lids meet
     for edge in (_UPPER[shut], _LOWER[shut]):
-        landmarks[edge] = middle + (landmarks[edge] - middle) * np.float32(meant / max(seen[shut], 1e-3))
+        landmarks[edge] = middle + (landmarks[edge] - middle) * np.float32(
+            meant / max(seen[shut], 1e-3)
+        )
     score = scores[_BLINKS[shut]]
     closed = _SHUT_BLINK * (1 - meant) - _SQUINT_CLOSES * scores[_SQUINTS[shut]]
     scores[_BLINKS[shut]] = max(score + share * (closed - score), score)

@@ -20,7 +20,14 @@ _JAW_OPEN = 0.35
 _SMOOTHING = 2e-4  # metres, on the kernel's diagonal: a lone landmark's noise is halved
 _REACH = 0.02  # metres from the nearest landmark at which the effect has fallen to exp(-1/2)
 _NOTHING = 0.02  # share below which a vertex is left out
-_FOLLOW = (Part.SKIN, Part.BODY, Part.EYE_CAVITY_LEFT, Part.EYE_CAVITY_RIGHT, Part.MOUTH_CAVITY, Part.LASHES)
+_FOLLOW = (
+    Part.SKIN,
+    Part.BODY,
+    Part.EYE_CAVITY_LEFT,
+    Part.EYE_CAVITY_RIGHT,
+    Part.MOUTH_CAVITY,
+    Part.LASHES,
+)
 _STAY = (Part.EYE_LEFT, Part.EYE_RIGHT, Part.TONGUE, Part.TEETH_UPPER, Part.TEETH_LOWER)
 
 
@@ -59,7 +66,9 @@ def spread_matrix_with_outline(rig: HeadRig, landmarks: OnMesh) -> tuple[Int32Ar
     return _spread(rig, landmarks, lm.IRIS)
 
 
-def _spread(rig: HeadRig, landmarks: OnMesh, left_out: tuple[int, ...]) -> tuple[Int32Array, np.ndarray]:
+def _spread(
+    rig: HeadRig, landmarks: OnMesh, left_out: tuple[int, ...]
+) -> tuple[Int32Array, np.ndarray]:
     vertices = expressed(rig, expression(jawOpen=_JAW_OPEN)).astype(np.float64)
     used = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), left_out)
     sites = (vertices[landmarks.vertex_ids[used]] * landmarks.barycentrics[used, :, None]).sum(1)
@@ -82,5 +91,5 @@ def _spread(rig: HeadRig, landmarks: OnMesh, left_out: tuple[int, ...]) -> tuple
 
 def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
     """(N, M) distances of points (N, 3) from points (M, 3), without an array of all differences; exact to a nanometre."""
-    squared = (a ** 2).sum(1)[:, None] + (b ** 2).sum(1) - 2 * (a @ b.T)
+    squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T)
     return np.sqrt(np.maximum(squared, 0))

@@ -61,12 +61,23 @@ class HeadRig:
     def __post_init__(self) -> None:
         """Check that the arrays belong together. Raises UserError for the first that does not."""
         count = len(self.vertices)
-        expected = {"vertices": (count, 3), "actions": (EXPRESSION_COUNT, count, 3), "triangles": (len(self.triangles), 3),
-                    "parts": (len(self.triangles),), "head_weights": (count,), "eye_centers": (2, 3), "neck_pivot": (3,)}
+        expected = {
+            "vertices": (count, 3),
+            "actions": (EXPRESSION_COUNT, count, 3),
+            "triangles": (len(self.triangles), 3),
+            "parts": (len(self.triangles),),
+            "head_weights": (count,),
+            "eye_centers": (2, 3),
+            "neck_pivot": (3,),
+        }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
-                raise UserError(f"head rig: {name} has shape {getattr(self, name).shape}, expected {shape}")
-        if len(self.triangles) and not (int(self.triangles.min()) >= 0 and int(self.triangles.max()) < count):
+                raise UserError(
+                    f"head rig: {name} has shape {getattr(self, name).shape}, expected {shape}"
+                )
+        if len(self.triangles) and not (
+            int(self.triangles.min()) >= 0 and int(self.triangles.max()) < count
+        ):
             raise UserError(f"head rig: triangles name vertices outside 0..{count - 1}")
 
 
@@ -99,6 +110,7 @@ def gaze_from_expression(expression: FloatArray) -> Float32Array:
     expression: (52,) [0, 1]. Returns (2, 2) float32: left and right eye; yaw towards +x (the subject's left) and pitch upwards,
     radians, in the head frame.
     """
+
     def strength(name: str) -> np.float32:
         return np.float32(expression[index(name)])
 
@@ -118,11 +130,17 @@ def gaze_rotation(gaze: FloatArray) -> Float32Array:
     yaw, pitch = np.asarray(gaze)[..., 0], np.asarray(gaze)[..., 1]
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     zero = np.zeros_like(cy)
-    rows = [np.stack([cy, -sy * sp, sy * cp], -1), np.stack([zero, cp, sp], -1), np.stack([-sy, -cy * sp, cy * cp], -1)]
+    rows = [
+        np.stack([cy, -sy * sp, sy * cp], -1),
+        np.stack([zero, cp, sp], -1),
+        np.stack([-sy, -cy * sp, cy * cp], -1),
+    ]
     return np.stack(rows, -2).astype(np.float32)
 
 
-def expressed(rig: HeadRig, expression: FloatArray, *, gaze: FloatArray | None = None) -> Float32Array:
+def expressed(
+    rig: HeadRig, expression: FloatArray, *, gaze: FloatArray | None = None
+) -> Float32Array:
     """The rig's vertices under an expression, the eyeballs turned to a gaze.
 
     expression: (52,) usually in [0, 1]; gaze: (2, 2) radians as from `gaze_from_expression`, which is also what None means.

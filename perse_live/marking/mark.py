@@ -43,8 +43,17 @@ class Mark:
 
 def mark_of(avatars: Sequence[Avatar]) -> Mark:
     """What is to be said about a film in which these avatars may be seen."""
-    return Mark(tuple({"photo_sha256": one.provenance.photo_sha256, "consent_by": one.provenance.consent_by,
-                       "consent_at": one.provenance.consent_at, "creator": one.provenance.creator} for one in avatars))
+    return Mark(
+        tuple(
+            {
+                "photo_sha256": one.provenance.photo_sha256,
+                "consent_by": one.provenance.consent_by,
+                "consent_at": one.provenance.consent_at,
+                "creator": one.provenance.creator,
+            }
+            for one in avatars
+        )
+    )
 
 
 def mark_film(film: Path, mark: Mark, *, overwrite: bool = False) -> Path | None:
@@ -61,17 +70,24 @@ def mark_film(film: Path, mark: Mark, *, overwrite: bool = False) -> Path | None
                 side.unlink()  # of an earlier film of that name
         return None
     if side.exists() and not overwrite and not written_by_us(side):
-        raise UserError(f"{film} could not be marked: {side} is in the way, and is no mark: rename it, or give --no-c2pa")
+        raise UserError(
+            f"{film} could not be marked: {side} is in the way, and is no mark: rename it, or give --no-c2pa"
+        )
     try:
         digest = file_sha256(film)
     except OSError as error:
         raise _not_marked(film, str(error)) from error
-    claim = json.dumps(_manifest(film, mark) | {"film": film.name, "sha256": digest}, sort_keys=True)
+    claim = json.dumps(
+        _manifest(film, mark) | {"film": film.name, "sha256": digest}, sort_keys=True
+    )
     credential = signing_credential()
-    signed = {"creator": f"{CREATOR} {version('perse-live')}", "claim": claim,
-              "algorithm": "ES256, DER, over the claim's UTF-8 bytes",
-              "certificates": credential.certificates.decode(),
-              "signature": base64.b64encode(credential.sign(claim.encode())).decode()}
+    signed = {
+        "creator": f"{CREATOR} {version('perse-live')}",
+        "claim": claim,
+        "algorithm": "ES256, DER, over the claim's UTF-8 bytes",
+        "certificates": credential.certificates.decode(),
+        "signature": base64.b64encode(credential.sign(claim.encode())).decode(),
+    }
     write_bytes(side, json.dumps(signed, indent=1).encode())
     return side
 
@@ -97,7 +113,9 @@ def read_side_file(film: Path) -> dict[str, Any]:
     try:
         signed = cast("dict[str, str]", json.loads(side.read_bytes()))
         text = signed["claim"]
-        genuine = signed_by(signed["certificates"].encode(), text.encode(), base64.b64decode(signed["signature"]))
+        genuine = signed_by(
+            signed["certificates"].encode(), text.encode(), base64.b64decode(signed["signature"])
+        )
         claim = cast("dict[str, Any]", json.loads(text))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{side} is no readable mark ({error})") from error
@@ -111,28 +129,51 @@ def read_side_file(film: Path) -> dict[str, Any]:
 def _manifest(film: Path, mark: Mark) -> dict[str, Any]:
     """As c2pa-python takes it (C2PA 2.1, 18.13: actions)."""
     generator = {"name": "perse-live", "version": version("perse-live")}
-    created = {"action": "c2pa.created", "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-               "softwareAgent": generator, "digitalSourceType": SYNTHETIC}
+    created = {
+        "action": "c2pa.created",
+        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "softwareAgent": generator,
+        "digitalSourceType": SYNTHETIC,
+    }
     statement = {"statement": _STATEMENT, "avatars": [dict(one) for one in mark.avatars]}
-    return {"claim_generator_info": [generator], "title": film.name, "assertions": [
-        {"label": "c2pa.actions", "data": {"actions": [created]}}, {"label": STATEMENT_LABEL, "data": statement}]}
+    return {
+        "claim_generator_info": [generator],
+        "title": film.name,
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": [created]}},
+            {"label": STATEMENT_LABEL, "data": statement},
+        ],
+    }
 
 
 def _embed(film: Path, mark: Mark) -> None:
     try:
         import c2pa
-    except (ImportError, OSError, RuntimeError) as error:  # such as a native library for another system
+    except (
+        ImportError,
+        OSError,
+        RuntimeError,
+    ) as error:  # such as a native library for another system
         raise _not_marked(film, f"c2pa-python cannot be imported: {error}") from error
     credential = signing_credential()
     try:
-        info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, credential.certificates, credential.key_pem, None)
-        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(_manifest(film, mark)) as builder, \
-                atomic_output(film) as marked, film.open("rb") as source, marked.open("w+b") as target:
+        info = c2pa.C2paSignerInfo(
+            c2pa.C2paSigningAlg.ES256, credential.certificates, credential.key_pem, None
+        )
+        with (
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(_manifest(film, mark)) as builder,
+            atomic_output(film) as marked,
+            film.open("rb") as source,
+            marked.open("w+b") as target,
+        ):
             builder.sign(signer, _EMBEDDING[film.suffix.lower()], source, target)
     except (c2pa.C2paError, OSError) as error:
         raise _not_marked(film, str(error)) from error
 
 
 def _not_marked(film: Path, cause: str) -> UserError:
-    return UserError(f"{film} could not be marked ({' '.join(cause.split())}); the film itself is whole: "
-                     "try again, or give --no-c2pa")
+    return UserError(
+        f"{film} could not be marked ({' '.join(cause.split())}); the film itself is whole: "
+        "try again, or give --no-c2pa"
+    )

@@ -65,15 +65,31 @@ from perse_live.splatting._layout import (
     Int64Array,
 )
 from perse_live.splatting._project import jacobian, rotation_matrix
-from perse_live.splatting._tile import Workspace, aligned_floats, close_finished, load_batch, make_workspace, open_all
+from perse_live.splatting._tile import (
+    Workspace,
+    aligned_floats,
+    close_finished,
+    load_batch,
+    make_workspace,
+    open_all,
+)
 
 _STATE = 6 * LANES
 """Floats per block: transmittance (negative once finished), remaining, gradient by red, green, blue, alpha."""
 
 
 @inline_kernel
-def _load_tile(image: Float32Array, gradient: Float32Array, x0: int, y0: int, width: int, height: int, image_border: Float32Array,
-               gradient_border: Float32Array, state: Float32Array) -> None:
+def _load_tile(
+    image: Float32Array,
+    gradient: Float32Array,
+    x0: int,
+    y0: int,
+    width: int,
+    height: int,
+    image_border: Float32Array,
+    gradient_border: Float32Array,
+    state: Float32Array,
+) -> None:
     inside = x0 + TILE <= width and y0 + TILE <= height
     if not inside:
         image_border[:] = 0
@@ -95,8 +111,14 @@ def _load_tile(image: Float32Array, gradient: Float32Array, x0: int, y0: int, wi
             pixel = load_block_float(image_border, source, 4 * TILE)
             by_pixel = load_block_float(gradient_border, source, 4 * TILE)
         store(state, at, one)
-        store(state, at + LANES, pixel[0] * by_pixel[0] + pixel[1] * by_pixel[1] + pixel[2] * by_pixel[2]
-              + pixel[3] * by_pixel[3])
+        store(
+            state,
+            at + LANES,
+            pixel[0] * by_pixel[0]
+            + pixel[1] * by_pixel[1]
+            + pixel[2] * by_pixel[2]
+            + pixel[3] * by_pixel[3],
+        )
         store(state, at + 2 * LANES, by_pixel[0])
         store(state, at + 3 * LANES, by_pixel[1])
         store(state, at + 4 * LANES, by_pixel[2])
@@ -104,8 +126,17 @@ def _load_tile(image: Float32Array, gradient: Float32Array, x0: int, y0: int, wi
 
 
 @kernel
-def blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends: Int32Array, entries: Int32Array,
-                         records: Float32Array, state: Float32Array, work: Workspace, sums: Float32Array) -> None:
+def blend_tile_backward(
+    tile: int,
+    tiles_across: int,
+    starts: Int32Array,
+    ends: Int32Array,
+    entries: Int32Array,
+    records: Float32Array,
+    state: Float32Array,
+    work: Workspace,
+    sums: Float32Array,
+) -> None:
     """Add the tile's part to `sums` ((G * RECORD,)); state: as laid out by `_load_tile`, overwritten.
 
     With d = d loss / d alpha * alpha at each pixel, sums are d, d e, d dy, d e^2, d e dy, d dy^2, then d loss / d colour.
@@ -123,7 +154,11 @@ def blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends: 
         for k in range(count):
             g = k * RECORD
             mean_x, mean_y = batch[g + MEAN_X], batch[g + MEAN_Y]
-            curvature_e, curvature_y, slope = batch[g + CURVATURE_E], batch[g + CURVATURE_Y], batch[g + SLOPE]
+            curvature_e, curvature_y, slope = (
+                batch[g + CURVATURE_E],
+                batch[g + CURVATURE_Y],
+                batch[g + SLOPE],
+            )
             log2_opacity = batch[g + LOG2_OPACITY]
             red, green, blue = batch[g + RED], batch[g + GREEN], batch[g + BLUE]
             sum_1, sum_e, sum_y, sum_ee, sum_ey, sum_yy = zero, zero, zero, zero, zero, zero
@@ -150,8 +185,11 @@ def blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends: 
                     by_weight = by_red * red + by_green * green + by_blue * blue + by_alpha
                     remaining = load(state, at + LANES) - weight * by_weight
                     store(state, at + LANES, remaining)
-                    d = select(goes_on & (unclamped <= ALPHA_MAX),
-                               alpha * (before * by_weight - remaining / (1.0 - alpha)), zero)
+                    d = select(
+                        goes_on & (unclamped <= ALPHA_MAX),
+                        alpha * (before * by_weight - remaining / (1.0 - alpha)),
+                        zero,
+                    )
                     strip_1 = strip_1 + d
                     strip_e = strip_e + d * e
                     sum_ee = sum_ee + d * e * e
@@ -163,7 +201,9 @@ def blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends: 
                 sum_y = sum_y + strip_1 * dy
                 sum_ey = sum_ey + strip_e * dy
                 sum_yy = sum_yy + strip_1 * dy * dy
-            total = sum_each((sum_1, sum_e, sum_y, sum_ee, sum_ey, sum_yy, sum_red, sum_green, sum_blue))
+            total = sum_each(
+                (sum_1, sum_e, sum_y, sum_ee, sum_ey, sum_yy, sum_red, sum_green, sum_blue)
+            )
             row: int = entries[begin + k] * RECORD
             store(sums, row, load(sums, row) + total)
         if close_finished(state, _STATE, work):
@@ -171,9 +211,20 @@ def blend_tile_backward(tile: int, tiles_across: int, starts: Int32Array, ends: 
 
 
 @kernel
-def blend_backward(claims: Int64Array, claim: int, parts: int, width: int, height: int, starts: Int32Array, ends: Int32Array,
-                   entries: Int32Array, records: Float32Array, image: Float32Array, gradient: Float32Array,
-                   sums: Float32Array) -> None:
+def blend_backward(
+    claims: Int64Array,
+    claim: int,
+    parts: int,
+    width: int,
+    height: int,
+    starts: Int32Array,
+    ends: Int32Array,
+    entries: Int32Array,
+    records: Float32Array,
+    image: Float32Array,
+    gradient: Float32Array,
+    sums: Float32Array,
+) -> None:
     """Gradients by what the records hold, part after part until none is left to claim.
 
     Part p of `parts` is the tiles p, p + parts ... and adds to sums[p] ((parts, G * RECORD), any content before), so that the
@@ -189,10 +240,16 @@ def blend_backward(claims: Int64Array, claim: int, parts: int, width: int, heigh
         sums[part] = 0
         # neighbouring tiles cost alike: dealing them out in turn, shifted by one from row to row, gives equal parts
         for tile in range(starts.shape[0]):
-            if (tile + tile // tiles_across * (tiles_across + 1)) % parts == part and starts[tile] < ends[tile]:
+            if (tile + tile // tiles_across * (tiles_across + 1)) % parts == part and starts[
+                tile
+            ] < ends[tile]:
                 x0, y0 = tile % tiles_across * TILE, tile // tiles_across * TILE
-                _load_tile(image, gradient, x0, y0, width, height, image_border, gradient_border, state)
-                blend_tile_backward(tile, tiles_across, starts, ends, entries, records, state, work, sums[part])
+                _load_tile(
+                    image, gradient, x0, y0, width, height, image_border, gradient_border, state
+                )
+                blend_tile_backward(
+                    tile, tiles_across, starts, ends, entries, records, state, work, sums[part]
+                )
 
 
 @inline_kernel
@@ -207,21 +264,65 @@ def _dot(a: tuple[Lanes, Lanes, Lanes], b: tuple[Lanes, Lanes, Lanes]) -> Lanes:
 
 
 @inline_kernel
-def _by_unit_quaternion(w: Lanes, x: Lanes, y: Lanes, z: Lanes, v0: tuple[Lanes, Lanes, Lanes], v1: tuple[Lanes, Lanes, Lanes],
-                        v2: tuple[Lanes, Lanes, Lanes]) -> tuple[Lanes, Lanes, Lanes, Lanes]:
+def _by_unit_quaternion(
+    w: Lanes,
+    x: Lanes,
+    y: Lanes,
+    z: Lanes,
+    v0: tuple[Lanes, Lanes, Lanes],
+    v1: tuple[Lanes, Lanes, Lanes],
+    v2: tuple[Lanes, Lanes, Lanes],
+) -> tuple[Lanes, Lanes, Lanes, Lanes]:
     """Gradient by unit quaternions, from the gradient by the rows of their rotation matrices."""
-    return (2.0 * (x * (v2[1] - v1[2]) + y * (v0[2] - v2[0]) + z * (v1[0] - v0[1])),
-            2.0 * (y * (v0[1] + v1[0]) + z * (v0[2] + v2[0]) + w * (v2[1] - v1[2]) - 2.0 * x * (v1[1] + v2[2])),
-            2.0 * (x * (v0[1] + v1[0]) + z * (v1[2] + v2[1]) + w * (v0[2] - v2[0]) - 2.0 * y * (v0[0] + v2[2])),
-            2.0 * (x * (v0[2] + v2[0]) + y * (v1[2] + v2[1]) + w * (v1[0] - v0[1]) - 2.0 * z * (v0[0] + v1[1])))
+    return (
+        2.0 * (x * (v2[1] - v1[2]) + y * (v0[2] - v2[0]) + z * (v1[0] - v0[1])),
+        2.0
+        * (
+            y * (v0[1] + v1[0])
+            + z * (v0[2] + v2[0])
+            + w * (v2[1] - v1[2])
+            - 2.0 * x * (v1[1] + v2[2])
+        ),
+        2.0
+        * (
+            x * (v0[1] + v1[0])
+            + z * (v1[2] + v2[1])
+            + w * (v0[2] - v2[0])
+            - 2.0 * y * (v0[0] + v2[2])
+        ),
+        2.0
+        * (
+            x * (v0[2] + v2[0])
+            + y * (v1[2] + v2[1])
+            + w * (v1[0] - v0[1])
+            - 2.0 * z * (v0[0] + v1[1])
+        ),
+    )
 
 
 @kernel
-def project_backward(claims: Int64Array, claim: int, means: Float32Array, quats: Float32Array, scales: Float32Array,
-                     opacities: Float32Array, fx: float, fy: float, cx: float, cy: float, width: int, height: int,
-                     records: Float32Array, rectangles: Int32Array, sums: Float32Array, by_means: Float32Array,
-                     by_quats: Float32Array, by_scales: Float32Array, by_opacities: Float32Array,
-                     by_colors: Float32Array) -> None:
+def project_backward(
+    claims: Int64Array,
+    claim: int,
+    means: Float32Array,
+    quats: Float32Array,
+    scales: Float32Array,
+    opacities: Float32Array,
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    width: int,
+    height: int,
+    records: Float32Array,
+    rectangles: Int32Array,
+    sums: Float32Array,
+    by_means: Float32Array,
+    by_quats: Float32Array,
+    by_scales: Float32Array,
+    by_opacities: Float32Array,
+    by_colors: Float32Array,
+) -> None:
     """Gradients by the Gaussians, chunk after chunk until none is left to claim; arrays as in `project_chunks`.
 
     sums: (parts, G * RECORD) from `blend_backward`. Written: by_means ... by_colors, flat, 0 for Gaussians that are not seen.
@@ -235,7 +336,9 @@ def project_backward(claims: Int64Array, claim: int, means: Float32Array, quats:
         if begin >= count:
             break
         for group in range(begin, min(begin + CHUNK, count), LANES):
-            start = min(group, count - LANES)  # the last sixteen may overlap the ones before, and are then written twice alike
+            start = min(
+                group, count - LANES
+            )  # the last sixteen may overlap the ones before, and are then written twice alike
             for row in range(LANES):
                 at = (start + row) * RECORD
                 row_sum = load(sums[0], at)
@@ -243,7 +346,9 @@ def project_backward(claims: Int64Array, claim: int, means: Float32Array, quats:
                     row_sum = row_sum + load(sums[part], at)
                 store(total, row * RECORD, row_sum)
             total_columns = load_records(total, 0)
-            sum_1, sum_e, sum_y, sum_ee, sum_ey, sum_yy, by_red, by_green, by_blue = total_columns[:9]
+            sum_1, sum_e, sum_y, sum_ee, sum_ey, sum_yy, by_red, by_green, by_blue = total_columns[
+                :9
+            ]
             record_columns = load_records(records, start * RECORD)
             curvature_e, curvature_y = record_columns[CURVATURE_E], record_columns[CURVATURE_Y]
             slope = record_columns[SLOPE]
@@ -254,13 +359,19 @@ def project_backward(claims: Int64Array, claim: int, means: Float32Array, quats:
             by_pixel_y = -LN2 * 2.0 * curvature_y * sum_y - slope * by_pixel_x
             # by the projected covariance ((sxx, sxy), (sxy, syy)): slope = sxy / syy, curvature_y = k / syy and
             # curvature_e = k / variance with variance = sxx - sxy^2 / syy, d variance = dsxx - 2 slope dsxy + slope^2 dsyy
-            inverse_syy, inverse_variance = (1 / EXPONENT_SCALE) * curvature_y, (1 / EXPONENT_SCALE) * curvature_e
+            inverse_syy, inverse_variance = (
+                (1 / EXPONENT_SCALE) * curvature_y,
+                (1 / EXPONENT_SCALE) * curvature_e,
+            )
             by_variance = -LN2 * sum_ee * curvature_e * inverse_variance
             by_slope = -LN2 * 2.0 * curvature_e * sum_ey
             # twice the symmetric gradient matrix
             hxx = 2.0 * by_variance
             hxy = by_slope * inverse_syy - 2.0 * slope * by_variance
-            hyy = 2.0 * (slope * slope * by_variance - inverse_syy * (slope * by_slope + LN2 * sum_yy * curvature_y))
+            hyy = 2.0 * (
+                slope * slope * by_variance
+                - inverse_syy * (slope * by_slope + LN2 * sum_yy * curvature_y)
+            )
 
             x, y, z = load_rows3(means, 3 * start)
             qw, qx, qy, qz = load_rows4(quats, 4 * start)
@@ -270,32 +381,75 @@ def project_backward(claims: Int64Array, claim: int, means: Float32Array, quats:
             r0, r1, r2 = rotation_matrix(qw, qx, qy, qz)
             inverse_z = 1.0 / z
             jx, jxz, jy, jyz, u, v = jacobian(x, y, inverse_z, fx, fy, cx, cy, width, height)
-            tx0, tx1, tx2 = jx * r0[0] + jxz * r2[0], jx * r0[1] + jxz * r2[1], jx * r0[2] + jxz * r2[2]
-            ty0, ty1, ty2 = jy * r1[0] + jyz * r2[0], jy * r1[1] + jyz * r2[1], jy * r1[2] + jyz * r2[2]
+            tx0, tx1, tx2 = (
+                jx * r0[0] + jxz * r2[0],
+                jx * r0[1] + jxz * r2[1],
+                jx * r0[2] + jxz * r2[2],
+            )
+            ty0, ty1, ty2 = (
+                jy * r1[0] + jyz * r2[0],
+                jy * r1[1] + jyz * r2[1],
+                jy * r1[2] + jyz * r2[2],
+            )
             # S = sum_i s_i^2 t_i t_i^T + eps I, with t_i the columns of T = J R
             gx0, gx1, gx2 = hxx * tx0 + hxy * ty0, hxx * tx1 + hxy * ty1, hxx * tx2 + hxy * ty2
             gy0, gy1, gy2 = hxy * tx0 + hyy * ty0, hxy * tx1 + hyy * ty1, hxy * tx2 + hyy * ty2
-            by_s0, by_s1, by_s2 = s0 * (gx0 * tx0 + gy0 * ty0), s1 * (gx1 * tx1 + gy1 * ty1), s2 * (gx2 * tx2 + gy2 * ty2)
+            by_s0, by_s1, by_s2 = (
+                s0 * (gx0 * tx0 + gy0 * ty0),
+                s1 * (gx1 * tx1 + gy1 * ty1),
+                s2 * (gx2 * tx2 + gy2 * ty2),
+            )
             by_tx = (s0 * s0 * gx0, s1 * s1 * gx1, s2 * s2 * gx2)
             by_ty = (s0 * s0 * gy0, s1 * s1 * gy1, s2 * s2 * gy2)
 
             by_r0 = (jx * by_tx[0], jx * by_tx[1], jx * by_tx[2])
             by_r1 = (jy * by_ty[0], jy * by_ty[1], jy * by_ty[2])
-            by_r2 = (jxz * by_tx[0] + jyz * by_ty[0], jxz * by_tx[1] + jyz * by_ty[1], jxz * by_tx[2] + jyz * by_ty[2])
+            by_r2 = (
+                jxz * by_tx[0] + jyz * by_ty[0],
+                jxz * by_tx[1] + jyz * by_ty[1],
+                jxz * by_tx[2] + jyz * by_ty[2],
+            )
             by_w, by_x, by_y, by_z = _by_unit_quaternion(qw, qx, qy, qz, by_r0, by_r1, by_r2)
             along = by_w * qw + by_x * qx + by_y * qy + by_z * qz  # length has no effect
 
-            by_jx, by_jxz, by_jy, by_jyz = _dot(by_tx, r0), _dot(by_tx, r2), _dot(by_ty, r1), _dot(by_ty, r2)
+            by_jx, by_jxz, by_jy, by_jyz = (
+                _dot(by_tx, r0),
+                _dot(by_tx, r2),
+                _dot(by_ty, r1),
+                _dot(by_ty, r2),
+            )
             raw_u, raw_v = x * inverse_z, y * inverse_z
-            by_u = fx * by_pixel_x - select((u >= raw_u) & (u <= raw_u), jx * by_jxz, zero)  # clamped: the Jacobian stays
+            by_u = fx * by_pixel_x - select(
+                (u >= raw_u) & (u <= raw_u), jx * by_jxz, zero
+            )  # clamped: the Jacobian stays
             by_v = fy * by_pixel_y - select((v >= raw_v) & (v <= raw_v), jy * by_jyz, zero)
-            by_depth = -inverse_z * (jx * by_jx + jxz * by_jxz + jy * by_jy + jyz * by_jyz + by_u * raw_u + by_v * raw_v)
+            by_depth = -inverse_z * (
+                jx * by_jx + jxz * by_jxz + jy * by_jy + jyz * by_jyz + by_u * raw_u + by_v * raw_v
+            )
 
-            store_rows3(by_means, 3 * start, (
-                _seen(unseen, by_u * inverse_z), _seen(unseen, by_v * inverse_z), _seen(unseen, by_depth)))
-            store_rows4(by_quats, 4 * start, (
-                _seen(unseen, unit * (by_w - along * qw)), _seen(unseen, unit * (by_x - along * qx)),
-                _seen(unseen, unit * (by_y - along * qy)), _seen(unseen, unit * (by_z - along * qz))))
-            store_rows3(by_scales, 3 * start, (_seen(unseen, by_s0), _seen(unseen, by_s1), _seen(unseen, by_s2)))
+            store_rows3(
+                by_means,
+                3 * start,
+                (
+                    _seen(unseen, by_u * inverse_z),
+                    _seen(unseen, by_v * inverse_z),
+                    _seen(unseen, by_depth),
+                ),
+            )
+            store_rows4(
+                by_quats,
+                4 * start,
+                (
+                    _seen(unseen, unit * (by_w - along * qw)),
+                    _seen(unseen, unit * (by_x - along * qx)),
+                    _seen(unseen, unit * (by_y - along * qy)),
+                    _seen(unseen, unit * (by_z - along * qz)),
+                ),
+            )
+            store_rows3(
+                by_scales,
+                3 * start,
+                (_seen(unseen, by_s0), _seen(unseen, by_s1), _seen(unseen, by_s2)),
+            )
             store(by_opacities, start, _seen(unseen, sum_1 / load(opacities, start)))
             store_rows3(by_colors, 3 * start, (by_red, by_green, by_blue))

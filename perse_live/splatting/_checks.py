@@ -19,25 +19,45 @@ def check_size(width: int, height: int, threads: int) -> None:
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if max(width, height) > TILE * TILES_MAX:
-        raise ValueError(f"pictures may have at most {TILE * TILES_MAX} pixels a side, got {width} x {height}")
+        raise ValueError(
+            f"pictures may have at most {TILE * TILES_MAX} pixels a side, got {width} x {height}"
+        )
 
 
 def check_arrays(means: Any, quats: Any, scales: Any, opacities: Any, colors: Any) -> None:
     """Raises ValueError unless these numpy arrays or torch tensors are float32 of G rows of 3, 4, 3, nothing, 3."""
     count = means.shape[0] if means.ndim else 0
-    for name, array, shape in (("means", means, (count, 3)), ("quats", quats, (count, 4)), ("scales", scales, (count, 3)),
-                               ("opacities", opacities, (count,)), ("colors", colors, (count, 3))):
+    for name, array, shape in (
+        ("means", means, (count, 3)),
+        ("quats", quats, (count, 4)),
+        ("scales", scales, (count, 3)),
+        ("opacities", opacities, (count,)),
+        ("colors", colors, (count, 3)),
+    ):
         if tuple(array.shape) != shape or str(array.dtype) not in ("float32", "torch.float32"):
-            raise ValueError(f"{name} must be float32 of shape {shape}, got {array.dtype} of shape {tuple(array.shape)}")
+            raise ValueError(
+                f"{name} must be float32 of shape {shape}, got {array.dtype} of shape {tuple(array.shape)}"
+            )
 
 
 def check_camera(camera: Camera, width: int, height: int) -> tuple[float, float, float, float]:
     """fx, fy, cx, cy. Raises ValueError for another picture size, and for numbers without meaning."""
     if (camera.width, camera.height) != (width, height):
-        raise ValueError(f"the camera's picture is {camera.width} x {camera.height}, the rasteriser's {width} x {height}")
+        raise ValueError(
+            f"the camera's picture is {camera.width} x {camera.height}, the rasteriser's {width} x {height}"
+        )
     fx, fy, cx, cy = float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy)
-    if not (math.isfinite(fx) and math.isfinite(fy) and math.isfinite(cx) and math.isfinite(cy) and fx > 0 and fy > 0):
-        raise ValueError(f"the camera needs finite numbers and positive focal lengths, got {camera}")
+    if not (
+        math.isfinite(fx)
+        and math.isfinite(fy)
+        and math.isfinite(cx)
+        and math.isfinite(cy)
+        and fx > 0
+        and fy > 0
+    ):
+        raise ValueError(
+            f"the camera needs finite numbers and positive focal lengths, got {camera}"
+        )
     return fx, fy, cx, cy
 
 

@@ -33,4 +33,6 @@ def log2(value: Lanes) -> Lanes:
     exponent = select(large, exponent + 1.0, exponent)
     s = (m - 1.0) / (m + 1.0)
     t = s * s
-    return exponent + _TWO_OVER_LN2 * s * (1.0 + t * (1 / 3 + t * (1 / 5 + t * (1 / 7 + t * (1 / 9)))))
+    return exponent + _TWO_OVER_LN2 * s * (
+        1.0 + t * (1 / 3 + t * (1 / 5 + t * (1 / 7 + t * (1 / 9))))
+    )

@@ -15,7 +15,14 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typeconv.castgraph import Conversion
-from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model, type_callable
+from numba.extending import (
+    intrinsic,
+    lower_builtin,
+    lower_cast,
+    models,
+    register_model,
+    type_callable,
+)
 
 from perse_live.arrays import Float32Array, UInt8Array
 
@@ -107,8 +114,12 @@ _register(_LaneMaskType, _BITS)
 
 
 def _splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
-    single = builder.insert_element(ir.Constant(vector_type, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(single, ir.Constant(vector_type, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
+    single = builder.insert_element(
+        ir.Constant(vector_type, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
+    )
+    return builder.shuffle_vector(
+        single, ir.Constant(vector_type, ir.Undefined), ir.Constant(_INTS, [0] * LANES)
+    )
 
 
 @lower_cast(types.Float, _lanes)
@@ -118,12 +129,16 @@ def _number_to_lanes(context: Any, builder: Any, from_type: Any, to_type: Any, v
 
 
 @lower_cast(types.Integer, _int_lanes)
-def _number_to_int_lanes(context: Any, builder: Any, from_type: Any, to_type: Any, value: Any) -> Any:
+def _number_to_int_lanes(
+    context: Any, builder: Any, from_type: Any, to_type: Any, value: Any
+) -> Any:
     return _splat(builder, context.cast(builder, value, from_type, types.int32), _INTS)
 
 
 def _binary(operator: Any, operand: Any, result: Any, emit: Callable[[Any, Any, Any], Any]) -> None:
-    numbers = (types.Number,) if operand is _lanes else (types.Integer,) if operand is _int_lanes else ()
+    numbers = (
+        (types.Number,) if operand is _lanes else (types.Integer,) if operand is _int_lanes else ()
+    )
 
     def typer(context: Any) -> Any:
         def typed(a: Any, b: Any) -> Any:
@@ -134,7 +149,9 @@ def _binary(operator: Any, operand: Any, result: Any, emit: Callable[[Any, Any, 
         return typed
 
     type_callable(operator)(typer)
-    lower_builtin(operator, operand, operand)(lambda context, builder, signature, args: emit(builder, *args))
+    lower_builtin(operator, operand, operand)(
+        lambda context, builder, signature, args: emit(builder, *args)
+    )
 
 
 _binary(add, _lanes, _lanes, lambda b, x, y: b.fadd(x, y, flags=_FLAGS))
@@ -169,27 +186,40 @@ def _lower_neg(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 _intrinsic = cast("Callable[[Callable[..., Any]], Any]", intrinsic)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector_type: Any) -> Any:
+def _address(
+    context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector_type: Any
+) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), vector_type.as_pointer())
 
 
 def _load_vector(builder: Any, address: Any, vector_type: Any) -> Any:
-    loaded = builder.load(address, align=1)  # arrays begin anywhere: only byte alignment may be promised
+    loaded = builder.load(
+        address, align=1
+    )  # arrays begin anywhere: only byte alignment may be promised
     return loaded if loaded.type == vector_type else builder.bitcast(loaded, vector_type)
 
 
 def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, [a.type for a in args]), name)
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(result, [a.type for a in args]), name
+    )
     return builder.call(function, args)
 
 
 def _pick(builder: Any, a: Any, b: Any, positions: list[int]) -> Any:
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(positions)), positions))
+    return builder.shuffle_vector(
+        a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(positions)), positions)
+    )
 
 
 def _is_flat(array: Any, *dtypes: Any) -> bool:
-    return isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C" and array.dtype in dtypes
+    return (
+        isinstance(array, types.Array)
+        and array.ndim == 1
+        and array.layout == "C"
+        and array.dtype in dtypes
+    )
 
 
 def _load(typing: Any, array: Any, index: Any) -> Any:
@@ -201,7 +231,9 @@ def _load(typing: Any, array: Any, index: Any) -> Any:
         return None
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _load_vector(builder, _address(context, builder, array, args[0], args[1], vector), vector)
+        return _load_vector(
+            builder, _address(context, builder, array, args[0], args[1], vector), vector
+        )
 
     return result(array, types.intp), emit
 
@@ -222,7 +254,9 @@ def _store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 def _lane_numbers(typing: Any) -> Any:
-    return _int_lanes(), lambda context, builder, signature, args: ir.Constant(_INTS, list(range(LANES)))
+    return _int_lanes(), lambda context, builder, signature, args: ir.Constant(
+        _INTS, list(range(LANES))
+    )
 
 
 def _splat_number(typing: Any, value: Any) -> Any:
@@ -234,27 +268,39 @@ def _splat_integer(typing: Any, value: Any) -> Any:
 
 
 def _truncate(typing: Any, value: Any) -> Any:
-    return _int_lanes(_lanes), lambda context, builder, signature, args: builder.fptosi(args[0], _INTS)
+    return _int_lanes(_lanes), lambda context, builder, signature, args: builder.fptosi(
+        args[0], _INTS
+    )
 
 
 def _to_float(typing: Any, value: Any) -> Any:
-    return _lanes(_int_lanes), lambda context, builder, signature, args: builder.sitofp(args[0], _FLOATS)
+    return _lanes(_int_lanes), lambda context, builder, signature, args: builder.sitofp(
+        args[0], _FLOATS
+    )
 
 
 def _bits_of(typing: Any, value: Any) -> Any:
-    return _int_lanes(_lanes), lambda context, builder, signature, args: builder.bitcast(args[0], _INTS)
+    return _int_lanes(_lanes), lambda context, builder, signature, args: builder.bitcast(
+        args[0], _INTS
+    )
 
 
 def _from_bits(typing: Any, value: Any) -> Any:
-    return _lanes(_int_lanes), lambda context, builder, signature, args: builder.bitcast(args[0], _FLOATS)
+    return _lanes(_int_lanes), lambda context, builder, signature, args: builder.bitcast(
+        args[0], _FLOATS
+    )
 
 
 def _square_root(typing: Any, value: Any) -> Any:
-    return _lanes(_lanes), lambda context, builder, signature, args: _call(builder, "llvm.sqrt.v16f32", _FLOATS, args[0])
+    return _lanes(_lanes), lambda context, builder, signature, args: _call(
+        builder, "llvm.sqrt.v16f32", _FLOATS, args[0]
+    )
 
 
 def _floor(typing: Any, value: Any) -> Any:
-    return _lanes(_lanes), lambda context, builder, signature, args: _call(builder, "llvm.floor.v16f32", _FLOATS, args[0])
+    return _lanes(_lanes), lambda context, builder, signature, args: _call(
+        builder, "llvm.floor.v16f32", _FLOATS, args[0]
+    )
 
 
 def _choose_smaller(builder: Any, a: Any, b: Any) -> Any:
@@ -266,43 +312,62 @@ def _choose_larger(builder: Any, a: Any, b: Any) -> Any:
 
 
 def _minimum(typing: Any, a: Any, b: Any) -> Any:
-    return _lanes(_lanes, _lanes), lambda context, builder, signature, args: _choose_smaller(builder, *args)
+    return _lanes(_lanes, _lanes), lambda context, builder, signature, args: _choose_smaller(
+        builder, *args
+    )
 
 
 def _maximum(typing: Any, a: Any, b: Any) -> Any:
-    return _lanes(_lanes, _lanes), lambda context, builder, signature, args: _choose_larger(builder, *args)
+    return _lanes(_lanes, _lanes), lambda context, builder, signature, args: _choose_larger(
+        builder, *args
+    )
 
 
 def _int_maximum(typing: Any, a: Any, b: Any) -> Any:
-    return _int_lanes(_int_lanes, _int_lanes), lambda context, builder, signature, args: builder.select(
-        builder.icmp_signed(">", args[0], args[1]), args[0], args[1])
+    return _int_lanes(
+        _int_lanes, _int_lanes
+    ), lambda context, builder, signature, args: builder.select(
+        builder.icmp_signed(">", args[0], args[1]), args[0], args[1]
+    )
 
 
 def _int_minimum(typing: Any, a: Any, b: Any) -> Any:
-    return _int_lanes(_int_lanes, _int_lanes), lambda context, builder, signature, args: builder.select(
-        builder.icmp_signed("<", args[0], args[1]), args[0], args[1])
+    return _int_lanes(
+        _int_lanes, _int_lanes
+    ), lambda context, builder, signature, args: builder.select(
+        builder.icmp_signed("<", args[0], args[1]), args[0], args[1]
+    )
 
 
 def _int_equal(typing: Any, a: Any, b: Any) -> Any:
-    return _mask(_int_lanes, _int_lanes), lambda context, builder, signature, args: builder.icmp_signed("==", *args)
+    return _mask(
+        _int_lanes, _int_lanes
+    ), lambda context, builder, signature, args: builder.icmp_signed("==", *args)
 
 
 def _select(typing: Any, mask: Any, a: Any, b: Any) -> Any:
     operand = _int_lanes if _int_lanes in (a, b) else _lanes
-    return operand(_mask, operand, operand), lambda context, builder, signature, args: builder.select(*args)
+    return operand(
+        _mask, operand, operand
+    ), lambda context, builder, signature, args: builder.select(*args)
 
 
 def _halve(builder: Any, vector: Any, combine: Callable[[Any, Any, Any], Any]) -> Any:
     width = LANES
     while width > 1:
         width //= 2
-        vector = combine(builder, _pick(builder, vector, vector, list(range(width))),
-                         _pick(builder, vector, vector, list(range(width, 2 * width))))
+        vector = combine(
+            builder,
+            _pick(builder, vector, vector, list(range(width))),
+            _pick(builder, vector, vector, list(range(width, 2 * width))),
+        )
     return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
 
 def _largest(typing: Any, value: Any) -> Any:
-    return types.float32(_lanes), lambda context, builder, signature, args: _halve(builder, args[0], _choose_larger)
+    return types.float32(_lanes), lambda context, builder, signature, args: _halve(
+        builder, args[0], _choose_larger
+    )
 
 
 def _mask_bits(typing: Any, mask: Any) -> Any:
@@ -346,8 +411,15 @@ def _sum_each(typing: Any, values: Any) -> Any:
                     merged.append(a)
                 else:
                     first = [lane if not lane & bit else LANES + lane for lane in range(LANES)]
-                    second = [lane ^ bit if not lane & bit else LANES + (lane ^ bit) for lane in range(LANES)]
-                    merged.append(builder.fadd(_pick(builder, a, b, first), _pick(builder, a, b, second), flags=_FLAGS))
+                    second = [
+                        lane ^ bit if not lane & bit else LANES + (lane ^ bit)
+                        for lane in range(LANES)
+                    ]
+                    merged.append(
+                        builder.fadd(
+                            _pick(builder, a, b, first), _pick(builder, a, b, second), flags=_FLAGS
+                        )
+                    )
                 merged_present.append(present[k] or present[k + 1])
             vectors, present, bit = merged, merged_present, bit * 2
         return vectors[0]
@@ -362,7 +434,9 @@ def _store_records(typing: Any, array: Any, index: Any, columns: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         for row, vector in enumerate(_transpose(builder, _padded(builder, args[2], columns.count))):
             offset = builder.add(args[1], ir.Constant(args[1].type, row * LANES))
-            builder.store(vector, _address(context, builder, array, args[0], offset, _FLOATS), align=1)
+            builder.store(
+                vector, _address(context, builder, array, args[0], offset, _FLOATS), align=1
+            )
         return context.get_dummy_value()
 
     return types.void(array, types.intp, columns), emit
@@ -374,8 +448,21 @@ def _load_records(typing: Any, array: Any, index: Any) -> Any:
     result = types.UniTuple(_lanes, LANES)
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        rows = [_load_vector(builder, _address(context, builder, array, args[0], builder.add(
-            args[1], ir.Constant(args[1].type, row * LANES)), _FLOATS), _FLOATS) for row in range(LANES)]
+        rows = [
+            _load_vector(
+                builder,
+                _address(
+                    context,
+                    builder,
+                    array,
+                    args[0],
+                    builder.add(args[1], ir.Constant(args[1].type, row * LANES)),
+                    _FLOATS,
+                ),
+                _FLOATS,
+            )
+            for row in range(LANES)
+        ]
         return context.make_tuple(builder, result, _transpose(builder, rows))
 
     return result(array, types.intp), emit
@@ -388,9 +475,26 @@ def _interleaved_loader(channels: int) -> Callable[..., Any]:
             return None
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            parts = [_load_vector(builder, _address(context, builder, array, args[0], builder.add(
-                args[1], ir.Constant(args[1].type, k * LANES)), _FLOATS), _FLOATS) for k in range(channels)]
-            return context.make_tuple(builder, result, [_gather_channel(builder, parts, channels, c) for c in range(channels)])
+            parts = [
+                _load_vector(
+                    builder,
+                    _address(
+                        context,
+                        builder,
+                        array,
+                        args[0],
+                        builder.add(args[1], ir.Constant(args[1].type, k * LANES)),
+                        _FLOATS,
+                    ),
+                    _FLOATS,
+                )
+                for k in range(channels)
+            ]
+            return context.make_tuple(
+                builder,
+                result,
+                [_gather_channel(builder, parts, channels, c) for c in range(channels)],
+            )
 
         return result(array, types.intp), emit
 
@@ -403,8 +507,15 @@ def _gather_channel(builder: Any, parts: list[Any], channels: int, channel: int)
     out = parts[0]
     for k in range(1, channels):
         first = [w if w < LANES else 0 for w in wanted] if k == 1 else list(range(LANES))
-        out = _pick(builder, out, parts[k], [LANES + w - k * LANES if k * LANES <= w < (k + 1) * LANES else first[lane]
-                                             for lane, w in enumerate(wanted)])
+        out = _pick(
+            builder,
+            out,
+            parts[k],
+            [
+                LANES + w - k * LANES if k * LANES <= w < (k + 1) * LANES else first[lane]
+                for lane, w in enumerate(wanted)
+            ],
+        )
     return out
 
 
@@ -416,13 +527,24 @@ def _interleaved_storer(channels: int) -> Callable[..., Any]:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             columns = [builder.extract_value(args[2], c) for c in range(channels)]
             for k in range(channels):
-                places = [divmod(k * LANES + lane, channels) for lane in range(LANES)]  # (row, channel) of each float
+                places = [
+                    divmod(k * LANES + lane, channels) for lane in range(LANES)
+                ]  # (row, channel) of each float
                 out = ir.Constant(_FLOATS, ir.Undefined)
                 for channel, column in enumerate(columns):
-                    out = _pick(builder, out, column, [LANES + row if c == channel else lane
-                                                       for lane, (row, c) in enumerate(places)])
+                    out = _pick(
+                        builder,
+                        out,
+                        column,
+                        [
+                            LANES + row if c == channel else lane
+                            for lane, (row, c) in enumerate(places)
+                        ],
+                    )
                 offset = builder.add(args[1], ir.Constant(args[1].type, k * LANES))
-                builder.store(out, _address(context, builder, array, args[0], offset, _FLOATS), align=1)
+                builder.store(
+                    out, _address(context, builder, array, args[0], offset, _FLOATS), align=1
+                )
             return context.get_dummy_value()
 
         return types.void(array, types.intp, values), emit
@@ -440,10 +562,21 @@ def _store_block_float(typing: Any, array: Any, index: Any, stride: Any, values:
         for row in range(4):
             lower = [4 * row + lane // 4 + (LANES if lane % 4 == 1 else 0) for lane in range(LANES)]
             red_green = _pick(builder, channels[0], channels[1], lower)
-            blue_alpha = _pick(builder, channels[2], channels[3], [4 * row + lane // 4 + (LANES if lane % 4 == 3 else 0)
-                                                                   for lane in range(LANES)])
-            pixels = _pick(builder, red_green, blue_alpha, [lane if lane % 4 < 2 else LANES + lane for lane in range(LANES)])
-            builder.store(pixels, _address(context, builder, array, args[0], offset, _FLOATS), align=1)
+            blue_alpha = _pick(
+                builder,
+                channels[2],
+                channels[3],
+                [4 * row + lane // 4 + (LANES if lane % 4 == 3 else 0) for lane in range(LANES)],
+            )
+            pixels = _pick(
+                builder,
+                red_green,
+                blue_alpha,
+                [lane if lane % 4 < 2 else LANES + lane for lane in range(LANES)],
+            )
+            builder.store(
+                pixels, _address(context, builder, array, args[0], offset, _FLOATS), align=1
+            )
             offset = builder.add(offset, args[2])
         return context.get_dummy_value()
 
@@ -458,9 +591,15 @@ def _load_block_float(typing: Any, array: Any, index: Any, stride: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         offset, rows = args[1], []
         for _ in range(4):
-            rows.append(_load_vector(builder, _address(context, builder, array, args[0], offset, _FLOATS), _FLOATS))
+            rows.append(
+                _load_vector(
+                    builder, _address(context, builder, array, args[0], offset, _FLOATS), _FLOATS
+                )
+            )
             offset = builder.add(offset, args[2])
-        return context.make_tuple(builder, result, [_gather_channel(builder, rows, 4, c) for c in range(4)])
+        return context.make_tuple(
+            builder, result, [_gather_channel(builder, rows, 4, c) for c in range(4)]
+        )
 
     return result(array, types.intp, types.intp), emit
 
@@ -474,13 +613,20 @@ def _pixel_storer(bytes_per_pixel: int) -> Callable[..., Any]:
             data = builder.bitcast(args[3], ir.VectorType(ir.IntType(8), 4 * LANES))
             offset = args[1]
             for row in range(4):
-                kept = [16 * row + 4 * pixel + byte for pixel in range(4) for byte in range(bytes_per_pixel)]
+                kept = [
+                    16 * row + 4 * pixel + byte
+                    for pixel in range(4)
+                    for byte in range(bytes_per_pixel)
+                ]
                 line = _pick(builder, data, data, kept + [0] * (16 - len(kept)))
                 words = builder.bitcast(line, ir.VectorType(ir.IntType(32), 4))
                 for word in range(bytes_per_pixel):  # 4 pixels of n bytes are n words
                     place = builder.add(offset, ir.Constant(offset.type, 4 * word))
-                    builder.store(builder.extract_element(words, ir.Constant(ir.IntType(32), word)),
-                                  _address(context, builder, array, args[0], place, ir.IntType(32)), align=1)
+                    builder.store(
+                        builder.extract_element(words, ir.Constant(ir.IntType(32), word)),
+                        _address(context, builder, array, args[0], place, ir.IntType(32)),
+                        align=1,
+                    )
                 offset = builder.add(offset, args[2])
             return context.get_dummy_value()
 
@@ -544,17 +690,29 @@ store_records: Callable[[Float32Array, int, tuple[Lanes, ...]], None] = _intrins
 """Write up to sixteen columns as sixteen rows of sixteen floats; missing columns become 0."""
 load_records: Callable[[Float32Array, int], tuple[Lanes, ...]] = _intrinsic(_load_records)
 """The columns of sixteen rows of sixteen floats."""
-load_rows3: Callable[[Float32Array, int], tuple[Lanes, Lanes, Lanes]] = _intrinsic(_interleaved_loader(3))
+load_rows3: Callable[[Float32Array, int], tuple[Lanes, Lanes, Lanes]] = _intrinsic(
+    _interleaved_loader(3)
+)
 """The columns of sixteen rows of three floats."""
-load_rows4: Callable[[Float32Array, int], tuple[Lanes, Lanes, Lanes, Lanes]] = _intrinsic(_interleaved_loader(4))
+load_rows4: Callable[[Float32Array, int], tuple[Lanes, Lanes, Lanes, Lanes]] = _intrinsic(
+    _interleaved_loader(4)
+)
 """The columns of sixteen rows of four floats."""
-store_rows3: Callable[[Float32Array, int, tuple[Lanes, Lanes, Lanes]], None] = _intrinsic(_interleaved_storer(3))
+store_rows3: Callable[[Float32Array, int, tuple[Lanes, Lanes, Lanes]], None] = _intrinsic(
+    _interleaved_storer(3)
+)
 """Write three columns as sixteen rows of three floats."""
-store_rows4: Callable[[Float32Array, int, tuple[Lanes, Lanes, Lanes, Lanes]], None] = _intrinsic(_interleaved_storer(4))
+store_rows4: Callable[[Float32Array, int, tuple[Lanes, Lanes, Lanes, Lanes]], None] = _intrinsic(
+    _interleaved_storer(4)
+)
 """Write four columns as sixteen rows of four floats."""
-store_block_float: Callable[[Float32Array, int, int, tuple[Lanes, Lanes, Lanes, Lanes]], None] = _intrinsic(_store_block_float)
+store_block_float: Callable[[Float32Array, int, int, tuple[Lanes, Lanes, Lanes, Lanes]], None] = (
+    _intrinsic(_store_block_float)
+)
 """Write a 4 x 4 block of four-channel pixels; index of its first float, floats from row to row, the channels."""
-load_block_float: Callable[[Float32Array, int, int], tuple[Lanes, Lanes, Lanes, Lanes]] = _intrinsic(_load_block_float)
+load_block_float: Callable[[Float32Array, int, int], tuple[Lanes, Lanes, Lanes, Lanes]] = (
+    _intrinsic(_load_block_float)
+)
 """Read a 4 x 4 block of four-channel pixels."""
 store_block_rgb: Callable[[UInt8Array, int, int, IntLanes], None] = _intrinsic(_pixel_storer(3))
 """Write the low three bytes of each lane as a 4 x 4 block of RGB pixels; index of its first byte, bytes from row to row."""

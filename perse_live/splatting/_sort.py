@@ -14,8 +14,15 @@ DIGIT_VALUES = 1 << _DIGIT
 
 
 @kernel
-def sort_by_depth(visible: UInt64Array, visible_counts: Int64Array, chunks: int, keys: UInt64Array, spare: UInt64Array,
-                  histograms: Int64Array, order: Int32Array) -> int:
+def sort_by_depth(
+    visible: UInt64Array,
+    visible_counts: Int64Array,
+    chunks: int,
+    keys: UInt64Array,
+    spare: UInt64Array,
+    histograms: Int64Array,
+    order: Int32Array,
+) -> int:
     """Stable sort of the chunks' visible Gaussians by depth, equal depths by index; returns how many there are.
 
     visible: as written by the projection; keys, spare: room for all; histograms: (3, DIGIT_VALUES). Written: order, the indices.
@@ -83,8 +90,18 @@ def start_tiles(tile_counts: Int32Array, starts: Int32Array, ends: Int32Array) -
 
 
 @kernel
-def fill_tiles(claims: Int64Array, claim: int, parts: int, order: Int32Array, total: int, rectangles: Int32Array,
-               width: int, height: int, ends: Int32Array, entries: Int32Array) -> None:
+def fill_tiles(
+    claims: Int64Array,
+    claim: int,
+    parts: int,
+    order: Int32Array,
+    total: int,
+    rectangles: Int32Array,
+    width: int,
+    height: int,
+    ends: Int32Array,
+    entries: Int32Array,
+) -> None:
     """Write the tiles' lists of Gaussians front to back, part after part until none is left to claim.
 
     The parts are bands of tile rows, so that the threads write to lists of their own. ends: (T,) where each
@@ -100,7 +117,10 @@ def fill_tiles(claims: Int64Array, claim: int, parts: int, order: Int32Array, to
             index = order[k]
             rectangle = rectangles[index]
             left, right = rectangle & 0xFF, (rectangle >> 8) & 0xFF
-            for row in range(max((rectangle >> 16) & 0xFF, band_top), min((rectangle >> 24) & 0xFF, band_bottom) + 1):
+            for row in range(
+                max((rectangle >> 16) & 0xFF, band_top),
+                min((rectangle >> 24) & 0xFF, band_bottom) + 1,
+            ):
                 for tile in range(row * tiles_across + left, row * tiles_across + right + 1):
                     end = ends[tile]
                     entries[end] = index

@@ -13,7 +13,14 @@ from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.splatting._backward import blend_backward, project_backward
 from perse_live.splatting._blend import blend_float, blend_rgb, blend_rgba
-from perse_live.splatting._checks import NOT_FINITE, Background, check_arrays, check_background, check_camera, check_size
+from perse_live.splatting._checks import (
+    NOT_FINITE,
+    Background,
+    check_arrays,
+    check_background,
+    check_camera,
+    check_size,
+)
 from perse_live.splatting._lanes import LANES
 from perse_live.splatting._layout import CHUNK, RECORD, TILE
 from perse_live.splatting._project import project_chunks
@@ -45,12 +52,21 @@ def flatten(gaussians: Gaussians) -> FlatGaussians:
 
     Raises ValueError naming the array that is wrong.
     """
-    arrays = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.colors)
+    arrays = (
+        gaussians.means,
+        gaussians.quats,
+        gaussians.scales,
+        gaussians.opacities,
+        gaussians.colors,
+    )
     check_arrays(*arrays)
     count = len(gaussians)
     flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
     if 0 < count < LANES:
-        flat = [np.concatenate([array, np.zeros(len(array) // count * (LANES - count), np.float32)]) for array in flat]
+        flat = [
+            np.concatenate([array, np.zeros(len(array) // count * (LANES - count), np.float32)])
+            for array in flat
+        ]
     return FlatGaussians(*flat)
 
 
@@ -59,7 +75,7 @@ def _aligned(shape: int, dtype: Any) -> Any:
     size = shape * np.dtype(dtype).itemsize
     memory = np.empty(size + 64, np.uint8)
     begin = -memory.ctypes.data % 64
-    return memory[begin:begin + size].view(dtype)
+    return memory[begin : begin + size].view(dtype)
 
 
 class Stages:
@@ -112,18 +128,45 @@ class Stages:
         mean_bits = flat.means.view(np.int32)
 
         def project(member: int) -> None:
-            project_chunks(self._claims, 0, member, flat.means, mean_bits, flat.quats, flat.scales, flat.opacities, flat.colors,
-                           fx, fy, cx, cy, self.width, self.height, self.records, self.rectangles, self._visible,
-                           self._visible_counts, self._magnitudes, self._tile_counts)
+            project_chunks(
+                self._claims,
+                0,
+                member,
+                flat.means,
+                mean_bits,
+                flat.quats,
+                flat.scales,
+                flat.opacities,
+                flat.colors,
+                fx,
+                fy,
+                cx,
+                cy,
+                self.width,
+                self.height,
+                self.records,
+                self.rectangles,
+                self._visible,
+                self._visible_counts,
+                self._magnitudes,
+                self._tile_counts,
+            )
 
         if count:
             self._team.run(project)
-            if self._magnitudes[:chunks * LANES].max() >= _INFINITY_BITS:
+            if self._magnitudes[: chunks * LANES].max() >= _INFINITY_BITS:
                 self._tile_counts[:] = 0
                 raise ValueError(NOT_FINITE)
         time = self._timed("project", time)
-        self.visible = sort_by_depth(self._visible, self._visible_counts, chunks, self._keys, self._spare, self._histograms,
-                                     self._order)
+        self.visible = sort_by_depth(
+            self._visible,
+            self._visible_counts,
+            chunks,
+            self._keys,
+            self._spare,
+            self._histograms,
+            self._order,
+        )
         time = self._timed("sort", time)
 
         self.total_entries = start_tiles(self._tile_counts, self.starts, self.ends)
@@ -133,8 +176,18 @@ class Stages:
         parts = self._team.threads if self.visible >= _SHARED_BIN_MIN else 1
 
         def fill(member: int) -> None:
-            fill_tiles(self._claims, 1, parts, self._order, self.visible, self.rectangles, self.width,
-                       self.height, self.ends, self.entries)
+            fill_tiles(
+                self._claims,
+                1,
+                parts,
+                self._order,
+                self.visible,
+                self.rectangles,
+                self.width,
+                self.height,
+                self.ends,
+                self.entries,
+            )
 
         if parts > 1:
             self._team.run(fill)
@@ -150,21 +203,62 @@ class Stages:
     def blend_rgb(self, background: Background, image: UInt8Array) -> None:
         """image: (H * W * 3,), written."""
         red, green, blue = check_background(background)
-        self._blend(lambda member: blend_rgb(self._claims, 2, self.width, self.height, self.starts, self.ends, self.entries,
-                                             self.records, red, green, blue, image))
+        self._blend(
+            lambda member: blend_rgb(
+                self._claims,
+                2,
+                self.width,
+                self.height,
+                self.starts,
+                self.ends,
+                self.entries,
+                self.records,
+                red,
+                green,
+                blue,
+                image,
+            )
+        )
 
     def blend_rgba(self, image: UInt8Array) -> None:
         """image: (H * W * 4,), written."""
-        self._blend(lambda member: blend_rgba(self._claims, 2, self.width, self.height, self.starts, self.ends, self.entries,
-                                              self.records, image))
+        self._blend(
+            lambda member: blend_rgba(
+                self._claims,
+                2,
+                self.width,
+                self.height,
+                self.starts,
+                self.ends,
+                self.entries,
+                self.records,
+                image,
+            )
+        )
 
     def blend_float(self, background: Background, image: Float32Array) -> None:
         """image: (H * W * 4,), written."""
         red, green, blue = check_background(background)
-        self._blend(lambda member: blend_float(self._claims, 2, self.width, self.height, self.starts, self.ends, self.entries,
-                                               self.records, red, green, blue, image))
+        self._blend(
+            lambda member: blend_float(
+                self._claims,
+                2,
+                self.width,
+                self.height,
+                self.starts,
+                self.ends,
+                self.entries,
+                self.records,
+                red,
+                green,
+                blue,
+                image,
+            )
+        )
 
-    def backward(self, flat: FlatGaussians, camera: Camera, image: Float32Array, gradient: Float32Array) -> FlatGaussians:
+    def backward(
+        self, flat: FlatGaussians, camera: Camera, image: Float32Array, gradient: Float32Array
+    ) -> FlatGaussians:
         """Gradients of a loss by the Gaussians that `assign` and `blend_float` were last called with.
 
         image: (H * W * 4,) as blended; gradient: (H * W * 4,) of the loss by it. Returns arrays of the sizes of `flat`.
@@ -178,13 +272,44 @@ class Stages:
         self._claims[:] = 0
 
         def blend(member: int) -> None:
-            blend_backward(self._claims, 0, threads, self.width, self.height, self.starts, self.ends, self.entries, self.records,
-                           image, gradient, sums)
+            blend_backward(
+                self._claims,
+                0,
+                threads,
+                self.width,
+                self.height,
+                self.starts,
+                self.ends,
+                self.entries,
+                self.records,
+                image,
+                gradient,
+                sums,
+            )
 
         def project(member: int) -> None:
-            project_backward(self._claims, 1, flat.means, flat.quats, flat.scales, flat.opacities, fx, fy, cx, cy, self.width,
-                             self.height, self.records, self.rectangles, sums, gradients.means, gradients.quats, gradients.scales,
-                             gradients.opacities, gradients.colors)
+            project_backward(
+                self._claims,
+                1,
+                flat.means,
+                flat.quats,
+                flat.scales,
+                flat.opacities,
+                fx,
+                fy,
+                cx,
+                cy,
+                self.width,
+                self.height,
+                self.records,
+                self.rectangles,
+                sums,
+                gradients.means,
+                gradients.quats,
+                gradients.scales,
+                gradients.opacities,
+                gradients.colors,
+            )
 
         self._team.run(blend)
         self._team.run(project)

@@ -58,25 +58,39 @@ def aligned_floats(count: int) -> Float32Array:
     """(count,) float32 that begin at a cache line, so that no vector lies across two."""
     memory = np.empty(count + LANES, np.float32)
     offset = (-(memory.ctypes.data // 4)) % LANES
-    return memory[offset:offset + count]
+    return memory[offset : offset + count]
 
 
 @kernel
 def make_workspace() -> Workspace:
     """Fresh work arrays."""
-    return Workspace(aligned_floats(BATCH * RECORD), np.empty(BATCH * LANES, np.int32), np.empty(BATCH * 2, np.int32),
-                     np.empty(LANES, np.float32), np.empty(2, np.int32))
+    return Workspace(
+        aligned_floats(BATCH * RECORD),
+        np.empty(BATCH * LANES, np.int32),
+        np.empty(BATCH * 2, np.int32),
+        np.empty(LANES, np.float32),
+        np.empty(2, np.int32),
+    )
 
 
 @kernel
-def load_batch(entries: Int32Array, begin: int, end: int, records: Float32Array, x0: np.float32, y0: np.float32,
-               work: Workspace) -> None:
+def load_batch(
+    entries: Int32Array,
+    begin: int,
+    end: int,
+    records: Float32Array,
+    x0: np.float32,
+    y0: np.float32,
+    work: Workspace,
+) -> None:
     """Copy the Gaussians entries[begin:end] next to each other, with the open blocks they touch.
 
     Copying first lets the scattered reads of `records` overlap; blending then reads from the nearest cache only.
     x0, y0: the tile's corner, pixels.
     """
-    side = to_float((lane_numbers() >> 3) << 1) - 1.0  # -1: left ends of the eight strips, then +1: right ends
+    side = (
+        to_float((lane_numbers() >> 3) << 1) - 1.0
+    )  # -1: left ends of the eight strips, then +1: right ends
     strip_top = to_float((lane_numbers() & (STRIPS - 1)) << 2) + 0.5
     bounds = load(work.open_bounds, 0)
     first_open, past_open = work.open_strips[0], work.open_strips[1]
@@ -89,10 +103,17 @@ def load_batch(entries: Int32Array, begin: int, end: int, records: Float32Array,
         work.batch[target + MEAN_Y] = mean_y
         half_height = records[source + HALF_HEIGHT]
         # The ellipse's rightmost point within a strip is its rightmost point of all, moved into the strip's range of dy.
-        dy = minimum(maximum(side * records[source + DY_RIGHTMOST], maximum(strip_top - mean_y, -half_height)),
-                     minimum(strip_top + (np.float32(BLOCK - 1) - mean_y), half_height))
-        half_width = records[source + HALF_WIDTH] * square_root(
-            maximum(1.0 - dy * dy * records[source + INVERSE_SQUARED_HEIGHT], 0.0)) + CLIP_MARGIN
+        dy = minimum(
+            maximum(
+                side * records[source + DY_RIGHTMOST], maximum(strip_top - mean_y, -half_height)
+            ),
+            minimum(strip_top + (np.float32(BLOCK - 1) - mean_y), half_height),
+        )
+        half_width = (
+            records[source + HALF_WIDTH]
+            * square_root(maximum(1.0 - dy * dy * records[source + INVERSE_SQUARED_HEIGHT], 0.0))
+            + CLIP_MARGIN
+        )
         x = mean_x + records[source + SLOPE] * dy + side * half_width
         # First pixel centre right of the left end, last one left of the right end; both in whole blocks, and mirrored for the
         # left ends so that one minimum cuts both sides. The lower cut keeps far-away ends within the range of integers.

@@ -14,9 +14,25 @@ from perse_live.splatting._stages import Stages, flatten
 
 class _Splat(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor,
-                colors: torch.Tensor, camera: Camera, background: Background, threads: int) -> torch.Tensor:
-        flat = flatten(Gaussians(*(cast("Any", tensor.detach().numpy()) for tensor in (means, quats, scales, opacities, colors))))
+    def forward(
+        ctx: Any,
+        means: torch.Tensor,
+        quats: torch.Tensor,
+        scales: torch.Tensor,
+        opacities: torch.Tensor,
+        colors: torch.Tensor,
+        camera: Camera,
+        background: Background,
+        threads: int,
+    ) -> torch.Tensor:
+        flat = flatten(
+            Gaussians(
+                *(
+                    cast("Any", tensor.detach().numpy())
+                    for tensor in (means, quats, scales, opacities, colors)
+                )
+            )
+        )
         stages = Stages(camera.width, camera.height, threads=threads)
         stages.assign(flat, camera)
         image = torch.empty(camera.height, camera.width, 4)
@@ -30,13 +46,24 @@ class _Splat(torch.autograd.Function):
         *inputs, image = ctx.saved_tensors  # also refuses inputs that were changed in place since
         by_image = gradients[0].contiguous().numpy().reshape(-1)
         flat = ctx.stages.backward(ctx.flat, ctx.camera, image.numpy().reshape(-1), by_image)
-        by_inputs = (torch.from_numpy(array[:tensor.numel()]).reshape(tensor.shape)
-                     for array, tensor in zip(flat, inputs, strict=True))
+        by_inputs = (
+            torch.from_numpy(array[: tensor.numel()]).reshape(tensor.shape)
+            for array, tensor in zip(flat, inputs, strict=True)
+        )
         return *by_inputs, None, None, None
 
 
-def splat(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor,
-          camera: Camera, *, background: Background, threads: int) -> torch.Tensor:
+def splat(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    camera: Camera,
+    *,
+    background: Background,
+    threads: int,
+) -> torch.Tensor:
     """Draw Gaussians, with gradients by all five arrays.
 
     means: (G, 3) metres, camera frame; quats: (G, 4) wxyz, any length; scales: (G, 3) metres; opacities: (G,) in [0, 1];
@@ -44,7 +71,16 @@ def splat(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacit
     background and alpha. Gradients repeat exactly for the same number of threads. Raises ValueError for wrong shapes or types and
     for numbers that are not finite. Rules as in gsplat's `rasterize_mode="classic"`; see `rasterize_reference`.
     """
-    for name, tensor in (("means", means), ("quats", quats), ("scales", scales), ("opacities", opacities), ("colors", colors)):
+    for name, tensor in (
+        ("means", means),
+        ("quats", quats),
+        ("scales", scales),
+        ("opacities", opacities),
+        ("colors", colors),
+    ):
         if tensor.device.type != "cpu":
             raise ValueError(f"{name} must be on the CPU, got {tensor.device}")
-    return cast("torch.Tensor", _Splat.apply(means, quats, scales, opacities, colors, camera, background, threads))
+    return cast(
+        "torch.Tensor",
+        _Splat.apply(means, quats, scales, opacities, colors, camera, background, threads),
+    )

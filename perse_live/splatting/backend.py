@@ -32,7 +32,9 @@ class Rasterizer(Protocol):
     thread at a time.
     """
 
-    def render(self, gaussians: Gaussians, camera: Camera, *, background: tuple[float, float, float]) -> UInt8Array:
+    def render(
+        self, gaussians: Gaussians, camera: Camera, *, background: tuple[float, float, float]
+    ) -> UInt8Array:
         """The Gaussians over a background (sRGB); (H, W, 3) RGB."""
         ...
 
@@ -40,7 +42,9 @@ class Rasterizer(Protocol):
         """The Gaussians alone; (H, W, 4) RGBA, the colour premultiplied by alpha."""
         ...
 
-    def render_float(self, gaussians: Gaussians, camera: Camera, *, background: tuple[float, float, float]) -> Float32Array:
+    def render_float(
+        self, gaussians: Gaussians, camera: Camera, *, background: tuple[float, float, float]
+    ) -> Float32Array:
         """As `render`, neither rounded nor clamped; (H, W, 4) colour over the background, alpha."""
         ...
 
@@ -49,7 +53,9 @@ class Rasterizer(Protocol):
         ...
 
 
-def open_rasterizer(width: int, height: int, *, device: Literal["auto", "cpu", "cuda"], threads: int) -> Rasterizer:
+def open_rasterizer(
+    width: int, height: int, *, device: Literal["auto", "cpu", "cuda"], threads: int
+) -> Rasterizer:
     """A rasteriser for pictures of one size.
 
     width, height: pixels; device: "auto" takes CUDA if torch finds a GPU and gsplat can draw on it, else the CPU; threads: for
@@ -58,7 +64,11 @@ def open_rasterizer(width: int, height: int, *, device: Literal["auto", "cpu", "
     not positive.
     """
     if device != "cpu":
-        causes = [f"{module} is not installed" for module in ("torch", "gsplat") if find_spec(module) is None]
+        causes = [
+            f"{module} is not installed"
+            for module in ("torch", "gsplat")
+            if find_spec(module) is None
+        ]
         causes.extend(filter(None, [driver_obstacle()]))
         if not causes:
             from perse_live.splatting.cuda import CudaRasterizer, cuda_obstacles
@@ -67,7 +77,9 @@ def open_rasterizer(width: int, height: int, *, device: Literal["auto", "cpu", "
             if not causes:
                 return CudaRasterizer(width, height)
         if device == "cuda":
-            raise UserError(f"cannot draw on CUDA: {'; '.join(causes)}. Install perse-live[cuda] on a machine with an NVIDIA "
-                            "GPU, or choose the device cpu")
+            raise UserError(
+                f"cannot draw on CUDA: {'; '.join(causes)}. Install perse-live[cuda] on a machine with an NVIDIA "
+                "GPU, or choose the device cpu"
+            )
         _log.info("drawing on the CPU: %s", "; ".join(causes))
     return CpuRasterizer(width, height, threads=threads)

@@ -10,7 +10,9 @@ from perse_live.gaussians import Gaussians
 from perse_live.splatting._stages import Stages, flatten
 
 
-def contributions(gaussians: Gaussians, camera: Camera, inside: Float32Array | None = None) -> Float32Array:
+def contributions(
+    gaussians: Gaussians, camera: Camera, inside: Float32Array | None = None
+) -> Float32Array:
     """The pixels that each Gaussian draws: the sum over the picture of its alpha times the transmittance before it.
 
     That is the gradient of the picture's sum by the Gaussian's colour (Kerbl et al. 2023, equation 3), and is had from the
@@ -25,4 +27,4 @@ def contributions(gaussians: Gaussians, camera: Camera, inside: Float32Array | N
     gradient = np.zeros((camera.height, camera.width, 4), np.float32)
     gradient[..., 0] = 1.0 if inside is None else inside
     by_colors = stages.backward(flat, camera, image, gradient.reshape(-1)).colors
-    return np.maximum(by_colors[:3 * len(gaussians):3], 0.0)
+    return np.maximum(by_colors[: 3 * len(gaussians) : 3], 0.0)

@@ -52,7 +52,9 @@ class CpuRasterizer:
         self._stages.blend_rgba(self._rgba)
         return self._rgba.reshape(height, width, 4)
 
-    def render_float(self, gaussians: Gaussians, camera: Camera, *, background: Background) -> Float32Array:
+    def render_float(
+        self, gaussians: Gaussians, camera: Camera, *, background: Background
+    ) -> Float32Array:
         """As `render`, without rounding or clamping.
 
         Returns (H, W, 4) colour over the background, alpha; a work buffer. Raises as `render` does.

@@ -15,7 +15,14 @@ from perse_live.device import DEVICE_LOCK, DeviceStream, Packed
 from perse_live.errors import gist
 from perse_live.gaussians import Gaussians
 from perse_live.quiet import stdout_to_stderr
-from perse_live.splatting._checks import NOT_FINITE, Background, check_arrays, check_background, check_camera, check_size
+from perse_live.splatting._checks import (
+    NOT_FINITE,
+    Background,
+    check_arrays,
+    check_background,
+    check_camera,
+    check_size,
+)
 from perse_live.splatting._layout import EPS2D, NEAR_PLANE
 from perse_live.splatting.reference import rasterize_reference
 from perse_live.splatting.toolchain import compiler_obstacles, is_compiled, scripts_on_path
@@ -32,12 +39,17 @@ def cuda_obstacles() -> tuple[str, ...]:
     """
     causes: list[str] = []
     if not torch.cuda.is_available():
-        causes.append("torch is built without CUDA" if torch.version.cuda is None else
-                      f"torch finds no CUDA device: it needs an NVIDIA GPU and a driver for CUDA {torch.version.cuda}")
+        causes.append(
+            "torch is built without CUDA"
+            if torch.version.cuda is None
+            else f"torch finds no CUDA device: it needs an NVIDIA GPU and a driver for CUDA {torch.version.cuda}"
+        )
     with stdout_to_stderr(), scripts_on_path():
         try:
             import gsplat  # pyright: ignore[reportMissingImports, reportUnusedImport]  # noqa: F401
-        except Exception as error:  # a broken build raises anything from ImportError to RuntimeError
+        except (
+            Exception
+        ) as error:  # a broken build raises anything from ImportError to RuntimeError
             causes.append(f"gsplat does not load ({gist(error)})")
         else:
             if not causes:
@@ -65,15 +77,20 @@ def quick_obstacles() -> dict[str, str | bool]:
 def _difference(device: str) -> float:
     """The largest difference between gsplat's picture of three Gaussians and the reference's."""
     camera, background = Camera(24, 16, 20.0, 20.0, 12.0, 8.0), (0.1, 0.6, 0.3)
-    scene: tuple[Any, ...] = (torch.tensor([[0.0, 0.0, 1.0], [0.2, 0.1, 1.2], [-0.2, -0.1, 0.9]]),
-             torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.9, 0.1, 0.2, 0.3], [0.5, -0.5, 0.1, 0.2]]),
-             torch.tensor([[0.1, 0.1, 0.1], [0.2, 0.05, 0.1], [0.05, 0.1, 0.2]]), torch.tensor([0.9, 0.5, 0.7]),
-             torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.2, 0.3, 1.0]]))
+    scene: tuple[Any, ...] = (
+        torch.tensor([[0.0, 0.0, 1.0], [0.2, 0.1, 1.2], [-0.2, -0.1, 0.9]]),
+        torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.9, 0.1, 0.2, 0.3], [0.5, -0.5, 0.1, 0.2]]),
+        torch.tensor([[0.1, 0.1, 0.1], [0.2, 0.05, 0.1], [0.05, 0.1, 0.2]]),
+        torch.tensor([0.9, 0.5, 0.7]),
+        torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.2, 0.3, 1.0]]),
+    )
     with torch.no_grad():
         screen = screen_of(camera, background, torch.device(device))
         there: tuple[Any, ...] = tuple(tensor.to(device) for tensor in scene)
         found = torch.cat(draw(screen, *there), -1).cpu()  # waits, so that faults come up here
-        return float((found - rasterize_reference(*scene, camera=camera, background=background)).abs().max())
+        return float(
+            (found - rasterize_reference(*scene, camera=camera, background=background)).abs().max()
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +110,38 @@ class Screen:
 def screen_of(camera: Camera, background: Background, device: torch.device) -> Screen:
     """Upload a camera and a background, in one copy on torch's current stream, which is not waited for."""
     eye = [float(row == column) for row in range(4) for column in range(4)]
-    values = [*eye, camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0, *background]
+    values = [
+        *eye,
+        camera.fx,
+        0.0,
+        camera.cx,
+        0.0,
+        camera.fy,
+        camera.cy,
+        0.0,
+        0.0,
+        1.0,
+        *background,
+    ]
     host = torch.tensor(values, dtype=torch.float32, pin_memory=device.type == "cuda")
     there = host.to(device, non_blocking=True)
-    return Screen(camera.width, camera.height, there[:16].view(1, 4, 4), there[16:25].view(1, 3, 3), there[25:].view(1, 3))
+    return Screen(
+        camera.width,
+        camera.height,
+        there[:16].view(1, 4, 4),
+        there[16:25].view(1, 3, 3),
+        there[25:].view(1, 3),
+    )
 
 
-def draw(screen: Screen, means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor,
-         colors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def draw(
+    screen: Screen,
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Call gsplat on arrays that were checked: (G, 3), (G, 4), (G, 3), (G,), (G, 3), all on the screen's device.
 
     gsplat reads back how many tiles the Gaussians meet, and holds Python's global lock while it waits for that: wait for the
@@ -113,20 +154,44 @@ def draw(screen: Screen, means: torch.Tensor, quats: torch.Tensor, scales: torch
 
     # packed=False: packing saves memory only where many cameras each see a small part of the scene
     rgb, alpha, _ = cast("Any", rasterization)(
-        means, quats, scales, opacities, colors, screen.viewmats, screen.intrinsics, screen.width, screen.height,
-        near_plane=NEAR_PLANE, eps2d=EPS2D, packed=False, backgrounds=screen.backgrounds, rasterize_mode="classic")
+        means,
+        quats,
+        scales,
+        opacities,
+        colors,
+        screen.viewmats,
+        screen.intrinsics,
+        screen.width,
+        screen.height,
+        near_plane=NEAR_PLANE,
+        eps2d=EPS2D,
+        packed=False,
+        backgrounds=screen.backgrounds,
+        rasterize_mode="classic",
+    )
     return rgb[0], alpha[0]
 
 
 @functools.lru_cache(maxsize=64)
-def _kept_screen(camera: Camera, background: Background, device: torch.device, stream: int) -> Screen:
+def _kept_screen(
+    camera: Camera, background: Background, device: torch.device, stream: int
+) -> Screen:
     """As `screen_of`; stream: the current one's handle, as another stream would have to wait for the upload."""
     del stream
     return screen_of(camera, background, device)
 
 
-def splat(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor,
-          camera: Camera, *, background: Background, threads: int) -> torch.Tensor:
+def splat(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    camera: Camera,
+    *,
+    background: Background,
+    threads: int,
+) -> torch.Tensor:
     """`perse_live.splatting.autograd.splat` for tensors on a CUDA device.
 
     Shapes, ranges and gradients as there; `threads` is taken so that one can stand for the other, and has no effect. Returns
@@ -140,7 +205,9 @@ def splat(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacit
         raise ValueError("all arrays must be on a CUDA device")
     if not bool(_all_finite(tensors)):
         raise ValueError(NOT_FINITE)
-    screen = _kept_screen(camera, check_background(background), means.device, torch.cuda.current_stream().cuda_stream)
+    screen = _kept_screen(
+        camera, check_background(background), means.device, torch.cuda.current_stream().cuda_stream
+    )
     return torch.cat(draw(screen, *tensors), -1)
 
 
@@ -171,7 +238,9 @@ class CudaRasterizer:
         """The Gaussians alone; (H, W, 4) RGBA, the colour PREMULTIPLIED by alpha. Raises as `Rasterizer` says."""
         return self._run(gaussians, camera, (0.0, 0.0, 0.0), "rgba")
 
-    def render_float(self, gaussians: Gaussians, camera: Camera, *, background: Background) -> Float32Array:
+    def render_float(
+        self, gaussians: Gaussians, camera: Camera, *, background: Background
+    ) -> Float32Array:
         """As `render`, neither rounded nor clamped; (H, W, 4) colour over the background, alpha."""
         return self._run(gaussians, camera, background, "float")
 
@@ -180,7 +249,13 @@ class CudaRasterizer:
         return dict(self._times)
 
     def _run(self, gaussians: Gaussians, camera: Camera, background: Background, kind: str) -> Any:
-        arrays = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.colors)
+        arrays = (
+            gaussians.means,
+            gaussians.quats,
+            gaussians.scales,
+            gaussians.opacities,
+            gaussians.colors,
+        )
         check_arrays(*arrays)
         check_camera(camera, self._width, self._height)
         background = check_background(background)
@@ -193,7 +268,9 @@ class CudaRasterizer:
         with torch.no_grad(), DEVICE_LOCK, self._stream.active():
             scene = self._scene
             if scene is None or len(scene.on_host["0"]) != len(gaussians):
-                layout = {str(k): (tuple(array.shape), torch.float32) for k, array in enumerate(arrays)}
+                layout = {
+                    str(k): (tuple(array.shape), torch.float32) for k, array in enumerate(arrays)
+                }
                 scene = self._scene = Packed(layout, self._stream)
             scene.fill({str(k): array for k, array in enumerate(arrays)})
             tensors = tuple(scene.on_device.values())
@@ -216,17 +293,23 @@ class DevicePainter:
         self._pictures: dict[str, torch.Tensor] = {}
         self._screens: dict[Background, tuple[Camera, Screen]] = {}
 
-    def paint(self, tensors: tuple[Any, ...], camera: Camera, background: Background, kind: str
-              ) -> tuple[Any, dict[str, float]]:
+    def paint(
+        self, tensors: tuple[Any, ...], camera: Camera, background: Background, kind: str
+    ) -> tuple[Any, dict[str, float]]:
         """Means, quaternions, scales, opacities and colours as a picture, and milliseconds that drawing and downloading took.
 
         kind: "rgb" (H, W, 3) and "rgba" (H, W, 4) in bytes, "float" (H, W, 4) neither rounded nor clamped; work buffers.
         """
         if (camera.height, camera.width) != self._size:
-            raise ValueError(f"the camera's picture is {camera.width} x {camera.height}, the rasteriser's {self._size[1]} x"
-                             f" {self._size[0]}")
+            raise ValueError(
+                f"the camera's picture is {camera.width} x {camera.height}, the rasteriser's {self._size[1]} x"
+                f" {self._size[0]}"
+            )
         if kind not in self._pictures:
-            channels, dtype = (3 if kind == "rgb" else 4), (torch.float32 if kind == "float" else torch.uint8)
+            channels, dtype = (
+                (3 if kind == "rgb" else 4),
+                (torch.float32 if kind == "float" else torch.uint8),
+            )
             self._pictures[kind] = self._stream.host(*self._size, channels, dtype=dtype)
         picture = self._pictures[kind]
         self._stream.wait()  # for the tensors; gsplat would wait for them with Python's global lock held
@@ -237,14 +320,20 @@ class DevicePainter:
             drawn = perf_counter()
             picture.copy_(image if kind == "float" else _to_bytes(image), non_blocking=True)
         self._stream.wait()
-        return picture.numpy(), {"draw": (drawn - begin) * 1e3, "download": (perf_counter() - drawn) * 1e3}
+        return picture.numpy(), {
+            "draw": (drawn - begin) * 1e3,
+            "download": (perf_counter() - drawn) * 1e3,
+        }
 
     def _screen(self, camera: Camera, background: Background) -> Screen:
         kept = self._screens.get(background)
         if kept is None or kept[0] != camera:
             if len(self._screens) > 8:  # backgrounds that fade
                 self._screens.clear()
-            kept = self._screens[background] = camera, screen_of(camera, background, self._stream.device)
+            kept = self._screens[background] = (
+                camera,
+                screen_of(camera, background, self._stream.device),
+            )
         return kept[1]
 
 

@@ -34,5 +34,9 @@ class SplatGradients:
         if self._flat is None:
             raise ValueError("nothing has been drawn yet")
         count = len(self._flat.opacities)
-        flat = self._stages.backward(self._flat, self._camera, self._image.reshape(-1), by_image.reshape(-1))
-        return Gaussians(*(array.reshape(count, -1) if array is not flat.opacities else array for array in flat))
+        flat = self._stages.backward(
+            self._flat, self._camera, self._image.reshape(-1), by_image.reshape(-1)
+        )
+        return Gaussians(
+            *(array.reshape(count, -1) if array is not flat.opacities else array for array in flat)
+        )

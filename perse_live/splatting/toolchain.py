@@ -27,7 +27,11 @@ def has_prebuilt_kernels() -> bool:
     """Whether gsplat was installed with its kernels (from a wheel of its own index, or by `setup.py`)."""
     spec = find_spec("gsplat")
     folders = [] if spec is None else list(spec.submodule_search_locations or [])
-    return any((Path(folder) / f"csrc{suffix}").is_file() for folder in folders for suffix in EXTENSION_SUFFIXES)
+    return any(
+        (Path(folder) / f"csrc{suffix}").is_file()
+        for folder in folders
+        for suffix in EXTENSION_SUFFIXES
+    )
 
 
 def is_compiled() -> bool:
@@ -37,8 +41,14 @@ def is_compiled() -> bool:
     if has_prebuilt_kernels():
         return True
     root = os.environ.get("TORCH_EXTENSIONS_DIR")
-    folders = [Path(root) / _NAME] if root else list(Path(cpp_extension.get_default_build_root()).glob(f"{_build_of()}/{_NAME}"))
-    return any((folder / f"{_NAME}{suffix}").is_file() for folder in folders for suffix in (".so", ".pyd"))
+    folders = (
+        [Path(root) / _NAME]
+        if root
+        else list(Path(cpp_extension.get_default_build_root()).glob(f"{_build_of()}/{_NAME}"))
+    )
+    return any(
+        (folder / f"{_NAME}{suffix}").is_file() for folder in folders for suffix in (".so", ".pyd")
+    )
 
 
 def _build_of() -> str:
@@ -59,18 +69,34 @@ def compiler_obstacles() -> list[str]:
     causes: list[str] = []
     wanted = (torch.version.cuda or "").split(".")[0]
     home = cpp_extension._find_cuda_home()  # pyright: ignore[reportPrivateUsage]  # what gsplat itself asks
-    nvcc = None if home is None else Path(home) / "bin" / ("nvcc.exe" if sys.platform == "win32" else "nvcc")
-    needs = (f"gsplat compiles its kernels on this machine and needs the CUDA toolkit {wanted}.x, of the same major version as"
-             f" torch's CUDA {torch.version.cuda}")
+    nvcc = (
+        None
+        if home is None
+        else Path(home) / "bin" / ("nvcc.exe" if sys.platform == "win32" else "nvcc")
+    )
+    needs = (
+        f"gsplat compiles its kernels on this machine and needs the CUDA toolkit {wanted}.x, of the same major version as"
+        f" torch's CUDA {torch.version.cuda}"
+    )
     if nvcc is None or not nvcc.is_file():
-        causes.append(f"{needs}: no nvcc was found{f' in {home}' if home else ''}; install it, or set CUDA_HOME to its folder")
+        causes.append(
+            f"{needs}: no nvcc was found{f' in {home}' if home else ''}; install it, or set CUDA_HOME to its folder"
+        )
     elif (found := _release(nvcc)) and found.split(".")[0] != wanted:
-        causes.append(f"{needs}: {home} is of {found}; install that, or set CUDA_HOME to its folder")
+        causes.append(
+            f"{needs}: {home} is of {found}; install that, or set CUDA_HOME to its folder"
+        )
     elif not _has_headers(Path(str(home))):
-        causes.append(f"{needs}: {home} has nvcc but no headers (cuda_runtime.h); set CUDA_HOME to the toolkit's folder")
+        causes.append(
+            f"{needs}: {home} has nvcc but no headers (cuda_runtime.h); set CUDA_HOME to the toolkit's folder"
+        )
     compiler = cpp_extension.get_cxx_compiler()
     if shutil.which(shlex.split(compiler)[0]) is None:
-        tools = "install g++" if sys.platform != "win32" else "start from Visual Studio's developer command prompt"
+        tools = (
+            "install g++"
+            if sys.platform != "win32"
+            else "start from Visual Studio's developer command prompt"
+        )
         causes.append(f"gsplat needs a C++ compiler, and there is no {compiler!r}: {tools}")
     with scripts_on_path():
         if shutil.which("ninja") is None:
@@ -81,7 +107,9 @@ def compiler_obstacles() -> list[str]:
 def _release(nvcc: Path) -> str:
     """The version that nvcc says it is of; empty where it does not run."""
     try:
-        answer = subprocess.run([str(nvcc), "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+        answer = subprocess.run(
+            [str(nvcc), "--version"], capture_output=True, text=True, timeout=30, check=False
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
     found = re.search(r"release (\d+\.\d+)", answer)
@@ -90,7 +118,9 @@ def _release(nvcc: Path) -> str:
 
 def _has_headers(home: Path) -> bool:
     """In the folder itself, or where conda puts them."""
-    return (home / "include" / "cuda_runtime.h").is_file() or any(home.glob("targets/*/include/cuda_runtime.h"))
+    return (home / "include" / "cuda_runtime.h").is_file() or any(
+        home.glob("targets/*/include/cuda_runtime.h")
+    )
 
 
 @contextlib.contextmanager

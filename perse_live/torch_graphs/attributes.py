@@ -18,7 +18,18 @@ from perse_live.attributes import PACE_KNOTS, Attribute, LearnedAttribute, Look
 from perse_live.avatar import Avatar
 from perse_live.correctives import Deltas
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
-from perse_live.decoder.network import CODES, COLOR, FEATURES, MOST_PLACE, MOST_SIZE, OPACITY, PLACE, PLACE_UNIT, SIZE, WIDTH
+from perse_live.decoder.network import (
+    CODES,
+    COLOR,
+    FEATURES,
+    MOST_PLACE,
+    MOST_SIZE,
+    OPACITY,
+    PLACE,
+    PLACE_UNIT,
+    SIZE,
+    WIDTH,
+)
 from perse_live.decoder.wearing import UNSEEN, features_of_added
 from perse_live.engines.graphs import all_worn, corrected_rows, correction_table
 from perse_live.regions import Region
@@ -38,10 +49,19 @@ class Attributes(Formula):
         self._looks: tuple[Look, ...] = avatar.attributes
         self._own = len(avatar.surface.triangles)
         looks = self._looks
-        self.constant("shares_slot", np.array([[a.slot == b.slot for b in looks] for a in looks], np.float32
-                                              ).reshape(len(looks), len(looks)))
+        self.constant(
+            "shares_slot",
+            np.array([[a.slot == b.slot for b in looks] for a in looks], np.float32).reshape(
+                len(looks), len(looks)
+            ),
+        )
         straight = np.linspace(0, 1, PACE_KNOTS)
-        paces = np.array([straight if isinstance(one, Attribute) or one.pace is None else one.pace for one in looks])
+        paces = np.array(
+            [
+                straight if isinstance(one, Attribute) or one.pace is None else one.pace
+                for one in looks
+            ]
+        )
         slopes = np.diff(paces.reshape(len(looks), PACE_KNOTS), axis=1) * (PACE_KNOTS - 1)
         self.constant("bends", np.diff(slopes, axis=1, prepend=0.0).astype(np.float32))
         self.constant("knots", straight[:-1].astype(np.float32))
@@ -57,12 +77,17 @@ class Attributes(Formula):
         self.constant("own_means", rigid.means)
         self.constant("own_scales", rigid.scales)
         self.constant("own_matrices", into_binding(avatar.rig, surface))
-        self.constant("own_features", features_of(places_at_rest(avatar.rig, surface, rigid), avatar.colors, avatar.regions))
+        self.constant(
+            "own_features",
+            features_of(places_at_rest(avatar.rig, surface, rigid), avatar.colors, avatar.regions),
+        )
         touched = np.zeros(len(avatar), np.bool_)
         for k, one in enumerate(looks):
             self.constant(f"rows{k}", _rows(one.ids, len(avatar)))
             self.constant(f"vertex_rows{k}", _rows(one.vertex_ids, len(avatar.rig.vertices)))
-            self.constant(f"moves{k}", np.concatenate([one.vertex_offsets, np.zeros((1, 3), np.float32)]))
+            self.constant(
+                f"moves{k}", np.concatenate([one.vertex_offsets, np.zeros((1, 3), np.float32)])
+            )
             self.constant(f"added_colors{k}", one.added.colors)
             self.constant(f"added_positions{k}", one.added.surface.positions)
             self.constant(f"added_axes{k}", one.added.surface.axes)
@@ -76,7 +101,9 @@ class Attributes(Formula):
             self.constant(f"codes{k}", one.codes)
             self.constant(f"added_features{k}", features_of_added(avatar.rig, one))
             self.constant(f"added_codes{k}", one.added.codes)
-            self.constant(f"added_hair{k}", (one.added.regions == Region.HAIR).astype(np.float32)[:, None])
+            self.constant(
+                f"added_hair{k}", (one.added.regions == Region.HAIR).astype(np.float32)[:, None]
+            )
             self.constant(f"added_matrices{k}", into_binding(avatar.rig, one.added.surface))
         self.constant("touched", touched)
         self._constants_of_correctives(avatar)
@@ -101,7 +128,9 @@ class Attributes(Formula):
         decoder = avatar.decoder
         if decoder is None:
             raise ValueError("an avatar without a decoder cannot wear learned attributes")
-        self.constant("layer1", np.concatenate([decoder.w1, np.zeros((WIDTH, CODES), np.float32)], 1))
+        self.constant(
+            "layer1", np.concatenate([decoder.w1, np.zeros((WIDTH, CODES), np.float32)], 1)
+        )
         self.constant("layer2", decoder.w2)
         self.constant("layer3", decoder.w3)
         for layer in _LAYERS:
@@ -109,17 +138,30 @@ class Attributes(Formula):
             for k, one in enumerate(self._looks):
                 if isinstance(one, LearnedAttribute):
                     a, b = getattr(one.adapter, f"a{layer}"), getattr(one.adapter, f"b{layer}")
-                    self.constant(f"lora{layer}_{k}", (one.adapter.scale * (b @ a)).astype(np.float32))
+                    self.constant(
+                        f"lora{layer}_{k}", (one.adapter.scale * (b @ a)).astype(np.float32)
+                    )
 
     def _constants_of_given(self, avatar: Avatar, k: int, one: Attribute) -> None:
         """Of a look that is given outright, without a network."""
-        changes = np.concatenate([one.colors - avatar.colors[one.ids], (one.opacities - avatar.opacities[one.ids])[:, None]], 1)
-        self.constant(f"changes{k}", np.concatenate([changes, np.zeros((1, 4), np.float32)]).astype(np.float32))
+        changes = np.concatenate(
+            [
+                one.colors - avatar.colors[one.ids],
+                (one.opacities - avatar.opacities[one.ids])[:, None],
+            ],
+            1,
+        )
+        self.constant(
+            f"changes{k}",
+            np.concatenate([changes, np.zeros((1, 4), np.float32)]).astype(np.float32),
+        )
         self.constant(f"added_start{k}", one.added.surface_start)
         self.constant(f"added_rigid_start{k}", one.added.rigid_start)
         self.constant(f"added_opacities{k}", one.added.opacities)
         self.constant(f"added_appear{k}", one.added.appear)
-        self.constant(f"added_fade{k}", np.maximum(_FADE * (1 - one.added.appear), 1e-3).astype(np.float32))
+        self.constant(
+            f"added_fade{k}", np.maximum(_FADE * (1 - one.added.appear), 1e-3).astype(np.float32)
+        )
 
     def forward(self, weights: Tensor) -> tuple[Tensor, ...]:
         """weights: (K,) [0, 1]. Returns the arrays of `perse_live.engines.graphs.canonical_inputs`, in that order."""
@@ -130,7 +172,9 @@ class Attributes(Formula):
         places, growth = torch.zeros_like(colors), torch.zeros_like(opacities)[:, None]
         for k, one in enumerate(self._looks):
             if len(one.vertex_ids):
-                vertices = vertices + effective[k] * getattr(self, f"moves{k}").index_select(0, getattr(self, f"vertex_rows{k}"))
+                vertices = vertices + effective[k] * getattr(self, f"moves{k}").index_select(
+                    0, getattr(self, f"vertex_rows{k}")
+                )
             if not len(one.ids):
                 continue
             rows = getattr(self, f"rows{k}")
@@ -152,18 +196,29 @@ class Attributes(Formula):
             corrections = corrections * (1 - effective[k] * getattr(self, f"replaced{k}"))
         for k in self._with_correctives:
             corrections = corrections + effective[k] * getattr(self, f"added_corrections{k}")
-        looks = [self._given(k, one, effective) if isinstance(one, Attribute) else self._added(k, one, effective)
-                 for k, one in enumerate(self._looks)]
-        return (vertices,
-                torch.cat([self.own_positions + _bound(self.own_matrices, places[:own]), *(look[0] for look in looks)]),
-                torch.cat([self.own_axes * sizes[:own], *(look[1] for look in looks)]),
-                torch.cat([opacities[:own], *(look[2] for look in looks)]),
-                torch.cat([colors[:own], *(look[3] for look in looks)]).clamp(0, 1),
-                torch.cat([self.own_means + places[own:], *(look[4] for look in looks)]),
-                torch.cat([self.own_scales * sizes[own:], *(look[5] for look in looks)]),
-                torch.cat([opacities[own:], *(look[6] for look in looks)]),
-                torch.cat([colors[own:], *(look[7] for look in looks)]).clamp(0, 1),
-                corrections)
+        looks = [
+            self._given(k, one, effective)
+            if isinstance(one, Attribute)
+            else self._added(k, one, effective)
+            for k, one in enumerate(self._looks)
+        ]
+        return (
+            vertices,
+            torch.cat(
+                [
+                    self.own_positions + _bound(self.own_matrices, places[:own]),
+                    *(look[0] for look in looks),
+                ]
+            ),
+            torch.cat([self.own_axes * sizes[:own], *(look[1] for look in looks)]),
+            torch.cat([opacities[:own], *(look[2] for look in looks)]),
+            torch.cat([colors[:own], *(look[3] for look in looks)]).clamp(0, 1),
+            torch.cat([self.own_means + places[own:], *(look[4] for look in looks)]),
+            torch.cat([self.own_scales * sizes[own:], *(look[5] for look in looks)]),
+            torch.cat([opacities[own:], *(look[6] for look in looks)]),
+            torch.cat([colors[own:], *(look[7] for look in looks)]).clamp(0, 1),
+            corrections,
+        )
 
     def _effective(self, weights: Tensor) -> Tensor:
         """`perse_live.wardrobe.effective_weights`: weights of a slot share 1, and their sum goes at their pace; (K,) both."""
@@ -179,11 +234,22 @@ class Attributes(Formula):
         start, free = getattr(self, f"added_start{k}"), getattr(self, f"added_rigid_start{k}")
         colors = getattr(self, f"added_colors{k}")
         size = one.added.least_size + (1 - one.added.least_size) * share
-        shown = ((share - getattr(self, f"added_appear{k}")) / getattr(self, f"added_fade{k}")).clamp(0, 1)
-        opacities = (getattr(self, f"added_opacities{k}") * (shown * shown * (3 - 2 * shown))).clamp(0, 1)
-        return (start + share * (getattr(self, f"added_positions{k}") - start), getattr(self, f"added_axes{k}") * size,
-                opacities[:split], colors[:split], free + share * (getattr(self, f"added_means{k}") - free),
-                getattr(self, f"added_scales{k}") * size, opacities[split:], colors[split:])
+        shown = (
+            (share - getattr(self, f"added_appear{k}")) / getattr(self, f"added_fade{k}")
+        ).clamp(0, 1)
+        opacities = (
+            getattr(self, f"added_opacities{k}") * (shown * shown * (3 - 2 * shown))
+        ).clamp(0, 1)
+        return (
+            start + share * (getattr(self, f"added_positions{k}") - start),
+            getattr(self, f"added_axes{k}") * size,
+            opacities[:split],
+            colors[:split],
+            free + share * (getattr(self, f"added_means{k}") - free),
+            getattr(self, f"added_scales{k}") * size,
+            opacities[split:],
+            colors[split:],
+        )
 
     def _added(self, k: int, one: LearnedAttribute, effective: Tensor) -> tuple[Tensor, ...]:
         """What attribute k adds, decoded: positions, axes, opacities and colours on the surface; means, scales, opacities,
@@ -195,24 +261,58 @@ class Attributes(Formula):
         means, scales = getattr(self, f"added_means{k}"), getattr(self, f"added_scales{k}")
         colors = getattr(self, f"added_colors{k}")
         if not len(one.added):
-            return positions, axes, colors[:0, 0], colors[:0], means, scales, colors[:0, 0], colors[:0]
-        learned = [(j, mate) for j, mate in enumerate(self._looks) if isinstance(mate, LearnedAttribute)]
+            return (
+                positions,
+                axes,
+                colors[:0, 0],
+                colors[:0],
+                means,
+                scales,
+                colors[:0, 0],
+                colors[:0],
+            )
+        learned = [
+            (j, mate) for j, mate in enumerate(self._looks) if isinstance(mate, LearnedAttribute)
+        ]
         mates = [j for j, mate in learned if mate.slot == one.slot]
         out = self._changes(features, getattr(self, f"added_codes{k}"), mates, effective, reader=k)
         shown = colors + out[:, COLOR]
         for j, tint in learned:
-            if tint.tints_hair and tint.slot != one.slot and (one.added.regions == Region.HAIR).any():
+            if (
+                tint.tints_hair
+                and tint.slot != one.slot
+                and (one.added.regions == Region.HAIR).any()
+            ):
                 tinted = self._changes(features, None, [j], effective, reader=None)
                 shown = shown + getattr(self, f"added_hair{k}") * tinted[:, COLOR]
         # at weight 0 a mate's adapters alone would let it appear: what is not worn is absent
-        opacities = torch.where(effective[k] > 0, out[:, OPACITY], torch.zeros_like(out[:, OPACITY]))
-        opacities = torch.where(opacities < UNSEEN, torch.zeros_like(opacities), opacities).clamp(0, 1)
+        opacities = torch.where(
+            effective[k] > 0, out[:, OPACITY], torch.zeros_like(out[:, OPACITY])
+        )
+        opacities = torch.where(opacities < UNSEEN, torch.zeros_like(opacities), opacities).clamp(
+            0, 1
+        )
         places, sizes = _places(out), _growth(out).exp()
-        return (positions + _bound(getattr(self, f"added_matrices{k}"), places[:split]), axes * sizes[:split], opacities[:split],
-                shown[:split], means + places[split:], scales * sizes[split:], opacities[split:], shown[split:])
+        return (
+            positions + _bound(getattr(self, f"added_matrices{k}"), places[:split]),
+            axes * sizes[:split],
+            opacities[:split],
+            shown[:split],
+            means + places[split:],
+            scales * sizes[split:],
+            opacities[split:],
+            shown[split:],
+        )
 
-    def _changes(self, features: Tensor, codes: Tensor | None, worn: list[int], effective: Tensor, *, reader: int | None
-                 ) -> Tensor:
+    def _changes(
+        self,
+        features: Tensor,
+        codes: Tensor | None,
+        worn: list[int],
+        effective: Tensor,
+        *,
+        reader: int | None,
+    ) -> Tensor:
         """D(rows; W0 with adapters) - D(rows; W0), (N, OUTPUTS).
 
         features: (N, FEATURES); codes: (N, CODES) of the adapter `reader`, or None.
@@ -223,7 +323,9 @@ class Attributes(Formula):
             for j in worn:
                 change = effective[j] * getattr(self, f"lora{layer}_{j}")
                 if layer == 1 and j != reader:  # the codes are another attribute's
-                    change = torch.cat([change[:, :FEATURES], torch.zeros_like(change[:, FEATURES:])], 1)
+                    change = torch.cat(
+                        [change[:, :FEATURES], torch.zeros_like(change[:, FEATURES:])], 1
+                    )
                 total = total + change
             folded.append(torch.stack([plain, total]).transpose(1, 2))
         first, second, third = folded

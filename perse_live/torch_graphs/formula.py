@@ -13,6 +13,7 @@ class Formula(nn.Module):
     """A module whose only attributes are constant tensors."""
 
     if TYPE_CHECKING:
+
         def __getattr__(self, name: str) -> Tensor: ...
 
     def constant(self, name: str, array: np.ndarray) -> None:

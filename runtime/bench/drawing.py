@@ -69,13 +69,21 @@ def bench(*, progress: Callable[[str, float], None]) -> tuple[BenchResult, ...]:
     progress: told what is being measured and which fraction of it is done.
     """
     cores = os.cpu_count() or 1
-    return tuple(_measure(visible, threads, progress) for visible in VISIBLE for threads in sorted({1, min(2, cores)}))
+    return tuple(
+        _measure(visible, threads, progress)
+        for visible in VISIBLE
+        for threads in sorted({1, min(2, cores)})
+    )
 
 
 def machine() -> dict[str, str | int]:
     """What the figures were measured on."""
-    return {"processor": _processor(), "cores": os.cpu_count() or 1, "system": platform.platform(),
-            "python": platform.python_version()}
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def _measure(visible: int, threads: int, progress: Callable[[str, float], None]) -> BenchResult:
@@ -83,7 +91,10 @@ def _measure(visible: int, threads: int, progress: Callable[[str, float], None])
     progress(step, 0.0)
     avatar = made_up_avatar(visible, np.random.default_rng(0))
     camera = avatar.source.camera
-    animator, rasterizer = Animator(avatar, threads=threads), open_rasterizer(SIZE, SIZE, device="auto", threads=threads)
+    animator, rasterizer = (
+        Animator(avatar, threads=threads),
+        open_rasterizer(SIZE, SIZE, device="auto", threads=threads),
+    )
     residual = np.random.default_rng(1).normal(0, 1e-4, (LANDMARK_COUNT, 3)).astype(np.float32)
     times: defaultdict[str, list[float]] = defaultdict(list)
     drawn: list[int] = []
@@ -102,7 +113,10 @@ def _measure(visible: int, threads: int, progress: Callable[[str, float], None])
             times["total"].append(1000 * (end - start))
             drawn.append(int((gaussians.opacities > 0).sum()))
         progress(step, (index + 1) / len(frames))
-    stages = {name: Timing(float(np.median(values)), float(np.percentile(values, 95))) for name, values in times.items()}
+    stages = {
+        name: Timing(float(np.median(values)), float(np.percentile(values, 95)))
+        for name, values in times.items()
+    }
     return BenchResult(round(float(np.mean(drawn))), threads, stages)
 
 
@@ -114,35 +128,69 @@ def made_up_avatar(visible: int, random: np.random.Generator) -> Avatar:
     rig, surface, rigid = _made_up_head(visible, random)
     count = len(surface.triangles) + len(rigid.means)
     face = load_landmark_model().neutral
-    nearest = np.array([np.linalg.norm(rig.vertices - point, axis=1).argmin() for point in face], np.int32)
+    nearest = np.array(
+        [np.linalg.norm(rig.vertices - point, axis=1).argmin() for point in face], np.int32
+    )
     front = np.nonzero(rig.vertices[:, 2] > _CENTER[2])[0].astype(np.int32)
-    landmarks = LandmarkBinding(np.repeat(nearest[:, None], 3, 1), np.full((LANDMARK_COUNT, 3), 1 / 3, np.float32), front,
-                                random.normal(0, 0.01, (len(front), LANDMARK_COUNT)).astype(np.float32))
+    landmarks = LandmarkBinding(
+        np.repeat(nearest[:, None], 3, 1),
+        np.full((LANDMARK_COUNT, 3), 1 / 3, np.float32),
+        front,
+        random.normal(0, 0.01, (len(front), LANDMARK_COUNT)).astype(np.float32),
+    )
     facing, away = np.diag([1, -1, -1]).astype(np.float32), np.array([0, 0, _DISTANCE], np.float32)
-    source = Source(Camera.for_image(SIZE, SIZE), facing, away, np.zeros(EXPRESSION_COUNT, np.float32),
-                    np.zeros((2, 2), np.float32))
-    return Avatar(rig, surface, rigid, np.full(count, 0.8, np.float32), random.random((count, 3), np.float32),
-                  np.zeros(count, np.uint8), landmarks, source, Provenance("0" * 64, "nobody", "", "", ()))
+    source = Source(
+        Camera.for_image(SIZE, SIZE),
+        facing,
+        away,
+        np.zeros(EXPRESSION_COUNT, np.float32),
+        np.zeros((2, 2), np.float32),
+    )
+    return Avatar(
+        rig,
+        surface,
+        rigid,
+        np.full(count, 0.8, np.float32),
+        random.random((count, 3), np.float32),
+        np.zeros(count, np.uint8),
+        landmarks,
+        source,
+        Provenance("0" * 64, "nobody", "", "", ()),
+    )
 
 
-def _made_up_head(visible: int, random: np.random.Generator) -> tuple[HeadRig, SurfaceBinding, RigidBinding]:
+def _made_up_head(
+    visible: int, random: np.random.Generator
+) -> tuple[HeadRig, SurfaceBinding, RigidBinding]:
     """Three quarters of the Gaussians ride on the mesh, the rest is hair, all of which is drawn from any side."""
     rig = _rig(random)
     hair = visible // 4
     skin = round((visible - hair) / _FACING)
     spacing = 0.8 * np.sqrt(4 * np.pi * 0.1**2 / skin)  # metres between neighbours, nearly
     corners = rig.vertices[rig.triangles]
-    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    areas = np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    )
     triangles = random.choice(len(areas), skin, p=areas / areas.sum()).astype(np.int32)
     edge = np.sqrt(areas[triangles])
-    positions = np.concatenate([random.random((skin, 2)) / 2, np.zeros((skin, 1))], 1).astype(np.float32)
+    positions = np.concatenate([random.random((skin, 2)) / 2, np.zeros((skin, 1))], 1).astype(
+        np.float32
+    )
     axes = np.zeros((skin, 4), np.float32)
     axes[:, 0] = axes[:, 3] = spacing / edge
-    surface = SurfaceBinding(triangles, positions, axes, np.full(skin, 0.2 * spacing, np.float32), np.zeros(skin, np.uint8))
+    surface = SurfaceBinding(
+        triangles,
+        positions,
+        axes,
+        np.full(skin, 0.2 * spacing, np.float32),
+        np.zeros(skin, np.uint8),
+    )
     directions = random.normal(size=(hair, 3))
     directions[:, 1] = np.abs(directions[:, 1])
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    means = (directions * np.array(_RADII) * random.uniform(1.02, 1.12, (hair, 1)) + _CENTER).astype(np.float32)
+    means = (
+        directions * np.array(_RADII) * random.uniform(1.02, 1.12, (hair, 1)) + _CENTER
+    ).astype(np.float32)
     quats = random.normal(size=(hair, 4))
     quats = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).astype(np.float32)
     scales = np.tile(np.array([3.0, 0.7, 0.7]) * spacing, (hair, 1)).astype(np.float32)
@@ -151,8 +199,12 @@ def _made_up_head(visible: int, random: np.random.Generator) -> tuple[HeadRig, S
 
 def _rig(random: np.random.Generator) -> HeadRig:
     rows = round(np.sqrt(_VERTICES / 2))
-    theta, phi = np.meshgrid(np.linspace(0.02, np.pi - 0.02, rows), np.arange(2 * rows) * (np.pi / rows), indexing="ij")
-    sphere = np.stack([np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)], -1).reshape(-1, 3)
+    theta, phi = np.meshgrid(
+        np.linspace(0.02, np.pi - 0.02, rows), np.arange(2 * rows) * (np.pi / rows), indexing="ij"
+    )
+    sphere = np.stack(
+        [np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)], -1
+    ).reshape(-1, 3)
     vertices = (sphere * _RADII + _CENTER).astype(np.float32)
     here = np.arange(rows * 2 * rows).reshape(rows, 2 * rows)
     below, beside = here[1:], np.roll(here, -1, 1)
@@ -162,13 +214,24 @@ def _rig(random: np.random.Generator) -> HeadRig:
     actions = (waves * np.maximum(sphere[:, 2:], 0)).astype(np.float32)
     parts = np.full(len(triangles), Part.SKIN, np.uint8)
     eyes = np.array([[0.03, 0, 0], [-0.03, 0, 0]], np.float32)
-    return HeadRig(vertices, actions, triangles, parts, np.ones(len(vertices), np.float32), eyes, 0.012,
-                   np.array([0.0, -0.12, -0.1], np.float32))
+    return HeadRig(
+        vertices,
+        actions,
+        triangles,
+        parts,
+        np.ones(len(vertices), np.float32),
+        eyes,
+        0.012,
+        np.array([0.0, -0.12, -0.1], np.float32),
+    )
 
 
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), platform.machine())
+            return next(
+                (line.split(":", 1)[1].strip() for line in file if line.startswith("model name")),
+                platform.machine(),
+            )
     except OSError:
         return platform.processor() or platform.machine()

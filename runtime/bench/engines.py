@@ -34,8 +34,14 @@ class EngineBench:
     """Why the engine does not open; empty where it does."""
 
 
-def bench_engines(avatar: Avatar, folder: Path, names: Sequence[EngineName], *, threads: int,
-                  progress: Callable[[str, float], None]) -> tuple[EngineBench, ...]:
+def bench_engines(
+    avatar: Avatar,
+    folder: Path,
+    names: Sequence[EngineName],
+    *,
+    threads: int,
+    progress: Callable[[str, float], None],
+) -> tuple[EngineBench, ...]:
     """Measure each engine with an avatar that performs, at 512x512.
 
     folder: of the avatar's engines; progress: told what is being measured and which fraction of it is done. On a GPU every stage
@@ -44,8 +50,13 @@ def bench_engines(avatar: Avatar, folder: Path, names: Sequence[EngineName], *, 
     return tuple(_measured(avatar, folder, name, threads, progress) for name in names)
 
 
-def _measured(avatar: Avatar, folder: Path, name: EngineName, threads: int, progress: Callable[[str, float], None]
-              ) -> EngineBench:
+def _measured(
+    avatar: Avatar,
+    folder: Path,
+    name: EngineName,
+    threads: int,
+    progress: Callable[[str, float], None],
+) -> EngineBench:
     try:
         engine = choose_engine(name, folder, avatar, size=(SIZE, SIZE)).engine
     except UserError as error:
@@ -81,8 +92,14 @@ def _measured(avatar: Avatar, folder: Path, name: EngineName, threads: int, prog
         progress(f"engine {name}", (index + 1) / len(frames))
     if not names:
         del times["attributes"]
-    return EngineBench(name, {key: Timing(float(np.median(values)), float(np.percentile(values, 95)))
-                              for key, values in times.items()}, "")
+    return EngineBench(
+        name,
+        {
+            key: Timing(float(np.median(values)), float(np.percentile(values, 95)))
+            for key, values in times.items()
+        },
+        "",
+    )
 
 
 def _waiting(name: EngineName) -> Callable[[], None]:

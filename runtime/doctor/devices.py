@@ -33,9 +33,17 @@ def cameras(*, system: Path = _SYSTEM_LIST, devices: Path = _DEVICES) -> Finding
 
     found = list_cameras(system=system, devices=devices)
     if not found:
-        return Finding("cameras", "warning", "none", "plug one in, or drive the avatar by a phone's or browser's camera"
-                       " (--camera browser), a video file, or not at all (--camera none)")
-    text = ", ".join(f"{camera.index}: {camera.name}{f' ({camera.problem})' if camera.problem else ''}" for camera in found)
+        return Finding(
+            "cameras",
+            "warning",
+            "none",
+            "plug one in, or drive the avatar by a phone's or browser's camera"
+            " (--camera browser), a video file, or not at all (--camera none)",
+        )
+    text = ", ".join(
+        f"{camera.index}: {camera.name}{f' ({camera.problem})' if camera.problem else ''}"
+        for camera in found
+    )
     if all(camera.problem for camera in found):
         return Finding("cameras", "warning", text, found[0].problem)
     return Finding("cameras", "ok", text)
@@ -52,8 +60,12 @@ def microphones() -> Finding:
         what, _, how = str(error).partition(": ")
         return Finding("microphones", "warning", what, how)
     if not found:
-        return Finding("microphones", "warning", "none", "plug one in; without one there is a picture only")
-    names = ", ".join(f"{one.number}: {one.name}{' (default)' if one.usual else ''}" for one in found)
+        return Finding(
+            "microphones", "warning", "none", "plug one in; without one there is a picture only"
+        )
+    names = ", ".join(
+        f"{one.number}: {one.name}{' (default)' if one.usual else ''}" for one in found
+    )
     return Finding("microphones", "ok", names)
 
 
@@ -70,33 +82,58 @@ def voice_output() -> Finding:
         what, _, how = str(error).partition(": ")
         return Finding("voice for calls", "warning", what, how)
     if not found:
-        return Finding("voice for calls", "warning", "no virtual cable",
-                       "Linux: apt-get install pulseaudio-utils; macOS: BlackHole; Windows: VB-CABLE")
-    return Finding("voice for calls", "ok", ", ".join(f"{number}: {name}" for number, name in found))
+        return Finding(
+            "voice for calls",
+            "warning",
+            "no virtual cable",
+            "Linux: apt-get install pulseaudio-utils; macOS: BlackHole; Windows: VB-CABLE",
+        )
+    return Finding(
+        "voice for calls", "ok", ", ".join(f"{number}: {name}" for number, name in found)
+    )
 
 
 @never_raising("virtual camera")
-def virtual_camera(*, system: Path = _SYSTEM_LIST, devices: Path = _DEVICES, modules: Path = _MODULES) -> Finding:
+def virtual_camera(
+    *, system: Path = _SYSTEM_LIST, devices: Path = _DEVICES, modules: Path = _MODULES
+) -> Finding:
     """Whether other programs could see the avatar as a camera. system, devices, modules: Linux's folders."""
     name = "virtual camera"
     if find_spec("pyvirtualcam") is None:
-        return Finding(name, "warning", "the package pyvirtualcam is not installed", "pip install pyvirtualcam")
+        return Finding(
+            name, "warning", "the package pyvirtualcam is not installed", "pip install pyvirtualcam"
+        )
     if sys.platform != "linux":
         return _opened_virtual_camera()
     load = "sudo modprobe v4l2loopback devices=1 exclusive_caps=1 card_label=perse-live"
     if not (modules / "v4l2loopback").is_dir():
         if _module_is_installed("v4l2loopback"):
-            return Finding(name, "warning", "the driver v4l2loopback is installed but not loaded", load)
-        return Finding(name, "warning", "there is no driver v4l2loopback", f"sudo apt-get install v4l2loopback-dkms && {load}")
+            return Finding(
+                name, "warning", "the driver v4l2loopback is installed but not loaded", load
+            )
+        return Finding(
+            name,
+            "warning",
+            "there is no driver v4l2loopback",
+            f"sudo apt-get install v4l2loopback-dkms && {load}",
+        )
     entries = system.iterdir() if system.is_dir() else ()
     loopbacks = sorted(entry.name for entry in entries if "virtual" in entry.resolve().parts)
     if not loopbacks:
-        return Finding(name, "warning", "the driver v4l2loopback is loaded but has no device",
-                       f"sudo modprobe -r v4l2loopback && {load}")
+        return Finding(
+            name,
+            "warning",
+            "the driver v4l2loopback is loaded but has no device",
+            f"sudo modprobe -r v4l2loopback && {load}",
+        )
     writable = [device for device in loopbacks if os.access(devices / device, os.R_OK | os.W_OK)]
     if not writable:
-        return Finding(name, "warning", f"{devices / loopbacks[0]} may not be written to",
-                       "sudo usermod -aG video $USER, then log out and in again")
+        return Finding(
+            name,
+            "warning",
+            f"{devices / loopbacks[0]} may not be written to",
+            "sudo usermod -aG video $USER, then log out and in again",
+        )
     return Finding(name, "ok", ", ".join(str(devices / device) for device in writable))
 
 
@@ -113,7 +150,10 @@ def _opened_virtual_camera() -> Finding:
 
 def _module_is_installed(module: str) -> bool:
     modinfo = installed_program("modinfo", more_folders=("/usr/sbin", "/sbin"))
-    return modinfo is not None and subprocess.run([modinfo, module], capture_output=True, check=False).returncode == 0
+    return (
+        modinfo is not None
+        and subprocess.run([modinfo, module], capture_output=True, check=False).returncode == 0
+    )
 
 
 @never_raising("global hotkeys")
@@ -122,7 +162,11 @@ def global_hotkeys() -> Finding:
     obstacle = obstacle_to_global_keys()
     if obstacle:
         return Finding("global hotkeys", "warning", f"none: {obstacle}", FALLBACK)
-    return Finding("global hotkeys", "ok", f"on display {os.environ['DISPLAY']}" if sys.platform == "linux" else "yes")
+    return Finding(
+        "global hotkeys",
+        "ok",
+        f"on display {os.environ['DISPLAY']}" if sys.platform == "linux" else "yes",
+    )
 
 
 class _Greeting(http.server.BaseHTTPRequestHandler):
@@ -141,7 +185,9 @@ class _Server(http.server.HTTPServer):
     allow_reuse_address = sys.platform != "win32"  # on Windows it would share a port that is in use
 
     def server_bind(self) -> None:
-        self.socket.bind(self.server_address)  # HTTPServer's own looks up the host's name, which can take seconds
+        self.socket.bind(
+            self.server_address
+        )  # HTTPServer's own looks up the host's name, which can take seconds
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
 
@@ -153,25 +199,46 @@ def page(port: int) -> Finding:
         server = _Server(("127.0.0.1", port), _Greeting)
     except (OSError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            return Finding("page", "warning", f"port {port} is taken by another program (or another session)",
-                           f"choose another one: --port {port + 1 if port < 65535 else 8080}")
-        return Finding("page", "problem", f"port {port} cannot be opened: {one_line(error)}",
-                       "choose one from 1024 to 65535: --port 8080")
+            return Finding(
+                "page",
+                "warning",
+                f"port {port} is taken by another program (or another session)",
+                f"choose another one: --port {port + 1 if port < 65535 else 8080}",
+            )
+        return Finding(
+            "page",
+            "problem",
+            f"port {port} cannot be opened: {one_line(error)}",
+            "choose one from 1024 to 65535: --port 8080",
+        )
     with server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="doctor's page")
+        thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="doctor's page"
+        )
         thread.start()
         try:
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # as browsers do here
+            opener = urllib.request.build_opener(
+                urllib.request.ProxyHandler({})
+            )  # as browsers do here
             with opener.open(address, timeout=_FETCH_SECONDS) as response:
                 right = response.read() == b"perse-live"
         except OSError as error:
-            return Finding("page", "problem", f"{address} was served but cannot be fetched: {one_line(error)}",
-                           "allow Python in the firewall for connections within this machine")
+            return Finding(
+                "page",
+                "problem",
+                f"{address} was served but cannot be fetched: {one_line(error)}",
+                "allow Python in the firewall for connections within this machine",
+            )
         finally:
             server.shutdown()
             thread.join()
     if not right:
-        return Finding("page", "problem", f"another program answers for {address}", f"choose another port: --port {port + 1}")
+        return Finding(
+            "page",
+            "problem",
+            f"another program answers for {address}",
+            f"choose another port: --port {port + 1}",
+        )
     return Finding("page", "ok", f"{address} can be served and fetched")
 
 
@@ -181,36 +248,75 @@ def browser() -> Finding:
     try:
         controller = webbrowser.get()
     except webbrowser.Error:
-        return Finding("browser", "warning", "none that could be opened here", "open the link that live prints by hand; from"
-                       " another machine through ssh -L 8080:127.0.0.1:8080")
-    return Finding("browser", "ok", str(getattr(controller, "name", "") or type(controller).__name__))
+        return Finding(
+            "browser",
+            "warning",
+            "none that could be opened here",
+            "open the link that live prints by hand; from"
+            " another machine through ssh -L 8080:127.0.0.1:8080",
+        )
+    return Finding(
+        "browser", "ok", str(getattr(controller, "name", "") or type(controller).__name__)
+    )
 
 
 @never_raising("CUDA")
 def cuda() -> Finding:
     """NVIDIA GPU, its driver, and what draws on it."""
-    torch = _imported("torch", "dict(version=m.__version__, there=m.cuda.is_available(), built=m.version.cuda)")
-    gpu = _nvidia_gpu() or ("an NVIDIA GPU" if torch is not None and torch.get("there") else None)  # Jetsons have no nvidia-smi
+    torch = _imported(
+        "torch", "dict(version=m.__version__, there=m.cuda.is_available(), built=m.version.cuda)"
+    )
+    gpu = _nvidia_gpu() or (
+        "an NVIDIA GPU" if torch is not None and torch.get("there") else None
+    )  # Jetsons have no nvidia-smi
     if gpu is None:
-        return Finding("CUDA", "ok", "no NVIDIA GPU: everything runs on the processor, as it is meant to")
+        return Finding(
+            "CUDA", "ok", "no NVIDIA GPU: everything runs on the processor, as it is meant to"
+        )
     if torch is None or find_spec("gsplat") is None:
-        return Finding("CUDA", "warning", f"{gpu}, which is not used: torch or gsplat is missing", install_command("cuda"))
+        return Finding(
+            "CUDA",
+            "warning",
+            f"{gpu}, which is not used: torch or gsplat is missing",
+            install_command("cuda"),
+        )
     if "error" in torch:
-        return Finding("CUDA", "warning", f"{gpu}, but torch cannot be imported: {torch['error']}",
-                       "pip install --force-reinstall torch")
+        return Finding(
+            "CUDA",
+            "warning",
+            f"{gpu}, but torch cannot be imported: {torch['error']}",
+            "pip install --force-reinstall torch",
+        )
     found = f"{gpu}, torch {torch['version']}"
     if not torch["built"]:
-        return Finding("CUDA", "warning", f"{found}, built without CUDA",
-                       "install torch as https://pytorch.org says for your driver")
+        return Finding(
+            "CUDA",
+            "warning",
+            f"{found}, built without CUDA",
+            "install torch as https://pytorch.org says for your driver",
+        )
     if not torch["there"]:
-        return Finding("CUDA", "warning", f"{found}, which does not see it", "update the NVIDIA driver, then look at nvidia-smi")
+        return Finding(
+            "CUDA",
+            "warning",
+            f"{found}, which does not see it",
+            "update the NVIDIA driver, then look at nvidia-smi",
+        )
     drawing = _imported("perse_live.splatting.cuda", "m.quick_obstacles()") or {}
     if cause := drawing.get("error") or drawing.get("causes"):
-        return Finding("CUDA", "warning", f"{found}, but the CPU draws: {one_line(cause)}",
-                       "perse-live doctor --gpu tries all of it; docs/engines.md says what it needs")
+        return Finding(
+            "CUDA",
+            "warning",
+            f"{found}, but the CPU draws: {one_line(cause)}",
+            "perse-live doctor --gpu tries all of it; docs/engines.md says what it needs",
+        )
     if not drawing.get("compiled"):
-        return Finding("CUDA", "warning", f"{found}; gsplat's kernels are not compiled yet, the first session will take minutes",
-                       "perse-live doctor --gpu compiles them, and tries what draws on the GPU")
+        return Finding(
+            "CUDA",
+            "warning",
+            f"{found}; gsplat's kernels are not compiled yet, the first session will take minutes",
+            "perse-live doctor --gpu compiles them, and tries what draws on the GPU",
+        )
     return Finding("CUDA", "ok", f"{found}; gsplat draws")
 
 
@@ -221,11 +327,19 @@ def tensorrt() -> Finding:
     for module in ("tensorrt", "tensorrt_rtx"):
         content = _imported(module, "dict(version=m.__version__)")
         if content is not None and "error" in content:
-            return Finding("TensorRT", "warning", f"{module} cannot be imported: {content['error']}",
-                           f"pip install --force-reinstall {module}, or uninstall it")
+            return Finding(
+                "TensorRT",
+                "warning",
+                f"{module} cannot be imported: {content['error']}",
+                f"pip install --force-reinstall {module}, or uninstall it",
+            )
         if content is not None:
             there.append(f"{module} {content['version']}")
-    return Finding("TensorRT", "ok", ", ".join(there) or "not installed: only needed for engines on NVIDIA GPUs")
+    return Finding(
+        "TensorRT",
+        "ok",
+        ", ".join(there) or "not installed: only needed for engines on NVIDIA GPUs",
+    )
 
 
 def _nvidia_gpu() -> str | None:
@@ -234,7 +348,9 @@ def _nvidia_gpu() -> str | None:
     if program is None:
         return None
     query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False)
+    answer = subprocess.run(
+        query, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
+    )
     lines = answer.stdout.splitlines()
     return lines[0].strip() if answer.returncode == 0 and lines else None
 
@@ -250,11 +366,21 @@ def _imported(module: str, content: str) -> dict[str, str] | None:
     code = f"import json, {module} as m; print(json.dumps({content}))"
     try:
         with tempfile.TemporaryDirectory(prefix="perse-live-") as folder:
-            answer = subprocess.run(python_command(code), capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False,
-                                    cwd=folder)
+            answer = subprocess.run(
+                python_command(code),
+                capture_output=True,
+                text=True,
+                timeout=_PROBE_SECONDS,
+                check=False,
+                cwd=folder,
+            )
     except subprocess.TimeoutExpired:
         return {"error": f"no answer within {_PROBE_SECONDS:.0f} s"}
     if answer.returncode:
         complaint = answer.stderr.strip().splitlines()
-        return {"error": one_line(complaint[-1] if complaint else f"it ends the process (code {answer.returncode})")}
+        return {
+            "error": one_line(
+                complaint[-1] if complaint else f"it ends the process (code {answer.returncode})"
+            )
+        }
     return json.loads(answer.stdout.splitlines()[-1])

@@ -28,6 +28,7 @@ class Finding:
 
 def never_raising(name: str) -> Callable[[Callable[P, Finding]], Callable[P, Finding]]:
     """Turn whatever a check raises into a finding: one broken library must not hide what the other checks find."""
+
     def decorate(check: Callable[P, Finding]) -> Callable[P, Finding]:
         @functools.wraps(check)
         def checked(*args: P.args, **kwargs: P.kwargs) -> Finding:
@@ -36,8 +37,12 @@ def never_raising(name: str) -> Callable[[Callable[P, Finding]], Callable[P, Fin
             except UserError as error:
                 return Finding(name, "problem", one_line(error))
             except Exception as error:
-                return Finding(name, "problem", gist(error),
-                               "this should not happen: please report it with this line")
+                return Finding(
+                    name,
+                    "problem",
+                    gist(error),
+                    "this should not happen: please report it with this line",
+                )
 
         return checked
 

@@ -48,7 +48,9 @@ def gpu_missing() -> str:
     return ""
 
 
-def examine_gpu(avatar: Avatar | None, folder: Path, *, progress: Progress = lambda *_: None) -> list[Finding]:
+def examine_gpu(
+    avatar: Avatar | None, folder: Path, *, progress: Progress = lambda *_: None
+) -> list[Finding]:
     """Compile gsplat, compare its pictures with numba's, and draw with each engine; minutes the first time.
 
     avatar: to draw; None: a made-up head; folder: of its engines. `gpu_missing` must be empty. A finding of status "problem" is
@@ -71,7 +73,7 @@ def _made_up() -> Avatar:
     """A head whose hair can be tinted."""
     avatar = made_up_avatar(_VISIBLE, np.random.default_rng(0))
     regions = avatar.regions.copy()
-    regions[len(avatar.surface.triangles):] = Region.HAIR
+    regions[len(avatar.surface.triangles) :] = Region.HAIR
     return replace(avatar, regions=regions)
 
 
@@ -80,8 +82,12 @@ def _gpu() -> Finding:
     import torch
 
     free, total = torch.cuda.mem_get_info()
-    return Finding("GPU", "ok", f"{find_gpu().label}, {free >> 20} of {total >> 20} MiB free; torch {torch.__version__}, CUDA"
-                   f" {torch.version.cuda}")
+    return Finding(
+        "GPU",
+        "ok",
+        f"{find_gpu().label}, {free >> 20} of {total >> 20} MiB free; torch {torch.__version__}, CUDA"
+        f" {torch.version.cuda}",
+    )
 
 
 @never_raising("gsplat")
@@ -91,9 +97,13 @@ def _gsplat() -> Finding:
     start = time.perf_counter()
     causes = gpu_obstacles()
     if causes:
-        return Finding("gsplat", "problem", "; ".join(causes), "docs/engines.md says what an NVIDIA GPU needs")
+        return Finding(
+            "gsplat", "problem", "; ".join(causes), "docs/engines.md says what an NVIDIA GPU needs"
+        )
     took = time.perf_counter() - start
-    return Finding("gsplat", "ok", f"compiled or loaded, and drawing as the reference does, in {took:.1f} s")
+    return Finding(
+        "gsplat", "ok", f"compiled or loaded, and drawing as the reference does, in {took:.1f} s"
+    )
 
 
 @never_raising("gsplat's picture")
@@ -130,13 +140,17 @@ def _engine(name: str, open_engine: Callable[[], Engine], avatar: Avatar) -> Fin
     try:
         engine = open_engine()
     except Exception as error:
-        return Finding(f"engine {name}", "problem" if name == "torch" else "warning", one_line(error))
+        return Finding(
+            f"engine {name}", "problem" if name == "torch" else "warning", one_line(error)
+        )
     opened = time.perf_counter() - start
     checked = never_raising(f"engine {name}")(compare_engine)(engine, avatar)
     return replace(checked, found=f"opened in {opened:.1f} s; {checked.found}")
 
 
-def compare_engine(engine: Engine, avatar: Avatar, *, runs: int = _RUNS, beside: int = _BESIDE) -> Finding:
+def compare_engine(
+    engine: Engine, avatar: Avatar, *, runs: int = _RUNS, beside: int = _BESIDE
+) -> Finding:
     """Frames in several looks beside the CPU's, synchronisations that torch makes in a frame, times, and frames while another
     thread makes posers.
     """
@@ -153,7 +167,13 @@ def compare_engine(engine: Engine, avatar: Avatar, *, runs: int = _RUNS, beside:
     for weights, motion in zip(looks, motions, strict=True):
         for stage, wardrobe in zip((ours, theirs), wardrobes, strict=True):
             stage.wear(wardrobe.wear(weights))
-        apart = max(apart, _apart(ours.draw(motion, background=_BACKGROUND), theirs.draw(motion, background=_BACKGROUND)))
+        apart = max(
+            apart,
+            _apart(
+                ours.draw(motion, background=_BACKGROUND),
+                theirs.draw(motion, background=_BACKGROUND),
+            ),
+        )
     motion = motions[0]
 
     def draw() -> UInt8Array:
@@ -162,8 +182,10 @@ def compare_engine(engine: Engine, avatar: Avatar, *, runs: int = _RUNS, beside:
     expected = draw().copy()
     waits = synchronizations(draw)
     failure = "" if beside == 0 else _beside_another_thread(engine, avatar, draw, expected, beside)
-    text = (f"{apart:.3%} of its values differ from the CPU's by more than {_ALIKE}; {waits} implicit synchronisations in a"
-            f" frame; posing {_timed(lambda: ours.pose(motion), runs)}, a frame {_timed(draw, runs)}")
+    text = (
+        f"{apart:.3%} of its values differ from the CPU's by more than {_ALIKE}; {waits} implicit synchronisations in a"
+        f" frame; posing {_timed(lambda: ours.pose(motion), runs)}, a frame {_timed(draw, runs)}"
+    )
     if failure:
         text = f"{text}; beside another thread: {failure}"
     sound = apart < _APART and waits <= _MOST_SYNCHRONIZATIONS and not failure
@@ -173,7 +195,14 @@ def compare_engine(engine: Engine, avatar: Avatar, *, runs: int = _RUNS, beside:
 def _motions(avatar: Avatar, count: int) -> list[Motion]:
     frames = performance(12.0, 10.0)
     chosen = [frames[k] for k in np.linspace(0, len(frames) - 1, count + 2).astype(int)[1:-1]]
-    return [Motion(one.expression, one.gaze, facing_pose(avatar, yaw=one.yaw, pitch=one.pitch, roll=one.roll)) for one in chosen]
+    return [
+        Motion(
+            one.expression,
+            one.gaze,
+            facing_pose(avatar, yaw=one.yaw, pitch=one.pitch, roll=one.roll),
+        )
+        for one in chosen
+    ]
 
 
 def _apart(found: UInt8Array, expected: UInt8Array) -> float:
@@ -192,7 +221,7 @@ def _timed(work: Callable[[], object], runs: int) -> str:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(1e3 * (time.perf_counter() - start))
-    kept = times[runs // 10:]
+    kept = times[runs // 10 :]
     return f"{np.median(kept):.2f} ms (p95 {np.percentile(kept, 95):.2f})"
 
 
@@ -213,8 +242,13 @@ def synchronizations(work: Callable[[], object]) -> int:
     return sum("synchroniz" in str(one.message) for one in said)
 
 
-def _beside_another_thread(engine: Engine, avatar: Avatar, draw: Callable[[], UInt8Array], expected: UInt8Array, frames: int
-                           ) -> str:
+def _beside_another_thread(
+    engine: Engine,
+    avatar: Avatar,
+    draw: Callable[[], UInt8Array],
+    expected: UInt8Array,
+    frames: int,
+) -> str:
     """What fails when frames are drawn while another thread makes posers, as `live` does when it draws fewer Gaussians."""
     stop = threading.Event()
     failures: list[str] = []

@@ -23,7 +23,12 @@ def system() -> Finding:
     if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
         return Finding("system", "warning", found, "this Python is not tested: use 3.10 to 3.13")
     if sys.maxsize < 1 << 32:
-        return Finding("system", "problem", f"{found}, 32 bit", "install a 64-bit Python: MediaPipe and Numba have no other")
+        return Finding(
+            "system",
+            "problem",
+            f"{found}, 32 bit",
+            "install a 64-bit Python: MediaPipe and Numba have no other",
+        )
     return Finding("system", "ok", found)
 
 
@@ -35,9 +40,17 @@ def processor() -> Finding:
     features = {name for name, there in llvm.get_host_cpu_features().items() if there}
     shown = [name for name in _SHOWN_FEATURES if name in features]
     found = f"{machine()['processor']}, {llvm.get_host_cpu_name()} to the compiler, vectors: {', '.join(shown) or 'none known'}"
-    if not features & {"avx2", "neon"} and platform.machine().lower() not in ("arm64", "aarch64"):  # which all have NEON
-        return Finding("processor", "warning", found, "without AVX2 or NEON drawing is slow: draw smaller (--size 256); in a"
-                       " virtual machine, pass the host's processor through")
+    if not features & {"avx2", "neon"} and platform.machine().lower() not in (
+        "arm64",
+        "aarch64",
+    ):  # which all have NEON
+        return Finding(
+            "processor",
+            "warning",
+            found,
+            "without AVX2 or NEON drawing is slow: draw smaller (--size 256); in a"
+            " virtual machine, pass the host's processor through",
+        )
     return Finding("processor", "ok", found)
 
 
@@ -47,7 +60,12 @@ def cores(*, root: Path = _ROOT) -> Finding:
     there, usable = os.cpu_count() or 1, usable_cores(root=root)
     found = f"{there} cores, {usable:g} of them usable" if usable < there else f"{there} cores"
     if usable < 2:
-        return Finding("cores", "warning", found, "tracking and drawing have to share: draw smaller (--size 384)")
+        return Finding(
+            "cores",
+            "warning",
+            found,
+            "tracking and drawing have to share: draw smaller (--size 384)",
+        )
     return Finding("cores", "ok", found)
 
 
@@ -57,7 +75,9 @@ def usable_cores(*, root: Path = _ROOT) -> float:
     limit = _first_line(root / "sys/fs/cgroup/cpu.max").split()
     if len(limit) == 2 and limit[0].isdigit():
         count = min(count, int(limit[0]) / int(limit[1]))
-    quota, period = (_first_line(root / f"sys/fs/cgroup/cpu/cpu.cfs_{name}_us") for name in ("quota", "period"))
+    quota, period = (
+        _first_line(root / f"sys/fs/cgroup/cpu/cpu.cfs_{name}_us") for name in ("quota", "period")
+    )
     if quota.isdigit() and period.isdigit():
         count = min(count, int(quota) / int(period))
     return count
@@ -71,7 +91,12 @@ def memory(*, root: Path = _ROOT) -> Finding:
         return Finding("memory", "ok", "this system does not say how much is free")
     found = f"{free / (1 << 30):.1f} GiB free"
     if free < _LEAST_MEMORY:
-        return Finding("memory", "warning", found, "close other programs: a session takes about half a gigabyte")
+        return Finding(
+            "memory",
+            "warning",
+            found,
+            "close other programs: a session takes about half a gigabyte",
+        )
     return Finding("memory", "ok", found)
 
 
@@ -83,8 +108,12 @@ def _free_memory(root: Path) -> int | None:
         lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
-    limit, used = (_first_line(root / f"sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    free = next(
+        (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None
+    )
+    limit, used = (
+        _first_line(root / f"sys/fs/cgroup/memory.{name}") for name in ("max", "current")
+    )
     if free is not None and limit.isdigit() and used.isdigit():
         free = min(free, int(limit) - int(used))
     return free
@@ -104,12 +133,31 @@ if sys.platform == "win32":
     class _MemoryStatus(ctypes.Structure):
         """MEMORYSTATUSEX of the Windows API."""
 
-        _fields_ = (("length", ctypes.c_ulong), ("load", ctypes.c_ulong), *((name, ctypes.c_ulonglong) for name in (
-            "total", "free", "total_page_file", "free_page_file", "total_virtual", "free_virtual", "free_extended")))
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *(
+                (name, ctypes.c_ulonglong)
+                for name in (
+                    "total",
+                    "free",
+                    "total_page_file",
+                    "free_page_file",
+                    "total_virtual",
+                    "free_virtual",
+                    "free_extended",
+                )
+            ),
+        )
 
     def _windows_free_memory() -> int | None:
         status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-        return int(status.free) if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
+        return (
+            int(status.free)
+            if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+            else None
+        )
 else:
+
     def _windows_free_memory() -> int | None:
         return None

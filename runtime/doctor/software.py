@@ -12,7 +12,13 @@ from time import perf_counter
 import numpy as np
 
 from perse_live.arrays import UInt8Array
-from perse_live.assets import ASSETS, FOLDER_VARIABLE, OFFLINE_VARIABLE, optional_asset_path, user_cache
+from perse_live.assets import (
+    ASSETS,
+    FOLDER_VARIABLE,
+    OFFLINE_VARIABLE,
+    optional_asset_path,
+    user_cache,
+)
 from perse_live.errors import UserError, one_line
 from runtime.doctor.finding import Finding, never_raising
 
@@ -32,12 +38,20 @@ def kernels() -> Finding:
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
-        return Finding(name, "problem", "no folder for compiled code can be written to",
-                       "set NUMBA_CACHE_DIR to a folder that you may write to")
+        return Finding(
+            name,
+            "problem",
+            "no folder for compiled code can be written to",
+            "set NUMBA_CACHE_DIR to a folder that you may write to",
+        )
     found = f"Numba {version('numba')} works after {perf_counter() - start:.1f} s, and keeps its code in {cache_folder()}"
     if not right:
-        return Finding(name, "problem", f"Numba {version('numba')} computes wrongly on this machine",
-                       "reinstall it: pip install --force-reinstall numba llvmlite")
+        return Finding(
+            name,
+            "problem",
+            f"Numba {version('numba')} computes wrongly on this machine",
+            "reinstall it: pip install --force-reinstall numba llvmlite",
+        )
     return Finding(name, "ok", found)
 
 
@@ -68,10 +82,15 @@ def model_file(name: str, *, needed: bool) -> Finding:
         if not asset.sources:
             return Finding(title, "ok", f"not here ({size})")
         if os.environ.get(OFFLINE_VARIABLE, "") not in ("", "0"):
-            return Finding(title, "problem" if needed else "warning",
-                           f"not here ({size}), and {OFFLINE_VARIABLE} forbids to fetch it",
-                           f"run once without {OFFLINE_VARIABLE}")
-        return Finding(title, "ok", f"not here yet ({size}): fetched at the first use from {asset.sources[0]}")
+            return Finding(
+                title,
+                "problem" if needed else "warning",
+                f"not here ({size}), and {OFFLINE_VARIABLE} forbids to fetch it",
+                f"run once without {OFFLINE_VARIABLE}",
+            )
+        return Finding(
+            title, "ok", f"not here yet ({size}): fetched at the first use from {asset.sources[0]}"
+        )
 
     return look()
 
@@ -81,9 +100,15 @@ def segmentation() -> Finding:
     """Which of two ways a build tells hair, skin and clothes apart."""
     asset = ASSETS["selfie_multiclass"]
     if optional_asset_path("selfie_multiclass") is not None:
-        return Finding("segmentation", "ok", f"builds tell hair, skin and clothes apart with {asset.file_name}")
-    return Finding("segmentation", "ok", "builds tell hair, skin and clothes apart by colours and the fitted head; they use"
-                   f" {asset.file_name} where {FOLDER_VARIABLE} names a folder with it")
+        return Finding(
+            "segmentation", "ok", f"builds tell hair, skin and clothes apart with {asset.file_name}"
+        )
+    return Finding(
+        "segmentation",
+        "ok",
+        "builds tell hair, skin and clothes apart by colours and the fitted head; they use"
+        f" {asset.file_name} where {FOLDER_VARIABLE} names a folder with it",
+    )
 
 
 @never_raising("settings")
@@ -93,7 +118,9 @@ def settings(path: Path | None = None) -> Finding:
 
     file = path or settings_path()
     load_settings(path)
-    return Finding("settings", "ok", str(file) if file.exists() else f"no {file}: everything is as by default")
+    return Finding(
+        "settings", "ok", str(file) if file.exists() else f"no {file}: everything is as by default"
+    )
 
 
 @never_raising("WebRTC")
@@ -103,8 +130,12 @@ def webrtc() -> Finding:
         try:
             importlib.import_module(name)
         except Exception as error:  # a native part may fail in any way
-            return Finding("WebRTC", "problem", f"{name} cannot be used: {one_line(error)}",
-                           f"pip install --force-reinstall {name}")
+            return Finding(
+                "WebRTC",
+                "problem",
+                f"{name} cannot be used: {one_line(error)}",
+                f"pip install --force-reinstall {name}",
+            )
     return Finding("WebRTC", "ok", f"aiortc {version('aiortc')}, aiohttp {version('aiohttp')}")
 
 
@@ -125,14 +156,25 @@ def codec(library: str) -> Finding:
             try:
                 packet = encoder.encode(to_i420(picture), number * 3000, keyframe=number == 0)
             except (OSError, ValueError) as error:  # FFmpeg's errors are among them
-                return Finding(title, "problem", f"PyAV {version('av')} cannot encode with it: {one_line(error)}",
-                               "reinstall the wheel, which brings its own FFmpeg: pip install --force-reinstall av")
+                return Finding(
+                    title,
+                    "problem",
+                    f"PyAV {version('av')} cannot encode with it: {one_line(error)}",
+                    "reinstall the wheel, which brings its own FFmpeg: pip install --force-reinstall av",
+                )
             times.append(1000 * (perf_counter() - start))
             total += packet.size
-        found = (f"{np.median(times):.1f} ms a picture (median of {_FRAMES} made-up ones of {_SIZE}x{_SIZE},"
-                 f" {total / 1000:.0f} kB in all)")
+        found = (
+            f"{np.median(times):.1f} ms a picture (median of {_FRAMES} made-up ones of {_SIZE}x{_SIZE},"
+            f" {total / 1000:.0f} kB in all)"
+        )
         if np.median(times) > _SLOW_ENCODER:
-            return Finding(title, "warning", found, "choose the other codec if it is quicker, or draw smaller (--size 384)")
+            return Finding(
+                title,
+                "warning",
+                found,
+                "choose the other codec if it is quicker, or draw smaller (--size 384)",
+            )
         return Finding(title, "ok", found)
 
     return look()
@@ -144,7 +186,7 @@ def _moving_pictures() -> list[UInt8Array]:
     pictures: list[UInt8Array] = []
     for number in range(_FRAMES):
         shift = 0.01 * number
-        face = np.exp(-(((x - 0.5 - shift) / 0.22) ** 2 + ((y - 0.5) / 0.3) ** 2) ** 2)
+        face = np.exp(-((((x - 0.5 - shift) / 0.22) ** 2 + ((y - 0.5) / 0.3) ** 2) ** 2))
         hair = 0.15 * np.sin(90 * (x - shift) + 8 * np.sin(9 * y)) * (1 - face)
         channels = [np.clip(0.25 + weight * face + hair, 0, 1) for weight in (0.6, 0.45, 0.35)]
         pictures.append((255 * np.stack(channels, -1)).astype(np.uint8))

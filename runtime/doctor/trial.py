@@ -46,13 +46,15 @@ _WARM_UP_PICTURES = 24
 _LEAST_PICTURES, _LONGEST_SECONDS = 3, 60.0  # measured, however slow the machine is
 _STAGES = ("detect", "fit", "animate", "render", "encode")
 _THREADS = (("detect", "fit"), ("animate", "render"), ("encode",))
-_ADVICE: Mapping[str, str] = MappingProxyType({
-    "detect": "finding the face is the slow stage: close other programs, or let a phone track you (--camera vmc:0.0.0.0)",
-    "fit": "fitting the face is the slow stage: close other programs, or let a phone track you (--camera vmc:0.0.0.0)",
-    "animate": "posing the avatar is the slow stage: draw fewer Gaussians (--max-gaussians 15000)",
-    "render": "drawing is the slow stage: draw smaller (--size 384) or fewer Gaussians (--max-gaussians 15000)",
-    "encode": "encoding is the slow stage: choose the other codec (--codec h264), or draw smaller (--size 384)",
-})
+_ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        "detect": "finding the face is the slow stage: close other programs, or let a phone track you (--camera vmc:0.0.0.0)",
+        "fit": "fitting the face is the slow stage: close other programs, or let a phone track you (--camera vmc:0.0.0.0)",
+        "animate": "posing the avatar is the slow stage: draw fewer Gaussians (--max-gaussians 15000)",
+        "render": "drawing is the slow stage: draw smaller (--size 384) or fewer Gaussians (--max-gaussians 15000)",
+        "encode": "encoding is the slow stage: choose the other codec (--codec h264), or draw smaller (--size 384)",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,16 @@ class Trial:
         return 1000 / max(*threads, self.cpu_ms / cores)
 
 
-def trial(avatar: Avatar | None = None, *, seconds: float = 3.0, size: int = 512, threads: int = 2, codec: CodecName = "vp8",
-          offline: bool = False, progress: Progress = lambda *_: None) -> Trial:
+def trial(
+    avatar: Avatar | None = None,
+    *,
+    seconds: float = 3.0,
+    size: int = 512,
+    threads: int = 2,
+    codec: CodecName = "vp8",
+    offline: bool = False,
+    progress: Progress = lambda *_: None,
+) -> Trial:
     """Run the stages of a live session one after the other on the sample portrait as if a camera saw it.
 
     avatar: None for a made-up head of `VISIBLE` Gaussians. seconds: to measure, [0.2, 8]; size: of the picture, even pixels;
@@ -109,7 +119,9 @@ def trial(avatar: Avatar | None = None, *, seconds: float = 3.0, size: int = 512
     Raises UserError only for seconds or a size out of range.
     """
     if not (0.2 <= seconds <= 8 and 16 <= size <= 4096 and size % 2 == 0):
-        raise UserError(f"trial: {seconds} s at {size} pixels: give 0.2 to 8 s, and an even size from 16 to 4096")
+        raise UserError(
+            f"trial: {seconds} s at {size} pixels: give 0.2 to 8 s, and an even size from 16 to 4096"
+        )
     driver = _open_driver(offline, progress)
     try:
         return _measure(avatar, driver, seconds, size, threads, codec, progress)
@@ -121,9 +133,11 @@ def judge(result: Trial, *, target_fps: float = 30.0, cores: float | None = None
     """Whether a machine keeps up, and what to do where it does not. cores: None for those that this process may use."""
     fps = result.most_fps(usable_cores() if cores is None else cores)
     times = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in result.stages.items())
-    found = (f"median ms: {times}; together {result.latency_ms:.1f}; slowest {result.slow_stage}; at most {fps:.0f} pictures"
-             f" a second (measured on {result.frames} pictures of {result.avatar}, {result.size}x{result.size};"
-             f" camera: {result.camera})")
+    found = (
+        f"median ms: {times}; together {result.latency_ms:.1f}; slowest {result.slow_stage}; at most {fps:.0f} pictures"
+        f" a second (measured on {result.frames} pictures of {result.avatar}, {result.size}x{result.size};"
+        f" camera: {result.camera})"
+    )
     if fps < target_fps:
         return Finding("trial", "warning", found, _ADVICE[result.slow_stage])
     return Finding("trial", "ok", found)
@@ -157,15 +171,21 @@ class _Portrait:
             portrait = np.asarray(image.convert("RGB"))
         asset_path("face_landmarker", offline=offline, report=progress)
         width, height = _CAMERA
-        shown = portrait[:portrait.shape[1] * height // width]  # the head is in the upper three quarters
-        self._large: UInt8Array = np.asarray(cv2.resize(shown, (width + 2 * _SWAY, height + 2 * _SWAY)), np.uint8)
-        self._tracker = StrangerTracker(CANONICAL, load_landmark_model(), config=TrackerConfig(smoothing=OneEuroConfig()))
+        shown = portrait[
+            : portrait.shape[1] * height // width
+        ]  # the head is in the upper three quarters
+        self._large: UInt8Array = np.asarray(
+            cv2.resize(shown, (width + 2 * _SWAY, height + 2 * _SWAY)), np.uint8
+        )
+        self._tracker = StrangerTracker(
+            CANONICAL, load_landmark_model(), config=TrackerConfig(smoothing=OneEuroConfig())
+        )
         self._follower = FaceFollower()
 
     def motion(self, number: int, time: float, watch: _Stopwatch) -> TrackedFrame | None:
         width, height = _CAMERA
         left, top = (round(_SWAY * (1 + np.sin(speed * time))) for speed in (2.1, 3.4))
-        picture = np.ascontiguousarray(self._large[top:top + height, left:left + width])
+        picture = np.ascontiguousarray(self._large[top : top + height, left : left + width])
         with watch.measured("detect"):
             face = self._follower.update(picture, time)
         with watch.measured("fit"):
@@ -188,7 +208,9 @@ class _Script:
 
     def motion(self, number: int, time: float, watch: _Stopwatch) -> TrackedFrame | None:
         frame = self._frames[number % len(self._frames)]
-        return replace(at_rest(np.zeros(3, np.float32)), expression=frame.expression, gaze=frame.gaze)
+        return replace(
+            at_rest(np.zeros(3, np.float32)), expression=frame.expression, gaze=frame.gaze
+        )
 
     def close(self) -> None:
         pass
@@ -224,17 +246,33 @@ class _Stopwatch:
 class _Pipeline:
     """All stages on one thread."""
 
-    def __init__(self, avatar: Avatar, driver: _Driver, size: int, threads: int, codec: CodecName) -> None:
-        self._actor, self._driver, self._size, self._threads = actor_of("trial", avatar), driver, size, threads
-        self._backdrop, self._encoder = backdrop_of("d9dbde"), PictureEncoder(EncodeConfig(codec=codec))
+    def __init__(
+        self, avatar: Avatar, driver: _Driver, size: int, threads: int, codec: CodecName
+    ) -> None:
+        self._actor, self._driver, self._size, self._threads = (
+            actor_of("trial", avatar),
+            driver,
+            size,
+            threads,
+        )
+        self._backdrop, self._encoder = (
+            backdrop_of("d9dbde"),
+            PictureEncoder(EncodeConfig(codec=codec)),
+        )
         self._begin, self._number = time.perf_counter(), 0
         self.forget()
 
     def forget(self) -> None:
         """Leave out of the figures what was measured so far."""
         self._watch, self._animate, self._render = _Stopwatch(), StageClock(), StageClock()
-        self._painter = Painter(self._actor, self._size, self._size, threads=self._threads, animate=self._animate,
-                                render=self._render)
+        self._painter = Painter(
+            self._actor,
+            self._size,
+            self._size,
+            threads=self._threads,
+            animate=self._animate,
+            render=self._render,
+        )
 
     def run(self) -> bool:
         """One picture through all stages; False where no face was found in it."""
@@ -244,18 +282,31 @@ class _Pipeline:
         if motion is None:
             return False
         motion = strengthened(motion, Gains(), dead_zone=0.02)
-        image = self._painter.paint(placed(self._actor, motion, FACING_CAMERA), self._backdrop, badge="bottom-right")
+        image = self._painter.paint(
+            placed(self._actor, motion, FACING_CAMERA), self._backdrop, badge="bottom-right"
+        )
         with self._watch.measured("encode"):
             self._encoder.encode(to_i420(image), round(now * VIDEO_CLOCK), keyframe=False)
         return True
 
     def medians(self) -> dict[str, float]:
-        found = {**self._watch.medians(), "animate": self._animate.timing().ms, "render": self._render.timing().ms}
+        found = {
+            **self._watch.medians(),
+            "animate": self._animate.timing().ms,
+            "render": self._render.timing().ms,
+        }
         return {stage: found[stage] for stage in _STAGES if stage in found}
 
 
-def _measure(avatar: Avatar | None, driver: _Driver, seconds: float, size: int, threads: int, codec: CodecName,
-             progress: Progress) -> Trial:
+def _measure(
+    avatar: Avatar | None,
+    driver: _Driver,
+    seconds: float,
+    size: int,
+    threads: int,
+    codec: CodecName,
+    progress: Progress,
+) -> Trial:
     begin = time.perf_counter()
     shown = made_up_avatar(VISIBLE, np.random.default_rng(0)) if avatar is None else avatar
     name = f"{'a made-up head' if avatar is None else 'the avatar'} of {len(shown):,} Gaussians"
@@ -270,9 +321,22 @@ def _measure(avatar: Avatar | None, driver: _Driver, seconds: float, size: int, 
     pipeline.forget()
     pipeline.run()  # the new painter's first picture fills its buffers
     frames, start, worked = 0, time.perf_counter(), time.process_time()
-    while (passed := time.perf_counter() - start) < seconds or (frames < _LEAST_PICTURES and passed < _LONGEST_SECONDS):
+    while (passed := time.perf_counter() - start) < seconds or (
+        frames < _LEAST_PICTURES and passed < _LONGEST_SECONDS
+    ):
         frames += pipeline.run()
         progress("measuring", min(1.0, passed / seconds))
     cpu_ms = 1000 * (time.process_time() - worked) / max(frames, 1)
     progress("measuring", 1.0)
-    return Trial(machine(), name, driver.description, size, codec, passed, start_seconds, frames, cpu_ms, pipeline.medians())
+    return Trial(
+        machine(),
+        name,
+        driver.description,
+        size,
+        codec,
+        passed,
+        start_seconds,
+        frames,
+        cpu_ms,
+        pipeline.medians(),
+    )

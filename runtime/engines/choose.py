@@ -10,15 +10,28 @@ from typing import Literal
 from perse_live.avatar import Avatar
 from perse_live.engines.nvidia import driver_obstacle
 from perse_live.errors import UserError
-from runtime.engines.contract import ON_GPU, Choice, Engine, EngineName, EngineUnavailableError, Rebuild
+from runtime.engines.contract import (
+    ON_GPU,
+    Choice,
+    Engine,
+    EngineName,
+    EngineUnavailableError,
+    Rebuild,
+)
 from runtime.engines.cpu import CpuEngine
 
 Wish = Literal["auto", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"]
 _FROM_FOLDER: tuple[Literal["tensorrt", "tensorrt-rtx"], ...] = ("tensorrt", "tensorrt-rtx")
 
 
-def choose_engine(wish: Wish, folder: Path, avatar: Avatar, *, rebuild: Rebuild | None = None,
-                  size: tuple[int, int] = (512, 512)) -> Choice:
+def choose_engine(
+    wish: Wish,
+    folder: Path,
+    avatar: Avatar,
+    *,
+    rebuild: Rebuild | None = None,
+    size: tuple[int, int] = (512, 512),
+) -> Choice:
     """Open an engine for an avatar.
 
     folder: of the avatar's engines; rebuild: as for `NvidiaEngine`; size: width and height of the pictures to come. "auto" takes
@@ -48,14 +61,18 @@ def choose_engine(wish: Wish, folder: Path, avatar: Avatar, *, rebuild: Rebuild 
             continue
         try:
             engine = _opened(name, folder, avatar, how, size)
-        except EngineUnavailableError as error:  # not kept: its traceback holds what the engine had on the GPU
+        except (
+            EngineUnavailableError
+        ) as error:  # not kept: its traceback holds what the engine had on the GPU
             obstacles[name] = str(error)
             if error.rebuilding_helps:
                 rebuildable.add(name)
         else:
             return Choice(engine, f"engine {name}{_instead_of(obstacles, name)}")
         _give_memory_back()
-    return Choice(CpuEngine(), f"engine cpu{_instead_of(obstacles, 'cpu')}", unexpected=not driver_obstacle())
+    return Choice(
+        CpuEngine(), f"engine cpu{_instead_of(obstacles, 'cpu')}", unexpected=not driver_obstacle()
+    )
 
 
 def _give_memory_back() -> None:
@@ -67,12 +84,14 @@ def _give_memory_back() -> None:
 
 
 def _instead_of(obstacles: dict[EngineName, str], name: EngineName) -> str:
-    before = ON_GPU[:ON_GPU.index(name)] if name in ON_GPU else ON_GPU
+    before = ON_GPU[: ON_GPU.index(name)] if name in ON_GPU else ON_GPU
     said = " | ".join(obstacles[one] for one in before if one in obstacles)
     return f", as none before it opens: {said}" if said else ": the quickest"
 
 
-def _opened(name: EngineName, folder: Path, avatar: Avatar, rebuild: Rebuild | None, size: tuple[int, int]) -> Engine:
+def _opened(
+    name: EngineName, folder: Path, avatar: Avatar, rebuild: Rebuild | None, size: tuple[int, int]
+) -> Engine:
     if name == "cpu":
         return CpuEngine()
     if name == "onnx":

@@ -34,7 +34,9 @@ ON_GPU: tuple[EngineName, ...] = ("tensorrt", "tensorrt-rtx", "torch")
 class EngineUnavailableError(Exception):
     """Why an engine cannot be used here; each cause a clause."""
 
-    def __init__(self, name: EngineName, causes: list[str], *, rebuilding_helps: bool = False) -> None:
+    def __init__(
+        self, name: EngineName, causes: list[str], *, rebuilding_helps: bool = False
+    ) -> None:
         """rebuilding_helps: the only cause is that the folder has no engine for this GPU and version."""
         super().__init__(f"{name}: {'; '.join(causes)}")
         self.name, self.causes, self.rebuilding_helps = name, causes, rebuilding_helps
@@ -59,8 +61,16 @@ class Poser(Protocol):
         """Go on with the same avatar in other attributes: what its wardrobe gave, or `perse_live.wardrobe.worn`."""
         ...
 
-    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, /, *, residual: Float32Array | None = None,
-             secondary: FloatArray | None = None) -> Any:
+    def pose(
+        self,
+        expression: FloatArray,
+        gaze: FloatArray,
+        pose: HeadPose,
+        /,
+        *,
+        residual: Float32Array | None = None,
+        secondary: FloatArray | None = None,
+    ) -> Any:
         """Gaussians in the camera frame, for the drawer of the same engine; work buffers. Arguments as of `Animator.pose`."""
         ...
 
@@ -68,7 +78,9 @@ class Poser(Protocol):
 class Drawer(Protocol):
     """Draws what the poser of the same engine gave; methods as of `perse_live.splatting.backend.Rasterizer`."""
 
-    def render(self, gaussians: Any, camera: Camera, /, *, background: tuple[float, float, float]) -> UInt8Array:
+    def render(
+        self, gaussians: Any, camera: Camera, /, *, background: tuple[float, float, float]
+    ) -> UInt8Array:
         """Over a background (sRGB); (H, W, 3) RGB, a work buffer."""
         ...
 

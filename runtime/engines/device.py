@@ -62,14 +62,22 @@ class DeviceGraph(Protocol):
 class TorchGraph:
     """A torch module as a graph; on a GPU its kernels are captured once, and replayed."""
 
-    def __init__(self, module: torch.nn.Module, inputs: Sequence[str], outputs: Sequence[str], stream: DeviceStream) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        stream: DeviceStream,
+    ) -> None:
         """module: on the stream's device; inputs, outputs: names, in the order in which it takes and gives them."""
         self._module, self._inputs, self._outputs = module, tuple(inputs), tuple(outputs)
         self._bound: dict[str, torch.Tensor] = {}
         self._captured = Captured(self._evaluate, stream)
         described = MOTION | canonical_inputs(0) | binding_inputs(0) | POSED
-        self.dtypes = {name: getattr(torch, described[name].dtype) if name in described else torch.float32
-                       for name in (*inputs, *outputs)}
+        self.dtypes = {
+            name: getattr(torch, described[name].dtype) if name in described else torch.float32
+            for name in (*inputs, *outputs)
+        }
         """Of its inputs and outputs."""
 
     def bind(self, name: str, tensor: torch.Tensor) -> None:
@@ -104,7 +112,9 @@ def attributes_in_torch(avatar: Avatar, stream: DeviceStream) -> tuple[TorchGrap
     module = Attributes(avatar)
     with DEVICE_LOCK, stream.active():
         module = module.to(stream.device)
-    return TorchGraph(module, ("weights",), tuple(canonical_inputs(0)), stream), tuple(one.name for one in avatar.attributes)
+    return TorchGraph(module, ("weights",), tuple(canonical_inputs(0)), stream), tuple(
+        one.name for one in avatar.attributes
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,13 +137,21 @@ class DeviceLook:
 class DeviceWardrobe:
     """Dresses one avatar by the graph `attributes`, which writes where `animate` reads."""
 
-    def __init__(self, avatar: Avatar, graph: DeviceGraph, names: Sequence[str], dtypes: Mapping[str, torch.dtype],
-                 stream: DeviceStream) -> None:
+    def __init__(
+        self,
+        avatar: Avatar,
+        graph: DeviceGraph,
+        names: Sequence[str],
+        dtypes: Mapping[str, torch.dtype],
+        stream: DeviceStream,
+    ) -> None:
         """graph: `attributes`; names: of its weights, in order; dtypes: of `animate`'s inputs."""
         self._names, self._graph, self._stream = tuple(names), graph, stream
         full = all_worn(avatar)
         with DEVICE_LOCK, stream.active():
-            tensors = uploaded(canonical_arrays(full) | binding_arrays(full), stream, dtypes).on_device
+            tensors = uploaded(
+                canonical_arrays(full) | binding_arrays(full), stream, dtypes
+            ).on_device
             self._weights = Packed({"weights": ((len(self._names),), torch.float32)}, stream)
             self._weights.send()  # zeros
             graph.bind("weights", self._weights.on_device["weights"])
@@ -145,7 +163,9 @@ class DeviceWardrobe:
     def wear(self, weights: Mapping[str, float]) -> DeviceLook:
         """The avatar under weights; a work buffer."""
         with DEVICE_LOCK, self._stream.active():
-            self._weights.fill({"weights": np.array([weights.get(name, 0.0) for name in self._names], np.float32)})
+            self._weights.fill(
+                {"weights": np.array([weights.get(name, 0.0) for name in self._names], np.float32)}
+            )
             self._graph.run()
         return self._look
 
@@ -157,16 +177,27 @@ class DevicePoser:
     worn later needs neither another upload nor another capture.
     """
 
-    def __init__(self, avatar: Avatar, animate: DeviceGraph, attributes: DeviceGraph, names: Sequence[str],
-                 stream: DeviceStream) -> None:
+    def __init__(
+        self,
+        avatar: Avatar,
+        animate: DeviceGraph,
+        attributes: DeviceGraph,
+        names: Sequence[str],
+        stream: DeviceStream,
+    ) -> None:
         """names: of the weights that `attributes` takes."""
         self._avatar, self._graph, self._stream = avatar, animate, stream
         self._out: dict[str, torch.Tensor] = {}
         self._look: Any = None
         self._uploaded: Packed | None = None
         with DEVICE_LOCK, stream.active():
-            self._motion = Packed({name: ((1, *(int(n) for n in tensor.shape if n != BATCH)), torch.float32)
-                                   for name, tensor in MOTION.items()}, stream)
+            self._motion = Packed(
+                {
+                    name: ((1, *(int(n) for n in tensor.shape if n != BATCH)), torch.float32)
+                    for name, tensor in MOTION.items()
+                },
+                stream,
+            )
             self._motion.send()  # zeros, for the run that `prepare` makes
             for name, tensor in self._motion.on_device.items():
                 animate.bind(name, tensor)
@@ -188,23 +219,40 @@ class DevicePoser:
                 raise ValueError("another avatar's rig: open an engine of its own for it")
             arrays = canonical_arrays(look) | binding_arrays(look)
             with DEVICE_LOCK, self._stream.active():
-                if look is self._look and self._uploaded is not None:  # the same arrays with other contents
+                if (
+                    look is self._look and self._uploaded is not None
+                ):  # the same arrays with other contents
                     self._uploaded.fill(arrays)
                 else:
                     self._uploaded = uploaded(arrays, self._stream, self._graph.dtypes)
                     self._bind(self._uploaded.on_device)
         self._look = look
 
-    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *, residual: Float32Array | None = None,
-             secondary: FloatArray | None = None) -> DeviceGaussians:
+    def pose(
+        self,
+        expression: FloatArray,
+        gaze: FloatArray,
+        pose: HeadPose,
+        *,
+        residual: Float32Array | None = None,
+        secondary: FloatArray | None = None,
+    ) -> DeviceGaussians:
         """As `Animator.pose`, but on the device."""
         arrays = motion_arrays(expression, gaze, pose, residual, secondary)
         with DEVICE_LOCK, self._stream.active():
             self._motion.fill(arrays)
             self._graph.run()
         out = self._out
-        return DeviceGaussians((out["means"][0], out["quats"][0], out["scales"][0], out["opacities"][0], out["colors"][0]),
-                               self._stream)
+        return DeviceGaussians(
+            (
+                out["means"][0],
+                out["quats"][0],
+                out["scales"][0],
+                out["opacities"][0],
+                out["colors"][0],
+            ),
+            self._stream,
+        )
 
     def _bind(self, tensors: Mapping[str, torch.Tensor]) -> None:
         count = len(tensors["surface_opacities"]) + len(tensors["rigid_opacities"])
@@ -212,8 +260,12 @@ class DevicePoser:
             for name, tensor in tensors.items():
                 self._graph.bind(name, tensor)
             for name, described in POSED.items():
-                shape = (1 if n == BATCH else n if isinstance(n, int) else count for n in described.shape)
-                self._out[name] = torch.empty(*shape, dtype=torch.float32, device=self._stream.device)
+                shape = (
+                    1 if n == BATCH else n if isinstance(n, int) else count for n in described.shape
+                )
+                self._out[name] = torch.empty(
+                    *shape, dtype=torch.float32, device=self._stream.device
+                )
                 self._graph.bind(name, self._out[name])
             self._graph.prepare()
 
@@ -226,7 +278,9 @@ class DeviceDrawer:
         self._size = (width, height)
         self._painters: dict[int, DevicePainter] = {}
 
-    def render(self, gaussians: DeviceGaussians, camera: Camera, *, background: tuple[float, float, float]) -> UInt8Array:
+    def render(
+        self, gaussians: DeviceGaussians, camera: Camera, *, background: tuple[float, float, float]
+    ) -> UInt8Array:
         """Over a background (sRGB); (H, W, 3) RGB, a work buffer."""
         return self._painted(gaussians, camera, background, "rgb")
 
@@ -234,7 +288,13 @@ class DeviceDrawer:
         """Alone; (H, W, 4) RGBA premultiplied by alpha, a work buffer."""
         return self._painted(gaussians, camera, (0.0, 0.0, 0.0), "rgba")
 
-    def _painted(self, gaussians: DeviceGaussians, camera: Camera, background: tuple[float, float, float], kind: str) -> Any:
+    def _painted(
+        self,
+        gaussians: DeviceGaussians,
+        camera: Camera,
+        background: tuple[float, float, float],
+        kind: str,
+    ) -> Any:
         key = id(gaussians.stream)
         if key not in self._painters:
             self._painters = {key: DevicePainter(*self._size, gaussians.stream)}
@@ -248,7 +308,9 @@ def draw_first_frame(engine: Engine, avatar: Avatar, size: tuple[int, int]) -> N
     """
     poser = engine.poser(avatar, threads=1)
     poser.wear(poser.wardrobe().wear({one.name: 1.0 for one in avatar.attributes}))
-    gaussians = poser.pose(np.zeros(52, np.float32), np.zeros((2, 2), np.float32), facing_pose(avatar))
+    gaussians = poser.pose(
+        np.zeros(52, np.float32), np.zeros((2, 2), np.float32), facing_pose(avatar)
+    )
     camera = avatar.source.camera.resized(*size)
     drawer = engine.drawer(*size, threads=1)
     picture = drawer.render(gaussians, camera, background=(0.0, 0.0, 0.0))

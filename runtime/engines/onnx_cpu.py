@@ -49,16 +49,24 @@ class OnnxEngine:
         try:
             import onnxruntime
         except ImportError as error:
-            causes.append(f"the package onnxruntime does not load ({error}): {install_command('onnx')}")
+            causes.append(
+                f"the package onnxruntime does not load ({error}): {install_command('onnx')}"
+            )
         folder: EngineFolder | None = None
         files: list[GraphFile] = []
         try:
             folder = read_folder(path)
             files = folder.find(ANIMATE, "onnx", precision)
             if not files:
-                causes.append(f"{path}: has no {precision or ''} ONNX graph: export with --engines onnx".replace("  ", " "))
+                causes.append(
+                    f"{path}: has no {precision or ''} ONNX graph: export with --engines onnx".replace(
+                        "  ", " "
+                    )
+                )
             elif files[0].made_from != rig_hash(avatar.rig):
-                causes.append(f"{path}: made from another avatar ({folder.avatar}): export this one's engines")
+                causes.append(
+                    f"{path}: made from another avatar ({folder.avatar}): export this one's engines"
+                )
         except UserError as error:
             causes.append(str(error))
         if causes or folder is None:
@@ -76,8 +84,13 @@ class OnnxEngine:
         except UserError as error:
             raise EngineUnavailableError(self.name, [str(error)]) from error
         except Exception as error:  # onnxruntime's own exceptions have no common type
-            raise EngineUnavailableError(self.name, [f"{path}: ONNX Runtime {onnxruntime.__version__} does not take"
-                                                     f" {files[0].file} ({one_line(error, 200)})"]) from error
+            raise EngineUnavailableError(
+                self.name,
+                [
+                    f"{path}: ONNX Runtime {onnxruntime.__version__} does not take"
+                    f" {files[0].file} ({one_line(error, 200)})"
+                ],
+            ) from error
 
     def poser(self, avatar: Avatar, *, threads: int) -> OnnxPoser:
         """Sessions of its own for an avatar of this rig."""
@@ -102,13 +115,26 @@ class OnnxEngine:
 class OnnxPoser:
     """Poses one avatar by the graph `animate`."""
 
-    def __init__(self, avatar: Avatar, animate: Any, attributes: Any | None, names: tuple[str, ...]) -> None:
-        self._avatar, self._session, self._attributes, self._names = avatar, animate, attributes, names
+    def __init__(
+        self, avatar: Avatar, animate: Any, attributes: Any | None, names: tuple[str, ...]
+    ) -> None:
+        self._avatar, self._session, self._attributes, self._names = (
+            avatar,
+            animate,
+            attributes,
+            names,
+        )
         self._binding = animate.io_binding()
-        kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int32)": np.int32}
+        kinds = {
+            "tensor(float)": np.float32,
+            "tensor(float16)": np.float16,
+            "tensor(int32)": np.int32,
+        }
         self._dtypes = {one.name: kinds[one.type] for one in animate.get_inputs()}
-        self._motion: Arrays = {name: np.zeros((1, *(int(n) for n in tensor.shape[1:])), np.float32)
-                                for name, tensor in MOTION.items()}
+        self._motion: Arrays = {
+            name: np.zeros((1, *(int(n) for n in tensor.shape[1:])), np.float32)
+            for name, tensor in MOTION.items()
+        }
         self._held: Arrays = {}
         self._look: Avatar | OnnxLook | None = None
         for name, array in self._motion.items():
@@ -132,31 +158,52 @@ class OnnxPoser:
         else:
             if look.rig.actions is not self._avatar.rig.actions:
                 raise ValueError("another avatar's rig: open an engine of its own for it")
-            if look is self._look:  # the same arrays with other contents, but for the table of corrections
+            if (
+                look is self._look
+            ):  # the same arrays with other contents, but for the table of corrections
                 self._held["corrections"][:] = canonical_arrays(look)["corrections"]
             else:
                 self._bind_all(canonical_arrays(look) | binding_arrays(look))
         self._look = look
 
     def _bind_all(self, arrays: Arrays) -> None:
-        self._held = {name: np.ascontiguousarray(array, self._dtypes[name]) for name, array in arrays.items()}
+        self._held = {
+            name: np.ascontiguousarray(array, self._dtypes[name]) for name, array in arrays.items()
+        }
         for name, array in self._held.items():
             self._bind(name, array)
         count = len(arrays["surface_opacities"]) + len(arrays["rigid_opacities"])
-        self._posed = {"means": np.empty((1, count, 3), np.float32), "quats": np.empty((1, count, 4), np.float32),
-                       "scales": np.empty((1, count, 3), np.float32), "opacities": np.empty((1, count), np.float32),
-                       "colors": np.empty((1, count, 3), np.float32)}
+        self._posed = {
+            "means": np.empty((1, count, 3), np.float32),
+            "quats": np.empty((1, count, 4), np.float32),
+            "scales": np.empty((1, count, 3), np.float32),
+            "opacities": np.empty((1, count), np.float32),
+            "colors": np.empty((1, count, 3), np.float32),
+        }
         for name, array in self._posed.items():
             self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
-    def pose(self, expression: FloatArray, gaze: FloatArray, pose: HeadPose, *, residual: Float32Array | None = None,
-             secondary: FloatArray | None = None) -> Gaussians:
+    def pose(
+        self,
+        expression: FloatArray,
+        gaze: FloatArray,
+        pose: HeadPose,
+        *,
+        residual: Float32Array | None = None,
+        secondary: FloatArray | None = None,
+    ) -> Gaussians:
         """The avatar's Gaussians in the camera frame, as `Animator.pose`; work buffers."""
         for name, array in motion_arrays(expression, gaze, pose, residual, secondary).items():
             self._motion[name][:] = array
         self._session.run_with_iobinding(self._binding)
         out = self._posed
-        return Gaussians(out["means"][0], out["quats"][0], out["scales"][0], out["opacities"][0], out["colors"][0])
+        return Gaussians(
+            out["means"][0],
+            out["quats"][0],
+            out["scales"][0],
+            out["opacities"][0],
+            out["colors"][0],
+        )
 
     def _bind(self, name: str, array: np.ndarray) -> None:
         """Let the graph read an array where it is."""
@@ -184,7 +231,9 @@ class OnnxWardrobe:
         row = np.array([weights.get(name, 0.0) for name in self._names], np.float32)
         if not (row > 0).any():
             return self._avatar
-        for array, new in zip(self._given.values(), self._session.run(None, {"weights": row}), strict=True):
+        for array, new in zip(
+            self._given.values(), self._session.run(None, {"weights": row}), strict=True
+        ):
             array[:] = new
         return self._look
 
@@ -192,4 +241,6 @@ class OnnxWardrobe:
 def _check_outputs(session: Any, names: tuple[str, ...]) -> None:
     there = tuple(one.name for one in session.get_outputs())
     if there != names:
-        raise UserError(f"its outputs are {', '.join(there)}, not {', '.join(names)}: export the engines again")
+        raise UserError(
+            f"its outputs are {', '.join(there)}, not {', '.join(names)}: export the engines again"
+        )

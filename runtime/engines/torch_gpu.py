@@ -21,7 +21,9 @@ class TorchEngine:
 
     name: EngineName = "torch"
 
-    def __init__(self, avatar: Avatar, *, device: str = "cuda", size: tuple[int, int] = (512, 512)) -> None:
+    def __init__(
+        self, avatar: Avatar, *, device: str = "cuda", size: tuple[int, int] = (512, 512)
+    ) -> None:
         """device: "cpu" is for tests, and slow; size: width and height of the picture that is drawn to see whether all works.
 
         Raises EngineUnavailableError with all causes.
@@ -36,7 +38,9 @@ class TorchEngine:
             self._animate = Animate(avatar.rig).to(device)
             draw_first_frame(self, avatar, size)
         except Exception as error:  # of torch, of gsplat, of the driver: their list is open
-            raise EngineUnavailableError(self.name, [f"cannot draw a frame ({gist(error)})"]) from error
+            raise EngineUnavailableError(
+                self.name, [f"cannot draw a frame ({gist(error)})"]
+            ) from error
 
     def poser(self, avatar: Avatar, *, threads: int) -> DevicePoser:
         """With a stream and graphs of its own. Raises ValueError for an avatar of another rig."""
@@ -46,7 +50,9 @@ class TorchEngine:
         if rig_hash(avatar.rig) != self._rig:
             raise ValueError("another avatar's rig: open an engine of its own for it")
         stream = DeviceStream(self._device)
-        animate = TorchGraph(self._animate, (*MOTION, *canonical_inputs(0), *binding_inputs(0)), tuple(POSED), stream)
+        animate = TorchGraph(
+            self._animate, (*MOTION, *canonical_inputs(0), *binding_inputs(0)), tuple(POSED), stream
+        )
         return DevicePoser(avatar, animate, *attributes_in_torch(avatar, stream), stream)
 
     def drawer(self, width: int, height: int, *, threads: int) -> DeviceDrawer:
@@ -66,5 +72,7 @@ def gpu_obstacles() -> list[str]:
     try:
         from perse_live.splatting.cuda import cuda_obstacles
     except Exception as error:  # a torch that does not find its libraries
-        return [f"torch does not load ({type(error).__name__}: {' '.join(str(error).split())[:200]})"]
+        return [
+            f"torch does not load ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ]
     return list(cuda_obstacles())

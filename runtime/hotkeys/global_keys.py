@@ -41,8 +41,10 @@ class GlobalKeys:
         if not _returns_soon(self._listener.wait):  # before that it cannot be stopped either
             raise UserError(f"no global hotkeys: the display does not answer; {FALLBACK}")
         if sys.platform == "darwin" and self._ended(0.3):  # pynput only logs that it may not listen
-            raise UserError("no global hotkeys: macOS does not let this program hear keys: allow your terminal under System"
-                            f" Settings, Privacy & Security, Accessibility and Input Monitoring, or {FALLBACK}")
+            raise UserError(
+                "no global hotkeys: macOS does not let this program hear keys: allow your terminal under System"
+                f" Settings, Privacy & Security, Accessibility and Input Monitoring, or {FALLBACK}"
+            )
 
     def close(self) -> None:
         """Stop listening; closing again does nothing."""
@@ -52,7 +54,9 @@ class GlobalKeys:
             self._ended(_PATIENCE)
 
     def _ended(self, timeout: float) -> bool:
-        threading.Thread.join(self._listener, timeout)  # pynput's own join would raise here what went wrong there
+        threading.Thread.join(
+            self._listener, timeout
+        )  # pynput's own join would raise here what went wrong there
         return not self._listener.is_alive()
 
 
@@ -62,7 +66,10 @@ def _end_recording(listener: Any) -> None:
     pynput (1.8) asks the server to end the recording over the very connection that records, which the server does not read
     meanwhile; the thread then waits for the next key anybody presses.
     """
-    connection, context = getattr(listener, "_display_stop", None), getattr(listener, "_context", None)
+    connection, context = (
+        getattr(listener, "_display_stop", None),
+        getattr(listener, "_context", None),
+    )
     if connection is not None and context is not None and listener.is_alive():
         with contextlib.suppress(Exception):  # it has just ended, and its connection is closed
             connection.record_disable_context(context)

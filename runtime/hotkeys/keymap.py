@@ -12,24 +12,61 @@ from runtime.live.actions import Action, parse_action_text
 
 _DIGITS = "123456789"
 
-PLAIN_KEYS: Mapping[str, str] = MappingProxyType({
-    **{digit: f"attribute {digit}" for digit in _DIGITS},
-    "0": "no-attributes", "n": "next-attribute", "p": "previous-attribute",
-    "c": "recalibrate", "m": "mirror", "h": "hide", "v": "mute", "r": "record",
-    **{f"F{number}": f"avatar {number}" for number in (1, 2, 3, 4)},  # F5 reloads the page, F11 and F12 are the browser's too
-})
+PLAIN_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        **{digit: f"attribute {digit}" for digit in _DIGITS},
+        "0": "no-attributes",
+        "n": "next-attribute",
+        "p": "previous-attribute",
+        "c": "recalibrate",
+        "m": "mirror",
+        "h": "hide",
+        "v": "mute",
+        "r": "record",
+        **{
+            f"F{number}": f"avatar {number}" for number in (1, 2, 3, 4)
+        },  # F5 reloads the page, F11 and F12 are the browser's too
+    }
+)
 """Keys of the page and, single characters only, of the terminal: the key, and its action as text."""
 
-GLOBAL_KEYS: Mapping[str, str] = MappingProxyType({
-    **{f"<ctrl>+<alt>+{digit}": f"attribute {digit}" for digit in _DIGITS},
-    "<ctrl>+<alt>+0": "no-attributes", "<ctrl>+<alt>+n": "next-attribute", "<ctrl>+<alt>+p": "previous-attribute",
-    "<ctrl>+<alt>+c": "recalibrate", "<ctrl>+<alt>+h": "hide", "<ctrl>+<alt>+v": "mute", "<f8>": "record", "<f9>": "hide",
-})
+GLOBAL_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        **{f"<ctrl>+<alt>+{digit}": f"attribute {digit}" for digit in _DIGITS},
+        "<ctrl>+<alt>+0": "no-attributes",
+        "<ctrl>+<alt>+n": "next-attribute",
+        "<ctrl>+<alt>+p": "previous-attribute",
+        "<ctrl>+<alt>+c": "recalibrate",
+        "<ctrl>+<alt>+h": "hide",
+        "<ctrl>+<alt>+v": "mute",
+        "<f8>": "record",
+        "<f9>": "hide",
+    }
+)
 """Keys that work in any window: the combination in pynput's spelling, and its action as text."""
 
 _MODIFIERS = ("ctrl", "alt", "shift", "cmd")  # in this order in a normal spelling
-_SPECIAL = frozenset({"space", "enter", "tab", "esc", "backspace", "insert", "delete", "home", "end", "page_up", "page_down",
-                      "up", "down", "left", "right", "pause", "scroll_lock"})
+_SPECIAL = frozenset(
+    {
+        "space",
+        "enter",
+        "tab",
+        "esc",
+        "backspace",
+        "insert",
+        "delete",
+        "home",
+        "end",
+        "page_up",
+        "page_down",
+        "up",
+        "down",
+        "left",
+        "right",
+        "pause",
+        "scroll_lock",
+    }
+)
 _FUNCTION_KEY = re.compile(r"f([1-9]|1[0-9]|20)")
 _COMBINATION = re.compile(r"(?P<modifiers>(?:<\w+>\+)*)(?P<key><\w+>|\S)")
 
@@ -45,7 +82,9 @@ class KeyMap:
 
     def terminal_actions(self) -> dict[str, Action]:
         """What the terminal's keys do. A terminal sends F keys as several characters, so those are left to the page."""
-        return {key: parse_action_text(action) for key, action in self.plain.items() if len(key) == 1}
+        return {
+            key: parse_action_text(action) for key, action in self.plain.items() if len(key) == 1
+        }
 
     def global_actions(self) -> dict[str, Action]:
         """What the keys do that work in any window."""
@@ -59,17 +98,25 @@ def key_map(plain: Mapping[str, object], everywhere: Mapping[str, object], *, wh
     where: what the keys were read from, for messages. Raises UserError, naming the key, for a key that cannot be pressed or would
     act twice, and for an unknown action.
     """
-    keys = KeyMap(_changed(PLAIN_KEYS, plain, plain_key, f"{where}: keys.plain"),
-                  _changed(GLOBAL_KEYS, everywhere, global_key, f"{where}: keys.global"))
+    keys = KeyMap(
+        _changed(PLAIN_KEYS, plain, plain_key, f"{where}: keys.plain"),
+        _changed(GLOBAL_KEYS, everywhere, global_key, f"{where}: keys.global"),
+    )
     for key in keys.plain:
         if f"<{key.lower()}>" in keys.everywhere:
-            raise UserError(f"{where}: {key} stands in keys.plain and <{key.lower()}> in keys.global, so pressing it in the page"
-                            ' would act twice: set one of them to ""')
+            raise UserError(
+                f"{where}: {key} stands in keys.plain and <{key.lower()}> in keys.global, so pressing it in the page"
+                ' would act twice: set one of them to ""'
+            )
     return keys
 
 
-def _changed(defaults: Mapping[str, str], changes: Mapping[str, object], spelt: Callable[[str], str],
-             where: str) -> dict[str, str]:
+def _changed(
+    defaults: Mapping[str, str],
+    changes: Mapping[str, object],
+    spelt: Callable[[str], str],
+    where: str,
+) -> dict[str, str]:
     keys = dict(defaults)
     written: dict[str, str] = {}
     for raw, action in changes.items():
@@ -79,7 +126,9 @@ def _changed(defaults: Mapping[str, str], changes: Mapping[str, object], spelt: 
                 raise UserError(f"it is the same key as {written[key]!r}: keep one of the two")
             written[key] = raw
             if not isinstance(action, str):
-                raise UserError(f"its action is {action!r}; it must be a text such as \"attribute 3\", or \"\" for none")
+                raise UserError(
+                    f'its action is {action!r}; it must be a text such as "attribute 3", or "" for none'
+                )
             if action:
                 parse_action_text(action)
                 keys[key] = action
@@ -114,11 +163,21 @@ def global_key(text: str) -> str:
     name = key[1:-1] if len(key) > 1 else ""
     for modifier in modifiers:
         if modifier not in _MODIFIERS or modifiers.count(modifier) > 1:
-            raise UserError(f"<{modifier}> cannot stand there: the modifiers are <{'>, <'.join(_MODIFIERS)}>, each once")
+            raise UserError(
+                f"<{modifier}> cannot stand there: the modifiers are <{'>, <'.join(_MODIFIERS)}>, each once"
+            )
     if name and not (name in _SPECIAL or _FUNCTION_KEY.fullmatch(name)):
-        raise UserError(f"there is no key {key}: give a character, <f1> to <f20>, or one of {', '.join(sorted(_SPECIAL))}")
+        raise UserError(
+            f"there is no key {key}: give a character, <f1> to <f20>, or one of {', '.join(sorted(_SPECIAL))}"
+        )
     if not _FUNCTION_KEY.fullmatch(name) and not set(modifiers) & {"ctrl", "alt", "cmd"}:
-        raise UserError("it would act while you type in any window: put <ctrl>+<alt>+ before it, or take an F key")
-    if "shift" in modifiers and not name and not key.isalpha():  # the system then reports the character above, such as ! for 1
-        raise UserError(f"with <shift> this key is another character and never fires: take <ctrl>+<alt>+{key}")
+        raise UserError(
+            "it would act while you type in any window: put <ctrl>+<alt>+ before it, or take an F key"
+        )
+    if (
+        "shift" in modifiers and not name and not key.isalpha()
+    ):  # the system then reports the character above, such as ! for 1
+        raise UserError(
+            f"with <shift> this key is another character and never fires: take <ctrl>+<alt>+{key}"
+        )
     return "+".join([f"<{modifier}>" for modifier in _MODIFIERS if modifier in modifiers] + [key])

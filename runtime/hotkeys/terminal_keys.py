@@ -21,7 +21,9 @@ _LOOK_SECONDS = 0.5  # how often the thread looks whether the terminal is (again
 _CHUNK = 256  # bytes; more at once than a person types
 # What a terminal sends for F keys, arrows and characters with Alt (CSI of ECMA-48 5.4, SS3, ESC + one); its digits must not act.
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\[O])", re.DOTALL)
-_SEQUENCE_SECONDS = 0.05  # within which the rest of a sequence follows; after it the escape was a key of its own
+_SEQUENCE_SECONDS = (
+    0.05  # within which the rest of a sequence follows; after it the escape was a key of its own
+)
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +46,14 @@ class _Keyboard(Protocol):
 class TerminalKeys:
     """Listens on a thread of its own until closed; where standard input is no terminal of this program, it does nothing."""
 
-    def __init__(self, bindings: Mapping[str, Action], act: Act, report: Report, *, stdin: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        bindings: Mapping[str, Action],
+        act: Act,
+        report: Report,
+        *,
+        stdin: TextIO | None = None,
+    ) -> None:
         """Start to listen.
 
         bindings: character in lower case to action, as `KeyMap.terminal_actions` has them; act, report: as for `GlobalKeys`.
@@ -56,7 +65,9 @@ class TerminalKeys:
         self._thread: threading.Thread | None = None
         if self._keyboard is not None:
             atexit.register(self.close)  # the shell would be left without an echo
-            self._thread = threading.Thread(target=self._listen, args=(self._keyboard,), name="terminal keys", daemon=True)
+            self._thread = threading.Thread(
+                target=self._listen, args=(self._keyboard,), name="terminal keys", daemon=True
+            )
             self._thread.start()
 
     @property
@@ -151,7 +162,9 @@ else:
                 raise OSError(*error.args) from error
 
         def _read(self) -> str | None:
-            if not self._ours():  # reading or setting a terminal from the background stops the whole program
+            if (
+                not self._ours()
+            ):  # reading or setting a terminal from the background stops the whole program
                 select.select([self._woken], [], [], _LOOK_SECONDS)
                 return ""
             self._set_single_keys()

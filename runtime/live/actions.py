@@ -149,8 +149,23 @@ class SetVirtualCamera:
     """None: the other way round."""
 
 
-Action = (SetAttribute | StepAttribute | ClearAttributes | Recalibrate | Mirror | Hide | Mute | Record | SwitchAvatar
-          | SetBackground | SetGain | SetBadge | SetWeights | SetPicture | SetVirtualCamera)
+Action = (
+    SetAttribute
+    | StepAttribute
+    | ClearAttributes
+    | Recalibrate
+    | Mirror
+    | Hide
+    | Mute
+    | Record
+    | SwitchAvatar
+    | SetBackground
+    | SetGain
+    | SetBadge
+    | SetWeights
+    | SetPicture
+    | SetVirtualCamera
+)
 
 
 def parse_action(message: Mapping[str, object]) -> Action:
@@ -174,7 +189,9 @@ def parse_action_text(text: str) -> Action:
     """
     words = text.split()
     if not words or len(words) > 2 or (len(words) == 2 and words[0] not in _TEXT_FIELDS):
-        raise UserError(f"unknown action {_shown(text)}: write a name and at most one parameter, such as 'attribute 3' or 'hide'")
+        raise UserError(
+            f"unknown action {_shown(text)}: write a name and at most one parameter, such as 'attribute 3' or 'hide'"
+        )
     message: dict[str, object] = {"action": words[0]}
     if len(words) == 2:
         field, kind = _TEXT_FIELDS[words[0]]
@@ -190,7 +207,14 @@ class _Fields:
     def __init__(self, action: str, values: dict[str, object]) -> None:
         self._action, self._values = action, values
 
-    def text(self, name: str, *, default: str | None = None, among: tuple[str, ...] | None = None, longest: int = 200) -> str:
+    def text(
+        self,
+        name: str,
+        *,
+        default: str | None = None,
+        among: tuple[str, ...] | None = None,
+        longest: int = 200,
+    ) -> str:
         value = self._values.pop(name, default)
         if not isinstance(value, str) or len(value) > longest:
             raise self.wrong(name, value, f"a text of at most {longest} characters")
@@ -198,10 +222,14 @@ class _Fields:
             raise self.wrong(name, value, f"one of {', '.join(among)}")
         return value
 
-    def number(self, name: str, least: float, most: float, *, default: float | None = None) -> float:
+    def number(
+        self, name: str, least: float, most: float, *, default: float | None = None
+    ) -> float:
         value: Any = self._values.pop(name, default)
         real = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (real and least <= value <= most):  # NaN is not between anything; whole numbers may be too large for math.isfinite
+        if not (
+            real and least <= value <= most
+        ):  # NaN is not between anything; whole numbers may be too large for math.isfinite
             raise self.wrong(name, value, f"a number from {least:g} to {most:g}")
         return float(value)
 
@@ -226,14 +254,24 @@ class _Fields:
     def weights(self, name: str) -> dict[str, float]:
         value = self._values.pop(name, None)
         weights = cast("dict[str, object]", value) if isinstance(value, dict) else None
-        if weights is None or len(weights) > _MOST_WEIGHTS or any(len(key) > _LONGEST_NAME for key in weights):
-            raise self.wrong(name, value, f"an object with at most {_MOST_WEIGHTS} weights by names of attributes")
+        if (
+            weights is None
+            or len(weights) > _MOST_WEIGHTS
+            or any(len(key) > _LONGEST_NAME for key in weights)
+        ):
+            raise self.wrong(
+                name,
+                value,
+                f"an object with at most {_MOST_WEIGHTS} weights by names of attributes",
+            )
         inner = _Fields(f"{self._action}: {name}", dict(weights))
         return {key: inner.number(key, 0, 1) for key in weights}
 
     def finish(self) -> None:
         if self._values:
-            raise UserError(f"action {self._action}: unknown field {_shown(next(iter(self._values)))}")
+            raise UserError(
+                f"action {self._action}: unknown field {_shown(next(iter(self._values)))}"
+            )
 
     def wrong(self, name: str, value: object, wanted: str) -> UserError:
         return UserError(f"action {self._action}: {name} is {_shown(value)}; it must be {wanted}")
@@ -246,7 +284,9 @@ def _set_attribute(fields: _Fields) -> Action:
 def _set_badge(fields: _Fields) -> Action:
     badge = SetBadge(fields.text("place", among=BADGE_PLACES), fields.text("reason", default=""))
     if badge.place == "off" and not badge.reason.strip():
-        raise UserError("action badge: taking the badge off needs a reason: give one under 'reason'")
+        raise UserError(
+            "action badge: taking the badge off needs a reason: give one under 'reason'"
+        )
     return badge
 
 
@@ -254,26 +294,38 @@ def _even_side(fields: _Fields, name: str) -> int:
     return fields.whole(name, *PICTURE_SIDES) // 2 * 2
 
 
-_PARSERS: Mapping[str, Callable[[_Fields], Action]] = MappingProxyType({
-    "attribute": _set_attribute,
-    "next-attribute": lambda fields: StepAttribute(1),
-    "previous-attribute": lambda fields: StepAttribute(-1),
-    "no-attributes": lambda fields: ClearAttributes(),
-    "recalibrate": lambda fields: Recalibrate(fields.number("seconds", 0, 10, default=3.0)),
-    "mirror": lambda fields: Mirror(fields.switch("on")),
-    "hide": lambda fields: Hide(fields.switch("on")),
-    "mute": lambda fields: Mute(fields.switch("on")),
-    "record": lambda fields: Record(fields.switch("on")),
-    "avatar": lambda fields: SwitchAvatar(fields.whole("number", 1, 1000)),
-    "background": lambda fields: SetBackground(fields.text("background")),
-    "gain": lambda fields: SetGain(fields.text("region", among=GAIN_REGIONS), fields.number("value", 0, MAX_GAIN)),
-    "badge": _set_badge,
-    "weights": lambda fields: SetWeights(fields.weights("weights")),
-    "picture": lambda fields: SetPicture(_even_side(fields, "width"), _even_side(fields, "height"), fields.number("fps", 5, 120)),
-    "virtual-camera": lambda fields: SetVirtualCamera(fields.switch("on")),
-})
-_TEXT_FIELDS: Mapping[str, tuple[str, type[str] | type[int]]] = MappingProxyType({
-    "attribute": ("name", str), "avatar": ("number", int), "background": ("background", str), "recalibrate": ("seconds", int)})
+_PARSERS: Mapping[str, Callable[[_Fields], Action]] = MappingProxyType(
+    {
+        "attribute": _set_attribute,
+        "next-attribute": lambda fields: StepAttribute(1),
+        "previous-attribute": lambda fields: StepAttribute(-1),
+        "no-attributes": lambda fields: ClearAttributes(),
+        "recalibrate": lambda fields: Recalibrate(fields.number("seconds", 0, 10, default=3.0)),
+        "mirror": lambda fields: Mirror(fields.switch("on")),
+        "hide": lambda fields: Hide(fields.switch("on")),
+        "mute": lambda fields: Mute(fields.switch("on")),
+        "record": lambda fields: Record(fields.switch("on")),
+        "avatar": lambda fields: SwitchAvatar(fields.whole("number", 1, 1000)),
+        "background": lambda fields: SetBackground(fields.text("background")),
+        "gain": lambda fields: SetGain(
+            fields.text("region", among=GAIN_REGIONS), fields.number("value", 0, MAX_GAIN)
+        ),
+        "badge": _set_badge,
+        "weights": lambda fields: SetWeights(fields.weights("weights")),
+        "picture": lambda fields: SetPicture(
+            _even_side(fields, "width"), _even_side(fields, "height"), fields.number("fps", 5, 120)
+        ),
+        "virtual-camera": lambda fields: SetVirtualCamera(fields.switch("on")),
+    }
+)
+_TEXT_FIELDS: Mapping[str, tuple[str, type[str] | type[int]]] = MappingProxyType(
+    {
+        "attribute": ("name", str),
+        "avatar": ("number", int),
+        "background": ("background", str),
+        "recalibrate": ("seconds", int),
+    }
+)
 
 
 def _shown(value: object) -> str:

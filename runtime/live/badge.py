@@ -28,7 +28,7 @@ def stamp(image: UInt8Array, place: str) -> None:
         return  # no room: a thumbnail
     top = margin if place.startswith("top") else image.shape[0] - height - margin
     left = margin if place.endswith("left") else image.shape[1] - width - margin
-    under = image[top:top + height, left:left + width]
+    under = image[top : top + height, left : left + width]
     under[:] = ((under * (255 - alpha) + color * alpha + 127) // 255).astype(np.uint8)
 
 

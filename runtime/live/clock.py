@@ -34,7 +34,9 @@ class StageClock:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._samples: deque[tuple[float, float]] = deque(maxlen=_KEPT)  # when it ended, how long it took; seconds
+        self._samples: deque[tuple[float, float]] = deque(
+            maxlen=_KEPT
+        )  # when it ended, how long it took; seconds
         self._dropped = 0
 
     def add(self, seconds: float) -> None:
@@ -65,4 +67,6 @@ class StageClock:
         lengths = np.array([length for _, length in recent]) * 1000
         span = now - recent[0][0]
         rate = (len(recent) - 1) / span if len(recent) > 1 and span > 0 else 0.0
-        return StageTiming(float(np.median(lengths)), float(np.percentile(lengths, 95)), rate, dropped)
+        return StageTiming(
+            float(np.median(lengths)), float(np.percentile(lengths, 95)), rate, dropped
+        )

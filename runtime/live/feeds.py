@@ -141,11 +141,20 @@ class _Worker(ABC):
 class PictureFeed(_Worker):
     """Tracks the face in camera pictures."""
 
-    def __init__(self, source: PictureSource, *, capture: StageClock, track: StageClock, config: TrackerConfig) -> None:
+    def __init__(
+        self,
+        source: PictureSource,
+        *,
+        capture: StageClock,
+        track: StageClock,
+        config: TrackerConfig,
+    ) -> None:
         """capture, track: told how old a picture is when tracking begins, and how long tracking takes."""
         super().__init__(source.name, source.close)
         self._source, self._capture, self._track = source, capture, track
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="calibrate", initializer=name_this_thread)
+        self._aside = ThreadPoolExecutor(
+            1, thread_name_prefix="calibrate", initializer=name_this_thread
+        )
         self._config = config
         self._tracker = self._new_tracker()
         self._countdown_ends: float | None = None
@@ -176,7 +185,9 @@ class PictureFeed(_Worker):
                     self._follow(follower)
                 return
             except _TrackingFailed as failed:
-                self.problem = f"following the face in {self.name} has failed and begins anew: {failed}"
+                self.problem = (
+                    f"following the face in {self.name} has failed and begins anew: {failed}"
+                )
                 _log.warning("%s", self.problem)
             self.observations.put(Observation(None, time.monotonic()))
             self._tracker = self._new_tracker()
@@ -185,7 +196,9 @@ class PictureFeed(_Worker):
                 return
 
     def _new_tracker(self) -> StrangerTracker:
-        return StrangerTracker(CANONICAL, load_landmark_model(), config=self._config, aside=self._aside)
+        return StrangerTracker(
+            CANONICAL, load_landmark_model(), config=self._config, aside=self._aside
+        )
 
     def _follow(self, follower: FaceFollower) -> None:
         """Until stopped, or the source ends. Raises _TrackingFailed; what the source raises for good passes."""
@@ -249,4 +262,8 @@ class MotionFeed(_Worker):
             if motion is not None:
                 with self._track.measured():
                     shift = motion.t_cam_head + turned_on_neck(motion.R_cam_head, self._pivot)
-                    self.observations.put(Observation(replace(motion, t_cam_head=shift.astype(np.float32)), time.monotonic()))
+                    self.observations.put(
+                        Observation(
+                            replace(motion, t_cam_head=shift.astype(np.float32)), time.monotonic()
+                        )
+                    )

@@ -10,7 +10,10 @@ from perse_live.arrays import UInt8Array
 from perse_live.camera import Camera
 
 _SOLID = 128  # of 255, alpha of what counts as there
-_HEADROOM, _BELOW = 0.16, 0.045  # of the person's height: air above the head; cut from the bottom, as shoulders rise a little
+_HEADROOM, _BELOW = (
+    0.16,
+    0.045,
+)  # of the person's height: air above the head; cut from the bottom, as shoulders rise a little
 _LEAST_SHARE = 0.45  # of the photo's height that is shown at least
 
 
@@ -39,7 +42,7 @@ def view_of(alpha: UInt8Array) -> View:
     bottom = end - _BELOW * tall
     upper = max(0.0, top - _HEADROOM * tall) if end >= height - 1 else top - _HEADROOM * tall
     upper = min(upper, bottom - _LEAST_SHARE * height)
-    head = solid[top:top + max(1, tall // 2)]
+    head = solid[top : top + max(1, tall // 2)]
     columns = np.nonzero(head.any(0))[0]
     center = (float(columns[0] + columns[-1] + 1) / 2 - width / 2) / height
     return View(center, upper / height, bottom / height)
@@ -50,5 +53,12 @@ def camera_of(source: Camera, view: View, width: int, height: int) -> Camera:
     zoom = height / ((view.bottom - view.top) * source.height)
     left = source.width / 2 + view.center * source.height - width / (2 * zoom)
     top = view.top * source.height
-    return replace(source, width=width, height=height, fx=source.fx * zoom, fy=source.fy * zoom,
-                   cx=(source.cx - left) * zoom, cy=(source.cy - top) * zoom)
+    return replace(
+        source,
+        width=width,
+        height=height,
+        fx=source.fx * zoom,
+        fy=source.fy * zoom,
+        cx=(source.cx - left) * zoom,
+        cy=(source.cy - top) * zoom,
+    )

@@ -12,9 +12,14 @@ from perse_live.head.expressions import EXPRESSION_NAMES
 from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.tracker import TrackedFrame
 
-_FREE_TURN, _MOST_TURN = np.radians(30.0), np.radians(48.0)  # an avatar from one photo holds to about 35 degrees
+_FREE_TURN, _MOST_TURN = (
+    np.radians(30.0),
+    np.radians(48.0),
+)  # an avatar from one photo holds to about 35 degrees
 _MOST_GAZE = 0.52  # radians; eyes turn no farther, and detectors exaggerate
-_MOST_SHIFT = np.array([0.08, 0.035, 0.12])  # metres; beyond it the picture would end before or below the head
+_MOST_SHIFT = np.array(
+    [0.08, 0.035, 0.12]
+)  # metres; beyond it the picture would end before or below the head
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,10 @@ _EXPRESSION_REGIONS = tuple(_region(name) for name in EXPRESSION_NAMES)
 
 def _landmark_regions() -> tuple[str, ...]:
     regions = ["mouth"] * lm.LANDMARK_COUNT
-    for points, region in ((lm.RIGHT_BROW + lm.LEFT_BROW, "brows"), (lm.RIGHT_EYE + lm.LEFT_EYE + lm.IRIS, "eyes")):
+    for points, region in (
+        (lm.RIGHT_BROW + lm.LEFT_BROW, "brows"),
+        (lm.RIGHT_EYE + lm.LEFT_EYE + lm.IRIS, "eyes"),
+    ):
         for point in points:
             regions[point] = region
     return tuple(regions)
@@ -63,9 +71,14 @@ def strengthened(motion: TrackedFrame, gains: Gains, *, dead_zone: float = 0.0) 
     if angle > _FREE_TURN:
         turn *= _soft_limit(angle, _FREE_TURN, _MOST_TURN) / angle
     shift = _MOST_SHIFT * np.tanh(gains.head * motion.t_cam_head / _MOST_SHIFT)
-    return replace(motion, expression=np.clip(expression, 0, 1).astype(np.float32), gaze=_scaled(motion.gaze, gains.eyes),
-                   residual=motion.residual * spread[:, None] if gains != Gains() else motion.residual,
-                   R_cam_head=(from_axis_angle(turn) @ FACING_CAMERA).astype(np.float32), t_cam_head=shift.astype(np.float32))
+    return replace(
+        motion,
+        expression=np.clip(expression, 0, 1).astype(np.float32),
+        gaze=_scaled(motion.gaze, gains.eyes),
+        residual=motion.residual * spread[:, None] if gains != Gains() else motion.residual,
+        R_cam_head=(from_axis_angle(turn) @ FACING_CAMERA).astype(np.float32),
+        t_cam_head=shift.astype(np.float32),
+    )
 
 
 def _scaled(gaze: Float32Array, gain: float) -> Float32Array:

@@ -9,7 +9,10 @@ import numpy as np
 
 _SECONDS = 1.5  # over which drawing times are judged
 _MANY, _FEWEST = 10, 4  # frames that are enough at once, and after those seconds
-_PATIENCE, _LONGEST_PATIENCE = 3.0, 60.0  # seconds from a step down to a try up: at first, after many mistakes
+_PATIENCE, _LONGEST_PATIENCE = (
+    3.0,
+    60.0,
+)  # seconds from a step down to a try up: at first, after many mistakes
 _TOO_SLOW = 0.85  # share of the time between two frames that drawing takes
 _ENOUGH, _ROOM = 0.75, 0.6  # the share expected after a step down, and after a step up
 _FREER = 0.7  # of the share before a try that was a mistake: from here on the machine counts as another one
@@ -34,7 +37,14 @@ class Effort:
         return 0.5 * self.scale**2 + 0.5 * self.gaussians
 
 
-LADDER = (Effort(1.0, 1.0), Effort(0.84, 1.0), Effort(0.7, 1.0), Effort(0.7, 0.7), Effort(0.55, 0.7), Effort(0.55, 0.5))
+LADDER = (
+    Effort(1.0, 1.0),
+    Effort(0.84, 1.0),
+    Effort(0.7, 1.0),
+    Effort(0.7, 0.7),
+    Effort(0.55, 0.7),
+    Effort(0.55, 0.5),
+)
 """From full effort to the least."""
 
 
@@ -50,8 +60,12 @@ class Governor:
         self._times: deque[tuple[float, float]] = deque()
         self._rung, self._changed = 0, -np.inf
         self._patience = _PATIENCE
-        self._tried: tuple[int, float] | None = None  # the rung and the share of time from which the last step up was taken
-        self._mistake: tuple[int, float] | None = None  # the same of the last one that had to be taken back
+        self._tried: tuple[int, float] | None = (
+            None  # the rung and the share of time from which the last step up was taken
+        )
+        self._mistake: tuple[int, float] | None = (
+            None  # the same of the last one that had to be taken back
+        )
 
     @property
     def effort(self) -> Effort:
@@ -66,21 +80,37 @@ class Governor:
         self._times.append((now, seconds))
         while len(self._times) > _FEWEST and now - self._times[1][0] >= _SECONDS:
             self._times.popleft()
-        count = _MANY if now - self._times[0][0] < _SECONDS else _FEWEST  # where a frame takes half a second there are not many
+        count = (
+            _MANY if now - self._times[0][0] < _SECONDS else _FEWEST
+        )  # where a frame takes half a second there are not many
         waited = now - self._changed
         if waited < _SECONDS or len(self._times) < count:
             return self.effort
         if self._tried is not None and waited > self._patience:  # the step up stood
-            self._patience, self._tried, self._mistake = max(self._patience / 2, _PATIENCE), None, None
+            self._patience, self._tried, self._mistake = (
+                max(self._patience / 2, _PATIENCE),
+                None,
+                None,
+            )
         share = float(np.median([length for _, length in self._times])) / self._budget
         if share > _TOO_SLOW and self._rung + 1 < len(LADDER):
             if self._tried is not None:
-                self._patience, self._mistake = min(2 * self._patience, _LONGEST_PATIENCE), self._tried
+                self._patience, self._mistake = (
+                    min(2 * self._patience, _LONGEST_PATIENCE),
+                    self._tried,
+                )
             self._tried = None
             lower = range(self._rung + 1, len(LADDER))
-            self._move(next((rung for rung in lower if self._expected(share, rung) < _ENOUGH), lower[-1]), now)
+            self._move(
+                next((rung for rung in lower if self._expected(share, rung) < _ENOUGH), lower[-1]),
+                now,
+            )
         elif self._rung > 0 and (waited > self._patience or self._freer(share)):
-            best = next(rung for rung in range(len(LADDER)) if rung == self._rung or self._expected(share, rung) < _ROOM)
+            best = next(
+                rung
+                for rung in range(len(LADDER))
+                if rung == self._rung or self._expected(share, rung) < _ROOM
+            )
             if best < self._rung:
                 self._tried = self._rung, share
                 self._move(best, now)
@@ -91,7 +121,11 @@ class Governor:
 
     def _freer(self, share: float) -> bool:
         """Whether frames are much quicker than when the last step up was a mistake, so that it need not be one now."""
-        return self._mistake is not None and self._mistake[0] == self._rung and share < _FREER * self._mistake[1]
+        return (
+            self._mistake is not None
+            and self._mistake[0] == self._rung
+            and share < _FREER * self._mistake[1]
+        )
 
     def _move(self, rung: int, now: float) -> None:
         self._rung, self._changed = rung, now
@@ -103,5 +137,9 @@ class Governor:
         effort = self.effort
         if effort == LADDER[0]:
             return ""
-        fewer = f" and {effort.gaussians:.0%} of the Gaussians around the face" if effort.gaussians < 1 else ""
+        fewer = (
+            f" and {effort.gaussians:.0%} of the Gaussians around the face"
+            if effort.gaussians < 1
+            else ""
+        )
         return f"drawing at {effort.scale:.0%} size{fewer} to keep {1 / self._budget:.0f} fps"

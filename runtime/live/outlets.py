@@ -19,7 +19,13 @@ _WAIT_SECONDS = 0.2
 class Outlet:
     """Feeds one sink with the newest frames until it is closed or the sink fails."""
 
-    def __init__(self, sink: Sink, drawn: Latest[DrawnFrame], *, on_end: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        drawn: Latest[DrawnFrame],
+        *,
+        on_end: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """The sink is the outlet's from here on: it closes it.
 
         on_end: told, on its thread, when the sink is finished, and what went wrong if anything did.

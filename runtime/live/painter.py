@@ -59,16 +59,29 @@ def actor_of(name: str, avatar: Avatar) -> Actor:
     right, left = (points[corner] for corner in lm.EYE_CORNERS)
     rest = on_the_neck(avatar, FACING_CAMERA)
     stage = Stage(avatar, avatar.source.camera, threads=1)
-    alpha = stage.draw_rgba(Motion(np.zeros(52, np.float32), np.zeros((2, 2), np.float32), rest))[..., 3]
-    return Actor(name, following_outline(with_wardrobe(avatar)), rest,
-                 float(np.linalg.norm(left - right)) / CANONICAL.eye_distance, view_of(alpha))
+    alpha = stage.draw_rgba(Motion(np.zeros(52, np.float32), np.zeros((2, 2), np.float32), rest))[
+        ..., 3
+    ]
+    return Actor(
+        name,
+        following_outline(with_wardrobe(avatar)),
+        rest,
+        float(np.linalg.norm(left - right)) / CANONICAL.eye_distance,
+        view_of(alpha),
+    )
 
 
 def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray) -> Motion:
     """A motion relative to `CANONICAL`, made the avatar's own; R_cam_body: (3, 3) of the shoulders."""
     size = np.float32(actor.size)
-    pose = HeadPose(motion.R_cam_head, actor.rest.t_cam_head + size * motion.t_cam_head, R_cam_body.astype(np.float32))
-    return Motion(with_own_lids(actor.avatar, motion.expression), motion.gaze, pose, motion.residual * size)
+    pose = HeadPose(
+        motion.R_cam_head,
+        actor.rest.t_cam_head + size * motion.t_cam_head,
+        R_cam_body.astype(np.float32),
+    )
+    return Motion(
+        with_own_lids(actor.avatar, motion.expression), motion.gaze, pose, motion.residual * size
+    )
 
 
 @dataclass(frozen=True)
@@ -125,8 +138,17 @@ class _Costumed:
 class Painter:
     """Paints one actor at one size; for one thread at a time."""
 
-    def __init__(self, actor: Actor, width: int, height: int, *, threads: int, animate: StageClock, render: StageClock,
-                 aside: Executor | None = None) -> None:
+    def __init__(
+        self,
+        actor: Actor,
+        width: int,
+        height: int,
+        *,
+        threads: int,
+        animate: StageClock,
+        render: StageClock,
+        aside: Executor | None = None,
+    ) -> None:
         """width, height: of the pictures, even, pixels; animate, render: told how long each took.
 
         aside: prepares for another effort (0.3 s) while pictures go on with the one before; None: no picture comes meanwhile.
@@ -141,8 +163,15 @@ class Painter:
         """Have the first stage ready, so that the first picture does not wait for it; before any other call."""
         self._stages.get(effort)
 
-    def paint(self, motion: Motion, backdrop: Backdrop, *, badge: str, effort: Effort = LADDER[0],
-              weights: Mapping[str, float] = _NOTHING) -> UInt8Array:
+    def paint(
+        self,
+        motion: Motion,
+        backdrop: Backdrop,
+        *,
+        badge: str,
+        effort: Effort = LADDER[0],
+        weights: Mapping[str, float] = _NOTHING,
+    ) -> UInt8Array:
         """A picture of its own (nobody will write to it): (H, W, 3) RGB, or (H, 2 W, 3) where the backdrop is a matte.
 
         badge: a corner or "off"; weights: of attributes by name, [0, 1]; names that the actor has not are left aside. Raises
@@ -154,7 +183,7 @@ class Painter:
             gaussians = stage.pose(motion)
         with self._render.measured():
             picture = self._painted(stage, gaussians, backdrop)
-            stamp(picture[:, :self._size[0]], badge)
+            stamp(picture[:, : self._size[0]], badge)
             if backdrop.matte and badge != "off":  # where the badge is, nothing is transparent
                 _mark_badge(picture, badge)
         return picture
@@ -162,7 +191,9 @@ class Painter:
     def _painted(self, stage: Stage, gaussians: Any, backdrop: Backdrop) -> UInt8Array:
         if backdrop.color is not None:
             color = backdrop.color
-            drawn = stage.render(gaussians, background=(color.red / 255, color.green / 255, color.blue / 255))
+            drawn = stage.render(
+                gaussians, background=(color.red / 255, color.green / 255, color.blue / 255)
+            )
             return self._full_size(drawn)
         layer = self._full_size(stage.render_rgba(gaussians))
         if backdrop.matte:
@@ -178,7 +209,10 @@ class Painter:
         fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
         made = _Costumed(Stage(fewer, camera, threads=self._threads, engine=self._actor.engine))
         whole = {1.0: self._casts[1.0]} if 1.0 in self._casts else {}
-        self._casts = {**whole, effort.gaussians: made}  # one that is thinned, beside the one with all Gaussians
+        self._casts = {
+            **whole,
+            effort.gaussians: made,
+        }  # one that is thinned, beside the one with all Gaussians
         return made, made.stage
 
     def _full_size(self, drawn: UInt8Array) -> UInt8Array:
@@ -203,7 +237,7 @@ class Painter:
         side = max(width, height)
         large = cv2.resize(own, (side, side), interpolation=cv2.INTER_CUBIC)
         top, left = (side - height) // 2, (side - width) // 2
-        return np.ascontiguousarray(large[top:top + height, left:left + width], np.uint8)
+        return np.ascontiguousarray(large[top : top + height, left : left + width], np.uint8)
 
 
 def _mark_badge(picture: UInt8Array, badge: str) -> None:

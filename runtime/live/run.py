@@ -60,7 +60,9 @@ _log = logging.getLogger(__name__)
 _FIRST_PICTURE_SECONDS = 60.0  # the first start ever compiles for half a minute
 _STAGES = ("capture", "track", "animate", "render", "encode")
 _POLL_SECONDS = 0.1
-_MEAN_NECK = np.array([0.0, -0.12, -0.1])  # metres, head frame: what heads turn about, before any avatar is there
+_MEAN_NECK = np.array(
+    [0.0, -0.12, -0.1]
+)  # metres, head frame: what heads turn about, before any avatar is there
 
 PERFORMANCE = "performance"
 """As a camera: nobody; the avatar performs by itself."""
@@ -144,7 +146,13 @@ class Opened:
     """Which engine each avatar has, and why; a line each, where engines were asked for or lie beside it, or there is a GPU."""
 
 
-def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+def run_live(
+    options: LiveOptions,
+    settings: Settings,
+    *,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> None:
     """Open everything, print where the page is, and go on until the time is up, the film ends, or a signal ends it.
 
     say: prints a line of output; `ready: URL` once the first frame can be had. warn: prints what does not work but does not stop
@@ -153,9 +161,14 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
     check_options(options)
     other = another_user()
     if other and options.web.token is None and is_loopback(options.web.host):
-        warn(f"{other} is logged in on this machine too: the page asks for the token of the link below")
+        warn(
+            f"{other} is logged in on this machine too: the page asks for the token of the link below"
+        )
         options = replace(options, web=replace(options.web, token=new_token()))
-    with _interruptible() as interrupted, contextlib.ExitStack() as stack:  # a second signal must not cut short what is finished
+    with (
+        _interruptible() as interrupted,
+        contextlib.ExitStack() as stack,
+    ):  # a second signal must not cut short what is finished
         opened = stack.enter_context(open_live(options, settings))
         interrupted.opened()
         session = opened.session
@@ -167,15 +180,23 @@ def run_live(options: LiveOptions, settings: Settings, *, say: Callable[[str], N
         say(f"ready: {opened.url}")
         _invite(options, opened.url, say, shared=bool(other))
         ends = None if options.seconds is None else time.monotonic() + options.seconds
-        while not (interrupted.wait(_POLL_SECONDS) or session.ended or (ends is not None and time.monotonic() >= ends)):
+        while not (
+            interrupted.wait(_POLL_SECONDS)
+            or session.ended
+            or (ends is not None and time.monotonic() >= ends)
+        ):
             pass
     if session.failure is not None:
         raise session.failure
 
 
 @contextlib.contextmanager
-def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[LiveSession], Control] = lambda session: session
-              ) -> Generator[Opened, None, None]:
+def open_live(
+    options: LiveOptions,
+    settings: Settings,
+    *,
+    shown: Callable[[LiveSession], Control] = lambda session: session,
+) -> Generator[Opened, None, None]:
     """The session with its first picture drawn, its sinks and its server; closed again at the end of the block.
 
     shown: what viewers get in the session's place, such as the same pictures with a stamp. Raises UserError for what cannot be
@@ -192,18 +213,39 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         feed, camera, kind, sound = _feed(options, settings, pivot, clocks)
         script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
         fps = options.fps or float(settings.target_fps)
-        config = LiveConfig(width=options.width, height=options.height, target_fps=fps, threads=options.threads,
-                            background=options.background or settings.background, gains=settings.gains,
-                            dead_zone=settings.dead_zone, badge=options.badge or settings.badge, still=options.still)
+        config = LiveConfig(
+            width=options.width,
+            height=options.height,
+            target_fps=fps,
+            threads=options.threads,
+            background=options.background or settings.background,
+            gains=settings.gains,
+            dead_zone=settings.dead_zone,
+            badge=options.badge or settings.badge,
+            still=options.still,
+        )
         voice: Voice | None = None
-        finished = _marker(lambda: session.actors, options, lambda problem: session.notice(problem)) if options.mark else None
+        finished = (
+            _marker(lambda: session.actors, options, lambda problem: session.notice(problem))
+            if options.mark
+            else None
+        )
         try:
-            session = LiveSession(actors, config, feed=feed, source_kind=kind, script=script, clocks=clocks,
-                                  keys=settings.keys.plain, record_to=options.record,
-                                  recorder=lambda path: _recorder(path, session, voice, finished),
-                                  virtual_camera=lambda now: VirtualCameraSink(now.width, now.height, now.target_fps,
-                                                                               device=options.device),
-                                  pictures=dict if kept is None else kept.backgrounds)
+            session = LiveSession(
+                actors,
+                config,
+                feed=feed,
+                source_kind=kind,
+                script=script,
+                clocks=clocks,
+                keys=settings.keys.plain,
+                record_to=options.record,
+                recorder=lambda path: _recorder(path, session, voice, finished),
+                virtual_camera=lambda now: VirtualCameraSink(
+                    now.width, now.height, now.target_fps, device=options.device
+                ),
+                pictures=dict if kept is None else kept.backgrounds,
+            )
         except BaseException:
             if feed is not None:
                 feed.close()
@@ -222,7 +264,9 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
                 stack.callback(output.close)
                 stack.callback(voice.hear(output.hear))
         elif options.voice_out is not None:
-            raise UserError("--voice-out without a voice: add --microphone, or a video with sound as the camera")
+            raise UserError(
+                "--voice-out without a voice: add --microphone, or a video with sound as the camera"
+            )
         if options.virtual_camera:
             session.act(SetVirtualCamera(True))
         if options.preview:
@@ -242,7 +286,9 @@ def open_live(options: LiveOptions, settings: Settings, *, shown: Callable[[Live
         control = shown(session)
         if studio is not None:
             control = RememberingControl(control, studio.kept)
-        server = WebServer(control, clocks["encode"], options.web, camera=camera, voice=voice, studio=studio)
+        server = WebServer(
+            control, clocks["encode"], options.web, camera=camera, voice=voice, studio=studio
+        )
         stack.callback(server.close)
         url = server.start()
         session.count_viewers_by(lambda: server.viewers)
@@ -279,7 +325,9 @@ class _SessionStage:
         self._session.rename_actor(old, new)
 
 
-def _as_remembered(options: LiveOptions, settings: Settings, kept: Kept) -> tuple[LiveOptions, Settings]:
+def _as_remembered(
+    options: LiveOptions, settings: Settings, kept: Kept
+) -> tuple[LiveOptions, Settings]:
     """Options and settings with what the page had last; values that make no sense any more are left aside."""
     stage = kept.stage
     with contextlib.suppress(UserError, TypeError):
@@ -299,12 +347,17 @@ def _as_remembered(options: LiveOptions, settings: Settings, kept: Kept) -> tupl
 def _restore(session: LiveSession, kept: Kept) -> None:
     """Do again what the page's user had chosen last."""
     stage = kept.stage
-    wishes: list[dict[str, object]] = [{"action": "gain", "region": region, "value": stage.get(f"gain-{region}")}
-                                       for region in GAIN_REGIONS if f"gain-{region}" in stage]
+    wishes: list[dict[str, object]] = [
+        {"action": "gain", "region": region, "value": stage.get(f"gain-{region}")}
+        for region in GAIN_REGIONS
+        if f"gain-{region}" in stage
+    ]
     if stage.get("mirror") is True:
         wishes.append({"action": "mirror", "on": True})
     if "badge" in stage:
-        wishes.append({"action": "badge", "place": stage["badge"], "reason": stage.get("badge_reason", "")})
+        wishes.append(
+            {"action": "badge", "place": stage["badge"], "reason": stage.get("badge_reason", "")}
+        )
     if stage.get("virtual_camera") is True:
         wishes.append({"action": "virtual-camera", "on": True})
     for wish in wishes:
@@ -314,23 +367,37 @@ def _restore(session: LiveSession, kept: Kept) -> None:
             _log.warning("%s", error)
 
 
-def _recorder(path: Path, session: LiveSession, voice: Voice | None, finished: Callable[[Path], None] | None) -> Recorder:
+def _recorder(
+    path: Path, session: LiveSession, voice: Voice | None, finished: Callable[[Path], None] | None
+) -> Recorder:
     if path.suffix.lower() == MOTION_SUFFIX:
         return MotionSink(path, session.motion_header)
-    return RecordingSink(path, fps=session.config.target_fps, finished=finished, listen=None if voice is None else voice.hear)
+    return RecordingSink(
+        path,
+        fps=session.config.target_fps,
+        finished=finished,
+        listen=None if voice is None else voice.hear,
+    )
 
 
-def _marker(actors: Callable[[], Sequence[Actor]], options: LiveOptions, tell: Callable[[str], None]) -> Callable[[Path], None]:
+def _marker(
+    actors: Callable[[], Sequence[Actor]], options: LiveOptions, tell: Callable[[str], None]
+) -> Callable[[Path], None]:
     """What marks a finished recording, in which any of these avatars may be seen.
 
     actors: those that are loaded when it is finished. tell: given the reason where the recording, which is whole, cannot be
     marked.
     """
+
     def finished(path: Path) -> None:
         from perse_live.marking.mark import mark_film, mark_of
 
         try:
-            mark_film(path, mark_of([actor.avatar for actor in actors()]), overwrite=options.overwrite and path == options.record)
+            mark_film(
+                path,
+                mark_of([actor.avatar for actor in actors()]),
+                overwrite=options.overwrite and path == options.record,
+            )
         except UserError as error:
             _log.warning("%s", error)
             tell(str(error))
@@ -340,8 +407,11 @@ def _marker(actors: Callable[[], Sequence[Actor]], options: LiveOptions, tell: C
 
 def check_options(options: LiveOptions) -> None:
     """Raise UserError for a number that no session can have; `run_live` does so before anything else."""
-    for name, value, least, most in (("fps", options.fps, 5, 120), ("max-gaussians", options.max_gaussians, 1, MAX_GAUSSIANS),
-                                     ("seconds", options.seconds, 0, 1e9)):
+    for name, value, least, most in (
+        ("fps", options.fps, 5, 120),
+        ("max-gaussians", options.max_gaussians, 1, MAX_GAUSSIANS),
+        ("seconds", options.seconds, 0, 1e9),
+    ):
         if value is not None and not least <= value <= most:
             raise UserError(f"--{name} {value:g} is out of range: give {least:g} to {most:g}")
 
@@ -349,16 +419,28 @@ def check_options(options: LiveOptions) -> None:
 def _actor(path: Path, options: LiveOptions, tell: Callable[[str], None]) -> Actor:
     avatar, most = load_avatar(path), options.max_gaussians
     folder = options.engine_folder or folder_beside(path)
-    choice = choose_engine(options.engine, folder, avatar, rebuild=options.rebuild, size=(options.width, options.height))
-    if options.engine != "auto" or folder.is_dir() or choice.engine.name != "cpu" or choice.unexpected:
+    choice = choose_engine(
+        options.engine,
+        folder,
+        avatar,
+        rebuild=options.rebuild,
+        size=(options.width, options.height),
+    )
+    if (
+        options.engine != "auto"
+        or folder.is_dir()
+        or choice.engine.name != "cpu"
+        or choice.unexpected
+    ):
         tell(f"{path.stem}: {choice.why}")
     if most is not None and len(avatar) > most:
         avatar = thinned(avatar, share_for(avatar, most))
     return replace(actor_of(path.stem, avatar), engine=choice.engine)
 
 
-def _feed(options: LiveOptions, settings: Settings, neck_pivot: FloatArray, clocks: dict[str, StageClock]
-          ) -> tuple[Feed | None, BrowserCamera | None, str, SoundSource | None]:
+def _feed(
+    options: LiveOptions, settings: Settings, neck_pivot: FloatArray, clocks: dict[str, StageClock]
+) -> tuple[Feed | None, BrowserCamera | None, str, SoundSource | None]:
     """Where motion comes from, the camera that a page may be, what kind of source it is (see docs/live-api.md), and the sound."""
     sound = _microphone(options)
     try:
@@ -367,14 +449,26 @@ def _feed(options: LiveOptions, settings: Settings, neck_pivot: FloatArray, cloc
         tracker = TrackerConfig(smoothing=settings.smoothing)
         if options.camera == BROWSER:
             camera = BrowserCamera()
-            feed = PictureFeed(camera, capture=clocks["capture"], track=clocks["track"], config=tracker)
+            feed = PictureFeed(
+                camera, capture=clocks["capture"], track=clocks["track"], config=tracker
+            )
             return feed, camera, "browser", sound
         source = open_source(options.camera, repeat=not options.once)
         if source is None:
             return None, None, "none", sound
         if isinstance(source, VmcSource):
-            return MotionFeed(source, track=clocks["track"], neck_pivot=neck_pivot), None, "motion", sound
-        if isinstance(source, FilmSource) and sound is None and not options.mute_film and source.has_sound:
+            return (
+                MotionFeed(source, track=clocks["track"], neck_pivot=neck_pivot),
+                None,
+                "motion",
+                sound,
+            )
+        if (
+            isinstance(source, FilmSource)
+            and sound is None
+            and not options.mute_film
+            and source.has_sound
+        ):
             from runtime.sound.film import FilmSound
 
             sound = FilmSound(source, Path(options.camera))
@@ -394,8 +488,13 @@ def _microphone(options: LiveOptions) -> SoundSource | None:
     return MicrophoneSource(options.microphone)
 
 
-def _listen_to_keys(stack: contextlib.ExitStack, session: LiveSession, options: LiveOptions, settings: Settings,
-                    warn: Callable[[str], None]) -> None:
+def _listen_to_keys(
+    stack: contextlib.ExitStack,
+    session: LiveSession,
+    options: LiveOptions,
+    settings: Settings,
+    warn: Callable[[str], None],
+) -> None:
     terminal = TerminalKeys(settings.keys.terminal_actions(), session.act, session.notice)
     stack.callback(terminal.close)
     if options.hotkeys:
@@ -412,11 +511,15 @@ def _invite(options: LiveOptions, url: str, say: Callable[[str], None], *, share
         say(terminal_qr(url))
     if options.browser and _has_screen():
         with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(url.partition("#")[0] if shared else url)  # the page says that it needs its whole link
+            webbrowser.open(
+                url.partition("#")[0] if shared else url
+            )  # the page says that it needs its whole link
 
 
 def _has_screen() -> bool:
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
 
 
 class _Interruption:
@@ -455,7 +558,9 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     found = re.fullmatch(r"(\d{2,4})(?:x(\d{2,4}))?", text)
     if found is None:
-        raise UserError(f"the size {text[:20]!r} is not understood: give pixels, such as 512 or 1280x720")
+        raise UserError(
+            f"the size {text[:20]!r} is not understood: give pixels, such as 512 or 1280x720"
+        )
     width = int(found[1])
     return check_size(width, int(found[2]) if found[2] else width)
 
@@ -463,11 +568,20 @@ def parse_size(text: str) -> tuple[int, int]:
 def check_size(width: int, height: int) -> tuple[int, int]:
     """Width and height in pixels, made even. Raises UserError for sides below 128 or above 1920."""
     if not (128 <= width <= 1920 and 128 <= height <= 1920):
-        raise UserError(f"the size {width}x{height} is out of range: each side may have 128 to 1920 pixels")
+        raise UserError(
+            f"the size {width}x{height} is out of range: each side may have 128 to 1920 pixels"
+        )
     return width // 2 * 2, height // 2 * 2
 
 
-def web_config(base: WebConfig, settings: Settings, *, codec: str | None, bitrate: int | None, ice: tuple[str, ...]) -> WebConfig:
+def web_config(
+    base: WebConfig,
+    settings: Settings,
+    *,
+    codec: str | None,
+    bitrate: int | None,
+    ice: tuple[str, ...],
+) -> WebConfig:
     """The server's settings, what the command line says before what the settings file says."""
     encoding = settings.encoding
     chosen = codec or encoding.codec

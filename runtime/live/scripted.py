@@ -49,5 +49,12 @@ def turned_on_neck(R_cam_head: FloatArray, neck_pivot: FloatArray) -> FloatArray
 def _motion(frame: PerformanceFrame, neck_pivot: FloatArray) -> TrackedFrame:
     rotation = FACING_CAMERA @ from_euler_degrees(frame.yaw, frame.pitch, frame.roll)
     shift = turned_on_neck(rotation, neck_pivot) + _TO_CAMERA * frame.translation
-    return TrackedFrame(frame.time, frame.expression, rotation.astype(np.float32), shift.astype(np.float32), frame.gaze,
-                        np.zeros((478, 3), np.float32), 1.0)
+    return TrackedFrame(
+        frame.time,
+        frame.expression,
+        rotation.astype(np.float32),
+        shift.astype(np.float32),
+        frame.gaze,
+        np.zeros((478, 3), np.float32),
+        1.0,
+    )

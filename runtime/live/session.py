@@ -121,11 +121,21 @@ class _Choices:
 class LiveSession:
     """One avatar on stage; `runtime.live.control.Control` for all that steer it. Use it in a `with` block or close it."""
 
-    def __init__(self, actors: Sequence[Actor], config: LiveConfig, *, feed: Feed | None, source_kind: str, script: Scripted,
-                 clocks: Mapping[str, StageClock], keys: Mapping[str, str],
-                 recorder: Callable[[Path], Recorder], record_to: Path | None = None,
-                 virtual_camera: Callable[[LiveConfig], Sink] | None = None,
-                 pictures: Callable[[], Mapping[str, Path]] = dict) -> None:
+    def __init__(
+        self,
+        actors: Sequence[Actor],
+        config: LiveConfig,
+        *,
+        feed: Feed | None,
+        source_kind: str,
+        script: Scripted,
+        clocks: Mapping[str, StageClock],
+        keys: Mapping[str, str],
+        recorder: Callable[[Path], Recorder],
+        record_to: Path | None = None,
+        virtual_camera: Callable[[LiveConfig], Sink] | None = None,
+        pictures: Callable[[], Mapping[str, Path]] = dict,
+    ) -> None:
         """Prepare; `start` begins.
 
         actors: the avatars, the first one on stage; without any, nothing is drawn until `put_on_stage`. feed: where motion comes
@@ -135,24 +145,36 @@ class LiveSession:
         for a name with date and time in this folder. virtual_camera: opens one; None: there is none to switch on. pictures: what
         backgrounds there are beside the usual ones, by name. Raises UserError for a background that cannot be had.
         """
-        self._actors, self._config, self._feed, self._source_kind = tuple(actors), config, feed, source_kind
+        self._actors, self._config, self._feed, self._source_kind = (
+            tuple(actors),
+            config,
+            feed,
+            source_kind,
+        )
         self._script, self.clocks, self._keys = script, dict(clocks), dict(keys)
         self._recorder, self._record_to, self._recordings = recorder, record_to, 0
         self._open_virtual_camera, self._pictures = virtual_camera, pictures
         self._virtual_camera: Outlet | None = None
         self._given = len(self._actors)  # these are not let go
         known = pictures().get(config.background)
-        backdrop = backdrop_of(config.background, image=config.image) if known is None else (
-            Backdrop(config.background, None, known))
+        backdrop = (
+            backdrop_of(config.background, image=config.image)
+            if known is None
+            else (Backdrop(config.background, None, known))
+        )
         image = config.image or (backdrop.picture if known is None else None)
         self._image = image
         self._choices = _Choices(0, backdrop, config.gains, config.badge)
-        self._fades = {one.name: Fade() for actor in self._actors for one in actor.avatar.attributes}
+        self._fades = {
+            one.name: Fade() for actor in self._actors for one in actor.avatar.attributes
+        }
         self._changing = threading.RLock()
         self._drawn: Latest[DrawnFrame] = Latest()
         self._outlets: list[Outlet] = []
         self._recording: tuple[Outlet, Path, float] | None = None
-        self._finishing: dict[Path, Outlet] = {}  # recordings that were stopped: their files take a moment
+        self._finishing: dict[
+            Path, Outlet
+        ] = {}  # recordings that were stopped: their files take a moment
         self._recorded: Path | None = None
         self._notices: deque[tuple[float, str]] = deque(maxlen=6)
         self._latency = StageClock()
@@ -163,7 +185,9 @@ class LiveSession:
         self._stopped = threading.Event()
         self._woken = threading.Event()
         self._failure: BaseException | None = None
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="prepare", initializer=name_this_thread)
+        self._aside = ThreadPoolExecutor(
+            1, thread_name_prefix="prepare", initializer=name_this_thread
+        )
         self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
 
     # ----- life
@@ -183,13 +207,17 @@ class LiveSession:
         if self._failure is not None:
             raise UserError(f"the avatar cannot be drawn: {self._failure}") from self._failure
         if found is None:
-            raise UserError(f"no picture within {timeout:.0f} s: the machine is too slow or busy; perse-live doctor says where")
+            raise UserError(
+                f"no picture within {timeout:.0f} s: the machine is too slow or busy; perse-live doctor says where"
+            )
 
     @property
     def ended(self) -> bool:
         """Whether drawing has stopped, or a film that is shown once has come to its end."""
         feed = self._feed
-        over = feed is not None and feed.ended and not feed.problem  # one that has failed is shown, and the avatar stays
+        over = (
+            feed is not None and feed.ended and not feed.problem
+        )  # one that has failed is shown, and the avatar stays
         return not self._thread.is_alive() or (over and self._source_kind == "file")
 
     @property
@@ -228,7 +256,14 @@ class LiveSession:
         choices = self._choices
         names = tuple(one.name for one in self._actors[choices.actor].avatar.attributes)
         config = self._config
-        return MotionHeader(config.width, config.height, config.target_fps, choices.badge.place, choices.backdrop.text, names)
+        return MotionHeader(
+            config.width,
+            config.height,
+            config.target_fps,
+            choices.badge.place,
+            choices.backdrop.text,
+            names,
+        )
 
     def have_voice(self, voice: Voice) -> None:
         """Tell of the driver's voice, which somebody else closes; before `start`."""
@@ -247,10 +282,10 @@ class LiveSession:
         with self._changing:
             place = next((k for k, one in enumerate(self._actors) if one.name == actor.name), None)
             if place is None:
-                kept = self._actors[-(max(_MOST_ACTORS, self._given + 1) - 1):]
+                kept = self._actors[-(max(_MOST_ACTORS, self._given + 1) - 1) :]
                 self._actors, place = (*kept, actor), len(kept)
             else:
-                self._actors = (*self._actors[:place], actor, *self._actors[place + 1:])
+                self._actors = (*self._actors[:place], actor, *self._actors[place + 1 :])
             for one in actor.avatar.attributes:
                 self._fades.setdefault(one.name, Fade())
             backdrop = self._choices.backdrop
@@ -270,7 +305,9 @@ class LiveSession:
     def rename_actor(self, old: str, new: str) -> None:
         """An avatar is called otherwise from here on."""
         with self._changing:
-            self._actors = tuple(replace(one, name=new) if one.name == old else one for one in self._actors)
+            self._actors = tuple(
+                replace(one, name=new) if one.name == old else one for one in self._actors
+            )
 
     @property
     def actors(self) -> tuple[Actor, ...]:
@@ -327,13 +364,21 @@ class LiveSession:
                         raise UserError("there is no camera to calibrate: nobody drives the avatar")
                     self._feed.recalibrate(seconds)
                 case Mirror(on):
-                    self._choices = replace(self._choices, mirror=not self._choices.mirror if on is None else on)
+                    self._choices = replace(
+                        self._choices, mirror=not self._choices.mirror if on is None else on
+                    )
                 case Hide(on):
-                    self._choices = replace(self._choices, hidden=not self._choices.hidden if on is None else on)
+                    self._choices = replace(
+                        self._choices, hidden=not self._choices.hidden if on is None else on
+                    )
                 case Mute(on):
                     if self._voice is None:
-                        raise UserError("there is no voice to mute: start the session with --microphone")
-                    self._choices = replace(self._choices, muted=not self._choices.muted if on is None else on)
+                        raise UserError(
+                            "there is no voice to mute: start the session with --microphone"
+                        )
+                    self._choices = replace(
+                        self._choices, muted=not self._choices.muted if on is None else on
+                    )
                 case Record(on):
                     self._record((self._running_recording() is None) if on is None else on)
                 case SwitchAvatar(number):
@@ -343,7 +388,9 @@ class LiveSession:
                 case SetBackground(text):
                     self._choices = replace(self._choices, backdrop=self._named_backdrop(text))
                 case SetGain(region, value):
-                    self._choices = replace(self._choices, gains=replace(self._choices.gains, **{region: value}))
+                    self._choices = replace(
+                        self._choices, gains=replace(self._choices.gains, **{region: value})
+                    )
                 case SetBadge():
                     if action.place == "off":
                         self.notice(f"the avatar badge is off: {action.reason}")
@@ -360,7 +407,11 @@ class LiveSession:
             self._woken.set()
 
     def _switch_virtual_camera(self, on: bool) -> None:
-        running = self._virtual_camera if self._virtual_camera is not None and self._virtual_camera.running else None
+        running = (
+            self._virtual_camera
+            if self._virtual_camera is not None and self._virtual_camera.running
+            else None
+        )
         if on and running is None:
             if self._open_virtual_camera is None:
                 raise UserError("this session has no virtual camera to switch on")
@@ -395,7 +446,11 @@ class LiveSession:
         target = (0.0 if fade.target > 0 else 1.0) if weight is None else weight
         fade.to(target, now)
         if target > 0:  # attributes of one slot share the weight 1
-            others = [self._fades[one.name] for one in attributes if one.slot == chosen.slot and one is not chosen]
+            others = [
+                self._fades[one.name]
+                for one in attributes
+                if one.slot == chosen.slot and one is not chosen
+            ]
             taken = sum(other.target for other in others)
             if taken > 1 - target:
                 for other in others:
@@ -412,24 +467,33 @@ class LiveSession:
             fade.to(1.0 if i == chosen else 0.0, now)
 
     def _running_recording(self) -> tuple[Outlet, Path, float] | None:
-        return self._recording if self._recording is not None and self._recording[0].running else None
+        return (
+            self._recording if self._recording is not None and self._recording[0].running else None
+        )
 
     def _record(self, on: bool) -> None:
         running = self._running_recording()
         if on and running is None:
             path = self._recording_path()
             recorder = self._recorder(path)
-            outlet = Outlet(recorder, self._drawn, on_end=lambda problem: self._note_recorded(recorder, problem))
+            outlet = Outlet(
+                recorder, self._drawn, on_end=lambda problem: self._note_recorded(recorder, problem)
+            )
             failed = None if self._recording is None else self._recording[0]
             self._recording = outlet, path, time.monotonic()
             self._recordings += 1
-            self._outlets = [one for one in self._outlets if one.running or (one.problem and one is not failed)]
+            self._outlets = [
+                one for one in self._outlets if one.running or (one.problem and one is not failed)
+            ]
             self._outlets.append(outlet)
             self.notice(f"recording to {path.name}")
         elif not on and running is not None:
             outlet, path, _ = running
             outlet.finish()  # writing the rest takes up to 0.1 s, and drawing must not wait for that
-            self._finishing = {**{name: one for name, one in self._finishing.items() if one.running}, path: outlet}
+            self._finishing = {
+                **{name: one for name, one in self._finishing.items() if one.running},
+                path: outlet,
+            }
             self._recording = None
             self._outlets.remove(outlet)
 
@@ -453,14 +517,28 @@ class LiveSession:
         actor = self._shown_actor()
         photo = ["photo"] if actor is None or actor.avatar.source.backdrop is not None else []
         image = ["image"] if self._image is not None else []
-        return list(dict.fromkeys([self._choices.backdrop.text, _PLAIN, *photo, *image, "green", "alpha", *self._pictures()]))
+        return list(
+            dict.fromkeys(
+                [
+                    self._choices.backdrop.text,
+                    _PLAIN,
+                    *photo,
+                    *image,
+                    "green",
+                    "alpha",
+                    *self._pictures(),
+                ]
+            )
+        )
 
     def _named_backdrop(self, text: str) -> Backdrop:
         """What a page or a key may choose: never a path."""
         if (picture := self._pictures().get(text)) is not None:
             return Backdrop(text, None, picture)
         if text not in self._background_names() and not _COLOR.fullmatch(text):
-            raise UserError(f"unknown background {text[:40]!r}: give a colour RRGGBB, {', '.join(self._background_names()[1:])}")
+            raise UserError(
+                f"unknown background {text[:40]!r}: give a colour RRGGBB, {', '.join(self._background_names()[1:])}"
+            )
         return backdrop_of(text, image=self._image)
 
     def state(self) -> dict[str, object]:
@@ -469,31 +547,66 @@ class LiveSession:
             now = time.monotonic()
             choices = self._choices
             recording = self._running_recording()
-            calibration = CalibrationState("done") if self._feed is None else self._feed.calibration()
+            calibration = (
+                CalibrationState("done") if self._feed is None else self._feed.calibration()
+            )
             key_of = {text: key for key, text in reversed(list(self._keys.items()))}
             return {
-                "avatars": [one.name for one in self._actors], "avatar": choices.actor + 1 if self._actors else 0,
-                "attributes": [{"name": one.name, "label": one.label, "slot": one.slot,
-                                "key": key_of.get(f"attribute {number}", ""), "target": self._fades[one.name].target,
-                                "weight": round(self._fades[one.name].at(now), 3)}
-                               for number, one in enumerate(self._attributes(), 1)],
-                "background": choices.backdrop.text, "backgrounds": self._background_names(),
-                "gains": {name: getattr(choices.gains, name) for name in ("head", "brows", "eyes", "mouth")},
-                "mirror": choices.mirror, "hidden": choices.hidden,
+                "avatars": [one.name for one in self._actors],
+                "avatar": choices.actor + 1 if self._actors else 0,
+                "attributes": [
+                    {
+                        "name": one.name,
+                        "label": one.label,
+                        "slot": one.slot,
+                        "key": key_of.get(f"attribute {number}", ""),
+                        "target": self._fades[one.name].target,
+                        "weight": round(self._fades[one.name].at(now), 3),
+                    }
+                    for number, one in enumerate(self._attributes(), 1)
+                ],
+                "background": choices.backdrop.text,
+                "backgrounds": self._background_names(),
+                "gains": {
+                    name: getattr(choices.gains, name)
+                    for name in ("head", "brows", "eyes", "mouth")
+                },
+                "mirror": choices.mirror,
+                "hidden": choices.hidden,
                 "badge": {"place": choices.badge.place, "reason": choices.badge.reason},
-                "voice": None if self._voice is None else {
-                    "name": self._voice.name, "problem": self._voice.problem, "muted": choices.muted,
-                    "level": round(self._voice.level, 4), "delay_ms": round(1000 * self._voice.delay)},
+                "voice": None
+                if self._voice is None
+                else {
+                    "name": self._voice.name,
+                    "problem": self._voice.problem,
+                    "muted": choices.muted,
+                    "level": round(self._voice.level, 4),
+                    "delay_ms": round(1000 * self._voice.delay),
+                },
                 "recorded": None if self._recorded is None else self._recorded.name,
-                "recording": None if recording is None else {"path": recording[1].name, "seconds": round(now - recording[2], 1)},
-                "calibration": {"phase": calibration.phase, "seconds": round(calibration.seconds, 1)},
+                "recording": None
+                if recording is None
+                else {"path": recording[1].name, "seconds": round(now - recording[2], 1)},
+                "calibration": {
+                    "phase": calibration.phase,
+                    "seconds": round(calibration.seconds, 1),
+                },
                 "face": self._face,
-                "source": {"name": "none" if self._feed is None else self._feed.name, "kind": self._source_kind,
-                           "problem": "" if self._feed is None else self._feed.problem},
-                "virtual_camera": None if self._open_virtual_camera is None else (
-                    self._virtual_camera is not None and self._virtual_camera.running),
-                "sinks": [{"name": outlet.sink.name, "problem": outlet.problem} for outlet in self._outlets],
-                "size": [self._config.width, self._config.height], "target_fps": self._config.target_fps, "keys": self._keys,
+                "source": {
+                    "name": "none" if self._feed is None else self._feed.name,
+                    "kind": self._source_kind,
+                    "problem": "" if self._feed is None else self._feed.problem,
+                },
+                "virtual_camera": None
+                if self._open_virtual_camera is None
+                else (self._virtual_camera is not None and self._virtual_camera.running),
+                "sinks": [
+                    {"name": outlet.sink.name, "problem": outlet.problem}
+                    for outlet in self._outlets
+                ],
+                "size": [self._config.width, self._config.height],
+                "target_fps": self._config.target_fps,
+                "keys": self._keys,
                 "notices": [text for when, text in self._notices if now - when < _NOTICE_SECONDS],
             }
 
@@ -507,11 +620,24 @@ class LiveSession:
         latency = self._latency.timing()
         effort = self._governor.effort
         return {
-            "fps": round(timings["render"].per_second, 1), "latency_ms": round(latency.ms, 1) if latency.ms else None,
-            "slow_stage": max(_STAGES[1:], key=lambda name: timings[name].ms), "viewers": self._count_viewers(),
-            "stages": {name: {"ms": round(one.ms, 2), "p95_ms": round(one.p95_ms, 2), "per_second": round(one.per_second, 1),
-                              "dropped": one.dropped} for name, one in timings.items()},
-            "governor": {"scale": effort.scale, "gaussians": effort.gaussians, "reason": self._governor.reason},
+            "fps": round(timings["render"].per_second, 1),
+            "latency_ms": round(latency.ms, 1) if latency.ms else None,
+            "slow_stage": max(_STAGES[1:], key=lambda name: timings[name].ms),
+            "viewers": self._count_viewers(),
+            "stages": {
+                name: {
+                    "ms": round(one.ms, 2),
+                    "p95_ms": round(one.p95_ms, 2),
+                    "per_second": round(one.per_second, 1),
+                    "dropped": one.dropped,
+                }
+                for name, one in timings.items()
+            },
+            "governor": {
+                "scale": effort.scale,
+                "gaussians": effort.gaussians,
+                "reason": self._governor.reason,
+            },
         }
 
     # ----- drawing
@@ -564,7 +690,9 @@ class LiveSession:
             body = shoulders.update(shown.R_cam_head, begin)
             if begin >= tidied + _TIDY_SECONDS:
                 tidied = begin
-                self._aside.submit(return_free_memory)  # of avatars, efforts and encoders that are gone
+                self._aside.submit(
+                    return_free_memory
+                )  # of avatars, efforts and encoders that are gone
             try:
                 (actor, _, _), painter = painters.get((wanted, config.width, config.height))
                 effort = self._governor.effort
@@ -575,7 +703,9 @@ class LiveSession:
                     picture, captured, motion = still[1], None, None
                 else:
                     still = None
-                    if swaying is not actor:  # another head is elsewhere, without having moved there
+                    if (
+                        swaying is not actor
+                    ):  # another head is elsewhere, without having moved there
                         secondary, swaying = SecondaryMotion(), actor
                     motion = placed(actor, shown, body)
                     if not config.still:
@@ -583,7 +713,9 @@ class LiveSession:
                     picture = self._paint(painter, motion, weights, choices, effort)
                     if number > _WARM_UP:
                         self._govern(time.monotonic() - begin)
-            except Exception as error:  # of a graphics driver, for want of memory: their list is open
+            except (
+                Exception
+            ) as error:  # of a graphics driver, for want of memory: their list is open
                 if last is None:
                     raise
                 if wanted.name == last.name or not self._switched_back(error, wanted, last):
@@ -594,7 +726,9 @@ class LiveSession:
             end = time.monotonic()
             if captured is not None:
                 self._latency.add(end - captured)
-            self._drawn.put(DrawnFrame(picture, choices.backdrop.matte, end, captured, number, motion, weights))
+            self._drawn.put(
+                DrawnFrame(picture, choices.backdrop.matte, end, captured, number, motion, weights)
+            )
             due = begin + interval
 
     def _wait(self, seen: int, due: float, interval: float) -> tuple[int, Observation] | None:
@@ -606,32 +740,59 @@ class LiveSession:
             self._woken.clear()
             return None
         track = self.clocks["track"].timing()
-        follows = track.per_second >= 0.8 * self._config.target_fps  # else frames are drawn between observations
-        return feed.observations.wait(seen, max(0.0, due + (0.6 * interval if follows else 0.0) - now))
+        follows = (
+            track.per_second >= 0.8 * self._config.target_fps
+        )  # else frames are drawn between observations
+        return feed.observations.wait(
+            seen, max(0.0, due + (0.6 * interval if follows else 0.0) - now)
+        )
 
     def _rest(self, now: float, last: TrackedFrame | None) -> TrackedFrame:
         return self._script.at(now)
 
     def _painter(self, wanted: tuple[Actor, int, int]) -> Painter:
         actor, width, height = wanted
-        painter = Painter(actor, width, height, threads=self._config.threads,
-                          animate=self.clocks["animate"], render=self.clocks["render"], aside=self._aside)
+        painter = Painter(
+            actor,
+            width,
+            height,
+            threads=self._config.threads,
+            animate=self.clocks["animate"],
+            render=self.clocks["render"],
+            aside=self._aside,
+        )
         painter.prepare(self._governor.effort)
         return painter
 
-    def _paint(self, painter: Painter, motion: Motion, weights: Mapping[str, float], choices: _Choices, effort: Effort
-               ) -> UInt8Array:
+    def _paint(
+        self,
+        painter: Painter,
+        motion: Motion,
+        weights: Mapping[str, float],
+        choices: _Choices,
+        effort: Effort,
+    ) -> UInt8Array:
         badge = choices.badge.place
         try:
-            return painter.paint(motion, choices.backdrop, badge=badge, effort=effort, weights=weights)
+            return painter.paint(
+                motion, choices.backdrop, badge=badge, effort=effort, weights=weights
+            )
         except UserError as error:  # a background picture that has gone
             self.notice(str(error))
             with self._changing:
                 self._choices = replace(self._choices, backdrop=backdrop_of(_PLAIN))
-            return painter.paint(motion, self._choices.backdrop, badge=badge, effort=effort, weights=weights)
+            return painter.paint(
+                motion, self._choices.backdrop, badge=badge, effort=effort, weights=weights
+            )
 
-    def _still(self, painter: Painter, actor: Actor, weights: Mapping[str, float], choices: _Choices, effort: Effort
-               ) -> UInt8Array:
+    def _still(
+        self,
+        painter: Painter,
+        actor: Actor,
+        weights: Mapping[str, float],
+        choices: _Choices,
+        effort: Effort,
+    ) -> UInt8Array:
         """What is shown while the driver hides: the avatar at rest."""
         rest = placed(actor, at_rest(np.zeros(3, np.float32)), FACING_CAMERA)
         return self._paint(painter, rest, weights, choices, effort)
@@ -643,7 +804,9 @@ class LiveSession:
             if place is None:
                 return False
             self._choices = replace(self._choices, actor=place)
-        self.notice(f"the avatar {wanted.name} cannot be drawn, so {before.name} stays: {gist(error)}")
+        self.notice(
+            f"the avatar {wanted.name} cannot be drawn, so {before.name} stays: {gist(error)}"
+        )
         return True
 
     def _recover(self, error: Exception, failures: deque[float], now: float) -> None:
@@ -658,7 +821,9 @@ class LiveSession:
             raise error
         _log.debug("drawing has failed", exc_info=error)
         how = "begins anew"
-        if len(failures) == _MOST_FAILURES and any(actor.engine is not None for actor in self._actors):
+        if len(failures) == _MOST_FAILURES and any(
+            actor.engine is not None for actor in self._actors
+        ):
             how = "goes on with the CPU"
             with self._changing:
                 self._actors = tuple(replace(actor, engine=CpuEngine()) for actor in self._actors)
@@ -668,8 +833,11 @@ class LiveSession:
         before = self._governor.effort
         after = self._governor.update(seconds, time.monotonic())
         if LADDER[0] in (before, after) and before != after:  # the steps between are in the figures
-            self.notice("drawing at full size again" if after == LADDER[0] else
-                        f"the machine is busy: drawing less to keep {self._config.target_fps:.0f} pictures a second")
+            self.notice(
+                "drawing at full size again"
+                if after == LADDER[0]
+                else f"the machine is busy: drawing less to keep {self._config.target_fps:.0f} pictures a second"
+            )
 
 
 class _Watch:

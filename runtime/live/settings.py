@@ -72,7 +72,9 @@ def load_settings(path: Path | None = None) -> Settings:
             return Settings()
         raise UserError(f"{file}: no such file: give the path of a settings file (TOML)") from error
     except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}): it should be a settings file (TOML)") from error
+        raise UserError(
+            f"{file} cannot be read ({error.strerror}): it should be a settings file (TOML)"
+        ) from error
     try:
         content = parse_toml(data, max_bytes=_LARGEST_FILE)
     except CheckedError as error:
@@ -91,8 +93,12 @@ def _settings(table: _Table, file: Path) -> Settings:
         background=_background(table.text("background", usual.background), table, file),
         badge=_badge(table.table("badge"), usual.badge),
         target_fps=table.whole("target_fps", 5, 120, usual.target_fps),
-        encoding=EncodeConfig(codec="vp8" if table.choice("codec", ("vp8", "h264"), usual.encoding.codec) == "vp8" else "h264",
-                              bitrate=table.whole("bitrate", 100_000, 50_000_000, usual.encoding.bitrate)),
+        encoding=EncodeConfig(
+            codec="vp8"
+            if table.choice("codec", ("vp8", "h264"), usual.encoding.codec) == "vp8"
+            else "h264",
+            bitrate=table.whole("bitrate", 100_000, 50_000_000, usual.encoding.bitrate),
+        ),
         ice_servers=_ice_servers(table),
     )
     keys.finish()
@@ -101,7 +107,9 @@ def _settings(table: _Table, file: Path) -> Settings:
 
 
 def _gains(table: _Table) -> Gains:
-    gains = Gains(**{region.name: table.number(region.name, 0, MAX_GAIN, 1.0) for region in fields(Gains)})
+    gains = Gains(
+        **{region.name: table.number(region.name, 0, MAX_GAIN, 1.0) for region in fields(Gains)}
+    )
     table.finish()
     return gains
 
@@ -109,8 +117,10 @@ def _gains(table: _Table) -> Gains:
 def _smoothing(table: _Table) -> OneEuroConfig | None:
     inner, usual = table.table("smoothing"), OneEuroConfig()
     on = inner.switch("on", True)
-    config = OneEuroConfig(cutoff_hz=inner.number("cutoff_hz", 0.05, 60, usual.cutoff_hz),
-                           speed_gain=inner.number("speed_gain", 0, 1000, usual.speed_gain))
+    config = OneEuroConfig(
+        cutoff_hz=inner.number("cutoff_hz", 0.05, 60, usual.cutoff_hz),
+        speed_gain=inner.number("speed_gain", 0, 1000, usual.speed_gain),
+    )
     inner.finish()
     return config if on else None
 
@@ -123,11 +133,18 @@ def _background(text: str, table: _Table, file: Path) -> str:
     picture = file.absolute().parent / Path(text).expanduser()  # an absolute path stays as it is
     if text and picture.is_file():
         return str(picture)
-    raise table.wrong("background", text, f"RRGGBB, one of {', '.join(BACKGROUNDS)}, or the path of a picture that exists")
+    raise table.wrong(
+        "background",
+        text,
+        f"RRGGBB, one of {', '.join(BACKGROUNDS)}, or the path of a picture that exists",
+    )
 
 
 def _badge(table: _Table, usual: SetBadge) -> SetBadge:
-    place, reason = table.choice("place", BADGE_PLACES, usual.place), table.text("reason", usual.reason)
+    place, reason = (
+        table.choice("place", BADGE_PLACES, usual.place),
+        table.text("reason", usual.reason),
+    )
     table.finish()
     try:
         badge = parse_action({"action": "badge", "place": place, "reason": reason})
@@ -140,8 +157,12 @@ def _badge(table: _Table, usual: SetBadge) -> SetBadge:
 def _ice_servers(table: _Table) -> tuple[IceServer, ...]:
     servers = table.take("ice_servers", [])
     texts = cast("list[object]", servers) if isinstance(servers, list) else []
-    if texts != servers or not all(isinstance(text, str) for text in texts):  # not shown: it may hold a password
-        raise UserError(f"{table.where}ice_servers must be a list of texts such as stun:stun.example.org:3478")
+    if texts != servers or not all(
+        isinstance(text, str) for text in texts
+    ):  # not shown: it may hold a password
+        raise UserError(
+            f"{table.where}ice_servers must be a list of texts such as stun:stun.example.org:3478"
+        )
     try:
         return tuple(ice_server(cast("str", text)) for text in texts)
     except UserError as error:
@@ -204,13 +225,17 @@ class _Table:
 
     def wrong(self, name: str, value: object, wanted: str) -> UserError:
         shown = repr(value)
-        return UserError(f"{self._file}: {self._prefix}{name} is {shown if len(shown) <= 60 else shown[:57] + '...'};"
-                         f" it must be {wanted}")
+        return UserError(
+            f"{self._file}: {self._prefix}{name} is {shown if len(shown) <= 60 else shown[:57] + '...'};"
+            f" it must be {wanted}"
+        )
 
     def finish(self) -> None:
         for name in self._values:
-            raise UserError(f"{self._file}: unknown key {self._prefix}{name}: there are"
-                            f" {', '.join(self._prefix + known for known in sorted(self._known))}")
+            raise UserError(
+                f"{self._file}: unknown key {self._prefix}{name}: there are"
+                f" {', '.join(self._prefix + known for known in sorted(self._known))}"
+            )
 
 
 def _is_number(value: object, kind: Any) -> bool:
@@ -222,26 +247,74 @@ def default_config_text() -> str:
     usual = Settings()
     assert usual.smoothing is not None
     sections: list[tuple[str, tuple[str, ...], Mapping[str, object]]] = [
-        ("", ("perse-live's settings. To change one, take the # before its line away; what keeps it follows new versions.",
-              "Options of the command line go before this file."), {}),
-        ("", ("What stands behind the avatar: RRGGBB, photo (its own, blurred), green, alpha (for OBS), or a picture's path.",),
-         {"background": usual.background}),
-        ("", ("Pictures a second, 5 to 120; on a slow machine less is drawn to keep them.",), {"target_fps": usual.target_fps}),
-        ("", ("Expressions weaker than this count as rest, 0 to 0.5.",), {"dead_zone": usual.dead_zone}),
-        ("", ("The stream to viewers: vp8 or h264, and bits a second.",),
-         {"codec": usual.encoding.codec, "bitrate": usual.encoding.bitrate}),
-        ("", ('STUN and TURN servers, such as ["stun:stun.example.org:3478", "turn:USER:PASSWORD@turn.example.org"];',
-              "none are needed within one network."),
-         {"ice_servers": [one.url for one in usual.ice_servers]}),
-        ("smoothing", ("One-Euro filter of the motion. cutoff_hz: lower is calmer and later at rest; speed_gain: higher follows",
-                       "quick motion sooner. on = false follows at once and shows every jitter."),
-         {"on": True, "cutoff_hz": usual.smoothing.cutoff_hz, "speed_gain": usual.smoothing.speed_gain}),
+        (
+            "",
+            (
+                "perse-live's settings. To change one, take the # before its line away; what keeps it follows new versions.",
+                "Options of the command line go before this file.",
+            ),
+            {},
+        ),
+        (
+            "",
+            (
+                "What stands behind the avatar: RRGGBB, photo (its own, blurred), green, alpha (for OBS), or a picture's path.",
+            ),
+            {"background": usual.background},
+        ),
+        (
+            "",
+            ("Pictures a second, 5 to 120; on a slow machine less is drawn to keep them.",),
+            {"target_fps": usual.target_fps},
+        ),
+        (
+            "",
+            ("Expressions weaker than this count as rest, 0 to 0.5.",),
+            {"dead_zone": usual.dead_zone},
+        ),
+        (
+            "",
+            ("The stream to viewers: vp8 or h264, and bits a second.",),
+            {"codec": usual.encoding.codec, "bitrate": usual.encoding.bitrate},
+        ),
+        (
+            "",
+            (
+                'STUN and TURN servers, such as ["stun:stun.example.org:3478", "turn:USER:PASSWORD@turn.example.org"];',
+                "none are needed within one network.",
+            ),
+            {"ice_servers": [one.url for one in usual.ice_servers]},
+        ),
+        (
+            "smoothing",
+            (
+                "One-Euro filter of the motion. cutoff_hz: lower is calmer and later at rest; speed_gain: higher follows",
+                "quick motion sooner. on = false follows at once and shows every jitter.",
+            ),
+            {
+                "on": True,
+                "cutoff_hz": usual.smoothing.cutoff_hz,
+                "speed_gain": usual.smoothing.speed_gain,
+            },
+        ),
         ("gains", ("How strongly the avatar follows, 0 to 2; 1 as tracked.",), asdict(usual.gains)),
-        ("badge", (f"Where the badge is: {', '.join(BADGE_PLACES)}; off needs a reason.",), asdict(usual.badge)),
-        ("keys.plain", ("Keys in the page; the single characters work in the terminal too. An empty text takes a key away.",),
-         usual.keys.plain),
-        ("keys.global", ("Keys in any window: F keys, or <ctrl>, <alt>, <shift>, <cmd> and a character.",),
-         usual.keys.everywhere),
+        (
+            "badge",
+            (f"Where the badge is: {', '.join(BADGE_PLACES)}; off needs a reason.",),
+            asdict(usual.badge),
+        ),
+        (
+            "keys.plain",
+            (
+                "Keys in the page; the single characters work in the terminal too. An empty text takes a key away.",
+            ),
+            usual.keys.plain,
+        ),
+        (
+            "keys.global",
+            ("Keys in any window: F keys, or <ctrl>, <alt>, <shift>, <cmd> and a character.",),
+            usual.keys.everywhere,
+        ),
     ]
     return "\n".join(_section(*section) for section in sections)
 

@@ -16,7 +16,15 @@ from perse_live.avatar import Avatar
 from perse_live.correctives import LookCorrectives, selected
 from perse_live.regions import Region
 
-_WHOLE = (Region.SKIN, Region.LIPS, Region.EYE, Region.TEETH, Region.TONGUE, Region.MOUTH, Region.ACCESSORY)
+_WHOLE = (
+    Region.SKIN,
+    Region.LIPS,
+    Region.EYE,
+    Region.TEETH,
+    Region.TONGUE,
+    Region.MOUTH,
+    Region.ACCESSORY,
+)
 
 
 def kept_gaussians(avatar: Avatar, share: float) -> Int32Array:
@@ -51,9 +59,16 @@ def thinned(avatar: Avatar, share: float) -> Avatar:
     rows[kept] = np.arange(len(kept))
     surface, rigid = _enlarged(avatar.surface, avatar.rigid, avatar.regions, kept, share)
     fewer = replace(avatar.correctives, deltas=selected(avatar.correctives.deltas, rows))
-    return replace(avatar, surface=surface, rigid=rigid, opacities=avatar.opacities[kept], colors=avatar.colors[kept],
-                   regions=avatar.regions[kept], attributes=tuple(_thinned(one, rows, share) for one in avatar.attributes),
-                   correctives=fewer)
+    return replace(
+        avatar,
+        surface=surface,
+        rigid=rigid,
+        opacities=avatar.opacities[kept],
+        colors=avatar.colors[kept],
+        regions=avatar.regions[kept],
+        attributes=tuple(_thinned(one, rows, share) for one in avatar.attributes),
+        correctives=fewer,
+    )
 
 
 def _thinned(attribute: Look, rows: Int32Array, share: float) -> Look:
@@ -61,22 +76,51 @@ def _thinned(attribute: Look, rows: Int32Array, share: float) -> Look:
     added, there = attribute.added, rows[attribute.ids] >= 0
     kept, count = _kept(added.regions, share), len(added.surface.triangles)
     surface, rigid = _enlarged(added.surface, added.rigid, added.regions, kept, share)
-    own = attribute.correctives and _thinned_correctives(attribute.correctives, there, kept, len(added.regions))
+    own = attribute.correctives and _thinned_correctives(
+        attribute.correctives, there, kept, len(added.regions)
+    )
     if isinstance(attribute, LearnedAttribute):
-        few = replace(attribute.added, surface=surface, rigid=rigid, colors=added.colors[kept], regions=added.regions[kept],
-                      codes=attribute.added.codes[kept])
-        return replace(attribute, ids=rows[attribute.ids[there]], codes=attribute.codes[there], added=few,
-                       correctives=own)
+        few = replace(
+            attribute.added,
+            surface=surface,
+            rigid=rigid,
+            colors=added.colors[kept],
+            regions=added.regions[kept],
+            codes=attribute.added.codes[kept],
+        )
+        return replace(
+            attribute,
+            ids=rows[attribute.ids[there]],
+            codes=attribute.codes[there],
+            added=few,
+            correctives=own,
+        )
     ends = attribute.added
     on, off = kept[kept < count], kept[kept >= count] - count
-    fewer = replace(ends, surface=surface, surface_start=ends.surface_start[on], rigid=rigid, rigid_start=ends.rigid_start[off],
-                    opacities=ends.opacities[kept], colors=ends.colors[kept], regions=ends.regions[kept],
-                    appear=ends.appear[kept])
-    return replace(attribute, ids=rows[attribute.ids[there]], colors=attribute.colors[there],
-                   opacities=attribute.opacities[there], added=fewer, correctives=own)
+    fewer = replace(
+        ends,
+        surface=surface,
+        surface_start=ends.surface_start[on],
+        rigid=rigid,
+        rigid_start=ends.rigid_start[off],
+        opacities=ends.opacities[kept],
+        colors=ends.colors[kept],
+        regions=ends.regions[kept],
+        appear=ends.appear[kept],
+    )
+    return replace(
+        attribute,
+        ids=rows[attribute.ids[there]],
+        colors=attribute.colors[there],
+        opacities=attribute.opacities[there],
+        added=fewer,
+        correctives=own,
+    )
 
 
-def _thinned_correctives(own: LookCorrectives, there: BoolArray, kept: Int32Array, added: int) -> LookCorrectives:
+def _thinned_correctives(
+    own: LookCorrectives, there: BoolArray, kept: Int32Array, added: int
+) -> LookCorrectives:
     """there: (N,) which of the avatar's Gaussians that a look changes are left; kept: which of those that it adds, so many."""
     chosen = np.concatenate([np.nonzero(there)[0], len(there) + kept])
     rows = np.full(len(there) + added, -1, np.int32)
@@ -84,12 +128,17 @@ def _thinned_correctives(own: LookCorrectives, there: BoolArray, kept: Int32Arra
     return LookCorrectives(own.kept[there], selected(own.deltas, rows))
 
 
-def _enlarged(s: SurfaceBinding, r: RigidBinding, regions: UInt8Array, kept: Int32Array, share: float
-              ) -> tuple[SurfaceBinding, RigidBinding]:
+def _enlarged(
+    s: SurfaceBinding, r: RigidBinding, regions: UInt8Array, kept: Int32Array, share: float
+) -> tuple[SurfaceBinding, RigidBinding]:
     """Those kept of Gaussians on the surface and rigid ones."""
     count = len(s.triangles)
     on, off = kept[kept < count], kept[kept >= count] - count
     growth = np.where(np.isin(regions, _WHOLE), 1.0, share**-0.5).astype(np.float32)[:, None]
-    surface = SurfaceBinding(s.triangles[on], s.positions[on], s.axes[on] * growth[on], s.thickness[on], s.two_sided[on])
-    rigid = RigidBinding(r.means[off], r.quats[off], r.scales[off] * growth[off + count], r.head_weights[off])
+    surface = SurfaceBinding(
+        s.triangles[on], s.positions[on], s.axes[on] * growth[on], s.thickness[on], s.two_sided[on]
+    )
+    rigid = RigidBinding(
+        r.means[off], r.quats[off], r.scales[off] * growth[off + count], r.head_weights[off]
+    )
     return surface, rigid

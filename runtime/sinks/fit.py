@@ -20,7 +20,9 @@ def letterboxed(image: UInt8Array, width: int, height: int) -> UInt8Array:
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     size = inner_size(image.shape[1], image.shape[0], width, height)
-    how = cv2.INTER_AREA if size[0] < image.shape[1] or size[1] < image.shape[0] else cv2.INTER_LINEAR
+    how = (
+        cv2.INTER_AREA if size[0] < image.shape[1] or size[1] < image.shape[0] else cv2.INTER_LINEAR
+    )
     return framed(np.asarray(cv2.resize(image, size, interpolation=how), np.uint8), width, height)
 
 
@@ -29,7 +31,7 @@ def opaque_picture(frame: DrawnFrame) -> UInt8Array:
 
     Returns (H, W, 3) RGB, a view.
     """
-    return frame.image[:, :frame.image.shape[1] // 2] if frame.matte else frame.image
+    return frame.image[:, : frame.image.shape[1] // 2] if frame.matte else frame.image
 
 
 def two_up_picture(frame: DrawnFrame) -> UInt8Array:
@@ -37,7 +39,11 @@ def two_up_picture(frame: DrawnFrame) -> UInt8Array:
 
     Returns (H, W, 3) RGB.
     """
-    return frame.image if frame.matte else np.concatenate([frame.image, np.full_like(frame.image, 255)], axis=1)
+    return (
+        frame.image
+        if frame.matte
+        else np.concatenate([frame.image, np.full_like(frame.image, 255)], axis=1)
+    )
 
 
 def fitted_i420(frame: DrawnFrame, width: int, height: int, *, two_up: bool) -> UInt8Array:
@@ -47,4 +53,6 @@ def fitted_i420(frame: DrawnFrame, width: int, height: int, *, two_up: bool) -> 
     """
     if frame.matte == two_up and frame.image.shape[:2] == (height, width):
         return frame.i420()
-    return to_i420(letterboxed(two_up_picture(frame) if two_up else opaque_picture(frame), width, height))
+    return to_i420(
+        letterboxed(two_up_picture(frame) if two_up else opaque_picture(frame), width, height)
+    )

@@ -54,11 +54,24 @@ class MotionSink:
                 if self._file is None or self._writer is None:
                     header = self._header()
                     self._file = self._unfinished.open("wb")
-                    self._writer, self._names, self._start = MotionWriter(self._file, header), header.attributes, frame.time
-                weights = np.array([frame.weights.get(name, 0.0) for name in self._names], np.float32)
+                    self._writer, self._names, self._start = (
+                        MotionWriter(self._file, header),
+                        header.attributes,
+                        frame.time,
+                    )
+                weights = np.array(
+                    [frame.weights.get(name, 0.0) for name in self._names], np.float32
+                )
                 pose = motion.pose
-                state = MotionState(motion.expression, motion.gaze, pose.R_cam_head, pose.t_cam_head, pose.R_cam_body,
-                                    _NO_SECONDARY if motion.secondary is None else motion.secondary, weights)
+                state = MotionState(
+                    motion.expression,
+                    motion.gaze,
+                    pose.R_cam_head,
+                    pose.t_cam_head,
+                    pose.R_cam_body,
+                    _NO_SECONDARY if motion.secondary is None else motion.secondary,
+                    weights,
+                )
                 offsets = _NO_OFFSETS if motion.residual is None else motion.residual
                 self._writer.write(MotionFrame(frame.time - self._start, state, offsets))
             except OSError as error:
@@ -79,4 +92,6 @@ class MotionSink:
                 file.close()
                 self._path = renamed(self._unfinished, self._path, self._replaced)
             except OSError as error:
-                raise UserError(f"{write_error(self._path, error)}; the recording is kept as {self._unfinished}") from error
+                raise UserError(
+                    f"{write_error(self._path, error)}; the recording is kept as {self._unfinished}"
+                ) from error

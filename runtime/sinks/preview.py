@@ -38,7 +38,9 @@ class PreviewSink:
         """
         if sys.platform == "linux" and not os.environ.get("DISPLAY"):
             wayland = ", as there is no XWayland" if os.environ.get("WAYLAND_DISPLAY") else ""
-            raise UserError(f"cannot open a preview window (no display{wayland}): look at the page in the browser instead")
+            raise UserError(
+                f"cannot open a preview window (no display{wayland}): look at the page in the browser instead"
+            )
         self._complaints = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115 closed by `close`
         self._folder = tempfile.TemporaryDirectory(prefix="perse-live-", ignore_cleanup_errors=True)
         self._window = _start(title, self._complaints, self._folder.name)
@@ -50,12 +52,16 @@ class PreviewSink:
         self._listener = threading.Thread(target=self._listen, name="preview", daemon=True)
         self._listener.start()
         with self._answered:
-            self._answered.wait_for(lambda: self._shown >= 0 or not self._listener.is_alive(), _OPENING_SECONDS)
+            self._answered.wait_for(
+                lambda: self._shown >= 0 or not self._listener.is_alive(), _OPENING_SECONDS
+            )
             stands = self._shown >= 0
         if not stands:
             problem = self._problem()
             self.close()
-            raise UserError(f"cannot open a preview window ({problem}): look at the page in the browser instead")
+            raise UserError(
+                f"cannot open a preview window ({problem}): look at the page in the browser instead"
+            )
 
     @property
     def name(self) -> str:
@@ -136,7 +142,11 @@ class PreviewSink:
     def _problem(self) -> str:
         """The last thing that the window's process complained of."""
         self._complaints.seek(0)
-        lines = [line.strip() for line in self._complaints.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [
+            line.strip()
+            for line in self._complaints.read().decode("utf-8", "replace").splitlines()
+            if line.strip()
+        ]
         if self._window.poll() is None:
             return "it takes too long"
         return lines[0][:200] if lines else f"exit code {self._window.returncode}"
@@ -144,6 +154,17 @@ class PreviewSink:
 
 def _start(title: str, complaints: IO[bytes], folder: str) -> subprocess.Popen[bytes]:
     """The window's process, away from the terminal, so that Ctrl-C ends it through us only. folder: its working directory."""
-    flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
-    return subprocess.Popen(python_command(_PROGRAM, title), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints,
-                            cwd=folder, creationflags=flags, start_new_session=sys.platform != "win32")
+    flags = (
+        subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        if sys.platform == "win32"
+        else 0
+    )
+    return subprocess.Popen(
+        python_command(_PROGRAM, title),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        cwd=folder,
+        creationflags=flags,
+        start_new_session=sys.platform != "win32",
+    )

@@ -20,7 +20,9 @@ _TIME_BASE = Fraction(1, RATE)
 _BITS_PER_SECOND = 96_000  # transparent for one voice (as perse_live.film.sound)
 _FRAME = 1024  # samples of an AAC frame
 _MOST_WAITING = 500  # blocks: ten seconds, more than a disk hangs
-_LONGEST_SILENCE = 60 * RATE  # samples that are filled in where the machine slept; beyond, the sound goes on at its time
+_LONGEST_SILENCE = (
+    60 * RATE
+)  # samples that are filled in where the machine slept; beyond, the sound goes on at its time
 
 Listen = Callable[[Callable[[VoiceBlock], None]], Callable[[], None]]
 """As `Voice.hear`: gives blocks to a hearer until what it returns is called."""
@@ -84,7 +86,9 @@ class _Aac:
 
     def _pushed(self, samples: Float32Array) -> Generator[Packet[Any], None, None]:
         assert self._next is not None
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="fltp", layout="mono")
+        frame = AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples[None]), format="fltp", layout="mono"
+        )
         frame.sample_rate, frame.time_base, frame.pts = RATE, _TIME_BASE, self._next
         self._next += len(samples)
         for one in self._frames.resample(frame):

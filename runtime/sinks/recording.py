@@ -47,8 +47,14 @@ class RecordingSink:
     it, and of another layout brought to it.
     """
 
-    def __init__(self, path: Path, *, fps: float, finished: Callable[[Path], object] | None = None,
-                 listen: Listen | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fps: float,
+        finished: Callable[[Path], object] | None = None,
+        listen: Listen | None = None,
+    ) -> None:
         """Begin; the file gets its size with the first frame.
 
         path: .mp4, .m4v, .mov or .mkv; a file that has this name now is replaced when the recording is finished; one that comes
@@ -58,9 +64,13 @@ class RecordingSink:
         UserError where the file cannot be written.
         """
         if path.suffix.lower() not in _SUFFIXES:
-            raise UserError(f"cannot record to {path}: recordings are H.264, so name it .mp4, .mov or .mkv")
+            raise UserError(
+                f"cannot record to {path}: recordings are H.264, so name it .mp4, .mov or .mkv"
+            )
         if path.is_dir():
-            raise UserError(f"cannot record to {path}: there is a folder of that name: choose another name")
+            raise UserError(
+                f"cannot record to {path}: there is a folder of that name: choose another name"
+            )
         self._path, self._fps, self._finished, self._replaced = path, fps, finished, identity(path)
         self._unfinished = claim_unfinished(path)
         self._sound = None if listen is None else RecordedSound(listen)
@@ -137,7 +147,9 @@ class RecordingSink:
                     return
             self._take_name()
             if problem is not None and not self._failed:
-                raise UserError(f"{self._error(problem)}; what was recorded until then is kept and plays") from problem
+                raise UserError(
+                    f"{self._error(problem)}; what was recorded until then is kept and plays"
+                ) from problem
             if self._finished is not None:
                 self._finished(self._path)
 
@@ -147,7 +159,9 @@ class RecordingSink:
                 os.fsync(file.fileno())
             self._path = renamed(self._unfinished, self._path, self._replaced)
         except OSError as error:
-            raise UserError(f"{self._error(error)}; the recording is kept as {self._unfinished}") from error
+            raise UserError(
+                f"{self._error(error)}; the recording is kept as {self._unfinished}"
+            ) from error
 
     def _error(self, error: OSError | FFmpegError) -> UserError:
         return write_error(self._path, error)
@@ -192,15 +206,25 @@ def _plays(path: Path) -> bool:
 class _Encoder:
     """One open file; used under the sink's lock."""
 
-    def __init__(self, path: Path, first: DrawnFrame, fps: float, sound: RecordedSound | None) -> None:
+    def __init__(
+        self, path: Path, first: DrawnFrame, fps: float, sound: RecordedSound | None
+    ) -> None:
         self._two_up = first.matte
         self._height, self._width = first.image.shape[0], first.image.shape[1]
         rate = Fraction(fps).limit_denominator(1001)
         self._container = _open_container(path)
         self._container.metadata["comment"] = CREATOR
-        self._stream = add_video_stream(self._container, "libx264", width=self._width, height=self._height,
-                                        pixel_format="yuv420p", rate=rate, time_base=_TIME_BASE, matrix=Matrix.BT601,
-                                        options=_ENCODER | {"g": str(max(1, round(fps)))})
+        self._stream = add_video_stream(
+            self._container,
+            "libx264",
+            width=self._width,
+            height=self._height,
+            pixel_format="yuv420p",
+            rate=rate,
+            time_base=_TIME_BASE,
+            matrix=Matrix.BT601,
+            options=_ENCODER | {"g": str(max(1, round(fps)))},
+        )
         self._frame_ticks = round(1 / rate / _TIME_BASE)
         self._start, self._sound = first.time, sound
         if sound is not None:
@@ -210,7 +234,11 @@ class _Encoder:
     @property
     def seconds(self) -> float:
         """Length including the last frame's own; 0 before the first."""
-        return 0.0 if self._last_tick < 0 else float((self._last_tick + self._frame_ticks) * _TIME_BASE)
+        return (
+            0.0
+            if self._last_tick < 0
+            else float((self._last_tick + self._frame_ticks) * _TIME_BASE)
+        )
 
     def write(self, frame: DrawnFrame) -> None:
         tick = max(round((frame.time - self._start) / float(_TIME_BASE)), self._last_tick + 1)
@@ -236,12 +264,16 @@ class _Encoder:
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
-            packet.duration = self._frame_ticks  # a fragment's last frame needs it; the next fragment's own time overrules it
+            packet.duration = (
+                self._frame_ticks
+            )  # a fragment's last frame needs it; the next fragment's own time overrules it
             self._container.mux(packet)
 
 
 def _open_container(path: Path) -> OutputContainer:
-    options = {"flush_packets": "1"}  # hand every fragment to the system at once: it outlives this process there
+    options = {
+        "flush_packets": "1"
+    }  # hand every fragment to the system at once: it outlives this process there
     if path.suffix.lower() != ".mkv":
         options["movflags"] = "hybrid_fragmented+frag_keyframe"
     return av.open(str(path), "w", options=options)
@@ -250,7 +282,9 @@ def _open_container(path: Path) -> OutputContainer:
 def claim_unfinished(path: Path) -> Path:
     """Make the empty file to write to: ME.unfinished.mp4, numbered where an earlier crash left one."""
     for number in itertools.count(1):
-        candidate = path.with_name(f"{path.stem}.unfinished{'' if number == 1 else f'-{number}'}{path.suffix}")
+        candidate = path.with_name(
+            f"{path.stem}.unfinished{'' if number == 1 else f'-{number}'}{path.suffix}"
+        )
         try:
             candidate.touch(exist_ok=False)
         except FileExistsError:

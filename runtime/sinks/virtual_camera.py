@@ -13,9 +13,9 @@ from runtime.sinks.fit import fitted_i420
 
 _STEPS = {
     "linux": "install and load the driver once: sudo apt-get install v4l2loopback-dkms && "
-             "sudo modprobe v4l2loopback devices=1 exclusive_caps=1 card_label=perse-live",
+    "sudo modprobe v4l2loopback devices=1 exclusive_caps=1 card_label=perse-live",
     "darwin": "install OBS (https://obsproject.com), start it, press 'Start Virtual Camera' once, allow it in System Settings, "
-              "then quit OBS",
+    "then quit OBS",
     "win32": "install OBS (https://obsproject.com), start it, press 'Start Virtual Camera' once, then quit OBS",
 }
 
@@ -35,13 +35,19 @@ class VirtualCameraSink:
         try:
             import pyvirtualcam  # here: only who wants a virtual camera needs it
         except Exception as error:  # its native half may fail in any way
-            raise UserError(f"cannot open a virtual camera: pyvirtualcam is missing or broken ({one_line(error)}): "
-                            f"pip install pyvirtualcam, then {_steps()}") from error
+            raise UserError(
+                f"cannot open a virtual camera: pyvirtualcam is missing or broken ({one_line(error)}): "
+                f"pip install pyvirtualcam, then {_steps()}"
+            ) from error
         try:
-            self._camera: Any = pyvirtualcam.Camera(width, height, fps, fmt=pyvirtualcam.PixelFormat.I420, device=device)
+            self._camera: Any = pyvirtualcam.Camera(
+                width, height, fps, fmt=pyvirtualcam.PixelFormat.I420, device=device
+            )
         except Exception as error:  # backends raise what they like
             where = "" if device is None else f" {device}"
-            raise UserError(f"cannot open the virtual camera{where} ({one_line(error)}): {_steps()}") from error
+            raise UserError(
+                f"cannot open the virtual camera{where} ({one_line(error)}): {_steps()}"
+            ) from error
         self._size = (width, height)
         self._device = str(self._camera.device)
         self._has_node = Path(self._device).exists()  # a stand-in for a driver may have none
@@ -62,12 +68,16 @@ class VirtualCameraSink:
         with self._lock:
             if self._camera is None:
                 return
-            if self._has_node and not Path(self._device).exists():  # pyvirtualcam only prints that writing has failed
+            if (
+                self._has_node and not Path(self._device).exists()
+            ):  # pyvirtualcam only prints that writing has failed
                 raise UserError(f"{self.name} is gone: {_steps()}")
             try:
                 self._camera.send(fitted_i420(frame, *self._size, two_up=False))
             except (OSError, RuntimeError) as error:
-                raise UserError(f"{self.name} takes no more pictures ({one_line(error)}): {_steps()}") from error
+                raise UserError(
+                    f"{self.name} takes no more pictures ({one_line(error)}): {_steps()}"
+                ) from error
 
     def close(self) -> None:
         """Free the camera. Closing again does nothing."""

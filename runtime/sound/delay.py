@@ -15,11 +15,18 @@ _GAP = 0.08  # seconds between two pieces of sound that a device's clock does no
 _EXACT_GAP = 0.002  # ... and the rounding of a film's
 _CLOCK_SECONDS = 2.0  # over which the times that a device tells are averaged
 _MOST_STRETCH = 0.005  # share of the speed: 0.1 ms in each 20 ms, not to be heard
-_MOST_IN_SILENCE = 0.0045  # seconds that are left out or put in at a time where there is nothing to hear
+_MOST_IN_SILENCE = (
+    0.0045  # seconds that are left out or put in at a time where there is nothing to hear
+)
 _QUIET = 0.003  # root mean square, -50 dB
 _CATCHING_UP = 1.0  # seconds in which a small error is corrected
-_LOST = 0.4  # seconds of error after which it begins anew: the machine slept, or the film was set back
-_LAGS_KEPT, _LAG_QUANTILE = 400, 0.9  # pieces, several seconds of sound; what comes later than this share of them is a hiccup
+_LOST = (
+    0.4  # seconds of error after which it begins anew: the machine slept, or the film was set back
+)
+_LAGS_KEPT, _LAG_QUANTILE = (
+    400,
+    0.9,
+)  # pieces, several seconds of sound; what comes later than this share of them is a hiccup
 _LAG_AGE = 50  # pieces after which the quantile is taken anew
 _FADE = RATE // 200  # samples, 5 ms, in which what begins anew comes in
 
@@ -53,10 +60,14 @@ class DelayedSound:
             gap = 0.0 if self._origin is None else measured - self._origin
             if self._origin is None or abs(gap) > _LOST:
                 self._origin = measured
-            elif gap > (limit := _EXACT_GAP if self._exact else _GAP):  # some was lost: silence in its place
+            elif gap > (
+                limit := _EXACT_GAP if self._exact else _GAP
+            ):  # some was lost: silence in its place
                 self._append(np.zeros(round(gap * RATE), np.float32))
-            elif gap < -limit:  # it goes back, as a film does that is repeated before its sound is over
-                samples = samples[round(-gap * RATE):]
+            elif (
+                gap < -limit
+            ):  # it goes back, as a film does that is repeated before its sound is over
+                samples = samples[round(-gap * RATE) :]
             elif not self._exact:
                 self._origin += gap * min(1.0, len(samples) / RATE / _CLOCK_SECONDS)
             self._append(samples)
@@ -72,8 +83,16 @@ class DelayedSound:
             wanted = (moment - delay - self._origin) * RATE
             fresh = self._place is None or abs(wanted - self._place) > _LOST * RATE
             place = wanted if fresh or self._place is None else self._place
-            quiet = not fresh and float(np.sqrt(np.mean(np.square(self._read(place + np.arange(count)))))) < _QUIET
-            most, share = (_MOST_IN_SILENCE * RATE, 1.0) if quiet else (_MOST_STRETCH * count, count / (_CATCHING_UP * RATE))
+            quiet = (
+                not fresh
+                and float(np.sqrt(np.mean(np.square(self._read(place + np.arange(count))))))
+                < _QUIET
+            )
+            most, share = (
+                (_MOST_IN_SILENCE * RATE, 1.0)
+                if quiet
+                else (_MOST_STRETCH * count, count / (_CATCHING_UP * RATE))
+            )
             stretch = float(np.clip((wanted - place) * share, -most, most))
             places = place + np.arange(count) * (1 + stretch / count)
             self._place = place + count + stretch
@@ -98,8 +117,14 @@ class DelayedSound:
         """Samples at fractional numbers, by cubic interpolation (Catmull-Rom); silence beyond what is there."""
         whole = np.floor(places).astype(np.int64)
         t = places - whole
-        before, here, after, last = (self._samples[(whole + k) % _KEPT].astype(np.float64) for k in (-1, 0, 1, 2))
-        value = here + 0.5 * t * (after - before + t * (2 * before - 5 * here + 4 * after - last
-                                                        + t * (3 * (here - after) + last - before)))
+        before, here, after, last = (
+            self._samples[(whole + k) % _KEPT].astype(np.float64) for k in (-1, 0, 1, 2)
+        )
+        value = here + 0.5 * t * (
+            after
+            - before
+            + t
+            * (2 * before - 5 * here + 4 * after - last + t * (3 * (here - after) + last - before))
+        )
         there = (whole - 1 >= max(0, self._end - _KEPT)) & (whole + 2 < self._end)
         return np.where(there, value, 0.0).astype(np.float32)

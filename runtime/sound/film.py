@@ -81,7 +81,11 @@ class FilmSound:
             except (UserError, FFmpegError, OSError) as error:
                 self.problem = f"the sound of {self._path} cannot be read: {error}"
                 _log.warning("%s", self.problem)
-            while not self._ended.wait(_WAIT) and (now := self._pictures.clock()) is not None and now.turn == clock.turn:
+            while (
+                not self._ended.wait(_WAIT)
+                and (now := self._pictures.clock()) is not None
+                and now.turn == clock.turn
+            ):
                 pass  # the pictures are not through yet
 
     def _play(self, turn: int) -> None:

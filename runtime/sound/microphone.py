@@ -47,8 +47,9 @@ def sound_library() -> Any:
     except ModuleNotFoundError as error:
         raise missing_extra("a microphone", "sound", error) from error
     except OSError as error:  # the library itself is missing
-        raise UserError("sound needs the system library PortAudio: on Debian and Ubuntu, apt-get install libportaudio2"
-                        ) from error
+        raise UserError(
+            "sound needs the system library PortAudio: on Debian and Ubuntu, apt-get install libportaudio2"
+        ) from error
 
 
 def microphones() -> list[Microphone]:
@@ -56,8 +57,11 @@ def microphones() -> list[Microphone]:
     library = sound_library()
     try:
         usual = int(library.default.device[0])
-        return [Microphone(number, str(one["name"]), float(one["default_samplerate"]), number == usual)
-                for number, one in enumerate(library.query_devices()) if one["max_input_channels"] > 0]
+        return [
+            Microphone(number, str(one["name"]), float(one["default_samplerate"]), number == usual)
+            for number, one in enumerate(library.query_devices())
+            if one["max_input_channels"] > 0
+        ]
     except library.PortAudioError as error:
         raise UserError(f"the sound devices cannot be listed: {_reason(error)}") from error
 
@@ -68,17 +72,22 @@ def chosen_microphone(text: str, among: list[Microphone]) -> Microphone:
     Raises UserError, naming all, where none or several are meant.
     """
     if not among:
-        raise UserError("there is no microphone: plug one in; perse-live doctor lists what is found")
+        raise UserError(
+            "there is no microphone: plug one in; perse-live doctor lists what is found"
+        )
     names = ", ".join(f"{one.number}: {one.name}" for one in among)
     if not text:
         return next((one for one in among if one.usual), among[0])
     if text.isascii() and text.isdigit():
         found = [one for one in among if one.number == int(text)]
     else:
-        found = ([one for one in among if one.name.casefold() == text.casefold()]
-                 or [one for one in among if text.casefold() in one.name.casefold()])
+        found = [one for one in among if one.name.casefold() == text.casefold()] or [
+            one for one in among if text.casefold() in one.name.casefold()
+        ]
     if len(found) != 1:
-        raise UserError(f"{'no microphone' if not found else 'several microphones'} {text[:60]!r}: there are {names}")
+        raise UserError(
+            f"{'no microphone' if not found else 'several microphones'} {text[:60]!r}: there are {names}"
+        )
     return found[0]
 
 
@@ -125,13 +134,21 @@ class MicrophoneSource:
         rates = list(dict.fromkeys([RATE, round(device.rate)]))
         for rate in rates:
             try:
-                return rate, library.InputStream(device=device.number, channels=1, samplerate=rate, dtype="float32",
-                                                 latency=_BUFFER_SECONDS,
-                                                 blocksize=rate // 100, callback=self._hear)
+                return rate, library.InputStream(
+                    device=device.number,
+                    channels=1,
+                    samplerate=rate,
+                    dtype="float32",
+                    latency=_BUFFER_SECONDS,
+                    blocksize=rate // 100,
+                    callback=self._hear,
+                )
             except (library.PortAudioError, ValueError) as error:
                 if rate == rates[-1]:
-                    raise UserError(f"the microphone {device.name} cannot be opened: {_reason(error)}: close other programs that"
-                                    " use it, allow it in the system's settings, or name another with --microphone") from error
+                    raise UserError(
+                        f"the microphone {device.name} cannot be opened: {_reason(error)}: close other programs that"
+                        " use it, allow it in the system's settings, or name another with --microphone"
+                    ) from error
         raise AssertionError("there is one rate at least")
 
     def _hear(self, data: Any, frames: int, times: Any, status: Any) -> None:
@@ -182,14 +199,20 @@ class _Resampler:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._resampler = None if rate == RATE else AudioResampler(format="flt", layout="mono", rate=RATE)
+        self._resampler = (
+            None if rate == RATE else AudioResampler(format="flt", layout="mono", rate=RATE)
+        )
 
     def resampled(self, samples: Float32Array) -> list[Float32Array]:
         if self._resampler is None:
             return [samples]
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="flt", layout="mono")
+        frame = AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples[None]), format="flt", layout="mono"
+        )
         frame.sample_rate = self._rate
-        return [cast("Float32Array", one.to_ndarray()[0]) for one in self._resampler.resample(frame)]
+        return [
+            cast("Float32Array", one.to_ndarray()[0]) for one in self._resampler.resample(frame)
+        ]
 
 
 def _reason(error: Exception) -> str:

@@ -24,11 +24,18 @@ AUTO = "auto"
 SOURCE_NAME = "perse-live microphone"
 """What call programs list."""
 _SINK, _SOURCE = "perse_live_voice", "perse_live_microphone"  # PulseAudio's names of the two halves
-_CABLES = ("blackhole", "cable input", "vb-audio", "loopback")  # names of virtual cables, in lower case
+_CABLES = (
+    "blackhole",
+    "cable input",
+    "vb-audio",
+    "loopback",
+)  # names of virtual cables, in lower case
 _CABLE_SECONDS = 0.03  # that a cable is kept filled, for threads that wake late
 _PATIENCE = 5.0  # seconds for a program of PulseAudio's to answer or end
-_HOW = ("on Linux run PulseAudio or PipeWire with pulseaudio-utils (pactl, pacat); on macOS install BlackHole, on Windows"
-        " VB-CABLE, and name it with --voice-out")
+_HOW = (
+    "on Linux run PulseAudio or PipeWire with pulseaudio-utils (pactl, pacat); on macOS install BlackHole, on Windows"
+    " VB-CABLE, and name it with --voice-out"
+)
 
 
 class VoiceOutput(Protocol):
@@ -61,10 +68,16 @@ def open_voice_output(text: str) -> VoiceOutput:
             raise UserError(f"there is no virtual cable for the voice: {_HOW}")
         return CableOutput(*found[0])
     devices = outputs()
-    found = [one for one in devices if (text == str(one[0]) if text.isdigit() else text.casefold() in one[1].casefold())]
+    found = [
+        one
+        for one in devices
+        if (text == str(one[0]) if text.isdigit() else text.casefold() in one[1].casefold())
+    ]
     if len(found) != 1:
         names = ", ".join(f"{number}: {name}" for number, name in devices) or "none"
-        raise UserError(f"{'no device' if not found else 'several devices'} {text[:60]!r} to play to: there are {names}")
+        raise UserError(
+            f"{'no device' if not found else 'several devices'} {text[:60]!r} to play to: there are {names}"
+        )
     return CableOutput(*found[0])
 
 
@@ -73,7 +86,9 @@ def outputs() -> list[tuple[int, str]]:
     library = sound_library()
     try:
         found = enumerate(library.query_devices())
-        return [(number, str(one["name"])) for number, one in found if one["max_output_channels"] > 0]
+        return [
+            (number, str(one["name"])) for number, one in found if one["max_output_channels"] > 0
+        ]
     except library.PortAudioError as error:
         raise UserError(f"the sound devices cannot be listed: {error}") from error
 
@@ -103,10 +118,14 @@ class CableOutput:
         self._sound, self._device = DelayedSound(exact=True), device
         library = sound_library()
         try:
-            self._stream = library.OutputStream(device=number, channels=1, samplerate=RATE, dtype="float32", callback=self._fill)
+            self._stream = library.OutputStream(
+                device=number, channels=1, samplerate=RATE, dtype="float32", callback=self._fill
+            )
             self._stream.start()
         except (library.PortAudioError, ValueError) as error:
-            raise UserError(f"the voice cannot be played to {device}: {error}: choose another --voice-out") from error
+            raise UserError(
+                f"the voice cannot be played to {device}: {error}: choose another --voice-out"
+            ) from error
 
     @property
     def name(self) -> str:
@@ -134,13 +153,34 @@ class PulseMicrophone:
         self._pactl, self._modules, self._told = pactl, list[str](), False
         self._remove_leftovers()
         try:
-            self._load("module-null-sink", f"sink_name={_SINK}", f"rate={RATE}", "channels=1",
-                       _description("sink", f"{SOURCE_NAME} (internal)"))
-            self._load("module-remap-source", f"source_name={_SOURCE}", f"master={_SINK}.monitor",
-                       _description("source", SOURCE_NAME))
+            self._load(
+                "module-null-sink",
+                f"sink_name={_SINK}",
+                f"rate={RATE}",
+                "channels=1",
+                _description("sink", f"{SOURCE_NAME} (internal)"),
+            )
+            self._load(
+                "module-remap-source",
+                f"source_name={_SOURCE}",
+                f"master={_SINK}.monitor",
+                _description("source", SOURCE_NAME),
+            )
             self._player = subprocess.Popen(
-                [pacat, "--playback", f"--device={_SINK}", "--raw", "--format=s16le", f"--rate={RATE}", "--channels=1",
-                 "--latency-msec=20", f"--client-name={SOURCE_NAME}"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                [
+                    pacat,
+                    "--playback",
+                    f"--device={_SINK}",
+                    "--raw",
+                    "--format=s16le",
+                    f"--rate={RATE}",
+                    "--channels=1",
+                    "--latency-msec=20",
+                    f"--client-name={SOURCE_NAME}",
+                ],
+                stdin=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
         except BaseException:
             self._unload()
             raise
@@ -163,7 +203,10 @@ class PulseMicrophone:
         except (OSError, ValueError):
             if not self._told:
                 self._told = True
-                _log.warning("%s has ended: PulseAudio was restarted, perhaps; start the session again", self.name)
+                _log.warning(
+                    "%s has ended: PulseAudio was restarted, perhaps; start the session again",
+                    self.name,
+                )
 
     def close(self) -> None:
         """Take the source away again."""
@@ -176,7 +219,9 @@ class PulseMicrophone:
     def _load(self, *words: str) -> None:
         answer = self._run("load-module", *words)
         if answer.returncode:
-            raise UserError(f"no microphone can be made for call programs: {answer.stderr.strip() or 'pactl failed'}: {_HOW}")
+            raise UserError(
+                f"no microphone can be made for call programs: {answer.stderr.strip() or 'pactl failed'}: {_HOW}"
+            )
         self._modules.append(answer.stdout.strip())
 
     def _unload(self) -> None:
@@ -185,15 +230,23 @@ class PulseMicrophone:
 
     def _remove_leftovers(self) -> None:
         """Of a session that was killed."""
-        lines = [line.split("\t") for line in self._run("list", "short", "modules").stdout.splitlines()]
+        lines = [
+            line.split("\t") for line in self._run("list", "short", "modules").stdout.splitlines()
+        ]
         marks = (f"sink_name={_SINK}", f"source_name={_SOURCE}")
-        ours = [words[0] for words in lines if len(words) > 2 and any(mark in words[2] for mark in marks)]
+        ours = [
+            words[0]
+            for words in lines
+            if len(words) > 2 and any(mark in words[2] for mark in marks)
+        ]
         for number in reversed(ours):
             self._run("unload-module", number)
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run([self._pactl, *words], capture_output=True, text=True, timeout=_PATIENCE)
+            return subprocess.run(
+                [self._pactl, *words], capture_output=True, text=True, timeout=_PATIENCE
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             return subprocess.CompletedProcess(words, 1, "", str(error))
 

@@ -28,7 +28,13 @@ Hear = Callable[[VoiceBlock], None]
 class Voice:
     """A thread that passes on the source's sound, late by what the picture is late."""
 
-    def __init__(self, source: SoundSource, *, latency: Callable[[], float | None], silent: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        source: SoundSource,
+        *,
+        latency: Callable[[], float | None],
+        silent: Callable[[], bool],
+    ) -> None:
         """source: is the voice's from here on. latency: of the picture, seconds, None while it is not known. silent: whether
         nothing may be heard just now.
         """
@@ -55,7 +61,9 @@ class Voice:
 
     def start(self) -> None:
         """Begin; called once."""
-        self._source.start(lambda samples, moment: self._sound.put(samples, moment, time.monotonic()))
+        self._source.start(
+            lambda samples, moment: self._sound.put(samples, moment, time.monotonic())
+        )
         self._thread.start()
 
     def hear(self, hear: Hear) -> Callable[[], None]:
@@ -88,7 +96,9 @@ class Voice:
             if self._ended.wait(max(0.0, -late)):
                 return
             # sound must have come before it can go on: where pictures are quicker than that, it is later
-            latency = self._latency() or (None if self.delay == 0 and moment < began + _UNKNOWN_SECONDS else _USUAL_LATENCY)
+            latency = self._latency() or (
+                None if self.delay == 0 and moment < began + _UNKNOWN_SECONDS else _USUAL_LATENCY
+            )
             if latency is None:
                 samples = np.zeros(BLOCK, np.float32)
             else:

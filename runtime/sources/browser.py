@@ -46,8 +46,14 @@ class BrowserCamera:
         """
         newest = self._slot.wait(self._seen, timeout)
         if newest is None:
-            if self._last is not None and not self._slot.closed and time.monotonic() - self._last > _SILENCE:
-                raise SourceLost("the browser's camera sends no pictures: start it again in the live page")
+            if (
+                self._last is not None
+                and not self._slot.closed
+                and time.monotonic() - self._last > _SILENCE
+            ):
+                raise SourceLost(
+                    "the browser's camera sends no pictures: start it again in the live page"
+                )
             return None
         self._seen, (picture, taken) = newest
         self._last = time.monotonic()

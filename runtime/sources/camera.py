@@ -25,7 +25,11 @@ from runtime.live.slot import Latest
 from runtime.sources.contract import SourceLost
 
 _log = logging.getLogger(__name__)
-_BACKENDS = {"linux": (cv2.CAP_V4L2,), "darwin": (cv2.CAP_AVFOUNDATION,), "win32": (cv2.CAP_DSHOW, cv2.CAP_MSMF)}
+_BACKENDS = {
+    "linux": (cv2.CAP_V4L2,),
+    "darwin": (cv2.CAP_AVFOUNDATION,),
+    "win32": (cv2.CAP_DSHOW, cv2.CAP_MSMF),
+}
 _REOPEN_SECONDS = 0.5
 _FAILURES = 5  # pictures in a row that could not be had until the camera counts as gone; some drop a damaged one now and then
 _FAILURE_PAUSE = 0.02  # seconds
@@ -103,7 +107,9 @@ OpenCapture = Callable[[int | str, CameraConfig], Capture | None]
 class CameraSource:
     """The newest picture of a local camera, which a thread of its own reads; unplugged, it is waited for."""
 
-    def __init__(self, index: int | str, config: CameraConfig, *, open_capture: OpenCapture | None = None) -> None:
+    def __init__(
+        self, index: int | str, config: CameraConfig, *, open_capture: OpenCapture | None = None
+    ) -> None:
         """Open a camera and wait for its first picture.
 
         index: number, or path of a device. open_capture: how the device is opened, None for OpenCV's own way; returns None where
@@ -117,8 +123,10 @@ class CameraSource:
         first = _first_picture(capture)
         if first is None:
             capture.release()
-            raise UserError(f"{self.name} opens but gives no picture: close other programs that use it,"
-                            " or unplug it and plug it in again")
+            raise UserError(
+                f"{self.name} opens but gives no picture: close other programs that use it,"
+                " or unplug it and plug it in again"
+            )
         self._format = _format_of(capture, first.image)
         _log.info("%s: %s", self.name, self._format)
         self._slot: Latest[CapturedFrame] = Latest()
@@ -127,7 +135,9 @@ class CameraSource:
         self._last_picture = first.time
         self._lost = threading.Event()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._keep_reading, args=(capture,), name="camera", daemon=True)
+        self._thread = threading.Thread(
+            target=self._keep_reading, args=(capture,), name="camera", daemon=True
+        )
         self._thread.start()
 
     @property
@@ -154,8 +164,12 @@ class CameraSource:
         if found is not None:
             self._seen, frame = found
             return frame
-        if not self._slot.closed and (self._lost.is_set() or time.monotonic() - self._last_picture > _STALLED_SECONDS):
-            raise SourceLost(f"{self.name} is gone: plug it in again, or close the program that has taken it")
+        if not self._slot.closed and (
+            self._lost.is_set() or time.monotonic() - self._last_picture > _STALLED_SECONDS
+        ):
+            raise SourceLost(
+                f"{self.name} is gone: plug it in again, or close the program that has taken it"
+            )
         return None
 
     def close(self) -> None:
@@ -202,7 +216,9 @@ def open_opencv_capture(index: int | str, config: CameraConfig) -> Capture | Non
     for backend in _BACKENDS.get(sys.platform, (cv2.CAP_ANY,)):
         capture = cv2.VideoCapture(index, backend)
         if capture.isOpened():
-            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))  # first: it decides which sizes there are
+            capture.set(
+                cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")
+            )  # first: it decides which sizes there are
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width)
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height)
             capture.set(cv2.CAP_PROP_FPS, config.fps)
@@ -212,7 +228,9 @@ def open_opencv_capture(index: int | str, config: CameraConfig) -> Capture | Non
     return None
 
 
-def list_cameras(*, system: Path = Path("/sys/class/video4linux"), devices: Path = Path("/dev")) -> list[CameraInfo]:
+def list_cameras(
+    *, system: Path = Path("/sys/class/video4linux"), devices: Path = Path("/dev")
+) -> list[CameraInfo]:
     """The cameras of this machine, by number.
 
     On Linux by the system's list, without opening them; elsewhere by trying the first six numbers, which takes a second or two.
@@ -220,8 +238,13 @@ def list_cameras(*, system: Path = Path("/sys/class/video4linux"), devices: Path
     """
     if sys.platform == "linux":
         entries = system.iterdir() if system.is_dir() else iter(())
-        numbers = sorted(int(entry.name[5:]) for entry in entries if re.fullmatch(r"video\d+", entry.name))
-        found = (_linux_camera(number, system / f"video{number}", devices / f"video{number}") for number in numbers)
+        numbers = sorted(
+            int(entry.name[5:]) for entry in entries if re.fullmatch(r"video\d+", entry.name)
+        )
+        found = (
+            _linux_camera(number, system / f"video{number}", devices / f"video{number}")
+            for number in numbers
+        )
         return [camera for camera in found if camera is not None]
     cameras: list[CameraInfo] = []
     for index in _PROBED_INDICES:
@@ -252,7 +275,11 @@ def _linux_camera(index: int, entry: Path, device: Path) -> CameraInfo | None:
     try:
         descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     except PermissionError:
-        return CameraInfo(index, name, "permission denied: sudo usermod -aG video $USER, then log out and in again")
+        return CameraInfo(
+            index,
+            name,
+            "permission denied: sudo usermod -aG video $USER, then log out and in again",
+        )
     except OSError as error:
         return CameraInfo(index, name, f"{error.strerror or error}: unplug it and plug it in again")
     try:
@@ -261,17 +288,30 @@ def _linux_camera(index: int, entry: Path, device: Path) -> CameraInfo | None:
         return None
     finally:
         os.close(descriptor)
-    capabilities, own = (int(np.frombuffer(answer, np.uint32, 1, at)[0]) for at in (_CAPABILITIES_AT, _DEVICE_CAPS_AT))
-    return CameraInfo(index, name) if (own if capabilities & _HAS_DEVICE_CAPS else capabilities) & _CAN_CAPTURE else None
+    capabilities, own = (
+        int(np.frombuffer(answer, np.uint32, 1, at)[0])
+        for at in (_CAPABILITIES_AT, _DEVICE_CAPS_AT)
+    )
+    return (
+        CameraInfo(index, name)
+        if (own if capabilities & _HAS_DEVICE_CAPS else capabilities) & _CAN_CAPTURE
+        else None
+    )
 
 
 def _missing(index: int | str) -> str:
     """Why a camera cannot be opened, and what to do."""
     device = str(index) if isinstance(index, str) else f"/dev/video{index}"
-    if sys.platform == "linux" and os.path.exists(device) and not os.access(device, os.R_OK | os.W_OK):
+    if (
+        sys.platform == "linux"
+        and os.path.exists(device)
+        and not os.access(device, os.R_OK | os.W_OK)
+    ):
         return f"camera {index} may not be used (permission denied): sudo usermod -aG video $USER, then log out and in again"
-    hint = {"darwin": "; allow the camera for your terminal in System Settings, Privacy",
-            "win32": "; allow desktop programs to use it in Settings, Privacy, Camera"}.get(sys.platform, "")
+    hint = {
+        "darwin": "; allow the camera for your terminal in System Settings, Privacy",
+        "win32": "; allow desktop programs to use it in Settings, Privacy, Camera",
+    }.get(sys.platform, "")
     return f"camera {index} cannot be opened: plug it in{hint}, or give --camera another choice: {camera_choices()}"
 
 
@@ -289,16 +329,24 @@ def _picture(capture: Capture) -> CapturedFrame | None:
     with contextlib.suppress(cv2.error):
         if capture.grab():
             arrived = time.monotonic()
-            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # V4L2: when the sensor was read, on the clock of time.monotonic()
+            stamp = (
+                capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            )  # V4L2: when the sensor was read, on the clock of time.monotonic()
             found, image = capture.retrieve()
             if found and image.ndim == 3:
                 taken = stamp if arrived - _OLDEST_STAMP < stamp <= arrived else arrived
-                return CapturedFrame(cast("UInt8Array", cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), taken)
+                return CapturedFrame(
+                    cast("UInt8Array", cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), taken
+                )
     return None
 
 
 def _format_of(capture: Capture, image: UInt8Array) -> CameraFormat:
     code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-    coding = code.to_bytes(4, "little").decode("ascii", "replace") if code not in (0, 0xFFFFFFFF) else ""
+    coding = (
+        code.to_bytes(4, "little").decode("ascii", "replace") if code not in (0, 0xFFFFFFFF) else ""
+    )
     fps = capture.get(cv2.CAP_PROP_FPS)
-    return CameraFormat(image.shape[1], image.shape[0], fps if 0 < fps < 1000 else 0.0, coding.strip("\0 "))
+    return CameraFormat(
+        image.shape[1], image.shape[0], fps if 0 < fps < 1000 else 0.0, coding.strip("\0 ")
+    )

@@ -93,7 +93,9 @@ class FilmSource:
             shot = self._upcoming()
             if self._began is None:
                 self._began = time.monotonic()
-            if not self._wait_until(self._began + (self._end if shot is None else shot.due), deadline):
+            if not self._wait_until(
+                self._began + (self._end if shot is None else shot.due), deadline
+            ):
                 return None
             if shot is None:
                 raise EOFError(f"{self._path} is over")
@@ -106,7 +108,9 @@ class FilmSource:
             self._shots.close()
 
     def _take(self, shot: _Shot, began: float) -> CapturedFrame:
-        give_up = time.monotonic() + self._interval  # skipping must not keep pictures from being seen
+        give_up = (
+            time.monotonic() + self._interval
+        )  # skipping must not keep pictures from being seen
         while shot.due + self._interval < time.monotonic() - began and time.monotonic() < give_up:
             self._next = None
             following = self._upcoming()
@@ -147,7 +151,12 @@ class FilmSource:
             self._retry_at = now + _REOPEN_SECONDS
             raise SourceLost(f"{error}; the film goes on when the file is back") from error
         self._interval = 1 / float(film.rate)
-        self._shots = _looped(film, self._interval, start=self._end, turn=0 if self._clock is None else self._clock.turn + 1)
+        self._shots = _looped(
+            film,
+            self._interval,
+            start=self._end,
+            turn=0 if self._clock is None else self._clock.turn + 1,
+        )
         self._retry_at, self._began = None, now - self._end
 
     def _wait_until(self, moment: float, deadline: float) -> bool:
@@ -163,7 +172,9 @@ def _once(film: Film) -> Generator[_Shot, None, None]:
     _say(film)
 
 
-def _looped(film: Film, interval: float, *, start: float = 0.0, turn: int = 0) -> Generator[_Shot, None, None]:
+def _looped(
+    film: Film, interval: float, *, start: float = 0.0, turn: int = 0
+) -> Generator[_Shot, None, None]:
     """start: when the first picture is due, seconds; turn: the number of the first one."""
     first = turn
     for turn in itertools.count(first):

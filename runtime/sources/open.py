@@ -13,8 +13,9 @@ BROWSER = "browser"
 """The browser's camera: the web server opens it when a page offers one, so `open_source` does not."""
 
 
-def open_source(text: str, *, repeat: bool = True, camera: CameraConfig | None = None
-                ) -> CameraSource | FilmSource | VmcSource | None:
+def open_source(
+    text: str, *, repeat: bool = True, camera: CameraConfig | None = None
+) -> CameraSource | FilmSource | VmcSource | None:
     """Open the source that a user named.
 
     text: a camera's number or device ("0", "/dev/video2"), a video file, "vmc", "vmc:PORT" or "vmc:ADDRESS:PORT", or "none", for

@@ -14,7 +14,12 @@ Message = tuple[str, tuple[Argument, ...]]
 
 _BUNDLE = b"#bundle\x00"
 _BUNDLE_HEADER = 16  # "#bundle", NUL, 8 bytes of time
-_NUMBERS = {"i": struct.Struct(">i"), "f": struct.Struct(">f"), "h": struct.Struct(">q"), "d": struct.Struct(">d")}
+_NUMBERS = {
+    "i": struct.Struct(">i"),
+    "f": struct.Struct(">f"),
+    "h": struct.Struct(">q"),
+    "d": struct.Struct(">d"),
+}
 _MOST_ARGUMENTS = 64
 
 
@@ -38,7 +43,7 @@ def messages(packet: bytes, *, prefix: bytes) -> Iterator[Message]:
 def _elements(packet: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where the elements of a bundle's body lie; stops at the first that cannot be."""
     while start + 4 <= end:
-        size = int.from_bytes(packet[start:start + 4], "big", signed=True)
+        size = int.from_bytes(packet[start : start + 4], "big", signed=True)
         start += 4
         if size <= 0 or start + size > end:
             return

@@ -33,13 +33,17 @@ DEFAULT_PORT = 39539
 
 _PREFIX = b"/VMC/Ext/"
 _SILENT = 1.0  # seconds without motion after which the source counts as lost
-_ACTIONS: Mapping[str, int] = MappingProxyType({name.lower(): place for place, name in enumerate(EXPRESSION_NAMES)})
+_ACTIONS: Mapping[str, int] = MappingProxyType(
+    {name.lower(): place for place, name in enumerate(EXPRESSION_NAMES)}
+)
 _LOOKS = [place for place, name in enumerate(EXPRESSION_NAMES) if name.startswith("eyeLook")]
 _BONES = ("Head", "Neck", "LeftEye", "RightEye")
 _AT_REST = (1.0, 0.0, 0.0, 0.0)
 _MOST_GAZE = np.float32(0.6)  # radians; no eye turns further
 _RESIDUAL_SHAPE = (478, 3)
-_WORK_PER_SECOND = 50_000  # datagrams plus their 64-byte pieces; a rich sender at 60 Hz makes a third of it
+_WORK_PER_SECOND = (
+    50_000  # datagrams plus their 64-byte pieces; a rich sender at 60 Hz makes a third of it
+)
 _ADDRESS_IN_USE = {98, 48, 10048}  # errno of Linux, macOS, Windows
 
 
@@ -87,8 +91,14 @@ class VmcSource:
             self._last_motion = frame.timestamp
             return frame
         if not self._slot.closed and time.monotonic() - self._last_motion > _SILENT:
-            others = ", or listen to other machines too with --camera vmc:0.0.0.0" if self._host == "127.0.0.1" else ""
-            raise SourceLost(f"no motion comes in: let your tracker send VMC to this machine, UDP port {self._port}{others}")
+            others = (
+                ", or listen to other machines too with --camera vmc:0.0.0.0"
+                if self._host == "127.0.0.1"
+                else ""
+            )
+            raise SourceLost(
+                f"no motion comes in: let your tracker send VMC to this machine, UDP port {self._port}{others}"
+            )
         return None
 
     def close(self) -> None:
@@ -105,14 +115,18 @@ class VmcSource:
         while not self._closed.is_set():
             try:
                 packet, address = self._socket.recvfrom(65_535)
-            except OSError:  # the wait's end; on Windows also an echo of what others could not deliver
+            except (
+                OSError
+            ):  # the wait's end; on Windows also an echo of what others could not deliver
                 self._closed.wait(0.001)
                 continue
             now = time.monotonic()
             if now - second >= 1:
                 second, work = now, 0
             work += 1 + len(packet) // 64
-            if work > _WORK_PER_SECOND:  # a flood: leave it to the system to drop, the others need the processor
+            if (
+                work > _WORK_PER_SECOND
+            ):  # a flood: leave it to the system to drop, the others need the processor
                 self._closed.wait(second + 1 - now)
             if now - heard > _SILENT:
                 sender, performer = str(address[0]), _Performer()
@@ -133,8 +147,15 @@ def parse_vmc(text: str) -> Callable[[], VmcSource]:
     port = DEFAULT_PORT
     if len(parts) > 1 and parts[-1].isascii() and parts[-1].isdigit() and len(parts[-1]) <= 5:
         port = int(parts.pop())
-    if parts[0] != "vmc" or len(parts) > 2 or not 0 < port < 65_536 or (len(parts) == 2 and not parts[1]):
-        raise UserError(f"unknown camera {text!r}: write vmc, vmc:PORT (1 to 65535) or vmc:ADDRESS:PORT")
+    if (
+        parts[0] != "vmc"
+        or len(parts) > 2
+        or not 0 < port < 65_536
+        or (len(parts) == 2 and not parts[1])
+    ):
+        raise UserError(
+            f"unknown camera {text!r}: write vmc, vmc:PORT (1 to 65535) or vmc:ADDRESS:PORT"
+        )
     host = parts[1] if len(parts) == 2 else "127.0.0.1"
     return lambda: VmcSource(port, host=host)
 
@@ -170,9 +191,15 @@ class _Performer:
     def frame(self, timestamp: float) -> TrackedFrame:
         """What the avatar should do now."""
         turn = _head_frame_rotation(self._bones["Neck"]) @ _head_frame_rotation(self._bones["Head"])
-        return TrackedFrame(timestamp, self._expression.copy(), R_cam_head=(FACING_CAMERA @ turn).astype(np.float32),
-                            t_cam_head=np.zeros(3, np.float32), gaze=self._gaze(),
-                            residual=np.zeros(_RESIDUAL_SHAPE, np.float32), confidence=1.0 if self._tracking else 0.0)
+        return TrackedFrame(
+            timestamp,
+            self._expression.copy(),
+            R_cam_head=(FACING_CAMERA @ turn).astype(np.float32),
+            t_cam_head=np.zeros(3, np.float32),
+            gaze=self._gaze(),
+            residual=np.zeros(_RESIDUAL_SHAPE, np.float32),
+            confidence=1.0 if self._tracking else 0.0,
+        )
 
     def _take_blend(self, arguments: tuple[Argument, ...]) -> None:
         if len(arguments) == 2 and isinstance(arguments[0], str) and len(arguments[0]) < 40:
@@ -191,7 +218,9 @@ class _Performer:
         if self._expression[_LOOKS].any():
             return gaze_from_expression(self._expression)
         ahead = [_head_frame_rotation(self._bones[name])[:, 2] for name in ("LeftEye", "RightEye")]
-        gaze = np.array([(math.atan2(x, z), math.asin(min(max(y, -1.0), 1.0))) for x, y, z in ahead], np.float32)
+        gaze = np.array(
+            [(math.atan2(x, z), math.asin(min(max(y, -1.0), 1.0))) for x, y, z in ahead], np.float32
+        )
         return np.clip(gaze, -_MOST_GAZE, _MOST_GAZE)
 
 
@@ -202,7 +231,9 @@ def _head_frame_rotation(bone: _Bone) -> FloatArray:
 
 
 def _finite(values: tuple[Argument, ...]) -> tuple[float, ...] | None:
-    numbers = tuple(float(value) for value in values if isinstance(value, int | float) and abs(value) < 1e6)
+    numbers = tuple(
+        float(value) for value in values if isinstance(value, int | float) and abs(value) < 1e6
+    )
     return numbers if len(numbers) == len(values) else None
 
 
@@ -210,7 +241,9 @@ def _bound_socket(host: str, port: int) -> socket.socket:
     try:
         address = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_DGRAM)[0][4]
     except (OSError, UnicodeError) as error:
-        raise UserError(f"cannot listen for VMC on {host!r}, which is no address: give 127.0.0.1 or 0.0.0.0") from error
+        raise UserError(
+            f"cannot listen for VMC on {host!r}, which is no address: give 127.0.0.1 or 0.0.0.0"
+        ) from error
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         if sys.platform == "win32":
@@ -219,7 +252,12 @@ def _bound_socket(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        why = ("the port is taken: close the program that listens there (another perse-live, VSeeFace)"
-               if error.errno in _ADDRESS_IN_USE else f"{error.strerror or error}: give this machine's address")
-        raise UserError(f"cannot listen for VMC on {host}:{port}, {why}, or give another port: --camera vmc:39540") from error
+        why = (
+            "the port is taken: close the program that listens there (another perse-live, VSeeFace)"
+            if error.errno in _ADDRESS_IN_USE
+            else f"{error.strerror or error}: give this machine's address"
+        )
+        raise UserError(
+            f"cannot listen for VMC on {host}:{port}, {why}, or give another port: --camera vmc:39540"
+        ) from error
     return listener

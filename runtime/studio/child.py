@@ -31,7 +31,9 @@ class Child:
         """Start it. Raises OSError where the system cannot."""
         self._child = JsonChild(module_command("perse_live.cli.studio_worker"))
         with contextlib.suppress(psutil.Error, OSError):
-            psutil.Process(self._child.pid).nice(_NICENESS if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+            psutil.Process(self._child.pid).nice(
+                _NICENESS if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS
+            )
         self._killed = False
 
     @property
@@ -64,12 +66,21 @@ class Child:
         if self._killed:
             return "it was cancelled"
         lines = self._child.last_words()
-        ours = [line for line in lines if line.startswith("perse-live:") and not line.startswith("perse-live: warning:")]
+        ours = [
+            line
+            for line in lines
+            if line.startswith("perse-live:") and not line.startswith("perse-live: warning:")
+        ]
         said = (ours or lines or [""])[-1]
         if code < 0 and not said.startswith("perse-live:"):
-            return (f"the builder was ended from outside (signal {-code}): perhaps the memory was full; close other programs and"
-                    " try again")
-        return said.removeprefix("perse-live:").strip() or f"the builder ended with code {code} and said nothing"
+            return (
+                f"the builder was ended from outside (signal {-code}): perhaps the memory was full; close other programs and"
+                " try again"
+            )
+        return (
+            said.removeprefix("perse-live:").strip()
+            or f"the builder ended with code {code} and said nothing"
+        )
 
 
 class Spare:

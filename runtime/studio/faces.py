@@ -13,7 +13,10 @@ from perse_live.detect import Detection
 from perse_live.head.expressions import index
 
 _EYE_CORNERS = (33, 263)  # landmarks: outer corners of the right and the left eye
-_SMALL_SHARE, _LARGE_SHARE = 0.17, 0.42  # width of a face over the picture's shorter side, for a portrait before a camera
+_SMALL_SHARE, _LARGE_SHARE = (
+    0.17,
+    0.42,
+)  # width of a face over the picture's shorter side, for a portrait before a camera
 _OFF_CENTER = 0.13  # of the picture's shorter side that a face may stand beside the middle
 _TURNED, _NODDED, _TILTED = 13.0, 16.0, 12.0  # degrees that count as straight
 _SIDEWAYS = 22.0  # degrees of yaw from which on a further picture shows a side
@@ -22,7 +25,10 @@ _UNEVEN = 1.9  # brighter half of a face over the darker one
 _BLINK, _SQUINT = 0.45, 0.75
 _SHUT = 0.55
 _OPEN_MOUTH, _TEETH = 0.22, 0.3
-_GLARE, _MOST_GLARE = 250, 0.012  # a channel at its limit around the eyes, and the share of that region which may be so
+_GLARE, _MOST_GLARE = (
+    250,
+    0.012,
+)  # a channel at its limit around the eyes, and the share of that region which may be so
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,25 @@ class Advice:
     """Of the face, to choose the sharpest of several pictures by; no unit."""
 
 
-HINTS = ("no-face", "several", "closer", "back", "center", "light", "bright", "uneven", "straight", "level", "glare", "open-eyes",
-         "relax", "turn-left", "turn-right", "shut-eyes", "show-teeth")
+HINTS = (
+    "no-face",
+    "several",
+    "closer",
+    "back",
+    "center",
+    "light",
+    "bright",
+    "uneven",
+    "straight",
+    "level",
+    "glare",
+    "open-eyes",
+    "relax",
+    "turn-left",
+    "turn-right",
+    "shut-eyes",
+    "show-teeth",
+)
 """All that is ever advised; the page has a sentence for each."""
 
 
@@ -103,7 +126,10 @@ def advice(
     if len(faces) > 1 and faces[1].eye_distance > 0.5 * found.eye_distance:
         hints.append("several")
     across = face.width * width / shorter / max(np.cos(np.radians(face.yaw)), 0.5)
-    middle_x, middle_y = (face.left + face.width / 2 - 0.5) * width, (face.top + face.height / 2 - 0.5) * height
+    middle_x, middle_y = (
+        (face.left + face.width / 2 - 0.5) * width,
+        (face.top + face.height / 2 - 0.5) * height,
+    )
     if across < _SMALL_SHARE:
         hints.append("closer")
     elif across > _LARGE_SHARE:
@@ -133,7 +159,10 @@ def _posed(found: Detection, face: Face, pose: Pose) -> list[str]:
         hints.append("open-eyes")
     jaw = float(scores[index("jawOpen")])
     if pose == "teeth":
-        shown = max(float(scores[index(f"mouth{name}")]) for name in ("UpperUpLeft", "UpperUpRight", "SmileLeft", "SmileRight"))
+        shown = max(
+            float(scores[index(f"mouth{name}")])
+            for name in ("UpperUpLeft", "UpperUpRight", "SmileLeft", "SmileRight")
+        )
         return [*hints, *([] if shown > _TEETH or jaw > _OPEN_MOUTH else ["show-teeth"])]
     if jaw > _OPEN_MOUTH:
         hints.append("relax")
@@ -143,7 +172,7 @@ def _posed(found: Detection, face: Face, pose: Pose) -> list[str]:
 def _light(image: UInt8Array, found: Detection) -> list[str]:
     low = np.clip(found.landmarks[:, :2].min(0), 0, None).astype(int)
     high = np.ceil(found.landmarks[:, :2].max(0)).astype(int) + 1
-    patch = image[low[1]:high[1], low[0]:high[0]]
+    patch = image[low[1] : high[1], low[0] : high[0]]
     if min(patch.shape[:2]) < 8:
         return []
     inside = _hull(patch, found.landmarks[:, :2] - low)
@@ -172,14 +201,14 @@ def _glare(image: UInt8Array, found: Detection) -> bool:
     across = float(np.linalg.norm(corners[1] - corners[0]))
     low = np.clip(corners.min(0) - np.array([0.12, 0.28]) * across, 0, None).astype(int)
     high = (corners.max(0) + np.array([0.12, 0.32]) * across).astype(int)
-    patch = image[low[1]:high[1], low[0]:high[0]]
+    patch = image[low[1] : high[1], low[0] : high[0]]
     return bool(patch.size) and float((patch.min(2) >= _GLARE).mean()) > _MOST_GLARE
 
 
 def _sharpness(image: UInt8Array, found: Detection) -> float:
     low = np.clip(found.landmarks[:, :2].min(0), 0, None).astype(int)
     high = np.ceil(found.landmarks[:, :2].max(0)).astype(int) + 1
-    patch = image[low[1]:high[1], low[0]:high[0]]
+    patch = image[low[1] : high[1], low[0] : high[0]]
     if min(patch.shape[:2]) < 8:
         return 0.0
     grey = np.asarray(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), np.uint8)

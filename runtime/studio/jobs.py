@@ -87,10 +87,22 @@ class Job:
 
     def told(self) -> dict[str, object]:
         """As a JSON object; see docs/live-api.md."""
-        return {"id": self.id, "kind": self.task.kind, "title": self.task.title, "avatar": self.task.avatar, "state": self.state,
-                "step": self.step, "share": round(self.share, 3), "left": None if self.left is None else round(self.left, 1),
-                "pictures": list(self.pictures), "warnings": list(self.warnings), "error": self.error, "result": self.result,
-                "seconds": round((self.ended or time.time()) - self.began, 1) if self.began else 0.0, **self.task.facts}
+        return {
+            "id": self.id,
+            "kind": self.task.kind,
+            "title": self.task.title,
+            "avatar": self.task.avatar,
+            "state": self.state,
+            "step": self.step,
+            "share": round(self.share, 3),
+            "left": None if self.left is None else round(self.left, 1),
+            "pictures": list(self.pictures),
+            "warnings": list(self.warnings),
+            "error": self.error,
+            "result": self.result,
+            "seconds": round((self.ended or time.time()) - self.began, 1) if self.began else 0.0,
+            **self.task.facts,
+        }
 
 
 class Jobs:
@@ -150,7 +162,9 @@ class Jobs:
 
     def busy_with(self, avatar: str) -> bool:
         """Whether a job waits or runs that changes an avatar."""
-        return bool(avatar) and any(job.waiting and job.task.avatar == avatar for job in list(self._jobs.values()))
+        return bool(avatar) and any(
+            job.waiting and job.task.avatar == avatar for job in list(self._jobs.values())
+        )
 
     def told(self) -> list[dict[str, object]]:
         """All jobs as JSON objects, in the order in which they were asked for."""
@@ -159,7 +173,11 @@ class Jobs:
     def picture(self, job_id: str, name: str) -> Path:
         """A picture that a job has made. Raises UserError where there is none of that name."""
         job = self.get(job_id)
-        path = inside(job.task.folder, name) if any(one["file"] == name for one in job.pictures) else None
+        path = (
+            inside(job.task.folder, name)
+            if any(one["file"] == name for one in job.pictures)
+            else None
+        )
         if path is None:
             raise UserError("there is no such picture")
         return path
@@ -198,7 +216,9 @@ class Jobs:
                     return None
                 waiting = [job for job in self._jobs.values() if job.state == "queued"]
                 if waiting:
-                    job = min(waiting, key=lambda one: one.task.background)  # the first of those that do not give way
+                    job = min(
+                        waiting, key=lambda one: one.task.background
+                    )  # the first of those that do not give way
                     job.state, job.began, job.gives_way = "running", time.time(), False
                     return job
                 self._changing.wait()
@@ -226,7 +246,11 @@ class Jobs:
             job.child = child
         try:
             stopped = job.cancelled or job.gives_way
-            problem = "it was cancelled" if stopped else child.run(arguments, lambda report: self._report(job, report))
+            problem = (
+                "it was cancelled"
+                if stopped
+                else child.run(arguments, lambda report: self._report(job, report))
+            )
         finally:
             with self._changing:
                 job.child = None
@@ -274,7 +298,7 @@ class Jobs:
 
     def _forget_old(self) -> None:
         ended = [job for job in self._jobs.values() if not job.waiting]
-        for job in ended[:max(0, len(ended) - _FINISHED_KEPT)]:
+        for job in ended[: max(0, len(ended) - _FINISHED_KEPT)]:
             self._jobs.pop(job.id)
             self._clear(job)
 

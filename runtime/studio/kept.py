@@ -52,12 +52,19 @@ def preset_of(message: Mapping[str, Any]) -> Preset:
     """A preset from a JSON object. Raises UserError for one that is none."""
     name, key, weights = message.get("name"), message.get("key", ""), message.get("weights")
     if not isinstance(name, str) or not isinstance(key, str) or not isinstance(weights, dict):
-        raise UserError('a preset is an object such as {"name": "Party", "key": "p", "weights": {"hat-wide": 1}}')
+        raise UserError(
+            'a preset is an object such as {"name": "Party", "key": "p", "weights": {"hat-wide": 1}}'
+        )
     if len(key) > 1 or not (key == "" or key.isprintable()):
         raise UserError("the key of a preset is one character, or none")
     kept: dict[str, float] = {}
     for look, weight in cast("dict[str, Any]", weights).items():
-        if not _LOOK.fullmatch(look) or isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        if (
+            not _LOOK.fullmatch(look)
+            or isinstance(weight, bool)
+            or not isinstance(weight, int | float)
+            or not 0 <= weight <= 1
+        ):
             raise UserError("the weights of a preset are numbers from 0 to 1 by the names of looks")
         if weight > 0:
             kept[look] = float(weight)
@@ -115,8 +122,15 @@ class Kept:
     def backgrounds(self) -> dict[str, Path]:
         """Pictures to stand behind the avatar, by the names that the session knows them under."""
         with contextlib.suppress(OSError):
-            files = [one for one in self._folder.iterdir() if one.suffix == ".webp" and _BACKGROUND.fullmatch(one.stem)]
-            return {f"{KEPT_PREFIX}{one.stem}": one for one in sorted(files, key=lambda one: one.stat().st_mtime)}
+            files = [
+                one
+                for one in self._folder.iterdir()
+                if one.suffix == ".webp" and _BACKGROUND.fullmatch(one.stem)
+            ]
+            return {
+                f"{KEPT_PREFIX}{one.stem}": one
+                for one in sorted(files, key=lambda one: one.stat().st_mtime)
+            }
         return {}
 
     def keep_background(self, picture: Path) -> str:

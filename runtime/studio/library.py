@@ -88,8 +88,10 @@ class Library:
         with contextlib.suppress(OSError):  # a library that may only be read is shown all the same
             self.folder.mkdir(parents=True, exist_ok=True)
         if not self.folder.is_dir():
-            raise UserError(f"the library {self.folder} cannot be used: it is no folder and cannot be made: choose another with"
-                            " --library")
+            raise UserError(
+                f"the library {self.folder} cannot be used: it is no folder and cannot be made: choose another with"
+                " --library"
+            )
         self._sweep()
 
     @property
@@ -101,9 +103,15 @@ class Library:
         """All avatars, the one changed last first. Raises UserError where the folder cannot be read any more."""
         with self._changing:
             try:
-                paths = [one for one in self.folder.iterdir() if one.suffix.lower() == SUFFIX and not one.name.startswith(".")]
+                paths = [
+                    one
+                    for one in self.folder.iterdir()
+                    if one.suffix.lower() == SUFFIX and not one.name.startswith(".")
+                ]
             except OSError as error:
-                raise UserError(f"the library {self.folder} cannot be read ({error.strerror})") from error
+                raise UserError(
+                    f"the library {self.folder} cannot be read ({error.strerror})"
+                ) from error
             found = [entry for path in paths if (entry := self._entry(path)) is not None]
             self._known = {entry.path: (entry.version, entry) for entry in found}
             return sorted(found, key=lambda entry: (-entry.modified, entry.name))
@@ -112,7 +120,9 @@ class Library:
         """The avatar of an id. Raises UserError where there is none."""
         found = next((entry for entry in self.entries() if entry.id == entry_id), None)
         if found is None:
-            raise UserError("there is no such avatar: it may have been renamed or deleted in another window")
+            raise UserError(
+                "there is no such avatar: it may have been renamed or deleted in another window"
+            )
         return found
 
     def rename(self, entry_id: str, name: str) -> Entry:
@@ -148,7 +158,11 @@ class Library:
         """Bring an avatar back from the trash, under its name or one with a number. Raises UserError where it is gone."""
         with self._writing():
             trash = self.folder / _TRASH
-            found = [one for one in trash.iterdir() if one.name.partition(" ")[0] == mark] if trash.is_dir() else []
+            found = (
+                [one for one in trash.iterdir() if one.name.partition(" ")[0] == mark]
+                if trash.is_dir()
+                else []
+            )
             if not found:
                 raise UserError("it is not in the trash any more")
             name = Path(found[0].name.partition(" ")[2]).stem
@@ -251,14 +265,31 @@ def _described(path: Path, status: os.stat_result, version: str) -> Entry:
     if not problem:
         provenance = _table(manifest.get("provenance"))
         made = str(provenance.get("consent_at", ""))[:40]
-        face = " ".join(str(provenance.get(key, "")) for key in ("photo_sha256", "consent_at", "creator", "person_psnr"))
+        face = " ".join(
+            str(provenance.get(key, ""))
+            for key in ("photo_sha256", "consent_at", "creator", "person_psnr")
+        )
         value = provenance.get("face_psnr")
         likeness = float(value) if isinstance(value, int | float) else None
         warnings = tuple(str(one)[:400] for one in _list(provenance.get("warnings")))[:20]
-        looks = tuple(LookEntry(*(str(_table(one).get(key, ""))[:80] for key in ("name", "label", "slot")))
-                      for one in _list(manifest.get("attributes")))
-    return Entry(entry_id(path.name), path.stem, path, status.st_size, version, made, status.st_mtime, likeness, warnings, looks,
-                 hashlib.sha256(face.encode("utf-8", "surrogateescape")).hexdigest()[:24], problem)
+        looks = tuple(
+            LookEntry(*(str(_table(one).get(key, ""))[:80] for key in ("name", "label", "slot")))
+            for one in _list(manifest.get("attributes"))
+        )
+    return Entry(
+        entry_id(path.name),
+        path.stem,
+        path,
+        status.st_size,
+        version,
+        made,
+        status.st_mtime,
+        likeness,
+        warnings,
+        looks,
+        hashlib.sha256(face.encode("utf-8", "surrogateescape")).hexdigest()[:24],
+        problem,
+    )
 
 
 def entry_id(file_name: str) -> str:

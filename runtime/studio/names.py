@@ -12,8 +12,12 @@ from perse_live.errors import UserError
 SUFFIX = ".perse"
 _LONGEST = 60  # characters
 _LONGEST_BYTES = 200  # of UTF-8; file systems take 255 with the suffix
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')  # by Windows; a library may lie on a disk that goes from system to system
-_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # Windows takes these for devices, whatever their suffix
+_FORBIDDEN = re.compile(
+    r'[<>:"/\\|?*\x00-\x1f\x7f]'
+)  # by Windows; a library may lie on a disk that goes from system to system
+_DEVICES = re.compile(
+    r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
+)  # Windows takes these for devices, whatever their suffix
 
 
 def clean_name(text: str) -> str:
@@ -42,5 +46,5 @@ def free_path(folder: Path, name: str, taken: Iterable[str]) -> Path:
     candidate, number = name, 1
     while candidate.casefold() in used or (folder / f"{candidate}{SUFFIX}").exists():
         number += 1
-        candidate = f"{name[:_LONGEST - len(str(number)) - 1].rstrip()} {number}"
+        candidate = f"{name[: _LONGEST - len(str(number)) - 1].rstrip()} {number}"
     return folder / f"{candidate}{SUFFIX}"

@@ -52,9 +52,17 @@ class UploadedPhoto:
 
     def told(self) -> dict[str, object]:
         """As a JSON object; see docs/live-api.md."""
-        return {"id": self.id, "name": self.name, "width": self.width, "height": self.height,
-                "faces": [{**face.told(), "crop": list(suggested_crop(face, self.width, self.height))} for face in self.faces],
-                "warnings": list(self.warnings)}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "width": self.width,
+            "height": self.height,
+            "faces": [
+                {**face.told(), "crop": list(suggested_crop(face, self.width, self.height))}
+                for face in self.faces
+            ],
+            "warnings": list(self.warnings),
+        }
 
 
 def suggested_crop(face: Face, width: int, height: int) -> tuple[int, int, int, int]:
@@ -67,7 +75,12 @@ def suggested_crop(face: Face, width: int, height: int) -> tuple[int, int, int, 
     wide, high = (min(max(side, _LEAST_CROP), whole) for whole in (width, height))
     left = min(max(center_x - wide / 2, 0), width - wide)
     top = min(max(center_y - high / 2, 0), height - high)
-    return round(left), round(top), min(round(wide), width - round(left)), min(round(high), height - round(top))
+    return (
+        round(left),
+        round(top),
+        min(round(wide), width - round(left)),
+        min(round(high), height - round(top)),
+    )
 
 
 class Photos:
@@ -95,7 +108,9 @@ class Photos:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > most:
-                        raise UserError(f"the file is larger than {most >> 20} MB: reduce it, or choose another one")
+                        raise UserError(
+                            f"the file is larger than {most >> 20} MB: reduce it, or choose another one"
+                        )
                     file.write(chunk)
             if not size:
                 raise UserError("the file is empty: choose another one")
@@ -129,7 +144,16 @@ class Photos:
                 path.unlink(missing_ok=True)
                 raise write_error(path, error) from error
         height, width = photo.rgb.shape[:2]
-        taken = UploadedPhoto(path.name.removeprefix("upload-"), name, path, shown, width, height, faces, photo.warnings)
+        taken = UploadedPhoto(
+            path.name.removeprefix("upload-"),
+            name,
+            path,
+            shown,
+            width,
+            height,
+            faces,
+            photo.warnings,
+        )
         with self._changing:
             self._photos[taken.id] = taken, time.monotonic()
             while len(self._photos) > _MOST_PHOTOS:
@@ -176,8 +200,14 @@ def _faces(rgb: UInt8Array, detector: FaceDetector) -> tuple[Face, ...]:
 def _turned_back(face: Face, quarters: int) -> Face:
     """From a picture turned counter-clockwise by quarter turns to the original."""
     for _ in range(quarters):
-        face = replace(face, left=1 - face.top - face.height, top=face.left, width=face.height, height=face.width,
-                       roll=(face.roll + 270) % 360 - 180)
+        face = replace(
+            face,
+            left=1 - face.top - face.height,
+            top=face.left,
+            width=face.height,
+            height=face.width,
+            roll=(face.roll + 270) % 360 - 180,
+        )
     return face
 
 
@@ -186,7 +216,9 @@ def decoded_frame(data: bytes) -> UInt8Array:
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             if image.width * image.height > _MOST_FRAME_PIXELS:
-                raise UserError("the camera picture is too large for a look at it: send it at 640 x 480")
+                raise UserError(
+                    "the camera picture is too large for a look at it: send it at 640 x 480"
+                )
             return np.asarray(image.convert("RGB"), np.uint8)
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError("the camera picture is damaged, or no JPEG") from error

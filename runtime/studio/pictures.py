@@ -30,7 +30,18 @@ YAWS = tuple(range(-40, 41, 8))
 """Degrees, columns of the sheet of turns."""
 PITCHES = (-14, 0, 14)
 """Degrees, rows of the sheet of turns."""
-SHOWN = ("neutral", "smile", "laugh", "jaw open", "pucker", "blink", "brows up", "frown", "wink", "show teeth")
+SHOWN = (
+    "neutral",
+    "smile",
+    "laugh",
+    "jaw open",
+    "pucker",
+    "blink",
+    "brows up",
+    "frown",
+    "wink",
+    "show teeth",
+)
 """Columns of the sheet of expressions."""
 TURN_SIDE, EXPRESSION_SIDE = 320, 176
 """Pixels of one picture."""
@@ -78,10 +89,16 @@ class Pictures:
     def _draw(self, entry: Entry) -> None:
         drawn = draw(load_avatar(entry.path))
         middle = YAWS.index(0) * TURN_SIDE, PITCHES.index(0) * TURN_SIDE
-        card = drawn.turns[middle[1]:middle[1] + TURN_SIDE, middle[0]:middle[0] + TURN_SIDE]
-        for kind, picture in (("card", card), ("turns", drawn.turns), ("expressions", drawn.expressions)):
+        card = drawn.turns[middle[1] : middle[1] + TURN_SIDE, middle[0] : middle[0] + TURN_SIDE]
+        for kind, picture in (
+            ("card", card),
+            ("turns", drawn.turns),
+            ("expressions", drawn.expressions),
+        ):
             with atomic_output(self._at(entry, kind)) as temporary:
-                Image.fromarray(np.ascontiguousarray(picture)).save(temporary, quality=_QUALITY, method=2)
+                Image.fromarray(np.ascontiguousarray(picture)).save(
+                    temporary, quality=_QUALITY, method=2
+                )
 
 
 def draw(avatar: Avatar) -> Drawn:
@@ -90,8 +107,18 @@ def draw(avatar: Avatar) -> Drawn:
     resting = acting(avatar, expression(), front)
     alpha = Stage(avatar, source, threads=1).draw_rgba(resting)[..., 3]
     stage = Stage(avatar, camera_of(source, view_of(alpha), TURN_SIDE, TURN_SIDE), threads=1)
-    rows = [np.concatenate([_picture(stage, acting(avatar, expression(), facing_pose(avatar, yaw=yaw, pitch=pitch)))
-                            for yaw in YAWS], 1) for pitch in PITCHES]
+    rows = [
+        np.concatenate(
+            [
+                _picture(
+                    stage, acting(avatar, expression(), facing_pose(avatar, yaw=yaw, pitch=pitch))
+                )
+                for yaw in YAWS
+            ],
+            1,
+        )
+        for pitch in PITCHES
+    ]
     near = stage.before(close_up(avatar, front, _CLOSE).resized(EXPRESSION_SIDE, EXPRESSION_SIDE))
     faces = [_picture(near, acting(avatar, _named(name), front)) for name in SHOWN]
     return Drawn(np.concatenate(rows, 0), np.concatenate(faces, 1))

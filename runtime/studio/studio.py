@@ -22,7 +22,15 @@ from perse_live.detect import FaceDetector
 from perse_live.errors import UserError
 from perse_live.files import write_error, write_image
 from perse_live.photo import load_photo
-from runtime.live.actions import Action, Mirror, SetBackground, SetBadge, SetGain, SetPicture, SetVirtualCamera
+from runtime.live.actions import (
+    Action,
+    Mirror,
+    SetBackground,
+    SetBadge,
+    SetGain,
+    SetPicture,
+    SetVirtualCamera,
+)
 from runtime.live.control import Control
 from runtime.live.frames import DrawnFrame
 from runtime.live.slot import Latest
@@ -130,13 +138,16 @@ class Studio:
         """The state of the studio as a JSON object; see docs/live-api.md."""
         number = self._number
         return {
-            "number": number, "folder": str(self.library.folder), "writable": self.library.writable,
+            "number": number,
+            "folder": str(self.library.folder),
+            "writable": self.library.writable,
             "own_machine": self.options.own_machine,
             "avatars": [self._entry(entry) for entry in self.library.entries()],
             "jobs": self.jobs.told(),
             "presets": [preset.told() for preset in self.kept.presets()],
             "backgrounds": list(self.kept.backgrounds()),
-            "default_looks": list(self.options.default_looks), "parts": list(BUILDER_PARTS),
+            "default_looks": list(self.options.default_looks),
+            "parts": list(BUILDER_PARTS),
         }
 
     def looks(self, entry_id: str) -> list[dict[str, object]]:
@@ -145,8 +156,16 @@ class Studio:
         there = [one.name for one in entry.looks]
         folder = self._previews(entry)
         known = {**{one.name: (one.label, one.slot) for one in entry.looks}, **self.options.looks}
-        return [{"name": name, "label": label, "slot": slot, "key": there.index(name) + 1 if name in there else 0,
-                 "picture": (folder / f"{name}.webp").is_file()} for name, (label, slot) in known.items()]
+        return [
+            {
+                "name": name,
+                "label": label,
+                "slot": slot,
+                "key": there.index(name) + 1 if name in there else 0,
+                "picture": (folder / f"{name}.webp").is_file(),
+            }
+            for name, (label, slot) in known.items()
+        ]
 
     def look_picture(self, entry_id: str, name: str) -> Path:
         """The picture of a look on an avatar's face. Raises UserError where it has not been drawn."""
@@ -221,8 +240,13 @@ class Studio:
         command = _file_manager(path)
         if command is None:
             raise UserError(f"there is no file manager to open: the file is {path}")
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                         start_new_session=True)
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def arrange_looks(self, entry_id: str, names: Sequence[str]) -> Entry:
         """Keep these looks, in this order; the others are taken out. Raises UserError while a job works on the avatar."""
@@ -237,10 +261,21 @@ class Studio:
             raise UserError("this avatar is being changed by a job: wait for its end, or cancel it")
 
     def _entry(self, entry: Entry) -> dict[str, object]:
-        return {"id": entry.id, "name": entry.name, "version": entry.version, "face": entry.face, "made": entry.made,
-                "modified": entry.modified, "bytes": entry.bytes, "likeness": entry.likeness, "warnings": list(entry.warnings),
-                "looks": [vars(one) for one in entry.looks], "problem": entry.problem,
-                "on_stage": self._stage.holds(entry.name), "busy": self.jobs.busy_with(entry.id)}
+        return {
+            "id": entry.id,
+            "name": entry.name,
+            "version": entry.version,
+            "face": entry.face,
+            "made": entry.made,
+            "modified": entry.modified,
+            "bytes": entry.bytes,
+            "likeness": entry.likeness,
+            "warnings": list(entry.warnings),
+            "looks": [vars(one) for one in entry.looks],
+            "problem": entry.problem,
+            "on_stage": self._stage.holds(entry.name),
+            "busy": self.jobs.busy_with(entry.id),
+        }
 
     # ----- presets and backgrounds
 
@@ -280,15 +315,30 @@ class Studio:
         Raises UserError where the photo is gone, the name cannot be, or nothing can be written.
         """
         if not self.library.writable:
-            raise UserError(f"the library {self.library.folder} may not be written to: start with --library and another folder")
+            raise UserError(
+                f"the library {self.library.folder} may not be written to: start with --library and another folder"
+            )
         name, photo = clean_name(wish.name), self.photos.get(wish.photo)
         if len(wish.extras) > _MOST_EXTRAS:
             raise UserError(f"at most {_MOST_EXTRAS} further pictures are taken")
         extras = [self.photos.get(one) for one in wish.extras]
         self._check_looks(wish.looks)
         folder, output = self._folder(), self.library.unfinished()
-        command = ["build", str(photo.path), "-o", str(output), "--attributes", "none", "--previews", str(folder), "--no-sheet",
-                   "--consent", "--consent-how", _CONSENT, "--progress-json"]
+        command = [
+            "build",
+            str(photo.path),
+            "-o",
+            str(output),
+            "--attributes",
+            "none",
+            "--previews",
+            str(folder),
+            "--no-sheet",
+            "--consent",
+            "--consent-how",
+            _CONSENT,
+            "--progress-json",
+        ]
         if wish.crop is not None:
             command += ["--crop", *map(str, wish.crop)]
         if extras:
@@ -305,8 +355,16 @@ class Studio:
             self._note()
             return entry.id
 
-        task = Task("build", name, lambda: command, folder, done=done, over=lambda: output.unlink(missing_ok=True),
-                    facts={"photo": photo.id, "photo_name": photo.name}, names=_names(photo, *extras))
+        task = Task(
+            "build",
+            name,
+            lambda: command,
+            folder,
+            done=done,
+            over=lambda: output.unlink(missing_ok=True),
+            facts={"photo": photo.id, "photo_name": photo.name},
+            names=_names(photo, *extras),
+        )
         return self.jobs.add(task).id
 
     def add_looks(self, entry_id: str, names: Sequence[str]) -> str:
@@ -317,11 +375,28 @@ class Studio:
             raise UserError("no look is named")
 
         def command() -> list[str]:
-            return ["attribute", "add", str(self.library.get(entry_id).path), *names, "--progress-json"]
+            return [
+                "attribute",
+                "add",
+                str(self.library.get(entry_id).path),
+                *names,
+                "--progress-json",
+            ]
 
-        titles = ", ".join(self.options.looks[name][0] for name in names[:3]) + (" ..." if len(names) > 3 else "")
-        task = Task("looks", titles, command, self._folder(), avatar=entry_id, reported=lambda _: self._reload(entry.name),
-                    done=lambda: entry_id, over=lambda: self._reload(entry.name, at_once=True), facts={"name": entry.name})
+        titles = ", ".join(self.options.looks[name][0] for name in names[:3]) + (
+            " ..." if len(names) > 3 else ""
+        )
+        task = Task(
+            "looks",
+            titles,
+            command,
+            self._folder(),
+            avatar=entry_id,
+            reported=lambda _: self._reload(entry.name),
+            done=lambda: entry_id,
+            over=lambda: self._reload(entry.name, at_once=True),
+            facts={"name": entry.name},
+        )
         return self.jobs.add(task).id
 
     def add_look_from_photo(self, entry_id: str, photo_id: str, part: str, name: str) -> str:
@@ -329,18 +404,45 @@ class Studio:
         entry, photo = self.library.get(entry_id), self.photos.get(photo_id)
         if part not in BUILDER_PARTS:
             raise UserError(f"unknown part {part[:20]!r}: give one of {', '.join(BUILDER_PARTS)}")
-        look = "".join(one if one.isascii() and one.isalnum() else "-" for one in name.lower()).strip("-")[:40] or f"{part}-photo"
+        look = (
+            "".join(one if one.isascii() and one.isalnum() else "-" for one in name.lower()).strip(
+                "-"
+            )[:40]
+            or f"{part}-photo"
+        )
 
         def command() -> list[str]:
-            return ["attribute", "add", str(self.library.get(entry_id).path), "--from", str(photo.path), "--part", part, "--name",
-                    look, "--consent", "--consent-how", _CONSENT, "--progress-json"]
+            return [
+                "attribute",
+                "add",
+                str(self.library.get(entry_id).path),
+                "--from",
+                str(photo.path),
+                "--part",
+                part,
+                "--name",
+                look,
+                "--consent",
+                "--consent-how",
+                _CONSENT,
+                "--progress-json",
+            ]
 
         def over() -> None:
             self.photos.delete(photo_id)
             self._reload(entry.name, at_once=True)
 
-        task = Task("look-from-photo", f"{part.capitalize()} from {photo.name}", command, self._folder(), avatar=entry_id,
-                    done=lambda: entry_id, over=over, facts={"name": entry.name}, names=_names(photo))
+        task = Task(
+            "look-from-photo",
+            f"{part.capitalize()} from {photo.name}",
+            command,
+            self._folder(),
+            avatar=entry_id,
+            done=lambda: entry_id,
+            over=over,
+            facts={"name": entry.name},
+            names=_names(photo),
+        )
         return self.jobs.add(task).id
 
     def draw_looks(self, entry_id: str) -> str:
@@ -354,17 +456,41 @@ class Studio:
         def missing() -> list[str]:
             return [name for name in self.options.looks if not (folder / f"{name}.webp").is_file()]
 
-        waiting = any(job["kind"] == "previews" and job.get("of") == entry_id and job["state"] in ("queued", "running")
-                      for job in self.jobs.told())
+        waiting = any(
+            job["kind"] == "previews"
+            and job.get("of") == entry_id
+            and job["state"] in ("queued", "running")
+            for job in self.jobs.told()
+        )
         if not missing() or waiting:
             return ""
 
         def command() -> list[str]:
             path, names = str(self.library.get(entry_id).path), missing()
-            return ["attribute", "thumbnails", path, "-o", str(folder), "--names", *names, "--progress-json"] if names else []
+            return (
+                [
+                    "attribute",
+                    "thumbnails",
+                    path,
+                    "-o",
+                    str(folder),
+                    "--names",
+                    *names,
+                    "--progress-json",
+                ]
+                if names
+                else []
+            )
 
-        task = Task("previews", entry.name, command, folder, background=True, keeps_folder=True,
-                    facts={"of": entry_id, "name": entry.name})
+        task = Task(
+            "previews",
+            entry.name,
+            command,
+            folder,
+            background=True,
+            keeps_folder=True,
+            facts={"of": entry_id, "name": entry.name},
+        )
         return self.jobs.add(task).id
 
     def _check_looks(self, names: Sequence[str]) -> None:
@@ -390,7 +516,9 @@ class Studio:
     def _reload(self, name: str, *, at_once: bool = False) -> None:
         """Let an avatar that is on stage wear what it has learnt."""
         now = time.monotonic()
-        if not self._stage.holds(name) or (not at_once and now < self._reloaded.get(name, 0.0) + _RELOAD_SPACING):
+        if not self._stage.holds(name) or (
+            not at_once and now < self._reloaded.get(name, 0.0) + _RELOAD_SPACING
+        ):
             return
         self._reloaded[name] = now
         entry = next((one for one in self.library.entries() if one.name == name), None)
@@ -407,7 +535,10 @@ class Studio:
 
 def _names(*photos: UploadedPhoto) -> dict[str, str]:
     """What the builder calls uploaded files, and what their owner does; longer ones first."""
-    return {**{str(one.path): one.name for one in photos}, **{one.path.name: one.name for one in photos}}
+    return {
+        **{str(one.path): one.name for one in photos},
+        **{one.path.name: one.name for one in photos},
+    }
 
 
 class RememberingControl:
@@ -449,7 +580,9 @@ class RememberingControl:
             case SetPicture(width, height, fps):
                 self._kept.remember(width=width, height=height, fps=fps)
             case SetVirtualCamera():
-                self._kept.remember(virtual_camera=bool(self._control.state().get("virtual_camera")))
+                self._kept.remember(
+                    virtual_camera=bool(self._control.state().get("virtual_camera"))
+                )
             case _:
                 pass
 
@@ -459,7 +592,11 @@ def _file_manager(path: Path) -> list[str] | None:
     if sys.platform == "darwin":
         return ["/usr/bin/open", "-R", str(path)]
     if sys.platform == "win32":
-        return [str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "explorer.exe"), "/select,", str(path)]
+        return [
+            str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "explorer.exe"),
+            "/select,",
+            str(path),
+        ]
     opener = installed_program("xdg-open")
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return [opener, str(path.parent)] if opener and screen else None

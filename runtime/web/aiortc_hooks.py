@@ -60,7 +60,9 @@ def only_loopback(connection: RTCPeerConnection, *, own_addresses: bool = False)
     """
     for transport in _ice_transports(connection):
         ice = transport.iceGatherer._connection  # pyright: ignore[reportPrivateUsage]
-        ice.get_component_candidates = partial(_gather_local, ice, ice.get_component_candidates, own_addresses)
+        ice.get_component_candidates = partial(
+            _gather_local, ice, ice.get_component_candidates, own_addresses
+        )
 
 
 def limit_decoded_pictures() -> None:
@@ -101,7 +103,9 @@ class _LimitedDecoder(Decoder):
         small = [frame for frame in frames if frame.width * frame.height <= MAX_PICTURE_PIXELS]
         if len(small) < len(frames) and not self._told:
             self._told = True
-            _log.warning("pictures of more than %d pixels are not taken from a browser", MAX_PICTURE_PIXELS)
+            _log.warning(
+                "pictures of more than %d pixels are not taken from a browser", MAX_PICTURE_PIXELS
+            )
         return cast("list[Frame]", small)
 
 
@@ -126,13 +130,23 @@ def track_connecting(connection: RTCPeerConnection) -> set[asyncio.Task[None]]:
     return tasks
 
 
-async def _gather_with_loopback(gather: Callable[[int, list[str], int], Awaitable[list[Candidate]]], component: int,
-                                addresses: list[str], timeout: int = 5) -> list[Candidate]:
+async def _gather_with_loopback(
+    gather: Callable[[int, list[str], int], Awaitable[list[Candidate]]],
+    component: int,
+    addresses: list[str],
+    timeout: int = 5,
+) -> list[Candidate]:
     return await gather(component, [_LOOPBACK, *addresses], timeout)
 
 
-async def _gather_local(ice: aioice.ice.Connection, gather: Callable[[int, list[str], int], Awaitable[list[Candidate]]],
-                        own_addresses: bool, component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
+async def _gather_local(
+    ice: aioice.ice.Connection,
+    gather: Callable[[int, list[str], int], Awaitable[list[Candidate]]],
+    own_addresses: bool,
+    component: int,
+    addresses: list[str],
+    timeout: int = 5,
+) -> list[Candidate]:
     if not own_addresses:
         return await gather(component, [_LOOPBACK], timeout)
     found = await gather(component, [_LOOPBACK, *addresses], timeout)
@@ -142,7 +156,9 @@ async def _gather_local(ice: aioice.ice.Connection, gather: Callable[[int, list[
     return found
 
 
-def _receive_from(ours: set[str], receive: Callable[[Any, Any], None], data: bytes, address: tuple[str, int]) -> None:
+def _receive_from(
+    ours: set[str], receive: Callable[[Any, Any], None], data: bytes, address: tuple[str, int]
+) -> None:
     if address[0] in ours:
         receive(data, address)
 

@@ -29,44 +29,74 @@ _log = logging.getLogger(__name__)
 _TICKET_SECONDS = 60.0  # from asking for a recording's address to opening it
 
 
-def make_app(control: Control, viewers: Viewers, publisher: Publisher | None, listener: Listener, *, host: str, token: str,
-             viewer_token: str, local: bool, studio: StudioRoutes | None) -> web.Application:
+def make_app(
+    control: Control,
+    viewers: Viewers,
+    publisher: Publisher | None,
+    listener: Listener,
+    *,
+    host: str,
+    token: str,
+    viewer_token: str,
+    local: bool,
+    studio: StudioRoutes | None,
+) -> web.Application:
     """The server's routes.
 
     publisher: None where the session takes no camera from a browser. listener: told of each connection's requests. host: what the
     server listens on; token: needed for every request but the page's own files, "" for none; viewer_token: lets its bearer watch,
     and nothing else; local: whether peers are on this machine; studio: None where there is none.
     """
+
     def rights(request: web.Request) -> Rights:
         return rights_of(_given(request), owner_token=token, viewer_token=viewer_token)
 
-    routes = _Routes(control, viewers, publisher, rights, local=local, has_studio=studio is not None)
-    app = web.Application(middlewares=[_guard(listener, host, rights), _tell_errors], client_max_size=MAX_SDP_BYTES)
+    routes = _Routes(
+        control, viewers, publisher, rights, local=local, has_studio=studio is not None
+    )
+    app = web.Application(
+        middlewares=[_guard(listener, host, rights), _tell_errors], client_max_size=MAX_SDP_BYTES
+    )
     app.on_response_prepare.append(_add_headers)
-    app.add_routes([
-        web.get("/", routes.index),
-        web.get("/obs", routes.obs),
-        web.get("/watch", routes.watch_page),
-        web.get("/static/{name:.+}", routes.static),
-        web.post("/whep", routes.watch),
-        web.delete("/whep/{id}", routes.stop_watching),
-        web.post("/whip", routes.publish),
-        web.delete("/whip/{id}", routes.stop_publishing),
-        web.get("/recording", routes.recording),
-        web.post("/recording", routes.recording_address),
-        web.get("/api/state", routes.state),
-        web.get("/api/stats", routes.stats),
-        web.get("/api/watch", routes.watch_state),
-        web.post("/api/action", routes.action),
-        *(() if studio is None else studio.routes()),
-    ])
+    app.add_routes(
+        [
+            web.get("/", routes.index),
+            web.get("/obs", routes.obs),
+            web.get("/watch", routes.watch_page),
+            web.get("/static/{name:.+}", routes.static),
+            web.post("/whep", routes.watch),
+            web.delete("/whep/{id}", routes.stop_watching),
+            web.post("/whip", routes.publish),
+            web.delete("/whip/{id}", routes.stop_publishing),
+            web.get("/recording", routes.recording),
+            web.post("/recording", routes.recording_address),
+            web.get("/api/state", routes.state),
+            web.get("/api/stats", routes.stats),
+            web.get("/api/watch", routes.watch_state),
+            web.post("/api/action", routes.action),
+            *(() if studio is None else studio.routes()),
+        ]
+    )
     return app
 
 
 class _Routes:
-    def __init__(self, control: Control, viewers: Viewers, publisher: Publisher | None,
-                 rights: Callable[[web.Request], Rights], *, local: bool, has_studio: bool) -> None:
-        self._control, self._viewers, self._publisher, self._local = control, viewers, publisher, local
+    def __init__(
+        self,
+        control: Control,
+        viewers: Viewers,
+        publisher: Publisher | None,
+        rights: Callable[[web.Request], Rights],
+        *,
+        local: bool,
+        has_studio: bool,
+    ) -> None:
+        self._control, self._viewers, self._publisher, self._local = (
+            control,
+            viewers,
+            publisher,
+            local,
+        )
         self._rights, self._has_studio = rights, has_studio
         self._tickets = Tickets(_TICKET_SECONDS)
 
@@ -89,21 +119,34 @@ class _Routes:
     async def recording_address(self, request: web.Request) -> web.Response:
         """A link can carry no header, and a token in an address would stay in histories and logs."""
         ticket = self._tickets.issue(time.monotonic())
-        return web.json_response({"address": f"/recording?ticket={ticket}", "seconds": _TICKET_SECONDS})
+        return web.json_response(
+            {"address": f"/recording?ticket={ticket}", "seconds": _TICKET_SECONDS}
+        )
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket")  # without one the token has been shown
-        accepted = self._tickets.redeem if request.method == "GET" else self._tickets.valid  # HEAD: the GET is still to come
+        accepted = (
+            self._tickets.redeem if request.method == "GET" else self._tickets.valid
+        )  # HEAD: the GET is still to come
         if ticket is not None and not accepted(ticket, time.monotonic()):
-            return error_response(401, "the ticket is used or too old: ask for another one by POST /recording")
+            return error_response(
+                401, "the ticket is used or too old: ask for another one by POST /recording"
+            )
         path = self._control.recorded
         if path is None or not path.is_file():
             return error_response(404, "there is no recording yet, or it has been moved away")
-        name = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_" for letter in path.name)
-        return web.FileResponse(path, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+        name = "".join(
+            letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_"
+            for letter in path.name
+        )
+        return web.FileResponse(
+            path, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        )
 
     async def state(self, request: web.Request) -> web.Response:
-        return web.json_response({**self._control.state(), **({"studio": True} if self._has_studio else {})})
+        return web.json_response(
+            {**self._control.state(), **({"studio": True} if self._has_studio else {})}
+        )
 
     async def stats(self, request: web.Request) -> web.Response:
         return web.json_response(self._control.stats())
@@ -117,9 +160,13 @@ class _Routes:
         return web.json_response(self._control.state())
 
     async def watch(self, request: web.Request) -> web.Response:
-        offer = parse_offer(await read_body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local)
+        offer = parse_offer(
+            await read_body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local
+        )
         try:
-            peer_id, answer = await self._viewers.watch(offer, steers=self._rights(request) == "owner")
+            peer_id, answer = await self._viewers.watch(
+                offer, steers=self._rights(request) == "owner"
+            )
         except TooManyViewers as error:
             return error_response(503, str(error), {"Retry-After": "10"})
         return _answer(f"/whep/{peer_id}", answer)
@@ -131,14 +178,20 @@ class _Routes:
 
     async def publish(self, request: web.Request) -> web.Response:
         if self._publisher is None:
-            return error_response(404, "this session takes no camera from a browser: start it with --camera browser")
-        offer = parse_offer(await read_body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local)
+            return error_response(
+                404, "this session takes no camera from a browser: start it with --camera browser"
+            )
+        offer = parse_offer(
+            await read_body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local
+        )
         peer_id, answer = await self._publisher.publish(offer)
         return _answer(f"/whip/{peer_id}", answer)
 
     async def stop_publishing(self, request: web.Request) -> web.Response:
         if self._publisher is None or not await self._publisher.end(request.match_info["id"]):
-            return error_response(404, "there is no such camera: it may have left or been replaced already")
+            return error_response(
+                404, "there is no such camera: it may have left or been replaced already"
+            )
         return web.json_response({})
 
 
@@ -150,20 +203,30 @@ def _guard(listener: Listener, host: str, rights_in: Callable[[web.Request], Rig
         listener.requested(request.protocol)
         host_header = request.headers.get("Host")
         if not host_fits(host_header, listening=host):
-            return error_response(403, "the Host of the request is not this server's: use the link that it printed")
+            return error_response(
+                403, "the Host of the request is not this server's: use the link that it printed"
+            )
         if not origin_fits(request.headers.get("Origin"), host_header):
             return error_response(403, "requests from other web sites are not answered")
         rights = rights_in(request)
         if rights != "none":
             listener.trusted(request.protocol)
-            if rights == "viewer" and not _is_public(request) and not viewer_may(request.method, request.path):
+            if (
+                rights == "viewer"
+                and not _is_public(request)
+                and not viewer_may(request.method, request.path)
+            ):
                 return error_response(403, "this link is for watching only")
         elif not listener.without_token(request.protocol):
-            return error_response(429, "too many requests without the token: wait a second", {"Retry-After": "1"})
+            return error_response(
+                429, "too many requests without the token: wait a second", {"Retry-After": "1"}
+            )
         elif _given(request):
             seconds = wrong_tokens.delay(request.remote or "", time.monotonic())
             if math.isinf(seconds):
-                return error_response(429, "too many wrong tokens: wait a minute", {"Retry-After": "60"})
+                return error_response(
+                    429, "too many wrong tokens: wait a minute", {"Retry-After": "60"}
+                )
             await asyncio.sleep(seconds)
             return _denied()
         elif not _is_public(request):
@@ -184,13 +247,19 @@ def _is_public(request: web.Request) -> bool:
     """
     if request.method not in ("GET", "HEAD"):
         return False
-    return request.path in ("/", "/obs", "/watch") or request.path.startswith("/static/") or (
-        request.path in ("/recording", DOWNLOAD) and "ticket" in request.query)
+    return (
+        request.path in ("/", "/obs", "/watch")
+        or request.path.startswith("/static/")
+        or (request.path in ("/recording", DOWNLOAD) and "ticket" in request.query)
+    )
 
 
 def _denied() -> web.Response:
-    return error_response(401, "the token is missing or wrong: use the link that the server printed",
-                          {"WWW-Authenticate": "Bearer"})
+    return error_response(
+        401,
+        "the token is missing or wrong: use the link that the server printed",
+        {"WWW-Authenticate": "Bearer"},
+    )
 
 
 @web.middleware
@@ -204,7 +273,9 @@ async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResp
         if error.status == 404:
             return error_response(404, "there is nothing here")
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return error_response(error.status, f"{error.text or error.reason}".splitlines()[0], headers)
+        return error_response(
+            error.status, f"{error.text or error.reason}".splitlines()[0], headers
+        )
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception:
@@ -223,10 +294,14 @@ def _page(name: str) -> web.Response:
         return error_response(404, "there is no such page")
     content, kind = found
     charset = "utf-8" if kind.startswith("text/") else None
-    response = web.Response(body=content, content_type=kind, charset=charset, headers={"Cache-Control": "no-cache"})
+    response = web.Response(
+        body=content, content_type=kind, charset=charset, headers={"Cache-Control": "no-cache"}
+    )
     response.enable_compression()  # where the browser takes it: the page is a third of its size then
     return response
 
 
 def _answer(location: str, sdp: str) -> web.Response:
-    return web.Response(status=201, text=sdp, content_type="application/sdp", headers={"Location": location})
+    return web.Response(
+        status=201, text=sdp, content_type="application/sdp", headers={"Location": location}
+    )

@@ -22,7 +22,9 @@ class FixedBandwidth:
         self._bits = bits_per_second
         self._told: int | None = None  # when, milliseconds
 
-    def add(self, arrival_time_ms: int, abs_send_time: int, payload_size: int, ssrc: int) -> tuple[int, list[int]] | None:
+    def add(
+        self, arrival_time_ms: int, abs_send_time: int, payload_size: int, ssrc: int
+    ) -> tuple[int, list[int]] | None:
         """What to tell the sender on a packet's arrival; None: nothing just now."""
         del abs_send_time, payload_size
         if self._told is not None and 0 <= arrival_time_ms - self._told < _INTERVAL:

@@ -20,12 +20,18 @@ async def read_body(request: web.Request, media_type: str, most: int) -> bytes:
     if request.content_type != media_type:
         raise web.HTTPUnsupportedMediaType(text=f"the body must be {media_type}")
     try:
-        body = b"" if (request.content_length or 0) > most else await asyncio.wait_for(_read(request, most), _BODY_SECONDS)
+        body = (
+            b""
+            if (request.content_length or 0) > most
+            else await asyncio.wait_for(_read(request, most), _BODY_SECONDS)
+        )
     except asyncio.TimeoutError:
         raise web.HTTPRequestTimeout(text="the body did not come in time") from None
     size = max(len(body), request.content_length or 0)
     if size > most:
-        raise web.HTTPRequestEntityTooLarge(most, size, text=f"the body is larger than {most} bytes")
+        raise web.HTTPRequestEntityTooLarge(
+            most, size, text=f"the body is larger than {most} bytes"
+        )
     return body
 
 
@@ -46,7 +52,9 @@ async def upload_chunks(request: web.Request, most: int) -> AsyncIterator[bytes]
     if request.content_type != "application/octet-stream":
         raise web.HTTPUnsupportedMediaType(text="the body must be application/octet-stream")
     if (request.content_length or 0) > most:
-        raise UserError(f"the file is larger than {most >> 20} MB: reduce it, or choose another one")
+        raise UserError(
+            f"the file is larger than {most >> 20} MB: reduce it, or choose another one"
+        )
     while True:
         try:
             chunk = await asyncio.wait_for(request.content.readany(), _PAUSE_SECONDS)
@@ -59,7 +67,9 @@ async def upload_chunks(request: web.Request, most: int) -> AsyncIterator[bytes]
         yield chunk
 
 
-def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+def error_response(
+    status: int, message: str, headers: dict[str, str] | None = None
+) -> web.Response:
     """A failure as one line of JSON."""
     return web.json_response({"error": " ".join(message.split())}, status=status, headers=headers)
 

@@ -78,16 +78,37 @@ def _open(config: EncodeConfig, width: int, height: int) -> VideoCodecContext:
     if config.codec == "vp8":
         context.qmin, context.qmax = 2, 56
     else:
-        context.profile = "Baseline"  # the one that every WebRTC endpoint must decode (RFC 7742, section 6.2)
+        context.profile = (
+            "Baseline"  # the one that every WebRTC endpoint must decode (RFC 7742, section 6.2)
+        )
     # A buffer of half a second keeps keyframes small enough not to be late
     rate = {"maxrate": str(config.bitrate), "bufsize": str(config.bitrate // 2)}
-    context.options = {**options, **rate, **({"minrate": rate["maxrate"]} if config.codec == "vp8" else {})}
+    context.options = {
+        **options,
+        **rate,
+        **({"minrate": rate["maxrate"]} if config.codec == "vp8" else {}),
+    }
     return context
 
 
-_LIBRARIES: Mapping[CodecName, tuple[str, dict[str, str]]] = MappingProxyType({
-    # Denoising (what WebRTC does by default) costs 1.6 ms a frame and 6 dB: drawn pictures have no noise
-    "vp8": ("libvpx", {"deadline": "realtime", "cpu-used": "-8", "lag-in-frames": "0", "noise-sensitivity": "0",
-                       "static-thresh": "1", "undershoot-pct": "100", "overshoot-pct": "15"}),
-    "h264": ("libx264", {"preset": "superfast", "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0"}),
-})
+_LIBRARIES: Mapping[CodecName, tuple[str, dict[str, str]]] = MappingProxyType(
+    {
+        # Denoising (what WebRTC does by default) costs 1.6 ms a frame and 6 dB: drawn pictures have no noise
+        "vp8": (
+            "libvpx",
+            {
+                "deadline": "realtime",
+                "cpu-used": "-8",
+                "lag-in-frames": "0",
+                "noise-sensitivity": "0",
+                "static-thresh": "1",
+                "undershoot-pct": "100",
+                "overshoot-pct": "15",
+            },
+        ),
+        "h264": (
+            "libx264",
+            {"preset": "superfast", "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0"},
+        ),
+    }
+)

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 _log = logging.getLogger(__name__)
 _BACKLOG = 256  # connections that the system keeps until they are accepted
 _MOST_CLIENTS = 4096  # that are remembered
-_BLOCKED_SECONDS = 1.0  # for who asks for too much without the token; short, as others may share the address
+_BLOCKED_SECONDS = (
+    1.0  # for who asks for too much without the token; short, as others may share the address
+)
 _PAUSE = 0.2  # seconds, where the system has no descriptors left
 
 
@@ -91,7 +93,9 @@ class _Spent:
 class _Tracked(asyncio.Protocol):
     """Passes everything on to the HTTP protocol, and tells when the connection is lost."""
 
-    def __init__(self, inner: asyncio.Protocol, connection: _Connection, lost: Callable[[_Connection], None]) -> None:
+    def __init__(
+        self, inner: asyncio.Protocol, connection: _Connection, lost: Callable[[_Connection], None]
+    ) -> None:
         self._inner, self._connection, self._lost = inner, connection, lost
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,8 +122,12 @@ class _Tracked(asyncio.Protocol):
 class Listener:
     """Listening sockets and the connections that came in; used in the event loop only."""
 
-    def __init__(self, make_protocol: Callable[[], asyncio.Protocol], limits: ConnectionLimits,
-                 tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        make_protocol: Callable[[], asyncio.Protocol],
+        limits: ConnectionLimits,
+        tls: ssl.SSLContext | None,
+    ) -> None:
         """make_protocol: of HTTP, for each connection."""
         self._make_protocol, self._limits, self._tls = make_protocol, limits, tls
         self._sockets: list[socket.socket] = []
@@ -137,7 +145,9 @@ class Listener:
     async def start(self, host: str, port: int) -> int:
         """Listen on all addresses of a host; returns the port. Raises OSError where that is not possible."""
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = await loop.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
         try:
             for family, kind, protocol, _, address in dict.fromkeys(found):
                 listening = socket.socket(family, kind, protocol)
@@ -168,7 +178,9 @@ class Listener:
         self._spent[connection.key] = spent  # the last one again
         while len(self._spent) > _MOST_CLIENTS:
             del self._spent[next(iter(self._spent))]
-        spent.requests = max(0.0, spent.requests - (now - spent.time) * self._limits.requests_per_second) + 1
+        spent.requests = (
+            max(0.0, spent.requests - (now - spent.time) * self._limits.requests_per_second) + 1
+        )
         spent.time = now
         if spent.requests <= self._limits.most_requests:
             return True
@@ -190,11 +202,17 @@ class Listener:
         """Accept no more connections; those that are open stay open, but for those that have not come about."""
         for task in self._accepting:
             task.cancel()
-        opening = [connection.opening for connection in self._connections if connection.transport is None]
+        opening = [
+            connection.opening for connection in self._connections if connection.transport is None
+        ]
         for connection in list(self._connections):
             if connection.transport is None:
                 self._drop(connection)
-        await asyncio.gather(*self._accepting, *(task for task in opening if task is not None), return_exceptions=True)
+        await asyncio.gather(
+            *self._accepting,
+            *(task for task in opening if task is not None),
+            return_exceptions=True,
+        )
         self._close_sockets()
 
     def _port(self) -> int:
@@ -236,6 +254,7 @@ class Listener:
 
     async def _open(self, connection: _Connection) -> None:
         """TLS, where there is any, and the protocol."""
+
         def protocol() -> asyncio.Protocol:
             inner = connection.protocol = self._make_protocol()
             self._of_protocol[inner] = connection
@@ -243,8 +262,9 @@ class Listener:
 
         patience = self._limits.request_seconds if self._tls is not None else None
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection.socket, ssl=self._tls,
-                                                                     ssl_handshake_timeout=patience)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                protocol, connection.socket, ssl=self._tls, ssl_handshake_timeout=patience
+            )
         except (OSError, ssl.SSLError, asyncio.CancelledError) as error:
             self._forget(connection)
             connection.socket.close()
@@ -255,7 +275,9 @@ class Listener:
     def _limit(self, connection: _Connection, seconds: float) -> None:
         if connection.deadline is not None:
             connection.deadline.cancel()
-        connection.deadline = asyncio.get_running_loop().call_later(max(0.0, seconds), self._drop, connection)
+        connection.deadline = asyncio.get_running_loop().call_later(
+            max(0.0, seconds), self._drop, connection
+        )
 
     def _make_room(self, key: str | None) -> bool:
         """Drop the oldest connection that has not shown the token, of a client or of any; whether there was one."""
@@ -271,7 +293,9 @@ class Listener:
             connection.transport.abort()
         elif connection.opening is not None:
             connection.opening.cancel()
-            connection.opening.add_done_callback(lambda _: connection.socket.close())  # where it had not begun yet
+            connection.opening.add_done_callback(
+                lambda _: connection.socket.close()
+            )  # where it had not begun yet
 
     def _forget(self, connection: _Connection) -> None:
         if not connection.ended:
@@ -288,7 +312,9 @@ class Listener:
 class WrongTokens:
     """Slows down guessing: every wrong token from a client is answered half a second after the one before."""
 
-    def __init__(self, *, spacing: float = 0.5, most_waiting: float = 10.0, most_clients: int = _MOST_CLIENTS) -> None:
+    def __init__(
+        self, *, spacing: float = 0.5, most_waiting: float = 10.0, most_clients: int = _MOST_CLIENTS
+    ) -> None:
         """spacing, most_waiting: seconds; most_clients: that are remembered."""
         self._spacing, self._most_waiting, self._most_clients = spacing, most_waiting, most_clients
         self._free_at: dict[str, float] = {}
@@ -309,7 +335,9 @@ class WrongTokens:
 def _prepare(listening: socket.socket) -> None:
     """As asyncio's own servers."""
     listening.setblocking(False)
-    with contextlib.suppress(AttributeError, OSError):  # not on Windows, where it would share a port that is in use
+    with contextlib.suppress(
+        AttributeError, OSError
+    ):  # not on Windows, where it would share a port that is in use
         if hasattr(socket, "SO_REUSEPORT"):
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if listening.family == socket.AF_INET6:

@@ -62,7 +62,12 @@ class ControlChannels:
             elif budget.spend(time.monotonic()):
                 self._act(channel, message)
             else:
-                _send(channel, {"error": f"too many actions: at most {_ACTIONS_PER_SECOND:g} a second are taken"})
+                _send(
+                    channel,
+                    {
+                        "error": f"too many actions: at most {_ACTIONS_PER_SECOND:g} a second are taken"
+                    },
+                )
 
         def forget() -> None:
             self._channels.pop(channel, None)

@@ -98,7 +98,9 @@ class KeyframeRequests:
 class SharedEncoder:
     """Encodes while somebody watches; idle, it costs nothing."""
 
-    def __init__(self, drawn: Latest[DrawnFrame], clock: StageClock, config: EncodeConfig | None = None) -> None:
+    def __init__(
+        self, drawn: Latest[DrawnFrame], clock: StageClock, config: EncodeConfig | None = None
+    ) -> None:
         self._drawn, self._clock, self._config = drawn, clock, config or EncodeConfig()
         self._keyframes = KeyframeRequests(self._config.keyframe_spacing)
         self._subscriptions: set[Subscription] = set()  # touched in the event loop only
@@ -183,14 +185,20 @@ class SharedEncoder:
             self._state.wait_for(lambda: self._watched or self._closing)
             return idle
 
-    def _encoded(self, encoder: PictureEncoder, frame: DrawnFrame, ticks: int, *, keyframe: bool) -> Packet[Any] | None:
+    def _encoded(
+        self, encoder: PictureEncoder, frame: DrawnFrame, ticks: int, *, keyframe: bool
+    ) -> Packet[Any] | None:
         try:
             with self._clock.measured():
                 packet = encoder.encode(frame.i420(), ticks, keyframe=keyframe)
         except Exception as error:  # whatever it is, the pictures after it can be had: this thread serves all viewers
             if not self._failing:
-                _log.warning("a picture of %dx%d could not be encoded for viewers: %s", frame.image.shape[1],
-                             frame.image.shape[0], gist(error))
+                _log.warning(
+                    "a picture of %dx%d could not be encoded for viewers: %s",
+                    frame.image.shape[1],
+                    frame.image.shape[0],
+                    gist(error),
+                )
             self._failing = True
             return None
         self._failing = False

@@ -10,7 +10,9 @@ from perse_live.errors import UserError
 
 _HOST = r"(?:\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?"
 _STUN = re.compile(f"stuns?:{_HOST}", re.IGNORECASE | re.ASCII)
-_TURN = re.compile(rf"(turns?):([^:@]+):([^@]+)@({_HOST}(?:\?transport=(?:udp|tcp))?)", re.IGNORECASE | re.ASCII)
+_TURN = re.compile(
+    rf"(turns?):([^:@]+):([^@]+)@({_HOST}(?:\?transport=(?:udp|tcp))?)", re.IGNORECASE | re.ASCII
+)
 _LONGEST = 500  # characters
 
 
@@ -37,8 +39,10 @@ def ice_server(text: str) -> IceServer:
             return IceServer(text.lower())
         if turn := _TURN.fullmatch(text):
             return IceServer(f"{turn[1]}:{turn[4]}".lower(), unquote(turn[2]), unquote(turn[3]))
-    raise UserError(f"{_shown(text)!r} is not an ICE server: give stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT, where"
-                    " %3A stands for a colon and %40 for an at sign in user and password")
+    raise UserError(
+        f"{_shown(text)!r} is not an ICE server: give stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT, where"
+        " %3A stands for a colon and %40 for an at sign in user and password"
+    )
 
 
 def _shown(text: str) -> str:

@@ -41,7 +41,9 @@ class MarkerJitterBuffer(JitterBuffer):
 
     def _at(self, offset: int) -> RtpPacket | None:
         """The packet so many places after the oldest one that is wanted."""
-        return None if self._origin is None else self._packets[(self._origin + offset) % self.capacity]
+        return (
+            None if self._origin is None else self._packets[(self._origin + offset) % self.capacity]
+        )
 
 
 def deliver_frames_at_once(receiver: RTCRtpReceiver) -> None:
@@ -50,7 +52,9 @@ def deliver_frames_at_once(receiver: RTCRtpReceiver) -> None:
     Raises AttributeError where this aiortc keeps its buffer elsewhere.
     """
     stock: JitterBuffer = getattr(receiver, _BUFFER_OF_RECEIVER)
-    setattr(receiver, _BUFFER_OF_RECEIVER, MarkerJitterBuffer(capacity=stock.capacity, is_video=True))
+    setattr(
+        receiver, _BUFFER_OF_RECEIVER, MarkerJitterBuffer(capacity=stock.capacity, is_video=True)
+    )
 
 
 def _payload(packet: RtpPacket) -> bytes:

@@ -18,5 +18,7 @@ def perform(control: Control, text: str) -> None:
     try:
         message = parse_json_object(text, max_bytes=MAX_JSON_BYTES)
     except CheckedError as error:
-        raise UserError(f'the message is {error}: send an object such as {{"action": "hide"}}') from None
+        raise UserError(
+            f'the message is {error}: send an object such as {{"action": "hide"}}'
+        ) from None
     control.act(parse_action(message))

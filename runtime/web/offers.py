@@ -13,7 +13,9 @@ _MOST_MEDIA = 8
 _MOST_CANDIDATES = 64  # each costs connectivity checks; a machine with many interfaces has a dozen
 _RTPMAP = re.compile(r"^a=rtpmap:(\d{1,3}) ([A-Za-z0-9-]{1,20})/90000\s*$", re.MULTILINE)
 _PROFILE = re.compile(r"[0-9A-F]{6}")
-_BASELINE = re.compile(r"42[0-9A-F]{4}|4D[89A-F][0-9A-F]{3}|58[CDEF][0-9A-F]{3}")  # RFC 6184, table 5
+_BASELINE = re.compile(
+    r"42[0-9A-F]{4}|4D[89A-F][0-9A-F]{3}|58[CDEF][0-9A-F]{3}"
+)  # RFC 6184, table 5
 _MDNS_CANDIDATE = re.compile(r"a=candidate:\S+ \d+ \S+ \d+ \S+\.local ", re.IGNORECASE)
 
 
@@ -33,8 +35,11 @@ class Offer:
     def takes_sound(self) -> bool:
         """Whether it has a section for sound that would be received."""
         section = re.search(r"^m=audio .*?(?=^m=|\Z)", self.sdp, re.MULTILINE | re.DOTALL)
-        return (section is not None and " opus/48000" in section[0]
-                and not re.search(r"^a=(inactive|sendonly)\b", section[0], re.MULTILINE))
+        return (
+            section is not None
+            and " opus/48000" in section[0]
+            and not re.search(r"^a=(inactive|sendonly)\b", section[0], re.MULTILINE)
+        )
 
     def codec_obstacle(self, name: Literal["VP8", "H264"]) -> str:
         """Why a video codec cannot be agreed on, in a few words; empty where it can.
@@ -42,7 +47,11 @@ class Offer:
         H.264 needs a payload type with packetization-mode=1, as keyframes do not fit into one packet, and the Baseline or
         Constrained Baseline profile, which is what every endpoint has (RFC 6184, section 8.1; RFC 7742, section 6.2).
         """
-        kinds = [_parameters(self.sdp, number) for number, codec in _RTPMAP.findall(self.sdp) if codec.upper() == name]
+        kinds = [
+            _parameters(self.sdp, number)
+            for number, codec in _RTPMAP.findall(self.sdp)
+            if codec.upper() == name
+        ]
         if not kinds:
             return f"is without video/{name}"
         if name == "VP8":
@@ -52,7 +61,11 @@ class Offer:
             return "has H264 only without packetization-mode=1"
         profiles = [one.get("profile-level-id", "42E01F").upper() for one in in_packets]
         if not any(_BASELINE.fullmatch(profile) for profile in profiles):
-            shown = ", ".join(dict.fromkeys(profile if _PROFILE.fullmatch(profile) else "unknown" for profile in profiles))
+            shown = ", ".join(
+                dict.fromkeys(
+                    profile if _PROFILE.fullmatch(profile) else "unknown" for profile in profiles
+                )
+            )
             return f"has H264 only in the profiles {shown}, without (Constrained) Baseline such as 42E01F"
         return ""
 
@@ -74,7 +87,9 @@ def parse_offer(body: bytes, *, local_peer: bool) -> Offer:
     if not any(line.startswith("m=video ") for line in media):
         raise UserError("the SDP offer has no video in it")
     if len(media) > _MOST_MEDIA:
-        raise UserError(f"the SDP offer has {len(media)} media sections: at most {_MOST_MEDIA} are taken")
+        raise UserError(
+            f"the SDP offer has {len(media)} media sections: at most {_MOST_MEDIA} are taken"
+        )
     if any(line.split(" ")[0] not in ("m=video", "m=audio", "m=application") for line in media):
         raise UserError("the SDP offer has media other than video, audio and data channels")
     if not any(line.startswith("a=fingerprint:") for line in lines):
@@ -83,7 +98,11 @@ def parse_offer(body: bytes, *, local_peer: bool) -> Offer:
         raise UserError(f"the SDP offer has more than {_MOST_CANDIDATES} candidates")
     if local_peer:
         # Without an end of candidates, ICE waits for those that the peer's checks will show
-        lines = [line for line in lines if not _MDNS_CANDIDATE.match(line) and not line.startswith("a=end-of-candidates")]
+        lines = [
+            line
+            for line in lines
+            if not _MDNS_CANDIDATE.match(line) and not line.startswith("a=end-of-candidates")
+        ]
     return Offer("".join(f"{line}\r\n" for line in lines if line))
 
 

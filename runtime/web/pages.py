@@ -7,11 +7,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 PAGE_FOLDER = Path(__file__).parent / "page"
-_TYPES: Mapping[str, str] = MappingProxyType({  # said here: the system's table is wrong on some Windows machines
-    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".json": "application/json",
-    ".webmanifest": "application/manifest+json", ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon",
-    ".woff2": "font/woff2",
-})
+_TYPES: Mapping[str, str] = MappingProxyType(
+    {  # said here: the system's table is wrong on some Windows machines
+        ".html": "text/html",
+        ".css": "text/css",
+        ".js": "text/javascript",
+        ".mjs": "text/javascript",
+        ".json": "application/json",
+        ".webmanifest": "application/manifest+json",
+        ".svg": "image/svg+xml",
+        ".png": "image/png",
+        ".ico": "image/x-icon",
+        ".woff2": "font/woff2",
+    }
+)
 
 
 def page_file(name: str, folder: Path = PAGE_FOLDER) -> tuple[bytes, str] | None:

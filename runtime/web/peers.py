@@ -7,7 +7,13 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
 from perse_live.errors import UserError, one_line
@@ -37,15 +43,23 @@ class Peer:
         self._deadline = asyncio.get_running_loop().call_later(_CONNECT, self.end)
         self.connection.on("connectionstatechange", self._follow)
 
-    async def answer(self, offer: Offer, transceiver: RTCRtpTransceiver, *, sound: RTCRtpTransceiver | None = None,
-                     loopback: bool) -> str:
+    async def answer(
+        self,
+        offer: Offer,
+        transceiver: RTCRtpTransceiver,
+        *,
+        sound: RTCRtpTransceiver | None = None,
+        loopback: bool,
+    ) -> str:
         """The SDP answer to an offer; nothing but this transceiver, that of the sound and a data channel is agreed to.
 
         loopback: whether the page is served to this machine only; peers elsewhere can then connect only where the user has named
         ICE servers. Raises UserError, and ends the peer, where the offer cannot be met.
         """
         try:
-            await asyncio.wait_for(self._negotiate(offer, transceiver, sound, loopback=loopback), _NEGOTIATE)
+            await asyncio.wait_for(
+                self._negotiate(offer, transceiver, sound, loopback=loopback), _NEGOTIATE
+            )
         except UserError:
             await self.end()
             raise
@@ -55,17 +69,27 @@ class Peer:
         except Exception as error:  # aiortc's parser raises whatever its code runs into
             _log.debug("an offer was refused", exc_info=True)
             await self.end()
-            raise UserError(f"the SDP offer cannot be answered{_reason(error)}: send the offer of a browser, unchanged") from None
+            raise UserError(
+                f"the SDP offer cannot be answered{_reason(error)}: send the offer of a browser, unchanged"
+            ) from None
         return self.connection.localDescription.sdp
 
-    async def _negotiate(self, offer: Offer, transceiver: RTCRtpTransceiver, sound: RTCRtpTransceiver | None, *,
-                         loopback: bool) -> None:
+    async def _negotiate(
+        self,
+        offer: Offer,
+        transceiver: RTCRtpTransceiver,
+        sound: RTCRtpTransceiver | None,
+        *,
+        loopback: bool,
+    ) -> None:
         wanted = transceiver.direction
         await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         for other in self.connection.getTransceivers():
             if other is not transceiver and other is not sound:
                 other.direction = "inactive"  # a track that nobody reads would queue for ever
-        if wanted == "sendonly" and sound is None:  # with sound, the picture is shown when its sound is heard
+        if (
+            wanted == "sendonly" and sound is None
+        ):  # with sound, the picture is shown when its sound is heard
             show_at_once(transceiver, offer.sdp)
         if loopback and self._reaches_out:
             offer_loopback(self.connection)
@@ -73,7 +97,9 @@ class Peer:
             only_loopback(self.connection, own_addresses=offer.from_firefox)
         await self.connection.setLocalDescription(await self.connection.createAnswer())
         if transceiver.currentDirection != wanted:
-            raise UserError(f"the SDP offer's video must be {'recvonly' if wanted == 'sendonly' else 'sendonly'} or sendrecv")
+            raise UserError(
+                f"the SDP offer's video must be {'recvonly' if wanted == 'sendonly' else 'sendonly'} or sendrecv"
+            )
 
     def end(self) -> asyncio.Task[None]:
         """Begin to close; ending again does nothing more. Returns the task that closes, which does not raise."""

@@ -11,7 +11,12 @@ import re
 
 from aiortc import RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
-from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap, pack_header_extensions, unpack_header_extensions
+from aiortc.rtp import (
+    HeaderExtensions,
+    HeaderExtensionsMap,
+    pack_header_extensions,
+    unpack_header_extensions,
+)
 
 URI = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 _OFFERED = re.compile(rf"^a=extmap:(\d+)(?:/\w+)? {re.escape(URI)}\s*$", re.MULTILINE)

@@ -25,7 +25,9 @@ from runtime.web.peers import Peer
 class Publisher:
     """Takes one camera at a time: a new one replaces the old one. Used in the event loop only."""
 
-    def __init__(self, camera: BrowserCamera, *, ice_servers: Sequence[RTCIceServer], loopback: bool) -> None:
+    def __init__(
+        self, camera: BrowserCamera, *, ice_servers: Sequence[RTCIceServer], loopback: bool
+    ) -> None:
         self._camera, self._ice_servers, self._loopback = camera, ice_servers, loopback
         self._readers: dict[Peer, asyncio.Task[None] | None] = {}
 
@@ -36,7 +38,9 @@ class Publisher:
         """
         obstacles = [offer.codec_obstacle(codec) for codec in ("VP8", "H264")]
         if all(obstacles):
-            raise UserError(f"the SDP offer {' and '.join(obstacles)}: send VP8, or H264 with packetization-mode=1 as Baseline")
+            raise UserError(
+                f"the SDP offer {' and '.join(obstacles)}: send VP8, or H264 with packetization-mode=1 as Baseline"
+            )
         before = list(self._readers)
         peer = Peer(self._ice_servers, self._forget)
         self._readers[peer] = None

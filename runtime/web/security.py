@@ -18,16 +18,29 @@ import segno
 
 from perse_live.errors import UserError
 
-SECURITY_HEADERS: Mapping[str, str] = MappingProxyType({
-    "Content-Security-Policy": "; ".join((
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:", "font-src 'self'",
-        "media-src 'self' blob:", "connect-src 'self'", "manifest-src 'self'",
-        "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-})
+SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Security-Policy": "; ".join(
+            (
+                "default-src 'none'",
+                "script-src 'self'",
+                "style-src 'self'",
+                "img-src 'self' data: blob:",
+                "font-src 'self'",
+                "media-src 'self' blob:",
+                "connect-src 'self'",
+                "manifest-src 'self'",
+                "base-uri 'none'",
+                "form-action 'none'",
+                "frame-ancestors 'none'",
+            )
+        ),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
 """On every answer: only the server's own scripts run, no other site may frame or read it, links do not carry the token away."""
 
 _LONGEST_TOKEN = 1024  # bytes
@@ -54,16 +67,24 @@ def read_token(path: Path) -> str:
     """
     try:
         if not path.is_file():
-            raise UserError(f"{path} is not a file: --token-file takes one whose first line is the token")
+            raise UserError(
+                f"{path} is not a file: --token-file takes one whose first line is the token"
+            )
         mode = path.stat().st_mode
         if os.name == "posix" and mode & 0o077:
-            raise UserError(f"{path} may be read by others (mode {mode & 0o777:o}): chmod 600 {path}")
+            raise UserError(
+                f"{path} may be read by others (mode {mode & 0o777:o}): chmod 600 {path}"
+            )
         with path.open("rb") as file:
             lines = file.read(_LONGEST_TOKEN).decode("utf-8").splitlines()
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): --token-file takes a file with the token") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): --token-file takes a file with the token"
+        ) from error
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not text: --token-file takes a file whose first line is the token") from None
+        raise UserError(
+            f"{path} is not text: --token-file takes a file whose first line is the token"
+        ) from None
     token = lines[0].strip() if lines else ""
     if not token:
         raise UserError(f"{path} is empty: --token-file takes a file whose first line is the token")
@@ -82,7 +103,9 @@ def token_fits(token: str, given: str) -> bool:
     token: what is needed, "" where none is; given: from `bearer_token`. Compared in a time that does not tell how much of it was
     right.
     """
-    return not token or hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+    return not token or hmac.compare_digest(
+        given.encode("utf-8", "surrogateescape"), token.encode()
+    )
 
 
 class Tickets:
@@ -154,8 +177,10 @@ def tls_context(cert: Path, key: Path | None) -> ssl.SSLContext:
         context.load_cert_chain(cert, key, password=_no_password)
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise UserError(f"{cert} and its key cannot be used for TLS ({reason}): give PEM files that belong together, "
-                        "the key without a password") from None
+        raise UserError(
+            f"{cert} and its key cannot be used for TLS ({reason}): give PEM files that belong together, "
+            "the key without a password"
+        ) from None
     return context
 
 
@@ -176,7 +201,9 @@ def link(*, host: str, port: int, tls: bool, token: str, path: str = "") -> str:
 
 def _own_address(host: str) -> str:
     """This machine's address on the network. A UDP socket that is connected says it, and sends nothing."""
-    family, elsewhere = (socket.AF_INET6, "2001:db8::1") if host == "::" else (socket.AF_INET, "192.0.2.1")
+    family, elsewhere = (
+        (socket.AF_INET6, "2001:db8::1") if host == "::" else (socket.AF_INET, "192.0.2.1")
+    )
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((elsewhere, 9))

@@ -68,25 +68,42 @@ class WebConfig:
 class WebServer:
     """Serves the page, the API, viewers and the browser's camera for one session."""
 
-    def __init__(self, control: Control, encode_clock: StageClock, config: WebConfig | None = None, *,
-                 camera: BrowserCamera | None = None, voice: Voice | None = None,
-                 limits: ConnectionLimits | None = None, studio: Studio | None = None) -> None:
+    def __init__(
+        self,
+        control: Control,
+        encode_clock: StageClock,
+        config: WebConfig | None = None,
+        *,
+        camera: BrowserCamera | None = None,
+        voice: Voice | None = None,
+        limits: ConnectionLimits | None = None,
+        studio: Studio | None = None,
+    ) -> None:
         """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may; voice: for viewers
         who want sound; limits: of connections, None for the usual ones; studio: behind the page, None where there is none.
 
         Raises UserError for a setting that cannot be used.
         """
-        self._control, self._clock, self._camera, self._studio = control, encode_clock, camera, studio
+        self._control, self._clock, self._camera, self._studio = (
+            control,
+            encode_clock,
+            camera,
+            studio,
+        )
         self._voice = voice
         self._config = config = config or WebConfig()
         self._limits = limits or default_limits()
         if not 0 <= config.port <= 65535:
             raise UserError(f"port {config.port} does not exist: --port takes 0 to 65535")
         if config.token is not None and len(config.token) < 8:
-            raise UserError("the token is too short: give at least 8 characters, or none to have one made")
+            raise UserError(
+                "the token is too short: give at least 8 characters, or none to have one made"
+            )
         if config.key is not None and config.cert is None:
             raise UserError("--key without --cert: give both for TLS")
-        self._ice_servers = tuple(RTCIceServer(one.url, one.username, one.credential) for one in config.ice_servers)
+        self._ice_servers = tuple(
+            RTCIceServer(one.url, one.username, one.credential) for one in config.ice_servers
+        )
         self._local = is_loopback(config.host)
         self._token = config.token or ("" if self._local else new_token())
         self._viewer_token = new_token()
@@ -105,7 +122,13 @@ class WebServer:
 
     def watch_link(self) -> str:
         """The address of the page for viewers: who has it can watch, and nothing else."""
-        return link(host=self._config.host, port=self._port, tls=self._tls is not None, token=self._viewer_token, path="watch")
+        return link(
+            host=self._config.host,
+            port=self._port,
+            tls=self._tls is not None,
+            token=self._viewer_token,
+            path="watch",
+        )
 
     def start(self) -> str:
         """Serve; returns the page's URL, with the token where one is needed. Called once.
@@ -123,8 +146,10 @@ class WebServer:
             raise
         self._port = port
         if not self._local and self._tls is None:
-            _log.warning("the live page is served without TLS: whoever can listen in on the network sees the token and the page; "
-                         "give --cert and --key. Browsers do not lend their camera to such a page.")
+            _log.warning(
+                "the live page is served without TLS: whoever can listen in on the network sees the token and the page; "
+                "give --cert and --key. Browsers do not lend their camera to such a page."
+            )
         return link(host=self._config.host, port=port, tls=self._tls is not None, token=self._token)
 
     def close(self) -> None:
@@ -134,7 +159,9 @@ class WebServer:
             return
         self._closing = True
         if self._loop is not None and self._leave is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended already: it could not listen
+            with contextlib.suppress(
+                RuntimeError
+            ):  # the loop has ended already: it could not listen
                 self._loop.call_soon_threadsafe(self._leave.set)
         thread.join()
 
@@ -154,21 +181,45 @@ class WebServer:
         if self._closing:
             self._leave.set()
         self._loop.set_exception_handler(_log_loop_error)
-        encoder = SharedEncoder(self._control.drawn, self._clock, EncodeConfig(codec=config.codec, bitrate=config.bitrate))
+        encoder = SharedEncoder(
+            self._control.drawn,
+            self._clock,
+            EncodeConfig(codec=config.codec, bitrate=config.bitrate),
+        )
         channels = ControlChannels(self._control, has_studio=self._studio is not None)
         voice = None if self._voice is None else SharedVoice(self._voice)
-        viewers = Viewers(encoder, channels, voice=voice, ice_servers=self._ice_servers, most=config.max_viewers,
-                          loopback=self._local)
+        viewers = Viewers(
+            encoder,
+            channels,
+            voice=voice,
+            ice_servers=self._ice_servers,
+            most=config.max_viewers,
+            loopback=self._local,
+        )
         publisher = None
         if self._camera is not None:
             publisher = Publisher(self._camera, ice_servers=self._ice_servers, loopback=self._local)
         limits = self._limits
         listener = Listener(lambda: _protocol_of(runner), limits, self._tls)
         studio = None if self._studio is None else StudioRoutes(self._studio, self.watch_link)
-        app = make_app(self._control, viewers, publisher, listener, host=config.host, token=self._token,
-                       viewer_token=self._viewer_token, local=self._local, studio=studio)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0,
-                               keepalive_timeout=limits.idle_seconds)
+        app = make_app(
+            self._control,
+            viewers,
+            publisher,
+            listener,
+            host=config.host,
+            token=self._token,
+            viewer_token=self._viewer_token,
+            local=self._local,
+            studio=studio,
+        )
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            keepalive_timeout=limits.idle_seconds,
+        )
         await runner.setup()
         try:
             try:
@@ -214,15 +265,21 @@ async def _settle() -> None:
 
 def _log_loop_error(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
     """What goes wrong in aiortc's background tasks when peers vanish or misbehave: a line in the log, no traceback."""
-    _log.debug("in the web server's background: %s", context.get("message"), exc_info=context.get("exception"))
+    _log.debug(
+        "in the web server's background: %s",
+        context.get("message"),
+        exc_info=context.get("exception"),
+    )
     _log.info("a connection failed: %s: %r", context.get("message"), context.get("exception"))
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:
     where = f"port {port} on {host}"
     if error.errno == errno.EADDRINUSE:
-        return (f"{where} is taken by another program, perhaps another perse-live: end that one, or choose another with --port"
-                " (0 takes any free one)")
+        return (
+            f"{where} is taken by another program, perhaps another perse-live: end that one, or choose another with --port"
+            " (0 takes any free one)"
+        )
     if error.errno == errno.EACCES:
         return f"{where} may not be used by ordinary programs: choose one from 1024 on with --port"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):

@@ -9,8 +9,13 @@ from pathlib import Path
 
 from perse_live.child import installed_program
 
-_FIRST_PERSON, _NOBODY = 1000, 65534  # user ids of people, as Linux distributions give them; below are services
-_DYNAMIC = range(61184, 65520)  # user ids that systemd gives to services for as long as they run (DynamicUser=)
+_FIRST_PERSON, _NOBODY = (
+    1000,
+    65534,
+)  # user ids of people, as Linux distributions give them; below are services
+_DYNAMIC = range(
+    61184, 65520
+)  # user ids that systemd gives to services for as long as they run (DynamicUser=)
 _ANSWER_SECONDS = 3.0
 
 
@@ -39,7 +44,12 @@ def _owner_of_a_process(processes: Path) -> str:
             uid = entry.stat().st_uid
         except OSError:  # it has ended
             continue
-        if uid >= _FIRST_PERSON and uid != _NOBODY and uid not in _DYNAMIC and uid not in (os.getuid(), os.geteuid()):
+        if (
+            uid >= _FIRST_PERSON
+            and uid != _NOBODY
+            and uid not in _DYNAMIC
+            and uid not in (os.getuid(), os.geteuid())
+        ):
             try:
                 return pwd.getpwuid(uid).pw_name
             except KeyError:  # no account here: a container's
@@ -55,8 +65,13 @@ def _logged_in() -> str:
     if who is None:
         return ""
     try:
-        answer = subprocess.run([who], capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False).stdout
+        answer = subprocess.run(
+            [who], capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
     ours = pwd.getpwuid(os.getuid()).pw_name
-    return next((words[0] for line in answer.splitlines() if (words := line.split()) and words[0] != ours), "")
+    return next(
+        (words[0] for line in answer.splitlines() if (words := line.split()) and words[0] != ours),
+        "",
+    )

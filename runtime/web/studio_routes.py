@@ -26,7 +26,10 @@ _MOST_JSON = 64 * 1024  # bytes
 _MOST_FRAME = 400 * 1024  # bytes of a camera picture that is only looked at
 _TICKET_SECONDS = 60.0
 _LONGEST_NAME = 200  # characters of an uploaded file's name
-_WAIT_SECONDS, _LOOK_SECONDS = 20.0, 0.2  # how long a request for news waits, and how often it looks
+_WAIT_SECONDS, _LOOK_SECONDS = (
+    20.0,
+    0.2,
+)  # how long a request for news waits, and how often it looks
 DOWNLOAD = "/api/studio/download"
 
 
@@ -95,7 +98,9 @@ class StudioRoutes:
     # ----- avatars
 
     async def _take_in(self, request: web.Request) -> web.Response:
-        received = await self._studio.photos.receive(upload_chunks(request, MAX_FILE_BYTES), MAX_FILE_BYTES)
+        received = await self._studio.photos.receive(
+            upload_chunks(request, MAX_FILE_BYTES), MAX_FILE_BYTES
+        )
         entry = await _aside(lambda: self._studio.take_in(received, _file_name(request)))
         return web.json_response({"id": entry.id, "name": entry.name}, status=201)
 
@@ -121,7 +126,13 @@ class StudioRoutes:
         entry = await _aside(lambda: self._studio.library.get(_id(request)))
         ticket = self._tickets.issue(time.monotonic())
         self._downloads = {**dict(list(self._downloads.items())[-63:]), ticket: entry.id}
-        return web.json_response({"address": f"{DOWNLOAD}?ticket={ticket}", "file": entry.path.name, "seconds": _TICKET_SECONDS})
+        return web.json_response(
+            {
+                "address": f"{DOWNLOAD}?ticket={ticket}",
+                "file": entry.path.name,
+                "seconds": _TICKET_SECONDS,
+            }
+        )
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")
@@ -130,8 +141,13 @@ class StudioRoutes:
             return error_response(401, "the ticket is used or too old: ask for another one")
         entry = await _aside(lambda: self._studio.library.get(self._downloads[ticket]))
         name = quote(entry.path.name, safe="")
-        return web.FileResponse(entry.path, headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}",
-                                                     "Content-Type": "application/octet-stream"})
+        return web.FileResponse(
+            entry.path,
+            headers={
+                "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+                "Content-Type": "application/octet-stream",
+            },
+        )
 
     async def _delete(self, request: web.Request) -> web.Response:
         mark = await _aside(lambda: self._studio.delete(_id(request)))
@@ -146,7 +162,9 @@ class StudioRoutes:
         if kind not in KINDS:
             return error_response(404, f"there is no such picture: give one of {', '.join(KINDS)}")
         entry = await _aside(lambda: self._studio.library.get(_id(request)))
-        return await _sent(await _aside(lambda: self._studio.pictures.path(entry, kind)), "image/webp")
+        return await _sent(
+            await _aside(lambda: self._studio.pictures.path(entry, kind)), "image/webp"
+        )
 
     # ----- looks
 
@@ -155,7 +173,9 @@ class StudioRoutes:
 
     async def _add_looks(self, request: web.Request) -> web.Response:
         names = _texts(await read_json(request, _MOST_JSON), "looks")
-        return web.json_response({"job": await _aside(lambda: self._studio.add_looks(_id(request), names))}, status=202)
+        return web.json_response(
+            {"job": await _aside(lambda: self._studio.add_looks(_id(request), names))}, status=202
+        )
 
     async def _arrange_looks(self, request: web.Request) -> web.Response:
         names = _texts(await read_json(request, _MOST_JSON), "looks")
@@ -163,17 +183,24 @@ class StudioRoutes:
         return web.json_response({})
 
     async def _draw_looks(self, request: web.Request) -> web.Response:
-        return web.json_response({"job": await _aside(lambda: self._studio.draw_looks(_id(request)))}, status=202)
+        return web.json_response(
+            {"job": await _aside(lambda: self._studio.draw_looks(_id(request)))}, status=202
+        )
 
     async def _look_from_photo(self, request: web.Request) -> web.Response:
         body = await read_json(request, _MOST_JSON)
         _check_consent(body)
-        job = await _aside(lambda: self._studio.add_look_from_photo(_id(request), _text(body, "photo"), _text(body, "part"),
-                                                                    _text(body, "name")))
+        job = await _aside(
+            lambda: self._studio.add_look_from_photo(
+                _id(request), _text(body, "photo"), _text(body, "part"), _text(body, "name")
+            )
+        )
         return web.json_response({"job": job}, status=202)
 
     async def _look_picture(self, request: web.Request) -> web.StreamResponse:
-        path = await _aside(lambda: self._studio.look_picture(_id(request), request.match_info["look"]))
+        path = await _aside(
+            lambda: self._studio.look_picture(_id(request), request.match_info["look"])
+        )
         return await _sent(path, "image/webp")
 
     # ----- photos and jobs
@@ -193,15 +220,28 @@ class StudioRoutes:
     async def _hints(self, request: web.Request) -> web.Response:
         frame = await read_body(request, "image/jpeg", _MOST_FRAME)
         found = await _aside(lambda: self._studio.hints(frame, request.query.get("pose", "front")))
-        return web.json_response({"face": None if found.face is None else found.face.told(), "hints": list(found.hints),
-                                  "sharpness": found.sharpness})
+        return web.json_response(
+            {
+                "face": None if found.face is None else found.face.told(),
+                "hints": list(found.hints),
+                "sharpness": found.sharpness,
+            }
+        )
 
     async def _build(self, request: web.Request) -> web.Response:
         body = await read_json(request, _MOST_JSON)
         _check_consent(body)
-        wish = BuildWish(_text(body, "photo"), _crop(body.get("crop")), _text(body, "name"), _texts(body, "extras"),
-                         _texts(body, "looks"), body.get("keep_photo") is True)
-        return web.json_response({"job": await _aside(lambda: self._studio.build(wish))}, status=202)
+        wish = BuildWish(
+            _text(body, "photo"),
+            _crop(body.get("crop")),
+            _text(body, "name"),
+            _texts(body, "extras"),
+            _texts(body, "looks"),
+            body.get("keep_photo") is True,
+        )
+        return web.json_response(
+            {"job": await _aside(lambda: self._studio.build(wish))}, status=202
+        )
 
     async def _cancel(self, request: web.Request) -> web.Response:
         await _aside(lambda: self._studio.jobs.cancel(_id(request)))
@@ -229,7 +269,11 @@ class StudioRoutes:
 
     async def _background(self, request: web.Request) -> web.StreamResponse:
         path = self._studio.kept.backgrounds().get(request.match_info["name"])
-        return error_response(404, "there is no such background") if path is None else await _sent(path, "image/webp")
+        return (
+            error_response(404, "there is no such background")
+            if path is None
+            else await _sent(path, "image/webp")
+        )
 
     async def _delete_background(self, request: web.Request) -> web.Response:
         await _aside(lambda: self._studio.delete_background(request.match_info["name"]))
@@ -245,7 +289,9 @@ async def _sent(path: Path, kind: str) -> web.Response:
     """A picture's content, read at once: it may be replaced or deleted at any moment."""
     with contextlib.suppress(OSError):
         content = await _aside(path.read_bytes)
-        return web.Response(body=content, content_type=kind, headers={"Cache-Control": "private, no-cache"})
+        return web.Response(
+            body=content, content_type=kind, headers={"Cache-Control": "private, no-cache"}
+        )
     return error_response(404, "the picture has just gone")
 
 
@@ -256,7 +302,12 @@ def _id(request: web.Request) -> str:
 def _file_name(request: web.Request) -> str:
     """What the user calls an uploaded file; only ever shown, or cleaned into a name."""
     given = unquote(request.headers.get("X-File-Name", ""), errors="replace")[:_LONGEST_NAME]
-    name = "".join(one if one.isprintable() else " " for one in given).replace("\\", "/").rsplit("/", 1)[-1].strip()
+    name = (
+        "".join(one if one.isprintable() else " " for one in given)
+        .replace("\\", "/")
+        .rsplit("/", 1)[-1]
+        .strip()
+    )
     return name or "the photo"
 
 
@@ -269,7 +320,9 @@ def _text(body: dict[str, Any], name: str) -> str:
 
 def _texts(body: dict[str, Any], name: str) -> Sequence[str]:
     value = body.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in cast("list[Any]", value)):
+    if not isinstance(value, list) or not all(
+        isinstance(one, str) for one in cast("list[Any]", value)
+    ):
         raise UserError(f"{name} must be a list of texts")
     return cast("list[str]", value)
 
@@ -278,7 +331,11 @@ def _crop(value: object) -> tuple[int, int, int, int] | None:
     if value is None:
         return None
     numbers = cast("list[Any]", value) if isinstance(value, list) else []
-    whole = [one for one in numbers if isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= 100_000]
+    whole = [
+        one
+        for one in numbers
+        if isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= 100_000
+    ]
     if len(numbers) != 4 or len(whole) != 4:
         raise UserError("crop must be a list of left, top, width and height in whole pixels")
     left, top, width, height = numbers
@@ -287,4 +344,6 @@ def _crop(value: object) -> tuple[int, int, int, int] | None:
 
 def _check_consent(body: dict[str, Any]) -> None:
     if body.get("consent") is not True:
-        raise UserError("nothing is made of a photo without consent: tick that the person in it agrees")
+        raise UserError(
+            "nothing is made of a photo without consent: tick that the person in it agrees"
+        )

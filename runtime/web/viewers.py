@@ -42,7 +42,9 @@ class PacketTrack(MediaStreamTrack):
         """The next packet. Raises MediaStreamError at the end."""
         if self.readyState != "live":
             raise MediaStreamError
-        if self._subscription is None:  # not before the peer is connected: what it missed until then is no use to it
+        if (
+            self._subscription is None
+        ):  # not before the peer is connected: what it missed until then is no use to it
             self._subscription = self._encoder.subscribe()
         try:
             return await self._subscription.next()
@@ -59,8 +61,16 @@ class PacketTrack(MediaStreamTrack):
 class Viewers:
     """All viewers of a session; used in the event loop only, but for `count`."""
 
-    def __init__(self, encoder: SharedEncoder, channels: ControlChannels, *, voice: SharedVoice | None,
-                 ice_servers: Sequence[RTCIceServer], most: int, loopback: bool) -> None:
+    def __init__(
+        self,
+        encoder: SharedEncoder,
+        channels: ControlChannels,
+        *,
+        voice: SharedVoice | None,
+        ice_servers: Sequence[RTCIceServer],
+        most: int,
+        loopback: bool,
+    ) -> None:
         """voice: for those who want sound; most: viewers at a time; loopback: whether viewers are on this machine."""
         self._encoder, self._channels, self._voice = encoder, channels, voice
         self._ice_servers, self._most, self._loopback = ice_servers, most, loopback
@@ -81,9 +91,13 @@ class Viewers:
         the offer cannot be met.
         """
         if self.count >= self._most:
-            raise TooManyViewers(f"{self._most} viewers watch already, which is the limit: try again when one has left")
+            raise TooManyViewers(
+                f"{self._most} viewers watch already, which is the limit: try again when one has left"
+            )
         if obstacle := offer.codec_obstacle(_CODECS[self._encoder.config.codec]):
-            raise UserError(f"the SDP offer {obstacle}, which is what is sent: start the session with another --codec")
+            raise UserError(
+                f"the SDP offer {obstacle}, which is what is sent: start the session with another --codec"
+            )
         peer = Peer(self._ice_servers, self._forget)
         track = self._tracks[peer] = PacketTrack(self._encoder)
         if not steers:
@@ -92,7 +106,9 @@ class Viewers:
         mime_type = f"video/{_CODECS[self._encoder.config.codec]}"
         capabilities = RTCRtpSender.getCapabilities("video").codecs
         # Before setRemoteDescription: later it has no effect
-        transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType in (mime_type, "video/rtx")])
+        transceiver.setCodecPreferences(
+            [codec for codec in capabilities if codec.mimeType in (mime_type, "video/rtx")]
+        )
         on_keyframe_request(transceiver.sender, self._encoder.request_keyframe)
         peer.connection.on("datachannel", partial(self._open_channel, peer))
         heard = None
@@ -121,7 +137,9 @@ class Viewers:
         self._watching_only.discard(peer)
 
     def _open_channel(self, peer: Peer, channel: RTCDataChannel) -> None:
-        if channel.label == _CONTROL and peer not in self._controlling:  # one each: every channel has its own budget
+        if (
+            channel.label == _CONTROL and peer not in self._controlling
+        ):  # one each: every channel has its own budget
             self._controlling.add(peer)
             self._channels.add(channel, steers=peer not in self._watching_only)
         else:

@@ -72,7 +72,10 @@ class SharedVoice:
             _log.warning("20 ms of the voice could not be encoded: %s", error)
             return
         for packet in packets:
-            packet.pts, packet.time_base = block.number * BLOCK, _TIME_BASE  # without the encoder's own delay, which is negative
+            packet.pts, packet.time_base = (
+                block.number * BLOCK,
+                _TIME_BASE,
+            )  # without the encoder's own delay, which is negative
             try:
                 self._loop.call_soon_threadsafe(self._deliver, packet)
             except RuntimeError:  # the loop is gone: the session ends
@@ -85,7 +88,12 @@ class SharedVoice:
 
 def _opus() -> AudioCodecContext:
     encoder = CodecContext.create("libopus", "w")
-    encoder.format, encoder.layout, encoder.sample_rate, encoder.time_base = "s16", "mono", RATE, _TIME_BASE
+    encoder.format, encoder.layout, encoder.sample_rate, encoder.time_base = (
+        "s16",
+        "mono",
+        RATE,
+        _TIME_BASE,
+    )
     encoder.bit_rate = _BITS_PER_SECOND
     encoder.options = {"application": "lowdelay", "frame_duration": "20"}
     return encoder

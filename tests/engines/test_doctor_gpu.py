@@ -35,7 +35,12 @@ def test_its_comparisons_pass_what_is_right(monkeypatch: pytest.MonkeyPatch) -> 
     engine = TorchEngine(dressable(), device="cpu")
     found = gpu.compare_engine(engine, dressable(), runs=2, beside=3)
     assert found.status == "ok" and "0.000%" in found.found and " ms (p95 " in found.found
-    assert gpu.compare_rasterizers(CudaRasterizer(SIZE, SIZE, device="cpu"), dressable(), runs=2).status == "ok"
+    assert (
+        gpu.compare_rasterizers(
+            CudaRasterizer(SIZE, SIZE, device="cpu"), dressable(), runs=2
+        ).status
+        == "ok"
+    )
 
 
 def test_its_comparisons_find_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,20 +62,32 @@ def test_its_comparisons_find_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> 
         found = gpu.compare_engine(engine, dressable(), runs=1, beside=10)
         assert found.status == "problem" and words in found.found
     monkeypatch.setattr(cuda, "draw", darker)
-    assert gpu.compare_rasterizers(CudaRasterizer(SIZE, SIZE, device="cpu"), dressable(), runs=1).status == "problem"
-    assert gpu.compare_rasterizers(CpuRasterizer(SIZE, SIZE, threads=1), dressable(), runs=1).status == "ok"
+    assert (
+        gpu.compare_rasterizers(
+            CudaRasterizer(SIZE, SIZE, device="cpu"), dressable(), runs=1
+        ).status
+        == "problem"
+    )
+    assert (
+        gpu.compare_rasterizers(CpuRasterizer(SIZE, SIZE, threads=1), dressable(), runs=1).status
+        == "ok"
+    )
 
 
-def test_the_ordinary_examination_draws_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ordinary_examination_draws_in_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """That torch sees a GPU and gsplat is installed does not mean that it draws."""
     answers: dict[str, Any] = {"torch": {"version": "2.13", "there": True, "built": "13.0"}}
     monkeypatch.setattr(devices, "find_spec", lambda _: object())
     monkeypatch.setattr(devices, "_nvidia_gpu", lambda: "RTX 4090")
     monkeypatch.setattr(devices, "_imported", lambda module, _: answers[module])
-    for drawing, status, words in (({"causes": "no nvcc was found", "compiled": False}, "warning", "no nvcc was found"),
-                                   ({"error": "it ends the process (code -11)"}, "warning", "ends the process"),
-                                   ({"causes": "", "compiled": False}, "warning", "first session will take minutes"),
-                                   ({"causes": "", "compiled": True}, "ok", "gsplat draws")):
+    for drawing, status, words in (
+        ({"causes": "no nvcc was found", "compiled": False}, "warning", "no nvcc was found"),
+        ({"error": "it ends the process (code -11)"}, "warning", "ends the process"),
+        ({"causes": "", "compiled": False}, "warning", "first session will take minutes"),
+        ({"causes": "", "compiled": True}, "ok", "gsplat draws"),
+    ):
         answers["perse_live.splatting.cuda"] = drawing
         found = devices.cuda()
         assert found.status == status and words in found.found
@@ -95,8 +112,13 @@ def test_each_engine_draws_learned_attributes_on_this_gpu(name: Any, tmp_path: P
     folder = folder_of(tmp_path / "toy.engines").path
     avatar = dressable()
     try:
-        engine = choose_engine(name, folder, avatar, size=(SIZE, SIZE),
-                               rebuild=lambda path, backend: rebuild_engines(path, backend, progress=lambda *_: None)).engine
+        engine = choose_engine(
+            name,
+            folder,
+            avatar,
+            size=(SIZE, SIZE),
+            rebuild=lambda path, backend: rebuild_engines(path, backend, progress=lambda *_: None),
+        ).engine
     except UserError as error:
         if name == "torch":
             raise

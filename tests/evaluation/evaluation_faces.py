@@ -18,12 +18,19 @@ def made_up_face(*, size: int = 512, yaw: float = 0, scores: FloatArray | None =
     """The average head before a camera, turned by degrees."""
     camera = Camera.for_image(size, size)
     turn = from_euler_degrees(yaw, 0, 0)
-    points = load_landmark_model().neutral @ (np.diag([1.0, -1.0, -1.0]) @ turn).T + np.array([0, 0, 0.9])
+    points = load_landmark_model().neutral @ (np.diag([1.0, -1.0, -1.0]) @ turn).T + np.array(
+        [0, 0, 0.9]
+    )
     depth = (points[:, 2:] - 0.9) * camera.fx / 0.9
     matrix = np.eye(4, dtype=np.float32)
     matrix[:3, :3] = turn
-    return Detection(np.concatenate([camera.project(points), depth], 1).astype(np.float32),
-                     np.zeros(52, np.float32) if scores is None else scores.astype(np.float32), matrix, size, size)
+    return Detection(
+        np.concatenate([camera.project(points), depth], 1).astype(np.float32),
+        np.zeros(52, np.float32) if scores is None else scores.astype(np.float32),
+        matrix,
+        size,
+        size,
+    )
 
 
 def moved(face: Detection, by: FloatArray) -> Detection:
@@ -35,4 +42,4 @@ def moved(face: Detection, by: FloatArray) -> Detection:
 
 def portrait(*, shift: int = 0, size: int = 240) -> UInt8Array:
     """The astronaut's face, moved sideways by pixels."""
-    return np.ascontiguousarray(astronaut()[10:10 + size, 100 + shift:100 + shift + size])
+    return np.ascontiguousarray(astronaut()[10 : 10 + size, 100 + shift : 100 + shift + size])

@@ -10,13 +10,19 @@ from evaluation_faces import portrait
 
 from perse_live.assets import FOLDER_VARIABLE
 from perse_live.errors import UserError
-from perse_live.evaluation.distribution import WEIGHTS_NAME, distribution_distances, find_inception_weights
+from perse_live.evaluation.distribution import (
+    WEIGHTS_NAME,
+    distribution_distances,
+    find_inception_weights,
+)
 
 if TYPE_CHECKING:
     import torch
 
-needs_torchmetrics = pytest.mark.skipif(importlib.util.find_spec("torchmetrics") is None,
-                                        reason="FID and KID are torchmetrics'; pip install perse-live[measure]")
+needs_torchmetrics = pytest.mark.skipif(
+    importlib.util.find_spec("torchmetrics") is None,
+    reason="FID and KID are torchmetrics'; pip install perse-live[measure]",
+)
 
 
 def stand_in() -> torch.nn.Module:
@@ -47,7 +53,9 @@ def test_what_are_no_weights_is_refused(tmp_path: Path) -> None:
         distribution_distances([portrait()] * 2, [portrait()] * 2, weights=tmp_path / WEIGHTS_NAME)
 
 
-def test_weights_are_found_in_the_user_s_folder_or_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_found_in_the_user_s_folder_or_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     assert find_inception_weights() is None
     (tmp_path / WEIGHTS_NAME).write_bytes(np.zeros(4).tobytes())

@@ -29,16 +29,25 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
         picture = root / "portraits" / f"{name}.png"
         Image.fromarray(np.full((64, 64, 3), 40 * number, np.uint8)).save(picture)
         head = photographed(painted_head(), 45.0)
-        made = replace(head.provenance, photo_sha256=hashlib.sha256(picture.read_bytes()).hexdigest(), person_psnr=30.0)
+        made = replace(
+            head.provenance,
+            photo_sha256=hashlib.sha256(picture.read_bytes()).hexdigest(),
+            person_psnr=30.0,
+        )
         left = (head.regions == Region.SKIN) & (places(head)[:, 0] > 0)
         for folder, share in (("before", 0.3), ("after", 1.0 if name == "bert" else 0.3)):
-            save_avatar(root / folder / f"{name}.perse", replace(recolored(head, share * left, (0.6, 0.7, 0.6)), provenance=made))
+            save_avatar(
+                root / folder / f"{name}.perse",
+                replace(recolored(head, share * left, (0.6, 0.7, 0.6)), provenance=made),
+            )
     Image.fromarray(np.full((300, 300, 3), 128, np.uint8)).save(root / "portraits" / "wall.jpg")
     (root / "portraits" / "notes.txt").write_text("no picture")
     return root
 
 
-def test_a_folder_is_measured_compared_and_drawn(studio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_measured_compared_and_drawn(
+    studio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["eval", "--portraits", str(studio / "portraits")]
     assert cli.main([*words, "--avatars", str(studio / "before"), "--json"]) == 0
     out = capsys.readouterr().out
@@ -48,8 +57,20 @@ def test_a_folder_is_measured_compared_and_drawn(studio: Path, capsys: pytest.Ca
     assert content["faces"]["anna.png"] == content["faces"]["bert.png"]
     (studio / "before.json").write_text(out)
 
-    assert cli.main([*words, "--avatars", str(studio / "after"), "--against", str(studio / "before.json"),
-                     "-o", str(studio / "out")]) == 0
+    assert (
+        cli.main(
+            [
+                *words,
+                "--avatars",
+                str(studio / "after"),
+                "--against",
+                str(studio / "before.json"),
+                "-o",
+                str(studio / "out"),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert "verdict: worse" in said and "refused: wall.jpg: " in said
     row = next(line for line in said.splitlines() if line.startswith("drift"))
@@ -58,20 +79,31 @@ def test_a_folder_is_measured_compared_and_drawn(studio: Path, capsys: pytest.Ca
         assert sheet.width > 6 * 256 and sheet.height > 2 * 256
     written = json.loads((studio / "out" / "portraits.json").read_text())
     assert written["faces"]["anna.png"] == content["faces"]["anna.png"]
-    assert sorted(path.name for path in (studio / "after").iterdir()) == ["anna.perse", "bert.perse"]
+    assert sorted(path.name for path in (studio / "after").iterdir()) == [
+        "anna.perse",
+        "bert.perse",
+    ]
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    (["--portraits", "nowhere"], "nowhere: no such folder"),
-    (["--portraits", "empty"], "there is no picture in it"),
-    (["--portraits", "portraits", "--against", "portraits/notes.txt"], "not JSON"),
-    (["--portraits", "portraits", "--avatars", "swapped"], "made of another photo"),
-    (["--portraits", "portraits", "clip.mp4"], "give one of them"),
-    (["--avatars", "before"], "go with --portraits"),
-    ([], "no clip is named"),
-])
-def test_wrong_input_is_one_line(studio: Path, words: list[str], what: str, capsys: pytest.CaptureFixture[str],
-                                 monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--portraits", "nowhere"], "nowhere: no such folder"),
+        (["--portraits", "empty"], "there is no picture in it"),
+        (["--portraits", "portraits", "--against", "portraits/notes.txt"], "not JSON"),
+        (["--portraits", "portraits", "--avatars", "swapped"], "made of another photo"),
+        (["--portraits", "portraits", "clip.mp4"], "give one of them"),
+        (["--avatars", "before"], "go with --portraits"),
+        ([], "no clip is named"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    studio: Path,
+    words: list[str],
+    what: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(studio)
     (studio / "empty").mkdir(exist_ok=True)
     (studio / "swapped").mkdir(exist_ok=True)

@@ -18,7 +18,10 @@ PART[60:180, 60:180] = True
 
 
 def faded(shares: np.ndarray, *, last: UInt8Array) -> list[UInt8Array]:
-    return [np.rint((1 - share) * FIRST.astype(float) + share * last).astype(np.uint8) for share in shares]
+    return [
+        np.rint((1 - share) * FIRST.astype(float) + share * last).astype(np.uint8)
+        for share in shares
+    ]
 
 
 def recoloured() -> UInt8Array:
@@ -50,7 +53,7 @@ def test_there_and_back_and_there_again_is_a_detour() -> None:
 
 
 def test_in_betweens_that_move_stay_sharp_where_a_cross_fade_is_double() -> None:
-    pictures = [np.ascontiguousarray(astronaut()[k:240 + k, 100:340]) for k in range(STEPS + 1)]
+    pictures = [np.ascontiguousarray(astronaut()[k : 240 + k, 100:340]) for k in range(STEPS + 1)]
     scores = fade_scores(pictures, PART)
     assert scores.sharpness == pytest.approx(1, abs=0.1)
     assert scores.crossfade_sharpness < 0.85
@@ -82,8 +85,8 @@ def test_gaussians_that_an_attribute_touches_belong_to_it_and_no_others() -> Non
     dressed = worn(avatar, (attribute,), {"toy": 1.0})
     ours = belonging(avatar, dressed)
     on, free = len(avatar.surface.triangles), len(avatar.rigid.means)
-    own = np.concatenate([ours[:on], ours[on + 50:on + 50 + free]])
-    assert ours[on:on + 50].all() and ours[-20:].all()
+    own = np.concatenate([ours[:on], ours[on + 50 : on + 50 + free]])
+    assert ours[on : on + 50].all() and ours[-20:].all()
     np.testing.assert_array_equal(np.nonzero(own)[0], np.sort(attribute.ids))
     assert not belonging(avatar, avatar).any()
     bent = avatar.rig.vertices.copy()

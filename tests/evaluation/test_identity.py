@@ -21,13 +21,31 @@ def stand_in(path: Path, *, channels_last: bool = False, side: int = 112) -> Pat
     from onnx import TensorProto, helper
 
     shape = [1, side, side, 3] if channels_last else [1, 3, side, side]
-    nodes = [helper.make_node("Transpose", ["face"], ["planes"], perm=[0, 3, 1, 2])] if channels_last else []
-    nodes += [helper.make_node("AveragePool", ["planes" if channels_last else "face"], ["small"], kernel_shape=[16, 16],
-                               strides=[16, 16]),
-              helper.make_node("Flatten", ["small"], ["embedding"])]
-    graph = helper.make_graph(nodes, "stand-in", [helper.make_tensor_value_info("face", TensorProto.FLOAT, shape)],
-                              [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [1, 3 * (side // 16) ** 2])])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+    nodes = (
+        [helper.make_node("Transpose", ["face"], ["planes"], perm=[0, 3, 1, 2])]
+        if channels_last
+        else []
+    )
+    nodes += [
+        helper.make_node(
+            "AveragePool",
+            ["planes" if channels_last else "face"],
+            ["small"],
+            kernel_shape=[16, 16],
+            strides=[16, 16],
+        ),
+        helper.make_node("Flatten", ["small"], ["embedding"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "stand-in",
+        [helper.make_tensor_value_info("face", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [1, 3 * (side // 16) ** 2])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        str(path),
+    )
     return path
 
 
@@ -43,7 +61,9 @@ def test_faces_are_aligned_before_they_are_embedded(tmp_path: Path) -> None:
 def test_embeddings_have_length_1_and_follow_the_face(tmp_path: Path, channels_last: bool) -> None:
     model = IdentityModel(stand_in(tmp_path / "model.onnx", channels_last=channels_last))
     same, other = portrait(), portrait()[:, ::-1].copy()
-    first, again, mirrored = (model.embed(picture, detect_faces(picture)[0]) for picture in (same, same, other))
+    first, again, mirrored = (
+        model.embed(picture, detect_faces(picture)[0]) for picture in (same, same, other)
+    )
     assert np.linalg.norm(first) == pytest.approx(1)
     assert float(first @ again) == pytest.approx(1, abs=1e-5)
     assert float(first @ mirrored) < 0.99
@@ -51,12 +71,16 @@ def test_embeddings_have_length_1_and_follow_the_face(tmp_path: Path, channels_l
 
 def test_scores_have_identity_with_a_model(tmp_path: Path) -> None:
     film = [portrait(shift=k) for k in (0, 3, 5, 2)]
-    means = score_film(film, film, film[0], rate=25, identity=IdentityModel(stand_in(tmp_path / "model.onnx"))).means
+    means = score_film(
+        film, film, film[0], rate=25, identity=IdentityModel(stand_in(tmp_path / "model.onnx"))
+    ).means
     assert means["id_ref"] == pytest.approx(1, abs=1e-5)
     assert means["id_src"] == means["id_ceil"] and 0.9 < float(means["id_src"] or 0) <= 1
 
 
-def test_the_model_is_found_in_the_user_s_folder_or_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_found_in_the_user_s_folder_or_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     assert find_identity_model(None) is None
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))

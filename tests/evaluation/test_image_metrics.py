@@ -34,15 +34,25 @@ def test_a_constant_difference_has_the_psnr_that_its_formula_gives() -> None:
 def test_psnr_is_scikit_image_s_of_the_region(amount: float) -> None:
     picture, inside = portrait(), disc(240, 90)
     worse = noisy(picture, amount)
-    assert psnr(picture, worse, inside) == pytest.approx(peak_signal_noise_ratio(picture[inside], worse[inside]), abs=1e-4)
+    assert psnr(picture, worse, inside) == pytest.approx(
+        peak_signal_noise_ratio(picture[inside], worse[inside]), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("amount", [2, 10, 40])
 def test_ssim_is_scikit_image_s(amount: float) -> None:
     picture = portrait()[..., 1]
     worse = noisy(picture, amount)
-    theirs = structural_similarity(picture, worse, data_range=255, gaussian_weights=True, sigma=1.5, truncate=3.3,
-                                   use_sample_covariance=False, full=True)[1]
+    theirs = structural_similarity(
+        picture,
+        worse,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        truncate=3.3,
+        use_sample_covariance=False,
+        full=True,
+    )[1]
     ours = ssim_map(picture.astype(np.float64), worse.astype(np.float64))
     np.testing.assert_allclose(ours[8:-8, 8:-8], theirs[8:-8, 8:-8], atol=1e-4)
 
@@ -51,7 +61,10 @@ def test_only_the_region_counts() -> None:
     picture, inside = portrait(), disc(240, 60)
     black = np.where(inside[..., None], picture, 0).astype(np.uint8)
     assert psnr(picture, black, inside) == MOST_PSNR
-    assert structure(picture, black, inside) == (pytest.approx(1.0), 0.0)  # the region's rim sees no background
+    assert structure(picture, black, inside) == (
+        pytest.approx(1.0),
+        0.0,
+    )  # the region's rim sees no background
     spoiled = np.where(inside[..., None], 0, picture).astype(np.uint8)
     assert psnr(picture, spoiled, inside) < 10
 

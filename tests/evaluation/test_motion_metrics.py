@@ -19,7 +19,12 @@ def test_the_contours_are_mediapipe_s() -> None:
     from mediapipe.tasks.python.vision import FaceLandmarksConnections as Theirs
 
     def points(*names: str) -> set[int]:
-        return {i for name in names for c in getattr(Theirs, f"FACE_LANDMARKS_{name}") for i in (c.start, c.end)}
+        return {
+            i
+            for name in names
+            for c in getattr(Theirs, f"FACE_LANDMARKS_{name}")
+            for i in (c.start, c.end)
+        }
 
     assert set(LIP_CONTOURS) == points("LIPS")
     assert set(EYE_CONTOURS) == points("LEFT_EYE", "RIGHT_EYE", "LEFT_IRIS", "RIGHT_IRIS")
@@ -52,7 +57,9 @@ def test_the_same_landmarks_have_no_error() -> None:
 def test_a_shift_is_an_error_of_place_but_not_of_expression() -> None:
     errors = motion.landmark_errors(FACE, moved(FACE, np.array([3.0, 4.0])))
     assert errors.everywhere == pytest.approx(500 / EYE_DISTANCE, rel=1e-4)
-    assert [errors.mouth, errors.eyes, errors.outline] == pytest.approx([errors.everywhere] * 3, rel=1e-4)
+    assert [errors.mouth, errors.eyes, errors.outline] == pytest.approx(
+        [errors.everywhere] * 3, rel=1e-4
+    )
     assert errors.expression == pytest.approx(0, abs=1e-4)
 
 
@@ -87,6 +94,7 @@ def test_a_turn_is_measured_in_degrees(degrees: float) -> None:
 
 def films(drawn: np.ndarray, real: np.ndarray) -> list[tuple[Detection, Detection]]:
     """Faces whose jawOpen goes as given."""
+
     def with_jaw(value: float) -> Detection:
         scores = np.zeros(52, np.float32)
         scores[24] = value
@@ -101,7 +109,9 @@ def test_scores_that_go_along_correlate_however_strong() -> None:
     assert motion.score_correlation(films(0.3 * wave + 0.1, wave)) == pytest.approx(1, abs=1e-5)
     assert motion.score_correlation(films(1 - wave, wave)) == pytest.approx(-1, abs=1e-5)
     assert motion.score_correlation(films(np.full(50, 0.4), wave)) == 0
-    assert np.isnan(motion.score_correlation(films(wave, np.full(50, 0.4))))  # nothing moves: nothing to follow
+    assert np.isnan(
+        motion.score_correlation(films(wave, np.full(50, 0.4)))
+    )  # nothing moves: nothing to follow
     assert np.isnan(motion.score_correlation([]))
 
 

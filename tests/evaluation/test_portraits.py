@@ -11,7 +11,13 @@ from painted_heads import SKIN, painted_head, photographed, places, recolored
 
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
-from perse_live.evaluation.portraits.battery import Battery, PortraitScores, battery_json, read_battery, score_avatar
+from perse_live.evaluation.portraits.battery import (
+    Battery,
+    PortraitScores,
+    battery_json,
+    read_battery,
+    score_avatar,
+)
 from perse_live.evaluation.portraits.comparison import compare
 from perse_live.head.expressions import index
 from perse_live.regions import Region
@@ -19,7 +25,15 @@ from perse_live.regions import Region
 pytestmark = pytest.mark.slow  # half a dozen views for every figure
 
 MEASURES = ("specks", "holes", "plane_steps", "border_steps", "drift", "open_lids", "lid_tone")
-HARDLY = {"specks": 0.3, "holes": 0.05, "plane_steps": 0.2, "border_steps": 0.2, "drift": 0.3, "open_lids": 0.2, "lid_tone": 0.3}
+HARDLY = {
+    "specks": 0.3,
+    "holes": 0.05,
+    "plane_steps": 0.2,
+    "border_steps": 0.2,
+    "drift": 0.3,
+    "open_lids": 0.2,
+    "lid_tone": 0.3,
+}
 DARK = (0.25, 0.12, 0.10)
 
 
@@ -45,10 +59,17 @@ def left_half(avatar: Avatar) -> np.ndarray:
     return places(avatar)[:, 0] > 0
 
 
-def test_a_head_of_one_colour_has_no_fault_from_wherever_it_was_photographed(turned_aside: Avatar) -> None:
+def test_a_head_of_one_colour_has_no_fault_from_wherever_it_was_photographed(
+    turned_aside: Avatar,
+) -> None:
     for avatar in (painted_head(), turned_aside):
         found = figures(avatar)
-        assert found["specks"] == 0 and found["plane_steps"] < 0.05 and found["border_steps"] < 0.05 and found["drift"] < 0.1
+        assert (
+            found["specks"] == 0
+            and found["plane_steps"] < 0.05
+            and found["border_steps"] < 0.05
+            and found["drift"] < 0.1
+        )
         assert found["holes"] < 0.15
 
 
@@ -59,7 +80,9 @@ def test_figures_repeat_exactly() -> None:
 def test_specks_are_found_where_the_photo_does_not_show_them(turned_aside: Avatar) -> None:
     rng, at = np.random.default_rng(0), places(turned_aside)
     clean = figures(turned_aside)
-    away_from_lines = (turned_aside.regions == Region.SKIN) & (np.abs(at[:, 0]) > 0.25) & (at[:, 2] > -1)
+    away_from_lines = (
+        (turned_aside.regions == Region.SKIN) & (np.abs(at[:, 0]) > 0.25) & (at[:, 2] > -1)
+    )
     odd = np.zeros(len(turned_aside))
     odd[rng.choice(np.flatnonzero(away_from_lines & (at[:, 0] < 0)), 40, replace=False)] = 1
     seen = figures(recolored(turned_aside, odd, DARK))
@@ -70,7 +93,11 @@ def test_specks_are_found_where_the_photo_does_not_show_them(turned_aside: Avata
     assert risen(clean, unseen) <= {"specks", "drift"}, "drift sees the mean colour of a cell"
     few = odd * (rng.random(len(odd)) < 0.5)
     assert seen["specks"] < 0.5 * unseen["specks"]
-    assert 0.2 * unseen["specks"] < figures(recolored(turned_aside, few, DARK))["specks"] < 0.8 * unseen["specks"]
+    assert (
+        0.2 * unseen["specks"]
+        < figures(recolored(turned_aside, few, DARK))["specks"]
+        < 0.8 * unseen["specks"]
+    )
 
 
 def test_a_smooth_change_of_colour_is_no_speck_and_no_step() -> None:
@@ -85,14 +112,22 @@ def test_a_hole_counts_by_its_area(turned_aside: Avatar) -> None:
     def cut(radius: float) -> dict[str, float]:
         away = np.linalg.norm(at - (0.75, -0.7, 0.05), axis=1) < radius
         assert away.any()
-        return figures(replace(turned_aside, opacities=np.where(away, 0, turned_aside.opacities).astype(np.float32)))
+        return figures(
+            replace(
+                turned_aside, opacities=np.where(away, 0, turned_aside.opacities).astype(np.float32)
+            )
+        )
 
     clean, small, large = figures(turned_aside), cut(0.25), cut(0.5)
     assert risen(clean, small) == risen(clean, large) == {"holes"}
-    assert 3 < (large["holes"] - clean["holes"]) / (small["holes"] - clean["holes"]) < 8, "four times, less a rim"
+    assert 3 < (large["holes"] - clean["holes"]) / (small["holes"] - clean["holes"]) < 8, (
+        "four times, less a rim"
+    )
 
 
-def test_a_half_of_another_colour_is_a_step_and_where_it_is_invented_a_drift(turned_aside: Avatar) -> None:
+def test_a_half_of_another_colour_is_a_step_and_where_it_is_invented_a_drift(
+    turned_aside: Avatar,
+) -> None:
     paler = (SKIN[0] * 0.9, SKIN[1] * 1.1, SKIN[2] * 1.25)  # another hue: no light makes it
     head = painted_head()
     skin = (head.regions != Region.EYE) & left_half(head)
@@ -106,7 +141,9 @@ def test_a_half_of_another_colour_is_a_step_and_where_it_is_invented_a_drift(tur
 def test_light_from_the_side_is_no_drift() -> None:
     half = photographed(painted_head(), 20.0)
     at = places(half)
-    shade = np.clip(0.5 - 0.35 * at[:, 0] / np.abs(at[:, 0]).max(), 0, 1)[:, None]  # darker to the left, evenly
+    shade = np.clip(0.5 - 0.35 * at[:, 0] / np.abs(at[:, 0]).max(), 0, 1)[
+        :, None
+    ]  # darker to the left, evenly
     lit = replace(half, colors=(half.colors * (0.55 + 0.45 * shade)).astype(np.float32))
     tinted = recolored(half, (half.regions == Region.SKIN) & (at[:, 0] > 0), (0.65, 0.68, 0.60))
     assert figures(lit)["drift"] < 0.35 * figures(tinted)["drift"]
@@ -118,7 +155,9 @@ def test_a_face_that_ends_in_a_step_has_a_border(turned_aside: Avatar) -> None:
     across, _ = outline_coordinates(turned_aside)
     rig, surface = turned_aside.rig, turned_aside.surface
     outside = across[rig.triangles[surface.triangles]].mean(1) < 0
-    found = figures(recolored(turned_aside, outside & (turned_aside.regions != Region.EYE), (0.72, 0.52, 0.44)))
+    found = figures(
+        recolored(turned_aside, outside & (turned_aside.regions != Region.EYE), (0.72, 0.52, 0.44))
+    )
     assert risen(figures(turned_aside), found) == {"border_steps"}
     assert found["border_steps"] > 0.4
 
@@ -146,9 +185,15 @@ def test_lids_of_another_colour_than_the_skin_around_are_told() -> None:
 
 # ----- a set of faces, and two runs
 
-def battery(changes: dict[str, float] | None = None, refused: dict[str, str] | None = None) -> Battery:
+
+def battery(
+    changes: dict[str, float] | None = None, refused: dict[str, str] | None = None
+) -> Battery:
     plain = PortraitScores(30.0, None, 2.0, 0.03, 0.2, 0.1, 2.0, 1.5, 3.0)
-    return Battery({"a.jpg": replace(plain, **(changes or {})), "b.jpg": plain}, refused or {"dog.jpg": "no face"})
+    return Battery(
+        {"a.jpg": replace(plain, **(changes or {})), "b.jpg": plain},
+        refused or {"dog.jpg": "no face"},
+    )
 
 
 def test_figures_are_written_and_read_again(tmp_path: Path) -> None:
@@ -159,9 +204,17 @@ def test_figures_are_written_and_read_again(tmp_path: Path) -> None:
     assert read_battery(path) == battery()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "perse-live portraits", "version": 99}',
-                                     '{"format": "perse-live portraits", "version": 2, "faces": {"a": {}}, "refused": {}}',
-                                     '{"format": "perse-live portraits", "version": 2, "faces": 3, "refused": {}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": "perse-live portraits", "version": 99}',
+        '{"format": "perse-live portraits", "version": 2, "faces": {"a": {}}, "refused": {}}',
+        '{"format": "perse-live portraits", "version": 2, "faces": 3, "refused": {}}',
+    ],
+)
 def test_what_is_no_such_file_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(content)
@@ -171,9 +224,18 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, content: str) -> None:
         read_battery(tmp_path / "missing.json")
 
 
-@pytest.mark.parametrize(("changes", "verdict"), [
-    ({}, "alike"), ({"specks": 2.1}, "alike"), ({"specks": 1.0}, "better"), ({"specks": 3.0}, "worse"),
-    ({"person_psnr": 31.0}, "better"), ({"person_psnr": 29.0}, "worse"), ({"specks": 1.0, "drift": 4.0}, "mixed")])
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "alike"),
+        ({"specks": 2.1}, "alike"),
+        ({"specks": 1.0}, "better"),
+        ({"specks": 3.0}, "worse"),
+        ({"person_psnr": 31.0}, "better"),
+        ({"person_psnr": 29.0}, "worse"),
+        ({"specks": 1.0, "drift": 4.0}, "mixed"),
+    ],
+)
 def test_runs_are_compared_face_by_face(changes: dict[str, float], verdict: str) -> None:
     found = compare(battery(), battery(changes))
     assert found.verdict == verdict

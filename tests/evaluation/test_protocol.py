@@ -15,8 +15,14 @@ from perse_live.head.expressions import expression
 
 def clip(count: int = 60, *, calm: int = 7) -> Survey:
     """A face that talks and turns, except in one frame."""
-    faces = [made_up_face(size=800, yaw=0 if k == calm else 12, scores=expression(jawOpen=0.0 if k == calm else 0.4))
-             for k in range(count)]
+    faces = [
+        made_up_face(
+            size=800,
+            yaw=0 if k == calm else 12,
+            scores=expression(jawOpen=0.0 if k == calm else 0.4),
+        )
+        for k in range(count)
+    ]
     return Survey(tuple(faces), np.full(count, 100.0), 800, 800)
 
 
@@ -41,7 +47,9 @@ def test_long_clips_are_thinned_out_evenly() -> None:
 def test_further_frames_are_unlike_the_portrait_and_never_scored() -> None:
     plan = plan_clip(clip(), extras=2)
     assert len(plan.extras) == 2 and plan.source not in plan.extras
-    assert all(abs(frame - used) > 5 for frame in plan.frames for used in (plan.source, *plan.extras))
+    assert all(
+        abs(frame - used) > 5 for frame in plan.frames for used in (plan.source, *plan.extras)
+    )
 
 
 def test_the_square_holds_the_face_and_stays_within_the_picture() -> None:
@@ -55,8 +63,10 @@ def test_the_square_holds_the_face_and_stays_within_the_picture() -> None:
 
 def test_faces_that_leave_the_square_are_not_scored() -> None:
     seen = clip()
-    away = tuple(None if face is None else moved(face, np.array([700.0, 0])) if k == 50 else face
-                 for k, face in enumerate(seen.faces))
+    away = tuple(
+        None if face is None else moved(face, np.array([700.0, 0])) if k == 50 else face
+        for k, face in enumerate(seen.faces)
+    )
     assert 50 not in plan_clip(Survey(away, seen.sharpness, 800, 800)).frames
 
 
@@ -85,7 +95,9 @@ def test_a_survey_keeps_to_one_person_and_sees_far_ones() -> None:
     both = alone.copy()
     both[40:440, 300:] = np.asarray(cv2.resize(person[:, ::-1], (420, 400)), np.uint8)
     for seen in (survey([alone, both, both], interval=0.04), survey([alone, both], interval=1.0)):
-        assert max(float(face.landmarks[:, 0].max()) for face in seen.faces if face is not None) < 300
+        assert (
+            max(float(face.landmarks[:, 0].max()) for face in seen.faces if face is not None) < 300
+        )
     far = np.full((720, 1280, 3), 118, np.uint8)
     far[200:320, 800:920] = cv2.resize(person, (120, 120), interpolation=cv2.INTER_AREA)
     assert survey([far, far]).faces[1] is not None

@@ -20,19 +20,42 @@ FILM = [portrait(shift=k) for k in (0, 3, 7, 5, 1, -4, -8)]
 def test_the_same_film_is_perfect() -> None:
     scores = score_film(FILM, FILM, FILM[0], rate=25)
     assert scores.frames == 7 and scores.undetected == 0
-    perfect = {"psnr": 60, "psnr_in": 60, "ssim": 1, "gmsd": 0, "psnr_mouth": 60, "psnr_eyes": 60,
-               "akd": 0, "akd_mouth": 0, "akd_eyes": 0,
-               "akd_oval": 0, "akd_expr": 0, "bs_l1": 0, "pose_deg": 0, "detect": 1, "jitter": 1, "jitter_err": 0}
+    perfect = {
+        "psnr": 60,
+        "psnr_in": 60,
+        "ssim": 1,
+        "gmsd": 0,
+        "psnr_mouth": 60,
+        "psnr_eyes": 60,
+        "akd": 0,
+        "akd_mouth": 0,
+        "akd_eyes": 0,
+        "akd_oval": 0,
+        "akd_expr": 0,
+        "bs_l1": 0,
+        "pose_deg": 0,
+        "detect": 1,
+        "jitter": 1,
+        "jitter_err": 0,
+    }
     assert {name: scores.means[name] for name in perfect} == pytest.approx(perfect, abs=0.03)
-    assert all(scores.means[name] is None for name in ("id_src", "id_ref", "id_ceil", "psnr_lids"))  # no model, no closed eyes
+    assert all(
+        scores.means[name] is None for name in ("id_src", "id_ref", "id_ceil", "psnr_lids")
+    )  # no model, no closed eyes
     assert set(scores.means) == set(MEASURES)
 
 
 def test_a_still_picture_is_not_alive_and_a_shifted_one_is_off_by_the_shift() -> None:
     still = score_film(FILM, [FILM[0]] * len(FILM), FILM[0], rate=25).means
-    assert still["jitter"] == pytest.approx(0, abs=0.05) and still["jitter_err"] == pytest.approx(1, abs=0.05)
-    beside = score_film(FILM, [portrait(shift=k + 6) for k in (0, 3, 7, 5, 1, -4, -8)], FILM[0], rate=25).means
-    assert beside["akd"] is not None and beside["akd_expr"] is not None and beside["psnr"] is not None
+    assert still["jitter"] == pytest.approx(0, abs=0.05) and still["jitter_err"] == pytest.approx(
+        1, abs=0.05
+    )
+    beside = score_film(
+        FILM, [portrait(shift=k + 6) for k in (0, 3, 7, 5, 1, -4, -8)], FILM[0], rate=25
+    ).means
+    assert (
+        beside["akd"] is not None and beside["akd_expr"] is not None and beside["psnr"] is not None
+    )
     assert beside["akd"] == pytest.approx(100 * 6 / 54, rel=0.15)  # the eyes are 54 pixels apart
     assert beside["akd_expr"] < 0.2 * beside["akd"]
     assert beside["psnr"] < 25
@@ -42,7 +65,9 @@ def test_what_is_wrong_at_the_rim_of_the_face_is_not_inside_it() -> None:
     with FaceDetector(min_confidence=0.5, search=False) as detector:
         face = detector.detect(FILM[0])[0]
     kept = scaled_hull(face.landmarks[:, :2], 0.92, 240, 240)
-    means = score_film([FILM[0]], [np.where(kept[..., None], FILM[0], 0).astype(np.uint8)], FILM[0], rate=25).means
+    means = score_film(
+        [FILM[0]], [np.where(kept[..., None], FILM[0], 0).astype(np.uint8)], FILM[0], rate=25
+    ).means
     assert means["psnr_in"] == 60 and means["psnr"] is not None and means["psnr"] < 25
 
 
@@ -52,7 +77,11 @@ def test_closed_lids_are_judged_by_the_frames_that_have_them(astronaut_avatar: A
     pose, film = facing_pose(astronaut_avatar), list[UInt8Array]()
     for blink in (0.0, 1.0, 1.0):
         doing = expression(eyeBlinkLeft=blink, eyeBlinkRight=blink)
-        film.append(stage.draw(Motion(doing, gaze_from_expression(doing), pose), background=(0.0, 0.0, 0.0)).copy())
+        film.append(
+            stage.draw(
+                Motion(doing, gaze_from_expression(doing), pose), background=(0.0, 0.0, 0.0)
+            ).copy()
+        )
     drawn = [film[0], film[1], film[0]]  # the third blink is missed
     means = score_film(film, drawn, film[0], rate=25).means
     assert means["psnr_lids"] is not None and means["psnr_eyes"] is not None
@@ -82,6 +111,9 @@ def test_films_that_do_not_fit_together_are_refused() -> None:
 
 def test_every_clip_counts_alike_in_the_mean_and_missing_figures_do_not() -> None:
     nothing: dict[str, float | None] = dict.fromkeys(MEASURES)
-    clips = [FilmScores(100, 0, nothing | {"psnr": 20.0, "bs_corr": 0.5}), FilmScores(10, 0, nothing | {"psnr": 30.0})]
+    clips = [
+        FilmScores(100, 0, nothing | {"psnr": 20.0, "bs_corr": 0.5}),
+        FilmScores(10, 0, nothing | {"psnr": 30.0}),
+    ]
     mean = mean_scores(clips)
     assert (mean["psnr"], mean["bs_corr"], mean["akd"]) == (25, 0.5, None)

@@ -13,8 +13,18 @@ def cloud(count: int, seed: int, *, reach: float = 0.3) -> Gaussians:
     quats = random.normal(size=(count, 4))
     quats /= np.linalg.norm(quats, axis=1, keepdims=True)
     scales = np.exp(random.uniform(np.log(1e-4), np.log(3e-2), (count, 3)))
-    return Gaussians(*(np.asarray(part, np.float32) for part in (
-        random.uniform(-reach, reach, (count, 3)), quats, scales, random.uniform(1 / 255, 1, count), random.random((count, 3)))))
+    return Gaussians(
+        *(
+            np.asarray(part, np.float32)
+            for part in (
+                random.uniform(-reach, reach, (count, 3)),
+                quats,
+                scales,
+                random.uniform(1 / 255, 1, count),
+                random.random((count, 3)),
+            )
+        )
+    )
 
 
 def half_turned(means: FloatArray) -> FloatArray:

@@ -24,7 +24,9 @@ from toys import toy_avatar
 
 def with_hat() -> Avatar:
     avatar = toy_avatar(gaussians=300)
-    return replace(avatar, decoder=toy_decoder(), attributes=(toy_learned(avatar, "hat-cap", "hat"),))
+    return replace(
+        avatar, decoder=toy_decoder(), attributes=(toy_learned(avatar, "hat-cap", "hat"),)
+    )
 
 
 @pytest.fixture
@@ -40,21 +42,37 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return captured.err
 
 
-def test_writes_every_format_into_a_new_folder(avatar_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_every_format_into_a_new_folder(
+    avatar_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "deep" / "out"
-    assert cli.main(["export", str(avatar_file), "-o", str(out), "--formats", "ply, SPZ,splat,glb,ply"]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["toy.glb", "toy.ply", "toy.splat", "toy.spz"]
+    assert (
+        cli.main(
+            ["export", str(avatar_file), "-o", str(out), "--formats", "ply, SPZ,splat,glb,ply"]
+        )
+        == 0
+    )
+    assert sorted(path.name for path in out.iterdir()) == [
+        "toy.glb",
+        "toy.ply",
+        "toy.splat",
+        "toy.spz",
+    ]
     assert capsys.readouterr().out.count("\n") == 4
     starts = {path.suffix: path.read_bytes()[:4] for path in out.iterdir()}
     assert (starts[".ply"], starts[".glb"], starts[".spz"][:2]) == (b"ply\n", b"glTF", b"\x1f\x8b")
 
 
-def test_ply_is_the_avatar_in_the_look_and_expression_asked_for(avatar_file: Path, tmp_path: Path) -> None:
+def test_ply_is_the_avatar_in_the_look_and_expression_asked_for(
+    avatar_file: Path, tmp_path: Path
+) -> None:
     words = ["--attribute", "hat-cap=0.8", "--expression", "jawOpen=0.5", "eyeLookUpLeft=1"]
     assert cli.main(["export", str(avatar_file), "-o", str(tmp_path), *words]) == 0
     avatar = load_avatar(avatar_file)
     vertex = PlyData.read(io.BytesIO((tmp_path / "toy.ply").read_bytes()))["vertex"]
-    expected = state_gaussians(avatar, attributes={"hat-cap": 0.8}, expression=expression(jawOpen=0.5, eyeLookUpLeft=1))
+    expected = state_gaussians(
+        avatar, attributes={"hat-cap": 0.8}, expression=expression(jawOpen=0.5, eyeLookUpLeft=1)
+    )
     means = half_turned(np.stack([vertex["x"], vertex["y"], vertex["z"]], 1))
     np.testing.assert_array_equal(means, expected.means)
 
@@ -62,7 +80,9 @@ def test_ply_is_the_avatar_in_the_look_and_expression_asked_for(avatar_file: Pat
 def test_state_moves_with_the_expression_and_grows_with_attributes() -> None:
     avatar = with_hat()
     rest = state_gaussians(avatar, attributes={}, expression=expression())
-    looking = state_gaussians(avatar, attributes={}, expression=expression(eyeLookUpLeft=1, jawOpen=1))
+    looking = state_gaussians(
+        avatar, attributes={}, expression=expression(eyeLookUpLeft=1, jawOpen=1)
+    )
     hatted = state_gaussians(avatar, attributes={"hat-cap": 1}, expression=expression())
     assert rest.means.shape == looking.means.shape and not np.array_equal(rest.means, looking.means)
     assert len(hatted) > len(rest)
@@ -73,38 +93,54 @@ def test_state_is_in_the_head_frame_and_seen_from_all_sides() -> None:
     avatar = toy_avatar(gaussians=2000)
     rest = state_gaussians(avatar, attributes={}, expression=expression())
     shown = avatar.opacities >= 1 / 255
-    np.testing.assert_array_equal(rest.opacities, avatar.opacities[shown])  # nothing is culled for facing away
-    free = avatar.rigid.means[shown[len(avatar.surface.triangles):]]
-    np.testing.assert_allclose(rest.means[-len(free):], free, atol=1e-6)
+    np.testing.assert_array_equal(
+        rest.opacities, avatar.opacities[shown]
+    )  # nothing is culled for facing away
+    free = avatar.rigid.means[shown[len(avatar.surface.triangles) :]]
+    np.testing.assert_allclose(rest.means[-len(free) :], free, atol=1e-6)
 
 
 def test_gaussians_that_no_one_sees_are_left_out() -> None:
     avatar = toy_avatar(gaussians=300)
-    faint = replace(avatar, opacities=np.where(np.arange(len(avatar)) % 2, avatar.opacities, np.float32(0.003)))
+    faint = replace(
+        avatar, opacities=np.where(np.arange(len(avatar)) % 2, avatar.opacities, np.float32(0.003))
+    )
     rest = state_gaussians(faint, attributes={}, expression=expression())
     np.testing.assert_array_equal(rest.opacities, faint.opacities[faint.opacities >= 1 / 255])
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["--formats", "ply,obj"], "there is no format 'obj': there are ply, spz, splat, glb, web"),
-    (["--formats", ","], "no format is named"),
-    (["--attribute", "beard=1"], "there is no attribute 'beard': there are hat-cap"),
-    (["--attribute", "hat-cap=2"], "is not a number from 0 to 1"),
-    (["--attribute", "hat-cap=nan"], "is not a number from 0 to 1"),
-    (["--attribute", "hat-cap"], "is not a number from 0 to 1"),
-    (["--expression", "jawopen=1"], "there is no expression 'jawopen': there are jawOpen"),
-    (["--expression", "jawOpen=wide"], "is not a number from 0 to 1"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--formats", "ply,obj"], "there is no format 'obj': there are ply, spz, splat, glb, web"),
+        (["--formats", ","], "no format is named"),
+        (["--attribute", "beard=1"], "there is no attribute 'beard': there are hat-cap"),
+        (["--attribute", "hat-cap=2"], "is not a number from 0 to 1"),
+        (["--attribute", "hat-cap=nan"], "is not a number from 0 to 1"),
+        (["--attribute", "hat-cap"], "is not a number from 0 to 1"),
+        (["--expression", "jawopen=1"], "there is no expression 'jawopen': there are jawOpen"),
+        (["--expression", "jawOpen=wide"], "is not a number from 0 to 1"),
+    ],
+)
 def test_bad_wishes_are_one_clear_line_and_leave_nothing(
-        avatar_file: Path, tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    avatar_file: Path,
+    tmp_path: Path,
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert said in complaint(capsys, str(avatar_file), "-o", str(tmp_path / "out"), *words)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_in_the_folders_place_is_named(avatar_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_in_the_folders_place_is_named(
+    avatar_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out").write_text("mine")
     assert "it is a file" in complaint(capsys, str(avatar_file), "-o", str(tmp_path / "out"))
-    assert "cannot write" in complaint(capsys, str(avatar_file), "-o", str(tmp_path / "out" / "deeper"))
+    assert "cannot write" in complaint(
+        capsys, str(avatar_file), "-o", str(tmp_path / "out" / "deeper")
+    )
     assert (tmp_path / "out").read_text() == "mine"
 
 
@@ -127,7 +163,11 @@ def test_the_last_of_two_weights_counts() -> None:
 
 
 def test_export_needs_neither_the_builder_nor_the_live_path() -> None:
-    program = ("import sys, export.interchange, export.state\n"
-               "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'offline', 'runtime')])")
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program = (
+        "import sys, export.interchange, export.state\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'offline', 'runtime')])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert run.stdout.strip() == "[]"

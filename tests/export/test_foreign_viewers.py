@@ -39,8 +39,12 @@ from toys import toy_avatar
 BABYLON = ("babylonjs@9.35.0", "babylonjs-loaders@9.28.0")
 PAGES = Path(__file__).parent / "foreign_viewers"
 DOING = expression(jawOpen=0.4)
-pytestmark = [pytest.mark.slow,
-              pytest.mark.skipif(not (CHROMIUM.exists() and shutil.which("npm")), reason="needs Chromium and npm")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM.exists() and shutil.which("npm")), reason="needs Chromium and npm"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,9 @@ def site() -> Iterator[str]:
     files = {f"toy.{ending}": encode(gaussians) for ending, encode in FORMATS.items()}
     with contextlib.ExitStack() as stack:
         try:
-            address = stack.enter_context(viewer_site(files, pages=[*PAGES.iterdir()], packages=BABYLON))
+            address = stack.enter_context(
+                viewer_site(files, pages=[*PAGES.iterdir()], packages=BABYLON)
+            )
         except UserError as error:
             pytest.skip(str(error))
         yield address
@@ -61,19 +67,35 @@ def ours() -> np.ndarray:
     avatar = toy_avatar(gaussians=3000)
     turn = Y_DOWN.astype(np.float32)
     pose = HeadPose(turn, np.array([0, 0, 1], np.float32), turn)
-    posed = Animator(avatar, threads=1).pose(with_own_lids(avatar, DOING), gaze_from_expression(DOING), pose)
+    posed = Animator(avatar, threads=1).pose(
+        with_own_lids(avatar, DOING), gaze_from_expression(DOING), pose
+    )
     focal = 128 / np.tan(np.radians(15))
-    return CpuRasterizer(256, 256, threads=1).render(posed, Camera(256, 256, focal, focal, 128, 128), background=(1, 1, 1)).copy()
+    return (
+        CpuRasterizer(256, 256, threads=1)
+        .render(posed, Camera(256, 256, focal, focal, 128, 128), background=(1, 1, 1))
+        .copy()
+    )
 
 
 def there(picture: np.ndarray) -> BoolArray:
     return np.asarray(picture.astype(int).min(2) < 200)
 
 
-@pytest.mark.parametrize(("viewer", "ending"), [
-    ("gaussian-splats-3d", "ply"), ("gaussian-splats-3d", "splat"), ("spark", "ply"), ("spark", "spz"), ("spark", "splat"),
-    ("babylon", "glb")])
-def test_a_foreign_viewer_draws_the_same_avatar_upright(site: str, viewer: str, ending: str) -> None:
+@pytest.mark.parametrize(
+    ("viewer", "ending"),
+    [
+        ("gaussian-splats-3d", "ply"),
+        ("gaussian-splats-3d", "splat"),
+        ("spark", "ply"),
+        ("spark", "spz"),
+        ("spark", "splat"),
+        ("babylon", "glb"),
+    ],
+)
+def test_a_foreign_viewer_draws_the_same_avatar_upright(
+    site: str, viewer: str, ending: str
+) -> None:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
         page = browser.new_page(viewport={"width": 256, "height": 256})
@@ -81,18 +103,23 @@ def test_a_foreign_viewer_draws_the_same_avatar_upright(site: str, viewer: str, 
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{site}/{viewer}.html?file=toy.{ending}")
         page.wait_for_selector("body[data-ready=yes]", timeout=120_000)
-        picture = np.asarray(Image.open(io.BytesIO(page.screenshot(timeout=120_000))).convert("RGB"))
+        picture = np.asarray(
+            Image.open(io.BytesIO(page.screenshot(timeout=120_000))).convert("RGB")
+        )
         browser.close()
     assert not errors
     expected, found = there(ours()), there(picture)
     overlap = (expected & found).sum() / (expected | found).sum()
     assert overlap > 0.85, f"{viewer} draws toy.{ending} elsewhere: overlap {overlap:.2f}"
     both = expected & found
-    assert np.abs(picture.astype(int)[both] - ours()[both]).mean() < 40  # it sorts and blends by rules of its own
+    assert (
+        np.abs(picture.astype(int)[both] - ours()[both]).mean() < 40
+    )  # it sorts and blends by rules of its own
 
 
-def test_the_bench_measures_viewers_beside_our_drawing(site: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bench_measures_viewers_beside_our_drawing(
+    site: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(measure, "_SECONDS", 1.0)
     save_avatar(tmp_path / "me.perse", toy_avatar(gaussians=3000))
     assert site and cli.main(["bench", str(tmp_path / "me.perse"), "--peers", "--json"]) == 0
@@ -107,10 +134,18 @@ def test_the_bench_measures_viewers_beside_our_drawing(site: str, tmp_path: Path
         assert one["fps"] == pytest.approx(1000 / one["median_ms"], rel=0.9)
 
 
-def test_without_npm_or_a_browser_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_npm_or_a_browser_it_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for module, name, absent, said in (
-            (peers_site, "installed_program", None, "npm, which fetches the other viewers, is not installed"),
-            (measure, "chromium_missing", "no Chromium found", "need a browser: no Chromium found")):
+        (
+            peers_site,
+            "installed_program",
+            None,
+            "npm, which fetches the other viewers, is not installed",
+        ),
+        (measure, "chromium_missing", "no Chromium found", "need a browser: no Chromium found"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, lambda *_, absent=absent: absent)
             assert cli.main(["bench", "--peers"]) == 2

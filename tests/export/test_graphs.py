@@ -35,17 +35,26 @@ from perse_live.wardrobe import worn
 from runtime.stage import Motion
 
 onnxruntime = pytest.importorskip("onnxruntime")
-LOOKS: tuple[dict[str, float], ...] = ({}, {"hat-cap": 0.3}, {"hat-cap": 0.9, "hat-felt": 0.8, "beard-full": 1.0})
+LOOKS: tuple[dict[str, float], ...] = (
+    {},
+    {"hat-cap": 0.3},
+    {"hat-cap": 0.9, "hat-felt": 0.8, "beard-full": 1.0},
+)
 
 
 def inputs_of(look: Avatar, *motions: Motion) -> Arrays:
-    frames = [motion_arrays(one.expression, one.gaze, one.pose, one.residual, one.secondary) for one in motions]
+    frames = [
+        motion_arrays(one.expression, one.gaze, one.pose, one.residual, one.secondary)
+        for one in motions
+    ]
     batch = {name: np.concatenate([one[name] for one in frames]) for name in frames[0]}
     return batch | canonical_arrays(look) | binding_arrays(look)
 
 
 def by_torch(avatar: Avatar, inputs: Arrays) -> list[Float32Array]:
-    arrays = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in animate_tensors(avatar)]
+    arrays = [
+        torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in animate_tensors(avatar)
+    ]
     with torch.no_grad():
         return [one.numpy() for one in Animate(avatar.rig)(*arrays)]
 
@@ -53,11 +62,20 @@ def by_torch(avatar: Avatar, inputs: Arrays) -> list[Float32Array]:
 def by_numba(avatar: Avatar, look: Avatar, doing: Motion) -> Gaussians:
     animator = Animator(avatar, threads=1)
     animator.wear(look)
-    return animator.pose(doing.expression, doing.gaze, doing.pose, residual=doing.residual, secondary=doing.secondary)
+    return animator.pose(
+        doing.expression, doing.gaze, doing.pose, residual=doing.residual, secondary=doing.secondary
+    )
 
 
-def check_posed(found: list[Float32Array], expected: Gaussians, *, frame: int = 0, metres: float, turn: float,
-                shade: float = 5e-5) -> None:
+def check_posed(
+    found: list[Float32Array],
+    expected: Gaussians,
+    *,
+    frame: int = 0,
+    metres: float,
+    turn: float,
+    shade: float = 5e-5,
+) -> None:
     """metres: of means and, relatively, scales; turn: 1 - |cosine| of half the angle between orientations; shade: of colours and
     opacities.
     """
@@ -78,66 +96,120 @@ def test_animate_in_torch_is_the_animator(weights: dict[str, float]) -> None:
     avatar = dressable()
     look = worn(avatar, avatar.attributes, weights)
     for seed in range(4):
-        check_posed(by_torch(avatar, inputs_of(look, motion(seed))), by_numba(avatar, look, motion(seed)), metres=5e-6, turn=1e-6)
+        check_posed(
+            by_torch(avatar, inputs_of(look, motion(seed))),
+            by_numba(avatar, look, motion(seed)),
+            metres=5e-6,
+            turn=1e-6,
+        )
 
 
 def test_animate_takes_a_head_turned_to_the_back() -> None:
     """Where the largest part of a rotation's quaternion is not w."""
     avatar = dressable()
-    for turn in (np.diag([1.0, -1.0, -1.0]), np.diag([-1.0, -1.0, 1.0]), np.diag([-1.0, 1.0, -1.0]), np.eye(3)):
+    for turn in (
+        np.diag([1.0, -1.0, -1.0]),
+        np.diag([-1.0, -1.0, 1.0]),
+        np.diag([-1.0, 1.0, -1.0]),
+        np.eye(3),
+    ):
         doing = motion(0)
         rotation = (turn @ doing.pose.R_cam_head).astype(np.float32)
         doing = replace(doing, pose=replace(doing.pose, R_cam_head=rotation, R_cam_body=rotation))
-        check_posed(by_torch(avatar, inputs_of(avatar, doing)), by_numba(avatar, avatar, doing), metres=5e-6, turn=1e-6)
+        check_posed(
+            by_torch(avatar, inputs_of(avatar, doing)),
+            by_numba(avatar, avatar, doing),
+            metres=5e-6,
+            turn=1e-6,
+        )
 
 
 @pytest.mark.parametrize("weights", LOOKS)
 def test_attributes_in_torch_are_the_wardrobe(weights: dict[str, float]) -> None:
     avatar = dressable()
     row = np.array([weights.get(one.name, 0.0) for one in avatar.attributes], np.float32)
-    found = dict(zip(canonical_arrays(avatar), (one.numpy() for one in Attributes(avatar)(torch.from_numpy(row))), strict=True))
+    found = dict(
+        zip(
+            canonical_arrays(avatar),
+            (one.numpy() for one in Attributes(avatar)(torch.from_numpy(row))),
+            strict=True,
+        )
+    )
     check_look(avatar, found, weights, tolerance=2e-6)
 
 
-def test_attributes_that_are_given_outright_or_mixed_with_learned_ones_are_the_wardrobe_too() -> None:
+def test_attributes_that_are_given_outright_or_mixed_with_learned_ones_are_the_wardrobe_too() -> (
+    None
+):
     """Tints, which avatars without attributes of their own have, and what editors work in."""
     plain = replace(dressable(), attributes=())
-    mixed = (toy_attribute(plain, "hat-one", "hat", seed=5), *dressable().attributes,
-             toy_attribute(plain, "hat-two", "hat", seed=6, on_surface=0), toy_attribute(plain, "skin-tan", "skin", seed=7,
-                                                                                        on_surface=0, free=0, moved=0))
-    for avatar in (plain, replace(plain, decoder=None), replace(plain, attributes=mixed), replace(plain, attributes=mixed[-2:])):
-        for weights in ({}, {"hat-one": 0.3}, {"hat-one": 0.5, "hat-two": 0.5, "hat-cap": 0.6},
-                        {"hat-two": 1.0, "skin-tan": 0.4}):
+    mixed = (
+        toy_attribute(plain, "hat-one", "hat", seed=5),
+        *dressable().attributes,
+        toy_attribute(plain, "hat-two", "hat", seed=6, on_surface=0),
+        toy_attribute(plain, "skin-tan", "skin", seed=7, on_surface=0, free=0, moved=0),
+    )
+    for avatar in (
+        plain,
+        replace(plain, decoder=None),
+        replace(plain, attributes=mixed),
+        replace(plain, attributes=mixed[-2:]),
+    ):
+        for weights in (
+            {},
+            {"hat-one": 0.3},
+            {"hat-one": 0.5, "hat-two": 0.5, "hat-cap": 0.6},
+            {"hat-two": 1.0, "skin-tan": 0.4},
+        ):
             row = torch.tensor([weights.get(one.name, 0.0) for one in avatar.attributes])
             found = (one.numpy() for one in Attributes(avatar)(row))
-            check_look(avatar, dict(zip(canonical_arrays(avatar), found, strict=True)), weights, tolerance=2e-6)
+            check_look(
+                avatar,
+                dict(zip(canonical_arrays(avatar), found, strict=True)),
+                weights,
+                tolerance=2e-6,
+            )
     with pytest.raises(ValueError, match="decoder"):
         Attributes(replace(dressable(), decoder=None))
 
 
-def check_look(avatar: Avatar, found: Arrays, weights: dict[str, float], *, tolerance: float) -> None:
+def check_look(
+    avatar: Avatar, found: Arrays, weights: dict[str, float], *, tolerance: float
+) -> None:
     """Gaussians of attributes that are not worn are transparent; all others are as worn."""
     look = worn(avatar, avatar.attributes, weights)
     there = [weights.get(one.name, 0) > 0 for one in avatar.attributes]
     rows, its_rows = binding_arrays(all_worn(avatar)), binding_arrays(look)
     added = [one.added for one in avatar.attributes]
-    for kind, own, counts in (("surface", len(avatar.surface.triangles), [len(one.surface.triangles) for one in added]),
-                              ("rigid", len(avatar.rigid.means), [len(one.rigid.means) for one in added])):
-        shown = np.concatenate([np.ones(own, bool), np.repeat(np.array(there, bool), np.array(counts, int))])
+    for kind, own, counts in (
+        ("surface", len(avatar.surface.triangles), [len(one.surface.triangles) for one in added]),
+        ("rigid", len(avatar.rigid.means), [len(one.rigid.means) for one in added]),
+    ):
+        shown = np.concatenate(
+            [np.ones(own, bool), np.repeat(np.array(there, bool), np.array(counts, int))]
+        )
         assert not found[f"{kind}_opacities"][~shown].any()
         for name, array in canonical_arrays(look).items():
             if name.startswith(kind):
-                np.testing.assert_allclose(found[name][shown], array, atol=tolerance, rtol=50 * tolerance)
+                np.testing.assert_allclose(
+                    found[name][shown], array, atol=tolerance, rtol=50 * tolerance
+                )
         corrections = found["corrections"][:, rows[f"{kind}_corrected"][shown]]
         expected = canonical_arrays(look)["corrections"][:, its_rows[f"{kind}_corrected"]]
         np.testing.assert_allclose(corrections, expected, atol=tolerance, rtol=50 * tolerance)
-    np.testing.assert_allclose(found["vertices"], look.rig.vertices, atol=min(tolerance, 1e-5), rtol=0)
+    np.testing.assert_allclose(
+        found["vertices"], look.rig.vertices, atol=min(tolerance, 1e-5), rtol=0
+    )
 
 
 @pytest.mark.slow
 def test_the_graphs_are_valid_onnx_with_named_lengths() -> None:
     assert [(one.name, one.precision) for one in graphs()] == [
-        ("animate", "fp32"), ("attributes", "fp32"), ("animate", "fp16"), ("attributes", "fp16")]
+        ("animate", "fp32"),
+        ("attributes", "fp32"),
+        ("animate", "fp16"),
+        ("attributes", "fp16"),
+    ]
     for one in graphs():
         model = onnx.load_model_from_string(one.content)
         onnx.checker.check_model(model, full_check=True)
@@ -153,7 +225,9 @@ def test_the_graphs_are_valid_onnx_with_named_lengths() -> None:
 @pytest.mark.slow
 def test_onnx_runtime_equals_torch_and_numba_at_any_length() -> None:
     avatar = dressable()
-    session = onnxruntime.InferenceSession(graph("animate").content, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        graph("animate").content, providers=["CPUExecutionProvider"]
+    )
     for weights in LOOKS:
         look = worn(avatar, avatar.attributes, weights)
         for motions in ([motion(0)], [motion(1), motion(2), motion(3)]):
@@ -161,39 +235,60 @@ def test_onnx_runtime_equals_torch_and_numba_at_any_length() -> None:
             found = session.run(None, inputs)
             for name, one, other in zip(POSED, found, by_torch(avatar, inputs), strict=True):
                 # what a normal's direction is worth hangs on its triangle's size, hence the quaternions' margin
-                np.testing.assert_allclose(one, other, rtol=1e-4, atol=5e-4 if name == "quats" else 1e-6)
+                np.testing.assert_allclose(
+                    one, other, rtol=1e-4, atol=5e-4 if name == "quats" else 1e-6
+                )
             for frame, doing in enumerate(motions):
-                check_posed(found, by_numba(avatar, look, doing), frame=frame, metres=5e-6, turn=1e-6)
+                check_posed(
+                    found, by_numba(avatar, look, doing), frame=frame, metres=5e-6, turn=1e-6
+                )
 
 
 @pytest.mark.slow
 def test_half_precision_casts_nothing_large_in_a_frame() -> None:
     """What is cast is the frame's motion and the sums that products give, not the matrices that they read."""
-    model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(graph("animate", "fp16").content))
+    model = onnx.shape_inference.infer_shapes(
+        onnx.load_model_from_string(graph("animate", "fp16").content)
+    )
     large = {one.name for one in model.graph.input if one.name in ("spread", "vertices")} | {
-        one.name for one in model.graph.initializer if np.prod(one.dims) > 10_000}
-    assert not [node.name for node in model.graph.node if node.op_type == "Cast" and set(node.input) & large]
+        one.name for one in model.graph.initializer if np.prod(one.dims) > 10_000
+    }
+    assert not [
+        node.name for node in model.graph.node if node.op_type == "Cast" and set(node.input) & large
+    ]
 
 
 @pytest.mark.slow
 def test_half_precision_stays_within_a_tenth_of_a_millimetre_and_one_step_of_colour() -> None:
     avatar = dressable()
-    session = onnxruntime.InferenceSession(graph("animate", "fp16").content, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        graph("animate", "fp16").content, providers=["CPUExecutionProvider"]
+    )
     for seed in range(3):
         inputs = inputs_of(avatar, motion(seed))
         found = session.run(None, inputs | {"spread": inputs["spread"].astype(np.float16)})
-        check_posed(found, by_numba(avatar, avatar, motion(seed)), metres=1e-4, turn=1e-4, shade=1 / 510)
-    session = onnxruntime.InferenceSession(graph("attributes", "fp16").content, providers=["CPUExecutionProvider"])
+        check_posed(
+            found, by_numba(avatar, avatar, motion(seed)), metres=1e-4, turn=1e-4, shade=1 / 510
+        )
+    session = onnxruntime.InferenceSession(
+        graph("attributes", "fp16").content, providers=["CPUExecutionProvider"]
+    )
     for weights in LOOKS:
         row = np.array([weights.get(one.name, 0.0) for one in avatar.attributes], np.float32)
-        check_look(avatar, dict(zip(canonical_arrays(avatar), session.run(None, {"weights": row}), strict=True)), weights,
-                   tolerance=1 / 510)
+        check_look(
+            avatar,
+            dict(zip(canonical_arrays(avatar), session.run(None, {"weights": row}), strict=True)),
+            weights,
+            tolerance=1 / 510,
+        )
 
 
 @pytest.mark.slow
 def test_attributes_in_onnx_runtime_equal_torch() -> None:
     avatar = dressable()
-    session = onnxruntime.InferenceSession(graph("attributes").content, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        graph("attributes").content, providers=["CPUExecutionProvider"]
+    )
     for seed in range(3):
         weights = np.random.default_rng(seed).random(3).astype(np.float32)
         with torch.no_grad():
@@ -203,9 +298,11 @@ def test_attributes_in_onnx_runtime_equal_torch() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_avatar_is_posed_alike_by_torch_onnx_runtime_and_numba(astronaut_avatar: Avatar) -> None:
+def test_a_real_avatar_is_posed_alike_by_torch_onnx_runtime_and_numba(
+    astronaut_avatar: Avatar,
+) -> None:
     avatar = following_outline(astronaut_avatar)
-    made, = graphs_of(replace(avatar, attributes=()), ("fp32",), progress=lambda *_: None)
+    (made,) = graphs_of(replace(avatar, attributes=()), ("fp32",), progress=lambda *_: None)
     session = onnxruntime.InferenceSession(made.content, providers=["CPUExecutionProvider"])
     for seed in range(2):
         doing = replace(motion(seed), pose=avatar.source.pose)
@@ -215,28 +312,50 @@ def test_a_real_avatar_is_posed_alike_by_torch_onnx_runtime_and_numba(astronaut_
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
+)
 def test_tensorrt_rtx_takes_and_builds_both_graphs() -> None:
     import tensorrt_rtx  # pyright: ignore[reportMissingImports]
 
-    limits = {"batch": (1, 1, 2), "surface": (1, 2000, 4000), "rigid": (1, 300, 900), "following": (1, 61, 900),
-              "components": (2, 6, 24), "corrected": (2, 900, 2000)}
+    limits = {
+        "batch": (1, 1, 2),
+        "surface": (1, 2000, 4000),
+        "rigid": (1, 300, 900),
+        "following": (1, 61, 900),
+        "components": (2, 6, 24),
+        "corrected": (2, 900, 2000),
+    }
     sizes: list[int] = []
     for one in graphs():
         capabilities = (86,) if one.precision == "fp32" else (75, 86)
-        sizes.append(len(compile_graph(tensorrt_rtx, one.content, one.inputs, limits if one.name == "animate" else {},
-                                       compute_capabilities=capabilities)))
+        sizes.append(
+            len(
+                compile_graph(
+                    tensorrt_rtx,
+                    one.content,
+                    one.inputs,
+                    limits if one.name == "animate" else {},
+                    compute_capabilities=capabilities,
+                )
+            )
+        )
     assert min(sizes) > 10_000
     with pytest.raises(UserError, match=r"tensorrt_rtx .* does not take the graph"):
         compile_graph(tensorrt_rtx, b"no graph", {}, {}, compute_capabilities=(86,))
     half = next(one for one in graphs() if one.name == "attributes" and one.precision == "fp16")
-    with pytest.raises(UserError, match=r"no engines for compute capability 9\.0, only for .*89"):  # H100
+    with pytest.raises(
+        UserError, match=r"no engines for compute capability 9\.0, only for .*89"
+    ):  # H100
         compile_graph(tensorrt_rtx, half.content, half.inputs, {}, compute_capabilities=(90,))
-    assert compile_graph(tensorrt_rtx, half.content, half.inputs, {}, compute_capabilities=(121,))  # DGX Spark
+    assert compile_graph(
+        tensorrt_rtx, half.content, half.inputs, {}, compute_capabilities=(121,)
+    )  # DGX Spark
 
 
 def test_whatever_a_compiler_raises_is_a_user_error() -> None:
     """With a driver that is too old, constructors of TensorRT's bindings raise TypeError."""
+
     class Old:
         __name__, __version__ = "tensorrt", "11"
 
@@ -246,7 +365,9 @@ def test_whatever_a_compiler_raises_is_a_user_error() -> None:
         def Builder(self, logger: object) -> object:
             raise TypeError("pybind11::init(): factory function returned nullptr")
 
-    with pytest.raises(UserError, match=r"tensorrt 11 cannot build the engine: TypeError: pybind11"):
+    with pytest.raises(
+        UserError, match=r"tensorrt 11 cannot build the engine: TypeError: pybind11"
+    ):
         compile_graph(Old(), b"", {}, {})
 
 
@@ -260,7 +381,9 @@ def test_what_compute_capabilities_are_called() -> None:
 
 def test_hashes_tell_rigs_and_looks_apart() -> None:
     avatar = dressable()
-    moved = replace(avatar, rig=replace(avatar.rig, vertices=avatar.rig.vertices + np.float32(0.001)))
+    moved = replace(
+        avatar, rig=replace(avatar.rig, vertices=avatar.rig.vertices + np.float32(0.001))
+    )
     assert rig_hash(moved.rig) == rig_hash(avatar.rig) and look_hash(moved) != look_hash(avatar)
     other = replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions * np.float32(1.1)))
     assert rig_hash(other.rig) != rig_hash(avatar.rig)

@@ -41,7 +41,11 @@ def expected(yaw: float, pitch: float, roll: float) -> Gaussians:
     animator = Animator(avatar, threads=1)
     animator.wear(look)
     doing = expression(**DOING)
-    return animator.pose(with_own_lids(avatar, doing), gaze_from_expression(doing), turned_pose(avatar, yaw, pitch, roll))
+    return animator.pose(
+        with_own_lids(avatar, doing),
+        gaze_from_expression(doing),
+        turned_pose(avatar, yaw, pitch, roll),
+    )
 
 
 def test_the_arrays_are_where_the_manifest_says() -> None:
@@ -49,13 +53,20 @@ def test_the_arrays_are_where_the_manifest_says() -> None:
     text, content = bundle_of(avatar, attributes={})
     manifest: dict[str, Any] = json.loads(text)
     assert len(content) == manifest["bytes"]
-    arrays = {name: np.frombuffer(content, np.dtype(one["dtype"]).newbyteorder("<"), int(np.prod(one["shape"])), one["offset"])
-              .reshape(one["shape"]) for name, one in manifest["arrays"].items()}
+    arrays = {
+        name: np.frombuffer(
+            content,
+            np.dtype(one["dtype"]).newbyteorder("<"),
+            int(np.prod(one["shape"])),
+            one["offset"],
+        ).reshape(one["shape"])
+        for name, one in manifest["arrays"].items()
+    }
     assert all(entry["offset"] % 4 == 0 for entry in manifest["arrays"].values())
     np.testing.assert_array_equal(arrays["vertices"], avatar.rig.vertices)
     actions = np.zeros_like(avatar.rig.actions)
     for action, scale in enumerate(manifest["actionScales"]):
-        own = slice(*arrays["actionStarts"][action:action + 2])
+        own = slice(*arrays["actionStarts"][action : action + 2])
         actions[action, arrays["actionVertices"][own]] = scale * arrays["actionSteps"][own]
     np.testing.assert_allclose(actions, avatar.rig.actions, atol=1e-6)
     shown = np.concatenate([avatar.colors, avatar.opacities[:, None]], 1)
@@ -77,7 +88,13 @@ def test_an_earlier_bundle_is_replaced(tmp_path: Path) -> None:
     for attributes in ({}, WEARING):
         path = write_bundle(dressable(), tmp_path, "me", attributes=attributes)
         assert sorted(file.name for file in path.iterdir()) == [
-            "avatar.bin", "avatar.js", "avatar.json", "index.html", "splats.js", "viewer.js"]
+            "avatar.bin",
+            "avatar.js",
+            "avatar.json",
+            "index.html",
+            "splats.js",
+            "viewer.js",
+        ]
     assert [path.name for path in tmp_path.iterdir()] == ["me.web"]
     assert (path / "avatar.bin").read_bytes() == bundle_of(dressable(), attributes=WEARING)[1]
 
@@ -90,7 +107,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None: ...
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
@@ -108,33 +127,53 @@ in_a_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /us
 @pytest.mark.slow
 @in_a_browser
 def test_the_page_poses_as_the_animator_does(page: Page) -> None:
-    found = page.evaluate("""doing => {
+    found = page.evaluate(
+        """doing => {
         perse.show(doing, 20, -8, 5);
         const { means, quats, scales, opacities, shades } = perse.avatar;
         return [means, quats, scales, opacities, shades].map(array => Array.from(array));
-    }""", DOING)
+    }""",
+        DOING,
+    )
     posed = expected(20, -8, 5)
-    means, quats, scales, opacities, shades = (np.array(part).reshape(len(posed), -1) for part in found)
+    means, quats, scales, opacities, shades = (
+        np.array(part).reshape(len(posed), -1) for part in found
+    )
     np.testing.assert_allclose(means, posed.means, atol=1e-5)
     np.testing.assert_allclose(scales, posed.scales, atol=1e-5)
-    cosine = np.abs((quats * posed.quats).sum(1)) / np.linalg.norm(quats, axis=1) / np.linalg.norm(posed.quats, axis=1)
+    cosine = (
+        np.abs((quats * posed.quats).sum(1))
+        / np.linalg.norm(quats, axis=1)
+        / np.linalg.norm(posed.quats, axis=1)
+    )
     assert (1 - cosine)[posed.scales[:, 0] > 1e-4].max() < 1e-4
     assert (np.abs(opacities[:, 0] - posed.opacities) > 0.51 / 255).mean() < 0.002
     np.testing.assert_allclose(shades[:, :3], posed.colors, atol=0.51 / 255)
-    assert (np.abs(posed.colors - worn(dressable(), dressable().attributes, WEARING).colors) > 0.1).mean() > 0.1
+    assert (
+        np.abs(posed.colors - worn(dressable(), dressable().attributes, WEARING).colors) > 0.1
+    ).mean() > 0.1
 
 
 @pytest.mark.slow
 @in_a_browser
 def test_the_page_draws_as_the_rasteriser_does(page: Page) -> None:
-    picture = page.evaluate("""doing => {
+    picture = page.evaluate(
+        """doing => {
         const canvas = document.querySelector("canvas");
         canvas.width = canvas.height = 256;
         perse.show(doing, -15, 4, 0);
         return canvas.toDataURL("image/png");
-    }""", DOING)
-    found = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.split(",")[1]))).convert("RGB")).astype(int)
+    }""",
+        DOING,
+    )
+    found = np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(picture.split(",")[1]))).convert("RGB")
+    ).astype(int)
     camera = dressable().source.camera.resized(256, 256)
-    drawn = CpuRasterizer(256, 256, threads=1).render(expected(-15, 4, 0), camera, background=(0.85, 0.86, 0.87)).astype(int)
+    drawn = (
+        CpuRasterizer(256, 256, threads=1)
+        .render(expected(-15, 4, 0), camera, background=(0.85, 0.86, 0.87))
+        .astype(int)
+    )
     assert np.abs(found - drawn).mean() < 1.5
     assert np.percentile(np.abs(found - drawn), 99) < 16

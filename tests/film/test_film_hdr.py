@@ -29,7 +29,11 @@ from perse_live.film.reader import open_film
 
 # inverse of BT.2407-0, 2.2: linear BT.709 to BT.2020 (ITU-R BT.2087-0, table 2)
 TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
-_LABELS = {Transfer.HLG: ("arib-std-b67", 18), Transfer.PQ: ("smpte2084", 16), Transfer.SDR: ("bt2020-10", 14)}
+_LABELS = {
+    Transfer.HLG: ("arib-std-b67", 18),
+    Transfer.PQ: ("smpte2084", 16),
+    Transfer.SDR: ("bt2020-10", 14),
+}
 
 
 def portrait() -> UInt8Array:
@@ -72,22 +76,36 @@ def hdr_film(path: Path, transfer: Transfer, white: float, *, lamp: bool = False
         stream = container.add_stream("libx265", rate=25, options={"x265-params": labels})
         stream.width, stream.height, stream.pix_fmt = 256, 192, "yuv420p10le"
         context = stream.codec_context
-        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 9, 9, number, 1
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = (
+            9,
+            9,
+            number,
+            1,
+        )
         for _ in range(3):
             frame = av.VideoFrame.from_ndarray(code, format="rgb48le")
-            stored = frame.reformat(format="yuv420p10le", src_color_range=2, dst_color_range=1, dst_colorspace=9)
+            stored = frame.reformat(
+                format="yuv420p10le", src_color_range=2, dst_color_range=1, dst_colorspace=9
+            )
             container.mux(stream.encode(stored))
         container.mux(stream.encode(None))
     return path
 
 
-@pytest.mark.parametrize(("transfer", "white", "lamp"), [
-    (Transfer.HLG, 203, True),  # as phones film
-    (Transfer.HLG, 203, False), (Transfer.PQ, 203, True), (Transfer.PQ, 203, False),
-    (Transfer.PQ, 100, False),  # as SDR films are carried in HDR ones
-    (Transfer.SDR, 1, False),  # wide gamut only
-])
-def test_an_hdr_film_looks_like_its_sdr_twin(tmp_path: Path, transfer: Transfer, white: float, lamp: bool) -> None:
+@pytest.mark.parametrize(
+    ("transfer", "white", "lamp"),
+    [
+        (Transfer.HLG, 203, True),  # as phones film
+        (Transfer.HLG, 203, False),
+        (Transfer.PQ, 203, True),
+        (Transfer.PQ, 203, False),
+        (Transfer.PQ, 100, False),  # as SDR films are carried in HDR ones
+        (Transfer.SDR, 1, False),  # wide gamut only
+    ],
+)
+def test_an_hdr_film_looks_like_its_sdr_twin(
+    tmp_path: Path, transfer: Transfer, white: float, lamp: bool
+) -> None:
     path = hdr_film(tmp_path / "film.mp4", transfer, white, lamp=lamp)
     film = open_film(path)
     frame = next(film.frames()).image
@@ -98,24 +116,41 @@ def test_an_hdr_film_looks_like_its_sdr_twin(tmp_path: Path, transfer: Transfer,
     if lamp:
         assert frame[:36, :56].min() > 245
     midtones = (portrait() > 60) & (portrait() < 180)
-    assert np.abs(frame[shown][midtones[shown]].astype(float) - portrait()[shown][midtones[shown]]).mean() < 12
+    assert (
+        np.abs(
+            frame[shown][midtones[shown]].astype(float) - portrait()[shown][midtones[shown]]
+        ).mean()
+        < 12
+    )
 
 
 def test_without_tone_mapping_the_same_film_would_be_far_off(tmp_path: Path) -> None:
     """So the test above can fail."""
     path = hdr_film(tmp_path / "film.mp4", Transfer.HLG, 203)
     with av.open(str(path)) as container:
-        raw = next(container.decode(video=0)).reformat(format="rgb24", src_colorspace=9).to_ndarray()
+        raw = (
+            next(container.decode(video=0)).reformat(format="rgb24", src_colorspace=9).to_ndarray()
+        )
     assert colour_error(np.asarray(raw, np.uint8), portrait()) > 8
 
 
-@pytest.mark.parametrize("colors", [
-    wide_colors(Transfer.HLG, "bt2020"), wide_colors(Transfer.PQ, "bt2020"), wide_colors(Transfer.SDR, "p3"),
-    WideColors(Transfer.PQ, "p3", peak=4000, white=100), WideColors(Transfer.HLG, "bt2020", peak=1000, white=1000),
-])
+@pytest.mark.parametrize(
+    "colors",
+    [
+        wide_colors(Transfer.HLG, "bt2020"),
+        wide_colors(Transfer.PQ, "bt2020"),
+        wide_colors(Transfer.SDR, "p3"),
+        WideColors(Transfer.PQ, "p3", peak=4000, white=100),
+        WideColors(Transfer.HLG, "bt2020", peak=1000, white=1000),
+    ],
+)
 def test_the_kernel_is_the_formula(colors: WideColors) -> None:
     picture = np.random.default_rng(0).integers(0, 65536, (64, 64, 3)).astype(np.uint16)
-    picture[0], picture[1], picture[2] = 0, 65535, np.linspace(0, 65535, 64).astype(np.uint16)[:, None]
+    picture[0], picture[1], picture[2] = (
+        0,
+        65535,
+        np.linspace(0, 65535, 64).astype(np.uint16)[:, None],
+    )
     difference = np.abs(colors.to_srgb(picture).astype(int) - to_srgb_reference(colors, picture))
     assert difference.max() <= 2  # codes of 12 bits instead of 16
     assert difference.mean() < 0.05
@@ -139,7 +174,9 @@ def test_tone_mapping_only_dims_and_keeps_the_order(peak: float, share: float) -
     assert (mapped <= nits + 1e-6 * peak).all()
     assert mapped[0] == pytest.approx(0, abs=1e-6)
     assert mapped[-1] == pytest.approx(white, rel=1e-4)
-    knee = pq_to_nits(np.maximum(1.5 * nits_to_pq(np.array(white)) - 0.5 * nits_to_pq(np.array(peak)), 0))
+    knee = pq_to_nits(
+        np.maximum(1.5 * nits_to_pq(np.array(white)) - 0.5 * nits_to_pq(np.array(peak)), 0)
+    )
     dark = nits < 0.99 * knee
     assert mapped[dark] == pytest.approx(nits[dark], rel=1e-5, abs=1e-6)
 

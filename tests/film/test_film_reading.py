@@ -30,7 +30,11 @@ from perse_live.film.writer import film_writer
 def picture(index: int, width: int = 64, height: int = 48) -> UInt8Array:
     """A smooth, coloured picture whose brightness tells its index and whose corners differ."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    planes = [40 + 2 * index + 60 * x / width, 200 - 150 * y / height, np.full_like(x, 30 + 2 * index)]
+    planes = [
+        40 + 2 * index + 60 * x / width,
+        200 - 150 * y / height,
+        np.full_like(x, 30 + 2 * index),
+    ]
     return np.stack(planes, -1).clip(0, 255).astype(np.uint8)
 
 
@@ -46,13 +50,22 @@ def read(path: Path) -> tuple[Film, list[FilmFrame]]:
     return film, list(film.frames())
 
 
-@pytest.mark.parametrize(("matrix", "shown"), [
-    ((1, 0, 0, 1), lambda p: p), ((0, 1, -1, 0), lambda p: np.rot90(p, -1)), ((-1, 0, 0, -1), lambda p: np.rot90(p, 2)),
-    ((0, -1, 1, 0), np.rot90), ((-1, 0, 0, 1), np.fliplr), ((1, 0, 0, -1), np.flipud),
-    ((0, 1, 1, 0), lambda p: p.transpose(1, 0, 2)), ((0, -1, -1, 0), lambda p: np.rot90(p, 2).transpose(1, 0, 2)),
-])
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((1, 0, 0, 1), lambda p: p),
+        ((0, 1, -1, 0), lambda p: np.rot90(p, -1)),
+        ((-1, 0, 0, -1), lambda p: np.rot90(p, 2)),
+        ((0, -1, 1, 0), np.rot90),
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((0, 1, 1, 0), lambda p: p.transpose(1, 0, 2)),
+        ((0, -1, -1, 0), lambda p: np.rot90(p, 2).transpose(1, 0, 2)),
+    ],
+)
 def test_turned_and_mirrored_films_are_shown_as_their_display_matrix_says(
-        tmp_path: Path, matrix: tuple[int, int, int, int], shown: Callable[[UInt8Array], UInt8Array]) -> None:
+    tmp_path: Path, matrix: tuple[int, int, int, int], shown: Callable[[UInt8Array], UInt8Array]
+) -> None:
     path = write(tmp_path / "film.mp4", 1)
     turn(path, matrix)
     film, (frame,) = read(path)
@@ -62,12 +75,19 @@ def test_turned_and_mirrored_films_are_shown_as_their_display_matrix_says(
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize(("aspect", "size"), [
-    (Fraction(2), (128, 48)), (Fraction(8, 9), (57, 48)), (Fraction(1, 2), (32, 48)),
-    (Fraction(65, 64), (64, 48)),  # what rounding leaves in files is no shape
-    (Fraction(1, 100), (64, 48)),  # and this one is a mistake
-])
-def test_pixels_that_are_not_square_are_shown_in_their_shape(tmp_path: Path, aspect: Fraction, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("aspect", "size"),
+    [
+        (Fraction(2), (128, 48)),
+        (Fraction(8, 9), (57, 48)),
+        (Fraction(1, 2), (32, 48)),
+        (Fraction(65, 64), (64, 48)),  # what rounding leaves in files is no shape
+        (Fraction(1, 100), (64, 48)),  # and this one is a mistake
+    ],
+)
+def test_pixels_that_are_not_square_are_shown_in_their_shape(
+    tmp_path: Path, aspect: Fraction, size: tuple[int, int]
+) -> None:
     film, (frame,) = read(make_film(tmp_path / "film.mp4", Look(aspect=aspect)))
     assert (film.width, film.height) == size
     assert frame.image.shape == (size[1], size[0], 3)
@@ -75,8 +95,14 @@ def test_pixels_that_are_not_square_are_shown_in_their_shape(tmp_path: Path, asp
 
 def remuxed(source: Path, path: Path, moved: Callable[[Packet[Any], int], int]) -> Path:
     """A copy in which each packet's time is moved by so many seconds."""
-    with av.open(str(source)) as given, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as made:
-        streams = {stream.index: made.add_stream_from_template(stream) for stream in (*given.streams.video, *given.streams.audio)}
+    with (
+        av.open(str(source)) as given,
+        av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as made,
+    ):
+        streams = {
+            stream.index: made.add_stream_from_template(stream)
+            for stream in (*given.streams.video, *given.streams.audio)
+        }
         for number, packet in enumerate(one for one in given.demux() if one.dts is not None):
             ticks = round(moved(packet, number) / packet.time_base)
             packet.stream = streams[packet.stream_index]
@@ -85,16 +111,34 @@ def remuxed(source: Path, path: Path, moved: Callable[[Packet[Any], int], int]) 
     return path
 
 
-@pytest.mark.parametrize(("suffix", "jump"), [
-    (".mkv", 3600), (".mp4", 3600), (".mkv", 20), (".ts", 3600), (".ts", -3600), (".ts", 20), (".ts", -5)])
+@pytest.mark.parametrize(
+    ("suffix", "jump"),
+    [
+        (".mkv", 3600),
+        (".mp4", 3600),
+        (".mkv", 20),
+        (".ts", 3600),
+        (".ts", -3600),
+        (".ts", 20),
+        (".ts", -5),
+    ],
+)
 def test_a_clock_that_jumps_is_closed(tmp_path: Path, suffix: str, jump: int) -> None:
     path = tmp_path / f"film{suffix}"
     if suffix == ".ts":
-        parts = [remuxed(write(tmp_path / "in.mp4", 24), tmp_path / "part.ts", lambda _, __, at=at: at).read_bytes()
-                 for at in (4000, 4000 + jump)]
+        parts = [
+            remuxed(
+                write(tmp_path / "in.mp4", 24), tmp_path / "part.ts", lambda _, __, at=at: at
+            ).read_bytes()
+            for at in (4000, 4000 + jump)
+        ]
         path.write_bytes(b"".join(parts))
     else:
-        remuxed(write(tmp_path / "in.mp4", 48), path, lambda _, number: 4000 + (jump if number >= 24 else 0))
+        remuxed(
+            write(tmp_path / "in.mp4", 48),
+            path,
+            lambda _, number: 4000 + (jump if number >= 24 else 0),
+        )
     film, frames = read(path)
     steps = [float(b.time - a.time) for a, b in itertools.pairwise(frames)]
     assert len(frames) == 48
@@ -113,9 +157,14 @@ def test_a_pause_while_the_sound_goes_on_is_no_jump() -> None:
     assert clock.jumps == 0
 
 
-@given(jumps=st.lists(st.tuples(st.integers(0, 99), st.integers(-10_000, 10_000)), max_size=5), sound_late=st.integers(0, 3))
+@given(
+    jumps=st.lists(st.tuples(st.integers(0, 99), st.integers(-10_000, 10_000)), max_size=5),
+    sound_late=st.integers(0, 3),
+)
 @examples(50)
-def test_whatever_the_clock_does_steps_are_bounded_and_sound_stays(jumps: list[tuple[int, int]], sound_late: int) -> None:
+def test_whatever_the_clock_does_steps_are_bounded_and_sound_stays(
+    jumps: list[tuple[int, int]], sound_late: int
+) -> None:
     """Picture and sound packets of 40 ms; those of sound come up to three packets later in the file, as muxers write them."""
     clock, offset, packets = Clock(), 0, list[tuple[int, Fraction]]()
     times = list[Fraction]()
@@ -134,7 +183,9 @@ def test_whatever_the_clock_does_steps_are_bounded_and_sound_stays(jumps: list[t
         steps = [b - a for a, b in itertools.pairwise(stream)]
         assert all(Fraction(-1) <= step <= Fraction(1, 25) + 10 for step in steps)
         # a jump of under 10 s forward, or under 1 s back, is a pause that was filmed
-    if all(abs(jump) > 20 for _, jump in jumps) and len({place for place, _ in jumps}) == len(jumps):
+    if all(abs(jump) > 20 for _, jump in jumps) and len({place for place, _ in jumps}) == len(
+        jumps
+    ):
         assert max(abs(a - b) for a, b in zip(shown[0], shown[1], strict=True)) <= Fraction(4, 25)
 
 
@@ -142,7 +193,7 @@ def test_a_film_that_is_cut_off_says_how_much_is_missing(tmp_path: Path) -> None
     whole = write(tmp_path / "out.mp4", 60)
     content = whole.read_bytes()
     cut = tmp_path / "cut.mp4"
-    cut.write_bytes(content[:len(content) * 3 // 4])
+    cut.write_bytes(content[: len(content) * 3 // 4])
     film, frames = read(cut)
     assert 10 < len(frames) < 60
     assert [frame.index for frame in frames] == list(range(len(frames)))
@@ -154,7 +205,7 @@ def test_a_matroska_film_that_is_cut_off_says_so_too(tmp_path: Path) -> None:
     whole = write(tmp_path / "out.mkv", 60)
     content = whole.read_bytes()
     cut = tmp_path / "cut.mkv"
-    cut.write_bytes(content[:len(content) // 2])
+    cut.write_bytes(content[: len(content) // 2])
     film, frames = read(cut)
     assert 5 < len(frames) < 60
     assert any(f"cut off: {len(frames)} of " in line for line in film.warnings())
@@ -171,7 +222,7 @@ def test_an_avi_film_that_is_cut_off_says_so_too(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     film, frames = read(path)
     assert len(frames) == 60 and film.warnings() == ()
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     film, frames = read(path)
     assert len(frames) < 40
     assert any(f"{path} is cut off: {len(frames)} of" in line for line in film.warnings())
@@ -186,7 +237,7 @@ def test_a_film_whose_index_is_cut_off_is_refused_with_the_cause(tmp_path: Path)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="rgb24")))
         container.mux(stream.encode(None))
     content = path.read_bytes()
-    path.write_bytes(content[:content.index(b"moov") - 4])
+    path.write_bytes(content[: content.index(b"moov") - 4])
     with pytest.raises(UserError, match=r"cut off: its index.*missing"):
         open_film(path)
 
@@ -203,7 +254,7 @@ def test_damaged_pictures_are_skipped_or_shown_and_counted(tmp_path: Path) -> No
         hit = [packet for packet in container.demux(video=0) if packet.size][8]
         start, size = hit.pos or 0, hit.size
     content = bytearray(path.read_bytes())
-    content[start:start + size] = bytes(size)
+    content[start : start + size] = bytes(size)
     path.write_bytes(content)
     film, frames = read(path)
     assert len(frames) == 19
@@ -230,8 +281,23 @@ def test_a_film_that_changes_its_size_is_fitted_into_the_first(tmp_path: Path) -
 @needs_ffmpeg
 def test_sound_with_a_cover_is_no_film(tmp_path: Path) -> None:
     path = tmp_path / "song.m4a"
-    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1", "-c:v", "mjpeg",
-           "-disposition:v", "attached_pic", str(path))
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=duration=1",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=red:s=64x64",
+        "-frames:v",
+        "1",
+        "-c:v",
+        "mjpeg",
+        "-disposition:v",
+        "attached_pic",
+        str(path),
+    )
     with pytest.raises(UserError, match="no film in it, only sound with a cover"):
         open_film(path)
 
@@ -239,11 +305,34 @@ def test_sound_with_a_cover_is_no_film(tmp_path: Path) -> None:
 @needs_ffmpeg
 def test_of_several_pictures_the_default_or_the_longest_is_the_film(tmp_path: Path) -> None:
     """A cover before the film, a short trailer, and a film: the longest; but one that is marked as default comes first."""
-    inputs = ("-f", "lavfi", "-i", "color=red:s=96x96:d=0.04", "-f", "lavfi", "-i", "color=green:s=64x48:d=0.2",
-              "-f", "lavfi", "-i", "color=blue:s=80x64:d=1", "-map", "0", "-map", "1", "-map", "2", "-c:v", "libx264",
-              "-c:v:0", "png")
-    for name, marks, size in (("longest.mkv", ("attached_pic", "0", "0"), (80, 64)),
-                              ("default.mkv", ("attached_pic", "default", "0"), (64, 48))):
+    inputs = (
+        "-f",
+        "lavfi",
+        "-i",
+        "color=red:s=96x96:d=0.04",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=green:s=64x48:d=0.2",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=blue:s=80x64:d=1",
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-map",
+        "2",
+        "-c:v",
+        "libx264",
+        "-c:v:0",
+        "png",
+    )
+    for name, marks, size in (
+        ("longest.mkv", ("attached_pic", "0", "0"), (80, 64)),
+        ("default.mkv", ("attached_pic", "default", "0"), (64, 48)),
+    ):
         flags = [word for k, mark in enumerate(marks) for word in (f"-disposition:v:{k}", mark)]
         path = tmp_path / name
         ffmpeg(*inputs, *flags, str(path))
@@ -252,7 +341,9 @@ def test_of_several_pictures_the_default_or_the_longest_is_the_film(tmp_path: Pa
 
 
 def test_a_film_that_starts_late_by_its_clock_is_whole(tmp_path: Path) -> None:
-    film, frames = read(remuxed(write(tmp_path / "in.mp4", 24), tmp_path / "film.mkv", lambda _, __: 5000))
+    film, frames = read(
+        remuxed(write(tmp_path / "in.mp4", 24), tmp_path / "film.mkv", lambda _, __: 5000)
+    )
     assert frames[0].time == 0
     assert len(frames) == 24
     assert film.warnings() == ()
@@ -263,8 +354,9 @@ def test_empty_packets_are_no_end_and_no_damage(tmp_path: Path) -> None:
     """Theora stores a picture that is as the one before as a packet of no bytes."""
     path = tmp_path / "film.ogv"
     flash = "drawbox=c=white:t=fill:enable='between(t,0.4,0.59)'"
-    ffmpeg("-f", "lavfi", "-i", f"color=black:s=64x48:r=25:d=1,{flash}", "-c:v", "libtheora",
-           str(path))
+    ffmpeg(
+        "-f", "lavfi", "-i", f"color=black:s=64x48:r=25:d=1,{flash}", "-c:v", "libtheora", str(path)
+    )
     film, frames = read(path)
     assert film.warnings() == ()
     bright = [float(frame.time) for frame in frames if frame.image.mean() > 120]
@@ -273,9 +365,13 @@ def test_empty_packets_are_no_end_and_no_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(20000, 100), (8200, 4400)])
-def test_pictures_over_the_limit_are_refused_before_they_are_decoded(tmp_path: Path, width: int, height: int) -> None:
+def test_pictures_over_the_limit_are_refused_before_they_are_decoded(
+    tmp_path: Path, width: int, height: int
+) -> None:
     path = tmp_path / "film.y4m"
-    path.write_bytes(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\nFRAME\n".encode() + bytes(1000))
+    path.write_bytes(
+        f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\nFRAME\n".encode() + bytes(1000)
+    )
     with pytest.raises(UserError, match="over the limit of 8192x4320"):
         open_film(path)
 
@@ -284,22 +380,33 @@ def test_pictures_over_the_limit_are_refused_before_they_are_decoded(tmp_path: P
 def whole_films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("films")
     source = write(folder / "in.mp4", 12)
-    return {suffix: remuxed(source, folder / f"film{suffix}", lambda _, __: 10).read_bytes() for suffix in _HOSTILE}
+    return {
+        suffix: remuxed(source, folder / f"film{suffix}", lambda _, __: 10).read_bytes()
+        for suffix in _HOSTILE
+    }
 
 
 _HOSTILE = (".mp4", ".mkv", ".ts")
 
 
-@given(suffix=st.sampled_from(_HOSTILE), kept=st.floats(0.3, 1),
-       changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=20))
+@given(
+    suffix=st.sampled_from(_HOSTILE),
+    kept=st.floats(0.3, 1),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=20),
+)
 @examples(30)
-def test_whatever_is_in_a_file_it_is_read_or_refused(whole_films: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory,
-                                                     suffix: str, kept: float, changes: list[tuple[float, int]]) -> None:
+def test_whatever_is_in_a_file_it_is_read_or_refused(
+    whole_films: dict[str, bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+    suffix: str,
+    kept: float,
+    changes: list[tuple[float, int]],
+) -> None:
     content = bytearray(whole_films[suffix])
     for place, value in changes:
         content[round(place * (len(content) - 1))] = value
     path = tmp_path_factory.getbasetemp() / f"hostile{suffix}"
-    path.write_bytes(content[:round(kept * len(content))])
+    path.write_bytes(content[: round(kept * len(content))])
     try:
         film, frames = read(path)
     except UserError as error:
@@ -312,17 +419,40 @@ def test_whatever_is_in_a_file_it_is_read_or_refused(whole_films: dict[str, byte
 @needs_ffmpeg
 def test_titles_that_are_not_utf_8_do_not_keep_a_film_from_being_read(tmp_path: Path) -> None:
     path = tmp_path / "film.avi"
-    ffmpeg("-f", "lavfi", "-i", "color=red:s=64x48:d=0.2", "-metadata", "title=caf_", "-c:v", "mpeg4", str(path))
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "color=red:s=64x48:d=0.2",
+        "-metadata",
+        "title=caf_",
+        "-c:v",
+        "mpeg4",
+        str(path),
+    )
     path.write_bytes(path.read_bytes().replace(b"caf_", b"caf\xe9"))
     assert len(read(path)[1]) == 5
 
 
-@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p10le", "yuvj444p", "gray", "rgb24", "bgra"])
+@pytest.mark.parametrize(
+    "pixel_format", ["yuv420p", "yuv422p10le", "yuvj444p", "gray", "rgb24", "bgra"]
+)
 def test_the_planar_way_to_rgb_is_swscales_own_bit_for_bit(pixel_format: str) -> None:
     noise = np.random.default_rng(4).integers(0, 256, (66, 98, 3), dtype=np.uint8)
     frame = AvFrame.from_ndarray(noise, format="rgb24").reformat(format=pixel_format)
     way = coding(Path("film.mp4"), frame)
     for width, height in ((98, 66), (64, 41)):
-        direct = VideoReformatter().reformat(frame, width=width, height=height, format="rgb24", src_colorspace=way.matrix,
-                                             src_color_range=way.color_range, interpolation=CAREFUL_CONVERSION).to_ndarray()
+        direct = (
+            VideoReformatter()
+            .reformat(
+                frame,
+                width=width,
+                height=height,
+                format="rgb24",
+                src_colorspace=way.matrix,
+                src_color_range=way.color_range,
+                interpolation=CAREFUL_CONVERSION,
+            )
+            .to_ndarray()
+        )
         np.testing.assert_array_equal(Converter().srgb(frame, way, width, height), direct)

@@ -17,15 +17,22 @@ _SECONDS = 2  # of processor time that one input may take
 
 def main(name: str, seconds: int) -> None:
     """Run one target until something is found or the time is over; what is found lies in the working directory."""
-    atheris: Any = importlib.import_module("atheris")  # not among the tests' packages: it is there for some Pythons on Linux only
+    atheris: Any = importlib.import_module(
+        "atheris"
+    )  # not among the tests' packages: it is there for some Pythons on Linux only
     with atheris.instrument_imports(include=["perse_live", "runtime"]):
         from fuzz.targets import TARGETS, seeds
 
     corpus = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
     for k, data in enumerate(seeds(name)):
         (corpus / f"seed-{k}").write_bytes(data)
-    options = [f"-max_total_time={seconds}", f"-timeout={10 * _SECONDS}", "-malloc_limit_mb=512", "-rss_limit_mb=3072",
-               "-max_len=2000000"]
+    options = [
+        f"-max_total_time={seconds}",
+        f"-timeout={10 * _SECONDS}",
+        "-malloc_limit_mb=512",
+        "-rss_limit_mb=3072",
+        "-max_len=2000000",
+    ]
 
     def limited(data: bytes) -> None:
         began = time.process_time()  # libFuzzer's own limit counts what other programs take too

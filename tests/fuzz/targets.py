@@ -54,7 +54,9 @@ class _Control:
 @functools.cache
 def _folder() -> Path:
     memory = Path("/dev/shm")  # a busy disk would count as a hang
-    return Path(tempfile.mkdtemp(prefix="perse-live-fuzz-", dir=memory if memory.is_dir() else None))
+    return Path(
+        tempfile.mkdtemp(prefix="perse-live-fuzz-", dir=memory if memory.is_dir() else None)
+    )
 
 
 def _file(name: str, data: bytes) -> Path:
@@ -87,6 +89,7 @@ def control(data: bytes) -> None:
 
 def offer(data: bytes) -> None:
     """An SDP offer, from the body to the answer."""
+
     async def answer() -> None:
         checked = parse_offer(data, local_peer=True)
         checked.codec_obstacle("H264")
@@ -156,7 +159,9 @@ def film(data: bytes) -> None:
         _refused(error)
 
 
-TARGETS: dict[str, Target] = {one.__name__: one for one in (avatar, control, offer, osc, engines, settings, photo, film)}
+TARGETS: dict[str, Target] = {
+    one.__name__: one for one in (avatar, control, offer, osc, engines, settings, photo, film)
+}
 
 
 def seeds(name: str) -> list[bytes]:
@@ -174,8 +179,16 @@ def _sound_avatar() -> list[bytes]:
 def _sound_photos() -> list[bytes]:
     ramp = np.linspace(0, 255, 64 * 48 * 3).reshape(48, 64, 3).astype(np.uint8)
     found: list[bytes] = []
-    for suffix, mode in ((".jpg", "RGB"), (".jpg", "CMYK"), (".png", "RGBA"), (".png", "P"), (".webp", "RGB"), (".tiff", "RGB"),
-                         (".gif", "P"), (".bmp", "RGB")):
+    for suffix, mode in (
+        (".jpg", "RGB"),
+        (".jpg", "CMYK"),
+        (".png", "RGBA"),
+        (".png", "P"),
+        (".webp", "RGB"),
+        (".tiff", "RGB"),
+        (".gif", "P"),
+        (".bmp", "RGB"),
+    ):
         path = _folder() / f"seed{suffix}"
         Image.fromarray(ramp).convert(mode).save(path)
         found.append(path.read_bytes())
@@ -208,4 +221,8 @@ def _sound_offers() -> list[bytes]:
 
 
 _MADE: dict[str, Callable[[], list[bytes]]] = {
-    "avatar": _sound_avatar, "photo": _sound_photos, "film": _sound_films, "offer": _sound_offers}
+    "avatar": _sound_avatar,
+    "photo": _sound_photos,
+    "film": _sound_films,
+    "offer": _sound_offers,
+}

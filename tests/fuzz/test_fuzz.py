@@ -20,8 +20,26 @@ _SECONDS = 2
 _MOST_MIB = 512
 _LARGE = (HealthCheck.data_too_large, HealthCheck.large_base_example)
 
-_TOKENS = (b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"999999999999", b"-1", b"1e999", b"NaN", b"Infinity",
-           b"null", b"[", b"{", b"\r\n", b'"', b"\\", b"%s", b"../", b"\xf0\x9f\x98\x80")
+_TOKENS = (
+    b"\0",
+    b"\xff" * 4,
+    b"\x7f\xff\xff\xff",
+    b"\x80\0\0\0",
+    b"999999999999",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b"Infinity",
+    b"null",
+    b"[",
+    b"{",
+    b"\r\n",
+    b'"',
+    b"\\",
+    b"%s",
+    b"../",
+    b"\xf0\x9f\x98\x80",
+)
 
 
 @st.composite
@@ -34,16 +52,16 @@ def damaged(draw: st.DrawFn, sound: list[bytes]) -> bytes:
         length = draw(st.sampled_from((0, 1, 2, 4, 8, 30, 300)))
         match draw(st.sampled_from(("token", "bytes", "flip", "cut", "double", "end"))):
             case "token":
-                data[start:start + length] = draw(st.sampled_from(_TOKENS))
+                data[start : start + length] = draw(st.sampled_from(_TOKENS))
             case "bytes":
-                data[start:start + length] = draw(st.binary(max_size=12))
+                data[start : start + length] = draw(st.binary(max_size=12))
             case "flip":
                 if start < len(data):
                     data[start] ^= 1 << draw(st.integers(0, 7))
             case "cut":
-                del data[start:start + length]
+                del data[start : start + length]
             case "double":
-                data[start:start] = data[start:start + length] * draw(st.integers(1, 40))
+                data[start:start] = data[start : start + length] * draw(st.integers(1, 40))
             case _:
                 if draw(st.booleans()):
                     del data[start:]
@@ -84,7 +102,9 @@ def _peak_mib() -> float:
         return 0.0
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
 
 
 @pytest.mark.parametrize("name", list(TARGETS))

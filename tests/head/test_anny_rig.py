@@ -14,7 +14,12 @@ from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
 from perse_live.head.fit import lift_residual
-from perse_live.head.landmarks import face_shape, identity_landmarks, load_landmark_model, mesh_landmarks
+from perse_live.head.landmarks import (
+    face_shape,
+    identity_landmarks,
+    load_landmark_model,
+    mesh_landmarks,
+)
 from perse_live.head.residual import spread_matrix, spread_matrix_with_outline
 from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
 
@@ -43,16 +48,23 @@ def test_the_average_head_has_human_size_and_stands_upright(head: AnnyHead) -> N
     assert 0.13 < np.ptp(skin[:, 0]) < 0.2
     assert 0.05 < np.subtract(*rig.eye_centers)[0] < 0.07
     np.testing.assert_allclose(rig.eye_centers.mean(0), 0, atol=1e-6)
-    assert rig.vertices[:, 2].argmax() in np.nonzero(vertices_of(rig, Part.SKIN, Part.LASHES))[0]  # the face looks along +z
+    assert (
+        rig.vertices[:, 2].argmax() in np.nonzero(vertices_of(rig, Part.SKIN, Part.LASHES))[0]
+    )  # the face looks along +z
     assert rig.neck_pivot[1] < -0.05
 
 
 def test_every_part_is_there_and_left_is_left(rig: HeadRig) -> None:
-    for part in set(Part) - {Part.LID_SHEET}:  # that is no part of anybody; `offline.lift.lids` adds it
+    for part in set(Part) - {
+        Part.LID_SHEET
+    }:  # that is no part of anybody; `offline.lift.lids` adds it
         assert vertices_of(rig, part).sum() > 20, part.name
     assert (rig.vertices[vertices_of(rig, Part.EYE_LEFT), 0] > 0).all()
     assert (rig.vertices[vertices_of(rig, Part.EYE_RIGHT), 0] < 0).all()
-    upper, lower = (rig.vertices[vertices_of(rig, part), 1].mean() for part in (Part.TEETH_UPPER, Part.TEETH_LOWER))
+    upper, lower = (
+        rig.vertices[vertices_of(rig, part), 1].mean()
+        for part in (Part.TEETH_UPPER, Part.TEETH_LOWER)
+    )
     assert upper > lower
 
 
@@ -66,7 +78,9 @@ def test_eyeballs_stay_and_the_other_eyes_socket_too(rig: HeadRig) -> None:
     assert not rig.actions[:, vertices_of(rig, Part.EYE_LEFT, Part.EYE_RIGHT)].any()
     wink = expression(eyeBlinkLeft=1.0)
     moved = np.linalg.norm(expressed(rig, wink) - rig.vertices, axis=1)
-    assert moved[vertices_of(rig, Part.EYE_CAVITY_RIGHT) & (rig.vertices[:, 0] < -0.02)].max() < 0.001
+    assert (
+        moved[vertices_of(rig, Part.EYE_CAVITY_RIGHT) & (rig.vertices[:, 0] < -0.02)].max() < 0.001
+    )
 
 
 def test_weights_go_from_the_shoulders_to_the_head(rig: HeadRig) -> None:
@@ -82,7 +96,9 @@ def test_identities_keep_the_head_frame(identity: IdentityModel, head: AnnyHead)
         person = identity_rig(identity, rng.normal(0, 1, 100), head=head)
         np.testing.assert_allclose(person.eye_centers.mean(0), 0, atol=1e-6)
         ball = person.vertices[vertices_of(person, Part.EYE_LEFT)]
-        np.testing.assert_allclose(np.linalg.norm(ball - person.eye_centers[0], axis=1), person.eye_radius, atol=1.2e-3)
+        np.testing.assert_allclose(
+            np.linalg.norm(ball - person.eye_centers[0], axis=1), person.eye_radius, atol=1.2e-3
+        )
 
 
 def test_components_come_largest_first_and_are_unrelated(identity: IdentityModel) -> None:
@@ -98,7 +114,9 @@ def test_the_shipped_landmarks_lie_on_this_rig(identity: IdentityModel, rig: Hea
     np.testing.assert_allclose(mesh_landmarks(MODEL, rig.vertices), MODEL.neutral, atol=2e-5)
     coefficients = np.random.default_rng(2).normal(0, 1, 100)
     person = identity_rig(identity, coefficients)
-    np.testing.assert_allclose(mesh_landmarks(MODEL, person.vertices), identity_landmarks(MODEL, coefficients), atol=2e-4)
+    np.testing.assert_allclose(
+        mesh_landmarks(MODEL, person.vertices), identity_landmarks(MODEL, coefficients), atol=2e-4
+    )
     shape = face_shape(MODEL, coefficients)
     np.testing.assert_allclose(shape.eye_centers, person.eye_centers, atol=1e-4)
     assert shape.eye_radius == pytest.approx(person.eye_radius, abs=3e-4)
@@ -110,7 +128,9 @@ def test_landmarks_sit_on_what_they_are_named_after(rig: HeadRig) -> None:
     assert vertices_of(rig, Part.SKIN)[MODEL.vertex_ids[list(lm.FACE_OVAL)]].all()
 
 
-def test_charts_are_where_their_names_say(head: AnnyHead, identity: IdentityModel, rig: HeadRig) -> None:
+def test_charts_are_where_their_names_say(
+    head: AnnyHead, identity: IdentityModel, rig: HeadRig
+) -> None:
     charts = head_charts(head, identity.mean, MODEL)
     for values in vars(charts).values():
         assert values.shape == (len(rig.vertices),)
@@ -121,7 +141,12 @@ def test_charts_are_where_their_names_say(head: AnnyHead, identity: IdentityMode
     def middle(values: np.ndarray) -> float:
         return float((values * height).sum() / values.sum())
 
-    assert middle(charts.scalp) > middle(charts.brows) > middle(charts.eyelids) > middle(charts.lip_upper)
+    assert (
+        middle(charts.scalp)
+        > middle(charts.brows)
+        > middle(charts.eyelids)
+        > middle(charts.lip_upper)
+    )
     assert middle(charts.lip_upper) > middle(charts.lip_lower) > middle(charts.beard)
     np.testing.assert_allclose(charts.lip_upper + charts.lip_lower, charts.lips, atol=1e-5)
     assert (charts.scalp * charts.beard).max() < 0.5  # the sideburns
@@ -133,7 +158,9 @@ def test_spread_moves_the_face_with_its_landmarks_and_nothing_else(rig: HeadRig)
     assert matrix.dtype == np.float16
     assert matrix.shape == (len(ids), 478)
     assert not matrix[:, [*lm.FACE_OVAL, *lm.IRIS]].any()
-    still = vertices_of(rig, Part.EYE_LEFT, Part.EYE_RIGHT, Part.TONGUE, Part.TEETH_UPPER, Part.TEETH_LOWER)
+    still = vertices_of(
+        rig, Part.EYE_LEFT, Part.EYE_RIGHT, Part.TONGUE, Part.TEETH_UPPER, Part.TEETH_LOWER
+    )
     assert not still[ids].any()
     everywhere = np.tile(np.array([0.004, 0, 0], np.float32), (478, 1))
     moved = rig.vertices.copy()
@@ -182,8 +209,14 @@ def test_a_residual_on_the_mesh_lands_where_it_was_seen(rig: HeadRig) -> None:
     moved = rig.vertices.copy()
     moved[ids] += matrix.astype(np.float32) @ residual
     inside = np.setdiff1d(np.arange(478), (*lm.FACE_OVAL, *lm.IRIS))
-    error = CAMERA.project(mesh_landmarks(MODEL, moved) @ rotation.T + shift) - CAMERA.project(posed) - wave
-    assert np.sqrt((error[inside] ** 2).sum(1).mean()) < 0.15 * np.sqrt((wave[inside] ** 2).sum(1).mean())
+    error = (
+        CAMERA.project(mesh_landmarks(MODEL, moved) @ rotation.T + shift)
+        - CAMERA.project(posed)
+        - wave
+    )
+    assert np.sqrt((error[inside] ** 2).sum(1).mean()) < 0.15 * np.sqrt(
+        (wave[inside] ** 2).sum(1).mean()
+    )
 
 
 def test_measuring_the_embedding_anew_gives_the_shipped_one() -> None:

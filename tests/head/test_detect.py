@@ -12,7 +12,9 @@ from perse_live.detect import FaceDetector, VideoFaceDetector, detect_faces
 from perse_live.errors import UserError
 from perse_live.head.expressions import index
 
-EYES_AT = np.array([[203.4, 101.0], [246.9, 103.6]])  # pupils of the astronaut's right and left eye, read off the picture
+EYES_AT = np.array(
+    [[203.4, 101.0], [246.9, 103.6]]
+)  # pupils of the astronaut's right and left eye, read off the picture
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,9 @@ def test_a_face_that_is_small_in_the_picture_is_found(detector: FaceDetector) ->
     picture[800:1312, 700:1212] = astronaut()
     found = detector.detect(picture)
     assert len(found) == 1
-    np.testing.assert_allclose(found[0].landmarks[[468, 473], :2], EYES_AT + np.array([700, 800]), atol=5)
+    np.testing.assert_allclose(
+        found[0].landmarks[[468, 473], :2], EYES_AT + np.array([700, 800]), atol=5
+    )
 
 
 def test_no_face_is_an_empty_list(detector: FaceDetector) -> None:
@@ -56,16 +60,30 @@ def test_no_face_is_an_empty_list(detector: FaceDetector) -> None:
     assert detector.detect(np.zeros((1, 1, 3), np.uint8)) == []
 
 
-@pytest.mark.parametrize("picture", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8),
-                                     np.zeros((64, 64, 3), np.float32), np.zeros((0, 64, 3), np.uint8)])
-def test_another_kind_of_picture_is_a_user_error(detector: FaceDetector, picture: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((64, 64), np.uint8),
+        np.zeros((64, 64, 4), np.uint8),
+        np.zeros((64, 64, 3), np.float32),
+        np.zeros((0, 64, 3), np.uint8),
+    ],
+)
+def test_another_kind_of_picture_is_a_user_error(
+    detector: FaceDetector, picture: np.ndarray
+) -> None:
     with pytest.raises(UserError, match="uint8 RGB"):
         detector.detect(picture)
 
 
 def test_video_frames_with_standing_or_backward_time_are_taken() -> None:
     with VideoFaceDetector() as video:
-        assert [len(video.detect(astronaut(), time)) for time in (0.0, 0.0, 1.0, 0.5)] == [1, 1, 1, 1]
+        assert [len(video.detect(astronaut(), time)) for time in (0.0, 0.0, 1.0, 0.5)] == [
+            1,
+            1,
+            1,
+            1,
+        ]
         assert video.detect(np.zeros((512, 512, 3), np.uint8), 2.0) == []
 
 
@@ -89,7 +107,9 @@ photo, video = FaceDetector(), VideoFaceDetector()
 photo.detect(numpy.zeros((99, 99, 3), numpy.uint8))
 video.detect(numpy.zeros((99, 99, 3), numpy.uint8), 0.0)
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
@@ -102,5 +122,7 @@ print([name for name in sys.modules if name.startswith("matplotlib")])
 import matplotlib.pyplot
 print(callable(matplotlib.pyplot.figure))
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert ended.stdout.splitlines() == ["[]", "True"]

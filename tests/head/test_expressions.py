@@ -24,7 +24,10 @@ def test_an_unknown_name_is_a_user_error() -> None:
 
 
 def test_scores_are_mapped_by_name_whatever_their_order() -> None:
-    scores = {"_neutral": 0.9, **{name: i / 100 for i, name in reversed(list(enumerate(EXPRESSION_NAMES[:-1])))}}
+    scores = {
+        "_neutral": 0.9,
+        **{name: i / 100 for i, name in reversed(list(enumerate(EXPRESSION_NAMES[:-1])))},
+    }
     np.testing.assert_allclose(from_scores(scores), [*(i / 100 for i in range(51)), 0], atol=1e-7)
 
 

@@ -22,11 +22,25 @@ def with_faces(width: int, height: int, *faces: tuple[float, float, float, bool]
         scale = high / HEIGHT
         person, centre = astronaut()[:330, 60:390], CENTRE - [60, 0]
         if mirrored:
-            person, centre = np.ascontiguousarray(person[:, ::-1, ::-1]), np.array([330 - centre[0], centre[1]])
-        small = cv2.resize(person, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            person, centre = (
+                np.ascontiguousarray(person[:, ::-1, ::-1]),
+                np.array([330 - centre[0], centre[1]]),
+            )
+        small = cv2.resize(
+            person,
+            None,
+            fx=scale,
+            fy=scale,
+            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+        )
         left, top = round(x - centre[0] * scale), round(y - centre[1] * scale)
-        x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + small.shape[1], width), min(top + small.shape[0], height)
-        picture[y0:y1, x0:x1] = small[y0 - top:y1 - top, x0 - left:x1 - left]
+        x0, y0, x1, y1 = (
+            max(left, 0),
+            max(top, 0),
+            min(left + small.shape[1], width),
+            min(top + small.shape[0], height),
+        )
+        picture[y0:y1, x0:x1] = small[y0 - top : y1 - top, x0 - left : x1 - left]
     return picture
 
 
@@ -36,8 +50,12 @@ def off(face: Detection | None, x: float, y: float) -> float:
     return float(np.linalg.norm(face.landmarks[:, :2].mean(0) - (x, y)))
 
 
-@pytest.mark.parametrize(("width", "height", "share"), [(1280, 720, 0.042), (1280, 720, 0.083), (1920, 1080, 0.05)])
-def test_a_far_face_is_found_in_the_first_picture_and_followed_across_it(width: int, height: int, share: float) -> None:
+@pytest.mark.parametrize(
+    ("width", "height", "share"), [(1280, 720, 0.042), (1280, 720, 0.083), (1920, 1080, 0.05)]
+)
+def test_a_far_face_is_found_in_the_first_picture_and_followed_across_it(
+    width: int, height: int, share: float
+) -> None:
     high = share * height
     with FaceFollower() as follower:
         for step in range(25):
@@ -51,8 +69,10 @@ def test_a_far_face_is_found_in_the_first_picture_and_followed_across_it(width: 
 def test_a_face_that_comes_near_is_followed_without_a_gap() -> None:
     with FaceFollower() as follower:
         for step in range(40):
-            high = 40 * 1.06 ** step
-            face = follower.update(with_faces(1280, 720, (640, 360, min(high, 380), False)), step / 25)
+            high = 40 * 1.06**step
+            face = follower.update(
+                with_faces(1280, 720, (640, 360, min(high, 380), False)), step / 25
+            )
             assert off(face, 640, 360) < 0.12 * high
 
 
@@ -60,9 +80,13 @@ def test_a_far_face_that_comes_later_is_found_within_a_second() -> None:
     with FaceFollower(windows=8) as follower:
         for step in range(3):
             assert follower.update(with_faces(1280, 720), step / 25) is None
-        found = [follower.update(with_faces(1280, 720, (900, 250, 50, False)), (3 + step) / 25) is not None for step in range(26)]
+        found = [
+            follower.update(with_faces(1280, 720, (900, 250, 50, False)), (3 + step) / 25)
+            is not None
+            for step in range(26)
+        ]
     assert any(found)
-    assert all(found[found.index(True):])
+    assert all(found[found.index(True) :])
 
 
 def test_who_was_followed_is_kept_while_another_leans_in() -> None:
@@ -83,7 +107,9 @@ def test_two_far_people_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("sway", [0.0, 0.05])
-def test_a_still_face_on_a_poster_gives_way_to_a_person_and_a_far_person_does_not(sway: float) -> None:
+def test_a_still_face_on_a_poster_gives_way_to_a_person_and_a_far_person_does_not(
+    sway: float,
+) -> None:
     face, x = None, 900.0
     with FaceFollower() as follower:
         for step in range(110):  # 4.4 seconds; after 2 of them somebody comes near
@@ -121,8 +147,12 @@ def test_pictures_that_are_seconds_apart_are_seen_as_single_ones() -> None:
 
 def test_pictures_may_change_their_size() -> None:
     with FaceFollower() as follower:
-        assert off(follower.update(with_faces(1280, 720, (900, 300, 50, False)), 0.0), 900, 300) < 10
-        assert off(follower.update(with_faces(640, 480, (320, 240, 150, False)), 0.04), 320, 240) < 20
+        assert (
+            off(follower.update(with_faces(1280, 720, (900, 300, 50, False)), 0.0), 900, 300) < 10
+        )
+        assert (
+            off(follower.update(with_faces(640, 480, (320, 240, 150, False)), 0.04), 320, 240) < 20
+        )
 
 
 def test_pictures_may_change_their_size_while_nobody_is_there() -> None:

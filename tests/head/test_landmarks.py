@@ -6,7 +6,12 @@ import numpy as np
 
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import EXPRESSION_NAMES, index
-from perse_live.head.landmarks import face_shape, identity_eyes, identity_landmarks, load_landmark_model
+from perse_live.head.landmarks import (
+    face_shape,
+    identity_eyes,
+    identity_landmarks,
+    load_landmark_model,
+)
 
 
 def test_the_shipped_table_is_small_and_complete() -> None:
@@ -35,7 +40,16 @@ def test_the_mean_face_looks_like_a_face() -> None:
 
 
 def test_groups_name_each_landmark_once() -> None:
-    for group in (lm.FACE_OVAL, lm.RIGHT_EYE, lm.LEFT_EYE, lm.IRIS, lm.RIGHT_BROW, lm.LEFT_BROW, lm.LIPS, lm.INNER_LIPS):
+    for group in (
+        lm.FACE_OVAL,
+        lm.RIGHT_EYE,
+        lm.LEFT_EYE,
+        lm.IRIS,
+        lm.RIGHT_BROW,
+        lm.LEFT_BROW,
+        lm.LIPS,
+        lm.INNER_LIPS,
+    ):
         assert len(set(group)) == len(group)
         assert min(group) >= 0
         assert max(group) < 478

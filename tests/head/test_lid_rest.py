@@ -25,8 +25,13 @@ BLINKS = [index("eyeBlinkLeft"), index("eyeBlinkRight")]
 Turn = tuple[float, float, float]
 
 
-def face(left: float = 1.0, right: float = 1.0, *, scores: tuple[float, float] = (0.02, 0.02),
-         turn: Turn = (0, 0, 0)) -> Detection:
+def face(
+    left: float = 1.0,
+    right: float = 1.0,
+    *,
+    scores: tuple[float, float] = (0.02, 0.02),
+    turn: Turn = (0, 0, 0),
+) -> Detection:
     """What the detector says of a person whose lids are open by shares of their height at rest, with these blink scores."""
     found = seen(MODEL, PERSON, expression(), FACING_CAMERA @ from_euler_degrees(*turn), PLACE)
     landmarks, blendshapes = found.landmarks.copy(), found.blendshapes.copy()
@@ -37,13 +42,23 @@ def face(left: float = 1.0, right: float = 1.0, *, scores: tuple[float, float] =
     return replace(found, landmarks=landmarks, blendshapes=blendshapes)
 
 
-WINK = face(0.27, 0.76, scores=(0.5, 0.1))  # as MediaPipe sees the left eye shut and the right one open
+WINK = face(
+    0.27, 0.76, scores=(0.5, 0.1)
+)  # as MediaPipe sees the left eye shut and the right one open
 OTHER_WINK = face(0.76, 0.27, scores=(0.1, 0.5))
 
 
 @examples(20)
-@given(st.floats(-30, 30), st.floats(-15, 15), st.floats(-30, 30), st.floats(0.05, 1.3), st.floats(0.05, 1.3))
-def test_the_opening_is_measured_in_any_pose(yaw: float, pitch: float, roll: float, left: float, right: float) -> None:
+@given(
+    st.floats(-30, 30),
+    st.floats(-15, 15),
+    st.floats(-30, 30),
+    st.floats(0.05, 1.3),
+    st.floats(0.05, 1.3),
+)
+def test_the_opening_is_measured_in_any_pose(
+    yaw: float, pitch: float, roll: float, left: float, right: float
+) -> None:
     found = face(left, right, turn=(yaw, pitch, roll))
     rotation = FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll)
     opening = lid_opening(found.landmarks, rotation, PLACE, CAMERA, PERSON.neutral_landmarks)
@@ -96,7 +111,9 @@ def test_a_wink_is_one_eye(wink: Detection, shut: int, own: bool) -> None:
         assert frame.expression[BLINKS[shut]] > 0.7
         assert frame.expression[BLINKS[1 - shut]] < 0.15
         upper, lower = (list(edge)[1:6] for edge in LIDS[shut])
-        reopened = (frame.residual[upper] - frame.residual[lower])[:, 1].mean()  # by landmarks that say it is a quarter open
+        reopened = (frame.residual[upper] - frame.residual[lower])[
+            :, 1
+        ].mean()  # by landmarks that say it is a quarter open
         assert reopened < 0.0012
     after = tracker.update(resting, 1.0)
     assert after is not None

@@ -26,7 +26,9 @@ def _slow_depth(points: np.ndarray, triangles: np.ndarray, camera: Camera) -> np
             for corners in points[triangles].astype(np.float64):
                 if abs(np.linalg.det(corners.T)) < 1e-12:
                     continue
-                weights = np.linalg.solve(corners.T, ray)  # ray = sum of w_i corner_i, so the hit is ray / sum
+                weights = np.linalg.solve(
+                    corners.T, ray
+                )  # ray = sum of w_i corner_i, so the hit is ray / sum
                 if weights.min() >= 0 and weights.sum() > 0:
                     depth[y, x] = min(depth[y, x], 1 / weights.sum())
     return depth
@@ -40,7 +42,9 @@ def test_depth_is_that_of_ray_casting(seed: int) -> None:
     same = np.isfinite(fast) == np.isfinite(slow)
     both = np.isfinite(fast) & np.isfinite(slow)
     close = np.abs(np.where(both, fast, 0) - np.where(both, slow, 0)) < 1e-3
-    assert (same & close).mean() > 0.98  # pixel centres within rounding of an edge may fall either way
+    assert (
+        same & close
+    ).mean() > 0.98  # pixel centres within rounding of an edge may fall either way
 
 
 @examples(20)
@@ -52,7 +56,9 @@ def test_interpolated_positions_project_to_their_pixels(seed: int) -> None:
     rows, columns = np.nonzero(raster.covered)
     hit = where[rows, columns]
     np.testing.assert_allclose(hit[:, 2], raster.depth[rows, columns], rtol=1e-4)
-    np.testing.assert_allclose(CAMERA.project(hit), np.stack([columns + 0.5, rows + 0.5], 1), atol=2e-2)
+    np.testing.assert_allclose(
+        CAMERA.project(hit), np.stack([columns + 0.5, rows + 0.5], 1), atol=2e-2
+    )
     np.testing.assert_allclose(raster.barycentrics[rows, columns].sum(1), 1, atol=1e-4)
 
 
@@ -67,11 +73,23 @@ def test_vertex_normals_of_a_sphere_point_outwards() -> None:
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     height = np.linspace(0.2, np.pi - 0.2, 13)
     ring = np.stack(np.meshgrid(height, angle, indexing="ij"), -1).reshape(-1, 2)
-    points = np.stack([np.sin(ring[:, 0]) * np.cos(ring[:, 1]), np.sin(ring[:, 0]) * np.sin(ring[:, 1]), np.cos(ring[:, 0])], 1)
+    points = np.stack(
+        [
+            np.sin(ring[:, 0]) * np.cos(ring[:, 1]),
+            np.sin(ring[:, 0]) * np.sin(ring[:, 1]),
+            np.cos(ring[:, 0]),
+        ],
+        1,
+    )
     triangles = []
     for i in range(12):
         for j in range(24):
-            a, b, c, d = i * 24 + j, (i + 1) * 24 + j, (i + 1) * 24 + (j + 1) % 24, i * 24 + (j + 1) % 24
+            a, b, c, d = (
+                i * 24 + j,
+                (i + 1) * 24 + j,
+                (i + 1) * 24 + (j + 1) % 24,
+                i * 24 + (j + 1) % 24,
+            )
             triangles += [(a, b, c), (a, c, d)]
     normals = vertex_normals(points, np.array(triangles, np.int32))
     inside = slice(24, -24)

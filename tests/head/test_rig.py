@@ -29,10 +29,16 @@ def small_rig() -> HeadRig:
     actions = rng.normal(0, 0.01, (52, 10, 3)).astype(np.float32)
     actions[:, 4:] = 0
     triangles = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [7, 8, 9]], np.int32)
-    return HeadRig(vertices=vertices, actions=actions, triangles=triangles,
-                   parts=np.array([Part.SKIN, Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT], np.uint8),
-                   head_weights=np.ones(10, np.float32), eye_centers=np.array([[0.03, 0, 0], [-0.03, 0, 0]], np.float32),
-                   eye_radius=0.016, neck_pivot=np.array([0, -0.1, -0.1], np.float32))
+    return HeadRig(
+        vertices=vertices,
+        actions=actions,
+        triangles=triangles,
+        parts=np.array([Part.SKIN, Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT], np.uint8),
+        head_weights=np.ones(10, np.float32),
+        eye_centers=np.array([[0.03, 0, 0], [-0.03, 0, 0]], np.float32),
+        eye_radius=0.016,
+        neck_pivot=np.array([0, -0.1, -0.1], np.float32),
+    )
 
 
 def test_skin_moves_by_the_sum_of_its_actions() -> None:
@@ -54,7 +60,9 @@ def test_eyeballs_turn_rigidly_about_their_centres() -> None:
 def test_eyes_without_a_gaze_follow_the_expression() -> None:
     rig = small_rig()
     e = expression(eyeLookOutLeft=1.0, eyeLookInRight=1.0)
-    np.testing.assert_array_equal(expressed(rig, e), expressed(rig, e, gaze=gaze_from_expression(e)))
+    np.testing.assert_array_equal(
+        expressed(rig, e), expressed(rig, e, gaze=gaze_from_expression(e))
+    )
 
 
 @given(ANGLE, ANGLE)
@@ -62,12 +70,16 @@ def test_gaze_rotation_turns_ahead_into_the_gaze(yaw: float, pitch: float) -> No
     rotation = gaze_rotation(np.array([yaw, pitch]))
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-6)
     ahead = rotation @ np.array([0, 0, 1])
-    np.testing.assert_allclose(ahead, [np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], atol=1e-6)
+    np.testing.assert_allclose(
+        ahead, [np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], atol=1e-6
+    )
     assert (rotation @ np.array([1, 0, 0]))[1] == pytest.approx(0, abs=1e-6)  # no roll
 
 
 def test_looking_to_the_subjects_left_is_positive_yaw_in_both_eyes() -> None:
-    gaze = gaze_from_expression(expression(eyeLookOutLeft=1.0, eyeLookInRight=1.0, eyeLookUpLeft=0.5, eyeLookUpRight=0.5))
+    gaze = gaze_from_expression(
+        expression(eyeLookOutLeft=1.0, eyeLookInRight=1.0, eyeLookUpLeft=0.5, eyeLookUpRight=0.5)
+    )
     assert (gaze > 0).all()
     np.testing.assert_allclose(gaze[0], gaze[1])
 
@@ -78,8 +90,15 @@ def test_parts_select_triangles_and_vertices() -> None:
     assert np.nonzero(vertices_of(rig, Part.EYE_RIGHT))[0].tolist() == [7, 8, 9]
 
 
-@pytest.mark.parametrize("broken", [{"actions": np.zeros((51, 10, 3), np.float32)}, {"parts": np.zeros(3, np.uint8)},
-                                    {"triangles": np.full((4, 3), 10, np.int32)}, {"eye_centers": np.zeros((3, 2), np.float32)}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"actions": np.zeros((51, 10, 3), np.float32)},
+        {"parts": np.zeros(3, np.uint8)},
+        {"triangles": np.full((4, 3), 10, np.int32)},
+        {"eye_centers": np.zeros((3, 2), np.float32)},
+    ],
+)
 def test_arrays_that_do_not_belong_together_are_refused(broken: dict[str, np.ndarray]) -> None:
     with pytest.raises(UserError, match="head rig"):
         replace(small_rig(), **broken)

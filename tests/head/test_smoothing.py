@@ -14,14 +14,24 @@ def test_a_constant_passes_unchanged() -> None:
 def test_slow_motion_comes_late_by_the_stated_delay() -> None:
     config = OneEuroConfig(cutoff_hz=1.0, speed_gain=0.0)
     smooth = OneEuroFilter(config)
-    values = [smooth(np.array([step / 1000]), step / 1000) for step in range(3000)]  # one unit per second
+    values = [
+        smooth(np.array([step / 1000]), step / 1000) for step in range(3000)
+    ]  # one unit per second
     assert 2.999 - float(values[-1][0]) == pytest.approx(config.delay_at_rest, rel=0.02)
 
 
 def test_quick_motion_comes_less_late() -> None:
-    calm, eager = OneEuroFilter(OneEuroConfig(speed_gain=0.0)), OneEuroFilter(OneEuroConfig(speed_gain=8.0))
-    lag = [(step / 10 - calm(np.array([step / 10]), step / 30)[0], step / 10 - eager(np.array([step / 10]), step / 30)[0])
-           for step in range(60)]
+    calm, eager = (
+        OneEuroFilter(OneEuroConfig(speed_gain=0.0)),
+        OneEuroFilter(OneEuroConfig(speed_gain=8.0)),
+    )
+    lag = [
+        (
+            step / 10 - calm(np.array([step / 10]), step / 30)[0],
+            step / 10 - eager(np.array([step / 10]), step / 30)[0],
+        )
+        for step in range(60)
+    ]
     assert lag[-1][1] < lag[-1][0] / 4
 
 

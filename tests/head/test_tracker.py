@@ -19,17 +19,31 @@ from perse_live.head.fit import fit_photo, personal_shape
 from perse_live.head.landmarks import FaceShape, face_shape, load_landmark_model
 from perse_live.rotations import from_euler_degrees
 from runtime.smoothing import OneEuroConfig
-from runtime.tracker import KnownFaceTracker, RestPose, StrangerTracker, TrackerConfig, calibrate, full_gaze
+from runtime.tracker import (
+    KnownFaceTracker,
+    RestPose,
+    StrangerTracker,
+    TrackerConfig,
+    calibrate,
+    full_gaze,
+)
 
 MODEL = load_landmark_model()
 PERSON = face_shape(MODEL, random_identity(np.random.default_rng(4)))
 PLACE = np.array([0.03, 0.02, 0.8])
 REST = RestPose(FACING_CAMERA.astype(np.float32), np.array([0, 0, 0.7], np.float32))
-RESTING_FACE = expression(mouthSmileLeft=0.25, mouthSmileRight=0.25, browInnerUp=0.2)  # what this person looks like at rest
+RESTING_FACE = expression(
+    mouthSmileLeft=0.25, mouthSmileRight=0.25, browInnerUp=0.2
+)  # what this person looks like at rest
 
 
-def _at(turn: tuple[float, float, float] = (0, 0, 0), doing: Float32Array = RESTING_FACE, *, place: np.ndarray = PLACE,
-        shape: FaceShape = PERSON) -> Detection:
+def _at(
+    turn: tuple[float, float, float] = (0, 0, 0),
+    doing: Float32Array = RESTING_FACE,
+    *,
+    place: np.ndarray = PLACE,
+    shape: FaceShape = PERSON,
+) -> Detection:
     return seen(MODEL, shape, doing, FACING_CAMERA @ from_euler_degrees(*turn), place)
 
 
@@ -47,7 +61,9 @@ def test_the_own_person_is_tracked_as_in_the_picture() -> None:
         doing = expression(jawOpen=0.1 * i, mouthSmileLeft=0.3)
         frame = tracker.update(_at((4 * i, 2, -3), doing), i / 30)
         assert frame is not None
-        assert degrees_apart(frame.R_cam_head, FACING_CAMERA @ from_euler_degrees(4 * i, 2, -3)) < 0.5
+        assert (
+            degrees_apart(frame.R_cam_head, FACING_CAMERA @ from_euler_degrees(4 * i, 2, -3)) < 0.5
+        )
         np.testing.assert_allclose(frame.t_cam_head, PLACE, atol=0.004)
         np.testing.assert_allclose(frame.expression, doing, atol=0.05)
         assert frame.timestamp == i / 30
@@ -82,7 +98,14 @@ def test_gaze_is_kept_while_the_eyes_are_shut() -> None:
     left = np.array([[0.3, 0.0], [0.3, 0.0]])
     open_eyes = seen(MODEL, PERSON, expression(), FACING_CAMERA, PLACE, gaze=left)
     tracker.update(open_eyes, 0.0)
-    shut = seen(MODEL, PERSON, expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0), FACING_CAMERA, PLACE, gaze=-left)
+    shut = seen(
+        MODEL,
+        PERSON,
+        expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0),
+        FACING_CAMERA,
+        PLACE,
+        gaze=-left,
+    )
     frame = tracker.update(shut, 0.03)
     assert frame is not None
     np.testing.assert_allclose(frame.gaze, full_gaze(left), atol=0.05)
@@ -163,7 +186,9 @@ def test_recalibration_learns_the_next_person() -> None:
     assert tracker.calibration is None
     other = face_shape(MODEL, random_identity(np.random.default_rng(9)))
     for i in range(30):
-        tracker.update(_at((np.sin(i) * 4, 0, 0), expression(mouthFrownLeft=0.3), shape=other), 3 + i / 30)
+        tracker.update(
+            _at((np.sin(i) * 4, 0, 0), expression(mouthFrownLeft=0.3), shape=other), 3 + i / 30
+        )
     frame = tracker.update(_at(doing=expression(mouthFrownLeft=0.3), shape=other), 5.0)
     assert frame is not None
     assert frame.expression.max() < 0.1
@@ -171,8 +196,13 @@ def test_recalibration_learns_the_next_person() -> None:
 
 def test_the_switch_to_the_calibration_is_no_jump() -> None:
     tracker = StrangerTracker(REST, MODEL)
-    frames = [tracker.update(_at((np.sin(i / 5) * 4, 0, 0), np.clip(RESTING_FACE + expression(jawOpen=0.2), 0, 1)), i / 30)
-              for i in range(40)]
+    frames = [
+        tracker.update(
+            _at((np.sin(i / 5) * 4, 0, 0), np.clip(RESTING_FACE + expression(jawOpen=0.2), 0, 1)),
+            i / 30,
+        )
+        for i in range(40)
+    ]
     expressions = np.stack([frame.expression for frame in frames if frame is not None])
     assert np.abs(np.diff(expressions, axis=0)).max() < 0.1
 
@@ -200,7 +230,11 @@ def test_smoothing_is_off_by_default_and_calms_when_on() -> None:
         places = np.stack([frame.t_cam_head for frame in frames if frame is not None])
         spread.append(float(places[20:].std(0).max()))
         rotations = np.stack([frame.R_cam_head for frame in frames if frame is not None])
-        np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (60, 3, 3)), atol=1e-4)
+        np.testing.assert_allclose(
+            rotations @ rotations.transpose(0, 2, 1),
+            np.broadcast_to(np.eye(3), (60, 3, 3)),
+            atol=1e-4,
+        )
     assert spread[1] < 0.7 * spread[0]
 
 
@@ -213,7 +247,9 @@ def test_the_astronaut_in_motion() -> None:
         fit = fit_photo(first, camera, MODEL)
         tracker = KnownFaceTracker(personal_shape(fit), MODEL, camera=camera)
         for step in range(1, 6):
-            window = np.ascontiguousarray(picture[:400, 20 + 4 * step:420 + 4 * step])  # she moves left, 4 pixels a frame
+            window = np.ascontiguousarray(
+                picture[:400, 20 + 4 * step : 420 + 4 * step]
+            )  # she moves left, 4 pixels a frame
             frame = tracker.update(follower.update(window, step / 30), step / 30)
             assert frame is not None
             moved = camera.project(frame.t_cam_head) - camera.project(fit.t_cam_head)

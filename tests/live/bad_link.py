@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _LOOPBACK = "127.0.0.1"
-_CANDIDATE = re.compile(r"(a=candidate:\S+ \d+ udp \d+ )127\.0\.0\.1 (\d+)( typ host)", re.IGNORECASE)
+_CANDIDATE = re.compile(
+    r"(a=candidate:\S+ \d+ udp \d+ )127\.0\.0\.1 (\d+)( typ host)", re.IGNORECASE
+)
 
 
 @dataclass
@@ -23,17 +25,24 @@ class BadLink:
     passed: int = 0
     lost: int = 0
     _random: random.Random = field(default_factory=lambda: random.Random(0))
-    _transports: list[asyncio.DatagramTransport] = field(default_factory=list[asyncio.DatagramTransport])
+    _transports: list[asyncio.DatagramTransport] = field(
+        default_factory=list[asyncio.DatagramTransport]
+    )
     _port: int = 0
 
     def hide_viewer(self, offer: str) -> str:
         """An offer without the viewer's own addresses, so that there is no way past the relay."""
-        return "\r\n".join(line for line in offer.split("\r\n") if not line.startswith(("a=candidate", "a=end-of-candidates")))
+        return "\r\n".join(
+            line
+            for line in offer.split("\r\n")
+            if not line.startswith(("a=candidate", "a=end-of-candidates"))
+        )
 
     async def open(self) -> None:
         """Open the viewer's side; its port is in what `through` gives."""
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: _ViewerSide(self),
-                                                                                 local_addr=(_LOOPBACK, 0))
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _ViewerSide(self), local_addr=(_LOOPBACK, 0)
+        )
         self._transports.append(transport)
         self._port = transport.get_extra_info("sockname")[1]
 
@@ -51,7 +60,9 @@ class BadLink:
             return
         self.passed += 1
         if self.jitter:
-            asyncio.get_running_loop().call_later(self._random.random() * self.jitter, transport.sendto, data, address)
+            asyncio.get_running_loop().call_later(
+                self._random.random() * self.jitter, transport.sendto, data, address
+            )
         else:
             transport.sendto(data, address)
 
@@ -78,11 +89,14 @@ class _ViewerSide(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:
         if addr not in self._upstream:
             self._upstream[addr] = asyncio.get_running_loop().create_task(self._open(addr))
-        self._upstream[addr].add_done_callback(lambda task: self._link.carry(task.result(), data, None))
+        self._upstream[addr].add_done_callback(
+            lambda task: self._link.carry(task.result(), data, None)
+        )
 
     async def _open(self, viewer: Any) -> asyncio.DatagramTransport:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _ServerSide(self._link, self._transport, viewer), remote_addr=self._link.server)
+            lambda: _ServerSide(self._link, self._transport, viewer), remote_addr=self._link.server
+        )
         self._link.add(transport)
         return transport
 

@@ -46,12 +46,24 @@ class FakeDevice:
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a Python program to its end beside the device."""
-        settings = {"LD_PRELOAD": str(self.library), "FAKE_V4L2_DEVICE": str(self.path), "FAKE_V4L2_ROLE": self.role,
-                    "FAKE_V4L2_FORMAT": str(self.folder / "format"), "FAKE_V4L2_FRAMES": str(self.frames),
-                    "FAKE_V4L2_GONE": str(self.gone), "FAKE_V4L2_JPEG": str(self.jpeg) if self.jpeg.exists() else "",
-                    "PYTHONPATH": os.pathsep.join(sys.path)}
-        return subprocess.run([sys.executable, "-c", textwrap.dedent(program), *arguments], env=os.environ | settings,
-                              check=False, capture_output=True, text=True, timeout=120)
+        settings = {
+            "LD_PRELOAD": str(self.library),
+            "FAKE_V4L2_DEVICE": str(self.path),
+            "FAKE_V4L2_ROLE": self.role,
+            "FAKE_V4L2_FORMAT": str(self.folder / "format"),
+            "FAKE_V4L2_FRAMES": str(self.frames),
+            "FAKE_V4L2_GONE": str(self.gone),
+            "FAKE_V4L2_JPEG": str(self.jpeg) if self.jpeg.exists() else "",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program), *arguments],
+            env=os.environ | settings,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
 
 
 def make_fake_device(folder: Path, role: str, *, path: Path = Path(DEVICE)) -> FakeDevice:
@@ -65,5 +77,8 @@ def make_fake_device(folder: Path, role: str, *, path: Path = Path(DEVICE)) -> F
         pytest.skip(f"there is a real {DEVICE}")
     library = folder / "fake_v4l2.so"
     source = Path(__file__).with_name("fake_v4l2.c")
-    subprocess.run([compiler, "-Wall", "-Wextra", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    subprocess.run(
+        [compiler, "-Wall", "-Wextra", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"],
+        check=True,
+    )
     return FakeDevice(library, folder, role, path)

@@ -15,7 +15,11 @@ from toys import toy_avatar
 def dressable_avatar(*, gaussians: int = 2000) -> Avatar:
     """A toy avatar that has hair, and eyes with a dark spot in front; what stood behind it was bluish."""
     toy = toy_avatar(gaussians=gaussians)
-    rig = replace(toy.rig, eye_centers=toy.rig.eye_centers - np.array([0, 0, 0.016], np.float32), eye_radius=0.02)
+    rig = replace(
+        toy.rig,
+        eye_centers=toy.rig.eye_centers - np.array([0, 0, 0.016], np.float32),
+        eye_radius=0.02,
+    )
     count = len(toy.surface.triangles)
     regions, colors = toy.regions.copy(), toy.colors.copy()
     regions[count:] = Region.HAIR
@@ -27,14 +31,18 @@ def dressable_avatar(*, gaussians: int = 2000) -> Avatar:
         middle = center + np.array([0, 0, 0.016])
         colors[near[np.linalg.norm(places[near] - middle, axis=1) < 0.009]] = 0.2
     backdrop = np.full((16, 16, 3), (60, 90, 140), np.uint8)
-    return replace(toy, rig=rig, regions=regions, colors=colors, source=replace(toy.source, backdrop=backdrop))
+    return replace(
+        toy, rig=rig, regions=regions, colors=colors, source=replace(toy.source, backdrop=backdrop)
+    )
 
 
 def grey_avatar(*, gaussians: int = 2000) -> Avatar:
     """A toy avatar without any colour before a grey backdrop: whatever is coloured in its picture comes from elsewhere."""
     toy = toy_avatar(gaussians=gaussians)
     colors = np.repeat(toy.colors[:, :1], 3, 1)
-    return replace(toy, colors=colors, source=replace(toy.source, backdrop=np.full((16, 16, 3), 90, np.uint8)))
+    return replace(
+        toy, colors=colors, source=replace(toy.source, backdrop=np.full((16, 16, 3), 90, np.uint8))
+    )
 
 
 def places_of(avatar: Avatar) -> FloatArray:

@@ -15,7 +15,9 @@ def picture(index: int, width: int = 128, height: int = 96) -> UInt8Array:
     return np.stack(planes, -1).clip(0, 255).astype(np.uint8)
 
 
-def drawn(image: UInt8Array, *, time: float = 100.0, matte: bool = False, number: int = 1) -> DrawnFrame:
+def drawn(
+    image: UInt8Array, *, time: float = 100.0, matte: bool = False, number: int = 1
+) -> DrawnFrame:
     """A drawn frame around a picture."""
     return DrawnFrame(image, matte, time, None, number)
 

@@ -31,11 +31,28 @@ from runtime.live.slot import Latest
 
 SIDE = 256
 SKIN = (214, 170, 140)
-LOOKS = (("hair-copper", "Copper hair", "hair", "1"), ("hair-silver", "Silver hair", "hair", "2"), ("hat", "Hat", "hat", "3"))
-MANY_LOOKS = (*LOOKS, *((f"eyes-{number}", f"Eyes of kind {number}", "eyes", "") for number in range(20)))
+LOOKS = (
+    ("hair-copper", "Copper hair", "hair", "1"),
+    ("hair-silver", "Silver hair", "hair", "2"),
+    ("hat", "Hat", "hat", "3"),
+)
+MANY_LOOKS = (
+    *LOOKS,
+    *((f"eyes-{number}", f"Eyes of kind {number}", "eyes", "") for number in range(20)),
+)
 _LEARNING = 1.0  # seconds
-_KEYS = {"1": "attribute 1", "2": "attribute 2", "3": "attribute 3", "9": "attribute 9", "0": "no-attributes", "h": "hide",
-         "c": "recalibrate", "m": "mirror", "r": "record", "v": "mute"}
+_KEYS = {
+    "1": "attribute 1",
+    "2": "attribute 2",
+    "3": "attribute 3",
+    "9": "attribute 9",
+    "0": "no-attributes",
+    "h": "hide",
+    "c": "recalibrate",
+    "m": "mirror",
+    "r": "record",
+    "v": "mute",
+}
 
 
 def portrait(number: int, background: str) -> UInt8Array:
@@ -95,7 +112,11 @@ class PortraitSession:
         self.acts.append(action)
         match action:
             case SetAttribute(name, weight):
-                name = self.looks[int(name) - 1][0] if name.isdecimal() and 1 <= int(name) <= len(self.looks) else name
+                name = (
+                    self.looks[int(name) - 1][0]
+                    if name.isdecimal() and 1 <= int(name) <= len(self.looks)
+                    else name
+                )
                 if name not in self.targets:
                     raise UserError(f"there is no attribute {name}")
                 self.targets[name] = float(self.targets[name] == 0) if weight is None else weight
@@ -112,7 +133,9 @@ class PortraitSession:
             case Mute(on) if self.facts.voice is not None:
                 self.facts.voice["muted"] = not self.facts.voice["muted"] if on is None else on
             case Record(on):
-                self.recording = time.monotonic() if (self.recording is None if on is None else on) else None
+                self.recording = (
+                    time.monotonic() if (self.recording is None if on is None else on) else None
+                )
             case Recalibrate(seconds):
                 self._calibration = time.monotonic() + seconds
             case SetBadge():
@@ -122,26 +145,64 @@ class PortraitSession:
 
     def state(self) -> dict[str, object]:
         return {
-            "avatars": ["me"], "avatar": 1,
-            "attributes": [{"name": name, "label": label, "slot": slot, "key": key, "weight": self.targets[name],
-                            "target": self.targets[name]} for name, label, slot, key in self.looks],
-            "background": self.background, "backgrounds": ["d9dbde", "green", "alpha"], "gains": dict(self.gains),
-            "mirror": self.mirror, "hidden": self.hidden, "badge": {"place": self.badge.place, "reason": self.badge.reason},
+            "avatars": ["me"],
+            "avatar": 1,
+            "attributes": [
+                {
+                    "name": name,
+                    "label": label,
+                    "slot": slot,
+                    "key": key,
+                    "weight": self.targets[name],
+                    "target": self.targets[name],
+                }
+                for name, label, slot, key in self.looks
+            ],
+            "background": self.background,
+            "backgrounds": ["d9dbde", "green", "alpha"],
+            "gains": dict(self.gains),
+            "mirror": self.mirror,
+            "hidden": self.hidden,
+            "badge": {"place": self.badge.place, "reason": self.badge.reason},
             "voice": self.facts.voice,
-            "recording": None if self.recording is None else {
-                "path": "me.mp4", "seconds": round(time.monotonic() - self.recording, 1)},
+            "recording": None
+            if self.recording is None
+            else {"path": "me.mp4", "seconds": round(time.monotonic() - self.recording, 1)},
             "recorded": None if self.recorded is None else self.recorded.name,
-            "calibration": self._calibration_state(), "face": self.facts.face,
-            "source": {"name": "camera 0", "kind": self.facts.source_kind, "problem": self.facts.problem},
-            "sinks": [{"name": "virtual camera /dev/video10", "problem": ""}], "size": [SIDE, SIDE], "target_fps": 30,
-            "keys": dict(_KEYS), "notices": list(self.facts.notices),
+            "calibration": self._calibration_state(),
+            "face": self.facts.face,
+            "source": {
+                "name": "camera 0",
+                "kind": self.facts.source_kind,
+                "problem": self.facts.problem,
+            },
+            "sinks": [{"name": "virtual camera /dev/video10", "problem": ""}],
+            "size": [SIDE, SIDE],
+            "target_fps": 30,
+            "keys": dict(_KEYS),
+            "notices": list(self.facts.notices),
         }
 
     def stats(self) -> dict[str, object]:
         stage = {"ms": 5.0, "p95_ms": 8.0, "per_second": 30.0, "dropped": 1}
-        return {"fps": 29.9, "latency_ms": 38.2, "slow_stage": "track", "viewers": 1,
-                "stages": {"capture": stage, "track": {**stage, "ms": 13.7}, "animate": stage, "render": stage, "encode": stage},
-                "governor": {"scale": 0.8, "gaussians": 1.0, "reason": "drawing smaller to keep 30 fps"}}
+        return {
+            "fps": 29.9,
+            "latency_ms": 38.2,
+            "slow_stage": "track",
+            "viewers": 1,
+            "stages": {
+                "capture": stage,
+                "track": {**stage, "ms": 13.7},
+                "animate": stage,
+                "render": stage,
+                "encode": stage,
+            },
+            "governor": {
+                "scale": 0.8,
+                "gaussians": 1.0,
+                "reason": "drawing smaller to keep 30 fps",
+            },
+        }
 
     def close(self) -> None:
         """End the painter."""

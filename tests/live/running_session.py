@@ -82,7 +82,9 @@ def clocks() -> dict[str, StageClock]:
 
 def tracking(source: PictureSource, measured: dict[str, StageClock]) -> PictureFeed:
     """A feed that tracks the face in a source's pictures."""
-    return PictureFeed(source, capture=measured["capture"], track=measured["track"], config=TrackerConfig())
+    return PictureFeed(
+        source, capture=measured["capture"], track=measured["track"], config=TrackerConfig()
+    )
 
 
 def motionless() -> Scripted:
@@ -93,17 +95,38 @@ def motionless() -> Scripted:
 
 
 @contextlib.contextmanager
-def running(avatars: Sequence[Actor], source: PictureSource | None = None, *, config: LiveConfig = SMALL, kind: str = "camera",
-            script: Scripted | None = None, feed: Callable[[dict[str, StageClock]], Feed] | None = None,
-            record_to: Path | None = None, virtual_camera: Callable[[LiveConfig], Sink] | None = None
-            ) -> Generator[LiveSession, None, None]:
+def running(
+    avatars: Sequence[Actor],
+    source: PictureSource | None = None,
+    *,
+    config: LiveConfig = SMALL,
+    kind: str = "camera",
+    script: Scripted | None = None,
+    feed: Callable[[dict[str, StageClock]], Feed] | None = None,
+    record_to: Path | None = None,
+    virtual_camera: Callable[[LiveConfig], Sink] | None = None,
+) -> Generator[LiveSession, None, None]:
     """A session that runs; source: tracked with MediaPipe; feed: makes another feed instead; neither: nobody drives."""
     measured = clocks()
-    made = feed(measured) if feed is not None else tracking(source, measured) if source is not None else None
-    session = LiveSession(avatars, config, feed=made, source_kind=kind if made is not None else "none",
-                          script=script or idle_script(_NECK), clocks=measured, keys={"1": "attribute 1", "h": "hide"},
-                          recorder=lambda path: RecordingSink(path, fps=30.0), record_to=record_to,
-                          virtual_camera=virtual_camera)
+    made = (
+        feed(measured)
+        if feed is not None
+        else tracking(source, measured)
+        if source is not None
+        else None
+    )
+    session = LiveSession(
+        avatars,
+        config,
+        feed=made,
+        source_kind=kind if made is not None else "none",
+        script=script or idle_script(_NECK),
+        clocks=measured,
+        keys={"1": "attribute 1", "h": "hide"},
+        recorder=lambda path: RecordingSink(path, fps=30.0),
+        record_to=record_to,
+        virtual_camera=virtual_camera,
+    )
     with session:
         session.start()
         if avatars:

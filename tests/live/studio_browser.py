@@ -24,7 +24,11 @@ document.addEventListener("securitypolicyviolation", ({violatedDirective}) => vi
 def camera_film(path: Path, *, frames: int = 8) -> Path:
     """An uncompressed film (YUV4MPEG2) of the astronaut's face before a camera of 640x480, for Chromium's fake camera."""
     picture = np.full((480, 640, 3), (150, 160, 170), np.uint8)
-    face = np.asarray(Image.fromarray(skimage.data.astronaut()[0:330, 65:395]).resize((480, 480), Image.Resampling.LANCZOS))
+    face = np.asarray(
+        Image.fromarray(skimage.data.astronaut()[0:330, 65:395]).resize(
+            (480, 480), Image.Resampling.LANCZOS
+        )
+    )
     picture[:, 80:560] = face
     with path.open("wb") as file:
         file.write(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n")
@@ -42,8 +46,12 @@ def chromium(film: Path) -> Generator[Any, None, None]:
     """Chromium whose camera shows a film."""
     from playwright.sync_api import sync_playwright
 
-    flags = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-             f"--use-file-for-fake-video-capture={film}"]
+    flags = [
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    ]
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
         yield browser
@@ -52,12 +60,16 @@ def chromium(film: Path) -> Generator[Any, None, None]:
 
 def open_page(browser: Any, address: str, complaints: list[str], **options: Any) -> Any:
     """A page in a context of its own. complaints: of the browser, are added to it."""
-    context = browser.new_context(permissions=["camera", "clipboard-read", "clipboard-write"], **options)
+    context = browser.new_context(
+        permissions=["camera", "clipboard-read", "clipboard-write"], **options
+    )
     context.add_init_script(_NOTE_VIOLATIONS)
     page = context.new_page()
     page.set_default_timeout(PATIENCE * 1000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if _matters(message) else None)
+    page.on(
+        "console", lambda message: complaints.append(message.text) if _matters(message) else None
+    )
     page.goto(address)
     return page
 

@@ -21,7 +21,10 @@ from runtime.live.settings import Settings
 from runtime.studio.studio import Studio, StudioOptions
 from runtime.web.server import WebConfig
 
-LOOKS = {name: TITLES[name] for name in ("hair-copper", "eyes-blue", "lipstick-red", "beard-full", "hat-wide")}
+LOOKS = {
+    name: TITLES[name]
+    for name in ("hair-copper", "eyes-blue", "lipstick-red", "beard-full", "hat-wide")
+}
 """Few, as drawing all 57 on a face takes half a minute."""
 PATIENCE = 240.0  # seconds that a test waits for what must come
 
@@ -46,10 +49,14 @@ class Served:
         decompress = bool(options.pop("auto_decompress", True))
 
         async def request() -> tuple[int, Any]:
-            async with aiohttp.ClientSession(auto_decompress=decompress) as http, \
-                    http.request(method, f"{base}{path}", **options) as reply:
+            async with (
+                aiohttp.ClientSession(auto_decompress=decompress) as http,
+                http.request(method, f"{base}{path}", **options) as reply,
+            ):
                 content = await reply.read()
-                return reply.status, json.loads(content) if reply.content_type == "application/json" else content
+                return reply.status, json.loads(
+                    content
+                ) if reply.content_type == "application/json" else content
 
         with ThreadPoolExecutor(1) as aside:  # playwright has a loop of its own in this thread
             return aside.submit(lambda: asyncio.run(request())).result()
@@ -65,16 +72,29 @@ class Served:
 
     def ended(self, job_id: str) -> dict[str, Any]:
         """A job once it has ended."""
-        until(lambda: self.job(job_id)["state"] not in ("queued", "running"), f"job {job_id} did not end")
+        until(
+            lambda: self.job(job_id)["state"] not in ("queued", "running"),
+            f"job {job_id} did not end",
+        )
         return self.job(job_id)
 
 
 @contextlib.contextmanager
-def studio(library: Path, *, camera: str = "none", token: str | None = None, remember: bool = False
-           ) -> Generator[Served, None, None]:
+def studio(
+    library: Path, *, camera: str = "none", token: str | None = None, remember: bool = False
+) -> Generator[Served, None, None]:
     """A studio on a free port, with nobody on stage."""
-    options = LiveOptions((), camera=camera, width=128, height=128, hotkeys=False, browser=False, remember=remember,
-                          web=WebConfig(port=0, token=token), studio=StudioOptions(library, LOOKS, ("hair-copper", "eyes-blue")))
+    options = LiveOptions(
+        (),
+        camera=camera,
+        width=128,
+        height=128,
+        hotkeys=False,
+        browser=False,
+        remember=remember,
+        web=WebConfig(port=0, token=token),
+        studio=StudioOptions(library, LOOKS, ("hair-copper", "eyes-blue")),
+    )
     with open_live(options, Settings()) as opened:
         assert opened.studio is not None
         yield Served(opened, opened.studio)

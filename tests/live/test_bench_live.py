@@ -67,7 +67,9 @@ def test_the_camera_is_answered_when_the_avatar_is_part_of_the_way() -> None:
         share = np.clip((frame - 33) / 4, 0, 1)  # begins to move in frame 34
         return [frame / 30, 0, 0, 0, [100 + 40 * share, 100 - 40 * share, 80]]
 
-    assert camera_answers([1.0], [picture(frame) for frame in range(90)]) == [pytest.approx(1000 * (35 / 30 - 1))]
+    assert camera_answers([1.0], [picture(frame) for frame in range(90)]) == [
+        pytest.approx(1000 * (35 / 30 - 1))
+    ]
     still = [[frame / 30, 0, 0, 0, [100, 100, 80]] for frame in range(90)]
     assert camera_answers([1.0], still) == []
 
@@ -88,12 +90,20 @@ def test_too_few_measurements_say_nothing() -> None:
     assert spread is not None and (spread.median, spread.count) == (3, 5) and spread.p95 > 4
 
 
-def test_the_camera_film_tilts_the_face_and_says_so_in_its_corner(face: Path, tmp_path: Path) -> None:
+def test_the_camera_film_tilts_the_face_and_says_so_in_its_corner(
+    face: Path, tmp_path: Path
+) -> None:
     write_nodding_film(face, tmp_path / "nod.y4m")
     frames = list(open_film(tmp_path / "nod.y4m").frames())
     assert len(frames) == round(2 * HALF_SECONDS * RATE)
-    assert [bool(frame.image[8, 8, 1] > 128) for frame in frames[::len(frames) // 2]] == [True, False]
-    first, last = frames[0].image[100:400, 100:540].astype(int), frames[-1].image[100:400, 100:540].astype(int)
+    assert [bool(frame.image[8, 8, 1] > 128) for frame in frames[:: len(frames) // 2]] == [
+        True,
+        False,
+    ]
+    first, last = (
+        frames[0].image[100:400, 100:540].astype(int),
+        frames[-1].image[100:400, 100:540].astype(int),
+    )
     assert np.abs(first - last).mean() > 10
 
 
@@ -122,7 +132,10 @@ def test_what_cannot_be_measured_is_refused(seconds: float, viewers: int, load: 
 def test_a_run_in_which_the_governor_stepped_down_says_so() -> None:
     assert governor_line([(0.0, 1.0, 1.0)], 1.0) == "full size and all Gaussians throughout"
     said = governor_line([(0.0, 1.0, 1.0), (4.2, 0.7, 0.5)], 0.42)
-    assert "STEPPED DOWN, full effort 42% of the time" in said and "70% size and 50% of the Gaussians at 4 s" in said
+    assert (
+        "STEPPED DOWN, full effort 42% of the time" in said
+        and "70% size and 50% of the Gaussians at 4 s" in said
+    )
 
 
 def test_processor_time_is_known_by_what_a_thread_does() -> None:
@@ -148,13 +161,28 @@ def test_processor_time_is_known_by_what_a_thread_does() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(chromium_missing()), reason="Debian's chromium is not installed")
-def test_the_whole_as_a_user_runs_it(face: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, shorter in (("_STARTS", 1), ("_SETTLE_SECONDS", 0.5), ("_CAMERA_SECONDS", (3.0, 3.0))):
+def test_the_whole_as_a_user_runs_it(
+    face: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, shorter in (
+        ("_STARTS", 1),
+        ("_SETTLE_SECONDS", 0.5),
+        ("_CAMERA_SECONDS", (3.0, 3.0)),
+    ):
         monkeypatch.setattr(measure, name, shorter)
     monkeypatch.setattr(unwatched, "SETTLE_SECONDS", 3.0)
     save_avatar(tmp_path / "me.perse", dressable_avatar(gaussians=12_000))
-    words = ["bench", "--live", str(tmp_path / "me.perse"), str(face), "--seconds", "6", "--viewers", "0", "--json"]
+    words = [
+        "bench",
+        "--live",
+        str(tmp_path / "me.perse"),
+        str(face),
+        "--seconds",
+        "6",
+        "--viewers",
+        "0",
+        "--json",
+    ]
     assert main(words) == 0
     out = capsys.readouterr()
     content = json.loads(out.out)
@@ -163,11 +191,17 @@ def test_the_whole_as_a_user_runs_it(face: Path, tmp_path: Path, capsys: pytest.
     assert live["fps_drawn"] > 5 and live["fps_shown"] > 3 and live["start_to_ready_s"] > 0.5
     for part in ("drawn_to_canvas", "drawn_to_received", "hotkey_to_change"):
         assert 0 < live[part]["median"] <= live[part]["p95"] and live[part]["count"] >= 5
-    assert live["drawn_to_received"]["median"] < live["drawn_to_canvas"]["median"] < live["hotkey_to_change"]["median"]
+    assert (
+        live["drawn_to_received"]["median"]
+        < live["drawn_to_canvas"]["median"]
+        < live["hotkey_to_change"]["median"]
+    )
     fades = live["frame_in_fade"]
     assert 0 < fades["median"] <= fades["p95"] and 0 <= live["late_in_fades"] <= fades["count"]
     assert live["memory_start_mib"] > 50 and live["cost_per_viewer"] is None
     alone = content["unwatched"]
-    assert alone["fps"] > 5 and alone["governor"][0][0] == 0.0 and 0 <= alone["full_effort_share"] <= 1
+    assert (
+        alone["fps"] > 5 and alone["governor"][0][0] == 0.0 and 0 <= alone["full_effort_share"] <= 1
+    )
     assert {"draw", "track", "MediaPipe"} <= set(alone["processor_by_role"])
     assert sum(alone["processor_by_role"].values()) <= alone["processor"] + 0.1

@@ -53,7 +53,16 @@ def test_this_machine_is_examined_without_an_exception() -> None:
         assert "\n" not in finding.found + finding.advice
         assert "this should not happen" not in finding.advice, finding
     by_name = {finding.name: finding for finding in findings}
-    for name in ("system", "processor", "cores", "memory", "compiled kernels", "codec libvpx", "codec libx264", "page"):
+    for name in (
+        "system",
+        "processor",
+        "cores",
+        "memory",
+        "compiled kernels",
+        "codec libvpx",
+        "codec libx264",
+        "page",
+    ):
         assert by_name[name].status == "ok", by_name[name]
     assert steps[0] == 0
     assert steps[-1] == 1
@@ -66,7 +75,9 @@ def test_a_check_never_raises() -> None:
     def broken(error: Exception) -> Finding:
         raise error
 
-    assert broken(UserError("it is gone: plug it in")) == Finding("a thing", "problem", "it is gone: plug it in")
+    assert broken(UserError("it is gone: plug it in")) == Finding(
+        "a thing", "problem", "it is gone: plug it in"
+    )
     found = broken(ZeroDivisionError("two\nlines"))
     assert (found.status, found.found) == ("problem", "ZeroDivisionError: two lines")
     assert "report" in found.advice
@@ -123,16 +134,29 @@ def test_without_a_folder_for_compiled_code_it_says_what_to_set(tmp_path: Path) 
             shutil.copy(file, tmp_path / "runtime" / folder)
     (tmp_path / "runtime/doctor/__pycache__").write_text("")
     code = "from runtime.doctor.software import kernels; print(kernels())"
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path),
-                   **dict.fromkeys(("XDG_CACHE_HOME", "HOME", "NUMBA_CACHE_DIR"), str(taken / "x"))}
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
-                            timeout=120, check=False)
+    environment = {
+        **os.environ,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(tmp_path),
+        **dict.fromkeys(("XDG_CACHE_HOME", "HOME", "NUMBA_CACHE_DIR"), str(taken / "x")),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert "no folder for compiled code can be written to" in result.stdout, result.stderr
     assert "set NUMBA_CACHE_DIR" in result.stdout
 
 
 @linux
-def test_a_cache_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_folder_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert software.cache() == Finding("cache folder", "ok", str(tmp_path / "perse-live"))
     (tmp_path / "file").write_text("")
@@ -189,7 +213,9 @@ def test_cameras_that_are_not_there_and_one_that_may_not_be_used(tmp_path: Path)
     entry = tmp_path / "video4linux/video0"
     entry.mkdir(parents=True)
     (entry / "name").write_text("A camera\n")
-    found = devices.cameras(system=entry.parent, devices=tmp_path / "dev")  # the system lists it, its device is gone
+    found = devices.cameras(
+        system=entry.parent, devices=tmp_path / "dev"
+    )  # the system lists it, its device is gone
     assert found.status == "warning"
     assert "0: A camera (" in found.found
     assert "plug it in" in found.advice
@@ -198,7 +224,10 @@ def test_cameras_that_are_not_there_and_one_that_may_not_be_used(tmp_path: Path)
 def loopback(root: Path) -> tuple[Path, Path, Path]:
     """What Linux shows of a v4l2loopback device and of a camera; returns the folders that are looked into."""
     system, dev, modules = root / "class/video4linux", root / "dev", root / "module"
-    for folder, number in (("devices/pci0000:00/usb1/video4linux", 0), ("devices/virtual/video4linux", 10)):
+    for folder, number in (
+        ("devices/pci0000:00/usb1/video4linux", 0),
+        ("devices/virtual/video4linux", 10),
+    ):
         device = root / folder / f"video{number}"
         device.mkdir(parents=True)
         system.mkdir(parents=True, exist_ok=True)
@@ -229,7 +258,9 @@ def test_the_virtual_cameras_driver(tmp_path: Path) -> None:
 
 def test_a_port_that_is_free_taken_or_impossible() -> None:
     port = free_port()
-    assert devices.page(port) == Finding("page", "ok", f"http://127.0.0.1:{port}/ can be served and fetched")
+    assert devices.page(port) == Finding(
+        "page", "ok", f"http://127.0.0.1:{port}/ can be served and fetched"
+    )
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -255,10 +286,19 @@ def test_browsers(tmp_path: Path) -> None:
     code = "from runtime.doctor.devices import browser; print(browser())"
 
     def look(environment: dict[str, str]) -> str:
-        return subprocess.run([sys.executable, "-c", code], env={"HOME": str(tmp_path), **environment}, capture_output=True,
-                              text=True, timeout=60, check=True, cwd=Path(runtime.__file__).parents[1]).stdout
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env={"HOME": str(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            cwd=Path(runtime.__file__).parents[1],
+        ).stdout
 
-    assert "'ok', found='my-browser'" in look({"BROWSER": "my-browser", "PATH": str(tmp_path)}).replace("status=", "")
+    assert "'ok', found='my-browser'" in look(
+        {"BROWSER": "my-browser", "PATH": str(tmp_path)}
+    ).replace("status=", "")
     assert "none that could be opened here" in look({"PATH": str(tmp_path / "nothing")})
 
 
@@ -295,7 +335,9 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @linux
-def test_a_gpu_and_what_is_missing_to_use_it(tmp_path: Path, modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_and_what_is_missing_to_use_it(
+    tmp_path: Path, modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_nvidia_smi(tmp_path, monkeypatch)
     put_module(modules, "gsplat", "")
     torch = """
@@ -304,8 +346,11 @@ def test_a_gpu_and_what_is_missing_to_use_it(tmp_path: Path, modules: Path, monk
         version = types.SimpleNamespace(cuda={built})
         cuda = types.SimpleNamespace(is_available=lambda: {there})
         """
-    for built, there, words in ((None, False, "built without CUDA"), ("'12.8'", False, "does not see it"),
-                                ("'12.8'", True, "RTX 4090, 570.10, 24564 MiB, torch 2.9.0, but the CPU draws")):
+    for built, there, words in (
+        (None, False, "built without CUDA"),
+        ("'12.8'", False, "does not see it"),
+        ("'12.8'", True, "RTX 4090, 570.10, 24564 MiB, torch 2.9.0, but the CPU draws"),
+    ):
         put_module(modules, "torch", torch.format(built=built, there=there))
         found = devices.cuda()
         assert words in found.found

@@ -11,9 +11,18 @@ from perse_live.errors import UserError
 from runtime.doctor.trial import Trial, judge, trial
 from toys import toy_avatar
 
-RESULT = Trial(machine={"processor": "a processor", "cores": 2}, avatar="a made-up head of 30,000 Gaussians", camera="a portrait",
-               size=512, codec="vp8", seconds=3.0, start_seconds=1.0, frames=90, cpu_ms=30.0,
-               stages={"detect": 12.0, "fit": 3.0, "animate": 2.0, "render": 6.0, "encode": 3.0})
+RESULT = Trial(
+    machine={"processor": "a processor", "cores": 2},
+    avatar="a made-up head of 30,000 Gaussians",
+    camera="a portrait",
+    size=512,
+    codec="vp8",
+    seconds=3.0,
+    start_seconds=1.0,
+    frames=90,
+    cpu_ms=30.0,
+    stages={"detect": 12.0, "fit": 3.0, "animate": 2.0, "render": 6.0, "encode": 3.0},
+)
 
 
 @pytest.mark.slow
@@ -38,7 +47,9 @@ def test_a_real_face_goes_through_every_stage() -> None:
 
 
 @pytest.mark.slow
-def test_without_a_portrait_the_rest_is_measured_and_it_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_portrait_the_rest_is_measured_and_it_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
@@ -61,7 +72,15 @@ def test_a_machine_that_keeps_up() -> None:
     found = judge(RESULT, cores=2)
     assert found.status == "ok"
     assert not found.advice
-    for words in ("detect 12.0", "render 6.0", "together 26.0", "slowest detect", "at most 67", "90 pictures", "512x512"):
+    for words in (
+        "detect 12.0",
+        "render 6.0",
+        "together 26.0",
+        "slowest detect",
+        "at most 67",
+        "90 pictures",
+        "512x512",
+    ):
         assert words in found.found
 
 
@@ -71,8 +90,16 @@ def test_the_slowest_thread_sets_the_rate_or_the_work_of_all() -> None:
     assert judge(RESULT, cores=0.5).status == "warning"
 
 
-@pytest.mark.parametrize(("stage", "option"), [("detect", "--camera vmc"), ("fit", "--camera vmc"),
-                                               ("animate", "--max-gaussians"), ("render", "--size 384"), ("encode", "--codec")])
+@pytest.mark.parametrize(
+    ("stage", "option"),
+    [
+        ("detect", "--camera vmc"),
+        ("fit", "--camera vmc"),
+        ("animate", "--max-gaussians"),
+        ("render", "--size 384"),
+        ("encode", "--codec"),
+    ],
+)
 def test_the_slow_stage_is_named_with_what_to_do(stage: str, option: str) -> None:
     slow = replace(RESULT, stages={**RESULT.stages, stage: 50.0})
     assert slow.slow_stage == stage

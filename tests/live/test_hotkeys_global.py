@@ -43,16 +43,21 @@ print("closed, threads", threading.active_count(), flush=True)
 """
 
 needs_pynput = pytest.mark.skipif(find_spec("pynput") is None, reason="pynput is not installed")
-needs_display = pytest.mark.skipif(not (sys.platform == "linux" and shutil.which("Xvfb") and shutil.which("xdotool")),
-                                   reason="Xvfb or xdotool is not installed")
+needs_display = pytest.mark.skipif(
+    not (sys.platform == "linux" and shutil.which("Xvfb") and shutil.which("xdotool")),
+    reason="Xvfb or xdotool is not installed",
+)
 
 
 @pytest.fixture(scope="module")
 def display() -> Generator[str, None, None]:
     """A real X server without a screen."""
     reading, writing = os.pipe()
-    with subprocess.Popen(["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-nolisten", "tcp"],
-                          pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-nolisten", "tcp"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    ) as server:
         os.close(writing)
         try:
             with os.fdopen(reading) as file:
@@ -65,11 +70,19 @@ class Child:
     """A program that prints what global keys do."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        clean = {name: value for name, value in os.environ.items()
-                 if name not in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE")}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE")
+        }
         self._environment = {**clean, **environment}
-        self._process = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                         env=self._environment)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+        )
 
     def line(self) -> str:
         assert self._process.stdout is not None
@@ -99,8 +112,12 @@ def child(display: str) -> Generator[Child, None, None]:
 def test_ctrl_alt_digits_letters_and_f_keys_act_in_any_window(child: Child) -> None:
     assert child.line() == "listening"
     child.press("ctrl+alt+1", "ctrl+alt+h", "F9", "ctrl+alt+0")
-    assert [child.line() for _ in range(4)] == ["SetAttribute(name='1', weight=None)", "Hide(on=None)", "Hide(on=None)",
-                                                "ClearAttributes()"]
+    assert [child.line() for _ in range(4)] == [
+        "SetAttribute(name='1', weight=None)",
+        "Hide(on=None)",
+        "Hide(on=None)",
+        "ClearAttributes()",
+    ]
     child.press("1", "h", "alt+1", "F7", "ctrl+alt+c")  # plain keys are somebody else's typing
     assert child.line() == "Recalibrate(seconds=3.0)"
     assert child.finish() == ("closed, threads 1\n", 0)
@@ -126,13 +143,18 @@ def test_it_can_be_closed_at_once(child: Child) -> None:
 
 @needs_pynput
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a display")
-@pytest.mark.parametrize(("environment", "cause"), [
-    ({}, "there is no display"),
-    ({"DISPLAY": ":9997"}, "cannot reach the display"),
-    ({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}, "Wayland"),
-    ({"DISPLAY": ":0", "XDG_SESSION_TYPE": "wayland"}, "Wayland"),
-])
-def test_where_there_can_be_none_it_says_so_in_one_line_with_what_to_use(environment: dict[str, str], cause: str) -> None:
+@pytest.mark.parametrize(
+    ("environment", "cause"),
+    [
+        ({}, "there is no display"),
+        ({"DISPLAY": ":9997"}, "cannot reach the display"),
+        ({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}, "Wayland"),
+        ({"DISPLAY": ":0", "XDG_SESSION_TYPE": "wayland"}, "Wayland"),
+    ],
+)
+def test_where_there_can_be_none_it_says_so_in_one_line_with_what_to_use(
+    environment: dict[str, str], cause: str
+) -> None:
     out, code = Child(environment).finish()
     assert code == 2
     assert out.startswith("refused no global hotkeys: ")

@@ -115,7 +115,11 @@ def test_keys_act_without_enter_and_ctrl_c_interrupts(child: Child) -> None:
     child.type("1hN")
     child.wait_for("Hide(on=None)")
     child.wait_for("StepAttribute(step=1)")
-    assert child.lines()[1:] == ["SetAttribute(name='1', weight=None)", "Hide(on=None)", "StepAttribute(step=1)"]
+    assert child.lines()[1:] == [
+        "SetAttribute(name='1', weight=None)",
+        "Hide(on=None)",
+        "StepAttribute(step=1)",
+    ]
     assert child.terminal_modes() == termios.ISIG
     child.type("\x03")
     child.wait_for("interrupted")
@@ -158,15 +162,22 @@ def test_the_terminal_is_restored_after_an_exception_that_forgets_to_close(log: 
         child.shell()
 
 
-def test_in_the_background_it_neither_stops_the_program_nor_takes_keys(log: Path, tmp_path: Path) -> None:
+def test_in_the_background_it_neither_stops_the_program_nor_takes_keys(
+    log: Path, tmp_path: Path
+) -> None:
     """As `perse-live live ME.perse &` in a shell: a job in the background that reads the terminal is stopped by SIGTTIN."""
     script = tmp_path / "job.py"
     script.write_text(CHILD)
     log.touch()
     pid, terminal = pty.fork()
     if pid == 0:  # the shell
-        job = subprocess.Popen([sys.executable, str(script), str(log), "close"], process_group=0) if sys.version_info >= (3, 11) \
-            else subprocess.Popen([sys.executable, str(script), str(log), "close"], preexec_fn=os.setpgrp)
+        job = (
+            subprocess.Popen([sys.executable, str(script), str(log), "close"], process_group=0)
+            if sys.version_info >= (3, 11)
+            else subprocess.Popen(
+                [sys.executable, str(script), str(log), "close"], preexec_fn=os.setpgrp
+            )
+        )
         _, status = os.waitpid(job.pid, os.WUNTRACED)
         os._exit(9 if os.WIFSTOPPED(status) else 0)
     try:

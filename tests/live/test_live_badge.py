@@ -16,7 +16,9 @@ def plain(height: int, width: int, grey: int = 200) -> UInt8Array:
 
 
 @given(st.integers(128, 700), st.integers(128, 700), st.sampled_from(CORNERS), st.integers(0, 255))
-def test_it_is_in_its_corner_and_nowhere_else(height: int, width: int, place: str, grey: int) -> None:
+def test_it_is_in_its_corner_and_nowhere_else(
+    height: int, width: int, place: str, grey: int
+) -> None:
     image = plain(height, width, grey)
     stamp(image, place)
     rows, columns = np.nonzero((image != grey).any(2))
@@ -25,7 +27,12 @@ def test_it_is_in_its_corner_and_nowhere_else(height: int, width: int, place: st
     assert rows.max() < height / 4 if vertical == "top" else rows.min() > 3 * height / 4
     middle = (columns.min() + columns.max()) / 2
     assert middle < width / 2 if horizontal == "left" else middle > width / 2
-    assert rows.min() > 0 and columns.min() > 0 and rows.max() < height - 1 and columns.max() < width - 1
+    assert (
+        rows.min() > 0
+        and columns.min() > 0
+        and rows.max() < height - 1
+        and columns.max() < width - 1
+    )
 
 
 @pytest.mark.parametrize("grey", [0, 255])
@@ -37,7 +44,11 @@ def test_it_can_be_read_on_black_and_on_white(grey: int) -> None:
 
 
 def test_off_changes_nothing_and_neither_does_a_thumbnail_without_room() -> None:
-    for image, place in ((plain(512, 512), "off"), (plain(16, 16), "bottom-right"), (plain(200, 24), "top-left")):
+    for image, place in (
+        (plain(512, 512), "off"),
+        (plain(16, 16), "bottom-right"),
+        (plain(200, 24), "top-left"),
+    ):
         stamp(image, place)
         assert (image == 200).all()
 

@@ -64,7 +64,9 @@ class Running:
 
     def act(self, **action: object) -> Any:
         body = json.dumps(action).encode()
-        request = urllib.request.Request(f"{self.url}api/action", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.url}api/action", body, {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
             return json.load(reply)
 
@@ -76,17 +78,44 @@ class Running:
 
 def environment(folder: Path) -> dict[str, str]:
     """Without the screen and the settings of whoever runs the tests."""
-    variables = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")}
-    return variables | {"XDG_CONFIG_HOME": str(folder / "config"), "PERSE_LIVE_LIBRARY": str(folder / "library")}
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    }
+    return variables | {
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "PERSE_LIVE_LIBRARY": str(folder / "library"),
+    }
 
 
 @contextlib.contextmanager
-def live(folder: Path, *options: str, avatars: Sequence[str] = ("me.perse",)) -> Generator[Running, None, None]:
+def live(
+    folder: Path, *options: str, avatars: Sequence[str] = ("me.perse",)
+) -> Generator[Running, None, None]:
     """A session that is ready."""
-    command = [sys.executable, "-m", "perse_live.cli", "live", *avatars, "--port", "0", "--no-browser", "--no-hotkeys",
-               *(() if "--size" in options else ("--size", "128")), *options]
-    process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "perse_live.cli",
+        "live",
+        *avatars,
+        "--port",
+        "0",
+        "--no-browser",
+        "--no-hotkeys",
+        *(() if "--size" in options else ("--size", "128")),
+        *options,
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     said: queue.Queue[str] = queue.Queue()
     lines: list[str] = []
 
@@ -115,10 +144,17 @@ def live(folder: Path, *options: str, avatars: Sequence[str] = ("me.perse",)) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)])
-def test_a_session_from_ready_to_the_signal_that_ends_it(folder: Path, tmp_path: Path, ending: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "ending",
+    [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)],
+)
+def test_a_session_from_ready_to_the_signal_that_ends_it(
+    folder: Path, tmp_path: Path, ending: signal.Signals
+) -> None:
     recording = tmp_path / "out.mp4"
-    with live(folder, "--camera", "face.mp4", "--record", str(recording), "--background", "photo") as session:
+    with live(
+        folder, "--camera", "face.mp4", "--record", str(recording), "--background", "photo"
+    ) as session:
         until(lambda: session.get("api/state")["face"] == "tracked")
         state = session.get("api/state")
         assert state["avatars"] == ["me"]
@@ -127,7 +163,10 @@ def test_a_session_from_ready_to_the_signal_that_ends_it(folder: Path, tmp_path:
         assert state["size"] == [128, 128]
         assert state["recording"]["path"] == "out.mp4"
         assert state["sinks"] == [{"name": "recording out.mp4", "problem": ""}]
-        assert session.act(action="attribute", name="hair-copper", weight=1)["attributes"][0]["target"] == 1
+        assert (
+            session.act(action="attribute", name="hair-copper", weight=1)["attributes"][0]["target"]
+            == 1
+        )
         with pytest.raises(urllib.error.HTTPError, match="400"):
             session.act(action="background", background=str(folder / "me.perse"))
         until(lambda: session.get("api/stats")["stages"]["track"]["per_second"] > 1)
@@ -154,21 +193,35 @@ def test_impatience_does_not_cut_the_recording_short(folder: Path, tmp_path: Pat
     assert len(list(open_film(tmp_path / "out.mkv").frames())) > 5
 
 
-def test_a_signal_while_it_opens_ends_it_and_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch,
-                                                           capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signal_while_it_opens_ends_it_and_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(_: LiveSession, timeout: float) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(timeout)
 
     before = own_threads()
     monkeypatch.setattr(LiveSession, "wait_for_picture", interrupted)
-    words = ["live", str(folder / "me.perse"), "--camera", "none", "--no-browser", "--no-hotkeys", "--port", "0", "--size", "128"]
+    words = [
+        "live",
+        str(folder / "me.perse"),
+        "--camera",
+        "none",
+        "--no-browser",
+        "--no-hotkeys",
+        "--port",
+        "0",
+        "--size",
+        "128",
+    ]
     assert cli.main(words) == 1
     assert capsys.readouterr() == ("", "perse-live: interrupted\n")
     assert own_threads() == before
 
 
-def test_what_goes_wrong_meanwhile_is_a_line_like_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_meanwhile_is_a_line_like_all_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with logged_warnings():
         logging.getLogger("runtime.live.feeds").warning("camera 0\nis gone")
         logging.getLogger("aioice.ice").warning("something that helps nobody")
@@ -179,17 +232,38 @@ def test_what_goes_wrong_meanwhile_is_a_line_like_all_others(capsys: pytest.Capt
 
 @pytest.mark.slow
 def test_it_ends_by_itself_with_the_film_or_after_its_time(folder: Path) -> None:
-    for options in (("--camera", "face.mp4", "--once"), ("--camera", "none", "--seconds", "0.5", "--codec", "h264")):
+    for options in (
+        ("--camera", "face.mp4", "--once"),
+        ("--camera", "none", "--seconds", "0.5", "--codec", "h264"),
+    ):
         with live(folder, *options) as session:
             assert session.ends() == (0, "")
 
 
 @pytest.mark.slow
 def test_two_avatars_thinned_out_and_a_badge_taken_off(folder: Path) -> None:
-    with live(folder, "--camera", "none", "--max-gaussians", "2500", "--badge", "off", "--badge-reason", "a test", "--fps", "20",
-              "--size", "192x128", avatars=("me.perse", "me.perse")) as session:
+    with live(
+        folder,
+        "--camera",
+        "none",
+        "--max-gaussians",
+        "2500",
+        "--badge",
+        "off",
+        "--badge-reason",
+        "a test",
+        "--fps",
+        "20",
+        "--size",
+        "192x128",
+        avatars=("me.perse", "me.perse"),
+    ) as session:
         state = session.get("api/state")
-        assert (state["avatars"], state["size"], state["target_fps"]) == (["me", "me"], [192, 128], 20)
+        assert (state["avatars"], state["size"], state["target_fps"]) == (
+            ["me", "me"],
+            [192, 128],
+            20,
+        )
         assert state["badge"] == {"place": "off", "reason": "a test"}
         assert state["face"] == "none"
         assert session.act(action="avatar", number=2)["avatar"] == 2
@@ -207,6 +281,7 @@ def test_the_terminal_that_closes_its_input_ends_nothing(folder: Path) -> None:
 
 # ----- what cannot be done is one line, and 2
 
+
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -222,50 +297,73 @@ def alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    ([], "no avatar is named: give a .perse file"),
-    (["nowhere.perse"], "nowhere.perse: there is no such file"),
-    (["me.perse", "nowhere.perse"], "nowhere.perse: there is no such file"),
-    (["face.mp4"], "face.mp4"),
-    (["me.perse", "--size", "large"], "the size 'large' is not understood"),
-    (["me.perse", "--size", "64"], "out of range"),
-    (["me.perse", "--size", "1280x"], "not understood"),
-    (["me.perse", "--badge", "off"], "--badge-reason"),
-    (["me.perse", "--badge", "off", "--badge-reason", "  "], "--badge-reason"),
-    (["me.perse", "--badge", "middle"], "middle"),
-    (["me.perse", "--codec", "av1"], "av1"),
-    (["me.perse", "--settings", "nowhere.toml"], "nowhere.toml: no such file"),
-    (["me.perse", "--camera", "nowhere.mp4"], "no camera 'nowhere.mp4', and no file of that name"),
-    (["me.perse", "--camera", "me.perse"], "me.perse"),
-    (["me.perse", "--camera", "99"], "99"),
-    (["me.perse", "--camera", "/dev/nothing"], "/dev/nothing"),
-    (["me.perse", "--camera", "vmc:99999"], "99999"),
-    (["me.perse", "--camera", "none", "--background", "nowhere.png"], "the background 'nowhere.png' is neither"),
-    (["me.perse", "--camera", "none", "--port", "99999"], "port 99999"),
-    (["me.perse", "--camera", "none", "--token", "short"], "the token is too short"),
-    (["me.perse", "--camera", "none", "--key", "key.pem"], "--key without --cert"),
-    (["me.perse", "--camera", "none", "--ice", "http://example.org"], "http://example.org"),
-    (["me.perse", "--camera", "none", "--record", "out.avi"], "cannot record to out.avi"),
-    (["me.perse", "--camera", "none", "--record", "nowhere/out.mp4"], "cannot write nowhere/out.mp4"),
-    (["me.perse", "--camera", "none", "--fps", "0"], "fps"),
-    (["me.perse", "--camera", "none", "--fps", "-5"], "fps"),
-    (["me.perse", "--camera", "none", "--fps", "nan"], "fps"),
-    (["me.perse", "--camera", "none", "--fps", "100000"], "fps"),
-    (["me.perse", "--camera", "none", "--bitrate", "-1"], "bitrate"),
-    (["me.perse", "--camera", "none", "--max-gaussians", "0"], "max-gaussians"),
-    (["me.perse", "--camera", "none", "--seconds", "-1"], "seconds"),
-    (["me.perse", "--camera", "none", "--virtual-camera", "--device", "/dev/nothing"], "/dev/nothing"),
-])
-def test_a_wrong_option_is_one_line(alone: Path, words: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ([], "no avatar is named: give a .perse file"),
+        (["nowhere.perse"], "nowhere.perse: there is no such file"),
+        (["me.perse", "nowhere.perse"], "nowhere.perse: there is no such file"),
+        (["face.mp4"], "face.mp4"),
+        (["me.perse", "--size", "large"], "the size 'large' is not understood"),
+        (["me.perse", "--size", "64"], "out of range"),
+        (["me.perse", "--size", "1280x"], "not understood"),
+        (["me.perse", "--badge", "off"], "--badge-reason"),
+        (["me.perse", "--badge", "off", "--badge-reason", "  "], "--badge-reason"),
+        (["me.perse", "--badge", "middle"], "middle"),
+        (["me.perse", "--codec", "av1"], "av1"),
+        (["me.perse", "--settings", "nowhere.toml"], "nowhere.toml: no such file"),
+        (
+            ["me.perse", "--camera", "nowhere.mp4"],
+            "no camera 'nowhere.mp4', and no file of that name",
+        ),
+        (["me.perse", "--camera", "me.perse"], "me.perse"),
+        (["me.perse", "--camera", "99"], "99"),
+        (["me.perse", "--camera", "/dev/nothing"], "/dev/nothing"),
+        (["me.perse", "--camera", "vmc:99999"], "99999"),
+        (
+            ["me.perse", "--camera", "none", "--background", "nowhere.png"],
+            "the background 'nowhere.png' is neither",
+        ),
+        (["me.perse", "--camera", "none", "--port", "99999"], "port 99999"),
+        (["me.perse", "--camera", "none", "--token", "short"], "the token is too short"),
+        (["me.perse", "--camera", "none", "--key", "key.pem"], "--key without --cert"),
+        (["me.perse", "--camera", "none", "--ice", "http://example.org"], "http://example.org"),
+        (["me.perse", "--camera", "none", "--record", "out.avi"], "cannot record to out.avi"),
+        (
+            ["me.perse", "--camera", "none", "--record", "nowhere/out.mp4"],
+            "cannot write nowhere/out.mp4",
+        ),
+        (["me.perse", "--camera", "none", "--fps", "0"], "fps"),
+        (["me.perse", "--camera", "none", "--fps", "-5"], "fps"),
+        (["me.perse", "--camera", "none", "--fps", "nan"], "fps"),
+        (["me.perse", "--camera", "none", "--fps", "100000"], "fps"),
+        (["me.perse", "--camera", "none", "--bitrate", "-1"], "bitrate"),
+        (["me.perse", "--camera", "none", "--max-gaussians", "0"], "max-gaussians"),
+        (["me.perse", "--camera", "none", "--seconds", "-1"], "seconds"),
+        (
+            ["me.perse", "--camera", "none", "--virtual-camera", "--device", "/dev/nothing"],
+            "/dev/nothing",
+        ),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    alone: Path, words: list[str], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = sorted(path.name for path in alone.iterdir())
     threads = set(threading.enumerate())
     if words and "--seconds" not in words:
-        words = [*words, "--seconds", "1"]  # so that a mistake of the program does not last for ever
+        words = [
+            *words,
+            "--seconds",
+            "1",
+        ]  # so that a mistake of the program does not last for ever
     port = [] if "--port" in words or not words else ["--port", "0"]
     assert cli.main(["live", *words, *port, "--no-browser", "--no-hotkeys"]) == 2
     assert what in one_line(capsys)
     assert sorted(path.name for path in alone.iterdir()) == before, "nothing is left"
-    assert {thread for thread in threading.enumerate() if not thread.name.startswith("splat")} <= threads
+    assert {
+        thread for thread in threading.enumerate() if not thread.name.startswith("splat")
+    } <= threads
 
 
 def test_a_port_in_use_is_said(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -273,17 +371,41 @@ def test_a_port_in_use_is_said(alone: Path, capsys: pytest.CaptureFixture[str]) 
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        assert cli.main(["live", "me.perse", "--camera", "none", "--port", str(port), "--no-browser", "--no-hotkeys"]) == 2
+        assert (
+            cli.main(
+                [
+                    "live",
+                    "me.perse",
+                    "--camera",
+                    "none",
+                    "--port",
+                    str(port),
+                    "--no-browser",
+                    "--no-hotkeys",
+                ]
+            )
+            == 2
+        )
     assert str(port) in one_line(capsys)
 
 
-@pytest.mark.parametrize(("text", "size"), [("512", (512, 512)), ("1280x720", (1280, 720)), ("129", (128, 128)),
-                                            ("1920", (1920, 1920)), ("301x201", (300, 200))])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("512", (512, 512)),
+        ("1280x720", (1280, 720)),
+        ("129", (128, 128)),
+        ("1920", (1920, 1920)),
+        ("301x201", (300, 200)),
+    ],
+)
 def test_sizes(text: str, size: tuple[int, int]) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "127", "1921", "512x", "512x100", "512X512", "99999", "5 12", "-512", "1e3"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "127", "1921", "512x", "512x100", "512X512", "99999", "5 12", "-512", "1e3"]
+)
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(UserError, match="size"):
         parse_size(text)
@@ -291,20 +413,42 @@ def test_what_is_no_size(text: str) -> None:
 
 # ----- demo
 
+
 @pytest.mark.slow
 def test_the_demo_ends_in_the_live_page(tmp_path: Path) -> None:
     here, library = tmp_path / "here", tmp_path / "library"
     here.mkdir()
     library.mkdir()
     (library / "Astronaut.perse").write_text("something of mine")
-    command = [sys.executable, "-m", "perse_live.cli", "demo", "--no-browser", "--port", "0", "--seconds", "2"]
-    done = subprocess.run(command, cwd=here, env=environment(tmp_path), stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=900, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "perse_live.cli",
+        "demo",
+        "--no-browser",
+        "--port",
+        "0",
+        "--seconds",
+        "2",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=here,
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert re.fullmatch(r"ready: http://127\.0\.0\.1:\d+/", lines[-1])
     assert list(here.iterdir()) == []
-    assert sorted(path.name for path in library.iterdir()) == ["Astronaut 2.perse", "Astronaut.perse"]
+    assert sorted(path.name for path in library.iterdir()) == [
+        "Astronaut 2.perse",
+        "Astronaut.perse",
+    ]
     assert (library / "Astronaut.perse").read_text() == "something of mine"
     avatar = load_avatar(library / "Astronaut 2.perse")
     assert avatar.provenance.consent_by.startswith("NASA")

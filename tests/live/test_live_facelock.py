@@ -9,7 +9,9 @@ from perse_live.facelock import FaceLock
 
 
 def by_size(*faces: Detection) -> list[Detection]:
-    return sorted(faces, key=lambda face: -float(face.landmarks[:, 0].max() - face.landmarks[:, 0].min()))
+    return sorted(
+        faces, key=lambda face: -float(face.landmarks[:, 0].max() - face.landmarks[:, 0].min())
+    )
 
 
 def test_at_first_the_largest_is_taken() -> None:
@@ -18,9 +20,17 @@ def test_at_first_the_largest_is_taken() -> None:
     assert FaceLock().choose([], 0.0) is None
 
 
-@given(st.lists(st.tuples(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.9, 1.1)), min_size=1, max_size=40),
-       st.sampled_from([1 / 30, 1 / 15]))
-def test_it_stays_with_its_face_while_another_becomes_larger(steps: list[tuple[float, float, float]], interval: float) -> None:
+@given(
+    st.lists(
+        st.tuples(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.9, 1.1)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.sampled_from([1 / 30, 1 / 15]),
+)
+def test_it_stays_with_its_face_while_another_becomes_larger(
+    steps: list[tuple[float, float, float]], interval: float
+) -> None:
     lock = FaceLock()
     x, y, size = 320.0, 240.0, 100.0
     assert lock.choose([face_at(x, y, size)], 0.0) is not None

@@ -13,8 +13,9 @@ _STEEPEST = 1.5 / SECONDS  # of smoothstep from 0 to 1
 
 
 @given(WEIGHT, st.lists(st.tuples(st.floats(0, 1), WEIGHT), max_size=6))
-def test_a_fade_has_no_jump_and_stays_within_0_and_1_however_it_is_redirected(start: float,
-        orders: list[tuple[float, float]]) -> None:
+def test_a_fade_has_no_jump_and_stays_within_0_and_1_however_it_is_redirected(
+    start: float, orders: list[tuple[float, float]]
+) -> None:
     fade = Fade(start)
     clock, end = 10.0, 12.0
     changes: list[tuple[float, float]] = []

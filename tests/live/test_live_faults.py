@@ -37,8 +37,12 @@ def face_is(session: Any, word: str) -> None:
     until(lambda: told(session)["face"] == word, f"the face is not {word}")
 
 
-@pytest.mark.parametrize("fault", [_BLACK, None, SourceLost("camera 0 is gone")], ids=["black", "stalled", "unplugged"])
-def test_a_camera_that_shows_nothing_for_a_while_is_followed_again(me: Actor, fault: UInt8Array | Exception | None) -> None:
+@pytest.mark.parametrize(
+    "fault", [_BLACK, None, SourceLost("camera 0 is gone")], ids=["black", "stalled", "unplugged"]
+)
+def test_a_camera_that_shows_nothing_for_a_while_is_followed_again(
+    me: Actor, fault: UInt8Array | Exception | None
+) -> None:
     camera = HeldCamera(scene())
     with running([me], camera) as session:
         face_is(session, "tracked")
@@ -92,14 +96,19 @@ def failing_paint(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     monkeypatch.setattr(Painter, "paint", failing)
 
 
-def test_drawing_that_fails_once_begins_anew_and_the_recording_goes_on(me: Actor, monkeypatch: pytest.MonkeyPatch,
-                                                                        tmp_path: Path) -> None:
+def test_drawing_that_fails_once_begins_anew_and_the_recording_goes_on(
+    me: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with running([me], HeldCamera(scene()), record_to=tmp_path / "me.mp4") as session:
         session.record_now()
         pictures(session, 5)
         failing_paint(monkeypatch, 1)
-        until(lambda: any("drawing has failed and begins anew: RuntimeError: CUDA error" in one
-                          for one in told(session)["notices"]))
+        until(
+            lambda: any(
+                "drawing has failed and begins anew: RuntimeError: CUDA error" in one
+                for one in told(session)["notices"]
+            )
+        )
         numbers = [frame.number for frame in pictures(session, 10)]
         assert numbers == sorted(set(numbers))
         face_is(session, "tracked")
@@ -108,7 +117,9 @@ def test_drawing_that_fails_once_begins_anew_and_the_recording_goes_on(me: Actor
     assert len(list(open_film(tmp_path / "me.mp4").frames())) > 10
 
 
-def test_an_engine_whose_drawing_fails_twice_gives_way_to_the_cpu(me: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_whose_drawing_fails_twice_gives_way_to_the_cpu(
+    me: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Borrowed(CpuEngine):
         """Stands for an engine on a GPU."""
 
@@ -127,8 +138,9 @@ def test_an_engine_whose_drawing_fails_twice_gives_way_to_the_cpu(me: Actor, mon
         assert len(drawers) == count, "its engine is not used any more"
 
 
-def test_drawing_that_fails_for_good_ends_the_session_and_keeps_the_recording(me: Actor, monkeypatch: pytest.MonkeyPatch,
-                                                                              tmp_path: Path) -> None:
+def test_drawing_that_fails_for_good_ends_the_session_and_keeps_the_recording(
+    me: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with running([me], record_to=tmp_path / "me.mp4") as session:
         session.record_now()
         pictures(session, 5)
@@ -146,12 +158,17 @@ def test_switching_to_an_avatar_that_cannot_be_drawn_keeps_the_one_before(me: Ac
             session.act(SwitchAvatar(2))
             until(lambda: told(session)["avatar"] == 1)
             assert len(pictures(session, 3)) == 3
-        assert any("the avatar broken cannot be drawn, so me stays" in one for one in told(session)["notices"])
+        assert any(
+            "the avatar broken cannot be drawn, so me stays" in one
+            for one in told(session)["notices"]
+        )
         assert session.failure is None
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-def test_a_clock_that_is_set_changes_nothing(me: Actor, hours: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_clock_that_is_set_changes_nothing(
+    me: Actor, hours: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     now = time.time
     with running([me], HeldCamera(scene()), record_to=tmp_path / "me.mp4") as session:
         session.record_now()

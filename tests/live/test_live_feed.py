@@ -36,7 +36,9 @@ class Pictures:
 
 def observed(pictures: Sequence[UInt8Array], monkeypatch: pytest.MonkeyPatch) -> list[Observation]:
     """All that the feed observes, the newest-wins slot looked into at each change; the last one is the end's."""
-    feed = PictureFeed(Pictures(pictures), capture=StageClock(), track=StageClock(), config=TrackerConfig())
+    feed = PictureFeed(
+        Pictures(pictures), capture=StageClock(), track=StageClock(), config=TrackerConfig()
+    )
     seen: list[Observation] = []
     monkeypatch.setattr(feed.observations, "put", seen.append)
     feed.start()
@@ -49,7 +51,9 @@ def observed(pictures: Sequence[UInt8Array], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def person(size: int, *, mirrored: bool = False) -> UInt8Array:
-    picture = np.ascontiguousarray(astronaut()[:330, 60:390][:, ::-1, ::-1] if mirrored else astronaut()[:330, 60:390])
+    picture = np.ascontiguousarray(
+        astronaut()[:330, 60:390][:, ::-1, ::-1] if mirrored else astronaut()[:330, 60:390]
+    )
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -57,12 +61,12 @@ def test_a_far_face_is_found_within_a_second_and_followed(monkeypatch: pytest.Mo
     pictures = []
     for step in range(40):
         picture = np.full((720, 1280, 3), 118, np.uint8)
-        picture[300:420, 700 + step:820 + step] = person(120)  # the face is 38 pixels high
+        picture[300:420, 700 + step : 820 + step] = person(120)  # the face is 38 pixels high
         pictures.append(picture)
     found = [one.motion is not None for one in observed(pictures, monkeypatch)]
     assert len(found) == 40
     assert any(found[:26])
-    assert all(found[found.index(True):])
+    assert all(found[found.index(True) :])
 
 
 def test_a_larger_second_person_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,13 @@ from runtime.live.governor import LADDER, Effort, Governor
 FPS = 30.0
 
 
-def watched(governor: Governor, cost: Callable[[Effort, float], float], seconds: float, *, start: float = 0.0
-            ) -> list[tuple[float, Effort]]:
+def watched(
+    governor: Governor,
+    cost: Callable[[Effort, float], float],
+    seconds: float,
+    *,
+    start: float = 0.0,
+) -> list[tuple[float, Effort]]:
     """Let frames be drawn for a time, each taking what it costs; when the effort changed, and to what."""
     now, changes = start, [(start, governor.effort)]
     while now < start + seconds:
@@ -55,7 +60,10 @@ def test_under_heavy_load_it_goes_down_at_once_and_says_why() -> None:
     governor = Governor(FPS)
     changes = watched(governor, lambda _, __: 0.1, 4)
     assert [effort for _, effort in changes] == [LADDER[0], LADDER[-1]]
-    assert governor.reason == "drawing at 55% size and 50% of the Gaussians around the face to keep 30 fps"
+    assert (
+        governor.reason
+        == "drawing at 55% size and 50% of the Gaussians around the face to keep 30 fps"
+    )
 
 
 @pytest.mark.parametrize("length", [0.2, 0.5, 1.0])
@@ -104,7 +112,11 @@ def test_it_never_hunts(full: float, noise: float, seed: int) -> None:
     changes = watched(governor, cost, 300)
     rungs = [LADDER.index(effort) for _, effort in changes]
     assert all(b[0] - a[0] >= 1.5 for a, b in pairwise(changes[1:]))
-    turns = [changes[i][0] for i in range(1, len(rungs) - 1) if (rungs[i] - rungs[i - 1]) * (rungs[i + 1] - rungs[i]) < 0]
+    turns = [
+        changes[i][0]
+        for i in range(1, len(rungs) - 1)
+        if (rungs[i] - rungs[i - 1]) * (rungs[i + 1] - rungs[i]) < 0
+    ]
     assert len(turns) <= 10, "mistakes are tried again ever later"
 
 

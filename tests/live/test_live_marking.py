@@ -24,11 +24,22 @@ def key_file(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     return path
 
 
-def test_a_live_recording_that_cannot_be_marked_is_whole_and_the_last_one(tmp_path: Path, key_file: Path) -> None:
+def test_a_live_recording_that_cannot_be_marked_is_whole_and_the_last_one(
+    tmp_path: Path, key_file: Path
+) -> None:
     key_file.write_bytes(b"no key")
     save_avatar(tmp_path / "me.perse", toy_avatar())
-    options = LiveOptions((tmp_path / "me.perse",), camera="none", hotkeys=False, browser=False, width=128, height=128,
-                          record=tmp_path / "me.mkv", engine="cpu", web=WebConfig(port=0))
+    options = LiveOptions(
+        (tmp_path / "me.perse",),
+        camera="none",
+        hotkeys=False,
+        browser=False,
+        width=128,
+        height=128,
+        record=tmp_path / "me.mkv",
+        engine="cpu",
+        web=WebConfig(port=0),
+    )
     with open_live(options, Settings()) as opened:
         session = opened.session
         session.record_now()
@@ -45,11 +56,23 @@ def test_a_live_recording_that_cannot_be_marked_is_whole_and_the_last_one(tmp_pa
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_the_mark_of_a_live_recording_replaces_another_file_only_if_told_to(tmp_path: Path, overwrite: bool) -> None:
+def test_the_mark_of_a_live_recording_replaces_another_file_only_if_told_to(
+    tmp_path: Path, overwrite: bool
+) -> None:
     save_avatar(tmp_path / "me.perse", toy_avatar())
     (tmp_path / "me.mkv.mark.json").write_text("mine")
-    options = LiveOptions((tmp_path / "me.perse",), camera="none", hotkeys=False, browser=False, width=128, height=128,
-                          record=tmp_path / "me.mkv", overwrite=overwrite, engine="cpu", web=WebConfig(port=0))
+    options = LiveOptions(
+        (tmp_path / "me.perse",),
+        camera="none",
+        hotkeys=False,
+        browser=False,
+        width=128,
+        height=128,
+        record=tmp_path / "me.mkv",
+        overwrite=overwrite,
+        engine="cpu",
+        web=WebConfig(port=0),
+    )
     with open_live(options, Settings()) as opened:
         opened.session.record_now()
         until(lambda: told(opened.session)["recording"]["seconds"] > 0.5)

@@ -50,7 +50,9 @@ def there(picture: UInt8Array) -> np.ndarray:
 
 def test_at_rest_the_avatar_is_in_the_middle_and_goes_on_below(actor: Actor) -> None:
     for width, height in ((128, 128), (256, 144), (144, 256)):
-        picture = painter_of(actor, width, height).paint(still(actor), backdrop_of(PLAIN), badge="off")
+        picture = painter_of(actor, width, height).paint(
+            still(actor), backdrop_of(PLAIN), badge="off"
+        )
         assert picture.shape == (height, width, 3)
         shape = there(picture)
         columns = np.nonzero(shape.any(0))[0]
@@ -60,7 +62,9 @@ def test_at_rest_the_avatar_is_in_the_middle_and_goes_on_below(actor: Actor) -> 
 
 def test_a_shift_is_scaled_to_the_avatars_face(actor: Actor) -> None:
     motion = placed(actor, turned(0, shift=0.02, residual=0.001), FACING)
-    np.testing.assert_allclose(motion.pose.t_cam_head, actor.rest.t_cam_head + actor.size * 0.02, atol=1e-6)
+    np.testing.assert_allclose(
+        motion.pose.t_cam_head, actor.rest.t_cam_head + actor.size * 0.02, atol=1e-6
+    )
     assert motion.residual is not None
     np.testing.assert_allclose(motion.residual, 0.001 * actor.size, rtol=1e-5)
 
@@ -88,7 +92,9 @@ def test_backgrounds_differ_only_behind_the_avatar(actor: Actor) -> None:
 
 
 def test_what_has_no_photo_behind_it_is_grey(actor: Actor) -> None:
-    bare = replace(actor, avatar=replace(actor.avatar, source=replace(actor.avatar.source, backdrop=None)))
+    bare = replace(
+        actor, avatar=replace(actor.avatar, source=replace(actor.avatar.source, backdrop=None))
+    )
     picture = painter_of(bare).paint(still(bare), backdrop_of("photo"), badge="off")
     assert tuple(picture[0, 0]) == (200, 200, 200)
 
@@ -96,7 +102,9 @@ def test_what_has_no_photo_behind_it_is_grey(actor: Actor) -> None:
 @pytest.mark.parametrize(("width", "height"), [(256, 144), (144, 256)])
 def test_a_picture_covers_the_frame(actor: Actor, tmp_path: Path, width: int, height: int) -> None:
     Image.new("RGB", (50, 20), (10, 200, 30)).save(tmp_path / "mine.png")
-    picture = painter_of(actor, width, height).paint(still(actor), backdrop_of(str(tmp_path / "mine.png")), badge="off")
+    picture = painter_of(actor, width, height).paint(
+        still(actor), backdrop_of(str(tmp_path / "mine.png")), badge="off"
+    )
     assert picture.shape == (height, width, 3)
     np.testing.assert_allclose(picture[0], np.broadcast_to((10, 200, 30), (width, 3)), atol=2)
 
@@ -119,7 +127,9 @@ def test_the_badge_is_in_every_kind_of_picture(actor: Actor) -> None:
     for text in (PLAIN, "green", "photo", "alpha"):
         for effort in (LADDER[0], LADDER[-1]):
             bare = painter.paint(still(actor), backdrop_of(text), badge="off", effort=effort)
-            marked = painter.paint(still(actor), backdrop_of(text), badge="bottom-right", effort=effort)
+            marked = painter.paint(
+                still(actor), backdrop_of(text), badge="bottom-right", effort=effort
+            )
             rows, columns = np.nonzero((bare != marked).any(2)[:, :128])
             assert rows.min() > 96 and columns.min() > 64, "in its corner"
             if text == "alpha":
@@ -140,7 +150,9 @@ class Later(Executor):
 
 def test_pictures_go_on_while_another_effort_is_prepared(actor: Actor) -> None:
     later = Later()
-    painter = Painter(actor, 128, 128, threads=1, animate=StageClock(), render=StageClock(), aside=later)
+    painter = Painter(
+        actor, 128, 128, threads=1, animate=StageClock(), render=StageClock(), aside=later
+    )
 
     def painted(effort: Effort) -> UInt8Array:
         return painter.paint(still(actor), backdrop_of(PLAIN), badge="off", effort=effort)
@@ -176,18 +188,31 @@ def test_less_effort_looks_nearly_the_same(actor: Actor) -> None:
 
 def test_attributes_are_worn_at_any_effort_and_taken_off_again(actor: Actor) -> None:
     hat = toy_attribute(actor.avatar, "hat", "hat", on_surface=400, free=400, changed=500)
-    worn_by = replace(actor, avatar=replace(actor.avatar, attributes=(*actor.avatar.attributes, hat)))
+    worn_by = replace(
+        actor, avatar=replace(actor.avatar, attributes=(*actor.avatar.attributes, hat))
+    )
     painter = painter_of(worn_by)
-    changes: tuple[dict[str, float], ...] = ({}, {"hat": 0.5, "none-such": 1.0}, {"hat": 1.0, "hair-blue": 0.4}, {"hat": 0.0})
+    changes: tuple[dict[str, float], ...] = (
+        {},
+        {"hat": 0.5, "none-such": 1.0},
+        {"hat": 1.0, "hair-blue": 0.4},
+        {"hat": 0.0},
+    )
     for effort in (LADDER[0], LADDER[-1], LADDER[0]):
-        bare, half, full, again = (painter.paint(still(worn_by), backdrop_of(PLAIN), badge="off", effort=effort, weights=weights)
-                                   for weights in changes)
+        bare, half, full, again = (
+            painter.paint(
+                still(worn_by), backdrop_of(PLAIN), badge="off", effort=effort, weights=weights
+            )
+            for weights in changes
+        )
         np.testing.assert_array_equal(bare, again)
         assert 0 < np.abs(half.astype(int) - bare).mean() < np.abs(full.astype(int) - bare).mean()
 
 
 @given(st.integers(0, 10), st.floats(0, 1), st.floats(0, 1))
-def test_lids_rest_as_the_persons_do_and_close_wholly(actor: Actor, seed: int, narrowed: float, strength: float) -> None:
+def test_lids_rest_as_the_persons_do_and_close_wholly(
+    actor: Actor, seed: int, narrowed: float, strength: float
+) -> None:
     expression = np.random.default_rng(seed).random(52, np.float32) * np.float32(strength)
     source = replace(actor.avatar.source, expression=np.full(52, narrowed, np.float32))
     avatar = replace(actor.avatar, source=source)
@@ -202,6 +227,8 @@ def test_lids_rest_as_the_persons_do_and_close_wholly(actor: Actor, seed: int, n
 
 
 def test_wide_open_eyes_are_left_as_they_are(actor: Actor) -> None:
-    avatar = replace(actor.avatar, source=replace(actor.avatar.source, expression=np.zeros(52, np.float32)))
+    avatar = replace(
+        actor.avatar, source=replace(actor.avatar.source, expression=np.zeros(52, np.float32))
+    )
     expression = np.linspace(0, 1, 52, dtype=np.float32)
     np.testing.assert_array_equal(with_own_lids(avatar, expression), expression)

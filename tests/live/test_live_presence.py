@@ -41,7 +41,9 @@ def test_the_ends_of_a_mixture_are_what_is_mixed() -> None:
     start = mixed(a, b, 0)
     for field in fields(TrackedFrame):
         if field.name not in ("timestamp", "confidence"):
-            np.testing.assert_allclose(getattr(start, field.name), getattr(a, field.name), atol=1e-6)
+            np.testing.assert_allclose(
+                getattr(start, field.name), getattr(a, field.name), atol=1e-6
+            )
 
 
 def test_beyond_the_second_motion_goes_on_as_before_within_what_faces_can_do() -> None:

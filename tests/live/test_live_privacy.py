@@ -47,7 +47,15 @@ from perse_live.film.reader import open_film
 from perse_live.film.writer import film_writer
 from runtime.engines.contract import Drawer, EngineName
 from runtime.engines.cpu import CpuEngine
-from runtime.live.actions import Action, Hide, Mirror, Recalibrate, Record, SetBackground, SwitchAvatar
+from runtime.live.actions import (
+    Action,
+    Hide,
+    Mirror,
+    Recalibrate,
+    Record,
+    SetBackground,
+    SwitchAvatar,
+)
 from runtime.live.clock import StageClock
 from runtime.live.feeds import Observation
 from runtime.live.frames import DrawnFrame
@@ -100,7 +108,9 @@ def test_the_test_would_see_it() -> None:
 
 
 @pytest.mark.slow
-def test_no_frame_in_any_state_has_anything_of_the_camera(me: Actor, friend: Actor, tmp_path: Path) -> None:
+def test_no_frame_in_any_state_has_anything_of_the_camera(
+    me: Actor, friend: Actor, tmp_path: Path
+) -> None:
     Image.new("RGB", (40, 40), (70, 70, 70)).save(tmp_path / "grey.png")
     config = replace(SMALL, background=str(tmp_path / "grey.png"))
     camera, guard = HeldCamera(EMPTY_ROOM), Guard()
@@ -115,15 +125,35 @@ def test_no_frame_in_any_state_has_anything_of_the_camera(me: Actor, friend: Act
                 yield repr(action)
 
         everything: tuple[Action, ...] = (
-            SetBackground("photo"), SetBackground("808080"), SetBackground("image"), SetBackground("alpha"),
-            SetBackground("d0d0d0"), SwitchAvatar(2), Hide(True), SwitchAvatar(1), Hide(False), Mirror(), Recalibrate(0.1))
-        for before in (EMPTY_ROOM, scene(), scene(shift=30), EMPTY_ROOM, SourceLost("gone"), scene(), None,
-                       RuntimeError("it has crashed")):
+            SetBackground("photo"),
+            SetBackground("808080"),
+            SetBackground("image"),
+            SetBackground("alpha"),
+            SetBackground("d0d0d0"),
+            SwitchAvatar(2),
+            Hide(True),
+            SwitchAvatar(1),
+            Hide(False),
+            Mirror(),
+            Recalibrate(0.1),
+        )
+        for before in (
+            EMPTY_ROOM,
+            scene(),
+            scene(shift=30),
+            EMPTY_ROOM,
+            SourceLost("gone"),
+            scene(),
+            None,
+            RuntimeError("it has crashed"),
+        ):
             camera.before = before
             if isinstance(before, np.ndarray) and (before != EMPTY_ROOM).any():
                 until(lambda: told(session)["face"] == "tracked")
             for state in states(*everything):
-                assert guard.most_colour <= 16, f"{before!r:.40} {state}: only the badge is not wholly grey"
+                assert guard.most_colour <= 16, (
+                    f"{before!r:.40} {state}: only the badge is not wholly grey"
+                )
         until(lambda: "crashed" in told(session)["source"]["problem"])
         pictures(session, 3)
     assert guard.count > 100
@@ -139,7 +169,9 @@ def test_neither_on_coloured_backgrounds_nor_as_a_matte(me: Actor, tmp_path: Pat
     for background in ("green", "alpha"):
         guard = Guard()
         config = replace(SMALL, background=background)
-        with running([me], HeldCamera(scene()), config=config, record_to=tmp_path / f"{background}.mkv") as session:
+        with running(
+            [me], HeldCamera(scene()), config=config, record_to=tmp_path / f"{background}.mkv"
+        ) as session:
             session.add_sink(guard)
             session.record_now()
             until(lambda: told(session)["face"] == "tracked")
@@ -148,7 +180,9 @@ def test_neither_on_coloured_backgrounds_nor_as_a_matte(me: Actor, tmp_path: Pat
             pictures(session, 5)
         assert guard.count >= 10
         assert guard.most_magenta <= 10
-        recorded = [magenta(frame.image) for frame in open_film(tmp_path / f"{background}.mkv").frames()]
+        recorded = [
+            magenta(frame.image) for frame in open_film(tmp_path / f"{background}.mkv").frames()
+        ]
         assert len(recorded) >= 10 and max(recorded) <= 30
 
 
@@ -173,6 +207,7 @@ def test_viewers_and_the_api_get_nothing_of_it(me: Actor) -> None:
         server = WebServer(session, StageClock(), WebConfig(port=0))
         url = server.start()
         try:
+
             async def watch() -> list[int]:
                 found: list[int] = []
                 async with watching(url) as (watcher,):
@@ -206,7 +241,9 @@ class FailingDrawer:
     inner: Drawer
     left: int
 
-    def render(self, gaussians: Any, camera: Camera, /, *, background: tuple[float, float, float]) -> UInt8Array:
+    def render(
+        self, gaussians: Any, camera: Camera, /, *, background: tuple[float, float, float]
+    ) -> UInt8Array:
         self._count()
         return self.inner.render(gaussians, camera, background=background)
 
@@ -246,13 +283,17 @@ class FailingSink(Gallery):
 
 
 @pytest.mark.slow
-def test_a_crash_while_drawing_leaves_nothing_of_the_camera(me: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_drawing_leaves_nothing_of_the_camera(
+    me: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor what is drawn after it: drawing begins anew, then with the CPU's engine, which fails here too and ends the session."""
     monkeypatch.setattr("runtime.live.session.CpuEngine", FailingEngine)
     guard = Guard()
     actor = replace(me, engine=FailingEngine())
     config = replace(SMALL, background="808080")
-    with running([actor], HeldCamera(scene()), config=config, record_to=tmp_path / "out.mkv") as session:
+    with running(
+        [actor], HeldCamera(scene()), config=config, record_to=tmp_path / "out.mkv"
+    ) as session:
         session.add_sink(guard)
         session.record_now()
         until(lambda: session.ended)
@@ -265,7 +306,9 @@ def test_a_crash_while_drawing_leaves_nothing_of_the_camera(me: Actor, tmp_path:
 def test_a_sink_that_crashes_leaves_nothing_of_the_camera(me: Actor, tmp_path: Path) -> None:
     guard = Guard()
     config = replace(SMALL, background="808080")
-    with running([me], HeldCamera(scene()), config=config, record_to=tmp_path / "out.mkv") as session:
+    with running(
+        [me], HeldCamera(scene()), config=config, record_to=tmp_path / "out.mkv"
+    ) as session:
         session.add_sink(FailingSink())
         session.add_sink(guard)
         session.record_now()
@@ -278,20 +321,51 @@ def test_a_sink_that_crashes_leaves_nothing_of_the_camera(me: Actor, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "ending"), [(".mp4", "SIGHUP"), (".mkv", "SIGKILL")])
-def test_a_recording_from_the_command_line_has_nothing_of_the_camera(tmp_path: Path, suffix: str, ending: str) -> None:
+def test_a_recording_from_the_command_line_has_nothing_of_the_camera(
+    tmp_path: Path, suffix: str, ending: str
+) -> None:
     """Nor has anything else that the process leaves, however it is ended."""
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
     save_avatar(tmp_path / "in" / "me.perse", grey_avatar())
-    with film_writer(tmp_path / "in" / "camera.mp4", width=320, height=240, rate=Fraction(25)) as writer:
+    with film_writer(
+        tmp_path / "in" / "camera.mp4", width=320, height=240, rate=Fraction(25)
+    ) as writer:
         for shift in range(50):
             writer.write(scene(shift=shift // 4) if shift < 40 else EMPTY_ROOM)
-    command = [sys.executable, "-m", "perse_live.cli", "live", str(tmp_path / "in" / "me.perse"), "--camera",
-               str(tmp_path / "in" / "camera.mp4"), "--record", f"out{suffix}", "--port", "0", "--no-browser", "--no-hotkeys",
-               "--size", "128", "--background", "808080"]
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "in"), "TMPDIR": str(tmp_path / "out")}
-    process = subprocess.Popen(command, cwd=tmp_path / "out", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "perse_live.cli",
+        "live",
+        str(tmp_path / "in" / "me.perse"),
+        "--camera",
+        str(tmp_path / "in" / "camera.mp4"),
+        "--record",
+        f"out{suffix}",
+        "--port",
+        "0",
+        "--no-browser",
+        "--no-hotkeys",
+        "--size",
+        "128",
+        "--background",
+        "808080",
+    ]
+    environment = {
+        **os.environ,
+        "XDG_CONFIG_HOME": str(tmp_path / "in"),
+        "TMPDIR": str(tmp_path / "out"),
+    }
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path / "out",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     ready = process.stdout.readline()
     assert ready.startswith("ready: "), process.communicate(timeout=60)[1]
@@ -323,11 +397,14 @@ def assert_nothing_of_the_camera(folder: Path, *, least: int) -> None:
                 continue
             count += len(images)
             assert max(map(magenta, images), default=0) <= 30, path
-            assert max(map(colour, images), default=0) <= 60, path  # the badge, as the encoder has it
+            assert max(map(colour, images), default=0) <= 60, (
+                path
+            )  # the badge, as the encoder has it
     assert count >= least
 
 
 # ----- how it is built
+
 
 def names_in(module: Path) -> set[str]:
     """All names that a module imports or speaks of."""
@@ -346,34 +423,62 @@ def names_in(module: Path) -> set[str]:
 
 
 def modules() -> dict[str, set[str]]:
-    return {path.relative_to(ROOT).as_posix(): names_in(path) for stage in STAGES for path in (ROOT / stage).rglob("*.py")}
+    return {
+        path.relative_to(ROOT).as_posix(): names_in(path)
+        for stage in STAGES
+        for path in (ROOT / stage).rglob("*.py")
+    }
 
 
 def test_only_sources_know_captured_frames() -> None:
     users = {module for module, names in modules().items() if "CapturedFrame" in names}
-    assert users <= {"runtime/live/frames.py", "runtime/sources/contract.py", "runtime/sources/camera.py",
-                     "runtime/sources/film.py", "runtime/sources/browser.py"}
+    assert users <= {
+        "runtime/live/frames.py",
+        "runtime/sources/contract.py",
+        "runtime/sources/camera.py",
+        "runtime/sources/film.py",
+        "runtime/sources/browser.py",
+    }
     assert "runtime/sources/contract.py" in users
 
 
 def test_only_the_feed_reads_pictures_from_sources() -> None:
     """What opens sources hands them over; what draws, shows, records and serves has no part in them."""
     kinds = {"PictureSource", "CameraSource", "FilmSource", "BrowserCamera", "open_source"}
-    users = {module for module, names in modules().items() if kinds & names and not module.startswith("runtime/sources/")}
-    assert users <= {"runtime/live/feeds.py", "runtime/live/run.py", "runtime/doctor/trial.py", "runtime/doctor/devices.py",
-                     "runtime/web/server.py", "runtime/web/publisher.py"}  # the last two only put the browser's pictures in
+    users = {
+        module
+        for module, names in modules().items()
+        if kinds & names and not module.startswith("runtime/sources/")
+    }
+    assert users <= {
+        "runtime/live/feeds.py",
+        "runtime/live/run.py",
+        "runtime/doctor/trial.py",
+        "runtime/doctor/devices.py",
+        "runtime/web/server.py",
+        "runtime/web/publisher.py",
+    }  # the last two only put the browser's pictures in
     web = (ROOT / "runtime" / "web").glob("*.py")
     for path in web:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        calls = {node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-                 and isinstance(node.func.value, ast.Attribute | ast.Name) and "camera" in ast.unparse(node.func.value)}
+        calls = {
+            node.func.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Attribute | ast.Name)
+            and "camera" in ast.unparse(node.func.value)
+        }
         assert "read" not in calls, f"{path.name} reads from a camera"
 
 
 @pytest.mark.parametrize("side", ["painter", "session", "outlets", "gains", "badge", "framing"])
 def test_what_draws_gets_numbers_only(side: str) -> None:
     names = modules()[f"runtime/live/{side}.py"]
-    assert not {"CapturedFrame", "PictureSource", "VideoFaceDetector", "runtime.sources.contract"} & names
+    assert (
+        not {"CapturedFrame", "PictureSource", "VideoFaceDetector", "runtime.sources.contract"}
+        & names
+    )
 
 
 def test_what_leaves_the_feed_has_no_room_for_a_picture() -> None:
@@ -384,7 +489,10 @@ def test_what_leaves_the_feed_has_no_room_for_a_picture() -> None:
 
 def test_sinks_and_viewers_only_take_drawn_frames() -> None:
     for module, names in modules().items():
-        if module.startswith(("runtime/sinks/", "runtime/web/")) and module != "runtime/web/publisher.py":
+        if (
+            module.startswith(("runtime/sinks/", "runtime/web/"))
+            and module != "runtime/web/publisher.py"
+        ):
             assert "CapturedFrame" not in names
             assert "runtime.live.feeds" not in names
             assert "runtime.sources.contract" not in names

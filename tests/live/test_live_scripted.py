@@ -29,7 +29,9 @@ def acting() -> Scripted:
 
 @examples(200)
 @given(st.floats(0, 1e6) | st.floats(59.9, 60.1) | st.floats(44.9, 45.1))
-def test_at_any_time_there_is_a_motion_without_a_jump(idle: Scripted, acting: Scripted, time: float) -> None:
+def test_at_any_time_there_is_a_motion_without_a_jump(
+    idle: Scripted, acting: Scripted, time: float
+) -> None:
     for script, most in ((idle, 5.0), (acting, 45.0)):
         now, soon = script.at(time), script.at(time + 1 / 120)
         assert now.expression.min() >= 0 and now.expression.max() <= 1
@@ -60,7 +62,9 @@ def test_the_seam_is_at_rest(idle: Scripted, acting: Scripted) -> None:
             assert np.abs(motion.t_cam_head).max() < 1e-3
 
 
-def test_who_waits_breathes_blinks_and_glances_but_does_not_act(idle: Scripted, acting: Scripted) -> None:
+def test_who_waits_breathes_blinks_and_glances_but_does_not_act(
+    idle: Scripted, acting: Scripted
+) -> None:
     motions = [idle.at(i / 30) for i in range(1800)]
     shut = np.array([motion.expression[index("eyeBlinkLeft")] for motion in motions])
     blinks = int(((shut[1:] > 0.5) & (shut[:-1] <= 0.5)).sum())

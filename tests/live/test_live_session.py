@@ -96,6 +96,7 @@ def difference(a: DrawnFrame, b: DrawnFrame) -> float:
 
 # ----- following
 
+
 def film(path: Path, images: list[UInt8Array]) -> Path:
     with film_writer(path, width=320, height=240, rate=Fraction(25)) as writer:
         for image in images:
@@ -160,7 +161,11 @@ def test_calibrating_anew_counts_down_and_learns(me: Actor) -> None:
         assert calibration["phase"] == "countdown"
         assert 0 < calibration["seconds"] <= 3
         phases: list[str] = []
-        until(lambda: not phases.append(told(session)["calibration"]["phase"]) and phases[-1] == "done")
+        until(
+            lambda: (
+                not phases.append(told(session)["calibration"]["phase"]) and phases[-1] == "done"
+            )
+        )
         assert "learning" in phases or "waiting" in phases
 
 
@@ -201,12 +206,16 @@ def test_motion_that_a_phone_has_tracked_is_followed(me: Actor) -> None:
         assert told(session)["gains"] == {"head": 0.0, "brows": 1.0, "eyes": 1.0, "mouth": 1.0}
         source.motion = SourceLost("nothing comes from the phone: is its app running?")
         until(lambda: told(session)["face"] == "idle")
-        assert told(session)["source"]["problem"] == "nothing comes from the phone: is its app running?"
+        assert (
+            told(session)["source"]["problem"]
+            == "nothing comes from the phone: is its app running?"
+        )
         source.motion = turned(0)
         until(lambda: told(session)["face"] == "tracked" and not told(session)["source"]["problem"])
 
 
 # ----- what can be chosen
+
 
 def test_attributes_fade_in_and_out_and_change_the_picture(me: Actor) -> None:
     with running([me], script=motionless()) as session:
@@ -215,8 +224,9 @@ def test_attributes_fade_in_and_out_and_change_the_picture(me: Actor) -> None:
         until(lambda: told(session)["attributes"][3]["weight"] == 1.0)
         blue = pictures(session)[0]
         assert difference(before, blue) > 1
-        assert (blue.image.astype(int)[..., 2] - blue.image[..., 0]).mean() > (before.image.astype(int)[..., 2]
-                                                                             - before.image[..., 0]).mean()
+        assert (blue.image.astype(int)[..., 2] - blue.image[..., 0]).mean() > (
+            before.image.astype(int)[..., 2] - before.image[..., 0]
+        ).mean()
         session.act(SetAttribute("4"))  # switched off by its number
         until(lambda: told(session)["attributes"][3]["weight"] == 0.0)
         assert difference(before, pictures(session)[0]) == 0
@@ -224,8 +234,11 @@ def test_attributes_fade_in_and_out_and_change_the_picture(me: Actor) -> None:
 
 def test_attributes_of_one_slot_share_the_weight(me: Actor) -> None:
     with running([me], script=motionless()) as session:
+
         def targets() -> dict[str, float]:
-            return {one["name"]: one["target"] for one in told(session)["attributes"] if one["target"]}
+            return {
+                one["name"]: one["target"] for one in told(session)["attributes"] if one["target"]
+            }
 
         session.act(SetAttribute("hair-copper"))
         session.act(SetAttribute("eyes-blue", 0.5))
@@ -246,8 +259,14 @@ def test_attributes_of_one_slot_share_the_weight(me: Actor) -> None:
                 session.act(SetAttribute(wrong))
         assert targets() == {"eyes-amber": 1.0}
         first = told(session)["attributes"][0]
-        assert first == {"name": "hair-copper", "label": "Copper hair", "slot": "hair", "key": "1", "target": 0.0,
-                         "weight": pytest.approx(first["weight"])}
+        assert first == {
+            "name": "hair-copper",
+            "label": "Copper hair",
+            "slot": "hair",
+            "key": "1",
+            "target": 0.0,
+            "weight": pytest.approx(first["weight"]),
+        }
 
 
 def test_hiding_shows_a_still_picture_until_it_is_lifted(me: Actor) -> None:
@@ -266,8 +285,12 @@ def test_hiding_shows_a_still_picture_until_it_is_lifted(me: Actor) -> None:
         until(lambda: tuple(pictures(session)[0].image[0, 0]) == (0x20, 0x40, 0x60))
         session.act(Hide())
         assert told(session)["hidden"] is False
-        until(lambda: difference(pictures(session)[0], pictures(session)[0]) > 0 or
-              difference(still, pictures(session)[0]) > 1)
+        until(
+            lambda: (
+                difference(pictures(session)[0], pictures(session)[0]) > 0
+                or difference(still, pictures(session)[0]) > 1
+            )
+        )
 
 
 def test_avatars_are_switched(me: Actor, friend: Actor) -> None:
@@ -280,8 +303,12 @@ def test_avatars_are_switched(me: Actor, friend: Actor) -> None:
         assert told(session)["attributes"] == [], "it has neither hair nor eyes"
         assert "photo" not in told(session)["backgrounds"]
         until(lambda: difference(before, pictures(session)[0]) > 5)
-        for action, what in ((SwitchAvatar(3), "there is no avatar 3: 2 loaded"), (StepAttribute(1), "no attributes"),
-                             (SetAttribute("1"), "there are none"), (SetBackground("photo"), "unknown background")):
+        for action, what in (
+            (SwitchAvatar(3), "there is no avatar 3: 2 loaded"),
+            (StepAttribute(1), "no attributes"),
+            (SetAttribute("1"), "there are none"),
+            (SetBackground("photo"), "unknown background"),
+        ):
             with pytest.raises(UserError, match=what):
                 session.act(action)
         assert told(session)["avatar"] == 2
@@ -289,8 +316,9 @@ def test_avatars_are_switched(me: Actor, friend: Actor) -> None:
         until(lambda: difference(before, pictures(session)[0]) == 0)
 
 
-def test_a_page_can_choose_any_background_it_is_told_of_and_no_file(me: Actor, tmp_path: Path,
-                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_can_choose_any_background_it_is_told_of_and_no_file(
+    me: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (40, 40), (10, 200, 30)).save(tmp_path / "mine.png")
     Image.new("RGB", (40, 40), (200, 10, 30)).save(tmp_path / "secret.png")
@@ -299,13 +327,33 @@ def test_a_page_can_choose_any_background_it_is_told_of_and_no_file(me: Actor, t
         assert told(session)["background"] == "image"
         assert told(session)["backgrounds"] == ["image", "d9dbde", "photo", "green", "alpha"]
         assert str(tmp_path) not in json.dumps(told(session))
-        for text, corner in (("photo", (60, 90, 140)), ("green", (0, 177, 64)), ("image", (10, 200, 30)),
-                             ("123456", (18, 52, 86)), ("#A0b0C0", (160, 176, 192))):
+        for text, corner in (
+            ("photo", (60, 90, 140)),
+            ("green", (0, 177, 64)),
+            ("image", (10, 200, 30)),
+            ("123456", (18, 52, 86)),
+            ("#A0b0C0", (160, 176, 192)),
+        ):
             session.act(SetBackground(text))
-            until(lambda corner=corner: np.abs(pictures(session)[0].image[0, 0].astype(int) - corner).max() <= 2)
+            until(
+                lambda corner=corner: (
+                    np.abs(pictures(session)[0].image[0, 0].astype(int) - corner).max() <= 2
+                )
+            )
             assert told(session)["background"] == text.lstrip("#").lower()
-        for hostile in ("secret.png", "mine.png", str(tmp_path / "secret.png"), "./secret.png", "/dev/video0", "", "IMAGE",
-                        "Alpha", "12345", "1234567", "１２３４５６"):
+        for hostile in (
+            "secret.png",
+            "mine.png",
+            str(tmp_path / "secret.png"),
+            "./secret.png",
+            "/dev/video0",
+            "",
+            "IMAGE",
+            "Alpha",
+            "12345",
+            "1234567",
+            "１２３４５６",
+        ):
             with pytest.raises(UserError, match="unknown background"):
                 session.act(SetBackground(hostile))
         assert told(session)["background"] == "a0b0c0"
@@ -321,12 +369,16 @@ def test_the_image_is_only_there_where_one_was_given(me: Actor) -> None:
         pass
 
 
-def test_a_background_picture_that_cannot_be_read_is_said_and_done_without(me: Actor, tmp_path: Path) -> None:
+def test_a_background_picture_that_cannot_be_read_is_said_and_done_without(
+    me: Actor, tmp_path: Path
+) -> None:
     (tmp_path / "broken.png").write_text("no picture")
-    with running([me], config=replace(SMALL, background=str(tmp_path / "broken.png")), script=motionless()) as session:
+    with running(
+        [me], config=replace(SMALL, background=str(tmp_path / "broken.png")), script=motionless()
+    ) as session:
         until(lambda: told(session)["background"] == "d9dbde")
         assert any("broken.png: not a picture" in notice for notice in told(session)["notices"])
-        assert tuple(pictures(session)[0].image[0, 0]) == (0xd9, 0xdb, 0xde)
+        assert tuple(pictures(session)[0].image[0, 0]) == (0xD9, 0xDB, 0xDE)
 
 
 def test_with_alpha_the_picture_is_a_two_up_matte(me: Actor) -> None:
@@ -337,7 +389,9 @@ def test_with_alpha_the_picture_is_a_two_up_matte(me: Actor) -> None:
         color, alpha = frame.image[:, :160], frame.image[:, 160:]
         assert (alpha == alpha[..., :1]).all()
         assert alpha[0, 0, 0] == 0 and alpha.max() >= 250
-        assert (color.max(2) <= alpha[..., 0].astype(int) + 2).all(), "multiplied by alpha; nothing where there is nothing"
+        assert (color.max(2) <= alpha[..., 0].astype(int) + 2).all(), (
+            "multiplied by alpha; nothing where there is nothing"
+        )
         assert (alpha[-20:, -60:] == 255).any(), "the badge is opaque"
         session.act(SetBackground("green"))
         until(lambda: pictures(session)[0].image.shape == (128, 160, 3))
@@ -369,7 +423,9 @@ def test_mirror_never_touches_the_output(me: Actor) -> None:
 
 
 def test_every_frame_is_as_sinks_expect_it(me: Actor) -> None:
-    with running([me], config=replace(SMALL, width=176, height=144), script=performance_script(NECK)) as session:
+    with running(
+        [me], config=replace(SMALL, width=176, height=144), script=performance_script(NECK)
+    ) as session:
         gallery = Gallery()
         session.add_sink(gallery)
         frames = pictures(session, 15)
@@ -378,40 +434,71 @@ def test_every_frame_is_as_sinks_expect_it(me: Actor) -> None:
     for frame in frames:
         assert frame.image.dtype == np.uint8 and frame.image.shape == (144, 176, 3)
         assert frame.image.flags.c_contiguous
-    assert not any(np.shares_memory(a.image, b.image) for a, b in pairwise(frames)), "nobody writes to it any more"
+    assert not any(np.shares_memory(a.image, b.image) for a, b in pairwise(frames)), (
+        "nobody writes to it any more"
+    )
     assert any(difference(a, b) > 0 for a, b in pairwise(frames))
 
 
 # ----- what it tells
 
-STATE = {"avatars", "avatar", "attributes", "background", "backgrounds", "gains", "mirror", "hidden", "badge", "voice",
-         "recording", "recorded", "calibration", "face", "source", "sinks", "size", "target_fps", "virtual_camera", "keys",
-         "notices"}
+STATE = {
+    "avatars",
+    "avatar",
+    "attributes",
+    "background",
+    "backgrounds",
+    "gains",
+    "mirror",
+    "hidden",
+    "badge",
+    "voice",
+    "recording",
+    "recorded",
+    "calibration",
+    "face",
+    "source",
+    "sinks",
+    "size",
+    "target_fps",
+    "virtual_camera",
+    "keys",
+    "notices",
+}
 
 
 def test_state_and_stats_are_as_documented(me: Actor, tmp_path: Path) -> None:
     documented = (Path(__file__).parents[2] / "docs" / "live-api.md").read_text()
     examples = [json.loads(block.split("```")[0]) for block in documented.split("```json")[1:]]
     with running([me], HeldCamera(scene()), record_to=tmp_path / "me.mp4") as session:
-        session.have_voice(Voice(Playing(tone), latency=session.picture_latency, silent=lambda: session.silent))
+        session.have_voice(
+            Voice(Playing(tone), latency=session.picture_latency, silent=lambda: session.silent)
+        )
         session.add_sink(Gallery())
         session.act(Record(True))
         pictures(session, 3)
         session.act(Record(False))
         until(lambda: told(session)["recorded"] == "me.mp4")
         session.act(Record(True))
-        until(lambda: told(session)["face"] == "tracked" and session.stats()["latency_ms"] is not None)
+        until(
+            lambda: told(session)["face"] == "tracked" and session.stats()["latency_ms"] is not None
+        )
         pictures(session, 5)
         state, stats = told(session), dict[str, Any](session.stats())
     assert set(state) == STATE
-    of_state, of_stats = (next(one for one in examples if name in one) for name in ("avatars", "stages"))
+    of_state, of_stats = (
+        next(one for one in examples if name in one) for name in ("avatars", "stages")
+    )
     for found, example in ((state, of_state), (stats, of_stats)):
         assert json.loads(json.dumps(found, allow_nan=False)) == found
         assert set(found) == set(example)
         for name, value in example.items():
             if name == "virtual_camera" and found[name] is None:  # this session can have none
                 continue
-            assert type(found[name]) is type(value) or {type(found[name]), type(value)} <= {int, float}, name
+            assert type(found[name]) is type(value) or {type(found[name]), type(value)} <= {
+                int,
+                float,
+            }, name
             if isinstance(value, dict) and name not in ("stages", "keys"):
                 assert set(found[name]) == set(value)
             if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -424,7 +511,10 @@ def test_state_and_stats_are_as_documented(me: Actor, tmp_path: Path) -> None:
     assert stats["viewers"] == 0
     assert stats["governor"]["scale"] <= 1
     assert state["size"] == [128, 128]
-    assert state["sinks"] == [{"name": "gallery", "problem": ""}, {"name": "recording me-2.mp4", "problem": ""}]
+    assert state["sinks"] == [
+        {"name": "gallery", "problem": ""},
+        {"name": "recording me-2.mp4", "problem": ""},
+    ]
     assert state["recording"]["path"] == "me-2.mp4"
 
 
@@ -468,7 +558,10 @@ def test_viewers_are_counted_by_whom_it_was_told(me: Actor) -> None:
 
 # ----- recording
 
-def test_recordings_are_playable_and_numbered_and_replace_no_older_one(me: Actor, tmp_path: Path) -> None:
+
+def test_recordings_are_playable_and_numbered_and_replace_no_older_one(
+    me: Actor, tmp_path: Path
+) -> None:
     older = tmp_path / "me-2.mp4"
     older.write_text("kept")
     with running([me], script=performance_script(NECK), record_to=tmp_path / "me.mp4") as session:
@@ -491,7 +584,9 @@ def test_recordings_are_playable_and_numbered_and_replace_no_older_one(me: Actor
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no file size limit to set")
-def test_after_a_full_disk_the_last_good_recording_is_still_the_recorded_one(me: Actor, tmp_path: Path) -> None:
+def test_after_a_full_disk_the_last_good_recording_is_still_the_recorded_one(
+    me: Actor, tmp_path: Path
+) -> None:
     import resource  # not on Windows
 
     with running([me], script=performance_script(NECK), record_to=tmp_path / "me.mp4") as session:
@@ -508,10 +603,14 @@ def test_after_a_full_disk_the_last_good_recording_is_still_the_recorded_one(me:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert told(session)["recorded"] == "me.mp4"
-        assert len([sink for sink in told(session)["sinks"] if "recording" in sink["name"]]) == 1, "the last failure is shown"
+        assert len([sink for sink in told(session)["sinks"] if "recording" in sink["name"]]) == 1, (
+            "the last failure is shown"
+        )
         session.act(Record(True))
         pictures(session, 12)
-        assert [sink["problem"] for sink in told(session)["sinks"] if "recording" in sink["name"]] == [""]
+        assert [
+            sink["problem"] for sink in told(session)["sinks"] if "recording" in sink["name"]
+        ] == [""]
         session.act(Record(False))
         until(lambda: told(session)["recorded"] != "me.mp4")
     assert len(list(tmp_path.glob("*.mp4"))) == 2
@@ -534,8 +633,17 @@ def test_stopping_a_recording_keeps_nobody_waiting(me: Actor, tmp_path: Path) ->
             super().close()
 
     sink, measured = SlowSink(), clocks()
-    session = LiveSession([me], SMALL, feed=None, source_kind="none", script=motionless(), clocks=measured, keys={},
-                          recorder=lambda _: sink, record_to=tmp_path / "me.mp4")
+    session = LiveSession(
+        [me],
+        SMALL,
+        feed=None,
+        source_kind="none",
+        script=motionless(),
+        clocks=measured,
+        keys={},
+        recorder=lambda _: sink,
+        record_to=tmp_path / "me.mp4",
+    )
     with session:
         session.start()
         session.wait_for_picture(30.0)
@@ -548,8 +656,9 @@ def test_stopping_a_recording_keeps_nobody_waiting(me: Actor, tmp_path: Path) ->
     assert sink.closed, "the session does not end before the file has"
 
 
-def test_without_a_name_recordings_get_the_date_and_never_meet(me: Actor, tmp_path: Path,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_name_recordings_get_the_date_and_never_meet(
+    me: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with running([me], script=motionless()) as session:
         for _ in range(3):  # more than one in a second
@@ -570,6 +679,7 @@ def test_a_recording_that_cannot_begin_changes_nothing(me: Actor, tmp_path: Path
 
 # ----- what goes wrong
 
+
 def test_a_camera_that_is_unplugged_is_said_and_comes_back(me: Actor) -> None:
     camera = HeldCamera(scene())
     with running([me], camera) as session:
@@ -588,7 +698,11 @@ def test_a_source_that_fails_for_good_leaves_the_avatar_there(me: Actor, kind: s
     with running([me], camera, kind=kind) as session:
         until(lambda: told(session)["face"] == "tracked")
         camera.before = RuntimeError("the driver has crashed")
-        until(lambda: told(session)["source"]["problem"] == "camera 0 has failed: the driver has crashed")
+        until(
+            lambda: (
+                told(session)["source"]["problem"] == "camera 0 has failed: the driver has crashed"
+            )
+        )
         until(lambda: told(session)["face"] == "idle")
         assert len(pictures(session, 5)) == 5
         assert not session.ended
@@ -622,20 +736,33 @@ class Broken:
             raise self._closing
 
 
-@pytest.mark.parametrize(("sink", "problem"), [
-    (Broken(UserError("the disk is full: free some space")), "the disk is full: free some space"),
-    (Broken(OSError("gone")), "broken sink has failed: gone"),
-    (Broken(UserError("first"), UserError("second")), "first"),
-    (Broken(UserError("first"), OSError("second")), "first"),
-])
-def test_a_sink_that_fails_is_closed_and_named_and_the_others_go_on(me: Actor, sink: Broken, problem: str) -> None:
+@pytest.mark.parametrize(
+    ("sink", "problem"),
+    [
+        (
+            Broken(UserError("the disk is full: free some space")),
+            "the disk is full: free some space",
+        ),
+        (Broken(OSError("gone")), "broken sink has failed: gone"),
+        (Broken(UserError("first"), UserError("second")), "first"),
+        (Broken(UserError("first"), OSError("second")), "first"),
+    ],
+)
+def test_a_sink_that_fails_is_closed_and_named_and_the_others_go_on(
+    me: Actor, sink: Broken, problem: str
+) -> None:
     before = own_threads()
     other = Gallery()
     with running([me], script=motionless()) as session:
         session.add_sink(sink)
         session.add_sink(other)
         until(lambda: sink.closed == 1)
-        until(lambda: told(session)["sinks"] == [{"name": "broken sink", "problem": problem}, {"name": "gallery", "problem": ""}])
+        until(
+            lambda: (
+                told(session)["sinks"]
+                == [{"name": "broken sink", "problem": problem}, {"name": "gallery", "problem": ""}]
+            )
+        )
         count = other.count
         until(lambda: other.count > count + 3)
     assert sink.count == 3
@@ -678,11 +805,15 @@ def test_a_slow_sink_makes_nobody_wait(me: Actor) -> None:
 
 def test_an_avatar_that_cannot_be_drawn_is_said(me: Actor) -> None:
     broken = replace(me, avatar=replace(me.avatar, colors=me.avatar.colors[:10]))
-    with pytest.raises(UserError, match="the avatar cannot be drawn"), running([broken], script=motionless()):
+    with (
+        pytest.raises(UserError, match="the avatar cannot be drawn"),
+        running([broken], script=motionless()),
+    ):
         pass
 
 
 # ----- the end
+
 
 def test_closing_leaves_nothing_running(me: Actor, tmp_path: Path) -> None:
     before = own_threads()
@@ -691,7 +822,12 @@ def test_closing_leaves_nothing_running(me: Actor, tmp_path: Path) -> None:
         session.add_sink(Gallery())
         session.act(Record(True))
         until(lambda: told(session)["face"] == "tracked")
-        assert {thread.name for thread in own_threads() - before} >= {"track", "draw", "sink gallery", "sink recording me.mp4"}
+        assert {thread.name for thread in own_threads() - before} >= {
+            "track",
+            "draw",
+            "sink gallery",
+            "sink recording me.mp4",
+        }
         session.close()
         assert own_threads() == before
         assert session.drawn.closed
@@ -704,8 +840,16 @@ def test_a_session_that_never_began_can_be_closed(me: Actor) -> None:
     before = own_threads()
     measured = clocks()
     camera = HeldCamera(None)
-    session = LiveSession([me], SMALL, feed=tracking(camera, measured), source_kind="camera", script=motionless(),
-                          clocks=measured, keys={}, recorder=lambda _: Gallery())
+    session = LiveSession(
+        [me],
+        SMALL,
+        feed=tracking(camera, measured),
+        source_kind="camera",
+        script=motionless(),
+        clocks=measured,
+        keys={},
+        recorder=lambda _: Gallery(),
+    )
     session.close()
     assert camera.closed
     assert own_threads() == before
@@ -740,10 +884,15 @@ def test_captured_frames_do_not_live_on(me: Actor) -> None:
 
 # ----- avatars and outputs that come and go
 
+
 def test_an_empty_stage_waits_for_an_avatar() -> None:
     with running([]) as session:
         assert session.drawn.wait(0, 0.5) is None
-        assert (told(session)["avatars"], told(session)["avatar"], told(session)["attributes"]) == ([], 0, [])
+        assert (told(session)["avatars"], told(session)["avatar"], told(session)["attributes"]) == (
+            [],
+            0,
+            [],
+        )
         with pytest.raises(UserError, match="no avatar 1"):
             session.act(SwitchAvatar(1))
         session.put_on_stage(actor_of("one", dressable_avatar()))
@@ -756,7 +905,10 @@ def test_an_empty_stage_waits_for_an_avatar() -> None:
         session.rename_actor("two", "zwei")
         for name in ("three", "four", "five"):
             session.put_on_stage(actor_of(name, dressable_avatar()))
-        assert (told(session)["avatars"], told(session)["avatar"]) == (["zwei", "three", "four", "five"], 4)
+        assert (told(session)["avatars"], told(session)["avatar"]) == (
+            ["zwei", "three", "four", "five"],
+            4,
+        )
         assert pictures(session)
 
 
@@ -790,6 +942,13 @@ def test_the_virtual_camera_is_switched_on_and_off() -> None:
         until(lambda: opened[0].count > 0)
         assert len(opened) == 1 and told(session)["virtual_camera"] is True
         session.act(SetVirtualCamera(False))
-        assert opened[0].closed and told(session)["virtual_camera"] is False and told(session)["sinks"] == []
-    with running([actor_of("one", dressable_avatar())]) as session, pytest.raises(UserError, match="no virtual camera"):
+        assert (
+            opened[0].closed
+            and told(session)["virtual_camera"] is False
+            and told(session)["sinks"] == []
+        )
+    with (
+        running([actor_of("one", dressable_avatar())]) as session,
+        pytest.raises(UserError, match="no virtual camera"),
+    ):
         session.act(SetVirtualCamera(True))

@@ -38,7 +38,9 @@ def test_an_item_that_counts_as_false_is_an_item_too() -> None:
 def test_everybody_who_waits_gets_it() -> None:
     slot: Latest[str] = Latest()
     answers: list[tuple[int, str] | None] = []
-    threads = [threading.Thread(target=lambda: answers.append(slot.wait(0, PATIENCE))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(slot.wait(0, PATIENCE))) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     slot.put("news")
@@ -50,7 +52,9 @@ def test_everybody_who_waits_gets_it() -> None:
 def test_closing_wakes_who_waits_and_ends_it_for_good() -> None:
     slot: Latest[str] = Latest()
     answers: list[object] = []
-    threads = [threading.Thread(target=lambda: answers.append(slot.wait(0, PATIENCE))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(slot.wait(0, PATIENCE))) for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     assert not slot.closed

@@ -23,7 +23,7 @@ FACE = (Region.SKIN, Region.LIPS, Region.EYE, Region.TEETH, Region.TONGUE, Regio
 def avatar() -> Avatar:
     toy = dressable_avatar()
     regions = toy.regions.copy()
-    regions[:len(regions) // 3] = Region.CLOTHES  # also some of what lies on the surface
+    regions[: len(regions) // 3] = Region.CLOTHES  # also some of what lies on the surface
     return replace(toy, regions=regions)
 
 
@@ -78,8 +78,12 @@ def test_what_is_left_covers_as_much_and_belongs_together(avatar: Avatar, share:
     np.testing.assert_array_equal(fewer.surface.triangles, avatar.surface.triangles[on_surface])
     np.testing.assert_array_equal(fewer.rigid.means, avatar.rigid.means[free])
     grown = np.where(np.isin(avatar.regions[on_surface], FACE), 1.0, share**-0.5)[:, None]
-    np.testing.assert_allclose(fewer.surface.axes, avatar.surface.axes[on_surface] * grown, rtol=1e-5)
-    before, after = ((scales[:, 1] * scales[:, 2]).sum() for scales in (avatar.rigid.scales, fewer.rigid.scales))
+    np.testing.assert_allclose(
+        fewer.surface.axes, avatar.surface.axes[on_surface] * grown, rtol=1e-5
+    )
+    before, after = (
+        (scales[:, 1] * scales[:, 2]).sum() for scales in (avatar.rigid.scales, fewer.rigid.scales)
+    )
     assert after == pytest.approx(before, rel=0.05)
 
 
@@ -96,13 +100,21 @@ def test_a_thinned_avatar_wears_the_same_attributes_thinned(avatar: Avatar, shar
     there = np.isin(hat.ids, kept)
     np.testing.assert_array_equal(kept[fewer.ids], hat.ids[there])
     np.testing.assert_array_equal(fewer.colors, hat.colors[there])
-    assert (fewer.added.regions == Region.SKIN).sum() == (fewer.added.regions == Region.ACCESSORY).sum() == 100
+    assert (
+        (fewer.added.regions == Region.SKIN).sum()
+        == (fewer.added.regions == Region.ACCESSORY).sum()
+        == 100
+    )
     assert (fewer.added.regions == Region.HAIR).sum() == pytest.approx(share * 600, abs=10)
     assert len(fewer.added.surface_start) == len(fewer.added.surface.triangles)
     np.testing.assert_array_equal(fewer.added.rigid_start[-100:], hat.added.rigid_start[-100:])
     np.testing.assert_array_equal(fewer.added.rigid.scales[-100:], hat.added.rigid.scales[-100:])
-    before, after = (scales[:-100].mean() for scales in (hat.added.rigid.scales, fewer.added.rigid.scales))
+    before, after = (
+        scales[:-100].mean() for scales in (hat.added.rigid.scales, fewer.added.rigid.scales)
+    )
     assert after == pytest.approx(before * share**-0.5, rel=0.1)
     shown = Dresser(thinned(replace(avatar, attributes=(hat,)), share)).wear({"hat": 1.0})
     assert len(shown) == len(kept) + len(fewer.added)
-    np.testing.assert_array_equal(thinned(replace(avatar, attributes=(hat,)), 1.0).attributes[0].ids, hat.ids)
+    np.testing.assert_array_equal(
+        thinned(replace(avatar, attributes=(hat,)), 1.0).attributes[0].ids, hat.ids
+    )

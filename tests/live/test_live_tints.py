@@ -12,7 +12,15 @@ from perse_live.regions import Region
 from runtime.tints import hair_gaussians, iris_gaussians, tints_of
 from toys import toy_avatar
 
-NAMES = ("hair-copper", "hair-blond", "hair-raven", "hair-blue", "eyes-blue", "eyes-green", "eyes-amber")
+NAMES = (
+    "hair-copper",
+    "hair-blond",
+    "hair-raven",
+    "hair-blue",
+    "eyes-blue",
+    "eyes-green",
+    "eyes-amber",
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +33,14 @@ def tints(avatar: Avatar) -> tuple[Attribute, ...]:
     return tints_of(avatar)
 
 
-def test_hair_and_eyes_can_be_changed_and_what_is_not_there_cannot(tints: tuple[Attribute, ...]) -> None:
+def test_hair_and_eyes_can_be_changed_and_what_is_not_there_cannot(
+    tints: tuple[Attribute, ...],
+) -> None:
     assert tuple(tint.name for tint in tints) == NAMES
-    assert all(tint.label and tint.slot in ("hair", "eyes") and tint.name.startswith(tint.slot) for tint in tints)
+    assert all(
+        tint.label and tint.slot in ("hair", "eyes") and tint.name.startswith(tint.slot)
+        for tint in tints
+    )
     assert tints_of(toy_avatar()) == ()
 
 
@@ -41,7 +54,9 @@ def test_only_hair_and_irises_are_concerned(avatar: Avatar, tints: tuple[Attribu
     places = places_of(avatar)
     for tint in tints:
         assert len(tint.ids) == len(np.unique(tint.ids)) == len(tint.colors)
-        allowed = (Region.HAIR, Region.HAIR_BACK, Region.SCALP) if tint.slot == "hair" else (Region.EYE,)
+        allowed = (
+            (Region.HAIR, Region.HAIR_BACK, Region.SCALP) if tint.slot == "hair" else (Region.EYE,)
+        )
         assert np.isin(avatar.regions[tint.ids], allowed).all()
         assert tint.colors.min() >= 0 and tint.colors.max() <= 1
     for center in avatar.rig.eye_centers:
@@ -63,7 +78,9 @@ def test_a_stray_hair_on_the_face_keeps_its_colour(avatar: Avatar) -> None:
 
 def test_an_attribute_looks_like_its_name(tints: tuple[Attribute, ...]) -> None:
     mean = {tint.name: tint.colors.mean(0) for tint in tints}
-    assert mean["hair-blue"][2] > mean["hair-blue"][0] and mean["eyes-blue"][2] > mean["eyes-blue"][0]
+    assert (
+        mean["hair-blue"][2] > mean["hair-blue"][0] and mean["eyes-blue"][2] > mean["eyes-blue"][0]
+    )
     assert mean["hair-copper"][0] > mean["hair-copper"][2] + 0.1
     assert mean["eyes-green"].argmax() == 1
     assert mean["hair-raven"].mean() < mean["hair-copper"].mean() < mean["hair-blond"].mean()

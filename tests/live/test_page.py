@@ -25,7 +25,10 @@ from runtime.web.server import WebConfig, WebServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 _CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not _CHROMIUM.exists(), reason="there is no /usr/bin/chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not _CHROMIUM.exists(), reason="there is no /usr/bin/chromium"),
+]
 
 PATIENCE = 60.0  # seconds that a test waits for what must come
 _FLAGS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -66,7 +69,9 @@ def open_page(browser: Any, session: PortraitSession) -> Generator[Callable[...,
     complaints: list[str] = []
     contexts: list[Any] = []
 
-    def open_page(address: str, *, wait: str = "#cover", complains: bool = False, **options: Any) -> Any:
+    def open_page(
+        address: str, *, wait: str = "#cover", complains: bool = False, **options: Any
+    ) -> Any:
         context = browser.new_context(**options)
         contexts.append(context)
         context.add_init_script(_NOTE_VIOLATIONS)
@@ -74,7 +79,12 @@ def open_page(browser: Any, session: PortraitSession) -> Generator[Callable[...,
         page.set_default_timeout(PATIENCE * 1000)
         if not complains:
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+            page.on(
+                "console",
+                lambda message: (
+                    complaints.append(message.text) if message.type == "error" else None
+                ),
+            )
         page.goto(address)
         if wait == "#cover":
             page.wait_for_selector("#cover", state="hidden")
@@ -89,8 +99,12 @@ def open_page(browser: Any, session: PortraitSession) -> Generator[Callable[...,
 
 
 @contextlib.contextmanager
-def _served(session: PortraitSession, config: WebConfig, camera: BrowserCamera | None = None, voice: Voice | None = None
-            ) -> Generator[str, None, None]:
+def _served(
+    session: PortraitSession,
+    config: WebConfig,
+    camera: BrowserCamera | None = None,
+    voice: Voice | None = None,
+) -> Generator[str, None, None]:
     server = WebServer(session, StageClock(), config, camera=camera, voice=voice)
     try:
         yield server.start()
@@ -114,7 +128,11 @@ def _picture(page: Any) -> UInt8Array:
 def test_the_avatar_plays(open_page: Callable[..., Any], url: str) -> None:
     page = open_page(url)
     assert page.inner_text("#status-text") == "Live"
-    _until(lambda: page.evaluate("document.querySelector('#video').getVideoPlaybackQuality().totalVideoFrames > 20"))
+    _until(
+        lambda: page.evaluate(
+            "document.querySelector('#video').getVideoPlaybackQuality().totalVideoFrames > 20"
+        )
+    )
     box = page.locator("#frame").bounding_box()
     shown = _picture(page)[..., :3].astype(int)
     left, top, side = (round(box[name]) for name in ("x", "y", "width"))
@@ -123,9 +141,13 @@ def test_the_avatar_plays(open_page: Callable[..., Any], url: str) -> None:
 
 
 def test_a_chip_switches_its_attribute_and_opens_a_slider(
-        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
-    chip, slider = page.get_by_role("button", name="Copper hair"), page.get_by_role("slider", name="Copper hair")
+    chip, slider = (
+        page.get_by_role("button", name="Copper hair"),
+        page.get_by_role("slider", name="Copper hair"),
+    )
     assert slider.count() == 0
     chip.click()
     page.wait_for_selector("[data-attribute=hair-copper][aria-pressed=true]")
@@ -141,22 +163,30 @@ def test_a_chip_switches_its_attribute_and_opens_a_slider(
 
 
 def test_many_attributes_fold_by_slot_and_can_be_found(
-        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     session.have(MANY_LOOKS)
     page = open_page(url)
     eyes = page.get_by_role("button", name="Eyes of kind 7", exact=True)
-    assert page.get_by_role("button", name="Silver hair").is_visible() and not eyes.is_visible()  # the first slot is open
+    assert (
+        page.get_by_role("button", name="Silver hair").is_visible() and not eyes.is_visible()
+    )  # the first slot is open
     page.locator("summary").filter(has_text="Eyes").focus()
     page.keyboard.press("Enter")
     eyes.click()
     _until(lambda: session.targets["eyes-7"] == 1)
     page.locator("summary").filter(has_text="Eyes").click()
     assert not eyes.is_visible()
-    page.locator("summary .worn").get_by_text("Eyes of kind 7").wait_for()  # said although it is folded
+    page.locator("summary .worn").get_by_text(
+        "Eyes of kind 7"
+    ).wait_for()  # said although it is folded
     page.keyboard.press("/")
     page.keyboard.type("silver h")  # keys are text here
     assert page.get_by_role("button", name="Silver hair").is_visible()
-    assert not page.get_by_role("button", name="Copper hair").is_visible() and not page.locator("summary").nth(2).is_visible()
+    assert (
+        not page.get_by_role("button", name="Copper hair").is_visible()
+        and not page.locator("summary").nth(2).is_visible()
+    )
     page.keyboard.press("Enter")
     _until(lambda: session.targets["hair-silver"] == 1)
     page.keyboard.type("nothing")
@@ -167,7 +197,8 @@ def test_many_attributes_fold_by_slot_and_can_be_found(
 
 
 def test_a_dragged_slider_sends_its_weights_sparingly_and_the_last_one_surely(
-        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
     page.get_by_role("button", name="Hat").click()
     slider = page.get_by_role("slider", name="Hat")
@@ -180,7 +211,9 @@ def test_a_dragged_slider_sends_its_weights_sparingly_and_the_last_one_surely(
     assert len(session.acts) < 30
 
 
-def test_gains_are_sent_and_reset(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+def test_gains_are_sent_and_reset(
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
     mouth = page.get_by_role("slider", name="Mouth")
     mouth.fill("1.5")
@@ -191,14 +224,18 @@ def test_gains_are_sent_and_reset(open_page: Callable[..., Any], url: str, sessi
     _until(lambda: page.evaluate("document.querySelector('[aria-label=Mouth]').value === '1'"))
 
 
-def test_keys_do_what_the_session_binds_to_them(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+def test_keys_do_what_the_session_binds_to_them(
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
     page.keyboard.press("3")
     _until(lambda: session.targets["hat"] == 1)
     page.keyboard.press("9")  # bound, but this avatar has no ninth attribute
     page.keyboard.press("h")
     page.get_by_text("You are hidden.").wait_for()
-    assert page.get_by_role("button", name="Hide", exact=True).get_attribute("aria-pressed") == "true"
+    assert (
+        page.get_by_role("button", name="Hide", exact=True).get_attribute("aria-pressed") == "true"
+    )
     page.get_by_role("button", name="Show again").click()
     _until(lambda: not session.hidden)
     assert page.locator("#toasts .toast-error").count() == 0
@@ -210,7 +247,9 @@ def test_keys_do_what_the_session_binds_to_them(open_page: Callable[..., Any], u
     page.get_by_role("dialog").wait_for(state="hidden")
 
 
-def test_taking_the_badge_off_needs_a_reason(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+def test_taking_the_badge_off_needs_a_reason(
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
     page.get_by_role("button", name="Off", exact=True).click()
     page.get_by_role("button", name="Take it off").click()
@@ -225,7 +264,9 @@ def test_taking_the_badge_off_needs_a_reason(open_page: Callable[..., Any], url:
     _until(lambda: session.badge == SetBadge("top-left"))
 
 
-def test_calibration_counts_down_on_the_stage(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+def test_calibration_counts_down_on_the_stage(
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
     page.evaluate("""() => {
         const number = document.querySelector("#countdown-number");
@@ -242,7 +283,9 @@ def test_calibration_counts_down_on_the_stage(open_page: Callable[..., Any], url
     page.get_by_text("Your face at rest is learned.").wait_for()
 
 
-def test_recording_shows_a_clock(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+def test_recording_shows_a_clock(
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
     page.get_by_role("button", name="Record").click()
     _until(lambda: page.evaluate("document.querySelector('#record-time').textContent >= '0:01'"))
@@ -255,8 +298,9 @@ def test_recording_shows_a_clock(open_page: Callable[..., Any], url: str, sessio
 
 
 @pytest.mark.parametrize("token", [None, "one-two-three"])
-def test_the_last_recording_can_be_saved(open_page: Callable[..., Any], session: PortraitSession, tmp_path: Path,
-                                         token: str | None) -> None:
+def test_the_last_recording_can_be_saved(
+    open_page: Callable[..., Any], session: PortraitSession, tmp_path: Path, token: str | None
+) -> None:
     with _served(session, WebConfig(port=0, token=token)) as address:
         page = open_page(address)
         session.recorded = tmp_path / "Ich, heute.mp4"
@@ -270,7 +314,8 @@ def test_the_last_recording_can_be_saved(open_page: Callable[..., Any], session:
 
 
 def test_figures_notices_and_problems_are_told_in_words(
-        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
     page.get_by_role("button", name="Figures").click()
     figures = page.get_by_role("complementary", name="Figures")
@@ -282,9 +327,13 @@ def test_figures_notices_and_problems_are_told_in_words(
     page.locator("#problem-banner").get_by_text("Camera 0 was unplugged.").wait_for()
 
 
-def test_the_page_comes_back_when_the_server_does(open_page: Callable[..., Any], session: PortraitSession) -> None:
+def test_the_page_comes_back_when_the_server_does(
+    open_page: Callable[..., Any], session: PortraitSession
+) -> None:
     with _served(session, WebConfig(port=0)) as address:
-        page = open_page(address, complains=True)  # of the requests that nobody answers, the browser tells its console
+        page = open_page(
+            address, complains=True
+        )  # of the requests that nobody answers, the browser tells its console
     page.wait_for_selector("#cover", state="visible")
     page.get_by_text("perse-live does not answer").wait_for()
     with _served(session, WebConfig(port=int(address.rsplit(":", 1)[1].strip("/")))):
@@ -293,7 +342,9 @@ def test_the_page_comes_back_when_the_server_does(open_page: Callable[..., Any],
         _until(lambda: session.targets["hat"] == 1)
 
 
-def test_the_token_of_the_link_goes_along(open_page: Callable[..., Any], session: PortraitSession) -> None:
+def test_the_token_of_the_link_goes_along(
+    open_page: Callable[..., Any], session: PortraitSession
+) -> None:
     with _served(session, WebConfig(port=0, token="a token & more")) as address:
         page = open_page(address)
         page.get_by_role("button", name="Hat").click()
@@ -301,7 +352,9 @@ def test_the_token_of_the_link_goes_along(open_page: Callable[..., Any], session
         page.close()
 
 
-def test_transparency_is_real_on_the_page_for_obs(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+def test_transparency_is_real_on_the_page_for_obs(
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(f"{url}obs", wait="", viewport={"width": 640, "height": 360})
     page.wait_for_selector("video.shown")
     opaque = _picture(page)
@@ -317,7 +370,8 @@ def test_transparency_is_real_on_the_page_for_obs(open_page: Callable[..., Any],
 
 
 def test_the_page_shows_transparency_over_a_checkerboard(
-        open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     page = open_page(url)
     page.get_by_role("radio", name="Transparent").check()
     page.wait_for_selector("#frame.matte canvas:not([hidden])")
@@ -329,10 +383,13 @@ def test_the_page_shows_transparency_over_a_checkerboard(
 
 
 def test_the_browsers_camera_is_explained_then_published_and_never_shown(
-        open_page: Callable[..., Any], url: str, session: PortraitSession, camera: BrowserCamera) -> None:
+    open_page: Callable[..., Any], url: str, session: PortraitSession, camera: BrowserCamera
+) -> None:
     session.facts.source_kind = "browser"
     page = open_page(url)
-    page.evaluate("navigator.permissions.query = async () => ({state: 'prompt'})")  # the flags above grant it beforehand
+    page.evaluate(
+        "navigator.permissions.query = async () => ({state: 'prompt'})"
+    )  # the flags above grant it beforehand
     page.get_by_role("button", name="Turn on camera").click()
     assert "nobody sees it" in page.get_by_role("dialog").inner_text()
     with contextlib.suppress(SourceLost):
@@ -342,12 +399,17 @@ def test_the_browsers_camera_is_explained_then_published_and_never_shown(
     image = _read(camera)
     assert image.shape == (480, 640, 3)
     assert page.locator("video").count() == 1
-    assert page.evaluate("""(async () => {
+    assert (
+        page.evaluate("""(async () => {
         const [used] = (await navigator.mediaDevices.enumerateDevices()).filter(({kind}) => kind === 'videoinput');
         return [...document.querySelectorAll('video')].some((video) => video.srcObject.getTracks()[0].label === used.label);
-    })()""") is False
+    })()""")
+        is False
+    )
 
-    other = open_page(url)  # the newest camera counts; the first page lets it go instead of fighting for it
+    other = open_page(
+        url
+    )  # the newest camera counts; the first page lets it go instead of fighting for it
     other.locator("#camera-dock").click()
     if other.get_by_role("dialog").is_visible():
         other.get_by_role("button", name="Continue").click()
@@ -360,13 +422,24 @@ def test_the_browsers_camera_is_explained_then_published_and_never_shown(
             camera.read(1.0)
 
 
-@pytest.mark.parametrize(("error", "words"), [("NotAllowedError", "does not let this page"), ("NotFoundError", "No camera found"),
-                                              ("NotReadableError", "busy"), ("SecurityError", "https")])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("NotAllowedError", "does not let this page"),
+        ("NotFoundError", "No camera found"),
+        ("NotReadableError", "busy"),
+        ("SecurityError", "https"),
+    ],
+)
 def test_what_is_wrong_with_the_camera_is_said_in_words(
-        open_page: Callable[..., Any], url: str, session: PortraitSession, error: str, words: str) -> None:
+    open_page: Callable[..., Any], url: str, session: PortraitSession, error: str, words: str
+) -> None:
     session.facts.source_kind = "browser"
     page = open_page(url)
-    page.evaluate("(name) => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); }; }", error)
+    page.evaluate(
+        "(name) => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); }; }",
+        error,
+    )
     page.locator("#camera-dock").click()
     if page.get_by_role("dialog").is_visible():
         page.get_by_role("button", name="Continue").click()
@@ -375,8 +448,12 @@ def test_what_is_wrong_with_the_camera_is_said_in_words(
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1440])
-def test_the_page_fits_and_can_be_touched(open_page: Callable[..., Any], url: str, width: int) -> None:
-    page = open_page(url, viewport={"width": width, "height": 800}, has_touch=True, is_mobile=width < 500)
+def test_the_page_fits_and_can_be_touched(
+    open_page: Callable[..., Any], url: str, width: int
+) -> None:
+    page = open_page(
+        url, viewport={"width": width, "height": 800}, has_touch=True, is_mobile=width < 500
+    )
     page.get_by_role("button", name="Copper hair").click()
     page.get_by_role("slider", name="Copper hair").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -388,15 +465,32 @@ def test_the_page_fits_and_can_be_touched(open_page: Callable[..., Any], url: st
     assert small == []
 
 
-def test_every_control_has_a_name(open_page: Callable[..., Any], url: str, session: PortraitSession) -> None:
+def test_every_control_has_a_name(
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
     session.facts.source_kind = "browser"
     page = open_page(url)
     page.get_by_role("button", name="Copper hair").click()
     page.get_by_role("button", name="Figures").click()
     page.get_by_role("slider", name="Copper hair").wait_for()
     nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
-    controls = {"button", "slider", "radio", "combobox", "textbox", "ColorWell", "link", "checkbox", "group", "dialog"}
-    named = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+    controls = {
+        "button",
+        "slider",
+        "radio",
+        "combobox",
+        "textbox",
+        "ColorWell",
+        "link",
+        "checkbox",
+        "group",
+        "dialog",
+    }
+    named = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node["ignored"]
+    ]
     assert len([role for role, _ in named if role in controls]) > 30
     assert [role for role, name in named if role in controls and not name.strip()] == []
 
@@ -408,7 +502,13 @@ def test_names_of_keys(open_page: Callable[..., Any], url: str) -> None:
         namesOf(new KeyboardEvent("keydown", {key: "¡", code: "Digit1", altKey: true, ctrlKey: true})),
         namesOf(new KeyboardEvent("keydown", {key: "?", code: "Slash", shiftKey: true})),
         namesOf(new KeyboardEvent("keydown", {key: "H", code: "KeyH", shiftKey: true}))])""") == [
-            "ctrl+alt+1", "ctrl++", "h", ["ctrl+alt+¡", "ctrl+alt+1"], ["shift+?", "?"], ["shift+h"]]
+        "ctrl+alt+1",
+        "ctrl++",
+        "h",
+        ["ctrl+alt+¡", "ctrl+alt+1"],
+        ["shift+?", "?"],
+        ["shift+h"],
+    ]
 
 
 def _read(camera: BrowserCamera) -> UInt8Array:
@@ -440,9 +540,17 @@ _LOUDNESS = """async () => {
 }"""
 
 
-def test_the_voice_is_heard_after_a_click_and_muted_by_key(open_page: Callable[..., Any], session: PortraitSession) -> None:
+def test_the_voice_is_heard_after_a_click_and_muted_by_key(
+    open_page: Callable[..., Any], session: PortraitSession
+) -> None:
     with voice_of(tone) as voice, _served(session, WebConfig(port=0), voice=voice) as address:
-        session.facts.voice = {"name": "microphone USB", "problem": "", "muted": False, "level": 0.1, "delay_ms": 70}
+        session.facts.voice = {
+            "name": "microphone USB",
+            "problem": "",
+            "muted": False,
+            "level": 0.1,
+            "delay_ms": 70,
+        }
         page = open_page(address)
         page.wait_for_selector("#listen")
         muted = "document.getElementById('video').muted"
@@ -455,6 +563,8 @@ def test_the_voice_is_heard_after_a_click_and_muted_by_key(open_page: Callable[.
         assert session.facts.voice["muted"] is True
 
 
-def test_without_a_voice_there_is_nothing_to_listen_to(open_page: Callable[..., Any], url: str) -> None:
+def test_without_a_voice_there_is_nothing_to_listen_to(
+    open_page: Callable[..., Any], url: str
+) -> None:
     page = open_page(url)
     assert page.locator("#listen").is_hidden() and page.locator("#mute").is_hidden()

@@ -17,14 +17,19 @@ def test_a_view_comes_out_contiguous() -> None:
     assert image.flags.c_contiguous
 
 
-@pytest.mark.parametrize(("width", "height", "box"), [
-    (256, 96, (0, 96, 64, 192)),    # wider: bars left and right
-    (128, 200, (52, 148, 0, 128)),  # higher: bars above and below
-    (256, 192, (0, 192, 0, 256)),   # larger, of the same shape
-    (64, 48, (0, 48, 0, 64)),       # smaller
-    (1280, 720, (0, 720, 160, 1120)),
-])
-def test_the_whole_picture_is_scaled_into_the_middle(width: int, height: int, box: tuple[int, int, int, int]) -> None:
+@pytest.mark.parametrize(
+    ("width", "height", "box"),
+    [
+        (256, 96, (0, 96, 64, 192)),  # wider: bars left and right
+        (128, 200, (52, 148, 0, 128)),  # higher: bars above and below
+        (256, 192, (0, 192, 0, 256)),  # larger, of the same shape
+        (64, 48, (0, 48, 0, 64)),  # smaller
+        (1280, 720, (0, 720, 160, 1120)),
+    ],
+)
+def test_the_whole_picture_is_scaled_into_the_middle(
+    width: int, height: int, box: tuple[int, int, int, int]
+) -> None:
     framed = letterboxed(picture(0), width, height)
     assert framed.shape == (height, width, 3)
     assert framed.dtype == np.uint8

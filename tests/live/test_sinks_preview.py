@@ -31,8 +31,11 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     number, told = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(told), "-screen", "0", "800x600x24", "-noreset"],
-                              pass_fds=[told], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(told), "-screen", "0", "800x600x24", "-noreset"],
+        pass_fds=[told],
+        stderr=subprocess.DEVNULL,
+    )
     os.close(told)
     with os.fdopen(number) as answer:
         name = ":" + answer.readline().strip()
@@ -45,13 +48,33 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def screenshot(display: str, folder: Path) -> UInt8Array:
     """(600, 800, 3) RGB."""
     path = folder / "screen.png"
-    subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-draw_mouse", "0",
-                    "-i", display, "-frames:v", "1", str(path)], check=True)
+    subprocess.run(
+        [
+            "ffmpeg",
+            "-loglevel",
+            "error",
+            "-y",
+            "-f",
+            "x11grab",
+            "-video_size",
+            "800x600",
+            "-draw_mouse",
+            "0",
+            "-i",
+            display,
+            "-frames:v",
+            "1",
+            str(path),
+        ],
+        check=True,
+    )
     return np.asarray(Image.open(path).convert("RGB"))
 
 
 def window_of(display: str) -> str:
-    found = subprocess.run(["xdotool", "search", "--name", _TITLE], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["xdotool", "search", "--name", _TITLE], capture_output=True, text=True, check=False
+    )
     return found.stdout.strip()
 
 
@@ -67,7 +90,9 @@ def press_close_button(display: str) -> None:
         return
     window = server.create_resource_object("window", int(windows[0]))
     words = [server.get_atom("WM_DELETE_WINDOW"), 0, 0, 0, 0]
-    window.send_event(ClientMessage(window=window, client_type=server.get_atom("WM_PROTOCOLS"), data=(32, words)))
+    window.send_event(
+        ClientMessage(window=window, client_type=server.get_atom("WM_PROTOCOLS"), data=(32, words))
+    )
     server.flush()
     server.close()
 
@@ -82,8 +107,8 @@ def until(condition: Callable[[], bool]) -> None:
 def flag(width: int = 320, height: int = 240) -> UInt8Array:
     """Red above, blue on the left, a green corner."""
     image = np.zeros((height, width, 3), np.uint8)
-    image[:height // 2] = 255, 0, 0
-    image[:, :width // 4] = 0, 0, 255
+    image[: height // 2] = 255, 0, 0
+    image[:, : width // 4] = 0, 0, 255
     image[-40:, -40:] = 0, 255, 0
     return image
 
@@ -136,16 +161,26 @@ def test_black_windows_are_woken_and_no_others(display: str, tmp_path: Path) -> 
     xlib = pytest.importorskip("Xlib.display", reason="python-xlib is not installed")
     server = xlib.Display(display)
     screen = server.screen()
-    looks = (("ours", screen.black_pixel), ("ours", screen.white_pixel), ("another's", screen.black_pixel))
+    looks = (
+        ("ours", screen.black_pixel),
+        ("ours", screen.white_pixel),
+        ("another's", screen.black_pixel),
+    )
     for place, (title, color) in enumerate(looks):
-        window = screen.root.create_window(100 * place, 0, 60, 40, 0, screen.root_depth, background_pixel=color)
+        window = screen.root.create_window(
+            100 * place, 0, 60, 40, 0, screen.root_depth, background_pixel=color
+        )
         window.set_wm_name(title)
         window.map()
         server.sync()
         until(lambda window=window: window.get_attributes().map_state == 2)
     assert wake_black_windows("none") == 0
     assert wake_black_windows("ours") == 1
-    until(lambda: all(window.get_attributes().map_state == 2 for window in screen.root.query_tree().children))
+    until(
+        lambda: all(
+            window.get_attributes().map_state == 2 for window in screen.root.query_tree().children
+        )
+    )
     server.close()
 
 
@@ -164,7 +199,9 @@ def test_a_second_window_opens_after_the_first() -> None:
 
 
 def test_a_window_closed_by_the_user_is_said(display: str, tmp_path: Path) -> None:
-    sink = open_painted(display, tmp_path)  # nobody closes what is not to be seen yet, and Qt does not hear of it before
+    sink = open_painted(
+        display, tmp_path
+    )  # nobody closes what is not to be seen yet, and Qt does not hear of it before
     with pytest.raises(UserError, match="the preview window was closed"):
         for _ in range(10):  # on a busy machine Qt may miss one
             press_close_button(display)
@@ -175,7 +212,9 @@ def test_a_window_closed_by_the_user_is_said(display: str, tmp_path: Path) -> No
 
 def test_a_screen_that_goes_away_is_survived(display: str, tmp_path: Path) -> None:
     sink = open_painted(display, tmp_path)
-    subprocess.run(["xdotool", "search", "--name", _TITLE, "windowkill"], check=True)  # cuts the window's line to the server
+    subprocess.run(
+        ["xdotool", "search", "--name", _TITLE, "windowkill"], check=True
+    )  # cuts the window's line to the server
     with pytest.raises(UserError, match="the preview window is gone"):
         write_for(sink)
     assert not sink.closed_by_user
@@ -185,7 +224,9 @@ def test_a_screen_that_goes_away_is_survived(display: str, tmp_path: Path) -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="X11 screens are Linux's")
 def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(UserError, match=r"\(no display.*\): look at the page in the browser instead"):
+    with pytest.raises(
+        UserError, match=r"\(no display.*\): look at the page in the browser instead"
+    ):
         PreviewSink(_TITLE)
 
 

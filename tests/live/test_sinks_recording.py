@@ -28,8 +28,10 @@ def read_back(path: Path) -> tuple[list[UInt8Array], list[float]]:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
         frames = list(container.decode(stream))
-    return ([frame.to_ndarray(format="rgb24") for frame in frames],
-            [float((frame.pts or 0) * (frame.time_base or Fraction(0))) for frame in frames])
+    return (
+        [frame.to_ndarray(format="rgb24") for frame in frames],
+        [float((frame.pts or 0) * (frame.time_base or Fraction(0))) for frame in frames],
+    )
 
 
 def record(path: Path, times: list[float]) -> None:
@@ -47,7 +49,9 @@ def test_every_frame_comes_back_at_its_time_in_its_colours(tmp_path: Path, suffi
     record(path, times)
     pictures, found = read_back(path)
     assert len(pictures) == 70
-    np.testing.assert_allclose(found, np.array(times) - times[0], atol=1.1e-3)  # Matroska counts milliseconds
+    np.testing.assert_allclose(
+        found, np.array(times) - times[0], atol=1.1e-3
+    )  # Matroska counts milliseconds
     assert max(mean_error(shown, picture(index)) for index, shown in enumerate(pictures)) < 3
     assert list(tmp_path.iterdir()) == [path]
 
@@ -58,9 +62,11 @@ def boxes_of(path: Path) -> list[bytes]:
     data = path.read_bytes()
     position = 0
     while position < len(data):
-        length = int.from_bytes(data[position:position + 4], "big")
-        boxes.append(data[position + 4:position + 8])
-        position += length if length != 1 else int.from_bytes(data[position + 8:position + 16], "big")
+        length = int.from_bytes(data[position : position + 4], "big")
+        boxes.append(data[position + 4 : position + 8])
+        position += (
+            length if length != 1 else int.from_bytes(data[position + 8 : position + 16], "big")
+        )
     assert position == len(data)
     return boxes
 
@@ -198,9 +204,17 @@ def test_closing_while_another_thread_writes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(("name", "complaint"), [("me.avi", "name it .mp4"), ("no/such/me.mp4", "folder does not exist"),
-                                                  ("folder.mp4", "folder of that name")])
-def test_places_where_nothing_can_be_written_are_refused_at_once(tmp_path: Path, name: str, complaint: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("me.avi", "name it .mp4"),
+        ("no/such/me.mp4", "folder does not exist"),
+        ("folder.mp4", "folder of that name"),
+    ],
+)
+def test_places_where_nothing_can_be_written_are_refused_at_once(
+    tmp_path: Path, name: str, complaint: str
+) -> None:
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(UserError, match=complaint):
         RecordingSink(tmp_path / name, fps=30)
@@ -239,12 +253,15 @@ def run_child(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_what_a_killed_process_has_recorded_still_plays(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"me{suffix}"
-    child = run_child("""
+    child = run_child(
+        """
         for index in range(200):
             sink.write(drawn(picture(index), time=index / 30))
         print("recorded", flush=True)
         time.sleep(60)
-    """, path)
+    """,
+        path,
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "recorded\n"
     child.kill()
@@ -261,9 +278,12 @@ def test_what_a_killed_process_has_recorded_still_plays(tmp_path: Path, suffix: 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_full_disk_is_said_once_and_the_recording_so_far_kept(tmp_path: Path, suffix: str) -> None:
+def test_a_full_disk_is_said_once_and_the_recording_so_far_kept(
+    tmp_path: Path, suffix: str
+) -> None:
     path = tmp_path / f"me{suffix}"
-    child = run_child("""
+    child = run_child(
+        """
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
         complaints = 0
@@ -275,7 +295,9 @@ def test_a_full_disk_is_said_once_and_the_recording_so_far_kept(tmp_path: Path, 
                 print(error)
         sink.close()
         print("complaints", complaints)
-    """, path)
+    """,
+        path,
+    )
     output, _ = child.communicate(timeout=60)
     assert child.returncode == 0
     complaint, count = output.splitlines()
@@ -292,9 +314,12 @@ def test_a_full_disk_is_said_once_and_the_recording_so_far_kept(tmp_path: Path, 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")
 @pytest.mark.parametrize("spare", [0, 300, 3000, 20_000])
-def test_a_disk_that_is_full_at_the_very_end_costs_a_second_at_most(tmp_path: Path, spare: int) -> None:
+def test_a_disk_that_is_full_at_the_very_end_costs_a_second_at_most(
+    tmp_path: Path, spare: int
+) -> None:
     path = tmp_path / "me.mp4"
-    child = run_child("""
+    child = run_child(
+        """
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         for index in range(100):
             sink.write(drawn(picture(index) + np.roll(noise, index * 7, axis=1), time=index / 30))
@@ -304,7 +329,10 @@ def test_a_disk_that_is_full_at_the_very_end_costs_a_second_at_most(tmp_path: Pa
             sink.close()
         except UserError as error:
             print(error)
-    """, path, str(spare))
+    """,
+        path,
+        str(spare),
+    )
     output, _ = child.communicate(timeout=60)
     assert child.returncode == 0
     assert "what was recorded until then is kept and plays" in output
@@ -346,20 +374,25 @@ def broken(*_: object) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_recording_that_ffmpeg_cannot_finish_gets_its_name(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-                                                             ) -> None:
+def test_a_recording_that_ffmpeg_cannot_finish_gets_its_name(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / f"me{suffix}"
     sink = RecordingSink(path, fps=30)
     for index in range(40):
         sink.write(drawn(picture(index), time=index / 30))
     monkeypatch.setattr("runtime.sinks.recording._Encoder._mux", broken)
-    with pytest.raises(UserError, match=r"Generic error.*what was recorded until then is kept and plays"):
+    with pytest.raises(
+        UserError, match=r"Generic error.*what was recorded until then is kept and plays"
+    ):
         sink.close()
     assert list(tmp_path.iterdir()) == [path]
     assert len(read_back(path)[0]) >= 30
 
 
-def test_a_frame_that_ffmpeg_cannot_write_ends_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_ffmpeg_cannot_write_ends_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sink = RecordingSink(tmp_path / "me.mp4", fps=30)
     sink.write(drawn(picture(0), time=0.0))
     with monkeypatch.context() as failing:
@@ -371,7 +404,9 @@ def test_a_frame_that_ffmpeg_cannot_write_ends_the_recording(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("touched", [False, True])
-def test_a_file_that_was_there_at_the_start_is_replaced_unless_it_changes(tmp_path: Path, touched: bool) -> None:
+def test_a_file_that_was_there_at_the_start_is_replaced_unless_it_changes(
+    tmp_path: Path, touched: bool
+) -> None:
     path = tmp_path / "me.mp4"
     path.write_text("an earlier recording")
     sink = RecordingSink(path, fps=30)
@@ -388,7 +423,8 @@ def test_a_file_that_was_there_at_the_start_is_replaced_unless_it_changes(tmp_pa
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_disk_that_is_full_from_the_start_leaves_no_stub(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"me{suffix}"
-    child = run_child("""
+    child = run_child(
+        """
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
         try:
@@ -398,7 +434,9 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_stub(tmp_path: Path, suffi
         except UserError as error:
             print(error)
             sink.close()
-    """, path)
+    """,
+        path,
+    )
     output, _ = child.communicate(timeout=60)
     assert child.returncode == 0
     assert "too large" in output

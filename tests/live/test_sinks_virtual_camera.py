@@ -36,13 +36,18 @@ def frames_of(device: FakeDevice, width: int, height: int) -> list[UInt8Array]:
 
 
 def test_the_frames_written_are_the_frames_given(device: FakeDevice) -> None:
-    done = device.run(_SHOW + """
+    done = device.run(
+        _SHOW
+        + """
     for index in range(5):
         sink.write(drawn(picture(index * 8, width, height)))
     sink.close()
     sink.close()
     sink.write(drawn(picture(0, width, height)))
-    """, "320", "240")
+    """,
+        "320",
+        "240",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "virtual camera /dev/video10\n"
     shown = frames_of(device, 320, 240)
@@ -53,11 +58,16 @@ def test_the_frames_written_are_the_frames_given(device: FakeDevice) -> None:
 
 
 def test_other_sizes_and_mattes_are_brought_to_the_cameras(device: FakeDevice) -> None:
-    done = device.run(_SHOW + """
+    done = device.run(
+        _SHOW
+        + """
     sink.write(drawn(picture(0, 96, 96)))
     sink.write(drawn(two_up(picture(0, 320, 180), 55), matte=True))
     sink.close()
-    """, "320", "180")
+    """,
+        "320",
+        "180",
+    )
     assert done.returncode == 0, done.stderr
     small, matte = frames_of(device, 320, 180)
     assert small[:, :68].max() < 6
@@ -86,14 +96,17 @@ def test_without_a_device_the_cause_and_the_steps_are_named(device: FakeDevice) 
     missing, no_camera, busy = done.stdout.splitlines()
     steps = "sudo modprobe v4l2loopback devices=1 exclusive_caps=1 card_label=perse-live"
     assert "/dev/video77" in missing
-    assert all(steps in line and "v4l2loopback' backend" in line for line in (missing, no_camera, busy))
+    assert all(
+        steps in line and "v4l2loopback' backend" in line for line in (missing, no_camera, busy)
+    )
     assert "could not be queried" in no_camera
 
 
 def test_a_camera_that_its_driver_takes_away_is_said_once(tmp_path: Path) -> None:
     node = tmp_path / "video10"
     node.touch()
-    done = make_fake_device(tmp_path, "output", path=node).run("""
+    done = make_fake_device(tmp_path, "output", path=node).run(
+        """
     import sys
     from pathlib import Path
     from live_frames import drawn, picture
@@ -107,9 +120,14 @@ def test_a_camera_that_its_driver_takes_away_is_said_once(tmp_path: Path) -> Non
     except UserError as error:
         print(error)
     sink.close()
-    """, str(node))
+    """,
+        str(node),
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n") == 1 and f"virtual camera {node} is gone: install and load the driver once" in done.stdout
+    assert (
+        done.stdout.count("\n") == 1
+        and f"virtual camera {node} is gone: install and load the driver once" in done.stdout
+    )
 
 
 def test_a_webcam_is_no_virtual_camera(tmp_path: Path) -> None:

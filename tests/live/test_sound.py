@@ -49,6 +49,8 @@ from runtime.tracker import TrackedFrame
 from runtime.web.server import WebConfig, WebServer
 
 _NECK = np.array([0.0, -0.12, -0.1])
+
+
 def _onsets(samples: Float32Array, rate: int) -> FloatArray:
     """Seconds at which it is loud after 0.2 s of silence."""
     loud = np.nonzero(np.abs(samples) > 0.15)[0]
@@ -57,12 +59,21 @@ def _onsets(samples: Float32Array, rate: int) -> FloatArray:
 
 # ----- delays
 
-def _delayed(signal: Callable[[FloatArray], Float32Array], delays: FloatArray, *, drift: float, seconds: float) -> Float32Array:
+
+def _delayed(
+    signal: Callable[[FloatArray], Float32Array],
+    delays: FloatArray,
+    *,
+    drift: float,
+    seconds: float,
+) -> Float32Array:
     """A signal by a device whose clock is off by a share and told with jitter, read from second 1 on at delays that change."""
     sound, rng = DelayedSound(), np.random.default_rng(0)
     number, out = 0, list[Float32Array]()
     moments = np.arange(1.0, seconds, 0.02)
-    for moment, delay in zip(moments, np.interp(moments, np.linspace(1, seconds, len(delays)), delays), strict=True):
+    for moment, delay in zip(
+        moments, np.interp(moments, np.linspace(1, seconds, len(delays)), delays), strict=True
+    ):
         while number / RATE * (1 + drift) < moment:
             times = (number + np.arange(480)) / RATE * (1 + drift)
             sound.put(signal(times), times[0] + rng.uniform(-0.002, 0.002), times[0] + 0.02)
@@ -72,10 +83,14 @@ def _delayed(signal: Callable[[FloatArray], Float32Array], delays: FloatArray, *
 
 
 @given(drift=st.floats(-2e-4, 2e-4), first=st.floats(0.05, 0.2), last=st.floats(0.05, 0.2))
-def test_a_changing_delay_is_followed_without_a_click(drift: float, first: float, last: float) -> None:
+def test_a_changing_delay_is_followed_without_a_click(
+    drift: float, first: float, last: float
+) -> None:
     samples = _delayed(tone, np.array([first, last]), drift=drift, seconds=4.0)
-    bend = np.abs(np.diff(samples.astype(np.float64), 2))[RATE // 10:].max()
-    assert bend < 1.1 * 0.5 * (2 * np.pi * TONE / RATE) ** 2, "a click bends more than the tone itself"
+    bend = np.abs(np.diff(samples.astype(np.float64), 2))[RATE // 10 :].max()
+    assert bend < 1.1 * 0.5 * (2 * np.pi * TONE / RATE) ** 2, (
+        "a click bends more than the tone itself"
+    )
 
 
 @pytest.mark.parametrize("drift", [-2e-4, 0.0, 2e-4])
@@ -94,7 +109,7 @@ def test_what_a_device_has_lost_is_silence_and_what_follows_in_time() -> None:
     whole = claps(times)
     for begin in range(0, len(whole), 480):
         if not 1.3 <= begin / RATE < 1.6:
-            sound.put(whole[begin:begin + 480], begin / RATE, begin / RATE)
+            sound.put(whole[begin : begin + 480], begin / RATE, begin / RATE)
     read = np.concatenate([sound.get(BLOCK, 0.2 + 0.02 * k, 0.1) for k in range(140)])
     np.testing.assert_allclose(0.1 + _onsets(read, RATE), [1.0, 2.0], atol=0.002)
 
@@ -104,26 +119,38 @@ def test_a_film_that_is_repeated_before_its_sound_is_over_stays_in_time() -> Non
     whole = claps(np.arange(round(1.1 * RATE)) / RATE)  # the pictures take a second, the sound 1.1
     for turn in range(3):
         for begin in range(0, len(whole), 480):
-            sound.put(whole[begin:begin + 480], turn + begin / RATE, 0.0)
+            sound.put(whole[begin : begin + 480], turn + begin / RATE, 0.0)
     read = np.concatenate([sound.get(BLOCK, 0.1 + 0.02 * k, 0.1) for k in range(150)])
     np.testing.assert_allclose(_onsets(read, RATE), [1.0, 2.0], atol=0.002)
 
 
 # ----- sources
 
-_DEVICES = [Microphone(0, "HDA Intel: ALC257", 48000.0, False), Microphone(3, "USB Audio", 44100.0, True),
-            Microphone(4, "USB Audio Pro", 96000.0, False)]
+_DEVICES = [
+    Microphone(0, "HDA Intel: ALC257", 48000.0, False),
+    Microphone(3, "USB Audio", 44100.0, True),
+    Microphone(4, "USB Audio Pro", 96000.0, False),
+]
 
 
-@pytest.mark.parametrize(("text", "number"), [("", 3), ("4", 4), ("intel", 0), ("usb audio", 3), ("Pro", 4)])
+@pytest.mark.parametrize(
+    ("text", "number"), [("", 3), ("4", 4), ("intel", 0), ("usb audio", 3), ("Pro", 4)]
+)
 def test_a_microphone_is_chosen_by_number_or_name(text: str, number: int) -> None:
     assert chosen_microphone(text, _DEVICES).number == number
 
 
-@pytest.mark.parametrize(("text", "devices", "reason"), [
-    ("7", _DEVICES, "no microphone '7': there are 0: HDA"), ("audi", _DEVICES, "several microphones 'audi'"),
-    ("", [], "there is no microphone")])
-def test_a_microphone_that_is_not_there_is_one_line(text: str, devices: list[Microphone], reason: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "devices", "reason"),
+    [
+        ("7", _DEVICES, "no microphone '7': there are 0: HDA"),
+        ("audi", _DEVICES, "several microphones 'audi'"),
+        ("", [], "there is no microphone"),
+    ],
+)
+def test_a_microphone_that_is_not_there_is_one_line(
+    text: str, devices: list[Microphone], reason: str
+) -> None:
     with pytest.raises(UserError, match=reason):
         chosen_microphone(text, devices)
 
@@ -132,7 +159,9 @@ def test_a_microphone_that_is_not_there_is_one_line(text: str, devices: list[Mic
 def test_any_rate_becomes_48_khz(rate: int) -> None:
     resampler = _Resampler(rate)
     whole = tone(np.arange(rate) / rate)
-    samples = np.concatenate([one for piece in np.split(whole, 100) for one in resampler.resampled(piece)])
+    samples = np.concatenate(
+        [one for piece in np.split(whole, 100) for one in resampler.resampled(piece)]
+    )
     assert abs(len(samples) - RATE) < 200
     wanted = tone(np.arange(len(samples)) / RATE)
     assert np.abs(samples - wanted)[200:-200].max() < 0.02
@@ -161,8 +190,13 @@ def write_clapping_film(path: Path, *, seconds: int, rate: int = 44100) -> None:
 def test_a_film_brings_its_sound_in_time_with_its_pictures_turn_after_turn(tmp_path: Path) -> None:
     write_clapping_film(tmp_path / "clap.mp4", seconds=2)
     pictures = FilmSource(tmp_path / "clap.mp4", repeat=True)
-    sound, given_pieces = FilmSound(pictures, tmp_path / "clap.mp4"), list[tuple[Float32Array, float]]()
-    due: set[float] = set()  # when the film's clock has come to its clap, turn after turn; it is set back where pictures are late
+    sound, given_pieces = (
+        FilmSound(pictures, tmp_path / "clap.mp4"),
+        list[tuple[Float32Array, float]](),
+    )
+    due: set[float] = (
+        set()
+    )  # when the film's clock has come to its clap, turn after turn; it is set back where pictures are late
     try:
         sound.start(lambda samples, moment: given_pieces.append((samples, moment)))
         while (clock := pictures.clock()) is None or clock.turn < 3:
@@ -174,7 +208,9 @@ def test_a_film_brings_its_sound_in_time_with_its_pictures_turn_after_turn(tmp_p
         pictures.close()
     loud = [(samples, moment) for samples, moment in given_pieces if np.abs(samples).max() > 0.15]
     heard = [moment + float(_onsets(samples, RATE)[0]) for samples, moment in loud]
-    first = [clap for k, clap in enumerate(heard) if k == 0 or clap - heard[k - 1] > 0.2]  # a clap may be in two pieces
+    first = [
+        clap for k, clap in enumerate(heard) if k == 0 or clap - heard[k - 1] > 0.2
+    ]  # a clap may be in two pieces
     assert len(first) >= 3
     assert max(min(abs(clap - moment) for moment in due) for clap in first) < 0.005
 
@@ -184,7 +220,11 @@ def test_a_film_without_sound_is_one_line(tmp_path: Path) -> None:
         video = film.add_stream("libx264", rate=30)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         for _ in range(3):
-            film.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+            film.mux(
+                video.encode(
+                    av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+                )
+            )
         film.mux(video.encode(None))
     pictures = FilmSource(tmp_path / "mute.mp4", repeat=True)
     assert not pictures.has_sound
@@ -216,15 +256,32 @@ print(json.dumps({"loudest": float(np.abs(samples).max()), "tone": tone,
 def test_a_real_microphone_is_heard(tmp_path: Path) -> None:
     pytest.importorskip("sounddevice")
     with pulse_audio(tmp_path) as environment:
-        listener = subprocess.Popen(python_command(_LISTEN), env=environment, text=True, stdin=subprocess.PIPE,
-                                    stdout=subprocess.PIPE)
+        listener = subprocess.Popen(
+            python_command(_LISTEN),
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         assert listener.stdout is not None
         finding = json.loads(listener.stdout.readline())
         assert finding["status"] == "ok"
         assert "default" in finding["found"]
         played = (tone(np.arange(2 * RATE) / RATE, 1000.0) * 32767).astype("<i2").tobytes()
-        subprocess.run(["pacat", "--playback", "--device=cable", "--raw", "--format=s16le", f"--rate={RATE}", "--channels=1"],
-                       input=played, env=environment, check=True)
+        subprocess.run(
+            [
+                "pacat",
+                "--playback",
+                "--device=cable",
+                "--raw",
+                "--format=s16le",
+                f"--rate={RATE}",
+                "--channels=1",
+            ],
+            input=played,
+            env=environment,
+            check=True,
+        )
         said, _ = listener.communicate("\n", timeout=60)
     heard = json.loads(said)
     assert heard["loudest"] > 0.3
@@ -234,13 +291,17 @@ def test_a_real_microphone_is_heard(tmp_path: Path) -> None:
 
 # ----- where it goes
 
+
 def read_sound(path: Path) -> tuple[Float32Array, int, float]:
     """Samples of a file's sound, their rate, and the second at which they begin."""
     with av.open(str(path)) as film:
         frames = list(film.decode(audio=0))
     first = frames[0]
-    return (np.concatenate([frame.to_ndarray()[0] for frame in frames]), first.sample_rate,
-            float((first.pts or 0) * (first.time_base or Fraction(0))))
+    return (
+        np.concatenate([frame.to_ndarray()[0] for frame in frames]),
+        first.sample_rate,
+        float((first.pts or 0) * (first.time_base or Fraction(0))),
+    )
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -265,7 +326,9 @@ def test_a_recording_has_each_sound_at_its_picture(suffix: str, tmp_path: Path) 
     sink.close()
     assert hearers == []
     samples, rate, begin = read_sound(sink.path)
-    np.testing.assert_allclose(begin + _onsets(samples, rate), [0.0, 1.0, 2.0, 3.0, 4.0], atol=0.025)
+    np.testing.assert_allclose(
+        begin + _onsets(samples, rate), [0.0, 1.0, 2.0, 3.0, 4.0], atol=0.025
+    )
     with av.open(str(sink.path)) as film:
         assert sum(1 for _ in film.decode(video=0)) == 150
         assert film.streams.audio[0].codec_context.name == "aac"
@@ -285,7 +348,11 @@ def test_a_muted_voice_is_silent_and_comes_back_without_a_click() -> None:
     heard: list[VoiceBlock] = []
     with voice_of(tone, silent=quiet.is_set) as voice:
         end = voice.hear(heard.append)
-        for wait_for in (lambda: voice.level > 0.3, lambda: voice.level == 0, lambda: voice.level > 0.3):
+        for wait_for in (
+            lambda: voice.level > 0.3,
+            lambda: voice.level == 0,
+            lambda: voice.level > 0.3,
+        ):
             deadline = time.monotonic() + PATIENCE
             while not wait_for():
                 assert time.monotonic() < deadline
@@ -295,7 +362,10 @@ def test_a_muted_voice_is_silent_and_comes_back_without_a_click() -> None:
         end()
     samples = np.concatenate([block.samples for block in heard])
     begin = np.nonzero(np.abs(samples) > 0.3)[0][0]
-    assert np.abs(np.diff(samples.astype(np.float64), 2))[begin:].max() < 1.3 * 0.5 * (2 * np.pi * TONE / RATE) ** 2
+    assert (
+        np.abs(np.diff(samples.astype(np.float64), 2))[begin:].max()
+        < 1.3 * 0.5 * (2 * np.pi * TONE / RATE) ** 2
+    )
     assert all(second.number == first.number + 1 for first, second in pairwise(heard))
 
 
@@ -353,7 +423,9 @@ def test_viewers_hear_the_voice_where_there_is_one(with_voice: bool) -> None:
     if not with_voice:
         assert heard == []
         return
-    samples = np.concatenate([frame.to_ndarray()[0, ::2] for frame in heard[-40:]]).astype(np.float64)  # stereo, interleaved
+    samples = np.concatenate([frame.to_ndarray()[0, ::2] for frame in heard[-40:]]).astype(
+        np.float64
+    )  # stereo, interleaved
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert abs(np.fft.rfftfreq(len(samples), 1 / RATE)[spectrum.argmax()] - TONE) < 5
     assert np.abs(samples).max() > 0.3 * 32767
@@ -369,7 +441,11 @@ class _LightOrDark:
 
     def read(self, timeout: float) -> TrackedFrame | None:
         frame = self._film.read(timeout)
-        return None if frame is None else turned(25 if frame.image.mean() > 120 else -25, time=frame.time)
+        return (
+            None
+            if frame is None
+            else turned(25 if frame.image.mean() > 120 else -25, time=frame.time)
+        )
 
     def close(self) -> None:
         self._film.close()
@@ -381,10 +457,22 @@ def test_lips_and_voice_are_together_in_a_session_s_recording(tmp_path: Path) ->
     write_clapping_film(tmp_path / "clap.mp4", seconds=4)
     film, measured = FilmSource(tmp_path / "clap.mp4", repeat=True), clocks()
     feed = MotionFeed(_LightOrDark(film), track=measured["track"], neck_pivot=_NECK)
-    session = LiveSession([actor_of("me", dressable_avatar(gaussians=4000))], SMALL, feed=feed, source_kind="file",
-                          script=motionless(), clocks=measured, keys={}, record_to=tmp_path / "me.mp4",
-                          recorder=lambda path: RecordingSink(path, fps=30, listen=voice.hear))
-    voice = Voice(FilmSound(film, tmp_path / "clap.mp4"), latency=session.picture_latency, silent=lambda: session.silent)
+    session = LiveSession(
+        [actor_of("me", dressable_avatar(gaussians=4000))],
+        SMALL,
+        feed=feed,
+        source_kind="file",
+        script=motionless(),
+        clocks=measured,
+        keys={},
+        record_to=tmp_path / "me.mp4",
+        recorder=lambda path: RecordingSink(path, fps=30, listen=voice.hear),
+    )
+    voice = Voice(
+        FilmSound(film, tmp_path / "clap.mp4"),
+        latency=session.picture_latency,
+        silent=lambda: session.silent,
+    )
     session.have_voice(voice)
     late: list[float] = []
     with session, contextlib.closing(voice):
@@ -404,9 +492,16 @@ def test_lips_and_voice_are_together_in_a_session_s_recording(tmp_path: Path) ->
     samples, rate, begin = read_sound(tmp_path / "me.mp4")
     heard = begin + _onsets(samples, rate)
     with av.open(str(tmp_path / "me.mp4")) as recorded:
-        frames = [(float((one.pts or 0) * (one.time_base or Fraction(0))), one.to_ndarray(format="gray"))
-                  for one in recorded.decode(video=0)]
-    heads = np.array([np.nonzero(np.abs(image[:64].astype(int) - int(image[0, 0])) > 25)[1].mean() for _, image in frames])
+        frames = [
+            (float((one.pts or 0) * (one.time_base or Fraction(0))), one.to_ndarray(format="gray"))
+            for one in recorded.decode(video=0)
+        ]
+    heads = np.array(
+        [
+            np.nonzero(np.abs(image[:64].astype(int) - int(image[0, 0])) > 25)[1].mean()
+            for _, image in frames
+        ]
+    )
     right = heads > (np.percentile(heads, 5) + np.percentile(heads, 95)) / 2
     turns = np.array([frames[k][0] for k in np.nonzero(right[1:] != right[:-1])[0] + 1])
     apart = np.array([clap - turns[np.abs(turns - clap).argmin()] for clap in heard])
@@ -415,8 +510,16 @@ def test_lips_and_voice_are_together_in_a_session_s_recording(tmp_path: Path) ->
 
 
 def test_without_a_voice_there_is_nothing_to_mute(tmp_path: Path) -> None:
-    session = LiveSession([actor_of("me", dressable_avatar(gaussians=500))], SMALL, feed=None, source_kind="none",
-                          script=motionless(), clocks=clocks(), keys={}, recorder=lambda path: RecordingSink(path, fps=30))
+    session = LiveSession(
+        [actor_of("me", dressable_avatar(gaussians=500))],
+        SMALL,
+        feed=None,
+        source_kind="none",
+        script=motionless(),
+        clocks=clocks(),
+        keys={},
+        recorder=lambda path: RecordingSink(path, fps=30),
+    )
     with session:
         assert session.state()["voice"] is None
         with pytest.raises(UserError, match="no voice to mute"):
@@ -450,25 +553,44 @@ def test_call_programs_hear_the_voice(device: str, tmp_path: Path) -> None:
     pytest.importorskip("sounddevice")
     source = "perse_live_microphone" if device == "auto" else "cable.monitor"
     with pulse_audio(tmp_path) as environment:
+
         def listed(kind: str) -> str:
-            return subprocess.run(["pactl", "list", kind], env=environment, capture_output=True, text=True, check=True).stdout
+            return subprocess.run(
+                ["pactl", "list", kind], env=environment, capture_output=True, text=True, check=True
+            ).stdout
 
         before = listed("modules")
         if device == "auto":  # what a killed session leaves behind is taken away by the next one
-            subprocess.run(python_command(_SPEAK, device, "dies"), env=environment, capture_output=True)
+            subprocess.run(
+                python_command(_SPEAK, device, "dies"), env=environment, capture_output=True
+            )
             assert "Description: perse-live microphone" in listed("sources")
-        speaker = subprocess.Popen(python_command(_SPEAK, device), env=environment, stdout=subprocess.PIPE, text=True)
+        speaker = subprocess.Popen(
+            python_command(_SPEAK, device), env=environment, stdout=subprocess.PIPE, text=True
+        )
         assert speaker.stdout is not None
-        assert speaker.stdout.readline().strip() == ("source perse-live microphone" if device == "auto" else "voice to pulse")
+        assert speaker.stdout.readline().strip() == (
+            "source perse-live microphone" if device == "auto" else "voice to pulse"
+        )
         assert listed("sources").count("Description: perse-live microphone\n") == (device == "auto")
-        listener = subprocess.Popen(["parec", f"--device={source}", "--raw", "--format=s16le", f"--rate={RATE}", "--channels=1"],
-                                    env=environment, stdout=subprocess.PIPE)
+        listener = subprocess.Popen(
+            [
+                "parec",
+                f"--device={source}",
+                "--raw",
+                "--format=s16le",
+                f"--rate={RATE}",
+                "--channels=1",
+            ],
+            env=environment,
+            stdout=subprocess.PIPE,
+        )
         speaker.communicate(timeout=60)
         listener.terminate()
         data, _ = listener.communicate()
         assert listed("modules").count("perse_live") == 0
         assert before.count("module-null-sink") == listed("modules").count("module-null-sink")
-    samples = np.frombuffer(data[:len(data) // 2 * 2], "<i2").astype(np.float64)
+    samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float64)
     spectrum = np.abs(np.fft.rfft(samples))
     assert np.abs(samples).max() > 0.3 * 32767
     assert abs(np.fft.rfftfreq(len(samples), 1 / RATE)[spectrum.argmax()] - 1000) < 5

@@ -120,10 +120,17 @@ def test_pictures_come_as_rgb_with_the_time_of_their_arrival(plug: Plug) -> None
 
 
 def test_what_the_camera_really_gives_can_be_read(plug: Plug) -> None:
-    source = CameraSource("/dev/video3", CameraConfig(width=1920, height=1080), open_capture=plug.open)
+    source = CameraSource(
+        "/dev/video3", CameraConfig(width=1920, height=1080), open_capture=plug.open
+    )
     source.close()
     assert source.name == "camera /dev/video3"
-    assert (source.format.width, source.format.height, source.format.fps, source.format.coding) == (128, 96, 30.0, "MJPG")
+    assert (source.format.width, source.format.height, source.format.fps, source.format.coding) == (
+        128,
+        96,
+        30.0,
+        "MJPG",
+    )
 
 
 def test_a_slow_reader_sees_the_newest_picture_only(plug: Plug) -> None:
@@ -149,7 +156,10 @@ def test_unplugged_it_is_lost_and_back_it_goes_on(plug: Plug) -> None:
         assert is_lost(source), "it says so as long as it is gone"
         with pytest.raises(SourceLost, match="plug it in again"):
             source.read(0.0)
-        began, tries = time.monotonic(), plug.openings  # in this order: the first of the two tries is after `began`
+        began, tries = (
+            time.monotonic(),
+            plug.openings,
+        )  # in this order: the first of the two tries is after `began`
         until(lambda: plug.openings >= tries + 2)
         assert time.monotonic() - began > 0.45, "at most two tries a second"
         plug.inserted.set()
@@ -199,12 +209,16 @@ def test_a_camera_that_gives_no_picture_is_refused(film: Path) -> None:
         plug.inserted.clear()
         return capture
 
-    with pytest.raises(UserError, match="camera 2 opens but gives no picture: close other programs"):
+    with pytest.raises(
+        UserError, match="camera 2 opens but gives no picture: close other programs"
+    ):
         CameraSource(2, CameraConfig(), open_capture=open_dark)
     assert plug.open_now == 0
 
 
-def test_a_missing_camera_says_what_there_is_and_what_to_do(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_camera_says_what_there_is_and_what_to_do(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(UserError, match="camera 97 cannot be opened") as caught:
         CameraSource(97, CameraConfig())
     message = str(caught.value)
@@ -248,15 +262,22 @@ def webcam(tmp_path: Path) -> FakeDevice:
 
 
 @pytest.mark.parametrize(("wanted", "got"), [(600, (640, 480)), (1920, (1280, 720))])
-def test_opencv_agrees_with_a_webcam_on_motion_jpeg(webcam: FakeDevice, wanted: int, got: tuple[int, int]) -> None:
+def test_opencv_agrees_with_a_webcam_on_motion_jpeg(
+    webcam: FakeDevice, wanted: int, got: tuple[int, int]
+) -> None:
     width, height = got
     cv2.imwrite(str(webcam.jpeg), cv2.cvtColor(picture(7, width, height), cv2.COLOR_RGB2BGR))
-    done = webcam.run(_WATCH + """
+    done = webcam.run(
+        _WATCH
+        + """
     print(source.format)
     print(time.monotonic() - frame.time >= 0.02)
     np.save(sys.argv[2], frame.image)
     source.close()
-    """, str(wanted), str(webcam.folder / "seen.npy"))
+    """,
+        str(wanted),
+        str(webcam.folder / "seen.npy"),
+    )
     assert done.returncode == 0, done.stderr
     assert webcam.format == f"{width} {height} MJPG"
     told, stamped = done.stdout.splitlines()
@@ -267,17 +288,23 @@ def test_opencv_agrees_with_a_webcam_on_motion_jpeg(webcam: FakeDevice, wanted: 
 
 
 def test_a_webcam_without_motion_jpeg_gives_raw_pictures(webcam: FakeDevice) -> None:
-    done = webcam.run(_WATCH + """
+    done = webcam.run(
+        _WATCH
+        + """
     later = source.read(10.0)
     print(source.format.coding, later.image.shape, int(later.image.mean()) > int(frame.image.mean()))
     source.close()
-    """, "640")
+    """,
+        "640",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "YUYV (480, 640, 3) True\n"
 
 
 def test_a_webcam_is_unplugged_and_comes_back(webcam: FakeDevice) -> None:
-    done = webcam.run(_WATCH + """
+    done = webcam.run(
+        _WATCH
+        + """
     gone = Path(sys.argv[2])
     for plugged in (False, True):
         gone.unlink() if plugged else gone.touch()
@@ -294,9 +321,15 @@ def test_a_webcam_is_unplugged_and_comes_back(webcam: FakeDevice) -> None:
                 print("back")
                 break
     source.close()
-    """, "640", str(webcam.gone))
+    """,
+        "640",
+        str(webcam.gone),
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "camera 10 is gone: plug it in again, or close the program that has taken it\nback\n"
+    assert (
+        done.stdout
+        == "camera 10 is gone: plug it in again, or close the program that has taken it\nback\n"
+    )
     assert done.stderr == "", "OpenCV stays quiet"
 
 
@@ -314,4 +347,6 @@ def test_the_list_of_cameras_shows_webcams_and_leaves_outputs_out(tmp_path: Path
     (tmp_path / "output").mkdir()
     seen = make_fake_device(tmp_path / "capture", "capture").run(program, str(system))
     assert seen.stdout == "[CameraInfo(index=10, name='Fake webcam', problem='')]\n", seen.stderr
-    assert make_fake_device(tmp_path / "output", "output").run(program, str(system)).stdout == "[]\n"
+    assert (
+        make_fake_device(tmp_path / "output", "output").run(program, str(system)).stdout == "[]\n"
+    )

@@ -64,7 +64,9 @@ def test_pictures_come_at_the_films_own_pace(tmp_path: Path) -> None:
             assert frame.time <= time.monotonic(), "none comes before it is due"
             frames.append(frame)
     source.close()
-    assert time.monotonic() - frames[0].time >= 8 / _RATE, "the last one is seen as long as the others"
+    assert time.monotonic() - frames[0].time >= 8 / _RATE, (
+        "the last one is seen as long as the others"
+    )
     seen = [index_of(frame) for frame in frames]
     assert seen == sorted(set(seen))
     assert seen[0] == 0
@@ -91,14 +93,18 @@ def test_who_comes_late_misses_pictures_and_the_film_goes_on(tmp_path: Path) -> 
     first = next_of(source)
     time.sleep(10 / _RATE)
     seen = [frame := next_of(source)]
-    while (index := index_of(frame)) < 10:  # where skipping takes longer than a picture, it is given up for one
+    while (
+        index := index_of(frame)
+    ) < 10:  # where skipping takes longer than a picture, it is given up for one
         seen.append(frame := next_of(source))
     assert len(seen) < 9, "most of the ten were skipped"
     assert frame.time - first.time == pytest.approx(index / _RATE, abs=2e-3)
     source.close()
 
 
-def test_after_a_long_sleep_the_clock_is_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_long_sleep_the_clock_is_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(film, "_LATE_FOR_GOOD", 1.0)
     source = FilmSource(film_of(tmp_path / "clip.mp4", 12), repeat=False)
     first = next_of(source)
@@ -130,7 +136,8 @@ class SlowFilm:
 
 
 def test_where_decoding_cannot_keep_up_the_film_slows_down_and_its_pictures_are_fresh(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = film_of(tmp_path / "clip.mp4", 40)
     monkeypatch.setattr(film, "_LATE_FOR_GOOD", LATE_FOR_GOOD)
     monkeypatch.setattr("runtime.sources.film.open_film", lambda path: SlowFilm(open_film(path)))
@@ -138,7 +145,9 @@ def test_where_decoding_cannot_keep_up_the_film_slows_down_and_its_pictures_are_
     next_of(source)
     for _ in range(12):
         before = time.monotonic()
-        assert next_of(source).time > before - LATE_FOR_GOOD, "else it is up to a second behind, for good"
+        assert next_of(source).time > before - LATE_FOR_GOOD, (
+            "else it is up to a second behind, for good"
+        )
     source.close()
 
 
@@ -150,7 +159,9 @@ def test_a_looped_film_goes_on_while_time_grows(tmp_path: Path) -> None:
     positions = [round((frame.time - first.time) * _RATE) for frame in frames]
     assert positions == sorted(set(positions))
     for frame, position in zip(frames, positions, strict=True):
-        assert frame.time - first.time == pytest.approx(position / _RATE, abs=2e-3), "the seam is as long as any step"
+        assert frame.time - first.time == pytest.approx(position / _RATE, abs=2e-3), (
+            "the seam is as long as any step"
+        )
         assert index_of(frame) == position % 3
 
 
@@ -172,7 +183,9 @@ def test_the_end_is_the_end_however_often_one_asks(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_is_not_due_yet_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
-    source = FilmSource(film_of(tmp_path / "clip.mp4", 2, times=[Fraction(0), Fraction(8)]), repeat=False)
+    source = FilmSource(
+        film_of(tmp_path / "clip.mp4", 2, times=[Fraction(0), Fraction(8)]), repeat=False
+    )
     next_of(source)
     assert source.read(0.0) is None
     assert source.read(0.05) is None
@@ -180,7 +193,9 @@ def test_a_picture_that_is_not_due_yet_is_waited_for_no_longer_than_asked(tmp_pa
 
 
 def test_closing_wakes_a_read(tmp_path: Path) -> None:
-    source = FilmSource(film_of(tmp_path / "clip.mp4", 2, times=[Fraction(0), Fraction(8)]), repeat=False)
+    source = FilmSource(
+        film_of(tmp_path / "clip.mp4", 2, times=[Fraction(0), Fraction(8)]), repeat=False
+    )
     next_of(source)
     answers: list[object] = []
     reader = threading.Thread(target=lambda: answers.append(source.read(900.0)))
@@ -196,13 +211,19 @@ def test_closing_wakes_a_read(tmp_path: Path) -> None:
 def test_what_is_no_film_is_refused_at_opening(tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no film")
-    for path, complaint in ((text, "not a video"), (tmp_path / "gone.mp4", "no such file"), (tmp_path, "not an ordinary file")):
+    for path, complaint in (
+        (text, "not a video"),
+        (tmp_path / "gone.mp4", "no such file"),
+        (tmp_path, "not an ordinary file"),
+    ):
         with pytest.raises(UserError, match=complaint):
             FilmSource(path, repeat=True)
 
 
 @pytest.mark.parametrize("damage", ["deleted", "emptied"])
-def test_a_repeated_film_whose_file_goes_away_goes_on_when_it_is_back(tmp_path: Path, damage: str) -> None:
+def test_a_repeated_film_whose_file_goes_away_goes_on_when_it_is_back(
+    tmp_path: Path, damage: str
+) -> None:
     path = film_of(tmp_path / "clip.mp4", 6)
     content = path.read_bytes()
     source = FilmSource(path, repeat=True)

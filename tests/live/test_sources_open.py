@@ -46,7 +46,9 @@ def test_a_number_or_device_is_a_camera(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["missing.mp4", "", BROWSER, "-1", "12345", "\u0663"])
-def test_anything_else_names_the_choices(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anything_else_names_the_choices(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="a video file, browser, vmc or none"):
         open_source(text)

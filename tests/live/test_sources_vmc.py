@@ -24,7 +24,10 @@ from runtime.sources.vmc import VmcSource, parse_vmc
 from runtime.tracker import TrackedFrame
 
 _FACING = np.diag([1.0, -1.0, -1.0])
-_UNITY_DOWN, _UNITY_UP = (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0)  # axes about which Unity's Quaternion.AngleAxis turns, degrees above 0
+_UNITY_DOWN, _UNITY_UP = (
+    (1.0, 0.0, 0.0),
+    (-1.0, 0.0, 0.0),
+)  # axes about which Unity's Quaternion.AngleAxis turns, degrees above 0
 _UNITY_RIGHT, _UNITY_LEFT = (0.0, 1.0, 0.0), (0.0, -1.0, 0.0)
 
 
@@ -61,7 +64,9 @@ def forward(frame: TrackedFrame) -> np.ndarray:
     return _FACING @ frame.R_cam_head[:, 2]
 
 
-def test_expressions_come_by_name_when_they_are_applied(source: VmcSource, client: SimpleUDPClient) -> None:
+def test_expressions_come_by_name_when_they_are_applied(
+    source: VmcSource, client: SimpleUDPClient
+) -> None:
     client.send_message("/VMC/Ext/Blend/Val", ["JawOpen", 0.25])  # as Perfect Sync writes it
     client.send_message("/VMC/Ext/Blend/Val", ["mouthSmileLeft", 0.75])  # as ARKit does
     assert source.read(0.1) is None, "nothing before it is applied"
@@ -92,7 +97,9 @@ def test_every_arkit_name_is_known(source: VmcSource, client: SimpleUDPClient) -
     np.testing.assert_allclose(next_of(source).expression, np.arange(52) / 100, atol=1e-6)
 
 
-def test_values_stay_until_they_are_sent_anew_and_within_their_range(source: VmcSource, client: SimpleUDPClient) -> None:
+def test_values_stay_until_they_are_sent_anew_and_within_their_range(
+    source: VmcSource, client: SimpleUDPClient
+) -> None:
     for value in (0.5, 7.0, -3.0):
         client.send_message("/VMC/Ext/Blend/Val", ["jawOpen", value])
         client.send_message("/VMC/Ext/Blend/Val", ["cheekPuff", 0.1])
@@ -104,14 +111,25 @@ def test_values_stay_until_they_are_sent_anew_and_within_their_range(source: Vmc
 
 
 @pytest.mark.parametrize("bone", ["Head", "Neck"])
-@pytest.mark.parametrize(("axis", "expected"), [
-    (_UNITY_LEFT, (math.sin(0.4), 0.0, math.cos(0.4))),    # the user's left is +x here, -x in Unity
-    (_UNITY_RIGHT, (-math.sin(0.4), 0.0, math.cos(0.4))),
-    (_UNITY_UP, (0.0, math.sin(0.4), math.cos(0.4))),
-    (_UNITY_DOWN, (0.0, -math.sin(0.4), math.cos(0.4))),
-])
-def test_the_head_turns_as_the_bone_does(source: VmcSource, client: SimpleUDPClient, bone: str, axis: tuple[float, float, float],
-                                         expected: tuple[float, float, float]) -> None:
+@pytest.mark.parametrize(
+    ("axis", "expected"),
+    [
+        (
+            _UNITY_LEFT,
+            (math.sin(0.4), 0.0, math.cos(0.4)),
+        ),  # the user's left is +x here, -x in Unity
+        (_UNITY_RIGHT, (-math.sin(0.4), 0.0, math.cos(0.4))),
+        (_UNITY_UP, (0.0, math.sin(0.4), math.cos(0.4))),
+        (_UNITY_DOWN, (0.0, -math.sin(0.4), math.cos(0.4))),
+    ],
+)
+def test_the_head_turns_as_the_bone_does(
+    source: VmcSource,
+    client: SimpleUDPClient,
+    bone: str,
+    axis: tuple[float, float, float],
+    expected: tuple[float, float, float],
+) -> None:
     send_bone(client, bone, angle_axis(math.degrees(0.4), axis))
     client.send_message("/VMC/Ext/Blend/Apply", [])
     frame = next_of(source)
@@ -119,14 +137,18 @@ def test_the_head_turns_as_the_bone_does(source: VmcSource, client: SimpleUDPCli
     assert np.linalg.det(frame.R_cam_head) == pytest.approx(1, abs=1e-5)
 
 
-def test_turned_to_the_users_left_the_nose_points_to_the_pictures_right(source: VmcSource, client: SimpleUDPClient) -> None:
+def test_turned_to_the_users_left_the_nose_points_to_the_pictures_right(
+    source: VmcSource, client: SimpleUDPClient
+) -> None:
     send_bone(client, "Head", angle_axis(30, _UNITY_LEFT))
     client.send_message("/VMC/Ext/Blend/Apply", [])
     nose = next_of(source).R_cam_head @ np.array([0.0, 0.0, 0.1])
     assert nose[0] > 0.04
 
 
-def test_tilted_to_the_left_shoulder_the_crown_goes_to_the_pictures_right(source: VmcSource, client: SimpleUDPClient) -> None:
+def test_tilted_to_the_left_shoulder_the_crown_goes_to_the_pictures_right(
+    source: VmcSource, client: SimpleUDPClient
+) -> None:
     # Unity, seen from behind the avatar along +z: x right, y up; turning x to y lifts the right ear
     send_bone(client, "Head", angle_axis(20, (0.0, 0.0, 1.0)))
     client.send_message("/VMC/Ext/Blend/Apply", [])
@@ -215,7 +237,9 @@ def test_only_one_sender_is_listened_to() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30])
-def test_values_that_are_no_numbers_change_nothing(source: VmcSource, client: SimpleUDPClient, value: float) -> None:
+def test_values_that_are_no_numbers_change_nothing(
+    source: VmcSource, client: SimpleUDPClient, value: float
+) -> None:
     client.send_message("/VMC/Ext/Blend/Val", ["jawOpen", 0.5])
     client.send_message("/VMC/Ext/Blend/Val", ["jawOpen", value])
     send_bone(client, "Head", [value, 0.0, 0.0, 1.0])
@@ -226,10 +250,21 @@ def test_values_that_are_no_numbers_change_nothing(source: VmcSource, client: Si
     np.testing.assert_allclose(frame.R_cam_head, _FACING)
 
 
-_NO_NUL = st.characters(codec="utf-8", exclude_characters="\0")  # NUL ends an OSC string; python-osc builds none with it
-_NAMES = st.sampled_from(["jawOpen", "Head", "Neck", "LeftEye", "eyeLookInLeft"]) | st.text(_NO_NUL, max_size=10)
-_VALUES = st.floats(width=32) | st.integers(-2**31, 2**31 - 1) | st.booleans() | st.text(_NO_NUL, max_size=5)
-_ADDRESSES = st.sampled_from(["/VMC/Ext/Blend/Val", "/VMC/Ext/Bone/Pos", "/VMC/Ext/OK", "/VMC/Ext/Blend/Apply", "/VMC/Ext/T"])
+_NO_NUL = st.characters(
+    codec="utf-8", exclude_characters="\0"
+)  # NUL ends an OSC string; python-osc builds none with it
+_NAMES = st.sampled_from(["jawOpen", "Head", "Neck", "LeftEye", "eyeLookInLeft"]) | st.text(
+    _NO_NUL, max_size=10
+)
+_VALUES = (
+    st.floats(width=32)
+    | st.integers(-(2**31), 2**31 - 1)
+    | st.booleans()
+    | st.text(_NO_NUL, max_size=5)
+)
+_ADDRESSES = st.sampled_from(
+    ["/VMC/Ext/Blend/Val", "/VMC/Ext/Bone/Pos", "/VMC/Ext/OK", "/VMC/Ext/Blend/Apply", "/VMC/Ext/T"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -240,9 +275,15 @@ def lasting_source() -> Iterator[VmcSource]:
 
 
 @examples(150, allowed=[HealthCheck.function_scoped_fixture])
-@given(data=st.lists(st.binary(max_size=200) | st.tuples(_ADDRESSES, _NAMES, st.lists(_VALUES, max_size=9)), max_size=4))
-def test_hostile_packets_leave_a_source_that_works(lasting_source: VmcSource,
-                                                   data: list[bytes | tuple[str, str, list[float | bool | str]]]) -> None:
+@given(
+    data=st.lists(
+        st.binary(max_size=200) | st.tuples(_ADDRESSES, _NAMES, st.lists(_VALUES, max_size=9)),
+        max_size=4,
+    )
+)
+def test_hostile_packets_leave_a_source_that_works(
+    lasting_source: VmcSource, data: list[bytes | tuple[str, str, list[float | bool | str]]]
+) -> None:
     client = SimpleUDPClient("127.0.0.1", lasting_source.port)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
         for item in data:
@@ -263,13 +304,19 @@ def test_hostile_packets_leave_a_source_that_works(lasting_source: VmcSource,
     assert ((frame.expression >= 0) & (frame.expression <= 1)).all()
 
 
-def test_a_flood_neither_grows_memory_nor_stops_the_source(source: VmcSource, client: SimpleUDPClient) -> None:
+def test_a_flood_neither_grows_memory_nor_stops_the_source(
+    source: VmcSource, client: SimpleUDPClient
+) -> None:
     endless_bundle = b"#bundle\0" + b"\0" * 8 + struct.pack(">i", -4)
     unknown = [OscMessageBuilder("/VMC/Ext/Blend/Val") for _ in range(200)]
     for number, message in enumerate(unknown):
         message.add_arg(f"unknown{number}" * 20)
         message.add_arg(0.5)
-    packets = [endless_bundle, b"/VMC/Ext/" + b"x" * 60_000, *(message.build().dgram for message in unknown)]
+    packets = [
+        endless_bundle,
+        b"/VMC/Ext/" + b"x" * 60_000,
+        *(message.build().dgram for message in unknown),
+    ]
     client.send_message("/VMC/Ext/Blend/Apply", [])
     next_of(source)
     tracemalloc.start()
@@ -294,7 +341,9 @@ def test_a_flood_neither_grows_memory_nor_stops_the_source(source: VmcSource, cl
 
 
 def test_a_port_that_is_taken_is_said(source: VmcSource) -> None:
-    with pytest.raises(UserError, match=f"127.0.0.1:{source.port}, the port is taken: close the program") as caught:
+    with pytest.raises(
+        UserError, match=f"127.0.0.1:{source.port}, the port is taken: close the program"
+    ) as caught:
         VmcSource(source.port)
     assert "\n" not in str(caught.value)
 

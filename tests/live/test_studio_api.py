@@ -41,13 +41,19 @@ def jpeg(image: np.ndarray, **options: object) -> bytes:
     return out.getvalue()
 
 
-def test_an_avatar_is_taken_in_shown_renamed_copied_exported_deleted_and_brought_back(served: Served, toy: bytes) -> None:
+def test_an_avatar_is_taken_in_shown_renamed_copied_exported_deleted_and_brought_back(
+    served: Served, toy: bytes
+) -> None:
     status, made = served.upload("api/studio/avatars", toy, "Ada%20L..perse")
     assert (status, made["name"]) == (201, "Ada L")
     place = f"api/studio/avatars/{made['id']}"
     told = served.ask("GET", "api/studio")[1]
     assert [one["name"] for one in told["avatars"]] == ["Ada L"] and told["writable"]
-    for kind, size in (("card", (320, 320)), ("turns", (11 * 320, 3 * 320)), ("expressions", (1760, 176))):
+    for kind, size in (
+        ("card", (320, 320)),
+        ("turns", (11 * 320, 3 * 320)),
+        ("expressions", (1760, 176)),
+    ):
         status, content = served.ask("GET", f"{place}/pictures/{kind}")
         assert status == 200 and Image.open(io.BytesIO(content)).size == size
     status, renamed = served.ask("POST", f"{place}/name", {"name": "Grace"})
@@ -69,16 +75,28 @@ def test_going_live(served: Served, toy: bytes) -> None:
     until(lambda: served.opened.session.drawn.wait(0, 0.1))
     state = served.ask("GET", "api/state")[1]
     assert state["avatars"][state["avatar"] - 1] == "Live"
-    assert next(one for one in served.ask("GET", "api/studio")[1]["avatars"] if one["id"] == made["id"])["on_stage"]
+    assert next(
+        one for one in served.ask("GET", "api/studio")[1]["avatars"] if one["id"] == made["id"]
+    )["on_stage"]
     served.ask("POST", f"api/studio/avatars/{made['id']}/name", {"name": "Alive"})
     assert "Alive" in served.ask("GET", "api/state")[1]["avatars"]
     served.ask("POST", "api/action", {"action": "picture", "width": 200, "height": 160, "fps": 24})
-    until(lambda: (found := served.opened.session.drawn.wait(0, 0.1)) and found[1].image.shape == (160, 200, 3))
+    until(
+        lambda: (
+            (found := served.opened.session.drawn.wait(0, 0.1))
+            and found[1].image.shape == (160, 200, 3)
+        )
+    )
     assert served.ask("GET", "api/state")[1]["target_fps"] == 24
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (b"PK\x03\x04", "Foreign.perse is not a usable perse-live avatar file"), (b"", "the file is empty")])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04", "Foreign.perse is not a usable perse-live avatar file"),
+        (b"", "the file is empty"),
+    ],
+)
 def test_foreign_files_are_no_avatars(served: Served, content: bytes, said: str) -> None:
     before = served.ask("GET", "api/studio")[1]["avatars"]
     status, answer = served.upload("api/studio/avatars", content, "Foreign.perse")
@@ -102,29 +120,55 @@ def test_a_photo_is_looked_at(served: Served) -> None:
 
 def test_two_people_and_a_photo_on_its_side(served: Served) -> None:
     astronaut = skimage.data.astronaut()
-    status, photo = served.upload("api/studio/photos", jpeg(np.concatenate([astronaut, astronaut], 1)), "two.jpg")
+    status, photo = served.upload(
+        "api/studio/photos", jpeg(np.concatenate([astronaut, astronaut], 1)), "two.jpg"
+    )
     assert status == 201 and len(photo["faces"]) == 2
     photo = served.upload("api/studio/photos", jpeg(np.rot90(astronaut).copy()), "side.jpg")[1]
     (face,) = photo["faces"]
     upright = served.upload("api/studio/photos", jpeg(astronaut), "up.jpg")[1]["faces"][0]
-    assert face["left"] == pytest.approx(upright["top"], abs=0.03)  # turned counter-clockwise, what was above is on the left
+    assert face["left"] == pytest.approx(
+        upright["top"], abs=0.03
+    )  # turned counter-clockwise, what was above is on the left
     assert face["top"] == pytest.approx(1 - upright["left"] - upright["width"], abs=0.03)
 
 
 def test_bad_photos_are_refused_in_words(served: Served) -> None:
-    assert served.upload("api/studio/photos", b"GIF89a nonsense", "a.gif")[1]["error"].startswith("a.gif: ")
-    assert "not a picture" in served.upload("api/studio/photos", b"no picture at all", "a.txt")[1]["error"]
-    assert "256 px" in served.upload("api/studio/photos", jpeg(skimage.data.astronaut()[:100]), "thin.jpg")[1]["error"]
+    assert served.upload("api/studio/photos", b"GIF89a nonsense", "a.gif")[1]["error"].startswith(
+        "a.gif: "
+    )
+    assert (
+        "not a picture"
+        in served.upload("api/studio/photos", b"no picture at all", "a.txt")[1]["error"]
+    )
+    assert (
+        "256 px"
+        in served.upload("api/studio/photos", jpeg(skimage.data.astronaut()[:100]), "thin.jpg")[1][
+            "error"
+        ]
+    )
     out = io.BytesIO()
     Image.new("1", (20_000, 15_000)).save(out, "PNG")  # 300 megapixels in a few kilobytes
-    assert "120 megapixels" in served.upload("api/studio/photos", out.getvalue(), "huge.png")[1]["error"]
+    assert (
+        "120 megapixels"
+        in served.upload("api/studio/photos", out.getvalue(), "huge.png")[1]["error"]
+    )
     out = io.BytesIO()
     frames = [Image.fromarray(skimage.data.astronaut()), Image.new("RGB", (512, 512))]
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
     photo = served.upload("api/studio/photos", out.getvalue(), "moving.gif")[1]
-    assert len(photo["faces"]) == 1 and photo["warnings"] == ["an animation: only its first frame is used"]
-    assert served.ask("POST", "api/studio/photos", data=b"x", headers={"Content-Type": "image/jpeg"})[0] == 415
-    assert served.upload("api/studio/photos", bytes(65 << 20), "long.jpg")[1]["error"].startswith("the file is larger than 64 MB")
+    assert len(photo["faces"]) == 1 and photo["warnings"] == [
+        "an animation: only its first frame is used"
+    ]
+    assert (
+        served.ask("POST", "api/studio/photos", data=b"x", headers={"Content-Type": "image/jpeg"})[
+            0
+        ]
+        == 415
+    )
+    assert served.upload("api/studio/photos", bytes(65 << 20), "long.jpg")[1]["error"].startswith(
+        "the file is larger than 64 MB"
+    )
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
@@ -134,8 +178,10 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
 
     async def begin() -> None:
         _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        writer.write(b"POST /api/studio/photos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
-                     b"Content-Length: 100000\r\n\r\n" + bytes(5000))
+        writer.write(
+            b"POST /api/studio/photos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
+            b"Content-Length: 100000\r\n\r\n" + bytes(5000)
+        )
         await writer.drain()
         while sorted(folder.iterdir()) == before:
             await asyncio.sleep(0.02)
@@ -147,7 +193,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
 
 def test_hints_before_a_camera_picture(served: Served) -> None:
     def hints(image: np.ndarray, pose: str = "front") -> list[str]:
-        status, said = served.ask("POST", f"api/studio/hints?pose={pose}", data=jpeg(image), headers=JPEG)
+        status, said = served.ask(
+            "POST", f"api/studio/hints?pose={pose}", data=jpeg(image), headers=JPEG
+        )
         assert status == 200, said
         return said["hints"]
 
@@ -165,15 +213,22 @@ def test_hints_before_a_camera_picture(served: Served) -> None:
     small = room.copy()
     small[200:320, 260:380] = np.asarray(Image.fromarray(near).resize((120, 120)))
     assert hints(small)[0] in ("no-face", "closer")
-    assert served.ask("POST", "api/studio/hints?pose=sideways", data=jpeg(room), headers=JPEG)[0] == 400
+    assert (
+        served.ask("POST", "api/studio/hints?pose=sideways", data=jpeg(room), headers=JPEG)[0]
+        == 400
+    )
     assert served.ask("POST", "api/studio/hints", data=b"none", headers=JPEG)[0] == 400
 
 
 def test_a_turned_head_is_told_from_the_other_side(served: Served) -> None:
     """The astronaut's head is turned a little to the picture's left or right; mirrored it is the other way."""
     astronaut = skimage.data.astronaut()
-    faces = [served.upload("api/studio/photos", jpeg(np.ascontiguousarray(image)), "a.jpg")[1]["faces"][0]
-             for image in (astronaut, astronaut[:, ::-1])]
+    faces = [
+        served.upload("api/studio/photos", jpeg(np.ascontiguousarray(image)), "a.jpg")[1]["faces"][
+            0
+        ]
+        for image in (astronaut, astronaut[:, ::-1])
+    ]
     assert faces[0]["yaw"] == pytest.approx(-faces[1]["yaw"], abs=4)
     assert faces[0]["pitch"] == pytest.approx(faces[1]["pitch"], abs=4)
 
@@ -181,9 +236,15 @@ def test_a_turned_head_is_told_from_the_other_side(served: Served) -> None:
 def test_nothing_is_built_without_consent_or_with_nonsense(served: Served) -> None:
     photo = served.upload("api/studio/photos", jpeg(skimage.data.astronaut()), "a.jpg")[1]
     wish = {"photo": photo["id"], "name": "Ada", "consent": True}
-    for change, said in (({"consent": False}, "consent"), ({"consent": "yes"}, "consent"), ({"photo": "../x"}, "not here any"),
-                         ({"name": ""}, "name"), ({"crop": [1, 2, 3]}, "crop"), ({"looks": ["--help"]}, "no built-in look"),
-                         ({"extras": [1]}, "extras")):
+    for change, said in (
+        ({"consent": False}, "consent"),
+        ({"consent": "yes"}, "consent"),
+        ({"photo": "../x"}, "not here any"),
+        ({"name": ""}, "name"),
+        ({"crop": [1, 2, 3]}, "crop"),
+        ({"looks": ["--help"]}, "no built-in look"),
+        ({"extras": [1]}, "extras"),
+    ):
         status, answer = served.ask("POST", "api/studio/builds", {**wish, **change})
         assert status == 400 and said in answer["error"], change
     assert served.ask("GET", "api/studio")[1]["jobs"] == []
@@ -197,24 +258,37 @@ def test_presets_and_backgrounds(served: Served) -> None:
     status, kept = served.upload("api/studio/backgrounds", jpeg(skimage.data.chelsea()), "cat.jpg")
     assert status == 201
     assert served.ask("GET", f"api/studio/backgrounds/{kept['name']}")[0] == 200
-    assert served.ask("POST", "api/action", {"action": "background", "background": kept["name"]})[0] == 200
+    assert (
+        served.ask("POST", "api/action", {"action": "background", "background": kept["name"]})[0]
+        == 200
+    )
     assert served.ask("GET", "api/state")[1]["background"] == kept["name"]
     served.ask("POST", "api/action", {"action": "background", "background": "d9dbde"})
     served.ask("DELETE", f"api/studio/backgrounds/{kept['name']}")
     assert served.ask("GET", "api/studio")[1]["backgrounds"] == []
-    assert served.ask("POST", "api/action", {"action": "background", "background": kept["name"]})[0] == 400
+    assert (
+        served.ask("POST", "api/action", {"action": "background", "background": kept["name"]})[0]
+        == 400
+    )
     assert "no.jpg" in served.upload("api/studio/backgrounds", b"no picture", "no.jpg")[1]["error"]
 
 
 def test_settings_of_the_stage_are_there_again(tmp_path: Path) -> None:
     with studio(tmp_path, remember=True) as served:
-        for action in ({"action": "background", "background": "336699"}, {"action": "mirror"},
-                       {"action": "gain", "region": "mouth", "value": 1.5},
-                       {"action": "picture", "width": 320, "height": 240, "fps": 24}):
+        for action in (
+            {"action": "background", "background": "336699"},
+            {"action": "mirror"},
+            {"action": "gain", "region": "mouth", "value": 1.5},
+            {"action": "picture", "width": 320, "height": 240, "fps": 24},
+        ):
             assert served.ask("POST", "api/action", action)[0] == 200
     with studio(tmp_path, remember=True) as served:
         state = served.ask("GET", "api/state")[1]
-        assert (state["background"], state["mirror"], state["gains"]["mouth"]) == ("336699", True, 1.5)
+        assert (state["background"], state["mirror"], state["gains"]["mouth"]) == (
+            "336699",
+            True,
+            1.5,
+        )
         assert (state["size"], state["target_fps"]) == ([320, 240], 24)
 
 
@@ -224,11 +298,24 @@ def test_a_link_to_watch_gives_no_other_right(tmp_path: Path) -> None:
         assert urlsplit(link).path == "/watch"
         viewer = link.partition("#token=")[2]
         assert served.ask("GET", "api/watch", token=viewer) == (200, {"size": [128, 128]})
-        for method, path in (("GET", "api/state"), ("GET", "api/stats"), ("POST", "api/action"), ("GET", "api/studio"),
-                             ("POST", "api/studio/avatars"), ("POST", "whip"), ("GET", "recording"), ("POST", "recording")):
+        for method, path in (
+            ("GET", "api/state"),
+            ("GET", "api/stats"),
+            ("POST", "api/action"),
+            ("GET", "api/studio"),
+            ("POST", "api/studio/avatars"),
+            ("POST", "whip"),
+            ("GET", "recording"),
+            ("POST", "recording"),
+        ):
             assert served.ask(method, path, token=viewer)[0] == 403, path
         assert served.ask("GET", "api/studio", token="")[0] == 401
-        assert served.ask("POST", "whep", token=viewer, data=b"x", headers={"Content-Type": "application/sdp"})[0] == 400
+        assert (
+            served.ask(
+                "POST", "whep", token=viewer, data=b"x", headers={"Content-Type": "application/sdp"}
+            )[0]
+            == 400
+        )
 
 
 def test_a_viewers_data_channel_tells_and_takes_nothing(tmp_path: Path) -> None:

@@ -43,7 +43,11 @@ def build(served: Served, **change: object) -> str:
 
 
 def workers() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "perse_live.cli.studio_worker" in " ".join(one.cmdline())]
+    return [
+        one
+        for one in psutil.Process().children()
+        if "perse_live.cli.studio_worker" in " ".join(one.cmdline())
+    ]
 
 
 def test_a_photo_becomes_an_avatar_with_a_look(served: Served) -> None:
@@ -65,15 +69,21 @@ def test_a_photo_becomes_an_avatar_with_a_look(served: Served) -> None:
     assert (entry.name, entry.id, entry.likeness is not None) == ("Eileen", done["result"], True)
     assert (entry.path.parent / "photos" / "Eileen.jpg").is_file()
     assert not list(served.studio.photos.folder.glob("upload-1*")), "the photo is deleted"
-    assert served.ask("POST", f"api/studio/avatars/{entry.id}/name", {"name": "Other"})[0] == 400, "its looks are being learnt"
+    assert served.ask("POST", f"api/studio/avatars/{entry.id}/name", {"name": "Other"})[0] == 400, (
+        "its looks are being learnt"
+    )
     until(lambda: not served.studio.jobs.busy_with(entry.id))
     drawn = served.ask("POST", f"api/studio/avatars/{entry.id}/looks/pictures")[1]["job"]
     assert served.ended(drawn)["state"] == "done"
     for look in served.ask("GET", f"api/studio/avatars/{entry.id}/looks")[1]["looks"]:
         assert look["picture"] and look["key"] == (1 if look["name"] == "eyes-blue" else 0)
-        content = served.ask("GET", f"api/studio/avatars/{entry.id}/looks/{look['name']}/picture")[1]
+        content = served.ask("GET", f"api/studio/avatars/{entry.id}/looks/{look['name']}/picture")[
+            1
+        ]
         assert Image.open(io.BytesIO(content)).mode == "RGBA"
-    assert served.ask("POST", f"api/studio/avatars/{entry.id}/looks/pictures")[1]["job"] == "", "all are there"
+    assert served.ask("POST", f"api/studio/avatars/{entry.id}/looks/pictures")[1]["job"] == "", (
+        "all are there"
+    )
     avatar = load_avatar(entry.path)
     assert [one.name for one in avatar.attributes] == ["eyes-blue"]
     assert avatar.provenance.consent_by.endswith("asked in the studio and ticked there")
@@ -84,7 +94,9 @@ def test_a_photo_without_a_face_fails_in_the_builders_words(served: Served) -> N
     out = io.BytesIO()
     Image.fromarray(skimage.data.coffee()).save(out, "PNG")
     done = served.ended(build(served, photo=photo(served, out.getvalue(), "cup of coffee.png")))
-    assert done["state"] == "failed" and done["error"].startswith("cup of coffee.png: no human face found; use a photo")
+    assert done["state"] == "failed" and done["error"].startswith(
+        "cup of coffee.png: no human face found; use a photo"
+    )
 
 
 def test_a_job_is_cancelled_and_the_next_one_begins(served: Served) -> None:

@@ -39,7 +39,12 @@ def names(library: Library) -> list[str]:
 
 def test_what_is_told_of_an_avatar(library: Library) -> None:
     entry = library.entries()[0]
-    assert (entry.name, entry.problem, entry.likeness, entry.warnings) == ("Ada", "", None, ("it is only a toy",))
+    assert (entry.name, entry.problem, entry.likeness, entry.warnings) == (
+        "Ada",
+        "",
+        None,
+        ("it is only a toy",),
+    )
     assert entry.made.startswith("2026-01-01") and entry.bytes == entry.path.stat().st_size
     assert library.get(entry.id) == entry
     assert not entry.path.stat().st_mode & 0o077, "it is somebody's face: for its owner only"
@@ -76,25 +81,40 @@ def test_a_deleted_avatar_does_not_replace_a_new_one(library: Library, toy: Path
     assert library.restore(mark).name == "Ada 2"
 
 
-def test_files_of_other_versions_and_foreign_ones_are_shown_with_what_is_wrong(library: Library, toy: Path) -> None:
+def test_files_of_other_versions_and_foreign_ones_are_shown_with_what_is_wrong(
+    library: Library, toy: Path
+) -> None:
     content = toy.read_bytes()
     size = struct.unpack("<Q", content[:8])[0]
-    for name, version in (("older", OLDEST_VERSION - 1), ("oldest", OLDEST_VERSION), ("newer", FORMAT_VERSION + 1)):
-        header = json.loads(content[8:8 + size])
+    for name, version in (
+        ("older", OLDEST_VERSION - 1),
+        ("oldest", OLDEST_VERSION),
+        ("newer", FORMAT_VERSION + 1),
+    ):
+        header = json.loads(content[8 : 8 + size])
         manifest = json.loads(header["__metadata__"]["manifest"])
         header["__metadata__"]["manifest"] = json.dumps({**manifest, "format_version": version})
         text = json.dumps(header).encode()
-        (library.folder / f"{name}.perse").write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size:])
+        (library.folder / f"{name}.perse").write_bytes(
+            struct.pack("<Q", len(text)) + text + content[8 + size :]
+        )
     (library.folder / "foreign.perse").write_bytes(b"PK\x03\x04 a foreign file, renamed")
     (library.folder / "notes.txt").write_text("no avatar")
     assert {entry.name: entry.problem for entry in library.entries()} == {
-        "Ada": "", "older": "old", "oldest": "", "newer": "new", "foreign": "damaged"}
+        "Ada": "",
+        "older": "old",
+        "oldest": "",
+        "newer": "new",
+        "foreign": "damaged",
+    }
     with pytest.raises(UserError, match="not a usable perse-live avatar file"):
         library.take_in(library.folder / "foreign.perse", "Foreign")
     assert "Foreign" not in names(library), "nothing of a refused file stays"
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind this user")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind this user"
+)
 def test_a_library_that_may_only_be_read(library: Library) -> None:
     library.folder.chmod(0o500)
     try:
@@ -146,7 +166,9 @@ def test_what_is_remembered(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.remember(background="photo", mirror=True)
     kept.keep_preset(Preset("Party", "p", {"hat-wide": 1.0}))
-    kept.keep_preset(preset_of({"name": "party", "key": "", "weights": {"beard-full": 0.5, "hat-cap": 0}}))
+    kept.keep_preset(
+        preset_of({"name": "party", "key": "", "weights": {"beard-full": 0.5, "hat-cap": 0}})
+    )
     again = Kept(tmp_path)
     assert again.stage == {"background": "photo", "mirror": True}
     assert again.presets() == [Preset("party", "", {"beard-full": 0.5})]
@@ -156,9 +178,19 @@ def test_what_is_remembered(tmp_path: Path) -> None:
     assert Kept(tmp_path).stage == {}
 
 
-@pytest.mark.parametrize("message", [{}, {"name": "x"}, {"name": "x", "weights": []}, {"name": "x", "weights": {"a b": 1}},
-                                     {"name": "x", "weights": {"a": 2}}, {"name": "x", "weights": {"a": True}},
-                                     {"name": "", "weights": {}}, {"name": "x", "key": "ab", "weights": {}}])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"name": "x"},
+        {"name": "x", "weights": []},
+        {"name": "x", "weights": {"a b": 1}},
+        {"name": "x", "weights": {"a": 2}},
+        {"name": "x", "weights": {"a": True}},
+        {"name": "", "weights": {}},
+        {"name": "x", "key": "ab", "weights": {}},
+    ],
+)
 def test_what_is_no_preset(message: dict[str, object]) -> None:
     with pytest.raises(UserError):
         preset_of(message)

@@ -18,7 +18,10 @@ from runtime.web.pages import PAGE_FOLDER
 from toys import toy_avatar
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Generator[Any, None, No
 @pytest.fixture
 def page(browser: Any, served: Served) -> Generator[Any, None, None]:
     complaints: list[str] = []
-    page = open_page(browser, served.opened.url, complaints, viewport={"width": 1280, "height": 860})
+    page = open_page(
+        browser, served.opened.url, complaints, viewport={"width": 1280, "height": 860}
+    )
     yield page
     assert page.evaluate("window.violations") == []
     page.context.close()
@@ -77,7 +82,11 @@ def test_from_the_camera_to_being_live_with_a_hat(page: Any, served: Served, bro
     assert serious(page) == []
     page.get_by_role("button", name="Go live").click()
     page.wait_for_selector("#cover", state="hidden")
-    until(lambda: page.evaluate("document.querySelector('#video').getVideoPlaybackQuality().totalVideoFrames > 10"))
+    until(
+        lambda: page.evaluate(
+            "document.querySelector('#video').getVideoPlaybackQuality().totalVideoFrames > 10"
+        )
+    )
     page.locator("#camera-dock").click()
     if page.get_by_role("dialog").is_visible():
         page.get_by_role("button", name="Continue").click()
@@ -95,11 +104,15 @@ def test_from_the_camera_to_being_live_with_a_hat(page: Any, served: Served, bro
     assert [one.name for one in load_avatar(entry.path).attributes] == ["hat-wide"]
 
 
-def test_avatars_are_dropped_renamed_and_brought_back(page: Any, served: Served, tmp_path: Path) -> None:
+def test_avatars_are_dropped_renamed_and_brought_back(
+    page: Any, served: Served, tmp_path: Path
+) -> None:
     save_avatar(tmp_path / "Toy.perse", toy_avatar())
     page.get_by_role("heading", name="Become your avatar").wait_for()
     assert serious(page) == []
-    page.set_input_files("input[accept='.perse']", [str(tmp_path / "Toy.perse"), str(tmp_path / "Toy.perse")])
+    page.set_input_files(
+        "input[accept='.perse']", [str(tmp_path / "Toy.perse"), str(tmp_path / "Toy.perse")]
+    )
     page.get_by_role("heading", name="Toy 2").wait_for()
     page.get_by_role("button", name="More for Toy 2").click()
     page.get_by_role("menuitem", name="Rename").click()
@@ -145,14 +158,28 @@ def test_bad_photos_and_two_faces(page: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_views_fit_into_a_window_in_german(browser: Any, served: Served, tmp_path: Path, width: int) -> None:
+def test_views_fit_into_a_window_in_german(
+    browser: Any, served: Served, tmp_path: Path, width: int
+) -> None:
     save_avatar(tmp_path / "Toy.perse", toy_avatar())
     toy = served.studio.library.take_in(tmp_path / "Toy.perse", "Ein ziemlich langer Name")
     complaints: list[str] = []
-    page = open_page(browser, served.opened.url, complaints, locale="de-DE", color_scheme="dark",
-                     viewport={"width": width, "height": 780}, has_touch=width < 500, is_mobile=width < 500)
-    for view, heading in (("gallery", "Deine Avatare"), ("new", "Neuer Avatar"), ("camera", "Schau in die Kamera"),
-                          (f"looks-{toy.id}", "Aussehen von Ein ziemlich langer Name")):
+    page = open_page(
+        browser,
+        served.opened.url,
+        complaints,
+        locale="de-DE",
+        color_scheme="dark",
+        viewport={"width": width, "height": 780},
+        has_touch=width < 500,
+        is_mobile=width < 500,
+    )
+    for view, heading in (
+        ("gallery", "Deine Avatare"),
+        ("new", "Neuer Avatar"),
+        ("camera", "Schau in die Kamera"),
+        (f"looks-{toy.id}", "Aussehen von Ein ziemlich langer Name"),
+    ):
         page.evaluate("(view) => { location.hash = `view=${view}`; }", view)
         page.get_by_role("heading", name=heading).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
@@ -177,7 +204,9 @@ def test_the_page_is_light(served: Served) -> None:
     sent = 0
     for path in sorted(one for one in PAGE_FOLDER.rglob("*") if one.is_file()):
         name = path.relative_to(PAGE_FOLDER).as_posix()
-        status, content = served.ask("GET", f"static/{name}", headers={"Accept-Encoding": "gzip"}, auto_decompress=False)
+        status, content = served.ask(
+            "GET", f"static/{name}", headers={"Accept-Encoding": "gzip"}, auto_decompress=False
+        )
         assert status == 200
         sent += len(content)
     assert sent < 150_000, "300 kB are allowed"

@@ -30,15 +30,25 @@ JSON, SDP = {"Content-Type": "application/json"}, {"Content-Type": "application/
 
 def ask(url: str, method: str, path: str, **options: Any) -> tuple[int, Any, dict[str, str]]:
     """Status, JSON or text, and headers."""
+
     async def request() -> tuple[int, Any, dict[str, str]]:
         base, _, fragment = url.partition("#")
         if token := fragment.partition("=")[2]:
-            options["headers"] = {"Authorization": f"Bearer {unquote(token)}", **options.get("headers", {})}
+            options["headers"] = {
+                "Authorization": f"Bearer {unquote(token)}",
+                **options.get("headers", {}),
+            }
         connector = aiohttp.TCPConnector(ssl=options.pop("ssl", True))
-        async with aiohttp.ClientSession(connector=connector) as http, \
-                http.request(method, f"{base}{path}", **options) as reply:
+        async with (
+            aiohttp.ClientSession(connector=connector) as http,
+            http.request(method, f"{base}{path}", **options) as reply,
+        ):
             body = await reply.read()
-            parsed = json.loads(body) if body and reply.content_type == "application/json" else body.decode()
+            parsed = (
+                json.loads(body)
+                if body and reply.content_type == "application/json"
+                else body.decode()
+            )
             return reply.status, parsed, dict(reply.headers)
 
     return asyncio.run(request())
@@ -48,36 +58,60 @@ def test_state_figures_and_actions() -> None:
     with serving() as served:
         assert ask(served.url, "GET", "api/state")[:2] == (200, {"hidden": False, "acts": 0})
         assert ask(served.url, "GET", "api/stats")[:2] == (200, {"fps": 30.0})
-        answer = ask(served.url, "POST", "api/action", data='{"action": "hide", "on": true}', headers=JSON)
+        answer = ask(
+            served.url, "POST", "api/action", data='{"action": "hide", "on": true}', headers=JSON
+        )
         assert answer[:2] == (200, {"hidden": True, "acts": 1})
         assert served.session.acts == [Hide(on=True)]
 
 
-@pytest.mark.parametrize(("method", "path", "options", "status"), [
-    ("GET", "nothing", {}, 404),
-    ("GET", "static/../server.py", {}, 404),
-    ("GET", "static/%2e%2e/server.py", {}, 404),
-    ("GET", "static/nothing.js", {}, 404),
-    ("DELETE", "whep/nobody", {}, 404),
-    ("DELETE", "whip/nobody", {}, 404),
-    ("POST", "api/state", {}, 405),
-    ("GET", "whep", {}, 405),
-    ("OPTIONS", "whep", {}, 405),
-    ("POST", "api/action", {"data": "{}"}, 415),
-    ("POST", "whep", {"data": "v=0"}, 415),
-    ("POST", "whep", {"json": {}}, 415),
-    ("POST", "api/action", {"data": "{", "headers": JSON}, 400),
-    ("POST", "api/action", {"data": b"\xff", "headers": JSON}, 400),
-    ("POST", "api/action", {"data": '{"action": "attribute", "name": "beard"}', "headers": JSON}, 400),
-    ("POST", "api/action", {"data": " " * 16_385, "headers": JSON}, 413),
-    ("POST", "whep", {"data": "v=0\r\n" + "a=x\r\n" * 20_000, "headers": SDP}, 413),
-    ("POST", "whep", {"data": "", "headers": SDP}, 400),
-    ("POST", "whep", {"data": "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "headers": SDP}, 400),
-    ("POST", "whep", {"data": "v=0\r\na=fingerprint:x y\r\nm=video\r\nm=video 9 a 96\r\n", "headers": SDP}, 400),
-    ("POST", "whep", {"data": "v=0\r\na=fingerprint:x\r\nm=video 9 UDP x\r\na=rtpmap:96 VP8/90000", "headers": SDP}, 400),
-])
-def test_what_cannot_be_answered_is_said_in_one_line(method: str, path: str, options: dict[str, Any], status: int,
-                                                     caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status"),
+    [
+        ("GET", "nothing", {}, 404),
+        ("GET", "static/../server.py", {}, 404),
+        ("GET", "static/%2e%2e/server.py", {}, 404),
+        ("GET", "static/nothing.js", {}, 404),
+        ("DELETE", "whep/nobody", {}, 404),
+        ("DELETE", "whip/nobody", {}, 404),
+        ("POST", "api/state", {}, 405),
+        ("GET", "whep", {}, 405),
+        ("OPTIONS", "whep", {}, 405),
+        ("POST", "api/action", {"data": "{}"}, 415),
+        ("POST", "whep", {"data": "v=0"}, 415),
+        ("POST", "whep", {"json": {}}, 415),
+        ("POST", "api/action", {"data": "{", "headers": JSON}, 400),
+        ("POST", "api/action", {"data": b"\xff", "headers": JSON}, 400),
+        (
+            "POST",
+            "api/action",
+            {"data": '{"action": "attribute", "name": "beard"}', "headers": JSON},
+            400,
+        ),
+        ("POST", "api/action", {"data": " " * 16_385, "headers": JSON}, 413),
+        ("POST", "whep", {"data": "v=0\r\n" + "a=x\r\n" * 20_000, "headers": SDP}, 413),
+        ("POST", "whep", {"data": "", "headers": SDP}, 400),
+        ("POST", "whep", {"data": "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "headers": SDP}, 400),
+        (
+            "POST",
+            "whep",
+            {"data": "v=0\r\na=fingerprint:x y\r\nm=video\r\nm=video 9 a 96\r\n", "headers": SDP},
+            400,
+        ),
+        (
+            "POST",
+            "whep",
+            {
+                "data": "v=0\r\na=fingerprint:x\r\nm=video 9 UDP x\r\na=rtpmap:96 VP8/90000",
+                "headers": SDP,
+            },
+            400,
+        ),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_one_line(
+    method: str, path: str, options: dict[str, Any], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     with serving() as served:
         got, body, headers = ask(served.url, method, path, **options)
         assert got == status
@@ -103,15 +137,24 @@ def test_a_body_in_pieces_is_bounded_too() -> None:
 def test_every_answer_forbids_what_a_page_does_not_need() -> None:
     with serving() as served:
         headers = ask(served.url, "GET", "api/state")[2]
-        assert "script-src 'self'" in headers["Content-Security-Policy"] and "unsafe" not in headers["Content-Security-Policy"]
-        assert headers["Referrer-Policy"] == "no-referrer" and headers["Cache-Control"] == "no-store"
+        assert (
+            "script-src 'self'" in headers["Content-Security-Policy"]
+            and "unsafe" not in headers["Content-Security-Policy"]
+        )
+        assert (
+            headers["Referrer-Policy"] == "no-referrer" and headers["Cache-Control"] == "no-store"
+        )
 
 
 def test_the_page_is_served() -> None:
     with serving() as served:
         for path in ("", "obs"):
             status, text, headers = ask(served.url, "GET", path)
-            assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8" and "<!doctype html>" in text.lower()
+            assert (
+                status == 200
+                and headers["Content-Type"] == "text/html; charset=utf-8"
+                and "<!doctype html>" in text.lower()
+            )
             files = re.findall(r'(?:src|href)="/(static/[^"]+)"', text)
             assert files
             for file in files:
@@ -129,8 +172,13 @@ def test_the_last_recording_can_be_fetched_and_nothing_else(tmp_path: Path) -> N
         served.session.recorded.write_bytes(b"film")
         status, text, headers = ask(served.url, "GET", "recording")
         assert (status, text) == (200, "film")
-        assert headers["Content-Disposition"] == 'attachment; filename="my__film_.mp4"' and headers["Content-Type"] == "video/mp4"
-        assert ask(served.url, "GET", "recording", headers={"Origin": "http://evil.example"})[0] == 403
+        assert (
+            headers["Content-Disposition"] == 'attachment; filename="my__film_.mp4"'
+            and headers["Content-Type"] == "video/mp4"
+        )
+        assert (
+            ask(served.url, "GET", "recording", headers={"Origin": "http://evil.example"})[0] == 403
+        )
 
 
 def test_a_recordings_address_works_once_and_without_the_token(tmp_path: Path) -> None:
@@ -153,12 +201,18 @@ def test_wrong_tokens_are_slowed_down_and_right_ones_are_not() -> None:
     assert [delays.delay("192.0.2.1", 0.0) for _ in range(3)] == [0.5, 1.0, 1.5]
     assert delays.delay("192.0.2.2", 0.0) == 0.5
     assert delays.delay("192.0.2.1", 100.0) == 0.5
-    assert [math.isinf(delays.delay("2001:db8::" + str(k), 0.0)) for k in range(30)] == [False] * 21 + [True] * 9
+    assert [math.isinf(delays.delay("2001:db8::" + str(k), 0.0)) for k in range(30)] == [
+        False
+    ] * 21 + [True] * 9
     with serving(WebConfig(port=0, token="a-long-secret")) as served:
+
         async def guess() -> tuple[list[int], int]:
             async with aiohttp.ClientSession(served.url.partition("#")[0]) as http:
+
                 async def status(token: str) -> int:
-                    async with http.get("api/state", headers={"Authorization": f"Bearer {token}"}) as reply:
+                    async with http.get(
+                        "api/state", headers={"Authorization": f"Bearer {token}"}
+                    ) as reply:
                         return reply.status
 
                 wrong = [asyncio.create_task(status(f"guess-{k}")) for k in range(40)]
@@ -174,9 +228,17 @@ def test_wrong_tokens_are_slowed_down_and_right_ones_are_not() -> None:
 
 def test_other_sites_are_turned_away() -> None:
     with serving() as served:
-        for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"},
-                        {"Host": "evil.example", "Origin": "http://evil.example"}):
-            for method, path in (("GET", "api/state"), ("POST", "whep"), ("GET", "static/favicon.svg")):
+        for headers in (
+            {"Host": "evil.example"},
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Host": "evil.example", "Origin": "http://evil.example"},
+        ):
+            for method, path in (
+                ("GET", "api/state"),
+                ("POST", "whep"),
+                ("GET", "static/favicon.svg"),
+            ):
                 assert ask(served.url, method, path, headers=headers)[0] == 403
         port = served.url.rsplit(":", 1)[1].rstrip("/")
         own = {"Host": f"localhost:{port}", "Origin": f"http://localhost:{port}"}
@@ -190,19 +252,36 @@ def test_a_server_for_others_needs_the_token(caplog: pytest.LogCaptureFixture) -
         port = int(base.rstrip("/").rsplit(":", 1)[1])
         local = f"http://127.0.0.1:{port}/"
         assert len(token) >= 20
-        for request in ("GET api/state", "GET recording", "POST recording", "POST whep", "POST whip", "DELETE whep/x",
-                        "POST api/action", "GET no", "POST ", "GET recording?ticket=wrong"):
+        for request in (
+            "GET api/state",
+            "GET recording",
+            "POST recording",
+            "POST whep",
+            "POST whip",
+            "DELETE whep/x",
+            "POST api/action",
+            "GET no",
+            "POST ",
+            "GET recording?ticket=wrong",
+        ):
             method, path = request.split(" ")
             assert ask(local, method, path)[0] == 401
             assert ask(f"{local}#token=wrong", method, path)[0] == 401
-        assert ask(local, "GET", f"api/state?token={token}")[0] == 401, "addresses stay in logs and histories"
+        assert ask(local, "GET", f"api/state?token={token}")[0] == 401, (
+            "addresses stay in logs and histories"
+        )
         assert ask(f"{local}#token={token}", "GET", "api/state")[0] == 200
         for path in ("", "obs", "static/main.js"):
-            assert ask(local, "GET", path)[0] == 200  # the token of the page's address is in its fragment, which is not sent
+            assert (
+                ask(local, "GET", path)[0] == 200
+            )  # the token of the page's address is in its fragment, which is not sent
         assert token not in str(ask(local, "GET", "api/state"))
 
 
-@pytest.mark.skipif(not aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True), reason="this machine has no network")
+@pytest.mark.skipif(
+    not aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True),
+    reason="this machine has no network",
+)
 def test_a_server_for_others_has_viewers_too() -> None:
     with serving(WebConfig(host="0.0.0.0", port=0, token="a-long-secret")) as served:
         port = served.url.partition("#")[0].rstrip("/").rsplit(":", 1)[1]
@@ -210,7 +289,9 @@ def test_a_server_for_others_has_viewers_too() -> None:
 
         async def body() -> None:
             watcher = Watcher()
-            async with aiohttp.ClientSession(headers={"Authorization": "Bearer a-long-secret"}) as http:
+            async with aiohttp.ClientSession(
+                headers={"Authorization": "Bearer a-long-secret"}
+            ) as http:
                 await watcher.join(http, f"http://127.0.0.1:{port}/")
             await watcher.decoded(3)
             await watcher.close()
@@ -238,14 +319,17 @@ def test_a_taken_port_is_named_with_what_to_do() -> None:
     assert set(threading.enumerate()) <= threads
 
 
-@pytest.mark.parametrize(("config", "problem"), [
-    (WebConfig(host="203.0.113.9", port=0), "not an address of this machine"),
-    (WebConfig(host="no such name", port=0), "not an address of this machine"),
-    (WebConfig(port=70_000), "port 70000 does not exist"),
-    (WebConfig(port=0, token="short"), "token is too short"),
-    (WebConfig(port=0, key=Path("key.pem")), "--key without --cert"),
-    (WebConfig(port=0, cert=Path("absent.pem")), r"absent\.pem is not a file"),
-])
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        (WebConfig(host="203.0.113.9", port=0), "not an address of this machine"),
+        (WebConfig(host="no such name", port=0), "not an address of this machine"),
+        (WebConfig(port=70_000), "port 70000 does not exist"),
+        (WebConfig(port=0, token="short"), "token is too short"),
+        (WebConfig(port=0, key=Path("key.pem")), "--key without --cert"),
+        (WebConfig(port=0, cert=Path("absent.pem")), r"absent\.pem is not a file"),
+    ],
+)
 def test_settings_that_cannot_work_are_refused(config: WebConfig, problem: str) -> None:
     session = PaintedSession()
     try:
@@ -260,7 +344,10 @@ def test_tls(tmp_path: Path) -> None:
     cert, key = key_pair(tmp_path)
     with serving(WebConfig(port=0, cert=cert, key=key)) as served:
         assert served.url.startswith("https://")
-        assert ask(served.url, "GET", "api/state", ssl=ssl.create_default_context(cafile=str(cert)))[0] == 200
+        assert (
+            ask(served.url, "GET", "api/state", ssl=ssl.create_default_context(cafile=str(cert)))[0]
+            == 200
+        )
 
 
 def test_pages_have_no_inline_scripts_and_answers_no_cookies() -> None:
@@ -270,7 +357,9 @@ def test_pages_have_no_inline_scripts_and_answers_no_cookies() -> None:
             assert "Set-Cookie" not in headers
             policy = headers["Content-Security-Policy"]
             assert "script-src 'self';" in policy and "style-src 'self';" in policy
-            assert not re.search(r"<script(?![^>]*\ssrc=)|\son\w+\s*=|\sstyle\s*=|javascript:", text)
+            assert not re.search(
+                r"<script(?![^>]*\ssrc=)|\son\w+\s*=|\sstyle\s*=|javascript:", text
+            )
         assert "Set-Cookie" not in ask(served.url, "GET", "api/state")[2]
 
 
@@ -280,6 +369,9 @@ def test_no_token_gets_into_a_log(caplog: pytest.LogCaptureFixture) -> None:
         local = served.url.partition("#")[0]
         assert ask(served.url, "GET", "api/state")[0] == 200
         assert ask(served.url, "POST", "whep", data="v=0", headers=SDP)[0] == 400
-        assert ask(local, "GET", "api/state", headers={"Authorization": "Bearer a-wrong-secret"})[0] == 401
+        assert (
+            ask(local, "GET", "api/state", headers={"Authorization": "Bearer a-wrong-secret"})[0]
+            == 401
+        )
         assert ask(local, "GET", "api/state?token=a-long-secret")[0] == 401
     assert "secret" not in caplog.text

@@ -42,6 +42,7 @@ def up_to_date(served: Served, watcher: Watcher) -> bool:
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
 def test_a_line_that_loses_a_tenth_of_all_packets_is_watched_on(codec: CodecName) -> None:
     with serving(WebConfig(port=0, codec=codec)) as served:
+
         async def body() -> None:
             link = BadLink()
             async with behind(link, served.url) as far, watching(served.url) as (near,):
@@ -59,6 +60,7 @@ def test_a_line_that_loses_a_tenth_of_all_packets_is_watched_on(codec: CodecName
 @pytest.mark.parametrize("seconds", [1.0, 4.0])
 def test_a_line_that_is_dead_for_a_while_goes_on_with_the_newest_picture(seconds: float) -> None:
     with serving() as served:
+
         async def body() -> None:
             link = BadLink()
             async with behind(link, served.url) as far:

@@ -15,13 +15,23 @@ from runtime.web.codec import CodecName
 from runtime.web.server import WebConfig
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
+]
 
 # Without the flag, Chromium would publish names for its addresses by multicast on whatever network this machine is in
-FLAGS = ["--no-sandbox", "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required",
-         "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
 if not aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True):
-    FLAGS.append("--allow-loopback-in-peer-connection")  # without any network, Chromium has no address to connect from by itself
+    FLAGS.append(
+        "--allow-loopback-in-peer-connection"
+    )  # without any network, Chromium has no address to connect from by itself
 
 WATCH = """async () => {
   const peer = window.peer = new RTCPeerConnection();
@@ -90,7 +100,9 @@ def test_chromium_watches(browser: Any, codec: CodecName) -> None:
     with serving(WebConfig(port=0, codec=codec)) as served:
         page = browser.new_page()
         page.goto(f"{served.url}api/state")
-        known = page.evaluate("RTCRtpReceiver.getCapabilities('video').codecs.map(codec => codec.mimeType.toLowerCase())")
+        known = page.evaluate(
+            "RTCRtpReceiver.getCapabilities('video').codecs.map(codec => codec.mimeType.toLowerCase())"
+        )
         if f"video/{codec}" not in known:
             pytest.skip(f"this Chromium does not know {codec}")
         assert page.evaluate(WATCH) == 201
@@ -104,8 +116,10 @@ def test_chromium_watches(browser: Any, codec: CodecName) -> None:
         assert seen["width"] == 256
         for colour, painted in (("red", (200, 40, 40)), ("grey", (128, 128, 128))):
             assert max(abs(a - b) for a, b in zip(seen[colour], painted, strict=True)) <= 6
-        assert any("state" in text for text in seen["heard"]) and any("stats" in text for text in seen["heard"])
-        page.evaluate("channel.send('{\"action\": \"hide\"}')")
+        assert any("state" in text for text in seen["heard"]) and any(
+            "stats" in text for text in seen["heard"]
+        )
+        page.evaluate('channel.send(\'{"action": "hide"}\')')
         deadline = time.monotonic() + PATIENCE
         while not served.session.acts:
             assert time.monotonic() < deadline

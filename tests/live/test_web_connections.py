@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,15 +20,21 @@ from runtime.live.clock import StageClock
 from runtime.web.connections import ConnectionLimits, client_key, default_limits
 from runtime.web.server import WebConfig, WebServer
 
-SHORT = ConnectionLimits(most=12, most_per_address=8, request_seconds=0.5, token_seconds=1.5, idle_seconds=1.0)
+SHORT = ConnectionLimits(
+    most=12, most_per_address=8, request_seconds=0.5, token_seconds=1.5, idle_seconds=1.0
+)
 TOKEN = {"Authorization": "Bearer a-long-secret"}
 
 
 @contextlib.contextmanager
-def serving(limits: ConnectionLimits | None = None, config: WebConfig | None = None) -> Generator[tuple[str, int]]:
+def serving(
+    limits: ConnectionLimits | None = None, config: WebConfig | None = None
+) -> Generator[tuple[str, int]]:
     """The page's address without the token, and its port."""
     session = PaintedSession()
-    server = WebServer(session, StageClock(), config or WebConfig(port=0, token="a-long-secret"), limits=limits)
+    server = WebServer(
+        session, StageClock(), config or WebConfig(port=0, token="a-long-secret"), limits=limits
+    )
     try:
         url = server.start().partition("#")[0]
         yield url, urlsplit(url).port or 0
@@ -65,7 +72,9 @@ class Stranger:
             self.socket.sendall(text)
 
 
-def strangers(stack: contextlib.ExitStack, port: int, count: int, says: bytes = b"", *, addresses: int = 1) -> list[Stranger]:
+def strangers(
+    stack: contextlib.ExitStack, port: int, count: int, says: bytes = b"", *, addresses: int = 1
+) -> list[Stranger]:
     """At most a bounded number of connections, from addresses of loopback in turn."""
     found: list[Stranger] = []
     for k in range(count):
@@ -75,19 +84,27 @@ def strangers(stack: contextlib.ExitStack, port: int, count: int, says: bytes = 
     return found
 
 
-def ask(url: str, path: str = "api/state", **options: object) -> int:
+def ask(url: str, path: str = "api/state", **options: Any) -> int:
     async def request() -> int:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as http, \
-                http.get(f"{url}{path}", headers=TOKEN, **options) as reply:  # pyright: ignore[reportArgumentType]
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as http,
+            http.get(f"{url}{path}", headers=TOKEN, **options) as reply,
+        ):
             await reply.read()
             return reply.status
 
     return asyncio.run(request())
 
 
-@pytest.mark.parametrize("says", [
-    b"", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    b"POST /api/action HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"])
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+        b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST /api/action HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{",
+    ],
+)
 def test_who_does_not_show_the_token_in_time_is_dropped(says: bytes) -> None:
     with serving(SHORT) as (_, port), contextlib.ExitStack() as stack:
         strangers(stack, port, 1, says)[0].until_dropped()
@@ -106,8 +123,10 @@ def test_slow_headers_do_not_count_as_a_request() -> None:
 def test_a_handshake_that_never_comes_is_dropped_too(tmp_path: Path) -> None:
     cert, key = key_pair(tmp_path)
     trusting = ssl.create_default_context(cafile=str(cert))
-    with serving(SHORT, WebConfig(port=0, token="a-long-secret", cert=cert, key=key)) as (url, port), \
-            contextlib.ExitStack() as stack:
+    with (
+        serving(SHORT, WebConfig(port=0, token="a-long-secret", cert=cert, key=key)) as (url, port),
+        contextlib.ExitStack() as stack,
+    ):
         waiting = strangers(stack, port, 30, addresses=10)
         waiting += strangers(stack, port, 10, b"\x16\x03\x01\x02\x00\x01", addresses=10)
         assert ask(url, ssl=trusting) == 200
@@ -117,7 +136,10 @@ def test_a_handshake_that_never_comes_is_dropped_too(tmp_path: Path) -> None:
 
 
 def test_strangers_beyond_the_limits_make_room_for_the_owner() -> None:
-    with serving(ConnectionLimits(most=12, most_per_address=8)) as (url, port), contextlib.ExitStack() as stack:
+    with (
+        serving(ConnectionLimits(most=12, most_per_address=8)) as (url, port),
+        contextlib.ExitStack() as stack,
+    ):
         same = strangers(stack, port, 20)
         same[0].until_dropped()
         assert ask(url) == 200
@@ -133,8 +155,13 @@ def test_strangers_beyond_the_limits_make_room_for_the_owner() -> None:
 
 
 def test_who_has_shown_the_token_is_never_dropped_for_others() -> None:
-    allowed = b"GET /api/state HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer a-long-secret\r\n\r\n"
-    with serving(ConnectionLimits(most=12, most_per_address=8)) as (_, port), contextlib.ExitStack() as stack:
+    allowed = (
+        b"GET /api/state HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer a-long-secret\r\n\r\n"
+    )
+    with (
+        serving(ConnectionLimits(most=12, most_per_address=8)) as (_, port),
+        contextlib.ExitStack() as stack,
+    ):
         owner = strangers(stack, port, 1)[0]
         for _ in range(3):
             owner.say(allowed)
@@ -151,8 +178,13 @@ def test_who_has_shown_the_token_is_never_dropped_for_others() -> None:
 
 def test_an_owner_without_room_is_refused_not_left_waiting() -> None:
     """All connections of an address have shown the token: one more is closed at once."""
-    allowed = b"GET /api/state HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer a-long-secret\r\n\r\n"
-    with serving(ConnectionLimits(most=12, most_per_address=3)) as (_, port), contextlib.ExitStack() as stack:
+    allowed = (
+        b"GET /api/state HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer a-long-secret\r\n\r\n"
+    )
+    with (
+        serving(ConnectionLimits(most=12, most_per_address=3)) as (_, port),
+        contextlib.ExitStack() as stack,
+    ):
         for one in strangers(stack, port, 3, allowed):
             deadline = time.monotonic() + PATIENCE
             while True:
@@ -168,15 +200,20 @@ def test_an_owner_without_room_is_refused_not_left_waiting() -> None:
 def test_600_silent_strangers_are_not_noticed() -> None:
     """More connections than the process may have descriptors left for, a third of them half a request, from 60 addresses."""
     with serving() as (url, port), contextlib.ExitStack() as stack:
+
         async def body() -> tuple[int, int]:
             loop = asyncio.get_running_loop()
             watcher = Watcher()
-            async with aiohttp.ClientSession(headers=TOKEN, timeout=aiohttp.ClientTimeout(PATIENCE)) as http:
+            async with aiohttp.ClientSession(
+                headers=TOKEN, timeout=aiohttp.ClientTimeout(PATIENCE)
+            ) as http:
                 await watcher.join(http, url)
                 await watcher.decoded(3)
                 half = b"GET / HTTP/1.1\r\nHost: x\r\n"
                 await loop.run_in_executor(None, lambda: strangers(stack, port, 400, addresses=60))
-                await loop.run_in_executor(None, lambda: strangers(stack, port, 200, half, addresses=60))
+                await loop.run_in_executor(
+                    None, lambda: strangers(stack, port, 200, half, addresses=60)
+                )
                 before = watcher.numbers[-1]
                 for path in ("", "static/main.js", "api/state", "api/stats"):
                     async with http.get(f"{url}{path}") as reply:
@@ -200,9 +237,17 @@ def test_the_limits_leave_descriptors_for_everything_else() -> None:
     assert 6 <= limits.most_per_address < limits.most <= 256
 
 
-@pytest.mark.parametrize(("one", "other", "same"), [
-    ("192.0.2.1", "192.0.2.2", False), ("::ffff:192.0.2.1", "192.0.2.1", True), ("2001:db8::1", "2001:db8::ffff", True),
-    ("2001:db8:0:1::1", "2001:db8:0:2::1", False), ("fe80::1%eth0", "fe80::2%eth0", True), ("", "", True)])
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("2001:db8::1", "2001:db8::ffff", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "", True),
+    ],
+)
 def test_a_client_is_an_address_or_an_ipv6_network(one: str, other: str, same: bool) -> None:
     assert (client_key(one) == client_key(other)) is same
 
@@ -210,7 +255,9 @@ def test_a_client_is_an_address_or_an_ipv6_network(one: str, other: str, same: b
 def test_who_asks_too_much_without_the_token_is_disconnected_for_a_moment() -> None:
     limits = ConnectionLimits(requests_per_second=1.0, most_requests=30)
     with serving(limits) as (url, port), contextlib.ExitStack() as stack:
-        asking = strangers(stack, port, 3, b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20)
+        asking = strangers(
+            stack, port, 3, b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20
+        )
         for one in asking:
             one.until_dropped()
         assert ask(url) == 200, "who has the token is served from the same address"
@@ -218,6 +265,7 @@ def test_who_asks_too_much_without_the_token_is_disconnected_for_a_moment() -> N
 
 def test_who_has_the_token_may_ask_as_often_as_he_likes() -> None:
     with serving(ConnectionLimits(requests_per_second=1.0, most_requests=5)) as (url, _):
+
         async def often() -> set[int]:
             async with aiohttp.ClientSession(url, headers=TOKEN) as http:
                 found: set[int] = set()

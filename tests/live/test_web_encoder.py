@@ -46,22 +46,35 @@ def test_every_picture_is_one_packet_and_decodes_at_once(codec: CodecName) -> No
         assert packet.is_keyframe == (number in (0, 5))
         (image,) = decode(decoder, packet)
         assert number_in(image) == number
-        assert np.abs(image.astype(int) - painted(number))[20:].mean() < 4  # colours are right, so matrix and range are
+        assert (
+            np.abs(image.astype(int) - painted(number))[20:].mean() < 4
+        )  # colours are right, so matrix and range are
 
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_whoever_joins_at_a_keyframe_sees_the_picture(codec: CodecName) -> None:
     encoder = PictureEncoder(EncodeConfig(codec=codec))
-    packets = [encoder.encode(to_i420(painted(number)), number * 3000, keyframe=number == 5) for number in range(8)]
+    packets = [
+        encoder.encode(to_i420(painted(number)), number * 3000, keyframe=number == 5)
+        for number in range(8)
+    ]
     late = decoder_for(codec)
-    assert [number_in(image) for packet in packets[5:] for image in decode(late, packet)] == [5, 6, 7]
+    assert [number_in(image) for packet in packets[5:] for image in decode(late, packet)] == [
+        5,
+        6,
+        7,
+    ]
 
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_new_size_begins_with_a_keyframe(codec: CodecName) -> None:
     encoder, decoder = PictureEncoder(EncodeConfig(codec=codec)), decoder_for(codec)
-    for number, (width, height) in enumerate([(256, 192), (256, 192), (512, 192), (512, 192), (320, 256)]):
-        packet = encoder.encode(to_i420(painted(number, width=width, height=height)), number * 3000, keyframe=False)
+    for number, (width, height) in enumerate(
+        [(256, 192), (256, 192), (512, 192), (512, 192), (320, 256)]
+    ):
+        packet = encoder.encode(
+            to_i420(painted(number, width=width, height=height)), number * 3000, keyframe=False
+        )
         assert packet.is_keyframe == (number in (0, 2, 4))
         (image,) = decode(decoder, packet)
         assert image.shape == (height, width, 3) and number_in(image) == number
@@ -71,8 +84,14 @@ def test_a_new_size_begins_with_a_keyframe(codec: CodecName) -> None:
 def test_the_bitrate_is_kept_where_the_picture_asks_for_more(codec: CodecName) -> None:
     rng = np.random.default_rng(0)
     encoder = PictureEncoder(EncodeConfig(codec=codec, bitrate=1_000_000))
-    clouds = [cv2.resize(rng.integers(0, 255, (24, 32, 3), np.uint8), (256, 192)).astype(np.uint8) for _ in range(8)]
-    sizes = [encoder.encode(to_i420(clouds[number % 8]), number * 3000, keyframe=False).size for number in range(90)]
+    clouds = [
+        cv2.resize(rng.integers(0, 255, (24, 32, 3), np.uint8), (256, 192)).astype(np.uint8)
+        for _ in range(8)
+    ]
+    sizes = [
+        encoder.encode(to_i420(clouds[number % 8]), number * 3000, keyframe=False).size
+        for number in range(90)
+    ]
     assert 500_000 < sum(sizes[30:]) * 8 / 2 < 1_300_000  # of the last two seconds
 
 
@@ -93,8 +112,11 @@ def test_keyframe_requests_are_answered_at_a_bearable_distance() -> None:
     assert 18 <= made <= 20
 
 
-def with_encoder(drawn: Latest[DrawnFrame], body: Callable[[SharedEncoder], Awaitable[None]],
-                 clock: StageClock | None = None) -> None:
+def with_encoder(
+    drawn: Latest[DrawnFrame],
+    body: Callable[[SharedEncoder], Awaitable[None]],
+    clock: StageClock | None = None,
+) -> None:
     async def run() -> None:
         encoder = SharedEncoder(drawn, clock or StageClock())
         encoder.start()
@@ -118,7 +140,9 @@ def test_all_share_one_encoding() -> None:
         taken = await asyncio.gather(*(take(each, 20) for each in subscriptions))
         assert taken[0][0].is_keyframe
         for packets in taken[1:]:
-            assert all(mine is theirs for mine, theirs in zip(packets, taken[0], strict=True))  # the very same packets
+            assert all(
+                mine is theirs for mine, theirs in zip(packets, taken[0], strict=True)
+            )  # the very same packets
         stamps = [packet.pts or 0 for packet in taken[0]]
         assert stamps == sorted(set(stamps))
         decoder = decoder_for("vp8")
@@ -132,9 +156,13 @@ def test_all_share_one_encoding() -> None:
         session.close()
 
 
-@pytest.mark.parametrize("error", [ValueError("not enough values to unpack"), MemoryError(), ExternalError(-542398533, "failed")])
-def test_an_encoder_that_raises_begins_anew_with_a_keyframe(error: Exception, monkeypatch: pytest.MonkeyPatch,
-                                                            caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("not enough values to unpack"), MemoryError(), ExternalError(-542398533, "failed")],
+)
+def test_an_encoder_that_raises_begins_anew_with_a_keyframe(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     session, broken, opened = PaintedSession(), threading.Event(), codec_module._open  # pyright: ignore[reportPrivateUsage]
 
     class Failing:
@@ -169,7 +197,9 @@ def test_an_encoder_that_raises_begins_anew_with_a_keyframe(error: Exception, mo
         with_encoder(session.drawn, body)
     finally:
         session.close()
-    assert len([one for one in caplog.messages if "could not be encoded" in one]) == 1, "said once, not thirty times a second"
+    assert len([one for one in caplog.messages if "could not be encoded" in one]) == 1, (
+        "said once, not thirty times a second"
+    )
 
 
 def test_nothing_is_encoded_while_nobody_watches() -> None:
@@ -184,7 +214,9 @@ def test_nothing_is_encoded_while_nobody_watches() -> None:
         with pytest.raises(StreamEnded):
             await subscription.next()
         closed_at = session.count
-        await until(lambda: session.count > closed_at + 5)  # the encoding that was on its way is over
+        await until(
+            lambda: session.count > closed_at + 5
+        )  # the encoding that was on its way is over
         before, painted_before = len(clock._samples), session.count  # pyright: ignore[reportPrivateUsage]
         await until(lambda: session.count > painted_before + 10)
         assert len(clock._samples) == before  # pyright: ignore[reportPrivateUsage]
@@ -210,7 +242,9 @@ def test_who_falls_behind_goes_on_at_a_keyframe_and_nobody_else_waits() -> None:
         assert (first.pts or 0) > (quick_packets[-20].pts or 0)  # skipped forward
         decoder = decoder_for("vp8")
         assert first.is_keyframe
-        assert len([image for packet in (first, *others) for image in decode(decoder, packet)]) == 30
+        assert (
+            len([image for packet in (first, *others) for image in decode(decoder, packet)]) == 30
+        )
 
     try:
         with_encoder(session.drawn, body)

@@ -14,7 +14,12 @@ FIRST = 65_530  # near the wrap of sequence numbers
 
 
 def packet(sequence: int, frame: int, data: bytes, *, marker: bool = False) -> RtpPacket:
-    made = RtpPacket(payload_type=96, sequence_number=sequence % 65536, timestamp=frame * 3000, marker=int(marker))
+    made = RtpPacket(
+        payload_type=96,
+        sequence_number=sequence % 65536,
+        timestamp=frame * 3000,
+        marker=int(marker),
+    )
     made._data = data  # type: ignore[attr-defined]  # as aiortc's receiver does
     return made
 
@@ -23,8 +28,15 @@ def stream(sizes: list[int]) -> list[RtpPacket]:
     """Frames of so many packets each; a frame's content tells which it is."""
     packets: list[RtpPacket] = []
     for frame, size in enumerate(sizes):
-        packets += [packet(FIRST + len(packets) + part, frame, f"{frame}.{part} ".encode(), marker=part == size - 1)
-                    for part in range(size)]
+        packets += [
+            packet(
+                FIRST + len(packets) + part,
+                frame,
+                f"{frame}.{part} ".encode(),
+                marker=part == size - 1,
+            )
+            for part in range(size)
+        ]
     return packets
 
 
@@ -47,7 +59,9 @@ def test_reordered_packets_give_the_same_frames() -> None:
     for _ in range(50):
         sizes = [rng.randint(2, 6) for _ in range(12)]
         packets = stream(sizes)
-        shuffled = packets[:1] + sorted(packets[1:], key=lambda each: each.timestamp * 10 + rng.random())  # within their frames
+        shuffled = packets[:1] + sorted(
+            packets[1:], key=lambda each: each.timestamp * 10 + rng.random()
+        )  # within their frames
         buffer = MarkerJitterBuffer(capacity=64, is_video=True)
         frames = [frame.data for each in shuffled if (frame := buffer.add(each)[1])]
         assert sorted(frames) == sorted(content(number, size) for number, size in enumerate(sizes))
@@ -59,13 +73,22 @@ def test_a_late_packet_holds_back_only_what_it_belongs_to() -> None:
     buffer = MarkerJitterBuffer(capacity=16, is_video=True)
     assert [buffer.add(each)[1] for each in (first, last, *after[:2])] == [None] * 4
     returned = [buffer.add(each)[1] for each in (lost, *after[2:])]
-    assert [frame.data for frame in returned if frame] == [content(0, 3), content(1, 2), content(2, 2)]
+    assert [frame.data for frame in returned if frame] == [
+        content(0, 3),
+        content(1, 2),
+        content(2, 2),
+    ]
 
 
 def test_padding_after_a_frame_is_no_frame() -> None:
     buffer = MarkerJitterBuffer(capacity=16, is_video=True)
-    packets = [packet(FIRST, 0, b"a", marker=True), packet(FIRST + 1, 0, b""), packet(FIRST + 2, 0, b""),
-               packet(FIRST + 3, 1, b"b"), packet(FIRST + 4, 1, b"c", marker=True)]
+    packets = [
+        packet(FIRST, 0, b"a", marker=True),
+        packet(FIRST + 1, 0, b""),
+        packet(FIRST + 2, 0, b""),
+        packet(FIRST + 3, 1, b"b"),
+        packet(FIRST + 4, 1, b"c", marker=True),
+    ]
     assert [frame.data for each in packets if (frame := buffer.add(each)[1])] == [b"a", b"bc"]
 
 
@@ -89,7 +112,10 @@ def test_one_receiver_is_changed_and_no_other() -> None:
         first, second = (connection.addTransceiver("video").receiver for _ in range(2))
         deliver_frames_at_once(first)
         await connection.close()
-        return [type(getattr(receiver, "_RTCRtpReceiver__jitter_buffer")) for receiver in (first, second)]
+        return [
+            type(getattr(receiver, "_RTCRtpReceiver__jitter_buffer"))
+            for receiver in (first, second)
+        ]
 
     assert asyncio.run(look()) == [MarkerJitterBuffer, JitterBuffer]
 

@@ -32,26 +32,59 @@ from runtime.web.security import (
 )
 from runtime.web.shared_machine import another_user
 
-OFFER = "\r\n".join((
-    "v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=fingerprint:sha-256 AB:CD", "m=video 9 UDP/TLS/RTP/SAVPF 96",
-    "a=candidate:1 1 udp 2122260223 12ab-34.local 50000 typ host generation 0",
-    "a=candidate:2 1 udp 2122260223 127.0.0.1 50001 typ host generation 0", "a=end-of-candidates", ""))
+OFFER = "\r\n".join(
+    (
+        "v=0",
+        "o=- 1 1 IN IP4 0.0.0.0",
+        "s=-",
+        "t=0 0",
+        "a=fingerprint:sha-256 AB:CD",
+        "m=video 9 UDP/TLS/RTP/SAVPF 96",
+        "a=candidate:1 1 udp 2122260223 12ab-34.local 50000 typ host generation 0",
+        "a=candidate:2 1 udp 2122260223 127.0.0.1 50001 typ host generation 0",
+        "a=end-of-candidates",
+        "",
+    )
+)
 
 
-@pytest.mark.parametrize(("host", "loopback"), [
-    ("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False),
-    ("192.168.1.4", False), ("laptop.local", False)])
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.4", False),
+        ("laptop.local", False),
+    ],
+)
 def test_only_loopback_addresses_count_as_this_machine(host: str, loopback: bool) -> None:
     assert is_loopback(host) == loopback
 
 
-@pytest.mark.parametrize("header", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:1"])
+@pytest.mark.parametrize(
+    "header", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:1"]
+)
 def test_a_loopback_server_answers_to_its_names(header: str) -> None:
     assert host_fits(header, listening="127.0.0.1")
 
 
-@pytest.mark.parametrize("header", [None, "", "evil.example", "evil.example:8080", "127.0.0.1.evil.example", "[::1",
-                                    "localhost@evil.example", "192.168.1.4:8080"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "evil.example",
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "[::1",
+        "localhost@evil.example",
+        "192.168.1.4:8080",
+    ],
+)
 def test_a_loopback_server_answers_to_no_other_name(header: str | None) -> None:
     assert not host_fits(header, listening="127.0.0.1")
 
@@ -75,8 +108,18 @@ def test_the_token_is_needed_where_there_is_one() -> None:
     assert token_fits("", bearer_token(None))
     assert token_fits(token, bearer_token(f"Bearer {token}"))
     assert token_fits(token, bearer_token(f"bearer  {token} "))
-    for authorization in (None, "", token, token[:-1], f"Basic {token}", "Bearer", "Bearer wrong", "Bearer \udcff",
-                          "Bearer ünrecht", f"Bearer {token[:-1]}"):
+    for authorization in (
+        None,
+        "",
+        token,
+        token[:-1],
+        f"Basic {token}",
+        "Bearer",
+        "Bearer wrong",
+        "Bearer \udcff",
+        "Bearer ünrecht",
+        f"Bearer {token[:-1]}",
+    ):
         assert not token_fits(token, bearer_token(authorization))
 
 
@@ -91,24 +134,53 @@ def test_tickets_work_once_and_for_a_while() -> None:
 
 
 def test_ice_servers_are_read() -> None:
-    stun, turn = ice_server("stun:stun.example:3478"), ice_server("turn:me:se-cret@[::1]:3478?transport=tcp")
+    stun, turn = (
+        ice_server("stun:stun.example:3478"),
+        ice_server("turn:me:se-cret@[::1]:3478?transport=tcp"),
+    )
     assert (stun.url, stun.username) == ("stun:stun.example:3478", None)
-    assert (turn.url, turn.username, turn.credential) == ("turn:[::1]:3478?transport=tcp", "me", "se-cret")
+    assert (turn.url, turn.username, turn.credential) == (
+        "turn:[::1]:3478?transport=tcp",
+        "me",
+        "se-cret",
+    )
     assert "se-cret" not in repr(turn)
     timed = ice_server("turn:1730000000%3Ame:a%40b@turn.example")
     assert (timed.username, timed.credential) == ("1730000000:me", "a@b")
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "stun:", "turn:turn.example", "stun:me:secret@host", "http://host",
-                                 "stun:host?transport=udp", "stun:host:port", "stun:a b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "stun:",
+        "turn:turn.example",
+        "stun:me:secret@host",
+        "http://host",
+        "stun:host?transport=udp",
+        "stun:host:port",
+        "stun:a b",
+    ],
+)
 def test_what_is_no_ice_server_is_refused(url: str) -> None:
     with pytest.raises(UserError, match="is not an ICE server"):
         ice_server(url)
 
 
-@pytest.mark.parametrize("url", [
-    "turn:me:s3cret", "turn:me:s3cret@", "turn:me:s3cret@a@host", "turns:s3cret:@host", "stun:me:s3cret@h",
-    "http://me:s3cret@host", "turn:me:s3cret@host:port", "turn:s3cret" * 200])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "turn:me:s3cret",
+        "turn:me:s3cret@",
+        "turn:me:s3cret@a@host",
+        "turns:s3cret:@host",
+        "stun:me:s3cret@h",
+        "http://me:s3cret@host",
+        "turn:me:s3cret@host:port",
+        "turn:s3cret" * 200,
+    ],
+)
 def test_refusals_show_no_credentials(url: str) -> None:
     with pytest.raises(UserError, match="is not an ICE server") as refusal:
         ice_server(url)
@@ -124,8 +196,15 @@ def test_links_can_be_opened() -> None:
 def test_the_qr_code_reads_as_the_link() -> None:
     url = link(host="192.168.100.200", port=8080, tls=True, token=new_token())
     rows = terminal_qr(url).splitlines()
-    halves = {"█": (255, 255), "▀": (255, 0), "▄": (0, 255), " ": (0, 0)}  # light is drawn, on a dark terminal
-    modules = np.array([[halves[cell][half] for cell in row] for row in rows for half in (0, 1)], np.uint8)
+    halves = {
+        "█": (255, 255),
+        "▀": (255, 0),
+        "▄": (0, 255),
+        " ": (0, 0),
+    }  # light is drawn, on a dark terminal
+    modules = np.array(
+        [[halves[cell][half] for cell in row] for row in rows for half in (0, 1)], np.uint8
+    )
     picture = cv2.resize(modules, None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST)
     assert cv2.QRCodeDetector().detectAndDecode(picture)[0] == url
 
@@ -158,19 +237,44 @@ def test_a_key_with_a_password_does_not_ask_for_it(tmp_path: Path) -> None:
         tls_context(cert, locked)
 
 
-@pytest.mark.parametrize(("lines", "vp8", "h264"), [
-    ((), "is without video/VP8", "is without video/H264"),
-    (("a=rtpmap:96 vp8/90000",), "", "is without"),
-    (("a=rtpmap:96 H264/90000",), "is without", "without packetization-mode=1"),
-    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=0;profile-level-id=42e01f"), "is without", "packetization-mode=1"),
-    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1;profile-level-id=640c1f"), "is without", "profiles 640C1F"),
-    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1; profile-level-id=<b>"), "is without", "profiles unknown"),
-    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1;profile-level-id=640c1f",
-      "a=rtpmap:97 H264/90000", "a=fmtp:97 a=1; packetization-mode=1;profile-level-id=42001f"), "is without", ""),
-    (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1"), "is without", ""),
-])
+@pytest.mark.parametrize(
+    ("lines", "vp8", "h264"),
+    [
+        ((), "is without video/VP8", "is without video/H264"),
+        (("a=rtpmap:96 vp8/90000",), "", "is without"),
+        (("a=rtpmap:96 H264/90000",), "is without", "without packetization-mode=1"),
+        (
+            ("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=0;profile-level-id=42e01f"),
+            "is without",
+            "packetization-mode=1",
+        ),
+        (
+            ("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1;profile-level-id=640c1f"),
+            "is without",
+            "profiles 640C1F",
+        ),
+        (
+            ("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1; profile-level-id=<b>"),
+            "is without",
+            "profiles unknown",
+        ),
+        (
+            (
+                "a=rtpmap:96 H264/90000",
+                "a=fmtp:96 packetization-mode=1;profile-level-id=640c1f",
+                "a=rtpmap:97 H264/90000",
+                "a=fmtp:97 a=1; packetization-mode=1;profile-level-id=42001f",
+            ),
+            "is without",
+            "",
+        ),
+        (("a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1"), "is without", ""),
+    ],
+)
 def test_what_an_offers_codecs_lack_is_said(lines: tuple[str, ...], vp8: str, h264: str) -> None:
-    offer = parse_offer((OFFER + "".join(f"{line}\r\n" for line in lines)).encode(), local_peer=False)
+    offer = parse_offer(
+        (OFFER + "".join(f"{line}\r\n" for line in lines)).encode(), local_peer=False
+    )
     wanted: tuple[tuple[Literal["VP8", "H264"], str], ...] = (("VP8", vp8), ("H264", h264))
     for codec, obstacle in wanted:
         found = offer.codec_obstacle(codec)
@@ -184,14 +288,20 @@ def test_offers_of_peers_on_this_machine_lose_names_that_are_slow_to_resolve() -
     assert parse_offer(OFFER.replace("\r", "").encode(), local_peer=False).sdp == OFFER
 
 
-@pytest.mark.parametrize(("body", "problem"), [
-    (b"", "must begin with v=0"), (b"\xff\xfe", "not text"), (b"{}", "must begin with v=0"), (b"v=0\r\n", "no video"),
-    (OFFER.replace("m=video", "m=audio").encode(), "no video"),
-    (OFFER.replace("a=fingerprint", "a=nothing").encode(), "fingerprint"),
-    ((OFFER + "m=text 9 UDP 0\r\n").encode(), "other than video"),
-    ((OFFER + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * 9).encode(), "media sections"),
-    ((OFFER + "a=candidate:1 1 udp 1 127.0.0.1 1 typ host\r\n" * 99).encode(), "candidates"),
-])
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "must begin with v=0"),
+        (b"\xff\xfe", "not text"),
+        (b"{}", "must begin with v=0"),
+        (b"v=0\r\n", "no video"),
+        (OFFER.replace("m=video", "m=audio").encode(), "no video"),
+        (OFFER.replace("a=fingerprint", "a=nothing").encode(), "fingerprint"),
+        ((OFFER + "m=text 9 UDP 0\r\n").encode(), "other than video"),
+        ((OFFER + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * 9).encode(), "media sections"),
+        ((OFFER + "a=candidate:1 1 udp 1 127.0.0.1 1 typ host\r\n" * 99).encode(), "candidates"),
+    ],
+)
 def test_what_is_no_offer_is_refused(body: bytes, problem: str) -> None:
     with pytest.raises(UserError, match=problem) as refusal:
         parse_offer(body, local_peer=True)
@@ -209,8 +319,18 @@ def test_nothing_outside_of_the_page_folder_is_given_out(tmp_path: Path) -> None
     assert page_file("app.js", page) == (b"1", "text/javascript")
     assert page_file("icons/face.svg", page) == (b"<svg/>", "image/svg+xml")
     outside = str(tmp_path / "secret.js")
-    for name in ("../secret.js", "icons/../../secret.js", "/etc/passwd", outside, "link.js", "notes.txt", "icons", "", "a\0b.js",
-                 "x" * 5000 + ".js"):
+    for name in (
+        "../secret.js",
+        "icons/../../secret.js",
+        "/etc/passwd",
+        outside,
+        "link.js",
+        "notes.txt",
+        "icons",
+        "",
+        "a\0b.js",
+        "x" * 5000 + ".js",
+    ):
         assert page_file(name, page) is None
 
 
@@ -219,8 +339,12 @@ def test_a_token_is_read_from_a_file_that_only_its_owner_reads(tmp_path: Path) -
     file.write_text("a-long-secret \nmore\n")
     file.chmod(0o600)
     assert read_token(file) == "a-long-secret"
-    for content, mode, problem in ((b"a-long-secret", 0o640, "chmod 600"), (b"", 0o600, "is empty"), (b"\n", 0o600, "is empty"),
-                                   (b"\xff", 0o600, "is not text")):
+    for content, mode, problem in (
+        (b"a-long-secret", 0o640, "chmod 600"),
+        (b"", 0o600, "is empty"),
+        (b"\n", 0o600, "is empty"),
+        (b"\xff", 0o600, "is not text"),
+    ):
         file.write_bytes(content)
         file.chmod(mode)
         with pytest.raises(UserError, match=problem) as caught:
@@ -232,7 +356,9 @@ def test_a_token_is_read_from_a_file_that_only_its_owner_reads(tmp_path: Path) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="by Linux's list of processes")
-def test_other_people_on_this_machine_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_people_on_this_machine_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Entry:
         def __init__(self, name: str, uid: int) -> None:
             self.name, self._uid = name, uid
@@ -245,13 +371,25 @@ def test_other_people_on_this_machine_are_seen(tmp_path: Path, monkeypatch: pyte
     import pwd
 
     def account(uid: int) -> SimpleNamespace:
-        return SimpleNamespace(pw_name={54321: "guest", 2_000_001: "colleague", 61200: "service"}[uid])
+        return SimpleNamespace(
+            pw_name={54321: "guest", 2_000_001: "colleague", 61200: "service"}[uid]
+        )
 
     monkeypatch.setattr(pwd, "getpwuid", account)
     ours = os.getuid()
-    for owners, found in (((), ""), ((0, 33, 65534, ours), ""), ((-1, ours), ""), ((0, 54321), "guest"),
-                          ((100_999, 61200), ""), ((100_999, 2_000_001), "colleague")):
-        monkeypatch.setattr(os, "scandir", lambda _, owners=owners: [Entry(f"{k}", uid) for k, uid in enumerate(owners)])
+    for owners, found in (
+        ((), ""),
+        ((0, 33, 65534, ours), ""),
+        ((-1, ours), ""),
+        ((0, 54321), "guest"),
+        ((100_999, 61200), ""),
+        ((100_999, 2_000_001), "colleague"),
+    ):
+        monkeypatch.setattr(
+            os,
+            "scandir",
+            lambda _, owners=owners: [Entry(f"{k}", uid) for k, uid in enumerate(owners)],
+        )
         assert another_user() == found
     monkeypatch.undo()
     assert another_user(processes=tmp_path / "none") == ""

@@ -22,7 +22,9 @@ def tone(times: FloatArray, frequency: float = TONE) -> Float32Array:
 
 def claps(times: FloatArray) -> Float32Array:
     """20 ms of a tone at each whole second but 0."""
-    return np.where((times % 1 < 0.02) & (times > 0.5), tone(times % 1 + 0.25 / 1000, 1000.0), 0).astype(np.float32)
+    return np.where(
+        (times % 1 < 0.02) & (times > 0.5), tone(times % 1 + 0.25 / 1000, 1000.0), 0
+    ).astype(np.float32)
 
 
 class Playing:
@@ -49,8 +51,12 @@ class Playing:
 
 
 @contextlib.contextmanager
-def voice_of(signal: Callable[[FloatArray], Float32Array], *, latency: float = 0.1, silent: Callable[[], bool] = lambda: False
-           ) -> Generator[Voice]:
+def voice_of(
+    signal: Callable[[FloatArray], Float32Array],
+    *,
+    latency: float = 0.1,
+    silent: Callable[[], bool] = lambda: False,
+) -> Generator[Voice]:
     voice = Voice(Playing(signal), latency=lambda: latency, silent=silent)
     voice.start()
     try:

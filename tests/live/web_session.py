@@ -16,7 +16,13 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+    VideoStreamTrack,
+)
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
 
@@ -38,11 +44,11 @@ def painted(number: int, *, width: int = 256, height: int = 192) -> UInt8Array:
     """A picture that a decoder can be checked by: its number as black and white cells above red, green, blue and grey."""
     image = np.zeros((height, width, 3), np.uint8)
     image[:, : width // 2] = (200, 40, 40)
-    image[:, width // 2:] = (40, 180, 60)
-    image[height // 2:, : width // 2] = (40, 60, 200)
-    image[height // 2:, width // 2:] = (128, 128, 128)
+    image[:, width // 2 :] = (40, 180, 60)
+    image[height // 2 :, : width // 2] = (40, 60, 200)
+    image[height // 2 :, width // 2 :] = (128, 128, 128)
     for bit in range(_BITS):
-        image[:_CELL, bit * _CELL:(bit + 1) * _CELL] = 235 if number >> bit & 1 else 16
+        image[:_CELL, bit * _CELL : (bit + 1) * _CELL] = 235 if number >> bit & 1 else 16
     return image
 
 
@@ -73,7 +79,10 @@ class PaintedSession:
         self.acts.append(action)
 
     def state(self) -> dict[str, object]:
-        return {"hidden": any(isinstance(action, Hide) for action in self.acts), "acts": len(self.acts)}
+        return {
+            "hidden": any(isinstance(action, Hide) for action in self.acts),
+            "acts": len(self.acts),
+        }
 
     def stats(self) -> dict[str, object]:
         return {"fps": 30.0}
@@ -103,10 +112,14 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(config: WebConfig | None = None, *, with_camera: bool = False) -> Generator[Served, None, None]:
+def serving(
+    config: WebConfig | None = None, *, with_camera: bool = False
+) -> Generator[Served, None, None]:
     """A server on a free port with a painted session."""
     session, clock, camera = PaintedSession(), StageClock(), BrowserCamera()
-    server = WebServer(session, clock, config or WebConfig(port=0), camera=camera if with_camera else None)
+    server = WebServer(
+        session, clock, config or WebConfig(port=0), camera=camera if with_camera else None
+    )
     try:
         yield Served(session, server, server.start(), clock, camera)
     finally:
@@ -131,18 +144,28 @@ class Watcher:
         self.channel.on("message", self.messages.append)
         self.connection.on("track", self._watch)
 
-    async def join(self, http: aiohttp.ClientSession, url: str, *, change: Callable[[str], str] = lambda sdp: sdp,
-                   change_answer: Callable[[str], str] = lambda sdp: sdp) -> None:
+    async def join(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        *,
+        change: Callable[[str], str] = lambda sdp: sdp,
+        change_answer: Callable[[str], str] = lambda sdp: sdp,
+    ) -> None:
         self.connection.addTransceiver("video", direction="recvonly")
         offer_loopback(self.connection)  # for machines without a network
         await self.connection.setLocalDescription(await self.connection.createOffer())
         offer = change(self.connection.localDescription.sdp)
-        async with http.post(f"{url}whep", data=offer, headers={"Content-Type": "application/sdp"}) as reply:
+        async with http.post(
+            f"{url}whep", data=offer, headers={"Content-Type": "application/sdp"}
+        ) as reply:
             self.status, text = reply.status, await reply.text()
             if reply.status != 201:
                 return
             self.location = reply.headers["Location"]
-        await self.connection.setRemoteDescription(RTCSessionDescription(change_answer(text), "answer"))
+        await self.connection.setRemoteDescription(
+            RTCSessionDescription(change_answer(text), "answer")
+        )
 
     async def decoded(self, count: int) -> None:
         """Wait for so many more frames."""
@@ -184,14 +207,18 @@ class PaintedCamera(VideoStreamTrack):
         return frame
 
 
-async def publish(http: aiohttp.ClientSession, url: str, camera: MediaStreamTrack) -> tuple[RTCPeerConnection, str]:
+async def publish(
+    http: aiohttp.ClientSession, url: str, camera: MediaStreamTrack
+) -> tuple[RTCPeerConnection, str]:
     """Send a camera; its connection and the answer."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver(camera, direction="sendonly")
     offer_loopback(connection)
     await connection.setLocalDescription(await connection.createOffer())
     headers = {"Content-Type": "application/sdp"}
-    async with http.post(f"{url}whip", data=connection.localDescription.sdp, headers=headers) as reply:
+    async with http.post(
+        f"{url}whip", data=connection.localDescription.sdp, headers=headers
+    ) as reply:
         assert reply.status == 201, await reply.text()
         answer = await reply.text()
     await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
@@ -221,8 +248,28 @@ def key_pair(folder: Path) -> tuple[Path, Path]:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )
     return cert, key
 
 

@@ -33,8 +33,13 @@ def test_stages_run_in_order_and_stop_where_a_photo_is_of_nobody() -> None:
     told: list[str] = []
     done: list[str] = []
     with pytest.raises(UserError, match=r"grey\.png: no human face found"):
-        run_stages(BuildState(BuildInputs(grey, NOBODY)), STAGES, BuildConfig(), progress=lambda name, _: told.append(name),
-                   done=lambda stage, _: done.append(stage.key))
+        run_stages(
+            BuildState(BuildInputs(grey, NOBODY)),
+            STAGES,
+            BuildConfig(),
+            progress=lambda name, _: told.append(name),
+            done=lambda stage, _: done.append(stage.key),
+        )
     assert told == [STAGES[0].name, STAGES[1].name]
     assert done == ["load"]
     assert [stage.run for stage in STAGES[:2]] == [load, detect]

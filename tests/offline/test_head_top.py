@@ -39,8 +39,11 @@ def test_a_head_that_is_all_there_stays_as_it_is() -> None:
 def test_a_cut_head_goes_on_round_and_that_is_said(row: int) -> None:
     cut = portrait_cut_at(row)
     whole = with_head_top(cut)
-    assert whole.warnings == (*cut.warnings, "the top of the head is outside the photo, so it is guessed: use a photo with room"
-                              " above the head")
+    assert whole.warnings == (
+        *cut.warnings,
+        "the top of the head is outside the photo, so it is guessed: use a photo with room"
+        " above the head",
+    )
     np.testing.assert_array_equal(whole.rgb[cut.valid], cut.rgb[cut.valid])
     assert (whole.valid >= cut.valid).all()
     person = person_probability(whole.rgb) > 0.5
@@ -50,7 +53,9 @@ def test_a_cut_head_goes_on_round_and_that_is_said(row: int) -> None:
     face = float(np.ptp(cut.detection.landmarks[:, 1]))
     assert 0.1 * face < edge - top[middle] < 0.9 * face, "the head goes on above the cut, and ends"
     beside = round(0.28 * face)
-    assert (top[[middle - beside, middle + beside]] > top[middle] + 0.02 * face).all(), "its outline is round"
+    assert (top[[middle - beside, middle + beside]] > top[middle] + 0.02 * face).all(), (
+        "its outline is round"
+    )
 
 
 def test_its_hair_has_the_color_of_the_hair_that_is_seen() -> None:
@@ -59,9 +64,14 @@ def test_its_hair_has_the_color_of_the_hair_that_is_seen() -> None:
     whole = with_head_top(cut)
     middle = round(float(cut.detection.landmarks[10, 0]))
     edge = int(np.argmax(cut.valid[:, middle]))
-    drawn = np.median(whole.rgb[edge - 20:edge - 6, middle - 20:middle + 20].reshape(-1, 3), 0)
+    drawn = np.median(whole.rgb[edge - 20 : edge - 6, middle - 20 : middle + 20].reshape(-1, 3), 0)
     hair_row, hair_column = np.round(astronaut.detection.landmarks[10, 1::-1]).astype(int)
-    seen = np.median(astronaut.rgb[hair_row - 40:hair_row - 15, hair_column - 20:hair_column + 20].reshape(-1, 3), 0)
+    seen = np.median(
+        astronaut.rgb[hair_row - 40 : hair_row - 15, hair_column - 20 : hair_column + 20].reshape(
+            -1, 3
+        ),
+        0,
+    )
     assert np.abs(drawn - seen).max() < 50
     assert np.abs(drawn - seen).sum() < 0.4 * np.abs(drawn - cheek_color(cut)).sum()
 
@@ -80,7 +90,7 @@ def test_hair_that_is_as_brown_as_skin_in_shadow_goes_on_as_hair() -> None:
     whole = with_head_top(replace(cut, rgb=rgb))
     middle = round(float(landmarks[10, 0]))
     edge = int(np.argmax(cut.valid[:, middle]))
-    drawn = np.median(whole.rgb[edge - 30:edge - 15, middle - 15:middle + 15].reshape(-1, 3), 0)
+    drawn = np.median(whole.rgb[edge - 30 : edge - 15, middle - 15 : middle + 15].reshape(-1, 3), 0)
     assert np.abs(drawn - auburn).sum() < 0.5 * np.abs(drawn - skin).sum()
 
 
@@ -95,5 +105,5 @@ def test_a_bald_head_goes_on_with_skin() -> None:
     whole = with_head_top(replace(cut, rgb=rgb))
     middle = round(float(landmarks[10, 0]))
     edge = int(np.argmax(cut.valid[:, middle]))
-    drawn = np.median(whole.rgb[edge - 12:edge - 3, middle - 15:middle + 15].reshape(-1, 3), 0)
+    drawn = np.median(whole.rgb[edge - 12 : edge - 3, middle - 15 : middle + 15].reshape(-1, 3), 0)
     assert np.abs(drawn - skin).max() < 20

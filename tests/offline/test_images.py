@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
 from hypothesis_profiles import examples
-from offline.images import blur, dilate, distance_to, erode, fill_from, polygon, sample, without_small
+from offline.images import (
+    blur,
+    dilate,
+    distance_to,
+    erode,
+    fill_from,
+    polygon,
+    sample,
+    without_small,
+)
 
 
 def _bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
@@ -44,7 +53,9 @@ def test_sample_takes_any_number_of_places() -> None:
 
 @examples(20)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 60), st.integers(3, 60))
-def test_filling_keeps_what_is_known_and_invents_nothing_beyond_it(seed: int, height: int, width: int) -> None:
+def test_filling_keeps_what_is_known_and_invents_nothing_beyond_it(
+    seed: int, height: int, width: int
+) -> None:
     rng = np.random.default_rng(seed)
     image = rng.uniform(0.2, 0.9, (height, width, 3)).astype(np.float32)
     known = rng.random((height, width)) < 0.3
@@ -74,7 +85,9 @@ def test_filling_from_nothing_is_finite() -> None:
 def test_distances(seed: int) -> None:
     mask = np.random.default_rng(seed).random((40, 50)) < 0.02
     mask[11, 23] = True
-    np.testing.assert_allclose(distance_to(mask), np.asarray(distance_transform_edt(~mask)), rtol=0.03, atol=0.05)
+    np.testing.assert_allclose(
+        distance_to(mask), np.asarray(distance_transform_edt(~mask)), rtol=0.03, atol=0.05
+    )
 
 
 @pytest.mark.parametrize("radius", [1, 3, 6.4])
@@ -85,7 +98,9 @@ def test_masks_grow_and_shrink_by_a_radius(radius: float) -> None:
     assert dilate(mask, radius)[30].sum() == 21 + 2 * reach
     assert erode(mask, radius)[30].sum() == 21 - 2 * reach
     assert not (erode(mask, radius) & ~mask).any()
-    np.testing.assert_array_equal(erode(np.ones((9, 9), np.bool_), radius), True)  # the picture's border is no edge
+    np.testing.assert_array_equal(
+        erode(np.ones((9, 9), np.bool_), radius), True
+    )  # the picture's border is no edge
 
 
 def test_blurring_keeps_the_mean_and_takes_masks() -> None:

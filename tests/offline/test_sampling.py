@@ -22,7 +22,9 @@ def _patch(seed: int, size: int = 6) -> tuple[np.ndarray, np.ndarray]:
 
 @examples(25)
 @given(st.integers(0, 2**32 - 1), st.floats(0.04, 0.3), st.floats(1.0, 4.0))
-def test_points_lie_on_the_mesh_and_keep_their_distance(seed: int, finest: float, ratio: float) -> None:
+def test_points_lie_on_the_mesh_and_keep_their_distance(
+    seed: int, finest: float, ratio: float
+) -> None:
     vertices, triangles = _patch(seed)
     rng = np.random.default_rng(seed)
     spacing = rng.uniform(finest, finest * ratio, len(triangles))
@@ -43,11 +45,15 @@ def test_points_lie_on_the_mesh_and_keep_their_distance(seed: int, finest: float
 @given(st.integers(0, 2**32 - 1))
 def test_hardly_a_gap_is_left(seed: int) -> None:
     vertices, triangles = _patch(seed)
-    points = poisson_disk(vertices, triangles, np.full(len(triangles), 0.08), rng=np.random.default_rng(seed))
+    points = poisson_disk(
+        vertices, triangles, np.full(len(triangles), 0.08), rng=np.random.default_rng(seed)
+    )
     positions = points.interpolate(vertices, triangles)
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet([1, 1, 1], 2000)
-    anywhere = (vertices[triangles[rng.integers(0, len(triangles), 2000)]] * weights[..., None]).sum(1)
+    anywhere = (
+        vertices[triangles[rng.integers(0, len(triangles), 2000)]] * weights[..., None]
+    ).sum(1)
     distance, _ = KDTree(positions).query(anywhere)
     assert (distance < 0.08).mean() > 0.98
     assert distance.max() < 0.13
@@ -56,7 +62,10 @@ def test_hardly_a_gap_is_left(seed: int) -> None:
 def test_the_same_seed_gives_the_same_points() -> None:
     vertices, triangles = _patch(0)
     spacing = np.full(len(triangles), 0.1)
-    first, second, other = (poisson_disk(vertices, triangles, spacing, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, second, other = (
+        poisson_disk(vertices, triangles, spacing, rng=np.random.default_rng(seed))
+        for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first.barycentric, second.barycentric)
     assert len(first) != len(other) or (first.barycentric != other.barycentric).any()
 
@@ -71,8 +80,13 @@ def test_nothing_where_no_triangle_is_to_be_filled() -> None:
 
 def test_interpolation_and_selection() -> None:
     vertices, triangles = _patch(3)
-    points = poisson_disk(vertices, triangles, np.full(len(triangles), 0.15), rng=np.random.default_rng(0))
-    x, positions = points.interpolate(vertices[:, 0], triangles), points.interpolate(vertices, triangles)
+    points = poisson_disk(
+        vertices, triangles, np.full(len(triangles), 0.15), rng=np.random.default_rng(0)
+    )
+    x, positions = (
+        points.interpolate(vertices[:, 0], triangles),
+        points.interpolate(vertices, triangles),
+    )
     np.testing.assert_allclose(x, positions[:, 0], atol=1e-6)
     upper = points.interpolate(vertices[:, 1], triangles) > 0.5
     chosen = points.select(upper)

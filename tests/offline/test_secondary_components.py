@@ -40,9 +40,13 @@ def long_haired() -> Avatar:
     half = len(means) // 2
     weights = np.where(np.arange(len(means)) < half, 1, 0).astype(np.float32)
     regions = toy.regions.copy()
-    regions[count:count + half], regions[count + half:] = Region.HAIR, Region.CLOTHES
+    regions[count : count + half], regions[count + half :] = Region.HAIR, Region.CLOTHES
     rig = replace(toy.rig, head_weights=np.ones_like(toy.rig.head_weights))
-    return with_secondary_motion(replace(toy, rig=rig, rigid=replace(rigid, means=means, head_weights=weights), regions=regions))
+    return with_secondary_motion(
+        replace(
+            toy, rig=rig, rigid=replace(rigid, means=means, head_weights=weights), regions=regions
+        )
+    )
 
 
 def test_loose_hair_turns_and_what_is_held_stays(long_haired: Avatar) -> None:
@@ -82,9 +86,20 @@ def test_short_hair_does_not_swing() -> None:
 
 def test_added_hair_and_earrings_swing_too(long_haired: Avatar) -> None:
     hair = toy_attribute(long_haired, "hair-long", "hair", seed=3, changed=20, on_surface=0)
-    means = np.random.default_rng(1).uniform(-0.2, 0, (len(hair.added.rigid.means), 3)).astype(np.float32)
-    hair = replace(hair, added=replace(hair.added, rigid=replace(hair.added.rigid, means=means,
-                                                                 head_weights=np.ones(len(means), np.float32))))
+    means = (
+        np.random.default_rng(1)
+        .uniform(-0.2, 0, (len(hair.added.rigid.means), 3))
+        .astype(np.float32)
+    )
+    hair = replace(
+        hair,
+        added=replace(
+            hair.added,
+            rigid=replace(
+                hair.added.rigid, means=means, head_weights=np.ones(len(means), np.float32)
+            ),
+        ),
+    )
     rings = replace(hair, name="earrings-hoop", slot="earrings")
     for look in (hair, rings):
         nothing = no_deltas(len(COMPONENTS))
@@ -92,7 +107,7 @@ def test_added_hair_and_earrings_swing_too(long_haired: Avatar) -> None:
         assert len(deltas.ids) and deltas.ids.min() >= len(look.ids)
         own = LookCorrectives(np.ones(len(look.ids), np.float32), deltas)
         dressed = worn(long_haired, (replace(look, correctives=own),), {look.name: 1.0})
-        shift = moved(dressed, 0, 0, 0.2, 0)[-len(means):]
+        shift = moved(dressed, 0, 0, 0.2, 0)[-len(means) :]
         lowest, highest = means[:, 1].argmin(), means[:, 1].argmax()
         assert np.linalg.norm(shift[lowest]) > 3e-3 > np.linalg.norm(shift[highest])
     with pytest.raises(ValueError, match="sway of its own"):

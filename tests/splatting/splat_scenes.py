@@ -13,13 +13,30 @@ from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.reference import rasterize_reference
 
-KINDS = ("ordinary", "behind", "near plane", "off screen", "huge", "tiny", "thin", "faint", "opaque")
+KINDS = (
+    "ordinary",
+    "behind",
+    "near plane",
+    "off screen",
+    "huge",
+    "tiny",
+    "thin",
+    "faint",
+    "opaque",
+)
 NAMES = ("means", "quats", "scales", "opacities", "colors")
 
 
 def make_camera(width: int, height: int) -> Camera:
     """Off-centre, with unequal focal lengths, so that no mix-up of axes cancels."""
-    return Camera(width, height, 1.1 * max(width, height), 1.3 * max(width, height), 0.45 * width, 0.55 * height)
+    return Camera(
+        width,
+        height,
+        1.1 * max(width, height),
+        1.3 * max(width, height),
+        0.45 * width,
+        0.55 * height,
+    )
 
 
 def make_gaussians(kinds: list[str], seed: int) -> Gaussians:
@@ -38,12 +55,22 @@ def make_gaussians(kinds: list[str], seed: int) -> Gaussians:
     scales[kind == "thin", :2] *= (10, 0.01)
     opacities[kind == "faint"] = random.uniform(0, 2 / 255, (kind == "faint").sum())
     opacities[kind == "opaque"] = 1
-    arrays = (means, random.normal(size=(count, 4)), scales, opacities, random.uniform(0, 1, (count, 3)))
+    arrays = (
+        means,
+        random.normal(size=(count, 4)),
+        scales,
+        opacities,
+        random.uniform(0, 1, (count, 3)),
+    )
     return Gaussians(*(np.ascontiguousarray(array, np.float32) for array in arrays))
 
 
 def scenes(max_count: int = 40) -> st.SearchStrategy[Gaussians]:
-    return st.builds(make_gaussians, st.lists(st.sampled_from(KINDS), max_size=max_count), st.integers(0, 2**32 - 1))
+    return st.builds(
+        make_gaussians,
+        st.lists(st.sampled_from(KINDS), max_size=max_count),
+        st.integers(0, 2**32 - 1),
+    )
 
 
 def cameras() -> st.SearchStrategy[Camera]:
@@ -51,12 +78,18 @@ def cameras() -> st.SearchStrategy[Camera]:
 
 
 def tensors(gaussians: Gaussians, *, dtype: torch.dtype) -> list[torch.Tensor]:
-    return [torch.tensor(getattr(gaussians, name), dtype=dtype, requires_grad=True) for name in NAMES]
+    return [
+        torch.tensor(getattr(gaussians, name), dtype=dtype, requires_grad=True) for name in NAMES
+    ]
 
 
-def reference_image(gaussians: Gaussians, camera: Camera, background: tuple[float, float, float]) -> np.ndarray:
+def reference_image(
+    gaussians: Gaussians, camera: Camera, background: tuple[float, float, float]
+) -> np.ndarray:
     with torch.no_grad():
-        return rasterize_reference(*tensors(gaussians, dtype=torch.float64), camera=camera, background=background).numpy()
+        return rasterize_reference(
+            *tensors(gaussians, dtype=torch.float64), camera=camera, background=background
+        ).numpy()
 
 
 def with_value(gaussians: Gaussians, name: str, row: int, value: float) -> Gaussians:
@@ -71,7 +104,9 @@ def _random_directions(random: np.random.Generator, count: int) -> Float64Array:
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
-def synthetic_head(count: int, width: int, height: int, *, seed: int = 0) -> tuple[Gaussians, Camera]:
+def synthetic_head(
+    count: int, width: int, height: int, *, seed: int = 0
+) -> tuple[Gaussians, Camera]:
     """A head-like scene that fills half of the picture: an ellipsoid of skin (65 %) under a shell of hair (35 %).
 
     Gaussians lie flat on their surface, standard deviations of 1 to 3 pixels along it and 0.3 across (at a height of 512
@@ -80,7 +115,9 @@ def synthetic_head(count: int, width: int, height: int, *, seed: int = 0) -> tup
     random = np.random.default_rng(seed)
     skin = count * 65 // 100
     directions = _random_directions(random, count)
-    hair = directions[skin:]  # turned up or back: y points down, the camera looks along z at the face
+    hair = directions[
+        skin:
+    ]  # turned up or back: y points down, the camera looks along z at the face
     face = (hair[:, 1] > 0.15) & (hair[:, 2] < 0)
     hair[face, 1:] *= -1
     radii = np.array([0.073, 0.094, 0.080])
@@ -92,15 +129,28 @@ def synthetic_head(count: int, width: int, height: int, *, seed: int = 0) -> tup
     tilt = np.stack([1 + normals[:, 2], -normals[:, 1], normals[:, 0]], 1)
     half = random.uniform(0, np.pi, count)
     cosine, sine = np.cos(half), np.sin(half)
-    quats = np.stack([tilt[:, 0] * cosine, tilt[:, 1] * cosine + tilt[:, 2] * sine, tilt[:, 2] * cosine - tilt[:, 1] * sine,
-                      tilt[:, 0] * sine], 1)
+    quats = np.stack(
+        [
+            tilt[:, 0] * cosine,
+            tilt[:, 1] * cosine + tilt[:, 2] * sine,
+            tilt[:, 2] * cosine - tilt[:, 1] * sine,
+            tilt[:, 0] * sine,
+        ],
+        1,
+    )
 
     distance, focal = 0.4, 960 * height / 512
     pixel = distance / 960
     scales = np.column_stack([random.uniform(1, 3, (count, 2)), np.full(count, 0.3)]) * pixel
     means = directions * radii * reach[:, None]
     means[:, 2] += distance
-    colors = np.clip(0.5 + 0.35 * np.sin(directions * 8 + np.arange(3)) + 0.1 * random.normal(size=(count, 3)), 0, 1)
+    colors = np.clip(
+        0.5 + 0.35 * np.sin(directions * 8 + np.arange(3)) + 0.1 * random.normal(size=(count, 3)),
+        0,
+        1,
+    )
     arrays = (means, quats, scales, random.uniform(0.3, 1, count), colors)
-    return (Gaussians(*(np.ascontiguousarray(array, np.float32) for array in arrays)),
-            Camera(width, height, focal, focal, width / 2, height / 2))
+    return (
+        Gaussians(*(np.ascontiguousarray(array, np.float32) for array in arrays)),
+        Camera(width, height, focal, focal, width / 2, height / 2),
+    )

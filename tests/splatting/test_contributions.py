@@ -16,7 +16,9 @@ from perse_live.splatting.contributions import contributions
 @examples(40)
 @given(scenes(), cameras())
 def test_together_they_are_the_pictures_alpha(gaussians: Gaussians, camera: Camera) -> None:
-    alpha = CpuRasterizer(camera.width, camera.height, threads=1).render_float(gaussians, camera, background=(0, 0, 0))[..., 3]
+    alpha = CpuRasterizer(camera.width, camera.height, threads=1).render_float(
+        gaussians, camera, background=(0, 0, 0)
+    )[..., 3]
     inside = (np.arange(camera.width) % 3 / 2 * np.ones((camera.height, 1))).astype(np.float32)
     drawn = contributions(gaussians, camera, inside)
     assert drawn.shape == (len(gaussians),) and (drawn >= 0).all()

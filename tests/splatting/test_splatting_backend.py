@@ -24,7 +24,9 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_cpu_is_opened_when_asked_for() -> None:
     rasterizer: Rasterizer = open_rasterizer(40, 30, device="cpu", threads=2)
     assert isinstance(rasterizer, CpuRasterizer)
-    image = rasterizer.render(make_gaussians(["ordinary"], 0), make_camera(40, 30), background=(0.0, 0.0, 0.0))
+    image = rasterizer.render(
+        make_gaussians(["ordinary"], 0), make_camera(40, 30), background=(0.0, 0.0, 0.0)
+    )
     assert image.shape == (30, 40, 3)
 
 
@@ -56,8 +58,10 @@ def test_obstacles_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_live_path_never_imports_torch() -> None:
-    code = ("import sys, perse_live.splatting; from perse_live.splatting import *; "
-            "open_rasterizer(8, 8, device='cpu', threads=1); sys.exit('torch' in sys.modules)")
+    code = (
+        "import sys, perse_live.splatting; from perse_live.splatting import *; "
+        "open_rasterizer(8, 8, device='cpu', threads=1); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -67,7 +71,9 @@ def test_gsplat_is_called_as_the_cpu_draws(monkeypatch: pytest.MonkeyPatch) -> N
     for kinds in (["ordinary", "thin"] * 20, []):
         leaves = tensors(make_gaussians(kinds, 0), dtype=torch.float32)
         image = torch.cat(draw(screen_of(camera, background, torch.device("cpu")), *leaves), -1)
-        assert (image - splat(*leaves, camera=camera, background=background, threads=1)).abs().max() < 1 / 255
+        assert (
+            image - splat(*leaves, camera=camera, background=background, threads=1)
+        ).abs().max() < 1 / 255
 
 
 def test_cuda_refuses_what_the_cpu_refuses() -> None:
@@ -76,11 +82,20 @@ def test_cuda_refuses_what_the_cpu_refuses() -> None:
     with pytest.raises(ValueError, match="CUDA"):
         cuda_splat(*leaves, camera=camera, background=(0.0, 0.0, 0.0), threads=1)
     with pytest.raises(ValueError, match="quats"):
-        cuda_splat(leaves[0], leaves[1][:2], *leaves[2:], camera=camera, background=(0.0, 0.0, 0.0), threads=1)
+        cuda_splat(
+            leaves[0],
+            leaves[1][:2],
+            *leaves[2:],
+            camera=camera,
+            background=(0.0, 0.0, 0.0),
+            threads=1,
+        )
     with pytest.raises(ValueError, match="at least 1"):
         CudaRasterizer(0, 4)
     with pytest.raises(ValueError, match="40 x 30"):
-        CudaRasterizer(4, 4, device="cpu").render(make_gaussians(["ordinary"], 0), camera, background=(0.0, 0.0, 0.0))
+        CudaRasterizer(4, 4, device="cpu").render(
+            make_gaussians(["ordinary"], 0), camera, background=(0.0, 0.0, 0.0)
+        )
 
 
 @pytest.mark.gpu
@@ -88,12 +103,19 @@ def test_cuda_and_cpu_agree() -> None:
     gaussians, camera = synthetic_head(5000, 200, 180)
     on_gpu, on_cpu = CudaRasterizer(200, 180), CpuRasterizer(200, 180, threads=1)
     background = (0.1, 0.6, 0.3)
-    difference = abs(on_gpu.render_float(gaussians, camera, background=background)
-                     - on_cpu.render_float(gaussians, camera, background=background))
+    difference = abs(
+        on_gpu.render_float(gaussians, camera, background=background)
+        - on_cpu.render_float(gaussians, camera, background=background)
+    )
     assert np.quantile(difference, 0.999) < 1 / 255
-    difference = abs(on_gpu.render_rgba(gaussians, camera).astype(int) - on_cpu.render_rgba(gaussians, camera))
+    difference = abs(
+        on_gpu.render_rgba(gaussians, camera).astype(int) - on_cpu.render_rgba(gaussians, camera)
+    )
     assert np.quantile(difference, 0.999) <= 1
-    leaves = [tensor.detach().cuda().requires_grad_() for tensor in tensors(gaussians, dtype=torch.float32)]
+    leaves = [
+        tensor.detach().cuda().requires_grad_()
+        for tensor in tensors(gaussians, dtype=torch.float32)
+    ]
     cuda_splat(*leaves, camera=camera, background=background, threads=1).square().sum().backward()  # pyright: ignore[reportUnknownMemberType]
     copies = tensors(gaussians, dtype=torch.float32)
     splat(*copies, camera=camera, background=background, threads=1).square().sum().backward()  # pyright: ignore[reportUnknownMemberType]
@@ -107,12 +129,19 @@ def test_the_reference_projects_as_gsplats_own_torch_code() -> None:
     """Blend gsplat's projected means, conics and depths by the rule of its CUDA kernel, pixel by pixel."""
     implementation: Any = pytest.importorskip("gsplat.cuda._torch_impl")
     camera = make_camera(30, 24)
-    gaussians = make_gaussians(["ordinary", "thin", "huge", "off screen", "behind", "opaque"] * 5, 4)
+    gaussians = make_gaussians(
+        ["ordinary", "thin", "huge", "off screen", "behind", "opaque"] * 5, 4
+    )
     means, quats, scales, opacities, colors = tensors(gaussians, dtype=torch.float64)
-    covariances, _ = implementation._quat_scale_to_covar_preci(quats, scales, True, False, triu=False)
-    intrinsics = torch.tensor([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], dtype=torch.float64)
+    covariances, _ = implementation._quat_scale_to_covar_preci(
+        quats, scales, True, False, triu=False
+    )
+    intrinsics = torch.tensor(
+        [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], dtype=torch.float64
+    )
     radii, means2d, depths, conics, _ = implementation._fully_fused_projection(
-        means, covariances, torch.eye(4, dtype=torch.float64)[None], intrinsics[None], 30, 24)
+        means, covariances, torch.eye(4, dtype=torch.float64)[None], intrinsics[None], 30, 24
+    )
     shown = torch.nonzero((radii[0] > 0).all(-1))[:, 0]
     shown = shown[torch.argsort(depths[0, shown])].tolist()
     expected = torch.zeros(24, 30, 4, dtype=torch.float64)
@@ -121,9 +150,15 @@ def test_the_reference_projects_as_gsplats_own_torch_code() -> None:
             for x in range(30):
                 transmittance = 1.0
                 for g in shown:
-                    dx, dy = (torch.tensor([x + 0.5, y + 0.5], dtype=torch.float64) - means2d[0, g]).tolist()
+                    dx, dy = (
+                        torch.tensor([x + 0.5, y + 0.5], dtype=torch.float64) - means2d[0, g]
+                    ).tolist()
                     a, b, c = conics[0, g].tolist()
-                    alpha = min(0.999, float(opacities[g]) * float(np.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)))
+                    alpha = min(
+                        0.999,
+                        float(opacities[g])
+                        * float(np.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)),
+                    )
                     if alpha < 1 / 255:
                         continue
                     if transmittance * (1 - alpha) <= 1e-4:
@@ -131,7 +166,9 @@ def test_the_reference_projects_as_gsplats_own_torch_code() -> None:
                     expected[y, x, :3] += alpha * transmittance * colors[g]
                     transmittance *= 1 - alpha
                 expected[y, x, 3] = 1 - transmittance
-        image = rasterize_reference(means, quats, scales, opacities, colors, camera, (0.0, 0.0, 0.0))
+        image = rasterize_reference(
+            means, quats, scales, opacities, colors, camera, (0.0, 0.0, 0.0)
+        )
     assert (image - expected).abs().max() < 1e-6
 
 

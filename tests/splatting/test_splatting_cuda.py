@@ -45,14 +45,18 @@ class GpuMachine:
         monkeypatch.delitem(sys.modules, "gsplat", raising=False)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.version, "cuda", "13.0")
-        monkeypatch.setattr(cpp_extension, "_find_cuda_home", lambda: str(self.home) if self.home.exists() else None)
+        monkeypatch.setattr(
+            cpp_extension, "_find_cuda_home", lambda: str(self.home) if self.home.exists() else None
+        )
         monkeypatch.setattr(backend, "driver_obstacle", lambda: "")
         monkeypatch.setenv("PATH", str(self._bin))
         monkeypatch.setattr("sysconfig.get_path", lambda name: str(self._bin))
         monkeypatch.delenv("CXX", raising=False)
         real = cuda._difference  # pyright: ignore[reportPrivateUsage]
         monkeypatch.setattr(cuda, "_difference", lambda device: real("cpu"))
-        self.gsplat.write_text("from stand_in_gsplat import StandInForGsplat\nrasterization = StandInForGsplat.rasterization\n")
+        self.gsplat.write_text(
+            "from stand_in_gsplat import StandInForGsplat\nrasterization = StandInForGsplat.rasterization\n"
+        )
 
     def put(self, program: Path, text: str = "") -> None:
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +64,9 @@ class GpuMachine:
         program.chmod(0o755)
 
     def put_toolkit(self, release: str = "13.0", *, headers: bool = True) -> None:
-        self.put(self.home / "bin" / "nvcc", f"Cuda compilation tools, release {release}, V{release}.88")
+        self.put(
+            self.home / "bin" / "nvcc", f"Cuda compilation tools, release {release}, V{release}.88"
+        )
         (self.home / "include").mkdir(exist_ok=True)
         if headers:
             (self.home / "include" / "cuda_runtime.h").write_text("")
@@ -78,9 +84,17 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[GpuMac
 
 @linux
 def test_what_compiling_gsplat_needs_is_named_before_it_is_tried(machine: GpuMachine) -> None:
-    machine.gsplat.write_text("def rasterization(*_, **__):\n    raise AttributeError(\"'NoneType' has no 'CameraModelType'\")\n")
+    machine.gsplat.write_text(
+        "def rasterization(*_, **__):\n    raise AttributeError(\"'NoneType' has no 'CameraModelType'\")\n"
+    )
     said = "; ".join(cuda_obstacles())
-    for words in ("CUDA toolkit 13.x", "torch's CUDA 13.0", "no nvcc", "no 'c++'", "pip install ninja"):
+    for words in (
+        "CUDA toolkit 13.x",
+        "torch's CUDA 13.0",
+        "no nvcc",
+        "no 'c++'",
+        "pip install ninja",
+    ):
         assert words in said
     assert "NoneType" not in said
     with pytest.raises(UserError, match=r"cannot draw on CUDA: .*CUDA toolkit 13\.x") as caught:
@@ -89,10 +103,13 @@ def test_what_compiling_gsplat_needs_is_named_before_it_is_tried(machine: GpuMac
 
 
 @linux
-@pytest.mark.parametrize(("release", "headers", "words"), [("12.4", True, "is of 12.4"), ("13.1", False, "no headers"),
-                                                           ("13.1", True, "")])
-def test_the_toolkit_must_be_of_torchs_major_version_and_whole(machine: GpuMachine, release: str, headers: bool, words: str
-                                                               ) -> None:
+@pytest.mark.parametrize(
+    ("release", "headers", "words"),
+    [("12.4", True, "is of 12.4"), ("13.1", False, "no headers"), ("13.1", True, "")],
+)
+def test_the_toolkit_must_be_of_torchs_major_version_and_whole(
+    machine: GpuMachine, release: str, headers: bool, words: str
+) -> None:
     machine.put_toolkit(release, headers=headers)
     machine.put_compiler()
     causes = cuda_obstacles()
@@ -106,7 +123,9 @@ def test_gsplat_with_kernels_needs_no_compiler(machine: GpuMachine) -> None:
     assert cuda_obstacles() == ()
 
 
-def test_what_was_compiled_earlier_is_found(machine: GpuMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_compiled_earlier_is_found(
+    machine: GpuMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "extensions"))
     assert not toolchain.is_compiled()
     there = Path(cpp_extension._get_build_directory("gsplat_cuda", verbose=False))  # pyright: ignore[reportPrivateUsage]
@@ -118,13 +137,15 @@ def test_what_was_compiled_earlier_is_found(machine: GpuMachine, tmp_path: Path,
 def test_a_compilation_that_fails_is_tried_once_and_said_briefly(machine: GpuMachine) -> None:
     machine.put_toolkit()
     machine.put_compiler()
-    machine.gsplat.write_text("tries = []\ndef rasterization(*_, **__):\n    tries.append(1)\n"
-                              "    raise RuntimeError('Error building extension\\n' + 1000 * '[1/32] nvcc -O3 x.cu\\n'"
-                              " + 'x.cu(3): error: no room\\n' + 1000 * 'more\\n')\n")
+    machine.gsplat.write_text(
+        "tries = []\ndef rasterization(*_, **__):\n    tries.append(1)\n"
+        "    raise RuntimeError('Error building extension\\n' + 1000 * '[1/32] nvcc -O3 x.cu\\n'"
+        " + 'x.cu(3): error: no room\\n' + 1000 * 'more\\n')\n"
+    )
     for _ in range(3):
         assert isinstance(open_rasterizer(8, 8, device="auto", threads=1), CpuRasterizer)
     assert vars(sys.modules["gsplat"])["tries"] == [1]
-    said, = cuda_obstacles()
+    (said,) = cuda_obstacles()
     assert said == "gsplat does not draw (RuntimeError: x.cu(3): error: no room)"
 
 
@@ -132,14 +153,18 @@ def test_a_compilation_that_fails_is_tried_once_and_said_briefly(machine: GpuMac
 def test_a_picture_that_is_wrong_is_an_obstacle(machine: GpuMachine) -> None:
     machine.put_toolkit()
     machine.put_compiler()
-    machine.gsplat.write_text("from stand_in_gsplat import StandInForGsplat\ndef rasterization(*all, **named):\n"
-                              "    rgb, alpha, meta = StandInForGsplat.rasterization(*all, **named)\n"
-                              "    return 0.9 * rgb, alpha, meta\n")
+    machine.gsplat.write_text(
+        "from stand_in_gsplat import StandInForGsplat\ndef rasterization(*all, **named):\n"
+        "    rgb, alpha, meta = StandInForGsplat.rasterization(*all, **named)\n"
+        "    return 0.9 * rgb, alpha, meta\n"
+    )
     assert "draws another picture than the CPU" in "; ".join(cuda_obstacles())
 
 
 @linux
-def test_what_gsplat_prints_does_not_reach_stdout(machine: GpuMachine, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_gsplat_prints_does_not_reach_stdout(
+    machine: GpuMachine, capfd: pytest.CaptureFixture[str]
+) -> None:
     machine.put_toolkit()
     machine.put_compiler()
     with machine.gsplat.open("a") as file:
@@ -153,10 +178,14 @@ def test_what_gsplat_prints_does_not_reach_stdout(machine: GpuMachine, capfd: py
 def test_torch_is_not_imported_where_there_is_no_driver(tmp_path: Path) -> None:
     for name in ("torch", "gsplat"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')")
-    code = ("import perse_live.splatting.backend as b\nb.driver_obstacle = lambda: 'there is no NVIDIA driver'\n"
-            "b.open_rasterizer(8, 8, device='auto', threads=1)")
+    code = (
+        "import perse_live.splatting.backend as b\nb.driver_obstacle = lambda: 'there is no NVIDIA driver'\n"
+        "b.open_rasterizer(8, 8, device='auto', threads=1)"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
     assert run.returncode == 0, run.stderr
 
 
@@ -169,8 +198,10 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scenes() -> list[Gaussians]:
-    return [make_gaussians(["ordinary", "thin"] * 10, seed) for seed in (0, 1)] + [make_gaussians(["ordinary"] * 5, 2),
-                                                                                   make_gaussians([], 0)]
+    return [make_gaussians(["ordinary", "thin"] * 10, seed) for seed in (0, 1)] + [
+        make_gaussians(["ordinary"] * 5, 2),
+        make_gaussians([], 0),
+    ]
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -178,10 +209,22 @@ def test_the_rasteriser_draws_what_the_cpu_draws() -> None:
     camera = make_camera(40, 30)
     ours, theirs = CudaRasterizer(40, 30, device="cpu"), CpuRasterizer(40, 30, threads=1)
     for scene in scenes():
-        assert abs(ours.render(scene, camera, background=GREEN).astype(int) - theirs.render(scene, camera, background=GREEN)
-                   ).max() <= 1
-        assert abs(ours.render_rgba(scene, camera).astype(int) - theirs.render_rgba(scene, camera)).max() <= 1
-        difference = ours.render_float(scene, camera, background=GREEN) - theirs.render_float(scene, camera, background=GREEN)
+        assert (
+            abs(
+                ours.render(scene, camera, background=GREEN).astype(int)
+                - theirs.render(scene, camera, background=GREEN)
+            ).max()
+            <= 1
+        )
+        assert (
+            abs(
+                ours.render_rgba(scene, camera).astype(int) - theirs.render_rgba(scene, camera)
+            ).max()
+            <= 1
+        )
+        difference = ours.render_float(scene, camera, background=GREEN) - theirs.render_float(
+            scene, camera, background=GREEN
+        )
         assert abs(difference).max() < 1 / 255
         assert list(ours.stage_times()) == ["upload", "draw", "download"]
 
@@ -194,7 +237,11 @@ def test_numbers_that_are_not_finite_are_refused_and_the_next_scene_is_drawn() -
     means = good.means.copy()
     means[3, 1] = np.nan
     with pytest.raises(ValueError, match="not finite"):
-        ours.render(Gaussians(means, good.quats, good.scales, good.opacities, good.colors), camera, background=GREEN)
+        ours.render(
+            Gaussians(means, good.quats, good.scales, good.opacities, good.colors),
+            camera,
+            background=GREEN,
+        )
     assert (ours.render(good, camera, background=GREEN) == picture).all()
 
 
@@ -211,13 +258,30 @@ def test_a_frame_is_one_copy_up_and_one_down(monkeypatch: pytest.MonkeyPatch) ->
         return real(self, *other, **named)
 
     def refused(*_: Any, **__: Any) -> Any:
-        raise AssertionError("a tensor is made from Python's numbers in a frame: that is an upload that is waited for")
+        raise AssertionError(
+            "a tensor is made from Python's numbers in a frame: that is an upload that is waited for"
+        )
 
     monkeypatch.setattr(torch.Tensor, "copy_", counted)
     for maker in ("tensor", "eye", "from_numpy"):
         monkeypatch.setattr(torch, maker, refused)
     monkeypatch.setattr(torch.Tensor, "new_tensor", refused)
-    monkeypatch.setitem(sys.modules, "gsplat", type("Plain", (), {"rasterization": staticmethod(
-        lambda *_, **__: (torch.zeros(1, 30, 40, 3), torch.zeros(1, 30, 40, 1), {}))}))
+    monkeypatch.setitem(
+        sys.modules,
+        "gsplat",
+        type(
+            "Plain",
+            (),
+            {
+                "rasterization": staticmethod(
+                    lambda *_, **__: (torch.zeros(1, 30, 40, 3), torch.zeros(1, 30, 40, 1), {})
+                )
+            },
+        ),
+    )
     ours.render(second, camera, background=GREEN)
-    assert [len(shape) for shape in copies] == [1, 1, 3]  # the Gaussians; whether all are finite; the picture
+    assert [len(shape) for shape in copies] == [
+        1,
+        1,
+        3,
+    ]  # the Gaussians; whether all are finite; the picture

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from splat_scenes import NAMES, cameras, make_camera, make_gaussians, reference_image, scenes, synthetic_head, with_value
+from splat_scenes import (
+    NAMES,
+    cameras,
+    make_camera,
+    make_gaussians,
+    reference_image,
+    scenes,
+    synthetic_head,
+    with_value,
+)
 
 from hypothesis_profiles import examples
 from perse_live.camera import Camera
@@ -23,19 +32,31 @@ def empty() -> Gaussians:
 
 @examples(60)
 @given(scenes(), cameras(), st.sampled_from([1, 2]))
-def test_every_picture_is_the_references_within_one_step(gaussians: Gaussians, camera: Camera, threads: int) -> None:
+def test_every_picture_is_the_references_within_one_step(
+    gaussians: Gaussians, camera: Camera, threads: int
+) -> None:
     expected = reference_image(gaussians, camera, BACKGROUND)
     rasterizer = CpuRasterizer(camera.width, camera.height, threads=threads)
-    assert abs(rasterizer.render_float(gaussians, camera, background=BACKGROUND) - expected).max() <= 1 / 255
+    assert (
+        abs(rasterizer.render_float(gaussians, camera, background=BACKGROUND) - expected).max()
+        <= 1 / 255
+    )
     # rounding to bytes adds half a step
-    assert abs(rasterizer.render(gaussians, camera, background=BACKGROUND) / 255.0 - expected[..., :3]).max() <= 1.5 / 255
+    assert (
+        abs(
+            rasterizer.render(gaussians, camera, background=BACKGROUND) / 255.0 - expected[..., :3]
+        ).max()
+        <= 1.5 / 255
+    )
     on_black = reference_image(gaussians, camera, (0.0, 0.0, 0.0))
     assert abs(rasterizer.render_rgba(gaussians, camera) / 255.0 - on_black).max() <= 1.5 / 255
 
 
 def test_a_head_is_the_references_within_a_tenth_of_a_step() -> None:
     gaussians, camera = synthetic_head(4000, 130, 120)
-    image = CpuRasterizer(130, 120, threads=1).render_float(gaussians, camera, background=BACKGROUND)
+    image = CpuRasterizer(130, 120, threads=1).render_float(
+        gaussians, camera, background=BACKGROUND
+    )
     assert abs(image - reference_image(gaussians, camera, BACKGROUND)).max() < 0.1 / 255
     assert 0.3 < (image[..., 3] > 0.5).mean() < 0.8
 
@@ -43,26 +64,38 @@ def test_a_head_is_the_references_within_a_tenth_of_a_step() -> None:
 @examples(20)
 @given(scenes(max_count=300), cameras())
 def test_threads_do_not_change_a_bit(gaussians: Gaussians, camera: Camera) -> None:
-    images = [CpuRasterizer(camera.width, camera.height, threads=n).render_float(gaussians, camera, background=BACKGROUND)
-              for n in (1, 2, 3)]
+    images = [
+        CpuRasterizer(camera.width, camera.height, threads=n).render_float(
+            gaussians, camera, background=BACKGROUND
+        )
+        for n in (1, 2, 3)
+    ]
     assert np.array_equal(images[0], images[1])
     assert np.array_equal(images[0], images[2])
 
 
 def test_threads_do_not_change_a_bit_of_a_full_head() -> None:
     gaussians, camera = synthetic_head(40_000, 200, 210)  # enough for threads to share every stage
-    one, two = (CpuRasterizer(200, 210, threads=n).render_float(gaussians, camera, background=BACKGROUND) for n in (1, 2))
+    one, two = (
+        CpuRasterizer(200, 210, threads=n).render_float(gaussians, camera, background=BACKGROUND)
+        for n in (1, 2)
+    )
     assert np.array_equal(one, two)
 
 
 def test_rasterisers_work_side_by_side() -> None:
     """They share their helper threads; numba's own threading would abort the process here."""
     heads = [synthetic_head(3000 + 500 * k, 150, 140, seed=k) for k in range(3)]
-    expected = [CpuRasterizer(150, 140, threads=1).render(*head, background=BACKGROUND) for head in heads]
+    expected = [
+        CpuRasterizer(150, 140, threads=1).render(*head, background=BACKGROUND) for head in heads
+    ]
 
     def draw_often(k: int) -> bool:
         rasterizer = CpuRasterizer(150, 140, threads=2)
-        return all(np.array_equal(rasterizer.render(*heads[k], background=BACKGROUND), expected[k]) for _ in range(20))
+        return all(
+            np.array_equal(rasterizer.render(*heads[k], background=BACKGROUND), expected[k])
+            for _ in range(20)
+        )
 
     with ThreadPoolExecutor(3) as pool:
         assert all(pool.map(draw_often, range(3)))
@@ -73,9 +106,14 @@ def test_nothing_to_draw_is_the_background(threads: int) -> None:
     rasterizer = CpuRasterizer(37, 21, threads=threads)
     camera = make_camera(37, 21)
     for gaussians in (empty(), make_gaussians(["behind"] * 40, 1)):
-        assert (rasterizer.render(gaussians, camera, background=(1.0, 0.0, 0.2)) == (255, 0, 51)).all()
+        assert (
+            rasterizer.render(gaussians, camera, background=(1.0, 0.0, 0.2)) == (255, 0, 51)
+        ).all()
         assert (rasterizer.render_rgba(gaussians, camera) == 0).all()
-        assert np.array_equal(rasterizer.render_float(gaussians, camera, background=(1.0, 0.0, 0.5))[0, 0], [1.0, 0.0, 0.5, 0.0])
+        assert np.array_equal(
+            rasterizer.render_float(gaussians, camera, background=(1.0, 0.0, 0.5))[0, 0],
+            [1.0, 0.0, 0.5, 0.0],
+        )
 
 
 def test_buffers_grow_and_shrink_with_the_scene() -> None:
@@ -96,39 +134,74 @@ def test_the_order_of_the_gaussians_matters_only_at_equal_depth() -> None:
     assert np.array_equal(rasterizer.render_float(turned, camera, background=BACKGROUND), image)
 
     pair = make_gaussians(["opaque"], 0)
-    pair = replace(pair, means=np.array([[0, 0, 0.5]], np.float32), scales=np.full((1, 3), 0.05, np.float32))
-    red, green = (replace(pair, colors=np.array([color], np.float32)) for color in ((1, 0, 0), (0, 1, 0)))
+    pair = replace(
+        pair, means=np.array([[0, 0, 0.5]], np.float32), scales=np.full((1, 3), 0.05, np.float32)
+    )
+    red, green = (
+        replace(pair, colors=np.array([color], np.float32)) for color in ((1, 0, 0), (0, 1, 0))
+    )
     centre = (33, 27)  # row, column of the principal point
-    assert rasterizer.render(concatenate(red, green), camera, background=BACKGROUND)[centre][0] > 250
-    assert rasterizer.render(concatenate(green, red), camera, background=BACKGROUND)[centre][1] > 250
+    assert (
+        rasterizer.render(concatenate(red, green), camera, background=BACKGROUND)[centre][0] > 250
+    )
+    assert (
+        rasterizer.render(concatenate(green, red), camera, background=BACKGROUND)[centre][1] > 250
+    )
 
 
 def test_a_pixel_stops_before_the_gaussian_that_would_finish_it() -> None:
     """As in gsplat: behind alpha 0.95, alpha 0.999 would leave 5e-5, so it is not drawn and a twentieth shines through."""
     camera = Camera(5, 5, 10.0, 10.0, 2.5, 2.5)
-    gaussians = Gaussians(np.array([[0, 0, 1], [0, 0, 2]], np.float32), np.array([[1, 0, 0, 0]] * 2, np.float32),
-                          np.full((2, 3), 10, np.float32), np.array([0.95, 1], np.float32),
-                          np.array([[1, 0, 0], [0, 1, 0]], np.float32))
-    pixel = CpuRasterizer(5, 5, threads=1).render_float(gaussians, camera, background=(0.0, 0.0, 1.0))[2, 2]
+    gaussians = Gaussians(
+        np.array([[0, 0, 1], [0, 0, 2]], np.float32),
+        np.array([[1, 0, 0, 0]] * 2, np.float32),
+        np.full((2, 3), 10, np.float32),
+        np.array([0.95, 1], np.float32),
+        np.array([[1, 0, 0], [0, 1, 0]], np.float32),
+    )
+    pixel = CpuRasterizer(5, 5, threads=1).render_float(
+        gaussians, camera, background=(0.0, 0.0, 1.0)
+    )[2, 2]
     assert pixel == pytest.approx([0.95, 0, 0.05, 0.95], abs=1e-5)
 
 
 @examples(30)
-@given(st.sampled_from(NAMES), st.sampled_from([float("nan"), float("inf"), -float("inf")]), st.integers(1, 50), st.data())
-def test_numbers_that_are_not_finite_are_refused_and_leave_no_trace(name: str, value: float, count: int,
-                                                                    data: st.DataObject) -> None:
+@given(
+    st.sampled_from(NAMES),
+    st.sampled_from([float("nan"), float("inf"), -float("inf")]),
+    st.integers(1, 50),
+    st.data(),
+)
+def test_numbers_that_are_not_finite_are_refused_and_leave_no_trace(
+    name: str, value: float, count: int, data: st.DataObject
+) -> None:
     camera = make_camera(40, 30)
-    kinds = data.draw(st.lists(st.sampled_from(["ordinary", "behind", "off screen", "faint"]), min_size=count, max_size=count))
+    kinds = data.draw(
+        st.lists(
+            st.sampled_from(["ordinary", "behind", "off screen", "faint"]),
+            min_size=count,
+            max_size=count,
+        )
+    )
     good = make_gaussians(kinds, count)
     rasterizer = CpuRasterizer(40, 30, threads=2)
     before = rasterizer.render(good, camera, background=BACKGROUND).copy()
     with pytest.raises(ValueError, match="not finite"):
-        rasterizer.render(with_value(good, name, data.draw(st.integers(0, count - 1)), value), camera, background=BACKGROUND)
+        rasterizer.render(
+            with_value(good, name, data.draw(st.integers(0, count - 1)), value),
+            camera,
+            background=BACKGROUND,
+        )
     assert np.array_equal(rasterizer.render(good, camera, background=BACKGROUND), before)
 
 
 @examples(60)
-@given(st.sampled_from(NAMES), st.integers(0, 19), st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(0, 99))
+@given(
+    st.sampled_from(NAMES),
+    st.integers(0, 19),
+    st.floats(width=32, allow_nan=False, allow_infinity=False),
+    st.integers(0, 99),
+)
 def test_no_finite_number_upsets_it(name: str, row: int, value: float, seed: int) -> None:
     camera = make_camera(40, 30)
     gaussians = with_value(make_gaussians(["ordinary"] * 20, seed), name, row, value)
@@ -174,6 +247,8 @@ def test_arrays_need_not_be_contiguous() -> None:
 def test_stage_times_cover_the_last_call() -> None:
     rasterizer = CpuRasterizer(40, 30, threads=1)
     assert rasterizer.stage_times() == {}
-    rasterizer.render(make_gaussians(["ordinary"] * 40, 0), make_camera(40, 30), background=BACKGROUND)
+    rasterizer.render(
+        make_gaussians(["ordinary"] * 40, 0), make_camera(40, 30), background=BACKGROUND
+    )
     assert set(rasterizer.stage_times()) == {"project", "sort", "bin", "blend"}
     assert all(value > 0 for value in rasterizer.stage_times().values())

@@ -69,7 +69,9 @@ def test_arithmetic_mixes_lanes_and_numbers() -> None:
     values, out = numbers(32), np.zeros(65, np.float32)
     x, y = values[:16], values[16:]
     assert run(values, out) == x.max()
-    np.testing.assert_allclose(out[:16], np.where((x >= y) & (x > -1), 2 * x - y / 3, np.minimum(-y, 1.5) + 1), rtol=1e-6)
+    np.testing.assert_allclose(
+        out[:16], np.where((x >= y) & (x > -1), 2 * x - y / 3, np.minimum(-y, 1.5) + 1), rtol=1e-6
+    )
     assert_array_equal(out[16:32], np.maximum(np.floor(x), np.trunc(y)))
     assert_array_equal(out[32:48], np.arange(16) * 4 + 1.5)
     assert_array_equal(out[48:64].view(np.int32), np.arange(16) + 0x3F800000)
@@ -116,10 +118,12 @@ def test_blocks_of_pixels_keep_their_places() -> None:
     run(values, floats, words, rgb, rgba)
     pixels = words.view(np.uint8).reshape(4, 4, 4)
     for row in range(4):
-        assert_array_equal(floats[3 + 30 * row:19 + 30 * row], values[20 * row:20 * row + 16])
-        assert_array_equal(floats[150 + 4 * row:154 + 4 * row], values[20 * row + 2:20 * row + 16:4])
-        assert_array_equal(rgb[1 + 15 * row:13 + 15 * row], pixels[row, :, :3].reshape(-1))
-        assert_array_equal(rgba[2 + 18 * row:18 + 18 * row], pixels[row].reshape(-1))
+        assert_array_equal(floats[3 + 30 * row : 19 + 30 * row], values[20 * row : 20 * row + 16])
+        assert_array_equal(
+            floats[150 + 4 * row : 154 + 4 * row], values[20 * row + 2 : 20 * row + 16 : 4]
+        )
+        assert_array_equal(rgb[1 + 15 * row : 13 + 15 * row], pixels[row, :, :3].reshape(-1))
+        assert_array_equal(rgba[2 + 18 * row : 18 + 18 * row], pixels[row].reshape(-1))
     assert not rgb[13:16].any()  # nothing is written between the rows
 
 
@@ -166,7 +170,16 @@ def _assembly(kernel: Any, *args: Any) -> str:
 def _tile_arguments(floats_per_block: int) -> tuple[Any, ...]:
     nothing = np.zeros(1, np.int32)
     state = np.zeros(BLOCKS * floats_per_block, np.float32)
-    return 0, 1, nothing, nothing, nothing, np.zeros(RECORD, np.float32), state, _tile.make_workspace()
+    return (
+        0,
+        1,
+        nothing,
+        nothing,
+        nothing,
+        np.zeros(RECORD, np.float32),
+        state,
+        _tile.make_workspace(),
+    )
 
 
 @pytest.mark.parametrize("name", ["blend", "blend backward", "load batch", "project"])
@@ -176,10 +189,34 @@ def test_inner_loops_are_vectors_as_wide_as_the_machine_has(name: str) -> None:
     zero, work = np.float32(0), _tile.make_workspace()
     code = {
         "blend": lambda: _assembly(_blend.blend_tile, *_tile_arguments(64)),
-        "blend backward": lambda: _assembly(_backward.blend_tile_backward, *_tile_arguments(96), room),
+        "blend backward": lambda: _assembly(
+            _backward.blend_tile_backward, *_tile_arguments(96), room
+        ),
         "load batch": lambda: _assembly(_tile.load_batch, integers, 0, 0, room, zero, zero, work),
-        "project": lambda: _assembly(_project.project_chunks, counter, 0, 0, room, room.view(np.int32), room, room, room, room,
-                                     1.0, 1.0, 1.0, 1.0, 8, 8, room, integers, keys, counter, integers, integers.reshape(1, 16)),
+        "project": lambda: _assembly(
+            _project.project_chunks,
+            counter,
+            0,
+            0,
+            room,
+            room.view(np.int32),
+            room,
+            room,
+            room,
+            room,
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+            8,
+            8,
+            room,
+            integers,
+            keys,
+            counter,
+            integers,
+            integers.reshape(1, 16),
+        ),
     }[name]()
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64"):
@@ -200,13 +237,24 @@ def test_inner_loops_are_vectors_as_wide_as_the_machine_has(name: str) -> None:
 def test_depth_sort_is_stable_and_total() -> None:
     """Depth bits in the upper half, index in the lower; also depths that differ in more than 24 bits, for a third round."""
     random = np.random.default_rng(0)
-    for depths in (random.uniform(0.4, 0.7, 3000), random.choice([0.5, 0.25], 3000), 10.0 ** random.uniform(-2, 30, 3000),
-                   np.full(3000, 0.5)):
+    for depths in (
+        random.uniform(0.4, 0.7, 3000),
+        random.choice([0.5, 0.25], 3000),
+        10.0 ** random.uniform(-2, 30, 3000),
+        np.full(3000, 0.5),
+    ):
         bits = depths.astype(np.float32).view(np.uint32).astype(np.uint64)
         visible = bits << np.uint64(32) | np.arange(3000, dtype=np.uint64)
         order = np.zeros(3000, np.int32)
         counts = np.array([1024, 1024, 3000 - 2048])
-        total = _sort.sort_by_depth(visible, counts, 3, np.zeros(3000, np.uint64), np.zeros(3000, np.uint64),
-                                    np.zeros((3, _sort.DIGIT_VALUES), np.int64), order)
+        total = _sort.sort_by_depth(
+            visible,
+            counts,
+            3,
+            np.zeros(3000, np.uint64),
+            np.zeros(3000, np.uint64),
+            np.zeros((3, _sort.DIGIT_VALUES), np.int64),
+            order,
+        )
         assert total == 3000
         assert_array_equal(order, np.argsort(bits, kind="stable"))

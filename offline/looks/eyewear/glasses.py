@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.looks.assembly import attribute, changes, flat, joined, piece_by_piece, rigid_added, tube
+from offline.looks.assembly import (
+    attribute,
+    changes,
+    flat,
+    joined,
+    piece_by_piece,
+    rigid_added,
+    tube,
+)
 from offline.looks.curves import evenly, length_of, smooth, superellipse
 from offline.looks.measured_head import HeadShape, centers_of, head_shape
 from offline.numeric import normalized, ramp
@@ -59,13 +67,62 @@ class FrameStyle:
     """How far the lens' centre is below the eye's."""
 
 
-_ROUND = FrameStyle(0.0232, 0.0225, 2.1, 0.0030, 0.00065, 0.0006, (0.66, 0.54, 0.34), 0.75, (0.82, 0.88, 0.92), 0.07, 0.035,
-                    0.005)
-_ACETATE = FrameStyle(0.0265, 0.0185, 3.8, 0.0050, 0.0019, 0.0019, (0.055, 0.050, 0.050), 0.38, (0.82, 0.88, 0.92), 0.07, 0.035,
-                      0.007)
-_SUN = FrameStyle(0.0280, 0.0218, 2.9, 0.0056, 0.0017, 0.0017, (0.060, 0.045, 0.040), 0.38, (0.075, 0.062, 0.055), 0.93, 0.78,
-                  0.009)
-_RIMLESS = FrameStyle(0.0255, 0.0170, 3.2, 0.0042, 0.0, 0.0006, (0.62, 0.63, 0.66), 0.7, (0.82, 0.88, 0.92), 0.10, 0.05, 0.005)
+_ROUND = FrameStyle(
+    0.0232,
+    0.0225,
+    2.1,
+    0.0030,
+    0.00065,
+    0.0006,
+    (0.66, 0.54, 0.34),
+    0.75,
+    (0.82, 0.88, 0.92),
+    0.07,
+    0.035,
+    0.005,
+)
+_ACETATE = FrameStyle(
+    0.0265,
+    0.0185,
+    3.8,
+    0.0050,
+    0.0019,
+    0.0019,
+    (0.055, 0.050, 0.050),
+    0.38,
+    (0.82, 0.88, 0.92),
+    0.07,
+    0.035,
+    0.007,
+)
+_SUN = FrameStyle(
+    0.0280,
+    0.0218,
+    2.9,
+    0.0056,
+    0.0017,
+    0.0017,
+    (0.060, 0.045, 0.040),
+    0.38,
+    (0.075, 0.062, 0.055),
+    0.93,
+    0.78,
+    0.009,
+)
+_RIMLESS = FrameStyle(
+    0.0255,
+    0.0170,
+    3.2,
+    0.0042,
+    0.0,
+    0.0006,
+    (0.62, 0.63, 0.66),
+    0.7,
+    (0.82, 0.88, 0.92),
+    0.10,
+    0.05,
+    0.005,
+)
 
 
 def round_metal(avatar: Avatar) -> Attribute:
@@ -96,10 +153,19 @@ def glasses(avatar: Avatar, name: str, label: str, style: FrameStyle) -> Attribu
     for side in _SIDES:
         parts += [_lens(fit, side), _rim(fit, side), _arm(fit, side)]
     frame = joined(*parts)
-    x, _, z = frame.means.T  # they grow from the bridge outwards, then their arms backwards, which are hardly seen
-    appear = piece_by_piece(np.abs(x - fit.middle[0]) + 0.15 * np.clip(fit.depth - 0.012 - z, 0, None))
-    return attribute(name, label, "glasses", rigid_added(frame, appear=appear, solid=True),
-                     changes(avatar, brightness=_contact_shadow(fit)))
+    x, _, z = (
+        frame.means.T
+    )  # they grow from the bridge outwards, then their arms backwards, which are hardly seen
+    appear = piece_by_piece(
+        np.abs(x - fit.middle[0]) + 0.15 * np.clip(fit.depth - 0.012 - z, 0, None)
+    )
+    return attribute(
+        name,
+        label,
+        "glasses",
+        rigid_added(frame, appear=appear, solid=True),
+        changes(avatar, brightness=_contact_shadow(fit)),
+    )
 
 
 class _Fit:
@@ -121,7 +187,9 @@ class _Fit:
     def outline(self, side: float, count: int, share: float) -> FloatArray:
         """The lens' edge (count, 3), from the temple's side upwards; share: 1 at the edge, 0 at the lens' centre."""
         style = self.style
-        edge = superellipse(style.half_width * self.size, style.half_height * self.size, style.exponent, count)
+        edge = superellipse(
+            style.half_width * self.size, style.half_height * self.size, style.exponent, count
+        )
         if style.outline:
             edge = evenly(edge * self._factor(edge)[:, None], count, closed=True)
         return self.on_front(side, edge * share)
@@ -130,7 +198,9 @@ class _Fit:
         """How far out places (N, 2) about a lens' centre lie: 1 on its edge."""
         style = self.style
         w, h = style.half_width * self.size, style.half_height * self.size
-        inside = (np.abs(places[:, 0] / w) ** style.exponent + np.abs(places[:, 1] / h) ** style.exponent) ** (1 / style.exponent)
+        inside = (
+            np.abs(places[:, 0] / w) ** style.exponent + np.abs(places[:, 1] / h) ** style.exponent
+        ) ** (1 / style.exponent)
         return inside / self._factor(places)
 
     def reach(self, height: float, towards: float) -> float:
@@ -156,7 +226,16 @@ class _Fit:
     def normal(self, side: float, places: FloatArray) -> FloatArray:
         """Of the front (N, 3) at such places."""
         out = self.apart + places[:, 0]
-        return normalized(np.stack([2 * _LENS_WRAP * side * out, np.full_like(out, -np.tan(_LENS_TILT)), np.ones_like(out)], 1))
+        return normalized(
+            np.stack(
+                [
+                    2 * _LENS_WRAP * side * out,
+                    np.full_like(out, -np.tan(_LENS_TILT)),
+                    np.ones_like(out),
+                ],
+                1,
+            )
+        )
 
 
 def _lens(fit: _Fit, side: float) -> Gaussians:
@@ -166,18 +245,29 @@ def _lens(fit: _Fit, side: float) -> Gaussians:
     wide = max((1.0, *style.outline))
     rows = np.arange(-wide * h, wide * h, spacing * 0.866)
     columns = np.arange(-wide * w, wide * w, spacing)
-    grid = np.concatenate([np.stack([columns + (k % 2) * spacing / 2, np.full(len(columns), y)], 1) for k, y in enumerate(rows)])
+    grid = np.concatenate(
+        [
+            np.stack([columns + (k % 2) * spacing / 2, np.full(len(columns), y)], 1)
+            for k, y in enumerate(rows)
+        ]
+    )
     grid = grid[fit.radius(grid) < 0.95]
     upper = np.clip((grid[:, 1] / h + 1) / 2, 0, 1)
     wanted = style.lens_bottom + (style.lens_top - style.lens_bottom) * upper
-    opacity = 1 - (1 - wanted) ** (1 / 3.4)  # neighbours overlap: about 3.4 splats lie over each point
+    opacity = 1 - (1 - wanted) ** (
+        1 / 3.4
+    )  # neighbours overlap: about 3.4 splats lie over each point
     normals = fit.normal(side, grid)
     diagonal = (grid[:, 0] * side * 0.7 + grid[:, 1]) / h
-    streak = np.exp(-0.5 * ((diagonal - 0.55) / 0.16) ** 2) + 0.6 * np.exp(-0.5 * ((diagonal - 0.05) / 0.07) ** 2)
+    streak = np.exp(-0.5 * ((diagonal - 0.55) / 0.16) ** 2) + 0.6 * np.exp(
+        -0.5 * ((diagonal - 0.05) / 0.07) ** 2
+    )
     light = fit.shape.light.on(np.tile([[0.0, 0.5, 0.8]], (len(grid), 1)))
     color = np.array(style.lens) * (0.85 + 0.3 * upper[:, None]) * light + 0.10 * streak[:, None]
     opacity = opacity + 0.018 * streak
-    return flat(fit.on_front(side, grid), normals, 0.72 * spacing, color, opacity=opacity, thickness=0.0003)
+    return flat(
+        fit.on_front(side, grid), normals, 0.72 * spacing, color, opacity=opacity, thickness=0.0003
+    )
 
 
 def _rim(fit: _Fit, side: float) -> Gaussians:
@@ -207,13 +297,21 @@ def _bar(fit: _Fit, line: FloatArray, radius: float, *, closed: bool) -> Gaussia
         gleam = np.clip(base + style.shine * 0.4, 0, 1) * light.on(face)
         body = tube(line, radius, color, opacity=0.97, closed=closed)
         shift = 0.35 * radius * lit + 0.5 * radius * face
-        ends = np.concatenate([begin + shift, following[-1:] + shift[-1:]]) if not closed else begin + shift
+        ends = (
+            np.concatenate([begin + shift, following[-1:] + shift[-1:]])
+            if not closed
+            else begin + shift
+        )
         return joined(body, tube(ends, 0.4 * radius, gleam, opacity=0.55, closed=closed))
     color = base * light.on(face)
     parts: list[Gaussians] = []
     for offset in (-0.6, 0.0, 0.6):
         shift = offset * radius * lit
-        ends = begin + shift if closed else np.concatenate([begin + shift, following[-1:] + shift[-1:]])
+        ends = (
+            begin + shift
+            if closed
+            else np.concatenate([begin + shift, following[-1:] + shift[-1:]])
+        )
         parts.append(tube(ends, 0.52 * radius, color, closed=closed))
     gleam = (base + style.shine * (0.25 + 0.75 * lit[:, 1:2] ** 2)) * light.on(lit)
     shift = 0.55 * radius * lit + 0.75 * radius * normalized(face * np.array([0, 0, 1]))
@@ -229,8 +327,14 @@ def _bridge(fit: _Fit) -> Gaussians:
     ends = fit.on_front(1.0, np.array([[inner - 0.0002, y]]))[0]
     share = np.linspace(-1, 1, 9)
     half = ends[0] - fit.middle[0]
-    line = np.stack([fit.middle[0] + half * share, ends[1] + 0.0022 * (1 - share**2),
-                     ends[2] + 0.0012 * (1 - share**2)], 1)
+    line = np.stack(
+        [
+            fit.middle[0] + half * share,
+            ends[1] + 0.0022 * (1 - share**2),
+            ends[2] + 0.0012 * (1 - share**2),
+        ],
+        1,
+    )
     nose = fit.shape.face_depth(line[:, :2]) + 0.0015 + max(style.rim, 0.0006)
     line[:, 2] = np.maximum(line[:, 2], nose.max() * (1 - share**2) + line[:, 2] * share**2)
     bridge = _bar(fit, smooth(line, 22), max(style.rim, style.arm), closed=False)
@@ -243,13 +347,20 @@ def _bridge(fit: _Fit) -> Gaussians:
 def _nose_pad(fit: _Fit, side: float, y: float) -> Gaussians:
     """A wire from the rim to a small clear pad on the nose's side."""
     top = y - 0.009
-    rim = fit.on_front(side, np.array([[-fit.style.half_width * fit.size * 0.97, top - fit.height]]))[0]
+    rim = fit.on_front(
+        side, np.array([[-fit.style.half_width * fit.size * 0.97, top - fit.height]])
+    )[0]
     pad = np.array([fit.middle[0] + side * 0.0085, top - 0.002, 0.0])
     pad[2] = min(float(fit.shape.face_depth(pad[None, :2])[0]) + 0.0012, rim[2] - 0.001)
     wire = smooth(np.array([rim, (rim + pad) / 2 + [0, 0, -0.0025], pad]), 8)
-    soft = flat(pad[None], normalized(np.array([[side * 0.8, 0.1, 0.6]])), np.array([[0.0036, 0.0018]]),
-                np.array([[0.85, 0.84, 0.8]]) * fit.shape.light.on(np.array([[0.0, 0.3, 0.9]])), opacity=0.35,
-                along=np.array([[0.0, 1.0, -0.2]]))
+    soft = flat(
+        pad[None],
+        normalized(np.array([[side * 0.8, 0.1, 0.6]])),
+        np.array([[0.0036, 0.0018]]),
+        np.array([[0.85, 0.84, 0.8]]) * fit.shape.light.on(np.array([[0.0, 0.3, 0.9]])),
+        opacity=0.35,
+        along=np.array([[0.0, 1.0, -0.2]]),
+    )
     return joined(_bar(fit, wire, 0.00045, closed=False), soft)
 
 
@@ -274,9 +385,16 @@ def _arm(fit: _Fit, side: float) -> Gaussians:
     bar = np.stack([side * x, heights, z], 1)
     down = np.array([[0, -0.006, -0.007], [0, -_BEND * 0.5, -0.013], [0, -_BEND, -0.017]]) + bar[-1]
     down[:, 0] -= side * np.array([0.001, 0.004, 0.007])
-    corner = np.array([[side * (abs(begin[0]) * 0.35 + hinge * 0.65), begin[1], begin[2] - 0.0015],
-                       [side * (hinge - 0.0004), begin[1], begin[2] - 0.005]])
-    line = smooth(np.concatenate([begin[None], corner, bar, down]), max(20, int(0.001 + length_of(bar) / 0.0028)))
+    corner = np.array(
+        [
+            [side * (abs(begin[0]) * 0.35 + hinge * 0.65), begin[1], begin[2] - 0.0015],
+            [side * (hinge - 0.0004), begin[1], begin[2] - 0.005],
+        ]
+    )
+    line = smooth(
+        np.concatenate([begin[None], corner, bar, down]),
+        max(20, int(0.001 + length_of(bar) / 0.0028)),
+    )
     return _bar(fit, evenly(line, len(line), closed=False), style.arm, closed=False)
 
 
@@ -284,7 +402,9 @@ def _contact_shadow(fit: _Fit) -> FloatArray:
     """What is left of the skin's brightness (G,): a soft shadow below the rims and on the nose; sunglasses shade the eyes."""
     avatar, style = fit.shape.avatar, fit.style
     places = centers_of(avatar)
-    skin = np.isin(avatar.regions, (Region.SKIN, Region.EYE, Region.LASHES)) & (places[:, 2] > -0.01)
+    skin = np.isin(avatar.regions, (Region.SKIN, Region.EYE, Region.LASHES)) & (
+        places[:, 2] > -0.01
+    )
     out = np.abs(places[:, 0] - fit.middle[0]) - fit.apart
     up = places[:, 1] - fit.height
     w, h = style.half_width * fit.size, style.half_height * fit.size

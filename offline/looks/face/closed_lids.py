@@ -34,19 +34,31 @@ class LidPlaces:
     """1 around the eye, 0 elsewhere."""
 
 
-def lid_places(avatar: Avatar, closed: FloatArray, points: FloatArray, at_rest: FloatArray) -> tuple[LidPlaces, LidPlaces]:
+def lid_places(
+    avatar: Avatar, closed: FloatArray, points: FloatArray, at_rest: FloatArray
+) -> tuple[LidPlaces, LidPlaces]:
     """Left and right.
 
     closed: (V, 3) the rig's vertices with the eyes closed; points: (N, 3) metres, on the skin in the same pose; at_rest: (N, 3)
     the same points with the eyes open.
     """
     marks, open_marks = landmarks_on(avatar, closed), neutral_landmarks(avatar)
-    left, right = (_around(marks[list(eye), :2], marks[list(brow[5:]), :2], points, open_marks[list(eye), :2], at_rest)
-                   for eye, brow in (_LEFT, _RIGHT))
+    left, right = (
+        _around(
+            marks[list(eye), :2],
+            marks[list(brow[5:]), :2],
+            points,
+            open_marks[list(eye), :2],
+            at_rest,
+        )
+        for eye, brow in (_LEFT, _RIGHT)
+    )
     return left, right
 
 
-def _around(eye: FloatArray, brow: FloatArray, points: FloatArray, open_eye: FloatArray, at_rest: FloatArray) -> LidPlaces:
+def _around(
+    eye: FloatArray, brow: FloatArray, points: FloatArray, open_eye: FloatArray, at_rest: FloatArray
+) -> LidPlaces:
     """eye: (16, 2) outer corner, lower lid, inner corner, upper lid; brow: (5, 2) lower edge; points: (N, 3)."""
     outer, inner = eye[0], eye[8]
     width = abs(float(outer[0] - inner[0]))
@@ -61,7 +73,11 @@ def _around(eye: FloatArray, brow: FloatArray, points: FloatArray, open_eye: Flo
     above = points[:, 1] - edge
     below = height(eye[:9]) - points[:, 1]
     to_brow = above / np.maximum(height(brow) - edge, 0.25 * width)
-    near = ramp(across, -0.45, -0.30) * (1 - ramp(across, 1.45, 1.6)) * (np.abs(points[:, 1] - outer[1]) < 1.2 * width)
+    near = (
+        ramp(across, -0.45, -0.30)
+        * (1 - ramp(across, 1.45, 1.6))
+        * (np.abs(points[:, 1] - outer[1]) < 1.2 * width)
+    )
     seam = (open_eye[1:8] + open_eye[:8:-1]) / 2  # halfway between the open lids, inwards
     line = np.concatenate([open_eye[:1], seam, open_eye[8:9]])
     order = np.argsort(line[:, 0])

@@ -25,8 +25,12 @@ def places_at_rest(avatar: Avatar) -> Float32Array:
 
 def on_part(avatar: Avatar, *parts: Part) -> BoolArray:
     """(G,) which Gaussians sit on triangles made of one of the parts."""
-    return np.concatenate([np.isin(avatar.rig.parts[avatar.surface.triangles], parts),
-                           np.zeros(len(avatar.rigid.means), np.bool_)])
+    return np.concatenate(
+        [
+            np.isin(avatar.rig.parts[avatar.surface.triangles], parts),
+            np.zeros(len(avatar.rigid.means), np.bool_),
+        ]
+    )
 
 
 def eyes_closed(rig: HeadRig) -> Float32Array:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offline.looks.assembly import attribute, flat, joined_added, surface_added
-from offline.looks.hair.grown_strands import SkinField, StrandStyle, carriers, clear_of, grow, roots_on, strand_gaussians
+from offline.looks.hair.grown_strands import (
+    SkinField,
+    StrandStyle,
+    carriers,
+    clear_of,
+    grow,
+    roots_on,
+    strand_gaussians,
+)
 from offline.looks.measured_head import LUMA, HeadShape, head_shape
 from offline.numeric import normalized, ramp
 from perse_live.arrays import FloatArray
@@ -39,14 +47,46 @@ class BeardStyle:
     growth: StrandStyle
 
 
-_STUBBLE = BeardStyle(0.0021, (0.0024, 0.0022, 0.0026), 0.00022, 0.62, 0.0042, 0.13, 0.35,
-                      StrandStyle(1, 0.25, 0.1, 0.0, 4, 0.0, 0.0, 0.0004))
-_LIP = BeardStyle(0.00125, (0.006, 0.0095, 0.010), 0.00032, 0.8, 0.0026, 0.5, 0.10,
-                  StrandStyle(3, 0.22, 0.3, 0.3, 6, 0.0002, 0.6, 0.0018))
-_SHORT = BeardStyle(0.00165, (0.006, 0.009, 0.012), 0.00036, 0.82, 0.0030, 0.5, 0.10,
-                    StrandStyle(3, 0.26, 0.35, 0.35, 6, 0.0004, 0.8, 0.0022))
-_FULL = BeardStyle(0.0021, (0.010, 0.0105, 0.021), 0.00034, 0.8, 0.0034, 0.82, 0.08,
-                   StrandStyle(3, 0.34, 0.5, 0.45, 7, 0.0007, 1.0, 0.0040))
+_STUBBLE = BeardStyle(
+    0.0021,
+    (0.0024, 0.0022, 0.0026),
+    0.00022,
+    0.62,
+    0.0042,
+    0.13,
+    0.35,
+    StrandStyle(1, 0.25, 0.1, 0.0, 4, 0.0, 0.0, 0.0004),
+)
+_LIP = BeardStyle(
+    0.00125,
+    (0.006, 0.0095, 0.010),
+    0.00032,
+    0.8,
+    0.0026,
+    0.5,
+    0.10,
+    StrandStyle(3, 0.22, 0.3, 0.3, 6, 0.0002, 0.6, 0.0018),
+)
+_SHORT = BeardStyle(
+    0.00165,
+    (0.006, 0.009, 0.012),
+    0.00036,
+    0.82,
+    0.0030,
+    0.5,
+    0.10,
+    StrandStyle(3, 0.26, 0.35, 0.35, 6, 0.0004, 0.8, 0.0022),
+)
+_FULL = BeardStyle(
+    0.0021,
+    (0.010, 0.0105, 0.021),
+    0.00034,
+    0.8,
+    0.0034,
+    0.82,
+    0.08,
+    StrandStyle(3, 0.34, 0.5, 0.45, 7, 0.0007, 1.0, 0.0040),
+)
 
 
 def stubble(avatar: Avatar) -> Attribute:
@@ -58,13 +98,20 @@ def stubble(avatar: Avatar) -> Attribute:
 def moustache(avatar: Avatar) -> Attribute:
     """On the upper lip only."""
     shape = head_shape(avatar)
-    return attribute("beard-moustache", "Moustache", "beard", _beard(shape, _upper_lip(shape), _LIP))
+    return attribute(
+        "beard-moustache", "Moustache", "beard", _beard(shape, _upper_lip(shape), _LIP)
+    )
 
 
 def goatee(avatar: Avatar) -> Attribute:
     """Chin and moustache, joined around the mouth."""
     shape = head_shape(avatar)
-    return attribute("beard-goatee", "Goatee", "beard", _beard(shape, np.maximum(_upper_lip(shape), _chin(shape)), _SHORT))
+    return attribute(
+        "beard-goatee",
+        "Goatee",
+        "beard",
+        _beard(shape, np.maximum(_upper_lip(shape), _chin(shape)), _SHORT),
+    )
 
 
 def full_beard(avatar: Avatar) -> Attribute:
@@ -88,17 +135,33 @@ def _upper_lip(shape: HeadShape) -> FloatArray:
     x, y, _ = shape.template.T
     corner, nose = shape.landmarks_template[291], shape.landmarks_template[2]
     zone = ramp(y, corner[1] - 0.003, corner[1] + 0.003) * ramp(y, nose[1] + 0.004, nose[1] - 0.002)
-    zone = zone * ramp(np.abs(x), corner[0] + 0.009, corner[0] + 0.003) * (0.45 + 0.55 * ramp(np.abs(x), 0.0005, 0.003))
+    zone = (
+        zone
+        * ramp(np.abs(x), corner[0] + 0.009, corner[0] + 0.003)
+        * (0.45 + 0.55 * ramp(np.abs(x), 0.0005, 0.003))
+    )
     return _whole(shape) * zone
 
 
 def _chin(shape: HeadShape) -> FloatArray:
     x, y, z = shape.template.T
     corner, lip, chin = (shape.landmarks_template[k] for k in (291, 17, 152))
-    below = ramp(y, lip[1] - 0.003, lip[1] - 0.010) * ramp(np.abs(x), 0.027, 0.020) * ramp(z, chin[2] - 0.022, chin[2] - 0.012)
-    beside = ramp(np.abs(x), corner[0] - 0.001, corner[0] + 0.002) * ramp(np.abs(x), corner[0] + 0.009, corner[0] + 0.004)
-    beside = beside * ramp(y, corner[1] + 0.006, corner[1]) * ramp(y, chin[1] + 0.012, chin[1] + 0.020)
-    soul = ramp(np.abs(x), 0.009, 0.004) * ramp(y, lip[1] + 0.001, lip[1] - 0.003) * ramp(y, chin[1], chin[1] + 0.01)
+    below = (
+        ramp(y, lip[1] - 0.003, lip[1] - 0.010)
+        * ramp(np.abs(x), 0.027, 0.020)
+        * ramp(z, chin[2] - 0.022, chin[2] - 0.012)
+    )
+    beside = ramp(np.abs(x), corner[0] - 0.001, corner[0] + 0.002) * ramp(
+        np.abs(x), corner[0] + 0.009, corner[0] + 0.004
+    )
+    beside = (
+        beside * ramp(y, corner[1] + 0.006, corner[1]) * ramp(y, chin[1] + 0.012, chin[1] + 0.020)
+    )
+    soul = (
+        ramp(np.abs(x), 0.009, 0.004)
+        * ramp(y, lip[1] + 0.001, lip[1] - 0.003)
+        * ramp(y, chin[1], chin[1] + 0.01)
+    )
     return _whole(shape) * np.maximum.reduce([below, beside, soul])
 
 
@@ -135,14 +198,27 @@ def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGau
     carrier = on.triangle[left] if style.growth.steps == 1 else carriers(shape, lines, allowed)
     normals = field.normals(roots)
     shade = _shade(shape, normals, roots)
-    tone = shape.hair_color * (1 + 0.25 * rng.standard_normal((len(roots), 1))) + 0.02 * rng.standard_normal((len(roots), 3))
+    tone = shape.hair_color * (
+        1 + 0.25 * rng.standard_normal((len(roots), 1))
+    ) + 0.02 * rng.standard_normal((len(roots), 3))
     tone = np.clip(1.15 * tone + 0.02, 0.02, 0.9)
     steps = style.growth.steps
-    sparse = np.repeat(0.4 + 0.6 * ramp(thick[left], 0.1, 0.7), steps)  # single hairs at the edge, not strokes
-    strands = strand_gaussians(lines, style.radius, 0.75 * tone * shade, 1.25 * tone * shade, opacity=style.opacity)
+    sparse = np.repeat(
+        0.4 + 0.6 * ramp(thick[left], 0.1, 0.7), steps
+    )  # single hairs at the edge, not strokes
+    strands = strand_gaussians(
+        lines, style.radius, 0.75 * tone * shade, 1.25 * tone * shade, opacity=style.opacity
+    )
     strands = replace(strands, opacities=(strands.opacities * sparse).astype(np.float32))
-    grown = surface_added(shape.avatar, strands, np.repeat(carrier, steps), np.repeat(lines[:, 0], steps, 0),
-                          appear=np.repeat(rng.uniform(0, 0.55, len(roots)), steps), least_size=0.3, region=Region.HAIR)
+    grown = surface_added(
+        shape.avatar,
+        strands,
+        np.repeat(carrier, steps),
+        np.repeat(lines[:, 0], steps, 0),
+        appear=np.repeat(rng.uniform(0, 0.55, len(roots)), steps),
+        least_size=0.3,
+        region=Region.HAIR,
+    )
     return joined_added(grown, _under_layer(shape, density, style, rng))
 
 
@@ -157,10 +233,15 @@ def _parts(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _shade(shape: HeadShape, normals: FloatArray, places: FloatArray) -> FloatArray:
     """Light on hair (N, 3), darker under the jaw."""
     below = ramp(-normals[:, 1], 0.1, 0.9)
-    return shape.light.shade(normalized(normals + np.array([0, 0.25, 0.1]))) * (1 - 0.45 * below)[:, None]
+    return (
+        shape.light.shade(normalized(normals + np.array([0, 0.25, 0.1])))
+        * (1 - 0.45 * below)[:, None]
+    )
 
 
-def _under_layer(shape: HeadShape, density: FloatArray, style: BeardStyle, rng: np.random.Generator) -> AddedGaussians:
+def _under_layer(
+    shape: HeadShape, density: FloatArray, style: BeardStyle, rng: np.random.Generator
+) -> AddedGaussians:
     """Soft dark Gaussians on the skin: the shadow between hairs."""
     triangles = shape.avatar.rig.triangles
     on = roots_on(shape, np.minimum(1, 3 * density), style.under_spacing, rng)
@@ -171,6 +252,13 @@ def _under_layer(shape: HeadShape, density: FloatArray, style: BeardStyle, rng: 
     color = (1 - style.under_skin) * 0.7 * shape.hair_color + style.under_skin * skin * 0.8
     color = color * np.minimum(1.0, 0.9 * (skin @ LUMA) / max(color @ LUMA, 1e-3))
     means = places + 0.0006 * normals
-    layer = flat(means, normals, 0.62 * style.under_spacing, color * _shade(shape, normals, places),
-                 opacity=style.under_opacity * thick)
-    return surface_added(shape.avatar, layer, on.triangle, means, appear=0.0, least_size=0.8, region=Region.HAIR)
+    layer = flat(
+        means,
+        normals,
+        0.62 * style.under_spacing,
+        color * _shade(shape, normals, places),
+        opacity=style.under_opacity * thick,
+    )
+    return surface_added(
+        shape.avatar, layer, on.triangle, means, appear=0.0, least_size=0.8, region=Region.HAIR
+    )

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from offline.looks.assembly import attribute, changes, flat, joined, rigid_added
-from offline.looks.hair.grown_strands import SkinField, StrandStyle, grow, roots_on, strand_gaussians
+from offline.looks.hair.grown_strands import (
+    SkinField,
+    StrandStyle,
+    grow,
+    roots_on,
+    strand_gaussians,
+)
 from offline.looks.measured_head import centers_of, head_shape, own_tones
 from offline.numeric import normalized, ramp
 from perse_live.arrays import FloatArray
@@ -23,7 +29,12 @@ def fringe(avatar: Avatar) -> Attribute:
     shape = head_shape(avatar)
     rng = np.random.default_rng(_SEED)
     x, y, z = shape.template.T
-    density = ramp(np.abs(x), 0.052, 0.044) * ramp(y, 0.056, 0.062) * ramp(y, 0.088, 0.080) * ramp(z, -0.03, -0.02)
+    density = (
+        ramp(np.abs(x), 0.052, 0.044)
+        * ramp(y, 0.056, 0.062)
+        * ramp(y, 0.088, 0.080)
+        * ramp(z, -0.03, -0.02)
+    )
     density = density * shape.skin
     on = roots_on(shape, density, 0.0026, rng)
     triangles = avatar.rig.triangles
@@ -35,12 +46,22 @@ def fringe(avatar: Avatar) -> Attribute:
     lines = grow(SkinField(shape), roots, length, _over_forehead, _FRINGE, rng)
     tone = own_tones(shape, len(roots), rng)
     shade = shape.light.shade(normalized(np.tile([[0.0, 0.35, 0.9]], (len(roots), 1))))
-    gaussians = strand_gaussians(lines, 0.0011, 0.85 * tone * shade, 1.05 * tone * shade, opacity=0.93)
+    gaussians = strand_gaussians(
+        lines, 0.0011, 0.85 * tone * shade, 1.05 * tone * shade, opacity=0.93
+    )
     steps = _FRINGE.steps
     appear = np.repeat(rng.uniform(0, 0.35, len(roots)), steps)
-    added = rigid_added(gaussians, start=np.repeat(lines[:, 0], steps, 0), appear=appear, least_size=0.35, region=Region.HAIR)
+    added = rigid_added(
+        gaussians,
+        start=np.repeat(lines[:, 0], steps, 0),
+        appear=appear,
+        least_size=0.35,
+        region=Region.HAIR,
+    )
     places = centers_of(avatar)
-    forehead = (avatar.regions == Region.SKIN) & (places[:, 2] > -0.03) & (np.abs(places[:, 0]) < 0.055)
+    forehead = (
+        (avatar.regions == Region.SKIN) & (places[:, 2] > -0.03) & (np.abs(places[:, 0]) < 0.055)
+    )
     shadow = 0.22 * ramp(places[:, 1], brow - 0.008, brow + 0.006) * forehead
     return attribute("hair-fringe", "Fringe", "hair", added, changes(avatar, brightness=1 - shadow))
 
@@ -69,10 +90,18 @@ def bun(avatar: Avatar) -> Attribute:
     latitude = np.arcsin(rng.uniform(-0.75, 1, count))
     begin = rng.uniform(0, 2 * np.pi, count)
     turn = begin[:, None] + np.linspace(0, 1, steps + 1) * rng.uniform(0.9, 1.6, (count, 1))
-    tilt = latitude[:, None] + np.linspace(-0.5, 0.5, steps + 1) * rng.normal(0.35, 0.25, (count, 1))
-    radius = _BUN * (1 + 0.05 * rng.standard_normal((count, 1)) + 0.05 * np.sin(3 * turn + 4 * tilt))
+    tilt = latitude[:, None] + np.linspace(-0.5, 0.5, steps + 1) * rng.normal(
+        0.35, 0.25, (count, 1)
+    )
+    radius = _BUN * (
+        1 + 0.05 * rng.standard_normal((count, 1)) + 0.05 * np.sin(3 * turn + 4 * tilt)
+    )
     flat_radius, height = radius * np.cos(tilt), 0.78 * radius * np.sin(tilt)
-    lines = center + (flat_radius * np.cos(turn))[..., None] * across + (flat_radius * np.sin(turn))[..., None] * other
+    lines = (
+        center
+        + (flat_radius * np.cos(turn))[..., None] * across
+        + (flat_radius * np.sin(turn))[..., None] * other
+    )
     lines = lines + height[..., None] * axis
     outwards = normalized(lines[:, steps // 2] - center)
     shade = shape.light.shade(outwards) * (0.62 + 0.38 * ramp(np.sin(latitude), -0.6, 0.2))[:, None]
@@ -82,12 +111,27 @@ def bun(avatar: Avatar) -> Attribute:
     k = np.arange(160) + 0.5
     up, around = 1 - 2 * k / 160, k * np.pi * (3 - np.sqrt(5))
     ring = np.sqrt(1 - up**2)
-    ball = ring[:, None] * (np.cos(around)[:, None] * across + np.sin(around)[:, None] * other) + up[:, None] * axis
+    ball = (
+        ring[:, None] * (np.cos(around)[:, None] * across + np.sin(around)[:, None] * other)
+        + up[:, None] * axis
+    )
     core = center + 0.93 * _BUN * (ball - 0.2 * up[:, None] * axis)
-    inner = flat(core, ball, 0.0048, 0.55 * shape.hair_color * shape.light.shade(ball), opacity=0.95, thickness=0.001)
+    inner = flat(
+        core,
+        ball,
+        0.0048,
+        0.55 * shape.hair_color * shape.light.shade(ball),
+        opacity=0.95,
+        thickness=0.001,
+    )
     whole = joined(strands, inner)
     start = shape.skull.center + (ground - 0.01) * axis + 0.25 * (whole.means - center)
     below = np.linalg.norm(places - (center - 0.6 * _BUN * axis), axis=1)
     shadow = 0.35 * shape.hair * ramp(below, 1.5 * _BUN, 0.8 * _BUN)
-    return attribute("hair-bun", "Bun", "hair", rigid_added(whole, start=start, least_size=0.3, region=Region.HAIR),
-                     changes(avatar, brightness=1 - shadow))
+    return attribute(
+        "hair-bun",
+        "Bun",
+        "hair",
+        rigid_added(whole, start=start, least_size=0.3, region=Region.HAIR),
+        changes(avatar, brightness=1 - shadow),
+    )

@@ -50,7 +50,17 @@ class SkinField:
     def __init__(self, shape: HeadShape) -> None:
         """Corners, edges' and triangles' middles of the skin of a head."""
         triangles = shape.skin_triangles
-        weights = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [1 / 3] * 3])
+        weights = np.array(
+            [
+                [1, 0, 0],
+                [0, 1, 0],
+                [0, 0, 1],
+                [0.5, 0.5, 0],
+                [0, 0.5, 0.5],
+                [0.5, 0, 0.5],
+                [1 / 3] * 3,
+            ]
+        )
 
         def spread(values: FloatArray) -> FloatArray:
             return np.einsum("kc,tcd->tkd", weights, values[triangles]).reshape(-1, values.shape[1])
@@ -58,7 +68,10 @@ class SkinField:
         points, first = np.unique(spread(shape.vertices).round(6), axis=0, return_index=True)
         self._tree = KDTree(points)
         self._points, self._normals = points, normalized(spread(shape.normals))[first]
-        self._template, self._lips = spread(shape.template)[first], spread(shape.charts.lips[:, None])[first, 0]
+        self._template, self._lips = (
+            spread(shape.template)[first],
+            spread(shape.charts.lips[:, None])[first, 0],
+        )
 
     def height(self, places: FloatArray) -> FloatArray:
         """Metres above the skin (N,), negative inside. places: (N, 3)."""
@@ -87,19 +100,31 @@ class SkinField:
         return np.asarray(self._tree.query(places)[1])
 
 
-def roots_on(shape: HeadShape, density: FloatArray, spacing: float, rng: np.random.Generator) -> SurfacePoints:
+def roots_on(
+    shape: HeadShape, density: FloatArray, spacing: float, rng: np.random.Generator
+) -> SurfacePoints:
     """Evenly spread roots on the rig's skin, thinned out where the density falls off.
 
     density: (V,) in [0, 1]; spacing: metres where it is 1.
     """
     rows = shape.skin_rows[density[shape.skin_triangles].max(1) > 0.02]
-    points = poisson_disk(shape.vertices, shape.avatar.rig.triangles[rows], np.full(len(rows), spacing), rng=rng)
+    points = poisson_disk(
+        shape.vertices, shape.avatar.rig.triangles[rows], np.full(len(rows), spacing), rng=rng
+    )
     keep = rng.random(len(points)) < points.interpolate(density, shape.avatar.rig.triangles[rows])
-    return SurfacePoints(rows[points.triangle[keep]], points.barycentric[keep], points.spacing[keep])
+    return SurfacePoints(
+        rows[points.triangle[keep]], points.barycentric[keep], points.spacing[keep]
+    )
 
 
-def grow(field: SkinField, roots: FloatArray, lengths: FloatArray, flow: Flow, style: StrandStyle,
-         rng: np.random.Generator) -> FloatArray:
+def grow(
+    field: SkinField,
+    roots: FloatArray,
+    lengths: FloatArray,
+    flow: Flow,
+    style: StrandStyle,
+    rng: np.random.Generator,
+) -> FloatArray:
     """Strands from roots (N, 3) on the skin with lengths (N,), metres. Returns (N, steps + 1, 3)."""
     count = len(roots)
     lines = np.empty((count, style.steps + 1, 3))
@@ -116,7 +141,9 @@ def grow(field: SkinField, roots: FloatArray, lengths: FloatArray, flow: Flow, s
         turned = (1 - steep) * along + steep * normal
         turned[:, 1] -= style.gravity * share
         place = here + step * normalized(turned)
-        lines[:, k + 1] = field.lifted(place, np.full(count, style.clearance * (k + 1) / style.steps))
+        lines[:, k + 1] = field.lifted(
+            place, np.full(count, style.clearance * (k + 1) / style.steps)
+        )
     if style.clump > 0 and count > 2 * style.clump_size:
         leaders = rng.choice(count, count // style.clump_size, replace=False)
         own = leaders[np.asarray(KDTree(roots[leaders]).query(roots)[1])]
@@ -125,7 +152,9 @@ def grow(field: SkinField, roots: FloatArray, lengths: FloatArray, flow: Flow, s
     if style.curl > 0:
         lines = _curled(lines, style, rng)
     flat = lines[:, 1:].reshape(-1, 3)
-    lines[:, 1:] = field.lifted(flat, np.full(len(flat), 0.3 * style.clearance)).reshape(count, style.steps, 3)
+    lines[:, 1:] = field.lifted(flat, np.full(len(flat), 0.3 * style.clearance)).reshape(
+        count, style.steps, 3
+    )
     return lines
 
 
@@ -134,12 +163,16 @@ def _curled(lines: FloatArray, style: StrandStyle, rng: np.random.Generator) -> 
     direction = normalized(lines[:, -1] - lines[:, 0])
     across = normalized(np.cross(direction, rng.standard_normal(direction.shape)))
     other = np.cross(direction, across)
-    angle = 2 * np.pi * style.turns * share * rng.uniform(0.7, 1.3, (len(lines), 1)) + rng.uniform(0, 2 * np.pi, (len(lines), 1))
+    angle = 2 * np.pi * style.turns * share * rng.uniform(0.7, 1.3, (len(lines), 1)) + rng.uniform(
+        0, 2 * np.pi, (len(lines), 1)
+    )
     wave = np.cos(angle)[..., None] * across[:, None] + np.sin(angle)[..., None] * other[:, None]
     return lines + style.curl * np.minimum(2 * share, 1)[None, :, None] * wave
 
 
-def clear_of(lines: FloatArray, forbidden: BoolArray, *, least: float) -> tuple[FloatArray, BoolArray]:
+def clear_of(
+    lines: FloatArray, forbidden: BoolArray, *, least: float
+) -> tuple[FloatArray, BoolArray]:
     """Strands shortened so that they end before the first forbidden point.
 
     lines: (N, K, 3); forbidden: (N, K). Returns the strands of all and (N,) those of which at least a share `least` is left.
@@ -168,12 +201,16 @@ def carriers(shape: HeadShape, lines: FloatArray, allowed: BoolArray) -> Int32Ar
     direction = np.diff(lines, axis=1)
     share = (direction**2).sum(-1).sum(1)
     out = np.einsum("nkc,njc->nkj", direction, normals[near])
-    cost = (distance / _CARRIER_REACH) ** 2 + 4 * (out**2).sum(1) / np.maximum(share, 1e-12)[:, None]
+    cost = (distance / _CARRIER_REACH) ** 2 + 4 * (out**2).sum(1) / np.maximum(share, 1e-12)[
+        :, None
+    ]
     best = cost.argmin(1)
     return rows[np.take_along_axis(np.asarray(near), best[:, None], 1)[:, 0]].astype(np.int32)
 
 
-def strand_gaussians(lines: FloatArray, radius: float, roots: FloatArray, tips: FloatArray, *, opacity: float) -> Gaussians:
+def strand_gaussians(
+    lines: FloatArray, radius: float, roots: FloatArray, tips: FloatArray, *, opacity: float
+) -> Gaussians:
     """Chains of Gaussians along strands (N, K + 1, 3), strand after strand.
 
     radius: metres at the root; tips are half as thick; roots, tips: (N, 3) colours at both ends.
@@ -183,4 +220,10 @@ def strand_gaussians(lines: FloatArray, radius: float, roots: FloatArray, tips: 
     colors = roots[:, None] * (1 - share)[None, :, None] + tips[:, None] * share[None, :, None]
     thick = np.tile(radius * (1 - 0.5 * share), count)
     fade = np.tile(opacity * (1 - 0.35 * share**2), count)
-    return segments(lines[:, :-1].reshape(-1, 3), lines[:, 1:].reshape(-1, 3), thick, colors.reshape(-1, 3), opacity=fade)
+    return segments(
+        lines[:, :-1].reshape(-1, 3),
+        lines[:, 1:].reshape(-1, 3),
+        thick,
+        colors.reshape(-1, 3),
+        opacity=fade,
+    )

@@ -24,15 +24,39 @@ _FAR = 0.03  # metres; beyond, distances are infinite
 GREY = Ramp((0.11, 0.108, 0.108), (0.41, 0.40, 0.395), (0.83, 0.82, 0.81))
 """Hair that has lost most of its pigment."""
 _TINTS = (
-    (Title("hair-black", "Black hair", "hair"), Ramp((0.012, 0.011, 0.012), (0.055, 0.050, 0.052), (0.23, 0.22, 0.23))),
-    (Title("hair-brown", "Dark brown hair", "hair"), Ramp((0.040, 0.024, 0.016), (0.165, 0.105, 0.070), (0.42, 0.30, 0.21))),
-    (Title("hair-chestnut", "Chestnut hair", "hair"), Ramp((0.085, 0.035, 0.018), (0.31, 0.155, 0.085), (0.62, 0.39, 0.25))),
-    (Title("hair-copper", "Copper hair", "hair"), Ramp((0.16, 0.050, 0.016), (0.52, 0.215, 0.075), (0.86, 0.51, 0.26))),
-    (Title("hair-blond", "Blond hair", "hair"), Ramp((0.27, 0.185, 0.095), (0.66, 0.51, 0.31), (0.95, 0.85, 0.64))),
-    (Title("hair-platinum", "Platinum hair", "hair"), Ramp((0.36, 0.335, 0.315), (0.74, 0.715, 0.685), (0.97, 0.96, 0.94))),
+    (
+        Title("hair-black", "Black hair", "hair"),
+        Ramp((0.012, 0.011, 0.012), (0.055, 0.050, 0.052), (0.23, 0.22, 0.23)),
+    ),
+    (
+        Title("hair-brown", "Dark brown hair", "hair"),
+        Ramp((0.040, 0.024, 0.016), (0.165, 0.105, 0.070), (0.42, 0.30, 0.21)),
+    ),
+    (
+        Title("hair-chestnut", "Chestnut hair", "hair"),
+        Ramp((0.085, 0.035, 0.018), (0.31, 0.155, 0.085), (0.62, 0.39, 0.25)),
+    ),
+    (
+        Title("hair-copper", "Copper hair", "hair"),
+        Ramp((0.16, 0.050, 0.016), (0.52, 0.215, 0.075), (0.86, 0.51, 0.26)),
+    ),
+    (
+        Title("hair-blond", "Blond hair", "hair"),
+        Ramp((0.27, 0.185, 0.095), (0.66, 0.51, 0.31), (0.95, 0.85, 0.64)),
+    ),
+    (
+        Title("hair-platinum", "Platinum hair", "hair"),
+        Ramp((0.36, 0.335, 0.315), (0.74, 0.715, 0.685), (0.97, 0.96, 0.94)),
+    ),
     (Title("hair-grey", "Grey hair", "hair"), GREY),
-    (Title("hair-blue", "Blue hair", "hair"), Ramp((0.018, 0.035, 0.13), (0.075, 0.20, 0.55), (0.42, 0.62, 0.93))),
-    (Title("hair-pink", "Pink hair", "hair"), Ramp((0.25, 0.065, 0.13), (0.80, 0.36, 0.53), (0.98, 0.74, 0.83))),
+    (
+        Title("hair-blue", "Blue hair", "hair"),
+        Ramp((0.018, 0.035, 0.13), (0.075, 0.20, 0.55), (0.42, 0.62, 0.93)),
+    ),
+    (
+        Title("hair-pink", "Pink hair", "hair"),
+        Ramp((0.25, 0.065, 0.13), (0.80, 0.36, 0.53), (0.98, 0.74, 0.83)),
+    ),
 )
 
 
@@ -62,14 +86,26 @@ def hair_of(avatar: Avatar) -> Hair:
     to_hair = np.linalg.norm(lab - own, axis=1)
     light_enough = ramp(lab[:, 0] / skin_lab[0], 0.76, 0.92)  # a fringe's shade may look like skin
     depth = _inside_face(avatar, places)
-    beside_face = ramp(depth, -0.012, -0.004)  # farther up what is light is a shine on the hair, not the forehead
-    between = hair * ramp(to_hair - to_skin, 4, 22) * light_enough * (1 - ramp(from_skin, 0.006, 0.014)) * beside_face
+    beside_face = ramp(
+        depth, -0.012, -0.004
+    )  # farther up what is light is a shine on the hair, not the forehead
+    between = (
+        hair
+        * ramp(to_hair - to_skin, 4, 22)
+        * light_enough
+        * (1 - ramp(from_skin, 0.006, 0.014))
+        * beside_face
+    )
     from_hair = KDTree(places[hair & core]).query(places, distance_upper_bound=_FAR)[0]
     brow = _brow_height(avatar)
     across = np.median(lab[core], 0) - skin_lab
     darkness = (lab - skin_lab) @ across / max(float(across @ across), 1.0)  # 0: skin, 1: hair
     cheek = (depth < 0.012) * ramp(to_skin - to_hair, 14, 30) * (1 - ramp(from_hair, 0.006, 0.016))
-    fringe = ramp(places[:, 1], brow + 0.006, brow + 0.011) * ramp(darkness, 0.30, 0.52) * (1 - ramp(from_hair, 0.012, 0.026))
+    fringe = (
+        ramp(places[:, 1], brow + 0.006, brow + 0.011)
+        * ramp(darkness, 0.30, 0.52)
+        * (1 - ramp(from_hair, 0.012, 0.026))
+    )
     strands = _without_specks(places, skin, np.maximum(cheek, fringe) * ~_on_brows(avatar, places))
     share = np.maximum(hair - between, strands)
     shine = _above_hair(avatar, places, share, brow)
@@ -80,9 +116,13 @@ def _above_hair(avatar: Avatar, places: FloatArray, share: FloatArray, brow: flo
     """Of Gaussians on the front above the brows, (G,) in [0, 1]: those with hair right below them are no forehead, but a shine
     on a fringe. share: (G,) of hair.
     """
-    ids = np.nonzero((places[:, 1] > brow) & (places[:, 2] > 0) & np.isin(avatar.regions, (*_HAIR, Region.SKIN)))[0]
+    ids = np.nonzero(
+        (places[:, 1] > brow) & (places[:, 2] > 0) & np.isin(avatar.regions, (*_HAIR, Region.SKIN))
+    )[0]
     flat = places[ids, :2] * (1 / _BELOW[0], 1 / _BELOW[1])
-    around = KDTree(flat).query_ball_point(flat - (0, 1.2), 1.0)  # an ellipse that begins right below
+    around = KDTree(flat).query_ball_point(
+        flat - (0, 1.2), 1.0
+    )  # an ellipse that begins right below
     below = [float(np.mean(share[ids[near]] > 0.6)) if len(near) > 5 else 0.0 for near in around]
     out = np.zeros(len(places))
     out[ids] = ramp(np.array(below), 0.6, 0.8)
@@ -92,7 +132,9 @@ def _above_hair(avatar: Avatar, places: FloatArray, share: FloatArray, brow: flo
 def _without_specks(places: FloatArray, skin: BoolArray, strands: FloatArray) -> FloatArray:
     """Of what looks like strands on the skin, (G,), what has others beside it: a mole or a shadow's dot has not."""
     ids = np.nonzero(skin)[0]
-    neighbours = strands[ids][KDTree(places[ids]).query(places[ids], k=min(9, len(ids)))[1].reshape(len(ids), -1)]
+    neighbours = strands[ids][
+        KDTree(places[ids]).query(places[ids], k=min(9, len(ids)))[1].reshape(len(ids), -1)
+    ]
     out = np.zeros(len(strands))
     out[ids] = strands[ids] * ramp(np.median(neighbours, 1), 0.05, 0.4)
     return out
@@ -106,7 +148,9 @@ def _inside_face(avatar: Avatar, places: FloatArray) -> FloatArray:
 def _on_brows(avatar: Avatar, places: FloatArray) -> BoolArray:
     """Which places (N, 3) lie inside a brow's outline as seen from the front; long brows reach to the hair's edge."""
     marks = neutral_landmarks(avatar)
-    outlines = [marks[[*brow[:5], *brow[:4:-1]], :2] for brow in (LEFT_BROW, RIGHT_BROW)]  # the upper row is listed second
+    outlines = [
+        marks[[*brow[:5], *brow[:4:-1]], :2] for brow in (LEFT_BROW, RIGHT_BROW)
+    ]  # the upper row is listed second
     return np.logical_or(*(depth_inside(places[:, :2], outline) > 0 for outline in outlines))
 
 
@@ -126,7 +170,9 @@ def tinted(avatar: Avatar, hair: Hair, tint: Ramp) -> FloatArray:
     sure = light[(hair.share > 0.8) & (avatar.regions == Region.HAIR)]
     middle = float(np.median(sure)) if len(sure) else -1.0
     spread = max(float(np.std(sure)) if len(sure) else 0.4, 0.22)
-    relief = np.minimum((light - middle) / (2.1 * spread), 1.3 * ramp(hair.from_skin, 0.0, 0.016) - 0.3)
+    relief = np.minimum(
+        (light - middle) / (2.1 * spread), 1.3 * ramp(hair.from_skin, 0.0, 0.016) - 0.3
+    )
     return lit(along_ramp(tint, relief), np.maximum(light_of(avatar), 0.6), share=0.55)
 
 
@@ -138,5 +184,7 @@ def _colored(title: Title, tint: Ramp) -> Callable[[Avatar], Attribute]:
     return make
 
 
-HAIR_COLORS: dict[str, Callable[[Avatar], Attribute]] = {title.name: _colored(title, tint) for title, tint in _TINTS}
+HAIR_COLORS: dict[str, Callable[[Avatar], Attribute]] = {
+    title.name: _colored(title, tint) for title, tint in _TINTS
+}
 """By attribute name."""

@@ -27,7 +27,11 @@ _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _SEED = 47
 _FREE = (-0.012, -0.055)  # metres: heights between which hair leaves the skull and falls
 _SMOOTHINGS = 2
-_LOWER, _TOUCHING, _BESIDE = -0.09, 0.006, 0.03  # metres: below the jaw; between neighbours; from hair
+_LOWER, _TOUCHING, _BESIDE = (
+    -0.09,
+    0.006,
+    0.03,
+)  # metres: below the jaw; between neighbours; from hair
 _A_SCRAP = 0.10  # of all that is below the jaw
 _PARTING = 0.012  # metres over which the two sides of a parting part
 
@@ -62,7 +66,13 @@ _BUZZ_TINT = 0.78  # how far the scalp takes the hair's colour between buzz-cut 
 def shaved(avatar: Avatar) -> Attribute:
     """No hair at all."""
     shape, own = _of(avatar)
-    return attribute("hair-shaved", "Shaved head", "hair", nothing_added(), _without_hair(shape, own, np.zeros(3), 0.0))
+    return attribute(
+        "hair-shaved",
+        "Shaved head",
+        "hair",
+        nothing_added(),
+        _without_hair(shape, own, np.zeros(3), 0.0),
+    )
 
 
 def buzz(avatar: Avatar) -> Attribute:
@@ -73,24 +83,57 @@ def buzz(avatar: Avatar) -> Attribute:
     triangles = avatar.rig.triangles
     roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
     normals = normalized(on.interpolate(shape.normals, triangles))
-    along = normalized(_combed(on.interpolate(shape.template, triangles), 0.4) + 0.35 * rng.standard_normal((len(roots), 3)))
-    tips = roots + _BUZZ_LENGTH * normalized(0.6 * normals + along) * rng.uniform(0.6, 1.2, (len(roots), 1))
-    tone = _tones(shape, len(roots), rng) * shape.light.shade(normals) * rng.uniform(0.45, 0.85, (len(roots), 1))
+    along = normalized(
+        _combed(on.interpolate(shape.template, triangles), 0.4)
+        + 0.35 * rng.standard_normal((len(roots), 3))
+    )
+    tips = roots + _BUZZ_LENGTH * normalized(0.6 * normals + along) * rng.uniform(
+        0.6, 1.2, (len(roots), 1)
+    )
+    tone = (
+        _tones(shape, len(roots), rng)
+        * shape.light.shade(normals)
+        * rng.uniform(0.45, 0.85, (len(roots), 1))
+    )
     hairs = strand_gaussians(np.stack([roots, tips], 1), _BUZZ_RADIUS, tone, tone, opacity=0.75)
-    added = rigid_added(hairs, start=roots, appear=rng.uniform(0, 0.5, len(roots)), least_size=0.3, region=Region.HAIR)
-    return attribute("hair-buzz", "Buzz cut", "hair", added, _without_hair(shape, own, _typical(shape), _BUZZ_TINT))
+    added = rigid_added(
+        hairs,
+        start=roots,
+        appear=rng.uniform(0, 0.5, len(roots)),
+        least_size=0.3,
+        region=Region.HAIR,
+    )
+    return attribute(
+        "hair-buzz",
+        "Buzz cut",
+        "hair",
+        added,
+        _without_hair(shape, own, _typical(shape), _BUZZ_TINT),
+    )
 
 
 def short(avatar: Avatar) -> Attribute:
     """Cut short, brushed to the side."""
     shape, own = _of(avatar)
-    return attribute("hair-short", "Short hair", "hair", _locks(shape, _SHORT), _without_hair(shape, own, _typical(shape), 0.92))
+    return attribute(
+        "hair-short",
+        "Short hair",
+        "hair",
+        _locks(shape, _SHORT),
+        _without_hair(shape, own, _typical(shape), 0.92),
+    )
 
 
 def long(avatar: Avatar) -> Attribute:
     """Down to the shoulders, parted in the middle."""
     shape, own = _of(avatar)
-    return attribute("hair-long", "Long hair", "hair", _locks(shape, _LONG), _without_hair(shape, own, _typical(shape), 0.92))
+    return attribute(
+        "hair-long",
+        "Long hair",
+        "hair",
+        _locks(shape, _LONG),
+        _without_hair(shape, own, _typical(shape), 0.92),
+    )
 
 
 def _of(avatar: Avatar) -> tuple[HeadShape, OwnHead]:
@@ -116,7 +159,9 @@ def _without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float
     scalp = tint * own.charts["scalp"] * own.skin
     bare = bare_skin(own, covered)
     goal = bare + scalp[:, None] * (color - bare)
-    changed = np.concatenate([own.skin & ((covered > 0.02) | (scalp > 0.02)), np.zeros(len(avatar) - count, np.bool_)])
+    changed = np.concatenate(
+        [own.skin & ((covered > 0.02) | (scalp > 0.02)), np.zeros(len(avatar) - count, np.bool_)]
+    )
     colors, opacities = avatar.colors.astype(np.float64), avatar.opacities.copy()
     colors[:count][changed[:count]] = goal[changed[:count]]
     opacities[floating] = 0
@@ -132,7 +177,9 @@ def _scraps(avatar: Avatar, hair: BoolArray) -> BoolArray:
     if not near.any() or not len(rest):
         return np.zeros(len(avatar), np.bool_)
     pairs = KDTree(places[rest]).query_pairs(_TOUCHING, output_type="ndarray")
-    graph = coo_array((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(len(rest), len(rest)))
+    graph = coo_array(
+        (np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(len(rest), len(rest))
+    )
     _, piece = connected_components(graph, directed=False)
     small = np.bincount(piece)[piece] < _A_SCRAP * len(rest)
     out = np.zeros(len(avatar), np.bool_)
@@ -171,22 +218,47 @@ def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
     colors = tone * light * deep[:, None]
     sigma = np.stack([np.maximum(0.5 * length, 0.7 * width), width * 0.66], 1)
     opacity = 0.95 * np.interp(share, (0, 0.8, 1), (1, 1, 0.75))
-    ribbons = flat(flat_middles, outwards, sigma, colors, opacity=opacity, along=along, thickness=0.0012)
+    ribbons = flat(
+        flat_middles, outwards, sigma, colors, opacity=opacity, along=along, thickness=0.0012
+    )
     some = rng.random(count) < _FINE
-    fine = _fine_strands(lines[some], colors.reshape(count, steps, 3)[some], outwards.reshape(count, steps, 3)[some], cut, rng)
-    of = np.concatenate([np.repeat(np.arange(count), steps), np.repeat(np.nonzero(some)[0], steps)])  # the lock of each
-    shown = np.concatenate([length, length.reshape(count, steps)[some].reshape(-1)]) > 1e-3  # not what was cut off
+    fine = _fine_strands(
+        lines[some],
+        colors.reshape(count, steps, 3)[some],
+        outwards.reshape(count, steps, 3)[some],
+        cut,
+        rng,
+    )
+    of = np.concatenate(
+        [np.repeat(np.arange(count), steps), np.repeat(np.nonzero(some)[0], steps)]
+    )  # the lock of each
+    shown = (
+        np.concatenate([length, length.reshape(count, steps)[some].reshape(-1)]) > 1e-3
+    )  # not what was cut off
     whole, of = _select(joined(ribbons, fine), shown), of[shown]
-    added = rigid_added(whole, start=lines[of, 0], appear=rng.uniform(0, 0.25, count)[of], least_size=0.4, region=Region.HAIR)
+    added = rigid_added(
+        whole,
+        start=lines[of, 0],
+        appear=rng.uniform(0, 0.25, count)[of],
+        least_size=0.4,
+        region=Region.HAIR,
+    )
     added.rigid.head_weights[:] = head_weights(whole.means)
     return added
 
 
 def _select(gaussians: Gaussians, keep: BoolArray) -> Gaussians:
-    return Gaussians(*(getattr(gaussians, name)[keep] for name in ("means", "quats", "scales", "opacities", "colors")))
+    return Gaussians(
+        *(
+            getattr(gaussians, name)[keep]
+            for name in ("means", "quats", "scales", "opacities", "colors")
+        )
+    )
 
 
-def _fine_strands(lines: FloatArray, colors: FloatArray, outwards: FloatArray, cut: Cut, rng: np.random.Generator) -> Gaussians:
+def _fine_strands(
+    lines: FloatArray, colors: FloatArray, outwards: FloatArray, cut: Cut, rng: np.random.Generator
+) -> Gaussians:
     """A thin lighter strand on each lock: what makes a surface look like hair."""
     count, steps = colors.shape[:2]
     side = normalized(np.cross(lines[:, -1] - lines[:, 0], outwards[:, 0]))
@@ -195,7 +267,9 @@ def _fine_strands(lines: FloatArray, colors: FloatArray, outwards: FloatArray, c
     phase = rng.uniform(0, 2 * np.pi, (count, 1, 1)) + 1.9 * np.arange(steps + 1)[None, :, None]
     wave = 0.25 * cut.width * np.sin(phase) * side[:, None]
     brighter = colors * rng.uniform(1.05, 1.5, (count, 1, 1))
-    fine = strand_gaussians(lines + shift + lift + wave, 0.0008, brighter[:, 0], brighter[:, -1], opacity=0.7)
+    fine = strand_gaussians(
+        lines + shift + lift + wave, 0.0008, brighter[:, 0], brighter[:, -1], opacity=0.7
+    )
     shades = np.clip(brighter.reshape(-1, 3), 0, 1).astype(np.float32)
     return Gaussians(fine.means, fine.quats, fine.scales, fine.opacities, shades)
 
@@ -209,7 +283,9 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
     roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
     rest = on.interpolate(shape.template, triangles)
     crown = ramp(rest[:, 1], -0.05, 0.09)
-    length = (cut.length[0] + (cut.length[1] - cut.length[0]) * crown) * rng.uniform(0.85, 1.1, len(roots))
+    length = (cut.length[0] + (cut.length[1] - cut.length[0]) * crown) * rng.uniform(
+        0.85, 1.1, len(roots)
+    )
     body = cut.body * (0.3 + 0.7 * crown) * rng.uniform(0.75, 1.1, len(roots))
     lines = np.empty((len(roots), cut.steps + 1, 3))
     lines[:, 0] = roots
@@ -222,7 +298,10 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
         lying = _combed(field.on_template(here), cut.swept) + stray
         lying = normalized(lying - (lying * normal).sum(1, keepdims=True) * normal)
         side = np.sign(here[:, 0] - middle)
-        falling = np.stack([0.07 * side, -np.ones(len(here)), -0.02 - 0.10 * (here[:, 2] > -0.06)], 1) + 0.25 * stray
+        falling = (
+            np.stack([0.07 * side, -np.ones(len(here)), -0.02 - 0.10 * (here[:, 2] > -0.06)], 1)
+            + 0.25 * stray
+        )
         free = ramp(here[:, 1], _FREE[0], _FREE[1])[:, None]
         place = here + step * normalized((1 - free) * lying + free * falling)
         clearance = body * min(1.0, (k + 1) / min(cut.steps, 3))
@@ -232,7 +311,9 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
     for _ in range(_SMOOTHINGS):  # ears and shoulders push single points aside
         lines[:, 1:-1] = 0.5 * lines[:, 1:-1] + 0.25 * (lines[:, :-2] + lines[:, 2:])
     above = lines[..., 1] > _FREE[0]
-    loose = (field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body) & above  # a loop that stands off the head
+    loose = (
+        field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body
+    ) & above  # a loop that stands off the head
     return lines[~_before_the_face(shape, field, lines) & ~loose.any(1)]
 
 
@@ -262,6 +343,10 @@ def _sheen(along: FloatArray, outwards: FloatArray) -> FloatArray:
     return 0.90 + 0.45 * across**10 * np.clip(outwards @ half, 0, 1)
 
 
-BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {"hair-long": long, "hair-short": short, "hair-buzz": buzz,
-                                                      "hair-shaved": shaved}
+BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
+    "hair-long": long,
+    "hair-short": short,
+    "hair-buzz": buzz,
+    "hair-shaved": shaved,
+}
 """By name, in the order in which they are shown."""

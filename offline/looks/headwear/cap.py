@@ -19,6 +19,7 @@ _SEED = 23
 _NAVY = np.array([0.13, 0.17, 0.30])
 _BRIM_HALF_ANGLE = np.radians(66)
 
+
 def baseball_cap(avatar: Avatar) -> Attribute:
     """Six panels and a curved brim."""
     form = hat_form(head_shape(avatar), front=0.72, back=-0.012)
@@ -27,7 +28,9 @@ def baseball_cap(avatar: Avatar) -> Attribute:
     return hat_attribute("hat-cap", "Baseball cap", form, hat, extra=0.004, brim=edge)
 
 
-def _dome_grid(form: HatForm, spacing: float, first: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _dome_grid(
+    form: HatForm, spacing: float, first: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Azimuths, elevations and row numbers of points about `spacing` apart, from elevation `first` to the crown."""
     azimuths: list[FloatArray] = []
     elevations: list[FloatArray] = []
@@ -54,11 +57,17 @@ def _cap_crown(form: HatForm) -> Gaussians:
     azimuth, elevation, _ = _dome_grid(form, spacing, -0.02)
     points = _cap_form(form, azimuth, elevation)
     outwards = form.direction(azimuth, elevation)
-    across, along = _cap_form(form, azimuth + 0.03, elevation), _cap_form(form, azimuth, elevation + 0.03)
+    across, along = (
+        _cap_form(form, azimuth + 0.03, elevation),
+        _cap_form(form, azimuth, elevation + 0.03),
+    )
     normals = surface_normals(points, across, along, outwards)
     to_seam = np.abs(np.mod(azimuth + np.pi / 6, np.pi / 3) - np.pi / 6) * np.cos(elevation) * 0.09
     shade = form.shape.light.on(normals) * (0.9 + 0.04 * rng.standard_normal((len(points), 1)))
-    shade = shade * (1 - 0.22 * np.exp(-0.5 * (to_seam / 0.004) ** 2) * ramp(elevation, 1.5, 1.2))[:, None]
+    shade = (
+        shade
+        * (1 - 0.22 * np.exp(-0.5 * (to_seam / 0.004) ** 2) * ramp(elevation, 1.5, 1.2))[:, None]
+    )
     shade = shade * (0.82 + 0.18 * ramp(elevation, 0.0, 0.25))[:, None]
     parts = [flat(points, normals, COVERAGE * spacing, _NAVY * shade, opacity=0.96)]
     level = np.linspace(0.0, np.pi / 2 - 0.06, 22)
@@ -69,11 +78,20 @@ def _cap_crown(form: HatForm) -> Gaussians:
         parts.append(tube(line, 0.0006, 0.62 * _NAVY * light, opacity=0.75, closed=False))
     around = np.linspace(0, 2 * np.pi, 130, endpoint=False)
     edge = _cap_form(form, around, np.full(130, -0.025))
-    parts.append(tube(edge, 0.0011, 0.6 * _NAVY * form.shape.light.on(form.direction(around, np.zeros(130))), closed=True))
+    parts.append(
+        tube(
+            edge,
+            0.0011,
+            0.6 * _NAVY * form.shape.light.on(form.direction(around, np.zeros(130))),
+            closed=True,
+        )
+    )
     top = _cap_form(form, np.zeros(1), np.full(1, np.pi / 2 - 1e-3))
     button = top + 0.002 * form.axes[1]
     up = form.axes[1:2]
-    parts.append(flat(button, up, 0.0035, _NAVY * form.shape.light.on(up), opacity=0.97, thickness=0.0018))
+    parts.append(
+        flat(button, up, 0.0035, _NAVY * form.shape.light.on(up), opacity=0.97, thickness=0.0018)
+    )
     return joined(*parts)
 
 
@@ -98,16 +116,29 @@ def _cap_brim(form: HatForm) -> tuple[Gaussians, FloatArray]:
     a, s = np.concatenate(azimuth), np.concatenate(share)
     points = _brim_point(form, a, s)
     up = np.broadcast_to(form.axes[1], points.shape)
-    normals = surface_normals(points, _brim_point(form, a - 0.04 * np.sign(a - 1e-9), s), _brim_point(form, a, s + 0.05), up)
+    normals = surface_normals(
+        points,
+        _brim_point(form, a - 0.04 * np.sign(a - 1e-9), s),
+        _brim_point(form, a, s + 0.05),
+        up,
+    )
     stitches = 1 - 0.10 * (np.abs(np.mod(s * 13, 2) - 1) < 0.5)
     contact = 0.75 + 0.25 * ramp(s, 0.0, 0.25)
     light = form.shape.light
     tone = _NAVY * light.on(normals) * (stitches * contact)[:, None]
     above = flat(points + 0.0012 * normals, normals, COVERAGE * spacing, tone, opacity=0.96)
-    below = flat(points - 0.0012 * normals, normals, COVERAGE * spacing, 0.5 * _NAVY * light.on(-normals), opacity=0.96)
+    below = flat(
+        points - 0.0012 * normals,
+        normals,
+        COVERAGE * spacing,
+        0.5 * _NAVY * light.on(-normals),
+        opacity=0.96,
+    )
     around = np.linspace(-1, 1, 80) * _BRIM_HALF_ANGLE
     edge = _brim_point(form, around, np.ones(80))
     lit = 0.85 * _NAVY * light.on(normalized(form.axes[1:2] + form.axes[2:]))[0]
-    piping = [tube(_brim_point(form, around, np.full(80, share)), radius, lit, closed=False)
-              for share, radius in ((0.91, 0.0032), (0.96, 0.0026), (1.0, 0.0014))]
+    piping = [
+        tube(_brim_point(form, around, np.full(80, share)), radius, lit, closed=False)
+        for share, radius in ((0.91, 0.0032), (0.96, 0.0026), (1.0, 0.0014))
+    ]
     return joined(above, below, *piping), edge

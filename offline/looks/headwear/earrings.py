@@ -34,17 +34,26 @@ def lobe(shape: HeadShape, side: float) -> tuple[FloatArray, FloatArray]:
     ear = np.nonzero((shape.charts.ears > 0.5) & (shape.template[:, 0] * side > 0))[0]
     rest = shape.template[ear]
     lowest = rest[rest[:, 1].argmin()]
-    near = ear[(np.abs(rest[:, 1] - lowest[1] - 0.006) < 0.005) & (shape.normals[ear, 0] * side > 0.3)]
+    near = ear[
+        (np.abs(rest[:, 1] - lowest[1] - 0.006) < 0.005) & (shape.normals[ear, 0] * side > 0.3)
+    ]
     near = near if len(near) else ear[rest[:, 1].argsort()[:6]]
     outer = near[np.argsort(-np.abs(shape.vertices[near, 0]))[:5]]
     normal = normalized((shape.normals[outer].mean(0) + np.array([side * 0.5, 0, 0.4]))[None])[0]
     return shape.vertices[outer].mean(0).astype(np.float64), normal
 
 
-def _pair(avatar: Avatar, name: str, label: str, make: Callable[[HeadShape, float], Gaussians]) -> Attribute:
+def _pair(
+    avatar: Avatar, name: str, label: str, make: Callable[[HeadShape, float], Gaussians]
+) -> Attribute:
     shape = head_shape(avatar)
     both = joined(*(make(shape, side) for side in _SIDES))
-    return attribute(name, label, "earrings", rigid_added(both, appear=piece_by_piece(-both.means[:, 1]), solid=True))
+    return attribute(
+        name,
+        label,
+        "earrings",
+        rigid_added(both, appear=piece_by_piece(-both.means[:, 1]), solid=True),
+    )
 
 
 def _pearl(shape: HeadShape, side: float) -> Gaussians:
@@ -57,7 +66,10 @@ def _pearl(shape: HeadShape, side: float) -> Gaussians:
     out = np.stack([flat_radius * np.cos(turn), height, flat_radius * np.sin(turn)], 1)
     lamp = normalized(np.array([[0.25, 0.6, 0.75]]))[0]
     gleam = np.clip(out @ lamp, 0, 1) ** 10
-    color = _PEARL * shape.light.on(out) * (0.62 + 0.38 * np.clip(out @ lamp, 0, 1)[:, None]) + 0.25 * gleam[:, None]
+    color = (
+        _PEARL * shape.light.on(out) * (0.62 + 0.38 * np.clip(out @ lamp, 0, 1)[:, None])
+        + 0.25 * gleam[:, None]
+    )
     return flat(center + 0.0032 * out, out, 0.0009, color, opacity=0.95, thickness=0.0003)
 
 
@@ -72,6 +84,11 @@ def _hoop(shape: HeadShape, side: float) -> Gaussians:
     band = 0.7 + 0.35 * np.cos(2 * angle - 0.8)[:, None]
     body = tube(line, 0.0011, _GOLD * shape.light.on(facing) * band, closed=True)
     glint = np.clip(np.cos(2 * angle - 0.5), 0, 1)[:, None] ** 3
-    shine = tube(line + np.array([0, 0.0002, 0.0009]), 0.0004, np.clip(_GOLD + 0.3, 0, 1) * shape.light.on(facing), closed=True,
-                 opacity=0.75 * glint[:, 0])
+    shine = tube(
+        line + np.array([0, 0.0002, 0.0009]),
+        0.0004,
+        np.clip(_GOLD + 0.3, 0, 1) * shape.light.on(facing),
+        closed=True,
+        opacity=0.75 * glint[:, 0],
+    )
     return joined(body, shine)

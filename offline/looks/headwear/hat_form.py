@@ -30,19 +30,33 @@ class HatForm:
 
     def direction(self, azimuth: FloatArray, elevation: FloatArray) -> FloatArray:
         """Unit vectors (N, 3); azimuth 0 is forwards, positive to the picture's right; elevation 0 is the opening; radians."""
-        local = np.stack([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)], 1)
+        local = np.stack(
+            [
+                np.sin(azimuth) * np.cos(elevation),
+                np.sin(elevation),
+                np.cos(azimuth) * np.cos(elevation),
+            ],
+            1,
+        )
         return local @ self.axes
 
     def reach(self, azimuth: FloatArray, elevation: FloatArray) -> FloatArray:
         """(N,) metres from the origin to the outside of the pressed hair."""
         column = np.mod(azimuth, 2 * np.pi) / (2 * np.pi) * _AZIMUTHS
         row = np.clip(elevation / (np.pi / 2), 0, 1) * (_ELEVATIONS - 1)
-        i, j = np.minimum(row.astype(np.int64), _ELEVATIONS - 2), column.astype(np.int64) % _AZIMUTHS
+        i, j = (
+            np.minimum(row.astype(np.int64), _ELEVATIONS - 2),
+            column.astype(np.int64) % _AZIMUTHS,
+        )
         s, t = row - i, column - np.floor(column)
         k = (j + 1) % _AZIMUTHS
         lower = (1 - t) * self.pad[i, j] + t * self.pad[i, k]
         upper = (1 - t) * self.pad[i + 1, j] + t * self.pad[i + 1, k]
-        return self.shape.skull.reach(self.origin, self.direction(azimuth, elevation)) + (1 - s) * lower + s * upper
+        return (
+            self.shape.skull.reach(self.origin, self.direction(azimuth, elevation))
+            + (1 - s) * lower
+            + s * upper
+        )
 
     @property
     def size(self) -> float:
@@ -50,9 +64,13 @@ class HatForm:
         around = np.arange(24) * 2 * np.pi / 24
         return float(self.reach(around, np.zeros(24)).mean()) / 0.092
 
-    def points(self, azimuth: FloatArray, elevation: FloatArray, extra: FloatArray | float = 0.0) -> FloatArray:
+    def points(
+        self, azimuth: FloatArray, elevation: FloatArray, extra: FloatArray | float = 0.0
+    ) -> FloatArray:
         """(N, 3) on the outside of the pressed hair, `extra` metres farther out."""
-        return self.origin + (self.reach(azimuth, elevation) + extra)[:, None] * self.direction(azimuth, elevation)
+        return self.origin + (self.reach(azimuth, elevation) + extra)[:, None] * self.direction(
+            azimuth, elevation
+        )
 
     def local(self, points: FloatArray) -> FloatArray:
         """Points (N, 3) in the hat's axes: right, up, forwards."""
@@ -71,7 +89,9 @@ def hat_form(shape: HeadShape, *, front: float, back: float) -> HatForm:
     """
     brow = float(shape.landmarks[[105, 334], 1].mean())
     high = brow + front * (float(shape.landmarks[10, 1]) - brow)
-    skin = shape.vertices[shape.skin & (shape.charts.ears < 0.05) & (np.abs(shape.vertices[:, 0]) < 0.02)]
+    skin = shape.vertices[
+        shape.skin & (shape.charts.ears < 0.05) & (np.abs(shape.vertices[:, 0]) < 0.02)
+    ]
     ahead = np.array([0.0, high, float(shape.face_depth(np.array([[0.0, high]]))[0])])
     behind = np.array([0.0, back, float(skin[np.abs(skin[:, 1] - back) < 0.02, 2].min())])
     forwards = normalized((ahead - behind)[None])[0]
@@ -89,17 +109,23 @@ def _pads(form: HatForm) -> FloatArray:
     azimuth, elevation, distance = azimuth[over], elevation[over], distance[over]
     own = form.direction(azimuth, elevation)
     thick = np.clip(distance - form.shape.skull.reach(form.origin, own), 0, 0.06)
-    a, e = np.meshgrid(np.arange(_AZIMUTHS) * 2 * np.pi / _AZIMUTHS, np.linspace(0, np.pi / 2, _ELEVATIONS))
+    a, e = np.meshgrid(
+        np.arange(_AZIMUTHS) * 2 * np.pi / _AZIMUTHS, np.linspace(0, np.pi / 2, _ELEVATIONS)
+    )
     cells = form.direction(a.reshape(-1), e.reshape(-1))
     near = np.exp((cells @ own.T - 1) / _SMOOTHING**2)
     total = near.sum(1) + 3.0
     mean = near @ thick / total
     spread = np.sqrt(np.maximum(near @ thick**2 / total - mean**2, 0))
-    pad = np.clip(_PRESSED * (mean + 0.7 * spread), _LEAST_PAD, _MOST_PAD).reshape(_ELEVATIONS, _AZIMUTHS)
+    pad = np.clip(_PRESSED * (mean + 0.7 * spread), _LEAST_PAD, _MOST_PAD).reshape(
+        _ELEVATIONS, _AZIMUTHS
+    )
     return 0.5 * (pad + np.roll(pad[:, ::-1], 1, 1))  # hats are symmetric
 
 
-def surface_normals(points: FloatArray, across: FloatArray, along: FloatArray, outwards: FloatArray) -> FloatArray:
+def surface_normals(
+    points: FloatArray, across: FloatArray, along: FloatArray, outwards: FloatArray
+) -> FloatArray:
     """Of a surface (N, 3) from points a little further in two directions; on the side of `outwards` (N, 3)."""
     normal = normalized(np.cross(across - points, along - points))
     return np.where((normal * outwards).sum(1, keepdims=True) < 0, -normal, normal)

@@ -40,7 +40,10 @@ class PressedHair:
     def radius(self, azimuth: FloatArray, below: FloatArray) -> FloatArray:
         """Distance (N,) from the hat's axis at azimuths (N,) and metres below the edge (N,)."""
         around = np.mod(azimuth, 2 * np.pi)
-        upper, lower, fall = (np.interp(around, self.azimuths, values) for values in (self.upper, self.lower, self.fall))
+        upper, lower, fall = (
+            np.interp(around, self.azimuths, values)
+            for values in (self.upper, self.lower, self.fall)
+        )
         share = ramp(below / np.maximum(fall, 1e-3), 0.0, 1.0)
         return upper + (lower - upper) * share
 
@@ -61,24 +64,38 @@ def pressed_hair(form: HatForm, extra: float) -> PressedHair:
     upper = form.reach(azimuths, np.zeros(_COLUMNS)) + extra - 0.003
     places = centers_of(avatar)[form.shape.hair & (avatar.opacities > 0.4)]
     local = form.local(places)
-    around, distance = np.mod(np.arctan2(local[:, 0], local[:, 2]), 2 * np.pi), np.hypot(local[:, 0], local[:, 2])
+    around, distance = (
+        np.mod(np.arctan2(local[:, 0], local[:, 2]), 2 * np.pi),
+        np.hypot(local[:, 0], local[:, 2]),
+    )
     lower, fall = upper.copy(), np.zeros(_COLUMNS)
     for k, azimuth in enumerate(azimuths):
-        column = (np.abs(around - azimuth) < np.radians(10)) & (local[:, 1] < -0.008) & (distance > upper[k] - 0.03)
+        column = (
+            (np.abs(around - azimuth) < np.radians(10))
+            & (local[:, 1] < -0.008)
+            & (distance > upper[k] - 0.03)
+        )
         if column.sum() < 12:
             continue
         fall[k] = min(_FALL, float(-np.percentile(local[column, 1], 4)))
         end = column & (np.abs(local[:, 1] + fall[k]) < 0.02)
-        lower[k] = min(float(np.median(distance[end])), upper[k] + _WIDENS) if end.sum() > 5 else upper[k]
+        lower[k] = (
+            min(float(np.median(distance[end])), upper[k] + _WIDENS) if end.sum() > 5 else upper[k]
+        )
     blend = np.array([0.25, 0.5, 0.25])
-    lower, fall = (np.convolve(np.pad(values, 1, mode="edge"), blend, mode="valid") for values in (lower, fall))
+    lower, fall = (
+        np.convolve(np.pad(values, 1, mode="edge"), blend, mode="valid") for values in (lower, fall)
+    )
     return PressedHair(azimuths, upper, lower, fall)
 
 
 def pressed_gaussians(form: HatForm, pressed: PressedHair) -> Gaussians:
     """That surface as Gaussians in the colours of the person's hair, about 1,300; less where there is less hair."""
     rng = np.random.default_rng(_SEED)
-    share, azimuth = (grid.reshape(-1) for grid in np.meshgrid(np.linspace(-0.05, 0.97, _ROWS), pressed.azimuths, indexing="ij"))
+    share, azimuth = (
+        grid.reshape(-1)
+        for grid in np.meshgrid(np.linspace(-0.05, 0.97, _ROWS), pressed.azimuths, indexing="ij")
+    )
     fall = np.interp(azimuth, pressed.azimuths, pressed.fall)
     keep = fall > 0.012
     share, azimuth, fall = share[keep], azimuth[keep], fall[keep]
@@ -91,8 +108,17 @@ def pressed_gaussians(form: HatForm, pressed: PressedHair) -> Gaussians:
 
     points = at(azimuth, share)
     along = at(azimuth, share + 0.05) - points
-    normals = surface_normals(points, at(azimuth + 0.03, share), points + along, form.direction(azimuth, np.zeros_like(azimuth)))
-    width = np.linalg.norm(at(azimuth + 0.03, share) - points, axis=1) / 0.03 * (pressed.azimuths[1] - pressed.azimuths[0])
+    normals = surface_normals(
+        points,
+        at(azimuth + 0.03, share),
+        points + along,
+        form.direction(azimuth, np.zeros_like(azimuth)),
+    )
+    width = (
+        np.linalg.norm(at(azimuth + 0.03, share) - points, axis=1)
+        / 0.03
+        * (pressed.azimuths[1] - pressed.azimuths[0])
+    )
     sigma = np.stack([np.maximum(fall / _ROWS, 0.003) * 0.8, 0.6 * width], 1)
     tones = own_tones(form.shape, _COLUMNS, rng)  # a colour for each column: strands
     tone = (0.6 * tones + 0.4 * tones.mean(0))[np.tile(np.arange(_COLUMNS), _ROWS)[keep]]

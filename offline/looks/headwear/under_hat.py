@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from offline.looks.assembly import Changes, attribute, changes, joined_added, piece_by_piece, rigid_added
+from offline.looks.assembly import (
+    Changes,
+    attribute,
+    changes,
+    joined_added,
+    piece_by_piece,
+    rigid_added,
+)
 from offline.looks.headwear.hat_form import HatForm
 from offline.looks.headwear.pressed_hair import PressedHair, pressed_gaussians, pressed_hair
 from offline.looks.measured_head import centers_of
@@ -15,8 +22,15 @@ from perse_live.gaussians import Gaussians
 from perse_live.regions import Region
 
 
-def hat_attribute(name: str, label: str, form: HatForm, hat: Gaussians, *, extra: float,
-                  brim: FloatArray | None = None) -> Attribute:
+def hat_attribute(
+    name: str,
+    label: str,
+    form: HatForm,
+    hat: Gaussians,
+    *,
+    extra: float,
+    brim: FloatArray | None = None,
+) -> Attribute:
     """A hat as an attribute, with the hair that comes out under it.
 
     extra: metres of the hat's own thickness; brim: (A, 3) the outer edge of a brim, which throws a wide shadow.
@@ -25,9 +39,11 @@ def hat_attribute(name: str, label: str, form: HatForm, hat: Gaussians, *, extra
     hair = pressed_gaussians(form, pressed)
     whole = np.concatenate([hat.means, hair.means]).astype(np.float64)
     appear = piece_by_piece(_from_the_crown(form, whole))
-    added = rigid_added(hat, appear=appear[:len(hat)], solid=True)
+    added = rigid_added(hat, appear=appear[: len(hat)], solid=True)
     if len(hair):
-        added = joined_added(added, rigid_added(hair, appear=appear[len(hat):], region=Region.HAIR))
+        added = joined_added(
+            added, rigid_added(hair, appear=appear[len(hat) :], region=Region.HAIR)
+        )
     return attribute(name, label, "hat", added, _under_hat(form, pressed, extra, brim))
 
 
@@ -39,23 +55,39 @@ def _from_the_crown(form: HatForm, points: FloatArray) -> FloatArray:
     return -up + np.clip(beyond - 0.006, 0, None) * (up < 0.03)
 
 
-def _under_hat(form: HatForm, pressed: PressedHair, extra: float, brim: FloatArray | None) -> Changes:
+def _under_hat(
+    form: HatForm, pressed: PressedHair, extra: float, brim: FloatArray | None
+) -> Changes:
     avatar = form.shape.avatar
     places = centers_of(avatar)
     right, up, forwards = form.local(places).T
     azimuth, distance = np.arctan2(right, forwards), np.hypot(right, forwards)
     below = np.clip(-up, 0, None)
     hair, scalp = form.shape.hair, avatar.regions == Region.SCALP
-    hidden = np.where(hair, np.maximum(ramp(up, -0.004, 0.003), pressed.hides(azimuth, below, distance)), 0.0)
+    hidden = np.where(
+        hair, np.maximum(ramp(up, -0.004, 0.003), pressed.hides(azimuth, below, distance)), 0.0
+    )
     hidden = np.where(scalp & (up > 0.003), 1.0, hidden)
     shade = 0.5 * np.exp(-below / 0.006)
     if brim is not None:
         around = np.linspace(-np.pi, np.pi, 145)
         rim = np.interp(azimuth, around, form.reach(around, np.zeros(145))) + extra
         edge = form.local(brim)
-        wide = np.interp(azimuth, np.arctan2(edge[:, 0], edge[:, 2]), np.hypot(edge[:, 0], edge[:, 2]), left=0, right=0)
+        wide = np.interp(
+            azimuth,
+            np.arctan2(edge[:, 0], edge[:, 2]),
+            np.hypot(edge[:, 0], edge[:, 2]),
+            left=0,
+            right=0,
+        )
         beyond = np.clip(wide - rim, 0, None)  # how far the brim reaches out above this place
         shade = np.maximum(shade, 0.38 * ramp(beyond, 0.0, 0.04) * ramp(below, 0.055, 0.012))
-    covered = np.isin(avatar.regions, (Region.SKIN, Region.SCALP)) & (up > 0.006)  # must not shine through the cloth
+    covered = np.isin(avatar.regions, (Region.SKIN, Region.SCALP)) & (
+        up > 0.006
+    )  # must not shine through the cloth
     shaded = (np.isin(avatar.regions, (Region.SKIN, Region.LASHES)) | hair | scalp) & (up < 0.01)
-    return changes(avatar, shown=1 - hidden, brightness=np.where(covered, 0.6, np.where(shaded, 1 - shade, 1.0)))
+    return changes(
+        avatar,
+        shown=1 - hidden,
+        brightness=np.where(covered, 0.6, np.where(shaded, 1 - shade, 1.0)),
+    )

@@ -17,10 +17,19 @@ def plain_skin(on_chart: dict[str, FloatArray], template: FloatArray) -> BoolArr
     bare = np.ones(len(template), np.bool_)
     for name in ("brows", "lips", "ears", "scalp", "eyelids"):
         bare &= on_chart[name] < 0.05
-    return bare & (on_chart["beard"] < 0.1) & (y > -0.06) & (y < 0.055) & (z > -0.03) & (np.abs(x) < 0.055)
+    return (
+        bare
+        & (on_chart["beard"] < 0.1)
+        & (y > -0.06)
+        & (y < 0.055)
+        & (z > -0.03)
+        & (np.abs(x) < 0.055)
+    )
 
 
-def skin_under_light(normals: FloatArray, colors: FloatArray, plain: BoolArray, wanted: FloatArray) -> FloatArray:
+def skin_under_light(
+    normals: FloatArray, colors: FloatArray, plain: BoolArray, wanted: FloatArray
+) -> FloatArray:
     """Plain skin (M, 3) at unit normals `wanted` (M, 3), as ambient light and one lamp would show it.
 
     Least squares of linear light over normals (N, 3) where `plain` (N,); colors: (N, 3) sRGB.

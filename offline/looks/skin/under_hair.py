@@ -25,7 +25,10 @@ from perse_live.regions import Region
 _CHARTS = ("lips", "ears", "eyelids", "brows", "scalp", "beard", "face")
 _SPREADS = 60  # rounds: over about a centimetre
 _BROW = 0.12  # of the brows' chart, from which hair may be a brow
-_SHADED, _MIXED = 0.034, 0.005  # metres from hair: how far its shade reaches, and where pixels mix both
+_SHADED, _MIXED = (
+    0.034,
+    0.005,
+)  # metres from hair: how far its shade reaches, and where pixels mix both
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,39 +47,60 @@ class OwnHead:
     @property
     def own(self) -> Float32Array:
         """(S, 3) the avatar's colours there."""
-        return self.avatar.colors[:len(self.on)]
+        return self.avatar.colors[: len(self.on)]
 
     @property
     def skin(self) -> BoolArray:
         """(S,) Gaussians of skin, with what grows on it."""
         on_skin = self.avatar.rig.parts[self.on.triangle] == Part.SKIN
-        return on_skin & np.isin(self.avatar.regions[:len(self.on)], (Region.SKIN, Region.LIPS, Region.SCALP))
+        return on_skin & np.isin(
+            self.avatar.regions[: len(self.on)], (Region.SKIN, Region.LIPS, Region.SCALP)
+        )
 
 
 def own_head(avatar: Avatar, template: FloatArray, charts: HeadCharts) -> OwnHead:
     """template: (V, 3) the mean head's vertices."""
     on, triangles = skin_points(avatar), avatar.rig.triangles
-    return OwnHead(avatar, on, on.interpolate(template, triangles),
-                   {name: on.interpolate(getattr(charts, name), triangles) for name in _CHARTS})
+    return OwnHead(
+        avatar,
+        on,
+        on.interpolate(template, triangles),
+        {name: on.interpolate(getattr(charts, name), triangles) for name in _CHARTS},
+    )
 
 
 def skin_points(avatar: Avatar) -> SurfacePoints:
     """The avatar's Gaussians on the rig as points of the mesh, (S,)."""
     surface = avatar.surface
     b1, b2 = surface.positions[:, 0], surface.positions[:, 1]
-    return SurfacePoints(surface.triangles, np.stack([1 - b1 - b2, b1, b2], 1), np.zeros(len(b1), np.float32))
+    return SurfacePoints(
+        surface.triangles, np.stack([1 - b1 - b2, b1, b2], 1), np.zeros(len(b1), np.float32)
+    )
 
 
 def bare_skin(head: OwnHead, covered: FloatArray) -> Float32Array:
     """The avatar's skin (S, 3) as if nothing covered it: known where `covered` (S,) in [0, 1] is 0, inferred elsewhere."""
     avatar, skin, count = head.avatar, head.skin, len(head.on)
-    known = (1 - ramp(covered, 0.0, 0.3)) * (avatar.regions[:count] != Region.SCALP) * (avatar.opacities[:count] > 0.3)
+    known = (
+        (1 - ramp(covered, 0.0, 0.3))
+        * (avatar.regions[:count] != Region.SCALP)
+        * (avatar.opacities[:count] > 0.3)
+    )
     places = surface_places(avatar, avatar.rig.vertices)
     out = head.own.copy()
-    normals = head.on.interpolate(vertex_normals(avatar.rig.vertices, surface_triangles(avatar.rig)), avatar.rig.triangles)
+    normals = head.on.interpolate(
+        vertex_normals(avatar.rig.vertices, surface_triangles(avatar.rig)), avatar.rig.triangles
+    )
     parts = np.stack([head.charts["lips"], head.charts["brows"]], 1)
-    out[skin] = complete_colors(head.own[skin], np.clip(known[skin], 0, 1), places[skin], head.rest[skin],
-                                normalized(normals[skin]), parts[skin], rng=np.random.default_rng(0))
+    out[skin] = complete_colors(
+        head.own[skin],
+        np.clip(known[skin], 0, 1),
+        places[skin],
+        head.rest[skin],
+        normalized(normals[skin]),
+        parts[skin],
+        rng=np.random.default_rng(0),
+    )
     rows = np.nonzero(skin)[0]
     smooth = out[rows[KDTree(places[rows]).query(places, k=12)[1]]].mean(1)
     off_brows = 1 - ramp(head.charts["brows"], _BROW, 2 * _BROW)
@@ -87,10 +111,14 @@ def bare_skin(head: OwnHead, covered: FloatArray) -> Float32Array:
     dim = dim * skin * off_brows
     out = out + dim[:, None] * (wanted - out)
     plain_rows = rows[head.charts["brows"][rows] < _BROW]
-    return _without_edges(out, ramp(covered, 0.1, 0.4) * off_brows, plain_rows, places).astype(np.float32)
+    return _without_edges(out, ramp(covered, 0.1, 0.4) * off_brows, plain_rows, places).astype(
+        np.float32
+    )
 
 
-def _without_edges(colors: FloatArray, guessed: FloatArray, rows: NDArray[np.integer], places: FloatArray) -> FloatArray:
+def _without_edges(
+    colors: FloatArray, guessed: FloatArray, rows: NDArray[np.integer], places: FloatArray
+) -> FloatArray:
     """Colours (S, 3) of which those that are guessed (S,) run into their neighbours, as heat does; rows: of plain skin."""
     near = rows[KDTree(places[rows]).query(places[rows], k=12)[1]]
     share = guessed[rows, None]
@@ -103,7 +131,9 @@ def _without_edges(colors: FloatArray, guessed: FloatArray, rows: NDArray[np.int
 def _skin_in_light(head: OwnHead, bare: BoolArray) -> FloatArray:
     """Plain skin (S, 3) as the light of the avatar's photo would show it. bare: (S,) where skin can be seen."""
     rig = head.avatar.rig
-    normals = normalized(head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
+    normals = normalized(
+        head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles)
+    )
     plain = bare & plain_skin(head.charts, head.rest)
     return skin_under_light(normals, head.own, plain if plain.sum() > 50 else bare, normals)
 
@@ -111,7 +141,9 @@ def _skin_in_light(head: OwnHead, bare: BoolArray) -> FloatArray:
 def _facing_photo(head: OwnHead) -> FloatArray:
     """(S,) cosine between the skin's normals and the way to the photo's camera."""
     rig, source = head.avatar.rig, head.avatar.source
-    normals = normalized(head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles))
+    normals = normalized(
+        head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles)
+    )
     places = surface_places(head.avatar, rig.vertices)
     turn = source.R_cam_head.astype(np.float64)
     return facing_of(places @ turn.T + source.t_cam_head, normals @ turn.T)
@@ -132,17 +164,28 @@ def under_hair(head: OwnHead) -> FloatArray:
     unlike = 1 - skin_likeness(head.own, skin_of(avatar))
     from_hair = KDTree(places[hairy]).query(places)[0]
     aside = (head.rest[:, 1] > -0.015) | (np.abs(head.rest[:, 0]) > 0.048)
-    features = np.maximum.reduce([head.charts["brows"], head.charts["eyelids"], head.charts["lips"]])
+    features = np.maximum.reduce(
+        [head.charts["brows"], head.charts["eyelids"], head.charts["lips"]]
+    )
     zone = aside * skin * (1 - ramp(features, 0.02, 0.1)) * ramp(from_hair, _SHADED, 0.6 * _SHADED)
-    covered = np.maximum(covered, zone * np.maximum(ramp(darker, 0.06, 0.15), unlike * ramp(from_hair, 0.02, 0.012)))
+    covered = np.maximum(
+        covered, zone * np.maximum(ramp(darker, 0.06, 0.15), unlike * ramp(from_hair, 0.02, 0.012))
+    )
     # beside the hair, what the photo did not show was guessed with the hair's shade in it
     unseen = ramp(_facing_photo(head), 0.40, 0.20) * skin * (np.abs(head.rest[:, 0]) > 0.045)
-    covered = np.maximum(covered, unseen * ramp(from_hair, 0.06, 0.03) * (1 - ramp(features, 0.02, 0.1)))
+    covered = np.maximum(
+        covered, unseen * ramp(from_hair, 0.06, 0.03) * (1 - ramp(features, 0.02, 0.1))
+    )
     # where a strand crosses a brow, the other brow, farther from hair, tells what is under it
     twin = np.nonzero(skin)[0][KDTree(head.rest[skin]).query(head.rest * np.array([-1, 1, 1]))[1]]
     lab = lab_of(head.own)
     unlike_twin = ramp(np.linalg.norm((lab - lab[twin]) * (0.7, 1, 1), axis=1), 4, 9)
-    crossed = (head.charts["brows"] > 0.005) * ramp(from_hair, 0.016, 0.010) * (from_hair < from_hair[twin] - 0.002) * unlike_twin
+    crossed = (
+        (head.charts["brows"] > 0.005)
+        * ramp(from_hair, 0.016, 0.010)
+        * (from_hair < from_hair[twin] - 0.002)
+        * unlike_twin
+    )
     covered = np.maximum(covered, crossed * skin)
     # beside a covered point the colour is mixed
     rows = np.nonzero(skin)[0]

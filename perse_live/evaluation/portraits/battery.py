@@ -62,21 +62,43 @@ class Battery:
 
 def score_avatar(avatar: Avatar) -> PortraitScores:
     """Measure one avatar. Deterministic; about two seconds of processor time. Raises UserError where scipy is missing."""
-    photo, front, blink = photo_view(avatar), turned_view(avatar, 0.0), turned_view(avatar, 0.0, blink=1.0)
+    photo, front, blink = (
+        photo_view(avatar),
+        turned_view(avatar, 0.0),
+        turned_view(avatar, 0.0, blink=1.0),
+    )
     turned = [turned_view(avatar, yaw) for yaw in TURNS]
     everything = [front, *turned]
     made = avatar.provenance
-    return PortraitScores(made.person_psnr, made.face_psnr, 100 * specks(avatar, turned, photo), holes(avatar, turned),
-                          plane_steps(avatar, everything, photo), border_steps(avatar, everything, photo),
-                          drift(avatar, everything, photo), open_lids(avatar, front, blink), lid_tone(avatar, front, blink))
+    return PortraitScores(
+        made.person_psnr,
+        made.face_psnr,
+        100 * specks(avatar, turned, photo),
+        holes(avatar, turned),
+        plane_steps(avatar, everything, photo),
+        border_steps(avatar, everything, photo),
+        drift(avatar, everything, photo),
+        open_lids(avatar, front, blink),
+        lid_tone(avatar, front, blink),
+    )
 
 
 def battery_json(battery: Battery, creator: str) -> dict[str, Any]:
     """The battery as one JSON object; creator: program and version."""
-    return {"format": FORMAT, "version": VERSION, "creator": creator, "higher_is_better": HIGHER_IS_BETTER,
-            "faces": {name: {key: None if value is None else round(value, 4) for key, value in asdict(scores).items()}
-                      for name, scores in battery.faces.items()},
-            "refused": battery.refused}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "creator": creator,
+        "higher_is_better": HIGHER_IS_BETTER,
+        "faces": {
+            name: {
+                key: None if value is None else round(value, 4)
+                for key, value in asdict(scores).items()
+            }
+            for name, scores in battery.faces.items()
+        },
+        "refused": battery.refused,
+    }
 
 
 def read_battery(path: Path) -> Battery:
@@ -85,15 +107,21 @@ def read_battery(path: Path) -> Battery:
     try:
         content = parse_json_object(path.read_bytes(), max_bytes=_LARGEST_FILE)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): give the JSON of an earlier run") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): give the JSON of an earlier run"
+        ) from error
     except CheckedError as error:
         raise UserError(f"{wrong}: {error}") from error
     if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
         raise UserError(f"{wrong}: measure that build again")
     try:
-        faces = {str(name): PortraitScores(**{key: _number(key, value) for key, value in scores.items()})
-                 for name, scores in content["faces"].items()}
-        return Battery(faces, {str(name): str(reason) for name, reason in content["refused"].items()})
+        faces = {
+            str(name): PortraitScores(**{key: _number(key, value) for key, value in scores.items()})
+            for name, scores in content["faces"].items()
+        }
+        return Battery(
+            faces, {str(name): str(reason) for name, reason in content["refused"].items()}
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{wrong}: its faces are incomplete") from error
 

@@ -38,7 +38,9 @@ def drift(avatar: Avatar, views: Sequence[View], photo: View) -> float:
     shown = np.minimum(seen.counts_of(cells.keys) / np.maximum(largest, 1), 1.0)
     right = np.flatnonzero(cells.keys % 2 == 1)  # x > 0
     left = np.minimum(np.searchsorted(cells.keys, cells.keys[right] - 1), len(cells.keys) - 1)
-    paired = (cells.keys[left] == cells.keys[right] - 1) & (np.minimum(cells.counts[left], cells.counts[right]) >= _FEWEST)
+    paired = (cells.keys[left] == cells.keys[right] - 1) & (
+        np.minimum(cells.counts[left], cells.counts[right]) >= _FEWEST
+    )
     left, right = left[paired], right[paired]
     if not len(right):
         return 0.0
@@ -81,9 +83,14 @@ def _cells(avatar: Avatar, views: Sequence[View]) -> _Cells:
     keys, values = list[Int64Array](), list[FloatArray]()
     normals = vertex_normals(avatar.rig.vertices, surface_triangles(avatar.rig))
     for one in views:
-        skin = one.mesh.covered & (one.alpha > _OPAQUE) & (share_of(avatar, one, Region.SKIN) > _SKIN)
+        skin = (
+            one.mesh.covered & (one.alpha > _OPAQUE) & (share_of(avatar, one, Region.SKIN) > _SKIN)
+        )
         places = rest_places(avatar, one)[skin] / (_CELL * eye_distance(avatar))
-        across, up, ahead = np.floor([np.abs(places[:, 0]), places[:, 1], places[:, 2]]).astype(np.int64) + _ROOM // 2
+        across, up, ahead = (
+            np.floor([np.abs(places[:, 0]), places[:, 1], places[:, 2]]).astype(np.int64)
+            + _ROOM // 2
+        )
         keys.append(((across * _ROOM + up) * _ROOM + ahead) * 2 + (places[:, 0] > 0))
         turned = interpolate(normals, avatar.rig.triangles[one.triangles], one.mesh)[skin]
         values.append(np.concatenate([to_linear(one.color[skin].astype(np.float64)), turned], 1))

@@ -20,7 +20,9 @@ def holes(avatar: Avatar, turned: Sequence[View]) -> float:
 
     The outline is that of the rig's triangles that turn with the head, drawn in by 0.05 eye distances.
     """
-    return float(100 * np.mean([(1 - one.alpha)[inside_head(avatar, one)].mean() for one in turned]))
+    return float(
+        100 * np.mean([(1 - one.alpha)[inside_head(avatar, one)].mean() for one in turned])
+    )
 
 
 def inside_head(avatar: Avatar, seen: View) -> BoolArray:

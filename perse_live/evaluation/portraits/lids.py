@@ -13,8 +13,14 @@ from perse_live.regions import Region
 
 _SEEN = 0.1  # share of a pixel from which what draws it is seen
 _SKIN, _OPAQUE = 0.9, 0.9
-_NEAR, _FAR = 0.12, 0.26  # eye distances from the eyes' openings: the skin around the lids, without lashes
-_CLOSED, _FEWEST = 0.5, 30  # share of an opening that must show skin, and pixels of skin around it that are needed
+_NEAR, _FAR = (
+    0.12,
+    0.26,
+)  # eye distances from the eyes' openings: the skin around the lids, without lashes
+_CLOSED, _FEWEST = (
+    0.5,
+    30,
+)  # share of an opening that must show skin, and pixels of skin around it that are needed
 
 
 def open_lids(avatar: Avatar, front: View, blink: View) -> float:
@@ -33,14 +39,25 @@ def lid_tone(avatar: Avatar, front: View, blink: View) -> float:
     so that neither lashes nor the end of a brow count. An eye that stays open does not count.
     """
     openings = _openings(avatar, front)
-    skin = blink.mesh.covered & (blink.alpha > _OPAQUE) & (share_of(avatar, blink, Region.SKIN) > _SKIN)
+    skin = (
+        blink.mesh.covered
+        & (blink.alpha > _OPAQUE)
+        & (share_of(avatar, blink, Region.SKIN) > _SKIN)
+    )
     found: list[float] = []
     half = np.arange(openings.shape[1]) < openings.shape[1] // 2
     for one in (openings & half, openings & ~half):
-        distance = np.asarray(cv2.distanceTransform((~one).astype(np.uint8), cv2.DIST_L2, 5)) / EYE_DISTANCE
+        distance = (
+            np.asarray(cv2.distanceTransform((~one).astype(np.uint8), cv2.DIST_L2, 5))
+            / EYE_DISTANCE
+        )
         lid, around = one & skin, (distance > _NEAR) & (distance < _FAR) & skin
         if lid.sum() > _CLOSED * one.sum() and around.sum() >= _FEWEST:
-            found.append(float(np.linalg.norm(np.median(blink.lab[lid], 0) - np.median(blink.lab[around], 0))))
+            found.append(
+                float(
+                    np.linalg.norm(np.median(blink.lab[lid], 0) - np.median(blink.lab[around], 0))
+                )
+            )
     return float(np.mean(found)) if found else 0.0
 
 

@@ -57,9 +57,12 @@ def color_excess(avatar: Avatar, drawn: FloatArray) -> Float32Array:
 def rest_means(avatar: Avatar) -> FloatArray:
     """Where the Gaussians lie on the rig at rest, (G, 3) metres, head frame."""
     surface, rig = avatar.surface, avatar.rig
-    v0, v1, v2 = (rig.vertices[rig.triangles[surface.triangles, corner]].astype(np.float64) for corner in range(3))
+    v0, v1, v2 = (
+        rig.vertices[rig.triangles[surface.triangles, corner]].astype(np.float64)
+        for corner in range(3)
+    )
     e1, e2 = v1 - v0, v2 - v0
     normal = np.cross(e1, e2)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    b1, b2, lift = (surface.positions[:, k:k + 1] for k in range(3))
+    b1, b2, lift = (surface.positions[:, k : k + 1] for k in range(3))
     return np.concatenate([v0 + b1 * e1 + b2 * e2 + lift * normal, avatar.rigid.means])

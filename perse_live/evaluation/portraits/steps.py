@@ -14,7 +14,10 @@ from perse_live.head.landmarks import FACE_OVAL
 from perse_live.raster import interpolate
 from perse_live.regions import Region
 
-_GAP, _BAND = 0.02, 0.07  # eye distances: left out on each side of the line, and the width of a band beside it
+_GAP, _BAND = (
+    0.02,
+    0.07,
+)  # eye distances: left out on each side of the line, and the width of a band beside it
 _BIN = 0.15  # eye distances along the line, of which one comparison is made
 _FEWEST = 12  # pixels that a band needs in a bin
 _SKIN = 0.9  # share of a pixel that skin must draw
@@ -36,7 +39,9 @@ def plane_steps(avatar: Avatar, views: Sequence[View], photo: View) -> float:
 
     def found(seen: View) -> Steps:
         places = rest_places(avatar, seen) / unit
-        return _binned_steps(seen, _skin(avatar, seen), places[..., 0], np.floor(places[..., 1] / _BIN))
+        return _binned_steps(
+            seen, _skin(avatar, seen), places[..., 0], np.floor(places[..., 1] / _BIN)
+        )
 
     return _mean_excess([found(one) for one in views], found(photo))
 
@@ -52,19 +57,25 @@ def border_steps(avatar: Avatar, views: Sequence[View], photo: View) -> float:
     def found(seen: View) -> Steps:
         triangles = avatar.rig.triangles[seen.triangles]
         segment = along[triangles[np.maximum(seen.mesh.triangle_ids, 0), 0]]
-        return _binned_steps(seen, _skin(avatar, seen), interpolate(across, triangles, seen.mesh) / unit, segment)
+        return _binned_steps(
+            seen, _skin(avatar, seen), interpolate(across, triangles, seen.mesh) / unit, segment
+        )
 
     return _mean_excess([found(one) for one in views], found(photo))
 
 
 def _mean_excess(found: Sequence[Steps], photo: Steps) -> float:
-    excess = [max(step - photo.get(place, 0.0), 0.0) for steps in found for place, step in steps.items()]
+    excess = [
+        max(step - photo.get(place, 0.0), 0.0) for steps in found for place, step in steps.items()
+    ]
     return float(np.mean(excess)) if excess else 0.0
 
 
 def _skin(avatar: Avatar, seen: View) -> BoolArray:
     """(H, W) pixels that show the head's skin and are on the rig."""
-    return seen.mesh.covered & (seen.alpha > _OPAQUE) & (share_of(avatar, seen, Region.SKIN) > _SKIN)
+    return (
+        seen.mesh.covered & (seen.alpha > _OPAQUE) & (share_of(avatar, seen, Region.SKIN) > _SKIN)
+    )
 
 
 def _binned_steps(seen: View, skin: BoolArray, across: FloatArray, along: FloatArray) -> Steps:
@@ -85,7 +96,13 @@ def _binned_steps(seen: View, skin: BoolArray, across: FloatArray, along: FloatA
     means = sums / np.maximum(counts, 1)[..., None]
     inner, step, outer = (np.linalg.norm(means[:, k + 1] - means[:, k], axis=1) for k in range(3))
     enough = counts.min(1) >= _FEWEST
-    return dict(zip(values[enough].tolist(), np.maximum(step - inner - outer, 0.0)[enough].tolist(), strict=True))
+    return dict(
+        zip(
+            values[enough].tolist(),
+            np.maximum(step - inner - outer, 0.0)[enough].tolist(),
+            strict=True,
+        )
+    )
 
 
 def outline_coordinates(avatar: Avatar) -> tuple[Float32Array, Float32Array]:
@@ -102,7 +119,13 @@ def outline_coordinates(avatar: Avatar) -> tuple[Float32Array, Float32Array]:
     segment = apart.argmin(1)
     rows = np.arange(len(vertices))
     polygon = np.ascontiguousarray(starts[:, None, :2], np.float32)
-    inside = np.array([cv2.pointPolygonTest(polygon, (float(x), float(y)), False) >= 0 for x, y in vertices[:, :2]])
+    inside = np.array(
+        [
+            cv2.pointPolygonTest(polygon, (float(x), float(y)), False) >= 0
+            for x, y in vertices[:, :2]
+        ]
+    )
     inside &= vertices[:, 2] > nearest[rows, segment, 2] - _BEHIND * eye_distance(avatar)
-    return (np.where(inside, 1, -1) * apart[rows, segment]).astype(np.float32), segment.astype(np.float32)
-
+    return (np.where(inside, 1, -1) * apart[rows, segment]).astype(np.float32), segment.astype(
+        np.float32
+    )

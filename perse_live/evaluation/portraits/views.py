@@ -70,9 +70,20 @@ def head_camera(avatar: Avatar, pose: HeadPose) -> Camera:
     """A camera in the place of the photo's: `SIDE` pixels, of a focal length and an axis that put every avatar's eyes alike."""
     middle = avatar.rig.eye_centers.mean(0)
     facing = facing_pose(avatar)
-    focal = EYE_DISTANCE * float((facing.R_cam_head @ middle + facing.t_cam_head)[2]) / eye_distance(avatar)
+    focal = (
+        EYE_DISTANCE
+        * float((facing.R_cam_head @ middle + facing.t_cam_head)[2])
+        / eye_distance(avatar)
+    )
     x, y, z = (float(value) for value in pose.R_cam_head @ middle + pose.t_cam_head)
-    return Camera(SIDE, SIDE, focal, focal, SIDE * _EYES_AT[0] - focal * x / z, SIDE * _EYES_AT[1] - focal * y / z)
+    return Camera(
+        SIDE,
+        SIDE,
+        focal,
+        focal,
+        SIDE * _EYES_AT[0] - focal * x / z,
+        SIDE * _EYES_AT[1] - focal * y / z,
+    )
 
 
 def resting(avatar: Avatar, *, blink: float = 0.0) -> Float32Array:
@@ -94,11 +105,17 @@ def view(avatar: Avatar, doing: Float32Array, pose: HeadPose) -> View:
     """The avatar with an expression (52,) in a pose."""
     camera, animator = head_camera(avatar, pose), Animator(avatar, threads=1)
     gaussians = animator.pose(doing, gaze_from_expression(doing), pose)
-    picture = CpuRasterizer(SIDE, SIDE, threads=1).render_float(gaussians, camera, background=(0.0, 0.0, 0.0))
+    picture = CpuRasterizer(SIDE, SIDE, threads=1).render_float(
+        gaussians, camera, background=(0.0, 0.0, 0.0)
+    )
     alpha = picture[..., 3].copy()
     color = np.clip(picture[..., :3] / np.maximum(alpha, 1e-3)[..., None], 0.0, 1.0)
     triangles = np.isin(avatar.rig.parts, _OUTSIDE)
-    mesh = rasterise(animator.vertices(doing, gaze_from_expression(doing), pose), avatar.rig.triangles[triangles], camera)
+    mesh = rasterise(
+        animator.vertices(doing, gaze_from_expression(doing), pose),
+        avatar.rig.triangles[triangles],
+        camera,
+    )
     return View(camera, gaussians, color, alpha, mesh, triangles)
 
 
@@ -111,7 +128,11 @@ def share_of(avatar: Avatar, seen: View, *regions: Region) -> Float32Array:
     """(H, W) in [0, 1]: which share of a pixel Gaussians of these regions draw."""
     mask = np.repeat(np.isin(avatar.regions, regions).astype(np.float32)[:, None], 3, 1)
     masked = replace(seen.gaussians, colors=mask)
-    return CpuRasterizer(SIDE, SIDE, threads=1).render_float(masked, seen.camera, background=(0.0, 0.0, 0.0))[..., 0].copy()
+    return (
+        CpuRasterizer(SIDE, SIDE, threads=1)
+        .render_float(masked, seen.camera, background=(0.0, 0.0, 0.0))[..., 0]
+        .copy()
+    )
 
 
 def drawn_by(seen: View, inside: Float32Array | None = None) -> Float32Array:

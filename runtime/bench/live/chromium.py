@@ -11,11 +11,23 @@ import aioice.ice
 
 from perse_live.child import installed_program
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+_NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+)
 _PROBE = Path(__file__).with_name("probe.js")
 # Fake permission and camera; without the second, Chromium would publish names for its addresses by multicast in this network
-_FLAGS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--disable-features=WebRtcHideLocalIpsWithMdns",
-          "--autoplay-policy=no-user-gesture-required", "--no-sandbox")
+_FLAGS = (
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--autoplay-policy=no-user-gesture-required",
+    "--no-sandbox",
+)
 
 
 def chromium_missing() -> str:
@@ -41,7 +53,9 @@ def chromium(camera_film: Path) -> Generator[Any, None, None]:
     if not aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True):
         flags.append("--allow-loopback-in-peer-connection")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_executable(), headless=True, args=flags)
+        browser = playwright.chromium.launch(
+            executable_path=chromium_executable(), headless=True, args=flags
+        )
         try:
             yield browser
         finally:
@@ -51,7 +65,9 @@ def chromium(camera_film: Path) -> Generator[Any, None, None]:
 @contextmanager
 def probed_page(browser: Any, url: str) -> Generator[Any, None, None]:
     """The live page once it shows pictures."""
-    context = browser.new_context(bypass_csp=True, permissions=["camera"], viewport={"width": 1280, "height": 800})
+    context = browser.new_context(
+        bypass_csp=True, permissions=["camera"], viewport={"width": 1280, "height": 800}
+    )
     try:
         context.add_init_script(path=_PROBE)
         page = context.new_page()

@@ -13,14 +13,21 @@ from perse_live.errors import UserError
 
 
 @contextlib.contextmanager
-def onlookers(url: str, count: int, kind: Literal["decoding", "receiving"]
-              ) -> Generator[Callable[[], list[list[float]]], None, None]:
+def onlookers(
+    url: str, count: int, kind: Literal["decoding", "receiving"]
+) -> Generator[Callable[[], list[list[float]]], None, None]:
     """Viewers in another process; what is yielded ends them and gives what they read."""
     words = module_command("runtime.bench.live.onlooker", url, str(count), kind)
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert (
+            process.stdin is not None and process.stdout is not None and process.stderr is not None
+        )
         if process.stdout.readline().strip() != "watching":
-            raise UserError(f"the viewers cannot watch: {' '.join(process.stderr.read().split())[-300:]}")
+            raise UserError(
+                f"the viewers cannot watch: {' '.join(process.stderr.read().split())[-300:]}"
+            )
 
         def end() -> list[list[float]]:
             return json.loads(process.communicate("", timeout=20)[0] or "[]")

@@ -40,7 +40,9 @@ class Fading:
         return self._starts
 
     def _work(self) -> None:
-        for name, weight in itertools.cycle([(name, weight) for name in self._names for weight in (1.0, 0.0)]):
+        for name, weight in itertools.cycle(
+            [(name, weight) for name in self._names for weight in (1.0, 0.0)]
+        ):
             if self._over.wait(_EVERY):
                 return
             self._session.act(SetAttribute(name, weight))

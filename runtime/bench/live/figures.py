@@ -26,7 +26,9 @@ def spread_of(milliseconds: Sequence[float]) -> Spread | None:
     if len(milliseconds) < 5:
         return None
     values = np.asarray(milliseconds, np.float64)
-    return Spread(round(float(np.median(values)), 1), round(float(np.percentile(values, 95)), 1), len(values))
+    return Spread(
+        round(float(np.median(values)), 1), round(float(np.percentile(values, 95)), 1), len(values)
+    )
 
 
 @dataclass(frozen=True)
@@ -76,23 +78,33 @@ class LiveFigures:
     def rows(self) -> dict[str, str]:
         """For people."""
         stages = ", ".join(f"{name} {ms:.1f}" for name, ms in self.stages_ms.items())
-        cost = "-" if self.cost_per_viewer is None else f"{self.cost_per_viewer:.1f} % of a core each, {self.extra_viewers} more"
+        cost = (
+            "-"
+            if self.cost_per_viewer is None
+            else f"{self.cost_per_viewer:.1f} % of a core each, {self.extra_viewers} more"
+        )
         return {
             "viewer": f"{self.viewer}, {self.seconds:.0f} s",
             "start to ready": f"{self.start_to_ready_s:.1f} s",
             "frames a second": f"{self.fps_drawn:.1f} drawn, {self.fps_shown:.1f} shown; {self.drawn_at}",
             "stages, ms": stages,
-            "arrival to drawn": "-" if self.arrival_to_drawn_ms is None else f"{self.arrival_to_drawn_ms:.0f} ms",
+            "arrival to drawn": "-"
+            if self.arrival_to_drawn_ms is None
+            else f"{self.arrival_to_drawn_ms:.0f} ms",
             "drawn to received": _said(self.drawn_to_received),
             "drawn to canvas": _said(self.drawn_to_canvas),
             "key to changed frame": _said(self.hotkey_to_change),
             "browser camera to answer": _said(self.camera_to_answer),
-            "picture to picture in fades": _said(self.frame_in_fade) + ("" if not self.late_in_fades else
-                                                                        f"; {self.late_in_fades} over {LATE:.0f} ms"),
+            "picture to picture in fades": _said(self.frame_in_fade)
+            + ("" if not self.late_in_fades else f"; {self.late_in_fades} over {LATE:.0f} ms"),
             "memory": f"{self.memory_start_mib:.0f} to {self.memory_end_mib:.0f} MiB",
             "extra viewers": cost,
         }
 
 
 def _said(spread: Spread | None) -> str:
-    return "-" if spread is None else f"{spread.median:.0f} ms (95 %: {spread.p95:.0f}; {spread.count} times)"
+    return (
+        "-"
+        if spread is None
+        else f"{spread.median:.0f} ms (95 %: {spread.p95:.0f}; {spread.count} times)"
+    )

@@ -35,7 +35,10 @@ from runtime.sources.open import BROWSER
 
 _START_SECONDS = 120.0  # the first start ever compiles
 _STARTS = 2  # of which the quicker one counts: the first may still compile
-_KEYS = {"b": "background 00a040", "v": "background c02030"}  # two colours far apart in every channel
+_KEYS = {
+    "b": "background 00a040",
+    "v": "background c02030",
+}  # two colours far apart in every channel
 _CAMERA_SECONDS = (8.0, 45.0)
 
 
@@ -48,15 +51,25 @@ def check_live(seconds: float, viewers: int, load: int) -> None:
             raise UserError(f"--{name} {value} is out of range: give 0 to {most}")
 
 
-def bench_live(options: LiveOptions, video: Path, *, seconds: float, viewers: int, progress: Callable[[str, float], None]
-               ) -> tuple[LiveFigures, list[str]]:
+def bench_live(
+    options: LiveOptions,
+    video: Path,
+    *,
+    seconds: float,
+    viewers: int,
+    progress: Callable[[str, float], None],
+) -> tuple[LiveFigures, list[str]]:
     """Measure a session of an avatar that follows a face in a video, and one that follows the browser's camera.
 
     options: of the first session; seconds, viewers: as `check_live` allows them. Returns the figures, and what could not be
     measured and why. Raises UserError for files that cannot be used.
     """
     missing = chromium_missing()
-    complaints = [f"hotkey and browser camera are not measured, and the viewer is aiortc: {missing}"] if missing else []
+    complaints = (
+        [f"hotkey and browser camera are not measured, and the viewer is aiortc: {missing}"]
+        if missing
+        else []
+    )
     settings = Settings(keys=key_map(_KEYS, {}, where="bench"))
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder) / "nodding.y4m"
@@ -68,10 +81,14 @@ def bench_live(options: LiveOptions, video: Path, *, seconds: float, viewers: in
             figures = _watched_by_aiortc(options, settings, seconds, progress)
         else:
             figures = _watched_by_chromium(options, settings, film, seconds, progress)
-            answer = _camera_to_answer(replace(options, camera=BROWSER), settings, film, seconds, progress)
+            answer = _camera_to_answer(
+                replace(options, camera=BROWSER), settings, film, seconds, progress
+            )
             figures = replace(figures, camera_to_answer=answer)
             if answer is None:
-                complaints.append(f"browser camera: no answer seen; is there a face in the first picture of {video}?")
+                complaints.append(
+                    f"browser camera: no answer seen; is there a face in the first picture of {video}?"
+                )
         if viewers:
             cost = _cost_per_viewer(options, settings, viewers, max(6.0, seconds / 4), progress)
             figures = replace(figures, extra_viewers=viewers, cost_per_viewer=cost)
@@ -80,10 +97,23 @@ def bench_live(options: LiveOptions, video: Path, *, seconds: float, viewers: in
 
 def _start_to_ready(avatar: Path, video: Path) -> float:
     """Seconds from the start of the command to its line `ready`."""
-    words = module_command("perse_live.cli", "live", str(avatar), "--camera", str(video), "--port", "0", "--no-browser",
-                           "--no-hotkeys", "--seconds", "0.2")
+    words = module_command(
+        "perse_live.cli",
+        "live",
+        str(avatar),
+        "--camera",
+        str(video),
+        "--port",
+        "0",
+        "--no-browser",
+        "--no-hotkeys",
+        "--seconds",
+        "0.2",
+    )
     begin = time.monotonic()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    ) as process:
         timer = threading.Timer(_START_SECONDS, process.kill)
         timer.start()
         try:
@@ -91,7 +121,9 @@ def _start_to_ready(avatar: Path, video: Path) -> float:
             for line in process.stdout:
                 if line.startswith("ready:"):
                     return time.monotonic() - begin
-            raise UserError(f"perse-live live does not start: {' '.join(process.stderr.read().split())[-300:]}")
+            raise UserError(
+                f"perse-live live does not start: {' '.join(process.stderr.read().split())[-300:]}"
+            )
         finally:
             timer.cancel()
 
@@ -148,7 +180,9 @@ class _Watching:
 
 
 @contextlib.contextmanager
-def _session(options: LiveOptions, settings: Settings) -> Generator[tuple[Opened, _Watching], None, None]:
+def _session(
+    options: LiveOptions, settings: Settings
+) -> Generator[tuple[Opened, _Watching], None, None]:
     stampings: list[Stamping] = []
 
     def shown(session: LiveSession) -> Stamping:
@@ -159,43 +193,80 @@ def _session(options: LiveOptions, settings: Settings) -> Generator[tuple[Opened
         yield opened, _Watching(opened, stampings[0])
 
 
-def _figures(watched: _Watched, seconds: float, *, viewer: str, shown: Sequence[Sequence[float]]) -> LiveFigures:
+def _figures(
+    watched: _Watched, seconds: float, *, viewer: str, shown: Sequence[Sequence[float]]
+) -> LiveFigures:
     """shown: of each picture its stamp, when it was seen, and where known when it was received; seconds of `time.time()`."""
     stats, memory = watched.stats, watched.memory
     known = [one for one in shown if one[0] in watched.drawn]
     to_canvas = [1000 * (one[1] - watched.drawn[int(one[0])]) for one in known]
-    to_received = [1000 * (one[2] - watched.drawn[int(one[0])]) for one in known if len(one) > 2 and one[2]]
+    to_received = [
+        1000 * (one[2] - watched.drawn[int(one[0])]) for one in known if len(one) > 2 and one[2]
+    ]
     fading = intervals_in_fades(watched.drawn.values(), watched.fades)
     governor = stats["governor"]
     tenth = max(1, len(memory) // 10)
     return LiveFigures(
-        viewer=viewer, seconds=seconds, start_to_ready_s=0.0, fps_drawn=watched.fps, fps_shown=round(len(shown) / seconds, 1),
-        drawn_at=governor["reason"] or "full size", stages_ms={name: one["ms"] for name, one in stats["stages"].items()},
-        arrival_to_drawn_ms=stats["latency_ms"], drawn_to_canvas=spread_of(to_canvas), drawn_to_received=spread_of(to_received),
-        hotkey_to_change=None, camera_to_answer=None, frame_in_fade=spread_of(fading),
+        viewer=viewer,
+        seconds=seconds,
+        start_to_ready_s=0.0,
+        fps_drawn=watched.fps,
+        fps_shown=round(len(shown) / seconds, 1),
+        drawn_at=governor["reason"] or "full size",
+        stages_ms={name: one["ms"] for name, one in stats["stages"].items()},
+        arrival_to_drawn_ms=stats["latency_ms"],
+        drawn_to_canvas=spread_of(to_canvas),
+        drawn_to_received=spread_of(to_received),
+        hotkey_to_change=None,
+        camera_to_answer=None,
+        frame_in_fade=spread_of(fading),
         late_in_fades=sum(one > LATE for one in fading) if fading else None,
-        memory_start_mib=round(statistics.median(memory[tenth:2 * tenth] or memory), 1),
-        memory_end_mib=round(statistics.median(memory[-tenth:]), 1), extra_viewers=0, cost_per_viewer=None)
+        memory_start_mib=round(statistics.median(memory[tenth : 2 * tenth] or memory), 1),
+        memory_end_mib=round(statistics.median(memory[-tenth:]), 1),
+        extra_viewers=0,
+        cost_per_viewer=None,
+    )
 
 
-def _watched_by_chromium(options: LiveOptions, settings: Settings, film: Path, seconds: float,
-                         progress: Callable[[str, float], None]) -> LiveFigures:
+def _watched_by_chromium(
+    options: LiveOptions,
+    settings: Settings,
+    film: Path,
+    seconds: float,
+    progress: Callable[[str, float], None],
+) -> LiveFigures:
     step = f"{seconds:.0f} s watched by Chromium"
     with _session(options, settings) as (opened, watching):
-        noted = _spectator(opened.url, film, seconds, "keys", begin=watching.begin, end=watching.end,
-                           progress=lambda share: progress(step, share))
-    figures = _figures(watching.watched(), noted["seconds"], viewer=noted["viewer"], shown=noted["shown"])
+        noted = _spectator(
+            opened.url,
+            film,
+            seconds,
+            "keys",
+            begin=watching.begin,
+            end=watching.end,
+            progress=lambda share: progress(step, share),
+        )
+    figures = _figures(
+        watching.watched(), noted["seconds"], viewer=noted["viewer"], shown=noted["shown"]
+    )
     times = np.array([one[0] for one in noted["pictures"]])
     red = np.array([one[1] > one[2] for one in noted["pictures"]])
     return replace(figures, hotkey_to_change=spread_of(key_answers(noted["keys"], times, red)))
 
 
-def _camera_to_answer(options: LiveOptions, settings: Settings, film: Path, seconds: float,
-                      progress: Callable[[str, float], None]) -> Spread | None:
+def _camera_to_answer(
+    options: LiveOptions,
+    settings: Settings,
+    film: Path,
+    seconds: float,
+    progress: Callable[[str, float], None],
+) -> Spread | None:
     seconds = min(max(seconds, _CAMERA_SECONDS[0]), _CAMERA_SECONDS[1])
     step = f"{seconds:.0f} s of the browser's camera"
     with _session(options, settings) as (opened, _):
-        noted = _spectator(opened.url, film, seconds, "camera", progress=lambda share: progress(step, share))
+        noted = _spectator(
+            opened.url, film, seconds, "camera", progress=lambda share: progress(step, share)
+        )
     if noted["problem"]:
         raise UserError(f"the browser's camera cannot be measured: {noted['problem']}")
     return spread_of(camera_answers(noted["marks"], noted["pictures"]))
@@ -204,12 +275,24 @@ def _camera_to_answer(options: LiveOptions, settings: Settings, film: Path, seco
 def _nothing() -> None: ...
 
 
-def _spectator(url: str, film: Path, seconds: float, what: Literal["keys", "camera"], *, progress: Callable[[float], None],
-               begin: Callable[[], None] = _nothing, end: Callable[[], None] = _nothing) -> dict[str, Any]:
+def _spectator(
+    url: str,
+    film: Path,
+    seconds: float,
+    what: Literal["keys", "camera"],
+    *,
+    progress: Callable[[float], None],
+    begin: Callable[[], None] = _nothing,
+    end: Callable[[], None] = _nothing,
+) -> dict[str, Any]:
     """Let Chromium watch from another process; what it noted. begin, end: called when what counts begins and ends."""
-    words = module_command("runtime.bench.live.spectator", url, str(film), str(seconds), what, str(_SETTLE_SECONDS))
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as complaints, \
-            subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, text=True) as process:
+    words = module_command(
+        "runtime.bench.live.spectator", url, str(film), str(seconds), what, str(_SETTLE_SECONDS)
+    )
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as complaints,
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, text=True) as process,
+    ):
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -223,7 +306,9 @@ def _spectator(url: str, film: Path, seconds: float, what: Literal["keys", "came
                     return json.loads(line)
             complaints.seek(0)
             lines = complaints.read().strip().splitlines()
-            raise UserError(f"Chromium cannot watch: {lines[-1][:300] if lines else 'it has ended'}")
+            raise UserError(
+                f"Chromium cannot watch: {lines[-1][:300] if lines else 'it has ended'}"
+            )
         finally:
             process.terminate()
 
@@ -231,10 +316,14 @@ def _spectator(url: str, film: Path, seconds: float, what: Literal["keys", "came
 # ----- viewers that are no browsers
 
 
-def _watched_by_aiortc(options: LiveOptions, settings: Settings, seconds: float, progress: Callable[[str, float], None]
-                       ) -> LiveFigures:
+def _watched_by_aiortc(
+    options: LiveOptions, settings: Settings, seconds: float, progress: Callable[[str, float], None]
+) -> LiveFigures:
     step = f"{seconds:.0f} s watched by aiortc"
-    with _session(options, settings) as (opened, watching), onlookers(opened.url, 1, "decoding") as end:
+    with (
+        _session(options, settings) as (opened, watching),
+        onlookers(opened.url, 1, "decoding") as end,
+    ):
         time.sleep(_SETTLE_SECONDS)
         begin = time.time()
         watching.begin()
@@ -245,8 +334,13 @@ def _watched_by_aiortc(options: LiveOptions, settings: Settings, seconds: float,
     return _figures(watching.watched(), over - begin, viewer="aiortc", shown=shown)
 
 
-def _cost_per_viewer(options: LiveOptions, settings: Settings, viewers: int, seconds: float,
-                     progress: Callable[[str, float], None]) -> float:
+def _cost_per_viewer(
+    options: LiveOptions,
+    settings: Settings,
+    viewers: int,
+    seconds: float,
+    progress: Callable[[str, float], None],
+) -> float:
     """Percent of a core; the first viewer, who makes it encode at all, is not counted."""
     with _session(options, settings) as (opened, _), onlookers(opened.url, 1, "receiving") as end:
         alone = _busy(seconds, "1 viewer", progress)

@@ -39,7 +39,11 @@ def _tilted(picture: UInt8Array, degrees: float, white: bool) -> UInt8Array:
     scale = max(WIDTH / width, HEIGHT / height)
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, scale)
     turn[:, 2] += (WIDTH / 2 - width / 2, HEIGHT / 2 - height / 2)
-    tilted = np.asarray(cv2.warpAffine(picture, turn, (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE),
-                        np.uint8)
+    tilted = np.asarray(
+        cv2.warpAffine(
+            picture, turn, (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+        ),
+        np.uint8,
+    )
     tilted[:_MARK, :_MARK] = 235 if white else 16
     return tilted

@@ -52,7 +52,9 @@ class _Onlooker:
         offer_loopback(self.connection)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         body = self.connection.localDescription.sdp
-        async with http.post(f"{url}whep", data=body, headers={"Content-Type": "application/sdp"}) as reply:
+        async with http.post(
+            f"{url}whep", data=body, headers={"Content-Type": "application/sdp"}
+        ) as reply:
             answer = await reply.text()
             if reply.status != 201:
                 raise RuntimeError(answer)
@@ -92,7 +94,9 @@ async def _watch(url: str, count: int, *, decoding: bool) -> None:
                 await onlooker.join(http, url)
         print("watching", flush=True)
         await loop.run_in_executor(None, sys.stdin.read)
-        print(json.dumps([stamp for onlooker in onlookers for stamp in onlooker.stamps]), flush=True)
+        print(
+            json.dumps([stamp for onlooker in onlookers for stamp in onlooker.stamps]), flush=True
+        )
     finally:
         for onlooker in onlookers:
             await onlooker.close()

@@ -61,11 +61,18 @@ class RoleTimes:
     def end(self) -> tuple[float, dict[str, float]]:
         """Processor seconds a second: of all threads, ended ones too, and of those that are alive by role, largest first."""
         seconds = time.monotonic() - self._start
-        roles = thread_roles(self._process, {one.native_id: one.name for one in threading.enumerate() if one.native_id})
+        roles = thread_roles(
+            self._process,
+            {one.native_id: one.name for one in threading.enumerate() if one.native_id},
+        )
         spent: Counter[str] = Counter()
         for number, used in thread_seconds(self._process).items():
             spent[roles.get(number, UNNAMED)] += used - self._before.get(number, 0.0)  # pyright: ignore[reportArgumentType]
-        by_role = {role: round(used / seconds, 3) for role, used in spent.most_common() if used / seconds >= 0.001}
+        by_role = {
+            role: round(used / seconds, 3)
+            for role, used in spent.most_common()
+            if used / seconds >= 0.001
+        }
         return round((_total(self._process) - self._total) / seconds, 3), by_role
 
 
@@ -88,6 +95,10 @@ def _total(process: psutil.Process) -> float:
 
 def _native_name(process: int, thread: int) -> str:
     try:
-        return Path(f"/proc/{process}/task/{thread}/comm").read_text(encoding="utf-8", errors="replace").strip()
+        return (
+            Path(f"/proc/{process}/task/{thread}/comm")
+            .read_text(encoding="utf-8", errors="replace")
+            .strip()
+        )
     except OSError:
         return ""

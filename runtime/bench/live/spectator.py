@@ -28,7 +28,10 @@ def main(url: str, film: Path, seconds: float, what: str, settle: float) -> None
         if what == "camera":
             _lend_camera(page)
         page.wait_for_timeout(1000 * settle)
-        page.evaluate("keeps => Object.assign(perseBench, { looksAtPicture: true, keepsPictures: keeps })", what == "camera")
+        page.evaluate(
+            "keeps => Object.assign(perseBench, { looksAtPicture: true, keepsPictures: keeps })",
+            what == "camera",
+        )
         if what == "keys":
             page.keyboard.press("b")
             page.wait_for_timeout(500)
@@ -48,12 +51,21 @@ def main(url: str, film: Path, seconds: float, what: str, settle: float) -> None
         end = time.time()
         last = _collect(page)
         _add(noted, last)
-        _tell(end=end, seconds=passed, viewer=f"Chromium {browser.version}", problem=last["problem"], **noted)
+        _tell(
+            end=end,
+            seconds=passed,
+            viewer=f"Chromium {browser.version}",
+            problem=last["problem"],
+            **noted,
+        )
 
 
 def _lend_camera(page: Any) -> None:
     page.locator("#camera-toggle").click()
-    page.wait_for_function("document.querySelector('#camera-dock').getAttribute('aria-pressed') === 'true'", timeout=20_000)
+    page.wait_for_function(
+        "document.querySelector('#camera-dock').getAttribute('aria-pressed') === 'true'",
+        timeout=20_000,
+    )
     page.wait_for_timeout(2000 * HALF_SECONDS)  # until the driver's face at rest is learned
 
 

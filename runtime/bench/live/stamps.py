@@ -29,7 +29,7 @@ def stamped(image: UInt8Array, number: int) -> UInt8Array:
     bits = np.array([number >> bit & 1 for bit in range(BITS)])
     for row, ones in enumerate((bits, 1 - bits)):
         cells = np.repeat(np.where(ones, _WHITE, _BLACK), CELL).astype(np.uint8)
-        copy[row * CELL:(row + 1) * CELL, :BITS * CELL] = cells[None, :, None]
+        copy[row * CELL : (row + 1) * CELL, : BITS * CELL] = cells[None, :, None]
     return copy
 
 
@@ -37,7 +37,9 @@ def stamp_in(image: UInt8Array) -> int | None:
     """The number in a picture (H, W, 3), also after encoding; None where there is none to be read."""
     centers = CELL // 2 + CELL * np.arange(BITS)
     above, below = image[CELL // 2, centers, 1] > 128, image[CELL + CELL // 2, centers, 1] > 128
-    return int((above.astype(np.int64) << np.arange(BITS)).sum()) if (above != below).all() else None
+    return (
+        int((above.astype(np.int64) << np.arange(BITS)).sum()) if (above != below).all() else None
+    )
 
 
 class Stamping(Control):
@@ -46,13 +48,20 @@ class Stamping(Control):
     def __init__(self, session: LiveSession) -> None:
         self._session = session
         self._drawn: Latest[DrawnFrame] = Latest()
-        self._numbers, self._times = array("q"), array("d")  # small: the session's memory is measured
+        self._numbers, self._times = (
+            array("q"),
+            array("d"),
+        )  # small: the session's memory is measured
         self._thread = threading.Thread(target=self._work, name="stamp", daemon=True)
         self._thread.start()
 
     def times(self, begin: float, end: float) -> dict[int, float]:
         """When drawing ended of each stamp, between two times; seconds of `time.time()`."""
-        return {number: when for number, when in zip(self._numbers, self._times, strict=False) if begin <= when <= end}
+        return {
+            number: when
+            for number, when in zip(self._numbers, self._times, strict=False)
+            if begin <= when <= end
+        }
 
     @property
     def drawn(self) -> Latest[DrawnFrame]:

@@ -42,11 +42,13 @@ class Unwatched:
     def rows(self) -> dict[str, str]:
         """For people."""
         late = "-" if self.camera_to_picture_ms is None else f"{self.camera_to_picture_ms:.0f} ms"
-        roles = (f"{role} {used:.2f}" for role, used in self.processor_by_role.items() if used >= 0.005)
+        roles = (
+            f"{role} {used:.2f}" for role, used in self.processor_by_role.items() if used >= 0.005
+        )
         beside = f" beside {self.other_programs} busy programs" if self.other_programs else ""
         return {
             "without viewers": f"{self.size}, {self.seconds:.0f} s{beside}: {self.fps:.1f} frames a second,"
-                               f" camera to picture {late}",
+            f" camera to picture {late}",
             "its stages, ms": ", ".join(f"{name} {ms:.1f}" for name, ms in self.stages_ms.items()),
             "cores used": f"{self.processor:.2f}: {', '.join(roles)}",
             "governor": governor_line(self.governor, self.full_effort_share),
@@ -57,13 +59,21 @@ def governor_line(changes: Sequence[tuple[float, float, float]], full_share: flo
     """What the governor did, for people."""
     if full_share == 1.0:
         return "full size and all Gaussians throughout"
-    steps = ", ".join(f"{scale:.0%} size and {gaussians:.0%} of the Gaussians at {when:.0f} s"
-                      for when, scale, gaussians in changes)
+    steps = ", ".join(
+        f"{scale:.0%} size and {gaussians:.0%} of the Gaussians at {when:.0f} s"
+        for when, scale, gaussians in changes
+    )
     return f"STEPPED DOWN, full effort {full_share:.0%} of the time: {steps}"
 
 
-def bench_unwatched(options: LiveOptions, settings: Settings, *, seconds: float, load: int,
-                    progress: Callable[[str, float], None]) -> Unwatched:
+def bench_unwatched(
+    options: LiveOptions,
+    settings: Settings,
+    *,
+    seconds: float,
+    load: int,
+    progress: Callable[[str, float], None],
+) -> Unwatched:
     """Measure a session.
 
     seconds: for how long; load: busy processes beside it. Raises UserError for files that cannot be used.
@@ -87,9 +97,17 @@ def bench_unwatched(options: LiveOptions, settings: Settings, *, seconds: float,
     changes = [one for k, one in enumerate(efforts) if k == 0 or one[1] != efforts[k - 1][1]]
     full = sum(effort == LADDER[0] for _, effort in efforts) / len(efforts)
     return Unwatched(
-        f"{options.width}x{options.height}", round(passed, 1), load, round(frames / passed, 1), stats["latency_ms"],
-        {name: one["ms"] for name, one in stats["stages"].items()}, processor, by_role,
-        tuple((round(when, 1), effort.scale, effort.gaussians) for when, effort in changes), round(full, 3))
+        f"{options.width}x{options.height}",
+        round(passed, 1),
+        load,
+        round(frames / passed, 1),
+        stats["latency_ms"],
+        {name: one["ms"] for name, one in stats["stages"].items()},
+        processor,
+        by_role,
+        tuple((round(when, 1), effort.scale, effort.gaussians) for when, effort in changes),
+        round(full, 3),
+    )
 
 
 def _frames(session: LiveSession) -> int:

@@ -26,7 +26,9 @@ _FRAMES, _TURN = 60, 20.0  # of one way there and back, and how far to either si
 _SECONDS = 10.0  # for which a viewer is measured at most, unless a frame takes longer
 _PATIENCE = 300_000  # ms until a viewer must be ready
 _SHOWN = 200  # of 255, darkest channel below which a pixel shows the head on white
-_LEAST_OVERLAP = 0.7  # of the pixels that either shows; a viewer that draws less alike draws something else
+_LEAST_OVERLAP = (
+    0.7  # of the pixels that either shows; a viewer that draws less alike draws something else
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class PeerBenches:
     """Ours first."""
 
 
-def bench_peers(gaussians: Gaussians, ply: bytes, *, offline: bool, progress: Callable[[str, float], None]) -> PeerBenches:
+def bench_peers(
+    gaussians: Gaussians, ply: bytes, *, offline: bool, progress: Callable[[str, float], None]
+) -> PeerBenches:
     """Measure how fast the head is drawn while the camera goes round it by 20 degrees to either side.
 
     gaussians: head frame; ply: the same as a file, which the viewers show; offline: npm may fetch nothing; progress: told what is
@@ -82,7 +86,9 @@ def bench_peers(gaussians: Gaussians, ply: bytes, *, offline: bool, progress: Ca
                 progress(f"measuring {name}", 0.0)
                 version = package.lstrip("@").split("/")[-1].replace("@", " ")
                 try:
-                    result, graphics = _measure_page(browser, f"{site}/{name}.html?file=head.ply&size={SIZE}", angles)
+                    result, graphics = _measure_page(
+                        browser, f"{site}/{name}.html?file=head.ply&size={SIZE}", angles
+                    )
                 except Error as error:
                     found.append(PeerBench(version, 0.0, 0.0, 0, 0.0, one_line(error.message, 200)))
                     continue
@@ -90,15 +96,25 @@ def bench_peers(gaussians: Gaussians, ply: bytes, *, offline: bool, progress: Ca
                 times, wall, picture = result
                 overlap = _overlap(expected, picture)
                 obstacle = "" if overlap >= _LEAST_OVERLAP else "it draws something else"
-                found.append(PeerBench(version, 1000 * len(times) / wall, float(np.median(times)), len(times), overlap, obstacle))
+                found.append(
+                    PeerBench(
+                        version,
+                        1000 * len(times) / wall,
+                        float(np.median(times)),
+                        len(times),
+                        overlap,
+                        obstacle,
+                    )
+                )
                 progress(f"measuring {name}", 1.0)
         finally:
             browser.close()
     return PeerBenches(len(gaussians), threads, browser_name, tuple(found))
 
 
-def _measure_ours(gaussians: Gaussians, angles: list[float], threads: int, progress: Callable[[str, float], None]
-                  ) -> tuple[UInt8Array, PeerBench]:
+def _measure_ours(
+    gaussians: Gaussians, angles: list[float], threads: int, progress: Callable[[str, float], None]
+) -> tuple[UInt8Array, PeerBench]:
     camera, rasterizer = peer_camera(SIZE), CpuRasterizer(SIZE, SIZE, threads=threads)
     progress("measuring perse-live", 0.0)
     for degrees in angles[:10]:  # compiles at first
@@ -110,10 +126,14 @@ def _measure_ours(gaussians: Gaussians, angles: list[float], threads: int, progr
         times.append(1000 * (perf_counter() - start))
     progress("measuring perse-live", 1.0)
     picture = rasterizer.render(seen(gaussians, 0.0), camera, background=WHITE).copy()
-    return picture, PeerBench("perse-live", 1000 * len(times) / sum(times), float(np.median(times)), len(times), 1.0)
+    return picture, PeerBench(
+        "perse-live", 1000 * len(times) / sum(times), float(np.median(times)), len(times), 1.0
+    )
 
 
-def _measure_page(browser: Any, address: str, angles: list[float]) -> tuple[tuple[list[float], float, UInt8Array], str]:
+def _measure_page(
+    browser: Any, address: str, angles: list[float]
+) -> tuple[tuple[list[float], float, UInt8Array], str]:
     """Milliseconds of each frame, of all of them, the view from the front; and what draws."""
     page = browser.new_page(viewport={"width": SIZE, "height": SIZE})
     try:

@@ -16,7 +16,10 @@ from typing import Any
 from perse_live.child import installed_program
 from perse_live.errors import UserError
 
-PACKAGES = {"gaussian-splats-3d": "@mkkellogg/gaussian-splats-3d@0.4.7", "spark": "@sparkjsdev/spark@2.2.0"}
+PACKAGES = {
+    "gaussian-splats-3d": "@mkkellogg/gaussian-splats-3d@0.4.7",
+    "spark": "@sparkjsdev/spark@2.2.0",
+}
 """The viewers, by the names of their pages, and the packages that they come in; both need three.js too."""
 _THREE = "three@0.187.0"
 _PAGES = Path(__file__).with_name("pages")
@@ -26,8 +29,13 @@ FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-
 
 
 @contextmanager
-def viewer_site(files: Mapping[str, bytes], *, pages: Sequence[Path] = (), packages: Sequence[str] = (),
-                offline: bool = False) -> Generator[str, None, None]:
+def viewer_site(
+    files: Mapping[str, bytes],
+    *,
+    pages: Sequence[Path] = (),
+    packages: Sequence[str] = (),
+    offline: bool = False,
+) -> Generator[str, None, None]:
     """The address of a server on this machine that has a page NAME.html for each viewer.
 
     files: content by name, for the pages to show; pages, packages: further pages, and what npm shall fetch for them; offline:
@@ -38,14 +46,36 @@ def viewer_site(files: Mapping[str, bytes], *, pages: Sequence[Path] = (), packa
         raise UserError("npm, which fetches the other viewers, is not installed: install Node.js")
     with tempfile.TemporaryDirectory(prefix="perse-live-peers-") as name:
         folder = Path(name)
-        command = [npm, "install", "--prefix", name, "--ignore-scripts", "--no-audit", "--no-fund",
-                   *(["--offline"] if offline else []), *PACKAGES.values(), _THREE, *packages]
+        command = [
+            npm,
+            "install",
+            "--prefix",
+            name,
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            *(["--offline"] if offline else []),
+            *PACKAGES.values(),
+            _THREE,
+            *packages,
+        ]
         try:
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_FETCH_SECONDS, cwd=name)
+            done = subprocess.run(
+                command,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=_FETCH_SECONDS,
+                cwd=name,
+            )
         except subprocess.TimeoutExpired as error:
-            raise UserError(f"npm has not fetched the other viewers in {_FETCH_SECONDS} s: is there a network?") from error
+            raise UserError(
+                f"npm has not fetched the other viewers in {_FETCH_SECONDS} s: is there a network?"
+            ) from error
         if done.returncode:
-            raise UserError(f"npm cannot fetch the other viewers: {' '.join(done.stderr.split())[:300]}")
+            raise UserError(
+                f"npm cannot fetch the other viewers: {' '.join(done.stderr.split())[:300]}"
+            )
         for page in (*_PAGES.iterdir(), *pages):
             shutil.copy(page, folder)
         for file, content in files.items():

@@ -26,4 +26,8 @@ def seen(gaussians: Gaussians, yaw: float) -> Gaussians:
     turn = FACING_CAMERA @ from_euler_degrees(yaw, 0.0, 0.0)
     means = gaussians.means @ turn.T.astype(np.float32)
     means[:, 2] += _DISTANCE
-    return replace(gaussians, means=means, quats=multiply(to_quat(turn).astype(np.float32), gaussians.quats).astype(np.float32))
+    return replace(
+        gaussians,
+        means=means,
+        quats=multiply(to_quat(turn).astype(np.float32), gaussians.quats).astype(np.float32),
+    )

@@ -17,7 +17,9 @@ def test_the_rig_s_frames_show_the_look_and_where_it_is() -> None:
     look = toy_attribute(avatar, "hat", "hat", moved=0)
     view = source_view(avatar, 256)
     teacher = TeacherAttribute(look, known=True)
-    portrait = EditedPortrait(own_portrait(avatar, view), np.zeros((256, 256), np.float32), view, teacher)
+    portrait = EditedPortrait(
+        own_portrait(avatar, view), np.zeros((256, 256), np.float32), view, teacher
+    )
     motion = training_motion(avatar, 4)
     frames = animate_by_rig(avatar, portrait, motion, progress=lambda *_: None)
     assert [frame.pose for frame in frames] == [moment.pose for moment in motion]

@@ -55,7 +55,9 @@ def test_angles_come_from_bins_and_turn_as_the_paper_says(networks: LivePortrait
     about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
     assert np.abs(found.rotation - about_y.T).max() < 2e-3
     assert found.canonical.shape == found.expression.shape == (KEYPOINTS, 3)
-    assert found.scale == pytest.approx(1.5) and found.translation == pytest.approx([0.2] * 3, abs=2e-3)
+    assert found.scale == pytest.approx(1.5) and found.translation == pytest.approx(
+        [0.2] * 3, abs=2e-3
+    )
     expected = 1.5 * (found.canonical @ found.rotation + 0.006) + np.array([0.2, 0.2, 0])
     assert np.abs(found.posed() - expected).max() < 3e-3
 
@@ -63,11 +65,15 @@ def test_angles_come_from_bins_and_turn_as_the_paper_says(networks: LivePortrait
 def test_rotations_are_rotations() -> None:
     turn = head_rotation(10, -20, 30)
     assert np.abs(turn @ turn.T - np.eye(3)).max() < 1e-6 and np.linalg.det(turn) > 0
-    assert np.abs(head_rotation(0, 0, 90) - np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])).max() < 1e-6
+    assert (
+        np.abs(head_rotation(0, 0, 90) - np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])).max() < 1e-6
+    )
 
 
 def test_motion_is_relative_to_the_first_frame(networks: LivePortrait) -> None:
-    source, first, later = (networks.keypoints(crop_of(*color)) for color in ((0.3, 0.1), (0.5, 0.4), (0.7, 0.6)))
+    source, first, later = (
+        networks.keypoints(crop_of(*color)) for color in ((0.3, 0.1), (0.5, 0.4), (0.7, 0.6))
+    )
     still = relative_motion(source, first, first)
     assert np.abs(still.posed() - source.posed()).max() < 1e-5
     moved = relative_motion(source, later, first)
@@ -78,10 +84,14 @@ def test_motion_is_relative_to_the_first_frame(networks: LivePortrait) -> None:
     assert twice.scale == pytest.approx(2 * source.scale)
 
 
-def test_the_generator_draws_features_by_both_sets_of_keypoints(networks: LivePortrait, plain: LivePortrait) -> None:
+def test_the_generator_draws_features_by_both_sets_of_keypoints(
+    networks: LivePortrait, plain: LivePortrait
+) -> None:
     crop = crop_of(0.5, 0.3)
     source = networks.keypoints(crop)
-    shifted = Keypoints(source.canonical, source.rotation, source.expression, source.scale, source.translation + 0.1)
+    shifted = Keypoints(
+        source.canonical, source.rotation, source.expression, source.scale, source.translation + 0.1
+    )
     assert plain.picture(plain.features(crop), source, shifted).shape == (512, 512, 3)
     drawn = plain.picture(plain.features(crop), source, shifted)[256, 256]
     assert drawn == pytest.approx([0.6, 0.4, 0.1], abs=0.01)
@@ -107,7 +117,12 @@ def test_a_crop_goes_back_where_it_came_from() -> None:
 def edited(avatar: Avatar) -> EditedPortrait:
     view = source_view(avatar, 128)
     look = toy_attribute(avatar, "hat", "hat")
-    return EditedPortrait(own_portrait(avatar, view), np.zeros((128, 128), np.float32), view, TeacherAttribute(look, known=False))
+    return EditedPortrait(
+        own_portrait(avatar, view),
+        np.zeros((128, 128), np.float32),
+        view,
+        TeacherAttribute(look, known=False),
+    )
 
 
 def test_frames_know_their_pose_and_leave_the_rest_of_the_picture(networks: LivePortrait) -> None:
@@ -115,7 +130,9 @@ def test_frames_know_their_pose_and_leave_the_rest_of_the_picture(networks: Live
     portrait = edited(avatar)
     motion = training_motion(avatar, 3)
     seen: list[float] = []
-    frames = animate_by_liveportrait(avatar, portrait, motion, networks, progress=lambda _, share: seen.append(share))
+    frames = animate_by_liveportrait(
+        avatar, portrait, motion, networks, progress=lambda _, share: seen.append(share)
+    )
     assert len(frames) == 3 and seen[-1] == 1.0
     for frame, moment in zip(frames, motion, strict=True):
         assert frame.pose is moment.pose and frame.expression is moment.expression

@@ -16,7 +16,10 @@ from perse_live.head.rig import expressed, gaze_from_expression
 from perse_live.regions import Region
 from runtime.stage import Motion, Stage, facing_pose
 
-_EYES = ((263, 386, 374, 362), (33, 159, 145, 133))  # outer corner, upper and lower lid's middle, inner corner: left, right
+_EYES = (
+    (263, 386, 374, 362),
+    (33, 159, 145, 133),
+)  # outer corner, upper and lower lid's middle, inner corner: left, right
 _SIDE = 256
 
 
@@ -28,9 +31,17 @@ def _eye(avatar: Avatar, eye: int, strengths: Float32Array) -> tuple[FloatArray,
     scale = 0.6 * _SIDE / float(np.linalg.norm(marks[0] - marks[3]))
     middle = marks[[0, 3]].mean(0)
     camera = avatar.source.camera
-    close = Camera(_SIDE, _SIDE, camera.fx * scale, camera.fy * scale, (camera.cx - middle[0]) * scale + _SIDE / 2,
-                   (camera.cy - middle[1]) * scale + _SIDE / 2)
-    drawn = Stage(avatar, close, threads=2).draw(Motion(strengths, gaze_from_expression(strengths), pose), background=(0, 0, 0))
+    close = Camera(
+        _SIDE,
+        _SIDE,
+        camera.fx * scale,
+        camera.fy * scale,
+        (camera.cx - middle[0]) * scale + _SIDE / 2,
+        (camera.cy - middle[1]) * scale + _SIDE / 2,
+    )
+    drawn = Stage(avatar, close, threads=2).draw(
+        Motion(strengths, gaze_from_expression(strengths), pose), background=(0, 0, 0)
+    )
     return drawn.mean(2) / 255, (marks - middle) * scale + _SIDE / 2
 
 
@@ -55,17 +66,29 @@ def test_a_closed_eye_has_one_smooth_dark_line(astronaut_avatar: Avatar, eye: in
 
 
 @pytest.mark.slow
-def test_nothing_of_the_closed_eye_s_line_shows_at_rest_and_a_wink_leaves_the_other_eye(astronaut_avatar: Avatar) -> None:
+def test_nothing_of_the_closed_eye_s_line_shows_at_rest_and_a_wink_leaves_the_other_eye(
+    astronaut_avatar: Avatar,
+) -> None:
     avatar = astronaut_avatar
     hidden = (avatar.regions == Region.LASHES) & (avatar.opacities == 0)
     assert hidden.sum() > 50
     left, right = expression(eyeBlinkLeft=1), expression(eyeBlinkRight=1)
     for strengths, other in ((left, 1), (right, 0)):
-        np.testing.assert_allclose(_eye(avatar, other, strengths)[0], _eye(avatar, other, expression())[0], atol=0.03)
+        np.testing.assert_allclose(
+            _eye(avatar, other, strengths)[0], _eye(avatar, other, expression())[0], atol=0.03
+        )
     names = [one.name for one in avatar.correctives.components]
-    of_left = dict(zip(names, feature_values(avatar.correctives.components, left, np.zeros((2, 2))), strict=True))
+    of_left = dict(
+        zip(
+            names,
+            feature_values(avatar.correctives.components, left, np.zeros((2, 2))),
+            strict=True,
+        )
+    )
     assert of_left["lashes-left"] == 1
     assert of_left["lashes-right"] == 0
-    own = feature_values(avatar.correctives.components, avatar.source.expression, avatar.source.gaze)
+    own = feature_values(
+        avatar.correctives.components, avatar.source.expression, avatar.source.gaze
+    )
     assert own[names.index("lashes-left")] == 0  # the photo's open eye stays the photo's
     assert avatar.source.expression[index("eyeBlinkLeft")] < 0.3

@@ -21,11 +21,18 @@ _AHEAD = np.zeros((2, 2), np.float32)
 
 def _smiling(strength: float) -> Avatar:
     avatar = toy_avatar(gaussians=300)
-    return replace(avatar, source=replace(avatar.source, expression=expression(mouthSmileLeft=strength, mouthSmileRight=0.1)))
+    return replace(
+        avatar,
+        source=replace(
+            avatar.source, expression=expression(mouthSmileLeft=strength, mouthSmileRight=0.1)
+        ),
+    )
 
 
 @given(st.floats(0.3, 1.0))
-def test_the_photo_s_teeth_show_as_in_the_photo_under_its_expression_and_not_at_rest(smile: float) -> None:
+def test_the_photo_s_teeth_show_as_in_the_photo_under_its_expression_and_not_at_rest(
+    smile: float,
+) -> None:
     avatar = _smiling(smile)
     teeth = np.arange(len(avatar)) % 7 == 0
     made = with_photo_teeth(avatar, teeth)
@@ -38,7 +45,10 @@ def test_the_photo_s_teeth_show_as_in_the_photo_under_its_expression_and_not_at_
 def test_without_a_smile_the_photo_s_teeth_stay() -> None:
     avatar = _smiling(0.1)
     assert with_photo_teeth(avatar, np.ones(len(avatar), np.bool_)) is avatar
-    assert with_photo_teeth(_smiling(0.9), np.zeros(len(avatar), np.bool_)).correctives.components == ()
+    assert (
+        with_photo_teeth(_smiling(0.9), np.zeros(len(avatar), np.bool_)).correctives.components
+        == ()
+    )
 
 
 @given(st.floats(-0.4, 0.4), st.floats(-0.4, 0.4))

@@ -52,7 +52,10 @@ def test_theclosed_path_is_the_cheapest() -> None:
         steps = [path[k] - path[k - 1] for k in range(6)]
         if max(abs(step) for step in steps) > 2:
             return np.inf
-        return float(sum(cost[k, c] for k, c in enumerate(path)) + sum(0.3 * 0.25 * step**2 for step in steps))
+        return float(
+            sum(cost[k, c] for k, c in enumerate(path))
+            + sum(0.3 * 0.25 * step**2 for step in steps)
+        )
 
     best = min(price(path) for path in itertools.product(range(5), repeat=6))
     found = tuple(int(c) for c in closed_path(cost, 0.3))
@@ -64,13 +67,20 @@ def test_the_similarity_between_heads_is_found_again() -> None:
     points = rng.standard_normal((60, 3))
     turn = from_axis_angle(np.array([0.2, -0.4, 0.1]))
     scale, rotation, offset = similarity(points, 1.3 * points @ turn.T + (0.1, 0.2, 0.3))
-    assert abs(scale - 1.3) < 1e-9 and np.abs(rotation - turn).max() < 1e-9 and np.abs(offset - (0.1, 0.2, 0.3)).max() < 1e-9
+    assert (
+        abs(scale - 1.3) < 1e-9
+        and np.abs(rotation - turn).max() < 1e-9
+        and np.abs(offset - (0.1, 0.2, 0.3)).max() < 1e-9
+    )
 
 
 def test_names_are_what_a_file_allows() -> None:
     title = title_for("hair", "Ünser Foto (2)!", None)
     assert title.name == "hair-nser-foto-2" and title.slot == "hair"
-    assert len(title_for("glasses", "x" * 90, None).name) <= 40 and len(title_for("glasses", "x" * 90, None).label) <= 60
+    assert (
+        len(title_for("glasses", "x" * 90, None).name) <= 40
+        and len(title_for("glasses", "x" * 90, None).label) <= 60
+    )
     assert title_for("beard", "", None).name == "beard-photo"
     assert title_for("beard", "a", "mine").name == "mine"
 

@@ -57,7 +57,9 @@ def test_hair_takes_the_place_of_the_own(person: Avatar, hair: Attribute) -> Non
     assert len(hair.added) > 3000
 
 
-def test_hair_sits_on_the_head_and_has_the_photo_s_colour(person: Avatar, hair: Attribute, astronaut: Donor) -> None:
+def test_hair_sits_on_the_head_and_has_the_photo_s_colour(
+    person: Avatar, hair: Attribute, astronaut: Donor
+) -> None:
     means = hair.added.rigid.means
     crown = neutral_landmarks(person)[10]
     assert np.median(means[:, 1]) > -0.06
@@ -72,7 +74,12 @@ def test_hair_sits_on_the_head_and_has_the_photo_s_colour(person: Avatar, hair: 
 def test_hair_leaves_the_face_alone(person: Avatar, hair: Attribute) -> None:
     places, changed = places_at_rest(person), np.zeros(len(person), np.bool_)
     changed[hair.ids] = True
-    middle = (np.abs(places[:, 0]) < 0.035) & (places[:, 1] < 0.02) & (places[:, 1] > -0.09) & (places[:, 2] > 0)
+    middle = (
+        (np.abs(places[:, 0]) < 0.035)
+        & (places[:, 1] < 0.02)
+        & (places[:, 1] > -0.09)
+        & (places[:, 2] > 0)
+    )
     assert not changed[middle & (person.regions == Region.SKIN)].any()
 
 
@@ -83,7 +90,13 @@ def test_a_beard_is_found_where_it_is_painted(person: Avatar, astronaut: Donor) 
     beard = taken(person, bearded, "beard")
     change = darker(person, beard)
     places, face = places_at_rest(person), below_brows(person)
-    chin = face & (places[:, 1] < -0.085) & (places[:, 1] > -0.105) & (np.abs(places[:, 0]) < 0.03) & (places[:, 2] > 0)
+    chin = (
+        face
+        & (places[:, 1] < -0.085)
+        & (places[:, 1] > -0.105)
+        & (np.abs(places[:, 0]) < 0.03)
+        & (places[:, 2] > 0)
+    )
     nose = face & (np.abs(places[:, 0]) < 0.012) & (places[:, 1] > -0.04) & (places[:, 1] < -0.01)
     assert change[chin].mean() > 0.2
     assert np.abs(change[nose]).max() < 0.02
@@ -108,7 +121,13 @@ def test_irises_take_the_photo_s_colour(person: Avatar, astronaut: Donor) -> Non
     disc = np.zeros(astronaut.look.alpha.shape, np.uint8)
     for iris in (468, 473):
         radius = np.linalg.norm(landmarks[iris + 1, :2] - landmarks[iris, :2])
-        cv2.circle(disc, tuple(np.round(landmarks[iris, :2]).astype(int).tolist()), round(float(radius)), 1, -1)
+        cv2.circle(
+            disc,
+            tuple(np.round(landmarks[iris, :2]).astype(int).tolist()),
+            round(float(radius)),
+            1,
+            -1,
+        )
     green = taken(person, repainted(astronaut, disc > 0, (0.1, 0.5, 0.15)), "eyes")
     assert (person.regions[green.ids] == Region.EYE).all()
     assert len(green.ids) > 40
@@ -132,7 +151,9 @@ def test_glasses_are_found_only_where_there_are_rims(person: Avatar, astronaut: 
     one = taken(person, with_rims(astronaut), "glasses")
     frame = one.added.rigid.means[(one.added.colors @ LUMA) < 0.25]
     eyes = person.rig.eye_centers
-    around = np.linalg.norm(frame[frame[:, 2] > 0.02][:, :2] - eyes[0, :2] - np.array([0.003, -0.003]), axis=1)
+    around = np.linalg.norm(
+        frame[frame[:, 2] > 0.02][:, :2] - eyes[0, :2] - np.array([0.003, -0.003]), axis=1
+    )
     near = around[around < 0.03]
     assert len(near) > 50
     assert abs(float(np.median(near)) - 0.0225) < 0.004, "as large as the drawn rims"
@@ -156,8 +177,12 @@ def test_a_hat_is_told_from_hair(person: Avatar, astronaut: Donor) -> None:
     assert np.abs(np.median(person.colors[top], 0) - HAIR).max() < 1e-3
 
 
-def test_an_editor_gives_the_portrait_with_the_part_and_nothing_else_changed(person: Avatar, astronaut: Donor) -> None:
-    backed = replace(person, source=replace(person.source, backdrop=np.full((8, 8, 3), 200, np.uint8)))
+def test_an_editor_gives_the_portrait_with_the_part_and_nothing_else_changed(
+    person: Avatar, astronaut: Donor
+) -> None:
+    backed = replace(
+        person, source=replace(person.source, backdrop=np.full((8, 8, 3), 200, np.uint8))
+    )
     edited = FromPhoto(astronaut.photo, "hair")(backed, progress=lambda *_: None)
     from offline.editing.look_pictures import own_portrait
 
@@ -176,6 +201,8 @@ def test_what_cannot_be_taken_is_one_line(person: Avatar, astronaut: Donor) -> N
     grey = Photo(np.full((300, 300, 3), 128, np.uint8), "0" * 64, "wall.jpg")
     with pytest.raises(UserError, match=r"wall\.jpg: no human face found"):
         attribute_from_photo(person, grey, "hair", progress=lambda *_: None)
-    other = replace(person, rig=replace(person.rig, triangles=person.rig.triangles[:, [1, 2, 0]].copy()))
+    other = replace(
+        person, rig=replace(person.rig, triangles=person.rig.triangles[:, [1, 2, 0]].copy())
+    )
     with pytest.raises(UserError, match="another mesh"):
         part_from(other, astronaut, "hair", title_for("hair", "x", None), progress=lambda *_: None)

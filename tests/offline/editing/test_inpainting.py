@@ -52,17 +52,25 @@ def test_only_the_mask_is_painted_and_the_seed_decides_how(inpainter: Inpainter)
 
 def test_a_text_becomes_an_attribute(person: Avatar, inpainter: Inpainter) -> None:
     steps: list[str] = []
-    edited = FromText("bright red lips", "makeup", inpainter, None, 3, 2)(person, progress=lambda step, _: steps.append(step))
+    edited = FromText("bright red lips", "makeup", inpainter, None, 3, 2)(
+        person, progress=lambda step, _: steps.append(step)
+    )
     look = edited.teacher.look
     assert look.name == "makeup-bright-red-lips" and look.slot == "make-up" and len(look.ids) > 20
     require_sound(person, look)
     before = own_portrait(person, edited.view)
     assert np.array_equal(edited.rgb[edited.mask == 0], before[edited.mask == 0])
     assert 0.005 < (edited.mask > 0).mean() < 0.3
-    assert steps.index("painting another person for the mask") < steps.index("painting the part") < steps.index("lifting to 3D")
+    assert (
+        steps.index("painting another person for the mask")
+        < steps.index("painting the part")
+        < steps.index("lifting to 3D")
+    )
 
 
-def test_hair_is_painted_short_first_and_the_mask_covers_both(person: Avatar, inpainter: Inpainter) -> None:
+def test_hair_is_painted_short_first_and_the_mask_covers_both(
+    person: Avatar, inpainter: Inpainter
+) -> None:
     view = source_view(person)
     portrait = own_portrait(person, view)
     steps: list[str] = []
@@ -73,7 +81,9 @@ def test_hair_is_painted_short_first_and_the_mask_covers_both(person: Avatar, in
     assert own.sum() > 3000 and (mask >= own).all()
     assert np.array_equal(rgb[mask == 0], portrait[mask == 0])
     assert np.abs(rgb[mask > 0.9].astype(int) - portrait[mask > 0.9]).mean() > 10
-    chin = view.camera.project((neutral_landmarks(person) @ view.pose.R_cam_head.T + view.pose.t_cam_head)[[152]])[0].astype(int)
+    chin = view.camera.project(
+        (neutral_landmarks(person) @ view.pose.R_cam_head.T + view.pose.t_cam_head)[[152]]
+    )[0].astype(int)
     assert mask[chin[1] - 25, chin[0]] == 0, "the face stays"
 
 
@@ -118,12 +128,16 @@ def test_a_broken_pipeline_is_one_line(folder: Path, tmp_path: Path) -> None:
     assert "is damaged" in complaint(tmp_path)
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     assert "cannot be loaded" in complaint(tmp_path), "its parts are missing"
-    (tmp_path / "model_index.json").write_text(json.dumps({**index, "_class_name": "NoSuchPipeline"}))
+    (tmp_path / "model_index.json").write_text(
+        json.dumps({**index, "_class_name": "NoSuchPipeline"})
+    )
     assert "cannot be loaded" in complaint(tmp_path)
 
 
 @pytest.mark.parametrize(("major", "dtype"), [(7, "float16"), (8, "bfloat16"), (None, "float32")])
-def test_gpus_before_ampere_compute_in_half_precision(major: int | None, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_before_ampere_compute_in_half_precision(
+    major: int | None, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Turing has no bfloat16; asked with emulation allowed, torch says that it has."""
     import torch
 
@@ -131,5 +145,7 @@ def test_gpus_before_ampere_compute_in_half_precision(major: int | None, dtype: 
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: major is not None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: type("Gpu", (), {"major": major}))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: type("Gpu", (), {"major": major})
+    )
     assert str(_precision(torch)) == f"torch.{dtype}"

@@ -48,13 +48,21 @@ def test_broad_leaves_no_strips_and_no_crumbs() -> None:
 
 def test_shoulders_below_the_photo_are_fine_only_where_it_ends(mean_head: PhotoGeometry) -> None:
     camera = replace(mean_head.camera, cy=400.0)  # the photo ends at the throat
-    geometry = photo_geometry(camera, mean_head.rig, mean_head.rig.vertices, mean_head.R_cam_head, mean_head.t_cam_head,
-                              mean_head.template)
+    geometry = photo_geometry(
+        camera,
+        mean_head.rig,
+        mean_head.rig.vertices,
+        mean_head.R_cam_head,
+        mean_head.t_cam_head,
+        mean_head.template,
+    )
     ones, colors = np.ones((512, 512), np.float32), np.full((512, 512, 3), 0.5, np.float32)
     nowhere, valid = np.zeros((512, 512), np.bool_), np.ones((512, 512), np.bool_)
     valid[506:] = False
     look = Appearance(colors, ones, ones, ones, ones, 0 * ones, 0 * ones, colors, nowhere, valid)
-    body = body_layer(geometry, look, 2 * ones, 0 * ones, nowhere, True, 1.0, np.random.default_rng(0))
+    body = body_layer(
+        geometry, look, 2 * ones, 0 * ones, nowhere, True, 1.0, np.random.default_rng(0)
+    )
     spacing = body.gaussians.scales[:, 0] / (1.3 * COVERAGE) * geometry.pixels_per_metre
     rows = camera.project(body.gaussians.means)[:, 1]
     assert np.median(spacing[(rows > 505) & (rows < 518)]) < 4

@@ -58,7 +58,9 @@ def test_a_strip_joins_front_and_back_round_the_silhouette_and_leaves_locks_out(
     assert np.histogram(around, 24, (-np.pi, np.pi))[0].min() > 10  # all the way round
     assert corners[..., 2].min() < shell.front[rim].mean() + 0.005
     assert corners[..., 2].max() > shell.back[rim].mean() - 0.005
-    before_a_wall = rim_strip(camera, shell, np.ones_like(hair), 2.0, 6.0)  # of the person's own: neck, clothes
+    before_a_wall = rim_strip(
+        camera, shell, np.ones_like(hair), 2.0, 6.0
+    )  # of the person's own: neck, clothes
     assert len(before_a_wall.triangles) == 0
 
 
@@ -76,13 +78,17 @@ def test_hair_wraps_the_head(mean_head: PhotoGeometry) -> None:
     skin = mean_head.seen.depth
     on_skin = hair & mean_head.seen.covered
     assert (shell.front[on_skin] < skin[on_skin]).all()  # before the skin ...
-    assert np.median((skin - shell.front)[erode(on_skin, 12)]) > 0.008  # ... by the thickness of hair
+    assert (
+        np.median((skin - shell.front)[erode(on_skin, 12)]) > 0.008
+    )  # ... by the thickness of hair
     assert (skin - shell.front)[on_skin].max() < 0.08
     both = shell.front_mask & shell.back_mask
     assert both.sum() > 0.8 * hair.sum()
     assert (shell.back[both] >= shell.front[both] - 1e-4).all()
     skull = shell.back_mask & np.isfinite(mean_head.head_back) & erode(person, 12)
-    assert (shell.back[skull] > mean_head.head_back[skull] - 0.004).mean() > 0.95  # behind the skull, as far as it is hairy
+    assert (
+        shell.back[skull] > mean_head.head_back[skull] - 0.004
+    ).mean() > 0.95  # behind the skull, as far as it is hairy
     assert not shell.long
 
 
@@ -106,7 +112,9 @@ def test_the_sheet_is_the_rig_where_it_is_seen_and_goes_on_beyond(mean_head: Pho
     depth = sheet_depth(mean_head, none, person.astype(np.float32), 1.0)
     assert np.isfinite(depth).all()
     face = np.isfinite(mean_head.head_depth)
-    np.testing.assert_allclose(depth[face & covered], mean_head.seen.depth[face & covered], atol=1e-5)
+    np.testing.assert_allclose(
+        depth[face & covered], mean_head.seen.depth[face & covered], atol=1e-5
+    )
     beyond = person & ~covered
     assert (np.abs(depth[beyond] - np.median(mean_head.seen.depth[covered])) < 0.25).all()
 
@@ -115,7 +123,11 @@ def test_the_sheet_is_the_rig_where_it_is_seen_and_goes_on_beyond(mean_head: Pho
 def test_clothes_stay_behind_the_jaw(mean_head: PhotoGeometry) -> None:
     collar = (np.arange(512)[:, None] > 335) & mean_head.seen.covered  # as high as the mouth
     depth = sheet_depth(mean_head, collar, np.ones((512, 512), np.float32), 1.0)
-    face = collar & np.isfinite(mean_head.head_depth) & (np.nan_to_num(mean_head.template_map()[..., 1], nan=-1) > -0.11)
+    face = (
+        collar
+        & np.isfinite(mean_head.head_depth)
+        & (np.nan_to_num(mean_head.template_map()[..., 1], nan=-1) > -0.11)
+    )
     assert face.sum() > 1000
     assert (depth[face] > mean_head.head_depth[face] + 0.01).all()
 
@@ -124,7 +136,12 @@ def test_clothes_stay_behind_the_jaw(mean_head: PhotoGeometry) -> None:
 def test_a_collar_leaves_the_neck_room_to_turn(mean_head: PhotoGeometry) -> None:
     place = mean_head.template_map()
     with np.errstate(invalid="ignore"):
-        neck = mean_head.seen.covered & (place[..., 1] < -0.115) & (place[..., 1] > -0.125) & (np.abs(place[..., 0]) < 0.04)
+        neck = (
+            mean_head.seen.covered
+            & (place[..., 1] < -0.115)
+            & (place[..., 1] > -0.125)
+            & (np.abs(place[..., 0]) < 0.04)
+        )
     rows, columns = np.nonzero(neck)
     right = columns.max() + 2  # beside the neck, at half its height
     row = int(np.median(rows))
@@ -139,9 +156,17 @@ def test_a_collar_leaves_the_neck_room_to_turn(mean_head: PhotoGeometry) -> None
 @pytest.mark.slow
 def test_short_hair_thins_out_towards_the_nape(mean_head: PhotoGeometry) -> None:
     hair = _made_up_hair(mean_head)
-    shell = hair_shell(mean_head, hair, (hair | mean_head.seen.covered).astype(np.float32), chin_row=400.0, unit=1.0)
+    shell = hair_shell(
+        mean_head,
+        hair,
+        (hair | mean_head.seen.covered).astype(np.float32),
+        chin_row=400.0,
+        unit=1.0,
+    )
     behind = (shell.back - mean_head.head_back)[:, 256]
-    plane = (mean_head.R_cam_head @ np.array([[0.0, 0.05, -0.1], [0.0, -0.06, -0.1]]).T).T + mean_head.t_cam_head
+    plane = (
+        mean_head.R_cam_head @ np.array([[0.0, 0.05, -0.1], [0.0, -0.06, -0.1]]).T
+    ).T + mean_head.t_cam_head
     crown, nape = mean_head.camera.project(plane.astype(np.float32))[:, 1].astype(int)
     assert shell.back_mask[[crown, nape], 256].all()
     assert behind[crown] > 0.008
@@ -153,7 +178,12 @@ def test_an_ear_s_rim_goes_on_from_the_ear(mean_head: PhotoGeometry) -> None:
     face = np.isfinite(mean_head.head_depth)
     place = mean_head.template_map()
     with np.errstate(invalid="ignore"):
-        ear = face & (place[..., 2] < -0.06) & (place[..., 1] > -0.04) & (np.abs(place[..., 0]) > 0.07)
+        ear = (
+            face
+            & (place[..., 2] < -0.06)
+            & (place[..., 1] > -0.04)
+            & (np.abs(place[..., 0]) > 0.07)
+        )
     person = mean_head.seen.covered | dilate(ear, 12)
     depth = sheet_depth(mean_head, np.zeros_like(face), person.astype(np.float32), 1.0)
     beside = dilate(ear, 8) & ~dilate(mean_head.seen.covered & ~ear, 8) & ~mean_head.seen.covered

@@ -17,7 +17,11 @@ def _stripes(degrees: float, *, noise: float = 0.0) -> np.ndarray:
     y, x = np.mgrid[0:160, 0:160]
     angle = np.radians(degrees)
     across = -np.sin(angle) * x + np.cos(angle) * y
-    grey = 0.4 + 0.2 * np.sin(across * 2 * np.pi / 9) + noise * np.random.default_rng(0).standard_normal(x.shape)
+    grey = (
+        0.4
+        + 0.2 * np.sin(across * 2 * np.pi / 9)
+        + noise * np.random.default_rng(0).standard_normal(x.shape)
+    )
     return np.clip(grey, 0, 1)[..., None].repeat(3, 2).astype(np.float32)
 
 
@@ -49,7 +53,18 @@ def _striped_person(rim: float) -> tuple[Appearance, np.ndarray]:
     purity = np.clip(np.abs(columns - 41.5) / 4, 0, 1).astype(np.float32)
     of_hair, color = sure.astype(np.float32), np.broadcast_to(hair, image.shape).astype(np.float32)
     nowhere, everywhere = np.zeros((60, 80), np.bool_), np.ones((60, 80), np.bool_)
-    look = Appearance(image.astype(np.float32), ones, ones, 1 - of_hair, purity, of_hair, 0 * ones, color, nowhere, everywhere)
+    look = Appearance(
+        image.astype(np.float32),
+        ones,
+        ones,
+        1 - of_hair,
+        purity,
+        of_hair,
+        0 * ones,
+        color,
+        nowhere,
+        everywhere,
+    )
     return look, sure
 
 
@@ -66,26 +81,45 @@ def test_mixed_pixels_show_hair_by_their_colour(rim: float) -> None:
 
 def test_hair_beside_the_neck_turns_with_it_and_hair_farther_out_gives_way_slowly() -> None:
     height = np.linspace(-0.3, 0.1, 200)
-    beside, out = (np.stack([np.full(200, x), height, np.full(200, -0.085)], 1) for x in (0.05, 0.16))
+    beside, out = (
+        np.stack([np.full(200, x), height, np.full(200, -0.085)], 1) for x in (0.05, 0.16)
+    )
     np.testing.assert_array_equal(hair_weights(beside), head_weights(beside))
     weights = hair_weights(out)
     assert weights[0] == 0
     assert weights[-1] == 1
     assert (np.diff(weights) >= 0).all()
-    assert np.diff(weights).max() < 0.5 * np.diff(head_weights(out)).max()  # or its Gaussians would part when the head tilts
+    assert (
+        np.diff(weights).max() < 0.5 * np.diff(head_weights(out)).max()
+    )  # or its Gaussians would part when the head tilts
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [0.0, 0.45])
-def test_the_back_of_the_head_has_the_strands_of_the_front(mean_head: PhotoGeometry, depth: float) -> None:
+def test_the_back_of_the_head_has_the_strands_of_the_front(
+    mean_head: PhotoGeometry, depth: float
+) -> None:
     above = np.nan_to_num(mean_head.template_map()[..., 1], nan=-1.0) > 0.055
     hair = dilate(above, 14)
     person = (hair | mean_head.seen.covered).astype(np.float32)
-    light = 0.3 * (1 + depth * np.sin(np.arange(512) * 2 * np.pi / 8))[None, :, None].repeat(512, 0).repeat(3, 2)
+    light = 0.3 * (1 + depth * np.sin(np.arange(512) * 2 * np.pi / 8))[None, :, None].repeat(
+        512, 0
+    ).repeat(3, 2)
     image = np.where(hair[..., None], light, [0.8, 0.6, 0.5]).astype(np.float32)
     of_hair, skin = hair.astype(np.float32), (mean_head.seen.covered & ~hair).astype(np.float32)
     valid = np.ones((512, 512), np.bool_)
-    look = Appearance(image, person, person, skin, skin, of_hair, 0 * person, np.full_like(image, 0.3), ~valid, valid)
+    look = Appearance(
+        image,
+        person,
+        person,
+        skin,
+        skin,
+        of_hair,
+        0 * person,
+        np.full_like(image, 0.3),
+        ~valid,
+        valid,
+    )
     shell = hair_shell(mean_head, hair, person, chin_row=400.0, unit=1.0)
     layer = hair_layers(mean_head, look, shell, of_hair, 1.0, 8000, np.random.default_rng(0))
     back = layer.gaussians.colors[layer.regions == Region.HAIR_BACK].mean(1)

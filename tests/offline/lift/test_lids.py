@@ -58,23 +58,39 @@ def test_sheets_shrink_as_the_lids_meet(mean_head: PhotoGeometry) -> None:
 @pytest.mark.slow
 def test_a_lid_s_gaussians_are_round_once_it_is_shut(mean_head: PhotoGeometry) -> None:
     rig = mean_head.rig
-    on_lid = np.nonzero((rig.parts == Part.SKIN) & (blink_moves(rig)[rig.triangles].min(1) > 0.2))[0].astype(np.int32)
+    on_lid = np.nonzero((rig.parts == Part.SKIN) & (blink_moves(rig)[rig.triangles].min(1) > 0.2))[
+        0
+    ].astype(np.int32)
     shut = expressed(rig, _SHUT) @ mean_head.R_cam_head.T + mean_head.t_cam_head
     means = mean_head.vertices[rig.triangles[on_lid]].mean(1)
     count = len(on_lid)
-    layer = surface_layer(means, np.tile([0, 0, -1.0], (count, 1)), np.full(count, 0.001), np.full((count, 3), 0.5), Region.SKIN,
-                          triangles=on_lid)
+    layer = surface_layer(
+        means,
+        np.tile([0, 0, -1.0], (count, 1)),
+        np.full(count, 0.001),
+        np.full((count, 3), 0.5),
+        Region.SKIN,
+        triangles=on_lid,
+    )
     shaped = shaped_for(layer, np.ones(count, np.bool_), shut, mean_head)
 
     def spread(vertices: np.ndarray) -> np.ndarray:
         """Standard deviations (N, 2) once the skin is as `vertices` say, long before short."""
-        bound = bind_surface(shaped.gaussians, on_lid, mean_head.vertices, rig.triangles, two_sided=np.zeros(count, np.uint8))
+        bound = bind_surface(
+            shaped.gaussians,
+            on_lid,
+            mean_head.vertices,
+            rig.triangles,
+            two_sided=np.zeros(count, np.uint8),
+        )
         corners = vertices[rig.triangles[on_lid]]
         edges = np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], 1)
         axes = np.einsum("nij,njk->nik", bound.axes.reshape(-1, 2, 2), edges)
         return np.linalg.svd(axes, compute_uv=False)
 
-    open_ratio, shut_ratio = ((s[:, 0] / s[:, 1]) for s in (spread(mean_head.vertices), spread(shut)))
+    open_ratio, shut_ratio = (
+        (s[:, 0] / s[:, 1]) for s in (spread(mean_head.vertices), spread(shut))
+    )
     assert np.median(shut_ratio) < 1.2
     assert np.percentile(open_ratio, 90) > 2
 
@@ -94,15 +110,25 @@ def test_closed_eyes_are_smooth_skin_like_that_around_them(astronaut_avatar: Ava
     moved = np.zeros(len(avatar))
     moved[:on_rig] = blink_moves(avatar.rig)[avatar.rig.triangles[avatar.surface.triangles]].mean(1)
     lashes = avatar.regions == Region.LASHES
-    lid = _close_up(avatar, _painted(avatar, (moved > 0.5) & (avatar.regions == Region.SKIN)), _SHUT)[..., 0] > 200
+    lid = (
+        _close_up(avatar, _painted(avatar, (moved > 0.5) & (avatar.regions == Region.SKIN)), _SHUT)[
+            ..., 0
+        ]
+        > 200
+    )
     dark = dilate(_close_up(avatar, _painted(avatar, lashes), _SHUT)[..., 0] > 40, 1)
     drawn = _close_up(avatar, avatar, _SHUT)[..., :3] / 255.0
     inside = erode(lid & ~dark, 1)
     camera, pose = avatar.source.camera, facing_pose(avatar)
     marks = camera.project(neutral_landmarks(avatar) @ pose.R_cam_head.T + pose.t_cam_head)
-    for eye, cheek in ((lm.LEFT_EYE, 347), (lm.RIGHT_EYE, 118)):  # a point of the cheek right below each eye
+    for eye, cheek in (
+        (lm.LEFT_EYE, 347),
+        (lm.RIGHT_EYE, 118),
+    ):  # a point of the cheek right below each eye
         columns = np.arange(512)[None]
-        here = inside & (columns > marks[list(eye), 0].min()) & (columns < marks[list(eye), 0].max())
+        here = (
+            inside & (columns > marks[list(eye), 0].min()) & (columns < marks[list(eye), 0].max())
+        )
         assert here.sum() > 60  # lashes leave it free
         x, y = marks[cheek].astype(int)
         skin = np.median(drawn[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3), 0)

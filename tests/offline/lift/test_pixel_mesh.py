@@ -16,7 +16,9 @@ def _ball(radius: float = 0.05, distance: float = 0.4) -> tuple[np.ndarray, np.n
     rays = CAMERA.unproject(np.stack([x, y], -1), np.ones((96, 96)))
     along = rays[..., 2] * distance / (rays**2).sum(-1)
     root = along**2 - (distance**2 - radius**2) / (rays**2).sum(-1)
-    return np.where(root > 0, along - np.sqrt(np.maximum(root, 0)), np.inf).astype(np.float32), root > 0
+    return np.where(root > 0, along - np.sqrt(np.maximum(root, 0)), np.inf).astype(
+        np.float32
+    ), root > 0
 
 
 @pytest.mark.parametrize("step", [1, 2])
@@ -42,15 +44,20 @@ def test_a_mesh_turned_over_faces_away() -> None:
     mesh = grid_mesh(CAMERA, *_ball())
     back = turned_over(mesh)
     used = np.unique(mesh.triangles)
-    np.testing.assert_allclose(vertex_normals(back.vertices, back.triangles)[used],
-                               -vertex_normals(mesh.vertices, mesh.triangles)[used], atol=1e-6)
+    np.testing.assert_allclose(
+        vertex_normals(back.vertices, back.triangles)[used],
+        -vertex_normals(mesh.vertices, mesh.triangles)[used],
+        atol=1e-6,
+    )
 
 
 def test_steps_in_depth_tear_the_mesh() -> None:
     depth = np.full((96, 96), 0.5, np.float32)
     depth[:, 48:] = 0.6
     everywhere = np.ones((96, 96), np.bool_)
-    whole, torn = (grid_mesh(CAMERA, depth, everywhere, largest_step=step) for step in (np.inf, 0.05))
+    whole, torn = (
+        grid_mesh(CAMERA, depth, everywhere, largest_step=step) for step in (np.inf, 0.05)
+    )
     assert len(torn.triangles) == len(whole.triangles) - 2 * 47
     z = torn.vertices[torn.triangles][:, :, 2]
     assert (z.max(1) - z.min(1) < 0.05).all()

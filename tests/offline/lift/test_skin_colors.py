@@ -17,7 +17,10 @@ def test_skin_that_reaches_out_is_pulled_in_and_what_is_far_off_stays() -> None:
 
 
 def test_the_hollow_of_an_ear_lies_in_shadow() -> None:
-    x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(-0.03, 0.03, 25), np.linspace(-0.03, 0.03, 25)))
+    x, y = (
+        grid.ravel()
+        for grid in np.meshgrid(np.linspace(-0.03, 0.03, 25), np.linspace(-0.03, 0.03, 25))
+    )
     z = -0.008 * np.exp(-0.5 * (x**2 + y**2) / 0.006**2)
     means, normals = np.stack([x, y, z], 1), np.tile([0.0, 0.0, 1.0], (len(x), 1))
     shade = ear_relief(means, normals, np.ones(len(x)))

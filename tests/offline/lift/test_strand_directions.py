@@ -17,7 +17,9 @@ def test_strands_run_down_and_out_from_the_whorl() -> None:
     along = unseen_direction(places)
     np.testing.assert_allclose(np.linalg.norm(along, axis=1), 1, atol=1e-6)
     low = places[:, 1] < -0.025
-    np.testing.assert_allclose(along[low], np.broadcast_to([0.0, -1.0, 0.0], (int(low.sum()), 3)), atol=1e-9)
+    np.testing.assert_allclose(
+        along[low], np.broadcast_to([0.0, -1.0, 0.0], (int(low.sum()), 3)), atol=1e-9
+    )
     sides = (np.abs(places[:, 0]) > 0.08) & ~low
     assert (along[sides, 1] < -0.5).all()
     front = (places[:, 2] > -0.02) & (places[:, 1] > 0.06)
@@ -32,7 +34,9 @@ def test_pixels_without_hair_are_mirrored_into_it() -> None:
     np.testing.assert_array_equal(rows[hair], own_rows[hair])
     np.testing.assert_array_equal(columns[hair], own_columns[hair])
     assert hair[rows, columns].all()
-    np.testing.assert_array_equal(columns[20, 1:20], 40 - np.arange(1, 20))  # as far within as they lie beyond
+    np.testing.assert_array_equal(
+        columns[20, 1:20], 40 - np.arange(1, 20)
+    )  # as far within as they lie beyond
     hair[:, 20:37] = False  # a lock of three pixels
     rows, columns = np.moveaxis(mirrored_inside(hair), -1, 0)
     assert hair[rows, columns].all()

@@ -12,12 +12,28 @@ from hypothesis import strategies as st
 
 from offline.images import polygon
 from offline.lift.mouth import flesh_color, light_on_teeth, mouth_layer
-from offline.lift.teeth import ENAMEL, LOWER, ROWS, UPPER, Row, crown_color, individual_row, painted_row, row_mesh, strokes
+from offline.lift.teeth import (
+    ENAMEL,
+    LOWER,
+    ROWS,
+    UPPER,
+    Row,
+    crown_color,
+    individual_row,
+    painted_row,
+    row_mesh,
+    strokes,
+)
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 from perse_live.arrays import FloatArray
 from perse_live.head.expressions import expression
-from perse_live.head.landmarks import INNER_LIP_RING, OUTER_LIP_RING, load_landmark_model, mesh_landmarks
+from perse_live.head.landmarks import (
+    INNER_LIP_RING,
+    OUTER_LIP_RING,
+    load_landmark_model,
+    mesh_landmarks,
+)
 from perse_live.head.rig import Part, expressed, vertices_of
 from perse_live.raster import rasterise
 
@@ -31,7 +47,9 @@ def _color(row: Row, along: float, height: float) -> FloatArray:
 @pytest.mark.parametrize("row", ROWS)
 def test_teeth_are_pale_and_part_softly(row: Row) -> None:
     width = row.crowns[0][0]
-    tooth, between, flesh = (_color(row, *place) for place in ((width / 2, 2.5), (0.0, 2.5), (width / 2, 14.0)))
+    tooth, between, flesh = (
+        _color(row, *place) for place in ((width / 2, 2.5), (0.0, 2.5), (width / 2, 14.0))
+    )
     assert tooth.min() > 0.45
     assert 0.7 < between.mean() / tooth.mean() < 0.9  # a soft line, not a dark bar
     assert flesh[0] > 1.4 * flesh[1]
@@ -41,7 +59,10 @@ def test_teeth_are_pale_and_part_softly(row: Row) -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_teeth_darken_towards_the_corners_and_under_the_lip(row: Row) -> None:
     middles = np.cumsum([crown[0] for crown in row.crowns]) - [crown[0] / 2 for crown in row.crowns]
-    light = [_color(row, middle, 0.4 * crown[1]).mean() for middle, crown in zip(middles, row.crowns, strict=True)]
+    light = [
+        _color(row, middle, 0.4 * crown[1]).mean()
+        for middle, crown in zip(middles, row.crowns, strict=True)
+    ]
     assert all(nearer >= 0.99 * farther for nearer, farther in itertools.pairwise(light))
     assert light[-1] < 0.5 * light[0]
     assert _color(row, middles[0], 8.0).mean() < 0.9 * _color(row, middles[0], 4.0).mean()
@@ -62,9 +83,19 @@ def test_a_row_s_cutting_edge_has_no_gaps(row: Row) -> None:
 def test_the_upper_row_stays_and_the_lower_goes_with_the_jaw(mean_head: PhotoGeometry) -> None:
     rig = mean_head.rig
     opened = expressed(rig, expression(jawOpen=0.6))
-    wide = photo_geometry(mean_head.camera, rig, opened, mean_head.R_cam_head, mean_head.t_cam_head, mean_head.template)
-    upper, lower = (painted_row(wide, row, np.ones(3)).gaussians.means - painted_row(mean_head, row, np.ones(3)).gaussians.means
-                    for row in (UPPER, LOWER))
+    wide = photo_geometry(
+        mean_head.camera,
+        rig,
+        opened,
+        mean_head.R_cam_head,
+        mean_head.t_cam_head,
+        mean_head.template,
+    )
+    upper, lower = (
+        painted_row(wide, row, np.ones(3)).gaussians.means
+        - painted_row(mean_head, row, np.ones(3)).gaussians.means
+        for row in (UPPER, LOWER)
+    )
     assert np.abs(upper).max() < 1e-4
     jaw = (opened - rig.vertices)[vertices_of(rig, Part.TEETH_LOWER)]
     assert lower[:, 1].max() > 0.8 * -jaw[:, 1].min()  # down in the picture
@@ -95,12 +126,26 @@ def _look(white: FloatArray | None) -> Appearance:
         openings[10:16, 10:30] = True
         image[openings] = white
     full = np.ones(shape, np.float32)
-    return Appearance(image, full, full, (~openings).astype(np.float32), full, 0 * full, 0 * full, image, openings, ~openings)
+    return Appearance(
+        image,
+        full,
+        full,
+        (~openings).astype(np.float32),
+        full,
+        0 * full,
+        0 * full,
+        image,
+        openings,
+        ~openings,
+    )
 
 
 def test_teeth_take_the_light_from_the_whites_of_the_eyes() -> None:
     mouth = np.zeros((64, 64), np.bool_)
-    by_skin, by_eyes = (light_on_teeth(_look(white), mouth) * ENAMEL for white in (None, np.array([0.55, 0.53, 0.50])))
+    by_skin, by_eyes = (
+        light_on_teeth(_look(white), mouth) * ENAMEL
+        for white in (None, np.array([0.55, 0.53, 0.50]))
+    )
     tint = [tooth[0] / tooth[2] for tooth in (by_skin, by_eyes)]
     assert tint[0] < 0.8 * _SKIN[0] / _SKIN[2]  # less yellow than the skin
     assert tint[1] == pytest.approx(0.55 / 0.50, abs=0.02)
@@ -120,12 +165,16 @@ def test_the_mouth_darkens_towards_the_throat_and_the_tongue_is_lit_from_the_fro
     for tongue in (True, False):
         light = flesh_color(rest, up, tongue=tongue).mean(1)
         assert light[0] > light[1] > light[2] > 0.02
-    middle, side = (flesh_color(np.array([[x, -0.075, 0.0]]), up[:1], tongue=True).mean() for x in (0.006, 0.02))
+    middle, side = (
+        flesh_color(np.array([[x, -0.075, 0.0]]), up[:1], tongue=True).mean() for x in (0.006, 0.02)
+    )
     assert side < 0.8 * middle
 
 
 def test_red_lids_make_no_violet_teeth() -> None:
-    tooth = light_on_teeth(_look(np.array([0.71, 0.58, 0.59])), np.zeros((64, 64), np.bool_)) * ENAMEL
+    tooth = (
+        light_on_teeth(_look(np.array([0.71, 0.58, 0.59])), np.zeros((64, 64), np.bool_)) * ENAMEL
+    )
     assert tooth[0] > tooth[1] >= tooth[2]
 
 
@@ -133,11 +182,15 @@ def test_red_lids_make_no_violet_teeth() -> None:
 def test_behind_the_lips_the_mouth_has_their_colour(mean_head: PhotoGeometry) -> None:
     landmarks = mean_head.camera.project(mesh_landmarks(load_landmark_model(), mean_head.vertices))
     lips = polygon(landmarks[list(OUTER_LIP_RING)], (512, 512))
-    image = np.where(lips[..., None], [0.35, 0.15, 0.60], _SKIN).astype(np.float32)  # a colour that no mouth's inside has
+    image = np.where(lips[..., None], [0.35, 0.15, 0.60], _SKIN).astype(
+        np.float32
+    )  # a colour that no mouth's inside has
     full = np.ones((512, 512), np.float32)
     look = Appearance(image, full, full, full, full, 0 * full, 0 * full, image, full < 0, full > 0)
     layer = mouth_layer(mean_head, look, landmarks, np.random.default_rng(0))
-    lining = layer.select((layer.triangles >= 0) & (mean_head.rig.parts[layer.triangles] == Part.MOUTH_CAVITY))
+    lining = layer.select(
+        (layer.triangles >= 0) & (mean_head.rig.parts[layer.triangles] == Part.MOUTH_CAVITY)
+    )
     blue = lining.gaussians.colors[:, 2] > lining.gaussians.colors[:, 0]
     ring = mesh_landmarks(load_landmark_model(), mean_head.vertices)[list(INNER_LIP_RING)]
     away = np.linalg.norm(lining.gaussians.means[:, None] - ring, axis=2).min(1)

@@ -30,7 +30,9 @@ def cuts(person: Avatar) -> dict[str, Attribute]:
 
 
 @pytest.mark.parametrize("name", list(_MAKERS))
-def test_the_own_hair_is_gone_and_the_face_as_it_was(name: str, person: Avatar, cuts: dict[str, Attribute]) -> None:
+def test_the_own_hair_is_gone_and_the_face_as_it_was(
+    name: str, person: Avatar, cuts: dict[str, Attribute]
+) -> None:
     one = cuts[name]
     require_sound(person, one)
     left = person.opacities.copy()
@@ -50,18 +52,25 @@ def test_a_shaved_head_is_skin_all_over(person: Avatar, cuts: dict[str, Attribut
     assert np.abs(colors[skin] - np.median(colors[skin], 0)).max() < 0.12
 
 
-@pytest.mark.parametrize(("name", "low", "high"), [("hair-buzz", 0.0, 0.006), ("hair-short", 0.0, 0.03)])
-def test_cropped_hair_stays_close_to_the_skull(name: str, low: float, high: float, person: Avatar,
-                                               cuts: dict[str, Attribute]) -> None:
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("hair-buzz", 0.0, 0.006), ("hair-short", 0.0, 0.03)]
+)
+def test_cropped_hair_stays_close_to_the_skull(
+    name: str, low: float, high: float, person: Avatar, cuts: dict[str, Attribute]
+) -> None:
     means = cuts[name].added.rigid.means.astype(np.float64)
     height = SkinField(head_shape(person)).height(means)
     assert np.percentile(height, 2) > low - 0.002 and np.percentile(height, 98) < high
     assert means[:, 1].min() > -0.12
     forehead = neutral_landmarks(person)[[9, 151]]
-    assert np.sqrt(((means[:, None] - forehead[None]) ** 2).sum(-1)).min() > 0.01, "the forehead is free"
+    assert np.sqrt(((means[:, None] - forehead[None]) ** 2).sum(-1)).min() > 0.01, (
+        "the forehead is free"
+    )
 
 
-def test_long_hair_falls_to_the_shoulders_and_not_over_the_face(person: Avatar, cuts: dict[str, Attribute]) -> None:
+def test_long_hair_falls_to_the_shoulders_and_not_over_the_face(
+    person: Avatar, cuts: dict[str, Attribute]
+) -> None:
     added = cuts["hair-long"].added
     means = added.rigid.means
     assert -0.22 < means[:, 1].min() < -0.16
@@ -69,17 +78,25 @@ def test_long_hair_falls_to_the_shoulders_and_not_over_the_face(person: Avatar, 
     before = (np.abs(means[:, 0]) < 0.035) & (means[:, 1] < 0.03) & (means[:, 2] > 0.0)
     assert before.mean() < 0.01
     hanging = means[:, 1] < -0.12
-    assert (means[hanging, 0] < -0.02).any() and (means[hanging, 0] > 0.02).any() and (means[hanging, 2] < -0.09).any()
+    assert (
+        (means[hanging, 0] < -0.02).any()
+        and (means[hanging, 0] > 0.02).any()
+        and (means[hanging, 2] < -0.09).any()
+    )
     assert (added.rigid.head_weights[means[:, 1] > 0] > 0.98).all()
     assert added.rigid.head_weights[hanging].min() < 0.9, "what lies on the shoulders turns less"
 
 
-def test_hair_grows_along_strands_in_its_own_colour(person: Avatar, cuts: dict[str, Attribute]) -> None:
+def test_hair_grows_along_strands_in_its_own_colour(
+    person: Avatar, cuts: dict[str, Attribute]
+) -> None:
     for name in ("hair-buzz", "hair-short", "hair-long"):
         added = cuts[name].added
         roots = SkinField(head_shape(person)).height(added.rigid_start.astype(np.float64))
         assert np.abs(roots).max() < 0.004
         assert 0.02 < float(np.median(added.colors @ LUMA)) < 0.25, "black, as the cap is"
-    lengths = [np.linalg.norm(cuts[name].added.rigid.means - cuts[name].added.rigid_start, axis=1).max()
-               for name in ("hair-buzz", "hair-short", "hair-long")]
+    lengths = [
+        np.linalg.norm(cuts[name].added.rigid.means - cuts[name].added.rigid_start, axis=1).max()
+        for name in ("hair-buzz", "hair-short", "hair-long")
+    ]
     assert lengths[0] < 0.008 < lengths[1] < 0.06 < lengths[2]

@@ -39,10 +39,12 @@ def test_solid_things_are_never_seen_through_as_a_whole(dressed: Avatar, name: s
     """At every weight most of their pieces are there, or are not there; what comes is an edge between."""
     look = next(one for one in dressed.attributes if one.name == name)
     assert isinstance(look, LearnedAttribute)
-    full = worn(dressed, dressed.attributes, {name: 1.0}).opacities[-len(look.added):]
+    full = worn(dressed, dressed.attributes, {name: 1.0}).opacities[-len(look.added) :]
     before = 0.0
     for weight in (0.15, 0.25, 0.5, 0.75):
-        share = worn(dressed, dressed.attributes, {name: weight}).opacities[-len(look.added):] / np.maximum(full, 0.05)
+        share = worn(dressed, dressed.attributes, {name: weight}).opacities[
+            -len(look.added) :
+        ] / np.maximum(full, 0.05)
         assert ((share > 0.1) & (share < 0.8)).mean() < 0.4
         there = float((share > 0.8).mean())
         assert there > before

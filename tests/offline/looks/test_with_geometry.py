@@ -39,22 +39,38 @@ def person(mean_head: PhotoGeometry) -> Avatar:
     def blob(means: np.ndarray, color: tuple[float, float, float]) -> Gaussians:
         n = len(means)
         straight = np.tile(np.array([1, 0, 0, 0], np.float32), (n, 1))
-        return Gaussians(means.astype(np.float32), straight, np.full((n, 3), 0.003, np.float32), np.full(n, 0.9, np.float32),
-                         np.tile(np.array(color, np.float32), (n, 1)))
+        return Gaussians(
+            means.astype(np.float32),
+            straight,
+            np.full((n, 3), 0.003, np.float32),
+            np.full(n, 0.9, np.float32),
+            np.tile(np.array(color, np.float32), (n, 1)),
+        )
 
     skin = blob(middles, (0.72, 0.57, 0.49))
     away = rng.standard_normal((1500, 3))
     away = away / np.linalg.norm(away, axis=1, keepdims=True)
     away = away[(away[:, 1] > 0.0) & (away[:, 2] < 0.5)]
-    hair = blob(np.array([0, 0.02, -0.08]) + away * np.array([0.105, 0.12, 0.125]), (0.25, 0.18, 0.12))
+    hair = blob(
+        np.array([0, 0.02, -0.08]) + away * np.array([0.105, 0.12, 0.125]), (0.25, 0.18, 0.12)
+    )
     model = load_landmark_model()
-    binding = LandmarkBinding(model.vertex_ids, model.barycentrics, np.zeros(1, np.int32), np.zeros((1, 478), np.float32))
+    binding = LandmarkBinding(
+        model.vertex_ids, model.barycentrics, np.zeros(1, np.int32), np.zeros((1, 478), np.float32)
+    )
     toy = toy_avatar(gaussians=20)
     return replace(
-        toy, rig=rig, surface=bind_surface(skin, rows, rig.vertices, rig.triangles, two_sided=np.zeros(count, np.uint8)),
+        toy,
+        rig=rig,
+        surface=bind_surface(
+            skin, rows, rig.vertices, rig.triangles, two_sided=np.zeros(count, np.uint8)
+        ),
         rigid=RigidBinding(hair.means, hair.quats, hair.scales, np.ones(len(hair), np.float32)),
-        opacities=np.concatenate([skin.opacities, hair.opacities]), colors=np.concatenate([skin.colors, hair.colors]),
-        regions=np.array([int(Region.SKIN)] * count + [int(Region.HAIR)] * len(hair), np.uint8), landmarks=binding)
+        opacities=np.concatenate([skin.opacities, hair.opacities]),
+        colors=np.concatenate([skin.colors, hair.colors]),
+        regions=np.array([int(Region.SKIN)] * count + [int(Region.HAIR)] * len(hair), np.uint8),
+        landmarks=binding,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +85,9 @@ def _at_rest(person: Avatar, piece: Attribute, *, doing: np.ndarray | None = Non
     doing = expression() if doing is None else doing
     vertices = pose_vertices(person.rig, doing, np.zeros((2, 2), np.float32), pose)
     added = piece.added
-    return pose_gaussians(vertices, person.rig, added.surface, added.rigid, added.opacities, added.colors, pose)
+    return pose_gaussians(
+        vertices, person.rig, added.surface, added.rigid, added.opacities, added.colors, pose
+    )
 
 
 @pytest.mark.parametrize("name", list(BUILT_IN))
@@ -97,12 +115,16 @@ def test_pieces_are_valid(name: str, person: Avatar, pieces: dict[str, Attribute
     assert added.rigid.scales.max(initial=0) < 0.03  # no needles
     assert len(np.unique(piece.ids)) == len(piece.ids) == len(piece.colors) == len(piece.opacities)
     assert not len(piece.vertex_ids)
-    assert (piece.opacities <= person.opacities[piece.ids] + 1e-6).all()  # a piece hides or shades, it shows nothing anew
+    assert (
+        piece.opacities <= person.opacities[piece.ids] + 1e-6
+    ).all()  # a piece hides or shades, it shows nothing anew
     assert (piece.colors <= person.colors[piece.ids] + 1e-6).all()
 
 
 @pytest.mark.parametrize("name", list(BUILT_IN))
-def test_nothing_is_added_inside_the_head(name: str, person: Avatar, pieces: dict[str, Attribute]) -> None:
+def test_nothing_is_added_inside_the_head(
+    name: str, person: Avatar, pieces: dict[str, Attribute]
+) -> None:
     means = _at_rest(person, pieces[name]).means
     shape = head_shape(person)
     height = SkinField(shape).height(means)
@@ -118,12 +140,19 @@ def test_pieces_are_the_same_twice(name: str, person: Avatar, pieces: dict[str, 
         np.testing.assert_array_equal(getattr(again, field), getattr(pieces[name].added, field))
 
 
-@pytest.mark.parametrize("name", [*_GLASSES, *_HATS, "headphones", "earrings-pearl", "earrings-hoop", "hair-bun"])
-def test_hard_things_turn_with_the_skull(name: str, person: Avatar, pieces: dict[str, Attribute]) -> None:
+@pytest.mark.parametrize(
+    "name", [*_GLASSES, *_HATS, "headphones", "earrings-pearl", "earrings-hoop", "hair-bun"]
+)
+def test_hard_things_turn_with_the_skull(
+    name: str, person: Avatar, pieces: dict[str, Attribute]
+) -> None:
     added = pieces[name].added
     assert not len(added.surface.triangles)
     assert (added.rigid.head_weights == 1).all()
-    still, talking = (_at_rest(person, pieces[name], doing=doing).means for doing in (expression(), expression(jawOpen=1)))
+    still, talking = (
+        _at_rest(person, pieces[name], doing=doing).means
+        for doing in (expression(), expression(jawOpen=1))
+    )
     np.testing.assert_array_equal(still, talking)
 
 
@@ -137,7 +166,9 @@ def test_pairs_are_symmetric(name: str, pieces: dict[str, Attribute]) -> None:
 
 
 @pytest.mark.parametrize("name", _GLASSES)
-def test_lenses_are_before_the_eyes(name: str, person: Avatar, pieces: dict[str, Attribute]) -> None:
+def test_lenses_are_before_the_eyes(
+    name: str, person: Avatar, pieces: dict[str, Attribute]
+) -> None:
     added = pieces[name].added
     front = added.rigid.means[added.rigid.means[:, 2] > 0.012]
     for eye in person.rig.eye_centers:
@@ -148,7 +179,9 @@ def test_lenses_are_before_the_eyes(name: str, person: Avatar, pieces: dict[str,
         near = own[np.hypot(own[:, 0] - eye[0], own[:, 1] - eye[1]) < 0.008]
         clearance = near[:, 2] - (eye[2] + person.rig.eye_radius)
         assert len(near) > 5
-        assert 0.006 < float(clearance.min()) < float(clearance.max()) < 0.024  # beyond the lashes, not on the nose's tip
+        assert (
+            0.006 < float(clearance.min()) < float(clearance.max()) < 0.024
+        )  # beyond the lashes, not on the nose's tip
 
 
 @pytest.mark.parametrize("name", _GLASSES)
@@ -163,7 +196,9 @@ def test_sunglasses_are_dark_but_translucent(pieces: dict[str, Attribute]) -> No
     def lens(name: str) -> np.ndarray:
         added = pieces[name].added
         means = added.rigid.means
-        return added.opacities[(np.hypot(np.abs(means[:, 0]) - 0.034, means[:, 1]) < 0.010) & (means[:, 2] > 0.01)]
+        return added.opacities[
+            (np.hypot(np.abs(means[:, 0]) - 0.034, means[:, 1]) < 0.010) & (means[:, 2] > 0.01)
+        ]
 
     assert 0.2 < lens("sunglasses").mean() < 0.8
     assert lens("glasses-black").mean() < 0.06
@@ -180,17 +215,23 @@ def test_beards_keep_off_the_lips(name: str, person: Avatar, pieces: dict[str, A
 
 
 @pytest.mark.parametrize("name", _BEARDS)
-def test_beards_grow_from_their_roots(name: str, person: Avatar, pieces: dict[str, Attribute]) -> None:
+def test_beards_grow_from_their_roots(
+    name: str, person: Avatar, pieces: dict[str, Attribute]
+) -> None:
     piece = pieces[name]
     added = piece.added
     assert not len(added.rigid.means)
-    begin = replace(piece, added=replace(added, surface=replace(added.surface, positions=added.surface_start)))
+    begin = replace(
+        piece, added=replace(added, surface=replace(added.surface, positions=added.surface_start))
+    )
     roots = SkinField(head_shape(person)).height(_at_rest(person, begin).means)
     assert np.abs(roots).max() < 0.002
     assert added.appear.std() > 0.1  # strand by strand
 
 
-def test_the_chin_s_hair_follows_the_jaw_and_the_moustache_does_not(person: Avatar, pieces: dict[str, Attribute]) -> None:
+def test_the_chin_s_hair_follows_the_jaw_and_the_moustache_does_not(
+    person: Avatar, pieces: dict[str, Attribute]
+) -> None:
     jaw = expression(jawOpen=0.8)
 
     def drop(name: str, middle: float) -> np.ndarray:
@@ -202,29 +243,47 @@ def test_the_chin_s_hair_follows_the_jaw_and_the_moustache_does_not(person: Avat
     assert np.percentile(np.abs(drop("beard-moustache", 0.008)), 90) < 0.003
 
 
-def test_strands_hold_together_while_the_mouth_moves(person: Avatar, pieces: dict[str, Attribute]) -> None:
+def test_strands_hold_together_while_the_mouth_moves(
+    person: Avatar, pieces: dict[str, Attribute]
+) -> None:
     piece = pieces["beard-full"]
     chains = np.count_nonzero(piece.added.appear > 0)
-    for doing in (expression(jawOpen=1), expression(mouthPucker=1), expression(mouthSmileLeft=1, mouthSmileRight=1)):
-        rest, moved = (_at_rest(person, piece, doing=one).means[:chains] for one in (expression(), doing))
-        same = piece.added.surface.triangles[1:chains] == piece.added.surface.triangles[:chains - 1]
-        step, now = (np.linalg.norm(np.diff(places, axis=0), axis=1)[same] for places in (rest, moved))
+    for doing in (
+        expression(jawOpen=1),
+        expression(mouthPucker=1),
+        expression(mouthSmileLeft=1, mouthSmileRight=1),
+    ):
+        rest, moved = (
+            _at_rest(person, piece, doing=one).means[:chains] for one in (expression(), doing)
+        )
+        same = (
+            piece.added.surface.triangles[1:chains] == piece.added.surface.triangles[: chains - 1]
+        )
+        step, now = (
+            np.linalg.norm(np.diff(places, axis=0), axis=1)[same] for places in (rest, moved)
+        )
         assert np.percentile(now[step < 0.01] / step[step < 0.01], 99) < 2.5
 
 
 @pytest.mark.parametrize("name", _HATS)
-def test_hats_contain_the_skull_and_hide_the_hair_under_them(name: str, person: Avatar, pieces: dict[str, Attribute]) -> None:
+def test_hats_contain_the_skull_and_hide_the_hair_under_them(
+    name: str, person: Avatar, pieces: dict[str, Attribute]
+) -> None:
     piece = pieces[name]
     top = person.rig.vertices[:, 1].max()
     assert piece.added.rigid.means[:, 1].max() > top
     hair = person.regions == Region.HAIR
-    high = np.nonzero(hair & (np.concatenate([np.zeros(int((~hair).sum())), person.rigid.means[:, 1]]) > 0.06))[0]
+    high = np.nonzero(
+        hair & (np.concatenate([np.zeros(int((~hair).sum())), person.rigid.means[:, 1]]) > 0.06)
+    )[0]
     hidden = dict(zip(piece.ids.tolist(), piece.opacities.tolist(), strict=True))
     assert len(high) > 100
     assert all(hidden.get(one, 1.0) == 0 for one in high.tolist())
 
 
-def test_pieces_of_all_slots_are_worn_together(person: Avatar, pieces: dict[str, Attribute]) -> None:
+def test_pieces_of_all_slots_are_worn_together(
+    person: Avatar, pieces: dict[str, Attribute]
+) -> None:
     chosen = [pieces[name] for name in ("beard-full", "glasses-black", "hat-cap", "earrings-hoop")]
     dressed = worn(person, chosen, {one.name: 0.5 for one in chosen})
     assert len(dressed) == len(person) + sum(len(one.added) for one in chosen)
@@ -242,10 +301,20 @@ def test_binding_to_the_surface_gives_back_what_was_bound(person: Avatar) -> Non
     rows = np.nonzero(person.rig.parts == Part.SKIN)[0][:5].astype(np.int32)
     means = person.rig.vertices[person.rig.triangles[rows]].mean(1)
     straight = np.tile(np.array([1, 0, 0, 0], np.float32), (5, 1))
-    shaped = Gaussians(means, straight, np.full((5, 3), 0.001, np.float32), np.ones(5, np.float32), np.zeros((5, 3), np.float32))
-    added = surface_added(person, shaped, rows, means, appear=0.0, least_size=0.5, region=Region.HAIR)
+    shaped = Gaussians(
+        means,
+        straight,
+        np.full((5, 3), 0.001, np.float32),
+        np.ones(5, np.float32),
+        np.zeros((5, 3), np.float32),
+    )
+    added = surface_added(
+        person, shaped, rows, means, appear=0.0, least_size=0.5, region=Region.HAIR
+    )
     corners = person.rig.vertices[person.rig.triangles[rows]]
     b1, b2 = added.surface.positions[:, :1], added.surface.positions[:, 1:2]
-    back = corners[:, 0] + b1 * (corners[:, 1] - corners[:, 0]) + b2 * (corners[:, 2] - corners[:, 0])
+    back = (
+        corners[:, 0] + b1 * (corners[:, 1] - corners[:, 0]) + b2 * (corners[:, 2] - corners[:, 0])
+    )
     np.testing.assert_allclose(back, means, atol=1e-6)
     assert {field.name for field in fields(added)} >= {"surface_start", "rigid_start"}

@@ -19,7 +19,15 @@ from offline.looks.without_geometry import BUILT_IN
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.attributes import SLOTS, Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
-from perse_live.head.landmarks import FACE_OVAL, INNER_LIP_RING, LEFT_BROW, LEFT_EYE, OUTER_LIP_RING, RIGHT_BROW, RIGHT_EYE
+from perse_live.head.landmarks import (
+    FACE_OVAL,
+    INNER_LIP_RING,
+    LEFT_BROW,
+    LEFT_EYE,
+    OUTER_LIP_RING,
+    RIGHT_BROW,
+    RIGHT_EYE,
+)
 from perse_live.head.rig import EYES, Part, vertices_of
 from perse_live.regions import Region
 from perse_live.wardrobe import worn
@@ -53,10 +61,21 @@ def _full(avatar: Avatar, attribute: Attribute) -> Float32Array:
 
 def test_there_are_enough_of_every_kind(made: dict[str, Attribute]) -> None:
     assert len(made) >= 18
-    assert {one.slot for one in made.values()} == {"hair", "eyes", "eyebrows", "mouth", "make-up", "skin", "nose", "face"}
+    assert {one.slot for one in made.values()} == {
+        "hair",
+        "eyes",
+        "eyebrows",
+        "mouth",
+        "make-up",
+        "skin",
+        "nose",
+        "face",
+    }
 
 
-def test_title_and_ranges(astronaut_avatar: Avatar, made: dict[str, Attribute], attribute: Attribute) -> None:
+def test_title_and_ranges(
+    astronaut_avatar: Avatar, made: dict[str, Attribute], attribute: Attribute
+) -> None:
     one = attribute
     assert made[one.name] is one
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", one.name)
@@ -65,11 +84,19 @@ def test_title_and_ranges(astronaut_avatar: Avatar, made: dict[str, Attribute], 
     assert len(np.unique(one.ids)) == len(one.ids) == len(one.colors) == len(one.opacities)
     assert not len(one.ids) or 0 <= one.ids.min() <= one.ids.max() < len(astronaut_avatar)
     assert one.colors.dtype == one.opacities.dtype == one.vertex_offsets.dtype == np.float32
-    assert np.isfinite(one.colors).all() and one.colors.min(initial=0) >= 0 and one.colors.max(initial=0) <= 1
+    assert (
+        np.isfinite(one.colors).all()
+        and one.colors.min(initial=0) >= 0
+        and one.colors.max(initial=0) <= 1
+    )
     assert len(np.unique(one.vertex_ids)) == len(one.vertex_ids) == len(one.vertex_offsets)
-    assert np.isfinite(one.vertex_offsets).all() and np.abs(one.vertex_offsets).max(initial=0) < 0.02
+    assert (
+        np.isfinite(one.vertex_offsets).all() and np.abs(one.vertex_offsets).max(initial=0) < 0.02
+    )
     added = one.added
-    assert ((added.opacities >= 0) & (added.opacities <= 1)).all() and ((added.appear >= 0) & (added.appear <= 0.9)).all()
+    assert ((added.opacities >= 0) & (added.opacities <= 1)).all() and (
+        (added.appear >= 0) & (added.appear <= 0.9)
+    ).all()
     assert np.isfinite(added.surface.positions).all() and np.isfinite(added.surface.axes).all()
     assert len(one.ids) + len(one.vertex_ids) + len(added) > 0
 
@@ -78,11 +105,26 @@ def test_labels_differ(made: dict[str, Attribute]) -> None:
     assert len({one.label for one in made.values()}) == len(made)
 
 
-@pytest.mark.parametrize("name", ["hair-blue", "eyes-green", "brows-thick", "lipstick-red", "make-up-smoky", "skin-freckles",
-                                  "jaw-wide", "age-older"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hair-blue",
+        "eyes-green",
+        "brows-thick",
+        "lipstick-red",
+        "make-up-smoky",
+        "skin-freckles",
+        "jaw-wide",
+        "age-older",
+    ],
+)
 def test_the_same_twice(astronaut_avatar: Avatar, made: dict[str, Attribute], name: str) -> None:
     again = BUILT_IN[name](astronaut_avatar)
-    for one, other in ((made[name], again), (made[name].added, again.added), (made[name].added.surface, again.added.surface)):
+    for one, other in (
+        (made[name], again),
+        (made[name].added, again.added),
+        (made[name].added.surface, again.added.surface),
+    ):
         for field, value in vars(one).items():
             if isinstance(value, np.ndarray):
                 np.testing.assert_array_equal(value, getattr(other, field), err_msg=field)
@@ -90,9 +132,15 @@ def test_the_same_twice(astronaut_avatar: Avatar, made: dict[str, Attribute], na
 
 def test_what_is_not_meant_keeps_its_bits(astronaut_avatar: Avatar, attribute: Attribute) -> None:
     dressed = worn(astronaut_avatar, [attribute], {attribute.name: 1.0})
-    own, count, added = len(astronaut_avatar.surface.triangles), len(astronaut_avatar), len(attribute.added.surface.triangles)
+    own, count, added = (
+        len(astronaut_avatar.surface.triangles),
+        len(astronaut_avatar),
+        len(attribute.added.surface.triangles),
+    )
     kept = ~_mask(astronaut_avatar, attribute)
-    places = np.r_[np.arange(own), np.arange(own, count) + added]  # the avatar's own among those of the dressed one
+    places = np.r_[
+        np.arange(own), np.arange(own, count) + added
+    ]  # the avatar's own among those of the dressed one
     np.testing.assert_array_equal(dressed.colors[places][kept], astronaut_avatar.colors[kept])
     np.testing.assert_array_equal(dressed.opacities[places][kept], astronaut_avatar.opacities[kept])
     still = np.setdiff1d(np.arange(len(astronaut_avatar.rig.vertices)), attribute.vertex_ids)
@@ -100,23 +148,37 @@ def test_what_is_not_meant_keeps_its_bits(astronaut_avatar: Avatar, attribute: A
 
 
 @pytest.mark.parametrize("name", _HAIR)
-def test_hair_is_coloured_and_brows_eyes_mouth_and_clothes_are_not(astronaut_avatar: Avatar, made: dict[str, Attribute],
-                                                                  name: str) -> None:
+def test_hair_is_coloured_and_brows_eyes_mouth_and_clothes_are_not(
+    astronaut_avatar: Avatar, made: dict[str, Attribute], name: str
+) -> None:
     avatar, touched = astronaut_avatar, _mask(astronaut_avatar, made[name])
     assert touched[avatar.regions == Region.HAIR].mean() > 0.9
-    assert not touched[~np.isin(avatar.regions, (Region.HAIR, Region.HAIR_BACK, Region.SCALP, Region.SKIN))].any()
+    assert not touched[
+        ~np.isin(avatar.regions, (Region.HAIR, Region.HAIR_BACK, Region.SCALP, Region.SKIN))
+    ].any()
     places, marks = places_at_rest(avatar), neutral_landmarks(avatar)
     for brow in (LEFT_BROW, RIGHT_BROW):
         on_brow = depth_inside(places[:, :2], marks[[*brow[:5], *brow[:4:-1]], :2]) > 0
         assert not touched[on_brow & (places[:, 2] > -0.01)].any()
-    face = (depth_inside(places[:, :2], marks[list(FACE_OVAL), :2]) > 0.02) & (places[:, 1] < 0) & (places[:, 2] > -0.02)
+    face = (
+        (depth_inside(places[:, :2], marks[list(FACE_OVAL), :2]) > 0.02)
+        & (places[:, 1] < 0)
+        & (places[:, 2] > -0.02)
+    )
     assert not touched[face].any()
 
 
-def test_the_shine_on_a_blond_fringe_takes_the_colour(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
+def test_the_shine_on_a_blond_fringe_takes_the_colour(
+    astronaut_avatar: Avatar, made: dict[str, Attribute]
+) -> None:
     places = places_at_rest(astronaut_avatar)
     brow = float(neutral_landmarks(astronaut_avatar)[[*LEFT_BROW, *RIGHT_BROW], 1].max())
-    fringe = (np.abs(places[:, 0]) < 0.03) & (places[:, 1] > brow + 0.013) & (places[:, 1] < brow + 0.035) & (places[:, 2] > 0)
+    fringe = (
+        (np.abs(places[:, 0]) < 0.03)
+        & (places[:, 1] > brow + 0.013)
+        & (places[:, 1] < brow + 0.035)
+        & (places[:, 2] > 0)
+    )
     fringe &= astronaut_avatar.regions == Region.HAIR
     assert fringe.sum() > 50
     blue = made["hair-blue"]
@@ -124,7 +186,9 @@ def test_the_shine_on_a_blond_fringe_takes_the_colour(astronaut_avatar: Avatar, 
     assert (turned[fringe, 2] > turned[fringe, 0]).mean() > 0.95
 
 
-def test_tints_have_their_order_of_lightness_and_keep_the_strands(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
+def test_tints_have_their_order_of_lightness_and_keep_the_strands(
+    astronaut_avatar: Avatar, made: dict[str, Attribute]
+) -> None:
     hair = np.nonzero(astronaut_avatar.regions == Region.HAIR)[0]
     own = astronaut_avatar.colors[hair] @ LUMA
     light = {name: _full(astronaut_avatar, made[name])[hair] @ LUMA for name in _HAIR}
@@ -134,7 +198,9 @@ def test_tints_have_their_order_of_lightness_and_keep_the_strands(astronaut_avat
     for name in _HAIR:
         ranks = np.stack([np.argsort(np.argsort(values)) for values in (own, light[name])])
         centred = ranks - ranks.mean(1, keepdims=True)
-        assert (centred[0] * centred[1]).sum() > 0.8 * np.linalg.norm(centred, axis=1).prod()  # Spearman's correlation
+        assert (centred[0] * centred[1]).sum() > 0.8 * np.linalg.norm(
+            centred, axis=1
+        ).prod()  # Spearman's correlation
         assert light[name].std() > 0.015
 
 
@@ -154,63 +220,96 @@ def test_eye_colour_stays_on_the_iris(astronaut_avatar: Avatar, made: dict[str, 
 
 
 def test_irises_differ_in_hue(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
-    means = {name: made[name].colors.mean(0) for name in BUILT_IN if name.startswith("eyes-") and name != "eyes-large"}
+    means = {
+        name: made[name].colors.mean(0)
+        for name in BUILT_IN
+        if name.startswith("eyes-") and name != "eyes-large"
+    }
     assert means["eyes-blue"].argmax() == 2 and means["eyes-green"].argmax() == 1
     assert means["eyes-amber"].argmax() == 0 and means["eyes-amber"][0] > means["eyes-brown"][0]
 
 
 @pytest.mark.parametrize("name", ["lipstick-red", "lipstick-nude", "lipstick-plum"])
-def test_lipstick_covers_the_lips_and_nothing_else(astronaut_avatar: Avatar, made: dict[str, Attribute], name: str) -> None:
+def test_lipstick_covers_the_lips_and_nothing_else(
+    astronaut_avatar: Avatar, made: dict[str, Attribute], name: str
+) -> None:
     avatar, one = astronaut_avatar, made[name]
     touched, marks, places = _mask(avatar, one), neutral_landmarks(avatar), places_at_rest(avatar)
     assert np.isin(avatar.regions[one.ids], (Region.SKIN, Region.LIPS)).all()
     deep = depth_inside(places[:, :2], marks[list(OUTER_LIP_RING), :2])
     assert deep[one.ids].min() > -0.001
     between = depth_inside(places[:, :2], marks[list(INNER_LIP_RING), :2]) > 0
-    front = (avatar.regions == Region.LIPS) & (deep > 0.0015) & (places[:, 2] > marks[[61, 291], 2].mean()) & ~between
+    front = (
+        (avatar.regions == Region.LIPS)
+        & (deep > 0.0015)
+        & (places[:, 2] > marks[[61, 291], 2].mean())
+        & ~between
+    )
     assert touched[front].mean() > 0.98
     middles = avatar.rig.vertices[avatar.rig.triangles[one.added.surface.triangles]].mean(1)
-    assert (np.abs(along_line(middles[:, :2], marks[[*OUTER_LIP_RING, OUTER_LIP_RING[0]], :2])[0]) < 0.008).all()
+    assert (
+        np.abs(along_line(middles[:, :2], marks[[*OUTER_LIP_RING, OUTER_LIP_RING[0]], :2])[0])
+        < 0.008
+    ).all()
 
 
-def test_eye_shadow_darkens_closed_lids_but_not_eyeballs(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
+def test_eye_shadow_darkens_closed_lids_but_not_eyeballs(
+    astronaut_avatar: Avatar, made: dict[str, Attribute]
+) -> None:
     avatar, one = astronaut_avatar, made["make-up-smoky"]
     closed = eyes_closed(avatar.rig)
     places, marks = surface_places(avatar, closed), landmarks_on(avatar, closed)
     count = len(avatar.surface.triangles)
-    upper = surface_places(avatar, avatar.rig.vertices)[:, 1] - places[:, 1] > 0.002  # what a blink lowers
+    upper = (
+        surface_places(avatar, avatar.rig.vertices)[:, 1] - places[:, 1] > 0.002
+    )  # what a blink lowers
     before, after = (colors[:count] @ LUMA for colors in (avatar.colors, _full(avatar, one)))
     for eye in (LEFT_EYE, RIGHT_EYE):
         middle = marks[[eye[11], eye[12], eye[13]]].mean(0) + np.array([0, 0.004, 0])
-        lid = (np.linalg.norm(places - middle, axis=1) < 0.005) & (avatar.regions[:count] == Region.SKIN) & upper
+        lid = (
+            (np.linalg.norm(places - middle, axis=1) < 0.005)
+            & (avatar.regions[:count] == Region.SKIN)
+            & upper
+        )
         assert lid.sum() > 5
         assert after[lid].mean() < 0.75 * before[lid].mean()
     assert (avatar.regions[one.ids] == Region.SKIN).all()
 
 
-def test_liner_sits_on_the_upper_lid_only(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
+def test_liner_sits_on_the_upper_lid_only(
+    astronaut_avatar: Avatar, made: dict[str, Attribute]
+) -> None:
     avatar, added = astronaut_avatar, made["make-up-evening"].added
     surface, vertices = added.surface, avatar.rig.vertices
     v0, v1, v2 = (vertices[avatar.rig.triangles[surface.triangles, corner]] for corner in range(3))
     places = v0 + surface.positions[:, :1] * (v1 - v0) + surface.positions[:, 1:2] * (v2 - v0)
     marks = neutral_landmarks(avatar)
     for eye, side in ((LEFT_EYE, 1), (RIGHT_EYE, -1)):
-        inside = (np.abs(places[:, 0] - marks[[eye[0], eye[8]], 0].mean()) < 0.008) & (places[:, 0] * side > 0)
+        inside = (np.abs(places[:, 0] - marks[[eye[0], eye[8]], 0].mean()) < 0.008) & (
+            places[:, 0] * side > 0
+        )
         assert inside.sum() > 20
         assert (places[inside, 1] > marks[list(eye), 1].mean()).all()
 
 
-def test_tan_darkens_and_pale_lightens_skin_alone(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
+def test_tan_darkens_and_pale_lightens_skin_alone(
+    astronaut_avatar: Avatar, made: dict[str, Attribute]
+) -> None:
     avatar = astronaut_avatar
     skin = (avatar.regions == Region.SKIN) & (places_at_rest(avatar)[:, 2] > 0)
     own = np.median(avatar.colors[skin] @ LUMA)
     assert np.median(_full(avatar, made["skin-tan"])[skin] @ LUMA) < 0.92 * own
     assert np.median(_full(avatar, made["skin-pale"])[skin] @ LUMA) > 1.04 * own
     for name in ("skin-tan", "skin-pale", "skin-rosy"):
-        assert not np.isin(avatar.regions[made[name].ids], (Region.EYE, Region.TEETH, Region.CLOTHES, Region.TONGUE)).any()
+        assert not np.isin(
+            avatar.regions[made[name].ids],
+            (Region.EYE, Region.TEETH, Region.CLOTHES, Region.TONGUE),
+        ).any()
 
 
-def test_freckles_avoid_eyes_lips_and_brows(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
+def test_freckles_avoid_eyes_lips_and_brows(
+    astronaut_avatar: Avatar, made: dict[str, Attribute]
+) -> None:
     avatar, surface = astronaut_avatar, made["skin-freckles"].added.surface
     marks, vertices = neutral_landmarks(avatar), avatar.rig.vertices
     assert 200 < len(surface.triangles) < 1500
@@ -235,15 +334,27 @@ def test_brows_fade_or_darken(astronaut_avatar: Avatar, made: dict[str, Attribut
     assert (_full(avatar, made["brows-fair"])[brow] @ LUMA).mean() > own
 
 
-@pytest.mark.parametrize(("name", "moving", "resting"), [
-    ("nose-small", (4, 48, 278), (13, 14, 159, 386, 152, 33, 263)),
-    ("nose-large", (4, 48, 278), (13, 14, 159, 386, 152, 33, 263)),
-    ("nose-narrow", (48, 278), (13, 14, 159, 386, 152)), ("chin-long", (152,), (13, 14, 0, 4, 159, 386)),
-    ("chin-short", (152,), (13, 14, 0, 4, 159, 386)), ("jaw-wide", (172, 397), (13, 4, 159, 386, 152)),
-    ("jaw-narrow", (172, 397), (13, 4, 159, 386, 152)), ("lips-full", (0, 17), (61, 291, 4, 159, 386)),
-    ("eyes-large", (159, 386), (13, 14, 4, 152, 0))])
-def test_shapes_move_their_part_only(astronaut_avatar: Avatar, made: dict[str, Attribute], name: str, moving: tuple[int, ...],
-                                     resting: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("name", "moving", "resting"),
+    [
+        ("nose-small", (4, 48, 278), (13, 14, 159, 386, 152, 33, 263)),
+        ("nose-large", (4, 48, 278), (13, 14, 159, 386, 152, 33, 263)),
+        ("nose-narrow", (48, 278), (13, 14, 159, 386, 152)),
+        ("chin-long", (152,), (13, 14, 0, 4, 159, 386)),
+        ("chin-short", (152,), (13, 14, 0, 4, 159, 386)),
+        ("jaw-wide", (172, 397), (13, 4, 159, 386, 152)),
+        ("jaw-narrow", (172, 397), (13, 4, 159, 386, 152)),
+        ("lips-full", (0, 17), (61, 291, 4, 159, 386)),
+        ("eyes-large", (159, 386), (13, 14, 4, 152, 0)),
+    ],
+)
+def test_shapes_move_their_part_only(
+    astronaut_avatar: Avatar,
+    made: dict[str, Attribute],
+    name: str,
+    moving: tuple[int, ...],
+    resting: tuple[int, ...],
+) -> None:
     avatar, one = astronaut_avatar, made[name]
     changed = worn(avatar, [one], {name: 1.0})
     moved = np.linalg.norm(neutral_landmarks(changed) - neutral_landmarks(avatar), axis=1)
@@ -254,8 +365,12 @@ def test_shapes_move_their_part_only(astronaut_avatar: Avatar, made: dict[str, A
     assert not len(one.ids) and not len(one.added)
 
 
-@pytest.mark.parametrize("name", [name for name in BUILT_IN if name.split("-")[0] in ("nose", "chin", "jaw", "lips")])
-def test_shapes_turn_no_triangle_over(astronaut_avatar: Avatar, made: dict[str, Attribute], name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name in BUILT_IN if name.split("-")[0] in ("nose", "chin", "jaw", "lips")]
+)
+def test_shapes_turn_no_triangle_over(
+    astronaut_avatar: Avatar, made: dict[str, Attribute], name: str
+) -> None:
     rig = astronaut_avatar.rig
     triangles = rig.triangles[rig.parts == Part.SKIN]
 

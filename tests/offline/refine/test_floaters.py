@@ -17,9 +17,9 @@ def disk_of_splats(x: float, y: float, radius: float) -> Layer:
     grid = grid[np.linalg.norm(grid, axis=1) <= radius]
     means = np.concatenate([grid + np.array([x, y]), np.ones((len(grid), 1))], 1)
     normals = np.tile([0.0, 0.0, -1.0], (len(means), 1))
-    return surface_layer(means, normals, np.full(len(means), 0.003), np.full((len(means), 3), 0.5), Region.HAIR)
-
-
+    return surface_layer(
+        means, normals, np.full(len(means), 0.003), np.full((len(means), 3), 0.5), Region.HAIR
+    )
 
 
 def test_a_speck_beside_the_person_goes_and_the_person_stays() -> None:

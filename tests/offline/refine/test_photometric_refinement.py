@@ -26,13 +26,25 @@ def _wall(seed: int) -> Layer:
     means = np.stack([x, y, np.full_like(x, 0.5)], -1).reshape(-1, 3)
     normals = np.tile([[0.0, 0.0, -1.0]], (len(means), 1))
     frozen = np.arange(len(means)) // 14 % 2 == 1
-    return surface_layer(means, normals, np.full(len(means), 0.011), rng.random((len(means), 3)), Region.SKIN,
-                         freedom=np.where(frozen, 0, 1), color_freedom=np.where(frozen, 0, 1), least_opacity=0.3)
+    return surface_layer(
+        means,
+        normals,
+        np.full(len(means), 0.011),
+        rng.random((len(means), 3)),
+        Region.SKIN,
+        freedom=np.where(frozen, 0, 1),
+        color_freedom=np.where(frozen, 0, 1),
+        least_opacity=0.3,
+    )
 
 
 def _seen(gaussians: Gaussians) -> tuple[Float32Array, Float32Array]:
     """Colour times alpha, and alpha."""
-    rgba = CpuRasterizer(64, 64, threads=1).render_float(gaussians, CAMERA, background=(0.0, 0.0, 0.0)).copy()
+    rgba = (
+        CpuRasterizer(64, 64, threads=1)
+        .render_float(gaussians, CAMERA, background=(0.0, 0.0, 0.0))
+        .copy()
+    )
     return rgba[..., :3], rgba[..., 3]
 
 
@@ -51,33 +63,60 @@ def after(before: Layer, wanted: Gaussians) -> Layer:
     return _refined(before, wanted)
 
 
-def _refined(layer: Layer, wanted: Gaussians, config: RefineConfig = CONFIG, shares: list[float] | None = None) -> Layer:
+def _refined(
+    layer: Layer,
+    wanted: Gaussians,
+    config: RefineConfig = CONFIG,
+    shares: list[float] | None = None,
+) -> Layer:
     premultiplied, alpha = _seen(wanted)
     image = (premultiplied / np.maximum(alpha, 1e-3)[..., None]).astype(np.float32)
     heard: list[float] = [] if shares is None else shares
-    return refine_layer(layer, CAMERA, image, alpha, np.ones_like(alpha), CENTER, config=config, progress=heard.append)
+    return refine_layer(
+        layer,
+        CAMERA,
+        image,
+        alpha,
+        np.ones_like(alpha),
+        CENTER,
+        config=config,
+        progress=heard.append,
+    )
 
 
 def test_the_picture_comes_closer(before: Layer, after: Layer, wanted: Gaussians) -> None:
     target, _ = _seen(wanted)
-    start, end = (float(((_seen(layer.gaussians)[0] - target) ** 2).mean()) for layer in (before, after))
+    start, end = (
+        float(((_seen(layer.gaussians)[0] - target) ** 2).mean()) for layer in (before, after)
+    )
     assert end < 0.6 * start
 
 
 def test_what_is_frozen_stays(before: Layer, after: Layer) -> None:
     frozen = before.freedom == 0
     for name in ("means", "scales", "opacities"):
-        np.testing.assert_allclose(getattr(after.gaussians, name)[frozen], getattr(before.gaussians, name)[frozen], atol=1e-6)
-    np.testing.assert_allclose(after.gaussians.colors[frozen], before.gaussians.colors[frozen], atol=1e-6)
-    np.testing.assert_allclose(to_matrix(after.gaussians.quats[frozen].astype(np.float64)),
-                               to_matrix(before.gaussians.quats[frozen].astype(np.float64)), atol=1e-5)
+        np.testing.assert_allclose(
+            getattr(after.gaussians, name)[frozen],
+            getattr(before.gaussians, name)[frozen],
+            atol=1e-6,
+        )
+    np.testing.assert_allclose(
+        after.gaussians.colors[frozen], before.gaussians.colors[frozen], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        to_matrix(after.gaussians.quats[frozen].astype(np.float64)),
+        to_matrix(before.gaussians.quats[frozen].astype(np.float64)),
+        atol=1e-5,
+    )
 
 
 def test_nothing_leaves_its_bounds(before: Layer, after: Layer) -> None:
     old, new = before.gaussians, after.gaussians
     axes = to_matrix(old.quats.astype(np.float64))
     moved = np.einsum("nji,nj->ni", axes, new.means - old.means)  # in the axes of each
-    assert (np.abs(moved[:, :2]) <= CONFIG.drift * old.scales[:, :2] * before.freedom[:, None] + 1e-6).all()
+    assert (
+        np.abs(moved[:, :2]) <= CONFIG.drift * old.scales[:, :2] * before.freedom[:, None] + 1e-6
+    ).all()
     np.testing.assert_allclose(moved[:, 2], 0, atol=1e-6)  # never off the surface
     growth = np.log(new.scales / old.scales)
     assert growth.max() <= CONFIG.growth + 1e-4

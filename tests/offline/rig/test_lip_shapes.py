@@ -43,14 +43,19 @@ def _shown(**actions: float) -> tuple[FloatArray, FloatArray]:
     model = load_landmark_model()
     strength = expression(**actions)
     before = model.neutral + np.tensordot(strength, model.actions, 1)
-    return before, before + sum(strength[action] * offsets for action, offsets in rounding(model).items())
+    return before, before + sum(
+        strength[action] * offsets for action, offsets in rounding(model).items()
+    )
 
 
 def test_a_funnel_is_an_o() -> None:
     before, after = _shown(mouthFunnel=1.0, jawOpen=0.2)
     assert _roundness(before, lm.INNER_LIP_RING) < 0.75
     assert _roundness(after, lm.INNER_LIP_RING) > 0.85
-    sides = [np.linalg.norm(after[outer] - after[inner]) for outer, inner in ((61, 78), (291, 308), (0, 13), (17, 14))]
+    sides = [
+        np.linalg.norm(after[outer] - after[inner])
+        for outer, inner in ((61, 78), (291, 308), (0, 13), (17, 14))
+    ]
     assert max(sides) < 2.5 * min(sides)  # lips of nearly even width
 
 
@@ -62,7 +67,12 @@ def test_an_open_jaw_s_lower_lip_has_no_point() -> None:
 
 def test_what_is_mended_keeps_to_the_mouth() -> None:
     for offsets in rounding(load_landmark_model()).values():
-        assert np.abs(offsets[[*lm.LEFT_EYE, *lm.RIGHT_EYE, *lm.IRIS, *lm.LEFT_BROW, *lm.RIGHT_BROW]]).max() < 1e-4
+        assert (
+            np.abs(
+                offsets[[*lm.LEFT_EYE, *lm.RIGHT_EYE, *lm.IRIS, *lm.LEFT_BROW, *lm.RIGHT_BROW]]
+            ).max()
+            < 1e-4
+        )
 
 
 @pytest.mark.slow
@@ -71,13 +81,19 @@ def test_the_photo_s_landmarks_stay_where_they_are(mean_head: PhotoGeometry) -> 
     ids, spread = spread_matrix(mean_head.rig, model)
     shown = expression(jawOpen=0.5, mouthFunnel=0.4)
     none = np.zeros((lm.LANDMARK_COUNT, 3), np.float32)
-    frame = FrameFit(np.eye(3, dtype=np.float32), none[0], shown, none[:2, :2], none, none[:, :2], 0.0)
+    frame = FrameFit(
+        np.eye(3, dtype=np.float32), none[0], shown, none[:2, :2], none, none[:, :2], 0.0
+    )
     rig = with_round_mouth(mean_head.rig, model, ids, spread)
     vertices = expressed(rig, shown)
-    vertices[ids] += spread.astype(np.float32) @ rounded_frame(frame, mean_head.rig, rig, model).residual
+    vertices[ids] += (
+        spread.astype(np.float32) @ rounded_frame(frame, mean_head.rig, rig, model).residual
+    )
     before = mesh_landmarks(model, expressed(mean_head.rig, shown))
     moved = np.linalg.norm(mesh_landmarks(model, vertices) - before, axis=1)[list(lm.LIPS)]
-    opened = np.linalg.norm(mesh_landmarks(model, expressed(rig, shown)) - before, axis=1)[list(lm.LIPS)]
+    opened = np.linalg.norm(mesh_landmarks(model, expressed(rig, shown)) - before, axis=1)[
+        list(lm.LIPS)
+    ]
     assert opened.max() > 0.002
     assert np.sqrt((moved**2).mean()) < 0.25 * np.sqrt((opened**2).mean())
 
@@ -93,7 +109,10 @@ def test_a_person_s_pointed_lip_opens_round_too(mean_head: PhotoGeometry) -> Non
     rig = with_round_mouth(replace(mean_head.rig, vertices=pointed), model, ids, spread)
     photo = expression(jawOpen=0.3, mouthSmileLeft=0.4)
     own = with_own_round_mouth(rig, photo, model, ids, spread)
-    before, after = (_pointedness(mesh_landmarks(model, head.vertices + head.actions[index("jawOpen")])) for head in (rig, own))
+    before, after = (
+        _pointedness(mesh_landmarks(model, head.vertices + head.actions[index("jawOpen")]))
+        for head in (rig, own)
+    )
     assert before > 0.05
     assert after < 0.5 * before
     np.testing.assert_allclose(expressed(own, photo), expressed(rig, photo), atol=1e-6)

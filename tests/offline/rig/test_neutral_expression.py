@@ -17,13 +17,26 @@ from perse_live.head.landmarks import face_shape, load_landmark_model
 from perse_live.head.residual import spread_matrix
 from perse_live.head.rig import HeadRig, expressed
 
-_SMILE = expression(mouthSmileLeft=0.8, mouthSmileRight=0.7, mouthUpperUpLeft=0.7, mouthUpperUpRight=0.7, jawOpen=0.3)
+_SMILE = expression(
+    mouthSmileLeft=0.8,
+    mouthSmileRight=0.7,
+    mouthUpperUpLeft=0.7,
+    mouthUpperUpRight=0.7,
+    jawOpen=0.3,
+)
 
 
 def _fit(actions: Float32Array, residual: Float32Array | None = None) -> PhotoFit:
     none = np.zeros((lm.LANDMARK_COUNT, 3), np.float32)
-    frame = FrameFit(np.eye(3, dtype=np.float32), np.array([0, 0, 0.6], np.float32), actions, np.zeros((2, 2), np.float32),
-                     none if residual is None else residual, none[:, :2], 0.0)
+    frame = FrameFit(
+        np.eye(3, dtype=np.float32),
+        np.array([0, 0, 0.6], np.float32),
+        actions,
+        np.zeros((2, 2), np.float32),
+        none if residual is None else residual,
+        none[:, :2],
+        0.0,
+    )
     return PhotoFit(frame, np.zeros(0, np.float32), face_shape(load_landmark_model(), np.zeros(0)))
 
 
@@ -46,7 +59,10 @@ def test_a_smile_s_residual_is_the_smile_s_not_the_person_s() -> None:
     corners = list(lm.OUTER_LIP_CORNERS)
     residual = np.zeros((lm.LANDMARK_COUNT, 3), np.float32)
     residual[corners, 1] = 0.002
-    forgotten = relaxation(_fit(_SMILE, residual)).offsets[corners, 1] - relaxation(_fit(_SMILE)).offsets[corners, 1]
+    forgotten = (
+        relaxation(_fit(_SMILE, residual)).offsets[corners, 1]
+        - relaxation(_fit(_SMILE)).offsets[corners, 1]
+    )
     np.testing.assert_allclose(forgotten, -0.0016, atol=0.0003)
 
 
@@ -63,7 +79,10 @@ def test_offsets_keep_to_the_mouth() -> None:
     assert np.abs(relaxed.offsets[elsewhere]).max() < 1e-4
 
 
-@pytest.mark.parametrize(("actions", "least", "most"), [(expression(), 0, 0), (expression(jawOpen=1), 0, 0), (_SMILE, 1, 1)])
+@pytest.mark.parametrize(
+    ("actions", "least", "most"),
+    [(expression(), 0, 0), (expression(jawOpen=1), 0, 0), (_SMILE, 1, 1)],
+)
 def test_folds_belong_to_smiles(actions: Float32Array, least: float, most: float) -> None:
     assert least <= smile_of(actions) <= most
 

@@ -25,10 +25,19 @@ def fit(expressed: Float32Array) -> PhotoFit:
     """Of somebody whose mouth is a little lopsided, 0.6 m before the camera."""
     residual = np.zeros((lm.LANDMARK_COUNT, 3), np.float32)
     residual[list(lm.LIPS), 1] = 0.001
-    frame = FrameFit(FACING, np.array([0, 0, 0.6], np.float32), expressed, np.zeros((2, 2), np.float32), residual,
-                     residual[:, :2], 0.0)
+    frame = FrameFit(
+        FACING,
+        np.array([0, 0, 0.6], np.float32),
+        expressed,
+        np.zeros((2, 2), np.float32),
+        residual,
+        residual[:, :2],
+        0.0,
+    )
     shape = face_shape(MODEL, SOMEBODY)
-    return PhotoFit(frame, SOMEBODY, FaceShape(shape.neutral_landmarks, shape.eye_centers, shape.eye_radius))
+    return PhotoFit(
+        frame, SOMEBODY, FaceShape(shape.neutral_landmarks, shape.eye_centers, shape.eye_radius)
+    )
 
 
 def pixels_of(own: PhotoFit) -> Float32Array:
@@ -48,28 +57,42 @@ def portrayed() -> tuple[PersonalHead, PhotoFit]:
 def seen_in(own: PhotoFit, head: PersonalHead) -> Float32Array:
     """Where the landmarks of a further picture's fit are on the personal head, (478, 3) metres in the head frame."""
     nothing = np.zeros((512, 512, 3), np.uint8)
-    detection = Detection(np.zeros((478, 3), np.float32), own.frame.expression, np.eye(4, dtype=np.float32), 512, 512)
-    view = ExtraView("", Portrait(nothing, np.ones((512, 512), np.bool_), detection, CAMERA, ()), own, 1.0)
+    detection = Detection(
+        np.zeros((478, 3), np.float32), own.frame.expression, np.eye(4, dtype=np.float32), 512, 512
+    )
+    view = ExtraView(
+        "", Portrait(nothing, np.ones((512, 512), np.bool_), detection, CAMERA, ()), own, 1.0
+    )
     geometry = view_geometry(view, head.geometry, head.fit, head.landmarks)
     return mesh_landmarks(MODEL, geometry.to_head(geometry.vertices)).astype(np.float32)
 
 
 def test_a_further_picture_s_mouth_is_where_its_fit_has_it_though_the_portrait_s_is_open(
-        portrayed: tuple[PersonalHead, PhotoFit]) -> None:
+    portrayed: tuple[PersonalHead, PhotoFit],
+) -> None:
     head, closed = portrayed
-    fitted = mesh_landmarks(MODEL, identity_rig(load_identity_model(), SOMEBODY).vertices) + closed.frame.residual
+    fitted = (
+        mesh_landmarks(MODEL, identity_rig(load_identity_model(), SOMEBODY).vertices)
+        + closed.frame.residual
+    )
     off = np.linalg.norm(seen_in(closed, head) - fitted, axis=1)[list(lm.LIPS)]
-    assert off.mean() < 0.0003 and off.max() < 0.0012, off.max()  # metres; 1.9 and 6.6 mm with the fit of the closed actions
+    assert off.mean() < 0.0003 and off.max() < 0.0012, (
+        off.max()
+    )  # metres; 1.9 and 6.6 mm with the fit of the closed actions
 
 
-def test_under_the_photo_s_expression_the_rig_is_what_the_camera_saw(portrayed: tuple[PersonalHead, PhotoFit]) -> None:
+def test_under_the_photo_s_expression_the_rig_is_what_the_camera_saw(
+    portrayed: tuple[PersonalHead, PhotoFit],
+) -> None:
     head, _ = portrayed
     again = seen_in(fit(expression(jawOpen=0.7, mouthFunnel=0.4)), head)
     there = mesh_landmarks(MODEL, head.geometry.to_head(head.geometry.vertices))
     np.testing.assert_allclose(again, there, atol=0.0008)  # metres
 
 
-def test_a_tongue_that_comes_out_passes_over_the_lower_lip(portrayed: tuple[PersonalHead, PhotoFit]) -> None:
+def test_a_tongue_that_comes_out_passes_over_the_lower_lip(
+    portrayed: tuple[PersonalHead, PhotoFit],
+) -> None:
     rig = portrayed[0].rig
     out = expressed(rig, expression(tongueOut=1, jawOpen=0.35))
     tongue = out[vertices_of(rig, Part.TONGUE)]

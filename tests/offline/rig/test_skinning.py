@@ -10,7 +10,9 @@ _ANYWHERE = st.tuples(st.floats(-0.3, 0.3), st.floats(-0.4, 0.2), st.floats(-0.2
 
 
 @given(_ANYWHERE, st.floats(0, 0.05))
-def test_the_higher_the_more_it_follows_the_head(point: tuple[float, float, float], higher: float) -> None:
+def test_the_higher_the_more_it_follows_the_head(
+    point: tuple[float, float, float], higher: float
+) -> None:
     lower, upper = np.array([point, np.add(point, (0, higher, 0))])
     for weights in (head_weights, cloth_weights):
         low, high = weights(np.stack([lower, upper]))
@@ -25,13 +27,17 @@ def test_clothes_follow_less_than_skin(point: tuple[float, float, float]) -> Non
 
 
 def test_the_face_turns_and_the_shoulders_stay() -> None:
-    face = np.array([[0, 0, 0.03], [0, -0.1, 0.02], [0.06, 0.0, -0.05], [-0.06, 0.1, -0.1], [0, 0, -0.18]])
+    face = np.array(
+        [[0, 0, 0.03], [0, -0.1, 0.02], [0.06, 0.0, -0.05], [-0.06, 0.1, -0.1], [0, 0, -0.18]]
+    )
     shoulders = np.array([[0.18, -0.2, -0.08], [-0.15, -0.24, -0.05], [0, -0.3, 0]])
     neck = np.array([[0, -0.17, -0.02]])
     np.testing.assert_array_equal(head_weights(face), 1)
     np.testing.assert_array_equal(head_weights(shoulders), 0)
     assert 0.05 < head_weights(neck)[0] < 0.95
-    assert cloth_weights(np.array([[0.09, -0.10, -0.06]]))[0] < 0.1  # a shoulder that rises beside the jaw
+    assert (
+        cloth_weights(np.array([[0.09, -0.10, -0.06]]))[0] < 0.1
+    )  # a shoulder that rises beside the jaw
 
 
 def test_no_jump_anywhere() -> None:

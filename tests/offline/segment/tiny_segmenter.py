@@ -11,14 +11,24 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from mediapipe.tasks.metadata import image_segmenter_metadata_schema_py_generated as segmenter_schema
+from mediapipe.tasks.metadata import (
+    image_segmenter_metadata_schema_py_generated as segmenter_schema,
+)
 from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
 
 from perse_live.arrays import Int64Array, UInt8Array
 
 SIDE = 256
-CLASS_COLORS = np.array([[0.1, 0.8, 0.2], [0.05, 0.04, 0.04], [0.75, 0.45, 0.35], [0.95, 0.7, 0.6], [0.15, 0.2, 0.7],
-                         [0.9, 0.9, 0.1]])
+CLASS_COLORS = np.array(
+    [
+        [0.1, 0.8, 0.2],
+        [0.05, 0.04, 0.04],
+        [0.75, 0.45, 0.35],
+        [0.95, 0.7, 0.6],
+        [0.15, 0.2, 0.7],
+        [0.9, 0.9, 0.1],
+    ]
+)
 """(6, 3) in [0, 1]: background, hair, body skin, face skin, clothes, other; each pixel is what is nearest."""
 _CONV_2D, _CONV_2D_OPTIONS, _SOFTMAX = 3, 1, 2
 _SHARPNESS = 60.0
@@ -26,28 +36,76 @@ _SHARPNESS = 60.0
 
 def tiny_multiclass() -> bytes:
     """The model's file: float32 (1, 256, 256, 3) in [0, 1] to logits (1, 256, 256, 6)."""
-    weights = (2 * _SHARPNESS * CLASS_COLORS).astype(np.float32)  # the nearest colour has the greatest 2 c.x - c.c
+    weights = (2 * _SHARPNESS * CLASS_COLORS).astype(
+        np.float32
+    )  # the nearest colour has the greatest 2 c.x - c.c
     bias = (-_SHARPNESS * (CLASS_COLORS**2).sum(1)).astype(np.float32)
     builder = flatbuffers.Builder(4096)
-    buffers = [_buffer(builder, data) for data in (b"", weights.tobytes(), bias.tobytes(), _metadata())]
-    tensors = [_tensor(builder, name, shape, buffer) for name, shape, buffer in (
-        ("image", (1, SIDE, SIDE, 3), 0), ("weights", (6, 1, 1, 3), 1), ("bias", (6,), 2), ("logits", (1, SIDE, SIDE, 6), 0))]
-    options = _table(builder, 6, lambda: (builder.PrependInt32Slot(1, 1, 0), builder.PrependInt32Slot(2, 1, 0)))
+    buffers = [
+        _buffer(builder, data) for data in (b"", weights.tobytes(), bias.tobytes(), _metadata())
+    ]
+    tensors = [
+        _tensor(builder, name, shape, buffer)
+        for name, shape, buffer in (
+            ("image", (1, SIDE, SIDE, 3), 0),
+            ("weights", (6, 1, 1, 3), 1),
+            ("bias", (6,), 2),
+            ("logits", (1, SIDE, SIDE, 6), 0),
+        )
+    ]
+    options = _table(
+        builder, 6, lambda: (builder.PrependInt32Slot(1, 1, 0), builder.PrependInt32Slot(2, 1, 0))
+    )
     inputs, outputs = _integers(builder, (0, 1, 2)), _integers(builder, (3,))
-    operator = _table(builder, 5, lambda: (
-        _offset(builder, 1, inputs), _offset(builder, 2, outputs),
-        builder.PrependUint8Slot(3, _CONV_2D_OPTIONS, 0), _offset(builder, 4, options)))
-    code = _table(builder, 4, lambda: (builder.PrependInt8Slot(0, _CONV_2D, 0), builder.PrependInt32Slot(2, 1, 0),
-                                       builder.PrependInt32Slot(3, _CONV_2D, 0)))
+    operator = _table(
+        builder,
+        5,
+        lambda: (
+            _offset(builder, 1, inputs),
+            _offset(builder, 2, outputs),
+            builder.PrependUint8Slot(3, _CONV_2D_OPTIONS, 0),
+            _offset(builder, 4, options),
+        ),
+    )
+    code = _table(
+        builder,
+        4,
+        lambda: (
+            builder.PrependInt8Slot(0, _CONV_2D, 0),
+            builder.PrependInt32Slot(2, 1, 0),
+            builder.PrependInt32Slot(3, _CONV_2D, 0),
+        ),
+    )
     all_tensors, operators = _tables(builder, tensors), _tables(builder, [operator])
     graph_in, graph_out = _integers(builder, (0,)), _integers(builder, (3,))
-    graph = _table(builder, 5, lambda: (_offset(builder, 0, all_tensors), _offset(builder, 1, graph_in),
-                                        _offset(builder, 2, graph_out), _offset(builder, 3, operators)))
+    graph = _table(
+        builder,
+        5,
+        lambda: (
+            _offset(builder, 0, all_tensors),
+            _offset(builder, 1, graph_in),
+            _offset(builder, 2, graph_out),
+            _offset(builder, 3, operators),
+        ),
+    )
     name = builder.CreateString("TFLITE_METADATA")
-    entry = _table(builder, 2, lambda: (_offset(builder, 0, name), builder.PrependUint32Slot(1, 3, 0)))
-    codes, graphs, every, entries = (_tables(builder, rows) for rows in ([code], [graph], buffers, [entry]))
-    model = _table(builder, 8, lambda: (builder.PrependUint32Slot(0, 3, 0), _offset(builder, 1, codes),
-                                        _offset(builder, 2, graphs), _offset(builder, 4, every), _offset(builder, 6, entries)))
+    entry = _table(
+        builder, 2, lambda: (_offset(builder, 0, name), builder.PrependUint32Slot(1, 3, 0))
+    )
+    codes, graphs, every, entries = (
+        _tables(builder, rows) for rows in ([code], [graph], buffers, [entry])
+    )
+    model = _table(
+        builder,
+        8,
+        lambda: (
+            builder.PrependUint32Slot(0, 3, 0),
+            _offset(builder, 1, codes),
+            _offset(builder, 2, graphs),
+            _offset(builder, 4, every),
+            _offset(builder, 6, entries),
+        ),
+    )
     builder.Finish(model, file_identifier=b"TFL3")
     return bytes(builder.Output())
 
@@ -74,7 +132,11 @@ def _metadata() -> bytes:
     logits: Any = schema.TensorMetadataT()
     logits.name = "logits"
     graph: Any = schema.SubGraphMetadataT()
-    graph.inputTensorMetadata, graph.outputTensorMetadata, graph.customMetadata = [picture], [logits], [custom]
+    graph.inputTensorMetadata, graph.outputTensorMetadata, graph.customMetadata = (
+        [picture],
+        [logits],
+        [custom],
+    )
     model: Any = schema.ModelMetadataT()
     model.name, model.subgraphMetadata = "tiny", [graph]
     builder = flatbuffers.Builder(512)
@@ -108,15 +170,23 @@ def _buffer(builder: Any, data: bytes) -> int:
         return _table(builder, 1, lambda: None)
     builder.StartVector(1, len(data), 16)
     builder.head -= len(data)
-    builder.Bytes[builder.head:builder.head + len(data)] = data
+    builder.Bytes[builder.head : builder.head + len(data)] = data
     vector = int(builder.EndVector())
     return _table(builder, 1, lambda: _offset(builder, 0, vector))
 
 
 def _tensor(builder: Any, name: str, shape: Sequence[int], buffer: int) -> int:
     sizes, text = _integers(builder, shape), builder.CreateString(name)
-    return _table(builder, 4, lambda: (_offset(builder, 0, sizes), builder.PrependInt8Slot(1, 0, 0),
-                                       builder.PrependUint32Slot(2, buffer, 0), _offset(builder, 3, text)))
+    return _table(
+        builder,
+        4,
+        lambda: (
+            _offset(builder, 0, sizes),
+            builder.PrependInt8Slot(1, 0, 0),
+            builder.PrependUint32Slot(2, buffer, 0),
+            _offset(builder, 3, text),
+        ),
+    )
 
 
 def painted(labels: Int64Array) -> UInt8Array:

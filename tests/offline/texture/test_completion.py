@@ -21,11 +21,24 @@ class Dome:
     points: np.ndarray  # (N, 3) metres
     normals: np.ndarray  # (N, 3)
 
-    def completed(self, observed: np.ndarray, confidence: np.ndarray, parts: np.ndarray | None = None, *,
-                  seed: int = 0) -> np.ndarray:
+    def completed(
+        self,
+        observed: np.ndarray,
+        confidence: np.ndarray,
+        parts: np.ndarray | None = None,
+        *,
+        seed: int = 0,
+    ) -> np.ndarray:
         parts = np.zeros((len(self.points), 1)) if parts is None else parts
-        return complete_colors(observed, confidence, self.points, self.points, self.normals, parts,
-                               rng=np.random.default_rng(seed))
+        return complete_colors(
+            observed,
+            confidence,
+            self.points,
+            self.points,
+            self.normals,
+            parts,
+            rng=np.random.default_rng(seed),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +52,21 @@ def dome() -> Dome:
 
 def test_a_plain_face_stays_plain(dome: Dome) -> None:
     seen = dome.points[:, 0] > -0.01
-    observed = np.where(seen[:, None], SKIN, [0.0, 0.0, 1.0])  # what the photo shows of the hidden side is something else
+    observed = np.where(
+        seen[:, None], SKIN, [0.0, 0.0, 1.0]
+    )  # what the photo shows of the hidden side is something else
     result = dome.completed(observed, seen.astype(float))
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, np.broadcast_to(SKIN, result.shape), atol=0.015)
 
 
 def test_what_is_seen_stays_to_the_bit_of_its_confidence(dome: Dome) -> None:
-    observed = np.clip(SKIN + 0.05 * np.random.default_rng(1).normal(size=(len(dome.points), 3)), 0, 1)
-    np.testing.assert_allclose(dome.completed(observed, np.ones(len(observed))), observed, atol=1e-6)
+    observed = np.clip(
+        SKIN + 0.05 * np.random.default_rng(1).normal(size=(len(dome.points), 3)), 0, 1
+    )
+    np.testing.assert_allclose(
+        dome.completed(observed, np.ones(len(observed))), observed, atol=1e-6
+    )
 
 
 def test_a_mole_of_the_seen_half_is_mirrored_onto_the_unseen_one(dome: Dome) -> None:
@@ -68,7 +87,9 @@ def test_light_from_aside_goes_on_round_the_unseen_half(dome: Dome) -> None:
     result = dome.completed(np.where(seen[:, None], truth, 0.0), seen.astype(float))
     hidden = dome.points[:, 0] < -0.03
     mirrored = truth[dome.points[:, 0] > 0.03].mean()
-    assert abs(result[hidden].mean() - truth[hidden].mean()) < 0.4 * abs(mirrored - truth[hidden].mean())
+    assert abs(result[hidden].mean() - truth[hidden].mean()) < 0.4 * abs(
+        mirrored - truth[hidden].mean()
+    )
 
 
 def test_halves_that_do_not_agree_do_not_colour_each_other(dome: Dome) -> None:
@@ -99,7 +120,9 @@ def test_doubtful_points_that_contradict_their_neighbours_are_not_believed(dome:
 def test_a_beard_that_is_seen_well_stays_though_it_is_dark(dome: Dome) -> None:
     beard = dome.points[:, 1] < -0.02
     observed = np.where(beard[:, None], 0.15, SKIN)
-    np.testing.assert_allclose(dome.completed(observed, np.full(len(observed), 0.95))[beard], 0.15, atol=0.05)
+    np.testing.assert_allclose(
+        dome.completed(observed, np.full(len(observed), 0.95))[beard], 0.15, atol=0.05
+    )
 
 
 def test_a_photo_that_shows_no_skin_gives_some_skin(dome: Dome) -> None:
@@ -112,7 +135,9 @@ def test_a_photo_that_shows_no_skin_gives_some_skin(dome: Dome) -> None:
 def test_the_same_seed_gives_the_same_colours(dome: Dome) -> None:
     seen = (dome.points[:, 0] > -0.01).astype(float)
     observed = np.random.default_rng(1).uniform(0.4, 0.6, (len(seen), 3))
-    np.testing.assert_array_equal(dome.completed(observed, seen, seed=7), dome.completed(observed, seen, seed=7))
+    np.testing.assert_array_equal(
+        dome.completed(observed, seen, seed=7), dome.completed(observed, seen, seed=7)
+    )
 
 
 def test_changes_of_what_the_photo_shows_stay_and_their_surroundings_follow(dome: Dome) -> None:

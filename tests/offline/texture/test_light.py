@@ -25,7 +25,9 @@ def test_shading_is_found_up_to_a_constant(side: float, above: float) -> None:
     colors = np.clip(np.array([0.5, 0.4, 0.3]) * truth[:, None], 0, None)
     found = estimate_light(colors, np.ones(len(normals)), normals).shading(normals)
     ratio = found[:, 0] / truth
-    core = (truth >= np.percentile(truth, 3)) & (truth <= np.percentile(truth, 97))  # its ends are cut off
+    core = (truth >= np.percentile(truth, 3)) & (
+        truth <= np.percentile(truth, 97)
+    )  # its ends are cut off
     assert np.std(ratio[core]) / np.mean(ratio[core]) < 0.05
 
 
@@ -52,4 +54,6 @@ def test_normals_that_no_point_shows_stay_in_the_range_that_is_seen() -> None:
 def test_a_coloured_skin_is_not_taken_for_coloured_light() -> None:
     normals = sphere(1000)
     colors = np.tile([0.8, 0.4, 0.3], (len(normals), 1))
-    np.testing.assert_allclose(estimate_light(colors, np.ones(len(normals)), normals).shading(normals), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        estimate_light(colors, np.ones(len(normals)), normals).shading(normals), 1, atol=1e-6
+    )

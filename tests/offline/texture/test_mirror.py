@@ -26,13 +26,22 @@ from perse_live.rotations import from_euler_degrees, to_matrix
 def from_aside(mean_head: PhotoGeometry) -> PhotoGeometry:
     """The average head turned by 40 degrees."""
     turn = np.diag([1.0, -1.0, -1.0]) @ from_euler_degrees(40.0, 0.0, 0.0)
-    return photo_geometry(mean_head.camera, mean_head.rig, mean_head.rig.vertices, turn, mean_head.t_cam_head, mean_head.template)
+    return photo_geometry(
+        mean_head.camera,
+        mean_head.rig,
+        mean_head.rig.vertices,
+        turn,
+        mean_head.t_cam_head,
+        mean_head.template,
+    )
 
 
 def test_each_vertex_is_the_mirror_vertex_of_its_mirror_vertex(mean_head: PhotoGeometry) -> None:
     mirror = mirror_vertices(mean_head.template)
     np.testing.assert_array_equal(mirror[mirror], np.arange(len(mirror)))
-    np.testing.assert_allclose(mean_head.template[mirror], mean_head.template * [-1, 1, 1], atol=2e-3)
+    np.testing.assert_allclose(
+        mean_head.template[mirror], mean_head.template * [-1, 1, 1], atol=2e-3
+    )
 
 
 def test_a_photo_from_the_front_is_left_alone(mean_head: PhotoGeometry) -> None:
@@ -63,7 +72,9 @@ def test_a_far_half_is_bent_as_the_near_one(mean_head: PhotoGeometry) -> None:
     np.testing.assert_array_equal(with_mirrored_offsets(offsets, template, 5.0), offsets)
 
 
-def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(from_aside: PhotoGeometry) -> None:
+def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(
+    from_aside: PhotoGeometry,
+) -> None:
     assert from_aside.yaw > 30
     looking = np.array([-0.15, 0.1])
     rig, camera, fitted = from_aside.rig, from_aside.camera, np.array([[0.02, 0.0], [0.05, 0.02]])
@@ -73,7 +84,9 @@ def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(from_aside: P
         at = from_aside.R_cam_head @ on_ball + from_aside.t_cam_head
         landmarks[list(iris), :2] = camera.project(at[None].astype(np.float32))[0]
     landmarks[list(LEFT_IRIS), :2] += 3  # the far one is guessed
-    np.testing.assert_allclose(seen_gaze(from_aside, fitted, landmarks), [looking, looking], atol=2e-3)
+    np.testing.assert_allclose(
+        seen_gaze(from_aside, fitted, landmarks), [looking, looking], atol=2e-3
+    )
     landmarks[:, :2] = 0  # beside the eye
     np.testing.assert_array_equal(seen_gaze(from_aside, fitted, landmarks), fitted)
 
@@ -81,12 +94,20 @@ def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(from_aside: P
 def test_a_mirrored_layer_lies_on_the_other_side_facing_out(mean_head: PhotoGeometry) -> None:
     rig = mean_head.rig
     middle = mean_head.triangle_template()
-    rows = np.nonzero((rig.parts == Part.SKIN) & (middle[:, 0] > 0.02) & (middle[:, 2] > 0.0))[0][::20].astype(np.int32)
+    rows = np.nonzero((rig.parts == Part.SKIN) & (middle[:, 0] > 0.02) & (middle[:, 2] > 0.0))[0][
+        ::20
+    ].astype(np.int32)
     corners = mean_head.vertices[rig.triangles[rows]].astype(np.float64)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    layer = surface_layer(corners.mean(1) + 0.001 * normals, normals, np.full((len(rows), 2), [0.002, 0.001]),
-                          np.full((len(rows), 3), 0.5), Region.SKIN, triangles=rows)
+    layer = surface_layer(
+        corners.mean(1) + 0.001 * normals,
+        normals,
+        np.full((len(rows), 2), [0.002, 0.001]),
+        np.full((len(rows), 3), 0.5),
+        Region.SKIN,
+        triangles=rows,
+    )
     there = mirrored_layer(layer, mean_head)
     np.testing.assert_allclose(there.gaussians.means, layer.gaussians.means * [-1, 1, 1], atol=2e-3)
     np.testing.assert_allclose(there.gaussians.scales, layer.gaussians.scales, rtol=0.15)
@@ -94,13 +115,21 @@ def test_a_mirrored_layer_lies_on_the_other_side_facing_out(mean_head: PhotoGeom
     assert not there.freedom.any()
 
 
-def test_an_eye_turned_far_away_is_the_other_s_mirror_image(mean_head: PhotoGeometry, from_aside: PhotoGeometry) -> None:
+def test_an_eye_turned_far_away_is_the_other_s_mirror_image(
+    mean_head: PhotoGeometry, from_aside: PhotoGeometry
+) -> None:
     rig = mean_head.rig
     rows = np.concatenate([np.nonzero(rig.parts == eye)[0][:50] for eye in EYES]).astype(np.int32)
     corners = mean_head.vertices[rig.triangles[rows]]
     colors = np.repeat([[0.2, 0.4, 0.6], [0.9, 0.1, 0.1]], 50, axis=0)
-    eyes = surface_layer(corners.mean(1), np.tile([0.0, 0.0, -1.0], (100, 1)), np.full(100, 0.001), colors, Region.EYE,
-                         triangles=rows)
+    eyes = surface_layer(
+        corners.mean(1),
+        np.tile([0.0, 0.0, -1.0], (100, 1)),
+        np.full(100, 0.001),
+        colors,
+        Region.EYE,
+        triangles=rows,
+    )
     assert with_mirrored_far_eye(eyes, mean_head) is eyes
     both = with_mirrored_far_eye(eyes, from_aside)
     assert len(both) == 100
@@ -109,14 +138,18 @@ def test_an_eye_turned_far_away_is_the_other_s_mirror_image(mean_head: PhotoGeom
     assert (rig.parts[both.triangles[50:]] == EYES[0]).all()
 
 
-def test_hair_before_the_far_eye_is_none_where_the_near_one_is_bare(from_aside: PhotoGeometry) -> None:
+def test_hair_before_the_far_eye_is_none_where_the_near_one_is_bare(
+    from_aside: PhotoGeometry,
+) -> None:
     place = from_aside.template_map()
     with np.errstate(invalid="ignore"):
         far = np.isfinite(place[..., 0]) & (np.abs(place[..., 1]) < 0.03) & (place[..., 2] > 0.0)
     near_side = np.sign(np.nanmedian(place[..., 0]))
     far &= np.nan_to_num(place[..., 0]) * near_side < -0.025
     assert far.sum() > 50
-    assert bare_in_mirror(from_aside, far, 1.0)[far].mean() > 0.7  # the rest lies at the very outline
+    assert (
+        bare_in_mirror(from_aside, far, 1.0)[far].mean() > 0.7
+    )  # the rest lies at the very outline
     both = np.isfinite(place[..., 0])
     assert not bare_in_mirror(from_aside, both, 1.0)[far].any()
 
@@ -128,17 +161,34 @@ def _side_hair(head: PhotoGeometry, side: float) -> Layer:
     means = place @ head.R_cam_head.T + head.t_cam_head
     normals = np.tile(head.R_cam_head @ [side, 0.0, 0.0], (len(y), 1))
     light = 0.2 + 0.1 * np.sin(z * 400)
-    return surface_layer(means, normals, np.full((len(y), 2), [0.004, 0.002]), light[:, None].repeat(3, 1), Region.HAIR,
-                         along=np.tile(head.R_cam_head @ [0.0, 1.0, 0.5], (len(y), 1)))
+    return surface_layer(
+        means,
+        normals,
+        np.full((len(y), 2), [0.004, 0.002]),
+        light[:, None].repeat(3, 1),
+        Region.HAIR,
+        along=np.tile(head.R_cam_head @ [0.0, 1.0, 0.5], (len(y), 1)),
+    )
 
 
-def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(from_aside: PhotoGeometry) -> None:
+def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(
+    from_aside: PhotoGeometry,
+) -> None:
     rig = from_aside.rig
     corners = from_aside.vertices[rig.triangles[rig.parts == Part.SKIN]]
-    skin = surface_layer(corners.mean(1), np.tile([0.0, 0.0, -1.0], (len(corners), 1)), np.full(len(corners), 0.002),
-                         np.full((len(corners), 3), 0.6), Region.SKIN)
+    skin = surface_layer(
+        corners.mean(1),
+        np.tile([0.0, 0.0, -1.0], (len(corners), 1)),
+        np.full(len(corners), 0.002),
+        np.full((len(corners), 3), 0.6),
+        Region.SKIN,
+    )
     hair = _side_hair(from_aside, -1.0)
-    before, everywhere, rng = join(skin, hair), np.ones((512, 512), np.bool_), np.random.default_rng(0)
+    before, everywhere, rng = (
+        join(skin, hair),
+        np.ones((512, 512), np.bool_),
+        np.random.default_rng(0),
+    )
     whole = with_mirrored_hair(before, from_aside, everywhere, 5000, rng)
     added = whole.select(np.arange(len(whole)) >= len(before))
     assert len(added) > 0.5 * len(hair)
@@ -151,6 +201,10 @@ def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(
     assert distance.max() < 1e-4
     np.testing.assert_allclose(added.gaussians.colors, hair.gaussians.colors[mirrored], atol=1e-6)
     along = to_matrix(added.gaussians.quats.astype(np.float64))[:, :, 0] @ from_aside.R_cam_head
-    np.testing.assert_allclose(np.abs(along @ np.array([0.0, 1.0, 0.5]) / np.sqrt(1.25)), 1, atol=1e-3)
+    np.testing.assert_allclose(
+        np.abs(along @ np.array([0.0, 1.0, 0.5]) / np.sqrt(1.25)), 1, atol=1e-3
+    )
     assert len(with_mirrored_hair(before, from_aside, everywhere, 100, rng)) == len(before) + 100
-    assert len(with_mirrored_hair(before, from_aside, ~everywhere, 5000, rng)) == len(before)  # it would show beside the person
+    assert len(with_mirrored_hair(before, from_aside, ~everywhere, 5000, rng)) == len(
+        before
+    )  # it would show beside the person

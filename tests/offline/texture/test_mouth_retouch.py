@@ -16,7 +16,11 @@ from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
 from perse_live.head.landmarks import load_landmark_model
 
-_SKIN, _LIP, _TOOTH = np.array([0.8, 0.6, 0.5]), np.array([0.7, 0.35, 0.35]), np.array([0.85, 0.82, 0.75])
+_SKIN, _LIP, _TOOTH = (
+    np.array([0.8, 0.6, 0.5]),
+    np.array([0.7, 0.35, 0.35]),
+    np.array([0.85, 0.82, 0.75]),
+)
 _SHAPE, _UNIT = (512, 512), 1.0
 
 
@@ -28,7 +32,12 @@ def _landmarks(**actions: float) -> Float64Array:
 
 
 def _outer_lips(landmarks: Float64Array) -> BoolArray:
-    ring = (lm.OUTER_LIP_CORNERS[0], *lm.OUTER_LIP_UPPER, lm.OUTER_LIP_CORNERS[1], *reversed(lm.OUTER_LIP_LOWER))
+    ring = (
+        lm.OUTER_LIP_CORNERS[0],
+        *lm.OUTER_LIP_UPPER,
+        lm.OUTER_LIP_CORNERS[1],
+        *reversed(lm.OUTER_LIP_LOWER),
+    )
     return polygon(landmarks[list(ring)], _SHAPE)
 
 
@@ -61,7 +70,9 @@ def test_folds_of_a_smile_fade_and_moles_elsewhere_stay() -> None:
     before, after = (float((_SKIN - shown[clear]).mean()) for shown in (image, faded))
     assert after < 0.55 * before
     np.testing.assert_allclose(faded[mole > 0], image[mole > 0], atol=0.01)
-    np.testing.assert_array_equal(without_folds(image, ~_outer_lips(points), points, _UNIT, {"nasolabial": 0.0}), image)
+    np.testing.assert_array_equal(
+        without_folds(image, ~_outer_lips(points), points, _UNIT, {"nasolabial": 0.0}), image
+    )
 
 
 def test_a_frown_s_furrows_fade_and_brows_stay() -> None:

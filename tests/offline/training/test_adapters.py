@@ -24,8 +24,14 @@ from toys import toy_avatar
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
     toy = toy_avatar(gaussians=300)
-    return replace(toy, decoder=toy_decoder(), attributes=(toy_learned(toy, "beard", "beard"),
-                                                           toy_learned(toy, "stubble", "beard", seed=1)))
+    return replace(
+        toy,
+        decoder=toy_decoder(),
+        attributes=(
+            toy_learned(toy, "beard", "beard"),
+            toy_learned(toy, "stubble", "beard", seed=1),
+        ),
+    )
 
 
 def learned(avatar: Avatar, k: int = 0) -> LearnedAttribute:
@@ -36,7 +42,10 @@ def learned(avatar: Avatar, k: int = 0) -> LearnedAttribute:
 
 def test_peft_decodes_as_the_runtime_does(avatar: Avatar) -> None:
     network = as_peft(avatar, ["beard", "stubble"])
-    assert isinstance(network.model, PeftModel) and set(network.model.peft_config) == {"beard", "stubble"}
+    assert isinstance(network.model, PeftModel) and set(network.model.peft_config) == {
+        "beard",
+        "stubble",
+    }
     assert avatar.decoder is not None
     features = own_features(avatar)
     for reader, name in enumerate(("beard", "stubble")):
@@ -44,20 +53,30 @@ def test_peft_decodes_as_the_runtime_does(avatar: Avatar) -> None:
         rows = network.rows(torch.from_numpy(features), torch.from_numpy(codes), name)
         with torch.no_grad():
             out = network(rows, {"beard": 0.3, "stubble": torch.full((len(rows), 1), 0.6)})
-        folded = fold(avatar.decoder, [(learned(avatar).adapter, 0.3), (learned(avatar, 1).adapter, 0.6)], reader=reader)
+        folded = fold(
+            avatar.decoder,
+            [(learned(avatar).adapter, 0.3), (learned(avatar, 1).adapter, 0.6)],
+            reader=reader,
+        )
         np.testing.assert_allclose(out.numpy(), decode(folded, features, codes), atol=1e-5)
 
 
 def test_an_adapter_goes_to_a_folder_and_back(avatar: Avatar, tmp_path: Path) -> None:
     save_adapter(avatar, "beard", tmp_path)
-    assert {"adapter_config.json", "adapter_model.safetensors"} <= {path.name for path in (tmp_path / "beard").iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {
+        path.name for path in (tmp_path / "beard").iterdir()
+    }
     again = learned(load_adapter(avatar, "beard", tmp_path))
     for name in ("a1", "b1", "a2", "b2", "a3", "b3"):
-        np.testing.assert_array_equal(getattr(again.adapter, name), getattr(learned(avatar).adapter, name))
+        np.testing.assert_array_equal(
+            getattr(again.adapter, name), getattr(learned(avatar).adapter, name)
+        )
     assert again.adapter.alpha == learned(avatar).adapter.alpha
     # and peft itself opens it, on the bare decoder
     assert avatar.decoder is not None
-    opened = PeftModel.from_pretrained(DecoderModule(avatar.decoder, readers=1), str(tmp_path / "beard"))
+    opened = PeftModel.from_pretrained(
+        DecoderModule(avatar.decoder, readers=1), str(tmp_path / "beard")
+    )
     features, codes = own_features(avatar)[:20], np.ones((20, 8), np.float32)
     with torch.no_grad():
         out = opened(torch.from_numpy(np.concatenate([features, codes], 1)))
@@ -67,8 +86,10 @@ def test_an_adapter_goes_to_a_folder_and_back(avatar: Avatar, tmp_path: Path) ->
 
 def test_an_adapter_of_another_avatar_is_refused(avatar: Avatar, tmp_path: Path) -> None:
     save_adapter(avatar, "beard", tmp_path)
-    for other in (replace(avatar, colors=np.clip(avatar.colors + np.float32(0.01), 0, 1)),
-                  replace(avatar, decoder=toy_decoder(seed=9))):
+    for other in (
+        replace(avatar, colors=np.clip(avatar.colors + np.float32(0.01), 0, 1)),
+        replace(avatar, decoder=toy_decoder(seed=9)),
+    ):
         with pytest.raises(UserError, match="trained for another avatar"):
             load_adapter(other, "beard", tmp_path)
     with pytest.raises(UserError, match="no attribute 'hat': there are beard, stubble"):
@@ -93,6 +114,7 @@ def test_a_broken_folder_is_one_clear_line(avatar: Avatar, tmp_path: Path) -> No
 
 
 # ----- how parts travel
+
 
 def test_travellers_end_up_where_the_others_are_and_neighbours_stay_neighbours() -> None:
     random = np.random.default_rng(0)

@@ -36,7 +36,10 @@ from runtime.stage import Motion, Stage
 from stand_in_gsplat import StandInForGsplat
 from toys import toy_avatar
 
-SHORT = FitConfig(RegressionConfig(steps=120, steps_in_place=100, steps_among_mates=320, drawn_steps=6), LiftConfig(steps=30))
+SHORT = FitConfig(
+    RegressionConfig(steps=120, steps_in_place=100, steps_among_mates=320, drawn_steps=6),
+    LiftConfig(steps=30),
+)
 BACK = (0.5, 0.5, 0.5)
 
 
@@ -48,10 +51,18 @@ def bare() -> Avatar:
 def beard(avatar: Avatar, name: str = "beard", *, seed: int = 0) -> Attribute:
     """Near enough to its start that the toys' wild triangles do not matter."""
     look = toy_attribute(avatar, name, "beard", seed=seed, moved=0)
-    near = look.added.surface_start + 0.1 * (look.added.surface.positions - look.added.surface_start)
+    near = look.added.surface_start + 0.1 * (
+        look.added.surface.positions - look.added.surface_start
+    )
     close = look.added.rigid_start + 0.1 * (look.added.rigid.means - look.added.rigid_start)
-    return replace(look, added=replace(look.added, surface=replace(look.added.surface, positions=near),
-                                       rigid=replace(look.added.rigid, means=close)))
+    return replace(
+        look,
+        added=replace(
+            look.added,
+            surface=replace(look.added.surface, positions=near),
+            rigid=replace(look.added.rigid, means=close),
+        ),
+    )
 
 
 def fitted(avatar: Avatar, look: Attribute) -> Avatar:
@@ -60,10 +71,16 @@ def fitted(avatar: Avatar, look: Attribute) -> Avatar:
 
 def drawn(avatar: Avatar, size: int = 96, yaw: float = 0) -> np.ndarray:
     motion = Motion(expression(), np.zeros((2, 2), np.float32), facing_pose(avatar, yaw=yaw))
-    return Stage(avatar, avatar.source.camera.resized(size, size), threads=1).draw(motion, background=BACK).copy()
+    return (
+        Stage(avatar, avatar.source.camera.resized(size, size), threads=1)
+        .draw(motion, background=BACK)
+        .copy()
+    )
 
 
-def test_the_decoder_knows_what_the_avatar_looks_like_and_is_the_same_every_time(bare: Avatar) -> None:
+def test_the_decoder_knows_what_the_avatar_looks_like_and_is_the_same_every_time(
+    bare: Avatar,
+) -> None:
     from offline.training.base_decoder import own_features
     from perse_live.decoder.network import decode, fold
 
@@ -77,11 +94,16 @@ def test_the_decoder_knows_what_the_avatar_looks_like_and_is_the_same_every_time
     assert with_decoder(bare) is bare
 
 
-def test_what_is_learnt_looks_as_the_teacher_at_full_weight_and_is_absent_at_none(bare: Avatar) -> None:
+def test_what_is_learnt_looks_as_the_teacher_at_full_weight_and_is_absent_at_none(
+    bare: Avatar,
+) -> None:
     look = beard(bare)
     learned = fitted(bare, look)
     assert worn(learned, learned.attributes, {"beard": 0.0}) is learned
-    taught_so, decoded = worn(bare, (look,), {"beard": 1.0}), worn(learned, learned.attributes, {"beard": 1.0})
+    taught_so, decoded = (
+        worn(bare, (look,), {"beard": 1.0}),
+        worn(learned, learned.attributes, {"beard": 1.0}),
+    )
     np.testing.assert_allclose(decoded.rigid.means, taught_so.rigid.means, atol=3e-4)
     assert np.abs(decoded.colors - taught_so.colors).mean() < 0.01
     assert np.abs(decoded.opacities - taught_so.opacities).mean() < 0.03
@@ -97,19 +119,30 @@ def test_others_stay_bit_for_bit_and_one_of_the_same_name_takes_its_place(bare: 
     assert second.attributes[0] is first.attributes[0] and second.decoder is first.decoder
     again = fitted(second, beard(bare, seed=2))
     assert [one.name for one in again.attributes] == ["beard", "stubble"]
-    assert again.attributes[1] is second.attributes[1] and again.attributes[0] is not second.attributes[0]
+    assert (
+        again.attributes[1] is second.attributes[1]
+        and again.attributes[0] is not second.attributes[0]
+    )
     halfway = worn(second, second.attributes, {"beard": 0.5, "stubble": 0.5})
     count = len(bare.rigid.means)
-    before, after = (worn(second, second.attributes, {name: 1.0}).rigid.means[count:] for name in ("beard", "stubble"))
-    mine = halfway.rigid.means[count:count + len(before)]
+    before, after = (
+        worn(second, second.attributes, {name: 1.0}).rigid.means[count:]
+        for name in ("beard", "stubble")
+    )
+    mine = halfway.rigid.means[count : count + len(before)]
     # on its way to the other part, not where it was
-    assert np.linalg.norm(mine.mean(0) - after.mean(0)) < np.linalg.norm(before.mean(0) - after.mean(0))
+    assert np.linalg.norm(mine.mean(0) - after.mean(0)) < np.linalg.norm(
+        before.mean(0) - after.mean(0)
+    )
 
 
 def test_an_avatar_keeps_what_it_learnt_in_its_file(bare: Avatar, tmp_path: Path) -> None:
     look = beard(bare)
     hidden = np.arange(len(look.ids)) % 2 == 0
-    learned = fitted(with_secondary_motion(bare), replace(look, opacities=np.where(hidden, 0, 1).astype(np.float32)))
+    learned = fitted(
+        with_secondary_motion(bare),
+        replace(look, opacities=np.where(hidden, 0, 1).astype(np.float32)),
+    )
     save_avatar(tmp_path / "me.perse", learned)
     again = load_avatar(tmp_path / "me.perse")
     assert again.attributes[0].correctives is not None
@@ -132,44 +165,82 @@ def test_shapes_of_the_face_are_linear_and_need_no_rows(bare: Avatar) -> None:
 def test_tints_reach_the_hair_of_a_beard(bare: Avatar) -> None:
     from perse_live.regions import Region
 
-    hairy = replace(bare, regions=np.where(np.arange(len(bare)) % 2 == 0, Region.HAIR, bare.regions).astype(np.uint8),
-                    opacities=np.full_like(bare.opacities, 0.9), decoder=None, attributes=())
+    hairy = replace(
+        bare,
+        regions=np.where(np.arange(len(bare)) % 2 == 0, Region.HAIR, bare.regions).astype(np.uint8),
+        opacities=np.full_like(bare.opacities, 0.9),
+        decoder=None,
+        attributes=(),
+    )
     hairy = with_decoder(hairy)
     ids = np.nonzero(hairy.regions == Region.HAIR)[0].astype(np.int32)
     red = np.tile(np.array([0.8, 0.1, 0.1], np.float32), (len(ids), 1))
     nothing = toy_attribute(hairy, "hair-red", "hair", changed=0, moved=0)
-    look = replace(nothing, ids=ids, colors=red, opacities=hairy.opacities[ids], added=nothing_added())
+    look = replace(
+        nothing, ids=ids, colors=red, opacities=hairy.opacities[ids], added=nothing_added()
+    )
     avatar = fitted(fitted(hairy, look), beard(hairy))
     assert isinstance(avatar.attributes[0], LearnedAttribute) and avatar.attributes[0].tints_hair
-    shown = [worn(avatar, avatar.attributes, {"beard": 1.0, "hair-red": weight}).colors[-20:] for weight in (0.0, 1.0)]
+    shown = [
+        worn(avatar, avatar.attributes, {"beard": 1.0, "hair-red": weight}).colors[-20:]
+        for weight in (0.0, 1.0)
+    ]
     assert np.abs(shown[1] - red[0]).mean() < 0.35 * np.abs(shown[0] - red[0]).mean()
 
 
 # ----- known from pictures only
 
-def pictures(avatar: Avatar, look: Attribute, yaws: tuple[float, ...] = (0, 20, -20)) -> list[TrainingFrame]:
+
+def pictures(
+    avatar: Avatar, look: Attribute, yaws: tuple[float, ...] = (0, 20, -20)
+) -> list[TrainingFrame]:
     camera, frames = avatar.source.camera.resized(96, 96), []
     for yaw in yaws:
-        bare, shown = (drawn(worn(avatar, (look,), {look.name: weight}), yaw=yaw).astype(np.float32) for weight in (0.0, 1.0))
+        bare, shown = (
+            drawn(worn(avatar, (look,), {look.name: weight}), yaw=yaw).astype(np.float32)
+            for weight in (0.0, 1.0)
+        )
         mask = (np.abs(shown - bare).max(2) > 1).astype(np.float32)
-        frames.append(TrainingFrame((shown / 255).astype(np.float32), mask, camera, facing_pose(avatar, yaw=yaw), expression(),
-                                    np.zeros((2, 2), np.float32)))
+        frames.append(
+            TrainingFrame(
+                (shown / 255).astype(np.float32),
+                mask,
+                camera,
+                facing_pose(avatar, yaw=yaw),
+                expression(),
+                np.zeros((2, 2), np.float32),
+            )
+        )
     return frames
 
 
 def test_pictures_alone_teach_a_look(bare: Avatar) -> None:
     ids = np.arange(0, len(bare.surface.triangles), 2, dtype=np.int32)
-    truth = replace(toy_attribute(bare, "paint", "make-up", changed=0, moved=0), added=nothing_added(), ids=ids,
-                    colors=np.clip(bare.colors[ids] + np.array([0.4, -0.2, 0.1], np.float32), 0, 1),
-                    opacities=bare.opacities[ids])
+    truth = replace(
+        toy_attribute(bare, "paint", "make-up", changed=0, moved=0),
+        added=nothing_added(),
+        ids=ids,
+        colors=np.clip(bare.colors[ids] + np.array([0.4, -0.2, 0.1], np.float32), 0, 1),
+        opacities=bare.opacities[ids],
+    )
     start = replace(truth, colors=bare.colors[ids])
     teacher = TeacherAttribute(start, known=False)
-    avatar = fit_attribute(bare, teacher, pictures(bare, truth), progress=lambda *_: None, config=SHORT)
-    goal, before, after = (drawn(one).astype(float) for one in (worn(bare, (truth,), {"paint": 1.0}), bare,
-                                                                worn(avatar, avatar.attributes, {"paint": 1.0})))
+    avatar = fit_attribute(
+        bare, teacher, pictures(bare, truth), progress=lambda *_: None, config=SHORT
+    )
+    goal, before, after = (
+        drawn(one).astype(float)
+        for one in (
+            worn(bare, (truth,), {"paint": 1.0}),
+            bare,
+            worn(avatar, avatar.attributes, {"paint": 1.0}),
+        )
+    )
     assert np.square(after - goal).mean() < 0.15 * np.square(before - goal).mean()
     shown = worn(avatar, avatar.attributes, {"paint": 1.0})
-    np.testing.assert_array_equal(shown.surface.positions, bare.surface.positions)  # own Gaussians only move where they may
+    np.testing.assert_array_equal(
+        shown.surface.positions, bare.surface.positions
+    )  # own Gaussians only move where they may
 
 
 def test_a_shot_draws_what_the_wardrobe_has(bare: Avatar) -> None:
@@ -180,44 +251,80 @@ def test_a_shot_draws_what_the_wardrobe_has(bare: Avatar) -> None:
     shot = shots_along(rows, views_of(bare, look))[0]
     motion = Motion(expression(), np.zeros((2, 2), np.float32), facing_pose(bare))
     gaussians = Stage(worn(bare, (look,), {"beard": 1.0}), shot.camera, threads=1).pose(motion)
-    expected = CpuRasterizer(shot.camera.width, shot.camera.height, threads=1).render(gaussians, shot.camera, background=BACKDROP)
+    expected = CpuRasterizer(shot.camera.width, shot.camera.height, threads=1).render(
+        gaussians, shot.camera, background=BACKDROP
+    )
     np.testing.assert_allclose(shot.target.numpy(), expected / 255, atol=0.02)
 
 
-@pytest.mark.parametrize(("change", "frames", "what"), [
-    ({}, 0, "pictures only, and there are none"),
-    ({"ids": np.array([10**6], np.int32), "colors": np.zeros((1, 3), np.float32), "opacities": np.zeros(1, np.float32)}, 1,
-     "made for another avatar"),
-])
-def test_what_cannot_be_learnt_is_one_clear_line(bare: Avatar, change: dict[str, np.ndarray], frames: int, what: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "frames", "what"),
+    [
+        ({}, 0, "pictures only, and there are none"),
+        (
+            {
+                "ids": np.array([10**6], np.int32),
+                "colors": np.zeros((1, 3), np.float32),
+                "opacities": np.zeros(1, np.float32),
+            },
+            1,
+            "made for another avatar",
+        ),
+    ],
+)
+def test_what_cannot_be_learnt_is_one_clear_line(
+    bare: Avatar, change: dict[str, np.ndarray], frames: int, what: str
+) -> None:
     look = replace(beard(bare), **change)
     given = pictures(bare, beard(bare))[:frames]
     with pytest.raises(UserError, match=what):
-        fit_attribute(bare, TeacherAttribute(look, known=False), given, progress=lambda *_: None, config=SHORT)
+        fit_attribute(
+            bare, TeacherAttribute(look, known=False), given, progress=lambda *_: None, config=SHORT
+        )
 
 
 # ----- how it comes in
 
-def test_a_solid_thing_comes_piece_by_piece_and_what_is_under_a_piece_goes_with_it(bare: Avatar) -> None:
+
+def test_a_solid_thing_comes_piece_by_piece_and_what_is_under_a_piece_goes_with_it(
+    bare: Avatar,
+) -> None:
     import torch
 
     look = toy_attribute(bare, "hat", "hat", moved=0, on_surface=0, free=60)
     times = np.linspace(0, 0.9, 60, dtype=np.float32)
-    hat = replace(look, added=replace(look.added, appear=times, opacities=np.ones(60, np.float32), least_size=1.0, solid=True,
-                                      rigid_start=look.added.rigid.means))
+    hat = replace(
+        look,
+        added=replace(
+            look.added,
+            appear=times,
+            opacities=np.ones(60, np.float32),
+            least_size=1.0,
+            solid=True,
+            rigid_start=look.added.rigid.means,
+        ),
+    )
     rows = rows_of(bare, hat)
-    shown = rows.at(torch.full((len(rows), 1), 0.5))[rows.own:, OPACITY].numpy()
+    shown = rows.at(torch.full((len(rows), 1), 0.5))[rows.own :, OPACITY].numpy()
     assert (shown[times < 0.39] == 1).all() and (shown[times > 0.51] == 0).all()
-    near = np.linalg.norm(places_at_rest(bare.rig, bare.surface, bare.rigid)[hat.ids][:, None] - hat.added.rigid.means[None],
-                          axis=2).argmin(1)
-    later = rows.appear[:rows.own, 0].numpy() - times[near]
+    near = np.linalg.norm(
+        places_at_rest(bare.rig, bare.surface, bare.rigid)[hat.ids][:, None]
+        - hat.added.rigid.means[None],
+        axis=2,
+    ).argmin(1)
+    later = rows.appear[: rows.own, 0].numpy() - times[near]
     assert (later >= 0).all() and (later < 0.1).all()
 
 
 def test_hair_that_is_taken_away_goes_from_below(bare: Avatar) -> None:
     ids = np.arange(len(bare.surface.triangles), dtype=np.int32)
     nothing = replace(toy_attribute(bare, "hair-shaved", "hair", moved=0), added=nothing_added())
-    rows = rows_of(bare, replace(nothing, ids=ids, colors=bare.colors[ids], opacities=np.zeros(len(ids), np.float32)))
+    rows = rows_of(
+        bare,
+        replace(
+            nothing, ids=ids, colors=bare.colors[ids], opacities=np.zeros(len(ids), np.float32)
+        ),
+    )
     heights = places_at_rest(bare.rig, bare.surface, bare.rigid)[ids, 1]
     order = np.argsort(heights)
     begins = rows.appear[:, 0].numpy()[order]
@@ -230,8 +337,12 @@ def test_the_taught_and_the_learnt_end_alike_and_begin_with_nothing(bare: Avatar
     taught_so = Taught(bare, look)
     full = worn(bare, (look,), {"beard": 1.0})
     for name in ("colors", "opacities"):
-        np.testing.assert_allclose(getattr(taught_so.at(1.0), name), getattr(full, name), atol=UNSEEN)
-    np.testing.assert_allclose(taught_so.at(1.0).surface.positions, full.surface.positions, rtol=1e-3, atol=2e-3)
+        np.testing.assert_allclose(
+            getattr(taught_so.at(1.0), name), getattr(full, name), atol=UNSEEN
+        )
+    np.testing.assert_allclose(
+        taught_so.at(1.0).surface.positions, full.surface.positions, rtol=1e-3, atol=2e-3
+    )
     np.testing.assert_allclose(taught_so.at(1.0).rigid.means, full.rigid.means, atol=1e-5)
     begun = taught_so.at(0.0)
     np.testing.assert_array_equal(drawn(begun), drawn(bare))
@@ -241,19 +352,33 @@ def test_a_pace_evens_out_what_the_way_does_not() -> None:
     changes = np.array([[k + 1.0 for k in range(40)], [k + 2.0 for k in range(40)]])
     pace = pace_of(changes)
     assert pace is not None and pace[0] == 0 and pace[-1] == 1 and (np.diff(pace) > 0).all()
-    gone = np.interp(pace, np.linspace(0, 1, 41), np.concatenate([[0], np.cumsum(changes[0])]) / changes[0].sum())
+    gone = np.interp(
+        pace, np.linspace(0, 1, 41), np.concatenate([[0], np.cumsum(changes[0])]) / changes[0].sum()
+    )
     assert np.diff(gone).max() < 1.1 / 40 < 1.9 / 40 < (changes[0].max() / changes[0].sum())
     assert pace_of(np.zeros((3, 40))) is None
 
 
-def test_shots_are_drawn_by_gsplat_as_they_are_here(bare: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shots_are_drawn_by_gsplat_as_they_are_here(
+    bare: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through a stand-in for gsplat, on the CPU: what is handed over has the right shapes, and gradients come back."""
     import torch
 
     monkeypatch.setitem(sys.modules, "gsplat", StandInForGsplat("gsplat"))
 
-    def by_gsplat(means: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor,
-                  camera: Camera, /, *, background: tuple[float, float, float], threads: int) -> torch.Tensor:
+    def by_gsplat(
+        means: torch.Tensor,
+        quats: torch.Tensor,
+        scales: torch.Tensor,
+        opacities: torch.Tensor,
+        colors: torch.Tensor,
+        camera: Camera,
+        /,
+        *,
+        background: tuple[float, float, float],
+        threads: int,
+    ) -> torch.Tensor:
         screen = cuda.screen_of(camera, background, torch.device("cpu"))
         return torch.cat(cuda.draw(screen, means, quats, scales, opacities, colors), -1)
 
@@ -275,16 +400,22 @@ def test_shots_are_drawn_by_gsplat_as_they_are_here(bare: Avatar, monkeypatch: p
     assert (gradients[0] - gradients[1]).norm() < 0.02 * gradients[0].norm()
 
 
-def test_a_shot_is_uploaded_once_and_not_for_every_step(bare: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shot_is_uploaded_once_and_not_for_every_step(
+    bare: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
 
     look = beard(bare)
     rows, shot = rows_of(bare, look), views_of(bare, look)[0]
     uploads: list[int] = []
     real = torch.from_numpy
-    monkeypatch.setattr(torch, "from_numpy", lambda array: (uploads.append(len(array)), real(array))[1])
+    monkeypatch.setattr(
+        torch, "from_numpy", lambda array: (uploads.append(len(array)), real(array))[1]
+    )
     shot = replace(shot, camera=shot.camera.resized(24, 24))
-    first, again = (shot.draw(rows.at(torch.full((len(rows), 1), 0.7)), rows.before) for _ in range(2))
+    first, again = (
+        shot.draw(rows.at(torch.full((len(rows), 1), 0.7)), rows.before) for _ in range(2)
+    )
     assert torch.equal(first, again)
     assert uploads.count(len(shot.start)) == len(vars(shot.start))
 
