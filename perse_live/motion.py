@@ -1,9 +1,9 @@
 """What an avatar does, as a stream of small messages: quantised, each the difference to the last key message.
 
-A message that refers to a key message needs no other one, so that any may be lost on the way. It holds 52 expression values,
-gaze, poses of head and shoulders, secondary motion and attribute weights: a byte for the kind (0 key, 1 difference), then
+A message that refers to a key message needs no other one, so that any may be lost or overtaken on the way. It holds 52 expression
+values, gaze, poses of head and shoulders, secondary motion and attribute weights: a byte for the kind (0 key, 1 difference), then
 numbers as LEB128: the key message's number, the milliseconds, in a key message the count of values, and the values as `_runs`
-lays them out.
+lays them out. `runtime/web/page/motion.js` decodes the same in a browser; `perse_live/motion_file.py` keeps them in a file.
 """
 
 from __future__ import annotations
@@ -73,6 +73,12 @@ class MotionEncoder:
     def __init__(self) -> None:
         self._key: Steps | None = None
         self._number, self._key_time = -1, 0.0
+        self._key_message = b""
+
+    @property
+    def key_message(self) -> bytes:
+        """The last key message, to be sent again to who joins late or has lost it; empty before the first."""
+        return self._key_message
 
     def encode(self, state: MotionState, time: float) -> bytes:
         """A state as a message. time: seconds since the stream began, growing."""
@@ -87,7 +93,8 @@ class MotionEncoder:
             self._number += 1
         head = bytes([kind]) + _varint(self._number) + _varint(round(1000 * time))
         if kind == _KEY:
-            return head + _varint(len(steps)) + _runs(steps)
+            self._key_message = head + _varint(len(steps)) + _runs(steps)
+            return self._key_message
         return head + _runs(steps - self._key)
 
 
@@ -111,8 +118,11 @@ class MotionDecoder:
             count = next(numbers, 0)
             if not _FIXED <= count <= _FIXED + MOST_ATTRIBUTES:
                 raise MessageError(f"{count} values in it")
-            self._key, self._number = _unrolled(numbers, count), number
-            return _state(self._key), time
+            steps = _unrolled(numbers, count)
+            state = _state(steps)
+            if number >= self._number:  # else a newer one has overtaken it
+                self._key, self._number = steps, number
+            return state, time
         if message[0] != _DIFFERENCE:
             raise MessageError(f"of kind {message[0]}")
         if self._key is None or number != self._number:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from playwright._impl._driver import compute_driver_executable  # which comes with Node
 
 from perse_live import cli
 from perse_live.animate import HeadPose
@@ -27,6 +32,7 @@ from runtime.live.scripted import performance_script
 from runtime.replay import motion_of
 from runtime.sinks.motion import MotionSink
 from runtime.stage import Motion
+from runtime.web.pages import PAGE_FOLDER
 from toys import toy_avatar
 
 _HEADER = MotionHeader(128, 96, 30.0, "bottom-right", "d9dbde", ("hat",))
@@ -82,6 +88,91 @@ def test_a_difference_to_a_lost_key_message_says_nothing() -> None:
     assert decoder.decode(encoder.encode(_random_state(2, 1), 2.1)) is not None, (
         "a new key message after two seconds"
     )
+    late = MotionDecoder()
+    assert late.decode(encoder.encode(_random_state(3, 1), 2.2)) is None
+    assert late.decode(encoder.key_message) is not None
+    assert late.decode(encoder.encode(_random_state(4, 1), 2.3)) is not None
+
+
+def test_a_key_message_that_was_overtaken_does_not_replace_a_newer_one() -> None:
+    encoder, decoder = MotionEncoder(), MotionDecoder()
+    old = encoder.encode(_random_state(0, 2), 0.0)
+    decoder.decode(encoder.encode(_random_state(1, 2), 3.0))
+    assert decoder.decode(old) is not None
+    state = _random_state(2, 2)
+    found = decoder.decode(encoder.encode(state, 3.1))
+    assert found is not None
+    assert np.abs(found[0].expression - state.expression).max() <= 0.5 / 255 + 1e-6
+
+
+_NODE_PROGRAM = """
+import { createInterface } from "node:readline";
+const { MotionDecoder } = await import("data:text/javascript," + encodeURIComponent(process.argv[1]));
+for await (const line of createInterface({ input: process.stdin })) {
+  const decoder = new MotionDecoder();
+  const decoded = JSON.parse(line).map((message) => {
+    try { return decoder.decode(Uint8Array.from(message)); } catch { return null; }
+  });
+  console.log(JSON.stringify(decoded));
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[subprocess.Popen[str]]:
+    """The browser's decoder, in a process that takes lists of messages as lines of JSON and answers with their states."""
+    program, _ = compute_driver_executable()
+    words = [str(program), "--input-type=module", "--eval", _NODE_PROGRAM, "--"]
+    with subprocess.Popen(
+        [*words, (PAGE_FOLDER / "motion.js").read_text()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _values(state: MotionState, time: float) -> np.ndarray:
+    """A state in one row."""
+    parts = (state.expression, state.gaze, state.R_cam_head, state.t_cam_head, state.R_cam_body)
+    return np.concatenate([[time], *map(np.ravel, parts), state.secondary, state.weights])
+
+
+def _their_values(their: dict[str, Any]) -> np.ndarray:
+    """The same of what the browser's decoder says."""
+    turns = from_axis_angle(np.array([their["head"], their["body"]]))
+    parts = (their["expression"], their["gaze"], turns[0], their["place"], turns[1])
+    return np.concatenate(
+        [[their["time"]], *map(np.ravel, parts), their["secondary"], their["weights"]]
+    )
+
+
+@given(seed=st.integers(0, 2**32 - 1), attributes=st.integers(0, 60), loss=st.floats(0, 0.8))
+def test_the_browser_decodes_the_same_whatever_is_lost_overtaken_or_damaged(
+    seed: int, attributes: int, loss: float, node: subprocess.Popen[str]
+) -> None:
+    rng, encoder = np.random.default_rng(seed), MotionEncoder()
+    sent = [encoder.encode(_random_state(seed + k, attributes), 0.4 * k) for k in range(16)]
+    order = np.argsort(np.arange(len(sent)) + rng.uniform(0, 3, len(sent)))
+    messages = [bytearray(sent[k]) for k in order if rng.random() >= loss]
+    for message in messages:
+        if rng.random() < 0.1:
+            message[rng.integers(len(message))] = rng.integers(256)
+    assert node.stdin is not None and node.stdout is not None
+    node.stdin.write(json.dumps([list(message) for message in messages]) + "\n")
+    node.stdin.flush()
+    theirs, decoder = json.loads(node.stdout.readline()), MotionDecoder()
+    assert len(theirs) == len(messages)
+    for message, their in zip(messages, theirs, strict=True):
+        try:
+            ours = decoder.decode(bytes(message))
+        except MessageError:
+            ours = None
+        assert (ours is None) == (their is None)
+        if ours is not None:
+            np.testing.assert_allclose(_their_values(their), _values(*ours), atol=2e-6)
 
 
 @given(data=st.binary(max_size=200), kind=st.integers(0, 3))
