@@ -56,6 +56,7 @@ class Governor:
 
     def __init__(self, target_fps: float) -> None:
         """target_fps: frames per second to keep."""
+        self.target_fps = target_fps
         self._budget = 1 / target_fps
         self._times: deque[tuple[float, float]] = deque()
         self._rung, self._changed = 0, -np.inf
@@ -142,4 +143,4 @@ class Governor:
             if effort.gaussians < 1
             else ""
         )
-        return f"drawing at {effort.scale:.0%} size{fewer} to keep {1 / self._budget:.0f} fps"
+        return f"drawing at {effort.scale:.0%} size{fewer} to keep {self.target_fps:.0f} fps"

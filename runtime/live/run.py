@@ -30,11 +30,12 @@ from runtime.hotkeys.global_keys import GlobalKeys
 from runtime.hotkeys.terminal_keys import TerminalKeys
 from runtime.live.actions import GAIN_REGIONS, SetBadge, SetPicture, SetVirtualCamera, parse_action
 from runtime.live.clock import StageClock
+from runtime.live.config import LiveConfig
 from runtime.live.control import Control
 from runtime.live.feeds import Feed, MotionFeed, PictureFeed
 from runtime.live.painter import Actor, actor_of, backdrop_of
 from runtime.live.scripted import idle_script, performance_script
-from runtime.live.session import LiveConfig, LiveSession
+from runtime.live.session import LiveSession
 from runtime.live.settings import Settings
 from runtime.live.thinning import share_for, thinned
 from runtime.sinks.contract import Recorder

@@ -15,11 +15,12 @@ import numpy as np
 from perse_live.arrays import UInt8Array
 from pictures import astronaut_before_camera
 from runtime.live.clock import StageClock
+from runtime.live.config import LiveConfig
 from runtime.live.feeds import Feed, PictureFeed
 from runtime.live.frames import CapturedFrame, DrawnFrame
 from runtime.live.painter import Actor
 from runtime.live.scripted import Scripted, idle_script
-from runtime.live.session import LiveConfig, LiveSession
+from runtime.live.session import LiveSession
 from runtime.performance import idling
 from runtime.sinks.contract import Sink
 from runtime.sinks.recording import RecordingSink

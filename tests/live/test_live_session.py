@@ -519,7 +519,7 @@ def test_state_and_stats_are_as_documented(me: Actor, tmp_path: Path) -> None:
 
 
 def test_notices_are_shown_for_a_moment(me: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.live.session._NOTICE_SECONDS", 0.5)
+    monkeypatch.setattr("runtime.live.notices.NOTICE_SECONDS", 0.5)
     with running([me], script=motionless()) as session:
         session.notice("F9 is taken by another program")
         assert told(session)["notices"] == ["F9 is taken by another program"]
