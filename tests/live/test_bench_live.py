@@ -150,6 +150,7 @@ def test_processor_time_is_known_by_what_a_thread_does() -> None:
     spinner.start()
     try:
         times.begin()
+        time.sleep(0.5)  # the system counts in steps of 10 ms
         while not (measured := times.end())[1].get("spinner"):
             time.sleep(0.05)
     finally:

@@ -55,12 +55,12 @@ class RoleTimes:
 
     def begin(self) -> None:
         """What was before does not count."""
-        self._start, self._before = time.monotonic(), thread_seconds(self._process)
-        self._total = _total(self._process)
+        self._start = time.monotonic()
+        self._total = _total(self._process)  # first here and last in `end`: it covers all roles
+        self._before = thread_seconds(self._process)
 
     def end(self) -> tuple[float, dict[str, float]]:
         """Processor seconds a second: of all threads, ended ones too, and of those that are alive by role, largest first."""
-        seconds = time.monotonic() - self._start
         roles = thread_roles(
             self._process,
             {one.native_id: one.name for one in threading.enumerate() if one.native_id},
@@ -68,12 +68,14 @@ class RoleTimes:
         spent: Counter[str] = Counter()
         for number, used in thread_seconds(self._process).items():
             spent[roles.get(number, UNNAMED)] += used - self._before.get(number, 0.0)  # pyright: ignore[reportArgumentType]
+        total = _total(self._process) - self._total
+        seconds = time.monotonic() - self._start
         by_role = {
             role: round(used / seconds, 3)
             for role, used in spent.most_common()
             if used / seconds >= 0.001
         }
-        return round((_total(self._process) - self._total) / seconds, 3), by_role
+        return round(total / seconds, 3), by_role
 
 
 @contextlib.contextmanager
