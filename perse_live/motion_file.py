@@ -7,6 +7,7 @@ are what a session draws beyond the 52 actions; they are differences to the last
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ _OFFSETS = (478, 3)
 _STEPS = 20_000  # of a metre: 0.05 mm
 _MESSAGE, _OFFSET = 0, 1
 _LONGEST_RECORD = 1 << 16  # bytes
+_MOST_OFFSET = 1 << 15  # steps: what the writer clips to
+_LONGEST_SECONDS = 7 * 24 * 3600.0
+_BADGES = ("top-left", "top-right", "bottom-left", "bottom-right", "off")
+# never a path: the picture behind an avatar is the owner's, and a recording may come from somebody else
+_BACKGROUND = re.compile(r"[0-9a-f]{6}|green|photo|alpha|image")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class MotionHeader:
     badge: str
     """The badge's corner, or "off"."""
     background: str
+    """Six hexadecimal digits of a colour, "green", "photo", "alpha", or "image" for a picture that is not in the file."""
     attributes: tuple[str, ...]
     """Names, in the order of the weights."""
 
@@ -70,7 +77,7 @@ class MotionWriter:
 
     def write(self, frame: MotionFrame) -> None:
         """Append a moment."""
-        offsets = np.rint(frame.offsets * _STEPS).astype(np.int64).clip(-32768, 32767)
+        offsets = np.rint(frame.offsets * _STEPS).astype(np.int64).clip(-_MOST_OFFSET, _MOST_OFFSET)
         packed = zlib.compress((offsets - self._before).astype("<i4").tobytes(), 1)
         self._before = offsets
         self._record(_OFFSET, packed)
@@ -102,6 +109,8 @@ def read_motion(path: Path) -> Generator[MotionFrame, None, None]:
             try:
                 if head[0] == _OFFSET:
                     offsets = offsets + _unpacked(content)
+                    if np.abs(offsets).max() > _MOST_OFFSET:
+                        raise MessageError("has offsets out of range")
                     continue
                 decoded = decoder.decode(content)
             except (MessageError, zlib.error) as error:
@@ -111,7 +120,7 @@ def read_motion(path: Path) -> Generator[MotionFrame, None, None]:
             if decoded is None:
                 continue
             state, time = decoded
-            if len(state.weights) != len(header.attributes) or time < last:
+            if len(state.weights) != len(header.attributes) or not last <= time <= _LONGEST_SECONDS:
                 raise UserError(
                     f"{path} is damaged: its messages do not fit its header: record it again"
                 )
@@ -157,6 +166,8 @@ def _header(file: IO[bytes], path: Path) -> MotionHeader:
         and 16 <= header.height <= 4096
         and header.width % 2 == header.height % 2 == 0
         and 1 <= header.fps <= 240
+        and header.badge in _BADGES
+        and _BACKGROUND.fullmatch(header.background)
     ):
         raise UserError(wrong)
     return header

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +26,7 @@ from perse_live.avatar import save_avatar
 from perse_live.errors import UserError
 from perse_live.film.reader import open_film
 from perse_live.motion import MessageError, MotionDecoder, MotionEncoder, MotionState
-from perse_live.motion_file import MotionFrame, MotionHeader, read_header, read_motion
+from perse_live.motion_file import MotionFrame, MotionHeader, MotionWriter, read_header, read_motion
 from perse_live.outputs import written_by_us
 from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.live.clock import StageClock
@@ -305,6 +309,80 @@ def test_other_files_are_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "me.motion").write_bytes(content)
     with pytest.raises(UserError, match="no recording of motion"):
         list(read_motion(tmp_path / "me.motion"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("background", "/etc/passwd"), ("background", "me.png"), ("badge", "none")]
+)
+def test_a_header_names_no_file_and_no_unknown_corner(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    """A stranger's recording does not make drive read pictures of this machine, or leave the badge away by mistake."""
+    path = tmp_path / "me.motion"
+    with path.open("wb") as file:
+        MotionWriter(file, replace(_HEADER, **{name: value}))
+    with pytest.raises(UserError, match="no recording of motion"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(("time", "offset"), [(1e9, 0.0), (1.0, 1.0)])
+def test_times_and_offsets_have_limits(time: float, offset: float, tmp_path: Path) -> None:
+    path = tmp_path / "me.motion"
+    with path.open("wb") as file:
+        for k in range(3):  # each adds its offsets to those before
+            part = io.BytesIO()
+            writer, header = MotionWriter(part, _HEADER), part.tell()
+            offsets = np.full((478, 3), offset, np.float32)
+            writer.write(MotionFrame(k * time, _random_state(0, 1), offsets))
+            file.write(part.getvalue()[header if k else 0 :])
+    with pytest.raises(UserError, match="is damaged"):
+        list(read_motion(path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")
+@pytest.mark.parametrize("limit", [200, 60_000])
+def test_a_full_disk_is_said_once_and_the_motion_so_far_kept(limit: int, tmp_path: Path) -> None:
+    code = f"""
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from perse_live.errors import UserError
+        from runtime.live.frames import DrawnFrame
+        from runtime.sinks.motion import MotionSink
+        import test_motion as given
+
+        rng = np.random.default_rng(0)
+        sink = MotionSink(Path(sys.argv[1]), lambda: given._HEADER)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+        image = np.zeros((96, 128, 3), np.uint8)
+        complaints = []
+        for number, (time, motion) in enumerate(given._performance(3.0)):
+            shaken = given.replace(motion, residual=rng.normal(0, 0.01, (478, 3)).astype(np.float32))
+            try:
+                sink.write(DrawnFrame(image, False, time, None, number, shaken, {{}}))
+            except UserError as error:
+                complaints.append(error)
+        for _ in range(2):
+            try:
+                sink.close()
+            except UserError as error:
+                complaints.append(error)
+        for one in complaints:
+            print(one)
+    """
+    path = tmp_path / "me.motion"
+    found = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (complaint,) = found.stdout.splitlines()
+    assert "me.motion: the file is too large" in complaint
+    assert list(tmp_path.iterdir()) == ([path] if limit > 200 else [])
+    if limit > 200:
+        assert len(list(read_motion(path))) > 5
 
 
 @given(seed=st.integers(0, 2**32 - 1))

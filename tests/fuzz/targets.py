@@ -6,9 +6,12 @@ The property tests (test_fuzz.py) and the long runs by atheris (run.py) share th
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import functools
+import io
 import itertools
+import shutil
 import tempfile
 from collections.abc import Callable
 from fractions import Fraction
@@ -26,9 +29,19 @@ from perse_live.engines.folder import MANIFEST, read_folder
 from perse_live.errors import UserError
 from perse_live.film.reader import open_film
 from perse_live.film.writer import film_writer
+from perse_live.motion import MotionState
+from perse_live.motion_file import (
+    MotionFrame,
+    MotionHeader,
+    MotionWriter,
+    read_header,
+    read_motion,
+)
 from perse_live.photo import read_picture
+from perse_live.rotations import from_axis_angle
 from runtime.live.actions import Action
 from runtime.live.settings import load_settings
+from runtime.replay import motion_of
 from runtime.sources import vmc
 from runtime.sources.osc import messages
 from runtime.web.messages import perform
@@ -39,6 +52,7 @@ from toys import toy_avatar
 SEEDS = Path(__file__).parent / "seeds"
 Target = Callable[[bytes], None]
 _MOST_FRAMES = 20  # of a film that are decoded
+_MOST_MOMENTS = 500  # of recorded motion
 _RATE = Fraction(25)
 
 
@@ -54,9 +68,11 @@ class _Control:
 @functools.cache
 def _folder() -> Path:
     memory = Path("/dev/shm")  # a busy disk would count as a hang
-    return Path(
+    folder = Path(
         tempfile.mkdtemp(prefix="perse-live-fuzz-", dir=memory if memory.is_dir() else None)
     )
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _file(name: str, data: bytes) -> Path:
@@ -159,8 +175,24 @@ def film(data: bytes) -> None:
         _refused(error)
 
 
+def motion(data: bytes) -> None:
+    """A recording of motion, as `drive` draws it again."""
+    try:
+        path = _file("fuzz.motion", data)
+        backdrop = read_header(path).background
+        assert backdrop in ("green", "photo", "alpha", "image") or int(backdrop, 16) < 2**24
+        with contextlib.closing(read_motion(path)) as frames:
+            for frame in itertools.islice(frames, _MOST_MOMENTS):
+                shown = motion_of(frame)
+                for values in (shown.expression, shown.gaze, shown.pose.t_cam_head, frame.offsets):
+                    assert np.isfinite(values).all()
+    except UserError as error:
+        _refused(error)
+
+
 TARGETS: dict[str, Target] = {
-    one.__name__: one for one in (avatar, control, offer, osc, engines, settings, photo, film)
+    one.__name__: one
+    for one in (avatar, control, offer, osc, engines, settings, photo, film, motion)
 }
 
 
@@ -220,9 +252,29 @@ def _sound_offers() -> list[bytes]:
     return [asyncio.run(made())]
 
 
+def _sound_motion() -> list[bytes]:
+    header = MotionHeader(128, 96, 30.0, "bottom-right", "d9dbde", ("hat",))
+    turned = from_axis_angle(np.array([0.1, 0.2, 0.0])).astype(np.float32)
+    file = io.BytesIO()
+    writer = MotionWriter(file, header)
+    for k in range(70):  # of 30 a second: a second key message, too
+        state = MotionState(
+            np.full(52, k / 70, np.float32),
+            np.full((2, 2), 0.01 * k, np.float32),
+            turned,
+            np.array([0, 0, 0.6], np.float32),
+            turned,
+            np.full(4, 0.1, np.float32),
+            np.full(1, 0.5, np.float32),
+        )
+        writer.write(MotionFrame(k / 30, state, np.full((478, 3), 1e-4 * (k % 3), np.float32)))
+    return [file.getvalue()]
+
+
 _MADE: dict[str, Callable[[], list[bytes]]] = {
     "avatar": _sound_avatar,
     "photo": _sound_photos,
     "film": _sound_films,
     "offer": _sound_offers,
+    "motion": _sound_motion,
 }
