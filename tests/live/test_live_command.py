@@ -70,6 +70,14 @@ class Running:
         with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
             return json.load(reply)
 
+    def served_recording(self) -> bytes:
+        """What the page's link to the last recording gives."""
+        asked = urllib.request.Request(f"{self.url}recording", b"", method="POST")
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as reply:
+            address = json.load(reply)["address"]
+        with urllib.request.urlopen(f"{self.url}{address[1:]}", timeout=PATIENCE) as reply:
+            return reply.read()
+
     def ends(self) -> tuple[int, str]:
         """Its exit code and all that it complained about."""
         _, errors = self.process.communicate(timeout=PATIENCE)

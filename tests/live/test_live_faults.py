@@ -182,6 +182,48 @@ def test_a_clock_that_is_set_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can limit a running process")
+def test_a_disk_that_fills_while_recording_leaves_the_session_and_the_last_good_recording(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The limit of a file's size (prlimit) stands for the disk: the system refuses the next byte as it would there."""
+    import resource
+
+    good, names = tmp_path / "out.mp4", ["out.mp4", "out-2.mp4", "out-3.mp4"]
+    with live(folder, "--camera", "face.mp4", "--record", str(good)) as session:
+
+        def recorded() -> list[str]:
+            return [
+                one["path"]
+                for one in [session.get("api/state")["recording"]]
+                if one is not None and one["seconds"] > 2
+            ]
+
+        until(lambda: recorded() == names[:1])
+        session.act(action="record", on=False)
+        until(lambda: session.get("api/state")["recorded"] == names[0])
+        unlimited = resource.prlimit(session.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(session.process.pid, resource.RLIMIT_FSIZE, (8_000, unlimited[1]))
+        session.act(action="record", on=True)
+        until(lambda: any(one["problem"] for one in session.get("api/state")["sinks"]))
+        until(lambda: session.get("api/state")["recording"] is None)
+        (sink,) = session.get("api/state")["sinks"]
+        assert "cannot write" in sink["problem"] and "too large" in sink["problem"]
+        assert session.served_recording() == good.read_bytes()
+        until(lambda: session.get("api/stats")["fps"] > 0, "no more pictures")
+        resource.prlimit(session.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        session.act(action="record", on=True)
+        until(lambda: len(recorded()) == 1)
+        session.process.terminate()
+        code, complaints = session.ends()
+    assert code == 0 and len(complaints.splitlines()) == 1, complaints
+    assert "too large" in complaints
+    lengths = {path.name: len(list(open_film(path).frames())) for path in tmp_path.iterdir()}
+    assert set(names[:2]) <= set(lengths) <= set(names), "no stub, nothing unfinished"
+    assert min(lengths.values()) >= 1 and lengths[names[0]] > 10
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
 def test_a_machine_that_sleeps_wakes_into_the_same_session(folder: Path, tmp_path: Path) -> None:
     with live(folder, "--camera", "face.mp4", "--record", str(tmp_path / "out.mp4")) as session:
