@@ -27,6 +27,7 @@ SUFFIX = ".web"
 FORMAT, FORMAT_VERSION = "perse-live web avatar", 2
 _MANIFEST, _ARRAYS = "avatar.json", "avatar.bin"
 _VIEWER = ("index.html", "avatar.js", "splats.js", "viewer.js")
+_VIEWER_FOLDER = Path(__file__).parent / "viewer"
 FILES = (_MANIFEST, _ARRAYS, *_VIEWER)
 """Names in the folder."""
 _STEPS = 32767
@@ -49,8 +50,13 @@ def write_bundle(
         write_bytes(beside / _MANIFEST, manifest)
         write_bytes(beside / _ARRAYS, content)
         for file in _VIEWER:
-            write_bytes(beside / file, (Path(__file__).parent / "viewer" / file).read_bytes())
+            write_bytes(beside / file, (_VIEWER_FOLDER / file).read_bytes())
     return target
+
+
+def viewer_scripts() -> dict[str, bytes]:
+    """The modules that read, pose and draw a bundle, by file name; for pages other than the bundle's own."""
+    return {name: (_VIEWER_FOLDER / name).read_bytes() for name in ("avatar.js", "splats.js")}
 
 
 def bundle_of(avatar: Avatar, *, attributes: Mapping[str, float]) -> tuple[bytes, bytes]:

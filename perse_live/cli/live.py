@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
@@ -17,6 +17,9 @@ from perse_live.errors import UserError
 from perse_live.memory import keep_heap_small
 from perse_live.motion_file import SUFFIX
 from perse_live.outputs import check_outputs
+
+if TYPE_CHECKING:
+    from runtime.web.shared_motion import Sharing
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Live:
     """Show the picture in a window too."""
     record: Annotated[Path | None, arg(metavar="OUT")] = None
     """Record into this file from the start: a video (.mp4, .mkv), or the motion alone (.motion), which drive draws again."""
+    share_avatar: bool = False
+    """Hand the avatar's file to every viewer: whoever has the link to watch receives the file, can keep it, and draws the avatar
+    on their own machine at any turn of the head. Your camera's picture goes to nobody. Off by default."""
     no_c2pa: bool = False
     """Do not mark recordings as made with an avatar; see docs/marking.md."""
     size: str = "512"
@@ -177,8 +183,17 @@ def run(command: Live) -> None:
         engine_folder=command.engine_folder,
         rebuild=_rebuild,
         studio=studio_options(command.library, page),
+        sharing=_sharing() if command.share_avatar else None,
     )
     run_live(options, settings, say=say, warn=warn)
+
+
+def _sharing() -> Sharing:
+    """The bundle that `export --formats web` writes, for viewers."""
+    from export.web.bundle import bundle_of, viewer_scripts
+    from runtime.web.shared_motion import Sharing
+
+    return Sharing(lambda avatar, weights: bundle_of(avatar, attributes=weights), viewer_scripts())
 
 
 def _rebuild(path: Path, backend: Literal["tensorrt", "tensorrt-rtx"]) -> None:

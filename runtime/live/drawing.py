@@ -197,7 +197,7 @@ class DrawingLoop:
                 self._latency.add(end - captured)
             matte = choices.backdrop.matte
             self._drawn.put(
-                DrawnFrame(picture, matte, end, captured, number, motion, scene.weights)
+                DrawnFrame(picture, matte, end, captured, number, motion, scene.weights, actor)
             )
             due = begin + interval
 

@@ -11,6 +11,7 @@ from perse_live.arrays import UInt8Array
 from runtime.live.i420 import to_i420
 
 if TYPE_CHECKING:
+    from runtime.live.painter import Actor
     from runtime.stage import Motion
 
 
@@ -43,6 +44,8 @@ class DrawnFrame:
     """What the avatar does in it, for recordings of motion; None: not known."""
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     """Of its attributes, by name."""
+    actor: Actor | None = None
+    """Whom it shows, for viewers that draw by themselves; None: not known."""
     _converting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _converted: list[UInt8Array] = field(default_factory=list["UInt8Array"], init=False, repr=False)
 

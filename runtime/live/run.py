@@ -56,6 +56,7 @@ from runtime.web.ice import ice_server
 from runtime.web.security import is_loopback, new_token, terminal_qr
 from runtime.web.server import WebConfig, WebServer
 from runtime.web.shared_machine import another_user
+from runtime.web.shared_motion import Sharing
 
 _log = logging.getLogger(__name__)
 _FIRST_PICTURE_SECONDS = 60.0  # the first start ever compiles for half a minute
@@ -129,6 +130,8 @@ class LiveOptions:
     """Compiles engines that the GPU at hand lacks."""
     studio: StudioOptions | None = None
     """The library and the builder behind the page; None: the page shows the session only."""
+    sharing: Sharing | None = None
+    """Hands the avatar to viewers, who draw by themselves; None: it stays here."""
     remember: bool = False
     """Whether the stage's settings are those that the page had last; what is given here goes first."""
 
@@ -178,6 +181,11 @@ def run_live(
         _listen_to_keys(stack, session, options, settings, warn)
         for line in opened.engines:
             warn(line)
+        if options.sharing is not None:
+            warn(
+                "the avatar is shared: whoever opens this link receives the avatar's file, can keep it, and draws it on their own"
+                f" machine: {opened.server.watch_link()}"
+            )
         say(f"ready: {opened.url}")
         _invite(options, opened.url, say, shared=bool(other))
         ends = None if options.seconds is None else time.monotonic() + options.seconds
@@ -288,7 +296,13 @@ def open_live(
         if studio is not None:
             control = RememberingControl(control, studio.kept)
         server = WebServer(
-            control, clocks["encode"], options.web, camera=camera, voice=voice, studio=studio
+            control,
+            clocks["encode"],
+            options.web,
+            camera=camera,
+            voice=voice,
+            studio=studio,
+            sharing=options.sharing,
         )
         stack.callback(server.close)
         url = server.start()

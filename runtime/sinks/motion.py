@@ -11,12 +11,11 @@ import numpy as np
 
 from perse_live.errors import UserError
 from perse_live.files import write_error
-from perse_live.motion import MotionState
 from perse_live.motion_file import MotionFrame, MotionHeader, MotionWriter, read_motion
 from runtime.live.frames import DrawnFrame
+from runtime.live.motion_state import state_of
 from runtime.sinks.recording import claim_unfinished, identity, renamed
 
-_NO_SECONDARY = np.zeros(4, np.float32)
 _NO_OFFSETS = np.zeros((478, 3), np.float32)
 
 
@@ -63,19 +62,7 @@ class MotionSink:
                         header.attributes,
                         frame.time,
                     )
-                weights = np.array(
-                    [frame.weights.get(name, 0.0) for name in self._names], np.float32
-                )
-                pose = motion.pose
-                state = MotionState(
-                    motion.expression,
-                    motion.gaze,
-                    pose.R_cam_head,
-                    pose.t_cam_head,
-                    pose.R_cam_body,
-                    _NO_SECONDARY if motion.secondary is None else motion.secondary,
-                    weights,
-                )
+                state = state_of(motion, frame.weights, self._names)
                 offsets = _NO_OFFSETS if motion.residual is None else motion.residual
                 self._writer.write(MotionFrame(frame.time - self._start, state, offsets))
             except OSError as error:

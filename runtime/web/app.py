@@ -21,6 +21,7 @@ from runtime.web.pages import page_file
 from runtime.web.publisher import Publisher
 from runtime.web.rights import Rights, rights_of, viewer_may
 from runtime.web.security import SECURITY_HEADERS, Tickets, bearer_token, host_fits, origin_fits
+from runtime.web.shared_routes import SHARED_SCRIPTS, SHARED_SOCKET, SharedRoutes
 from runtime.web.studio_routes import DOWNLOAD, StudioRoutes
 from runtime.web.viewers import TooManyViewers, Viewers
 
@@ -40,19 +41,27 @@ def make_app(
     viewer_token: str,
     local: bool,
     studio: StudioRoutes | None,
+    shared: SharedRoutes | None = None,
 ) -> web.Application:
     """The server's routes.
 
     publisher: None where the session takes no camera from a browser. listener: told of each connection's requests. host: what the
     server listens on; token: needed for every request but the page's own files, "" for none; viewer_token: lets its bearer watch,
-    and nothing else; local: whether peers are on this machine; studio: None where there is none.
+    and nothing else; local: whether peers are on this machine; studio: None where there is none; shared: for viewers that draw by
+    themselves, None where the avatar is not shared.
     """
 
     def rights(request: web.Request) -> Rights:
         return rights_of(_given(request), owner_token=token, viewer_token=viewer_token)
 
     routes = _Routes(
-        control, viewers, publisher, rights, local=local, has_studio=studio is not None
+        control,
+        viewers,
+        publisher,
+        rights,
+        local=local,
+        has_studio=studio is not None,
+        is_shared=shared is not None,
     )
     app = web.Application(
         middlewares=[_guard(listener, host, rights), _tell_errors], client_max_size=MAX_SDP_BYTES
@@ -75,6 +84,7 @@ def make_app(
             web.get("/api/watch", routes.watch_state),
             web.post("/api/action", routes.action),
             *(() if studio is None else studio.routes()),
+            *(() if shared is None else shared.routes(listener)),
         ]
     )
     return app
@@ -90,6 +100,7 @@ class _Routes:
         *,
         local: bool,
         has_studio: bool,
+        is_shared: bool,
     ) -> None:
         self._control, self._viewers, self._publisher, self._local = (
             control,
@@ -97,7 +108,7 @@ class _Routes:
             publisher,
             local,
         )
-        self._rights, self._has_studio = rights, has_studio
+        self._rights, self._has_studio, self._is_shared = rights, has_studio, is_shared
         self._tickets = Tickets(_TICKET_SECONDS)
 
     async def index(self, request: web.Request) -> web.Response:
@@ -111,7 +122,9 @@ class _Routes:
 
     async def watch_state(self, request: web.Request) -> web.Response:
         """What a page needs that only watches."""
-        return web.json_response({"size": self._control.state().get("size")})
+        return web.json_response(
+            {"size": self._control.state().get("size"), "shared": self._is_shared}
+        )
 
     async def static(self, request: web.Request) -> web.Response:
         return _page(request.match_info["name"])
@@ -250,7 +263,8 @@ def _is_public(request: web.Request) -> bool:
     return (
         request.path in ("/", "/obs", "/watch")
         or request.path.startswith("/static/")
-        or (request.path in ("/recording", DOWNLOAD) and "ticket" in request.query)
+        or request.path in SHARED_SCRIPTS
+        or (request.path in ("/recording", DOWNLOAD, SHARED_SOCKET) and "ticket" in request.query)
     )
 
 

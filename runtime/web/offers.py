@@ -70,12 +70,12 @@ class Offer:
         return ""
 
 
-def parse_offer(body: bytes, *, local_peer: bool) -> Offer:
+def parse_offer(body: bytes, *, local_peer: bool, video: bool = True) -> Offer:
     """An offer from the body of a request.
 
     local_peer: whether the peer is on this machine. Its candidates with mDNS names are left out then: a name takes up to a second
-    to resolve, and the peer's own checks show its address sooner.
-    Raises UserError for anything that is not an SDP offer with video.
+    to resolve, and the peer's own checks show its address sooner. video: whether there must be video in it, else a data channel.
+    Raises UserError for anything that is not such an SDP offer.
     """
     try:
         lines = body.decode("utf-8").splitlines()
@@ -84,8 +84,10 @@ def parse_offer(body: bytes, *, local_peer: bool) -> Offer:
     if not lines or lines[0].strip() != "v=0":
         raise UserError("the body is not an SDP offer: it must begin with v=0")
     media = [line for line in lines if line.startswith("m=")]
-    if not any(line.startswith("m=video ") for line in media):
+    if video and not any(line.startswith("m=video ") for line in media):
         raise UserError("the SDP offer has no video in it")
+    if not video and not any(line.startswith("m=application ") for line in media):
+        raise UserError("the SDP offer has no data channel in it")
     if len(media) > _MOST_MEDIA:
         raise UserError(
             f"the SDP offer has {len(media)} media sections: at most {_MOST_MEDIA} are taken"

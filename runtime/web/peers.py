@@ -46,14 +46,15 @@ class Peer:
     async def answer(
         self,
         offer: Offer,
-        transceiver: RTCRtpTransceiver,
+        transceiver: RTCRtpTransceiver | None,
         *,
         sound: RTCRtpTransceiver | None = None,
         loopback: bool,
     ) -> str:
-        """The SDP answer to an offer; nothing but this transceiver, that of the sound and a data channel is agreed to.
+        """The SDP answer to an offer; nothing but this transceiver, that of the sound and data channels is agreed to.
 
-        loopback: whether the page is served to this machine only; peers elsewhere can then connect only where the user has named
+        transceiver: of the video, None for a peer without. loopback: whether the page is served to this machine only; peers
+        elsewhere can then connect only where the user has named
         ICE servers. Raises UserError, and ends the peer, where the offer cannot be met.
         """
         try:
@@ -77,18 +78,18 @@ class Peer:
     async def _negotiate(
         self,
         offer: Offer,
-        transceiver: RTCRtpTransceiver,
+        transceiver: RTCRtpTransceiver | None,
         sound: RTCRtpTransceiver | None,
         *,
         loopback: bool,
     ) -> None:
-        wanted = transceiver.direction
+        wanted = None if transceiver is None else transceiver.direction
         await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         for other in self.connection.getTransceivers():
             if other is not transceiver and other is not sound:
                 other.direction = "inactive"  # a track that nobody reads would queue for ever
         if (
-            wanted == "sendonly" and sound is None
+            transceiver is not None and wanted == "sendonly" and sound is None
         ):  # with sound, the picture is shown when its sound is heard
             show_at_once(transceiver, offer.sdp)
         if loopback and self._reaches_out:
@@ -96,7 +97,7 @@ class Peer:
         elif loopback:
             only_loopback(self.connection, own_addresses=offer.from_firefox)
         await self.connection.setLocalDescription(await self.connection.createAnswer())
-        if transceiver.currentDirection != wanted:
+        if transceiver is not None and transceiver.currentDirection != wanted:
             raise UserError(
                 f"the SDP offer's video must be {'recvonly' if wanted == 'sendonly' else 'sendonly'} or sendrecv"
             )

@@ -8,7 +8,10 @@ from typing import Literal
 from runtime.web.security import token_fits
 
 Rights = Literal["owner", "viewer", "none"]
-_WATCHING = re.compile(r"(POST /whep|DELETE /whep/[\w-]{1,64}|GET /api/watch)")
+_WATCHING = re.compile(
+    r"(POST /whep|DELETE /whep/[\w-]{1,64}|GET /api/watch"
+    r"|POST /shared/(rtc|ticket)|DELETE /shared/rtc/[\w-]{1,64}|GET /shared/[0-9a-f]{32}\.(json|bin))"
+)
 
 
 def rights_of(given: str, *, owner_token: str, viewer_token: str) -> Rights:

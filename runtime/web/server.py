@@ -28,10 +28,13 @@ from runtime.web.app import make_app
 from runtime.web.codec import CodecName, EncodeConfig
 from runtime.web.connections import ConnectionLimits, Listener, default_limits
 from runtime.web.control_channel import ControlChannels
+from runtime.web.drawing_viewers import DrawingViewers
 from runtime.web.encoder import SharedEncoder
 from runtime.web.ice import IceServer
 from runtime.web.publisher import Publisher
 from runtime.web.security import is_loopback, link, new_token, tls_context
+from runtime.web.shared_motion import SharedMotion, Sharing
+from runtime.web.shared_routes import SharedRoutes
 from runtime.web.studio_routes import StudioRoutes
 from runtime.web.viewers import Viewers
 from runtime.web.voice import SharedVoice
@@ -78,9 +81,11 @@ class WebServer:
         voice: Voice | None = None,
         limits: ConnectionLimits | None = None,
         studio: Studio | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may; voice: for viewers
-        who want sound; limits: of connections, None for the usual ones; studio: behind the page, None where there is none.
+        who want sound; limits: of connections, None for the usual ones; studio: behind the page, None where there is none;
+        sharing: hands the avatar to viewers, who draw by themselves, None: it stays here.
 
         Raises UserError for a setting that cannot be used.
         """
@@ -90,7 +95,7 @@ class WebServer:
             camera,
             studio,
         )
-        self._voice = voice
+        self._voice, self._sharing = voice, sharing
         self._config = config = config or WebConfig()
         self._limits = limits or default_limits()
         if not 0 <= config.port <= 65535:
@@ -110,6 +115,7 @@ class WebServer:
         self._port = 0
         self._tls = None if config.cert is None else tls_context(config.cert, config.key)
         self._viewers: Viewers | None = None
+        self._drawing: DrawingViewers | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: asyncio.Event | None = None
@@ -118,7 +124,10 @@ class WebServer:
     @property
     def viewers(self) -> int:
         """How many watch."""
-        return 0 if self._viewers is None else self._viewers.count
+        watching, drawing = self._viewers, self._drawing
+        return (0 if watching is None else watching.count) + (
+            0 if drawing is None else drawing.count
+        )
 
     def watch_link(self) -> str:
         """The address of the page for viewers: who has it can watch, and nothing else."""
@@ -199,6 +208,17 @@ class WebServer:
         publisher = None
         if self._camera is not None:
             publisher = Publisher(self._camera, ice_servers=self._ice_servers, loopback=self._local)
+        drawing, shared = None, None
+        if self._sharing is not None:
+            motion = SharedMotion(self._control, self._sharing)
+            drawing = DrawingViewers(
+                motion,
+                voice=voice,
+                ice_servers=self._ice_servers,
+                most_peers=config.max_viewers,
+                loopback=self._local,
+            )
+            shared = SharedRoutes(motion, drawing, self._sharing, local=self._local)
         limits = self._limits
         listener = Listener(lambda: _protocol_of(runner), limits, self._tls)
         studio = None if self._studio is None else StudioRoutes(self._studio, self.watch_link)
@@ -212,6 +232,7 @@ class WebServer:
             viewer_token=self._viewer_token,
             local=self._local,
             studio=studio,
+            shared=shared,
         )
         runner = web.AppRunner(
             app,
@@ -227,15 +248,19 @@ class WebServer:
             except OSError as error:
                 raise UserError(_why_not(error, config.host, config.port)) from None
             encoder.start()
-            self._viewers = viewers
+            if drawing is not None:
+                drawing.start()
+            self._viewers, self._drawing = viewers, drawing
             telling = asyncio.create_task(channels.run())
             try:
                 ready.set_result(port)
                 await self._leave.wait()
             finally:
                 telling.cancel()
-                self._viewers = None
+                self._viewers = self._drawing = None
                 await viewers.close()
+                if drawing is not None:
+                    await drawing.close()
                 if publisher is not None:
                     await publisher.close()
                 if voice is not None:

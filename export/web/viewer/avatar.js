@@ -18,14 +18,20 @@ async function fetched(url) {
   return answer;
 }
 
+const FACING = [[1, 0, 0], [0, -1, 0], [0, 0, -1]];
+
 /** The head as it was in the photo, turned by yaw, pitch and roll (degrees) on shoulders that stay. */
 export function turnedPose(avatar, yaw, pitch, roll) {
-  const facing = [[1, 0, 0], [0, -1, 0], [0, 0, -1]];
-  const turn = product(product(facing, euler(yaw, pitch, roll)), facing);
-  const { R_cam_head: photo, t_cam_head: place, neckPivot: pivot } = avatar.manifest;
-  const head = product(turn, photo);
-  const neck = turned(photo, pivot), now = turned(head, pivot);
-  return { head, body: photo, place: place.map((t, k) => t + neck[k] - now[k]) };
+  const { R_cam_head: photo, t_cam_head: place } = avatar.manifest;
+  return turnedFurther(avatar, { head: photo, body: photo, place }, { yaw, pitch, roll });
+}
+
+/** A pose whose head is turned further about the neck by yaw, pitch and roll (degrees), and whose shoulders by a share of that. */
+export function turnedFurther(avatar, pose, { yaw, pitch, roll }, shoulders = 0) {
+  const turn = share => product(product(FACING, euler(share * yaw, share * pitch, share * roll)), FACING);
+  const head = product(turn(1), pose.head), { neckPivot: pivot } = avatar.manifest;
+  const neck = turned(pose.head, pivot), now = turned(head, pivot);
+  return { head, body: shoulders ? product(turn(shoulders), pose.body) : pose.body, place: pose.place.map((t, k) => t + neck[k] - now[k]) };
 }
 
 export class Avatar {

@@ -46,12 +46,9 @@ export class Splats {
     const gl = this.gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true, preserveDrawingBuffer: true });
     if (!gl) throw new Error("this browser has no WebGL 2");
     this.canvas = canvas;
-    this.avatar = avatar;
+    this.show(avatar);
     this.program = linked(gl);
     this.places = { size: gl.getUniformLocation(this.program, "size"), lens: gl.getUniformLocation(this.program, "lens") };
-    this.rows = new Float32Array(FLOATS * avatar.count);
-    this.order = new Uint32Array(avatar.count);
-    this.keys = new Uint16Array(avatar.count);
     this.counts = new Uint32Array(65537);
     gl.bindVertexArray(gl.createVertexArray());
     gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
@@ -66,6 +63,14 @@ export class Splats {
     });
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  }
+
+  /** Draw another avatar from here on. */
+  show(avatar) {
+    this.avatar = avatar;
+    this.rows = new Float32Array(FLOATS * avatar.count);
+    this.order = new Uint32Array(avatar.count);
+    this.keys = new Uint16Array(avatar.count);
   }
 
   /** Draw the avatar as it is posed; camera: { width, height, fx, fy, cx, cy } in pixels; background: sRGB in [0, 1]. */

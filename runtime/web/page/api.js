@@ -72,6 +72,9 @@ export function createApi(pageAddress) {
       return (await request(path, body === undefined ? options : { ...options, body: JSON.stringify(body) })).json();
     },
 
+    /** @param {string} path @returns {Promise<ArrayBuffer>} */
+    bytes: async (path) => (await request(path, { signal: AbortSignal.timeout(60_000) })).arrayBuffer(),
+
     /** @param {string} path @returns {Promise<Blob>} a picture */
     picture: async (path) => (await request(path, { cache: "default", signal: AbortSignal.timeout(60_000) })).blob(),
 
@@ -105,9 +108,9 @@ export function createApi(pageAddress) {
     },
 
     /**
-     * Offer a connection to `/whep` or `/whip`.
+     * Offer a connection to `/whep`, `/whip` or `/shared/rtc`.
      *
-     * @param {"/whep" | "/whip"} path @param {string} sdp
+     * @param {"/whep" | "/whip" | "/shared/rtc"} path @param {string} sdp
      * @returns {Promise<{answer: string, resource: string}>} what the server answers, and where the connection can be ended
      */
     offer: async (path, sdp) => {
