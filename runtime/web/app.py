@@ -24,6 +24,7 @@ from runtime.web.security import SECURITY_HEADERS, Tickets, bearer_token, host_f
 from runtime.web.shared_routes import SHARED_SCRIPTS, SHARED_SOCKET, SharedRoutes
 from runtime.web.studio_routes import DOWNLOAD, StudioRoutes
 from runtime.web.viewers import TooManyViewers, Viewers
+from runtime.web.waiting import prepare_waiting, wait_while
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def make_app(
     app = web.Application(
         middlewares=[_guard(listener, host, rights), _tell_errors], client_max_size=MAX_SDP_BYTES
     )
+    prepare_waiting(app)
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [
@@ -240,7 +242,7 @@ def _guard(listener: Listener, host: str, rights_in: Callable[[web.Request], Rig
                 return error_response(
                     429, "too many wrong tokens: wait a minute", {"Retry-After": "60"}
                 )
-            await asyncio.sleep(seconds)
+            await wait_while(request, seconds)
             return _denied()
         elif not _is_public(request):
             return _denied()

@@ -283,8 +283,9 @@ async def _settle() -> None:
     pending = asyncio.all_tasks() - {asyncio.current_task()}
     if pending:
         _, late = await asyncio.wait(pending, timeout=_LEAVE)
-        if late:
-            _log.warning("the web server's background does not end by itself: %s", late)
+        for task in late:
+            _log.debug("the web server's background does not end by itself: %s", task)
+            task.cancel()
     await asyncio.sleep(0)
 
 

@@ -20,16 +20,14 @@ from runtime.studio.pictures import KINDS
 from runtime.studio.studio import BuildWish, Studio
 from runtime.web.bodies import error_response, read_body, read_json, upload_chunks
 from runtime.web.security import Tickets
+from runtime.web.waiting import wait_while
 
 Result = TypeVar("Result")
 _MOST_JSON = 64 * 1024  # bytes
 _MOST_FRAME = 400 * 1024  # bytes of a camera picture that is only looked at
 _TICKET_SECONDS = 60.0
 _LONGEST_NAME = 200  # characters of an uploaded file's name
-_WAIT_SECONDS, _LOOK_SECONDS = (
-    20.0,
-    0.2,
-)  # how long a request for news waits, and how often it looks
+_WAIT_SECONDS = 20.0  # how long a request for news waits
 DOWNLOAD = "/api/studio/download"
 
 
@@ -83,9 +81,7 @@ class StudioRoutes:
         """At once, or, with `?after=NUMBER`, as soon as there is something new (20 s at most)."""
         after = request.query.get("after", "")
         if after.isascii() and after.isdigit():
-            deadline = time.monotonic() + _WAIT_SECONDS
-            while self._studio.number == int(after) and time.monotonic() < deadline:
-                await asyncio.sleep(_LOOK_SECONDS)
+            await wait_while(request, _WAIT_SECONDS, lambda: self._studio.number == int(after))
         return web.json_response(await _aside(self._studio.told))
 
     async def _prepare(self, request: web.Request) -> web.Response:

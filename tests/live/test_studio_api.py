@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import logging
+import socket
 from collections.abc import Generator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -337,3 +340,26 @@ def test_a_viewers_data_channel_tells_and_takes_nothing(tmp_path: Path) -> None:
         messages = asyncio.run(asyncio.wait_for(watch(), 60))
         assert not any("avatars" in text or "fps" in text for text in messages)
         assert served.ask("GET", "api/state")[1]["mirror"] is False
+
+
+def test_who_waits_for_news_is_answered_at_the_end_and_who_has_left_holds_up_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "runtime.web.server"), contextlib.ExitStack() as stack:
+        with studio(tmp_path) as served:
+            number = served.ask("GET", "api/studio")[1]["number"]
+            host = urlsplit(served.opened.url).netloc
+            name, _, port = host.partition(":")
+            waiting = [
+                stack.enter_context(socket.create_connection((name, int(port)), timeout=30))
+                for _ in range(2)
+            ]
+            for one in waiting:
+                one.sendall(
+                    f"GET /api/studio?after={number} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+                )
+            for _ in range(2):  # what was sent before is read before
+                assert served.ask("GET", "api/state")[0] == 200
+            waiting[1].close()
+        assert waiting[0].recv(100).startswith(b"HTTP/1.1 200 OK")
+    assert "does not end by itself" not in caplog.text
