@@ -20,6 +20,7 @@ from perse_live.outputs import check_outputs
 
 if TYPE_CHECKING:
     from runtime.web.shared_motion import Sharing
+    from runtime.web.whip_http import WhipTarget
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Live:
     on PulseAudio and PipeWire, and takes an installed virtual cable elsewhere; or a playback device by number or name."""
     no_sound: bool = False
     """With a video file as the camera: leave out its sound."""
+    publish: Annotated[str | None, arg(metavar="URL")] = None
+    """Send picture and voice to a WHIP server (LiveKit, Janus, MediaMTX, Cloudflare, Twitch), which many can watch through."""
+    publish_token: Annotated[str | None, arg(metavar="TOKEN")] = None
+    """Token or stream key for that server. Other users of this machine see it in the list of processes; with
+    --publish-token-file they do not."""
+    publish_token_file: Annotated[Path | None, arg(metavar="FILE")] = None
+    """A file whose first line is that token."""
     virtual_camera: bool = False
     """Offer the picture to other programs as a camera."""
     device: str | None = None
@@ -118,6 +126,7 @@ def run(command: Live) -> None:
         )
     if command.token is not None and command.token_file is not None:
         raise UserError("--token and --token-file: give one of them")
+    publish = _publish_target(command)
     if command.engine_folder is not None and len(command.avatars) > 1:
         raise UserError(
             "--engine-folder is for one avatar: put each avatar's engines next to it, in NAME.engines, and leave the"
@@ -160,6 +169,7 @@ def run(command: Live) -> None:
         once=command.once,
         microphone="" if command.microphone == "default" else command.microphone,
         voice_out=command.voice_out,
+        publish=publish,
         mute_film=command.no_sound,
         virtual_camera=command.virtual_camera,
         device=command.device,
@@ -194,6 +204,28 @@ def _sharing() -> Sharing:
     from runtime.web.shared_motion import Sharing
 
     return Sharing(lambda avatar, weights: bundle_of(avatar, attributes=weights), viewer_scripts())
+
+
+def _publish_target(command: Live) -> WhipTarget | None:
+    """Where to publish. Raises UserError for options that make no sense together, and what cannot be an address or a token."""
+    from runtime.web.security import read_token
+    from runtime.web.whip_http import whip_target
+
+    token, file = command.publish_token, command.publish_token_file
+    if token is not None and file is not None:
+        raise UserError("--publish-token and --publish-token-file: give one of them")
+    if command.publish is None:
+        if token is not None or file is not None:
+            raise UserError("a token to publish with, but no address: add --publish URL")
+        return None
+    if file is not None:
+        token = read_token(file, "--publish-token-file")
+    target = whip_target(command.publish, token)
+    if token is not None and target.url.scheme == "http" and not target.on_this_machine:
+        warn(
+            f"the token is sent to {target.host} without encryption: use https where others share the network"
+        )
+    return target
 
 
 def _rebuild(path: Path, backend: Literal["tensorrt", "tensorrt-rtx"]) -> None:

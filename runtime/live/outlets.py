@@ -10,7 +10,7 @@ from perse_live.errors import UserError
 from perse_live.threads import name_this_thread
 from runtime.live.frames import DrawnFrame
 from runtime.live.slot import Latest
-from runtime.sinks.contract import Sink
+from runtime.sinks.contract import ReconnectingSink, Sink
 
 _log = logging.getLogger(__name__)
 _WAIT_SECONDS = 0.2
@@ -30,7 +30,7 @@ class Outlet:
 
         on_end: told, on its thread, when the sink is finished, and what went wrong if anything did.
         """
-        self.sink, self.problem = sink, ""
+        self.sink, self._problem = sink, ""
         self._drawn, self._on_end = drawn, on_end
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"sink {sink.name}", daemon=True)
@@ -40,6 +40,12 @@ class Outlet:
     def running(self) -> bool:
         """Whether the sink still takes frames."""
         return self._thread.is_alive()
+
+    @property
+    def problem(self) -> str:
+        """What went wrong, or goes wrong just now; empty while all is well."""
+        passing = self.sink.problem if isinstance(self.sink, ReconnectingSink) else ""
+        return self._problem or passing
 
     def _work(self) -> None:
         name_this_thread()
@@ -54,18 +60,18 @@ class Outlet:
             self._fail(str(error))
         except Exception as error:
             self._fail(f"{self.sink.name} has failed: {error}")
-            _log.exception("%s", self.problem)
+            _log.exception("%s", self._problem)
         try:
             self.sink.close()
         except UserError as error:
             self._fail(str(error))
         except Exception as error:
             self._fail(f"{self.sink.name} cannot be finished: {error}")
-            _log.exception("%s", self.problem)
-        self._on_end(self.problem)
+            _log.exception("%s", self._problem)
+        self._on_end(self._problem)
 
     def _fail(self, problem: str) -> None:
-        self.problem = self.problem or problem
+        self._problem = self._problem or problem
         _log.warning("%s", problem)
 
     def finish(self) -> None:

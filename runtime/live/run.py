@@ -38,7 +38,7 @@ from runtime.live.scripted import idle_script, performance_script
 from runtime.live.session import LiveSession
 from runtime.live.settings import Settings
 from runtime.live.thinning import share_for, thinned
-from runtime.sinks.contract import Recorder
+from runtime.sinks.contract import Recorder, Sink
 from runtime.sinks.motion import MotionSink
 from runtime.sinks.preview import PreviewSink
 from runtime.sinks.recording import RecordingSink
@@ -52,11 +52,13 @@ from runtime.sources.vmc import VmcSource
 from runtime.studio.kept import Kept
 from runtime.studio.studio import RememberingControl, Studio, StudioOptions
 from runtime.tracker import TrackerConfig
+from runtime.web.codec import EncodeConfig
 from runtime.web.ice import ice_server
 from runtime.web.security import is_loopback, new_token, terminal_qr
 from runtime.web.server import WebConfig, WebServer
 from runtime.web.shared_machine import another_user
 from runtime.web.shared_motion import Sharing
+from runtime.web.whip_http import WhipTarget
 
 _log = logging.getLogger(__name__)
 _FIRST_PICTURE_SECONDS = 60.0  # the first start ever compiles for half a minute
@@ -84,6 +86,8 @@ class LiveOptions:
     """Which microphone: its number, its name or part of it, "" for the usual one; None: none is opened."""
     voice_out: str | None = None
     """Where call programs hear the voice, as `open_voice_output` reads it; None: nowhere."""
+    publish: WhipTarget | None = None
+    """The WHIP server that gets picture and voice; None: nobody."""
     mute_film: bool = False
     """Whether a film given as the camera is silent."""
     virtual_camera: bool = False
@@ -314,7 +318,23 @@ def open_live(
             session.wait_for_picture(_FIRST_PICTURE_SECONDS)
             leave_out_of_collections()
         leave_out_of_collections()
+        if options.publish is not None:
+            session.add_sink(_whip_sink(options.publish, options.web, session, voice))
         yield Opened(session, server, url, studio, tuple(engines))
+
+
+def _whip_sink(
+    target: WhipTarget, config: WebConfig, session: LiveSession, voice: Voice | None
+) -> Sink:
+    from runtime.sinks.whip import WhipSink
+
+    return WhipSink(
+        target,
+        EncodeConfig(codec=config.codec, bitrate=config.bitrate),
+        ice_servers=config.ice_servers,
+        voice=voice,
+        tell=session.notice,
+    )
 
 
 class _SessionStage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from runtime.live.frames import DrawnFrame
 
@@ -39,4 +39,14 @@ class Recorder(Sink, Protocol):
     @property
     def path(self) -> Path:
         """Where the file will be; once it is closed, where it is."""
+        ...
+
+
+@runtime_checkable
+class ReconnectingSink(Protocol):
+    """A sink that loses its connection and finds it again by itself."""
+
+    @property
+    def problem(self) -> str:
+        """Why its pictures reach nobody just now; empty while all is well."""
         ...

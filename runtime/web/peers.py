@@ -1,4 +1,4 @@
-"""One WebRTC peer from its offer to its end, for viewers and for the camera alike."""
+"""One WebRTC peer from its offer to its end: viewers, the browser's camera, and servers that the avatar is published to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from aiortc import (
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCIceServer,
     RTCPeerConnection,
@@ -16,7 +17,7 @@ from aiortc import (
 )
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
-from perse_live.errors import UserError, one_line
+from perse_live.errors import UserError, gist, one_line
 from runtime.web.aiortc_hooks import offer_loopback, only_loopback, track_connecting
 from runtime.web.offers import Offer
 from runtime.web.playout import show_at_once
@@ -31,11 +32,22 @@ _CLOSE = 5.0  # seconds
 class Peer:
     """A connection that ends by itself when it fails, is ended by the other side, or does not come about in time."""
 
-    def __init__(self, ice_servers: Sequence[RTCIceServer], on_end: Callable[[Peer], None]) -> None:
-        """on_end: called once, when no more media will flow."""
+    def __init__(
+        self,
+        ice_servers: Sequence[RTCIceServer],
+        on_end: Callable[[Peer], None],
+        *,
+        bundle: bool = False,
+    ) -> None:
+        """on_end: called once, when no more media will flow. bundle: whether an offer has all media on one transport, which needs
+        a peer that knows bundles (all WHIP servers do).
+        """
         self.id = secrets.token_urlsafe(12)
         """Not to be guessed: it is all that is needed to end the connection."""
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
+        policy = RTCBundlePolicy.MAX_BUNDLE if bundle else RTCBundlePolicy.BALANCED
+        self.connection = RTCPeerConnection(
+            RTCConfiguration(iceServers=list(ice_servers), bundlePolicy=policy)
+        )
         self._connecting = track_connecting(self.connection)
         self._reaches_out = bool(ice_servers)
         self._on_end = on_end
@@ -101,6 +113,39 @@ class Peer:
             raise UserError(
                 f"the SDP offer's video must be {'recvonly' if wanted == 'sendonly' else 'sendonly'} or sendrecv"
             )
+
+    async def offer(self, *, loopback: bool) -> str:
+        """The SDP offer for the transceivers that were added, with all candidates.
+
+        loopback: whether the other side is on this machine. Raises UserError, and ends the peer, where none can be made.
+        """
+        if loopback:
+            offer_loopback(self.connection)
+        try:
+            offer = await self.connection.createOffer()
+            await asyncio.wait_for(self.connection.setLocalDescription(offer), _NEGOTIATE)
+        except asyncio.CancelledError:
+            self.end()
+            raise
+        except Exception as error:  # of ICE servers: aioice raises whatever its code runs into
+            await self.end()
+            raise UserError(
+                f"no way out to other machines is found by the ICE servers ({gist(error, 100)}): check --ice"
+            ) from None
+        return self.connection.localDescription.sdp
+
+    async def accept(self, answer: str) -> None:
+        """Take the SDP answer to `offer`. Raises UserError, and ends the peer, where it cannot be used."""
+        try:
+            description = RTCSessionDescription(answer, "answer")
+            await asyncio.wait_for(self.connection.setRemoteDescription(description), _NEGOTIATE)
+        except asyncio.CancelledError:
+            self.end()
+            raise
+        except Exception as error:  # aiortc's parser raises whatever its code runs into
+            _log.debug("an answer was refused", exc_info=True)
+            await self.end()
+            raise UserError(f"the SDP answer cannot be used{_reason(error)}") from None
 
     def end(self) -> asyncio.Task[None]:
         """Begin to close; ending again does nothing more. Returns the task that closes, which does not raise."""

@@ -60,15 +60,16 @@ def new_token() -> str:
     return secrets.token_urlsafe(16)
 
 
-def read_token(path: Path) -> str:
+def read_token(path: Path, option: str = "--token-file") -> str:
     """The token in the first line of a file; whether it is long enough is for the server to say.
 
-    Raises UserError where the file cannot be read, holds none, or others may read it.
+    option: of the command line that names the file. Raises UserError where the file cannot be read, holds none, or others may
+    read it.
     """
     try:
         if not path.is_file():
             raise UserError(
-                f"{path} is not a file: --token-file takes one whose first line is the token"
+                f"{path} is not a file: {option} takes one whose first line is the token"
             )
         mode = path.stat().st_mode
         if os.name == "posix" and mode & 0o077:
@@ -79,15 +80,15 @@ def read_token(path: Path) -> str:
             lines = file.read(_LONGEST_TOKEN).decode("utf-8").splitlines()
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}): --token-file takes a file with the token"
+            f"{path} cannot be read ({error.strerror}): {option} takes a file with the token"
         ) from error
     except UnicodeDecodeError:
         raise UserError(
-            f"{path} is not text: --token-file takes a file whose first line is the token"
+            f"{path} is not text: {option} takes a file whose first line is the token"
         ) from None
     token = lines[0].strip() if lines else ""
     if not token:
-        raise UserError(f"{path} is empty: --token-file takes a file whose first line is the token")
+        raise UserError(f"{path} is empty: {option} takes a file whose first line is the token")
     return token
 
 

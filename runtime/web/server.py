@@ -8,11 +8,9 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 from aiortc import RTCIceServer
@@ -30,6 +28,7 @@ from runtime.web.connections import ConnectionLimits, Listener, default_limits
 from runtime.web.control_channel import ControlChannels
 from runtime.web.drawing_viewers import DrawingViewers
 from runtime.web.encoder import SharedEncoder
+from runtime.web.event_loop import log_loop_error, settle
 from runtime.web.ice import IceServer
 from runtime.web.publisher import Publisher
 from runtime.web.security import is_loopback, link, new_token, tls_context
@@ -40,8 +39,6 @@ from runtime.web.viewers import Viewers
 from runtime.web.voice import SharedVoice
 
 _log = logging.getLogger(__name__)
-
-_LEAVE = 5.0  # seconds that what still closes is given at the end
 
 
 @dataclass(frozen=True)
@@ -189,7 +186,7 @@ class WebServer:
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
         if self._closing:
             self._leave.set()
-        self._loop.set_exception_handler(_log_loop_error)
+        self._loop.set_exception_handler(log_loop_error)
         encoder = SharedEncoder(
             self._control.drawn,
             self._clock,
@@ -269,34 +266,13 @@ class WebServer:
         finally:
             await listener.close()
             await runner.cleanup()
-            await _settle()
+            await settle()
 
 
 def _protocol_of(runner: web.AppRunner) -> asyncio.Protocol:
     server = runner.server
     assert server is not None
     return server()
-
-
-async def _settle() -> None:
-    """Let what is closing finish, so that asyncio need not cut it off."""
-    pending = asyncio.all_tasks() - {asyncio.current_task()}
-    if pending:
-        _, late = await asyncio.wait(pending, timeout=_LEAVE)
-        for task in late:
-            _log.debug("the web server's background does not end by itself: %s", task)
-            task.cancel()
-    await asyncio.sleep(0)
-
-
-def _log_loop_error(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
-    """What goes wrong in aiortc's background tasks when peers vanish or misbehave: a line in the log, no traceback."""
-    _log.debug(
-        "in the web server's background: %s",
-        context.get("message"),
-        exc_info=context.get("exception"),
-    )
-    _log.info("a connection failed: %s: %r", context.get("message"), context.get("exception"))
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:

@@ -319,6 +319,16 @@ def alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["me.perse", "--badge", "off", "--badge-reason", "  "], "--badge-reason"),
         (["me.perse", "--badge", "middle"], "middle"),
         (["me.perse", "--codec", "av1"], "av1"),
+        (["me.perse", "--publish", "example.org"], "--publish takes the address of a WHIP server"),
+        (["me.perse", "--publish-token", "x"], "no address: add --publish URL"),
+        (
+            ["me.perse", "--publish", "http://[::1]/", "--publish-token-file", "nowhere.txt"],
+            "nowhere.txt is not a file: --publish-token-file takes",
+        ),
+        (
+            ["me.perse", "--camera", "none", "--publish", "http://127.0.0.1:9/whip"],
+            "127.0.0.1:9 cannot be reached (Connection refused)",
+        ),
         (["me.perse", "--settings", "nowhere.toml"], "nowhere.toml: no such file"),
         (
             ["me.perse", "--camera", "nowhere.mp4"],

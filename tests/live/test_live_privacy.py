@@ -38,6 +38,7 @@ from running_session import (
     until,
 )
 from web_session import watching
+from whip_server import WhipServer, whip_server
 
 from perse_live.arrays import UInt8Array
 from perse_live.avatar import Avatar, save_avatar
@@ -60,9 +61,12 @@ from runtime.live.clock import StageClock
 from runtime.live.feeds import Observation
 from runtime.live.frames import DrawnFrame
 from runtime.live.painter import Actor, actor_of
+from runtime.sinks.whip import WhipSink
 from runtime.sources.contract import SourceLost
 from runtime.tracker import TrackedFrame
+from runtime.web.codec import EncodeConfig
 from runtime.web.server import WebConfig, WebServer
+from runtime.web.whip_http import whip_target
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("perse_live", "offline", "export", "runtime")
@@ -114,8 +118,14 @@ def test_no_frame_in_any_state_has_anything_of_the_camera(
     Image.new("RGB", (40, 40), (70, 70, 70)).save(tmp_path / "grey.png")
     config = replace(SMALL, background=str(tmp_path / "grey.png"))
     camera, guard = HeldCamera(EMPTY_ROOM), Guard()
-    with running([me, friend], camera, config=config, record_to=tmp_path / "all.mp4") as session:
+    sent = list[int]()  # the most colour in each picture that a WHIP server gets
+    with (
+        whip_server() as server,
+        running([me, friend], camera, config=config, record_to=tmp_path / "all.mp4") as session,
+    ):
+        server.look = lambda image: sent.append(colour(image))
         session.add_sink(guard)
+        session.add_sink(WhipSink(whip_target(server.url, None), EncodeConfig()))
         session.act(Record(True))
 
         def states(*actions: Action) -> Iterator[str]:
@@ -162,6 +172,7 @@ def test_no_frame_in_any_state_has_anything_of_the_camera(
     assert len(recorded) > 50
     assert max(colour(image) for image in recorded) <= 30  # the encoder's rounding
     assert max(magenta(image) for image in recorded) <= 25
+    assert len(sent) > 50 and max(sent) <= 40  # VP8 at its first keyframes
 
 
 @pytest.mark.slow
@@ -324,9 +335,22 @@ def test_a_sink_that_crashes_leaves_nothing_of_the_camera(me: Actor, tmp_path: P
 def test_a_recording_from_the_command_line_has_nothing_of_the_camera(
     tmp_path: Path, suffix: str, ending: str
 ) -> None:
-    """Nor has anything else that the process leaves, however it is ended."""
+    """Nor has what is published, nor anything else that the process leaves, however it is ended."""
+    with whip_server("a-stream-key-of-ours") as server:
+        _record_and_publish(tmp_path, suffix, ending, server)
+        assert server.stream.deleted == (ending == "SIGHUP"), (
+            "the server is told, unless it is a kill"
+        )
+
+
+def _record_and_publish(tmp_path: Path, suffix: str, ending: str, server: WhipServer) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
+    key = tmp_path / "in" / "stream.key"
+    key.write_text("a-stream-key-of-ours\n")
+    key.chmod(0o600)
+    sent = list[int]()
+    server.look = lambda image: sent.append(colour(image))
     save_avatar(tmp_path / "in" / "me.perse", grey_avatar())
     with film_writer(
         tmp_path / "in" / "camera.mp4", width=320, height=240, rate=Fraction(25)
@@ -351,6 +375,10 @@ def test_a_recording_from_the_command_line_has_nothing_of_the_camera(
         "128",
         "--background",
         "808080",
+        "--publish",
+        server.url,
+        "--publish-token-file",
+        str(key),
     ]
     environment = {
         **os.environ,
@@ -378,8 +406,13 @@ def test_a_recording_from_the_command_line_has_nothing_of_the_camera(
 
     until(lambda: state()["face"] == "tracked")
     until(lambda: state()["recording"]["seconds"] > 2)
+    until(lambda: len(sent) > 20)
+    publishing = next(one for one in state()["sinks"] if one["name"].startswith("publishing to "))
+    assert publishing["problem"] == ""
     process.send_signal(getattr(signal, ending))
-    process.communicate(timeout=60)
+    _, said = process.communicate(timeout=60)
+    assert "a-stream-key-of-ours" not in said and "Traceback" not in said
+    assert max(sent) <= 60  # the badge, as the encoder has it
     assert_nothing_of_the_camera(tmp_path / "out", least=0 if ending == "SIGKILL" else 20)
 
 
