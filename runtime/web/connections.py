@@ -1,8 +1,10 @@
 """Accepting connections so that strangers who connect and say nothing cannot keep the page's owner out.
 
 A server on a network is reached by anyone. Connections are counted when they are accepted, before TLS: in all and per address.
-Where a count is full, the oldest connection that has not shown the token yet makes room; connections that have shown it are never
-dropped. A connection without a complete request is dropped after ten seconds, one without the token after thirty.
+Where a count is full, the oldest connection that has not shown the token yet makes room, first of clients that never have;
+connections that have shown it are never dropped. A connection without a complete request is dropped after ten seconds, one
+without the token after thirty. Clients that never have shown the token are accepted at a limited rate, as each may cost a TLS
+handshake.
 """
 
 from __future__ import annotations
@@ -46,6 +48,10 @@ class ConnectionLimits:
     """Without the token, from one client; a page has about 50 files. Who asks for more is disconnected for a second."""
     most_requests: int = 1000
     """Without the token, from one client at once: sixteen viewers behind one address."""
+    strangers_per_second: float = 100.0
+    """Connections of clients that never have shown the token; a handshake takes 1 to 2 ms of a core."""
+    most_strangers: int = 300
+    """Of them, at once."""
 
 
 def default_limits() -> ConnectionLimits:
@@ -83,11 +89,17 @@ class _Connection:
 
 @dataclass
 class _Spent:
-    """What a client has asked for without the token; runs off by itself."""
+    """How much has been asked for without the token; runs off by itself."""
 
     time: float
-    requests: float = 0.0
+    amount: float = 0.0
     blocked_until: float = -math.inf
+
+    def add(self, now: float, per_second: float) -> float:
+        """One more. now: seconds; per_second: that run off. Returns how many there are now."""
+        self.amount = max(0.0, self.amount - (now - self.time) * per_second) + 1
+        self.time = now
+        return self.amount
 
 
 class _Tracked(asyncio.Protocol):
@@ -136,6 +148,8 @@ class Listener:
         self._of_protocol: dict[object, _Connection] = {}
         self._per_key: Counter[str] = Counter()
         self._spent: dict[str, _Spent] = {}
+        self._strangers = _Spent(-math.inf)
+        self._known: dict[str, None] = {}  # clients that have shown the token, the latest last
 
     @property
     def count(self) -> int:
@@ -178,11 +192,7 @@ class Listener:
         self._spent[connection.key] = spent  # the last one again
         while len(self._spent) > _MOST_CLIENTS:
             del self._spent[next(iter(self._spent))]
-        spent.requests = (
-            max(0.0, spent.requests - (now - spent.time) * self._limits.requests_per_second) + 1
-        )
-        spent.time = now
-        if spent.requests <= self._limits.most_requests:
+        if spent.add(now, self._limits.requests_per_second) <= self._limits.most_requests:
             return True
         if not connection.key.startswith("127."):  # there the owner is too
             spent.blocked_until = now + _BLOCKED_SECONDS
@@ -195,6 +205,10 @@ class Listener:
         connection = self._of_protocol.get(protocol)
         if connection is not None:
             connection.requested = connection.trusted = True
+            self._known.pop(connection.key, None)
+            self._known[connection.key] = None
+            if len(self._known) > _MOST_CLIENTS:
+                del self._known[next(iter(self._known))]
             if connection.deadline is not None:
                 connection.deadline.cancel()
 
@@ -238,8 +252,8 @@ class Listener:
             self._admit(accepted, client_key(str(address[0])))
 
     def _admit(self, accepted: socket.socket, key: str) -> None:
-        spent = self._spent.get(key)
-        if spent is not None and asyncio.get_running_loop().time() < spent.blocked_until:
+        spent, now = self._spent.get(key), asyncio.get_running_loop().time()
+        if (spent is not None and now < spent.blocked_until) or self._too_many_strangers(key, now):
             accepted.close()
             return
         full = self._per_key[key] >= self._limits.most_per_address and not self._make_room(key)
@@ -279,13 +293,30 @@ class Listener:
             max(0.0, seconds), self._drop, connection
         )
 
+    def _too_many_strangers(self, key: str, now: float) -> bool:
+        if key in self._known:
+            return False
+        limits = self._limits
+        if self._strangers.add(now, limits.strangers_per_second) <= limits.most_strangers:
+            return False
+        self._strangers.amount -= 1  # who is not let in does not count
+        return True
+
     def _make_room(self, key: str | None) -> bool:
-        """Drop the oldest connection that has not shown the token, of a client or of any; whether there was one."""
-        for connection in self._connections:
-            if not connection.trusted and key in (None, connection.key):
-                self._drop(connection)
-                return True
-        return False
+        """Drop the oldest connection that has not shown the token, of a client or of any; whether there was one.
+
+        Of any: of a client that has shown it only where there is no other.
+        """
+        droppable = [
+            connection
+            for connection in self._connections
+            if not connection.trusted and key in (None, connection.key)
+        ]
+        if not droppable:
+            return False
+        strangers = (one for one in droppable if one.key not in self._known)
+        self._drop(next(strangers, droppable[0]))
+        return True
 
     def _drop(self, connection: _Connection) -> None:
         self._forget(connection)

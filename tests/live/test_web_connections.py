@@ -144,7 +144,7 @@ def test_strangers_beyond_the_limits_make_room_for_the_owner() -> None:
         same[0].until_dropped()
         assert ask(url) == 200
         others = strangers(stack, port, 40, addresses=20)
-        others[0].until_dropped()
+        others[1].until_dropped()  # [0] has the address of the owner
         assert ask(url) == 200
         everyone = (*same, *others)
         deadline = time.monotonic() + PATIENCE
@@ -174,6 +174,31 @@ def test_who_has_shown_the_token_is_never_dropped_for_others() -> None:
                 time.sleep(0.01)
             assert b" 200 OK" in answer
             strangers(stack, port, 30, addresses=15)
+
+
+def test_who_has_shown_the_token_before_is_dropped_last() -> None:
+    """An owner's next connection, whose request has not come yet, does not make room for strangers."""
+    limits = ConnectionLimits(most=12, most_per_address=8)
+    with serving(limits) as (url, port), contextlib.ExitStack() as stack:
+        assert ask(url) == 200
+        owner = strangers(stack, port, 1)[0]
+        others = [Stranger(port, source=f"127.0.0.{2 + k}") for k in range(30)]
+        for one in others:
+            stack.callback(one.socket.close)
+        others[15].until_dropped()
+        assert not owner.dropped
+
+
+def test_strangers_are_let_in_at_a_limited_rate_and_the_owner_at_once() -> None:
+    limits = ConnectionLimits(strangers_per_second=0.001, most_strangers=3)
+    with serving(limits) as (url, port), contextlib.ExitStack() as stack:
+        assert ask(url) == 200
+        others = [Stranger(port, source=f"127.0.0.{2 + k}") for k in range(5)]
+        for one in others:
+            stack.callback(one.socket.close)
+        others[-1].until_dropped()
+        assert [one.dropped for one in others] == [False, False, True, True, True]
+        assert ask(url) == 200
 
 
 def test_an_owner_without_room_is_refused_not_left_waiting() -> None:
