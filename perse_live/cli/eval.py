@@ -50,6 +50,7 @@ _SHOWN = (
     "detect",
     "jitter",
     "jitter_err",
+    "folds",
     "id_ref",
 )
 _MOST_EXTRAS = 6

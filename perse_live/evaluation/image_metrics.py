@@ -73,6 +73,19 @@ def gmsd(a: Float32Array, b: Float32Array, inside: BoolArray) -> float:
     return float(similarity[covered].std()) if covered.any() else float("nan")
 
 
+def detail(picture: UInt8Array, inside: BoolArray, eye_distance: float) -> float:
+    """Mean square of the luma's detail, [0, 255]^2: what is finer than a fold is wide and coarser than a pixel's noise.
+
+    It is the difference of Gaussians of 1/115 and 4/115 of the distance between the outer eye corners, pixels.
+    inside: (H, W); NaN where it is empty.
+    """
+    if not inside.any():
+        return float("nan")
+    luma, unit = _luma(picture), eye_distance / 115
+    fine, coarse = (cv2.GaussianBlur(luma, (0, 0), sigma * unit) for sigma in (1.0, 4.0))
+    return float(((fine - coarse)[inside] ** 2).mean())
+
+
 def _window(values: FloatArray) -> FloatArray:
     return np.asarray(
         cv2.GaussianBlur(values, (_SSIM_WINDOW, _SSIM_WINDOW), _SSIM_SIGMA), values.dtype

@@ -13,7 +13,7 @@ from perse_live.detect import Detection, FaceDetector, VideoFaceDetector
 from perse_live.errors import UserError
 from perse_live.evaluation import motion_metrics as motion
 from perse_live.evaluation.identity import IdentityModel
-from perse_live.evaluation.image_metrics import psnr, structure
+from perse_live.evaluation.image_metrics import detail, psnr, structure
 from perse_live.evaluation.regions import face_regions
 from perse_live.head.expressions import index
 
@@ -36,6 +36,7 @@ HIGHER_IS_BETTER: dict[str, bool | None] = {
     "detect": True,
     "jitter": None,
     "jitter_err": False,
+    "folds": None,
     "id_src": True,
     "id_ref": True,
     "id_ceil": True,
@@ -44,6 +45,15 @@ HIGHER_IS_BETTER: dict[str, bool | None] = {
 
 _BLINKS = [index("eyeBlinkLeft"), index("eyeBlinkRight")]
 _CLOSED = 0.5  # blink score of both eyes from which they are closed
+_FOLDED_BY = [
+    [index(name) for name in names]
+    for names in (
+        ("browInnerUp",),
+        ("browDownLeft", "browDownRight"),
+        ("mouthSmileLeft", "mouthSmileRight"),
+    )
+]
+_FOLDED = 0.5  # score of one of these, both sides', from which skin is folded
 
 MEASURES = tuple(HIGHER_IS_BETTER)
 
@@ -117,6 +127,12 @@ def score_film(
         (a, b) for a, b in zip(faces, drawn_faces, strict=True) if a is not None and b is not None
     ]
     means["bs_corr"] = _or_none(motion.score_correlation(pairs))
+    folded = [row for row in rows if "folds_real" in row]
+    if folded:
+        of_real, of_drawn = (
+            sum(row[name] for row in folded) for name in ("folds_real", "folds_drawn")
+        )
+        means["folds"] = _or_none(of_drawn / max(of_real, 1e-6))
 
     followed: list[list[Detection | None]] = []
     for film in (real, drawn):  # followed in order, or the detector's noise would drown the jitter
@@ -175,6 +191,9 @@ def _frame_scores(
     }
     if face.blendshapes[_BLINKS].min() > _CLOSED:
         row["psnr_lids"] = row["psnr_eyes"]
+    if max(face.blendshapes[both].min() for both in _FOLDED_BY) > _FOLDED and regions.folding.any():
+        for name, one in (("folds_real", picture), ("folds_drawn", rendering)):
+            row[name] = detail(one, regions.folding, face.eye_distance)
     if again is None:
         return row
     errors = motion.landmark_errors(face, again)

@@ -6,7 +6,7 @@ from evaluation_faces import portrait
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from perse_live.arrays import BoolArray, UInt8Array
-from perse_live.evaluation.image_metrics import MOST_PSNR, gmsd, psnr, ssim_map, structure
+from perse_live.evaluation.image_metrics import MOST_PSNR, detail, gmsd, psnr, ssim_map, structure
 
 
 def disc(size: int, radius: float) -> BoolArray:
@@ -85,3 +85,18 @@ def test_an_empty_region_has_no_figure() -> None:
     picture, nowhere = portrait(), np.zeros((240, 240), np.bool_)
     assert np.isnan(psnr(picture, picture, nowhere))
     assert np.isnan(structure(picture, picture, nowhere)).all()
+
+
+def test_detail_is_the_energy_of_lines_whatever_the_picture_s_size() -> None:
+    def lines(amplitude: float, size: int) -> UInt8Array:
+        light = 128 + amplitude * np.sin(2 * np.pi * np.arange(size) / (size / 20))
+        return np.rint(np.tile(light[:, None, None], (1, size, 3))).astype(np.uint8)
+
+    small, large = disc(200, 60), disc(400, 120)
+    strong = detail(lines(40, 200), small, 115)
+    assert strong == pytest.approx(4 * detail(lines(20, 200), small, 115), rel=0.05)
+    assert strong == pytest.approx(detail(lines(40, 400), large, 230), rel=0.05)
+    assert strong > 100
+    plain = np.full((200, 200, 3), 90, np.uint8)
+    assert detail(plain, small, 115) == pytest.approx(0, abs=1e-3)
+    assert np.isnan(detail(plain, np.zeros((200, 200), np.bool_), 115))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from evaluation_faces import portrait
@@ -37,6 +38,7 @@ def test_the_same_film_is_perfect() -> None:
         "detect": 1,
         "jitter": 1,
         "jitter_err": 0,
+        "folds": 1,  # she smiles
     }
     assert {name: scores.means[name] for name in perfect} == pytest.approx(perfect, abs=0.03)
     assert all(
@@ -87,6 +89,12 @@ def test_closed_lids_are_judged_by_the_frames_that_have_them(astronaut_avatar: A
     assert means["psnr_lids"] is not None and means["psnr_eyes"] is not None
     missed = 2 * means["psnr_lids"] - 60
     assert missed < 30 and means["psnr_eyes"] == pytest.approx((60 + 60 + missed) / 3)
+
+
+def test_skin_without_its_folds_has_too_little_detail() -> None:
+    smooth = [np.asarray(cv2.GaussianBlur(picture, (0, 0), 2), np.uint8) for picture in FILM]
+    folds = score_film(FILM, smooth, FILM[0], rate=25).means["folds"]
+    assert folds is not None and 0.05 < folds < 0.7
 
 
 def test_a_face_that_is_not_found_again_is_counted() -> None:
