@@ -9,10 +9,10 @@ import numpy as np
 
 from perse_live.animate import HeadPose, pose_gaussians, pose_vertices
 from perse_live.arrays import Float32Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import Avatar, corrected, with_own_lids
 from perse_live.gaussians import Gaussians
 from perse_live.head.rig import gaze_from_expression
-from perse_live.wardrobe import worn
 
 LEAST_OPACITY = 1 / 255
 """Below it splat renderers draw nothing (gsplat's threshold), so such Gaussians are left out."""
@@ -28,7 +28,7 @@ def state_gaussians(
     Quaternions have unit length.
     """
     doing, gaze = with_own_lids(avatar, expression), gaze_from_expression(expression)
-    look = corrected(worn(avatar, avatar.attributes, attributes), doing, gaze)
+    look = corrected(with_attributes(avatar, avatar.attributes, attributes), doing, gaze)
     upright = np.eye(3, dtype=np.float32)
     pose = HeadPose(upright, np.zeros(3, np.float32), upright)
     vertices = pose_vertices(look.rig, doing, gaze, pose)

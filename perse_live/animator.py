@@ -38,10 +38,10 @@ class Animator:
         self._room = _posed_arrays(0)
         self._out = self._room
         self._corrector = Corrector(avatar, threads=threads)
-        self.wear(avatar)
+        self.set_avatar(avatar)
 
-    def wear(self, avatar: Avatar) -> None:
-        """Go on with the same avatar in other attributes, as `perse_live.wardrobe` gives it.
+    def set_avatar(self, avatar: Avatar) -> None:
+        """Go on with the same avatar in other attributes, as `perse_live.attribute_blending` gives it.
 
         What is kept of the rig must be the same: raises ValueError where its actions, parts or triangles are other arrays.
         """
@@ -56,7 +56,7 @@ class Animator:
         if count > len(self._room.means):
             self._room = _posed_arrays(count)
         self._avatar, self._out = avatar, PosedArrays(*(array[:count] for array in self._room))
-        self._corrector.wear(avatar)
+        self._corrector.set_avatar(avatar)
 
     def vertices(
         self,

@@ -3,7 +3,7 @@
 There are two forms. An `Attribute` says outright what is different at full weight: colours and opacities of Gaussians that are
 there, Gaussians that are added (and where they grow from), vertices of the rig that move. Makers and editors work in it. A
 `LearnedAttribute` is what an avatar's file holds: an adapter of the avatar's network that decodes the same, and what happens on
-the way. `perse_live.wardrobe` has the avatar at any weights of both.
+the way. `perse_live.attribute_blending` has the avatar at any weights of both.
 """
 
 from __future__ import annotations

@@ -270,8 +270,8 @@ def corrected(
     """The avatar with the colours, opacities and places that its Gaussians have in an expression, and without correctives.
 
     expression: (52,) [0, 1], gaze: (2, 2) radians, as they are drawn, so with the person's own lids; secondary: (4,) as
-    `perse_live.correctives.SECONDARY_NAMES`, None: 0. It is the reference of `perse_live.animator`. What it wears must be worn
-    before, as `perse_live.wardrobe.worn` has it. The same object where it has no correctives.
+    `perse_live.correctives.SECONDARY_NAMES`, None: 0. It is the reference of `perse_live.animator`. Attributes must be blended
+    in before, by `perse_live.attribute_blending.with_attributes`. The same object where it has no correctives.
     """
     if not avatar.correctives.components:
         return avatar

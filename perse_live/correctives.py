@@ -112,8 +112,8 @@ class Deltas:
     starts: Int32Array
     """(C + 1,) from 0 to N, never falling."""
     ids: Int32Array
-    """(N,) Gaussians, surface ones first, then rigid ones; rising within a component, each once. (Of an avatar that wears looks
-    with correctives of their own, in any order, and several entries of a component may be of the same Gaussian: they add up.)"""
+    """(N,) Gaussians, surface ones first, then rigid ones; rising within a component, each once. (With active attributes that
+    have correctives too, in any order, and several entries of a component may be of the same Gaussian: they add up.)"""
     colors: Float32Array
     """(N, 3) sRGB, in [-1, 1]."""
     opacities: Float32Array

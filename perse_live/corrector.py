@@ -67,14 +67,14 @@ class Corrector:
     """Applies one avatar's correctives; for one thread at a time."""
 
     def __init__(self, avatar: Avatar, *, threads: int) -> None:
-        """threads: how many may share the work of a frame; `wear` goes on with the same avatar in other looks."""
+        """threads: how many may share the work of a frame; `set_avatar` goes on with the same avatar in other looks."""
         self._table, self._threads = curve_table(avatar.correctives.components), threads
         self._inputs = np.ones(len(INPUT_NAMES) + 1, np.float32)
         self._features = np.zeros(len(avatar.correctives), np.float32)
         self._deltas: Deltas | None = None
-        self.wear(avatar)
+        self.set_avatar(avatar)
 
-    def wear(self, avatar: Avatar) -> None:
+    def set_avatar(self, avatar: Avatar) -> None:
         """The same avatar in other looks, or the same arrays with other contents. Raises ValueError for other components."""
         self._base = Corrected(
             avatar.surface.positions, avatar.rigid.means, avatar.opacities, avatar.colors

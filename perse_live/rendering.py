@@ -15,6 +15,7 @@ import numpy as np
 from perse_live.animate import HeadPose
 from perse_live.animator import Animator
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import Avatar, with_own_lids
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
@@ -22,7 +23,6 @@ from perse_live.head.expressions import EXPRESSION_COUNT, expression
 from perse_live.head.rig import gaze_from_expression
 from perse_live.poses import facing_pose
 from perse_live.splatting import open_rasterizer
-from perse_live.wardrobe import worn
 
 _SIDES = (16, 4096)  # pixels
 
@@ -59,7 +59,9 @@ class Renderer:
         color = _color(background)
         with self._drawing:
             if weights != self._weights:
-                self._animator.wear(worn(self._avatar, self._avatar.attributes, weights))
+                self._animator.set_avatar(
+                    with_attributes(self._avatar, self._avatar.attributes, weights)
+                )
                 self._weights = weights
             gaussians = self._animator.pose(
                 scores, _gaze(gaze, scores), head_pose(self._avatar, pose), residual=residual
@@ -78,7 +80,9 @@ def posed_gaussians(
 ) -> Gaussians:
     """The avatar's Gaussians in the camera frame; arguments and errors as of `Avatar.gaussians`."""
     weights = attribute_weights(avatar, attributes or {})
-    animator = Animator(worn(avatar, avatar.attributes, weights), threads=os.cpu_count() or 1)
+    animator = Animator(
+        with_attributes(avatar, avatar.attributes, weights), threads=os.cpu_count() or 1
+    )
     scores = expression_vector(avatar, expression)
     return animator.pose(scores, _gaze(gaze, scores), head_pose(avatar, pose), residual=residual)
 

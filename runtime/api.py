@@ -146,10 +146,10 @@ def drive(
         UserError: For a video without a face, an attribute that is not there, and an output that
             cannot be written; nothing half-written is left.
     """
+    from perse_live.attribute_blending import with_attributes
     from perse_live.film.writer import check_film_name
     from perse_live.marking.mark import files_of_marked, mark_film, mark_of
     from perse_live.rendering import attribute_weights
-    from perse_live.wardrobe import worn
     from runtime.background import Picture, Transparent, parse_background
     from runtime.drive import drive_matched, drive_relative
 
@@ -159,7 +159,11 @@ def drive(
     inputs = [source, *([behind.path] if isinstance(behind, Picture) else [])]
     check_outputs(files_of_marked(film) if mark else [film], inputs=inputs, overwrite=overwrite)
     weights = attribute_weights(avatar, attributes or {})
-    drawn = replace(worn(avatar, avatar.attributes, weights), attributes=()) if weights else avatar
+    drawn = (
+        replace(with_attributes(avatar, avatar.attributes, weights), attributes=())
+        if weights
+        else avatar
+    )
     by_frame = drive_matched if match else drive_relative
     warnings = by_frame(drawn, source, film, background=behind, progress=progress or _silent)
     if mark:

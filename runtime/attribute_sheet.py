@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from perse_live.arrays import UInt8Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import Look
 from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
-from perse_live.wardrobe import worn
 from runtime.stage import facing_pose
 from runtime.tiles import (
     HEADING,
@@ -72,9 +72,9 @@ def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
             for pose in (front, aside)
         )
         for column, (tile, (_, weight)) in enumerate(zip(coming, _WEIGHTS, strict=True)):
-            before.wear(worn(avatar, avatar.attributes, {one.name: weight}))
+            before.set_avatar(with_attributes(avatar, avatar.attributes, {one.name: weight}))
             before.place_at(tile, column, top + HEADING)
-        beside.wear(worn(avatar, avatar.attributes, {one.name: 1.0}))
+        beside.set_avatar(with_attributes(avatar, avatar.attributes, {one.name: 1.0}))
         beside.place_at(turned, len(coming), top + HEADING)
         before.place_at(talking, len(coming) + 1, top + HEADING)
         top += HEADING + sheet.row

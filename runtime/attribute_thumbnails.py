@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from perse_live.arrays import UInt8Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import Look
 from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
-from perse_live.wardrobe import worn
 from runtime.background import straight_alpha
 from runtime.stage import Motion, Stage, facing_pose
 from runtime.tiles import acting, close_up
@@ -28,11 +28,11 @@ class ThumbnailPainter:
     """Draws one avatar in one look after the other."""
 
     def __init__(self, avatar: Avatar) -> None:
-        """avatar: wears nothing."""
+        """avatar: without attributes."""
         self._avatar, self._stages = avatar, dict[bool, tuple[Stage, Motion]]()
 
     def draw(self, look: Look) -> UInt8Array:
-        """The avatar wearing one look, (176, 176, 4) RGBA with straight alpha."""
+        """The avatar with one attribute, (176, 176, 4) RGBA with straight alpha."""
         near = look.slot in _ON_THE_FACE
         if near not in self._stages:
             pose = facing_pose(self._avatar, yaw=_YAW)
@@ -46,7 +46,7 @@ class ThumbnailPainter:
             stage = Stage(self._avatar, camera.resized(side, side), threads=2)
             self._stages[near] = stage, acting(self._avatar, expression(), pose)
         stage, motion = self._stages[near]
-        stage.wear(worn(self._avatar, (look,), {look.name: 1.0}))
+        stage.set_avatar(with_attributes(self._avatar, (look,), {look.name: 1.0}))
         drawn = cv2.resize(
             stage.draw_rgba(motion), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA
         )  # premultiplied: no dark rims

@@ -26,12 +26,12 @@ def loop_frames(avatar: Avatar, *, seconds: float, size: int) -> Iterator[UInt8A
     seconds: as for `performance`; size: pixels.
     """
     stage = Stage(avatar, avatar.source.camera.resized(size, size), threads=os.cpu_count() or 1)
-    wardrobe, names = (
-        stage.wardrobe(),
+    blender, names = (
+        stage.attribute_blender(),
         list({one.slot: one.name for one in reversed(avatar.attributes)}.values())[::-1],
     )
     for frame in performance(seconds, LOOP_FPS):
-        stage.wear(wardrobe.wear(_weights(names, frame.time / seconds)))
+        stage.set_avatar(blender.blend(_weights(names, frame.time / seconds)))
         yield stage.draw(performed(avatar, frame), background=_BACKGROUND).copy()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from perse_live.arrays import Float32Array, UInt8Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import Avatar
 from perse_live.head.expressions import expression
-from perse_live.wardrobe import worn
 from runtime.stage import Motion, facing_pose, turned_pose
 from runtime.tiles import (
     HEADING,
@@ -151,5 +151,5 @@ def contact_sheet(avatar: Avatar) -> UInt8Array:
 def _place_attributes(avatar: Avatar, painter: TilePainter, top: int) -> None:
     resting = acting(avatar, expression(), facing_pose(avatar))
     for i, one in enumerate(avatar.attributes):
-        painter.wear(worn(avatar, avatar.attributes, {one.name: 1.0}))
+        painter.set_avatar(with_attributes(avatar, avatar.attributes, {one.name: 1.0}))
         painter.place_at(Tile(one.label, resting), i, top)

@@ -13,7 +13,7 @@ from perse_live.camera import Camera
 from perse_live.poses import facing_pose as facing_pose
 from perse_live.poses import on_the_neck as on_the_neck
 from perse_live.poses import turned_pose as turned_pose
-from runtime.engines.contract import Engine, Wardrobe
+from runtime.engines.contract import Blender, Engine
 from runtime.engines.cpu import CpuEngine
 
 
@@ -50,20 +50,20 @@ class Stage:
         self._drawer = self._engine.drawer(camera.width, camera.height, threads=self._threads)
 
     def before(self, camera: Camera) -> Stage:
-        """The same avatar, in what it wears now and later, before another camera; for the same thread as this stage."""
+        """The same avatar, with its attributes now and later, before another camera; for the same thread as this stage."""
         other = copy(self)
         other._look_through(camera)
         return other
 
-    def wardrobe(self) -> Wardrobe:
-        """Dresses this avatar for `wear`."""
-        return self._poser.wardrobe()
+    def attribute_blender(self) -> Blender:
+        """Blends this avatar's attributes for `set_avatar`."""
+        return self._poser.attribute_blender()
 
-    def wear(self, look: Any) -> None:
-        """Draw the same avatar in other attributes from here on: as this stage's wardrobe gives it, or another `Avatar` of the
+    def set_avatar(self, look: Any) -> None:
+        """Draw the same avatar in other attributes from here on: as this stage's blender gives it, or another `Avatar` of the
         same rig; raises ValueError for any other.
         """
-        self._poser.wear(look)
+        self._poser.set_avatar(look)
 
     def draw(self, motion: Motion, *, background: tuple[float, float, float]) -> UInt8Array:
         """The avatar over a colour (sRGB in [0, 1]). Returns (H, W, 3) RGB, a work buffer."""

@@ -115,11 +115,11 @@ class TilePainter:
         self._avatar, self._camera, self._sheet = avatar, camera, sheet
         self._stages: dict[int, Stage] = {}
 
-    def wear(self, avatar: Avatar) -> None:
+    def set_avatar(self, avatar: Avatar) -> None:
         """Draw the same avatar in other attributes from here on."""
         self._avatar = avatar
         for stage in self._stages.values():
-            stage.wear(avatar)
+            stage.set_avatar(avatar)
 
     def place(self, tile: Tile, left: int, top: int) -> None:
         """Draw one with its corner at a place in the sheet."""

@@ -14,6 +14,8 @@ from corrective_toys import COMPONENTS, doings, toy_deltas, with_own, with_toy_c
 from hypothesis_profiles import examples
 from perse_live.animate import pose_gaussians, pose_vertices
 from perse_live.animator import Animator
+from perse_live.attribute_blender import AttributeBlender
+from perse_live.attribute_blending import blended_numbers, with_attributes
 from perse_live.avatar import Avatar, corrected, load_avatar, painted, save_avatar
 from perse_live.correctives import (
     GAZE_NAMES,
@@ -41,9 +43,7 @@ from perse_live.correctives import (
 )
 from perse_live.corrector import Corrector
 from perse_live.decoder.features import places_at_rest
-from perse_live.dresser import Dresser
 from perse_live.head.expressions import expression
-from perse_live.wardrobe import numbers_when_worn, worn
 from runtime.live.thinning import kept_gaussians, thinned
 from runtime.stage import facing_pose
 from toys import toy_avatar
@@ -324,14 +324,14 @@ WEIGHTS = st.dictionaries(st.sampled_from(NAMES), st.one_of(st.just(1.0), st.flo
 def test_looks_fade_with_their_correctives(
     dressable: Avatar, changes: list[dict[str, float]]
 ) -> None:
-    dresser, animator, pose = (
-        Dresser(dressable),
+    blender, animator, pose = (
+        AttributeBlender(dressable),
         Animator(dressable, threads=1),
         facing_pose(dressable),
     )
     for k, weights in enumerate(changes):
-        animator.wear(dresser.wear(weights))
-        clear = worn(dressable, dressable.attributes, weights)
+        animator.set_avatar(blender.blend(weights))
+        clear = with_attributes(dressable, dressable.attributes, weights)
         for doing, gaze in doings(1, seed=k):
             now = corrected(clear, doing, gaze)
             found = animator.pose(doing, gaze, pose)
@@ -349,7 +349,7 @@ def test_a_worn_look_replaces_what_it_says(dressable: Avatar) -> None:
     other = replace(dressable, attributes=(replace(hat, correctives=own),))
     doing = expression(eyeBlinkLeft=1)
     for weight in (0.5, 1.0):
-        look = worn(other, other.attributes, {"hat": weight})
+        look = with_attributes(other, other.attributes, {"hat": weight})
         change = corrected(look, doing, STRAIGHT).surface.positions - look.surface.positions
         full = corrected(dressable, doing, STRAIGHT).surface.positions - dressable.surface.positions
         count = len(dressable.surface.triangles)
@@ -372,8 +372,8 @@ def test_fewer_gaussians_keep_their_correctives(dressable: Avatar) -> None:
             atol=1e-6,
         )
     everything: dict[str, float] = dict.fromkeys(NAMES, 1.0)
-    look, before = (worn(one, one.attributes, everything) for one in (few, whole))
-    own, theirs = numbers_when_worn(whole, whole.attributes)
+    look, before = (with_attributes(one, one.attributes, everything) for one in (few, whole))
+    own, theirs = blended_numbers(whole, whole.attributes)
     rows = [
         own[kept],
         *(
@@ -392,7 +392,7 @@ def test_fewer_gaussians_keep_their_correctives(dressable: Avatar) -> None:
 
 def test_another_avatars_correctives_are_no_clothing(avatar: Avatar) -> None:
     with pytest.raises(ValueError, match="correctives"):
-        Animator(avatar, threads=1).wear(replace(avatar, correctives=no_correctives()))
+        Animator(avatar, threads=1).set_avatar(replace(avatar, correctives=no_correctives()))
 
 
 # ----- in files

@@ -12,7 +12,7 @@ import torch
 
 from engine_toys import dressable
 from perse_live.device import DEVICE_LOCK, Captured, DeviceStream, Packed, uploaded
-from runtime.engines.device import DeviceWardrobe, attributes_in_torch
+from runtime.engines.device import DeviceAttributeBlender, attributes_in_torch
 
 
 class Recorder:
@@ -191,5 +191,5 @@ def test_a_wardrobe_binds_and_prepares_its_graph_under_the_lock() -> None:
             thread.start()
             thread.join()
 
-    DeviceWardrobe(avatar, Watched(), names, graph.dtypes, stream)
+    DeviceAttributeBlender(avatar, Watched(), names, graph.dtypes, stream)
     assert free and not any(free)

@@ -111,11 +111,11 @@ def test_pictures_are_the_caller_s_and_threads_may_draw_at_once(avatar: Avatar) 
 
 
 def test_attributes_show_and_go_away_again(avatar: Avatar) -> None:
-    dressed = replace(avatar, attributes=(toy_attribute(avatar, "hat", "hat"),))
-    bare = dressed.render(size=64)
-    assert not np.array_equal(dressed.render(attributes={"hat": 1.0}, size=64), bare)
-    np.testing.assert_array_equal(dressed.render(attributes={"hat": 0.0}, size=64), bare)
-    assert len(dressed.gaussians(attributes={"hat": 1.0}).means) > len(dressed.gaussians().means)
+    blended = replace(avatar, attributes=(toy_attribute(avatar, "hat", "hat"),))
+    bare = blended.render(size=64)
+    assert not np.array_equal(blended.render(attributes={"hat": 1.0}, size=64), bare)
+    np.testing.assert_array_equal(blended.render(attributes={"hat": 0.0}, size=64), bare)
+    assert len(blended.gaussians(attributes={"hat": 1.0}).means) > len(blended.gaussians().means)
 
 
 def test_gaussians_are_those_that_are_drawn(avatar: Avatar) -> None:

@@ -35,15 +35,15 @@ def test_a_sheet_shows_the_avatar_many_times() -> None:
 def test_attributes_are_shown_below() -> None:
     toy = toy_avatar()
     attributes = tuple(toy_attribute(toy, f"hat-{k}", "hat", seed=k, changed=600) for k in range(7))
-    plain, dressed = (
+    plain, blended = (
         contact_sheet(toy),
         contact_sheet(dataclasses.replace(toy, attributes=attributes)),
     )
     height = len(plain) - MARGIN
-    np.testing.assert_array_equal(dressed[TITLE:height], plain[TITLE:height])
-    assert len(dressed) - len(plain) == HEADING + 2 * row_height(300)
+    np.testing.assert_array_equal(blended[TITLE:height], plain[TITLE:height])
+    assert len(blended) - len(plain) == HEADING + 2 * row_height(300)
     first, second = (
-        dressed[height + HEADING : height + HEADING + 300, left : left + 300]
+        blended[height + HEADING : height + HEADING + 300, left : left + 300]
         for left in (MARGIN, MARGIN + 300 + GAP)
     )
     assert first.std() > 5 and (first != second).any()

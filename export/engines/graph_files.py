@@ -18,7 +18,6 @@ from perse_live.engines.graphs import (
     POSED,
     Arrays,
     Tensor,
-    all_worn,
     binding_arrays,
     binding_inputs,
     canonical_arrays,
@@ -26,6 +25,7 @@ from perse_live.engines.graphs import (
     look_hash,
     motion_arrays,
     rig_hash,
+    with_all_attributes,
 )
 from perse_live.extras import missing_extra
 
@@ -100,7 +100,7 @@ def animate_tensors(avatar: Avatar) -> dict[str, Tensor]:
 
 def attributes_tensors(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What `attributes` takes and gives; its lengths are fixed."""
-    arrays = canonical_arrays(all_worn(avatar))
+    arrays = canonical_arrays(with_all_attributes(avatar))
     return (
         {"weights": Tensor("float32", (len(avatar.attributes),))},
         {
@@ -111,9 +111,9 @@ def attributes_tensors(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Ten
 
 
 def animate_example(avatar: Avatar, *, frames: int) -> Arrays:
-    """Inputs of `animate` with everything worn: a face at rest."""
+    """Inputs of `animate` with every attribute at weight 1: a face at rest."""
     eye = np.eye(3, dtype=np.float32)
-    worn = all_worn(avatar)
+    full = with_all_attributes(avatar)
     one = motion_arrays(
         np.zeros(52),
         np.zeros((2, 2)),
@@ -122,4 +122,4 @@ def animate_example(avatar: Avatar, *, frames: int) -> Arrays:
         None,
     )
     motion = {name: np.repeat(array, frames, 0) for name, array in one.items()}
-    return motion | canonical_arrays(worn) | binding_arrays(worn)
+    return motion | canonical_arrays(full) | binding_arrays(full)

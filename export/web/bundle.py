@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import Avatar, with_own_lids
 from perse_live.correctives import Deltas
 from perse_live.correctives_file import component_entries
@@ -21,7 +22,6 @@ from perse_live.errors import UserError
 from perse_live.files import atomic_folder, write_bytes
 from perse_live.head.expressions import EXPRESSION_NAMES
 from perse_live.head.rig import EYES, gaze_from_expression, vertices_of
-from perse_live.wardrobe import worn
 
 SUFFIX = ".web"
 FORMAT, FORMAT_VERSION = "perse-live web avatar", 2
@@ -38,7 +38,7 @@ def write_bundle(
 ) -> Path:
     """Write NAME.web into a folder, replacing an earlier one when it is complete. Returns its path.
 
-    attributes: what it wears, weights by name. Raises UserError where it cannot be written, or something else is in its place.
+    attributes: weights by name. Raises UserError where it cannot be written, or something else is in its place.
     """
     target = folder / f"{name}{SUFFIX}"
     if target.exists() and not (target / _MANIFEST).is_file():
@@ -61,7 +61,7 @@ def viewer_scripts() -> dict[str, bytes]:
 
 def bundle_of(avatar: Avatar, *, attributes: Mapping[str, float]) -> tuple[bytes, bytes]:
     """Manifest and arrays."""
-    look = worn(avatar, avatar.attributes, attributes)
+    look = with_attributes(avatar, avatar.attributes, attributes)
     rig, surface, rigid, source = look.rig, look.surface, look.rigid, look.source
     moved = np.abs(rig.actions).max(2) > 0
     largest = np.maximum(np.abs(rig.actions).max((1, 2)), 1e-9)

@@ -42,7 +42,7 @@ class Editor(Protocol):
     """Makes one look for any avatar."""
 
     def __call__(self, avatar: Avatar, *, progress: Progress) -> EditedPortrait:
-        """The avatar's own portrait, edited. avatar: attributes that it has are not worn.
+        """The avatar's own portrait, edited. avatar: its attributes stay at weight 0.
 
         Raises UserError, one line, where the look cannot be made for this avatar.
         """

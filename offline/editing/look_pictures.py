@@ -10,11 +10,11 @@ import numpy as np
 from offline.editing.contract import View
 from perse_live.animator import Animator
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, painted
 from perse_live.camera import Camera
 from perse_live.splatting.backend import open_rasterizer
-from perse_live.wardrobe import worn
 
 _CHANGED = 8.0  # what a difference of pixels is multiplied with: 1/8 counts fully
 _THREADS = 2
@@ -34,9 +34,13 @@ class Easel:
         bare = replace(avatar, attributes=() if look is None else (look,))
         self._camera = camera
         self._plain = replace(bare, attributes=())
-        self._worn = self._plain if look is None else worn(bare, bare.attributes, {look.name: 1.0})
+        self._blended = (
+            self._plain
+            if look is None
+            else with_attributes(bare, bare.attributes, {look.name: 1.0})
+        )
         self._part = (
-            np.zeros(len(self._worn), np.bool_) if look is None else _part_of(self._plain, look)
+            np.zeros(len(self._blended), np.bool_) if look is None else _part_of(self._plain, look)
         )
         self._animator = Animator(self._plain, threads=_THREADS)
         self._rasterizer = open_rasterizer(
@@ -47,20 +51,20 @@ class Easel:
         self, view: View, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     ) -> Float32Array:
         """The avatar in the look, (H, W, 3) sRGB in [0, 1]."""
-        return self._drawn(self._worn, view, background)[..., :3]
+        return self._drawn(self._blended, view, background)[..., :3]
 
     def over(self, view: View, behind: UInt8Array) -> UInt8Array:
         """The avatar in the look before a picture (H, W, 3); the same size."""
-        drawn = self._drawn(self._worn, view, (0.0, 0.0, 0.0))
+        drawn = self._drawn(self._blended, view, (0.0, 0.0, 0.0))
         left = 1 - drawn[..., 3:]
         return np.clip(np.rint(255 * drawn[..., :3] + left * behind), 0, 255).astype(np.uint8)
 
     def mask(self, view: View) -> Float32Array:
         """Where the look is seen, or hides what was seen: (H, W) in [0, 1]."""
-        seen = self._drawn(painted(self._worn, self._part), view, (0.0, 0.0, 0.0))[..., 0]
+        seen = self._drawn(painted(self._blended, self._part), view, (0.0, 0.0, 0.0))[..., 0]
         grey = (0.5, 0.5, 0.5)
         difference = np.abs(
-            self._drawn(self._worn, view, grey) - self._drawn(self._plain, view, grey)
+            self._drawn(self._blended, view, grey) - self._drawn(self._plain, view, grey)
         ).max(2)
         mask = np.maximum(seen * (difference > 0.02), np.clip(_CHANGED * difference, 0, 1))
         return np.clip(cv2.dilate(mask, np.ones((3, 3), np.uint8)), 0, 1).astype(np.float32)
@@ -68,7 +72,7 @@ class Easel:
     def _drawn(
         self, avatar: Avatar, view: View, background: tuple[float, float, float]
     ) -> Float32Array:
-        self._animator.wear(avatar)
+        self._animator.set_avatar(avatar)
         gaussians = self._animator.pose(view.expression, view.gaze, view.pose)
         return np.clip(
             self._rasterizer.render_float(gaussians, self._camera, background=background), 0, 1

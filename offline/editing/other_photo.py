@@ -54,9 +54,9 @@ class FromPhoto:
         view = source_view(avatar)
         easel = Easel(avatar, view.camera, look)
         portrait, mask = own_portrait(avatar, view), easel.mask(view)
-        worn = easel.over(view, portrait_background(avatar, view))
+        drawn = easel.over(view, portrait_background(avatar, view))
         return EditedPortrait(
-            np.where(mask[..., None] > 0, worn, portrait),
+            np.where(mask[..., None] > 0, drawn, portrait),
             mask,
             view,
             TeacherAttribute(look, known=True),

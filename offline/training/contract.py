@@ -1,4 +1,4 @@
-"""What editors hand in, so that an avatar learns to wear it: an attribute as far as it is known, and pictures of it.
+"""What editors hand in, so that an avatar learns it: an attribute as far as it is known, and pictures of it.
 
 Whoever makes a look (the built-in makers, text inpainting, a part from another photo) gives a `TeacherAttribute`, and where the
 look is known from pictures, `TrainingFrame`s. `offline.training.learning.fit_attribute` turns both into an adapter of the

@@ -23,8 +23,8 @@ from perse_live.attribute_file import MAX_ADDED, MAX_ATTRIBUTES, MAX_CHANGED, MA
 from perse_live.attributes import Attribute, LearnedAttribute, LearnedGaussians, Look
 from perse_live.avatar import Avatar
 from perse_live.correctives import LookCorrectives, kept_by, no_deltas
+from perse_live.decoder.attribute_change import added_change, features_of_added
 from perse_live.decoder.features import into_binding, places_at_rest
-from perse_live.decoder.wearing import added_change, features_of_added
 from perse_live.errors import UserError
 from perse_live.regions import Region
 

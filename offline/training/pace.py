@@ -14,9 +14,9 @@ import numpy as np
 
 from perse_live.animator import Animator
 from perse_live.arrays import Float32Array, FloatArray
+from perse_live.attribute_blender import AttributeBlender
 from perse_live.attributes import PACE_KNOTS, LearnedAttribute
 from perse_live.avatar import Avatar
-from perse_live.dresser import Dresser
 from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
 from perse_live.splatting.cpu import CpuRasterizer
@@ -41,14 +41,14 @@ def with_even_pace(avatar: Avatar, learned: LearnedAttribute) -> LearnedAttribut
         return replace(learned, pace=None)
     alone = replace(avatar, attributes=(replace(learned, pace=None),))
     camera, still = avatar.source.camera.resized(_SIDE, _SIDE), np.zeros((2, 2), np.float32)
-    dresser, animator, rasterizer = (
-        Dresser(alone),
+    blender, animator, rasterizer = (
+        AttributeBlender(alone),
         Animator(alone, threads=1),
         CpuRasterizer(_SIDE, _SIDE, threads=1),
     )
     films: list[list[Float32Array]] = [[] for _ in _VIEWS]
     for share in np.linspace(0, 1, _STEPS + 1):
-        animator.wear(dresser.wear({learned.name: float(share)}))
+        animator.set_avatar(blender.blend({learned.name: float(share)}))
         for film, (yaw, doing) in zip(films, _VIEWS, strict=True):
             gaussians = animator.pose(doing, still, facing_pose(avatar, yaw=yaw))
             film.append(

@@ -17,6 +17,7 @@ from offline.training.transport import travel
 from perse_live.arrays import Float32Array
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
+from perse_live.decoder.attribute_change import features_of_added
 from perse_live.decoder.features import features_of, places_at_rest
 from perse_live.decoder.network import (
     COLOR,
@@ -29,7 +30,6 @@ from perse_live.decoder.network import (
     decode,
     fold,
 )
-from perse_live.decoder.wearing import features_of_added
 from perse_live.regions import Region
 
 RANK = 16
@@ -87,7 +87,7 @@ class Mate:
     decoder: Decoder
 
     def alone(self, weight: float) -> torch.Tensor:
-        """What it adds, worn by itself: outputs (M, OUTPUTS)."""
+        """What it adds at weight 1, alone: outputs (M, OUTPUTS)."""
         features = self.features.numpy()
         with_it = decode(
             fold(self.decoder, [(self.adapter, weight)], reader=0), features, self.codes.numpy()
@@ -285,7 +285,7 @@ def _pair_loss(
     batch: int,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Both attributes worn, weights sharing up to 1: what each adds travels to where the other's is, and fades on the way."""
+    """Both attributes active, weights sharing up to 1: what each adds travels to where the other's is, and fades on the way."""
     mate, loss = pair.mate, codes.new_zeros(())
     whole = (
         1.0

@@ -149,8 +149,8 @@ def shots_of(
     avatar: Avatar, look: Attribute, frames: Sequence[TrainingFrame], drawing: Drawing
 ) -> list[Shot]:
     """An editor's pictures. avatar: without attributes; outside of the parts it is the target itself."""
-    worn = _with_moved_rig(avatar, look)
-    return [_shot(worn, look, frame, drawing) for frame in frames if frame.part_mask.max() > 0]
+    moved = _with_moved_rig(avatar, look)
+    return [_shot(moved, look, frame, drawing) for frame in frames if frame.part_mask.max() > 0]
 
 
 def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, drawing: Drawing) -> Shot:

@@ -10,11 +10,11 @@ import torch
 from offline.training.gaussian_rows import begin_of, rows_of
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array
+from perse_live.attribute_blending import blended_correctives
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
+from perse_live.decoder.attribute_change import UNSEEN, change_of
 from perse_live.decoder.features import into_binding
-from perse_live.decoder.wearing import UNSEEN, change_of
-from perse_live.wardrobe import worn_correctives
 
 
 class Taught:
@@ -25,7 +25,9 @@ class Taught:
         self._avatar, self._look, self._rows = avatar, look, rows_of(avatar, look)
 
     def at(self, way: float) -> Avatar:
-        """The avatar in it at a share of the way, [0, 1]; as `perse_live.wardrobe.worn` has it once learnt, weight for way."""
+        """The avatar in it at a share of the way, [0, 1]; as `attribute_blending.with_attributes` has it once
+        learnt, weight for way.
+        """
         avatar, look, rows = self._avatar, self._look, self._rows
         out = rows.at(torch.full((len(rows), 1), way)).numpy()
         own, added = change_of(out[: rows.own]), change_of(out[rows.own :])
@@ -79,5 +81,5 @@ class Taught:
             opacities=clipped(opacities, shown),
             colors=clipped(colors, look.added.colors + added.colors),
             regions=merged(avatar.regions, look.added.regions),
-            correctives=worn_correctives(avatar, [(look, way)]),
+            correctives=blended_correctives(avatar, [(look, way)]),
         )

@@ -236,9 +236,7 @@ def _add_attributes(command: AttributeAdd) -> None:
                 from offline.training.learning import FitConfig
 
                 def learnt(name: str, so_far: Avatar) -> None:
-                    if (
-                        command.progress_json
-                    ):  # whoever is live with the avatar wears each as it comes
+                    if command.progress_json:  # a live session shows each as soon as it is learnt
                         save_avatar(command.avatar, so_far)
                         reports.learnt(name)
 

@@ -47,8 +47,8 @@ def run(command: Drive) -> None:
     """Write a video of an avatar that follows another video."""
     from perse_live.avatar import load_avatar
     from perse_live.film.writer import check_film_name
+    from runtime.attributes import with_fixed_attributes
     from runtime.background import Picture, Transparent, parse_background
-    from runtime.dressing import dressed
     from runtime.drive import drive_matched, drive_relative
 
     if command.video.suffix.lower() == SUFFIX:
@@ -66,7 +66,7 @@ def run(command: Drive) -> None:
         inputs=inputs,
         overwrite=command.replacing.overwrite,
     )
-    avatar = dressed(load_avatar(command.avatar), command.attribute)
+    avatar = with_fixed_attributes(load_avatar(command.avatar), command.attribute)
     with step_progress() as steps:
         fetch(TRACKING_ASSETS, command.network, steps)
     with frame_progress("driving") as progress:
@@ -94,7 +94,7 @@ def _replay(command: Drive) -> None:
     """Draw recorded motion again."""
     from perse_live.avatar import load_avatar
     from perse_live.film.writer import check_film_name
-    from runtime.dressing import dressed
+    from runtime.attributes import with_fixed_attributes
     from runtime.replay import replay
 
     if command.match:
@@ -105,7 +105,7 @@ def _replay(command: Drive) -> None:
         inputs=[command.avatar, command.video],
         overwrite=command.replacing.overwrite,
     )
-    avatar = dressed(load_avatar(command.avatar), command.attribute)
+    avatar = with_fixed_attributes(load_avatar(command.avatar), command.attribute)
     with frame_progress("drawing") as progress:
         warnings = replay(
             avatar, command.video, command.output, background=command.background, progress=progress

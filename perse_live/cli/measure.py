@@ -130,28 +130,28 @@ def measured(
     avatar: Avatar, file: str, name: str, identity: IdentityModel | None
 ) -> tuple[Measured, list[UInt8Array]]:
     """Fade one attribute in, seen from three sides. Returns the figures, and the fade seen from the front."""
+    from perse_live.attribute_blending import with_attributes
     from perse_live.avatar import painted
     from perse_live.evaluation.fades import STEPS, belonging, fade_scores, part_of
-    from perse_live.wardrobe import worn
     from runtime.stage import Stage
 
     views = _views(avatar)
     stage = Stage(avatar, avatar.source.camera, threads=2)
     films: dict[str, list[UInt8Array]] = {view: [] for view in views}
     for k in range(STEPS + 1):
-        stage.wear(worn(avatar, avatar.attributes, {name: k / STEPS}))
+        stage.set_avatar(with_attributes(avatar, avatar.attributes, {name: k / STEPS}))
         for view, motion in views.items():
             films[view].append(stage.draw(motion, background=_BACKDROP).copy())
-    dressed = worn(avatar, avatar.attributes, {name: 1.0})
-    ours = belonging(avatar, dressed)
+    blended = with_attributes(avatar, avatar.attributes, {name: 1.0})
+    ours = belonging(avatar, blended)
     on, free = len(avatar.surface.triangles), len(avatar.rigid.means)
     own = np.concatenate(
-        [ours[:on], ours[len(dressed.surface.triangles) : len(dressed.surface.triangles) + free]]
+        [ours[:on], ours[len(blended.surface.triangles) : len(blended.surface.triangles) + free]]
     )
     scores: dict[str, FadeScores] = {}
     marked = {view: [] for view in views}
-    for worn_now, mask in ((avatar, own), (dressed, ours)):
-        stage.wear(painted(worn_now, mask))
+    for shown, mask in ((avatar, own), (blended, ours)):
+        stage.set_avatar(painted(shown, mask))
         for view, motion in views.items():
             marked[view].append(stage.draw(motion, background=(0.0, 0.0, 0.0)).copy())
     for view, film in films.items():
@@ -173,10 +173,10 @@ def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
 
     None for looks that are not built in, whose teacher nobody kept, and where the builder's packages are missing.
     """
+    from perse_live.attribute_blending import with_attributes
     from perse_live.attributes import LearnedAttribute
     from perse_live.evaluation.unseen import UnseenFrame, unseen_scores
     from perse_live.head.expressions import expression
-    from perse_live.wardrobe import worn
     from runtime.stage import Motion, facing_pose
 
     try:
@@ -207,8 +207,12 @@ def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
     frames: list[UnseenFrame] = []
     for weight in _UNSEEN_SHARES:
         pictures: list[list[UInt8Array]] = []
-        for look in (avatar, taught.at(weight), worn(avatar, (learned,), {name: weight})):
-            stage.wear(look)
+        for look in (
+            avatar,
+            taught.at(weight),
+            with_attributes(avatar, (learned,), {name: weight}),
+        ):
+            stage.set_avatar(look)
             pictures.append([stage.draw(motion, background=_BACKDROP).copy() for motion in motions])
         frames += [UnseenFrame(*three) for three in zip(*pictures, strict=True)]
     return unseen_scores(frames)

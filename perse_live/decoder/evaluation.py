@@ -1,6 +1,6 @@
 """Evaluating the network for one avatar again and again: what does not depend on weights is prepared once, buffers are kept.
 
-Does what `perse_live.decoder.wearing` says, which it is tested against.
+Does what `perse_live.decoder.attribute_change` says, which it is tested against.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import numpy as np
 
 from perse_live.arrays import Float32Array, Int32Array
 from perse_live.attributes import LearnedAttribute
+from perse_live.decoder.attribute_change import features_of_added, no_codes
 from perse_live.decoder.features import into_binding
 from perse_live.decoder.kernel import Packed, add_colors, decode_rows
 from perse_live.decoder.network import OUTPUTS, Adapter, Decoder, decode, fold
-from perse_live.decoder.wearing import features_of_added, no_codes
 from perse_live.head.rig import HeadRig
 from perse_live.regions import Region
 
@@ -89,13 +89,13 @@ class Evaluation:
             rows.said = weight
         return rows.out
 
-    def added(self, k: int, worn: Key) -> Float32Array:
-        """(S + R, OUTPUTS) of what attribute k adds, when these (all above 0, k among them) are worn; a buffer."""
+    def added(self, k: int, active: Key) -> Float32Array:
+        """(S + R, OUTPUTS) of what attribute k adds, when these (all above 0, k among them) are active; a buffer."""
         one, rows = self._attributes[k], self._added[k]
-        mates = [(j, weight) for j, weight in worn if self._attributes[j].slot == one.slot]
+        mates = [(j, weight) for j, weight in active if self._attributes[j].slot == one.slot]
         tints = [
             (j, weight)
-            for j, weight in worn
+            for j, weight in active
             if self._attributes[j].tints_hair and self._attributes[j].slot != one.slot
         ]
         key = (*mates, None, *tints)

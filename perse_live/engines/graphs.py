@@ -13,13 +13,13 @@ import numpy as np
 
 from perse_live.animate import BACK_FACING, HeadPose
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.correctives import MAX_COMPONENTS, MAX_CURVES, MAX_KNOTS, SECONDARY_NAMES, Deltas
 from perse_live.corrector import curve_table
 from perse_live.head.landmarks import LANDMARK_COUNT
 from perse_live.head.rig import HeadRig
-from perse_live.wardrobe import worn
 
 Arrays = dict[str, np.ndarray]
 
@@ -262,18 +262,18 @@ def look_hash(avatar: Avatar) -> str:
     return digest.hexdigest()
 
 
-def all_worn(avatar: Avatar) -> Avatar:
+def with_all_attributes(avatar: Avatar) -> Avatar:
     """The avatar with every Gaussian that any attribute adds, in the order in which `attributes` gives them."""
-    return worn(avatar, avatar.attributes, {one.name: 1.0 for one in avatar.attributes})
+    return with_attributes(avatar, avatar.attributes, {one.name: 1.0 for one in avatar.attributes})
 
 
 def limits_of(avatar: Avatar) -> dict[str, tuple[int, int, int]]:
     """How long what varies in `animate` may be: least, usually and most.
 
-    One frame, as memory is reserved for the most; Gaussians up to everything worn; vertices that follow landmarks; components,
+    One frame, as memory is reserved for the most; Gaussians with all attributes; vertices that follow landmarks; components,
     and Gaussians that they change.
     """
-    full, following = all_worn(avatar), len(avatar.landmarks.spread_ids) + 1
+    full, following = with_all_attributes(avatar), len(avatar.landmarks.spread_ids) + 1
     surface, rigid = max(len(full.surface.triangles), 1), max(len(full.rigid.means), 1)
     components, corrected, _ = canonical_arrays(full)["corrections"].shape
     return {

@@ -93,22 +93,22 @@ def distance(a: UInt8Array, b: UInt8Array) -> float:
     return total / _OCTAVES
 
 
-def belonging(avatar: Avatar, dressed: Avatar) -> BoolArray:
-    """Which of the dressed avatar's Gaussians an attribute has added, moved or recoloured, (G',).
+def belonging(avatar: Avatar, blended: Avatar) -> BoolArray:
+    """Which of the blended avatar's Gaussians an attribute has added, moved or recoloured, (G',).
 
-    avatar: without attributes; dressed: the same, as `perse_live.wardrobe.worn` makes it.
+    avatar: without attributes; blended: the same, as `perse_live.attribute_blending.with_attributes` makes it.
     """
     on, free = len(avatar.surface.triangles), len(avatar.rigid.means)
-    own_on, own_free = np.arange(on), len(dressed.surface.triangles) + np.arange(free)
+    own_on, own_free = np.arange(on), len(blended.surface.triangles) + np.arange(free)
     own = np.concatenate([own_on, own_free])
-    result = np.ones(len(dressed), np.bool_)
-    changed = (np.abs(dressed.colors[own] - avatar.colors).max(1) > _COLOR) | (
-        np.abs(dressed.opacities[own] - avatar.opacities) > _OPACITY
+    result = np.ones(len(blended), np.bool_)
+    changed = (np.abs(blended.colors[own] - avatar.colors).max(1) > _COLOR) | (
+        np.abs(blended.opacities[own] - avatar.opacities) > _OPACITY
     )
-    bent = np.linalg.norm(dressed.rig.vertices - avatar.rig.vertices, axis=1) > _PLACE
+    bent = np.linalg.norm(blended.rig.vertices - avatar.rig.vertices, axis=1) > _PLACE
     changed[:on] |= bent[avatar.rig.triangles[avatar.surface.triangles]].any(1)
-    changed[:on] |= np.abs(dressed.surface.positions[:on] - avatar.surface.positions)[:, 2] > _PLACE
-    changed[on:] |= np.linalg.norm(dressed.rigid.means[:free] - avatar.rigid.means, axis=1) > _PLACE
+    changed[:on] |= np.abs(blended.surface.positions[:on] - avatar.surface.positions)[:, 2] > _PLACE
+    changed[on:] |= np.linalg.norm(blended.rigid.means[:free] - avatar.rigid.means, axis=1) > _PLACE
     result[own] = changed
     return result
 

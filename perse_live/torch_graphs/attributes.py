@@ -1,4 +1,4 @@
-"""`attributes` in torch: from weights to the avatar's Gaussians at rest, as `perse_live.wardrobe.worn` has them.
+"""`attributes` in torch: from weights to the avatar's Gaussians at rest, as `attribute_blending.with_attributes` has them.
 
 The network's LoRA adapters are folded inside: every layer is W0 + sum of w_k s_k B_k A_k, exactly, for the weights of the
 moment, and what counts is D(rows; folded) - D(rows; W0). Both are evaluated side by side in the same precision, so that nothing
@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from perse_live.attribute_blending import blended_numbers
 from perse_live.attributes import PACE_KNOTS, Attribute, LearnedAttribute, Look
 from perse_live.avatar import Avatar
 from perse_live.correctives import Deltas
+from perse_live.decoder.attribute_change import UNSEEN, features_of_added
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import (
     CODES,
@@ -30,14 +32,12 @@ from perse_live.decoder.network import (
     SIZE,
     WIDTH,
 )
-from perse_live.decoder.wearing import UNSEEN, features_of_added
-from perse_live.engines.graphs import all_worn, corrected_rows, correction_table
+from perse_live.engines.graphs import corrected_rows, correction_table, with_all_attributes
 from perse_live.regions import Region
 from perse_live.torch_graphs.formula import Formula
-from perse_live.wardrobe import numbers_when_worn
 
 _LAYERS = (1, 2, 3)
-_FADE = 0.4  # of the way, over which what is added appears, as in `perse_live.wardrobe`
+_FADE = 0.4  # of the way, over which what is added appears, as in `perse_live.attribute_blending`
 
 
 class Attributes(Formula):
@@ -110,9 +110,9 @@ class Attributes(Formula):
 
     def _constants_of_correctives(self, avatar: Avatar) -> None:
         """Tables of corrections (C, U, 7) of the avatar and of looks that have their own; what looks leave of the avatar's."""
-        full, looks = all_worn(avatar), self._looks
+        full, looks = with_all_attributes(avatar), self._looks
         rows = corrected_rows(full.correctives.deltas, len(full))
-        own, numbers = numbers_when_worn(avatar, looks)
+        own, numbers = blended_numbers(avatar, looks)
         self.constant("own_corrections", _table(avatar.correctives.deltas, own, rows))
         self._with_correctives = [k for k, one in enumerate(looks) if one.correctives is not None]
         for k in self._with_correctives:
@@ -127,7 +127,7 @@ class Attributes(Formula):
     def _constants_of_network(self, avatar: Avatar) -> None:
         decoder = avatar.decoder
         if decoder is None:
-            raise ValueError("an avatar without a decoder cannot wear learned attributes")
+            raise ValueError("an avatar without a decoder cannot have learned attributes")
         self.constant(
             "layer1", np.concatenate([decoder.w1, np.zeros((WIDTH, CODES), np.float32)], 1)
         )
@@ -221,7 +221,7 @@ class Attributes(Formula):
         )
 
     def _effective(self, weights: Tensor) -> Tensor:
-        """`perse_live.wardrobe.effective_weights`: weights of a slot share 1, and their sum goes at their pace; (K,) both."""
+        """`attribute_blending.effective_weights`: weights of a slot share 1, and their sum goes at their pace; (K,) both."""
         total = (self.shares_slot * weights).sum(1)
         share = weights / total.clamp(min=1e-9)
         # lines through knots, as a sum of their bends
@@ -285,7 +285,7 @@ class Attributes(Formula):
             ):
                 tinted = self._changes(features, None, [j], effective, reader=None)
                 shown = shown + getattr(self, f"added_hair{k}") * tinted[:, COLOR]
-        # at weight 0 a mate's adapters alone would let it appear: what is not worn is absent
+        # at weight 0 a mate's adapters alone would let it appear: what is not active is absent
         opacities = torch.where(
             effective[k] > 0, out[:, OPACITY], torch.zeros_like(out[:, OPACITY])
         )
@@ -308,7 +308,7 @@ class Attributes(Formula):
         self,
         features: Tensor,
         codes: Tensor | None,
-        worn: list[int],
+        active: list[int],
         effective: Tensor,
         *,
         reader: int | None,
@@ -320,7 +320,7 @@ class Attributes(Formula):
         folded: list[Tensor] = []
         for layer in _LAYERS:
             plain = total = getattr(self, f"layer{layer}")
-            for j in worn:
+            for j in active:
                 change = effective[j] * getattr(self, f"lora{layer}_{j}")
                 if layer == 1 and j != reader:  # the codes are another attribute's
                     change = torch.cat(

@@ -1,4 +1,4 @@
-"""How fast each engine dresses, poses and draws one avatar on this machine."""
+"""How fast each engine blends attributes of, poses and draws one avatar on this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EngineBench:
 
     engine: EngineName
     stages: dict[str, Timing]
-    """Milliseconds: `attributes` (to other weights of all), `animate` (with nothing worn), `render`."""
+    """Milliseconds: `attributes` (to other weights of all), `animate` (without attributes), `render`."""
     obstacle: str
     """Why the engine does not open; empty where it does."""
 
@@ -63,7 +63,7 @@ def _measured(
         return EngineBench(name, {}, str(error))
     camera: Camera = avatar.source.camera.resized(SIZE, SIZE)
     stage = Stage(avatar, camera, threads=threads, engine=engine)
-    wardrobe = stage.wardrobe()
+    blender = stage.attribute_blender()
     random = np.random.default_rng(0)
     wait = _waiting(name)
     times: dict[str, list[float]] = {stage: [] for stage in _STAGES}
@@ -75,17 +75,17 @@ def _measured(
         motion = Motion(frame.expression, frame.gaze, pose, residual)
         weights = dict(zip(names, random.random(len(names)), strict=True))
         start = perf_counter()
-        stage.wear(wardrobe.wear(weights))
+        stage.set_avatar(blender.blend(weights))
         wait()
-        dressed = perf_counter()
-        stage.wear(wardrobe.wear({}))
+        blended = perf_counter()
+        stage.set_avatar(blender.blend({}))
         wait()
-        undressed = perf_counter()
+        unblended = perf_counter()
         gaussians = stage.pose(motion)
         wait()
         posed = perf_counter()
         stage.render(gaussians, background=(0.85, 0.86, 0.87))
-        took = (dressed - start, posed - undressed, perf_counter() - posed)
+        took = (blended - start, posed - unblended, perf_counter() - posed)
         if index >= _WARM_UP:
             for key, seconds in zip(_STAGES, took, strict=True):
                 times[key].append(1000 * seconds)

@@ -20,9 +20,9 @@ from perse_live.gaussians import Gaussians
 from perse_live.regions import Region
 from perse_live.splatting.backend import Rasterizer
 from perse_live.splatting.cpu import CpuRasterizer
+from runtime.attributes import with_default_attributes
 from runtime.bench.drawing import SIZE, made_up_avatar
 from runtime.doctor.finding import Finding, never_raising
-from runtime.dressing import with_wardrobe
 from runtime.engines.choose import Wish, choose_engine
 from runtime.engines.contract import ON_GPU, Engine
 from runtime.performance import performance
@@ -56,7 +56,7 @@ def examine_gpu(
     avatar: to draw; None: a made-up head; folder: of its engines. `gpu_missing` must be empty. A finding of status "problem" is
     something that a session on this GPU would suffer from; an engine that is not installed or not exported is a warning.
     """
-    shown = with_wardrobe(avatar if avatar is not None else _made_up())
+    shown = with_default_attributes(avatar if avatar is not None else _made_up())
     progress("gsplat compiles, or is loaded", 0.0)
     findings = [_gpu(), _gsplat()]
     if findings[-1].status == "ok":
@@ -159,14 +159,14 @@ def compare_engine(
     camera = avatar.source.camera.resized(SIZE, SIZE)
     ours = Stage(avatar, camera, threads=2, engine=engine)
     theirs = Stage(avatar, camera, threads=2, engine=CpuEngine())
-    wardrobes = ours.wardrobe(), theirs.wardrobe()
+    blenders = ours.attribute_blender(), theirs.attribute_blender()
     names = [one.name for one in avatar.attributes]
     looks = ({}, dict.fromkeys(names[:1], 0.4), dict.fromkeys(names[-2:], 0.8), {})
     motions = _motions(avatar, len(looks))
     apart = 0.0
     for weights, motion in zip(looks, motions, strict=True):
-        for stage, wardrobe in zip((ours, theirs), wardrobes, strict=True):
-            stage.wear(wardrobe.wear(weights))
+        for stage, blender in zip((ours, theirs), blenders, strict=True):
+            stage.set_avatar(blender.blend(weights))
         apart = max(
             apart,
             _apart(
@@ -257,7 +257,7 @@ def _beside_another_thread(
         while not stop.is_set():
             try:
                 poser: Any = engine.poser(avatar, threads=1)
-                poser.wardrobe().wear({})
+                poser.attribute_blender().blend({})
             except Exception as error:
                 failures.append(gist(error))
                 return

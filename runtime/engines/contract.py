@@ -4,7 +4,7 @@ An engine is opened for one avatar's rig. Opening it raises `EngineUnavailableEr
 and leaves nothing open: a package that is missing or does not load, no GPU or no driver for it, a folder that is missing,
 damaged or half-written, a graph of another rig, an engine compiled by another version or for another GPU, inputs and outputs
 other than `perse_live.engines.graphs` says, too little memory on the GPU for one frame, whatever else is raised on the way. An
-engine on a GPU dresses, poses and draws a frame before it counts as open. What was opened poses frames until it is closed or the
+engine on a GPU blends, poses and draws a frame before it counts as open. What was opened poses frames until it is closed or the
 device fails, which is a RuntimeError.
 
 `poser` raises ValueError for an avatar of another rig, or with more Gaussians than the engine was compiled for.
@@ -42,23 +42,23 @@ class EngineUnavailableError(Exception):
         self.name, self.causes, self.rebuilding_helps = name, causes, rebuilding_helps
 
 
-class Wardrobe(Protocol):
-    """Dresses one avatar."""
+class Blender(Protocol):
+    """Blends one avatar's attributes."""
 
-    def wear(self, weights: Mapping[str, float], /) -> Any:
-        """The avatar under weights (by name, [0, 1]), for the `wear` of the poser that this comes from; a work buffer."""
+    def blend(self, weights: Mapping[str, float], /) -> Any:
+        """The avatar under weights (by name, [0, 1]), for the `set_avatar` of the poser that this comes from; a work buffer."""
         ...
 
 
 class Poser(Protocol):
     """Poses one avatar frame after frame, as `perse_live.animator.Animator` does; for one thread at a time."""
 
-    def wardrobe(self) -> Wardrobe:
+    def attribute_blender(self) -> Blender:
         """For this avatar."""
         ...
 
-    def wear(self, look: Any, /) -> None:
-        """Go on with the same avatar in other attributes: what its wardrobe gave, or `perse_live.wardrobe.worn`."""
+    def set_avatar(self, look: Any, /) -> None:
+        """Go on with the same avatar in other attributes: what its blender gave, or `with_attributes`."""
         ...
 
     def pose(
@@ -98,7 +98,7 @@ class Engine(Protocol):
         ...
 
     def poser(self, avatar: Avatar, *, threads: int) -> Poser:
-        """For one avatar of that rig, dressed in whatever is worn for good. Raises ValueError as said above."""
+        """For one avatar of that rig, with its fixed attributes. Raises ValueError as said above."""
         ...
 
     def drawer(self, width: int, height: int, *, threads: int) -> Drawer:

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from perse_live.animator import Animator
+from perse_live.attribute_blender import AttributeBlender
 from perse_live.avatar import Avatar
-from perse_live.dresser import Dresser
 from perse_live.splatting.backend import Rasterizer, open_rasterizer
 from runtime.engines.contract import EngineName
 
 
 class CpuPoser(Animator):
-    """`Animator`, with the dresser that goes with it."""
+    """`Animator`, with the blender that goes with it."""
 
     def __init__(self, avatar: Avatar, *, threads: int) -> None:
         """threads: how many may share the work of a frame, >= 1."""
         super().__init__(avatar, threads=threads)
-        self._undressed = avatar
+        self._base = avatar
 
-    def wardrobe(self) -> Dresser:
+    def attribute_blender(self) -> AttributeBlender:
         """For this avatar."""
-        return Dresser(self._undressed)
+        return AttributeBlender(self._base)
 
 
 @dataclass(frozen=True)

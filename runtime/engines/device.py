@@ -1,4 +1,4 @@
-"""Posing, dressing and drawing on a torch device: what the engines on NVIDIA GPUs have in common, whoever computes their graphs.
+"""Blending, posing and drawing on a torch device: what the engines on NVIDIA GPUs have in common, whoever computes their graphs.
 
 A frame's motion goes up in one small copy, `animate` writes Gaussians where gsplat reads them, and only the finished picture
 comes down. A poser and whatever draws what it posed share one stream. `attributes` writes where `animate` reads, so to change
@@ -23,12 +23,12 @@ from perse_live.engines.graphs import (
     BATCH,
     MOTION,
     POSED,
-    all_worn,
     binding_arrays,
     binding_inputs,
     canonical_arrays,
     canonical_inputs,
     motion_arrays,
+    with_all_attributes,
 )
 from perse_live.poses import facing_pose
 from perse_live.splatting.cuda import DevicePainter
@@ -108,7 +108,7 @@ def check_dtype(name: str, tensor: torch.Tensor, expected: torch.dtype) -> None:
 
 
 def attributes_in_torch(avatar: Avatar, stream: DeviceStream) -> tuple[TorchGraph, tuple[str, ...]]:
-    """The graph `attributes` of any avatar in whatever it has to wear, thinned and tinted ones too, and its weights' names."""
+    """The graph `attributes` of any avatar with its attributes, thinned and tinted ones too, and its weights' names."""
     module = Attributes(avatar)
     with DEVICE_LOCK, stream.active():
         module = module.to(stream.device)
@@ -128,13 +128,13 @@ class DeviceGaussians:
 
 
 class DeviceLook:
-    """What an avatar wears, on a device: tensors by the names of `animate`'s inputs."""
+    """An avatar under attribute weights, on a device: tensors by the names of `animate`'s inputs."""
 
     def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
         self.tensors = tensors
 
 
-class DeviceWardrobe:
+class DeviceAttributeBlender:
     """Dresses one avatar by the graph `attributes`, which writes where `animate` reads."""
 
     def __init__(
@@ -147,7 +147,7 @@ class DeviceWardrobe:
     ) -> None:
         """graph: `attributes`; names: of its weights, in order; dtypes: of `animate`'s inputs."""
         self._names, self._graph, self._stream = tuple(names), graph, stream
-        full = all_worn(avatar)
+        full = with_all_attributes(avatar)
         with DEVICE_LOCK, stream.active():
             tensors = uploaded(
                 canonical_arrays(full) | binding_arrays(full), stream, dtypes
@@ -160,7 +160,7 @@ class DeviceWardrobe:
             graph.prepare()
         self._look = DeviceLook(tensors)
 
-    def wear(self, weights: Mapping[str, float]) -> DeviceLook:
+    def blend(self, weights: Mapping[str, float]) -> DeviceLook:
         """The avatar under weights; a work buffer."""
         with DEVICE_LOCK, self._stream.active():
             self._weights.fill(
@@ -173,8 +173,8 @@ class DeviceWardrobe:
 class DevicePoser:
     """Poses one avatar by the graph `animate`; for one thread at a time.
 
-    It begins in its wardrobe's look with nothing worn, in which everything that can be worn is there, transparent: whatever is
-    worn later needs neither another upload nor another capture.
+    It begins with all weights at 0, where the Gaussians of every attribute are there, transparent: whatever is
+    faded in later needs neither another upload nor another capture.
     """
 
     def __init__(
@@ -201,15 +201,15 @@ class DevicePoser:
             self._motion.send()  # zeros, for the run that `prepare` makes
             for name, tensor in self._motion.on_device.items():
                 animate.bind(name, tensor)
-        self._wardrobe = DeviceWardrobe(avatar, attributes, names, animate.dtypes, stream)
-        self.wear(self._wardrobe.wear({}))
+        self._blender = DeviceAttributeBlender(avatar, attributes, names, animate.dtypes, stream)
+        self.set_avatar(self._blender.blend({}))
 
-    def wardrobe(self) -> DeviceWardrobe:
+    def attribute_blender(self) -> DeviceAttributeBlender:
         """Of this avatar, on the device."""
-        return self._wardrobe
+        return self._blender
 
-    def wear(self, look: Avatar | DeviceLook) -> None:
-        """Go on with the same avatar in other attributes; what comes from this poser's wardrobe needs no copy."""
+    def set_avatar(self, look: Avatar | DeviceLook) -> None:
+        """Go on with the same avatar in other attributes; what comes from this poser's blender needs no copy."""
         if isinstance(look, DeviceLook):
             if look is not self._look:
                 self._bind(look.tensors)
@@ -307,7 +307,7 @@ def draw_first_frame(engine: Engine, avatar: Avatar, size: tuple[int, int]) -> N
     Raises whatever stands in the way, such as too little memory on the GPU: this is the time to choose another engine.
     """
     poser = engine.poser(avatar, threads=1)
-    poser.wear(poser.wardrobe().wear({one.name: 1.0 for one in avatar.attributes}))
+    poser.set_avatar(poser.attribute_blender().blend({one.name: 1.0 for one in avatar.attributes}))
     gaussians = poser.pose(
         np.zeros(52, np.float32), np.zeros((2, 2), np.float32), facing_pose(avatar)
     )

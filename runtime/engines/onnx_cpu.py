@@ -11,8 +11,8 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, FloatArray
+from perse_live.attribute_blender import AttributeBlender
 from perse_live.avatar import Avatar
-from perse_live.dresser import Dresser
 from perse_live.engines.folder import EngineFolder, GraphFile, Precision, read_folder
 from perse_live.engines.graphs import (
     ANIMATE,
@@ -20,18 +20,18 @@ from perse_live.engines.graphs import (
     MOTION,
     POSED,
     Arrays,
-    all_worn,
     binding_arrays,
     canonical_arrays,
     look_hash,
     motion_arrays,
     rig_hash,
+    with_all_attributes,
 )
 from perse_live.errors import UserError, one_line
 from perse_live.extras import install_command
 from perse_live.gaussians import Gaussians
 from perse_live.splatting.backend import Rasterizer, open_rasterizer
-from runtime.engines.contract import EngineName, EngineUnavailableError, Wardrobe
+from runtime.engines.contract import Blender, EngineName, EngineUnavailableError
 
 
 class OnnxEngine:
@@ -139,16 +139,16 @@ class OnnxPoser:
         self._look: Avatar | OnnxLook | None = None
         for name, array in self._motion.items():
             self._bind(name, array)
-        self.wear(avatar)
+        self.set_avatar(avatar)
 
-    def wardrobe(self) -> Wardrobe:
+    def attribute_blender(self) -> Blender:
         """The graph `attributes` where it is this avatar's, else the numba kernels."""
         if self._attributes is None:
-            return Dresser(self._avatar)
-        return OnnxWardrobe(self._avatar, self._attributes, self._names)
+            return AttributeBlender(self._avatar)
+        return OnnxAttributeBlender(self._avatar, self._attributes, self._names)
 
-    def wear(self, look: Avatar | OnnxLook) -> None:
-        """Go on with the same avatar in other attributes, as its wardrobe gives it or as an avatar.
+    def set_avatar(self, look: Avatar | OnnxLook) -> None:
+        """Go on with the same avatar in other attributes, as its blender gives it or as an avatar.
 
         Raises ValueError for another rig.
         """
@@ -212,21 +212,21 @@ class OnnxPoser:
 
 @dataclass(frozen=True, eq=False)
 class OnnxLook:
-    """What an avatar wears, as arrays by the names of `animate`'s inputs."""
+    """An avatar under attribute weights, as arrays by the names of `animate`'s inputs."""
 
     arrays: Arrays
 
 
-class OnnxWardrobe:
-    """Dresses one avatar by the graph `attributes`; all that any attribute adds is there, transparent where it is not worn."""
+class OnnxAttributeBlender:
+    """Blends one avatar's attributes by the graph `attributes`; all that any attribute adds is there, transparent at weight 0."""
 
     def __init__(self, avatar: Avatar, session: Any, names: tuple[str, ...]) -> None:
         self._avatar, self._session, self._names = avatar, session, names
-        full = all_worn(avatar)
+        full = with_all_attributes(avatar)
         self._given = {name: array.copy() for name, array in canonical_arrays(full).items()}
         self._look = OnnxLook(self._given | binding_arrays(full))
 
-    def wear(self, weights: Mapping[str, float]) -> Avatar | OnnxLook:
+    def blend(self, weights: Mapping[str, float]) -> Avatar | OnnxLook:
         """The avatar under weights; the avatar itself where none is above 0. A work buffer."""
         row = np.array([weights.get(name, 0.0) for name in self._names], np.float32)
         if not (row > 0).any():

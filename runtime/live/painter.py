@@ -18,8 +18,8 @@ from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.rotations import FACING_CAMERA
+from runtime.attributes import with_default_attributes
 from runtime.background import Color, Picture, lay_over, load_background, parse_background
-from runtime.dressing import with_wardrobe
 from runtime.engines.contract import Engine
 from runtime.live.badge import stamp
 from runtime.live.clock import StageClock
@@ -42,7 +42,7 @@ class Actor:
 
     name: str
     avatar: Avatar
-    """Follows the outline as well, and has something to wear."""
+    """Follows the outline as well, and has attributes to fade in."""
     rest: HeadPose
     """Facing the camera."""
     size: float
@@ -64,7 +64,7 @@ def actor_of(name: str, avatar: Avatar) -> Actor:
     ]
     return Actor(
         name,
-        following_outline(with_wardrobe(avatar)),
+        following_outline(with_default_attributes(avatar)),
         rest,
         float(np.linalg.norm(left - right)) / CANONICAL.eye_distance,
         view_of(alpha),
@@ -120,18 +120,18 @@ def backdrop_of(text: str, *, image: Path | None = None) -> Backdrop:
     return Backdrop("image", None, parsed.path if isinstance(parsed, Picture) else None)
 
 
-class _Costumed:
-    """An avatar on stage, and what it wears."""
+class _BlendedStage:
+    """An avatar on stage, with its attribute weights."""
 
     def __init__(self, stage: Stage) -> None:
-        self.stage, self._wardrobe = stage, stage.wardrobe()
+        self.stage, self._blender = stage, stage.attribute_blender()
         self._weights: dict[str, float] = {}
 
-    def wear(self, weights: Mapping[str, float]) -> None:
-        """Change clothes, if these are others."""
+    def set_weights(self, weights: Mapping[str, float]) -> None:
+        """Blend anew, if these are others."""
         wanted = {name: weight for name, weight in weights.items() if weight > 0}
         if wanted != self._weights:
-            self.stage.wear(self._wardrobe.wear(wanted))
+            self.stage.set_avatar(self._blender.blend(wanted))
             self._weights = wanted
 
 
@@ -155,7 +155,7 @@ class Painter:
         """
         self._actor, self._size, self._threads = actor, (width, height), threads
         self._animate, self._render = animate, render
-        self._casts: dict[float, _Costumed] = {}  # by the share of Gaussians that they have
+        self._casts: dict[float, _BlendedStage] = {}  # by the share of Gaussians that they have
         self._stages = Relay(self._prepared, aside)
         self._behind: dict[Backdrop, UInt8Array] = {}
 
@@ -177,9 +177,9 @@ class Painter:
         badge: a corner or "off"; weights: of attributes by name, [0, 1]; names that the actor has not are left aside. Raises
         UserError for a background picture that cannot be read.
         """
-        _, (costumed, stage) = self._stages.get(effort)
+        _, (blended, stage) = self._stages.get(effort)
         with self._animate.measured():
-            costumed.wear(weights)
+            blended.set_weights(weights)
             gaussians = stage.pose(motion)
         with self._render.measured():
             picture = self._painted(stage, gaussians, backdrop)
@@ -200,14 +200,14 @@ class Painter:
             return np.concatenate([layer[..., :3], np.repeat(layer[..., 3:], 3, 2)], 1)
         return lay_over(layer, self._picture(backdrop))
 
-    def _prepared(self, effort: Effort) -> tuple[_Costumed, Stage]:
+    def _prepared(self, effort: Effort) -> tuple[_BlendedStage, Stage]:
         width, height = (max(16, round(side * effort.scale / 2) * 2) for side in self._size)
         avatar, known = self._actor.avatar, self._casts.get(effort.gaussians)
         camera = camera_of(avatar.source.camera, self._actor.view, width, height)
         if known is not None:
             return known, known.stage.before(camera)
         fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
-        made = _Costumed(Stage(fewer, camera, threads=self._threads, engine=self._actor.engine))
+        made = _BlendedStage(Stage(fewer, camera, threads=self._threads, engine=self._actor.engine))
         whole = {1.0: self._casts[1.0]} if 1.0 in self._casts else {}
         self._casts = {
             **whole,

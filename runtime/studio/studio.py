@@ -1,4 +1,4 @@
-"""The studio: avatars are made, dressed and kept, and one of them goes on stage. Pages reach it through `runtime.web.studio`."""
+"""The studio: avatars are made, edited and kept, and one of them goes on stage. Pages reach it through `runtime.web.studio`."""
 
 from __future__ import annotations
 
@@ -514,7 +514,7 @@ class Studio:
         return user_cache() / "studio" / f"looks-{entry.face}"
 
     def _reload(self, name: str, *, at_once: bool = False) -> None:
-        """Let an avatar that is on stage wear what it has learnt."""
+        """Give an avatar that is on stage what it has learnt."""
         now = time.monotonic()
         if not self._stage.holds(name) or (
             not at_once and now < self._reloaded.get(name, 0.0) + _RELOAD_SPACING

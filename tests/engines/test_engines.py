@@ -19,6 +19,7 @@ import torch
 import fake_tensorrt
 from attribute_toys import toy_attribute
 from engine_toys import dressable, folder_of, motion
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import save_avatar
 from perse_live.device import Captured, DeviceStream
 from perse_live.engines import nvidia
@@ -28,7 +29,6 @@ from perse_live.engines.nvidia import NvidiaBackend
 from perse_live.engines.trust import record_built, was_built_here
 from perse_live.errors import UserError
 from perse_live.splatting import CpuRasterizer, cuda
-from perse_live.wardrobe import worn
 from runtime.engines.choose import choose_engine
 from runtime.engines.contract import EngineUnavailableError
 from runtime.engines.cpu import CpuEngine
@@ -64,10 +64,10 @@ def folder(exported: EngineFolder, tmp_path: Path) -> EngineFolder:
 
 
 def pictures(stage: Stage) -> list[np.ndarray]:
-    wardrobe = stage.wardrobe()
+    blender = stage.attribute_blender()
     out: list[np.ndarray] = []
     for seed, weights in enumerate(WEIGHTS):
-        stage.wear(wardrobe.wear(weights))
+        stage.set_avatar(blender.blend(weights))
         out.append(stage.draw(motion(seed), background=(0.8, 0.8, 0.8)).copy())
     return out
 
@@ -112,7 +112,9 @@ def test_a_poser_refuses_another_rig(exported: EngineFolder) -> None:
     avatar = dressable()
     poser = OnnxEngine(exported.path, avatar).poser(avatar, threads=1)
     with pytest.raises(ValueError, match="another avatar's rig"):
-        poser.wear(replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions.copy())))
+        poser.set_avatar(
+            replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions.copy()))
+        )
 
 
 def test_the_live_path_by_onnx_needs_no_torch(exported: EngineFolder, tmp_path: Path) -> None:
@@ -449,8 +451,8 @@ def test_tensorrt_for_rtx_captures_by_itself(
 def test_looks_from_the_graph_stay_on_the_device(folder: EngineFolder) -> None:
     avatar = dressable()
     poser = NvidiaEngine("tensorrt", with_engines(folder).path, avatar).poser(avatar, threads=1)
-    wardrobe = poser.wardrobe()
-    first, second = wardrobe.wear({"hat-cap": 1}), wardrobe.wear({"hat-cap": 0.2})
+    blender = poser.attribute_blender()
+    first, second = blender.blend({"hat-cap": 1}), blender.blend({"hat-cap": 0.2})
     assert first is second and isinstance(first, DeviceLook)
 
 
@@ -467,7 +469,7 @@ def test_thinned_and_tinted_avatars_are_dressed_on_the_device_too(folder: Engine
     for other in (thinned(avatar, 0.8), tinted):
         stage = Stage(other, camera, threads=1, engine=engine)
         check_alike(pictures(stage), pictures(Stage(other, camera, threads=1)))
-        assert isinstance(stage.wardrobe().wear({"hat-cap": 1}), DeviceLook)
+        assert isinstance(stage.attribute_blender().blend({"hat-cap": 1}), DeviceLook)
 
 
 @pytest.mark.usefixtures("no_gpu_needed")
@@ -482,15 +484,17 @@ def test_a_look_from_elsewhere_is_uploaded_and_drawn(folder: EngineFolder) -> No
     )
     plain = Stage(avatar, camera, threads=1)
     for weights in WEIGHTS[1:3]:
-        look = worn(avatar, avatar.attributes, weights)
+        look = with_attributes(avatar, avatar.attributes, weights)
         for one in (stage, plain, stage):  # the second time it is the same object
-            one.wear(look)
+            one.set_avatar(look)
         found, expected = (
             one.draw(motion(0), background=(0.8, 0.8, 0.8)).astype(int) for one in (stage, plain)
         )
         assert (np.abs(found - expected) > 1).mean() < 2e-3
     with pytest.raises(ValueError, match="another avatar's rig"):
-        stage.wear(replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions.copy())))
+        stage.set_avatar(
+            replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions.copy()))
+        )
 
 
 @pytest.mark.usefixtures("no_gpu_needed")

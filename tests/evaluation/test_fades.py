@@ -8,8 +8,8 @@ from skimage.data import astronaut
 
 from attribute_toys import toy_attribute
 from perse_live.arrays import BoolArray, UInt8Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.evaluation.fades import STEPS, belonging, distance, fade_scores, part_of
-from perse_live.wardrobe import worn
 from toys import toy_avatar
 
 FIRST = np.ascontiguousarray(astronaut()[:240, 100:340])
@@ -82,8 +82,8 @@ def test_distance_is_symmetric_grows_and_is_nothing_for_equals() -> None:
 def test_gaussians_that_an_attribute_touches_belong_to_it_and_no_others() -> None:
     avatar = toy_avatar()
     attribute = toy_attribute(avatar, "toy", "hat", changed=40, moved=0, on_surface=50, free=20)
-    dressed = worn(avatar, (attribute,), {"toy": 1.0})
-    ours = belonging(avatar, dressed)
+    blended = with_attributes(avatar, (attribute,), {"toy": 1.0})
+    ours = belonging(avatar, blended)
     on, free = len(avatar.surface.triangles), len(avatar.rigid.means)
     own = np.concatenate([ours[:on], ours[on + 50 : on + 50 + free]])
     assert ours[on : on + 50].all() and ours[-20:].all()

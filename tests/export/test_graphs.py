@@ -16,22 +16,22 @@ from export.engines.compile import compile_graph, parse_compute_capabilities
 from export.engines.graph_files import animate_tensors, graphs_of
 from perse_live.animator import Animator
 from perse_live.arrays import Float32Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import Avatar, following_outline
 from perse_live.engines.graphs import (
     POSED,
     Arrays,
-    all_worn,
     binding_arrays,
     canonical_arrays,
     look_hash,
     motion_arrays,
     rig_hash,
+    with_all_attributes,
 )
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
 from perse_live.torch_graphs.animate import Animate
 from perse_live.torch_graphs.attributes import Attributes
-from perse_live.wardrobe import worn
 from runtime.stage import Motion
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -61,7 +61,7 @@ def by_torch(avatar: Avatar, inputs: Arrays) -> list[Float32Array]:
 
 def by_numba(avatar: Avatar, look: Avatar, doing: Motion) -> Gaussians:
     animator = Animator(avatar, threads=1)
-    animator.wear(look)
+    animator.set_avatar(look)
     return animator.pose(
         doing.expression, doing.gaze, doing.pose, residual=doing.residual, secondary=doing.secondary
     )
@@ -94,7 +94,7 @@ def check_posed(
 @pytest.mark.parametrize("weights", LOOKS)
 def test_animate_in_torch_is_the_animator(weights: dict[str, float]) -> None:
     avatar = dressable()
-    look = worn(avatar, avatar.attributes, weights)
+    look = with_attributes(avatar, avatar.attributes, weights)
     for seed in range(4):
         check_posed(
             by_torch(avatar, inputs_of(look, motion(seed))),
@@ -176,10 +176,10 @@ def test_attributes_that_are_given_outright_or_mixed_with_learned_ones_are_the_w
 def check_look(
     avatar: Avatar, found: Arrays, weights: dict[str, float], *, tolerance: float
 ) -> None:
-    """Gaussians of attributes that are not worn are transparent; all others are as worn."""
-    look = worn(avatar, avatar.attributes, weights)
+    """Gaussians of attributes at weight 0 are transparent; all others are as blended."""
+    look = with_attributes(avatar, avatar.attributes, weights)
     there = [weights.get(one.name, 0) > 0 for one in avatar.attributes]
-    rows, its_rows = binding_arrays(all_worn(avatar)), binding_arrays(look)
+    rows, its_rows = binding_arrays(with_all_attributes(avatar)), binding_arrays(look)
     added = [one.added for one in avatar.attributes]
     for kind, own, counts in (
         ("surface", len(avatar.surface.triangles), [len(one.surface.triangles) for one in added]),
@@ -229,7 +229,7 @@ def test_onnx_runtime_equals_torch_and_numba_at_any_length() -> None:
         graph("animate").content, providers=["CPUExecutionProvider"]
     )
     for weights in LOOKS:
-        look = worn(avatar, avatar.attributes, weights)
+        look = with_attributes(avatar, avatar.attributes, weights)
         for motions in ([motion(0)], [motion(1), motion(2), motion(3)]):
             inputs = inputs_of(look, *motions)
             found = session.run(None, inputs)

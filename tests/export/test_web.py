@@ -20,6 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 from engine_toys import dressable
 from export.web.bundle import bundle_of, write_bundle
 from perse_live.animator import Animator
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import with_own_lids
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
@@ -27,7 +28,6 @@ from perse_live.head.expressions import expression
 from perse_live.head.rig import gaze_from_expression
 from perse_live.poses import turned_pose
 from perse_live.splatting.cpu import CpuRasterizer
-from perse_live.wardrobe import worn
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
@@ -37,9 +37,9 @@ WEARING = {"hat-cap": 0.7}
 
 def expected(yaw: float, pitch: float, roll: float) -> Gaussians:
     avatar = dressable()
-    look = worn(avatar, avatar.attributes, WEARING)
+    look = with_attributes(avatar, avatar.attributes, WEARING)
     animator = Animator(avatar, threads=1)
-    animator.wear(look)
+    animator.set_avatar(look)
     doing = expression(**DOING)
     return animator.pose(
         with_own_lids(avatar, doing),
@@ -150,7 +150,8 @@ def test_the_page_poses_as_the_animator_does(page: Page) -> None:
     assert (np.abs(opacities[:, 0] - posed.opacities) > 0.51 / 255).mean() < 0.002
     np.testing.assert_allclose(shades[:, :3], posed.colors, atol=0.51 / 255)
     assert (
-        np.abs(posed.colors - worn(dressable(), dressable().attributes, WEARING).colors) > 0.1
+        np.abs(posed.colors - with_attributes(dressable(), dressable().attributes, WEARING).colors)
+        > 0.1
     ).mean() > 0.1
 
 

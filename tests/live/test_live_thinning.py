@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from live_avatars import dressable_avatar
 
 from attribute_toys import toy_attribute
+from perse_live.attribute_blender import AttributeBlender
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
-from perse_live.dresser import Dresser
 from perse_live.regions import Region
 from runtime.live.thinning import kept_gaussians, share_for, thinned
 from toys import toy_avatar
@@ -88,7 +88,7 @@ def test_what_is_left_covers_as_much_and_belongs_together(avatar: Avatar, share:
 
 
 @pytest.mark.parametrize("share", [0.7, 0.3])
-def test_a_thinned_avatar_wears_the_same_attributes_thinned(avatar: Avatar, share: float) -> None:
+def test_a_thinned_avatar_has_the_same_attributes_thinned(avatar: Avatar, share: float) -> None:
     hat = toy_attribute(avatar, "hat", "hat", on_surface=300, free=500, changed=400)
     regions = hat.added.regions.copy()
     regions[:100] = Region.SKIN
@@ -113,7 +113,7 @@ def test_a_thinned_avatar_wears_the_same_attributes_thinned(avatar: Avatar, shar
         scales[:-100].mean() for scales in (hat.added.rigid.scales, fewer.added.rigid.scales)
     )
     assert after == pytest.approx(before * share**-0.5, rel=0.1)
-    shown = Dresser(thinned(replace(avatar, attributes=(hat,)), share)).wear({"hat": 1.0})
+    shown = AttributeBlender(thinned(replace(avatar, attributes=(hat,)), share)).blend({"hat": 1.0})
     assert len(shown) == len(kept) + len(fewer.added)
     np.testing.assert_array_equal(
         thinned(replace(avatar, attributes=(hat,)), 1.0).attributes[0].ids, hat.ids

@@ -8,13 +8,13 @@ import pytest
 from attribute_toys import toy_attribute
 from offline.secondary_motion import COMPONENTS, with_look_motion, with_secondary_motion
 from perse_live.arrays import Float32Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import Avatar, corrected
 from perse_live.correctives import LookCorrectives, check, no_deltas
 from perse_live.decoder.features import places_at_rest
 from perse_live.head.expressions import expression
 from perse_live.regions import Region
 from perse_live.rotations import from_axis_angle
-from perse_live.wardrobe import worn
 from toys import toy_avatar
 
 STRAIGHT = np.zeros((2, 2), np.float32)
@@ -106,8 +106,8 @@ def test_added_hair_and_earrings_swing_too(long_haired: Avatar) -> None:
         deltas = with_look_motion(long_haired, look, nothing)
         assert len(deltas.ids) and deltas.ids.min() >= len(look.ids)
         own = LookCorrectives(np.ones(len(look.ids), np.float32), deltas)
-        dressed = worn(long_haired, (replace(look, correctives=own),), {look.name: 1.0})
-        shift = moved(dressed, 0, 0, 0.2, 0)[-len(means) :]
+        blended = with_attributes(long_haired, (replace(look, correctives=own),), {look.name: 1.0})
+        shift = moved(blended, 0, 0, 0.2, 0)[-len(means) :]
         lowest, highest = means[:, 1].argmin(), means[:, 1].argmax()
         assert np.linalg.norm(shift[lowest]) > 3e-3 > np.linalg.norm(shift[highest])
     with pytest.raises(ValueError, match="sway of its own"):

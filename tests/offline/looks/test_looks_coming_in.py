@@ -8,17 +8,17 @@ import pytest
 from faces import plain_person
 from offline.looks.edit import with_built_in
 from offline.rig.photo_geometry import PhotoGeometry
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.cli.measure import measured
-from perse_live.wardrobe import worn
 
 LOOKS = ("hat-beanie", "headphones", "glasses-black", "beard-stubble", "hair-fringe")
 MOST_STEP = 1.6
 
 
 @pytest.fixture(scope="module")
-def dressed(mean_head: PhotoGeometry) -> Avatar:
+def blended(mean_head: PhotoGeometry) -> Avatar:
     avatar, complaints = with_built_in(plain_person(mean_head), LOOKS, progress=lambda *_: None)
     assert not complaints
     return avatar
@@ -26,8 +26,8 @@ def dressed(mean_head: PhotoGeometry) -> Avatar:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOOKS)
-def test_looks_come_in_evenly_and_keep_to_their_part(dressed: Avatar, name: str) -> None:
-    result, _ = measured(dressed, "person", name, None)
+def test_looks_come_in_evenly_and_keep_to_their_part(blended: Avatar, name: str) -> None:
+    result, _ = measured(blended, "person", name, None)
     assert result.worst(lambda view: view.step_ratio, max) < MOST_STEP
     assert result.worst(lambda view: view.outside_psnr, min) > 38
     assert result.unseen is not None and result.unseen.psnr > 34 and result.unseen.ssim > 0.97
@@ -35,14 +35,14 @@ def test_looks_come_in_evenly_and_keep_to_their_part(dressed: Avatar, name: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hat-beanie", "headphones"])
-def test_solid_things_are_never_seen_through_as_a_whole(dressed: Avatar, name: str) -> None:
+def test_solid_things_are_never_seen_through_as_a_whole(blended: Avatar, name: str) -> None:
     """At every weight most of their pieces are there, or are not there; what comes is an edge between."""
-    look = next(one for one in dressed.attributes if one.name == name)
+    look = next(one for one in blended.attributes if one.name == name)
     assert isinstance(look, LearnedAttribute)
-    full = worn(dressed, dressed.attributes, {name: 1.0}).opacities[-len(look.added) :]
+    full = with_attributes(blended, blended.attributes, {name: 1.0}).opacities[-len(look.added) :]
     before = 0.0
     for weight in (0.15, 0.25, 0.5, 0.75):
-        share = worn(dressed, dressed.attributes, {name: weight}).opacities[
+        share = with_attributes(blended, blended.attributes, {name: weight}).opacities[
             -len(look.added) :
         ] / np.maximum(full, 0.05)
         assert ((share > 0.1) & (share < 0.8)).mean() < 0.4

@@ -11,6 +11,7 @@ from offline.looks.measured_head import head_shape
 from offline.looks.with_geometry import BUILT_IN
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.animate import HeadPose, RigidBinding, bind_surface, pose_gaussians, pose_vertices
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import SLOTS, Attribute
 from perse_live.avatar import Avatar, LandmarkBinding, neutral_landmarks
 from perse_live.gaussians import Gaussians
@@ -18,7 +19,6 @@ from perse_live.head.expressions import expression
 from perse_live.head.landmarks import INNER_LIP_LOWER, INNER_LIP_UPPER, load_landmark_model
 from perse_live.head.rig import Part
 from perse_live.regions import Region
-from perse_live.wardrobe import worn
 from toys import toy_avatar
 
 _SLOT_BUDGET = {"beard": 9000}
@@ -285,10 +285,10 @@ def test_pieces_of_all_slots_are_worn_together(
     person: Avatar, pieces: dict[str, Attribute]
 ) -> None:
     chosen = [pieces[name] for name in ("beard-full", "glasses-black", "hat-cap", "earrings-hoop")]
-    dressed = worn(person, chosen, {one.name: 0.5 for one in chosen})
-    assert len(dressed) == len(person) + sum(len(one.added) for one in chosen)
-    assert np.isfinite(dressed.surface.positions).all()
-    assert np.isfinite(dressed.rigid.means).all()
+    blended = with_attributes(person, chosen, {one.name: 0.5 for one in chosen})
+    assert len(blended) == len(person) + sum(len(one.added) for one in chosen)
+    assert np.isfinite(blended.surface.positions).all()
+    assert np.isfinite(blended.rigid.means).all()
 
 
 def test_pieces_are_darker_in_a_dark_photo(person: Avatar) -> None:

@@ -17,6 +17,7 @@ from offline.looks.face.rest_positions import (
 from offline.looks.photo_tones import LUMA
 from offline.looks.without_geometry import BUILT_IN
 from perse_live.arrays import BoolArray, Float32Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import SLOTS, Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.head.landmarks import (
@@ -30,7 +31,6 @@ from perse_live.head.landmarks import (
 )
 from perse_live.head.rig import EYES, Part, vertices_of
 from perse_live.regions import Region
-from perse_live.wardrobe import worn
 
 pytestmark = pytest.mark.slow
 _HAIR = [name for name in BUILT_IN if name.startswith("hair-")]
@@ -131,7 +131,7 @@ def test_the_same_twice(astronaut_avatar: Avatar, made: dict[str, Attribute], na
 
 
 def test_what_is_not_meant_keeps_its_bits(astronaut_avatar: Avatar, attribute: Attribute) -> None:
-    dressed = worn(astronaut_avatar, [attribute], {attribute.name: 1.0})
+    blended = with_attributes(astronaut_avatar, [attribute], {attribute.name: 1.0})
     own, count, added = (
         len(astronaut_avatar.surface.triangles),
         len(astronaut_avatar),
@@ -140,11 +140,11 @@ def test_what_is_not_meant_keeps_its_bits(astronaut_avatar: Avatar, attribute: A
     kept = ~_mask(astronaut_avatar, attribute)
     places = np.r_[
         np.arange(own), np.arange(own, count) + added
-    ]  # the avatar's own among those of the dressed one
-    np.testing.assert_array_equal(dressed.colors[places][kept], astronaut_avatar.colors[kept])
-    np.testing.assert_array_equal(dressed.opacities[places][kept], astronaut_avatar.opacities[kept])
+    ]  # the avatar's own among those of the blended one
+    np.testing.assert_array_equal(blended.colors[places][kept], astronaut_avatar.colors[kept])
+    np.testing.assert_array_equal(blended.opacities[places][kept], astronaut_avatar.opacities[kept])
     still = np.setdiff1d(np.arange(len(astronaut_avatar.rig.vertices)), attribute.vertex_ids)
-    np.testing.assert_array_equal(dressed.rig.vertices[still], astronaut_avatar.rig.vertices[still])
+    np.testing.assert_array_equal(blended.rig.vertices[still], astronaut_avatar.rig.vertices[still])
 
 
 @pytest.mark.parametrize("name", _HAIR)
@@ -356,7 +356,7 @@ def test_shapes_move_their_part_only(
     resting: tuple[int, ...],
 ) -> None:
     avatar, one = astronaut_avatar, made[name]
-    changed = worn(avatar, [one], {name: 1.0})
+    changed = with_attributes(avatar, [one], {name: 1.0})
     moved = np.linalg.norm(neutral_landmarks(changed) - neutral_landmarks(avatar), axis=1)
     assert moved[list(moving)].min() > 0.0006
     assert moved[list(resting)].max() < 0.25 * moved[list(moving)].min()
@@ -379,13 +379,13 @@ def test_shapes_turn_no_triangle_over(
         normal = np.cross(b - a, c - a)
         return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
-    changed = worn(astronaut_avatar, [made[name]], {name: 1.0}).rig.vertices
+    changed = with_attributes(astronaut_avatar, [made[name]], {name: 1.0}).rig.vertices
     turned = (normals(rig.vertices) * normals(changed)).sum(1) < 0
     assert turned.mean() < 0.002
 
 
 def test_larger_eyes_still_close(astronaut_avatar: Avatar, made: dict[str, Attribute]) -> None:
-    changed = worn(astronaut_avatar, [made["eyes-large"]], {"eyes-large": 1.0})
+    changed = with_attributes(astronaut_avatar, [made["eyes-large"]], {"eyes-large": 1.0})
     marks = landmarks_on(changed, eyes_closed(changed.rig))
     for upper, lower in ((159, 145), (158, 153), (386, 374), (385, 380)):
         assert marks[upper, 1] < marks[lower, 1] + 0.0008

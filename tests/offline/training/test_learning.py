@@ -20,18 +20,18 @@ from offline.training.rasterizers import ON_CPU, Drawing, drawing_on
 from offline.training.regression import RegressionConfig
 from offline.training.shots import views_of
 from offline.training.target import Taught
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import Attribute, LearnedAttribute, nothing_added
 from perse_live.avatar import Avatar, load_avatar, save_avatar
 from perse_live.camera import Camera
+from perse_live.decoder.attribute_change import UNSEEN
 from perse_live.decoder.features import places_at_rest
 from perse_live.decoder.network import OPACITY
-from perse_live.decoder.wearing import UNSEEN
 from perse_live.errors import UserError
 from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
 from perse_live.splatting import cuda
 from perse_live.splatting.cpu import CpuRasterizer
-from perse_live.wardrobe import worn
 from runtime.stage import Motion, Stage
 from stand_in_gsplat import StandInForGsplat
 from toys import toy_avatar
@@ -99,10 +99,10 @@ def test_what_is_learnt_looks_as_the_teacher_at_full_weight_and_is_absent_at_non
 ) -> None:
     look = beard(bare)
     learned = fitted(bare, look)
-    assert worn(learned, learned.attributes, {"beard": 0.0}) is learned
+    assert with_attributes(learned, learned.attributes, {"beard": 0.0}) is learned
     taught_so, decoded = (
-        worn(bare, (look,), {"beard": 1.0}),
-        worn(learned, learned.attributes, {"beard": 1.0}),
+        with_attributes(bare, (look,), {"beard": 1.0}),
+        with_attributes(learned, learned.attributes, {"beard": 1.0}),
     )
     np.testing.assert_allclose(decoded.rigid.means, taught_so.rigid.means, atol=3e-4)
     assert np.abs(decoded.colors - taught_so.colors).mean() < 0.01
@@ -123,10 +123,10 @@ def test_others_stay_bit_for_bit_and_one_of_the_same_name_takes_its_place(bare: 
         again.attributes[1] is second.attributes[1]
         and again.attributes[0] is not second.attributes[0]
     )
-    halfway = worn(second, second.attributes, {"beard": 0.5, "stubble": 0.5})
+    halfway = with_attributes(second, second.attributes, {"beard": 0.5, "stubble": 0.5})
     count = len(bare.rigid.means)
     before, after = (
-        worn(second, second.attributes, {name: 1.0}).rigid.means[count:]
+        with_attributes(second, second.attributes, {name: 1.0}).rigid.means[count:]
         for name in ("beard", "stubble")
     )
     mine = halfway.rigid.means[count : count + len(before)]
@@ -147,7 +147,9 @@ def test_an_avatar_keeps_what_it_learnt_in_its_file(bare: Avatar, tmp_path: Path
     again = load_avatar(tmp_path / "me.perse")
     assert again.attributes[0].correctives is not None
     np.testing.assert_array_equal(again.attributes[0].correctives.kept, np.where(hidden, 0, 1))
-    one, two = (worn(avatar, avatar.attributes, {"beard": 0.7}) for avatar in (learned, again))
+    one, two = (
+        with_attributes(avatar, avatar.attributes, {"beard": 0.7}) for avatar in (learned, again)
+    )
     for name in ("colors", "opacities"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
     np.testing.assert_array_equal(one.surface.positions, two.surface.positions)
@@ -156,7 +158,7 @@ def test_an_avatar_keeps_what_it_learnt_in_its_file(bare: Avatar, tmp_path: Path
 def test_shapes_of_the_face_are_linear_and_need_no_rows(bare: Avatar) -> None:
     look = replace(toy_attribute(bare, "chin", "face", changed=0), added=nothing_added())
     learned = fitted(bare, look)
-    half = worn(learned, learned.attributes, {"chin": 0.5})
+    half = with_attributes(learned, learned.attributes, {"chin": 0.5})
     moved = half.rig.vertices - bare.rig.vertices
     np.testing.assert_allclose(moved[look.vertex_ids], 0.5 * look.vertex_offsets, atol=1e-5)
     np.testing.assert_array_equal(half.colors, bare.colors)
@@ -182,7 +184,7 @@ def test_tints_reach_the_hair_of_a_beard(bare: Avatar) -> None:
     avatar = fitted(fitted(hairy, look), beard(hairy))
     assert isinstance(avatar.attributes[0], LearnedAttribute) and avatar.attributes[0].tints_hair
     shown = [
-        worn(avatar, avatar.attributes, {"beard": 1.0, "hair-red": weight}).colors[-20:]
+        with_attributes(avatar, avatar.attributes, {"beard": 1.0, "hair-red": weight}).colors[-20:]
         for weight in (0.0, 1.0)
     ]
     assert np.abs(shown[1] - red[0]).mean() < 0.35 * np.abs(shown[0] - red[0]).mean()
@@ -197,7 +199,7 @@ def pictures(
     camera, frames = avatar.source.camera.resized(96, 96), []
     for yaw in yaws:
         bare, shown = (
-            drawn(worn(avatar, (look,), {look.name: weight}), yaw=yaw).astype(np.float32)
+            drawn(with_attributes(avatar, (look,), {look.name: weight}), yaw=yaw).astype(np.float32)
             for weight in (0.0, 1.0)
         )
         mask = (np.abs(shown - bare).max(2) > 1).astype(np.float32)
@@ -231,13 +233,13 @@ def test_pictures_alone_teach_a_look(bare: Avatar) -> None:
     goal, before, after = (
         drawn(one).astype(float)
         for one in (
-            worn(bare, (truth,), {"paint": 1.0}),
+            with_attributes(bare, (truth,), {"paint": 1.0}),
             bare,
-            worn(avatar, avatar.attributes, {"paint": 1.0}),
+            with_attributes(avatar, avatar.attributes, {"paint": 1.0}),
         )
     )
     assert np.square(after - goal).mean() < 0.15 * np.square(before - goal).mean()
-    shown = worn(avatar, avatar.attributes, {"paint": 1.0})
+    shown = with_attributes(avatar, avatar.attributes, {"paint": 1.0})
     np.testing.assert_array_equal(
         shown.surface.positions, bare.surface.positions
     )  # own Gaussians only move where they may
@@ -250,7 +252,9 @@ def test_a_shot_draws_what_the_wardrobe_has(bare: Avatar) -> None:
     rows = rows_of(bare, look)
     shot = shots_along(rows, views_of(bare, look))[0]
     motion = Motion(expression(), np.zeros((2, 2), np.float32), facing_pose(bare))
-    gaussians = Stage(worn(bare, (look,), {"beard": 1.0}), shot.camera, threads=1).pose(motion)
+    gaussians = Stage(with_attributes(bare, (look,), {"beard": 1.0}), shot.camera, threads=1).pose(
+        motion
+    )
     expected = CpuRasterizer(shot.camera.width, shot.camera.height, threads=1).render(
         gaussians, shot.camera, background=BACKDROP
     )
@@ -335,7 +339,7 @@ def test_hair_that_is_taken_away_goes_from_below(bare: Avatar) -> None:
 def test_the_taught_and_the_learnt_end_alike_and_begin_with_nothing(bare: Avatar) -> None:
     look = beard(bare)
     taught_so = Taught(bare, look)
-    full = worn(bare, (look,), {"beard": 1.0})
+    full = with_attributes(bare, (look,), {"beard": 1.0})
     for name in ("colors", "opacities"):
         np.testing.assert_allclose(
             getattr(taught_so.at(1.0), name), getattr(full, name), atol=UNSEEN

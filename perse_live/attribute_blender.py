@@ -1,7 +1,7 @@
 """One avatar under ever other weights of its attributes, quickly enough for every frame of a fade.
 
-Does what `perse_live.wardrobe.worn` says, which it is tested against, in a fifth of the time and without allocating: the avatar's
-own Gaussians are copied once, and what an attribute adds keeps its place as long as the same attributes are worn.
+Does what its reference `perse_live.attribute_blending.with_attributes` says, in a fifth of the time and without allocating: the
+avatar's own Gaussians are copied once, and what an attribute adds keeps its place as long as the same attributes are active.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, Int32Array
+from perse_live.attribute_blending import blended_numbers, effective_weights, kept_correctives
 from perse_live.attributes import (
     AddedGaussians,
     Attribute,
@@ -22,12 +23,11 @@ from perse_live.attributes import (
 )
 from perse_live.avatar import Avatar
 from perse_live.correctives import Deltas, Merged, merge, scaled
+from perse_live.decoder.attribute_change import UNSEEN
 from perse_live.decoder.evaluation import Evaluation, Key
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import CODES, MOST_PLACE, MOST_SIZE, PLACE_UNIT
-from perse_live.decoder.wearing import UNSEEN
 from perse_live.jit import inline_kernel, kernel
-from perse_live.wardrobe import effective_weights, kept_correctives, numbers_when_worn
 
 _PLACE_UNIT, _MOST_PLACE, _MOST_SIZE = (
     np.float32(PLACE_UNIT),
@@ -37,7 +37,7 @@ _PLACE_UNIT, _MOST_PLACE, _MOST_SIZE = (
 _UNSEEN = np.float32(UNSEEN)
 
 
-class Dresser:
+class AttributeBlender:
     """Dresses one avatar in its attributes; for one thread at a time."""
 
     def __init__(self, avatar: Avatar) -> None:
@@ -77,11 +77,11 @@ class Dresser:
         )
         self._active: tuple[int, ...] = ()
         self._merged: Merged | None = None
-        self._worn = avatar
-        self.wear({one.name: 1.0 for one in self._attributes})
+        self._blended = avatar
+        self.blend({one.name: 1.0 for one in self._attributes})
 
-    def wear(self, weights: Mapping[str, float]) -> Avatar:
-        """The avatar under weights, by name, [0, 1]; as `worn`.
+    def blend(self, weights: Mapping[str, float]) -> Avatar:
+        """The avatar under weights, by name, [0, 1]; as `with_attributes`.
 
         Its arrays are work buffers, which the next call overwrites; the avatar itself where no weight is above 0.
         """
@@ -93,13 +93,13 @@ class Dresser:
             self._lay_out(active)
         self._start_anew()
         count = len(self._avatar.surface.triangles)
-        worn = tuple((self._learned[k], effective[k]) for k in active if k in self._learned)
+        weighted = tuple((self._learned[k], effective[k]) for k in active if k in self._learned)
         on, off = count, len(self._avatar.rigid.means)
         for k in active:
             one = self._attributes[k]
             _move(one.vertex_ids, one.vertex_offsets, np.float32(effective[k]), self._vertices)
             if isinstance(one, LearnedAttribute):
-                self._decode(one, self._learned[k], effective[k], worn, on, off)
+                self._decode(one, self._learned[k], effective[k], weighted, on, off)
             else:
                 self._blend(one, effective[k], on, off)
             on, off = on + len(one.added.surface.triangles), off + len(one.added.rigid.means)
@@ -112,12 +112,12 @@ class Dresser:
             self._fade_correctives(
                 self._merged, [(self._attributes[k], effective[k]) for k in active]
             )
-        return self._worn
+        return self._blended
 
     @property
     def _shift(self) -> int:
         """How many rows of the surface stand between the avatar's own Gaussians on it and its rigid ones."""
-        return len(self._worn.surface.triangles) - len(self._avatar.surface.triangles)
+        return len(self._blended.surface.triangles) - len(self._avatar.surface.triangles)
 
     def _start_anew(self) -> None:
         """Put the avatar's own Gaussians and vertices back."""
@@ -187,7 +187,7 @@ class Dresser:
         )
 
     def _decode(
-        self, one: LearnedAttribute, number: int, weight: float, worn: Key, on: int, off: int
+        self, one: LearnedAttribute, number: int, weight: float, weighted: Key, on: int, off: int
     ) -> None:
         """An attribute that the network knows as `number`."""
         assert self._evaluation is not None
@@ -205,7 +205,7 @@ class Dresser:
                 self._rigid.means,
                 self._rigid.scales,
             )
-        out = self._evaluation.added(number, worn)
+        out = self._evaluation.added(number, weighted)
         split = len(added.surface.triangles)
         _place_bound(
             out[:split],
@@ -228,11 +228,11 @@ class Dresser:
         _show(out[split:], added.colors[split:], count + shift + off, self._colors, self._opacities)
 
     def _fade_correctives(self, everything: Merged, active: Sequence[tuple[Look, float]]) -> None:
-        """Correctives of the avatar and of what it wears, at the looks' weights."""
+        """Correctives of the avatar and of its attributes, at their weights."""
         weights = np.array(
             [1.0, *(weight for one, weight in active if one.correctives is not None)], np.float32
         )
-        full, now = everything.deltas, self._worn.correctives.deltas
+        full, now = everything.deltas, self._blended.correctives.deltas
         _scale(
             everything.parts,
             everything.sources,
@@ -246,13 +246,13 @@ class Dresser:
             now.offsets,
         )
 
-    def _correctives_of(self, worn: Sequence[Look]) -> tuple[Merged | None, Deltas]:
+    def _correctives_of(self, active: Sequence[Look]) -> tuple[Merged | None, Deltas]:
         """Those of the avatar and of looks, if some look changes them, and a copy under the numbers that Gaussians have now."""
         deltas = self._avatar.correctives.deltas
-        own, numbers = numbers_when_worn(self._avatar, worn)
+        own, numbers = blended_numbers(self._avatar, active)
         looks = [
             (one.correctives.deltas, rows)
-            for one, rows in zip(worn, numbers, strict=True)
+            for one, rows in zip(active, numbers, strict=True)
             if one.correctives is not None
         ]
         if not len(self._avatar.correctives) or not looks:
@@ -261,14 +261,14 @@ class Dresser:
         return everything, scaled(everything.deltas, np.ones(len(everything.deltas), np.float32))
 
     def _lay_out(self, active: tuple[int, ...]) -> None:
-        """Put what depends on the attributes worn, but not on their weights, into its place."""
-        avatar, worn = self._avatar, [self._attributes[k].added for k in active]
+        """Put what depends on the active attributes, but not on their weights, into its place."""
+        avatar, added = self._avatar, [self._attributes[k].added for k in active]
         count, free = len(avatar.surface.triangles), len(avatar.rigid.means)
         on, off = count, free
-        shift = sum(len(one.surface.triangles) for one in worn)
+        shift = sum(len(one.surface.triangles) for one in added)
         self._regions[:count] = avatar.regions[:count]
         self._regions[count + shift : len(avatar) + shift] = avatar.regions[count:]
-        for one in worn:
+        for one in added:
             s, r = one.surface, one.rigid
             here = slice(on, on + len(s.triangles))
             self._surface.triangles[here], self._surface.thickness[here] = s.triangles, s.thickness
@@ -288,7 +288,7 @@ class Dresser:
             off = here.stop
         self._active = active
         self._merged, deltas = self._correctives_of([self._attributes[k] for k in active])
-        self._worn = replace(
+        self._blended = replace(
             avatar,
             rig=replace(avatar.rig, vertices=self._vertices),
             surface=SurfaceBinding(*(array[:on] for array in vars(self._surface).values())),
@@ -313,7 +313,7 @@ def _check(avatar: Avatar) -> None:
     if avatar.decoder is None and any(
         isinstance(one, LearnedAttribute) for one in avatar.attributes
     ):
-        raise ValueError("an avatar without a decoder cannot wear learned attributes")
+        raise ValueError("an avatar without a decoder cannot have learned attributes")
     for one in avatar.attributes:
         on, off = len(one.added.surface.triangles), len(one.added.rigid.means)
         sound = len(one.vertex_ids) == len(one.vertex_offsets)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from attribute_toys import toy_attribute
+from perse_live.attribute_blending import with_attributes
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 from perse_live.regions import Region
-from perse_live.wardrobe import worn
-from runtime.dressing import dressed, with_wardrobe
+from runtime.attributes import with_default_attributes, with_fixed_attributes
 from runtime.tints import tints_of
 from toys import toy_avatar
 
@@ -26,23 +26,25 @@ def haired() -> Avatar:
 
 def test_an_avatar_without_attributes_is_given_tints(haired: Avatar) -> None:
     assert (
-        [one.name for one in with_wardrobe(haired).attributes]
+        [one.name for one in with_default_attributes(haired).attributes]
         == [one.name for one in tints_of(haired)]
         != []
     )
     own = replace(haired, attributes=(toy_attribute(haired, "beard", "beard"),))
-    assert with_wardrobe(own) is own
+    assert with_default_attributes(own) is own
 
 
 def test_to_be_dressed_for_good(haired: Avatar) -> None:
-    assert dressed(haired, ()) is haired
-    shown = dressed(haired, ("hair-copper=0.7",))
+    assert with_fixed_attributes(haired, ()) is haired
+    shown = with_fixed_attributes(haired, ("hair-copper=0.7",))
     np.testing.assert_array_equal(
-        shown.colors, worn(haired, tints_of(haired), {"hair-copper": 0.7}).colors
+        shown.colors, with_attributes(haired, tints_of(haired), {"hair-copper": 0.7}).colors
     )
     own = replace(haired, attributes=(toy_attribute(haired, "beard", "beard"),))
-    assert len(dressed(own, ("beard=1",))) == len(own) + 70
-    assert dressed(own, ("beard=1",)).attributes == (), "they belong to the avatar without them"
+    assert len(with_fixed_attributes(own, ("beard=1",))) == len(own) + 70
+    assert with_fixed_attributes(own, ("beard=1",)).attributes == (), (
+        "they belong to the avatar without them"
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_to_be_dressed_for_good(haired: Avatar) -> None:
 )
 def test_wishes_that_are_not_understood(haired: Avatar, wish: str, what: str) -> None:
     with pytest.raises(UserError) as caught:
-        dressed(haired, (wish,))
+        with_fixed_attributes(haired, (wish,))
     assert what in str(caught.value)
     with pytest.raises(UserError, match="there are none"):
-        dressed(toy_avatar(), ("hair-copper=1",))
+        with_fixed_attributes(toy_avatar(), ("hair-copper=1",))

@@ -11,15 +11,15 @@ from attribute_toys import toy_attribute, toy_decoder, toy_learned
 from corrective_toys import with_toy_correctives
 from hypothesis_profiles import examples
 from perse_live.animator import Animator
+from perse_live.attribute_blender import AttributeBlender
+from perse_live.attribute_blending import effective_weights, with_attributes
 from perse_live.attributes import Attribute, LearnedAttribute, none_learned, nothing_added
 from perse_live.avatar import Avatar
 from perse_live.decoder import evaluation
-from perse_live.decoder.wearing import UNSEEN
-from perse_live.dresser import Dresser
+from perse_live.decoder.attribute_change import UNSEEN
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import expression
 from perse_live.regions import Region
-from perse_live.wardrobe import effective_weights, worn
 from runtime.stage import Motion, Stage, facing_pose
 from toys import toy_avatar
 
@@ -71,8 +71,8 @@ def explicit_looks(toy: Avatar) -> tuple[Attribute, ...]:
 
 
 @pytest.fixture(scope="module")
-def dresser(avatar: Avatar) -> Dresser:
-    return Dresser(avatar)
+def blender(avatar: Avatar) -> AttributeBlender:
+    return AttributeBlender(avatar)
 
 
 def assert_alike(quick: Avatar, clear: Avatar) -> None:
@@ -108,7 +108,7 @@ def test_worn_is_within_range_and_leaves_the_avatar_as_it_was(
         array.copy()
         for array in (avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means)
     ]
-    shown = worn(avatar, avatar.attributes, weights)
+    shown = with_attributes(avatar, avatar.attributes, weights)
     for array, kept in zip(
         (avatar.colors, avatar.opacities, avatar.rig.vertices, avatar.rigid.means),
         before,
@@ -129,7 +129,7 @@ def test_worn_is_within_range_and_leaves_the_avatar_as_it_was(
 def test_full_weight_is_the_attribute_itself_and_starts_are_starts(avatar: Avatar) -> None:
     hat = avatar.attributes[2]
     assert isinstance(hat, Attribute)
-    full = worn(avatar, avatar.attributes, {"hat": 1.0})
+    full = with_attributes(avatar, avatar.attributes, {"hat": 1.0})
     surface = len(avatar.surface.triangles)
     np.testing.assert_allclose(full.colors[hat.ids], hat.colors, atol=1e-6)
     np.testing.assert_allclose(full.opacities[hat.ids], hat.opacities, atol=1e-6)
@@ -141,7 +141,7 @@ def test_full_weight_is_the_attribute_itself_and_starts_are_starts(avatar: Avata
     own = len(avatar.rigid.means)
     np.testing.assert_allclose(full.rigid.means[own:], hat.added.rigid.means, atol=1e-6)
     np.testing.assert_allclose(full.opacities[surface + own :], hat.added.opacities, atol=1e-5)
-    little = worn(avatar, avatar.attributes, {"hat": 1e-4})
+    little = with_attributes(avatar, avatar.attributes, {"hat": 1e-4})
     np.testing.assert_allclose(little.rigid.means[own:], hat.added.rigid_start, atol=1e-4)
     np.testing.assert_allclose(
         little.rigid.scales[own:], hat.added.rigid.scales * hat.added.least_size, rtol=1e-3
@@ -161,12 +161,12 @@ def test_a_slot_never_has_more_than_the_weight_1(avatar: Avatar, weights: dict[s
 @examples(60)
 @given(st.lists(MIXED, min_size=1, max_size=5))
 def test_the_dresser_shows_what_worn_does_whatever_was_worn_before(
-    avatar: Avatar, dresser: Dresser, changes: list[dict[str, float]]
+    avatar: Avatar, blender: AttributeBlender, changes: list[dict[str, float]]
 ) -> None:
     for weights in changes:
-        assert_alike(dresser.wear(weights), worn(avatar, avatar.attributes, weights))
-    assert dresser.wear({}) is avatar
-    assert dresser.wear({"no-such": 1.0}) is avatar
+        assert_alike(blender.blend(weights), with_attributes(avatar, avatar.attributes, weights))
+    assert blender.blend({}) is avatar
+    assert blender.blend({"no-such": 1.0}) is avatar
 
 
 SLOTTED = st.dictionaries(st.sampled_from(LEARNED), st.floats(0, 1))
@@ -177,7 +177,7 @@ SLOTTED = st.dictionaries(st.sampled_from(LEARNED), st.floats(0, 1))
 def test_outside_of_the_supports_nothing_changes_bit_for_bit(
     decoded: Avatar, weights: dict[str, float]
 ) -> None:
-    shown = worn(decoded, decoded.attributes, weights)
+    shown = with_attributes(decoded, decoded.attributes, weights)
     count, total = len(decoded.surface.triangles), len(decoded)
     untouched = np.ones(total, np.bool_)
     still = np.ones(total, np.bool_)
@@ -215,8 +215,11 @@ def test_slots_add_up_on_the_avatars_own_gaussians(decoded: Avatar) -> None:
     mild = tuple(
         replace(one, adapter=replace(one.adapter, alpha=0.01)) for one in learned_looks(plain)[:3:2]
     )
-    both = worn(plain, mild, {"goatee": 0.7, "cap": 1.0})
-    alone = [worn(plain, mild, {name: weight}) for name, weight in (("goatee", 0.7), ("cap", 1.0))]
+    both = with_attributes(plain, mild, {"goatee": 0.7, "cap": 1.0})
+    alone = [
+        with_attributes(plain, mild, {name: weight})
+        for name, weight in (("goatee", 0.7), ("cap", 1.0))
+    ]
     count = len(plain.surface.triangles)
     changes = [one.colors[:count] - plain.colors[:count] for one in alone]
     assert all(np.abs(change).max() > 1e-5 for change in changes)
@@ -238,7 +241,8 @@ def test_a_tint_reaches_hair_of_other_slots_and_nothing_else(decoded: Avatar) ->
         ),
     )
     plain, tinted = (
-        worn(avatar, avatar.attributes, {"cap": 1.0, "copper": weight}) for weight in (0.0, 1.0)
+        with_attributes(avatar, avatar.attributes, {"cap": 1.0, "copper": weight})
+        for weight in (0.0, 1.0)
     )
     changed = (plain.colors[-len(cap.added) :] != tinted.colors[-len(cap.added) :]).any(1)
     assert not changed[::2].any() and changed[1::2].mean() > 0.5
@@ -248,7 +252,7 @@ def test_a_tint_reaches_hair_of_other_slots_and_nothing_else(decoded: Avatar) ->
 def test_parts_of_one_slot_see_each_other_in_the_network(decoded: Avatar) -> None:
     goatee = decoded.attributes[0]
     alone, mixed = (
-        worn(decoded, decoded.attributes, {"goatee": 0.5, "moustache": other})
+        with_attributes(decoded, decoded.attributes, {"goatee": 0.5, "moustache": other})
         for other in (0.0, 0.5)
     )
     first = len(decoded.surface.triangles)
@@ -267,18 +271,18 @@ def test_the_network_is_asked_again_only_when_weights_change(
         kernel(*arrays)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(evaluation, "decode_rows", counted)
-    dresser = Dresser(decoded)
-    dresser.wear({"goatee": 0.5, "cap": 0.5})
+    blender = AttributeBlender(decoded)
+    blender.blend({"goatee": 0.5, "cap": 0.5})
     asked.clear()
-    dresser.wear({"goatee": 0.5, "cap": 0.5})
+    blender.blend({"goatee": 0.5, "cap": 0.5})
     assert asked == []
-    dresser.wear({"goatee": 0.6, "cap": 0.5})
+    blender.blend({"goatee": 0.6, "cap": 0.5})
     assert len(asked) == 2  # the goatee's support and what it adds
 
 
 def test_an_avatar_without_attributes_has_nothing_to_wear() -> None:
     toy = toy_avatar(gaussians=300)
-    assert Dresser(toy).wear({"hat": 1.0}) is toy
+    assert AttributeBlender(toy).blend({"hat": 1.0}) is toy
 
 
 def test_attributes_of_another_avatar_are_refused(avatar: Avatar) -> None:
@@ -290,23 +294,23 @@ def test_attributes_of_another_avatar_are_refused(avatar: Avatar) -> None:
         replace(hat, vertex_ids=hat.vertex_ids - 10**5),
     ):
         with pytest.raises(ValueError, match="'hat' does not belong"):
-            Dresser(replace(avatar, attributes=(wrong,)))
+            AttributeBlender(replace(avatar, attributes=(wrong,)))
     for bad in (
         replace(cap, ids=cap.ids + len(avatar)),
         replace(cap, codes=cap.codes[:3]),
         replace(cap, added=replace(cap.added, codes=cap.added.codes[:3])),
     ):
         with pytest.raises(ValueError, match="'cap' does not belong"):
-            Dresser(replace(avatar, attributes=(bad,)))
+            AttributeBlender(replace(avatar, attributes=(bad,)))
     with pytest.raises(ValueError, match="without a decoder"):
-        Dresser(replace(avatar, attributes=(cap,), decoder=None))
+        AttributeBlender(replace(avatar, attributes=(cap,), decoder=None))
     with pytest.raises(ValueError, match="without a decoder"):
-        worn(replace(avatar, decoder=None), (cap,), {"cap": 1.0})
+        with_attributes(replace(avatar, decoder=None), (cap,), {"cap": 1.0})
     with pytest.raises(ValueError, match="10 colours"):
-        Dresser(replace(avatar, colors=avatar.colors[:10]))
+        AttributeBlender(replace(avatar, colors=avatar.colors[:10]))
 
 
-# ----- wearing it
+# ----- in the animator
 
 
 def copied(gaussians: Gaussians) -> Gaussians:
@@ -316,14 +320,14 @@ def copied(gaussians: Gaussians) -> Gaussians:
 @examples(25)
 @given(st.lists(WEIGHTS, min_size=1, max_size=4))
 def test_who_changes_clothes_looks_as_one_who_came_in_them(
-    avatar: Avatar, dresser: Dresser, changes: list[dict[str, float]]
+    avatar: Avatar, blender: AttributeBlender, changes: list[dict[str, float]]
 ) -> None:
     animator, pose = Animator(avatar, threads=1), facing_pose(avatar, yaw=15, pitch=-5)
     residual = np.random.default_rng(0).normal(0, 1e-3, (478, 3)).astype(np.float32)
     for weights in changes:
-        animator.wear(dresser.wear(weights))
+        animator.set_avatar(blender.blend(weights))
         changed = copied(animator.pose(*DOING, pose, residual=residual))
-        fresh = Animator(worn(avatar, avatar.attributes, weights), threads=1).pose(
+        fresh = Animator(with_attributes(avatar, avatar.attributes, weights), threads=1).pose(
             *DOING, pose, residual=residual
         )
         hidden_in_one = (changed.opacities == 0) != (
@@ -341,9 +345,9 @@ def test_who_changes_clothes_looks_as_one_who_came_in_them(
 
 def test_buffers_are_kept_while_there_is_room(avatar: Avatar) -> None:
     animator, pose = Animator(avatar, threads=1), facing_pose(avatar)
-    animator.wear(worn(avatar, avatar.attributes, dict.fromkeys(NAMES, 1.0)))
+    animator.set_avatar(with_attributes(avatar, avatar.attributes, dict.fromkeys(NAMES, 1.0)))
     most = animator.pose(*DOING, pose).means
-    animator.wear(avatar)
+    animator.set_avatar(avatar)
     least = animator.pose(*DOING, pose).means
     assert len(least) == len(avatar) < len(most)
     assert np.shares_memory(least, most)
@@ -353,17 +357,17 @@ def test_a_stage_draws_what_is_worn(avatar: Avatar) -> None:
     motion, camera = Motion(*DOING, facing_pose(avatar)), avatar.source.camera
     stage = Stage(avatar, camera, threads=1)
     bare = stage.draw(motion, background=(1, 1, 1)).copy()
-    dressed = worn(avatar, avatar.attributes, {"hat": 1.0, "beard": 0.6})
-    stage.wear(dressed)
+    blended = with_attributes(avatar, avatar.attributes, {"hat": 1.0, "beard": 0.6})
+    stage.set_avatar(blended)
     np.testing.assert_array_equal(
         stage.draw(motion, background=(1, 1, 1)),
-        Stage(dressed, camera, threads=1).draw(motion, background=(1, 1, 1)),
+        Stage(blended, camera, threads=1).draw(motion, background=(1, 1, 1)),
     )
-    stage.wear(avatar)
+    stage.set_avatar(avatar)
     np.testing.assert_array_equal(stage.draw(motion, background=(1, 1, 1)), bare)
 
 
 def test_another_rig_is_no_clothing(avatar: Avatar) -> None:
     other = replace(avatar, rig=replace(avatar.rig, actions=avatar.rig.actions.copy()))
     with pytest.raises(ValueError, match="another avatar's rig"):
-        Animator(avatar, threads=1).wear(other)
+        Animator(avatar, threads=1).set_avatar(other)

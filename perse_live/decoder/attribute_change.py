@@ -1,6 +1,6 @@
-"""What learned attributes make of an avatar's Gaussians, in clear numpy: `perse_live.dresser` does the same quickly.
+"""What learned attributes make of an avatar's Gaussians, in clear numpy: `perse_live.attribute_blender` does the same quickly.
 
-Which adapters a Gaussian sees: those that an attribute adds see all attributes of its slot that are worn, so that one grows into
+Which adapters a Gaussian sees: those that an attribute adds see all active attributes of its slot, so that one grows into
 another inside the network; the avatar's own see each attribute by itself, and what they decode adds up, as between slots. Hair
 that is added is also coloured by the attributes of other slots that tint hair.
 """
@@ -34,7 +34,7 @@ from perse_live.regions import Region
 UNSEEN = 1 / 255
 """Opacity below which a Gaussian that attributes touch is taken to be absent: the renderer would skip it."""
 
-Worn = Sequence[tuple[LearnedAttribute, float]]
+Weighted = Sequence[tuple[LearnedAttribute, float]]
 """Attributes with their weights, all above 0."""
 
 
@@ -66,16 +66,16 @@ def own_change(
 
 
 def added_change(
-    decoder: Decoder, features: Float32Array, one: LearnedAttribute, worn: Worn
+    decoder: Decoder, features: Float32Array, one: LearnedAttribute, active: Weighted
 ) -> Change:
-    """Of the Gaussians that one attribute adds, among all that are worn. features: (N, FEATURES) theirs."""
-    mates = [(mate, weight) for mate, weight in worn if mate.slot == one.slot]
+    """Of the Gaussians that one attribute adds, among all that are active. features: (N, FEATURES) theirs."""
+    mates = [(mate, weight) for mate, weight in active if mate.slot == one.slot]
     reader = next(k for k, (mate, _) in enumerate(mates) if mate is one)
     base = decode(fold(decoder, [], reader=None), features, None)
     folded = fold(decoder, [(mate.adapter, weight) for mate, weight in mates], reader=reader)
     out = decode(folded, features, one.added.codes) - base
     hair = one.added.regions == Region.HAIR
-    for tint, weight in worn:
+    for tint, weight in active:
         if tint.tints_hair and tint.slot != one.slot:
             tinted = (
                 decode(fold(decoder, [(tint.adapter, weight)], reader=None), features, None) - base

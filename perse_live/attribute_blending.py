@@ -14,9 +14,15 @@ from perse_live.arrays import Float32Array, Int32Array, UInt8Array
 from perse_live.attributes import AddedGaussians, Attribute, LearnedAttribute, Look
 from perse_live.avatar import Avatar
 from perse_live.correctives import Correctives, merge, scaled
+from perse_live.decoder.attribute_change import (
+    UNSEEN,
+    Weighted,
+    added_change,
+    features_of_added,
+    own_change,
+)
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import Decoder
-from perse_live.decoder.wearing import UNSEEN, Worn, added_change, features_of_added, own_change
 
 
 def effective_weights(attributes: Sequence[Look], weights: Mapping[str, float]) -> list[float]:
@@ -45,7 +51,9 @@ def _at_pace(one: Look, weight: float) -> float:
     return float(np.interp(weight, np.linspace(0, 1, len(one.pace)), one.pace))
 
 
-def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float]) -> Avatar:
+def with_attributes(
+    avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float]
+) -> Avatar:
     """The avatar as it looks under weights; the same object where none is above 0.
 
     weights: by name, [0, 1]. Gaussians of attributes at weight 0 are left out, so the number of Gaussians varies: first all on
@@ -111,21 +119,21 @@ def worn(avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float
         opacities=np.clip(combined(own.opacities, [one.opacities for one in grown]), 0, 1),
         colors=np.clip(combined(own.colors, [one.colors for one in grown]), 0, 1),
         regions=combined(avatar.regions, [one.regions for one in grown]),
-        correctives=worn_correctives(avatar, active),
+        correctives=blended_correctives(avatar, active),
     )
 
 
-def numbers_when_worn(avatar: Avatar, worn: Sequence[Look]) -> tuple[Int32Array, list[Int32Array]]:
-    """The numbers that Gaussians have among those of an avatar that wears looks: its own (G,), and those of each look: first of
+def blended_numbers(avatar: Avatar, active: Sequence[Look]) -> tuple[Int32Array, list[Int32Array]]:
+    """The indices that Gaussians have in an avatar with active attributes: its own (G,), and those of each attribute: first of
     the avatar's that it changes, then of what it adds, (N + A,).
     """
     count, total = len(avatar.surface.triangles), len(avatar)
-    shift = sum(len(one.added.surface.triangles) for one in worn)
+    shift = sum(len(one.added.surface.triangles) for one in active)
     own = np.arange(total, dtype=np.int32)
     own[count:] += shift
     on, off = count, total + shift
     looks: list[Int32Array] = []
-    for one in worn:
+    for one in active:
         split = len(one.added.surface.triangles)
         free = len(one.added) - split
         looks.append(
@@ -146,11 +154,11 @@ def kept_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Fl
     return kept
 
 
-def worn_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Correctives:
-    """Correctives of an avatar that wears looks at their weights, under the numbers that Gaussians have then."""
+def blended_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Correctives:
+    """Correctives of an avatar under active attributes, by the numbers that Gaussians have then."""
     if not avatar.correctives.components:
         return avatar.correctives
-    own, looks = numbers_when_worn(avatar, [one for one, _ in active])
+    own, looks = blended_numbers(avatar, [one for one, _ in active])
     theirs = [
         (one.correctives.deltas, rows)
         for (one, _), rows in zip(active, looks, strict=True)
@@ -210,8 +218,8 @@ def _change_own(own: _Own, avatar: Avatar, one: LearnedAttribute, weight: float)
         own.scales[off] *= change.sizes[~bound, None]
 
 
-def _decoded(avatar: Avatar, one: LearnedAttribute, learned: Worn) -> _Grown:
-    """What a learned attribute adds, among all that are worn."""
+def _decoded(avatar: Avatar, one: LearnedAttribute, learned: Weighted) -> _Grown:
+    """What a learned attribute adds, among all that are active."""
     added = one.added
     change = added_change(_decoder_of(avatar), features_of_added(avatar.rig, one), one, learned)
     split = len(added.surface.triangles)
@@ -236,7 +244,7 @@ def _bound(matrices: Float32Array, places: Float32Array) -> Float32Array:
 
 def _decoder_of(avatar: Avatar) -> Decoder:
     if avatar.decoder is None:
-        raise ValueError("an avatar without a decoder cannot wear learned attributes")
+        raise ValueError("an avatar without a decoder cannot have learned attributes")
     return avatar.decoder
 
 
