@@ -127,12 +127,18 @@ def test_a_terminal_that_knows_only_ascii_is_told_the_same() -> None:
         ),
         (
             ["bench", "you.perse", "--live", "me.perse", "in.mp4"],
-            "--live names an avatar already: leave you.perse out",
+            "--live takes no other avatar: leave you.perse out",
         ),
         (
             ["bench", "you.perse", "--start", "me.perse", "in.mp4"],
-            "--start names an avatar already",
+            "--start takes no other avatar",
         ),
+        (
+            ["bench", "you.perse", "--studio", "me.jpg"],
+            "--studio takes no other avatar",
+        ),
+        (["bench", "--studio", "nowhere.jpg", "--seconds", "2"], "--seconds 2 is out of range"),
+        (["bench", "--studio", "nowhere.jpg", "--viewers", "2"], "--viewers goes with --live"),
         (["bench", "--engine", "cpu"], "engines are made for one avatar"),
         (["bench", "me.perse", "--peers", "--engine", "cpu"], "do not go with --peers"),
         (["bench", "--unwatched"], "--unwatched goes with --live"),

@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import print_json, print_table, printable, step_progress, warn
 from perse_live.cli.options import JsonSwitch, Network
-from perse_live.cli.shared import TRACKING_ASSETS, fetch
+from perse_live.cli.shared import BUILDING_ASSETS, TRACKING_ASSETS, fetch
 from perse_live.errors import UserError
 from perse_live.extras import missing_extra
 from perse_live.memory import keep_heap_small
@@ -39,7 +39,7 @@ class Bench:
     where that is here (the package playwright drives it): rates, delays, processor time by thread, memory, what a viewer costs,
     and how soon it starts."""
     seconds: float = 20.0
-    """For how long --live watches."""
+    """For how long --live watches, and --studio reads the live picture's rate."""
     viewers: int = 7
     """How many more viewers then join to --live, 0 to 15."""
     unwatched: bool = False
@@ -53,6 +53,9 @@ class Bench:
     peers: bool = False
     """Measure instead how fast other people's viewers (GaussianSplats3D and Spark, fetched by npm) draw the avatar, or the
     made-up head, in Chromium without a GPU, compared with this program."""
+    studio: Annotated[Path | None, arg(metavar="PHOTO")] = None
+    """Measure instead the way through the studio, in Chromium whose camera shows this photo: page load, camera picture, build,
+    live, and the live picture's rate while looks are learned, for --seconds."""
     json: JsonSwitch = False
     """Print one JSON object instead of a table."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
@@ -72,6 +75,9 @@ def run(command: Bench) -> None:
         return
     if command.live is not None:
         _run_live(command, *command.live)
+        return
+    if command.studio is not None:
+        _run_studio(command, command.studio)
         return
     from runtime.bench.drawing import SIZE, bench, machine
 
@@ -103,13 +109,14 @@ def _check(command: Bench) -> None:
             ("--live", command.live is not None),
             ("--start", command.start is not None),
             ("--peers", command.peers),
+            ("--studio", command.studio is not None),
         )
         if given
     ]
     if len(modes) > 1:
         raise UserError(f"{' and '.join(modes)} measure different things: give one of them")
-    if command.avatar is not None and (command.live is not None or command.start is not None):
-        raise UserError(f"{modes[0]} names an avatar already: leave {command.avatar} out")
+    if command.avatar is not None and modes and not command.peers:
+        raise UserError(f"{modes[0]} takes no other avatar: leave {command.avatar} out")
     if command.engine is not None or command.engine_folder is not None:
         if modes:
             raise UserError(
@@ -120,6 +127,8 @@ def _check(command: Bench) -> None:
                 "engines are made for one avatar: name its file, perse-live bench ME.perse --engine all"
             )
     of_live = [f"--{name}" for name in _OF_LIVE if getattr(command, name) != getattr(Bench, name)]
+    if of_live == ["--seconds"] and command.studio is not None:
+        return
     if of_live and command.live is None:
         raise UserError(f"{of_live[0]} goes with --live: add --live AVATAR VIDEO, or leave it out")
 
@@ -200,6 +209,21 @@ def _run_start(command: Bench, avatar: Path, video: Path) -> None:
             "processor time of these, s": f"{times.median_cpu:.2f}",
         }
     )
+
+
+def _run_studio(command: Bench, photo: Path) -> None:
+    from runtime.bench.drawing import machine
+    from runtime.bench.studio import bench_studio
+
+    if not 5 <= command.seconds <= 600:
+        raise UserError(f"--seconds {command.seconds:g} is out of range: give 5 to 600")
+    with step_progress() as progress:
+        fetch(BUILDING_ASSETS, command.network, progress)
+        figures = bench_studio(photo, seconds=command.seconds, progress=progress)
+    if command.json:
+        print_json({"machine": machine(), "studio": asdict(figures)})
+        return
+    print_table({**machine(), **figures.rows()})
 
 
 def _run_engines(command: Bench, path: Path) -> None:

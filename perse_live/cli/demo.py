@@ -57,7 +57,7 @@ def run(command: Demo) -> None:
     # first, so that an impossible wish costs no build
     check_options(LiveOptions((), seconds=page.seconds))
     frames = () if command.output is None else performance(command.film_seconds, command.fps)
-    studio = studio_options(command.library, page)
+    studio = studio_options(command.library, page, settings, None)
     if command.output is None:
         library = Library(studio.library)
         avatar_path = free_path(

@@ -192,7 +192,7 @@ def run(command: Live) -> None:
         engine=command.engine,
         engine_folder=command.engine_folder,
         rebuild=_rebuild,
-        studio=studio_options(command.library, page),
+        studio=studio_options(command.library, page, settings, command.settings),
         sharing=_sharing() if command.share_avatar else None,
     )
     run_live(options, settings, say=say, warn=warn)

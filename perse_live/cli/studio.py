@@ -15,6 +15,7 @@ from perse_live.cli.shared import TRACKING_ASSETS, fetch
 from perse_live.memory import keep_heap_small
 
 if TYPE_CHECKING:
+    from runtime.live.settings import Settings
     from runtime.studio.studio import StudioOptions
 
 
@@ -66,18 +67,26 @@ def run(command: Studio) -> None:
         seconds=page.seconds,
         web=web,
         remember=True,
-        studio=studio_options(command.library, page),
+        studio=studio_options(command.library, page, settings, command.settings),
     )
     run_live(options, settings, say=say, warn=warn)
 
 
-def studio_options(library: Path | None, page: Page) -> StudioOptions:
-    """What the page needs to know of the library and the builder. library: None for the usual one."""
+def studio_options(
+    library: Path | None, page: Page, settings: Settings, settings_file: Path | None
+) -> StudioOptions:
+    """What the page needs to know of the library and the builder. library, settings_file: None for the usual ones."""
     from offline.looks.registry import DEFAULT, TITLES
+    from runtime.live.settings import settings_path
     from runtime.studio.library import default_library
     from runtime.studio.studio import StudioOptions
     from runtime.web.security import is_loopback
 
     return StudioOptions(
-        library or default_library(), TITLES, DEFAULT, own_machine=is_loopback(page.host)
+        library or default_library(),
+        TITLES,
+        DEFAULT,
+        own_machine=is_loopback(page.host),
+        text_model=settings.text_model,
+        settings=str(settings_file or settings_path()),
     )

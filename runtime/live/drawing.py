@@ -90,6 +90,11 @@ class DrawingLoop:
         """Draw the next frame at once: something was changed."""
         self._woken.set()
 
+    def follow(self, feed: Feed | None) -> None:
+        """Take motion from another feed, or from the script alone, from the next frame on."""
+        self._feed = feed
+        self._woken.set()
+
     def close(self) -> None:
         """End the thread; closing again does nothing."""
         self._stopped.set()
@@ -139,6 +144,7 @@ class DrawingLoop:
         painters = Relay(self._painter, self._background)
         failures: deque[float] = deque()
         last: Actor | None = None  # that was drawn
+        followed = self._feed
         seen = number = 0
         due = tidied = time.monotonic()
         while not self._stopped.is_set():
@@ -148,7 +154,9 @@ class DrawingLoop:
                 due = time.monotonic()
                 continue
             interval = 1 / self._scene.config.target_fps
-            found = self._wait(seen, due, interval)
+            if followed is not (feed := self._feed):  # its observations are counted from 1 again
+                followed, seen, extrapolator = feed, 0, MotionExtrapolator()
+            found = self._wait(feed, seen, due, interval)
             captured: float | None = None
             if found is not None:
                 self._clocks["render"].drop(max(0, found[0] - seen - 1))
@@ -164,7 +172,7 @@ class DrawingLoop:
             if face is not None:
                 face = strengthened(face, choices.gains, dead_zone=config.dead_zone)
             shown = presence.update(face, begin)
-            self._face = _face_word(self._feed, face, presence.holding(begin))
+            self._face = _face_word(feed, face, presence.holding(begin))
             R_cam_body = shoulders.update(shown.R_cam_head, begin)
             if begin >= tidied + _TIDY_SECONDS:
                 tidied = begin
@@ -201,9 +209,10 @@ class DrawingLoop:
             )
             due = begin + interval
 
-    def _wait(self, seen: int, due: float, interval: float) -> tuple[int, Observation] | None:
+    def _wait(
+        self, feed: Feed | None, seen: int, due: float, interval: float
+    ) -> tuple[int, Observation] | None:
         """The next observation as soon as it is there; None when a frame is due without one."""
-        feed = self._feed
         now = time.monotonic()
         if feed is None or feed.ended:
             self._woken.wait(max(0.0, due - now))

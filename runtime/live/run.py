@@ -10,8 +10,9 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -37,6 +38,7 @@ from runtime.live.painter import Actor, actor_of, backdrop_of
 from runtime.live.scripted import idle_script, performance_script
 from runtime.live.session import LiveSession
 from runtime.live.settings import Settings
+from runtime.live.source_choices import SourceChoice, chosen_source, source_choices, source_id
 from runtime.live.thinning import share_for, thinned
 from runtime.sinks.contract import Recorder, Sink
 from runtime.sinks.motion import MotionSink
@@ -46,6 +48,7 @@ from runtime.sinks.virtual_camera import VirtualCameraSink
 from runtime.sound.contract import SoundSource
 from runtime.sound.voice import Voice
 from runtime.sources.browser import BrowserCamera
+from runtime.sources.contract import PictureSource
 from runtime.sources.film import FilmSource
 from runtime.sources.open import BROWSER, open_source
 from runtime.sources.vmc import VmcSource
@@ -223,7 +226,16 @@ def open_live(
         if kept is not None and options.remember:
             options, settings = _as_remembered(options, settings, kept)
         pivot = actors[0].avatar.rig.neck_pivot if actors else _MEAN_NECK
-        feed, camera, kind, sound = _feed(options, settings, pivot, clocks)
+        sources = _Sources(options, settings, pivot, clocks)
+        sound = _microphone(options)
+        try:
+            feed, kind, film_sound = sources.open(options.camera)
+        except BaseException:
+            if sound is not None:
+                sound.close()
+            raise
+        if film_sound is not None and sound is None:
+            sound = film_sound()
         script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
         fps = options.fps or float(settings.target_fps)
         config = LiveConfig(
@@ -287,7 +299,9 @@ def open_live(
         studio = None
         if options.studio is not None and kept is not None:
             try:
-                studio = Studio(options.studio, _SessionStage(session, options), kept)
+                studio = Studio(
+                    options.studio, _SessionStage(session, options, sources, kept), kept
+                )
             except UserError as error:
                 if not options.avatars:  # else there is something to show without it
                     raise
@@ -303,7 +317,7 @@ def open_live(
             control,
             clocks["encode"],
             options.web,
-            camera=camera,
+            camera=sources.browser_camera,
             voice=voice,
             studio=studio,
             sharing=options.sharing,
@@ -340,12 +354,42 @@ def _whip_sink(
 class _SessionStage:
     """A session as the studio's stage."""
 
-    def __init__(self, session: LiveSession, options: LiveOptions) -> None:
-        self._session, self._options = session, options
+    def __init__(
+        self, session: LiveSession, options: LiveOptions, sources: _Sources, kept: Kept
+    ) -> None:
+        self._session, self._options, self._sources = session, options, sources
+        self._choosing = threading.Lock()
+        self._source = source_id(options.camera)
+        remembered = kept.stage.get("source")
+        self._wish = (  # the camera that was chosen last; it is not opened before it is needed
+            remembered
+            if options.remember and options.camera == BROWSER and isinstance(remembered, str)
+            else ""
+        )
 
     def show(self, path: Path) -> None:
         """Put an avatar on stage."""
         self._session.put_on_stage(_actor(path, self._options, _log.info))
+        wish, self._wish = self._wish, ""
+        if wish:
+            try:
+                self.choose_source(wish)
+            except UserError as error:
+                self._session.notice(str(error))
+
+    def sources(self) -> tuple[list[SourceChoice], str]:
+        """Where motion can come from, and the id of where it comes from now."""
+        return source_choices(self._options.camera), self._source
+
+    def choose_source(self, source_id: str) -> None:
+        """Take the motion from elsewhere."""
+        with self._choosing:
+            chosen = chosen_source(source_choices(self._options.camera), source_id)
+            self._wish = ""
+            if chosen.id != self._source:
+                feed, kind, _ = self._sources.open(chosen.camera)
+                self._session.follow(feed, kind)
+                self._source = chosen.id
 
     def reload(self, path: Path) -> None:
         """Read a loaded avatar anew."""
@@ -473,46 +517,58 @@ def _actor(path: Path, options: LiveOptions, tell: Callable[[str], None]) -> Act
     return replace(actor_of(path.stem, avatar), engine=choice.engine)
 
 
-def _feed(
-    options: LiveOptions, settings: Settings, neck_pivot: FloatArray, clocks: dict[str, StageClock]
-) -> tuple[Feed | None, BrowserCamera | None, str, SoundSource | None]:
-    """Where motion comes from, the camera that a page may be, what kind of source it is (see docs/live-api.md), and the sound."""
-    sound = _microphone(options)
-    try:
-        if options.camera == PERFORMANCE:
-            return None, None, "none", sound
-        tracker = TrackerConfig(smoothing=settings.smoothing)
-        if options.camera == BROWSER:
-            camera = BrowserCamera()
-            feed = PictureFeed(
-                camera, capture=clocks["capture"], track=clocks["track"], config=tracker
-            )
-            return feed, camera, "browser", sound
-        source = open_source(options.camera, repeat=not options.once)
-        if source is None:
-            return None, None, "none", sound
-        if isinstance(source, VmcSource):
-            return (
-                MotionFeed(source, track=clocks["track"], neck_pivot=neck_pivot),
-                None,
-                "motion",
-                sound,
-            )
-        if (
-            isinstance(source, FilmSource)
-            and sound is None
-            and not options.mute_film
-            and source.has_sound
-        ):
-            from runtime.sound.film import FilmSound
+class _Sources:
+    """Opens what motion comes from; the browser's camera stays the same one, however often it is chosen."""
 
-            sound = FilmSound(source, Path(options.camera))
-        feed = PictureFeed(source, capture=clocks["capture"], track=clocks["track"], config=tracker)
-        return feed, None, "file" if isinstance(source, FilmSource) else "camera", sound
-    except BaseException:
-        if sound is not None:
-            sound.close()
-        raise
+    def __init__(
+        self,
+        options: LiveOptions,
+        settings: Settings,
+        neck_pivot: FloatArray,
+        clocks: Mapping[str, StageClock],
+    ) -> None:
+        self._options, self._pivot, self._clocks = options, neck_pivot, clocks
+        self._tracker = TrackerConfig(smoothing=settings.smoothing)
+        self.browser_camera: BrowserCamera | None = None
+        """That a page may be; None where no page can be one in this session."""
+        if options.camera == BROWSER or options.studio is not None:
+            self.browser_camera = BrowserCamera()
+            self.browser_camera.close()  # until it is chosen
+
+    def open(self, camera: str) -> tuple[Feed | None, str, Callable[[], SoundSource] | None]:
+        """A feed, what kind of source it is (see docs/live-api.md), and what opens the sound of a film that has one.
+
+        camera: as in `LiveOptions`. Raises UserError where it cannot be had.
+        """
+        if camera == PERFORMANCE:
+            return None, "none", None
+        if camera == BROWSER:
+            assert self.browser_camera is not None
+            self.browser_camera.reopen()
+            return self._pictures(self.browser_camera), "browser", None
+        source = open_source(camera, repeat=not self._options.once)
+        if source is None:
+            return None, "none", None
+        if isinstance(source, VmcSource):
+            feed = MotionFeed(source, track=self._clocks["track"], neck_pivot=self._pivot)
+            return feed, "motion", None
+        if not isinstance(source, FilmSource):
+            return self._pictures(source), "camera", None
+        audible = source.has_sound and not self._options.mute_film
+        sound = partial(_film_sound, source, Path(camera)) if audible else None
+        return self._pictures(source), "file", sound
+
+    def _pictures(self, source: PictureSource) -> PictureFeed:
+        clocks = self._clocks
+        return PictureFeed(
+            source, capture=clocks["capture"], track=clocks["track"], config=self._tracker
+        )
+
+
+def _film_sound(source: FilmSource, path: Path) -> SoundSource:
+    from runtime.sound.film import FilmSound
+
+    return FilmSound(source, path)
 
 
 def _microphone(options: LiveOptions) -> SoundSource | None:

@@ -154,6 +154,21 @@ class LiveSession:
         self._scene.put_on_stage(actor)
         self._drawing.wake()
 
+    def follow(self, feed: Feed | None, source_kind: str) -> None:
+        """Take the motion from another source, which is the session's from here on; the one before is closed.
+
+        feed, source_kind: as at the start.
+        """
+        with self._acting:
+            before, self._feed, self._source_kind = self._feed, feed, source_kind
+            if feed is not None and self._drawing.alive:
+                feed.start()
+            self._drawing.follow(feed)
+        if before is not None:
+            before.close()
+        if feed is not None and not self._drawing.alive:  # the session was closed meanwhile
+            feed.close()
+
     def replace_on_stage(self, actor: Actor) -> None:
         """Another version of a loaded avatar, known by its name; which one is shown stays as it is."""
         self._scene.replace_on_stage(actor)

@@ -48,6 +48,8 @@ class Settings:
     """Codec and bitrate for viewers."""
     ice_servers: tuple[IceServer, ...] = ()
     """STUN and TURN servers; none are needed on one machine or in one network."""
+    text_model: str = ""
+    """Path of a diffusers pipeline for inpainting, with which the studio paints looks that words describe; "": none."""
 
 
 def settings_path() -> Path:
@@ -100,6 +102,7 @@ def _settings(table: _Table, file: Path) -> Settings:
             bitrate=table.whole("bitrate", 100_000, 50_000_000, usual.encoding.bitrate),
         ),
         ice_servers=_ice_servers(table),
+        text_model=_folder(table.text("text_model", usual.text_model), file),
     )
     keys.finish()
     table.finish()
@@ -138,6 +141,11 @@ def _background(text: str, table: _Table, file: Path) -> str:
         text,
         f"RRGGBB, one of {', '.join(BACKGROUNDS)}, or the path of a picture that exists",
     )
+
+
+def _folder(text: str, file: Path) -> str:
+    """As an absolute path, counted from the settings file's folder; whether it is there is seen when it is needed."""
+    return str(file.absolute().parent / Path(text).expanduser()) if text else ""
 
 
 def _badge(table: _Table, usual: SetBadge) -> SetBadge:
@@ -284,6 +292,13 @@ def default_config_text() -> str:
                 "none are needed within one network.",
             ),
             {"ice_servers": [one.url for one in usual.ice_servers]},
+        ),
+        (
+            "",
+            (
+                "A folder with a diffusers pipeline for inpainting: the studio then makes looks that words describe.",
+            ),
+            {"text_model": usual.text_model},
         ),
         (
             "smoothing",

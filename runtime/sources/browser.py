@@ -59,6 +59,15 @@ class BrowserCamera:
         self._last = time.monotonic()
         return CapturedFrame(picture(), taken)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody reads it: pictures that are offered are dropped."""
+        return self._slot.closed
+
+    def reopen(self) -> None:
+        """Take pictures again, as if none had come before; only while nobody reads."""
+        self._slot, self._seen, self._last = Latest(), 0, None
+
     def close(self) -> None:
-        """Take and give no more pictures."""
+        """Take and give no more pictures until `reopen`."""
         self._slot.close()

@@ -20,6 +20,9 @@ _SMALL_SHARE, _LARGE_SHARE = (
 _OFF_CENTER = 0.13  # of the picture's shorter side that a face may stand beside the middle
 _TURNED, _NODDED, _TILTED = 13.0, 16.0, 12.0  # degrees that count as straight
 _SIDEWAYS = 22.0  # degrees of yaw from which on a further picture shows a side
+_FEW_PIXELS = 80  # width of a face below which an avatar is soft
+_MARGIN = 0.02  # of a face's size that it must be away from the picture's edge
+_FAR_TURNED, _FAR_NODDED = 30.0, 25.0  # degrees from which on the far side must be guessed
 _DARK, _BRIGHT = 62.0, 222.0  # of 255, median brightness of a face
 _UNEVEN = 1.9  # brighter half of a face over the darker one
 _BLINK, _SQUINT = 0.45, 0.75
@@ -45,10 +48,16 @@ class Face:
     """Degrees, positive where it looks down."""
     roll: float
     """Degrees, positive where it is tilted clockwise in the picture."""
+    problems: tuple[str, ...] = ()
+    """Words of `PROBLEMS`: what will be poor about an avatar of this face."""
 
-    def told(self) -> dict[str, float]:
+    def told(self) -> dict[str, object]:
         """As a JSON object."""
-        return {name: round(float(value), 4) for name, value in vars(self).items()}
+        numbers = {key: value for key, value in vars(self).items() if key != "problems"}
+        return {
+            **{name: round(float(value), 4) for name, value in numbers.items()},
+            "problems": list(self.problems),
+        }
 
 
 def face_of(found: Detection) -> Face:
@@ -70,6 +79,42 @@ def looking(found: Detection) -> tuple[float, float]:
     forward = forward / max(float(np.linalg.norm(forward)), 1e-9)
     yaw = float(np.degrees(np.arctan2(forward[0], forward[2])))
     return yaw, float(-np.degrees(np.arcsin(np.clip(forward[1], -1, 1))))
+
+
+PROBLEMS = (
+    "small",
+    "cut-off",
+    "turned",
+    "nodded",
+    "light",
+    "bright",
+    "uneven",
+    "glare",
+    "open-eyes",
+    "relax",
+)
+"""What can be poor about a face in a photo; the page has a sentence for each."""
+
+
+def face_problems(
+    image: UInt8Array,  # (H, W, 3) RGB
+    found: Detection,
+) -> tuple[str, ...]:
+    """What will be poor about an avatar of a face: words of `PROBLEMS`."""
+    face = face_of(found)
+    problems: list[str] = []
+    if face.width * image.shape[1] < _FEW_PIXELS:
+        problems.append("small")
+    margin = _MARGIN * max(face.width, face.height)
+    if min(face.left, face.top, 1 - face.left - face.width, 1 - face.top - face.height) < margin:
+        problems.append("cut-off")
+    if abs(face.yaw) > _FAR_TURNED:
+        problems.append("turned")
+    if abs(face.pitch) > _FAR_NODDED:
+        problems.append("nodded")
+    problems += _light(image, found)
+    problems += [one for one in _posed(found, face, "front") if one in ("open-eyes", "relax")]
+    return tuple(problems)
 
 
 Pose = str

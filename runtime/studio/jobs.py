@@ -22,7 +22,7 @@ _MOST_WAITING = 20
 _FINISHED_KEPT = 30  # jobs that have ended and are still shown
 _LONGEST_TEXT = 400  # characters of what a child reports
 
-Kind = Literal["build", "looks", "look-from-photo", "previews"]
+Kind = Literal["build", "looks", "look-from-photo", "look-from-text", "previews"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 

@@ -26,6 +26,7 @@ from perse_live.files import write_error
 from runtime.studio.names import SUFFIX, clean_name, free_path
 
 _TRASH = ".trash"
+_PHOTOS = "photos"  # the folder of photos that users have kept
 _NEW = ".new-"  # how names of files begin that a job is still writing
 _KEPT_SECONDS = 30 * 86400.0  # that a deleted avatar stays in the trash
 _ABANDONED_SECONDS = 86400.0  # after which an unfinished file is from a session that was killed
@@ -75,6 +76,10 @@ class Entry:
     """The same for all copies of an avatar, whatever looks they have: what is drawn of it without looks may be shared."""
     problem: str
     """"" where it can be used; "old" and "new" for files of other format versions, else "damaged"."""
+    upgradable: bool
+    """Whether its file is of an older version that can still be read: `Library.upgrade` writes the current one."""
+    photo: Path | None
+    """The photo that it was built from, where the user has kept that."""
 
 
 class Library:
@@ -136,7 +141,23 @@ class Library:
             if name.casefold() in others or (target.exists() and not target.samefile(entry.path)):
                 raise UserError(f"there is an avatar named {name} already: choose another name")
             os.replace(entry.path, target)
+            if entry.photo is not None:
+                os.replace(entry.photo, self.photo_path(name))
             return self._at(target)
+
+    def upgrade(self, entry_id: str) -> Entry:
+        """Write an avatar's file in the current version of the format. Raises UserError where it cannot be read."""
+        with self._writing():
+            entry = self.get(entry_id)
+            save_avatar(entry.path, load_avatar(entry.path))
+            return self._at(entry.path)
+
+    def photo_path(self, name: str) -> Path:
+        """Where the photo of the avatar of a name is kept, whether it is or not; its folder is there unless it cannot be made."""
+        folder = self.folder / _PHOTOS
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / f"{name}.jpg"
 
     def duplicate(self, entry_id: str) -> Entry:
         """Make a copy with a number behind its name."""
@@ -152,21 +173,26 @@ class Library:
             trash.mkdir(mode=0o700, exist_ok=True)
             mark = secrets.token_hex(8)
             os.replace(entry.path, trash / f"{mark} {entry.path.name}")
+            if entry.photo is not None:
+                os.replace(entry.photo, trash / f"{mark} {entry.photo.name}")
             return mark
 
     def restore(self, mark: str) -> Entry:
         """Bring an avatar back from the trash, under its name or one with a number. Raises UserError where it is gone."""
         with self._writing():
             trash = self.folder / _TRASH
-            found = (
-                [one for one in trash.iterdir() if one.name.partition(" ")[0] == mark]
-                if trash.is_dir()
-                else []
-            )
-            if not found:
+            found = {
+                one.suffix.lower(): one
+                for one in (trash.iterdir() if trash.is_dir() else ())
+                if one.name.partition(" ")[0] == mark
+            }
+            if SUFFIX not in found:
                 raise UserError("it is not in the trash any more")
-            name = Path(found[0].name.partition(" ")[2]).stem
-            return self._adopt(found[0], name)
+            name = Path(found[SUFFIX].name.partition(" ")[2]).stem
+            entry = self._adopt(found[SUFFIX], name)
+            if ".jpg" in found:
+                os.replace(found[".jpg"], self.photo_path(entry.name))
+            return self._at(entry.path)
 
     def take_in(self, source: Path, name: str) -> Entry:
         """Copy an avatar file into the library after reading all of it as untrusted input.
@@ -238,10 +264,12 @@ class Library:
         except OSError:  # deleted meanwhile
             return None
         version = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+        photo = self.folder / _PHOTOS / f"{path.stem}.jpg"
+        kept = photo if photo.is_file() else None
         known = self._known.get(path)
-        if known is not None and known[0] == version:
+        if known is not None and known[0] == version and known[1].photo == kept:
             return known[1]
-        return _described(path, status, version)
+        return replace(_described(path, status, version), photo=kept)
 
     def _sweep(self) -> None:
         """Remove what was deleted long ago, and what sessions that were killed have left."""
@@ -255,6 +283,7 @@ class Library:
 
 def _described(path: Path, status: os.stat_result, version: str) -> Entry:
     made, likeness, looks, face, warnings = "", None, (), f"{path} {version}", ()
+    upgradable = False
     try:
         manifest = read_manifest(path)
         problem = _problem(manifest)
@@ -263,6 +292,7 @@ def _described(path: Path, status: os.stat_result, version: str) -> Entry:
     if status.st_size > MAX_FILE_BYTES:
         problem = "damaged"
     if not problem:
+        upgradable = manifest.get("format_version") != FORMAT_VERSION
         provenance = _table(manifest.get("provenance"))
         made = str(provenance.get("consent_at", ""))[:40]
         face = " ".join(
@@ -289,6 +319,8 @@ def _described(path: Path, status: os.stat_result, version: str) -> Entry:
         looks,
         hashlib.sha256(face.encode("utf-8", "surrogateescape")).hexdigest()[:24],
         problem,
+        upgradable,
+        None,
     )
 
 

@@ -20,8 +20,8 @@ from perse_live.arrays import UInt8Array
 from perse_live.detect import FaceDetector
 from perse_live.errors import UserError
 from perse_live.files import write_error
-from perse_live.photo import load_photo
-from runtime.studio.faces import Face, face_of
+from perse_live.photo import cropped, load_photo
+from runtime.studio.faces import Face, face_of, face_problems
 
 MAX_UPLOAD_BYTES = 64 << 20
 """Of one file."""
@@ -30,6 +30,7 @@ _MOST_PHOTOS = 24
 _MOST_FACES = 8
 _CROP = 2.5  # side of the suggested crop, in sides of the face: what the builder takes as well
 _LEAST_CROP = 256  # pixels
+_LEAST_SEARCHED = 768  # pixels of the longer side that a part has when it is searched for faces
 _MOST_FRAME_PIXELS = 1280 * 960
 
 
@@ -122,6 +123,16 @@ class Photos:
             raise
         return path
 
+    def copy(self, source: Path) -> Path:
+        """A copy of a file of the user's, as if it were received. Raises UserError where it cannot be made."""
+        path = self.folder / f"upload-{next(self._numbers)}"
+        try:
+            shutil.copyfile(source, path)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise write_error(path, error) from error
+        return path
+
     def look_at(self, path: Path, name: str) -> UploadedPhoto:
         """Read a received file as a photo and find the faces in it.
 
@@ -160,6 +171,37 @@ class Photos:
                 self._remove(min(self._photos, key=lambda key: self._photos[key][1]))
         return taken
 
+    def look_again(self, photo_id: str, crop: tuple[int, int, int, int]) -> UploadedPhoto:
+        """Search a part of a photo for faces, such as small ones, and take these in place of those found before.
+
+        crop: left, top, width, height in pixels. Raises UserError where the photo is gone or the part is not inside it. Where no
+        face is in the part, the photo stays as it is.
+        """
+        before = self.get(photo_id)
+        with self._looking:
+            part = cropped(load_photo(before.path), crop).rgb
+            with self._changing:
+                self._detector = self._detector or FaceDetector(max_faces=_MOST_FACES)
+            faces = _faces(_enlarged(part), self._detector)
+        if not faces:
+            return before
+        left, top, width, height = crop
+        placed = tuple(
+            replace(
+                face,
+                left=(left + face.left * width) / before.width,
+                top=(top + face.top * height) / before.height,
+                width=face.width * width / before.width,
+                height=face.height * height / before.height,
+            )
+            for face in faces
+        )
+        after = replace(before, faces=placed)
+        with self._changing:
+            if photo_id in self._photos:
+                self._photos[photo_id] = after, time.monotonic()
+        return after
+
     def get(self, photo_id: str) -> UploadedPhoto:
         """A photo by its id. Raises UserError where it is gone."""
         found = self._photos.get(photo_id)
@@ -193,8 +235,21 @@ def _faces(rgb: UInt8Array, detector: FaceDetector) -> tuple[Face, ...]:
     for quarters in (0, 1, 3, 2):
         found = detector.detect(np.ascontiguousarray(np.rot90(rgb, quarters)), search=quarters == 0)
         if found:
-            return tuple(_turned_back(face_of(face), quarters) for face in found)
+            turned = np.ascontiguousarray(np.rot90(rgb, quarters))
+            return tuple(
+                _turned_back(replace(face_of(face), problems=face_problems(turned, face)), quarters)
+                for face in found
+            )
     return ()
+
+
+def _enlarged(rgb: UInt8Array) -> UInt8Array:
+    """A small part at a size at which faces are found. rgb: (H, W, 3)."""
+    scale = _LEAST_SEARCHED / max(rgb.shape[:2])
+    if scale <= 1:
+        return rgb
+    size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS), np.uint8)
 
 
 def _turned_back(face: Face, quarters: int) -> Face:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +36,7 @@ from runtime.live.actions import (
 from runtime.live.control import Control
 from runtime.live.frames import DrawnFrame
 from runtime.live.slot import Latest
+from runtime.live.source_choices import SourceChoice
 from runtime.studio.faces import POSES, Advice, advice
 from runtime.studio.jobs import Jobs, Task
 from runtime.studio.kept import Kept, Preset
@@ -45,7 +48,16 @@ from runtime.studio.pictures import Pictures
 _log = logging.getLogger(__name__)
 _RELOAD_SPACING = 8.0  # seconds between two readings of an avatar that is on stage and learns looks: each costs a second of work
 _MOST_EXTRAS = 6
+_LEAST_FREE = (
+    40_000_000  # bytes: an avatar's file takes 10 to 20 MB, and is written beside the one before
+)
 _CONSENT = "asked in the studio and ticked there"
+_LONGEST_WORDS = 200  # characters that describe a look
+_TEXT_PROBLEMS = {
+    "unset": "looks from words need a model: in the settings file, name the folder of a diffusers pipeline as text_model",
+    "missing": "the folder that the settings file names as text_model has no diffusers pipeline (no model_index.json)",
+    "package": "looks from words need more packages: pip install 'perse-live[generate]'",
+}
 BUILDER_PARTS = ("hair", "beard", "brows", "glasses", "hat", "makeup", "eyes")
 """What can be taken over from another person's photo."""
 
@@ -69,6 +81,14 @@ class Stage(Protocol):
         """An avatar's name has changed."""
         ...
 
+    def sources(self) -> tuple[Sequence[SourceChoice], str]:
+        """Where the motion can come from, and the id of where it comes from now."""
+        ...
+
+    def choose_source(self, source_id: str) -> None:
+        """Take the motion from elsewhere. Raises UserError, and changes nothing, where that cannot be had."""
+        ...
+
 
 @dataclass(frozen=True)
 class StudioOptions:
@@ -81,6 +101,10 @@ class StudioOptions:
     """Which of them a new avatar learns."""
     own_machine: bool = True
     """Whether pages are on this machine: a file manager can be opened for them."""
+    text_model: str = ""
+    """Folder of a diffusers pipeline for looks that words describe; "": none was chosen in the settings."""
+    settings: str = ""
+    """Path of the settings file, for people."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +172,7 @@ class Studio:
             "backgrounds": list(self.kept.backgrounds()),
             "default_looks": list(self.options.default_looks),
             "parts": list(BUILDER_PARTS),
+            "text_looks": {"problem": self._text_problem(), "settings": self.options.settings},
         }
 
     def looks(self, entry_id: str) -> list[dict[str, object]]:
@@ -184,6 +209,18 @@ class Studio:
             self._detector = self._detector or FaceDetector(max_faces=3, search=False)
             return advice(image, self._detector.detect(image), pose)
 
+    # ----- where the motion comes from
+
+    def sources(self) -> dict[str, object]:
+        """What can be chosen, and what is, as a JSON object; a second of work on some systems."""
+        choices, chosen = self._stage.sources()
+        return {"sources": [one.told() for one in choices], "chosen": chosen}
+
+    def choose_source(self, source_id: str) -> None:
+        """Take the motion from another source, now and the next time. Raises UserError where it cannot be had."""
+        self._stage.choose_source(source_id)
+        self.kept.remember(source=source_id)
+
     # ----- avatars
 
     def go_live(self, entry_id: str) -> None:
@@ -207,6 +244,20 @@ class Studio:
         entry = self.library.duplicate(entry_id)
         self._note()
         return entry
+
+    def upgrade(self, entry_id: str) -> Entry:
+        """Write an avatar's file in the current version. Raises UserError while a job works on the avatar."""
+        self._check_free(entry_id)
+        entry = self.library.upgrade(entry_id)
+        self._note()
+        return entry
+
+    def kept_photo(self, entry_id: str) -> UploadedPhoto:
+        """The photo that an avatar was built from, as if it were uploaded anew. Raises UserError where it was not kept."""
+        entry = self.library.get(entry_id)
+        if entry.photo is None:
+            raise UserError(f"the photo of {entry.name} was not kept: choose it again")
+        return self.photos.look_at(self.photos.copy(entry.photo), entry.photo.name)
 
     def delete(self, entry_id: str) -> str:
         """Move an avatar into the trash; returns what `restore` takes. Raises UserError while a job works on the avatar."""
@@ -273,6 +324,8 @@ class Studio:
             "warnings": list(entry.warnings),
             "looks": [vars(one) for one in entry.looks],
             "problem": entry.problem,
+            "upgradable": entry.upgradable,
+            "photo": entry.photo is not None,
             "on_stage": self._stage.holds(entry.name),
             "busy": self.jobs.busy_with(entry.id),
         }
@@ -314,6 +367,7 @@ class Studio:
 
         Raises UserError where the photo is gone, the name cannot be, or nothing can be written.
         """
+        self._check_space()
         if not self.library.writable:
             raise UserError(
                 f"the library {self.library.folder} may not be written to: start with --library and another folder"
@@ -362,14 +416,15 @@ class Studio:
             folder,
             done=done,
             over=lambda: output.unlink(missing_ok=True),
-            facts={"photo": photo.id, "photo_name": photo.name},
-            names=_names(photo, *extras),
+            facts={"photo": photo.told(), "crop": None if wish.crop is None else list(wish.crop)},
+            names={str(output): f"{name}.perse", **_names(photo, *extras)},
         )
         return self.jobs.add(task).id
 
     def add_looks(self, entry_id: str, names: Sequence[str]) -> str:
         """Queue the learning of built-in looks. Returns the job's id."""
         self._check_looks(names)
+        self._check_space()
         entry = self.library.get(entry_id)
         if not names:
             raise UserError("no look is named")
@@ -404,12 +459,7 @@ class Studio:
         entry, photo = self.library.get(entry_id), self.photos.get(photo_id)
         if part not in BUILDER_PARTS:
             raise UserError(f"unknown part {part[:20]!r}: give one of {', '.join(BUILDER_PARTS)}")
-        look = (
-            "".join(one if one.isascii() and one.isalnum() else "-" for one in name.lower()).strip(
-                "-"
-            )[:40]
-            or f"{part}-photo"
-        )
+        look = _look_name(name, part)
 
         def command() -> list[str]:
             return [
@@ -444,6 +494,61 @@ class Studio:
             names=_names(photo),
         )
         return self.jobs.add(task).id
+
+    def add_look_from_text(self, entry_id: str, text: str, part: str, seed: int) -> str:
+        """Queue the learning of a look that words describe. Returns the job's id.
+
+        text: in English, such as "a short boxed beard". seed: another one gives another picture. Raises UserError where no model
+        can paint it.
+        """
+        entry, text = self.library.get(entry_id), " ".join(text.split())
+        if part not in BUILDER_PARTS:
+            raise UserError(f"unknown part {part[:20]!r}: give one of {', '.join(BUILDER_PARTS)}")
+        if not text or len(text) > _LONGEST_WORDS or not text.isprintable() or text[0] == "-":
+            raise UserError(f"describe the look in 1 to {_LONGEST_WORDS} characters")
+        if not 0 <= seed < 2**31:
+            raise UserError("the seed is a whole number from 0")
+        if problem := self._text_problem():
+            raise UserError(_TEXT_PROBLEMS[problem])
+
+        def command() -> list[str]:
+            return [
+                "attribute",
+                "add",
+                str(self.library.get(entry_id).path),
+                "--text",
+                text,
+                "--part",
+                part,
+                "--name",
+                _look_name(text, part),
+                "--model",
+                self.options.text_model,
+                "--seed",
+                str(seed),
+                "--offline",
+                "--progress-json",
+            ]
+
+        task = Task(
+            "look-from-text",
+            text,
+            command,
+            self._folder(),
+            avatar=entry_id,
+            done=lambda: entry_id,
+            over=lambda: self._reload(entry.name, at_once=True),
+            facts={"name": entry.name},
+        )
+        return self.jobs.add(task).id
+
+    def _text_problem(self) -> str:
+        """Why no look can be made of words, a key of `_TEXT_PROBLEMS`; "" where one can."""
+        if not self.options.text_model:
+            return "unset"
+        if not (Path(self.options.text_model) / "model_index.json").is_file():
+            return "missing"
+        return "" if importlib.util.find_spec("diffusers") else "package"
 
     def draw_looks(self, entry_id: str) -> str:
         """Queue the drawing of all built-in looks on an avatar's face.
@@ -493,17 +598,24 @@ class Studio:
         )
         return self.jobs.add(task).id
 
+    def _check_space(self) -> None:
+        """Raises UserError where the disk is so full that an avatar would fail after all the work on it."""
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(self.library.folder).free
+            if free < _LEAST_FREE:
+                raise UserError(
+                    f"only {free / 1e6:.0f} MB are free in {self.library.folder}: free at least {_LEAST_FREE / 1e6:.0f} MB"
+                )
+
     def _check_looks(self, names: Sequence[str]) -> None:
         for name in names:
             if name not in self.options.looks:
                 raise UserError(f"there is no built-in look {name[:40]!r}")
 
     def _keep_photo(self, photo: Path, entry: Entry) -> None:
-        """In the library's folder `photos`, as a JPEG of the avatar's name; one that is there is left alone."""
-        target = self.library.folder / "photos" / f"{entry.name}.jpg"
+        """In the library, as a JPEG of the avatar's name; one that is there is left alone."""
+        target = self.library.photo_path(entry.name)
         if not target.exists():
-            with contextlib.suppress(OSError):
-                target.parent.mkdir(mode=0o700, exist_ok=True)
             write_image(target, load_photo(photo).rgb)
 
     def _folder(self) -> Path:
@@ -531,6 +643,13 @@ class Studio:
     def _note(self) -> None:
         with self._numbered:
             self._number += 1
+
+
+def _look_name(text: str, part: str) -> str:
+    """A name for a look, from what somebody calls it."""
+    words = "".join(one if one.isascii() and one.isalnum() else "-" for one in text.lower())
+    name = re.sub("-+", "-", words).strip("-")[:40].rstrip("-")
+    return name or f"{part}-own"
 
 
 def _names(*photos: UploadedPhoto) -> dict[str, str]:

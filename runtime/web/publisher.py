@@ -34,8 +34,13 @@ class Publisher:
     async def publish(self, offer: Offer) -> tuple[str, str]:
         """Take a camera: its id and the SDP answer.
 
-        Raises UserError where the offer cannot be met; the camera before stays then.
+        Raises UserError where the offer cannot be met, and while the session takes its motion from elsewhere; the camera before
+        stays then.
         """
+        if self._camera.closed:
+            raise UserError(
+                "the motion comes from another source just now: choose this browser's camera on the stage first"
+            )
         obstacles = [offer.codec_obstacle(codec) for codec in ("VP8", "H264")]
         if all(obstacles):
             raise UserError(

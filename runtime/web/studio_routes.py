@@ -47,10 +47,14 @@ class StudioRoutes:
             web.get(base, self._state),
             web.post(f"{base}/prepare", self._prepare),
             web.post(f"{base}/watch-link", self._watch_link),
+            web.get(f"{base}/sources", self._sources),
+            web.post(f"{base}/source", self._choose_source),
             web.post(f"{base}/avatars", self._take_in),
             web.post(f"{base}/avatars/{{id}}/name", self._rename),
             web.post(f"{base}/avatars/{{id}}/live", self._go_live),
             web.post(f"{base}/avatars/{{id}}/copy", self._duplicate),
+            web.post(f"{base}/avatars/{{id}}/upgrade", self._upgrade),
+            web.post(f"{base}/avatars/{{id}}/photo", self._kept_photo),
             web.post(f"{base}/avatars/{{id}}/file", self._show_file),
             web.post(f"{base}/avatars/{{id}}/export", self._export),
             web.delete(f"{base}/avatars/{{id}}", self._delete),
@@ -61,9 +65,11 @@ class StudioRoutes:
             web.put(f"{base}/avatars/{{id}}/looks", self._arrange_looks),
             web.post(f"{base}/avatars/{{id}}/looks/pictures", self._draw_looks),
             web.post(f"{base}/avatars/{{id}}/looks/from-photo", self._look_from_photo),
+            web.post(f"{base}/avatars/{{id}}/looks/from-text", self._look_from_text),
             web.get(f"{base}/avatars/{{id}}/looks/{{look}}/picture", self._look_picture),
             web.post(f"{base}/photos", self._upload),
             web.get(f"{base}/photos/{{id}}/picture", self._photo),
+            web.post(f"{base}/photos/{{id}}/faces", self._look_again),
             web.delete(f"{base}/photos/{{id}}", self._delete_photo),
             web.post(f"{base}/hints", self._hints),
             web.post(f"{base}/builds", self._build),
@@ -91,6 +97,14 @@ class StudioRoutes:
     async def _watch_link(self, request: web.Request) -> web.Response:
         return web.json_response({"address": self._link_to_watch()})
 
+    async def _sources(self, request: web.Request) -> web.Response:
+        return web.json_response(await _aside(self._studio.sources))
+
+    async def _choose_source(self, request: web.Request) -> web.Response:
+        chosen = _text(await read_json(request, _MOST_JSON), "id")
+        await _aside(lambda: self._studio.choose_source(chosen))
+        return web.json_response({})
+
     # ----- avatars
 
     async def _take_in(self, request: web.Request) -> web.Response:
@@ -112,6 +126,14 @@ class StudioRoutes:
     async def _duplicate(self, request: web.Request) -> web.Response:
         entry = await _aside(lambda: self._studio.duplicate(_id(request)))
         return web.json_response({"id": entry.id, "name": entry.name}, status=201)
+
+    async def _upgrade(self, request: web.Request) -> web.Response:
+        entry = await _aside(lambda: self._studio.upgrade(_id(request)))
+        return web.json_response({"id": entry.id, "name": entry.name})
+
+    async def _kept_photo(self, request: web.Request) -> web.Response:
+        photo = await _aside(lambda: self._studio.kept_photo(_id(request)))
+        return web.json_response(photo.told(), status=201)
 
     async def _show_file(self, request: web.Request) -> web.Response:
         await _aside(lambda: self._studio.show_file(_id(request)))
@@ -193,6 +215,18 @@ class StudioRoutes:
         )
         return web.json_response({"job": job}, status=202)
 
+    async def _look_from_text(self, request: web.Request) -> web.Response:
+        body = await read_json(request, _MOST_JSON)
+        seed = body.get("seed", 0)
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise UserError("seed must be a whole number")
+        job = await _aside(
+            lambda: self._studio.add_look_from_text(
+                _id(request), _text(body, "text"), _text(body, "part"), seed
+            )
+        )
+        return web.json_response({"job": job}, status=202)
+
     async def _look_picture(self, request: web.Request) -> web.StreamResponse:
         path = await _aside(
             lambda: self._studio.look_picture(_id(request), request.match_info["look"])
@@ -208,6 +242,13 @@ class StudioRoutes:
 
     async def _photo(self, request: web.Request) -> web.StreamResponse:
         return await _sent(self._studio.photos.get(_id(request)).shown, "image/jpeg")
+
+    async def _look_again(self, request: web.Request) -> web.Response:
+        crop = _crop((await read_json(request, _MOST_JSON)).get("crop"))
+        if crop is None:
+            raise UserError("crop is missing: say which part is searched")
+        photo = await _aside(lambda: self._studio.photos.look_again(_id(request), crop))
+        return web.json_response(photo.told())
 
     async def _delete_photo(self, request: web.Request) -> web.Response:
         self._studio.photos.delete(_id(request))

@@ -81,7 +81,12 @@ class Served:
 
 @contextlib.contextmanager
 def studio(
-    library: Path, *, camera: str = "none", token: str | None = None, remember: bool = False
+    library: Path,
+    *,
+    camera: str = "none",
+    token: str | None = None,
+    remember: bool = False,
+    text_model: Path | None = None,
 ) -> Generator[Served, None, None]:
     """A studio on a free port, with nobody on stage."""
     options = LiveOptions(
@@ -93,7 +98,9 @@ def studio(
         browser=False,
         remember=remember,
         web=WebConfig(port=0, token=token),
-        studio=StudioOptions(library, LOOKS, ("hair-copper", "eyes-blue")),
+        studio=StudioOptions(
+            library, LOOKS, ("hair-copper", "eyes-blue"), text_model=str(text_model or "")
+        ),
     )
     with open_live(options, Settings()) as opened:
         assert opened.studio is not None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import logging
+import shutil
 import socket
 from collections.abc import Generator
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,11 +18,13 @@ import aiohttp
 import numpy as np
 import pytest
 import skimage.data
+from aiortc import RTCPeerConnection
 from PIL import Image
 from studio_session import Served, studio, until
 from web_session import Watcher
 
 from perse_live.avatar import save_avatar
+from perse_live.film.writer import film_writer
 from toys import toy_avatar
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -134,6 +139,62 @@ def test_two_people_and_a_photo_on_its_side(served: Served) -> None:
         upright["top"], abs=0.03
     )  # turned counter-clockwise, what was above is on the left
     assert face["top"] == pytest.approx(1 - upright["left"] - upright["width"], abs=0.03)
+
+
+def test_what_is_poor_about_a_face_is_said(served: Served) -> None:
+    astronaut = np.asarray(
+        Image.fromarray(skimage.data.astronaut()[:330, 65:395]).resize((660, 660))
+    )
+
+    def problems(image: np.ndarray) -> list[str]:
+        photo = served.upload("api/studio/photos", jpeg(image, quality=95), "a.jpg")[1]
+        return photo["faces"][0]["problems"]
+
+    assert problems(astronaut) == []
+    assert problems((astronaut * 0.22).astype(np.uint8)) == ["light"]
+    assert problems(np.asarray(Image.fromarray(astronaut).resize((260, 260)))) == ["small"]
+    assert "cut-off" in problems(astronaut[:, :390])
+
+
+def test_a_face_that_was_overlooked_is_found_in_a_part_of_the_photo(served: Served) -> None:
+    crowd = np.full((2400, 3600, 3), 120, np.uint8)
+    face = Image.fromarray(skimage.data.astronaut()[:330, 65:395]).resize((150, 150))
+    crowd[1500:1650, 2900:3050] = np.asarray(face)
+    photo = served.upload("api/studio/photos", jpeg(crowd, quality=95), "crowd.jpg")[1]
+    path = f"api/studio/photos/{photo['id']}/faces"
+    assert photo["faces"] == []
+    assert served.ask("POST", path, {"crop": [0, 0, 600, 600]})[1]["faces"] == []
+    (found,) = served.ask("POST", path, {"crop": [2700, 1300, 600, 600]})[1]["faces"]
+    assert 2900 < (found["left"] + found["width"] / 2) * 3600 < 3050
+    assert 1500 < (found["top"] + found["height"] / 2) * 2400 < 1650
+    for bad in ([3400, 0, 600, 600], None, "all"):
+        assert served.ask("POST", path, {"crop": bad})[0] == 400
+
+
+def test_a_kept_photo_is_built_from_again(served: Served, toy: bytes) -> None:
+    ada = served.upload("api/studio/avatars", toy, "Kept.perse")[1]
+    status, answer = served.ask("POST", f"api/studio/avatars/{ada['id']}/photo")
+    assert (status, "was not kept" in answer["error"]) == (400, True)
+    kept = served.studio.library.photo_path("Kept")
+    kept.write_bytes(jpeg(skimage.data.astronaut()))
+    status, photo = served.ask("POST", f"api/studio/avatars/{ada['id']}/photo")
+    assert (status, photo["name"], len(photo["faces"])) == (201, "Kept.jpg", 1)
+    served.ask("DELETE", f"api/studio/photos/{photo['id']}")
+    assert kept.exists(), "only the copy is deleted"
+    assert served.ask("POST", f"api/studio/avatars/{ada['id']}/upgrade")[0] == 200
+    served.ask("DELETE", f"api/studio/avatars/{ada['id']}")
+
+
+def test_looks_in_words_need_a_model(served: Served, toy: bytes) -> None:
+    ada = served.upload("api/studio/avatars", toy, "Words.perse")[1]
+    wish = {"text": "round red glasses", "part": "glasses"}
+    status, answer = served.ask("POST", f"api/studio/avatars/{ada['id']}/looks/from-text", wish)
+    assert (status, "text_model" in answer["error"]) == (400, True)
+    assert served.ask("GET", "api/studio")[1]["text_looks"]["problem"] == "unset"
+    for change in ({"text": "--help"}, {"text": " "}, {"part": "nose"}, {"seed": 1.5}):
+        path = f"api/studio/avatars/{ada['id']}/looks/from-text"
+        assert served.ask("POST", path, {**wish, **change})[0] == 400
+    served.ask("DELETE", f"api/studio/avatars/{ada['id']}")
 
 
 def test_bad_photos_are_refused_in_words(served: Served) -> None:
@@ -253,6 +314,16 @@ def test_nothing_is_built_without_consent_or_with_nonsense(served: Served) -> No
     assert served.ask("GET", "api/studio")[1]["jobs"] == []
 
 
+def test_nothing_is_begun_on_a_full_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = served.upload("api/studio/photos", jpeg(skimage.data.astronaut()), "a.jpg")[1]
+    whole = shutil.disk_usage(served.studio.library.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: whole._replace(free=3_000_000))
+    wish = {"photo": photo["id"], "name": "Ada", "consent": True}
+    status, answer = served.ask("POST", "api/studio/builds", wish)
+    assert (status, answer["error"].startswith("only 3 MB are free in ")) == (400, True)
+    assert served.ask("GET", "api/studio")[1]["jobs"] == []
+
+
 def test_presets_and_backgrounds(served: Served) -> None:
     preset = {"name": "Party", "key": "p", "weights": {"hat-wide": 1.0}}
     assert served.ask("POST", "api/studio/presets", preset) == (201, preset)
@@ -295,12 +366,56 @@ def test_settings_of_the_stage_are_there_again(tmp_path: Path) -> None:
         assert (state["size"], state["target_fps"]) == ([320, 240], 24)
 
 
+async def camera_offer() -> str:
+    """The SDP offer of a browser that would be the camera."""
+    connection = RTCPeerConnection()
+    connection.addTransceiver("video", direction="sendonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    text = connection.localDescription.sdp
+    await connection.close()
+    return text
+
+
+def test_the_motion_comes_from_another_camera_without_a_restart(tmp_path: Path) -> None:
+    film = tmp_path / "clip.mp4"
+    with film_writer(film, width=320, height=256, rate=Fraction(25)) as writer:
+        for _ in range(50):
+            writer.write(np.ascontiguousarray(skimage.data.astronaut()[:256, 80:400]))
+
+    def source(served: Served) -> tuple[str, str]:
+        state = served.ask("GET", "api/state")[1]
+        return state["source"]["kind"], state["source"]["problem"]
+
+    with studio(tmp_path / "library", camera=str(film)) as served:
+        known = served.ask("GET", "api/studio/sources")[1]
+        by_id = {one["id"]: one for one in known["sources"]}
+        assert known["chosen"] == "given" and by_id["given"]["name"] == "clip.mp4"
+        assert str(tmp_path) not in json.dumps(known), "no path is any page's business"
+        until(lambda: served.ask("GET", "api/state")[1]["calibration"]["phase"] == "done")
+        status, answer = served.ask(
+            "POST",
+            "whip",
+            data=asyncio.run(camera_offer()),
+            headers={"Content-Type": "application/sdp"},
+        )
+        assert (status, "another source" in answer["error"]) == (400, True)
+        for wished, kind in (("browser", "browser"), ("none", "none"), ("given", "file")):
+            assert served.ask("POST", "api/studio/source", {"id": wished})[0] == 200
+            assert source(served) == (kind, "")
+        until(lambda: served.ask("GET", "api/stats")[1]["stages"]["track"]["per_second"] > 0)
+        for bad in ("/dev/video0", str(film), "camera-77", ""):
+            status, answer = served.ask("POST", "api/studio/source", {"id": bad})
+            assert (status, "not there any more" in answer["error"]) == (400, True)
+        assert source(served)[0] == "file"
+
+
 def test_a_link_to_watch_gives_no_other_right(tmp_path: Path) -> None:
     with studio(tmp_path, token="the owner's token") as served:
         link = served.ask("POST", "api/studio/watch-link")[1]["address"]
         assert urlsplit(link).path == "/watch"
         viewer = link.partition("#token=")[2]
-        assert served.ask("GET", "api/watch", token=viewer) == (200, {"size": [128, 128]})
+        status, told = served.ask("GET", "api/watch", token=viewer)
+        assert (status, told["size"]) == (200, [128, 128])
         for method, path in (
             ("GET", "api/state"),
             ("GET", "api/stats"),

@@ -15,13 +15,16 @@ from PIL import Image
 from studio_session import Served, studio, until
 
 from perse_live.avatar import load_avatar
+from tiny_pipeline import write_tiny_pipeline
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served, None, None]:
-    with studio(tmp_path_factory.mktemp("library")) as served:
+    model = tmp_path_factory.mktemp("model") / "tiny"
+    write_tiny_pipeline(model)
+    with studio(tmp_path_factory.mktemp("library"), text_model=model) as served:
         yield served
 
 
@@ -84,8 +87,12 @@ def test_a_photo_becomes_an_avatar_with_a_look(served: Served) -> None:
     assert served.ask("POST", f"api/studio/avatars/{entry.id}/looks/pictures")[1]["job"] == "", (
         "all are there"
     )
+    wish = {"text": "Thick black brows", "part": "brows"}
+    path = f"api/studio/avatars/{entry.id}/looks/from-text"
+    words = served.ended(served.ask("POST", path, wish)[1]["job"])
+    assert (words["state"], words["title"], words["error"]) == ("done", "Thick black brows", "")
     avatar = load_avatar(entry.path)
-    assert [one.name for one in avatar.attributes] == ["eyes-blue"]
+    assert [one.name for one in avatar.attributes] == ["eyes-blue", "thick-black-brows"]
     assert avatar.provenance.consent_by.endswith("asked in the studio and ticked there")
     assert not list(served.studio.library.folder.glob(".new-*"))
 

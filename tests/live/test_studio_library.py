@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perse_live.avatar import FORMAT_VERSION, OLDEST_VERSION, load_avatar, save_avatar
+from perse_live.container import read_manifest
 from perse_live.errors import UserError
 from runtime.studio.kept import Kept, Preset, preset_of
 from runtime.studio.library import Library, default_library
@@ -81,23 +82,54 @@ def test_a_deleted_avatar_does_not_replace_a_new_one(library: Library, toy: Path
     assert library.restore(mark).name == "Ada 2"
 
 
+def written_as(version: int, toy: Path, target: Path) -> None:
+    """The toy's file, saying that it is of another version of the format."""
+    content = toy.read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + size])
+    manifest = json.loads(header["__metadata__"]["manifest"])
+    header["__metadata__"]["manifest"] = json.dumps({**manifest, "format_version": version})
+    text = json.dumps(header).encode()
+    target.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+
+def test_an_older_file_is_upgraded(library: Library, toy: Path) -> None:
+    written_as(OLDEST_VERSION, toy, library.folder / "Older.perse")
+    older = next(entry for entry in library.entries() if entry.name == "Older")
+    assert older.upgradable and not library.entries()[-1].upgradable
+    upgraded = library.upgrade(older.id)
+    assert (upgraded.id, upgraded.upgradable, upgraded.problem) == (older.id, False, "")
+    assert read_manifest(upgraded.path)["format_version"] == FORMAT_VERSION
+    assert len(load_avatar(upgraded.path)) == len(load_avatar(toy))
+    written_as(OLDEST_VERSION - 1, toy, library.folder / "Oldest.perse")
+    oldest = next(entry for entry in library.entries() if entry.name == "Oldest")
+    with pytest.raises(UserError, match="old format version"):
+        library.upgrade(oldest.id)
+
+
+def test_a_kept_photo_goes_where_its_avatar_goes(library: Library) -> None:
+    ada = library.entries()[0]
+    assert ada.photo is None
+    photo = library.photo_path("Ada")
+    photo.write_bytes(b"a photo")
+    assert library.entries()[0].photo == photo
+    grace = library.rename(ada.id, "Grace")
+    assert grace.photo == library.photo_path("Grace") and not photo.exists()
+    mark = library.delete(grace.id)
+    assert not list(photo.parent.iterdir()), "what is deleted shows nobody any more"
+    back = library.restore(mark)
+    assert back.photo is not None and back.photo.read_bytes() == b"a photo"
+
+
 def test_files_of_other_versions_and_foreign_ones_are_shown_with_what_is_wrong(
     library: Library, toy: Path
 ) -> None:
-    content = toy.read_bytes()
-    size = struct.unpack("<Q", content[:8])[0]
     for name, version in (
         ("older", OLDEST_VERSION - 1),
         ("oldest", OLDEST_VERSION),
         ("newer", FORMAT_VERSION + 1),
     ):
-        header = json.loads(content[8 : 8 + size])
-        manifest = json.loads(header["__metadata__"]["manifest"])
-        header["__metadata__"]["manifest"] = json.dumps({**manifest, "format_version": version})
-        text = json.dumps(header).encode()
-        (library.folder / f"{name}.perse").write_bytes(
-            struct.pack("<Q", len(text)) + text + content[8 + size :]
-        )
+        written_as(version, toy, library.folder / f"{name}.perse")
     (library.folder / "foreign.perse").write_bytes(b"PK\x03\x04 a foreign file, renamed")
     (library.folder / "notes.txt").write_text("no avatar")
     assert {entry.name: entry.problem for entry in library.entries()} == {

@@ -1,5 +1,7 @@
 /** Actions as texts, as keys are bound to them: "attribute 3", "hide". */
 
+import { t } from "./language.js";
+
 /**
  * @typedef {import("./api.js").Action} Action
  * @typedef {import("./api.js").State} State
@@ -40,9 +42,10 @@ export function describeAction(text, state) {
   const [action = "", parameter = ""] = text.trim().split(/\s+/);
   if (action === "attribute") {
     const { attributes } = state;
-    return (attributes.find(({ name }) => name === parameter) ?? attributes[Number(parameter) - 1])?.label ?? null;
+    const label = (attributes.find(({ name }) => name === parameter) ?? attributes[Number(parameter) - 1])?.label;
+    return label === undefined ? null : t(label);
   }
   if (action === "avatar") return state.avatars[Number(parameter) - 1] ?? null;
-  if (action === "background") return `Background ${parameter}`;
-  return WORDS[action] ?? text;
+  if (action === "background") return t("Background {name}", { name: parameter });
+  return t(WORDS[action] ?? text);
 }

@@ -1,6 +1,7 @@
 /** Where the badge stands that says "this is an avatar", and taking it off, which needs a reason. */
 
 import { element, setText } from "./dom.js";
+import { t } from "./language.js";
 import { fillChoices } from "./choices.js";
 
 const CORNERS = /** @type {const} */ ([
@@ -15,7 +16,7 @@ const CORNERS = /** @type {const} */ ([
  * @param {import("./store.js").Store} store @param {import("./link.js").Send} send
  */
 export function mountBadge({ corners, off, note, dialog, form, reason, cancel }, store, send) {
-  const options = CORNERS.map(([value, label]) => ({ value, label, look: element("span", { class: `corner ${value}` }) }));
+  const options = CORNERS.map(([value, label]) => ({ value, label: t(label), look: element("span", { class: `corner ${value}` }) }));
   const mark = fillChoices(corners, options, (place) => send({ action: "badge", place }));
 
   off.addEventListener("click", () => {
@@ -40,6 +41,6 @@ export function mountBadge({ corners, off, note, dialog, form, reason, cancel },
     const isOff = place === "off";
     mark(CORNERS.find(([value]) => value === place)?.[0] ?? null);
     off.setAttribute("aria-pressed", String(isOff));
-    setText(note, isOff ? `Off: ${given}. Choose a corner to put it back.` : "Viewers see that they look at an avatar.");
+    setText(note, isOff ? t("Off: {reason}. Choose a corner to put it back.", { reason: given }) : t("Viewers see that they look at an avatar."));
   });
 }

@@ -1,6 +1,7 @@
 /** The countdown before the driver's face at rest is learned, large on the stage. */
 
 import { setText } from "./dom.js";
+import { t } from "./language.js";
 
 /**
  * @param {{
@@ -22,11 +23,11 @@ export function mountCalibration({ countdown, number, learning, learningText, an
     countdown.hidden = phase !== "countdown" || !playing;
     const pill = phase === "learning" ? "Learning your face at rest: look straight ahead, relaxed"
       : phase === "waiting" && live ? "Waiting to see your face" : "";
-    setText(learningText, pill);
+    setText(learningText, t(pill));
     learning.hidden = !pill || !playing || state.source.kind === "none" || state.source.kind === "motion";
     if (phase === "countdown") {
       if (seconds !== told) [told, toldAt] = [seconds, performance.now()];
-      setText(announcer, "Calibrating: look straight ahead, face relaxed."); // what the countdown shows, for ears
+      setText(announcer, t("Calibrating: look straight ahead, face relaxed.")); // what the countdown shows, for ears
       counted = true;
       show();
       timer ||= setInterval(show, 100);
@@ -35,7 +36,7 @@ export function mountCalibration({ countdown, number, learning, learningText, an
       timer = 0;
       told = -1;
       setText(announcer, "");
-      if (phase === "done" && counted) say("Your face at rest is learned.");
+      if (phase === "done" && counted) say(t("Your face at rest is learned."));
       if (phase === "done") counted = false;
     }
   });

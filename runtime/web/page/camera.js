@@ -125,8 +125,7 @@ export function inWords(error) {
     case "OverconstrainedError":
       return "That camera is not there any more. Choose another one.";
     case "SecurityError":
-      return "Browsers give the camera only to pages on this same computer or over https. "
-        + "Open perse-live at 127.0.0.1, or start it with --cert and --key.";
+      return "Browsers give the camera only to pages on this same computer or over https. Open perse-live at 127.0.0.1, or start it with --cert and --key.";
     default:
       return `The camera could not be turned on${error instanceof Error && error.message ? `: ${error.message}` : ""}.`;
   }

@@ -3,6 +3,7 @@
 import { describeAction } from "./actions.js";
 import { isSearchable } from "./attributes.js";
 import { capitalised, element } from "./dom.js";
+import { t } from "./language.js";
 
 /** @type {[string, RegExp][]} */
 const GROUPS = [
@@ -24,7 +25,7 @@ export function mountKeySheet({ dialog, list, open, close }, store) {
       return;
     }
     const { state } = store.get();
-    list.replaceChildren(...(state ? sessionKeys(state) : []), group("This page", pageKeys(state)));
+    list.replaceChildren(...(state ? sessionKeys(state) : []), group(t("This page"), pageKeys(state)));
     dialog.showModal();
   };
   open.addEventListener("click", toggle);
@@ -45,7 +46,7 @@ function sessionKeys(state) {
     if (title === "Avatars" && state.avatars.length < 2) continue; // nothing to choose from
     if (words && title) groups.get(title)?.push([shown(key), words]);
   }
-  return [...groups].filter(([, rows]) => rows.length).map(([title, rows]) => group(title, rows));
+  return [...groups].filter(([, rows]) => rows.length).map(([title, rows]) => group(t(title), rows));
 }
 
 /** @param {import("./api.js").State | null} state @returns {[string, string][]} */
@@ -60,7 +61,7 @@ function group(title, rows) {
   const list = element("dl");
   for (const [key, words] of rows) {
     const keys = key.split(/\s?\+\s?(?=.)/).map((part) => element("kbd", {}, part));
-    list.append(element("div", {}, element("dt", {}, ...keys), element("dd", {}, words)));
+    list.append(element("div", {}, element("dt", {}, ...keys), element("dd", {}, t(words))));
   }
   return element("section", {}, element("h3", {}, title), list);
 }

@@ -23,6 +23,7 @@ import { mountOutputs, mountStage } from "./stage.js";
 import { createStore } from "./store.js";
 import { mountLanguage, mountStudio } from "./studio/app.js";
 import { mountOwnBackgrounds } from "./studio/backgrounds.js";
+import { mountSourceChoice } from "./studio/source.js";
 import { createToasts, mountNotices } from "./toasts.js";
 import { mountVoice } from "./voice.js";
 import { watch } from "./whep.js";
@@ -102,7 +103,7 @@ mountBadge({
   dialog: dialog("badge-dialog"), form: byId("badge-form", HTMLFormElement),
   reason: byId("badge-reason", HTMLInputElement), cancel: button("badge-cancel"),
 }, store, send);
-mountSource({
+const releaseCamera = mountSource({
   name: part("source-name"), kind: part("source-kind"), problem: part("source-problem"),
   face: part("face"), faceText: part("face-text"),
   chooser: part("chooser"), choice: byId("camera-choice", HTMLSelectElement), toggle: button("camera-toggle"),
@@ -139,5 +140,6 @@ store.subscribe(({ state }) => {
     output: part("output"), moreLooks: part("more-looks"), toasts: part("toasts"),
     stageToasts: /** @type {HTMLElement} */ (part("toasts").parentElement),
   }, watchNow);
+  mountSourceChoice(shell, store, part("motion-source"), releaseCamera);
   mountOwnBackgrounds(part("background-tools"), part("backgrounds"), shell.studio, store, send, say);
 });

@@ -29,6 +29,7 @@ const REMEMBERED = "perse-live.camera";
  *   dialog: HTMLDialogElement, proceed: HTMLButtonElement, cancel: HTMLButtonElement, whose: HTMLElement,
  * }} places
  * @param {import("./api.js").Api} api @param {import("./store.js").Store} store @param {() => boolean} isServerAlive
+ * @returns {() => void} turns this browser's camera off
  */
 export function mountSource(places, api, store, isServerAlive) {
   const { choice, toggle, dock, inviteButton, dialog, proceed, cancel } = places;
@@ -36,7 +37,7 @@ export function mountSource(places, api, store, isServerAlive) {
     store.set({ camera: status });
     if (status.phase === "starting") void refreshChoice(choice, camera.current()); // with permission, cameras have names
   }, isServerAlive);
-  if (!isThisComputer()) setText(places.whose, `the computer that perse-live runs on (${location.hostname})`);
+  if (!isThisComputer()) setText(places.whose, t("The picture goes to the computer that perse-live runs on ({name}), and no further; nobody sees it.", { name: location.hostname }));
 
   const isOn = () => isCameraOn(store.get());
   const start = () => void camera.start(choice.value);
@@ -64,6 +65,10 @@ export function mountSource(places, api, store, isServerAlive) {
     if (!state) return;
     const { source } = state;
     const ours = source.kind === "browser";
+    if (!ours && isOn()) { // another window has chosen where the motion comes from
+      camera.stop();
+      return; // that has shown everything
+    }
     const on = isOn();
     setText(places.name, ours ? t("This browser's camera") : source.kind === "none" ? t("No camera") : source.name);
     setText(places.kind, t(KINDS[source.kind] ?? ""));
@@ -81,6 +86,7 @@ export function mountSource(places, api, store, isServerAlive) {
     places.face.hidden = source.kind === "none";
     showInvite(places, ours ? phase : "on", message);
   });
+  return () => camera.stop();
 }
 
 /** @param {import("./store.js").Knowledge} known */

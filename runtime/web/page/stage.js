@@ -93,7 +93,7 @@ function breakage(status, reason, failures) {
     return ["perse-live does not answer", "Is it still running? This page connects by itself as soon as it is back."];
   }
   if (status !== null) return ["perse-live cannot show the avatar now", sentence(reason)];
-  return ["The connection broke", `It is tried again by itself.${failures > 2 ? " A firewall or VPN may stand between." : ""}`];
+  return ["The connection broke", failures > 2 ? "It is tried again by itself. A firewall or VPN may stand between." : "It is tried again by itself."];
 }
 
 /** @param {number} status @param {string} reason @returns {[string, string]} title and text */

@@ -1,6 +1,7 @@
 /** Short notices that come and go. */
 
 import { capitalised, element, icon } from "./dom.js";
+import { t } from "./language.js";
 
 const SHOWN_MS = 7000;
 const MOST = 3;
@@ -17,7 +18,7 @@ export function createToasts(list) {
       if (old.firstElementChild?.textContent === text) old.remove();
     }
     while (list.children.length >= MOST) list.firstElementChild?.remove();
-    const close = element("button", { type: "button", class: "tool", "aria-label": "Dismiss" }, icon("close"));
+    const close = element("button", { type: "button", class: "tool", "aria-label": t("Dismiss") }, icon("close"));
     const toast = element("div", { class: `toast toast-${tone}` }, element("p", {}, text));
     const remove = () => toast.remove();
     if (action) {

@@ -1,16 +1,18 @@
 /** Full screen and picture in picture, where the browser has them. */
 
+import { t } from "./language.js";
+
 /**
  * @param {{frame: HTMLElement, video: HTMLVideoElement, pip: HTMLButtonElement, fullscreen: HTMLButtonElement}} places
  * @param {import("./store.js").Store} store @param {(text: string, tone: "error") => void} say
  * @returns {() => void} goes to full screen, or back
  */
 export function mountWindows({ frame, video, pip, fullscreen }, store, say) {
-  const failed = (/** @type {string} */ what) => () => say(`The browser does not allow ${what} now.`, "error");
+  const failed = (/** @type {string} */ what) => () => say(t(what), "error");
 
   const flip = () => {
     if (document.fullscreenElement) void document.exitFullscreen();
-    else frame.requestFullscreen?.().catch(failed("full screen"));
+    else frame.requestFullscreen?.().catch(failed("The browser does not allow full screen now."));
   };
   fullscreen.hidden = !document.fullscreenEnabled;
   fullscreen.addEventListener("click", flip);
@@ -20,7 +22,7 @@ export function mountWindows({ frame, video, pip, fullscreen }, store, say) {
 
   pip.addEventListener("click", () => {
     if (document.pictureInPictureElement) void document.exitPictureInPicture();
-    else video.requestPictureInPicture().catch(failed("picture in picture"));
+    else video.requestPictureInPicture().catch(failed("The browser does not allow picture in picture now."));
   });
   store.subscribe(({ playing, matte }) => {
     pip.hidden = !document.pictureInPictureEnabled || !playing || matte; // a window cannot be transparent

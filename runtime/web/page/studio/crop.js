@@ -2,15 +2,17 @@
 
 import { element } from "../dom.js";
 import { t } from "../language.js";
+import { faceMark, noFaceMark } from "./faces.js";
 import { showPicture } from "./pictures.js";
 
 const LEAST = 256; // pixels; what the builder takes at least
 
 /**
- * @param {import("../api.js").Api} api @param {import("./data.js").Photo} photo
- * @returns {{root: HTMLElement, crop: () => [number, number, number, number]}} crop: left, top, width, height in pixels of the photo
+ * @param {import("../api.js").Api} api @param {import("./data.js").Photo} photo @param {() => void} onChange called when the frame has moved
+ * @returns {{root: HTMLElement, crop: () => [number, number, number, number], chosen: () => number}}
+ * crop: left, top, width, height in pixels of the photo; chosen: number of the face in the frame, -1 for none
  */
-export function createCrop(api, photo) {
+export function createCrop(api, photo, onChange) {
   const image = element("img", { alt: t("Your photo"), draggable: "false" });
   void showPicture(api, image, `/api/studio/photos/${photo.id}/picture`);
   const frame = element("div", { class: "crop-frame", tabindex: "0", role: "group",
@@ -22,7 +24,7 @@ export function createCrop(api, photo) {
 
   const first = photo.faces[0];
   /** @type {[number, number, number, number]} */
-  let box = first ? [...first.crop] : [0, 0, photo.width, photo.height];
+  let box = first ? [...first.crop] : middle(photo);
 
   function show() {
     const [left, top, width, height] = box;
@@ -31,20 +33,21 @@ export function createCrop(api, photo) {
     frame.style.width = shade.style.width = `${(width / photo.width) * 100}%`;
     frame.style.height = shade.style.height = `${(height / photo.height) * 100}%`;
     for (const [k, face] of faces.entries()) face.setAttribute("aria-pressed", String(holds(photo, box, k)));
+    onChange();
   }
 
   const faces = photo.faces.length < 2 ? [] : photo.faces.map((face, number) => {
-    const made = element("button", { type: "button", class: "face-box", "aria-label": t("Take face {number}", { number: number + 1 }) });
-    made.style.left = `${face.left * 100}%`;
-    made.style.top = `${face.top * 100}%`;
-    made.style.width = `${face.width * 100}%`;
-    made.style.height = `${face.height * 100}%`;
+    const made = faceMark(photo, number, "button");
+    made.setAttribute("type", "button");
+    made.setAttribute("aria-label", t("Take face {number}", { number: number + 1 }));
     made.addEventListener("click", () => {
       box = [...face.crop];
       show();
     });
     return made;
   });
+  if (photo.faces.length === 0) root.append(noFaceMark());
+  else if (photo.faces.length === 1 && photo.faces[0]?.problems.length) root.append(faceMark(photo, 0, "span"));
   root.append(...faces);
 
   /** @param {number} left @param {number} top @param {number} width @param {number} height */
@@ -94,7 +97,13 @@ export function createCrop(api, photo) {
     set(left + (change[0] ?? 0), top + (change[1] ?? 0), width + (change[2] ?? 0), height + (change[2] ?? 0));
   });
   show();
-  return { root, crop: () => box };
+  return { root, crop: () => box, chosen: () => photo.faces.findIndex((_, k) => holds(photo, box, k)) };
+}
+
+/** A square in the middle, to be moved. @param {import("./data.js").Photo} photo @returns {[number, number, number, number]} */
+function middle({ width, height }) {
+  const side = Math.min(width, height, Math.max(LEAST, Math.round(Math.min(width, height) * 0.7)));
+  return [Math.round((width - side) / 2), Math.round((height - side) / 2), side, side];
 }
 
 /** Whether a crop is around a face. @param {import("./data.js").Photo} photo @param {number[]} box @param {number} number */

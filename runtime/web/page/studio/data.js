@@ -5,20 +5,21 @@
  * @typedef {{
  *   id: string, name: string, version: string, face: string, made: string, modified: number, bytes: number, likeness: number | null,
  *   warnings: string[], looks: OwnLook[], problem: "" | "old" | "new" | "damaged", on_stage: boolean, busy: boolean,
+ *   upgradable: boolean, photo: boolean,
  * }} Avatar
  * @typedef {{
- *   id: string, kind: "build" | "looks" | "look-from-photo" | "previews", title: string, avatar: string,
+ *   id: string, kind: "build" | "looks" | "look-from-photo" | "look-from-text" | "previews", title: string, avatar: string,
  *   state: "queued" | "running" | "done" | "failed" | "cancelled", step: string, share: number, left: number | null,
  *   pictures: {name: string, file: string}[], warnings: string[], error: string, result: string, seconds: number,
- *   photo?: string, photo_name?: string, of?: string, name?: string,
+ *   photo?: Photo, crop?: [number, number, number, number] | null, of?: string, name?: string,
  * }} Job
  * @typedef {{name: string, key: string, weights: Record<string, number>}} Preset
  * @typedef {{
  *   number: number, folder: string, writable: boolean, own_machine: boolean, avatars: Avatar[], jobs: Job[], presets: Preset[],
- *   backgrounds: string[], default_looks: string[], parts: string[],
+ *   backgrounds: string[], default_looks: string[], parts: string[], text_looks: {problem: "" | "unset" | "missing" | "package", settings: string},
  * }} Studio
  * @typedef {{left: number, top: number, width: number, height: number, yaw: number, pitch: number, roll: number,
- *   crop: [number, number, number, number]}} Face
+ *   problems: string[], crop: [number, number, number, number]}} Face
  * @typedef {{id: string, name: string, width: number, height: number, faces: Face[], warnings: string[]}} Photo
  * @typedef {{name: string, label: string, slot: string, key: number, picture: boolean}} Look
  */

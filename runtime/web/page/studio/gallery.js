@@ -74,7 +74,7 @@ function newCard(go) {
 }
 
 const PROBLEMS = {
-  old: "Made by an older version of perse-live. Build it again from its photo to use it.",
+  old: "Made by a much older version of perse-live. Build it again from its photo to use it.",
   new: "Made by a newer version of perse-live. Update perse-live to use it.",
   damaged: "This file is damaged, or is not an avatar.",
 };
@@ -100,12 +100,19 @@ function card(shell, avatar) {
   live.dataset.focus = `${avatar.id} live`;
   const looks = button("Looks", () => go(`looks-${avatar.id}`), { label: t("Looks of {name}", { name: avatar.name }) });
   looks.dataset.focus = `${avatar.id} looks`;
+  const writable = studio.get()?.writable ?? false;
+  const again = button("Build again", () => void during(again, () => buildAgain(shell, avatar), say), { kind: "primary" });
+  const upgrade = button("Upgrade", () => void during(upgrade, async () => {
+    await studio.api.call("POST", `/api/studio/avatars/${avatar.id}/upgrade`);
+    say(t("{name} is of the current version now.", { name: avatar.name }), "notice");
+  }, say), { kind: "small", label: t("Upgrade {name}", { name: avatar.name }) });
   return element("li", { class: "card", "data-avatar": avatar.name },
     open,
     element("div", { class: "card-words" }, element("h3", {}, avatar.name), element("p", { class: "hint" }, facts),
-      ...(usable && likeness ? [element("p", { class: "hint likeness", title: `${avatar.likeness} dB` }, likeness)] : [])),
+      ...(usable && likeness ? [element("p", { class: "hint likeness", title: `${avatar.likeness} dB` }, likeness)] : []),
+      ...(usable && avatar.upgradable ? [element("p", { class: "hint older" }, t("Made by an older version of perse-live."), ...(writable ? [upgrade] : []))] : [])),
     element("div", { class: "card-buttons" }, ...(usable ? [live, looks]
-      : avatar.problem === "old" ? [button("Build again", () => go("new"), { kind: "primary" })] : []), menu(shell, avatar)));
+      : avatar.problem === "old" && writable ? [again] : []), menu(shell, avatar)));
 }
 
 /** @param {Shell} shell @param {Avatar} avatar */
@@ -118,6 +125,7 @@ function menu(shell, avatar) {
     ...(/** @type {[string, string, () => Promise<unknown>][]} */ (writable ? [
       ["Rename", "pen", () => rename(shell, avatar)],
       ["Duplicate", "copy", () => studio.api.call("POST", `${path}/copy`)],
+      ...(avatar.photo ? /** @type {[string, string, () => Promise<unknown>][]} */ ([["Build again", "spark", () => buildAgain(shell, avatar)]]) : []),
     ] : [])),
     ["Export", "down", async () => download(await studio.api.call("POST", `${path}/export`))],
     ...(/** @type {[string, string, () => Promise<unknown>][]} */ (studio.get()?.own_machine ? [
@@ -164,6 +172,13 @@ async function rename({ studio }, avatar) {
   const input = element("input", { type: "text", value: avatar.name, maxlength: "60", required: true, autofocus: true });
   const fine = await ask({ title: t("Rename {name}", { name: avatar.name }), fields: [field(t("Name"), input)], yes: t("Rename") });
   if (fine) await studio.api.call("POST", `/api/studio/avatars/${avatar.id}/name`, { name: input.value });
+}
+
+/** From the photo that was kept, else from one that is chosen now. @param {Shell} shell @param {Avatar} avatar */
+async function buildAgain({ studio, draft, go }, avatar) {
+  draft.photo = avatar.photo ? await studio.api.call("POST", `/api/studio/avatars/${avatar.id}/photo`) : null;
+  draft.name = avatar.name;
+  go("new");
 }
 
 /** @param {Shell} shell @param {Avatar} avatar */

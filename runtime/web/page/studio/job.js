@@ -2,6 +2,7 @@
 
 import { asTime, element, icon, setText } from "../dom.js";
 import { t } from "../language.js";
+import { cropMark, faceMark, faceProblems, noFaceMark } from "./faces.js";
 import { remove } from "./gallery.js";
 import { button, during, likenessWords } from "./parts.js";
 import { pictureAddress, showPicture } from "./pictures.js";
@@ -10,6 +11,7 @@ import { createTurningHead } from "./turn.js";
 /**
  * @typedef {import("./app.js").Shell} Shell
  * @typedef {import("./data.js").Job} Job
+ * @typedef {import("./data.js").Photo} Photo
  */
 
 /** The builder's stages that are worth a line. @type {[RegExp, string][]} */
@@ -92,19 +94,16 @@ function progress({ studio, say, go }, id) {
 /** @param {Shell} shell @param {Job} job */
 function failure(shell, job) {
   const { studio, draft, go } = shell;
+  const { photo } = job;
   const image = element("img", { alt: t("Your photo") });
-  if (job.photo) void showPicture(studio.api, image, `/api/studio/photos/${job.photo}/picture`);
-  const photo = draft.photo?.id === job.photo ? draft.photo : null;
-  const marks = (photo?.faces ?? []).map((face) => {
-    const mark = element("span", { class: "face-mark" });
-    mark.style.left = `${face.left * 100}%`;
-    mark.style.top = `${face.top * 100}%`;
-    mark.style.width = `${face.width * 100}%`;
-    mark.style.height = `${face.height * 100}%`;
-    return mark;
-  });
+  if (photo) void showPicture(studio.api, image, `/api/studio/photos/${photo.id}/picture`);
+  const marks = !photo ? [] : [
+    ...(photo.faces.length ? photo.faces.map((_, k) => faceMark(photo, k, "span")) : [noFaceMark()]),
+    ...(job.crop ? [cropMark(photo, job.crop)] : []),
+  ];
   const cancelled = job.state === "cancelled";
   const again = button("Change the picture", () => {
+    if (photo) draft.photo = photo;
     void studio.api.call("DELETE", `/api/studio/jobs/${job.id}`).catch(() => {});
     go("new");
   }, { kind: "primary" });
@@ -113,13 +112,12 @@ function failure(shell, job) {
     void studio.api.call("DELETE", `/api/studio/jobs/${job.id}`).catch(() => {});
     go("new");
   });
-  const cause = job.error.split(/[;:] /);
   return {
     nodes: [
       element("div", { class: "view-head" }, element("div", {}, element("h2", { tabindex: "-1" }, t(cancelled ? "Cancelled" : "This picture did not work")))),
       element("div", { class: "split" }, element("div", { class: "failed-photo" }, image, ...marks),
-        element("div", { class: "split-form" }, ...(cancelled ? [] : [element("div", { class: "problem bad large", role: "alert" }, icon("warn"), element("p", {}, cause.length > 1 ? job.error : job.error))]),
-          ...(cancelled ? [] : [element("ul", { class: "advice" }, ...["One face that looks towards the camera.", "At least 256 pixels on each side.", "Soft light from the front."].map((text) => element("li", {}, icon("tick"), t(text))))]),
+        element("div", { class: "split-form" }, ...(cancelled ? [] : [element("div", { class: "problem bad large", role: "alert" }, icon("warn"), element("p", {}, job.error))]),
+          ...(cancelled ? [] : [element("ul", { class: "advice" }, ...[...(photo?.faces ?? []).flatMap((_, k) => faceProblems(/** @type {Photo} */ (photo), k)), ...["One face that looks towards the camera.", "At least 256 pixels on each side.", "Soft light from the front."].map((text) => t(text))].map((text) => element("li", {}, icon("tick"), text)))]),
           element("div", { class: "row" }, ...(photo ? [again] : []), other))),
     ],
     show: () => {},

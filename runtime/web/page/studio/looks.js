@@ -34,6 +34,7 @@ export function looksView(shell, id) {
     if (avatar) void during(live, () => shell.goLive(avatar), say);
   }, { kind: "primary" });
   const photo = button("From a photo", () => void fromPhoto(shell, id), { icon: "photo" });
+  const words = button("In words", () => void fromWords(shell, id), { icon: "pen" });
   const keys = element("ol", { class: "key-row" });
   const keysPart = element("section", { class: "keys-part", "aria-labelledby": "keys-part-title" },
     element("h3", { id: "keys-part-title" }, t("On the digit keys")), element("p", { class: "hint" }, t("Drag them, or use the arrow keys, to change their order. Delete takes one out.")), keys);
@@ -46,7 +47,7 @@ export function looksView(shell, id) {
     show();
   }, { kind: "quiet" }));
   const root = element("div", { class: "view looks" },
-    element("div", { class: "view-head" }, element("div", {}, title, facts), element("div", { class: "view-tools" }, photo, live)),
+    element("div", { class: "view-head" }, element("div", {}, title, facts), element("div", { class: "view-tools" }, photo, words, live)),
     keysPart, element("div", { class: "look-find" }, find, drawing), slots, none, addBar);
 
   async function learn() {
@@ -123,13 +124,13 @@ export function looksView(shell, id) {
     const preview = jobs.find((job) => job.kind === "previews" && job.of === id);
     drawing.hidden = !preview;
     setText(drawing, preview ? t("Drawing all looks on this face: {percent} %", { percent: Math.round(preview.share * 100) }) : "");
-    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let found = 0;
     for (const look of looks) {
       const tile = tiles.get(look.name);
       if (!tile) continue;
       const text = `${look.label} ${t(look.label)} ${look.slot} ${t(capitalised(look.slot))}`.toLowerCase();
-      const fits = words.every((word) => text.includes(word));
+      const fits = wanted.every((word) => text.includes(word));
       if (tile.parentElement) tile.parentElement.hidden = !fits;
       found += fits ? 1 : 0;
       const there = look.key > 0;
@@ -279,6 +280,36 @@ async function fromPhoto({ studio, say }, id) {
   const body = { photo: photo.id, part: part.value, name: `${part.value}-${photo.name.replace(/\.[^.]*$/, "")}`, consent: true };
   try {
     await studio.api.call("POST", `/api/studio/avatars/${id}/looks/from-photo`, body);
+    await studio.refresh();
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error), "error");
+  }
+}
+
+/** Where looks from words are not set up. @type {Record<string, string>} */
+const NO_WORDS = {
+  unset: "A picture model paints what you describe. None is set up: name the folder of a diffusers pipeline for inpainting in the settings file, and start perse-live again.",
+  missing: "The settings file names a folder as text_model that has no diffusers pipeline: it needs a file model_index.json.",
+  package: "The packages for it are not installed: pip install “perse-live[generate]”, and start perse-live again.",
+};
+
+/** A look that words describe. @param {Shell} shell @param {string} id */
+async function fromWords({ studio, say }, id) {
+  const { problem, settings } = studio.get()?.text_looks ?? { problem: "unset", settings: "" };
+  if (problem) {
+    const line = element("code", { class: "code-line" }, 'text_model = "/folder/of/the/pipeline"');
+    await ask({ title: t("A look in words"), text: t(NO_WORDS[problem] ?? problem),
+      fields: [...(problem === "unset" ? [line] : []), ...(problem !== "package" ? [element("p", { class: "hint" }, t("Settings file: {path}", { path: settings }))] : [])], yes: t("Done"), no: t("Close") });
+    return;
+  }
+  const text = element("input", { type: "text", maxlength: "200", required: true, autofocus: true, placeholder: t("a short boxed beard") });
+  const part = element("select", {}, ...Object.entries(PARTS).map(([name, label]) => element("option", { value: name }, t(label))));
+  const seed = element("input", { type: "number", min: "0", max: "999999", value: "0" });
+  const fine = await ask({ title: t("A look in words"), text: t("In English, as short as “round red glasses”. Painting takes minutes without a GPU; you can be live meanwhile."),
+    fields: [field(t("What it looks like"), text), field(t("What is painted"), part), field(t("Seed: another number paints another picture"), seed)], yes: t("Learn it") });
+  if (!fine) return;
+  try {
+    await studio.api.call("POST", `/api/studio/avatars/${id}/looks/from-text`, { text: text.value, part: part.value, seed: Math.round(Number(seed.value)) || 0 });
     await studio.refresh();
   } catch (error) {
     say(error instanceof Error ? error.message : String(error), "error");

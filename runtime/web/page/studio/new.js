@@ -1,8 +1,9 @@
 /** A new avatar: a picture, the part of it that is used, a name, and whether the person agrees. */
 
-import { element, icon } from "../dom.js";
+import { element, icon, setText } from "../dom.js";
 import { t } from "../language.js";
 import { createCrop } from "./crop.js";
+import { faceProblems } from "./faces.js";
 import { PHOTOS, button, during, field, filePicker, tick } from "./parts.js";
 import { showPicture } from "./pictures.js";
 
@@ -77,7 +78,8 @@ function nameFrom(file) {
 /** @param {Shell} shell @param {Photo} photo @param {() => void} show */
 function details(shell, photo, show) {
   const { studio, draft, say, go } = shell;
-  const crop = createCrop(studio.api, photo);
+  const told = element("div", { class: photo.faces.length ? "problem" : "problem bad", role: "status" });
+  const crop = createCrop(studio.api, photo, () => setTimeout(tell, 0));
   const name = element("input", { type: "text", maxlength: "60", value: draft.name, autocomplete: "off", placeholder: t("Me") });
   name.addEventListener("input", () => (draft.name = name.value));
   const consent = tick(element("span", {}, t("The person in this picture agrees that an avatar is made of them which moves and speaks as they do: it is me, I asked them, or it shows nobody alive.")));
@@ -87,11 +89,12 @@ function details(shell, photo, show) {
   const missing = element("p", { class: "hint", id: "consent-hint" }, t("Tick first that the person agrees."));
   build.setAttribute("aria-describedby", "consent-hint");
   const sync = () => {
-    build.disabled = !consent.input.checked || !photo.faces.length;
-    missing.hidden = consent.input.checked;
+    const noFace = crop.chosen() < 0;
+    build.disabled = !consent.input.checked || noFace;
+    setText(missing, t(noFace ? "There is no face in the frame." : "Tick first that the person agrees."));
+    missing.hidden = !build.disabled;
   };
   consent.input.addEventListener("change", sync);
-  sync();
 
   async function start() {
     const { job } = await studio.api.call("POST", "/api/studio/builds", {
@@ -107,18 +110,32 @@ function details(shell, photo, show) {
     draft.photo = null;
     show();
   }, { kind: "quiet" });
-  const complaints = [
-    ...(photo.faces.length === 0 ? [t("No face was found in this picture. Use one with a face that looks towards the camera, well lit.")] : []),
-    ...(photo.faces.length > 1 ? [t("{count} faces were found. Click the one that the avatar is made of.", { count: photo.faces.length })] : []),
-    ...photo.faces.slice(0, 1).filter((face) => face.width * photo.width < 100).map(() => t("The face is small: the avatar will be soft. Come closer, or use a larger picture.")),
-    ...photo.faces.slice(0, 1).filter((face) => Math.abs(face.yaw) > 30).map(() => t("The head is turned to the side: the far side must be guessed.")),
-    ...photo.warnings,
-  ];
-  const told = complaints.length ? [element("div", { class: photo.faces.length ? "problem" : "problem bad", role: "status" }, element("ul", {}, ...complaints.map((text) => element("li", {}, text))))] : [];
+  const search = button("Search in the frame", () => void during(search, async () => {
+    const found = await studio.api.call("POST", `/api/studio/photos/${photo.id}/faces`, { crop: crop.crop() });
+    if (!found.faces.length) throw new Error(t("No face was found in the frame either."));
+    draft.photo = found;
+    show();
+  }, say), { kind: "small" });
+
+  /** What is wrong with the picture, and with the face in the frame. */
+  function tell() {
+    const { faces } = photo;
+    const chosen = crop.chosen();
+    const complaints = [
+      ...(faces.length === 0 ? [t("No face was found in this picture. Use one with a face that looks towards the camera, well lit."), t("Is there one, small or hidden among others? Put the frame around it, and search there.")] : []),
+      ...(faces.length > 1 ? [t("{count} faces were found. Click the one that the avatar is made of.", { count: faces.length })] : []),
+      ...(faces.length && chosen < 0 ? [t("There is no face in the frame.")] : faceProblems(photo, chosen)),
+      ...photo.warnings,
+    ];
+    told.replaceChildren(element("ul", {}, ...complaints.map((text) => element("li", {}, text))), ...(faces.length ? [] : [search]));
+    told.hidden = complaints.length === 0;
+    sync();
+  }
+  tell();
   return [
     element("div", { class: "view-head" }, element("div", {}, element("h2", {}, t("Your picture")), element("p", { class: "hint" }, t("The bright part is used. Move it so that hair and shoulders are inside."))), element("div", { class: "view-tools" }, another)),
     element("div", { class: "split" },
-      element("div", { class: "split-picture" }, crop.root, ...told),
+      element("div", { class: "split-picture" }, crop.root, told),
       element("div", { class: "split-form" }, field(t("Name of the avatar"), name), extrasPart(shell, show),
         element("div", { class: "ticks" }, consent.root, looks.root, keep.root),
         element("div", { class: "form-end" }, build, missing))),
