@@ -193,12 +193,12 @@ def run(command: Live) -> None:
         engine_folder=command.engine_folder,
         rebuild=_rebuild,
         studio=studio_options(command.library, page, settings, command.settings),
-        sharing=_sharing() if command.share_avatar else None,
+        sharing=sharing() if command.share_avatar else None,
     )
     run_live(options, settings, say=say, warn=warn)
 
 
-def _sharing() -> Sharing:
+def sharing() -> Sharing:
     """The bundle that `export --formats web` writes, for viewers."""
     from export.web.bundle import bundle_of, viewer_scripts
     from runtime.web.shared_motion import Sharing

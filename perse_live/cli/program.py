@@ -31,6 +31,7 @@ from perse_live.cli import (
     live,
     render,
     report,
+    serve,
     studio,
 )
 from perse_live.cli.console import logged_warnings, warn
@@ -58,6 +59,7 @@ Command = (
     | Annotated[attributes.Attributes, subcommand("attribute")]
     | Annotated[export.Export, subcommand("export")]
     | Annotated[live.Live, subcommand("live")]
+    | Annotated[serve.Serve, subcommand("serve")]
     | Annotated[info.Info, subcommand("info")]
     | Annotated[eval.Eval, subcommand("eval")]
     | Annotated[bench.Bench, subcommand("bench")]
@@ -75,6 +77,7 @@ AnyCommand = (
     | attributes.Attributes
     | export.Export
     | live.Live
+    | serve.Serve
     | info.Info
     | eval.Eval
     | bench.Bench
@@ -180,6 +183,8 @@ def _run(command: AnyCommand) -> None:
             export.run(command)
         case live.Live():
             live.run(command)
+        case serve.Serve():
+            serve.run(command)
         case info.Info():
             info.run(command)
         case eval.Eval():

@@ -200,6 +200,11 @@ def link(*, host: str, port: int, tls: bool, token: str, path: str = "") -> str:
     return f"{'https' if tls else 'http'}://{name}:{port}/{path}{fragment}"
 
 
+def link_under(url: str, token: str, *, path: str = "") -> str:
+    """The URL of a page of a server that is seen under a URL, which ends with a slash; the token as in `link`."""
+    return f"{url}{path}#token={quote(token, safe='')}"
+
+
 def _own_address(host: str) -> str:
     """This machine's address on the network. A UDP socket that is connected says it, and sends nothing."""
     family, elsewhere = (

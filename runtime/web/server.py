@@ -51,6 +51,11 @@ class WebConfig:
     """0: any that is free."""
     token: str | None = None
     """Asked for in every request; None: a new one where one is needed. Shorter than 8 characters is refused."""
+    viewer_token: str | None = None
+    """Of those who only watch; None: a new one."""
+    behind_proxy: bool = False
+    """Whether viewers are elsewhere although this server listens on loopback: a proxy passes their requests on, and their media
+    connects to this machine's addresses directly."""
     cert: Path | None = None
     """Certificate chain for TLS, PEM. Browsers give a page their camera only on this machine or over TLS."""
     key: Path | None = None
@@ -106,9 +111,9 @@ class WebServer:
         self._ice_servers = tuple(
             RTCIceServer(one.url, one.username, one.credential) for one in config.ice_servers
         )
-        self._local = is_loopback(config.host)
+        self._local = is_loopback(config.host) and not config.behind_proxy
         self._token = config.token or ("" if self._local else new_token())
-        self._viewer_token = new_token()
+        self._viewer_token = config.viewer_token or new_token()
         self._port = 0
         self._tls = None if config.cert is None else tls_context(config.cert, config.key)
         self._viewers: Viewers | None = None
@@ -151,7 +156,7 @@ class WebServer:
             self.close()
             raise
         self._port = port
-        if not self._local and self._tls is None:
+        if not self._local and not self._config.behind_proxy and self._tls is None:
             _log.warning(
                 "the live page is served without TLS: whoever can listen in on the network sees the token and the page; "
                 "give --cert and --key. Browsers do not lend their camera to such a page."
@@ -243,7 +248,7 @@ class WebServer:
             try:
                 port = await listener.start(config.host, config.port)
             except OSError as error:
-                raise UserError(_why_not(error, config.host, config.port)) from None
+                raise UserError(why_not_listening(error, config.host, config.port)) from None
             encoder.start()
             if drawing is not None:
                 drawing.start()
@@ -275,7 +280,8 @@ def _protocol_of(runner: web.AppRunner) -> asyncio.Protocol:
     return server()
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def why_not_listening(error: OSError, host: str, port: int) -> str:
+    """What to do about an address that cannot be listened on, in a line."""
     where = f"port {port} on {host}"
     if error.errno == errno.EADDRINUSE:
         return (
