@@ -312,7 +312,7 @@ def open_live(
                 _restore(session, kept)
         control = shown(session)
         if studio is not None:
-            control = RememberingControl(control, studio.kept)
+            control = RememberingControl(control, studio)
         server = WebServer(
             control,
             clocks["encode"],
@@ -398,6 +398,10 @@ class _SessionStage:
     def holds(self, name: str) -> bool:
         """Whether an avatar of that name is loaded."""
         return any(one.name == name for one in self._session.actors)
+
+    def shown(self) -> str:
+        """The name of the avatar that is shown."""
+        return self._session.shown_name
 
     def renamed(self, old: str, new: str) -> None:
         """An avatar's name has changed."""

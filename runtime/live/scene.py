@@ -224,6 +224,13 @@ class Scene:
         with self._lock:
             self._choices = replace(self._choices, backdrop=backdrop_of(_PLAIN))
 
+    @property
+    def shown_name(self) -> str:
+        """Of the avatar that is shown; "" for none."""
+        with self._lock:
+            actor = self._shown()
+        return "" if actor is None else actor.name
+
     def _place(self, name: str) -> int | None:
         return next((k for k, one in enumerate(self._actors) if one.name == name), None)
 

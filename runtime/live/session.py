@@ -184,6 +184,11 @@ class LiveSession:
         return self._scene.actors
 
     @property
+    def shown_name(self) -> str:
+        """Of the avatar that is shown; "" for none."""
+        return self._scene.shown_name
+
+    @property
     def config(self) -> LiveConfig:
         """How it looks and works now."""
         return self._scene.config

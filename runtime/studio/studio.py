@@ -32,6 +32,7 @@ from runtime.live.actions import (
     SetGain,
     SetPicture,
     SetVirtualCamera,
+    SwitchAvatar,
 )
 from runtime.live.control import Control
 from runtime.live.frames import DrawnFrame
@@ -75,6 +76,10 @@ class Stage(Protocol):
 
     def holds(self, name: str) -> bool:
         """Whether an avatar of that name is loaded."""
+        ...
+
+    def shown(self) -> str:
+        """The name of the avatar that is shown; "" for none."""
         ...
 
     def renamed(self, old: str, new: str) -> None:
@@ -155,6 +160,10 @@ class Studio:
     def number(self) -> int:
         """Grows with every change that a page should hear of."""
         return self._number
+
+    def note_change(self) -> None:
+        """Let pages hear of something that has changed elsewhere."""
+        self._note()
 
     # ----- what pages are told
 
@@ -326,7 +335,7 @@ class Studio:
             "problem": entry.problem,
             "upgradable": entry.upgradable,
             "photo": entry.photo is not None,
-            "on_stage": self._stage.holds(entry.name),
+            "on_stage": self._stage.shown() == entry.name,
             "busy": self.jobs.busy_with(entry.id),
         }
 
@@ -663,8 +672,8 @@ def _names(*photos: UploadedPhoto) -> dict[str, str]:
 class RememberingControl:
     """A session's `Control` whose settings the studio remembers for the next time."""
 
-    def __init__(self, control: Control, kept: Kept) -> None:
-        self._control, self._kept = control, kept
+    def __init__(self, control: Control, studio: Studio) -> None:
+        self._control, self._studio, self._kept = control, studio, studio.kept
 
     @property
     def drawn(self) -> Latest[DrawnFrame]:
@@ -688,6 +697,8 @@ class RememberingControl:
         """Do something, and remember it where it is a setting. Raises UserError as the session does."""
         self._control.act(action)
         match action:
+            case SwitchAvatar():
+                self._studio.note_change()  # another one is on stage
             case SetBackground(text):
                 self._kept.remember(background=text)
             case SetGain(region, value):

@@ -83,9 +83,18 @@ def test_going_live(served: Served, toy: bytes) -> None:
     until(lambda: served.opened.session.drawn.wait(0, 0.1))
     state = served.ask("GET", "api/state")[1]
     assert state["avatars"][state["avatar"] - 1] == "Live"
-    assert next(
-        one for one in served.ask("GET", "api/studio")[1]["avatars"] if one["id"] == made["id"]
-    )["on_stage"]
+
+    def on_stage() -> list[str]:
+        avatars = served.ask("GET", "api/studio")[1]["avatars"]
+        return [one["name"] for one in avatars if one["on_stage"]]
+
+    assert on_stage() == ["Live"]
+    other = served.upload("api/studio/avatars", toy, "Other.perse")[1]
+    served.ask("POST", f"api/studio/avatars/{other['id']}/live")
+    assert on_stage() == ["Other"]
+    number = served.ask("GET", "api/studio")[1]["number"]
+    served.ask("POST", "api/action", {"action": "avatar", "number": state["avatar"]})
+    assert on_stage() == ["Live"] and served.ask("GET", "api/studio")[1]["number"] > number
     served.ask("POST", f"api/studio/avatars/{made['id']}/name", {"name": "Alive"})
     assert "Alive" in served.ask("GET", "api/state")[1]["avatars"]
     served.ask("POST", "api/action", {"action": "picture", "width": 200, "height": 160, "fps": 24})

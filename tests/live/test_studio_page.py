@@ -91,6 +91,12 @@ def test_from_the_camera_to_being_live_with_a_hat(page: Any, served: Served, bro
     if page.get_by_role("dialog").is_visible():
         page.get_by_role("button", name="Continue").click()
     page.get_by_text("Face found").wait_for()
+    source = page.get_by_label("Where the motion comes from")
+    source.select_option("none")  # without a restart, and back
+    page.wait_for_selector("#camera-dock", state="hidden")
+    source.select_option("browser")
+    page.locator("#camera-dock").click()
+    page.get_by_text("Face found").wait_for()
     page.get_by_role("button", name="More looks").click()
     page.get_by_role("searchbox", name="Find a look").fill("wide-brimmed")
     page.locator("[data-look=hat-wide]").click()
@@ -155,6 +161,10 @@ def test_bad_photos_and_two_faces(page: Any, tmp_path: Path) -> None:
     Image.fromarray(skimage.data.coffee()).save(tmp_path / "cup.png")
     page.set_input_files("input[accept^='image']", str(tmp_path / "cup.png"))
     page.get_by_text("No face was found in this picture").wait_for()
+    assert page.get_by_role("button", name="Build the avatar").is_disabled()
+    page.get_by_role("button", name="Search in the frame").click()
+    page.get_by_text("No face was found in the frame either.").wait_for()
+    assert serious(page) == []
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -189,6 +199,10 @@ def test_views_fit_into_a_window_in_german(
             .map((control) => [control.textContent.trim() || control.getAttribute("aria-label"), control.getBoundingClientRect()])
             .filter(([, {width, height}]) => Math.min(width, height) < 35.5).map(([name]) => name)""")
         assert small == [], view
+    page.get_by_role("button", name="In Worten").click()
+    page.get_by_text("Es ist keines eingerichtet").wait_for()
+    assert serious(page) == []
+    page.get_by_role("button", name="Schließen").click()
     served.studio.go_live(toy.id)
     page.evaluate("location.hash = 'view=stage'")
     page.wait_for_selector("#cover", state="hidden")
