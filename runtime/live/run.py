@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,7 @@ from runtime.sinks.motion import MotionSink
 from runtime.sinks.preview import PreviewSink
 from runtime.sinks.recording import RecordingSink
 from runtime.sinks.virtual_camera import VirtualCameraSink
+from runtime.sound.browser import BrowserMicrophone
 from runtime.sound.contract import SoundSource
 from runtime.sound.voice import Voice
 from runtime.sources.browser import BrowserCamera
@@ -236,6 +237,8 @@ def open_live(
             raise
         if film_sound is not None and sound is None:
             sound = film_sound()
+        if sound is None and sources.browser_camera is not None:
+            sound = BrowserMicrophone()
         script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
         fps = options.fps or float(settings.target_fps)
         config = LiveConfig(
@@ -250,6 +253,7 @@ def open_live(
             still=options.still,
         )
         voice: Voice | None = None
+        without_sound: set[Path] = set()  # recordings
         finished = (
             _marker(lambda: session.actors, options, lambda problem: session.notice(problem))
             if options.mark
@@ -265,7 +269,7 @@ def open_live(
                 clocks=clocks,
                 keys=settings.keys.plain,
                 record_to=options.record,
-                recorder=lambda path: _recorder(path, session, voice, finished),
+                recorder=lambda path: _recorder(path, session, voice, finished, without_sound),
                 virtual_camera=lambda now: VirtualCameraSink(
                     now.width, now.height, now.target_fps, device=options.device
                 ),
@@ -278,6 +282,13 @@ def open_live(
                 sound.close()
             raise
         stack.enter_context(session)
+        from_page = isinstance(sound, BrowserMicrophone)
+        if options.voice_out is not None and (
+            sound is None or (from_page and options.camera != BROWSER)
+        ):
+            raise UserError(
+                "--voice-out without a voice: add --microphone, or a video with sound as the camera"
+            )
         if sound is not None:
             voice = Voice(sound, latency=session.picture_latency, silent=lambda: session.silent)
             stack.callback(voice.close)
@@ -288,10 +299,6 @@ def open_live(
                 output = open_voice_output(options.voice_out)
                 stack.callback(output.close)
                 stack.callback(voice.hear(output.hear))
-        elif options.voice_out is not None:
-            raise UserError(
-                "--voice-out without a voice: add --microphone, or a video with sound as the camera"
-            )
         if options.virtual_camera:
             session.act(SetVirtualCamera(True))
         if options.preview:
@@ -313,11 +320,15 @@ def open_live(
         control = shown(session)
         if studio is not None:
             control = RememberingControl(control, studio)
+        microphone = sound if isinstance(sound, BrowserMicrophone) else None
+        if microphone is not None:
+            microphone.when_on(lambda: _tell_of_silent_recording(session, without_sound))
         server = WebServer(
             control,
             clocks["encode"],
             options.web,
             camera=sources.browser_camera,
+            microphone=microphone,
             voice=voice,
             studio=studio,
             sharing=options.sharing,
@@ -451,16 +462,31 @@ def _restore(session: LiveSession, kept: Kept) -> None:
 
 
 def _recorder(
-    path: Path, session: LiveSession, voice: Voice | None, finished: Callable[[Path], None] | None
+    path: Path,
+    session: LiveSession,
+    voice: Voice | None,
+    finished: Callable[[Path], None] | None,
+    without_sound: set[Path],
 ) -> Recorder:
+    """Open a recording. without_sound: gets its path where nobody is to be heard now."""
+    sounds = voice is not None and voice.on
+    if not sounds:
+        without_sound.add(path)
     if path.suffix.lower() == MOTION_SUFFIX:
         return MotionSink(path, session.motion_header)
     return RecordingSink(
         path,
         fps=session.config.target_fps,
         finished=finished,
-        listen=None if voice is None else voice.hear,
+        listen=voice.hear if voice is not None and sounds else None,
     )
+
+
+def _tell_of_silent_recording(session: LiveSession, without_sound: Collection[Path]) -> None:
+    """Where the page's microphone is switched on during a recording that began without it. without_sound: such recordings."""
+    recording = session.recording
+    if recording is not None and recording in without_sound:
+        session.notice(f"{recording.name} has no sound: it began before the microphone was on")
 
 
 def _marker(

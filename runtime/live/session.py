@@ -211,6 +211,12 @@ class LiveSession:
         return self._drawn
 
     @property
+    def recording(self) -> Path | None:
+        """The file that is being recorded."""
+        running = self._recordings.running
+        return None if running is None else running.path
+
+    @property
     def recorded(self) -> Path | None:
         """The last recording that was finished."""
         return self._recordings.last
@@ -239,9 +245,9 @@ class LiveSession:
                         self._recordings.stop()
                 case SetVirtualCamera(on):
                     self._virtual_camera.switch(on, self._scene.config)
-                case Mute() if self._voice is None:
+                case Mute() if self._voice is None or not self._voice.on:
                     raise UserError(
-                        "there is no voice to mute: start the session with --microphone"
+                        "there is no voice to mute: start the session with --microphone, or turn on the page's microphone"
                     )
                 case _:
                     self._scene.apply(action, time.monotonic())
@@ -258,7 +264,7 @@ class LiveSession:
         return {
             **self._scene.state(now, self._keys),
             "voice": None
-            if voice is None
+            if voice is None or not voice.on
             else {
                 "name": voice.name,
                 "problem": voice.problem,

@@ -43,6 +43,11 @@ class SoundSource(Protocol):
         ...
 
     @property
+    def on(self) -> bool:
+        """Whether it is switched on; only a browser's microphone is ever off."""
+        ...
+
+    @property
     def problem(self) -> str:
         """Why nothing comes just now; empty while all is well."""
         ...

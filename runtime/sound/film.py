@@ -58,6 +58,11 @@ class FilmSound:
         """True."""
         return True
 
+    @property
+    def on(self) -> bool:
+        """True."""
+        return True
+
     def start(self, take: Take) -> None:
         """Begin to play with the pictures."""
         self._take = take

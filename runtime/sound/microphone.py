@@ -114,6 +114,11 @@ class MicrophoneSource:
         """False: its clock is its own."""
         return False
 
+    @property
+    def on(self) -> bool:
+        """True."""
+        return True
+
     def start(self, take: Take) -> None:
         """Begin to record."""
         self._take = take

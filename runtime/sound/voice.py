@@ -19,6 +19,7 @@ _SECONDS = BLOCK / RATE
 _ROOM = 0.01  # seconds between the coming of sound and its going on, for threads that wake late
 _UNKNOWN_SECONDS = 3.0  # for which the picture's latency is waited for ...
 _USUAL_LATENCY = 0.06  # ... and what is taken then, seconds: there may be no camera
+_OFF = 0.05  # seconds between looks while the source is switched off
 _SLEPT = 1.0  # seconds that the thread may be late before it takes up the present
 
 Hear = Callable[[VoiceBlock], None]
@@ -53,6 +54,11 @@ class Voice:
     def name(self) -> str:
         """Of the source."""
         return self._source.name
+
+    @property
+    def on(self) -> bool:
+        """Whether the source is switched on."""
+        return self._source.on
 
     @property
     def problem(self) -> str:
@@ -95,6 +101,10 @@ class Voice:
                 continue
             if self._ended.wait(max(0.0, -late)):
                 return
+            if not self._source.on:
+                self.level = 0.0
+                self._ended.wait(_OFF)
+                continue
             # sound must have come before it can go on: where pictures are quicker than that, it is later
             latency = self._latency() or (
                 None if self.delay == 0 and moment < began + _UNKNOWN_SECONDS else _USUAL_LATENCY

@@ -13,8 +13,9 @@ import aioice.ice
 import aiortc.rtcrtpreceiver
 import av
 from aioice.candidate import Candidate
-from aiortc import RTCIceTransport, RTCPeerConnection, RTCRtpSender
+from aiortc import RTCIceTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.codecs.base import Decoder
+from aiortc.rtp import RtcpSrPacket
 from av.codec.context import CodecContext
 from av.frame import Frame
 
@@ -27,6 +28,7 @@ _LOOPBACK = "127.0.0.1"
 _RECEIVE = "datagram_received"
 _VIDEO_TIME_BASE = Fraction(1, 90_000)  # RTP's clock for video
 _CONNECT = "_RTCPeerConnection__connect"
+_TIMESTAMPS_OF_RECEIVER = "_RTCRtpReceiver__timestamp_mapper"
 _GET_DECODER = "get_decoder"  # as aiortc's receivers look it up, in their module
 
 
@@ -107,6 +109,29 @@ class _LimitedDecoder(Decoder):
                 "pictures of more than %d pixels are not taken from a browser", MAX_PICTURE_PIXELS
             )
         return cast("list[Frame]", small)
+
+
+def on_sender_report(receiver: RTCRtpReceiver, callback: Callable[[RtcpSrPacket], None]) -> None:
+    """Call back for each sender report (RTCP SR); before the first packet.
+
+    aiortc keeps no RTP timestamp of them. Raises AttributeError where this aiortc has no such method.
+    """
+    stock: Callable[[Any], Awaitable[None]] = receiver._handle_rtcp_packet  # pyright: ignore[reportPrivateUsage]
+
+    async def handle(packet: Any) -> None:
+        if isinstance(packet, RtcpSrPacket):
+            callback(packet)
+        await stock(packet)
+
+    receiver._handle_rtcp_packet = handle  # pyright: ignore[reportPrivateUsage]
+
+
+def rtp_origin(receiver: RTCRtpReceiver) -> int | None:
+    """The RTP timestamp from which aiortc counts the `pts` of frames; None before the first one.
+
+    Raises AttributeError where this aiortc keeps it elsewhere.
+    """
+    return getattr(receiver, _TIMESTAMPS_OF_RECEIVER)._origin
 
 
 def track_connecting(connection: RTCPeerConnection) -> set[asyncio.Task[None]]:

@@ -199,7 +199,8 @@ class _Routes:
         offer = parse_offer(
             await read_body(request, "application/sdp", MAX_SDP_BYTES), local_peer=self._local
         )
-        peer_id, answer = await self._publisher.publish(offer)
+        with_sound = request.query.get("sound") == "on"
+        peer_id, answer = await self._publisher.publish(offer, with_sound=with_sound)
         return _answer(f"/whip/{peer_id}", answer)
 
     async def stop_publishing(self, request: web.Request) -> web.Response:

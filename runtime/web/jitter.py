@@ -11,6 +11,7 @@ from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
 
 _BUFFER_OF_RECEIVER = "_RTCRtpReceiver__jitter_buffer"
+_LATE = 1  # packets of sound that may come before one that was sent earlier, before that one counts as lost
 
 
 class MarkerJitterBuffer(JitterBuffer):
@@ -44,6 +45,36 @@ class MarkerJitterBuffer(JitterBuffer):
         return (
             None if self._origin is None else self._packets[(self._origin + offset) % self.capacity]
         )
+
+
+class PacketJitterBuffer(JitterBuffer):
+    """For sound, of which each packet is a frame: handed on as it comes, and put back into order where it comes late.
+
+    aiortc's own holds 80 ms back, which is more than the picture is late; who plays the sound has a buffer of its own.
+    """
+
+    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
+        if self._at(0) is None and any(self._at(k) for k in range(_LATE + 1, self.capacity)):
+            self.remove(next(k for k in range(self.capacity) if self._at(k)))  # it is lost
+        packet = self._at(0)
+        if packet is None:
+            return None
+        self.remove(1)
+        return JitterFrame(data=_payload(packet), timestamp=packet.timestamp)
+
+    def _at(self, offset: int) -> RtpPacket | None:
+        return (
+            None if self._origin is None else self._packets[(self._origin + offset) % self.capacity]
+        )
+
+
+def deliver_packets_at_once(receiver: RTCRtpReceiver) -> None:
+    """Give this receiver of sound the buffer above; before the first packet.
+
+    Raises AttributeError where this aiortc keeps its buffer elsewhere.
+    """
+    stock: JitterBuffer = getattr(receiver, _BUFFER_OF_RECEIVER)
+    setattr(receiver, _BUFFER_OF_RECEIVER, PacketJitterBuffer(capacity=stock.capacity))
 
 
 def deliver_frames_at_once(receiver: RTCRtpReceiver) -> None:

@@ -34,11 +34,19 @@ class Offer:
     @property
     def takes_sound(self) -> bool:
         """Whether it has a section for sound that would be received."""
+        return self._has_sound("sendonly")
+
+    @property
+    def sends_sound(self) -> bool:
+        """Whether it has a section for sound that could be sent."""
+        return self._has_sound("recvonly")
+
+    def _has_sound(self, other_way: str) -> bool:
         section = re.search(r"^m=audio .*?(?=^m=|\Z)", self.sdp, re.MULTILINE | re.DOTALL)
         return (
             section is not None
             and " opus/48000" in section[0]
-            and not re.search(r"^a=(inactive|sendonly)\b", section[0], re.MULTILINE)
+            and not re.search(rf"^a=(inactive|{other_way})\b", section[0], re.MULTILINE)
         )
 
     def codec_obstacle(self, name: Literal["VP8", "H264"]) -> str:

@@ -19,6 +19,7 @@ from perse_live.errors import UserError
 from perse_live.threads import name_this_thread
 from runtime.live.clock import StageClock
 from runtime.live.control import Control
+from runtime.sound.browser import BrowserMicrophone
 from runtime.sound.voice import Voice
 from runtime.sources.browser import BrowserCamera
 from runtime.studio.studio import Studio
@@ -80,14 +81,16 @@ class WebServer:
         config: WebConfig | None = None,
         *,
         camera: BrowserCamera | None = None,
+        microphone: BrowserMicrophone | None = None,
         voice: Voice | None = None,
         limits: ConnectionLimits | None = None,
         studio: Studio | None = None,
         sharing: Sharing | None = None,
     ) -> None:
-        """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may; voice: for viewers
-        who want sound; limits: of connections, None for the usual ones; studio: behind the page, None where there is none;
-        sharing: hands the avatar to viewers, who draw by themselves, None: it stays here.
+        """encode_clock: measures the encoder; camera: filled by whoever publishes, None where nobody may; microphone: filled with
+        it, None where no sound is taken; voice: for viewers who want sound; limits: of connections, None for the usual ones;
+        studio: behind the page, None where there is none; sharing: hands the avatar to viewers, who draw by themselves, None: it
+        stays here.
 
         Raises UserError for a setting that cannot be used.
         """
@@ -97,7 +100,7 @@ class WebServer:
             camera,
             studio,
         )
-        self._voice, self._sharing = voice, sharing
+        self._microphone, self._voice, self._sharing = microphone, voice, sharing
         self._config = config = config or WebConfig()
         self._limits = limits or default_limits()
         if not 0 <= config.port <= 65535:
@@ -209,7 +212,14 @@ class WebServer:
         )
         publisher = None
         if self._camera is not None:
-            publisher = Publisher(self._camera, ice_servers=self._ice_servers, loopback=self._local)
+            publisher = Publisher(
+                self._camera,
+                self._microphone,
+                ice_servers=self._ice_servers,
+                loopback=self._local,
+            )
+        if self._microphone is not None:
+            self._microphone.when_on(viewers.renew_for_sound)  # called in this loop
         drawing, shared = None, None
         if self._sharing is not None:
             motion = SharedMotion(self._control, self._sharing)

@@ -76,6 +76,7 @@ class Viewers:
         self._ice_servers, self._most, self._loopback = ice_servers, most, loopback
         self._tracks: dict[Peer, PacketTrack] = {}
         self._voices: dict[Peer, VoiceTrack] = {}
+        self._without_sound: set[Peer] = set()
         self._controlling: set[Peer] = set()
         self._watching_only: set[Peer] = set()
 
@@ -112,10 +113,17 @@ class Viewers:
         on_keyframe_request(transceiver.sender, self._encoder.request_keyframe)
         peer.connection.on("datachannel", partial(self._open_channel, peer))
         heard = None
-        if self._voice is not None and offer.takes_sound:
+        if offer.takes_sound and self._voice is not None and not self._voice.on:
+            self._without_sound.add(peer)  # pictures need not wait for a sound that nobody sends
+        elif offer.takes_sound and self._voice is not None:
             voice = self._voices[peer] = self._voice.track()
             heard = peer.connection.addTransceiver(voice, direction="sendonly")
         return peer.id, await peer.answer(offer, transceiver, sound=heard, loopback=self._loopback)
+
+    def renew_for_sound(self) -> None:
+        """End the connections of who would take sound and has none, now that there is some; pages connect again by themselves."""
+        for peer in list(self._without_sound):
+            peer.end()
 
     async def end(self, peer_id: str) -> bool:
         """End a viewer's connection; False where there is none of that id."""
@@ -133,6 +141,7 @@ class Viewers:
         self._tracks.pop(peer).stop()
         if peer in self._voices:
             self._voices.pop(peer).stop()
+        self._without_sound.discard(peer)
         self._controlling.discard(peer)
         self._watching_only.discard(peer)
 

@@ -37,6 +37,11 @@ class SharedVoice:
         self._end: Callable[[], None] | None = None
         self._encoder: AudioCodecContext | None = None  # the voice thread's
 
+    @property
+    def on(self) -> bool:
+        """Whether there is anything to hear."""
+        return self._voice.on
+
     def track(self) -> VoiceTrack:
         """A new viewer's track."""
         return VoiceTrack(self)

@@ -18,6 +18,7 @@ from voices import tone, voice_of
 from perse_live.arrays import UInt8Array
 from runtime.live.actions import Recalibrate, SetAttribute, SetBadge, SetGain
 from runtime.live.clock import StageClock
+from runtime.sound.browser import BrowserMicrophone
 from runtime.sound.voice import Voice
 from runtime.sources.browser import BrowserCamera
 from runtime.sources.contract import SourceLost
@@ -104,8 +105,11 @@ def _served(
     config: WebConfig,
     camera: BrowserCamera | None = None,
     voice: Voice | None = None,
+    microphone: BrowserMicrophone | None = None,
 ) -> Generator[str, None, None]:
-    server = WebServer(session, StageClock(), config, camera=camera, voice=voice)
+    server = WebServer(
+        session, StageClock(), config, camera=camera, microphone=microphone, voice=voice
+    )
     try:
         yield server.start()
     finally:
@@ -561,6 +565,66 @@ def test_the_voice_is_heard_after_a_click_and_muted_by_key(
         page.keyboard.press("v")
         _until(lambda: page.get_attribute("#mute", "aria-pressed") == "true")
         assert session.facts.voice["muted"] is True
+
+
+def test_the_browsers_microphone_is_sent_once_its_button_is_pressed(
+    open_page: Callable[..., Any], session: PortraitSession
+) -> None:
+    """Chromium's stand-in for a microphone beeps."""
+    session.facts.source_kind = "browser"
+    camera, microphone = BrowserCamera(), BrowserMicrophone()
+    loudest = [0.0]
+    microphone.start(
+        lambda samples, _: loudest.append(max(loudest[-1], float(np.abs(samples).max())))
+    )
+    with _served(session, WebConfig(port=0), camera, microphone=microphone) as address:
+        page = open_page(address)
+        asked = """(() => {
+            const stock = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+            window.asked = [];
+            navigator.mediaDevices.getUserMedia = (wish) => { asked.push(Boolean(wish.audio)); return stock(wish); };
+        })()"""
+        page.evaluate(asked)
+        button = page.locator("#microphone")
+        assert button.is_hidden(), "without a camera nobody speaks"
+        page.locator("#camera-dock").click()
+        if page.get_by_role("dialog").is_visible():
+            page.get_by_role("button", name="Continue").click()
+        page.wait_for_selector("#camera-dock[aria-pressed=true]")
+        button.wait_for()
+        _read(camera)
+        assert page.evaluate("asked") == [False] and not microphone.on
+        button.click()
+        _until(lambda: button.get_attribute("aria-pressed") == "true")
+        _until(lambda: loudest[-1] > 0.05)
+        button.click()
+        _until(lambda: button.get_attribute("aria-pressed") == "false")
+        _until(lambda: not microphone.on)
+        button.click()
+        _until(lambda: microphone.on)
+        page.locator("#camera-dock").click()  # with the camera the microphone goes off
+        _until(lambda: not microphone.on)
+        button.wait_for(state="hidden")
+
+
+def test_why_the_microphone_is_silent_is_shown(
+    open_page: Callable[..., Any], url: str, session: PortraitSession
+) -> None:
+    said = "microphone USB gives no sound: plug it in again"
+    voice: dict[str, object] = {
+        "name": "microphone USB",
+        "problem": "",
+        "muted": False,
+        "level": 0.1,
+        "delay_ms": 70,
+    }
+    session.facts.voice = voice
+    page = open_page(url)
+    assert page.locator("#problem-banner").is_hidden()
+    session.facts.voice = {**voice, "problem": said}
+    page.locator("#problem-banner").get_by_text("gives no sound: plug it in again").wait_for()
+    session.facts.voice = voice
+    page.locator("#problem-banner").wait_for(state="hidden")
 
 
 def test_without_a_voice_there_is_nothing_to_listen_to(

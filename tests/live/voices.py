@@ -30,7 +30,7 @@ def claps(times: FloatArray) -> Float32Array:
 class Playing:
     """A source that plays a signal by the system's clock."""
 
-    exact, name, problem = True, "a signal", ""
+    exact, on, name, problem = True, True, "a signal", ""
 
     def __init__(self, signal: Callable[[FloatArray], Float32Array]) -> None:
         self._signal, self._ended = signal, threading.Event()

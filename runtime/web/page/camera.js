@@ -15,8 +15,10 @@ import { publish } from "./whip.js";
 export function createCamera(api, onStatus, isServerAlive) {
   /** @type {MediaStreamTrack | null} */
   let track = null;
-  /** @type {{stop: () => void} | null} */
+  /** @type {ReturnType<typeof publish> | null} */
   let publication = null;
+  /** @type {MediaStreamTrack | null} */
+  let voice = null;
   let turn = 0; // counts starts and stops, so that a late answer to an old start is not taken for the new one's
 
   function release() {
@@ -71,6 +73,13 @@ export function createCamera(api, onStatus, isServerAlive) {
         }
         wasOn = phase.name === "live";
       });
+      publication.speak(voice);
+    },
+
+    /** @param {MediaStreamTrack | null} track the microphone's, sent along with the pictures; null: nothing is heard */
+    speak: (track) => {
+      voice = track;
+      publication?.speak(track);
     },
 
     stop: () => {

@@ -17,6 +17,7 @@ import { mountKeySheet } from "./keysheet.js";
 import { translatePage } from "./language.js";
 import { createLink } from "./link.js";
 import { showPicture } from "./picture.js";
+import { mountMicrophone } from "./microphone.js";
 import { mountRecordings } from "./recordings.js";
 import { mountSource } from "./source.js";
 import { mountOutputs, mountStage } from "./stage.js";
@@ -103,7 +104,7 @@ mountBadge({
   dialog: dialog("badge-dialog"), form: byId("badge-form", HTMLFormElement),
   reason: byId("badge-reason", HTMLInputElement), cancel: button("badge-cancel"),
 }, store, send);
-const releaseCamera = mountSource({
+const camera = mountSource({
   name: part("source-name"), kind: part("source-kind"), problem: part("source-problem"),
   face: part("face"), faceText: part("face-text"),
   chooser: part("chooser"), choice: byId("camera-choice", HTMLSelectElement), toggle: button("camera-toggle"),
@@ -111,6 +112,7 @@ const releaseCamera = mountSource({
   dialog: dialog("permission"), proceed: button("permission-proceed"), cancel: button("permission-cancel"),
   whose: part("permission-whose"),
 }, api, store, isAlive);
+mountMicrophone(button("microphone"), camera.speak, store, say);
 mountNotices(store, say);
 
 const flipFullscreen = mountWindows({ frame, video, pip: button("pip"), fullscreen: button("fullscreen") }, store, say);
@@ -140,6 +142,6 @@ store.subscribe(({ state }) => {
     output: part("output"), moreLooks: part("more-looks"), toasts: part("toasts"),
     stageToasts: /** @type {HTMLElement} */ (part("toasts").parentElement),
   }, watchNow);
-  mountSourceChoice(shell, store, part("motion-source"), releaseCamera);
+  mountSourceChoice(shell, store, part("motion-source"), camera.stop);
   mountOwnBackgrounds(part("background-tools"), part("backgrounds"), shell.studio, store, send, say);
 });

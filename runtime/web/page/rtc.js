@@ -7,7 +7,7 @@ const DISCONNECTED_GRACE = 2500; // Wi-Fi may come back
 /**
  * Offer a prepared connection in one go (no trickle) and take the answer.
  *
- * @param {RTCPeerConnection} peer @param {import("./api.js").Api} api @param {"/whep" | "/whip" | "/shared/rtc"} path
+ * @param {RTCPeerConnection} peer @param {import("./api.js").Api} api @param {"/whep" | "/whip?sound=on" | "/shared/rtc"} path
  * @returns {Promise<string>} where the connection can be ended
  */
 export async function negotiate(peer, api, path) {

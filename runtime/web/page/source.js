@@ -29,7 +29,7 @@ const REMEMBERED = "perse-live.camera";
  *   dialog: HTMLDialogElement, proceed: HTMLButtonElement, cancel: HTMLButtonElement, whose: HTMLElement,
  * }} places
  * @param {import("./api.js").Api} api @param {import("./store.js").Store} store @param {() => boolean} isServerAlive
- * @returns {() => void} turns this browser's camera off
+ * @returns {ReturnType<typeof createCamera>}
  */
 export function mountSource(places, api, store, isServerAlive) {
   const { choice, toggle, dock, inviteButton, dialog, proceed, cancel } = places;
@@ -86,20 +86,22 @@ export function mountSource(places, api, store, isServerAlive) {
     places.face.hidden = source.kind === "none";
     showInvite(places, ours ? phase : "on", message);
   });
-  return () => camera.stop();
+  return camera;
 }
 
 /** @param {import("./store.js").Knowledge} known */
 const isCameraOn = ({ camera }) => camera.phase !== "off" && camera.phase !== "failed";
 
 /**
- * What is wrong with the source; that a camera sends nothing is not wrong while it is off.
+ * What is wrong with the source or the microphone; that a camera sends nothing is not wrong while it is off.
  *
  * @param {import("./store.js").Knowledge} known @returns {string} "" while all is well
  */
 export function problemOf(known) {
   const { state } = known;
-  return !state || (state.source.kind === "browser" && !isCameraOn(known)) ? "" : state.source.problem;
+  if (!state) return "";
+  const problem = state.source.kind === "browser" && !isCameraOn(known) ? "" : state.source.problem;
+  return problem || (state.voice?.problem ?? "");
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Publishing the browser's camera, for the tracker's eyes only. */
+/** Publishing the browser's camera, for the tracker's eyes only, and its microphone, once there is one to publish. */
 
 import { keepTrying } from "./retry.js";
 import { negotiate, untilBroken } from "./rtc.js";
@@ -12,7 +12,11 @@ const MAX_BITRATE = 1_500_000; // the tracker looks at 640x480; more would only 
  * @param {(phase: import("./retry.js").Phase) => void} onPhase
  */
 export function publish(api, track, onPhase) {
-  return keepTrying(async (signal, onLive) => {
+  /** @type {MediaStreamTrack | null} */
+  let voice = null;
+  /** @type {RTCRtpSender | null} */
+  let voiceSender = null;
+  const publication = keepTrying(async (signal, onLive) => {
     const peer = new RTCPeerConnection({ iceServers: [] });
     let resource = "";
     let lived = false;
@@ -27,7 +31,9 @@ export function publish(api, track, onPhase) {
         direction: "sendonly",
         sendEncodings: [{ maxBitrate: MAX_BITRATE, maxFramerate: 30 }],
       });
-      resource = await negotiate(peer, api, "/whip");
+      voiceSender = peer.addTransceiver("audio", { direction: "sendonly" }).sender; // without a track it sends nothing
+      void voiceSender.replaceTrack(voice);
+      resource = await negotiate(peer, api, "/whip?sound=on");
       await preferMotion(sender);
       return await untilBroken(peer, signal, begin);
     } finally {
@@ -37,6 +43,14 @@ export function publish(api, track, onPhase) {
       void told.then(() => peer.close());
     }
   }, onPhase);
+  return {
+    ...publication,
+    /** @param {MediaStreamTrack | null} next what is heard from here on; needs no new connection */
+    speak: (next) => {
+      voice = next;
+      void voiceSender?.replaceTrack(next).catch(() => {}); // a connection that has just ended: the next one takes it
+    },
+  };
 }
 
 /** A face that moves late is worse than one that is blurred. @param {RTCRtpSender} sender */
