@@ -376,11 +376,7 @@ class Studio:
 
         Raises UserError where the photo is gone, the name cannot be, or nothing can be written.
         """
-        self._check_space()
-        if not self.library.writable:
-            raise UserError(
-                f"the library {self.library.folder} may not be written to: start with --library and another folder"
-            )
+        self._check_library()
         name, photo = clean_name(wish.name), self.photos.get(wish.photo)
         if len(wish.extras) > _MOST_EXTRAS:
             raise UserError(f"at most {_MOST_EXTRAS} further pictures are taken")
@@ -433,7 +429,7 @@ class Studio:
     def add_looks(self, entry_id: str, names: Sequence[str]) -> str:
         """Queue the learning of built-in looks. Returns the job's id."""
         self._check_looks(names)
-        self._check_space()
+        self._check_library()
         entry = self.library.get(entry_id)
         if not names:
             raise UserError("no look is named")
@@ -465,6 +461,7 @@ class Studio:
 
     def add_look_from_photo(self, entry_id: str, photo_id: str, part: str, name: str) -> str:
         """Queue the learning of a look from another person's photo, who has agreed. Returns the job's id."""
+        self._check_library()
         entry, photo = self.library.get(entry_id), self.photos.get(photo_id)
         if part not in BUILDER_PARTS:
             raise UserError(f"unknown part {part[:20]!r}: give one of {', '.join(BUILDER_PARTS)}")
@@ -519,6 +516,7 @@ class Studio:
             raise UserError("the seed is a whole number from 0")
         if problem := self._text_problem():
             raise UserError(_TEXT_PROBLEMS[problem])
+        self._check_library()
 
         def command() -> list[str]:
             return [
@@ -607,8 +605,12 @@ class Studio:
         )
         return self.jobs.add(task).id
 
-    def _check_space(self) -> None:
-        """Raises UserError where the disk is so full that an avatar would fail after all the work on it."""
+    def _check_library(self) -> None:
+        """Raises UserError where an avatar could not be written after all the work on it: no right to, or a full disk."""
+        if not self.library.writable:
+            raise UserError(
+                f"the library {self.library.folder} may not be written to: start with --library and another folder"
+            )
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self.library.folder).free
             if free < _LEAST_FREE:

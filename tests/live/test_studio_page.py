@@ -193,6 +193,9 @@ def test_views_fit_into_a_window_in_german(
         page.evaluate("(view) => { location.hash = `view=${view}`; }", view)
         page.get_by_role("heading", name=heading).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+        wide = page.evaluate("""() => { const jobs = document.querySelector("#jobs"), before = jobs.hidden;
+            jobs.hidden = false; const width = document.documentElement.scrollWidth; jobs.hidden = before; return width; }""")
+        assert wide <= width, f"{view}, while a job runs"
         assert serious(page) == [], view
         small = page.evaluate("""[...document.querySelectorAll("#studio button, #studio select, #studio .tick")]
             .filter((control) => control.checkVisibility() && !control.matches(".crop-frame *"))
