@@ -76,7 +76,7 @@ def check_replaced_folder(
     `overwrite` is false.
     """
     for one in inputs:
-        if folder.resolve() in one.resolve().parents:
+        if _real(folder) in _real(one).parents:
             raise UserError(
                 f"cannot replace {folder}: the input {one} is in it: choose another output"
             )
@@ -184,7 +184,12 @@ def _same_file(one: Path, other: Path) -> bool:
     try:
         return os.path.samefile(one, other)
     except OSError:
-        return one.resolve() == other.resolve()
+        return _real(one) == _real(other)
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads. Unlike `Path.resolve` until Python 3.12 this does not raise RuntimeError for a link to itself."""
+    return Path(os.path.realpath(path))
 
 
 def _try_to_write(folder: Path, target: Path) -> None:

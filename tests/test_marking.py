@@ -84,6 +84,16 @@ def test_a_manifest_is_read_back_and_the_film_is_the_same(tmp_path: Path, suffix
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_film_whose_name_is_no_unicode_is_marked(tmp_path: Path, suffix: str) -> None:
+    path = film(tmp_path / f"b\udcff{suffix}")
+    if mark_film(path, MARK) is None:
+        assert manifest(path)[0] == "Valid"
+    else:
+        assert read_side_file(path)["film"] == f"b?{suffix}"
+
+
 def test_a_film_that_was_changed_afterwards_is_found_out(tmp_path: Path) -> None:
     path = film(tmp_path / "out.mp4")
     mark_film(path, MARK)

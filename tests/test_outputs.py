@@ -516,3 +516,13 @@ def test_a_playlist_under_a_films_name_fetches_nothing(tmp_path: Path, playlist:
                 open_film(tmp_path / f"film{suffix}")
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_to_itself_is_one_line(tmp_path: Path) -> None:
+    loop, other = tmp_path / "loop.mp4", tmp_path / "out.mp4"
+    loop.symlink_to(loop)
+    with pytest.raises(UserError, match=r"loop\.mp4"):
+        check_outputs([loop], inputs=[other])
+    check_outputs([other], inputs=[loop])
+    check_replaced_folder(tmp_path / "none", (), inputs=[loop])

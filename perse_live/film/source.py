@@ -72,8 +72,13 @@ def open_container(path: Path) -> InputContainer:
     Texts in it need not be UTF-8. Raises av.error.FFmpegError and OSError.
     """
     return av.open(
-        f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        file_url(path), "r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
     )
+
+
+def file_url(path: Path) -> str:
+    """A file's name as FFmpeg takes it: without the prefix, "call 12:30.mp4" would name a protocol."""
+    return f"file:{path}"
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from perse_live.files import CREATOR, atomic_output, write_error
 from perse_live.film.coding import Matrix, add_video_stream, coded, coded_i420, even_size, padded
 from perse_live.film.reader import Film
 from perse_live.film.sound import Sound, open_sound
+from perse_live.film.source import file_url
 
 _TICKS_PER_SECOND = 10_000  # at least; fine enough for films of uneven rate
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -201,7 +202,7 @@ def film_writer(
         kind = _FORMATS[path.suffix.lower()]
         options = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
         with _errors_named(path):
-            container = av.open(str(temporary), "w", format=kind, options=options)
+            container = av.open(file_url(temporary), "w", format=kind, options=options)
         stack.callback(
             _close_quietly, container
         )  # a second close is harmless; an abandoned one must not hide the first error

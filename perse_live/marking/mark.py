@@ -78,7 +78,7 @@ def mark_film(film: Path, mark: Mark, *, overwrite: bool = False) -> Path | None
     except OSError as error:
         raise _not_marked(film, str(error)) from error
     claim = json.dumps(
-        _manifest(film, mark) | {"film": film.name, "sha256": digest}, sort_keys=True
+        _manifest(film, mark) | {"film": _title(film), "sha256": digest}, sort_keys=True
     )
     credential = signing_credential()
     signed = {
@@ -126,6 +126,11 @@ def read_side_file(film: Path) -> dict[str, Any]:
     return claim
 
 
+def _title(film: Path) -> str:
+    """A film's name as Unicode text, which file systems do not promise."""
+    return film.name.encode("utf-8", "replace").decode()
+
+
 def _manifest(film: Path, mark: Mark) -> dict[str, Any]:
     """As c2pa-python takes it (C2PA 2.1, 18.13: actions)."""
     generator = {"name": "perse-live", "version": version("perse-live")}
@@ -138,7 +143,7 @@ def _manifest(film: Path, mark: Mark) -> dict[str, Any]:
     statement = {"statement": _STATEMENT, "avatars": [dict(one) for one in mark.avatars]}
     return {
         "claim_generator_info": [generator],
-        "title": film.name,
+        "title": _title(film),
         "assertions": [
             {"label": "c2pa.actions", "data": {"actions": [created]}},
             {"label": STATEMENT_LABEL, "data": statement},

@@ -26,7 +26,7 @@ from perse_live.errors import UserError
 from perse_live.files import CREATOR, write_error
 from perse_live.film.boxes import boxes
 from perse_live.film.coding import Matrix, add_video_stream, coded_i420
-from perse_live.film.source import open_container
+from perse_live.film.source import file_url, open_container
 from perse_live.outputs import free_name
 from runtime.live.frames import DrawnFrame
 from runtime.sinks.fit import fitted_i420
@@ -276,7 +276,7 @@ def _open_container(path: Path) -> OutputContainer:
     }  # hand every fragment to the system at once: it outlives this process there
     if path.suffix.lower() != ".mkv":
         options["movflags"] = "hybrid_fragmented+frag_keyframe"
-    return av.open(str(path), "w", options=options)
+    return av.open(file_url(path), "w", options=options)
 
 
 def claim_unfinished(path: Path) -> Path:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -79,6 +80,17 @@ def test_count_size_rate_and_pictures_come_back(
     for frame in frames:
         assert frame.image.dtype == np.uint8
         assert mean_error(frame.image, picture(frame.index)) < 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+@pytest.mark.parametrize("name", ["call 12:30.mp4", "http:a.mkv", "concat:a|b.mp4", "a%03d.mov"])
+def test_names_that_ffmpeg_would_take_for_protocols_are_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path(name))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(list(open_film(Path(name)).frames())) == 12
 
 
 def test_the_declared_count_is_the_true_one(tmp_path: Path) -> None:

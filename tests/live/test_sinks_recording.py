@@ -158,6 +158,17 @@ def test_nothing_under_the_name_until_it_is_finished(tmp_path: Path) -> None:
     assert len(read_back(path)[0]) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_name_that_ffmpeg_would_take_for_a_protocol_is_a_file(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(f"call 12:30{suffix}")
+    record(path, [0.0, 0.1])
+    assert len(read_back(tmp_path / path)[0]) == 2
+
+
 def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
     sink = RecordingSink(tmp_path / "me.mp4", fps=30)
     sink.close()
