@@ -120,30 +120,30 @@ def _replace(temporary: Path, target: Path) -> None:
 
 @contextmanager
 def atomic_folder(target: Path) -> Generator[Path, None, None]:
-    """Lend an empty folder beside `target` to write to; it takes the target's place only when the block ends well.
+    """Lend an empty folder next to `target` to write to; it takes the target's place only when the block ends well.
 
     target: the folder to make or to replace; whether it may be replaced is for the caller to know. Folders above it are made.
     On any exception the temporary folder is removed and an earlier one stays as it was; what was killed is swept as by
     `atomic_output`. Raises UserError when the folder cannot be written or the disk fills up while the block writes.
     """
     mark = secrets.token_hex(_MARK_BYTES)
-    beside, before = (
+    staging, before = (
         target.with_name(f".{target.name[:40]}.{mark}.{kind}") for kind in ("part", "old")
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target.parent)
-        beside.mkdir()
-        yield beside
+        staging.mkdir()
+        yield staging
         if target.exists():
             target.rename(before)
-        beside.rename(target)
+        staging.rename(target)
     except OSError as error:
         if before.exists() and not target.exists():
             before.rename(target)
         raise write_error(target, error) from error
     finally:
-        for left in (beside, before):
+        for left in (staging, before):
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -47,10 +47,10 @@ def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
     What changes only a part of the face is seen from nearer.
     attributes: some of the avatar's own. Returns (H, W, 3) RGB, 1684 pixels wide, 308 high for each attribute.
     """
-    resting, front, aside = expression(), facing_pose(avatar), facing_pose(avatar, yaw=30)
+    resting, front, turned_pose = expression(), facing_pose(avatar), facing_pose(avatar, yaw=30)
     coming = [Tile(caption, acting(avatar, resting, front)) for caption, _ in _WEIGHTS]
     turned, talking = (
-        Tile("turned 30°", acting(avatar, resting, aside)),
+        Tile("turned 30°", acting(avatar, resting, turned_pose)),
         Tile("talking", acting(avatar, _TALKING, front)),
     )
     sheet = Sheet(len(coming) + 2, _TILE, len(attributes) * (HEADING + row_height(_TILE)))
@@ -69,7 +69,7 @@ def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
         heights, above = _PART_OF_FACE.get(one.slot, _WHOLE_HEAD)
         before, beside = (
             TilePainter(avatar, close_up(avatar, pose, heights, above=above), sheet)
-            for pose in (front, aside)
+            for pose in (front, turned_pose)
         )
         for column, (tile, (_, weight)) in enumerate(zip(coming, _WEIGHTS, strict=True)):
             before.set_avatar(with_attributes(avatar, avatar.attributes, {one.name: weight}))

@@ -358,15 +358,15 @@ class StrangerTracker:
         camera: Camera | None = None,
         calibration: Calibration | None = None,
         config: TrackerConfig = TrackerConfig(),
-        aside: Executor | None = None,
+        executor: Executor | None = None,
     ) -> None:
         """Prepare; loads nothing.
 
         rest: where the avatar is while the driver rests; camera: that of the pictures, None for `Camera.for_image` of each
-        picture's size; calibration: as from `calibrate`, where the film is known beforehand; aside: computes the neutral face (a
+        picture's size; calibration: as from `calibrate`, of a film known beforehand; executor: computes the neutral face (a
         few tenths of a second) while the provisional one goes on, None: at once, so that the same frames give the same motion.
         """
-        self._aside = aside
+        self._executor = executor
         self._awaited: Future[Calibration] | None = None
         self._rest, self._model, self._camera, self._config = rest, model, camera, config
         self._follower, self._smoother = _Follower(model, config), _Smoother(config.smoothing)
@@ -441,11 +441,11 @@ class StrangerTracker:
             or len(self._seen) >= self._config.calibration_patience
         ):
             pairs = list(zip(self._seen, self._fits, strict=True))
-            if self._aside is None:
+            if self._executor is None:
                 done: Future[Calibration] = Future()
                 done.set_result(_calibrate(pairs, self._model, self._camera, self._config))
                 return self._accept(done)
-            self._awaited = self._aside.submit(
+            self._awaited = self._executor.submit(
                 _calibrate, pairs, self._model, self._camera, self._config
             )
         return _neutral_of(self._fits, self._average)

@@ -223,10 +223,10 @@ def _tensors(infos: Sequence[TensorInfo]) -> dict[str, Tensor]:
 
 
 def _write(made: EngineFolder, contents: Sequence[tuple[GraphFile, bytes]]) -> None:
-    with atomic_folder(made.path) as beside:
+    with atomic_folder(made.path) as staging:
         for file, content in contents:
-            write_bytes(beside / file.file, content)
-        write_bytes(beside / MANIFEST, manifest_text(made).encode())
+            write_bytes(staging / file.file, content)
+        write_bytes(staging / MANIFEST, manifest_text(made).encode())
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -46,11 +46,11 @@ def write_bundle(
             f"{target}: is there, and not of this kind: move it away, or choose another -o"
         )
     manifest, content = bundle_of(avatar, attributes=attributes)
-    with atomic_folder(target) as beside:
-        write_bytes(beside / _MANIFEST, manifest)
-        write_bytes(beside / _ARRAYS, content)
+    with atomic_folder(target) as staging:
+        write_bytes(staging / _MANIFEST, manifest)
+        write_bytes(staging / _ARRAYS, content)
         for file in _VIEWER:
-            write_bytes(beside / file, (_VIEWER_FOLDER / file).read_bytes())
+            write_bytes(staging / file, (_VIEWER_FOLDER / file).read_bytes())
     return target
 
 

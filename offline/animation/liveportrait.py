@@ -24,7 +24,7 @@ import numpy as np
 from offline.animation.contract import Moment
 from offline.editing.contract import EditedPortrait, View
 from offline.editing.donor import Progress
-from offline.editing.look_pictures import Easel
+from offline.editing.look_pictures import LookRenderer
 from offline.training.contract import TrainingFrame
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
 from perse_live.avatar import Avatar, neutral_landmarks
@@ -201,8 +201,8 @@ def animate_by_liveportrait(
     crop = face_crop(avatar, view)
     source = warped_crop(edited.rgb, crop)
     features, still = networks.features(source), networks.keypoints(source)
-    plain = Easel(avatar, view.camera)
-    look = Easel(avatar, view.camera, edited.teacher.look)
+    plain = LookRenderer(avatar, view.camera)
+    look = LookRenderer(avatar, view.camera, edited.teacher.look)
     grey = (0.5, 0.5, 0.5)
 
     def driver(moment: View) -> Keypoints:

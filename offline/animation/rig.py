@@ -9,7 +9,7 @@ import numpy as np
 from offline.animation.contract import Moment
 from offline.editing.contract import EditedPortrait, View
 from offline.editing.donor import Progress
-from offline.editing.look_pictures import Easel
+from offline.editing.look_pictures import LookRenderer
 from offline.training.contract import TrainingFrame
 from perse_live.avatar import Avatar
 
@@ -22,7 +22,7 @@ def animate_by_rig(
 ) -> list[TrainingFrame]:
     """Pictures of the avatar in the look that `edited.teacher` knows, one for each moment; a `PortraitAnimator`."""
     camera = edited.view.camera.resized(_SIZE, _SIZE)
-    easel = Easel(avatar, camera, edited.teacher.look)
+    renderer = LookRenderer(avatar, camera, edited.teacher.look)
     frames: list[TrainingFrame] = []
     for k, moment in enumerate(motion):
         progress("animating", k / len(motion))
@@ -30,8 +30,8 @@ def animate_by_rig(
         weight = _PORTRAIT_WEIGHT if _is_portrait(moment, edited.view) else 1.0
         frames.append(
             TrainingFrame(
-                easel.picture(view),
-                easel.mask(view),
+                renderer.picture(view),
+                renderer.mask(view),
                 camera,
                 moment.pose,
                 moment.expression,

@@ -26,7 +26,7 @@ def source_view(avatar: Avatar, size: int = 512) -> View:
     return View(source.camera.resized(size, size), source.pose, source.expression, source.gaze)
 
 
-class Easel:
+class LookRenderer:
     """Draws one avatar through one camera, with and without a look; for one thread at a time."""
 
     def __init__(self, avatar: Avatar, camera: Camera, look: Attribute | None = None) -> None:
@@ -81,7 +81,7 @@ class Easel:
 
 def own_portrait(avatar: Avatar, view: View) -> UInt8Array:
     """The photo again as far as the avatar knows it: the person before what stood behind. Returns (H, W, 3)."""
-    return Easel(avatar, view.camera).over(view, portrait_background(avatar, view))
+    return LookRenderer(avatar, view.camera).over(view, portrait_background(avatar, view))
 
 
 def portrait_background(avatar: Avatar, view: View) -> UInt8Array:

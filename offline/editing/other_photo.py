@@ -16,7 +16,12 @@ from offline.editing.hair_transfer import hair_from
 from offline.editing.hat_transfer import hat_from
 from offline.editing.head_pair import Transplant, transplant
 from offline.editing.iris_transfer import eyes_from
-from offline.editing.look_pictures import Easel, own_portrait, portrait_background, source_view
+from offline.editing.look_pictures import (
+    LookRenderer,
+    own_portrait,
+    portrait_background,
+    source_view,
+)
 from offline.editing.make_up_transfer import make_up_from
 from offline.editing.part_names import PART_SLOTS, PART_WORDS, require_part
 from offline.looks.changes import Title
@@ -52,9 +57,9 @@ class FromPhoto:
             avatar, self.photo, self.part, name=self.name, progress=progress
         )
         view = source_view(avatar)
-        easel = Easel(avatar, view.camera, look)
-        portrait, mask = own_portrait(avatar, view), easel.mask(view)
-        drawn = easel.over(view, portrait_background(avatar, view))
+        renderer = LookRenderer(avatar, view.camera, look)
+        portrait, mask = own_portrait(avatar, view), renderer.mask(view)
+        drawn = renderer.over(view, portrait_background(avatar, view))
         return EditedPortrait(
             np.where(mask[..., None] > 0, drawn, portrait),
             mask,

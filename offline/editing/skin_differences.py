@@ -76,8 +76,8 @@ def _completed(
         return seen.colors.astype(np.float64)
     missing = ~known
     distance, nearest = KDTree(rest[known]).query(rest * np.array([-1, 1, 1]))
-    twin, mirrored = np.asarray(nearest), missing & (np.asarray(distance) < _MIRROR_REACH)
-    relative[mirrored] = relative[known][twin[mirrored]]
+    mirror, mirrored = np.asarray(nearest), missing & (np.asarray(distance) < _MIRROR_REACH)
+    relative[mirrored] = relative[known][mirror[mirrored]]
     rest_missing = missing & ~mirrored
     if rest_missing.any():
         relative[rest_missing] = spread_over(rest, relative, known | mirrored, rest[rest_missing])

@@ -111,7 +111,7 @@ def fold(
 def decode(folded: Folded, features: Float32Array, codes: Float32Array | None) -> Float32Array:
     """D(rows): features (N, FEATURES), codes (N, CODES) or None for zeros. Returns (N, OUTPUTS).
 
-    The clear twin of `perse_live.decoder.kernel.decode_rows`.
+    The plain reference of `perse_live.decoder.kernel.decode_rows`.
     """
     hidden = features @ folded.w1[:, :FEATURES].T + folded.c1
     if codes is not None:

@@ -146,7 +146,7 @@ def tone_mapped(nits: FloatArray, peak: float, white: float) -> Float64Array:
 
 
 def to_srgb_reference(colors: WideColors, picture: UInt16Array) -> UInt8Array:
-    """The obvious twin of `WideColors.to_srgb`, in float64."""
+    """The plain reference of `WideColors.to_srgb`, in float64."""
     light = display_light(colors.transfer, picture / 65535.0)
     if colors.transfer is not Transfer.SDR:
         largest = np.maximum(light.max(-1, keepdims=True), 1e-9)

@@ -1,4 +1,4 @@
-"""The slow, obvious twin of the kernels: float64 torch, one Gaussian after another over the whole picture."""
+"""The slow, plain reference of the kernels: float64 torch, one Gaussian after another over the whole picture."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class SetWeights:
     """Fade all attributes at once: those named to their weights, all others out."""
 
     weights: Mapping[str, float]
-    """By name, [0, 1]; names that the avatar has not are left aside."""
+    """By name, [0, 1]; names that the avatar has not are ignored."""
 
 
 @dataclass(frozen=True)

@@ -250,7 +250,7 @@ class DrawingLoop:
             threads=self._scene.config.threads,
             animate=self._clocks["animate"],
             render=self._clocks["render"],
-            aside=self._background,
+            executor=self._background,
         )
         painter.prepare(self._governor.effort)
         return painter

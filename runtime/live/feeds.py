@@ -152,7 +152,7 @@ class PictureFeed(_Worker):
         """capture, track: told how old a picture is when tracking begins, and how long tracking takes."""
         super().__init__(source.name, source.close)
         self._source, self._capture, self._track = source, capture, track
-        self._aside = ThreadPoolExecutor(
+        self._executor = ThreadPoolExecutor(
             1, thread_name_prefix="calibrate", initializer=name_this_thread
         )
         self._config = config
@@ -163,7 +163,7 @@ class PictureFeed(_Worker):
     def close(self) -> None:
         """End the thread and free the source; closing again does nothing."""
         super().close()
-        self._aside.shutdown()
+        self._executor.shutdown()
 
     def calibration(self) -> CalibrationState:
         """How far learning the driver's neutral face has got."""
@@ -197,7 +197,7 @@ class PictureFeed(_Worker):
 
     def _new_tracker(self) -> StrangerTracker:
         return StrangerTracker(
-            CANONICAL, load_landmark_model(), config=self._config, aside=self._aside
+            CANONICAL, load_landmark_model(), config=self._config, executor=self._executor
         )
 
     def _follow(self, follower: FaceFollower) -> None:

@@ -147,16 +147,16 @@ class Painter:
         threads: int,
         animate: StageClock,
         render: StageClock,
-        aside: Executor | None = None,
+        executor: Executor | None = None,
     ) -> None:
         """width, height: of the pictures, even, pixels; animate, render: told how long each took.
 
-        aside: prepares for another effort (0.3 s) while pictures go on with the one before; None: no picture comes meanwhile.
+        executor: prepares for another effort (0.3 s) while pictures go on with the one before; None: no picture comes meanwhile.
         """
         self._actor, self._size, self._threads = actor, (width, height), threads
         self._animate, self._render = animate, render
         self._casts: dict[float, _BlendedStage] = {}  # by the share of Gaussians that they have
-        self._stages = Relay(self._prepared, aside)
+        self._stages = Relay(self._prepared, executor)
         self._behind: dict[Backdrop, UInt8Array] = {}
 
     def prepare(self, effort: Effort) -> None:
@@ -174,7 +174,7 @@ class Painter:
     ) -> UInt8Array:
         """A picture of its own (nobody will write to it): (H, W, 3) RGB, or (H, 2 W, 3) where the backdrop is a matte.
 
-        badge: a corner or "off"; weights: of attributes by name, [0, 1]; names that the actor has not are left aside. Raises
+        badge: a corner or "off"; weights: of attributes by name, [0, 1]; names that the actor has not are ignored. Raises
         UserError for a background picture that cannot be read.
         """
         _, (blended, stage) = self._stages.get(effort)

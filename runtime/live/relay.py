@@ -11,14 +11,15 @@ V = TypeVar("V")
 
 
 class Relay(Generic[K, V]):
-    """Hands out what was asked for last and is ready: the next one is made aside, and the one before serves meanwhile.
+    """Hands out what was asked for last and is ready: the next one is made in the background while the
+    one before serves.
 
     For one thread at a time. Only what is handed out and what is being made is kept, so memory stays flat.
     """
 
-    def __init__(self, make: Callable[[K], V], aside: Executor | None) -> None:
-        """make: called in `aside`, the first time in the asking thread; aside None: always there, nothing serves meanwhile."""
-        self._make, self._aside = make, aside
+    def __init__(self, make: Callable[[K], V], executor: Executor | None) -> None:
+        """make: called in `executor`, the first time in the asking thread; None: always in the asking thread."""
+        self._make, self._executor = make, executor
         self._now: tuple[K, V] | None = None
         self._coming: tuple[K, Future[V]] | None = None
 
@@ -27,8 +28,8 @@ class Relay(Generic[K, V]):
         if self._coming is not None and self._coming[1].done():
             (made_for, future), self._coming = self._coming, None
             self._now = made_for, future.result()
-        if self._now is None or (self._aside is None and self._now[0] != wanted):
+        if self._now is None or (self._executor is None and self._now[0] != wanted):
             self._now = wanted, self._make(wanted)
-        elif self._now[0] != wanted and self._coming is None and self._aside is not None:
-            self._coming = wanted, self._aside.submit(self._make, wanted)
+        elif self._now[0] != wanted and self._coming is None and self._executor is not None:
+            self._coming = wanted, self._executor.submit(self._make, wanted)
         return self._now

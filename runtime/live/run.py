@@ -422,7 +422,7 @@ class _SessionStage:
 def _as_remembered(
     options: LiveOptions, settings: Settings, kept: Kept
 ) -> tuple[LiveOptions, Settings]:
-    """Options and settings with what the page had last; values that make no sense any more are left aside."""
+    """Options and settings with what the page had last; values that make no sense any more are ignored."""
     stage = kept.stage
     with contextlib.suppress(UserError, TypeError):
         known = {name: stage[name] for name in ("width", "height", "fps") if name in stage}

@@ -50,7 +50,7 @@ class DelayedSound:
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
         self._pieces = 0
         self.lag = 0.0
-        """Seconds from recording a piece's first sample to its coming here, hiccups aside."""
+        """Seconds from recording a piece's first sample to its coming here, not counting late ones."""
 
     def put(self, samples: Float32Array, time: float, now: float) -> None:
         """Add what was recorded from `time` on (seconds); now: when it came."""

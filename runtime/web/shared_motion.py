@@ -1,7 +1,8 @@
 """What viewers that draw by themselves need of a session: the avatar's bundle for each look, and its motion as messages.
 
 A thread of its own turns drawn frames into messages, once for all viewers. A scene says which bundle they are for, and how the
-picture is framed. Bundles are made aside, when the attributes' weights have come to rest; until then viewers keep the last one.
+picture is framed. Bundles are made in the background, once the attributes' weights have come to rest; until then viewers keep
+the last one.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class SharedMotion:
         self._scene = ""
         self._deliver: Callable[[Update], None] = lambda _: None
         self._stopped = threading.Event()
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="bundle")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="bundle")
         self._thread = threading.Thread(target=self._work, name="share", daemon=True)
 
     def start(self, deliver: Callable[[Update], None]) -> None:
@@ -120,7 +121,7 @@ class SharedMotion:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._aside.shutdown(cancel_futures=True)
+        self._executor.shutdown(cancel_futures=True)
 
     def _work(self) -> None:
         name_this_thread()
@@ -157,7 +158,7 @@ class SharedMotion:
             return
         if self._making is None:
             self._actors[id(actor)] = actor
-            self._making = wanted, self._aside.submit(self._made, actor, weights)
+            self._making = wanted, self._executor.submit(self._made, actor, weights)
         made_for, future = self._making
         if not future.done():
             return

@@ -58,8 +58,8 @@ class Served:
                     content
                 ) if reply.content_type == "application/json" else content
 
-        with ThreadPoolExecutor(1) as aside:  # playwright has a loop of its own in this thread
-            return aside.submit(lambda: asyncio.run(request())).result()
+        with ThreadPoolExecutor(1) as executor:  # playwright has a loop of its own in this thread
+            return executor.submit(lambda: asyncio.run(request())).result()
 
     def upload(self, path: str, content: bytes, name: str = "file") -> tuple[int, Any]:
         """Send a file."""

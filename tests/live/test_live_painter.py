@@ -151,7 +151,7 @@ class Later(Executor):
 def test_pictures_go_on_while_another_effort_is_prepared(actor: Actor) -> None:
     later = Later()
     painter = Painter(
-        actor, 128, 128, threads=1, animate=StageClock(), render=StageClock(), aside=later
+        actor, 128, 128, threads=1, animate=StageClock(), render=StageClock(), executor=later
     )
 
     def painted(effort: Effort) -> UInt8Array:

@@ -25,16 +25,16 @@ def test_the_one_before_serves_until_the_next_is_ready() -> None:
             assert gate.wait(10)
         return word.upper()
 
-    with ThreadPoolExecutor(1) as aside:
-        relay = Relay(make, aside)
+    with ThreadPoolExecutor(1) as executor:
+        relay = Relay(make, executor)
         assert relay.get("a") == ("a", "A")
         assert relay.get("b") == ("a", "A")
         assert relay.get("c") == ("a", "A")  # b is being made
         gate.set()
-        aside.submit(int).result(10)
+        executor.submit(int).result(10)
         assert relay.get("b") == ("b", "B")
         relay.get("c")
-        aside.submit(int).result(10)
+        executor.submit(int).result(10)
         assert relay.get("c") == ("c", "C")
 
 
@@ -42,11 +42,11 @@ def test_what_making_raises_is_raised_to_who_asks() -> None:
     def make(divisor: int) -> float:
         return 1 / divisor
 
-    with ThreadPoolExecutor(1) as aside:
-        relay = Relay(make, aside)
+    with ThreadPoolExecutor(1) as executor:
+        relay = Relay(make, executor)
         relay.get(1)
         relay.get(0)
-        aside.submit(int).result(10)
+        executor.submit(int).result(10)
         with pytest.raises(ZeroDivisionError):
             relay.get(0)
         assert relay.get(1) == (1, 1.0)

@@ -20,7 +20,7 @@ from offline.images import (
 
 
 def _bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Slow twin of `sample` for one place."""
+    """Plain reference of `sample` for one place."""
     height, width = image.shape[:2]
     x, y = np.clip(x - 0.5, 0, width - 1), np.clip(y - 0.5, 0, height - 1)
     left, top = int(x), int(y)

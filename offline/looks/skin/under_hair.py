@@ -177,14 +177,14 @@ def under_hair(head: OwnHead) -> FloatArray:
         covered, unseen * ramp(from_hair, 0.06, 0.03) * (1 - ramp(features, 0.02, 0.1))
     )
     # where a strand crosses a brow, the other brow, farther from hair, tells what is under it
-    twin = np.nonzero(skin)[0][KDTree(head.rest[skin]).query(head.rest * np.array([-1, 1, 1]))[1]]
+    mirror = np.nonzero(skin)[0][KDTree(head.rest[skin]).query(head.rest * np.array([-1, 1, 1]))[1]]
     lab = lab_of(head.own)
-    unlike_twin = ramp(np.linalg.norm((lab - lab[twin]) * (0.7, 1, 1), axis=1), 4, 9)
+    unlike_mirror = ramp(np.linalg.norm((lab - lab[mirror]) * (0.7, 1, 1), axis=1), 4, 9)
     crossed = (
         (head.charts["brows"] > 0.005)
         * ramp(from_hair, 0.016, 0.010)
-        * (from_hair < from_hair[twin] - 0.002)
-        * unlike_twin
+        * (from_hair < from_hair[mirror] - 0.002)
+        * unlike_mirror
     )
     covered = np.maximum(covered, crossed * skin)
     # beside a covered point the colour is mixed

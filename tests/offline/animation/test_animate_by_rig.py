@@ -6,7 +6,7 @@ from attribute_toys import toy_attribute
 from offline.animation.motion import training_motion
 from offline.animation.rig import animate_by_rig
 from offline.editing.contract import EditedPortrait, View
-from offline.editing.look_pictures import Easel, own_portrait, source_view
+from offline.editing.look_pictures import LookRenderer, own_portrait, source_view
 from offline.training.contract import TeacherAttribute
 from perse_live.head.rig import gaze_from_expression
 from toys import toy_avatar
@@ -23,7 +23,7 @@ def test_the_rig_s_frames_show_the_look_and_where_it_is() -> None:
     motion = training_motion(avatar, 4)
     frames = animate_by_rig(avatar, portrait, motion, progress=lambda *_: None)
     assert [frame.pose for frame in frames] == [moment.pose for moment in motion]
-    plain = Easel(avatar, frames[0].camera)
+    plain = LookRenderer(avatar, frames[0].camera)
     for frame in frames:
         bare = plain.picture(View(frame.camera, frame.pose, frame.expression, frame.gaze))
         difference = np.abs(frame.image - bare).max(2)
