@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import select
 import subprocess
 import threading
 import time
@@ -243,17 +244,33 @@ source = MicrophoneSource("default")
 source.start(lambda samples, moment: heard.append((samples, moment, time.monotonic())))
 print(json.dumps(vars(microphones())), flush=True)
 input()
+first = len(heard)
+
+
+def wait(true):
+    deadline = time.monotonic() + 40
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+wait(lambda: source.problem)
+print(source.problem, flush=True)
+input()
+wait(lambda: not source.problem and any(np.abs(one[0]).max() > 0.3 for one in heard[first:][-50:]))
+print(repr(source.problem), flush=True)
 source.close()
+again = float(max(np.abs(one[0]).max() for one in heard[first:]))
+heard = heard[:first]
 samples = np.concatenate([one[0] for one in heard])
 spectrum = np.abs(np.fft.rfft(samples))
 tone = float(np.fft.rfftfreq(len(samples), 1 / 48000)[spectrum.argmax()])
-print(json.dumps({"loudest": float(np.abs(samples).max()), "tone": tone,
+print(json.dumps({"loudest": float(np.abs(samples).max()), "tone": tone, "again": again,
                   "future": any(moment > now for _, moment, now in heard)}))
 """
 
 
 @pytest.mark.slow
-def test_a_real_microphone_is_heard(tmp_path: Path) -> None:
+def test_a_real_microphone_is_heard_unplugged_and_heard_again(tmp_path: Path) -> None:
     pytest.importorskip("sounddevice")
     with pulse_audio(tmp_path) as environment:
         listener = subprocess.Popen(
@@ -267,26 +284,42 @@ def test_a_real_microphone_is_heard(tmp_path: Path) -> None:
         finding = json.loads(listener.stdout.readline())
         assert finding["status"] == "ok"
         assert "default" in finding["found"]
+        play = [
+            "pacat",
+            "--playback",
+            "--device=cable",
+            "--raw",
+            "--format=s16le",
+            f"--rate={RATE}",
+            "--channels=1",
+        ]
+
+        def pulse(*words: str) -> None:
+            subprocess.run(["pactl", *words], env=environment, check=True, capture_output=True)
+
         played = (tone(np.arange(2 * RATE) / RATE, 1000.0) * 32767).astype("<i2").tobytes()
-        subprocess.run(
-            [
-                "pacat",
-                "--playback",
-                "--device=cable",
-                "--raw",
-                "--format=s16le",
-                f"--rate={RATE}",
-                "--channels=1",
-            ],
-            input=played,
-            env=environment,
-            check=True,
-        )
-        said, _ = listener.communicate("\n", timeout=60)
+        subprocess.run(play, input=played, env=environment, check=True)
+        assert listener.stdin is not None
+        listener.stdin.write("\n")
+        listener.stdin.flush()
+        pulse("unload-module", "module-null-sink")
+        assert "gives no sound: plug it in again" in listener.stdout.readline()
+        pulse("load-module", "module-null-sink", "sink_name=cable", "rate=44100")
+        pulse("set-default-source", "cable.monitor")
+        listener.stdin.write("\n")
+        listener.stdin.flush()
+        for _ in range(10):  # until it is open again, which takes a moment
+            subprocess.run(play, input=played, env=environment, check=True)
+            if select.select([listener.stdout], [], [], 0)[0]:
+                break
+        said, _ = listener.communicate(timeout=60)
+        problem, said = said.splitlines()
+        assert problem == "''"
     heard = json.loads(said)
     assert heard["loudest"] > 0.3
     assert abs(heard["tone"] - 1000) < 5
     assert not heard["future"]
+    assert heard["again"] > 0.3
 
 
 # ----- where it goes
