@@ -15,7 +15,7 @@ export const STRINGS = {
     "Switch theme": "Hell oder dunkel", "Switch to light": "Helles Aussehen", "Switch to dark": "Dunkles Aussehen", "Notices": "Hinweise", "Dismiss": "Schließen",
     "Connecting": "Verbinde", "Live": "Live", "Live, recording": "Live, nimmt auf", "Hidden": "Verborgen", "Not connected": "Nicht verbunden", "No picture": "Kein Bild", "Connecting again": "Verbinde erneut",
     "Listen to the voice": "Die Stimme anhören", "Stop listening": "Nicht mehr anhören", "Mute": "Stumm", "Mute your voice for everybody": "Deine Stimme für alle stummschalten",
-    "Microphone": "Mikrofon", "Turn your microphone off": "Mikrofon ausschalten", "Let viewers hear this browser's microphone, in time with the picture": "Zuschauer das Mikrofon dieses Browsers hören lassen, im Takt mit dem Bild",
+    "Mic": "Mikro", "Turn your microphone off": "Mikrofon ausschalten", "Let viewers hear this browser's microphone, in time with the picture": "Zuschauer das Mikrofon dieses Browsers hören lassen, im Takt mit dem Bild",
     "The microphone was unplugged or taken away. Plug it in and turn it on again.": "Das Mikrofon wurde abgezogen oder vergeben. Schließe es an und schalte es wieder ein.",
     "The browser does not let this page use the microphone. Allow it with the icon beside the address, then try again.": "Der Browser erlaubt dieser Seite das Mikrofon nicht. Erlaube es mit dem Symbol neben der Adresse und versuche es noch einmal.",
     "No microphone found. Plug one in, then try again.": "Kein Mikrofon gefunden. Schließe eines an und versuche es noch einmal.",
