@@ -104,7 +104,7 @@ def test_a_browsers_microphone_is_heard_only_where_it_was_asked_for() -> None:
             await late.decoded(3)
             assert "a=inactive" not in late.connection.remoteDescription.sdp
             await speaking.close()
-            await until(lambda: not microphone.on)
+            await until(lambda: not microphone.on and voice.level == 0)
             count = len(blocks)
             await asyncio.sleep(0.2)
             assert len(blocks) == count and voice.level == 0, "off, it costs nothing"

@@ -172,7 +172,7 @@ def test_no_frame_in_any_state_has_anything_of_the_camera(
     assert len(recorded) > 50
     assert max(colour(image) for image in recorded) <= 30  # the encoder's rounding
     assert max(magenta(image) for image in recorded) <= 25
-    assert len(sent) > 50 and max(sent) <= 40  # VP8 at its first keyframes
+    assert len(sent) > 20 and max(sent) <= 40  # VP8 at its first keyframes
 
 
 @pytest.mark.slow

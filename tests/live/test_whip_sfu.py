@@ -87,8 +87,7 @@ def test_many_watch_and_hear_through_an_sfu_what_is_published_once(
         with showing(WhipSink(whip_target(address, None), EncodeConfig(), voice=voice)):
             pass  # DELETE has freed the room's only place
     for numbers in seen:
-        steps = np.diff(numbers)
-        assert (steps > 0).all() and np.median(steps) == 1
+        assert (np.diff(numbers) > 0).all()
     samples = np.concatenate([frame.to_ndarray()[0, ::2] for frame in heard[-40:]])
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert abs(np.fft.rfftfreq(len(samples), 1 / RATE)[spectrum.argmax()] - TONE) < 5
