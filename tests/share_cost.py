@@ -42,6 +42,8 @@ _SMALL = {
     "width": 128,
     "height": 128,
 }  # of Chromium's picture: without a GPU a larger one takes 0.1 s and more
+_FIRST_DRAWN = 40  # pictures that are not judged: the buffer learns how evenly messages come
+_PATIENCE = 60.0  # seconds for these
 _IP_AND_TCP = 52  # bytes of headers of a packet over IPv4, with TCP's timestamps
 
 
@@ -199,13 +201,15 @@ def _in_chromium(link: str, seconds: float) -> dict[str, Any]:
         for query, way in (("", "rtc"), ("?socket", "socket")):
             page = browser.new_page(viewport=_SMALL)  # pyright: ignore[reportArgumentType]
             page.goto(link.replace("/watch", f"/watch{query}"))
+            limit = time.monotonic() + _PATIENCE
+            while (page.evaluate("window.perse?.figures().drawn") or 0) < _FIRST_DRAWN:
+                assert time.monotonic() < limit, "nothing is drawn"
+                time.sleep(0.1)
             lags: list[float] = []
-            end = time.monotonic() + 3 + seconds
+            end = time.monotonic() + seconds
             while time.monotonic() < end:
                 time.sleep(0.1)
-                figures = page.evaluate("window.perse?.figures()")
-                if figures and figures["drawn"] > 30 and time.monotonic() > end - seconds:
-                    lags.append(figures["lag"])
+                lags.append(page.evaluate("window.perse.figures().lag"))
             figures = page.evaluate("window.perse.figures()")
             assert figures["way"] == way
             found[way] = {

@@ -233,7 +233,11 @@ class WebServer:
             shared = SharedRoutes(motion, drawing, self._sharing, local=self._local)
         limits = self._limits
         listener = Listener(lambda: _protocol_of(runner), limits, self._tls)
-        studio = None if self._studio is None else StudioRoutes(self._studio, self.watch_link)
+        studio = (
+            None
+            if self._studio is None
+            else StudioRoutes(self._studio, self.watch_link, shared=self._sharing is not None)
+        )
         app = make_app(
             self._control,
             viewers,

@@ -34,9 +34,9 @@ DOWNLOAD = "/api/studio/download"
 class StudioRoutes:
     """Answers for one studio."""
 
-    def __init__(self, studio: Studio, watch_link: Callable[[], str]) -> None:
-        """watch_link: the address that viewers may be given."""
-        self._studio, self._link_to_watch = studio, watch_link
+    def __init__(self, studio: Studio, watch_link: Callable[[], str], *, shared: bool) -> None:
+        """watch_link: the address that viewers may be given; shared: whether they receive the avatar's file with it."""
+        self._studio, self._link_to_watch, self._shared = studio, watch_link, shared
         self._tickets = Tickets(_TICKET_SECONDS)
         self._downloads: dict[str, str] = {}  # ids of avatars by ticket
 
@@ -95,7 +95,7 @@ class StudioRoutes:
         return web.json_response({})
 
     async def _watch_link(self, request: web.Request) -> web.Response:
-        return web.json_response({"address": self._link_to_watch()})
+        return web.json_response({"address": self._link_to_watch(), "shared": self._shared})
 
     async def _sources(self, request: web.Request) -> web.Response:
         return web.json_response(await _aside(self._studio.sources))

@@ -420,7 +420,9 @@ def test_the_motion_comes_from_another_camera_without_a_restart(tmp_path: Path) 
 
 def test_a_link_to_watch_gives_no_other_right(tmp_path: Path) -> None:
     with studio(tmp_path, token="the owner's token") as served:
-        link = served.ask("POST", "api/studio/watch-link")[1]["address"]
+        answer = served.ask("POST", "api/studio/watch-link")[1]
+        link = answer["address"]
+        assert answer["shared"] is False, "viewers do not receive the avatar's file"
         assert urlsplit(link).path == "/watch"
         viewer = link.partition("#token=")[2]
         status, told = served.ask("GET", "api/watch", token=viewer)

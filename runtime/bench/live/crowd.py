@@ -14,10 +14,10 @@ from perse_live.errors import UserError
 
 @contextlib.contextmanager
 def onlookers(
-    url: str, count: int, kind: Literal["decoding", "receiving"]
+    url: str, count: int, kind: Literal["decoding", "receiving"], *, token: str = ""
 ) -> Generator[Callable[[], list[list[float]]], None, None]:
-    """Viewers in another process; what is yielded ends them and gives what they read."""
-    words = module_command("runtime.bench.live.onlooker", url, str(count), kind)
+    """Viewers in another process; what is yielded ends them and gives what they read. token: that their requests carry."""
+    words = module_command("runtime.bench.live.onlooker", url, str(count), kind, token)
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -1,7 +1,7 @@
 """Viewers in a process of their own, so that what they cost themselves is not taken for the session's: aiortc peers.
 
-`python -m runtime.bench.live.onlooker URL COUNT decoding|receiving`: prints "watching" once all get pictures, and ends when its
-standard input does. Those that decode then say which stamps they read when, as JSON.
+`python -m runtime.bench.live.onlooker URL COUNT decoding|receiving [TOKEN]`: prints "watching" once all get pictures, and
+ends when its standard input does. Those that decode then say which stamps they read when, as JSON.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _Onlooker:
             await asyncio.wait([self._task])
 
 
-async def _watch(url: str, count: int, *, decoding: bool) -> None:
+async def _watch(url: str, count: int, *, decoding: bool, token: str) -> None:
     loop = asyncio.get_running_loop()
     onlookers = [_Onlooker() for _ in range(count)]
     if not decoding:
@@ -89,7 +89,8 @@ async def _watch(url: str, count: int, *, decoding: bool) -> None:
         # one after the other joins
         setattr(aiortc.rtcrtpreceiver, _DECODER, lambda _: _NoDecoder(next(waiting).arrived, loop))
     try:
-        async with aiohttp.ClientSession() as http:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with aiohttp.ClientSession(headers=headers) as http:
             for onlooker in onlookers:
                 await onlooker.join(http, url)
         print("watching", flush=True)
@@ -103,4 +104,11 @@ async def _watch(url: str, count: int, *, decoding: bool) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_watch(sys.argv[1], int(sys.argv[2]), decoding=sys.argv[3] == "decoding"))
+    asyncio.run(
+        _watch(
+            sys.argv[1],
+            int(sys.argv[2]),
+            decoding=sys.argv[3] == "decoding",
+            token="".join(sys.argv[4:5]),
+        )
+    )

@@ -9,6 +9,7 @@ const MOST_PITCH = 30;
 const YAW_PER_PIXEL = 0.4; // degrees
 const PITCH_PER_PIXEL = 0.3;
 const KEY_STEP = 5; // degrees
+const BUSIEST = 0.7; // of the time that drawing may take
 const SHOULDERS = 0.35; // of the turn that shoulders follow, as the session's own do (runtime/presence.py)
 
 /** Whether this browser can draw a shared avatar. */
@@ -71,9 +72,11 @@ export async function drawShared(api, { canvas, badge }, { onStream, onPhase, on
   }, options);
 
   const figures = { drawn: 0, milliseconds: 0, lag: 0 };
+  let next = 0;
   function draw() {
     requestAnimationFrame(draw);
     const now = performance.now();
+    if (now < next) return;
     const moment = playout.at(now);
     if (scene === null || cast === null || moment === null) return;
     const { avatar } = cast;
@@ -83,6 +86,7 @@ export async function drawShared(api, { canvas, badge }, { onStream, onPhase, on
     splats.draw(scene.camera, colorOf(scene.background));
     figures.drawn += 1;
     figures.milliseconds = performance.now() - now;
+    next = now + figures.milliseconds / BUSIEST; // messages must come through in between
     figures.lag = performance.timeOrigin + now - scene.epoch - 1000 * moment.time; // where both clocks are one
     if (figures.drawn === 1) onShown();
   }

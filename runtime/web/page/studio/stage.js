@@ -106,13 +106,13 @@ function mountOutput({ studio, send, say }, store, section) {
   size.addEventListener("change", change);
   rate.addEventListener("change", change);
   const share = button("Copy a link to watch", () => void during(share, async () => {
-    const { address } = await studio.api.call("POST", "/api/studio/watch-link");
+    const { address, shared } = await studio.api.call("POST", "/api/studio/watch-link");
     try {
       await navigator.clipboard.writeText(address);
-      say(t("Copied. Who has the link sees the avatar, and nothing else."), "notice");
+      say(t(shared ? "Copied. Who has the link receives the avatar’s file and can keep it." : "Copied. Who has the link sees the avatar, and nothing else."), "notice");
     } catch {
       const input = element("input", { type: "text", readonly: true, value: address });
-      await ask({ title: t("A link to watch"), text: t("Who has the link sees the avatar, and nothing else."), fields: [field(t("Link"), input)], yes: t("Done"), no: t("Close") });
+      await ask({ title: t("A link to watch"), text: t(shared ? "Who has the link receives the avatar’s file and can keep it." : "Who has the link sees the avatar, and nothing else."), fields: [field(t("Link"), input)], yes: t("Done"), no: t("Close") });
     }
   }, say), { icon: "eye", kind: "wide" });
   section.append(element("div", { class: "group-head" }, element("h2", { id: "output-title" }, t("Output"))), camera,
