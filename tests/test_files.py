@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from limits import files_of_at_most
 from perse_live.errors import UserError
 from perse_live.files import atomic_folder, atomic_output, write_bytes
+from perse_live.private_folder import PrivateFolder
 
 
 def test_the_target_appears_only_when_the_block_ends(tmp_path: Path) -> None:
@@ -116,6 +118,32 @@ def test_a_private_file_is_its_owners_from_the_start(tmp_path: Path) -> None:
     with atomic_output(tmp_path / "out.bin", private=True) as temporary:
         assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "out.bin").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_private_folder_of_a_killed_process_is_deleted_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An uploaded photo does not outlive its session by more than that; folders in use, and those of others, stay."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import os, signal, sys, tempfile; from perse_live.private_folder import PrivateFolder\n"
+        "tempfile.tempdir = sys.argv[1]\n"
+        "(PrivateFolder('mine-').path / 'photo').write_bytes(b'a face')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    (tmp_path / "mine-without-lock").mkdir()
+    used = PrivateFolder("mine-")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (left,) = tmp_path.glob("mine-*/photo")
+    assert stat.S_IMODE(left.parent.stat().st_mode) == 0o700
+    another = PrivateFolder("mine-")
+    assert not left.parent.exists()
+    assert used.path.exists() and (tmp_path / "mine-without-lock").exists()
+    for folder in (used, another):
+        folder.close()
+        folder.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine-without-lock"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")

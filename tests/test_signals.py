@@ -56,6 +56,7 @@ _COMMANDS = {
         ("drive", "SIGINT"),
         ("build", "SIGTERM"),
         ("export", "SIGHUP"),
+        ("build", "SIGKILL"),
         ("drive", "SIGKILL"),
         ("export", "SIGKILL"),
         ("attribute", "SIGKILL"),

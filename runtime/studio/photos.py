@@ -6,7 +6,6 @@ import contextlib
 import io
 import itertools
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterable
@@ -21,6 +20,7 @@ from perse_live.detect import FaceDetector
 from perse_live.errors import UserError
 from perse_live.files import write_error
 from perse_live.photo import cropped, load_photo
+from perse_live.private_folder import PrivateFolder
 from runtime.studio.faces import Face, face_of, face_problems
 
 MAX_UPLOAD_BYTES = 64 << 20
@@ -88,7 +88,8 @@ class Photos:
     """All uploaded photos of one studio; any thread may call any method. Closing it deletes them."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="perse-live-photos-"))
+        self._private = PrivateFolder("perse-live-photos-")
+        self.folder = self._private.path
         """Where they are; for its owner only."""
         self._numbers = itertools.count(1)
         self._photos: dict[str, tuple[UploadedPhoto, float]] = {}
@@ -220,7 +221,7 @@ class Photos:
             if self._detector is not None:
                 self._detector.close()
                 self._detector = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._private.close()
 
     def _remove(self, photo_id: str) -> None:
         found = self._photos.pop(photo_id, None)

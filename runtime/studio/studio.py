@@ -24,6 +24,7 @@ from perse_live.detect import FaceDetector
 from perse_live.errors import UserError
 from perse_live.files import write_error, write_image
 from perse_live.photo import load_photo
+from perse_live.private_folder import PrivateFolder
 from runtime.live.actions import (
     Action,
     Mirror,
@@ -141,7 +142,7 @@ class Studio:
         self._number = 0
         self._numbered = threading.Lock()
         self.jobs = Jobs(self._note)
-        self._work = Path(tempfile.mkdtemp(prefix="perse-live-studio-"))
+        self._work = PrivateFolder("perse-live-studio-")
         self._hinting = threading.Lock()
         self._detector: FaceDetector | None = None
         self._reloaded: dict[str, float] = {}
@@ -154,7 +155,7 @@ class Studio:
             if self._detector is not None:
                 self._detector.close()
                 self._detector = None
-        shutil.rmtree(self._work, ignore_errors=True)
+        self._work.close()
 
     @property
     def number(self) -> int:
@@ -630,7 +631,7 @@ class Studio:
             write_image(target, load_photo(photo).rgb)
 
     def _folder(self) -> Path:
-        return Path(tempfile.mkdtemp(dir=self._work))
+        return Path(tempfile.mkdtemp(dir=self._work.path))
 
     def _previews(self, entry: Entry) -> Path:
         """Where the pictures of looks on this face are: the same for all copies of an avatar, whatever looks they have."""
