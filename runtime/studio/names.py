@@ -37,6 +37,17 @@ def clean_name(text: str) -> str:
     return name
 
 
+def file_name(text: str) -> str:
+    """A file name that every system takes, like the one that a user's file has. text: that name, whatever it may be."""
+    given = Path(text.replace("\\", "/")).name
+    stem, dot, suffix = given.rpartition(".")
+    try:
+        name = clean_name((stem if dot else given)[:_LONGEST])
+    except UserError:
+        name = "photo"
+    return f"{name}.{suffix}" if dot and suffix.isascii() and suffix.isalnum() else name
+
+
 def free_path(folder: Path, name: str, taken: Iterable[str]) -> Path:
     """A path in a folder for a new avatar: under its name, or with the first free number behind it: "Ada 2".
 

@@ -43,7 +43,7 @@ from runtime.studio.faces import POSES, Advice, advice
 from runtime.studio.jobs import Jobs, Task
 from runtime.studio.kept import Kept, Preset
 from runtime.studio.library import Entry, Library
-from runtime.studio.names import clean_name
+from runtime.studio.names import clean_name, file_name
 from runtime.studio.photos import Photos, UploadedPhoto, decoded_frame
 from runtime.studio.pictures import Pictures
 
@@ -198,6 +198,7 @@ class Studio:
                 "slot": slot,
                 "key": there.index(name) + 1 if name in there else 0,
                 "picture": (folder / f"{name}.webp").is_file(),
+                "built_in": name in self.options.looks,
             }
             for name, (label, slot) in known.items()
         ]
@@ -466,7 +467,12 @@ class Studio:
         entry, photo = self.library.get(entry_id), self.photos.get(photo_id)
         if part not in BUILDER_PARTS:
             raise UserError(f"unknown part {part[:20]!r}: give one of {', '.join(BUILDER_PARTS)}")
-        look = _look_name(name, part)
+        look, folder = _look_name(name, part), self._folder()
+        named = folder / file_name(photo.name)  # the look is labelled after the file
+        try:
+            shutil.copyfile(photo.path, named)
+        except OSError as error:
+            raise write_error(named, error) from error
 
         def command() -> list[str]:
             return [
@@ -474,7 +480,7 @@ class Studio:
                 "add",
                 str(self.library.get(entry_id).path),
                 "--from",
-                str(photo.path),
+                str(named),
                 "--part",
                 part,
                 "--name",
@@ -493,12 +499,12 @@ class Studio:
             "look-from-photo",
             f"{part.capitalize()} from {photo.name}",
             command,
-            self._folder(),
+            folder,
             avatar=entry_id,
             done=lambda: entry_id,
             over=over,
             facts={"name": entry.name},
-            names=_names(photo),
+            names={str(named): photo.name},
         )
         return self.jobs.add(task).id
 

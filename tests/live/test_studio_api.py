@@ -194,6 +194,20 @@ def test_a_kept_photo_is_built_from_again(served: Served, toy: bytes) -> None:
     served.ask("DELETE", f"api/studio/avatars/{ada['id']}")
 
 
+def test_a_look_from_a_photo_is_named_after_the_users_file(served: Served, toy: bytes) -> None:
+    ada = served.upload("api/studio/avatars", toy, "Donor.perse")[1]
+    photo = served.upload("api/studio/photos", jpeg(skimage.data.astronaut()), "My uncle.jpg")[1]
+    wish = {"photo": photo["id"], "part": "hair", "name": "hair-My uncle", "consent": True}
+    job = served.ask("POST", f"api/studio/avatars/{ada['id']}/looks/from-photo", wish)[1]["job"]
+    command = list(served.studio.jobs.get(job).task.command())
+    served.ask("DELETE", f"api/studio/jobs/{job}")
+    source = Path(command[command.index("--from") + 1])
+    assert (source.name, command[command.index("--name") + 1]) == ("My uncle.jpg", "hair-my-uncle")
+    served.ended(job)
+    served.ask("DELETE", f"api/studio/jobs/{job}")
+    served.ask("DELETE", f"api/studio/avatars/{ada['id']}")
+
+
 def test_looks_in_words_need_a_model(served: Served, toy: bytes) -> None:
     ada = served.upload("api/studio/avatars", toy, "Words.perse")[1]
     wish = {"text": "round red glasses", "part": "glasses"}

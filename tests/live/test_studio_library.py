@@ -16,7 +16,7 @@ from perse_live.container import read_manifest
 from perse_live.errors import UserError
 from runtime.studio.kept import Kept, Preset, preset_of
 from runtime.studio.library import Library, default_library
-from runtime.studio.names import clean_name, free_path
+from runtime.studio.names import clean_name, file_name, free_path
 from toys import toy_avatar
 
 
@@ -192,6 +192,19 @@ def test_a_clean_name_is_a_file_name_of_its_own(text: str) -> None:
 def test_a_free_path_is_not_taken(taken: list[str]) -> None:
     stem = free_path(Path("nowhere"), "Ada", taken).stem
     assert stem.casefold() not in {one.casefold() for one in taken}
+
+
+@given(st.text(max_size=90))
+def test_a_file_name_stays_in_its_folder(text: str) -> None:
+    name = file_name(text)
+    assert Path(name).name == name and name not in ("", ".", "..")
+    assert clean_name(Path(name).stem) == Path(name).stem
+
+
+def test_a_file_name_is_the_users() -> None:
+    assert file_name("45-m7 di.jpg") == "45-m7 di.jpg"
+    assert file_name("../../etc/passwd") == "passwd"
+    assert file_name(":::") == "photo"
 
 
 def test_what_is_remembered(tmp_path: Path) -> None:

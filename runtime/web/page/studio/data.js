@@ -21,7 +21,7 @@
  * @typedef {{left: number, top: number, width: number, height: number, yaw: number, pitch: number, roll: number,
  *   problems: string[], crop: [number, number, number, number]}} Face
  * @typedef {{id: string, name: string, width: number, height: number, faces: Face[], warnings: string[]}} Photo
- * @typedef {{name: string, label: string, slot: string, key: number, picture: boolean}} Look
+ * @typedef {{name: string, label: string, slot: string, key: number, picture: boolean, built_in: boolean}} Look
  */
 
 const PAUSE_MS = 2000; // after a request that nobody answered

@@ -85,8 +85,9 @@ export function looksView(shell, id) {
         slots.append(element("section", { class: "look-slot", "aria-label": t(capitalised(look.slot)) }, element("h3", {}, t(capitalised(look.slot))), group));
       }
       const image = element("img", { alt: "", loading: "lazy" });
+      const symbol = look.built_in ? [] : [element("span", { class: "look-symbol" }, icon("spark"))];
       const state = element("span", { class: "look-state" });
-      const tile = element("button", { type: "button", class: "look-tile", "data-look": look.name }, image, element("span", { class: "look-name" }, t(look.label)), state);
+      const tile = element("button", { type: "button", class: "look-tile", "data-look": look.name }, image, ...symbol, element("span", { class: "look-name" }, t(look.label)), state);
       tile.addEventListener("click", () => press(look.name));
       tiles.set(look.name, tile);
       group.append(element("li", {}, tile));
