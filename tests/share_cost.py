@@ -43,7 +43,7 @@ _SMALL = {
     "height": 128,
 }  # of Chromium's picture: without a GPU a larger one takes 0.1 s and more
 _FIRST_DRAWN = 40  # pictures that are not judged: the buffer learns how evenly messages come
-_PATIENCE = 60.0  # seconds for these
+_PATIENCE = 30.0  # seconds for these, and for viewers to join
 _IP_AND_TCP = 52  # bytes of headers of a packet over IPv4, with TCP's timestamps
 
 
@@ -98,7 +98,10 @@ async def _watch(url: str, token: str, sockets: int, channels: int) -> None:
     ) as http:
         tasks = [asyncio.create_task(_by_socket(http, url, one)) for one in all_ages[:sockets]]
         peers = [await _by_channels(http, url, one) for one in all_ages[sockets:]]
+        limit = time.monotonic() + _PATIENCE
         while not all(one.count for one in all_ages):
+            if time.monotonic() > limit:
+                raise SystemExit("not all viewers are sent motion")
             await asyncio.sleep(0.1)
         for one in all_ages:
             one.bytes = one.count = 0
