@@ -332,6 +332,16 @@ def test_a_browser_draws_what_the_session_draws_and_turns_the_head(actors: list[
             assert figures["way"] == way
             drawn = pictures(shared.session)[-1].image.astype(int)
             assert np.abs(_canvas(page) - drawn).mean() < 2
+        shared.session.act(SetAttribute(actors[0].avatar.attributes[0].name, 1.0))
+        worn = _evaluated(
+            page, "window.perse.figures()", lambda found: found["bundle"] != figures["bundle"]
+        )
+        assert worn["bundle"] == worn["scene"]["bundle"]
+        _evaluated(
+            page, "document.getElementById('before').hidden", bool
+        )  # the look before is gone
+        _evaluated(page, "window.perse.figures().drawn", lambda found: found > worn["drawn"] + 1)
+        drawn = _canvas(page)
         page.mouse.move(128, 128)
         page.mouse.down()
         page.mouse.move(200, 128, steps=4)

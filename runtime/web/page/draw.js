@@ -9,6 +9,7 @@ const MOST_PITCH = 30;
 const YAW_PER_PIXEL = 0.4; // degrees
 const PITCH_PER_PIXEL = 0.3;
 const KEY_STEP = 5; // degrees
+const FADE = 350; // milliseconds from one look to the next
 const BUSIEST = 0.7; // of the time that drawing may take
 const SHOULDERS = 0.35; // of the turn that shoulders follow, as the session's own do (runtime/presence.py)
 
@@ -20,11 +21,12 @@ export function canDraw() {
 /**
  * Draw it as long as the page is open.
  *
- * @param {import("./api.js").Api} api @param {{canvas: HTMLCanvasElement, badge: HTMLElement}} places
+ * @param {import("./api.js").Api} api @param {{canvas: HTMLCanvasElement, before: HTMLCanvasElement, badge: HTMLElement}} places
+ *   before: shows the look before while it fades into the next
  * @param {{onStream: (stream: MediaStream) => void, onPhase: (phase: import("./retry.js").Phase) => void, onShown: () => void}} events
  * @param {{socketOnly?: boolean}} [options]
  */
-export async function drawShared(api, { canvas, badge }, { onStream, onPhase, onShown }, options) {
+export async function drawShared(api, { canvas, before, badge }, { onStream, onPhase, onShown }, options) {
   const { Avatar, turnedFurther } = await module("/shared/avatar.js");
   const { Splats } = await module("/shared/splats.js");
   const playout = new Playout();
@@ -46,7 +48,10 @@ export async function drawShared(api, { canvas, badge }, { onStream, onPhase, on
       if (scene?.bundle !== id) return; // another look is shown by now
       const avatar = new Avatar(manifest, content);
       if (splats === null) splats = new Splats(canvas, avatar);
-      else splats.show(avatar);
+      else {
+        fadeFrom(canvas, before);
+        splats.show(avatar);
+      }
       cast = { id, avatar };
     } catch (error) {
       console.warn("the avatar's bundle did not come", error); // the next scene or connection tries again
@@ -106,6 +111,16 @@ function fit(canvas, { width, height }) {
   const wanted = [Math.round(scale * sharp * width), Math.round(scale * sharp * height)];
   if (canvas.width === wanted[0] && canvas.height === wanted[1]) return;
   [canvas.width, canvas.height] = /** @type {[number, number]} */ (wanted);
+}
+
+/** Lay a copy of the last picture over the next ones, and let it fade. @param {HTMLCanvasElement} canvas @param {HTMLCanvasElement} over */
+function fadeFrom(canvas, over) {
+  over.width = canvas.width;
+  over.height = canvas.height;
+  over.getContext("2d")?.drawImage(canvas, 0, 0);
+  over.hidden = false;
+  over.getAnimations().forEach((one) => one.cancel());
+  over.animate([{ opacity: 1 }, { opacity: 0 }], FADE).finished.then(() => { over.hidden = true; }, () => {});
 }
 
 /** How far the viewer has turned the head, by dragging or with the arrow keys; a double click turns it back. @param {HTMLCanvasElement} canvas */

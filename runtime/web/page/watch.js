@@ -58,7 +58,7 @@ async function drawHere() {
   drawn.hidden = badge.hidden = false;
   video.hidden = true;
   let ever = false;
-  const drawing = await drawShared(api, { canvas: drawn, badge }, {
+  const drawing = await drawShared(api, { canvas: drawn, before: byId("before", HTMLCanvasElement), badge }, {
     onStream: (stream) => play(sound, stream),
     onPhase: (phase) => {
       tell(phase);
