@@ -39,6 +39,7 @@ from offline.build_state import (
 )
 from offline.correctives.closed_lids import with_closed_lids
 from offline.correctives.glances import with_glances
+from offline.correctives.open_mouth import with_open_mouth
 from offline.correctives.photo_teeth import with_photo_teeth
 from offline.correctives.wrinkles import with_wrinkles
 from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
@@ -204,6 +205,7 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
         charts,
         dressed,
         state.fitted.head.fit.frame,
+        state.portrait.detection.landmarks,
         bald=not hair.any(),
         unit=unit,
         density=config.density,
@@ -350,7 +352,7 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
         state.refined, (state.refined.regions == Region.TEETH) & (state.refined.freedom > 0)
     )
     avatar = with_photo_teeth(with_wrinkles(avatar, _removed_folds(state)), photographed)
-    avatar = with_closed_lids(with_glances(avatar))
+    avatar = with_open_mouth(with_closed_lids(with_glances(avatar)))
     behind = backdrop(state.portrait, look)
     return replace(
         state,

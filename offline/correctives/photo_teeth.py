@@ -12,12 +12,17 @@ import numpy as np
 
 from perse_live.arrays import BoolArray
 from perse_live.avatar import Avatar
-from perse_live.correctives import Component, join, ramp, sparse
+from perse_live.correctives import Component, Curve, join, ramp, sparse
 from perse_live.head.expressions import index
 
-_SHOWN_BY = ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft", "mouthUpperUpRight")
-_LEAST = 0.25  # strength of the strongest of these from which the photo's teeth are those of its expression
-_COMES, _THERE = 0.35, 0.75  # of that strength, between which they appear
+_SHOWN_BY = (
+    ("mouthSmileLeft", "mouthSmileRight"),
+    ("mouthUpperUpLeft", "mouthUpperUpRight"),
+)
+# Strength of the stronger of two from which the photo's teeth are those of its expression, and the shares of that strength
+# between which they appear. Where the photo shows both a smile and a raised lip, either alone opens the mouth otherwise.
+_LEAST = 0.25
+_COMES, _THERE = 0.3, 0.7
 
 
 def with_photo_teeth(avatar: Avatar, photographed: BoolArray) -> Avatar:
@@ -25,12 +30,14 @@ def with_photo_teeth(avatar: Avatar, photographed: BoolArray) -> Avatar:
 
     Where the photo shows its teeth without a smile, they stay as they are.
     """
-    strengths = avatar.source.expression[[index(name) for name in _SHOWN_BY]]
-    strongest = int(strengths.argmax())
-    if strengths[strongest] < _LEAST or not photographed.any():
+    curves: list[Curve] = []
+    for actions in _SHOWN_BY:
+        own, name = max((float(avatar.source.expression[index(name)]), name) for name in actions)
+        if own >= _LEAST:
+            curves.append(ramp(name, _COMES * own, _THERE * own))
+    if not curves or not photographed.any():
         return avatar
-    own = float(strengths[strongest])
-    component = Component("photo-teeth", (ramp(_SHOWN_BY[strongest], _COMES * own, _THERE * own),))
+    component = Component("photo-teeth", tuple(curves))
     coming = np.where(photographed, avatar.opacities, 0)[None]
     made = sparse([component], np.zeros((1, len(avatar), 3)), coming)
     hidden = np.where(photographed, 0, avatar.opacities).astype(np.float32)

@@ -51,6 +51,10 @@ _CROW_FROM, _CROW_TO, _CROW_ANGLES = (
     0.42,
     (-0.45, 0.05, 0.5),
 )  # eye widths from the outer corner; radians above its axis
+# Lines on the sides of the nose, from its bridge outwards and down, and from the mouth's corners downwards. The left action
+# stands for both sides, which hardly differ: components are 24 at most.
+_MARIONETTE_LINES = ((291, 273, 335), (61, 43, 106))
+_BUNNY_LINES = ((122, 188, 114), (196, 174, 217), (351, 412, 343), (419, 399, 437))
 _FINE, _MIDDLE, _WIDE = (
     0.0011,
     0.0014,
@@ -93,7 +97,7 @@ def with_wrinkles(avatar: Avatar, removed: FloatArray | None = None) -> Avatar:
     removed: (G, 3) by how much the builder has lightened each Gaussian's place in the photo to take the expression's folds out
     (`offline.texture.folds`); they come back with the action that drew them, so that the photo's own view has them.
     """
-    places, normals = places_at_rest(avatar), _normals(avatar)
+    places, normals = places_at_rest(avatar), surface_normals(avatar)
     skin = skin_share(avatar) * on_part(avatar, Part.SKIN) * (avatar.regions == Region.SKIN)
     light = estimate_light(avatar.colors, np.maximum(skin * (places[:, 2] > -0.05), 1e-6), normals)
     wrinkles = _wrinkles_of(neutral_landmarks(avatar).astype(np.float64))
@@ -168,7 +172,7 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
             "forehead",
             curve("browInnerUp", 0.15, 0.9),
             tuple(
-                Valley(_forehead_line(marks, height, -0.85, 0.85), _MIDDLE, 0.30)
+                Valley(_forehead_line(marks, height, -0.85, 0.85), _MIDDLE, 0.38)
                 for height in _FOREHEAD
             ),
         ),
@@ -177,6 +181,16 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
             curve("mouthShrugLower", 0.2, 0.9),
             (_on(marks, (204, 201, 200, 421, 424), _WIDE, 0.22),),
         ),
+        _Wrinkles(
+            "nose",
+            curve("noseSneerLeft", 0.2, 0.9),
+            tuple(_on(marks, line, _FINE, 0.30) for line in _BUNNY_LINES),
+        ),
+        _Wrinkles(
+            "marionette",
+            curve("mouthFrownLeft", 0.2, 0.9),
+            tuple(_on(marks, line, _MIDDLE, 0.24) for line in _MARIONETTE_LINES),
+        ),
     ]
     sides = (
         (
@@ -184,32 +198,26 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
             "Left",
             (285, 417, 8),
             (358, 423, 426, 436, 432),
-            (291, 273, 335),
             (263, 362, 356),
         ),
-        ("right", "Right", (55, 193, 8), (129, 203, 206, 216, 212), (61, 43, 106), (33, 133, 127)),
+        ("right", "Right", (55, 193, 8), (129, 203, 206, 216, 212), (33, 133, 127)),
     )
-    for name, side, glabella, fold, marionette, eye in sides:
+    for name, side, glabella, fold, eye in sides:
         found += [
             _Wrinkles(
                 f"glabella-{name}",
                 curve(f"browDown{side}", 0.2, 0.9),
-                (_on(marks, glabella, _MIDDLE, 0.32),),
+                (_on(marks, glabella, _MIDDLE, 0.48),),
             ),
             _Wrinkles(
                 f"crow-{name}",
                 curve(f"mouthSmile{side}", 0.3, 1.0),
-                tuple(Valley(line, _FINE, 0.16) for line in _crow_lines(marks, *eye)),
+                tuple(Valley(line, _FINE, 0.22) for line in _crow_lines(marks, *eye)),
             ),
             _Wrinkles(
                 f"nasolabial-{name}",
                 curve(f"mouthSmile{side}", 0.15, 0.9),
-                (_on(marks, fold, _WIDE, 0.24),),
-            ),
-            _Wrinkles(
-                f"marionette-{name}",
-                curve(f"mouthFrown{side}", 0.2, 0.9),
-                (_on(marks, marionette, _MIDDLE, 0.24),),
+                (_on(marks, fold, _WIDE, 0.38),),
             ),
         ]
     return found
@@ -253,7 +261,7 @@ def _nearest_on(line: FloatArray, places: FloatArray) -> tuple[FloatArray, Float
     return dense[nearest], nearest / (len(dense) - 1)
 
 
-def _normals(avatar: Avatar) -> FloatArray:
+def surface_normals(avatar: Avatar) -> FloatArray:
     """Unit normals (G, 3) of the surface's Gaussians at rest, head frame; of the others (0, 0, 1)."""
     rig, surface = avatar.rig, avatar.surface
     of_vertices = vertex_normals(rig.vertices, surface_triangles(rig))

@@ -36,6 +36,9 @@ _EDGE = (
     0.5,
     4.5,
 )  # pixels inside the matte over which hair comes to take the photo's colours freely
+# Share of hair in a pixel from which refinement may colour a strand by it, and from which freely. Else a dozen strands beside
+# the cheek take the skin's colour, and are specks when the head turns.
+_HAIR_ALONE = 0.3, 0.9
 _LEAST_CONTRAST = (
     0.02  # squared distance of hair and skin in colour below which they are not told apart
 )
@@ -239,7 +242,8 @@ def _front_layer(
         thickness=0.8,
         opacity=np.clip(alpha * 0.95, 0.03, 0.95),
         freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
-        color_freedom=clear[:, 0] * own,
+        # nor would it colour hair as the skin, wall or collar that share its pixels
+        color_freedom=clear[:, 0] * own * ramp(of_hair, *_HAIR_ALONE),
         least_opacity=np.where(alpha > 0.97, 0.6, 0.02),
     )
 

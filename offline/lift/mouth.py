@@ -239,8 +239,8 @@ def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
         (rig.parts == Part.SKIN) & np.isin(rig.triangles, lips).any(1) & (normals[:, 2] > _FRONTAL)
     )[0]
     lines = [
-        mesh_landmarks(model, head)[list(edge[1:-1])] for edge in (INNER_LIP_UPPER, INNER_LIP_LOWER)
-    ]  # corners are dark
+        mesh_landmarks(model, head)[list(edge[2:-2])] for edge in (INNER_LIP_UPPER, INNER_LIP_LOWER)
+    ]  # corners are dark, and turn so far that shade behind them would stand as spots before the teeth
     ring = np.concatenate([np.concatenate([line, (line[1:] + line[:-1]) / 2]) for line in lines])
     upper = np.arange(len(ring)) < len(ring) // 2
     if not len(fronts):

@@ -69,6 +69,7 @@ def skin_layer(
         points.front
         * ramp(points.facing, 0.2, 0.45)
         * ramp(sample(look.purity, points.pixels), 0.2, 0.9)
+        * observation.registration
         * shown
     )
     if (

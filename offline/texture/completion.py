@@ -1,11 +1,12 @@
 """Colours of all points of the skin from those that the photo shows, by one robust weighted least-squares problem.
 
-Unknowns are the points' colours r with the light divided out. Four terms hold them:
+Unknowns are the points' colours r with the light divided out. Five terms hold them:
 
 - data: r is what the photo shows, with a variance that grows as the point is seen less well;
 - symmetry: differences between neighbours are those between their mirror points, where these are seen better and where both
   halves, as far as both are seen, agree (Poisson editing, Perez et al., SIGGRAPH 2003, with the other half as the source);
 - smoothness: neighbours are alike where neither says anything; edges do not cross the borders of parts;
+- bounds: some points are known not to be darker than others by more than a ratio: closed lids than cheeks (active set);
 - robustness: points of doubtful visibility that contradict their neighbours lose their weight (iteratively reweighted least
   squares with Geman and McClure's weights): pixels that mix skin with hair, collar or background.
 
@@ -14,6 +15,7 @@ All weights are continuous in how well a point is seen, and so in the yaw of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +63,21 @@ class CompletionConfig:
     """Of reweighting; after three hardly a weight changes."""
 
 
+@dataclass(frozen=True, eq=False)
+class LeastTone:
+    """Points that are known not to be darker than others by more than a ratio, whatever surrounds them."""
+
+    holds: FloatArray
+    """(N,) in [0, 1]: how far it is known of each point."""
+    like: BoolArray
+    """(N,) points whose median colour they are compared with; nothing is known where the photo shows too few of them."""
+    ratio: FloatArray
+    """(3,) of that median, without light; its mean over the channels is the bound."""
+    deviation: float
+    """Standard deviation of a point's colour below the bound, sRGB. At 1.2 times `CompletionConfig.step`, the colour that
+    surrounds the points reaches over three of them."""
+
+
 def complete_colors(
     observed: FloatArray,  # (N, 3) sRGB
     confidence: FloatArray,  # (N,) in [0, 1]: how well the photo shows each
@@ -69,6 +86,7 @@ def complete_colors(
     normals: FloatArray,  # (N, 3) unit, head frame
     parts: FloatArray,  # (N, K) memberships in [0, 1] of parts that share no colour with what lies beside them
     *,
+    bounds: Sequence[LeastTone] = (),
     rng: np.random.Generator,
     config: CompletionConfig = CompletionConfig(),
 ) -> Float32Array:
@@ -82,7 +100,8 @@ def complete_colors(
     albedo = observed / shading
     mirror = mirror_matrix(rest)
     mirrored = (mirror @ confidence) * _agreement(albedo, confidence, mirror, rest, config)
-    solved, share = _solve(albedo, confidence, mirrored, mirror, positions, parts, config)
+    darkest = _least_tones(albedo, sure, bounds)
+    solved, share = _solve(albedo, confidence, mirrored, mirror, positions, parts, darkest, config)
     colors = solved * shading
     invented = np.maximum(share, mirrored) < _BOTH_SEEN
     colors[invented] += (
@@ -98,11 +117,12 @@ def _solve(
     mirror: sp.csr_matrix,
     positions: FloatArray,
     parts: FloatArray,
+    darkest: tuple[FloatArray, FloatArray],
     config: CompletionConfig,
 ) -> tuple[FloatArray, FloatArray]:
     """The colours (N, 3) without light, and how far each is the photo's own, (N,).
 
-    mirrored: (N,) confidence in the mirror points.
+    mirrored: (N,) confidence in the mirror points; darkest: as of `_least_tones`.
     """
     count, graph = len(albedo), surface_graph(positions, parts)
     difference = graph.difference
@@ -118,19 +138,35 @@ def _solve(
         @ sp.diags(mirrored * (1 - confidence) / config.mirrored**2)
         @ against_mirror
     )
-    typical = np.median(albedo[confidence > _SURE], 0)
+    typical, (least, bound) = np.median(albedo[confidence > _SURE], 0), darkest
     solved = np.where(confidence[:, None] > _BOTH_SEEN, albedo, typical)
     precision, robust = photo_precision(confidence, config), np.ones(count)
     neighbours = graph.columns.reshape(count, -1)
     for _ in range(config.rounds):
-        data = precision * robust
+        data, below = precision * robust, bound * (solved.mean(1) < least.mean(1))
         solved = solve_per_channel(
-            sp.diags(data + _UNTOLD) + prior, data[:, None] * albedo + _UNTOLD * typical, solved
+            sp.diags(data + below + _UNTOLD) + prior,
+            data[:, None] * albedo + below[:, None] * least + _UNTOLD * typical,
+            solved,
         )
         unlike = np.linalg.norm(albedo - solved[neighbours].mean(1), axis=1)
         robust = np.where(confidence > _ROBUST_BELOW, 1, robust_weight(unlike, config.outlier))
     share = confidence * robust
     return share[:, None] * albedo + (1 - share[:, None]) * solved, share
+
+
+def _least_tones(
+    albedo: FloatArray, sure: BoolArray, bounds: Sequence[LeastTone]
+) -> tuple[FloatArray, FloatArray]:
+    """The darkest likely colours (N, 3) without light, and the inverse variances (N,) of darker ones; 0 where none is known."""
+    darkest, precision = np.zeros((len(albedo), 3)), np.zeros(len(albedo))
+    for bound in bounds:
+        like = sure & bound.like
+        if like.sum() >= _LEAST_SURE:
+            held = bound.holds > 0
+            darkest[held] = bound.ratio * np.median(albedo[like], 0)
+            precision[held] = bound.holds[held] / bound.deviation**2
+    return darkest, precision
 
 
 def photo_precision(confidence: FloatArray, config: CompletionConfig) -> FloatArray:

@@ -12,7 +12,7 @@ from offline.numeric import ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
-from offline.texture.confidence import photo_confidence, uncovered
+from offline.texture.confidence import photo_confidence, registration, uncovered
 from offline.texture.point_labels import (
     hair_share_of_points,
     points_behind_hair,
@@ -37,6 +37,8 @@ class SkinObservation:
     """(N,) in [0, 1]: how far the photo's colour is the point's own."""
     scalp: BoolArray
     """(N,) grows hair, or lies where hair would be seen."""
+    registration: FloatArray
+    """(N,) in [0, 1]: how far the rig lies on the face in the photo there."""
     held: Float32Array
     """(N,) in [0, 1]: beside an open mouth, where lips keep their own colour whatever the photo shows."""
 
@@ -59,6 +61,7 @@ def observe_skin(
     charts: HeadCharts,
     dressed: BoolArray,  # (H, W) clothes in front of the skin
     frame: FrameFit,  # of the photo
+    landmarks: FloatArray,  # (478, 2+) pixels
     *,
     bald: bool,  # leave the scalp skin-coloured
     unit: float,  # pixels, eye distance / 115
@@ -69,7 +72,8 @@ def observe_skin(
     under_hair = distance_to((look.hair < 0.5) | (look.alpha < 0.9)) > _WELL_INSIDE * unit
     spread = spread_points(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng)
     points = skin_points(geometry, look, charts, spread, unit)
-    confidence = photo_confidence(points, look) * uncovered(dressed, points.pixels)
+    registered = registration(geometry, landmarks, points.rest, unit)
+    confidence = photo_confidence(points, look) * uncovered(dressed, points.pixels) * registered
     held = (
         np.zeros(len(points.on), np.float32)
         if look.lip_edges is None
@@ -85,7 +89,7 @@ def observe_skin(
         else points_behind_hair(points, look, unit) | points_round_the_side(points)
     )
     scalp = hairy | (hidden & (confidence < 0.5))
-    return SkinObservation(points, np.where(scalp, 0, confidence), scalp, held)
+    return SkinObservation(points, np.where(scalp, 0, confidence), scalp, registered, held)
 
 
 def complete_skin(

@@ -14,15 +14,21 @@ from offline.numeric import normalized, ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
-from offline.texture.completion import complete_colors
+from offline.texture.completion import LeastTone, complete_colors
 from offline.texture.confidence import photo_confidence
 from offline.texture.multiview import SeenColors, merged_colors
 from offline.texture.skin_points import SkinPoints, skin_points
 from perse_live.arrays import FloatArray
 from perse_live.head.expressions import expression as expression_of
+from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import expressed, surface_triangles
 from perse_live.raster import vertex_normals
 
+_CHEEKS, _CHEEK = (425, 205), 0.014  # landmarks of the left and the right cheek; metres around them
+# Closed lids over the cheek: on twelve eyes of film (docs/measures.md) they are 8 L* darker (median), made-up ones up to 26; 3 of
+# these are `closed_lid_shade`. Pulled to the median by a term of its own, d3's made-up lids lose 2 dB.
+_DARKEST_LID = np.array([0.74, 0.67, 0.62])  # of the cheek's colour: 22 L* darker, and redder
+_DARKER_LID = 0.06  # sRGB
 _HOLLOW, _HOLLOW_DEPTH = (
     30,
     (0.0004, 0.0025),
@@ -62,10 +68,29 @@ def skin_colors(
     )
     parts = np.stack([points.lips, points.folded.brows], 1)
     told = confidence * (1 - points.folded.inferred)
-    # closed lids on film have the tone of the socket above them, made up or in shade, not that of the cheeks
-    colors = complete_colors(points.observed, told, half_open, points.rest, normals, parts, rng=rng)
+    bounds = lid_bounds(points, geometry)
+    colors = complete_colors(
+        points.observed, told, half_open, points.rest, normals, parts, bounds=bounds, rng=rng
+    )
     share = points.folded.inferred[:, None]
     return colors * (1 - share * (1 - closed_lid_shade(points.folded.moved)))
+
+
+def lid_bounds(points: SkinPoints, geometry: PhotoGeometry) -> list[LeastTone]:
+    """What film says of closed lids against the cheeks below them, left and right.
+
+    Neighbours alone give a lid the tone of its socket. That is right of faces, made up or not; painted sockets are darker.
+    """
+    cheeks = mesh_landmarks(load_landmark_model(), geometry.template)[list(_CHEEKS)]
+    return [
+        LeastTone(
+            points.folded.inferred * (points.rest[:, 0] * cheek[0] > 0),
+            np.linalg.norm(points.rest - cheek, axis=1) < _CHEEK,
+            _DARKEST_LID,
+            _DARKER_LID,
+        )
+        for cheek in cheeks
+    ]
 
 
 def scalp_colors(points: SkinPoints, look: Appearance) -> FloatArray:

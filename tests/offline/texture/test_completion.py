@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from offline.texture.completion import complete_colors, extend_changes
+from offline.texture.completion import LeastTone, complete_colors, extend_changes
 from offline.texture.surface_graph import mirror_matrix, solve_per_channel, surface_graph
 
 SKIN = np.array([0.7, 0.5, 0.4])
@@ -27,6 +28,7 @@ class Dome:
         confidence: np.ndarray,
         parts: np.ndarray | None = None,
         *,
+        bounds: Sequence[LeastTone] = (),
         seed: int = 0,
     ) -> np.ndarray:
         parts = np.zeros((len(self.points), 1)) if parts is None else parts
@@ -37,6 +39,7 @@ class Dome:
             self.points,
             self.normals,
             parts,
+            bounds=bounds,
             rng=np.random.default_rng(seed),
         )
 
@@ -58,6 +61,24 @@ def test_a_plain_face_stays_plain(dome: Dome) -> None:
     result = dome.completed(observed, seen.astype(float))
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, np.broadcast_to(SKIN, result.shape), atol=0.015)
+
+
+def test_a_lid_in_a_dark_socket_is_not_darker_than_lids_are(dome: Dome) -> None:
+    from_eye = np.hypot(dome.points[:, 0] - 0.03, dome.points[:, 1])
+    lid, socket = from_eye < 0.012, (from_eye > 0.012) & (from_eye < 0.016)
+    cheek = (from_eye > 0.02) & (from_eye < 0.03)
+    seen, middle = np.where(lid, 0.0, 1.0), from_eye < 0.004
+
+    def lid_of(shade: float, like: np.ndarray) -> np.ndarray:
+        observed = np.where(socket[:, None], shade * SKIN, np.where(lid[:, None], 0.0, SKIN))
+        bound = LeastTone(lid.astype(float), like, np.full(3, 0.7), 0.06)
+        return dome.completed(observed, seen, bounds=[bound])[middle].mean(0)
+
+    none = np.zeros(len(lid), np.bool_)
+    assert lid_of(0.4, none).mean() < 0.55 * SKIN.mean()  # the socket's dark fills it
+    np.testing.assert_allclose(lid_of(0.4, cheek), 0.67 * SKIN, atol=0.04)
+    for fair in (0.8, 1.0):
+        np.testing.assert_allclose(lid_of(fair, cheek), lid_of(fair, none), atol=1e-6)
 
 
 def test_what_is_seen_stays_to_the_bit_of_its_confidence(dome: Dome) -> None:

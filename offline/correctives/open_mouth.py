@@ -1,0 +1,86 @@
+"""Opening mouths: what a closed one draws along its lips' line goes as the lips part.
+
+A photo of a closed mouth shows the line between the lips, and its corners' shadow, on the Gaussians that lie there. It belongs to
+the gap, not to the skin: on lips that part and are stretched it would be dark patches and a dotted rim. So lips and corners have
+their photographed colour while they touch, and the colour of the lip and of the skin beside them when they do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from offline.correctives.wrinkles import surface_normals
+from offline.looks.face.rest_positions import (
+    along_line,
+    landmarks_on,
+    on_part,
+    places_at_rest,
+    surface_places,
+)
+from offline.numeric import ramp
+from offline.texture.completion import complete_colors
+from perse_live.arrays import BoolArray, FloatArray
+from perse_live.avatar import Avatar
+from perse_live.correctives import Component, join, sparse
+from perse_live.correctives import ramp as curve
+from perse_live.head.expressions import expression, index
+from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_RING, OUTER_LIP_CORNERS
+from perse_live.head.rig import Part, expressed
+from perse_live.regions import Region
+
+_LINE, _CORNER = (
+    (0.0012, 0.0035),
+    (0.0035, 0.0075),
+)  # metres from the line, and from the corners, within which colours are the gap's, and beyond which they are not
+_AROUND = 0.045  # metres from the mouth's middle: lips and skin that are looked at
+_FEWEST = 200  # Gaussians of them without which nothing is done
+_SHOWN = 0.3  # opacity of a Gaussian that counts
+_OPENS, _OPEN = 0.04, 0.16  # jawOpen over which the line goes
+_RUNS_OUT = 60  # neighbours over which red runs out in a corner: some 4 mm
+_PARTED = 0.45  # jawOpen in the photo from which it shows no line
+
+
+def with_open_mouth(avatar: Avatar) -> Avatar:
+    """The avatar with a component for the lips' line, which goes as the jaw opens."""
+    own = float(avatar.source.expression[index("jawOpen")])
+    places = places_at_rest(avatar)
+    marks = landmarks_on(avatar, avatar.rig.vertices)
+    ring = marks[[*INNER_LIP_RING, INNER_LIP_RING[0]]].astype(np.float64)
+    near = np.linalg.norm(places - ring.mean(0), axis=1) < _AROUND
+    near &= np.isin(avatar.regions, (Region.SKIN, Region.LIPS)) & on_part(avatar, Part.SKIN)
+    rows = np.flatnonzero(near & (avatar.opacities > _SHOWN))
+    if len(rows) < _FEWEST or own > _PARTED:
+        return avatar
+    from_line = along_line(places[rows].astype(np.float64), ring)[0]
+    corners = marks[[*INNER_LIP_CORNERS, *OUTER_LIP_CORNERS]]
+    from_corner = np.linalg.norm(places[rows, None] - corners, axis=2).min(1)
+    at_corner = 1 - ramp(from_corner, *_CORNER)
+    gap = np.maximum(1 - ramp(from_line, *_LINE), at_corner)
+    half_open = surface_places(avatar, expressed(avatar.rig, expression(jawOpen=0.35)))
+    clean = complete_colors(
+        avatar.colors[rows],
+        1 - gap,
+        half_open[rows],
+        places[rows],
+        surface_normals(avatar)[rows],
+        _lip_share(avatar.regions[rows] == Region.LIPS, places[rows], at_corner)[:, None],
+        rng=np.random.default_rng(0),
+    )
+    colors = np.zeros((1, len(avatar), 3))
+    colors[0, rows] = gap[:, None] * (clean - avatar.colors[rows])
+    start = max(_OPENS, own + 0.05)
+    component = Component("lips-part", (curve("jawOpen", start, start + _OPEN - _OPENS),))
+    made = sparse([component], colors, np.zeros((1, len(avatar))))
+    return replace(avatar, correctives=join(avatar.correctives, made))
+
+
+def _lip_share(lips: BoolArray, places: FloatArray, at_corner: FloatArray) -> FloatArray:
+    """How far Gaussians are the lips', (N,): in a mouth's corner, red runs out into the skin, which is stretched to a lip.
+
+    lips: (N,); places: (N, 3) metres; at_corner: (N,) in [0, 1].
+    """
+    around = lips[np.asarray(KDTree(places).query(places, k=_RUNS_OUT)[1])].mean(1)
+    return lips + at_corner * (around - lips)
