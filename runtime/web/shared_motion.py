@@ -87,6 +87,7 @@ class SharedMotion:
         self._lock = threading.Lock()
         self._bundles: OrderedDict[str, Bundle] = OrderedDict()
         self._known: dict[tuple[int, Weights], str] = {}  # ids by actor and weights
+        self._failed: set[tuple[int, Weights]] = set()
         self._making: tuple[tuple[int, Weights], Future[Bundle]] | None = None
         self._actors: dict[int, Actor] = {}  # keeps their ids from being given to others
         self._shown: Bundle | None = None
@@ -151,6 +152,8 @@ class SharedMotion:
     def _have(self, actor: Actor, weights: Weights) -> None:
         """Show the bundle of an actor in a look; where there is none yet, have it made."""
         wanted = (id(actor), weights)
+        if wanted in self._failed:
+            return
         with self._lock:
             known = self._bundles.get(self._known.get(wanted, ""))
         if known is not None:
@@ -163,7 +166,12 @@ class SharedMotion:
         if not future.done():
             return
         self._making = None
-        made = future.result()
+        try:
+            made = future.result()
+        except Exception:  # the last look stays
+            _log.exception("the avatar in another look could not be made ready for viewers")
+            self._failed.add(made_for)
+            return
         with self._lock:
             self._bundles[made.id] = made
             self._bundles.move_to_end(made.id)
