@@ -41,11 +41,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
 _SIDE = 256  # pixels of the networks' input
 _CROP = 2.3  # side of the crop over the face's height, as LivePortrait crops
 _UP = 0.125  # how far the crop's middle lies above the face's, of the side
-_BINS, _BIN_DEGREES, _BIN_START = (
-    66,
-    3.0,
-    -97.5,
-)  # head angles come as scores of 66 bins of 3 degrees
+_BIN_DEGREES, _BIN_START = 3.0, -97.5  # head angles come as scores of 66 bins of 3 degrees
 _FEATHER = 0.06  # of the crop's side: over which it is blended into the picture
 _LIVEPORTRAIT_WEIGHT = (
     0.5  # of its frames in training: beautiful, but not exactly the avatar's pose
