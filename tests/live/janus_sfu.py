@@ -30,6 +30,7 @@ _CONFIG = """general: {{
   plugins_folder = "{library}/plugins"
   transports_folder = "{library}/transports"
   debug_level = 3
+  session_timeout = 0
 }}
 plugins: {{ disable = "{plugins}" }}
 transports: {{ disable = "{transports}" }}
