@@ -51,6 +51,7 @@ class Sample:
 
     seconds: float
     fps: float
+    """Not a number while the driver hides: nothing is drawn then."""
     latency_ms: float
     rss_mib: float
     threads: int
@@ -76,7 +77,7 @@ class Verdict:
         alone = [one for one in self.settled() if one.viewers == 0] or self.settled()
         values = [float(getattr(one, name)) for one in alone]
         third = max(1, len(values) // 3)
-        return float(np.median(values[-third:]) - np.median(values[:third]))
+        return median(values[-third:]) - median(values[:third])
 
 
 def soak(
@@ -165,7 +166,7 @@ def _sample(process: psutil.Process, url: str, seconds: float, viewers: int) -> 
     stats = _get(url, "api/stats")
     return Sample(
         round(seconds, 1),
-        stats["fps"],
+        float("nan") if _get(url, "api/state")["hidden"] else stats["fps"],
         stats["latency_ms"] or float("nan"),
         round(process.memory_info().rss / 2**20, 1),
         process.num_threads(),

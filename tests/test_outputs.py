@@ -413,6 +413,20 @@ def test_drive_does_not_replace_its_background(
     )
 
 
+def test_a_background_that_cannot_be_read_is_said_before_the_film_is_followed(
+    avatar_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film(tmp_path / "in.mp4")  # nobody is in it, which would be said next
+    (tmp_path / "wall.png").write_bytes(b"no picture")
+    words = ["drive", str(avatar_file), str(tmp_path / "in.mp4"), "-o", str(tmp_path / "out.mp4")]
+    refused(capsys, [*words, "--background", str(tmp_path / "wall.png")], "wall.png: not a picture")
+
+
+def test_a_folder_is_no_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["build", str(tmp_path), "-o", str(tmp_path / "me.perse"), "--consent"]
+    refused(capsys, words, "not an ordinary file")
+
+
 def test_render_replaces_its_own_sheet_and_with_overwrite_any(
     avatar_file: Path, tmp_path: Path
 ) -> None:

@@ -70,14 +70,18 @@ class Build:
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 
+def _missing(path: Path) -> str:
+    return f"{path}: {'not an ordinary file' if path.exists() else 'no such file'}"
+
+
 def run(command: Build) -> None:
     """Build an avatar from a photo, with consent."""
     check_suffix(command.output, ".perse")
     if not command.photo.is_file():
-        raise UserError(f"{command.photo}: no such file: give the path of a portrait photo")
+        raise UserError(f"{_missing(command.photo)}: give the path of a portrait photo")
     for path in command.extra:
         if not path.is_file():
-            raise UserError(f"{path}: no such file: give the path of a further photo or a clip")
+            raise UserError(f"{_missing(path)}: give the path of a further photo or a clip")
     require_builder()
     named_attributes(command.attributes)
     inputs = (command.photo, *command.extra)

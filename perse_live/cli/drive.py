@@ -48,7 +48,7 @@ def run(command: Drive) -> None:
     from perse_live.avatar import load_avatar
     from perse_live.film.writer import check_film_name
     from runtime.attributes import with_fixed_attributes
-    from runtime.background import Picture, Transparent, parse_background
+    from runtime.background import Picture, Transparent, load_background, parse_background
     from runtime.drive import drive_matched, drive_relative
 
     if command.video.suffix.lower() == SUFFIX:
@@ -66,6 +66,8 @@ def run(command: Drive) -> None:
         inputs=inputs,
         overwrite=command.replacing.overwrite,
     )
+    if isinstance(background, Picture):
+        load_background(background, 1, 1)  # whether it can be read, before the film is followed
     avatar = with_fixed_attributes(load_avatar(command.avatar), command.attribute)
     with step_progress() as steps:
         fetch(TRACKING_ASSETS, command.network, steps)
