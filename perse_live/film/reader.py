@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from perse_live.arrays import UInt8Array
 from perse_live.errors import UserError
+from perse_live.film.boxes import boxes
 from perse_live.film.clock import Clock
 from perse_live.film.colors import Coding, Converter, coding
 from perse_live.film.hdr import Transfer, UInt16Array, exposed
@@ -45,6 +46,10 @@ _EXPOSURE_KEYFRAMES, _EXPOSURE_PACKETS = (
 )  # that an HDR film's brightness is taken from, and that are read for it
 _SMALLEST_DEINTERLACED = 4  # pixels, each way; the filter refuses less
 _MISSING_SECONDS = Fraction(1, 4)  # at the end of a film: less is how lengths are rounded
+_MEDIA_BOXES = {b"moof", b"mdat"}  # behind the last box others append what is none
+_MISSING_OF_WHOLE_SECONDS = Fraction(
+    1
+)  # where only the file has a length, as in FLV: often whole seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +73,7 @@ class _Damage:
     jumps: int = 0
     resized: bool = False
     cut_off: str = ""
+    reached: Fraction = Fraction(0)  # where the last packet of picture or sound ends, seconds
 
     def forget(self) -> None:
         """Begin anew."""
@@ -220,11 +226,16 @@ def _frames_of(
 ) -> Iterator[AvFrame]:
     """Decode; what is damaged is skipped and counted."""
     clock = Clock()
+    start = Fraction(file.container.start_time or 0, av.time_base)
     for packet in itertools.islice(packets(file, clock), most_packets):
         damage.jumps = clock.jumps
         if packet is None:
             damage.packets += 1
-        elif packet.stream_index == file.video.index:
+            continue
+        if packet.pts is not None:
+            end = (packet.pts + (packet.duration or 0)) * packet.time_base - start
+            damage.reached = max(damage.reached, end)
+        if packet.stream_index == file.video.index:
             try:
                 yield from packet.decode()
             except FFmpegError:
@@ -359,24 +370,28 @@ def _cut_off(file: OpenFile, rate: Fraction, count: int, end: Fraction, damage: 
     jumped, its declared length means nothing.
     """
     declared = _declared_seconds(file)
-    own_length = (
-        file.video.duration is not None
-        or tagged_duration(file.video) is not None
-        or file.audio is None
-    )
-    if (
-        declared is None
-        or not own_length
-        or damage.jumps
-        or declared - end < max(_MISSING_SECONDS, 3 / rate)
-    ):
-        return ""
+    least = max(_MISSING_SECONDS, 3 / rate)
+    own_length = file.video.duration is not None or tagged_duration(file.video) is not None
+    if not own_length and file.audio is not None:  # the length of whichever lasts longer
+        end, least = max(end, damage.reached), _MISSING_OF_WHOLE_SECONDS
+    if declared is None or damage.jumps or declared - end < least:
+        return f"{count} frames are left" if _ends_within_a_box(file) else ""
     expected = round(declared * rate)
     return (
         f"{count} of {max(expected, count)} frames"
         if expected > count
         else f"{float(end):.1f} of {float(declared):.1f} s"
     )
+
+
+def _ends_within_a_box(file: OpenFile) -> bool:
+    """Whether an MP4 or MOV file is shorter than its last box says: fragmented ones need not say how long they are."""
+    if "mp4" not in file.container.format.name:
+        return False
+    with contextlib.suppress(OSError):
+        path = Path(file.container.name.removeprefix("file:"))
+        return any(not box.whole and box.kind in _MEDIA_BOXES for box in boxes(path))
+    return False
 
 
 def _no_picture(path: Path) -> UserError:

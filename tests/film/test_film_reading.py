@@ -228,6 +228,39 @@ def test_an_avi_film_that_is_cut_off_says_so_too(tmp_path: Path) -> None:
     assert any(f"{path} is cut off: {len(frames)} of" in line for line in film.warnings())
 
 
+@needs_ffmpeg
+@pytest.mark.parametrize("seconds", [(3, 3), (3, 2), (2, 3)])
+def test_an_flv_film_with_sound_that_is_cut_off_says_so_too(
+    seconds: tuple[int, int], tmp_path: Path
+) -> None:
+    """Only the file as a whole has a length there, which picture or sound may reach alone."""
+    path = tmp_path / "film.flv"
+    sources = (f"testsrc=s=64x48:r=25:d={seconds[0]}", f"sine=d={seconds[1]}")
+    inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
+    ffmpeg(*inputs, "-c:v", "flv1", "-c:a", "mp3", "-ar", "44100", str(path))
+    film, frames = read(path)
+    assert len(frames) == 25 * seconds[0] and film.warnings() == ()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    film, frames = read(path)
+    assert any(f"{path} is cut off: {len(frames)} of" in line for line in film.warnings())
+
+
+@needs_ffmpeg
+def test_a_fragmented_film_that_is_cut_off_says_so_too(tmp_path: Path) -> None:
+    path, options = tmp_path / "film.mp4", "frag_keyframe+empty_moov+default_base_moof"
+    ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=3", "-c:v", "libx264", "-g", "10"),
+        *("-movflags", options, str(path)),
+    )
+    film, frames = read(path)
+    assert len(frames) == 75 and film.warnings() == ()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    film, frames = read(path)
+    assert 10 < len(frames) < 60
+    (said,) = film.warnings()  # of how many is not known where the last fragment is not even begun
+    assert said.startswith(f"{path} is cut off: {len(frames)} ")
+
+
 def test_a_film_whose_index_is_cut_off_is_refused_with_the_cause(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     with av.open(str(path), "w") as container:
