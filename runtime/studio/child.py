@@ -18,7 +18,7 @@ import psutil
 from perse_live.child import module_command
 from perse_live.json_child import JsonChild
 
-_NICENESS = 10  # of the child: a live session on the same cores goes first
+_NICENESS = 10  # of a child that gives way
 
 Told = Callable[[Mapping[str, Any]], None]
 """Given each report of the child, on the thread that waits for it."""
@@ -30,16 +30,21 @@ class Child:
     def __init__(self) -> None:
         """Start it. Raises OSError where the system cannot."""
         self._child = JsonChild(module_command("perse_live.cli.studio_worker"))
-        with contextlib.suppress(psutil.Error, OSError):
-            psutil.Process(self._child.pid).nice(
-                _NICENESS if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS
-            )
         self._killed = False
 
     @property
     def alive(self) -> bool:
         """Whether it can still be given a command."""
         return self._child.alive
+
+    def give_way(self) -> None:
+        """Let all else go first on the same cores, such as a live session; it cannot be taken back."""
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(self._child.pid)
+            if os.name == "posix":
+                process.nice(process.nice() + _NICENESS)
+            else:
+                process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
 
     def run(self, arguments: Sequence[str], told: Told) -> str:
         """Run a command to its end. Returns what went wrong, in one line for the user; "" for nothing.

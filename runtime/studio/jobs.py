@@ -40,6 +40,8 @@ class Task:
     """Where its pictures go."""
     background: bool = False
     """Whether it gives way to other jobs, also while it runs: it begins again after them."""
+    gives_way: Callable[[], bool] = lambda: True
+    """Whether its process lets a live session on the same cores go first; asked when it begins."""
     keeps_folder: bool = False
     """Whether the folder stays when the job is forgotten."""
     avatar: str = ""
@@ -242,6 +244,8 @@ class Jobs:
             self._end(job, "done")
             return
         child = self._spare.take()
+        if job.task.gives_way():
+            child.give_way()
         with self._changing:
             job.child = child
         try:

@@ -421,6 +421,7 @@ class Studio:
             name,
             lambda: command,
             folder,
+            gives_way=lambda: self._stage.shown() != "",  # else somebody waits for nothing but this
             done=done,
             over=lambda: output.unlink(missing_ok=True),
             facts={"photo": photo.told(), "crop": None if wish.crop is None else list(wish.crop)},

@@ -110,6 +110,10 @@ def test_a_job_is_cancelled_and_the_next_one_begins(served: Served) -> None:
     before = served.studio.library.entries()
     job = build(served)
     until(lambda: served.job(job)["state"] == "running" and workers())
+    until(lambda: served.job(job)["step"])
+    assert workers()[0].nice() == psutil.Process().nice(), (
+        "nobody is on stage: it need not give way"
+    )
     served.ask("DELETE", f"api/studio/jobs/{job}")
     assert served.ended(job)["state"] == "cancelled"
     until(lambda: not workers(), "its process is still there")
