@@ -422,6 +422,11 @@ def test_a_background_that_cannot_be_read_is_said_before_the_film_is_followed(
     refused(capsys, [*words, "--background", str(tmp_path / "wall.png")], "wall.png: not a picture")
 
 
+@pytest.mark.parametrize("output", ["", ".", "/"])
+def test_an_avatar_needs_a_name(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, ["build", "photo.jpg", "-o", output, "--consent"], "me.perse")
+
+
 def test_a_folder_is_no_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["build", str(tmp_path), "-o", str(tmp_path / "me.perse"), "--consent"]
     refused(capsys, words, "not an ordinary file")

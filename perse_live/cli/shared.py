@@ -48,9 +48,8 @@ def fetch(names: Sequence[str], network: Network, progress: StepProgress) -> Non
 def check_suffix(path: Path, suffix: str) -> None:
     """Raises UserError for an output that is not named so."""
     if path.suffix.lower() != suffix:
-        raise UserError(
-            f"cannot write {path}: name it {suffix}, such as {path.with_suffix(suffix)}"
-        )
+        example = path.with_suffix(suffix) if path.name else path / f"me{suffix}"  # "." has no name
+        raise UserError(f"cannot write {path}: name it {suffix}, such as {example}")
 
 
 def make_folder(path: Path) -> Path:
