@@ -256,7 +256,10 @@ def _white(image: Image.Image) -> float:
     if not image.mode.startswith(("I", "F")):
         return 255.0
     _, most = image.getextrema()
-    return 65535.0 if float(most) > 255 else 255.0  # pyright: ignore[reportArgumentType]  (one band: not a tuple of tuples)
+    highest = float(most)  # pyright: ignore[reportArgumentType]  (one band: not a tuple of tuples)
+    if image.mode == "F" and 0 < highest <= 1:
+        return 1.0
+    return 65535.0 if highest > 255 else 255.0
 
 
 def _converted(image: Image.Image, white: float) -> Image.Image:

@@ -113,6 +113,15 @@ def test_grey_pictures(tmp_path: Path, mode: str) -> None:
     np.testing.assert_array_equal(rgb, np.asarray(image.convert("L"))[..., None].repeat(3, 2))
 
 
+@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
+def test_floats_of_any_scale(white: float, tmp_path: Path) -> None:
+    grey = picture().mean(2).astype(np.float32)
+    grey[0, 0] = 255.0
+    Image.fromarray(grey / 255 * white).save(tmp_path / "grey.tiff")
+    found = load_photo(tmp_path / "grey.tiff").rgb
+    assert np.abs(found.astype(np.float32) - grey[..., None]).max() <= 1
+
+
 def test_cmyk_jpeg(tmp_path: Path) -> None:
     path = saved(tmp_path / "print.jpg", Image.fromarray(picture()).convert("CMYK"), quality=95)
     np.testing.assert_allclose(load_photo(path).rgb.astype(int), picture().astype(int), atol=12)
