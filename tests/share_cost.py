@@ -244,7 +244,9 @@ def main() -> None:
         time.sleep(options.seconds)
         alone = served.end()
         sockets = _with_viewers(url, link, 40, 0, options.seconds, served)
+        print(f"alone {alone:.4f}, 40 sockets {json.dumps(sockets)}", file=sys.stderr)
         channels = _with_viewers(url, link, 0, 8, options.seconds, served)
+        print(f"8 channels {json.dumps(channels)}", file=sys.stderr)
         chromium = _in_chromium(link, options.seconds) if chromium_executable() else None
     result = {
         "core_without_viewers": round(alone, 4),
