@@ -28,7 +28,7 @@ _LAGS_KEPT, _LAG_QUANTILE = (
     0.9,
 )  # pieces, several seconds of sound; what comes later than this share of them is a hiccup
 _LAG_AGE = 50  # pieces after which the quantile is taken anew
-_FADE = RATE // 200  # samples, 5 ms, in which what begins anew comes in
+_FADE = RATE // 200  # samples, 5 ms, in which sound comes in, and goes before some that is missing
 
 
 class DelayedSound:
@@ -47,6 +47,7 @@ class DelayedSound:
         self._end = 0  # number of samples so far
         self._origin: float | None = None  # when sample 0 was recorded, by the averaged clock
         self._place: float | None = None  # number of the sample to be read next
+        self._gain = 0.0  # of the last sample that was read
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
         self._pieces = 0
         self.lag = 0.0
@@ -96,11 +97,13 @@ class DelayedSound:
             stretch = float(np.clip((wanted - place) * share, -most, most))
             places = place + np.arange(count) * (1 + stretch / count)
             self._place = place + count + stretch
-            found = self._read(places)
             if fresh:
-                rise = min(_FADE, count)
-                found[:rise] *= np.linspace(0, 1, rise, dtype=np.float32)
-            return found
+                self._gain = 0.0
+            rising = self._gain + np.arange(1, count + 1) / _FADE
+            edges = np.minimum(places - 1, self._end - 2 - places) / _FADE
+            gains = np.clip(np.minimum(rising, edges), 0, 1)
+            self._gain = float(gains[-1])
+            return self._read(places) * gains.astype(np.float32)
 
     def _note_lag(self, lag: float) -> None:
         self._lags.append(lag)
