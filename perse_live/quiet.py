@@ -9,7 +9,8 @@ import sys
 import threading
 from collections.abc import Generator
 
-_stderr_lock = threading.Lock()
+_stderr_lock = threading.RLock()
+_PATIENCE = 5.0  # seconds; MediaPipe starts within one
 # One at a time: sys.stdout is the process's, and of two threads whose blocks overlap
 # the second would put back what the first set.
 _stdout_lock = threading.RLock()
@@ -36,6 +37,17 @@ def quiet_stderr() -> Generator[None, None, None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def heard_on_stderr() -> Generator[None, None, None]:
+    """Wait until no other thread silences stderr, and let none do so meanwhile: what is written then is not lost."""
+    waited = _stderr_lock.acquire(timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        if waited:
+            _stderr_lock.release()
 
 
 @contextlib.contextmanager

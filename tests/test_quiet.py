@@ -22,6 +22,17 @@ def test_what_native_code_writes_is_gone_and_what_comes_later_is_not(
     assert capfd.readouterr().err == "heard\n"
 
 
+def test_a_warning_waits_until_another_thread_is_no_longer_silent() -> None:
+    code = (
+        "import threading\nfrom perse_live.cli.console import warn\nfrom perse_live.quiet import quiet_stderr\n"
+        "speaking = threading.Thread(target=warn, args=('a warning',))\n"
+        "with quiet_stderr():\n    speaking.start()\n    speaking.join(0.3)\n"
+        "speaking.join()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "perse-live: a warning\n"
+
+
 def test_a_process_without_stderr_runs_too() -> None:
     code = (
         "import os, sys; os.close(2); sys.stderr = None\n"

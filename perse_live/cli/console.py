@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.text import Text
 
 from perse_live.errors import UserError
+from perse_live.quiet import heard_on_stderr
 
 StepProgress = Callable[[str, float], None]
 """Told the name of the step being done and which fraction of this step is done, in [0, 1]."""
@@ -205,7 +206,7 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     """A line of warning, as terminals of any encoding can show it; nothing where the terminal is gone."""
-    with contextlib.suppress(OSError):
+    with heard_on_stderr(), contextlib.suppress(OSError):
         print(f"perse-live: {printable(text)}", file=sys.stderr, flush=True)
 
 
