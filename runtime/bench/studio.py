@@ -26,6 +26,7 @@ from perse_live.photo import load_photo
 from runtime.bench.live.chromium import chromium, chromium_missing
 
 _START_SECONDS = 120.0  # the first start ever compiles
+_PICTURE_PATIENCE = 60.0  # seconds
 _PATIENCE = 180.0  # seconds for each step of the way
 _CAMERA = (640, 480)  # pixels: width and height of the camera's pictures
 _CAMERA_FRAMES = 8  # of the film that stands for the camera, which is shown again and again
@@ -172,7 +173,14 @@ def _walk(
     page_requests = tuple(requests)
     camera.click()
     progress("taking the picture", 0.5)
-    page.get_by_role("heading", name="Your picture").wait_for()
+    taken_view = page.get_by_role("heading", name="Your picture")
+    with contextlib.suppress(Exception):  # of the browser: said below in the page's own words
+        taken_view.wait_for(timeout=1000 * _PICTURE_PATIENCE)
+    if not taken_view.is_visible():
+        raise UserError(
+            f"the page takes no picture of this photo within {_PICTURE_PATIENCE:.0f} s:"
+            " give one whose face is in the middle and a third of its height"
+        )
     taken = time.monotonic()
     page.get_by_label("Name of the avatar").fill(_NAME)
     page.get_by_role("checkbox", name="The person in this picture agrees").check()

@@ -232,9 +232,9 @@ class DrawingLoop:
         return replace(motion, secondary=self._secondary[1].update(motion.pose, now))
 
     def _hidden_picture(self, painter: Painter, key: _PainterKey, scene: Snapshot) -> UInt8Array:
-        """The avatar at rest, drawn once while the driver hides."""
+        """The avatar at rest, drawn while the driver hides: once, and again while its attributes fade."""
         actor = key[0]
-        wanted = (*key, scene.choices.backdrop, scene.choices.badge)
+        wanted = (*key, scene.choices.backdrop, scene.choices.badge, scene.weights)
         if self._still is None or self._still[0] != wanted:
             rest = placed(actor, at_rest(np.zeros(3, np.float32)), FACING_CAMERA)
             effort = self._effort(scene.config.target_fps)

@@ -293,6 +293,22 @@ def test_hiding_shows_a_still_picture_until_it_is_lifted(me: Actor) -> None:
         )
 
 
+def test_an_attribute_fades_in_fully_while_hidden(me: Actor) -> None:
+    with running([me], script=motionless()) as session:
+        session.act(SetAttribute("hair-copper", 1.0))
+        until(lambda: told(session)["attributes"][0]["weight"] == 1.0)
+        session.act(Hide(True))
+        until(lambda: pictures(session)[0].motion is None)
+        full = pictures(session)[0]
+        session.act(Hide(False))
+        session.act(SetAttribute("hair-copper", 0.0))
+        until(lambda: told(session)["attributes"][0]["weight"] == 0.0)
+        session.act(SetAttribute("hair-copper", 1.0))
+        session.act(Hide(True))
+        until(lambda: told(session)["attributes"][0]["weight"] == 1.0)
+        until(lambda: difference(full, pictures(session)[0]) == 0)
+
+
 def test_avatars_are_switched(me: Actor, friend: Actor) -> None:
     with running([me, friend], script=motionless()) as session:
         before = pictures(session)[0]
