@@ -214,6 +214,32 @@ ROWS: tuple[Row, ...] = (
             f" {part['result']['live']['memory_end_mib']:.0f} MiB"
         ),
     ),
+    Row(
+        "studio",
+        "the studio in Chromium on the same cores: page load until the avatar follows the camera",
+        lambda part: f"{part['result']['studio']['load_to_live_s']:.0f} s",
+    ),
+    Row(
+        "studio",
+        "of this, build: first picture / avatar without attributes",
+        lambda part: (
+            f"{part['result']['studio']['build_to_first_picture_s']:.1f} /"
+            f" {part['result']['studio']['build_s']:.1f} s"
+        ),
+    ),
+    Row(
+        "studio",
+        "live while attributes are learned: drawn / shown",
+        lambda part: (
+            f"{part['result']['studio']['fps_while_learning']:.1f} /"
+            f" {part['result']['studio']['fps_shown_while_learning']:.1f} frames per second"
+        ),
+    ),
+    Row(
+        "studio",
+        "weight of the page",
+        lambda part: f"{part['result']['studio']['page_kib']:.0f} KiB",
+    ),
     Row("peers", "the same Gaussians in Chromium without a GPU, ours first", _viewers),
     Row(
         "attributes",

@@ -49,8 +49,8 @@ class Report:
     render: Annotated[Path | None, arg(metavar="MARKDOWN")] = None
     """Also write the page of figures."""
     only: Annotated[tuple[str, ...], arg(metavar="PART")] = ()
-    """Measure only these: drawing, build, build-attributes, engine, start, live, drive, peers, attributes, portraits, clips;
-    `none` measures nothing and only renders."""
+    """Measure only these: drawing, build, build-attributes, engine, start, live, drive, studio, peers, attributes, portraits,
+    clips; `none` measures nothing and only renders."""
     video: Path | None = None
     """A film of a talking face: for the parts start, live and drive."""
     portraits: Annotated[Path | None, arg(metavar="FOLDER")] = None
@@ -131,6 +131,7 @@ PARTS: dict[str, Words] = {
             "--no-c2pa",
         ]
     ),
+    "studio": lambda given: ["bench", "--studio", str(given.photo), "--json"],
     "peers": lambda given: ["bench", str(given.avatar), "--peers", "--json"],
     "attributes": lambda given: ["attribute", "measure", str(given.avatar), "--json"],
     "portraits": lambda given: (

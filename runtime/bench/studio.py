@@ -19,8 +19,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from perse_live.arrays import UInt8Array
+from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.child import module_command
+from perse_live.detect import FaceDetector
 from perse_live.errors import UserError
 from perse_live.photo import load_photo
 from runtime.bench.live.chromium import chromium, chromium_missing
@@ -29,6 +30,8 @@ _START_SECONDS = 120.0  # the first start ever compiles
 _PICTURE_PATIENCE = 60.0  # seconds
 _PATIENCE = 180.0  # seconds for each step of the way
 _CAMERA = (640, 480)  # pixels: width and height of the camera's pictures
+_FACE_WIDTH = 150.0  # pixels, of the face in that picture: of one who sits half a metre away
+_GREY = 160  # of 255, around the photo
 _CAMERA_FRAMES = 8  # of the film that stands for the camera, which is shown again and again
 _SETTLE_SECONDS = (
     3.0  # after going live, until code is compiled and the driver's face at rest is learned
@@ -88,7 +91,12 @@ def bench_studio(
     missing = chromium_missing()
     if missing:
         raise UserError(f"--studio needs a browser: {missing}")
-    picture = camera_picture(load_photo(photo).rgb)
+    rgb = load_photo(photo).rgb
+    with FaceDetector() as detector:
+        found = detector.detect(rgb)
+    if not found:
+        raise UserError(f"{photo} shows no face: give a portrait")
+    picture = camera_picture(rgb, found[0].landmarks)
     with tempfile.TemporaryDirectory(prefix="perse-live-bench-") as name:
         film = Path(name) / "camera.y4m"
         write_still_film(film, picture, frames=_CAMERA_FRAMES)
@@ -98,16 +106,20 @@ def bench_studio(
             return _walk(browser, url, seconds, progress)
 
 
-def camera_picture(rgb: UInt8Array) -> UInt8Array:
-    """A photo as a camera of 640 x 480 pixels sees it: whole, before grey. rgb: (H, W, 3); returns (480, 640, 3)."""
+def camera_picture(
+    rgb: UInt8Array,  # (H, W, 3)
+    landmarks: Float32Array,  # (478, 3) pixels
+) -> UInt8Array:
+    """A photo as a camera of 640 x 480 pixels sees it, with the face in the middle and grey around the photo: (480, 640, 3)."""
     width, height = _CAMERA
-    scale = min(width / rgb.shape[1], height / rgb.shape[0])
-    size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
-    picture = np.full((height, width, 3), 160, np.uint8)
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    picture[top : top + size[1], left : left + size[0]] = small
-    return picture
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    scale = float(_FACE_WIDTH / (high[0] - low[0]))
+    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+    scaled = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    left, top = np.array([width, height]) / 2 - scale * (low + high) / 2
+    shift = np.array([[1, 0, left], [0, 1, top]], np.float64)
+    moved = cv2.warpAffine(scaled, shift, _CAMERA, borderValue=(_GREY, _GREY, _GREY))
+    return np.asarray(moved, np.uint8)
 
 
 def write_still_film(path: Path, picture: UInt8Array, *, frames: int) -> None:
@@ -179,7 +191,7 @@ def _walk(
     if not taken_view.is_visible():
         raise UserError(
             f"the page takes no picture of this photo within {_PICTURE_PATIENCE:.0f} s:"
-            " give one whose face is in the middle and a third of its height"
+            " give a portrait that looks straight into the camera, in even light"
         )
     taken = time.monotonic()
     page.get_by_label("Name of the avatar").fill(_NAME)
