@@ -78,9 +78,8 @@ def glb_bytes(gaussians: Gaussians) -> bytes:
     }
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    content = b"".join(
-        array.tobytes() for array in arrays.values()
-    )  # every array's length is a multiple of 4
+    # Every array's length is a multiple of 4
+    content = b"".join(array.tobytes() for array in arrays.values())
     chunks = (
         struct.pack("<II", len(text), _JSON)
         + text

@@ -45,9 +45,8 @@ def spz_bytes(gaussians: Gaussians) -> bytes:
     scales = _bytes((np.log(gaussians.scales) + 10) * 16)
     parts = (positions, alphas, colors, scales, _rotations(gaussians.quats))
     content = io.BytesIO()
-    with gzip.GzipFile(
-        CREATOR, "wb", fileobj=content, mtime=0
-    ) as file:  # says where it comes from in the gzip header's name
+    # Says where it comes from in the gzip header's name
+    with gzip.GzipFile(CREATOR, "wb", fileobj=content, mtime=0) as file:
         file.write(header + b"".join(part.tobytes() for part in parts))
     return content.getvalue()
 

@@ -27,10 +27,8 @@ _BLURRED = 0.03  # deviation of the Laplacian over the face's contrast; good pho
 _NOISY = 0.03  # deviation of the noise over the face's contrast; film grain reaches 0.022, at 0.037 it shows
 _DARK = 80  # of 255: what the brightest 2 % of a lit face exceed, whatever the skin
 _BRIGHT = 225  # median of a washed-out face
-_CLIPPED, _MOST_CLIPPED = (
-    254,
-    0.2,
-)  # a channel at its limit, and the share of the face that may be so: highlights are a tenth
+# A channel at its limit, and the share of the face that may be so: highlights are a tenth
+_CLIPPED, _MOST_CLIPPED = (254, 0.2)
 _SIDEWAYS = 45.0  # degrees of roll from which on it is the photo that is turned, not the head
 _LEVEL = 2.0  # degrees of roll that are left as they are
 _SAME_ROLL = 30.0  # degrees within which finds in differently turned pictures agree
@@ -38,10 +36,8 @@ _MOST_LEFT = 20.0  # degrees of roll that a levelled cut-out may still show; mor
 _EYE_CORNERS = (33, 263)  # landmarks: outer corners of the right and the left eye
 _TURNED = 35.0  # degrees of yaw or pitch
 _BROWS = (105, 334)  # landmarks: the highest of the right and the left brow
-_MOST_OUTSIDE, _MOST_COVERED = (
-    0.02,
-    0.02,
-)  # of the face that may lie beyond the photo's edge, and that hands may cover
+# Of the face that may lie beyond the photo's edge, and that hands may cover
+_MOST_OUTSIDE, _MOST_COVERED = (0.02, 0.02)
 
 
 @dataclass(frozen=True)
@@ -223,9 +219,8 @@ def _cut_out(
     from places in the photo to places in the portrait, pixel centres at +0.5 in both.
     """
     cosine, sine = np.cos(np.radians(roll)), np.sin(np.radians(roll))
-    axes = np.array(
-        [[cosine, sine], [-sine, cosine]]
-    )  # rightwards and downwards in the portrait, in the photo
+    # Rightwards and downwards in the portrait, in the photo
+    axes = np.array([[cosine, sine], [-sine, cosine]])
     level = landmarks @ axes.T
     low, high = level.min(0), level.max(0)
     side = float((high - low).max()) * _MARGIN
@@ -235,9 +230,8 @@ def _cut_out(
     # where the photo ends, the frame should end too: a bust cut off inside the frame looks cut off
     center[0] -= float(np.clip(_overlap(left, right, side), -0.07 * side, 0.07 * side))
     beyond, balanced = side / 2 - down, _overlap(up, down, side)
-    if (
-        0 < beyond < max(balanced, 0.0) + _LOWERED * side
-    ):  # the head may stand a little low for that
+    # The head may stand a little low for that
+    if 0 < beyond < max(balanced, 0.0) + _LOWERED * side:
         center[1] -= min(beyond, 0.3 * side)
     else:
         center[1] -= float(np.clip(balanced, max(-0.07 * side, min(beyond, 0.0)), 0.3 * side))

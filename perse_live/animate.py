@@ -389,9 +389,8 @@ def _pose_surface(
 ) -> None:
     tiny = np.float32(1e-12)
     one = np.float32(1.0)
-    least = np.float32(
-        2e-5
-    )  # metres; a splat folded edge-on keeps some width, or its inverse covariance blows up
+    # Metres; a splat folded edge-on keeps some width, or its inverse covariance blows up
+    least = np.float32(2e-5)
     for i in range(first, last):
         t = triangles[i]
         v0, v1, v2 = rig_triangles[t, 0], rig_triangles[t, 1], rig_triangles[t, 2]

@@ -314,11 +314,8 @@ def _url_chunks(address: str, size: int, advance: Callable[[float], None]) -> It
                 done += len(chunk)
                 advance(done / size)
                 yield chunk
-    except (
-        OSError,
-        http.client.HTTPException,
-        ValueError,
-    ) as error:  # URLError and time-outs are OSErrors
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        # URLError and time-outs are OSErrors
         raise _SourceError(
             str(getattr(error, "reason", "") or error or type(error).__name__)
         ) from error

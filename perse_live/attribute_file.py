@@ -71,13 +71,8 @@ _FIELDS: dict[str, ArraySpec] = {
     "adapter.a3": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
     "adapter.b3": ArraySpec("float32", ("AQ", OUTPUTS), -MOST_WEIGHT, MOST_WEIGHT),
 }
-_COUNTED = (
-    "AN",
-    "AM",
-    "AS",
-    "AR",
-    "AQ",
-)  # the columns of the counts; AG = AS + AR; AQ: ranks, B of an adapter lies transposed
+# The columns of the counts; AG = AS + AR; AQ: ranks, B of an adapter lies transposed
+_COUNTED = ("AN", "AM", "AS", "AR", "AQ")
 _COUNTED_BY = ("ids", "vertex_ids", "surface.triangles", "rigid.means", "adapter.a1")
 
 ATTRIBUTE_ARRAYS: dict[str, ArraySpec] = {
@@ -309,9 +304,8 @@ def _pace(name: str, given: Any) -> Float32Array | None:
     numbers = cast("list[Any]", given) if isinstance(given, list) else []
     if len(numbers) == PACE_KNOTS and all(isinstance(x, (int, float)) for x in numbers):
         pace = np.array(numbers, np.float64)
-        if (
-            pace[0] == 0 and pace[-1] == 1 and bool((np.diff(pace) >= 0).all())
-        ):  # which not-a-numbers fail
+        # Which not-a-numbers fail
+        if pace[0] == 0 and pace[-1] == 1 and bool((np.diff(pace) >= 0).all()):
             return pace.astype(np.float32)
     raise InvalidAttributesError(
         f"the pace of attribute {name!r} is not {PACE_KNOTS} numbers that rise from 0 to 1"

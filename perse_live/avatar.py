@@ -64,10 +64,8 @@ MAX_CAMERA_SIDE = 2048
 _LIDS = tuple(
     index(f"eye{action}{side}") for action in ("Blink", "Squint") for side in ("Left", "Right")
 )
-_LIDS_KEPT, _LIDS_MOST = (
-    0.45,
-    0.35,
-)  # share of the photo's narrowing that is the person's own, and its bound
+# Share of the photo's narrowing that is the person's own, and its bound
+_LIDS_KEPT, _LIDS_MOST = (0.45, 0.35)
 
 _CONVENTIONS = {
     "units": "metres",

@@ -115,9 +115,8 @@ def load_container(path: Path, schema: Schema) -> tuple[Arrays, Manifest]:
             loaded = safetensors.numpy.load(content)
         except SafetensorError as error:
             raise _InvalidError(f"damaged arrays ({error})") from error
-        arrays = {
-            name: np.array(array) for name, array in loaded.items()
-        }  # copies: aligned and writable, as kernels expect
+        # Copies: aligned and writable, as kernels expect
+        arrays = {name: np.array(array) for name, array in loaded.items()}
         _check_arrays(arrays, schema)
     except _NewerVersionError as error:
         raise UserError(f"{path}: {error}: update perse-live") from error
@@ -289,12 +288,8 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], schema: Schema) -> None:
         if name not in schema.arrays:
             raise _InvalidError(f"it has an unknown array {_short(name)}")
     sizes: dict[str, int] = {}
-    for (
-        name,
-        spec,
-    ) in (
-        schema.arrays.items()
-    ):  # in the schema's order, so that the same fault gives the same message
+    # In the schema's order, so that the same fault gives the same message
+    for name, spec in schema.arrays.items():
         if name in arrays:
             _check_shape(name, arrays[name], spec, sizes, schema)
         elif not spec.optional:

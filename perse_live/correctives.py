@@ -39,10 +39,8 @@ INPUT_NAMES = (*EXPRESSION_NAMES, *GAZE_NAMES, *SECONDARY_NAMES)
 
 _MOST_INPUT = 2.0  # strengths reach 1, gaze angles 0.5 radians
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
-_VISIBLE, _SHIFTED = (
-    0.5 / 255,
-    1e-6,
-)  # least delta of colour or opacity, and of places (metres, or edges of a triangle)
+# Least delta of colour or opacity, and of places (metres, or edges of a triangle)
+_VISIBLE, _SHIFTED = (0.5 / 255, 1e-6)
 
 
 class InvalidCorrectivesError(ValueError):

@@ -201,9 +201,8 @@ def _is_there(arrays: Mapping[str, np.ndarray], prefix: str) -> bool:
 
 
 def _packed(prefix: str, counts: np.ndarray, parts: Sequence[Deltas]) -> Arrays:
-    with np.errstate(
-        over="ignore"
-    ):  # what half precision cannot hold becomes infinite, which the schema refuses
+    # What half precision cannot hold becomes infinite, which the schema refuses
+    with np.errstate(over="ignore"):
         deltas = {
             f"{prefix}{name}": np.concatenate([getattr(part, name) for part in parts]).astype(
                 np.float16

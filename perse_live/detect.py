@@ -28,12 +28,8 @@ from perse_live.quiet import quiet_stderr
 LANDMARK_COUNT = 478
 _EYE_CORNERS = (33, 263)  # outer corners of the right and the left eye
 _PRESENCE = 0.4  # that a face once found is still there; it does not tell people from animals
-_SEARCH_FRACTIONS = (
-    0.6,
-    0.36,
-    0.22,
-    0.13,
-)  # sizes of the windows that a picture is searched in, of its longer side
+# Sizes of the windows that a picture is searched in, of its longer side
+_SEARCH_FRACTIONS = (0.6, 0.36, 0.22, 0.13)
 _LEAST_WINDOW = 64  # pixels
 _BLANK = np.zeros((64, 64, 3), np.uint8)
 
@@ -253,9 +249,8 @@ class _Graph:
 def _close(landmarker: Any) -> None:
     try:
         landmarker.close()
-    except (
-        RuntimeError
-    ):  # at exit: the thread that MediaPipe closes on is gone, the process frees everything soon
+    except RuntimeError:
+        # at exit: the thread that MediaPipe closes on is gone, the process frees everything soon
         landmarker._handle = None  # or its destructor tries once more, and fails
 
 

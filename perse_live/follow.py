@@ -20,22 +20,15 @@ from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.detect import Detection, FaceDetector, VideoFaceDetector, moved, search_windows
 from perse_live.facelock import FaceLock
 
-_SMALL, _LARGE = (
-    0.10,
-    0.25,
-)  # of the picture's longer side: face sizes below which a crop is used, and above which no longer
-_CROP = (
-    4.0  # side of the crop, in sizes of the face: it takes the detector's best share of a picture
-)
+# Of the picture's longer side: face sizes below which a crop is used, and above which no longer
+_SMALL, _LARGE = (0.10, 0.25)
+# Side of the crop, in sizes of the face: it takes the detector's best share of a picture
+_CROP = 4.0
 _LEAST_CROP = 64  # pixels
-_OFF_CENTRE, _OFF_SIZE = (
-    0.15,
-    1.4,
-)  # by how much of its side, or which factor, a crop may be off before it is moved
-_STILL_SECONDS, _STILL = (
-    2.0,
-    0.006,
-)  # for how long, and within which share of its size, a face on a poster stays where it is
+# By how much of its side, or which factor, a crop may be off before it is moved
+_OFF_CENTRE, _OFF_SIZE = (0.15, 1.4)
+# For how long, and within which share of its size, a face on a poster stays where it is
+_STILL_SECONDS, _STILL = (2.0, 0.006)
 _NEARER = 2.5  # factor by which a person before the camera is larger than a poster behind
 _LOST_SECONDS = 5.0  # for which a lost face is looked for near its last place first
 
@@ -107,9 +100,8 @@ class FaceFollower:
         self._last_time = -np.inf
         self._first = True
         self._shape: tuple[int, ...] = ()  # of the last picture
-        self._places: deque[tuple[float, FloatArray]] = (
-            deque()
-        )  # time and centre of a face in a crop, in the last seconds
+        # Time and centre of a face in a crop, in the last seconds
+        self._places: deque[tuple[float, FloatArray]] = deque()
 
     def update(self, image: UInt8Array, time: float) -> Detection | None:
         """The person's face in the next picture, or None.

@@ -28,14 +28,8 @@ _EXPRESSIONS = len(EXPRESSION_NAMES)
 _UNIT_STEPS = 255  # of a value in [0, 1]
 _ANGLE_STEPS = 8192  # of a radian: 0.007 degrees
 _LENGTH_STEPS = 10_000  # of a metre: 0.1 mm
-_PARTS = (
-    _EXPRESSIONS,
-    4,
-    3,
-    3,
-    3,
-    4,
-)  # values: expression, gaze, head's rotation and place, shoulders' rotation, secondary
+# Values: expression, gaze, head's rotation and place, shoulders' rotation, secondary
+_PARTS = (_EXPRESSIONS, 4, 3, 3, 3, 4)
 _FIXED = sum(_PARTS)
 _MOST_ANGLE, _MOST_LENGTH = 4 * _ANGLE_STEPS, 20 * _LENGTH_STEPS
 _KEY, _DIFFERENCE = 0, 1

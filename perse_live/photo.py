@@ -28,44 +28,21 @@ MAX_SIDE = 4096
 MAX_PIXELS = 120_000_000
 """Of a picture, as stored; larger ones are refused before they are decoded."""
 
-_FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "AVIF",
-    "TIFF",
-    "GIF",
-    "BMP",
-)  # and HEIF; no EPS: Pillow would start Ghostscript on it
+# And HEIF; no EPS: Pillow would start Ghostscript on it
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")
 _FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, AVIF or TIFF"
-_MAX_PIXELS_OF = {
-    "WEBP": 60_000_000,
-    "AVIF": 60_000_000,
-    "HEIF": 90_000_000,
-}  # their decoders hold several copies: 1 GB each
-_ANIMATED = (
-    "GIF",
-    "WEBP",
-    "PNG",
-    "AVIF",
-)  # in the other formats further pictures are pages, depth maps or previews
-_HEIF_BRANDS = (
-    b"hei",
-    b"hev",
-    b"mif",
-    b"msf",
-)  # how an ISO file says that it holds HEVC pictures: heic, heix, hevc, mif1 ...
+# Their decoders hold several copies: 1 GB each
+_MAX_PIXELS_OF = {"WEBP": 60_000_000, "AVIF": 60_000_000, "HEIF": 90_000_000}
+# In the other formats further pictures are pages, depth maps or previews
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
+# How an ISO file says that it holds HEVC pictures: heic, heix, hevc, mif1 ...
+_HEIF_BRANDS = (b"hei", b"hev", b"mif", b"msf")
 _BAND = 256  # rows converted and reduced at a time
 _SRGB = ImageCms.createProfile("sRGB")
-_PROFILE_MODES = {
-    b"RGB ": "RGB",
-    b"CMYK": "CMYK",
-    b"GRAY": "L",
-    b"Lab ": "LAB",
-}  # color spaces of profiles as Pillow's modes
-_PROFILE_SPACE = slice(
-    16, 20
-)  # bytes of a profile's header that name the color space of the data (ICC.1, section 7.2)
+# Color spaces of profiles as Pillow's modes
+_PROFILE_MODES = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L", b"Lab ": "LAB"}
+# Bytes of a profile's header that name the color space of the data (ICC.1, section 7.2)
+_PROFILE_SPACE = slice(16, 20)
 _DECODER_ERRORS = (
     OSError,
     ValueError,
@@ -152,17 +129,15 @@ def _decode(path: Path) -> tuple[UInt8Array, tuple[str, ...]]:
     complaints: list[str] = []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's on large pictures and odd metadata: judged here
+            # Pillow's on large pictures and odd metadata: judged here
+            warnings.simplefilter("ignore")
             with Image.open(path, formats=_formats(path)) as image:
                 _check_size(path, image)
                 if image.format in _ANIMATED and getattr(image, "is_animated", False):
                     complaints.append("an animation: only its first frame is used")
                 if image.format in ("JPEG", "MPO"):
-                    image.draft(
-                        "RGB", (MAX_SIDE, MAX_SIDE)
-                    )  # decodes at a half, a quarter or an eighth of the size
+                    # Decodes at a half, a quarter or an eighth of the size
+                    image.draft("RGB", (MAX_SIDE, MAX_SIDE))
                 image.load()
                 orientation, profile = _orientation(image), image.info.get("icc_profile")
                 small = _reduced(image)
@@ -333,8 +308,7 @@ def _between_bars(brightest: UInt8Array, axis: int) -> slice:
     light = brightest.mean(axis)
     ends = [0, side]
     for k, (at, inwards) in enumerate(((int(lit[0]), 1), (int(lit[-1]), -1))):
-        if (
-            light[at + _SEAM * inwards] > 4 * _BLACK
-        ):  # a bar ends at once, a dark corner of a picture grows lighter slowly
+        # A bar ends at once, a dark corner of a picture grows lighter slowly
+        if light[at + _SEAM * inwards] > 4 * _BLACK:
             ends[k] = at + k
     return slice(*ends)

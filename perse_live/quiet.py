@@ -23,11 +23,8 @@ def quiet_stderr() -> Generator[None, None, None]:
         try:
             sys.stderr.flush()
             kept = os.dup(2)
-        except (
-            AttributeError,
-            OSError,
-            ValueError,
-        ):  # no stderr to silence: a windowed program, a closed descriptor
+        except (AttributeError, OSError, ValueError):
+            # no stderr to silence: a windowed program, a closed descriptor
             yield
             return
         try:

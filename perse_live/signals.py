@@ -9,12 +9,8 @@ import time
 from collections.abc import Callable, Generator
 from types import FrameType
 
-_NAMES = (
-    "SIGINT",
-    "SIGTERM",
-    "SIGHUP",
-    "SIGBREAK",
-)  # the last is Windows' Ctrl-Break, and what a closed console sends
+# The last is Windows' Ctrl-Break, and what a closed console sends
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _DEAF_SECONDS = 5.0  # after a signal, during which others are ignored: what is open is being closed
 
 Handler = Callable[[int, FrameType | None], None]

@@ -15,10 +15,8 @@ from runtime.stage import Motion, Stage, facing_pose
 from runtime.tiles import acting, close_up
 
 _SIDE, _OVERSAMPLING = 176, 2  # pixels; drawn so much larger, so that thin frames do not flicker
-_HEIGHTS, _ABOVE = (
-    1.75,
-    0.14,
-)  # side of the picture and how far it is moved up, heights of the face: hats have room
+# Side of the picture and how far it is moved up, heights of the face: hats have room
+_HEIGHTS, _ABOVE = (1.75, 0.14)
 _CLOSE, _CLOSE_ABOVE = 1.12, 0.0  # for what is painted on the face
 _ON_THE_FACE = ("eyes", "eyebrows", "mouth", "make-up", "skin", "nose")
 _YAW = 14.0  # degrees: a little turned shows depth
@@ -47,7 +45,6 @@ class ThumbnailPainter:
             self._stages[near] = stage, acting(self._avatar, expression(), pose)
         stage, motion = self._stages[near]
         stage.set_avatar(with_attributes(self._avatar, (look,), {look.name: 1.0}))
-        drawn = cv2.resize(
-            stage.draw_rgba(motion), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA
-        )  # premultiplied: no dark rims
+        # Premultiplied: no dark rims
+        drawn = cv2.resize(stage.draw_rgba(motion), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
         return straight_alpha(np.asarray(drawn, np.uint8))

@@ -25,10 +25,8 @@ SLOWEST_FPS = 10.0
 
 _REST_SECONDS = 0.5  # at rest before the first act and after the last
 _ACT_SECONDS = 3.0  # acts are stretched or cut to fill the time evenly around this length
-_LIMIT_YAW, _LIMIT_PITCH = (
-    25.0,
-    19.5,
-)  # degrees of an eye in its socket that eyeLook* = 1 stands for
+# Degrees of an eye in its socket that eyeLook* = 1 stands for
+_LIMIT_YAW, _LIMIT_PITCH = (25.0, 19.5)
 
 
 @dataclass(frozen=True)
@@ -487,9 +485,10 @@ def _saccade_seconds(degrees: float) -> float:
 
 
 def _frames(tracks: _Tracks, acts: Sequence[_Act]) -> tuple[PerformanceFrame, ...]:
+    # It undoes jawOpen
     tracks.channels["mouthClose"] = np.minimum(
         tracks.channels["mouthClose"], tracks.channels["jawOpen"]
-    )  # it undoes jawOpen
+    )
     channels = dict(tracks.channels)
     yaw, pitch, roll = (channels.pop(name) for name in ("yaw", "pitch", "roll"))
     place = np.stack([channels.pop(name) for name in ("x", "y", "z")], 1).astype(np.float32)

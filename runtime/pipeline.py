@@ -10,9 +10,8 @@ from typing import TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_POLL_SECONDS = (
-    0.1  # after which a thread that waits for room checks whether anybody still wants its work
-)
+# After which a thread that waits for room checks whether anybody still wants its work
+_POLL_SECONDS = 0.1
 
 
 def ahead(items: Iterable[Item], *, room: int, name: str = "ahead") -> Generator[Item, None, None]:
@@ -22,9 +21,8 @@ def ahead(items: Iterable[Item], *, room: int, name: str = "ahead") -> Generator
     generator stops the thread after the item at hand and closes `items` in that thread; it has ended when `close` returns.
     """
     running = _ahead(items, room, name)
-    next(
-        running
-    )  # to where the thread runs, so that closing ends it whether or not anything was taken
+    # To where the thread runs, so that closing ends it whether or not anything was taken
+    next(running)
     return cast("Generator[Item, None, None]", running)
 
 

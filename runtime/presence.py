@@ -36,9 +36,8 @@ class Presence:
         self._rest = rest
         self._face: TrackedFrame | None = None
         self._shown: TrackedFrame | None = None
-        self._left: TrackedFrame | None = (
-            None  # what was shown when the face went away or came back
-        )
+        # What was shown when the face went away or came back
+        self._left: TrackedFrame | None = None
         self._away_since: float | None = None
         self._back_since, self._return_seconds = -np.inf, _RETURN_SECONDS
 

@@ -11,20 +11,14 @@ import numpy as np
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, Float64Array
 
-_HERTZ, _DAMPING = (
-    1.3,
-    0.35,
-)  # of hair of 20 cm: sqrt(g / l) / 2 pi is 1.1; damping as a share of the critical one
-_LENGTH, _DEPTH = (
-    0.15,
-    0.10,
-)  # metres from the head's origin to the points that are followed, below it and behind it
+# Of hair of 20 cm: sqrt(g / l) / 2 pi is 1.1; damping as a share of the critical one
+_HERTZ, _DAMPING = (1.3, 0.35)
+# Metres from the head's origin to the points that are followed, below it and behind it
+_LENGTH, _DEPTH = (0.15, 0.10)
 _LIMIT = 0.4  # radians, approached smoothly
 _LONGEST_STEP = 0.25  # seconds without a frame after which motion begins anew
-_BREATH_SECONDS, _INHALING = (
-    4.3,
-    0.42,
-)  # a calm adult's breath, and the share of it that is breathing in (about 14 a minute)
+# A calm adult's breath, and the share of it that is breathing in (about 14 a minute)
+_BREATH_SECONDS, _INHALING = (4.3, 0.42)
 
 # the head's origin, hair below it, and hair behind it; metres, head frame
 _POINTS = np.array([[0, 0, 0], [0, -_LENGTH, 0], [0, 0, -_DEPTH]])

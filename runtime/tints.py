@@ -14,10 +14,8 @@ from perse_live.regions import Region
 _HAIR = (Region.HAIR, Region.HAIR_BACK, Region.SCALP)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _IRIS_DEGREES, _PUPIL_DEGREES, _SEARCHED_DEGREES = 25.0, 9.0, 38.0  # seen from the eyeball's centre
-_FACE_TOP, _FACE_BACK = (
-    0.035,
-    -0.03,
-)  # metres, head frame: no hair of the head grows below and before
+# Metres, head frame: no hair of the head grows below and before
+_FACE_TOP, _FACE_BACK = (0.035, -0.03)
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,8 @@ def _tinted(colors: Float32Array, tint: _Tint) -> Float32Array:
     light = colors @ _LUMA
     dark, middle, bright = np.percentile(light, (5, 50, 90))
     wanted = middle + tint.lift * (goal - middle)
-    relief = (light - middle) / max(
-        bright - dark, 0.05
-    )  # about -0.5 to 0.5, whatever the hair's own contrast
+    # About -0.5 to 0.5, whatever the hair's own contrast
+    relief = (light - middle) / max(bright - dark, 0.05)
     lightness = wanted * np.clip(1 + 0.9 * relief, 0.35, 1.3)
     foreign = np.clip((light - bright - 0.03) / 0.2, 0, 1)[:, None]
     tinted = target / goal * lightness[:, None]

@@ -26,17 +26,13 @@ from perse_live.head.lids import without_coupling
 from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.smoothing import OneEuroConfig, OneEuroFilter
 
-_LOST_RMS = (
-    0.08  # eye distances; beyond it a fit started from the last frame is tried anew from nothing
-)
-_CLOSING, _CLOSED = (
-    0.45,
-    0.75,
-)  # blink scores between which the detector's irises lose their meaning
+# Eye distances; beyond it a fit started from the last frame is tried anew from nothing
+_LOST_RMS = 0.08
+# Blink scores between which the detector's irises lose their meaning
+_CLOSING, _CLOSED = (0.45, 0.75)
 _OPENINGS = 150  # frames that tell how far open a person's eyes usually are
-_OPEN_QUANTILE = (
-    0.7  # of these: above the median, since lids are lowered oftener than they are raised
-)
+# Of these: above the median, since lids are lowered oftener than they are raised
+_OPEN_QUANTILE = 0.7
 _OPEN_AT_FIRST = 15  # of these that are taken to be as at rest while there are none
 _LEAST_OPENING = 0.3  # of the lids, of a person whose eyes are open
 _GAZE_GAIN = 1.2  # of what the detector sees of a glance
@@ -239,9 +235,8 @@ class _Smoother:
 
     def __init__(self, config: OneEuroConfig | None) -> None:
         self._config = config
-        self._anchor: FloatArray | None = (
-            None  # rotations are filtered as vectors relative to the first
-        )
+        # Rotations are filtered as vectors relative to the first
+        self._anchor: FloatArray | None = None
         self._filters: dict[str, OneEuroFilter] = {}
 
     def __call__(self, frame: TrackedFrame) -> TrackedFrame:
@@ -374,9 +369,8 @@ class StrangerTracker:
         self._fits: list[FrameFit] = []
         self._average = face_shape(model, np.zeros(0))
         self._calibration = calibration
-        self._provisional: TrackedFrame | None = (
-            None  # the last one before the calibration, and how many frames still lean on it
-        )
+        # The last one before the calibration, and how many frames still lean on it
+        self._provisional: TrackedFrame | None = None
         self._settling = 0
 
     @property
@@ -504,9 +498,8 @@ def _calibrate(
     shape = fit_identity(
         [found for found, _ in calm], view, model, iterations=10, config=config.fit
     )[0].shape
-    resting = chosen[
-        : max(config.calibration_frames, len(chosen) // 2)
-    ]  # in the others the face does something
+    # In the others the face does something
+    resting = chosen[: max(config.calibration_frames, len(chosen) // 2)]
     refits = [fit for found, _ in resting if (fit := follower.fit(found, view, shape)) is not None]
     if not refits:  # the learnt shape fits no frame: the average face does
         return _neutral_of([fit for _, fit in resting], face_shape(model, np.zeros(0)))

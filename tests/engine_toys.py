@@ -36,9 +36,8 @@ def dressable() -> Avatar:
         toy_learned(avatar, name, slot, seed=k, moves_own=k == 2, tints_hair=k == 3)
         for k, (name, slot) in enumerate(looks, 1)
     )
-    with (
-        tempfile.TemporaryDirectory() as folder
-    ):  # through a file, so that it is what a user's is, to the bit
+    # Through a file, so that it is what a user's is, to the bit
+    with tempfile.TemporaryDirectory() as folder:
         avatar = with_toy_correctives(replace(avatar, decoder=toy_decoder(), attributes=attributes))
         save_avatar(Path(folder) / "toy.perse", avatar)
         return load_avatar(Path(folder) / "toy.perse")

@@ -140,9 +140,8 @@ class IExecutionContext:
     def set_tensor_address(self, name: str, memory: int) -> bool:
         assert name in self._engine._names
         self._addresses[name] = memory
-        return (
-            memory % 64 == 0
-        )  # the real one wants 256, which torch gives on a GPU, but not on the CPU
+        # The real one wants 256, which torch gives on a GPU, but not on the CPU
+        return memory % 64 == 0
 
     def infer_shapes(self) -> list[str]:
         return [name for name in self._engine._inputs if name not in self._shapes]

@@ -17,9 +17,8 @@ _SRGB_TO_XYZ_D50 = np.array(
     [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
 )
 _GRID = 9  # points along each ink in the table
-_INKS = np.array(
-    [[60.0, -28, -36], [50, 60, -5], [85, -6, 75], [12, 0, 0]]
-)  # cyan, magenta, yellow and black on paper; CIELAB
+# Cyan, magenta, yellow and black on paper; CIELAB
+_INKS = np.array([[60.0, -28, -36], [50, 60, -5], [85, -6, 75], [12, 0, 0]])
 
 
 def display_p3_profile() -> bytes:

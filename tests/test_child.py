@@ -89,10 +89,8 @@ def test_no_module_starts_python_in_any_other_way() -> None:
     for stage in STAGES:
         for path in (ROOT / stage).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
-            if path.name not in (
-                "child.py",
-                "toolchain.py",
-            ):  # the second asks what torch will find, and starts nothing found so
+            # The second asks what torch will find, and starts nothing found so
+            if path.name not in ("child.py", "toolchain.py"):
                 assert "sys.executable" not in text and "shutil.which" not in text, (
                     f"{path}: use perse_live.child"
                 )

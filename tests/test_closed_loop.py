@@ -96,9 +96,8 @@ def test_a_wink_that_is_drawn_is_found_in_one_eye(
             for frame in found
         ]
     )
-    assert (
-        blinks[:, 0].max() > 0.5
-    )  # of 0.8; the rest is squint. The detector's own scores count as a blink from here on too
+    # Of 0.8; the rest is squint. The detector's own scores count as a blink from here on too
+    assert blinks[:, 0].max() > 0.5
     assert blinks[np.argmax(blinks[:, 0]), 1] < 0.1
 
 
@@ -131,7 +130,6 @@ def test_turns_that_are_drawn_are_found(
         to_axis_angle(frame.R_cam_head @ pose.R_cam_head.T)
         for frame, pose in zip(found, poses, strict=True)
     ]
-    apart = np.array(apart) - np.mean(
-        apart, 0
-    )  # a detector sees a drawn head a little differently than a photo: a constant
+    # A detector sees a drawn head a little differently than a photo: a constant
+    apart = np.array(apart) - np.mean(apart, 0)
     assert np.degrees(np.linalg.norm(apart, axis=1).mean()) < 3

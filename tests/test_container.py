@@ -318,9 +318,8 @@ def test_a_damaged_file_is_refused_or_still_within_the_schema(
         arrays, manifest = load_container(written(tmp_path, bytes(damaged)), SCHEMA)
     except UserError:
         return
-    save_container(
-        tmp_path / "again.perse", arrays, manifest, SCHEMA
-    )  # checks everything once more
+    # Checks everything once more
+    save_container(tmp_path / "again.perse", arrays, manifest, SCHEMA)
     assert 0 <= arrays["triangles"].min() <= arrays["triangles"].max() < len(arrays["vertices"])
 
 

@@ -260,9 +260,8 @@ def test_joined_ones_add_up(avatar: Avatar) -> None:
     def applied(one: Correctives, to: Corrected) -> Corrected:
         return correct(one, to, feature_values(one.components, doing, STRAIGHT))
 
-    twice = applied(
-        second, applied(first, base)
-    ).colors  # clipped in between, which only Gaussian 3 can show
+    # Clipped in between, which only Gaussian 3 can show
+    twice = applied(second, applied(first, base)).colors
     np.testing.assert_allclose(
         np.delete(applied(both, base).colors, 3, 0), np.delete(twice, 3, 0), atol=1e-6
     )

@@ -106,9 +106,8 @@ def test_without_adapters_the_decoder_is_itself() -> None:
     decoder, (features, codes) = toy_decoder(), rows(20)
     plain = fold(decoder, [], reader=None)
     np.testing.assert_array_equal(plain.w1[:, :FEATURES], decoder.w1)
-    np.testing.assert_array_equal(
-        decode(plain, features, codes), decode(plain, features, None)
-    )  # it knows no codes
+    # It knows no codes
+    np.testing.assert_array_equal(decode(plain, features, codes), decode(plain, features, None))
     silent = fold(decoder, [(toy_adapter(), 0.0)], reader=0)
     np.testing.assert_array_equal(decode(silent, features, codes), decode(plain, features, codes))
 

@@ -338,17 +338,15 @@ def test_a_face_that_goes_is_held_then_let_go_and_comes_back_gently(avatar: Avat
     step = 1 / 50
     shown = [presence.update(tracked(i * step, 20), i * step) for i in range(10)]
     assert presence.ever
-    assert all(
-        one.expression[0] == 0.5 for one in shown
-    )  # a face from the start on is followed at once
+    # A face from the start on is followed at once
+    assert all(one.expression[0] == 0.5 for one in shown)
     away = [presence.update(None, (10 + i) * step) for i in range(100)]
     held = [one for one in away[:25] if one.expression[0] == 0.5]
     assert len(held) == 25  # half a second
     assert away[-1].expression.max() == 0 and away[-1].residual.max() == 0
     np.testing.assert_allclose(away[-1].R_cam_head, FACING, atol=1e-6)
-    np.testing.assert_allclose(
-        away[-1].t_cam_head, [0.1, 0, 0.8], atol=1e-6
-    )  # at rest, but where it was last
+    # At rest, but where it was last
+    np.testing.assert_allclose(away[-1].t_cam_head, [0.1, 0, 0.8], atol=1e-6)
     back = [presence.update(tracked((110 + i) * step, -20), (110 + i) * step) for i in range(25)]
     assert back[-1].expression[0] == 0.5
     for sequence in ([*shown, *away], [*away, *back]):

@@ -226,9 +226,8 @@ def _recorded(path: Path, moments: list[tuple[float, Motion]]) -> list[UInt8Arra
         sink.write(
             DrawnFrame(pictures[-1], False, 1000 + time, None, number, motion, {"hat": 0.25})
         )
-    sink.write(
-        DrawnFrame(pictures[-1], False, 1099.0, None, 99)
-    )  # while the driver hides, nothing is known
+    # While the driver hides, nothing is known
+    sink.write(DrawnFrame(pictures[-1], False, 1099.0, None, 99))
     sink.close()
     assert sink.path == path
     return pictures

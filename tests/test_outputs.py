@@ -451,9 +451,8 @@ def test_export_spares_files_and_folders_that_are_not_ours(
     export = ["export", str(avatar_file), "-o", str(out)]
     assert cli.main([*export, "--formats", "web,splat"]) == 0
     capsys.readouterr()
-    refused(
-        capsys, [*export, "--formats", "splat"], "--overwrite"
-    )  # the format has no room to say who wrote it
+    # The format has no room to say who wrote it
+    refused(capsys, [*export, "--formats", "splat"], "--overwrite")
     assert cli.main([*export, "--formats", "web,splat", "--overwrite"]) == 0
     capsys.readouterr()
     (out / "me.web" / "notes.txt").write_text("mine")

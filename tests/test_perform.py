@@ -51,9 +51,8 @@ def test_the_head_faces_the_camera_at_rest_and_turns_about_a_neck_that_stays() -
         )
         np.testing.assert_array_equal(pose.R_cam_body, source.R_cam_head)
         forward = pose.R_cam_head @ np.array([0, 0, 1])
-        assert (
-            np.sign(forward[0]) == np.sign(frame.yaw) or abs(frame.yaw) < 0.5
-        )  # > 0 is the picture's right
+        # > 0 is the picture's right
+        assert np.sign(forward[0]) == np.sign(frame.yaw) or abs(frame.yaw) < 0.5
         assert np.sign(forward[1]) == np.sign(frame.pitch) or abs(frame.pitch) < 0.5  # > 0 is down
     np.testing.assert_allclose(
         performed_pose(avatar, frames[0]).R_cam_head, np.diag([1, -1, -1]), atol=1e-6

@@ -64,9 +64,8 @@ def test_the_camera_s_orientation_is_undone(tmp_path: Path, orientation: int, en
     options = {"png": {"exif": exif}, "tif": {"exif": exif}, "heic": {"quality": 95}}.get(
         ending, {"exif": exif, "quality": 95}
     )
-    stored.info["exif"] = (
-        exif.tobytes()
-    )  # here HEIC's writer looks for the turn that goes into the file
+    # Here HEIC's writer looks for the turn that goes into the file
+    stored.info["exif"] = exif.tobytes()
     path = saved(tmp_path / f"turned.{ending}", stored, **options)
     rgb = load_photo(path).rgb
     assert rgb.shape == picture().shape
@@ -314,9 +313,8 @@ def test_120_megapixels_need_less_than_a_gigabyte(
     run = subprocess.run(
         [sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True
     )
-    assert (
-        int(run.stdout) * 1024 < 1e9
-    )  # not getrusage's figure, which starts at this process's own peak
+    # Not getrusage's figure, which starts at this process's own peak
+    assert int(run.stdout) * 1024 < 1e9
 
 
 def test_more_than_120_megapixels_are_refused_before_they_are_decoded(tmp_path: Path) -> None:

@@ -110,9 +110,8 @@ def avatar() -> Avatar:
     """Solid, with colours that change slowly over the skin, as a face's do."""
     plain = toy_avatar(gaussians=12000)
     means = Animator(plain, threads=1).pose(STILL.expression, STILL.gaze, POSE).means
-    waves = (
-        np.random.default_rng(6).normal(size=(3, 3)) * 60
-    )  # radians per metre: a wave is 10 cm long
+    # Radians per metre: a wave is 10 cm long
+    waves = np.random.default_rng(6).normal(size=(3, 3)) * 60
     colors = (0.5 + 0.12 * np.sin(means @ waves)).astype(np.float32)
     surface = replace(plain.surface, axes=1.7 * plain.surface.axes)
     return replace(

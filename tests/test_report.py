@@ -63,9 +63,8 @@ def test_every_part_is_a_command_that_there_is(
     film = tmp_path / "a.mp4"
     given = Inputs(tmp_path / "p.png", tmp_path, film, tmp_path, (film, film), 5.0)
     for words in PARTS.values():
-        assert (
-            cli.main([*(words(given) or []), "--no-such-option"]) == 2
-        )  # all before it is understood
+        # All before it is understood
+        assert cli.main([*(words(given) or []), "--no-such-option"]) == 2
         assert "--no-such-option" in capsys.readouterr().err
     nothing = Inputs(tmp_path / "p.png", tmp_path, None, None, (), 5.0)
     assert [name for name, words in PARTS.items() if words(nothing) is None] == [
@@ -158,9 +157,10 @@ def test_a_part_that_cannot_be_measured_is_said_first(
 def test_a_part_is_measured_by_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy = toy_avatar(gaussians=50)
     save_avatar(tmp_path / "me.perse", toy)
+    # Quicker than its own
     monkeypatch.setitem(
         PARTS, "drawing", lambda given: ["info", str(tmp_path / "me.perse"), "--json"]
-    )  # quicker than its own
+    )
     figures = tmp_path / "figures.json"
     assert cli.main(["report", "-o", str(figures), "--only", "drawing"]) == 0
     found = read_figures(figures)["drawing"]

@@ -21,14 +21,11 @@ def test_a_sheet_shows_the_avatar_many_times() -> None:
     assert 1500 < width < 2400 and 1500 < height < 2400
     assert (sheet[:8] == 255).all()  # the margin
     tiles = (sheet != 255).any(2)
-    rows = (
-        tiles.mean(1) > 0.5
-    )  # rows of tiles, with captions between them; the first two share the photo's large tile
+    # Rows of tiles, with captions between them; the first two share the photo's large tile
+    rows = tiles.mean(1) > 0.5
     assert int((rows[1:] & ~rows[:-1]).sum()) >= 4
-    for tile in (
-        sheet[200:700, 60:600],
-        sheet[-400:-150, 60:300],
-    ):  # the photo's view, and an expression
+    # The photo's view, and an expression
+    for tile in (sheet[200:700, 60:600], sheet[-400:-150, 60:300]):
         assert tile.std((0, 1)).max() > 5
 
 

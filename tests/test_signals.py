@@ -94,9 +94,8 @@ def test_an_ended_command_leaves_everything_as_it_was(
         said = process.stderr.readline()
     process.send_signal(getattr(signal, ending))
     _, rest = process.communicate(timeout=PATIENCE)
-    if (
-        ending == "SIGKILL"
-    ):  # nobody can tidy up then, but what is left has a name that says so, and is swept later
+    # Nobody can tidy up then, but what is left has a name that says so, and is swept later
+    if ending == "SIGKILL":
         assert process.returncode == -signal.SIGKILL, said + rest
         assert {
             name: content

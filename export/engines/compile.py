@@ -51,9 +51,8 @@ def compile_graph(
         )
     except UserError:
         raise
-    except (
-        Exception
-    ) as error:  # such as TypeError from a constructor, where the driver is missing or too old
+    except Exception as error:
+        # such as TypeError from a constructor, where the driver is missing or too old
         said = _joined([*complaints, gist(error)])
         raise UserError(
             f"{trt.__name__} {trt.__version__} cannot build the engine: {said}"
@@ -81,9 +80,8 @@ def _built(
             f"{trt.__name__} {trt.__version__} does not take the graph: {_joined(complaints)}"
         )
     config = builder.create_builder_config()
-    config.clear_flag(
-        trt.BuilderFlag.TF32
-    )  # 10 bits of mantissa are not enough for quaternions, and these products are small
+    # 10 bits of mantissa are not enough for quaternions, and these products are small
+    config.clear_flag(trt.BuilderFlag.TF32)
     if compute_capabilities:
         config.num_compute_capabilities = len(compute_capabilities)
         for index, one in enumerate(compute_capabilities):

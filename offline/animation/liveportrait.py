@@ -43,9 +43,8 @@ _CROP = 2.3  # side of the crop over the face's height, as LivePortrait crops
 _UP = 0.125  # how far the crop's middle lies above the face's, of the side
 _BIN_DEGREES, _BIN_START = 3.0, -97.5  # head angles come as scores of 66 bins of 3 degrees
 _FEATHER = 0.06  # of the crop's side: over which it is blended into the picture
-_LIVEPORTRAIT_WEIGHT = (
-    0.5  # of its frames in training: beautiful, but not exactly the avatar's pose
-)
+# Of its frames in training: beautiful, but not exactly the avatar's pose
+_LIVEPORTRAIT_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,9 +301,8 @@ def _session(path: Path, threads: int) -> Any:
         raise missing_extra("LivePortrait", "generate", error) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # spinning beside other work is slower
+    # Spinning beside other work is slower
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = [
         name
         for name in ("CUDAExecutionProvider", "CPUExecutionProvider")

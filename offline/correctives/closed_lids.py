@@ -28,24 +28,18 @@ from perse_live.head.rig import expressed
 from perse_live.regions import Region
 from perse_live.rotations import to_quat
 
-_EDGES = (
-    (263, *lm.UPPER_LID_LEFT, 362),
-    (33, *lm.UPPER_LID_RIGHT, 133),
-)  # upper lid from the outer corner inwards: left, right
+# Upper lid from the outer corner inwards: left, right
+_EDGES = ((263, *lm.UPPER_LID_LEFT, 362), (33, *lm.UPPER_LID_RIGHT, 133))
 _BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 _DOWN = ("eyeLookDownLeft", "eyeLookDownRight")
 _NAMES = ("left", "right")
 # Blinks at which the strip is laid out, from half shut to shut: the lids' edges meet from 0.8 on. In between eyeballs take the
 # colour of the shadow between lids.
 _SETTLES = 0.5, 0.95
-_FADE, _FADE_LENGTH = (
-    0.18,
-    0.40,
-)  # blink from which lashes change, and over how much more of it; later where the photo blinks
-_DOWN_LENGTH, _LOWERED = (
-    0.6,
-    0.6,
-)  # of eyeLookDown over which they change too, and how far: lids follow the eyes
+# Blink from which lashes change, and over how much more of it; later where the photo blinks
+_FADE, _FADE_LENGTH = (0.18, 0.40)
+# Of eyeLookDown over which they change too, and how far: lids follow the eyes
+_DOWN_LENGTH, _LOWERED = (0.6, 0.6)
 _LATEST = 0.6  # start of the fade beyond which the photo shows the closed lid itself
 
 # The strip, in shares of the eye's width: places across it (downwards from the lids' meeting edges), how much it covers there,
@@ -55,14 +49,10 @@ _LATEST = 0.6  # start of the fade beyond which the photo shows the closed lid i
 _ACROSS = np.array([-0.035, 0.0, 0.035, 0.075, 0.12, 0.18])
 _COVERED = np.array([0.30, 0.75, 0.66, 0.45, 0.28, 0.13])
 _ALONG = np.linspace(-0.08, 0.97, 21)
-_OUTER_END, _INNER_END = (
-    (-0.14, 0.0),
-    (0.86, 1.02),
-)  # of the width, over which the line comes and goes
-_SHORTER, _INNER_REACH = (
-    (0.45, 0.95),
-    0.45,
-)  # of the width, over which lashes get shorter inwards, and how short
+# Of the width, over which the line comes and goes
+_OUTER_END, _INNER_END = ((-0.14, 0.0), (0.86, 1.02))
+# Of the width, over which lashes get shorter inwards, and how short
+_SHORTER, _INNER_REACH = ((0.45, 0.95), 0.45)
 # Darkness of an open eye's lashes, integrated over their area, over the eye's width squared: 0.36 to 1.8 on five clips, where the
 # lines of the closed lids are 0.09 to 0.25 of the width thick. The mass at which they are as `_ACROSS` says, and bounds.
 _USUAL_MASS, _REACH = 0.6, (0.5, 1.1)
@@ -72,9 +62,8 @@ _LIFT = 0.0018  # metres before the skin: lashes stand off it, and closing lids 
 _DARK_SHARE = 0.2  # of an open eye's lash pixels, the darkest, that tell the colour of the lashes
 _FEWEST = 20  # Gaussians that tell it
 _UNKNOWN_LASH = 0.3  # of the skin's colour, where the photo shows no lashes
-_SOCKET = np.array(
-    [0.55, 0.42, 0.40]
-)  # of the lid's colour: the shadow between lids that do not quite meet
+# Of the lid's colour: the shadow between lids that do not quite meet
+_SOCKET = np.array([0.55, 0.42, 0.40])
 
 
 def with_closed_lids(avatar: Avatar) -> Avatar:

@@ -27,16 +27,12 @@ _LIDS = (
 )  # upper, lower edge; left, right eye
 _IRISES = (lm.LEFT_IRIS, lm.RIGHT_IRIS)
 _NAMES, _INPUTS = ("left", "right"), ("gazeYawLeft", "gazeYawRight")
-_STILL, _TURNED = (
-    0.05,
-    0.20,
-)  # radians from rest, or from the photo's gaze, between which the iris has left the place
+# Radians from rest, or from the photo's gaze, between which the iris has left the place
+_STILL, _TURNED = (0.05, 0.20)
 _WITHIN, _BEYOND = 0.9, 1.25  # radii of the iris: what lies within is its, what lies beyond is not
 _ABOVE = 0.0012  # metres above the upper lid's edge, or below the lower one's, up to which the iris is seen
-_ALIKE, _FEWEST = (
-    16,
-    30,
-)  # places beside the iris that tell how the lids look there, of so many at least
+# Places beside the iris that tell how the lids look there, of so many at least
+_ALIKE, _FEWEST = (16, 30)
 
 
 def with_glances(avatar: Avatar) -> Avatar:

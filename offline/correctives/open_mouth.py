@@ -31,10 +31,8 @@ from perse_live.head.landmarks import INNER_LIP_CORNERS, INNER_LIP_RING, OUTER_L
 from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
 
-_LINE, _CORNER = (
-    (0.0012, 0.0035),
-    (0.0035, 0.0075),
-)  # metres from the line, and from the corners, within which colours are the gap's, and beyond which they are not
+# Metres from the line, and from the corners, within which colours are the gap's, and beyond which they are not
+_LINE, _CORNER = ((0.0012, 0.0035), (0.0035, 0.0075))
 _AROUND = 0.045  # metres from the mouth's middle: lips and skin that are looked at
 _FEWEST = 200  # Gaussians of them without which nothing is done
 _SHOWN = 0.3  # opacity of a Gaussian that counts

@@ -27,49 +27,27 @@ from perse_live.head.rig import Part, surface_triangles
 from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 
-_BROWS = (
-    70,
-    63,
-    105,
-    66,
-    107,
-    9,
-    336,
-    296,
-    334,
-    293,
-    300,
-)  # upper edges of the brows, from right to left
+# Upper edges of the brows, from right to left
+_BROWS = (70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300)
 _HAIRLINE = (54, 103, 67, 109, 10, 338, 297, 332, 284)  # top of the face oval, likewise
 _FOREHEAD = (0.30, 0.52, 0.74)  # heights of its lines between these two
-_WAVE, _WAVES = (
-    0.02,
-    2.5,
-)  # of a line of the forehead: amplitude over the height, waves over the face's width
-_CROW_FROM, _CROW_TO, _CROW_ANGLES = (
-    0.10,
-    0.42,
-    (-0.45, 0.05, 0.5),
-)  # eye widths from the outer corner; radians above its axis
+# Of a line of the forehead: amplitude over the height, waves over the face's width
+_WAVE, _WAVES = (0.02, 2.5)
+# Eye widths from the outer corner; radians above its axis
+_CROW_FROM, _CROW_TO, _CROW_ANGLES = (0.10, 0.42, (-0.45, 0.05, 0.5))
 # Lines on the sides of the nose, from its bridge outwards and down, and from the mouth's corners downwards. The left action
 # stands for both sides, which hardly differ: components are 24 at most.
 _MARIONETTE_LINES = ((291, 273, 335), (61, 43, 106))
 _BUNNY_LINES = ((122, 188, 114), (196, 174, 217), (351, 412, 343), (419, 399, 437))
-_FINE, _MIDDLE, _WIDE = (
-    0.0011,
-    0.0014,
-    0.0020,
-)  # metres: standard deviations of valleys; skin Gaussians lie 1.3 mm apart
+# Metres: standard deviations of valleys; skin Gaussians lie 1.3 mm apart
+_FINE, _MIDDLE, _WIDE = (0.0011, 0.0014, 0.0020)
 _OCCLUSION = 0.55  # darkness of a valley's floor over its depth in millimetres
-_WARM = np.array(
-    [0.85, 1.0, 1.06]
-)  # of that darkness in red, green and blue: light from within the skin is red
+# Of that darkness in red, green and blue: light from within the skin is red
+_WARM = np.array([0.85, 1.0, 1.06])
 _LINE_STEP = 0.0008  # metres between points of a line
 _LEAST, _MOST = 0.45, 1.4  # depth over the model's: of skin without a line at rest, and at most
-_SHOWN = (
-    0.1,
-    0.4,
-)  # features of the photo's expression between which its own folds take the place of the model's
+# Features of the photo's expression between which its own folds take the place of the model's
+_SHOWN = (0.1, 0.4)
 _BESIDE = 3.5  # standard deviations of a valley: where its sides are level again
 
 
@@ -154,9 +132,8 @@ def shade(
             ends * np.exp(-0.5 * (distance / valley.width) ** 2) * (distance < 4 * valley.width)
         )
         height = deep * valley.depth * 1e-3
-        slopes += (height * profile / valley.width**2)[
-            :, None
-        ] * offset  # gradient of the height -height * profile
+        # Gradient of the height -height * profile
+        slopes += (height * profile / valley.width**2)[:, None] * offset
         floor = np.maximum(floor, deep * valley.depth * profile)
     turned = normalized(normals - slopes)
     touched = floor > 1e-3

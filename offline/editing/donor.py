@@ -28,9 +28,8 @@ Progress = Callable[[str, float], None]
 
 NOBODY = Consent("", "")
 """Nobody's avatar is kept of a donor."""
-_CONFIG = BuildConfig(
-    refine=RefineConfig(iterations=30)
-)  # the last decibels are not worth waiting for: only a part is taken
+# The last decibels are not worth waiting for: only a part is taken
+_CONFIG = BuildConfig(refine=RefineConfig(iterations=30))
 _OF = [stage.run for stage in STAGES]
 _FITTING, _LIFTING = (
     STAGES[: _OF.index(personalise_rig) + 1],

@@ -23,11 +23,8 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.attributes import Attribute
 from perse_live.errors import UserError
 
-_HALF_WIDTH, _HALF_HEIGHT, _EXPONENT = (
-    0.0255,
-    0.0195,
-    2.6,
-)  # metres: the form that outlines are measured against
+# Metres: the form that outlines are measured against
+_HALF_WIDTH, _HALF_HEIGHT, _EXPONENT = (0.0255, 0.0195, 2.6)
 _ASIDE, _LOWER = 0.0042, 0.004  # metres: where such a lens' centre is, from the eye's
 _AHEAD = 0.0125  # metres between cornea and lens
 _WRAP, _TILT = 1.6, np.radians(6)  # how fronts bend around the face and lean
@@ -35,10 +32,8 @@ _ANGLES = 72
 _FACTORS = np.linspace(0.62, 1.42, 65)
 _STIFFNESS = 0.35  # cost of a step in the factor against a line of full contrast
 _SIZE_PRIOR = 0.25  # cost of a lens half as large again as usual
-_LINE, _LOWER_LINE = (
-    0.30,
-    0.20,
-)  # mean root of contrast along an outline, all around and on the cheeks; bare faces: 0.24, 0.14
+# Mean root of contrast along an outline, all around and on the cheeks; bare faces: 0.24, 0.14
+_LINE, _LOWER_LINE = (0.30, 0.20)
 _PROFILE = np.linspace(-0.006, 0.006, 49)  # metres across the rim
 
 
@@ -195,9 +190,8 @@ def _style(both: Transplant, front: _Front, outline: FloatArray, factors: FloatA
         last += 1
     width = (_PROFILE[1] - _PROFILE[0]) * (last - first + 1)
     pixel = 1 / both.donor.geometry.pixels_per_metre
-    rim = float(
-        np.clip((width - 1.2 * pixel) / 2, 0.00055, 0.003)
-    )  # a line looks a pixel wider than it is
+    # A line looks a pixel wider than it is
+    rim = float(np.clip((width - 1.2 * pixel) / 2, 0.00055, 0.003))
     near = colors[:, below][:, :, max(at - 1, 0) : at + 2].reshape(-1, 3)
     luma = near @ LUMA
     frame = np.median(near[luma <= np.percentile(luma, 35)], 0)

@@ -27,10 +27,8 @@ _LEAST = 600
 """Gaussians that make a head of hair; somebody shaven has fewer."""
 _SAME_PLACE = 0.008  # metres on the mean head
 _ROOT_HEIGHT, _ROOT_SHARE = -0.03, 0.35  # hair below this height grows from above it
-_SHOULDERS, _LYING = (
-    -0.15,
-    0.02,
-)  # metres: height below which hair lies on shoulders, and how near to them
+# Metres: height below which hair lies on shoulders, and how near to them
+_SHOULDERS, _LYING = (-0.15, 0.02)
 _SEED = 3
 
 

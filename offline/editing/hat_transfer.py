@@ -134,9 +134,8 @@ def hat_mask(donor: Donor) -> BoolArray:
     if count < 2:
         raise _none(donor)
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    mask = erode(
-        (parts == largest) & person & ~((look.skin > 0.6) & (height < 1.0)), u
-    )  # the edge is half forehead
+    # The edge is half forehead
+    mask = erode((parts == largest) & person & ~((look.skin > 0.6) & (height < 1.0)), u)
     if float(mask[crown].mean()) < _LEAST or mask.sum() < 1500 * u**2:
         raise _none(donor)
     return mask

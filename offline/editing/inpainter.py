@@ -60,9 +60,8 @@ class Inpainter:
         options: dict[str, Any] = {"dtype": _precision(torch), "local_files_only": local_only}
         try:
             self._pipeline = _loaded(loader, diffusers.DiffusionPipeline, model, options)
-        except (
-            Exception
-        ) as error:  # whatever a damaged folder makes of the loaders: their list is open
+        except Exception as error:
+            # whatever a damaged folder makes of the loaders: their list is open
             raise UserError(
                 f"{model}: the diffusers pipeline cannot be loaded ({gist(error)})"
             ) from error

@@ -15,10 +15,8 @@ from perse_live.errors import UserError
 
 _SOFT = 2.0  # pixels at an eye distance of 115
 _HAIR, _LEAST = 0.5, 150.0  # probability; square pixels of a part that is there
-_BAND = (
-    (0.085, -0.040),
-    (0.024, -0.032),
-)  # metres on the mean head: half width and depth, upper and lower edge of glasses
+# Metres on the mean head: half width and depth, upper and lower edge of glasses
+_BAND = ((0.085, -0.040), (0.024, -0.032))
 
 
 def seen_mask(donor: Donor, part: str) -> Float32Array:

@@ -31,43 +31,32 @@ from perse_live.regions import Region
 _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
 _COLLAR = -0.152  # metres, template height below which the unseen body is dressed
 _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
-_COLLAR_REACH = (
-    110.0  # pixels (eye distance 115) from the neck's axis within which clothes are its collar
-)
+# Pixels (eye distance 115) from the neck's axis within which clothes are its collar
+_COLLAR_REACH = 110.0
 _LEAST_SHIRT = 120  # pixels of clothes that tell their colour
 _ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes that tell its pattern
 _LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
-_CLOTHES_STRIP = (
-    3.0  # pixels (eye distance 115): half the width of what is the chin's shadow and no clothing
-)
+# Pixels (eye distance 115): half the width of what is the chin's shadow and no clothing
+_CLOTHES_STRIP = 3.0
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 _SMALL_PIECE = 60  # pixels (eye distance 115): area of a connected component that is left out
-_UNLIKE_SKIN = (
-    0.25,
-    0.4,
-)  # difference of sRGB colours from which loose skin is none, and surely none
-_AS_SKIN = (
-    0.15  # difference of sRGB colours up to which a pixel at a collar is skin like that beside it
-)
-_SMALL_REMAINDER = (
-    400  # pixels (eye distance 115): area of skin cut off by the neck's side that is left out
-)
+# Difference of sRGB colours from which loose skin is none, and surely none
+_UNLIKE_SKIN = (0.25, 0.4)
+# Difference of sRGB colours up to which a pixel at a collar is skin like that beside it
+_AS_SKIN = 0.15
+# Pixels (eye distance 115): area of skin cut off by the neck's side that is left out
+_SMALL_REMAINDER = 400
 _STRIP = 2.4  # pixels (eye distance 115): half the width of what is a strip
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
-_UNDER_JAW, _OVER_NECK = (
-    14.0,
-    0.012,
-)  # pixels (eye distance 115) that it goes on there, metres behind the jaw
+# Pixels (eye distance 115) that it goes on there, metres behind the jaw
+_UNDER_JAW, _OVER_NECK = (14.0, 0.012)
 _BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
 _NECK_TOP, _NECK_MIDDLE = -0.05, -0.11  # metres, head frame: two heights
-_LEAST_DRESSED_AREA = (
-    0.0022  # square metres of dressed body in the photo that are not worth showing
-)
-_BUST, _ONE_SHOULDER = (
-    0.0015,
-    0.25,
-)  # square metres of clothes that are the bust, and the share of them on either side at least
+# Square metres of dressed body in the photo that are not worth showing
+_LEAST_DRESSED_AREA = 0.0022
+# Square metres of clothes that are the bust, and the share of them on either side at least
+_BUST, _ONE_SHOULDER = (0.0015, 0.25)
 
 
 def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
@@ -197,13 +186,11 @@ def sheet_layer(
     person = (look.alpha > 0.06) & look.valid
     below_chin = np.arange(len(hair))[:, None] > chin_row
     mask = person & ~np.where(below_chin, erode(hair, 2 * unit), hair) & ~covered
-    if (
-        barely_shown
-    ):  # the body is given the clothes' mean colour; pieces of the photo on it would be a patchwork
+    # The body is given the clothes' mean colour; pieces of the photo on it would be a patchwork
+    if barely_shown:
         mask &= ~(dressed | _on_shirt(geometry, look))
-    mask &= (
-        without_strips(mask & ~dressed, unit) | dressed
-    )  # else specks between locks, fragments along the jaw
+    # Else specks between locks, fragments along the jaw
+    mask &= without_strips(mask & ~dressed, unit) | dressed
     mask &= ~strips_on_hair(mask & dressed, hair, unit)
     nape = beside_neck(geometry, mask & ~dressed, unit)
     mask = nape | (mask & dressed) | _without_cut_off_skin(mask & ~dressed & ~nape, nape, unit)
@@ -432,9 +419,8 @@ def body_layer(
     alpha = sample(look.alpha, pixels)
     to_edge = sample(distance_to(~look.valid), pixels)
     fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > 0.02)
-    ending = (to_edge < 10 * unit) & (
-        not own_bust
-    )  # here the sheet is nearly gone, and nothing else would be seen
+    # Here the sheet is nearly gone, and nothing else would be seen
+    ending = (to_edge < 10 * unit) & (not own_bust)
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
     under_sheet = ((alpha > 0.9) | fading) & (behind | (facing <= 0)) | ending
     if barely_shown:  # no sheet of clothes lies over it
@@ -485,9 +471,8 @@ def _shirt_colors(look: Appearance, seen: BoolArray, pixels: FloatArray) -> Floa
     """Colours (N, 3) of clothes at pixels (N, 2), from where they are `seen` (H, W); a neutral shirt if nowhere."""
     if seen.sum() <= _LEAST_SHIRT:
         return np.tile(_NEUTRAL_SHIRT, (len(pixels), 1))
-    own = 0.5 * ramp(
-        seen.sum(), *_ENOUGH_SHIRT
-    )  # a collar's corner, spread over the shoulders, would make stripes
+    # A collar's corner, spread over the shoulders, would make stripes
+    own = 0.5 * ramp(seen.sum(), *_ENOUGH_SHIRT)
     return own * sample(_spread_color(look, seen), pixels) + (1 - own) * np.median(
         look.image[seen], 0
     )

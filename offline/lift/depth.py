@@ -38,18 +38,13 @@ _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
 _NECK_TOP, _NECK_BOTTOM = -0.075, -0.16  # metres, head frame: heights of the neck's ends
 _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
-_UNDER_EAR, _NAPE_NARROWS = (
-    (0.04, 0.055),
-    0.045,
-)  # metres on the mean head: short hair grows, from there down, on the nape only
+# Metres on the mean head: short hair grows, from there down, on the nape only
+_UNDER_EAR, _NAPE_NARROWS = ((0.04, 0.055), 0.045)
 _HEAD_RIM = 0.015  # metres that it bends back beside the head at most
 _JOINED = 20.0  # pixels (eye distance 115) from the head over which loose skin comes to bend back
 _OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
-_RIM_STEP, _RIM_ROWS, _LEAST_RIM = (
-    2,
-    9,
-    0.004,
-)  # of the joining strip: pixels along it, vertices across it, least metres across
+# Of the joining strip: pixels along it, vertices across it, least metres across
+_RIM_STEP, _RIM_ROWS, _LEAST_RIM = (2, 9, 0.004)
 _SMOOTH = 2.0  # of the inset: over how many pixels the way inward is evened out
 _EVEN = 3.0  # pixels (eye distance 115) over which the back is smoothed: strands on creases would stick out
 _ROUNDNESS = 1.35  # 1: the membrane of a sphere's section; larger: fuller
@@ -292,9 +287,8 @@ def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32A
     """Depth (H, W) in front of which a turning jaw would meet the shoulders of somebody who leans forward or lifts them."""
     points = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))
     neck = float((geometry.R_cam_head @ np.array([0.0, -0.1, -0.075]) + geometry.t_cam_head)[2])
-    beside = np.clip(
-        (points[..., 1] + 0.17) / 0.04, 0, 1
-    )  # 1 beside the jaw, 0 from 4 cm below the chin
+    # 1 beside the jaw, 0 from 4 cm below the chin
+    beside = np.clip((points[..., 1] + 0.17) / 0.04, 0, 1)
     return np.where(beside > 0, neck - 0.12 * (1 - beside), 0).astype(np.float32)
 
 
@@ -400,10 +394,8 @@ def _relax(
     height, width = q.shape
     for _ in range(iterations):
         for y in range(height):
-            up, down = (
-                max(y - 1, 0),
-                min(y + 1, height - 1),
-            )  # mirrored at the picture's border: hair goes on below it
+            # Mirrored at the picture's border: hair goes on below it
+            up, down = (max(y - 1, 0), min(y + 1, height - 1))
             for x in range(width):
                 if free[y, x]:
                     left, right = max(x - 1, 0), min(x + 1, width - 1)

@@ -16,9 +16,8 @@ from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation
 from perse_live.regions import Region
 
-_RINGS = np.array(
-    [0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35]
-)  # iris radii at which its colour is described
+# Iris radii at which its colour is described
+_RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])
 
 
 _WHITE_BELIEVED = 0.4  # how far the white's pixels are believed where the iris' are wholly
@@ -117,9 +116,8 @@ def _complete(
     model *= (1 - 0.3 * np.clip((ring - 1.7) / 1.4, 0, 1))[:, None]  # the corners lie in shadow
     in_iris = np.clip((1.12 - ring) / 0.14, 0, 1)
     light = observed.mean(1) / np.maximum(model.mean(1), 0.02)
-    white = _WHITE_BELIEVED * np.clip(
-        (light - 0.65) / 0.25, 0, 1
-    )  # what is darker is a lash or the lid's shadow
+    # What is darker is a lash or the lid's shadow
+    white = _WHITE_BELIEVED * np.clip((light - 0.65) / 0.25, 0, 1)
     trust = np.clip((shown - 0.6) / 2.2, 0, 1) * (white + (1 - white) * in_iris)
     colors = trust[:, None] * observed + (1 - trust[:, None]) * model
     return colors.astype(np.float32), trust.astype(np.float32)

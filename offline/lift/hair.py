@@ -22,60 +22,40 @@ from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
 
-_SHARES = (
-    0.55,
-    0.14,
-    0.23,
-    0.08,
-)  # of the hair's Gaussians: in front, as its lining, at the back, round the rim
+# Of the hair's Gaussians: in front, as its lining, at the back, round the rim
+_SHARES = (0.55, 0.14, 0.23, 0.08)
 _FINEST = (2.1, 4.6, 3.6, 3.2)  # pixels between them at least
 _MOST = 15000  # Gaussians
 _PACKING = 0.64  # points that `scatter` gives per area, times their squared spacing
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
-_EDGE = (
-    0.5,
-    4.5,
-)  # pixels inside the matte over which hair comes to take the photo's colours freely
+# Pixels inside the matte over which hair comes to take the photo's colours freely
+_EDGE = (0.5, 4.5)
 # Share of hair in a pixel from which refinement may colour a strand by it, and from which freely. Else a dozen strands beside
 # the cheek take the skin's colour, and are specks when the head turns.
 _HAIR_ALONE = 0.3, 0.9
-_LEAST_CONTRAST = (
-    0.02  # squared distance of hair and skin in colour below which they are not told apart
-)
-_STRAND, _LONG_STRAND = (
-    1.5,
-    2.0,
-)  # how much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
-_LOCK = (
-    9.0  # pixels (eye distance 115) over which strands and locks differ from the hair around them
-)
-_SHOWN = (
-    0.3,
-    0.6,
-)  # cosine of the surface to the picture's plane, below which the picture says nothing of how strands run on it
-_FROM_EDGE = (
-    0.003,
-    0.015,
-)  # metres within the outline where strands would stick out if they ran across it, and not
-_BLENDED, _LOUDEST = (
-    1.6,
-    0.28,
-)  # how much stronger light and dark are made, for large Gaussians blend into their neighbours; and
+# Squared distance of hair and skin in colour below which they are not told apart
+_LEAST_CONTRAST = 0.02
+# How much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
+_STRAND, _LONG_STRAND = (1.5, 2.0)
+# Pixels (eye distance 115) over which strands and locks differ from the hair around them
+_LOCK = 9.0
+# Cosine of the surface to the picture's plane, below which the picture says nothing of how strands run on it
+_SHOWN = (0.3, 0.6)
+# Metres within the outline where strands would stick out if they ran across it, and not
+_FROM_EDGE = (0.003, 0.015)
+# How much stronger light and dark are made, for large Gaussians blend into their neighbours; and
 # the deviation from the hair around them that they need not exceed
+_BLENDED, _LOUDEST = (1.6, 0.28)
 _OWN_HUE = 0.7  # how far hair that is not seen takes the hue, besides the light, of that before it
 _ASIDE = (0.065, 0.105)  # metres from the neck's axis: beside the neck, and surely farther out
-_SWINGS = (
-    -0.25,
-    -0.07,
-)  # metres, head frame: heights between which long hair passes from the shoulders to the head
+# Metres, head frame: heights between which long hair passes from the shoulders to the head
+_SWINGS = (-0.25, -0.07)
 _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
 _LEAST_WIDE = 6.0  # pixels (eye distance 115), half width of hair that has a side of its own; narrower locks are flat
 
 
-_THROUGH_SKIN, _BACK_OF_EARS = (
-    0.006,
-    -0.08,
-)  # metres from skin, and in the head frame: hair that was not seen is left out there
+# Metres from skin, and in the head frame: hair that was not seen is left out there
+_THROUGH_SKIN, _BACK_OF_EARS = (0.006, -0.08)
 
 
 def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
@@ -185,9 +165,8 @@ def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
     )
     xx, yy, xy = blur(gx * gx, sigma), blur(gy * gy, sigma), blur(gx * gy, sigma)
     prior = 0.15 * float(np.median(xx + yy)) + 1e-6
-    angle = (
-        0.5 * np.arctan2(2 * xy, xx - yy + prior) + np.pi / 2
-    )  # across the gradient; the prior is a gradient along x
+    # Across the gradient; the prior is a gradient along x
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy + prior) + np.pi / 2
     direction = np.stack([np.cos(angle), np.sin(angle)], -1)
     return np.where(direction[..., 1:] < 0, -direction, direction).astype(np.float32)
 
@@ -294,14 +273,12 @@ def _inner_layer(
         return empty_layer()
     sure = (look.hair > 0.7) & (look.alpha > 0.95)
     typical = np.median(look.image[sure], 0)
-    before = (
-        0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]
-    )  # hair goes on round the head as it is where it is last seen
+    # Hair goes on round the head as it is where it is last seen
+    before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]
     own = np.maximum(before, 0.35)
     colors = own * sample(seen.around, points.pixels) + (1 - own) * typical
-    light = colors.mean(
-        1, keepdims=True
-    )  # a bluish light along the outline does not go on round the head
+    # A bluish light along the outline does not go on round the head
+    light = colors.mean(1, keepdims=True)
     colors = _OWN_HUE * colors + (1 - _OWN_HUE) * light * typical / max(float(typical.mean()), 1e-3)
     colors = colors * (1 + seen.contrast * (sample(seen.light, points.pixels) - 1))
     places = geometry.to_head(points.means.astype(np.float64))
@@ -310,9 +287,8 @@ def _inner_layer(
         sample(distance_to(look.alpha < 0.5), geometry.camera.project(points.means))
         / geometry.pixels_per_metre
     )
-    sigma[:, 0] = np.minimum(
-        sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge
-    )  # no spikes beyond the outline
+    # No spikes beyond the outline
+    sigma[:, 0] = np.minimum(sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge)
     shown = (
         before * (ramp(np.abs(points.normals[:, 2]), *_SHOWN) * ramp(to_edge, *_FROM_EDGE))[:, None]
     )

@@ -36,14 +36,11 @@ _UPPER = ((263, *lm.UPPER_LID_LEFT, 362), (33, *lm.UPPER_LID_RIGHT, 133))
 _LOWER = ((263, *lm.LOWER_LID_LEFT, 362), (33, *lm.LOWER_LID_RIGHT, 133))
 LID_SEGMENTS = len(_UPPER[0]) - 1
 """Of each kind of sheet of an eye, from the outer corner inwards."""
-_UPPER_LINE, _UPPER_SHADE, _LOWER_LINE, _ON_SKIN = range(
-    4
-)  # what a sheet carries; beyond the corners the skin itself does
+# What a sheet carries; beyond the corners the skin itself does
+_UPPER_LINE, _UPPER_SHADE, _LOWER_LINE, _ON_SKIN = range(4)
 _FAN_END = 0.012  # metres below the lower lid's edge where the fans end
-_SHEET_ENDS = (
-    0.0055,
-    0.0048,
-)  # metres below the lower lid's edge where the upper lashes' sheets end; above the upper one's edge
+# Metres below the lower lid's edge where the upper lashes' sheets end; above the upper one's edge
+_SHEET_ENDS = (0.0055, 0.0048)
 
 # Pixels (eye distance 115) from the lids' edges: roots of the lashes; the veil above the upper lid, at the corners, below the
 # lower lid, and before the eyeball below the upper lid and above the lower one.
@@ -51,39 +48,25 @@ _LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 15.0, 6.0, 5
 _ROOTS_INSIDE = -0.7
 _WING = 0.2  # of an eye's width beyond its outer corner where lashes end
 _INNER = 0.93  # of an eye's width: where its inner corner begins
-_SHADOW, _DEEPEST_SHADOW, _USUAL_SHADOW = (
-    0.3,
-    0.6,
-    0.25,
-)  # the lid's shadow over what it falls on; most opaque; where unknown
+# The lid's shadow over what it falls on; most opaque; where unknown
+_SHADOW, _DEEPEST_SHADOW, _USUAL_SHADOW = (0.3, 0.6, 0.25)
 _WHITE = 0.75  # of the brightest below the lid: what is white of the eye
 _LIFT = 0.0006  # metres before the lid
-_SAME, _OTHER = (
-    0.015,
-    0.09,
-)  # difference of sRGB colours that needs no veil, and that needs all of it
+# Difference of sRGB colours that needs no veil, and that needs all of it
+_SAME, _OTHER = (0.015, 0.09)
 _OVERLAP = 2.5  # Gaussians of the veil that lie upon each other
 
-_STILL, _MOVES = (
-    0.03,
-    0.22,
-)  # shares of the lid's move in a blink: below, skin keeps the photo's colour; above, it is inferred
-_EDGE = (
-    3.0,
-    5.5,
-)  # pixels (eye distance 115) from an eye's opening within which skin is inferred too, and where no more
+# Shares of the lid's move in a blink: below, skin keeps the photo's colour; above, it is inferred
+_STILL, _MOVES = (0.03, 0.22)
+# Pixels (eye distance 115) from an eye's opening within which skin is inferred too, and where no more
+_EDGE = (3.0, 5.5)
 _FULLER = 1.25  # a lid's Gaussians overlap more than others: it is smooth, and behind it lies the dark socket
-_LID = np.array(
-    [0.96, 0.93, 0.92]
-)  # of the skin around it: seven closed eyes on film are 4 to 12 L* darker, and redder
-_CREASE, _CREASE_AT, _CREASE_WIDTH = (
-    0.05,
-    0.34,
-    0.10,
-)  # how much darker the fold stays; where, how wide, in shares of the move
-_ROOTS = np.array(
-    [0.84, 0.82, 0.82]
-)  # likewise towards the lashes' roots: 10 to 20 L* darker over a tenth of the eye's width
+# Of the skin around it: seven closed eyes on film are 4 to 12 L* darker, and redder
+_LID = np.array([0.96, 0.93, 0.92])
+# How much darker the fold stays; where, how wide, in shares of the move
+_CREASE, _CREASE_AT, _CREASE_WIDTH = (0.05, 0.34, 0.10)
+# Likewise towards the lashes' roots: 10 to 20 L* darker over a tenth of the eye's width
+_ROOTS = np.array([0.84, 0.82, 0.82])
 
 
 def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) -> HeadRig:
@@ -290,13 +273,11 @@ def _eye_veil(
     colors = np.where(place.inside[:, None], _SHADOW * below, colors)
     opacity = 1 - (1 - wanted) ** (1 / _OVERLAP)
     edge = geometry.vertices[geometry.rig.triangles[triangles]]
-    along = np.where(
-        place.kind == _UPPER_LINE, 0.9, 0.75
-    )  # else the line on a closed lid is a string of beads
+    # Else the line on a closed lid is a string of beads
+    along = np.where(place.kind == _UPPER_LINE, 0.9, 0.75)
     sigma = points.spacing[:, None] * np.stack([along, np.full(len(along), 0.75)], 1)
-    free = outside.astype(
-        np.float32
-    )  # refinement would paint the iris on what lies before it: it would stay when the eye turns
+    # Refinement would paint the iris on what lies before it: it would stay when the eye turns
+    free = outside.astype(np.float32)
     layer = surface_layer(
         points.means,
         normals,
@@ -357,9 +338,8 @@ class _Place:
         above, below = height - top, bottom - height
         is_upper = np.where(outside, above > -0.5 * np.maximum(top - bottom, 0), above > below)
         off = np.where(is_upper, above, below)
-        beyond = (
-            np.maximum(np.maximum(-along, along - 1), 0) * np.linalg.norm(axis) / scale
-        )  # of the corners
+        # Of the corners
+        beyond = np.maximum(np.maximum(-along, along - 1), 0) * np.linalg.norm(axis) / scale
         reach = np.where(
             is_upper, _CORNER + (_SHADE - _CORNER) * ramp(top - bottom, 0.0, 6.0), _BELOW
         )

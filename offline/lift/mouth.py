@@ -45,40 +45,29 @@ _DARK_TOOTH, _TOOTH_OVER_SKIN, _TINTED = 0.27, 0.69, 0.6
 _LEAST_WHITE = 25  # pixels between the lids that tell the tint of the eyes' whites
 _TONGUE = np.array([0.74, 0.37, 0.36])
 _CAVITY = np.array([0.46, 0.18, 0.16])
-_THROAT = (
-    -0.035,
-    0.016,
-)  # metres, depths on the mean head between which the light falls to the throat's
+# Metres, depths on the mean head between which the light falls to the throat's
+_THROAT = (-0.035, 0.016)
 _DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30  # light at the throat over that behind the lips
 _LAMP = np.array([0.0, 0.6, 0.8])  # whence the tongue is lit, head frame
 _SHINE = 0.10  # of a wet tongue
-_INNER_LIP, _INNER_LIGHT = (
-    0.003,
-    0.5,
-)  # metres behind the lips over which the lining has their colour, and how dark
+# Metres behind the lips over which the lining has their colour, and how dark
+_INNER_LIP, _INNER_LIGHT = (0.003, 0.5)
 _SHADE = np.array([0.10, 0.045, 0.04])
-_SHADE_OPACITY, _SEAM_OPACITY = (
-    0.4,
-    0.6,
-)  # of the upper lip's shadow; where the photo's lips are closed
+# Of the upper lip's shadow; where the photo's lips are closed
+_SHADE_OPACITY, _SEAM_OPACITY = (0.4, 0.6)
 _SHADE_OPACITY_BELOW = 0.3  # of the lower lip's; at 0.1 bright teeth make its edge look jagged
-_SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = (
-    0.0014,
-    0.0006,
-    0.0045,
-)  # metres: standard deviation, past the lip, behind it
+# Metres: standard deviation, past the lip, behind it
+_SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = (0.0014, 0.0006, 0.0045)
 _FRONTAL = 0.4  # how far a lip's triangle must face the front to carry shade
 _REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
-_CLOSED = (
-    1.15  # how much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
-)
+# How much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
+_CLOSED = 1.15
 _TOOTH_DARK = 0.35  # darkness between the lips from which a pixel is no tooth
 _GAP = 2.5  # pixels: half of the widest dark gap that is bridged
 _IN_SHADE, _TAKEN = 0.88, 0.3  # light on what is bridged, and how freely refinement changes that
 _LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
-_LEAST_OPENING = (
-    5.0  # pixels of visible mouth inside below which the photo's own teeth are not used
-)
+# Pixels of visible mouth inside below which the photo's own teeth are not used
+_LEAST_OPENING = 5.0
 _WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those seen
 
 
@@ -162,9 +151,8 @@ def _flesh(
     """Tongue and lining. light: (3,); lip: (3,) colour that the lining has beside the lips."""
     middle = geometry.triangle_template()
     tongue = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
-    lining = (
-        middle[:, 2] > -0.07
-    )  # the cheeks' inner sides too: an open mouth is looked into from the side
+    # The cheeks' inner sides too: an open mouth is looked into from the side
+    lining = middle[:, 2] > -0.07
     inner = _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, light, rng)
     ring = mesh_landmarks(load_landmark_model(), geometry.vertices)[list(INNER_LIP_RING)]
     beside = np.exp(-0.5 * (KDTree(ring).query(inner.gaussians.means)[0] / _INNER_LIP) ** 2)[
@@ -280,9 +268,8 @@ def photographed_teeth(
         return empty_layer()
     brightness = look.image.mean(2)
     bright = float(np.percentile(brightness[opening], 90))
-    if bright < _LEAST_TOOTH * float(
-        (light_on_teeth(look, opening) * ENAMEL).mean()
-    ):  # the shadow behind lips that hardly part
+    # The shadow behind lips that hardly part
+    if bright < _LEAST_TOOTH * float((light_on_teeth(look, opening) * ENAMEL).mean()):
         return empty_layer()
     dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners
     depth = _teeth_depth(geometry, seen, opening, dark)

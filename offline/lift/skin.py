@@ -23,17 +23,12 @@ from perse_live.head.fit import FrameFit
 from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
 
-_UNDER, _UNDER_LIGHT, _BLENDED = (
-    0.002,
-    0.96,
-    6,
-)  # of the second skin: metres below, brightness, Gaussians whose colours it mixes
+# Of the second skin: metres below, brightness, Gaussians whose colours it mixes
+_UNDER, _UNDER_LIGHT, _BLENDED = (0.002, 0.96, 6)
 _EAR_THIN = 0.7  # how much less that is within an ear
 _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
-_OUTSIDE, _PULLED_IN = (
-    2.0,
-    8.0,
-)  # pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
+# Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
+_OUTSIDE, _PULLED_IN = (2.0, 8.0)
 _HEAD_LOWEST = -0.11  # metres on the mean head: below is neck, which ends in its collar
 _PARTED_HELD = 0.1  # how far refinement is kept from lips that the photo shows parted
 _STRETCHED = 1.2  # how much wider than elsewhere Gaussians on the lips are: an opening mouth would tear pinholes between them
@@ -72,9 +67,8 @@ def skin_layer(
         * observation.registration
         * shown
     )
-    if (
-        look.lip_edges is not None
-    ):  # teeth and shadow would be painted on them; closed, they meet in a shadow of their own
+    # Teeth and shadow would be painted on them; closed, they meet in a shadow of their own
+    if look.lip_edges is not None:
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * held * inner)[:, None]
         # and an open mouth's lips are stretched and shaded as closed ones are not

@@ -8,19 +8,14 @@ from offline.images import blur, nearest_true
 from offline.numeric import normalized
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 
-_MIDDLE = np.array(
-    [0.0, 0.01, -0.088]
-)  # metres, head frame: centre of the sphere that strands follow
-_WHORL = np.array(
-    [0.0, 0.94, -0.34]
-)  # unit, head frame: direction from the centre to the whorl, at the back of the crown
+# Metres, head frame: centre of the sphere that strands follow
+_MIDDLE = np.array([0.0, 0.01, -0.088])
+# Unit, head frame: direction from the centre to the whorl, at the back of the crown
+_WHORL = np.array([0.0, 0.94, -0.34])
 _BELOW = 0.03  # metres below the centre over which strands pass from following the sphere to hanging down
 _DARKEST, _BRIGHTEST = 0.45, 1.9  # bounds of a strand's brightness over that of the hair around it
-_NEARER = (
-    1.0,
-    0.5,
-    0.25,
-)  # shares of the distance to the hair's edge, tried in this order for a mirror pixel that shows hair
+# Shares of the distance to the hair's edge, tried in this order for a mirror pixel that shows hair
+_NEARER = (1.0, 0.5, 0.25)
 
 
 def unseen_direction(places: FloatArray) -> FloatArray:

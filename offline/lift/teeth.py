@@ -42,39 +42,23 @@ ENAMEL = np.array([0.86, 0.82, 0.75])
 _GUM = np.array([0.70, 0.42, 0.40])
 _NECK = np.array([0.95, 0.88, 0.76])  # enamel is thin at the gum, and dentine shines through
 _FRONT, _BACK = 0.55, 1.2  # millimetres between strokes, at the incisors and at the molars
-_STROKES = (
-    0.25,
-    0.8,
-    1.5,
-    2.5,
-    3.8,
-    5.3,
-    7.0,
-    8.8,
-    10.6,
-    12.8,
-    16.0,
-)  # their heights over the cutting edge, millimetres
+# Their heights over the cutting edge, millimetres
+_STROKES = (0.25, 0.8, 1.5, 2.5, 3.8, 5.3, 7.0, 8.8, 10.6, 12.8, 16.0)
 _LEDGE = (0.8, 2.2, 4.6)  # how far behind the cutting edge the rest of the tooth is painted
 _ROUND = 0.9  # millimetres by which a crown's middle stands out before its sides
 _SEAM, _SEAM_WIDTH = 0.25, 0.45  # darkness between two teeth, and its half width in millimetres
 _SCALLOP = 2.2  # millimetres that the gum reaches farther between teeth
-_CORNER = np.array(
-    [0.17, 0.10, 0.085]
-)  # light at the last molars over that at the front: corners lie in the cheeks' shade
+# Light at the last molars over that at the front: corners lie in the cheeks' shade
+_CORNER = np.array([0.17, 0.10, 0.085])
 _SHADED = (9.0, 30.0)  # millimetres along the arch over which it falls to that
-_ASIDE, _TAKEN = (
-    (0.014, 0.019),
-    0.6,
-)  # metres from the midline from which teeth take the photo's colours, and how freely
+# Metres from the midline from which teeth take the photo's colours, and how freely
+_ASIDE, _TAKEN = ((0.014, 0.019), 0.6)
 _UNDER_LIP = 0.22  # darkness at the gum, where the lip's shade lies
 # Standard deviations between people, at the lower end of what dental anatomy gives, since neighbours agree: of sizes, as a share;
 # of how far an edge stands back, millimetres; of brightness.
 _VARIED, _MISPLACED, _SHADES_VARY = 0.03, 0.15, 0.025
-_EDGE, _EDGE_HEIGHT = (
-    np.array([0.15, 0.11, 0.07]),
-    1.2,
-)  # darkness of the cutting edge, which lets light through; millimetres
+# Darkness of the cutting edge, which lets light through; millimetres
+_EDGE, _EDGE_HEIGHT = (np.array([0.15, 0.11, 0.07]), 1.2)
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,8 @@ def with_built_in(
     if not names:
         return avatar, []
     makers, shares = builders(), _Shares(progress, names)
-    bare = replace(
-        with_decoder(avatar), attributes=()
-    )  # what an attribute changes is the avatar as it is without any
+    # What an attribute changes is the avatar as it is without any
+    bare = replace(with_decoder(avatar), attributes=())
     slots: dict[str, list[str]] = {}
     for name in names:
         slots.setdefault(TITLES[name][1], []).append(name)

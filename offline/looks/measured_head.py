@@ -22,15 +22,11 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 _TYPICAL_LUMA = 0.6  # of skin in a well-lit photo
 _TYPICAL_SKIN = np.array([0.72, 0.57, 0.49])
-_STUDIO = np.array(
-    [0.06, 0.22, 0.12]
-)  # light from above and before, for what the photo does not tell
+# Light from above and before, for what the photo does not tell
+_STUDIO = np.array([0.06, 0.22, 0.12])
 _DARK_BROWN = np.array([0.17, 0.12, 0.09])
-_SKULL_LOWEST, _NAPE_LOWEST, _NAPE = (
-    0.004,
-    -0.055,
-    -0.06,
-)  # metres on the mean head: brow ridge; the nape and its front
+# Metres on the mean head: brow ridge; the nape and its front
+_SKULL_LOWEST, _NAPE_LOWEST, _NAPE = (0.004, -0.055, -0.06)
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _MAP_SIDE, _MAP_METRES = 384, 0.24  # of depth maps of the head
 
@@ -212,9 +208,8 @@ def _hair_color(avatar: Avatar, charts: HeadCharts) -> FloatArray:
         if dark @ LUMA < 0.6 * (skin @ LUMA):
             seen.append(dark)
     color = np.clip(np.mean(seen, 0), 0.03, 0.75) if seen else _DARK_BROWN
-    return np.minimum.accumulate(
-        color
-    )  # hair is never greener than red, nor bluer than green: that is the photo's light
+    # Hair is never greener than red, nor bluer than green: that is the photo's light
+    return np.minimum.accumulate(color)
 
 
 def _light(avatar: Avatar, charts: HeadCharts, normals: FloatArray) -> Light:
@@ -238,6 +233,5 @@ def _light(avatar: Avatar, charts: HeadCharts, normals: FloatArray) -> Light:
     brightness = np.clip((middle / _TYPICAL_LUMA) ** 0.7, 0.6, 1.15)
     cast = skin / _TYPICAL_SKIN
     cast = np.clip(cast / (cast @ LUMA), 0.5, 1.4) ** 0.6
-    return Light(
-        brightness * cast, 0.92 - lamp[2], lamp
-    )  # what faces the camera is about as bright as the face
+    # What faces the camera is about as bright as the face
+    return Light(brightness * cast, 0.92 - lamp[2], lamp)

@@ -25,14 +25,10 @@ from perse_live.splatting.contributions import contributions
 
 # With hair too, specks of a portrait with blond strands (s7) rise from 2.6 to 3.2; with clothes, the astronaut's from 1.9 to 2.4.
 _COUPLED = np.array([Region.SKIN, Region.LIPS, Region.SCALP, Region.BODY, Region.TEETH])
-_SURE = (
-    0.3,
-    0.95,
-)  # freedom of colour between which a Gaussian's pixels mix skin with something else, and show skin alone
-_SEEN = (
-    0.0,
-    0.05,
-)  # share of its ellipse that a Gaussian draws in the photo's view: what shows at all was fitted with the rest
+# Freedom of colour between which a Gaussian's pixels mix skin with something else, and show skin alone
+_SURE = (0.3, 0.95)
+# Share of its ellipse that a Gaussian draws in the photo's view: what shows at all was fitted with the rest
+_SEEN = (0.0, 0.05)
 _LOOSE = 0.02  # stiffness between Gaussians that both show skin alone: moles and pores stay
 _DOUBT = 10.0  # stiffness between a colour that the photo does not show at all and its completed one; at 1.3 the astronaut's face
 # gains 1 dB, and has a dark spot on the lip beside the corner of the smiling mouth

@@ -23,9 +23,8 @@ from perse_live.rotations import FACING_CAMERA, from_euler_degrees, to_matrix, t
 from perse_live.splatting.gradients import SplatGradients
 from perse_live.team import team_of
 
-_RATES = np.array(
-    [0.10, 0.10, 0.03, 0.10, 0.10, 0.06, 0.02, 0.02, 0.02], np.float32
-)  # learning rates, by parameter
+# Learning rates, by parameter
+_RATES = np.array([0.10, 0.10, 0.03, 0.10, 0.10, 0.06, 0.02, 0.02, 0.02], np.float32)
 _GROUPS = (
     slice(SHIFT, ANGLE),
     slice(ANGLE, GROWTH),

@@ -22,10 +22,9 @@ def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     skin = (look.skin > 0.5) & (look.alpha > 0.5)
     mixed &= ~dilate((look.hair > 0.45) & (look.alpha > 0.9), 5 * portrait.unit)  # hair takes those
     mixed |= dilate(skin, 3) & (look.alpha < 0.5)  # where the rig is left wider on purpose
-    mixed &= (
-        np.arange(len(mixed))[:, None] < portrait.chin_row + _THROAT * portrait.unit
-    )  # shoulders turn little
+    # Shoulders turn little
     # what shows of hair and clothes beyond the matte counts as much as what is missing within
+    mixed &= np.arange(len(mixed))[:, None] < portrait.chin_row + _THROAT * portrait.unit
     weight = (
         0.25
         + 0.75 * dilate(look.alpha > 0.03, _AROUND * portrait.unit)

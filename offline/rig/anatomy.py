@@ -109,9 +109,8 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(
         0
     )
-    near_eyes = (np.abs(mean[:, 1]) < _LIDS[0]) & (
-        mean[:, 2] > _LIDS[1]
-    )  # blinks move some stray vertices of jaw and ear
+    # Blinks move some stray vertices of jaw and ear
+    near_eyes = (np.abs(mean[:, 1]) < _LIDS[0]) & (mean[:, 2] > _LIDS[1])
     lids = np.maximum(chart(head, "eyelids"), ramp(blinking, 0.001, 0.004)) * near_eyes
     brows = brow_chart(mean, model.neutral) * skin
     height, depth = mean[:, 1], mean[:, 2]

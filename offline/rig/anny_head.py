@@ -62,9 +62,8 @@ _SHAPE_GROUPS = (
 _NECK_FOLLOW = {"neck01": 0.2, "neck02": 0.5, "neck03": 0.8}
 _BODY_BELOW_HEAD = 0.22  # metres of body kept below the head segment's lowest point
 _BODY_HALF_WIDTH = 0.28  # metres; cuts the upper arms
-_TO_HEAD_AXES = np.array(
-    [[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64
-)  # Z up, facing -Y -> Y up, facing +Z
+# Z up, facing -Y -> Y up, facing +Z
+_TO_HEAD_AXES = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)
 
 
 @dataclass(frozen=True)

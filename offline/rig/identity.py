@@ -231,9 +231,8 @@ def build_identity_model(
     people += np.concatenate([head.template, head.neck_pivot_template[None]])
     report(0.2)
     skull = np.unique(head.triangles[head.parts == Part.SKIN])
-    mean = np.append(
-        average_rig(head).vertices, np.zeros((1, 3), np.float32), 0
-    )  # its size and its upright pose are kept
+    # Its size and its upright pose are kept
+    mean = np.append(average_rig(head).vertices, np.zeros((1, 3), np.float32), 0)
     size = np.ptp(mean[skull], 0).sum()
     for step in range(3):
         for part in np.array_split(np.arange(count), 10):  # in parts: memory

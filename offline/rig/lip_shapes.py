@@ -21,10 +21,8 @@ from perse_live.head.rig import HeadRig, Part, triangles_of
 
 _FADES = 0.010  # metres beside the lips at which what follows them has fallen to exp(-1/2)
 _FOLLOWS = 0.003  # metres: skin goes with the part of the lips' edge this near
-_SMOOTHED, _ROUNDS = (
-    0.004,
-    5,
-)  # metres from the lips' landmarks within which moves are smoothed, and how often
+# Metres from the lips' landmarks within which moves are smoothed, and how often
+_SMOOTHED, _ROUNDS = (0.004, 5)
 _NOTHING = 2e-5  # metres; smaller moves are left out
 
 
@@ -168,9 +166,8 @@ def _offsets(points: FloatArray, shape: _Shape) -> Float32Array:
                 continue
             ids = np.array(lip)
             peak = float(points[ids[len(ids) // 2], 1]) - level
-            angle = (
-                np.pi * np.arange(1, len(ids) + 1) / (len(ids) + 1)
-            )  # landmarks of lips stand evenly around an open mouth
+            # Landmarks of lips stand evenly around an open mouth
+            angle = np.pi * np.arange(1, len(ids) + 1) / (len(ids) + 1)
             sign = np.sign(points[ids[0], 0] - middle[0])
             offsets[ids, 0] = middle[0] + sign * width * np.cos(angle) - points[ids, 0]
             offsets[ids, 1] = level + peak * np.sin(angle) - points[ids, 1]

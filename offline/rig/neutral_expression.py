@@ -29,18 +29,15 @@ _MOVED_BY = (
 )
 _FOLDED_BY = ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 _FULLY_FOLDED = 0.6  # strength of smile or raised lip from which folds are all its own
-_FULLY_MOVED = (
-    0.8  # sum of the actions' squares from which the photo says nothing of the mouth at rest
-)
+# Sum of the actions' squares from which the photo says nothing of the mouth at rest
+_FULLY_MOVED = 0.8
 _OWN = 0.2  # share of the mouth's residual that is the person's in any expression
 _REACH = 0.012  # metres from the lips at which that has fallen to exp(-1/2)
 # Heights of the closed lips' red at its middle over the mouth's width, at most; fitted to five portraits with closed mouths
 # they are 0.12 to 0.15 and 0.15 to 0.20; on the rig's average head 0.20 and 0.24.
 _UPPER_LIP, _LOWER_LIP = 0.15, 0.18
-_FOLLOWS, _FADES = (
-    0.004,
-    0.008,
-)  # metres: skin goes with the part of the lips' edge this near, and stays beyond
+# Metres: skin goes with the part of the lips' edge this near, and stays beyond
+_FOLLOWS, _FADES = (0.004, 0.008)
 _NOTHING = 2e-5  # metres; smaller moves are left out
 _LID_FADES = 0.004  # metres above the lid's edge within which skin comes down with it
 _MOST_BLINK = 0.5  # of a photo from which a blink is still learned

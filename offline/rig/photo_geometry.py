@@ -107,9 +107,8 @@ def before_face(geometry: PhotoGeometry) -> BoolArray:
         return np.zeros_like(skin)
     _, rows, columns = nearest_true(skin)
     place = geometry.template_map()[rows, columns]
-    ahead = (
-        cv2.medianBlur(PROFILE.contains(place).astype(np.uint8), 15) > 0
-    )  # single points of the outline would cast rays
+    # Single points of the outline would cast rays
+    ahead = cv2.medianBlur(PROFILE.contains(place).astype(np.uint8), 15) > 0
     return ahead & ~geometry.seen.covered
 
 

@@ -20,19 +20,13 @@ from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
-_REDDER = (
-    4.0,
-    10.0,
-)  # of Lab's a, more than face and hair: from which skin is flushed, and surely is
+# Of Lab's a, more than face and hair: from which skin is flushed, and surely is
+_REDDER = (4.0, 10.0)
 _EAR_S_BLOOD = 0.95  # how far that speaks against hair
-_WELL_TOLD, _WELL_TOLD_AREA = (
-    3.0,
-    60.0,
-)  # log odds of hair against skin; pixels (eye distance 115) that hang together at least
-_LOCKS_END, _LOCK_AREA = (
-    -0.05,
-    120.0,
-)  # face heights above the chin and pixels (eye distance 115): of a lock below an ear
+# Log odds of hair against skin; pixels (eye distance 115) that hang together at least
+_WELL_TOLD, _WELL_TOLD_AREA = (3.0, 60.0)
+# Face heights above the chin and pixels (eye distance 115): of a lock below an ear
+_LOCKS_END, _LOCK_AREA = (-0.05, 120.0)
 _FEW = 60  # pixels; too few to learn from
 _NO_HAIR = -2.5  # log likelihood of hair's colours below which they are not hair's
 
@@ -159,9 +153,8 @@ def _unlike(lab: Float32Array, core: BoolArray) -> FloatArray:
     """How far colours lie from those of the face's middle, (H, W); 1 is an ordinary spread."""
     offset = lab - np.median(lab[core], 0)
     lightness = offset[..., 0]
-    offset[..., 0] = np.where(
-        lightness > 0, lightness * 0.55, lightness
-    )  # highlights are skin, shadows may be hair
+    # Highlights are skin, shadows may be hair
+    offset[..., 0] = np.where(lightness > 0, lightness * 0.55, lightness)
     return np.sqrt(((offset / np.array([30.0, 10.0, 12.0], np.float32)) ** 2).sum(-1))
 
 
@@ -245,9 +238,8 @@ def _hair_prior(
     beside: (H, W) the person beside the face; hair, skin: (H, W) log likelihoods of their colours.
     """
     height, unit = face.height, face.unit
-    fringe = np.clip(
-        (height - face.brow_height) * 8, 0, 1
-    )  # hair may cover the forehead, not the face below the brows
+    # Hair may cover the forehead, not the face below the brows
+    fringe = np.clip((height - face.brow_height) * 8, 0, 1)
     side_lock = np.clip(1 - distance_to(~face.oval) / (14 * unit), 0, 1)
     in_oval = np.maximum(fringe, 0.5 * side_lock**2)
     prior = np.clip(0.95 - 1.3 * np.clip(0.05 - height, 0, 0.7), 0.12, 1) * np.where(
@@ -317,9 +309,8 @@ def _smoothed(scores: FloatArray, image: Float32Array, unit: float) -> FloatArra
 
 def _tidied(smooth: FloatArray, face: _Face, alpha: Float32Array) -> PartMaps:
     """What colour cannot decide: the face's middle is skin, hair hangs together."""
-    inner = erode(face.oval, 9 * face.unit) & (
-        face.height < face.brow_height + 0.03
-    )  # eyes and mouths are as dark as hair
+    # Eyes and mouths are as dark as hair
+    inner = erode(face.oval, 9 * face.unit) & (face.height < face.brow_height + 0.03)
     smooth[inner] = np.array([1.0, 0.0, 0.0], np.float32)
     crown = (face.height > 0.5) & ~erode(face.oval, 4 * face.unit)
     low = ((smooth[..., 2] > 0.3) | (face.height < _LOCKS_END)) & (alpha > 0.5)
@@ -347,9 +338,8 @@ def _length_prior(
     for sign in (-1.0, 1.0):
         like_hair = beside & (height > 0.02) & (across * sign > 0) & (hair > skin) & (hair > -20)
         _, labels = cv2.connectedComponents(erode(like_hair, 1.5 * unit).astype(np.uint8))
-        hanging = np.setdiff1d(
-            np.unique(labels[height > 0.6]), 0
-        )  # shirts of people who lean forward rise beside the jaw too
+        # Shirts of people who lean forward rise beside the jaw too
+        hanging = np.setdiff1d(np.unique(labels[height > 0.6]), 0)
         hanging_map = np.isin(labels, hanging)
         jaw, above = hanging_map & (height < 0.22), hanging_map & (height > 0.2) & (height < 0.5)
         if jaw.sum() > 150 * unit**2 and above.any():
@@ -425,6 +415,5 @@ def _log_likelihood(mixture: _Mixture | None, lab: Float32Array) -> FloatArray:
         offset = lab - mean
         distance = np.einsum("...i,ij,...j", offset, mixture.precisions[k], offset)
         parts.append(mixture.log_weights[k] - 0.5 * (distance + mixture.log_determinants[k]))
-    return (
-        np.logaddexp.reduce(parts, 0) + 6.0
-    )  # about the log volume of one component, so that the floor of -25 means "unlike"
+    # About the log volume of one component, so that the floor of -25 means "unlike"
+    return np.logaddexp.reduce(parts, 0) + 6.0

@@ -12,9 +12,8 @@ from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 
 _LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
-_SLIT = (
-    3.0  # pixels (eye distance 115): half the width of what may be left open between hair and face
-)
+# Pixels (eye distance 115): half the width of what may be left open between hair and face
+_SLIT = 3.0
 
 
 def hair_mask(

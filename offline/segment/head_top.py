@@ -19,36 +19,23 @@ from offline.segment.matte import person_probability
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
 
 _CHIN, _FOREHEAD, _BROWS, _SIDES = 152, 10, (105, 334), (234, 454)  # landmarks
-_CROWN, _BALD_CROWN = (
-    0.47,
-    0.33,
-)  # face heights above the forehead's top landmark: of five portraits with hair, and of skulls
+# Face heights above the forehead's top landmark: of five portraits with hair, and of skulls
+_CROWN, _BALD_CROWN = (0.47, 0.33)
 _HAIRLINE = 0.05  # likewise: where hair begins on most foreheads
-_LEAST_RISE, _LEAST_FOREHEAD = (
-    0.15,
-    0.1,
-)  # face heights above the cut: the crown at least, and the hairline over bare skin
+# Face heights above the cut: the crown at least, and the hairline over bare skin
+_LEAST_RISE, _LEAST_FOREHEAD = (0.15, 0.1)
 _ROUNDNESS = 2.4  # exponent of the outline: 2 is an ellipse, heads with hair are a little squarer
 _TEMPLES = 0.2  # face heights below the forehead's top landmark: where a head is widest
 _CONTACT = 0.4  # of the face's width along which the person must touch the photo's edge; less is a head that just fits
-_TOUCHES, _TOUCHES_BESIDE = (
-    0.5,
-    0.25,
-)  # probability of being the person's: in the middle, and at the sides, where it is less sure
-_INSIDE_ROW = (
-    0.5  # of a row's pixels that lie inside the photo, from which on it counts as its first
-)
-_BELOW_CUT = (
-    1,
-    7,
-)  # rows below the cut that are looked at; the first is mixed with what is outside
+# Probability of being the person's: in the middle, and at the sides, where it is less sure
+_TOUCHES, _TOUCHES_BESIDE = (0.5, 0.25)
+# Of a row's pixels that lie inside the photo, from which on it counts as its first
+_INSIDE_ROW = 0.5
+# Rows below the cut that are looked at; the first is mixed with what is outside
+_BELOW_CUT = (1, 7)
 _UNLIKE_SKIN = 14.0  # CIELAB distance from the forehead's color, in whatever light, from which on a pixel is hair
-_SHADES = (
-    0.6,
-    0.75,
-    1.0,
-    1.25,
-)  # of the forehead's color that skin has in shadow and light; brown hair is like darker shades
+# Of the forehead's color that skin has in shadow and light; brown hair is like darker shades
+_SHADES = (0.6, 0.75, 1.0, 1.25)
 _FEW = 80  # pixels of hair: too few to go on with
 _MUCH = 1800.0  # pixels (eye distance 115) of hair: more than strips beside a face
 _STRANDS = 110.0  # along half a turn
@@ -245,9 +232,8 @@ def _strands(
     contrast = float(np.clip(0.5 * np.ptp(np.percentile(colors.mean(1), [16, 84])), 4, 30))
     angle = np.arctan2(x - root[0], root[1] - y) / np.pi  # 0 straight up
     radius = np.hypot(x - root[0], y - root[1]) / (60 * unit)
-    wave = (
-        np.random.default_rng(0).normal(size=(64, 512)).astype(np.float32)
-    )  # along a strand, and from strand to strand
+    # Along a strand, and from strand to strand
+    wave = np.random.default_rng(0).normal(size=(64, 512)).astype(np.float32)
     noise = np.zeros(hair.shape, np.float32)
     for octave, weight in ((1.0, 0.6), (0.35, 0.8)):
         where = np.stack(

@@ -16,14 +16,10 @@ from perse_live.assets import asset_path
 from perse_live.quiet import quiet_stderr
 
 _log = logging.getLogger(__name__)
-_SOLID, _ISLAND = (
-    0.9,
-    600,
-)  # matte that is surely the person's, and pixels (eye distance 115) that a piece of it has at least
-_CLOTH_EDGE = (
-    5.0,
-    12.0,
-)  # pixels (eye distance 115) from it within which cloth may be half-transparent, and where it is none
+# Matte that is surely the person's, and pixels (eye distance 115) that a piece of it has at least
+_SOLID, _ISLAND = (0.9, 600)
+# Pixels (eye distance 115) from it within which cloth may be half-transparent, and where it is none
+_CLOTH_EDGE = (5.0, 12.0)
 
 
 def person_probability(rgb: UInt8Array) -> Float32Array:

@@ -18,10 +18,8 @@ from perse_live.assets import optional_asset_path
 from perse_live.errors import UserError
 from perse_live.quiet import quiet_stderr
 
-_REACH, _REGULARISATION = (
-    6,
-    1e-4,
-)  # pixels of the guided filter, about two of the network's; of colours in [0, 1]
+# Pixels of the guided filter, about two of the network's; of colours in [0, 1]
+_REACH, _REGULARISATION = (6, 1e-4)
 
 
 def segmenter() -> Segmenter | None:

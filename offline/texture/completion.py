@@ -30,10 +30,8 @@ _LEAST_SURE = 12  # well seen points without which a photo tells nothing of the 
 _UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
 _SURE = 0.6  # confidence of points that light, grain and symmetry are learnt from
 _ROBUST_BELOW = 0.85  # confidence from which a contradiction is the skin's own (a mole, a scar), not a mixed pixel
-_BOTH_SEEN, _COMPARED = (
-    0.3,
-    60,
-)  # product of both halves' confidence; points over which they are compared
+# Product of both halves' confidence; points over which they are compared
+_BOTH_SEEN, _COMPARED = (0.3, 60)
 _UNTOLD = 1e-3  # inverse variance with which the face's median albedo holds what nothing else tells: it makes the system definite
 # The inverse variance that pulls each change to zero, as a share of an edge's, 1 / step**2. With 12 edges a point, changes fade
 # over some thirty points, a few centimetres.

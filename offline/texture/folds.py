@@ -21,11 +21,8 @@ from perse_live.head.landmarks import LEFT_BROW, OUTER_LIP_RING, RIGHT_BROW
 
 _CORE = 6.0  # pixels (eye distance 115): half of the widest fold that is filled
 _DEEPEST = 0.3  # by which a fold is lightened at most
-_OFF_LIPS, _OFF_BROWS, _OFF_EYES = (
-    1.5,
-    4.0,
-    6.0,
-)  # pixels (eye distance 115) around these in which there are no folds
+# Pixels (eye distance 115) around these in which there are no folds
+_OFF_LIPS, _OFF_BROWS, _OFF_EYES = (1.5, 4.0, 6.0)
 
 
 @dataclass(frozen=True)

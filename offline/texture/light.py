@@ -16,9 +16,8 @@ from perse_live.arrays import Float64Array, FloatArray
 _DARKEST = 0.03  # sRGB; darker colours are noise, whose logarithm would outweigh the skin's
 _ROUNDS = 6  # of reweighting; the coefficients change by less than 1 % after the fourth
 _OUTLIER = 0.15  # residual of the logarithm at which a point's weight falls to a quarter: brows, lips, cast shadows
-_RIDGE = (
-    np.array([0, 1, 1, 1, 2, 2, 2, 2, 2]) * 0.02
-)  # relative to the total weight: a face shows a quarter of all normals
+# Relative to the total weight: a face shows a quarter of all normals
+_RIDGE = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2]) * 0.02
 _COLORED = 0.5  # share of the coefficients' difference between channels that is light; the rest is the skin's own tint
 _RANGE = (2.0, 98.0)  # percentiles of the shading seen; beyond them the harmonics would extrapolate
 _BELOW = 0.1  # logarithm by which unseen normals may be darker than the darkest seen ones

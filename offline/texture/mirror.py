@@ -23,30 +23,23 @@ from perse_live.head.rig import Part
 from perse_live.regions import Region
 from perse_live.rotations import to_matrix, to_quat
 
-_TURNED = (
-    14.0  # degrees of yaw from which the far half's shape and gaze are the near one's, mirrored
-)
-_BETTER = (
-    0.25  # how much more the mirror point must face the camera, cosines, to be believed instead
-)
+# Degrees of yaw from which the far half's shape and gaze are the near one's, mirrored
+_TURNED = 14.0
+# How much more the mirror point must face the camera, cosines, to be believed instead
+_BETTER = 0.25
 _AHEAD = 12.0  # pixels (eye distance 115) before the face's outline that are judged with it
 _FAR = 20.0  # degrees of yaw from which the far eye and the far side's hair are the near ones', mirrored
-_BORDER_OUTER, _BORDER_INNER = (
-    0.048,
-    0.003,
-)  # metres from the symmetry plane where the mirrored half begins: below `_FAR`, above
-_GAZE_OUTLIER = (
-    0.5  # radians from the fitted gaze from which the iris landmark is taken for an error
-)
+# Metres from the symmetry plane where the mirrored half begins: below `_FAR`, above
+_BORDER_OUTER, _BORDER_INNER = (0.048, 0.003)
+# Radians from the fitted gaze from which the iris landmark is taken for an error
+_GAZE_OUTLIER = 0.5
 _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
 _LOCK = 24  # neighbouring Gaussians of hair that are added or left out together
 _HIDDEN = (0.35, 0.75)  # share of them hidden below which none is added, and from which all are
 _UNMIRRORED = 0.75  # of the hair's Gaussians in a photo turned by more than `_FAR`
 _SURE = 0.6  # opacity, and freedom of colour, from which hair is mirrored
-_CELL, _BEHIND = (
-    4,
-    0.012,
-)  # pixels, and metres behind what is seen in so large a place, from which something is hidden
+# Pixels, and metres behind what is seen in so large a place, from which something is hidden
+_CELL, _BEHIND = (4, 0.012)
 _BORDER_WIDTH = 0.008  # metres over which the mirrored half begins
 
 
@@ -167,9 +160,8 @@ def with_mirrored_hair(
     if len(there) < _LOCK:
         return layer
     locks = KDTree(there.gaussians.means).query(there.gaussians.means, k=_LOCK)[1]
-    share = _hidden(there, layer, geometry, person)[locks].mean(
-        1
-    )  # groups, softly ended: no isolated pieces, no holes
+    # Groups, softly ended: no isolated pieces, no holes
+    share = _hidden(there, layer, geometry, person)[locks].mean(1)
     order = rng.permutation(len(there))
     kept = order[share[order] > _HIDDEN[0]][:room]
     if not len(kept):
@@ -188,9 +180,8 @@ def _reflected(layer: Layer, geometry: PhotoGeometry) -> Layer:
     g, mirror = layer.gaussians, np.array([-1.0, 1.0, 1.0])
     means = (geometry.to_head(g.means) * mirror) @ geometry.R_cam_head.T + geometry.t_cam_head
     flip = geometry.R_cam_head @ np.diag(mirror) @ geometry.R_cam_head.T
-    axes = (
-        flip @ to_matrix(g.quats.astype(np.float64)) * np.array([-1.0, 1.0, 1.0])
-    )  # right-handed again
+    # right-handed again
+    axes = flip @ to_matrix(g.quats.astype(np.float64)) * np.array([-1.0, 1.0, 1.0])
     moved = replace(g, means=means.astype(np.float32), quats=to_quat(axes).astype(np.float32))
     frozen = np.zeros(len(layer), np.float32)
     return replace(layer, gaussians=moved, freedom=frozen, color_freedom=frozen)
@@ -240,9 +231,8 @@ def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
     scales = np.stack(
         [np.linalg.norm(long, axis=1), np.abs((turned[:, :, 1] * wide).sum(1)), g.scales[:, 2]], 1
     )
-    scales = np.clip(
-        scales, g.scales / _STRETCHED, g.scales * _STRETCHED
-    )  # folded lids would become needles
+    # Folded lids would become needles
+    scales = np.clip(scales, g.scales / _STRETCHED, g.scales * _STRETCHED)
     moved = Gaussians(
         means.astype(np.float32),
         to_quat(turned).astype(np.float32),

@@ -14,10 +14,8 @@ from offline.looks.photo_tones import lab_of, rgb_of
 from offline.numeric import ramp
 from perse_live.arrays import Float64Array, FloatArray
 
-_COLORLESS, _COLORED = (
-    1.2,
-    3.0,
-)  # chroma (CIE L*a*b*) off the tones at which a photo has none, and all of its colours
+# Chroma (CIE L*a*b*) off the tones at which a photo has none, and all of its colours
+_COLORLESS, _COLORED = (1.2, 3.0)
 _FEWEST = 500  # pixels that can tell
 _LARGEST = 20_000  # pixels looked at
 

@@ -17,10 +17,8 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head.landmarks import INNER_LIP_CORNERS, LOWER_LIP_RING, UPPER_LIP_RING
 
 _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which lips may carry what is not theirs
-_CORNER = (
-    4.5,
-    8.0,
-)  # pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
+# Pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
+_CORNER = (4.5, 8.0)
 _CORNER_HELD = 0.6  # how little
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
 _LEAST_LIP = 20  # pixels of a lip that show its colour

@@ -15,13 +15,10 @@ from scipy.spatial import KDTree
 from perse_live.arrays import FloatArray
 
 _SURE = 0.6  # confidence from which a point tells how the light differs
-_LEAST_SHARED = (
-    150  # points seen well in both pictures, without which their light cannot be compared
-)
-_NEIGHBOURS, _REACH = (
-    48,
-    0.02,
-)  # points, and metres on the mean head, that the local light is learnt from
+# Points seen well in both pictures, without which their light cannot be compared
+_LEAST_SHARED = 150
+# Points, and metres on the mean head, that the local light is learnt from
+_NEIGHBOURS, _REACH = (48, 0.02)
 _PRIOR = 4.0  # how many points the light of the whole face counts for
 _MOST_GAIN = 1.8  # between two pictures' light; a greater one is no light
 _DARKEST = 0.02
@@ -75,9 +72,8 @@ def in_the_light_of(rest: FloatArray, own: SeenColors, other: SeenColors) -> See
     whole = np.median(ratio, 0)
     if np.abs(whole).max() > np.log(_MOST_GAIN):
         return None
-    ratio = np.clip(
-        ratio, whole - 0.4, whole + 0.4
-    )  # a shadow's edge that moved says nothing of the light
+    # A shadow's edge that moved says nothing of the light
+    ratio = np.clip(ratio, whole - 0.4, whole + 0.4)
     distance, near = KDTree(rest[shared]).query(rest, k=min(_NEIGHBOURS, int(shared.sum())))
     weight = np.exp(-0.5 * (distance / _REACH) ** 2)
     gain = (_PRIOR * whole + (weight[..., None] * ratio[near]).sum(1)) / (_PRIOR + weight.sum(1))[

@@ -79,9 +79,8 @@ def observe_skin(
         if look.lip_edges is None
         else sample(look.lip_edges, points.pixels)
     )
-    confidence = confidence * (
-        1 - held * (1 - ramp(points.lips, 0.05, 0.3))
-    )  # what lies around the mouth's corners
+    # What lies around the mouth's corners
+    confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))
     hairy = np.zeros(len(points.on), np.bool_) if bald else scalp_points(points, look, geometry.yaw)
     hidden = (
         np.zeros_like(hairy)

@@ -13,15 +13,12 @@ from offline.texture.skin_points import SkinPoints
 from perse_live.arrays import BoolArray, FloatArray
 
 _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
-_CURTAIN = (
-    14.0  # pixels (eye distance 115) from hair within which skin that is turned away lies behind it
-)
+# Pixels (eye distance 115) from hair within which skin that is turned away lies behind it
+_CURTAIN = 14.0
 _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
 _SIDEBURN = -0.025  # metres on the mean head: lowest that hair before an ear goes on unseen
-_LAST_SEEN, _ALONG = (
-    (0.05, 0.45),
-    0.2,
-)  # cosines to the camera at the outline; weight of depth against height beside it
+# Cosines to the camera at the outline; weight of depth against height beside it
+_LAST_SEEN, _ALONG = ((0.05, 0.45), 0.2)
 _HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
 
 

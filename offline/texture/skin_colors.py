@@ -29,10 +29,8 @@ _CHEEKS, _CHEEK = (425, 205), 0.014  # landmarks of the left and the right cheek
 # these are `closed_lid_shade`. Pulled to the median by a term of its own, d3's made-up lids lose 2 dB.
 _DARKEST_LID = np.array([0.74, 0.67, 0.62])  # of the cheek's colour: 22 L* darker, and redder
 _DARKER_LID = 0.06  # sRGB
-_HOLLOW, _HOLLOW_DEPTH = (
-    30,
-    (0.0004, 0.0025),
-)  # neighbours that surround a hollow; metres by which they rise over it
+# Neighbours that surround a hollow; metres by which they rise over it
+_HOLLOW, _HOLLOW_DEPTH = (30, (0.0004, 0.0025))
 _HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
 
 

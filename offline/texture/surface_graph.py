@@ -13,14 +13,10 @@ from scipy.spatial import KDTree
 from perse_live.arrays import Float64Array, FloatArray
 
 _BARRIER = 6.0  # logarithm by which an edge between different parts is weaker: lips and skin share hardly any colour
-_MIRRORS, _MIRROR_REACH = (
-    3,
-    0.006,
-)  # nearest points of a mirrored place, and metres over which their weight falls to 1/e
-_TOLERANCE, _MOST_STEPS = (
-    1e-3,
-    150,
-)  # of the conjugate gradients; a finer solution is 0.001 sRGB away
+# Nearest points of a mirrored place, and metres over which their weight falls to 1/e
+_MIRRORS, _MIRROR_REACH = (3, 0.006)
+# Of the conjugate gradients; a finer solution is 0.001 sRGB away
+_TOLERANCE, _MOST_STEPS = (1e-3, 150)
 
 
 @dataclass(frozen=True, eq=False)

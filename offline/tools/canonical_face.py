@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 
 _MEMBER = "geometry_pipeline_metadata_landmarks.binarypb"
-_MESH, _VERTICES = (
-    1,
-    3,
-)  # field numbers of GeometryPipelineMetadata.canonical_mesh and Mesh3d.vertex_buffer
+# Field numbers of GeometryPipelineMetadata.canonical_mesh and Mesh3d.vertex_buffer
+_MESH, _VERTICES = (1, 3)
 _FLOATS_PER_VERTEX = 5  # x, y, z, u, v
 
 

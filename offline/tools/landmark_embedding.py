@@ -265,9 +265,8 @@ def _first_guess(
             found = np.asarray(
                 KDTree(_blend(view.pixels, corners, weights)).query(view.landmarks[numbers], k=8)[1]
             )
-            nearest = found[
-                np.arange(len(numbers)), depth[found].argmax(1)
-            ]  # the frontmost of the nearest
+            # The frontmost of the nearest
+            nearest = found[np.arange(len(numbers)), depth[found].argmax(1)]
             points[v, numbers] = _blend(mean, corners[nearest], weights[nearest])
     return np.median(points, 0)
 

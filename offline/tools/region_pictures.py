@@ -24,11 +24,8 @@ from perse_live.head.landmarks import load_landmark_model
 from perse_live.head.rig import Part
 from perse_live.rotations import FACING_CAMERA, from_euler_degrees
 
-_SIDE, _COLUMNS, _PICTURE = (
-    100,
-    10,
-    320,
-)  # pixels of a panel, panels in a row, pixels that a head is drawn with
+# Pixels of a panel, panels in a row, pixels that a head is drawn with
+_SIDE, _COLUMNS, _PICTURE = (100, 10, 320)
 _TINT, _SHARE = np.array([214.0, 56.0, 56.0]), 0.6
 _YAWS = (0.0, -75.0)
 

@@ -115,9 +115,8 @@ class Network:
         seen[:, :FEATURES], seen[:, at : at + CODES] = 1, 1
         with torch.no_grad():
             for a, b in zip(self.parameters(name)[::2], self.parameters(name)[1::2], strict=True):
-                nn.init.kaiming_uniform_(
-                    a, a=5**0.5, generator=generator
-                )  # as peft, from a generator of our own
+                # As peft, from a generator of our own
+                nn.init.kaiming_uniform_(a, a=5**0.5, generator=generator)
                 b.normal_(0, 0.3 / len(a) ** 0.5, generator=generator)
             first[:, at : at + CODES] = torch.eye(len(first), CODES)
             first *= seen
@@ -154,9 +153,8 @@ def save_adapter(avatar: Avatar, name: str, folder: Path) -> None:
     """
     network = as_peft(avatar, [name])
     try:
-        network.model.save_pretrained(
-            str(folder), selected_adapters=[name]
-        )  # into a folder of the adapter's name
+        # Into a folder of the adapter's name
+        network.model.save_pretrained(str(folder), selected_adapters=[name])
         write_bytes(
             folder / name / _MARK,
             json.dumps({"network": network_of(avatar), "attribute": name}).encode(),

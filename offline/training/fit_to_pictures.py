@@ -50,9 +50,8 @@ def lifted(
     free = rates.repeat(len(rows), 1)
     if not moves_own:
         free[: rows.own, PLACE], free[: rows.own, SIZE] = 0, 0
-    change = nn.Parameter(
-        torch.zeros(len(rows), OUTPUTS)
-    )  # in steps of the rates, so that one rate serves Adam
+    # In steps of the rates, so that one rate serves Adam
+    change = nn.Parameter(torch.zeros(len(rows), OUTPUTS))
     optimizer = torch.optim.Adam([change], 1.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=0.05)
     generator = torch.Generator().manual_seed(config.seed)

@@ -28,10 +28,8 @@ from perse_live.decoder.features import into_binding, places_at_rest
 from perse_live.errors import UserError
 from perse_live.regions import Region
 
-_ROUNDS, _STEP = (
-    8,
-    0.7,
-)  # of settling what is added, and which part of what is missing each makes good
+# Of settling what is added, and which part of what is missing each makes good
+_ROUNDS, _STEP = (8, 0.7)
 _MUCH = 1e-3  # metres that count as much as a whole unit of colour
 
 

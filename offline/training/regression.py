@@ -36,9 +36,8 @@ RANK = 16
 _ABSENT = 0.03  # how far below 0 the opacity of what is not there is pushed, so that it is cut off to exactly 0
 _OPAQUE = 0.9  # opacity from which more is as good: it is cut off at 1
 _LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whose loss is of the size of a colour
-_CROSSED = (
-    0.85  # share of a morph on which a part fades in: half-way, both are more than half there
-)
+# Share of a morph on which a part fades in: half-way, both are more than half there
+_CROSSED = 0.85
 _NEAREST = 8
 _EDGE = 0.2  # share of the way within which a change is an edge, which takes more looking at than what comes slowly
 _TRAVELS_COUNT = 0.3  # displacements of a morph are of centimetres and need not be exact; they must not drown colours
@@ -146,9 +145,8 @@ def hair_samples(avatar: Avatar, rows: Rows, ids: np.ndarray) -> tuple[torch.Ten
     change = rows.ends[: len(ids), COLOR].numpy()
     strength = np.abs(change).sum(1)
     if own.any():
-        own &= strength > 0.5 * np.percentile(
-            strength[own], 75
-        )  # not at the hairline, where only part of the tint is meant
+        # Not at the hairline, where only part of the tint is meant
+        own &= strength > 0.5 * np.percentile(strength[own], 75)
     if own.sum() < 4 * _NEAREST:
         return torch.zeros(0, rows.features.shape[1]), torch.zeros(0, 3)
     rng = np.random.default_rng(11)

@@ -41,19 +41,10 @@ _SIMILARITY = 0.25  # weight of 1 - SSIM against L1, as in PERSE
 _ELSEWHERE = 0.5  # weight of what must not change, against the part
 _SIDE = 160  # pixels of pictures made here
 _SEEN = 2 / 255  # change of a channel that counts as part of the look
-_VIEWS = (
-    (0.0, False),
-    (26.0, True),
-    (-26.0, False),
-)  # degrees turned, and whether the avatar talks
-_ALONG = (
-    (1.0, 0),
-    (0.5, 0),
-    (1.0, 1),
-    (0.25, 0),
-    (1.0, 2),
-    (0.75, 1),
-)  # shares of the way, and numbers of views
+# Degrees turned, and whether the avatar talks
+_VIEWS = ((0.0, False), (26.0, True), (-26.0, False))
+# Shares of the way, and numbers of views
+_ALONG = ((1.0, 0), (0.5, 0), (1.0, 1), (0.25, 0), (1.0, 2), (0.75, 1))
 _TALKING = expression(
     jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5, eyeBlinkLeft=0.3, eyeBlinkRight=0.3
 )

@@ -47,12 +47,10 @@ class RayEngine:
         existing folder for files of rows that have been made. jobs: how many at the same time; None: as many as fit. cores,
         memory: that Ray sets aside for each, the latter in bytes. Raises UserError where there is no Ray, or no such cluster.
         """
-        os.environ.setdefault(
-            "RAY_USAGE_STATS_ENABLED", "0"
-        )  # else a Ray that we start reports to its makers
-        os.environ.setdefault(
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-        )  # tasks without GPUs see the machine as it is
+        # Else a Ray that we start reports to its makers
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Tasks without GPUs see the machine as it is
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:
             import ray
         except ModuleNotFoundError as error:

@@ -111,14 +111,12 @@ class _Crew:
                 if self._closing.is_set():
                     return
                 if tries < MOST_TRIES:
-                    self._waiting.put(
-                        (job, tries + 1)
-                    )  # behind all others, when memory may be free
+                    # Behind all others, when memory may be free
+                    self._waiting.put((job, tries + 1))
                     continue
                 made, error = None, f"its worker died {MOST_TRIES} times, the last time {death}"
-            except (
-                Exception
-            ) as problem:  # such as no memory for another process; the batch must not wait for ever
+            except Exception as problem:
+                # such as no memory for another process; the batch must not wait for ever
                 made, error = None, f"no worker could do it: {type(problem).__name__}: {problem}"
             self._ended.put(Outcome(job, made, error, time.monotonic() - begun, tries, folder))
 

@@ -104,9 +104,8 @@ def _page(title: str, results: Sequence[Result], seconds: float, workers: int) -
         facts.append(
             f"{sum(made) / len(made):.0f} s for each made, {3600 * len(made) / seconds:.0f} an hour"
         )
-    rows = "\n".join(
-        map(_article, sorted(results, key=lambda one: one.state in ("made", "kept")))
-    )  # what needs a person first
+    # What needs a person first
+    rows = "\n".join(map(_article, sorted(results, key=lambda one: one.state in ("made", "kept"))))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{CREATOR}">
 <meta name="viewport" content="width=device-width">

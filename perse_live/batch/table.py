@@ -17,9 +17,8 @@ OPTIONAL = ("looks", "formats")
 _LARGEST_TABLE = 16 << 20  # bytes
 _MOST_ROWS = 100_000
 _NAME = re.compile(r"\w(?:[\w .-]{0,58}[\w-])?")
-_DEVICES = re.compile(
-    r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
-)  # Windows takes these for devices, whatever their suffix
+# Windows takes these for devices, whatever their suffix
+_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 _YES = ("yes", "y", "true")
 _NO = ("", "no", "n", "false", "0", "none", "-", "?", "unknown")
 _SEPARATORS = re.compile(r"[\s,;|]+")

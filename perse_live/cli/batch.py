@@ -93,9 +93,8 @@ def run(command: Batch) -> None:
     try:
         if waiting:
             with step_progress() as progress:
-                fetch(
-                    BUILDING_ASSETS, command.network, progress
-                )  # once, before many workers want them
+                # Once, before many workers want them
+                fetch(BUILDING_ASSETS, command.network, progress)
             with (
                 tempfile.TemporaryDirectory(dir=folder, prefix=".perse-live-batch-") as staging,
                 _engine(command, Path(staging), len(waiting)) as engine,

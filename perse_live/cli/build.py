@@ -153,9 +153,8 @@ def build_to(
         **{stage.name: stage.seconds for stage in STAGES},
         ATTRIBUTES_STEP: SECONDS_PER_ATTRIBUTE * len(names),
     }
-    if (
-        names
-    ):  # torch and peft take 5 s to import, and the stages up to refinement leave a core free
+    # Torch and peft take 5 s to import, and the stages up to refinement leave a core free
+    if names:
         Thread(
             target=import_module, args=("offline.looks.edit",), name="import", daemon=True
         ).start()
@@ -231,9 +230,8 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
             (frame.image for frame in film.frames() if frame.index % stride == 0),
             interval=float(stride / film.rate),
         )
-        for warning in (
-            film.warnings()
-        ):  # before the second pass through `frames`, which begins counting anew and ends early
+        # Before the second pass through `frames`, which begins counting anew and ends early
+        for warning in film.warnings():
             warn(f"warning: {warning}")
         numbers = [stride * k for k in varied_frames(seen, MOST_VIEWS)]
         if not numbers:

@@ -167,11 +167,8 @@ def user_name() -> str:
     """The name of the user's account, or "unknown"."""
     try:
         return getpass.getuser()
-    except (
-        OSError,
-        KeyError,
-        ImportError,
-    ):  # no such account: usual in containers; what is raised depends on the Python version
+    except (OSError, KeyError, ImportError):
+        # no such account: usual in containers; what is raised depends on the Python version
         return "unknown"
 
 

@@ -54,12 +54,8 @@ _SHOWN = (
     "id_ref",
 )
 _MOST_EXTRAS = 6
-_WRITTEN = (
-    "source.png",
-    "drive.mp4",
-    "drawn.mp4",
-    "scores.json",
-)  # of each clip, into its own folder
+# Of each clip, into its own folder
+_WRITTEN = ("source.png", "drive.mp4", "drawn.mp4", "scores.json")
 _CONSENT = "nobody: built by perse-live eval to be measured, and not kept"
 
 

@@ -22,17 +22,8 @@ if TYPE_CHECKING:
     from runtime.portrait_sheet import PortraitRow
 
 _CONSENT = "nobody: built by perse-live eval to be measured"
-_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".webp",
-    ".heic",
-    ".heif",
-    ".avif",
-    ".tif",
-    ".tiff",
-)  # as `perse_live.photo` reads
+# As `perse_live.photo` reads
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff")
 _SHEET, _FIGURES = "portraits.png", "portraits.json"
 
 

@@ -41,9 +41,8 @@ from perse_live.signals import ending_signals, interrupting
 TRACEBACK_VARIABLE = "PERSE_LIVE_TRACEBACK"
 """Set to 1 to see where an unexpected error comes from."""
 
-_MISSING_LIBRARY = re.compile(
-    r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file"
-)  # on importing OpenCV or MediaPipe
+# On importing OpenCV or MediaPipe
+_MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file")
 _CREDENTIALS = re.compile(
     r"(turns?:)[^\s'\"]+|(?<!\w)(--tok\S*[ =])[^\s'\"]+", re.IGNORECASE
 )  # in words that are not understood

@@ -21,13 +21,8 @@ TRACKING_ASSETS = ("face_landmarker",)
 BUILDING_ASSETS = ("face_landmarker", "selfie_segmentation", "hand_landmarker")
 _OPTIONAL_ASSETS = ("hand_landmarker",)
 """Without which a build only warns of less."""
-_BUILDER_PACKAGES = (
-    "anny",
-    "peft",
-    "pymatting",
-    "scipy",
-    "torch",
-)  # of the extra [offline], in pyproject.toml
+# Of the extra [offline], in pyproject.toml
+_BUILDER_PACKAGES = ("anny", "peft", "pymatting", "scipy", "torch")
 
 
 def fetch(names: Sequence[str], network: Network, progress: StepProgress) -> None:

@@ -79,9 +79,8 @@ def into_binding(rig: HeadRig, surface: SurfaceBinding) -> Float32Array:
         (e1 * e2).sum(1, keepdims=True),
         (e2 * e2).sum(1, keepdims=True),
     )
-    determinant = np.maximum(
-        g11 * g22 - g12 * g12, 1e-14
-    )  # of a triangle of 0.1 mm; a smaller one moves less than it should
+    # Of a triangle of 0.1 mm; a smaller one moves less than it should
+    determinant = np.maximum(g11 * g22 - g12 * g12, 1e-14)
     return np.stack(
         [(g22 * e1 - g12 * e2) / determinant, (g11 * e2 - g12 * e1) / determinant, normal], 1
     ).astype(np.float32)

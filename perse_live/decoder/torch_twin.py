@@ -64,12 +64,12 @@ class FoldedModule(nn.Module):
         held = {name: torch.from_numpy(array).clone() for name, array in vars(decoder).items()}
         held["w1"] = torch.cat([held["w1"], torch.zeros(WIDTH, CODES)], 1)
         for layer in (1, 2, 3):
+            # (K, R, in)
             held[f"a{layer}"] = torch.stack(
                 [_padded(one, f"a{layer}", 0) * one.scale for one in adapters]
-            )  # (K, R, in)
-            held[f"b{layer}"] = torch.stack(
-                [_padded(one, f"b{layer}", 1) for one in adapters]
-            )  # (K, out, R)
+            )
+            # (K, out, R)
+            held[f"b{layer}"] = torch.stack([_padded(one, f"b{layer}", 1) for one in adapters])
         for name, tensor in held.items():
             self.register_buffer(name, tensor)
 

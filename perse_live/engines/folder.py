@@ -94,9 +94,8 @@ class EngineFolder:
         path = self.path / file.file
         try:
             found = path.stat()
-            as_listed = (
-                stat.S_ISREG(found.st_mode) and found.st_size == file.bytes
-            )  # a pipe or another size is not read at all
+            # A pipe or another size is not read at all
+            as_listed = stat.S_ISREG(found.st_mode) and found.st_size == file.bytes
             content = path.read_bytes() if as_listed else b""
         except OSError as error:
             raise UserError(

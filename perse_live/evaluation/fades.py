@@ -19,11 +19,8 @@ from perse_live.evaluation.image_metrics import psnr
 STEPS = 20
 """Of a fade from weight 0 to 1."""
 
-_COLOR, _OPACITY, _PLACE = (
-    0.02,
-    0.02,
-    2e-4,
-)  # changes (sRGB, -, metres) from which a Gaussian belongs to an attribute
+# Changes (sRGB, -, metres) from which a Gaussian belongs to an attribute
+_COLOR, _OPACITY, _PLACE = (0.02, 0.02, 2e-4)
 _SHOWN = 4  # of 255: how much of an attribute's Gaussians a pixel must show to belong to its part
 _MARGIN = 4  # pixels around the part that belong to it
 _OCTAVES = 3  # sizes at which pictures are compared

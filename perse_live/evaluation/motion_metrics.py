@@ -12,9 +12,8 @@ from perse_live.detect import Detection
 from perse_live.evaluation.regions import EYE_CONTOURS, LIP_CONTOURS
 from perse_live.head import landmarks as lm
 
-_MOVING = (
-    0.05  # standard deviation over time from which an action counts as moving in the reference
-)
+# Standard deviation over time from which an action counts as moving in the reference
+_MOVING = 0.05
 
 
 @dataclass(frozen=True)

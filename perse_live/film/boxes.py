@@ -33,9 +33,8 @@ def boxes(path: Path) -> Iterator[Box]:
             length = int.from_bytes(header[:4], "big")
             if length == _LONG:
                 length = int.from_bytes(header[8:], "big")
-            elif (
-                length == _TO_THE_END and header[4:8] == b"mdat"
-            ):  # of other kinds it is a run of zeros
+            elif length == _TO_THE_END and header[4:8] == b"mdat":
+                # of other kinds it is a run of zeros
                 length = size - start
             if length < _HEADER:
                 return

@@ -21,9 +21,8 @@ class Clock:
     """Seconds to add to the file's own time from the last packet on."""
     jumps: int = 0
     """How often the file's clock jumped so far."""
-    _next: dict[int, Fraction] = field(
-        default_factory=dict[int, Fraction]
-    )  # where each stream has come to, corrected seconds
+    # Where each stream has come to, corrected seconds
+    _next: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
     _furthest: Fraction | None = None  # where any stream has come to
 
     def correct(self, stream: int, time: Fraction, duration: Fraction) -> Fraction:
@@ -36,9 +35,8 @@ class Clock:
         corrected = time + self.offset
         expected = self._next.get(stream, self._furthest)
         if expected is not None and self._furthest is not None:
-            gap = corrected - max(
-                expected, self._furthest
-            )  # a stream may pause while another one goes on
+            # A stream may pause while another one goes on
+            gap = corrected - max(expected, self._furthest)
             overlap = expected - corrected if stream in self._next else Fraction(0)
             if gap > _LONGEST_GAP or overlap > _LONGEST_OVERLAP:
                 self.offset += expected - corrected

@@ -34,11 +34,8 @@ _RGB = 0  # stored as RGB: nothing to convert
 _SD_HEIGHT = 576
 """Rows; where a film does not name its matrix players take BT.601 up to here and BT.709 above (SDL_YUV_SD_THRESHOLD)."""
 _TRANSFERS = {16: Transfer.PQ, 18: Transfer.HLG}
-_BT2020, _DCI_P3, _DISPLAY_P3 = (
-    9,
-    11,
-    12,
-)  # primaries that show when they are taken for sRGB's; the others are close to them
+# Primaries that show when they are taken for sRGB's; the others are close to them
+_BT2020, _DCI_P3, _DISPLAY_P3 = (9, 11, 12)
 
 
 @dataclass(frozen=True)

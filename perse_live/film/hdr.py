@@ -25,16 +25,13 @@ REFERENCE_WHITE = 203.0
 HLG_PEAK = 1000.0
 """cd/m2 of the nominal HLG display."""
 _DARKEST_WHITE = 100.0  # cd/m2; a film that never reaches reference white is brightened up to SDR's own white at most
-_BRIGHT_MEDIAN, _BRIGHT_QUARTER = (
-    0.35,
-    0.8,
-)  # of the white; a film whose median and upper quartile are both brighter was not
+# Of the white; a film whose median and upper quartile are both brighter was not
 # graded for a white of 203 cd/m2. A bright wall raises the median alone, a window the quartile alone.
+_BRIGHT_MEDIAN, _BRIGHT_QUARTER = (0.35, 0.8)
 _BRIGHTER_LATER = 2.0  # times what the first pictures show: room for what comes later
 _TABLE = 4096  # entries of the tables; 12 bits
-_SRGB_STEPS = (
-    65536  # entries of the table from linear light to sRGB: 20 to a code where it is steepest
-)
+# Entries of the table from linear light to sRGB: 20 to a code where it is steepest
+_SRGB_STEPS = 65536
 
 _PRIMARIES_TO_BT709: dict[
     str, list[list[float]]
@@ -180,9 +177,8 @@ def _linear_table(transfer: Transfer) -> Float32Array:
     codes = np.linspace(0, 1, _TABLE)
     if transfer is not Transfer.HLG:
         return (display_light(transfer, codes) / _full_scale(transfer)).astype(np.float32)
-    neutral = (
-        display_light(transfer, np.repeat(codes[:, None], 3, 1))[:, 0] / HLG_PEAK
-    )  # equal components: scene light ** 1.2
+    # Equal components: scene light ** 1.2
+    neutral = display_light(transfer, np.repeat(codes[:, None], 3, 1))[:, 0] / HLG_PEAK
     return (neutral ** (1 / 1.2)).astype(np.float32)
 
 

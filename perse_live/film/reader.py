@@ -34,22 +34,17 @@ from perse_live.film.source import (
 )
 from perse_live.letterbox import framed, inner_size
 
-_MOST_ELONGATED = (
-    8  # a pixel's width to its height, or the other way round; beyond, the file is mistaken
-)
-_LEAST_BYTES_PER_SECOND = (
-    500  # of a film; a declared length that comes to less is a clock that jumped
-)
-_EXPOSURE_KEYFRAMES, _EXPOSURE_PACKETS = (
-    6,
-    400,
-)  # that an HDR film's brightness is taken from, and that are read for it
+# A pixel's width to its height, or the other way round; beyond, the file is mistaken
+_MOST_ELONGATED = 8
+# Of a film; a declared length that comes to less is a clock that jumped
+_LEAST_BYTES_PER_SECOND = 500
+# That an HDR film's brightness is taken from, and that are read for it
+_EXPOSURE_KEYFRAMES, _EXPOSURE_PACKETS = (6, 400)
 _SMALLEST_DEINTERLACED = 4  # pixels, each way; the filter refuses less
 _MISSING_SECONDS = Fraction(1, 4)  # at the end of a film: less is how lengths are rounded
 _MEDIA_BOXES = {b"moof", b"mdat"}  # behind the last box others append what is none
-_MISSING_OF_WHOLE_SECONDS = Fraction(
-    1
-)  # where only the file has a length, as in FLV: often whole seconds
+# Where only the file has a length, as in FLV: often whole seconds
+_MISSING_OF_WHOLE_SECONDS = Fraction(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,9 +235,8 @@ def _frames_of(
                 yield from packet.decode()
             except FFmpegError:
                 damage.packets += 1
-    with contextlib.suppress(
-        FFmpegError
-    ):  # no empty packet makes the decoder give its last frames where reading failed
+    # No empty packet makes the decoder give its last frames where reading failed
+    with contextlib.suppress(FFmpegError):
         yield from file.video.decode(None)
 
 
@@ -252,9 +246,8 @@ def _deinterlaced(frames: Iterator[AvFrame], damage: _Damage) -> Iterator[AvFram
     Frames that the filter refuses are skipped and counted.
     """
     graph: Graph | None = None
-    layout: tuple[int, int, str] | None = (
-        None  # of the pictures that `graph` takes, or that no filter takes
-    )
+    # Of the pictures that `graph` takes, or that no filter takes
+    layout: tuple[int, int, str] | None = None
     for frame in frames:
         now = (frame.width, frame.height, frame.format.name)
         if layout is not None and layout != now:
@@ -347,15 +340,13 @@ def _declared_seconds(file: OpenFile) -> Fraction | None:
     whole = (
         None if file.container.duration is None else Fraction(file.container.duration, av.time_base)
     )
-    if (
-        file.container.format.name == "avi" and stream.frames
-    ):  # FFmpeg takes the length from the file's size there
+    # FFmpeg takes the length from the file's size there
+    if file.container.format.name == "avi" and stream.frames:
         return stream.frames / frame_rate(stream)
     own = tagged_duration(stream)
     if own is not None and stream.start_time is not None and stream.time_base is not None:
-        own -= max(
-            Fraction(0), stream.start_time * stream.time_base
-        )  # the tag names the end by the file's clock
+        # The tag names the end by the file's clock
+        own -= max(Fraction(0), stream.start_time * stream.time_base)
     if stream.duration is not None and stream.time_base is not None:
         own = stream.duration * stream.time_base
     if own is None:

@@ -34,10 +34,8 @@ _RATES = {  # samples per second that the encoder takes
     "libopus": (48000, 24000, 16000, 12000, 8000),
 }
 _USUAL_RATE = 48000
-_BITS_PER_SECOND = {
-    1: 96_000,
-    2: 160_000,
-}  # by channels; transparent for speech and music with both encoders
+# By channels; transparent for speech and music with both encoders
+_BITS_PER_SECOND = {1: 96_000, 2: 160_000}
 _LONGEST_PACKET = 10  # seconds; what claims to be longer is damaged
 _LEAST_GAP = 0.015  # seconds; a lost packet of any usual codec is longer, the rounding of Matroska's clock shorter
 
@@ -128,13 +126,11 @@ def _copied(
         offset = round(start / packet.time_base)
         packet.pts -= offset
         packet.dts -= offset
-        if (
-            packet.pts + (packet.duration or 0)
-        ) * packet.time_base <= 0:  # before the first picture
+        # Before the first picture
+        if (packet.pts + (packet.duration or 0)) * packet.time_base <= 0:
             continue
-        if (
-            last is not None
-        ):  # muxers refuse times that do not increase, which clocks of damaged films have
+        # Muxers refuse times that do not increase, which clocks of damaged films have
+        if last is not None:
             packet.dts = max(packet.dts, last + 1)
         packet.pts = max(packet.pts, packet.dts)
         last = packet.dts

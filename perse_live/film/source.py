@@ -26,33 +26,16 @@ MOST_PIXELS = 8192 * 4320
 """Of one picture, stored or shown: 8K with room. A larger one takes over 100 MiB each time it is copied."""
 _LONGEST_SIDE = 16384  # pixels; also of pictures of few pixels
 _FALLBACK_RATE = Fraction(25)
-_LEAST_RATE, _GREATEST_RATE = (
-    Fraction(1, 10),
-    Fraction(1000),
-)  # outside, the container's rate is a mistake
+# Outside, the container's rate is a mistake
+_LEAST_RATE, _GREATEST_RATE = (Fraction(1, 10), Fraction(1000))
 _MOST_REORDERED = 5  # seconds between decoding a picture and showing it
 _MOST_READ_ERRORS = 64  # in a row, after which a file counts as cut off
 _GIVE_A_FILM = "give an MP4, MOV, MKV, WebM or AVI file"
-_PICTURE_BRANDS = {
-    "heic",
-    "heix",
-    "hevc",
-    "hevx",
-    "heim",
-    "heis",
-    "mif1",
-    "msf1",
-    "avif",
-    "avis",
-}  # ISO/IEC 23008-12, 23000-22
+# ISO/IEC 23008-12, 23000-22
+_PICTURE_BRANDS = {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1", "avif", "avis"}
 _EBML = b"\x1aE\xdf\xa3"  # MKV and WebM begin so (RFC 8794)
-_FIRST_BOXES = {
-    b"moov",
-    b"mdat",
-    b"wide",
-    b"free",
-    b"skip",
-}  # of MOV files without `ftyp` (QuickTime File Format)
+# Of MOV files without `ftyp` (QuickTime File Format)
+_FIRST_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip"}
 _MOST_BOXES = 1000  # that are looked through for an index; fragmented files, which have more, begin with theirs
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -110,9 +93,8 @@ def opened(path: Path) -> Generator[OpenFile, None, None]:
         video = _chosen(path, container.streams.video)
         check_size(path, video.width, video.height)
         video.thread_type = "AUTO"
-        video.codec_context.options = {
-            "max_pixels": str(MOST_PIXELS)
-        }  # what is coded may be larger than what the container says
+        # What is coded may be larger than what the container says
+        video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         yield OpenFile(container, video, _chosen_sound(container.streams.audio))
 
 
@@ -221,9 +203,8 @@ def _chosen_sound(streams: Sequence[AudioStream]) -> AudioStream | None:
 
 
 def _decodable(stream: VideoStream | AudioStream) -> bool:
-    return (
-        cast("object", stream.codec_context) is not None
-    )  # PyAV has none for codecs that FFmpeg does not know
+    # PyAV has none for codecs that FFmpeg does not know
+    return cast("object", stream.codec_context) is not None
 
 
 def _seconds(stream: VideoStream) -> Fraction:

@@ -203,9 +203,8 @@ def film_writer(
         options = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
         with _errors_named(path):
             container = av.open(file_url(temporary), "w", format=kind, options=options)
-        stack.callback(
-            _close_quietly, container
-        )  # a second close is harmless; an abandoned one must not hide the first error
+        # A second close is harmless; an abandoned one must not hide the first error
+        stack.callback(_close_quietly, container)
         container.metadata["comment"] = CREATOR
         stream = add_video_stream(
             container,

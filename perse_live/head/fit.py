@@ -464,9 +464,8 @@ def fit_identity(
     ]
     identity = np.zeros(k)
     basis, prior_weights = _basis(model, k), expression_weights(config).astype(np.float64)
-    own = np.r_[
-        :_POSE, _POSE + k : _POSE + k + EXPRESSION_COUNT
-    ]  # a frame's unknowns: pose, expression
+    # A frame's unknowns: pose, expression
+    own = np.r_[:_POSE, _POSE + k : _POSE + k + EXPRESSION_COUNT]
     shared = slice(_POSE, _POSE + k)
     for step in range(iterations):
         rest = model.neutral + np.tensordot(

@@ -136,9 +136,8 @@ def _solve_free(
             elif total <= 0.0:
                 return False
             else:
-                factor[m, m] = 1.0 / np.sqrt(
-                    total
-                )  # the inverse of the diagonal: a product instead of a quotient
+                # The inverse of the diagonal: a product instead of a quotient
+                factor[m, m] = 1.0 / np.sqrt(total)
     for m in range(count):
         total = right[m]
         for n in range(m):
@@ -164,10 +163,8 @@ def _bounded_step(
     step: Float64Array,
 ) -> bool:
     count = len(gradient)
-    side, exchange = (
-        np.zeros(count, np.int8),
-        np.zeros(count, np.int8),
-    )  # -1: fixed at the lower bound, +1: at the upper
+    # -1: fixed at the lower bound, +1: at the upper
+    side, exchange = (np.zeros(count, np.int8), np.zeros(count, np.int8))
     factor, right, free = np.empty((count, count)), np.empty(count), np.empty(count, np.int64)
     # warm start: an unknown that is at a bound and pulled outwards most often stays there
     for i in range(first, count):

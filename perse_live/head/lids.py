@@ -24,22 +24,14 @@ _BLINKS, _SQUINTS = (
     indices(["eyeBlinkLeft", "eyeBlinkRight"]),
     indices(["eyeSquintLeft", "eyeSquintRight"]),
 )
-_SHUT_SEEN, _OPEN_SEEN = (
-    0.27,
-    0.76,
-)  # openings that the detector sees of a shut and of an open eye side by side
-_LEAST_DIFFERENCE, _SURE_DIFFERENCE = (
-    0.18,
-    0.36,
-)  # between both openings: from where a wink is believed, partly and fully
-_HALF_SHUT, _OPEN = (
-    0.45,
-    0.65,
-)  # openings between which an eye is neither clearly shut nor clearly open
-_FRONTAL_DEGREES, _TURNED_DEGREES = (
-    18.0,
-    32.0,
-)  # turns of the head up to which it is believed fully, and from which not at all
+# Openings that the detector sees of a shut and of an open eye side by side
+_SHUT_SEEN, _OPEN_SEEN = (0.27, 0.76)
+# Between both openings: from where a wink is believed, partly and fully
+_LEAST_DIFFERENCE, _SURE_DIFFERENCE = (0.18, 0.36)
+# Openings between which an eye is neither clearly shut nor clearly open
+_HALF_SHUT, _OPEN = (0.45, 0.65)
+# Turns of the head up to which it is believed fully, and from which not at all
+_FRONTAL_DEGREES, _TURNED_DEGREES = (18.0, 32.0)
 _SQUINT_CLOSES = 0.28  # blink that narrows the rig's eyes as much as a full squint does
 _SHUT_BLINK = 0.8  # at which the avatars' lids meet (`offline.rig.neutral_expression`)
 

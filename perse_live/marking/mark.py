@@ -154,11 +154,8 @@ def _manifest(film: Path, mark: Mark) -> dict[str, Any]:
 def _embed(film: Path, mark: Mark) -> None:
     try:
         import c2pa
-    except (
-        ImportError,
-        OSError,
-        RuntimeError,
-    ) as error:  # such as a native library for another system
+    except (ImportError, OSError, RuntimeError) as error:
+        # such as a native library for another system
         raise _not_marked(film, f"c2pa-python cannot be imported: {error}") from error
     credential = signing_credential()
     try:

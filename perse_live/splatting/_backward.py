@@ -336,9 +336,8 @@ def project_backward(
         if begin >= count:
             break
         for group in range(begin, min(begin + CHUNK, count), LANES):
-            start = min(
-                group, count - LANES
-            )  # the last sixteen may overlap the ones before, and are then written twice alike
+            # The last sixteen may overlap the ones before, and are then written twice alike
+            start = min(group, count - LANES)
             for row in range(LANES):
                 at = (start + row) * RECORD
                 row_sum = load(sums[0], at)
@@ -419,9 +418,8 @@ def project_backward(
                 _dot(by_ty, r2),
             )
             raw_u, raw_v = x * inverse_z, y * inverse_z
-            by_u = fx * by_pixel_x - select(
-                (u >= raw_u) & (u <= raw_u), jx * by_jxz, zero
-            )  # clamped: the Jacobian stays
+            # Clamped: the Jacobian stays
+            by_u = fx * by_pixel_x - select((u >= raw_u) & (u <= raw_u), jx * by_jxz, zero)
             by_v = fy * by_pixel_y - select((v >= raw_v) & (v <= raw_v), jy * by_jyz, zero)
             by_depth = -inverse_z * (
                 jx * by_jx + jxz * by_jxz + jy * by_jy + jyz * by_jyz + by_u * raw_u + by_v * raw_v

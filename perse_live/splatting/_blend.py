@@ -112,9 +112,8 @@ def blend_tile(
                     alpha = select(power >= LOG2_ALPHA_MIN, minimum(exp2(power), ALPHA_MAX), zero)
                     before = load(state, at)
                     after = before - alpha * before
-                    goes_on = (
-                        after > TRANSMITTANCE_MIN
-                    )  # false for good once the transmittance is negative
+                    # False for good once the transmittance is negative
+                    goes_on = after > TRANSMITTANCE_MIN
                     weight = select(goes_on, alpha * before, zero)
                     store(state, at, select(goes_on, after, from_bits(bits_of(before) | SIGN_BIT)))
                     store(state, at + LANES, load(state, at + LANES) + weight * red)

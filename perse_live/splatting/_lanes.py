@@ -194,9 +194,8 @@ def _address(
 
 
 def _load_vector(builder: Any, address: Any, vector_type: Any) -> Any:
-    loaded = builder.load(
-        address, align=1
-    )  # arrays begin anywhere: only byte alignment may be promised
+    # Arrays begin anywhere: only byte alignment may be promised
+    loaded = builder.load(address, align=1)
     return loaded if loaded.type == vector_type else builder.bitcast(loaded, vector_type)
 
 
@@ -527,9 +526,8 @@ def _interleaved_storer(channels: int) -> Callable[..., Any]:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             columns = [builder.extract_value(args[2], c) for c in range(channels)]
             for k in range(channels):
-                places = [
-                    divmod(k * LANES + lane, channels) for lane in range(LANES)
-                ]  # (row, channel) of each float
+                # (row, channel) of each float
+                places = [divmod(k * LANES + lane, channels) for lane in range(LANES)]
                 out = ir.Constant(_FLOATS, ir.Undefined)
                 for channel, column in enumerate(columns):
                     out = _pick(

@@ -138,9 +138,8 @@ def project_chunks(
         magnitude = splat_integer(0)
         at = begin
         while at < end:
-            start = min(
-                at, count - LANES
-            )  # the last sixteen may overlap the ones before, and are then written twice alike
+            # The last sixteen may overlap the ones before, and are then written twice alike
+            start = min(at, count - LANES)
             x, y, z = load_rows3(means, 3 * start)
             qw, qx, qy, qz = load_rows4(quats, 4 * start)
             s0, s1, s2 = load_rows3(scales, 3 * start)
@@ -178,9 +177,8 @@ def project_chunks(
             sxx, syy = sxx + EPS2D, syy + EPS2D
 
             log2_opacity = log2(maximum(minimum(opacity, 1.0), ALPHA_MIN))
-            reach = (
-                2 * LN2 * (log2_opacity - LOG2_ALPHA_MIN)
-            )  # squared Mahalanobis radius at which alpha = ALPHA_MIN
+            # Squared Mahalanobis radius at which alpha = ALPHA_MIN
+            reach = 2 * LN2 * (log2_opacity - LOG2_ALPHA_MIN)
             inverse_syy = 1.0 / syy
             half_width, half_height = square_root(reach * sxx), square_root(reach * syy)
             mean_x, mean_y = fx * (x * inverse_z) + cx, fy * (y * inverse_z) + cy

@@ -88,9 +88,8 @@ def load_batch(
     Copying first lets the scattered reads of `records` overlap; blending then reads from the nearest cache only.
     x0, y0: the tile's corner, pixels.
     """
-    side = (
-        to_float((lane_numbers() >> 3) << 1) - 1.0
-    )  # -1: left ends of the eight strips, then +1: right ends
+    # -1: left ends of the eight strips, then +1: right ends
+    side = to_float((lane_numbers() >> 3) << 1) - 1.0
     strip_top = to_float((lane_numbers() & (STRIPS - 1)) << 2) + 0.5
     bounds = load(work.open_bounds, 0)
     first_open, past_open = work.open_strips[0], work.open_strips[1]

@@ -47,9 +47,8 @@ def cuda_obstacles() -> tuple[str, ...]:
     with stdout_to_stderr(), scripts_on_path():
         try:
             import gsplat  # pyright: ignore[reportMissingImports, reportUnusedImport]  # noqa: F401
-        except (
-            Exception
-        ) as error:  # a broken build raises anything from ImportError to RuntimeError
+        except Exception as error:
+            # a broken build raises anything from ImportError to RuntimeError
             causes.append(f"gsplat does not load ({gist(error)})")
         else:
             if not causes:

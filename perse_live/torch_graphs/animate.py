@@ -28,9 +28,8 @@ class Animate(Formula):
 
     def __init__(self, rig: HeadRig) -> None:
         super().__init__()
-        self.constant(
-            "actions", rig.actions.transpose(0, 2, 1).reshape(len(rig.actions), -1)
-        )  # (52, 3 V)
+        # (52, 3 V)
+        self.constant("actions", rig.actions.transpose(0, 2, 1).reshape(len(rig.actions), -1))
         for number, ids in enumerate(rig.triangles.T):
             self.constant(f"corner{number}", ids.astype(np.int64))
         self.constant("head_weights", rig.head_weights)

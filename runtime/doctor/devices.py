@@ -185,9 +185,8 @@ class _Server(http.server.HTTPServer):
     allow_reuse_address = sys.platform != "win32"  # on Windows it would share a port that is in use
 
     def server_bind(self) -> None:
-        self.socket.bind(
-            self.server_address
-        )  # HTTPServer's own looks up the host's name, which can take seconds
+        # HTTPServer's own looks up the host's name, which can take seconds
+        self.socket.bind(self.server_address)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
 
@@ -217,9 +216,8 @@ def page(port: int) -> Finding:
         )
         thread.start()
         try:
-            opener = urllib.request.build_opener(
-                urllib.request.ProxyHandler({})
-            )  # as browsers do here
+            # As browsers do here
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(address, timeout=_FETCH_SECONDS) as response:
                 right = response.read() == b"perse-live"
         except OSError as error:
@@ -266,9 +264,8 @@ def cuda() -> Finding:
     torch = _imported(
         "torch", "dict(version=m.__version__, there=m.cuda.is_available(), built=m.version.cuda)"
     )
-    gpu = _nvidia_gpu() or (
-        "an NVIDIA GPU" if torch is not None and torch.get("there") else None
-    )  # Jetsons have no nvidia-smi
+    # Jetsons have no nvidia-smi
+    gpu = _nvidia_gpu() or ("an NVIDIA GPU" if torch is not None and torch.get("there") else None)
     if gpu is None:
         return Finding(
             "CUDA", "ok", "no NVIDIA GPU: everything runs on the processor, as it is meant to"

@@ -40,10 +40,8 @@ def processor() -> Finding:
     features = {name for name, there in llvm.get_host_cpu_features().items() if there}
     shown = [name for name in _SHOWN_FEATURES if name in features]
     found = f"{machine()['processor']}, {llvm.get_host_cpu_name()} to the compiler, vectors: {', '.join(shown) or 'none known'}"
-    if not features & {"avx2", "neon"} and platform.machine().lower() not in (
-        "arm64",
-        "aarch64",
-    ):  # which all have NEON
+    # Which all have NEON
+    if not features & {"avx2", "neon"} and platform.machine().lower() not in ("arm64", "aarch64"):
         return Finding(
             "processor",
             "warning",

@@ -171,9 +171,8 @@ class _Portrait:
             portrait = np.asarray(image.convert("RGB"))
         asset_path("face_landmarker", offline=offline, report=progress)
         width, height = _CAMERA
-        shown = portrait[
-            : portrait.shape[1] * height // width
-        ]  # the head is in the upper three quarters
+        # The head is in the upper three quarters
+        shown = portrait[: portrait.shape[1] * height // width]
         self._large: UInt8Array = np.asarray(
             cv2.resize(shown, (width + 2 * _SWAY, height + 2 * _SWAY)), np.uint8
         )

@@ -61,9 +61,8 @@ def choose_engine(
             continue
         try:
             engine = _opened(name, folder, avatar, how, size)
-        except (
-            EngineUnavailableError
-        ) as error:  # not kept: its traceback holds what the engine had on the GPU
+        except EngineUnavailableError as error:
+            # not kept: its traceback holds what the engine had on the GPU
             obstacles[name] = str(error)
             if error.rebuilding_helps:
                 rebuildable.add(name)

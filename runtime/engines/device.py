@@ -219,9 +219,8 @@ class DevicePoser:
                 raise ValueError("another avatar's rig: open an engine of its own for it")
             arrays = canonical_arrays(look) | binding_arrays(look)
             with DEVICE_LOCK, self._stream.active():
-                if (
-                    look is self._look and self._uploaded is not None
-                ):  # the same arrays with other contents
+                # The same arrays with other contents
+                if look is self._look and self._uploaded is not None:
                     self._uploaded.fill(arrays)
                 else:
                     self._uploaded = uploaded(arrays, self._stream, self._graph.dtypes)

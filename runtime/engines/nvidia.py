@@ -126,9 +126,8 @@ class NvidiaEngine:
             draw_first_frame(self, avatar, size)
         except UserError as error:
             raise EngineUnavailableError(self.name, [str(error)]) from error
-        except (
-            Exception
-        ) as error:  # of the bindings (TypeError with an old driver), of torch (memory), of gsplat
+        except Exception as error:
+            # of the bindings (TypeError with an old driver), of torch (memory), of gsplat
             said = "; ".join(
                 dict.fromkeys([gist(error), *(one_line(text, 200) for text in self._errors)])
             )
@@ -219,9 +218,8 @@ class TensorRtGraph:
         from perse_live.device import Captured
 
         self._stream = stream
-        self._captures_itself = hasattr(
-            module, "CudaGraphStrategy"
-        )  # TensorRT for RTX does, once its kernels are compiled
+        # TensorRT for RTX does, once its kernels are compiled
+        self._captures_itself = hasattr(module, "CudaGraphStrategy")
         if self._captures_itself:
             config = engine.create_runtime_config()
             config.cuda_graph_strategy = module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE

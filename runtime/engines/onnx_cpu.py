@@ -158,9 +158,8 @@ class OnnxPoser:
         else:
             if look.rig.actions is not self._avatar.rig.actions:
                 raise ValueError("another avatar's rig: open an engine of its own for it")
-            if (
-                look is self._look
-            ):  # the same arrays with other contents, but for the table of corrections
+            # The same arrays with other contents, but for the table of corrections
+            if look is self._look:
                 self._held["corrections"][:] = canonical_arrays(look)["corrections"]
             else:
                 self._bind_all(canonical_arrays(look) | binding_arrays(look))

@@ -54,9 +54,8 @@ class GlobalKeys:
             self._ended(_PATIENCE)
 
     def _ended(self, timeout: float) -> bool:
-        threading.Thread.join(
-            self._listener, timeout
-        )  # pynput's own join would raise here what went wrong there
+        # pynput's own join would raise here what went wrong there
+        threading.Thread.join(self._listener, timeout)
         return not self._listener.is_alive()
 
 

@@ -174,9 +174,8 @@ def global_key(text: str) -> str:
         raise UserError(
             "it would act while you type in any window: put <ctrl>+<alt>+ before it, or take an F key"
         )
-    if (
-        "shift" in modifiers and not name and not key.isalpha()
-    ):  # the system then reports the character above, such as ! for 1
+    # The system then reports the character above, such as ! for 1
+    if "shift" in modifiers and not name and not key.isalpha():
         raise UserError(
             f"with <shift> this key is another character and never fires: take <ctrl>+<alt>+{key}"
         )

@@ -21,9 +21,8 @@ _LOOK_SECONDS = 0.5  # how often the thread looks whether the terminal is (again
 _CHUNK = 256  # bytes; more at once than a person types
 # What a terminal sends for F keys, arrows and characters with Alt (CSI of ECMA-48 5.4, SS3, ESC + one); its digits must not act.
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\[O])", re.DOTALL)
-_SEQUENCE_SECONDS = (
-    0.05  # within which the rest of a sequence follows; after it the escape was a key of its own
-)
+# Within which the rest of a sequence follows; after it the escape was a key of its own
+_SEQUENCE_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -162,9 +161,8 @@ else:
                 raise OSError(*error.args) from error
 
         def _read(self) -> str | None:
-            if (
-                not self._ours()
-            ):  # reading or setting a terminal from the background stops the whole program
+            # Reading or setting a terminal from the background stops the whole program
+            if not self._ours():
                 select.select([self._woken], [], [], _LOOK_SECONDS)
                 return ""
             self._set_single_keys()

@@ -227,9 +227,8 @@ class _Fields:
     ) -> float:
         value: Any = self._values.pop(name, default)
         real = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (
-            real and least <= value <= most
-        ):  # NaN is not between anything; whole numbers may be too large for math.isfinite
+        # NaN is not between anything; whole numbers may be too large for math.isfinite
+        if not (real and least <= value <= most):
             raise self.wrong(name, value, f"a number from {least:g} to {most:g}")
         return float(value)
 

@@ -34,9 +34,8 @@ class StageClock:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._samples: deque[tuple[float, float]] = deque(
-            maxlen=_KEPT
-        )  # when it ended, how long it took; seconds
+        # When it ended, how long it took; seconds
+        self._samples: deque[tuple[float, float]] = deque(maxlen=_KEPT)
         self._dropped = 0
 
     def add(self, seconds: float) -> None:

@@ -10,10 +10,8 @@ from perse_live.arrays import UInt8Array
 from perse_live.camera import Camera
 
 _SOLID = 128  # of 255, alpha of what counts as there
-_HEADROOM, _BELOW = (
-    0.16,
-    0.045,
-)  # of the person's height: air above the head; cut from the bottom, as shoulders rise a little
+# Of the person's height: air above the head; cut from the bottom, as shoulders rise a little
+_HEADROOM, _BELOW = (0.16, 0.045)
 _LEAST_SHARE = 0.45  # of the photo's height that is shown at least
 
 

@@ -12,14 +12,11 @@ from perse_live.head.expressions import EXPRESSION_NAMES
 from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.tracker import TrackedFrame
 
-_FREE_TURN, _MOST_TURN = (
-    np.radians(30.0),
-    np.radians(48.0),
-)  # an avatar from one photo holds to about 35 degrees
+# An avatar from one photo holds to about 35 degrees
+_FREE_TURN, _MOST_TURN = (np.radians(30.0), np.radians(48.0))
 _MOST_GAZE = 0.52  # radians; eyes turn no farther, and detectors exaggerate
-_MOST_SHIFT = np.array(
-    [0.08, 0.035, 0.12]
-)  # metres; beyond it the picture would end before or below the head
+# Metres; beyond it the picture would end before or below the head
+_MOST_SHIFT = np.array([0.08, 0.035, 0.12])
 
 
 @dataclass(frozen=True)

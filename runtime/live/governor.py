@@ -9,10 +9,8 @@ import numpy as np
 
 _SECONDS = 1.5  # over which drawing times are judged
 _MANY, _FEWEST = 10, 4  # frames that are enough at once, and after those seconds
-_PATIENCE, _LONGEST_PATIENCE = (
-    3.0,
-    60.0,
-)  # seconds from a step down to a try up: at first, after many mistakes
+# Seconds from a step down to a try up: at first, after many mistakes
+_PATIENCE, _LONGEST_PATIENCE = (3.0, 60.0)
 _TOO_SLOW = 0.85  # share of the time between two frames that drawing takes
 _ENOUGH, _ROOM = 0.75, 0.6  # the share expected after a step down, and after a step up
 _FREER = 0.7  # of the share before a try that was a mistake: from here on the machine counts as another one
@@ -61,12 +59,10 @@ class Governor:
         self._times: deque[tuple[float, float]] = deque()
         self._rung, self._changed = 0, -np.inf
         self._patience = _PATIENCE
-        self._tried: tuple[int, float] | None = (
-            None  # the rung and the share of time from which the last step up was taken
-        )
-        self._mistake: tuple[int, float] | None = (
-            None  # the same of the last one that had to be taken back
-        )
+        # The rung and the share of time from which the last step up was taken
+        self._tried: tuple[int, float] | None = None
+        # The same of the last one that had to be taken back
+        self._mistake: tuple[int, float] | None = None
 
     @property
     def effort(self) -> Effort:
@@ -81,9 +77,8 @@ class Governor:
         self._times.append((now, seconds))
         while len(self._times) > _FEWEST and now - self._times[1][0] >= _SECONDS:
             self._times.popleft()
-        count = (
-            _MANY if now - self._times[0][0] < _SECONDS else _FEWEST
-        )  # where a frame takes half a second there are not many
+        # Where a frame takes half a second there are not many
+        count = _MANY if now - self._times[0][0] < _SECONDS else _FEWEST
         waited = now - self._changed
         if waited < _SECONDS or len(self._times) < count:
             return self.effort

@@ -18,10 +18,8 @@ _U_RED, _U_GREEN, _U_BLUE = (
 _V_RED, _V_GREEN, _V_BLUE = (
     round(_CHROMA * share) for share in (0.5, -0.587 / 1.402, -0.114 / 1.402)
 )
-_LUMA_ZERO, _CHROMA_ZERO = (
-    16 * _ONE + _ONE // 2,
-    128 * _ONE + _ONE // 2,
-)  # with half a step for rounding
+# With half a step for rounding
+_LUMA_ZERO, _CHROMA_ZERO = (16 * _ONE + _ONE // 2, 128 * _ONE + _ONE // 2)
 
 
 def to_i420(picture: UInt8Array) -> UInt8Array:

@@ -209,10 +209,8 @@ class Painter:
         fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
         made = _BlendedStage(Stage(fewer, camera, threads=self._threads, engine=self._actor.engine))
         whole = {1.0: self._casts[1.0]} if 1.0 in self._casts else {}
-        self._casts = {
-            **whole,
-            effort.gaussians: made,
-        }  # one that is thinned, beside the one with all Gaussians
+        # One that is thinned, beside the one with all Gaussians
+        self._casts = {**whole, effort.gaussians: made}
         return made, made.stage
 
     def _full_size(self, drawn: UInt8Array) -> UInt8Array:

@@ -68,9 +68,8 @@ _log = logging.getLogger(__name__)
 _FIRST_PICTURE_SECONDS = 60.0  # the first start ever compiles for half a minute
 _STAGES = ("capture", "track", "animate", "render", "encode")
 _POLL_SECONDS = 0.1
-_MEAN_NECK = np.array(
-    [0.0, -0.12, -0.1]
-)  # metres, head frame: what heads turn about, before any avatar is there
+# Metres, head frame: what heads turn about, before any avatar is there
+_MEAN_NECK = np.array([0.0, -0.12, -0.1])
 
 PERFORMANCE = "performance"
 """As a camera: nobody; the avatar performs by itself."""
@@ -177,10 +176,8 @@ def run_live(
             f"{other} is logged in on this machine too: the page asks for the token of the link below"
         )
         options = replace(options, web=replace(options.web, token=new_token()))
-    with (
-        _interruptible() as interrupted,
-        contextlib.ExitStack() as stack,
-    ):  # a second signal must not cut short what is finished
+    # A second signal must not cut short what is finished
+    with _interruptible() as interrupted, contextlib.ExitStack() as stack:
         opened = stack.enter_context(open_live(options, settings))
         interrupted.opened()
         session = opened.session
@@ -632,9 +629,8 @@ def _invite(options: LiveOptions, url: str, say: Callable[[str], None], *, share
         say(terminal_qr(url))
     if options.browser and _has_screen():
         with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(
-                url.partition("#")[0] if shared else url
-            )  # the page says that it needs its whole link
+            # The page says that it needs its whole link
+            webbrowser.open(url.partition("#")[0] if shared else url)
 
 
 def _has_screen() -> bool:

@@ -165,9 +165,8 @@ def _badge(table: _Table, usual: SetBadge) -> SetBadge:
 def _ice_servers(table: _Table) -> tuple[IceServer, ...]:
     servers = table.take("ice_servers", [])
     texts = cast("list[object]", servers) if isinstance(servers, list) else []
-    if texts != servers or not all(
-        isinstance(text, str) for text in texts
-    ):  # not shown: it may hold a password
+    # Not shown: it may hold a password
+    if texts != servers or not all(isinstance(text, str) for text in texts):
         raise UserError(
             f"{table.where}ice_servers must be a list of texts such as stun:stun.example.org:3478"
         )

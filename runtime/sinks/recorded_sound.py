@@ -20,9 +20,8 @@ _TIME_BASE = Fraction(1, RATE)
 _BITS_PER_SECOND = 96_000  # transparent for one voice (as perse_live.film.sound)
 _FRAME = 1024  # samples of an AAC frame
 _MOST_WAITING = 500  # blocks: ten seconds, more than a disk hangs
-_LONGEST_SILENCE = (
-    60 * RATE
-)  # samples that are filled in where the machine slept; beyond, the sound goes on at its time
+# Samples that are filled in where the machine slept; beyond, the sound goes on at its time
+_LONGEST_SILENCE = 60 * RATE
 
 Listen = Callable[[Callable[[VoiceBlock], None]], Callable[[], None]]
 """As `Voice.hear`: gives blocks to a hearer until what it returns is called."""

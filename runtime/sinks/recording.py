@@ -264,16 +264,14 @@ class _Encoder:
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
-            packet.duration = (
-                self._frame_ticks
-            )  # a fragment's last frame needs it; the next fragment's own time overrules it
+            # A fragment's last frame needs it; the next fragment's own time overrules it
+            packet.duration = self._frame_ticks
             self._container.mux(packet)
 
 
 def _open_container(path: Path) -> OutputContainer:
-    options = {
-        "flush_packets": "1"
-    }  # hand every fragment to the system at once: it outlives this process there
+    # Hand every fragment to the system at once: it outlives this process there
+    options = {"flush_packets": "1"}
     if path.suffix.lower() != ".mkv":
         options["movflags"] = "hybrid_fragmented+frag_keyframe"
     return av.open(file_url(path), "w", options=options)

@@ -68,9 +68,8 @@ class VirtualCameraSink:
         with self._lock:
             if self._camera is None:
                 return
-            if (
-                self._has_node and not Path(self._device).exists()
-            ):  # pyvirtualcam only prints that writing has failed
+            # Pyvirtualcam only prints that writing has failed
+            if self._has_node and not Path(self._device).exists():
                 raise UserError(f"{self.name} is gone: {_steps()}")
             try:
                 self._camera.send(fitted_i420(frame, *self._size, two_up=False))

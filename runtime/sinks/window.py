@@ -61,9 +61,8 @@ def main(title: str) -> int:
 def _is_open(title: str) -> bool:
     try:
         return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
-    except (
-        cv2.error
-    ):  # OpenCV's Qt windows are all gone with the last one, and even asking is an error
+    except cv2.error:
+        # OpenCV's Qt windows are all gone with the last one, and even asking is an error
         return False
 
 

@@ -96,9 +96,8 @@ def _display() -> Generator[tuple[Any, int] | None, None, None]:
     if not handle:
         yield None
         return
-    ignore = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p)(
-        lambda _, __: 0
-    )  # a window may go while we look; Xlib would exit
+    # A window may go while we look; Xlib would exit
+    ignore = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p)(lambda _, __: 0)
     x.XSetErrorHandler.restype, x.XSetErrorHandler.argtypes = c_void_p, (c_void_p,)
     before = x.XSetErrorHandler(ctypes.cast(ignore, c_void_p))
     try:
@@ -153,8 +152,7 @@ def _is_black(x: Any, handle: int, window: int) -> bool:
     content = image.contents
     data = ctypes.string_at(content.data, content.bytes_per_line * content.height)
     step = content.bits_per_pixel // 8
-    colours = (
-        [data[channel::step] for channel in range(3)] if step == 4 else [data]
-    )  # the fourth byte is no colour
+    # The fourth byte is no colour
+    colours = [data[channel::step] for channel in range(3)] if step == 4 else [data]
     x.XDestroyImage(image)
     return not any(any(channel) for channel in colours)

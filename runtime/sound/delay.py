@@ -15,18 +15,14 @@ _GAP = 0.08  # seconds between two pieces of sound that a device's clock does no
 _EXACT_GAP = 0.002  # ... and the rounding of a film's
 _CLOCK_SECONDS = 2.0  # over which the times that a device tells are averaged
 _MOST_STRETCH = 0.005  # share of the speed: 0.1 ms in each 20 ms, not to be heard
-_MOST_IN_SILENCE = (
-    0.0045  # seconds that are left out or put in at a time where there is nothing to hear
-)
+# Seconds that are left out or put in at a time where there is nothing to hear
+_MOST_IN_SILENCE = 0.0045
 _QUIET = 0.003  # root mean square, -50 dB
 _CATCHING_UP = 1.0  # seconds in which a small error is corrected
-_LOST = (
-    0.4  # seconds of error after which it begins anew: the machine slept, or the film was set back
-)
-_LAGS_KEPT, _LAG_QUANTILE = (
-    400,
-    0.9,
-)  # pieces, several seconds of sound; what comes later than this share of them is a hiccup
+# Seconds of error after which it begins anew: the machine slept, or the film was set back
+_LOST = 0.4
+# Pieces, several seconds of sound; what comes later than this share of them is a hiccup
+_LAGS_KEPT, _LAG_QUANTILE = (400, 0.9)
 _LAG_AGE = 50  # pieces after which the quantile is taken anew
 _FADE = RATE // 200  # samples, 5 ms, in which sound comes in, and goes before some that is missing
 
@@ -61,13 +57,11 @@ class DelayedSound:
             gap = 0.0 if self._origin is None else measured - self._origin
             if self._origin is None or abs(gap) > _LOST:
                 self._origin = measured
-            elif gap > (
-                limit := _EXACT_GAP if self._exact else _GAP
-            ):  # some was lost: silence in its place
+            elif gap > (limit := _EXACT_GAP if self._exact else _GAP):
+                # some was lost: silence in its place
                 self._append(np.zeros(round(gap * RATE), np.float32))
-            elif (
-                gap < -limit
-            ):  # it goes back, as a film does that is repeated before its sound is over
+            elif gap < -limit:
+                # it goes back, as a film does that is repeated before its sound is over
                 samples = samples[round(-gap * RATE) :]
             elif not self._exact:
                 self._origin += gap * min(1.0, len(samples) / RATE / _CLOCK_SECONDS)

@@ -24,12 +24,8 @@ AUTO = "auto"
 SOURCE_NAME = "perse-live microphone"
 """What call programs list."""
 _SINK, _SOURCE = "perse_live_voice", "perse_live_microphone"  # PulseAudio's names of the two halves
-_CABLES = (
-    "blackhole",
-    "cable input",
-    "vb-audio",
-    "loopback",
-)  # names of virtual cables, in lower case
+# Names of virtual cables, in lower case
+_CABLES = ("blackhole", "cable input", "vb-audio", "loopback")
 _CABLE_SECONDS = 0.03  # that a cable is kept filled, for threads that wake late
 _PATIENCE = 5.0  # seconds for a program of PulseAudio's to answer or end
 _HOW = (

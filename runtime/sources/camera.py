@@ -216,9 +216,8 @@ def open_opencv_capture(index: int | str, config: CameraConfig) -> Capture | Non
     for backend in _BACKENDS.get(sys.platform, (cv2.CAP_ANY,)):
         capture = cv2.VideoCapture(index, backend)
         if capture.isOpened():
-            capture.set(
-                cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")
-            )  # first: it decides which sizes there are
+            # First: it decides which sizes there are
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width)
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height)
             capture.set(cv2.CAP_PROP_FPS, config.fps)
@@ -329,9 +328,8 @@ def _picture(capture: Capture) -> CapturedFrame | None:
     with contextlib.suppress(cv2.error):
         if capture.grab():
             arrived = time.monotonic()
-            stamp = (
-                capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            )  # V4L2: when the sensor was read, on the clock of time.monotonic()
+            # V4L2: when the sensor was read, on the clock of time.monotonic()
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             found, image = capture.retrieve()
             if found and image.ndim == 3:
                 taken = stamp if arrived - _OLDEST_STAMP < stamp <= arrived else arrived

@@ -108,9 +108,8 @@ class FilmSource:
             self._shots.close()
 
     def _take(self, shot: _Shot, began: float) -> CapturedFrame:
-        give_up = (
-            time.monotonic() + self._interval
-        )  # skipping must not keep pictures from being seen
+        # Skipping must not keep pictures from being seen
+        give_up = time.monotonic() + self._interval
         while shot.due + self._interval < time.monotonic() - began and time.monotonic() < give_up:
             self._next = None
             following = self._upcoming()

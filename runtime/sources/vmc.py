@@ -41,9 +41,8 @@ _BONES = ("Head", "Neck", "LeftEye", "RightEye")
 _AT_REST = (1.0, 0.0, 0.0, 0.0)
 _MOST_GAZE = np.float32(0.6)  # radians; no eye turns further
 _RESIDUAL_SHAPE = (478, 3)
-_WORK_PER_SECOND = (
-    50_000  # datagrams plus their 64-byte pieces; a rich sender at 60 Hz makes a third of it
-)
+# Datagrams plus their 64-byte pieces; a rich sender at 60 Hz makes a third of it
+_WORK_PER_SECOND = 50_000
 _ADDRESS_IN_USE = {98, 48, 10048}  # errno of Linux, macOS, Windows
 
 
@@ -115,18 +114,16 @@ class VmcSource:
         while not self._closed.is_set():
             try:
                 packet, address = self._socket.recvfrom(65_535)
-            except (
-                OSError
-            ):  # the wait's end; on Windows also an echo of what others could not deliver
+            except OSError:
+                # the wait's end; on Windows also an echo of what others could not deliver
                 self._closed.wait(0.001)
                 continue
             now = time.monotonic()
             if now - second >= 1:
                 second, work = now, 0
             work += 1 + len(packet) // 64
-            if (
-                work > _WORK_PER_SECOND
-            ):  # a flood: leave it to the system to drop, the others need the processor
+            # A flood: leave it to the system to drop, the others need the processor
+            if work > _WORK_PER_SECOND:
                 self._closed.wait(second + 1 - now)
             if now - heard > _SILENT:
                 sender, performer = str(address[0]), _Performer()

@@ -13,10 +13,8 @@ from perse_live.detect import Detection
 from perse_live.head.expressions import index
 
 _EYE_CORNERS = (33, 263)  # landmarks: outer corners of the right and the left eye
-_SMALL_SHARE, _LARGE_SHARE = (
-    0.17,
-    0.42,
-)  # width of a face over the picture's shorter side, for a portrait before a camera
+# Width of a face over the picture's shorter side, for a portrait before a camera
+_SMALL_SHARE, _LARGE_SHARE = (0.17, 0.42)
 _OFF_CENTER = 0.13  # of the picture's shorter side that a face may stand beside the middle
 _TURNED, _NODDED, _TILTED = 13.0, 16.0, 12.0  # degrees that count as straight
 _SIDEWAYS = 22.0  # degrees of yaw from which on a further picture shows a side
@@ -28,10 +26,8 @@ _UNEVEN = 1.9  # brighter half of a face over the darker one
 _BLINK, _SQUINT = 0.45, 0.75
 _SHUT = 0.55
 _OPEN_MOUTH, _TEETH = 0.22, 0.3
-_GLARE, _MOST_GLARE = (
-    250,
-    0.012,
-)  # a channel at its limit around the eyes, and the share of that region which may be so
+# A channel at its limit around the eyes, and the share of that region which may be so
+_GLARE, _MOST_GLARE = (250, 0.012)
 
 
 @dataclass(frozen=True)

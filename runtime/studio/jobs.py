@@ -218,9 +218,8 @@ class Jobs:
                     return None
                 waiting = [job for job in self._jobs.values() if job.state == "queued"]
                 if waiting:
-                    job = min(
-                        waiting, key=lambda one: one.task.background
-                    )  # the first of those that do not give way
+                    # The first of those that do not give way
+                    job = min(waiting, key=lambda one: one.task.background)
                     job.state, job.began, job.gives_way = "running", time.time(), False
                     return job
                 self._changing.wait()

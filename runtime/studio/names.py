@@ -12,12 +12,10 @@ from perse_live.errors import UserError
 SUFFIX = ".perse"
 _LONGEST = 60  # characters
 _LONGEST_BYTES = 200  # of UTF-8; file systems take 255 with the suffix
-_FORBIDDEN = re.compile(
-    r'[<>:"/\\|?*\x00-\x1f\x7f]'
-)  # by Windows; a library may lie on a disk that goes from system to system
-_DEVICES = re.compile(
-    r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
-)  # Windows takes these for devices, whatever their suffix
+# By Windows; a library may lie on a disk that goes from system to system
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+# Windows takes these for devices, whatever their suffix
+_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
 def clean_name(text: str) -> str:

@@ -140,9 +140,8 @@ class _Routes:
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket")  # without one the token has been shown
-        accepted = (
-            self._tickets.redeem if request.method == "GET" else self._tickets.valid
-        )  # HEAD: the GET is still to come
+        # HEAD: the GET is still to come
+        accepted = self._tickets.redeem if request.method == "GET" else self._tickets.valid
         if ticket is not None and not accepted(ticket, time.monotonic()):
             return error_response(
                 401, "the ticket is used or too old: ask for another one by POST /recording"

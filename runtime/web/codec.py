@@ -78,9 +78,8 @@ def _open(config: EncodeConfig, width: int, height: int) -> VideoCodecContext:
     if config.codec == "vp8":
         context.qmin, context.qmax = 2, 56
     else:
-        context.profile = (
-            "Baseline"  # the one that every WebRTC endpoint must decode (RFC 7742, section 6.2)
-        )
+        # The one that every WebRTC endpoint must decode (RFC 7742, section 6.2)
+        context.profile = "Baseline"
     # A buffer of half a second keeps keyframes small enough not to be late
     rate = {"maxrate": str(config.bitrate), "bufsize": str(config.bitrate // 2)}
     context.options = {

@@ -24,9 +24,8 @@ from dataclasses import dataclass
 _log = logging.getLogger(__name__)
 _BACKLOG = 256  # connections that the system keeps until they are accepted
 _MOST_CLIENTS = 4096  # that are remembered
-_BLOCKED_SECONDS = (
-    1.0  # for who asks for too much without the token; short, as others may share the address
-)
+# For who asks for too much without the token; short, as others may share the address
+_BLOCKED_SECONDS = 1.0
 _PAUSE = 0.2  # seconds, where the system has no descriptors left
 
 
@@ -324,9 +323,8 @@ class Listener:
             connection.transport.abort()
         elif connection.opening is not None:
             connection.opening.cancel()
-            connection.opening.add_done_callback(
-                lambda _: connection.socket.close()
-            )  # where it had not begun yet
+            # Where it had not begun yet
+            connection.opening.add_done_callback(lambda _: connection.socket.close())
 
     def _forget(self, connection: _Connection) -> None:
         if not connection.ended:
@@ -366,9 +364,8 @@ class WrongTokens:
 def _prepare(listening: socket.socket) -> None:
     """As asyncio's own servers."""
     listening.setblocking(False)
-    with contextlib.suppress(
-        AttributeError, OSError
-    ):  # not on Windows, where it would share a port that is in use
+    # Not on Windows, where it would share a port that is in use
+    with contextlib.suppress(AttributeError, OSError):
         if hasattr(socket, "SO_REUSEPORT"):
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if listening.family == socket.AF_INET6:

@@ -13,9 +13,8 @@ _MOST_MEDIA = 8
 _MOST_CANDIDATES = 64  # each costs connectivity checks; a machine with many interfaces has a dozen
 _RTPMAP = re.compile(r"^a=rtpmap:(\d{1,3}) ([A-Za-z0-9-]{1,20})/90000\s*$", re.MULTILINE)
 _PROFILE = re.compile(r"[0-9A-F]{6}")
-_BASELINE = re.compile(
-    r"42[0-9A-F]{4}|4D[89A-F][0-9A-F]{3}|58[CDEF][0-9A-F]{3}"
-)  # RFC 6184, table 5
+# RFC 6184, table 5
+_BASELINE = re.compile(r"42[0-9A-F]{4}|4D[89A-F][0-9A-F]{3}|58[CDEF][0-9A-F]{3}")
 _MDNS_CANDIDATE = re.compile(r"a=candidate:\S+ \d+ \S+ \d+ \S+\.local ", re.IGNORECASE)
 
 

@@ -173,9 +173,8 @@ class WebServer:
             return
         self._closing = True
         if self._loop is not None and self._leave is not None:
-            with contextlib.suppress(
-                RuntimeError
-            ):  # the loop has ended already: it could not listen
+            # The loop has ended already: it could not listen
+            with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._leave.set)
         thread.join()
 

@@ -9,13 +9,10 @@ from pathlib import Path
 
 from perse_live.child import installed_program
 
-_FIRST_PERSON, _NOBODY = (
-    1000,
-    65534,
-)  # user ids of people, as Linux distributions give them; below are services
-_DYNAMIC = range(
-    61184, 65520
-)  # user ids that systemd gives to services for as long as they run (DynamicUser=)
+# User ids of people, as Linux distributions give them; below are services
+_FIRST_PERSON, _NOBODY = (1000, 65534)
+# User ids that systemd gives to services for as long as they run (DynamicUser=)
+_DYNAMIC = range(61184, 65520)
 _ANSWER_SECONDS = 3.0
 
 

@@ -42,9 +42,8 @@ class PacketTrack(MediaStreamTrack):
         """The next packet. Raises MediaStreamError at the end."""
         if self.readyState != "live":
             raise MediaStreamError
-        if (
-            self._subscription is None
-        ):  # not before the peer is connected: what it missed until then is no use to it
+        # Not before the peer is connected: what it missed until then is no use to it
+        if self._subscription is None:
             self._subscription = self._encoder.subscribe()
         try:
             return await self._subscription.next()
@@ -146,9 +145,8 @@ class Viewers:
         self._watching_only.discard(peer)
 
     def _open_channel(self, peer: Peer, channel: RTCDataChannel) -> None:
-        if (
-            channel.label == _CONTROL and peer not in self._controlling
-        ):  # one each: every channel has its own budget
+        # One each: every channel has its own budget
+        if channel.label == _CONTROL and peer not in self._controlling:
             self._controlling.add(peer)
             self._channels.add(channel, steers=peer not in self._watching_only)
         else:

@@ -333,9 +333,8 @@ def no_gpu_needed(
         lambda self, *to: real(self, *("cpu" if one == "cuda" else one for one in to)),
     )
     _CapturedGraph.made.clear()
-    monkeypatch.setenv(
-        "XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache"))
-    )  # of what was built here
+    # Of what was built here
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 def with_engines(
@@ -406,10 +405,8 @@ def test_the_runner_draws_what_the_cpu_draws_and_captures_once_for_each_shape(
     _CapturedGraph.made.clear()
     stage = Stage(avatar, camera, threads=1, engine=engine)
     animate, attributes = sorted(_CapturedGraph.made, key=lambda graph: graph.replays)
-    assert (animate.replays, attributes.replays) == (
-        0,
-        1,
-    )  # both are captured before the first frame
+    # Both are captured before the first frame
+    assert (animate.replays, attributes.replays) == (0, 1)
     check_alike(pictures(stage), pictures(Stage(avatar, camera, threads=1)))
     assert len(_CapturedGraph.made) == 2 and (animate.replays, attributes.replays) == (5, 6)
 
@@ -436,9 +433,8 @@ def test_tensorrt_for_rtx_captures_by_itself(
         engine=NvidiaEngine("tensorrt-rtx", folder.path, avatar, precision="fp32"),
     )
     check_alike(pictures(stage), pictures(Stage(avatar, camera, threads=1)))
-    assert (
-        not _CapturedGraph.made and len(fake_tensorrt.made) == 4
-    )  # two graphs, to try the engine and to use it
+    # Two graphs, to try the engine and to use it
+    assert not _CapturedGraph.made and len(fake_tensorrt.made) == 4
     for config in fake_tensorrt.made:
         assert vars(config) == {
             "cuda_graph_strategy": rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE,

@@ -61,10 +61,8 @@ def test_only_the_region_counts() -> None:
     picture, inside = portrait(), disc(240, 60)
     black = np.where(inside[..., None], picture, 0).astype(np.uint8)
     assert psnr(picture, black, inside) == MOST_PSNR
-    assert structure(picture, black, inside) == (
-        pytest.approx(1.0),
-        0.0,
-    )  # the region's rim sees no background
+    # The region's rim sees no background
+    assert structure(picture, black, inside) == (pytest.approx(1.0), 0.0)
     spoiled = np.where(inside[..., None], 0, picture).astype(np.uint8)
     assert psnr(picture, spoiled, inside) < 10
 

@@ -109,9 +109,8 @@ def test_scores_that_go_along_correlate_however_strong() -> None:
     assert motion.score_correlation(films(0.3 * wave + 0.1, wave)) == pytest.approx(1, abs=1e-5)
     assert motion.score_correlation(films(1 - wave, wave)) == pytest.approx(-1, abs=1e-5)
     assert motion.score_correlation(films(np.full(50, 0.4), wave)) == 0
-    assert np.isnan(
-        motion.score_correlation(films(wave, np.full(50, 0.4)))
-    )  # nothing moves: nothing to follow
+    # Nothing moves: nothing to follow
+    assert np.isnan(motion.score_correlation(films(wave, np.full(50, 0.4))))
     assert np.isnan(motion.score_correlation([]))
 
 

@@ -141,9 +141,8 @@ def test_a_half_of_another_colour_is_a_step_and_where_it_is_invented_a_drift(
 def test_light_from_the_side_is_no_drift() -> None:
     half = photographed(painted_head(), 20.0)
     at = places(half)
-    shade = np.clip(0.5 - 0.35 * at[:, 0] / np.abs(at[:, 0]).max(), 0, 1)[
-        :, None
-    ]  # darker to the left, evenly
+    # Darker to the left, evenly
+    shade = np.clip(0.5 - 0.35 * at[:, 0] / np.abs(at[:, 0]).max(), 0, 1)[:, None]
     lit = replace(half, colors=(half.colors * (0.55 + 0.45 * shade)).astype(np.float32))
     tinted = recolored(half, (half.regions == Region.SKIN) & (at[:, 0] > 0), (0.65, 0.68, 0.60))
     assert figures(lit)["drift"] < 0.35 * figures(tinted)["drift"]

@@ -41,9 +41,8 @@ def test_the_same_film_is_perfect() -> None:
         "folds": 1,  # she smiles
     }
     assert {name: scores.means[name] for name in perfect} == pytest.approx(perfect, abs=0.03)
-    assert all(
-        scores.means[name] is None for name in ("id_src", "id_ref", "id_ceil", "psnr_lids")
-    )  # no model, no closed eyes
+    # No model, no closed eyes
+    assert all(scores.means[name] is None for name in ("id_src", "id_ref", "id_ceil", "psnr_lids"))
     assert set(scores.means) == set(MEASURES)
 
 

@@ -93,9 +93,8 @@ def test_state_is_in_the_head_frame_and_seen_from_all_sides() -> None:
     avatar = toy_avatar(gaussians=2000)
     rest = state_gaussians(avatar, attributes={}, expression=expression())
     shown = avatar.opacities >= 1 / 255
-    np.testing.assert_array_equal(
-        rest.opacities, avatar.opacities[shown]
-    )  # nothing is culled for facing away
+    # Nothing is culled for facing away
+    np.testing.assert_array_equal(rest.opacities, avatar.opacities[shown])
     free = avatar.rigid.means[shown[len(avatar.surface.triangles) :]]
     np.testing.assert_allclose(rest.means[-len(free) :], free, atol=1e-6)
 

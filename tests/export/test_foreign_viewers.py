@@ -112,9 +112,8 @@ def test_a_foreign_viewer_draws_the_same_avatar_upright(
     overlap = (expected & found).sum() / (expected | found).sum()
     assert overlap > 0.85, f"{viewer} draws toy.{ending} elsewhere: overlap {overlap:.2f}"
     both = expected & found
-    assert (
-        np.abs(picture.astype(int)[both] - ours()[both]).mean() < 40
-    )  # it sorts and blends by rules of its own
+    # It sorts and blends by rules of its own
+    assert np.abs(picture.astype(int)[both] - ours()[both]).mean() < 40
 
 
 def test_the_bench_measures_viewers_beside_our_drawing(

@@ -217,7 +217,6 @@ def test_glb_has_colours_in_linear_light_for_programs_without_splats() -> None:
         Gaussians(gaussians.means, gaussians.quats, gaussians.scales, np.ones(3, np.float32), grey)
     )
     colors = attribute(opened(content), "COLOR_0") / 65535
-    np.testing.assert_allclose(
-        colors[:, 0], [0, 0.2140, 1], atol=1e-4
-    )  # sRGB 0.5 is 21.4 % of white's light
+    # sRGB 0.5 is 21.4 % of white's light
+    np.testing.assert_allclose(colors[:, 0], [0, 0.2140, 1], atol=1e-4)
     np.testing.assert_array_equal(colors[:, 3], 1)

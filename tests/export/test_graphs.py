@@ -344,13 +344,11 @@ def test_tensorrt_rtx_takes_and_builds_both_graphs() -> None:
     with pytest.raises(UserError, match=r"tensorrt_rtx .* does not take the graph"):
         compile_graph(tensorrt_rtx, b"no graph", {}, {}, compute_capabilities=(86,))
     half = next(one for one in graphs() if one.name == "attributes" and one.precision == "fp16")
-    with pytest.raises(
-        UserError, match=r"no engines for compute capability 9\.0, only for .*89"
-    ):  # H100
+    # H100
+    with pytest.raises(UserError, match=r"no engines for compute capability 9\.0, only for .*89"):
         compile_graph(tensorrt_rtx, half.content, half.inputs, {}, compute_capabilities=(90,))
-    assert compile_graph(
-        tensorrt_rtx, half.content, half.inputs, {}, compute_capabilities=(121,)
-    )  # DGX Spark
+    # DGX Spark
+    assert compile_graph(tensorrt_rtx, half.content, half.inputs, {}, compute_capabilities=(121,))
 
 
 def test_whatever_a_compiler_raises_is_a_user_error() -> None:

@@ -64,9 +64,8 @@ def test_turns_by_other_than_quarters_stay_within_the_picture(
     turn(path, (cosine, sine, -sine, cosine))
     (frame,) = open_film(path).frames()
     (shown,) = rendered(path, 96, 72)
-    assert (
-        mean_error(frame.image, shown) < 4
-    )  # the borders between picture and black are drawn differently
+    # The borders between picture and black are drawn differently
+    assert mean_error(frame.image, shown) < 4
     assert np.median(np.abs(frame.image.astype(int) - shown)) <= 2
     assert mean_error(frame.image, picture(96, 72)) > 2
 

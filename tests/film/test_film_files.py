@@ -182,9 +182,8 @@ def test_transparency_is_written(tmp_path: Path, suffix: str) -> None:
         for index in range(3):
             writer.write(picture(index, channels=4))
     with av.open(str(path)) as container:
-        if (
-            suffix == ".webm"
-        ):  # FFmpeg's own VP9 decoder drops the second, alpha picture; the file says that it is there
+        # FFmpeg's own VP9 decoder drops the second, alpha picture; the file says that it is there
+        if suffix == ".webm":
             assert container.streams.video[0].metadata.get("alpha_mode") == "1"
         else:
             frame = next(container.decode(video=0)).to_ndarray(format="rgba")

@@ -17,9 +17,8 @@ _SECONDS = 2  # of processor time that one input may take
 
 def main(name: str, seconds: int) -> None:
     """Run one target until something is found or the time is over; what is found lies in the working directory."""
-    atheris: Any = importlib.import_module(
-        "atheris"
-    )  # not among the tests' packages: it is there for some Pythons on Linux only
+    # Not among the tests' packages: it is there for some Pythons on Linux only
+    atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["perse_live", "runtime"]):
         from fuzz.targets import TARGETS, seeds
 

@@ -29,9 +29,8 @@ def linearised(
     posed = turned + translation
     error = target - camera.project(posed)
     weight = weights / np.sqrt(1 + (error**2).sum(1) * (weights / robust_scale) ** 2)
-    by_point = np.zeros(
-        (len(points), 2, 3)
-    )  # derivative of the pixel by the point in the camera frame
+    # Derivative of the pixel by the point in the camera frame
+    by_point = np.zeros((len(points), 2, 3))
     by_point[:, 0, 0], by_point[:, 1, 1] = camera.fx / posed[:, 2], camera.fy / posed[:, 2]
     by_point[:, 0, 2] = -camera.fx * posed[:, 0] / posed[:, 2] ** 2
     by_point[:, 1, 2] = -camera.fy * posed[:, 1] / posed[:, 2] ** 2

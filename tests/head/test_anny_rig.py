@@ -48,16 +48,14 @@ def test_the_average_head_has_human_size_and_stands_upright(head: AnnyHead) -> N
     assert 0.13 < np.ptp(skin[:, 0]) < 0.2
     assert 0.05 < np.subtract(*rig.eye_centers)[0] < 0.07
     np.testing.assert_allclose(rig.eye_centers.mean(0), 0, atol=1e-6)
-    assert (
-        rig.vertices[:, 2].argmax() in np.nonzero(vertices_of(rig, Part.SKIN, Part.LASHES))[0]
-    )  # the face looks along +z
+    # The face looks along +z
+    assert rig.vertices[:, 2].argmax() in np.nonzero(vertices_of(rig, Part.SKIN, Part.LASHES))[0]
     assert rig.neck_pivot[1] < -0.05
 
 
 def test_every_part_is_there_and_left_is_left(rig: HeadRig) -> None:
-    for part in set(Part) - {
-        Part.LID_SHEET
-    }:  # that is no part of anybody; `offline.lift.lids` adds it
+    # That is no part of anybody; `offline.lift.lids` adds it
+    for part in set(Part) - {Part.LID_SHEET}:
         assert vertices_of(rig, part).sum() > 20, part.name
     assert (rig.vertices[vertices_of(rig, Part.EYE_LEFT), 0] > 0).all()
     assert (rig.vertices[vertices_of(rig, Part.EYE_RIGHT), 0] < 0).all()

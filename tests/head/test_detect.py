@@ -12,9 +12,8 @@ from perse_live.detect import FaceDetector, VideoFaceDetector, detect_faces
 from perse_live.errors import UserError
 from perse_live.head.expressions import index
 
-EYES_AT = np.array(
-    [[203.4, 101.0], [246.9, 103.6]]
-)  # pupils of the astronaut's right and left eye, read off the picture
+# Pupils of the astronaut's right and left eye, read off the picture
+EYES_AT = np.array([[203.4, 101.0], [246.9, 103.6]])
 
 
 @pytest.fixture(scope="module")

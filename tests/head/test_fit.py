@@ -388,9 +388,8 @@ def test_the_photos_own_face_leaves_no_residual() -> None:
         face.landmarks, face.blendshapes, camera, personal_shape(fit), MODEL, iterations=20
     )
     assert again.rms < fit.frame.rms / 4
-    np.testing.assert_allclose(
-        again.expression, fit.expression, atol=0.12
-    )  # it leans back to the scores
+    # It leans back to the scores
+    np.testing.assert_allclose(again.expression, fit.expression, atol=0.12)
 
 
 def test_a_mirrored_face_gives_the_mirrored_pose() -> None:

@@ -42,9 +42,8 @@ def face(
     return replace(found, landmarks=landmarks, blendshapes=blendshapes)
 
 
-WINK = face(
-    0.27, 0.76, scores=(0.5, 0.1)
-)  # as MediaPipe sees the left eye shut and the right one open
+# As MediaPipe sees the left eye shut and the right one open
+WINK = face(0.27, 0.76, scores=(0.5, 0.1))
 OTHER_WINK = face(0.76, 0.27, scores=(0.1, 0.5))
 
 
@@ -111,9 +110,8 @@ def test_a_wink_is_one_eye(wink: Detection, shut: int, own: bool) -> None:
         assert frame.expression[BLINKS[shut]] > 0.7
         assert frame.expression[BLINKS[1 - shut]] < 0.15
         upper, lower = (list(edge)[1:6] for edge in LIDS[shut])
-        reopened = (frame.residual[upper] - frame.residual[lower])[
-            :, 1
-        ].mean()  # by landmarks that say it is a quarter open
+        # By landmarks that say it is a quarter open
+        reopened = (frame.residual[upper] - frame.residual[lower])[:, 1].mean()
         assert reopened < 0.0012
     after = tracker.update(resting, 1.0)
     assert after is not None

@@ -26,9 +26,8 @@ def _slow_depth(points: np.ndarray, triangles: np.ndarray, camera: Camera) -> np
             for corners in points[triangles].astype(np.float64):
                 if abs(np.linalg.det(corners.T)) < 1e-12:
                     continue
-                weights = np.linalg.solve(
-                    corners.T, ray
-                )  # ray = sum of w_i corner_i, so the hit is ray / sum
+                # Ray = sum of w_i corner_i, so the hit is ray / sum
+                weights = np.linalg.solve(corners.T, ray)
                 if weights.min() >= 0 and weights.sum() > 0:
                     depth[y, x] = min(depth[y, x], 1 / weights.sum())
     return depth
@@ -42,9 +41,8 @@ def test_depth_is_that_of_ray_casting(seed: int) -> None:
     same = np.isfinite(fast) == np.isfinite(slow)
     both = np.isfinite(fast) & np.isfinite(slow)
     close = np.abs(np.where(both, fast, 0) - np.where(both, slow, 0)) < 1e-3
-    assert (
-        same & close
-    ).mean() > 0.98  # pixel centres within rounding of an edge may fall either way
+    # Pixel centres within rounding of an edge may fall either way
+    assert (same & close).mean() > 0.98
 
 
 @examples(20)

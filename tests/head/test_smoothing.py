@@ -14,9 +14,8 @@ def test_a_constant_passes_unchanged() -> None:
 def test_slow_motion_comes_late_by_the_stated_delay() -> None:
     config = OneEuroConfig(cutoff_hz=1.0, speed_gain=0.0)
     smooth = OneEuroFilter(config)
-    values = [
-        smooth(np.array([step / 1000]), step / 1000) for step in range(3000)
-    ]  # one unit per second
+    # One unit per second
+    values = [smooth(np.array([step / 1000]), step / 1000) for step in range(3000)]
     assert 2.999 - float(values[-1][0]) == pytest.approx(config.delay_at_rest, rel=0.02)
 
 

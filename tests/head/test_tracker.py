@@ -32,9 +32,8 @@ MODEL = load_landmark_model()
 PERSON = face_shape(MODEL, random_identity(np.random.default_rng(4)))
 PLACE = np.array([0.03, 0.02, 0.8])
 REST = RestPose(FACING_CAMERA.astype(np.float32), np.array([0, 0, 0.7], np.float32))
-RESTING_FACE = expression(
-    mouthSmileLeft=0.25, mouthSmileRight=0.25, browInnerUp=0.2
-)  # what this person looks like at rest
+# What this person looks like at rest
+RESTING_FACE = expression(mouthSmileLeft=0.25, mouthSmileRight=0.25, browInnerUp=0.2)
 
 
 def _at(
@@ -247,9 +246,8 @@ def test_the_astronaut_in_motion() -> None:
         fit = fit_photo(first, camera, MODEL)
         tracker = KnownFaceTracker(personal_shape(fit), MODEL, camera=camera)
         for step in range(1, 6):
-            window = np.ascontiguousarray(
-                picture[:400, 20 + 4 * step : 420 + 4 * step]
-            )  # she moves left, 4 pixels a frame
+            # She moves left, 4 pixels a frame
+            window = np.ascontiguousarray(picture[:400, 20 + 4 * step : 420 + 4 * step])
             frame = tracker.update(follower.update(window, step / 30), step / 30)
             assert frame is not None
             moved = camera.project(frame.t_cam_head) - camera.project(fit.t_cam_head)

@@ -213,9 +213,8 @@ def test_cameras_that_are_not_there_and_one_that_may_not_be_used(tmp_path: Path)
     entry = tmp_path / "video4linux/video0"
     entry.mkdir(parents=True)
     (entry / "name").write_text("A camera\n")
-    found = devices.cameras(
-        system=entry.parent, devices=tmp_path / "dev"
-    )  # the system lists it, its device is gone
+    # The system lists it, its device is gone
+    found = devices.cameras(system=entry.parent, devices=tmp_path / "dev")
     assert found.status == "warning"
     assert "0: A camera (" in found.found
     assert "plug it in" in found.advice

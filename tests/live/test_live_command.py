@@ -370,11 +370,8 @@ def test_a_wrong_option_is_one_line(
     before = sorted(path.name for path in alone.iterdir())
     threads = set(threading.enumerate())
     if words and "--seconds" not in words:
-        words = [
-            *words,
-            "--seconds",
-            "1",
-        ]  # so that a mistake of the program does not last for ever
+        # So that a mistake of the program does not last for ever
+        words = [*words, "--seconds", "1"]
     port = [] if "--port" in words or not words else ["--port", "0"]
     assert cli.main(["live", *words, *port, "--no-browser", "--no-hotkeys"]) == 2
     assert what in one_line(capsys)

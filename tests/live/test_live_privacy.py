@@ -430,9 +430,8 @@ def assert_nothing_of_the_camera(folder: Path, *, least: int) -> None:
                 continue
             count += len(images)
             assert max(map(magenta, images), default=0) <= 30, path
-            assert max(map(colour, images), default=0) <= 60, (
-                path
-            )  # the badge, as the encoder has it
+            # The badge, as the encoder has it
+            assert max(map(colour, images), default=0) <= 60, path
     assert count >= least
 
 

@@ -172,18 +172,16 @@ def test_many_attributes_fold_by_slot_and_can_be_found(
     session.have(MANY_LOOKS)
     page = open_page(url)
     eyes = page.get_by_role("button", name="Eyes of kind 7", exact=True)
-    assert (
-        page.get_by_role("button", name="Silver hair").is_visible() and not eyes.is_visible()
-    )  # the first slot is open
+    # The first slot is open
+    assert page.get_by_role("button", name="Silver hair").is_visible() and not eyes.is_visible()
     page.locator("summary").filter(has_text="Eyes").focus()
     page.keyboard.press("Enter")
     eyes.click()
     _until(lambda: session.targets["eyes-7"] == 1)
     page.locator("summary").filter(has_text="Eyes").click()
     assert not eyes.is_visible()
-    page.locator("summary .worn").get_by_text(
-        "Eyes of kind 7"
-    ).wait_for()  # said although it is folded
+    # Said although it is folded
+    page.locator("summary .worn").get_by_text("Eyes of kind 7").wait_for()
     page.keyboard.press("/")
     page.keyboard.type("silver h")  # keys are text here
     assert page.get_by_role("button", name="Silver hair").is_visible()
@@ -335,9 +333,8 @@ def test_the_page_comes_back_when_the_server_does(
     open_page: Callable[..., Any], session: PortraitSession
 ) -> None:
     with _served(session, WebConfig(port=0)) as address:
-        page = open_page(
-            address, complains=True
-        )  # of the requests that nobody answers, the browser tells its console
+        # Of the requests that nobody answers, the browser tells its console
+        page = open_page(address, complains=True)
     page.wait_for_selector("#cover", state="visible")
     page.get_by_text("perse-live does not answer").wait_for()
     with _served(session, WebConfig(port=int(address.rsplit(":", 1)[1].strip("/")))):
@@ -391,9 +388,8 @@ def test_the_browsers_camera_is_explained_then_published_and_never_shown(
 ) -> None:
     session.facts.source_kind = "browser"
     page = open_page(url)
-    page.evaluate(
-        "navigator.permissions.query = async () => ({state: 'prompt'})"
-    )  # the flags above grant it beforehand
+    # The flags above grant it beforehand
+    page.evaluate("navigator.permissions.query = async () => ({state: 'prompt'})")
     page.get_by_role("button", name="Turn on camera").click()
     assert "nobody sees it" in page.get_by_role("dialog").inner_text()
     with contextlib.suppress(SourceLost):
@@ -411,9 +407,8 @@ def test_the_browsers_camera_is_explained_then_published_and_never_shown(
         is False
     )
 
-    other = open_page(
-        url
-    )  # the newest camera counts; the first page lets it go instead of fighting for it
+    # The newest camera counts; the first page lets it go instead of fighting for it
+    other = open_page(url)
     other.locator("#camera-dock").click()
     if other.get_by_role("dialog").is_visible():
         other.get_by_role("button", name="Continue").click()

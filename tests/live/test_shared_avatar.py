@@ -337,9 +337,8 @@ def test_a_browser_draws_what_the_session_draws_and_turns_the_head(actors: list[
             page, "window.perse.figures()", lambda found: found["bundle"] != figures["bundle"]
         )
         assert worn["bundle"] == worn["scene"]["bundle"]
-        _evaluated(
-            page, "document.getElementById('before').hidden", bool
-        )  # the look before is gone
+        # The look before is gone
+        _evaluated(page, "document.getElementById('before').hidden", bool)
         _evaluated(page, "window.perse.figures().drawn", lambda found: found > worn["drawn"] + 1)
         drawn = _canvas(page)
         page.mouse.move(128, 128)

@@ -199,9 +199,8 @@ def test_a_second_window_opens_after_the_first() -> None:
 
 
 def test_a_window_closed_by_the_user_is_said(display: str, tmp_path: Path) -> None:
-    sink = open_painted(
-        display, tmp_path
-    )  # nobody closes what is not to be seen yet, and Qt does not hear of it before
+    # Nobody closes what is not to be seen yet, and Qt does not hear of it before
+    sink = open_painted(display, tmp_path)
     with pytest.raises(UserError, match="the preview window was closed"):
         for _ in range(10):  # on a busy machine Qt may miss one
             press_close_button(display)
@@ -212,9 +211,8 @@ def test_a_window_closed_by_the_user_is_said(display: str, tmp_path: Path) -> No
 
 def test_a_screen_that_goes_away_is_survived(display: str, tmp_path: Path) -> None:
     sink = open_painted(display, tmp_path)
-    subprocess.run(
-        ["xdotool", "search", "--name", _TITLE, "windowkill"], check=True
-    )  # cuts the window's line to the server
+    # Cuts the window's line to the server
+    subprocess.run(["xdotool", "search", "--name", _TITLE, "windowkill"], check=True)
     with pytest.raises(UserError, match="the preview window is gone"):
         write_for(sink)
     assert not sink.closed_by_user

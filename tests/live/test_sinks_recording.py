@@ -49,9 +49,8 @@ def test_every_frame_comes_back_at_its_time_in_its_colours(tmp_path: Path, suffi
     record(path, times)
     pictures, found = read_back(path)
     assert len(pictures) == 70
-    np.testing.assert_allclose(
-        found, np.array(times) - times[0], atol=1.1e-3
-    )  # Matroska counts milliseconds
+    # Matroska counts milliseconds
+    np.testing.assert_allclose(found, np.array(times) - times[0], atol=1.1e-3)
     assert max(mean_error(shown, picture(index)) for index, shown in enumerate(pictures)) < 3
     assert list(tmp_path.iterdir()) == [path]
 

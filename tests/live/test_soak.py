@@ -15,10 +15,8 @@ from perse_live.avatar import save_avatar
 from perse_live.film.writer import film_writer
 from soak import plot, soak, table
 
-_SECONDS, _PACE = (
-    36.0,
-    0.4,
-)  # as many events and samples as in a minute and a half by the usual pace
+# As many events and samples as in a minute and a half by the usual pace
+_SECONDS, _PACE = (36.0, 0.4)
 _THREADS = 4  # more or fewer, as pools that are there already are used or not
 _MIB = 40.0
 

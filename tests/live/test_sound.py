@@ -212,9 +212,8 @@ def test_a_film_brings_its_sound_in_time_with_its_pictures_turn_after_turn(tmp_p
         FilmSound(pictures, tmp_path / "clap.mp4"),
         list[tuple[Float32Array, float]](),
     )
-    due: set[float] = (
-        set()
-    )  # when the film's clock has come to its clap, turn after turn; it is set back where pictures are late
+    # When the film's clock has come to its clap, turn after turn; it is set back where pictures are late
+    due: set[float] = set()
     try:
         sound.start(lambda samples, moment: given_pieces.append((samples, moment)))
         while (clock := pictures.clock()) is None or clock.turn < 3:
@@ -226,9 +225,8 @@ def test_a_film_brings_its_sound_in_time_with_its_pictures_turn_after_turn(tmp_p
         pictures.close()
     loud = [(samples, moment) for samples, moment in given_pieces if np.abs(samples).max() > 0.15]
     heard = [moment + float(_onsets(samples, RATE)[0]) for samples, moment in loud]
-    first = [
-        clap for k, clap in enumerate(heard) if k == 0 or clap - heard[k - 1] > 0.2
-    ]  # a clap may be in two pieces
+    # A clap may be in two pieces
+    first = [clap for k, clap in enumerate(heard) if k == 0 or clap - heard[k - 1] > 0.2]
     assert len(first) >= 3
     assert max(min(abs(clap - moment) for moment in due) for clap in first) < 0.005
 
@@ -472,9 +470,10 @@ def test_viewers_hear_the_voice_where_there_is_one(with_voice: bool) -> None:
     if not with_voice:
         assert heard == []
         return
+    # Stereo, interleaved
     samples = np.concatenate([frame.to_ndarray()[0, ::2] for frame in heard[-40:]]).astype(
         np.float64
-    )  # stereo, interleaved
+    )
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert abs(np.fft.rfftfreq(len(samples), 1 / RATE)[spectrum.argmax()] - TONE) < 5
     assert np.abs(samples).max() > 0.3 * 32767

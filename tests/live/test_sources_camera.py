@@ -156,10 +156,8 @@ def test_unplugged_it_is_lost_and_back_it_goes_on(plug: Plug) -> None:
         assert is_lost(source), "it says so as long as it is gone"
         with pytest.raises(SourceLost, match="plug it in again"):
             source.read(0.0)
-        began, tries = (
-            time.monotonic(),
-            plug.openings,
-        )  # in this order: the first of the two tries is after `began`
+        # In this order: the first of the two tries is after `began`
+        began, tries = (time.monotonic(), plug.openings)
         until(lambda: plug.openings >= tries + 2)
         assert time.monotonic() - began > 0.45, "at most two tries a second"
         plug.inserted.set()

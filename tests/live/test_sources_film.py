@@ -93,9 +93,8 @@ def test_who_comes_late_misses_pictures_and_the_film_goes_on(tmp_path: Path) -> 
     first = next_of(source)
     time.sleep(10 / _RATE)
     seen = [frame := next_of(source)]
-    while (
-        index := index_of(frame)
-    ) < 10:  # where skipping takes longer than a picture, it is given up for one
+    # Where skipping takes longer than a picture, it is given up for one
+    while (index := index_of(frame)) < 10:
         seen.append(frame := next_of(source))
     assert len(seen) < 9, "most of the ten were skipped"
     assert frame.time - first.time == pytest.approx(index / _RATE, abs=2e-3)

@@ -24,10 +24,8 @@ from runtime.sources.vmc import VmcSource, parse_vmc
 from runtime.tracker import TrackedFrame
 
 _FACING = np.diag([1.0, -1.0, -1.0])
-_UNITY_DOWN, _UNITY_UP = (
-    (1.0, 0.0, 0.0),
-    (-1.0, 0.0, 0.0),
-)  # axes about which Unity's Quaternion.AngleAxis turns, degrees above 0
+# Axes about which Unity's Quaternion.AngleAxis turns, degrees above 0
+_UNITY_DOWN, _UNITY_UP = ((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0))
 _UNITY_RIGHT, _UNITY_LEFT = (0.0, 1.0, 0.0), (0.0, -1.0, 0.0)
 
 
@@ -250,9 +248,8 @@ def test_values_that_are_no_numbers_change_nothing(
     np.testing.assert_allclose(frame.R_cam_head, _FACING)
 
 
-_NO_NUL = st.characters(
-    codec="utf-8", exclude_characters="\0"
-)  # NUL ends an OSC string; python-osc builds none with it
+# NUL ends an OSC string; python-osc builds none with it
+_NO_NUL = st.characters(codec="utf-8", exclude_characters="\0")
 _NAMES = st.sampled_from(["jawOpen", "Head", "Neck", "LeftEye", "eyeLookInLeft"]) | st.text(
     _NO_NUL, max_size=10
 )

@@ -144,9 +144,8 @@ def test_two_people_and_a_photo_on_its_side(served: Served) -> None:
     photo = served.upload("api/studio/photos", jpeg(np.rot90(astronaut).copy()), "side.jpg")[1]
     (face,) = photo["faces"]
     upright = served.upload("api/studio/photos", jpeg(astronaut), "up.jpg")[1]["faces"][0]
-    assert face["left"] == pytest.approx(
-        upright["top"], abs=0.03
-    )  # turned counter-clockwise, what was above is on the left
+    # Turned counter-clockwise, what was above is on the left
+    assert face["left"] == pytest.approx(upright["top"], abs=0.03)
     assert face["top"] == pytest.approx(1 - upright["left"] - upright["width"], abs=0.03)
 
 

@@ -276,9 +276,8 @@ def test_a_server_for_others_needs_the_token(caplog: pytest.LogCaptureFixture) -
         )
         assert ask(f"{local}#token={token}", "GET", "api/state")[0] == 200
         for path in ("", "obs", "static/main.js"):
-            assert (
-                ask(local, "GET", path)[0] == 200
-            )  # the token of the page's address is in its fragment, which is not sent
+            # The token of the page's address is in its fragment, which is not sent
+            assert ask(local, "GET", path)[0] == 200
         assert token not in str(ask(local, "GET", "api/state"))
 
 

@@ -29,9 +29,8 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
 ]
 if not aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True):
-    FLAGS.append(
-        "--allow-loopback-in-peer-connection"
-    )  # without any network, Chromium has no address to connect from by itself
+    # Without any network, Chromium has no address to connect from by itself
+    FLAGS.append("--allow-loopback-in-peer-connection")
 
 WATCH = """async () => {
   const peer = window.peer = new RTCPeerConnection();

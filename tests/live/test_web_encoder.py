@@ -46,9 +46,8 @@ def test_every_picture_is_one_packet_and_decodes_at_once(codec: CodecName) -> No
         assert packet.is_keyframe == (number in (0, 5))
         (image,) = decode(decoder, packet)
         assert number_in(image) == number
-        assert (
-            np.abs(image.astype(int) - painted(number))[20:].mean() < 4
-        )  # colours are right, so matrix and range are
+        # Colours are right, so matrix and range are
+        assert np.abs(image.astype(int) - painted(number))[20:].mean() < 4
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -140,9 +139,8 @@ def test_all_share_one_encoding() -> None:
         taken = await asyncio.gather(*(take(each, 20) for each in subscriptions))
         assert taken[0][0].is_keyframe
         for packets in taken[1:]:
-            assert all(
-                mine is theirs for mine, theirs in zip(packets, taken[0], strict=True)
-            )  # the very same packets
+            # The very same packets
+            assert all(mine is theirs for mine, theirs in zip(packets, taken[0], strict=True))
         stamps = [packet.pts or 0 for packet in taken[0]]
         assert stamps == sorted(set(stamps))
         decoder = decoder_for("vp8")
@@ -214,9 +212,8 @@ def test_nothing_is_encoded_while_nobody_watches() -> None:
         with pytest.raises(StreamEnded):
             await subscription.next()
         closed_at = session.count
-        await until(
-            lambda: session.count > closed_at + 5
-        )  # the encoding that was on its way is over
+        # The encoding that was on its way is over
+        await until(lambda: session.count > closed_at + 5)
         before, painted_before = len(clock._samples), session.count  # pyright: ignore[reportPrivateUsage]
         await until(lambda: session.count > painted_before + 10)
         assert len(clock._samples) == before  # pyright: ignore[reportPrivateUsage]

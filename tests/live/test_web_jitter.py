@@ -59,9 +59,10 @@ def test_reordered_packets_give_the_same_frames() -> None:
     for _ in range(50):
         sizes = [rng.randint(2, 6) for _ in range(12)]
         packets = stream(sizes)
+        # Within their frames
         shuffled = packets[:1] + sorted(
             packets[1:], key=lambda each: each.timestamp * 10 + rng.random()
-        )  # within their frames
+        )
         buffer = MarkerJitterBuffer(capacity=64, is_video=True)
         frames = [frame.data for each in shuffled if (frame := buffer.add(each)[1])]
         assert sorted(frames) == sorted(content(number, size) for number, size in enumerate(sizes))

@@ -35,6 +35,5 @@ def test_bandwidth_is_promised_now_and_then_whatever_arrives() -> None:
     ]
     assert all(one in (None, (1_000_000, [7])) for one in told)
     assert told[0] is not None and sum(one is not None for one in told) == 6
-    assert (
-        bandwidth.add(abs_send_time=0, arrival_time_ms=5, payload_size=0, ssrc=7) is not None
-    )  # a clock that was set back
+    # A clock that was set back
+    assert bandwidth.add(abs_send_time=0, arrival_time_ms=5, payload_size=0, ssrc=7) is not None

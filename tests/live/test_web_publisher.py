@@ -179,9 +179,8 @@ def test_the_camera_picture_goes_to_nobody() -> None:
                 await watcher.join(http, served.url)
                 await watcher.decoded(10)
                 assert watcher.image is not None
-                assert (
-                    number_in(watcher.image) >= 20_000
-                )  # the avatar's count; the camera's begins at 0
+                # The avatar's count; the camera's begins at 0
+                assert number_in(watcher.image) >= 20_000
                 for path in ("api/state", "api/stats"):
                     async with http.get(served.url + path) as reply:
                         assert (

@@ -196,12 +196,8 @@ def test_links_can_be_opened() -> None:
 def test_the_qr_code_reads_as_the_link() -> None:
     url = link(host="192.168.100.200", port=8080, tls=True, token=new_token())
     rows = terminal_qr(url).splitlines()
-    halves = {
-        "█": (255, 255),
-        "▀": (255, 0),
-        "▄": (0, 255),
-        " ": (0, 0),
-    }  # light is drawn, on a dark terminal
+    # Light is drawn, on a dark terminal
+    halves = {"█": (255, 255), "▀": (255, 0), "▄": (0, 255), " ": (0, 0)}
     modules = np.array(
         [[halves[cell][half] for cell in row] for row in rows for half in (0, 1)], np.uint8
     )

@@ -43,9 +43,8 @@ def test_a_viewer_sees_the_avatar(codec: CodecName) -> None:
         async with watching(url) as (watcher,):
             await watcher.decoded(20)
             assert watcher.numbers == sorted(watcher.numbers)
-            assert (
-                len(set(watcher.numbers)) >= len(watcher.numbers) - 1
-            )  # a still one may be repeated for the newcomer
+            # A still one may be repeated for the newcomer
+            assert len(set(watcher.numbers)) >= len(watcher.numbers) - 1
             assert watcher.image is not None
             assert np.abs(watcher.image.astype(int) - painted(watcher.numbers[-1])).mean() < 4
 
@@ -90,16 +89,14 @@ def test_a_viewer_that_vanishes_is_forgotten_and_disturbs_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.4)  # thirty seconds otherwise
-    monkeypatch.setattr(
-        aioice.ice, "CONSENT_FAILURES", 6
-    )  # more than two seconds, as a busy machine may pause for one
+    # More than two seconds, as a busy machine may pause for one
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 6)
     with serving() as served:
 
         async def body() -> None:
             async with watching(served.url, 2) as (stays, vanishes):
-                for (
-                    transceiver
-                ) in vanishes.connection.getTransceivers():  # as if the plug was pulled: no goodbye
+                # As if the plug was pulled: no goodbye
+                for transceiver in vanishes.connection.getTransceivers():
                     ice: Any = transceiver.receiver.transport.transport._connection  # pyright: ignore[reportPrivateUsage]
                     ice._query_consent_task.cancel()
                     for protocol in ice._protocols:
@@ -112,9 +109,8 @@ def test_a_viewer_that_vanishes_is_forgotten_and_disturbs_nobody(
 
 
 def test_a_viewer_that_never_connects_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "runtime.web.peers._CONNECT", 3.0
-    )  # long enough to be counted on a busy machine
+    # Long enough to be counted on a busy machine
+    monkeypatch.setattr("runtime.web.peers._CONNECT", 3.0)
     with serving() as served:
 
         async def body() -> None:
@@ -157,15 +153,13 @@ def test_a_viewer_without_candidates_is_found_by_its_own_checks() -> None:
 
 @pytest.mark.parametrize("kind", [RTCP_PSFB_PLI, RTCP_PSFB_FIR])
 def test_a_keyframe_request_reaches_the_encoder(kind: int) -> None:
-    with serving(
-        WebConfig(port=0, codec="h264")
-    ) as served:  # whose decoder says which frames are keyframes
+    # Whose decoder says which frames are keyframes
+    with serving(WebConfig(port=0, codec="h264")) as served:
 
         async def body() -> None:
             async with watching(served.url) as (watcher,):
-                await watcher.decoded(
-                    20
-                )  # the first keyframe is over, and its answer to requests too
+                # The first keyframe is over, and its answer to requests too
+                await watcher.decoded(20)
                 before = watcher.keyframes
                 receiver: Any = watcher.connection.getReceivers()[0]
                 (ssrc,) = receiver._RTCRtpReceiver__remote_streams
@@ -179,9 +173,8 @@ def test_a_keyframe_request_reaches_the_encoder(kind: int) -> None:
 
 
 def test_a_flood_of_keyframe_requests_ruins_nothing() -> None:
-    with serving(
-        WebConfig(port=0, codec="h264")
-    ) as served:  # whose decoder says which frames are keyframes
+    # Whose decoder says which frames are keyframes
+    with serving(WebConfig(port=0, codec="h264")) as served:
 
         async def body() -> None:
             async with watching(served.url) as (watcher,):
@@ -191,9 +184,8 @@ def test_a_flood_of_keyframe_requests_ruins_nothing() -> None:
                 while len(watcher.numbers) < first + 60:  # two seconds, where the machine keeps up
                     await receiver._send_rtcp_pli(ssrc)
                     await asyncio.sleep(0.005)
-                most = (
-                    2 + (time.monotonic() - began) / EncodeConfig().keyframe_spacing
-                )  # two were on their way
+                # Two were on their way
+                most = 2 + (time.monotonic() - began) / EncodeConfig().keyframe_spacing
                 assert 1 <= watcher.keyframes - before <= most < 50
 
         asyncio.run(body())
@@ -308,9 +300,8 @@ def test_the_data_channel_takes_actions_and_tells_what_changes() -> None:
                 assert served.session.acts == [Hide(on=True), SetAttribute("hat", 0.5)]
                 states = sum("state" in text for text in looks.messages)
                 await looks.decoded(30)
-                assert (
-                    sum("state" in text for text in looks.messages) == states
-                )  # nothing new, nothing said
+                # Nothing new, nothing said
+                assert sum("state" in text for text in looks.messages) == states
 
         asyncio.run(body())
 
@@ -403,9 +394,8 @@ def test_closing_leaves_no_thread_and_no_task(caplog: pytest.LogCaptureFixture) 
 
         asyncio.run(asyncio.wait_for(body(), 3 * PATIENCE))
     assert set(threading.enumerate()) <= before
-    assert not [
-        record for record in caplog.records if record.levelno >= logging.WARNING
-    ]  # such as of tasks that did not end
+    # Such as of tasks that did not end
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_closing_in_the_middle_of_connecting_leaves_nothing_either(

@@ -15,9 +15,8 @@ from perse_live.camera import Camera
 from perse_live.raster import rasterise, vertex_normals
 
 _FOCAL, _DEPTH = 1000.0, 10.0  # pixels and hand lengths: nearly parallel
-_LIGHT = np.array([0.3, -0.5, -0.8]) / np.linalg.norm(
-    [0.3, -0.5, -0.8]
-)  # from the upper right, before the picture
+# From the upper right, before the picture
+_LIGHT = np.array([0.3, -0.5, -0.8]) / np.linalg.norm([0.3, -0.5, -0.8])
 
 
 def hand_mesh() -> tuple[FloatArray, Int32Array]:

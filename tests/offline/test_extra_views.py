@@ -43,9 +43,8 @@ def test_what_only_the_other_picture_sees_comes_from_it_in_the_portrait_s_light(
     other = SeenColors(truth / tint, (rest[:, 0] > -0.04).astype(float))
     merged = merged_colors(rest, own, [other])
     assert merged.confidence.min() == 1
-    np.testing.assert_allclose(
-        merged.observed[left], truth[left], atol=1e-9
-    )  # the portrait comes first
+    # The portrait comes first
+    np.testing.assert_allclose(merged.observed[left], truth[left], atol=1e-9)
     np.testing.assert_allclose(merged.observed[~left], truth[~left], atol=0.01)
 
 

@@ -98,9 +98,8 @@ def test_masks_grow_and_shrink_by_a_radius(radius: float) -> None:
     assert dilate(mask, radius)[30].sum() == 21 + 2 * reach
     assert erode(mask, radius)[30].sum() == 21 - 2 * reach
     assert not (erode(mask, radius) & ~mask).any()
-    np.testing.assert_array_equal(
-        erode(np.ones((9, 9), np.bool_), radius), True
-    )  # the picture's border is no edge
+    # The picture's border is no edge
+    np.testing.assert_array_equal(erode(np.ones((9, 9), np.bool_), radius), True)
 
 
 def test_blurring_keeps_the_mean_and_takes_masks() -> None:

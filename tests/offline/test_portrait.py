@@ -75,9 +75,8 @@ def test_of_two_faces_the_larger_is_taken_and_said_so(
     astronaut: UInt8Array, portrait: Portrait
 ) -> None:
     canvas = np.full((512, 800, 3), 90, np.uint8)
-    canvas[:384, :384] = scaled(astronaut, 0.75)[
-        :, ::-1
-    ]  # mirrored, to tell it from the larger one
+    # Mirrored, to tell it from the larger one
+    canvas[:384, :384] = scaled(astronaut, 0.75)[:, ::-1]
     canvas[:, 388:] = astronaut[:, 50:462]
     found = find_portrait(photo(canvas))
     assert any("2 faces" in warning for warning in found.warnings)
@@ -232,7 +231,6 @@ def test_a_bust_reaches_the_frame_s_lower_edge_if_the_head_need_not_stand_much_l
     bust = astronaut[:300, 60:390]  # the frame reaches beyond the photo above and below
     found = find_portrait(photo(bust))
     assert found.valid[-1].any()
-    assert (
-        found.valid[0].mean() < 0.6
-    )  # the photo's upper edge, a little aslant in the level portrait
+    # The photo's upper edge, a little aslant in the level portrait
+    assert found.valid[0].mean() < 0.6
     assert np.abs(found.detection.landmarks[:, :2].mean(0) - SIDE / 2).max() < 0.25 * SIDE

@@ -115,9 +115,8 @@ def synthetic_head(
     random = np.random.default_rng(seed)
     skin = count * 65 // 100
     directions = _random_directions(random, count)
-    hair = directions[
-        skin:
-    ]  # turned up or back: y points down, the camera looks along z at the face
+    # Turned up or back: y points down, the camera looks along z at the face
+    hair = directions[skin:]
     face = (hair[:, 1] > 0.15) & (hair[:, 2] < 0)
     hair[face, 1:] *= -1
     radii = np.array([0.073, 0.094, 0.080])

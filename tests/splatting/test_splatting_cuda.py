@@ -280,8 +280,5 @@ def test_a_frame_is_one_copy_up_and_one_down(monkeypatch: pytest.MonkeyPatch) ->
         ),
     )
     ours.render(second, camera, background=GREEN)
-    assert [len(shape) for shape in copies] == [
-        1,
-        1,
-        3,
-    ]  # the Gaussians; whether all are finite; the picture
+    # The Gaussians; whether all are finite; the picture
+    assert [len(shape) for shape in copies] == [1, 1, 3]

@@ -37,9 +37,8 @@ def reference_gradients(
 ) -> list[torch.Tensor]:
     leaves = tensors(gaussians, dtype=torch.float64)
     image = rasterize_reference(*leaves, camera=camera, background=BACKGROUND)
-    image = (
-        image + 0 * torch.cat([leaf.reshape(-1) for leaf in leaves]).sum()
-    )  # a graph even where nothing is seen
+    # A graph even where nothing is seen
+    image = image + 0 * torch.cat([leaf.reshape(-1) for leaf in leaves]).sum()
     return list(torch.autograd.grad(image, leaves, by_image))
 
 

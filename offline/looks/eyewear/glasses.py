@@ -153,9 +153,8 @@ def glasses(avatar: Avatar, name: str, label: str, style: FrameStyle) -> Attribu
     for side in _SIDES:
         parts += [_lens(fit, side), _rim(fit, side), _arm(fit, side)]
     frame = joined(*parts)
-    x, _, z = (
-        frame.means.T
-    )  # they grow from the bridge outwards, then their arms backwards, which are hardly seen
+    # They grow from the bridge outwards, then their arms backwards, which are hardly seen
+    x, _, z = frame.means.T
     appear = piece_by_piece(
         np.abs(x - fit.middle[0]) + 0.15 * np.clip(fit.depth - 0.012 - z, 0, None)
     )
@@ -254,9 +253,8 @@ def _lens(fit: _Fit, side: float) -> Gaussians:
     grid = grid[fit.radius(grid) < 0.95]
     upper = np.clip((grid[:, 1] / h + 1) / 2, 0, 1)
     wanted = style.lens_bottom + (style.lens_top - style.lens_bottom) * upper
-    opacity = 1 - (1 - wanted) ** (
-        1 / 3.4
-    )  # neighbours overlap: about 3.4 splats lie over each point
+    # Neighbours overlap: about 3.4 splats lie over each point
+    opacity = 1 - (1 - wanted) ** (1 / 3.4)
     normals = fit.normal(side, grid)
     diagonal = (grid[:, 0] * side * 0.7 + grid[:, 1]) / h
     streak = np.exp(-0.5 * ((diagonal - 0.55) / 0.16) ** 2) + 0.6 * np.exp(

@@ -40,14 +40,10 @@ _TINTS = (
     ),
 )
 _COVER = 0.85
-_SOFT = (
-    -0.0002,
-    0.0012,
-)  # metres inside the outline between which the lips' own Gaussians take the colour
-_STEP, _BAND = (
-    0.0006,
-    0.0026,
-)  # metres between fine spots at the outline, and how far inside they go
+# Metres inside the outline between which the lips' own Gaussians take the colour
+_SOFT = (-0.0002, 0.0012)
+# Metres between fine spots at the outline, and how far inside they go
+_STEP, _BAND = (0.0006, 0.0026)
 _SEED = 31
 _BEHIND = 0.012  # metres behind the lips' seam where the mouth's lining begins
 

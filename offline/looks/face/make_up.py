@@ -25,10 +25,8 @@ from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.head.rig import Part
 from perse_live.regions import Region
 
-_CHEEKS = (
-    (205, 50, 117, 227),
-    (425, 280, 346, 447),
-)  # landmarks from the apple of the cheek up to the temple
+# Landmarks from the apple of the cheek up to the temple
+_CHEEKS = ((205, 50, 117, 227), (425, 280, 346, 447))
 _LINER_STEP = 0.00055  # metres between the liner's fine spots
 _SEED = 77
 

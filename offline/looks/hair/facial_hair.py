@@ -203,9 +203,8 @@ def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGau
     ) + 0.02 * rng.standard_normal((len(roots), 3))
     tone = np.clip(1.15 * tone + 0.02, 0.02, 0.9)
     steps = style.growth.steps
-    sparse = np.repeat(
-        0.4 + 0.6 * ramp(thick[left], 0.1, 0.7), steps
-    )  # single hairs at the edge, not strokes
+    # Single hairs at the edge, not strokes
+    sparse = np.repeat(0.4 + 0.6 * ramp(thick[left], 0.1, 0.7), steps)
     strands = strand_gaussians(
         lines, style.radius, 0.75 * tone * shade, 1.25 * tone * shade, opacity=style.opacity
     )

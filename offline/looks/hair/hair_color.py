@@ -86,9 +86,8 @@ def hair_of(avatar: Avatar) -> Hair:
     to_hair = np.linalg.norm(lab - own, axis=1)
     light_enough = ramp(lab[:, 0] / skin_lab[0], 0.76, 0.92)  # a fringe's shade may look like skin
     depth = _inside_face(avatar, places)
-    beside_face = ramp(
-        depth, -0.012, -0.004
-    )  # farther up what is light is a shine on the hair, not the forehead
+    # Farther up what is light is a shine on the hair, not the forehead
+    beside_face = ramp(depth, -0.012, -0.004)
     between = (
         hair
         * ramp(to_hair - to_skin, 4, 22)
@@ -120,9 +119,8 @@ def _above_hair(avatar: Avatar, places: FloatArray, share: FloatArray, brow: flo
         (places[:, 1] > brow) & (places[:, 2] > 0) & np.isin(avatar.regions, (*_HAIR, Region.SKIN))
     )[0]
     flat = places[ids, :2] * (1 / _BELOW[0], 1 / _BELOW[1])
-    around = KDTree(flat).query_ball_point(
-        flat - (0, 1.2), 1.0
-    )  # an ellipse that begins right below
+    # An ellipse that begins right below
+    around = KDTree(flat).query_ball_point(flat - (0, 1.2), 1.0)
     below = [float(np.mean(share[ids[near]] > 0.6)) if len(near) > 5 else 0.0 for near in around]
     out = np.zeros(len(places))
     out[ids] = ramp(np.array(below), 0.6, 0.8)
@@ -148,9 +146,8 @@ def _inside_face(avatar: Avatar, places: FloatArray) -> FloatArray:
 def _on_brows(avatar: Avatar, places: FloatArray) -> BoolArray:
     """Which places (N, 3) lie inside a brow's outline as seen from the front; long brows reach to the hair's edge."""
     marks = neutral_landmarks(avatar)
-    outlines = [
-        marks[[*brow[:5], *brow[:4:-1]], :2] for brow in (LEFT_BROW, RIGHT_BROW)
-    ]  # the upper row is listed second
+    # The upper row is listed second
+    outlines = [marks[[*brow[:5], *brow[:4:-1]], :2] for brow in (LEFT_BROW, RIGHT_BROW)]
     return np.logical_or(*(depth_inside(places[:, :2], outline) > 0 for outline in outlines))
 
 

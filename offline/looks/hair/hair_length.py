@@ -27,11 +27,8 @@ _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _SEED = 47
 _FREE = (-0.012, -0.055)  # metres: heights between which hair leaves the skull and falls
 _SMOOTHINGS = 2
-_LOWER, _TOUCHING, _BESIDE = (
-    -0.09,
-    0.006,
-    0.03,
-)  # metres: below the jaw; between neighbours; from hair
+# Metres: below the jaw; between neighbours; from hair
+_LOWER, _TOUCHING, _BESIDE = (-0.09, 0.006, 0.03)
 _A_SCRAP = 0.10  # of all that is below the jaw
 _PARTING = 0.012  # metres over which the two sides of a parting part
 
@@ -229,12 +226,10 @@ def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
         cut,
         rng,
     )
-    of = np.concatenate(
-        [np.repeat(np.arange(count), steps), np.repeat(np.nonzero(some)[0], steps)]
-    )  # the lock of each
-    shown = (
-        np.concatenate([length, length.reshape(count, steps)[some].reshape(-1)]) > 1e-3
-    )  # not what was cut off
+    # The lock of each
+    of = np.concatenate([np.repeat(np.arange(count), steps), np.repeat(np.nonzero(some)[0], steps)])
+    # Not what was cut off
+    shown = np.concatenate([length, length.reshape(count, steps)[some].reshape(-1)]) > 1e-3
     whole, of = _select(joined(ribbons, fine), shown), of[shown]
     added = rigid_added(
         whole,
@@ -311,9 +306,8 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
     for _ in range(_SMOOTHINGS):  # ears and shoulders push single points aside
         lines[:, 1:-1] = 0.5 * lines[:, 1:-1] + 0.25 * (lines[:, :-2] + lines[:, 2:])
     above = lines[..., 1] > _FREE[0]
-    loose = (
-        field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body
-    ) & above  # a loop that stands off the head
+    # A loop that stands off the head
+    loose = (field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body) & above
     return lines[~_before_the_face(shape, field, lines) & ~loose.any(1)]
 
 

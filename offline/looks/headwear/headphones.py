@@ -40,13 +40,11 @@ def headphones(avatar: Avatar) -> Attribute:
     shape = head_shape(avatar)
     fit = _Fit(shape)
     band, cups = _band(fit), joined(*(_cup(fit, side) for side in _SIDES))
-    x, y, _ = (
-        band.means - fit.center
-    ).T  # it grows from the crown down both sides, then the cups from their tops
+    # It grows from the crown down both sides, then the cups from their tops
+    x, y, _ = (band.means - fit.center).T
     turn = np.abs(np.arctan2(x, y))
-    down = fit.high * np.interp(
-        turn, (0, _SEEN, np.pi), (0, 1.6 * _SEEN, 2 * _SEEN)
-    )  # what hair hides is soon gone past
+    # What hair hides is soon gone past
+    down = fit.high * np.interp(turn, (0, _SEEN, np.pi), (0, 1.6 * _SEEN, 2 * _SEEN))
     along = np.concatenate(
         [down, float(down.max()) + np.maximum(fit.ear[1] + _CUP[0] - cups.means[:, 1], 0)]
     )
@@ -144,9 +142,8 @@ def _cup(fit: _Fit, side: float) -> Gaussians:
             [side * out, share * _CUP[0] * np.cos(angle), share * _CUP[1] * np.sin(angle)], 1
         )
 
-    profile: list[
-        tuple[float, float, float, FloatArray]
-    ] = []  # out, share of the radius, slope of the normal, colour
+    # Out, share of the radius, slope of the normal, colour
+    profile: list[tuple[float, float, float, FloatArray]] = []
     for turn in np.linspace(-0.35, 1.0, 6) * np.pi / 2:  # the cushion's outside, round
         profile.append(
             (

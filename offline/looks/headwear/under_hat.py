@@ -82,9 +82,8 @@ def _under_hat(
         )
         beyond = np.clip(wide - rim, 0, None)  # how far the brim reaches out above this place
         shade = np.maximum(shade, 0.38 * ramp(beyond, 0.0, 0.04) * ramp(below, 0.055, 0.012))
-    covered = np.isin(avatar.regions, (Region.SKIN, Region.SCALP)) & (
-        up > 0.006
-    )  # must not shine through the cloth
+    # Must not shine through the cloth
+    covered = np.isin(avatar.regions, (Region.SKIN, Region.SCALP)) & (up > 0.006)
     shaded = (np.isin(avatar.regions, (Region.SKIN, Region.LASHES)) | hair | scalp) & (up < 0.01)
     return changes(
         avatar,

@@ -23,11 +23,8 @@ from perse_live.regions import Region
 
 _SEED = 47
 _FRECKLES_AT = 0.0019  # metres between the places at which one may be, before most are left out
-_FRECKLE_LINES = (
-    (50, 36, 142, 126),
-    (280, 266, 371, 355),
-    (126, 195, 355),
-)  # cheeks towards the nose, and across its bridge
+# Cheeks towards the nose, and across its bridge
+_FRECKLE_LINES = ((50, 36, 142, 126), (280, 266, 371, 355), (126, 195, 355))
 
 
 def skin_share(avatar: Avatar) -> FloatArray:
@@ -116,10 +113,8 @@ def _freckle_density(marks: FloatArray, places: FloatArray) -> FloatArray:
     ):
         line = marks[[*ring, ring[0]]]
         density *= ramp(along_line(places, line)[0], gap, gap + 0.004)
-    for ring in (
-        LEFT_EYE,
-        RIGHT_EYE,
-    ):  # what of a lid lies within is too far from the ring to be near it
+    # What of a lid lies within is too far from the ring to be near it
+    for ring in (LEFT_EYE, RIGHT_EYE):
         density *= depth_inside(places[:, :2], marks[list(ring), :2]) < 0
     nostrils = marks[[98, 2, 327]]
     return density * ramp(along_line(places, nostrils)[0], 0.004, 0.008)

@@ -25,10 +25,8 @@ from perse_live.regions import Region
 _CHARTS = ("lips", "ears", "eyelids", "brows", "scalp", "beard", "face")
 _SPREADS = 60  # rounds: over about a centimetre
 _BROW = 0.12  # of the brows' chart, from which hair may be a brow
-_SHADED, _MIXED = (
-    0.034,
-    0.005,
-)  # metres from hair: how far its shade reaches, and where pixels mix both
+# Metres from hair: how far its shade reaches, and where pixels mix both
+_SHADED, _MIXED = (0.034, 0.005)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,14 +13,10 @@ from perse_live.regions import Region
 
 _SEEN = 0.1  # share of a pixel from which what draws it is seen
 _SKIN, _OPAQUE = 0.9, 0.9
-_NEAR, _FAR = (
-    0.12,
-    0.26,
-)  # eye distances from the eyes' openings: the skin around the lids, without lashes
-_CLOSED, _FEWEST = (
-    0.5,
-    30,
-)  # share of an opening that must show skin, and pixels of skin around it that are needed
+# Eye distances from the eyes' openings: the skin around the lids, without lashes
+_NEAR, _FAR = (0.12, 0.26)
+# Share of an opening that must show skin, and pixels of skin around it that are needed
+_CLOSED, _FEWEST = (0.5, 30)
 
 
 def open_lids(avatar: Avatar, front: View, blink: View) -> float:

@@ -14,10 +14,8 @@ from perse_live.head.landmarks import FACE_OVAL
 from perse_live.raster import interpolate
 from perse_live.regions import Region
 
-_GAP, _BAND = (
-    0.02,
-    0.07,
-)  # eye distances: left out on each side of the line, and the width of a band beside it
+# Eye distances: left out on each side of the line, and the width of a band beside it
+_GAP, _BAND = (0.02, 0.07)
 _BIN = 0.15  # eye distances along the line, of which one comparison is made
 _FEWEST = 12  # pixels that a band needs in a bin
 _SKIN = 0.9  # share of a pixel that skin must draw

@@ -12,9 +12,8 @@ from runtime.bench.live.nodding_film import HALF_SECONDS
 
 _ANSWERED = 0.25  # share of the way to the new pose at which the avatar has answered
 _LONGEST_ANSWER = 0.8  # seconds
-_VISIBLE = (
-    1.0  # grey levels that the whole picture changes by; below, there is no face, or nobody moved
-)
+# Grey levels that the whole picture changes by; below, there is no face, or nobody moved
+_VISIBLE = 1.0
 
 
 def key_answers(keys: Sequence[float], times: Float64Array, red: BoolArray) -> list[float]:

@@ -35,10 +35,8 @@ from runtime.sources.open import BROWSER
 
 _START_SECONDS = 120.0  # the first start ever compiles
 _STARTS = 2  # of which the quicker one counts: the first may still compile
-_KEYS = {
-    "b": "background 00a040",
-    "v": "background c02030",
-}  # two colours far apart in every channel
+# Two colours far apart in every channel
+_KEYS = {"b": "background 00a040", "v": "background c02030"}
 _CAMERA_SECONDS = (8.0, 45.0)
 
 

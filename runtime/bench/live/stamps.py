@@ -48,10 +48,8 @@ class Stamping(Control):
     def __init__(self, session: LiveSession) -> None:
         self._session = session
         self._drawn: Latest[DrawnFrame] = Latest()
-        self._numbers, self._times = (
-            array("q"),
-            array("d"),
-        )  # small: the session's memory is measured
+        # Small: the session's memory is measured
+        self._numbers, self._times = (array("q"), array("d"))
         self._thread = threading.Thread(target=self._work, name="stamp", daemon=True)
         self._thread.start()
 

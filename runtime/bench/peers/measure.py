@@ -26,9 +26,8 @@ _FRAMES, _TURN = 60, 20.0  # of one way there and back, and how far to either si
 _SECONDS = 10.0  # for which a viewer is measured at most, unless a frame takes longer
 _PATIENCE = 300_000  # ms until a viewer must be ready
 _SHOWN = 200  # of 255, darkest channel below which a pixel shows the head on white
-_LEAST_OVERLAP = (
-    0.7  # of the pixels that either shows; a viewer that draws less alike draws something else
-)
+# Of the pixels that either shows; a viewer that draws less alike draws something else
+_LEAST_OVERLAP = 0.7
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,8 @@ from perse_live.head.rig import expressed, gaze_from_expression
 from perse_live.regions import Region
 from runtime.stage import Motion, Stage, facing_pose
 
-_EYES = (
-    (263, 386, 374, 362),
-    (33, 159, 145, 133),
-)  # outer corner, upper and lower lid's middle, inner corner: left, right
+# Outer corner, upper and lower lid's middle, inner corner: left, right
+_EYES = ((263, 386, 374, 362), (33, 159, 145, 133))
 _SIDE = 256
 
 

@@ -58,9 +58,8 @@ def test_a_strip_joins_front_and_back_round_the_silhouette_and_leaves_locks_out(
     assert np.histogram(around, 24, (-np.pi, np.pi))[0].min() > 10  # all the way round
     assert corners[..., 2].min() < shell.front[rim].mean() + 0.005
     assert corners[..., 2].max() > shell.back[rim].mean() - 0.005
-    before_a_wall = rim_strip(
-        camera, shell, np.ones_like(hair), 2.0, 6.0
-    )  # of the person's own: neck, clothes
+    # Of the person's own: neck, clothes
+    before_a_wall = rim_strip(camera, shell, np.ones_like(hair), 2.0, 6.0)
     assert len(before_a_wall.triangles) == 0
 
 
@@ -78,17 +77,15 @@ def test_hair_wraps_the_head(mean_head: PhotoGeometry) -> None:
     skin = mean_head.seen.depth
     on_skin = hair & mean_head.seen.covered
     assert (shell.front[on_skin] < skin[on_skin]).all()  # before the skin ...
-    assert (
-        np.median((skin - shell.front)[erode(on_skin, 12)]) > 0.008
-    )  # ... by the thickness of hair
+    # ... by the thickness of hair
+    assert np.median((skin - shell.front)[erode(on_skin, 12)]) > 0.008
     assert (skin - shell.front)[on_skin].max() < 0.08
     both = shell.front_mask & shell.back_mask
     assert both.sum() > 0.8 * hair.sum()
     assert (shell.back[both] >= shell.front[both] - 1e-4).all()
     skull = shell.back_mask & np.isfinite(mean_head.head_back) & erode(person, 12)
-    assert (
-        shell.back[skull] > mean_head.head_back[skull] - 0.004
-    ).mean() > 0.95  # behind the skull, as far as it is hairy
+    # Behind the skull, as far as it is hairy
+    assert (shell.back[skull] > mean_head.head_back[skull] - 0.004).mean() > 0.95
     assert not shell.long
 
 

@@ -89,9 +89,8 @@ def test_hair_beside_the_neck_turns_with_it_and_hair_farther_out_gives_way_slowl
     assert weights[0] == 0
     assert weights[-1] == 1
     assert (np.diff(weights) >= 0).all()
-    assert (
-        np.diff(weights).max() < 0.5 * np.diff(head_weights(out)).max()
-    )  # or its Gaussians would part when the head tilts
+    # Or its Gaussians would part when the head tilts
+    assert np.diff(weights).max() < 0.5 * np.diff(head_weights(out)).max()
 
 
 @pytest.mark.slow

@@ -121,10 +121,8 @@ def test_closed_eyes_are_smooth_skin_like_that_around_them(astronaut_avatar: Ava
     inside = erode(lid & ~dark, 1)
     camera, pose = avatar.source.camera, facing_pose(avatar)
     marks = camera.project(neutral_landmarks(avatar) @ pose.R_cam_head.T + pose.t_cam_head)
-    for eye, cheek in (
-        (lm.LEFT_EYE, 347),
-        (lm.RIGHT_EYE, 118),
-    ):  # a point of the cheek right below each eye
+    # A point of the cheek right below each eye
+    for eye, cheek in ((lm.LEFT_EYE, 347), (lm.RIGHT_EYE, 118)):
         columns = np.arange(512)[None]
         here = (
             inside & (columns > marks[list(eye), 0].min()) & (columns < marks[list(eye), 0].max())

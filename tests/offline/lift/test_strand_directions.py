@@ -34,9 +34,8 @@ def test_pixels_without_hair_are_mirrored_into_it() -> None:
     np.testing.assert_array_equal(rows[hair], own_rows[hair])
     np.testing.assert_array_equal(columns[hair], own_columns[hair])
     assert hair[rows, columns].all()
-    np.testing.assert_array_equal(
-        columns[20, 1:20], 40 - np.arange(1, 20)
-    )  # as far within as they lie beyond
+    # As far within as they lie beyond
+    np.testing.assert_array_equal(columns[20, 1:20], 40 - np.arange(1, 20))
     hair[:, 20:37] = False  # a lock of three pixels
     rows, columns = np.moveaxis(mirrored_inside(hair), -1, 0)
     assert hair[rows, columns].all()

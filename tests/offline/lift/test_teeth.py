@@ -182,9 +182,8 @@ def test_red_lids_make_no_violet_teeth() -> None:
 def test_behind_the_lips_the_mouth_has_their_colour(mean_head: PhotoGeometry) -> None:
     landmarks = mean_head.camera.project(mesh_landmarks(load_landmark_model(), mean_head.vertices))
     lips = polygon(landmarks[list(OUTER_LIP_RING)], (512, 512))
-    image = np.where(lips[..., None], [0.35, 0.15, 0.60], _SKIN).astype(
-        np.float32
-    )  # a colour that no mouth's inside has
+    # A colour that no mouth's inside has
+    image = np.where(lips[..., None], [0.35, 0.15, 0.60], _SKIN).astype(np.float32)
     full = np.ones((512, 512), np.float32)
     look = Appearance(image, full, full, full, full, 0 * full, 0 * full, image, full < 0, full > 0)
     layer = mouth_layer(mean_head, look, landmarks, np.random.default_rng(0))

@@ -115,9 +115,8 @@ def test_pieces_are_valid(name: str, person: Avatar, pieces: dict[str, Attribute
     assert added.rigid.scales.max(initial=0) < 0.03  # no needles
     assert len(np.unique(piece.ids)) == len(piece.ids) == len(piece.colors) == len(piece.opacities)
     assert not len(piece.vertex_ids)
-    assert (
-        piece.opacities <= person.opacities[piece.ids] + 1e-6
-    ).all()  # a piece hides or shades, it shows nothing anew
+    # A piece hides or shades, it shows nothing anew
+    assert (piece.opacities <= person.opacities[piece.ids] + 1e-6).all()
     assert (piece.colors <= person.colors[piece.ids] + 1e-6).all()
 
 
@@ -179,9 +178,8 @@ def test_lenses_are_before_the_eyes(
         near = own[np.hypot(own[:, 0] - eye[0], own[:, 1] - eye[1]) < 0.008]
         clearance = near[:, 2] - (eye[2] + person.rig.eye_radius)
         assert len(near) > 5
-        assert (
-            0.006 < float(clearance.min()) < float(clearance.max()) < 0.024
-        )  # beyond the lashes, not on the nose's tip
+        # Beyond the lashes, not on the nose's tip
+        assert 0.006 < float(clearance.min()) < float(clearance.max()) < 0.024
 
 
 @pytest.mark.parametrize("name", _GLASSES)

@@ -198,9 +198,8 @@ def test_tints_have_their_order_of_lightness_and_keep_the_strands(
     for name in _HAIR:
         ranks = np.stack([np.argsort(np.argsort(values)) for values in (own, light[name])])
         centred = ranks - ranks.mean(1, keepdims=True)
-        assert (centred[0] * centred[1]).sum() > 0.8 * np.linalg.norm(
-            centred, axis=1
-        ).prod()  # Spearman's correlation
+        # Spearman's correlation
+        assert (centred[0] * centred[1]).sum() > 0.8 * np.linalg.norm(centred, axis=1).prod()
         assert light[name].std() > 0.015
 
 
@@ -260,9 +259,8 @@ def test_eye_shadow_darkens_closed_lids_but_not_eyeballs(
     closed = eyes_closed(avatar.rig)
     places, marks = surface_places(avatar, closed), landmarks_on(avatar, closed)
     count = len(avatar.surface.triangles)
-    upper = (
-        surface_places(avatar, avatar.rig.vertices)[:, 1] - places[:, 1] > 0.002
-    )  # what a blink lowers
+    # What a blink lowers
+    upper = surface_places(avatar, avatar.rig.vertices)[:, 1] - places[:, 1] > 0.002
     before, after = (colors[:count] @ LUMA for colors in (avatar.colors, _full(avatar, one)))
     for eye in (LEFT_EYE, RIGHT_EYE):
         middle = marks[[eye[11], eye[12], eye[13]]].mean(0) + np.array([0, 0.004, 0])

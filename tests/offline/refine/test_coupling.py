@@ -102,9 +102,8 @@ def test_teeth_and_lips_change_together_with_their_like_but_not_with_each_other(
     )
     form = color_prior(join(skin, teeth, lips), mean_head)[len(skin) :, len(skin) :].toarray()
     plain = color_prior(skin, mean_head).diagonal()
-    assert form.diagonal()[:40].min() > 2 * np.median(
-        plain
-    )  # surely seen skin is tied loosely, teeth are not
+    # Surely seen skin is tied loosely, teeth are not
+    assert form.diagonal()[:40].min() > 2 * np.median(plain)
     assert np.abs(form[:40, 40:]).max() < 1e-3 * form.diagonal().max()
 
 

@@ -76,9 +76,8 @@ def test_a_further_picture_s_mouth_is_where_its_fit_has_it_though_the_portrait_s
         + closed.frame.residual
     )
     off = np.linalg.norm(seen_in(closed, head) - fitted, axis=1)[list(lm.LIPS)]
-    assert off.mean() < 0.0003 and off.max() < 0.0012, (
-        off.max()
-    )  # metres; 1.9 and 6.6 mm with the fit of the closed actions
+    # Metres; 1.9 and 6.6 mm with the fit of the closed actions
+    assert off.mean() < 0.0003 and off.max() < 0.0012, off.max()
 
 
 def test_under_the_photo_s_expression_the_rig_is_what_the_camera_saw(

@@ -35,9 +35,8 @@ def test_the_face_turns_and_the_shoulders_stay() -> None:
     np.testing.assert_array_equal(head_weights(face), 1)
     np.testing.assert_array_equal(head_weights(shoulders), 0)
     assert 0.05 < head_weights(neck)[0] < 0.95
-    assert (
-        cloth_weights(np.array([[0.09, -0.10, -0.06]]))[0] < 0.1
-    )  # a shoulder that rises beside the jaw
+    # A shoulder that rises beside the jaw
+    assert cloth_weights(np.array([[0.09, -0.10, -0.06]]))[0] < 0.1
 
 
 def test_no_jump_anywhere() -> None:

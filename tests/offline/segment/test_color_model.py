@@ -172,9 +172,8 @@ def test_an_ear_that_light_shines_through_is_no_fair_hair(
 
 def test_where_colours_tell_poorly_hair_ends_at_its_edge() -> None:
     columns = np.arange(160)[None].repeat(80, 0)
-    image = np.where(
-        columns[..., None] < 60, [0.74, 0.56, 0.36], [0.76, 0.58, 0.42]
-    )  # fair hair, and a forehead as warm
+    # Fair hair, and a forehead as warm
+    image = np.where(columns[..., None] < 60, [0.74, 0.56, 0.36], [0.76, 0.58, 0.42])
     image[:, 60:63] = 0.4  # with a line between
     scores = np.zeros((80, 160, 3))
     scores[..., 1] = np.where(columns < 40, 9.0, np.where(columns > 120, -9.0, 0.5))
@@ -286,6 +285,5 @@ def test_haze_beside_the_shoulders_goes_and_thin_hair_and_soft_edges_stay() -> N
     np.testing.assert_array_equal(clear[:100], alpha[:100])
     np.testing.assert_array_equal(clear[:, 60:144], alpha[:, 60:144])
     assert not clear[140:, 10:47].any()
-    np.testing.assert_array_equal(
-        without_haze(0.5 * alpha, 100.0, 1.0), 0.5 * alpha
-    )  # nothing is sure
+    # Nothing is sure
+    np.testing.assert_array_equal(without_haze(0.5 * alpha, 100.0, 1.0), 0.5 * alpha)

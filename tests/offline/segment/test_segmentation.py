@@ -57,9 +57,8 @@ def test_the_network_s_classes_are_told_in_their_order(supplied: Path) -> None:
     probabilities = segment(painted(labels))
     assert probabilities.shape == (360, 400, len(CLASSES))
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-4)
-    inside = (
-        np.abs((np.arange(360) % 60) - 30) < 24
-    )  # off the borders, where the network's square is coarser
+    # Off the borders, where the network's square is coarser
+    inside = np.abs((np.arange(360) % 60) - 30) < 24
     assert (probabilities.argmax(-1) == labels)[inside].mean() > 0.995
 
 

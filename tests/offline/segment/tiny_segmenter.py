@@ -36,9 +36,8 @@ _SHARPNESS = 60.0
 
 def tiny_multiclass() -> bytes:
     """The model's file: float32 (1, 256, 256, 3) in [0, 1] to logits (1, 256, 256, 6)."""
-    weights = (2 * _SHARPNESS * CLASS_COLORS).astype(
-        np.float32
-    )  # the nearest colour has the greatest 2 c.x - c.c
+    # The nearest colour has the greatest 2 c.x - c.c
+    weights = (2 * _SHARPNESS * CLASS_COLORS).astype(np.float32)
     bias = (-_SHARPNESS * (CLASS_COLORS**2).sum(1)).astype(np.float32)
     builder = flatbuffers.Builder(4096)
     buffers = [

@@ -55,9 +55,8 @@ def dome() -> Dome:
 
 def test_a_plain_face_stays_plain(dome: Dome) -> None:
     seen = dome.points[:, 0] > -0.01
-    observed = np.where(
-        seen[:, None], SKIN, [0.0, 0.0, 1.0]
-    )  # what the photo shows of the hidden side is something else
+    # What the photo shows of the hidden side is something else
+    observed = np.where(seen[:, None], SKIN, [0.0, 0.0, 1.0])
     result = dome.completed(observed, seen.astype(float))
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, np.broadcast_to(SKIN, result.shape), atol=0.015)

@@ -20,6 +20,5 @@ def test_lips_that_lie_beside_the_photo_s_are_not_coloured_by_it(mean_head: Phot
     off = registration(mean_head, found, marks, 1.0)
     assert off[lips].max() < 0.3
     assert off[[33, 263, 10, 1]].min() == 1  # eyes, forehead, nose
-    assert (
-        registration(mean_head, found, marks, 5.0)[lips].min() == 1
-    )  # a photo five times as large
+    # A photo five times as large
+    assert registration(mean_head, found, marks, 5.0)[lips].min() == 1

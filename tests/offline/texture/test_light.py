@@ -25,9 +25,8 @@ def test_shading_is_found_up_to_a_constant(side: float, above: float) -> None:
     colors = np.clip(np.array([0.5, 0.4, 0.3]) * truth[:, None], 0, None)
     found = estimate_light(colors, np.ones(len(normals)), normals).shading(normals)
     ratio = found[:, 0] / truth
-    core = (truth >= np.percentile(truth, 3)) & (
-        truth <= np.percentile(truth, 97)
-    )  # its ends are cut off
+    # Its ends are cut off
+    core = (truth >= np.percentile(truth, 3)) & (truth <= np.percentile(truth, 97))
     assert np.std(ratio[core]) / np.mean(ratio[core]) < 0.05
 
 

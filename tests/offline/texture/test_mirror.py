@@ -147,9 +147,8 @@ def test_hair_before_the_far_eye_is_none_where_the_near_one_is_bare(
     near_side = np.sign(np.nanmedian(place[..., 0]))
     far &= np.nan_to_num(place[..., 0]) * near_side < -0.025
     assert far.sum() > 50
-    assert (
-        bare_in_mirror(from_aside, far, 1.0)[far].mean() > 0.7
-    )  # the rest lies at the very outline
+    # The rest lies at the very outline
+    assert bare_in_mirror(from_aside, far, 1.0)[far].mean() > 0.7
     both = np.isfinite(place[..., 0])
     assert not bare_in_mirror(from_aside, both, 1.0)[far].any()
 
@@ -205,6 +204,5 @@ def test_the_far_side_s_hair_is_the_near_side_s_where_the_photo_does_not_see_it(
         np.abs(along @ np.array([0.0, 1.0, 0.5]) / np.sqrt(1.25)), 1, atol=1e-3
     )
     assert len(with_mirrored_hair(before, from_aside, everywhere, 100, rng)) == len(before) + 100
-    assert len(with_mirrored_hair(before, from_aside, ~everywhere, 5000, rng)) == len(
-        before
-    )  # it would show beside the person
+    # It would show beside the person
+    assert len(with_mirrored_hair(before, from_aside, ~everywhere, 5000, rng)) == len(before)

@@ -240,9 +240,8 @@ def test_pictures_alone_teach_a_look(bare: Avatar) -> None:
     )
     assert np.square(after - goal).mean() < 0.15 * np.square(before - goal).mean()
     shown = with_attributes(avatar, avatar.attributes, {"paint": 1.0})
-    np.testing.assert_array_equal(
-        shown.surface.positions, bare.surface.positions
-    )  # own Gaussians only move where they may
+    # Own Gaussians only move where they may
+    np.testing.assert_array_equal(shown.surface.positions, bare.surface.positions)
 
 
 def test_a_shot_draws_what_the_wardrobe_has(bare: Avatar) -> None:
