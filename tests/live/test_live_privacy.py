@@ -422,6 +422,8 @@ def assert_nothing_of_the_camera(folder: Path, *, least: int) -> None:
     for path in folder.rglob("*"):
         if path.suffix == ".json":  # says how the film was made
             assert path.stat().st_size < 20_000
+        elif path.name == ".in-use":  # the lock on a folder for uploads, left by a kill
+            assert path.stat().st_size == 0
         elif path.is_file():
             try:
                 images = [frame.image for frame in open_film(path).frames()]
