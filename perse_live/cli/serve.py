@@ -16,7 +16,6 @@ from perse_live.cli.shared import TRACKING_ASSETS, fetch
 from perse_live.errors import UserError
 
 _LEAST_TOKEN = 16  # characters
-_CORES_PER_SESSION = 2  # at 512x512 and 30 fps with one viewer: docs/reach.md
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Serve:
     avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
     """Avatar files (.perse) that sessions may be started with, by their names without the suffix."""
     sessions: int | None = None
-    """Sessions at a time; by default one for every two processor cores. More are refused (503)."""
+    """Sessions at a time; by default one for each processor core. More are refused (503)."""
     idle_minutes: float = 10.0
     """End a session that nobody has used for this long; 0: never."""
     admin_token_file: Annotated[Path | None, arg(metavar="FILE")] = None
@@ -77,7 +76,7 @@ def run(command: Serve) -> None:
         load_avatar(path)  # what cannot be used is said now
         avatars[path.stem] = path.resolve()
     cores = os.cpu_count() or 1
-    most = max(1, cores // _CORES_PER_SESSION) if command.sessions is None else command.sessions
+    most = cores if command.sessions is None else command.sessions
     if not 1 <= most <= 64 * cores:
         raise UserError(f"--sessions {most} is out of range: give 1 to {64 * cores}")
     if command.idle_minutes < 0:
