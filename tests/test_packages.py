@@ -107,11 +107,11 @@ def test_the_version_stands_in_one_place() -> None:
 @pytest.mark.parametrize(
     ("prefix", "command"),
     [
-        ("/home/me/.venv", 'pip install "perse-live[cuda]"'),
-        ("/home/me/.local/share/uv/tools/perse-live", 'uv tool install --force "perse-live[cuda]"'),
-        ("/home/me/.cache/uv/archive-v0/abc", 'uvx --from "perse-live[cuda]" perse-live'),
-        ("/home/me/.local/share/pipx/venvs/perse-live", 'pipx install --force "perse-live[cuda]"'),
-        ("/home/me/.local/share/pipx/.cache/abc", 'pipx run --spec "perse-live[cuda]" perse-live'),
+        ("/prefix/.venv", 'pip install "perse-live[cuda]"'),
+        ("/prefix/.local/share/uv/tools/perse-live", 'uv tool install --force "perse-live[cuda]"'),
+        ("/prefix/.cache/uv/archive-v0/abc", 'uvx --from "perse-live[cuda]" perse-live'),
+        ("/prefix/.local/share/pipx/venvs/perse-live", 'pipx install --force "perse-live[cuda]"'),
+        ("/prefix/.local/share/pipx/.cache/abc", 'pipx run --spec "perse-live[cuda]" perse-live'),
     ],
 )
 def test_the_command_that_adds_an_extra_is_that_of_the_installer(prefix: str, command: str) -> None:

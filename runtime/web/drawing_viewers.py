@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from aiohttp import WSMsgType, web
@@ -30,19 +31,19 @@ _HEARTBEAT = 10.0  # seconds between pings of a WebSocket
 _BINARY = 0x82  # first byte of a WebSocket's whole binary message (RFC 6455, section 5.2)
 
 
-class _Viewer:
+class _Viewer(ABC):
     """One who draws; how it is written to is up to the subclass."""
 
     def __init__(self) -> None:
         self._answered = 0.0
 
+    @abstractmethod
     def tell(self, scene: str) -> None:
         """Send a scene."""
-        raise NotImplementedError
 
+    @abstractmethod
     def move(self, message: bytes, framed: bytes) -> None:
         """Send a message of motion; framed: the same as a WebSocket's frame."""
-        raise NotImplementedError
 
     def may_ask(self) -> bool:
         """Whether a request for the key message is answered now."""
