@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_pipeline import write_tiny_pipeline
 
 from faces import require_sound
 from offline.editing.inpainter import Inpainter
@@ -19,6 +18,7 @@ from offline.editing.part_names import PART_SLOTS
 from offline.editing.prompts import ANY_WORD, description, instruction_for, prompt_for
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.errors import UserError
+from tiny_pipeline import write_tiny_pipeline
 
 pytestmark = pytest.mark.slow
 
