@@ -7,10 +7,14 @@ refuse both. Numba's own threads are not used: see `perse_live.team`.
 Numba reads a file `.numba_config.yaml` in the working directory, which may name the folder of cached machine code. Cached code is
 pickled, so such a file in a folder of downloads could execute code. Importing this module before any other that imports numba
 switches that off; environment variables (NUMBA_*) keep their effect.
+
+Where machine code cannot be stored (a full disk, a read-only installation without a home folder), kernels are compiled anew at
+each start, and one warning says so.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable
@@ -22,6 +26,7 @@ try:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that there is such a file, and no YAML
         import numba
+        from numba.core import caching as _caching
         from numba.core import config as _config
 finally:
     if _yaml is None:
@@ -34,14 +39,54 @@ _config.reload_config()  # where numba was imported before, without what the fil
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OPTIONS: dict[str, Any] = {"fastmath": True, "cache": True, "nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
+
+
+class _StoredIfPossible:
+    """A kernel's cache of machine code, whose failure to write to disk is a warning.
+
+    Numba lets the `OSError` of a full disk end the first call of a kernel, although the machine code is already in memory.
+    """
+
+    def __init__(self, cache: _caching.FunctionCache) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        try:
+            self._cache.save_overload(signature, compiled)
+        except OSError as error:
+            _warn(error.strerror or str(error))
+
+
+@functools.cache  # once for each cause: numba resets what Python remembers of shown warnings
+def _warn(cause: str) -> None:
+    warnings.warn(
+        f"compiled kernels cannot be stored, so that each start compiles them anew ({cause}); "
+        "NUMBA_CACHE_DIR may name another folder",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    dispatcher: Any = numba.njit(**_OPTIONS, **options)(function)
+    try:
+        dispatcher.enable_caching()
+    except RuntimeError:  # neither beside the source file nor in the user's cache folder
+        _warn("no folder for them can be written")
+    else:
+        dispatcher._cache = _StoredIfPossible(dispatcher._cache)
+    return cast("Callable[P, R]", dispatcher)
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a serial kernel."""
-    return cast("Callable[P, R]", numba.njit(**_OPTIONS)(function))
+    return _compiled(function)
 
 
 def inline_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a small helper that is pasted into its callers, so that their loops still vectorise."""
-    return cast("Callable[P, R]", numba.njit(inline="always", **_OPTIONS)(function))
+    return _compiled(function, inline="always")
