@@ -50,7 +50,7 @@ from runtime.sound.contract import SoundSource
 from runtime.sound.voice import Voice
 from runtime.sources.browser import BrowserCamera
 from runtime.sources.contract import PictureSource
-from runtime.sources.film import FilmSource
+from runtime.sources.film import FilmClock, FilmSource
 from runtime.sources.open import BROWSER, open_source
 from runtime.sources.vmc import VmcSource
 from runtime.studio.kept import Kept
@@ -556,6 +556,9 @@ class _Sources:
     ) -> None:
         self._options, self._pivot, self._clocks = options, neck_pivot, clocks
         self._tracker = TrackerConfig(smoothing=settings.smoothing)
+        self._film: FilmSource | None = (
+            None  # the one opened last; closed while another source plays
+        )
         self.browser_camera: BrowserCamera | None = None
         """That a page may be; None where no page can be one in this session."""
         if options.camera == BROWSER or options.studio is not None:
@@ -582,8 +585,13 @@ class _Sources:
         if not isinstance(source, FilmSource):
             return self._pictures(source), "camera", None
         audible = source.has_sound and not self._options.mute_film
-        sound = partial(_film_sound, source, Path(camera)) if audible else None
+        sound = partial(_film_sound, self, Path(camera)) if audible else None
+        self._film = source
         return self._pictures(source), "file", sound
+
+    def clock(self) -> FilmClock | None:
+        """Of the film that plays now, however often it was chosen; None while none plays."""
+        return None if self._film is None else self._film.clock()
 
     def _pictures(self, source: PictureSource) -> PictureFeed:
         clocks = self._clocks
@@ -592,10 +600,10 @@ class _Sources:
         )
 
 
-def _film_sound(source: FilmSource, path: Path) -> SoundSource:
+def _film_sound(pictures: _Sources, path: Path) -> SoundSource:
     from runtime.sound.film import FilmSound
 
-    return FilmSound(source, path)
+    return FilmSound(pictures, path)
 
 
 def _microphone(options: LiveOptions) -> SoundSource | None:

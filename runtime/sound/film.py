@@ -1,4 +1,4 @@
-"""The sound of a film that stands for the camera, in time with its pictures."""
+"""The sound of a film that stands for the camera, in time with its pictures, and silent while they do not play."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _WAIT = 0.02  # seconds
 
 
 class _Clocked(Protocol):
-    """Pictures, of which only their clock is asked for."""
+    """Pictures of a film, of which only their clock is asked for."""
 
     def clock(self) -> FilmClock | None:
-        """As `runtime.sources.film` has it."""
+        """As `runtime.sources.film` has it; None too while another source has taken their place."""
         ...
 
 

@@ -79,7 +79,7 @@ class FilmSource:
         return False
 
     def clock(self) -> FilmClock | None:
-        """When the film's pictures are due, for its sound; None before the first. Any thread may ask."""
+        """When the film's pictures are due, for its sound; None before the first and once closed. Any thread may ask."""
         return self._clock
 
     def read(self, timeout: float) -> CapturedFrame | None:
@@ -106,6 +106,7 @@ class FilmSource:
         self._closed.set()
         with self._reading:
             self._shots.close()
+            self._clock = None
 
     def _take(self, shot: _Shot, began: float) -> CapturedFrame:
         # Skipping must not keep pictures from being seen
