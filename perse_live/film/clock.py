@@ -37,7 +37,9 @@ class Clock:
         if expected is not None and self._furthest is not None:
             # A stream may pause while another one goes on
             gap = corrected - max(expected, self._furthest)
-            overlap = expected - corrected if stream in self._next else Fraction(0)
+            # A file may store a stream after another one; once the clock has jumped, a stream that begins far back is from before
+            known = stream in self._next or self.jumps > 0
+            overlap = expected - corrected if known else Fraction(0)
             if gap > _LONGEST_GAP or overlap > _LONGEST_OVERLAP:
                 self.offset += expected - corrected
                 corrected = expected

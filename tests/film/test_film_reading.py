@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame as AvFrame
 from av.video.reformatter import VideoReformatter
 from ffmpeg_films import Look, ffmpeg, make_film, mean_error, needs_ffmpeg, turn
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hypothesis_profiles import examples
@@ -161,6 +161,7 @@ def test_a_pause_while_the_sound_goes_on_is_no_jump() -> None:
     jumps=st.lists(st.tuples(st.integers(0, 99), st.integers(-10_000, 10_000)), max_size=5),
     sound_late=st.integers(0, 3),
 )
+@example(jumps=[(1, 11)], sound_late=1)  # the sound begins after the jump, with packets from before
 @examples(50)
 def test_whatever_the_clock_does_steps_are_bounded_and_sound_stays(
     jumps: list[tuple[int, int]], sound_late: int
