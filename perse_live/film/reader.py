@@ -231,6 +231,10 @@ def _frames_of(
             end = (packet.pts + (packet.duration or 0)) * packet.time_base - start
             damage.reached = max(damage.reached, end)
         if packet.stream_index == file.video.index:
+            # An MP4's packet is marked so only where the file ends within it: at the end of the film, FFmpeg's decoding threads
+            # drop the finished pictures before a packet that fails
+            if packet.is_corrupt and "mp4" in file.container.format.name:
+                continue
             try:
                 yield from packet.decode()
             except FFmpegError:

@@ -199,6 +199,13 @@ def test_a_film_that_is_cut_off_says_how_much_is_missing(tmp_path: Path) -> None
     assert 10 < len(frames) < 60
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert any(f"cut off: {len(frames)} of 60 frames" in line for line in film.warnings())
+    with av.open(
+        str(cut)
+    ) as file:  # pictures before the packet in which the file ends are not lost with it
+        complete = [
+            packet for packet in file.demux(video=0) if packet.size and not packet.is_corrupt
+        ]
+    assert len(frames) == len(complete)
     assert read(whole)[0].warnings() == ()
 
 
