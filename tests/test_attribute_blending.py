@@ -317,6 +317,7 @@ def copied(gaussians: Gaussians) -> Gaussians:
     return Gaussians(*(array.copy() for array in vars(gaussians).values()))
 
 
+@pytest.mark.slow
 @examples(25)
 @given(st.lists(WEIGHTS, min_size=1, max_size=4))
 def test_who_changes_clothes_looks_as_one_who_came_in_them(

@@ -45,6 +45,7 @@ def listed(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, list[dic
     return json.loads(captured.out)
 
 
+@pytest.mark.slow
 def test_attributes_are_added_listed_and_removed(
     bare_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_file_that_cannot_be_written_is_said_before_the_work(
     assert not begun
 
 
+@pytest.mark.slow
 def test_a_maker_that_fails_leaves_the_file_alone(
     bare_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +171,7 @@ def test_whose_photo_a_look_is_from_is_said(
         assert "beard: from" not in said
 
 
+@pytest.mark.slow
 def test_a_preview_is_a_picture(bare_file: Path, tmp_path: Path) -> None:
     assert cli.main(["attribute", "add", str(bare_file), "hat-cap"]) == 0
     assert (

@@ -361,6 +361,7 @@ def test_hostile_attributes_are_one_clear_error(
     assert message.isprintable() and len(message) < 400
 
 
+@pytest.mark.slow
 @examples(120, allowed=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_the_numbers_are_a_file_is_refused_or_can_be_trusted(

@@ -161,6 +161,7 @@ def _outcomes(engine: Engine, jobs: list[Job]) -> dict[str, tuple[Outcome, list[
     }
 
 
+@pytest.mark.slow
 def test_workers_that_die_are_replaced_and_failures_stop_nobody(tmp_path: Path) -> None:
     engine = LocalEngine(python_command(_MAKER), 2, tmp_path)
     ended = _outcomes(

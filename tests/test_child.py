@@ -96,6 +96,7 @@ def test_no_module_starts_python_in_any_other_way() -> None:
                 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [

@@ -112,6 +112,7 @@ def curves(draw: st.DrawFn) -> Curve:
     return Curve(draw(st.sampled_from(INPUT_NAMES)), knots)
 
 
+@pytest.mark.slow
 @examples(80)
 @given(
     st.lists(st.lists(curves(), min_size=1, max_size=2), min_size=1, max_size=6),

@@ -103,6 +103,7 @@ def test_what_is_wrong_with_a_film_is_said(avatar: Avatar, tmp_path: Path) -> No
     assert any(f"{cut} is cut off: {count} of 20 frames" in line for line in said)
 
 
+@pytest.mark.slow
 def test_matched_follows_the_place_in_the_picture_and_relative_does_not(
     avatar: Avatar, tmp_path: Path
 ) -> None:
@@ -141,6 +142,7 @@ def test_relative_motion_is_carried_over(avatar: Avatar, tmp_path: Path) -> None
     assert moved[0] > 10
 
 
+@pytest.mark.slow
 def test_shoulders_breathe_alike_every_time_and_not_at_all_when_still(
     avatar: Avatar, tmp_path: Path
 ) -> None:
@@ -163,6 +165,7 @@ def test_shoulders_breathe_alike_every_time_and_not_at_all_when_still(
     assert moved[0] > 2 * moved[1] + 0.05
 
 
+@pytest.mark.slow
 def test_without_a_face_for_half_of_it_every_frame_is_drawn_all_the_same(
     avatar: Avatar, tmp_path: Path
 ) -> None:
@@ -228,6 +231,7 @@ def test_a_failure_in_any_stage_ends_all_threads_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_threads_and_leaves_nothing(avatar: Avatar, tmp_path: Path) -> None:
     save_avatar(tmp_path / "me.perse", avatar)
     film(tmp_path / "in.mp4", [face(shift=i % 20) for i in range(400)])
@@ -383,6 +387,7 @@ def test_shoulders_follow_late_and_part_of_the_way() -> None:
     assert 6 < late[-1] < 16
 
 
+@pytest.mark.slow
 def test_a_second_person_who_leans_in_does_not_take_over(avatar: Avatar, tmp_path: Path) -> None:
     alone, other = (
         face(shift=-40),
@@ -402,6 +407,7 @@ def test_a_second_person_who_leans_in_does_not_take_over(avatar: Avatar, tmp_pat
     assert np.ptp(places) < 8
 
 
+@pytest.mark.slow
 def test_a_far_face_drives_the_avatar(avatar: Avatar, tmp_path: Path) -> None:
     small = np.asarray(Image.fromarray(face()).resize((128, 96)))
     pictures: list[UInt8Array] = []

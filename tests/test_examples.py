@@ -99,6 +99,7 @@ def _arrays(path: Path) -> None:
         assert (arrays["means"][:, 2] > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "before", "made", "after", "check"),
     [
@@ -129,6 +130,7 @@ def test_a_script_makes_its_file(
     check(tmp_path / made)
 
 
+@pytest.mark.slow
 def test_the_live_page_tells_how_it_goes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example("live_page.py")["main"](str(folder / "me.perse"), "none", "0.5")
     said = capsys.readouterr().out

@@ -40,6 +40,7 @@ def test_lines_go_to_and_fro_and_the_end_is_told() -> None:
     child.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
 def test_what_a_child_has_started_ends_with_it_though_both_are_deaf_to_sigterm() -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "

@@ -61,6 +61,7 @@ print(gone() is None, gc.get_freeze_count() > 0)
     assert said.split() == ["False", "True", "True"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="it is glibc that keeps memory")
 def test_memory_of_freed_arrays_goes_back_to_the_system() -> None:
     assert growth("", "pass") > 100, "else there is nothing to do here"

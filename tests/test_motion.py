@@ -153,6 +153,7 @@ def _their_values(their: dict[str, Any]) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1), attributes=st.integers(0, 60), loss=st.floats(0, 0.8))
 def test_the_browser_decodes_the_same_whatever_is_lost_overtaken_or_damaged(
     seed: int, attributes: int, loss: float, node: subprocess.Popen[str]
@@ -233,6 +234,7 @@ def _recorded(path: Path, moments: list[tuple[float, Motion]]) -> list[UInt8Arra
     return pictures
 
 
+@pytest.mark.slow
 def test_what_was_shown_is_drawn_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     moments = [
@@ -338,6 +340,7 @@ def test_times_and_offsets_have_limits(time: float, offset: float, tmp_path: Pat
         list(read_motion(path))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")
 @pytest.mark.parametrize("limit", [200, 60_000])
 def test_a_full_disk_is_said_once_and_the_motion_so_far_kept(limit: int, tmp_path: Path) -> None:
@@ -393,6 +396,7 @@ def test_a_full_disk_is_said_once_and_the_motion_so_far_kept(limit: int, tmp_pat
         assert len(list(read_motion(path))) > 5
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_damaged_recording_is_one_line_or_something_to_draw(
     seed: int, tmp_path_factory: pytest.TempPathFactory

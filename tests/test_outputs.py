@@ -432,6 +432,7 @@ def test_a_folder_is_no_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     refused(capsys, words, "not an ordinary file")
 
 
+@pytest.mark.slow
 def test_render_replaces_its_own_sheet_and_with_overwrite_any(
     avatar_file: Path, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def during(frames: tuple[PerformanceFrame, ...], act: str) -> tuple[PerformanceF
     return tuple(frame for frame in frames if frame.act == act)
 
 
+@pytest.mark.slow
 @examples(15)
 @given(
     seconds=st.floats(4.0, 40.0),

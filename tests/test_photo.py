@@ -96,6 +96,7 @@ def test_a_palette_with_a_transparent_entry(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [300, 5000])
 def test_16_bit_grey(tmp_path: Path, side: int) -> None:
     ramp = np.linspace(0, 65535, side).astype(np.uint16)[None].repeat(side, 0)

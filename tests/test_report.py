@@ -57,6 +57,7 @@ def test_every_row_is_of_a_part_and_every_part_has_a_row() -> None:
     assert {row.part for row in ROWS} == set(PARTS)
 
 
+@pytest.mark.slow
 def test_every_part_is_a_command_that_there_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

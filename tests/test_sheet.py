@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from attribute_toys import toy_attribute
 from perse_live.correctives import Component, ramp, sparse
@@ -29,6 +30,7 @@ def test_a_sheet_shows_the_avatar_many_times() -> None:
         assert tile.std((0, 1)).max() > 5
 
 
+@pytest.mark.slow
 def test_attributes_are_shown_below() -> None:
     toy = toy_avatar()
     attributes = tuple(toy_attribute(toy, f"hat-{k}", "hat", seed=k, changed=600) for k in range(7))
@@ -46,6 +48,7 @@ def test_attributes_are_shown_below() -> None:
     assert first.std() > 5 and (first != second).any()
 
 
+@pytest.mark.slow
 def test_the_sheet_of_expressions_shows_what_correctives_do() -> None:
     toy = toy_avatar(gaussians=1200)
     deltas = np.zeros((1, len(toy), 3), np.float32)

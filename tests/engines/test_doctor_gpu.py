@@ -30,6 +30,7 @@ def test_without_a_gpu_it_says_so_in_one_line(capsys: pytest.CaptureFixture[str]
     assert said["gpu"] is False and said["obstacle"]
 
 
+@pytest.mark.slow
 def test_its_comparisons_pass_what_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "draw", draw_by_numba)
     engine = TorchEngine(dressable(), device="cpu")

@@ -78,6 +78,7 @@ def test_numbers_without_bounds_and_other_damage_are_one_line(
     assert reason in refused(written(tmp_path, text.replace(before, after, 1)))
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_any_value_anywhere_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -42,6 +42,7 @@ LOOKS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(look=LOOKS)
 @examples(12)
 def test_pictures_are_those_that_ffmpeg_shows(look: Look) -> None:

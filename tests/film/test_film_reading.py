@@ -157,6 +157,7 @@ def test_a_pause_while_the_sound_goes_on_is_no_jump() -> None:
     assert clock.jumps == 0
 
 
+@pytest.mark.slow
 @given(
     jumps=st.lists(st.tuples(st.integers(0, 99), st.integers(-10_000, 10_000)), max_size=5),
     sound_late=st.integers(0, 3),

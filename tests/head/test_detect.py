@@ -112,6 +112,7 @@ video.detect(numpy.zeros((99, 99, 3), numpy.uint8), 0.0)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_detector_starts_without_matplotlib_and_leaves_it_importable() -> None:
     program = """
 import sys

@@ -69,6 +69,7 @@ def _reprojection(
     return ((CAMERA.project(posed) - target) * weights[:, None]).reshape(-1)
 
 
+@pytest.mark.slow
 @examples(10)
 @given(st.integers(0, 2**32 - 1), POSES)
 def test_the_jacobian_is_the_derivative_of_the_projection(seed: int, pose: Pose) -> None:
@@ -152,6 +153,7 @@ def test_the_normal_equations_are_those_of_the_plain_jacobian(
     np.testing.assert_allclose(residual, errors, rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.slow
 @examples(200)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.4]))
 def test_the_bounded_step_is_the_bounded_optimum(seed: int, at_bound: float) -> None:

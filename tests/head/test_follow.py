@@ -89,6 +89,7 @@ def test_a_far_face_that_comes_later_is_found_within_a_second() -> None:
     assert all(found[found.index(True) :])
 
 
+@pytest.mark.slow
 def test_who_was_followed_is_kept_while_another_leans_in() -> None:
     with FaceFollower() as follower:
         for step in range(30):
@@ -97,6 +98,7 @@ def test_who_was_followed_is_kept_while_another_leans_in() -> None:
             assert off(follower.update(picture, step / 25), 150, 240) < 20
 
 
+@pytest.mark.slow
 def test_two_far_people_are_told_apart() -> None:
     with FaceFollower() as follower:
         first = follower.update(with_faces(1280, 720, (500, 300, 60, False)), 0.0)
@@ -106,6 +108,7 @@ def test_two_far_people_are_told_apart() -> None:
             assert off(follower.update(picture, step / 25), 500, 300) < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sway", [0.0, 0.05])
 def test_a_still_face_on_a_poster_gives_way_to_a_person_and_a_far_person_does_not(
     sway: float,
@@ -155,6 +158,7 @@ def test_pictures_may_change_their_size() -> None:
         )
 
 
+@pytest.mark.slow
 def test_pictures_may_change_their_size_while_nobody_is_there() -> None:
     with FaceFollower(windows=5) as follower:
         for step in range(12):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def _slow_depth(points: np.ndarray, triangles: np.ndarray, camera: Camera) -> np
     return depth
 
 
+@pytest.mark.slow
 @examples(8)
 @given(st.integers(0, 2**32 - 1))
 def test_depth_is_that_of_ray_casting(seed: int) -> None:

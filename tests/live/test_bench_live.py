@@ -107,6 +107,7 @@ def test_the_camera_film_tilts_the_face_and_says_so_in_its_corner(
     assert np.abs(first - last).mean() > 10
 
 
+@pytest.mark.slow
 def test_onlookers_watch_and_those_that_decode_read_what_they_see() -> None:
     session = PaintedSession()
     server = WebServer(session, StageClock(), WebConfig(port=0))

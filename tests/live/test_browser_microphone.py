@@ -67,6 +67,7 @@ async def _send(http: aiohttp.ClientSession, url: str) -> RTCPeerConnection:
     return peer
 
 
+@pytest.mark.slow
 def test_a_browsers_microphone_is_heard_only_where_it_was_asked_for() -> None:
     """And viewers who came before connect anew, with its sound."""
     microphone, camera, session = BrowserMicrophone(), BrowserCamera(), PaintedSession()

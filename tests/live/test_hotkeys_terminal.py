@@ -127,6 +127,7 @@ def test_keys_act_without_enter_and_ctrl_c_interrupts(child: Child) -> None:
     assert child.terminal_modes() == child.modes
 
 
+@pytest.mark.slow
 def test_digits_inside_of_escape_sequences_do_not_act(child: Child) -> None:
     child.type("\x1b[19~\x1b[1;5C\x1bOP\x1b1\x1b[15;3~")  # F8, ctrl+right, F1, alt+1, alt+F5
     child.type("\x1b[1")  # in two parts

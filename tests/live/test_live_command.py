@@ -201,6 +201,7 @@ def test_impatience_does_not_cut_the_recording_short(folder: Path, tmp_path: Pat
     assert len(list(open_film(tmp_path / "out.mkv").frames())) > 5
 
 
+@pytest.mark.slow
 def test_a_signal_while_it_opens_ends_it_and_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

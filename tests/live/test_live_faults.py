@@ -37,6 +37,7 @@ def face_is(session: Any, word: str) -> None:
     until(lambda: told(session)["face"] == word, f"the face is not {word}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [_BLACK, None, SourceLost("camera 0 is gone")], ids=["black", "stalled", "unplugged"]
 )
@@ -54,6 +55,7 @@ def test_a_camera_that_shows_nothing_for_a_while_is_followed_again(
         assert told(session)["source"]["problem"] == ""
 
 
+@pytest.mark.slow
 def test_a_camera_that_changes_its_size_is_followed_on(me: Actor) -> None:
     camera = HeldCamera(scene())
     with running([me], camera) as session:
@@ -64,6 +66,7 @@ def test_a_camera_that_changes_its_size_is_followed_on(me: Actor) -> None:
             face_is(session, "tracked")
 
 
+@pytest.mark.slow
 def test_a_tracker_that_raises_is_started_anew(me: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     update, broken = StrangerTracker.update, [True]
 

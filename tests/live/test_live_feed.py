@@ -57,6 +57,7 @@ def person(size: int, *, mirrored: bool = False) -> UInt8Array:
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+@pytest.mark.slow
 def test_a_far_face_is_found_within_a_second_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = []
     for step in range(40):

@@ -98,6 +98,7 @@ def test_also_where_steps_up_were_mistakes_before() -> None:
     assert governor.effort == LADDER[0]
 
 
+@pytest.mark.slow
 @examples(15)
 @given(st.floats(0.002, 0.12), st.floats(0, 0.4), st.integers(0, 1000))
 def test_it_never_hunts(full: float, noise: float, seed: int) -> None:

@@ -24,6 +24,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     return path
 
 
+@pytest.mark.slow
 def test_a_live_recording_that_cannot_be_marked_is_whole_and_the_last_one(
     tmp_path: Path, key_file: Path
 ) -> None:
@@ -55,6 +56,7 @@ def test_a_live_recording_that_cannot_be_marked_is_whole_and_the_last_one(
     assert list(open_film(tmp_path / "me-2.mkv").frames())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_the_mark_of_a_live_recording_replaces_another_file_only_if_told_to(
     tmp_path: Path, overwrite: bool

@@ -229,7 +229,7 @@ def _motion_comes(server: Server, address: str) -> None:
 
 @pytest.mark.slow
 def test_idle_sessions_end_and_none_outlives_a_killed_server(folder: Path) -> None:
-    with serving(folder, "--sessions", "2", "--camera", "none", "--idle-minutes", "0.2") as server:
+    with serving(folder, "--sessions", "2", "--camera", "none", "--idle-minutes", "0.1") as server:
         status, idle = server.admin("POST", body={"avatar": "me"})
         assert status == 201
         path = f"api/sessions/{idle['id']}"

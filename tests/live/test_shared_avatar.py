@@ -200,6 +200,7 @@ def test_an_avatar_that_is_not_shared_stays_here(actors: list[Actor]) -> None:
         asyncio.run(body(shared))
 
 
+@pytest.mark.slow
 def test_what_is_sent_is_what_is_drawn_and_follows_the_driver(actors: list[Actor]) -> None:
     async def body(shared: Shared) -> None:
         session = shared.session

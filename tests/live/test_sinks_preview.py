@@ -143,6 +143,7 @@ def write_for(sink: PreviewSink, seconds: float = _PATIENCE) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_window_shows_the_frame_in_its_colours(display: str, tmp_path: Path) -> None:
     sink = open_painted(display, tmp_path)
     try:

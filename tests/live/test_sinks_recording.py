@@ -286,6 +286,7 @@ def test_what_a_killed_process_has_recorded_still_plays(tmp_path: Path, suffix: 
     assert max(mean_error(shown, picture(index)) for index, shown in enumerate(pictures)) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_full_disk_is_said_once_and_the_recording_so_far_kept(
@@ -322,6 +323,7 @@ def test_a_full_disk_is_said_once_and_the_recording_so_far_kept(
         assert boxes_of(path)[-2:] == [b"moof", b"mdat"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE on Windows")
 @pytest.mark.parametrize("spare", [0, 300, 3000, 20_000])
 def test_a_disk_that_is_full_at_the_very_end_costs_a_second_at_most(

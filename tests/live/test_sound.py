@@ -83,6 +83,7 @@ def _delayed(
     return np.concatenate(out)
 
 
+@pytest.mark.slow
 @given(drift=st.floats(-2e-4, 2e-4), first=st.floats(0.05, 0.2), last=st.floats(0.05, 0.2))
 def test_a_changing_delay_is_followed_without_a_click(
     drift: float, first: float, last: float
@@ -115,6 +116,7 @@ def test_what_a_device_has_lost_is_silence_and_what_follows_in_time() -> None:
     np.testing.assert_allclose(0.1 + _onsets(read, RATE), [1.0, 2.0], atol=0.002)
 
 
+@pytest.mark.slow
 @given(late=st.integers(1, 30), seed=st.integers(0, 1000))
 def test_sound_that_comes_too_late_leaves_a_pause_without_clicks(late: int, seed: int) -> None:
     sound, rng = DelayedSound(), np.random.default_rng(seed)
@@ -205,6 +207,7 @@ def write_clapping_film(path: Path, *, seconds: int, rate: int = 44100) -> None:
         film.mux(audio.encode(None))
 
 
+@pytest.mark.slow
 def test_a_film_brings_its_sound_in_time_with_its_pictures_turn_after_turn(tmp_path: Path) -> None:
     write_clapping_film(tmp_path / "clap.mp4", seconds=2)
     pictures = FilmSource(tmp_path / "clap.mp4", repeat=True)
@@ -477,6 +480,7 @@ class _Listener(Watcher):
             await asyncio.wait([self._listening])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_voice", [True, False])
 def test_viewers_hear_the_voice_where_there_is_one(with_voice: bool) -> None:
     async def body(url: str) -> list[AudioFrame]:

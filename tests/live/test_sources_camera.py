@@ -147,6 +147,7 @@ def test_a_slow_reader_sees_the_newest_picture_only(plug: Plug) -> None:
         source.close()
 
 
+@pytest.mark.slow
 def test_unplugged_it_is_lost_and_back_it_goes_on(plug: Plug) -> None:
     source = CameraSource(0, CameraConfig(), open_capture=plug.open)
     try:
@@ -169,6 +170,7 @@ def test_unplugged_it_is_lost_and_back_it_goes_on(plug: Plug) -> None:
         source.close()
 
 
+@pytest.mark.slow
 def test_a_driver_that_hangs_counts_as_lost_too(plug: Plug) -> None:
     source = CameraSource(0, CameraConfig(), open_capture=plug.open)
     try:
@@ -299,6 +301,7 @@ def test_a_webcam_without_motion_jpeg_gives_raw_pictures(webcam: FakeDevice) -> 
     assert done.stdout == "YUYV (480, 640, 3) True\n"
 
 
+@pytest.mark.slow
 def test_a_webcam_is_unplugged_and_comes_back(webcam: FakeDevice) -> None:
     done = webcam.run(
         _WATCH
@@ -331,6 +334,7 @@ def test_a_webcam_is_unplugged_and_comes_back(webcam: FakeDevice) -> None:
     assert done.stderr == "", "OpenCV stays quiet"
 
 
+@pytest.mark.slow
 def test_the_list_of_cameras_shows_webcams_and_leaves_outputs_out(tmp_path: Path) -> None:
     system = tmp_path / "system"
     (system / "video10").mkdir(parents=True)

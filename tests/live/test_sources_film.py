@@ -101,6 +101,7 @@ def test_who_comes_late_misses_pictures_and_the_film_goes_on(tmp_path: Path) -> 
     source.close()
 
 
+@pytest.mark.slow
 def test_after_a_long_sleep_the_clock_is_set_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +135,7 @@ class SlowFilm:
         return []
 
 
+@pytest.mark.slow
 def test_where_decoding_cannot_keep_up_the_film_slows_down_and_its_pictures_are_fresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

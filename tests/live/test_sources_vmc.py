@@ -199,6 +199,7 @@ def test_only_the_newest_motion_is_read(source: VmcSource, client: SimpleUDPClie
     assert seen <= 50
 
 
+@pytest.mark.slow
 def test_silence_is_a_loss_and_motion_ends_it(source: VmcSource, client: SimpleUDPClient) -> None:
     with pytest.raises(SourceLost, match=f"UDP port {source.port}"):
         while True:

@@ -164,6 +164,7 @@ def test_what_is_poor_about_a_face_is_said(served: Served) -> None:
     assert "cut-off" in problems(astronaut[:, :390])
 
 
+@pytest.mark.slow
 def test_a_face_that_was_overlooked_is_found_in_a_part_of_the_photo(served: Served) -> None:
     crowd = np.full((2400, 3600, 3), 120, np.uint8)
     face = Image.fromarray(skimage.data.astronaut()[:330, 65:395]).resize((150, 150))
@@ -398,6 +399,7 @@ async def camera_offer() -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_motion_comes_from_another_camera_without_a_restart(tmp_path: Path) -> None:
     film = tmp_path / "clip.mp4"
     with film_writer(film, width=320, height=256, rate=Fraction(25)) as writer:

@@ -197,6 +197,7 @@ def test_a_recordings_address_works_once_and_without_the_token(tmp_path: Path) -
         assert ask(served.url, "GET", "recording")[:2] == (200, "film")
 
 
+@pytest.mark.slow
 def test_wrong_tokens_are_slowed_down_and_right_ones_are_not() -> None:
     delays = WrongTokens(spacing=0.5, most_waiting=10.0, most_clients=3)
     assert [delays.delay("192.0.2.1", 0.0) for _ in range(3)] == [0.5, 1.0, 1.5]
@@ -249,6 +250,7 @@ def test_other_sites_are_turned_away() -> None:
         assert ask(served.url, "GET", "api/state", headers=own)[0] == 200
 
 
+@pytest.mark.slow
 def test_a_server_for_others_needs_the_token(caplog: pytest.LogCaptureFixture) -> None:
     with serving(WebConfig(host="0.0.0.0", port=0)) as served:
         assert "without TLS" in caplog.text

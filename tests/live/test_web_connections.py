@@ -96,6 +96,7 @@ def ask(url: str, path: str = "api/state", **options: Any) -> int:
     return asyncio.run(request())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "says",
     [

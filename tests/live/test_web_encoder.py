@@ -225,6 +225,7 @@ def test_nothing_is_encoded_while_nobody_watches() -> None:
         session.close()
 
 
+@pytest.mark.slow
 def test_who_falls_behind_goes_on_at_a_keyframe_and_nobody_else_waits() -> None:
     session = PaintedSession(rate=60)
 

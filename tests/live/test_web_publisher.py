@@ -102,6 +102,7 @@ def test_a_new_camera_replaces_the_old_one() -> None:
         asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_taken_away_is_a_loss_and_may_come_back() -> None:
     with serving(with_camera=True) as served:
 
@@ -223,6 +224,7 @@ def test_a_reader_that_waits_is_released_at_the_end() -> None:
     assert camera.name == "browser camera" and camera.live
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "mime_type"), [("libvpx", "video/VP8"), ("libx264", "video/H264")]
 )

@@ -52,6 +52,7 @@ def test_a_viewer_sees_the_avatar(codec: CodecName) -> None:
         asyncio.run(body(served.url))
 
 
+@pytest.mark.slow
 def test_eight_viewers_share_one_encoding() -> None:
     with serving() as served:
 
@@ -85,6 +86,7 @@ def test_a_viewer_is_ended_by_request_and_by_leaving() -> None:
         asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_a_viewer_that_vanishes_is_forgotten_and_disturbs_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_viewer_that_vanishes_is_forgotten_and_disturbs_nobody(
         asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_a_viewer_that_never_connects_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     # Long enough to be counted on a busy machine
     monkeypatch.setattr("runtime.web.peers._CONNECT", 3.0)
@@ -151,6 +154,7 @@ def test_a_viewer_without_candidates_is_found_by_its_own_checks() -> None:
         asyncio.run(body())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [RTCP_PSFB_PLI, RTCP_PSFB_FIR])
 def test_a_keyframe_request_reaches_the_encoder(kind: int) -> None:
     # Whose decoder says which frames are keyframes
@@ -172,6 +176,7 @@ def test_a_keyframe_request_reaches_the_encoder(kind: int) -> None:
         asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_a_flood_of_keyframe_requests_ruins_nothing() -> None:
     # Whose decoder says which frames are keyframes
     with serving(WebConfig(port=0, codec="h264")) as served:
@@ -273,6 +278,7 @@ def test_sound_that_is_offered_too_is_not_taken() -> None:
         asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_the_data_channel_takes_actions_and_tells_what_changes() -> None:
     with serving() as served:
 
@@ -336,6 +342,7 @@ def test_the_data_channel_answers_errors() -> None:
         asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_a_flood_of_actions_is_bounded() -> None:
     with serving() as served:
 

@@ -81,6 +81,7 @@ def published(
 # ----- what is sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", ["video/VP8", "video/H264"])
 @pytest.mark.parametrize("preferred", ["vp8", "h264"])
 def test_the_server_chooses_the_codec_and_gets_every_picture(taken: str, preferred: str) -> None:
@@ -100,6 +101,7 @@ def test_the_server_chooses_the_codec_and_gets_every_picture(taken: str, preferr
     assert "m=audio" not in server.stream.offer, "there is no voice"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", [True, False])
 def test_the_voice_goes_along_where_the_server_takes_it(taken: bool) -> None:
     with whip_server() as server, voice_of(tone) as voice:

@@ -28,6 +28,7 @@ def test_every_stage_says_what_it_does() -> None:
         assert stage.run.__doc__ and stage.name, stage.key
 
 
+@pytest.mark.slow
 def test_stages_run_in_order_and_stop_where_a_photo_is_of_nobody() -> None:
     grey = Photo(np.full((300, 300, 3), 128, np.uint8), "", "grey.png")
     told: list[str] = []

@@ -109,6 +109,7 @@ def test_two_pictures_of_one_head_are_alike_and_of_two_heads_are_not() -> None:
     assert unlikeness(first, fit_photo(noisy, camera, MODEL)) < 0.3 * unlikeness(first, second)
 
 
+@pytest.mark.slow
 def test_pictures_without_a_face_are_left_out_or_all_refused(astronaut_photo: Path) -> None:
     photo = load_photo(astronaut_photo)
     portrait = find_portrait(photo)

@@ -65,12 +65,14 @@ def test_only_real_pixels_are_valid(portrait: Portrait) -> None:
     assert len(beyond) == 0 or (np.ptp(beyond.astype(int), axis=0) <= 2).all()  # the edge repeated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", ["cat", "coffee"])
 def test_without_a_human_face_there_is_no_portrait(picture: str) -> None:
     with pytest.raises(UserError, match=r"^me\.jpg: no human face found; use [^\n]*$"):
         find_portrait(photo(np.asarray(getattr(skimage.data, picture)())))
 
 
+@pytest.mark.slow
 def test_of_two_faces_the_larger_is_taken_and_said_so(
     astronaut: UInt8Array, portrait: Portrait
 ) -> None:
@@ -135,6 +137,7 @@ def canvas_with(rgb: UInt8Array, degrees: float) -> UInt8Array:
     )
 
 
+@pytest.mark.slow
 @examples(20)
 @given(roll=st.floats(-180, 180), orientation=st.integers(1, 8))
 def test_turned_by_any_angle_and_stored_in_any_orientation_it_is_the_same_portrait(

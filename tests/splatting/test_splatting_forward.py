@@ -52,6 +52,7 @@ def test_every_picture_is_the_references_within_one_step(
     assert abs(rasterizer.render_rgba(gaussians, camera) / 255.0 - on_black).max() <= 1.5 / 255
 
 
+@pytest.mark.slow
 def test_a_head_is_the_references_within_a_tenth_of_a_step() -> None:
     gaussians, camera = synthetic_head(4000, 130, 120)
     image = CpuRasterizer(130, 120, threads=1).render_float(

@@ -52,6 +52,7 @@ def relative_error(got: torch.Tensor, expected: torch.Tensor) -> float:
     return float((got - expected).norm() / expected.norm().clamp_min(1e-12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_gradient_of_a_head_is_the_references(threads: int) -> None:
     """Relative error of each whole array; 5e-6 was measured."""

@@ -71,6 +71,7 @@ def test_what_cannot_be_made_is_one_line_and_leaves_the_file_alone(
     assert sorted(path.name for path in folder.iterdir()) == ["empty", "toy.perse", "wall.png"]
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_says_that_nobody_was_asked(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,6 +89,7 @@ def test_what_is_taken_away_is_gone_and_what_is_not_there_is_said(avatar: Avatar
         without(avatar, ["hat", "nose"])
 
 
+@pytest.mark.slow
 def test_makers_see_the_avatar_as_it_is_without_attributes(
     avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +115,7 @@ def test_makers_see_the_avatar_as_it_is_without_attributes(
     assert names_of(same) == names_of(avatar) and complaints == []
 
 
+@pytest.mark.slow
 def test_slots_learned_at_the_same_time_end_as_one_after_the_other(
     avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,7 @@ def test_what_is_learnt_looks_as_the_teacher_at_full_weight_and_is_absent_at_non
     assert part.sum() > 50 and -10 * np.log10(np.square(error).mean()) > 30
 
 
+@pytest.mark.slow
 def test_others_stay_bit_for_bit_and_one_of_the_same_name_takes_its_place(bare: Avatar) -> None:
     first = fitted(bare, beard(bare))
     second = fitted(first, beard(bare, "stubble", seed=1))
@@ -164,6 +165,7 @@ def test_shapes_of_the_face_are_linear_and_need_no_rows(bare: Avatar) -> None:
     np.testing.assert_array_equal(half.colors, bare.colors)
 
 
+@pytest.mark.slow
 def test_tints_reach_the_hair_of_a_beard(bare: Avatar) -> None:
     from perse_live.regions import Region
 
