@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
+from offline.looks.hair.hairstyle_way import SHARES, HairstyleWay
 from offline.training.base_decoder import own_features
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array
@@ -48,12 +49,17 @@ class Rows:
     """(N + S + R, 1) share of the way that this takes."""
     least_size: float
     """Of what is added, at weight 0."""
+    known: torch.Tensor | None = None
+    """(T, N + S + R, OUTPUTS) at even shares of the way from 0 to 1, where the whole way is known: from one hairstyle to
+    another."""
 
     def __len__(self) -> int:
         return len(self.features)
 
     def at(self, way: torch.Tensor, chosen: torch.Tensor | slice = slice(None)) -> torch.Tensor:
         """What the network should say at shares `way` (n, 1) of the way, of rows (n,): (n, OUTPUTS)."""
+        if self.known is not None:
+            return _between_knots(self.known, way, chosen)
         ends, appear, lasts = self.ends[chosen], self.appear[chosen], self.lasts[chosen]
         shown = ((way - appear) / lasts).clamp(0, 1)
         added = self._added(chosen, len(ends))
@@ -91,8 +97,48 @@ class Rows:
         return (numbers >= self.own).reshape(count, 1)
 
 
-def rows_of(avatar: Avatar, look: Attribute) -> Rows:
-    """The rows of an attribute that is known outright."""
+def _between_knots(
+    known: torch.Tensor, way: torch.Tensor, chosen: torch.Tensor | slice
+) -> torch.Tensor:
+    rows = torch.arange(known.shape[1])[chosen] if isinstance(chosen, slice) else chosen
+    last = len(known) - 2
+    place = way[:, 0].clamp(0, 1) * (last + 1)
+    below = place.long().clamp(max=last)
+    part = (place - below)[:, None]
+    return known[below, rows] * (1 - part) + known[below + 1, rows] * part
+
+
+def rows_of(avatar: Avatar, look: Attribute, way: HairstyleWay | None = None) -> Rows:
+    """The rows of an attribute that is known outright. way: of another hairstyle, as which the look has then `begun`."""
+    rows = _plain_rows(avatar, look)
+    return rows if way is None else _with_way(avatar, look, rows, way)
+
+
+def _with_way(avatar: Avatar, look: Attribute, rows: Rows, way: HairstyleWay) -> Rows:
+    """Rows that follow the strands; skin under them changes evenly."""
+    shares = torch.from_numpy(SHARES.astype(np.float32))
+    skin = ((shares - way.bare_from) / (1 - way.bare_from)).clamp(0, 1)
+    known = skin[:, None, None] * rows.ends
+    at = torch.from_numpy(way.rows.astype(np.int64))
+    ids = look.ids[way.rows]
+    own = np.zeros((len(SHARES), len(ids), OUTPUTS), np.float32)
+    own[..., COLOR] = way.own.colors - avatar.colors[ids]
+    own[..., OPACITY] = (way.own.shown - 1) * avatar.opacities[ids]
+    own[..., PLACE] = (way.own.places - way.own.places[0]) / PLACE_UNIT
+    own[..., SIZE] = np.log(way.own.sizes)
+    known[:, at] = torch.from_numpy(own)
+    added, least = look.added, look.added.least_size
+    its = np.zeros((len(SHARES), len(added), OUTPUTS), np.float32)
+    its[..., COLOR] = way.added.colors - added.colors
+    its[..., OPACITY] = way.added.shown * added.opacities
+    its[..., PLACE] = (way.added.places - way.added.places[0]) / PLACE_UNIT
+    its[..., SIZE] = np.log(way.added.sizes / least)
+    known[:, rows.own :] = torch.from_numpy(its)
+    everywhere = torch.zeros_like(rows.appear)
+    return replace(rows, ends=known[-1], appear=everywhere, lasts=everywhere + 1, known=known)
+
+
+def _plain_rows(avatar: Avatar, look: Attribute) -> Rows:
     added = look.added
     own = np.zeros((len(look.ids), OUTPUTS), np.float32)
     own[:, COLOR] = look.colors - avatar.colors[look.ids]

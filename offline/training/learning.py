@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from offline.looks.hair.hairstyle_way import hairstyle_way, scalp_of
 from offline.secondary_motion import with_look_motion
 from offline.training.base_decoder import one_thread, with_decoder
 from offline.training.contract import Progress, TeacherAttribute, TrainingFrame
@@ -15,8 +16,9 @@ from offline.training.fit_to_pictures import LiftConfig, lifted
 from offline.training.gaussian_rows import added_places, begin_of, rows_of
 from offline.training.kept_hues import with_kept_hues
 from offline.training.pace import with_even_pace
+from offline.training.pairs import pairs_of
 from offline.training.rasterizers import Device, drawing_on
-from offline.training.regression import RegressionConfig, hair_samples, mates_of, regress
+from offline.training.regression import RegressionConfig, hair_samples, regress
 from offline.training.shots import shots_along, shots_of, views_of
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.attribute_file import MAX_ADDED, MAX_ATTRIBUTES, MAX_CHANGED, MAX_MOVED, as_stored
@@ -59,7 +61,10 @@ def fit_attribute(
     assert avatar.decoder is not None
     bare = replace(avatar, attributes=())
     drawing = drawing_on(config.device)
-    rows, shots = rows_of(bare, look), shots_of(bare, look, frames, drawing)
+    scalp = scalp_of(bare) if look.slot == "hair" and teacher.known else None
+    way = hairstyle_way(bare, look, scalp)
+    begun = look if way is None else way.begun(look)
+    rows, shots = rows_of(bare, begun, way), shots_of(bare, begun, frames, drawing)
     with one_thread():
         if not teacher.known:
             look, rows = lifted(
@@ -71,8 +76,8 @@ def fit_attribute(
                 told=lambda share: progress(look.label, 0.5 * share),
             )
         elif not shots and len(rows) and config.regression.drawn_steps:
-            shots = shots_along(rows, views_of(bare, look, drawing))
-        begun = 0.0 if teacher.known else 0.5
+            shots = shots_along(rows, views_of(bare, begun, drawing))
+        done = 0.0 if teacher.known else 0.5
         _, ends = added_places(bare, look)
         hair = torch.from_numpy((look.added.regions == Region.HAIR).astype(np.float32))[:, None]
         tint = hair_samples(bare, rows, look.ids) if teacher.tints_hair else None
@@ -80,13 +85,12 @@ def fit_attribute(
             avatar.decoder,
             look.name,
             rows,
-            mates=mates_of(avatar, look.name, look.slot),
-            ends=ends,
+            pairs=pairs_of(avatar, look, ends, scalp),
             hair=hair,
             tint=tint,
             shots=shots,
             config=config.regression,
-            told=lambda share: progress(look.label, begun + (1 - begun) * share),
+            told=lambda share: progress(look.label, done + (1 - done) * share),
         )
     if look.added.solid:
         adapter = with_kept_hues(avatar.decoder, adapter, rows.features.numpy(), codes, rows.own)
@@ -96,9 +100,9 @@ def fit_attribute(
         look.slot,
         look.ids,
         codes[: rows.own],
-        _at_start(look, codes[rows.own :]),
+        _at_start(begun if teacher.known else look, codes[rows.own :]),
         adapter,
-        teacher.moves_own,
+        teacher.moves_own or way is not None,
         teacher.tints_hair,
         look.vertex_ids,
         look.vertex_offsets,

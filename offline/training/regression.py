@@ -12,23 +12,18 @@ from torch import nn
 
 from offline.training.adapters import Network
 from offline.training.gaussian_rows import Rows
+from offline.training.pairs import Pair
 from offline.training.shots import Shot
-from offline.training.transport import travel
 from perse_live.arrays import Float32Array
-from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
-from perse_live.decoder.attribute_change import features_of_added
-from perse_live.decoder.features import features_of, places_at_rest
+from perse_live.decoder.features import features_of
 from perse_live.decoder.network import (
     COLOR,
     OPACITY,
     PLACE,
-    PLACE_UNIT,
     SIZE,
     Adapter,
     Decoder,
-    decode,
-    fold,
 )
 from perse_live.regions import Region
 
@@ -36,8 +31,6 @@ RANK = 16
 _ABSENT = 0.03  # how far below 0 the opacity of what is not there is pushed, so that it is cut off to exactly 0
 _OPAQUE = 0.9  # opacity from which more is as good: it is cut off at 1
 _LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whose loss is of the size of a colour
-# Share of a morph on which a part fades in: half-way, both are more than half there
-_CROSSED = 0.85
 _NEAREST = 8
 _EDGE = 0.2  # share of the way within which a change is an edge, which takes more looking at than what comes slowly
 _TRAVELS_COUNT = 0.3  # displacements of a morph are of centimetres and need not be exact; they must not drown colours
@@ -66,71 +59,6 @@ class RegressionConfig:
     """Rows of a step. Nine looks of the sample portrait on one thread: 59 s at 3072 rows, 45 s at 1024; mean squared error of a
     row 2.0e-3 and 1.7e-3, pictures on the way 36.5 and 36.4 dB."""
     seed: int = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Mate:
-    """Another attribute of the slot, as it is: what the new one adds grows into what it adds."""
-
-    name: str
-    adapter: Adapter
-    features: torch.Tensor
-    """(M, FEATURES) of what it adds."""
-    codes: torch.Tensor
-    """(M, CODES)"""
-    begin: Float32Array
-    """(M, 3) where that is at weight 0, metres at rest."""
-    hair: torch.Tensor
-    """(M, 1) 1 where it is hair."""
-    tints_hair: bool
-    decoder: Decoder
-
-    def alone(self, weight: float) -> torch.Tensor:
-        """What it adds at weight 1, alone: outputs (M, OUTPUTS)."""
-        features = self.features.numpy()
-        with_it = decode(
-            fold(self.decoder, [(self.adapter, weight)], reader=0), features, self.codes.numpy()
-        )
-        return torch.from_numpy(
-            with_it - decode(fold(self.decoder, [], reader=None), features, None)
-        )
-
-    def ends(self) -> Float32Array:
-        """(M, 3) where what it adds is at full weight, metres at rest."""
-        return self.begin + self.alone(1.0)[:, PLACE].numpy() * np.float32(PLACE_UNIT)
-
-    def tint(self, features: torch.Tensor, weight: float) -> torch.Tensor:
-        """How it colours Gaussians of hair: (n, 3)."""
-        rows = features.numpy()
-        tinted = decode(fold(self.decoder, [(self.adapter, weight)], reader=None), rows, None)
-        return torch.from_numpy(tinted - decode(fold(self.decoder, [], reader=None), rows, None))[
-            :, COLOR
-        ]
-
-
-def mates_of(avatar: Avatar, name: str, slot: str) -> list[Mate]:
-    """The learned attributes of a slot but for one."""
-    if avatar.decoder is None:
-        return []
-    found: list[Mate] = []
-    for one in avatar.attributes:
-        if isinstance(one, LearnedAttribute) and one.slot == slot and one.name != name:
-            features = features_of_added(avatar.rig, one)
-            hair = torch.from_numpy((one.added.regions == Region.HAIR).astype(np.float32))[:, None]
-            begin = places_at_rest(avatar.rig, one.added.surface, one.added.rigid)
-            found.append(
-                Mate(
-                    one.name,
-                    one.adapter,
-                    torch.from_numpy(features),
-                    torch.from_numpy(one.added.codes),
-                    begin,
-                    hair,
-                    one.tints_hair,
-                    avatar.decoder,
-                )
-            )
-    return found
 
 
 def hair_samples(avatar: Avatar, rows: Rows, ids: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -173,8 +101,7 @@ def regress(
     name: str,
     rows: Rows,
     *,
-    mates: Sequence[Mate],
-    ends: Float32Array,
+    pairs: Sequence[Pair],
     hair: torch.Tensor,
     tint: tuple[torch.Tensor, torch.Tensor] | None,
     shots: Sequence[Shot],
@@ -183,14 +110,16 @@ def regress(
 ) -> tuple[Adapter, Float32Array]:
     """A new adapter and the codes of its rows.
 
-    ends: (S + R, 3) where what is added is at full weight; hair: (S + R, 1) 1 where that is hair; tint: `hair_samples`, for
-    attributes that tint hair; shots: pictures that the last steps match too.
+    pairs: with the others of its slot; hair: (S + R, 1) 1 where what is added is hair; tint: `hair_samples`, for attributes that
+    tint hair; shots: pictures that the last steps match too.
     """
     if not len(rows):
         return _idle(decoder, name), rows.first_codes().numpy()
     generator = torch.Generator().manual_seed(config.seed)
     network = Network(
-        decoder, {name: RANK, **{mate.name: mate.adapter for mate in mates}}, seed=config.seed
+        decoder,
+        {name: RANK, **{pair.mate.name: pair.mate.adapter for pair in pairs}},
+        seed=config.seed,
     )
     base = Network(decoder, {name: RANK})
     codes = nn.Parameter(rows.first_codes())
@@ -201,11 +130,8 @@ def regress(
 
     rows_base, count = plain(rows.features), len(rows)
     added = torch.arange(rows.own, count)
-    pairs = [
-        _Pair(mate, travel(ends, mate.ends()), travel(mate.ends(), ends), plain(mate.features))
-        for mate in mates
-        if len(added) or len(mate.features)
-    ]
+    plain_of_mates = {pair.mate.name: plain(pair.mate.features) for pair in pairs}
+    pairs = [pair for pair in pairs if len(added) or len(pair.mate.features)]
     steps = (
         config.steps_among_mates if pairs else config.steps if len(added) else config.steps_in_place
     )
@@ -240,6 +166,7 @@ def regress(
                 added,
                 hair,
                 pair,
+                plain_of_mates[pair.mate.name],
                 config.batch // 2,
                 generator,
             )
@@ -260,17 +187,6 @@ def regress(
     return network.adapter(name), codes.detach().clamp(-90, 90).numpy().copy()
 
 
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    mate: Mate
-    there: Float32Array
-    """(S + R, 3) metres: how the new attribute's Gaussians travel to lie as the mate's do."""
-    back: Float32Array
-    """(M, 3) the other way."""
-    base: torch.Tensor
-    """(M, OUTPUTS) of the mate's."""
-
-
 def _pair_loss(
     network: Network,
     name: str,
@@ -279,7 +195,8 @@ def _pair_loss(
     codes: torch.Tensor,
     added: torch.Tensor,
     hair: torch.Tensor,
-    pair: _Pair,
+    pair: Pair,
+    mate_base: torch.Tensor,
     batch: int,
     generator: torch.Generator,
 ) -> torch.Tensor:
@@ -293,15 +210,13 @@ def _pair_loss(
     share = float(torch.rand((), generator=generator))
     mine, its = max(whole * share, 1e-3), max(whole * (1 - share), 1e-3)
     weights = {name: mine, mate.name: its}
-    both = bool(len(added)) and bool(len(mate.features))
     if len(added):
         chosen = _some(added, batch, generator)
-        goal = rows.at(torch.full((len(chosen), 1), whole if both else mine), chosen)
         at = chosen - rows.own
-        if both:
-            goal = _travelled(
-                goal, torch.from_numpy(pair.there[at.numpy()].astype(np.float32)), share
-            )
+        together = torch.full((len(chosen), 1), mine if pair.there is None else whole)
+        goal = rows.at(together, chosen)
+        if pair.there is not None:
+            goal = pair.there.applied(goal, at, share)
         if mate.tints_hair:
             goal[:, COLOR] += hair[at] * mate.tint(rows.features[chosen], its)
         out = (
@@ -311,26 +226,15 @@ def _pair_loss(
         loss = loss + _error(out, goal, rows.before[chosen], places=_TRAVELS_COUNT)
     if len(mate.features):
         chosen = _some(torch.arange(len(mate.features)), batch, generator)
-        goal = mate.alone(whole if both else its)[chosen]
-        if both:
-            goal = _travelled(
-                goal, torch.from_numpy(pair.back[chosen.numpy()].astype(np.float32)), 1 - share
-            )
+        goal = mate.alone(its if pair.back is None else whole)[chosen]
+        if pair.back is not None:
+            goal = pair.back.applied(goal, chosen, 1 - share)
         out = (
             network(network.rows(mate.features[chosen], mate.codes[chosen], mate.name), weights)
-            - pair.base[chosen]
+            - mate_base[chosen]
         )
         loss = loss + _error(out, goal, torch.zeros(len(chosen), 1), places=_TRAVELS_COUNT)
     return loss
-
-
-def _travelled(outputs: torch.Tensor, way: torch.Tensor, share: float) -> torch.Tensor:
-    """Outputs of one part when it has a share of the pair's weight: on its way to the other part, and as far faded."""
-    out = outputs.clone()
-    shown = min(share / _CROSSED, 1.0)
-    out[:, OPACITY] *= shown * shown * (3 - 2 * shown)
-    out[:, PLACE] += (1 - share) / PLACE_UNIT * way
-    return out
 
 
 def _error(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from offline.looks.hair.hairstyle_way import hairstyle_way, scalp_of
 from offline.training.gaussian_rows import begin_of, rows_of
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array
@@ -22,7 +23,9 @@ class Taught:
 
     def __init__(self, avatar: Avatar, look: Attribute) -> None:
         """avatar: without attributes."""
-        self._avatar, self._look, self._rows = avatar, look, rows_of(avatar, look)
+        way = hairstyle_way(avatar, look, scalp_of(avatar)) if look.slot == "hair" else None
+        self._avatar, self._look = avatar, look if way is None else way.begun(look)
+        self._rows = rows_of(avatar, self._look, way)
 
     def at(self, way: float) -> Avatar:
         """The avatar in it at a share of the way, [0, 1]; as `attribute_blending.with_attributes` has it once
@@ -52,6 +55,10 @@ class Taught:
         colors[look.ids] += own.colors
         opacities[look.ids] += own.opacities
         opacities[look.ids] = np.where(opacities[look.ids] < UNSEEN, 0, opacities[look.ids])
+        free = look.ids >= on
+        means, scales = avatar.rigid.means.copy(), avatar.rigid.scales.copy()
+        means[look.ids[free] - on] += own.places[free]
+        scales[look.ids[free] - on] *= own.sizes[free, None]
         vertices[look.vertex_ids] += np.float32(way) * look.vertex_offsets
         shown = np.where(added.opacities < UNSEEN, np.float32(0), added.opacities)
 
@@ -75,7 +82,11 @@ class Taught:
             rigid=RigidBinding(
                 *(
                     np.concatenate(pair)
-                    for pair in zip(vars(avatar.rigid).values(), vars(rigid).values(), strict=True)
+                    for pair in zip(
+                        vars(replace(avatar.rigid, means=means, scales=scales)).values(),
+                        vars(rigid).values(),
+                        strict=True,
+                    )
                 )
             ),
             opacities=clipped(opacities, shown),

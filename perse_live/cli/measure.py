@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perse_live.avatar import Avatar
     from perse_live.evaluation.distribution import DistributionDistances
     from perse_live.evaluation.fades import FadeScores
+    from perse_live.evaluation.hair_fades import HairFadeScores
     from perse_live.evaluation.identity import IdentityModel
     from perse_live.evaluation.unseen import UnseenScores
     from runtime.stage import Motion, Stage
@@ -64,6 +65,8 @@ class Measured:
     views: dict[str, FadeScores]
     identity: float | None
     unseen: UnseenScores | None
+    hair: dict[str, HairFadeScores] | None
+    """By view; None for what neither adds nor hides hair."""
 
     def worst(
         self, pick: Callable[[FadeScores], float], choose: Callable[[Sequence[float]], float]
@@ -165,7 +168,30 @@ def measured(
         scores,
         _likeness(front[0], front[-1], identity),
         _unseen(avatar, name, stage),
+        _hair(avatar, name, stage, views) if slot == "hair" else None,
     ), front
+
+
+def _hair(
+    avatar: Avatar, name: str, stage: Stage, views: Mapping[str, Motion]
+) -> dict[str, HairFadeScores] | None:
+    """Masks of hair and skin on the way to a look of another hairstyle."""
+    from perse_live.attribute_blending import with_attributes
+    from perse_live.avatar import painted
+    from perse_live.evaluation.hair_fades import WEIGHTS, hair_fade_scores, is_hair, is_skin
+
+    way = [
+        with_attributes(avatar, avatar.attributes, {name: weight}) for weight in (0, *WEIGHTS, 1)
+    ]
+    if len(way[-1]) == len(avatar) and not (way[-1].opacities == 0)[is_hair(avatar)].any():
+        return None
+    films: dict[str, tuple[list[UInt8Array], list[UInt8Array]]] = {view: ([], []) for view in views}
+    for blended in way:
+        for k, mask in enumerate((is_hair(blended), is_skin(blended))):
+            stage.set_avatar(painted(blended, mask))
+            for view, motion in views.items():
+                films[view][k].append(stage.draw(motion, background=(0.0, 0.0, 0.0)).copy())
+    return {view: hair_fade_scores(*film) for view, film in films.items()}
 
 
 def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
@@ -258,6 +284,7 @@ def _summary(results: Sequence[Measured]) -> dict[str, float | None]:
     views = [view for one in results for view in one.views.values()]
     likeness = [one.identity for one in results if one.identity is not None]
     unseen = [one.unseen for one in results if one.unseen is not None]
+    hair = [view for one in results if one.hair is not None for view in one.hair.values()]
     return {
         "outside_psnr_least": min(view.outside_psnr for view in views),
         "step_ratio_largest": max(view.step_ratio for view in views),
@@ -268,6 +295,8 @@ def _summary(results: Sequence[Measured]) -> dict[str, float | None]:
         "path_length_mean": float(np.mean([view.path_length for view in views])),
         "detour_mean": float(np.mean([view.detour for view in views])),
         "identity_least": min(likeness) if likeness else None,
+        "hair_bared_largest": max(one.bared for one in hair) if hair else None,
+        "hair_pieces_most": max(one.pieces for one in hair) if hair else None,
         "unseen_psnr_mean": float(np.mean([one.psnr for one in unseen])) if unseen else None,
         "unseen_ssim_mean": float(np.mean([one.ssim for one in unseen])) if unseen else None,
         "unseen_part_psnr_mean": float(np.mean([one.part_psnr for one in unseen]))
@@ -288,6 +317,7 @@ def _print(
     print(
         f"{'avatar':<16} {'attribute':<20} {'outside dB':>10} {'part %':>7} {'step':>6} {'sharp':>6} {'faded':>6} {'PDV':>7}"
         f" {'1e3 path':>8} {'detour':>6} {'id':>6} {'unseen':>6} {'ssim':>5} {'part':>5} {'ssim':>5}"
+        f" {'bared %':>7} {'pieces':>6}"
     )
     for one in results:
         print(
@@ -297,6 +327,7 @@ def _print(
             f" {one.worst(lambda v: v.crossfade_sharpness, min):>6.2f} {one.worst(lambda v: v.pdv, max):>7.2f}"
             f" {1e3 * one.worst(lambda v: v.path_length, max):>8.3f} {one.worst(lambda v: v.detour, max):>6.2f}"
             f" {'-' if one.identity is None else f'{one.identity:.3f}':>6} {_unseen_columns(one.unseen)}"
+            f" {_hair_columns(one.hair)}"
         )
     print(
         "; ".join(
@@ -317,6 +348,10 @@ def _print(
         "unseen: PSNR and SSIM of the network's pictures against the teacher's, whole and only what the look changes, at poses"
         f" and expressions that training does not draw (PERSE, on its own frames: {PERSE['psnr']}, {PERSE['ssim']})"
     )
+    print(
+        "bared, pieces: of other hairstyles at 1/4, 1/2 and 3/4, skin where neither end shows any, over the hair's pixels, and"
+        " connected parts of the hair beyond those of the ends"
+    )
     if identity is None:
         print("id: not measured, for want of an identity model")
     if spread is None:
@@ -336,3 +371,10 @@ def _unseen_columns(unseen: UnseenScores | None) -> str:
     return (
         f"{unseen.psnr:>6.1f} {unseen.ssim:>5.3f} {unseen.part_psnr:>5.1f} {unseen.part_ssim:>5.3f}"
     )
+
+
+def _hair_columns(hair: Mapping[str, HairFadeScores] | None) -> str:
+    if hair is None:
+        return f"{'-':>7} {'-':>6}"
+    bared = max(view.bared for view in hair.values())
+    return f"{100 * bared:>7.2f} {max(view.pieces for view in hair.values()):>6}"

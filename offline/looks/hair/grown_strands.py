@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from perse_live.gaussians import Gaussians
 
 Flow = Callable[[FloatArray], FloatArray]
 """From places (N, 3) on the mean head to directions (N, 3) in which hair lies there."""
+_SCALP = 0.5  # of its chart, from which hair grows
 _CARRIER_CANDIDATES = 40
 _CARRIER_REACH = 0.008  # metres: how far a carrier may be for what a better angle gains
 
@@ -44,6 +46,17 @@ class StrandStyle:
     """Metres between skin and a strand's end."""
 
 
+class SkinFoot(NamedTuple):
+    """The skin nearest to N places."""
+
+    heights: FloatArray
+    """(N,) metres above it, negative inside."""
+    normals: FloatArray
+    """(N, 3) unit."""
+    scalp: FloatArray
+    """(N,) [0, 1] how far it is scalp."""
+
+
 class SkinField:
     """The skin as a cloud of points, dense enough to ask on which side of it something is."""
 
@@ -68,9 +81,10 @@ class SkinField:
         points, first = np.unique(spread(shape.vertices).round(6), axis=0, return_index=True)
         self._tree = KDTree(points)
         self._points, self._normals = points, normalized(spread(shape.normals))[first]
-        self._template, self._lips = (
+        self._template, self._lips, self._scalp = (
             spread(shape.template)[first],
             spread(shape.charts.lips[:, None])[first, 0],
+            spread(shape.charts.scalp[:, None])[first, 0],
         )
 
     def height(self, places: FloatArray) -> FloatArray:
@@ -85,6 +99,19 @@ class SkinField:
     def on_template(self, places: FloatArray) -> FloatArray:
         """Where the skin nearest to places (N, 3) is on the mean head."""
         return self._template[self._near(places)]
+
+    def foot(self, places: FloatArray) -> SkinFoot:
+        """The skin nearest to places (N, 3)."""
+        found = self._near(places)
+        normals = self._normals[found]
+        heights = ((places - self._points[found]) * normals).sum(1)
+        return SkinFoot(heights, normals, self._scalp[found])
+
+    def nearest_scalp(self, places: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Points of the scalp nearest to places (N, 3): (N, 3) metres, and the same on the template."""
+        scalp = np.nonzero(self._scalp > _SCALP)[0]
+        found = scalp[np.asarray(KDTree(self._points[scalp]).query(places)[1])]
+        return self._points[found], self._template[found]
 
     def lips(self, places: FloatArray) -> FloatArray:
         """How red the skin nearest to places (N, 3) is: [0, 1]."""

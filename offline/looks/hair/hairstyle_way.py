@@ -1,0 +1,214 @@
+"""How one hairstyle becomes another: what the teacher of a look shows between its ends.
+
+The avatar's own hair and the look's are both traced to roots on the scalp and summarised by guide strands from the same roots. On
+the way the guides of the one turn and grow into those of the other; Gaussians of both follow them, so that the two hairstyles
+have one shape at each moment and one can dissolve into the other. Where only one of them has hair, it grows out of or into its
+roots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from offline.looks.hair.grown_strands import SkinField
+from offline.looks.hair.rooting import guide_roots, rooted
+from offline.looks.measured_head import head_shape
+from offline.looks.photo_tones import lab_of, rgb_of
+from offline.numeric import ramp
+from offline.rig.identity import load_identity_model
+from perse_live.arrays import Float32Array, FloatArray, Int32Array
+from perse_live.attributes import AddedGaussians, Attribute
+from perse_live.avatar import Avatar
+from perse_live.hair.guides import (
+    Guides,
+    OnGuides,
+    RootedHair,
+    fit_guides,
+    mixed_lengths,
+    on_guides,
+    partners,
+    relative_places,
+    way_along,
+)
+from perse_live.regions import Region
+
+SHARES = np.linspace(0, 1, 13)
+"""Of the way, at which it is known."""
+_HAIR = (Region.HAIR, Region.HAIR_BACK)
+_SEEN = 0.02  # opacity from which a Gaussian of hair has a strand
+_FEW = 50  # Gaussians that are no hairstyle
+_NO_HAIR = 0.003  # metres of strand
+# Share of the way on which one hairstyle dissolves into the other, which is there before the first goes; the longer of the two
+# is drawn on the greater part of the way, for it has enough Gaussians for both
+_DISSOLVE, _EARLIEST, _LATEST = 0.25, 0.3, 0.7
+_STUBBLE = (0.8, 1.0)  # share of the way on which hair that has shrunk into its roots fades
+_SMALLEST, _LARGEST = 0.35, 1.8  # size of a Gaussian over its own, on shorter and longer strands
+_CLOSEST, _CLEAR = (
+    0.0005,
+    0.008,
+)  # metres: least height above the skin, and height that need not be kept
+_BARE_FROM = 0.35  # share of the way until which hair that goes hides the scalp's colour
+
+
+@dataclass(frozen=True, eq=False)
+class HairOnTheWay:
+    """N Gaussians of one hairstyle at the T shares of the way `SHARES`."""
+
+    places: Float32Array
+    """(T, N, 3) metres at rest, head frame."""
+    colors: Float32Array
+    """(T, N, 3) sRGB."""
+    shown: Float32Array
+    """(T, N) [0, 1] of their opacity."""
+    sizes: Float32Array
+    """(T, N) over their own."""
+
+    def backwards(self) -> HairOnTheWay:
+        """The same from its end to its beginning."""
+        return HairOnTheWay(*(array[::-1] for array in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class HairstyleWay:
+    """The whole way from the avatar's own hair to a look's."""
+
+    rows: Int32Array
+    """(N,) rows of the look's `ids` that are own hair."""
+    own: HairOnTheWay
+    """Of these."""
+    added: HairOnTheWay
+    """Of what the look adds."""
+    bare_from: float
+    """Share of the way at which the skin under the hair begins to change."""
+
+    def begun(self, look: Attribute) -> Attribute:
+        """The look, whose added hair starts where the own hair is and in its colours."""
+        return replace(
+            look,
+            added=replace(
+                look.added, rigid_start=self.added.places[0], colors=self.added.colors[0]
+            ),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Scalp:
+    """What hairstyles of one head are compared on."""
+
+    field: SkinField
+    guide_roots: FloatArray
+    """(R, 3) metres on the template."""
+
+
+def scalp_of(avatar: Avatar) -> Scalp | None:
+    """None for rigs that are not a whole head."""
+    if len(avatar.rig.vertices) != len(load_identity_model().mean):
+        return None
+    shape = head_shape(avatar)
+    return Scalp(SkinField(shape), guide_roots(shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Hairstyle:
+    """N Gaussians of hair, their guides, and how far each is off its place on them."""
+
+    hair: RootedHair
+    guides: Guides
+    at: OnGuides
+    offsets: FloatArray
+    """(N, 3) metres."""
+    colors: Float32Array
+    """(N, 3) sRGB."""
+
+    def __len__(self) -> int:
+        return len(self.hair)
+
+
+def hairstyle(
+    scalp: Scalp, means: FloatArray, quats: FloatArray, scales: FloatArray, colors: Float32Array
+) -> Hairstyle:
+    """Of Gaussians (N, ...), head frame at rest; none is a bald head."""
+    hair = rooted(scalp.field, means, quats, scales)
+    guides = fit_guides(scalp.guide_roots, hair)
+    at = on_guides(hair, guides)
+    offsets = hair.places - hair.roots - relative_places(guides.strands, at)
+    return Hairstyle(hair, guides, at, offsets, colors)
+
+
+def hairstyle_of(scalp: Scalp, added: AddedGaussians) -> Hairstyle:
+    """Of what a look adds, all of it rigid."""
+    rigid = added.rigid
+    return hairstyle(scalp, rigid.means, rigid.quats, rigid.scales, added.colors)
+
+
+def hidden_hair(avatar: Avatar, look: Attribute) -> Int32Array:
+    """Rows of a look's `ids` that are own hair and that it takes away; none for looks that leave it."""
+    hair = np.isin(avatar.regions[look.ids], _HAIR) & (look.ids >= len(avatar.surface.triangles))
+    rows = np.nonzero(hair & (look.opacities == 0) & (avatar.opacities[look.ids] > _SEEN))[0]
+    return rows.astype(np.int32) if len(rows) >= _FEW else np.zeros(0, np.int32)
+
+
+def hairstyle_way(avatar: Avatar, look: Attribute, scalp: Scalp | None) -> HairstyleWay | None:
+    """None for looks that leave the own hair, and without a scalp. avatar: without attributes (2 s)."""
+    if scalp is None or look.slot != "hair" or len(look.added.surface.triangles):
+        return None
+    rows, on = hidden_hair(avatar, look), len(avatar.surface.triangles)
+    if not len(rows):
+        return None
+    ids, rigid = look.ids[rows] - on, avatar.rigid
+    own = hairstyle(
+        scalp, rigid.means[ids], rigid.quats[ids], rigid.scales[ids], avatar.colors[on:][ids]
+    )
+    its = hairstyle_of(scalp, look.added)
+    return HairstyleWay(
+        rows,
+        on_the_way(scalp, own, its),
+        on_the_way(scalp, its, own).backwards(),
+        0.0 if len(its) else _BARE_FROM,
+    )
+
+
+def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
+    """Gaussians of one hairstyle on the way from it to another."""
+    count, shares, field = len(mine), SHARES, scalp.field
+    if not count:
+        none = np.zeros((len(shares), 0, 3), np.float32)
+        return HairOnTheWay(none, none, none[..., 0], none[..., 0])
+    places, lengths = way_along(mine.at, mine.guides, other.guides, shares)
+    share = shares[:, None, None]
+    goal, tones = np.zeros((count, 3)), lab_of(mine.colors)
+    wanted = tones
+    if len(other):
+        partner = partners(mine.hair, mine.at, other.hair, other.at)
+        goal, wanted = other.offsets[partner], lab_of(other.colors)[partner]
+    places = mine.hair.roots + places + (1 - share) * mine.offsets + share * goal
+    places[0] = mine.hair.places
+    heights = field.foot(places[0]).heights, field.foot(places[-1]).heights
+    clear = np.clip(np.minimum(*heights), _CLOSEST, _CLEAR)
+    for step in range(1, len(shares)):
+        places[step] = field.lifted(places[step], clear)
+    long, its = mixed_lengths(mine.guides, mine.at), lengths[-1]
+    sizes = np.clip(np.sqrt(lengths / np.maximum(long, 1e-3)), _SMALLEST, _LARGEST)
+    mixed = rgb_of(((1 - share) * tones + share * wanted).reshape(-1, 3)).reshape(*places.shape)
+    mixed[0] = mine.colors
+    return HairOnTheWay(
+        places.astype(np.float32),
+        mixed.astype(np.float32),
+        _left(shares, long, its).astype(np.float32),
+        np.where(shares[:, None] == 0, 1, sizes).astype(np.float32),
+    )
+
+
+def _left(shares: FloatArray, mine: FloatArray, other: FloatArray) -> FloatArray:
+    """How much (T, N) of a hairstyle is left on the way to another.
+
+    mine, other: (N,) metres, lengths of both hairstyles' strands at the Gaussians' roots.
+    """
+    longer = 0.5 + 0.25 * np.log2(np.maximum(mine, 1e-3) / np.maximum(other, 1e-3))
+    dissolves = _EARLIEST + (_LATEST - _EARLIEST) * np.clip(longer, 0, 1)
+    bare = other < _NO_HAIR
+    begin = np.where(bare, _STUBBLE[0], dissolves)
+    end = np.where(bare, _STUBBLE[1], dissolves + _DISSOLVE)
+    return 1 - ramp((shares[:, None] - begin) / (end - begin), 0.0, 1.0)

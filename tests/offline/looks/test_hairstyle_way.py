@@ -1,0 +1,113 @@
+"""Between two hairstyles: roots on the scalp, and in-betweens that are hairstyles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from faces import plain_person
+from offline.looks.hair.grown_strands import SkinField
+from offline.looks.hair.hair_length import long, shaved
+from offline.looks.hair.hairstyle_way import SHARES, Scalp, hairstyle_way, scalp_of
+from offline.looks.hair.rooting import guide_roots, rooted
+from offline.looks.measured_head import HeadShape, head_shape
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.training.target import Taught
+from perse_live.attributes import Attribute
+from perse_live.avatar import Avatar, painted
+from perse_live.evaluation.hair_fades import WEIGHTS, hair_fade_scores, is_hair, is_skin
+from perse_live.head.expressions import expression
+from perse_live.poses import facing_pose
+from runtime.stage import Motion, Stage
+
+
+@pytest.fixture(scope="module")
+def person(mean_head: PhotoGeometry) -> Avatar:
+    return plain_person(mean_head)
+
+
+@pytest.fixture(scope="module")
+def shape(person: Avatar) -> HeadShape:
+    return head_shape(person)
+
+
+@pytest.fixture(scope="module")
+def scalp(person: Avatar) -> Scalp:
+    found = scalp_of(person)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def long_hair(person: Avatar) -> Attribute:
+    return long(person)
+
+
+def test_hair_has_its_roots_on_the_scalp_and_its_lines_end_at_the_gaussians(
+    person: Avatar, shape: HeadShape
+) -> None:
+    hair = np.isin(person.regions[len(person.surface.triangles) :], (7, 8))
+    means, rigid = person.rigid.means[hair], person.rigid
+    field = SkinField(shape)
+    found = rooted(field, means, rigid.quats[hair], rigid.scales[hair])
+    np.testing.assert_allclose(found.places, means, atol=1e-6)
+    foot = field.foot(found.roots)
+    assert (foot.scalp > 0.5).all() and np.abs(foot.heights).max() < 1e-3
+    # Strands may not cross the head
+    middles = found.lines[:, 2:-2].reshape(-1, 3)
+    assert (field.height(middles) < -0.004).mean() < 0.01
+
+
+def test_guides_have_their_roots_at_the_same_places_on_every_head(shape: HeadShape) -> None:
+    wide = shape.vertices * np.array([1.2, 1.0, 0.9], np.float32)
+    np.testing.assert_array_equal(guide_roots(shape), guide_roots(replace(shape, vertices=wide)))
+    assert 150 < len(guide_roots(shape)) < 800
+
+
+def test_the_way_begins_with_the_own_hair_and_ends_with_the_look(
+    person: Avatar, long_hair: Attribute, scalp: Scalp
+) -> None:
+    way = hairstyle_way(person, long_hair, scalp)
+    assert way is not None and len(way.added.places) == len(SHARES)
+    on = len(person.surface.triangles)
+    own = long_hair.ids[way.rows] - on
+    np.testing.assert_array_equal(way.own.places[0], person.rigid.means[own])
+    assert (way.own.shown[0] == 1).all() and (way.own.shown[-1] == 0).all()
+    np.testing.assert_allclose(way.added.places[-1], long_hair.added.rigid.means, atol=1e-6)
+    np.testing.assert_allclose(way.added.colors[-1], long_hair.added.colors, atol=1e-6)
+    assert (way.added.shown[-1] == 1).all() and (way.added.sizes[-1] == 1).all()
+    # Neither goes before the other is there
+    assert (way.own.shown.mean(1) + way.added.shown.mean(1) > 0.9).all()
+
+
+def test_looks_that_leave_the_hair_have_no_way(person: Avatar, scalp: Scalp) -> None:
+    kept = replace(long(person), opacities=person.opacities[long(person).ids])
+    assert hairstyle_way(person, kept, scalp) is None
+
+
+def test_shaved_hair_shrinks_into_its_roots(person: Avatar, scalp: Scalp) -> None:
+    way = hairstyle_way(person, shaved(person), scalp)
+    assert way is not None and not way.added.places.size
+    heights = [np.median(scalp.field.height(places)) for places in way.own.places[::4]]
+    assert (np.diff(heights) < 0).all() and heights[-1] < 0.002
+    assert (way.own.shown[SHARES < 0.75] == 1).all() and (way.own.shown[-1] == 0).all()
+
+
+@pytest.mark.slow
+def test_no_in_between_bares_skin_or_falls_into_pieces(
+    person: Avatar, long_hair: Attribute
+) -> None:
+    taught = Taught(person, long_hair)
+    stage = Stage(person, person.source.camera.resized(256, 256), threads=2)
+    for yaw in (0, 30):
+        motion = Motion(expression(), np.zeros((2, 2), np.float32), facing_pose(person, yaw=yaw))
+        films: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        for share in (0, *WEIGHTS, 1):
+            avatar = taught.at(share)
+            for film, mask in zip(films, (is_hair(avatar), is_skin(avatar)), strict=True):
+                stage.set_avatar(painted(avatar, mask))
+                film.append(stage.draw(motion, background=(0.0, 0.0, 0.0)).copy())
+        scores = hair_fade_scores(*films)
+        assert scores.bared < 0.01 and scores.pieces <= 1
