@@ -112,10 +112,15 @@ def coded_depth(depth: Float32Array) -> np.ndarray:
 
 def coded_normals(normals: Float32Array) -> UInt8Array:
     """Normals (H, W, 3) of OpenCV's camera frame as colours in OpenGL's; black where there is none."""
-    turned = normals * np.array([1, -1, -1], np.float32)
-    coded = np.rint((turned + 1) * np.float32(127.5)).astype(np.uint8)
-    coded[~normals.any(2)] = 0
-    return coded
+    x, y, z = (normals[..., k] for k in range(3))
+    seen = (x != 0) | (y != 0) | (z != 0)
+    # halves are rounded up by what follows
+    channels = [
+        (127.5 * seen * (sign * one + 1) + 0.5 * seen) for sign, one in ((1, x), (-1, y), (-1, z))
+    ]
+    return np.asarray(
+        cv2.merge([np.minimum(one, 255).astype(np.uint8) for one in channels]), np.uint8
+    )
 
 
 def write_whole(path: Path, content: bytes) -> None:
