@@ -174,7 +174,7 @@ class LivePortrait:
     def _call(self, name: str, given: dict[str, Float32Array]) -> list[Float32Array]:
         try:
             return [np.asarray(out, np.float32) for out in self._sessions[name].run(None, given)]
-        except Exception as error:  # onnxruntime's own exceptions have no common base
+        except Exception as error:  # onnxruntime's exceptions have no common base
             raise UserError(
                 f"{self._folder}: {FILES[name][0]} does not take LivePortrait's inputs ({one_line(error)})"
             ) from error
@@ -238,7 +238,7 @@ class Crop:
 
 
 def face_crop(avatar: Avatar, view: View) -> Crop:
-    """Where LivePortrait would cut a face out: by the avatar's own landmarks, upright."""
+    """The crop of a face as LivePortrait takes it: upright, by the avatar's landmarks."""
     pose, camera = view.pose, view.camera
     seen = camera.project(neutral_landmarks(avatar) @ pose.R_cam_head.T + pose.t_cam_head)
     low, high = seen.min(0), seen.max(0)
@@ -264,7 +264,7 @@ def warped_crop(rgb: UInt8Array, crop: Crop) -> UInt8Array:
 
 
 def pasted(rgb: UInt8Array, drawn: Float32Array, crop: Crop) -> Float32Array:
-    """A crop of any size blended back into its picture (H, W, 3); in [0, 1]. Far from it the picture is as it was, to the bit."""
+    """A crop of any size blended into its picture (H, W, 3); in [0, 1]. Outside the crop the picture is unchanged, to the bit."""
     height, width = rgb.shape[:2]
     larger = drawn.shape[0] / _SIDE
     to_crop = crop.matrix * larger
@@ -301,7 +301,7 @@ def _session(path: Path, threads: int) -> Any:
         raise missing_extra("LivePortrait", "generate", error) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Spinning beside other work is slower
+    # Spin-waiting slows other threads down
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = [
         name
@@ -317,7 +317,7 @@ def _session(path: Path, threads: int) -> Any:
 
 
 def _by_meaning(names: Sequence[str]) -> dict[str, int]:
-    """Which output of the motion network is what: by name where the names say it, else in LivePortrait's order."""
+    """Index of each output of the motion network: by its name where known, else in LivePortrait's order."""
     order = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")
     lowered = [name.lower() for name in names]
     if set(order) <= set(lowered):

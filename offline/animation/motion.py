@@ -1,4 +1,4 @@
-"""Motions to learn from: the head turned, and the face talking, laughing and blinking."""
+"""Training motions: head turns, and a face that talks, laughs and blinks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _DOING = (
     expression(browDownLeft=0.8, browDownRight=0.8, mouthFrownLeft=0.5, mouthFrownRight=0.5),
     expression(mouthFunnel=0.7, jawOpen=0.35),
 )
-_YAW, _PITCH = 32.0, 14.0  # degrees: as far as an avatar is meant to be seen
+_YAW, _PITCH = 32.0, 14.0  # degrees: the range of views that an avatar is built for
 _GOLDEN = 0.6180339887498949
 
 
 def training_motion(avatar: Avatar, count: int) -> list[Moment]:
-    """`count` moments that cover turns and expressions evenly; the first is the photo's own, the second the face at rest."""
+    """`count` moments that cover turns and expressions evenly; the first is that of the photo, the second the face at rest."""
     source = avatar.source
     moments = [Moment(source.pose, source.expression, source.gaze)]
     for k in range(max(count - 1, 0)):

@@ -1,4 +1,4 @@
-"""The rig as animator: always there, and right from every side as far as the look is known in 3D."""
+"""The rig as animator: always available, and correct from every side as far as the look is known in 3D."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from offline.training.contract import TrainingFrame
 from perse_live.avatar import Avatar
 
 _SIZE = 256  # pixels a side: enough to learn from
-_PORTRAIT_WEIGHT = 2.0  # the edited picture itself counts more than what is made up from it
+_PORTRAIT_WEIGHT = 2.0  # weight of the edited picture, relative to synthesised ones
 
 
 def animate_by_rig(
     avatar: Avatar, edited: EditedPortrait, motion: Sequence[Moment], *, progress: Progress
 ) -> list[TrainingFrame]:
-    """Pictures of the avatar in the look that `edited.teacher` knows, one for each moment; a `PortraitAnimator`."""
+    """Renderings of the avatar with the look of `edited.teacher`, one for each moment; a `PortraitAnimator`."""
     camera = edited.view.camera.resized(_SIZE, _SIZE)
     renderer = LookRenderer(avatar, camera, edited.teacher.look)
     frames: list[TrainingFrame] = []
@@ -44,7 +44,7 @@ def animate_by_rig(
 
 
 def _is_portrait(moment: Moment, view: View) -> bool:
-    """Whether a moment is the edited picture's own."""
+    """Whether a moment is that of the edited picture."""
     same = [
         (moment.pose.R_cam_head, view.pose.R_cam_head),
         (moment.pose.t_cam_head, view.pose.t_cam_head),

@@ -1,4 +1,4 @@
-"""What every editor gives: a portrait with another look, where in it the look is, and what of it is known in 3D."""
+"""The contract of editors: they return a portrait with another look, its mask, and the look as far as it is known in 3D."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perse_live.camera import Camera
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """From where, and doing what, somebody is seen in a picture."""
+    """Camera, pose, expression and gaze of a picture of a person."""
 
     camera: Camera
     pose: HeadPose
@@ -32,7 +32,7 @@ class EditedPortrait:
     rgb: UInt8Array
     """(H, W, 3) of `view.camera`'s size; outside of the mask it is the portrait as it was."""
     mask: Float32Array
-    """(H, W) in [0, 1] where the new look is."""
+    """(H, W) mask of the new look, [0, 1]."""
     view: View
     teacher: TeacherAttribute
     """The look in 3D, as far as the editor knows it."""
@@ -42,7 +42,7 @@ class Editor(Protocol):
     """Makes one look for any avatar."""
 
     def __call__(self, avatar: Avatar, *, progress: Progress) -> EditedPortrait:
-        """The avatar's own portrait, edited. avatar: its attributes stay at weight 0.
+        """The avatar's portrait, edited. avatar: its attributes stay at weight 0.
 
         Raises UserError, one line, where the look cannot be made for this avatar.
         """

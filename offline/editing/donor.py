@@ -1,4 +1,4 @@
-"""A second photo, fitted with the same rig as the avatar: whose hair, beard or glasses are to be taken from it."""
+"""A second photo (donor) with the same rig fitted to it, from which hair, beard, glasses or another part is taken."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from perse_live.photo import Photo
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
-"""Told the name of a step and which fraction of it is done."""
+"""Called with the name of a step and the fraction done, [0, 1]."""
 
 NOBODY = Consent("", "")
-"""Nobody's avatar is kept of a donor."""
-# The last decibels are not worth waiting for: only a part is taken
+"""No avatar of the donor is stored."""
+# Few steps: only a part of the donor's avatar is used
 _CONFIG = BuildConfig(refine=RefineConfig(iterations=30))
 _OF = [stage.run for stage in STAGES]
 _FITTING, _LIFTING = (
@@ -39,7 +39,7 @@ _FITTING, _LIFTING = (
 
 @dataclass(frozen=True, eq=False)
 class Donor:
-    """A photo of somebody, and what the builder knows of it before anything is lifted."""
+    """A photo and the builder's state for it before Gaussians are made."""
 
     state: BuildState
     """After the stage `personalise_rig`."""
@@ -51,22 +51,22 @@ class Donor:
 
     @property
     def portrait(self) -> Portrait:
-        """The face cut out."""
+        """The portrait cut out of it."""
         return self.state.portrait
 
     @property
     def fit(self) -> PhotoFit:
-        """Of the head to the portrait."""
+        """The fit of the head to the portrait."""
         return self.state.fitted.head.fit
 
     @property
     def rig(self) -> HeadRig:
-        """Personal, neutral; of the same numbering as every avatar's."""
+        """The personal rig, neutral, with the vertex numbering of every avatar."""
         return self.state.outlined.rig
 
     @property
     def landmarks(self) -> LandmarkBinding:
-        """Where landmarks lie on the rig."""
+        """Landmarks bound to the rig."""
         return self.state.fitted.head.landmarks
 
     @property
@@ -76,12 +76,12 @@ class Donor:
 
     @property
     def look(self) -> Appearance:
-        """The portrait's pixels."""
+        """Per-pixel appearance of the portrait."""
         return self.state.segmentation.look
 
     @property
     def parts(self) -> PartMaps:
-        """The same as probabilities."""
+        """Probabilities of skin, hair and clothes."""
         return self.state.segmentation.parts
 
     @property
@@ -93,7 +93,7 @@ class Donor:
 def fit_donor(photo: Photo, *, progress: Progress) -> Donor:
     """Find the face in a photo, fit the rig to it and separate person, hair and clothes (2 s).
 
-    What about the photo will show is logged as warnings. Raises UserError where no face is found.
+    Defects of the photo that will be visible are logged as warnings. Raises UserError where no face is found.
     """
     donor = Donor(
         run_stages(BuildState(BuildInputs(photo, NOBODY)), _FITTING, _CONFIG, progress=progress)
@@ -104,6 +104,6 @@ def fit_donor(photo: Photo, *, progress: Progress) -> Donor:
 
 
 def donor_avatar(donor: Donor, *, progress: Progress) -> Avatar:
-    """The donor's own avatar: what has a volume of its own, such as hair, is taken from it (3 s; 10 s more with refinement)."""
+    """The donor's avatar, from which parts with a volume, such as hair, are taken (3 s; 10 s more with refinement)."""
     fresh = replace(donor.state, rng=np.random.default_rng(_CONFIG.seed))
     return run_stages(fresh, _LIFTING, _CONFIG, progress=progress).avatar

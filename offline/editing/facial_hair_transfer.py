@@ -36,7 +36,7 @@ from perse_live.regions import Region
 _BROW_STEP, _BEARD_STEP = 0.0008, 0.0017  # metres between fine spots
 _BROW_SOFT = 0.006  # metres around the brows' chart
 _DARKER = 0.20  # of the skin's brightness: what counts as hair
-_LEAST_BEARD, _LEAST_BROW = 0.22, 0.12  # share of the place that is so much darker
+_LEAST_BEARD, _LEAST_BROW = 0.22, 0.12  # fraction of the region that must be so much darker
 _STRANDS = StrandStyle(3, 0.28, 0.35, 0.35, 6, 0.0004, 0.8, 0.0024)
 _STRAND_SPACING, _STRAND_RADIUS = 0.0021, 0.00034  # metres
 _SEED = 17
@@ -109,14 +109,14 @@ def _require(
 
 
 def _hair_color(there: Patch, where: BoolArray) -> FloatArray:
-    """The hairs' own colour (3,): the darker fifth of what is there."""
+    """Colour (3,) of the hairs: median of the darkest fifth of the region."""
     colors = there.donor[where]
     luma = colors @ LUMA
     return np.median(colors[luma <= np.percentile(luma, 20)], 0)
 
 
 def _skin_around(there: Patch, region: FloatArray) -> FloatArray:
-    """The donor's skin (N, 3) carried into the region from beside it."""
+    """The donor's skin colours (N, 3), extrapolated into the region from around it."""
     beside = (region < 0.02) & there.known & (there.donor @ LUMA > 0.75 * (there.donor_skin @ LUMA))
     near = KDTree(there.rest[region > 0.5]).query(there.rest)[0] < 0.02
     if (beside & near).sum() < 30:
@@ -146,7 +146,7 @@ def _fine(
     hair: FloatArray,
     bare: FloatArray,
 ) -> AddedGaussians:
-    """Spots in the photo's own colours, where there is hair. region: (N,) of the points; coarse, bare: (S,) of the avatar's."""
+    """Fine Gaussians in the photo's colours where there is hair. region: (N,) of the points; coarse, bare: (S,) the avatar's."""
     there = patch(both, points, np.maximum(region, 0.03))
     donor_skin, own = (
         spread_over(both.rest, values, both.skin, there.rest, count=6)
@@ -163,7 +163,7 @@ def _fine(
 def _strands(
     both: Transplant, density: FloatArray, there: Patch, hair: FloatArray
 ) -> AddedGaussians:
-    """Hairs that stand off the skin, as dense and dark as the photo's beard is. density: (V,) in [0, 1]."""
+    """Strands that stand off the skin, with the density and darkness of the photo's beard. density: (V,) in [0, 1]."""
     shape = head_shape(both.avatar)
     rng = np.random.default_rng(_SEED)
     triangles = both.avatar.rig.triangles

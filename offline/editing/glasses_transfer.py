@@ -1,7 +1,7 @@
-"""Glasses of a second photo: the lenses' outline is found in it, and a pair of that form, colour and tint is made for the avatar.
+"""Glasses of a second photo: the lenses' outline is detected, and a pair of that form, colour and tint is made for the avatar.
 
-The outline is the closed path around both eyes along which the picture has the thin dark or bright line of a rim, or the edge of
-a dark lens; both sides count together, so that hair, brows and a lamp's reflection on one side do not decide (dynamic
+The outline is the closed path around both eyes of the highest contrast: the thin dark or bright line of a frame's rim, or the
+edge of a dark lens. Both sides share one outline, so that hair, brows or a reflection on one side do not decide (dynamic
 programming, as in Amini et al., Using dynamic programming for solving variational problems in vision, PAMI 1990).
 """
 
@@ -23,14 +23,14 @@ from perse_live.arrays import Float32Array, FloatArray
 from perse_live.attributes import Attribute
 from perse_live.errors import UserError
 
-# Metres: the form that outlines are measured against
+# Metres: the reference lens that outlines are factors of
 _HALF_WIDTH, _HALF_HEIGHT, _EXPONENT = (0.0255, 0.0195, 2.6)
-_ASIDE, _LOWER = 0.0042, 0.004  # metres: where such a lens' centre is, from the eye's
+_ASIDE, _LOWER = 0.0042, 0.004  # metres from the eye's centre to the reference lens' centre
 _AHEAD = 0.0125  # metres between cornea and lens
-_WRAP, _TILT = 1.6, np.radians(6)  # how fronts bend around the face and lean
+_WRAP, _TILT = 1.6, np.radians(6)  # curvature (1 / metres) and inclination of the front
 _ANGLES = 72
 _FACTORS = np.linspace(0.62, 1.42, 65)
-_STIFFNESS = 0.35  # cost of a step in the factor against a line of full contrast
+_STIFFNESS = 0.35  # cost of a step in the factor, relative to a line of full contrast
 _SIZE_PRIOR = 0.25  # cost of a lens half as large again as usual
 # Mean root of contrast along an outline, all around and on the cheeks; bare faces: 0.24, 0.14
 _LINE, _LOWER_LINE = (0.30, 0.20)
@@ -39,7 +39,7 @@ _PROFILE = np.linspace(-0.006, 0.006, 49)  # metres across the rim
 
 @dataclass(frozen=True, eq=False)
 class _Front:
-    """Where a lens' plane is seen in the donor's photo."""
+    """Projection of a lens' plane into the donor's photo."""
 
     donor: Donor
 
@@ -62,7 +62,7 @@ class _Front:
 
 
 def glasses_from(both: Transplant, title: Title) -> Attribute:
-    """Raises UserError where no glasses can be made out."""
+    """The attribute. Raises UserError where no glasses are detected."""
     donor = both.donor
     front = _Front(donor)
     angles = np.arange(_ANGLES) * 2 * np.pi / _ANGLES
@@ -75,7 +75,7 @@ def glasses_from(both: Transplant, title: Title) -> Attribute:
             sample(evidence, front.pixels(side, polar.reshape(-1, 2))).reshape(_ANGLES, -1)
             for side in (-1.0, 1.0)
         ]
-        # what only one side shows is hardly a rim
+        # a rim shows on both sides: half of the weight is the lower contrast of the two
         seen = np.maximum(seen, 0.5 * np.minimum(*sides) + 0.5 * np.mean(sides, 0))
     cost = -np.clip(seen, 0, 1) + _SIZE_PRIOR * (np.log(_FACTORS)[None] / np.log(1.5)) ** 2
     path = closed_path(cost, _STIFFNESS)
@@ -100,7 +100,7 @@ def _superellipse(angles: FloatArray) -> FloatArray:
 
 
 def _evidence(donor: Donor) -> tuple[Float32Array, Float32Array]:
-    """How much a pixel looks like a rim, and like the edge of a dark lens; (H, W), contrast over the skin's brightness."""
+    """Contrast (H, W) of a rim and of a dark lens' edge at each pixel, relative to the skin's brightness."""
     unit = donor.portrait.unit
     luma = blur(donor.look.image @ LUMA.astype(np.float32), 0.6)
     skin = (donor.look.skin > 0.7) & (donor.look.alpha > 0.95)
@@ -118,7 +118,7 @@ def _evidence(donor: Donor) -> tuple[Float32Array, Float32Array]:
         1.5 * line / bright * quiet,
         1.5 * slope / bright * np.sqrt(np.clip(dark, 0, 1)) * quiet,
     )
-    # the root: a wire that hardly shows on a cheek counts, for nothing else is there
+    # the root raises weak contrast: a thin wire on a cheek, where nothing else is
     return np.sqrt(np.clip(rim, 0, 1)).astype(np.float32), np.sqrt(np.clip(lens, 0, 1)).astype(
         np.float32
     )
@@ -136,7 +136,9 @@ def _features(donor: Donor) -> Float32Array:
 def closed_path(cost: FloatArray, stiffness: float) -> NDArray[np.integer]:
     """The columns (A,) of least cost through (A, R), neighbours at most two columns apart; the last row meets the first."""
     rows, columns = cost.shape
-    twice = np.concatenate([cost, cost])  # the second round forgets where the first began
+    twice = np.concatenate(
+        [cost, cost]
+    )  # the second round does not depend on where the first started
     best, back = twice[0].copy(), np.zeros((2 * rows, columns), np.int64)
     steps = np.arange(-2, 3)
     for k in range(1, 2 * rows):
@@ -163,7 +165,7 @@ def _smooth(factors: FloatArray) -> FloatArray:
 
 
 def _style(both: Transplant, front: _Front, outline: FloatArray, factors: FloatArray) -> FrameStyle:
-    """The form, thickness and colours of what is seen along an outline (A, 2)."""
+    """Form, thickness and colours of the frame along an outline (A, 2)."""
     image = both.donor.look.image
     away = outline / np.linalg.norm(outline, axis=1, keepdims=True)
     across = outline[:, None] + _PROFILE[None, :, None] * away[:, None]

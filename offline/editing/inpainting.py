@@ -1,8 +1,8 @@
 """Text-conditioned inpainting, with PERSE's choice of masks (arXiv 2412.21206, section 3): the mask has the form of the new part.
 
-A mask of the old part would only recolour it. So another person is drawn first, at the same place and pose, with the part that is
-asked for; the part is found in that picture, and its form is the mask. Where hair or a hat is asked for, the own hair is drawn
-very short before.
+With a mask of the old part, that part would only be recoloured. So another person with the requested part is painted first, at
+the same place and pose, and the part segmented in that picture is the mask. Where hair or a hat is requested, the person's hair
+is shortened first.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LEAST_MASK = 100  # pixels
 
 @dataclass(frozen=True)
 class FromText:
-    """A part that words describe; an `Editor`."""
+    """An `Editor` for a part described by a text."""
 
     text: str
     """Such as "a short boxed beard"; "any" lets the seed choose."""
@@ -49,7 +49,7 @@ class FromText:
     steps: int = 30
 
     def __call__(self, avatar: Avatar, *, progress: Progress) -> EditedPortrait:
-        """The avatar's own portrait with what the words say, and the attribute lifted from it.
+        """The avatar's portrait with the part that the text describes, and the attribute lifted from it.
 
         Raises UserError for an unknown part, and where what was painted shows no such part.
         """
@@ -67,7 +67,7 @@ class FromText:
     def painted(
         self, avatar: Avatar, view: View, portrait: UInt8Array, *, progress: Progress
     ) -> tuple[UInt8Array, Float32Array]:
-        """A portrait (H, W, 3) with the part painted in, and the mask (H, W) outside of which it is as it was."""
+        """The portrait (H, W, 3) with the part painted in, and the mask (H, W) outside of which it is unchanged."""
         own = own_donor(avatar, view, portrait, "the portrait")
         base, covered = portrait, np.zeros(portrait.shape[:2], np.float32)
         if self.part in _OVER_HAIR:
@@ -88,7 +88,7 @@ class FromText:
         )
 
     def _mask_by_example(self, own: Donor, progress: Progress) -> Float32Array:
-        """The new part's form, from another person painted where the own one is; the rig's guess where that fails."""
+        """The mask of the new part, segmented from another person painted at the same place; by the rig where that fails."""
         unit, shape, landmarks = (
             own.portrait.unit,
             own.look.alpha.shape,

@@ -1,4 +1,4 @@
-"""The irises of a second photo, unrolled to rings and rolled up again on the avatar's eyeballs."""
+"""The irises of a second photo, resampled to polar coordinates and mapped onto the avatar's eyeballs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from perse_live.errors import UserError
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 
 _RINGS, _ANGLES = 14, 48
-_INNER, _OUTER = 0.38, 1.0  # of the iris' radius: the pupil stays the avatar's own
-_LEAST_SEEN = 0.3  # share of the ring that must show between the lids
+_INNER, _OUTER = 0.38, 1.0  # of the iris' radius: the avatar's pupil is kept
+_LEAST_SEEN = 0.3  # fraction of the ring that must be visible between the lids
 _LEAST_RADIUS = 3.0  # pixels of the portrait
 
 
 @dataclass(frozen=True, eq=False)
 class _Unrolled:
-    """An iris as a table, rings by angles."""
+    """An iris in polar coordinates: rings x angles."""
 
     colors: FloatArray
     """(R, A, 3)."""
@@ -64,7 +64,7 @@ def eyes_from(both: Transplant, title: Title) -> Attribute:
 
 
 def _unrolled(both: Transplant, iris: tuple[int, ...]) -> _Unrolled | None:
-    """One eye of the donor; None where too little of it shows."""
+    """One eye of the donor; None where too little of it is visible."""
     donor = both.donor
     landmarks, shape = donor.portrait.detection.landmarks, donor.look.alpha.shape
     center = landmarks[iris[0], :2]
@@ -84,14 +84,14 @@ def _unrolled(both: Transplant, iris: tuple[int, ...]) -> _Unrolled | None:
     if inside.mean() < _LEAST_SEEN:
         return None
     typical = float(np.median(luma[inside > 0.5])) if (inside > 0.5).any() else 0.3
-    seen = inside * (1 - ramp(luma - typical, 0.18, 0.32))  # lamps' reflections are not the iris
+    seen = inside * (1 - ramp(luma - typical, 0.18, 0.32))  # reflections of lamps are excluded
     return _Unrolled(
         colors.reshape(_RINGS, _ANGLES, 3).astype(np.float64), seen.reshape(_RINGS, _ANGLES)
     )
 
 
 def _completed(table: _Unrolled) -> FloatArray:
-    """Colours (R, A, 3) where lids and reflections hide the iris: its ring's mean, under a shading from above."""
+    """Colours (R, A, 3), completed where lids and reflections hide the iris: the ring's mean, shaded from above."""
     weight = table.seen[..., None] + 1e-4
     ring = (table.colors * weight).sum(1, keepdims=True) / weight.sum(1, keepdims=True)
     share = table.seen[..., None]

@@ -1,4 +1,4 @@
-"""Light and colour of one photo as they would be in another, by what both show: skin of a face."""
+"""Transfer of light and colour cast from one photo to another, estimated from the faces' skin in both."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from perse_live.srgb import to_linear, to_srgb
 LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 _LEAST, _MOST = 0.45, 2.2  # of a gain
-_LIGHTNESS = 0.5  # share of the skins' difference in lightness that is taken for light: the rest is how the two people are
-_HUE = 0.7  # of the whites of the eyes, which lamps tint; skins differ by themselves
+_LIGHTNESS = 0.5  # fraction of the skins' difference in lightness attributed to light; the rest is the two people's complexion
+_HUE = 0.7  # fraction of the hue of the eyes' whites, which light tints; hues of skin differ between people
 
 
 @dataclass(frozen=True, eq=False)
 class LightMatch:
-    """What takes colours of the donor's photo into the avatar's."""
+    """Maps colours of the donor's photo to the avatar's."""
 
     gain: FloatArray
     """(3,) of linear light, for things that are not skin."""
@@ -30,7 +30,7 @@ class LightMatch:
     """(3,) sRGB, the avatar's."""
 
     def things(self, colors: FloatArray) -> FloatArray:
-        """Colours (N, 3) of hair or things as the avatar's light shows them."""
+        """Colours (N, 3) of hair or objects under the avatar's light."""
         return to_srgb(to_linear(colors) * self.gain)
 
 
@@ -78,7 +78,7 @@ def natural_hair(colors: FloatArray) -> FloatArray:
 
 
 def darkness(colors: FloatArray, skin: FloatArray, hair: FloatArray) -> FloatArray:
-    """How far colours (N, 3) lie on the way from a local skin (N, 3) or (3,) to hair (3,): 0 is skin, 1 hair; (N,)."""
+    """Position (N,) of colours (N, 3) between the local skin (N, 3) or (3,) and hair (3,): 0 is skin, 1 hair."""
     way = hair - skin
     share = ((colors - skin) * way).sum(-1) / np.maximum((way**2).sum(-1), 1e-4)
     return ramp(share, 0.12, 0.75)

@@ -1,4 +1,4 @@
-"""Pictures of an avatar in a look, and of where the look is in them."""
+"""Renderings of an avatar with a look, and masks of the look in them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from perse_live.avatar import Avatar, painted
 from perse_live.camera import Camera
 from perse_live.splatting.backend import open_rasterizer
 
-_CHANGED = 8.0  # what a difference of pixels is multiplied with: 1/8 counts fully
+_CHANGED = 8.0  # factor of pixel differences: from 1/8 on the mask is 1
 _THREADS = 2
 
 
 def source_view(avatar: Avatar, size: int = 512) -> View:
-    """The photo's own view, `size` pixels a side."""
+    """The view of the photo, `size` pixels a side."""
     source = avatar.source
     return View(source.camera.resized(size, size), source.pose, source.expression, source.gaze)
 
 
 class LookRenderer:
-    """Draws one avatar through one camera, with and without a look; for one thread at a time."""
+    """Renders one avatar from one camera, with and without a look; for one thread at a time."""
 
     def __init__(self, avatar: Avatar, camera: Camera, look: Attribute | None = None) -> None:
         """look: at full weight, None: none."""
@@ -50,17 +50,17 @@ class LookRenderer:
     def picture(
         self, view: View, *, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     ) -> Float32Array:
-        """The avatar in the look, (H, W, 3) sRGB in [0, 1]."""
+        """The avatar with the look, (H, W, 3) sRGB in [0, 1]."""
         return self._drawn(self._blended, view, background)[..., :3]
 
     def over(self, view: View, behind: UInt8Array) -> UInt8Array:
-        """The avatar in the look before a picture (H, W, 3); the same size."""
+        """The avatar with the look composited over a picture (H, W, 3); the same size."""
         drawn = self._drawn(self._blended, view, (0.0, 0.0, 0.0))
         left = 1 - drawn[..., 3:]
         return np.clip(np.rint(255 * drawn[..., :3] + left * behind), 0, 255).astype(np.uint8)
 
     def mask(self, view: View) -> Float32Array:
-        """Where the look is seen, or hides what was seen: (H, W) in [0, 1]."""
+        """(H, W) in [0, 1]: pixels that the look covers or changes."""
         seen = self._drawn(painted(self._blended, self._part), view, (0.0, 0.0, 0.0))[..., 0]
         grey = (0.5, 0.5, 0.5)
         difference = np.abs(
@@ -80,12 +80,12 @@ class LookRenderer:
 
 
 def own_portrait(avatar: Avatar, view: View) -> UInt8Array:
-    """The photo again as far as the avatar knows it: the person before what stood behind. Returns (H, W, 3)."""
+    """The photo re-rendered from the avatar: the person over the photo's background. Returns (H, W, 3)."""
     return LookRenderer(avatar, view.camera).over(view, portrait_background(avatar, view))
 
 
 def portrait_background(avatar: Avatar, view: View) -> UInt8Array:
-    """What stood behind the person, (H, W, 3), blurred; grey where the avatar does not know it."""
+    """The photo's background (H, W, 3), blurred; grey where the avatar has none."""
     size = (view.camera.width, view.camera.height)
     if avatar.source.backdrop is None:
         return np.full((size[1], size[0], 3), 128, np.uint8)
@@ -95,7 +95,7 @@ def portrait_background(avatar: Avatar, view: View) -> UInt8Array:
 
 
 def _part_of(avatar: Avatar, look: Attribute) -> BoolArray:
-    """Which Gaussians of the avatar in a look are the look: those that came, and those that changed."""
+    """Mask of the Gaussians that belong to the look: added and changed ones."""
     count, on = len(avatar.surface.triangles), len(look.added.surface.triangles)
     changed: FloatArray = np.zeros(len(avatar))
     changed[look.ids] = 1

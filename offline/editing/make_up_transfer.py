@@ -1,4 +1,4 @@
-"""Make-up of a second photo: what lids, lips and cheeks have beyond that face's own skin, laid onto another.
+"""Make-up of a second photo: the difference of lids, lips and cheeks from that face's plain skin, applied to the avatar.
 
 After Guo & Sim, Digital Face Makeup by Example (CVPR 2009): colour and shade of the example relative to its skin are carried
 over, the structure of the receiving face stays; here point by point through the rig.
@@ -31,7 +31,7 @@ from perse_live.srgb import to_linear, to_srgb
 
 _LID_REACH, _WING = 0.011, 0.014  # metres around the lids; beyond the outer corner
 _CHEEK_BLUR = 0.007  # metres: blush has no edges
-_LINER_STEP = 0.0006  # metres between fine spots beside the lashes
+_LINER_STEP = 0.0006  # metres between fine Gaussians along the lashes
 _LIPS_TINTED, _LIDS_DARK = 9.0, 0.22  # Lab units; share of brightness: less is a bare face
 _SEED = 23
 
@@ -64,7 +64,7 @@ def _mixed(below: FloatArray, above: FloatArray, share: FloatArray) -> FloatArra
 
 
 def _regions(both: Transplant) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Lids with what lies around them, the red of the lips, the cheeks: (S,) each."""
+    """Weights (S,) of the lids with their surroundings, the lips, and the cheeks."""
     x, y, z = both.rest.T
     charts = both.charts
     lid = (charts["eyelids"] > 0.2) & both.skin
@@ -106,11 +106,11 @@ def _require(both: Transplant, there: Patch, lips: FloatArray, lids: FloatArray)
 
 
 def _shaded(both: Transplant, there: Patch, own_skin: FloatArray) -> FloatArray:
-    """The own skin (N, 3) as much lighter, darker and tinted as the donor's is there."""
+    """The avatar's skin (N, 3) with the donor's local change of lightness and tint."""
     relative = (to_linear(there.donor) + 2e-3) / (to_linear(there.donor_skin) + 2e-3)
     level = (relative @ LUMA)[:, None]
     sheer = to_srgb(to_linear(own_skin) * np.clip(level + 0.6 * (relative - level), 0.0, 1.6))
-    # what covers the skin has its own colour, whatever the skin's: liner, lashes, dark shadow
+    # opaque make-up keeps its colour, whatever the skin: liner, lashes, dark shadow
     dark = ramp(1 - (there.donor @ LUMA) / np.maximum(there.donor_skin @ LUMA, 0.02), 0.25, 0.6)[
         :, None
     ]
@@ -118,7 +118,7 @@ def _shaded(both: Transplant, there: Patch, own_skin: FloatArray) -> FloatArray:
 
 
 def _cheeks(both: Transplant, there: Patch, own_skin: FloatArray) -> FloatArray:
-    """Own colours with the donor's blush, which is hue alone: a cheek's light and dark are its form."""
+    """The avatar's colours with the donor's blush, as a change of hue only: a cheek's lightness is its shading."""
     tint = (lab_of(there.donor) - lab_of(there.donor_skin))[:, 1:]
     near = KDTree(both.rest)
     distance, neighbours = near.query(both.rest, k=40)
@@ -131,7 +131,7 @@ def _cheeks(both: Transplant, there: Patch, own_skin: FloatArray) -> FloatArray:
 
 
 def _lips(both: Transplant, there: Patch, lips: FloatArray) -> FloatArray:
-    """Own lips, with folds and shine, in the donor's colour: mean and spread of Lab (Reinhard et al. 2001)."""
+    """The avatar's lips, with folds and highlights, in the donor's colour: mean and deviation in Lab (Reinhard et al. 2001)."""
     mine, theirs = lips > 0.6, (lips > 0.6) & there.known
     if theirs.sum() < 20:
         return both.own.astype(np.float64)
@@ -145,7 +145,7 @@ def _lips(both: Transplant, there: Patch, lips: FloatArray) -> FloatArray:
 def _liner(
     both: Transplant, there: Patch, lids: FloatArray, own_skin: FloatArray
 ) -> AddedGaussians:
-    """The photo's own lines beside the lashes and beyond the outer corners, finer than the avatar's lids are."""
+    """The photo's lines along the lashes and beyond the outer corners, on finer Gaussians than those of the avatar's lids."""
     charts, template = both.donor.charts, both.donor.geometry.template
     edge = (charts.eyelids > 0.2) & (template[:, 2] > -0.02)
     near = ramp(KDTree(template[edge]).query(template)[0], _WING, 0.5 * _WING) * (

@@ -1,4 +1,4 @@
-"""From another photo: a part of somebody's looks, lifted from one picture and carried to the avatar."""
+"""Parts from another photo, lifted to 3D and transferred to the avatar."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FromPhoto:
     """Of the attribute; by default the part's and the photo's."""
 
     def __call__(self, avatar: Avatar, *, progress: Progress) -> EditedPortrait:
-        """The avatar's portrait with the part, drawn from the attribute that it is lifted to."""
+        """The avatar's portrait with the part, rendered with the attribute that it is lifted to."""
         look = attribute_from_photo(
             avatar, self.photo, self.part, name=self.name, progress=progress
         )
@@ -71,7 +71,7 @@ class FromPhoto:
 def attribute_from_photo(
     avatar: Avatar, photo: Photo, part: str, *, name: str | None = None, progress: Progress
 ) -> Attribute:
-    """What a second photo shows of a part, as an attribute of the avatar.
+    """A part of a second photo as an attribute of the avatar.
 
     part: one of `part_names.PART_SLOTS`; name: of the attribute, by default the part's and the photo's. Raises UserError for an
     unknown part, a photo without a face or without the part.
@@ -90,14 +90,14 @@ def attribute_from_photo(
 def part_from(
     avatar: Avatar, donor: Donor, part: str, title: Title, *, progress: Progress
 ) -> Attribute:
-    """The same from a photo that is fitted already."""
+    """`attribute_from_photo` for a photo with the rig fitted."""
     both = transplant(donor, replace(avatar, attributes=()), progress=progress)
     progress("carrying it over", 0.0)
     return _MAKERS[part](both, title)
 
 
 def title_for(part: str, words: str, name: str | None) -> Title:
-    """What an attribute is called: by the user, or after the part and words of where it comes from."""
+    """The title of an attribute: the user's name for it, or the part with words for its origin."""
     slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     plain = "".join(c for c in words if c.isprintable())
     label = f"{PART_WORDS[part]}: {plain}"[:60].rstrip()

@@ -1,4 +1,4 @@
-"""The avatar's own portrait as a donor: what is painted into it is lifted by the pose that the avatar has in it."""
+"""The avatar's portrait, edited, as a donor: pose and rig are the avatar's, so that no face need be found in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from perse_live.photo import Photo
 
 
 def own_donor(avatar: Avatar, view: View, rgb: UInt8Array, name: str) -> Donor:
-    """A picture of the avatar's person in a known view, whatever was painted into it; no face need be found.
+    """The donor of an edited picture of the avatar's person in a known view.
 
     rgb: (H, W, 3) of the view's camera; name: for messages. Raises UserError for an avatar of another mesh.
     """

@@ -1,4 +1,4 @@
-"""Where a part is, or would be, in a portrait: from what is seen there, and from the rig alone."""
+"""Masks of a part in a portrait: segmented from the photo, or its usual region by the rig."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.errors import UserError
 
 _SOFT = 2.0  # pixels at an eye distance of 115
-_HAIR, _LEAST = 0.5, 150.0  # probability; square pixels of a part that is there
+_HAIR, _LEAST = 0.5, 150.0  # probability of hair; fewest square pixels of a part
 # Metres on the mean head: half width and depth, upper and lower edge of glasses
 _BAND = ((0.085, -0.040), (0.024, -0.032))
 
 
 def seen_mask(donor: Donor, part: str) -> Float32Array:
-    """(H, W) in [0, 1] where a photo shows the part: its form is what an inpainting mask must have.
+    """(H, W) in [0, 1]: the part as segmented in a photo, the form of an inpainting mask.
 
     Raises UserError where it shows none.
     """
@@ -43,7 +43,7 @@ def seen_mask(donor: Donor, part: str) -> Float32Array:
 
 
 def usual_mask(donor: Donor, part: str) -> Float32Array:
-    """(H, W) in [0, 1] where the part usually is on this head."""
+    """(H, W) in [0, 1]: the usual region of the part on this head."""
     unit, charts, shape = donor.portrait.unit, donor.charts, donor.look.alpha.shape
     rest = donor.geometry.template_map()
     with np.errstate(invalid="ignore"):
@@ -74,7 +74,7 @@ def usual_mask(donor: Donor, part: str) -> Float32Array:
 
 
 def moved_mask(mask: Float32Array, landmarks: FloatArray, onto: FloatArray) -> Float32Array:
-    """A mask (H, W) as the face under it is moved by the similarity between two sets of landmarks (478, 2+)."""
+    """A mask (H, W), moved with the face by the similarity between two sets of landmarks (478, 2+)."""
     matrix, _ = cv2.estimateAffinePartial2D(
         landmarks[:, :2].astype(np.float32), onto[:, :2].astype(np.float32), method=cv2.LMEDS
     )
@@ -84,13 +84,13 @@ def moved_mask(mask: Float32Array, landmarks: FloatArray, onto: FloatArray) -> F
 
 
 def _soft(mask: BoolArray, unit: float) -> Float32Array:
-    """Edges that fade outwards, and are 0 soon."""
+    """The mask with edges that fade outwards to 0."""
     out = np.clip(1 - distance_to(mask) / (3 * _SOFT * unit), 0, 1)
     return blur(out, 0.5 * _SOFT * unit) * (out > 0)
 
 
 def _chart(donor: Donor, chart: Float32Array) -> Float32Array:
-    """A chart (V,) as a picture (H, W), 0 beside the rig."""
+    """A chart (V,) rendered to a picture (H, W), 0 outside of the rig."""
     return np.nan_to_num(attribute_map(donor.geometry, chart[:, None])[..., 0])
 
 
@@ -104,7 +104,7 @@ def _below_chin(donor: Donor) -> BoolArray:
 
 
 def _crown(donor: Donor, part: str) -> BoolArray:
-    """(H, W) the head above the forehead with room around; hair also comes down beside the face."""
+    """(H, W) the head above the forehead with a margin; for hair also the sides of the face."""
     landmarks, unit, shape = (
         donor.portrait.detection.landmarks,
         donor.portrait.unit,

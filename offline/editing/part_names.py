@@ -1,4 +1,4 @@
-"""The parts that editors know, and what they are called; a list of them needs neither torch nor the makers."""
+"""The parts that editors know, and their labels; importing them loads neither torch nor the makers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a text model is asked for: lists for each kind of part with slots for adjectives, as PERSE makes its data with."""
+"""Prompts of text models: for each part lists of phrases with slots for adjectives, as PERSE generates its data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 ANY_WORD = "any"
-"""Stands for a description out of the lists below, chosen by the seed."""
+"""The text that stands for a description from the lists below, chosen by the seed."""
 
 _COLORS = (
     "black",
@@ -91,13 +91,13 @@ _LISTS: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     ),
 }
 NEGATIVE = "blurry, deformed, drawing, text, watermark, extra people, cropped"
-"""What is not wanted."""
+"""The negative prompt."""
 SHORT_HAIR = "a person with very short buzz-cut hair, hardly any hair, the shape of the head is visible, natural photo"
-"""Asked for first where hair is to be replaced: long hair would shine through the new mask's edges."""
+"""The first prompt where hair is replaced: long hair would show at the new mask's edges."""
 
 
 def description(part: str, text: str, seed: int) -> str:
-    """The user's own words, or for "any" the seed's choice from the lists."""
+    """The user's text, or for "any" the seed's choice from the lists."""
     if text.strip().lower() != ANY_WORD:
         return " ".join(text.split())
     form, slots = _LISTS[part]
@@ -108,10 +108,10 @@ def description(part: str, text: str, seed: int) -> str:
 
 
 def prompt_for(described: str) -> str:
-    """For a model that fills a mask."""
+    """The prompt of an inpainting model."""
     return f"a portrait photo of a person with {described}, looking at the camera, sharp, natural light"
 
 
 def instruction_for(described: str) -> str:
-    """For a model that edits a whole picture on request."""
+    """The prompt of an instruction-based editing model."""
     return f"Give this person {described}. Keep the face, the pose, the light and the background exactly as they are."

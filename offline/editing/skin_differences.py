@@ -1,4 +1,4 @@
-"""What lies on the skin, told from it: a face's plain skin under the photo's light, and what differs from it."""
+"""Separation of make-up and hair from skin: a face's plain skin under the photo's light, and differences from it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from perse_live.raster import vertex_normals
 from perse_live.srgb import to_linear, to_srgb
 
 _TRUSTED = 0.5  # confidence from which a pixel counts
-_TINT = 0.3  # how much of the skin's hue between hairs is taken over
+_TINT = 0.3  # fraction of the hue of skin between hairs that is transferred
 _MIRROR_REACH = 0.006  # metres on the mean head
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """Points of the skin, N, and both faces there."""
+    """N points of the skin with the colours of both faces."""
 
     on: SurfacePoints
     rest: FloatArray
     """(N, 3) on the mean head."""
     donor: FloatArray
-    """(N, 3) sRGB: the donor's photo, mirrored or continued where it does not show the point."""
+    """(N, 3) sRGB: the donor's photo, mirrored or extrapolated where the point is not visible."""
     donor_skin: FloatArray
     """(N, 3) the donor's plain skin under the photo's light."""
     known: BoolArray
-    """(N,) whether the photo shows the point itself."""
+    """(N,) whether the point is visible in the photo."""
 
 
 def donor_normals(both: Transplant, on: SurfacePoints) -> FloatArray:
@@ -46,7 +46,7 @@ def donor_normals(both: Transplant, on: SurfacePoints) -> FloatArray:
 
 
 def plain_points(both: Transplant) -> BoolArray:
-    """(S,) of the avatar's Gaussians, those where the donor's photo shows plain skin."""
+    """(S,) the avatar's Gaussians at which the donor's photo shows plain skin."""
     plain = plain_skin(both.charts, both.rest) & (both.seen.confidence > _TRUSTED) & both.skin
     if plain.sum() < 80:
         plain = (both.seen.confidence > 0.2) & both.skin & (both.charts["face"] > 0.5)
@@ -56,7 +56,7 @@ def plain_points(both: Transplant) -> BoolArray:
 
 
 def patch(both: Transplant, on: SurfacePoints, region: FloatArray) -> Patch:
-    """Both faces at points of the skin. region: (N,) where the part may be; outside of it nothing is taken over."""
+    """Both faces at points of the skin. region: (N,) where the part may be; nothing is transferred outside of it."""
     rest = both.donor.geometry.on_template(on)
     seen = observed(both.donor, on)
     plain = plain_points(both)
@@ -69,7 +69,7 @@ def patch(both: Transplant, on: SurfacePoints, region: FloatArray) -> Patch:
 def _completed(
     seen: Observed, rest: FloatArray, skin: FloatArray, region: FloatArray
 ) -> FloatArray:
-    """Colours (N, 3) also where the photo does not show the point: relative to skin as at the mirrored point, or beside it."""
+    """Colours (N, 3), completed where the point is not visible: relative to skin as at the mirror point, or nearby."""
     relative = (to_linear(seen.colors) + 1e-3) / (to_linear(skin) + 1e-3)
     known = (seen.confidence > _TRUSTED) & (region > 0.02)
     if known.sum() < 30:
@@ -90,14 +90,14 @@ def carried(
 ) -> FloatArray:
     """The donor's look (N, 3) on the avatar's skin.
 
-    own_skin: (N, 3) the avatar's, bare; hair: (3,) the donor's; dark: (N,) how far each point is hair: skin between hairs stays
-    as much lighter or darker than plain skin as it is, hairs keep their own colour under the other light.
+    own_skin: (N, 3) the avatar's, bare; hair: (3,) the donor's; dark: (N,) share of hair at each point: skin between hairs
+    keeps its lightness relative to plain skin, hairs keep their colour under the other light.
     """
     relative = (to_linear(there.donor) + 1e-3) / (to_linear(there.donor_skin) + 1e-3)
     level = (relative @ LUMA)[:, None]
-    tinted = level + _TINT * (relative - level)  # the two lamps tint shadows differently
+    tinted = level + _TINT * (relative - level)  # the two lights tint shadows differently
     between = to_srgb(to_linear(own_skin) * np.clip(tinted, 0.0, 1.15))
-    # half dark pixels are skin and hair in one: what they have of hair is the hair's own colour
+    # half-dark pixels mix skin and hair: their share of hair gets the hair's colour
     sure = (dark**2)[:, None]
     hairs = natural_hair(
         both.light.things(sure * np.minimum(there.donor, there.donor_skin) + (1 - sure) * hair)
@@ -106,7 +106,7 @@ def carried(
 
 
 def fine_points(both: Transplant, region: FloatArray, step: float, *, seed: int) -> SurfacePoints:
-    """Points finer than the avatar's own, `step` metres apart, on skin where `region` (V,) is above 0."""
+    """Points denser than the avatar's Gaussians, `step` metres apart, on skin where `region` (V,) is above 0."""
     rig = both.avatar.rig
     inside = region[rig.triangles].max(1) > 0.02
     spacing = np.where((rig.parts == Part.SKIN) & inside, step, 0.0)
@@ -121,7 +121,7 @@ def painted(
     opacities: FloatArray,
     appear: FloatArray,
 ) -> AddedGaussians:
-    """Fine spots on the avatar's skin."""
+    """Fine Gaussians on the avatar's skin."""
     return spots(
         both.avatar,
         both.avatar.rig.vertices,

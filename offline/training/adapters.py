@@ -29,13 +29,13 @@ _MAX_JSON_BYTES = 1 << 20
 
 
 class Network:
-    """A decoder with named adapters, of which reader number k reads the k-th CODES columns behind the features."""
+    """A decoder with named adapters; adapter k reads the k-th group of CODES columns after the features."""
 
     def __init__(
         self, decoder: Decoder, adapters: Mapping[str, Adapter | int], *, seed: int = 0
     ) -> None:
-        """adapters: in the order of their readers; a number instead of one makes a new adapter of that rank, which is trained.
-        seed: of the factors of new ones. Torch's global generator is used by peft but has no influence on the result.
+        """adapters: in the order of their column groups; a number in place of one makes a new trainable adapter of that rank.
+        seed: of the initial factors of new adapters. peft draws from torch's global generator, without influence on the result.
         """
         generator = torch.Generator().manual_seed(seed)
         self.names = tuple(adapters)
@@ -59,7 +59,7 @@ class Network:
                 self._begin(name, number, generator)
 
     def parameters(self, name: str) -> list[nn.Parameter]:
-        """An adapter's factors: A and B of each layer."""
+        """The trainable factors A and B of each layer of an adapter."""
         return [
             factor
             for layer in self._layers
@@ -78,7 +78,7 @@ class Network:
         return self.model(rows)
 
     def rows(self, features: torch.Tensor, codes: torch.Tensor | None, name: str) -> torch.Tensor:
-        """Inputs whose codes (N, CODES) belong to an adapter; None for zeros."""
+        """Network inputs with the codes (N, CODES) in the columns of one adapter; None: zeros."""
         out = features.new_zeros(len(features), FEATURES + CODES * len(self.names))
         out[:, :FEATURES] = features
         if codes is not None:
@@ -109,18 +109,20 @@ class Network:
             factor.requires_grad_(False)
 
     def _begin(self, name: str, number: int, generator: torch.Generator) -> None:
-        """Start with each rank reading one code, and a B that lets all of them through, which learns faster than peft's zeros."""
+        """Initialise A so that each rank reads one code, and B random: learns faster than peft's B of zeros."""
         at, first = FEATURES + CODES * number, self.parameters(name)[0]
         seen = torch.zeros_like(first)
         seen[:, :FEATURES], seen[:, at : at + CODES] = 1, 1
         with torch.no_grad():
             for a, b in zip(self.parameters(name)[::2], self.parameters(name)[1::2], strict=True):
-                # As peft, from a generator of our own
+                # As in peft, but from the given generator
                 nn.init.kaiming_uniform_(a, a=5**0.5, generator=generator)
                 b.normal_(0, 0.3 / len(a) ** 0.5, generator=generator)
             first[:, at : at + CODES] = torch.eye(len(first), CODES)
             first *= seen
-        first.register_hook(lambda gradient: gradient * seen)  # codes of others stay unread
+        first.register_hook(
+            lambda gradient: gradient * seen
+        )  # no gradient for the codes of other adapters
         for factor in self.parameters(name):
             factor.requires_grad_()
 
@@ -134,7 +136,7 @@ def _config(one: Adapter | int, *, alpha: float) -> LoraConfig:
 
 
 def as_peft(avatar: Avatar, names: Sequence[str]) -> Network:
-    """The avatar's network with the adapters of learned attributes, as a peft model. Raises UserError for a name it has not."""
+    """The avatar's network with the adapters of learned attributes, as a peft model. Raises UserError for an unknown name."""
     if avatar.decoder is None:
         raise UserError("the avatar has no learned attributes yet: add one first")
     learned = {one.name: one for one in avatar.attributes if isinstance(one, LearnedAttribute)}
@@ -147,7 +149,7 @@ def as_peft(avatar: Avatar, names: Sequence[str]) -> Network:
 
 
 def save_adapter(avatar: Avatar, name: str, folder: Path) -> None:
-    """Write an attribute's adapter as peft keeps one: its configuration, its factors, and which avatar's network it belongs to.
+    """Write an attribute's adapter in peft's format: configuration, factors, and the avatar whose network it belongs to.
 
     Raises UserError for an attribute that is not there, and where the disk refuses.
     """
@@ -164,9 +166,9 @@ def save_adapter(avatar: Avatar, name: str, folder: Path) -> None:
 
 
 def load_adapter(avatar: Avatar, name: str, folder: Path) -> Avatar:
-    """The avatar, whose attribute has the adapter of a folder that `save_adapter` wrote and peft may have trained on.
+    """The avatar with an attribute's adapter replaced by that of a folder which `save_adapter` wrote and peft may have trained.
 
-    Raises UserError, one line, for an attribute that is not there, for a folder that holds no sound adapter, and for an adapter
+    Raises UserError, one line, for an attribute that is not there, for a folder without a valid adapter, and for an adapter
     that was trained for another avatar.
     """
     as_peft(avatar, [name])

@@ -1,4 +1,4 @@
-"""W0: the decoder that all attributes of an avatar share, learnt once from how the avatar looks without any."""
+"""W0: the base decoder that all attributes of an avatar share, fitted once to the avatar without attributes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def with_decoder(avatar: Avatar) -> Avatar:
 
 
 def own_features(avatar: Avatar) -> Float32Array:
-    """The (G, FEATURES) features of the avatar's own Gaussians."""
+    """The (G, FEATURES) features of the avatar's base Gaussians."""
     return features_of(
         places_at_rest(avatar.rig, avatar.surface, avatar.rigid), avatar.colors, avatar.regions
     )
 
 
 def learn_decoder(avatar: Avatar) -> Decoder:
-    """From features to colour and opacity of each Gaussian, nothing else (1 s). The same every time."""
+    """Fit a decoder from features to colour and opacity of each Gaussian (1 s). Deterministic."""
     features = torch.from_numpy(own_features(avatar))
     goal = torch.zeros(len(features), OUTPUTS)
     goal[:, COLOR], goal[:, OPACITY] = (
@@ -60,7 +60,7 @@ def learn_decoder(avatar: Avatar) -> Decoder:
 
 @contextmanager
 def one_thread() -> Generator[None]:
-    """Torch on one thread: these products are so small that a second one costs more than it brings, on a busy machine tenfold."""
+    """Torch on one thread: for matrix products this small a second thread is slower, tenfold on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

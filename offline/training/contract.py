@@ -1,8 +1,8 @@
-"""What editors hand in, so that an avatar learns it: an attribute as far as it is known, and pictures of it.
+"""The training data of an attribute, which editors produce: the attribute as far as it is known in 3D, and pictures of it.
 
-Whoever makes a look (the built-in makers, text inpainting, a part from another photo) gives a `TeacherAttribute`, and where the
-look is known from pictures, `TrainingFrame`s. `offline.training.learning.fit_attribute` turns both into an adapter of the
-avatar's network; it is one `FitAttribute`. The teacher itself is not kept.
+Each maker of a look (built-in looks, text inpainting, a part from another photo) returns a `TeacherAttribute` and, where the look
+is known from pictures, `TrainingFrame`s. `offline.training.learning.fit_attribute`, an implementation of `FitAttribute`, fits an
+adapter of the avatar's network to both. The teacher is not stored.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from perse_live.camera import Camera
 
 @dataclass(frozen=True, eq=False)
 class TrainingFrame:
-    """One picture of a person in whom the attribute is there at full weight."""
+    """One picture of a person with the attribute at weight 1."""
 
     image: Float32Array
-    """(H, W, 3) sRGB in [0, 1]. Outside of the part mask it is not looked at."""
+    """(H, W, 3) sRGB in [0, 1]. Ignored outside of the part mask."""
     part_mask: Float32Array
-    """(H, W) in [0, 1]: where the part is, or would be; 1 where the picture must be matched. Where it is 0, the avatar must look
-    as it does without the attribute."""
+    """(H, W) in [0, 1]: the region of the part; 1 where the picture must be matched. Where it is 0, the avatar must look as it
+    does without the attribute."""
     camera: Camera
     """`camera.height`, `camera.width` are H, W; 128 to 512 pixels a side are enough, and quick."""
     pose: HeadPose
@@ -35,34 +35,34 @@ class TrainingFrame:
     gaze: Float32Array
     """(2, 2) radians; left, right eye; yaw, pitch."""
     weight: float = 1.0
-    """> 0: how much this picture counts against the others; less for views that the editor made up."""
+    """> 0: weight of this picture in the loss; lower for views that the editor synthesised."""
 
 
 @dataclass(frozen=True, eq=False)
 class TeacherAttribute:
-    """A new look, as far as its maker knows it."""
+    """A new look, as far as it is known in 3D."""
 
     look: Attribute
-    """Name, label and slot; which Gaussians may change (`ids`), which come with it (`added`), which vertices move. Values at full
-    weight: exact ones where `known`; else where training starts, such as the avatar's own colours and opacities."""
+    """Name, label and slot; Gaussians that may change (`ids`), Gaussians that it adds (`added`), vertices that move. Values at
+    weight 1: exact where `known`; else the initial values of training, such as the avatar's colours and opacities."""
     known: bool
-    """True: `look` is right as it is, the network learns it Gaussian by Gaussian, and frames are optional. False: the frames tell
-    how it looks, and at least one is needed."""
+    """True: `look` is exact, the network is fitted Gaussian by Gaussian, and frames are optional. False: the look is fitted to
+    frames, of which at least one is needed."""
     moves_own: bool = False
-    """Whether the avatar's own Gaussians in `look.ids` may also move and change size (only learnt from frames). Colours and
-    opacities may always change."""
+    """Whether the base Gaussians in `look.ids` may also move and change size (fitted to frames only). Colours and opacities may
+    always change."""
     tints_hair: bool = False
     """Whether hair that other attributes add (beards, a fringe, hair under a hat) takes this look's colour too."""
     origin: PhotoOrigin | None = None
-    """Where it is taken from somebody's photo."""
+    """The photo that it was taken from, if any."""
 
 
 Progress = Callable[[str, float], None]
-"""Told what is being done, and which fraction of it is done."""
+"""Called with the name of the current step and the fraction done, [0, 1]."""
 
 
 class FitAttribute(Protocol):
-    """How an avatar learns an attribute."""
+    """Fits an attribute of an avatar."""
 
     def __call__(
         self,
@@ -75,6 +75,6 @@ class FitAttribute(Protocol):
         """The avatar with the attribute as its last; one of the same name is replaced, in its place.
 
         All other attributes, and the avatar without any, stay as they are bit for bit. frames: may be empty where the teacher is
-        known. Raises UserError, one line, where there is no room for another attribute, or where it is for another avatar.
+        known. Raises UserError, one line, where the avatar has no room for it, or where it was made for another avatar.
         """
         ...

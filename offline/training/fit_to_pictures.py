@@ -1,4 +1,4 @@
-"""From pictures of a look to its Gaussians: what editors do not know in 3D is fitted first, then learnt like all others."""
+"""Fit the Gaussians of a look to pictures, for looks that editors do not know in 3D; the result is then learnt like any other."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from perse_live.decoder.network import COLOR, OPACITY, OUTPUTS, PLACE, PLACE_UNI
 
 @dataclass(frozen=True)
 class LiftConfig:
-    """How long, how fast, and how reluctantly."""
+    """Steps, learning rates and regularisation."""
 
     steps: int = 120
-    """Of Adam; each draws one picture."""
+    """Steps of Adam; each renders one picture."""
     rates: tuple[float, float, float, float] = (0.02, 0.02, 0.01, 0.01)
-    """Of colours, opacities, places (in `PLACE_UNIT`) and sizes."""
+    """Learning rates of colours, opacities, positions (in `PLACE_UNIT`) and sizes."""
     reluctance: float = 0.02
-    """Weight of the mean square of what changes: Gaussians that no picture shows stay as they were."""
+    """Weight of the mean squared change: Gaussians that no picture shows stay unchanged."""
     seed: int = 7
 
 
@@ -40,9 +40,9 @@ def lifted(
     config: LiftConfig,
     told: Callable[[float], None],
 ) -> tuple[Attribute, Rows]:
-    """A look as pictures at full weight show it, and its rows.
+    """A look fitted to pictures at weight 1, and its rows.
 
-    avatar: without attributes; look: what may change, and where it starts; moves_own: whether own Gaussians may move.
+    avatar: without attributes; look: what may change, with initial values; moves_own: whether base Gaussians may move.
     """
     rows = rows_of(avatar, look)
     rates = torch.zeros(OUTPUTS)
@@ -50,7 +50,7 @@ def lifted(
     free = rates.repeat(len(rows), 1)
     if not moves_own:
         free[: rows.own, PLACE], free[: rows.own, SIZE] = 0, 0
-    # In steps of the rates, so that one rate serves Adam
+    # Scaled by the learning rates, so that Adam has a single rate
     change = nn.Parameter(torch.zeros(len(rows), OUTPUTS))
     optimizer = torch.optim.Adam([change], 1.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=0.05)
@@ -79,7 +79,7 @@ def lifted(
 
 
 def _shown(avatar: Avatar, look: Attribute, rows: Rows, ends: Float32Array) -> Attribute:
-    """The look whose rows end there; own Gaussians do not move."""
+    """The look with these values at weight 1; base Gaussians do not move."""
     own, its, added = ends[: rows.own], ends[rows.own :], look.added
     split = len(added.surface.triangles)
     grown = (added.least_size * np.exp(its[:, SIZE]))[:, None].astype(np.float32)

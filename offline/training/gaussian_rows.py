@@ -1,4 +1,8 @@
-"""An attribute as the network sees it: rows, where they end, and how they get there."""
+"""An attribute as training data of the network: one row per Gaussian, with its values at every stage of the transition.
+
+The transition runs from 0, the avatar without the attribute, to 1, the attribute at full weight. Base Gaussians are those of the
+avatar without attributes.
+"""
 
 from __future__ import annotations
 
@@ -18,46 +22,46 @@ from perse_live.decoder.features import features_of, places_at_rest
 from perse_live.decoder.network import CODES, COLOR, OPACITY, OUTPUTS, PLACE, PLACE_UNIT, SIZE
 
 _SOON = 0.45
-"""Share of the way on which what grows becomes opaque: short hair that gets longer, not long hair out of a mist."""
+"""Fraction of the transition in which growing Gaussians become opaque: hair gets longer instead of fading in at full length."""
 _AT_ONCE = 0.06
-"""The same for each piece of a solid thing, which is nowhere to be seen through."""
+"""The same for each Gaussian of a solid object, which must not be translucent."""
 _COVERED = 0.06
-"""Share of the way by which hair under a solid thing goes later than the thing comes."""
+"""Fraction of the transition by which hair under a solid object disappears after the object has appeared."""
 _CUT = 0.3
-"""Share of the way that a piece of hair takes to go."""
-_FEW = 50  # hidden Gaussians that are no hair cut
+"""Fraction of the transition in which one Gaussian of hair disappears."""
+_FEW = 50  # fewer hidden Gaussians than this are not treated as a hair cut
 _TOGETHER = 0.35
-"""Share of the teacher's spread in time that is kept: hair that comes strand by strand would look like speckles at first."""
-_TOLD_AT = (0.15, 0.3, 0.5, 0.7, 1.0)  # weights at which codes tell rows apart
+"""Fraction of the teacher's spread in time that is kept: hair that appears strand by strand looks like speckles at first."""
+_TOLD_AT = (0.15, 0.3, 0.5, 0.7, 1.0)  # weights whose values the initial codes are computed from
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """N own Gaussians of the avatar, then those that an attribute adds (S on the surface, R rigid), and their way from 0 to 1."""
+    """N base Gaussians, then those that an attribute adds (S on the surface, R rigid), and their transition from 0 to 1."""
 
     own: int
     """N."""
     features: torch.Tensor
     """(N + S + R, FEATURES)"""
     ends: torch.Tensor
-    """(N + S + R, OUTPUTS) at full weight, in the units of `perse_live.decoder.network`."""
+    """(N + S + R, OUTPUTS) outputs at weight 1, in the units of `perse_live.decoder.network`."""
     before: torch.Tensor
     """(N + S + R, 1) opacity without the attribute."""
     appear: torch.Tensor
-    """(N + S + R, 1) share of the way at which one begins to appear or, of own ones, to change."""
+    """(N + S + R, 1) stage of the transition, [0, 1], at which a Gaussian starts to appear, or a base Gaussian to change."""
     lasts: torch.Tensor
-    """(N + S + R, 1) share of the way that this takes."""
+    """(N + S + R, 1) fraction of the transition that this takes."""
     least_size: float
-    """Of what is added, at weight 0."""
+    """Size of added Gaussians at weight 0, against their final size."""
     known: torch.Tensor | None = None
-    """(T, N + S + R, OUTPUTS) at even shares of the way from 0 to 1, where the whole way is known: from one hairstyle to
+    """(T, N + S + R, OUTPUTS) outputs at equally spaced stages, where the whole transition is known: from one hairstyle to
     another."""
 
     def __len__(self) -> int:
         return len(self.features)
 
     def at(self, way: torch.Tensor, chosen: torch.Tensor | slice = slice(None)) -> torch.Tensor:
-        """What the network should say at shares `way` (n, 1) of the way, of rows (n,): (n, OUTPUTS)."""
+        """Target outputs (n, OUTPUTS) of rows (n,) at stages `way` (n, 1) of the transition, [0, 1]."""
         if self.known is not None:
             return _between_knots(self.known, way, chosen)
         ends, appear, lasts = self.ends[chosen], self.appear[chosen], self.lasts[chosen]
@@ -79,7 +83,7 @@ class Rows:
         )
 
     def first_codes(self) -> torch.Tensor:
-        """Codes (N + S + R, CODES) that tell rows apart by where they go: principal components of their ways."""
+        """Initial codes (N + S + R, CODES): principal components of the rows' outputs along the transition."""
         count = len(self)
         if not count:
             return torch.zeros(0, CODES)
@@ -109,7 +113,7 @@ def _between_knots(
 
 
 def rows_of(avatar: Avatar, look: Attribute, way: HairstyleWay | None = None) -> Rows:
-    """The rows of an attribute that is known outright. way: of another hairstyle, as which the look has then `begun`."""
+    """The rows of an attribute with known values at weight 1. way: of another hairstyle, as which the look has then `begun`."""
     rows = _plain_rows(avatar, look)
     return rows if way is None else _with_way(avatar, look, rows, way)
 
@@ -169,9 +173,9 @@ def _plain_rows(avatar: Avatar, look: Attribute) -> Rows:
 def _times(
     avatar: Avatar, look: Attribute, places: Float32Array
 ) -> tuple[Float32Array, Float32Array]:
-    """When own Gaussians and those that are added (at places (S + R, 3) in the end) begin to change, and for how long.
+    """Stages at which base and added Gaussians (final means (S + R, 3)) start to change, and for how long.
 
-    Own ones under a solid thing do as the piece of it that is nearest.
+    Base Gaussians under a solid object follow its nearest Gaussian.
     """
     added = look.added
     if not added.solid or not len(added):
@@ -190,7 +194,7 @@ def _times(
 
 
 def _cut(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
-    """When own Gaussians begin to change and for how long: hair that is taken away goes from its lower end upwards."""
+    """Stages at which base Gaussians start to change, and for how long: hair is removed from its lower end upwards."""
     begins, lasts = np.zeros(len(look.ids), np.float32), np.ones(len(look.ids), np.float32)
     gone = (look.opacities == 0) & (avatar.opacities[look.ids] > 0)
     if gone.sum() > _FEW:
@@ -202,14 +206,14 @@ def _cut(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
 
 
 def added_places(avatar: Avatar, look: Attribute) -> tuple[Float32Array, Float32Array]:
-    """Where what an attribute adds is at weight 0 and at weight 1, both (S + R, 3) metres at rest."""
+    """Means of the added Gaussians at weight 0 and at weight 1, both (S + R, 3) metres at rest."""
     return places_at_rest(avatar.rig, *begin_of(look)), places_at_rest(
         avatar.rig, look.added.surface, look.added.rigid
     )
 
 
 def begin_of(look: Attribute) -> tuple[SurfaceBinding, RigidBinding]:
-    """What an attribute adds as it is at weight 0, where it begins and as small as that."""
+    """The added Gaussians at weight 0: initial means and sizes."""
     added, least = look.added, np.float32(look.added.least_size)
     return (
         replace(added.surface, positions=added.surface_start, axes=added.surface.axes * least),

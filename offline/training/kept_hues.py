@@ -1,8 +1,9 @@
-"""What a solid thing adds keeps its colour while it comes.
+"""Keep the colours of a solid object constant while it appears.
 
-Its pieces appear so suddenly that a network which learns opacities, places and colours together spends itself on them and leaves
-black glasses a little green half-way. Colours are linear in the last layer's factor B, so that factor's rows of colour are solved
-for once more by themselves: weighted least squares over the way, near what was learnt.
+Its Gaussians appear within a small fraction of the transition; a network that fits opacities, positions and colours together
+spends its capacity there and leaves black glasses slightly green at half weight. Colours are linear in the last layer's factor
+B, so its rows for colour are solved for again: weighted least squares over the transition, regularised towards the trained
+values.
 """
 
 from __future__ import annotations
@@ -23,18 +24,20 @@ from perse_live.decoder.network import (
     silu,
 )
 
-_SHARES = np.linspace(0.05, 1, 12)  # of the way, at which colours are looked at
-_UNSEEN_COUNTS = 0.02  # times as much as what is opaque
-_OWN_COUNTS = 0.3  # the avatar's own Gaussians, which keep what they were taught
-_HELD = 1e-4  # pull towards what was learnt, against the mean of the normal matrix's diagonal
+_SHARES = np.linspace(
+    0.05, 1, 12
+)  # stages of the transition that the least-squares problem samples
+_UNSEEN_COUNTS = 0.02  # weight of a transparent sample, relative to an opaque one
+_OWN_COUNTS = 0.3  # weight of base Gaussians, which keep their trained colours
+_HELD = 1e-4  # weight of the trained values, relative to the mean diagonal of the normal equations
 
 
 def with_kept_hues(
     decoder: Decoder, adapter: Adapter, features: Float32Array, codes: Float32Array, own: int
 ) -> Adapter:
-    """An adapter that changes the colours of what it adds as little as it can.
+    """The adapter with the colours of added Gaussians as constant over the transition as possible.
 
-    features: (N, FEATURES), codes: (N, CODES), of which the first `own` are the avatar's.
+    features: (N, FEATURES), codes: (N, CODES), of which the first `own` are base Gaussians.
     """
     if own == len(features):
         return adapter
@@ -45,7 +48,7 @@ def with_kept_hues(
         folded = fold(decoder, [(adapter, float(share))], reader=0)
         hidden = _hidden(folded, features, codes)
         lever = share * adapter.scale * (hidden @ adapter.a3.T)
-        goal = (plain - hidden @ decoder.w3.T)[:, COLOR]  # colours as without it
+        goal = (plain - hidden @ decoder.w3.T)[:, COLOR]  # colours without the attribute
         goal[:own] = lever[:own] @ learnt
         counts = np.clip((hidden @ folded.w3.T - plain)[:, OPACITY], _UNSEEN_COUNTS, 1)
         counts[:own] = _OWN_COUNTS

@@ -1,4 +1,4 @@
-"""An avatar learns attributes: from teachers to adapters of its network."""
+"""Fit attributes of an avatar: from teachers to adapters of its network."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from perse_live.decoder.features import into_binding, places_at_rest
 from perse_live.errors import UserError
 from perse_live.regions import Region
 
-# Of settling what is added, and which part of what is missing each makes good
+# Rounds of `settled`, and the fraction of the error that each corrects
 _ROUNDS, _STEP = (8, 0.7)
-_MUCH = 1e-3  # metres that count as much as a whole unit of colour
+_MUCH = 1e-3  # metres of displacement that weigh as much as one unit of colour
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How an attribute is learnt."""
+    """How an attribute is fitted."""
 
     regression: RegressionConfig = field(default_factory=RegressionConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
     device: Device = "auto"
-    """Where its pictures are drawn."""
+    """Where training pictures are rendered."""
 
 
 def fit_attribute(
@@ -53,7 +53,7 @@ def fit_attribute(
     progress: Progress,
     config: FitConfig | None = None,
 ) -> Avatar:
-    """One `offline.training.contract.FitAttribute`."""
+    """Implements `offline.training.contract.FitAttribute`."""
     config = config or FitConfig()
     look = teacher.look
     _check(avatar, teacher, frames)
@@ -115,7 +115,7 @@ def fit_attribute(
 
 
 def with_learned(avatar: Avatar, learned: LearnedAttribute) -> Avatar:
-    """The avatar with an attribute more, or another one of the same name in its place. Raises UserError for want of room."""
+    """The avatar with the attribute appended, or replacing one of the same name. Raises UserError where there is no room."""
     there = {one.name: one for one in avatar.attributes} | {learned.name: learned}
     every = tuple(there.values())
     check_room(every)
@@ -138,11 +138,11 @@ def check_room(every: Sequence[Look]) -> None:
 
 
 def settled(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> LearnedAttribute:
-    """What is added starts where it must so that it ends as the teacher has it.
+    """Correct the initial means of added Gaussians so that their means at weight 1 are the teacher's.
 
-    The network is off by tenths of a millimetre at full weight, which strands and frames of glasses show; where they begin nobody
-    sees. Starts are features, so that moving them changes what is decoded: hence several rounds, of which each Gaussian keeps its
-    best.
+    The network's error at weight 1 is some tenths of a millimetre, visible in strands and frames of glasses; errors at weight 0
+    are invisible. Initial means are features of the network, so that changing them changes its outputs: hence several rounds, of
+    which each Gaussian keeps the best.
     """
     added = look.added
     if not len(added):
@@ -190,7 +190,7 @@ def settled(avatar: Avatar, look: Attribute, learned: LearnedAttribute) -> Learn
 def _start(
     avatar: Avatar, look: Attribute, learned: LearnedAttribute
 ) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """Where what is added starts (S + R, 3), metres at rest, how large (S + R,) against its end, and its colours."""
+    """Initial means (S + R, 3) of added Gaussians, metres at rest, sizes (S + R,) relative to the final ones, and colours."""
     mine, full = learned.added, look.added
     size = np.concatenate(
         [
@@ -202,7 +202,7 @@ def _start(
 
 
 def _better(one: LearnedAttribute, other: LearnedAttribute, where: BoolArray) -> LearnedAttribute:
-    """The one, with the other's added Gaussians (S + R,) in some places."""
+    """`one` with those added Gaussians of `other` that `where` (S + R,) selects."""
     a, b, split = one.added, other.added, len(one.added.surface.triangles)
     on, off = where[:split, None], where[split:, None]
     surface = replace(
@@ -224,7 +224,7 @@ def _better(one: LearnedAttribute, other: LearnedAttribute, where: BoolArray) ->
 
 
 def _correctives(avatar: Avatar, look: Attribute) -> LookCorrectives | None:
-    """A look's own correctives; one that is given none leaves the avatar's where it hides nothing. What it adds may swing."""
+    """The look's correctives; without any, those of the avatar's Gaussians that it does not hide, plus motion of added ones."""
     if not len(avatar.correctives):
         return look.correctives
     kept = kept_by(avatar.opacities[look.ids], look.opacities)
@@ -234,7 +234,7 @@ def _correctives(avatar: Avatar, look: Attribute) -> LookCorrectives | None:
 
 
 def _at_start(look: Attribute, codes: np.ndarray) -> LearnedGaussians:
-    """What is added, as the teacher has it at weight 0."""
+    """The added Gaussians at weight 0."""
     return LearnedGaussians(*begin_of(look), look.added.colors, look.added.regions, codes)
 
 

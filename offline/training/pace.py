@@ -1,8 +1,8 @@
-"""How fast a look goes along its way as its weight grows: such that the picture changes evenly.
+"""The mapping from an attribute's weight to the stage of its transition, such that the picture changes at a constant rate.
 
-Areas grow with squares, hair lies upon hair, a hat covers more the farther down it comes, and a network is quick here and slow
-there: a way that is even in lengths and opacities is not even to the eye. So the change of the picture along the way is measured
-once, as it will be drawn, and its sum inverted (as a curve is parametrised by its arc length).
+A transition that is linear in lengths and opacities does not look linear: areas grow with squares, hair occludes hair, and the
+network's outputs change unevenly. So the change of rendered pictures along the transition is measured once, and its cumulative
+sum inverted (parametrisation by arc length).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
 from perse_live.splatting.cpu import CpuRasterizer
 
-_STEPS = 40  # into which the way is cut
+_STEPS = 40  # of the transition that are rendered
 _SIDE = 224  # pixels of the pictures
 _BACKDROP = (0.5, 0.5, 0.5)
 _VIEWS = (
@@ -29,13 +29,13 @@ _VIEWS = (
     (25.0, expression()),
     (-12.0, expression(jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5)),
 )
-_LEAST = 0.04  # share of the pace that is the even one, so that no part of the way is gone at once
+_LEAST = 0.04  # fraction of the linear mapping that is mixed in, so that no part of the transition is skipped
 
 
 def with_even_pace(avatar: Avatar, learned: LearnedAttribute) -> LearnedAttribute:
-    """A look at the pace at which its pictures change evenly, in front, turned and talking alike (1 s).
+    """The look with the mapping that makes its pictures change at a constant rate over frontal, turned and talking views (1 s).
 
-    avatar: with a decoder, which attributes it has does not matter.
+    avatar: with a decoder; its attributes are ignored.
     """
     if not len(learned.added) and not len(learned.ids):
         return replace(learned, pace=None)
@@ -61,7 +61,7 @@ def with_even_pace(avatar: Avatar, learned: LearnedAttribute) -> LearnedAttribut
 
 
 def pace_of(changes: FloatArray) -> Float32Array | None:
-    """The pace (PACE_KNOTS,) along a way whose even steps change pictures so much, (views, steps); None where they do not."""
+    """The mapping (PACE_KNOTS,) for changes (views, steps) of pictures between equal steps; None where nothing changes."""
     totals = changes.sum(1, keepdims=True)
     if not (totals > 0).all():
         return None

@@ -1,4 +1,4 @@
-"""Who draws the pictures of the training: numba on the CPU, or gsplat where there is a GPU for it."""
+"""The rasterizer of training: numba on the CPU, or gsplat where a GPU is available."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Splat(Protocol):
 
 @dataclass(frozen=True)
 class Drawing:
-    """Where Gaussians are drawn. The network stays on the CPU: its rows cost less than carrying them."""
+    """Device and rasterizer. The network stays on the CPU: computing its rows costs less than transferring them."""
 
     device: torch.device
     splat: Splat
@@ -51,7 +51,7 @@ ON_CPU = Drawing(torch.device("cpu"), autograd.splat)
 def drawing_on(device: Device) -> Drawing:
     """Where to draw: "auto" takes CUDA if torch finds a GPU and gsplat can draw on it.
 
-    Raises UserError, with every cause, if "cuda" is asked for and cannot be had.
+    Raises UserError, with every cause, if "cuda" is requested and not available.
     """
     if device == "cpu":
         return ON_CPU

@@ -1,4 +1,4 @@
-"""Learning an adapter from Gaussians that are known: its own way from 0 to 1, and how it grows into others of its slot."""
+"""Fit an adapter to known Gaussians: its transition from 0 to 1, and the morphs into other attributes of its slot."""
 
 from __future__ import annotations
 
@@ -28,44 +28,46 @@ from perse_live.decoder.network import (
 from perse_live.regions import Region
 
 RANK = 16
-_ABSENT = 0.03  # how far below 0 the opacity of what is not there is pushed, so that it is cut off to exactly 0
-_OPAQUE = 0.9  # opacity from which more is as good: it is cut off at 1
-_LATENT = 1e-5  # weight of |code|^2 against errors squared: 1e-3 of PERSE, whose loss is of the size of a colour
+_ABSENT = (
+    0.03  # margin below 0 for the opacity of absent Gaussians, so that it is clipped to exactly 0
+)
+_OPAQUE = 0.9  # opacity from which more is no error: it is clipped at 1
+_LATENT = 1e-5  # weight of |code|^2 relative to squared errors; PERSE has 1e-3, for a loss in units of colour
 _NEAREST = 8
-_EDGE = 0.2  # share of the way within which a change is an edge, which takes more looking at than what comes slowly
-_TRAVELS_COUNT = 0.3  # displacements of a morph are of centimetres and need not be exact; they must not drown colours
-_DRAWN_COUNTS = 0.2  # a picture's loss against mean squares of rows
-_PAIRS_COUNT = 0.2  # what a look is by itself matters more than how it turns into another
-_COLORS_COUNT = 5.0  # times as much as opacities: a part may be late, but not of another hue
+_EDGE = 0.2  # duration, as a fraction of the transition, up to which a change counts as abrupt and is sampled more often
+_TRAVELS_COUNT = 0.3  # weight of a morph's displacements: centimetres that need not be exact, and must not outweigh colours
+_DRAWN_COUNTS = 0.2  # weight of a picture's loss, relative to the rows' mean squared error
+_PAIRS_COUNT = 0.2  # weight of morphs, relative to the attribute alone
+_COLORS_COUNT = 5.0  # weight of colours, relative to opacities: a wrong colour is more visible than a late appearance
 
 
 @dataclass(frozen=True)
 class RegressionConfig:
-    """How long and how fast."""
+    """Steps and learning rates."""
 
     steps: int = 520
-    """Of Adam, under a one-cycle schedule."""
+    """Steps of Adam, with a one-cycle schedule."""
     steps_in_place: int = 160
-    """Instead, for what adds nothing: colours are learnt sooner than ways."""
+    """The same for attributes that add no Gaussians: colours converge sooner than displacements."""
     steps_among_mates: int = 560
-    """Instead, where there are others that it can grow into."""
+    """The same where the slot has other attributes to morph into."""
     drawn_steps: int = 20
-    """The last of them, which also look at pictures."""
+    """The last of the steps, which also have a loss on pictures."""
     rate: float = 2e-2
-    """Of the adapter's factors."""
+    """Learning rate of the adapter's factors."""
     code_rate: float = 3e-2
-    """Of the codes, which start nearly right."""
+    """Learning rate of the codes, whose initial values are close to the final ones."""
     batch: int = 1024
     """Rows of a step. Nine looks of the sample portrait on one thread: 59 s at 3072 rows, 45 s at 1024; mean squared error of a
-    row 2.0e-3 and 1.7e-3, pictures on the way 36.5 and 36.4 dB."""
+    row 2.0e-3 and 1.7e-3, pictures during the transition 36.5 and 36.4 dB."""
     seed: int = 3
 
 
 def hair_samples(avatar: Avatar, rows: Rows, ids: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows without codes (n, FEATURES) and colour changes (n, 3) at full weight that teach how any hair is coloured.
+    """Rows without codes (n, FEATURES) and colour changes (n, 3) at weight 1: samples of how the attribute tints any hair.
 
-    Colours are those of the avatar's own hair, lighter and darker too, each changed as the own Gaussians nearest to it in colour
-    are; places are anywhere on the head, so that they do not matter. Empty where the attribute changes no hair.
+    Colours are those of the avatar's hair, also lighter and darker, each with the change of the base Gaussians nearest in colour;
+    positions are random on the head, so that the result does not depend on them. Empty where the attribute changes no hair.
     """
     own = np.isin(avatar.regions[ids], (Region.HAIR, Region.HAIR_BACK)) & (
         avatar.opacities[ids] > 0.4
@@ -73,7 +75,7 @@ def hair_samples(avatar: Avatar, rows: Rows, ids: np.ndarray) -> tuple[torch.Ten
     change = rows.ends[: len(ids), COLOR].numpy()
     strength = np.abs(change).sum(1)
     if own.any():
-        # Not at the hairline, where only part of the tint is meant
+        # Not at the hairline, which is tinted only in part
         own &= strength > 0.5 * np.percentile(strength[own], 75)
     if own.sum() < 4 * _NEAREST:
         return torch.zeros(0, rows.features.shape[1]), torch.zeros(0, 3)
@@ -200,7 +202,7 @@ def _pair_loss(
     batch: int,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Both attributes active, weights sharing up to 1: what each adds travels to where the other's is, and fades on the way."""
+    """Both attributes active with weights that sum to at most 1: the Gaussians of each move onto the other's and fade out."""
     mate, loss = pair.mate, codes.new_zeros(())
     whole = (
         1.0
@@ -240,8 +242,8 @@ def _pair_loss(
 def _error(
     out: torch.Tensor, goal: torch.Tensor, before: torch.Tensor, *, places: float = 1.0
 ) -> torch.Tensor:
-    """Mean square; opacities of what is to be absent only count where they are above 0, of what has become opaque only below
-    what they should be: they are cut off at 0 and 1, so a steep rise need not end there. places: how much displacements count.
+    """Mean squared error. Opacities of absent Gaussians count only above 0, those of opaque ones only below the target: they are
+    clipped to [0, 1], so that overshoot is no error. places: weight of displacements.
     """
     shown, wanted = before + out[:, OPACITY : OPACITY + 1], before + goal[:, OPACITY : OPACITY + 1]
     opacity = torch.where(wanted < 1e-3, (shown + _ABSENT).clamp(min=0), shown - wanted)
@@ -259,7 +261,7 @@ def _error(
 
 
 def _at_its_edge(rows: Rows, chosen: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Weights (n, 1) of which a half are moved to when rows (n,) change, for those that do so at once."""
+    """Weights (n, 1), half of which are moved to the stage where rows (n,) change, for rows that change abruptly."""
     appear, lasts = rows.appear[chosen], rows.lasts[chosen]
     near = (appear + lasts * (4 * weights - 1.5)).clamp(0, 1)
     half = (torch.arange(len(chosen)) % 2 == 0)[:, None]
@@ -273,7 +275,7 @@ def _some(numbers: torch.Tensor, count: int, generator: torch.Generator) -> torc
 
 
 def _idle(decoder: Decoder, name: str) -> Adapter:
-    """For attributes that only move vertices."""
+    """An adapter without effect, for attributes that only move vertices."""
     network = Network(decoder, {name: 1})
     with torch.no_grad():
         for factor in network.parameters(name)[1::2]:

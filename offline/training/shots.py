@@ -1,4 +1,4 @@
-"""What an attribute looks like in pictures, differentiable by what the network says of each of its Gaussians."""
+"""Renderings of an attribute, differentiable with respect to the network's outputs for each of its Gaussians."""
 
 from __future__ import annotations
 
@@ -35,48 +35,48 @@ from perse_live.poses import facing_pose
 from perse_live.splatting.cpu import CpuRasterizer
 
 BACKDROP = (0.5, 0.5, 0.5)
-"""Behind the avatar in every picture of the training."""
-_MARGIN = 6  # pixels around the part that are drawn too
+"""Background of every training picture."""
+_MARGIN = 6  # pixels rendered around the part
 _SIMILARITY = 0.25  # weight of 1 - SSIM against L1, as in PERSE
-_ELSEWHERE = 0.5  # weight of what must not change, against the part
-_SIDE = 160  # pixels of pictures made here
-_SEEN = 2 / 255  # change of a channel that counts as part of the look
-# Degrees turned, and whether the avatar talks
+_ELSEWHERE = 0.5  # weight of the region that must not change, relative to the part
+_SIDE = 160  # pixels a side of pictures rendered here
+_SEEN = 2 / 255  # change of a channel from which a pixel belongs to the look
+# Yaw in degrees, and whether the avatar talks
 _VIEWS = ((0.0, False), (26.0, True), (-26.0, False))
-# Shares of the way, and numbers of views
+# Stages of the transition, and numbers of views
 _ALONG = ((1.0, 0), (0.5, 0), (1.0, 1), (0.25, 0), (1.0, 2), (0.75, 1))
 _TALKING = expression(
     jawOpen=0.4, mouthSmileLeft=0.5, mouthSmileRight=0.5, eyeBlinkLeft=0.3, eyeBlinkRight=0.3
 )
-_STEP = 0.02  # metres, of the differences that tell how a displacement at rest moves a posed Gaussian; it is linear
+_STEP = 0.02  # metres, step of the finite differences of a posed mean by its mean at rest; the dependence is linear
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One picture: all of the avatar, posed, and which of it the attribute may change."""
+    """One training picture: the posed avatar, and the Gaussians that the attribute may change."""
 
     weight: float
-    """Of the attribute in it, (0, 1]."""
+    """Weight of the attribute in it, (0, 1]."""
     counts: float
-    """How much it counts."""
+    """Weight of the picture in the loss."""
     camera: Camera
-    """Only of what is near the part."""
+    """Cropped to the part and its margin."""
     start: Gaussians
-    """All Gaussians in the camera frame, those that are added at their start and opaque: first own, then added."""
+    """All Gaussians in the camera frame: base Gaussians, then added ones, these with initial means and opaque."""
     chosen: torch.Tensor
     """(n,) the attribute's rows among them."""
     facing: torch.Tensor
-    """(n, 1) 0 where one faces away."""
+    """(n, 1) 0 for Gaussians that face away."""
     turns: torch.Tensor
-    """(n, 3, 3) from displacements at rest to the camera frame."""
+    """(n, 3, 3) from displacements at rest to those in the camera frame."""
     grows: torch.Tensor
-    """(n, 3) 1 for axes that the size changes."""
+    """(n, 3) 1 for axes that the size scales."""
     target: torch.Tensor
     """(H, W, 3)"""
     part: torch.Tensor
     """(H, W, 1) in [0, 1]."""
     drawing: Drawing = ON_CPU
-    """Who draws it."""
+    """Rasterizer and device."""
 
     def draw(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
         """The picture (H, W, 3) for outputs (n, OUTPUTS) of the rows; before: (n, 1) their opacities without the attribute."""
@@ -101,7 +101,7 @@ class Shot:
 
     @cached_property
     def _on_device(self) -> tuple[torch.Tensor, ...]:
-        """What no step changes, where it is drawn: the avatar is uploaded once, not for every step."""
+        """The constant tensors on the rasterizer's device: the avatar is uploaded once, not at every step."""
         start = (
             torch.from_numpy(np.ascontiguousarray(array)) for array in vars(self.start).values()
         )
@@ -139,7 +139,7 @@ def similarity(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 def shots_of(
     avatar: Avatar, look: Attribute, frames: Sequence[TrainingFrame], drawing: Drawing
 ) -> list[Shot]:
-    """An editor's pictures. avatar: without attributes; outside of the parts it is the target itself."""
+    """An editor's pictures. avatar: without attributes; outside of the part masks its rendering is the target."""
     moved = _with_moved_rig(avatar, look)
     return [_shot(moved, look, frame, drawing) for frame in frames if frame.part_mask.max() > 0]
 
@@ -190,7 +190,7 @@ def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, drawing: Drawin
 def _all_posed(
     avatar: Avatar, look: Attribute, frame: TrainingFrame
 ) -> tuple[Gaussians, Float32Array, Float32Array]:
-    """Own Gaussians and, opaque at their start, those that are added; how displacements turn, (G', 3, 3); which axes grow."""
+    """Base Gaussians, then added ones, opaque at their initial means; Jacobians (G', 3, 3) of displacements; scaled axes."""
     added, count = look.added, len(avatar)
     begin, free = begin_of(look)
     surface = SurfaceBinding(
@@ -249,13 +249,13 @@ def posed(
     opacities: Float32Array,
     colors: Float32Array,
 ) -> Gaussians:
-    """Gaussians bound to the avatar's rig, in a frame's camera frame."""
+    """Gaussians bound to the avatar's rig, posed, in the camera frame."""
     vertices = pose_vertices(avatar.rig, frame.expression, frame.gaze, frame.pose)
     return pose_gaussians(vertices, avatar.rig, surface, rigid, opacities, colors, frame.pose)
 
 
 def views_of(avatar: Avatar, look: Attribute, drawing: Drawing = ON_CPU) -> list[Shot]:
-    """An attribute that is to be drawn, in front and turned, at rest and talking; without targets. avatar: without attributes."""
+    """Views of an attribute, frontal and turned, at rest and talking; without targets. avatar: without attributes."""
     camera = avatar.source.camera.resized(_SIDE, _SIDE)
     blank, whole = np.zeros((_SIDE, _SIDE, 3), np.float32), np.ones((_SIDE, _SIDE), np.float32)
     frames = [
@@ -273,7 +273,7 @@ def views_of(avatar: Avatar, look: Attribute, drawing: Drawing = ON_CPU) -> list
 
 
 def shots_along(rows: Rows, views: Sequence[Shot]) -> list[Shot]:
-    """Pictures of an attribute that is known, on its way and at full weight, made from its rows; views: from `views_of`."""
+    """Pictures of a known attribute during its transition and at weight 1, rendered from its rows; views: from `views_of`."""
     found: list[Shot] = []
     for weight, number in _ALONG:
         shot = replace(views[number], weight=weight)

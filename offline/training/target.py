@@ -1,4 +1,4 @@
-"""The avatar in a look as its teacher has it: what the network is to say, said without it."""
+"""The avatar with a teacher's look applied directly: what the network is trained to reproduce."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perse_live.decoder.features import into_binding
 
 
 class Taught:
-    """One look that is known, anywhere on its way."""
+    """One known look, at any stage of its transition."""
 
     def __init__(self, avatar: Avatar, look: Attribute) -> None:
         """avatar: without attributes."""
@@ -28,8 +28,8 @@ class Taught:
         self._rows = rows_of(avatar, self._look, way)
 
     def at(self, way: float) -> Avatar:
-        """The avatar in it at a share of the way, [0, 1]; as `attribute_blending.with_attributes` has it once
-        learnt, weight for way.
+        """The avatar with the look at a stage of its transition, [0, 1]; what `attribute_blending.with_attributes` gives for the
+        learnt attribute, where the stage is called weight.
         """
         avatar, look, rows = self._avatar, self._look, self._rows
         out = rows.at(torch.full((len(rows), 1), way)).numpy()

@@ -1,4 +1,4 @@
-"""How the Gaussians of one part travel to become another: sliced optimal transport between two clouds."""
+"""Displacements that carry the Gaussians of one part onto another: sliced optimal transport between two point clouds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ROUNDS, _SEED = 60, 17
 
 
 def travel(begin: FloatArray, end: FloatArray) -> FloatArray:
-    """Where each of the points `begin` (N, D) goes so that together they lie as `end` (M, D) does: (N, D) displacements.
+    """Displacements (N, D) of points `begin` (N, D) so that they are distributed as `end` (M, D).
 
     Along random directions the points are moved to the quantiles of the others, again and again (sliced Wasserstein flow:
     Pitie et al. 2007, Bonneel et al. 2015). Neighbours stay neighbours, the numbers may differ, 10,000 points take 0.2 s.
