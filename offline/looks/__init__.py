@@ -1,1 +1,1 @@
-"""Built-in attributes: what can be added to any avatar, and how it gets into its file."""
+"""Built-in attributes: makers for any avatar, and the commands that add them to its file."""

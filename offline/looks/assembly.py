@@ -1,4 +1,4 @@
-"""From shaped Gaussians to attributes: bound, ordered, and with what they hide."""
+"""Attributes from Gaussians in the head frame: binding, order of appearance, and the Gaussians that they hide."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from perse_live.rotations import to_quat
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What an attribute does to Gaussians that are there."""
+    """Changes of base Gaussians by an attribute."""
 
     ids: Int32Array
     """(N,)."""
@@ -31,9 +31,9 @@ class Changes:
 def changes(
     avatar: Avatar, *, shown: FloatArray | None = None, brightness: FloatArray | None = None
 ) -> Changes:
-    """Gaussians that are hidden or darkened.
+    """Changes that hide or darken Gaussians.
 
-    shown: (G,) what is left of the opacity, 1: all; brightness: (G,) what is left of the colour, 1: all.
+    shown: (G,) factor of the opacity; brightness: (G,) factor of the colour; 1 leaves a Gaussian unchanged.
     """
     count = len(avatar)
     left = np.ones(count) if shown is None else shown
@@ -49,7 +49,7 @@ def changes(
 def attribute(
     name: str, label: str, slot: str, added: AddedGaussians, change: Changes | None = None
 ) -> Attribute:
-    """An attribute that leaves the rig as it is."""
+    """An attribute that does not move the rig's vertices."""
     none = np.zeros((0, 3), np.float32)
     change = (
         change
@@ -78,7 +78,7 @@ def rigid_added(
     region: Region = Region.ACCESSORY,
     solid: bool = False,
 ) -> AddedGaussians:
-    """Gaussians (R) in the head frame that turn with the skull. start: (R, 3) where they are at weight 0; None: in place."""
+    """Gaussians (R) in the head frame, rigid with the skull. start: (R, 3) means at weight 0; None: the final ones."""
     count = len(gaussians)
     empty = nothing_added()
     binding = RigidBinding(
@@ -100,7 +100,7 @@ def rigid_added(
 
 
 def piece_by_piece(order: FloatArray) -> FloatArray:
-    """When the Gaussians of a solid thing appear, [0, 0.9], from how far along they are in its order (N,), of any unit."""
+    """Stages [0, 0.9] of the transition at which Gaussians of a solid object appear, by their rank `order` (N,), in any unit."""
     return 0.9 * (order - order.min()) / max(float(np.ptp(order)), 1e-9)
 
 
@@ -114,7 +114,7 @@ def surface_added(
     least_size: float,
     region: Region,
 ) -> AddedGaussians:
-    """Gaussians (S) in the head frame, at rest, that ride on triangles (S,) of the rig; start: (S, 3) at weight 0, metres."""
+    """Gaussians (S) in the head frame, at rest, bound to triangles (S,) of the rig; start: (S, 3) means at weight 0, metres."""
     count, rig = len(gaussians), avatar.rig
     both = np.ones(count, np.uint8)
     bound = bind_surface(gaussians, triangles, rig.vertices, rig.triangles, two_sided=both)
@@ -212,7 +212,7 @@ def joined(*parts: Gaussians) -> Gaussians:
 
 
 def joined_added(*parts: AddedGaussians) -> AddedGaussians:
-    """Several sets that are bound alike (all to the surface, or all rigid) as one; they grow as the first does."""
+    """Several sets of one kind of binding (surface or rigid) as one, with the least size of the first."""
     first = parts[0]
     if len({len(one.surface.triangles) > 0 for one in parts}) != 1:
         raise ValueError("sets bound to the surface and rigid ones cannot be joined")

@@ -1,4 +1,4 @@
-"""Attributes from what changes: colours of Gaussians that are there, vertices, fine spots painted onto the skin."""
+"""Attributes that change colours of base Gaussians, move vertices, or add fine Gaussians on the skin."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from perse_live.head.rig import surface_triangles
 from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 
-_LEAST_SHARE = 0.004  # what changes by less keeps its colour exactly
-_LIFT = 0.0004  # metres above the skin, so that spots are drawn over it
+_LEAST_SHARE = 0.004  # smaller shares are set to 0
+_LIFT = 0.0004  # metres above the skin, so that spots are in front of it
 
 
 @dataclass(frozen=True)
 class Title:
-    """What an attribute is called."""
+    """Name, label and slot of an attribute."""
 
     name: str
     label: str
@@ -38,7 +38,7 @@ def recolored(
     *,
     added: AddedGaussians | None = None,
 ) -> Attribute:
-    """An attribute that blends colours of Gaussians that are there towards others."""
+    """An attribute that blends colours of base Gaussians towards others."""
     full = np.zeros(len(avatar))
     full[: len(share)] = share
     ids = np.nonzero(full > _LEAST_SHARE)[0].astype(np.int32)
@@ -58,7 +58,7 @@ def recolored(
 
 
 def only_added(avatar: Avatar, title: Title, added: AddedGaussians) -> Attribute:
-    """An attribute that changes nothing of what is there."""
+    """An attribute that adds Gaussians and changes no base Gaussians."""
     return recolored(avatar, title, np.zeros(3), np.zeros(len(avatar)), added=added)
 
 

@@ -1,4 +1,4 @@
-"""Giving an avatar attributes and taking them away; nothing of it is built anew."""
+"""Add attributes to an avatar and remove them, without rebuilding it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perse_live.attributes import Attribute, LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError
 
-_HIDES = 0.1  # share of what a look changes that it makes invisible
+_HIDES = 0.1  # fraction of the changed Gaussians that a look hides
 
 
 def with_built_in(
@@ -27,17 +27,17 @@ def with_built_in(
     config: FitConfig | None = None,
     learnt: Callable[[str, Avatar], None] | None = None,
 ) -> tuple[Avatar, list[str]]:
-    """The avatar with built-in attributes, and what could not be made for it, one line each.
+    """The avatar with built-in attributes, and one line for each that could not be made.
 
-    names: as `registry.named` gives them. progress: told which fraction of them is done. learnt: given the name of each attribute
-    as soon as it is learned, and the avatar that has it and those before it, one at a time. Slots are learned at the same time,
-    one per core, with the same result as one after the other: what an attribute learns depends on those of its own slot only.
+    names: from `registry.named`. progress: called with the fraction done. learnt: called with the name of each attribute when it
+    is learned, and the avatar with it and those before it, one at a time. Slots are learned in parallel, one per core, with the
+    same result as in sequence: an attribute depends on those of the same slot only.
     Raises UserError where there is no room for all, or none could be made.
     """
     if not names:
         return avatar, []
     makers, shares = builders(), _Shares(progress, names)
-    # What an attribute changes is the avatar as it is without any
+    # Attributes are relative to the avatar without attributes
     bare = replace(with_decoder(avatar), attributes=())
     slots: dict[str, list[str]] = {}
     for name in names:
@@ -95,14 +95,14 @@ def with_built_in(
 
 
 class _Shares:
-    """How much of each attribute is done, told as the share of all; called from several threads."""
+    """Progress of each attribute, reported as the fraction of all; thread-safe."""
 
     def __init__(self, progress: Progress, names: Sequence[str]) -> None:
         self._progress, self._done = progress, dict.fromkeys(names, 0.0)
         self._lock = Lock()
 
     def of(self, name: str) -> Progress:
-        """What the learning of one attribute tells."""
+        """The progress callback of one attribute."""
         return lambda _, share: self.tell(name, share)
 
     def tell(self, name: str, share: float) -> None:
@@ -112,7 +112,7 @@ class _Shares:
 
 
 def taught(look: Attribute) -> TeacherAttribute:
-    """A built-in look as a teacher: colours of hair are meant for hair that others add as well; a shaved head is no colour."""
+    """A built-in look as a teacher. Hair colours also tint hair that other attributes add; a shaved head is no hair colour."""
     hides = float((look.opacities == 0).mean()) > _HIDES if len(look.opacities) else False
     return TeacherAttribute(
         look, known=True, tints_hair=look.slot == "hair" and not len(look.added) and not hides
@@ -120,7 +120,7 @@ def taught(look: Attribute) -> TeacherAttribute:
 
 
 def without(avatar: Avatar, names: Sequence[str]) -> Avatar:
-    """The avatar without some of its attributes; raises UserError for one that it has not."""
+    """The avatar without some of its attributes; raises UserError for an unknown name."""
     there = [one.name for one in avatar.attributes]
     for name in names:
         if name not in there:

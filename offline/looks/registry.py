@@ -69,7 +69,7 @@ TITLES: dict[str, tuple[str, str]] = {
     "hair-buzz": ("Buzz cut", "hair"),
     "hair-shaved": ("Shaved head", "hair"),
 }
-"""Label and slot by name, in the order in which they are shown: a list of what there is needs no builder and no torch."""
+"""Label and slot by name, in the order of display; listing them needs neither builders nor torch."""
 
 DEFAULT = (
     "hair-copper",
@@ -82,18 +82,18 @@ DEFAULT = (
     "hat-beanie",
     "headphones",
 )
-"""A little of everything, one for each digit key of a live session."""
+"""The default selection: at most one for each digit key of a live session."""
 
 ALL_WORD, DEFAULT_WORD, NONE_WORD = "all", "default", "none"
 
 ATTRIBUTES_STEP = "attributes"
-"""What progress is told while attributes are made and learned."""
+"""Name of the progress step while attributes are made and learned."""
 SECONDS_PER_ATTRIBUTE = 3.0
-"""Wall time for the time left: nine attributes of the sample portrait on two cores."""
+"""Wall time, for estimates of the time left: nine attributes of the sample portrait on two cores."""
 
 
 def builders() -> dict[str, Builder]:
-    """Who makes what; the first call imports them (1 s)."""
+    """The maker of each attribute; the first call imports them (1 s)."""
     from offline.looks import with_geometry, without_geometry
     from offline.looks.hair import hair_length
 
@@ -102,9 +102,9 @@ def builders() -> dict[str, Builder]:
 
 
 def named(words: Sequence[str]) -> tuple[str, ...]:
-    """The built-in attributes that words stand for, each once: their names, "default", "all".
+    """The built-in attributes selected by words, without duplicates: names, "default", "all".
 
-    Raises UserError for another word, with those that there are.
+    Raises UserError for an unknown word, listing the known ones.
     """
     names: dict[str, None] = {}
     for word in words:

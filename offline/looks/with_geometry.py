@@ -1,4 +1,4 @@
-"""Every built-in attribute that adds something to the head."""
+"""The built-in attributes that add Gaussians."""
 
 from __future__ import annotations
 

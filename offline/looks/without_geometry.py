@@ -25,4 +25,4 @@ BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
     **SHAPES,
     **AGES,
 }
-"""What makes each of them, by name."""
+"""The maker of each, by name."""

@@ -1,1 +1,1 @@
-"""Run once by an author, not by a build: what ships with the package is made here."""
+"""Scripts that authors run to make data files of the package; builds do not run them."""

@@ -1,4 +1,4 @@
-"""MediaPipe's canonical face: the 468 points in centimetres that lie in the landmarker's own file."""
+"""MediaPipe's canonical face: the 468 points in centimetres, read from the landmarker's file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where MediaPipe's 478 landmarks lie on the head rig: render the rig, detect, and take what reprojects best.
+"""Embedding of MediaPipe's 478 landmarks on the head rig: render, detect, and take the points of least reprojection error.
 
 Run as `python -m offline.tools.landmark_embedding`: it writes `perse_live/head/landmark_model.npz`, which ships with the package.
 MediaPipe's landmarks are regressed, not defined on a surface, so their place on another mesh can only be measured: random people
@@ -108,7 +108,7 @@ def draw(
     lips: FloatArray,
     brows: FloatArray,
 ) -> UInt8Array:
-    """A plainly shaded picture of the rig that a face detector takes for a person.
+    """A shaded picture of the rig in which a face detector finds a face.
 
     vertices: (V, 3) head frame, eyes looking ahead; lips, brows: (V,) [0, 1] how far to paint the skin.
     Returns (H, W, 3) uint8 RGB.
@@ -169,7 +169,7 @@ def _views(
 
 
 def _mirror_pairs(canonical: np.ndarray) -> np.ndarray:
-    """(478,) each landmark's partner on the other side."""
+    """(478,) index of each landmark's mirror landmark."""
     partner = np.arange(lm.LANDMARK_COUNT)
     partner[: len(canonical)] = KDTree(canonical).query(canonical * [-1, 1, 1])[1]
     right, left = np.array(lm.RIGHT_IRIS), np.array(lm.LEFT_IRIS)
@@ -179,7 +179,7 @@ def _mirror_pairs(canonical: np.ndarray) -> np.ndarray:
 
 
 def _allowed_triangles(head: AnnyHead, mean: Float32Array) -> list[tuple[np.ndarray, BoolArray]]:
-    """Which triangles each group of landmarks may lie on: landmark numbers and a mask (T,), for every group."""
+    """Triangles allowed for each group of landmarks: landmark numbers and a mask (T,)."""
     triangles, parts = head.triangles, head.parts
     middle = mean[triangles].mean(1)
     face = (
@@ -202,7 +202,7 @@ def _allowed_triangles(head: AnnyHead, mean: Float32Array) -> list[tuple[np.ndar
 
 
 def _candidates(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points to try: corners, edge middles and the middle of each triangle; corners (N, 3) and barycentrics (N, 3)."""
+    """Candidate points: corners, edge midpoints and centroid of each triangle; corners (N, 3) and barycentrics (N, 3)."""
     weights = np.array(
         [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [1, 1, 1]],
         np.float32,
@@ -328,7 +328,7 @@ def reprojection_errors(
 
 @dataclass(frozen=True)
 class EmbeddingReport:
-    """How well the embedding predicts the detector on people and poses that it was not made from."""
+    """Errors of the embedding on held-out people and poses."""
 
     train_median_px: float
     held_out_median_px: float
@@ -469,7 +469,7 @@ def save_landmark_model(model: lm.LandmarkModel, path: Path) -> None:
 
 
 def main() -> None:
-    """Make the table and print what it is worth."""
+    """Make the table and print its errors."""
     parser = argparse.ArgumentParser(
         description="measure where MediaPipe's landmarks lie on the head rig"
     )

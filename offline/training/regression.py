@@ -28,9 +28,8 @@ from perse_live.decoder.network import (
 from perse_live.regions import Region
 
 RANK = 16
-_ABSENT = (
-    0.03  # margin below 0 for the opacity of absent Gaussians, so that it is clipped to exactly 0
-)
+# margin below 0 for the opacity of absent Gaussians, so that it is clipped to exactly 0
+_ABSENT = 0.03
 _OPAQUE = 0.9  # opacity from which more is no error: it is clipped at 1
 _LATENT = 1e-5  # weight of |code|^2 relative to squared errors; PERSE has 1e-3, for a loss in units of colour
 _NEAREST = 8

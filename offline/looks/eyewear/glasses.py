@@ -44,15 +44,15 @@ class FrameStyle:
     exponent: float
     """2: round; more: like a rectangle."""
     aside: float
-    """How far the lens' centre is beyond the eye's."""
+    """Distance of the lens' centre from the eye's, away from the nose."""
     rim: float
-    """Half thickness of the rim; 0: none."""
+    """Half the thickness of the rim; 0: rimless."""
     arm: float
-    """Half thickness of the arms."""
+    """Half the thickness of the arms."""
     color: tuple[float, float, float]
     """sRGB of the frame in white light."""
     shine: float
-    """How much lighter the lit edge is, [0, 1]."""
+    """Brightness of the highlight on the frame's edge, [0, 1]."""
     lens: tuple[float, float, float]
     """sRGB of the lens."""
     lens_top: float
@@ -60,7 +60,7 @@ class FrameStyle:
     lens_bottom: float
     """Opacity at its lower edge."""
     drop: float
-    """How much higher the bridge sits than the lens' centre."""
+    """Height of the bridge above the lens' centre."""
     outline: tuple[float, ...] = ()
     """How far the lens' edge lies from the superellipse, as factors at equal angles from the temple's side upwards."""
     lower: float = 0.003
@@ -136,7 +136,7 @@ def acetate(avatar: Avatar) -> Attribute:
 
 
 def sunglasses(avatar: Avatar) -> Attribute:
-    """Dark lenses that still let the eyes be guessed."""
+    """Dark, slightly translucent lenses."""
     return glasses(avatar, "sunglasses", "Sunglasses", _SUN)
 
 
@@ -153,7 +153,7 @@ def glasses(avatar: Avatar, name: str, label: str, style: FrameStyle) -> Attribu
     for side in _SIDES:
         parts += [_lens(fit, side), _rim(fit, side), _arm(fit, side)]
     frame = joined(*parts)
-    # They grow from the bridge outwards, then their arms backwards, which are hardly seen
+    # Order of appearance: from the bridge outwards, then the arms backwards
     x, _, z = frame.means.T
     appear = piece_by_piece(
         np.abs(x - fit.middle[0]) + 0.15 * np.clip(fit.depth - 0.012 - z, 0, None)
@@ -168,7 +168,7 @@ def glasses(avatar: Avatar, name: str, label: str, style: FrameStyle) -> Attribu
 
 
 class _Fit:
-    """Where a pair of glasses sits on a face."""
+    """The fit of a pair of glasses to a face."""
 
     def __init__(self, shape: HeadShape, style: FrameStyle) -> None:
         self.shape, self.style = shape, style
@@ -194,7 +194,7 @@ class _Fit:
         return self.on_front(side, edge * share)
 
     def radius(self, places: FloatArray) -> FloatArray:
-        """How far out places (N, 2) about a lens' centre lie: 1 on its edge."""
+        """Relative radius of points (N, 2) about a lens' centre: 1 on its edge."""
         style = self.style
         w, h = style.half_width * self.size, style.half_height * self.size
         inside = (
@@ -203,7 +203,7 @@ class _Fit:
         return inside / self._factor(places)
 
     def reach(self, height: float, towards: float) -> float:
-        """How far the lens reaches from its centre at a height over it; towards: 1 the temple, -1 the nose. Metres."""
+        """Half width of the lens at a height above its centre; towards: 1 the temple, -1 the nose. Metres."""
         x = np.linspace(0, 1.6 * self.style.half_width * self.size, 200)
         within = self.radius(np.stack([towards * x, np.full(200, height)], 1)) <= 1
         return float(x[within].max()) if within.any() else 0.3 * self.style.half_width * self.size
@@ -216,14 +216,14 @@ class _Fit:
         return np.interp(np.mod(around, len(self.style.outline)), np.arange(len(table)), table)
 
     def on_front(self, side: float, places: FloatArray) -> FloatArray:
-        """Places (N, 2) about a lens' centre, x away from the nose, as points (N, 3)."""
+        """Points (N, 3) of the front from coordinates (N, 2) about a lens' centre, x away from the nose."""
         out = self.apart + places[:, 0]
         y = self.height + places[:, 1]
         z = self.depth - _LENS_WRAP * out**2 + np.tan(_LENS_TILT) * places[:, 1]
         return np.stack([side * out + self.middle[0], y, z], 1)
 
     def normal(self, side: float, places: FloatArray) -> FloatArray:
-        """Of the front (N, 3) at such places."""
+        """Unit normals (N, 3) of the front at such coordinates."""
         out = self.apart + places[:, 0]
         return normalized(
             np.stack(
@@ -281,7 +281,7 @@ def _rim(fit: _Fit, side: float) -> Gaussians:
 
 
 def _bar(fit: _Fit, line: FloatArray, radius: float, *, closed: bool) -> Gaussians:
-    """A bar of the frame's material along a line (N, 3): its dark body, and a light edge where the lamp meets it."""
+    """A bar of the frame's material along a line (N, 3): the dark body, and a highlight on the edge towards the light."""
     style, light = fit.style, fit.shape.light
     following = np.roll(line, -1, 0) if closed else line[1:]
     begin = line if closed else line[:-1]
@@ -374,7 +374,7 @@ def _arm(fit: _Fit, side: float) -> Gaussians:
     z = np.linspace(begin[2] - 0.010, back, 12)
     heights = begin[1] + (top - begin[1]) * np.linspace(0.02, 1, 12) ** 1.2
     reach = shape.side_reach(np.stack([z, heights], 1), side) + _ARM_GAP + style.arm
-    # an arm starts at the lens' edge and is drawn around the temple like a string
+    # an arm starts at the lens' edge and follows the temple on the shortest path
     x = np.maximum(reach, 0.0)
     x[0] = max(x[0], abs(float(begin[0] - fit.middle[0])) + 0.003)
     for _ in range(60):
@@ -397,7 +397,7 @@ def _arm(fit: _Fit, side: float) -> Gaussians:
 
 
 def _contact_shadow(fit: _Fit) -> FloatArray:
-    """What is left of the skin's brightness (G,): a soft shadow below the rims and on the nose; sunglasses shade the eyes."""
+    """Factors (G,) of the skin's brightness: soft shadow below the rims and on the nose; sunglasses shade the eyes."""
     avatar, style = fit.shape.avatar, fit.style
     places = centers_of(avatar)
     skin = np.isin(avatar.regions, (Region.SKIN, Region.EYE, Region.LASHES)) & (

@@ -1,4 +1,4 @@
-"""Where lids are, seen with the eyes closed: there the upper lid lies spread out between its lashes and the brow."""
+"""Coordinates on the lids with the eyes closed, where the upper lid is spread out between its lashes and the brow."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class LidPlaces:
     below: FloatArray
     """Metres below the lower lid's edge."""
     to_brow: FloatArray
-    """`above` over the height of the brow there: 0 at the lashes, 1 at the brow's lower edge."""
+    """`above` relative to the height of the brow: 0 at the lashes, 1 at the brow's lower edge."""
     upper: BoolArray
-    """What belongs to the upper lid; closed, the two edges lie on each other."""
+    """Whether a point belongs to the upper lid; the edges of closed lids coincide."""
     near: FloatArray
     """1 around the eye, 0 elsewhere."""
 

@@ -1,7 +1,7 @@
-"""Other colours for the irises; pupils, whites, the dark rim and the light's reflections stay.
+"""Other colours for the irises; pupils, sclera, limbus and reflections of light stay.
 
-The iris is found in the avatar's own colours by the circle across which they change most (Daugman, IEEE PAMI 1993), near the
-place where the rig has it.
+The iris is located in the avatar's colours as the circle with the largest change across it (Daugman, IEEE PAMI 1993), close to
+the rig's position.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from perse_live.head.rig import EYES
 
 _PUPIL = 0.36  # of the iris' radius, in a lit room
 _PUPIL_COLOR = np.array([0.035, 0.03, 0.03])
-_LIMBUS = 0.80  # where the dark rim begins
-_SEARCHED = np.radians(5.0)  # about the place the rig has the iris
+_LIMBUS = 0.80  # inner edge of the dark limbus
+_SEARCHED = np.radians(5.0)  # search radius around the rig's position
 _STREAKS = np.arange(7, 34, 2)  # radial fibres around the iris
 _SEED = 1993
 
@@ -53,7 +53,7 @@ _TINTS = (
 
 
 def iris_places(avatar: Avatar) -> FloatArray:
-    """Every Gaussian's place on its eyeball's iris: (G, 2) iris radii from its centre, infinite elsewhere."""
+    """Position of each Gaussian on its eyeball's iris: (G, 2) iris radii from the centre, infinite elsewhere."""
     count = len(avatar.surface.triangles)
     places, light = surface_places(avatar, avatar.rig.vertices), avatar.colors[:count] @ LUMA
     marks = neutral_landmarks(avatar)
@@ -85,7 +85,8 @@ def _edge(angles: FloatArray, light: FloatArray, expected: float) -> tuple[Float
     for dx in np.linspace(-1, 1, 5) * _SEARCHED:
         for dy in np.linspace(-1, 1, 5) * _SEARCHED:
             distance = np.linalg.norm(angles - (dx, dy), axis=1)
-            for radius in expected * np.linspace(0.9, 1.05, 6):  # soft rims draw it outwards
+            # soft edges bias the radius outwards
+            for radius in expected * np.linspace(0.9, 1.05, 6):
                 inside = light[(distance > 0.72 * radius) & (distance < 0.96 * radius)]
                 outside = light[(distance > 1.04 * radius) & (distance < 1.30 * radius)]
                 if len(inside) < 8 or len(outside) < 8:
@@ -99,7 +100,7 @@ def _edge(angles: FloatArray, light: FloatArray, expected: float) -> tuple[Float
 
 
 def _painted(avatar: Avatar, place: FloatArray, tint: Ramp) -> tuple[FloatArray, FloatArray]:
-    """Colours (G, 3) of irises and how far they count (G,). place: (G, 2) in iris radii."""
+    """Colours (G, 3) of the irises and their weights (G,). place: (G, 2) in iris radii."""
     on_eye = np.isfinite(place[:, 0])
     ring = np.where(on_eye, np.linalg.norm(np.where(on_eye[:, None], place, 9.0), axis=1), 9.0)
     around = np.arctan2(place[:, 1], place[:, 0], where=on_eye, out=np.zeros(len(place)))
@@ -123,7 +124,8 @@ def _painted(avatar: Avatar, place: FloatArray, tint: Ramp) -> tuple[FloatArray,
     relief += 0.35 * np.clip(np.log((own + 0.03) / (usual + 0.03)), -0.7, 0.7)
     reflection = ramp(own - usual, 0.14, 0.30) * (ring < 0.95)
     in_pupil = 1 - ramp(ring, _PUPIL - 0.06, _PUPIL + 0.08)
-    pale_pupil = in_pupil * ramp(own, 0.10, 0.20)  # of brown eyes that the photo shows all brown
+    # of brown eyes whose pupil is not visible in the photo
+    pale_pupil = in_pupil * ramp(own, 0.10, 0.20)
     share = np.maximum((1 - in_pupil) * (1 - ramp(ring, 0.97, 1.07)), 0.85 * pale_pupil) * (
         1 - reflection
     )
@@ -132,7 +134,7 @@ def _painted(avatar: Avatar, place: FloatArray, tint: Ramp) -> tuple[FloatArray,
 
 
 def _by_ring(light: FloatArray, ring: FloatArray) -> FloatArray:
-    """The usual light (G,) at each one's distance from the pupil."""
+    """Median brightness (G,) at each Gaussian's distance from the pupil."""
     edges = np.array([0.0, 0.3, 0.5, 0.65, 0.8, 0.9, 1.0, 1.15])
     middles, medians = [], []
     for low, high in itertools.pairwise(edges):

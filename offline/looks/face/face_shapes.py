@@ -1,7 +1,7 @@
-"""Other shapes of nose, chin, jaw, lips and eyes: vertices of the rig that move, smoothly and near their place only.
+"""Other shapes of nose, chin, jaw, lips and eyes: smooth, local displacements of the rig's vertices.
 
-Landmarks say where to; between them displacements are spread by radial basis functions (Gaussian kernels with a ridge), so that
-landmarks that shall stay hold the rest of the face in place.
+Displacements are given at landmarks and interpolated by radial basis functions (Gaussian kernels with a ridge); landmarks with
+zero displacement keep the rest of the face in place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from perse_live.head.rig import Part, vertices_of
 
 _WIDTH = 0.011  # metres, of the kernels
 _RIDGE = 0.03
-_LEAST = 2e-5  # metres; smaller moves are none
+_LEAST = 2e-5  # metres; smaller displacements are set to 0
 
 # MediaPipe's landmarks on the nose, from its bridge to its wings
 _NOSE = (
@@ -122,7 +122,7 @@ def _moved(
     parts: tuple[Part, ...] = (Part.SKIN,),
     width: float = _WIDTH,
 ) -> Float32Array:
-    """Offsets (V, 3) of the rig from those of the landmarks (478, 3), on the skin's face; irises are not looked at."""
+    """Displacements (V, 3) of the rig, interpolated from landmarks' (478, 3), on the skin of the face; irises are ignored."""
     face = np.setdiff1d(np.arange(len(moves)), IRIS)
     marks = neutral_landmarks(avatar)[face].astype(np.float64)
     kernel = np.exp(-0.5 * ((marks[:, None] - marks[None]) ** 2).sum(2) / width**2)
@@ -156,7 +156,7 @@ def _shaped(avatar: Avatar, title: Title, offsets: FloatArray) -> Attribute:
 
 
 def _nose_weight(marks: FloatArray) -> FloatArray:
-    """(478,) how far a landmark belongs to the movable part of the nose: 0 at its root, 1 at tip and wings."""
+    """(478,) weight of a landmark in the movable part of the nose: 0 at its root, 1 at tip and wings."""
     weight = np.zeros(len(marks))
     root, tip = marks[6, 1], marks[2, 1]
     ids = list(_NOSE)
@@ -165,7 +165,7 @@ def _nose_weight(marks: FloatArray) -> FloatArray:
 
 
 def _nose(title: Title, width: float, height: float, depth: float) -> Callable[[Avatar], Attribute]:
-    """Scales about the nose's base between the wings; 1 leaves as it is."""
+    """Scales about the nose's base between the wings; 1: unchanged."""
 
     def make(avatar: Avatar) -> Attribute:
         marks = neutral_landmarks(avatar)
@@ -221,7 +221,7 @@ def _jaw(title: Title, outwards: float) -> Callable[[Avatar], Attribute]:
 
 
 def _lips(title: Title, outer: float, forward: float) -> Callable[[Avatar], Attribute]:
-    """Metres that the lips' edge moves up and down and their red comes forward; the line where they meet stays."""
+    """Metres that the lips' outline moves up and down, and their surface forward; the line between them is fixed."""
 
     def make(avatar: Avatar) -> Attribute:
         marks = neutral_landmarks(avatar)
@@ -242,7 +242,7 @@ def _lips(title: Title, outer: float, forward: float) -> Callable[[Avatar], Attr
 
 
 def _eyes(title: Title, up: float, down: float, sideways: float) -> Callable[[Avatar], Attribute]:
-    """Metres that the lids' edges move away from the eyes' middle; little enough that closed lids still meet."""
+    """Metres that the lids' edges move away from the eyes' centres; small enough that closed lids still meet."""
 
     def make(avatar: Avatar) -> Attribute:
         marks = neutral_landmarks(avatar)

@@ -1,4 +1,4 @@
-"""Lipstick: a pigment on the Gaussians of the lips, which keeps their folds and their shine."""
+"""Lipstick: a pigment on the Gaussians of the lips that keeps their folds and highlights."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ _TINTS = (
     ),
 )
 _COVER = 0.85
-# Metres inside the outline between which the lips' own Gaussians take the colour
+# Metres inside the outline over which base Gaussians of the lips blend to the colour
 _SOFT = (-0.0002, 0.0012)
-# Metres between fine spots at the outline, and how far inside they go
+# Metres between fine Gaussians at the outline, and width of their band
 _STEP, _BAND = (0.0006, 0.0026)
 _SEED = 31
 _BEHIND = 0.012  # metres behind the lips' seam where the mouth's lining begins
 
 
 def _lips_share(avatar: Avatar) -> FloatArray:
-    """How far each Gaussian belongs to the red of the lips, (G,) in [0, 1]."""
+    """Weight of each Gaussian in the red of the lips, (G,) in [0, 1]."""
     places, marks = places_at_rest(avatar), neutral_landmarks(avatar)
     depth = depth_inside(places[:, :2], marks[list(OUTER_LIP_RING), :2])
     red = on_part(avatar, Part.SKIN, Part.MOUTH_CAVITY) & np.isin(
@@ -60,7 +60,7 @@ def _lips_share(avatar: Avatar) -> FloatArray:
 
 
 def _outline(avatar: Avatar, colors: FloatArray) -> AddedGaussians:
-    """Fine spots along the outline, which the lips' own Gaussians are too coarse to draw. colors: (G, 3) of the lipstick."""
+    """Fine Gaussians along the outline, for which the lips' base Gaussians are too coarse. colors: (G, 3) of the lipstick."""
     rig, marks = avatar.rig, neutral_landmarks(avatar)
     outline, inner = marks[list(OUTER_LIP_RING), :2], marks[list(INNER_LIP_RING), :2]
     middle = rig.vertices[rig.triangles].mean(1)

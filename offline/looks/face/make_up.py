@@ -1,4 +1,4 @@
-"""Looks of make-up: eye shadow and liner on the lids, blush on the cheeks, pigments that the skin shines through."""
+"""Make-up: eye shadow and liner on the lids, blush on the cheeks, as translucent pigments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from perse_live.regions import Region
 
 # Landmarks from the apple of the cheek up to the temple
 _CHEEKS = ((205, 50, 117, 227), (425, 280, 346, 447))
-_LINER_STEP = 0.00055  # metres between the liner's fine spots
+_LINER_STEP = 0.00055  # metres between the liner's fine Gaussians
 _SEED = 77
 
 
@@ -42,7 +42,7 @@ class _Look:
     shadow: float
     """Share at the lashes."""
     height: float
-    """Where the shadow ends, of the way from lashes to brow."""
+    """Upper end of the shadow, as a fraction of the distance from lashes to brow."""
     liner: float
     """Share; 0: none."""
     thickness: float
@@ -101,7 +101,7 @@ _LOOKS = (
 
 
 def blush_share(avatar: Avatar, places: FloatArray, *, spread: float) -> FloatArray:
-    """How rosy the cheeks are, (N,) in [0, 1]. places: (N, 3) at rest; spread: standard deviation across, metres."""
+    """Weight of the blush, (N,) in [0, 1]. places: (N, 3) at rest; spread: standard deviation across, metres."""
     marks = neutral_landmarks(avatar)
     share = np.zeros(len(places))
     for cheek in _CHEEKS:
@@ -150,7 +150,7 @@ def _liner(look: _Look, lid: LidPlaces) -> FloatArray:
 def _liner_spots(
     avatar: Avatar, closed: FloatArray, look: _Look, color: FloatArray
 ) -> AddedGaussians:
-    """The liner in spots finer than the lids' own Gaussians."""
+    """The liner as Gaussians finer than the lids' base Gaussians."""
     rig = avatar.rig
     middle, open_middle = (vertices[rig.triangles].mean(1) for vertices in (closed, rig.vertices))
     around = sum(
@@ -194,7 +194,7 @@ def _made_up(title: Title, look: _Look) -> Callable[[Avatar], Attribute]:
         colors, share = avatar.colors.astype(np.float64), np.zeros(len(avatar))
 
         def paint(pigment: FloatArray, amount: FloatArray) -> None:
-            """Lay a pigment (3,) or (G, 3) over what is there. amount: (G,)."""
+            """Apply a pigment (3,) or (G, 3) to the colours so far. amount: (G,)."""
             amount = amount * skin
             colors[:] += amount[:, None] * (lit(pigment, light) - colors)
             share[:] = np.maximum(share, amount > 0)

@@ -1,4 +1,4 @@
-"""Where an avatar's Gaussians lie on the face at rest, and distances to the lines that landmarks draw there."""
+"""Positions of an avatar's Gaussians on the face at rest, and distances to polylines of landmarks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perse_live.head.rig import HeadRig, Part, expressed
 
 
 def surface_places(avatar: Avatar, vertices: FloatArray) -> Float32Array:
-    """Where the Gaussians on the surface lie when the rig's vertices (V, 3) are there, lifts left out; (S, 3) metres."""
+    """Positions (S, 3) of the surface Gaussians for rig vertices (V, 3), without their height above the surface; metres."""
     surface = avatar.surface
     v0, v1, v2 = (vertices[avatar.rig.triangles[surface.triangles, corner]] for corner in range(3))
     places = v0 + surface.positions[:, 0:1] * (v1 - v0) + surface.positions[:, 1:2] * (v2 - v0)
@@ -19,12 +19,12 @@ def surface_places(avatar: Avatar, vertices: FloatArray) -> Float32Array:
 
 
 def places_at_rest(avatar: Avatar) -> Float32Array:
-    """Where all Gaussians lie at rest, (G, 3) metres, head frame."""
+    """Positions of all Gaussians at rest, (G, 3) metres, head frame."""
     return np.concatenate([surface_places(avatar, avatar.rig.vertices), avatar.rigid.means])
 
 
 def on_part(avatar: Avatar, *parts: Part) -> BoolArray:
-    """(G,) which Gaussians sit on triangles made of one of the parts."""
+    """(G,) mask of Gaussians bound to triangles of the given parts."""
     return np.concatenate(
         [
             np.isin(avatar.rig.parts[avatar.surface.triangles], parts),
@@ -34,18 +34,18 @@ def on_part(avatar: Avatar, *parts: Part) -> BoolArray:
 
 
 def eyes_closed(rig: HeadRig) -> Float32Array:
-    """The rig's vertices (V, 3) with both eyes closed: there the upper lids lie spread out."""
+    """The rig's vertices (V, 3) with both eyes closed, where the upper lids are spread out."""
     return expressed(rig, expression(eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
 
 
 def landmarks_on(avatar: Avatar, vertices: FloatArray) -> Float32Array:
-    """MediaPipe's landmarks (478, 3) when the rig's vertices (V, 3) are there."""
+    """MediaPipe's landmarks (478, 3) for rig vertices (V, 3)."""
     corners = vertices[avatar.landmarks.vertex_ids]
     return (corners * avatar.landmarks.barycentrics[:, :, None]).sum(1).astype(np.float32)
 
 
 def along_line(points: FloatArray, line: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The nearest place of a polyline: distance (N,), and how far along the line it is (N,) in [0, 1].
+    """Nearest point of a polyline: distance (N,), and relative arc length (N,) in [0, 1].
 
     points: (N, D); line: (K, D).
     """
@@ -63,7 +63,7 @@ def along_line(points: FloatArray, line: FloatArray) -> tuple[FloatArray, FloatA
 
 
 def depth_inside(points: FloatArray, polygon: FloatArray) -> FloatArray:
-    """How deep points (N, 2) lie inside a closed polygon (K, 2); negative outside. Returns (N,)."""
+    """Signed distance (N,) of points (N, 2) to a closed polygon (K, 2); positive inside."""
     distance, _ = along_line(points, np.concatenate([polygon, polygon[:1]]))
     x, y = points[:, 0], points[:, 1]
     inside = np.zeros(len(points), np.bool_)

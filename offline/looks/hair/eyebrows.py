@@ -1,4 +1,4 @@
-"""Other eyebrows: thicker and darker ones of drawn hairs, and fair, thinned ones."""
+"""Other eyebrows: thicker and darker ones with added hairs, and fair, thinned ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from perse_live.regions import Region
 
 _SEED = 63
 _THICK = 0.0030  # metres, half the height of a thick brow at least
-_HAIR_STEP = 0.0008  # metres between the roots of drawn hairs
+_HAIR_STEP = 0.0008  # metres between the roots of added hairs
 _HAIR_LENGTH, _HAIR_WIDTH = 0.0017, 0.00024  # metres, standard deviations along and across
 
 
@@ -39,7 +39,7 @@ class _Band:
 
 
 def _band(avatar: Avatar, places: FloatArray, *, least: float) -> _Band:
-    """places: (N, 3) at rest; least: half the height that a brow has at least in its middle, metres."""
+    """places: (N, 3) at rest; least: lower bound of half the brow's height in its middle, metres."""
     marks = neutral_landmarks(avatar)
     left, right = (_one(marks[list(brow)], places, least) for brow in (LEFT_BROW, RIGHT_BROW))
     is_left = places[:, 0] > 0
@@ -68,7 +68,7 @@ def _one(
 
 
 def _inside(band: _Band, *, soft: float) -> FloatArray:
-    """How far points lie in the band, (N,) in [0, 1]; soft: half width of its edges, of its half height."""
+    """Weight of the band at points, (N,) in [0, 1]; soft: half the width of its soft edges, relative to its half height."""
     return (
         (1 - ramp(np.abs(band.across), 1 - soft, 1 + soft))
         * ramp(band.along, -0.06, 0.05)
@@ -81,7 +81,7 @@ def _skin(avatar: Avatar) -> FloatArray:
 
 
 def _hair_color(avatar: Avatar, inside: FloatArray) -> FloatArray:
-    """The brows' own colour (3,) where it is darker than skin, drawn towards that of the head's hair."""
+    """The brows' colour (3,) where it is darker than skin, blended towards that of the head's hair."""
     skin = skin_of(avatar).color
     own = avatar.colors[inside > 0.6]
     dark = (
@@ -158,7 +158,7 @@ def _dark(avatar: Avatar) -> Attribute:
 
 
 def _around(avatar: Avatar, band: _Band, skin: FloatArray) -> FloatArray:
-    """The skin's colour (G, 3) next to the brows, carried into them from above and below."""
+    """The skin's colour (G, 3), interpolated across the brows from above and below."""
     places = places_at_rest(avatar)
     light = avatar.colors @ LUMA
     outside = np.nonzero(
@@ -176,7 +176,7 @@ def _around(avatar: Avatar, band: _Band, skin: FloatArray) -> FloatArray:
 
 
 def _fair(avatar: Avatar) -> Attribute:
-    """Lighter and thinner: hairs at the edges become skin, the others fade halfway to it."""
+    """Lighter and thinner: hairs at the edges get the skin's colour, the others half of it."""
     band, skin = _band(avatar, places_at_rest(avatar), least=0.0024), _skin(avatar)
     bare = _around(avatar, band, skin)
     darker = ramp(1 - (avatar.colors @ LUMA) / np.maximum(bare @ LUMA, 0.02), 0.0, 0.06)

@@ -35,15 +35,15 @@ class BeardStyle:
     length: tuple[float, float, float]
     """Metres on cheeks and throat, on the upper lip, on the chin."""
     radius: float
-    """Metres, of what a strand stands for: one hair, or several that stick together."""
+    """Radius of a strand in metres: of one hair, or of several that stick together."""
     opacity: float
-    """Of the strands."""
+    """Opacity of the strands."""
     under_spacing: float
     """Metres between the soft Gaussians on the skin."""
     under_opacity: float
-    """Theirs, [0, 1]."""
+    """Opacity of the soft Gaussians, [0, 1]."""
     under_skin: float
-    """How much of the skin's colour is in them, [0, 1]."""
+    """Share of the skin's colour in them, [0, 1]."""
     growth: StrandStyle
 
 
@@ -90,7 +90,7 @@ _FULL = BeardStyle(
 
 
 def stubble(avatar: Avatar) -> Attribute:
-    """Some days without a razor."""
+    """A beard of some days."""
     shape = head_shape(avatar)
     return attribute("beard-stubble", "Stubble", "beard", _beard(shape, _whole(shape), _STUBBLE))
 
@@ -121,7 +121,7 @@ def full_beard(avatar: Avatar) -> Attribute:
 
 
 def _whole(shape: HeadShape) -> FloatArray:
-    """(V,) where a full beard grows: not close around the red, thin right under the nose and under the lower lip."""
+    """(V,) density of a full beard: 0 close to the lips, low right under the nose and under the lower lip."""
     return shape.charts.beard * _off_the_lips(shape)
 
 
@@ -166,7 +166,7 @@ def _chin(shape: HeadShape) -> FloatArray:
 
 
 def beard_flow(places: FloatArray) -> FloatArray:
-    """Which way facial hair lies on the mean head: sideways on the upper lip, else down, and forwards along the jaw."""
+    """Directions of facial hair on the mean head: sideways on the upper lip, else down, and forwards along the jaw."""
     x, y, z = places.T
     lip = ramp(y, -0.076, -0.066) * ramp(np.abs(x), 0.036, 0.026) * ramp(z, 0.008, 0.018)
     under = ramp(y, -0.100, -0.115)
@@ -177,7 +177,7 @@ def beard_flow(places: FloatArray) -> FloatArray:
 
 
 def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGaussians:
-    """Facial hair where `density` (V,) says."""
+    """Facial hair of `density` (V,)."""
     rng = np.random.default_rng(_SEED)
     triangles = shape.avatar.rig.triangles
     on = roots_on(shape, density, style.spacing, rng)
@@ -203,7 +203,7 @@ def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGau
     ) + 0.02 * rng.standard_normal((len(roots), 3))
     tone = np.clip(1.15 * tone + 0.02, 0.02, 0.9)
     steps = style.growth.steps
-    # Single hairs at the edge, not strokes
+    # Thinner strands at the edge
     sparse = np.repeat(0.4 + 0.6 * ramp(thick[left], 0.1, 0.7), steps)
     strands = strand_gaussians(
         lines, style.radius, 0.75 * tone * shade, 1.25 * tone * shade, opacity=style.opacity
@@ -222,7 +222,7 @@ def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGau
 
 
 def _parts(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """How much of the upper lip and how much of the chin places (N, 3) of the mean head are."""
+    """Weights of the upper lip and of the chin at points (N, 3) of the mean head."""
     x, y, z = rest.T
     lip = ramp(y, -0.072, -0.066) * ramp(np.abs(x), 0.034, 0.028) * ramp(z, 0.008, 0.018)
     chin = ramp(y, -0.084, -0.098) * ramp(np.abs(x), 0.050, 0.015) * ramp(z, -0.030, 0.0)
@@ -230,7 +230,7 @@ def _parts(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _shade(shape: HeadShape, normals: FloatArray, places: FloatArray) -> FloatArray:
-    """Light on hair (N, 3), darker under the jaw."""
+    """Shading of hair (N, 3), darker under the jaw."""
     below = ramp(-normals[:, 1], 0.1, 0.9)
     return (
         shape.light.shade(normalized(normals + np.array([0, 0.25, 0.1])))

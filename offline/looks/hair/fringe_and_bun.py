@@ -1,4 +1,4 @@
-"""Hair that is added to the person's own: a fringe and a bun."""
+"""Hair added to the person's hair: a fringe and a bun."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other colours for the hair of the head; strands keep their light and dark."""
+"""Other colours for the hair of the head; strands keep their contrast."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perse_live.head.landmarks import FACE_OVAL, LEFT_BROW, RIGHT_BROW
 from perse_live.regions import Region
 
 _HAIR = (Region.HAIR, Region.HAIR_BACK, Region.SCALP)
-_BELOW = (0.004, 0.005)  # metres to the sides and up; how much of what lies below is looked at
+_BELOW = (0.004, 0.005)  # metres sideways and up: window of the search below a Gaussian
 _FAR = 0.03  # metres; beyond, distances are infinite
 GREY = Ramp((0.11, 0.108, 0.108), (0.41, 0.40, 0.395), (0.83, 0.82, 0.81))
 """Hair that has lost most of its pigment."""
@@ -62,18 +62,18 @@ _TINTS = (
 
 @dataclass(frozen=True, eq=False)
 class Hair:
-    """Which Gaussians show hair of the head."""
+    """Weights of the Gaussians that show hair of the head."""
 
     share: FloatArray
-    """(G,) in [0, 1]; pixels of the forehead between strands count less, dark strands on the cheek's edge count too."""
+    """(G,) in [0, 1]; lower for forehead between strands, above 0 for dark strands on the cheek's edge."""
     skin: FloatArray
-    """(G,) in [0, 1]: of what lies in the hair's layers, the pixels that show skin between its strands."""
+    """(G,) in [0, 1]: Gaussians in the hair's layers that show skin between strands."""
     from_skin: FloatArray
     """(G,) metres to the nearest skin."""
 
 
 def hair_of(avatar: Avatar) -> Hair:
-    """Tell the hair of the head from brows, beard and the skin around it, by place and colour."""
+    """Separate the hair of the head from brows, beard and surrounding skin, by position and colour."""
     places = places_at_rest(avatar)
     hair = np.isin(avatar.regions, _HAIR) & ~_before_face(avatar, places)
     core, skin = avatar.regions == Region.HAIR, avatar.regions == Region.SKIN
@@ -84,9 +84,10 @@ def hair_of(avatar: Avatar) -> Hair:
     skin_lab = skin_of(avatar).lab
     to_skin = np.linalg.norm(lab - skin_lab, axis=1)
     to_hair = np.linalg.norm(lab - own, axis=1)
-    light_enough = ramp(lab[:, 0] / skin_lab[0], 0.76, 0.92)  # a fringe's shade may look like skin
+    # the shadow of a fringe may resemble skin
+    light_enough = ramp(lab[:, 0] / skin_lab[0], 0.76, 0.92)
     depth = _inside_face(avatar, places)
-    # Farther up what is light is a shine on the hair, not the forehead
+    # Farther up, light colours are highlights on the hair, not forehead
     beside_face = ramp(depth, -0.012, -0.004)
     between = (
         hair
@@ -112,14 +113,14 @@ def hair_of(avatar: Avatar) -> Hair:
 
 
 def _above_hair(avatar: Avatar, places: FloatArray, share: FloatArray, brow: float) -> FloatArray:
-    """Of Gaussians on the front above the brows, (G,) in [0, 1]: those with hair right below them are no forehead, but a shine
-    on a fringe. share: (G,) of hair.
+    """(G,) in [0, 1], of Gaussians on the front above the brows: 1 with hair directly below, which is not forehead, but a
+    highlight on a fringe. share: (G,) of hair.
     """
     ids = np.nonzero(
         (places[:, 1] > brow) & (places[:, 2] > 0) & np.isin(avatar.regions, (*_HAIR, Region.SKIN))
     )[0]
     flat = places[ids, :2] * (1 / _BELOW[0], 1 / _BELOW[1])
-    # An ellipse that begins right below
+    # An ellipse directly below
     around = KDTree(flat).query_ball_point(flat - (0, 1.2), 1.0)
     below = [float(np.mean(share[ids[near]] > 0.6)) if len(near) > 5 else 0.0 for near in around]
     out = np.zeros(len(places))
@@ -128,7 +129,7 @@ def _above_hair(avatar: Avatar, places: FloatArray, share: FloatArray, brow: flo
 
 
 def _without_specks(places: FloatArray, skin: BoolArray, strands: FloatArray) -> FloatArray:
-    """Of what looks like strands on the skin, (G,), what has others beside it: a mole or a shadow's dot has not."""
+    """Weights (G,) of strand-like Gaussians on the skin with similar neighbours: isolated ones are moles or shadows."""
     ids = np.nonzero(skin)[0]
     neighbours = strands[ids][
         KDTree(places[ids]).query(places[ids], k=min(9, len(ids)))[1].reshape(len(ids), -1)
@@ -139,12 +140,12 @@ def _without_specks(places: FloatArray, skin: BoolArray, strands: FloatArray) ->
 
 
 def _inside_face(avatar: Avatar, places: FloatArray) -> FloatArray:
-    """How deep places (N, 3) lie inside the face's outline as seen from the front, (N,) metres."""
+    """Depth (N,) of points (N, 3) inside the face's outline as seen from the front, metres."""
     return depth_inside(places[:, :2], neutral_landmarks(avatar)[list(FACE_OVAL), :2])
 
 
 def _on_brows(avatar: Avatar, places: FloatArray) -> BoolArray:
-    """Which places (N, 3) lie inside a brow's outline as seen from the front; long brows reach to the hair's edge."""
+    """Mask of points (N, 3) inside a brow's outline as seen from the front; long brows reach to the hair's edge."""
     marks = neutral_landmarks(avatar)
     # The upper row is listed second
     outlines = [marks[[*brow[:5], *brow[:4:-1]], :2] for brow in (LEFT_BROW, RIGHT_BROW)]
@@ -156,13 +157,13 @@ def _brow_height(avatar: Avatar) -> float:
 
 
 def _before_face(avatar: Avatar, places: FloatArray) -> BoolArray:
-    """Below the brows well inside the face's outline no hair of the head grows: those are brows, beard and errors."""
+    """Mask of points below the brows and well inside the face's outline, where hair is brows, beard or an error."""
     below = places[:, 1] < _brow_height(avatar) + 0.004
     return (_inside_face(avatar, places) > 0.014) & below & (places[:, 2] > -0.05)
 
 
 def tinted(avatar: Avatar, hair: Hair, tint: Ramp) -> FloatArray:
-    """Colours (G, 3) of a tint with the light and dark that each Gaussian has; hairlines stay in the shade of their roots."""
+    """Colours (G, 3) of a tint with each Gaussian's relative lightness; hairlines stay as dark as the roots."""
     light = np.log(avatar.colors @ LUMA + 0.025)
     sure = light[(hair.share > 0.8) & (avatar.regions == Region.HAIR)]
     middle = float(np.median(sure)) if len(sure) else -1.0

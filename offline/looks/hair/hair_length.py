@@ -1,4 +1,4 @@
-"""Other lengths of the own hair: shaved, buzz-cut, short, long; strands of its colour grow where the scalp's chart says."""
+"""Other lengths of the person's hair: shaved, buzz cut, short, long; with strands of its colour rooted in the scalp chart."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _FREE = (-0.012, -0.055)  # metres: heights between which hair leaves the skull 
 _SMOOTHINGS = 2
 # Metres: below the jaw; between neighbours; from hair
 _LOWER, _TOUCHING, _BESIDE = (-0.09, 0.006, 0.03)
-_A_SCRAP = 0.10  # of all that is below the jaw
+_FRAGMENT = 0.10  # of all hair below the jaw: a smaller component is a fragment
 _PARTING = 0.012  # metres over which the two sides of a parting part
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One length."""
+    """Parameters of one haircut."""
 
     spacing: float
     """Metres between the roots of locks."""
@@ -50,14 +50,14 @@ class Cut:
     body: float
     """Metres between skin and the outside of the hair, on the crown."""
     swept: float
-    """How much hair at the front lies to the side rather than back, [0, 1]."""
+    """Direction of hair at the front: 0 backwards, 1 sideways."""
 
 
 _SHORT = Cut(0.0068, 4, (0.018, 0.036), -1.0, 0.0036, 0.015, 0.55)
 _LONG = Cut(0.0102, 13, (0.28, 0.31), -0.185, 0.0052, 0.016, 0.8)
 _BUZZ_SPACING, _BUZZ_LENGTH, _BUZZ_RADIUS = 0.0033, 0.0034, 0.00042  # metres
 _FINE = 0.6  # share of locks with a thin strand
-_BUZZ_TINT = 0.78  # how far the scalp takes the hair's colour between buzz-cut hairs
+_BUZZ_TINT = 0.78  # weight of the hair's colour on the scalp between buzz-cut hairs
 
 
 def shaved(avatar: Avatar) -> Attribute:
@@ -143,15 +143,15 @@ def _typical(shape: HeadShape) -> FloatArray:
 
 
 def _tones(shape: HeadShape, count: int, rng: np.random.Generator) -> FloatArray:
-    """Colours (count, 3) of the own hair, without what only lies beside it."""
+    """Colours (count, 3) sampled from the person's hair, without misclassified neighbours."""
     return plausible_hair(own_tones(shape, max(count, 200), rng))[:count]
 
 
 def _without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float) -> Changes:
-    """The own hair hidden, the skin under it bare, and the scalp in the hair's colour (3,) as far as `tint` says."""
+    """Hide the person's hair, show bare skin below it, and blend the scalp to the hair's colour (3,) with weight `tint`."""
     avatar, count = shape.avatar, len(own.on)
     floating = np.isin(avatar.regions, _HAIR)
-    floating |= _scraps(avatar, floating)
+    floating |= _fragments(avatar, floating)
     covered = under_hair(own)
     scalp = tint * own.charts["scalp"] * own.skin
     bare = bare_skin(own, covered)
@@ -166,8 +166,8 @@ def _without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float
     return Changes(ids, np.clip(colors[ids], 0, 1).astype(np.float32), opacities[ids])
 
 
-def _scraps(avatar: Avatar, hair: BoolArray) -> BoolArray:
-    """(G,) what was seen between strands and hangs together with nothing once the hair (G,) beside it is away."""
+def _fragments(avatar: Avatar, hair: BoolArray) -> BoolArray:
+    """(G,) Gaussians that were seen between strands and are isolated fragments once the hair (G,) is hidden."""
     places = centers_of(avatar)
     rest = np.nonzero(~hair & (avatar.opacities > 0.1) & (places[:, 1] < _LOWER))[0]
     near = hair & (avatar.opacities > 0.1)
@@ -178,14 +178,14 @@ def _scraps(avatar: Avatar, hair: BoolArray) -> BoolArray:
         (np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(len(rest), len(rest))
     )
     _, piece = connected_components(graph, directed=False)
-    small = np.bincount(piece)[piece] < _A_SCRAP * len(rest)
+    small = np.bincount(piece)[piece] < _FRAGMENT * len(rest)
     out = np.zeros(len(avatar), np.bool_)
     out[rest[small]] = KDTree(places[near]).query(places[rest[small]])[0] < _BESIDE
     return out
 
 
 def _combed(places: FloatArray, swept: float) -> FloatArray:
-    """Which way hair lies at places (N, 3) of the mean head: away from a parting in the middle, and off the face."""
+    """Directions of hair at points (N, 3) of the mean head: away from a middle parting, and off the face."""
     x, y, z = places.T
     side = np.tanh(x / _PARTING)
     top = ramp(y, 0.035, 0.095)
@@ -210,7 +210,7 @@ def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
     width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, 0.5))
     tone = np.repeat(_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
     light = shape.light.shade(outwards) * _sheen(normalized(along), outwards)[:, None]
-    # hair between hair is dark: at the roots, and inside
+    # ambient occlusion: hair is darker at the roots and inside the volume
     deep = 0.72 + 0.28 * ramp(share, 0.0, 0.3)
     colors = tone * light * deep[:, None]
     sigma = np.stack([np.maximum(0.5 * length, 0.7 * width), width * 0.66], 1)
@@ -226,7 +226,7 @@ def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
         cut,
         rng,
     )
-    # The lock of each
+    # The lock of each Gaussian
     of = np.concatenate([np.repeat(np.arange(count), steps), np.repeat(np.nonzero(some)[0], steps)])
     # Not what was cut off
     shown = np.concatenate([length, length.reshape(count, steps)[some].reshape(-1)]) > 1e-3
@@ -254,7 +254,7 @@ def _select(gaussians: Gaussians, keep: BoolArray) -> Gaussians:
 def _fine_strands(
     lines: FloatArray, colors: FloatArray, outwards: FloatArray, cut: Cut, rng: np.random.Generator
 ) -> Gaussians:
-    """A thin lighter strand on each lock: what makes a surface look like hair."""
+    """A thin lighter strand on each lock, which makes the surface look like hair."""
     count, steps = colors.shape[:2]
     side = normalized(np.cross(lines[:, -1] - lines[:, 0], outwards[:, 0]))
     shift = side[:, None] * rng.uniform(-0.7, 0.7, (count, 1, 1)) * cut.width
@@ -303,7 +303,7 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
         lines[:, k + 1] = field.lifted(place, clearance)
         low = lines[:, k + 1, 1] < cut.lowest - 0.012 * np.abs(stray[:, 0]) / 0.1
         lines[low, k + 1] = here[low] + 1e-4 * np.array([0, -1.0, 0])
-    for _ in range(_SMOOTHINGS):  # ears and shoulders push single points aside
+    for _ in range(_SMOOTHINGS):  # ears and shoulders displace single points
         lines[:, 1:-1] = 0.5 * lines[:, 1:-1] + 0.25 * (lines[:, :-2] + lines[:, 2:])
     above = lines[..., 1] > _FREE[0]
     # A loop that stands off the head
@@ -312,7 +312,7 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
 
 
 def _before_the_face(shape: HeadShape, field: SkinField, lines: FloatArray) -> BoolArray:
-    """(N,) which locks (N, K, 3) hang over the face below its hairline."""
+    """(N,) mask of locks (N, K, 3) that hang over the face below its hairline."""
     rest = field.on_template(lines.reshape(-1, 3)).reshape(lines.shape)
     x, y, z = np.moveaxis(rest, 2, 0)
     top = float(shape.landmarks_template[10, 1])
@@ -331,7 +331,7 @@ def _outwards(shape: HeadShape, field: SkinField, places: FloatArray) -> FloatAr
 
 
 def _sheen(along: FloatArray, outwards: FloatArray) -> FloatArray:
-    """The band of light across strands (Kajiya & Kay, SIGGRAPH 1989), (N,) around 1: lamp above and before."""
+    """Specular highlight across strands (Kajiya & Kay, SIGGRAPH 1989), (N,) around 1: light from above and in front."""
     half = normalized(np.array([[0.0, 0.75, 0.66]]))[0]
     across = np.sqrt(np.clip(1 - (along @ half) ** 2, 0, 1))
     return 0.90 + 0.45 * across**10 * np.clip(outwards @ half, 0, 1)

@@ -1,4 +1,4 @@
-"""How a hat sits: the line around the head, and the form over skull and pressed hair."""
+"""Fit of a hat: its opening around the head, and the surface over skull and compressed hair."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from perse_live.arrays import FloatArray
 
 _AZIMUTHS, _ELEVATIONS = 48, 14  # of the table of hair's thickness
 _SMOOTHING = np.radians(16)
-_LEAST_PAD, _MOST_PAD = 0.005, 0.026  # metres of pressed hair
-_PRESSED = 0.6  # share of the hair's thickness that stays under a hat
+_LEAST_PAD, _MOST_PAD = 0.005, 0.026  # metres of compressed hair
+_PRESSED = 0.6  # fraction of the hair's thickness that is left under a hat
 
 
 @dataclass(frozen=True, eq=False)
 class HatForm:
-    """A hat's own axes on one head, and how far skull and hair reach in them."""
+    """The frame of a hat on one head, and the extent of skull and hair in it."""
 
     shape: HeadShape
     origin: FloatArray
@@ -41,7 +41,7 @@ class HatForm:
         return local @ self.axes
 
     def reach(self, azimuth: FloatArray, elevation: FloatArray) -> FloatArray:
-        """(N,) metres from the origin to the outside of the pressed hair."""
+        """(N,) metres from the origin to the outside of the compressed hair."""
         column = np.mod(azimuth, 2 * np.pi) / (2 * np.pi) * _AZIMUTHS
         row = np.clip(elevation / (np.pi / 2), 0, 1) * (_ELEVATIONS - 1)
         i, j = (
@@ -60,14 +60,14 @@ class HatForm:
 
     @property
     def size(self) -> float:
-        """Of the opening, relative to a usual hat's: what is as fine on a large head as on a small one scales with it."""
+        """Size of the opening relative to an average hat; details are scaled by it."""
         around = np.arange(24) * 2 * np.pi / 24
         return float(self.reach(around, np.zeros(24)).mean()) / 0.092
 
     def points(
         self, azimuth: FloatArray, elevation: FloatArray, extra: FloatArray | float = 0.0
     ) -> FloatArray:
-        """(N, 3) on the outside of the pressed hair, `extra` metres farther out."""
+        """(N, 3) on the outside of the compressed hair, `extra` metres farther out."""
         return self.origin + (self.reach(azimuth, elevation) + extra)[:, None] * self.direction(
             azimuth, elevation
         )
@@ -101,7 +101,7 @@ def hat_form(shape: HeadShape, *, front: float, back: float) -> HatForm:
 
 
 def _pads(form: HatForm) -> FloatArray:
-    """How thick the pressed hair is in each direction: most of the person's own, smoothed."""
+    """Thickness of the compressed hair in each direction: a fraction of the person's hair, smoothed."""
     avatar = form.shape.avatar
     chosen = form.shape.hair & (avatar.opacities > 0.3)
     azimuth, elevation, distance = form.polar(centers_of(avatar)[chosen])

@@ -1,4 +1,4 @@
-"""Headphones: a band over the pressed hair and a cup over each ear."""
+"""Headphones: a band over the compressed hair and a cup over each ear."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def headphones(avatar: Avatar) -> Attribute:
     shape = head_shape(avatar)
     fit = _Fit(shape)
     band, cups = _band(fit), joined(*(_cup(fit, side) for side in _SIDES))
-    # It grows from the crown down both sides, then the cups from their tops
+    # Order of appearance: the band from the crown down both sides, then the cups from their tops
     x, y, _ = (band.means - fit.center).T
     turn = np.abs(np.arctan2(x, y))
-    # What hair hides is soon gone past
+    # Parts hidden by hair appear quickly
     down = fit.high * np.interp(turn, (0, _SEEN, np.pi), (0, 1.6 * _SEEN, 2 * _SEEN))
     along = np.concatenate(
         [down, float(down.max()) + np.maximum(fit.ear[1] + _CUP[0] - cups.means[:, 1], 0)]
@@ -218,7 +218,7 @@ def _covered(fit: _Fit) -> Changes:
     )
     disc = np.hypot((places[:, 1] - fit.ear[1]) / _CUP[0], (places[:, 2] - fit.ear[2]) / _CUP[1])
     cup = ramp(disc, 1.25, 1.02) * ramp(np.abs(places[:, 0]) - fit.skin, -0.002, 0.003)
-    # what hangs before or beside the cups is pressed flat under them, above their lower edge
+    # hair in front of the cups or next to them is compressed under them, above their lower edge
     out, above = np.abs(places[:, 0]) - fit.skin, (places[:, 1] - fit.ear[1]) / _CUP[0]
     near = ramp(np.abs(places[:, 2] - fit.ear[2]), 2.6 * _CUP[1], 1.9 * _CUP[1])
     pressed = ramp(out, 0.004, 0.009) * ramp(above, -1.25, -0.95) * ramp(above, 1.5, 1.1) * near

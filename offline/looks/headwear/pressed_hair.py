@@ -1,6 +1,6 @@
-"""The hair at the back of the head that comes out under a hat and widens into what hangs below.
+"""Compressed hair at the back of the head: it emerges under a hat and widens into the hair that hangs below.
 
-An avatar's hair is a shell, hollow inside; without its top, what is left of it would stand behind a hat like a wing.
+An avatar's hair is a hollow shell; without its top, the rest would stand off behind a hat.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from perse_live.arrays import FloatArray
 from perse_live.gaussians import Gaussians
 
 _SEED = 41
-_FIRST = np.radians(95)  # azimuth behind which hair is pressed
+_FIRST = np.radians(95)  # azimuth behind which hair is compressed
 _FALL = 0.075  # metres below the hat over which it widens
 _WIDENS = 0.028  # metres, at most
 _ROWS = 13
@@ -48,7 +48,7 @@ class PressedHair:
         return upper + (lower - upper) * share
 
     def hides(self, azimuth: FloatArray, below: FloatArray, distance: FloatArray) -> FloatArray:
-        """How far hair at such places (N,), `distance` metres from the axis, is pressed away: [0, 1]."""
+        """Fraction [0, 1] to which hair at these coordinates (N,), `distance` metres from the axis, is hidden by compression."""
         around = np.mod(azimuth, 2 * np.pi)
         fall = np.interp(around, self.azimuths, self.fall)
         inside = ramp(around, self.azimuths[0] - 0.05, self.azimuths[0] + 0.1)
@@ -58,7 +58,7 @@ class PressedHair:
 
 
 def pressed_hair(form: HatForm, extra: float) -> PressedHair:
-    """How the person's hair comes out under a hat. extra: metres of the hat's own thickness."""
+    """The compressed hair that emerges under a hat. extra: thickness of the hat, metres."""
     avatar = form.shape.avatar
     azimuths = np.linspace(_FIRST, 2 * np.pi - _FIRST, _COLUMNS)
     upper = form.reach(azimuths, np.zeros(_COLUMNS)) + extra - 0.003
@@ -90,7 +90,7 @@ def pressed_hair(form: HatForm, extra: float) -> PressedHair:
 
 
 def pressed_gaussians(form: HatForm, pressed: PressedHair) -> Gaussians:
-    """That surface as Gaussians in the colours of the person's hair, about 1,300; less where there is less hair."""
+    """The surface as about 1,300 Gaussians in the colours of the person's hair; fewer where there is less hair."""
     rng = np.random.default_rng(_SEED)
     share, azimuth = (
         grid.reshape(-1)

@@ -1,4 +1,4 @@
-"""A hat on a head: what it hides, what it presses, what it shades."""
+"""Effects of a hat on base Gaussians: hidden, compressed and shaded ones."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def hat_attribute(
     extra: float,
     brim: FloatArray | None = None,
 ) -> Attribute:
-    """A hat as an attribute, with the hair that comes out under it.
+    """A hat as an attribute, with the hair that emerges under it.
 
-    extra: metres of the hat's own thickness; brim: (A, 3) the outer edge of a brim, which throws a wide shadow.
+    extra: thickness of the hat, metres; brim: (A, 3) the outer edge of a brim, which casts a wide shadow.
     """
     pressed = pressed_hair(form, extra)
     hair = pressed_gaussians(form, pressed)
@@ -48,7 +48,7 @@ def hat_attribute(
 
 
 def _from_the_crown(form: HatForm, points: FloatArray) -> FloatArray:
-    """How far down and out points (N, 3) of a hat lie, (N,) metres: it grows from its top to its edge, and then its brim."""
+    """Rank (N,), in metres, of points (N, 3) of a hat in order of appearance: from the top to the edge, then the brim."""
     azimuth, _, _ = form.polar(points)
     right, up, forwards = form.local(points).T
     beyond = np.hypot(right, forwards) - form.reach(azimuth, np.zeros(len(points)))
@@ -80,7 +80,7 @@ def _under_hat(
             left=0,
             right=0,
         )
-        beyond = np.clip(wide - rim, 0, None)  # how far the brim reaches out above this place
+        beyond = np.clip(wide - rim, 0, None)  # extent of the brim beyond this point
         shade = np.maximum(shade, 0.38 * ramp(beyond, 0.0, 0.04) * ramp(below, 0.055, 0.012))
     # Must not shine through the cloth
     covered = np.isin(avatar.regions, (Region.SKIN, Region.SCALP)) & (up > 0.006)

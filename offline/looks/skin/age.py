@@ -28,7 +28,7 @@ _FOLDS: tuple[tuple[tuple[int, ...], float, float], ...] = (
     ((55, 8), 0.35, 1.2),
     ((285, 8), 0.35, 1.2),  # between the brows
     ((226, 113, 124), 0.4, 1.0),
-    ((446, 342, 353), 0.4, 1.0),  # beside the eyes
+    ((446, 342, 353), 0.4, 1.0),  # crow's feet
 )
 _BAGS = ((119, 118, 117), (348, 347, 346))
 _SEED = 60
@@ -36,7 +36,7 @@ _GREYING = 0.75
 
 
 def _folds(marks: FloatArray, places: FloatArray) -> FloatArray:
-    """How deep in a fold points (N, 3) lie, with a lighter ridge beside it: (N,) about -0.4 to 1."""
+    """Depth of folds at points (N, 3), with a lighter ridge on both sides: (N,), about -0.4 to 1."""
     depth, ridge = np.zeros(len(places)), np.zeros(len(places))
     for line, strength, width in _FOLDS:
         distance, along = along_line(places, marks[list(line)])

@@ -1,4 +1,4 @@
-"""Plain skin under a photo's light: what a face would look like where something covers it."""
+"""Plain skin under a photo's light, for points of a face that something covers."""
 
 from __future__ import annotations
 

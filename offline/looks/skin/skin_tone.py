@@ -22,13 +22,13 @@ from perse_live.head.rig import Part
 from perse_live.regions import Region
 
 _SEED = 47
-_FRECKLES_AT = 0.0019  # metres between the places at which one may be, before most are left out
+_FRECKLES_AT = 0.0019  # metres between candidate positions, most of which are discarded
 # Cheeks towards the nose, and across its bridge
 _FRECKLE_LINES = ((50, 36, 142, 126), (280, 266, 371, 355), (126, 195, 355))
 
 
 def skin_share(avatar: Avatar) -> FloatArray:
-    """How far each Gaussian shows skin, (G,) in [0, 1]: face, ears and neck wholly, lips in part, hair and brows not."""
+    """Share of skin in each Gaussian, (G,) in [0, 1]: 1 on face, ears and neck, less on lips, 0 on hair and brows."""
     like = skin_likeness(avatar.colors, skin_of(avatar))
     skin, lips = avatar.regions == Region.SKIN, avatar.regions == Region.LIPS
     bare = np.isin(avatar.regions, (Region.BODY, Region.SCALP)) & (like > 0.5)
@@ -36,7 +36,7 @@ def skin_share(avatar: Avatar) -> FloatArray:
 
 
 def _tan(avatar: Avatar) -> Attribute:
-    """Darker, and warmer where the skin or the photo's light is not warm already."""
+    """Darker, and warmer unless the skin or the photo's light is warm."""
     skin = skin_of(avatar)
     lightness, red, yellow = skin.lab
     goal = rgb_of(
@@ -121,7 +121,7 @@ def _freckle_density(marks: FloatArray, places: FloatArray) -> FloatArray:
 
 
 def _clumps(places: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Smooth noise around 1: freckles are not spread evenly. places: (N, 3)."""
+    """Smooth noise around 1, as freckles are not distributed uniformly. places: (N, 3)."""
     waves = rng.normal(size=(3, 24)) / 0.006
     return np.clip(
         1 + 0.30 * np.cos(places @ waves + rng.uniform(0, 2 * np.pi, 24)).sum(1) / np.sqrt(6),

@@ -1,4 +1,4 @@
-"""The avatar's own skin under its hair: what is covered, and what it would look like bare."""
+"""The avatar's skin under its hair: which of it is covered, and its inferred bare colours."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from perse_live.raster import vertex_normals
 from perse_live.regions import Region
 
 _CHARTS = ("lips", "ears", "eyelids", "brows", "scalp", "beard", "face")
-_SPREADS = 60  # rounds: over about a centimetre
-_BROW = 0.12  # of the brows' chart, from which hair may be a brow
-# Metres from hair: how far its shade reaches, and where pixels mix both
+_SPREADS = 60  # iterations of diffusion, over about a centimetre
+_BROW = 0.12  # threshold of the brow chart, from which hair may belong to a brow
+# Metres from hair: extent of its shadow, and of pixels that mix hair and skin
 _SHADED, _MIXED = (0.034, 0.005)
 
 
 @dataclass(frozen=True, eq=False)
 class OwnHead:
-    """An avatar, S Gaussians of which lie on the rig, seen as points of the rig."""
+    """An avatar with its S Gaussians on the rig as points of the mesh."""
 
     avatar: Avatar
     """Without attributes."""
     on: SurfacePoints
-    """(S,) its Gaussians on the rig."""
+    """The S Gaussians on the rig, as points of the mesh."""
     rest: Float32Array
     """(S, 3) metres on the mean head."""
     charts: dict[str, Float32Array]
@@ -44,12 +44,12 @@ class OwnHead:
 
     @property
     def own(self) -> Float32Array:
-        """(S, 3) the avatar's colours there."""
+        """(S, 3) their colours."""
         return self.avatar.colors[: len(self.on)]
 
     @property
     def skin(self) -> BoolArray:
-        """(S,) Gaussians of skin, with what grows on it."""
+        """(S,) mask of skin, with brows and beard."""
         on_skin = self.avatar.rig.parts[self.on.triangle] == Part.SKIN
         return on_skin & np.isin(
             self.avatar.regions[: len(self.on)], (Region.SKIN, Region.LIPS, Region.SCALP)
@@ -77,7 +77,7 @@ def skin_points(avatar: Avatar) -> SurfacePoints:
 
 
 def bare_skin(head: OwnHead, covered: FloatArray) -> Float32Array:
-    """The avatar's skin (S, 3) as if nothing covered it: known where `covered` (S,) in [0, 1] is 0, inferred elsewhere."""
+    """Colours (S, 3) of the bare skin: known where `covered` (S,) in [0, 1] is 0, inferred elsewhere."""
     avatar, skin, count = head.avatar, head.skin, len(head.on)
     known = (
         (1 - ramp(covered, 0.0, 0.3))
@@ -117,7 +117,7 @@ def bare_skin(head: OwnHead, covered: FloatArray) -> Float32Array:
 def _without_edges(
     colors: FloatArray, guessed: FloatArray, rows: NDArray[np.integer], places: FloatArray
 ) -> FloatArray:
-    """Colours (S, 3) of which those that are guessed (S,) run into their neighbours, as heat does; rows: of plain skin."""
+    """Colours (S, 3) with the inferred ones (S,) diffused into their neighbours; rows: of plain skin."""
     near = rows[KDTree(places[rows]).query(places[rows], k=12)[1]]
     share = guessed[rows, None]
     out = colors.astype(np.float64)
@@ -127,7 +127,7 @@ def _without_edges(
 
 
 def _skin_in_light(head: OwnHead, bare: BoolArray) -> FloatArray:
-    """Plain skin (S, 3) as the light of the avatar's photo would show it. bare: (S,) where skin can be seen."""
+    """Plain skin (S, 3) under the light of the avatar's photo. bare: (S,) where skin is visible."""
     rig = head.avatar.rig
     normals = normalized(
         head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles)
@@ -137,7 +137,7 @@ def _skin_in_light(head: OwnHead, bare: BoolArray) -> FloatArray:
 
 
 def _facing_photo(head: OwnHead) -> FloatArray:
-    """(S,) cosine between the skin's normals and the way to the photo's camera."""
+    """(S,) cosine between the skin's normals and the direction to the photo's camera."""
     rig, source = head.avatar.rig, head.avatar.source
     normals = normalized(
         head.on.interpolate(vertex_normals(rig.vertices, surface_triangles(rig)), rig.triangles)
@@ -148,7 +148,7 @@ def _facing_photo(head: OwnHead) -> FloatArray:
 
 
 def under_hair(head: OwnHead) -> FloatArray:
-    """(S,) in [0, 1] how far the avatar's skin is hidden, mixed with or shaded by the hair of its head."""
+    """(S,) in [0, 1]: how much the avatar's skin is hidden by, mixed with or shaded by the hair of its head."""
     avatar, count = head.avatar, len(head.on)
     share = hair_of(avatar).share[:count]
     covered = np.maximum(ramp(share, 0.02, 0.3), avatar.regions[:count] == Region.SCALP)
@@ -169,12 +169,12 @@ def under_hair(head: OwnHead) -> FloatArray:
     covered = np.maximum(
         covered, zone * np.maximum(ramp(darker, 0.06, 0.15), unlike * ramp(from_hair, 0.02, 0.012))
     )
-    # beside the hair, what the photo did not show was guessed with the hair's shade in it
+    # next to the hair, colours inferred for invisible skin contain the hair's shadow
     unseen = ramp(_facing_photo(head), 0.40, 0.20) * skin * (np.abs(head.rest[:, 0]) > 0.045)
     covered = np.maximum(
         covered, unseen * ramp(from_hair, 0.06, 0.03) * (1 - ramp(features, 0.02, 0.1))
     )
-    # where a strand crosses a brow, the other brow, farther from hair, tells what is under it
+    # where a strand crosses a brow, the colour of the other brow, farther from hair, is used
     mirror = np.nonzero(skin)[0][KDTree(head.rest[skin]).query(head.rest * np.array([-1, 1, 1]))[1]]
     lab = lab_of(head.own)
     unlike_mirror = ramp(np.linalg.norm((lab - lab[mirror]) * (0.7, 1, 1), axis=1), 4, 9)
@@ -185,7 +185,7 @@ def under_hair(head: OwnHead) -> FloatArray:
         * unlike_mirror
     )
     covered = np.maximum(covered, crossed * skin)
-    # beside a covered point the colour is mixed
+    # next to a covered point the colour is mixed
     rows = np.nonzero(skin)[0]
     near = KDTree(places[rows]).query(places[rows], k=12, distance_upper_bound=_MIXED)[1]
     padded = np.append(covered[rows], 0.0)
