@@ -154,6 +154,40 @@ def drive_relative(
         )
 
 
+def followed(avatar: Avatar, video: Path, *, progress: Progress) -> list[Motion]:
+    """What an avatar does as it follows anybody's face in a video, frame by frame, as `drive_relative` draws it.
+
+    Without landmark offsets and secondary motion. Raises UserError for a video without pictures or without any face.
+    """
+    film = open_film(video)
+    model = load_landmark_model()
+    presence, shoulders = Presence(resting(avatar)), Shoulders(avatar.source.R_cam_head)
+    motions: list[Motion] = []
+    with _detections(film) as seen:
+        first = _beginning(seen)
+        faces = [one.face for one in first if one.face is not None]
+        tracker = StrangerTracker(
+            rest_pose(avatar), model, calibration=calibrate(faces, model) if faces else None
+        )
+        for one in _chained(first, seen):
+            time = float(one.frame.time)
+            face = _in_own_way(avatar, tracker.update(one.face, time))
+            shown = presence.update(face, time)
+            body = shoulders.update(shown.R_cam_head, time)
+            pose = HeadPose(shown.R_cam_head, shown.t_cam_head, body)
+            motions.append(Motion(shown.expression, shown.gaze, pose))
+            progress(len(motions), film.frame_count)
+    if not presence.ever:
+        raise _no_face(film)
+    return motions
+
+
+def _no_face(film: Film) -> UserError:
+    return UserError(
+        f"no face in any frame of {film.path}: give a video of a face that looks towards the camera"
+    )
+
+
 def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
     return (
         None if face is None else replace(face, expression=with_own_lids(avatar, face.expression))
@@ -254,9 +288,7 @@ def _draw(
                 writer.write(picture, time=time)
                 progress(count, None if film.frame_count is None else max(film.frame_count, count))
         if not presence.ever:
-            raise UserError(
-                f"no face in any frame of {film.path}: give a video of a face that looks towards the camera"
-            )
+            raise _no_face(film)
     return (*film.warnings(), *writer.warnings())
 
 

@@ -81,17 +81,21 @@ def frame_files(look: Path, index: int, *, part: bool, geometry: Path | None = N
     )
 
 
-def write_frame(frame: DatasetFrame, maps: GuideMaps, part: UInt8Array | None) -> None:
-    """Write a frame's pictures into folders that exist; those that another look has written stay as they are.
+def write_frame(
+    frame: DatasetFrame, rgb: UInt8Array, part: UInt8Array | None, maps: GuideMaps | None
+) -> None:
+    """Write a frame's pictures into folders that exist; of its maps, those that are not another look's.
 
-    part: (H, W) from 0 to 255, where the look is seen; None where `frame.files.part` is. Raises UserError where a file cannot be
-    written.
+    rgb: (H, W, 3); part: (H, W) from 0 to 255, where the look is seen; part and maps: None where the frame has none of its own.
+    Raises UserError where a file cannot be written.
     """
     files = frame.files
     own = files.rgb.parent.parent
-    contents = [(files.rgb, lambda: _cv2(".jpg", maps.rgb[..., ::-1], _JPEG))]
+    write_whole(files.rgb, _cv2(".jpg", rgb[..., ::-1], _JPEG))
     if files.part is not None and part is not None:
-        contents.append((files.part, lambda: _cv2(".png", part, _PNG)))
+        write_whole(files.part, _cv2(".png", part, _PNG))
+    if maps is None:
+        return
     for path, encode in (
         (files.alpha, lambda: _cv2(".png", maps.alpha, _PNG)),
         (files.depth, lambda: _cv2(".png", coded_depth(maps.depth), _PNG)),
@@ -100,9 +104,7 @@ def write_frame(frame: DatasetFrame, maps: GuideMaps, part: UInt8Array | None) -
         (files.landmarks, lambda: _npy(maps.landmarks)),
     ):
         if path is not None and path.is_relative_to(own):
-            contents.append((path, encode))
-    for path, encode in contents:
-        write_whole(path, encode())
+            write_whole(path, encode())
 
 
 def coded_depth(depth: Float32Array) -> np.ndarray:

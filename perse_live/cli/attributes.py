@@ -222,7 +222,7 @@ def _add_attributes(command: AttributeAdd) -> None:
     consent_by = (
         ""
         if command.from_photo is None
-        else _consent(command.from_photo, command.consent, command.consent_how)
+        else consent_for(command.from_photo, command.consent, command.consent_how)
     )
     complaints: list[str] = []
     begun = perf_counter()
@@ -283,7 +283,7 @@ def _check_edit(command: AttributeAdd) -> None:
         raise UserError("--steps is from 1 to 500, and --seed is not negative")
 
 
-def _consent(photo: Path, declared: bool, how: str) -> str:
+def consent_for(photo: Path, declared: bool, how: str) -> str:
     """Who says that the person in a photo agrees; asks on the terminal, without one it is written down that nobody was asked.
 
     Raises UserError for a no.

@@ -22,6 +22,7 @@ from perse_live.cli import (
     batch,
     bench,
     build,
+    dataset,
     demo,
     doctor,
     drive,
@@ -53,6 +54,7 @@ Command = (
     | Annotated[demo.Demo, subcommand("demo")]
     | Annotated[build.Build, subcommand("build")]
     | Annotated[batch.Batch, subcommand("batch")]
+    | Annotated[dataset.Dataset, subcommand("dataset")]
     | Annotated[drive.Drive, subcommand("drive")]
     | Annotated[render.Render, subcommand("render")]
     | Annotated[attributes.Attributes, subcommand("attribute")]
@@ -71,6 +73,7 @@ AnyCommand = (
     | demo.Demo
     | build.Build
     | batch.Batch
+    | dataset.Dataset
     | drive.Drive
     | render.Render
     | attributes.Attributes
@@ -172,6 +175,8 @@ def _run(command: AnyCommand) -> None:
             build.run(command)
         case batch.Batch():
             batch.run(command)
+        case dataset.Dataset():
+            dataset.run(command)
         case drive.Drive():
             drive.run(command)
         case render.Render():

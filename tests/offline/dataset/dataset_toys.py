@@ -93,7 +93,7 @@ def toy_dataset(root: Path, *, frames: int = 4) -> dict[str, list[tuple[DatasetF
         for index in range(frames):
             part = look.name != "source"
             frame, maps = random_frame(rng, folder, index, part=part), random_maps(rng)
-            write_frame(frame, maps, maps.alpha if part else None)
+            write_frame(frame, maps.rgb, maps.alpha if part else None, maps)
             rows.append((frame, maps))
         write_transforms(folder, [frame for frame, _ in rows])
         written[look.name] = rows
