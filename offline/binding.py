@@ -72,7 +72,7 @@ def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
         np.broadcast_to(turn, g.quats.shape),
         g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True),
     )
-    # clothes stay with the shoulders; so does skin far from the neck, but an ear's rim goes with the head
+    # clothes stay with the shoulders; so does skin far from the neck, but an ear's edge moves with the head
     stays = (layer.regions == Region.CLOTHES) | (
         (layer.regions == Region.SKIN) & (neck_radius(means) > _BESIDE_NECK)
     )

@@ -102,7 +102,7 @@ class Observation:
     """After `observe`: what covers the rig in the photo, and what the photo says of each point of the skin."""
 
     hair: BoolArray
-    """(H, W) hair that gets a volume of its own."""
+    """(H, W) mask of hair that is built as a separate volume."""
     dressed: BoolArray
     """(H, W) clothes in front of the skin."""
     collar: BoolArray
@@ -137,7 +137,7 @@ def _after(stage: str) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class BuildState:
-    """A build under way. A stage reads the groups of the stages before it and fills its own."""
+    """The state of a build. A stage reads the groups of fields of earlier stages and fills one group."""
 
     inputs: BuildInputs
     photo: Photo = field(default=_after("load"), repr=False)

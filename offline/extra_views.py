@@ -1,7 +1,7 @@
-"""Further pictures of the same person: what the portrait does not show well is taken from them.
+"""Further pictures of the same person: observations of points that the portrait does not show well.
 
-All pictures share one identity shape; each has its own pose, expression, matte and parts. The portrait comes first: where it sees
-a point well, the others do not count.
+All pictures share one identity shape; pose, expression, matte and parts are those of each picture. The portrait has priority:
+where it shows a point well, the others are not used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 MOST_VIEWS = 6
 """Further pictures that are used; more cost time and bring little."""
 DOUBTFUL, MOST_UNLIKENESS = 0.0016, 0.0022
-"""Metres (root mean square) between two pictures' own head shapes, from which they are doubted, and left out, as somebody else's.
+"""Metres (RMS) between the head shapes of two pictures: thresholds of a warning, and of exclusion as another person.
 66 pairs of one person's pictures: 1.0 mm in the middle, 1.75 at most; 238 pairs of two people: 71 % above 1.6, 39 % above 2.2.
 Grimaces reach 2.0, so only a warning can be given below 2.2, and a stranger may pass."""
 
@@ -152,7 +152,7 @@ def borrowed_teeth(
 ) -> Layer:
     """The teeth of the further picture that shows most of them, where they are in the portrait's pose.
 
-    landmarks: (478, 2+) pixels, the portrait's. Empty where no picture shows any, or the portrait has its own.
+    landmarks: (478, 2+) pixels, the portrait's. Empty where no picture shows teeth, or the portrait does.
     """
     best, source = empty_layer(), geometry
     if _lip_gap(landmarks) > _TEETH_GAP:

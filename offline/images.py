@@ -53,7 +53,7 @@ def blur(image: Picture, sigma: float, *, sigma_y: float = 0.0) -> Float32Array:
 
 
 def distance_to(mask: BoolArray) -> Float32Array:
-    """Pixels from each place to the nearest true one; 0 on the mask itself. All true nowhere gives large numbers."""
+    """Distance in pixels to the nearest true pixel; 0 on the mask. Large values for an empty mask."""
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5).astype(np.float32)
 
 

@@ -19,7 +19,7 @@ _INSIDE = 0.5  # of the matte, from which a pixel counts as the person's
 
 @dataclass(frozen=True)
 class Likeness:
-    """Peak signal-to-noise ratios in dB; 30 is an error of 8 in 255, hardly seen."""
+    """Peak signal-to-noise ratios in dB; 30 dB is an error of 8 in 255, hardly visible."""
 
     person: float
     """Inside the person's matte."""
@@ -50,7 +50,7 @@ def own_view(avatar: Avatar) -> UInt8Array:
 def likeness(
     drawn: UInt8Array, photo: UInt8Array, matte: Float32Array, oval: BoolArray
 ) -> Likeness:
-    """Compare an avatar's own view with the photo cut out by its matte, both on black.
+    """Compare the avatar, rendered in the photo's view, with the photo cut out by its matte, both on black.
 
     drawn: (H, W, 4) as of `own_view`; photo: (H, W, 3); matte: (H, W) in [0, 1], 0 beyond the photo; oval: (H, W) the face. Where
     the avatar has a hole, black counts against it.

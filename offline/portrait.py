@@ -70,7 +70,7 @@ def find_portrait(photo: Photo) -> Portrait:
     """Find the face, level it, warn of what will harm the result, and cut the portrait out.
 
     The photo may be turned by any angle: it is searched in four orientations. Of several faces the largest is taken, with a
-    warning. A find counts only if it is found again, and level, in its own cut-out; of what is no face that is rarely so.
+    warning. A detection counts only if it is found again, and level, in its cut-out, which is rare for false detections.
     Raises UserError when there is no face.
     """
     with FaceDetector(max_faces=_MOST_FACES) as detector:
@@ -272,7 +272,7 @@ def _overlap(near: float, far: float, side: float) -> float:
 def _judge(rgb: UInt8Array, landmarks: FloatArray, face: Detection) -> list[str]:
     """What about the photo will harm the avatar, in words for the user.
 
-    landmarks: (478, 2) pixels of the photo; face: in its level cut-out. Exposure, sharpness and noise are those of the face's own
+    landmarks: (478, 2) pixels of the photo; face: in its level cut-out. Exposure, sharpness and noise are measured on the face's
     pixels: a face that is merely dark is no less sharp, and a bright wall is nobody's overexposure.
     """
     low = np.maximum(landmarks.min(0).astype(int), 0)

@@ -1,4 +1,4 @@
-"""Even sampling of triangle meshes: Poisson-disk points with a spacing of their own per triangle."""
+"""Even sampling of triangle meshes: Poisson-disk points with a spacing per triangle."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def poisson_disk(
 ) -> SurfacePoints:
     """Dart throwing on a mesh: random area-uniform candidates, each kept if no kept point lies within its spacing.
 
-    A hexagonal packing has 1 / (0.866 spacing^2) points per area; `oversampling` times as many candidates leave hardly a gap for
+    A hexagonal packing has 1 / (0.866 spacing^2) points per area; `oversampling` times as many candidates leave few gaps for
     another. Of two points with different spacing the smaller one counts.
     """
     a, b, c = (vertices[triangles[:, k]] for k in range(3))

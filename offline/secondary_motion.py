@@ -41,9 +41,9 @@ COMPONENTS = (*_SWAYS, Component("breath", (rising("breath", 0.0, 1.0),)))
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _EARRINGS = "earrings"  # the slot
 _PIVOT = np.array([0.0, -0.02, -0.06])  # metres, head frame: between the ears
-# Metres, heights down to which hair is held (the ears) and where it is fully loose (the shoulders)
+# Metres, heights above which hair is fixed (the ears) and below which it is fully loose (the shoulders)
 _HELD, _LOOSE = (-0.05, -0.20)
-_SHARE = 0.35  # of a pendulum's rotation that loose hair makes: its upper part is held
+_SHARE = 0.35  # fraction of a pendulum's rotation that loose hair makes: its upper part is fixed
 # Metres, of shoulders and chest at a calm full breath
 _BREATH_RISE = np.array([0.0, 0.0028, 0.0016])
 _FIELDS = ("ids", "colors", "opacities", "offsets")  # of deltas

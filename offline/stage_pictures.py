@@ -83,7 +83,7 @@ def write_stage_picture(
 def write_preview(folder: Path, stage: str, state: BuildState) -> Path | None:
     """Write a small picture of what a stage has just done as `NN-stage.webp`, where it shows something; else None.
 
-    In the portrait's own view, without captions, quick to draw (under 0.1 s): for whoever waits for the avatar. Raises UserError
+    In the portrait's view, without captions, quick to draw (under 0.1 s): previews during a build. Raises UserError
     where it cannot be written.
     """
     if stage not in _PREVIEWS:

@@ -1,8 +1,8 @@
 """Closing eyes: the open eye's lashes, fold and shadow go, and one lash line along the upper lid's edge comes.
 
-What the photo shows of an open eye's lids lies on sheets before it (`offline.lift.lids`). Pressed together by closing lids it
-would be a dotted line with the rim of the open eye around it. So it fades while the eye closes, and a strip of Gaussians fades
-in that is drawn where the edges meet, in the colour of the person's own lashes. Its profile is that of closed eyes on film.
+What the photo shows of an open eye's lids lies on sheets before it (`offline.lift.lids`). Compressed by closing lids it
+would be a dotted line with the outline of the open eye around it. So it fades out while the eye closes, and a strip of Gaussians
+fades in where the edges meet, in the colour of the person's lashes. Its profile is that of closed eyes on film.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _with_closed_lid(avatar: Avatar, eye: int, start: float) -> Avatar:
     grown, added = _with_surface(avatar, line, Region.LASHES)
 
     def of_all(values: FloatArray, old: BoolArray) -> Float32Array:
-        """A quantity of the avatar's own Gaussians at `old`, 0 elsewhere, for all that there are now."""
+        """Values of the base Gaussians at `old`, 0 elsewhere, for all Gaussians including the new ones."""
         out = np.zeros((len(grown), *values.shape[1:]), np.float32)
         out[np.delete(np.arange(len(grown)), added)] = np.where(
             old.reshape(-1, *[1] * (values.ndim - 1)), values, 0

@@ -2,7 +2,7 @@
 
 Where an eye's opening in the photo is a little larger than the rig's, part of the iris lies in the veil before the eye
 (`offline.lift.lids`) and would stay where it is: the eye seems to turn half as far as it does. When the eye turns, that part
-takes colour and opacity of the lids beside the iris, at the same distance from their edges.
+takes colour and opacity of the lids next to the iris, at the same distance from their edges.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAMES, _INPUTS = ("left", "right"), ("gazeYawLeft", "gazeYawRight")
 _STILL, _TURNED = (0.05, 0.20)
 _WITHIN, _BEYOND = 0.9, 1.25  # radii of the iris: what lies within is its, what lies beyond is not
 _ABOVE = 0.0012  # metres above the upper lid's edge, or below the lower one's, up to which the iris is seen
-# Places beside the iris that tell how the lids look there, of so many at least
+# Samples next to the iris from which the lids' appearance is taken, and their least number
 _ALIKE, _FEWEST = (16, 30)
 
 

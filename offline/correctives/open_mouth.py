@@ -1,8 +1,8 @@
 """Opening mouths: what a closed one draws along its lips' line goes as the lips part.
 
 A photo of a closed mouth shows the line between the lips, and its corners' shadow, on the Gaussians that lie there. It belongs to
-the gap, not to the skin: on lips that part and are stretched it would be dark patches and a dotted rim. So lips and corners have
-their photographed colour while they touch, and the colour of the lip and of the skin beside them when they do not.
+the gap, not to the skin: on lips that part and stretch it would be dark patches and a dotted outline. So lips and corners have
+their photographed colour while they touch, and the colour of the surrounding lip and skin when they do not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The photo's own teeth show in expressions like the photo's; in others the painted rows behind them do.
+"""Teeth from the photo are visible in expressions like the photo's; in others the synthesised rows behind them are.
 
 What a photo shows of teeth ends where its lips did. Under lips that open otherwise, that edge is a ragged one in the middle of
 the teeth.

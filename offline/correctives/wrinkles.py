@@ -1,9 +1,9 @@
-"""Wrinkles that come with an action: height fields along lines of the face, shaded with the photo's own light.
+"""Wrinkles that come with an action: height fields along lines of the face, shaded with the photo's light.
 
 A line is a polyline of landmarks at rest; across it the skin sinks by a Gaussian profile. Its slopes turn the normals, the light
-estimated from the person's own skin (`offline.texture.light`) says what that does to the colour, and the valley's floor sees less
+estimated from the person's skin (`offline.texture.light`) gives the change of colour, and the valley's floor receives less light
 of the surroundings (Oat, Animated wrinkle maps, SIGGRAPH 2007 courses, blends such maps by region and expression). Where the
-photo itself shows an action, its own folds, which `offline.texture.folds` has taken out of the colours at rest, come back.
+photo itself shows an action, the photo's folds, which `offline.texture.folds` has removed from the colours at rest, come back.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WAVE, _WAVES = (0.02, 2.5)
 # Eye widths from the outer corner; radians above its axis
 _CROW_FROM, _CROW_TO, _CROW_ANGLES = (0.10, 0.42, (-0.45, 0.05, 0.5))
 # Lines on the sides of the nose, from its bridge outwards and down, and from the mouth's corners downwards. The left action
-# stands for both sides, which hardly differ: components are 24 at most.
+# drives both sides, which differ little: there are at most 24 components.
 _MARIONETTE_LINES = ((291, 273, 335), (61, 43, 106))
 _BUNNY_LINES = ((122, 188, 114), (196, 174, 217), (351, 412, 343), (419, 399, 437))
 # Metres: standard deviations of valleys; skin Gaussians lie 1.3 mm apart
@@ -46,7 +46,7 @@ _OCCLUSION = 0.55  # darkness of a valley's floor over its depth in millimetres
 _WARM = np.array([0.85, 1.0, 1.06])
 _LINE_STEP = 0.0008  # metres between points of a line
 _LEAST, _MOST = 0.45, 1.4  # depth over the model's: of skin without a line at rest, and at most
-# Features of the photo's expression between which its own folds take the place of the model's
+# Features of the photo's expression between which the photo's folds replace the model's
 _SHOWN = (0.1, 0.4)
 _BESIDE = 3.5  # standard deviations of a valley: where its sides are level again
 
@@ -73,7 +73,7 @@ def with_wrinkles(avatar: Avatar, removed: FloatArray | None = None) -> Avatar:
     """The avatar with a component for each action that folds the skin.
 
     removed: (G, 3) by how much the builder has lightened each Gaussian's place in the photo to take the expression's folds out
-    (`offline.texture.folds`); they come back with the action that drew them, so that the photo's own view has them.
+    (`offline.texture.folds`); they come back with the action that caused them, so that the view of the photo has them.
     """
     places, normals = places_at_rest(avatar), surface_normals(avatar)
     skin = skin_share(avatar) * on_part(avatar, Part.SKIN) * (avatar.regions == Region.SKIN)
@@ -119,7 +119,7 @@ def shade(
 ) -> Float64Array:
     """What valleys multiply the colours of skin by, (N, 3): the turned normals' light, and less of it on their floors.
 
-    places: (N, 3) metres; normals: (N, 3) unit; deep: over the valleys' own depth.
+    places: (N, 3) metres; normals: (N, 3) unit; deep: depth relative to the valleys' nominal depth.
     """
     slopes, floor = np.zeros((len(places), 3)), np.zeros(len(places))
     for valley in valleys:
@@ -218,7 +218,7 @@ def _forehead_line(marks: FloatArray, height: float, start: float, end: float) -
 
 
 def _crow_lines(marks: FloatArray, outer: int, inner: int, temple: int) -> list[FloatArray]:
-    """Lines that fan out beside an eye's outer corner."""
+    """Lines that fan out from an eye's outer corner."""
     corner, across = marks[outer], marks[outer] - marks[inner]
     width = float(np.linalg.norm(across))
     outwards = normalized((marks[temple] - corner)[None])[0]

@@ -1,1 +1,1 @@
-"""Gaussians from pixels: skin, eyes, mouth, hair and clothes, each with a module of its own."""
+"""Gaussians from pixels: a module each for skin, eyes, mouth, hair and clothes."""

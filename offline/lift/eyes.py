@@ -1,4 +1,4 @@
-"""Eyeballs: the photo's own iris and white where they show, completed all round so that the eyes can turn."""
+"""Eyeballs: iris and sclera from the photo where visible, completed all round so that the eyes can turn."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _angle_to(vectors: FloatArray, axis: FloatArray) -> FloatArray:
 def _complete(
     observed: FloatArray, shown: FloatArray, ring: FloatArray, skin: FloatArray
 ) -> tuple[Float32Array, Float32Array]:
-    """Fill in what the lids hide: the iris by rings, the white by its own colour.
+    """Fill in what the lids hide: the iris ring by ring, the sclera with its colour.
 
     What lies near a lid in the photo carries its shadow and lashes, which would be seen as smudges when the eye turns: the
     nearer, the less it is believed, and the white, whose look is known, less than the iris. observed: (N, 3); shown: (N,) pixels
@@ -124,7 +124,7 @@ def _complete(
 
 
 def _white(seen: FloatArray, skin: FloatArray) -> FloatArray:
-    """The colour of the white (3,) in the photo's light: from its brighter half, hardly tinted, not darker than skin.
+    """The colour of the white (3,) in the photo's light: from its brighter half, of low saturation, not darker than skin.
 
     seen: (N, 3) pixels of it, lids' shadows among them; skin: (3,).
     """

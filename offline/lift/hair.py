@@ -22,7 +22,7 @@ from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
 
-# Of the hair's Gaussians: in front, as its lining, at the back, round the rim
+# Shares of the hair's Gaussians: in front, as lining, at the back, around the edge
 _SHARES = (0.55, 0.14, 0.23, 0.08)
 _FINEST = (2.1, 4.6, 3.6, 3.2)  # pixels between them at least
 _MOST = 15000  # Gaussians
@@ -33,7 +33,7 @@ _EDGE = (0.5, 4.5)
 # Share of hair in a pixel from which refinement may colour a strand by it, and from which freely. Else a dozen strands beside
 # the cheek take the skin's colour, and are specks when the head turns.
 _HAIR_ALONE = 0.3, 0.9
-# Squared distance of hair and skin in colour below which they are not told apart
+# Squared distance of hair and skin in colour below which they are not separable
 _LEAST_CONTRAST = 0.02
 # How much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
 _STRAND, _LONG_STRAND = (1.5, 2.0)
@@ -47,11 +47,11 @@ _FROM_EDGE = (0.003, 0.015)
 # the deviation from the hair around them that they need not exceed
 _BLENDED, _LOUDEST = (1.6, 0.28)
 _OWN_HUE = 0.7  # how far hair that is not seen takes the hue, besides the light, of that before it
-_ASIDE = (0.065, 0.105)  # metres from the neck's axis: beside the neck, and surely farther out
+_ASIDE = (0.065, 0.105)  # metres from the neck's axis: next to the neck, and clearly farther out
 # Metres, head frame: heights between which long hair passes from the shoulders to the head
 _SWINGS = (-0.25, -0.07)
 _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
-_LEAST_WIDE = 6.0  # pixels (eye distance 115), half width of hair that has a side of its own; narrower locks are flat
+_LEAST_WIDE = 6.0  # pixels (eye distance 115), half width from which hair has a side surface; narrower locks are flat
 
 
 # Metres from skin, and in the head frame: hair that was not seen is left out there
@@ -59,9 +59,9 @@ _THROUGH_SKIN, _BACK_OF_EARS = (0.006, -0.08)
 
 
 def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
-    """How far each pixel shows hair, (H, W) in [0, 1]: wholly on `hair` (H, W), in part where its rim mixes with the face.
+    """Share of hair in each pixel, (H, W) in [0, 1]: 1 on `hair` (H, W), less where its edge mixes with the face.
 
-    A mixed pixel lies between the colours of hair and skin beside it; how far from the one to the other is its share. unit:
+    A mixed pixel lies between the colours of the neighbouring hair and skin; its position between them is its share. unit:
     pixels, eye distance / 115.
     """
     pure = (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95)
@@ -143,7 +143,7 @@ def clear_of_skin(hair: Layer, skin: Layer, geometry: PhotoGeometry) -> Layer:
 
 
 def hair_weights(points: FloatArray) -> Float32Array:
-    """How far hair follows the head when that turns on the shoulders: as the neck beside it; farther out, hair gives way slowly.
+    """Skinning weight of hair when the head turns on the shoulders: that of the neck next to it, falling off outwards.
 
     points: (N, 3) metres, head frame of the photo. Returns (N,).
     """
@@ -199,7 +199,7 @@ def _front_layer(
     """Hair as the photo shows it. share: (H, W) of hair in a pixel; flow: (H, W, 2) direction of the strands; pixel: metres."""
     facing = facing_of(points.means, points.normals)
     clear = np.clip((facing - 0.1) / 0.35, 0, 1)[:, None]
-    # what the photo sees at a glancing angle would be smeared over the side: there, strands of the hair's own colour instead
+    # pixels seen at a grazing angle would be stretched over the side: strands in the hair's colour are used there
     smeared = sample(blur(look.image, 2.0, sigma_y=4.0), points.pixels)
     strands = 0.5 * smeared + 0.5 * sample(look.hair_color, points.pixels)
     colors = clear * sample(look.image, points.pixels) + (1 - clear) * strands
@@ -273,7 +273,7 @@ def _inner_layer(
         return empty_layer()
     sure = (look.hair > 0.7) & (look.alpha > 0.95)
     typical = np.median(look.image[sure], 0)
-    # Hair goes on round the head as it is where it is last seen
+    # Around the head, hair continues as where it is last visible
     before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]
     own = np.maximum(before, 0.35)
     colors = own * sample(seen.around, points.pixels) + (1 - own) * typical

@@ -67,7 +67,7 @@ def skin_layer(
         * observation.registration
         * shown
     )
-    # Teeth and shadow would be painted on them; closed, they meet in a shadow of their own
+    # Else teeth and shadow would be baked onto them; closed lips meet in a separate shadow
     if look.lip_edges is not None:
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * held * inner)[:, None]

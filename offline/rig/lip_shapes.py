@@ -19,7 +19,7 @@ from perse_live.head.fit import FrameFit
 from perse_live.head.landmarks import LandmarkModel, mesh_landmarks
 from perse_live.head.rig import HeadRig, Part, triangles_of
 
-_FADES = 0.010  # metres beside the lips at which what follows them has fallen to exp(-1/2)
+_FADES = 0.010  # metres from the lips at which the displacement has fallen to exp(-1/2)
 _FOLLOWS = 0.003  # metres: skin goes with the part of the lips' edge this near
 # Metres from the lips' landmarks within which moves are smoothed, and how often
 _SMOOTHED, _ROUNDS = (0.004, 5)
@@ -69,7 +69,7 @@ def with_own_round_mouth(
     spread_ids: Int32Array,
     spread: FloatArray,
 ) -> HeadRig:
-    """The same for what a person's own lips add at rest: drawn to a point, they must not open to one.
+    """The same for the displacement of a person's lips at rest: lips that taper to a point must not open to one.
 
     expression: (52,) of the photo, under which nothing changes. The mouth's width stays.
     """

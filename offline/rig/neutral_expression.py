@@ -28,7 +28,7 @@ _MOVED_BY = (
     "mouthUpperUp",
 )
 _FOLDED_BY = ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft", "mouthUpperUpRight")
-_FULLY_FOLDED = 0.6  # strength of smile or raised lip from which folds are all its own
+_FULLY_FOLDED = 0.6  # strength of smile or raised lip from which folds are entirely its effect
 # Sum of the actions' squares from which the photo says nothing of the mouth at rest
 _FULLY_MOVED = 0.8
 _OWN = 0.2  # share of the mouth's residual that is the person's in any expression
@@ -48,7 +48,7 @@ _MOUTH_CORNERS = lm.OUTER_LIP_CORNERS
 
 
 def smile_of(expression: FloatArray) -> float:
-    """How far an expression (52,) folds the skin beside the mouth, [0, 1]."""
+    """Strength, [0, 1], of the folds next to the mouth under an expression (52,)."""
     strength = np.asarray(expression, np.float64)[list(indices(_FOLDED_BY))].reshape(-1, 2).max(0)
     return float(np.clip(strength.mean() / _FULLY_FOLDED, 0, 1))
 
@@ -131,7 +131,7 @@ def near_lips(points: FloatArray) -> FloatArray:
 
 
 def _thinner_lips(points: FloatArray) -> FloatArray:
-    """(478, 3) offsets that bring the lips' height within what closed lips have; skin beside them follows.
+    """(478, 3) offsets that bring the lips' height into the range of closed lips; the surrounding skin follows.
 
     points: (478, 3) landmarks at rest.
     """
@@ -164,7 +164,7 @@ def _thinner_lips(points: FloatArray) -> FloatArray:
 def _following(
     points: FloatArray, edge: FloatArray, offsets: FloatArray, fades: float
 ) -> FloatArray:
-    """(N, 3) offsets of points (N, 3) beside an edge (E, 3) that moves by offsets (E, 3), gone at a distance of some `fades`."""
+    """(N, 3) offsets of points (N, 3) near an edge (E, 3) that moves by offsets (E, 3), decaying over `fades` metres."""
     distance = np.linalg.norm(points[:, None] - edge[None], axis=2)
     nearest = distance.min(1, keepdims=True)
     weight = np.exp((nearest - distance) / _FOLLOWS)

@@ -16,12 +16,12 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import HeadRig, Part, vertices_of
 
 _REACH = 6.0  # pixels: outlines farther apart are not the same outline
-_NECK_REACH = 22.0  # pixels: landmarks say nothing of how wide a neck is
+_NECK_REACH = 22.0  # pixels: landmarks do not determine the neck's width
 _OUTER_REACH = 28.0  # pixels that the rig may reach beyond the person and still be pulled in
 _NECK_OVERLAP = -1.5  # pixels: a neck ends inside its collar
 _LOWEST = -0.19  # metres on the mean head: below are shoulders
 _OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
-# Pixels from the rig's own outline; a jaw before a neck has an edge there, but no outline
+# Pixels from the rig's outline; a jaw in front of a neck is an edge, but not an outline
 _ON_OUTLINE = 3.0
 # Metres over which a move spreads on the surface, round by round
 _SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)
@@ -55,8 +55,8 @@ def outline_offsets(
 ) -> Float32Array:
     """Offsets that bring the rig's outline onto the person's.
 
-    Where the rig reaches beyond the person it is pulled in, where bare skin goes on beyond the rig's outline it is pulled out;
-    what lies under hair stays. Returns (V, 3) metres, camera frame, within the picture's plane.
+    Where the rig reaches beyond the person it is pulled in, where bare skin extends beyond the rig's outline it is pulled out;
+    vertices under hair stay. Returns (V, 3) metres, camera frame, within the picture's plane.
     """
     inside = person & ~dressed
     signed = distance_to(inside) - distance_to(~inside)
@@ -86,7 +86,7 @@ def outline_offsets(
         border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
         bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
         outer = framed & ~on_ear & (away > overlap) & (away < _OUTER_REACH)
-        # Behind the jaw the outline goes on as the neck's
+        # Behind the jaw the outline continues as the neck's
         bare &= neck | (sample(near_clothes, border) < 0.3)
         rim = (
             framed
@@ -168,7 +168,7 @@ def _spread(
     kernel: FloatArray,
     count: int,
 ) -> FloatArray:
-    """Weighted mean of the neighbours' wishes; far from any wish the move dies away."""
+    """Weighted mean of the neighbours' displacements, decaying far from any of them."""
     share = kernel * weight[columns]
     total = np.bincount(rows, share, count)
     summed = np.stack([np.bincount(rows, share * wanted[columns, k], count) for k in range(2)], 1)

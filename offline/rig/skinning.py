@@ -1,4 +1,4 @@
-"""How far a point of the person follows the head when it turns on the shoulders."""
+"""Skinning weights: how much a point of the person follows the head when it turns on the shoulders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def head_weights(points: FloatArray) -> Float32Array:
 
 
 def cloth_weights(points: FloatArray) -> Float32Array:
-    """The same for clothes: collars follow the neck a little, everything else stays, also where it rises beside the jaw.
+    """The same for clothes: collars follow the neck a little, everything else stays, even where it reaches up to the jaw.
 
     points: (N, 3) metres, head frame of the photo. Returns (N,).
     """

@@ -1,4 +1,4 @@
-"""The portrait's pixels, ready to be lifted: matte, parts, and colours without background at the edges."""
+"""Per-pixel input of the lift: matte, parts, and colours without background at the edges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from perse_live.head.rig import Part
 
 @dataclass(frozen=True)
 class Appearance:
-    """The portrait's pixels, ready to be lifted."""
+    """Per-pixel input of the lift."""
 
     image: Float32Array
     """(H, W, 3) foreground colour in [0, 1]; at soft edges freed of the background."""
@@ -32,7 +32,7 @@ class Appearance:
     skin: Float32Array
     """(H, W) probability of skin."""
     purity: Float32Array
-    """(H, W) in [0, 1]: 0 where a pixel mixes skin with hair, clothes or background beside it."""
+    """(H, W) in [0, 1]: 0 where a pixel mixes skin with neighbouring hair, clothes or background."""
     hair: Float32Array
     """(H, W) probability of hair."""
     clothes: Float32Array
@@ -44,7 +44,7 @@ class Appearance:
     valid: BoolArray
     """(H, W) inside the photo."""
     lip_edges: Float32Array | None = None
-    """(H, W) in [0, 1]: where lips beside an open mouth keep their colour whatever the photo shows; None: nowhere."""
+    """(H, W) in [0, 1]: where lips at an open mouth keep their colour whatever the photo shows; None: nowhere."""
 
 
 def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance, PartMaps]:
@@ -79,7 +79,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)
     sure_hair = (parts.hair > 0.7) & solid
     hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() > 30 else clean
-    # mixed pixels where skin ends at hair or clothes belong to neither: they must not be smeared over the cheek
+    # mixed pixels where skin ends at hair or clothes belong to neither: they must not be spread over the cheek
     other = (parts.hair + parts.clothes > 0.5) | ((alpha < 0.5) & portrait.valid)
     pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1).astype(np.float32)
     faded = _fade_at_border(alpha, portrait.valid, portrait.chin_row, unit)
@@ -100,7 +100,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
 
 
 def _without_chin_shadow(parts: PartMaps, geometry: PhotoGeometry) -> PartMaps:
-    """Dark skin on throat and chin that passed for hair is skin."""
+    """Reclassify dark skin on throat and chin from hair to skin."""
     throat = THROAT.contains(geometry.template_map())
     share = blur(throat, 2.0) * throat
     return replace(parts, skin=parts.skin + share * parts.hair, hair=parts.hair * (1 - share))
@@ -109,10 +109,10 @@ def _without_chin_shadow(parts: PartMaps, geometry: PhotoGeometry) -> PartMaps:
 def _edge_as_inside(
     parts: PartMaps, solid: BoolArray, outline: BoolArray, skin: BoolArray
 ) -> PartMaps:
-    """The mixed pixels of the face's `outline` (H, W) are what the nearest `solid` ones (H, W) are.
+    """Give the mixed pixels of the face's `outline` (H, W) the class of the nearest `solid` ones (H, W).
 
-    By themselves they are as dark as hair before a dark background. skin: (H, W) where the rig shows some; nothing else can be
-    the nearest.
+    In front of a dark background they are as dark as hair. skin: (H, W) where the rig shows skin, the only candidates for the
+    nearest.
     """
     if not (solid & skin).any():
         return parts
@@ -134,7 +134,7 @@ def _clean_edges(
     hair: BoolArray,
     unit: float,
 ) -> Float32Array:
-    """Colours near the matte's edge from inside the same part, with the estimate's light and dark: no fringe of background."""
+    """Colours near the matte's edge from inside the same part, with the estimate's lightness: no fringe of background."""
     beside = dilate(hair, 3 * unit)
     from_hair = fill_from(image, hair & solid) if (hair & solid).any() else image
     from_rest = fill_from(image, ~beside & solid) if (~beside & solid).any() else image

@@ -1,8 +1,7 @@
-"""Segmentation by colour and geometry, for want of a network: which pixels of the portrait are skin, hair and clothes.
+"""Segmentation of the portrait into skin, hair and clothes by colour and geometry, where no network is available.
 
-Colour and geometry decide together: where the fitted head says what must be skin, hair
-or clothes, colours are learned; elsewhere the learned colours and a prior from the geometry are weighed (naive Bayes), and the
-result is smoothed along the picture's edges (guided filter, He et al. 2010).
+Colour models are learned where the fitted head determines skin, hair or clothes; elsewhere their likelihoods are combined with a
+prior from the geometry (naive Bayes), and the result is smoothed along the picture's edges (guided filter, He et al. 2010).
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
 # Of Lab's a, more than face and hair: from which skin is flushed, and surely is
 _REDDER = (4.0, 10.0)
-_EAR_S_BLOOD = 0.95  # how far that speaks against hair
+_EAR_S_BLOOD = 0.95  # weight of this evidence against hair
 # Log odds of hair against skin; pixels (eye distance 115) that hang together at least
 _WELL_TOLD, _WELL_TOLD_AREA = (3.0, 60.0)
 # Face heights above the chin and pixels (eye distance 115): of a lock below an ear
 _LOCKS_END, _LOCK_AREA = (-0.05, 120.0)
-_FEW = 60  # pixels; too few to learn from
-_NO_HAIR = -2.5  # log likelihood of hair's colours below which they are not hair's
+_FEW = 60  # pixels; fewer are too few to learn from
+_NO_HAIR = -2.5  # log likelihood under hair's colours below which a pixel is not hair
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def classify_parts(
     body: BoolArray,  # (H, W) where the rig shows neck, shoulders or chest
     before_face: BoolArray,  # (H, W) beyond the outline of nose, cheeks and chin, where little hair hangs
 ) -> PartMaps:
-    """Tell skin, hair and clothes apart. See the module's text for the method."""
+    """Classify pixels as skin, hair and clothes. The module's docstring has the method."""
     face = _face(landmarks, alpha.shape)
     lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), np.float32)
     core = _core(face, rest)
@@ -105,7 +104,7 @@ def classify_parts(
 
 
 def tidied(parts: PartMaps, landmarks: FloatArray, alpha: Float32Array) -> PartMaps:
-    """Parts of any segmenter with what the face's place says: its middle is skin, and hair hangs together.
+    """Parts of any segmenter, corrected by the face's position: its middle is skin, and hair is connected.
 
     landmarks: (478, 3) pixels; alpha: (H, W) the person's matte.
     """
@@ -150,7 +149,7 @@ def _core(face: _Face, rest: Float32Array) -> BoolArray:
 
 
 def _unlike(lab: Float32Array, core: BoolArray) -> FloatArray:
-    """How far colours lie from those of the face's middle, (H, W); 1 is an ordinary spread."""
+    """Scaled Lab distance (H, W) of colours from those of the face's middle; 1 is their usual spread."""
     offset = lab - np.median(lab[core], 0)
     lightness = offset[..., 0]
     # Highlights are skin, shadows may be hair
@@ -161,7 +160,7 @@ def _unlike(lab: Float32Array, core: BoolArray) -> FloatArray:
 def _seeds(
     face: _Face, alpha: Float32Array, core: BoolArray, unlike_skin: FloatArray
 ) -> tuple[BoolArray, BoolArray, BoolArray]:
-    """Pixels (H, W) that are surely skin, hair and clothes, to learn colours from."""
+    """Seed pixels (H, W) of skin, hair and clothes, from which colours are learned."""
     oval, height, unit = face.oval, face.height, face.unit
     inside, outside, side = alpha > 0.9, ~dilate(oval, 3 * unit), np.abs(face.across)
     skin = core & (unlike_skin < 1.6)
@@ -169,7 +168,7 @@ def _seeds(
     hair = inside & outside & (height > 0.25) & (unlike_skin > 2.0)
     rim = inside & (height > 0.72) & (distance_to(alpha < 0.5) < 16 * unit)
     bald = rim.sum() < 50 or float(np.median(unlike_skin[rim])) < 0.9
-    if not bald:  # the head's outer rim is hair even where it is as bright as skin
+    if not bald:  # the head's outer edge is hair even where it is as bright as skin
         hair |= rim & outside
     clothes = inside & (height < -0.12) & (unlike_skin > 2.0) & ((side > 0.32) | (height < -0.35))
     clothes |= inside & (height < -0.5) & (side > 0.5)
@@ -177,9 +176,9 @@ def _seeds(
 
 
 def _flushed(face: _Face, lab: Float32Array, core: BoolArray, hair: BoolArray) -> FloatArray:
-    """How surely pixels are ears that light shines through, (H, W) in [0, 1]: redder than the face and than the hair above.
+    """Confidence (H, W) in [0, 1] that pixels are translucent ears: redder than the face and than the hair above.
 
-    core: (H, W) the middle of the face; hair: (H, W) what passes for hair by not being like skin.
+    core: (H, W) the middle of the face; hair: (H, W) unlike skin, and so candidates for hair.
     """
     above = hair & (face.height > _OVER_EARS)
     if above.sum() < _FEW:
@@ -193,7 +192,7 @@ def _flushed(face: _Face, lab: Float32Array, core: BoolArray, hair: BoolArray) -
 def _corner_of_collar(
     face: _Face, alpha: Float32Array, hair: FloatArray, unlike_skin: FloatArray
 ) -> BoolArray:
-    """(H, W) beside the neck, neither skin nor hair: all that a photo cut off below the chin shows of clothes.
+    """(H, W) pixels next to the neck that are neither skin nor hair: the clothes in a photo that ends below the chin.
 
     hair: (H, W) log likelihood of its colours.
     """
@@ -212,14 +211,14 @@ def _skin_prior(
     before_face: BoolArray,
     unlike_skin: FloatArray,
 ) -> FloatArray:
-    """How likely skin is, (H, W), whatever its colour: on the fitted head below the brows, less on the forehead."""
+    """Prior (H, W) of skin: high on the fitted head below the brows, lower on the forehead."""
     height, unit = face.height, face.unit
     on_head = np.isfinite(rest[..., 0]) & ~body
     low = (on_head | _neck(face, body)) & (height < face.brow_height)
     prior = 0.06 + 0.9 * blur((face.oval & (height < face.brow_height + 0.08)) | low, 5 * unit)
     forehead = on_head & FOREHEAD.contains(rest) & (height > face.brow_height)
     prior = np.maximum(prior, 0.45 * blur(forehead, 5 * unit))
-    # beside the fitted head and above the chin hangs hair
+    # next to the fitted head and above the chin there is hair
     beside = ~on_head & ~body & (distance_to(on_head) > 4 * unit) & (height > 0.0) & ~before_face
     return np.where(beside, np.where(unlike_skin < 1.0, 0.3, 0.03), prior)
 
@@ -233,9 +232,9 @@ def _hair_prior(
     hair: FloatArray,
     skin: FloatArray,
 ) -> FloatArray:
-    """How likely hair is, (H, W).
+    """Prior (H, W) of hair.
 
-    beside: (H, W) the person beside the face; hair, skin: (H, W) log likelihoods of their colours.
+    beside: (H, W) the person next to the face; hair, skin: (H, W) log likelihoods of their colours.
     """
     height, unit = face.height, face.unit
     # Hair may cover the forehead, not the face below the brows
@@ -253,7 +252,7 @@ def _hair_prior(
 
 
 def _cloth_prior(face: _Face, body: BoolArray, unlike_skin: FloatArray) -> FloatArray:
-    """How likely clothes are, (H, W): below the chin, less on a neck that looks like skin."""
+    """Prior (H, W) of clothes: high below the chin, lower on a neck that looks like skin."""
     prior = np.clip(-face.height * 6, 0.002, 1) * np.where(face.oval, 0.01, 1)
     return np.where(_neck(face, body) & (unlike_skin < 1.5), prior * 0.2, prior)
 
@@ -261,10 +260,10 @@ def _cloth_prior(face: _Face, body: BoolArray, unlike_skin: FloatArray) -> Float
 def told_by_edges(
     scores: FloatArray, image: Float32Array, among: BoolArray, person: BoolArray, unit: float
 ) -> FloatArray:
-    """Log scores (H, W, 3) of skin, hair and clothes, with hair and skin told apart by edges where they are poorly by colour.
+    """Log scores (H, W, 3) of skin, hair and clothes, with hair and skin separated by edges where colours are ambiguous.
 
-    So it is with fair hair over a forehead in warm light. A watershed (Meyer, Color image segmentation, 1992) floods such pixels
-    `among` (H, W) from those that are told well; what it fills from the hair's side is hair. image: (H, W, 3); person: (H, W);
+    That is the case for fair hair over a forehead in warm light. A watershed (Meyer, Color image segmentation, 1992) floods such
+    pixels `among` (H, W) from unambiguous ones; pixels filled from the hair's side are hair. image: (H, W, 3); person: (H, W);
     unit: pixels, eye distance / 115.
     """
     more = scores[..., 1] - scores[..., 0]
@@ -308,7 +307,7 @@ def _smoothed(scores: FloatArray, image: Float32Array, unit: float) -> FloatArra
 
 
 def _tidied(smooth: FloatArray, face: _Face, alpha: Float32Array) -> PartMaps:
-    """What colour cannot decide: the face's middle is skin, hair hangs together."""
+    """Corrections beyond colour: the face's middle is skin, hair is connected."""
     # Eyes and mouths are as dark as hair
     inner = erode(face.oval, 9 * face.unit) & (face.height < face.brow_height + 0.03)
     smooth[inner] = np.array([1.0, 0.0, 0.0], np.float32)
@@ -330,7 +329,7 @@ def _length_prior(
     across: FloatArray,
     unit: float,
 ) -> Float32Array:
-    """How plausible hair is below the chin, (H, W) in [0, 1]: near the neck, on a side where it already hangs beside the jaw.
+    """Plausibility (H, W) in [0, 1] of hair below the chin: near the neck, on a side with hair next to the jaw.
 
     Without this a dark shirt under dark hair becomes hair.
     """
@@ -338,7 +337,7 @@ def _length_prior(
     for sign in (-1.0, 1.0):
         like_hair = beside & (height > 0.02) & (across * sign > 0) & (hair > skin) & (hair > -20)
         _, labels = cv2.connectedComponents(erode(like_hair, 1.5 * unit).astype(np.uint8))
-        # Shirts of people who lean forward rise beside the jaw too
+        # Shirts of people who lean forward reach the jaw too
         hanging = np.setdiff1d(np.unique(labels[height > 0.6]), 0)
         hanging_map = np.isin(labels, hanging)
         jaw, above = hanging_map & (height < 0.22), hanging_map & (height > 0.2) & (height < 0.5)
@@ -352,9 +351,9 @@ def _length_prior(
 def _keep_connected(
     hair: FloatArray, crown: BoolArray, oval: BoolArray, low: BoolArray, unit: float
 ) -> FloatArray:
-    """Drop hair-coloured islands that do not reach the `crown` (H, W), the upper half of the head: shadows, dark collars.
+    """Drop hair-coloured components that do not reach the `crown` (H, W), the upper half of the head: shadows, dark collars.
 
-    Locks that an ear divides from it stay: beside the face's `oval` (H, W), and touching nothing `low` (H, W), as collars do.
+    Locks separated from it by an ear stay: next to the face's `oval` (H, W), and not touching `low` (H, W), as collars do.
     """
     solid = cv2.morphologyEx((hair > 0.4).astype(np.uint8), cv2.MORPH_OPEN, disk(2 * unit))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
@@ -415,5 +414,5 @@ def _log_likelihood(mixture: _Mixture | None, lab: Float32Array) -> FloatArray:
         offset = lab - mean
         distance = np.einsum("...i,ij,...j", offset, mixture.precisions[k], offset)
         parts.append(mixture.log_weights[k] - 0.5 * (distance + mixture.log_determinants[k]))
-    # About the log volume of one component, so that the floor of -25 means "unlike"
+    # About the log volume of one component, so that the floor of -25 means "no match"
     return np.logaddexp.reduce(parts, 0) + 6.0

@@ -1,4 +1,4 @@
-"""What every segmentation of a portrait gives: for each pixel the probabilities of six classes.
+"""The contract of segmenters: for each pixel of a portrait the probabilities of six classes.
 
 A segmenter is called with the portrait (H, W, 3) uint8 and returns (H, W, 6) float32, the classes of `CLASSES` in their order,
 each in [0, 1], together 1. It raises UserError where its model cannot be used. There are two: `multiclass.segmenter`, MediaPipe's
@@ -21,7 +21,7 @@ BACKGROUND, HAIR, BODY_SKIN, FACE_SKIN, CLOTHES, OTHER = range(len(CLASSES))
 Segmenter = Callable[[UInt8Array], Float32Array]
 """A portrait (H, W, 3) to the probabilities (H, W, 6) of `CLASSES`."""
 
-_LEAST_PERSON = 1e-3  # probability of the person, below which parts are told all the same
+_LEAST_PERSON = 1e-3  # lower bound of the person's probability in the division by it
 
 
 @dataclass(frozen=True)

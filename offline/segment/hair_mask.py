@@ -1,4 +1,4 @@
-"""Which pixels show hair that gets a volume of its own."""
+"""The mask of hair that is built as a separate volume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offline.segment.contract import PartMaps
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 
-_LOCK = 80.0  # pixels (eye distance 115); smaller pieces of hair are specks
+_LOCK = 80.0  # pixels (eye distance 115); smaller components of hair are dropped
 # Pixels (eye distance 115): half the width of what may be left open between hair and face
 _SLIT = 3.0
 
@@ -24,7 +24,7 @@ def hair_mask(
     chin_row: float,
     unit: float,
 ) -> BoolArray:
-    """(H, W) hair that gets a volume of its own; nowhere true for somebody who is bald."""
+    """(H, W) mask of hair that is built as a separate volume; empty for bald people."""
     hair = (parts.hair > 0.45) & (look.alpha > 0.05)
     hair &= dilate(erode(hair, 3 * unit), 4.5 * unit)  # no dark outlines along the face's edge
     hair |= _wisps(hair, look.alpha, chin_row)
@@ -43,7 +43,7 @@ def hair_mask(
 
 
 def _slits(geometry: PhotoGeometry, look: Appearance, hair: BoolArray, unit: float) -> BoolArray:
-    """(H, W) the narrow strips of the person between `hair` (H, W) and the rig: nothing else would cover them."""
+    """(H, W) the narrow strips of the person between `hair` (H, W) and the rig: they would be holes otherwise."""
     off = (look.alpha > 0.5) & (look.clothes < 0.5) & ~hair & ~geometry.seen.covered
     narrow = off & ~dilate(erode(off, _SLIT * unit), (_SLIT + 1) * unit)
     return (

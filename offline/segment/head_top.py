@@ -1,7 +1,7 @@
-"""The top of a head that lies outside the photo: completed by a plausible shape, so that the avatar is not cut off flat.
+"""Completion of the top of a head that lies outside the photo, so that the avatar is not cut off flat.
 
-An ellipse carries the head's outline on from where the photo ends, up to where a crown usually is. Hair goes on in the colors
-seen below the cut, in strands that rise from the hairline; a forehead that is cut goes on to a usual hairline first.
+A superellipse extends the head's outline from the photo's edge to an average crown. Hair continues in the colors seen below the
+cut, in strands that rise from the hairline; a forehead that is cut is first extended to an average hairline.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _UNLIKE_SKIN = 14.0  # CIELAB distance from the forehead's color, in whatever li
 # Of the forehead's color that skin has in shadow and light; brown hair is like darker shades
 _SHADES = (0.6, 0.75, 1.0, 1.25)
 _FEW = 80  # pixels of hair: too few to go on with
-_MUCH = 1800.0  # pixels (eye distance 115) of hair: more than strips beside a face
+_MUCH = 1800.0  # pixels (eye distance 115) of hair: more than strips next to a face
 _STRANDS = 110.0  # along half a turn
 _SOFT = 2.5  # pixels (eye distance 115): deviation of the hairline's and the outline's softness
 _ROOM = 24.0  # pixels (eye distance 115) around the completed head that count as photo too
@@ -58,7 +58,7 @@ class _Cut:
 
 
 def with_head_top(portrait: Portrait) -> Portrait:
-    """A portrait with the top of its head, and a warning that it is guessed; the same portrait where the photo shows the top."""
+    """The portrait with the top of the head completed, and a warning; unchanged where the photo shows the top."""
     person = _person(portrait)
     cut = _cut(portrait, person)
     if cut is None:
@@ -159,7 +159,7 @@ def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UIn
 
 
 def _hair_below(portrait: Portrait, person: Float32Array, cut: _Cut) -> BoolArray:
-    """(H, W) what is surely hair: the person's, above the brows or beside the face, and unlike the forehead in color."""
+    """(H, W) seeds of hair: pixels of the person above the brows or next to the face, unlike the forehead in color."""
     points, unit = portrait.detection.landmarks[:, :2], portrait.unit
     lab = np.asarray(
         cv2.cvtColor((portrait.rgb / np.float32(255)).astype(np.float32), cv2.COLOR_RGB2LAB),
@@ -246,7 +246,7 @@ def _strands(
 
 
 def _mirrored(image: Float32Array, cut: _Cut, unit: float) -> Float32Array:
-    """(H, W, 3) what is just below the cut, turned upwards: the forehead's skin goes on."""
+    """(H, W, 3) pixels just below the cut, mirrored upwards: continued skin of the forehead."""
     height, width = image.shape[:2]
     rows = np.arange(height)[:, None]
     first = cut.rows[None] + 2

@@ -112,7 +112,7 @@ def soft_matte(
 
 
 def without_haze(alpha: Float32Array, below: float, unit: float) -> Float32Array:
-    """A matte (H, W) without wide half-transparent patches beside the shoulders: they are background like the clothes in colour.
+    """A matte (H, W) without wide translucent patches next to the shoulders, which are background similar to the clothes.
 
     Cloth ends within a few pixels; hair may be thin far out, so that nothing above the row `below` changes. unit: pixels, eye
     distance / 115.

@@ -1,4 +1,4 @@
-"""What stood behind the person."""
+"""The photo's background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BACKDROP_SIDE = 96  # pixels; it is shown blurred
 
 
 def backdrop(portrait: Portrait, look: Appearance) -> UInt8Array:
-    """What stood behind the person, small and blurred: the person's place is filled from around. Returns (96, 96, 3)."""
+    """The background, small and blurred, with the person's pixels filled from around. Returns (96, 96, 3)."""
     behind = (look.alpha < 0.02) & portrait.valid
     surely = erode(behind, 4 * portrait.unit)
     known = surely if surely.mean() > 0.02 else behind if behind.any() else portrait.valid

@@ -10,7 +10,7 @@ Unknowns are the points' colours r with the light divided out. Five terms hold t
 - robustness: points of doubtful visibility that contradict their neighbours lose their weight (iteratively reweighted least
   squares with Geman and McClure's weights): pixels that mix skin with hair, collar or background.
 
-All weights are continuous in how well a point is seen, and so in the yaw of the photo: no case is told apart.
+All weights are continuous in the points' visibility, and so in the yaw of the photo: there are no separate cases.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ from offline.texture.light import estimate_light
 from offline.texture.surface_graph import mirror_matrix, solve_per_channel, surface_graph
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 
-_LEAST_SURE = 12  # well seen points without which a photo tells nothing of the skin
+_LEAST_SURE = 12  # fewest reliable points from which the skin's colour is estimated
 _UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
 _SURE = 0.6  # confidence of points that light, grain and symmetry are learnt from
-_ROBUST_BELOW = 0.85  # confidence from which a contradiction is the skin's own (a mole, a scar), not a mixed pixel
+_ROBUST_BELOW = 0.85  # confidence from which an outlier is a feature of the skin (a mole, a scar), not a mixed pixel
 # Product of both halves' confidence; points over which they are compared
 _BOTH_SEEN, _COMPARED = (0.3, 60)
-_UNTOLD = 1e-3  # inverse variance with which the face's median albedo holds what nothing else tells: it makes the system definite
+# inverse variance of the prior, the face's median albedo: it makes the system definite
+_UNTOLD = 1e-3
 # The inverse variance that pulls each change to zero, as a share of an edge's, 1 / step**2. With 12 edges a point, changes fade
 # over some thirty points, a few centimetres.
 _AT_REST = 12 / 30**2
-_GRAIN = 0.8  # of the skin's own noise that invented points get: less than all of it, for Gaussians overlap
+# fraction of the skin's noise that completed points get: below 1, as Gaussians overlap
+_GRAIN = 0.8
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class CompletionConfig:
     seen: float = 0.02
     """Of the photo's colour at a point with confidence 1: its noise."""
     doubtful: float = 0.15
-    """Of the photo's colour at confidence 0.5: skin mixed with what stands beside it."""
+    """Of the photo's colour at confidence 0.5: skin mixed with neighbouring parts."""
     step: float = 0.05
     """Of the difference between neighbours."""
     mirrored_step: float = 0.025
@@ -58,7 +60,7 @@ class CompletionConfig:
     outlier: float = 0.10
     """Contradiction at which a doubtful point's weight falls to a quarter."""
     rounds: int = 4
-    """Of reweighting; after three hardly a weight changes."""
+    """Rounds of reweighting; after three the weights have converged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,7 @@ def complete_colors(
     positions: FloatArray,  # (N, 3) metres: neighbours here are neighbours on the skin
     rest: FloatArray,  # (N, 3) metres on the template head, for mirror points
     normals: FloatArray,  # (N, 3) unit, head frame
-    parts: FloatArray,  # (N, K) memberships in [0, 1] of parts that share no colour with what lies beside them
+    parts: FloatArray,  # (N, K) memberships in [0, 1] of parts whose colours do not spread to their neighbours
     *,
     bounds: Sequence[LeastTone] = (),
     rng: np.random.Generator,
@@ -118,7 +120,7 @@ def _solve(
     darkest: tuple[FloatArray, FloatArray],
     config: CompletionConfig,
 ) -> tuple[FloatArray, FloatArray]:
-    """The colours (N, 3) without light, and how far each is the photo's own, (N,).
+    """The albedo (N, 3), and the share of the photo's observation in each, (N,).
 
     mirrored: (N,) confidence in the mirror points; darkest: as of `_least_tones`.
     """

@@ -1,4 +1,4 @@
-"""How well the photo shows a point of the skin."""
+"""Confidence of the photo's colour at points of the skin."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def photo_confidence(points: SkinPoints, look: Appearance) -> FloatArray:
     """Visibility times purity, (N,) in [0, 1].
 
     Visible is what faces the camera, lies within the photo and inside the person's matte; pure are pixels that show skin alone,
-    neither hair, clothes or background beside it, nor eyes and mouth. Colours are not looked at: what contradicts its neighbours
-    is found when all are completed together.
+    without hair, clothes, background, eyes or mouth. Colours are not used: outliers are found in the completion of all points.
     """
     pixels = points.pixels
     visible = points.front * ramp(points.facing, 0.2, 0.5) * (sample(look.valid, pixels) > 0.99)

@@ -1,6 +1,6 @@
-"""Folds that the photo's expression draws on the skin, taken out of its pixels: a face at rest does not have them.
+"""Removal of the folds that the photo's expression causes: a face at rest does not have them.
 
-What is taken out is kept: it comes back with the actions that made it (`offline.correctives.wrinkles`).
+The difference is kept and comes back with the actions that caused it (`offline.correctives.wrinkles`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Fold:
 
     lines: tuple[tuple[int, ...], ...]
     width: float
-    """Pixels (eye distance 115) beside the lines within which they are sought: a standard deviation."""
+    """Pixels (eye distance 115) around the lines of the search: a standard deviation."""
     actions: tuple[str, ...]
     """That draw them; on both sides."""
     full: float

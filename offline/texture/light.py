@@ -18,7 +18,7 @@ _ROUNDS = 6  # of reweighting; the coefficients change by less than 1 % after th
 _OUTLIER = 0.15  # residual of the logarithm at which a point's weight falls to a quarter: brows, lips, cast shadows
 # Relative to the total weight: a face shows a quarter of all normals
 _RIDGE = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2]) * 0.02
-_COLORED = 0.5  # share of the coefficients' difference between channels that is light; the rest is the skin's own tint
+_COLORED = 0.5  # fraction of the coefficients' difference between channels attributed to light; the rest is the skin's tint
 _RANGE = (2.0, 98.0)  # percentiles of the shading seen; beyond them the harmonics would extrapolate
 _BELOW = 0.1  # logarithm by which unseen normals may be darker than the darkest seen ones
 

@@ -1,4 +1,4 @@
-"""Mirror correspondence: geometry, gaze and hair of the half of a head that a photo turned by yaw hardly shows.
+"""Mirror correspondence: geometry, gaze and hair of the half of a head that is hardly visible at a large yaw.
 
 Heads are nearly symmetric, and the rig is exactly: each vertex has a mirror vertex across the symmetry plane. Colours of the skin
 are completed elsewhere (`completion`); here is what moves or adds Gaussians. Frontal photos are left alone.
@@ -44,7 +44,7 @@ _BORDER_WIDTH = 0.008  # metres over which the mirrored half begins
 
 
 def mirror_vertices(template: FloatArray) -> Int32Array:
-    """Index of each vertex's mirror vertex, (V,); a vertex on the symmetry plane is its own. template: (V, 3) the mean head."""
+    """Index (V,) of each vertex's mirror vertex; vertices on the symmetry plane map to themselves. template: (V, 3) mean head."""
     return np.asarray(KDTree(template).query(template * np.array([-1, 1, 1]))[1], np.int32)
 
 
@@ -66,7 +66,7 @@ def with_mirrored_offsets(
 ) -> Float32Array:
     """Offsets (V, 3), metres, that bend the mean head to a person, with those of the far half mirrored from the near one.
 
-    Landmarks of a far half are partly guessed and say little of depth: seen from the front, its eye would sit askew in its lids.
+    Landmarks of a far half are partly extrapolated and inaccurate in depth: from the front, its eye would not fit its lids.
     """
     share = ramp(beyond_mirror_border(template, yaw), 0.0, _BORDER_WIDTH)[:, None]
     there = offsets[mirror_vertices(template)] * np.array([-1, 1, 1])
@@ -251,7 +251,7 @@ def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
 
 
 def _mirror_triangles(geometry: PhotoGeometry, mirror: Int32Array) -> Int32Array:
-    """Row of each triangle's mirror triangle, (T,); its own where there is none (a few in the middle of the tongue)."""
+    """Row of each triangle's mirror triangle, (T,); itself where there is none (a few in the middle of the tongue)."""
     triangles = geometry.rig.triangles
     rows = {tuple(sorted(corners)): row for row, corners in enumerate(triangles.tolist())}
     return np.array(

@@ -1,4 +1,4 @@
-"""Photos without colours of their own: black-and-white ones, and toned ones such as sepia prints.
+"""Monochrome photos: black-and-white ones, and toned ones such as sepia prints.
 
 In such a photo the colour of a pixel follows from its lightness. What the builder paints from what it knows of people, such as a
 tongue or gums, gets the photo's tones too, or it would be the only thing in colour.
@@ -25,7 +25,7 @@ class Tones:
     """How the colours of a photo follow from their lightness, and how far they do."""
 
     share: float
-    """[0, 1]: 1 where lightness tells all of the colour, 0 in a photo with colours of its own."""
+    """[0, 1]: 1 where lightness determines the colour, 0 in a colour photo."""
     chroma: Float64Array
     """(3, 2) coefficients of a* and b* for (1, t, t**2) of t = L* / 100."""
 

@@ -25,7 +25,7 @@ _LEAST_LIP = 20  # pixels of a lip that show its colour
 
 
 def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearance:
-    """The portrait's pixels with lips that have their own colour beside an open mouth, where they show tooth or shadow.
+    """The portrait's pixels with the lips' colour at the edge of an open mouth, where pixels show teeth or shadow.
 
     landmarks: (478, 2+) pixels; unit: pixels, eye distance / 115. What shows between the lips stays.
     """
@@ -48,7 +48,7 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
         share = blur(np.maximum(odd, 0.5 * (from_opening < 1.2)) * place, 0.6)
         image = np.where(place[..., None], image + share[..., None] * (fill - image), image)
     held = (1 - ramp(from_opening, 1.5 * unit, _EDGE * unit)).astype(np.float32)
-    for corner in landmarks[list(INNER_LIP_CORNERS), :2]:  # its shadow goes on beyond the opening
+    for corner in landmarks[list(INNER_LIP_CORNERS), :2]:  # its shadow extends beyond the opening
         away = np.linalg.norm(pixel_centers(opening.shape) - corner, axis=-1)
         held = np.maximum(
             held, _CORNER_HELD * (1 - ramp(away, *(edge * unit for edge in _CORNER)))

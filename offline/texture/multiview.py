@@ -1,7 +1,7 @@
 """One colour for each point of the skin out of several pictures that see it.
 
-Pictures of one person differ in light, white balance and exposure. What two of them see well tells how; the ratio is smoothed
-over the face and applied to what only the other one sees.
+Pictures of one person differ in light, white balance and exposure. The ratio is estimated where both show a point well, smoothed
+over the face, and applied to points that only the other picture shows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 
 from perse_live.arrays import FloatArray
 
-_SURE = 0.6  # confidence from which a point tells how the light differs
+_SURE = 0.6  # confidence from which a point is used to estimate the difference in light
 # Points seen well in both pictures, without which their light cannot be compared
 _LEAST_SHARED = 150
 # Points, and metres on the mean head, that the local light is learnt from
@@ -61,7 +61,7 @@ def merged_colors(rest: FloatArray, own: SeenColors, others: Sequence[SeenColors
 def in_the_light_of(rest: FloatArray, own: SeenColors, other: SeenColors) -> SeenColors | None:
     """Another picture's colours as they would be in this one's light; None where the two share too little to tell.
 
-    Where the light cannot be told nearby, that of the whole face is taken, and the other picture is believed less.
+    Where the light cannot be estimated locally, that of the whole face is used, with a lower weight of the other picture.
     """
     shared = (own.confidence > _SURE) & (other.confidence > _SURE)
     if shared.sum() < _LEAST_SHARED:

@@ -34,13 +34,13 @@ class SkinObservation:
 
     points: SkinPoints
     confidence: FloatArray
-    """(N,) in [0, 1]: how far the photo's colour is the point's own."""
+    """(N,) in [0, 1]: confidence that the photo's colour is that of the point."""
     scalp: BoolArray
     """(N,) grows hair, or lies where hair would be seen."""
     registration: FloatArray
     """(N,) in [0, 1]: how far the rig lies on the face in the photo there."""
     held: Float32Array
-    """(N,) in [0, 1]: beside an open mouth, where lips keep their own colour whatever the photo shows."""
+    """(N,) in [0, 1]: at an open mouth, where lips keep their colour whatever the photo shows."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ _LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as ma
 # Pixels (eye distance 115) from hair within which skin that is turned away lies behind it
 _CURTAIN = 14.0
 _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
-_SIDEBURN = -0.025  # metres on the mean head: lowest that hair before an ear goes on unseen
-# Cosines to the camera at the outline; weight of depth against height beside it
+_SIDEBURN = -0.025  # metres on the mean head: lower end of invisible hair in front of an ear
+# Cosines to the camera at the outline; weight of depth relative to height next to it
 _LAST_SEEN, _ALONG = ((0.05, 0.45), 0.2)
 _HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
 
@@ -46,7 +46,7 @@ def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
 def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> BoolArray:
     """Points (N,) around an ear that the photo's hair covers: seen from the side, they must look like hair.
 
-    So must what of cheek and jaw is turned away beside a curtain of hair. unit: pixels, eye distance / 115.
+    The same holds for parts of cheek and jaw that face away next to a curtain of hair. unit: pixels, eye distance / 115.
     """
     rest = points.rest
     covered = np.zeros(len(rest), np.bool_)
@@ -75,7 +75,7 @@ def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> Boo
 def points_round_the_side(points: SkinPoints) -> BoolArray:
     """Points (N,) between the photo's outline of the head and the ear, where at their height hair is last seen.
 
-    A temple's hair goes on to the ear; skin behind it would look torn out.
+    Hair of the temple continues to the ear; bare skin behind it would look torn.
     """
     rest, covered = points.rest, np.zeros(len(points.rest), np.bool_)
     aside = (
@@ -112,7 +112,7 @@ def points_under_collar(points: SkinPoints, collar: BoolArray) -> BoolArray:
 
 
 def hair_share_of_points(points: SkinPoints, scalp: BoolArray) -> FloatArray:
-    """How far points (N,) look like hair: out of the photo's sight a hairline is soft, elsewhere hair of its own lies over it."""
+    """Share of hair in points (N,): an invisible hairline is soft; elsewhere separate hair Gaussians cover it."""
     _, beside = KDTree(points.rest).query(points.rest, k=min(_HAIRLINE, len(points.rest)))
     unseen = ~points.front | (points.facing < _LAST_SEEN[1])
     return np.where(unseen, scalp[np.asarray(beside)].mean(1), scalp)

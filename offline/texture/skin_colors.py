@@ -26,7 +26,7 @@ from perse_live.raster import vertex_normals
 
 _CHEEKS, _CHEEK = (425, 205), 0.014  # landmarks of the left and the right cheek; metres around them
 # Closed lids over the cheek: on twelve eyes of film (docs/measures.md) they are 8 L* darker (median), made-up ones up to 26; 3 of
-# these are `closed_lid_shade`. Pulled to the median by a term of its own, d3's made-up lids lose 2 dB.
+# these are `closed_lid_shade`. With a separate term towards the median, lids with make-up (d3) lose 2 dB.
 _DARKEST_LID = np.array([0.74, 0.67, 0.62])  # of the cheek's colour: 22 L* darker, and redder
 _DARKER_LID = 0.06  # sRGB
 # Neighbours that surround a hollow; metres by which they rise over it
@@ -59,7 +59,7 @@ def skin_colors(
     half_open = points.on.interpolate(
         expressed(rig, expression_of(jawOpen=0.35, eyeBlinkLeft=0.6, eyeBlinkRight=0.6)), triangles
     )
-    # the light falls on closed lids; what the photo shows of open ones, folded, is on their own sheets
+    # these are the colours of closed lids; the photo's open, folded lids are on separate sheets
     shut = expressed(rig, expression_of(eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
     normals = normalized(
         points.on.interpolate(vertex_normals(shut, surface_triangles(rig)), triangles)
@@ -108,7 +108,7 @@ def ear_relief(
     normals: FloatArray,  # (N, 3) unit
     invented: FloatArray,  # (N,) in [0, 1]: on an ear, and of no colour that a photo shows
 ) -> FloatArray:
-    """What to multiply colours by so that the hollows of an ear lie in its own shadow, (N, 3); plain, it would look cut out."""
+    """Factors (N, 3) of colours for the shadow in the hollows of an ear, which would look flat without."""
     ear = np.nonzero(invented > 0.1)[0]
     shade = np.ones((len(means), 3))
     if len(ear) < _HOLLOW:

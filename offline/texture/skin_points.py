@@ -18,7 +18,7 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.head.expressions import indices
 from perse_live.head.rig import Part, expressed
 
-_HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing aside
+_HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing away
 _EYES_ABOVE = -0.025  # metres on the mean head: openings above it are the eyes
 
 

@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from perse_live.arrays import Float64Array, FloatArray
 
-_BARRIER = 6.0  # logarithm by which an edge between different parts is weaker: lips and skin share hardly any colour
+_BARRIER = 6.0  # logarithm by which an edge between different parts is weaker: colours hardly spread between lips and skin
 # Nearest points of a mirrored place, and metres over which their weight falls to 1/e
 _MIRRORS, _MIRROR_REACH = (3, 0.006)
 # Of the conjugate gradients; a finer solution is 0.001 sRGB away
