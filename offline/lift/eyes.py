@@ -20,7 +20,7 @@ from perse_live.regions import Region
 _RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])
 
 
-_WHITE_BELIEVED = 0.4  # how far the white's pixels are believed where the iris' are wholly
+_WHITE_BELIEVED = 0.4  # confidence of the sclera's pixels, relative to the iris'
 
 
 def eye_layer(
@@ -93,10 +93,10 @@ def _complete(
 ) -> tuple[Float32Array, Float32Array]:
     """Fill in what the lids hide: the iris ring by ring, the sclera with its colour.
 
-    What lies near a lid in the photo carries its shadow and lashes, which would be seen as smudges when the eye turns: the
-    nearer, the less it is believed, and the white, whose look is known, less than the iris. observed: (N, 3); shown: (N,) pixels
+    Pixels near a lid contain its shadow and lashes, which would be smudges when the eye turns: the nearer, the lower their
+    confidence, and lower for the sclera, whose colour is predictable, than for the iris. observed: (N, 3); shown: (N,) pixels
     inside the opening, 0 if hidden; ring: (N,) distance from the line of sight in iris radii; skin: (3,) the person's. Returns
-    colours (N, 3), and how far the photo is believed (N,).
+    colours (N, 3), and the confidence in the photo (N,).
     """
     sure = shown > 1.5
     pale = _white(observed[sure & (ring > 1.2)], skin)
@@ -116,7 +116,7 @@ def _complete(
     model *= (1 - 0.3 * np.clip((ring - 1.7) / 1.4, 0, 1))[:, None]  # the corners lie in shadow
     in_iris = np.clip((1.12 - ring) / 0.14, 0, 1)
     light = observed.mean(1) / np.maximum(model.mean(1), 0.02)
-    # What is darker is a lash or the lid's shadow
+    # Darker pixels are lashes or the lid's shadow
     white = _WHITE_BELIEVED * np.clip((light - 0.65) / 0.25, 0, 1)
     trust = np.clip((shown - 0.6) / 2.2, 0, 1) * (white + (1 - white) * in_iris)
     colors = trust[:, None] * observed + (1 - trust[:, None]) * model

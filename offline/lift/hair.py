@@ -1,4 +1,4 @@
-"""Hair: Gaussians over the inflated shell, drawn out along the strands that the photo shows."""
+"""Hair: Gaussians on the inflated shell, elongated along the strands in the photo."""
 
 from __future__ import annotations
 
@@ -28,25 +28,26 @@ _FINEST = (2.1, 4.6, 3.6, 3.2)  # pixels between them at least
 _MOST = 15000  # Gaussians
 _PACKING = 0.64  # points that `scatter` gives per area, times their squared spacing
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
-# Pixels inside the matte over which hair comes to take the photo's colours freely
+# Pixels inside the matte over which refinement of hair's colours becomes free
 _EDGE = (0.5, 4.5)
-# Share of hair in a pixel from which refinement may colour a strand by it, and from which freely. Else a dozen strands beside
+# Share of hair in a pixel from which refinement may change a strand's colour, and from which freely. Else a dozen strands next to
 # the cheek take the skin's colour, and are specks when the head turns.
 _HAIR_ALONE = 0.3, 0.9
 # Squared distance of hair and skin in colour below which they are not separable
 _LEAST_CONTRAST = 0.02
-# How much longer than wide a Gaussian is, as the square root of the ratio: seen, and not seen
+# Square root of a Gaussian's ratio of length to width: visible, and invisible ones
 _STRAND, _LONG_STRAND = (1.5, 2.0)
 # Pixels (eye distance 115) over which strands and locks differ from the hair around them
 _LOCK = 9.0
-# Cosine of the surface to the picture's plane, below which the picture says nothing of how strands run on it
+# Cosine of the surface to the picture's plane, below which strand directions are not observed
 _SHOWN = (0.3, 0.6)
 # Metres within the outline where strands would stick out if they ran across it, and not
 _FROM_EDGE = (0.003, 0.015)
-# How much stronger light and dark are made, for large Gaussians blend into their neighbours; and
-# the deviation from the hair around them that they need not exceed
+# Factor of the strands' contrast, since large Gaussians blend into their neighbours; and the
+# deviation from the surrounding hair up to which it is raised
 _BLENDED, _LOUDEST = (1.6, 0.28)
-_OWN_HUE = 0.7  # how far hair that is not seen takes the hue, besides the light, of that before it
+# weight of the hue, besides the lightness, of visible hair in the invisible hair behind it
+_OWN_HUE = 0.7
 _ASIDE = (0.065, 0.105)  # metres from the neck's axis: next to the neck, and clearly farther out
 # Metres, head frame: heights between which long hair passes from the shoulders to the head
 _SWINGS = (-0.25, -0.07)
@@ -54,7 +55,7 @@ _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front 
 _LEAST_WIDE = 6.0  # pixels (eye distance 115), half width from which hair has a side surface; narrower locks are flat
 
 
-# Metres from skin, and in the head frame: hair that was not seen is left out there
+# Metres from skin, and in the head frame: invisible hair is left out there
 _THROUGH_SKIN, _BACK_OF_EARS = (0.006, -0.08)
 
 
@@ -128,7 +129,7 @@ def hair_layers(
 
 
 def clear_of_skin(hair: Layer, skin: Layer, geometry: PhotoGeometry) -> Layer:
-    """Hair without what of its unseen back touches bare skin from within: it would show as specks on cheek and ear."""
+    """Hair without invisible Gaussians that touch bare skin from within: they would be specks on cheek and ear."""
     bare = skin.gaussians.means[skin.regions == Region.SKIN]
     back = np.nonzero(hair.regions == Region.HAIR_BACK)[0]
     if not len(bare) or not len(back):
@@ -156,7 +157,7 @@ def hair_weights(points: FloatArray) -> Float32Array:
 def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
     """Main direction of fine lines (H, W, 2), unit, x right and y down, from the structure tensor (Bigun & Granlund 1987).
 
-    Where nothing is drawn out, the direction tends to straight down.
+    Without structure the direction tends to straight down.
     """
     luminance = blur(image @ np.array([0.299, 0.587, 0.114], np.float32), 0.8)
     gx, gy = (
@@ -184,7 +185,7 @@ def _spacing(mesh: GridMesh, count: int, finest: float) -> float:
 
 
 def _along(flow: Float32Array, points: GridPoints) -> FloatArray:
-    """The direction (N, 3) in the surface that the camera sees along the flow."""
+    """Direction (N, 3) within the surface whose projection follows the flow."""
     direction, normals = sample(flow, points.pixels), points.normals
     steep = np.where(
         np.abs(normals[:, 2]) < 0.2, 0.2 * np.sign(normals[:, 2] - 1e-6), normals[:, 2]
@@ -196,7 +197,7 @@ def _along(flow: Float32Array, points: GridPoints) -> FloatArray:
 def _front_layer(
     look: Appearance, share: Float32Array, points: GridPoints, flow: Float32Array, pixel: float
 ) -> Layer:
-    """Hair as the photo shows it. share: (H, W) of hair in a pixel; flow: (H, W, 2) direction of the strands; pixel: metres."""
+    """Visible hair. share: (H, W) of hair in a pixel; flow: (H, W, 2) direction of the strands; pixel: metres."""
     facing = facing_of(points.means, points.normals)
     clear = np.clip((facing - 0.1) / 0.35, 0, 1)[:, None]
     # pixels seen at a grazing angle would be stretched over the side: strands in the hair's colour are used there
@@ -209,7 +210,7 @@ def _front_layer(
     sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.15])
     to_edge = sample(distance_to(look.alpha < 0.5), points.pixels)[:, None]
     sigma = np.minimum(sigma, 0.5 * points.spacing[:, None] + 0.3 * to_edge * pixel)
-    # at the matte's very edge refinement would blacken hair that covers too much, and from the side it would be a dark line
+    # at the matte's edge refinement would blacken hair that covers too much, a dark line from the side
     own = ramp(sample(distance_to(look.alpha < 0.9), points.pixels), *_EDGE)
     return surface_layer(
         points.means,
@@ -221,7 +222,7 @@ def _front_layer(
         thickness=0.8,
         opacity=np.clip(alpha * 0.95, 0.03, 0.95),
         freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
-        # nor would it colour hair as the skin, wall or collar that share its pixels
+        # nor give hair the colour of skin, wall or collar in the same pixels
         color_freedom=clear[:, 0] * own * ramp(of_hair, *_HAIR_ALONE),
         least_opacity=np.where(alpha > 0.97, 0.6, 0.02),
     )
@@ -229,20 +230,20 @@ def _front_layer(
 
 @dataclass(frozen=True)
 class _Strands:
-    """What the photo shows of the hair's strands, spread over the whole picture: mirrored at the hair's edge."""
+    """Appearance of the strands in the photo, extended over the whole picture by mirroring at the hair's edge."""
 
     light: Float32Array
-    """(H, W, 3) against the hair around them."""
+    """(H, W, 3) difference from the surrounding hair."""
     around: Float32Array
-    """(H, W, 3) that hair's colour."""
+    """(H, W, 3) colour of the surrounding hair."""
     flow: Float32Array
-    """(H, W, 2) which way they run."""
+    """(H, W, 2) direction of the strands."""
     contrast: float
-    """How much stronger light and dark are to be drawn."""
+    """Factor of the contrast."""
 
 
 def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands | None:
-    """None where the photo surely shows no hair. flow: (H, W, 2)."""
+    """None where the photo shows no hair with certainty. flow: (H, W, 2)."""
     sure = (look.hair > 0.7) & (look.alpha > 0.95)
     if not sure.any():
         return None
@@ -265,9 +266,9 @@ def _inner_layer(
     shade: float,
     region: Region,
 ) -> Layer:
-    """Hair that the photo does not show: in the colours, the light and dark, and along the strands that it has before it.
+    """Invisible hair, with colours, contrast and strand directions of the visible hair in front of it.
 
-    shade: brightness over the photo's.
+    shade: brightness relative to the photo's.
     """
     if not len(points) or seen is None:
         return empty_layer()
@@ -277,7 +278,7 @@ def _inner_layer(
     before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]
     own = np.maximum(before, 0.35)
     colors = own * sample(seen.around, points.pixels) + (1 - own) * typical
-    # A bluish light along the outline does not go on round the head
+    # Bluish light along the outline is not continued around the head
     light = colors.mean(1, keepdims=True)
     colors = _OWN_HUE * colors + (1 - _OWN_HUE) * light * typical / max(float(typical.mean()), 1e-3)
     colors = colors * (1 + seen.contrast * (sample(seen.light, points.pixels) - 1))
@@ -287,7 +288,7 @@ def _inner_layer(
         sample(distance_to(look.alpha < 0.5), geometry.camera.project(points.means))
         / geometry.pixels_per_metre
     )
-    # No spikes beyond the outline
+    # No Gaussians that stick out of the outline
     sigma[:, 0] = np.minimum(sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge)
     shown = (
         before * (ramp(np.abs(points.normals[:, 2]), *_SHOWN) * ramp(to_edge, *_FROM_EDGE))[:, None]

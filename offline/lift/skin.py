@@ -1,4 +1,4 @@
-"""Gaussians on skin and scalp, and a second skin beneath."""
+"""Gaussians on skin and scalp, and a second layer of skin below."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from perse_live.head.fit import FrameFit
 from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
 
-# Of the second skin: metres below, brightness, Gaussians whose colours it mixes
+# Of the second layer: metres below, brightness, number of Gaussians averaged for its colours
 _UNDER, _UNDER_LIGHT, _BLENDED = (0.002, 0.96, 6)
-_EAR_THIN = 0.7  # how much less that is within an ear
+_EAR_THIN = 0.7  # factor of that distance within an ear
 _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
 # Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _OUTSIDE, _PULLED_IN = (2.0, 8.0)
-_HEAD_LOWEST = -0.11  # metres on the mean head: below is neck, which ends in its collar
-_PARTED_HELD = 0.1  # how far refinement is kept from lips that the photo shows parted
-_STRETCHED = 1.2  # how much wider than elsewhere Gaussians on the lips are: an opening mouth would tear pinholes between them
-_SEAM = 0.4  # how much darker lips are where they meet
+_HEAD_LOWEST = -0.11  # metres on the mean head: below is the neck, which ends at a collar
+_PARTED_HELD = 0.1  # freedom of colour of lips that are parted in the photo
+_STRETCHED = 1.2  # factor of the width of Gaussians on the lips: else an opening mouth would tear pinholes between them
+_SEAM = 0.4  # darkening of lips where they meet
 
 
 def skin_layer(
@@ -59,7 +59,7 @@ def skin_layer(
     freedom = (
         np.clip(completed.confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * shown
     )
-    # what a pixel mixes into the skin is left to hair and clothes before it, or it would show on the cheek when the head turns
+    # mixed pixels are fitted by the hair and clothes in front, or they would show on the cheek when the head turns
     color_freedom = (
         points.front
         * ramp(points.facing, 0.2, 0.45)
@@ -104,10 +104,10 @@ def _within_outline(
     dressed: BoolArray,
     unit: float,
 ) -> Layer:
-    """The layer brought within the person where the rig is wider: it would draw skin over background or shirt.
+    """The layer, restricted to the person where the rig is wider, as it would cover background or shirt.
 
-    What reaches out a little is pulled in; left out, it would be missing in the cheek's side when the head turns. Skin under a
-    shirt goes on. unit: pixels, eye distance / 115.
+    Gaussians that reach out a little are pulled in; removed, they would be missing in the cheek when the head turns. Skin under a
+    shirt continues. unit: pixels, eye distance / 115.
     """
     on_person = (look.alpha > 0.5) | ~look.valid
     bare = on_person & ~(dressed & look.valid)
@@ -139,10 +139,10 @@ def pulled_in(pixels: FloatArray, inside: BoolArray, outside: float, reach: floa
 def under_skin(
     geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np.random.Generator
 ) -> Layer:
-    """A coarse second skin of face and neck beneath the first, in its colours.
+    """A coarse second layer of skin of face and neck below the first, in its colours.
 
-    Where the first is stretched or seen from near, pinholes open between its Gaussians; through them would shine what lies
-    behind, be it tongue, hair or nothing.
+    Where the first is stretched or seen from near, pinholes open between its Gaussians, through which tongue, hair or background
+    would show.
     """
     rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
     thin = np.maximum(charts.lips, charts.eyelids)[rig.triangles].max(1) > 0.02
@@ -155,7 +155,7 @@ def under_skin(
         rng=rng,
     )
     means, normals = geometry.on_rig(points)
-    bare = skin.select(skin.regions != Region.CLOTHES)  # under a dressed neck, too, lies skin
+    bare = skin.select(skin.regions != Region.CLOTHES)  # skin continues under clothes at the neck
     colors = bare.gaussians.colors[KDTree(bare.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
     depth = _UNDER * (1 - _EAR_THIN * points.interpolate(charts.ears, rig.triangles))[:, None]
     return surface_layer(

@@ -1,1 +1,1 @@
-"""Photometric refinement of the lifted Gaussians, and what is repaired after it."""
+"""Photometric refinement of the lifted Gaussians, and corrections after it."""

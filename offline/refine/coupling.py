@@ -1,6 +1,6 @@
-"""The colours of neighbours change together in refinement, and what the photo does not show follows what it shows.
+"""Coupling of neighbours' colours in refinement; Gaussians that the photo does not show follow those that it shows.
 
-Refinement sees one side of the head only. Left alone, the cheek would change its tone where the photo's view of it ends, single
+Refinement sees one side of the head only. Without coupling, the cheek would change its tone at the limit of visibility, single
 Gaussians at the silhouette would take the colours of hair, collar and background that share their pixels, and single ones of
 lips and teeth would compensate for errors of fixed neighbours.
 """
@@ -25,9 +25,9 @@ from perse_live.splatting.contributions import contributions
 
 # With hair too, specks of a portrait with blond strands (s7) rise from 2.6 to 3.2; with clothes, the astronaut's from 1.9 to 2.4.
 _COUPLED = np.array([Region.SKIN, Region.LIPS, Region.SCALP, Region.BODY, Region.TEETH])
-# Freedom of colour between which a Gaussian's pixels mix skin with something else, and show skin alone
+# Freedom of colour below which a Gaussian's pixels mix skin with other parts, and above which they show skin alone
 _SURE = (0.3, 0.95)
-# Share of its ellipse that a Gaussian draws in the photo's view: what shows at all was fitted with the rest
+# Visible fraction of a Gaussian's ellipse in the photo's view, from which it was fitted with the rest
 _SEEN = (0.0, 0.05)
 _LOOSE = 0.02  # stiffness between Gaussians that both show skin alone: moles and pores stay
 _DOUBT = 10.0  # stiffness between a colour that the photo does not show at all and its completed one; at 1.3 the astronaut's face
@@ -37,7 +37,7 @@ _MOUTH = 0.3  # least stiffness within lips and teeth; at 5 the astronaut's face
 
 @dataclass(frozen=True, eq=False)
 class CoupledSurface:
-    """The S Gaussians of a layer whose colours are tied to those of their neighbours in the same region."""
+    """The S Gaussians of a layer whose colours are coupled to those of neighbours in the same region."""
 
     ids: NDArray[np.intp]
     """(S,) index in the layer."""
@@ -48,7 +48,7 @@ class CoupledSurface:
 
 
 def coupled_surface(layer: Layer, geometry: PhotoGeometry) -> CoupledSurface:
-    """What of a layer in the photo's camera frame is coupled: skin, lips and teeth, whose neighbours are alike."""
+    """The coupled Gaussians of a layer in the photo's camera frame: skin, lips and teeth, where neighbours are similar."""
     on_rig, ids = layer.triangles >= 0, np.flatnonzero(np.isin(layer.regions, _COUPLED))
     triangles, means = (
         geometry.rig.triangles[np.maximum(layer.triangles[ids], 0)],
@@ -63,10 +63,10 @@ def coupled_surface(layer: Layer, geometry: PhotoGeometry) -> CoupledSurface:
 
 
 def color_prior(layer: Layer, geometry: PhotoGeometry) -> sp.csr_matrix:
-    """(G, G) what is known of the colours' changes (G, 3) before the photo is looked at, as a quadratic form of them.
+    """(G, G) prior of the colours' changes (G, 3), as a quadratic form.
 
-    The mean squared difference between neighbours of a region, who are tied firmly where the photo shows either of them poorly,
-    and hardly where it shows both well; and the mean square of the changes of what it shows poorly, which would compensate
+    The mean squared difference between neighbours of a region, with a high weight where the photo shows either of them poorly,
+    and a low one where it shows both well; and the mean squared change of Gaussians that it shows poorly, which would compensate
     for errors of fixed neighbours.
     """
     surface, count = coupled_surface(layer, geometry), len(layer)
@@ -95,7 +95,7 @@ def color_prior(layer: Layer, geometry: PhotoGeometry) -> sp.csr_matrix:
 def with_followed_changes(
     lifted: Layer, refined: Layer, geometry: PhotoGeometry, camera: Camera
 ) -> Layer:
-    """The refined layer, of which what the photo does not show has changed as its neighbours of the same region have.
+    """The refined layer in which Gaussians that the photo does not show take the change of their neighbours in the same region.
 
     lifted, refined: the same Gaussians before and after refinement, camera frame.
     """

@@ -1,4 +1,4 @@
-"""Removing what floats: splats that the photo's edge or a hole in the matte has cut off from the person."""
+"""Removal of floaters: splats that the photo's edge or a hole in the matte separates from the person."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from perse_live.arrays import Int32Array
 from perse_live.camera import Camera
 from perse_live.splatting import CpuRasterizer
 
-_SEEN = 25  # of 255, alpha from which something is seen
-_SMALL = 0.02  # of the largest piece's area; smaller ones are no part of a person
+_SEEN = 25  # of 255, alpha from which a pixel is covered
+_SMALL = 0.02  # of the largest component's area; smaller ones are floaters
 
 
 def without_floaters(layer: Layer, camera: Camera) -> Layer:
-    """The layer without splats whose middle lies in a small piece that hangs together with nothing else in the photo's view."""
+    """The layer without splats whose centre lies in a small connected component of the photo's view."""
     alpha = CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(
         layer.gaussians, camera
     )[..., 3]

@@ -1,6 +1,6 @@
 """The inner loops of refinement: parameters to Gaussians, gradients back again, the image loss, Adam.
 
-`offline.refine.reference` says the same with torch's autograd; tests compare the two.
+`offline.refine.reference` is the same with torch's autograd; tests compare the two.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much each pixel of the portrait counts in refinement."""
+"""Weights of the portrait's pixels in refinement."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _AROUND = 6.0  # pixels (eye distance 115) around the person that must stay empt
 def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     """Importance of each pixel for refinement: the face twice, eyes and mouth four times; nothing beyond the photo."""
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
-    # pixels that mix skin with what lies behind it would be painted on the cheek and show when the head turns
+    # pixels that mix skin with the background would be baked onto the cheek and show when the head turns
     mixed = (look.skin > 0.3) & (look.purity < 0.35) & (look.alpha > 0.1)
     skin = (look.skin > 0.5) & (look.alpha > 0.5)
-    mixed &= ~dilate((look.hair > 0.45) & (look.alpha > 0.9), 5 * portrait.unit)  # hair takes those
+    # these are fitted by hair
+    mixed &= ~dilate((look.hair > 0.45) & (look.alpha > 0.9), 5 * portrait.unit)
     mixed |= dilate(skin, 3) & (look.alpha < 0.5)  # where the rig is left wider on purpose
     # Shoulders turn little
-    # what shows of hair and clothes beyond the matte counts as much as what is missing within
+    # hair and clothes beyond the matte weigh as much as holes within it
     mixed &= np.arange(len(mixed))[:, None] < portrait.chin_row + _THROAT * portrait.unit
     weight = (
         0.25

@@ -1,4 +1,4 @@
-"""Refinement's loss as torch says it: slow, and obviously what is meant. The kernels are tested against it."""
+"""Reference implementation of refinement's loss in torch: slow and obvious. The kernels are tested against it."""
 
 from __future__ import annotations
 
