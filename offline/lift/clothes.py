@@ -33,36 +33,36 @@ _COLLAR = -0.152  # metres, template height below which the unseen body is dress
 _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
 # Pixels (eye distance 115) from the neck's axis within which clothes are its collar
 _COLLAR_REACH = 110.0
-_LEAST_SHIRT = 120  # pixels of clothes that tell their colour
-_ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes that tell its pattern
+_LEAST_SHIRT = 120  # fewest pixels of clothes from which their colour is estimated
+_ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes over which their pattern comes to be used
 _LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
 # Pixels (eye distance 115): half the width of what is the chin's shadow and no clothing
 _CLOTHES_STRIP = 3.0
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 _SMALL_PIECE = 60  # pixels (eye distance 115): area of a connected component that is left out
-# Difference of sRGB colours from which loose skin is none, and surely none
+# Difference of sRGB colours from which skin off the rig is doubtful, and from which it is rejected
 _UNLIKE_SKIN = (0.25, 0.4)
 # Difference of sRGB colours up to which a pixel at a collar is skin like that beside it
 _AS_SKIN = 0.15
 # Pixels (eye distance 115): area of skin cut off by the neck's side that is left out
 _SMALL_REMAINDER = 400
-_STRIP = 2.4  # pixels (eye distance 115): half the width of what is a strip
+_STRIP = 2.4  # pixels (eye distance 115): half the width of a strip
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 # Pixels (eye distance 115) that it goes on there, metres behind the jaw
 _UNDER_JAW, _OVER_NECK = (14.0, 0.012)
 _BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
 _NECK_TOP, _NECK_MIDDLE = -0.05, -0.11  # metres, head frame: two heights
-# Square metres of dressed body in the photo that are not worth showing
+# Square metres of clothes in the photo below which they are ignored
 _LEAST_DRESSED_AREA = 0.0022
-# Square metres of clothes that are the bust, and the share of them on either side at least
+# Square metres of clothes from which they are the bust, and least share of them on either side
 _BUST, _ONE_SHOULDER = (0.0015, 0.25)
 
 
 def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
-    """(H, W) clothes, with the mixed pixels beside them: where a jaw ends at a collar, those belong to the farther surface.
+    """(H, W) clothes with the mixed pixels at their edge, which belong to the farther surface where a jaw occludes a collar.
 
-    chin_row: pixels; what does not reach below it is no clothing.
+    chin_row: pixels; components that do not reach below it are no clothes.
     """
     clothes = look.clothes > 0.5
     mixed = dilate(clothes, 2 * unit) & (look.purity < 0.5) & (look.clothes > 0.1)
@@ -129,9 +129,9 @@ def without_strips(mask: BoolArray, unit: float) -> BoolArray:
 def _has_bust(
     geometry: PhotoGeometry, look: Appearance, clothes: Float32Array, unit: float
 ) -> bool:
-    """Whether the photo shows so much of the clothes, on both sides of the neck, that they are the bust.
+    """Whether the photo shows enough of the clothes, on both sides of the neck, to be the bust.
 
-    One that ends above the frame would float.
+    A bust that ends above the frame's lower edge would float.
     """
     seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
     neck = (
@@ -146,7 +146,7 @@ def _has_bust(
 
 
 def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> BoolArray:
-    """(H, W) where the neck's far side is under clothes: on either side as high as they rise beside the neck.
+    """(H, W) where the neck's far side is under clothes: on either side up to their height next to the neck.
 
     dressed: (H, W); unit: pixels, eye distance / 115.
     """
@@ -209,9 +209,9 @@ def sheet_layer(
         is_skin & (alpha > 0.95), np.minimum(sample(look.purity, at), from_clothes), 1
     )
     purity = np.where(covered[y, x], 0, purity)  # the neck behind the jaw
-    # at the jaw, pixels mix skin and collar: there the skin's own colour instead
+    # at the jaw, pixels mix skin and collar: the skin's colour is used there
     skin_color = _spread_color(look, (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95))
-    # and so where a lock or a shadow passes for skin: it would hang beside the face when the head turns
+    # and where a lock or a shadow is misclassified as skin: it would float next to the face when the head turns
     unlike = np.linalg.norm(sample(look.image, at) - sample(skin_color, at), axis=1)
     purity = np.where(is_skin, purity * (1 - ramp(unlike, *_UNLIKE_SKIN)), purity)
     colors = purity[:, None] * sample(look.image, at) + (1 - purity[:, None]) * sample(
@@ -241,7 +241,7 @@ def strips_on_hair(clothes: BoolArray, hair: BoolArray, unit: float) -> BoolArra
 
 
 def _without_steep_skin(mesh: GridMesh, dressed: BoolArray) -> GridMesh:
-    """The mesh without skin triangles that span a step in depth, as behind ears and jaw: turned, they would be long slivers."""
+    """The mesh without skin triangles across a step in depth, as behind ears and jaw: when turned, they would be slivers."""
     if not len(mesh.triangles):
         return mesh
     z = mesh.vertices[mesh.triangles][:, :, 2]
@@ -259,9 +259,9 @@ def _without_cut_off_skin(loose: BoolArray, nape: BoolArray, unit: float) -> Boo
 
 
 def beside_neck(geometry: PhotoGeometry, loose: BoolArray, unit: float) -> BoolArray:
-    """(H, W) which of the skin off the rig is the neck's side: below the ears, beyond the rig's outline, and on behind the jaw.
+    """(H, W) mask of skin off the rig on the neck's side: below the ears, beyond the rig's outline, continued behind the jaw.
 
-    Tied to the jaw before it, it would be torn from the rest of the neck when the head turns.
+    Bound to the jaw in front, it would be torn from the rest of the neck when the head turns.
     """
     low = (
         geometry.to_head(
@@ -278,7 +278,7 @@ def beside_neck(geometry: PhotoGeometry, loose: BoolArray, unit: float) -> BoolA
 
 
 def _nape_depth(geometry: PhotoGeometry, depth: Float32Array, dressed: BoolArray) -> Float32Array:
-    """Depth (H, W) of the neck's side: at its outline, but before the clothes beside it, and behind the jaw."""
+    """Depth (H, W) of the neck's side: that of its outline, but in front of adjacent clothes, and behind the jaw."""
     behind = _neck_depth(geometry)
     if dressed.any():
         behind = np.minimum(
@@ -291,7 +291,7 @@ def _nape_depth(geometry: PhotoGeometry, depth: Float32Array, dressed: BoolArray
 
 
 def _neck_depth(geometry: PhotoGeometry) -> Float32Array:
-    """Depth (H, W), metres, of the plane through the neck's axis: there its outline is."""
+    """Depth (H, W), metres, of the plane through the neck's axis, which contains its outline."""
     axis = (
         geometry.R_cam_head @ np.array([0.0, _NECK_MIDDLE, NECK_AXIS_DEPTH]) + geometry.t_cam_head
     )
@@ -301,7 +301,7 @@ def _neck_depth(geometry: PhotoGeometry) -> Float32Array:
 def _sheet_spacing(
     mesh: GridMesh, look: Appearance, rig_skin: BoolArray, unit: float
 ) -> FloatArray:
-    """Pixels between Gaussians, (T,): few on plain cloth, more where there is detail, many beside the face."""
+    """Pixels between Gaussians, (T,): wide on plain cloth, narrower where there is detail, narrowest next to the face."""
     middles = mesh.pixels[mesh.triangles].mean(1)
     detail = blur(np.abs(look.image - blur(look.image, 2.5)).mean(2), 4)
     busy = np.clip(sample(detail, middles) / 0.03, 0, 1)
@@ -329,7 +329,7 @@ def backing_layer(
     unit: float,
     rng: np.random.Generator,
 ) -> Layer:
-    """The collar behind neck and jaw: what shows beside the neck when the head turns."""
+    """The collar behind neck and jaw, which becomes visible next to the neck when the head turns."""
     dressed = (clothes > 0.6) & (look.alpha > 0.9)
     mask = np.zeros_like(dressed)
     for row in np.nonzero(dressed.sum(1) > 8 * unit)[0]:
@@ -365,7 +365,7 @@ def body_layer(
     unit: float,
     rng: np.random.Generator,
 ) -> Layer:
-    """The rig's neck and shoulders under the sheet: close what a turned head uncovers, dressed where the photo ends.
+    """The rig's neck and shoulders under the sheet: they close holes when the head turns, and have clothes below the photo.
 
     barely_shown: as of `clothes_barely_shown`; no sheet of clothes lies over it then.
     """
@@ -400,7 +400,7 @@ def body_layer(
     in_photo = np.asarray(
         ((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99)
     )
-    # what the photo shows here shows through where the sheet before it fades
+    # the photo's colours, visible where the sheet in front fades
     shown_here = (in_photo & (facing > 0.1)) * ramp(sample(look.alpha, pixels), 0.3, 0.6)
     shown_here = shown_here * bare if barely_shown else shown_here
     colors = shown_here[:, None] * sample(look.image, pixels) + (1 - shown_here[:, None]) * colors
@@ -419,7 +419,7 @@ def body_layer(
     alpha = sample(look.alpha, pixels)
     to_edge = sample(distance_to(~look.valid), pixels)
     fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > 0.02)
-    # Here the sheet is nearly gone, and nothing else would be seen
+    # Here the sheet has faded out, and nothing else covers the background
     ending = (to_edge < 10 * unit) & (not own_bust)
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
     under_sheet = ((alpha > 0.9) | fading) & (behind | (facing <= 0)) | ending
@@ -429,7 +429,7 @@ def body_layer(
 
 
 def _collar_height(geometry: PhotoGeometry, look: Appearance) -> float:
-    """Height on the mean head, metres, at the throat, from which the unseen body is dressed: not above what the photo shows."""
+    """Height on the mean head, metres, at the throat, below which the invisible body has clothes: at most that in the photo."""
     place = geometry.template_map()
     with np.errstate(invalid="ignore"):
         throat = (
@@ -453,7 +453,7 @@ def clothes_barely_shown(
 
 
 def _on_shirt(geometry: PhotoGeometry, look: Appearance) -> BoolArray:
-    """(H, W) where the rig's body is seen and would be dressed."""
+    """(H, W) where the rig's body is visible and has clothes."""
     place = geometry.template_map()
     with np.errstate(invalid="ignore"):
         return geometry.part_map(Part.BODY) & (
@@ -462,13 +462,13 @@ def _on_shirt(geometry: PhotoGeometry, look: Appearance) -> BoolArray:
 
 
 def _over_collar(rest: FloatArray, collar: float) -> FloatArray:
-    """How far points (..., 3) of the mean head lie above the edge of its clothes, metres; the edge rises towards the nape."""
+    """Height of points (..., 3) of the mean head above the edge of its clothes, metres; the edge rises towards the nape."""
     above = rest[..., 1] - collar - _COLLAR_SLOPE * (rest[..., 2] + 0.02)
     return np.minimum(above, 0.075 - np.hypot(rest[..., 0], 0.9 * (rest[..., 2] + 0.06)))
 
 
 def _shirt_colors(look: Appearance, seen: BoolArray, pixels: FloatArray) -> FloatArray:
-    """Colours (N, 3) of clothes at pixels (N, 2), from where they are `seen` (H, W); a neutral shirt if nowhere."""
+    """Colours (N, 3) of clothes at pixels (N, 2), extrapolated from `seen` (H, W); a neutral shirt if that is empty."""
     if seen.sum() <= _LEAST_SHIRT:
         return np.tile(_NEUTRAL_SHIRT, (len(pixels), 1))
     # A collar's corner, spread over the shoulders, would make stripes

@@ -40,7 +40,7 @@ _NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
 # Metres on the mean head: short hair grows, from there down, on the nape only
 _UNDER_EAR, _NAPE_NARROWS = ((0.04, 0.055), 0.045)
-_HEAD_RIM = 0.015  # metres that it bends back beside the head at most
+_HEAD_RIM = 0.015  # metres that it bends back next to the head at most
 _JOINED = 20.0  # pixels (eye distance 115) from the head over which loose skin comes to bend back
 _OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
 # Of the joining strip: pixels along it, vertices across it, least metres across
@@ -72,7 +72,7 @@ def hair_shell(
     """Inflate the hair.
 
     wisps: (H, W) pixels of hair, also where it is thin; alpha: (H, W) the person's matte; chin_row: pixels; unit: pixels, eye
-    distance / 115. Thin edges are given the depth of the solid hair beside them, or they would fly off to the silhouette's plane.
+    distance / 115. Thin edges get the depth of the nearest solid hair, or they would lie in the silhouette's plane.
     """
     hair = wisps & (alpha > 0.5)
     plane = float((geometry.R_cam_head @ np.array([0.0, 0.0, -0.082]) + geometry.t_cam_head)[2])

@@ -1,4 +1,4 @@
-"""Teeth, tongue and the inside of the mouth: painted on the rig, and the photo's own teeth where it shows them."""
+"""Teeth, tongue and the inside of the mouth: synthesised on the rig, and teeth from the photo where visible."""
 
 from __future__ import annotations
 
@@ -40,15 +40,16 @@ from perse_live.head.rig import Part
 from perse_live.raster import RasterResult, rasterise
 from perse_live.regions import Region
 
-# Brightness of teeth beside black skin, and how it grows with the skin's, sRGB; how much of its tint they take, as a power.
+# Brightness of teeth for black skin, and its slope over the skin's, sRGB; exponent of the skin's tint in theirs.
 _DARK_TOOTH, _TOOTH_OVER_SKIN, _TINTED = 0.27, 0.69, 0.6
-_LEAST_WHITE = 25  # pixels between the lids that tell the tint of the eyes' whites
+_LEAST_WHITE = 25  # fewest pixels between the lids from which the tint of the sclera is estimated
 _TONGUE = np.array([0.74, 0.37, 0.36])
 _CAVITY = np.array([0.46, 0.18, 0.16])
 # Metres, depths on the mean head between which the light falls to the throat's
 _THROAT = (-0.035, 0.016)
-_DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30  # light at the throat over that behind the lips
-_LAMP = np.array([0.0, 0.6, 0.8])  # whence the tongue is lit, head frame
+# light at the throat relative to that behind the lips
+_DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30
+_LAMP = np.array([0.0, 0.6, 0.8])  # direction of the light on the tongue, head frame
 _SHINE = 0.10  # of a wet tongue
 # Metres behind the lips over which the lining has their colour, and how dark
 _INNER_LIP, _INNER_LIGHT = (0.003, 0.5)
@@ -58,17 +59,17 @@ _SHADE_OPACITY, _SEAM_OPACITY = (0.4, 0.6)
 _SHADE_OPACITY_BELOW = 0.3  # of the lower lip's; at 0.1 bright teeth make its edge look jagged
 # Metres: standard deviation, past the lip, behind it
 _SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = (0.0014, 0.0006, 0.0045)
-_FRONTAL = 0.4  # how far a lip's triangle must face the front to carry shade
+_FRONTAL = 0.4  # least forward component of the normal of a lip's triangle that carries shadow
 _REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
-# How much wider than elsewhere Gaussians are: an opening jaw stretches what they lie on
+# Factor of the Gaussians' width: an opening jaw stretches the surface below
 _CLOSED = 1.15
-_TOOTH_DARK = 0.35  # darkness between the lips from which a pixel is no tooth
+_TOOTH_DARK = 0.35  # darkness from which a pixel between the lips is not a tooth
 _GAP = 2.5  # pixels: half of the widest dark gap that is bridged
-_IN_SHADE, _TAKEN = 0.88, 0.3  # light on what is bridged, and how freely refinement changes that
+_IN_SHADE, _TAKEN = 0.88, 0.3  # light on bridged gaps, and their freedom in refinement
 _LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
-# Pixels of visible mouth inside below which the photo's own teeth are not used
+# Pixels of visible mouth inside below which the photo's teeth are not used
 _LEAST_OPENING = 5.0
-_WIDE_OPENING = 10.0  # pixels from which painted teeth take the light of those seen
+_WIDE_OPENING = 10.0  # pixels from which synthesised teeth take the light of visible ones
 
 
 def mouth_layer(
@@ -96,10 +97,10 @@ def mouth_layer(
 
 
 def light_on_teeth(look: Appearance, opening: BoolArray) -> FloatArray:
-    """The light on the person's teeth (3,), over that in which enamel is as white as it gets.
+    """The light on the person's teeth (3,), relative to the light of the whitest enamel.
 
     Measured on portraits and clips that show teeth: these are 1.0 to 1.3 times as bright as a fair skin, more on a dark one, and
-    little more than half as tinted. Where the whites of the eyes are less tinted than that, they know the light better.
+    little more than half as tinted. Where the sclera is less tinted, its tint is the better estimate.
     """
     face = look.image[(look.skin > 0.8) & (look.alpha > 0.95)]
     if not len(face):
@@ -109,13 +110,13 @@ def light_on_teeth(look: Appearance, opening: BoolArray) -> FloatArray:
     white = _eye_white(look.image[look.openings & ~opening])
     if white is not None and np.ptp(white) < np.ptp(tint):
         tint = white
-    tint[1] = max(tint[1], tint[2])  # no light makes enamel violet; what seems so is the lids' red
+    tint[1] = max(tint[1], tint[2])  # no light makes enamel violet: that is the lids' red
     tooth = np.clip(_DARK_TOOTH + _TOOTH_OVER_SKIN * skin.mean(), 0.25, 0.86) * tint / tint.mean()
     return np.clip(tooth / ENAMEL, 0.25, 1.15)
 
 
 def _eye_white(seen: FloatArray) -> FloatArray | None:
-    """The tint (3,), mean 1, of the whites of the eyes among what shows between the lids (N, 3); None where hardly any shows."""
+    """The tint (3,), mean 1, of the sclera among colours between the lids (N, 3); None where too little is visible."""
     if len(seen) < _LEAST_WHITE:
         return None
     brightness = seen.mean(1)
@@ -125,7 +126,7 @@ def _eye_white(seen: FloatArray) -> FloatArray | None:
 
 
 def _light_of_teeth(look: Appearance, opening: BoolArray, otherwise: FloatArray) -> FloatArray:
-    """The light (3,) in which painted teeth match those that the photo shows; `otherwise` (3,) where it shows none."""
+    """The light (3,) in which synthesised teeth match those in the photo; `otherwise` (3,) where none are visible."""
     shown = look.image[opening]
     brightness = shown.mean(1)
     pale = shown[brightness > np.percentile(brightness, 70)] if len(shown) else shown
@@ -148,10 +149,10 @@ def _lip_color(look: Appearance, landmarks: FloatArray) -> FloatArray:
 def _flesh(
     geometry: PhotoGeometry, light: FloatArray, lip: FloatArray, rng: np.random.Generator
 ) -> tuple[Layer, Layer]:
-    """Tongue and lining. light: (3,); lip: (3,) colour that the lining has beside the lips."""
+    """Tongue and lining. light: (3,); lip: (3,) colour of the lining at the lips."""
     middle = geometry.triangle_template()
     tongue = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
-    # The cheeks' inner sides too: an open mouth is looked into from the side
+    # The cheeks' inner sides too: they are visible from the side in an open mouth
     lining = middle[:, 2] > -0.07
     inner = _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, light, rng)
     ring = mesh_landmarks(load_landmark_model(), geometry.vertices)[list(INNER_LIP_RING)]
@@ -180,7 +181,7 @@ def _painted_part(
     rest, (means, round_normals) = geometry.on_template(points), geometry.on_rig(points)
     colors = flesh_color(rest, round_normals @ geometry.R_cam_head, tongue=part is Part.TONGUE)
     corners = geometry.vertices[rig.triangles[points.triangle]]
-    # of the triangles themselves: binding lays Gaussians into them
+    # normals of the triangles: binding aligns Gaussians with them
     normals = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     return surface_layer(
         means,
@@ -196,7 +197,7 @@ def _painted_part(
 
 
 def flesh_color(rest: FloatArray, normals: FloatArray, *, tongue: bool) -> FloatArray:
-    """Colour of tongue or lining in white light: lit from the front and above, the less the nearer to the throat.
+    """Colour of tongue or lining in white light: lit from the front and above, darker towards the throat.
 
     rest: (N, 3) places on the mean head, metres; normals: (N, 3) unit, head frame. Returns (N, 3).
     """
@@ -213,10 +214,10 @@ def flesh_color(rest: FloatArray, normals: FloatArray, *, tongue: bool) -> Float
 
 
 def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
-    """Soft shadow that the lips throw on the teeth behind them, the upper one most; it goes with the lips.
+    """Soft shadow that the lips cast on the teeth behind them, the upper one most; bound to the lips.
 
-    light: (3,); gap: pixels between the lips. Where they part, the photo says how strong the upper one's is;
-    where they meet, its colour.
+    light: (3,); gap: pixels between the lips. Where they part, the strength of the upper one's is estimated
+    from the photo; where they meet, its colour.
     """
     rig, model, closed = geometry.rig, load_landmark_model(), np.bool_(gap <= _LEAST_OPENING)
     head = geometry.to_head(geometry.vertices)
@@ -228,7 +229,7 @@ def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
     )[0]
     lines = [
         mesh_landmarks(model, head)[list(edge[2:-2])] for edge in (INNER_LIP_UPPER, INNER_LIP_LOWER)
-    ]  # corners are dark, and turn so far that shade behind them would stand as spots before the teeth
+    ]  # corners are dark, and turn so far that shadow behind them would be spots in front of the teeth
     ring = np.concatenate([np.concatenate([line, (line[1:] + line[:-1]) / 2]) for line in lines])
     upper = np.arange(len(ring)) < len(ring) // 2
     if not len(fronts):
@@ -268,7 +269,7 @@ def photographed_teeth(
         return empty_layer()
     brightness = look.image.mean(2)
     bright = float(np.percentile(brightness[opening], 90))
-    # The shadow behind lips that hardly part
+    # The shadow behind lips that part slightly
     if bright < _LEAST_TOOTH * float((light_on_teeth(look, opening) * ENAMEL).mean()):
         return empty_layer()
     dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners
@@ -277,7 +278,7 @@ def photographed_teeth(
     whole = (dark < _TOOTH_DARK) & (distance_to(~opening) > 0.5)
     if not whole.any():
         return empty_layer()
-    # the dark between teeth would stay there whatever the mouth does
+    # dark gaps between teeth would stay in every expression
     share = np.clip(2 - 2 * blur(whole | ~opening, 0.7), 0, 1)[..., None]
     image = look.image + share * (_IN_SHADE * blur(fill_from(look.image, whole), 0.7) - look.image)
     shown = (
@@ -309,7 +310,7 @@ def photographed_teeth(
 def _teeth_depth(
     geometry: PhotoGeometry, seen: RasterResult, opening: BoolArray, dark: FloatArray
 ) -> Float32Array:
-    """Depth (H, W) of what shows between the lips: the rows of teeth, deeper where it is dark, behind the lips everywhere."""
+    """Depth (H, W) of pixels between the lips: the rows of teeth, deeper where dark, everywhere behind the lips."""
     teeth = seen.covered & opening
     depth = (
         blur(fill_from(np.where(teeth, seen.depth, 0), teeth), 2.0)
