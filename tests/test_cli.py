@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,23 @@ def test_whatever_goes_wrong_is_one_line(
     monkeypatch.setattr("perse_live.avatar.load_avatar", fail)
     assert cli.main(["info", "me.perse"]) == code
     assert what in one_line(capsys)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way there")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [("--help",), ("doctor", "--help")])
+def test_a_reader_that_has_enough_is_no_error(words: Sequence[str], unbuffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does once it has its lines
+    with os.fdopen(writing, "wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "perse_live", *words],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_the_traceback_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:

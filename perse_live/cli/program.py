@@ -5,10 +5,12 @@ Exit codes: 0 done, 2 bad usage or bad input, 1 anything else (interrupted too).
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import io
 import os
 import re
+import select
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -100,13 +102,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ending_signals(interrupting()), logged_warnings():
             _run(_parse(words))
+        if _reader_is_gone():
+            return 1
     except SystemExit as stop:  # after --help
-        return int(stop.code or 0)
+        return 1 if _reader_is_gone() else int(stop.code or 0)
     except UserError as error:
         return _fail(2, str(error))
     except KeyboardInterrupt:
         return _fail(1, "interrupted")
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            return 1
         if library := _MISSING_LIBRARY.search(str(error)):
             return _fail(
                 2,
@@ -120,6 +126,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"unexpected {type(error).__name__}: {error} ({TRACEBACK_VARIABLE}=1 shows where it comes from)",
         )
     return 0
+
+
+def _reader_is_gone() -> bool:
+    """Write out what is left of standard output; whether its reader, such as `head`, has ended. Then all else is dropped."""
+    gone = False
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        gone = True
+    with contextlib.suppress(OSError, ValueError):  # no file, under a test's capture
+        if not gone and hasattr(select, "poll"):  # unbuffered output leaves nothing to be flushed
+            poll = select.poll()
+            poll.register(sys.stdout.fileno(), 0)
+            gone = any(event & select.POLLERR for _, event in poll.poll(0))
+        if gone:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())  # else the interpreter complains at its end
+            os.close(nowhere)
+    return gone
 
 
 def _fail(code: int, message: str) -> int:
