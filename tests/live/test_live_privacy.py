@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -456,6 +457,7 @@ def names_in(module: Path) -> set[str]:
     return names
 
 
+@cache
 def modules() -> dict[str, set[str]]:
     return {
         path.relative_to(ROOT).as_posix(): names_in(path)

@@ -137,19 +137,22 @@ def canvas_with(rgb: UInt8Array, degrees: float) -> UInt8Array:
     )
 
 
+@pytest.fixture(scope="module")
+def upright(astronaut: UInt8Array) -> Portrait:
+    return find_portrait(photo(canvas_with(astronaut, 0)))
+
+
 @pytest.mark.slow
 @examples(20)
 @given(roll=st.floats(-180, 180), orientation=st.integers(1, 8))
 def test_turned_by_any_angle_and_stored_in_any_orientation_it_is_the_same_portrait(
-    roll: float, orientation: int
+    astronaut: UInt8Array, upright: Portrait, roll: float, orientation: int
 ) -> None:
-    rgb = np.asarray(skimage.data.astronaut())
-    upright = find_portrait(photo(canvas_with(rgb, 0)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "me.png"
         exif = Image.Exif()
         exif[0x0112] = orientation
-        Image.fromarray(stored_for(canvas_with(rgb, roll), orientation)).save(path, exif=exif)
+        Image.fromarray(stored_for(canvas_with(astronaut, roll), orientation)).save(path, exif=exif)
         found = find_portrait(load_photo(path))
     away = np.abs(found.detection.landmarks[:, :2] - upright.detection.landmarks[:, :2])
     assert away.mean() < 4

@@ -148,11 +148,3 @@ def test_slots_learned_at_the_same_time_end_as_one_after_the_other(
             np.testing.assert_array_equal(
                 getattr(one.adapter, factor), getattr(other.adapter, factor)
             )
-
-
-@pytest.mark.slow
-def test_everything_is_called_what_the_list_says(astronaut_avatar: Avatar) -> None:
-    bare = replace(astronaut_avatar, attributes=())
-    looks = {name: make(bare) for name, make in builders().items()}
-    assert {name: (look.label, look.slot) for name, look in looks.items()} == TITLES
-    assert all(look.name == name for name, look in looks.items())

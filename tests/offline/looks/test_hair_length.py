@@ -11,6 +11,7 @@ from offline.looks.face.rest_positions import places_at_rest
 from offline.looks.hair import hair_length
 from offline.looks.hair.grown_strands import SkinField
 from offline.looks.measured_head import LUMA, head_shape
+from offline.looks.registry import TITLES
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
@@ -34,6 +35,7 @@ def test_the_own_hair_is_gone_and_the_face_as_it_was(
     name: str, person: Avatar, cuts: dict[str, Attribute]
 ) -> None:
     one = cuts[name]
+    assert (one.name, one.label, one.slot) == (name, *TITLES[name])
     require_sound(person, one)
     left = person.opacities.copy()
     left[one.ids] = one.opacities

@@ -8,11 +8,12 @@ import pytest
 from offline.looks.assembly import surface_added
 from offline.looks.hair.grown_strands import SkinField
 from offline.looks.measured_head import head_shape
+from offline.looks.registry import TITLES
 from offline.looks.with_geometry import BUILT_IN
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.animate import HeadPose, RigidBinding, bind_surface, pose_gaussians, pose_vertices
 from perse_live.attribute_blending import with_attributes
-from perse_live.attributes import SLOTS, Attribute
+from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, LandmarkBinding, neutral_landmarks
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import expression
@@ -94,8 +95,7 @@ def _at_rest(person: Avatar, piece: Attribute, *, doing: np.ndarray | None = Non
 def test_pieces_are_valid(name: str, person: Avatar, pieces: dict[str, Attribute]) -> None:
     piece = pieces[name]
     assert piece.name == name
-    assert piece.slot in SLOTS
-    assert piece.label
+    assert (piece.label, piece.slot) == TITLES[name]
     added, count = piece.added, len(piece.added)
     assert 50 < count <= _SLOT_BUDGET.get(piece.slot, 3000)
     assert len(added.surface.triangles) + len(added.rigid.means) == count

@@ -15,6 +15,7 @@ from offline.looks.face.rest_positions import (
     surface_places,
 )
 from offline.looks.photo_tones import LUMA
+from offline.looks.registry import TITLES
 from offline.looks.without_geometry import BUILT_IN
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.attribute_blending import with_attributes
@@ -61,6 +62,10 @@ def _full(avatar: Avatar, attribute: Attribute) -> Float32Array:
 
 def test_there_are_enough_of_every_kind(made: dict[str, Attribute]) -> None:
     assert len(made) >= 18
+    assert {name: (one.label, one.slot) for name, one in made.items()} == {
+        name: TITLES[name] for name in made
+    }
+    assert all(one.name == name for name, one in made.items())
     assert {one.slot for one in made.values()} == {
         "hair",
         "eyes",
