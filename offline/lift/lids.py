@@ -1,9 +1,9 @@
-"""The lids: clean skin that unfolds when an eye closes, and before it a veil of all else the photo shows of them.
+"""The lids: plain skin that unfolds when an eye closes, and a veil in front of it with lashes, liner and shadow from the photo.
 
-An open eye's upper lid is folded into a few pixels, which lashes, liner and the fold's shadow fill. Drawn on the lid's own
-Gaussians, they would be smeared over the whole closed lid. So the skin gets the colours that a closed lid has, those of the skin
+An open eye's upper lid is folded into a few pixels, which show lashes, liner and the fold's shadow. Baked onto the lid's
+Gaussians, they would be stretched over the whole closed lid. So the skin gets the colours of a closed lid, inferred from the skin
 around the eye, and the photo's pixels lie on sheets that span the eye's opening from edge to edge: when the lids meet, the sheets
-shrink, lashes are gathered to a thin line at the lid's edge, and the fold's shadow is gone.
+shrink, lashes gather in a thin line at the lid's edge, and the fold's shadow disappears.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UPPER = ((263, *lm.UPPER_LID_LEFT, 362), (33, *lm.UPPER_LID_RIGHT, 133))
 _LOWER = ((263, *lm.LOWER_LID_LEFT, 362), (33, *lm.LOWER_LID_RIGHT, 133))
 LID_SEGMENTS = len(_UPPER[0]) - 1
 """Of each kind of sheet of an eye, from the outer corner inwards."""
-# What a sheet carries; beyond the corners the skin itself does
+# Extent of the sheets; beyond the corners the skin carries the colours
 _UPPER_LINE, _UPPER_SHADE, _LOWER_LINE, _ON_SKIN = range(4)
 _FAN_END = 0.012  # metres below the lower lid's edge where the fans end
 # Metres below the lower lid's edge where the upper lashes' sheets end; above the upper one's edge
@@ -48,32 +48,33 @@ _LINE, _SHADE, _CORNER, _BELOW, _INSIDE_UPPER, _INSIDE_LOWER = 3.0, 15.0, 6.0, 5
 _ROOTS_INSIDE = -0.7
 _WING = 0.2  # of an eye's width beyond its outer corner where lashes end
 _INNER = 0.93  # of an eye's width: where its inner corner begins
-# The lid's shadow over what it falls on; most opaque; where unknown
+# Brightness of the lid's shadow relative to the surface below; largest opacity; default
 _SHADOW, _DEEPEST_SHADOW, _USUAL_SHADOW = (0.3, 0.6, 0.25)
-_WHITE = 0.75  # of the brightest below the lid: what is white of the eye
-_LIFT = 0.0006  # metres before the lid
-# Difference of sRGB colours that needs no veil, and that needs all of it
+_WHITE = 0.75  # of the brightest pixel below the lid, from which a pixel is sclera
+_LIFT = 0.0006  # metres in front of the lid
+# Difference of sRGB colours at which the veil is transparent, and opaque
 _SAME, _OTHER = (0.015, 0.09)
-_OVERLAP = 2.5  # Gaussians of the veil that lie upon each other
+_OVERLAP = 2.5  # overlap of the veil's Gaussians
 
-# Shares of the lid's move in a blink: below, skin keeps the photo's colour; above, it is inferred
+# Fractions of the largest displacement in a blink: below, skin keeps the photo's colour; above, it is inferred
 _STILL, _MOVES = (0.03, 0.22)
-# Pixels (eye distance 115) from an eye's opening within which skin is inferred too, and where no more
+# Pixels (eye distance 115) from an eye's opening within which skin is inferred too, and from which it is not
 _EDGE = (3.0, 5.5)
-_FULLER = 1.25  # a lid's Gaussians overlap more than others: it is smooth, and behind it lies the dark socket
-# Of the skin around it: seven closed eyes on film are 4 to 12 L* darker, and redder
+# factor of the size of a lid's Gaussians: it is smooth, and the socket behind it is dark
+_FULLER = 1.25
+# Relative to the surrounding skin: seven closed eyes on film are 4 to 12 L* darker, and redder
 _LID = np.array([0.96, 0.93, 0.92])
-# How much darker the fold stays; where, how wide, in shares of the move
+# Remaining darkness of the fold; its position and width, as fractions of the displacement
 _CREASE, _CREASE_AT, _CREASE_WIDTH = (0.05, 0.34, 0.10)
 # Likewise towards the lashes' roots: 10 to 20 L* darker over a tenth of the eye's width
 _ROOTS = np.array([0.84, 0.82, 0.82])
 
 
 def with_lid_sheets(rig: HeadRig, template: FloatArray, model: LandmarkModel) -> HeadRig:
-    """The rig with the sheets' triangles after its own: 2 eyes x 3 kinds x 8 segments, left eye first; then 2 eyes x 8 of fans.
+    """The rig with the sheets' triangles appended: 2 eyes x 3 kinds x 8 segments, left eye first; then 2 eyes x 8 of fans.
 
     template: (V, 3) the mean head's vertices, in the rig's numbering. A fan spans from the upper lid's edge to one point on the
-    cheek, so that what it carries stays in one piece however the edge bends.
+    cheek, so that Gaussians on it stay connected however the edge bends.
     """
     marks = (template[model.vertex_ids] * model.barycentrics[:, :, None]).sum(1)
     skin = np.nonzero(vertices_of(rig, Part.SKIN))[0]
@@ -123,12 +124,12 @@ def _nearest(ids: NDArray[np.integer], tree: KDTree, places: FloatArray) -> Int3
 
 @dataclass(frozen=True, eq=False)
 class LidPoints:
-    """N points of the skin, as far as lids are concerned."""
+    """Properties of N points of the skin with respect to the lids."""
 
     rest: FloatArray
     """(N, 3) on the mean head."""
     moved: FloatArray
-    """(N,) how far a blink moves each, 1 at the upper lids' edges."""
+    """(N,) displacement in a blink, relative to that of the upper lids' edges."""
     from_eye: FloatArray
     """(N,) pixels (eye distance 115) in the photo from the eyes' openings."""
     brows: FloatArray
@@ -136,17 +137,17 @@ class LidPoints:
 
     @property
     def inferred(self) -> FloatArray:
-        """How far the photo's colour of a point is not what the closed lid has, (N,) in [0, 1]."""
+        """Weight (N,) in [0, 1] of inferred colours against the photo's."""
         return np.maximum(ramp(self.moved, _STILL, _MOVES), 1 - ramp(self.from_eye, *_EDGE))
 
     @property
     def free(self) -> FloatArray:
-        """How far refinement may change a point, (N,) in [0, 1]: folded in the photo, many are seen as one, and would part."""
+        """Freedom (N,) in [0, 1] in refinement: 0 for folded skin, many points of which share a pixel."""
         return (1 - self.inferred) * (1 - ramp(self.moved, 0.0, 2 * _STILL))
 
 
 def blink_moves(rig: HeadRig) -> Float32Array:
-    """How far a blink moves each vertex, (V,), 1 where farthest."""
+    """Displacement of each vertex in a blink, (V,), relative to the largest."""
     moves = np.linalg.norm(rig.actions[[index("eyeBlinkLeft"), index("eyeBlinkRight")]], axis=2)
     return (
         (moves / np.maximum(np.percentile(moves, 99.9, axis=1, keepdims=True), 1e-6))
@@ -157,9 +158,9 @@ def blink_moves(rig: HeadRig) -> Float32Array:
 
 
 def closed_lid_shade(moved: FloatArray) -> FloatArray:
-    """What to multiply the colours of the skin around an eye by to have those of its closed lid, (N, 3).
+    """Factors (N, 3) from the colours of the skin around an eye to those of its closed lid.
 
-    moved: (N,) how far a blink moves each point, as `blink_moves`. The lid is a little darker and redder than the skin around it,
+    moved: (N,) relative displacement in a blink, as `blink_moves`. The lid is a little darker and redder than the skin around it,
     once more towards the lashes' roots, and keeps a trace of the fold of the open eye.
     """
     crease = _CREASE * np.exp(-0.5 * ((moved - _CREASE_AT) / _CREASE_WIDTH) ** 2)
@@ -170,9 +171,9 @@ def closed_lid_shade(moved: FloatArray) -> FloatArray:
 def shaped_for(
     layer: Layer, which: BoolArray, closed: FloatArray, geometry: PhotoGeometry
 ) -> Layer:
-    """The layer whose Gaussians at `which` (N,) have their shapes in a closed eye, and are squeezed as the photo folds the skin.
+    """The layer with Gaussians `which` (N,) shaped for a closed eye, and compressed as the skin is folded in the photo.
 
-    closed: (V, 3) the rig's vertices with the eyes shut, camera frame. Round in an open eye, they would be drawn out to streaks.
+    closed: (V, 3) the rig's vertices with the eyes shut, camera frame. Round in an open eye, they would be stretched to streaks.
     """
     g, triangles = layer.gaussians, geometry.rig.triangles[layer.triangles[which]]
     rows, both_sides = layer.triangles[which], np.zeros(int(which.sum()), np.uint8)
@@ -212,8 +213,8 @@ def lid_veil(
 ) -> Layer:
     """Lashes, liner, folds and shadows along the lids' edges, as Gaussians on the sheets.
 
-    image: (H, W, 3) the photo; beneath: (H, W, 3) what skin and eyeballs alone look like in its view; landmarks: (478, 2+)
-    pixels; scale: pixels, eye distance / 115. How opaque each is follows from how unlike the two are.
+    image: (H, W, 3) the photo; beneath: (H, W, 3) rendering of skin and eyeballs alone in its view; landmarks: (478, 2+)
+    pixels; scale: pixels, eye distance / 115. Opacities grow with the difference of the two.
     """
     return join(
         empty_layer(),
@@ -265,7 +266,7 @@ def _eye_veil(
     skin = geometry.triangle_rows[geometry.seen.triangle_ids[rows[y, x], columns[y, x]]]
     triangles = np.where(place.kind == _ON_SKIN, skin, sheets).astype(np.int32)
     normals = _face_normals(geometry.vertices, geometry.rig.triangles[triangles])
-    # of an eye that is turned away the photo shows hair and shadow beside it
+    # next to an eye that is turned away there are hair and shadow in the photo
     wanted = wanted * ramp(facing_of(points.means, normals), 0.3, 0.55)
     seen, below = sample(image, points.pixels), sample(beneath, points.pixels)
     colors = np.clip(below + (seen - below) / np.maximum(wanted, 0.4)[:, None], 0, 1)
@@ -276,7 +277,7 @@ def _eye_veil(
     # Else the line on a closed lid is a string of beads
     along = np.where(place.kind == _UPPER_LINE, 0.9, 0.75)
     sigma = points.spacing[:, None] * np.stack([along, np.full(len(along), 0.75)], 1)
-    # Refinement would paint the iris on what lies before it: it would stay when the eye turns
+    # Refinement would bake the iris into the veil, where it would stay when the eye turns
     free = outside.astype(np.float32)
     layer = surface_layer(
         points.means,
@@ -295,9 +296,9 @@ def _eye_veil(
 
 
 def _lid_shadow(seen: FloatArray, below: FloatArray, inside: BoolArray) -> FloatArray:
-    """How opaque the upper lid's shadow on the eyeball is at N pixels, as the white tells.
+    """Opacity (N,) of the upper lid's shadow on the eyeball, estimated from the sclera.
 
-    Whatever else is darker than expected there, such as the iris' upper rim, would stay before the eye when it turns.
+    Other dark pixels there, such as the iris' upper edge, would stay in front of the eye when it turns.
     seen: (N, 3) the photo; below: (N, 3) the eyeball alone; inside: (N,) where it is seen.
     """
     light = below.mean(1)
@@ -313,12 +314,12 @@ def _lid_shadow(seen: FloatArray, below: FloatArray, inside: BoolArray) -> Float
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where N pixels lie about an eye."""
+    """Coordinates of N pixels relative to an eye."""
 
     kind: Int32Array  # (N,) of the sheet that carries them
     segment: Int32Array  # (N,) of the lid, from the outer corner
     inside: BoolArray  # (N,) of the opening, below the upper lid
-    share: FloatArray  # (N,) how far they belong to the veil, fading out with the distance
+    share: FloatArray  # (N,) weight in the veil, fading out with the distance
 
     @staticmethod
     def of(
@@ -360,7 +361,7 @@ class _Place:
         root = (off < _LINE) & (off > _ROOTS_INSIDE)
         kind = np.where(~is_upper, _LOWER_LINE, np.where(root, _UPPER_LINE, _UPPER_SHADE))
         kind = np.where(along < _INNER, kind, _ON_SKIN)
-        # a lid's first and last segment turn as it closes; what lies there goes with the next ones
+        # a lid's first and last segments rotate as it closes; their pixels are bound to the next ones
         return _Place(
             kind.astype(np.int32),
             np.clip(segment, 1, LID_SEGMENTS - 2).astype(np.int32),

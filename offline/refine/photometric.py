@@ -1,8 +1,8 @@
-"""Photometric refinement: Gaussians are fitted to the portrait through the differentiable splatter, and held where it is silent.
+"""Photometric refinement: Gaussians are fitted to the portrait through the differentiable splatter, and regularised elsewhere.
 
-The photo alone would turn splats into needles and specks that show as soon as the head turns. So each may only drift, turn and
-grow within narrow bounds (smooth reparametrisations, no clamping), and views from the sides must stay what the careful first
-guess gave.
+The photo alone would turn splats into needles and specks that show as soon as the head turns. So each may only shift, rotate and
+grow within narrow bounds (smooth reparametrisations, no clamping), and side views are regularised towards those of the initial
+Gaussians.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _GROUPS = (
     slice(OPACITY, COLOR),
     slice(COLOR, PARAMETERS),
 )
-_COLOR_OUTSIDE = 0.1  # weight of colours where the person is not
-_CHARBONNIER = 4e-3  # like L1, but squared below an error of 0.06, where what is left is grain
+_COLOR_OUTSIDE = 0.1  # weight of colours outside of the person
+_CHARBONNIER = 4e-3  # like L1, but quadratic below an error of 0.06, which is grain
 _COLOR_DECAY = 1e-3  # weight of the mean square of the colours' changes
 _SIDE_EVERY = 3  # steps between two views from the side: they change slowly
 _EPSILON_SHARE = 0.3  # of the mean gradient at the start: Adam's epsilon
@@ -50,9 +50,9 @@ class RefineConfig:
     growth: float = 0.5
     """Largest change of the logarithm of a standard deviation (0.5: up to 1.65 times)."""
     shrink: float = 0.5
-    """Share of `growth` allowed downwards: splats that shrink leave gaps that show from the side."""
+    """Fraction of `growth` allowed downwards: splats that shrink leave gaps in side views."""
     side_weight: float = 0.35
-    """Weight of a view from the side against the photo."""
+    """Weight of a side view, relative to the photo."""
     side_views: tuple[tuple[float, float], ...] = (
         (-28.0, 0.0),
         (28.0, 0.0),
@@ -61,7 +61,7 @@ class RefineConfig:
     )
     """Yaw and pitch in degrees of the views that must not change."""
     coupling: float = 3.0
-    """Weight of `prior`'s form; at 50 the face's own view of a portrait (s42) loses 2 dB, at 3 it loses nothing."""
+    """Weight of `prior`'s form; at 50 the face of a portrait (s42) loses 2 dB in the photo's view, at 3 nothing."""
     threads: int = 2
     """For the splatter."""
 
@@ -80,8 +80,8 @@ def refine_layer(
 ) -> Layer:
     """Fit a layer to the portrait. Returns the layer with new Gaussians; order, triangles and regions stay.
 
-    prior: (G, G) symmetric, positive semidefinite: its quadratic form of the colours' changes is part of the loss, so that
-    neighbours change alike. None: each changes by itself.
+    prior: (G, G) symmetric, positive semidefinite: its quadratic form of the colours' changes is part of the loss, which
+    couples neighbours. None: no coupling.
     """
     target = np.concatenate([image * alpha[..., None], alpha[..., None]], 2).astype(np.float32)
     importance = _importance(weight, alpha)
@@ -115,9 +115,9 @@ def refine_layer(
 
 
 def _importance(weight: Float32Array, alpha: Float32Array) -> Float32Array:
-    """(H, W, 4) of each channel: beside the person only alpha counts fully.
+    """(H, W, 4) weight of each channel: outside of the person only alpha has full weight.
 
-    Else what reaches too far would be blackened there, where it should become transparent: a dark rim when the head turns.
+    Else Gaussians that reach too far would become black instead of transparent there: a dark edge when the head turns.
     """
     colors = weight * np.clip(alpha, _COLOR_OUTSIDE, 1)
     return (np.stack([colors, colors, colors, weight], 2) / weight.sum()).astype(np.float32)

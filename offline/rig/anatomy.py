@@ -71,7 +71,7 @@ class HeadCharts:
     """Weights (V,) float32 in [0, 1] of the rig's vertices; the same for everybody, for the numbering is."""
 
     lips: Float32Array
-    """The red of both lips, with what of it lies inside the closed mouth."""
+    """The red of both lips, including the part inside the closed mouth."""
     lip_upper: Float32Array
     """The upper lip's share of `lips`."""
     lip_lower: Float32Array
@@ -85,9 +85,9 @@ class HeadCharts:
     """Vertices that move in a blink: the upper lid up to the crease, the lids' edges and the inner corners."""
     brows: Float32Array
     scalp: Float32Array
-    """Where the hair of the head grows, without brows and beard."""
+    """Region of the hair of the head, without brows and beard."""
     beard: Float32Array
-    """Where a full beard and a moustache grow."""
+    """Region of a full beard and a moustache."""
     face: Float32Array
     """The face without ears, scalp and throat; wide soft edge."""
 
@@ -109,7 +109,7 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     blinking = np.linalg.norm(head.actions[indices(["eyeBlinkLeft", "eyeBlinkRight"])], axis=2).max(
         0
     )
-    # Blinks move some stray vertices of jaw and ear
+    # Blinks move a few vertices of jaw and ear, too
     near_eyes = (np.abs(mean[:, 1]) < _LIDS[0]) & (mean[:, 2] > _LIDS[1])
     lids = np.maximum(chart(head, "eyelids"), ramp(blinking, 0.001, 0.004)) * near_eyes
     brows = brow_chart(mean, model.neutral) * skin
@@ -149,7 +149,7 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
 def brow_chart(
     vertices: FloatArray, landmarks: FloatArray, *, half_width: float = 0.003
 ) -> Float32Array:
-    """(V,) [0, 1] how much of a brow each vertex carries.
+    """(V,) [0, 1] weight of the brow at each vertex.
 
     vertices: (V, 3); landmarks: (478, 3) of the same head; half_width: metres from the brow's middle line, soft edge.
     """

@@ -38,9 +38,9 @@ class IdentityConfig:
     local_deviation: float = 0.33
     """Standard deviation of each local change, of its range [-1, 1]; larger values make caricatures."""
     asymmetry: float = 0.08
-    """Standard deviation of what the left and the right change do apart, of the same range."""
+    """Standard deviation of the difference between left and right change, of the same range."""
     body_weight: float = 0.4
-    """How much a vertex of the shoulders counts against one of the head: photos show few shoulders."""
+    """Weight of a vertex of the shoulders, relative to one of the head: photos show few shoulders."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def load_identity_model(
     config: IdentityConfig = IdentityConfig(),
     progress: Callable[[float], None] | None = None,
 ) -> IdentityModel:
-    """The identity model; from the cache, else built (about 20 s, once, after Anny's half minute).
+    """The identity model; from the cache, else built (about 6 s, once, after Anny's 15 s).
 
     components: K, at most 150; progress: called with 0 .. 1. Raises UserError where K is out of range.
     """
@@ -222,7 +222,7 @@ def build_identity_model(
     report = progress if progress is not None else _ignore
     weights = random_people(head, config.samples, config=config, rng=np.random.default_rng(_SEED))
     count, vertices = config.samples, len(head.template)
-    # the neck's pivot rides along as one more vertex
+    # the neck's pivot is appended as one more vertex
     basis = np.concatenate([head.shapes, head.neck_pivot_shapes[:, None]], 1).reshape(
         len(head.shapes), -1
     )

@@ -1,7 +1,7 @@
-"""Mouths that open round: Anny's jawOpen pulls the lower lip to a point, its mouthFunnel opens a diamond as wide as the mouth.
+"""Corrections for round mouths: Anny's jawOpen pulls the lower lip to a point, its mouthFunnel opens a wide diamond.
 
-Both are mended once, on the mean head: the offsets of the lips' landmarks that bring the rings around and within the lips onto
-ellipses. Every head takes the same offsets, for what is wrong with an action is the same on all.
+They are computed once, on the mean head: offsets of the lips' landmarks that bring the outer and inner lip rings onto ellipses.
+Every head gets the same offsets, as an action's error is the same on all.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from perse_live.head.landmarks import LandmarkModel, mesh_landmarks
 from perse_live.head.rig import HeadRig, Part, triangles_of
 
 _FADES = 0.010  # metres from the lips at which the displacement has fallen to exp(-1/2)
-_FOLLOWS = 0.003  # metres: skin goes with the part of the lips' edge this near
-# Metres from the lips' landmarks within which moves are smoothed, and how often
+_FOLLOWS = 0.003  # metres from the lips' edge within which skin follows it
+# Metres from the lips' landmarks within which displacements are smoothed, and number of iterations
 _SMOOTHED, _ROUNDS = (0.004, 5)
-_NOTHING = 2e-5  # metres; smaller moves are left out
+_NOTHING = 2e-5  # metres; smaller displacements are set to 0
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What an action opens at full strength."""
+    """Shape of the opening at full strength of an action."""
 
     action: str
-    width: float  # of the mouth, over what the action leaves
-    corners: float  # how thick lips are at the corners over their thickness at the middle, at least
+    width: float  # of the mouth, relative to that under the action
+    corners: float  # least thickness of the lips at the corners, relative to the middle
     upper: bool  # whether the upper lip is rounded too
 
 
@@ -43,7 +43,7 @@ _SHAPES = (
 
 
 def rounding(model: LandmarkModel) -> dict[int, Float32Array]:
-    """For each action that is mended, what its landmarks must do beyond, (478, 3) metres at full strength."""
+    """Corrections of the landmarks by action, (478, 3) metres at full strength."""
     return {
         index(shape.action): _offsets(model.neutral + model.actions[index(shape.action)], shape)
         for shape in _SHAPES
@@ -53,7 +53,7 @@ def rounding(model: LandmarkModel) -> dict[int, Float32Array]:
 def with_round_mouth(
     rig: HeadRig, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray
 ) -> HeadRig:
-    """The rig whose mouth opens round. spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) how far."""
+    """The rig with a mouth that opens round. spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) their weights."""
     actions = rig.actions.copy()
     for action, offsets in rounding(model).items():
         actions[action] = _smoothed(
@@ -89,7 +89,7 @@ def with_own_round_mouth(
 def rounded_frame(
     frame: FrameFit, before: HeadRig, after: HeadRig, model: LandmarkModel
 ) -> FrameFit:
-    """A picture's fit, made with one rig's actions, for the other that opens round: its landmarks stay in place."""
+    """A picture's fit, made with the original actions, converted to the corrected ones: its landmarks stay in place."""
     rows = [index(shape.action) for shape in _SHAPES]
     done = np.tensordot(frame.expression[rows], after.actions[rows] - before.actions[rows], 1)
     return replace(
@@ -108,7 +108,7 @@ def _moves(
     matrix, lips = spread.astype(np.float32), list(lm.LIPS)
     moved = np.zeros_like(rig.vertices)
     moved[spread_ids] = matrix @ offsets
-    asked = offsets.copy()  # what is spread smoothly falls short where neighbours differ much
+    asked = offsets.copy()  # smooth interpolation falls short where neighbours differ much
     asked[lips] += (offsets - mesh_landmarks(model, moved))[lips]
     moved[spread_ids] = matrix @ asked
     moved[np.linalg.norm(moved, axis=1) < _NOTHING] = 0
@@ -116,7 +116,7 @@ def _moves(
 
 
 def _smoothed(rig: HeadRig, moves: Float32Array, model: LandmarkModel) -> Float32Array:
-    """Moves of the vertices (V, 3), on the lips alike from each to the next: the lower lip's middle would hang down as a point.
+    """Displacements of the vertices (V, 3), smoothed on the lips: the lower lip's middle would be pulled down to a point.
 
     The lips touch each other only at the corners, so that what opens between them stays.
     """
@@ -166,7 +166,7 @@ def _offsets(points: FloatArray, shape: _Shape) -> Float32Array:
                 continue
             ids = np.array(lip)
             peak = float(points[ids[len(ids) // 2], 1]) - level
-            # Landmarks of lips stand evenly around an open mouth
+            # Landmarks of lips are evenly spaced around an open mouth
             angle = np.pi * np.arange(1, len(ids) + 1) / (len(ids) + 1)
             sign = np.sign(points[ids[0], 0] - middle[0])
             offsets[ids, 0] = middle[0] + sign * width * np.cos(angle) - points[ids, 0]

@@ -1,8 +1,8 @@
-"""The face at rest, from a photo that shows it moved: what a smile did to the mouth goes to the smile, not to the person.
+"""The face at rest, from a photo with an expression: displacements by a smile are assigned to the smile, not to the person.
 
 A fit explains landmarks by identity, by the 52 actions, and by a residual. The residual of a smiling mouth is mostly how this
 person smiles; and lips of a rig that open without rolling out are too thick once they are closed. So the mouth at rest gets
-offsets of its own, and the actions that the photo shows take them back, such that under the photo's expression nothing changes.
+additional offsets, and the actions in the photo compensate them, such that under the photo's expression nothing changes.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _MOVED_BY = (
 )
 _FOLDED_BY = ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 _FULLY_FOLDED = 0.6  # strength of smile or raised lip from which folds are entirely its effect
-# Sum of the actions' squares from which the photo says nothing of the mouth at rest
+# Sum of the actions' squares from which the photo gives no evidence of the mouth at rest
 _FULLY_MOVED = 0.8
-_OWN = 0.2  # share of the mouth's residual that is the person's in any expression
+_OWN = 0.2  # fraction of the mouth's residual that holds in every expression
 _REACH = 0.012  # metres from the lips at which that has fallen to exp(-1/2)
 # Heights of the closed lips' red at its middle over the mouth's width, at most; fitted to five portraits with closed mouths
 # they are 0.12 to 0.15 and 0.15 to 0.20; on the rig's average head 0.20 and 0.24.
 _UPPER_LIP, _LOWER_LIP = 0.15, 0.18
-# Metres: skin goes with the part of the lips' edge this near, and stays beyond
+# Metres from the lips' edge within which skin follows it
 _FOLLOWS, _FADES = (0.004, 0.008)
-_NOTHING = 2e-5  # metres; smaller moves are left out
-_LID_FADES = 0.004  # metres above the lid's edge within which skin comes down with it
-_MOST_BLINK = 0.5  # of a photo from which a blink is still learned
+_NOTHING = 2e-5  # metres; smaller displacements are set to 0
+_LID_FADES = 0.004  # metres above the lid's edge within which skin follows it
+_MOST_BLINK = 0.5  # largest blink in a photo from which blinks are estimated
 _SHUT_AT = 0.8  # of a blink at which the lids' edges meet: the detector's scores for shut eyes are 0.65 to 0.8
-_LIDS_BEFORE = 0.0012  # metres by which the upper lid's edge lies before the lower one's then
+_LIDS_BEFORE = 0.0012  # metres by which the upper lid's edge is in front of the lower one's then
 _NOSE_BASE, _LIP_MIDDLES = 2, (0, 17)
 _MOUTH_CORNERS = lm.OUTER_LIP_CORNERS
 
@@ -55,21 +55,21 @@ def smile_of(expression: FloatArray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:
-    """What the mouth at rest has, and the photo's expression takes back."""
+    """Offsets of the mouth at rest, which the photo's expression compensates."""
 
     offsets: Float32Array
     """(478, 3) metres, head frame, of the landmarks at rest."""
     shares: Float32Array
-    """(52,) of them that each action takes back at full strength; 1 in all under the photo's expression, or none where the photo
-    shows the mouth at rest."""
+    """(52,) fraction that each action at 1 compensates; their sum is 1 under the photo's expression, or 0 where the photo shows
+    the mouth at rest."""
 
     def under(self, expression: FloatArray) -> Float32Array:
-        """What is left of the offsets under an expression (52,)."""
+        """The remaining offsets under an expression (52,)."""
         return (self.offsets * (1 - expression @ self.shares)).astype(np.float32)
 
 
 def relaxation(fit: PhotoFit) -> Relaxation:
-    """How the mouth differs at rest from what identity and residual of a photo's fit say."""
+    """The offsets of the mouth at rest from identity and residual of a photo's fit."""
     expression = fit.frame.expression.astype(np.float64)
     moved_by = np.array(
         [name.removesuffix("Left").removesuffix("Right") in _MOVED_BY for name in EXPRESSION_NAMES]
@@ -92,9 +92,9 @@ def relaxation(fit: PhotoFit) -> Relaxation:
 def with_closing_lids(
     rig: HeadRig, fit: PhotoFit, model: LandmarkModel, spread_ids: Int32Array, spread: FloatArray
 ) -> HeadRig:
-    """The rig whose blinks close its eyes, and that under the photo's expression stays as it is.
+    """The rig with blinks that close its eyes; unchanged under the photo's expression.
 
-    spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) how far.
+    spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) their weights.
     """
     vertices, actions = rig.vertices.copy(), rig.actions.copy()
     for blink, missing in closing_lids(fit, model):
@@ -109,9 +109,9 @@ def with_closing_lids(
 def at_rest(
     rig: HeadRig, relaxed: Relaxation, spread_ids: Int32Array, spread: FloatArray
 ) -> HeadRig:
-    """The rig with the mouth at rest, and with actions that take the offsets back.
+    """The rig with the mouth at rest, and with actions that compensate the offsets.
 
-    spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) how far.
+    spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) their weights.
     """
     moves = spread.astype(np.float32) @ relaxed.offsets
     moves[np.linalg.norm(moves, axis=1) < _NOTHING] = 0
@@ -172,10 +172,10 @@ def _following(
 
 
 def closing_lids(fit: PhotoFit, model: LandmarkModel) -> list[tuple[int, Float32Array]]:
-    """For each blink, its action and what it must do beyond so that the lids' edges meet from corner to corner.
+    """For each blink, its action and the correction with which the lids' edges meet from corner to corner.
 
-    By itself the rig's blink leaves eyes open that are wider than identity says, and lets the outer half of most upper lids hang
-    3 mm below the lower ones. Returns the actions' numbers and landmark offsets (478, 3) metres at full strength.
+    The rig's blink does not close eyes that are wider than the identity's, and moves the outer half of most upper lids 3 mm below
+    the lower ones. Returns the actions' numbers and landmark offsets (478, 3) metres at full strength.
     """
     personal = personal_shape(fit).neutral_landmarks.astype(np.float64)
     found = []

@@ -16,14 +16,14 @@ from perse_live.assets import asset_path
 from perse_live.quiet import quiet_stderr
 
 _log = logging.getLogger(__name__)
-# Matte that is surely the person's, and pixels (eye distance 115) that a piece of it has at least
+# Threshold of the person's core, and least pixels (eye distance 115) of its components
 _SOLID, _ISLAND = (0.9, 600)
-# Pixels (eye distance 115) from it within which cloth may be half-transparent, and where it is none
+# Pixels (eye distance 115) from it within which cloth may be translucent, and from which it is not
 _CLOTH_EDGE = (5.0, 12.0)
 
 
 def person_probability(rgb: UInt8Array) -> Float32Array:
-    """How likely each pixel is part of the person in front. rgb: (H, W, 3). Returns (H, W) in [0, 1]."""
+    """Probability that each pixel is part of the person in front. rgb: (H, W, 3). Returns (H, W) in [0, 1]."""
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.ImageSegmenterOptions(
@@ -42,8 +42,8 @@ def person_by_grabcut(
 ) -> Float32Array:
     """The same from colours alone (GrabCut, Rother et al., SIGGRAPH 2004), seeded by the fitted head.
 
-    face: (H, W) surely the person; silhouette: (H, W) where the rig is seen; unit: pixels, eye distance / 115. Only real pixels
-    take part: invented ones poison the models.
+    face: (H, W) surely the person; silhouette: (H, W) where the rig is seen; unit: pixels, eye distance / 115. Only pixels of
+    the photo are used: padding would corrupt the models.
     """
     labels = np.full(valid.shape, cv2.GC_BGD, np.uint8)
     labels[dilate(silhouette, 40 * unit)] = cv2.GC_PR_BGD
