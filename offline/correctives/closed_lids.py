@@ -195,7 +195,8 @@ def _laid_out(avatar: Avatar, eye: int, lashes: _Lashes, blink: float) -> _Line:
     )
     rest = landmarks_on(avatar, rig.vertices)[list(_EDGES[eye])].astype(np.float64)
     borders = np.maximum.accumulate((rest - rest[0]) @ inwards / ((rest[-1] - rest[0]) @ inwards))
-    segment = np.clip(np.searchsorted(borders, along) - 1, 1, LID_SEGMENTS - 2)
+    # at the inner corner the edge of a shut lid points at the fan's end: those triangles have no area
+    segment = np.clip(np.searchsorted(borders, along) - 1, 1, LID_SEGMENTS - 3)
     binding = bind_surface(
         line,
         lash_fans(rig)[eye][segment],

@@ -6,7 +6,7 @@ Unknowns are the points' colours r with the light divided out. Five terms hold t
 - symmetry: differences between neighbours are those between their mirror points, where these are seen better and where both
   halves, as far as both are seen, agree (Poisson editing, Perez et al., SIGGRAPH 2003, with the other half as the source);
 - smoothness: neighbours are alike where neither says anything; edges do not cross the borders of parts;
-- bounds: some points are known not to be darker than others by more than a ratio: closed lids than cheeks (active set);
+- expected tones: closed lids, which the photo does not show, have the tone of the skin above and below the eye;
 - robustness: points of doubtful visibility that contradict their neighbours lose their weight (iteratively reweighted least
   squares with Geman and McClure's weights): pixels that mix skin with hair, collar or background.
 
@@ -37,6 +37,8 @@ _UNTOLD = 1e-3
 # The inverse variance that pulls each change to zero, as a share of an edge's, 1 / step**2. With 12 edges a point, changes fade
 # over some thirty points, a few centimetres.
 _AT_REST = 12 / 30**2
+# Of lines of least absolute residuals: rounds; sRGB below which residuals count alike; a pull to level, relative to the weights
+_LINE_ROUNDS, _LINE_NOISE, _LINE_RIDGE = (12, 0.01, 0.1)
 # fraction of the skin's noise that completed points get: below 1, as Gaussians overlap
 _GRAIN = 0.8
 
@@ -64,18 +66,18 @@ class CompletionConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class LeastTone:
-    """Points that are known not to be darker than others by more than a ratio, whatever surrounds them."""
+class ExpectedTone:
+    """Points whose tone follows from that of others in the same light: a closed lid's from the skin above and below the eye."""
 
     holds: FloatArray
     """(N,) in [0, 1]: how far it is known of each point."""
-    like: BoolArray
-    """(N,) points whose median colour they are compared with; nothing is known where the photo shows too few of them."""
-    ratio: FloatArray
-    """(3,) of that median, without light; its mean over the channels is the bound."""
+    across: FloatArray
+    """(N,) a coordinate along which the tone changes evenly."""
+    like: Sequence[BoolArray]
+    """Groups of points (N,); the tone is the mean of theirs. One of fewer than 12 points tells nothing."""
     deviation: float
-    """Standard deviation of a point's colour below the bound, sRGB. At 1.2 times `CompletionConfig.step`, the colour that
-    surrounds the points reaches over three of them."""
+    """Standard deviation of a point's colour without light, sRGB. At 2.4 times `CompletionConfig.step`, the colour that surrounds
+    the points reaches over some six of them."""
 
 
 def complete_colors(
@@ -86,7 +88,7 @@ def complete_colors(
     normals: FloatArray,  # (N, 3) unit, head frame
     parts: FloatArray,  # (N, K) memberships in [0, 1] of parts whose colours do not spread to their neighbours
     *,
-    bounds: Sequence[LeastTone] = (),
+    expected: Sequence[ExpectedTone] = (),
     rng: np.random.Generator,
     config: CompletionConfig = CompletionConfig(),
 ) -> Float32Array:
@@ -100,8 +102,8 @@ def complete_colors(
     albedo = observed / shading
     mirror = mirror_matrix(rest)
     mirrored = (mirror @ confidence) * _agreement(albedo, confidence, mirror, rest, config)
-    darkest = _least_tones(albedo, sure, bounds)
-    solved, share = _solve(albedo, confidence, mirrored, mirror, positions, parts, darkest, config)
+    tones = _expected_tones(albedo, expected)
+    solved, share = _solve(albedo, confidence, mirrored, mirror, positions, parts, tones, config)
     colors = solved * shading
     invented = np.maximum(share, mirrored) < _BOTH_SEEN
     colors[invented] += (
@@ -117,12 +119,12 @@ def _solve(
     mirror: sp.csr_matrix,
     positions: FloatArray,
     parts: FloatArray,
-    darkest: tuple[FloatArray, FloatArray],
+    tones: tuple[FloatArray, FloatArray],
     config: CompletionConfig,
 ) -> tuple[FloatArray, FloatArray]:
     """The albedo (N, 3), and the share of the photo's observation in each, (N,).
 
-    mirrored: (N,) confidence in the mirror points; darkest: as of `_least_tones`.
+    mirrored: (N,) confidence in the mirror points; tones: as of `_expected_tones`.
     """
     count, graph = len(albedo), surface_graph(positions, parts)
     difference = graph.difference
@@ -138,15 +140,15 @@ def _solve(
         @ sp.diags(mirrored * (1 - confidence) / config.mirrored**2)
         @ against_mirror
     )
-    typical, (least, bound) = np.median(albedo[confidence > _SURE], 0), darkest
+    typical, (tone, known) = np.median(albedo[confidence > _SURE], 0), tones
     solved = np.where(confidence[:, None] > _BOTH_SEEN, albedo, typical)
     precision, robust = photo_precision(confidence, config), np.ones(count)
     neighbours = graph.columns.reshape(count, -1)
     for _ in range(config.rounds):
-        data, below = precision * robust, bound * (solved.mean(1) < least.mean(1))
+        data = precision * robust
         solved = solve_per_channel(
-            sp.diags(data + below + _UNTOLD) + prior,
-            data[:, None] * albedo + below[:, None] * least + _UNTOLD * typical,
+            sp.diags(data + known + _UNTOLD) + prior,
+            data[:, None] * albedo + known[:, None] * tone + _UNTOLD * typical,
             solved,
         )
         unlike = np.linalg.norm(albedo - solved[neighbours].mean(1), axis=1)
@@ -155,18 +157,38 @@ def _solve(
     return share[:, None] * albedo + (1 - share[:, None]) * solved, share
 
 
-def _least_tones(
-    albedo: FloatArray, sure: BoolArray, bounds: Sequence[LeastTone]
+def _expected_tones(
+    albedo: FloatArray, expected: Sequence[ExpectedTone]
 ) -> tuple[FloatArray, FloatArray]:
-    """The darkest likely colours (N, 3) without light, and the inverse variances (N,) of darker ones; 0 where none is known."""
-    darkest, precision = np.zeros((len(albedo), 3)), np.zeros(len(albedo))
-    for bound in bounds:
-        like = sure & bound.like
-        if like.sum() >= _LEAST_SURE:
-            held = bound.holds > 0
-            darkest[held] = bound.ratio * np.median(albedo[like], 0)
-            precision[held] = bound.holds[held] / bound.deviation**2
-    return darkest, precision
+    """Expected colours (N, 3) without light, and their inverse variances (N,); 0 where none is known."""
+    tones, precision = np.zeros_like(albedo), np.zeros(len(albedo))
+    for one in expected:
+        known = [group for group in one.like if group.sum() >= _LEAST_SURE]
+        if known:
+            held = one.holds > 0
+            lines = [median_line(one.across[group], albedo[group]) for group in known]
+            tones[held] = np.mean(
+                [start + np.outer(one.across[held], slope) for start, slope in lines], axis=0
+            )
+            precision[held] = one.holds[held] / one.deviation**2
+    return tones, precision
+
+
+def median_line(across: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Start and slope, (K,) each, of the lines through K quantities of N points with the least sum of absolute residuals.
+
+    across: (N,); values: (N, K). Half of the points may be anything. By iteratively reweighted least squares.
+    """
+    middle, spread = float(np.median(across)), float(np.std(across)) + 1e-9
+    basis = np.stack([np.ones(len(across)), (across - middle) / spread], 1)
+    weights, found = np.ones(len(across)), np.zeros((2, values.shape[1]))
+    for _ in range(_LINE_ROUNDS):
+        weighted = basis * weights[:, None]
+        found = np.linalg.solve(
+            weighted.T @ basis + _LINE_RIDGE * weights.sum() * np.diag([0, 1]), weighted.T @ values
+        )
+        weights = 1 / np.maximum(np.linalg.norm(values - basis @ found, axis=1), _LINE_NOISE)
+    return found[0] - found[1] * middle / spread, found[1] / spread
 
 
 def photo_precision(confidence: FloatArray, config: CompletionConfig) -> FloatArray:

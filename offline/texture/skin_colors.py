@@ -14,21 +14,22 @@ from offline.numeric import normalized, ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
-from offline.texture.completion import LeastTone, complete_colors
+from offline.texture.completion import ExpectedTone, complete_colors
 from offline.texture.confidence import photo_confidence
 from offline.texture.multiview import SeenColors, merged_colors
 from offline.texture.skin_points import SkinPoints, skin_points
 from perse_live.arrays import FloatArray
 from perse_live.head.expressions import expression as expression_of
-from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import expressed, surface_triangles
 from perse_live.raster import vertex_normals
 
-_CHEEKS, _CHEEK = (425, 205), 0.014  # landmarks of the left and the right cheek; metres around them
-# Closed lids over the cheek: on twelve eyes of film (docs/measures.md) they are 8 L* darker (median), made-up ones up to 26; 3 of
-# these are `closed_lid_shade`. With a separate term towards the median, lids with make-up (d3) lose 2 dB.
-_DARKEST_LID = np.array([0.74, 0.67, 0.62])  # of the cheek's colour: 22 L* darker, and redder
-_DARKER_LID = 0.06  # sRGB
+# Pixels (eye distance 115) from the eye's opening: skin above it, the lid's own among it, and below it. On eight closed eyes of
+# film the lid has the mean tone of both within 3 L*; a made-up one is 7 darker (docs/measures.md).
+_ABOVE_EYE, _BELOW_EYE = (2.0, 14.0), (5.0, 11.0)
+_LID_DEVIATION = 0.12  # sRGB
+# Shares of a blink's move between which the tone of a point becomes the lid's
+_LID_FROM = (0.1, 0.6)
+_SEEN = 0.5  # confidence of points that tell the lid's tone
 # Neighbours that surround a hollow; metres by which they rise over it
 _HOLLOW, _HOLLOW_DEPTH = (30, (0.0004, 0.0025))
 _HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
@@ -66,29 +67,38 @@ def skin_colors(
     )
     parts = np.stack([points.lips, points.folded.brows], 1)
     told = confidence * (1 - points.folded.inferred)
-    bounds = lid_bounds(points, geometry)
+    tones = lid_tones(points, confidence)
     colors = complete_colors(
-        points.observed, told, half_open, points.rest, normals, parts, bounds=bounds, rng=rng
+        points.observed, told, half_open, points.rest, normals, parts, expected=tones, rng=rng
     )
     share = points.folded.inferred[:, None]
     return colors * (1 - share * (1 - closed_lid_shade(points.folded.moved)))
 
 
-def lid_bounds(points: SkinPoints, geometry: PhotoGeometry) -> list[LeastTone]:
-    """What film says of closed lids against the cheeks below them, left and right.
+def lid_tones(points: SkinPoints, confidence: FloatArray) -> list[ExpectedTone]:
+    """What the skin above and below the open eyes tells of the closed lids, left and right.
 
-    Neighbours alone give a lid the tone of its socket. That is right of faces, made up or not; painted sockets are darker.
+    Neighbours alone would give a lid the tone of the shadow around the eye, which in paintings ends at the lid.
     """
-    cheeks = mesh_landmarks(load_landmark_model(), geometry.template)[list(_CHEEKS)]
-    return [
-        LeastTone(
-            points.folded.inferred * (points.rest[:, 0] * cheek[0] > 0),
-            np.linalg.norm(points.rest - cheek, axis=1) < _CHEEK,
-            _DARKEST_LID,
-            _DARKER_LID,
+    seen = (confidence > _SEEN) & points.front & (points.folded.brows < 0.1)
+    above, below = (
+        seen & (points.folded.from_eye > near) & (points.folded.from_eye < far)
+        for near, far in (_ABOVE_EYE, _BELOW_EYE)
+    )
+    tones: list[ExpectedTone] = []
+    for side in (1, -1):
+        here = points.rest[:, 0] * side > 0
+        holds = ramp(points.folded.moved, *_LID_FROM) * here
+        upper = points.rest[:, 1] > 0
+        tones.append(
+            ExpectedTone(
+                holds,
+                points.rest[:, 0],
+                (above & here & upper, below & here & ~upper),
+                _LID_DEVIATION,
+            )
         )
-        for cheek in cheeks
-    ]
+    return tones
 
 
 def scalp_colors(points: SkinPoints, look: Appearance) -> FloatArray:

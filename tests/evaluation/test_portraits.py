@@ -24,7 +24,10 @@ from perse_live.regions import Region
 
 pytestmark = pytest.mark.slow  # half a dozen views for every figure
 
-MEASURES = ("specks", "holes", "plane_steps", "border_steps", "drift", "open_lids", "lid_tone")
+MEASURES = (
+    *("specks", "holes", "plane_steps", "border_steps", "drift"),
+    *("open_lids", "lid_tone", "lid_steps"),
+)
 HARDLY = {
     "specks": 0.3,
     "holes": 0.05,
@@ -33,6 +36,7 @@ HARDLY = {
     "drift": 0.3,
     "open_lids": 0.2,
     "lid_tone": 0.3,
+    "lid_steps": 0.2,
 }
 DARK = (0.25, 0.12, 0.10)
 
@@ -172,14 +176,19 @@ def test_lids_that_stay_open_show_the_eyeball() -> None:
 
 def test_lids_of_another_colour_than_the_skin_around_are_told() -> None:
     head = painted_head()
-    at = places(head)
-    eyes = np.minimum(*(np.linalg.norm(at[:, :2] - (x, 0), axis=1) for x in (-0.5, 0.5)))
-    lids = (head.regions == Region.SKIN) & (eyes < 0.32) & (at[:, 2] > 0)
+    triangles = head.rig.triangles[head.surface.triangles]
+    moves = np.linalg.norm(
+        head.rig.actions[[index("eyeBlinkLeft"), index("eyeBlinkRight")]], axis=2
+    )
+    moved = (moves / moves.max(1, keepdims=True)).max(0)[triangles].mean(1)
+    skin = head.regions == Region.SKIN
     greyer = (SKIN[0] * 0.8, SKIN[1] * 0.9, SKIN[2] * 0.95)
     clean = figures(head)
-    found = figures(recolored(head, lids, greyer))
-    assert clean["lid_tone"] < 0.3
-    assert "lid_tone" in risen(clean, found)
+    assert clean["lid_tone"] < 0.3 and clean["lid_steps"] < 0.2
+    plate = figures(recolored(head, skin & (moved > 0.12), greyer))
+    assert risen(clean, plate) >= {"lid_tone", "lid_steps"}
+    soft = figures(recolored(head, skin * np.clip((moved - 0.05) / 0.8, 0, 1), greyer))
+    assert soft["lid_steps"] < 0.4 * plate["lid_steps"], "it comes with no edge"
 
 
 # ----- a set of faces, and two runs
@@ -188,7 +197,7 @@ def test_lids_of_another_colour_than_the_skin_around_are_told() -> None:
 def battery(
     changes: dict[str, float] | None = None, refused: dict[str, str] | None = None
 ) -> Battery:
-    plain = PortraitScores(30.0, None, 2.0, 0.03, 0.2, 0.1, 2.0, 1.5, 3.0)
+    plain = PortraitScores(30.0, None, 2.0, 0.03, 0.2, 0.1, 2.0, 1.5, 3.0, 0.5)
     return Battery(
         {"a.jpg": replace(plain, **(changes or {})), "b.jpg": plain},
         refused or {"dog.jpg": "no face"},
@@ -210,8 +219,8 @@ def test_figures_are_written_and_read_again(tmp_path: Path) -> None:
         "[]",
         "{}",
         '{"format": "perse-live portraits", "version": 99}',
-        '{"format": "perse-live portraits", "version": 2, "faces": {"a": {}}, "refused": {}}',
-        '{"format": "perse-live portraits", "version": 2, "faces": 3, "refused": {}}',
+        '{"format": "perse-live portraits", "version": 3, "faces": {"a": {}}, "refused": {}}',
+        '{"format": "perse-live portraits", "version": 3, "faces": 3, "refused": {}}',
     ],
 )
 def test_what_is_no_such_file_is_refused(tmp_path: Path, content: str) -> None:

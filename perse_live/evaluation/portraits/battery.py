@@ -12,12 +12,12 @@ from perse_live.checked import CheckedError, parse_json_object
 from perse_live.errors import UserError
 from perse_live.evaluation.portraits.drift import drift
 from perse_live.evaluation.portraits.holes import holes
-from perse_live.evaluation.portraits.lids import lid_tone, open_lids
+from perse_live.evaluation.portraits.lids import lid_steps, lid_tone, open_lids
 from perse_live.evaluation.portraits.specks import specks
 from perse_live.evaluation.portraits.steps import border_steps, plane_steps
-from perse_live.evaluation.portraits.views import TURNS, photo_view, turned_view
+from perse_live.evaluation.portraits.views import CLOSING, TURNS, photo_view, turned_view
 
-FORMAT, VERSION = "perse-live portraits", 2
+FORMAT, VERSION = "perse-live portraits", 3
 """Of the JSON; a file of another version is not compared."""
 _LARGEST_FILE = 1 << 22  # bytes; a face takes 250
 
@@ -44,6 +44,8 @@ class PortraitScores:
     """Percent; see `lids.open_lids`."""
     lid_tone: float
     """Delta E; see `lids.lid_tone`."""
+    lid_steps: float
+    """Delta E; see `lids.lid_steps`."""
 
 
 HIGHER_IS_BETTER = {one.name: one.name.endswith("psnr") for one in fields(PortraitScores)}
@@ -62,11 +64,8 @@ class Battery:
 
 def score_avatar(avatar: Avatar) -> PortraitScores:
     """Measure one avatar. Deterministic; about two seconds of processor time. Raises UserError where scipy is missing."""
-    photo, front, blink = (
-        photo_view(avatar),
-        turned_view(avatar, 0.0),
-        turned_view(avatar, 0.0, blink=1.0),
-    )
+    photo, front = photo_view(avatar), turned_view(avatar, 0.0)
+    closing = [turned_view(avatar, 0.0, blink=share) for share in CLOSING]
     turned = [turned_view(avatar, yaw) for yaw in TURNS]
     everything = [front, *turned]
     made = avatar.provenance
@@ -78,8 +77,9 @@ def score_avatar(avatar: Avatar) -> PortraitScores:
         plane_steps(avatar, everything, photo),
         border_steps(avatar, everything, photo),
         drift(avatar, everything, photo),
-        open_lids(avatar, front, blink),
-        lid_tone(avatar, front, blink),
+        open_lids(avatar, front, closing[-1]),
+        lid_tone(avatar, front, closing[-1]),
+        lid_steps(avatar, front, closing),
     )
 
 

@@ -18,6 +18,7 @@ _HARDLY = {
     "drift": 0.2,
     "open_lids": 0.5,
     "lid_tone": 0.3,
+    "lid_steps": 0.2,
 }
 """Change of one face's figure that nobody sees, in the figure's unit."""
 _SHARE = 0.05  # of a figure before, below which a change says nothing either

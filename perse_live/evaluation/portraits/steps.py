@@ -37,11 +37,11 @@ def plane_steps(avatar: Avatar, views: Sequence[View], photo: View) -> float:
 
     def found(seen: View) -> Steps:
         places = rest_places(avatar, seen) / unit
-        return _binned_steps(
-            seen, _skin(avatar, seen), places[..., 0], np.floor(places[..., 1] / _BIN)
+        return binned_steps(
+            seen, skin_pixels(avatar, seen), places[..., 0], np.floor(places[..., 1] / _BIN)
         )
 
-    return _mean_excess([found(one) for one in views], found(photo))
+    return mean_excess([found(one) for one in views], found(photo))
 
 
 def border_steps(avatar: Avatar, views: Sequence[View], photo: View) -> float:
@@ -55,28 +55,32 @@ def border_steps(avatar: Avatar, views: Sequence[View], photo: View) -> float:
     def found(seen: View) -> Steps:
         triangles = avatar.rig.triangles[seen.triangles]
         segment = along[triangles[np.maximum(seen.mesh.triangle_ids, 0), 0]]
-        return _binned_steps(
-            seen, _skin(avatar, seen), interpolate(across, triangles, seen.mesh) / unit, segment
+        return binned_steps(
+            seen,
+            skin_pixels(avatar, seen),
+            interpolate(across, triangles, seen.mesh) / unit,
+            segment,
         )
 
-    return _mean_excess([found(one) for one in views], found(photo))
+    return mean_excess([found(one) for one in views], found(photo))
 
 
-def _mean_excess(found: Sequence[Steps], photo: Steps) -> float:
+def mean_excess(found: Sequence[Steps], photo: Steps) -> float:
+    """The mean over bins and views of steps less the photo's own in the same bin, where these are smaller."""
     excess = [
         max(step - photo.get(place, 0.0), 0.0) for steps in found for place, step in steps.items()
     ]
     return float(np.mean(excess)) if excess else 0.0
 
 
-def _skin(avatar: Avatar, seen: View) -> BoolArray:
+def skin_pixels(avatar: Avatar, seen: View) -> BoolArray:
     """(H, W) pixels that show the head's skin and are on the rig."""
     return (
         seen.mesh.covered & (seen.alpha > _OPAQUE) & (share_of(avatar, seen, Region.SKIN) > _SKIN)
     )
 
 
-def _binned_steps(seen: View, skin: BoolArray, across: FloatArray, along: FloatArray) -> Steps:
+def binned_steps(seen: View, skin: BoolArray, across: FloatArray, along: FloatArray) -> Steps:
     """The step in each bin that has enough pixels in all four bands.
 
     skin: (H, W); across: (H, W) signed distance from the line, eye distances; along: (H, W) whole number of the bin.

@@ -27,6 +27,8 @@ EYE_DISTANCE = 84.0
 """Pixels between the eyes' centres: the head with its hair fills the picture."""
 TURNS = (-35.0, -20.0, 20.0, 35.0)
 """Degrees of yaw at which what the photo does not show is measured."""
+CLOSING = (0.5, 0.75, 1.0)
+"""Blinks at which closing lids are measured."""
 
 _EYES_AT = (0.5, 0.47)  # of the view's width and height: where the middle between the eyes lies
 _OUTSIDE = (Part.SKIN, Part.BODY, Part.EYE_LEFT, Part.EYE_RIGHT)

@@ -24,14 +24,14 @@ from runtime.stage import Motion, Stage, facing_pose
 _SHUT = expression(eyeBlinkLeft=1, eyeBlinkRight=1)
 
 
-def test_a_closed_lid_is_a_little_darker_and_redder_than_the_skin_around() -> None:
+def test_a_closed_lid_is_a_little_redder_than_the_skin_around_and_darker_at_its_lashes() -> None:
     shade = closed_lid_shade(np.linspace(0, 1, 101))
     np.testing.assert_allclose(shade[0], 1, atol=1e-3)
     lid, roots = shade[78], shade[100]
-    assert 0.88 < lid[1] < 0.96
+    assert 0.9 < lid[1] < 0.98
     assert lid[0] > lid[1] >= lid[2]
     assert (roots < lid).all()
-    assert roots.min() > 0.75
+    assert 0.6 < roots.min() < 0.8
 
 
 @pytest.mark.slow
@@ -130,9 +130,10 @@ def test_closed_eyes_are_smooth_skin_like_that_around_them(astronaut_avatar: Ava
         assert here.sum() > 60  # lashes leave it free
         x, y = marks[cheek].astype(int)
         skin = np.median(drawn[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3), 0)
-        assert np.abs(np.median(drawn[here], 0) - skin).max() < 0.15
+        # This cheek shines; on film lids are 8 L* darker (median), made-up ones up to 26
+        assert np.abs(np.median(drawn[here], 0) - skin).max() < 0.22
         assert drawn[here].mean(1).std() < 0.06  # blotches and streaks had 0.1
-        assert (np.abs(drawn[here] - skin).max(1) > 0.3).mean() < 0.02
+        assert (np.abs(drawn[here] - np.median(drawn[here], 0)).max(1) > 0.2).mean() < 0.02
 
 
 @pytest.mark.slow

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from offline.texture.completion import LeastTone, complete_colors, extend_changes
+from offline.numeric import ramp
+from offline.texture.completion import (
+    ExpectedTone,
+    complete_colors,
+    extend_changes,
+    median_line,
+)
 from offline.texture.surface_graph import mirror_matrix, solve_per_channel, surface_graph
 
 SKIN = np.array([0.7, 0.5, 0.4])
@@ -28,7 +36,7 @@ class Dome:
         confidence: np.ndarray,
         parts: np.ndarray | None = None,
         *,
-        bounds: Sequence[LeastTone] = (),
+        expected: Sequence[ExpectedTone] = (),
         seed: int = 0,
     ) -> np.ndarray:
         parts = np.zeros((len(self.points), 1)) if parts is None else parts
@@ -39,7 +47,7 @@ class Dome:
             self.points,
             self.normals,
             parts,
-            bounds=bounds,
+            expected=expected,
             rng=np.random.default_rng(seed),
         )
 
@@ -62,22 +70,40 @@ def test_a_plain_face_stays_plain(dome: Dome) -> None:
     np.testing.assert_allclose(result, np.broadcast_to(SKIN, result.shape), atol=0.015)
 
 
-def test_a_lid_in_a_dark_socket_is_not_darker_than_lids_are(dome: Dome) -> None:
+def test_a_lid_has_the_tone_of_the_skin_above_and_below_and_no_edge(dome: Dome) -> None:
     from_eye = np.hypot(dome.points[:, 0] - 0.03, dome.points[:, 1])
     lid, socket = from_eye < 0.012, (from_eye > 0.012) & (from_eye < 0.016)
-    cheek = (from_eye > 0.02) & (from_eye < 0.03)
-    seen, middle = np.where(lid, 0.0, 1.0), from_eye < 0.004
+    seen, middle = np.where(lid, 0.0, 1.0), from_eye < 0.003
+    up, ring = dome.points[:, 1] > 0, (from_eye > 0.016) & (from_eye < 0.025)
+    few = ring & (np.cumsum(ring) < 5)
 
-    def lid_of(shade: float, like: np.ndarray) -> np.ndarray:
-        observed = np.where(socket[:, None], shade * SKIN, np.where(lid[:, None], 0.0, SKIN))
-        bound = LeastTone(lid.astype(float), like, np.full(3, 0.7), 0.06)
-        return dome.completed(observed, seen, bounds=[bound])[middle].mean(0)
+    def lid_of(shade: float, *groups: np.ndarray) -> np.ndarray:
+        """Below a brow bone of 0.8 of the cheek's colour, in a dark ring."""
+        skin = np.where(up, 0.8, 1.0)[:, None] * SKIN
+        observed = np.where(socket[:, None], shade * SKIN, np.where(lid[:, None], 0.0, skin))
+        tone = ExpectedTone(1 - ramp(from_eye, 0.008, 0.012), dome.points[:, 0], groups, 0.12)
+        return dome.completed(observed, seen, expected=[tone])
 
-    none = np.zeros(len(lid), np.bool_)
-    assert lid_of(0.4, none).mean() < 0.55 * SKIN.mean()  # the socket's dark fills it
-    np.testing.assert_allclose(lid_of(0.4, cheek), 0.67 * SKIN, atol=0.04)
-    for fair in (0.8, 1.0):
-        np.testing.assert_allclose(lid_of(fair, cheek), lid_of(fair, none), atol=1e-6)
+    assert lid_of(0.4, few)[middle].mean() < 0.55 * SKIN.mean()  # the ring's dark fills it
+    told = lid_of(0.4, ring & up, ring & ~up)
+    assert 0.65 * SKIN.mean() < told[middle].mean() < 0.9 * SKIN.mean()
+    beside = (from_eye > 0.0105) & lid
+    assert abs(told[beside].mean() - 0.4 * SKIN.mean()) < 0.45 * abs(
+        told[middle].mean() - 0.4 * SKIN.mean()
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(start=st.floats(0.2, 0.8), slope=st.floats(-5, 5), seed=st.integers(0, 1000))
+def test_outliers_on_either_side_do_not_move_a_median_line(
+    start: float, slope: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    across = rng.uniform(0.01, 0.05, 200)
+    values = (start + slope * across)[:, None] + rng.normal(0, 0.005, (200, 3))
+    values[:60] -= 0.4  # lashes
+    first, rise = median_line(across, values)
+    np.testing.assert_allclose(first + 0.03 * rise, start + 0.03 * slope, atol=0.02)
 
 
 def test_what_is_seen_stays_to_the_bit_of_its_confidence(dome: Dome) -> None:
