@@ -79,7 +79,7 @@ from offline.segment.hair_mask import hair_mask
 from offline.segment.head_top import with_head_top
 from offline.segment.landmark_masks import face_oval
 from offline.texture.backdrop import backdrop
-from offline.texture.folds import fold_strengths, without_folds
+from offline.texture.folds import fold_strengths, without_folds, wrinkle_depth
 from offline.texture.mirror import unmirrored_hair_share, with_mirrored_far_eye, with_mirrored_hair
 from offline.texture.monochrome import tones_of
 from offline.texture.mouth_retouch import clean_lips
@@ -349,7 +349,9 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
     photographed = _in_bound_order(
         state.refined, (state.refined.regions == Region.TEETH) & (state.refined.freedom > 0)
     )
-    avatar = with_photo_teeth(with_wrinkles(avatar, _removed_folds(state)), photographed)
+    marks, unit = state.portrait.detection.landmarks, state.portrait.unit
+    depth = wrinkle_depth(look.image, look.skin > 0.8, marks, unit)
+    avatar = with_photo_teeth(with_wrinkles(avatar, depth, _removed_folds(state)), photographed)
     avatar = with_open_mouth(with_closed_lids(with_glances(avatar)))
     behind = backdrop(state.portrait, look)
     return replace(

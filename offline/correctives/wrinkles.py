@@ -15,7 +15,6 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.looks.face.rest_positions import on_part, places_at_rest
-from offline.looks.photo_tones import LUMA
 from offline.looks.skin.skin_tone import skin_share
 from offline.numeric import normalized, ramp
 from offline.texture.light import Light, estimate_light
@@ -45,10 +44,8 @@ _OCCLUSION = 0.55  # darkness of a valley's floor over its depth in millimetres
 # Of that darkness in red, green and blue: light from within the skin is red
 _WARM = np.array([0.85, 1.0, 1.06])
 _LINE_STEP = 0.0008  # metres between points of a line
-_LEAST, _MOST = 0.45, 1.4  # depth over the model's: of skin without a line at rest, and at most
 # Features of the photo's expression between which the photo's folds replace the model's
 _SHOWN = (0.1, 0.4)
-_BESIDE = 3.5  # standard deviations of a valley: where its sides are level again
 
 
 @dataclass(frozen=True)
@@ -69,11 +66,12 @@ class _Wrinkles:
     valleys: tuple[Valley, ...]
 
 
-def with_wrinkles(avatar: Avatar, removed: FloatArray | None = None) -> Avatar:
+def with_wrinkles(avatar: Avatar, depth: float, removed: FloatArray | None = None) -> Avatar:
     """The avatar with a component for each action that folds the skin.
 
-    removed: (G, 3) by how much the builder has lightened each Gaussian's place in the photo to take the expression's folds out
-    (`offline.texture.folds`); they come back with the action that caused them, so that the view of the photo has them.
+    depth: over the model's, in [0, 1], as of `offline.texture.folds.wrinkle_depth`; removed: (G, 3) by how much the builder has
+    lightened each Gaussian's place in the photo to take the expression's folds out (`offline.texture.folds`); they come back with
+    the action that caused them, so that the view of the photo has them.
     """
     places, normals = places_at_rest(avatar), surface_normals(avatar)
     skin = skin_share(avatar) * on_part(avatar, Part.SKIN) * (avatar.regions == Region.SKIN)
@@ -81,11 +79,9 @@ def with_wrinkles(avatar: Avatar, removed: FloatArray | None = None) -> Avatar:
     wrinkles = _wrinkles_of(neutral_landmarks(avatar).astype(np.float64))
     components = [Component(one.name, (one.curve,)) for one in wrinkles]
     shown = feature_values(components, avatar.source.expression, avatar.source.gaze)
-    at_rest = [one for one, by in zip(wrinkles, shown, strict=True) if by < _SHOWN[0]]
-    deep = _own_depth(avatar.colors @ LUMA, places, skin, at_rest)
     bare = avatar.colors * skin[:, None]
     colors = np.stack(
-        [bare * (shade(one.valleys, places, normals, light, deep) - 1) for one in wrinkles]
+        [bare * (shade(one.valleys, places, normals, light, depth) - 1) for one in wrinkles]
     )
     if removed is not None:
         believed = ramp(shown, *_SHOWN)[:, None, None]
@@ -149,24 +145,24 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
             "forehead",
             curve("browInnerUp", 0.15, 0.9),
             tuple(
-                Valley(_forehead_line(marks, height, -0.85, 0.85), _MIDDLE, 0.38)
+                Valley(_forehead_line(marks, height, -0.85, 0.85), _MIDDLE, 0.24)
                 for height in _FOREHEAD
             ),
         ),
         _Wrinkles(
             "chin",
             curve("mouthShrugLower", 0.2, 0.9),
-            (_on(marks, (204, 201, 200, 421, 424), _WIDE, 0.22),),
+            (_on(marks, (204, 201, 200, 421, 424), _WIDE, 0.10),),
         ),
         _Wrinkles(
             "nose",
             curve("noseSneerLeft", 0.2, 0.9),
-            tuple(_on(marks, line, _FINE, 0.30) for line in _BUNNY_LINES),
+            tuple(_on(marks, line, _FINE, 0.135) for line in _BUNNY_LINES),
         ),
         _Wrinkles(
             "marionette",
             curve("mouthFrownLeft", 0.2, 0.9),
-            tuple(_on(marks, line, _MIDDLE, 0.24) for line in _MARIONETTE_LINES),
+            tuple(_on(marks, line, _MIDDLE, 0.11) for line in _MARIONETTE_LINES),
         ),
     ]
     sides = (
@@ -184,17 +180,17 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
             _Wrinkles(
                 f"glabella-{name}",
                 curve(f"browDown{side}", 0.2, 0.9),
-                (_on(marks, glabella, _MIDDLE, 0.48),),
+                (_on(marks, glabella, _MIDDLE, 0.24),),
             ),
             _Wrinkles(
                 f"crow-{name}",
                 curve(f"mouthSmile{side}", 0.3, 1.0),
-                tuple(Valley(line, _FINE, 0.22) for line in _crow_lines(marks, *eye)),
+                tuple(Valley(line, _FINE, 0.10) for line in _crow_lines(marks, *eye)),
             ),
             _Wrinkles(
                 f"nasolabial-{name}",
                 curve(f"mouthSmile{side}", 0.15, 0.9),
-                (_on(marks, fold, _WIDE, 0.38),),
+                (_on(marks, fold, _WIDE, 0.17),),
             ),
         ]
     return found
@@ -247,28 +243,3 @@ def surface_normals(avatar: Avatar) -> FloatArray:
     weights = np.stack([1 - second - third, second, third], 1)
     bound = normalized((corners * weights[:, :, None]).sum(1))
     return np.concatenate([bound, np.tile([0.0, 0.0, 1.0], (len(avatar) - len(bound), 1))])
-
-
-def _own_depth(
-    luma: FloatArray, places: FloatArray, skin: FloatArray, wrinkles: Sequence[_Wrinkles]
-) -> float:
-    """How deep this person's wrinkles are over the model's: by how far the skin is darker along their lines even at rest.
-
-    luma: (G,); places: (G, 3) metres; skin: (G,) in [0, 1]; wrinkles: of actions that the photo does not show.
-    """
-    sure = skin > 0.5
-    tree, known = KDTree(places[sure]), luma[sure]
-
-    def darkness(valley: Valley) -> float:
-        along = normalized(np.gradient(valley.line, axis=0))
-        across = _BESIDE * valley.width * normalized(np.cross(along, [0.0, 0.0, 1.0]))
-        middle, first, second = (
-            np.median(known[np.asarray(tree.query(line, k=3)[1])], axis=1)
-            for line in (valley.line, valley.line + across, valley.line - across)
-        )
-        return float(np.median(1 - middle / np.maximum(np.minimum(first, second), 1e-3))) / (
-            _OCCLUSION * valley.depth
-        )
-
-    seen = [darkness(valley) for one in wrinkles for valley in one.valleys]
-    return float(np.clip(_LEAST + np.median(seen), _LEAST, _MOST)) if seen else 1.0

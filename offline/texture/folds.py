@@ -16,6 +16,7 @@ from offline.numeric import ramp
 from offline.rig.neutral_expression import smile_of
 from offline.segment.landmark_masks import eye_openings
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.evaluation.regions import folding_skin
 from perse_live.head.expressions import indices
 from perse_live.head.landmarks import LEFT_BROW, OUTER_LIP_RING, RIGHT_BROW
 
@@ -23,6 +24,8 @@ _CORE = 6.0  # pixels (eye distance 115): half of the widest fold that is filled
 _DEEPEST = 0.3  # by which a fold is lightened at most
 # Pixels (eye distance 115) around these in which there are no folds
 _OFF_LIPS, _OFF_BROWS, _OFF_EYES = (1.5, 4.0, 6.0)
+_DETAIL = (0.0008, 0.0018)  # of skin without wrinkles, and of skin that has the model's
+_FEWEST = 200  # pixels of plain skin that tell its detail
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,24 @@ def fold_strengths(expression: FloatArray) -> dict[str, float]:
         ]
         found[name] = float(np.clip(strength[indices(sides)].mean() / fold.full, 0, 1))
     return found | {"nasolabial": smile_of(expression)}
+
+
+def wrinkle_depth(
+    image: Float32Array, skin: BoolArray, landmarks: FloatArray, unit: float
+) -> float:
+    """How deep wrinkles of such skin may be, over the model's, in [0, 1]: next to none on drawn or airbrushed skin.
+
+    Arguments as of `without_folds`. Evidence is the fine detail of forehead and cheeks: the median difference of Gaussians of 1
+    and 2 pixels (eye distance 115) over the brightness. It is 0.0012 to 0.0034 on six clips of film, 0.0014 on a studio portrait
+    without a pore, 0.0009 on a rendered drawing. Canvas and grain have more, so more is not taken for more wrinkles.
+    """
+    plain = skin & folding_skin(landmarks[:, :2], *skin.shape)
+    if plain.sum() < _FEWEST:
+        return 1.0
+    luma = image.mean(2)
+    detail = np.abs(blur(luma, unit) - blur(luma, 2 * unit))[plain]
+    share = float(np.median(detail)) / max(float(luma[plain].mean()), 0.02)
+    return float(ramp(np.array(share), *_DETAIL))
 
 
 def without_folds(

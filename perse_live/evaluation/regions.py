@@ -55,11 +55,12 @@ def face_regions(landmarks: FloatArray, height: int, width: int) -> FaceRegions:
         scaled_hull(points, _INNER_SCALE, height, width),
         scaled_hull(points[list(LIP_CONTOURS)], _MOUTH_SCALE, height, width),
         eyes[0] | eyes[1],
-        _folding_skin(points, height, width),
+        folding_skin(points, height, width),
     )
 
 
-def _folding_skin(points: FloatArray, height: int, width: int) -> BoolArray:
+def folding_skin(points: FloatArray, height: int, width: int) -> BoolArray:
+    """(H, W) forehead and cheeks. points: (478, 2) pixels."""
     mask = np.zeros((height, width), np.uint8)
     for outline in _FOLDING:
         cv2.fillPoly(mask, [np.round(points[list(outline)]).astype(np.int32)], 1)

@@ -8,7 +8,7 @@ import numpy as np
 from offline.images import dilate, polygon
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import mouth_opening
-from offline.texture.folds import fold_strengths, without_folds
+from offline.texture.folds import fold_strengths, without_folds, wrinkle_depth
 from offline.texture.mouth_retouch import clean_lips
 from perse_live.arrays import BoolArray, Float32Array, Float64Array
 from perse_live.camera import Camera
@@ -90,6 +90,21 @@ def test_a_frown_s_furrows_fade_and_brows_stay() -> None:
     assert clear.sum() > 10
     assert float((_SKIN - faded[clear]).mean()) < 0.55 * float((_SKIN - image[clear]).mean())
     np.testing.assert_allclose(faded[brow > 0], image[brow > 0], atol=0.01)
+
+
+def test_drawn_skin_gets_no_wrinkles_and_skin_with_pores_all_of_them() -> None:
+    points = _landmarks()
+    pores = np.random.default_rng(0).normal(0, 1, (*_SHAPE, 1))
+    everywhere = np.ones(_SHAPE, np.bool_)
+
+    def depth(strength: float) -> float:
+        image = np.clip(_painted(points, 0) + strength * pores, 0, 1).astype(np.float32)
+        return wrinkle_depth(image, everywhere, points, _UNIT)
+
+    depths = [depth(strength) for strength in (0.0, 0.005, 0.01, 0.03)]
+    assert depths[0] == 0 and depths[-1] == 1
+    assert depths == sorted(depths)
+    assert wrinkle_depth(_painted(points, 0), ~everywhere, points, _UNIT) == 1  # nothing is known
 
 
 def test_lips_beside_an_open_mouth_get_their_own_colour() -> None:
