@@ -20,6 +20,7 @@ from offline.images import (
 )
 from offline.lift.pixel_mesh import grid_mesh, scatter
 from offline.lift.teeth import ENAMEL, LOWER, ROWS, carriers, individual_row, painted_row, row_mesh
+from offline.looks.photo_tones import lab_of, rgb_of
 from offline.numeric import normalized, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
@@ -45,12 +46,16 @@ _DARK_TOOTH, _TOOTH_OVER_SKIN, _TINTED = 0.27, 0.69, 0.6
 _LEAST_WHITE = 25  # fewest pixels between the lids from which the tint of the sclera is estimated
 _TONGUE = np.array([0.74, 0.37, 0.36])
 _CAVITY = np.array([0.46, 0.18, 0.16])
+# CIE L*a*b* chroma relative to the lips', and at most: lipstick does not colour a tongue
+_CHROMA_OVER_LIPS, _MOST_CHROMA = (0.95, 42.0)
 # Metres, depths on the mean head between which the light falls to the throat's
 _THROAT = (-0.035, 0.016)
 # light at the throat relative to that behind the lips
-_DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.30
+_DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.12
 _LAMP = np.array([0.0, 0.6, 0.8])  # direction of the light on the tongue, head frame
-_SHINE = 0.10  # of a wet tongue
+_AMBIENT = 0.65  # share of the light that comes from everywhere
+_SHINE = 0.06  # of a wet tongue
+_PAPILLAE = 0.04  # standard deviation of a tongue's brightness from point to point
 # Metres behind the lips over which the lining has their colour, and how dark
 _INNER_LIP, _INNER_LIGHT = (0.003, 0.5)
 _SHADE = np.array([0.10, 0.045, 0.04])
@@ -59,6 +64,8 @@ _SHADE_OPACITY, _SEAM_OPACITY = (0.4, 0.6)
 _SHADE_OPACITY_BELOW = 0.3  # of the lower lip's; at 0.1 bright teeth make its edge look jagged
 # Metres: standard deviation, past the lip, behind it
 _SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = (0.0014, 0.0006, 0.0045)
+# Gaussians of the shadow for each edge between landmarks; with 2, opening lips spread them to dots
+_SHADE_STEPS = 6
 _FRONTAL = 0.4  # least forward component of the normal of a lip's triangle that carries shadow
 _REGIONS = {Part.TONGUE: Region.TONGUE, Part.MOUTH_CAVITY: Region.MOUTH}
 # Factor of the Gaussians' width: an opening jaw stretches the surface below
@@ -149,19 +156,23 @@ def _lip_color(look: Appearance, landmarks: FloatArray) -> FloatArray:
 def _flesh(
     geometry: PhotoGeometry, light: FloatArray, lip: FloatArray, rng: np.random.Generator
 ) -> tuple[Layer, Layer]:
-    """Tongue and lining. light: (3,); lip: (3,) colour of the lining at the lips."""
+    """Tongue and lining. light: (3,); lip: (3,) colour that tints them, and of the lining at the lips."""
     middle = geometry.triangle_template()
     tongue = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
     # The cheeks' inner sides too: they are visible from the side in an open mouth
     lining = middle[:, 2] > -0.07
-    inner = _painted_part(geometry, Part.MOUTH_CAVITY, lining, 2.8, light, rng)
+    inner = _painted_part(
+        geometry, Part.MOUTH_CAVITY, lining, 2.8, flesh_tone(_CAVITY * light, lip), rng
+    )
     ring = mesh_landmarks(load_landmark_model(), geometry.vertices)[list(INNER_LIP_RING)]
     beside = np.exp(-0.5 * (KDTree(ring).query(inner.gaussians.means)[0] / _INNER_LIP) ** 2)[
         :, None
     ]
     colors = inner.gaussians.colors + beside * (_INNER_LIGHT * lip - inner.gaussians.colors)
     inner = replace(inner, gaussians=replace(inner.gaussians, colors=colors.astype(np.float32)))
-    return _painted_part(geometry, Part.TONGUE, tongue, 2.1, light, rng), inner
+    return _painted_part(
+        geometry, Part.TONGUE, tongue, 2.1, flesh_tone(_TONGUE * light, lip), rng
+    ), inner
 
 
 def _painted_part(
@@ -169,17 +180,22 @@ def _painted_part(
     part: Part,
     shown: BoolArray,
     step: float,
-    light: FloatArray,
+    tone: FloatArray,
     rng: np.random.Generator,
 ) -> Layer:
-    """One part of the mouth. shown: (T,) triangles seen through open lips; step: pixels between Gaussians in front."""
+    """One part of the mouth. shown: (T,) triangles seen through open lips; step: pixels between Gaussians in front;
+    tone: (3,) its colour behind the lips.
+    """
     rig, pixel = geometry.rig, 1 / geometry.pixels_per_metre
     spacing = np.where(geometry.triangle_template()[:, 2] > -0.03, step, 2 * step) * pixel
     points = poisson_disk(
         geometry.vertices, rig.triangles, np.where((rig.parts == part) & shown, spacing, 0), rng=rng
     )
     rest, (means, round_normals) = geometry.on_template(points), geometry.on_rig(points)
-    colors = flesh_color(rest, round_normals @ geometry.R_cam_head, tongue=part is Part.TONGUE)
+    is_tongue = part is Part.TONGUE
+    colors = flesh_color(tone, rest, round_normals @ geometry.R_cam_head, tongue=is_tongue)
+    if is_tongue:
+        colors = colors * (1 + _PAPILLAE * rng.normal(size=(len(colors), 1)))
     corners = geometry.vertices[rig.triangles[points.triangle]]
     # normals of the triangles: binding aligns Gaussians with them
     normals = normalized(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
@@ -187,7 +203,7 @@ def _painted_part(
         means,
         normals,
         points.spacing * _CLOSED * COVERAGE,
-        colors * light,
+        np.clip(colors, 0, 1),
         _REGIONS[part],
         triangles=points.triangle,
         freedom=0.0,
@@ -196,19 +212,34 @@ def _painted_part(
     )
 
 
-def flesh_color(rest: FloatArray, normals: FloatArray, *, tongue: bool) -> FloatArray:
-    """Colour of tongue or lining in white light: lit from the front and above, darker towards the throat.
+def flesh_tone(expected: FloatArray, lip: FloatArray) -> FloatArray:
+    """The colour (3,) of a part of the mouth in a photo: of the lightness expected (3,) and the saturation of the lips (3,).
 
-    rest: (N, 3) places on the mean head, metres; normals: (N, 3) unit, head frame. Returns (N, 3).
+    So it is grey in a black-and-white photo, and of the painter's palette in a painting.
+    """
+    lab = lab_of(np.stack([expected, lip]))
+    chroma = np.hypot(*lab[:, 1:].T)
+    hue = (lab[:, 1:] / np.maximum(chroma, 1e-6)[:, None]).sum(0)
+    strength = min(_CHROMA_OVER_LIPS * float(chroma[1]), _MOST_CHROMA)
+    tone = np.r_[lab[0, 0], strength * hue / max(float(np.linalg.norm(hue)), 1e-6)]
+    return rgb_of(tone[None])[0]
+
+
+def flesh_color(
+    tone: FloatArray, rest: FloatArray, normals: FloatArray, *, tongue: bool
+) -> FloatArray:
+    """Colour of tongue or lining: lit from the front and above, darker towards the throat.
+
+    tone: (3,) behind the lips; rest: (N, 3) places on the mean head, metres; normals: (N, 3) unit, head frame. Returns (N, 3).
     """
     depth = ramp(rest[:, 2:], *_THROAT)
     if not tongue:
-        return _CAVITY * (_DEEPEST_LINING + (1 - _DEEPEST_LINING) * depth)
+        return tone * (_DEEPEST_LINING + (1 - _DEEPEST_LINING) * depth)
     groove = 1 - 0.16 * np.exp(-((rest[:, :1] / 0.0028) ** 2))
     facing = np.clip(normals @ _LAMP, 0, 1)[:, None]
-    side = 1 - 0.45 * ramp(np.abs(rest[:, :1]), 0.008, 0.022)  # falls off to both sides
+    side = 1 - 0.25 * ramp(np.abs(rest[:, :1]), 0.010, 0.024)  # falls off to both sides
     shine = _SHINE * facing**8 * np.exp(-((rest[:, :1] / 0.009) ** 2))
-    return (_TONGUE * groove * side * (0.5 + 0.5 * facing) + shine) * (
+    return (tone * groove * side * (_AMBIENT + (1 - _AMBIENT) * facing) + shine) * (
         _DEEPEST_TONGUE + (1 - _DEEPEST_TONGUE) * depth
     )
 
@@ -230,7 +261,7 @@ def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
     lines = [
         mesh_landmarks(model, head)[list(edge[2:-2])] for edge in (INNER_LIP_UPPER, INNER_LIP_LOWER)
     ]  # corners are dark, and turn so far that shadow behind them would be spots in front of the teeth
-    ring = np.concatenate([np.concatenate([line, (line[1:] + line[:-1]) / 2]) for line in lines])
+    ring = np.concatenate([_subdivided(line, _SHADE_STEPS) for line in lines])
     upper = np.arange(len(ring)) < len(ring) // 2
     if not len(fronts):
         return empty_layer()
@@ -240,18 +271,25 @@ def _shade(geometry: PhotoGeometry, light: FloatArray, gap: float) -> Layer:
         ring + np.c_[0 * past, past, 0 * past - _SHADE_BEHIND]
     ) @ geometry.R_cam_head.T + geometry.t_cam_head
     facing = np.tile(geometry.R_cam_head[:, 2], (len(means), 1))
+    wanted = np.where(upper, _SEAM_OPACITY if closed else _SHADE_OPACITY, _SHADE_OPACITY_BELOW)
     return surface_layer(
         means,
         facing,
         np.full(len(means), _SHADE_SIZE),
         np.tile(_SHADE * light, (len(means), 1)),
         Region.MOUTH,
-        opacity=np.where(upper, _SEAM_OPACITY if closed else _SHADE_OPACITY, _SHADE_OPACITY_BELOW),
+        opacity=1 - (1 - wanted) ** (2 / _SHADE_STEPS),
         triangles=triangles,
         freedom=(upper & ~closed).astype(np.float32),
         color_freedom=float(closed),
         least_opacity=0.02,
     )
+
+
+def _subdivided(line: FloatArray, steps: int) -> FloatArray:
+    """A polyline (K, 3) with so many points for each of its edges."""
+    at = np.linspace(0, len(line) - 1, steps * (len(line) - 1) + 1)
+    return np.stack([np.interp(at, np.arange(len(line)), line[:, k]) for k in range(3)], 1)
 
 
 def photographed_teeth(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline.images import polygon
-from offline.lift.mouth import flesh_color, light_on_teeth, mouth_layer
+from offline.lift.mouth import flesh_color, flesh_tone, light_on_teeth, mouth_layer
 from offline.lift.teeth import (
     ENAMEL,
     LOWER,
@@ -24,6 +24,7 @@ from offline.lift.teeth import (
     row_mesh,
     strokes,
 )
+from offline.looks.photo_tones import lab_of
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 from perse_live.arrays import FloatArray
@@ -162,13 +163,29 @@ def test_teeth_in_dark_pictures_are_dark() -> None:
 def test_the_mouth_darkens_towards_the_throat_and_the_tongue_is_lit_from_the_front() -> None:
     rest = np.array([[0.0, -0.075, z] for z in (0.012, -0.01, -0.03)])
     up = np.tile([0.0, 0.8, 0.6], (3, 1))
+    tone = np.array([0.7, 0.4, 0.4])
     for tongue in (True, False):
-        light = flesh_color(rest, up, tongue=tongue).mean(1)
+        light = flesh_color(tone, rest, up, tongue=tongue).mean(1)
         assert light[0] > light[1] > light[2] > 0.02
     middle, side = (
-        flesh_color(np.array([[x, -0.075, 0.0]]), up[:1], tongue=True).mean() for x in (0.006, 0.02)
+        flesh_color(tone, np.array([[x, -0.075, 0.0]]), up[:1], tongue=True).mean()
+        for x in (0.006, 0.02)
     )
-    assert side < 0.8 * middle
+    assert 0.7 * middle < side < 0.95 * middle
+
+
+@given(st.floats(0.1, 0.9), st.floats(0, 0.6))
+def test_a_tongue_is_as_saturated_as_the_lips_and_as_light_as_expected(
+    brightness: float, red: float
+) -> None:
+    lip = brightness * np.array([1.0, 1 - red, 1 - red])
+    expected = np.array([0.6, 0.3, 0.3])
+    found, wanted = lab_of(np.stack([flesh_tone(expected, lip), expected]))
+    chroma = float(np.hypot(*lab_of(lip[None])[0, 1:]))
+    assert abs(found[0] - wanted[0]) < 3  # gamut
+    assert np.hypot(*found[1:]) < min(chroma, 42) + 2
+    grey = flesh_tone(expected, np.full(3, brightness))
+    assert np.ptp(grey) < 0.02
 
 
 def test_red_lids_make_no_violet_teeth() -> None:
