@@ -92,7 +92,7 @@ class Asset:
     """A file that the program uses but does not ship."""
 
     file_name: str
-    """Name in the cache and in the user's own folder."""
+    """Name in the cache and in the user's folder."""
     sha256: str
     """Hexadecimal; a file with another one is never used."""
     size: int
@@ -207,7 +207,7 @@ def asset_path(name: str, *, offline: bool = False, report: Report | None = None
     """A verified file on disk for an asset, fetched into the user cache where it is not there yet.
 
     name: a key of `ASSETS`. offline: forbid downloads (so does `$PERSE_LIVE_OFFLINE=1`). report: told of a download's progress.
-    Raises UserError when the user's own file is not the right one, or when no source gives the right bytes; KeyError for an
+    Raises UserError when the user's file is not the right one, or when no source gives the right bytes; KeyError for an
     unknown name.
     """
     asset = ASSETS[name]
@@ -229,7 +229,7 @@ def asset_path(name: str, *, offline: bool = False, report: Report | None = None
 def optional_asset_path(name: str) -> Path | None:
     """A verified file that the user may have supplied, or None; nothing is ever fetched.
 
-    Raises UserError when the user's own file is not the right one; KeyError for an unknown name.
+    Raises UserError when the user's file is not the right one; KeyError for an unknown name.
     """
     return _local_path(ASSETS[name])
 

@@ -1,7 +1,7 @@
 """One avatar under ever other weights of its attributes, quickly enough for every frame of a fade.
 
 Does what its reference `perse_live.attribute_blending.with_attributes` says, in a fifth of the time and without allocating: the
-avatar's own Gaussians are copied once, and what an attribute adds keeps its place as long as the same attributes are active.
+avatar's base Gaussians are copied once, and what an attribute adds keeps its place as long as the same attributes are active.
 """
 
 from __future__ import annotations
@@ -116,11 +116,11 @@ class AttributeBlender:
 
     @property
     def _shift(self) -> int:
-        """How many rows of the surface stand between the avatar's own Gaussians on it and its rigid ones."""
+        """How many rows of the surface stand between the avatar's base Gaussians on it and its rigid ones."""
         return len(self._blended.surface.triangles) - len(self._avatar.surface.triangles)
 
     def _start_anew(self) -> None:
-        """Put the avatar's own Gaussians and vertices back."""
+        """Put the avatar's base Gaussians and vertices back."""
         avatar, count, shift = self._avatar, len(self._avatar.surface.triangles), self._shift
         for own, merged in ((avatar.colors, self._colors), (avatar.opacities, self._opacities)):
             merged[:count] = own[:count]
@@ -506,7 +506,7 @@ def _add(
     colors: Float32Array,
     opacities: Float32Array,
 ) -> None:
-    """Colours and opacities that the network decoded for the avatar's own Gaussians; g stands as in `_change`."""
+    """Colours and opacities that the network decoded for the avatar's base Gaussians; g stands as in `_change`."""
     for i in range(len(ids)):
         g = ids[i]
         at = g if g < count else g + shift
@@ -531,7 +531,7 @@ def _displace(
     means: Float32Array,
     scales: Float32Array,
 ) -> None:
-    """Places and sizes that the network decoded for the avatar's own Gaussians: the first `count` on the surface, then rigid."""
+    """Places and sizes that the network decoded for the avatar's base Gaussians: the first `count` on the surface, then rigid."""
     for i in range(len(ids)):
         g = ids[i]
         x, y, z = (

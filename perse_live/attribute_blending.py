@@ -57,7 +57,7 @@ def with_attributes(
     """The avatar as it looks under weights; the same object where none is above 0.
 
     weights: by name, [0, 1]. Gaussians of attributes at weight 0 are left out, so the number of Gaussians varies: first all on
-    the surface (the avatar's own first), then all rigid ones (likewise). The rig's actions, parts and triangles stay the same
+    the surface (base ones first), then all rigid ones (likewise). The rig's actions, parts and triangles stay the same
     objects. Raises ValueError for learned attributes on an avatar without a decoder.
     """
     active = [
@@ -173,7 +173,7 @@ def blended_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) ->
 
 
 class _Own(NamedTuple):
-    """State of the avatar's own Gaussians, to be changed in place."""
+    """State of the avatar's base Gaussians, to be changed in place."""
 
     colors: Float32Array
     opacities: Float32Array

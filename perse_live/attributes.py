@@ -64,7 +64,7 @@ class AddedGaussians:
     """(0, 1] size at weight 0 relative to the full one."""
     solid: bool = False
     """Whether it is a thing, such as a hat, that is learnt to come piece by piece as `appear` says, each opaque at once, and with
-    it what it does to the avatar's own Gaussians there."""
+    it what it does to the avatar's base Gaussians there."""
 
     def __len__(self) -> int:
         return len(self.opacities)
@@ -151,7 +151,7 @@ class LearnedAttribute:
     adapter: Adapter
     """LoRA on the avatar's `decoder`."""
     moves_own: bool
-    """Whether the avatar's own Gaussians also move and change size; else only their colours and opacities change."""
+    """Whether the avatar's base Gaussians also move and change size; else only their colours and opacities change."""
     tints_hair: bool
     """Whether hair that attributes of other slots add is coloured too."""
     vertex_ids: Int32Array

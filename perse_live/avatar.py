@@ -99,7 +99,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Source:
-    """The photo's own view: under it the rendering is the photo."""
+    """The photo's view: under it the rendering is the photo."""
 
     camera: Camera
     R_cam_head: Float32Array

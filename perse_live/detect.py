@@ -43,7 +43,7 @@ class Detection:
     blendshapes: Float32Array
     """(52,) [0, 1] expression scores in the order of `EXPRESSION_NAMES`; tongueOut is always 0."""
     matrix: Float32Array
-    """(4, 4) MediaPipe's own rigid pose of its canonical face: centimetres, y up, camera at the origin looking along -z."""
+    """(4, 4) MediaPipe's rigid pose of its canonical face: centimetres, y up, camera at the origin looking along -z."""
     width: int
     """Of the picture, pixels."""
     height: int

@@ -2,7 +2,7 @@
 
 `kernel` releases the GIL and caches machine code on disk, so that a second start takes under a second. Floating-point
 contraction and reassociation are allowed (`fastmath`); kernels must therefore not rely on NaN or infinity, and their callers
-refuse both. Numba's own threads are not used: see `perse_live.team`.
+refuse both. Numba's threads are not used: see `perse_live.team`.
 
 Numba reads a file `.numba_config.yaml` in the working directory, which may name the folder of cached machine code. Cached code is
 pickled, so such a file in a folder of downloads could execute code. Importing this module before any other that imports numba

@@ -13,7 +13,7 @@ from perse_live.threads import name_this_thread
 class Team:
     """The calling thread and its helpers.
 
-    Numba's own threads are not used: its portable layer aborts the process when two Python threads enter it at once, its OpenMP
+    Numba's threads are not used: its portable layer aborts the process when two Python threads enter it at once, its OpenMP
     layer spins between calls and does not survive `fork`. Here, helpers only ever take work that nobody has begun yet: one that
     comes late, or never, costs nothing.
     """

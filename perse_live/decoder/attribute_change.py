@@ -55,7 +55,7 @@ class Change:
 def own_change(
     decoder: Decoder, features: Float32Array, one: LearnedAttribute, weight: float
 ) -> Change:
-    """Of the avatar's own Gaussians `one.ids`. features: (N, FEATURES) theirs."""
+    """Of the avatar's base Gaussians `one.ids`. features: (N, FEATURES) theirs."""
     folded, base = fold(decoder, [(one.adapter, weight)], reader=0), fold(decoder, [], reader=None)
     change = change_of(decode(folded, features, one.codes) - decode(base, features, None))
     if one.moves_own:

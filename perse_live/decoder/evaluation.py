@@ -55,7 +55,7 @@ class Evaluation:
         features: Float32Array,
         attributes: Sequence[LearnedAttribute],
     ) -> None:
-        """features: (G, FEATURES) of the avatar's own Gaussians."""
+        """features: (G, FEATURES) of the avatar's base Gaussians."""
         self._decoder, self._attributes, self._packed = decoder, tuple(attributes), Packed()
         plain = fold(decoder, [], reader=None)
         base = np.ascontiguousarray(decode(plain, features, None), np.float32)
@@ -81,7 +81,7 @@ class Evaluation:
         ]
 
     def own(self, k: int, weight: float) -> Float32Array:
-        """(N, OUTPUTS) of attribute k's support among the avatar's own Gaussians; a buffer."""
+        """(N, OUTPUTS) of attribute k's support among the avatar's base Gaussians; a buffer."""
         rows = self._own[k]
         if len(rows.rows) and rows.said != weight:
             self._pack([(self._attributes[k].adapter, weight)], reader=0)

@@ -106,7 +106,7 @@ class IdentityModel:
 
 
 def find_identity_model(path: Path | None) -> IdentityModel | None:
-    """The model that the user names, else the one in the user's own folder of model files, else None."""
+    """The model that the user names, else the one in the user's folder of model files, else None."""
     if path is not None:
         return IdentityModel(path)
     folder = os.environ.get(FOLDER_VARIABLE, "")

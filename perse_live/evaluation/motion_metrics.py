@@ -70,7 +70,7 @@ def turn_error(reference: Detection, picture: Detection) -> float:
 
 
 def head_rotation(found: Detection) -> FloatArray:
-    """(3, 3) the nearest rotation to the detector's own rigid pose."""
+    """(3, 3) the nearest rotation to the detector's rigid pose."""
     left, _, right = np.linalg.svd(found.matrix[:3, :3].astype(np.float64))
     return left @ right
 

@@ -18,7 +18,7 @@ class Clock:
     """Told the packets of a film in the order of the file; the same packets always give the same corrections."""
 
     offset: Fraction = Fraction(0)
-    """Seconds to add to the file's own time from the last packet on."""
+    """Seconds to add to the file's time from the last packet on."""
     jumps: int = 0
     """How often the file's clock jumped so far."""
     # Where each stream has come to, corrected seconds

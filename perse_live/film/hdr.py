@@ -75,7 +75,7 @@ class WideColors:
 
 
 def wide_colors(transfer: Transfer, primaries: str) -> WideColors:
-    """The standard's own conversion; `exposed` fits it to a film."""
+    """The standard's conversion; `exposed` fits it to a film."""
     if transfer is Transfer.SDR:
         return WideColors(transfer, primaries, 1.0, 1.0)
     return WideColors(transfer, primaries, HLG_PEAK, REFERENCE_WHITE)

@@ -93,7 +93,7 @@ class Film:
     hdr: str | None
     """HLG or PQ where the pictures are tone-mapped."""
     start: Fraction
-    """When the first picture is shown, seconds by the file's own clock."""
+    """When the first picture is shown, seconds by the file's clock."""
     _orientation: Orientation
     _aspect: Fraction
     _coding: Coding

@@ -48,7 +48,7 @@ class FitConfig:
     robust_scale: float = 3.0
     """Error, in units of a landmark's sigma, beyond which it counts linearly."""
     sigma_floor: float = 0.004
-    """Added to every landmark's sigma, in eye distances: the detector's own noise."""
+    """Added to every landmark's sigma, in eye distances: the detector's noise."""
     oval_weight: float = 0.5
     """Weight of the face's outline, which slides over the skin as the head turns."""
     damping: float = 1e-3

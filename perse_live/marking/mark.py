@@ -1,4 +1,4 @@
-"""Saying in a film's own data that the face in it is an avatar's.
+"""Saying in a film's metadata that the face in it is an avatar's.
 
 MP4 and MOV take a C2PA manifest (https://c2pa.org/specifications) where c2pa-python is installed. Other containers, and every one
 without that package, get a side file: the same statement, with the film's SHA-256, signed by the same key.

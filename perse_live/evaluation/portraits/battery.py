@@ -27,7 +27,7 @@ class PortraitScores:
     """One avatar, seen from -35 to 35 degrees of yaw; see docs/measures.md."""
 
     person_psnr: float | None
-    """dB, the photo's own view inside the person's outline, measured by `build`; higher is better. None: not measured."""
+    """dB, the photo's view inside the person's outline, measured by `build`; higher is better. None: not measured."""
     face_psnr: float | None
     """dB, the same inside the face."""
     specks: float

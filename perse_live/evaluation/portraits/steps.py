@@ -31,7 +31,7 @@ def plane_steps(avatar: Avatar, views: Sequence[View], photo: View) -> float:
 
     In bins of 0.15 eye distances along y, the mean colours of four bands beside the line x = 0 are compared, two on each side,
     each 0.07 wide. A step is the difference across the line less the differences between the two bands of each side, as what
-    goes on evenly is shading, and less the step that the photo's own view has there. Below 0 counts as 0.
+    goes on evenly is shading, and less the step that the photo's view has there. Below 0 counts as 0.
     """
     unit = eye_distance(avatar)
 
