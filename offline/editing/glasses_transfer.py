@@ -25,7 +25,7 @@ from perse_live.errors import UserError
 
 # Metres: the reference lens that outlines are factors of
 _HALF_WIDTH, _HALF_HEIGHT, _EXPONENT = (0.0255, 0.0195, 2.6)
-_ASIDE, _LOWER = 0.0042, 0.004  # metres from the eye's centre to the reference lens' centre
+_OUTWARD, _LOWER = 0.0042, 0.004  # metres from the eye's centre to the reference lens' centre
 _AHEAD = 0.0125  # metres between cornea and lens
 _WRAP, _TILT = 1.6, np.radians(6)  # curvature (1 / metres) and inclination of the front
 _ANGLES = 72
@@ -47,7 +47,7 @@ class _Front:
         """Pixels (N, 2) of places (N, 2) about a lens' centre, x towards the temple, metres."""
         eyes = self.donor.rig.eye_centers.astype(np.float64)
         middle = eyes.mean(0)
-        out = abs(eyes[0, 0] - eyes[1, 0]) / 2 + _ASIDE + places[:, 0]
+        out = abs(eyes[0, 0] - eyes[1, 0]) / 2 + _OUTWARD + places[:, 0]
         depth = (
             middle[2]
             + self.donor.rig.eye_radius
@@ -204,7 +204,7 @@ def _style(both: Transplant, front: _Front, outline: FloatArray, factors: FloatA
         half_width=_HALF_WIDTH,
         half_height=_HALF_HEIGHT,
         exponent=_EXPONENT,
-        aside=_ASIDE,
+        outward=_OUTWARD,
         rim=rim,
         arm=min(rim, 0.0022),
         color=_triple(shown[0]),

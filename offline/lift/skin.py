@@ -25,12 +25,12 @@ from perse_live.regions import Region
 
 # Of the second layer: metres below, brightness, number of Gaussians averaged for its colours
 _UNDER, _UNDER_LIGHT, _BLENDED = (0.002, 0.96, 6)
-_EAR_THIN = 0.7  # factor of that distance within an ear
+_EAR_THIN = 0.7  # reduction of that distance within an ear, as a fraction
 _WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
 # Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _OUTSIDE, _PULLED_IN = (2.0, 8.0)
 _HEAD_LOWEST = -0.11  # metres on the mean head: below is the neck, which ends at a collar
-_PARTED_HELD = 0.1  # freedom of colour of lips that are parted in the photo
+_PARTED_FIXED = 0.1  # reduction of the freedom of lips that are parted in the photo, [0, 1]
 _STRETCHED = 1.2  # factor of the width of Gaussians on the lips: else an opening mouth would tear pinholes between them
 _SEAM = 0.4  # darkening of lips where they meet
 
@@ -47,10 +47,10 @@ def skin_layer(
     unit: float,  # pixels, eye distance / 115
 ) -> Layer:
     """Gaussians on skin and scalp, in their completed colours."""
-    points, scalp, held, collared = (
+    points, scalp, lip_edges, collared = (
         observation.points,
         observation.scalp,
-        observation.held,
+        observation.lip_edges,
         completed.collared,
     )
     colors = completed.colors
@@ -70,11 +70,11 @@ def skin_layer(
     # Else teeth and shadow would be baked onto them; closed lips meet in a separate shadow
     if look.lip_edges is not None:
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
-        colors = colors * (1 - _SEAM * held * inner)[:, None]
+        colors = colors * (1 - _SEAM * lip_edges * inner)[:, None]
         # and an open mouth's lips are stretched and shaded as closed ones are not
         lips = ramp(points.lips, 0.02, 0.2)
-        color_freedom = color_freedom * (1 - held) * (1 - _PARTED_HELD * lips)
-        freedom = freedom * (1 - _PARTED_HELD * lips)
+        color_freedom = color_freedom * (1 - lip_edges) * (1 - _PARTED_FIXED * lips)
+        freedom = freedom * (1 - _PARTED_FIXED * lips)
     wide = COVERAGE * (1.06 + (_STRETCHED - 1.06) * ramp(points.lips, 0.02, 0.3))
     layer = surface_layer(
         points.means,

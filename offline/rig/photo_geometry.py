@@ -85,7 +85,7 @@ class PhotoGeometry:
 
     @property
     def yaw(self) -> float:
-        """Degrees by which the head is turned aside from the camera; 0 faces it."""
+        """Degrees by which the head is turned away from the camera; 0 faces it."""
         return yaw_of(self.R_cam_head)
 
     @property
@@ -95,7 +95,7 @@ class PhotoGeometry:
 
 
 def yaw_of(R_cam_head: FloatArray) -> float:
-    """Degrees by which a head is turned aside from the camera; 0 faces it. R_cam_head: (3, 3)."""
+    """Degrees by which a head is turned away from the camera; 0 faces it. R_cam_head: (3, 3)."""
     x, _, z = R_cam_head[:, 2]
     return float(np.degrees(np.arctan2(x, -z)))
 

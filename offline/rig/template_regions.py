@@ -26,7 +26,7 @@ class TemplateRegion:
 
     shows: str
     """What of the head it is."""
-    aside: tuple[float, float] = _ANY
+    lateral: tuple[float, float] = _ANY
     """From the symmetry plane, |x|."""
     height: tuple[float, float] = _ANY
     """y."""
@@ -38,7 +38,7 @@ class TemplateRegion:
         with np.errstate(invalid="ignore"):
             inside = np.ones(places.shape[:-1], np.bool_)
             for values, (low, high) in (
-                (np.abs(places[..., 0]), self.aside),
+                (np.abs(places[..., 0]), self.lateral),
                 (places[..., 1], self.height),
                 (places[..., 2], self.depth),
             ):
@@ -58,7 +58,7 @@ FACE_AND_THROAT = TemplateRegion(
     "the face with its sides, and the throat", height=(-np.inf, 0.085), depth=(-0.09, np.inf)
 )
 FACE_MIDDLE = TemplateRegion(
-    "eyes, nose and mouth: almost all of it is skin", aside=(-np.inf, 0.05), height=(-0.085, 0.02)
+    "eyes, nose and mouth: almost all of it is skin", lateral=(-np.inf, 0.05), height=(-0.085, 0.02)
 )
 PROFILE = TemplateRegion(
     "nose, mouth, chin and cheeks: what stands before the background in profile",
@@ -69,25 +69,25 @@ FOREHEAD = TemplateRegion(
     "the forehead, with all below it", height=(-np.inf, 0.08), depth=(-0.03, np.inf)
 )
 EYE_SURROUNDINGS = TemplateRegion(
-    "the eyes and what is beside them",
-    aside=(-np.inf, 0.055),
+    "the eyes and their surroundings",
+    lateral=(-np.inf, 0.055),
     height=(-0.028, 0.028),
     depth=(-0.03, np.inf),
 )
 THROAT = TemplateRegion(
     "throat and the chin's underside: in the chin's shadow",
-    aside=(-np.inf, 0.035),
+    lateral=(-np.inf, 0.035),
     height=(-np.inf, -0.075),
     depth=(-0.07, np.inf),
 )
 NECK_SIDE = TemplateRegion(
     "the neck's sides, behind the jaw",
-    aside=(0.03, np.inf),
+    lateral=(0.03, np.inf),
     height=(-np.inf, -0.095),
     depth=(-np.inf, -0.055),
 )
 HEAD_SIDE = TemplateRegion(
-    "ears and the sides of the head", aside=(0.05, np.inf), depth=(-np.inf, -0.03)
+    "ears and the sides of the head", lateral=(0.05, np.inf), depth=(-np.inf, -0.03)
 )
 
 REGIONS = {

@@ -39,7 +39,7 @@ class SkinObservation:
     """(N,) grows hair, or lies where hair would be seen."""
     registration: FloatArray
     """(N,) in [0, 1]: how far the rig lies on the face in the photo there."""
-    held: Float32Array
+    lip_edges: Float32Array
     """(N,) in [0, 1]: at an open mouth, where lips keep their colour whatever the photo shows."""
 
 
@@ -74,13 +74,13 @@ def observe_skin(
     points = skin_points(geometry, look, charts, spread, unit)
     registered = registration(geometry, landmarks, points.rest, unit)
     confidence = photo_confidence(points, look) * uncovered(dressed, points.pixels) * registered
-    held = (
+    lip_edges = (
         np.zeros(len(points.on), np.float32)
         if look.lip_edges is None
         else sample(look.lip_edges, points.pixels)
     )
     # What lies around the mouth's corners
-    confidence = confidence * (1 - held * (1 - ramp(points.lips, 0.05, 0.3)))
+    confidence = confidence * (1 - lip_edges * (1 - ramp(points.lips, 0.05, 0.3)))
     hairy = np.zeros(len(points.on), np.bool_) if bald else scalp_points(points, look, geometry.yaw)
     hidden = (
         np.zeros_like(hairy)
@@ -88,7 +88,7 @@ def observe_skin(
         else points_behind_hair(points, look, unit) | points_round_the_side(points)
     )
     scalp = hairy | (hidden & (confidence < 0.5))
-    return SkinObservation(points, np.where(scalp, 0, confidence), scalp, registered, held)
+    return SkinObservation(points, np.where(scalp, 0, confidence), scalp, registered, lip_edges)
 
 
 def complete_skin(

@@ -43,7 +43,7 @@ class FrameStyle:
     """Of a lens."""
     exponent: float
     """2: round; more: like a rectangle."""
-    aside: float
+    outward: float
     """Distance of the lens' centre from the eye's, away from the nose."""
     rim: float
     """Half the thickness of the rim; 0: rimless."""
@@ -174,9 +174,9 @@ class _Fit:
         self.shape, self.style = shape, style
         eyes = shape.avatar.rig.eye_centers.astype(np.float64)
         self.middle = eyes.mean(0)
-        self.apart = float(abs(eyes[0, 0] - eyes[1, 0])) / 2 + style.aside
+        self.apart = float(abs(eyes[0, 0] - eyes[1, 0])) / 2 + style.outward
         self.height = float(self.middle[1]) - style.lower
-        self.size = float(np.clip(self.apart - style.aside, 0.027, 0.034)) / 0.030
+        self.size = float(np.clip(self.apart - style.outward, 0.027, 0.034)) / 0.030
         self.depth = float(self.middle[2]) + shape.avatar.rig.eye_radius + _LENS_AHEAD
         for side in _SIDES:
             outline = self.outline(side, 64, 1.0)
