@@ -90,7 +90,7 @@ def test_attributes_are_added_listed_and_removed(
         (["preview", "{}"], "--output"),
         (["add", "nowhere.perse", "hat-cap"], "nowhere.perse: there is no such file"),
         (["paint", "{}"], "paint"),
-        ([], "{list, add, remove, preview, thumbnails, measure}"),
+        ([], "{list, add, learn, remove, preview, thumbnails, measure}"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_leaves_the_file_alone(

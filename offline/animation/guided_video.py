@@ -18,8 +18,9 @@ from offline.animation.color_match import ColorMatch, color_statistics
 from offline.animation.contract import Moment
 from offline.animation.guide_maps import GuideMaps
 from offline.animation.guide_pictures import depth_range, guide_pictures
+from offline.animation.guide_renderer import GuideRenderer
 from offline.animation.video_pipeline import VideoConfig, VideoPipeline
-from offline.editing.contract import EditedPortrait
+from offline.editing.contract import EditedPortrait, View
 from offline.editing.donor import Progress
 from offline.editing.prompts import NEGATIVE, prompt_for
 from offline.training.contract import TrainingFrame
@@ -33,6 +34,7 @@ _FEATHER = 3 / 512  # of the picture's side: standard deviation of the border be
 _VIDEO_WEIGHT = (
     0.5  # in training, as LivePortrait's frames: beautiful, but not exactly the avatar's pose
 )
+_BEHIND = (128, 128, 128)  # sRGB, as `offline.training.shots.BACKDROP`
 _KEPT_FRAMES = 128  # of the rig's frames: two long windows, so that none is drawn twice
 
 
@@ -97,13 +99,27 @@ def part_share(part: Float32Array) -> Float32Array:
     return np.clip(soft, 0, 1).astype(np.float32)
 
 
+def rig_frames(avatar: Avatar, edited: EditedPortrait) -> Callable[[Moment], GuidedFrame]:
+    """Draws the avatar in the look that the portrait's teacher knows, with all maps, of the portrait's size and camera."""
+    camera = edited.view.camera
+    plain = GuideRenderer(avatar, camera, background=_BEHIND)
+    looked = GuideRenderer(avatar, camera, edited.teacher.look, background=_BEHIND)
+
+    def draw(moment: Moment) -> GuidedFrame:
+        view = View(camera, moment.pose, moment.expression, moment.gaze)
+        without = plain.frame(view, geometry=False).picture
+        frame = looked.frame(view, geometry=True, without=without)
+        assert frame.maps is not None and frame.part is not None
+        return GuidedFrame(frame.maps, (frame.part / 255).astype(np.float32))
+
+    return draw
+
+
 @dataclass(frozen=True, eq=False)
 class VideoAnimator:
     """A `PortraitAnimator`."""
 
     pipeline: VideoPipeline
-    draw: Callable[[Avatar, EditedPortrait, Moment], GuidedFrame]
-    """The rig's frame of a moment."""
     config: VideoConfig | None = None
     """None: `prompted`."""
 
@@ -115,22 +131,22 @@ class VideoAnimator:
         *,
         progress: Progress,
     ) -> list[TrainingFrame]:
-        """One frame for each moment. Raises UserError where the pipeline fails."""
+        """One frame for each moment, over the training's backdrop. Raises UserError where the pipeline fails."""
+        draw = rig_frames(avatar, edited)
 
         @lru_cache(maxsize=_KEPT_FRAMES)
         def frame_of(number: int) -> GuidedFrame:
-            return self.draw(avatar, edited, motion[number])
+            return draw(motion[number])
 
         film = guided_film(self.pipeline, edited, len(motion), frame_of, self.config)
         frames: list[TrainingFrame] = []
         for number, (rgb, moment) in enumerate(zip(film, motion, strict=True)):
             progress("animating by video", number / len(motion))
-            height, width = rgb.shape[:2]
             frames.append(
                 TrainingFrame(
                     (rgb / 255).astype(np.float32),
                     part_share(frame_of(number).part),
-                    edited.view.camera.resized(width, height),
+                    edited.view.camera,
                     moment.pose,
                     moment.expression,
                     moment.gaze,

@@ -297,7 +297,7 @@ def _guides(loaded: LoadedPipeline, asked: Sequence[Guide]) -> tuple[Guide, ...]
             )
         return tuple(asked)
     names = _net_names(loaded.folder, count)
-    found = [_guide_of(name) for name in names]
+    found: list[Guide | None] = [_guide_of(name) for name in names]
     if count == 1 and found[0] is None:
         return GUIDES[:1]
     if any(one is None for one in found):

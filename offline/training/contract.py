@@ -17,6 +17,9 @@ from perse_live.attributes import Attribute, PhotoOrigin
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 
+BACKDROP = (0.5, 0.5, 0.5)
+"""Behind the avatar in pictures of the training, unless a frame says otherwise."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingFrame:
@@ -36,6 +39,9 @@ class TrainingFrame:
     """(2, 2) radians; left, right eye; yaw, pitch."""
     weight: float = 1.0
     """> 0: weight of this picture in the loss; lower for views that the editor synthesised."""
+    backdrop: tuple[float, float, float] = BACKDROP
+    """sRGB in [0, 1], what the picture shows behind the person. Different ones tell a hidden Gaussian from one of the backdrop's
+    colour."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,6 @@ _NEAREST = 8
 _EDGE = 0.2  # duration, as a fraction of the transition, up to which a change counts as abrupt and is sampled more often
 _TRAVELS_COUNT = 0.3  # weight of a morph's displacements: centimetres that need not be exact, and must not outweigh colours
 _DRAWN_COUNTS = 0.2  # weight of a picture's loss, relative to the rows' mean squared error
-_PAIRS_COUNT = 0.2  # weight of morphs, relative to the attribute alone
 _COLORS_COUNT = 5.0  # weight of colours, relative to opacities: a wrong colour is more visible than a late appearance
 
 
@@ -52,6 +51,8 @@ class RegressionConfig:
     """The same where the slot has other attributes to morph into."""
     drawn_steps: int = 20
     """The last of the steps, which also have a loss on pictures."""
+    interpolation: float = 0.2
+    """Weight of the interpolation regularisation (PERSE, CVPR 2025, section 4.3), relative to the attribute alone; 0: without."""
     rate: float = 2e-2
     """Learning rate of the adapter's factors."""
     code_rate: float = 3e-2
@@ -156,9 +157,9 @@ def regress(
             _error(out, rows.at(weights, chosen), rows.before[chosen])
             + _LATENT * codes[chosen].square().mean()
         )
-        if pairs:
+        if pairs and config.interpolation:
             pair = pairs[int(torch.randint(len(pairs), (1,), generator=generator))]
-            loss = loss + _PAIRS_COUNT * _pair_loss(
+            loss = loss + config.interpolation * _interpolation_loss(
                 network,
                 name,
                 rows,
@@ -188,7 +189,7 @@ def regress(
     return network.adapter(name), codes.detach().clamp(-90, 90).numpy().copy()
 
 
-def _pair_loss(
+def _interpolation_loss(
     network: Network,
     name: str,
     rows: Rows,
@@ -201,7 +202,11 @@ def _pair_loss(
     batch: int,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Both attributes active with weights that sum to at most 1: the Gaussians of each move onto the other's and fade out."""
+    """Interpolation regularisation: both attributes active with weights that sum to at most 1.
+
+    PERSE compares pictures of two mixed looks, at shares of 1/6 to 5/6, with a picture morpher's (DiffMorpher). Here the
+    in-betweens are known in 3D: the Gaussians of each attribute move onto the other's, by optimal transport, and fade out.
+    """
     mate, loss = pair.mate, codes.new_zeros(())
     whole = (
         1.0

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d
 
-from offline.training.contract import TrainingFrame
+from offline.training.contract import BACKDROP, TrainingFrame
 from offline.training.gaussian_rows import Rows, begin_of
 from offline.training.rasterizers import ON_CPU, Drawing
 from perse_live.animate import RigidBinding, SurfaceBinding, pose_gaussians, pose_vertices
@@ -34,8 +34,6 @@ from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
 from perse_live.splatting.cpu import CpuRasterizer
 
-BACKDROP = (0.5, 0.5, 0.5)
-"""Background of every training picture."""
 _MARGIN = 6  # pixels rendered around the part
 _SIMILARITY = 0.25  # weight of 1 - SSIM against L1, as in PERSE
 _ELSEWHERE = 0.5  # weight of the region that must not change, relative to the part
@@ -75,6 +73,8 @@ class Shot:
     """(H, W, 3)"""
     part: torch.Tensor
     """(H, W, 1) in [0, 1]."""
+    backdrop: tuple[float, float, float] = BACKDROP
+    """sRGB behind the avatar."""
     drawing: Drawing = ON_CPU
     """Rasterizer and device."""
 
@@ -94,7 +94,7 @@ class Shot:
             opacities.index_copy(0, at, shown[:, 0]),
             colors.index_copy(0, at, (colors[at] + out[:, COLOR]).clamp(0, 1)),
             self.camera,
-            background=BACKDROP,
+            background=self.backdrop,
             threads=1,
         )
         return picture[:, :, :3].cpu()
@@ -168,7 +168,7 @@ def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, drawing: Drawin
         .render_rgba(own, camera)
         .astype(np.float32)
     )
-    bare = bare[..., :3] / 255 + (1 - bare[..., 3:] / 255) * np.array(BACKDROP, np.float32)
+    bare = bare[..., :3] / 255 + (1 - bare[..., 3:] / 255) * np.array(frame.backdrop, np.float32)
     start, turns, grows = _all_posed(avatar, look, frame)
     chosen = np.concatenate([look.ids, np.arange(len(avatar), len(start))])
     facing = start.opacities[chosen] > 0
@@ -183,6 +183,7 @@ def _shot(avatar: Avatar, look: Attribute, frame: TrainingFrame, drawing: Drawin
         torch.from_numpy(grows[chosen]),
         torch.from_numpy((part * image + (1 - part) * bare).astype(np.float32)),
         torch.from_numpy(part),
+        frame.backdrop,
         drawing,
     )
 

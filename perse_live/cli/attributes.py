@@ -76,11 +76,38 @@ class AttributeAdd:
     """For --text: of the diffusion; more take longer."""
     liveportrait: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """A folder with LivePortrait's ONNX files: the attribute is learnt from the portrait as they animate it, too."""
+    video: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
+    """A guided video pipeline of diffusers, such as AnimateDiff with ControlNets and an IP-Adapter: the attribute is learnt from
+    the portrait as it animates it, too."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the pictures of the training are drawn; auto takes CUDA where gsplat can draw."""
     progress_json: bool = False
     """Tell progress as lines of JSON on stdout, for programs, and keep each built-in attribute as soon as it is learnt."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
+
+
+@dataclass(frozen=True)
+class AttributeLearn:
+    """Learn attributes from the train split of a data set: one made by `perse-live dataset`, or another program's folder with
+    transforms.json.
+    """
+
+    avatar: Positional[AvatarFile]
+    """An avatar file (.perse), which is rewritten; an attribute of the same name is made anew."""
+    dataset: Annotated[Path, arg(metavar="DIR")]
+    """The data set."""
+    only: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
+    """Of its looks, learn only these."""
+    slot: str | None = None
+    """Of which part the look is, where the data set does not say: hair, hat, glasses, beard, ..."""
+    frames: int = 64
+    """Of each look's train split, learn from so many, evenly chosen; more take longer and more memory."""
+    interpolation: float = 0.2
+    """Weight of the interpolation regularisation between looks of one part; 0: without."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the pictures of the training are drawn; auto takes CUDA where gsplat can draw."""
+    progress_json: bool = False
+    """Tell progress as lines of JSON on stdout, for programs, and keep each attribute as soon as it is learnt."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +147,12 @@ class AttributeThumbnails:
 
 @dataclass(frozen=True)
 class Attributes:
-    """See, add, remove, preview or measure the attributes of an avatar: beards, glasses, hats, make-up, colours, shapes."""
+    """See, add, learn, remove, preview or measure the attributes of an avatar: beards, glasses, hats, make-up, shapes."""
 
     do: OmitSubcommandPrefixes[
         Annotated[AttributeList, subcommand("list")]
         | Annotated[AttributeAdd, subcommand("add")]
+        | Annotated[AttributeLearn, subcommand("learn")]
         | Annotated[AttributeRemove, subcommand("remove")]
         | Annotated[AttributePreview, subcommand("preview")]
         | Annotated[AttributeThumbnails, subcommand("thumbnails")]
@@ -133,12 +161,14 @@ class Attributes:
 
 
 def run(command: Attributes) -> None:
-    """See, add, remove, preview or measure attributes."""
+    """See, add, learn, remove, preview or measure attributes."""
     match command.do:
         case AttributeList():
             _list_attributes(command.do)
         case AttributeAdd():
             _add_attributes(command.do)
+        case AttributeLearn():
+            _learn_attributes(command.do)
         case AttributeRemove():
             _remove_attributes(command.do)
         case AttributeMeasure():
@@ -203,10 +233,10 @@ def _add_attributes(command: AttributeAdd) -> None:
             "names, --from and --text are three ways to say what is added: choose one of them"
         )
     if command.names and any(
-        one is not None for one in (command.part, command.name, command.liveportrait)
+        one is not None for one in (command.part, command.name, command.liveportrait, command.video)
     ):
         raise UserError(
-            "--part, --name and --liveportrait go with --from or --text, not with names of built-in attributes"
+            "--part, --name, --liveportrait and --video go with --from or --text, not with names of built-in attributes"
         )
     if command.consent and command.from_photo is None:
         raise UserError("--consent goes with --from: it is about the person in that photo")
@@ -305,7 +335,9 @@ def _edited(
 ) -> Avatar:
     """The avatar with what a photo or words add."""
     from offline.animation.frames import training_frames
+    from offline.animation.guided_video import VideoAnimator
     from offline.animation.liveportrait import LivePortrait
+    from offline.animation.video_pipeline import open_video_pipeline
     from offline.editing.other_photo import FromPhoto
     from offline.training.learning import FitConfig, fit_attribute
     from perse_live.attributes import PhotoOrigin
@@ -313,6 +345,12 @@ def _edited(
 
     part = command.part or ""
     networks = None if command.liveportrait is None else LivePortrait(command.liveportrait)
+    video = None
+    if command.video is not None:
+        progress("loading the video model", 0.0)
+        video = VideoAnimator(
+            open_video_pipeline(command.video, local_only=command.network.offline)
+        )
     if command.from_photo is not None:
         photo = load_photo(command.from_photo)
         edited = FromPhoto(photo, part, command.name)(avatar, progress=progress)
@@ -330,10 +368,60 @@ def _edited(
             command.text or "", part, inpainter, command.name, command.seed, command.steps
         )
         edited = words(avatar, progress=progress)
-    frames = training_frames(replace(avatar, attributes=()), edited, networks, progress=progress)
+    frames = training_frames(
+        replace(avatar, attributes=()), edited, networks, video, progress=progress
+    )
     return fit_attribute(
         avatar, edited.teacher, frames, progress=progress, config=FitConfig(device=command.device)
     )
+
+
+def _learn_attributes(command: AttributeLearn) -> None:
+    from perse_live.avatar import load_avatar, save_avatar
+
+    if not 1 <= command.frames <= 10_000 or not 0 <= command.interpolation <= 100:
+        raise UserError("--frames is from 1 to 10000, and --interpolation from 0 to 100")
+    avatar = load_avatar(command.avatar)
+    check_writable(command.avatar)
+    begun = perf_counter()
+    try:
+        from offline.dataset.reading import read_dataset
+        from offline.training.dataset_learning import (
+            DatasetFitConfig,
+            learn_from_dataset,
+            looks_to_learn,
+        )
+
+        dataset = read_dataset(command.dataset)
+        looks = looks_to_learn(dataset, command.only)
+        config = DatasetFitConfig(frames=command.frames)
+        fit = replace(
+            config.fit,
+            device=command.device,
+            regression=replace(config.fit.regression, interpolation=command.interpolation),
+        )
+        with reporting(as_json=command.progress_json) as reports:
+
+            def learnt(name: str, so_far: Avatar) -> None:
+                if command.progress_json:
+                    save_avatar(command.avatar, so_far)
+                    reports.learnt(name)
+
+            avatar = learn_from_dataset(
+                avatar,
+                dataset,
+                looks,
+                progress=reports.progress,
+                slot=command.slot,
+                config=replace(config, fit=fit),
+                learnt=learnt,
+            )
+            save_avatar(command.avatar, avatar)
+    except ModuleNotFoundError as error:
+        raise without_offline(error) from error
+    if not command.progress_json:
+        _say_attributes(command.avatar, avatar)
+        print(f"{len(looks)} learnt in {perf_counter() - begun:.0f} s")
 
 
 def _remove_attributes(command: AttributeRemove) -> None:

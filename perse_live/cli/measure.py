@@ -11,6 +11,7 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 from perse_live.cli.console import print_json, printable, step_progress
+from perse_live.cli.measure_dataset import PERSE, Models, run_on_dataset
 from perse_live.cli.options import JsonSwitch
 from perse_live.errors import UserError
 
@@ -24,18 +25,6 @@ if TYPE_CHECKING:
     from perse_live.evaluation.unseen import UnseenScores
     from runtime.stage import Motion, Stage
 
-PERSE = {
-    "psnr": 23.84,
-    "ssim": 0.885,
-    "lpips": 0.146,
-    "id": 0.706,
-    "fid_syn": 57.8,
-    "kid_syn": 0.042,
-    "ppl": 0.331,
-    "pdv": 0.248,
-}
-"""What PERSE (CVPR 2025) publishes; on other data, with other distances: see docs/measures.md."""
-
 _TURN = 25.0  # degrees
 _BACKDROP = (0.5, 0.5, 0.5)
 _UNSEEN_SHARES = (0.4, 0.6, 0.85, 1.0)
@@ -47,6 +36,8 @@ class AttributeMeasure:
 
     avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
     """Avatar files (.perse)."""
+    dataset: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Measure an avatar against the test split of a data set, by PERSE's table, instead of its fades."""
     only: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
     """Of each avatar's attributes, measure only these."""
     identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
@@ -80,12 +71,23 @@ def run(command: AttributeMeasure) -> None:
     from perse_live.avatar import load_avatar
     from perse_live.evaluation.distribution import distribution_distances, find_inception_weights
     from perse_live.evaluation.identity import find_identity_model
+    from perse_live.evaluation.perceptual import PerceptualDistance, find_alexnet_weights
 
     if not command.avatars:
         raise UserError(
             "no avatar is named: give a .perse file; see perse-live attribute measure --help"
         )
     identity, weights = find_identity_model(command.identity_model), find_inception_weights()
+    if command.dataset is not None:
+        path, *others = command.avatars
+        if others:
+            raise UserError("--dataset is about one avatar's looks: name one avatar")
+        perceptual = find_alexnet_weights()
+        models = Models(
+            identity, None if perceptual is None else PerceptualDistance(perceptual), weights
+        )
+        run_on_dataset(path, command.dataset, command.only, models, as_json=command.json)
+        return
     results: list[Measured] = []
     ends: list[UInt8Array] = []
     between: list[UInt8Array] = []
@@ -201,7 +203,7 @@ def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
     """
     from perse_live.attribute_blending import with_attributes
     from perse_live.attributes import LearnedAttribute
-    from perse_live.evaluation.unseen import UnseenFrame, unseen_scores
+    from perse_live.evaluation.unseen import UnseenFrame, changed_part, unseen_scores
     from perse_live.head.expressions import expression
     from runtime.stage import Motion, facing_pose
 
@@ -240,7 +242,10 @@ def _unseen(avatar: Avatar, name: str, stage: Stage) -> UnseenScores | None:
         ):
             stage.set_avatar(look)
             pictures.append([stage.draw(motion, background=_BACKDROP).copy() for motion in motions])
-        frames += [UnseenFrame(*three) for three in zip(*pictures, strict=True)]
+        frames += [
+            UnseenFrame(changed_part(bare_so, taught_so), taught_so, learnt_so)
+            for bare_so, taught_so, learnt_so in zip(*pictures, strict=True)
+        ]
     return unseen_scores(frames)
 
 

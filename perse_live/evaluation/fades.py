@@ -6,7 +6,7 @@ Everything is measured on pictures of the avatar at growing weights. Drawing the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -48,19 +48,24 @@ class FadeScores:
     """Sum of the distances over the distance of the ends: 1 is the straight way."""
 
 
-def fade_scores(pictures: Sequence[UInt8Array], part: BoolArray) -> FadeScores:
+def fade_scores(
+    pictures: Sequence[UInt8Array],
+    part: BoolArray,
+    apart: Callable[[UInt8Array, UInt8Array], float] | None = None,
+) -> FadeScores:
     """Measure a fade.
 
-    pictures: `STEPS` + 1 of (H, W, 3) RGB, at even weights from 0 to 1; part: (H, W) as from `part_of`.
-    Raises ValueError for another number of pictures.
+    pictures: `STEPS` + 1 of (H, W, 3) RGB, at even weights from 0 to 1; part: (H, W) as from `part_of`; apart: how unlike two
+    pictures are, such as LPIPS; None: `distance`. Raises ValueError for another number of pictures.
     """
     if len(pictures) != STEPS + 1:
         raise ValueError(f"{len(pictures)} pictures of a fade; pass {STEPS + 1}")
     steps = np.array(
         [np.abs(b.astype(np.float32) - a).mean() for a, b in itertools.pairwise(pictures)]
     )
-    distances = np.array([distance(a, b) for a, b in itertools.pairwise(pictures)])
-    direct, total = distance(pictures[0], pictures[-1]), float(distances.sum())
+    apart = apart or distance
+    distances = np.array([apart(a, b) for a, b in itertools.pairwise(pictures)])
+    direct, total = apart(pictures[0], pictures[-1]), float(distances.sum())
     own, mixed = _in_between_sharpness(pictures, part)
     return FadeScores(
         psnr(pictures[0], pictures[-1], ~part),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perse_live.arrays import UInt8Array
+from perse_live.arrays import BoolArray, UInt8Array
 from perse_live.evaluation.image_metrics import psnr, structure
 
 _SHOWN = 4  # of 255: change of a channel from which a pixel belongs to the look
@@ -29,14 +29,19 @@ class UnseenScores:
 
 @dataclass(frozen=True, eq=False)
 class UnseenFrame:
-    """One pose, three times (H, W, 3)."""
+    """One pose, twice (H, W, 3)."""
 
-    bare: UInt8Array
-    """Without the look."""
+    part: BoolArray
+    """(H, W) the pixels that the look changes."""
     taught: UInt8Array
-    """As the teacher has it."""
+    """As the teacher, or the data set, has it."""
     learnt: UInt8Array
     """As the network has it."""
+
+
+def changed_part(bare: UInt8Array, taught: UInt8Array) -> BoolArray:
+    """(H, W) where a picture (H, W, 3) without a look differs from one with it."""
+    return np.abs(taught.astype(np.int16) - bare).max(2) > _SHOWN
 
 
 def unseen_scores(frames: Sequence[UnseenFrame]) -> UnseenScores:
@@ -52,10 +57,12 @@ def unseen_scores(frames: Sequence[UnseenFrame]) -> UnseenScores:
                 structure(one.taught, one.learnt, everywhere)[0],
             )
         )
-        part = np.abs(one.taught.astype(np.int16) - one.bare).max(2) > _SHOWN
-        if part.any():
+        if one.part.any():
             parts.append(
-                (psnr(one.taught, one.learnt, part), structure(one.taught, one.learnt, part)[0])
+                (
+                    psnr(one.taught, one.learnt, one.part),
+                    structure(one.taught, one.learnt, one.part)[0],
+                )
             )
     return UnseenScores(
         *(float(value) for value in (*np.mean(whole, 0), *np.mean(parts or whole, 0)))

@@ -11,13 +11,13 @@ import pytest
 from test_guide_pictures import maps
 
 from attribute_toys import toy_attribute
-from offline.animation.contract import Moment
 from offline.animation.guided_video import (
     GuidedFrame,
     VideoAnimator,
     guided_film,
     part_share,
     prompted,
+    rig_frames,
 )
 from offline.animation.motion import training_motion
 from offline.animation.video_pipeline import (
@@ -163,17 +163,16 @@ def test_a_film_shows_the_part_and_the_rig_around_it(pipeline: VideoPipeline) ->
 def test_the_animator_s_frames_know_their_pose(pipeline: VideoPipeline) -> None:
     avatar = toy_avatar()
     motion = training_motion(avatar, 6)
-    drawn: list[int] = []
-
-    def draw(_: Avatar, __: EditedPortrait, moment: Moment) -> GuidedFrame:
-        drawn.append(motion.index(moment))
-        return rig_frame(drawn[-1])
-
     seen: list[float] = []
-    frames = VideoAnimator(pipeline, draw, CONFIG)(
+    frames = VideoAnimator(pipeline, CONFIG)(
         avatar, edited(avatar), motion, progress=lambda _, share: seen.append(share)
     )
-    assert drawn == list(range(6)), "the rig draws each frame once"
+    draw = rig_frames(avatar, edited(avatar))
+    for frame, moment in zip(frames, motion, strict=True):
+        rig = draw(moment)
+        outside = frame.part_mask == 0
+        assert outside.any() and rig.part.max() == 1
+        np.testing.assert_allclose(frame.image[outside], rig.maps.rgb[outside] / 255, atol=1e-6)
     assert [frame.pose for frame in frames] == [moment.pose for moment in motion]
     assert all(0 < frame.weight < 1 and frame.camera.width == SIDE for frame in frames)
     assert seen[-1] == 1.0

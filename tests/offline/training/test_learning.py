@@ -247,7 +247,8 @@ def test_pictures_alone_teach_a_look(bare: Avatar) -> None:
 
 
 def test_a_shot_draws_what_the_wardrobe_has(bare: Avatar) -> None:
-    from offline.training.shots import BACKDROP, shots_along
+    from offline.training.contract import BACKDROP
+    from offline.training.shots import shots_along
 
     look = beard(bare)
     rows = rows_of(bare, look)

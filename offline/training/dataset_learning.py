@@ -1,0 +1,152 @@
+"""Adapters from a data set alone: of each look the frames of the train split, nothing that its maker knew of it in 3D."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from offline.dataset.layout import (
+    SOURCE_LOOK,
+    Dataset,
+    DatasetFrame,
+    DatasetLook,
+    Split,
+)
+from offline.dataset.reading import read_depth, read_grey, read_training_frame
+from offline.training.contract import Progress
+from offline.training.fit_to_pictures import LiftConfig
+from offline.training.learning import FitConfig, fit_attribute
+from offline.training.start_from_frames import SeenFrame, teacher_from_frames
+from perse_live.attributes import SLOTS, PhotoOrigin
+from perse_live.avatar import Avatar
+from perse_live.errors import UserError
+
+T = TypeVar("T")
+_BACKDROPS = ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9), (0.2, 0.7, 0.3), (0.8, 0.3, 0.7))
+"""Over one backdrop alone, what a look hides would be painted in that colour instead of hidden."""
+
+
+@dataclass(frozen=True)
+class DatasetFitConfig:
+    """How a look is learnt from a data set."""
+
+    frames: int = 64
+    """Of the train split, evenly chosen: what one picture more teaches falls off quickly, and all are kept in memory."""
+    start_frames: int = 12
+    """Of these, from which Gaussians are unprojected."""
+    fit: FitConfig = field(default_factory=lambda: FitConfig(lift=LiftConfig(steps=360)))
+    """Three times the steps of a look with a dozen pictures."""
+
+
+def looks_to_learn(dataset: Dataset, only: Sequence[str] = ()) -> list[DatasetLook]:
+    """The looks of a data set but for the person as they are. Raises UserError, one line, for a name that it has not, and where
+    there is none, or one without frames to learn from.
+    """
+    looks = {one.name: one for one in dataset.looks if one.name != SOURCE_LOOK}
+    for name in only:
+        if name not in looks:
+            raise UserError(
+                f"{dataset.root} has no look {name[:40]!r}: it has {', '.join(looks) or 'none'}"
+            )
+    chosen = [one for name, one in looks.items() if not only or name in only]
+    if not chosen:
+        raise UserError(
+            f"{dataset.root} shows the person as they are only: there is no look to learn"
+        )
+    for one in chosen:
+        if not one.split("train"):
+            raise UserError(f"{dataset.root}: the look {one.name} has no frames in its train split")
+    return chosen
+
+
+def learn_from_dataset(
+    avatar: Avatar,
+    dataset: Dataset,
+    looks: Sequence[DatasetLook],
+    *,
+    progress: Progress,
+    slot: str | None = None,
+    config: DatasetFitConfig | None = None,
+    learnt: Callable[[str, Avatar], None] | None = None,
+) -> Avatar:
+    """The avatar with an attribute for each look, from the train split; one of the same name is replaced.
+
+    slot: of looks that the data set has no manifest for. learnt: given each attribute's name, and the avatar that has it.
+    Raises UserError, one line, where a picture cannot be read, or it is not known which slot a look is of.
+    """
+    config = config or DatasetFitConfig()
+    places = [_place(dataset, look, slot) for look in looks]
+    for number, (look, place) in enumerate(zip(looks, places, strict=True)):
+
+        def told(_: str, share: float, at: int = number, name: str = look.name) -> None:
+            progress(f"learning {name}", (at + share) / len(looks))
+
+        told("", 0.0)
+        seen = seen_frames(look, "train", config.frames)
+        teacher = teacher_from_frames(
+            replace(avatar, attributes=()),
+            *place,
+            _evenly(seen, config.start_frames),
+        )
+        teacher = replace(teacher, origin=_origin(look))
+        frames = [one.frame for one in seen]
+        avatar = fit_attribute(avatar, teacher, frames, progress=told, config=config.fit)
+        if learnt is not None:
+            learnt(look.name, avatar)
+    return avatar
+
+
+def seen_frames(look: DatasetLook, split: Split, most: int) -> list[SeenFrame]:
+    """At most so many frames of a split, evenly chosen, over different backdrops where their alpha and background are known.
+
+    Raises UserError for damaged pictures.
+    """
+    chosen = _evenly(look.split(split), most)
+    return [_seen(frame, _BACKDROPS[k % len(_BACKDROPS)]) for k, frame in enumerate(chosen)]
+
+
+def _seen(frame: DatasetFrame, backdrop: tuple[float, float, float]) -> SeenFrame:
+    training, files = read_training_frame(frame), frame.files
+    depth = None if files.depth is None else read_depth(files.depth)
+    if depth is not None and depth.shape != training.part_mask.shape:
+        raise UserError(f"{files.depth} is not of its picture's size: make the data set again")
+    if files.alpha is not None and frame.background is not None:
+        through = 1 - read_grey(files.alpha)[..., None] / 255
+        image = np.clip(training.image + through * np.array(backdrop), 0, 1).astype(np.float32)
+        training = replace(training, image=image, backdrop=backdrop)
+    return SeenFrame(training, depth)
+
+
+def _place(dataset: Dataset, look: DatasetLook, slot: str | None) -> tuple[str, str, str]:
+    """Name, label and slot of the attribute."""
+    entry = look.entry
+    if entry is not None and entry.slot in SLOTS:
+        return entry.name, entry.label, entry.slot
+    if slot not in SLOTS:
+        raise UserError(
+            f"{dataset.root} does not say of which part the look {look.name} is:"
+            f" add --slot with one of {', '.join(SLOTS)}"
+        )
+    name = re.sub(r"[^a-z0-9]+", "-", look.name.lower()).strip("-")[:40] or "look"
+    return name, name.replace("-", " ").capitalize(), slot
+
+
+def _origin(look: DatasetLook) -> PhotoOrigin | None:
+    """Whose photo a look was taken from."""
+    source = None if look.entry is None else look.entry.source
+    if source is None or source.photo_sha256 is None:
+        return None
+    return PhotoOrigin(
+        source.photo_sha256, source.consent_by or "nobody was asked", source.consent_at or ""
+    )
+
+
+def _evenly(rows: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly spread, the first among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[k * len(rows) // most] for k in range(most)]

@@ -1,0 +1,276 @@
+"""Where the learning of a look starts that is known from pictures only: which Gaussians may change, and which come with it.
+
+What is nearer to the camera than the avatar, or stands out from it, is unprojected by the pictures' depth into Gaussians on the
+rig's triangles or fixed to the skull. Pictures without depth can only change what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from offline.lift.hair import hair_weights
+from offline.looks.assembly import Changes, attribute, flat, piece_by_piece
+from offline.rig.skinning import cloth_weights
+from offline.training.contract import TeacherAttribute, TrainingFrame
+from perse_live.animate import (
+    HeadPose,
+    RigidBinding,
+    SurfaceBinding,
+    bind_surface,
+    neck_frame,
+    pose_gaussians,
+    pose_vertices,
+)
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.attributes import AddedGaussians, nothing_added
+from perse_live.avatar import Avatar, corrected
+from perse_live.decoder.features import places_at_rest
+from perse_live.head.rig import Part
+from perse_live.regions import Region
+from perse_live.rotations import to_matrix
+from perse_live.splatting.cpu import CpuRasterizer
+
+_PART = 0.5  # of the part's mask, from which a pixel counts
+_TOUCHED = 0.1  # of the part's mask, from which one of the avatar's Gaussians may change
+_NEARER = 0.002  # metres before the avatar from which a pixel shows something that is added
+_BEHIND = 0.006  # metres behind the avatar's surface at which its Gaussians are still seen
+_CHANGED_IN = 0.34  # share of the pictures that see one of the avatar's Gaussians in which it must lie in the part
+_MOST_ADDED = 9000  # Gaussians
+_BEFORE = 0.004  # metres before what a picture sees, by which it refutes a point
+_REFUTED = 0.2  # share of the pictures that may refute a point: depth is wrong at outlines
+_ROUNDS = 2  # of finding how far hair and clothes turn with the head
+_FEWEST_ADDED = 40
+_UNIT = 1e-3  # metres, standard deviation before points are thinned
+_COVERAGE = 0.6  # standard deviation over the spacing
+_OPACITY = 0.9  # to start with
+_SPACINGS = np.geomspace(0.0007, 0.006, 24)  # metres, tried from the finest
+_ON_SKIN = frozenset({"beard", "eyebrows", "make-up", "skin", "mouth", "nose", "eyes", "face"})
+"""Slots of what moves with the face; all else follows the skull, or the shoulders."""
+_HAIR = frozenset({"hair", "beard", "eyebrows"})
+_SOLID = frozenset({"hat", "glasses", "headphones", "earrings"})
+"""Slots of things, which come piece by piece; all else comes everywhere at once."""
+_SHAPES = frozenset({"mouth", "nose", "face"})
+_HAIR_START = 0.35  # size at weight 0, as the built-in beards have it
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFrame:
+    """A picture of the look, and what is known of its geometry."""
+
+    frame: TrainingFrame
+    depth: Float32Array | None
+    """(H, W) metres along the camera's z, 0 where nothing is seen; None: not known."""
+
+
+def teacher_from_frames(
+    avatar: Avatar, name: str, label: str, slot: str, seen: Sequence[SeenFrame]
+) -> TeacherAttribute:
+    """A teacher that says where learning starts; its pictures must say the rest.
+
+    avatar: without attributes; seen: a dozen pictures from different sides. Raises ValueError for none.
+    """
+    if not seen:
+        raise ValueError("no pictures to start from")
+    inside, visible = np.zeros(len(avatar)), np.zeros(len(avatar))
+    found, views = [_Points.none()], [_View(avatar, one.frame) for one in seen]
+    for one, view in zip(seen, views, strict=True):
+        there, hit = view.visible_in(one.frame.part_mask)
+        visible += there
+        inside += hit
+        if one.depth is not None:
+            found.append(view.before_it(one.depth, slot))
+    ids = np.nonzero((inside > 0) & (inside >= _CHANGED_IN * visible))[0].astype(np.int32)
+    change = Changes(ids, avatar.colors[ids], avatar.opacities[ids])
+    points = _Points.joined(found)
+    points = points.chosen(_consistent(avatar, points, views, seen))
+    added = _added(avatar, slot, points)
+    return TeacherAttribute(
+        attribute(name, label, slot, added, change), known=False, moves_own=slot in _SHAPES
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """N points of a look with `_UNIT` as their size: all bound to triangles, or all rigid."""
+
+    surface: SurfaceBinding
+    rigid: RigidBinding
+    colors: Float32Array
+    """(N, 3)"""
+
+    @staticmethod
+    def none() -> _Points:
+        nothing = nothing_added()
+        return _Points(nothing.surface, nothing.rigid, nothing.colors)
+
+    @staticmethod
+    def joined(several: Sequence[_Points]) -> _Points:
+        def all_of(owners: Sequence[object]) -> list[np.ndarray]:
+            return [
+                np.concatenate([getattr(one, field) for one in owners]) for field in vars(owners[0])
+            ]
+
+        return _Points(
+            SurfaceBinding(*all_of([one.surface for one in several])),
+            RigidBinding(*all_of([one.rigid for one in several])),
+            np.concatenate([one.colors for one in several]),
+        )
+
+    def chosen(self, numbers: np.ndarray, size: float = _UNIT) -> _Points:
+        """Some of them, `size` (metres) as their standard deviation."""
+        if len(self.surface.triangles):
+            kept = SurfaceBinding(*(array[numbers] for array in vars(self.surface).values()))
+            axes = (kept.axes * (size / _UNIT)).astype(np.float32)
+            return replace(self, surface=replace(kept, axes=axes), colors=self.colors[numbers])
+        kept = RigidBinding(*(array[numbers] for array in vars(self.rigid).values()))
+        scales = kept.scales.copy()
+        scales[:, :2] *= size / _UNIT
+        return replace(self, rigid=replace(kept, scales=scales), colors=self.colors[numbers])
+
+
+class _View:
+    """The avatar without the look in a frame's pose: posed, with its depth."""
+
+    def __init__(self, avatar: Avatar, frame: TrainingFrame) -> None:
+        avatar = corrected(avatar, frame.expression, frame.gaze)
+        self._rig, self._frame = avatar.rig, frame
+        self._vertices = pose_vertices(avatar.rig, frame.expression, frame.gaze, frame.pose)
+        bound = avatar.surface, avatar.rigid, avatar.opacities, avatar.colors
+        self._gaussians = pose_gaussians(self._vertices, avatar.rig, *bound, frame.pose)
+        depths = np.repeat(self._gaussians.means[:, 2:], 3, 1)
+        drawn = CpuRasterizer(frame.camera.width, frame.camera.height, threads=1).render_float(
+            replace(self._gaussians, colors=depths), frame.camera, background=(0.0, 0.0, 0.0)
+        )
+        self._alpha = drawn[..., 3].copy()
+        self._depth = drawn[..., 0] / np.maximum(self._alpha, 1e-3)
+
+    def visible_in(self, part: Float32Array) -> tuple[BoolArray, BoolArray]:
+        """(G,) which of the avatar's Gaussians are seen, and which of these lie in the part (H, W)."""
+        means = self._gaussians.means
+        columns, rows, on = self.pixels(means)
+        near = means[:, 2] < self._depth[rows, columns] + _BEHIND
+        seen = on & near & (self._gaussians.opacities > 0)
+        return seen, seen & (part[rows, columns] > _TOUCHED)
+
+    def pixels(self, means: Float32Array) -> tuple[np.ndarray, np.ndarray, BoolArray]:
+        """Columns and rows of the pixels of points (N, 3), within the picture, and which of them are in it."""
+        camera = self._frame.camera
+        columns, rows = np.floor(camera.project(means)).astype(int).T
+        on = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
+        return columns.clip(0, camera.width - 1), rows.clip(0, camera.height - 1), on
+
+    def posed(self, avatar: Avatar, surface: SurfaceBinding, rigid: RigidBinding) -> Float32Array:
+        """Where Gaussians bound to the avatar's rig are, (N, 3) camera frame."""
+        count = len(surface.triangles) + len(rigid.means)
+        shown, colors = np.ones(count, np.float32), np.zeros((count, 3), np.float32)
+        pose = self._frame.pose
+        return pose_gaussians(self._vertices, avatar.rig, surface, rigid, shown, colors, pose).means
+
+    def before_it(self, depth: Float32Array, slot: str) -> _Points:
+        """What the picture shows before the avatar or beside it. depth: (H, W) of the picture."""
+        frame, camera = self._frame, self._frame.camera
+        nearer = (self._alpha < _PART) | (depth < self._depth - _NEARER)
+        rows, columns = np.nonzero((frame.part_mask > _PART) & (depth > 0) & nearer)
+        if not len(rows):
+            return _Points.none()
+        z = depth[rows, columns].astype(np.float64)
+        x, y = (columns + 0.5 - camera.cx) / camera.fx * z, (rows + 0.5 - camera.cy) / camera.fy * z
+        means, colors = np.stack([x, y, z], 1), frame.image[rows, columns]
+        nothing = nothing_added()
+        if slot in _ON_SKIN:
+            skin = np.nonzero(self._rig.parts == Part.SKIN)[0]
+            corners = self._vertices[self._rig.triangles[skin]]
+            nearest = KDTree(corners.mean(1)).query(means)[1]
+            v0, v1, v2 = corners[nearest].transpose(1, 0, 2)
+            normals = np.cross(v1 - v0, v2 - v0)
+            normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+            surface = bind_surface(
+                flat(means, normals, _UNIT, colors, opacity=_OPACITY),
+                skin[nearest],
+                self._vertices,
+                self._rig.triangles,
+                two_sided=np.ones(len(z), np.uint8),
+            )
+            return _Points(surface, nothing.rigid, colors)
+        means, normals, weights = _at_rest(means, frame.pose, self._rig.neck_pivot, slot)
+        shaped = flat(means, normals, _UNIT, colors, opacity=_OPACITY)
+        rigid = RigidBinding(shaped.means, shaped.quats, shaped.scales, weights)
+        return _Points(nothing.surface, rigid, colors)
+
+
+def _consistent(
+    avatar: Avatar, points: _Points, views: Sequence[_View], seen: Sequence[SeenFrame]
+) -> np.ndarray:
+    """Which points (numbers) do not stand before what most other pictures see: depth at outlines lies between two surfaces."""
+    tested, refuted = np.zeros(len(points.colors)), np.zeros(len(points.colors))
+    if not len(tested):
+        return np.zeros(0, np.int64)
+    for one, view in zip(seen, views, strict=True):
+        if one.depth is None:
+            continue
+        means = view.posed(avatar, points.surface, points.rigid)
+        columns, rows, on = view.pixels(means)
+        found = one.depth[rows, columns]
+        tested += on
+        refuted += on & ((found == 0) | (means[:, 2] < found - _BEFORE))
+    return np.nonzero(refuted <= _REFUTED * tested)[0]
+
+
+def _at_rest(
+    means: FloatArray, pose: HeadPose, pivot: FloatArray, slot: str
+) -> tuple[FloatArray, FloatArray, Float32Array]:
+    """Points (N, 3) of the camera frame at rest in the head frame, the direction towards the camera there, and head weights.
+
+    The inverse of `pose_points`; how far a point turns with the head depends on where it is at rest, hence rounds.
+    """
+    frame = neck_frame(pose, pivot)
+
+    def turns(weights: Float32Array) -> FloatArray:
+        share = weights[:, None]
+        quats = (1 - share) * np.array([1.0, 0, 0, 0]) + share * frame.relative
+        return to_matrix(quats / np.linalg.norm(quats, axis=1, keepdims=True)) @ frame.body
+
+    def rest(weights: Float32Array) -> FloatArray:
+        return np.einsum("nij,ni->nj", turns(weights), means - frame.posed_pivot) + frame.pivot
+
+    weights = np.ones(len(means), np.float32)
+    for _ in range(_ROUNDS):
+        if slot == "hair":
+            weights = hair_weights(rest(weights))
+        elif slot == "cloth":
+            weights = cloth_weights(rest(weights))
+    return rest(weights), -turns(weights)[:, 2], weights
+
+
+def _added(avatar: Avatar, slot: str, points: _Points) -> AddedGaussians:
+    """The points, thinned to the finest spacing that keeps to the budget."""
+    places = places_at_rest(avatar.rig, points.surface, points.rigid)
+    if len(places) < _FEWEST_ADDED:
+        return nothing_added()
+    spacing, numbers = _SPACINGS[-1], np.zeros(0, np.int64)
+    for spacing in _SPACINGS:
+        cells = np.floor(places / spacing).astype(np.int64)
+        numbers = np.unique(cells, axis=0, return_index=True)[1]
+        if len(numbers) <= _MOST_ADDED:
+            break
+    kept = points.chosen(numbers, _COVERAGE * float(spacing))
+    count, hairy, solid = len(numbers), slot in _HAIR, slot in _SOLID
+    region = Region.HAIR if hairy else Region.CLOTHES if slot == "cloth" else Region.ACCESSORY
+    heights = places[numbers, 1].astype(np.float64)
+    return AddedGaussians(
+        kept.surface,
+        kept.surface.positions.copy(),
+        kept.rigid,
+        kept.rigid.means.copy(),
+        np.full(count, _OPACITY, np.float32),
+        np.clip(kept.colors, 0, 1).astype(np.float32),
+        np.full(count, int(region), np.uint8),
+        # from the top down, as the built-in hats
+        piece_by_piece(-heights).astype(np.float32) if solid else np.zeros(count, np.float32),
+        _HAIR_START if hairy else 1.0,
+        solid,
+    )
