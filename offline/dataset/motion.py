@@ -9,6 +9,7 @@ import numpy as np
 
 from offline.animation.contract import Moment
 from perse_live.animate import HeadPose
+from perse_live.arrays import Float32Array
 from perse_live.avatar import Avatar, with_own_lids
 from perse_live.errors import UserError
 from perse_live.files import atomic_output
@@ -17,10 +18,12 @@ from perse_live.head.rig import gaze_from_expression
 from perse_live.motion import MotionState
 from perse_live.motion_file import MotionFrame, MotionHeader, MotionWriter, read_motion
 from perse_live.poses import facing_pose
+from perse_live.rotations import from_axis_angle, to_axis_angle
 
 FPS = 25.0
 """Frames a second of the built-in motion; PERSE's clips run at 25."""
 MOTION_FILE = "motion.motion"
+_JOIN = 8  # frames over which one part of the motion passes into the next
 _HOLD = 12  # frames from one grimace to the next
 _YAW, _PITCH, _ROLL = 32.0, 14.0, 8.0  # degrees: as far as an avatar is meant to be seen
 _GRIMACES = (
@@ -98,7 +101,8 @@ def built_in_motion(
     moment. Where fewer frames are asked for, the performance is thinned out. The tests' grimaces are in another order, with other
     turns.
     """
-    moments: list[Moment] = []
+    source = avatar.source
+    moments = [Moment(source.pose, source.expression, source.gaze)]
     share = len(performed) / max(frames, 1)
     for number, (first, count) in enumerate(((0, train), (train, frames - train))):
         strong = count // 4
@@ -107,9 +111,35 @@ def built_in_motion(
             performed[min(int((first + k * count / max(talking, 1)) * share), len(performed) - 1)]
             for k in range(talking)
         ]
-        moments += picked + grimaces(avatar, strong, 2 * seed + number)
-    source = avatar.source
-    return [Moment(source.pose, source.expression, source.gaze), *moments[1:]]
+        for part in (picked, grimaces(avatar, strong, 2 * seed + number)):
+            moments += joined(moments[-1], part)
+    return [moments[0], *moments[2:]]
+
+
+def joined(before: Moment, part: Sequence[Moment]) -> list[Moment]:
+    """A part of a motion, its first moments led over from the last moment before it."""
+    return [
+        moment if k >= _JOIN else mixed(before, moment, (k + 1) / (_JOIN + 1))
+        for k, moment in enumerate(part)
+    ]
+
+
+def mixed(one: Moment, other: Moment, share: float) -> Moment:
+    """Part of the way from one moment to another; share in [0, 1]."""
+
+    def mix(a: Float32Array, b: Float32Array) -> Float32Array:
+        return (a + np.float32(share) * (b - a)).astype(np.float32)
+
+    def turned(a: Float32Array, b: Float32Array) -> Float32Array:
+        turn = share * to_axis_angle(b.astype(np.float64) @ a.T)
+        return (from_axis_angle(turn) @ a).astype(np.float32)
+
+    pose = HeadPose(
+        turned(one.pose.R_cam_head, other.pose.R_cam_head),
+        mix(one.pose.t_cam_head, other.pose.t_cam_head),
+        turned(one.pose.R_cam_body, other.pose.R_cam_body),
+    )
+    return Moment(pose, mix(one.expression, other.expression), mix(one.gaze, other.gaze))
 
 
 def write_moments(path: Path, moments: Sequence[Moment], size: int) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from perse_live.attributes import SLOTS
 from perse_live.avatar import save_avatar
 from perse_live.cli.dataset import DEFAULT_LOOKS
 from perse_live.errors import UserError
+from perse_live.rotations import to_axis_angle
 from toys import toy_avatar
 
 FRAMES, SIZE = 5, 64
@@ -210,9 +212,15 @@ def test_the_built_in_motion_is_the_same_each_time_and_covers_what_it_must(tmp_p
         not np.array_equal(a.expression, b.expression) for a, b in zip(one, other, strict=True)
     )
     np.testing.assert_array_equal(one[0].expression, avatar.source.expression)
-    for part in (one[:50], one[50:]):
+    whole = built_in_motion(avatar, grimaces(avatar, 513, 9), 513, 400, 0)
+    turns = [
+        np.linalg.norm(to_axis_angle(b.pose.R_cam_head @ a.pose.R_cam_head.T))
+        for a, b in pairwise(whole)
+    ]
+    assert len(whole) == 513 and np.degrees(max(turns)) < 12, "one part passes into the next"
+    for part in (whole[:400], whole[400:]):
         strongest = np.max([moment.expression for moment in part], 0)
-        assert (strongest > 0.5).sum() >= 5, "grimaces in both splits"
+        assert (strongest > 0.5).sum() >= 12, "grimaces in both splits"
     write_moments(tmp_path / "a.motion", one, 64)
     read = read_moments(tmp_path / "a.motion")
     for moment, kept in zip(one, read, strict=True):
