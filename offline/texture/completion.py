@@ -75,6 +75,8 @@ class ExpectedTone:
     """(N,) a coordinate along which the tone changes evenly."""
     like: Sequence[BoolArray]
     """Groups of points (N,); the tone is the mean of theirs. One of fewer than 12 points tells nothing."""
+    least: float
+    """The tone is at least this fraction of the brightest group's."""
     deviation: float
     """Standard deviation of a point's colour without light, sRGB. At 2.4 times `CompletionConfig.step`, the colour that surrounds
     the points reaches over some six of them."""
@@ -167,9 +169,8 @@ def _expected_tones(
         if known:
             held = one.holds > 0
             lines = [median_line(one.across[group], albedo[group]) for group in known]
-            tones[held] = np.mean(
-                [start + np.outer(one.across[held], slope) for start, slope in lines], axis=0
-            )
+            groups = np.stack([start + np.outer(one.across[held], slope) for start, slope in lines])
+            tones[held] = np.maximum(groups.mean(0), one.least * groups.max(0))
             precision[held] = one.holds[held] / one.deviation**2
     return tones, precision
 

@@ -27,6 +27,8 @@ from perse_live.raster import vertex_normals
 # film the lid has the mean tone of both within 3 L*; a made-up one is 7 darker (docs/measures.md).
 _ABOVE_EYE, _BELOW_EYE = (2.0, 14.0), (5.0, 11.0)
 _LID_DEVIATION = 0.12  # sRGB
+# Relative to the brighter of the two: film has lids up to 5 L* darker than the skin below them, with make-up 12
+_LEAST_LID = 0.88
 # Shares of a blink's move between which the tone of a point becomes the lid's
 _LID_FROM = (0.1, 0.6)
 _SEEN = 0.5  # confidence of points that tell the lid's tone
@@ -95,6 +97,7 @@ def lid_tones(points: SkinPoints, confidence: FloatArray) -> list[ExpectedTone]:
                 holds,
                 points.rest[:, 0],
                 (above & here & upper, below & here & ~upper),
+                _LEAST_LID,
                 _LID_DEVIATION,
             )
         )

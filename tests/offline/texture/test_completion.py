@@ -77,16 +77,20 @@ def test_a_lid_has_the_tone_of_the_skin_above_and_below_and_no_edge(dome: Dome) 
     up, ring = dome.points[:, 1] > 0, (from_eye > 0.016) & (from_eye < 0.025)
     few = ring & (np.cumsum(ring) < 5)
 
-    def lid_of(shade: float, *groups: np.ndarray) -> np.ndarray:
+    def lid_of(shade: float, *groups: np.ndarray, least: float = 0.0) -> np.ndarray:
         """Below a brow bone of 0.8 of the cheek's colour, in a dark ring."""
         skin = np.where(up, 0.8, 1.0)[:, None] * SKIN
         observed = np.where(socket[:, None], shade * SKIN, np.where(lid[:, None], 0.0, skin))
-        tone = ExpectedTone(1 - ramp(from_eye, 0.008, 0.012), dome.points[:, 0], groups, 0.12)
+        tone = ExpectedTone(
+            1 - ramp(from_eye, 0.008, 0.012), dome.points[:, 0], groups, least, 0.12
+        )
         return dome.completed(observed, seen, expected=[tone])
 
     assert lid_of(0.4, few)[middle].mean() < 0.55 * SKIN.mean()  # the ring's dark fills it
     told = lid_of(0.4, ring & up, ring & ~up)
     assert 0.65 * SKIN.mean() < told[middle].mean() < 0.9 * SKIN.mean()
+    bright = lid_of(0.4, ring & up, ring & ~up, least=1.0)
+    assert bright[middle].mean() > 1.02 * told[middle].mean()
     beside = (from_eye > 0.0105) & lid
     assert abs(told[beside].mean() - 0.4 * SKIN.mean()) < 0.45 * abs(
         told[middle].mean() - 0.4 * SKIN.mean()
