@@ -34,7 +34,7 @@ _FEATHER = 3 / 512  # of the picture's side: standard deviation of the border be
 _VIDEO_WEIGHT = (
     0.5  # in training, as LivePortrait's frames: beautiful, but not exactly the avatar's pose
 )
-_BEHIND = (128, 128, 128)  # sRGB, as `offline.training.shots.BACKDROP`
+_BEHIND = (0, 0, 0)  # sRGB behind the person: what is drawn is the colour times alpha
 _KEPT_FRAMES = 128  # of the rig's frames: two long windows, so that none is drawn twice
 
 
@@ -131,7 +131,7 @@ class VideoAnimator:
         *,
         progress: Progress,
     ) -> list[TrainingFrame]:
-        """One frame for each moment, over the training's backdrop. Raises UserError where the pipeline fails."""
+        """One frame for each moment, the person on black. Raises UserError where the pipeline fails."""
         draw = rig_frames(avatar, edited)
 
         @lru_cache(maxsize=_KEPT_FRAMES)
@@ -151,6 +151,7 @@ class VideoAnimator:
                     moment.expression,
                     moment.gaze,
                     _VIDEO_WEIGHT,
+                    (0.0, 0.0, 0.0),
                 )
             )
         progress("animating by video", 1.0)

@@ -37,6 +37,7 @@ def animate_by_rig(
                 moment.expression,
                 moment.gaze,
                 weight,
+                (0.0, 0.0, 0.0),
             )
         )
     progress("animating", 1.0)

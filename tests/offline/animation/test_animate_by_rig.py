@@ -31,6 +31,7 @@ def test_the_rig_s_frames_show_the_look_and_where_it_is() -> None:
         assert frame.part_mask.max() > 0.9 and frame.part_mask.mean() < 0.6
         assert difference[frame.part_mask > 0.9].mean() > 0.05
     assert frames[0].weight > frames[2].weight
+    assert {frame.backdrop for frame in frames} == {(0.0, 0.0, 0.0)}, "as they are drawn"
 
 
 def test_motions_turn_both_ways_and_talk() -> None:
