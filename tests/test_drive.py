@@ -28,7 +28,7 @@ from perse_live.follow import FaceFollower
 from perse_live.rotations import from_euler_degrees, to_axis_angle
 from pictures import astronaut_before_camera as face
 from runtime.background import Picture, Transparent
-from runtime.drive import drive_matched, drive_relative, resting
+from runtime.drive import drive_matched, drive_relative, followed, resting
 from runtime.presence import Presence, Shoulders
 from runtime.tracker import TrackedFrame
 from toys import toy_avatar
@@ -140,6 +140,10 @@ def test_relative_motion_is_carried_over(avatar: Avatar, tmp_path: Path) -> None
     drawn = frames(tmp_path / "out.mp4")
     moved = middle(drawn[-1], np.full(3, 128.0)) - middle(drawn[0], np.full(3, 128.0))
     assert moved[0] > 10
+    motions = followed(avatar, video, progress=unwatched)
+    assert len(motions) == len(shifts)
+    places = [motion.pose.t_cam_head[0] for motion in motions]
+    assert places[-1] - places[0] > 0.01, "the same without drawing, metres"
 
 
 @pytest.mark.slow

@@ -87,11 +87,12 @@ def read_transforms(folder: Path, root: Path) -> tuple[DatasetFrame, ...]:
         splits = []
         for path, split in found:
             document = _read(path)
-            names = {str(frame.get("file_path")) for frame in _list(document, "frames", path)}
+            rows = _list(document, "frames", path, optional=True)  # there may be no tests
+            names = {str(row.get("file_path")) for row in rows}
             splits.append((path, document, names if split == "test" else set[str]()))
     frames: list[DatasetFrame] = []
     for path, document, test in splits:
-        for row in _list(document, "frames", path):
+        for row in _list(document, "frames", path, optional=path != whole):
             frames.append(_frame(row, document, test, len(frames), folder, root, path))
     if len({frame.index for frame in frames}) != len(frames):
         raise UserError(f"{whole}: a frame's number stands twice: make the data set again")
