@@ -128,6 +128,8 @@ class _NotYet:
         self._stage = stage
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # such as copy and pickle ask for before there is a stage
+            raise AttributeError(name)
         raise AttributeError(f"{name} is known only after the stage {self._stage!r}")
 
 

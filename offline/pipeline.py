@@ -65,7 +65,6 @@ from offline.likeness import drawn, likeness, own_view
 from offline.numeric import facing_of
 from offline.portrait import find_portrait
 from offline.refine.coupling import color_prior, with_followed_changes
-from offline.refine.floaters import without_floaters
 from offline.refine.photometric import refine_layer
 from offline.refine.pixel_weights import pixel_weights
 from offline.rig.anatomy import head_charts
@@ -80,7 +79,7 @@ from offline.segment.head_top import with_head_top
 from offline.segment.landmark_masks import face_oval
 from offline.texture.backdrop import backdrop
 from offline.texture.folds import fold_strengths, without_folds, wrinkle_depth
-from offline.texture.mirror import unmirrored_hair_share, with_mirrored_far_eye, with_mirrored_hair
+from offline.texture.mirror import unmirrored_hair_share, with_mirrored_hair
 from offline.texture.monochrome import tones_of
 from offline.texture.mouth_retouch import clean_lips
 from offline.texture.observation import complete_skin, observe_skin
@@ -168,7 +167,7 @@ def personalise_rig(state: BuildState, config: BuildConfig) -> BuildState:
     dressed = dressed_pixels(look, portrait.chin_row, portrait.unit)
     rig, geometry = with_fitted_outline(
         head.geometry,
-        (look.alpha > 0.5) | ~look.valid,
+        look.person | ~look.valid,
         look.hair,
         dressed & look.valid,
         chart(anny, "ears"),
@@ -191,10 +190,10 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
     """Find the occluders of the rig, spread points over the skin, and sample the photo at each."""
     look, geometry, charts = state.segmentation.look, state.outlined.geometry, state.outlined.charts
     unit, chin_row = state.portrait.unit, state.portrait.chin_row
-    hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, chin_row, unit)
+    hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, unit)
     dressed = with_collar_edge(dressed_pixels(look, chin_row, unit), geometry, look, unit)
     dressed = with_narrow_strips(
-        dressed, (look.alpha > 0.06) & look.valid & ~hair, geometry.part_map(Part.SKIN), unit
+        dressed, look.visible & look.valid & ~hair, geometry.part_map(Part.SKIN), unit
     )
     skin_look = clean_lips(look, state.portrait.detection.landmarks, unit)
     skin = observe_skin(
@@ -214,7 +213,7 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
         observation=Observation(
             hair=hair,
             dressed=dressed,
-            collar=collar_pixels(geometry, dressed & (look.alpha > 0.5), unit),
+            collar=collar_pixels(geometry, dressed & look.person, unit),
             clothes_barely_shown=clothes_barely_shown(geometry, look, dressed, unit),
             sheet_depth=sheet_depth(geometry, dressed, look.alpha, unit),
             skin_look=skin_look,
@@ -268,7 +267,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
     layers = [
         skin,
         under_skin(geometry, charts, skin, rng),
-        with_mirrored_far_eye(join(eyes, veil), geometry),
+        join(eyes, veil),
         mouth_layer(geometry, look, landmarks, rng),
         sheet_layer(
             geometry, look, depth, seen.hair, seen.dressed, barely_shown, chin_row, unit, rng
@@ -300,7 +299,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         len(layer),
         {region.name: int((layer.regions == region).sum()) for region in Region},
     )
-    return replace(state, lifted=without_floaters(layer, portrait.camera))
+    return replace(state, lifted=layer)
 
 
 def refine(state: BuildState, config: BuildConfig) -> BuildState:
@@ -320,7 +319,7 @@ def refine(state: BuildState, config: BuildConfig) -> BuildState:
     )
     layer = with_followed_changes(state.lifted, fitted, geometry, portrait.camera)
     layer = with_mirrored_hair(
-        layer, geometry, look.alpha > 0.9, _MOST - len(layer), np.random.default_rng(config.seed)
+        layer, geometry, look.opaque, _MOST - len(layer), np.random.default_rng(config.seed)
     )
     return replace(state, refined=layer)
 
@@ -344,7 +343,7 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
         head.fit,
         provenance,
     )
-    tones = tones_of(look.image[(look.alpha > 0.95) & look.valid])
+    tones = tones_of(look.image[look.opaque & look.valid])
     avatar = replace(avatar, colors=tones.toned(avatar.colors).astype(np.float32))
     photographed = _in_bound_order(
         state.refined, (state.refined.regions == Region.TEETH) & (state.refined.freedom > 0)

@@ -13,11 +13,11 @@ from perse_live.arrays import BoolArray, FloatArray, UInt8Array
 from perse_live.camera import Camera
 from perse_live.detect import Detection, FaceDetector
 from perse_live.errors import UserError
+from perse_live.head.landmarks import BROW_PEAKS, CHIN, EYE_CORNERS
 from perse_live.photo import Photo
 
 SIDE = 512
 """Pixels of the portrait."""
-_CHIN = 152  # landmark
 _MOST_FACES = 8
 _MARGIN = 2.5  # side of the portrait over the larger side of the face's bounding box
 _LOWERED = 0.07  # of the portrait's side that a head may stand lower so that the bust reaches the frame's lower edge
@@ -33,9 +33,7 @@ _SIDEWAYS = 45.0  # degrees of roll from which on it is the photo that is turned
 _LEVEL = 2.0  # degrees of roll that are left as they are
 _SAME_ROLL = 30.0  # degrees within which finds in differently turned pictures agree
 _MOST_LEFT = 20.0  # degrees of roll that a levelled cut-out may still show; more is no face, or one upside down
-_EYE_CORNERS = (33, 263)  # landmarks: outer corners of the right and the left eye
 _TURNED = 35.0  # degrees of yaw or pitch
-_BROWS = (105, 334)  # landmarks: the highest of the right and the left brow
 # Of the face that may lie beyond the photo's edge, and that hands may cover
 _MOST_OUTSIDE, _MOST_COVERED = (0.02, 0.02)
 
@@ -63,7 +61,7 @@ class Portrait:
     @property
     def chin_row(self) -> float:
         """Pixels from the top."""
-        return float(self.detection.landmarks[_CHIN, 1])
+        return float(self.detection.landmarks[CHIN, 1])
 
 
 def find_portrait(photo: Photo) -> Portrait:
@@ -152,7 +150,7 @@ def _turned_back(points: FloatArray, quarters: int, width: int, height: int) -> 
 
 def _roll(landmarks: FloatArray) -> float:
     """By how much a face is turned clockwise in its picture, degrees from -180 to 180. landmarks: (478, 2) or (478, 3)."""
-    right, left = landmarks[list(_EYE_CORNERS), :2]
+    right, left = landmarks[list(EYE_CORNERS), :2]
     return float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
 
 
@@ -320,7 +318,7 @@ def _judge_whole(look: _Look) -> list[str]:
     """What of the face the photo does not show, in words for the user; the forehead's top is `head_top`'s."""
     points = look.detection.landmarks[:, :2]
     face = face_oval(points, look.valid.shape)
-    below = face & (np.arange(SIDE)[:, None] > points[list(_BROWS), 1].min())
+    below = face & (np.arange(SIDE)[:, None] > points[list(BROW_PEAKS), 1].min())
     warnings = []
     if (below & ~look.valid).sum() > _MOST_OUTSIDE * face.sum():
         warnings.append(

@@ -7,12 +7,15 @@ import numpy as np
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
 from offline.images import (
+    ENOUGH,
+    NARROW,
     blur,
     dilate,
     distance_to,
     erode,
     fill_from,
     nearest_true,
+    opened,
     pixel_centers,
     sample,
     without_small,
@@ -24,6 +27,7 @@ from offline.rig.skinning import STAYS, head_weights
 from offline.rig.template_regions import NECK_AXIS_DEPTH
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
+from offline.segment.contract import OPAQUE, SURE, VISIBLE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part
 from perse_live.regions import Region
@@ -33,20 +37,17 @@ _COLLAR = -0.152  # metres, template height below which the unseen body is dress
 _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
 # Pixels (eye distance 115) from the neck's axis within which clothes are its collar
 _COLLAR_REACH = 110.0
-_LEAST_SHIRT = 120  # fewest pixels of clothes from which their colour is estimated
 _ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes over which their pattern comes to be used
 _LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
-# Pixels (eye distance 115): half the width of what is the chin's shadow and no clothing
-_CLOTHES_STRIP = 3.0
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 _SMALL_PIECE = 60  # pixels (eye distance 115): area of a connected component that is left out
 # Difference of sRGB colours from which skin off the rig is doubtful, and from which it is rejected
 _UNLIKE_SKIN = (0.25, 0.4)
+# Pixels (eye distance 115): area of skin cut off by the neck's side that is left out; without this the astronaut's border
+# steps rise by 0.6, and by 1.9 without `_without_steep_skin`
+_SMALL_REMAINDER = 400
 # Difference of sRGB colours up to which a pixel at a collar is skin like that beside it
 _AS_SKIN = 0.15
-# Pixels (eye distance 115): area of skin cut off by the neck's side that is left out
-_SMALL_REMAINDER = 400
-_STRIP = 2.4  # pixels (eye distance 115): half the width of a strip
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 # Pixels (eye distance 115) that it goes on there, metres behind the jaw
 _UNDER_JAW, _OVER_NECK = (14.0, 0.012)
@@ -66,17 +67,10 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     """
     clothes = look.clothes > 0.5
     mixed = dilate(clothes, 2 * unit) & (look.purity < 0.5) & (look.clothes > 0.1)
-    skin = (look.skin > 0.8) & (look.alpha > 0.95)
-    brightness = look.image.mean(2)
-    shadow = (
-        dilate(clothes, 6 * unit) & (brightness < 0.55 * float(np.median(brightness[skin])))
-        if skin.any()
-        else mixed
-    )
     low_enough = np.arange(len(clothes))[:, None] > chin_row - 75 * unit
-    dressed = (clothes | mixed | shadow) & low_enough
-    dressed &= dilate(erode(dressed, _CLOTHES_STRIP * unit), (_CLOTHES_STRIP + 1) * unit)
-    large = without_small(dressed & (look.alpha > 0.05), _LEAST_CLOTHES * unit**2)
+    dressed = (clothes | mixed) & low_enough
+    dressed = opened(dressed, NARROW * unit)
+    large = without_small(dressed & look.visible, _LEAST_CLOTHES * unit**2)
     _, labels = cv2.connectedComponents(large.astype(np.uint8))
     low = np.unique(labels[min(int(chin_row), len(labels) - 1) :])
     return dressed & np.isin(labels, low[low > 0])
@@ -93,7 +87,7 @@ def with_collar_edge(
     place = geometry.template_map()
     with np.errstate(invalid="ignore"):
         face = geometry.part_map(Part.SKIN) & (place[..., 1] > -0.10)
-    pure = (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95)
+    pure = look.pure_skin
     mixed = (
         np.linalg.norm(look.image - _spread_color(look, pure), axis=2) > _AS_SKIN
         if pure.any()
@@ -102,7 +96,7 @@ def with_collar_edge(
     edge = (
         dilate(dressed, _COLLAR_EDGE * unit)
         & ~dilate(face, 2 * unit)
-        & (look.alpha > 0.5)
+        & look.person
         & (look.hair < 0.5)
     )
     return dressed | (edge & mixed)
@@ -122,8 +116,8 @@ def with_narrow_strips(
 
 def without_strips(mask: BoolArray, unit: float) -> BoolArray:
     """A mask (H, W) without narrow strips and small connected components."""
-    core = without_small(erode(mask, _STRIP * unit), _SMALL_PIECE * unit**2)
-    return mask & dilate(core, (_STRIP + 1) * unit)
+    core = without_small(erode(mask, NARROW * unit), _SMALL_PIECE * unit**2)
+    return mask & dilate(core, (NARROW + 1) * unit)
 
 
 def _has_bust(
@@ -133,7 +127,7 @@ def _has_bust(
 
     A bust that ends above the frame's lower edge would float.
     """
-    seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
+    seen = (clothes > SURE) & look.opaque & look.valid
     neck = (
         geometry.R_cam_head @ np.array([0.0, _COLLAR, NECK_AXIS_DEPTH]) + geometry.t_cam_head
     ).astype(np.float32)
@@ -183,7 +177,7 @@ def sheet_layer(
     """
     rig_skin = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT) & (look.skin > 0.5)
     covered = erode(rig_skin, 1.0 * unit) & ~dressed
-    person = (look.alpha > 0.06) & look.valid
+    person = look.visible & look.valid
     below_chin = np.arange(len(hair))[:, None] > chin_row
     mask = person & ~np.where(below_chin, erode(hair, 2 * unit), hair) & ~covered
     # The body is given the clothes' mean colour; pieces of the photo on it would be a patchwork
@@ -206,11 +200,11 @@ def sheet_layer(
     alpha = sample(look.alpha, at)
     from_clothes = np.clip(sample(distance_to(dressed), at) / (_COLLAR_EDGE * unit), 0, 1)
     purity = np.where(
-        is_skin & (alpha > 0.95), np.minimum(sample(look.purity, at), from_clothes), 1
+        is_skin & (alpha > OPAQUE), np.minimum(sample(look.purity, at), from_clothes), 1
     )
     purity = np.where(covered[y, x], 0, purity)  # the neck behind the jaw
     # at the jaw, pixels mix skin and collar: the skin's colour is used there
-    skin_color = _spread_color(look, (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95))
+    skin_color = _spread_color(look, look.pure_skin)
     # and where a lock or a shadow is misclassified as skin: it would float next to the face when the head turns
     unlike = np.linalg.norm(sample(look.image, at) - sample(skin_color, at), axis=1)
     purity = np.where(is_skin, purity * (1 - ramp(unlike, *_UNLIKE_SKIN)), purity)
@@ -225,7 +219,7 @@ def sheet_layer(
         Region.CLOTHES,
         color_freedom=purity,
         opacity=np.clip(alpha * 0.95, 0.05, 0.95),
-        least_opacity=np.where(alpha > 0.97, 0.6, 0.02),
+        least_opacity=np.where(alpha > OPAQUE, 0.6, 0.02),
     )
     layer.regions[:] = np.where(is_skin, int(Region.SKIN), int(Region.CLOTHES))
     layer.triangles[:] = np.where(
@@ -330,13 +324,13 @@ def backing_layer(
     rng: np.random.Generator,
 ) -> Layer:
     """The collar behind neck and jaw, which becomes visible next to the neck when the head turns."""
-    dressed = (clothes > 0.6) & (look.alpha > 0.9)
+    dressed = (clothes > SURE) & look.opaque
     mask = np.zeros_like(dressed)
     for row in np.nonzero(dressed.sum(1) > 8 * unit)[0]:
         columns = np.nonzero(dressed[row])[0]
         mask[row, columns[0] : columns[-1]] = True
-    mask &= ~erode(dressed, 4 * unit) & (look.alpha > 0.9)
-    if dressed.sum() < 400 * unit**2 or mask.sum() < 50:
+    mask &= ~erode(dressed, 4 * unit) & look.opaque
+    if dressed.sum() < 400 * unit**2 or mask.sum() < ENOUGH:
         return empty_layer()
     across = fill_from(np.where(dressed, depth, 0), dressed)
     behind = np.where(geometry.seen.covered, geometry.seen.depth + _NECK_THICKNESS, 0)
@@ -388,7 +382,7 @@ def body_layer(
     means = surface - normals * (0.002 + 0.002 * bare)[:, None]
     projected = geometry.camera.project(means)
     pixels = np.clip(projected, 1, limit - 1.01)
-    cloth_seen = (clothes > 0.6) & (look.alpha > 0.95) & look.valid
+    cloth_seen = (clothes > SURE) & look.opaque & look.valid
     facing = facing_of(means, normals)
     bare = np.where(
         (facing < 0.2) & (sample(collar, pixels) > 0.5) & (head_weights(rest) < STAYS), 0, bare
@@ -418,11 +412,11 @@ def body_layer(
     own_bust = _has_bust(geometry, look, clothes, unit)
     alpha = sample(look.alpha, pixels)
     to_edge = sample(distance_to(~look.valid), pixels)
-    fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > 0.02)
+    fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > VISIBLE)
     # Here the sheet has faded out, and nothing else covers the background
     ending = (to_edge < 10 * unit) & (not own_bust)
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
-    under_sheet = ((alpha > 0.9) | fading) & (behind | (facing <= 0)) | ending
+    under_sheet = ((alpha > OPAQUE) | fading) & (behind | (facing <= 0)) | ending
     if barely_shown:  # no sheet of clothes lies over it
         under_sheet |= (alpha > 0.3) & (facing > 0) & (_over_collar(rest, edge) < 0)
     return layer.select(np.where(in_photo, under_sheet, not own_bust))
@@ -445,9 +439,7 @@ def clothes_barely_shown(
     geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, unit: float
 ) -> bool:
     """Whether the photo ends so close below the chin that it shows only a corner of the clothes."""
-    shown = (
-        (dressed | _on_shirt(geometry, look)) & (look.alpha > 0.5) & look.valid & (look.hair < 0.5)
-    )
+    shown = (dressed | _on_shirt(geometry, look)) & look.person & look.valid & (look.hair < 0.5)
     area = shown.sum() / geometry.pixels_per_metre**2
     return not _has_bust(geometry, look, look.clothes, unit) and bool(area < _LEAST_DRESSED_AREA)
 
@@ -469,7 +461,7 @@ def _over_collar(rest: FloatArray, collar: float) -> FloatArray:
 
 def _shirt_colors(look: Appearance, seen: BoolArray, pixels: FloatArray) -> FloatArray:
     """Colours (N, 3) of clothes at pixels (N, 2), extrapolated from `seen` (H, W); a neutral shirt if that is empty."""
-    if seen.sum() <= _LEAST_SHIRT:
+    if seen.sum() < ENOUGH:
         return np.tile(_NEUTRAL_SHIRT, (len(pixels), 1))
     # A collar's corner, spread over the shoulders, would make stripes
     own = 0.5 * ramp(seen.sum(), *_ENOUGH_SHIRT)
@@ -480,7 +472,7 @@ def _shirt_colors(look: Appearance, seen: BoolArray, pixels: FloatArray) -> Floa
 
 def _throat_colors(look: Appearance, pixels: FloatArray) -> FloatArray:
     """Colours (N, 3) of the neck's skin at pixels (N, 2): the photo's skin, in the shadow of the jaw."""
-    seen = (look.skin > 0.6) & (look.alpha > 0.95) & look.valid
+    seen = look.sure_skin & look.valid
     return 0.85 * (
         0.7 * sample(_spread_color(look, seen), pixels) + 0.3 * np.median(look.image[seen], 0)
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
+from scipy.spatial import KDTree
 
 from offline.gaussian_layer import COVERAGE, Layer, join, surface_layer
 from offline.images import distance_to, sample
@@ -11,6 +15,7 @@ from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import eye_openings
+from offline.texture.mirror import turned_share
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation
@@ -18,8 +23,6 @@ from perse_live.regions import Region
 
 # Iris radii at which its colour is described
 _RINGS = np.array([0.0, 0.3, 0.5, 0.7, 0.85, 0.97, 1.12, 1.35])
-
-
 _WHITE_BELIEVED = 0.4  # confidence of the sclera's pixels, relative to the iris'
 
 
@@ -36,7 +39,31 @@ def eye_layer(
         _eyeball(geometry, look, depth_inside, k, gaze[k], landmarks[list(iris), :2], rng)
         for k, iris in enumerate((LEFT_IRIS, RIGHT_IRIS))
     ]
-    return join(*eyes, _inner_lids(geometry, look, rng))
+    return join(*with_far_eye_as_near(eyes, geometry, gaze), _inner_lids(geometry, look, rng))
+
+
+def with_far_eye_as_near(
+    eyes: Sequence[Layer], geometry: PhotoGeometry, gaze: FloatArray
+) -> list[Layer]:
+    """The eyeballs, left and right, of which the far one of a turned head takes the near one's colours, mirrored.
+
+    The mirror plane is that of the eye which holds the line of sight, so that both go on looking the same way. gaze: (2, 2)
+    radians.
+    """
+    share, far = turned_share(geometry.yaw), int(geometry.yaw < 0)
+    places = [
+        normalized(geometry.to_head(eye.gaussians.means) - center) @ gaze_rotation(looking)
+        for eye, center, looking in zip(eyes, geometry.rig.eye_centers, gaze, strict=True)
+    ]
+    near = KDTree(places[1 - far] * np.array([-1, 1, 1])).query(places[far])[1]
+    g = eyes[far].gaussians
+    colors = (1 - share) * g.colors + share * eyes[1 - far].gaussians.colors[near]
+    told = replace(
+        eyes[far],
+        gaussians=replace(g, colors=colors.astype(np.float32)),
+        color_freedom=(eyes[far].color_freedom * np.float32(1 - share)),
+    )
+    return [told if side == far else eye for side, eye in enumerate(eyes)]
 
 
 def _eyeball(
@@ -68,7 +95,7 @@ def _eyeball(
     pixels = geometry.camera.project(means)
     shown = np.where(facing_of(means, outward) > 0.1, sample(depth_inside, pixels), 0)
     ring = _angle_to(outward, axis) / iris_angle
-    skin = np.median(look.image[(look.skin > 0.8) & (look.alpha > 0.95)], 0)
+    skin = np.median(look.image[look.sure_skin], 0)
     colors, trust = _complete(sample(look.image, pixels), shown, ring, skin)
     return surface_layer(
         means,
@@ -154,7 +181,7 @@ def _inner_lids(geometry: PhotoGeometry, look: Appearance, rng: np.random.Genera
         rng=rng,
     )
     means, normals = geometry.on_rig(points)
-    skin = np.median(look.image[(look.skin > 0.8) & (look.alpha > 0.95)], 0)
+    skin = np.median(look.image[look.sure_skin], 0)
     colors = np.tile(skin * np.array([0.62, 0.48, 0.45]), (len(points), 1))
     return surface_layer(
         means,

@@ -26,7 +26,6 @@ from perse_live.regions import Region
 # Of the second layer: metres below, brightness, number of Gaussians averaged for its colours
 _UNDER, _UNDER_LIGHT, _BLENDED = (0.002, 0.96, 6)
 _EAR_THIN = 0.7  # reduction of that distance within an ear, as a fraction
-_WELL_INSIDE = 7.0  # pixels (eye distance 115) from the hair's edge
 # Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _OUTSIDE, _PULLED_IN = (2.0, 8.0)
 _HEAD_LOWEST = -0.11  # metres on the mean head: below is the neck, which ends at a collar
@@ -109,7 +108,7 @@ def _within_outline(
     Gaussians that reach out a little are pulled in; removed, they would be missing in the cheek when the head turns. Skin under a
     shirt continues. unit: pixels, eye distance / 115.
     """
-    on_person = (look.alpha > 0.5) | ~look.valid
+    on_person = look.person | ~look.valid
     bare = on_person & ~(dressed & look.valid)
     if not bare.any():
         return layer

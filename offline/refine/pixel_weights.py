@@ -18,17 +18,15 @@ def pixel_weights(portrait: Portrait, look: Appearance) -> Float32Array:
     """Importance of each pixel for refinement: the face twice, eyes and mouth four times; nothing beyond the photo."""
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
     # pixels that mix skin with the background would be baked onto the cheek and show when the head turns
-    mixed = (look.skin > 0.3) & (look.purity < 0.35) & (look.alpha > 0.1)
-    skin = (look.skin > 0.5) & (look.alpha > 0.5)
+    mixed = (look.skin > 0.3) & (look.purity < 0.35) & look.visible
     # these are fitted by hair
-    mixed &= ~dilate((look.hair > 0.45) & (look.alpha > 0.9), 5 * portrait.unit)
-    mixed |= dilate(skin, 3) & (look.alpha < 0.5)  # where the rig is left wider on purpose
+    mixed &= ~dilate((look.hair > 0.5) & look.opaque, 5 * portrait.unit)
     # Shoulders turn little
     # hair and clothes beyond the matte weigh as much as holes within it
     mixed &= np.arange(len(mixed))[:, None] < portrait.chin_row + _THROAT * portrait.unit
     weight = (
         0.25
-        + 0.75 * dilate(look.alpha > 0.03, _AROUND * portrait.unit)
+        + 0.75 * dilate(look.visible, _AROUND * portrait.unit)
         + 1.0 * oval
         + 2.0 * dilate(look.openings, 6)
     )

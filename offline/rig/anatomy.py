@@ -17,7 +17,7 @@ from offline.numeric import ramp
 from offline.rig.anny_head import AnnyHead, chart
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.head import landmarks as lm
-from perse_live.head.expressions import index, indices
+from perse_live.head.expressions import indices
 from perse_live.head.landmarks import LandmarkModel
 from perse_live.head.rig import Part
 
@@ -72,14 +72,8 @@ class HeadCharts:
 
     lips: Float32Array
     """The red of both lips, including the part inside the closed mouth."""
-    lip_upper: Float32Array
-    """The upper lip's share of `lips`."""
-    lip_lower: Float32Array
-    """The lower lip's share of `lips`."""
     lip_inner: Float32Array
     """The part of `lips` that the closed mouth hides, and the mouth's lining next to it."""
-    mouth_lining: Float32Array
-    """Inside of the mouth."""
     ears: Float32Array
     eyelids: Float32Array
     """Vertices that move in a blink: the upper lid up to the crease, the lids' edges and the inner corners."""
@@ -100,8 +94,6 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
     skin = _used_by(head, Part.SKIN)
     lining = _used_by(head, Part.MOUTH_CAVITY)
     ears, lips = chart(head, "ears") * skin, chart(head, "lips") * (skin | lining)
-    follows_jaw = -head.actions[index("jawOpen"), :, 1] / 0.02
-    lower = ramp(follows_jaw, 0.35, 0.65)
     # the hidden side of the lips faces backwards or lies behind the line where the lips meet
     seam = mean[skin & lining]
     to_seam = np.sqrt(((mean[:, None] - seam[None]) ** 2).sum(-1)).min(1)
@@ -133,10 +125,7 @@ def head_charts(head: AnnyHead, mean: FloatArray, model: LandmarkModel) -> HeadC
 
     return HeadCharts(
         lips=weights(lips),
-        lip_upper=weights(lips * (1 - lower)),
-        lip_lower=weights(lips * lower),
         lip_inner=weights(lip_inner),
-        mouth_lining=weights(chart(head, "inside-mouth") * (lining | skin)),
         ears=weights(ears),
         eyelids=weights(lids * skin),
         brows=weights(brows),

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import KDTree
 
+from offline.rig.landmark_moves import follow_edge, vertex_moves
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import index
@@ -19,11 +20,10 @@ from perse_live.head.fit import FrameFit
 from perse_live.head.landmarks import LandmarkModel, mesh_landmarks
 from perse_live.head.rig import HeadRig, Part, triangles_of
 
-_FADES = 0.010  # metres from the lips at which the displacement has fallen to exp(-1/2)
-_FOLLOWS = 0.003  # metres from the lips' edge within which skin follows it
+BESIDE_LIPS = 0.010
+"""Metres from the lips at which the displacement of the skin that follows them has fallen to exp(-1/2)."""
 # Metres from the lips' landmarks within which displacements are smoothed, and number of iterations
 _SMOOTHED, _ROUNDS = (0.004, 5)
-_NOTHING = 2e-5  # metres; smaller displacements are set to 0
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,11 @@ def _moves(
     spread: FloatArray,
 ) -> Float32Array:
     """(V, 3) of the vertices, such that the lips' landmarks move by `offsets` (478, 3)."""
-    matrix, lips = spread.astype(np.float32), list(lm.LIPS)
-    moved = np.zeros_like(rig.vertices)
-    moved[spread_ids] = matrix @ offsets
+    lips, moved = list(lm.LIPS), np.zeros_like(rig.vertices)
+    moved[spread_ids] = vertex_moves(spread, offsets)
     asked = offsets.copy()  # smooth interpolation falls short where neighbours differ much
     asked[lips] += (offsets - mesh_landmarks(model, moved))[lips]
-    moved[spread_ids] = matrix @ asked
-    moved[np.linalg.norm(moved, axis=1) < _NOTHING] = 0
+    moved[spread_ids] = vertex_moves(spread, asked)
     return moved
 
 
@@ -173,10 +171,5 @@ def _offsets(points: FloatArray, shape: _Shape) -> Float32Array:
             offsets[ids, 1] = level + peak * np.sin(angle) - points[ids, 1]
     ring = [*lm.OUTER_LIP_RING, *lm.INNER_LIP_RING]
     rest = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), (*ring, *lm.IRIS))
-    distance = np.linalg.norm(points[rest][:, None] - points[ring][None], axis=2)
-    nearest = distance.min(1, keepdims=True)
-    weight = np.exp((nearest - distance) / _FOLLOWS)
-    follow = (weight @ offsets[ring]) / weight.sum(1, keepdims=True)
-    on_lips = np.isin(rest, lm.LIPS)[:, None]
-    offsets[rest] = follow * np.where(on_lips, 1.0, np.exp(-0.5 * (nearest / _FADES) ** 2))
+    offsets[rest] = follow_edge(points[rest], points[ring], offsets[ring], BESIDE_LIPS)
     return offsets.astype(np.float32)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from offline.rig.landmark_moves import follow_edge, vertex_moves
+from offline.rig.lip_shapes import BESIDE_LIPS
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import EXPRESSION_COUNT, EXPRESSION_NAMES, index, indices
@@ -36,9 +38,6 @@ _REACH = 0.012  # metres from the lips at which that has fallen to exp(-1/2)
 # Heights of the closed lips' red at its middle over the mouth's width, at most; fitted to five portraits with closed mouths
 # they are 0.12 to 0.15 and 0.15 to 0.20; on the rig's average head 0.20 and 0.24.
 _UPPER_LIP, _LOWER_LIP = 0.15, 0.18
-# Metres from the lips' edge within which skin follows it
-_FOLLOWS, _FADES = (0.004, 0.008)
-_NOTHING = 2e-5  # metres; smaller displacements are set to 0
 _LID_FADES = 0.004  # metres above the lid's edge within which skin follows it
 _MOST_BLINK = 0.5  # largest blink in a photo from which blinks are estimated
 _SHUT_AT = 0.8  # of a blink at which the lids' edges meet: the detector's scores for shut eyes are 0.65 to 0.8
@@ -99,8 +98,7 @@ def with_closing_lids(
     vertices, actions = rig.vertices.copy(), rig.actions.copy()
     for blink, missing in closing_lids(fit, model):
         shown = min(float(fit.expression[blink]), _MOST_BLINK)
-        moves = spread.astype(np.float32) @ missing / (1 - shown)
-        moves[np.linalg.norm(moves, axis=1) < _NOTHING] = 0
+        moves = vertex_moves(spread, missing / (1 - shown))
         actions[blink, spread_ids] += moves
         vertices[spread_ids] -= float(fit.expression[blink]) * moves
     return replace(rig, vertices=vertices, actions=actions)
@@ -113,8 +111,7 @@ def at_rest(
 
     spread_ids: (U,) vertices that follow landmarks; spread: (U, 478) their weights.
     """
-    moves = spread.astype(np.float32) @ relaxed.offsets
-    moves[np.linalg.norm(moves, axis=1) < _NOTHING] = 0
+    moves = vertex_moves(spread, relaxed.offsets)
     vertices, actions = rig.vertices.copy(), rig.actions.copy()
     vertices[spread_ids] += moves
     for action in np.nonzero(relaxed.shares)[0]:
@@ -157,18 +154,8 @@ def _thinner_lips(points: FloatArray) -> FloatArray:
     offsets[lips, 1] = ((scale - 1) * height)[lips]
     beside = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), (*lips, *lm.IRIS))
     edge = [*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER, *lm.OUTER_LIP_CORNERS]
-    offsets[beside] = _following(points[beside], points[edge], offsets[edge], _FADES)
+    offsets[beside] = follow_edge(points[beside], points[edge], offsets[edge], BESIDE_LIPS)
     return offsets
-
-
-def _following(
-    points: FloatArray, edge: FloatArray, offsets: FloatArray, fades: float
-) -> FloatArray:
-    """(N, 3) offsets of points (N, 3) near an edge (E, 3) that moves by offsets (E, 3), decaying over `fades` metres."""
-    distance = np.linalg.norm(points[:, None] - edge[None], axis=2)
-    nearest = distance.min(1, keepdims=True)
-    weight = np.exp((nearest - distance) / _FOLLOWS)
-    return np.exp(-0.5 * (nearest / fades) ** 2) * (weight @ offsets) / weight.sum(1, keepdims=True)
 
 
 def closing_lids(fit: PhotoFit, model: LandmarkModel) -> list[tuple[int, Float32Array]]:
@@ -194,6 +181,6 @@ def closing_lids(fit: PhotoFit, model: LandmarkModel) -> list[tuple[int, Float32
         missing[edge, 2] = np.maximum(depth + _LIDS_BEFORE - closed[edge, 2], 0)
         above = np.setdiff1d(np.arange(lm.LANDMARK_COUNT), (*lm.LEFT_EYE, *lm.RIGHT_EYE, *lm.IRIS))
         above = above[personal[above, 1] > personal[edge, 1].mean()]
-        missing[above] = _following(personal[above], personal[edge], missing[edge], _LID_FADES)
+        missing[above] = follow_edge(personal[above], personal[edge], missing[edge], _LID_FADES)
         found.append((blink, missing.astype(np.float32)))
     return found

@@ -77,11 +77,8 @@ def personal_head(
     # 6 blinks that close the eyes of this person, and 7 sheets for lashes that follow those blinks
     rig = with_lid_sheets(with_closing_lids(rig, fit, model, spread_ids, spread), template, model)
     # 8 before the camera, with the gaze that the photo shows
+    fit = replace(fit, frame=replace(frame, gaze=seen_gaze(camera, rig, frame, landmarks)))
     geometry = _expressed_geometry(camera, rig, fit, template)
-    gaze = seen_gaze(geometry, frame.gaze, landmarks)
-    if gaze is not frame.gaze:
-        fit = replace(fit, frame=replace(frame, gaze=gaze))
-        geometry = _expressed_geometry(camera, rig, fit, template)
     binding = LandmarkBinding(
         model.vertex_ids, model.barycentrics, spread_ids.astype(np.int32), spread.astype(np.float32)
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true
+from offline.images import ENOUGH, blur, dilate, distance_to, erode, fill_from, nearest_true
 from offline.portrait import Portrait
 from offline.rig.photo_geometry import PhotoGeometry, before_face
 from offline.rig.template_regions import THROAT
 from offline.segment import color_model, multiclass
-from offline.segment.contract import BACKGROUND, PartMaps, parts_of
+from offline.segment.contract import BACKGROUND, OPAQUE, SURE, VISIBLE, PartMaps, parts_of
 from offline.segment.landmark_masks import eye_openings, face_oval, mouth_opening
 from offline.segment.matte import person_mask, person_probability, soft_matte, without_haze
 from offline.texture.mirror import bare_in_mirror
@@ -46,6 +46,31 @@ class Appearance:
     lip_edges: Float32Array | None = None
     """(H, W) in [0, 1]: where lips at an open mouth keep their colour whatever the photo shows; None: nowhere."""
 
+    @property
+    def visible(self) -> BoolArray:
+        """(H, W) pixels that show something of the person, such as thin hair."""
+        return self.alpha > VISIBLE
+
+    @property
+    def person(self) -> BoolArray:
+        """(H, W) pixels that show more of the person than of the background."""
+        return self.alpha > 0.5
+
+    @property
+    def opaque(self) -> BoolArray:
+        """(H, W) pixels that show the person alone."""
+        return self.alpha > OPAQUE
+
+    @property
+    def sure_skin(self) -> BoolArray:
+        """(H, W) pixels of skin, to learn its colours from."""
+        return (self.skin > SURE) & self.opaque
+
+    @property
+    def pure_skin(self) -> BoolArray:
+        """(H, W) those of `sure_skin` that mix with nothing beside it."""
+        return self.sure_skin & (self.purity > 0.9)
+
 
 def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Appearance, PartMaps]:
     """Matte, parts and clean colours of the portrait."""
@@ -68,17 +93,17 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     else:
         parts = color_model.tidied(parts_of(classes, on_head), landmarks, alpha)
     parts = _without_chin_shadow(parts, geometry)
-    solid = erode(alpha > 0.97, 2.2 * unit) & (alpha > 0.97)
+    solid = erode(alpha > OPAQUE, 2.2 * unit) & (alpha > OPAQUE)
     bare = bare_in_mirror(geometry, parts.hair > 0.5, unit)
     parts = replace(
         parts,
-        skin=np.where(bare, parts.skin + parts.hair, parts.skin),
-        hair=np.where(bare, 0, parts.hair),
+        skin=parts.skin + bare * parts.hair,
+        hair=(1 - bare) * parts.hair,
     )
     parts = _edge_as_inside(parts, solid, dilate(outline, 3 * unit), geometry.part_map(Part.SKIN))
     clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)
-    sure_hair = (parts.hair > 0.7) & solid
-    hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() > 30 else clean
+    sure_hair = (parts.hair > SURE) & solid
+    hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() >= ENOUGH else clean
     # mixed pixels where skin ends at hair or clothes belong to neither: they must not be spread over the cheek
     other = (parts.hair + parts.clothes > 0.5) | ((alpha < 0.5) & portrait.valid)
     pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1).astype(np.float32)
@@ -90,7 +115,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
         faded,
         parts.skin,
         pure,
-        parts.hair * (alpha > 0.04),
+        parts.hair * (alpha > VISIBLE),
         parts.clothes,
         hair_color,
         openings,

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from offline.images import blur, dilate, disk, distance_to, erode, without_small
+from offline.images import ENOUGH, blur, dilate, disk, distance_to, erode, without_small
 from offline.numeric import ramp
 from offline.rig.template_regions import FACE_MIDDLE, FOREHEAD
-from offline.segment.contract import PartMaps, Segmenter, with_background
+from offline.segment.contract import OPAQUE, VISIBLE, PartMaps, Segmenter, with_background
 from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
+from perse_live.head.landmarks import BROW_PEAKS, CHIN, EYE_CORNERS, FOREHEAD_TOP
 
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
 # Of Lab's a, more than face and hair: from which skin is flushed, and surely is
@@ -26,7 +27,6 @@ _EAR_S_BLOOD = 0.95  # weight of this evidence against hair
 _WELL_TOLD, _WELL_TOLD_AREA = (3.0, 60.0)
 # Face heights above the chin and pixels (eye distance 115): of a lock below an ear
 _LOCKS_END, _LOCK_AREA = (-0.05, 120.0)
-_FEW = 60  # pixels; fewer are too few to learn from
 _NO_HAIR = -2.5  # log likelihood under hair's colours below which a pixel is not hair
 
 
@@ -78,10 +78,10 @@ def classify_parts(
         _log_likelihood(_mixture(lab[seed], 3), lab)
         for seed in (skin_seeds, hair_seeds & (flushed < 0.5))
     )
-    if cloth_seeds.sum() < _FEW:
+    if cloth_seeds.sum() < ENOUGH:
         cloth_seeds |= _corner_of_collar(face, alpha, hair, unlike_skin)
     clothes = _log_likelihood(_mixture(lab[cloth_seeds], 4), lab)
-    beside = (alpha > 0.9) & ~dilate(face.oval, 3 * face.unit)
+    beside = (alpha > OPAQUE) & ~dilate(face.oval, 3 * face.unit)
     priors = (
         np.maximum(_skin_prior(face, rest, body, before_face, unlike_skin), 0.9 * flushed),
         _hair_prior(face, rest, body, before_face, beside, hair, skin)
@@ -97,7 +97,9 @@ def classify_parts(
     )
     forehead = dilate(face.oval, 4 * face.unit) & (face.height > face.brow_height)
     return _tidied(
-        _smoothed(told_by_edges(scores, image, forehead, alpha > 0.9, face.unit), image, face.unit),
+        _smoothed(
+            told_by_edges(scores, image, forehead, alpha > OPAQUE, face.unit), image, face.unit
+        ),
         face,
         alpha,
     )
@@ -121,14 +123,14 @@ def worn_on_head(landmarks: FloatArray, shape: tuple[int, ...]) -> Float32Array:
 def _face(landmarks: FloatArray, shape: tuple[int, ...]) -> _Face:
     rows = np.arange(shape[0], dtype=np.float32)[:, None] + 0.5
     columns = np.arange(shape[1], dtype=np.float32)[None] + 0.5
-    chin = landmarks[152, :2]
-    up = landmarks[10, :2] - chin
+    chin = landmarks[CHIN, :2]
+    up = landmarks[FOREHEAD_TOP, :2] - chin
     face_height = float(np.linalg.norm(up))
     up = up / face_height
     height = ((columns - chin[0]) * up[0] + (rows - chin[1]) * up[1]) / face_height
     across = ((rows - chin[1]) * up[0] - (columns - chin[0]) * up[1]) / face_height
-    brows = np.clip(landmarks[[105, 334], :2].astype(int), 0, np.array(shape[1::-1]) - 1)
-    eye_distance = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2]))
+    brows = np.clip(landmarks[list(BROW_PEAKS), :2].astype(int), 0, np.array(shape[1::-1]) - 1)
+    eye_distance = float(np.linalg.norm(np.subtract(*landmarks[list(EYE_CORNERS), :2])))
     return _Face(
         eye_distance / 115,
         height,
@@ -143,7 +145,7 @@ def _core(face: _Face, rest: Float32Array) -> BoolArray:
     core = face.oval & FACE_MIDDLE.contains(rest)
     return (
         core
-        if core.sum() >= 50
+        if core.sum() >= ENOUGH
         else erode(face.oval, 10 * face.unit) & (face.height < face.brow_height)
     )
 
@@ -162,12 +164,12 @@ def _seeds(
 ) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Seed pixels (H, W) of skin, hair and clothes, from which colours are learned."""
     oval, height, unit = face.oval, face.height, face.unit
-    inside, outside, side = alpha > 0.9, ~dilate(oval, 3 * unit), np.abs(face.across)
+    inside, outside, side = alpha > OPAQUE, ~dilate(oval, 3 * unit), np.abs(face.across)
     skin = core & (unlike_skin < 1.6)
     skin |= erode(oval, 6 * unit) & (height > face.brow_height) & (unlike_skin < 2.0)
     hair = inside & outside & (height > 0.25) & (unlike_skin > 2.0)
     rim = inside & (height > 0.72) & (distance_to(alpha < 0.5) < 16 * unit)
-    bald = rim.sum() < 50 or float(np.median(unlike_skin[rim])) < 0.9
+    bald = rim.sum() < ENOUGH or float(np.median(unlike_skin[rim])) < 0.9
     if not bald:  # the head's outer edge is hair even where it is as bright as skin
         hair |= rim & outside
     clothes = inside & (height < -0.12) & (unlike_skin > 2.0) & ((side > 0.32) | (height < -0.35))
@@ -181,7 +183,7 @@ def _flushed(face: _Face, lab: Float32Array, core: BoolArray, hair: BoolArray) -
     core: (H, W) the middle of the face; hair: (H, W) unlike skin, and so candidates for hair.
     """
     above = hair & (face.height > _OVER_EARS)
-    if above.sum() < _FEW:
+    if above.sum() < ENOUGH:
         return np.zeros(hair.shape)
     red = lab[..., 1]
     most = max(float(np.median(red[core])), float(np.percentile(red[above], 90)))
@@ -197,7 +199,7 @@ def _corner_of_collar(
     hair: (H, W) log likelihood of its colours.
     """
     beside = (face.height < -0.06) & (np.abs(face.across) > 0.24)
-    return (alpha > 0.9) & beside & (unlike_skin > 1.6) & (hair < _NO_HAIR)
+    return (alpha > OPAQUE) & beside & (unlike_skin > 1.6) & (hair < _NO_HAIR)
 
 
 def _neck(face: _Face, body: BoolArray) -> BoolArray:
@@ -314,7 +316,7 @@ def _tidied(smooth: FloatArray, face: _Face, alpha: Float32Array) -> PartMaps:
     crown = (face.height > 0.5) & ~erode(face.oval, 4 * face.unit)
     low = ((smooth[..., 2] > 0.3) | (face.height < _LOCKS_END)) & (alpha > 0.5)
     smooth[..., 1] = _keep_connected(
-        smooth[..., 1] * (alpha > 0.05), crown, face.oval, low, face.unit
+        smooth[..., 1] * (alpha > VISIBLE), crown, face.oval, low, face.unit
     )
     smooth[..., 0] += 1e-4
     smooth /= smooth.sum(-1, keepdims=True)
@@ -381,7 +383,7 @@ class _Mixture:
 
 def _mixture(colours: Float32Array, components: int) -> _Mixture | None:
     """Gaussians around k-means clusters of colours (N, 3) in Lab; None if there are too few to learn from."""
-    if len(colours) < _FEW:
+    if len(colours) < ENOUGH:
         return None
     if len(colours) > 4000:
         colours = colours[np.random.default_rng(0).choice(len(colours), 4000, replace=False)]

@@ -21,6 +21,10 @@ BACKGROUND, HAIR, BODY_SKIN, FACE_SKIN, CLOTHES, OTHER = range(len(CLASSES))
 Segmenter = Callable[[UInt8Array], Float32Array]
 """A portrait (H, W, 3) to the probabilities (H, W, 6) of `CLASSES`."""
 
+VISIBLE, OPAQUE = 0.05, 0.95
+"""Alpha above which a pixel shows some of the person, and above which it shows the person alone."""
+SURE = 0.7
+"""Probability above which colours of a part (skin, hair, clothes) are learnt from a pixel."""
 _LEAST_PERSON = 1e-3  # lower bound of the person's probability in the division by it
 
 

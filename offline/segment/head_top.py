@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from offline.images import blur, dilate, distance_to, pixel_centers
+from offline.images import ENOUGH, blur, dilate, distance_to, fill_from, pixel_centers
 from offline.numeric import ramp
 from offline.portrait import Portrait
 from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_probability
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
+from perse_live.head.landmarks import BROW_PEAKS, CHIN, FACE_SIDES, FOREHEAD_TOP
 
-_CHIN, _FOREHEAD, _BROWS, _SIDES = 152, 10, (105, 334), (234, 454)  # landmarks
 # Face heights above the forehead's top landmark: of five portraits with hair, and of skulls
 _CROWN, _BALD_CROWN = (0.47, 0.33)
 _HAIRLINE = 0.05  # likewise: where hair begins on most foreheads
@@ -29,6 +29,8 @@ _TEMPLES = 0.2  # face heights below the forehead's top landmark: where a head i
 _CONTACT = 0.4  # of the face's width along which the person must touch the photo's edge; less is a head that just fits
 # Probability of being the person's: in the middle, and at the sides, where it is less sure
 _TOUCHES, _TOUCHES_BESIDE = (0.5, 0.25)
+_BACKGROUND = 0.1  # probability of being the person's below which a pixel is background
+_SOURCE = 24.0  # pixels (eye distance 115) below the cut whose colours go on above it: farther down are the brows
 # Of a row's pixels that lie inside the photo, from which on it counts as its first
 _INSIDE_ROW = 0.5
 # Rows below the cut that are looked at; the first is mixed with what is outside
@@ -36,7 +38,6 @@ _BELOW_CUT = (1, 7)
 _UNLIKE_SKIN = 14.0  # CIELAB distance from the forehead's color, in whatever light, from which on a pixel is hair
 # Of the forehead's color that skin has in shadow and light; brown hair is like darker shades
 _SHADES = (0.6, 0.75, 1.0, 1.25)
-_FEW = 80  # pixels of hair: too few to go on with
 _MUCH = 1800.0  # pixels (eye distance 115) of hair: more than strips next to a face
 _STRANDS = 110.0  # along half a turn
 _SOFT = 2.5  # pixels (eye distance 115): deviation of the hairline's and the outline's softness
@@ -86,7 +87,7 @@ def _person(portrait: Portrait) -> Float32Array:
 def _cut(portrait: Portrait, person: Float32Array) -> _Cut | None:
     """Where the photo ends within the head; None where it does not."""
     points = portrait.detection.landmarks[:, :2]
-    middle, face_width = float(points[_FOREHEAD, 0]), float(np.ptp(points[list(_SIDES), 0]))
+    middle, face_width = float(points[FOREHEAD_TOP, 0]), float(np.ptp(points[list(FACE_SIDES), 0]))
     rows = np.argmax(portrait.valid, 0).astype(np.float64)
     columns = np.arange(person.shape[1])
     edge = np.stack(
@@ -95,7 +96,7 @@ def _cut(portrait: Portrait, person: Float32Array) -> _Cut | None:
             for below in range(*_BELOW_CUT)
         ]
     )
-    likely = edge.mean(0) * ((rows > 0) & (rows < points[list(_BROWS), 1].mean()))
+    likely = edge.mean(0) * ((rows > 0) & (rows < points[list(BROW_PEAKS), 1].mean()))
     start = round(np.clip(middle, 0, len(columns) - 1))
     if likely[start] < _TOUCHES:
         return None
@@ -114,8 +115,8 @@ def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UIn
     """The portrait with a head drawn above the cut, and where it was drawn, (H, W)."""
     unit, points = portrait.unit, portrait.detection.landmarks[:, :2]
     face_height, forehead_row = (
-        float(points[_CHIN, 1] - points[_FOREHEAD, 1]),
-        float(points[_FOREHEAD, 1]),
+        float(points[CHIN, 1] - points[FOREHEAD_TOP, 1]),
+        float(points[FOREHEAD_TOP, 1]),
     )
     image = portrait.rgb.astype(np.float32)
     x, y = np.moveaxis(pixel_centers(person.shape), -1, 0)
@@ -123,7 +124,7 @@ def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UIn
     # the outline: an ellipse through both ends of the cut
     middle = (cut.left + cut.right) / 2
     hair_pixels = _hair_below(portrait, person, cut)
-    bald = hair_pixels.sum() < _FEW  # or nothing of the hair is to be seen
+    bald = hair_pixels.sum() < ENOUGH  # or nothing of the hair is to be seen
     crown = min(
         forehead_row - (_BALD_CROWN if bald else _CROWN) * face_height,
         cut.row - _LEAST_RISE * face_height,
@@ -140,7 +141,9 @@ def _completed(portrait: Portrait, person: Float32Array, cut: _Cut) -> tuple[UIn
         np.abs((x - middle) / half) ** _ROUNDNESS + np.abs((y - widest) / rise) ** _ROUNDNESS
     ) ** (1 / _ROUNDNESS)
     head = np.asarray(above & (reach < 1))
-    behind = _behind(image, cut, unit)
+    near = portrait.valid & (y < cut.rows[None] + _SOURCE * unit)
+    background = near & (person < _BACKGROUND)
+    behind = fill_from(image, background if background.any() else near)
     covered = _mirrored(image, cut, unit)
     if not bald:
         skin = np.median(image[face_oval(points, person.shape) & portrait.valid], 0)
@@ -167,9 +170,9 @@ def _hair_below(portrait: Portrait, person: Float32Array, cut: _Cut) -> BoolArra
     )
     oval = face_oval(points, person.shape)
     rows = np.arange(len(person))[:, None] + 0.5
-    brows = points[list(_BROWS), 1].mean()
+    brows = points[list(BROW_PEAKS), 1].mean()
     forehead = oval & (rows < brows - 8 * unit) & portrait.valid
-    if forehead.sum() < _FEW:
+    if forehead.sum() < ENOUGH:
         forehead = oval & portrait.valid
     skin = np.median(portrait.rgb[forehead], 0) / np.float32(255)
     shades = np.clip([[skin * shade for shade in _SHADES]], 0, 1).astype(np.float32)
@@ -250,8 +253,8 @@ def _mirrored(image: Float32Array, cut: _Cut, unit: float) -> Float32Array:
     height, width = image.shape[:2]
     rows = np.arange(height)[:, None]
     first = cut.rows[None] + 2
-    depth = np.abs(first - rows) % (24 * unit)  # back and forth: farther down are the brows
-    depth = np.minimum(depth, 24 * unit - depth)
+    depth = np.abs(first - rows) % (_SOURCE * unit)  # back and forth: farther down are the brows
+    depth = np.minimum(depth, _SOURCE * unit - depth)
     source = np.where(rows < first, first + depth, rows).astype(np.float32)
     columns = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
     mirrored = cv2.remap(
@@ -262,19 +265,3 @@ def _mirrored(image: Float32Array, cut: _Cut, unit: float) -> Float32Array:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(blur(mirrored, 1.5 * unit), np.float32)
-
-
-def _behind(image: Float32Array, cut: _Cut, unit: float) -> Float32Array:
-    """(H, W, 3) the background at the photo's edge, carried on upwards across the head."""
-    width = image.shape[1]
-    columns = np.arange(width)
-    rows = np.minimum(cut.rows.astype(int) + 3, len(image) - 1)
-    edge = image[rows, columns]
-    free = (columns < cut.left - 16 * unit) | (columns > cut.right + 16 * unit)
-    if not free.any():
-        return np.broadcast_to(np.median(edge, 0), image.shape).astype(np.float32)
-    carried = np.stack([np.interp(columns, columns[free], edge[free, c]) for c in range(3)], 1)
-    soft = cv2.GaussianBlur(
-        carried[None].astype(np.float32), (0, 0), 6.0, borderType=cv2.BORDER_REPLICATE
-    )[0]
-    return np.broadcast_to(soft[None], image.shape).astype(np.float32)

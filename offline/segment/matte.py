@@ -11,13 +11,13 @@ from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
 from offline.images import dilate, disk, distance_to, erode, without_small
 from offline.numeric import ramp
+from offline.segment.contract import OPAQUE
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.assets import asset_path
 from perse_live.quiet import quiet_stderr
 
 _log = logging.getLogger(__name__)
-# Threshold of the person's core, and least pixels (eye distance 115) of its components
-_SOLID, _ISLAND = (0.9, 600)
+_ISLAND = 600  # least pixels (eye distance 115) of a component of the person's core
 # Pixels (eye distance 115) from it within which cloth may be translucent, and from which it is not
 _CLOTH_EDGE = (5.0, 12.0)
 
@@ -117,7 +117,7 @@ def without_haze(alpha: Float32Array, below: float, unit: float) -> Float32Array
     Cloth ends within a few pixels; hair may be thin far out, so that nothing above the row `below` changes. unit: pixels, eye
     distance / 115.
     """
-    solid = without_small(alpha > _SOLID, _ISLAND * unit**2)
+    solid = without_small(alpha > OPAQUE, _ISLAND * unit**2)
     if not solid.any():
         return alpha
     haze = ramp(distance_to(solid), _CLOTH_EDGE[0] * unit, _CLOTH_EDGE[1] * unit)

@@ -15,7 +15,7 @@ _BACKDROP_SIDE = 96  # pixels; it is shown blurred
 
 def backdrop(portrait: Portrait, look: Appearance) -> UInt8Array:
     """The background, small and blurred, with the person's pixels filled from around. Returns (96, 96, 3)."""
-    behind = (look.alpha < 0.02) & portrait.valid
+    behind = ~look.visible & portrait.valid
     surely = erode(behind, 4 * portrait.unit)
     known = surely if surely.mean() > 0.02 else behind if behind.any() else portrait.valid
     soft = blur(fill_from(portrait.rgb, known), 0.03 * SIDE)

@@ -1,14 +1,12 @@
-"""Colours of all points of the skin from those that the photo shows, by one robust weighted least-squares problem.
+"""Colours of all points of the skin from those that the photo shows, by one weighted least-squares problem.
 
-Unknowns are the points' colours r with the light divided out. Five terms hold them:
+Unknowns are the points' colours r with the light divided out. Four terms hold them:
 
 - data: r is what the photo shows, with a variance that grows as the point is seen less well;
 - symmetry: differences between neighbours are those between their mirror points, where these are seen better and where both
   halves, as far as both are seen, agree (Poisson editing, Perez et al., SIGGRAPH 2003, with the other half as the source);
 - smoothness: neighbours are alike where neither says anything; edges do not cross the borders of parts;
-- expected tones: closed lids, which the photo does not show, have the tone of the skin above and below the eye;
-- robustness: points of doubtful visibility that contradict their neighbours lose their weight (iteratively reweighted least
-  squares with Geman and McClure's weights): pixels that mix skin with hair, collar or background.
+- expected tones: closed lids, which the photo does not show, have the tone of the skin above and below the eye.
 
 All weights are continuous in the points' visibility, and so in the yaw of the photo: there are no separate cases.
 """
@@ -29,7 +27,6 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray
 _LEAST_SURE = 12  # fewest reliable points from which the skin's colour is estimated
 _UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
 _SURE = 0.6  # confidence of points that light, grain and symmetry are learnt from
-_ROBUST_BELOW = 0.85  # confidence from which an outlier is a feature of the skin (a mole, a scar), not a mixed pixel
 # Product of both halves' confidence; points over which they are compared
 _BOTH_SEEN, _COMPARED = (0.3, 60)
 # inverse variance of the prior, the face's median albedo: it makes the system definite
@@ -59,10 +56,6 @@ class CompletionConfig:
     """Of a colour against its mirror point's; loose, for light that harmonics cannot describe differs from side to side."""
     disagreement: float = 0.12
     """Difference between the two halves, where both are seen, at which symmetry counts 1/e: a shadow across one of them."""
-    outlier: float = 0.10
-    """Contradiction at which a doubtful point's weight falls to a quarter."""
-    rounds: int = 4
-    """Rounds of reweighting; after three the weights have converged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +98,9 @@ def complete_colors(
     mirror = mirror_matrix(rest)
     mirrored = (mirror @ confidence) * _agreement(albedo, confidence, mirror, rest, config)
     tones = _expected_tones(albedo, expected)
-    solved, share = _solve(albedo, confidence, mirrored, mirror, positions, parts, tones, config)
+    solved = _solve(albedo, confidence, mirrored, mirror, positions, parts, tones, config)
     colors = solved * shading
-    invented = np.maximum(share, mirrored) < _BOTH_SEEN
+    invented = np.maximum(confidence, mirrored) < _BOTH_SEEN
     colors[invented] += (
         rng.normal(0, 1, (int(invented.sum()), 1)) * _GRAIN * _grain(observed, sure, positions)
     )
@@ -123,8 +116,8 @@ def _solve(
     parts: FloatArray,
     tones: tuple[FloatArray, FloatArray],
     config: CompletionConfig,
-) -> tuple[FloatArray, FloatArray]:
-    """The albedo (N, 3), and the share of the photo's observation in each, (N,).
+) -> FloatArray:
+    """The albedo (N, 3).
 
     mirrored: (N,) confidence in the mirror points; tones: as of `_expected_tones`.
     """
@@ -143,20 +136,13 @@ def _solve(
         @ against_mirror
     )
     typical, (tone, known) = np.median(albedo[confidence > _SURE], 0), tones
-    solved = np.where(confidence[:, None] > _BOTH_SEEN, albedo, typical)
-    precision, robust = photo_precision(confidence, config), np.ones(count)
-    neighbours = graph.columns.reshape(count, -1)
-    for _ in range(config.rounds):
-        data = precision * robust
-        solved = solve_per_channel(
-            sp.diags(data + known + _UNTOLD) + prior,
-            data[:, None] * albedo + known[:, None] * tone + _UNTOLD * typical,
-            solved,
-        )
-        unlike = np.linalg.norm(albedo - solved[neighbours].mean(1), axis=1)
-        robust = np.where(confidence > _ROBUST_BELOW, 1, robust_weight(unlike, config.outlier))
-    share = confidence * robust
-    return share[:, None] * albedo + (1 - share[:, None]) * solved, share
+    data = photo_precision(confidence, config)
+    solved = solve_per_channel(
+        sp.diags(data + known + _UNTOLD) + prior,
+        data[:, None] * albedo + known[:, None] * tone + _UNTOLD * typical,
+        np.where(confidence[:, None] > _BOTH_SEEN, albedo, typical),
+    )
+    return confidence[:, None] * albedo + (1 - confidence[:, None]) * solved
 
 
 def _expected_tones(
@@ -196,11 +182,6 @@ def photo_precision(confidence: FloatArray, config: CompletionConfig) -> FloatAr
     """Inverse variances (N,) of what the photo shows: the noise, and the more doubt the lower the confidence."""
     odds = (1 - confidence) / np.maximum(confidence, 1e-3)
     return (confidence > 1e-3) / (config.seen**2 + config.doubtful**2 * odds)
-
-
-def robust_weight(residual: FloatArray, scale: float) -> FloatArray:
-    """Geman and McClure's weights of residuals >= 0: 1 at 0, a quarter at `scale`."""
-    return 1 / (1 + (residual / scale) ** 2) ** 2
 
 
 def _agreement(

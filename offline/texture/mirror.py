@@ -1,7 +1,7 @@
 """Mirror correspondence: geometry, gaze and hair of the half of a head that is hardly visible at a large yaw.
 
 Heads are nearly symmetric, and the rig is exactly: each vertex has a mirror vertex across the symmetry plane. Colours of the skin
-are completed elsewhere (`completion`); here is what moves or adds Gaussians. Frontal photos are left alone.
+are completed elsewhere (`completion`); here is what moves or adds Gaussians. All of it comes in continuously with yaw.
 """
 
 from __future__ import annotations
@@ -11,36 +11,34 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.gaussian_layer import Layer, frames, join
+from offline.gaussian_layer import Layer, join
 from offline.images import nearest_true, sample
 from offline.numeric import facing_of, ramp
-from offline.rig.photo_geometry import PhotoGeometry, attribute_map
-from perse_live.animate import bind_surface
+from offline.rig.photo_geometry import PhotoGeometry, attribute_map, yaw_of
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
-from perse_live.gaussians import Gaussians
+from perse_live.camera import Camera
+from perse_live.head.fit import FrameFit
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
-from perse_live.head.rig import Part
+from perse_live.head.rig import HeadRig, Part
 from perse_live.regions import Region
 from perse_live.rotations import to_matrix, to_quat
 
-# Degrees of yaw from which the far half's shape and gaze are the near one's, mirrored
-_TURNED = 14.0
+# Degrees of yaw over which the far half comes to be the near one's mirror image
+_TURNED = (10.0, 24.0)
 # How much more the mirror point must face the camera, cosines, to be believed instead
 _BETTER = 0.25
 _AHEAD = 12.0  # pixels (eye distance 115) before the face's outline that are judged with it
-_FAR = 20.0  # degrees of yaw from which the far eye and the far side's hair are the near ones', mirrored
-# Metres from the symmetry plane where the mirrored half begins: below `_FAR`, above
-_BORDER_OUTER, _BORDER_INNER = (0.048, 0.003)
+# Metres from the symmetry plane over which the mirrored half begins: before it reaches an eye
+_BORDER = (0.003, 0.011)
 # Radians from the fitted gaze from which the iris landmark is taken for an error
 _GAZE_OUTLIER = 0.5
 _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
 _LOCK = 24  # neighbouring Gaussians of hair that are added or left out together
 _HIDDEN = (0.35, 0.75)  # share of them hidden below which none is added, and from which all are
-_UNMIRRORED = 0.75  # of the hair's Gaussians in a photo turned by more than `_FAR`
+_UNMIRRORED = 0.75  # of the hair's Gaussians in a photo turned far
 _SURE = 0.6  # opacity, and freedom of colour, from which hair is mirrored
 # Pixels, and metres behind what is seen in so large a place, from which something is hidden
 _CELL, _BEHIND = (4, 0.012)
-_BORDER_WIDTH = 0.008  # metres over which the mirrored half begins
 
 
 def mirror_vertices(template: FloatArray) -> Int32Array:
@@ -48,17 +46,14 @@ def mirror_vertices(template: FloatArray) -> Int32Array:
     return np.asarray(KDTree(template).query(template * np.array([-1, 1, 1]))[1], np.int32)
 
 
-def mirror_border(yaw: float) -> float:
-    """Distance from the symmetry plane, metres on the mean head, beyond which the far half is the near one's mirror image.
-
-    It never crosses an eye, half of which would be mirrored. Infinite for a frontal photo. yaw: degrees.
-    """
-    return np.inf if abs(yaw) < _TURNED else _BORDER_OUTER if abs(yaw) < _FAR else _BORDER_INNER
+def turned_share(yaw: float) -> float:
+    """How far a head turned by yaw, degrees, hides its far half, in [0, 1]."""
+    return float(ramp(np.abs(np.float64(yaw)), *_TURNED))
 
 
-def beyond_mirror_border(rest: FloatArray, yaw: float) -> FloatArray:
-    """Signed distance (N,) metres of points (N, 3) of the mean head beyond the border, on the far side. yaw: degrees."""
-    return np.sign(yaw) * rest[:, 0] - mirror_border(yaw)
+def mirrored_share(rest: FloatArray, yaw: float) -> FloatArray:
+    """How far points (N, 3) of the mean head are to be like their mirror points, (N,) in [0, 1]; 0 on the near half."""
+    return turned_share(yaw) * ramp(np.sign(yaw) * rest[:, 0], *_BORDER)
 
 
 def with_mirrored_offsets(
@@ -68,20 +63,17 @@ def with_mirrored_offsets(
 
     Landmarks of a far half are partly extrapolated and inaccurate in depth: from the front, its eye would not fit its lids.
     """
-    share = ramp(beyond_mirror_border(template, yaw), 0.0, _BORDER_WIDTH)[:, None]
+    share = mirrored_share(template, yaw)[:, None]
     there = offsets[mirror_vertices(template)] * np.array([-1, 1, 1])
     return (offsets + share * (there - offsets)).astype(np.float32)
 
 
-def bare_in_mirror(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> BoolArray:
-    """(H, W) pixels of the far half, and in front of it, whose mirror pixels show no `hair` (H, W).
+def bare_in_mirror(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> Float32Array:
+    """How far pixels of a turned head's far half, and those in front of it, are skin since their mirror pixels show no hair.
 
-    At a grazing angle brows, lashes and forehead hair merge, and would become hair in front of the eye. unit: pixels, eye
-    distance / 115.
+    At a grazing angle brows, lashes and forehead hair merge, and would become hair in front of the eye. hair: (H, W); unit:
+    pixels, eye distance / 115. Returns (H, W) in [0, 1].
     """
-    none = np.zeros_like(hair)
-    if abs(geometry.yaw) < _FAR:
-        return none
     mirror = mirror_vertices(geometry.template)
     there, facing = geometry.vertices[mirror], facing_of(geometry.vertices, geometry.normals)
     shown = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT)
@@ -91,52 +83,40 @@ def bare_in_mirror(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> Boo
         attribute_map(geometry, np.stack([facing, facing[mirror]], 1).astype(np.float32))[shown]
     )
     seen = place[:, 2] < sample(np.where(shown, geometry.seen.depth, 0), pixels) + 0.006
-    bare = none.copy()
+    bare = np.zeros_like(hair)
     bare[shown] = seen & (angles[:, 1] > angles[:, 0] + _BETTER) & (sample(hair, pixels) < 0.3)
     distance, rows, columns = nearest_true(shown)
-    return bare[rows, columns] & (distance < _AHEAD * unit)
+    near = bare[rows, columns] & (distance < _AHEAD * unit)
+    return np.float32(turned_share(geometry.yaw)) * near
 
 
-def seen_gaze(geometry: PhotoGeometry, gaze: FloatArray, landmarks: FloatArray) -> FloatArray:
+def seen_gaze(camera: Camera, rig: HeadRig, frame: FrameFit, landmarks: FloatArray) -> Float32Array:
     """Gaze (2, 2) radians of a head turned by yaw: where the near eye's iris landmark lies on the eyeball, for both eyes.
 
     The fit weighs irises against lids and scores and may be ten degrees off. Painted off the eyeball's axis, an iris would look
-    past the camera when the gaze is straight, and its mirror image past it on the other side. gaze: (2, 2) of the fit; landmarks:
-    (478, 2+) pixels.
+    past the camera when the gaze is straight, and its mirror image past it on the other side. frame: of the fit; landmarks: (478,
+    2+) pixels.
     """
-    if abs(geometry.yaw) < _TURNED:
-        return gaze
-    near, iris = (0, LEFT_IRIS[0]) if geometry.yaw < 0 else (1, RIGHT_IRIS[0])
-    ray = geometry.camera.unproject(
-        landmarks[None, iris, :2].astype(np.float32), np.ones(1, np.float32)
-    )[0].astype(np.float64)
+    yaw = yaw_of(frame.R_cam_head)
+    near, iris = (0, LEFT_IRIS[0]) if yaw < 0 else (1, RIGHT_IRIS[0])
+    ray = camera.unproject(landmarks[None, iris, :2].astype(np.float32), np.ones(1, np.float32))[
+        0
+    ].astype(np.float64)
     ray /= np.linalg.norm(ray)
-    center = geometry.R_cam_head @ geometry.rig.eye_centers[near] + geometry.t_cam_head
+    center = frame.R_cam_head @ rig.eye_centers[near] + frame.t_cam_head
     along = float(ray @ center)
-    under = along**2 - float(center @ center) + geometry.rig.eye_radius**2
+    under = along**2 - float(center @ center) + rig.eye_radius**2
     if under < 0:  # the ray misses the ball
-        return gaze
-    x, y, z = (
-        geometry.R_cam_head.T @ (ray * (along - np.sqrt(under)) - center) / geometry.rig.eye_radius
-    )
+        return frame.gaze
+    x, y, z = frame.R_cam_head.T @ (ray * (along - np.sqrt(under)) - center) / rig.eye_radius
     seen = np.array([np.arctan2(x, z), np.arcsin(np.clip(y, -1, 1))])
-    return np.tile(seen, (2, 1)) if np.abs(seen - gaze[near]).max() < _GAZE_OUTLIER else gaze
-
-
-def with_mirrored_far_eye(eyes: Layer, geometry: PhotoGeometry) -> Layer:
-    """The eyes, of which one beyond the border is the other's mirror image.
-
-    The iris sits on an eyeball that is turned by the gaze, so that both go on looking the same way.
-    """
-    far = beyond_mirror_border(geometry.triangle_template()[eyes.triangles], geometry.yaw) > 0
-    if not far.any() or abs(geometry.yaw) < _FAR:
-        return eyes
-    return join(eyes.select(~far), mirrored_layer(eyes.select(~far), geometry))
+    share = turned_share(yaw) * (np.abs(seen - frame.gaze[near]).max() < _GAZE_OUTLIER)
+    return (frame.gaze + share * (seen - frame.gaze)).astype(np.float32)
 
 
 def unmirrored_hair_share(yaw: float) -> float:
     """The share of the hair's Gaussians made from the photo; the rest is left for what `with_mirrored_hair` adds."""
-    return 1.0 if abs(yaw) < _FAR else _UNMIRRORED
+    return 1 - (1 - _UNMIRRORED) * turned_share(yaw)
 
 
 def with_mirrored_hair(
@@ -146,7 +126,7 @@ def with_mirrored_hair(
 
     Only what the photo's camera would not see, behind the person (H, W), is added. room: how many Gaussians may be added.
     """
-    if abs(geometry.yaw) < _FAR or room <= 0:
+    if turned_share(geometry.yaw) == 0 or room <= 0:
         return layer
     # thin hair along the outline is mixed with background; the inner lining is not fitted to the photo
     sure = (np.minimum(layer.color_freedom, layer.gaussians.opacities) > _SURE) | (
@@ -154,7 +134,7 @@ def with_mirrored_hair(
     )
     hair = layer.select(sure & (layer.regions == Region.HAIR) & (layer.triangles < 0))
     hair = hair.select(
-        -np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _BORDER_INNER
+        -np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _BORDER[0]
     )
     there = _reflected(hair, geometry)
     if len(there) < _LOCK:
@@ -168,7 +148,7 @@ def with_mirrored_hair(
         return layer
     wider = min(np.sqrt((share > _HIDDEN[0]).sum() / len(kept)), _STRETCHED)
     g = there.gaussians
-    faded = (g.opacities * ramp(share, *_HIDDEN)).astype(np.float32)
+    faded = (g.opacities * ramp(share, *_HIDDEN) * turned_share(geometry.yaw)).astype(np.float32)
     there = replace(
         there, gaussians=replace(g, scales=(g.scales * wider).astype(np.float32), opacities=faded)
     )
@@ -200,64 +180,3 @@ def _hidden(layer: Layer, before: Layer, geometry: PhotoGeometry, person: BoolAr
     means = layer.gaussians.means
     inside = sample(person, geometry.camera.project(means)) > 0.9
     return inside & (means[:, 2] > nearest[cells(means)] + _BEHIND)
-
-
-def mirrored_layer(layer: Layer, geometry: PhotoGeometry) -> Layer:
-    """Surface-bound Gaussians on the mirror triangles of theirs; refinement does not change them."""
-    g, rig = layer.gaussians, geometry.rig
-    bound = bind_surface(
-        g,
-        layer.triangles,
-        geometry.vertices,
-        rig.triangles,
-        two_sided=np.zeros(len(layer), np.uint8),
-    )
-    mirror = mirror_vertices(geometry.template)
-    corners = geometry.vertices[mirror[rig.triangles[layer.triangles]]].astype(np.float64)
-    origin, first, second = (
-        corners[:, 0],
-        corners[:, 1] - corners[:, 0],
-        corners[:, 2] - corners[:, 0],
-    )
-    normals = np.cross(second, first)  # a mirror triangle's corners run the other way round
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-
-    def out_of_edges(shares: FloatArray) -> FloatArray:
-        return shares[:, :1] * first + shares[:, 1:] * second
-
-    means = origin + out_of_edges(bound.positions[:, :2]) + bound.positions[:, 2:] * normals
-    long, wide = out_of_edges(bound.axes[:, :2]), out_of_edges(bound.axes[:, 2:])
-    turned = frames(normals, long)
-    scales = np.stack(
-        [np.linalg.norm(long, axis=1), np.abs((turned[:, :, 1] * wide).sum(1)), g.scales[:, 2]], 1
-    )
-    # Folded lids would become needles
-    scales = np.clip(scales, g.scales / _STRETCHED, g.scales * _STRETCHED)
-    moved = Gaussians(
-        means.astype(np.float32),
-        to_quat(turned).astype(np.float32),
-        np.maximum(scales, 2e-5).astype(np.float32),
-        g.opacities,
-        g.colors,
-    )
-    frozen = np.zeros(len(layer), np.float32)
-    return replace(
-        layer,
-        gaussians=moved,
-        triangles=_mirror_triangles(geometry, mirror)[layer.triangles],
-        freedom=frozen,
-        color_freedom=frozen,
-    )
-
-
-def _mirror_triangles(geometry: PhotoGeometry, mirror: Int32Array) -> Int32Array:
-    """Row of each triangle's mirror triangle, (T,); itself where there is none (a few in the middle of the tongue)."""
-    triangles = geometry.rig.triangles
-    rows = {tuple(sorted(corners)): row for row, corners in enumerate(triangles.tolist())}
-    return np.array(
-        [
-            rows.get(tuple(sorted(corners)), row)
-            for row, corners in enumerate(mirror[triangles].tolist())
-        ],
-        np.int32,
-    )

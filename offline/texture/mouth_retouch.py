@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from offline.images import blur, dilate, distance_to, fill_from, pixel_centers, polygon
+from offline.images import ENOUGH, blur, dilate, distance_to, fill_from, pixel_centers, polygon
 from offline.numeric import ramp
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import mouth_opening
@@ -21,7 +21,6 @@ _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which l
 _CORNER = (4.5, 8.0)
 _CORNER_HELD = 0.6  # how little
 _PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
-_LEAST_LIP = 20  # pixels of a lip that show its colour
 
 
 def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearance:
@@ -38,10 +37,10 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
         lip = polygon(landmarks[list(ring), :2], opening.shape)
         inner = lip & (distance_to(~lip) > 1.0) & ~opening
         sure = inner & (from_opening > 1.5 * unit)
-        usual = np.median(image[sure if sure.sum() >= _LEAST_LIP else inner], 0)
+        usual = np.median(image[sure if sure.sum() >= ENOUGH else inner], 0)
         odd = _oddness(image, usual)
         own = inner & (odd < 0.3)
-        if own.sum() < _LEAST_LIP:
+        if own.sum() < ENOUGH:
             continue
         fill = blur(fill_from(image, own), 1.0)
         place = dilate(lip, 0.7) & (from_opening < _EDGE * unit)

@@ -69,7 +69,7 @@ def observe_skin(
     rng: np.random.Generator,
 ) -> SkinObservation:
     """Spread points over skin and scalp, and read the photo at each that the camera sees."""
-    under_hair = distance_to((look.hair < 0.5) | (look.alpha < 0.9)) > _WELL_INSIDE * unit
+    under_hair = distance_to((look.hair < 0.5) | ~look.opaque) > _WELL_INSIDE * unit
     spread = spread_points(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng)
     points = skin_points(geometry, look, charts, spread, unit)
     registered = registration(geometry, landmarks, points.rest, unit)
@@ -120,5 +120,5 @@ def complete_skin(
     )
     # the neck's hidden side under a collar would pierce it when the head turns: it is coloured as cloth itself
     collared = points_under_collar(points, collar) & (believed < 0.3)
-    cloth = sample(fill_from(look.image, dressed & (look.alpha > 0.9)), points.pixels)
+    cloth = sample(fill_from(look.image, dressed & look.opaque), points.pixels)
     return CompletedSkin(np.where(collared[:, None], cloth, colors), confidence, collared)

@@ -8,7 +8,7 @@ from scipy.spatial import KDTree
 from offline.images import distance_to, sample
 from offline.rig.skinning import STAYS, head_weights
 from offline.segment.appearance import Appearance
-from offline.texture.mirror import beyond_mirror_border
+from offline.texture.mirror import mirrored_share
 from offline.texture.skin_points import SkinPoints
 from perse_live.arrays import BoolArray, FloatArray
 
@@ -31,7 +31,7 @@ def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
         & (points.facing > 0.3)
         & (sample(look.alpha, points.pixels) > 0.9)
     )
-    seen &= beyond_mirror_border(rest, yaw) < 0
+    seen &= mirrored_share(rest, yaw) < 0.5
     # a shine on the crown is no bald spot
     beside = KDTree(rest).query(rest, k=min(_MOST_ASKED, len(rest)))[1]
     hairy |= (points.scalp > 0.9) & (hairy[beside].mean(1) > 0.5)
@@ -50,9 +50,7 @@ def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> Boo
     """
     rest = points.rest
     covered = np.zeros(len(rest), np.bool_)
-    curtain = (
-        sample(distance_to((look.hair > 0.5) & (look.alpha > 0.5)), points.pixels) < _CURTAIN * unit
-    )
+    curtain = sample(distance_to((look.hair > 0.5) & look.person), points.pixels) < _CURTAIN * unit
     curtain &= (
         (points.facing < 0.02)
         & (rest[:, 2] < 0.0)

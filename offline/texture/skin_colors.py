@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.images import sample
+from offline.images import ENOUGH, sample
 from offline.lift.lids import closed_lid_shade
 from offline.numeric import normalized, ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
+from offline.segment.contract import SURE
 from offline.texture.completion import ExpectedTone, complete_colors
 from offline.texture.confidence import photo_confidence
 from offline.texture.multiview import SeenColors, merged_colors
@@ -108,8 +109,8 @@ def scalp_colors(points: SkinPoints, look: Appearance) -> FloatArray:
     """(N, 3) what the scalp looks like under the hair: as the hair before it, but darker; out of sight nearly plain."""
     hair_color = sample(look.hair_color, points.pixels)
     typical = (
-        np.median(look.image[look.hair > 0.7], 0)
-        if (look.hair > 0.7).sum() > 100
+        np.median(look.image[look.hair > SURE], 0)
+        if (look.hair > SURE).sum() >= ENOUGH
         else hair_color.mean(0)
     )
     hidden = 0.15 * hair_color + 0.85 * typical

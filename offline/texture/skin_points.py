@@ -56,7 +56,6 @@ class SkinPoints:
     front: BoolArray  # (N,) seen by the camera
     observed: Float32Array  # (N, 3) the photo's colour
     hair: Float32Array  # (N,) probability
-    from_opening: Float32Array  # (N,) pixels to eyes or mouth
     folded: LidPoints
 
 
@@ -120,8 +119,8 @@ def skin_points(
             blink_moves(geometry.rig),
         )
     )
-    from_opening = sample(distance_to(look.openings), pixels)
-    from_eye = np.where(rest[:, 1] > _EYES_ABOVE, from_opening / unit, np.inf)
+    from_opening = sample(distance_to(look.openings), pixels) / unit
+    from_eye = np.where(rest[:, 1] > _EYES_ABOVE, from_opening, np.inf)
     folded = LidPoints(rest, moved, from_eye, brows)
     return SkinPoints(
         on,
@@ -138,7 +137,6 @@ def skin_points(
         front=visible(geometry, means, rest, pixels) & inside & (facing > 0.05),
         observed=sample(look.image, pixels),
         hair=sample(look.hair, pixels),
-        from_opening=from_opening,
         folded=folded,
     )
 

@@ -169,6 +169,12 @@ LIPS = (
 """The whole red of the lips."""
 EYE_CORNERS = (33, 263)
 """Outer corners of the right and the left eye; their distance in the picture is the unit of every error."""
+CHIN, FOREHEAD_TOP = 152, 10
+"""Lowest point of the chin, and the highest of the face's outline."""
+BROW_PEAKS = (105, 334)
+"""The highest point of the right and the left brow."""
+FACE_SIDES = (234, 454)
+"""Of the face's outline, before the right and the left ear."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import numpy as np
 from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.detect import Detection
 from perse_live.head.expressions import index
+from perse_live.head.landmarks import EYE_CORNERS
 
-_EYE_CORNERS = (33, 263)  # landmarks: outer corners of the right and the left eye
 # Width of a face over the picture's shorter side, for a portrait before a camera
 _SMALL_SHARE, _LARGE_SHARE = (0.17, 0.42)
 _OFF_CENTER = 0.13  # of the picture's shorter side that a face may stand beside the middle
@@ -64,7 +64,7 @@ def face_of(found: Detection) -> Face:
     left, top = low / size
     width, height = (high - low) / size
     yaw, pitch = looking(found)
-    right_eye, left_eye = points[list(_EYE_CORNERS)]
+    right_eye, left_eye = points[list(EYE_CORNERS)]
     roll = np.degrees(np.arctan2(left_eye[1] - right_eye[1], left_eye[0] - right_eye[0]))
     return Face(left, top, width, height, yaw, pitch, float(roll))
 
@@ -223,7 +223,7 @@ def _light(image: UInt8Array, found: Detection) -> list[str]:
         return ["light"]
     if median > _BRIGHT:
         return ["bright"]
-    middle = float(found.landmarks[list(_EYE_CORNERS), 0].mean()) - low[0]
+    middle = float(found.landmarks[list(EYE_CORNERS), 0].mean()) - low[0]
     columns = np.arange(patch.shape[1])[None, :]
     halves = [grey[inside & side] for side in (columns < middle, columns >= middle)]
     hints: list[str] = []
@@ -238,7 +238,7 @@ def _light(image: UInt8Array, found: Detection) -> list[str]:
 
 def _glare(image: UInt8Array, found: Detection) -> bool:
     """Whether something around the eyes reflects a lamp or a screen, as glasses do."""
-    corners = found.landmarks[list(_EYE_CORNERS), :2]
+    corners = found.landmarks[list(EYE_CORNERS), :2]
     across = float(np.linalg.norm(corners[1] - corners[0]))
     low = np.clip(corners.min(0) - np.array([0.12, 0.28]) * across, 0, None).astype(int)
     high = (corners.max(0) + np.array([0.12, 0.32]) * across).astype(int)

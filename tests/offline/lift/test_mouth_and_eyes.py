@@ -3,14 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offline.gaussian_layer import surface_layer
 from offline.images import distance_to
+from offline.lift.eyes import with_far_eye_as_near
 from offline.lift.mouth import photographed_teeth
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import eye_openings, mouth_opening
+from offline.texture.mirror import turned_share
 from perse_live.head.expressions import expression
 from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
-from perse_live.head.rig import expressed
+from perse_live.head.rig import EYES, expressed, gaze_rotation
+from perse_live.regions import Region
+from perse_live.rotations import from_euler_degrees
 
 
 @pytest.mark.slow
@@ -61,3 +66,42 @@ def test_the_photo_s_teeth_carry_neither_the_dark_between_them_nor_the_lip_s_sha
     assert layer.gaussians.colors.mean(1).min() > 0.6 * tooth.mean()
     pixels = geometry.camera.project(layer.gaussians.means).astype(int)
     assert gap[pixels[:, 1], pixels[:, 0]].sum() > 3  # and no hole in their stead
+
+
+@pytest.mark.parametrize("yaw", [-40.0, 17.0, 0.0])
+def test_the_far_eye_of_a_turned_head_has_the_near_one_s_colours_mirrored(
+    mean_head: PhotoGeometry, yaw: float
+) -> None:
+    turn = np.diag([1.0, -1.0, -1.0]) @ from_euler_degrees(yaw, 0.0, 0.0)
+    rig, camera = mean_head.rig, mean_head.camera
+    head = photo_geometry(camera, rig, rig.vertices, turn, mean_head.t_cam_head, mean_head.template)
+    gaze, eyes = np.array([[0.2, -0.1], [0.2, -0.1]]), []
+    rings = np.array(np.meshgrid(np.linspace(-0.6, 0.6, 25), np.linspace(-0.6, 0.6, 25)))
+    local = np.concatenate([rings.reshape(2, -1).T, np.ones((625, 1))], 1)
+    local /= np.linalg.norm(local, axis=1, keepdims=True)
+    for side, eye in enumerate(EYES):
+        outward = local @ gaze_rotation(gaze[side]).T
+        means = rig.eye_centers[side] + rig.eye_radius * outward
+        inner = local[:, 0] * (1 - 2 * side) < 0  # a darker inner half
+        eyes.append(
+            surface_layer(
+                means @ turn.T + mean_head.t_cam_head,
+                outward @ turn.T,
+                np.full(625, 0.001),
+                np.where(inner, 0.3, 0.8)[:, None] * np.array([1.0, 0.5 + 0.5 * side, 0.5]),
+                Region.EYE,
+                triangles=np.full(625, int(np.argmax(rig.parts == eye)), np.int32),
+            )
+        )
+    told = with_far_eye_as_near(eyes, head, gaze)
+    share = turned_share(head.yaw)
+    far = int(head.yaw < 0)
+    assert told[1 - far] is eyes[1 - far]
+    pixelwise = eyes[far].gaussians.colors * np.where(np.arange(3) == 1, 0, 1)
+    np.testing.assert_allclose(
+        told[far].gaussians.colors * np.where(np.arange(3) == 1, 0, 1), pixelwise, atol=1e-5
+    )
+    green = told[far].gaussians.colors[:, 1] / told[far].gaussians.colors[:, 0]
+    tints = 0.5 + 0.5 * np.array([0, 1])
+    np.testing.assert_allclose(green, (1 - share) * tints[far] + share * tints[1 - far], atol=1e-4)
+    np.testing.assert_allclose(told[far].color_freedom, 1 - share, atol=1e-6)

@@ -160,13 +160,6 @@ def test_lips_and_skin_do_not_mix(dome: Dome) -> None:
     assert np.abs(result - truth)[~seen & (lips == 0)].mean() < 0.05
 
 
-def test_doubtful_points_that_contradict_their_neighbours_are_not_believed(dome: Dome) -> None:
-    rim = np.abs(dome.points[:, 0]) > 0.04  # mixed with dark hair
-    observed = np.where(rim[:, None], 0.1, SKIN)
-    result = dome.completed(observed, np.where(rim, 0.4, 1.0))
-    assert np.abs(result[rim] - SKIN).mean() < 0.05
-
-
 def test_a_beard_that_is_seen_well_stays_though_it_is_dark(dome: Dome) -> None:
     beard = dome.points[:, 1] < -0.02
     observed = np.where(beard[:, None], 0.15, SKIN)

@@ -2,20 +2,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
 from offline.gaussian_layer import Layer, join, surface_layer
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.texture.mirror import (
     bare_in_mirror,
-    beyond_mirror_border,
     mirror_vertices,
-    mirrored_layer,
+    mirrored_share,
     seen_gaze,
-    with_mirrored_far_eye,
+    turned_share,
     with_mirrored_hair,
     with_mirrored_offsets,
 )
+from perse_live.head.expressions import EXPRESSION_COUNT
+from perse_live.head.fit import FrameFit
 from perse_live.head.landmarks import LEFT_IRIS, RIGHT_IRIS
 from perse_live.head.rig import EYES, Part, gaze_rotation
 from perse_live.regions import Region
@@ -49,15 +52,24 @@ def test_a_photo_from_the_front_is_left_alone(mean_head: PhotoGeometry) -> None:
 
 
 @pytest.mark.parametrize("yaw", [-40.0, 24.0, 16.0, 5.0])
-def test_the_mirror_border_leaves_eye_and_mouth_whole(mean_head: PhotoGeometry, yaw: float) -> None:
-    far = beyond_mirror_border(mean_head.triangle_template(), yaw) > 0
+def test_an_eye_is_mirrored_as_a_whole_and_the_near_half_never(
+    mean_head: PhotoGeometry, yaw: float
+) -> None:
+    share = mirrored_share(mean_head.triangle_template(), yaw)
     side = np.sign(yaw) * mean_head.triangle_template()[:, 0]
-    assert not far[side <= 0].any()
+    assert not share[side <= 0].any()
     for eye in EYES:
         ball = mean_head.rig.parts == eye
-        assert far[ball].all() == (abs(yaw) > 20 and side[ball].mean() > 0)
-        assert far[ball].all() or not far[ball].any()
-    assert far.any() == (abs(yaw) > 14)
+        np.testing.assert_allclose(share[ball], turned_share(yaw) * (side[ball].mean() > 0))
+    assert share.any() == (abs(yaw) > 10)
+
+
+@given(yaw=st.floats(-60.0, 60.0), place=st.floats(-0.08, 0.08))
+def test_no_yaw_is_a_switch(yaw: float, place: float) -> None:
+    points = np.array([[place, 0.0, 0.0]])
+    here, there = (mirrored_share(points, angle)[0] for angle in (yaw, yaw + 0.1))
+    assert abs(here - there) < 0.02
+    assert mirrored_share(points, yaw) == mirrored_share(points * [-1, 1, 1], -yaw)
 
 
 def test_a_far_half_is_bent_as_the_near_one(mean_head: PhotoGeometry) -> None:
@@ -78,6 +90,15 @@ def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(
     assert from_aside.yaw > 30
     looking = np.array([-0.15, 0.1])
     rig, camera, fitted = from_aside.rig, from_aside.camera, np.array([[0.02, 0.0], [0.05, 0.02]])
+    frame = FrameFit(
+        from_aside.R_cam_head,
+        from_aside.t_cam_head,
+        np.zeros(EXPRESSION_COUNT, np.float32),
+        fitted.astype(np.float32),
+        np.zeros((478, 3), np.float32),
+        np.zeros((478, 2), np.float32),
+        0.0,
+    )
     landmarks = np.zeros((478, 3), np.float32)
     for iris, center in ((LEFT_IRIS, rig.eye_centers[0]), (RIGHT_IRIS, rig.eye_centers[1])):
         on_ball = center + gaze_rotation(looking)[:, 2] * rig.eye_radius
@@ -85,57 +106,10 @@ def test_the_gaze_of_a_head_from_aside_is_where_its_near_iris_lies(
         landmarks[list(iris), :2] = camera.project(at[None].astype(np.float32))[0]
     landmarks[list(LEFT_IRIS), :2] += 3  # the far one is guessed
     np.testing.assert_allclose(
-        seen_gaze(from_aside, fitted, landmarks), [looking, looking], atol=2e-3
+        seen_gaze(camera, rig, frame, landmarks), [looking, looking], atol=2e-3
     )
     landmarks[:, :2] = 0  # beside the eye
-    np.testing.assert_array_equal(seen_gaze(from_aside, fitted, landmarks), fitted)
-
-
-def test_a_mirrored_layer_lies_on_the_other_side_facing_out(mean_head: PhotoGeometry) -> None:
-    rig = mean_head.rig
-    middle = mean_head.triangle_template()
-    rows = np.nonzero((rig.parts == Part.SKIN) & (middle[:, 0] > 0.02) & (middle[:, 2] > 0.0))[0][
-        ::20
-    ].astype(np.int32)
-    corners = mean_head.vertices[rig.triangles[rows]].astype(np.float64)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    layer = surface_layer(
-        corners.mean(1) + 0.001 * normals,
-        normals,
-        np.full((len(rows), 2), [0.002, 0.001]),
-        np.full((len(rows), 3), 0.5),
-        Region.SKIN,
-        triangles=rows,
-    )
-    there = mirrored_layer(layer, mean_head)
-    np.testing.assert_allclose(there.gaussians.means, layer.gaussians.means * [-1, 1, 1], atol=2e-3)
-    np.testing.assert_allclose(there.gaussians.scales, layer.gaussians.scales, rtol=0.15)
-    assert (middle[there.triangles, 0] < 0).all()
-    assert not there.freedom.any()
-
-
-def test_an_eye_turned_far_away_is_the_other_s_mirror_image(
-    mean_head: PhotoGeometry, from_aside: PhotoGeometry
-) -> None:
-    rig = mean_head.rig
-    rows = np.concatenate([np.nonzero(rig.parts == eye)[0][:50] for eye in EYES]).astype(np.int32)
-    corners = mean_head.vertices[rig.triangles[rows]]
-    colors = np.repeat([[0.2, 0.4, 0.6], [0.9, 0.1, 0.1]], 50, axis=0)
-    eyes = surface_layer(
-        corners.mean(1),
-        np.tile([0.0, 0.0, -1.0], (100, 1)),
-        np.full(100, 0.001),
-        colors,
-        Region.EYE,
-        triangles=rows,
-    )
-    assert with_mirrored_far_eye(eyes, mean_head) is eyes
-    both = with_mirrored_far_eye(eyes, from_aside)
-    assert len(both) == 100
-    np.testing.assert_allclose(both.gaussians.colors, np.tile([0.9, 0.1, 0.1], (100, 1)), atol=1e-6)
-    assert (rig.parts[both.triangles[:50]] == EYES[1]).all()
-    assert (rig.parts[both.triangles[50:]] == EYES[0]).all()
+    np.testing.assert_allclose(seen_gaze(camera, rig, frame, landmarks), fitted, atol=1e-6)
 
 
 def test_hair_before_the_far_eye_is_none_where_the_near_one_is_bare(
