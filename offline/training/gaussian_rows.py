@@ -29,6 +29,9 @@ _COVERED = 0.06
 """Fraction of the transition by which hair under a solid object disappears after the object has appeared."""
 _CUT = 0.3
 """Fraction of the transition in which one Gaussian of hair disappears."""
+SURELY = 1.3
+"""Factor of the opacity's change between two hairstyles: hidden Gaussians are taught an opacity below 0, so that small errors of
+the network do not show them."""
 _FEW = 50  # fewer hidden Gaussians than this are not treated as a hair cut
 _TOGETHER = 0.35
 """Fraction of the teacher's spread in time that is kept: hair that appears strand by strand looks like speckles at first."""
@@ -127,14 +130,15 @@ def _with_way(avatar: Avatar, look: Attribute, rows: Rows, way: HairstyleWay) ->
     ids = look.ids[way.rows]
     own = np.zeros((len(SHARES), len(ids), OUTPUTS), np.float32)
     own[..., COLOR] = way.own.colors - avatar.colors[ids]
-    own[..., OPACITY] = (way.own.shown - 1) * avatar.opacities[ids]
+    own[..., OPACITY] = SURELY * (way.own.shown - 1) * avatar.opacities[ids]
     own[..., PLACE] = (way.own.places - way.own.places[0]) / PLACE_UNIT
     own[..., SIZE] = np.log(way.own.sizes)
     known[:, at] = torch.from_numpy(own)
     added, least = look.added, look.added.least_size
     its = np.zeros((len(SHARES), len(added), OUTPUTS), np.float32)
     its[..., COLOR] = way.added.colors - added.colors
-    its[..., OPACITY] = way.added.shown * added.opacities
+    its[..., OPACITY] = (1 + SURELY * (way.added.shown - 1)) * added.opacities
+    its[0, :, OPACITY] = 0
     its[..., PLACE] = (way.added.places - way.added.places[0]) / PLACE_UNIT
     its[..., SIZE] = np.log(way.added.sizes / least)
     known[:, rows.own :] = torch.from_numpy(its)

@@ -23,6 +23,7 @@ from offline.looks.hair.hairstyle_way import (
     on_the_way,
 )
 from offline.training.base_decoder import own_features
+from offline.training.gaussian_rows import SURELY
 from offline.training.transport import travel
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.attributes import Attribute, LearnedAttribute
@@ -144,7 +145,10 @@ class Travel:
         part = place - below
         change = (1 - part) * self.changes[below, chosen] + part * self.changes[below + 1, chosen]
         out = outputs + change
-        out[:, OPACITY] = outputs[:, OPACITY] * change[:, OPACITY]
+        shown = outputs[
+            :, OPACITY
+        ]  # what is hidden anyway stays so, whatever the sign of its factor
+        out[:, OPACITY] = shown.clamp(min=0) * change[:, OPACITY] + shown.clamp(max=0)
         return out
 
 
@@ -209,7 +213,7 @@ def _grown(way: HairOnTheWay) -> Travel:
     """way: from the Gaussians' own hairstyle to the other."""
     changes = np.zeros((*way.shown.shape, OUTPUTS), np.float32)
     changes[..., COLOR] = way.colors - way.colors[0]
-    changes[..., OPACITY] = way.shown
+    changes[..., OPACITY] = 1 + SURELY * (way.shown - 1)
     changes[..., PLACE] = (way.places - way.places[0]) / PLACE_UNIT
     changes[..., SIZE] = np.log(way.sizes)
     return Travel(torch.from_numpy(changes[::-1].copy()))

@@ -125,7 +125,8 @@ def bun(avatar: Avatar) -> Attribute:
         thickness=0.001,
     )
     whole = joined(strands, inner)
-    start = shape.skull.center + (ground - 0.01) * axis + 0.25 * (whole.means - center)
+    # On the scalp at first: where another look shortens the hair below, the bun sinks with it
+    start = shape.skull.center + (bare - 0.01) * axis + 0.25 * (whole.means - center)
     below = np.linalg.norm(places - (center - 0.6 * _BUN * axis), axis=1)
     shadow = 0.35 * shape.hair * ramp(below, 1.5 * _BUN, 0.8 * _BUN)
     return attribute(

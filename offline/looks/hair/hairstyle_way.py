@@ -42,9 +42,10 @@ _FEW = 50  # Gaussians that are no hairstyle
 _NO_HAIR = 0.003  # metres of strand
 # Share of the way on which one hairstyle dissolves into the other, which is there before the first goes; the longer of the two
 # is drawn on the greater part of the way, for it has enough Gaussians for both
-_DISSOLVE, _EARLIEST, _LATEST = 0.25, 0.3, 0.7
-_STUBBLE = (0.8, 1.0)  # share of the way on which hair that has shrunk into its roots fades
+_DISSOLVE, _EARLIEST, _LATEST = 0.25, 0.4, 0.6
+_STUBBLE = (0.65, 1.0)  # share of the way on which hair that has shrunk into its roots fades
 _SMALLEST, _LARGEST = 0.35, 1.8  # size of a Gaussian over its own, on shorter and longer strands
+_CAP = 0.65  # the same where hair shrinks to nothing: it must cover the scalp until it fades, not lie there in dots
 _CLOSEST, _CLEAR = (
     0.0005,
     0.008,
@@ -190,7 +191,8 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     for step in range(1, len(shares)):
         places[step] = field.lifted(places[step], clear)
     long, its = mixed_lengths(mine.guides, mine.at), lengths[-1]
-    sizes = np.clip(np.sqrt(lengths / np.maximum(long, 1e-3)), _SMALLEST, _LARGEST)
+    least = np.where(its < _NO_HAIR, _CAP, _SMALLEST)
+    sizes = np.clip(np.sqrt(lengths / np.maximum(long, 1e-3)), least, _LARGEST)
     mixed = rgb_of(((1 - share) * tones + share * wanted).reshape(-1, 3)).reshape(*places.shape)
     mixed[0] = mine.colors
     return HairOnTheWay(

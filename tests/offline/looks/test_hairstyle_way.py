@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from faces import plain_person
+from offline.looks.edit import with_built_in
 from offline.looks.hair.grown_strands import SkinField
 from offline.looks.hair.hair_length import long, shaved
 from offline.looks.hair.hairstyle_way import SHARES, Scalp, hairstyle_way, scalp_of
@@ -15,6 +17,8 @@ from offline.looks.hair.rooting import guide_roots, rooted
 from offline.looks.measured_head import HeadShape, head_shape
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.training.target import Taught
+from perse_live.arrays import UInt8Array
+from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, painted
 from perse_live.evaluation.hair_fades import WEIGHTS, hair_fade_scores, is_hair, is_skin
@@ -92,22 +96,37 @@ def test_shaved_hair_shrinks_into_its_roots(person: Avatar, scalp: Scalp) -> Non
     assert way is not None and not way.added.places.size
     heights = [np.median(scalp.field.height(places)) for places in way.own.places[::4]]
     assert (np.diff(heights) < 0).all() and heights[-1] < 0.002
-    assert (way.own.shown[SHARES < 0.75] == 1).all() and (way.own.shown[-1] == 0).all()
+    assert (way.own.shown[SHARES < 0.6] == 1).all() and (way.own.shown[-1] == 0).all()
+
+
+def films_of(
+    person: Avatar, way: Sequence[Avatar], yaw: float
+) -> tuple[list[UInt8Array], list[UInt8Array]]:
+    """Masks of hair and of skin."""
+    stage = Stage(person, person.source.camera.resized(256, 256), threads=2)
+    motion = Motion(expression(), np.zeros((2, 2), np.float32), facing_pose(person, yaw=yaw))
+    films: tuple[list[UInt8Array], list[UInt8Array]] = ([], [])
+    for avatar in way:
+        for film, mask in zip(films, (is_hair(avatar), is_skin(avatar)), strict=True):
+            stage.set_avatar(painted(avatar, mask))
+            film.append(stage.draw(motion, background=(0.0, 0.0, 0.0)).copy())
+    return films
 
 
 @pytest.mark.slow
-def test_no_in_between_bares_skin_or_falls_into_pieces(
-    person: Avatar, long_hair: Attribute
-) -> None:
+def test_no_in_between_bares_skin(person: Avatar, long_hair: Attribute) -> None:
+    """Neither the teacher's nor those that the network has learnt, which leaves the skin where it is."""
     taught = Taught(person, long_hair)
-    stage = Stage(person, person.source.camera.resized(256, 256), threads=2)
-    for yaw in (0, 30):
-        motion = Motion(expression(), np.zeros((2, 2), np.float32), facing_pose(person, yaw=yaw))
-        films: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        for share in (0, *WEIGHTS, 1):
-            avatar = taught.at(share)
-            for film, mask in zip(films, (is_hair(avatar), is_skin(avatar)), strict=True):
-                stage.set_avatar(painted(avatar, mask))
-                film.append(stage.draw(motion, background=(0.0, 0.0, 0.0)).copy())
-        scores = hair_fade_scores(*films)
-        assert scores.bared < 0.01 and scores.pieces <= 1
+    learnt, _ = with_built_in(person, ["hair-long"], progress=lambda *_: None)
+    shares = (0, *WEIGHTS, 1)
+    ways = (
+        [taught.at(share) for share in shares],
+        [with_attributes(learnt, learnt.attributes, {"hair-long": share}) for share in shares],
+    )
+    for way in ways:
+        for yaw in (0, 30):
+            assert hair_fade_scores(*films_of(person, way, yaw)).bared < 0.01
+    on = len(person.surface.triangles)
+    for avatar in ways[1]:
+        moved = np.abs(avatar.surface.positions[:on, 2] - person.surface.positions[:, 2])
+        assert np.percentile(moved, 99) < 0.0008
