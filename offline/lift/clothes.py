@@ -67,8 +67,15 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     """
     clothes = look.clothes > 0.5
     mixed = dilate(clothes, 2 * unit) & (look.purity < 0.5) & (look.clothes > 0.1)
+    skin, brightness = look.sure_skin, look.image.mean(2)
+    # without these shadows, the outline of single_face is fitted wrongly: its own view loses 0.3 dB
+    shadow = (
+        dilate(clothes, 6 * unit) & (brightness < 0.55 * float(np.median(brightness[skin])))
+        if skin.any()
+        else mixed
+    )
     low_enough = np.arange(len(clothes))[:, None] > chin_row - 75 * unit
-    dressed = (clothes | mixed) & low_enough
+    dressed = (clothes | mixed | shadow) & low_enough
     dressed = opened(dressed, NARROW * unit)
     large = without_small(dressed & look.visible, _LEAST_CLOTHES * unit**2)
     _, labels = cv2.connectedComponents(large.astype(np.uint8))
