@@ -71,7 +71,7 @@ class GuideRenderer:
         renderers that take turns; None: one of its own.
         """
         self._camera, self._threads = camera, threads
-        self._behind = np.array(background, np.float32) / 255
+        self._behind = np.asarray(np.array(background) / 255, np.float32)
         plain = replace(avatar, attributes=() if look is None else (look,))
         blended = (
             plain if look is None else with_attributes(plain, plain.attributes, {look.name: 1.0})

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from offline.animation.guide_maps import SemanticClass
-from perse_live.arrays import Float32Array, FloatArray, UInt8Array
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from perse_live.attributes import Look
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.head.landmarks import LEFT_BROW, OUTER_LIP_RING, RIGHT_BROW
@@ -69,7 +69,7 @@ _HAIR_OF_SLOT: Mapping[str, SemanticClass] = {
     "eyebrows": SemanticClass.EYEBROWS,
 }
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
-_LEAST_HAIR = 300  # visible Gaussians of hair from which the scalp under them counts as hair too
+_LEAST_HAIR = 300  # visible Gaussians of hair from which the scalp may count as hair too
 _VISIBLE = 0.05  # opacity
 
 
@@ -123,17 +123,29 @@ def gaussian_classes(blended: Avatar, look: Look | None) -> GaussianClasses:
     table[Region.CLOTHES] = SemanticClass.CLOTH
     table[Region.BODY] = SemanticClass.BODY
     table[Region.ACCESSORY] = own
-    seen = blended.opacities > _VISIBLE
-    if int((np.isin(blended.regions, _HAIR) & seen).sum()) >= _LEAST_HAIR:
-        table[Region.SCALP] = SemanticClass.HAIR
     classes = table[blended.regions]
+    classes[_hairy_scalp(blended)] = SemanticClass.HAIR
     if look is not None and slot in _HAIR_OF_SLOT:
         classes[_added(blended, look) & (classes == SemanticClass.HAIR)] = _HAIR_OF_SLOT[slot]
         own = _HAIR_OF_SLOT[slot]
     return GaussianClasses(classes, own)
 
 
-def _added(blended: Avatar, look: Look) -> np.ndarray:
+def _hairy_scalp(avatar: Avatar) -> BoolArray:
+    """(G,) which Gaussians of the scalp count as hair: where there is hair, those that have its colour rather than the skin's."""
+    seen = avatar.opacities > _VISIBLE
+    hair = np.isin(avatar.regions, _HAIR) & seen
+    skin = (avatar.regions == Region.SKIN) & seen
+    if int(hair.sum()) < _LEAST_HAIR or not skin.any():
+        return np.zeros(len(avatar), np.bool_)
+    to_hair, to_skin = (
+        np.linalg.norm(avatar.colors - np.median(avatar.colors[some], 0), axis=1)
+        for some in (hair, skin)
+    )
+    return (avatar.regions == Region.SCALP) & (to_hair < to_skin)
+
+
+def _added(blended: Avatar, look: Look) -> BoolArray:
     """(G,) which Gaussians came with the look: the last on the surface, and the last rigid ones."""
     on = len(look.added.surface.triangles)
     off = len(look.added) - on

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,8 @@ import numpy as np
 
 from offline.animation.contract import Moment, PortraitAnimator
 from offline.animation.guide_renderer import GuideRenderer, over
+from offline.animation.guided_video import GuidedFrame, guided_film, part_share
+from offline.animation.video_pipeline import VideoConfig, VideoPipeline
 from offline.dataset.layout import (
     BACKGROUND,
     SOURCE_LOOK,
@@ -27,12 +30,17 @@ from perse_live.attributes import Attribute, Look
 from perse_live.avatar import Avatar
 from perse_live.camera import Camera
 from perse_live.files import write_error
+from perse_live.regions import Region
 from perse_live.splatting.backend import open_rasterizer
 
-BYTES_OF_FRAME = {"whole": 420_000, "colours": 75_000}
+BYTES_OF_FRAME = {"whole": 380_000, "colours": 75_000}
 """Of a frame of 512 x 512 pixels with maps of its own, and of one that shares the source's; measured, and a little more."""
+_PAINTED = (Region.SKIN, Region.LIPS)
 _AHEAD = 4  # frames that wait for each thread
-_WHITE = np.array(BACKGROUND, np.float32) / 255
+_KEPT_FRAMES = (
+    128  # of the rig's, while a film is drawn: two long windows, so that none is drawn twice
+)
+_BEHIND = np.asarray(np.array(BACKGROUND) / 255, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +93,14 @@ class DatasetPlan:
 
 
 def shares_geometry(avatar: Avatar, look: Look | None) -> bool:
-    """Whether a look changes colours only, so that alpha, depth, normals, classes and landmarks are the source's."""
+    """Whether a look changes colours only, so that alpha, depth, normals, classes and landmarks are the source's.
+
+    Paint that it lays on the skin counts as colour.
+    """
     return (
         isinstance(look, Attribute)
-        and not len(look.added)
+        and not len(look.added.rigid.means)
+        and bool(np.isin(look.added.regions, _PAINTED).all())
         and not len(look.vertex_ids)
         and np.array_equal(look.opacities, avatar.opacities[look.ids])
     )
@@ -167,7 +179,7 @@ class _Jobs:
                     view, geometry=not self._shared[entry.name], without=plain.picture
                 )
             )
-            write_frame(frame, over(drawn.picture, _WHITE), drawn.part, drawn.maps)
+            write_frame(frame, over(drawn.picture, _BEHIND), drawn.part, drawn.maps)
         return len(wanted)
 
     def _renderer(self, name: str, look: Look | None) -> GuideRenderer:
@@ -190,16 +202,13 @@ def draw_by_animator(
     edited: EditedPortrait,
     animator: PortraitAnimator,
     *,
-    chunk: int | None,
-    on_black: bool,
+    chunk: int,
     progress: Callable[[float], None],
 ) -> None:
     """Draw what is missing of one look by an animator; its maps are the rig's.
 
-    chunk: moments that are animated at a time; None: all, for animators that make frames hang together, which start again where
-    they broke off. on_black: whether the animator's pictures are the person on black, and not before another background; either
-    way they are laid over the data set's by the rig's alpha. Raises UserError as the animator, and where a file
-    cannot be written.
+    chunk: moments that are animated at a time. Colours are laid over the background by the rig's alpha. Raises UserError as the
+    animator, and where a file cannot be written.
     """
     frames = plan.frames(entry.name, shared=False)
     folder = plan.root / entry.name
@@ -207,9 +216,8 @@ def draw_by_animator(
     missing = {frame.index for frame in missing_frames(frames, folder)}
     renderer = GuideRenderer(plan.avatar, plan.camera, edited.teacher.look, threads=plan.threads)
     count = len(frames)
-    size = chunk or count
-    for begin in range(0, count, size):
-        part = range(begin, min(begin + size, count))
+    for begin in range(0, count, chunk):
+        part = range(begin, min(begin + chunk, count))
         progress(begin / count)
         if missing.isdisjoint(part):
             continue
@@ -225,13 +233,49 @@ def draw_by_animator(
             picture = cv2.resize(found.image, sides, interpolation=cv2.INTER_AREA)
             mask = cv2.resize(found.part_mask, sides, interpolation=cv2.INTER_AREA)
             alpha = maps.alpha[..., None] / np.float32(255)
-            rgb = (picture if on_black else alpha * picture) + (1 - alpha) * _WHITE
+            rgb = alpha * picture + (1 - alpha) * _BEHIND
             write_frame(
                 frames[index],
                 np.rint(255 * np.clip(rgb, 0, 1)).astype(np.uint8),
                 np.rint(255 * np.clip(mask, 0, 1)).astype(np.uint8),
                 maps,
             )
+    write_transforms(folder, frames)
+    progress(1.0)
+
+
+def draw_by_video(
+    plan: DatasetPlan,
+    entry: LookEntry,
+    edited: EditedPortrait,
+    pipeline: VideoPipeline,
+    config: VideoConfig | None = None,
+    *,
+    progress: Callable[[float], None],
+) -> None:
+    """Draw one look by a video pipeline that the rig's maps guide; where it broke off, it begins again: its frames hang together.
+
+    config: by default prompted by the look's label. Raises UserError where the pipeline fails or a file cannot be written.
+    """
+    frames, folder = plan.frames(entry.name, shared=False), plan.root / entry.name
+    make_folders(folder, frames[0])
+    plain = GuideRenderer(plan.avatar, plan.camera, threads=plan.threads)
+    looked = GuideRenderer(plan.avatar, plan.camera, edited.teacher.look, threads=plan.threads)
+
+    @lru_cache(maxsize=_KEPT_FRAMES)
+    def frame_of(index: int) -> GuidedFrame:
+        view = plan.view(index)
+        without = plain.frame(view, geometry=False).picture
+        found = looked.frame(view, geometry=True, without=without)
+        assert found.maps is not None and found.part is not None
+        return GuidedFrame(found.maps, np.asarray(found.part / np.float32(255), np.float32))
+
+    film = guided_film(pipeline, edited, len(frames), frame_of, config)
+    for frame, rgb in zip(frames, film, strict=True):
+        progress(frame.index / len(frames))
+        guide = frame_of(frame.index)
+        part = np.rint(255 * part_share(guide.part)).astype(np.uint8)
+        write_frame(frame, rgb, part, guide.maps)
     write_transforms(folder, frames)
     progress(1.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,12 @@ DEPTH_UNIT = 1e-4
 
 Split = Literal["train", "test"]
 AnimatorName = Literal["rig", "liveportrait", "video"]
+DRAWN_BY: Mapping[AnimatorName, str] = {
+    "rig": "the rig",
+    "liveportrait": "LivePortrait",
+    "video": "a video model",
+}
+"""For people."""
 LookKind = Literal["source", "built-in", "photo", "text"]
 
 

@@ -7,7 +7,7 @@ import os
 from importlib.resources import files
 from typing import Any
 
-from offline.dataset.layout import Dataset, DatasetLook
+from offline.dataset.layout import DRAWN_BY, Dataset, DatasetLook
 from perse_live.head.expressions import EXPRESSION_NAMES
 
 PAGE_FILE = "index.html"
@@ -62,7 +62,9 @@ def _look(dataset: Dataset, look: DatasetLook) -> dict[str, Any]:
         "label": look.name if entry is None else entry.label,
         "about": ""
         if entry is None
-        else ", ".join(filter(None, (entry.category or entry.slot, f"drawn by {entry.animator}"))),
+        else ", ".join(
+            filter(None, (entry.category or entry.slot, f"drawn by {DRAWN_BY[entry.animator]}"))
+        ),
         "files": {
             kind: [
                 os.path.relpath(getattr(frame.files, kind), root).replace(os.sep, "/")

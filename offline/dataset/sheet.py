@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from offline.dataset.layout import Dataset, DatasetFrame, DatasetLook
+from offline.dataset.layout import DRAWN_BY, Dataset, DatasetFrame, DatasetLook
 from offline.dataset.reading import read_depth, read_grey, read_rgb
 from perse_live.arrays import UInt8Array
 
@@ -37,7 +37,7 @@ def dataset_sheet(dataset: Dataset) -> UInt8Array:
     for row, look in enumerate(looks):
         top = _MARGIN + _TITLE + row * row_height
         entry = look.entry
-        drawn_by = "" if entry is None else f"{entry.label}, drawn by {_NAMES[entry.animator]}"
+        drawn_by = "" if entry is None else f"{entry.label}, drawn by {DRAWN_BY[entry.animator]}"
         draw.text((_MARGIN, top), f"{look.name}   {drawn_by}", fill=_INK, font=small)
         tiles = [*_at_moments(look), *_maps(look)]
         for column, (caption, tile) in enumerate(tiles):
@@ -46,9 +46,6 @@ def dataset_sheet(dataset: Dataset) -> UInt8Array:
             if column >= _MOMENTS and row == 0:
                 draw.text((x, top), caption, fill=_PALE, font=small)
     return np.asarray(sheet, np.uint8)
-
-
-_NAMES = {"rig": "the rig", "liveportrait": "LivePortrait", "video": "a video model"}
 
 
 def _at_moments(look: DatasetLook) -> list[tuple[str, UInt8Array]]:

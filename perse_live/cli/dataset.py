@@ -30,7 +30,7 @@ from perse_live.motion_file import SUFFIX
 from perse_live.outputs import check_output_folder
 
 if TYPE_CHECKING:
-    from offline.animation.contract import Moment, PortraitAnimator
+    from offline.animation.contract import Moment
     from offline.dataset.drawing import DatasetPlan
     from offline.dataset.layout import AnimatorName, LookEntry, LookSource, Manifest, MotionEntry
     from offline.editing.contract import EditedPortrait
@@ -533,7 +533,7 @@ def _draw(
     command: Dataset, plan: DatasetPlan, edits: list[_Edit], progress: StepProgress
 ) -> list[tuple[str, str]]:
     """Make the looks that are not complete, and draw them; what could not be made is left out: names and complaints."""
-    from offline.dataset.drawing import draw_by_animator, draw_by_rig
+    from offline.dataset.drawing import draw_by_rig
 
     by_rig: list[tuple[LookEntry, Look | None]] = []
     animated: list[tuple[LookEntry, EditedPortrait]] = []
@@ -557,20 +557,8 @@ def _draw(
     progress(_MAKING, 1.0)
     if by_rig:
         draw_by_rig(plan, by_rig, progress=lambda share: progress(_DRAWING, share))
-    loaded: dict[str, PortraitAnimator] = {}
-    for entry, portrait in animated:
-        if entry.animator not in loaded:
-            loaded[entry.animator] = _animator(command, entry.animator, progress)
-        chunk = _LIVEPORTRAIT_CHUNK if entry.animator == "liveportrait" else None
-        draw_by_animator(
-            plan,
-            entry,
-            portrait,
-            loaded[entry.animator],
-            chunk=chunk,
-            on_black=entry.animator == "video",
-            progress=lambda share, name=entry.name: progress(f"drawing {name}", share),
-        )
+    if animated:
+        _animate(command, plan, animated, progress)
     return complaints
 
 
@@ -613,19 +601,33 @@ def _portrait_of(plan: DatasetPlan, made: EditedPortrait | Look | None) -> Edite
     return EditedPortrait(rgb, renderer.mask(view), view, teacher)
 
 
-def _animator(command: Dataset, name: AnimatorName, progress: StepProgress) -> PortraitAnimator:
-    """Load what animates."""
-    progress("loading the animator", 0.0)
-    if name == "liveportrait" and command.liveportrait is not None:
-        from offline.animation.liveportrait import LivePortrait, animate_by_liveportrait
+def _animate(
+    command: Dataset,
+    plan: DatasetPlan,
+    looks: list[tuple[LookEntry, EditedPortrait]],
+    progress: StepProgress,
+) -> None:
+    """Draw looks by LivePortrait or a video model, each of which is loaded when it is first needed."""
+    from offline.animation.liveportrait import LivePortrait, animate_by_liveportrait
+    from offline.animation.video_pipeline import open_video_pipeline
+    from offline.dataset.drawing import draw_by_animator, draw_by_video
 
-        return partial(animate_by_liveportrait, networks=LivePortrait(command.liveportrait))
-    if name == "video" and command.video is not None:
-        from offline.animation.guided_video import VideoAnimator
-        from offline.animation.video_pipeline import open_video_pipeline
+    networks = video = None
+    for entry, portrait in looks:
 
-        return VideoAnimator(open_video_pipeline(command.video, local_only=command.network.offline))
-    raise UserError(f"{name} animates nothing without its model: add --liveportrait or --video")
+        def told(share: float, name: str = entry.name) -> None:
+            progress(f"{_DRAWING} {name}", share)
+
+        if entry.animator == "video":
+            if video is None:
+                progress("loading the video model", 0.0)
+                video = open_video_pipeline(command.video or "", local_only=command.network.offline)
+            draw_by_video(plan, entry, portrait, video, progress=told)
+            continue
+        if networks is None:
+            networks = LivePortrait(command.liveportrait or Path())
+        animator = partial(animate_by_liveportrait, networks=networks)
+        draw_by_animator(plan, entry, portrait, animator, chunk=_LIVEPORTRAIT_CHUNK, progress=told)
 
 
 def _show(command: Dataset) -> None:

@@ -248,3 +248,7 @@ def test_looks_that_only_change_colours_share_the_maps() -> None:
     assert not shares_geometry(avatar, look), "it changes opacities"
     assert shares_geometry(avatar, replace(look, opacities=avatar.opacities[look.ids]))
     assert not shares_geometry(avatar, None)
+    paint = toy_attribute(avatar, "paint", "mouth", moved=0, changed=0, free=0)
+    assert not shares_geometry(avatar, paint), "hair stands out"
+    on_skin = replace(paint.added, regions=np.zeros_like(paint.added.regions))
+    assert shares_geometry(avatar, replace(paint, added=on_skin))
