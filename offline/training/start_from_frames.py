@@ -1,6 +1,6 @@
 """Where the learning of a look starts that is known from pictures only: which Gaussians may change, and which come with it.
 
-What is nearer to the camera than the avatar, or stands out from it, is unprojected by the pictures' depth into Gaussians on the
+What lies elsewhere than the avatar is unprojected by the pictures' depth into Gaussians on the
 rig's triangles or fixed to the skull. Pictures without depth can only change what is there.
 """
 
@@ -41,6 +41,7 @@ _BEHIND = 0.006  # metres behind the avatar's surface at which its Gaussians are
 _CHANGED_IN = 0.34  # share of the pictures that see one of the avatar's Gaussians in which it must lie in the part
 _MOST_ADDED = 9000  # Gaussians
 _BEFORE = 0.004  # metres before what a picture sees, by which it refutes a point
+_HIDDEN_IN = 0.6  # share of the pictures that must refute one of the avatar's Gaussians, so that it starts hidden
 _REFUTED = 0.2  # share of the pictures that may refute a point: depth is wrong at outlines
 _ROUNDS = 2  # of finding how far hair and clothes turn with the head
 _FEWEST_ADDED = 40
@@ -75,7 +76,7 @@ def teacher_from_frames(
     """
     if not seen:
         raise ValueError("no pictures to start from")
-    inside, visible = np.zeros(len(avatar)), np.zeros(len(avatar))
+    inside, visible, hidden = np.zeros(len(avatar)), np.zeros(len(avatar)), np.zeros(len(avatar))
     found, views = [_Points.none()], [_View(avatar, one.frame) for one in seen]
     for one, view in zip(seen, views, strict=True):
         there, hit = view.visible_in(one.frame.part_mask)
@@ -83,8 +84,10 @@ def teacher_from_frames(
         inside += hit
         if one.depth is not None:
             found.append(view.before_it(one.depth, slot))
+            hidden += hit & view.refuted_by(one.depth)
     ids = np.nonzero((inside > 0) & (inside >= _CHANGED_IN * visible))[0].astype(np.int32)
-    change = Changes(ids, avatar.colors[ids], avatar.opacities[ids])
+    kept = hidden[ids] < _HIDDEN_IN * inside[ids]
+    change = Changes(ids, avatar.colors[ids], np.where(kept, avatar.opacities[ids], 0))
     points = _Points.joined(found)
     points = points.chosen(_consistent(avatar, points, views, seen))
     added = _added(avatar, slot, points)
@@ -170,11 +173,18 @@ class _View:
         pose = self._frame.pose
         return pose_gaussians(self._vertices, avatar.rig, surface, rigid, shown, colors, pose).means
 
+    def refuted_by(self, depth: Float32Array) -> BoolArray:
+        """(G,) which of the avatar's Gaussians stand before what a picture of this depth (H, W) sees."""
+        columns, rows, _ = self.pixels(self._gaussians.means)
+        found = depth[rows, columns]
+        return (found == 0) | (self._gaussians.means[:, 2] < found - _BEFORE)
+
     def before_it(self, depth: Float32Array, slot: str) -> _Points:
-        """What the picture shows before the avatar or beside it. depth: (H, W) of the picture."""
+        """What the picture shows elsewhere than where the avatar is. depth: (H, W) of the picture."""
         frame, camera = self._frame, self._frame.camera
-        nearer = (self._alpha < _PART) | (depth < self._depth - _NEARER)
-        rows, columns = np.nonzero((frame.part_mask > _PART) & (depth > 0) & nearer)
+        # farther: the look hides what is there, as a cap does that presses hair flat
+        other = (self._alpha < _PART) | (np.abs(depth - self._depth) > _NEARER)
+        rows, columns = np.nonzero((frame.part_mask > _PART) & (depth > 0) & other)
         if not len(rows):
             return _Points.none()
         z = depth[rows, columns].astype(np.float64)
