@@ -65,6 +65,7 @@ from offline.likeness import drawn, likeness, own_view
 from offline.numeric import facing_of
 from offline.portrait import find_portrait
 from offline.refine.coupling import color_prior, with_followed_changes
+from offline.refine.floaters import without_floaters
 from offline.refine.photometric import refine_layer
 from offline.refine.pixel_weights import pixel_weights
 from offline.rig.anatomy import head_charts
@@ -299,7 +300,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         len(layer),
         {region.name: int((layer.regions == region).sum()) for region in Region},
     )
-    return replace(state, lifted=layer)
+    return replace(state, lifted=without_floaters(layer, portrait.camera))
 
 
 def refine(state: BuildState, config: BuildConfig) -> BuildState:
