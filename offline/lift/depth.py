@@ -26,7 +26,7 @@ from offline.images import (
 from offline.lift.pixel_mesh import GridMesh
 from offline.numeric import ramp
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.segment.contract import VISIBLE
+from offline.rig.template_regions import NECK_AXIS_DEPTH
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.head.rig import Part
@@ -35,6 +35,8 @@ from perse_live.raster import rasterise
 
 _HAIR_THICKNESS = 0.011  # metres over the scalp, away from the hairline
 _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
+_NECK_TOP, _NECK_BOTTOM = -0.075, -0.16  # metres, head frame: heights of the neck's ends
+_NECK_ROOM = 0.003  # metres between neck and collar
 _NAPE = -0.045  # metres, head frame: about where short hair ends at the back
 # Metres on the mean head: short hair grows, from there down, on the nape only
 _UNDER_EAR, _NAPE_NARROWS = ((0.04, 0.055), 0.045)
@@ -74,7 +76,7 @@ def hair_shell(
     """
     hair = wisps & (alpha > 0.5)
     plane = float((geometry.R_cam_head @ np.array([0.0, 0.0, -0.082]) + geometry.t_cam_head)[2])
-    front = _front_depth(geometry, hair, alpha > VISIBLE, plane)
+    front = _front_depth(geometry, hair, alpha > 0.04, plane)
     front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
     front = np.minimum(
         front,
@@ -88,7 +90,7 @@ def hair_shell(
         (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2
     )
     cranium = _cranium(geometry, _NAPE_NARROWS if short else 0.0)
-    silhouette = _silhouette(hair, hair | (cranium & (alpha > VISIBLE)), unit, long=long) & (
+    silhouette = _silhouette(hair, hair | (cranium & (alpha > 0.04)), unit, long=long) & (
         alpha > 0.5
     )
     back = _back_depth(geometry, silhouette, plane)
@@ -256,9 +258,8 @@ def sheet_depth(
     surface = geometry.seen.depth
     body = geometry.part_map(Part.BODY)
     covered = np.isfinite(surface)
-    head = covered & ~body
     skin_depth = np.where(
-        covered, np.where(covered, surface, 0), _continued(surface, head, head, unit)
+        covered, np.where(covered, surface, 0), _going_on(surface, covered & ~body, unit)
     )
     _, rows, columns = nearest_true(covered)
     if body.any():  # bare shoulders go on as the body does, not as the jaw
@@ -273,6 +274,7 @@ def sheet_depth(
     cloth_depth = np.maximum(
         np.maximum(cloth_depth, behind_jaw), _clear_of_the_head(geometry, cloth_depth)
     )
+    cloth_depth = _around_neck(geometry, cloth_depth, behind_jaw)
     from_edge = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5) / (22 * unit)
     rim = 0.05 * (1 - np.sqrt(np.clip(1 - (1 - np.clip(from_edge, 0, 1)) ** 2, 0, 1)))
     # an ear's rim, a cheek: skin beyond the head's outline goes on from it, or a gap would open between the two
@@ -290,6 +292,55 @@ def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32A
     return np.where(beside > 0, neck - 0.12 * (1 - beside), 0).astype(np.float32)
 
 
+def _around_neck(
+    geometry: PhotoGeometry, depth: FloatArray, behind_jaw: FloatArray
+) -> Float32Array:
+    """A collar's depth (H, W) brought before the round room that the neck needs to turn in, but no nearer than `behind_jaw`.
+
+    Within it, a collar would be pierced by the neck. The room's radius is, at each height and on either side, the neck's largest;
+    further down clothes stand off by themselves.
+    """
+    used = np.unique(geometry.rig.triangles[np.isin(geometry.rig.parts, (Part.SKIN, Part.BODY))])
+    place, points = geometry.template[used], geometry.vertices[used]
+    top, bottom = (
+        geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head
+        for y in (_NECK_TOP, _NECK_BOTTOM)
+    )
+
+    def from_axis(at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How far along the axis (0 top, 1 bottom), and away from it at that height: x and z."""
+        along = (at[..., 1] - top[1]) / (bottom[1] - top[1])
+        return along, at[..., ::2] - (top + along[..., None] * (bottom - top))[..., ::2]
+
+    along, away = from_axis(points)
+    radius = np.linalg.norm(away, axis=-1)
+    # not the throat and the chin, which are in front of the axis, and not the shoulders
+    neck = (
+        (np.abs(place[:, 0]) > 0.02)
+        & (place[:, 2] < -0.045)
+        & (radius < 0.09)
+        & (along > 0)
+        & (along < 1)
+    )
+    shape = geometry.seen.depth.shape
+    plane = np.full(shape, 0.5 * (top[2] + bottom[2]), np.float32)
+    here, aside = from_axis(geometry.camera.unproject(pixel_centers(shape), plane))
+    room = np.zeros(shape)
+    steps = np.linspace(0, 1, 12)
+    for side in (-1.0, 1.0):
+        own = neck & (away[:, 0] * side > 0)
+        largest = [radius[own & (np.abs(along - step) < 0.08)].max(initial=0.0) for step in steps]
+        room = np.where(
+            aside[..., 0] * side > 0, np.interp(here, steps, largest, left=0, right=0), room
+        )
+    room = room + np.where(room > 0, _NECK_ROOM, 0)
+    front = plane - np.sqrt(np.clip(room**2 - aside[..., 0] ** 2, 0, None))
+    before = np.where(
+        room > np.abs(aside[..., 0]), np.minimum(depth, np.maximum(front, behind_jaw)), depth
+    )
+    return (depth + ramp(1 - here, 0.0, 0.7) * (before - depth)).astype(np.float32)
+
+
 def _continued(depth: Float32Array, known: BoolArray, keep: BoolArray, unit: float) -> Float32Array:
     inside = known & ~dilate(~known, 2.0)
     if not inside.any():
@@ -300,6 +351,18 @@ def _continued(depth: Float32Array, known: BoolArray, keep: BoolArray, unit: flo
     return np.where(keep, np.where(np.isfinite(depth), depth, 0), blur(filled, 3 * unit)).astype(
         np.float32
     )
+
+
+def _going_on(depth: Float32Array, known: BoolArray, unit: float) -> Float32Array:
+    """Depth (H, W) as of `_continued`, but near the `known` (H, W) as at the nearest of them: an ear's rim is no cheek's."""
+    inside = known & ~dilate(~known, 2.0)
+    broad = _continued(depth, known, known, unit)
+    if not inside.any():
+        return broad
+    distance, rows, columns = nearest_true(inside)
+    near = 1 - ramp(distance, _JOINED * unit, 2 * _JOINED * unit)
+    beside = near * blur(depth[rows, columns], 3 * unit) + (1 - near) * broad
+    return np.where(known, broad, beside).astype(np.float32)
 
 
 def membrane(

@@ -33,6 +33,7 @@ def place(
     least_opacity: Float32Array,
     drift: float,
     growth: float,
+    shrink: float,
     parameters: Float32Array,
     kept: Float32Array,
     out_means: Float32Array,
@@ -63,7 +64,8 @@ def place(
         for k in range(2):
             wide = np.tanh(parameters[g, GROWTH + k])
             kept[g, 2 + k] = wide
-            out_scales[g, k] = scales[g, k] * np.exp(wide * growth * free)
+            change = wide if wide > 0 else shrink * wide
+            out_scales[g, k] = scales[g, k] * np.exp(change * growth * free)
         out_scales[g, 2] = scales[g, 2]
         share = 1 / (1 + np.exp(-(logits[g] + parameters[g, OPACITY] * free)))
         kept[g, 4] = share
@@ -86,6 +88,7 @@ def pull_back(
     least_opacity: Float32Array,
     drift: float,
     growth: float,
+    shrink: float,
     parameters: Float32Array,
     kept: Float32Array,
     placed_scales: Float32Array,
@@ -109,8 +112,9 @@ def pull_back(
                 along * drift * scales[g, k] * free * (1 - kept[g, k] * kept[g, k])
             )
             wide = kept[g, 2 + k]
+            slope = 1.0 if wide > 0 else shrink
             gradient[g, GROWTH + k] += (
-                by_scales[g, k] * placed_scales[g, k] * growth * free * (1 - wide * wide)
+                by_scales[g, k] * placed_scales[g, k] * growth * free * slope * (1 - wide * wide)
             )
         sine, cosine = kept[g, 5], kept[g, 6]
         w, x, y, z = quats[g, 0], quats[g, 1], quats[g, 2], quats[g, 3]

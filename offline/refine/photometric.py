@@ -32,7 +32,9 @@ _GROUPS = (
     slice(OPACITY, COLOR),
     slice(COLOR, PARAMETERS),
 )
+_COLOR_OUTSIDE = 0.1  # weight of colours outside of the person
 _CHARBONNIER = 4e-3  # like L1, but quadratic below an error of 0.06, which is grain
+_COLOR_DECAY = 1e-3  # weight of the mean square of the colours' changes
 _SIDE_EVERY = 3  # steps between two views from the side: they change slowly
 _EPSILON_SHARE = 0.3  # of the mean gradient at the start: Adam's epsilon
 
@@ -46,7 +48,9 @@ class RefineConfig:
     drift: float = 0.8
     """Farthest move within the surface, in standard deviations."""
     growth: float = 0.5
-    """Largest change of the logarithm of a standard deviation (0.5: by a factor of up to 1.65)."""
+    """Largest change of the logarithm of a standard deviation (0.5: up to 1.65 times)."""
+    shrink: float = 0.5
+    """Fraction of `growth` allowed downwards: splats that shrink leave gaps in side views."""
     side_weight: float = 0.35
     """Weight of a side view, relative to the photo."""
     side_views: tuple[tuple[float, float], ...] = (
@@ -80,7 +84,7 @@ def refine_layer(
     couples neighbours. None: no coupling.
     """
     target = np.concatenate([image * alpha[..., None], alpha[..., None]], 2).astype(np.float32)
-    importance = np.repeat(weight[..., None] / weight.sum(), 4, 2).astype(np.float32)
+    importance = _importance(weight, alpha)
     side_importance = np.full_like(target, _SIDE_EVERY * config.side_weight * 4 / target.size)
     turns = [_turn_about(center, yaw, pitch) for yaw, pitch in config.side_views]
     moving, view = _Moving(layer, config), SplatGradients(camera, threads=config.threads)
@@ -96,6 +100,9 @@ def refine_layer(
             by_side = view.gradients(moving.charbonnier(view.draw(side), sides[k], side_importance))
             by_splats = moving.with_turned_back(by_splats, by_side, turns[k])
         moving.pull_back(optimiser.parameters, by_splats, optimiser.gradient)
+        optimiser.gradient[:, COLOR:] += (
+            2 * _COLOR_DECAY / (3 * len(layer)) * optimiser.parameters[:, COLOR:]
+        )
         if prior is not None:
             changes = layer.color_freedom[:, None] * optimiser.parameters[:, COLOR:]
             optimiser.gradient[:, COLOR:] += (
@@ -105,6 +112,15 @@ def refine_layer(
         progress((step + 1) / config.iterations)
     moving.place(optimiser.parameters)
     return replace(layer, gaussians=moving.splats)
+
+
+def _importance(weight: Float32Array, alpha: Float32Array) -> Float32Array:
+    """(H, W, 4) weight of each channel: outside of the person only alpha has full weight.
+
+    Else Gaussians that reach too far would become black instead of transparent there: a dark edge when the head turns.
+    """
+    colors = weight * np.clip(alpha, _COLOR_OUTSIDE, 1)
+    return (np.stack([colors, colors, colors, weight], 2) / weight.sum()).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,7 @@ class _Moving:
         share = np.clip(g.opacities - least, 0.01, 0.98) / (0.99 - least)
         self._logits = np.log(share / (1 - share)).astype(np.float32)
         self._free = (layer.freedom, layer.color_freedom, least)
-        self._bounds = (config.drift, config.growth)
+        self._bounds = (config.drift, config.growth, config.shrink)
         self._kept = np.empty((count, KEPT), np.float32)
         self._team, self._count = team_of(config.threads), count
         self._gradient_image = np.empty(0, np.float32)

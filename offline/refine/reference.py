@@ -13,7 +13,7 @@ Splats = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 """means (G, 3), quats (G, 4), scales (G, 3), opacities (G,), colors (G, 3)."""
 
 
-def placed(layer: Layer, parameters: Tensor, drift: float, growth: float) -> Splats:
+def placed(layer: Layer, parameters: Tensor, drift: float, growth: float, shrink: float) -> Splats:
     """Gaussians as smooth functions of unbounded parameters (G, 9), which are 0 at the start; differentiable.
 
     Columns: shift within the surface (2), angle about the normal, growth (2), opacity, colour (3).
@@ -41,8 +41,10 @@ def placed(layer: Layer, parameters: Tensor, drift: float, growth: float) -> Spl
     half = 0.5 * angle * freedom[:, None]
     w, x, y, z = quats.unbind(1)
     quats = quats * torch.cos(half) + torch.stack([-z, y, -x, w], 1) * torch.sin(half)
-    change = torch.tanh(grown) * growth * freedom[:, None]
-    scales = torch.cat([scales[:, :2] * torch.exp(change), scales[:, 2:]], 1)
+    change = torch.nn.functional.leaky_relu(torch.tanh(grown), shrink)
+    scales = torch.cat(
+        [scales[:, :2] * torch.exp(change * growth * freedom[:, None]), scales[:, 2:]], 1
+    )
     opacities = least + (0.99 - least) * torch.sigmoid(logits + opacity[:, 0] * freedom)
     colors = (colors + color * color_freedom[:, None]).clamp(0.002, 0.998)
     return means, quats, scales, opacities, colors

@@ -119,7 +119,8 @@ def test_nothing_leaves_its_bounds(before: Layer, after: Layer) -> None:
     ).all()
     np.testing.assert_allclose(moved[:, 2], 0, atol=1e-6)  # never off the surface
     growth = np.log(new.scales / old.scales)
-    assert np.abs(growth).max() <= CONFIG.growth + 1e-4
+    assert growth.max() <= CONFIG.growth + 1e-4
+    assert growth.min() >= -CONFIG.growth * CONFIG.shrink - 1e-4
     np.testing.assert_allclose(growth[:, 2], 0, atol=1e-5)
     assert (new.opacities >= before.least_opacity - 1e-6).all()
     assert (new.opacities <= 0.99 + 1e-6).all()

@@ -47,7 +47,7 @@ def by_autograd(
 ) -> tuple[list[Float32Array], Float32Array]:
     """Placed and turned Gaussians of torch, and its gradient of their products with `grown` and `turned`."""
     free = torch.from_numpy(parameters.copy()).requires_grad_()
-    placed = reference.placed(layer, free, CONFIG.drift, CONFIG.growth)
+    placed = reference.placed(layer, free, CONFIG.drift, CONFIG.growth, CONFIG.shrink)
     turn = _turn_about(np.array([0.0, 0.0, 0.5]), 25.0, -8.0)
     moved = reference.turned(placed, turn.rotation, turn.offset, turn.quat)
     torch.stack(
