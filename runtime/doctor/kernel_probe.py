@@ -17,9 +17,9 @@ def sum_of_squares(values: Float32Array) -> float:
     return total
 
 
-def cache_folder() -> str:
-    """Where its machine code is kept, once it was called."""
-    return str(sum_of_squares.stats.cache_path)  # pyright: ignore[reportFunctionMemberAccess]
+def cache_folder() -> str | None:
+    """Where its machine code is kept, once it was called; None where no folder can be written to."""
+    return sum_of_squares.stats.cache_path  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def works() -> bool:

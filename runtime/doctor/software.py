@@ -31,28 +31,28 @@ def kernels() -> Finding:
     """Whether Numba compiles here, and keeps what it compiled."""
     name = "compiled kernels"
     start = perf_counter()
-    try:
-        from runtime.doctor.kernel_probe import cache_folder, works
+    from runtime.doctor.kernel_probe import cache_folder, works
 
-        right = works()
-    except RuntimeError as error:
-        if "no locator available" not in str(error):
-            raise
-        return Finding(
-            name,
-            "problem",
-            "no folder for compiled code can be written to",
-            "set NUMBA_CACHE_DIR to a folder that you may write to",
-        )
-    found = f"Numba {version('numba')} works after {perf_counter() - start:.1f} s, and keeps its code in {cache_folder()}"
-    if not right:
+    if not works():
         return Finding(
             name,
             "problem",
             f"Numba {version('numba')} computes wrongly on this machine",
             "reinstall it: pip install --force-reinstall numba llvmlite",
         )
-    return Finding(name, "ok", found)
+    taken, folder = perf_counter() - start, cache_folder()
+    if folder is None:
+        return Finding(
+            name,
+            "problem",
+            "no folder for compiled code can be written to, so that each start compiles it anew",
+            "set NUMBA_CACHE_DIR to a folder that you may write to",
+        )
+    return Finding(
+        name,
+        "ok",
+        f"Numba {version('numba')} works after {taken:.1f} s, and keeps its code in {folder}",
+    )
 
 
 @never_raising("cache folder")
