@@ -37,7 +37,7 @@ class DatasetFitConfig:
     frames: int = 64
     """Of the train split, evenly chosen: what one picture more teaches falls off quickly, and all are kept in memory."""
     start_frames: int = 12
-    """Of these, from which Gaussians are unprojected."""
+    """Of these, from which Gaussians are unprojected; all tell which of the avatar's Gaussians the look hides."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(lift=LiftConfig(steps=360)))
     """Three times the steps of a look with a dozen pictures."""
 
@@ -90,6 +90,7 @@ def learn_from_dataset(
         teacher = teacher_from_frames(
             replace(avatar, attributes=()),
             *place,
+            seen,
             _evenly(seen, config.start_frames),
         )
         teacher = replace(teacher, origin=_origin(look))

@@ -68,32 +68,54 @@ class SeenFrame:
 
 
 def teacher_from_frames(
-    avatar: Avatar, name: str, label: str, slot: str, seen: Sequence[SeenFrame]
+    avatar: Avatar,
+    name: str,
+    label: str,
+    slot: str,
+    seen: Sequence[SeenFrame],
+    unprojected: Sequence[SeenFrame],
 ) -> TeacherAttribute:
     """A teacher that says where learning starts; its pictures must say the rest.
 
-    avatar: without attributes; seen: a dozen pictures from different sides. Raises ValueError for none.
+    avatar: without attributes; seen: pictures from different sides, which tell what changes and what the look hides;
+    unprojected: a dozen of them, from which Gaussians are made. Raises ValueError for none.
     """
     if not seen:
         raise ValueError("no pictures to start from")
-    inside, visible, hidden = np.zeros(len(avatar)), np.zeros(len(avatar)), np.zeros(len(avatar))
-    found, views = [_Points.none()], [_View(avatar, one.frame) for one in seen]
-    for one, view in zip(seen, views, strict=True):
+    inside, visible, judged, refuted = np.zeros((4, len(avatar)))
+    for one in seen:
+        view = _View(avatar, one.frame)
         there, hit = view.visible_in(one.frame.part_mask)
         visible += there
         inside += hit
         if one.depth is not None:
-            found.append(view.before_it(one.depth, slot))
-            hidden += hit & view.refuted_by(one.depth)
-    ids = np.nonzero((inside > 0) & (inside >= _CHANGED_IN * visible))[0].astype(np.int32)
-    kept = hidden[ids] < _HIDDEN_IN * inside[ids]
-    change = Changes(ids, avatar.colors[ids], np.where(kept, avatar.opacities[ids], 0))
-    points = _Points.joined(found)
-    points = points.chosen(_consistent(avatar, points, views, seen))
-    added = _added(avatar, slot, points)
+            judges, against = view.judged_by(one.depth, one.frame.part_mask)
+            judged += judges
+            refuted += against
+    # also what the avatar itself hides: hair beneath hair that goes would come to light
+    gone = (refuted > 0) & (refuted >= _HIDDEN_IN * judged)
+    changed = (inside > 0) & (inside >= _CHANGED_IN * visible)
+    ids = np.nonzero(changed | gone)[0].astype(np.int32)
+    change = Changes(ids, avatar.colors[ids], np.where(gone[ids], 0, avatar.opacities[ids]))
+    added = _added(avatar, slot, _unprojected(avatar, slot, unprojected))
     return TeacherAttribute(
         attribute(name, label, slot, added, change), known=False, moves_own=slot in _SHAPES
     )
+
+
+def _unprojected(avatar: Avatar, slot: str, seen: Sequence[SeenFrame]) -> _Points:
+    views = [_View(avatar, one.frame) for one in seen]
+    points = _Points.joined(
+        [
+            _Points.none(),
+            *(
+                view.before_it(one.depth, slot)
+                for one, view in zip(seen, views, strict=True)
+                if one.depth is not None
+            ),
+        ]
+    )
+    return points.chosen(_consistent(avatar, points, views, seen))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,11 +195,19 @@ class _View:
         pose = self._frame.pose
         return pose_gaussians(self._vertices, avatar.rig, surface, rigid, shown, colors, pose).means
 
-    def refuted_by(self, depth: Float32Array) -> BoolArray:
-        """(G,) which of the avatar's Gaussians stand before what a picture of this depth (H, W) sees."""
-        columns, rows, _ = self.pixels(self._gaussians.means)
+    def judged_by(self, depth: Float32Array, part: Float32Array) -> tuple[BoolArray, BoolArray]:
+        """(G,) of which of the avatar's Gaussians a picture tells whether they are there, and which are not.
+
+        depth, part: (H, W) of the picture. It tells nothing of what lies behind the surface that it sees; what stands before that
+        surface within the part is not there.
+        """
+        means = self._gaussians.means
+        columns, rows, on = self.pixels(means)
         found = depth[rows, columns]
-        return (found == 0) | (self._gaussians.means[:, 2] < found - _BEFORE)
+        empty, z = found == 0, means[:, 2]
+        before = empty | (z < found - _BEFORE)
+        judges = on & (empty | (z < found + _BEFORE))
+        return judges, judges & before & (part[rows, columns] > _TOUCHED)
 
     def before_it(self, depth: Float32Array, slot: str) -> _Points:
         """What the picture shows elsewhere than where the avatar is. depth: (H, W) of the picture."""

@@ -35,7 +35,7 @@ def seen(avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> list[SeenF
 @pytest.mark.parametrize("slot", ["hat", "beard"])
 def test_points_lie_where_the_thing_is(avatar: Avatar, seen: list[SeenFrame], slot: str) -> None:
     assert len(seen) == TRAIN, "the train split alone"
-    teacher = teacher_from_frames(avatar, "ball", "Ball", slot, seen)
+    teacher = teacher_from_frames(avatar, "ball", "Ball", slot, seen, seen)
     look = teacher.look
     assert not teacher.known and look.slot == slot and len(look.ids) > 10
     added = look.added
@@ -52,7 +52,20 @@ def test_points_lie_where_the_thing_is(avatar: Avatar, seen: list[SeenFrame], sl
 
 def test_pictures_without_depth_change_what_is_there(avatar: Avatar, seen: list[SeenFrame]) -> None:
     blind = [replace(one, depth=None) for one in seen]
-    look = teacher_from_frames(avatar, "ball", "Ball", "hat", blind).look
+    look = teacher_from_frames(avatar, "ball", "Ball", "hat", blind, blind).look
     assert len(look.ids) > 10 and not len(look.added)
     with pytest.raises(ValueError, match="no pictures"):
-        teacher_from_frames(avatar, "ball", "Ball", "hat", [])
+        teacher_from_frames(avatar, "ball", "Ball", "hat", [], [])
+
+
+def test_what_pictures_see_through_starts_hidden_however_deep(
+    avatar: Avatar, seen: list[SeenFrame]
+) -> None:
+    empty: list[SeenFrame] = []
+    for one in seen:
+        assert one.depth is not None
+        everywhere = replace(one.frame, part_mask=np.ones_like(one.frame.part_mask))
+        empty.append(SeenFrame(everywhere, np.zeros_like(one.depth)))
+    look = teacher_from_frames(avatar, "gone", "Gone", "hat", empty, empty).look
+    assert len(look.ids) > 0.9 * len(avatar)  # also what is behind other Gaussians in every picture
+    assert not look.opacities.any()
