@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from perse_live.cli.console import StepProgress, printable, say, say_written, step_progress, warn
+from perse_live.cli.dataset_looks import Edit, edits_of, look_of, portrait_of
 from perse_live.cli.options import Network
 from perse_live.cli.shared import (
     BUILDING_ASSETS,
@@ -32,30 +32,11 @@ from perse_live.outputs import check_output_folder
 if TYPE_CHECKING:
     from offline.animation.contract import Moment
     from offline.dataset.drawing import DatasetPlan
-    from offline.dataset.layout import AnimatorName, LookEntry, LookSource, Manifest, MotionEntry
+    from offline.dataset.layout import LookEntry, Manifest, MotionEntry
     from offline.editing.contract import EditedPortrait
     from perse_live.attributes import Look
     from perse_live.avatar import Avatar
 
-DEFAULT_LOOKS = (
-    "hair-copper",
-    "hair-platinum",
-    "hair-long",
-    "hair-buzz",
-    "hat-cap",
-    "hat-beanie",
-    "beard-full",
-    "beard-moustache",
-    "brows-thick",
-    "lipstick-red",
-    "nose-large",
-    "glasses-black",
-    "sunglasses",
-    "headphones",
-    "earrings-hoop",
-    "make-up-evening",
-)
-"""Sixteen: each of PERSE's categories that has built-in attributes, glasses, and make-up."""
 _AVATAR_FILE = "avatar.perse"
 _SHOW = "show"
 _TRAIN_SHARE = 400 / 513  # as PERSE splits its motion
@@ -168,15 +149,6 @@ def _check(command: Dataset) -> None:
         raise UserError("--animator video needs a pipeline: add --video FOLDER")
 
 
-@dataclass(frozen=True, eq=False)
-class _Edit:
-    """A look that is wanted."""
-
-    entry: LookEntry
-    make: Callable[[StepProgress], EditedPortrait | Look | None]
-    """None: the person as they are."""
-
-
 def _make(command: Dataset, root: Path) -> None:
     from offline.dataset.drawing import DatasetPlan
     from offline.dataset.layout import MANIFEST_FILE
@@ -208,7 +180,7 @@ def _make(command: Dataset, root: Path) -> None:
         command.size,
         min(os.cpu_count() or 1, _MOST_THREADS),
     )
-    edits = _edits(command, avatar)
+    edits = edits_of(command, avatar)
     names = {edit.entry.name for edit in edits}
     others = tuple(look for look in manifest.looks if look.name not in names)
     looks = (edits[0].entry, *others, *(edit.entry for edit in edits[1:]))
@@ -362,132 +334,6 @@ def _continued(root: Path, before: Manifest, now: Manifest, asked: int) -> Manif
     return before
 
 
-def _edits(command: Dataset, avatar: Avatar) -> list[_Edit]:
-    """The looks that are wanted; the person as they are comes first."""
-    from offline.dataset.layout import SOURCE_LOOK, LookEntry, LookSource
-
-    edits = [
-        _Edit(
-            LookEntry(SOURCE_LOOK, "As they are", "", None, "rig", LookSource("source")),
-            lambda _: None,
-        )
-    ]
-    edits += [_named_edit(command, avatar, name) for name in _names(command, avatar)]
-    if command.from_photo is not None:
-        edits.append(_photo_edit(command, avatar, command.from_photo))
-    if command.text is not None:
-        edits.append(_text_edit(command, avatar, command.text))
-    names = [edit.entry.name for edit in edits]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"two looks are called {name}: make them one after the other")
-    return edits
-
-
-def _names(command: Dataset, avatar: Avatar) -> tuple[str, ...]:
-    from offline.looks.registry import named
-
-    if command.attributes is None:
-        given = command.text is not None or command.from_photo is not None
-        return () if given else DEFAULT_LOOKS
-    own = {one.name for one in avatar.attributes}
-    found: dict[str, None] = {}
-    for word in command.attributes:
-        found.update(dict.fromkeys((word,) if word in own else named((word,))))
-    return tuple(found)
-
-
-def _entry(command: Dataset, name: str, label: str, slot: str, source: LookSource) -> LookEntry:
-    from offline.dataset.categories import category_of
-    from offline.dataset.layout import LookEntry
-
-    category = category_of(slot)
-    return LookEntry(name, label, slot, category, _animator_of(command, category), source)
-
-
-def _animator_of(command: Dataset, category: str | None) -> AnimatorName:
-    """Who draws a look: as asked, or by PERSE's rule as far as the models are given."""
-    from offline.dataset.categories import keeps_outline
-
-    if command.animator != "auto":
-        return command.animator
-    if category is None:
-        return "rig"
-    if keeps_outline(category):
-        return "liveportrait" if command.liveportrait is not None else "rig"
-    return "video" if command.video is not None else "rig"
-
-
-def _named_edit(command: Dataset, avatar: Avatar, name: str) -> _Edit:
-    from offline.dataset.layout import LookSource
-    from offline.looks.registry import TITLES, builders
-    from perse_live.attributes import LearnedAttribute
-
-    if name in TITLES:
-        label, slot = TITLES[name]
-        bare = replace(avatar, attributes=())
-        return _Edit(
-            _entry(command, name, label, slot, LookSource("built-in")),
-            lambda _: builders()[name](bare),
-        )
-    own = next(one for one in avatar.attributes if one.name == name)
-    origin = own.origin if isinstance(own, LearnedAttribute) else None
-    source = (
-        LookSource("built-in")
-        if origin is None
-        else LookSource(
-            "photo",
-            photo_sha256=origin.photo_sha256,
-            consent_by=origin.consent_by,
-            consent_at=origin.consent_at,
-        )
-    )
-    return _Edit(_entry(command, own.name, own.label, own.slot, source), lambda _: own)
-
-
-def _photo_edit(command: Dataset, avatar: Avatar, path: Path) -> _Edit:
-    from offline.dataset.layout import LookSource
-    from offline.editing.other_photo import FromPhoto, title_for
-    from perse_live.cli.attributes import consent_for
-    from perse_live.photo import load_photo
-
-    by = consent_for(path, command.consent, "by --consent")
-    photo, part = load_photo(path), command.part or ""
-    title = title_for(part, Path(photo.name).stem, None)
-    source = LookSource(
-        "photo",
-        photo_sha256=photo.sha256,
-        consent_by=by,
-        consent_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
-    return _Edit(
-        _entry(command, title.name, title.label, title.slot, source),
-        lambda progress: FromPhoto(photo, part, title.name)(
-            replace(avatar, attributes=()), progress=progress
-        ),
-    )
-
-
-def _text_edit(command: Dataset, avatar: Avatar, text: str) -> _Edit:
-    from offline.dataset.layout import LookSource
-    from offline.editing.inpainter import Inpainter
-    from offline.editing.inpainting import FromText
-    from offline.editing.other_photo import title_for
-    from offline.editing.prompts import description
-
-    part = command.part or ""
-    title = title_for(part, description(part, text, command.seed), None)
-    source = LookSource("text", text=text, model=command.model, seed=command.seed)
-
-    def make(progress: StepProgress) -> EditedPortrait:
-        progress("loading the model", 0.0)
-        inpainter = Inpainter(command.model or "", local_only=command.network.offline)
-        words = FromText(text, part, inpainter, title.name, command.seed, command.steps)
-        return words(replace(avatar, attributes=()), progress=progress)
-
-    return _Edit(_entry(command, title.name, title.label, title.slot, source), make)
-
-
 def _say_deleted(plan: DatasetPlan, manifest: Manifest) -> None:
     """Name the files that are gone from looks that were complete; their frames are drawn again."""
     from offline.dataset.layout import TRANSFORMS_FILE, Dataset, DatasetLook
@@ -506,7 +352,7 @@ def _say_deleted(plan: DatasetPlan, manifest: Manifest) -> None:
         warn(f"warning: files have gone from {plan.root}: {names}{more}; they are drawn again")
 
 
-def _check_room(plan: DatasetPlan, edits: list[_Edit]) -> None:
+def _check_room(plan: DatasetPlan, edits: list[Edit]) -> None:
     """Raises UserError where the disk is too full for what is still to be drawn."""
     from offline.dataset.drawing import BYTES_OF_FRAME
     from offline.dataset.layout import TRANSFORMS_FILE
@@ -522,7 +368,7 @@ def _check_room(plan: DatasetPlan, edits: list[_Edit]) -> None:
         )
 
 
-def _usual(plan: DatasetPlan, edits: list[_Edit]) -> dict[str, float]:
+def _usual(plan: DatasetPlan, edits: list[Edit]) -> dict[str, float]:
     """Seconds that the steps of `_draw` usually take, for the time left."""
     rig = sum(edit.entry.animator == "rig" for edit in edits)
     frames = len(plan.moments) * (plan.size / 512) ** 2
@@ -530,7 +376,7 @@ def _usual(plan: DatasetPlan, edits: list[_Edit]) -> dict[str, float]:
 
 
 def _draw(
-    command: Dataset, plan: DatasetPlan, edits: list[_Edit], progress: StepProgress
+    command: Dataset, plan: DatasetPlan, edits: list[Edit], progress: StepProgress
 ) -> list[tuple[str, str]]:
     """Make the looks that are not complete, and draw them; what could not be made is left out: names and complaints."""
     from offline.dataset.drawing import draw_by_rig
@@ -551,9 +397,9 @@ def _draw(
             complaints.append((entry.name, f"no {entry.name}: {error}"))
             continue
         if entry.animator == "rig":
-            by_rig.append((entry, _look_of(made)))
+            by_rig.append((entry, look_of(made)))
         else:
-            animated.append((entry, _portrait_of(plan, made)))
+            animated.append((entry, portrait_of(plan, made)))
     progress(_MAKING, 1.0)
     if by_rig:
         draw_by_rig(plan, by_rig, progress=lambda share: progress(_DRAWING, share))
@@ -572,33 +418,6 @@ def _complete(plan: DatasetPlan, name: str) -> bool:
         return False
     frames = read_transforms(folder, plan.root)
     return all(path.is_file() for frame in frames for path in frame.files.present())
-
-
-def _look_of(made: EditedPortrait | Look | None) -> Look | None:
-    from offline.editing.contract import EditedPortrait
-
-    return made.teacher.look if isinstance(made, EditedPortrait) else made
-
-
-def _portrait_of(plan: DatasetPlan, made: EditedPortrait | Look | None) -> EditedPortrait:
-    """An edited portrait for animators; a look that is known in 3D is drawn into the photo's view."""
-    from offline.editing.contract import EditedPortrait
-    from offline.editing.look_pictures import LookRenderer, portrait_background, source_view
-    from offline.looks.edit import taught
-    from offline.training.contract import TeacherAttribute
-    from perse_live.attributes import Attribute
-
-    if isinstance(made, EditedPortrait):
-        return made
-    if not isinstance(made, Attribute):
-        raise UserError(
-            "a look that the avatar has learnt is only drawn by the rig: give --animator rig or auto"
-        )
-    view = source_view(plan.avatar, plan.size)
-    renderer = LookRenderer(plan.avatar, view.camera, made)
-    teacher: TeacherAttribute = taught(made)
-    rgb = renderer.over(view, portrait_background(plan.avatar, view))
-    return EditedPortrait(rgb, renderer.mask(view), view, teacher)
 
 
 def _animate(

@@ -23,7 +23,7 @@ from offline.looks.registry import TITLES
 from perse_live import cli
 from perse_live.attributes import SLOTS
 from perse_live.avatar import save_avatar
-from perse_live.cli.dataset import DEFAULT_LOOKS
+from perse_live.cli.dataset_looks import DEFAULT_LOOKS
 from perse_live.errors import UserError
 from perse_live.rotations import to_axis_angle
 from toys import toy_avatar
