@@ -10,7 +10,7 @@ import numpy as np
 from perse_live.animate import HeadPose, pose_gaussians, pose_vertices
 from perse_live.arrays import Float32Array
 from perse_live.attribute_blending import with_attributes
-from perse_live.avatar import Avatar, corrected, with_own_lids
+from perse_live.avatar import Avatar, corrected, with_resting_lids
 from perse_live.gaussians import Gaussians
 from perse_live.head.rig import gaze_from_expression
 
@@ -27,7 +27,7 @@ def state_gaussians(
     Nothing is culled by where it faces, as an interchange file is seen from all sides; what is too faint to be drawn is left out.
     Quaternions have unit length.
     """
-    doing, gaze = with_own_lids(avatar, expression), gaze_from_expression(expression)
+    doing, gaze = with_resting_lids(avatar, expression), gaze_from_expression(expression)
     look = corrected(with_attributes(avatar, avatar.attributes, attributes), doing, gaze)
     upright = np.eye(3, dtype=np.float32)
     pose = HeadPose(upright, np.zeros(3, np.float32), upright)

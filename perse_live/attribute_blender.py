@@ -1,7 +1,8 @@
-"""One avatar under ever other weights of its attributes, quickly enough for every frame of a fade.
+"""Fast attribute blending: one avatar, weights that change every frame.
 
-Does what its reference `perse_live.attribute_blending.with_attributes` says, in a fifth of the time and without allocating: the
-avatar's base Gaussians are copied once, and what an attribute adds keeps its place as long as the same attributes are active.
+Gives the same result as the reference `perse_live.attribute_blending.with_attributes` in a fifth of the time and without
+allocating: the base Gaussians are copied into buffers, and the Gaussians that attributes add keep their rows as long as the same
+attributes are active.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ _UNSEEN = np.float32(UNSEEN)
 
 
 class AttributeBlender:
-    """Dresses one avatar in its attributes; for one thread at a time."""
+    """Blends one avatar's attributes into work buffers. Not thread-safe."""
 
     def __init__(self, avatar: Avatar) -> None:
-        """Make room for all attributes at once, and have the kernels ready before the first fade.
+        """Allocate buffers for all attributes together and compile the kernels.
 
-        Raises ValueError for arrays that do not belong together, which the kernels would read beyond.
+        Raises ValueError for arrays of inconsistent lengths, which the kernels would read out of bounds.
         """
         _check(avatar)
         self._avatar = avatar
@@ -71,7 +72,9 @@ class AttributeBlender:
         self._evaluation = _evaluation(
             avatar, [one for one in self._attributes if isinstance(one, LearnedAttribute)]
         )
-        moves = any(isinstance(one, LearnedAttribute) and one.moves_own for one in self._attributes)
+        moves = any(
+            isinstance(one, LearnedAttribute) and one.moves_base for one in self._attributes
+        )
         self._matrices = (
             np.ascontiguousarray(into_binding(avatar.rig, avatar.surface)) if moves else None
         )
@@ -81,17 +84,17 @@ class AttributeBlender:
         self.blend({one.name: 1.0 for one in self._attributes})
 
     def blend(self, weights: Mapping[str, float]) -> Avatar:
-        """The avatar under weights, by name, [0, 1]; as `with_attributes`.
+        """The avatar with its attributes blended in, as by `with_attributes`; weights: by attribute name, [0, 1].
 
-        Its arrays are work buffers, which the next call overwrites; the avatar itself where no weight is above 0.
+        The returned arrays are work buffers that the next call overwrites. Returns the avatar itself where no weight is above 0.
         """
         effective = effective_weights(self._attributes, weights)
         active = tuple(k for k, weight in enumerate(effective) if weight > 0)
         if not active:
             return self._avatar
         if active != self._active:
-            self._lay_out(active)
-        self._start_anew()
+            self._place_added(active)
+        self._reset_to_base()
         count = len(self._avatar.surface.triangles)
         weighted = tuple((self._learned[k], effective[k]) for k in active if k in self._learned)
         on, off = count, len(self._avatar.rigid.means)
@@ -116,27 +119,27 @@ class AttributeBlender:
 
     @property
     def _shift(self) -> int:
-        """How many rows of the surface stand between the avatar's base Gaussians on it and its rigid ones."""
+        """Rows that the added surface Gaussians take, between the base surface Gaussians and the base rigid ones."""
         return len(self._blended.surface.triangles) - len(self._avatar.surface.triangles)
 
-    def _start_anew(self) -> None:
-        """Put the avatar's base Gaussians and vertices back."""
+    def _reset_to_base(self) -> None:
+        """Copy the base Gaussians and vertices into the buffers again."""
         avatar, count, shift = self._avatar, len(self._avatar.surface.triangles), self._shift
-        for own, merged in ((avatar.colors, self._colors), (avatar.opacities, self._opacities)):
-            merged[:count] = own[:count]
-            merged[count + shift : len(own) + shift] = own[count:]
+        for base, merged in ((avatar.colors, self._colors), (avatar.opacities, self._opacities)):
+            merged[:count] = base[:count]
+            merged[count + shift : len(base) + shift] = base[count:]
         np.copyto(self._vertices, avatar.rig.vertices)
         if self._matrices is not None:
-            for own, merged in (
+            for base, merged in (
                 (avatar.surface.positions, self._surface.positions),
                 (avatar.surface.axes, self._surface.axes),
                 (avatar.rigid.means, self._rigid.means),
                 (avatar.rigid.scales, self._rigid.scales),
             ):
-                merged[: len(own)] = own
+                merged[: len(base)] = base
 
     def _blend(self, one: Attribute, weight: float, on: int, off: int) -> None:
-        """An attribute that says outright how it looks; on, off: where what it adds begins."""
+        """Blend an explicit attribute; on, off: first surface row and first rigid row of the Gaussians that it adds."""
         avatar, added, share = self._avatar, one.added, np.float32(weight)
         count, shift, split = (
             len(avatar.surface.triangles),
@@ -189,12 +192,12 @@ class AttributeBlender:
     def _decode(
         self, one: LearnedAttribute, number: int, weight: float, weighted: Key, on: int, off: int
     ) -> None:
-        """An attribute that the network knows as `number`."""
+        """Blend a learned attribute, `number` in the evaluation; on, off: as for `_blend`."""
         assert self._evaluation is not None
         count, shift, added = len(self._avatar.surface.triangles), self._shift, one.added
-        out = self._evaluation.own(number, weight)
+        out = self._evaluation.base(number, weight)
         _add(one.ids, out, count, shift, self._colors, self._opacities)
-        if one.moves_own and self._matrices is not None:
+        if one.moves_base and self._matrices is not None:
             _displace(
                 one.ids,
                 out,
@@ -228,7 +231,7 @@ class AttributeBlender:
         _show(out[split:], added.colors[split:], count + shift + off, self._colors, self._opacities)
 
     def _fade_correctives(self, everything: Merged, active: Sequence[tuple[Look, float]]) -> None:
-        """Correctives of the avatar and of its attributes, at their weights."""
+        """Scale the merged correctives by the attributes' weights."""
         weights = np.array(
             [1.0, *(weight for one, weight in active if one.correctives is not None)], np.float32
         )
@@ -247,21 +250,21 @@ class AttributeBlender:
         )
 
     def _correctives_of(self, active: Sequence[Look]) -> tuple[Merged | None, Deltas]:
-        """Those of the avatar and of looks, if some look changes them, and a copy under the numbers that Gaussians have now."""
+        """The merged correctives (None where no active attribute has any), and a copy with the blended avatar's indices."""
         deltas = self._avatar.correctives.deltas
-        own, numbers = blended_numbers(self._avatar, active)
+        base, numbers = blended_numbers(self._avatar, active)
         looks = [
             (one.correctives.deltas, rows)
             for one, rows in zip(active, numbers, strict=True)
             if one.correctives is not None
         ]
         if not len(self._avatar.correctives) or not looks:
-            return None, replace(deltas, ids=own[deltas.ids])
-        everything = merge([(deltas, own), *looks])
+            return None, replace(deltas, ids=base[deltas.ids])
+        everything = merge([(deltas, base), *looks])
         return everything, scaled(everything.deltas, np.ones(len(everything.deltas), np.float32))
 
-    def _lay_out(self, active: tuple[int, ...]) -> None:
-        """Put what depends on the active attributes, but not on their weights, into its place."""
+    def _place_added(self, active: tuple[int, ...]) -> None:
+        """Write what depends on the set of active attributes but not on their weights: rows, bindings, regions."""
         avatar, added = self._avatar, [self._attributes[k].added for k in active]
         count, free = len(avatar.surface.triangles), len(avatar.rigid.means)
         on, off = count, free
@@ -361,14 +364,14 @@ def _evaluation(avatar: Avatar, learned: Sequence[LearnedAttribute]) -> Evaluati
 
 
 def _with_room(array: np.ndarray, more: int) -> np.ndarray:
-    """A copy, with room for more behind it."""
+    """A copy of an array with `more` uninitialised rows at the end."""
     out = np.empty((len(array) + more, *array.shape[1:]), array.dtype)
     out[: len(array)] = array
     return out
 
 
 def _contiguous(one: Look) -> Look:
-    """The same attribute as the kernels want it."""
+    """The attribute with C-contiguous arrays."""
 
     def arrays_of(part: object) -> dict[str, np.ndarray]:
         return {
@@ -395,21 +398,24 @@ def _change(
     ids: Int32Array,
     colors: Float32Array,
     opacities: Float32Array,
-    own_colors: Float32Array,
-    own_opacities: Float32Array,
+    base_colors: Float32Array,
+    base_opacities: Float32Array,
     share: np.float32,
     count: int,
     shift: int,
     out_colors: Float32Array,
     out_opacities: Float32Array,
 ) -> None:
-    """Gaussian g is at g, or at g + shift from `count` on, behind what is added on the surface."""
+    """Interpolate N base Gaussians towards (N, 3) colors and (N,) opacities.
+
+    Base Gaussian g has row g in the buffers; from `count` (the rigid ones) on, row g + shift.
+    """
     for i in range(len(ids)):
         g = ids[i]
         at = g if g < count else g + shift
         for c in range(3):
-            out_colors[at, c] += share * (colors[i, c] - own_colors[g, c])
-        out_opacities[at] += share * (opacities[i] - own_opacities[g])
+            out_colors[at, c] += share * (colors[i, c] - base_colors[g, c])
+        out_opacities[at] += share * (opacities[i] - base_opacities[g])
 
 
 @kernel
@@ -421,7 +427,7 @@ def _keep_in_range(
     colors: Float32Array,
     opacities: Float32Array,
 ) -> None:
-    """least: opacities below become 0."""
+    """Clip colours and opacities to [0, 1]; opacities below `least` become 0."""
     zero, one = np.float32(0.0), np.float32(1.0)
     for i in range(len(ids)):
         g = ids[i]
@@ -444,7 +450,7 @@ def _scale(
     opacities: Float32Array,
     offsets: Float32Array,
 ) -> None:
-    """Entries of part 0, the avatar's own, by what is left of them (G,); those of other parts by the part's weight."""
+    """Scale corrective deltas: the avatar's (part 0) by kept (G,), those of attributes by their weight."""
     for i in range(len(parts)):
         share = kept[sources[i]] if parts[i] == 0 else weights[parts[i]]
         for c in range(3):
@@ -506,7 +512,7 @@ def _add(
     colors: Float32Array,
     opacities: Float32Array,
 ) -> None:
-    """Colours and opacities that the network decoded for the avatar's base Gaussians; g stands as in `_change`."""
+    """Add the decoded changes of colour and opacity to the base Gaussians; rows as in `_change`."""
     for i in range(len(ids)):
         g = ids[i]
         at = g if g < count else g + shift
@@ -531,7 +537,7 @@ def _displace(
     means: Float32Array,
     scales: Float32Array,
 ) -> None:
-    """Places and sizes that the network decoded for the avatar's base Gaussians: the first `count` on the surface, then rigid."""
+    """Apply decoded displacements and scale factors to base Gaussians; those below `count` are bound to the surface."""
     for i in range(len(ids)):
         g = ids[i]
         x, y, z = (
@@ -607,7 +613,7 @@ def _show(
     colors: Float32Array,
     opacities: Float32Array,
 ) -> None:
-    """Colours and opacities of what is added."""
+    """Write colours and opacities of added Gaussians from row `offset` on."""
     zero, one = np.float32(0.0), np.float32(1.0)
     for i in range(len(out)):
         for c in range(3):

@@ -1,4 +1,4 @@
-"""An avatar as it looks when its attributes have any weights."""
+"""Attribute blending: an avatar's Gaussians at given weights. Reference of `perse_live.attribute_blender`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from perse_live.decoder.attribute_change import (
     UNSEEN,
     Weighted,
     added_change,
+    base_change,
     features_of_added,
-    own_change,
 )
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
 from perse_live.decoder.network import Decoder
 
 
 def effective_weights(attributes: Sequence[Look], weights: Mapping[str, float]) -> list[float]:
-    """How far along its way each attribute is, (K,) in [0, 1], which is what the network takes.
+    """The weight of each attribute as the network takes it, (K,) in [0, 1].
 
-    Weights of one slot are scaled down to a sum of 1 at most. That sum goes at the pace of those that share it; their shares of
-    it stay.
+    Weights of one slot are scaled down to a sum of at most 1. The sum is then mapped by the mean of the slot's pace curves
+    (`LearnedAttribute.pace`), weighted by each attribute's share of it; the shares stay the same.
     """
     total: defaultdict[str, float] = defaultdict(float)
     for one in attributes:
@@ -38,11 +38,13 @@ def effective_weights(attributes: Sequence[Look], weights: Mapping[str, float]) 
         weights.get(one.name, 0.0) / total[one.slot] if total[one.slot] > 0 else 0.0
         for one in attributes
     ]
-    gone: defaultdict[str, float] = defaultdict(float)
+    paced: defaultdict[str, float] = defaultdict(float)
     for one, share in zip(attributes, shares, strict=True):
         if share > 0:
-            gone[one.slot] += share * _at_pace(one, min(total[one.slot], 1.0))
-    return [min(share * gone[one.slot], 1.0) for one, share in zip(attributes, shares, strict=True)]
+            paced[one.slot] += share * _at_pace(one, min(total[one.slot], 1.0))
+    return [
+        min(share * paced[one.slot], 1.0) for one, share in zip(attributes, shares, strict=True)
+    ]
 
 
 def _at_pace(one: Look, weight: float) -> float:
@@ -54,11 +56,11 @@ def _at_pace(one: Look, weight: float) -> float:
 def with_attributes(
     avatar: Avatar, attributes: Sequence[Look], weights: Mapping[str, float]
 ) -> Avatar:
-    """The avatar as it looks under weights; the same object where none is above 0.
+    """The avatar with its attributes blended in; the same object where no weight is above 0.
 
-    weights: by name, [0, 1]. Gaussians of attributes at weight 0 are left out, so the number of Gaussians varies: first all on
-    the surface (base ones first), then all rigid ones (likewise). The rig's actions, parts and triangles stay the same
-    objects. Raises ValueError for learned attributes on an avatar without a decoder.
+    weights: by attribute name, [0, 1]. Gaussians of attributes at weight 0 are left out, so the number of Gaussians varies.
+    Order: all surface Gaussians (the avatar's, then those of the attributes), then all rigid ones (likewise). The rig's actions,
+    parts and triangles stay the same objects. Raises ValueError for learned attributes on an avatar without a decoder.
     """
     active = [
         (one, w)
@@ -67,38 +69,38 @@ def with_attributes(
     ]
     if not active:
         return avatar
-    own = _Own(
+    base = _BaseArrays(
         avatar.colors.copy(), avatar.opacities.copy(), *(array.copy() for array in _movable(avatar))
     )
     vertices = avatar.rig.vertices.copy()
     learned = [(one, w) for one, w in active if isinstance(one, LearnedAttribute)]
-    grown: list[_Grown] = []
+    added: list[_Added] = []
     for one, w in active:
         share = np.float32(w)
         vertices[one.vertex_ids] += share * one.vertex_offsets
         if isinstance(one, Attribute):
-            own.colors[one.ids] += share * (one.colors - avatar.colors[one.ids])
-            own.opacities[one.ids] += share * (one.opacities - avatar.opacities[one.ids])
-            grown.append(_grown(one.added, w))
+            base.colors[one.ids] += share * (one.colors - avatar.colors[one.ids])
+            base.opacities[one.ids] += share * (one.opacities - avatar.opacities[one.ids])
+            added.append(_interpolated(one.added, w))
         else:
-            _change_own(own, avatar, one, w)
-            grown.append(_decoded(avatar, one, learned))
+            _change_base(base, avatar, one, w)
+            added.append(_decoded(avatar, one, learned))
     for one, _ in learned:
-        opacities = own.opacities[one.ids]
-        own.opacities[one.ids] = np.where(opacities < UNSEEN, 0, opacities)
+        opacities = base.opacities[one.ids]
+        base.opacities[one.ids] = np.where(opacities < UNSEEN, 0, opacities)
     count = len(avatar.surface.triangles)
     bound = [
-        replace(avatar.surface, positions=own.positions, axes=own.axes),
-        *(one.surface for one in grown),
+        replace(avatar.surface, positions=base.positions, axes=base.axes),
+        *(one.surface for one in added),
     ]
     free = [
-        replace(avatar.rigid, means=own.means, scales=own.scales),
-        *(one.rigid for one in grown),
+        replace(avatar.rigid, means=base.means, scales=base.scales),
+        *(one.rigid for one in added),
     ]
 
-    def combined(mine: np.ndarray, added: list[np.ndarray]) -> np.ndarray:
-        on, off = [mine[:count]], [mine[count:]]
-        for one, array in zip(grown, added, strict=True):
+    def combined(base: np.ndarray, arrays: list[np.ndarray]) -> np.ndarray:
+        on, off = [base[:count]], [base[count:]]
+        for one, array in zip(added, arrays, strict=True):
             split = len(one.surface.triangles)
             on.append(array[:split])
             off.append(array[split:])
@@ -116,21 +118,23 @@ def with_attributes(
         rigid=RigidBinding(
             *(np.concatenate([getattr(one, name) for one in free]) for name in vars(avatar.rigid))
         ),
-        opacities=np.clip(combined(own.opacities, [one.opacities for one in grown]), 0, 1),
-        colors=np.clip(combined(own.colors, [one.colors for one in grown]), 0, 1),
-        regions=combined(avatar.regions, [one.regions for one in grown]),
+        opacities=np.clip(combined(base.opacities, [one.opacities for one in added]), 0, 1),
+        colors=np.clip(combined(base.colors, [one.colors for one in added]), 0, 1),
+        regions=combined(avatar.regions, [one.regions for one in added]),
         correctives=blended_correctives(avatar, active),
     )
 
 
 def blended_numbers(avatar: Avatar, active: Sequence[Look]) -> tuple[Int32Array, list[Int32Array]]:
-    """The indices that Gaussians have in an avatar with active attributes: its own (G,), and those of each attribute: first of
-    the avatar's that it changes, then of what it adds, (N + A,).
+    """Indices of Gaussians in the blended avatar.
+
+    Returns those of the avatar's base Gaussians, (G,), and for each active attribute (N + A,): of the N base Gaussians that it
+    changes, then of the A Gaussians that it adds.
     """
     count, total = len(avatar.surface.triangles), len(avatar)
     shift = sum(len(one.added.surface.triangles) for one in active)
-    own = np.arange(total, dtype=np.int32)
-    own[count:] += shift
+    base = np.arange(total, dtype=np.int32)
+    base[count:] += shift
     on, off = count, total + shift
     looks: list[Int32Array] = []
     for one in active:
@@ -138,15 +142,15 @@ def blended_numbers(avatar: Avatar, active: Sequence[Look]) -> tuple[Int32Array,
         free = len(one.added) - split
         looks.append(
             np.concatenate(
-                [own[one.ids], np.arange(on, on + split), np.arange(off, off + free)]
+                [base[one.ids], np.arange(on, on + split), np.arange(off, off + free)]
             ).astype(np.int32)
         )
         on, off = on + split, off + free
-    return own, looks
+    return base, looks
 
 
 def kept_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Float32Array:
-    """(G,) what is left of the avatar's own correctives under looks at their weights."""
+    """Factors (G,) in [0, 1] of the avatar's correctives under attributes at their weights."""
     kept = np.ones(len(avatar), np.float32)
     for one, weight in active:
         if one.correctives is not None:
@@ -155,25 +159,25 @@ def kept_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Fl
 
 
 def blended_correctives(avatar: Avatar, active: Sequence[tuple[Look, float]]) -> Correctives:
-    """Correctives of an avatar under active attributes, by the numbers that Gaussians have then."""
+    """Correctives of the blended avatar: those of the avatar, scaled, and those of the active attributes."""
     if not avatar.correctives.components:
         return avatar.correctives
-    own, looks = blended_numbers(avatar, [one for one, _ in active])
-    theirs = [
+    base, looks = blended_numbers(avatar, [one for one, _ in active])
+    added = [
         (one.correctives.deltas, rows)
         for (one, _), rows in zip(active, looks, strict=True)
         if one.correctives is not None
     ]
     weights = [np.float32(weight) for one, weight in active if one.correctives is not None]
-    made = merge([(avatar.correctives.deltas, own), *theirs])
-    shares = np.array([1, *weights], np.float32)[made.parts]
-    mine = made.parts == 0
-    shares[mine] = kept_correctives(avatar, active)[made.sources[mine]]
-    return replace(avatar.correctives, deltas=scaled(made.deltas, shares))
+    merged = merge([(avatar.correctives.deltas, base), *added])
+    shares = np.array([1, *weights], np.float32)[merged.parts]
+    of_avatar = merged.parts == 0
+    shares[of_avatar] = kept_correctives(avatar, active)[merged.sources[of_avatar]]
+    return replace(avatar.correctives, deltas=scaled(merged.deltas, shares))
 
 
-class _Own(NamedTuple):
-    """State of the avatar's base Gaussians, to be changed in place."""
+class _BaseArrays(NamedTuple):
+    """Copies of the base Gaussians' arrays, changed in place; shapes as in `Avatar`."""
 
     colors: Float32Array
     opacities: Float32Array
@@ -183,8 +187,8 @@ class _Own(NamedTuple):
     scales: Float32Array
 
 
-class _Grown(NamedTuple):
-    """What an attribute adds, at its weight."""
+class _Added(NamedTuple):
+    """The Gaussians that an attribute adds, at its weight."""
 
     surface: SurfaceBinding
     rigid: RigidBinding
@@ -197,29 +201,29 @@ def _movable(avatar: Avatar) -> tuple[Float32Array, Float32Array, Float32Array, 
     return avatar.surface.positions, avatar.surface.axes, avatar.rigid.means, avatar.rigid.scales
 
 
-def _change_own(own: _Own, avatar: Avatar, one: LearnedAttribute, weight: float) -> None:
+def _change_base(base: _BaseArrays, avatar: Avatar, one: LearnedAttribute, weight: float) -> None:
     places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[one.ids]
-    change = own_change(
+    change = base_change(
         _decoder_of(avatar),
         features_of(places, avatar.colors[one.ids], avatar.regions[one.ids]),
         one,
         weight,
     )
-    own.colors[one.ids] += change.colors
-    own.opacities[one.ids] += change.opacities
-    if one.moves_own:
-        bound = one.ids < len(own.positions)
-        on, off = one.ids[bound], one.ids[~bound] - len(own.positions)
-        own.positions[on] += _bound(
+    base.colors[one.ids] += change.colors
+    base.opacities[one.ids] += change.opacities
+    if one.moves_base:
+        bound = one.ids < len(base.positions)
+        on, off = one.ids[bound], one.ids[~bound] - len(base.positions)
+        base.positions[on] += _bound(
             into_binding(avatar.rig, avatar.surface)[on], change.places[bound]
         )
-        own.axes[on] *= change.sizes[bound, None]
-        own.means[off] += change.places[~bound]
-        own.scales[off] *= change.sizes[~bound, None]
+        base.axes[on] *= change.sizes[bound, None]
+        base.means[off] += change.places[~bound]
+        base.scales[off] *= change.sizes[~bound, None]
 
 
-def _decoded(avatar: Avatar, one: LearnedAttribute, learned: Weighted) -> _Grown:
-    """What a learned attribute adds, among all that are active."""
+def _decoded(avatar: Avatar, one: LearnedAttribute, learned: Weighted) -> _Added:
+    """The Gaussians that a learned attribute adds, decoded under all active learned attributes."""
     added = one.added
     change = added_change(_decoder_of(avatar), features_of_added(avatar.rig, one), one, learned)
     split = len(added.surface.triangles)
@@ -235,7 +239,7 @@ def _decoded(avatar: Avatar, one: LearnedAttribute, learned: Weighted) -> _Grown
         scales=added.rigid.scales * change.sizes[split:, None],
     )
     opacities = np.where(change.opacities < UNSEEN, np.float32(0), change.opacities)
-    return _Grown(surface, rigid, opacities, added.colors + change.colors, added.regions)
+    return _Added(surface, rigid, opacities, added.colors + change.colors, added.regions)
 
 
 def _bound(matrices: Float32Array, places: Float32Array) -> Float32Array:
@@ -248,8 +252,8 @@ def _decoder_of(avatar: Avatar) -> Decoder:
     return avatar.decoder
 
 
-def _grown(added: AddedGaussians, weight: float) -> _Grown:
-    """What is added, at a weight in (0, 1]."""
+def _interpolated(added: AddedGaussians, weight: float) -> _Added:
+    """The Gaussians that an explicit attribute adds, interpolated to a weight in (0, 1]."""
     share = np.float32(weight)
     size = np.float32(added.least_size + (1 - added.least_size) * weight)
     s, r = added.surface, added.rigid
@@ -262,7 +266,7 @@ def _grown(added: AddedGaussians, weight: float) -> _Grown:
         r, means=added.rigid_start + share * (r.means - added.rigid_start), scales=r.scales * size
     )
     shown = np.clip((share - added.appear) / np.maximum(0.4 * (1 - added.appear), 1e-3), 0, 1)
-    return _Grown(
+    return _Added(
         surface,
         rigid,
         added.opacities * (shown * shown * (3 - 2 * shown)),

@@ -141,7 +141,7 @@ def pack_attributes(attributes: Sequence[Look]) -> tuple[Arrays, list[dict[str, 
     }
     arrays[_COUNTS] = counts
     arrays[_ALPHAS] = np.array([one.adapter.alpha for one in learned], np.float32)
-    arrays[_FLAGS] = np.array([[one.moves_own, one.tints_hair] for one in learned], np.uint8)
+    arrays[_FLAGS] = np.array([[one.moves_base, one.tints_hair] for one in learned], np.uint8)
     entries: list[dict[str, Any]] = [
         {
             "name": one.name,
@@ -328,7 +328,11 @@ def _fields_of(attribute: LearnedAttribute) -> Arrays:
 
 
 def _attribute(
-    entry: _Entry, fields: Mapping[str, np.ndarray], alpha: float, moves_own: bool, tints_hair: bool
+    entry: _Entry,
+    fields: Mapping[str, np.ndarray],
+    alpha: float,
+    moves_base: bool,
+    tints_hair: bool,
 ) -> LearnedAttribute:
     def under(prefix: str) -> dict[str, Any]:
         return {
@@ -353,7 +357,7 @@ def _attribute(
         fields["codes"],
         added,
         adapter,
-        moves_own,
+        moves_base,
         tints_hair,
         fields["vertex_ids"],
         fields["vertex_offsets"],

@@ -150,7 +150,7 @@ class LearnedAttribute:
     """What comes with it."""
     adapter: Adapter
     """LoRA on the avatar's `decoder`."""
-    moves_own: bool
+    moves_base: bool
     """Whether the avatar's base Gaussians also move and change size; else only their colours and opacities change."""
     tints_hair: bool
     """Whether hair that attributes of other slots add is coloured too."""

@@ -242,7 +242,7 @@ def neutral_landmarks(avatar: Avatar) -> Float32Array:
     return (corners * avatar.landmarks.barycentrics[:, :, None]).sum(1)
 
 
-def own_landmark_model(avatar: Avatar) -> LandmarkModel:
+def personal_landmark_model(avatar: Avatar) -> LandmarkModel:
     """MediaPipe's landmarks as this avatar's own actions move them; the irises as everybody's."""
     model, bound = load_landmark_model(), avatar.landmarks
     actions = np.einsum("alkc,lk->alc", avatar.rig.actions[:, bound.vertex_ids], bound.barycentrics)
@@ -250,7 +250,7 @@ def own_landmark_model(avatar: Avatar) -> LandmarkModel:
     return replace(model, actions=actions.astype(np.float32))
 
 
-def with_own_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
+def with_resting_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
     """An expression relative to rest, on a face whose lids rest as the person's do.
 
     Whoever narrows the eyes in the photo does so partly by nature: nearly half of it is kept at rest, or the eyes would stare.

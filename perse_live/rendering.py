@@ -16,7 +16,7 @@ from perse_live.animate import HeadPose
 from perse_live.animator import Animator
 from perse_live.arrays import Float32Array, FloatArray, UInt8Array
 from perse_live.attribute_blending import with_attributes
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, with_resting_lids
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import EXPRESSION_COUNT, expression
@@ -93,7 +93,7 @@ def expression_vector(
     """An absolute expression (52,) from scores by ARKit name, from a vector, or from None.
 
     Scores by name are relative to the person's face at rest, whose lids may be a little narrowed
-    (`with_own_lids`); a vector is taken as it is. Raises UserError for an unknown name, another
+    (`with_resting_lids`); a vector is taken as it is. Raises UserError for an unknown name, another
     shape, and a score that is not in [0, 1].
     """
     scores = {} if given is None else given
@@ -108,7 +108,7 @@ def expression_vector(
         )
     if not ((vector >= 0) & (vector <= 1)).all():  # NaN is not in any range
         raise UserError("an expression's scores go from 0 to 1: one is outside")
-    return with_own_lids(avatar, vector) if isinstance(scores, Mapping) else vector
+    return with_resting_lids(avatar, vector) if isinstance(scores, Mapping) else vector
 
 
 def _gaze(given: FloatArray | None, scores: Float32Array) -> Float32Array:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import UInt8Array
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, with_resting_lids
 from perse_live.errors import UserError
 from perse_live.outputs import check_outputs
 from runtime.stage import Motion
@@ -94,7 +94,7 @@ class Tracker(_Closing["Tracker"]):
             return None
         body = self._shoulders.update(face.R_cam_head, time)
         return Motion(
-            with_own_lids(self._avatar, face.expression),
+            with_resting_lids(self._avatar, face.expression),
             face.gaze,
             HeadPose(face.R_cam_head, face.t_cam_head, body),
             face.residual,

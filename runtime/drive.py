@@ -21,8 +21,8 @@ from perse_live.avatar import (
     Avatar,
     following_outline,
     neutral_landmarks,
-    own_landmark_model,
-    with_own_lids,
+    personal_landmark_model,
+    with_resting_lids,
 )
 from perse_live.camera import Camera
 from perse_live.detect import Detection
@@ -101,7 +101,7 @@ def drive_matched(
     with _detections(film, lambda image, face: glimpse(image, face, camera, config.side)) as seen:
         drawn = following_outline(avatar)
         known = KnownFaceTracker(
-            shape, own_landmark_model(avatar), camera=camera, photo_gaze=avatar.source.gaze
+            shape, personal_landmark_model(avatar), camera=camera, photo_gaze=avatar.source.gaze
         )
         tracker = PhotometricTracker(drawn, known, threads=_threads(), config=config)
         tracked = each(
@@ -190,7 +190,9 @@ def _no_face(film: Film) -> UserError:
 
 def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
     return (
-        None if face is None else replace(face, expression=with_own_lids(avatar, face.expression))
+        None
+        if face is None
+        else replace(face, expression=with_resting_lids(avatar, face.expression))
     )
 
 

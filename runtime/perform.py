@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from perse_live.animate import HeadPose
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, with_resting_lids
 from perse_live.film.writer import film_writer
 from runtime.performance import PerformanceFrame
 from runtime.secondary_motion import SecondaryMotion
@@ -49,7 +49,7 @@ def perform(
 def performed(avatar: Avatar, frame: PerformanceFrame) -> Motion:
     """What an avatar does in a frame of a performance."""
     return Motion(
-        with_own_lids(avatar, frame.expression), frame.gaze, performed_pose(avatar, frame)
+        with_resting_lids(avatar, frame.expression), frame.gaze, performed_pose(avatar, frame)
     )
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array, UInt8Array
-from perse_live.avatar import Avatar, neutral_landmarks, with_own_lids
+from perse_live.avatar import Avatar, neutral_landmarks, with_resting_lids
 from perse_live.camera import Camera
 from perse_live.head.rig import gaze_from_expression
 from runtime.stage import Motion, Stage
@@ -58,7 +58,7 @@ def close_up(avatar: Avatar, pose: HeadPose, heights: float, *, above: float = 0
 
 def acting(avatar: Avatar, doing: Float32Array, pose: HeadPose) -> Motion:
     """An expression (52,) in a pose, as it looks on this face."""
-    return Motion(with_own_lids(avatar, doing), gaze_from_expression(doing), pose)
+    return Motion(with_resting_lids(avatar, doing), gaze_from_expression(doing), pose)
 
 
 class Sheet:

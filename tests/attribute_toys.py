@@ -124,7 +124,7 @@ def toy_learned(
     slot: str,
     *,
     seed: int = 0,
-    moves_own: bool = False,
+    moves_base: bool = False,
     tints_hair: bool = False,
     **sizes: int,
 ) -> LearnedAttribute:
@@ -147,7 +147,7 @@ def toy_learned(
             added.surface, added.rigid, added.colors, added.regions, codes[len(look.ids) :]
         ),
         toy_adapter(seed=seed, rank=3 + seed % 3),
-        moves_own,
+        moves_base,
         tints_hair,
         look.vertex_ids,
         look.vertex_offsets,

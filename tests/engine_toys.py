@@ -33,7 +33,7 @@ def dressable() -> Avatar:
     avatar = replace(avatar, landmarks=replace(avatar.landmarks, spread_ids=ids, spread=spread))
     looks = (("hat-cap", "hat"), ("hat-felt", "hat"), ("beard-full", "beard"))
     attributes = tuple(
-        toy_learned(avatar, name, slot, seed=k, moves_own=k == 2, tints_hair=k == 3)
+        toy_learned(avatar, name, slot, seed=k, moves_base=k == 2, tints_hair=k == 3)
         for k, (name, slot) in enumerate(looks, 1)
     )
     # Through a file, so that it is what a user's is, to the bit

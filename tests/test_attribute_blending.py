@@ -41,7 +41,7 @@ def learned_looks(toy: Avatar) -> tuple[LearnedAttribute, ...]:
         toy_learned(toy, "cap", "hat", seed=12, on_surface=0, changed=300),
         replace(toy_learned(toy, "copper", "hair", seed=13, tints_hair=True), added=none_learned()),
         toy_learned(toy, "chin", "face", seed=14, changed=0, on_surface=0, free=0),
-        toy_learned(toy, "hood", "cloth", seed=15, moves_own=True, changed=200),
+        toy_learned(toy, "hood", "cloth", seed=15, moves_base=True, changed=200),
         toy_learned(toy, "fringe", "hair", seed=16),
     )
 
@@ -185,7 +185,7 @@ def test_outside_of_the_supports_nothing_changes_bit_for_bit(
         if weights.get(one.name):
             untouched[one.ids] = False
             assert isinstance(one, LearnedAttribute)
-            still[one.ids] &= not one.moves_own
+            still[one.ids] &= not one.moves_base
     shift = len(shown.surface.triangles) - count
     own = np.r_[np.arange(count), np.arange(count, total) + shift]
     for name in ("colors", "opacities"):

@@ -46,7 +46,7 @@ def avatar(bare: Avatar) -> Avatar:
         decoder=toy_decoder(),
         attributes=(
             toy_learned(bare, "beard-full", "beard"),
-            toy_learned(bare, "hat-cap", "hat", seed=1, on_surface=0, moves_own=True),
+            toy_learned(bare, "hat-cap", "hat", seed=1, on_surface=0, moves_base=True),
             replace(
                 toy_learned(bare, "nose-2", "nose", seed=2, tints_hair=True), added=none_learned()
             ),
@@ -114,7 +114,7 @@ def test_attributes_come_back_as_precise_as_they_are_seen(
     ]
     for before, after in zip(learned(avatar), again, strict=True):
         assert len(after.added) == len(before.added)
-        assert (after.moves_own, after.tints_hair) == (before.moves_own, before.tints_hair)
+        assert (after.moves_base, after.tints_hair) == (before.moves_base, before.tints_hair)
         assert after.adapter.alpha == before.adapter.alpha
         was = fields(before)
         for name, array in fields(after).items():

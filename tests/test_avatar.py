@@ -16,7 +16,7 @@ from corrective_toys import with_toy_correctives
 from perse_live.avatar import (
     load_avatar,
     neutral_landmarks,
-    own_landmark_model,
+    personal_landmark_model,
     save_avatar,
     spread_offsets,
 )
@@ -277,7 +277,7 @@ def test_landmarks_move_by_the_avatar_s_own_actions() -> None:
     avatar = toy_avatar(gaussians=300)
     actions = np.zeros_like(avatar.rig.actions)
     actions[index("mouthSmileLeft"), avatar.landmarks.vertex_ids[61]] = [0.001, 0.002, 0.003]
-    model = own_landmark_model(replace(avatar, rig=replace(avatar.rig, actions=actions)))
+    model = personal_landmark_model(replace(avatar, rig=replace(avatar.rig, actions=actions)))
     np.testing.assert_allclose(
         model.actions[index("mouthSmileLeft"), 61], [0.001, 0.002, 0.003], rtol=1e-5
     )

@@ -64,7 +64,7 @@ def dressable() -> Avatar:
         toy_attribute(toy, "beard", "beard"),
         toy_learned(toy, "cap", "hat", seed=1),
         toy_attribute(toy, "hat", "hat", seed=2),
-        toy_learned(toy, "hood", "cloth", seed=3, moves_own=True),
+        toy_learned(toy, "hood", "cloth", seed=3, moves_base=True),
     )
     return with_toy_correctives(replace(toy, attributes=looks, decoder=toy_decoder()))
 

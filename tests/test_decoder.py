@@ -112,9 +112,9 @@ def test_without_adapters_the_decoder_is_itself() -> None:
     np.testing.assert_array_equal(decode(silent, features, codes), decode(plain, features, codes))
 
 
-def test_the_torch_twin_folds_and_decodes_the_same() -> None:
+def test_the_torch_module_folds_and_decodes_the_same() -> None:
     torch = pytest.importorskip("torch")
-    from perse_live.decoder.torch_twin import FoldedModule
+    from perse_live.decoder.torch_module import FoldedModule
 
     decoder, (features, codes) = toy_decoder(), rows(40)
     adapters: list[Adapter] = [toy_adapter(seed=k, rank=3 + k) for k in range(3)]

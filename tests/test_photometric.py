@@ -9,7 +9,7 @@ import pytest
 from perse_live.animate import HeadPose
 from perse_live.animator import Animator
 from perse_live.arrays import FloatArray, UInt8Array
-from perse_live.avatar import Avatar, neutral_landmarks, own_landmark_model
+from perse_live.avatar import Avatar, neutral_landmarks, personal_landmark_model
 from perse_live.camera import Camera
 from perse_live.detect import Detection
 from perse_live.head.landmarks import FaceShape
@@ -142,7 +142,7 @@ def film_frame(avatar: Avatar) -> UInt8Array:
 
 def known(avatar: Avatar) -> KnownFaceTracker:
     shape = FaceShape(neutral_landmarks(avatar), avatar.rig.eye_centers, avatar.rig.eye_radius)
-    return KnownFaceTracker(shape, own_landmark_model(avatar), camera=CAMERA)
+    return KnownFaceTracker(shape, personal_landmark_model(avatar), camera=CAMERA)
 
 
 @pytest.mark.parametrize("side", [128, 400])  # a face that is made smaller, one that is made larger

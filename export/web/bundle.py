@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from perse_live.attribute_blending import with_attributes
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, with_resting_lids
 from perse_live.correctives import Deltas
 from perse_live.correctives_file import component_entries
 from perse_live.errors import UserError
@@ -109,7 +109,7 @@ def bundle_of(avatar: Avatar, *, attributes: Mapping[str, float]) -> tuple[bytes
         "axes": "head: x to the picture's right, y up, z out of the face; camera: x right, y down, z forward",
         "expressions": list(EXPRESSION_NAMES),
         "actionScales": (largest / _STEPS).tolist(),
-        "restExpression": with_own_lids(avatar, np.zeros(len(units), np.float32)).tolist(),
+        "restExpression": with_resting_lids(avatar, np.zeros(len(units), np.float32)).tolist(),
         "gazeByExpression": np.stack([gaze_from_expression(one) for one in units], 2).tolist(),
         "eyeCenters": rig.eye_centers.tolist(),
         "neckPivot": rig.neck_pivot.tolist(),

@@ -6,7 +6,7 @@ import numpy as np
 
 from offline.animation.contract import Moment
 from perse_live.arrays import Float32Array
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, with_resting_lids
 from perse_live.head.expressions import expression
 from perse_live.head.rig import gaze_from_expression
 from perse_live.poses import facing_pose
@@ -35,5 +35,5 @@ def training_motion(avatar: Avatar, count: int) -> list[Moment]:
         pitch = _PITCH * (2 * np.mod(0.5 + k * _GOLDEN**2, 1) - 1)
         doing: Float32Array = _DOING[k % len(_DOING)]
         pose = facing_pose(avatar, yaw=yaw, pitch=pitch)
-        moments.append(Moment(pose, with_own_lids(avatar, doing), gaze_from_expression(doing)))
+        moments.append(Moment(pose, with_resting_lids(avatar, doing), gaze_from_expression(doing)))
     return moments[:count]

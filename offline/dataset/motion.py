@@ -10,7 +10,7 @@ import numpy as np
 from offline.animation.contract import Moment
 from perse_live.animate import HeadPose
 from perse_live.arrays import Float32Array
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, with_resting_lids
 from perse_live.errors import UserError
 from perse_live.files import atomic_output
 from perse_live.head.expressions import expression
@@ -85,7 +85,7 @@ def grimaces(avatar: Avatar, count: int, seed: int) -> list[Moment]:
         moments.append(
             Moment(
                 facing_pose(avatar, yaw=float(yaw), pitch=float(pitch), roll=float(roll)),
-                with_own_lids(avatar, doing.astype(np.float32)),
+                with_resting_lids(avatar, doing.astype(np.float32)),
                 gaze_from_expression(doing),
             )
         )

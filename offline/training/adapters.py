@@ -20,7 +20,7 @@ from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar, network_of
 from perse_live.checked import parse_json_object
 from perse_live.decoder.network import CODES, FEATURES, Adapter, Decoder
-from perse_live.decoder.torch_twin import LAYERS, DecoderModule
+from perse_live.decoder.torch_module import LAYERS, DecoderModule
 from perse_live.errors import UserError
 from perse_live.files import write_bytes
 

@@ -54,7 +54,7 @@ class TeacherAttribute:
     known: bool
     """True: `look` is exact, the network is fitted Gaussian by Gaussian, and frames are optional. False: the look is fitted to
     frames, of which at least one is needed."""
-    moves_own: bool = False
+    moves_base: bool = False
     """Whether the base Gaussians in `look.ids` may also move and change size (fitted to frames only). Colours and opacities may
     always change."""
     tints_hair: bool = False

@@ -36,19 +36,19 @@ def lifted(
     look: Attribute,
     shots: Sequence[Shot],
     *,
-    moves_own: bool,
+    moves_base: bool,
     config: LiftConfig,
     told: Callable[[float], None],
 ) -> tuple[Attribute, Rows]:
     """A look fitted to pictures at weight 1, and its rows.
 
-    avatar: without attributes; look: what may change, with initial values; moves_own: whether base Gaussians may move.
+    avatar: without attributes; look: what may change, with initial values; moves_base: whether base Gaussians may move.
     """
     rows = rows_of(avatar, look)
     rates = torch.zeros(OUTPUTS)
     rates[COLOR], rates[OPACITY], rates[PLACE], rates[SIZE] = config.rates
     free = rates.repeat(len(rows), 1)
-    if not moves_own:
+    if not moves_base:
         free[: rows.own, PLACE], free[: rows.own, SIZE] = 0, 0
     # Scaled by the learning rates, so that Adam has a single rate
     change = nn.Parameter(torch.zeros(len(rows), OUTPUTS))
@@ -73,7 +73,7 @@ def lifted(
         ends = rows.ends + free * change
     shown = _shown(avatar, look, rows, ends.numpy())
     final = rows_of(avatar, shown)
-    if moves_own:
+    if moves_base:
         final.ends[: rows.own, PLACE.start :] = ends[: rows.own, PLACE.start :]
     return shown, final
 

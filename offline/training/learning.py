@@ -71,7 +71,7 @@ def fit_attribute(
                 bare,
                 look,
                 shots,
-                moves_own=teacher.moves_own,
+                moves_base=teacher.moves_base,
                 config=config.lift,
                 told=lambda share: progress(look.label, 0.5 * share),
             )
@@ -102,7 +102,7 @@ def fit_attribute(
         codes[: rows.own],
         _at_start(begun if teacher.known else look, codes[rows.own :]),
         adapter,
-        teacher.moves_own or way is not None,
+        teacher.moves_base or way is not None,
         teacher.tints_hair,
         look.vertex_ids,
         look.vertex_offsets,

@@ -28,7 +28,7 @@ from offline.training.transport import travel
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.attributes import Attribute, LearnedAttribute
 from perse_live.avatar import Avatar
-from perse_live.decoder.attribute_change import features_of_added, own_change
+from perse_live.decoder.attribute_change import base_change, features_of_added
 from perse_live.decoder.features import places_at_rest
 from perse_live.decoder.network import (
     COLOR,
@@ -125,7 +125,7 @@ def _hides_hair(avatar: Avatar, one: LearnedAttribute) -> bool:
     hair = np.isin(avatar.regions[one.ids], (Region.HAIR, Region.HAIR_BACK))
     if one.slot != "hair" or not hair.any():
         return False
-    change = own_change(avatar.decoder, own_features(avatar)[one.ids], one, 1.0)
+    change = base_change(avatar.decoder, own_features(avatar)[one.ids], one, 1.0)
     before = avatar.opacities[one.ids][hair]
     left = np.clip(before + change.opacities[hair], 0, 1)
     return float(left.sum()) < (1 - _HIDDEN) * float(before.sum())

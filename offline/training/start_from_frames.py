@@ -99,7 +99,7 @@ def teacher_from_frames(
     change = Changes(ids, avatar.colors[ids], np.where(gone[ids], 0, avatar.opacities[ids]))
     added = _added(avatar, slot, _unprojected(avatar, slot, unprojected))
     return TeacherAttribute(
-        attribute(name, label, slot, added, change), known=False, moves_own=slot in _SHAPES
+        attribute(name, label, slot, added, change), known=False, moves_base=slot in _SHAPES
     )
 
 

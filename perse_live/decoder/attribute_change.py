@@ -1,8 +1,8 @@
-"""What learned attributes make of an avatar's Gaussians, in clear numpy: `perse_live.attribute_blender` does the same quickly.
+"""How learned attributes change an avatar's Gaussians: the numpy reference of `perse_live.decoder.evaluation`.
 
-Which adapters a Gaussian sees: those that an attribute adds see all active attributes of its slot, so that one grows into
-another inside the network; the avatar's own see each attribute by itself, and what they decode adds up, as between slots. Hair
-that is added is also coloured by the attributes of other slots that tint hair.
+Which adapters apply to a Gaussian: for those that an attribute adds, the adapters of all active attributes of its slot together,
+so that one look turns into another inside the network; for the avatar's base Gaussians each attribute's adapter separately, and
+the decoded changes are added. Added hair also takes the colour changes of attributes in other slots that tint hair.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from perse_live.head.rig import HeadRig
 from perse_live.regions import Region
 
 UNSEEN = 1 / 255
-"""Opacity below which a Gaussian that attributes touch is taken to be absent: the renderer would skip it."""
+"""Opacity below which a Gaussian that an attribute changes or adds is set to 0; the renderer skips such Gaussians anyway."""
 
 Weighted = Sequence[tuple[LearnedAttribute, float]]
 """Attributes with their weights, all above 0."""
@@ -40,25 +40,25 @@ Weighted = Sequence[tuple[LearnedAttribute, float]]
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What becomes of N Gaussians: what is added to their state."""
+    """Changes of N Gaussians, added to their state (scales: multiplied)."""
 
     colors: Float32Array
     """(N, 3)"""
     opacities: Float32Array
     """(N,)"""
     places: Float32Array
-    """(N, 3) metres at rest, head frame."""
+    """(N, 3) displacements at rest, metres, head frame."""
     sizes: Float32Array
-    """(N,) factors."""
+    """(N,) factors of the scales."""
 
 
-def own_change(
+def base_change(
     decoder: Decoder, features: Float32Array, one: LearnedAttribute, weight: float
 ) -> Change:
-    """Of the avatar's base Gaussians `one.ids`. features: (N, FEATURES) theirs."""
+    """Changes of the N base Gaussians `one.ids`, whose features are (N, FEATURES)."""
     folded, base = fold(decoder, [(one.adapter, weight)], reader=0), fold(decoder, [], reader=None)
     change = change_of(decode(folded, features, one.codes) - decode(base, features, None))
-    if one.moves_own:
+    if one.moves_base:
         return change
     return Change(
         change.colors, change.opacities, np.zeros_like(change.places), np.ones_like(change.sizes)
@@ -68,7 +68,7 @@ def own_change(
 def added_change(
     decoder: Decoder, features: Float32Array, one: LearnedAttribute, active: Weighted
 ) -> Change:
-    """Of the Gaussians that one attribute adds, among all that are active. features: (N, FEATURES) theirs."""
+    """Changes of the N Gaussians that one attribute adds, under all active attributes; features: (N, FEATURES)."""
     mates = [(mate, weight) for mate, weight in active if mate.slot == one.slot]
     reader = next(k for k, (mate, _) in enumerate(mates) if mate is one)
     base = decode(fold(decoder, [], reader=None), features, None)
@@ -85,7 +85,7 @@ def added_change(
 
 
 def change_of(out: Float32Array) -> Change:
-    """Outputs (N, OUTPUTS) in their units."""
+    """Decoder outputs (N, OUTPUTS) converted to their units and clipped."""
     places = np.clip(out[:, PLACE], -MOST_PLACE, MOST_PLACE) * np.float32(PLACE_UNIT)
     return Change(
         out[:, COLOR], out[:, OPACITY], places, np.exp(np.clip(out[:, SIZE], -MOST_SIZE, MOST_SIZE))
@@ -93,11 +93,11 @@ def change_of(out: Float32Array) -> Change:
 
 
 def features_of_added(rig: HeadRig, one: LearnedAttribute) -> Float32Array:
-    """The features (N, FEATURES) of what an attribute adds."""
+    """Features (N, FEATURES) of the Gaussians that an attribute adds."""
     added = one.added
     return features_of(places_at_rest(rig, added.surface, added.rigid), added.colors, added.regions)
 
 
 def no_codes(count: int) -> Float32Array:
-    """Codes (count, CODES) of Gaussians that have none."""
+    """Zero codes (count, CODES)."""
     return np.zeros((count, CODES), np.float32)

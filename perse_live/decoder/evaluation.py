@@ -1,6 +1,6 @@
-"""Evaluating the network for one avatar again and again: what does not depend on weights is prepared once, buffers are kept.
+"""Fast repeated evaluation of one avatar's decoder: work that is independent of the weights is done once, buffers are reused.
 
-Does what `perse_live.decoder.attribute_change` says, which it is tested against.
+The reference is `perse_live.decoder.attribute_change`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from perse_live.head.rig import HeadRig
 from perse_live.regions import Region
 
 Key = tuple[tuple[int, float], ...]
-"""Numbers of attributes, and their weights."""
+"""Pairs of attribute index and weight."""
 
 
 class _Rows:
-    """Rows of the network, and what it said of them last."""
+    """Input rows of the decoder, its last outputs for them, and the weights that these belong to."""
 
     def __init__(
         self, features: Float32Array, base: Float32Array, rows: Int32Array, codes: Float32Array
@@ -31,7 +31,7 @@ class _Rows:
         self.features, self.base, self.rows = features, base, rows
         self.codes = np.ascontiguousarray(codes, np.float32)
         self.out = np.zeros((len(rows), OUTPUTS), np.float32)
-        self.said: object = None
+        self.evaluated_for: object = None
 
     def decode(self, packed: Packed) -> None:
         decode_rows(
@@ -46,7 +46,7 @@ class _Rows:
 
 
 class Evaluation:
-    """The outputs of an avatar's network under any weights; for one thread at a time."""
+    """Outputs of an avatar's decoder at any weights. Not thread-safe."""
 
     def __init__(
         self,
@@ -59,19 +59,24 @@ class Evaluation:
         self._decoder, self._attributes, self._packed = decoder, tuple(attributes), Packed()
         plain = fold(decoder, [], reader=None)
         base = np.ascontiguousarray(decode(plain, features, None), np.float32)
-        self._own = [_Rows(features, base, one.ids, one.codes) for one in self._attributes]
+        self._base = [_Rows(features, base, one.ids, one.codes) for one in self._attributes]
         self._added: list[_Rows] = []
         self._hair: list[_Rows] = []
         for one in self._attributes:
-            own = np.ascontiguousarray(features_of_added(rig, one))
-            rest = np.ascontiguousarray(decode(plain, own, None), np.float32)
+            added_features = np.ascontiguousarray(features_of_added(rig, one))
+            added_base = np.ascontiguousarray(decode(plain, added_features, None), np.float32)
             self._added.append(
-                _Rows(own, rest, np.arange(len(own), dtype=np.int32), one.added.codes)
+                _Rows(
+                    added_features,
+                    added_base,
+                    np.arange(len(added_features), dtype=np.int32),
+                    one.added.codes,
+                )
             )
             self._hair.append(
                 _Rows(
-                    own,
-                    rest,
+                    added_features,
+                    added_base,
                     np.nonzero(one.added.regions == Region.HAIR)[0].astype(np.int32),
                     no_codes(0),
                 )
@@ -80,17 +85,20 @@ class Evaluation:
             np.ascontiguousarray(into_binding(rig, one.added.surface)) for one in self._attributes
         ]
 
-    def own(self, k: int, weight: float) -> Float32Array:
-        """(N, OUTPUTS) of attribute k's support among the avatar's base Gaussians; a buffer."""
-        rows = self._own[k]
-        if len(rows.rows) and rows.said != weight:
+    def base(self, k: int, weight: float) -> Float32Array:
+        """Decoded changes (N, OUTPUTS) of the base Gaussians that attribute k changes; a buffer that later calls overwrite."""
+        rows = self._base[k]
+        if len(rows.rows) and rows.evaluated_for != weight:
             self._pack([(self._attributes[k].adapter, weight)], reader=0)
             rows.decode(self._packed)
-            rows.said = weight
+            rows.evaluated_for = weight
         return rows.out
 
     def added(self, k: int, active: Key) -> Float32Array:
-        """(S + R, OUTPUTS) of what attribute k adds, when these (all above 0, k among them) are active; a buffer."""
+        """Decoded changes (S + R, OUTPUTS) of the Gaussians that attribute k adds; a buffer that later calls overwrite.
+
+        active: all active attributes, k among them, with weights above 0.
+        """
         one, rows = self._attributes[k], self._added[k]
         mates = [(j, weight) for j, weight in active if self._attributes[j].slot == one.slot]
         tints = [
@@ -99,7 +107,7 @@ class Evaluation:
             if self._attributes[j].tints_hair and self._attributes[j].slot != one.slot
         ]
         key = (*mates, None, *tints)
-        if len(rows.rows) and rows.said != key:
+        if len(rows.rows) and rows.evaluated_for != key:
             self._pack(
                 [(self._attributes[j].adapter, weight) for j, weight in mates],
                 reader=[j for j, _ in mates].index(k),
@@ -110,7 +118,7 @@ class Evaluation:
                 self._pack([(self._attributes[j].adapter, weight)], reader=None)
                 hair.decode(self._packed)
                 add_colors(rows.out, hair.rows, hair.out)
-            rows.said = key
+            rows.evaluated_for = key
         return rows.out
 
     def _pack(self, adapters: Sequence[tuple[Adapter, float]], *, reader: int | None) -> None:

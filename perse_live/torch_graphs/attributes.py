@@ -47,7 +47,7 @@ class Attributes(Formula):
         """Raises ValueError for learned attributes without the network that decodes them."""
         super().__init__()
         self._looks: tuple[Look, ...] = avatar.attributes
-        self._own = len(avatar.surface.triangles)
+        self._base_surface = len(avatar.surface.triangles)
         looks = self._looks
         self.constant(
             "shares_slot",
@@ -69,16 +69,16 @@ class Attributes(Formula):
             self._constants_of_network(avatar)
 
         surface, rigid = avatar.surface, avatar.rigid
-        self.constant("own_vertices", avatar.rig.vertices)
-        self.constant("own_colors", avatar.colors)
-        self.constant("own_opacities", avatar.opacities)
-        self.constant("own_positions", surface.positions)
-        self.constant("own_axes", surface.axes)
-        self.constant("own_means", rigid.means)
-        self.constant("own_scales", rigid.scales)
-        self.constant("own_matrices", into_binding(avatar.rig, surface))
+        self.constant("base_vertices", avatar.rig.vertices)
+        self.constant("base_colors", avatar.colors)
+        self.constant("base_opacities", avatar.opacities)
+        self.constant("base_positions", surface.positions)
+        self.constant("base_axes", surface.axes)
+        self.constant("base_means", rigid.means)
+        self.constant("base_scales", rigid.scales)
+        self.constant("base_matrices", into_binding(avatar.rig, surface))
         self.constant(
-            "own_features",
+            "base_features",
             features_of(places_at_rest(avatar.rig, surface, rigid), avatar.colors, avatar.regions),
         )
         touched = np.zeros(len(avatar), np.bool_)
@@ -109,11 +109,11 @@ class Attributes(Formula):
         self._constants_of_correctives(avatar)
 
     def _constants_of_correctives(self, avatar: Avatar) -> None:
-        """Tables of corrections (C, U, 7) of the avatar and of looks that have their own; what looks leave of the avatar's."""
+        """Correction tables (C, U, 7) of the avatar and of attributes with correctives; factors of the avatar's correctives."""
         full, looks = with_all_attributes(avatar), self._looks
         rows = corrected_rows(full.correctives.deltas, len(full))
-        own, numbers = blended_numbers(avatar, looks)
-        self.constant("own_corrections", _table(avatar.correctives.deltas, own, rows))
+        base, numbers = blended_numbers(avatar, looks)
+        self.constant("base_corrections", _table(avatar.correctives.deltas, base, rows))
         self._with_correctives = [k for k, one in enumerate(looks) if one.correctives is not None]
         for k in self._with_correctives:
             its, mine = looks[k].correctives, len(looks[k].ids)
@@ -165,10 +165,10 @@ class Attributes(Formula):
 
     def forward(self, weights: Tensor) -> tuple[Tensor, ...]:
         """weights: (K,) [0, 1]. Returns the arrays of `perse_live.engines.graphs.canonical_inputs`, in that order."""
-        own = self._own
+        count = self._base_surface
         weights = weights.clamp(0, 1)
         effective = self._effective(weights)
-        vertices, colors, opacities = self.own_vertices, self.own_colors, self.own_opacities
+        vertices, colors, opacities = self.base_vertices, self.base_colors, self.base_opacities
         places, growth = torch.zeros_like(colors), torch.zeros_like(opacities)[:, None]
         for k, one in enumerate(self._looks):
             if len(one.vertex_ids):
@@ -182,16 +182,16 @@ class Attributes(Formula):
                 change = effective[k] * getattr(self, f"changes{k}").index_select(0, rows)
                 colors, opacities = colors + change[:, :3], opacities + change[:, 3]
                 continue
-            features = self.own_features.index_select(0, getattr(self, f"ids{k}"))
+            features = self.base_features.index_select(0, getattr(self, f"ids{k}"))
             out = self._changes(features, getattr(self, f"codes{k}"), [k], effective, reader=k)
             out = torch.cat([out, torch.zeros_like(out[:1])]).index_select(0, rows)
             colors, opacities = colors + out[:, COLOR], opacities + out[:, OPACITY]
-            if one.moves_own:
+            if one.moves_base:
                 places, growth = places + _places(out), growth + _growth(out)
         unseen = torch.logical_and(self.touched, opacities < UNSEEN)
         opacities = torch.where(unseen, torch.zeros_like(opacities), opacities).clamp(0, 1)
         sizes = growth.exp()
-        corrections = self.own_corrections
+        corrections = self.base_corrections
         for k in self._with_correctives:
             corrections = corrections * (1 - effective[k] * getattr(self, f"replaced{k}"))
         for k in self._with_correctives:
@@ -206,17 +206,17 @@ class Attributes(Formula):
             vertices,
             torch.cat(
                 [
-                    self.own_positions + _bound(self.own_matrices, places[:own]),
+                    self.base_positions + _bound(self.base_matrices, places[:count]),
                     *(look[0] for look in looks),
                 ]
             ),
-            torch.cat([self.own_axes * sizes[:own], *(look[1] for look in looks)]),
-            torch.cat([opacities[:own], *(look[2] for look in looks)]),
-            torch.cat([colors[:own], *(look[3] for look in looks)]).clamp(0, 1),
-            torch.cat([self.own_means + places[own:], *(look[4] for look in looks)]),
-            torch.cat([self.own_scales * sizes[own:], *(look[5] for look in looks)]),
-            torch.cat([opacities[own:], *(look[6] for look in looks)]),
-            torch.cat([colors[own:], *(look[7] for look in looks)]).clamp(0, 1),
+            torch.cat([self.base_axes * sizes[:count], *(look[1] for look in looks)]),
+            torch.cat([opacities[:count], *(look[2] for look in looks)]),
+            torch.cat([colors[:count], *(look[3] for look in looks)]).clamp(0, 1),
+            torch.cat([self.base_means + places[count:], *(look[4] for look in looks)]),
+            torch.cat([self.base_scales * sizes[count:], *(look[5] for look in looks)]),
+            torch.cat([opacities[count:], *(look[6] for look in looks)]),
+            torch.cat([colors[count:], *(look[7] for look in looks)]).clamp(0, 1),
             corrections,
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from perse_live.animate import HeadPose
 from perse_live.arrays import FloatArray, UInt8Array
-from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with_own_lids
+from perse_live.avatar import Avatar, following_outline, neutral_landmarks, with_resting_lids
 from perse_live.errors import UserError
 from perse_live.head import landmarks as lm
 from perse_live.rotations import FACING_CAMERA
@@ -80,7 +80,10 @@ def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray) -> Motion
         R_cam_body.astype(np.float32),
     )
     return Motion(
-        with_own_lids(actor.avatar, motion.expression), motion.gaze, pose, motion.residual * size
+        with_resting_lids(actor.avatar, motion.expression),
+        motion.gaze,
+        pose,
+        motion.residual * size,
     )
 
 

@@ -25,7 +25,7 @@ from perse_live import cli
 from perse_live.animate import HeadPose
 from perse_live.animator import Animator
 from perse_live.arrays import BoolArray
-from perse_live.avatar import save_avatar, with_own_lids
+from perse_live.avatar import save_avatar, with_resting_lids
 from perse_live.camera import Camera
 from perse_live.errors import UserError
 from perse_live.head.expressions import expression
@@ -68,7 +68,7 @@ def ours() -> np.ndarray:
     turn = Y_DOWN.astype(np.float32)
     pose = HeadPose(turn, np.array([0, 0, 1], np.float32), turn)
     posed = Animator(avatar, threads=1).pose(
-        with_own_lids(avatar, DOING), gaze_from_expression(DOING), pose
+        with_resting_lids(avatar, DOING), gaze_from_expression(DOING), pose
     )
     focal = 128 / np.tan(np.radians(15))
     return (

@@ -21,7 +21,7 @@ from engine_toys import dressable
 from export.web.bundle import bundle_of, write_bundle
 from perse_live.animator import Animator
 from perse_live.attribute_blending import with_attributes
-from perse_live.avatar import with_own_lids
+from perse_live.avatar import with_resting_lids
 from perse_live.errors import UserError
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import expression
@@ -42,7 +42,7 @@ def expected(yaw: float, pitch: float, roll: float) -> Gaussians:
     animator.set_avatar(look)
     doing = expression(**DOING)
     return animator.pose(
-        with_own_lids(avatar, doing),
+        with_resting_lids(avatar, doing),
         gaze_from_expression(doing),
         turned_pose(avatar, yaw, pitch, roll),
     )

@@ -16,7 +16,7 @@ from PIL import Image
 
 from attribute_toys import toy_attribute
 from perse_live.arrays import UInt8Array
-from perse_live.avatar import with_own_lids
+from perse_live.avatar import with_resting_lids
 from perse_live.errors import UserError
 from perse_live.head.expressions import index
 from runtime.background import Color
@@ -216,14 +216,14 @@ def test_lids_rest_as_the_persons_do_and_close_wholly(
     expression = np.random.default_rng(seed).random(52, np.float32) * np.float32(strength)
     source = replace(actor.avatar.source, expression=np.full(52, narrowed, np.float32))
     avatar = replace(actor.avatar, source=source)
-    shown = with_own_lids(avatar, expression)
+    shown = with_resting_lids(avatar, expression)
     lids = [index(name) for name in LIDS]
     others = np.setdiff1d(np.arange(52), lids)
     np.testing.assert_allclose(shown[others], expression[others], atol=1e-7)
     assert (shown[lids] >= expression[lids] - 1e-6).all()
     assert shown.min() >= 0 and shown.max() <= 1
-    assert with_own_lids(avatar, np.zeros(52, np.float32))[lids].max() <= 0.3501
-    assert with_own_lids(avatar, np.ones(52, np.float32)).min() == 1
+    assert with_resting_lids(avatar, np.zeros(52, np.float32))[lids].max() <= 0.3501
+    assert with_resting_lids(avatar, np.ones(52, np.float32)).min() == 1
 
 
 def test_wide_open_eyes_are_left_as_they_are(actor: Actor) -> None:
@@ -231,4 +231,4 @@ def test_wide_open_eyes_are_left_as_they_are(actor: Actor) -> None:
         actor.avatar, source=replace(actor.avatar.source, expression=np.zeros(52, np.float32))
     )
     expression = np.linspace(0, 1, 52, dtype=np.float32)
-    np.testing.assert_array_equal(with_own_lids(avatar, expression), expression)
+    np.testing.assert_array_equal(with_resting_lids(avatar, expression), expression)

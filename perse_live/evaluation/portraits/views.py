@@ -10,7 +10,7 @@ import numpy as np
 from perse_live.animate import HeadPose
 from perse_live.animator import Animator
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, with_resting_lids
 from perse_live.camera import Camera
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import expression
@@ -90,7 +90,7 @@ def head_camera(avatar: Avatar, pose: HeadPose) -> Camera:
 
 def resting(avatar: Avatar, *, blink: float = 0.0) -> Float32Array:
     """The face at rest, (52,), with lids closed by a share in [0, 1]."""
-    return with_own_lids(avatar, expression(eyeBlinkLeft=blink, eyeBlinkRight=blink))
+    return with_resting_lids(avatar, expression(eyeBlinkLeft=blink, eyeBlinkRight=blink))
 
 
 def turned_view(avatar: Avatar, yaw: float, *, blink: float = 0.0) -> View:

@@ -16,7 +16,7 @@ from offline.training.transport import travel
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar
 from perse_live.decoder.network import decode, fold
-from perse_live.decoder.torch_twin import DecoderModule
+from perse_live.decoder.torch_module import DecoderModule
 from perse_live.errors import UserError
 from toys import toy_avatar
 
