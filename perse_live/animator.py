@@ -21,7 +21,7 @@ from perse_live.jit import kernel
 
 
 class Animator:
-    """Turns expressions and poses of one avatar into Gaussians; for one thread at a time."""
+    """Turns expressions and poses of one avatar into Gaussians; not thread-safe."""
 
     def __init__(self, avatar: Avatar, *, threads: int) -> None:
         """threads: how many may share the work of a frame, >= 1."""
@@ -41,7 +41,7 @@ class Animator:
         self.set_avatar(avatar)
 
     def set_avatar(self, avatar: Avatar) -> None:
-        """Go on with the same avatar in other attributes, as `perse_live.attribute_blending` gives it.
+        """Switch to the same avatar with other attribute weights, as `perse_live.attribute_blending` gives it.
 
         What is kept of the rig must be the same: raises ValueError where its actions, parts or triangles are other arrays.
         """
@@ -51,7 +51,7 @@ class Animator:
             and before.parts is after.parts
             and before.triangles is after.triangles
         ):
-            raise ValueError("another avatar's rig: make an animator of its own for it")
+            raise ValueError("another avatar's rig: create an Animator for that avatar")
         count = len(avatar)
         if count > len(self._room.means):
             self._room = _posed_arrays(count)

@@ -1,4 +1,4 @@
-"""Names for the array types that cross module borders; the shape stands in a comment beside each argument."""
+"""Names for the array types that cross module borders; shapes are in comments or docstrings of each argument."""
 
 from __future__ import annotations
 

@@ -206,9 +206,9 @@ def user_cache() -> Path:
 def asset_path(name: str, *, offline: bool = False, report: Report | None = None) -> Path:
     """A verified file on disk for an asset, fetched into the user cache where it is not there yet.
 
-    name: a key of `ASSETS`. offline: forbid downloads (so does `$PERSE_LIVE_OFFLINE=1`). report: told of a download's progress.
-    Raises UserError when the user's file is not the right one, or when no source gives the right bytes; KeyError for an
-    unknown name.
+    name: a key of `ASSETS`. offline: forbid downloads (so does `$PERSE_LIVE_OFFLINE=1`). report: called with a download's
+    progress. Raises UserError when the user's file is not the right one, or when no source gives the right bytes; KeyError
+    for an unknown name.
     """
     asset = ASSETS[name]
     found = _local_path(asset)

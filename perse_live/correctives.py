@@ -31,7 +31,7 @@ MAX_CURVES = 2
 LEAST_SPACING = 0.01
 """Between a curve's knots: steeper curves would flicker with the tracker's noise."""
 GAZE_NAMES = ("gazeYawLeft", "gazePitchLeft", "gazeYawRight", "gazePitchRight")
-"""Inputs beside the actions: `gaze` (2, 2) flattened; radians; yaw towards +x (the subject's left), pitch upwards."""
+"""Inputs other than the actions: `gaze` (2, 2) flattened; radians; yaw towards +x (the subject's left), pitch upwards."""
 SECONDARY_NAMES = ("swayPitch", "swayYaw", "swayRoll", "breath")
 """Inputs of secondary motion: how far what hangs loose is turned against the head, about its x, y and z axis (radians), and how
 far the lungs are filled, [0, 1]."""

@@ -1,6 +1,6 @@
 """Correctives frame after frame: only what components that are not 0 say is read.
 
-Does what `perse_live.correctives.correct` says, which it is tested against.
+Gives the same results as `perse_live.correctives.correct`, its reference in the tests.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class _Rows:
 
 
 class Corrector:
-    """Applies one avatar's correctives; for one thread at a time."""
+    """Applies one avatar's correctives; not thread-safe."""
 
     def __init__(self, avatar: Avatar, *, threads: int) -> None:
-        """threads: how many may share the work of a frame; `set_avatar` goes on with the same avatar in other looks."""
+        """threads: how many may share the work of a frame; `set_avatar` switches to other attribute weights."""
         self._table, self._threads = curve_table(avatar.correctives.components), threads
         self._inputs = np.ones(len(INPUT_NAMES) + 1, np.float32)
         self._features = np.zeros(len(avatar.correctives), np.float32)
@@ -75,12 +75,12 @@ class Corrector:
         self.set_avatar(avatar)
 
     def set_avatar(self, avatar: Avatar) -> None:
-        """The same avatar in other looks, or the same arrays with other contents. Raises ValueError for other components."""
+        """Switch to the same avatar with other attribute weights. Raises ValueError for other components."""
         self._base = Corrected(
             avatar.surface.positions, avatar.rigid.means, avatar.opacities, avatar.colors
         )
         if len(avatar.correctives) != len(self._features):
-            raise ValueError("another avatar's correctives: make an animator of its own for it")
+            raise ValueError("another avatar's correctives: create an Animator for that avatar")
         if not len(avatar.correctives):
             return
         deltas = avatar.correctives.deltas

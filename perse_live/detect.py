@@ -142,7 +142,7 @@ class VideoFaceDetector:
         return self._graph.run(image, self._last)[: self._max_faces]
 
     def forget(self) -> None:
-        """Forget where faces were, as at a cut: the next picture is searched anew."""
+        """Forget where faces were, as at a cut: the next picture is searched again."""
         self._last += 1
         self._graph.run(_BLANK, self._last)  # what was followed is not in it, so it is let go
 

@@ -139,7 +139,7 @@ class Captured:
         self._plain = not stream.on_gpu
 
     def forget(self) -> None:
-        """The tensors lie elsewhere or have other shapes: capture anew at the next run."""
+        """The tensors lie elsewhere or have other shapes: capture again at the next run."""
         self._graph, self._plain = None, not self._stream.on_gpu
 
     def prepare(self) -> None:

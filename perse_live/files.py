@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever left under the output's name, and telling files by their bytes."""
+"""Atomic writing of files, folders and pictures; hashes of files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _WHILE_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextmanager
 def atomic_output(target: Path, *, private: bool = False) -> Generator[Path, None, None]:
-    """Lend a path beside `target` to write to; it gets the target's name only when the block ends well.
+    """Yield a temporary path next to `target` to write to; renamed to `target` when the block ends without an exception.
 
     target: the file to make or to replace. Its folder must exist. private: a new file is for its owner only; an earlier file's
     permissions stay as they are in any case.
@@ -120,11 +120,11 @@ def _replace(temporary: Path, target: Path) -> None:
 
 @contextmanager
 def atomic_folder(target: Path) -> Generator[Path, None, None]:
-    """Lend an empty folder next to `target` to write to; it takes the target's place only when the block ends well.
+    """Yield an empty temporary folder next to `target`; it replaces `target` when the block ends without an exception.
 
-    target: the folder to make or to replace; whether it may be replaced is for the caller to know. Folders above it are made.
-    On any exception the temporary folder is removed and an earlier one stays as it was; what was killed is swept as by
-    `atomic_output`. Raises UserError when the folder cannot be written or the disk fills up while the block writes.
+    target: the folder to make or to replace; the caller checks whether it may be replaced. Parent folders are created.
+    On any exception the temporary folder is removed and an earlier one stays as it was; leftovers of killed processes are
+    removed as by `atomic_output`. Raises UserError when the folder cannot be written or the disk fills up while the block writes.
     """
     mark = secrets.token_hex(_MARK_BYTES)
     staging, before = (

@@ -81,7 +81,7 @@ class _Box:
 
 
 class FaceFollower:
-    """Finds and follows the face of one person; for one thread at a time. Use it in a `with` block or close it."""
+    """Finds and follows the face of one person; not thread-safe. Use it in a `with` block or close it."""
 
     def __init__(self, *, windows: int = 8, independent: bool = False) -> None:
         """Load the model.

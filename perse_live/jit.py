@@ -8,7 +8,7 @@ Numba reads a file `.numba_config.yaml` in the working directory, which may name
 pickled, so such a file in a folder of downloads could execute code. Importing this module before any other that imports numba
 switches that off; environment variables (NUMBA_*) keep their effect.
 
-Where machine code cannot be stored (a full disk, a read-only installation without a home folder), kernels are compiled anew at
+Where machine code cannot be stored (a full disk, a read-only installation without a home folder), kernels are compiled again at
 each start, and one warning says so.
 """
 
@@ -64,7 +64,7 @@ class _StoredIfPossible:
 @functools.cache  # once for each cause: numba resets what Python remembers of shown warnings
 def _warn(cause: str) -> None:
     warnings.warn(
-        f"compiled kernels cannot be stored, so that each start compiles them anew ({cause}); "
+        f"compiled kernels cannot be stored, so that each start compiles them again ({cause}); "
         "NUMBA_CACHE_DIR may name another folder",
         RuntimeWarning,
         stacklevel=3,
@@ -75,7 +75,7 @@ def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     dispatcher: Any = numba.njit(**_OPTIONS, **options)(function)
     try:
         dispatcher.enable_caching()
-    except RuntimeError:  # neither beside the source file nor in the user's cache folder
+    except RuntimeError:  # neither next to the source file nor in the user's cache folder
         _warn("no folder for them can be written")
     else:
         dispatcher._cache = _StoredIfPossible(dispatcher._cache)
@@ -88,5 +88,5 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inline_kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a small helper that is pasted into its callers, so that their loops still vectorise."""
+    """Compile a small helper that is inlined into its callers, so that their loops still vectorise."""
     return _compiled(function, inline="always")

@@ -14,7 +14,7 @@ from functools import cache
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 _ARENAS = 2
-# Bytes; more than a picture of 1280x720, so that those are not mapped anew for every frame
+# Bytes; more than a picture of 1280x720, so that those are not mapped again for every frame
 _LARGE = 4 * 2**20
 
 

@@ -1,4 +1,4 @@
-"""What a command may write: checked before the work, so that no input and nothing of the user's is lost, and no work is in vain.
+"""Checks of output paths, made before the work: no input and no file of the user's is overwritten, and no work is in vain.
 
 A file counts as written by perse-live if it says so itself: avatars and engine folders by their format, pictures by the EXIF tag
 Software, films by their tag `comment`, files for other programs where their format has room for it. Names prove nothing.
@@ -33,11 +33,11 @@ _PLY_COMMENT = f"comment {CREATOR}".encode()
 def check_outputs(
     outputs: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool = False
 ) -> None:
-    """See that files can be written, and that nothing is lost by it.
+    """Check that files can be written without losing anything.
 
-    outputs: what will be written; inputs: what is read meanwhile. Existing outputs are replaced where perse-live wrote them or
-    they are empty, others only with `overwrite`; an input never is, under whatever name or link.
-    Raises UserError, naming the file, where a folder is missing, something may not be written, or would be lost.
+    outputs: what will be written; inputs: what is read in the same run. Existing outputs are replaced where perse-live wrote
+    them or they are empty, others only with `overwrite`; an input never is, under whatever name or link. Raises UserError,
+    naming the file, where a folder is missing, something may not be written, or would be lost.
     """
     for path in outputs:
         for one in inputs:
@@ -70,7 +70,7 @@ def check_output_folder(
 def check_replaced_folder(
     folder: Path, names: Collection[str], *, inputs: Sequence[Path], overwrite: bool = False
 ) -> None:
-    """See that nothing is lost by replacing a whole folder that perse-live wrote.
+    """Check that nothing is lost by replacing a whole folder that perse-live wrote.
 
     names: of the files that perse-live puts there. Raises UserError where an input lies in it, or another file does and
     `overwrite` is false.
@@ -90,7 +90,7 @@ def check_replaced_folder(
 
 
 def free_side_file(wish: Path, *, inputs: Sequence[Path]) -> Path:
-    """A name for a file that was not asked for, such as the contact sheet ME.png beside ME.perse.
+    """A free name for an additional output, such as the contact sheet ME.png of ME.perse.
 
     Its own name, where nothing is there or perse-live wrote it; else ME.sheet.png, ME.sheet-2.png and so on.
     """

@@ -58,7 +58,7 @@ _DECODER_ERRORS = (
 
 _BLACK = 8  # of 255: brightest pixel of a black bar; codecs leave a little noise
 _MOST_BARS = 0.5  # of a side that may be bars; more is a dark picture
-_SEAM = 2  # pixels beside a bar that codecs have darkened
+_SEAM = 2  # pixels next to a bar, darkened by codecs
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Photo:
     name: str
     """The file's name, for messages."""
     warnings: tuple[str, ...] = ()
-    """What about the file the user should know."""
+    """Warnings about the file, for the user."""
 
 
 def load_photo(path: Path) -> Photo:

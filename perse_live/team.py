@@ -19,7 +19,7 @@ class Team:
     """
 
     def __init__(self, threads: int) -> None:
-        """threads: >= 1, with the caller's own."""
+        """threads: >= 1, including the calling thread."""
         self.threads = threads
         self._pool = None
         if threads > 1:

@@ -2,7 +2,7 @@
 
 The linear algebra of this project is of matrices with a few hundred rows. A second BLAS thread brings nothing there, and the
 idle workers of OpenBLAS spin for 0.1 s after each product: in a live session that is most of a core. Torch takes MKL's number for
-its own, so that it has one thread too, and OpenMP's threads sleep while they wait. Sixty steps of Adam on 20,000 rows beside
+its own, so that it has one thread too, and OpenMP's threads sleep while they wait. Sixty steps of Adam on 20,000 rows next to
 other work, on two cores: 41 s of wall time and 12.5 s of processor time by default, 8.6 and 1.9 with two threads that sleep, 6.7
 and 1.8 with one.
 """

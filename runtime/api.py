@@ -26,7 +26,7 @@ class _Closing(contextlib.AbstractContextManager[_Self]):
 
     @abstractmethod
     def close(self) -> None:
-        """Free what is held."""
+        """Release the resources."""
 
     def __exit__(
         self,
@@ -43,7 +43,7 @@ class Tracker(_Closing["Tracker"]):
     that face.
 
     Motion is relative to the face's own neutral expression and frontal pose, which are learned
-    from the first half second of frontal pictures. For one thread at a time. Use it in a `with`
+    from the first half second of frontal pictures. Not thread-safe. Use it in a `with`
     block or close it.
     """
 
@@ -137,7 +137,7 @@ def drive(
             .webm).
         overwrite: Also replace a file that perse-live did not write.
         mark: Say in the film's data that it shows an avatar.
-        progress: Told how many frames are done, and of how many (None: unknown).
+        progress: Called with the number of finished frames and the total (None: unknown).
 
     Returns:
         Warnings about the video and the output.

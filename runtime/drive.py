@@ -58,7 +58,7 @@ DEFAULT_BACKGROUND = Color(0xD9, 0xDB, 0xDE)
 """A light grey, on which dark and fair hair both stand out."""
 
 Progress = Callable[[int, int | None], None]
-"""Told how many frames are done, and of how many (None: nobody knows)."""
+"""Called with the number of finished frames and the total (None: unknown)."""
 
 _Look = Callable[[UInt8Array, Detection], Glimpse]
 
@@ -70,7 +70,7 @@ _CALIBRATION_FRAMES = 150  # at most
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was found in one frame of the film."""
+    """The detection in one frame of the film."""
 
     frame: FilmFrame  # its picture is dropped
     face: Detection | None
@@ -85,14 +85,13 @@ def drive_matched(
     background: Background = DEFAULT_BACKGROUND,
     progress: Progress,
 ) -> tuple[str, ...]:
-    """Put the avatar where its own person is in a video: pose, place, scale and expression as in each picture.
+    """Self-reenactment: the avatar takes pose, place, scale and expression of its subject in a video.
 
-    The protocol of self-reenactment. The driver is taken to be the avatar's person: landmarks are explained by the avatar's own
-    face shape, what its 52 actions cannot express is carried over as offsets, and where what is drawn is beside what is seen by a
-    pixel or two, that is put right too (`runtime.photometric`). Hair does not swing, and shoulders do not breathe.
-    Returns what is to be said about the video and the output (`Film.warnings`, `FilmWriter.warnings`).
-    Raises UserError for a video without pictures or without any face, and where the output cannot be written; nothing is left
-    then.
+    The driver is assumed to be the avatar's subject: pose and expression are fitted with the avatar's face shape, the
+    landmark residual beyond the 52 actions is applied as offsets, and misalignments of a pixel or two between the rendering
+    and the video are corrected photometrically (`runtime.photometric`). Hair does not swing, and shoulders do not breathe.
+    Returns warnings about the video and the output (`Film.warnings`, `FilmWriter.warnings`). Raises UserError for a video
+    without pictures or without any face, and where the output cannot be written; nothing is left then.
     """
     film = open_film(video)
     shape = FaceShape(neutral_landmarks(avatar), avatar.rig.eye_centers, avatar.rig.eye_radius)
@@ -120,7 +119,7 @@ def drive_relative(
     still: bool = False,
     progress: Progress,
 ) -> tuple[str, ...]:
-    """Let anybody's face in a video move the avatar, which stays framed as in its photo.
+    """Cross-reenactment: any face in a video drives the avatar, which stays framed as in its photo.
 
     Motion is relative to the driver's own neutral face, learned from the film's first seconds. still: hair does not swing, and
     shoulders do not breathe. Returns and raises as `drive_matched` does.
@@ -155,7 +154,7 @@ def drive_relative(
 
 
 def followed(avatar: Avatar, video: Path, *, progress: Progress) -> list[Motion]:
-    """What an avatar does as it follows anybody's face in a video, frame by frame, as `drive_relative` draws it.
+    """The avatar's motion for each frame of a video, as `drive_relative` draws it.
 
     Without landmark offsets and secondary motion. Raises UserError for a video without pictures or without any face.
     """
@@ -200,7 +199,9 @@ def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | Non
 def _detections(
     film: Film, look: _Look | None = None
 ) -> Generator[Generator[_Seen, None, None], None, None]:
-    """What is found in each frame, by threads that run ahead of the drawing; look: what to keep of a face's picture."""
+    """The detections of all frames, made by threads that run ahead of the drawing; look: extracts what is needed of the
+    picture.
+    """
 
     def detect(frame: FilmFrame) -> _Seen:
         face = follower.update(frame.image, float(frame.time))
@@ -243,7 +244,7 @@ def _beginning(seen: Iterator[_Seen]) -> list[_Seen]:
 
 
 def rest_pose(avatar: Avatar) -> RestPose:
-    """Where the avatar is while its driver rests: as in its photo."""
+    """The avatar's rest pose: as in its photo."""
     source, points = avatar.source, neutral_landmarks(avatar)
     right, left = (points[corner] for corner in lm.EYE_CORNERS)
     return RestPose(source.R_cam_head, source.t_cam_head, float(np.linalg.norm(left - right)))

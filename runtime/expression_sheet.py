@@ -114,7 +114,7 @@ def expression_sheet(avatar: Avatar) -> UInt8Array:
 
 
 def _cell_painter(avatar: Avatar) -> Callable[[Float32Array], Image.Image]:
-    """Draws an expression (52,): the face, beside it the eyes above the mouth."""
+    """Draws an expression (52,): the face, and to its right the eyes above the mouth."""
     front = facing_pose(avatar)
     face = close_up(avatar, front, _HEIGHTS)
     points = face.project(neutral_landmarks(avatar) @ front.R_cam_head.T + front.t_cam_head)

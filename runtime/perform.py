@@ -32,7 +32,7 @@ def perform(
 ) -> None:
     """Write a square video of an avatar that performs, framed as in its photo.
 
-    fps: frames per second; size: pixels; progress: told how many frames are done and of how many.
+    fps: frames per second; size: pixels; progress: called with the number of finished frames and the total.
     Raises UserError where the video cannot be written.
     """
     camera = avatar.source.camera.resized(size, size)

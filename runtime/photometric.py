@@ -1,7 +1,7 @@
-"""Where a drawn face is beside the real one by a pixel or two: found in the pictures themselves, and put right.
+"""Photometric refinement: misalignments of a pixel or two between the rendered and the filmed face, found by optical flow.
 
 Landmarks say where a face's features are to a pixel or two, and where its plain skin is hardly at all. Where the driver is the
-avatar's own person, the pictures say more: what is drawn and what is seen differ by a small smooth motion. It is found by
+avatar's subject, the pictures say more: what is drawn and what is seen differ by a small smooth motion. It is found by
 least squares on colours in a window around each pixel (Lucas & Kanade, IJCAI 1981; with weights against what only one of both
 shows, such as teeth, shine or hair before the face), and moves the landmarks to which pose, expression and residual are fitted.
 No detector looks at what is drawn.
@@ -218,7 +218,7 @@ def _step(evidence: Float32Array, ridge: float, longest: float, flow: Float32Arr
 
 
 class PhotometricTracker:
-    """Tracks the avatar's own person by landmarks, then by what is seen; for one thread at a time."""
+    """Tracks the avatar's subject by landmarks, then by what is seen; not thread-safe."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Stages of work that overlap: each in a thread of its own, items in order, small bounded queues between them."""
+"""Stages of work that overlap: each in a separate thread, items in order, small bounded queues between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.1
 
 
 def ahead(items: Iterable[Item], *, room: int, name: str = "ahead") -> Generator[Item, None, None]:
-    """The same items, made in a thread of their own from now on, while the caller works on earlier ones.
+    """The same items, made in a separate thread from now on, while the caller works on earlier ones.
 
     room: how many may wait; name: of the thread. What goes wrong while making an item is raised here, in its place. Closing the
     generator stops the thread after the item at hand and closes `items` in that thread; it has ended when `close` returns.

@@ -1,4 +1,4 @@
-"""A sheet of many faces, each turned and with closed lids, to be looked at beside their figures."""
+"""A sheet of many faces, each turned and with closed lids, with their figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PortraitRow:
 
     name: str
     figures: str
-    """Shown beside the name."""
+    """Shown next to the name."""
     tiles: tuple[Image.Image, ...]
     """As `portrait_tiles` draws them."""
 

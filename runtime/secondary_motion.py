@@ -16,7 +16,7 @@ _HERTZ, _DAMPING = (1.3, 0.35)
 # Metres from the head's origin to the points that are followed, below it and behind it
 _LENGTH, _DEPTH = (0.15, 0.10)
 _LIMIT = 0.4  # radians, approached smoothly
-_LONGEST_STEP = 0.25  # seconds without a frame after which motion begins anew
+_LONGEST_STEP = 0.25  # seconds without a frame after which motion begins again
 # A calm adult's breath, and the share of it that is breathing in (about 14 a minute)
 _BREATH_SECONDS, _INHALING = (4.3, 0.42)
 
@@ -25,7 +25,7 @@ _POINTS = np.array([[0, 0, 0], [0, -_LENGTH, 0], [0, 0, -_DEPTH]])
 
 
 class SecondaryMotion:
-    """The inputs of secondary motion for one head; for one thread at a time."""
+    """The inputs of secondary motion for one head; not thread-safe."""
 
     def __init__(self) -> None:
         self._time: float | None = None

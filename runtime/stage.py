@@ -33,7 +33,7 @@ class Motion:
 
 
 class Stage:
-    """Draws one avatar through one camera, again and again; for one thread at a time."""
+    """Draws one avatar through one camera, again and again; not thread-safe."""
 
     def __init__(
         self, avatar: Avatar, camera: Camera, *, threads: int, engine: Engine | None = None
@@ -60,8 +60,8 @@ class Stage:
         return self._poser.attribute_blender()
 
     def set_avatar(self, look: Any) -> None:
-        """Draw the same avatar in other attributes from here on: as this stage's blender gives it, or another `Avatar` of the
-        same rig; raises ValueError for any other.
+        """Switch to the same avatar with other attribute weights: the output of this stage's blender, or another `Avatar` of the
+        same rig. Raises ValueError for another rig.
         """
         self._poser.set_avatar(look)
 

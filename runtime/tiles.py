@@ -116,7 +116,7 @@ class TilePainter:
         self._stages: dict[int, Stage] = {}
 
     def set_avatar(self, avatar: Avatar) -> None:
-        """Draw the same avatar in other attributes from here on."""
+        """Draw the same avatar with other attribute weights from here on."""
         self._avatar = avatar
         for stage in self._stages.values():
             stage.set_avatar(avatar)

@@ -1,6 +1,6 @@
 """From camera pictures to what the avatar should do, frame by frame.
 
-`KnownFaceTracker` follows the avatar's own person: the expression is absolute, the pose that of the picture. `StrangerTracker`
+`KnownFaceTracker` follows the avatar's subject: the expression is absolute, the pose that of the picture. `StrangerTracker`
 follows anybody: it learns the person's own neutral face first and passes on the motion relative to it. Both say None where
 there is no face.
 """
@@ -26,7 +26,7 @@ from perse_live.head.lids import without_coupling
 from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.smoothing import OneEuroConfig, OneEuroFilter
 
-# Eye distances; beyond it a fit started from the last frame is tried anew from nothing
+# Eye distances; beyond it a fit started from the last frame is tried again from nothing
 _LOST_RMS = 0.08
 # Blink scores between which the detector's irises lose their meaning
 _CLOSING, _CLOSED = (0.45, 0.75)
@@ -270,7 +270,7 @@ class _Smoother:
 
 
 class KnownFaceTracker:
-    """Tracks the avatar's own person: pose, place and expression as they are in the picture (self-reenactment)."""
+    """Tracks the avatar's subject: pose, place and expression as they are in the picture (self-reenactment)."""
 
     def __init__(
         self,
@@ -333,7 +333,7 @@ class KnownFaceTracker:
         return (self._photo_gaze + full_gaze(fit.gaze - self._photo_gaze)).astype(np.float32)
 
     def reset(self) -> None:
-        """Start anew, as at a cut in a film."""
+        """Start again, as at a cut in a film."""
         self._follower.lose()
         self._smoother.reset()
 
@@ -379,7 +379,7 @@ class StrangerTracker:
         return self._calibration
 
     def recalibrate(self) -> None:
-        """Learn the neutral anew from the frames to come."""
+        """Learn the neutral again from the frames to come."""
         self._calibration = None
         self._awaited = None
         self._seen.clear()

@@ -30,7 +30,7 @@ def compile_graph(
     timing_cache: bytes | None = None,
     keep_timings: Callable[[bytes], None] | None = None,
 ) -> bytes:
-    """An engine for the GPU at hand or, where compute capabilities are named, for those.
+    """An engine for this machine's GPU or, where compute capabilities are named, for those.
 
     trt: `tensorrt` or `tensorrt_rtx`, imported; content: an ONNX file; limits: of the lengths that vary; timing_cache: what
     `keep_timings` was given by an earlier call on this GPU, with which building is quicker. Raises UserError with all that the

@@ -1,4 +1,4 @@
-"""Writing a folder of engines: everything is made beside it first, and takes its name only when all is there."""
+"""Write a folder of engines atomically: into a temporary folder next to it, renamed when complete."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def export_engines(
 
 
 def rebuild_engines(path: Path, backend: NvidiaBackend, *, progress: Progress) -> None:
-    """Compile a folder's ONNX graphs for the GPU at hand, and put the engines beside them; in one precision, the quickest that
-    it has (`perse_live.engines.folder.PRECISIONS`), which is what `live` then takes.
+    """Compile a folder's ONNX graphs for this machine's GPU, and add the engines to the folder; in one precision, the fastest
+    that it has (`perse_live.engines.folder.PRECISIONS`), which is what `live` then takes.
 
     Raises UserError where that is not possible; the folder is then as it was.
     """

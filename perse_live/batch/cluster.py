@@ -1,7 +1,7 @@
 """Workers on a Ray cluster: photos go out, files come back, once each; nodes need perse-live, no shared folder.
 
-Ray runs a task anew when its worker dies, its node is lost or its memory is full. A worker process is kept for many rows, so that
-the builder is loaded once.
+Ray runs a task again when its worker dies, its node is lost or its memory is full. A worker process is kept for many rows, so
+that the builder is loaded once.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class RayEngine:
 
 
 def _make(maker: Maker, job: Job, photo: bytes) -> tuple[Made | None, str, float, Files]:
-    """A task: on a node, in a folder of its own."""
+    """A task: on a node, in a separate folder."""
     limit_native_threads()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="perse-live-batch-") as name:

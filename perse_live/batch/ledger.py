@@ -51,7 +51,7 @@ def file_hash(path: Path) -> str:
 
 
 class Ledger:
-    """The entries of a folder and the reports beside them; written after each change."""
+    """The ledger file and the reports of an output folder, rewritten after each change."""
 
     def __init__(self, folder: Path) -> None:
         """Read what is there. Raises UserError for a file of that name which is something else."""

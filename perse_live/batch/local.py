@@ -55,7 +55,7 @@ class LocalEngine:
 
 
 class _Crew:
-    """A thread with one worker process, started anew when it dies."""
+    """A thread with one worker process, started again when it dies."""
 
     def __init__(
         self,

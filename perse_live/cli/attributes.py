@@ -49,7 +49,7 @@ class AttributeList:
 @dataclass(frozen=True)
 class AttributeAdd:
     """Add attributes to an avatar: built-in ones by name, a part of a photo, or what words describe; one of a name that it has is
-    made anew.
+    made again.
     """
 
     avatar: Positional[AvatarFile]
@@ -93,7 +93,7 @@ class AttributeLearn:
     """
 
     avatar: Positional[AvatarFile]
-    """An avatar file (.perse), which is rewritten; an attribute of the same name is made anew."""
+    """An avatar file (.perse), which is rewritten; an attribute of the same name is made again."""
     dataset: Annotated[Path, arg(metavar="DIR")]
     """The data set."""
     only: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()

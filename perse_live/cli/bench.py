@@ -228,7 +228,7 @@ def _run_studio(command: Bench, photo: Path) -> None:
 
 def _run_engines(command: Bench, path: Path) -> None:
     from perse_live.avatar import load_avatar
-    from perse_live.engines.folder import folder_beside
+    from perse_live.engines.folder import default_engine_folder
     from runtime.bench.drawing import SIZE, machine
     from runtime.bench.engines import bench_engines
     from runtime.engines.contract import ENGINES
@@ -238,7 +238,7 @@ def _run_engines(command: Bench, path: Path) -> None:
     with step_progress() as progress:
         results = bench_engines(
             avatar,
-            command.engine_folder or folder_beside(path),
+            command.engine_folder or default_engine_folder(path),
             names,
             threads=min(os.cpu_count() or 1, 4),
             progress=progress,

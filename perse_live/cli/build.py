@@ -230,7 +230,7 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
             (frame.image for frame in film.frames() if frame.index % stride == 0),
             interval=float(stride / film.rate),
         )
-        # Before the second pass through `frames`, which begins counting anew and ends early
+        # Before the second pass through `frames`, which begins counting again and ends early
         for warning in film.warnings():
             warn(f"warning: {warning}")
         numbers = [stride * k for k in varied_frames(seen, MOST_VIEWS)]

@@ -31,7 +31,7 @@ from perse_live.quiet import heard_on_stderr
 StepProgress = Callable[[str, float], None]
 """Told the name of the step being done and which fraction of this step is done, in [0, 1]."""
 FrameProgress = Callable[[int, int | None], None]
-"""Told how many frames are done, and of how many (None: nobody knows)."""
+"""Called with the number of finished frames and the total (None: unknown)."""
 
 _TELLING = 0.08  # share of a job from which its pace tells how long the rest takes
 _OURS = ("perse_live", "offline", "export", "runtime")

@@ -57,7 +57,7 @@ def run(command: Doctor) -> None:
 
 
 def _run_gpu(command: Doctor, avatar: Avatar | None) -> None:
-    from perse_live.engines.folder import folder_beside
+    from perse_live.engines.folder import default_engine_folder
     from runtime.doctor.gpu import examine_gpu, gpu_missing
 
     if missing := gpu_missing():
@@ -68,7 +68,9 @@ def _run_gpu(command: Doctor, avatar: Avatar | None) -> None:
         raise SystemExit(1)
     with step_progress() as progress:
         findings = examine_gpu(
-            avatar, folder_beside(command.avatar or Path("made-up.perse")), progress=progress
+            avatar,
+            default_engine_folder(command.avatar or Path("made-up.perse")),
+            progress=progress,
         )
     if command.json:
         print_json(

@@ -189,7 +189,7 @@ def run(command: Eval) -> None:
 def _evaluate(
     clip: Path, folder: Path, extras: int, identity: IdentityModel | None, progress: StepProgress
 ) -> _Evaluated:
-    """Split, build, drive and score one clip, in a folder of its own."""
+    """Split, build, drive and score one clip, in a separate folder."""
     try:
         from offline.build_state import Consent
         from offline.pipeline import build_avatar

@@ -38,7 +38,8 @@ class Export:
     """The expression, by ARKit names such as jawOpen=0.5; weights from 0 to 1; at rest without."""
     engines: Annotated[str | None, arg(metavar="NAMES")] = None
     """Engines, with commas between: onnx (for any ONNX runtime), tensorrt (built on the GPU that will run it), tensorrt-rtx
-    (built ahead of time for many GPUs, without one). They go into a folder NAME.engines; put it beside the avatar and `live`
+    (built ahead of time for many GPUs, without one). They go into a folder NAME.engines; keep it next to the avatar's file
+    and `live`
     finds it."""
     precision: Literal["fp32", "fp16", "both"] = "both"
     """Of the engines; in fp16 only sums of small displacements are in half precision, places never are."""

@@ -1,4 +1,4 @@
-"""One live session in a process of its own: what `perse-live serve` starts for each.
+"""One live session in a separate process: what `perse-live serve` starts for each.
 
 Reads one line of JSON from stdin, says `{"ready": URL}` and `{"warning": TEXT}` in lines of JSON on stdout, and ends when its
 stdin does: the server has gone, or has ended the session. Tokens come by stdin, as other users see command lines.

@@ -108,7 +108,7 @@ class EngineFolder:
         return content
 
 
-def folder_beside(avatar: Path) -> Path:
+def default_engine_folder(avatar: Path) -> Path:
     """Where an avatar's engines are looked for, and the name that an export gives them."""
     return avatar.with_name(avatar.stem + SUFFIX)
 

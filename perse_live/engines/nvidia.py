@@ -18,7 +18,7 @@ _MODULES: dict[NvidiaBackend, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "t
 
 
 class Gpu(NamedTuple):
-    """The GPU at hand."""
+    """this machine's GPU."""
 
     name: str
     compute_capability: int

@@ -71,7 +71,7 @@ class _Damage:
     reached: Fraction = Fraction(0)  # where the last packet of picture or sound ends, seconds
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         vars(self).update(vars(_Damage()))
 
 

@@ -82,7 +82,7 @@ def _codec_names(kind: str) -> set[str]:
 
 
 def _damaged_packets(film: Film) -> int | None:
-    """How many packets of a film's sound cannot be decoded, the last one aside; None where nothing can."""
+    """Number of undecodable sound packets of a film, not counting the last one; None where no packet can be decoded."""
     damaged, decoded, since = 0, 0, 0
     with opened(film.path) as file:
         for packet in packets(file, Clock()):

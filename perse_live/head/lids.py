@@ -1,8 +1,8 @@
-"""How far each eye is open, and winks, which the detector sees as an eye half shut.
+"""How far each eye is open; correction of winks, which the detector reports as a half-closed eye.
 
-The detector's face mesh couples the eyes: where one is shut and the other open, it puts the lids of the shut one a quarter of
-the way apart, and its blink score stops at 0.5. Renderings of four avatars and a filmed wink agree on that (`_SHUT_SEEN`,
-`_OPEN_SEEN`), so that it can be undone. The open eye is left as it is seen: in the film it is narrowed indeed.
+The detector's face mesh couples the eyes: where one is closed and the other open, it places the lids of the closed one a quarter
+of the way apart, and its blink score stops at 0.5. Renderings of four avatars and a filmed wink agree on that (`_SHUT_SEEN`,
+`_OPEN_SEEN`), so that it can be undone. The open eye is not changed: in the film it really is narrowed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from perse_live.head.expressions import indices
 
 _UPPER = np.array([lm.UPPER_LID_LEFT, lm.UPPER_LID_RIGHT])  # (2, 7) left, right eye
 _LOWER = np.array([lm.LOWER_LID_LEFT, lm.LOWER_LID_RIGHT])
-_MIDDLE = slice(1, 6)  # of the seven pairs: those beside the corners hardly move
+_MIDDLE = slice(1, 6)  # of the seven pairs: those next to the corners hardly move
 _BLINKS, _SQUINTS = (
     indices(["eyeBlinkLeft", "eyeBlinkRight"]),
     indices(["eyeSquintLeft", "eyeSquintRight"]),

@@ -82,7 +82,7 @@ class Stages:
     """Project, sort, bin and blend; each method needs the ones before it in the same picture."""
 
     def __init__(self, width: int, height: int, *, threads: int) -> None:
-        """width, height: pixels; threads: with the caller's own. Raises ValueError if any is not positive or too large."""
+        """width, height: pixels; threads: including the calling thread. Raises ValueError if any is not positive or too large."""
         check_size(width, height, threads)
         self.width, self.height = width, height
         self.times: dict[str, float] = {}

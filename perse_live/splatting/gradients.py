@@ -16,7 +16,7 @@ class SplatGradients:
     """Draws Gaussians on black, and says how a loss of the picture changes with them; `autograd.splat` does the same in torch."""
 
     def __init__(self, camera: Camera, *, threads: int) -> None:
-        """camera: of all pictures; threads: with the caller's own. Raises ValueError if there are none."""
+        """camera: of all pictures; threads: including the calling thread. Raises ValueError if there are none."""
         self._camera = camera
         self._stages = Stages(camera.width, camera.height, threads=threads)
         self._image = np.empty((camera.height, camera.width, 4), np.float32)

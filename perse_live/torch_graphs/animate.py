@@ -2,7 +2,7 @@
 
 Vectors and quaternions are tuples of components, each (B, N). So every step is one operation over long rows, which compilers
 fuse into few kernels; where components are rows of one tensor and picked by gathers, TensorRT for RTX computes what leads to
-them anew for each, and an engine has 118 MB instead of 37. Products of small matrices are written out, as it has none in single
+them again for each, and an engine has 118 MB instead of 37. Products of small matrices are written out, as it has none in single
 precision for Turing GPUs.
 """
 

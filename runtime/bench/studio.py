@@ -134,7 +134,7 @@ def write_still_film(path: Path, picture: UInt8Array, *, frames: int) -> None:
 
 @contextlib.contextmanager
 def _studio(library: Path) -> Generator[str, None, None]:
-    """The studio as a process of its own, as users start it; gives the page's address."""
+    """The studio as a separate process, as users start it; gives the page's address."""
     words = module_command(
         "perse_live.cli", "studio", "--library", str(library), "--port", "0", "--no-browser"
     )

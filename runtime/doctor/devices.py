@@ -1,4 +1,4 @@
-"""What is plugged in or installed beside the program: cameras, a virtual camera, a display for keys, a browser, a GPU."""
+"""Devices and programs that perse-live uses: cameras, a virtual camera, a display for keys, a browser, a GPU."""
 
 from __future__ import annotations
 

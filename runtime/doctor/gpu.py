@@ -60,7 +60,7 @@ def examine_gpu(
     progress("gsplat compiles, or is loaded", 0.0)
     findings = [_gpu(), _gsplat()]
     if findings[-1].status == "ok":
-        progress("gsplat beside numba", 0.2)
+        progress("gsplat against numba", 0.2)
         findings.append(_pictures(shown))
         for number, name in enumerate(reversed(ON_GPU)):
             progress(f"engine {name}", 0.4 + 0.2 * number)
@@ -114,7 +114,7 @@ def _pictures(avatar: Avatar) -> Finding:
 
 
 def compare_rasterizers(rasterizer: Rasterizer, avatar: Avatar, *, runs: int = _RUNS) -> Finding:
-    """A rasteriser of pictures of SIZE x SIZE beside numba's, and how long it takes."""
+    """Compare a rasteriser with numba's on SIZE x SIZE pictures, and time it."""
     from perse_live.animator import Animator
 
     camera = avatar.source.camera.resized(SIZE, SIZE)
@@ -151,8 +151,8 @@ def _engine(name: str, open_engine: Callable[[], Engine], avatar: Avatar) -> Fin
 def compare_engine(
     engine: Engine, avatar: Avatar, *, runs: int = _RUNS, beside: int = _BESIDE
 ) -> Finding:
-    """Frames in several looks beside the CPU's, synchronisations that torch makes in a frame, times, and frames while another
-    thread makes posers.
+    """Compare frames in several looks with the CPU engine's; count synchronisations that torch makes in a frame, times, and
+    frames while another thread makes posers.
     """
     from runtime.engines.cpu import CpuEngine
 

@@ -45,7 +45,7 @@ def kernels() -> Finding:
         return Finding(
             name,
             "problem",
-            "no folder for compiled code can be written to, so that each start compiles it anew",
+            "no folder for compiled code can be written to, so that each start compiles it again",
             "set NUMBA_CACHE_DIR to a folder that you may write to",
         )
     return Finding(

@@ -80,7 +80,9 @@ class Trial:
     cpu_ms: float
     """Milliseconds of processor time that a picture took, on all cores together."""
     stages: Mapping[str, float]
-    """Median milliseconds of each stage that ran: detect, fit, animate, render, encode; one after the other, nothing beside."""
+    """Median milliseconds of each stage that ran: detect, fit, animate, render, encode; one after the other, with nothing
+    else running.
+    """
 
     @property
     def slow_stage(self) -> str:
@@ -95,7 +97,7 @@ class Trial:
     def most_fps(self, cores: float) -> float:
         """Pictures a second that a session may reach at most on so many cores.
 
-        Its threads (tracking, drawing, encoding) run beside each other: the slowest one sets the rate, or the work of them all.
+        Its threads (tracking, drawing, encoding) run concurrently: the slowest one sets the rate, or the work of them all.
         """
         threads = [sum(self.stages.get(stage, 0.0) for stage in stages) for stages in _THREADS]
         return 1000 / max(*threads, self.cpu_ms / cores)

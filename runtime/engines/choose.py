@@ -52,7 +52,7 @@ def choose_engine(
     if rebuild is not None:
         attempts.extend((name, rebuild) for name in _FROM_FOLDER)
     if not folder.is_dir():
-        nothing = f"there is no folder of engines {folder.name} beside the avatar"
+        nothing = f"there is no folder of engines {folder.name} next to the avatar"
         obstacles = {name: f"{name}: {nothing}" for name in _FROM_FOLDER}
         attempts.clear()
     attempts.append(("torch", None))

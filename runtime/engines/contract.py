@@ -25,7 +25,7 @@ from perse_live.engines.nvidia import NvidiaBackend
 
 EngineName = Literal["cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"]
 Rebuild = Callable[[Path, NvidiaBackend], None]
-"""Compiles a folder's ONNX graphs for the GPU at hand, for minutes. May raise anything."""
+"""Compiles a folder's ONNX graphs for this machine's GPU, for minutes. May raise anything."""
 ENGINES: tuple[EngineName, ...] = ("cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx")
 ON_GPU: tuple[EngineName, ...] = ("tensorrt", "tensorrt-rtx", "torch")
 """The quickest first."""
@@ -51,14 +51,14 @@ class Blender(Protocol):
 
 
 class Poser(Protocol):
-    """Poses one avatar frame after frame, as `perse_live.animator.Animator` does; for one thread at a time."""
+    """Poses one avatar frame after frame, as `perse_live.animator.Animator` does; not thread-safe."""
 
     def attribute_blender(self) -> Blender:
         """For this avatar."""
         ...
 
     def set_avatar(self, look: Any, /) -> None:
-        """Go on with the same avatar in other attributes: what its blender gave, or `with_attributes`."""
+        """Switch to the same avatar with other attribute weights: what its blender gave, or `with_attributes`."""
         ...
 
     def pose(

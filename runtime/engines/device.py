@@ -171,7 +171,7 @@ class DeviceAttributeBlender:
 
 
 class DevicePoser:
-    """Poses one avatar by the graph `animate`; for one thread at a time.
+    """Poses one avatar by the graph `animate`; not thread-safe.
 
     It begins with all weights at 0, where the Gaussians of every attribute are there, transparent: whatever is
     faded in later needs neither another upload nor another capture.
@@ -209,14 +209,14 @@ class DevicePoser:
         return self._blender
 
     def set_avatar(self, look: Avatar | DeviceLook) -> None:
-        """Go on with the same avatar in other attributes; what comes from this poser's blender needs no copy."""
+        """Switch to the same avatar with other attribute weights; what comes from this poser's blender needs no copy."""
         if isinstance(look, DeviceLook):
             if look is not self._look:
                 self._bind(look.tensors)
                 self._uploaded = None
         else:
             if look.rig.actions is not self._avatar.rig.actions:
-                raise ValueError("another avatar's rig: open an engine of its own for it")
+                raise ValueError("another avatar's rig: open an engine for that avatar")
             arrays = canonical_arrays(look) | binding_arrays(look)
             with DEVICE_LOCK, self._stream.active():
                 # The same arrays with other contents

@@ -148,7 +148,7 @@ class OnnxPoser:
         return OnnxAttributeBlender(self._avatar, self._attributes, self._names)
 
     def set_avatar(self, look: Avatar | OnnxLook) -> None:
-        """Go on with the same avatar in other attributes, as its blender gives it or as an avatar.
+        """Switch to the same avatar with other attribute weights, as its blender gives it or as an avatar.
 
         Raises ValueError for another rig.
         """
@@ -157,7 +157,7 @@ class OnnxPoser:
                 self._bind_all(look.arrays)
         else:
             if look.rig.actions is not self._avatar.rig.actions:
-                raise ValueError("another avatar's rig: open an engine of its own for it")
+                raise ValueError("another avatar's rig: open an engine for that avatar")
             # The same arrays with other contents, but for the table of corrections
             if look is self._look:
                 self._held["corrections"][:] = canonical_arrays(look)["corrections"]

@@ -48,7 +48,7 @@ class TorchEngine:
         from runtime.engines.device import DevicePoser, TorchGraph, attributes_in_torch
 
         if rig_hash(avatar.rig) != self._rig:
-            raise ValueError("another avatar's rig: open an engine of its own for it")
+            raise ValueError("another avatar's rig: open an engine for that avatar")
         stream = DeviceStream(self._device)
         animate = TorchGraph(
             self._animate, (*MOTION, *canonical_inputs(0), *binding_inputs(0)), tuple(POSED), stream

@@ -11,7 +11,7 @@ from runtime.live.actions import Action
 Act = Callable[[Action], None]
 """As `Control.act`: returns at once, raises UserError for what cannot be done."""
 Report = Callable[[str], None]
-"""Told, in one line, what a key could not do; called on the thread that listens."""
+"""Called with one line on what a key could not do; called on the thread that listens."""
 
 _log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ class _Keyboard(Protocol):
 
 
 class TerminalKeys:
-    """Listens on a thread of its own until closed; where standard input is no terminal of this program, it does nothing."""
+    """Listens on a separate thread until closed; where standard input is no terminal of this program, it does nothing."""
 
     def __init__(
         self,

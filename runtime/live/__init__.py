@@ -1,1 +1,1 @@
-"""The live session: camera -> tracked face -> drawn avatar -> sinks, each step on a thread of its own."""
+"""The live session: camera -> tracked face -> drawn avatar -> sinks, each step on a separate thread."""

@@ -1,7 +1,7 @@
 """What can be done to a running session: by key, by the page, over the API. One vocabulary for all of them.
 
-As JSON an action is an object with the name under "action" and its parameters beside it; as text (for key bindings) the name
-with at most one parameter: "attribute 3", "hide", "avatar 2".
+As JSON an action is an object with the name under "action" and its parameters as further fields; as text (for key bindings)
+the name with at most one parameter: "attribute 3", "hide", "avatar 2".
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _MOST_WEIGHTS, _LONGEST_NAME = 64, 40
 
 @dataclass(frozen=True)
 class SetAttribute:
-    """Fade an attribute to a weight, or switch it to the other side."""
+    """Fade an attribute to a weight, or toggle it."""
 
     name: str
     """An attribute's name, or its number from 1."""
     weight: float | None = None
-    """[0, 1]; None: on if it is off, else off."""
+    """[0, 1]; None: toggle."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ClearAttributes:
 
 @dataclass(frozen=True)
 class Recalibrate:
-    """Learn the driver's neutral face anew after a countdown."""
+    """Learn the driver's neutral face again after a countdown."""
 
     seconds: float = 3.0
     """Of the countdown, [0, 10]."""
@@ -58,7 +58,7 @@ class Mirror:
     """Mirror the preview, never the output."""
 
     on: bool | None = None
-    """None: the other way round."""
+    """None: toggle."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ class Hide:
     """Panic: show a still picture until it is lifted."""
 
     on: bool | None = None
-    """None: the other way round."""
+    """None: toggle."""
 
 
 @dataclass(frozen=True)
 class Mute:
-    """Let nobody hear the driver's voice."""
+    """Mute the driver's voice."""
 
     on: bool | None = None
-    """None: the other way round."""
+    """None: toggle."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Record:
     """Start or stop recording."""
 
     on: bool | None = None
-    """None: the other way round."""
+    """None: toggle."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class SetVirtualCamera:
     """Offer the picture to other programs as a camera, or stop that."""
 
     on: bool | None = None
-    """None: the other way round."""
+    """None: toggle."""
 
 
 Action = (

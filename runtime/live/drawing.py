@@ -40,7 +40,7 @@ from runtime.tracker import TrackedFrame
 
 _log = logging.getLogger(__name__)
 _TIDY_SECONDS = 20.0  # between two returns of free memory to the system
-_FAILURE_SECONDS, _MOST_FAILURES = 30.0, 2  # within which drawing may fail so often and begin anew
+_FAILURE_SECONDS, _MOST_FAILURES = 30.0, 2  # within which drawing may fail so often and begin again
 _WARM_UP = 45  # frames that say nothing of the machine's speed: code and models are being loaded
 _EMPTY_SECONDS = 0.25  # between looks while no avatar is there
 _FOLLOWS = (
@@ -278,7 +278,7 @@ class DrawingLoop:
         return True
 
     def _recover(self, error: Exception, failures: deque[float], now: float) -> None:
-        """Get ready to draw anew after drawing has failed: by the same engine, the second time within half a minute by the CPU.
+        """Get ready to draw again after drawing has failed: by the same engine, the second time within half a minute by the CPU.
 
         failures: when it failed before, seconds. Raises the error at the third time; nothing helps then.
         """
@@ -289,11 +289,11 @@ class DrawingLoop:
             raise error
         _log.debug("drawing has failed", exc_info=error)
         to_cpu = len(failures) == _MOST_FAILURES and self._scene.take_cpu_engine()
-        how = "goes on with the CPU" if to_cpu else "begins anew"
+        how = "goes on with the CPU" if to_cpu else "begins again"
         self._notices.add(f"drawing has failed and {how}: {gist(error)}")
 
     def _effort(self, target_fps: float) -> Effort:
-        """How much to draw; another frame rate is governed anew."""
+        """How much to draw; another frame rate is governed again."""
         if target_fps != self._governor.target_fps:
             self._governor = Governor(target_fps)
         return self._governor.effort

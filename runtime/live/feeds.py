@@ -84,7 +84,7 @@ class Feed(Protocol):
         ...
 
     def recalibrate(self, seconds: float) -> None:
-        """Learn it anew after a countdown."""
+        """Learn it again after a countdown."""
         ...
 
     def start(self) -> None:
@@ -175,7 +175,7 @@ class PictureFeed(_Worker):
         return CalibrationState("learning" if self._seen_anybody else "waiting")
 
     def recalibrate(self, seconds: float) -> None:
-        """Learn the neutral face anew after a countdown of seconds."""
+        """Learn the neutral face again after a countdown of seconds."""
         self._countdown_ends = time.monotonic() + seconds
 
     def _run(self) -> None:
@@ -186,7 +186,7 @@ class PictureFeed(_Worker):
                 return
             except _TrackingFailed as failed:
                 self.problem = (
-                    f"following the face in {self.name} has failed and begins anew: {failed}"
+                    f"following the face in {self.name} has failed and begins again: {failed}"
                 )
                 _log.warning("%s", self.problem)
             self.observations.put(Observation(None, time.monotonic()))

@@ -1,4 +1,4 @@
-"""The last step of a session: each sink on a thread of its own, so that none makes another wait."""
+"""The last step of a session: each sink on a separate thread, so that none makes another wait."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class _BlendedStage:
         self._weights: dict[str, float] = {}
 
     def set_weights(self, weights: Mapping[str, float]) -> None:
-        """Blend anew, if these are others."""
+        """Blend again, if these are others."""
         wanted = {name: weight for name, weight in weights.items() if weight > 0}
         if wanted != self._weights:
             self.stage.set_avatar(self._blender.blend(wanted))
@@ -139,7 +139,7 @@ class _BlendedStage:
 
 
 class Painter:
-    """Paints one actor at one size; for one thread at a time."""
+    """Paints one actor at one size; not thread-safe."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class Painter:
         fewer = avatar if effort.gaussians >= 1 else thinned(avatar, effort.gaussians)
         made = _BlendedStage(Stage(fewer, camera, threads=self._threads, engine=self._actor.engine))
         whole = {1.0: self._casts[1.0]} if 1.0 in self._casts else {}
-        # One that is thinned, beside the one with all Gaussians
+        # A thinned avatar in addition to the one with all Gaussians
         self._casts = {**whole, effort.gaussians: made}
         return made, made.stage
 

@@ -14,7 +14,7 @@ class Relay(Generic[K, V]):
     """Hands out what was asked for last and is ready: the next one is made in the background while the
     one before serves.
 
-    For one thread at a time. Only what is handed out and what is being made is kept, so memory stays flat.
+    Not thread-safe. Only what is handed out and what is being made is kept, so memory stays flat.
     """
 
     def __init__(self, make: Callable[[K], V], executor: Executor | None) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from perse_live.arrays import FloatArray
 from perse_live.avatar import MAX_GAUSSIANS, load_avatar
-from perse_live.engines.folder import folder_beside
+from perse_live.engines.folder import default_engine_folder
 from perse_live.errors import UserError
 from perse_live.memory import leave_out_of_collections
 from perse_live.motion_file import SUFFIX as MOTION_SUFFIX
@@ -84,7 +84,7 @@ class LiveOptions:
     camera: str = "0"
     """As `open_source` reads it, `BROWSER`, or `PERFORMANCE`."""
     once: bool = False
-    """Whether a film given as the camera ends the session with its end instead of starting anew."""
+    """Whether a film given as the camera ends the session with its end instead of starting again."""
     microphone: str | None = None
     """Which microphone: its number, its name or part of it, "" for the usual one; None: none is opened."""
     voice_out: str | None = None
@@ -112,7 +112,7 @@ class LiveOptions:
     fps: float | None = None
     """To keep."""
     max_gaussians: int | None = None
-    """Per avatar; what is beside the face is thinned out to it."""
+    """Maximum per avatar; Gaussians outside the face are thinned to reach it."""
     background: str | None = None
     """As `backdrop_of` reads it."""
     badge: SetBadge | None = None
@@ -132,9 +132,9 @@ class LiveOptions:
     engine: Wish = "auto"
     """What poses and draws."""
     engine_folder: Path | None = None
-    """Where the engines are; None: beside each avatar."""
+    """Folder of engines; None: the folder next to each avatar's file."""
     rebuild: Rebuild | None = None
-    """Compiles engines that the GPU at hand lacks."""
+    """Compiles engines that this machine's GPU lacks."""
     studio: StudioOptions | None = None
     """The library and the builder behind the page; None: the page shows the session only."""
     sharing: Sharing | None = None
@@ -154,7 +154,7 @@ class Opened:
     studio: Studio | None
     """Behind the page, where there is one."""
     engines: tuple[str, ...]
-    """Which engine each avatar has, and why; a line each, where engines were asked for or lie beside it, or there is a GPU."""
+    """One line per avatar: its engine and why, where engines were requested or exist, or there is a GPU."""
 
 
 def run_live(
@@ -400,7 +400,7 @@ class _SessionStage:
                 self._source = chosen.id
 
     def reload(self, path: Path) -> None:
-        """Read a loaded avatar anew."""
+        """Read a loaded avatar again."""
         self._session.replace_on_stage(_actor(path, self._options, _log.info))
 
     def holds(self, name: str) -> bool:
@@ -524,7 +524,7 @@ def check_options(options: LiveOptions) -> None:
 
 def _actor(path: Path, options: LiveOptions, tell: Callable[[str], None]) -> Actor:
     avatar, most = load_avatar(path), options.max_gaussians
-    folder = options.engine_folder or folder_beside(path)
+    folder = options.engine_folder or default_engine_folder(path)
     choice = choose_engine(
         options.engine,
         folder,

@@ -74,7 +74,7 @@ class Scene:
     ) -> None:
         """Begin with the first avatar, at rest, without attributes.
 
-        pictures: what backgrounds there are beside the usual ones, by name. Raises UserError for a background that cannot be
+        pictures: additional backgrounds by name. Raises UserError for a background that cannot be
         had.
         """
         self._lock = threading.RLock()
@@ -170,7 +170,7 @@ class Scene:
     # ----- avatars
 
     def put_on_stage(self, actor: Actor) -> None:
-        """Show an avatar: in place of the one of the same name where there is one, else beside those that are there.
+        """Show an avatar: it replaces the one of the same name, or is added.
 
         The least recently added one is unloaded where there are too many.
         """

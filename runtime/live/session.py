@@ -58,7 +58,7 @@ class LiveSession:
         source_kind: as in docs/live-api.md. clocks: of the stages capture, track, animate, render, encode. keys: text of the
         action of each page key. recorder: opens a recording; record_to: where recordings go (numbered from the second on), None
         for a name with date and time in this folder. virtual_camera: opens one; None: there is none to switch on. pictures: what
-        backgrounds there are beside the usual ones, by name. Raises UserError for a background that cannot be had.
+        additional backgrounds by name. Raises UserError for a background that cannot be had.
         """
         self._feed, self._source_kind = feed, source_kind
         self.clocks, self._keys = dict(clocks), dict(keys)
@@ -147,7 +147,7 @@ class LiveSession:
             self._sinks = (*self._sinks, Outlet(sink, self._drawn))
 
     def put_on_stage(self, actor: Actor) -> None:
-        """Show an avatar: in place of the one of the same name where there is one, else beside those that are there.
+        """Show an avatar: it replaces the one of the same name, or is added.
 
         The least recently added one is unloaded where there are too many.
         """

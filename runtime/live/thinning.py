@@ -33,7 +33,7 @@ def kept_gaussians(avatar: Avatar, share: float) -> Int32Array:
 
 
 def share_for(avatar: Avatar, most: int) -> float:
-    """Share of the Gaussians beside the face with which no more than `most` are left, as far as that is possible: [0.1, 1]."""
+    """Share of the Gaussians outside the face with which no more than `most` are left, as far as that is possible: [0.1, 1]."""
     face = np.isin(avatar.regions, _WHOLE)
     others = np.sort(_order(len(avatar))[~face])
     left = max(0, most - int(face.sum()))
@@ -50,7 +50,7 @@ def _order(count: int) -> FloatArray:
 
 
 def thinned(avatar: Avatar, share: float) -> Avatar:
-    """The avatar with only `kept_gaussians`; those beside the face are enlarged so that they cover as much as all did.
+    """The avatar with only `kept_gaussians`; those outside the face are enlarged to cover the same area as before.
 
     What its attributes add is thinned likewise.
     """

@@ -1,6 +1,6 @@
 """A window with the avatar, where there is a display.
 
-The window is a process of its own: OpenCV's windows work on the main thread only on macOS, on one thread for ever on Linux (a
+The window is a separate process: OpenCV's windows work on the main thread only on macOS, on one thread for ever on Linux (a
 second thread hangs), and where the X server does not answer Qt ends the whole process.
 """
 

@@ -46,7 +46,7 @@ _T = TypeVar("_T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds before the first attempt to connect again, and at most between two attempts."""
-_STABLE = 30.0  # seconds after which a connection counts as good: the pauses begin anew
+_STABLE = 30.0  # seconds after which a connection counts as good: the pauses begin again
 _KEYFRAMES = 2.0  # seconds between keyframes: what services ask for that cut a stream into segments (HLS), Twitch among them
 _RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([\w-]+)/", re.MULTILINE)
 _MIME_TYPES: dict[CodecName, str] = {"vp8": "video/VP8", "h264": "video/H264"}
@@ -72,7 +72,7 @@ class _Session:
 
 
 class WhipSink:
-    """A `Sink` with an event loop on a thread of its own; a connection that is lost comes back by itself."""
+    """A `Sink` with an event loop on a separate thread; a connection that is lost comes back by itself."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class SoundSource(Protocol):
         ...
 
     def start(self, take: Take) -> None:
-        """Begin to give samples, on a thread of its own."""
+        """Begin to give samples, on a separate thread."""
         ...
 
     def close(self) -> None:

@@ -19,11 +19,11 @@ _MOST_STRETCH = 0.005  # share of the speed: 0.1 ms in each 20 ms, not to be hea
 _MOST_IN_SILENCE = 0.0045
 _QUIET = 0.003  # root mean square, -50 dB
 _CATCHING_UP = 1.0  # seconds in which a small error is corrected
-# Seconds of error after which it begins anew: the machine slept, or the film was set back
+# Seconds of error after which it begins again: the machine slept, or the film was set back
 _LOST = 0.4
 # Pieces, several seconds of sound; what comes later than this share of them is a hiccup
 _LAGS_KEPT, _LAG_QUANTILE = (400, 0.9)
-_LAG_AGE = 50  # pieces after which the quantile is taken anew
+_LAG_AGE = 50  # pieces after which the quantile is taken again
 _FADE = RATE // 200  # samples, 5 ms, in which sound comes in, and goes before some that is missing
 
 

@@ -39,7 +39,7 @@ class FilmClock:
     began: float
     """When the first picture of this turn was due, seconds of `time.monotonic()`."""
     turn: int
-    """Counts from 0 how often the film began anew."""
+    """Counts from 0 how often the film began again."""
 
 
 class FilmSource:
@@ -47,13 +47,13 @@ class FilmSource:
 
     Pictures that are late are skipped. Where the machine slept, or cannot decode as fast as the film runs, the clock is set back
     to the picture at hand, so that something is seen at all. A film that is repeated is waited for where its file has gone, and
-    starts anew when it is back.
+    starts again when it is back.
     """
 
     def __init__(self, path: Path, *, repeat: bool) -> None:
         """Open a film.
 
-        path: any film that `open_film` reads; repeat: whether it starts anew at its end, while time grows on. Raises
+        path: any film that `open_film` reads; repeat: whether it starts again at its end, while time grows on. Raises
         UserError where the file is no video.
         """
         film = open_film(path)
@@ -141,7 +141,7 @@ class FilmSource:
         return self._next
 
     def _reopen(self, retry_at: float) -> None:
-        """Begin anew; raises SourceLost where the file is not back, and before the next try is due."""
+        """Begin again; raises SourceLost where the file is not back, and before the next try is due."""
         now = time.monotonic()
         if now < retry_at:
             raise SourceLost(f"{self._path} cannot be read: the film goes on when the file is back")

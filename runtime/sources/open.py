@@ -19,7 +19,7 @@ def open_source(
     """Open the source that a user named.
 
     text: a camera's number or device ("0", "/dev/video2"), a video file, "vmc", "vmc:PORT" or "vmc:ADDRESS:PORT", or "none", for
-    which None is returned. repeat: whether a film starts anew at its end; camera: what to ask of a camera. The caller handles
+    which None is returned. repeat: whether a film starts again at its end; camera: what to ask of a camera. The caller handles
     `BROWSER` itself.
     Raises UserError for anything else and where the source cannot be had, naming the choices.
     """

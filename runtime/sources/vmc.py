@@ -166,7 +166,7 @@ class _Bone:
 
 
 class _Performer:
-    """What one sender has said so far; of fixed size, whatever it says. Values stay until they are sent anew."""
+    """What one sender has said so far; of fixed size, whatever it says. Values stay until they are sent again."""
 
     def __init__(self) -> None:
         self._expression = np.zeros(EXPRESSION_COUNT, np.float32)

@@ -1,4 +1,4 @@
-"""Commands of perse-live in processes of their own, which say how far they are as lines of JSON.
+"""Commands of perse-live in separate processes, which say how far they are as lines of JSON.
 
 The child is `perse_live.cli.studio_worker`: it loads the builder first, waits for its command on stdin, and ends with its stdin,
 so that no child outlives the studio.

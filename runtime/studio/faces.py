@@ -15,7 +15,7 @@ from perse_live.head.landmarks import EYE_CORNERS
 
 # Width of a face over the picture's shorter side, for a portrait before a camera
 _SMALL_SHARE, _LARGE_SHARE = (0.17, 0.42)
-_OFF_CENTER = 0.13  # of the picture's shorter side that a face may stand beside the middle
+_OFF_CENTER = 0.13  # of the picture's shorter side that a face may be off the centre
 _TURNED, _NODDED, _TILTED = 13.0, 16.0, 12.0  # degrees that count as straight
 _SIDEWAYS = 22.0  # degrees of yaw from which on a further picture shows a side
 _FEW_PIXELS = 80  # width of a face below which an avatar is soft

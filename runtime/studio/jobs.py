@@ -1,4 +1,4 @@
-"""The queue of jobs: one runs at a time, in a process of its own; any can be cancelled; pages read how far they are."""
+"""The queue of jobs: one runs at a time, in a separate process; any can be cancelled; pages read how far they are."""
 
 from __future__ import annotations
 

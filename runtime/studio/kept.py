@@ -1,4 +1,4 @@
-"""What the studio remembers beside the avatars: the stage's settings, sets of looks with a name and a key, backgrounds.
+"""What the studio stores in addition to the avatars: the stage's settings, sets of looks with a name and a key, backgrounds.
 
 All of it lies in the library's folder: `studio.json`, and a folder `backgrounds` with pictures.
 """
@@ -75,7 +75,7 @@ class Kept:
     """The remembered things of one library; any thread may call any method."""
 
     def __init__(self, library: Path) -> None:
-        """Read them; what is damaged is begun anew."""
+        """Read them; what is damaged is begun again."""
         self._file, self._folder = library / "studio.json", library / "backgrounds"
         self._changing = threading.Lock()
         self._stage: dict[str, Any] = {}

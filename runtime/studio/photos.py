@@ -98,7 +98,7 @@ class Photos:
         self._changing = threading.Lock()
 
     async def receive(self, chunks: AsyncIterable[bytes], most: int = MAX_UPLOAD_BYTES) -> Path:
-        """Write an upload to a file of its own.
+        """Write an upload to a separate file.
 
         Raises UserError where it is empty, larger than `most` bytes, or the disk is full. An upload that breaks off leaves
         nothing.

@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 _RELOAD_SPACING = 8.0  # seconds between two readings of an avatar that is on stage and learns looks: each costs a second of work
 _MOST_EXTRAS = 6
 _LEAST_FREE = (
-    40_000_000  # bytes: an avatar's file takes 10 to 20 MB, and is written beside the one before
+    40_000_000  # bytes: an avatar's file takes 10 to 20 MB, and is written next to the previous one
 )
 _CONSENT = "asked in the studio and ticked there"
 _LONGEST_WORDS = 200  # characters that describe a look
@@ -72,7 +72,7 @@ class Stage(Protocol):
         ...
 
     def reload(self, path: Path) -> None:
-        """Read an avatar that is loaded anew; which one is shown stays as it is. Raises UserError for a file that cannot be."""
+        """Read an avatar that is loaded again; which one is shown stays as it is. Raises UserError for a file that cannot be."""
         ...
 
     def holds(self, name: str) -> bool:
@@ -127,7 +127,7 @@ class BuildWish:
     looks: Sequence[str] = ()
     """To be learnt afterwards."""
     keep_photo: bool = False
-    """Whether the photo may stay beside the avatar."""
+    """Whether the photo may be kept in the library with the avatar."""
 
 
 class Studio:
@@ -264,7 +264,7 @@ class Studio:
         return entry
 
     def kept_photo(self, entry_id: str) -> UploadedPhoto:
-        """The photo that an avatar was built from, as if it were uploaded anew. Raises UserError where it was not kept."""
+        """The photo that an avatar was built from, as if it were uploaded again. Raises UserError where it was not kept."""
         entry = self.library.get(entry_id)
         if entry.photo is None:
             raise UserError(f"the photo of {entry.name} was not kept: choose it again")

@@ -130,7 +130,7 @@ class SharedEncoder:
         return subscription
 
     def request_keyframe(self) -> None:
-        """Let decoding start anew at one of the next pictures; may be called as often as one likes."""
+        """Let decoding start again at one of the next pictures; may be called as often as one likes."""
         self._keyframes.ask()
 
     def close(self) -> None:

@@ -78,7 +78,7 @@ class Update:
 
 
 class SharedMotion:
-    """Turns a session's frames into updates on a thread of its own."""
+    """Turns a session's frames into updates on a separate thread."""
 
     def __init__(self, control: Control, sharing: Sharing) -> None:
         self._control, self._sharing = control, sharing

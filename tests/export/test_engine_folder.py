@@ -20,7 +20,7 @@ from perse_live.engines.folder import (
     Backend,
     EngineFolder,
     Precision,
-    folder_beside,
+    default_engine_folder,
     read_folder,
 )
 from perse_live.engines.graphs import ANIMATE, Tensor
@@ -70,7 +70,7 @@ def test_the_manifest_says_what_is_there(avatar_file: Path, tmp_path: Path) -> N
     (file,) = found.find(ANIMATE, "onnx")
     assert found.read(file) == b"some graph" and file.inputs[0].shape == ("batch", 3)
     assert found.attributes == ("hat-cap", "hat-felt", "beard-full")
-    assert folder_beside(tmp_path / "deep" / "out" / "me.perse") == found.path
+    assert default_engine_folder(tmp_path / "deep" / "out" / "me.perse") == found.path
 
 
 def test_an_earlier_folder_is_replaced(avatar_file: Path, tmp_path: Path) -> None:

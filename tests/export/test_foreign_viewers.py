@@ -1,4 +1,4 @@
-"""Files as other people's viewers draw them in a real browser, beside what we draw ourselves.
+"""Exported files drawn by other viewers in a real browser, compared with our renderer.
 
 The viewers come from npm at test time; where that cannot be reached, the tests are skipped.
 """

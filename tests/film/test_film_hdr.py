@@ -51,7 +51,7 @@ def linear(picture: UInt8Array) -> Float64Array:
 
 
 def coded(transfer: Transfer, nits: Float64Array) -> Float64Array:
-    """BT.2100-2, tables 4 and 5, from light to code, written anew."""
+    """BT.2100-2, tables 4 and 5, from light to code, written independently."""
     if transfer is Transfer.PQ:
         y = (nits / 10000) ** (2610 / 16384)
         return ((3424 / 4096 + 2413 / 128 * y) / (1 + 2392 / 128 * y)) ** (2523 / 32)

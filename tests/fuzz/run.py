@@ -1,4 +1,4 @@
-"""Long fuzzing by atheris: python tests/fuzz/run.py TARGET [SECONDS]. See README.md beside it."""
+"""Long fuzzing by atheris: python tests/fuzz/run.py TARGET [SECONDS]. See README.md in this folder."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_damaged_input_is_read_or_refused(name: str) -> None:
 
 
 def _restarted_peak_mib() -> float:
-    """The peak of this process's memory, MiB, from here on. Only Linux can start it anew (proc(5), clear_refs); elsewhere what
+    """The peak of this process's memory, MiB, from here on. Only Linux can start it again (proc(5), clear_refs); elsewhere what
     earlier tests have taken stays in it.
     """
     with contextlib.suppress(OSError):

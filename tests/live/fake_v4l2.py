@@ -1,4 +1,4 @@
-"""Programs that run beside a Video4Linux device that is not there; see fake_v4l2.c."""
+"""Run programs with a simulated Video4Linux device; see fake_v4l2.c."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FakeDevice:
         return self.folder / "camera.jpg"
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a Python program to its end beside the device."""
+        """Run a Python program to its end with the device present."""
         settings = {
             "LD_PRELOAD": str(self.library),
             "FAKE_V4L2_DEVICE": str(self.path),

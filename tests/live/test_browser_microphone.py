@@ -69,7 +69,7 @@ async def _send(http: aiohttp.ClientSession, url: str) -> RTCPeerConnection:
 
 @pytest.mark.slow
 def test_a_browsers_microphone_is_heard_only_where_it_was_asked_for() -> None:
-    """And viewers who came before connect anew, with its sound."""
+    """And viewers who came before connect again, with its sound."""
     microphone, camera, session = BrowserMicrophone(), BrowserCamera(), PaintedSession()
     voice = Voice(microphone, latency=lambda: 0.05, silent=lambda: False)
     blocks: list[Float32Array] = []

@@ -65,7 +65,7 @@ def test_sinks_of_the_same_size_share_one_conversion() -> None:
     )
     assert fitted_i420(frame, 48, 64, two_up=False).shape == (96, 48)
     other = replace(frame, image=picture(9, 96, 64))
-    assert (other.i420() != frame.i420()).any(), "a changed picture is converted anew"
+    assert (other.i420() != frame.i420()).any(), "a changed picture is converted again"
 
 
 def test_mattes_are_converted_whole_or_by_half() -> None:

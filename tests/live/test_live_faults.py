@@ -78,7 +78,7 @@ def test_a_tracker_that_raises_is_started_anew(me: Actor, monkeypatch: pytest.Mo
     with running([me], HeldCamera(scene())) as session:
         face_is(session, "tracked")
         monkeypatch.setattr(StrangerTracker, "update", failing)
-        until(lambda: "begins anew: the graph has stopped" in told(session)["source"]["problem"])
+        until(lambda: "begins again: the graph has stopped" in told(session)["source"]["problem"])
         assert len(pictures(session, 3)) == 3, "the avatar is there meanwhile"
         broken[0] = False
         face_is(session, "tracked")
@@ -108,7 +108,7 @@ def test_drawing_that_fails_once_begins_anew_and_the_recording_goes_on(
         failing_paint(monkeypatch, 1)
         until(
             lambda: any(
-                "drawing has failed and begins anew: RuntimeError: CUDA error" in one
+                "drawing has failed and begins again: RuntimeError: CUDA error" in one
                 for one in told(session)["notices"]
             )
         )

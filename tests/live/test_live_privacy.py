@@ -298,7 +298,7 @@ class FailingSink(Gallery):
 def test_a_crash_while_drawing_leaves_nothing_of_the_camera(
     me: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor what is drawn after it: drawing begins anew, then with the CPU's engine, which fails here too and ends the session."""
+    """Nor what is drawn after it: drawing begins again, then with the CPU's engine, which fails here too and ends the session."""
     monkeypatch.setattr("runtime.live.scene.CpuEngine", FailingEngine)
     guard = Guard()
     actor = replace(me, engine=FailingEngine())

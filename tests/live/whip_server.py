@@ -190,7 +190,7 @@ def check_offer(sdp: str) -> None:
 def whip_server(
     token: str | None = None, tls: ssl.SSLContext | None = None
 ) -> Generator[WhipServer, None, None]:
-    """A server on a free port of this machine, on a thread of its own."""
+    """A server on a free port of this machine, on a separate thread."""
     server = WhipServer(token)
     ready, leave = threading.Event(), asyncio.Event()
 

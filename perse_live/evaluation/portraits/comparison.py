@@ -1,4 +1,4 @@
-"""Two runs of the battery beside each other."""
+"""Comparison of two runs of the battery."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from perse_live.head.landmarks import FACE_OVAL
 from perse_live.raster import interpolate
 from perse_live.regions import Region
 
-# Eye distances: left out on each side of the line, and the width of a band beside it
+# Eye distances: left out on each side of the line, and the width of a band next to it
 _GAP, _BAND = (0.02, 0.07)
 _BIN = 0.15  # eye distances along the line, of which one comparison is made
 _FEWEST = 12  # pixels that a band needs in a bin
@@ -29,7 +29,7 @@ Steps = dict[float, float]
 def plane_steps(avatar: Avatar, views: Sequence[View], photo: View) -> float:
     """Steps across the symmetry plane, Delta E: the mean over the midline of the skin and the views.
 
-    In bins of 0.15 eye distances along y, the mean colours of four bands beside the line x = 0 are compared, two on each side,
+    In bins of 0.15 eye distances along y, the mean colours of four bands along the line x = 0 are compared, two on each side,
     each 0.07 wide. A step is the difference across the line less the differences between the two bands of each side, as what
     goes on evenly is shading, and less the step that the photo's view has there. Below 0 counts as 0.
     """

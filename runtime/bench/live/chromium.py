@@ -1,4 +1,4 @@
-"""A real browser with the live page open, and `probe.js` beside it."""
+"""A real browser with the live page open and `probe.js` injected into it."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class LiveFigures:
     seconds: float
     """For how long."""
     start_to_ready_s: float
-    """From the start of `perse-live live` in a process of its own to its line `ready`, caches warm."""
+    """From the start of `perse-live live` in a separate process to its line `ready`, caches warm."""
     fps_drawn: float
     fps_shown: float
     drawn_at: str

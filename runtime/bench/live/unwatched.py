@@ -25,7 +25,7 @@ class Unwatched:
     size: str
     seconds: float
     other_programs: int
-    """Processes that took processor time beside it."""
+    """Number of other processes that kept the processor busy."""
     fps: float
     camera_to_picture_ms: float | None
     """From a camera picture's capture to the end of its drawing, median."""
@@ -45,7 +45,7 @@ class Unwatched:
         roles = (
             f"{role} {used:.2f}" for role, used in self.processor_by_role.items() if used >= 0.005
         )
-        beside = f" beside {self.other_programs} busy programs" if self.other_programs else ""
+        beside = f" with {self.other_programs} other busy programs" if self.other_programs else ""
         return {
             "without viewers": f"{self.size}, {self.seconds:.0f} s{beside}: {self.fps:.1f} frames a second,"
             f" camera to picture {late}",
@@ -76,7 +76,8 @@ def bench_unwatched(
 ) -> Unwatched:
     """Measure a session.
 
-    seconds: for how long; load: busy processes beside it. Raises UserError for files that cannot be used.
+    seconds: for how long; load: number of busy processes that run at the same time. Raises UserError for files that cannot be
+    used.
     """
     step = f"{seconds:.0f} s without viewers"
     times = RoleTimes()

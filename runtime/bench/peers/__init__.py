@@ -1,1 +1,1 @@
-"""Other people's splat viewers in a real browser, beside our own drawing: the same file, size and path of the camera."""
+"""Benchmark of other splat viewers in a real browser against ours: same file, picture size and camera path."""
