@@ -19,14 +19,14 @@ from perse_live.jit import inline_kernel, kernel
 from perse_live.rotations import to_matrix, to_quat
 from perse_live.team import team_of
 
-_SHARE = 8192  # Gaussians that a thread poses at a time
+_SHARE = 8192  # Gaussians per unit of work of a thread
 BACK_FACING = 0.25
 """Cosine between a Gaussian's normal and the line of sight beyond which it is taken to face away and is not drawn."""
 
 
 @dataclass(frozen=True)
 class SurfaceBinding:
-    """How S Gaussians ride on the rig's triangles.
+    """S Gaussians bound to triangles of the rig.
 
     With corners v0, v1, v2, edges e1 = v1 - v0, e2 = v2 - v0 and unit normal n, a Gaussian sits at v0 + b1 e1 + b2 e2 + lift n.
     Its two in-plane standard-deviation vectors are linear in the edges too, so that it stretches with the skin (the idea of
@@ -61,14 +61,14 @@ class RigidBinding:
 
 @dataclass(frozen=True)
 class HeadPose:
-    """Where the head is, and how the shoulders under it are turned."""
+    """Pose of the head and rotation of the shoulders, in the camera frame."""
 
     R_cam_head: Float32Array
     """(3, 3) rotation from the head frame to the camera frame."""
     t_cam_head: Float32Array
     """(3,) metres: the head frame's origin in the camera frame."""
     R_cam_body: Float32Array
-    """(3, 3) the same for what has head weight 0; equal to `R_cam_head` in the photo."""
+    """(3, 3) rotation of the shoulders (head weight 0) to the camera frame; equal to `R_cam_head` in the photo."""
 
 
 def pose_vertices(
@@ -81,8 +81,8 @@ def pose_vertices(
 ) -> Float32Array:
     """The rig's vertices under an expression, a gaze and a pose.
 
-    `offsets` is added before posing (the landmark residual). Vertices between head and shoulders turn by a share of the relative
-    rotation about the neck's pivot. Returns (V, 3) metres, camera frame.
+    `offsets` is added before posing (the landmark residual). Vertices of the neck turn about its pivot by a fraction of the
+    rotation between shoulders and head (`HeadRig.head_weights`). Returns (V, 3) metres, camera frame.
     """
     vertices = expressed(rig, expression, gaze=gaze)
     if offsets is not None:
@@ -105,7 +105,7 @@ def pose_gaussians(
 ) -> Gaussians:
     """Gaussians in the camera frame: first the S bound to the surface, then the R rigid ones.
 
-    Those of the surface that face away get opacity 0. Returns a new set; `colors` is passed on, not copied.
+    Surface Gaussians that face away get opacity 0. `colors` is passed on, not copied.
     """
     count = len(opacities)
     out = PosedArrays(
@@ -119,7 +119,7 @@ def pose_gaussians(
 
 
 class PosedArrays(NamedTuple):
-    """Where the posed Gaussians go."""
+    """Output buffers of `pose_into`."""
 
     means: Float32Array
     """(G, 3)"""
@@ -128,16 +128,16 @@ class PosedArrays(NamedTuple):
     scales: Float32Array
     """(G, 3)"""
     opacities: Float32Array
-    """(G,) holds the true opacities beforehand; those that face away become 0."""
+    """(G,) in: opacities; out: 0 for surface Gaussians that face away."""
 
 
 class NeckFrame(NamedTuple):
-    """A head pose as the kernels want it: shares of the relative turn about the neck's pivot, over the turn of the body."""
+    """A head pose in the form that the kernels use: body rotation, and relative rotation of the head about the neck's pivot."""
 
     body: Float32Array
     """(3, 3) R_cam_body."""
     relative: Float32Array
-    """(4,) wxyz, w >= 0: from the body's turn to the head's."""
+    """(4,) wxyz, w >= 0: rotation from the body to the head."""
     pivot: Float32Array
     """(3,) head frame."""
     posed_pivot: Float32Array
@@ -165,7 +165,7 @@ def pose_into(
     *,
     threads: int,
 ) -> None:
-    """`pose_gaussians` into arrays that are there already."""
+    """`pose_gaussians` into existing buffers."""
     bound, free = len(surface.triangles), len(rigid.means)
     shares = itertools.count()
     cut = -(-bound // _SHARE)
@@ -244,7 +244,7 @@ def bind_surface(
 
 @inline_kernel
 def _turn(weight: float, relative: Float32Array) -> tuple[float, float, float, float]:
-    """A share of a rotation, by normalised interpolation from the identity."""
+    """A fraction of a rotation: normalised linear interpolation from the identity."""
     w = np.float32(1.0) + weight * (relative[0] - np.float32(1.0))
     x, y, z = weight * relative[1], weight * relative[2], weight * relative[3]
     scale = np.float32(1.0) / np.sqrt(w * w + x * x + y * y + z * z)
@@ -389,7 +389,7 @@ def _pose_surface(
 ) -> None:
     tiny = np.float32(1e-12)
     one = np.float32(1.0)
-    # Metres; a splat folded edge-on keeps some width, or its inverse covariance blows up
+    # Metres; minimum scale, so that the inverse covariance of a degenerate splat stays finite
     least = np.float32(2e-5)
     for i in range(first, last):
         t = triangles[i]

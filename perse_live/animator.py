@@ -1,7 +1,7 @@
-"""Posing one avatar frame after frame: what stays the same is prepared once, and buffers are kept.
+"""Fast posing of one avatar, frame after frame: constants are prepared once and buffers are reused.
 
-Does what `perse_live.animate`, `perse_live.head.rig.expressed` and `perse_live.avatar.corrected` say, which it is tested against,
-in a third of the time.
+Gives the same results as `perse_live.animate`, `perse_live.head.rig.expressed` and `perse_live.avatar.corrected`, its
+references in the tests, in a third of the time.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from perse_live.jit import kernel
 
 
 class Animator:
-    """Turns expressions and poses of one avatar into Gaussians; not thread-safe."""
+    """Poses one avatar's Gaussians under expressions and head poses. Not thread-safe."""
 
     def __init__(self, avatar: Avatar, *, threads: int) -> None:
-        """threads: how many may share the work of a frame, >= 1."""
+        """threads: number of threads that share the work of a frame, >= 1."""
         rig = avatar.rig
         self._avatar, self._threads = avatar, threads
-        # an action moves a sixth of the vertices on average: only those are kept
+        # an action moves a sixth of the vertices on average: stored sparsely
         moved = np.abs(rig.actions).max(2) > 0
         self._starts = np.concatenate([[0], np.cumsum(moved.sum(1))]).astype(np.int32)
         self._moved = np.nonzero(moved)[1].astype(np.int32)
@@ -41,9 +41,9 @@ class Animator:
         self.set_avatar(avatar)
 
     def set_avatar(self, avatar: Avatar) -> None:
-        """Switch to the same avatar with other attribute weights, as `perse_live.attribute_blending` gives it.
+        """Switch to the same avatar with other attribute weights, as returned by `perse_live.attribute_blending`.
 
-        What is kept of the rig must be the same: raises ValueError where its actions, parts or triangles are other arrays.
+        Raises ValueError where the rig's actions, parts or triangles are not the same arrays.
         """
         before, after = self._avatar.rig, avatar.rig
         if not (
@@ -104,7 +104,7 @@ class Animator:
 
         secondary: (4,) as `perse_live.correctives.SECONDARY_NAMES`; None: 0.
 
-        Returns work buffers, which the next call overwrites; `colors` may be the avatar's own.
+        Returns work buffers that the next call overwrites; `colors` may be the avatar's array itself.
         """
         avatar = self._avatar
         vertices = self.vertices(expression, gaze, pose, residual=residual)
@@ -140,7 +140,7 @@ def _express(
     steps: Float32Array,
     out: Float32Array,
 ) -> None:
-    """The vertices at rest plus the actions, action a moving the vertices moved[starts[a]:starts[a + 1]]."""
+    """Vertices at rest plus weighted action displacements; action a moves the vertices moved[starts[a]:starts[a + 1]]."""
     for i in range(rest.shape[0]):
         out[i, 0], out[i, 1], out[i, 2] = rest[i, 0], rest[i, 1], rest[i, 2]
     for a in range(strengths.shape[0]):
@@ -170,7 +170,7 @@ def _turn_ball(
 def _spread(
     ids: Int32Array, matrix: Float32Array, offsets: Float32Array, vertices: Float32Array
 ) -> None:
-    """Add matrix @ offsets^T to the vertices `ids`; offsets: (3, 478). BLAS would wake threads, which costs more than this."""
+    """Add matrix @ offsets^T to the vertices `ids`; offsets: (3, 478). Not by BLAS, whose thread start-up costs more."""
     zero = np.float32(0.0)
     for k in range(ids.shape[0]):
         x, y, z = zero, zero, zero

@@ -1,4 +1,4 @@
-"""The avatar: a personal rig, Gaussians bound to it, and where it all came from. One `.perse` file holds one avatar."""
+"""The avatar: a personal rig, Gaussians bound to it, and its provenance. One `.perse` file holds one avatar."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ FORMAT_VERSION = 3
 OLDEST_VERSION = 2
 """The first version that can still be read: without correctives."""
 MAX_GAUSSIANS = 200_000
-_LEAST_DEPTH = 0.02  # metres from the camera to any landmark of the face at rest; photos are taken from 0.3 m on
+_LEAST_DEPTH = 0.02  # metres, minimum depth of any landmark at rest; photos are taken from 0.3 m on
 MAX_CAMERA_SIDE = 2048
 """Pixels; the builder writes 512. Commands draw the photo's view at this size, in 16 bytes a pixel."""
 
 _LIDS = tuple(
     index(f"eye{action}{side}") for action in ("Blink", "Squint") for side in ("Left", "Right")
 )
-# Share of the photo's narrowing that is the person's own, and its bound
+# Fraction of the photo's lid narrowing that is kept at rest, and its maximum
 _LIDS_KEPT, _LIDS_MOST = (0.45, 0.35)
 
 _CONVENTIONS = {
@@ -90,16 +90,18 @@ class Provenance:
     licences: tuple[str, ...]
     """Of every asset that went into the avatar."""
     warnings: tuple[str, ...] = ()
-    """What was said about the photo."""
+    """Warnings about the photo."""
     person_psnr: float | None = None
-    """dB between the photo and the avatar seen as in it, inside the person's outline; None: not measured."""
+    """PSNR in dB of the avatar rendered in the photo's view against the photo, inside the person's outline; None: not
+    measured.
+    """
     face_psnr: float | None = None
-    """The same inside the face."""
+    """PSNR in dB inside the face, likewise."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The photo's view: under it the rendering is the photo."""
+    """The photo's view: camera, pose, expression and gaze with which the rendering reproduces the photo."""
 
     camera: Camera
     R_cam_head: Float32Array
@@ -111,7 +113,7 @@ class Source:
     gaze: Float32Array
     """(2, 2) radians; left, right eye; yaw, pitch."""
     backdrop: UInt8Array | None = None
-    """(h, w, 3) RGB, small and blurred: what stood behind the person, without the person."""
+    """(h, w, 3) RGB, small and blurred: the photo's background with the person inpainted."""
 
     @property
     def pose(self) -> HeadPose:
@@ -121,7 +123,7 @@ class Source:
 
 @dataclass(frozen=True)
 class LandmarkBinding:
-    """Where MediaPipe's landmarks lie on the rig, and how a deviation of theirs moves its vertices."""
+    """Where MediaPipe's landmarks lie on the rig, and how landmark offsets move its vertices."""
 
     vertex_ids: Int32Array
     """(478, 3) corners of the triangle that carries each landmark."""
@@ -147,16 +149,16 @@ class Avatar:
     colors: Float32Array
     """(S + R, 3) sRGB."""
     regions: UInt8Array
-    """(S + R,) what each shows: skin, lips, hair ...; see `perse_live.regions.Region`."""
+    """(S + R,) class of each: skin, lips, hair ...; see `perse_live.regions.Region`."""
     landmarks: LandmarkBinding
     source: Source
     provenance: Provenance
     attributes: tuple[Look, ...] = ()
-    """Looks it can fade into, in the order of their keys. Files hold learned ones only."""
+    """Attributes that can be blended in, in the order of their hotkeys. Files hold learned ones only."""
     decoder: Decoder | None = None
-    """What the adapters of learned attributes belong to; None where there are none yet."""
+    """The network that the adapters of learned attributes modify; None while there are none."""
     correctives: Correctives = field(default_factory=no_correctives)
-    """How colours, opacities and places depend on expression and gaze; all above is as at rest."""
+    """How colours, opacities and positions depend on expression and gaze; the fields above are those at rest."""
 
     def __len__(self) -> int:
         return len(self.opacities)
@@ -188,7 +190,7 @@ class Avatar:
         size: int = 512,
         background: Sequence[int] = (217, 219, 222),
     ) -> UInt8Array:
-        """A picture of the avatar, framed as in its photo.
+        """Render the avatar, framed as in its photo.
 
         Args:
             expression: Scores in [0, 1] by ARKit name, relative to the person's face at rest, or an absolute vector (52,) in the
@@ -203,10 +205,10 @@ class Avatar:
             background: Red, green and blue, 0 to 255.
 
         Returns:
-            (size, size, 3) uint8 RGB, which is the caller's.
+            (size, size, 3) uint8 RGB, a new array.
 
         Raises:
-            UserError: For a name that is not there and a value out of range.
+            UserError: For an unknown name or a value out of range.
         """
         from perse_live.rendering import Renderer
 
@@ -243,7 +245,7 @@ def neutral_landmarks(avatar: Avatar) -> Float32Array:
 
 
 def personal_landmark_model(avatar: Avatar) -> LandmarkModel:
-    """MediaPipe's landmarks as this avatar's own actions move them; the irises as everybody's."""
+    """The landmark model with this avatar's action displacements; irises as in the mean model."""
     model, bound = load_landmark_model(), avatar.landmarks
     actions = np.einsum("alkc,lk->alc", avatar.rig.actions[:, bound.vertex_ids], bound.barycentrics)
     actions[:, list(IRIS)] = model.actions[:, list(IRIS)]
@@ -251,10 +253,10 @@ def personal_landmark_model(avatar: Avatar) -> LandmarkModel:
 
 
 def with_resting_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
-    """An expression relative to rest, on a face whose lids rest as the person's do.
+    """An expression relative to rest, with the lids at the subject's usual opening.
 
-    Whoever narrows the eyes in the photo does so partly by nature: nearly half of it is kept at rest, or the eyes would stare.
-    Full strength stays full strength. expression: (52,) [0, 1]. Returns (52,).
+    Lids narrowed in the photo are partly the person's resting state: 45 % of the photo's blink and squint, at most 0.35, is kept
+    as an offset, or the eyes would stare. Full strength stays 1. expression: (52,) in [0, 1]. Returns (52,).
     """
     narrowed = np.zeros_like(expression)
     ids = list(_LIDS)
@@ -265,11 +267,11 @@ def with_resting_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
 def corrected(
     avatar: Avatar, expression: FloatArray, gaze: FloatArray, secondary: FloatArray | None = None
 ) -> Avatar:
-    """The avatar with the colours, opacities and places that its Gaussians have in an expression, and without correctives.
+    """The avatar with its correctives evaluated for an expression: changed colours, opacities and positions, no correctives left.
 
-    expression: (52,) [0, 1], gaze: (2, 2) radians, as they are drawn, so with the person's own lids; secondary: (4,) as
-    `perse_live.correctives.SECONDARY_NAMES`, None: 0. It is the reference of `perse_live.animator`. Attributes must be blended
-    in before, by `perse_live.attribute_blending.with_attributes`. The same object where it has no correctives.
+    expression: (52,) [0, 1], gaze: (2, 2) radians, as drawn (after `with_resting_lids`); secondary: (4,) as
+    `perse_live.correctives.SECONDARY_NAMES`, None: 0. The reference of `perse_live.animator`. Attributes must be blended
+    in before, by `perse_live.attribute_blending.with_attributes`. Returns the same object where it has no correctives.
     """
     if not avatar.correctives.components:
         return avatar
@@ -290,7 +292,7 @@ def corrected(
 
 
 def painted(avatar: Avatar, values: FloatArray | BoolArray) -> Avatar:
-    """The avatar with one grey value for each Gaussian, (G,) in [0, 1], in every expression; it draws masks."""
+    """The avatar with a grey value per Gaussian, (G,) in [0, 1], independent of expression: for rendering masks."""
     deltas = avatar.correctives.deltas
     kept = replace(avatar.correctives, deltas=replace(deltas, colors=np.zeros_like(deltas.colors)))
     return replace(
@@ -299,14 +301,14 @@ def painted(avatar: Avatar, values: FloatArray | BoolArray) -> Avatar:
 
 
 def spread_offsets(avatar: Avatar, residual: Float32Array) -> Float32Array:
-    """Vertex offsets (V, 3) that a landmark residual (478, 3) asks for; metres, head frame."""
+    """Vertex offsets (V, 3) interpolated from a landmark residual (478, 3); metres, head frame."""
     offsets = np.zeros_like(avatar.rig.vertices)
     offsets[avatar.landmarks.spread_ids] = avatar.landmarks.spread @ residual.astype(np.float32)
     return offsets
 
 
 def following_outline(avatar: Avatar) -> Avatar:
-    """The same avatar, whose face follows the outline in landmark residuals as well, as tracking wants it (0.3 s)."""
+    """The avatar with landmark residuals of the face's outline applied as well, as needed for tracking (takes 0.3 s)."""
     ids, matrix = spread_matrix_with_outline(avatar.rig, avatar.landmarks)
     return replace(
         avatar,
@@ -512,7 +514,9 @@ def load_avatar(path: Path) -> Avatar:
 
 
 def network_of(avatar: Avatar) -> str:
-    """Hash of the avatar's decoder and of what its features come from: adapters belong to it. Raises ValueError without one."""
+    """Hash of the decoder and of the arrays that its inputs are computed from; adapters are tied to it. ValueError without
+    decoder.
+    """
     if avatar.decoder is None:
         raise ValueError("the avatar has no decoder yet")
     return network_hash(

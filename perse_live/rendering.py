@@ -1,7 +1,7 @@
-"""Pictures of an avatar by name: what `Avatar.render` and `Avatar.gaussians` do.
+"""Implementation of `Avatar.render` and `Avatar.gaussians`.
 
 The live session draws through `runtime.stage`, which chooses among engines and reuses its buffers;
-here every picture is the caller's.
+here every picture is a new array.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SIDES = (16, 4096)  # pixels
 
 
 class Renderer:
-    """Draws one avatar at one size; any thread may call it, one at a time is served."""
+    """Draws one avatar at one size. Thread-safe: calls are serialised by a lock."""
 
     def __init__(self, avatar: Avatar, size: int) -> None:
         """size: width and height, 16 to 4096 pixels. Raises UserError for another size."""
@@ -92,9 +92,9 @@ def expression_vector(
 ) -> Float32Array:
     """An absolute expression (52,) from scores by ARKit name, from a vector, or from None.
 
-    Scores by name are relative to the person's face at rest, whose lids may be a little narrowed
+    Scores by name are relative to the subject's face at rest, whose lids may be a little narrowed
     (`with_resting_lids`); a vector is taken as it is. Raises UserError for an unknown name, another
-    shape, and a score that is not in [0, 1].
+    shape, and a score outside [0, 1].
     """
     scores = {} if given is None else given
     if isinstance(scores, Mapping):
@@ -134,7 +134,7 @@ def head_pose(avatar: Avatar, given: HeadPose | Sequence[float] | None) -> HeadP
 def attribute_weights(avatar: Avatar, given: Mapping[str, float]) -> dict[str, float]:
     """Weights above 0 by name.
 
-    Raises UserError for a name that the avatar has not, and for a weight that is not in [0, 1].
+    Raises UserError for an unknown name and for a weight outside [0, 1].
     """
     names = [one.name for one in avatar.attributes]
     for name, weight in given.items():

@@ -18,11 +18,11 @@ from perse_live.outputs import check_outputs
 from runtime.stage import Motion
 
 _Self = TypeVar("_Self")
-_FRAME_SECONDS = 10.0  # after which a session that draws nothing has failed
+_FRAME_SECONDS = 10.0  # seconds without a picture after which the session has failed
 
 
 class _Closing(contextlib.AbstractContextManager[_Self]):
-    """What a `with` block closes."""
+    """Context manager that calls `close`."""
 
     @abstractmethod
     def close(self) -> None:
@@ -39,8 +39,7 @@ class _Closing(contextlib.AbstractContextManager[_Self]):
 
 
 class Tracker(_Closing["Tracker"]):
-    """Follows one face through the pictures of a camera or film, and says what an avatar does as
-    that face.
+    """Tracks one face through the pictures of a camera or video and returns the avatar's motion.
 
     Motion is relative to the face's own neutral expression and frontal pose, which are learned
     from the first half second of frontal pictures. Not thread-safe. Use it in a `with`
@@ -51,7 +50,7 @@ class Tracker(_Closing["Tracker"]):
         """Load the face detector.
 
         Args:
-            avatar: The avatar that the motion is for: its size, its pose in the photo, its lids.
+            avatar: The avatar to be moved; motion is scaled to its size and relative to its rest pose.
             smooth: Filter out jitter (One-Euro filter), which delays the motion by some milliseconds.
 
         Raises:
@@ -74,7 +73,7 @@ class Tracker(_Closing["Tracker"]):
         self._follower = FaceFollower()
 
     def update(self, image: UInt8Array, time: float) -> Motion | None:
-        """What the avatar does as the face in the next picture.
+        """Track the face in the next picture.
 
         Draw it with `avatar.render(motion.expression, motion.pose, gaze=motion.gaze,
         residual=motion.residual)`.
@@ -121,7 +120,7 @@ def drive(
     mark: bool = True,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> tuple[str, ...]:
-    """Write a video of an avatar that moves as the face in another video.
+    """Write a video in which the avatar follows the face in another video.
 
     The output has the video's size, frame rate, number of frames and sound.
 
@@ -129,21 +128,21 @@ def drive(
         avatar: The avatar.
         video: The video to follow, in any format that FFmpeg reads.
         output: .mp4, .mov, .mkv or .webm.
-        match: Take the driver's place, pose and absolute expression (self-reenactment). Without it
-            motion is relative to the driver's neutral expression, and the avatar stays where it was
-            in its photo.
+        match: Copy the driver's position, pose and absolute expression (self-reenactment). Without it
+            motion is relative to the driver's neutral expression, and the avatar stays framed as in
+            its photo.
         attributes: Weights in [0, 1] by name.
         background: A colour RRGGBB, the path of a picture, or "alpha" (then output is .mov or
             .webm).
         overwrite: Also replace a file that perse-live did not write.
-        mark: Say in the film's data that it shows an avatar.
+        mark: Write into the file's metadata that it shows an avatar.
         progress: Called with the number of finished frames and the total (None: unknown).
 
     Returns:
         Warnings about the video and the output.
 
     Raises:
-        UserError: For a video without a face, an attribute that is not there, and an output that
+        UserError: For a video without a face, an unknown attribute, and an output that
             cannot be written; nothing half-written is left.
     """
     from perse_live.attribute_blending import with_attributes
@@ -176,8 +175,8 @@ def _silent(_done: int, _total: int | None) -> None:
 
 
 class LiveSession(_Closing["LiveSession"]):
-    """An avatar live: it follows a camera, and is seen in the live page, as a virtual camera, in a
-    recording, and as arrays here.
+    """A live session: the avatar follows a camera and is shown in the live page, as a virtual camera,
+    in recordings, and as arrays by `frames`.
 
     Use it in a `with` block or close it. Every method may be called from any thread.
     """
@@ -209,13 +208,13 @@ class LiveSession(_Closing["LiveSession"]):
             virtual_camera: Offer the picture to other programs as a camera.
             preview: Show the picture in a window.
             record: Record into this file from the start.
-            engine: What poses and draws; "auto" takes a GPU where one can be used.
+            engine: Engine that poses and draws, as of `--engine`; "auto" uses a GPU where possible.
             host: Address that the live page is served on.
             port: Port of the page; 0 takes a free one.
-            token: Asked for in every request; one is made where other machines reach the host.
+            token: Required in every request; generated where other machines can reach the host.
 
         Raises:
-            UserError: For what cannot be opened; whatever was open is closed then.
+            UserError: Where something cannot be opened; everything else is closed then.
         """
         from runtime.live.run import LiveOptions, check_options, check_size, open_live
         from runtime.live.settings import Settings
@@ -254,13 +253,13 @@ class LiveSession(_Closing["LiveSession"]):
             raise
 
     def act(self, action: str, /, **parameters: object) -> None:
-        """Do something to the session: an action of docs/live-api.md with its parameters.
+        """Perform an action of docs/live-api.md with its parameters.
 
         Such as `act("attribute", name="hat-cap", weight=0.5)`, `act("background",
         background="00ff00")`, `act("hide", on=True)`, `act("record", on=False)`.
 
         Raises:
-            UserError: For an action that is not understood or cannot be done; nothing is changed then.
+            UserError: For an unknown or impossible action; nothing is changed then.
         """
         from runtime.live.actions import parse_action
 
@@ -275,9 +274,8 @@ class LiveSession(_Closing["LiveSession"]):
         return self._session.stats()
 
     def frames(self) -> Iterator[UInt8Array]:
-        """The newest picture, again and again, until the session ends.
-
-        Pictures that nobody took in time are left out.
+        """Iterate over the newest pictures until the session ends; pictures that come faster than they
+        are taken are skipped.
 
         Yields:
             (H, W, 3) uint8 RGB; with the background "alpha" (H, 2 W, 3), the avatar on black and its

@@ -14,21 +14,21 @@ class OneEuroConfig:
     """How strongly to smooth; Casiez, Roussel & Vogel, "1 Euro filter", CHI 2012."""
 
     cutoff_hz: float = 1.7
-    """Cutoff for a signal at rest; lower is calmer and later."""
+    """Hz, cutoff for a signal at rest; lower is smoother and adds more delay."""
     speed_gain: float = 8.0
-    """How much the cutoff rises with speed, Hz per unit of the signal per second; higher follows quick motion sooner."""
+    """Increase of the cutoff with speed, Hz per unit of the signal per second; higher follows quick motion with less delay."""
     speed_cutoff_hz: float = 1.0
-    """Cutoff of the estimate of speed itself."""
+    """Hz, cutoff of the low-pass on the estimated speed."""
 
     @property
     def delay_at_rest(self) -> float:
-        """Seconds by which slow changes come late, 1 / (2 pi cutoff); quick motion comes less late."""
+        """Delay of slow changes in seconds, 1 / (2 pi cutoff); less for quick motion."""
         return 1 / (2 * np.pi * self.cutoff_hz)
 
 
 @dataclass(eq=False)
 class OneEuroFilter:
-    """One signal's filter, or an array's, each element with a speed of its own."""
+    """Filter of a signal or of an array, whose elements are filtered independently."""
 
     config: OneEuroConfig
     _time: float | None = None
@@ -55,11 +55,11 @@ class OneEuroFilter:
         return smooth
 
     def reset(self) -> None:
-        """Forget the past: the next value is passed on as it is."""
+        """Reset the state: the next value is returned unchanged."""
         self._time = self._value = self._speed = None
 
 
 def _share(cutoff: FloatArray | float, step: float) -> FloatArray | float:
-    """How much of the way to a new value a first-order low-pass goes in one step."""
+    """Smoothing factor of a first-order low-pass for one time step."""
     angle = 2 * np.pi * cutoff * step
     return angle / (angle + 1)

@@ -1,4 +1,4 @@
-"""An avatar before a camera: its picture in any pose."""
+"""Renders one avatar through one camera: motion in, picture out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.engines.cpu import CpuEngine
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What an avatar does in one frame."""
+    """Expression, gaze and pose of an avatar in one frame."""
 
     expression: Float32Array
     """(52,) [0, 1]."""
@@ -29,16 +29,16 @@ class Motion:
     residual: Float32Array | None = None
     """(478, 3) metres, head frame: landmark offsets beyond the 52 actions; None: none."""
     secondary: Float32Array | None = None
-    """(4,) as `perse_live.correctives.SECONDARY_NAMES`: how hair sways, and how far the lungs are filled; None: not at all."""
+    """(4,) as `perse_live.correctives.SECONDARY_NAMES`: sway of loose hair and filling of the lungs; None: zeros."""
 
 
 class Stage:
-    """Draws one avatar through one camera, again and again; not thread-safe."""
+    """Draws one avatar through one camera. Not thread-safe."""
 
     def __init__(
         self, avatar: Avatar, camera: Camera, *, threads: int, engine: Engine | None = None
     ) -> None:
-        """threads: how many may work on a picture, >= 1; engine: what poses and draws; None: numba poses, and a GPU draws where
+        """threads: number of threads per picture, >= 1; engine: poses and draws; None: numba poses, and a GPU draws where
         there is one, else numba.
         """
         self._engine, self._threads = engine or CpuEngine(device="auto"), threads
@@ -50,7 +50,7 @@ class Stage:
         self._drawer = self._engine.drawer(camera.width, camera.height, threads=self._threads)
 
     def before(self, camera: Camera) -> Stage:
-        """The same avatar, with its attributes now and later, before another camera; for the same thread as this stage."""
+        """A stage for the same avatar and its current and future attributes with another camera; used by the same thread."""
         other = copy(self)
         other._look_through(camera)
         return other

@@ -1,8 +1,8 @@
-"""From camera pictures to what the avatar should do, frame by frame.
+"""Face tracking: from detections to the avatar's motion, frame by frame.
 
 `KnownFaceTracker` follows the avatar's subject: the expression is absolute, the pose that of the picture. `StrangerTracker`
-follows anybody: it learns the person's own neutral face first and passes on the motion relative to it. Both say None where
-there is no face.
+tracks any person: it first learns the person's neutral face and returns motion relative to it. Both return None where there is
+no face.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BLINKS = (index("eyeBlinkLeft"), index("eyeBlinkRight"))
 
 @dataclass(frozen=True, eq=False)
 class TrackedFrame:
-    """What the avatar should do in one frame."""
+    """Motion of the avatar in one frame."""
 
     timestamp: float
     """Seconds, as given with the picture."""
@@ -59,12 +59,12 @@ class TrackedFrame:
     residual: Float32Array
     """(478, 3) metres, head frame: landmark offsets that the 52 actions cannot express."""
     confidence: float
-    """[0, 1] how well a face like this explains the landmarks; below 0.3 better keep the avatar still."""
+    """[0, 1] confidence, from the landmark error of the fit; below 0.3 the frame should be ignored."""
 
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """How faces are tracked."""
+    """Parameters of tracking."""
 
     fit: FitConfig = field(default_factory=lambda: FitConfig(jaw_open_deviation=0.05))
     """Weights of the fit. Where the lips are comes from the landmarks either way, through the residual; where the teeth are, the
@@ -83,7 +83,7 @@ class TrackerConfig:
 
 @dataclass(frozen=True, eq=False)
 class RestPose:
-    """Where the avatar is when the driver rests."""
+    """Pose and size of the avatar when the driver is at rest."""
 
     R_cam_head: Float32Array
     """(3, 3)."""
@@ -95,12 +95,12 @@ class RestPose:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A driver's own neutral: what is subtracted from every frame."""
+    """A driver's neutral face and pose, subtracted from every frame."""
 
     shape: FaceShape
     """The driver's face at rest."""
     expression: Float32Array
-    """(52,) what the fit makes of the resting face."""
+    """(52,) fitted expression of the face at rest."""
     gaze: Float32Array
     """(2, 2) radians."""
     R_cam_head: Float32Array
@@ -112,11 +112,11 @@ class Calibration:
     lid_opening: Float32Array
     """(2,) of the open eyes, left and right: see `perse_live.head.lids.lid_opening`."""
     frames: int
-    """How many frames it rests on."""
+    """Number of frames that it was computed from."""
 
 
 class _Follower:
-    """The fits of one face from frame to frame, each started from the last."""
+    """Fits one face frame by frame, each initialised from the last."""
 
     def __init__(self, model: LandmarkModel, config: TrackerConfig) -> None:
         self.model, self.config = model, config
@@ -183,7 +183,7 @@ class _Follower:
     def _without_coupling(
         self, detection: Detection, camera: Camera, shape: FaceShape, fit: FrameFit
     ) -> FrameFit:
-        """A fit once more where the person winks, to what each eye does."""
+        """The fit repeated with decoupled lids where the person winks."""
         apart = without_coupling(detection, fit.lid_opening, self._usual, fit.R_cam_head)
         return (
             fit if apart is detection else self._fit(apart, camera, shape, fit, steps=_AGAIN_STEPS)
@@ -205,7 +205,7 @@ class _Follower:
         )
 
     def lose(self) -> None:
-        """Forget the last frame: the next face may be anywhere."""
+        """Discard the last frame: the next face may be anywhere."""
         self.last = None
 
 
@@ -215,7 +215,7 @@ def _gaze_through_blinks(before: FloatArray, now: FloatArray, scores: FloatArray
 
 
 def full_gaze(offset: FloatArray) -> Float32Array:
-    """What the eyes do, from what the detector sees of it: it draws irises towards the middle of the eye.
+    """Gaze corrected for the detector's bias of the irises towards the middle of the eye.
 
     offset: (2, 2) radians from the gaze that counts as known. Small offsets are noise, and kept. On clips with glances the eyes
     come 0.15 dB closer; a larger gain, which renderings of avatars would ask for, takes them past the film's.
@@ -226,7 +226,7 @@ def full_gaze(offset: FloatArray) -> Float32Array:
 
 
 def _confidence(fit: FrameFit) -> float:
-    """1 for errors of an ordinary face (1-2 % of the eye distance), 0 from 8 % on."""
+    """1 for typical landmark errors (1-2 % of the eye distance), 0 from 8 % on."""
     return float(np.clip((0.08 - fit.rms) / 0.05, 0, 1))
 
 
@@ -270,7 +270,7 @@ class _Smoother:
 
 
 class KnownFaceTracker:
-    """Tracks the avatar's subject: pose, place and expression as they are in the picture (self-reenactment)."""
+    """Tracks the avatar's subject: pose, position and absolute expression as in the picture (self-reenactment)."""
 
     def __init__(
         self,
@@ -291,7 +291,7 @@ class KnownFaceTracker:
         self._follower, self._smoother = _Follower(model, config), _Smoother(config.smoothing)
 
     def update(self, detection: Detection | None, timestamp: float) -> TrackedFrame | None:
-        """What the avatar should do, from what the detector found; None where it found no face.
+        """Motion for the next detection; None where the detector found no face.
 
         timestamp: seconds, growing.
         """
@@ -333,16 +333,16 @@ class KnownFaceTracker:
         return (self._photo_gaze + full_gaze(fit.gaze - self._photo_gaze)).astype(np.float32)
 
     def reset(self) -> None:
-        """Start again, as at a cut in a film."""
+        """Reset, as at a cut in a film."""
         self._follower.lose()
         self._smoother.reset()
 
 
 class StrangerTracker:
-    """Tracks anybody: learns the person's neutral face, then passes on the motion relative to it.
+    """Tracks any person: learns the neutral face, then returns motion relative to it.
 
-    Until enough frontal frames were seen the median of those so far stands in for the neutral, so the avatar moves from the
-    second frame on, and the first frame alone never decides anything.
+    Until enough frontal frames have been seen, the median of the frames so far is used as a provisional neutral, so that the
+    avatar moves from the second frame on.
     """
 
     def __init__(
@@ -389,7 +389,7 @@ class StrangerTracker:
         self._smoother.reset()
 
     def update(self, detection: Detection | None, timestamp: float) -> TrackedFrame | None:
-        """What the avatar should do, from what the detector found; None where it found no face.
+        """Motion for the next detection; None where the detector found no face.
 
         timestamp: seconds, growing.
         """
@@ -498,7 +498,7 @@ def _calibrate(
     shape = fit_identity(
         [found for found, _ in calm], view, model, iterations=10, config=config.fit
     )[0].shape
-    # In the others the face does something
+    # The others show an expression
     resting = chosen[: max(config.calibration_frames, len(chosen) // 2)]
     refits = [fit for found, _ in resting if (fit := follower.fit(found, view, shape)) is not None]
     if not refits:  # the learnt shape fits no frame: the average face does

@@ -11,7 +11,7 @@ from runtime.live.gains import Gains
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """How a session looks and works; what can be changed while it runs starts from here."""
+    """Configuration of a session; values that can be changed while it runs are initial values."""
 
     width: int = 512
     """Of the picture, pixels, even."""
@@ -26,10 +26,10 @@ class LiveConfig:
     image: Path | None = None
     """The picture that the background "image" stands for."""
     gains: Gains = field(default_factory=Gains)
-    """How strongly the avatar follows."""
+    """Gain of the motion, by region."""
     dead_zone: float = 0.02
     """[0, 0.5] expressions weaker than this count as rest."""
     badge: SetBadge = field(default_factory=lambda: SetBadge("bottom-right"))
-    """Where it says that this is an avatar."""
+    """Corner of the badge that says that this is an avatar."""
     still: bool = False
-    """Whether hair does not swing and shoulders do not breathe."""
+    """Whether secondary motion (swinging hair, breathing) is off."""

@@ -1,4 +1,4 @@
-"""What the page, the API and the keys may ask of a running session."""
+"""The interface through which page, API and keys control a running session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.live.slot import Latest
 
 
 class Control(Protocol):
-    """A running session, as others see it; every method may be called from any thread and returns at once."""
+    """Control of a running session. Thread-safe; every method returns at once."""
 
     @property
     def drawn(self) -> Latest[DrawnFrame]:
@@ -24,16 +24,16 @@ class Control(Protocol):
         ...
 
     def act(self, action: Action) -> None:
-        """Do something.
+        """Perform an action.
 
         Raises UserError, and changes nothing, where it cannot be done: no such attribute or avatar, an unknown background.
         """
         ...
 
     def state(self) -> dict[str, object]:
-        """What is chosen and what is going on, as a JSON object; see docs/live-api.md."""
+        """Settings and state of the session as a JSON object; see docs/live-api.md."""
         ...
 
     def stats(self) -> dict[str, object]:
-        """How fast it goes, as a JSON object; see docs/live-api.md."""
+        """Frame rates, times and latency as a JSON object; see docs/live-api.md."""
         ...

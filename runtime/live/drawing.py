@@ -1,6 +1,6 @@
-"""The drawing thread: from the newest observation to the next frame, again and again.
+"""The drawing thread: a loop that turns the newest observation into the next frame.
 
-Animating and rendering share buffers, so they share this thread. A frame is drawn as soon as its observation is there; without
+Animating and rendering share buffers, so they run in one thread. A frame is drawn as soon as its observation arrives; without
 one, at the target rate.
 """
 
@@ -40,9 +40,12 @@ from runtime.tracker import TrackedFrame
 
 _log = logging.getLogger(__name__)
 _TIDY_SECONDS = 20.0  # between two returns of free memory to the system
-_FAILURE_SECONDS, _MOST_FAILURES = 30.0, 2  # within which drawing may fail so often and begin again
-_WARM_UP = 45  # frames that say nothing of the machine's speed: code and models are being loaded
-_EMPTY_SECONDS = 0.25  # between looks while no avatar is there
+_FAILURE_SECONDS, _MOST_FAILURES = (
+    30.0,
+    2,
+)  # window in seconds, and number of failures in it that are recovered from
+_WARM_UP = 45  # frames at the start that are not timed: code and models are being loaded
+_EMPTY_SECONDS = 0.25  # polling interval while no avatar is loaded
 _FOLLOWS = (
     0.8  # of the target rate: a tracker slower than this has frames drawn between its observations
 )
@@ -52,7 +55,7 @@ _PainterKey = tuple[Actor, int, int]  # avatar, width, height
 
 
 class DrawingLoop:
-    """Draws the scene until it is closed or drawing fails for good."""
+    """Draws the scene until it is closed or drawing fails repeatedly."""
 
     def __init__(
         self,
@@ -65,8 +68,8 @@ class DrawingLoop:
     ) -> None:
         """Prepare; `start` begins.
 
-        feed: where motion comes from; None for the script alone, which also fills the time while nobody is there. clocks: of
-        the stages track, animate and render at least. drawn: where frames go; closed when drawing ends.
+        feed: source of motion; None: the script only, which also plays while no face is seen. clocks: of at least the stages
+        track, animate and render. drawn: receives the frames; closed when drawing ends.
         """
         self._scene, self._feed, self._script = scene, feed, script
         self._clocks, self._drawn, self._notices = clocks, drawn, notices
@@ -87,11 +90,11 @@ class DrawingLoop:
         self._thread.start()
 
     def wake(self) -> None:
-        """Draw the next frame at once: something was changed."""
+        """Draw the next frame at once, because something was changed."""
         self._woken.set()
 
     def follow(self, feed: Feed | None) -> None:
-        """Take motion from another feed, or from the script alone, from the next frame on."""
+        """Use another feed, or the script only, from the next frame on."""
         self._feed = feed
         self._woken.set()
 
@@ -110,7 +113,7 @@ class DrawingLoop:
 
     @property
     def failure(self) -> BaseException | None:
-        """What drawing has failed with; None while it goes well."""
+        """The exception that ended drawing; None while it works."""
         return self._failure
 
     @property
@@ -120,12 +123,12 @@ class DrawingLoop:
 
     @property
     def governor(self) -> Governor:
-        """What decides how much is drawn."""
+        """The governor that chooses the effort."""
         return self._governor
 
     @property
     def latency(self) -> StageClock:
-        """From a camera picture to the end of drawing its answer."""
+        """Latency from a camera picture to the end of drawing its frame."""
         return self._latency
 
     def _work(self) -> None:
@@ -176,7 +179,9 @@ class DrawingLoop:
             R_cam_body = shoulders.update(shown.R_cam_head, begin)
             if begin >= tidied + _TIDY_SECONDS:
                 tidied = begin
-                self._background.submit(return_free_memory)  # of avatars and encoders that are gone
+                self._background.submit(
+                    return_free_memory
+                )  # of avatars and encoders that are closed
             try:
                 key, painter = painters.get((scene.actor, config.width, config.height))
                 actor = key[0]
@@ -191,7 +196,9 @@ class DrawingLoop:
                     picture = self._paint(painter, motion, scene, self._effort(config.target_fps))
                     if number > _WARM_UP:
                         self._govern(time.monotonic() - begin)
-            except Exception as error:  # of a graphics driver, for want of memory: an open list
+            except (
+                Exception
+            ) as error:  # graphics drivers and lack of memory raise exceptions of many types
                 if last is None:
                     raise
                 wanted = scene.actor
@@ -212,7 +219,7 @@ class DrawingLoop:
     def _wait(
         self, feed: Feed | None, seen: int, due: float, interval: float
     ) -> tuple[int, Observation] | None:
-        """The next observation as soon as it is there; None when a frame is due without one."""
+        """Wait for the next observation; None when a frame is due without one."""
         now = time.monotonic()
         if feed is None or feed.ended:
             self._woken.wait(max(0.0, due - now))
@@ -226,7 +233,7 @@ class DrawingLoop:
         return self._script.at(now)
 
     def _with_secondary_motion(self, motion: Motion, actor: Actor, now: float) -> Motion:
-        """Hair, neck and shoulders that follow; another avatar's begin at rest, as its head did not move there."""
+        """Add secondary motion and shoulders; reset when the avatar changes, as its head did not move before."""
         if self._secondary is None or self._secondary[0] is not actor:
             self._secondary = actor, SecondaryMotion()
         return replace(motion, secondary=self._secondary[1].update(motion.pose, now))
@@ -262,7 +269,7 @@ class DrawingLoop:
         backdrop = scene.choices.backdrop
         try:
             return painter.paint(motion, backdrop, badge=badge, effort=effort, weights=weights)
-        except UserError as error:  # a background picture that has gone
+        except UserError as error:  # a background picture that no longer exists
             self._notices.add(str(error))
             self._scene.take_plain_background()
             backdrop = self._scene.choices.backdrop
@@ -278,9 +285,9 @@ class DrawingLoop:
         return True
 
     def _recover(self, error: Exception, failures: deque[float], now: float) -> None:
-        """Get ready to draw again after drawing has failed: by the same engine, the second time within half a minute by the CPU.
+        """Recover after drawing has failed: with the same engine, at the second failure within half a minute with the CPU engine.
 
-        failures: when it failed before, seconds. Raises the error at the third time; nothing helps then.
+        failures: times of earlier failures, seconds. Raises the error at the third failure.
         """
         failures.append(now)
         while now - failures[0] > _FAILURE_SECONDS:
@@ -293,7 +300,7 @@ class DrawingLoop:
         self._notices.add(f"drawing has failed and {how}: {gist(error)}")
 
     def _effort(self, target_fps: float) -> Effort:
-        """How much to draw; another frame rate is governed again."""
+        """The effort for the next frame; the governor is reset when the target rate changes."""
         if target_fps != self._governor.target_fps:
             self._governor = Governor(target_fps)
         return self._governor.effort

@@ -1,4 +1,4 @@
-"""The motion between two camera pictures, where frames are drawn more often than pictures come."""
+"""Motion between camera pictures, for sessions that draw more frames than the camera delivers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from runtime.tracker import TrackedFrame
 
 _STALE_SECONDS = 0.4  # without an observation, after which the face counts as lost
 _PREDICTED = 0.8  # share of the last step that is extrapolated between two observations
-_JUST_ARRIVED_SECONDS = 0.004  # an observation younger than this is taken as it is
+_JUST_ARRIVED_SECONDS = 0.004  # a newer observation is used unchanged
 _LONGEST_STEP_SECONDS = 0.2  # between two observations that may be extrapolated
 
 
 class MotionExtrapolator:
-    """Holds the newest two observations."""
+    """Extrapolates linearly from the newest two observations."""
 
     def __init__(self) -> None:
         self._last: TrackedFrame | None = None
@@ -23,12 +23,12 @@ class MotionExtrapolator:
         self._arrived = -np.inf
 
     def add(self, observation: Observation, now: float) -> None:
-        """Take a new observation, which arrived at `now` (seconds)."""
+        """Add an observation that arrived at `now` (seconds)."""
         self._before = self._last if observation.motion is not None else None
         self._last, self._arrived = observation.motion, now
 
     def motion(self, now: float) -> TrackedFrame | None:
-        """The face's motion at `now`; None where no face has been seen lately."""
+        """Motion at `now`; None where no face has been seen lately."""
         last, before = self._last, self._before
         late = now - self._arrived
         if last is None or late > _STALE_SECONDS:

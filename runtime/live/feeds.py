@@ -1,6 +1,6 @@
-"""The first half of a session: from a source to motions relative to rest, on a thread that knows nothing of drawing.
+"""Tracking half of a session: reads a source in a separate thread and outputs motion relative to rest.
 
-Camera pictures live and die here: what leaves this module is numbers.
+Camera pictures do not leave this module: only numbers do.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from runtime.tracker import StrangerTracker, TrackedFrame, TrackerConfig
 
 _log = logging.getLogger(__name__)
 _READ_SECONDS = 0.1
-_WINDOWS = 3  # that a picture without a face is searched in: 7 ms
+_WINDOWS = 3  # windows that a picture without a face is searched in: 7 ms
 _RESTART_SECONDS = 1.0  # after the tracker has failed
 _LONGEST_CAUSE = 200  # characters
-_LEAST_CONFIDENCE = 0.05  # below, what was found is taken for no face
+_LEAST_CONFIDENCE = 0.05  # confidence below which a detection counts as no face
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What one picture, or one message, told."""
+    """Result of tracking one picture, or of one message."""
 
     motion: TrackedFrame | None
-    """Relative to `CANONICAL`; None: nobody is there."""
+    """Relative to `CANONICAL`; None: no face."""
     captured: float
     """Seconds of `time.monotonic()` when the picture was taken."""
 
 
 @dataclass(frozen=True)
 class CalibrationState:
-    """Where learning the driver's neutral face has got to."""
+    """Progress of learning the driver's neutral face."""
 
     phase: str
     """"waiting", "countdown", "learning" or "done"."""
     seconds: float = 0.0
-    """Left of the countdown."""
+    """Remaining seconds of the countdown."""
 
 
 class Feed(Protocol):
-    """A thread that makes observations until it is closed or its source has ended."""
+    """A thread that produces observations until it is closed or its source has ended."""
 
     @property
     def observations(self) -> Latest[Observation]:
@@ -71,7 +71,7 @@ class Feed(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why nothing comes just now; empty while all is well."""
+        """Why no observations come at present; empty while they do."""
         ...
 
     @property
@@ -80,11 +80,11 @@ class Feed(Protocol):
         ...
 
     def calibration(self) -> CalibrationState:
-        """How the driver's neutral face stands."""
+        """Progress of learning the driver's neutral face."""
         ...
 
     def recalibrate(self, seconds: float) -> None:
-        """Learn it again after a countdown."""
+        """Learn the driver's neutral face again after a countdown of seconds."""
         ...
 
     def start(self) -> None:
@@ -97,7 +97,7 @@ class Feed(Protocol):
 
 
 class _Worker(ABC):
-    """What both feeds share: a thread that reads on until told to stop, and says what is wrong."""
+    """Common part of both feeds: a thread that reads until stopped, and a description of the current problem."""
 
     def __init__(self, name: str, close_source: Callable[[], None]) -> None:
         self.observations: Latest[Observation] = Latest()
@@ -149,7 +149,7 @@ class PictureFeed(_Worker):
         track: StageClock,
         config: TrackerConfig,
     ) -> None:
-        """capture, track: told how old a picture is when tracking begins, and how long tracking takes."""
+        """capture, track: clocks for the age of a picture when tracking begins, and for the duration of tracking."""
         super().__init__(source.name, source.close)
         self._source, self._capture, self._track = source, capture, track
         self._executor = ThreadPoolExecutor(
@@ -166,7 +166,7 @@ class PictureFeed(_Worker):
         self._executor.shutdown()
 
     def calibration(self) -> CalibrationState:
-        """How far learning the driver's neutral face has got."""
+        """Progress of learning the driver's neutral face."""
         ends = self._countdown_ends
         if ends is not None:
             return CalibrationState("countdown", max(0.0, ends - time.monotonic()))
@@ -201,7 +201,7 @@ class PictureFeed(_Worker):
         )
 
     def _follow(self, follower: FaceFollower) -> None:
-        """Until stopped, or the source ends. Raises _TrackingFailed; what the source raises for good passes."""
+        """Track until stopped or the source ends. Raises _TrackingFailed; final errors of the source are passed on."""
         while not self._stopped.is_set():
             try:
                 frame = self._source.read(_READ_SECONDS)
@@ -222,7 +222,7 @@ class PictureFeed(_Worker):
             try:
                 face = follower.update(frame.image, frame.time)
                 motion = self._tracker.update(face, frame.time)
-            except Exception as error:  # MediaPipe raises what it likes
+            except Exception as error:  # MediaPipe raises exceptions of many types
                 raise _TrackingFailed(one_line(error, _LONGEST_CAUSE)) from error
             self._seen_anybody |= motion is not None
             if motion is not None and motion.confidence < _LEAST_CONFIDENCE:
@@ -232,14 +232,14 @@ class PictureFeed(_Worker):
 
 
 class _TrackingFailed(Exception):
-    """Something in the tracker, not in the source, has raised."""
+    """The tracker, not the source, has raised an exception."""
 
 
 class MotionFeed(_Worker):
-    """Passes on what somebody else has tracked."""
+    """Passes on motion that was tracked by another program."""
 
     def __init__(self, source: MotionSource, *, track: StageClock, neck_pivot: FloatArray) -> None:
-        """neck_pivot: (3,) metres, head frame: what the head turns about."""
+        """neck_pivot: (3,) metres, head frame: pivot of head turns."""
         super().__init__(source.name, source.close)
         self._source, self._track, self._pivot = source, track, neck_pivot
 
@@ -248,7 +248,7 @@ class MotionFeed(_Worker):
         return CalibrationState("done")
 
     def recalibrate(self, seconds: float) -> None:
-        """Raise UserError: it is done elsewhere."""
+        """Always raises UserError: calibration happens in the tracking program."""
         raise UserError(f"{self.name} is calibrated where it is tracked, not here")
 
     def _run(self) -> None:

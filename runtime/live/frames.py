@@ -1,4 +1,4 @@
-"""What travels through a live session. Times are seconds of `time.monotonic()`."""
+"""Frames that are passed between the threads of a live session. Times are seconds of `time.monotonic()`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CapturedFrame:
-    """A camera picture. It is looked at by the tracker, and goes nowhere else."""
+    """A camera picture; only the tracker receives it."""
 
     image: UInt8Array
     """(H, W, 3) RGB, not mirrored."""
@@ -27,7 +27,7 @@ class CapturedFrame:
 
 @dataclass(frozen=True, eq=False)
 class DrawnFrame:
-    """A picture of the avatar, as sinks show it: background and badge are in it. Nobody writes to it any more."""
+    """A picture of the avatar for the sinks, with background and badge. Immutable."""
 
     image: UInt8Array
     """(H, W, 3) RGB, C-contiguous, even sides. With an alpha background W is doubled: left the avatar on black, right its alpha
@@ -37,20 +37,20 @@ class DrawnFrame:
     time: float
     """When drawing ended."""
     captured: float | None
-    """When the camera picture was taken that this answers; None where none was needed (idle)."""
+    """When the camera picture was taken that this frame follows; None without one (idle)."""
     number: int
     """Counts drawn frames from 1."""
     motion: Motion | None = None
-    """What the avatar does in it, for recordings of motion; None: not known."""
+    """The avatar's motion, for recordings of motion; None: unknown."""
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     """Of its attributes, by name."""
     actor: Actor | None = None
-    """Whom it shows, for viewers that draw by themselves; None: not known."""
+    """Which avatar it shows, for viewers that draw by themselves; None: unknown."""
     _converting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _converted: list[UInt8Array] = field(default_factory=list["UInt8Array"], init=False, repr=False)
 
     def i420(self) -> UInt8Array:
-        """The picture as encoders take it, `to_i420`: (H * 3 / 2, W). Made for the first sink that asks, and shared by all."""
+        """The picture as encoders take it, `to_i420`: (H * 3 / 2, W). Computed at first use and shared by all sinks."""
         with self._converting:
             if not self._converted:
                 self._converted.append(to_i420(self.image))

@@ -1,4 +1,4 @@
-"""How a live picture is framed: head and shoulders, with nothing ending in mid-air below."""
+"""How a live picture is framed: head and shoulders, cut at the bottom where the shoulders are complete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from perse_live.arrays import UInt8Array
 from perse_live.camera import Camera
 
-_SOLID = 128  # of 255, alpha of what counts as there
+_SOLID = 128  # of 255, alpha of counts as visible
 # Of the person's height: air above the head; cut from the bottom, as shoulders rise a little
 _HEADROOM, _BELOW = (0.16, 0.045)
 _LEAST_SHARE = 0.45  # of the photo's height that is shown at least
@@ -26,7 +26,7 @@ class View:
 
 
 def view_of(alpha: UInt8Array) -> View:
-    """The window that shows a person well.
+    """The window that frames head and shoulders.
 
     alpha: (H, W) of the avatar in the photo's camera, facing it, at rest.
     """

@@ -1,4 +1,4 @@
-"""Strengthening, weakening and calming a motion by region before it reaches the avatar."""
+"""Gains by region, dead zone and limits, applied to a motion before it reaches the avatar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perse_live.head.expressions import EXPRESSION_NAMES
 from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.tracker import TrackedFrame
 
-# An avatar from one photo holds to about 35 degrees
+# An avatar from one photo looks right up to about 35 degrees
 _FREE_TURN, _MOST_TURN = (np.radians(30.0), np.radians(48.0))
 _MOST_GAZE = 0.52  # radians; eyes turn no farther, and detectors exaggerate
 # Metres; beyond it the picture would end before or below the head
@@ -21,7 +21,7 @@ _MOST_SHIFT = np.array([0.08, 0.035, 0.12])
 
 @dataclass(frozen=True)
 class Gains:
-    """How strongly the avatar follows; 1 as tracked, 0 not at all."""
+    """Gain of the motion by region; 1 as tracked, 0 none."""
 
     head: float = 1.0
     """Turns and shifts of the head."""
@@ -57,8 +57,8 @@ _LANDMARK_REGIONS = _landmark_regions()
 def strengthened(motion: TrackedFrame, gains: Gains, *, dead_zone: float = 0.0) -> TrackedFrame:
     """A motion relative to rest (facing the camera, shift 0) with gains applied.
 
-    dead_zone: [0, 0.5], expressions weaker than this count as rest; what is stronger loses nothing at full strength. The head's
-    turn is eased towards 48 degrees at most, its shift towards what keeps it in the picture.
+    dead_zone: [0, 0.5], expressions weaker than this count as rest; stronger ones are rescaled so that 1 stays 1. The head's
+    turn saturates at 48 degrees, its shift at what keeps it in the picture.
     """
     weights = np.array([getattr(gains, region) for region in _EXPRESSION_REGIONS], np.float32)
     expression = np.clip((motion.expression - dead_zone) / (1 - dead_zone), 0, 1) * weights
@@ -83,5 +83,5 @@ def _scaled(gaze: Float32Array, gain: float) -> Float32Array:
 
 
 def _soft_limit(value: float | FloatArray, free: float, most: float) -> float | FloatArray:
-    """Unchanged up to `free`, then ever slower towards `most`."""
+    """Identity up to `free`, then saturating towards `most`."""
     return free + (most - free) * np.tanh((value - free) / (most - free))

@@ -1,4 +1,6 @@
-"""Keeping the frame rate on a slow machine: draw smaller, then draw fewer Gaussians; and more again when there is room."""
+"""Keeps the frame rate on a slow machine: lowers resolution, then the number of Gaussians, and raises them again when
+possible.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +9,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_SECONDS = 1.5  # over which drawing times are judged
+_SECONDS = 1.5  # window over which drawing times are averaged
 _MANY, _FEWEST = 10, 4  # frames that are enough at once, and after those seconds
 # Seconds from a step down to a try up: at first, after many mistakes
 _PATIENCE, _LONGEST_PATIENCE = (3.0, 60.0)
-_TOO_SLOW = 0.85  # share of the time between two frames that drawing takes
+_TOO_SLOW = 0.85  # maximum fraction of the frame interval that drawing may take
 _ENOUGH, _ROOM = 0.75, 0.6  # the share expected after a step down, and after a step up
 _FREER = 0.7  # of the share before a try that was a mistake: from here on the machine counts as another one
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is drawn."""
+    """Resolution and number of Gaussians to draw."""
 
     scale: float
-    """Of the picture's sides, (0, 1]."""
+    """Scale of the picture's sides, (0, 1]."""
     gaussians: float
-    """Share of the Gaussians beyond the face that are drawn, (0, 1]."""
+    """Fraction of the Gaussians outside the face that are drawn, (0, 1]."""
 
     @property
     def cost(self) -> float:
@@ -47,9 +49,10 @@ LADDER = (
 
 
 class Governor:
-    """Watches how long drawing takes, and takes the highest rung of the ladder that is expected to keep the frame rate.
+    """Measures drawing times and chooses the highest effort of the ladder that is expected to keep the frame rate.
 
-    A step up that had to be taken back is tried again ever later, unless frames of the same effort have become much quicker.
+    A step up that had to be reverted is retried after increasing delays, unless frames of the same effort have become much
+    faster.
     """
 
     def __init__(self, target_fps: float) -> None:
@@ -66,11 +69,11 @@ class Governor:
 
     @property
     def effort(self) -> Effort:
-        """How much to draw now."""
+        """The current effort."""
         return LADDER[self._rung]
 
     def update(self, seconds: float, now: float) -> Effort:
-        """Note how long a frame took, and say how much to draw from here on.
+        """Add the drawing time of a frame; returns the effort for the next one.
 
         seconds: the time that drawing one frame took; now: seconds, growing.
         """
@@ -82,7 +85,7 @@ class Governor:
         waited = now - self._changed
         if waited < _SECONDS or len(self._times) < count:
             return self.effort
-        if self._tried is not None and waited > self._patience:  # the step up stood
+        if self._tried is not None and waited > self._patience:  # the step up was kept
             self._patience, self._tried, self._mistake = (
                 max(self._patience / 2, _PATIENCE),
                 None,
@@ -116,7 +119,7 @@ class Governor:
         return share * LADDER[rung].cost / self.effort.cost
 
     def _freer(self, share: float) -> bool:
-        """Whether frames are much quicker than when the last step up was a mistake, so that it need not be one now."""
+        """Whether frames are much faster than when the last step up failed, so that it may succeed now."""
         return (
             self._mistake is not None
             and self._mistake[0] == self._rung

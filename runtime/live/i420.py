@@ -1,4 +1,4 @@
-"""RGB to I420 (planar YUV 4:2:0), which encoders and virtual cameras take: made once for a picture, in one pass."""
+"""RGB to I420 (planar YUV 4:2:0), which encoders and virtual cameras take: converted once per picture, in one pass."""
 
 from __future__ import annotations
 

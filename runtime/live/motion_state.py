@@ -1,4 +1,4 @@
-"""What a drawn frame shows as a state of motion, for recordings and for viewers that draw by themselves."""
+"""Motion and attribute weights of a drawn frame, for recordings and for viewers that draw by themselves."""
 
 from __future__ import annotations
 

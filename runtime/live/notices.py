@@ -1,4 +1,4 @@
-"""What a session says to its driver for a moment, on every page."""
+"""Short-lived notices of a session to its driver, shown on every page."""
 
 from __future__ import annotations
 

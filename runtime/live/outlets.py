@@ -1,4 +1,4 @@
-"""The last step of a session: each sink on a separate thread, so that none makes another wait."""
+"""The last step of a session: each sink runs in a separate thread, so that none delays another."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Outlet:
         *,
         on_end: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """The sink is the outlet's from here on: it closes it.
+        """Take ownership of the sink: the outlet closes it.
 
-        on_end: told, on its thread, when the sink is finished, and what went wrong if anything did.
+        on_end: called on the outlet's thread when the sink has ended, with the error if there was one.
         """
         self.sink, self._problem = sink, ""
         self._drawn, self._on_end = drawn, on_end
@@ -43,7 +43,7 @@ class Outlet:
 
     @property
     def problem(self) -> str:
-        """What went wrong, or goes wrong just now; empty while all is well."""
+        """Description of the current or final error; empty without one."""
         passing = self.sink.problem if isinstance(self.sink, ReconnectingSink) else ""
         return self._problem or passing
 
@@ -75,7 +75,7 @@ class Outlet:
         _log.warning("%s", problem)
 
     def finish(self) -> None:
-        """Let the sink be finished, without waiting for it."""
+        """Ask the sink to finish, without waiting for it."""
         self._stopped.set()
 
     def close(self) -> None:

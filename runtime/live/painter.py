@@ -1,4 +1,4 @@
-"""From a motion to the picture that sinks get: the avatar before its background, with the badge."""
+"""Paints the picture for the sinks from a motion: avatar, background and badge."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ from runtime.tracker import RestPose, TrackedFrame
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _GREEN = Color(0, 177, 64)  # chroma-key green
 CANONICAL = RestPose(FACING_CAMERA.astype(np.float32), np.zeros(3, np.float32))
-"""What live motion is relative to, whoever drives and whatever is driven: facing the camera, shift 0, a face of mean size."""
+"""Reference pose of all live motion, independent of driver and avatar: facing the camera, shift 0, a face of mean size."""
 
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """An avatar ready to appear."""
+    """An avatar prepared for a session."""
 
     name: str
     avatar: Avatar
-    """Follows the outline as well, and has attributes to fade in."""
+    """With `following_outline` applied, and with attributes."""
     rest: HeadPose
     """Facing the camera."""
     size: float
     """Of its face, relative to `CANONICAL`."""
     view: View
-    """What of the photo's picture is shown."""
+    """Window of the photo that is shown."""
     engine: Engine | None = None
-    """What poses and draws it; None: numba on the CPU."""
+    """Engine that poses and draws it; None: numba on the CPU."""
 
 
 def actor_of(name: str, avatar: Avatar) -> Actor:
-    """Prepare an avatar (0.4 s)."""
+    """Prepare an avatar; takes 0.4 s."""
     points = neutral_landmarks(avatar)
     right, left = (points[corner] for corner in lm.EYE_CORNERS)
     rest = on_the_neck(avatar, FACING_CAMERA)
@@ -72,7 +72,7 @@ def actor_of(name: str, avatar: Avatar) -> Actor:
 
 
 def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray) -> Motion:
-    """A motion relative to `CANONICAL`, made the avatar's own; R_cam_body: (3, 3) of the shoulders."""
+    """A motion relative to `CANONICAL` transferred to the avatar; R_cam_body: (3, 3) of the shoulders."""
     size = np.float32(actor.size)
     pose = HeadPose(
         motion.R_cam_head,
@@ -89,14 +89,14 @@ def placed(actor: Actor, motion: TrackedFrame, R_cam_body: FloatArray) -> Motion
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What stands behind the avatar; see `backdrop_of`."""
+    """The background; see `backdrop_of`."""
 
     text: str
-    """As it was asked for."""
+    """Its name, as given."""
     color: Color | None
-    """Where it is one colour."""
+    """Set for a uniform colour."""
     picture: Path | None
-    """Where it is a picture from a file."""
+    """Set for a picture from a file."""
 
     @property
     def matte(self) -> bool:
@@ -105,7 +105,7 @@ class Backdrop:
 
 
 def backdrop_of(text: str, *, image: Path | None = None) -> Backdrop:
-    """What a background's name means: `RRGGBB`, "green", "photo" (the avatar's own), "alpha", "image", or a picture's path.
+    """The background of a name: `RRGGBB`, "green", "photo" (that of the avatar's photo), "alpha", "image", or a picture's path.
 
     image: the picture that "image" stands for. Raises UserError for anything else.
     """
@@ -124,14 +124,14 @@ def backdrop_of(text: str, *, image: Path | None = None) -> Backdrop:
 
 
 class _BlendedStage:
-    """An avatar on stage, with its attribute weights."""
+    """A `Stage` and the attribute weights that it shows."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage, self._blender = stage, stage.attribute_blender()
         self._weights: dict[str, float] = {}
 
     def set_weights(self, weights: Mapping[str, float]) -> None:
-        """Blend again, if these are others."""
+        """Blend, if the weights have changed."""
         wanted = {name: weight for name, weight in weights.items() if weight > 0}
         if wanted != self._weights:
             self.stage.set_avatar(self._blender.blend(wanted))
@@ -152,18 +152,18 @@ class Painter:
         render: StageClock,
         executor: Executor | None = None,
     ) -> None:
-        """width, height: of the pictures, even, pixels; animate, render: told how long each took.
+        """width, height: of the pictures, even, pixels; animate, render: clocks of both steps.
 
-        executor: prepares for another effort (0.3 s) while pictures go on with the one before; None: no picture comes meanwhile.
+        executor: prepares another effort (0.3 s) in the background; None: painting waits for it.
         """
         self._actor, self._size, self._threads = actor, (width, height), threads
         self._animate, self._render = animate, render
-        self._casts: dict[float, _BlendedStage] = {}  # by the share of Gaussians that they have
+        self._casts: dict[float, _BlendedStage] = {}  # by fraction of Gaussians
         self._stages = Relay(self._prepared, executor)
         self._behind: dict[Backdrop, UInt8Array] = {}
 
     def prepare(self, effort: Effort) -> None:
-        """Have the first stage ready, so that the first picture does not wait for it; before any other call."""
+        """Create the first stage, so that the first picture does not wait for it. Call it before any other method."""
         self._stages.get(effort)
 
     def paint(
@@ -175,9 +175,9 @@ class Painter:
         effort: Effort = LADDER[0],
         weights: Mapping[str, float] = _NOTHING,
     ) -> UInt8Array:
-        """A picture of its own (nobody will write to it): (H, W, 3) RGB, or (H, 2 W, 3) where the backdrop is a matte.
+        """Returns a new array: (H, W, 3) RGB, or (H, 2 W, 3) where the backdrop is a matte.
 
-        badge: a corner or "off"; weights: of attributes by name, [0, 1]; names that the actor has not are ignored. Raises
+        badge: a corner or "off"; weights: of attributes by name, [0, 1]; unknown names are ignored. Raises
         UserError for a background picture that cannot be read.
         """
         _, (blended, stage) = self._stages.get(effort)
@@ -187,7 +187,7 @@ class Painter:
         with self._render.measured():
             picture = self._painted(stage, gaussians, backdrop)
             stamp(picture[:, : self._size[0]], badge)
-            if backdrop.matte and badge != "off":  # where the badge is, nothing is transparent
+            if backdrop.matte and badge != "off":  # the badge is opaque
                 _mark_badge(picture, badge)
         return picture
 
@@ -217,7 +217,7 @@ class Painter:
         return made, made.stage
 
     def _full_size(self, drawn: UInt8Array) -> UInt8Array:
-        """A copy in the size of the output."""
+        """A copy scaled to the output size."""
         if drawn.shape[1::-1] == self._size:
             return drawn.copy()
         return np.asarray(cv2.resize(drawn, self._size, interpolation=cv2.INTER_LINEAR), np.uint8)

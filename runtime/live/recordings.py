@@ -1,4 +1,4 @@
-"""Recording a session into files, one after the other."""
+"""Recordings of a session, one file after another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.sinks.contract import Recorder
 
 @dataclass(frozen=True)
 class Recording:
-    """One that has begun."""
+    """A recording that has begun."""
 
     outlet: Outlet
     path: Path
@@ -28,7 +28,7 @@ class Recording:
 
 
 class Recordings:
-    """Starts and stops recordings, and knows the last one that was finished; any thread may call it."""
+    """Starts and stops recordings. Thread-safe."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Recordings:
         drawn: Latest[DrawnFrame],
         notices: Notices,
     ) -> None:
-        """Record nothing yet.
+        """Prepare; nothing is recorded yet.
 
         recorder: opens a file; path: of the first recording, later ones are numbered; None for names with date and time in the
         working directory. drawn: the frames.
@@ -62,7 +62,7 @@ class Recordings:
 
     @property
     def outlets(self) -> tuple[Outlet, ...]:
-        """The current recording's, also after it has failed, so that its problem is shown until the next one begins."""
+        """The outlet of the current recording; also after a failure, so that the error is shown until the next one begins."""
         return () if self._current is None else (self._current.outlet,)
 
     def start(self) -> None:
@@ -94,13 +94,13 @@ class Recordings:
         """Finish every file and wait for it."""
         with self._lock:
             outlets: Iterable[Outlet] = (*self.outlets, *self._finishing.values())
-        for outlet in outlets:  # not under the lock: `_ended` runs on the outlets' threads
+        for outlet in outlets:  # without the lock: `_ended` runs in the outlets' threads
             outlet.close()
 
     def _ended(self, recorder: Recorder, problem: str) -> None:
-        """Runs on the recording's thread when its file is as good as it gets.
+        """Called in the recording's thread when its file is complete or has failed.
 
-        A recording that was cut short, as by a full disk, does not take the place of the last good one.
+        A recording that was cut short, as by a full disk, does not replace the last good one.
         """
         path = recorder.path
         if path.is_file() and not (problem and self._last is not None):

@@ -1,4 +1,4 @@
-"""Something slow to make, changed while the work goes on."""
+"""Slow construction in the background while the previous object stays in use."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ V = TypeVar("V")
 
 
 class Relay(Generic[K, V]):
-    """Hands out what was asked for last and is ready: the next one is made in the background while the
-    one before serves.
+    """Returns the latest requested object that is ready; the next one is made in the background while
+    the previous one stays in use.
 
-    Not thread-safe. Only what is handed out and what is being made is kept, so memory stays flat.
+    Not thread-safe. At most two objects are kept: the one in use and the one being made.
     """
 
     def __init__(self, make: Callable[[K], V], executor: Executor | None) -> None:
-        """make: called in `executor`, the first time in the asking thread; None: always in the asking thread."""
+        """make: called in `executor`, the first time in the calling thread; None: always in the calling thread."""
         self._make, self._executor = make, executor
         self._now: tuple[K, V] | None = None
         self._coming: tuple[K, Future[V]] | None = None
 
     def get(self, wanted: K) -> tuple[K, V]:
-        """What serves now, and what it was made for: `wanted`, or what was wanted before. Raises what `make` raises."""
+        """The object in use and the key it was made for: `wanted` or an earlier one. Raises what `make` raises."""
         if self._coming is not None and self._coming[1].done():
             (made_for, future), self._coming = self._coming, None
             self._now = made_for, future.result()

@@ -1,4 +1,4 @@
-"""A live session from its options to its end: everything is opened, shown, steered and closed again here."""
+"""Runs a live session from its options: opens and closes sources, sinks, server and keys."""
 
 from __future__ import annotations
 
@@ -65,46 +65,46 @@ from runtime.web.shared_motion import Sharing
 from runtime.web.whip_http import WhipTarget
 
 _log = logging.getLogger(__name__)
-_FIRST_PICTURE_SECONDS = 60.0  # the first start ever compiles for half a minute
+_FIRST_PICTURE_SECONDS = 60.0  # the very first start compiles for half a minute
 _STAGES = ("capture", "track", "animate", "render", "encode")
 _POLL_SECONDS = 0.1
-# Metres, head frame: what heads turn about, before any avatar is there
+# Metres, head frame: neck pivot of the mean head, used before an avatar is loaded
 _MEAN_NECK = np.array([0.0, -0.12, -0.1])
 
 PERFORMANCE = "performance"
-"""As a camera: nobody; the avatar performs by itself."""
+"""Camera name for the scripted performance."""
 
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What a session is asked to be; None leaves it to the settings file."""
+    """Options of a session; None: as in the settings file."""
 
     avatars: tuple[Path, ...]
-    """The first one is on stage; none: the page's user puts one there."""
+    """The first one is shown; empty: the page's user chooses one."""
     camera: str = "0"
     """As `open_source` reads it, `BROWSER`, or `PERFORMANCE`."""
     once: bool = False
     """Whether a film given as the camera ends the session with its end instead of starting again."""
     microphone: str | None = None
-    """Which microphone: its number, its name or part of it, "" for the usual one; None: none is opened."""
+    """Microphone: its number, its name or part of it, "" for the default; None: no microphone."""
     voice_out: str | None = None
-    """Where call programs hear the voice, as `open_voice_output` reads it; None: nowhere."""
+    """Virtual microphone for call programs, as `open_voice_output` reads it; None: none."""
     publish: WhipTarget | None = None
-    """The WHIP server that gets picture and voice; None: nobody."""
+    """WHIP server that picture and voice are published to; None: none."""
     mute_film: bool = False
-    """Whether a film given as the camera is silent."""
+    """Whether the sound of a film given as the camera is ignored."""
     virtual_camera: bool = False
-    """Whether other programs get the picture as a camera's."""
+    """Whether to open a virtual camera."""
     device: str | None = None
-    """Of the virtual camera; None: the first that is free."""
+    """Device of the virtual camera; None: the first free one."""
     preview: bool = False
     """Whether to open a window."""
     record: Path | None = None
     """Record from the start into this file."""
     mark: bool = True
-    """Whether recordings say in their data that they were made with an avatar."""
+    """Whether recordings carry metadata that they show an avatar."""
     overwrite: bool = False
-    """Whether the mark of `record`, where it is a file of its own, may replace a file that perse-live did not write."""
+    """Whether a separate mark file of `record` may replace a file that perse-live did not write."""
     width: int = 512
     """Pixels, even."""
     height: int = 512
@@ -116,9 +116,9 @@ class LiveOptions:
     background: str | None = None
     """As `backdrop_of` reads it."""
     badge: SetBadge | None = None
-    """Where it says that this is an avatar."""
+    """Corner of the badge that says that this is an avatar."""
     still: bool = False
-    """Whether hair does not swing and shoulders do not breathe."""
+    """Whether secondary motion (swinging hair, breathing) is off."""
     threads: int = 2
     """For drawing."""
     hotkeys: bool = True
@@ -126,33 +126,33 @@ class LiveOptions:
     browser: bool = True
     """Whether to open the page."""
     seconds: float | None = None
-    """After which the session ends by itself."""
+    """Seconds after which the session ends."""
     web: WebConfig = field(default_factory=WebConfig)
     """The page and its server."""
     engine: Wish = "auto"
-    """What poses and draws."""
+    """Engine that poses and draws."""
     engine_folder: Path | None = None
     """Folder of engines; None: the folder next to each avatar's file."""
     rebuild: Rebuild | None = None
-    """Compiles engines that this machine's GPU lacks."""
+    """Compiles missing engines for this machine's GPU."""
     studio: StudioOptions | None = None
     """The library and the builder behind the page; None: the page shows the session only."""
     sharing: Sharing | None = None
-    """Hands the avatar to viewers, who draw by themselves; None: it stays here."""
+    """Shares the avatar with viewers, whose browsers draw it; None: not shared."""
     remember: bool = False
-    """Whether the stage's settings are those that the page had last; what is given here goes first."""
+    """Whether to restore the page's last settings; options given here take precedence."""
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A session that is seen."""
+    """An open session."""
 
     session: LiveSession
     server: WebServer
     url: str
     """Of the page."""
     studio: Studio | None
-    """Behind the page, where there is one."""
+    """Studio behind the page, if there is one."""
     engines: tuple[str, ...]
     """One line per avatar: its engine and why, where engines were requested or exist, or there is a GPU."""
 
@@ -164,10 +164,10 @@ def run_live(
     say: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> None:
-    """Open everything, print where the page is, and go on until the time is up, the film ends, or a signal ends it.
+    """Run a session until its time is up, the film ends, or a signal arrives.
 
-    say: prints a line of output; `ready: URL` once the first frame can be had. warn: prints what does not work but does not stop
-    the session. Raises UserError for what cannot be opened; whatever was open is closed then, recordings are playable.
+    say: prints a line of output; `ready: URL` once the first frame is drawn. warn: prints warnings. Raises UserError where
+    something cannot be opened; everything is closed then, and recordings are playable.
     """
     check_options(options)
     other = another_user()
@@ -176,7 +176,7 @@ def run_live(
             f"{other} is logged in on this machine too: the page asks for the token of the link below"
         )
         options = replace(options, web=replace(options.web, token=new_token()))
-    # A second signal must not cut short what is finished
+    # A second signal must not interrupt the closing of files
     with _interruptible() as interrupted, contextlib.ExitStack() as stack:
         opened = stack.enter_context(open_live(options, settings))
         interrupted.opened()
@@ -213,7 +213,7 @@ def open_live(
 ) -> Generator[Opened, None, None]:
     """The session with its first picture drawn, its sinks and its server; closed again at the end of the block.
 
-    shown: what viewers get in the session's place, such as the same pictures with a stamp. Raises UserError for what cannot be
+    shown: replaces the session for viewers, such as the same pictures with a time stamp. Raises UserError for what cannot be
     opened.
     """
     with contextlib.ExitStack() as stack:
@@ -307,7 +307,7 @@ def open_live(
                     options.studio, _SessionStage(session, options, sources, kept), kept
                 )
             except UserError as error:
-                if not options.avatars:  # else there is something to show without it
+                if not options.avatars:  # otherwise the session works without it
                     raise
                 _log.warning("%s", error)
             else:
@@ -369,14 +369,14 @@ class _SessionStage:
         self._choosing = threading.Lock()
         self._source = source_id(options.camera)
         remembered = kept.stage.get("source")
-        self._wish = (  # the camera that was chosen last; it is not opened before it is needed
+        self._wish = (  # the camera chosen last; opened when needed
             remembered
             if options.remember and options.camera == BROWSER and isinstance(remembered, str)
             else ""
         )
 
     def show(self, path: Path) -> None:
-        """Put an avatar on stage."""
+        """Show an avatar."""
         self._session.put_on_stage(_actor(path, self._options, _log.info))
         wish, self._wish = self._wish, ""
         if wish:
@@ -386,11 +386,11 @@ class _SessionStage:
                 self._session.notice(str(error))
 
     def sources(self) -> tuple[list[SourceChoice], str]:
-        """Where motion can come from, and the id of where it comes from now."""
+        """The available sources of motion, and the id of the current one."""
         return source_choices(self._options.camera), self._source
 
     def choose_source(self, source_id: str) -> None:
-        """Take the motion from elsewhere."""
+        """Switch to another source of motion."""
         with self._choosing:
             chosen = chosen_source(source_choices(self._options.camera), source_id)
             self._wish = ""
@@ -400,7 +400,7 @@ class _SessionStage:
                 self._source = chosen.id
 
     def reload(self, path: Path) -> None:
-        """Read a loaded avatar again."""
+        """Reload an avatar from its file."""
         self._session.replace_on_stage(_actor(path, self._options, _log.info))
 
     def holds(self, name: str) -> bool:
@@ -412,14 +412,14 @@ class _SessionStage:
         return self._session.shown_name
 
     def renamed(self, old: str, new: str) -> None:
-        """An avatar's name has changed."""
+        """Rename a loaded avatar."""
         self._session.rename_actor(old, new)
 
 
 def _as_remembered(
     options: LiveOptions, settings: Settings, kept: Kept
 ) -> tuple[LiveOptions, Settings]:
-    """Options and settings with what the page had last; values that make no sense any more are ignored."""
+    """Options and settings with the page's last values; values that are no longer valid are ignored."""
     stage = kept.stage
     with contextlib.suppress(UserError, TypeError):
         known = {name: stage[name] for name in ("width", "height", "fps") if name in stage}
@@ -436,7 +436,7 @@ def _as_remembered(
 
 
 def _restore(session: LiveSession, kept: Kept) -> None:
-    """Do again what the page's user had chosen last."""
+    """Apply the page user's last choices."""
     stage = kept.stage
     wishes: list[dict[str, object]] = [
         {"action": "gain", "region": region, "value": stage.get(f"gain-{region}")}
@@ -465,7 +465,7 @@ def _recorder(
     finished: Callable[[Path], None] | None,
     without_sound: set[Path],
 ) -> Recorder:
-    """Open a recording. without_sound: gets its path where nobody is to be heard now."""
+    """Open a recording. without_sound: its path is added where there is no voice at present."""
     sounds = voice is not None and voice.on
     if not sounds:
         without_sound.add(path)
@@ -480,7 +480,7 @@ def _recorder(
 
 
 def _tell_of_silent_recording(session: LiveSession, without_sound: Collection[Path]) -> None:
-    """Where the page's microphone is switched on during a recording that began without it. without_sound: such recordings."""
+    """Notify the driver where the page's microphone is turned on during a recording without sound (`without_sound`)."""
     recording = session.recording
     if recording is not None and recording in without_sound:
         session.notice(f"{recording.name} has no sound: it began before the microphone was on")
@@ -489,9 +489,9 @@ def _tell_of_silent_recording(session: LiveSession, without_sound: Collection[Pa
 def _marker(
     actors: Callable[[], Sequence[Actor]], options: LiveOptions, tell: Callable[[str], None]
 ) -> Callable[[Path], None]:
-    """What marks a finished recording, in which any of these avatars may be seen.
+    """Function that marks a finished recording as showing these avatars.
 
-    actors: those that are loaded when it is finished. tell: given the reason where the recording, which is whole, cannot be
+    actors: the avatars loaded at its end. tell: called with the reason where a recording cannot be
     marked.
     """
 
@@ -512,7 +512,7 @@ def _marker(
 
 
 def check_options(options: LiveOptions) -> None:
-    """Raise UserError for a number that no session can have; `run_live` does so before anything else."""
+    """Raise UserError for numbers out of range; `run_live` calls it first."""
     for name, value, least, most in (
         ("fps", options.fps, 5, 120),
         ("max-gaussians", options.max_gaussians, 1, MAX_GAUSSIANS),
@@ -545,7 +545,7 @@ def _actor(path: Path, options: LiveOptions, tell: Callable[[str], None]) -> Act
 
 
 class _Sources:
-    """Opens what motion comes from; the browser's camera stays the same one, however often it is chosen."""
+    """Opens sources of motion; the browser's camera is one object, however often it is chosen."""
 
     def __init__(
         self,
@@ -556,17 +556,15 @@ class _Sources:
     ) -> None:
         self._options, self._pivot, self._clocks = options, neck_pivot, clocks
         self._tracker = TrackerConfig(smoothing=settings.smoothing)
-        self._film: FilmSource | None = (
-            None  # the one opened last; closed while another source plays
-        )
+        self._film: FilmSource | None = None  # opened last; closed while another source plays
         self.browser_camera: BrowserCamera | None = None
-        """That a page may be; None where no page can be one in this session."""
+        """The camera of a page's browser; None where this session has no page that can be a camera."""
         if options.camera == BROWSER or options.studio is not None:
             self.browser_camera = BrowserCamera()
             self.browser_camera.close()  # until it is chosen
 
     def open(self, camera: str) -> tuple[Feed | None, str, Callable[[], SoundSource] | None]:
-        """A feed, what kind of source it is (see docs/live-api.md), and what opens the sound of a film that has one.
+        """Returns a feed, the kind of the source (see docs/live-api.md), and a function that opens the film's sound, if any.
 
         camera: as in `LiveOptions`. Raises UserError where it cannot be had.
         """
@@ -590,7 +588,7 @@ class _Sources:
         return self._pictures(source), "file", sound
 
     def clock(self) -> FilmClock | None:
-        """Of the film that plays now, however often it was chosen; None while none plays."""
+        """Clock of the film that plays now; None while none plays."""
         return None if self._film is None else self._film.clock()
 
     def _pictures(self, source: PictureSource) -> PictureFeed:
@@ -632,12 +630,14 @@ def _listen_to_keys(
 
 
 def _invite(options: LiveOptions, url: str, say: Callable[[str], None], *, shared: bool) -> None:
-    """Bring the user to the page. shared: whether others on this machine could read the token in the list of processes."""
+    """Print the page's address, and open it. shared: whether other users of this machine could read the token in the process
+    list.
+    """
     if options.web.host not in ("127.0.0.1", "localhost", "::1") and sys.stdout.isatty():
         say(terminal_qr(url))
     if options.browser and _has_screen():
         with contextlib.suppress(webbrowser.Error):
-            # The page says that it needs its whole link
+            # The page explains that it needs the complete link
             webbrowser.open(url.partition("#")[0] if shared else url)
 
 
@@ -648,24 +648,24 @@ def _has_screen() -> bool:
 
 
 class _Interruption:
-    """What the ending signals do: while a session is opened they end that, later they are the normal way to end it."""
+    """Handler of ending signals: they interrupt the opening of a session, and later end it normally."""
 
     def __init__(self) -> None:
         self._opening, self._asked = True, threading.Event()
 
     def opened(self) -> None:
-        """From here on nothing is cut short any more."""
+        """From here on signals no longer interrupt."""
         self._opening = False
 
     def wait(self, seconds: float) -> bool:
-        """Whether the end was asked for; waits for that."""
+        """Wait for a signal; returns whether one arrived."""
         return self._asked.wait(seconds)
 
     def end(self, _: int, __: FrameType | None) -> None:
-        """As a signal's handler."""
+        """Signal handler."""
         self._asked.set()
         if self._opening:
-            self._opening = False  # what is open is closed again in peace
+            self._opening = False  # resources are closed without further interruption
             raise KeyboardInterrupt
 
 
@@ -707,7 +707,7 @@ def web_config(
     bitrate: int | None,
     ice: tuple[str, ...],
 ) -> WebConfig:
-    """The server's settings, what the command line says before what the settings file says."""
+    """The server's settings; the command line takes precedence over the settings file."""
     encoding = settings.encoding
     chosen = codec or encoding.codec
     if chosen not in ("vp8", "h264"):

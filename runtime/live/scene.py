@@ -1,4 +1,4 @@
-"""What is on stage: the loaded avatars, and all that the driver has chosen for the picture."""
+"""The scene: loaded avatars, attribute weights, and the driver's choices for the picture."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ from runtime.live.gains import Gains
 from runtime.live.painter import Actor, Backdrop, backdrop_of
 
 _COLOR = re.compile("#?[0-9a-fA-F]{6}")
-_PLAIN = "d9dbde"  # the background where the one that was chosen cannot be had
-_MOST_ACTORS = 4  # loaded at a time: each takes 100 MB
+_PLAIN = "d9dbde"  # fallback where the chosen background cannot be read
+_MOST_ACTORS = 4  # avatars loaded at a time: each takes 100 MB
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the driver has chosen; replaced as a whole, so that the drawing thread always sees one state."""
+    """The driver's choices; replaced as a whole, so that the drawing thread sees a consistent state."""
 
     actor: int
-    """Place among the loaded avatars, from 0."""
+    """Index of the avatar shown, from 0."""
     backdrop: Backdrop
     gains: Gains
     badge: SetBadge
     mirror: bool = False
     hidden: bool = False
-    """Whether the avatar is shown at rest, whatever the driver does."""
+    """Whether the avatar is shown at rest, independent of the driver."""
     muted: bool = False
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one frame is drawn from."""
+    """The state that one frame is drawn from."""
 
     actor: Actor
     config: LiveConfig
@@ -64,7 +64,7 @@ class Snapshot:
 
 
 class Scene:
-    """Loaded avatars, attribute weights and choices; any thread may read and change them."""
+    """Loaded avatars, attribute weights and choices. Thread-safe."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Scene:
         """
         self._lock = threading.RLock()
         self._actors, self._config, self._pictures = tuple(actors), config, pictures
-        self._given = len(self._actors)  # these are never unloaded
+        self._given = len(self._actors)  # avatars of the command line are never unloaded
         known = pictures().get(config.background)
         if known is not None:
             backdrop = Backdrop(config.background, None, known)
@@ -110,7 +110,7 @@ class Scene:
         return self._choices
 
     def snapshot(self, now: float) -> Snapshot | None:
-        """All that a frame at `now` (seconds) is drawn from; None while no avatar is loaded."""
+        """The state for a frame at `now` (seconds); None while no avatar is loaded."""
         with self._lock:
             actor = self._shown()
             if actor is None:
@@ -119,7 +119,7 @@ class Scene:
             return Snapshot(actor, self._config, self._choices, weights)
 
     def motion_header(self) -> MotionHeader:
-        """What a recording of motion that begins now is made with."""
+        """Header for a recording of motion that begins now."""
         with self._lock:
             config, choices = self._config, self._choices
             names = tuple(one.name for one in self._attributes())
@@ -189,7 +189,7 @@ class Scene:
                 self.take_plain_background()
 
     def replace_on_stage(self, actor: Actor) -> None:
-        """Another version of a loaded avatar, known by its name; which one is shown stays as it is."""
+        """Replace the loaded avatar of the same name; the avatar shown does not change otherwise."""
         with self._lock:
             shown = self._choices.actor
             if self._place(actor.name) is not None:
@@ -197,7 +197,7 @@ class Scene:
                 self._choices = replace(self._choices, actor=shown)
 
     def rename_actor(self, old: str, new: str) -> None:
-        """A loaded avatar has another name from here on."""
+        """Rename a loaded avatar."""
         with self._lock:
             self._actors = tuple(
                 replace(one, name=new) if one.name == old else one for one in self._actors
@@ -212,7 +212,7 @@ class Scene:
             return place is not None
 
     def take_cpu_engine(self) -> bool:
-        """Draw every avatar by the CPU from here on; False where the CPU draws them all already."""
+        """Switch every avatar to the CPU engine; False where all use it already."""
         with self._lock:
             if all(actor.engine is None for actor in self._actors):
                 return False
@@ -220,13 +220,13 @@ class Scene:
             return True
 
     def take_plain_background(self) -> None:
-        """Show a plain background in place of one that is no longer there."""
+        """Replace a background that can no longer be read by a plain one."""
         with self._lock:
             self._choices = replace(self._choices, backdrop=backdrop_of(_PLAIN))
 
     @property
     def shown_name(self) -> str:
-        """Of the avatar that is shown; "" for none."""
+        """Name of the avatar shown; "" for none."""
         with self._lock:
             actor = self._shown()
         return "" if actor is None else actor.name
@@ -324,7 +324,7 @@ class Scene:
         return list(dict.fromkeys([self._choices.backdrop.text, *usual, *self._pictures()]))
 
     def _named_backdrop(self, text: str) -> Backdrop:
-        """What a page or a key may choose: never a path."""
+        """The background of a name that a page or a key may choose: never a path."""
         if (picture := self._pictures().get(text)) is not None:
             return Backdrop(text, None, picture)
         names = self._background_names()

@@ -1,4 +1,4 @@
-"""Motion that nobody makes: an avatar that waits, or performs, for as long as the session lasts."""
+"""Scripted motion without a driver: idling or performing, repeated for as long as the session lasts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TO_CAMERA = np.array([1, -1, -1], np.float32)  # from the axes of a head that f
 
 
 class Scripted:
-    """A script that is repeated without a seam; answers for any time."""
+    """A seamlessly repeated script, evaluated at any time."""
 
     def __init__(self, frames: tuple[PerformanceFrame, ...], neck_pivot: FloatArray) -> None:
         """frames: evenly spaced, starting and ending at rest; neck_pivot: (3,) metres, head frame."""

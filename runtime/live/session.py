@@ -1,7 +1,7 @@
-"""A live session: observations in, drawn frames out, and everything that can be done to it meanwhile.
+"""A live session: connects feed, drawing loop, scene, recordings and sinks.
 
-Threads: the source's own reads pictures, the feed's tracks, the drawing loop's draws, and every sink has its own. All hand-overs
-are latest-only slots.
+Threads: the source reads pictures, the feed tracks, the drawing loop draws, each sink writes. They exchange data by slots that
+keep only the newest item.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _STAGES = ("capture", "track", "animate", "render", "encode")
 
 
 class LiveSession:
-    """One avatar on stage; `runtime.live.control.Control` for all that steer it. Use it in a `with` block or close it."""
+    """A session with one avatar shown at a time; implements `runtime.live.control.Control`. Use it in a `with` block or close
+    it.
+    """
 
     def __init__(
         self,
@@ -53,8 +55,8 @@ class LiveSession:
     ) -> None:
         """Prepare; `start` begins.
 
-        actors: the avatars, the first one on stage; without any, nothing is drawn until `put_on_stage`. feed: where motion comes
-        from, None for the script alone, which also fills the time while nobody is there; it is the session's from here on.
+        actors: the avatars, the first one on stage; without any, nothing is drawn until `put_on_stage`. feed: source of
+        motion, owned by the session from here on; None: the script only, which also plays while no face is seen.
         source_kind: as in docs/live-api.md. clocks: of the stages capture, track, animate, render, encode. keys: text of the
         action of each page key. recorder: opens a recording; record_to: where recordings go (numbered from the second on), None
         for a name with date and time in this folder. virtual_camera: opens one; None: there is none to switch on. pictures: what
@@ -62,7 +64,7 @@ class LiveSession:
         """
         self._feed, self._source_kind = feed, source_kind
         self.clocks, self._keys = dict(clocks), dict(keys)
-        self._acting = threading.RLock()  # one action at a time
+        self._acting = threading.RLock()  # serialises actions
         self._drawn: Latest[DrawnFrame] = Latest()
         self._notices = Notices()
         self._scene = Scene(actors, config, pictures)
@@ -78,7 +80,7 @@ class LiveSession:
     # ----- life
 
     def start(self) -> None:
-        """Begin to follow and to draw."""
+        """Start tracking and drawing."""
         if self._feed is not None:
             self._feed.start()
         self._drawing.start()
@@ -99,13 +101,13 @@ class LiveSession:
     @property
     def ended(self) -> bool:
         """Whether drawing has stopped, or a film that is shown once has come to its end."""
-        feed = self._feed  # one that has failed is shown, and the avatar stays
+        feed = self._feed  # a failed source is reported, and the session continues
         over = feed is not None and feed.ended and not feed.problem
         return not self._drawing.alive or (over and self._source_kind == "file")
 
     @property
     def failure(self) -> BaseException | None:
-        """What drawing has failed with; None while it goes well."""
+        """The exception that ended drawing; None while it works."""
         return self._drawing.failure
 
     def record_now(self) -> None:
@@ -134,15 +136,15 @@ class LiveSession:
     # ----- avatars, sinks, voice
 
     def motion_header(self) -> MotionHeader:
-        """What a recording of motion that begins now is made with."""
+        """Header for a recording of motion that begins now."""
         return self._scene.motion_header()
 
     def have_voice(self, voice: Voice) -> None:
-        """Tell of the driver's voice, which somebody else closes; before `start`."""
+        """Set the driver's voice, which the caller closes; call it before `start`."""
         self._voice = voice
 
     def add_sink(self, sink: Sink) -> None:
-        """Show every newest frame to one more sink, which is the session's from here on."""
+        """Add a sink for the newest frames; the session takes ownership of it."""
         with self._acting:
             self._sinks = (*self._sinks, Outlet(sink, self._drawn))
 
@@ -155,7 +157,7 @@ class LiveSession:
         self._drawing.wake()
 
     def follow(self, feed: Feed | None, source_kind: str) -> None:
-        """Take the motion from another source, which is the session's from here on; the one before is closed.
+        """Switch to another feed, owned by the session from here on; the previous one is closed.
 
         feed, source_kind: as at the start.
         """
@@ -170,12 +172,12 @@ class LiveSession:
             feed.close()
 
     def replace_on_stage(self, actor: Actor) -> None:
-        """Another version of a loaded avatar, known by its name; which one is shown stays as it is."""
+        """Replace the loaded avatar of the same name; the avatar shown does not change otherwise."""
         self._scene.replace_on_stage(actor)
         self._drawing.wake()
 
     def rename_actor(self, old: str, new: str) -> None:
-        """A loaded avatar has another name from here on."""
+        """Rename a loaded avatar."""
         self._scene.rename_actor(old, new)
 
     @property
@@ -185,23 +187,23 @@ class LiveSession:
 
     @property
     def shown_name(self) -> str:
-        """Of the avatar that is shown; "" for none."""
+        """Name of the avatar shown; "" for none."""
         return self._scene.shown_name
 
     @property
     def config(self) -> LiveConfig:
-        """How it looks and works now."""
+        """The current configuration."""
         return self._scene.config
 
     # ----- what others ask and tell
 
     def picture_latency(self) -> float | None:
-        """Seconds from a camera picture to the end of drawing its answer, the median of the last eight; None if there is none."""
+        """Median latency of the last eight frames, seconds from camera picture to the end of drawing; None without frames."""
         return self._drawing.latency.timing().ms / 1000 or None
 
     @property
     def silent(self) -> bool:
-        """Whether the voice may not be heard: muted, or the driver hides."""
+        """Whether the voice is silenced: muted, or the driver hides."""
         choices = self._scene.choices
         return choices.muted or choices.hidden
 
@@ -222,15 +224,15 @@ class LiveSession:
         return self._recordings.last
 
     def notice(self, text: str) -> None:
-        """Say something to the driver, on every page, for a moment."""
+        """Show a short notice on every page."""
         self._notices.add(text)
 
     def count_viewers_by(self, count: Callable[[], int]) -> None:
-        """Tell whom to ask how many watch."""
+        """Set the function that counts viewers."""
         self._count_viewers = count
 
     def act(self, action: Action) -> None:
-        """Do something; see `Control`."""
+        """Perform an action; see `Control`."""
         with self._acting:
             match action:
                 case Recalibrate(seconds):
@@ -256,7 +258,7 @@ class LiveSession:
             self._drawing.wake()
 
     def state(self) -> dict[str, object]:
-        """What is chosen and what goes on; see docs/live-api.md."""
+        """Settings and state; see docs/live-api.md."""
         now = time.monotonic()
         feed, voice, recording = self._feed, self._voice, self._recordings.running
         calibration = CalibrationState("done") if feed is None else feed.calibration()
@@ -293,7 +295,7 @@ class LiveSession:
         }
 
     def stats(self) -> dict[str, object]:
-        """How fast it goes; see docs/live-api.md."""
+        """Frame rates, times and latency; see docs/live-api.md."""
         timings = {name: self.clocks[name].timing() for name in _STAGES}
         latency = self._drawing.latency.timing()
         governor = self._drawing.governor

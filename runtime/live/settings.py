@@ -1,4 +1,4 @@
-"""What a user likes for every session: keys, gains, smoothing, looks and stream, from one TOML file."""
+"""The user's settings for all sessions: keys, gains, smoothing, looks and stream, from one TOML file."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _LARGEST_FILE = 64 << 10  # bytes; a settings file is a page or two
 
 @dataclass(frozen=True)
 class Settings:
-    """All that the settings file may say; what the command line says goes before it."""
+    """Contents of the settings file; the command line takes precedence."""
 
     keys: KeyMap = field(default_factory=KeyMap)
-    """What the keys of the page, the terminal and the system do."""
+    """Key bindings of the page, the terminal and the system."""
     gains: Gains = field(default_factory=Gains)
-    """How strongly the avatar follows, by region."""
+    """Gains of the motion by region."""
     smoothing: OneEuroConfig | None = field(default_factory=OneEuroConfig)
-    """How motion is calmed; None: not at all."""
+    """Smoothing of the motion; None: off."""
     dead_zone: float = 0.02
     """[0, 0.5], expressions weaker than this count as rest: below it is mostly the detector's noise."""
     background: str = "d9dbde"
     """`rrggbb`, one of `BACKGROUNDS`, or the absolute path of a picture."""
     badge: SetBadge = field(default_factory=lambda: SetBadge("bottom-right"))
-    """Where the badge is that says this is an avatar; "off" only with a reason."""
+    """Corner of the badge that says that this is an avatar; "off" needs a reason."""
     target_fps: int = 30
     """[5, 120], pictures a second that the session tries to keep."""
     encoding: EncodeConfig = field(default_factory=EncodeConfig)
@@ -58,7 +58,7 @@ def settings_path() -> Path:
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """The user's settings; what the file does not say is as by default.
+    """The user's settings; missing keys have their defaults.
 
     path: None for `settings_path()`, which may be missing. Raises UserError, naming file, key and what is allowed, for a file
     that cannot be read (a missing one too, if it is named), an unknown key, and a value of the wrong kind or out of range.
@@ -144,7 +144,7 @@ def _background(text: str, table: _Table, file: Path) -> str:
 
 
 def _folder(text: str, file: Path) -> str:
-    """As an absolute path, counted from the settings file's folder; whether it is there is seen when it is needed."""
+    """The absolute path, relative to the settings file's folder; existence is checked at use."""
     return str(file.absolute().parent / Path(text).expanduser()) if text else ""
 
 
@@ -250,7 +250,7 @@ def _is_number(value: object, kind: Any) -> bool:
 
 
 def default_config_text() -> str:
-    """A settings file that changes nothing: every setting with its default, behind a `#` that may be taken away."""
+    """A settings file with every setting commented out, at its default."""
     usual = Settings()
     assert usual.smoothing is not None
     sections: list[tuple[str, tuple[str, ...], Mapping[str, object]]] = [

@@ -1,4 +1,4 @@
-"""Handing work from thread to thread: only the newest item counts, nothing queues."""
+"""A slot between threads that keeps only the newest item; nothing is queued."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 class Latest(Generic[Item]):
-    """A place for one item that the next one overwrites; any number of threads may put and wait."""
+    """A slot for one item, overwritten by the next. Thread-safe for any number of writers and readers."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -18,7 +18,7 @@ class Latest(Generic[Item]):
         self._closed = False
 
     def put(self, item: Item) -> None:
-        """Replace what is there and wake all who wait; ignored once closed."""
+        """Replace the item and wake waiting threads; ignored once closed."""
         with self._changed:
             if self._closed:
                 return
@@ -43,7 +43,7 @@ class Latest(Generic[Item]):
         return self._closed
 
     def close(self) -> None:
-        """Wake all who wait, for the last time; closing again does nothing."""
+        """Close, and wake waiting threads; closing again does nothing."""
         with self._changed:
             self._closed, self._item = True, None
             self._changed.notify_all()

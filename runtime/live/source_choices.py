@@ -1,4 +1,4 @@
-"""From where a running session can take its motion: what a page may choose from, by ids that are never used as paths."""
+"""Sources of motion that a page may choose during a session, by ids that are never used as paths."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class SourceChoice:
     """Why it cannot be used, and what to do; empty for none."""
 
     def told(self) -> dict[str, str]:
-        """As a JSON object, without what is only this machine's business."""
+        """As a JSON object for the page, without local paths."""
         return {name: value for name, value in asdict(self).items() if name != "camera"}
 
 
 def source_choices(
     given: str, *, cameras: Callable[[], Sequence[CameraInfo]] = list_cameras
 ) -> list[SourceChoice]:
-    """All that can be chosen now: a page's camera, this machine's cameras, what was given at the start, and none.
+    """The current choices: a page's camera, this machine's cameras, what was given at the start, and none.
 
     given: the text of `--camera`. cameras: lists those of this machine.
     """

@@ -1,6 +1,6 @@
-"""Fewer Gaussians for slow machines: hair and clothes are drawn with larger ones in smaller number.
+"""Fewer Gaussians for slow machines: hair and clothes are drawn with fewer, larger ones.
 
-The face stays as it is, and so do glasses and the like, which are thin enough.
+The face, glasses and similar thin parts keep all theirs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _order(count: int) -> FloatArray:
 def thinned(avatar: Avatar, share: float) -> Avatar:
     """The avatar with only `kept_gaussians`; those outside the face are enlarged to cover the same area as before.
 
-    What its attributes add is thinned likewise.
+    The Gaussians that its attributes add are thinned likewise.
     """
     kept = kept_gaussians(avatar, share)
     rows = np.full(len(avatar), -1, np.int32)

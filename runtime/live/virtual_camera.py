@@ -13,7 +13,7 @@ from runtime.sinks.contract import Sink
 
 
 class VirtualCameraSwitch:
-    """Holds the outlet to the virtual camera while it is on; one thread at a time."""
+    """Opens and closes the outlet to the virtual camera. Not thread-safe."""
 
     def __init__(
         self, opened: Callable[[LiveConfig], Sink] | None, drawn: Latest[DrawnFrame]
@@ -33,7 +33,7 @@ class VirtualCameraSwitch:
         return () if self._outlet is None else (self._outlet,)
 
     def switch(self, on: bool | None, config: LiveConfig) -> None:
-        """Open or close the camera; on None: the other way. Raises UserError where it cannot be opened."""
+        """Open or close the camera; on None: toggle. Raises UserError where it cannot be opened."""
         wanted = self._outlet is None if on is None else on
         if wanted and self._opened is None:
             raise UserError("this session has no virtual camera to switch on")
