@@ -29,7 +29,7 @@ class SourceChoice:
     problem: str = ""
     """Why it cannot be used, and what to do; empty for none."""
 
-    def told(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, str]:
         """As a JSON object for the page, without local paths."""
         return {name: value for name, value in asdict(self).items() if name != "camera"}
 

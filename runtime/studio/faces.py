@@ -47,7 +47,7 @@ class Face:
     problems: tuple[str, ...] = ()
     """Words of `PROBLEMS`: what will be poor about an avatar of this face."""
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """As a JSON object."""
         numbers = {key: value for key, value in vars(self).items() if key != "problems"}
         return {

@@ -87,7 +87,7 @@ class Job:
         """Whether it has not ended yet."""
         return self.state in ("queued", "running")
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """As a JSON object; see docs/live-api.md."""
         return {
             "id": self.id,
@@ -168,9 +168,9 @@ class Jobs:
             job.waiting and job.task.avatar == avatar for job in list(self._jobs.values())
         )
 
-    def told(self) -> list[dict[str, object]]:
+    def to_json(self) -> list[dict[str, object]]:
         """All jobs as JSON objects, in the order in which they were asked for."""
-        return [job.told() for job in list(self._jobs.values())]
+        return [job.to_json() for job in list(self._jobs.values())]
 
     def picture(self, job_id: str, name: str) -> Path:
         """A picture that a job has made. Raises UserError where there is none of that name."""

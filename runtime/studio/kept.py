@@ -43,7 +43,7 @@ class Preset:
     weights: Mapping[str, float]
     """By the names of looks, (0, 1]."""
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """As a JSON object, which is also how it is shared."""
         return {"name": self.name, "key": self.key, "weights": dict(self.weights)}
 
@@ -163,5 +163,5 @@ class Kept:
             raise
 
     def _write(self) -> None:
-        content = {"stage": self._stage, "presets": [one.told() for one in self._presets]}
+        content = {"stage": self._stage, "presets": [one.to_json() for one in self._presets]}
         write_bytes(self._file, json.dumps(content, indent=1).encode(), private=True)

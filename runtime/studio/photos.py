@@ -51,7 +51,7 @@ class UploadedPhoto:
     """The largest first."""
     warnings: tuple[str, ...]
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """As a JSON object; see docs/live-api.md."""
         return {
             "id": self.id,
@@ -59,7 +59,7 @@ class UploadedPhoto:
             "width": self.width,
             "height": self.height,
             "faces": [
-                {**face.told(), "crop": list(suggested_crop(face, self.width, self.height))}
+                {**face.to_json(), "crop": list(suggested_crop(face, self.width, self.height))}
                 for face in self.faces
             ],
             "warnings": list(self.warnings),

@@ -168,7 +168,7 @@ class Studio:
 
     # ----- what pages are told
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """The state of the studio as a JSON object; see docs/live-api.md."""
         number = self._number
         return {
@@ -177,8 +177,8 @@ class Studio:
             "writable": self.library.writable,
             "own_machine": self.options.own_machine,
             "avatars": [self._entry(entry) for entry in self.library.entries()],
-            "jobs": self.jobs.told(),
-            "presets": [preset.told() for preset in self.kept.presets()],
+            "jobs": self.jobs.to_json(),
+            "presets": [preset.to_json() for preset in self.kept.presets()],
             "backgrounds": list(self.kept.backgrounds()),
             "default_looks": list(self.options.default_looks),
             "parts": list(BUILDER_PARTS),
@@ -225,7 +225,7 @@ class Studio:
     def sources(self) -> dict[str, object]:
         """What can be chosen, and what is, as a JSON object; a second of work on some systems."""
         choices, chosen = self._stage.sources()
-        return {"sources": [one.told() for one in choices], "chosen": chosen}
+        return {"sources": [one.to_json() for one in choices], "chosen": chosen}
 
     def choose_source(self, source_id: str) -> None:
         """Take the motion from another source, now and the next time. Raises UserError where it cannot be had."""
@@ -424,7 +424,10 @@ class Studio:
             gives_way=lambda: self._stage.shown() != "",  # else somebody waits for nothing but this
             done=done,
             over=lambda: output.unlink(missing_ok=True),
-            facts={"photo": photo.told(), "crop": None if wish.crop is None else list(wish.crop)},
+            facts={
+                "photo": photo.to_json(),
+                "crop": None if wish.crop is None else list(wish.crop),
+            },
             names={str(output): f"{name}.perse", **_names(photo, *extras)},
         )
         return self.jobs.add(task).id
@@ -580,7 +583,7 @@ class Studio:
             job["kind"] == "previews"
             and job.get("of") == entry_id
             and job["state"] in ("queued", "running")
-            for job in self.jobs.told()
+            for job in self.jobs.to_json()
         )
         if not missing() or waiting:
             return ""

@@ -133,7 +133,7 @@ class StudioRoutes:
 
     async def _kept_photo(self, request: web.Request) -> web.Response:
         photo = await _aside(lambda: self._studio.kept_photo(_id(request)))
-        return web.json_response(photo.told(), status=201)
+        return web.json_response(photo.to_json(), status=201)
 
     async def _show_file(self, request: web.Request) -> web.Response:
         await _aside(lambda: self._studio.show_file(_id(request)))
@@ -238,7 +238,7 @@ class StudioRoutes:
     async def _upload(self, request: web.Request) -> web.Response:
         received = await self._studio.photos.receive(upload_chunks(request, MAX_UPLOAD_BYTES))
         photo = await _aside(lambda: self._studio.photos.look_at(received, _file_name(request)))
-        return web.json_response(photo.told(), status=201)
+        return web.json_response(photo.to_json(), status=201)
 
     async def _photo(self, request: web.Request) -> web.StreamResponse:
         return await _sent(self._studio.photos.get(_id(request)).shown, "image/jpeg")
@@ -248,7 +248,7 @@ class StudioRoutes:
         if crop is None:
             raise UserError("crop is missing: say which part is searched")
         photo = await _aside(lambda: self._studio.photos.look_again(_id(request), crop))
-        return web.json_response(photo.told())
+        return web.json_response(photo.to_json())
 
     async def _delete_photo(self, request: web.Request) -> web.Response:
         self._studio.photos.delete(_id(request))
@@ -259,7 +259,7 @@ class StudioRoutes:
         found = await _aside(lambda: self._studio.hints(frame, request.query.get("pose", "front")))
         return web.json_response(
             {
-                "face": None if found.face is None else found.face.told(),
+                "face": None if found.face is None else found.face.to_json(),
                 "hints": list(found.hints),
                 "sharpness": found.sharpness,
             }
@@ -293,7 +293,7 @@ class StudioRoutes:
     async def _keep_preset(self, request: web.Request) -> web.Response:
         preset = preset_of(await read_json(request, _MOST_JSON))
         await _aside(lambda: self._studio.keep_preset(preset))
-        return web.json_response(preset.told(), status=201)
+        return web.json_response(preset.to_json(), status=201)
 
     async def _delete_preset(self, request: web.Request) -> web.Response:
         await _aside(lambda: self._studio.delete_preset(request.match_info["name"]))
