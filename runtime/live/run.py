@@ -53,7 +53,7 @@ from runtime.sources.contract import PictureSource
 from runtime.sources.film import FilmClock, FilmSource
 from runtime.sources.open import BROWSER, open_source
 from runtime.sources.vmc import VmcSource
-from runtime.studio.kept import Kept
+from runtime.studio.store import StudioStore
 from runtime.studio.studio import RememberingControl, Studio, StudioOptions
 from runtime.tracker import TrackerConfig
 from runtime.web.codec import EncodeConfig
@@ -220,7 +220,7 @@ def open_live(
         clocks = {name: StageClock() for name in _STAGES}
         engines: list[str] = []
         actors = [_actor(path, options, engines.append) for path in options.avatars]
-        kept = None if options.studio is None else Kept(options.studio.library)
+        kept = None if options.studio is None else StudioStore(options.studio.library)
         if kept is not None and options.remember:
             options, settings = _as_remembered(options, settings, kept)
         pivot = actors[0].avatar.rig.neck_pivot if actors else _MEAN_NECK
@@ -363,7 +363,7 @@ class _SessionStage:
     """A session as the studio's stage."""
 
     def __init__(
-        self, session: LiveSession, options: LiveOptions, sources: _Sources, kept: Kept
+        self, session: LiveSession, options: LiveOptions, sources: _Sources, kept: StudioStore
     ) -> None:
         self._session, self._options, self._sources = session, options, sources
         self._choosing = threading.Lock()
@@ -417,7 +417,7 @@ class _SessionStage:
 
 
 def _as_remembered(
-    options: LiveOptions, settings: Settings, kept: Kept
+    options: LiveOptions, settings: Settings, kept: StudioStore
 ) -> tuple[LiveOptions, Settings]:
     """Options and settings with the page's last values; values that are no longer valid are ignored."""
     stage = kept.stage
@@ -435,7 +435,7 @@ def _as_remembered(
     return options, settings
 
 
-def _restore(session: LiveSession, kept: Kept) -> None:
+def _restore(session: LiveSession, kept: StudioStore) -> None:
     """Apply the page user's last choices."""
     stage = kept.stage
     wishes: list[dict[str, object]] = [

@@ -41,11 +41,11 @@ from runtime.live.slot import Latest
 from runtime.live.source_choices import SourceChoice
 from runtime.studio.faces import POSES, Advice, advice
 from runtime.studio.jobs import Jobs, Task
-from runtime.studio.kept import Kept, Preset
 from runtime.studio.library import Entry, Library
 from runtime.studio.names import clean_name, file_name
 from runtime.studio.photos import Photos, UploadedPhoto, decoded_frame
 from runtime.studio.pictures import Pictures
+from runtime.studio.store import Preset, StudioStore
 
 _log = logging.getLogger(__name__)
 _RELOAD_SPACING = 8.0  # seconds between two readings of an avatar that is on stage and learns looks: each costs a second of work
@@ -133,7 +133,7 @@ class BuildWish:
 class Studio:
     """Everything behind `/api/studio`; any thread may call any method. Close it at the end."""
 
-    def __init__(self, options: StudioOptions, stage: Stage, kept: Kept) -> None:
+    def __init__(self, options: StudioOptions, stage: Stage, kept: StudioStore) -> None:
         """Open the library. kept: of the same folder. Raises UserError where it cannot be used."""
         self.options, self._stage, self.kept = options, stage, kept
         self.library = Library(options.library)
@@ -343,9 +343,9 @@ class Studio:
 
     # ----- presets and backgrounds
 
-    def keep_preset(self, preset: Preset) -> None:
+    def save_preset(self, preset: Preset) -> None:
         """Keep a set of looks. Raises UserError where it cannot be written."""
-        self.kept.keep_preset(preset)
+        self.kept.save_preset(preset)
         self._note()
 
     def delete_preset(self, name: str) -> None:
@@ -353,10 +353,10 @@ class Studio:
         self.kept.delete_preset(name)
         self._note()
 
-    def keep_background(self, received: Path, name: str) -> str:
+    def save_background(self, received: Path, name: str) -> str:
         """Keep an uploaded picture as a background; the upload is deleted. Returns its name. Raises UserError for no picture."""
         try:
-            kept = self.kept.keep_background(received)
+            kept = self.kept.save_background(received)
         except UserError as error:
             raise UserError(str(error).replace(f"{received}: ", f"{name}: ")) from error
         except OSError as error:

@@ -14,9 +14,9 @@ from aiohttp import web
 
 from perse_live.container import MAX_FILE_BYTES
 from perse_live.errors import UserError
-from runtime.studio.kept import preset_of
 from runtime.studio.photos import MAX_UPLOAD_BYTES
 from runtime.studio.pictures import KINDS
+from runtime.studio.store import preset_of
 from runtime.studio.studio import BuildWish, Studio
 from runtime.web.bodies import error_response, read_body, read_json, upload_chunks
 from runtime.web.security import Tickets
@@ -75,9 +75,9 @@ class StudioRoutes:
             web.post(f"{base}/builds", self._build),
             web.delete(f"{base}/jobs/{{id}}", self._cancel),
             web.get(f"{base}/jobs/{{id}}/pictures/{{file}}", self._job_picture),
-            web.post(f"{base}/presets", self._keep_preset),
+            web.post(f"{base}/presets", self._save_preset),
             web.delete(f"{base}/presets/{{name}}", self._delete_preset),
-            web.post(f"{base}/backgrounds", self._keep_background),
+            web.post(f"{base}/backgrounds", self._save_background),
             web.get(f"{base}/backgrounds/{{name}}", self._background),
             web.delete(f"{base}/backgrounds/{{name}}", self._delete_background),
             web.get(DOWNLOAD, self._download),
@@ -290,18 +290,18 @@ class StudioRoutes:
 
     # ----- presets and backgrounds
 
-    async def _keep_preset(self, request: web.Request) -> web.Response:
+    async def _save_preset(self, request: web.Request) -> web.Response:
         preset = preset_of(await read_json(request, _MOST_JSON))
-        await _aside(lambda: self._studio.keep_preset(preset))
+        await _aside(lambda: self._studio.save_preset(preset))
         return web.json_response(preset.to_json(), status=201)
 
     async def _delete_preset(self, request: web.Request) -> web.Response:
         await _aside(lambda: self._studio.delete_preset(request.match_info["name"]))
         return web.json_response({})
 
-    async def _keep_background(self, request: web.Request) -> web.Response:
+    async def _save_background(self, request: web.Request) -> web.Response:
         received = await self._studio.photos.receive(upload_chunks(request, MAX_UPLOAD_BYTES))
-        name = await _aside(lambda: self._studio.keep_background(received, _file_name(request)))
+        name = await _aside(lambda: self._studio.save_background(received, _file_name(request)))
         return web.json_response({"name": name}, status=201)
 
     async def _background(self, request: web.Request) -> web.StreamResponse:

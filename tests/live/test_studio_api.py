@@ -181,13 +181,13 @@ def test_a_face_that_was_overlooked_is_found_in_a_part_of_the_photo(served: Serv
 
 
 def test_a_kept_photo_is_built_from_again(served: Served, toy: bytes) -> None:
-    ada = served.upload("api/studio/avatars", toy, "Kept.perse")[1]
+    ada = served.upload("api/studio/avatars", toy, "StudioStore.perse")[1]
     status, answer = served.ask("POST", f"api/studio/avatars/{ada['id']}/photo")
     assert (status, "was not kept" in answer["error"]) == (400, True)
-    kept = served.studio.library.photo_path("Kept")
+    kept = served.studio.library.photo_path("StudioStore")
     kept.write_bytes(jpeg(skimage.data.astronaut()))
     status, photo = served.ask("POST", f"api/studio/avatars/{ada['id']}/photo")
-    assert (status, photo["name"], len(photo["faces"])) == (201, "Kept.jpg", 1)
+    assert (status, photo["name"], len(photo["faces"])) == (201, "StudioStore.jpg", 1)
     served.ask("DELETE", f"api/studio/photos/{photo['id']}")
     assert kept.exists(), "only the copy is deleted"
     assert served.ask("POST", f"api/studio/avatars/{ada['id']}/upgrade")[0] == 200

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from perse_live.avatar import FORMAT_VERSION, OLDEST_VERSION, load_avatar, save_avatar
 from perse_live.container import read_manifest
 from perse_live.errors import UserError
-from runtime.studio.kept import Kept, Preset, preset_of
 from runtime.studio.library import Library, default_library
 from runtime.studio.names import clean_name, file_name, free_path
+from runtime.studio.store import Preset, StudioStore, preset_of
 from toys import toy_avatar
 
 
@@ -208,19 +208,19 @@ def test_a_file_name_is_the_users() -> None:
 
 
 def test_what_is_remembered(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
+    kept = StudioStore(tmp_path)
     kept.remember(background="photo", mirror=True)
-    kept.keep_preset(Preset("Party", "p", {"hat-wide": 1.0}))
-    kept.keep_preset(
+    kept.save_preset(Preset("Party", "p", {"hat-wide": 1.0}))
+    kept.save_preset(
         preset_of({"name": "party", "key": "", "weights": {"beard-full": 0.5, "hat-cap": 0}})
     )
-    again = Kept(tmp_path)
+    again = StudioStore(tmp_path)
     assert again.stage == {"background": "photo", "mirror": True}
     assert again.presets() == [Preset("party", "", {"beard-full": 0.5})]
     again.delete_preset("party")
-    assert Kept(tmp_path).presets() == []
+    assert StudioStore(tmp_path).presets() == []
     (tmp_path / "studio.json").write_text("{")
-    assert Kept(tmp_path).stage == {}
+    assert StudioStore(tmp_path).stage == {}
 
 
 @pytest.mark.parametrize(

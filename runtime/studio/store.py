@@ -29,7 +29,7 @@ _MOST_PRESETS, _MOST_BACKGROUNDS = 60, 24
 _BACKGROUND_SIDE = 1920  # pixels
 _LOOK = re.compile(r"[a-z0-9-]{1,40}")
 _BACKGROUND = re.compile(r"[0-9a-f]{12}")
-KEPT_PREFIX = "kept-"
+BACKGROUND_PREFIX = "kept-"
 """How the names of kept backgrounds begin, for the session."""
 
 
@@ -71,7 +71,7 @@ def preset_of(message: Mapping[str, Any]) -> Preset:
     return Preset(clean_name(name), key.lower(), kept)
 
 
-class Kept:
+class StudioStore:
     """The remembered things of one library; any thread may call any method."""
 
     def __init__(self, library: Path) -> None:
@@ -106,7 +106,7 @@ class Kept:
         with self._changing:
             return list(self._presets)
 
-    def keep_preset(self, preset: Preset) -> None:
+    def save_preset(self, preset: Preset) -> None:
         """Keep a preset; one of the same name is replaced. Raises UserError where there are too many, or it cannot be written."""
         with self._changing:
             others = [one for one in self._presets if one.name.casefold() != preset.name.casefold()]
@@ -128,12 +128,12 @@ class Kept:
                 if one.suffix == ".webp" and _BACKGROUND.fullmatch(one.stem)
             ]
             return {
-                f"{KEPT_PREFIX}{one.stem}": one
+                f"{BACKGROUND_PREFIX}{one.stem}": one
                 for one in sorted(files, key=lambda one: one.stat().st_mtime)
             }
         return {}
 
-    def keep_background(self, picture: Path) -> str:
+    def save_background(self, picture: Path) -> str:
         """Keep a picture as a background, at most 1920 pixels wide or high. Returns its name.
 
         Raises UserError for what is no picture, and where it cannot be written.
@@ -146,7 +146,7 @@ class Kept:
         name = secrets.token_hex(6)
         with atomic_output(self._folder / f"{name}.webp") as temporary:
             Image.fromarray(np.asarray(small)).save(temporary, quality=88)
-        return f"{KEPT_PREFIX}{name}"
+        return f"{BACKGROUND_PREFIX}{name}"
 
     def delete_background(self, name: str) -> None:
         """Delete a background; nothing where there is none of that name."""
