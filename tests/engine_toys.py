@@ -19,14 +19,14 @@ from perse_live.animate import HeadPose
 from perse_live.avatar import Avatar, load_avatar, save_avatar
 from perse_live.engines.folder import MANIFEST, EngineFolder, GraphFile, TensorInfo, manifest_text
 from perse_live.engines.graphs import ANIMATE
-from runtime.bench.drawing import made_up_avatar
+from runtime.bench.drawing import synthetic_avatar
 from runtime.stage import Motion, facing_pose
 
 
 @cache
 def dressable() -> Avatar:
     """Two attributes of one slot, one of another; landmarks that move vertices; correctives, one attribute's own among them."""
-    avatar = made_up_avatar(900, np.random.default_rng(0))
+    avatar = synthetic_avatar(900, np.random.default_rng(0))
     random = np.random.default_rng(1)
     ids = random.choice(len(avatar.rig.vertices), 60, replace=False).astype(np.int32)
     spread = random.random((60, 478)).astype(np.float32) / 478

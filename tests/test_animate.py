@@ -158,7 +158,7 @@ def test_binding_undoes_posing() -> None:
     corners = vertices[rig.triangles[triangles]].astype(np.float64)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     areas = np.linalg.norm(normals, axis=1)
-    keep = areas > 0.1 * np.median(areas)  # the poles of the made-up head are slivers
+    keep = areas > 0.1 * np.median(areas)  # the poles of the synthetic head are slivers
     triangles, corners, normals = triangles[keep], corners[keep], normals[keep] / areas[keep, None]
     edges = corners[:, 1] - corners[:, 0]
     edges /= np.linalg.norm(edges, axis=1, keepdims=True)

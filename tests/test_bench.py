@@ -11,7 +11,7 @@ from runtime.bench import drawing as bench
 
 
 def test_the_made_up_head_is_a_head() -> None:
-    avatar = bench.made_up_avatar(4000, np.random.default_rng(0))
+    avatar = bench.synthetic_avatar(4000, np.random.default_rng(0))
     rig, surface, rigid = avatar.rig, avatar.surface, avatar.rigid
     assert set(np.unique(rig.parts)) == {Part.SKIN}
     corners = rig.vertices[rig.triangles]

@@ -191,7 +191,7 @@ def test_hostile_messages_are_refused(data: bytes, kind: int) -> None:
 
 
 def _performance(seconds: float) -> list[tuple[float, Motion]]:
-    """A made-up avatar that performs by itself, 30 times a second."""
+    """A synthetic avatar that performs by itself, 30 times a second."""
     actor, script = actor_of("me", toy_avatar()), performance_script(_NECK)
     times = np.arange(0, seconds, 1 / 30).tolist()
     return [(time, placed(actor, script.at(time), FACING_CAMERA)) for time in times]

@@ -10,7 +10,7 @@ import numpy as np
 
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance
 from perse_live.camera import Camera
-from runtime.bench.drawing import made_up_avatar
+from runtime.bench.drawing import synthetic_avatar
 
 
 def toy_avatar(*, gaussians: int = 2000) -> Avatar:
@@ -20,7 +20,7 @@ def toy_avatar(*, gaussians: int = 2000) -> Avatar:
 
 @cache
 def _toy_avatar(gaussians: int) -> Avatar:
-    avatar = made_up_avatar(gaussians, np.random.default_rng(0))
+    avatar = synthetic_avatar(gaussians, np.random.default_rng(0))
     binding = avatar.landmarks
     landmarks = LandmarkBinding(
         binding.vertex_ids,

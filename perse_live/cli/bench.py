@@ -29,7 +29,7 @@ class Bench:
     """Measure how fast this machine draws: milliseconds per stage, and frames per second. With --live, measure a live session."""
 
     avatar: Annotated[Positional[Path | None], arg(metavar="AVATAR")] = None
-    """An avatar file (.perse) to compare engines with; without it a made-up head is drawn."""
+    """An avatar file (.perse) to compare engines with; without it a synthetic head is drawn."""
     engine: Literal["all", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] | None = None
     """Which engine to measure with the avatar; all without."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
@@ -52,7 +52,7 @@ class Bench:
     """Measure instead how soon drive has its first frame: it is started four times on the video's first frame."""
     peers: bool = False
     """Measure instead how fast other people's viewers (GaussianSplats3D and Spark, fetched by npm) draw the avatar, or the
-    made-up head, in Chromium without a GPU, compared with this program."""
+    synthetic head, in Chromium without a GPU, compared with this program."""
     studio: Annotated[Path | None, arg(metavar="PHOTO")] = None
     """Measure instead the way through the studio, in Chromium whose camera shows this photo: page load, camera picture, build,
     live, and the live picture's rate while looks are learned, for --seconds."""
@@ -272,11 +272,11 @@ def _run_peers(command: Bench) -> None:
         raise missing_extra("writing the avatar for other viewers", "export", error) from error
     from perse_live.avatar import load_avatar
     from perse_live.head.expressions import expression
-    from runtime.bench.drawing import machine, made_up_avatar
+    from runtime.bench.drawing import machine, synthetic_avatar
     from runtime.bench.peers.measure import SIZE, bench_peers
 
     avatar = (
-        made_up_avatar(20_000, np.random.default_rng(0))
+        synthetic_avatar(20_000, np.random.default_rng(0))
         if command.avatar is None
         else load_avatar(command.avatar)
     )

@@ -22,7 +22,7 @@ class Doctor:
     """Look at everything a live session needs, run its stages for three seconds, and say what is slow or missing."""
 
     avatar: Annotated[Path | None, arg(metavar="AVATAR")] = None
-    """An avatar to draw in the trial, instead of a made-up head."""
+    """An avatar to draw in the trial, instead of a synthetic head."""
     gpu: bool = False
     """Run the whole GPU path instead: compile gsplat, compare its pictures with the CPU's, draw with each engine, count
     synchronisations, time frames. Ends with exit code 1 where something fails or there is no GPU."""
@@ -69,7 +69,7 @@ def _run_gpu(command: Doctor, avatar: Avatar | None) -> None:
     with step_progress() as progress:
         findings = examine_gpu(
             avatar,
-            default_engine_folder(command.avatar or Path("made-up.perse")),
+            default_engine_folder(command.avatar or Path("synthetic.perse")),
             progress=progress,
         )
     if command.json:

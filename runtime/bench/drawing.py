@@ -65,7 +65,7 @@ class BenchResult:
 def bench(*, progress: Callable[[str, float], None]) -> tuple[BenchResult, ...]:
     """Measure animating and drawing a head of Gaussians that performs, at 512x512.
 
-    The head is made up (an ellipsoid with 52 random actions), so that nothing need be built or loaded first.
+    The head is synthetic (an ellipsoid with 52 random actions), so that nothing need be built or loaded first.
     progress: told what is being measured and which fraction of it is done.
     """
     cores = os.cpu_count() or 1
@@ -89,7 +89,7 @@ def machine() -> dict[str, str | int]:
 def _measure(visible: int, threads: int, progress: Callable[[str, float], None]) -> BenchResult:
     step = f"{visible:,} Gaussians, {threads} thread{'s' if threads > 1 else ''}"
     progress(step, 0.0)
-    avatar = made_up_avatar(visible, np.random.default_rng(0))
+    avatar = synthetic_avatar(visible, np.random.default_rng(0))
     camera = avatar.source.camera
     animator, rasterizer = (
         Animator(avatar, threads=threads),
@@ -120,12 +120,12 @@ def _measure(visible: int, threads: int, progress: Callable[[str, float], None])
     return BenchResult(round(float(np.mean(drawn))), threads, stages)
 
 
-def made_up_avatar(visible: int, random: np.random.Generator) -> Avatar:
+def synthetic_avatar(visible: int, random: np.random.Generator) -> Avatar:
     """An avatar of nobody, facing a camera of 512x512: an ellipsoid with hair, random colours and random actions.
 
     visible: Gaussians seen from the front, about. Its landmarks are the vertices nearest to those of a mean face.
     """
-    rig, surface, rigid = _made_up_head(visible, random)
+    rig, surface, rigid = _synthetic_head(visible, random)
     count = len(surface.triangles) + len(rigid.means)
     face = load_landmark_model().neutral
     nearest = np.array(
@@ -159,7 +159,7 @@ def made_up_avatar(visible: int, random: np.random.Generator) -> Avatar:
     )
 
 
-def _made_up_head(
+def _synthetic_head(
     visible: int, random: np.random.Generator
 ) -> tuple[HeadRig, SurfaceBinding, RigidBinding]:
     """Three quarters of the Gaussians ride on the mesh, the rest is hair, all of which is drawn from any side."""

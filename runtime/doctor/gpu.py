@@ -21,7 +21,7 @@ from perse_live.regions import Region
 from perse_live.splatting.backend import Rasterizer
 from perse_live.splatting.cpu import CpuRasterizer
 from runtime.attributes import with_default_attributes
-from runtime.bench.drawing import SIZE, made_up_avatar
+from runtime.bench.drawing import SIZE, synthetic_avatar
 from runtime.doctor.finding import Finding, never_raising
 from runtime.engines.choose import Wish, choose_engine
 from runtime.engines.contract import ON_GPU, Engine
@@ -30,7 +30,7 @@ from runtime.stage import Motion, Stage, facing_pose
 
 Progress = Callable[[str, float], None]
 
-_VISIBLE = 30_000  # Gaussians of the made-up head that are seen, about
+_VISIBLE = 30_000  # Gaussians of the synthetic head that are seen, about
 _BACKGROUND = (0.8, 0.8, 0.8)
 _RUNS = 200  # frames that are timed
 _BESIDE = 30  # frames while another thread makes posers
@@ -53,10 +53,10 @@ def examine_gpu(
 ) -> list[Finding]:
     """Compile gsplat, compare its pictures with numba's, and draw with each engine; minutes the first time.
 
-    avatar: to draw; None: a made-up head; folder: of its engines. `gpu_missing` must be empty. A finding of status "problem" is
+    avatar: to draw; None: a synthetic head; folder: of its engines. `gpu_missing` must be empty. A finding of status "problem" is
     something that a session on this GPU would suffer from; an engine that is not installed or not exported is a warning.
     """
-    shown = with_default_attributes(avatar if avatar is not None else _made_up())
+    shown = with_default_attributes(avatar if avatar is not None else _synthetic_avatar())
     progress("gsplat compiles, or is loaded", 0.0)
     findings = [_gpu(), _gsplat()]
     if findings[-1].status == "ok":
@@ -69,9 +69,9 @@ def examine_gpu(
     return findings
 
 
-def _made_up() -> Avatar:
+def _synthetic_avatar() -> Avatar:
     """A head whose hair can be tinted."""
-    avatar = made_up_avatar(_VISIBLE, np.random.default_rng(0))
+    avatar = synthetic_avatar(_VISIBLE, np.random.default_rng(0))
     regions = avatar.regions.copy()
     regions[len(avatar.surface.triangles) :] = Region.HAIR
     return replace(avatar, regions=regions)

@@ -165,7 +165,7 @@ def codec(library: str) -> Finding:
             times.append(1000 * (perf_counter() - start))
             total += packet.size
         found = (
-            f"{np.median(times):.1f} ms a picture (median of {_FRAMES} made-up ones of {_SIZE}x{_SIZE},"
+            f"{np.median(times):.1f} ms a picture (median of {_FRAMES} synthetic ones of {_SIZE}x{_SIZE},"
             f" {total / 1000:.0f} kB in all)"
         )
         if np.median(times) > _SLOW_ENCODER:

@@ -21,7 +21,7 @@ from perse_live.errors import UserError
 from perse_live.follow import FaceFollower
 from perse_live.head.landmarks import load_landmark_model
 from perse_live.rotations import FACING_CAMERA
-from runtime.bench.drawing import machine, made_up_avatar
+from runtime.bench.drawing import machine, synthetic_avatar
 from runtime.doctor.finding import Finding
 from runtime.doctor.machine import usable_cores
 from runtime.live.clock import StageClock
@@ -38,7 +38,7 @@ Progress = Callable[[str, float], None]
 """Told what is going on and which fraction of it is done."""
 
 VISIBLE = 20_000
-"""Gaussians of the made-up head that are seen; avatars from a photo have 20,000 to 30,000."""
+"""Gaussians of the synthetic head that are seen; avatars from a photo have 20,000 to 30,000."""
 
 _CAMERA = (640, 480)
 _SWAY = 8  # pixels that the picture wanders, so that no two are alike
@@ -115,7 +115,7 @@ def trial(
 ) -> Trial:
     """Run the stages of a live session one after the other on the sample portrait as if a camera saw it.
 
-    avatar: None for a made-up head of `VISIBLE` Gaussians. seconds: to measure, [0.2, 8]; size: of the picture, even pixels;
+    avatar: None for a synthetic head of `VISIBLE` Gaussians. seconds: to measure, [0.2, 8]; size: of the picture, even pixels;
     threads: for drawing. offline: forbid fetching the portrait (13.7 MB) and the face model (3.8 MB) where they are missing; the
     face stages are then left out, and the result says so. progress: told of fetching and measuring.
     Raises UserError only for seconds or a size out of range.
@@ -309,8 +309,8 @@ def _measure(
     progress: Progress,
 ) -> Trial:
     begin = time.perf_counter()
-    shown = made_up_avatar(VISIBLE, np.random.default_rng(0)) if avatar is None else avatar
-    name = f"{'a made-up head' if avatar is None else 'the avatar'} of {len(shown):,} Gaussians"
+    shown = synthetic_avatar(VISIBLE, np.random.default_rng(0)) if avatar is None else avatar
+    name = f"{'a synthetic head' if avatar is None else 'the avatar'} of {len(shown):,} Gaussians"
     pipeline = _Pipeline(shown, driver, size, threads, codec)
     progress("warming up", 0.0)
     pipeline.run()

@@ -13,7 +13,7 @@ from toys import toy_avatar
 
 RESULT = Trial(
     machine={"processor": "a processor", "cores": 2},
-    avatar="a made-up head of 30,000 Gaussians",
+    avatar="a synthetic head of 30,000 Gaussians",
     camera="a portrait",
     size=512,
     codec="vp8",
@@ -40,7 +40,7 @@ def test_a_real_face_goes_through_every_stage() -> None:
     assert result.cpu_ms > 0
     assert result.start_seconds > 0
     assert "sample portrait" in result.camera
-    assert "made-up head of 30," in result.avatar
+    assert "synthetic head of 30," in result.avatar
     assert steps == {"warming up": 1.0, "measuring": 1.0}
     assert judge(result).name == "trial"
     json.dumps(asdict(result), allow_nan=False)
