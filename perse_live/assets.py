@@ -31,7 +31,7 @@ OFFLINE_VARIABLE = "PERSE_LIVE_OFFLINE"
 """Set to 1 to forbid every download, as the command line's `--offline` does."""
 
 Report = Callable[[str, float], None]
-"""Told what is going on (one line) and which fraction of it is done, in [0, 1]."""
+"""Called with one line on the current step and the fraction done, [0, 1]."""
 
 _CHUNK = 1 << 18
 _CONNECT_SECONDS = 15.0
@@ -235,12 +235,12 @@ def optional_asset_path(name: str) -> Path | None:
 
 
 def _local_path(asset: Asset) -> Path | None:
-    own_folder = os.environ.get(FOLDER_VARIABLE, "")
-    if own_folder:
-        own = Path(own_folder) / asset.file_name
-        if own.is_file():
-            _verify(own, asset)
-            return own
+    user_folder = os.environ.get(FOLDER_VARIABLE, "")
+    if user_folder:
+        supplied = Path(user_folder) / asset.file_name
+        if supplied.is_file():
+            _verify(supplied, asset)
+            return supplied
     cached = _cached_path(asset)
     if cached.is_file():
         try:

@@ -77,7 +77,7 @@ class Attribute:
     name: str
     """Such as "beard-full": lower case, letters, digits and hyphens."""
     label: str
-    """For people: "Full beard"."""
+    """Display name, such as "Full beard"."""
     slot: str
     """One of `SLOTS`."""
     ids: Int32Array

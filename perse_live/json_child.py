@@ -14,7 +14,7 @@ from typing import Any
 from perse_live.checked import CheckedError, parse_json_object
 
 _LONGEST_LINE = 1 << 20  # bytes
-_LAST_WORDS = 4000  # bytes at the end of stderr that are kept in mind
+_STDERR_TAIL = 4000  # bytes at the end of stderr that are kept in mind
 _PATIENCE = 4.0  # seconds for a process to end by itself
 
 
@@ -62,10 +62,10 @@ class JsonChild:
         """Its exit code, once it has ended; negative: the signal that has ended it."""
         return self._process.wait()
 
-    def last_words(self) -> list[str]:
+    def stderr_tail(self) -> list[str]:
         """The last lines of its stderr, without empty ones."""
         self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, self._errors.tell() - _LAST_WORDS))
+        self._errors.seek(max(0, self._errors.tell() - _STDERR_TAIL))
         return [
             line.strip()
             for line in self._errors.read().decode("utf-8", "replace").splitlines()

@@ -69,7 +69,7 @@ _CALIBRATION_FRAMES = 150  # at most
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Detected:
     """The detection in one frame of the film."""
 
     frame: FilmFrame  # its picture is dropped
@@ -137,7 +137,7 @@ def drive_relative(
         tracked = each(
             lambda one: (
                 one.frame,
-                _in_own_way(avatar, tracker.update(one.face, float(one.frame.time))),
+                _with_resting_lids(avatar, tracker.update(one.face, float(one.frame.time))),
             ),
             _chained(first, seen),
         )
@@ -170,7 +170,7 @@ def followed(avatar: Avatar, video: Path, *, progress: Progress) -> list[Motion]
         )
         for one in _chained(first, seen):
             time = float(one.frame.time)
-            face = _in_own_way(avatar, tracker.update(one.face, time))
+            face = _with_resting_lids(avatar, tracker.update(one.face, time))
             shown = presence.update(face, time)
             body = shoulders.update(shown.R_cam_head, time)
             pose = HeadPose(shown.R_cam_head, shown.t_cam_head, body)
@@ -187,7 +187,7 @@ def _no_face(film: Film) -> UserError:
     )
 
 
-def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
+def _with_resting_lids(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | None:
     return (
         None
         if face is None
@@ -198,15 +198,15 @@ def _in_own_way(avatar: Avatar, face: TrackedFrame | None) -> TrackedFrame | Non
 @contextlib.contextmanager
 def _detections(
     film: Film, look: _Look | None = None
-) -> Generator[Generator[_Seen, None, None], None, None]:
+) -> Generator[Generator[_Detected, None, None], None, None]:
     """The detections of all frames, made by threads that run ahead of the drawing; look: extracts what is needed of the
     picture.
     """
 
-    def detect(frame: FilmFrame) -> _Seen:
+    def detect(frame: FilmFrame) -> _Detected:
         face = follower.update(frame.image, float(frame.time))
         kept = None if look is None or face is None else look(frame.image, face)
-        return _Seen(replace(frame, image=np.empty((0, 0, 3), np.uint8)), face, kept)
+        return _Detected(replace(frame, image=np.empty((0, 0, 3), np.uint8)), face, kept)
 
     with (
         FaceFollower() as follower,
@@ -219,16 +219,16 @@ def _detections(
 
 
 def _chained(
-    first: list[_Seen], rest: Generator[_Seen, None, None]
-) -> Generator[_Seen, None, None]:
+    first: list[_Detected], rest: Generator[_Detected, None, None]
+) -> Generator[_Detected, None, None]:
     with contextlib.closing(rest):
         yield from first
         yield from rest
 
 
-def _beginning(seen: Iterator[_Seen]) -> list[_Seen]:
+def _beginning(seen: Iterator[_Detected]) -> list[_Detected]:
     """The film's first seconds, from the first face on."""
-    first: list[_Seen] = []
+    first: list[_Detected] = []
     faces = 0
     start: float | None = None
     for one in seen:

@@ -33,7 +33,7 @@ def test_lines_go_to_and_fro_and_the_end_is_told() -> None:
         child.send({"number": 2, "end": True})
         assert [one["number"] for one in child.answers()] == [2]
         assert child.wait() == 3 and not child.alive
-        assert child.last_words() == ["first", "last words"]
+        assert child.stderr_tail() == ["first", "last words"]
         child.send({"number": 3})  # nobody hears it
     finally:
         child.close()

@@ -11,7 +11,7 @@ MOST_TRIES = 3
 """Of a row whose worker dies: a killed process or a lost node says nothing about the photo, and memory may be free later."""
 
 StepProgress = Callable[[str, float], None]
-"""Told the name of a step and which fraction of it is done, in [0, 1]."""
+"""Called with the name of the current step and the fraction of it done, [0, 1]."""
 
 
 @dataclass(frozen=True)

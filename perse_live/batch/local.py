@@ -159,7 +159,7 @@ class _Worker:
             elif "made" in said:
                 made = cast("dict[str, Any]", said["made"])
                 return Made(tuple(made["warnings"]), dict(made["figures"])), ""
-        code, lines = self._child.wait(), self._child.last_words()
+        code, lines = self._child.wait(), self._child.stderr_tail()
         how = (
             f"by signal {-code}; perhaps for want of memory: take fewer --jobs"
             if code < 0

@@ -17,8 +17,8 @@ from perse_live.cli.console import (
     ask_consent,
     can_ask,
     print_json,
+    print_written,
     printable,
-    say_written,
     user_name,
     warn,
 )
@@ -286,7 +286,7 @@ def _add_attributes(command: AttributeAdd) -> None:
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
     if not command.progress_json:
-        _say_attributes(command.avatar, avatar)
+        _print_attributes(command.avatar, avatar)
         print(f"{max(len(names), 1) - len(complaints)} learnt in {perf_counter() - begun:.0f} s")
 
 
@@ -420,7 +420,7 @@ def _learn_attributes(command: AttributeLearn) -> None:
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
     if not command.progress_json:
-        _say_attributes(command.avatar, avatar)
+        _print_attributes(command.avatar, avatar)
         print(f"{len(looks)} learnt in {perf_counter() - begun:.0f} s")
 
 
@@ -436,7 +436,7 @@ def _remove_attributes(command: AttributeRemove) -> None:
         avatar, [one.name for one in avatar.attributes] if names == (ALL_WORD,) else names
     )
     save_avatar(command.avatar, fewer)
-    _say_attributes(command.avatar, fewer)
+    _print_attributes(command.avatar, fewer)
 
 
 def _preview_attributes(command: AttributePreview) -> None:
@@ -451,7 +451,7 @@ def _preview_attributes(command: AttributePreview) -> None:
             f"{command.avatar} has no attributes: perse-live attribute add {command.avatar} default"
         )
     write_image(command.output, attribute_sheet(avatar, avatar.attributes))
-    say_written("attribute sheet", command.output)
+    print_written("attribute sheet", command.output)
 
 
 def _draw_thumbnails(command: AttributeThumbnails) -> None:
@@ -491,7 +491,7 @@ def _some(names: tuple[str, ...], example: str) -> tuple[str, ...]:
     return names
 
 
-def _say_attributes(path: Path, avatar: Avatar) -> None:
+def _print_attributes(path: Path, avatar: Avatar) -> None:
     print(
         f"{printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB):"
         f" {', '.join(one.name for one in avatar.attributes) or 'no attributes'}"

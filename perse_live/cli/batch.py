@@ -22,7 +22,7 @@ from perse_live.batch.ledger import FILE, Entry, Ledger, file_hash, row_key
 from perse_live.batch.report import CSV_FILE, PAGE_FILE, Result, summary, write_report
 from perse_live.batch.table import Row, read_table
 from perse_live.child import module_command
-from perse_live.cli.console import printable, say, say_written, step_progress, user_name
+from perse_live.cli.console import print_written, printable, say, step_progress, user_name
 from perse_live.cli.options import Network, Replacing
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder
 from perse_live.errors import UserError
@@ -122,7 +122,7 @@ def run(command: Batch) -> None:
             )
         )
     say(f"{summary(results)} in {monotonic() - begun:.0f} s")
-    say_written("report", folder / PAGE_FILE)
+    print_written("report", folder / PAGE_FILE)
     bad = [one for one in results if one.state in ("refused", "failed")]
     if bad:
         raise UserError(

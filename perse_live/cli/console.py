@@ -29,7 +29,7 @@ from perse_live.errors import UserError
 from perse_live.quiet import heard_on_stderr
 
 StepProgress = Callable[[str, float], None]
-"""Told the name of the step being done and which fraction of this step is done, in [0, 1]."""
+"""Called with the name of the current step and the fraction of it done, [0, 1]."""
 FrameProgress = Callable[[int, int | None], None]
 """Called with the number of finished frames and the total (None: unknown)."""
 
@@ -228,6 +228,6 @@ def logged_warnings() -> Generator[None, None, None]:
         logging.getLogger().removeHandler(handler)
 
 
-def say_written(what: str, path: Path) -> None:
+def print_written(what: str, path: Path) -> None:
     """Where a result is, and how large."""
     print(f"{what}: {printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import StepProgress, printable, say, say_written, step_progress, warn
+from perse_live.cli.console import StepProgress, print_written, printable, say, step_progress, warn
 from perse_live.cli.dataset_looks import Edit, edits_of, look_of, portrait_of
 from perse_live.cli.options import Network
 from perse_live.cli.shared import (
@@ -185,7 +185,7 @@ def _make(command: Dataset, root: Path) -> None:
     others = tuple(look for look in manifest.looks if look.name not in names)
     looks = (edits[0].entry, *others, *(edit.entry for edit in edits[1:]))
     manifest = replace(manifest, looks=looks)
-    _say_deleted(plan, manifest)
+    _print_deleted(plan, manifest)
     _check_room(plan, edits)
     write_manifest(root, manifest)
     with step_progress(_usual(plan, edits)) as progress:
@@ -334,7 +334,7 @@ def _continued(root: Path, before: Manifest, now: Manifest, asked: int) -> Manif
     return before
 
 
-def _say_deleted(plan: DatasetPlan, manifest: Manifest) -> None:
+def _print_deleted(plan: DatasetPlan, manifest: Manifest) -> None:
     """Name the files that are gone from looks that were complete; their frames are drawn again."""
     from offline.dataset.layout import TRANSFORMS_FILE, Dataset, DatasetLook
     from offline.dataset.reading import missing_files
@@ -462,5 +462,5 @@ def _show(command: Dataset) -> None:
     sheet, page = command.folder / SHEET_FILE, command.folder / PAGE_FILE
     write_image(sheet, dataset_sheet(dataset))
     write_bytes(page, page_of(dataset).encode())
-    say_written("sheet", sheet)
-    say_written("page", page)
+    print_written("sheet", sheet)
+    print_written("page", page)

@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from perse_live.assets import asset_path
 from perse_live.cli.build import build_to
-from perse_live.cli.console import frame_progress, say, say_written, step_progress, warn
+from perse_live.cli.console import frame_progress, print_written, say, step_progress, warn
 from perse_live.cli.options import Network, Page, Replacing
 from perse_live.cli.shared import fetch, mark_output, require_builder, with_side_file
 from perse_live.cli.studio import studio_options
@@ -92,7 +92,7 @@ def run(command: Demo) -> None:
                 size=command.size,
                 progress=progress,
             )
-        say_written("video", command.output)
+        print_written("video", command.output)
         if not command.no_c2pa:
             mark_output(command.output, avatar, overwrite=command.replacing.overwrite)
     options = LiveOptions(

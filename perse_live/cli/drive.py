@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import frame_progress, say_written, step_progress, warn
+from perse_live.cli.console import frame_progress, print_written, step_progress, warn
 from perse_live.cli.options import AvatarFile, Network, OutputFile, Replacing, VideoFile
 from perse_live.cli.shared import TRACKING_ASSETS, fetch, mark_output, with_side_file
 from perse_live.errors import UserError
@@ -87,7 +87,7 @@ def run(command: Drive) -> None:
             )
     for warning in warnings:
         warn(f"warning: {warning}")
-    say_written("video", command.output)
+    print_written("video", command.output)
     if not command.no_c2pa:
         mark_output(command.output, avatar, overwrite=command.replacing.overwrite)
 
@@ -114,6 +114,6 @@ def _replay(command: Drive) -> None:
         )
     for warning in warnings:
         warn(f"warning: {warning}")
-    say_written("video", command.output)
+    print_written("video", command.output)
     if not command.no_c2pa:
         mark_output(command.output, avatar, overwrite=command.replacing.overwrite)

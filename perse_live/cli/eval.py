@@ -205,10 +205,10 @@ def _evaluate(
     def told(step: str, share: float) -> None:
         progress(f"{clip.name}: {step}", share)
 
-    def told_of_frames(step: str) -> FrameProgress:
+    def frame_progress(step: str) -> FrameProgress:
         return lambda done, total: told(step, done / max(total or done, 1))
 
-    looked_at = told_of_frames("looking at every frame")
+    looked_at = frame_progress("looking at every frame")
     film = open_film(clip)
     seen = survey(
         _watched(film.frames(), film.frame_count, looked_at), interval=float(1 / film.rate)
@@ -233,7 +233,7 @@ def _evaluate(
     ]
     avatar = build_avatar(portrait, consent=consent, extra=further, progress=told)
     drive_matched(
-        avatar, real, drawn, background=Color(0, 0, 0), progress=told_of_frames("driving")
+        avatar, real, drawn, background=Color(0, 0, 0), progress=frame_progress("driving")
     )
     reference = open_film(real)
     truth, rendering = (

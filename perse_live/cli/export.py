@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from perse_live.cli.console import printable, say, say_written, step_progress
+from perse_live.cli.console import print_written, printable, say, step_progress
 from perse_live.cli.options import AvatarFile, Replacing
 from perse_live.engines.folder import BACKENDS, Backend
 from perse_live.errors import UserError
@@ -77,7 +77,7 @@ def run(command: Export) -> None:
     if files := [one for one in formats if one != WEB]:
         gaussians = state_gaussians(avatar, attributes=weights, expression=expression)
         for path in write_interchange(gaussians, command.output, command.avatar.stem, files):
-            say_written(path.suffix[1:], path)
+            print_written(path.suffix[1:], path)
 
 
 def _check_outputs(command: Export, formats: Sequence[str], *, engines: bool) -> None:
@@ -124,7 +124,7 @@ def _export_engines(command: Export, avatar: Avatar, backends: tuple[Backend, ..
             progress=progress,
         )
     for file in made.files:
-        say_written(f"{file.backend} {file.graph} {file.precision}", made.path / file.file)
+        print_written(f"{file.backend} {file.graph} {file.precision}", made.path / file.file)
 
 
 def _backends(text: str) -> tuple[Backend, ...]:

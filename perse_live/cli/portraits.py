@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perse_live.cli.console import StepProgress, print_json, printable, say_written, step_progress
+from perse_live.cli.console import StepProgress, print_json, print_written, printable, step_progress
 from perse_live.cli.options import Network
 from perse_live.cli.shared import BUILDING_ASSETS, fetch, make_folder, without_offline
 from perse_live.errors import UserError
@@ -100,8 +100,8 @@ def eval_portraits(
     if comparison is not None:
         _print_comparison(comparison)
     if output is not None:
-        say_written("sheet", output / _SHEET)
-        say_written("figures", output / _FIGURES)
+        print_written("sheet", output / _SHEET)
+        print_written("figures", output / _FIGURES)
 
 
 class _RefusedError(Exception):

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TextIO
 
-from perse_live.cli.console import Remaining, StepProgress, say_written, step_progress, warn
+from perse_live.cli.console import Remaining, StepProgress, print_written, step_progress, warn
 
 _SPACING = 0.1  # seconds between two reports of one step
 
@@ -56,7 +56,7 @@ def reporting(
             lambda *_: None,
             lambda _: None,
             lambda text: warn(f"warning: {text}"),
-            say_written,
+            print_written,
         )
 
 

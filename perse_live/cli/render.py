@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tyro.conf import OmitArgPrefixes, Positional
 
-from perse_live.cli.console import say_written
+from perse_live.cli.console import print_written
 from perse_live.cli.options import AvatarFile, OutputFile, Replacing
 from perse_live.errors import UserError
 from perse_live.files import check_picture_name, write_animation, write_image
@@ -45,20 +45,20 @@ def run(command: Render) -> None:
         from runtime.expression_sheet import expression_sheet
 
         write_image(command.output, expression_sheet(avatar))
-        say_written("sheet of expressions", command.output)
+        print_written("sheet of expressions", command.output)
         return
     if command.loop is None:
         from runtime.sheet import contact_sheet
 
         write_image(command.output, contact_sheet(avatar))
-        say_written("contact sheet", command.output)
+        print_written("contact sheet", command.output)
         return
     from runtime.loop import LOOP_FPS, loop_frames
 
     write_animation(
         command.output, loop_frames(avatar, seconds=command.loop, size=command.size), fps=LOOP_FPS
     )
-    say_written("loop", command.output)
+    print_written("loop", command.output)
 
 
 def _check_loop(command: Render, seconds: float) -> None:

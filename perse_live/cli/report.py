@@ -20,7 +20,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from perse_live.assets import asset_path
 from perse_live.child import installed_program, module_command
-from perse_live.cli.console import say_written, step_progress
+from perse_live.cli.console import print_written, step_progress
 from perse_live.cli.options import Network, Replacing
 from perse_live.cli.shared import fetch, require_builder
 from perse_live.errors import UserError
@@ -188,10 +188,10 @@ def run(command: Report) -> None:
     content = {"format": FORMAT, "version": VERSION, "creator": CREATOR, "parts": parts_now}
     check_figures(content)
     write_bytes(command.output, (json.dumps(content, allow_nan=False, indent=1) + "\n").encode())
-    say_written("figures", command.output)
+    print_written("figures", command.output)
     if command.render is not None:
         write_bytes(command.render, figures_page(parts_now).encode())
-        say_written("page of figures", command.render)
+        print_written("page of figures", command.render)
 
 
 def _chosen(command: Report) -> list[str]:

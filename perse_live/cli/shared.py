@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perse_live.assets import asset_path
-from perse_live.cli.console import StepProgress, say_written, warn
+from perse_live.cli.console import StepProgress, print_written, warn
 from perse_live.cli.options import Network
 from perse_live.errors import UserError
 from perse_live.extras import missing_extra
@@ -85,7 +85,7 @@ def mark_output(film: Path, avatar: Avatar, *, overwrite: bool) -> None:
         warn(f"warning: {error}")
     else:
         if side is not None:
-            say_written("mark", side)
+            print_written("mark", side)
 
 
 def from_photos(avatar: Avatar) -> list[str]:

@@ -86,7 +86,7 @@ def studio_options(
         library or default_library(),
         TITLES,
         DEFAULT,
-        own_machine=is_loopback(page.host),
+        pages_are_local=is_loopback(page.host),
         text_model=settings.text_model,
         settings=str(settings_file or settings_path()),
     )

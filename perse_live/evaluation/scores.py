@@ -58,7 +58,7 @@ _FOLDED = 0.5  # score of one of these, both sides', from which skin is folded
 MEASURES = tuple(HIGHER_IS_BETTER)
 
 Progress = Callable[[float], None]
-"""Told which share of the frames is done."""
+"""Called with the fraction of the frames done, [0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -366,8 +366,8 @@ def _cut_off(file: OpenFile, rate: Fraction, count: int, end: Fraction, damage: 
     """
     declared = _declared_seconds(file)
     least = max(_MISSING_SECONDS, 3 / rate)
-    own_length = file.video.duration is not None or tagged_duration(file.video) is not None
-    if not own_length and file.audio is not None:  # the length of whichever lasts longer
+    has_video_length = file.video.duration is not None or tagged_duration(file.video) is not None
+    if not has_video_length and file.audio is not None:  # the length of whichever lasts longer
         end, least = max(end, damage.reached), _MISSING_OF_WHOLE_SECONDS
     if declared is None or damage.jumps or declared - end < least:
         return f"{count} frames are left" if _ends_within_a_box(file) else ""

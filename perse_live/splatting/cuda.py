@@ -27,7 +27,7 @@ from perse_live.splatting._layout import EPS2D, NEAR_PLANE
 from perse_live.splatting.reference import rasterize_reference
 from perse_live.splatting.toolchain import compiler_obstacles, is_compiled, scripts_on_path
 
-_ALIKE = 2 / 255  # largest difference of a channel between gsplat's picture and the reference's
+_TOLERANCE = 2 / 255  # largest difference of a channel between gsplat's picture and the reference's
 
 
 @functools.cache
@@ -59,7 +59,7 @@ def cuda_obstacles() -> tuple[str, ...]:
             except Exception as error:
                 causes.append(f"gsplat does not draw ({gist(error)})")
             else:
-                if not off <= _ALIKE:
+                if not off <= _TOLERANCE:
                     causes.append(f"gsplat draws another picture than the CPU (by {off:.3f} of 1)")
     return tuple(causes)
 

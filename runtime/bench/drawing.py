@@ -66,7 +66,7 @@ def bench(*, progress: Callable[[str, float], None]) -> tuple[BenchResult, ...]:
     """Measure animating and drawing a head of Gaussians that performs, at 512x512.
 
     The head is synthetic (an ellipsoid with 52 random actions), so that nothing need be built or loaded first.
-    progress: told what is being measured and which fraction of it is done.
+    progress: called with the current step and the fraction done.
     """
     cores = os.cpu_count() or 1
     return tuple(

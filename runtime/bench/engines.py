@@ -44,7 +44,7 @@ def bench_engines(
 ) -> tuple[EngineBench, ...]:
     """Measure each engine with an avatar that performs, at 512x512.
 
-    folder: of the avatar's engines; progress: told what is being measured and which fraction of it is done. On a GPU every stage
+    folder: of the avatar's engines; progress: called with the current step and the fraction done. On a GPU every stage
     is waited for at its end, so that stages can be told apart; live drawing waits once a frame.
     """
     return tuple(_measured(avatar, folder, name, threads, progress) for name in names)

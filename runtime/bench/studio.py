@@ -62,7 +62,7 @@ class StudioFigures:
     """For how long that was measured."""
 
     def rows(self) -> dict[str, str]:
-        """For people."""
+        """Label and text of each figure, for display."""
         rate = "not measured: the looks were learned before"
         if self.fps_while_learning is not None:
             rate = (

@@ -33,8 +33,8 @@ Progress = Callable[[str, float], None]
 _VISIBLE = 30_000  # Gaussians of the synthetic head that are seen, about
 _BACKGROUND = (0.8, 0.8, 0.8)
 _RUNS = 200  # frames that are timed
-_BESIDE = 30  # frames while another thread makes posers
-_ALIKE = 1  # steps of 8 bits that two backends may differ by ...
+_CONCURRENT_FRAMES = 30  # frames while another thread makes posers
+_TOLERANCE = 1  # steps of 8 bits that two backends may differ by ...
 _APART = 2e-3  # ... but for this share of the values, where rounding decides what is drawn
 _MOST_SYNCHRONIZATIONS = 1  # gsplat reads back how many tiles the Gaussians meet
 
@@ -125,8 +125,8 @@ def compare_rasterizers(rasterizer: Rasterizer, avatar: Avatar, *, runs: int = _
     def draw() -> UInt8Array:
         return rasterizer.render(posed, camera, background=_BACKGROUND)
 
-    apart = _apart(draw(), expected)
-    text = f"{apart:.3%} of its values differ from numba's by more than {_ALIKE}; {_timed(draw, runs)} with upload"
+    apart = _share_beyond_tolerance(draw(), expected)
+    text = f"{apart:.3%} of its values differ from numba's by more than {_TOLERANCE}; {_timed(draw, runs)} with upload"
     return Finding("gsplat's picture", "ok" if apart < _APART else "problem", text)
 
 
@@ -149,7 +149,11 @@ def _engine(name: str, open_engine: Callable[[], Engine], avatar: Avatar) -> Fin
 
 
 def compare_engine(
-    engine: Engine, avatar: Avatar, *, runs: int = _RUNS, beside: int = _BESIDE
+    engine: Engine,
+    avatar: Avatar,
+    *,
+    runs: int = _RUNS,
+    concurrent_frames: int = _CONCURRENT_FRAMES,
 ) -> Finding:
     """Compare frames in several looks with the CPU engine's; count synchronisations that torch makes in a frame, times, and
     frames while another thread makes posers.
@@ -169,7 +173,7 @@ def compare_engine(
             stage.set_avatar(blender.blend(weights))
         apart = max(
             apart,
-            _apart(
+            _share_beyond_tolerance(
                 ours.draw(motion, background=_BACKGROUND),
                 theirs.draw(motion, background=_BACKGROUND),
             ),
@@ -181,9 +185,13 @@ def compare_engine(
 
     expected = draw().copy()
     waits = synchronizations(draw)
-    failure = "" if beside == 0 else _beside_another_thread(engine, avatar, draw, expected, beside)
+    failure = (
+        ""
+        if concurrent_frames == 0
+        else _failure_with_concurrent_thread(engine, avatar, draw, expected, concurrent_frames)
+    )
     text = (
-        f"{apart:.3%} of its values differ from the CPU's by more than {_ALIKE}; {waits} implicit synchronisations in a"
+        f"{apart:.3%} of its values differ from the CPU's by more than {_TOLERANCE}; {waits} implicit synchronisations in a"
         f" frame; posing {_timed(lambda: ours.pose(motion), runs)}, a frame {_timed(draw, runs)}"
     )
     if failure:
@@ -205,9 +213,9 @@ def _motions(avatar: Avatar, count: int) -> list[Motion]:
     ]
 
 
-def _apart(found: UInt8Array, expected: UInt8Array) -> float:
+def _share_beyond_tolerance(found: UInt8Array, expected: UInt8Array) -> float:
     """Share of the values that are further apart than rounding explains."""
-    return float((np.abs(found.astype(np.int16) - expected) > _ALIKE).mean())
+    return float((np.abs(found.astype(np.int16) - expected) > _TOLERANCE).mean())
 
 
 def _timed(work: Callable[[], object], runs: int) -> str:
@@ -242,7 +250,7 @@ def synchronizations(work: Callable[[], object]) -> int:
     return sum("synchroniz" in str(one.message) for one in said)
 
 
-def _beside_another_thread(
+def _failure_with_concurrent_thread(
     engine: Engine,
     avatar: Avatar,
     draw: Callable[[], UInt8Array],

@@ -35,7 +35,7 @@ from runtime.tracker import StrangerTracker, TrackedFrame, TrackerConfig
 from runtime.web.codec import VIDEO_CLOCK, CodecName, EncodeConfig, PictureEncoder
 
 Progress = Callable[[str, float], None]
-"""Told what is going on and which fraction of it is done."""
+"""Called with the current step and the fraction done."""
 
 VISIBLE = 20_000
 """Gaussians of the synthetic head that are seen; avatars from a photo have 20,000 to 30,000."""
@@ -150,7 +150,7 @@ class _Driver(Protocol):
 
     @property
     def description(self) -> str:
-        """For people."""
+        """Text for display."""
         ...
 
     def motion(self, number: int, time: float, watch: _Stopwatch) -> TrackedFrame | None:

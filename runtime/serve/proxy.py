@@ -70,7 +70,9 @@ class Proxy:
 
     def app(self) -> web.Application:
         """The application."""
-        app = web.Application(middlewares=[self._guard(), _tell_errors], client_max_size=_MOST_BODY)
+        app = web.Application(
+            middlewares=[self._guard(), _errors_as_json], client_max_size=_MOST_BODY
+        )
         app.on_response_prepare.append(_add_headers)
         app.cleanup_ctx.append(self._client)
         app.add_routes(
@@ -329,7 +331,7 @@ def _denied() -> web.Response:
 
 
 @web.middleware
-async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every refusal as one line of JSON."""
     try:
         return await handler(request)

@@ -192,7 +192,7 @@ class Sessions:
             elif isinstance(warning := answer.get("warning"), str):
                 _log.info("session %s: %s", session_id, warning)
         code = child.wait()
-        words = child.last_words()
+        words = child.stderr_tail()
         said = words[-1] if words else ""
         why = (
             f"its process was ended by signal {-code}"

@@ -17,7 +17,7 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: "virtual camera /dev/video10", "recording ME.mp4"."""
+        """Display name, such as "virtual camera /dev/video10", "recording ME.mp4"."""
         ...
 
     def write(self, frame: DrawnFrame) -> None:

@@ -35,7 +35,7 @@ class MotionSink:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return f"recording {self._path.name}"
 
     @property

@@ -65,7 +65,7 @@ class PreviewSink:
 
     @property
     def name(self) -> str:
-        """For people: "preview window"."""
+        """Display name, such as "preview window"."""
         return "preview window"
 
     @property

@@ -80,7 +80,7 @@ class RecordingSink:
 
     @property
     def name(self) -> str:
-        """For people: "recording ME.mp4"."""
+        """Display name, such as "recording ME.mp4"."""
         return f"recording {self._path.name}"
 
     @property

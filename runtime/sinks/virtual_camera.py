@@ -55,7 +55,7 @@ class VirtualCameraSink:
 
     @property
     def name(self) -> str:
-        """For people: "virtual camera /dev/video10"."""
+        """Display name, such as "virtual camera /dev/video10"."""
         return f"virtual camera {self._device}"
 
     @property

@@ -111,7 +111,7 @@ class WhipSink:
 
     @property
     def name(self) -> str:
-        """For people: "publishing to live.example.org"."""
+        """Display name, such as "publishing to live.example.org"."""
         return f"publishing to {self._target.host}"
 
     def write(self, frame: DrawnFrame) -> None:

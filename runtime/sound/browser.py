@@ -25,7 +25,7 @@ class BrowserMicrophone:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return BROWSER_MICROPHONE
 
     @property

@@ -34,7 +34,7 @@ class SoundSource(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: "microphone USB Audio"."""
+        """Display name, such as "microphone USB Audio"."""
         ...
 
     @property

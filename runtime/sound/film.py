@@ -50,7 +50,7 @@ class FilmSound:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return f"sound of {self._path.name}"
 
     @property

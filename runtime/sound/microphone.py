@@ -106,7 +106,7 @@ class MicrophoneSource:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return f"microphone {self._device.name}"
 
     @property

@@ -39,7 +39,7 @@ class VoiceOutput(Protocol):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         ...
 
     def hear(self, block: VoiceBlock) -> None:
@@ -125,7 +125,7 @@ class CableOutput:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return f"voice to {self._device}"
 
     def hear(self, block: VoiceBlock) -> None:
@@ -185,7 +185,7 @@ class PulseMicrophone:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return f"source {SOURCE_NAME}"
 
     def hear(self, block: VoiceBlock) -> None:

@@ -23,7 +23,7 @@ class BrowserCamera:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return "browser camera"
 
     @property

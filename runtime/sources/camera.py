@@ -142,7 +142,7 @@ class CameraSource:
 
     @property
     def name(self) -> str:
-        """For people: "camera 0"."""
+        """Display name, such as "camera 0"."""
         return f"camera {self._index}"
 
     @property

@@ -21,7 +21,7 @@ class PictureSource(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: "camera 0", "clip.mp4", "browser camera"."""
+        """Display name, such as "camera 0", "clip.mp4", "browser camera"."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class MotionSource(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: "VMC on UDP port 39539"."""
+        """Display name, such as "VMC on UDP port 39539"."""
         ...
 
     def read(self, timeout: float) -> TrackedFrame | None:

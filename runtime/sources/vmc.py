@@ -71,7 +71,7 @@ class VmcSource:
 
     @property
     def name(self) -> str:
-        """For people: "VMC on UDP port 39539"."""
+        """Display name, such as "VMC on UDP port 39539"."""
         return f"VMC on UDP port {self._port}"
 
     @property

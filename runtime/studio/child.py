@@ -20,7 +20,7 @@ from perse_live.json_child import JsonChild
 
 _NICENESS = 10  # of a child that gives way
 
-Told = Callable[[Mapping[str, Any]], None]
+OnReport = Callable[[Mapping[str, Any]], None]
 """Given each report of the child, on the thread that waits for it."""
 
 
@@ -46,14 +46,14 @@ class Child:
             else:
                 process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
 
-    def run(self, arguments: Sequence[str], told: Told) -> str:
+    def run(self, arguments: Sequence[str], on_report: OnReport) -> str:
         """Run a command to its end. Returns what went wrong, in one line for the user; "" for nothing.
 
         arguments: of `perse-live`, with `--progress-json` among them.
         """
         self._child.send({"arguments": list(arguments)})
         for report in self._child.answers():
-            told(report)
+            on_report(report)
         code = self._child.wait()
         return "" if code == 0 else self._why(code)
 
@@ -70,7 +70,7 @@ class Child:
     def _why(self, code: int) -> str:
         if self._killed:
             return "it was cancelled"
-        lines = self._child.last_words()
+        lines = self._child.stderr_tail()
         ours = [
             line
             for line in lines

@@ -108,7 +108,7 @@ class Job:
 
 
 class Jobs:
-    """The queue and its thread; any thread may call any method. Close it at the end."""
+    """The queue and its thread; thread-safe. Close it at the end."""
 
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         """changed: called, on any thread, when something about a job is different."""

@@ -83,7 +83,7 @@ class Entry:
 
 
 class Library:
-    """One folder of avatars; any thread may call any method."""
+    """One folder of avatars; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         """Make the folder where it is missing. Raises UserError where it cannot be read."""

@@ -85,7 +85,7 @@ def suggested_crop(face: Face, width: int, height: int) -> tuple[int, int, int, 
 
 
 class Photos:
-    """All uploaded photos of one studio; any thread may call any method. Closing it deletes them."""
+    """All uploaded photos of one studio; thread-safe. Closing it deletes them."""
 
     def __init__(self) -> None:
         self._private = PrivateFolder("perse-live-photos-")

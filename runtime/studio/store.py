@@ -72,7 +72,7 @@ def preset_of(message: Mapping[str, Any]) -> Preset:
 
 
 class StudioStore:
-    """The remembered things of one library; any thread may call any method."""
+    """The remembered things of one library; thread-safe."""
 
     def __init__(self, library: Path) -> None:
         """Read them; what is damaged is begun again."""

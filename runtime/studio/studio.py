@@ -65,7 +65,7 @@ BUILDER_PARTS = ("hair", "beard", "brows", "glasses", "hat", "makeup", "eyes")
 
 
 class Stage(Protocol):
-    """Where an avatar goes live; any thread may call."""
+    """Where an avatar goes live; thread-safe."""
 
     def show(self, path: Path) -> None:
         """Put an avatar on stage, known by its file's stem (1 to 2 s). Raises UserError for a file that cannot be."""
@@ -105,7 +105,7 @@ class StudioOptions:
     """Label and slot of each built-in look, by name."""
     default_looks: Sequence[str] = ()
     """Which of them a new avatar learns."""
-    own_machine: bool = True
+    pages_are_local: bool = True
     """Whether pages are on this machine: a file manager can be opened for them."""
     text_model: str = ""
     """Folder of a diffusers pipeline for looks that words describe; "": none was chosen in the settings."""
@@ -131,7 +131,7 @@ class BuildWish:
 
 
 class Studio:
-    """Everything behind `/api/studio`; any thread may call any method. Close it at the end."""
+    """Everything behind `/api/studio`; thread-safe. Close it at the end."""
 
     def __init__(self, options: StudioOptions, stage: Stage, kept: StudioStore) -> None:
         """Open the library. kept: of the same folder. Raises UserError where it cannot be used."""
@@ -175,7 +175,7 @@ class Studio:
             "number": number,
             "folder": str(self.library.folder),
             "writable": self.library.writable,
-            "own_machine": self.options.own_machine,
+            "own_machine": self.options.pages_are_local,
             "avatars": [self._entry(entry) for entry in self.library.entries()],
             "jobs": self.jobs.to_json(),
             "presets": [preset.to_json() for preset in self.kept.presets()],
@@ -297,7 +297,7 @@ class Studio:
     def show_file(self, entry_id: str) -> None:
         """Open the system's file manager where an avatar's file is. Raises UserError where there is none to open."""
         path = self.library.get(entry_id).path
-        if not self.options.own_machine:
+        if not self.options.pages_are_local:
             raise UserError(f"the file is on the computer that perse-live runs on: {path}")
         command = _file_manager(path)
         if command is None:

@@ -53,17 +53,17 @@ def offer_loopback(connection: RTCPeerConnection) -> None:
         ice.get_component_candidates = partial(_gather_with_loopback, ice.get_component_candidates)
 
 
-def only_loopback(connection: RTCPeerConnection, *, own_addresses: bool = False) -> None:
+def only_loopback(connection: RTCPeerConnection, *, all_addresses: bool = False) -> None:
     """Let only peers on this machine connect; between setRemoteDescription and setLocalDescription.
 
     aioice opens sockets on all addresses but 127.0.0.1, so that others in the network could reach them. Here it opens one on
-    127.0.0.1 only. own_addresses: on this machine's other addresses too, for peers that do not send to loopback (Firefox); what
+    127.0.0.1 only. all_addresses: on this machine's other addresses too, for peers that do not send to loopback (Firefox); what
     comes in there from any address that is not this machine's is dropped unread.
     """
     for transport in _ice_transports(connection):
         ice = transport.iceGatherer._connection  # pyright: ignore[reportPrivateUsage]
         ice.get_component_candidates = partial(
-            _gather_local, ice, ice.get_component_candidates, own_addresses
+            _gather_local, ice, ice.get_component_candidates, all_addresses
         )
 
 
@@ -167,12 +167,12 @@ async def _gather_with_loopback(
 async def _gather_local(
     ice: aioice.ice.Connection,
     gather: Callable[[int, list[str], int], Awaitable[list[Candidate]]],
-    own_addresses: bool,
+    all_addresses: bool,
     component: int,
     addresses: list[str],
     timeout: int = 5,
 ) -> list[Candidate]:
-    if not own_addresses:
+    if not all_addresses:
         return await gather(component, [_LOOPBACK], timeout)
     found = await gather(component, [_LOOPBACK, *addresses], timeout)
     ours = {_LOOPBACK, *addresses}

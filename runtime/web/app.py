@@ -1,4 +1,4 @@
-"""The routes of docs/live-api.md, and what guards them."""
+"""The routes of docs/live-api.md, and the checks before them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from runtime.web.waiting import prepare_waiting, wait_while
 
 _log = logging.getLogger(__name__)
 
-_TICKET_SECONDS = 60.0  # from asking for a recording's address to opening it
+_TICKET_SECONDS = 60.0  # validity of a recording's address
 
 
 def make_app(
@@ -46,9 +46,9 @@ def make_app(
 ) -> web.Application:
     """The server's routes.
 
-    publisher: None where the session takes no camera from a browser. listener: told of each connection's requests. host: what the
-    server listens on; token: needed for every request but the page's own files, "" for none; viewer_token: lets its bearer watch,
-    and nothing else; local: whether peers are on this machine; studio: None where there is none; shared: for viewers that draw by
+    publisher: None where the session takes no camera from a browser. listener: is notified of each connection's requests. host:
+    address that the server listens on; token: required by every request except for the page's files, "" for none; viewer_token:
+    allows watching only; local: whether peers are on this machine; studio: None without one; shared: for viewers that draw by
     themselves, None where the avatar is not shared.
     """
 
@@ -65,7 +65,7 @@ def make_app(
         is_shared=shared is not None,
     )
     app = web.Application(
-        middlewares=[_guard(listener, host, rights), _tell_errors], client_max_size=MAX_SDP_BYTES
+        middlewares=[_guard(listener, host, rights), _errors_as_json], client_max_size=MAX_SDP_BYTES
     )
     prepare_waiting(app)
     app.on_response_prepare.append(_add_headers)
@@ -123,7 +123,7 @@ class _Routes:
         return _page("watch.html")
 
     async def watch_state(self, request: web.Request) -> web.Response:
-        """What a page needs that only watches."""
+        """State for pages that only watch."""
         return web.json_response(
             {"size": self._control.state().get("size"), "shared": self._is_shared}
         )
@@ -256,7 +256,7 @@ def _given(request: web.Request) -> str:
 
 
 def _is_public(request: web.Request) -> bool:
-    """What needs no token: the page's own files, which come with every copy of the package, and what a ticket pays for.
+    """Whether a request needs no token: the page's files, which are public, and addresses with a ticket.
 
     The token stands in the fragment of the page's address, which browsers do not send.
     """
@@ -279,8 +279,8 @@ def _denied() -> web.Response:
 
 
 @web.middleware
-async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every failure as one line of JSON."""
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer failures with one line of JSON."""
     try:
         return await handler(request)
     except UserError as error:
@@ -313,7 +313,7 @@ def _page(name: str) -> web.Response:
     response = web.Response(
         body=content, content_type=kind, charset=charset, headers={"Cache-Control": "no-cache"}
     )
-    response.enable_compression()  # where the browser takes it: the page is a third of its size then
+    response.enable_compression()  # if the browser accepts it: a third of the size
     return response
 
 

@@ -1,4 +1,4 @@
-"""What a receiver tells the sender about the way between them.
+"""Bandwidth reports (REMB) of a receiver to the sender.
 
 aiortc estimates the bandwidth from how evenly packets arrive (REMB). On a busy machine they arrive unevenly although nothing
 stands between the two, and the estimate sinks to 0.1 Mbit/s: the browser's camera turns to mush, and pictures in which much moves
@@ -16,7 +16,7 @@ _ESTIMATOR_OF_RECEIVER = "_RTCRtpReceiver__remote_bitrate_estimator"
 
 
 class FixedBandwidth:
-    """In place of aiortc's estimator."""
+    """Replaces aiortc's estimator."""
 
     def __init__(self, bits_per_second: int) -> None:
         self._bits = bits_per_second
@@ -25,7 +25,7 @@ class FixedBandwidth:
     def add(
         self, arrival_time_ms: int, abs_send_time: int, payload_size: int, ssrc: int
     ) -> tuple[int, list[int]] | None:
-        """What to tell the sender on a packet's arrival; None: nothing just now."""
+        """The report to send on a packet's arrival; None: none is due."""
         del abs_send_time, payload_size
         if self._told is not None and 0 <= arrival_time_ms - self._told < _INTERVAL:
             return None
@@ -34,7 +34,7 @@ class FixedBandwidth:
 
 
 def promise_bandwidth(receiver: RTCRtpReceiver, bits_per_second: int = PLENTY) -> None:
-    """Tell this receiver's sender that so much will pass; before the first packet.
+    """Report a fixed bandwidth to this receiver's sender; call it before the first packet.
 
     Raises AttributeError where this aiortc keeps its estimator elsewhere.
     """

@@ -11,12 +11,12 @@ from aiohttp import web
 from perse_live.checked import CheckedError, parse_json_object
 from perse_live.errors import UserError
 
-_BODY_SECONDS = 10.0  # for a body to arrive
-_PAUSE_SECONDS = 30.0  # that an upload may stand still
+_BODY_SECONDS = 10.0  # seconds for a body to arrive
+_PAUSE_SECONDS = 30.0  # seconds without data after which an upload is aborted
 
 
 async def read_body(request: web.Request, media_type: str, most: int) -> bytes:
-    """The body of a request, of at most so many bytes and of this type only: other sites' forms cannot send these."""
+    """The body of a request of at most `most` bytes and of this media type, which other sites' forms cannot send."""
     if request.content_type != media_type:
         raise web.HTTPUnsupportedMediaType(text=f"the body must be {media_type}")
     try:
@@ -45,7 +45,7 @@ async def read_json(request: web.Request, most: int) -> dict[str, Any]:
 
 
 async def upload_chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
-    """The body of an upload piece by piece; only `application/octet-stream` is taken, as no other site's form can send it.
+    """The body of an upload in chunks; only `application/octet-stream`, which other sites' forms cannot send.
 
     Raises UserError where it says that it is too large, stands still, or breaks off.
     """

@@ -1,4 +1,4 @@
-"""Pictures to VP8 or H.264 as browsers decode it at once: no frame is held back, keyframes come only when asked for."""
+"""Encoding to VP8 or H.264 for immediate decoding: no delayed frames, keyframes only on request."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ CodecName = Literal["vp8", "h264"]
 
 @dataclass(frozen=True)
 class EncodeConfig:
-    """How pictures are encoded for viewers."""
+    """Encoder settings for viewers."""
 
     codec: CodecName = "vp8"
-    """Every WebRTC browser decodes both. On a 512x512 head VP8 takes 2.8 ms and H.264 2.4 ms; VP8 has no patents to mind."""
+    """Every WebRTC browser decodes both. On a 512x512 head VP8 takes 2.8 ms and H.264 2.4 ms; VP8 is free of patent claims."""
     bitrate: int = 3_000_000
     """Bits per second, pinned: 51 dB on a clean 512x512 head, and little for a local network."""
     keyframe_spacing: float = 0.5
@@ -38,17 +38,17 @@ class EncodeConfig:
 
 
 class PictureEncoder:
-    """Encodes one stream of pictures whose size may change; used by one thread."""
+    """Encodes one stream of pictures whose size may change. Not thread-safe."""
 
     def __init__(self, config: EncodeConfig) -> None:
         self._config = config
         self._context: VideoCodecContext | None = None
 
     def encode(self, planes: UInt8Array, ticks: int, *, keyframe: bool) -> Packet[Any]:
-        """One picture as one packet, which is a keyframe too where the size changed.
+        """Encode a picture as one packet; a keyframe also where the size changed.
 
         planes: (H * 3 / 2, W) as `to_i420` makes them. ticks: when it is shown, in 1/90000 s, increasing from call to call.
-        keyframe: whether decoders may start here. Where the codec fails, its error passes (FFmpegError, ValueError, MemoryError);
+        keyframe: force a keyframe. The codec's errors are passed on (FFmpegError, ValueError, MemoryError);
         the next call starts a new stream.
         """
         height, width = planes.shape[0] * 2 // 3, planes.shape[1]
@@ -74,7 +74,7 @@ def _open(config: EncodeConfig, width: int, height: int) -> VideoCodecContext:
     context.time_base, context.framerate = TIME_BASE, Fraction(30)
     context.bit_rate = config.bitrate
     context.gop_size = _NEVER
-    context.thread_count = 1  # the other cores draw
+    context.thread_count = 1  # the other cores render
     if config.codec == "vp8":
         context.qmin, context.qmax = 2, 56
     else:

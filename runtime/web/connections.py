@@ -1,10 +1,9 @@
-"""Accepting connections so that strangers who connect and say nothing cannot keep the page's owner out.
+"""Connection limits: idle or unauthenticated clients cannot lock out the page's owner.
 
-A server on a network is reached by anyone. Connections are counted when they are accepted, before TLS: in all and per address.
-Where a count is full, the oldest connection that has not shown the token yet makes room, first of clients that never have;
-connections that have shown it are never dropped. A connection without a complete request is dropped after ten seconds, one
-without the token after thirty. Clients that never have shown the token are accepted at a limited rate, as each may cost a TLS
-handshake.
+Connections are counted when they are accepted, before TLS: in total and per address. At a limit, the oldest connection that
+has not presented the token is dropped, first those of clients that never have; authenticated connections are never dropped. A
+connection without a complete request is dropped after ten seconds, one without the token after thirty. Clients that never
+presented the token are accepted at a limited rate, as each may cost a TLS handshake.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 256  # connections that the system keeps until they are accepted
-_MOST_CLIENTS = 4096  # that are remembered
+_MOST_CLIENTS = 4096  # clients that are remembered
 # For who asks for too much without the token; short, as others may share the address
 _BLOCKED_SECONDS = 1.0
 _PAUSE = 0.2  # seconds, where the system has no descriptors left
@@ -31,7 +30,7 @@ _PAUSE = 0.2  # seconds, where the system has no descriptors left
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """How many connections there may be, and how long one may go without identifying itself."""
+    """Numbers of connections, and time limits for authentication."""
 
     most: int = 256
     """In all; a browser keeps up to six."""
@@ -63,7 +62,7 @@ def default_limits() -> ConnectionLimits:
 
 
 def client_key(address: str) -> str:
-    """What is counted as one client: an IPv4 address, or the 64-bit network of an IPv6 one."""
+    """The key of a client: an IPv4 address, or the 64-bit network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -88,7 +87,7 @@ class _Connection:
 
 @dataclass
 class _Spent:
-    """How much has been asked for without the token; runs off by itself."""
+    """A leaky bucket of requests without the token."""
 
     time: float
     amount: float = 0.0
@@ -102,7 +101,7 @@ class _Spent:
 
 
 class _Tracked(asyncio.Protocol):
-    """Passes everything on to the HTTP protocol, and tells when the connection is lost."""
+    """Forwards all events to the HTTP protocol, and reports the loss of the connection."""
 
     def __init__(
         self, inner: asyncio.Protocol, connection: _Connection, lost: Callable[[_Connection], None]
@@ -131,7 +130,7 @@ class _Tracked(asyncio.Protocol):
 
 
 class Listener:
-    """Listening sockets and the connections that came in; used in the event loop only."""
+    """Listening sockets and their connections; used in the event loop only."""
 
     def __init__(
         self,
@@ -193,7 +192,7 @@ class Listener:
             del self._spent[next(iter(self._spent))]
         if spent.add(now, self._limits.requests_per_second) <= self._limits.most_requests:
             return True
-        if not connection.key.startswith("127."):  # there the owner is too
+        if not connection.key.startswith("127."):  # the owner is there too
             spent.blocked_until = now + _BLOCKED_SECONDS
         while self._make_room(connection.key):
             pass
@@ -243,7 +242,7 @@ class Listener:
                 accepted, address = await loop.sock_accept(listening)
             except ConnectionError:  # given up before it was accepted
                 continue
-            except OSError as error:  # no descriptors left, whoever has taken them
+            except OSError as error:  # no file descriptors left
                 _log.debug("a connection cannot be accepted: %s", error)
                 self._make_room(None)
                 await asyncio.sleep(_PAUSE)
@@ -298,7 +297,7 @@ class Listener:
         limits = self._limits
         if self._strangers.add(now, limits.strangers_per_second) <= limits.most_strangers:
             return False
-        self._strangers.amount -= 1  # who is not let in does not count
+        self._strangers.amount -= 1  # rejected connections do not count
         return True
 
     def _make_room(self, key: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""The data channels named "control": actions in, state and figures out; for viewers only the picture's size."""
+"""Data channels named "control": receive actions, send state and figures; viewers get the picture's size only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runtime.web.messages import perform
 
 _log = logging.getLogger(__name__)
 
-_LOOK = 0.2  # seconds between looks at the state
+_LOOK = 0.2  # seconds between checks of the state
 _LOOKS_PER_STATS = 2.5  # figures go out twice a second
 _ACTIONS_PER_SECOND = 60.0  # a slider under a finger sends one per frame of the screen
 _BURST = 120.0
@@ -24,13 +24,13 @@ _MOST_UNSENT = 64 * 1024  # bytes; to a channel that does not drain nothing is a
 
 
 class ActionBudget:
-    """Lets actions through at a bounded rate."""
+    """Rate limit for actions."""
 
     def __init__(self, now: float) -> None:
         self._left, self._time = _BURST, now
 
     def spend(self, now: float) -> bool:
-        """Whether one more is allowed now (seconds)."""
+        """Whether another action is allowed at `now` (seconds)."""
         self._left = min(self._left + (now - self._time) * _ACTIONS_PER_SECOND, _BURST)
         self._time = now
         if self._left < 1:
@@ -45,8 +45,8 @@ class ControlChannels:
     def __init__(self, control: Control, *, has_studio: bool = False) -> None:
         """has_studio: whether pages are told that there is a studio."""
         self._control, self._facts = control, {"studio": True} if has_studio else {}
-        self._channels: dict[RTCDataChannel, str] = {}  # and the state that each was told last
-        self._watching: set[RTCDataChannel] = set()  # those that are told the picture's size only
+        self._channels: dict[RTCDataChannel, str] = {}  # with the state last sent to each
+        self._watching: set[RTCDataChannel] = set()  # channels of viewers
         self._looked = 0.0
 
     def add(self, channel: RTCDataChannel, *, steers: bool = True) -> None:
@@ -75,18 +75,18 @@ class ControlChannels:
 
         channel.on("message", receive)
         channel.on("close", forget)
-        self._tell_state()
+        self._send_state()
         _send(channel, {"stats": self._control.stats() if steers else {}})
 
     async def run(self) -> None:
-        """Tell the channels what changes, until cancelled."""
+        """Send changes to all channels, until cancelled."""
         looks = 0.0
         while True:
             await asyncio.sleep(_LOOK)
             if not self._channels:
                 continue
             try:
-                self._tell_state()
+                self._send_state()
                 looks += 1
                 if looks >= _LOOKS_PER_STATS:
                     looks -= _LOOKS_PER_STATS
@@ -104,9 +104,9 @@ class ControlChannels:
         except UserError as error:
             _send(channel, {"error": str(error)})
         else:
-            self._tell_state()
+            self._send_state()
 
-    def _tell_state(self) -> None:
+    def _send_state(self) -> None:
         state = self._control.state()
         whole = json.dumps({"state": {**state, **self._facts}})
         size = json.dumps({"state": {"size": state.get("size")}})

@@ -1,6 +1,6 @@
 """Viewers that draw by themselves: bundles over HTTP, scenes and motion over WebRTC data channels or WebSockets.
 
-A message is encoded once and written to every viewer; who does not take it in time misses it, and nothing queues. Data channels
+A message is encoded once and written to every viewer; slow viewers miss messages, and nothing is queued. Data channels
 do not wait for lost packets, but cost the publisher many times what WebSockets cost (docs/reach.md): their number is limited.
 """
 
@@ -24,7 +24,7 @@ from runtime.web.voice import SharedVoice, VoiceTrack
 MOTION, SCENE = "motion", "scene"
 """Names of the data channels: unordered and unreliable, and reliable."""
 ASK_FOR_KEY = "key"
-"""What a viewer sends that has lost the key message."""
+"""Request of a viewer that has lost the key message."""
 _KEY_SECONDS = 0.2  # between two answers to one viewer
 _MOST_SOCKETS = 240
 _HEARTBEAT = 10.0  # seconds between pings of a WebSocket
@@ -32,7 +32,7 @@ _BINARY = 0x82  # first byte of a WebSocket's whole binary message (RFC 6455, se
 
 
 class _Viewer(ABC):
-    """One who draws; how it is written to is up to the subclass."""
+    """A viewer; subclasses implement the transport."""
 
     def __init__(self) -> None:
         self._answered = 0.0
@@ -90,7 +90,7 @@ class _ChannelViewer(_Viewer):
 
 
 class DrawingViewers:
-    """All of them; used in the event loop only, but for `count`."""
+    """All viewers that draw; used in the event loop only, except for `count`."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class DrawingViewers:
 
     @property
     def count(self) -> int:
-        """How many draw or are about to."""
+        """Number of viewers connected or connecting."""
         return len(self._peers) + len(self._sockets)
 
     def start(self) -> None:

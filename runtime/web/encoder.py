@@ -1,4 +1,4 @@
-"""ONE encoder for all viewers: a thread that encodes each drawn picture once and hands the packet to everybody who watches."""
+"""One encoder for all viewers: a thread encodes each drawn picture once and passes the packet to every subscriber."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from runtime.web.codec import VIDEO_CLOCK, EncodeConfig, PictureEncoder
 
 _log = logging.getLogger(__name__)
 
-_STILL = 0.1  # seconds without a new picture after which a keyframe that somebody waits for shows the last one again
-_WAITING_PACKETS = 8  # that a viewer may be behind: a quarter of a second
+_STILL = 0.1  # seconds without a new picture after which a requested keyframe repeats the last one
+_WAITING_PACKETS = 8  # packets that a viewer may be behind: a quarter of a second
 _UNDELIVERED = 4  # packets on their way to the event loop
 
 
 class StreamEnded(Exception):
-    """No packet will come any more."""
+    """The stream has ended."""
 
 
 class Subscription:
-    """One viewer's share of the packets; used in the event loop only."""
+    """One viewer's queue of packets; used in the event loop only."""
 
     def __init__(self, encoder: SharedEncoder) -> None:
         self._encoder = encoder
@@ -46,7 +46,8 @@ class Subscription:
         """
         while not self._packets and not self._closed:
             if self._lost:
-                self._encoder.request_keyframe()  # here, not where it fell behind: who never comes back asks for nothing
+                # here, not where it fell behind: viewers that are gone must not request keyframes
+                self._encoder.request_keyframe()
             self._changed.clear()
             await self._changed.wait()
         if self._closed:
@@ -61,7 +62,7 @@ class Subscription:
         self._encoder._forget(self)  # pyright: ignore[reportPrivateUsage]
 
     def offer(self, packet: Packet[Any]) -> None:
-        """Take a packet if it can be of use; never waits."""
+        """Queue a packet if it is decodable for this viewer; never blocks."""
         if self._lost and not packet.is_keyframe:
             return
         if len(self._packets) >= _WAITING_PACKETS:
@@ -75,7 +76,7 @@ class Subscription:
 
 
 class KeyframeRequests:
-    """Turns any number of requests into keyframes at a bearable distance; any thread may ask."""
+    """Merges keyframe requests and enforces a minimum distance between keyframes. Thread-safe."""
 
     def __init__(self, spacing: float) -> None:
         self._spacing = spacing  # seconds
@@ -83,7 +84,7 @@ class KeyframeRequests:
         self._last = -float("inf")
 
     def ask(self) -> None:
-        """Somebody needs a keyframe."""
+        """Request a keyframe."""
         self._asked = True
 
     def due(self, now: float) -> bool:
@@ -91,12 +92,12 @@ class KeyframeRequests:
         return self._asked and now - self._last >= self._spacing
 
     def made(self, now: float) -> None:
-        """A keyframe went out, which answers everybody who has asked up to now."""
+        """Note that a keyframe was sent, which answers all requests so far."""
         self._asked, self._last = False, now
 
 
 class SharedEncoder:
-    """Encodes while somebody watches; idle, it costs nothing."""
+    """Encodes while there are subscribers; idle otherwise."""
 
     def __init__(
         self, drawn: Latest[DrawnFrame], clock: StageClock, config: EncodeConfig | None = None
@@ -113,7 +114,7 @@ class SharedEncoder:
 
     @property
     def config(self) -> EncodeConfig:
-        """How it encodes."""
+        """The encoder settings."""
         return self._config
 
     def start(self) -> None:
@@ -130,7 +131,7 @@ class SharedEncoder:
         return subscription
 
     def request_keyframe(self) -> None:
-        """Let decoding start again at one of the next pictures; may be called as often as one likes."""
+        """Request a keyframe among the next pictures; may be called at any rate."""
         self._keyframes.ask()
 
     def close(self) -> None:
@@ -168,7 +169,7 @@ class SharedEncoder:
                 seen, frame = newest
                 shown = frame.time
             elif frame is not None and self._keyframes.due(now):
-                shown = now  # nothing moves, but somebody new wants to see it
+                shown = now  # the picture has not changed, but a new viewer needs a keyframe
             else:
                 continue
             ticks = max(round((shown - origin) * VIDEO_CLOCK), ticks + 1)
@@ -179,7 +180,7 @@ class SharedEncoder:
                 self._hand_over(packet)
 
     def _slept_until_watched(self) -> bool:
-        """Whether there was nobody to encode for; returns when there is, or at the end."""
+        """Wait for a subscriber; returns whether there was none before."""
         with self._state:
             idle = not self._watched
             self._state.wait_for(lambda: self._watched or self._closing)
@@ -191,7 +192,7 @@ class SharedEncoder:
         try:
             with self._clock.measured():
                 packet = encoder.encode(frame.i420(), ticks, keyframe=keyframe)
-        except Exception as error:  # whatever it is, the pictures after it can be had: this thread serves all viewers
+        except Exception as error:  # continue with the next picture: this thread serves all viewers
             if not self._failing:
                 _log.warning(
                     "a picture of %dx%d could not be encoded for viewers: %s",
@@ -205,7 +206,9 @@ class SharedEncoder:
         return packet
 
     def _hand_over(self, packet: Packet[Any]) -> None:
-        """Into the event loop; where that hangs, wait here, so that pictures are left out before they are encoded, not after."""
+        """Pass a packet to the event loop; waits while that is blocked, so that pictures are dropped before encoding, not
+        after.
+        """
         assert self._loop is not None
         while not self._room.acquire(timeout=_STILL):
             if self._closing:

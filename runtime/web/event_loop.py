@@ -1,4 +1,4 @@
-"""What every event loop with WebRTC connections needs: errors of vanished peers in the log, and a quiet end."""
+"""Helpers for event loops with WebRTC connections: logging of peers' errors, and orderly shutdown."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _LEAVE = 5.0  # seconds that what still closes is given at the end
 
 
 def log_loop_error(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
-    """What goes wrong in aiortc's background tasks when peers vanish or misbehave: a line in the log, no traceback."""
+    """Log errors of aiortc's background tasks (vanished or misbehaving peers) in one line, without traceback."""
     _log.debug("in the background: %s", context.get("message"), exc_info=context.get("exception"))
     _log.info("a connection failed: %s: %r", context.get("message"), context.get("exception"))
 
 
 async def settle() -> None:
-    """Let what is closing finish, so that asyncio need not cut it off."""
+    """Wait for connections that are being closed."""
     pending = asyncio.all_tasks() - {asyncio.current_task()}
     if pending:
         _, late = await asyncio.wait(pending, timeout=_LEAVE)

@@ -1,4 +1,4 @@
-"""STUN and TURN servers as users give them, on the command line and in the settings file alike."""
+"""STUN and TURN servers, parsed from the command line or the settings file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ice_server(text: str) -> IceServer:
 
 
 def _shown(text: str) -> str:
-    """What of a text may be shown: not what may be user and password."""
+    """A text without possible credentials, for messages."""
     scheme, colon, rest = text.partition(":")
     if "@" in rest:
         return f"{scheme[:10]}:***@{rest.rpartition('@')[2][:40]}"

@@ -1,4 +1,4 @@
-"""Frames out of the jitter buffer as soon as they are complete.
+"""Jitter buffers that return frames as soon as they are complete.
 
 aiortc hands a frame on when the NEXT frame's first packet has come, a frame's time too late (33 ms at 30 fps). The last packet of
 a frame says so itself, by RTP's marker bit (RFC 7741, section 4.1, for VP8; RFC 6184, section 5.1, for H.264).

@@ -11,7 +11,7 @@ MAX_JSON_BYTES = 16 * 1024
 
 
 def perform(control: Control, text: str) -> None:
-    """Do what an action says.
+    """Parse and perform an action.
 
     Raises UserError, and changes nothing, for text that is no action or an action that cannot be done.
     """

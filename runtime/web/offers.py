@@ -1,4 +1,4 @@
-"""What an SDP offer must look like before aiortc gets to see it."""
+"""Checks of an SDP offer before aiortc parses it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Offer:
         )
 
     def codec_obstacle(self, name: Literal["VP8", "H264"]) -> str:
-        """Why a video codec cannot be agreed on, in a few words; empty where it can.
+        """Why a video codec cannot be negotiated, in a few words; empty where it can.
 
         H.264 needs a payload type with packetization-mode=1, as keyframes do not fit into one packet, and the Baseline or
         Constrained Baseline profile, which is what every endpoint has (RFC 6184, section 8.1; RFC 7742, section 6.2).

@@ -30,7 +30,7 @@ _CLOSE = 5.0  # seconds
 
 
 class Peer:
-    """A connection that ends by itself when it fails, is ended by the other side, or does not come about in time."""
+    """A connection that closes itself when it fails, is closed by the peer, or is not established in time."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Peer:
         a peer that knows bundles (all WHIP servers do).
         """
         self.id = secrets.token_urlsafe(12)
-        """Not to be guessed: it is all that is needed to end the connection."""
+        """Secret id: whoever knows it can end the connection."""
         policy = RTCBundlePolicy.MAX_BUNDLE if bundle else RTCBundlePolicy.BALANCED
         self.connection = RTCPeerConnection(
             RTCConfiguration(iceServers=list(ice_servers), bundlePolicy=policy)
@@ -63,7 +63,7 @@ class Peer:
         sound: RTCRtpTransceiver | None = None,
         loopback: bool,
     ) -> str:
-        """The SDP answer to an offer; nothing but this transceiver, that of the sound and data channels is agreed to.
+        """The SDP answer to an offer; only this transceiver, that of the sound, and data channels are accepted.
 
         transceiver: of the video, None for a peer without. loopback: whether the page is served to this machine only; peers
         elsewhere can then connect only where the user has named
@@ -99,7 +99,7 @@ class Peer:
         await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         for other in self.connection.getTransceivers():
             if other is not transceiver and other is not sound:
-                other.direction = "inactive"  # a track that nobody reads would queue for ever
+                other.direction = "inactive"  # an unread track would grow without bound
         if (
             transceiver is not None and wanted == "sendonly" and sound is None
         ):  # with sound, the picture is shown when its sound is heard
@@ -107,7 +107,7 @@ class Peer:
         if loopback and self._reaches_out:
             offer_loopback(self.connection)
         elif loopback:
-            only_loopback(self.connection, own_addresses=offer.from_firefox)
+            only_loopback(self.connection, all_addresses=offer.from_firefox)
         await self.connection.setLocalDescription(await self.connection.createAnswer())
         if transceiver is not None and transceiver.currentDirection != wanted:
             raise UserError(
@@ -162,7 +162,7 @@ class Peer:
                 task.cancel()
             await asyncio.wait_for(self.connection.close(), _CLOSE)
             await asyncio.gather(*connecting, return_exceptions=True)
-        except Exception as error:  # whatever is wrong with it, it is not our concern any more
+        except Exception as error:  # errors while closing are only logged
             _log.warning("a WebRTC connection did not close well: %r", error)
 
     def _follow(self) -> None:
@@ -175,7 +175,7 @@ class Peer:
 
 
 def _reason(error: Exception) -> str:
-    """What aiortc says where it says something meant for people, rather than what its code ran into."""
+    """The message of an aiortc error if it is meant for users, not an internal error."""
     if not isinstance(error, (InvalidAccessError, InvalidStateError, OperationError)):
         return ""
     return f" ({one_line(error, 200)})" if str(error) else ""

@@ -1,4 +1,4 @@
-"""Frames onto the viewer's screen as soon as they are decoded.
+"""Immediate display at the viewer: the RTP header extension playout-delay.
 
 A browser smooths out a stream's jitter by showing frames later than it could: 25 ms here. `jitterBufferTarget = 0` takes back
 only what a page itself has asked for. WebRTC's RTP header extension "playout-delay" lets the sender say what its pictures are
@@ -25,7 +25,7 @@ _MAP_OF_SENDER = "_RTCRtpSender__rtp_header_extensions_map"
 
 
 def show_at_once(transceiver: RTCRtpTransceiver, offer: str) -> None:
-    """Say in every packet that is sent that its picture is to be shown at once, if the peer's offer (SDP) knows of that.
+    """Send playout-delay 0 with every packet, if the peer's SDP offer supports the extension.
 
     Between setRemoteDescription and the answer. Raises AttributeError where this aiortc keeps its extensions elsewhere.
     """

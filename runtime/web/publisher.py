@@ -1,7 +1,7 @@
-"""The browser's or OBS's camera over WebRTC (WHIP). Its pictures go to the session's source of pictures and nowhere else.
+"""Receives the camera of a browser or OBS over WebRTC (WHIP); its pictures go only to the session's picture source.
 
-Its sound is taken where that was asked for, and goes to the session's voice. Which sound belongs to which picture follows from
-the sender's clock; both are told in the time of the pictures' arrival, from which the picture's latency is counted.
+Its sound, if requested, goes to the session's voice. Sound and pictures are aligned by the sender's clock; both get the time of
+the pictures' arrival, from which the latency is counted.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from runtime.web.offers import Offer
 from runtime.web.peers import Peer
 from runtime.web.sender_clock import SenderClock
 
-_DELAYS = 60  # pictures, two seconds, over which the way from the sender is averaged
+_DELAYS = 60  # pictures (two seconds) over which the transmission delay is averaged
 
 
 class Publisher:
-    """Takes one camera at a time: a new one replaces the old one. Used in the event loop only."""
+    """Accepts one camera at a time: a new one replaces the old one. Used in the event loop only."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Who may do what: the owner everything, a viewer only watch."""
+"""Rights of the owner (everything) and of viewers (watching only)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WATCHING = re.compile(
 
 
 def rights_of(given: str, *, owner_token: str, viewer_token: str) -> Rights:
-    """What the bearer of a token may do.
+    """The rights of the bearer of a token.
 
     given: "" for no token; owner_token: "" where none is needed. A viewer's token gives a viewer's rights, also where no token
     would give more.

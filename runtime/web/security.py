@@ -1,4 +1,4 @@
-"""Who may talk to the server: the token, the Host and Origin of requests, TLS, and the link that leads there."""
+"""Access to the server: tokens, Host and Origin checks, TLS, and links that contain the token."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
         "X-Content-Type-Options": "nosniff",
     }
 )
-"""On every answer: only the server's own scripts run, no other site may frame or read it, links do not carry the token away."""
+"""Headers of every response: only scripts of this server run, no other site may frame or read it, no referrer is sent."""
 
 _LONGEST_TOKEN = 1024  # bytes
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -56,7 +56,7 @@ def is_loopback(host: str) -> bool:
 
 
 def new_token() -> str:
-    """A token that nobody guesses: 128 bits, fit for a URL."""
+    """A random token of 128 bits, URL-safe."""
     return secrets.token_urlsafe(16)
 
 
@@ -99,10 +99,10 @@ def bearer_token(authorization: str | None) -> str:
 
 
 def token_fits(token: str, given: str) -> bool:
-    """Whether a request carries the token.
+    """Whether a request's token is valid.
 
-    token: what is needed, "" where none is; given: from `bearer_token`. Compared in a time that does not tell how much of it was
-    right.
+    token: what is needed, "" where none is; given: from `bearer_token`. Compared in constant
+    time.
     """
     return not token or hmac.compare_digest(
         given.encode("utf-8", "surrogateescape"), token.encode()
@@ -110,7 +110,7 @@ def token_fits(token: str, given: str) -> bool:
 
 
 class Tickets:
-    """Addresses that work once and for a short time, for what a browser fetches without a header."""
+    """One-time tickets with a short validity, for requests that browsers send without headers."""
 
     def __init__(self, seconds: float, *, most: int = 64) -> None:
         """seconds: for which each is good; most: at a time, the oldest one goes first."""
@@ -135,7 +135,7 @@ class Tickets:
 
 
 def host_fits(host_header: str | None, *, listening: str) -> bool:
-    """Whether a request was meant for this server.
+    """Whether a request's Host header names this server.
 
     A server on loopback answers to the names of loopback only: else a web site whose name is made to point to 127.0.0.1 (DNS
     rebinding) could use it through its visitors' browsers. On other addresses any name will do, and the token decides.
@@ -147,7 +147,7 @@ def host_fits(host_header: str | None, *, listening: str) -> bool:
 
 
 def origin_fits(origin: str | None, host_header: str | None) -> bool:
-    """Whether a request comes from our own page, or from no page at all (no Origin)."""
+    """Whether a request comes from a page of this server, or from no page (no Origin)."""
     if origin is None:
         return True
     try:
@@ -194,7 +194,7 @@ def link(*, host: str, port: int, tls: bool, token: str, path: str = "") -> str:
 
     The token is in the fragment: browsers send it neither to a server nor in a Referer, and it is in no log.
     """
-    name = _own_address(host) if host in ("0.0.0.0", "::", "") else host
+    name = _network_address(host) if host in ("0.0.0.0", "::", "") else host
     name = f"[{name}]" if ":" in name else name
     fragment = "#token=" + quote(token, safe="") if token else ""
     return f"{'https' if tls else 'http'}://{name}:{port}/{path}{fragment}"
@@ -205,7 +205,7 @@ def link_under(url: str, token: str, *, path: str = "") -> str:
     return f"{url}{path}#token={quote(token, safe='')}"
 
 
-def _own_address(host: str) -> str:
+def _network_address(host: str) -> str:
     """This machine's address on the network. A UDP socket that is connected says it, and sends nothing."""
     family, elsewhere = (
         (socket.AF_INET6, "2001:db8::1") if host == "::" else (socket.AF_INET, "192.0.2.1")

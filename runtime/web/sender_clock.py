@@ -1,4 +1,4 @@
-"""When a sender captured its pictures and sounds, by its own clock: what brings the two together (RFC 3550, section 6.4.1)."""
+"""Capture times by the sender's clock, from RTCP sender reports (RFC 3550, section 6.4.1): they align sound and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live page's server, on a thread and an event loop of its own."""
+"""The live page's server, in a separate thread with its own event loop."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WebConfig:
-    """Where the live page is served, and how."""
+    """Address, access and encoding of the live page."""
 
     host: str = "127.0.0.1"
     """Address to listen on. On any other than loopback every request needs the token."""
     port: int = 8080
-    """0: any that is free."""
+    """0: any free port."""
     token: str | None = None
-    """Asked for in every request; None: a new one where one is needed. Shorter than 8 characters is refused."""
+    """Required in every request; None: generated where needed. At least 8 characters."""
     viewer_token: str | None = None
-    """Of those who only watch; None: a new one."""
+    """Token of viewers; None: generated."""
     behind_proxy: bool = False
     """Whether viewers are elsewhere although this server listens on loopback: a proxy passes their requests on, and their media
     connects to this machine's addresses directly."""
@@ -128,7 +128,7 @@ class WebServer:
 
     @property
     def viewers(self) -> int:
-        """How many watch."""
+        """Number of viewers."""
         watching, drawing = self._viewers, self._drawing
         return (0 if watching is None else watching.count) + (
             0 if drawing is None else drawing.count
@@ -294,7 +294,7 @@ def _protocol_of(runner: web.AppRunner) -> asyncio.Protocol:
 
 
 def why_not_listening(error: OSError, host: str, port: int) -> str:
-    """What to do about an address that cannot be listened on, in a line."""
+    """Why an address cannot be listened on and what to do, in one line."""
     where = f"port {port} on {host}"
     if error.errno == errno.EADDRINUSE:
         return (

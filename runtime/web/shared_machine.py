@@ -1,4 +1,4 @@
-"""Whether somebody else uses this machine at the same time: then loopback is not the user's alone."""
+"""Detects other users on this machine, who can reach loopback addresses too."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What viewers that draw by themselves need of a session: the avatar's bundle for each look, and its motion as messages.
+"""Data for viewers that draw by themselves: the avatar's bundle for each look, and its motion as messages.
 
-A thread of its own turns drawn frames into messages, once for all viewers. A scene says which bundle they are for, and how the
-picture is framed. Bundles are made in the background, once the attributes' weights have come to rest; until then viewers keep
+A separate thread turns drawn frames into messages, once for all viewers. A scene names their bundle and the framing of the
+picture. Bundles are made in the background, once the attributes' weights have come to rest; until then viewers keep
 the last one.
 """
 
@@ -34,8 +34,8 @@ from runtime.presence import at_rest
 
 _log = logging.getLogger(__name__)
 _WAIT_SECONDS = 0.2
-_STATE_SECONDS = 0.2  # between looks at the background and the badge
-_SETTLED_SECONDS = 0.15  # that weights must be still before a bundle is made for them
+_STATE_SECONDS = 0.2  # seconds between checks of background and badge
+_SETTLED_SECONDS = 0.15  # seconds that weights must be constant before a bundle is made for them
 _KEPT_BUNDLES = 4  # viewers may still fetch the last ones
 _WEIGHT_STEPS = 255
 _PLAIN = "d9dbde"  # the background where a session's is no colour
@@ -47,10 +47,10 @@ Weights = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class Sharing:
-    """What lets viewers draw an avatar by themselves."""
+    """What viewers need to draw an avatar by themselves."""
 
     bundle: Callable[[Avatar, Mapping[str, float]], tuple[bytes, bytes]]
-    """Makes the manifest (JSON) and the arrays of an avatar that wears attributes, weights by name."""
+    """Makes the manifest (JSON) and the arrays of an avatar at attribute weights, by name."""
     scripts: Mapping[str, bytes]
     """The modules that pose and draw such a bundle in a browser, by file name."""
 
@@ -69,7 +69,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Update:
-    """What goes to all viewers."""
+    """Messages to all viewers."""
 
     scene: str | None
     """JSON text, before the message; None where nothing has changed."""
@@ -150,7 +150,7 @@ class SharedMotion:
                 _log.exception("a frame could not be shared")
 
     def _have(self, actor: Actor, weights: Weights) -> None:
-        """Show the bundle of an actor in a look; where there is none yet, have it made."""
+        """Switch to the bundle of an actor at weights; start making it where it does not exist."""
         wanted = (id(actor), weights)
         if wanted in self._failed:
             return
@@ -219,7 +219,7 @@ class SharedMotion:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What of a session's state concerns the picture."""
+    """The part of a session's state that concerns the picture."""
 
     size: tuple[int, int] | None = None
     background: str = _PLAIN

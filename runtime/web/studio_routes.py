@@ -27,7 +27,7 @@ _MOST_JSON = 64 * 1024  # bytes
 _MOST_FRAME = 400 * 1024  # bytes of a camera picture that is only looked at
 _TICKET_SECONDS = 60.0
 _LONGEST_NAME = 200  # characters of an uploaded file's name
-_WAIT_SECONDS = 20.0  # how long a request for news waits
+_WAIT_SECONDS = 20.0  # seconds that a request for changes waits
 DOWNLOAD = "/api/studio/download"
 
 
@@ -88,21 +88,21 @@ class StudioRoutes:
         after = request.query.get("after", "")
         if after.isascii() and after.isdigit():
             await wait_while(request, _WAIT_SECONDS, lambda: self._studio.number == int(after))
-        return web.json_response(await _aside(self._studio.told))
+        return web.json_response(await _in_thread(self._studio.to_json))
 
     async def _prepare(self, request: web.Request) -> web.Response:
-        await _aside(self._studio.jobs.prepare)
+        await _in_thread(self._studio.jobs.prepare)
         return web.json_response({})
 
     async def _watch_link(self, request: web.Request) -> web.Response:
         return web.json_response({"address": self._link_to_watch(), "shared": self._shared})
 
     async def _sources(self, request: web.Request) -> web.Response:
-        return web.json_response(await _aside(self._studio.sources))
+        return web.json_response(await _in_thread(self._studio.sources))
 
     async def _choose_source(self, request: web.Request) -> web.Response:
         chosen = _text(await read_json(request, _MOST_JSON), "id")
-        await _aside(lambda: self._studio.choose_source(chosen))
+        await _in_thread(lambda: self._studio.choose_source(chosen))
         return web.json_response({})
 
     # ----- avatars
@@ -111,37 +111,37 @@ class StudioRoutes:
         received = await self._studio.photos.receive(
             upload_chunks(request, MAX_FILE_BYTES), MAX_FILE_BYTES
         )
-        entry = await _aside(lambda: self._studio.take_in(received, _file_name(request)))
+        entry = await _in_thread(lambda: self._studio.take_in(received, _file_name(request)))
         return web.json_response({"id": entry.id, "name": entry.name}, status=201)
 
     async def _rename(self, request: web.Request) -> web.Response:
         name = _text(await read_json(request, _MOST_JSON), "name")
-        entry = await _aside(lambda: self._studio.rename(_id(request), name))
+        entry = await _in_thread(lambda: self._studio.rename(_id(request), name))
         return web.json_response({"id": entry.id, "name": entry.name})
 
     async def _go_live(self, request: web.Request) -> web.Response:
-        await _aside(lambda: self._studio.go_live(_id(request)))
+        await _in_thread(lambda: self._studio.go_live(_id(request)))
         return web.json_response({})
 
     async def _duplicate(self, request: web.Request) -> web.Response:
-        entry = await _aside(lambda: self._studio.duplicate(_id(request)))
+        entry = await _in_thread(lambda: self._studio.duplicate(_id(request)))
         return web.json_response({"id": entry.id, "name": entry.name}, status=201)
 
     async def _upgrade(self, request: web.Request) -> web.Response:
-        entry = await _aside(lambda: self._studio.upgrade(_id(request)))
+        entry = await _in_thread(lambda: self._studio.upgrade(_id(request)))
         return web.json_response({"id": entry.id, "name": entry.name})
 
     async def _kept_photo(self, request: web.Request) -> web.Response:
-        photo = await _aside(lambda: self._studio.kept_photo(_id(request)))
+        photo = await _in_thread(lambda: self._studio.kept_photo(_id(request)))
         return web.json_response(photo.to_json(), status=201)
 
     async def _show_file(self, request: web.Request) -> web.Response:
-        await _aside(lambda: self._studio.show_file(_id(request)))
+        await _in_thread(lambda: self._studio.show_file(_id(request)))
         return web.json_response({})
 
     async def _export(self, request: web.Request) -> web.Response:
         """A link can carry no header: the address works once, for a minute."""
-        entry = await _aside(lambda: self._studio.library.get(_id(request)))
+        entry = await _in_thread(lambda: self._studio.library.get(_id(request)))
         ticket = self._tickets.issue(time.monotonic())
         self._downloads = {**dict(list(self._downloads.items())[-63:]), ticket: entry.id}
         return web.json_response(
@@ -157,7 +157,7 @@ class StudioRoutes:
         accepted = self._tickets.redeem if request.method == "GET" else self._tickets.valid
         if not accepted(ticket, time.monotonic()) or ticket not in self._downloads:
             return error_response(401, "the ticket is used or too old: ask for another one")
-        entry = await _aside(lambda: self._studio.library.get(self._downloads[ticket]))
+        entry = await _in_thread(lambda: self._studio.library.get(self._downloads[ticket]))
         name = quote(entry.path.name, safe="")
         return web.FileResponse(
             entry.path,
@@ -168,47 +168,50 @@ class StudioRoutes:
         )
 
     async def _delete(self, request: web.Request) -> web.Response:
-        mark = await _aside(lambda: self._studio.delete(_id(request)))
+        mark = await _in_thread(lambda: self._studio.delete(_id(request)))
         return web.json_response({"undo": mark})
 
     async def _restore(self, request: web.Request) -> web.Response:
-        entry = await _aside(lambda: self._studio.restore(request.match_info["mark"]))
+        entry = await _in_thread(lambda: self._studio.restore(request.match_info["mark"]))
         return web.json_response({"id": entry.id, "name": entry.name})
 
     async def _picture(self, request: web.Request) -> web.StreamResponse:
         kind = request.match_info["kind"]
         if kind not in KINDS:
             return error_response(404, f"there is no such picture: give one of {', '.join(KINDS)}")
-        entry = await _aside(lambda: self._studio.library.get(_id(request)))
+        entry = await _in_thread(lambda: self._studio.library.get(_id(request)))
         return await _sent(
-            await _aside(lambda: self._studio.pictures.path(entry, kind)), "image/webp"
+            await _in_thread(lambda: self._studio.pictures.path(entry, kind)), "image/webp"
         )
 
     # ----- looks
 
     async def _looks(self, request: web.Request) -> web.Response:
-        return web.json_response({"looks": await _aside(lambda: self._studio.looks(_id(request)))})
+        return web.json_response(
+            {"looks": await _in_thread(lambda: self._studio.looks(_id(request)))}
+        )
 
     async def _add_looks(self, request: web.Request) -> web.Response:
         names = _texts(await read_json(request, _MOST_JSON), "looks")
         return web.json_response(
-            {"job": await _aside(lambda: self._studio.add_looks(_id(request), names))}, status=202
+            {"job": await _in_thread(lambda: self._studio.add_looks(_id(request), names))},
+            status=202,
         )
 
     async def _arrange_looks(self, request: web.Request) -> web.Response:
         names = _texts(await read_json(request, _MOST_JSON), "looks")
-        await _aside(lambda: self._studio.arrange_looks(_id(request), names))
+        await _in_thread(lambda: self._studio.arrange_looks(_id(request), names))
         return web.json_response({})
 
     async def _draw_looks(self, request: web.Request) -> web.Response:
         return web.json_response(
-            {"job": await _aside(lambda: self._studio.draw_looks(_id(request)))}, status=202
+            {"job": await _in_thread(lambda: self._studio.draw_looks(_id(request)))}, status=202
         )
 
     async def _look_from_photo(self, request: web.Request) -> web.Response:
         body = await read_json(request, _MOST_JSON)
         _check_consent(body)
-        job = await _aside(
+        job = await _in_thread(
             lambda: self._studio.add_look_from_photo(
                 _id(request), _text(body, "photo"), _text(body, "part"), _text(body, "name")
             )
@@ -220,7 +223,7 @@ class StudioRoutes:
         seed = body.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool):
             raise UserError("seed must be a whole number")
-        job = await _aside(
+        job = await _in_thread(
             lambda: self._studio.add_look_from_text(
                 _id(request), _text(body, "text"), _text(body, "part"), seed
             )
@@ -228,7 +231,7 @@ class StudioRoutes:
         return web.json_response({"job": job}, status=202)
 
     async def _look_picture(self, request: web.Request) -> web.StreamResponse:
-        path = await _aside(
+        path = await _in_thread(
             lambda: self._studio.look_picture(_id(request), request.match_info["look"])
         )
         return await _sent(path, "image/webp")
@@ -237,7 +240,7 @@ class StudioRoutes:
 
     async def _upload(self, request: web.Request) -> web.Response:
         received = await self._studio.photos.receive(upload_chunks(request, MAX_UPLOAD_BYTES))
-        photo = await _aside(lambda: self._studio.photos.look_at(received, _file_name(request)))
+        photo = await _in_thread(lambda: self._studio.photos.look_at(received, _file_name(request)))
         return web.json_response(photo.to_json(), status=201)
 
     async def _photo(self, request: web.Request) -> web.StreamResponse:
@@ -247,7 +250,7 @@ class StudioRoutes:
         crop = _crop((await read_json(request, _MOST_JSON)).get("crop"))
         if crop is None:
             raise UserError("crop is missing: say which part is searched")
-        photo = await _aside(lambda: self._studio.photos.look_again(_id(request), crop))
+        photo = await _in_thread(lambda: self._studio.photos.look_again(_id(request), crop))
         return web.json_response(photo.to_json())
 
     async def _delete_photo(self, request: web.Request) -> web.Response:
@@ -256,7 +259,9 @@ class StudioRoutes:
 
     async def _hints(self, request: web.Request) -> web.Response:
         frame = await read_body(request, "image/jpeg", _MOST_FRAME)
-        found = await _aside(lambda: self._studio.hints(frame, request.query.get("pose", "front")))
+        found = await _in_thread(
+            lambda: self._studio.hints(frame, request.query.get("pose", "front"))
+        )
         return web.json_response(
             {
                 "face": None if found.face is None else found.face.to_json(),
@@ -277,11 +282,11 @@ class StudioRoutes:
             body.get("keep_photo") is True,
         )
         return web.json_response(
-            {"job": await _aside(lambda: self._studio.build(wish))}, status=202
+            {"job": await _in_thread(lambda: self._studio.build(wish))}, status=202
         )
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        await _aside(lambda: self._studio.jobs.cancel(_id(request)))
+        await _in_thread(lambda: self._studio.jobs.cancel(_id(request)))
         return web.json_response({})
 
     async def _job_picture(self, request: web.Request) -> web.StreamResponse:
@@ -292,16 +297,16 @@ class StudioRoutes:
 
     async def _save_preset(self, request: web.Request) -> web.Response:
         preset = preset_of(await read_json(request, _MOST_JSON))
-        await _aside(lambda: self._studio.save_preset(preset))
+        await _in_thread(lambda: self._studio.save_preset(preset))
         return web.json_response(preset.to_json(), status=201)
 
     async def _delete_preset(self, request: web.Request) -> web.Response:
-        await _aside(lambda: self._studio.delete_preset(request.match_info["name"]))
+        await _in_thread(lambda: self._studio.delete_preset(request.match_info["name"]))
         return web.json_response({})
 
     async def _save_background(self, request: web.Request) -> web.Response:
         received = await self._studio.photos.receive(upload_chunks(request, MAX_UPLOAD_BYTES))
-        name = await _aside(lambda: self._studio.save_background(received, _file_name(request)))
+        name = await _in_thread(lambda: self._studio.save_background(received, _file_name(request)))
         return web.json_response({"name": name}, status=201)
 
     async def _background(self, request: web.Request) -> web.StreamResponse:
@@ -313,19 +318,19 @@ class StudioRoutes:
         )
 
     async def _delete_background(self, request: web.Request) -> web.Response:
-        await _aside(lambda: self._studio.delete_background(request.match_info["name"]))
+        await _in_thread(lambda: self._studio.delete_background(request.match_info["name"]))
         return web.json_response({})
 
 
-async def _aside(work: Callable[[], Result]) -> Result:
-    """What takes longer than the event loop may wait."""
+async def _in_thread(work: Callable[[], Result]) -> Result:
+    """Run slow work in a thread, outside of the event loop."""
     return await asyncio.to_thread(work)
 
 
 async def _sent(path: Path, kind: str) -> web.Response:
     """A picture's content, read at once: it may be replaced or deleted at any moment."""
     with contextlib.suppress(OSError):
-        content = await _aside(path.read_bytes)
+        content = await _in_thread(path.read_bytes)
         return web.Response(
             body=content, content_type=kind, headers={"Cache-Control": "private, no-cache"}
         )
@@ -337,7 +342,7 @@ def _id(request: web.Request) -> str:
 
 
 def _file_name(request: web.Request) -> str:
-    """What the user calls an uploaded file; only ever shown, or cleaned into a name."""
+    """The user's name of an uploaded file; only displayed, or cleaned into a name."""
     given = unquote(request.headers.get("X-File-Name", ""), errors="replace")[:_LONGEST_NAME]
     name = (
         "".join(one if one.isprintable() else " " for one in given)

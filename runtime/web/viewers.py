@@ -1,4 +1,4 @@
-"""Those who watch over WebRTC (WHEP): each gets the shared encoder's packets, and a data channel where it asks for one."""
+"""Viewers over WebRTC (WHEP): each gets the shared encoder's packets, and a data channel on request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PacketTrack(MediaStreamTrack):
         """The next packet. Raises MediaStreamError at the end."""
         if self.readyState != "live":
             raise MediaStreamError
-        # Not before the peer is connected: what it missed until then is no use to it
+        # Not before the peer is connected: earlier packets would be useless
         if self._subscription is None:
             self._subscription = self._encoder.subscribe()
         try:
@@ -81,7 +81,7 @@ class Viewers:
 
     @property
     def count(self) -> int:
-        """How many watch or are about to."""
+        """Number of viewers connected or connecting."""
         return len(self._tracks)
 
     async def watch(self, offer: Offer, *, steers: bool = True) -> tuple[str, str]:
@@ -120,7 +120,7 @@ class Viewers:
         return peer.id, await peer.answer(offer, transceiver, sound=heard, loopback=self._loopback)
 
     def renew_for_sound(self) -> None:
-        """End the connections of who would take sound and has none, now that there is some; pages connect again by themselves."""
+        """End connections without sound whose viewers accept sound, now that there is some; pages reconnect by themselves."""
         for peer in list(self._without_sound):
             peer.end()
 

@@ -1,4 +1,4 @@
-"""The driver's voice for viewers: ONE Opus encoder, whose packets go to everybody who listens."""
+"""The driver's voice for viewers: one Opus encoder for all listeners."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from runtime.sound.voice import Voice
 
 _log = logging.getLogger(__name__)
 _BITS_PER_SECOND = 48_000  # full-band speech by Opus (RFC 7587, section 3.1.1: 28 to 40 kbit/s), with room for music
-_WAITING_PACKETS = 10  # that a viewer may be behind: 0.2 s
+_WAITING_PACKETS = 10  # packets that a viewer may be behind: 0.2 s
 _TIME_BASE = Fraction(1, RATE)
 
 
 class SharedVoice:
-    """Encodes while somebody listens; used in the event loop, but for `_hear`."""
+    """Encodes while there are listeners; used in the event loop, except for `_hear`."""
 
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
@@ -127,7 +127,7 @@ class VoiceTrack(MediaStreamTrack):
         return self._packets.popleft()
 
     def offer(self, packet: Packet[Any]) -> None:
-        """Take a packet; the oldest gives way where the viewer is behind."""
+        """Queue a packet; drops the oldest where the viewer is behind."""
         self._packets.append(packet)
         self._changed.set()
 

@@ -1,4 +1,4 @@
-"""Requests whose answer takes time on purpose: their waiting ends with the client and with the server."""
+"""Long-polling requests whose waiting ends when the client disconnects or the server shuts down."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def prepare_waiting(app: web.Application) -> None:
 async def wait_while(
     request: web.Request, seconds: float, condition: Callable[[], bool] = lambda: True
 ) -> None:
-    """Wait until a condition is false, at most so many seconds, and no longer than somebody listens.
+    """Wait until a condition is false, the time is up, or the client has disconnected.
 
     aiohttp leaves the handler of a connection that is lost alone: without this, a page that was closed shortly before the session
     would hold up its end.

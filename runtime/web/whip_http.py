@@ -1,4 +1,4 @@
-"""The HTTP half of publishing by WHIP (RFC 9725): an SDP offer out, its answer in, and the end of the session.
+"""HTTP part of publishing by WHIP (RFC 9725): POST of an SDP offer, its answer, DELETE of the session.
 
 Addresses and tokens are secrets (some services put a key into the path): messages and logs name the host only.
 """
@@ -24,7 +24,7 @@ from runtime.web.security import is_loopback
 
 ANSWER_SECONDS = 10.0
 """For a server to answer an offer, redirects included."""
-_ASIDE_SECONDS = 5.0  # for a request that the stream can do without: OPTIONS, DELETE
+_OPTIONAL_SECONDS = 5.0  # seconds for optional requests: OPTIONS, DELETE
 _MOST_REDIRECTS = 5
 _MOST_ICE_SERVERS = 8
 _LONGEST_REASON = 160  # characters of what a server says about a refusal
@@ -62,7 +62,7 @@ class WhipTarget:
 
     @property
     def host(self) -> str:
-        """For people."""
+        """Text for display."""
         return _place(self.url)
 
     @property
@@ -120,7 +120,7 @@ async def recommended_ice_servers(
     """
     try:
         reply = await asyncio.wait_for(
-            _request(http, "OPTIONS", target.url, target, b""), _ASIDE_SECONDS
+            _request(http, "OPTIONS", target.url, target, b""), _OPTIONAL_SECONDS
         )
     except (UserError, asyncio.TimeoutError):
         return ()
@@ -160,7 +160,7 @@ async def delete_session(
     if session is None:
         return
     with contextlib.suppress(UserError, asyncio.TimeoutError):
-        await asyncio.wait_for(_request(http, "DELETE", session, target, b""), _ASIDE_SECONDS)
+        await asyncio.wait_for(_request(http, "DELETE", session, target, b""), _OPTIONAL_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ def _reason(reply: _Reply, token: str | None) -> str:
 
 
 def _why_not(url: URL, error: BaseException) -> str:
-    """Why a request was not answered, in words."""
+    """Why a request was not answered, as text."""
     place = _place(url)
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         cause = getattr(error, "certificate_error", None) or error.__cause__ or error

@@ -34,7 +34,7 @@ def test_without_a_gpu_it_says_so_in_one_line(capsys: pytest.CaptureFixture[str]
 def test_its_comparisons_pass_what_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "draw", draw_by_numba)
     engine = TorchEngine(dressable(), device="cpu")
-    found = gpu.compare_engine(engine, dressable(), runs=2, beside=3)
+    found = gpu.compare_engine(engine, dressable(), runs=2, concurrent_frames=3)
     assert found.status == "ok" and "0.000%" in found.found and " ms (p95 " in found.found
     assert (
         gpu.compare_rasterizers(
@@ -60,7 +60,7 @@ def test_its_comparisons_find_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> 
     for draw, words in ((darker, "differ"), (changing, "a frame came out differently")):
         monkeypatch.setattr(cuda, "draw", draw)
         engine = engine or TorchEngine(dressable(), device="cpu")
-        found = gpu.compare_engine(engine, dressable(), runs=1, beside=10)
+        found = gpu.compare_engine(engine, dressable(), runs=1, concurrent_frames=10)
         assert found.status == "problem" and words in found.found
     monkeypatch.setattr(cuda, "draw", darker)
     assert (

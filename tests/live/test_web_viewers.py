@@ -484,7 +484,7 @@ def test_firefox_gets_this_machines_addresses_too_but_nobody_else_is_heard() -> 
     async def body() -> list[bytes]:
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         connection.createDataChannel("any")
-        only_loopback(connection, own_addresses=True)
+        only_loopback(connection, all_addresses=True)
         await connection.setLocalDescription(await connection.createOffer())
         assert connection.sctp is not None
         ice = connection.sctp.transport.transport.iceGatherer._connection  # pyright: ignore[reportPrivateUsage]

@@ -219,7 +219,7 @@ def test_a_redirect_is_followed_with_body_and_token(status: int) -> None:
 
 def test_a_server_that_never_answers_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whip_http, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(whip_http, "_ASIDE_SECONDS", 0.2)
+    monkeypatch.setattr(whip_http, "_OPTIONAL_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/whip"
         with pytest.raises(UserError, match=r"does not answer within 0 s: check the address"):

@@ -76,7 +76,7 @@ class LiveFigures:
         return round(self.memory_end_mib - self.memory_start_mib, 1)
 
     def rows(self) -> dict[str, str]:
-        """For people."""
+        """Label and text of each figure, for display."""
         stages = ", ".join(f"{name} {ms:.1f}" for name, ms in self.stages_ms.items())
         cost = (
             "-"

@@ -40,7 +40,7 @@ class Unwatched:
     """Of the time, at full size with all Gaussians."""
 
     def rows(self) -> dict[str, str]:
-        """For people."""
+        """Label and text of each figure, for display."""
         late = "-" if self.camera_to_picture_ms is None else f"{self.camera_to_picture_ms:.0f} ms"
         roles = (
             f"{role} {used:.2f}" for role, used in self.processor_by_role.items() if used >= 0.005
