@@ -38,7 +38,7 @@ _SECONDS_PER_THUMBNAIL = 0.4  # two cores, sample portrait; for the time left
 
 @dataclass(frozen=True)
 class AttributeList:
-    """Say which attributes an avatar has, and which could be added."""
+    """List the attributes that an avatar has, and those that could be added."""
 
     avatar: Positional[AvatarFile]
     """An avatar file (.perse)."""
@@ -48,8 +48,8 @@ class AttributeList:
 
 @dataclass(frozen=True)
 class AttributeAdd:
-    """Add attributes to an avatar: built-in ones by name, a part of a photo, or what words describe; one of a name that it has is
-    made again.
+    """Add attributes to an avatar: built-in ones by name, a part of a photo, or what words describe. An attribute of the same
+    name is replaced.
     """
 
     avatar: Positional[AvatarFile]
@@ -57,9 +57,11 @@ class AttributeAdd:
     names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME")] = ()
     """Built-in ones, such as beard-full; `default` and `all` stand for many."""
     from_photo: Annotated[Path | None, arg(name="from", metavar="PHOTO")] = None
-    """Take the part from this photo of somebody."""
+    """Take the part from this photo of another person."""
     text: str | None = None
-    """Have a text model paint the part into the portrait, such as "a short boxed beard"; `any` lets the seed choose words."""
+    """Let a diffusion model paint the part into the portrait by this text, such as "a short boxed beard"; `any`: a random
+    text by seed.
+    """
     part: Annotated[str | None, arg(metavar="PART")] = None
     """What is taken from the photo or painted: hair, beard, brows, glasses, hat, makeup or eyes."""
     consent: bool = False
@@ -67,18 +69,20 @@ class AttributeAdd:
     consent_how: str = "by --consent"
     """With --consent: how it was declared, for the avatar's file."""
     name: str | None = None
-    """Of the attribute from a photo or text; up to 40 of a-z, 0-9 and -. Otherwise it is named after them."""
+    """Name of the attribute from a photo or text: up to 40 of a-z, 0-9 and -; by default derived from the photo's name or the
+    text.
+    """
     model: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
     """For --text: a diffusers pipeline for inpainting or editing, as a folder or the id of a hub."""
     seed: int = 0
     """For --text: another seed gives another picture."""
     steps: int = 30
-    """For --text: of the diffusion; more take longer."""
+    """For --text: number of diffusion steps; more take longer."""
     liveportrait: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    """A folder with LivePortrait's ONNX files: the attribute is learnt from the portrait as they animate it, too."""
+    """A folder with LivePortrait's ONNX files: the attribute is also learnt from the portrait animated by them."""
     video: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
-    """A guided video pipeline of diffusers, such as AnimateDiff with ControlNets and an IP-Adapter: the attribute is learnt from
-    the portrait as it animates it, too."""
+    """A guided video pipeline of diffusers, such as AnimateDiff with ControlNets and an IP-Adapter: the attribute is also learnt
+    from the portrait animated by it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the pictures of the training are drawn; auto takes CUDA where gsplat can draw."""
     progress_json: bool = False
@@ -93,17 +97,17 @@ class AttributeLearn:
     """
 
     avatar: Positional[AvatarFile]
-    """An avatar file (.perse), which is rewritten; an attribute of the same name is made again."""
+    """An avatar file (.perse), which is rewritten; an attribute of the same name is replaced."""
     dataset: Annotated[Path, arg(metavar="DIR")]
     """The data set."""
     only: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
-    """Of its looks, learn only these."""
+    """Learn only these looks of the data set."""
     slot: str | None = None
-    """Of which part the look is, where the data set does not say: hair, hat, glasses, beard, ..."""
+    """The part of the face that the look changes, where the data set does not say: hair, hat, glasses, beard, ..."""
     frames: int = 64
-    """Of each look's train split, learn from so many, evenly chosen; more take longer and more memory."""
+    """Number of frames of each look's train split to learn from, evenly chosen; more need more time and memory."""
     interpolation: float = 0.2
-    """Weight of the interpolation regularisation between looks of one part; 0: without."""
+    """Weight of the interpolation regularisation between looks of one part; 0: off."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the pictures of the training are drawn; auto takes CUDA where gsplat can draw."""
     progress_json: bool = False
@@ -140,14 +144,14 @@ class AttributeThumbnails:
     output: OutputFile
     """A folder; the pictures are named after the attributes (.webp)."""
     names: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
-    """Only these."""
+    """Draw only these."""
     progress_json: bool = False
     """Tell progress as lines of JSON on stdout, for programs."""
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """See, add, learn, remove, preview or measure the attributes of an avatar: beards, glasses, hats, make-up, shapes."""
+    """List, add, learn, remove, preview or measure the attributes of an avatar: beards, glasses, hats, make-up, shapes."""
 
     do: OmitSubcommandPrefixes[
         Annotated[AttributeList, subcommand("list")]
@@ -161,7 +165,7 @@ class Attributes:
 
 
 def run(command: Attributes) -> None:
-    """See, add, learn, remove, preview or measure attributes."""
+    """List, add, learn, remove, preview or measure attributes."""
     match command.do:
         case AttributeList():
             _list_attributes(command.do)
@@ -291,7 +295,7 @@ def _add_attributes(command: AttributeAdd) -> None:
 
 
 def _check_edit(command: AttributeAdd) -> None:
-    """What can be said about --from and --text before anything is loaded."""
+    """Check --from and --text before anything is loaded."""
     from offline.editing.part_names import require_part
 
     if command.part is None:
@@ -314,7 +318,7 @@ def _check_edit(command: AttributeAdd) -> None:
 
 
 def consent_for(photo: Path, declared: bool, how: str) -> str:
-    """Who says that the person in a photo agrees; asks on the terminal, without one it is written down that nobody was asked.
+    """Who declares the consent of the person in a photo; asks on the terminal. Without a terminal, records that nobody was asked.
 
     Raises UserError for a no.
     """

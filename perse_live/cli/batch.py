@@ -35,18 +35,18 @@ _MEMORY = 2 << 30  # bytes of a row: the most that a build was seen to use is 1.
 
 @dataclass(frozen=True)
 class Batch:
-    """Build an avatar of every row of a table, with a report; what stands already is not made again."""
+    """Build an avatar of every row of a table, with a report; finished rows are not built again."""
 
     table: Positional[Annotated[Path, arg(metavar="LIST.csv")]]
-    """CSV with the columns photo, name and consent, and where wanted looks and formats. photo: relative to the table; consent:
-    yes, or the words to keep in the avatar's file; looks: as of build --attributes; formats: as of export --formats."""
+    """CSV with the columns photo, name and consent, and optionally looks and formats. photo: relative to the table; consent:
+    yes, or the text to store in the avatar's file; looks: as of build --attributes; formats: as of export --formats."""
     output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
     """The folder for all avatars, contact sheets, further files, report.csv and report.html; made where it is missing."""
     jobs: int | None = None
-    """Rows at the same time; by default one for each core that this process may use, as far as memory reaches."""
+    """Number of rows built at the same time; by default one per usable core, as far as memory allows."""
     ray: Annotated[str | None, arg(metavar="ADDRESS")] = None
     """Let a Ray cluster do the work: `auto` for the one that this machine belongs to, HOST:PORT, ray://HOST:PORT, or `local` for
-    one of its own on this machine. Without it, processes of this program do."""
+    a temporary one on this machine. Without it, local processes do the work."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
@@ -93,7 +93,7 @@ def run(command: Batch) -> None:
     try:
         if waiting:
             with step_progress() as progress:
-                # Once, before many workers want them
+                # Once, before many workers need them
                 fetch(BUILDING_ASSETS, command.network, progress)
             with (
                 tempfile.TemporaryDirectory(dir=folder, prefix=".perse-live-batch-") as staging,
@@ -111,7 +111,7 @@ def run(command: Batch) -> None:
                         shown.ended(result)
                 finally:
                     outcomes.close()
-    finally:  # after Ctrl-C too: what was made is kept, and told
+    finally:  # after Ctrl-C too: finished rows are kept and reported
         ledger.add_reports(
             write_report(
                 folder,
@@ -138,7 +138,7 @@ def _job(row: Row, network: Network) -> Job:
 
 
 def _row_files(row: Row) -> list[str]:
-    """What a row writes; the folder of the format web excepted."""
+    """Files that a row writes, except for the folder of the format web."""
     from export.interchange import WEB
 
     return [
@@ -167,7 +167,7 @@ def _check_row_outputs(
 
 
 def _settled(outcome: Outcome, row: Row, key: str, folder: Path, ledger: Ledger) -> Result:
-    """Put a row's files in their places, the avatar last, and note it."""
+    """Move a row's files to their places, the avatar last, and record them in the ledger."""
     result = Result(
         row.line, row.name, str(row.photo), "failed", outcome.error, outcome.seconds, outcome.tries
     )
@@ -266,11 +266,11 @@ class _Shown:
         self._task = bars.add_task("rows", total=rows, left="")
 
     def step(self, job: Job, step: str, share: float) -> None:
-        """Show what a worker is at."""
+        """Show the current step of a worker."""
         self._bars.update(self._task, description=printable(f"{job.name}: {step}"))
 
     def ended(self, result: Result) -> None:
-        """Tell how a row ended, and how long the others will take."""
+        """Print the result of a row, and the time left for the others."""
         self._done += 1
         left = (monotonic() - self._begun) / self._done * (self._rows - self._done)
         words = f"about {_duration(left)} left" if self._done < self._rows else ""

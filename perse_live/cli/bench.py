@@ -33,28 +33,29 @@ class Bench:
     engine: Literal["all", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] | None = None
     """Which engine to measure with the avatar; all without."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Where its engines are; else next to the avatar, in NAME.engines. perse-live export --engines makes them."""
+    """Folder of its engines; by default NAME.engines next to the avatar. perse-live export --engines makes them."""
     live: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
-    """Measure a real session instead: the avatar follows the face in the video, first without viewers, then watched in Chromium
-    where that is here (the package playwright drives it): rates, delays, processor time by thread, memory, what a viewer costs,
+    """Measure a real session instead: the avatar follows the face in the video, first without viewers, then watched in
+    Chromium where it is installed (driven by the package playwright): rates, delays, processor time by thread, memory, what a
+    viewer costs,
     and how soon it starts."""
     seconds: float = 20.0
-    """For how long --live watches, and --studio reads the live picture's rate."""
+    """Seconds for which --live and --studio measure."""
     viewers: int = 7
-    """How many more viewers then join to --live, 0 to 15."""
+    """Number of viewers that join --live afterwards, 0 to 15."""
     unwatched: bool = False
-    """Of --live, measure only the session without viewers: rates, processor time by thread, what the governor does."""
+    """With --live, measure only the session without viewers: rates, processor time by thread, what the governor does."""
     size: str = "512"
-    """Of the picture without viewers, pixels, such as 512 or 1280x720."""
+    """Picture size of the session without viewers, pixels, such as 512 or 1280x720."""
     load: int = 0
-    """So many busy programs run at the same time as the session without viewers, 0 to 64."""
+    """Number of busy programs that run next to the session without viewers, 0 to 64."""
     start: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
-    """Measure instead how soon drive has its first frame: it is started four times on the video's first frame."""
+    """Measure the start-up time of drive instead: it is started four times on the video's first frame."""
     peers: bool = False
-    """Measure instead how fast other people's viewers (GaussianSplats3D and Spark, fetched by npm) draw the avatar, or the
+    """Measure instead how fast other viewers (GaussianSplats3D and Spark, fetched by npm) draw the avatar, or the
     synthetic head, in Chromium without a GPU, compared with this program."""
     studio: Annotated[Path | None, arg(metavar="PHOTO")] = None
-    """Measure instead the way through the studio, in Chromium whose camera shows this photo: page load, camera picture, build,
+    """Measure the studio instead, in Chromium whose camera shows this photo: page load, camera picture, build,
     live, and the live picture's rate while looks are learned, for --seconds."""
     json: JsonSwitch = False
     """Print one JSON object instead of a table."""

@@ -41,21 +41,22 @@ class Build:
     """Build an avatar from one portrait photo."""
 
     photo: Positional[PhotoFile]
-    """A photo with one face, from 256 pixels on; with several faces the largest is taken."""
+    """A photo with one face, from 256 pixels on; with several faces the largest is used."""
     output: OutputFile
     """The avatar file to write (.perse); a contact sheet is written next to it under the same name (.png), or as NAME.sheet.png
     where that is a picture of yours."""
     extra: Annotated[tuple[Path, ...], arg(metavar="PHOTO_OR_CLIP")] = ()
     """Further photos, or a clip, of the same person: turned to the sides, with eyes closed, with an open mouth. The head shape is
-    fitted to all of them, and they supply what the photo does not show. Pictures of somebody else are left out."""
+    fitted to all of them, and they supply what the photo does not show. Pictures of other people are ignored."""
     steps: Annotated[Path | None, arg(metavar="DIR")] = None
-    """A folder to write a picture of each stage into: landmarks, matte, visibility, colours, Gaussians, errors. It shows at which
-    stage a photo goes wrong."""
+    """A folder to write a picture of each stage into: landmarks, matte, visibility, colours, Gaussians, errors. They show at
+    which
+    stage a photo fails."""
     previews: Annotated[Path | None, arg(metavar="DIR")] = None
-    """A folder to write a small picture into after each stage that shows something, the first avatar before its refinement
-    among them; for programs that show how far a build is."""
+    """A folder to write a small picture of each visible stage into, including the avatar before its refinement; for programs that
+    show the progress of a build."""
     crop: Annotated[tuple[int, int, int, int] | None, arg(metavar="LEFT TOP WIDTH HEIGHT")] = None
-    """Use only this part of the photo, pixels of the upright photo; so one of several people is chosen."""
+    """Use only this part of the photo, in pixels of the upright photo; selects one of several people."""
     consent: bool = False
     """Declare that the person in the photo agrees to the avatar, instead of being asked on the terminal."""
     consent_how: str = "by --consent"
@@ -132,7 +133,7 @@ def build_to(
     sheet: bool = True,
     as_json: bool = False,
 ) -> None:
-    """Build an avatar and its contact sheet, and say where they are.
+    """Build an avatar and its contact sheet, and print their paths.
 
     steps, previews: folders for a picture of each stage; crop: as `cropped` takes it; as_json: tell progress as lines of JSON.
     """
@@ -246,7 +247,7 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
 
 
 def named_attributes(text: str) -> tuple[str, ...]:
-    """What --attributes stands for: none, or words that `registry.named` knows, with commas between them."""
+    """The attribute names of --attributes: none, or names of `registry.named`, separated by commas."""
     from offline.looks.registry import NONE_WORD, named
 
     return () if text.strip() == NONE_WORD else named([word.strip() for word in text.split(",")])

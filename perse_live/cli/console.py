@@ -1,4 +1,4 @@
-"""What the command line shows while it works: progress on stderr, results on stdout, one question."""
+"""Output of the command line: progress on stderr, results on stdout, and the consent question."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ StepProgress = Callable[[str, float], None]
 FrameProgress = Callable[[int, int | None], None]
 """Called with the number of finished frames and the total (None: unknown)."""
 
-_TELLING = 0.08  # share of a job from which its pace tells how long the rest takes
+_TELLING = 0.08  # fraction of a job from which its pace predicts the rest
 _OURS = ("perse_live", "offline", "export", "runtime")
 
 
 class Remaining:
-    """How much of a job of known steps is done, and how long it will take."""
+    """Progress of a job of known steps, and the time left."""
 
     def __init__(self, seconds: Mapping[str, float]) -> None:
         """seconds: for each step, in their order, how long it usually takes; on this machine all take longer or shorter alike."""
         self._seconds, self._begun = dict(seconds), 0.0
         self.share = 0.0
-        """Of the job that is done, [0, 1]."""
+        """Fraction of the job that is done, [0, 1]."""
 
     def tell(self, step: str, fraction: float, now: float) -> float | None:
-        """Seconds that are left, or None where too little is done to say. now: seconds of any clock."""
+        """Estimated seconds left, or None while too little is done. now: seconds of any clock."""
         if step not in self._seconds:
             return None
         names = list(self._seconds)
@@ -109,7 +109,7 @@ def step_progress(usual: Mapping[str, float] | None = None) -> Generator[StepPro
 
 @contextmanager
 def frame_progress(description: str) -> Generator[FrameProgress, None, None]:
-    """One bar that counts frames and shows how many are done a second; on stderr, and only on a terminal."""
+    """A bar with the number of frames done and frames per second; on stderr, and only on a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -159,7 +159,7 @@ def ask_consent(photo: Path, what: str = "An avatar moves and speaks as the pers
 
 
 def can_ask() -> bool:
-    """Whether somebody sits at a terminal."""
+    """Whether stdin and stdout are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
@@ -197,7 +197,7 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """A line of result, at once."""
+    """Print a line of results and flush."""
     print(text, flush=True)
 
 
@@ -216,7 +216,7 @@ class _WarningLines(logging.Handler):
 
 @contextmanager
 def logged_warnings() -> Generator[None, None, None]:
-    """Meanwhile, print what our own modules log as a warning, and what others log as an error."""
+    """Within the block, print warnings logged by perse-live and errors logged by libraries."""
     handler = _WarningLines(logging.WARNING)
     handler.addFilter(
         lambda record: record.levelno >= logging.ERROR or record.name.split(".")[0] in _OURS
@@ -229,5 +229,5 @@ def logged_warnings() -> Generator[None, None, None]:
 
 
 def print_written(what: str, path: Path) -> None:
-    """Where a result is, and how large."""
+    """Print the path and size of a result."""
     print(f"{what}: {printable(str(path))} ({path.stat().st_size / 1e6:.1f} MB)")

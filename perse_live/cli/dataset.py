@@ -1,4 +1,4 @@
-"""`perse-live dataset`: a person in many looks over one motion, as a data set for trainers."""
+"""`perse-live dataset`: synthetic data set of a person in many looks with the same motion, for trainers."""
 
 from __future__ import annotations
 
@@ -58,33 +58,34 @@ class Dataset:
     source: Positional[Annotated[Path, arg(metavar="PHOTO_OR_AVATAR")]]
     """A photo with one face, or an avatar file (.perse); or the word show."""
     folder: Positional[Annotated[Path | None, arg(metavar="DIR")]] = None
-    """Only after show: the data set to be looked at."""
+    """With show: the data set."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
-    """The data set's folder. One that was broken off goes on; looks that it does not have yet are added to it."""
+    """The data set's folder. An interrupted run is continued, and missing looks are added."""
     attributes: Annotated[tuple[str, ...] | None, arg(metavar="NAME")] = None
     """Looks by name: built-in ones, or ones that the avatar has; `default` and `all` stand for many. Without this, --text and
     --from: sixteen."""
     from_photo: Annotated[Path | None, arg(name="from", metavar="PHOTO")] = None
-    """Add a look whose part is taken from this photo of somebody."""
+    """Add a look whose part is taken from this photo of another person."""
     text: str | None = None
-    """Add a look that a text model paints into the portrait, such as "a short boxed beard"."""
+    """Add a look that a diffusion model paints into the portrait, such as "a short boxed beard"."""
     part: Annotated[str | None, arg(metavar="PART")] = None
     """For --from and --text: hair, beard, brows, glasses, hat, makeup or eyes."""
     model: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
     """For --text: a diffusers pipeline for inpainting or editing, as a folder or the id of a hub."""
     steps: int = 30
-    """For --text: of the diffusion."""
+    """For --text: number of diffusion steps."""
     seed: int = 0
-    """Of the built-in motion, and of what is painted."""
+    """Random seed of the built-in motion and of painted looks."""
     frames: int = 513
-    """Of each look: the first 400 of 513 are for training, the others for tests, as in PERSE."""
+    """Number of frames of each look: the first 400 of 513 are the train split, the others the test split, as in PERSE."""
     size: int = 512
     """Width and height of the pictures, pixels."""
     motion: Annotated[Path | None, arg(metavar="FILM_OR_MOTION")] = None
-    """A film of a face, or motion recorded by live --record ME.motion, to be followed instead of the built-in motion."""
+    """A video of a face, or motion recorded by live --record ME.motion, used instead of the built-in motion."""
     animator: Literal["auto", "rig", "liveportrait", "video"] = "auto"
-    """Who draws the looks. auto takes PERSE's choice where it is given: LivePortrait for clothes, eyebrows, mouth and nose, the
-    video model for hair, hats, beards, earrings, headphones and glasses; and the rig for all else."""
+    """Animator of the looks. auto follows PERSE as far as the models are given: LivePortrait for clothes, eyebrows, mouth and
+    nose, the
+    video model for hair, hats, beards, earrings, headphones and glasses; and the rig for everything else."""
     liveportrait: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """A folder with LivePortrait's ONNX files."""
     video: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
@@ -114,7 +115,7 @@ def run(command: Dataset) -> None:
 
 
 def _check(command: Dataset) -> None:
-    """What can be said about the options before anything is loaded."""
+    """Check the options before anything is loaded."""
     from offline.editing.part_names import require_part
 
     if not command.source.is_file():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Doctor:
-    """Look at everything a live session needs, run its stages for three seconds, and say what is slow or missing."""
+    """Check everything that a live session needs, run its stages for three seconds, and report what is slow or missing."""
 
     avatar: Annotated[Path | None, arg(metavar="AVATAR")] = None
     """An avatar to draw in the trial, instead of a synthetic head."""
@@ -27,7 +27,7 @@ class Doctor:
     """Run the whole GPU path instead: compile gsplat, compare its pictures with the CPU's, draw with each engine, count
     synchronisations, time frames. Ends with exit code 1 where something fails or there is no GPU."""
     port: int = 8080
-    """Where the page would be served."""
+    """Port that the page would be served on."""
     json: JsonSwitch = False
     """Print one JSON object instead of a table."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)

@@ -29,14 +29,15 @@ class Drive:
     output: OutputFile
     """The video to write: .mp4, .mov, .mkv or .webm; with a transparent background .mov or .webm."""
     match: bool = False
-    """Take the driver's place, pose and absolute expression in each picture. Without it the motion is relative to the driver's
-    neutral expression, and the avatar stays where it was in its photo."""
+    """Self-reenactment: copy the driver's position, pose and absolute expression. Without it the motion is relative to the
+    driver's
+    neutral expression, and the avatar stays framed as in its photo."""
     background: str | None = None
     """Background: a colour RRGGBB, the path of a picture, or `alpha`; light grey, or as recorded."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
     """Attributes to apply, such as hair-copper=0.7; weights from 0 to 1."""
     still: bool = False
-    """Hair does not swing after the head, and shoulders do not breathe; with --match they never do."""
+    """No secondary motion: hair does not swing, and shoulders do not breathe. Always so with --match."""
     no_c2pa: bool = False
     """Do not mark the film as made with an avatar; see docs/marking.md."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)

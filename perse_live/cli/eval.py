@@ -1,4 +1,4 @@
-"""`perse-live eval`: how like their persons avatars are, by self-reenactment of real clips, or from a folder of portraits."""
+"""`perse-live eval`: likeness by self-reenactment of real clips, or quality of the avatars of a folder of portraits."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Eval:
     against: Annotated[Path | None, arg(metavar="JSON")] = None
     """With --portraits: compare with the figures of an earlier run, as --json prints them."""
     extras: int = 0
-    """Build from so many further frames too, as `build --extra` does; neither they nor their neighbours are scored."""
+    """Number of further frames to build from, as by `build --extra`; they and their neighbours are not scored."""
     identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
     """A face-embedding model that you supply, in ONNX (as ArcFace's: one face, RGB in [-1, 1]), to measure whether the person is
     recognised. face_identity.onnx in the folder that PERSE_LIVE_ASSETS names is found by itself. Without one, identity

@@ -42,7 +42,7 @@ class Export:
     and `live`
     finds it."""
     precision: Literal["fp32", "fp16", "both"] = "both"
-    """Of the engines; in fp16 only sums of small displacements are in half precision, places never are."""
+    """Precision of the engines; with fp16 only sums of small displacements are in half precision, never positions."""
     compute_capability: Annotated[str, arg(metavar="NUMBERS")] = "75,80,86,89,120"
     """GPUs for tensorrt-rtx: 75 (RTX 20; fp16 only), 80 (A100), 86 (RTX 30), 89 (RTX 40), 120 (RTX 50), 121 (Spark)."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)

@@ -13,7 +13,7 @@ from perse_live.cli.shared import from_photos
 
 @dataclass(frozen=True)
 class Info:
-    """Say what is in an avatar file."""
+    """Show what an avatar file contains."""
 
     avatar: Positional[AvatarFile]
     """An avatar file (.perse)."""

@@ -1,4 +1,4 @@
-"""`perse-live live`: be the avatar."""
+"""`perse-live live`: a live session."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Live:
     record: Annotated[Path | None, arg(metavar="OUT")] = None
     """Record into this file from the start: a video (.mp4, .mkv), or the motion alone (.motion), which drive draws again."""
     share_avatar: bool = False
-    """Hand the avatar's file to every viewer: whoever has the link to watch receives the file, can keep it, and draws the avatar
-    on their own machine at any turn of the head. Your camera's picture goes to nobody. Off by default."""
+    """Send the avatar's file to every viewer: whoever has the link to watch receives the file, can keep it, and draws the avatar
+    on their own machine, in any pose. Your camera's picture is sent to nobody. Off by default."""
     no_c2pa: bool = False
     """Do not mark recordings as made with an avatar; see docs/marking.md."""
     size: str = "512"
@@ -75,7 +75,7 @@ class Live:
     badge_reason: str = ""
     """Reason for taking the badge off; it is logged."""
     still: bool = False
-    """Hair does not swing after the head, and shoulders do not breathe."""
+    """No secondary motion: hair does not swing, and shoulders do not breathe."""
     no_hotkeys: bool = False
     """No system-wide hotkeys: keys act in the page and the terminal only."""
     token: str | None = None
@@ -94,7 +94,7 @@ class Live:
     bitrate: int | None = None
     """Bits per second for each viewer."""
     engine: Literal["auto", "cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx"] = "auto"
-    """What poses and draws the avatar: `auto` takes TensorRT where the avatar's engines open on this GPU, else torch and
+    """Engine that poses and draws the avatar: `auto` takes TensorRT where the avatar's engines open on this GPU, else torch and
     gsplat on that GPU, else the CPU."""
     engine_folder: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder of the engines of one avatar; by default NAME.engines next to each avatar. export --engines makes them."""
@@ -207,7 +207,7 @@ def sharing() -> Sharing:
 
 
 def _publish_target(command: Live) -> WhipTarget | None:
-    """Where to publish. Raises UserError for options that make no sense together, and what cannot be an address or a token."""
+    """The WHIP target. Raises UserError for conflicting options, and for an invalid address or token."""
     from runtime.web.security import read_token
     from runtime.web.whip_http import whip_target
 

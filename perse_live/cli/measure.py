@@ -1,4 +1,4 @@
-"""`perse-live attribute measure`: figures of how an avatar's attributes come in."""
+"""`perse-live attribute measure`: metrics of an avatar's attributes and their fades."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _UNSEEN_SHARES = (0.4, 0.6, 0.85, 1.0)
 
 @dataclass(frozen=True)
 class AttributeMeasure:
-    """Measure how attributes come in: evenly, sharply, and nowhere but in their part of the picture."""
+    """Measure fades of attributes: evenness, sharpness, and changes outside of their part of the picture."""
 
     avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
     """Avatar files (.perse)."""
     dataset: Annotated[Path | None, arg(metavar="DIR")] = None
     """Measure an avatar against the test split of a data set, by PERSE's table, instead of its fades."""
     only: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
-    """Of each avatar's attributes, measure only these."""
+    """Measure only these attributes."""
     identity_model: Annotated[Path | None, arg(metavar="FILE")] = None
     """A face-embedding model that you supply, in ONNX; see perse-live eval --help."""
     json: JsonSwitch = False

@@ -28,7 +28,7 @@ class Replacing:
     """Replacing files."""
 
     overwrite: bool = False
-    """Replace existing files also where perse-live did not write them; never an input of the command."""
+    """Also replace existing files that perse-live did not write; never an input of the command."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Page:
     """The live page."""
 
     host: str = "127.0.0.1"
-    """Address to serve the page on; on any that other machines reach a token is asked for."""
+    """Address to serve the page on; addresses that other machines can reach require a token."""
     port: int = 8080
-    """Port to serve the page on; 0 takes any that is free."""
+    """Port to serve the page on; 0: any free port."""
     no_browser: bool = False
-    """Do not open the page in a browser, only say where it is."""
+    """Do not open the page in a browser, only print its address."""
     seconds: float | None = None
-    """End by itself after this many seconds; else Ctrl-C ends it."""
+    """End after this many seconds; by default only by Ctrl-C."""

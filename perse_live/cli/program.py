@@ -1,4 +1,4 @@
-"""The program: reads the command line, runs one command, says how it went.
+"""The program: parses the command line, runs one command, returns its exit code.
 
 Exit codes: 0 done, 2 bad usage or bad input, 1 anything else (interrupted too).
 """
@@ -91,9 +91,9 @@ AnyCommand = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and say how it went. Returns the exit code.
+    """Run a command line; prints errors. Returns the exit code.
 
-    arguments: without the program's name; by default the process's own. None at all stand for the studio.
+    arguments: without the program's name; None: those of the process. An empty list starts the studio.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["studio"]
     if words == ["--version"]:

@@ -1,4 +1,4 @@
-"""What a long command tells while it works: bars and lines for people, or a JSON object on each line for programs.
+"""Progress of long commands: bars and lines for people, or one JSON object per line for programs.
 
 As JSON, on stdout (`--progress-json`):
     {"step": NAME, "share": 0.4, "left": 7.2}   the step being done, how much of the whole job is done, seconds left (or null)
@@ -27,7 +27,7 @@ _SPACING = 0.1  # seconds between two reports of one step
 
 @dataclass(frozen=True)
 class Reports:
-    """Whom a command tells what."""
+    """Callbacks for the progress of a command."""
 
     progress: StepProgress
     picture: Callable[[str, Path], None]

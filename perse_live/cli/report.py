@@ -1,4 +1,4 @@
-"""`perse-live report`: every figure of the documentation, measured on this machine by the commands themselves."""
+"""`perse-live report`: measures every figure of the documentation on this machine, by the commands themselves."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Report:
     """
 
     output: Annotated[Path, arg(aliases=["-o"], metavar="JSON")] = Path("figures.json")
-    """The file of figures; what it holds already stays where it is not measured again."""
+    """The file of figures; figures that are not measured again are kept."""
     render: Annotated[Path | None, arg(metavar="MARKDOWN")] = None
     """Also write the page of figures."""
     only: Annotated[tuple[str, ...], arg(metavar="PART")] = ()
@@ -58,7 +58,7 @@ class Report:
     clips: Annotated[tuple[Path, ...], arg(metavar="CLIP")] = ()
     """Films of one talking person each, for the part clips."""
     seconds: float = 60.0
-    """For how long the part live watches."""
+    """Seconds for which the part live measures."""
     replacing: OmitArgPrefixes[Replacing] = field(default_factory=Replacing)
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 

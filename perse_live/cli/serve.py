@@ -1,4 +1,4 @@
-"""`perse-live serve`: many drivers on one machine."""
+"""`perse-live serve`: live sessions of many drivers on one machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Serve:
     avatars: Annotated[Positional[tuple[Path, ...]], arg(metavar="AVATAR")]
     """Avatar files (.perse) that sessions may be started with, by their names without the suffix."""
     sessions: int | None = None
-    """Sessions at a time; by default one for each processor core. More are refused (503)."""
+    """Number of sessions at a time; by default one per processor core. More are refused (503)."""
     idle_minutes: float = 10.0
     """End a session that nobody has used for this long; 0: never."""
     admin_token_file: Annotated[Path | None, arg(metavar="FILE")] = None
@@ -33,7 +33,7 @@ class Serve:
     camera: str = "browser"
     """Where each session's motion comes from: `browser` (its driver's camera), a video file, or `none`."""
     share_avatar: bool = False
-    """Hand the avatar's file to every viewer of a session, who draws it by themselves; see perse-live live --help."""
+    """Send the avatar's file to every viewer of a session, whose browser draws it; see perse-live live --help."""
     size: str = "512"
     """Width and height of the pictures, pixels, such as 512 or 1280x720."""
     fps: float | None = None
@@ -41,7 +41,7 @@ class Serve:
     host: str = "127.0.0.1"
     """Address to serve on; drivers on other machines need TLS for their camera."""
     port: int = 8080
-    """Port to serve on; 0 takes any that is free."""
+    """Port to serve on; 0: any free port."""
     cert: Path | None = None
     """Certificate (PEM) for TLS."""
     key: Path | None = None
@@ -51,7 +51,7 @@ class Serve:
     settings: Annotated[Path | None, arg(metavar="FILE")] = None
     """A settings file other than the usual one."""
     seconds: float | None = None
-    """End by itself after this many seconds; else Ctrl-C ends it."""
+    """End after this many seconds; by default only by Ctrl-C."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
 
 

@@ -1,4 +1,4 @@
-"""`perse-live studio`, and `perse-live` alone: make, dress and keep avatars in the page."""
+"""`perse-live studio`, and `perse-live` alone: make, edit and store avatars in the page."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Studio:
-    """Make avatars from a photo or your camera, dress them, keep them and go live, all in the page."""
+    """Make avatars from a photo or your camera, add looks, store them and go live, all in the page."""
 
     library: Annotated[Path | None, arg(metavar="DIR")] = None
     """The folder of your avatars; else the one named by PERSE_LIVE_LIBRARY, or perse-live's own among your files."""
     camera: str = "browser"
     """Where the motion comes from: `browser` (the page's camera), a camera's number, a video file, `vmc` or `none`."""
     token_file: Annotated[Path | None, arg(metavar="FILE")] = None
-    """A file whose first line is the token that every request must bring."""
+    """A file whose first line is the token that every request must carry."""
     cert: Path | None = None
     """Certificate (PEM) for TLS: browsers give their camera only to this machine's pages, or over TLS."""
     key: Path | None = None
