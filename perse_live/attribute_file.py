@@ -1,8 +1,8 @@
-"""Attributes as arrays of a `.perse` file: those of all attributes one after another, and how many belong to each.
+"""Attributes in a `.perse` file: the arrays of all attributes concatenated, and counts per attribute.
 
-Learned attributes only: their adapters, the codes these read, and what they add as it is before it is decoded. Adapters are in
-single precision; codes and lengths are in half, which holds 20 mm to 0.01 mm; colours have 8 bits, as every picture of them. Only
-places of rigid parts stay in single precision: a frame of glasses is thinner than their half step.
+Learned attributes only: adapters, codes, and the added Gaussians before decoding. Adapters are stored in single precision, codes
+and lengths in half (0.01 mm at 20 mm), colours in 8 bits. Positions of rigid parts stay in single precision: the half-precision
+step would exceed the thickness of a glasses frame.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ MAX_ADDED = 72_000
 MAX_CHANGED = 600_000
 """Gaussians of the avatar that attributes change, counted for each attribute."""
 MAX_MOVED = 120_000
-"""Vertices that attributes move, likewise; with these bounds an avatar of 45,000 Gaussians stays under 25 MiB."""
+"""Vertices that attributes move, counted for each attribute; with these bounds an avatar of 45,000 Gaussians stays under 25
+MiB.
+"""
 MAX_LABEL = 60
 """Characters."""
 
-_LONGEST = 300  # characters of what is said about a photo
+_LONGEST = 300  # characters of a text about a photo
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _PREFIX = "attributes."
@@ -107,11 +109,11 @@ DECODER_ARRAYS: dict[str, ArraySpec] = {
         ("c3", (OUTPUTS,)),
     )
 }
-"""W0, for the same schema: there wherever there are attributes."""
+"""W0, for the same schema; required where there are attributes."""
 
 
 class InvalidAttributesError(Exception):
-    """What is wrong with attributes, in a few words."""
+    """The attributes are invalid; the text says why in a few words."""
 
 
 def pack_attributes(attributes: Sequence[Look]) -> tuple[Arrays, list[dict[str, Any]]]:
@@ -159,7 +161,7 @@ def pack_attributes(attributes: Sequence[Look]) -> tuple[Arrays, list[dict[str, 
 
 
 def as_stored(one: LearnedAttribute) -> LearnedAttribute:
-    """An attribute as it comes back from a file, but for its correctives, which stay as they are.
+    """An attribute rounded as by writing and reading a file; its correctives are unchanged.
 
     Raises InvalidAttributesError as `pack_attributes` does.
     """
@@ -239,7 +241,7 @@ def unpack_attributes(
 
 
 class _Entry(NamedTuple):
-    """What the manifest says of an attribute."""
+    """Manifest entry of an attribute."""
 
     name: str
     label: str
@@ -370,7 +372,7 @@ _SEEN = ("added.colors",)  # [0, 1], held in 8 bits
 
 
 def _stored(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
-    """An array as the file holds it; numbers that cannot be held become infinite, which the schema refuses."""
+    """An array in the file's dtype; values that overflow become infinite, which the schema refuses."""
     if array.dtype.kind == "f" and spec.dtype == "uint8":
         return _bytes_of(array)
     with np.errstate(over="ignore"):
@@ -384,7 +386,7 @@ def _bytes_of(array: Float32Array) -> UInt8Array:
 
 
 def _used(array: np.ndarray, field: str) -> np.ndarray:
-    """An array as `LearnedAttribute` has it: its own, in single precision where it has fractions."""
+    """A copy of an array in the dtype of `LearnedAttribute`: single precision for floats."""
     if field in _SEEN:
         return array.astype(np.float32) / np.float32(255)
     return array.astype(np.float32) if array.dtype.kind == "f" else array.copy()

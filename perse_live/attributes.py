@@ -1,9 +1,9 @@
 """Attributes: looks that an avatar can fade into, such as a beard, glasses, make-up or another shape of the nose.
 
-There are two forms. An `Attribute` says outright what is different at full weight: colours and opacities of Gaussians that are
-there, Gaussians that are added (and where they grow from), vertices of the rig that move. Makers and editors work in it. A
-`LearnedAttribute` is what an avatar's file holds: an adapter of the avatar's network that decodes the same, and what happens on
-the way. `perse_live.attribute_blending` has the avatar at any weights of both.
+There are two forms. An `Attribute` is explicit: it gives the state at full weight, that is colours and opacities of changed
+Gaussians, added Gaussians (and their positions at weight 0), and offsets of the rig's vertices. The builder makes and edits this
+form. A `LearnedAttribute` is what an avatar's file holds: a LoRA adapter of the avatar's network that decodes the state at any
+weight. `perse_live.attribute_blending` evaluates both at any weights.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ SLOTS = (
     "cloth",
     "face",
 )
-"""Attributes of one slot share the weight 1 between them; those of different slots combine freely."""
+"""Weights of attributes in the same slot sum to at most 1; attributes of different slots combine freely."""
 
 
 @dataclass(frozen=True, eq=False)
 class AddedGaussians:
     """Gaussians that only exist with an attribute: S on the rig's surface, then R that move rigidly.
 
-    At weight w each is at start + w (end - start), grown from `least_size` to its full size, and fades in within the first part
-    of the way.
+    At weight w each is at start + w (end - start), scaled from `least_size` to 1, and fades in over the first 40 % of the weights
+    from `appear` to 1.
     """
 
     surface: SurfaceBinding
@@ -63,8 +63,9 @@ class AddedGaussians:
     least_size: float
     """(0, 1] size at weight 0 relative to the full one."""
     solid: bool = False
-    """Whether it is a thing, such as a hat, that is learnt to come piece by piece as `appear` says, each opaque at once, and with
-    it what it does to the avatar's base Gaussians there."""
+    """Whether it is an object, such as a hat, whose Gaussians appear opaque one after another by `appear`, together with the
+    changes
+    of the base Gaussians that they cover."""
 
     def __len__(self) -> int:
         return len(self.opacities)
@@ -81,26 +82,26 @@ class Attribute:
     slot: str
     """One of `SLOTS`."""
     ids: Int32Array
-    """(N,) Gaussians of the avatar that look different."""
+    """(N,) indices of the changed base Gaussians."""
     colors: Float32Array
-    """(N, 3) theirs at full weight, sRGB."""
+    """(N, 3) their colours at full weight, sRGB."""
     opacities: Float32Array
-    """(N,) theirs at full weight; 0 hides what the attribute covers."""
+    """(N,) their opacities at full weight; 0 hides what the attribute covers."""
     vertex_ids: Int32Array
-    """(M,) vertices of the rig that move."""
+    """(M,) indices of the moved vertices of the rig."""
     vertex_offsets: Float32Array
-    """(M, 3) metres, head frame."""
+    """(M, 3) their offsets at full weight, metres, head frame."""
     added: AddedGaussians
     """What comes with it."""
     correctives: LookCorrectives | None = None
-    """How its Gaussians depend on the expression; None: as the avatar's do, and what is added does not."""
+    """Its correctives; None: changed Gaussians keep those of the avatar, added ones have none."""
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedGaussians:
-    """Gaussians that only exist with an attribute, as they are before it: S on the rig's surface, then R that move rigidly.
+    """Gaussians that only exist with an attribute, in their state at weight 0: S on the rig's surface, then R that move rigidly.
 
-    Their opacity is 0 there; the network decodes how they appear, where they go and how they grow.
+    Their opacity is 0 at weight 0; the network decodes opacity, displacement and scale.
     """
 
     surface: SurfaceBinding
@@ -119,12 +120,12 @@ class LearnedGaussians:
 
 
 PACE_KNOTS = 41
-"""Weights, evenly from 0 to 1, at which a pace is given."""
+"""Number of knots of a pace curve, evenly spaced in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class PhotoOrigin:
-    """Whose photo a look was taken from."""
+    """Provenance of a look that was taken from a photo of another person."""
 
     photo_sha256: str
     """Of the photo's bytes."""
@@ -139,13 +140,13 @@ class LearnedAttribute:
     """A look that the avatar's network decodes."""
 
     name: str
-    """As in `Attribute`, and so are label and slot."""
+    """As in `Attribute`, also label and slot."""
     label: str
     slot: str
     ids: Int32Array
-    """(N,) Gaussians of the avatar that may look different: the attribute's support. No other is touched."""
+    """(N,) indices of the base Gaussians that may change: the attribute's support."""
     codes: Float32Array
-    """(N, CODES) what the adapter reads of each."""
+    """(N, CODES) input codes of each for the adapter."""
     added: LearnedGaussians
     """What comes with it."""
     adapter: Adapter
@@ -153,27 +154,28 @@ class LearnedAttribute:
     moves_base: bool
     """Whether the avatar's base Gaussians also move and change size; else only their colours and opacities change."""
     tints_hair: bool
-    """Whether hair that attributes of other slots add is coloured too."""
+    """Whether added hair of attributes in other slots is coloured too."""
     vertex_ids: Int32Array
     """(M,) vertices of the rig that move."""
     vertex_offsets: Float32Array
     """(M, 3) metres, head frame, at full weight: a face's shape is linear in the weight."""
     origin: PhotoOrigin | None = None
-    """Where it is taken from another photo."""
+    """Set where it was taken from another person's photo."""
     pace: Float32Array | None = None
-    """(PACE_KNOTS,) from 0 to 1, never falling: how far along its way it is at those weights, such that pictures change evenly.
-    The network knows the way only. None: as far as the weight says."""
+    """(PACE_KNOTS,) non-decreasing from 0 to 1: the network's weight at evenly spaced user weights, chosen so that the picture
+    changes evenly. None: identity."""
     correctives: LookCorrectives | None = None
     """As in `Attribute`."""
 
 
 Look = Attribute | LearnedAttribute
-"""Both forms; what they have in common is name, label, slot, ids, vertices, and the length, bindings, colours and regions of what
-is added."""
+"""Either form; both have name, label, slot, ids, vertex ids and offsets, and added Gaussians with bindings, colours and
+regions.
+"""
 
 
 def nothing_added() -> AddedGaussians:
-    """For attributes that only change what is there."""
+    """An empty set, for attributes that only change base Gaussians."""
 
     def none(*shape: int) -> Float32Array:
         return np.zeros((0, *shape), np.float32)

@@ -1,7 +1,7 @@
 """JSON and TOML from files and peers that may be hostile: size, nesting, keys and numbers are capped while the text is parsed.
 
-Both parsers of the standard library accept what the rest of a program cannot use: numbers of thousands of digits (whose `repr`
-raises), NaN and infinities, keys that stand twice, lone surrogates, nesting and dotted keys that take seconds.
+Both parsers of the standard library accept input that later code cannot handle: numbers of thousands of digits (whose `repr`
+raises), NaN and infinities, duplicate keys, lone surrogates, nesting and dotted keys that take seconds.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _LONG_KEY = re.compile(rf"(?:\.[ \t]*[\w-]*[ \t]*){{{MAX_KEY_PARTS}}}")
 
 
 class CheckedError(ValueError):
-    """What is wrong with a text, in a few words; printable."""
+    """The text is invalid; the message says why in a few printable words."""
 
 
 def parse_json(text: bytes | str, *, max_bytes: int) -> Any:
     """The value of a JSON text.
 
-    Raises CheckedError for text that is too large, not UTF-8, not JSON or beyond the limits of this module, and for keys that
-    stand twice.
+    Raises CheckedError for text that is too large, not UTF-8, not JSON or beyond the limits of this module, and for duplicate
+    keys.
     """
     content = _decoded(text, max_bytes)
     try:
@@ -130,7 +130,7 @@ def _number(text: str) -> float:
 
 
 def _check_toml_tokens(content: str) -> None:
-    """Refuse, before parsing, what takes tomllib long: dotted keys and brackets without end, numbers of any length."""
+    """Refuse, before parsing, input that tomllib is slow on: dotted keys and brackets without end, numbers of any length."""
     bare = _TOML_TEXT.sub("s", content)
     depth = 0
     for bracket in _BRACKET.finditer(bare):

@@ -38,18 +38,18 @@ _DTYPE_CODES: dict[DType, str] = {
     "uint16": "U16",
     "uint8": "U8",
 }
-_FORMAT_FAMILY = "perse-live "  # how the names of all formats begin
+_FORMAT_FAMILY = "perse-live "  # prefix of all format names
 _METADATA_KEY = "manifest"
 _LENGTH_BYTES = 8  # a safetensors file starts with its header's length, little-endian
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """What one array of a file must be."""
+    """Specification of one array."""
 
     dtype: DType
     shape: tuple[int | str, ...]
-    """Sizes; a name such as "G" stands for one size that is the same wherever the name stands."""
+    """Sizes; a name such as "G" is a named dimension, equal in all arrays that use it."""
     minimum: float | None = None
     """Least value allowed. Floats are finite in any case."""
     maximum: float | None = None
@@ -62,18 +62,18 @@ class ArraySpec:
 
 @dataclass(frozen=True)
 class Schema:
-    """What one kind of file holds."""
+    """Specification of a kind of file."""
 
     format_name: str
-    """Stands in the manifest as `format`."""
+    """Value of `format` in the manifest."""
     format_version: int
-    """Stands in the manifest as `format_version`; a later one is refused."""
+    """Value of `format_version` in the manifest; later versions are refused."""
     arrays: Mapping[str, ArraySpec]
     """By name; any other array is refused."""
     dimensions: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """Least and greatest size of a named dimension; one that is not listed may have any size that fits into the file."""
     manifest: Mapping[str, FieldKind] = field(default_factory=dict[str, FieldKind])
-    """Top-level entries that must be there, and their kind; others may be there too."""
+    """Required top-level entries and their kinds; further entries are allowed."""
     oldest_version: int | None = None
     """The first version that can still be read, its arrays being among those of this one; None: only `format_version`."""
 
@@ -160,7 +160,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 class _InvalidError(Exception):
-    """What is wrong, in a few words."""
+    """The file is invalid; the text says why in a few words."""
 
 
 class _NewerVersionError(_InvalidError):
@@ -168,7 +168,7 @@ class _NewerVersionError(_InvalidError):
 
 
 def _read(path: Path) -> bytes:
-    if not path.is_file():  # refuses pipes and devices too, which could feed us for ever
+    if not path.is_file():  # refuses pipes and devices too, which may never end
         reason = "it is not an ordinary file" if path.exists() else "there is no such file"
         raise UserError(f"cannot read {path}: {reason}")
     try:

@@ -33,8 +33,8 @@ LEAST_SPACING = 0.01
 GAZE_NAMES = ("gazeYawLeft", "gazePitchLeft", "gazeYawRight", "gazePitchRight")
 """Inputs other than the actions: `gaze` (2, 2) flattened; radians; yaw towards +x (the subject's left), pitch upwards."""
 SECONDARY_NAMES = ("swayPitch", "swayYaw", "swayRoll", "breath")
-"""Inputs of secondary motion: how far what hangs loose is turned against the head, about its x, y and z axis (radians), and how
-far the lungs are filled, [0, 1]."""
+"""Inputs of secondary motion: rotation of loose hair relative to the head about its x, y and z axes (radians), and filling of the
+lungs, [0, 1]."""
 INPUT_NAMES = (*EXPRESSION_NAMES, *GAZE_NAMES, *SECONDARY_NAMES)
 
 _MOST_INPUT = 2.0  # strengths reach 1, gaze angles 0.5 radians
@@ -44,7 +44,7 @@ _VISIBLE, _SHIFTED = (0.5 / 255, 1e-6)
 
 
 class InvalidCorrectivesError(ValueError):
-    """What is wrong with correctives, in a few words."""
+    """The correctives are invalid; the text says why in a few words."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Deltas:
 
 @dataclass(frozen=True, eq=False)
 class Correctives:
-    """How an avatar's Gaussians depend on the inputs; its base is its look at rest."""
+    """An avatar's correctives; the base is its state at rest."""
 
     components: tuple[Component, ...]
     """At most `MAX_COMPONENTS`; no two of the same name."""
@@ -142,13 +142,13 @@ class LookCorrectives:
     """How correctives change with an attribute (a look) at full weight; in between they change linearly with its weight."""
 
     kept: Float32Array
-    """(N,) in [0, 1]: what is left of the avatar's own deltas on each of the look's N `ids`."""
+    """(N,) in [0, 1]: factors of the avatar's deltas on each of the look's N `ids`."""
     deltas: Deltas
-    """Of the avatar's components, added to what is left. Ids: rows of the look's `ids`, then N + rows of what the look adds."""
+    """Added deltas of the avatar's components. Ids: rows of the look's `ids`, then N + rows of the added Gaussians."""
 
 
 class Corrected(NamedTuple):
-    """The parts of an avatar that correctives change."""
+    """The arrays of an avatar that correctives change."""
 
     positions: Float32Array
     """(S, 3) of the surface binding."""
@@ -161,13 +161,13 @@ class Corrected(NamedTuple):
 
 
 def no_deltas(components: int = 0) -> Deltas:
-    """Deltas of so many components that change nothing."""
+    """Empty deltas of a number of components."""
     none = np.zeros((0, 3), np.float32)
     return Deltas(np.zeros(components + 1, np.int32), np.zeros(0, np.int32), none, none[:, 0], none)
 
 
 def no_correctives() -> Correctives:
-    """Of an avatar that looks the same in every expression."""
+    """Correctives without components."""
     return Correctives((), no_deltas())
 
 
@@ -211,7 +211,7 @@ def feature_values(
 
 
 def correct(correctives: Correctives, base: Corrected, features: Float32Array) -> Corrected:
-    """The reference: Gaussians at rest, bound, as they are under features (C,) from `feature_values`. Returns new arrays."""
+    """The reference: base plus deltas at features (C,) from `feature_values`. Returns new arrays."""
     positions, means, opacities, colors = (array.copy() for array in base)
     count, deltas = len(positions), correctives.deltas
     for k, feature in enumerate(features):
@@ -289,9 +289,9 @@ class Merged(NamedTuple):
 
     deltas: Deltas
     parts: Int32Array
-    """(N,) the part that each entry comes from."""
+    """(N,) index of the part that each entry comes from."""
     sources: Int32Array
-    """(N,) its id there."""
+    """(N,) its id in that part."""
 
 
 def merge(parts: Sequence[tuple[Deltas, Int32Array]]) -> Merged:
@@ -333,7 +333,9 @@ def scaled(deltas: Deltas, shares: Float32Array) -> Deltas:
 
 
 def kept_by(opacities: Float32Array, changed: Float32Array) -> Float32Array:
-    """What a look leaves of correctives, (N,), by the opacities (N,) without it and with it: nothing on what it hides."""
+    """Factors (N,) of the avatar's correctives under a look, from the opacities (N,) without and with it: 0 on hidden
+    Gaussians.
+    """
     return np.clip(np.where(opacities > 0, changed / np.maximum(opacities, 1e-6), 1), 0, 1).astype(
         np.float32
     )

@@ -1,6 +1,6 @@
-"""Correctives as arrays and manifest entries of a `.perse` file: deltas in half precision, components in words and numbers.
+"""Correctives as arrays and manifest entries of a `.perse` file: deltas in half precision, components as JSON.
 
-Read as untrusted input. Looks' own correctives lie in one sequence, counted for each look and component.
+Read as untrusted input. Correctives of looks are concatenated, with counts per look and component.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def pack_correctives(
 
 
 def component_entries(components: Sequence[Component]) -> list[dict[str, Any]]:
-    """Components in words and numbers, as JSON holds them."""
+    """Components as JSON values."""
     return [
         {
             "name": one.name,
@@ -123,7 +123,7 @@ def unpack_correctives(arrays: Mapping[str, np.ndarray], entries: Any) -> Correc
 
 
 def pack_look_correctives(attributes: Sequence[LearnedAttribute], components: int) -> Arrays:
-    """The arrays of the attributes' own correctives; nothing where none has any. components: of their avatar.
+    """The arrays of the attributes' correctives; empty where none has any. components: of their avatar.
 
     Raises InvalidCorrectivesError for those that do not belong to their attribute, or to so many components.
     """
@@ -145,7 +145,7 @@ def pack_look_correctives(attributes: Sequence[LearnedAttribute], components: in
 def with_look_correctives(
     attributes: Sequence[LearnedAttribute], arrays: Mapping[str, np.ndarray], components: int
 ) -> tuple[LearnedAttribute, ...]:
-    """A file's attributes with their own correctives; arrays as for `unpack_correctives`, components: of the avatar.
+    """A file's attributes with their correctives; arrays as for `unpack_correctives`, components: of the avatar.
 
     Raises InvalidCorrectivesError for arrays that do not belong to them.
     """
@@ -177,7 +177,7 @@ def with_look_correctives(
 
 
 def keeping_all(one: LearnedAttribute, components: int) -> LookCorrectives:
-    """Of an attribute that leaves the avatar's correctives as they are."""
+    """Correctives of an attribute that does not change those of the avatar."""
     return LookCorrectives(np.ones(len(one.ids), np.float32), no_deltas(components))
 
 

@@ -1,4 +1,4 @@
-"""Correctives frame after frame: only what components that are not 0 say is read.
+"""Fast evaluation of correctives, frame after frame: only components whose feature is not 0 are read.
 
 Gives the same results as `perse_live.correctives.correct`, its reference in the tests.
 """
@@ -17,7 +17,7 @@ from perse_live.correctives import INPUT_NAMES, MAX_CURVES, MAX_KNOTS, Component
 from perse_live.jit import kernel
 from perse_live.team import team_of
 
-_SHARE = 4096  # Gaussians that a thread corrects at a time
+_SHARE = 4096  # Gaussians per unit of work of a thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class CurveTable:
 
 
 def curve_table(components: Sequence[Component]) -> CurveTable:
-    """The components' curves as kernels and graphs want them."""
+    """The components' curves as arrays, for kernels and graphs."""
     count = len(components)
     inputs = np.full((count, MAX_CURVES), len(INPUT_NAMES), np.int32)
     first = np.ones((count, MAX_CURVES), np.float32)
@@ -51,7 +51,7 @@ def curve_table(components: Sequence[Component]) -> CurveTable:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Entries by Gaussian: what is added to it is summed up before it is written."""
+    """Entries sorted by Gaussian, so that sums are written once (compressed sparse rows)."""
 
     gaussians: Int32Array
     """(U,) that any entry is of, rising."""
@@ -64,7 +64,7 @@ class _Rows:
 
 
 class Corrector:
-    """Applies one avatar's correctives; not thread-safe."""
+    """Applies one avatar's correctives. Not thread-safe."""
 
     def __init__(self, avatar: Avatar, *, threads: int) -> None:
         """threads: how many may share the work of a frame; `set_avatar` switches to other attribute weights."""
@@ -94,9 +94,9 @@ class Corrector:
     def __call__(
         self, expression: FloatArray, gaze: FloatArray, secondary: FloatArray | None = None
     ) -> Corrected:
-        """What changes with an expression (52,), a gaze (2, 2) radians and secondary motion (4,).
+        """The corrected arrays for an expression (52,), a gaze (2, 2) radians and secondary motion (4,).
 
-        Returns the avatar's own arrays where no feature differs from 0, else work buffers.
+        Returns the avatar's arrays where all features are 0, else work buffers.
         """
         if self._deltas is None:
             return self._base
@@ -184,7 +184,7 @@ def _correct(
     out_opacities: Float32Array,
     out_colors: Float32Array,
 ) -> None:
-    """Of rows `first` to `last`: base plus features times deltas, colours and opacities in [0, 1]."""
+    """Base plus features times deltas for rows `first` to `last`; colours and opacities clipped to [0, 1]."""
     zero, one = np.float32(0.0), np.float32(1.0)
     count = len(positions)
     for i in range(first, last):

@@ -1,7 +1,7 @@
 """Finding faces in pictures: 478 landmarks and expression scores, by MediaPipe's FaceLandmarker.
 
-MediaPipe's destructor fails in an interpreter that is shutting down, and its C++ side chats on stderr when it starts; both are
-dealt with here, and nowhere else does the project touch the face landmarker.
+MediaPipe's destructor fails while the interpreter shuts down, and its C++ code writes to stderr when it starts. Both are handled
+here; no other module uses the face landmarker.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from perse_live.quiet import quiet_stderr
 
 LANDMARK_COUNT = 478
 _EYE_CORNERS = (33, 263)  # outer corners of the right and the left eye
-_PRESENCE = 0.4  # that a face once found is still there; it does not tell people from animals
+_PRESENCE = 0.4  # minimum presence confidence of a face found before; does not distinguish people from animals
 # Sizes of the windows that a picture is searched in, of its longer side
 _SEARCH_FRACTIONS = (0.6, 0.36, 0.22, 0.13)
 _LEAST_WINDOW = 64  # pixels
@@ -57,7 +57,7 @@ class Detection:
 
 
 class FaceDetector:
-    """Finds faces in single pictures. Use it in a `with` block or close it; several threads may share it, one at a time works."""
+    """Finds faces in single pictures. Use it in a `with` block or close it. Thread-safe: calls are serialised."""
 
     def __init__(
         self, *, max_faces: int = 1, min_confidence: float = 0.75, search: bool = True
@@ -142,7 +142,7 @@ class VideoFaceDetector:
         return self._graph.run(image, self._last)[: self._max_faces]
 
     def forget(self) -> None:
-        """Forget where faces were, as at a cut: the next picture is searched again."""
+        """Discard tracked faces, as at a cut: the next picture is searched as a whole."""
         self._last += 1
         self._graph.run(_BLANK, self._last)  # what was followed is not in it, so it is let go
 
@@ -190,7 +190,9 @@ class _Graph:
     """MediaPipe's landmarker with a lock around it, silenced while it starts, and closed before the interpreter is gone."""
 
     def __init__(self, mode: str, *, max_faces: int, min_confidence: float) -> None:
-        path = asset_path("face_landmarker")  # before the import: a missing file is said at once
+        path = asset_path(
+            "face_landmarker"
+        )  # before the import: a missing file is reported at once
         with quiet_stderr():
             with _without_matplotlib():
                 import mediapipe
@@ -211,7 +213,7 @@ class _Graph:
             self._landmarker: Any = landmarker
             self._lock = threading.Lock()
             self._closer = weakref.finalize(self, _close, landmarker)
-            self.run(_BLANK, 0 if mode == "VIDEO" else None)  # the last of the start-up chatter
+            self.run(_BLANK, 0 if mode == "VIDEO" else None)  # the last start-up messages
 
     def run(self, image: UInt8Array, timestamp_ms: int | None) -> list[Detection]:
         height, width = image.shape[:2]

@@ -1,6 +1,6 @@
 """A torch device and a stream on it, and work on fixed tensors that is captured as a CUDA graph.
 
-Rules of the CUDA runtime that this module keeps for its callers: everything of one user runs on one stream, in the order of the
+Rules of the CUDA runtime that this module enforces: everything of one user runs on one stream, in the order of the
 calls; waiting is done on events that put the thread to sleep, with Python's global lock released; nothing waits for the whole
 device or allocates page-locked memory while a graph is being captured. On the CPU, where torch computes at once, streams, events
 and captures do nothing.
@@ -28,7 +28,7 @@ _ALIGNMENT = 256  # bytes: what TensorRT wants of an address
 
 
 class DeviceStream:
-    """A device, and on a GPU a stream of its own; everything that one user does goes there."""
+    """A device, and on a GPU a separate stream for all operations of one user."""
 
     def __init__(self, device: str = "cuda") -> None:
         """device: "cuda" or "cpu"."""
@@ -39,7 +39,7 @@ class DeviceStream:
 
     @property
     def handle(self) -> int:
-        """CUDA's own, for libraries that take one; 0 on the CPU."""
+        """The CUDA stream handle, for libraries; 0 on the CPU."""
         return int(self.stream.cuda_stream) if self.on_gpu else 0
 
     def active(self) -> AbstractContextManager[Any]:
@@ -47,13 +47,13 @@ class DeviceStream:
         return torch.cuda.stream(self.stream) if self.on_gpu else contextlib.nullcontext()
 
     def wait(self) -> None:
-        """Until all that was issued is done. The thread sleeps meanwhile and leaves Python to the others."""
+        """Wait until all issued work is done; the thread sleeps and releases the GIL."""
         if self.on_gpu:
             self._event.record(self.stream)
             self._event.synchronize()
 
     def host(self, *shape: int, dtype: torch.dtype) -> torch.Tensor:
-        """Memory of the host that the device copies from and to without a detour: page-locked where there is a GPU."""
+        """A host tensor for transfers: page-locked where there is a GPU."""
         with DEVICE_LOCK:  # no page-locked memory may be allocated during a capture
             return (
                 torch.zeros(shape, dtype=dtype, pin_memory=True)
@@ -63,7 +63,7 @@ class DeviceStream:
 
 
 class Packed:
-    """Tensors that lie behind one another, on the host and on the device, so that one copy sends all of them."""
+    """Tensors packed into one buffer on the host and one on the device, transferred by one copy."""
 
     def __init__(
         self, layout: Mapping[str, tuple[tuple[int, ...], torch.dtype]], stream: DeviceStream

@@ -1,4 +1,4 @@
-"""The one error type that users are meant to see, and how the errors of libraries become part of its one line."""
+"""The error type shown to users, and conversion of library errors to one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _LONGEST = 400  # characters of a message: more is a dump
 
 
 class UserError(Exception):
-    """Bad input or a missing thing that the user can mend.
+    """Bad input or a missing requirement that the user can fix.
 
     The message is one line: what is wrong, where, and what to do. The command line prints it on stderr and exits with 2.
     """

@@ -1,4 +1,4 @@
-"""Staying with one face, however many are in the picture."""
+"""Follows one face where several are in the picture."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from perse_live.arrays import FloatArray
 from perse_live.detect import Detection
 
-_LET_GO_SECONDS = 1.5  # after which any face may be the driver's
+_LET_GO_SECONDS = 1.5  # seconds after which any face may be the driver's
 _NEAR = 0.6  # of a face's size that it may move between two pictures
 _LARGER = 1.45  # factor by which it may grow or shrink between two pictures
 _TENTH = 10.0  # per second: both bounds hold for a tenth of a second, then they grow with time
 
 
 class FaceLock:
-    """Chooses, picture by picture, the face that was followed before; the largest at first and after a long absence."""
+    """Chooses in each picture the face that was followed before; the largest at first and after a long absence."""
 
     def __init__(self) -> None:
         self._center: FloatArray | None = None
@@ -47,7 +47,7 @@ class FaceLock:
         return chosen
 
     def reset(self) -> None:
-        """Forget the face: the next largest one is the driver's."""
+        """Reset: the largest face in the next picture is the driver's."""
         self._center, self._seen = None, -np.inf
 
 

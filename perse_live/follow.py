@@ -1,4 +1,4 @@
-"""Following one person's face through a film or a camera's pictures: the only way from pictures to landmarks while they move.
+"""Follows one person's face through a film or a camera's pictures.
 
 The detector sees a face from a tenth of the picture on. A smaller one is looked for in windows, and then followed in a crop that
 moves with it. Of several people the one who was followed before is kept (`perse_live.facelock`); only a small face that never
@@ -41,7 +41,7 @@ class _Detector(Protocol):
         ...
 
     def forget(self) -> None:
-        """Forget what the last pictures showed: the next one is of another view."""
+        """Reset: the next picture shows another view."""
         ...
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class _Detector(Protocol):
 
 
 class _Stills:
-    """Every picture is looked at as if it were the first, for pictures that do not follow each other closely."""
+    """Treats every picture as the first, for pictures that are far apart in time."""
 
     def __init__(self, min_confidence: float) -> None:
         self._detector = FaceDetector(max_faces=2, min_confidence=min_confidence, search=False)
@@ -81,7 +81,7 @@ class _Box:
 
 
 class FaceFollower:
-    """Finds and follows the face of one person; not thread-safe. Use it in a `with` block or close it."""
+    """Finds and follows the face of one person. Not thread-safe. Use it in a `with` block or close it."""
 
     def __init__(self, *, windows: int = 8, independent: bool = False) -> None:
         """Load the model.
@@ -128,7 +128,7 @@ class FaceFollower:
         return face
 
     def reset(self) -> None:
-        """Forget the person: the next largest face is followed."""
+        """Reset: the next largest face is followed."""
         self._show(None)
         self._last, self._sweep = None, iter(())
         self._lock.reset()
@@ -153,7 +153,7 @@ class FaceFollower:
         self.close()
 
     def _look(self, image: UInt8Array, time: float) -> Detection | None:
-        """The person's face in the part of the picture that is looked at."""
+        """Detect the person's face in the current crop, or in the whole picture."""
         if self._crop is None:
             return self._lock.choose(self._detector.detect(image, time), time)
         return self._lock.choose(
@@ -161,7 +161,7 @@ class FaceFollower:
         )
 
     def _show(self, crop: _Box | None) -> None:
-        """Look at another part of the pictures from here on."""
+        """Set the crop for the next pictures."""
         if crop != self._crop:
             self._crop = crop
             if crop is None:
@@ -169,7 +169,7 @@ class FaceFollower:
             self._detector.forget()
 
     def _is_still(self, face: Detection, time: float) -> bool:
-        """Whether a small face has not moved at all for a while, as on a poster; asked once in that while."""
+        """Whether a small face has not moved for a while, as on a poster; checked once per interval."""
         self._places.append((time, face.landmarks[:, :2].mean(0)))
         if time - self._places[0][0] < _STILL_SECONDS:
             return False

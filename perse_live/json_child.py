@@ -1,4 +1,4 @@
-"""A process that is given lines of JSON on stdin and answers with lines of JSON on stdout."""
+"""A child process that reads lines of JSON from stdin and answers with lines of JSON on stdout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from perse_live.checked import CheckedError, parse_json_object
 
 _LONGEST_LINE = 1 << 20  # bytes
-_STDERR_TAIL = 4000  # bytes at the end of stderr that are kept in mind
+_STDERR_TAIL = 4000  # bytes of the end of stderr that are kept
 _PATIENCE = 4.0  # seconds for a process to end by itself
 
 
@@ -41,18 +41,18 @@ class JsonChild:
 
     @property
     def alive(self) -> bool:
-        """Whether it can still be given something."""
+        """Whether it can still receive lines."""
         return self._process.poll() is None
 
     def send(self, content: Mapping[str, Any]) -> None:
-        """Give it a line. One that has ended does not hear it, which `answers` and `wait` tell."""
+        """Send a line. Ignored if the process has ended, which `answers` and `wait` show."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
             self._process.stdin.write(json.dumps(content).encode() + b"\n")
             self._process.stdin.flush()
 
     def answers(self) -> Iterator[Mapping[str, Any]]:
-        """Its lines as they come, until it ends; what is no JSON object is passed over."""
+        """Yield its lines until it ends; lines that are no JSON objects are skipped."""
         assert self._process.stdout is not None
         while line := self._process.stdout.readline(_LONGEST_LINE):
             with contextlib.suppress(CheckedError):

@@ -1,4 +1,4 @@
-"""A picture as a whole within a frame of another shape, black around it."""
+"""Letterboxing: a whole picture in a frame of another aspect ratio, with black bars."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Keeping a process small that runs for hours: what glibc's allocator does with memory that is free again.
+"""Limits memory growth of long-running processes: settings of glibc's allocator, and garbage collection.
 
-glibc gives each thread an arena of its own and keeps what is freed there. A session that switches avatars or records now and then
+glibc gives each thread a separate arena and keeps freed memory in it. A session that switches avatars or records now and then
 grows so by several MiB a minute without anything being leaked. Other C libraries need none of this, and nothing is done there.
 """
 
@@ -19,7 +19,7 @@ _LARGE = 4 * 2**20
 
 
 def keep_heap_small() -> None:
-    """Let few arenas serve all threads, and give arrays of an avatar's size back as soon as they are freed.
+    """Use few arenas for all threads, and return arrays of an avatar's size to the system when they are freed.
 
     Call it before threads are started. Without a fixed threshold glibc raises its own, up to 32 MiB, with each large array that
     is freed. MALLOC_ARENA_MAX and MALLOC_MMAP_THRESHOLD_ in the environment win.
@@ -34,7 +34,7 @@ def keep_heap_small() -> None:
 
 
 def leave_out_of_collections() -> None:
-    """Let the garbage collector never look again at what is there now: at a quarter of a million objects after the imports.
+    """Exclude all present objects from garbage collection: a quarter of a million after the imports.
 
     A full collection takes 0.1 s before, and milliseconds afterwards. Call it once all is loaded.
     """
@@ -42,7 +42,7 @@ def leave_out_of_collections() -> None:
 
 
 def return_free_memory() -> None:
-    """Free what only reference cycles hold, and give the system back what is free.
+    """Collect reference cycles, and return free memory to the system.
 
     PyAV's containers and streams refer to each other, so that every film that was read, and every recording, keeps its decoder or
     encoder, some ten MiB, until a full collection, which Python does not begin by itself for many minutes. Takes milliseconds

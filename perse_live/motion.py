@@ -1,4 +1,4 @@
-"""What an avatar does, as a stream of small messages: quantised, each the difference to the last key message.
+"""An avatar's motion as a stream of small messages: quantised, each the difference to the last key message.
 
 A message that refers to a key message needs no other one, so that any may be lost or overtaken on the way. It holds 52 expression
 values, gaze, poses of head and shoulders, secondary motion and attribute weights: a byte for the kind (0 key, 1 difference), then
@@ -38,12 +38,12 @@ Steps = NDArray[np.int64]
 
 
 class MessageError(ValueError):
-    """What is wrong with a message, in a few words."""
+    """The message is invalid; the text says why in a few words."""
 
 
 @dataclass(frozen=True, eq=False)
 class MotionState:
-    """What an avatar does at one moment."""
+    """State of an avatar at one moment."""
 
     expression: Float32Array
     """(52,) [0, 1]."""
@@ -62,7 +62,7 @@ class MotionState:
 
 
 class MotionEncoder:
-    """States to messages."""
+    """Encodes states as messages."""
 
     def __init__(self) -> None:
         self._key: Steps | None = None
@@ -71,7 +71,7 @@ class MotionEncoder:
 
     @property
     def key_message(self) -> bytes:
-        """The last key message, to be sent again to who joins late or has lost it; empty before the first."""
+        """The last key message, for receivers that join late or have lost it; empty before the first."""
         return self._key_message
 
     def encode(self, state: MotionState, time: float) -> bytes:
@@ -93,7 +93,7 @@ class MotionEncoder:
 
 
 class MotionDecoder:
-    """Messages to states."""
+    """Decodes messages to states."""
 
     def __init__(self) -> None:
         self._key: Steps | None = None
@@ -125,7 +125,7 @@ class MotionDecoder:
 
 
 def _steps(state: MotionState) -> Steps:
-    """A state in whole steps."""
+    """A state quantised to integer steps."""
     units = np.concatenate([state.expression, state.weights]).clip(0, 1) * _UNIT_STEPS
     rotations = to_axis_angle(np.stack([state.R_cam_head, state.R_cam_body]).astype(np.float64))
     parts = (
@@ -141,7 +141,7 @@ def _steps(state: MotionState) -> Steps:
 
 
 def _state(steps: Steps) -> MotionState:
-    """The reverse. Raises MessageError for values out of range."""
+    """Inverse of `_steps`. Raises MessageError for values out of range."""
     expression, gaze, head, place, body, secondary, weights = np.split(steps, np.cumsum(_PARTS))
     units = np.concatenate([expression, weights])
     angles = np.concatenate([gaze, head, body, secondary])

@@ -1,4 +1,4 @@
-"""Recorded motion (.motion): messages of `perse_live.motion` one after the other, each with the landmark offsets that go with it.
+"""Recorded motion (.motion): a sequence of `perse_live.motion` messages with their landmark offsets.
 
 A line of magic, a line of JSON, then records: a byte for the kind, the length as 4 bytes, little-endian, and the content. Offsets
 are what a session draws beyond the 52 actions; they are differences to the last record's, in steps of 0.05 mm, packed by zlib.
@@ -38,13 +38,13 @@ _BACKGROUND = re.compile(r"[0-9a-f]{6}|green|photo|alpha|image")
 
 @dataclass(frozen=True)
 class MotionHeader:
-    """What a recording was made with."""
+    """Settings of the recorded session."""
 
     width: int
     """Of the pictures, pixels."""
     height: int
     fps: float
-    """That the session aimed at."""
+    """Target frame rate of the session."""
     badge: str
     """The badge's corner, or "off"."""
     background: str
@@ -55,7 +55,7 @@ class MotionHeader:
 
 @dataclass(frozen=True, eq=False)
 class MotionFrame:
-    """One moment of a recording."""
+    """One frame of a recording."""
 
     time: float
     """Seconds since the first."""
@@ -76,7 +76,7 @@ class MotionWriter:
         file.write(MAGIC + json.dumps({"creator": CREATOR, **vars(header)}).encode() + b"\n")
 
     def write(self, frame: MotionFrame) -> None:
-        """Append a moment."""
+        """Append a frame."""
         offsets = np.rint(frame.offsets * _STEPS).astype(np.int64).clip(-_MOST_OFFSET, _MOST_OFFSET)
         packed = zlib.compress((offsets - self._before).astype("<i4").tobytes(), 1)
         self._before = offsets
@@ -88,13 +88,13 @@ class MotionWriter:
 
 
 def read_header(path: Path) -> MotionHeader:
-    """What a recording was made with. Raises UserError for another file."""
+    """Header of a recording. Raises UserError for another file."""
     with _opened(path) as file:
         return _header(file, path)
 
 
 def read_motion(path: Path) -> Generator[MotionFrame, None, None]:
-    """The moments of a recording, in order; one that was cut off ends early. Raises UserError for another file."""
+    """The frames of a recording, in order; a truncated one ends early. Raises UserError for another file."""
     with _opened(path) as file:
         header = _header(file, path)
         decoder, offsets = MotionDecoder(), np.zeros(_OFFSETS, np.int64)

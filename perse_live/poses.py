@@ -1,4 +1,4 @@
-"""Poses of an avatar's head before its own camera, on shoulders that stay."""
+"""Head poses of an avatar in its photo's camera, with fixed shoulders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perse_live.rotations import FACING_CAMERA, from_euler_degrees
 
 
 def turned_pose(avatar: Avatar, yaw: float, pitch: float, roll: float) -> HeadPose:
-    """The head turned on the neck from where it was in the photo, on shoulders that stay.
+    """The head turned about the neck from its pose in the photo; the shoulders stay.
 
     Degrees: yaw > 0 turns the face to the picture's right, pitch > 0 tips it down, roll > 0 tilts it to the picture's left; as
     `rotations.from_euler_degrees`, about the axes of the camera.
@@ -21,7 +21,7 @@ def turned_pose(avatar: Avatar, yaw: float, pitch: float, roll: float) -> HeadPo
 
 
 def facing_pose(avatar: Avatar, *, yaw: float = 0, pitch: float = 0, roll: float = 0) -> HeadPose:
-    """The head before the camera, straight or turned by degrees as in `turned_pose`, on shoulders that stay as in the photo."""
+    """The head facing the camera, or turned by degrees as in `turned_pose`; the shoulders stay as in the photo."""
     return on_the_neck(avatar, FACING_CAMERA @ from_euler_degrees(yaw, pitch, roll))
 
 

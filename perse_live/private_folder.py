@@ -1,4 +1,4 @@
-"""Folders for what must not outlive its session, such as uploaded photos: deleted at the end, or by the next session."""
+"""Temporary folders for private data of a session, such as uploaded photos: deleted at its end, or by the next session."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LOCK = ".in-use"
 
 
 class PrivateFolder:
-    """A temporary folder for its owner only. Whoever is killed cannot delete it, so the next one of that prefix does."""
+    """A temporary folder readable by its owner only. The next one of the same prefix deletes those of killed processes."""
 
     def __init__(self, prefix: str) -> None:
-        """prefix: of the folder's name; other folders of that prefix that nobody uses any more are deleted.
+        """prefix: of the folder's name; unused folders of the same prefix are deleted.
 
         Raises OSError where no folder can be made.
         """

@@ -1,4 +1,4 @@
-"""Libraries that write to stderr or stdout and have no switch for it: MediaPipe when it starts, gsplat when it compiles."""
+"""Silences libraries that write to stderr or stdout unconditionally: MediaPipe when it starts, gsplat when it compiles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _stdout_lock = threading.RLock()
 
 @contextlib.contextmanager
 def quiet_stderr() -> Generator[None, None, None]:
-    """Send the process's stderr to nowhere. What Python logs meanwhile is lost too; errors are exceptions, and pass."""
+    """Discard the process's stderr within the block, also Python's log messages; exceptions pass."""
     with _stderr_lock:
         try:
             sys.stderr.flush()
@@ -38,7 +38,7 @@ def quiet_stderr() -> Generator[None, None, None]:
 
 @contextlib.contextmanager
 def heard_on_stderr() -> Generator[None, None, None]:
-    """Wait until no other thread silences stderr, and let none do so meanwhile: what is written then is not lost."""
+    """Block `quiet_stderr` of other threads within the block, so that what is written to stderr is not lost."""
     waited = _stderr_lock.acquire(timeout=_PATIENCE)
     try:
         yield
@@ -49,7 +49,7 @@ def heard_on_stderr() -> Generator[None, None, None]:
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Generator[None, None, None]:
-    """Send to the process's stderr what is written to its stdout, by Python or below it: stdout may be promised to be JSON."""
+    """Redirect the process's stdout to stderr within the block, for Python and native code: stdout may have to be JSON."""
     with _stdout_lock, contextlib.redirect_stdout(sys.stderr):
         try:
             kept = os.dup(1)
@@ -67,6 +67,6 @@ def stdout_to_stderr() -> Generator[None, None, None]:
 
 @contextlib.contextmanager
 def quiet_stdout() -> Generator[None, None, None]:
-    """Send to nowhere what Python prints meanwhile."""
+    """Discard Python's stdout within the block."""
     with _stdout_lock, contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""What a Gaussian of an avatar shows."""
+"""Classes of an avatar's Gaussians."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Region(IntEnum):
-    """What a Gaussian shows; attributes choose by it what they change."""
+    """Class of a Gaussian; attributes select by it what they change."""
 
     SKIN = 0
     LIPS = 1

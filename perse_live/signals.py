@@ -1,4 +1,6 @@
-"""Signals that end the program (Ctrl-C, `kill`, a closed terminal), all handled alike: nothing half-written stays."""
+"""Signals that end the program (Ctrl-C, `kill`, a closed terminal) are all handled in the same way: nothing half-written
+stays.
+"""
 
 from __future__ import annotations
 

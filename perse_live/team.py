@@ -1,4 +1,4 @@
-"""Share the steps of one picture among threads."""
+"""A thread pool that shares the steps of one picture."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Team:
     """The calling thread and its helpers.
 
     Numba's threads are not used: its portable layer aborts the process when two Python threads enter it at once, its OpenMP
-    layer spins between calls and does not survive `fork`. Here, helpers only ever take work that nobody has begun yet: one that
-    comes late, or never, costs nothing.
+    layer spins between calls and does not survive `fork`. Here, helper threads take only work that has not begun: a late
+    helper costs nothing.
     """
 
     def __init__(self, threads: int) -> None:
@@ -28,7 +28,7 @@ class Team:
             )
 
     def run(self, task: Callable[[int], None]) -> None:
-        """Call task(0) here and task(1) ... task(threads - 1) elsewhere, as far as helpers are free, and wait for all.
+        """Call task(0) in this thread and task(1) ... task(threads - 1) in free helpers, and wait for all.
 
         A task must take shares of the work until none is left, so that it is complete whichever of the calls are made.
         """

@@ -1,4 +1,4 @@
-"""How many threads the native libraries of a process start, and how these wait: one policy for every command and its children.
+"""Thread counts and waiting policy of native libraries, for every command and its children.
 
 The linear algebra of this project is of matrices with a few hundred rows. A second BLAS thread brings nothing there, and the
 idle workers of OpenBLAS spin for 0.1 s after each product: in a live session that is most of a core. Torch takes MKL's number for

@@ -1,4 +1,4 @@
-"""Weights as people write them on the command line: NAME=WEIGHT."""
+"""Parsing of weights on the command line: NAME=WEIGHT."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from difflib import get_close_matches
 
 from perse_live.errors import UserError
 
-_MANY = 12  # names that a complaint lists
+_MANY = 12  # names listed in an error message
 
 
 def parse_weights(wishes: Sequence[str], names: Collection[str], what: str) -> dict[str, float]:
     """Weights by name from words such as "jawOpen=0.5"; of a name given twice the last counts.
 
-    names: what there is; what: the kind of thing in words, for complaints.
-    Raises UserError for a name that is not among them and for a weight that is no number in [0, 1].
+    names: the valid names; what: the kind of thing, for error messages.
+    Raises UserError for an unknown name and for a weight that is not a number in [0, 1].
     """
     weights: dict[str, float] = {}
     for wish in wishes:

@@ -1,4 +1,4 @@
-"""What the network knows of a Gaussian without being told: where it is at rest, its colour, what it shows."""
+"""Input features of a Gaussian: its position at rest, colour and region."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def network_hash(
     colors: Float32Array,
     regions: UInt8Array,
 ) -> str:
-    """What adapters and codes belong to: SHA-256 over W0 and all that the features of an avatar's Gaussians come from."""
+    """SHA-256 over W0 and the arrays that features are computed from; adapters and codes are only valid for it."""
     digest = hashlib.sha256()
     for array in (
         *vars(decoder).values(),

@@ -14,7 +14,7 @@ from perse_live.splatting._lanes import LANES, Lanes, load, maximum, select, spl
 
 _IN = FEATURES + CODES
 _LOG2_E = 1 / math.log(2)
-_LOWEST = -120.0  # power of two below which exp2 means nothing
+_LOWEST = -120.0  # exponent below which exp2 is undefined
 
 
 class Packed:
@@ -25,7 +25,7 @@ class Packed:
         self.offsets = np.zeros(WIDTH + WIDTH + OUTPUTS, np.float32)
 
     def take(self, folded: Folded) -> None:
-        """Hold this one from now on."""
+        """Store a folded decoder."""
         first, second = _IN * WIDTH, _IN * WIDTH + WIDTH * WIDTH
         self.weights[:first].reshape(_IN, WIDTH)[:] = folded.w1.T
         self.weights[first:second].reshape(WIDTH, WIDTH)[:] = folded.w2.T
@@ -96,7 +96,7 @@ def decode_rows(
     base: Float32Array,
     out: Float32Array,
 ) -> None:
-    """What rows become: out (N, OUTPUTS) = D(features[rows[n]], codes[n]) - base[rows[n]].
+    """Decode rows: out (N, OUTPUTS) = D(features[rows[n]], codes[n]) - base[rows[n]].
 
     weights, offsets: of `Packed`; features: (G, FEATURES); rows: (N,) into it; codes: (N, CODES), or (0, CODES) for zeros;
     base: (G, OUTPUTS).

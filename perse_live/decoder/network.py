@@ -2,8 +2,8 @@
 
 A Gaussian's row is [features, codes]; the decoder is Linear, SiLU, Linear, SiLU, Linear. An attribute k is a LoRA adapter on
 all three layers (Hu et al. 2022): under weights w the network has W0 + sum_k w_k s_k B_k A_k, which is folded once and then costs
-what the plain decoder does. What a Gaussian becomes is its own state plus D(row; folded) - D(row; W0), so that nothing changes at
-weight 0. The decoder itself knows no codes: only adapters read them, each those of its own attribute.
+what the plain decoder does. The new state of a Gaussian is its state plus D(row; folded) - D(row; W0), so that nothing changes at
+weight 0. W0 ignores the codes: only adapters read them, each the codes of its attribute.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLOR, OPACITY, PLACE, SIZE = slice(0, 3), 3, slice(4, 7), 7
 PLACE_UNIT = 0.02
 """Metres that an output of 1 displaces by: hair and hats travel by centimetres, and outputs stay near 1."""
 MOST_PLACE, MOST_SIZE = 25.0, 4.0
-"""Bounds of the outputs: half a metre, and a factor of 55."""
+"""Bounds of the outputs: half a metre, and a factor of 55 of the size."""
 
 
 @dataclass(frozen=True, eq=False)

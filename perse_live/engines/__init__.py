@@ -1,1 +1,1 @@
-"""What export, which builds engines, and runtime, which runs them, agree on: the graphs, the folder they are in, the GPU."""
+"""Shared by export, which builds engines, and runtime, which runs them: graphs, engine folders, GPUs."""

@@ -42,7 +42,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """One graph, as one backend runs it."""
+    """One graph in one backend's format."""
 
     file: str
     """Its name in the folder."""
@@ -66,7 +66,7 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class EngineFolder:
-    """What a folder holds."""
+    """Contents of an engine folder."""
 
     path: Path
     avatar: str
@@ -109,12 +109,12 @@ class EngineFolder:
 
 
 def default_engine_folder(avatar: Path) -> Path:
-    """Where an avatar's engines are looked for, and the name that an export gives them."""
+    """Default folder of an avatar's engines: NAME.engines next to its file."""
     return avatar.with_name(avatar.stem + SUFFIX)
 
 
 def manifest_text(folder: EngineFolder) -> str:
-    """The manifest of a folder, JSON."""
+    """The manifest of a folder as JSON text."""
     content = {key: value for key, value in asdict(folder).items() if key != "path"}
     return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **content}, indent=1)
 

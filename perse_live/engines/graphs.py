@@ -1,4 +1,4 @@
-"""The two graphs that an avatar is exported as, seen from outside: what goes in, what comes out, and an avatar's arrays for it.
+"""The two graphs that an avatar is exported as: inputs, outputs, and an avatar's arrays for them.
 
 `attributes` turns the attributes' weights into the avatar's Gaussians at rest; `animate` poses them. Both are described here,
 where neither torch nor an engine is needed, because the exporter writes them and the runtime runs them.
@@ -35,7 +35,7 @@ BATCH, SURFACE, RIGID, FOLLOWING, COMPONENTS, CORRECTED = (
 """Names of what may vary in length: frames at once; Gaussians on the surface; rigid ones; vertices that follow landmarks, and
 one; components of the correctives; Gaussians that they change, and one. The last two are 2 at least."""
 CORRECTIONS = 7
-"""What a correction has: colour, opacity, offset."""
+"""Values of a correction: colour, opacity, offset."""
 
 _ALWAYS_DRAWN = 2.0  # no cosine reaches it
 _LEAST_LENGTH = 2  # tracing takes lengths of 0 and 1 for fixed
@@ -58,7 +58,7 @@ MOTION: dict[str, Tensor] = {
     "residual": Tensor("float32", (BATCH, LANDMARK_COUNT, 3)),
     "secondary": Tensor("float32", (BATCH, len(SECONDARY_NAMES))),
 }
-"""What changes from frame to frame; units and axes as in `runtime.stage.Motion` and `perse_live.animate.HeadPose`."""
+"""Inputs that change every frame; units and axes as in `runtime.stage.Motion` and `perse_live.animate.HeadPose`."""
 
 POSED: dict[str, Tensor] = {
     "means": Tensor("float32", (BATCH, f"{SURFACE} + {RIGID}", 3)),
@@ -67,11 +67,11 @@ POSED: dict[str, Tensor] = {
     "opacities": Tensor("float32", (BATCH, f"{SURFACE} + {RIGID}")),
     "colors": Tensor("float32", (BATCH, f"{SURFACE} + {RIGID}", 3)),
 }
-"""What `animate` gives: Gaussians in the camera frame as `perse_live.gaussians.Gaussians` has them."""
+"""Outputs of `animate`: Gaussians in the camera frame as `perse_live.gaussians.Gaussians` has them."""
 
 
 def canonical_inputs(vertices: int) -> dict[str, Tensor]:
-    """What `attributes` gives and `animate` takes, for a rig of so many vertices."""
+    """Outputs of `attributes`, which are inputs of `animate`; vertices: of the rig."""
     return {
         "vertices": Tensor("float32", (vertices, 3)),
         "surface_positions": Tensor("float32", (SURFACE, 3)),
@@ -87,7 +87,7 @@ def canonical_inputs(vertices: int) -> dict[str, Tensor]:
 
 
 def binding_inputs(vertices: int) -> dict[str, Tensor]:
-    """What `animate` takes besides: how the Gaussians are bound, which no weight changes."""
+    """Further inputs of `animate`: the bindings of the Gaussians, which weights do not change."""
     return {
         "surface_triangles": Tensor("int32", (SURFACE,)),
         "surface_thickness": Tensor("float32", (SURFACE,)),
@@ -204,7 +204,7 @@ def motion_arrays(
     residual: Float32Array | None,
     secondary: FloatArray | None,
 ) -> Arrays:
-    """One frame's motion as a batch of one; residual None: no landmark deviates; secondary None: nothing sways."""
+    """One frame's motion as a batch of one; residual None: zeros; secondary None: zeros."""
     none = np.zeros((LANDMARK_COUNT, 3), np.float32)
     parts = (
         expression,
@@ -222,7 +222,7 @@ def motion_arrays(
 
 
 def rig_hash(rig: HeadRig) -> str:
-    """SHA-256 over what `animate` has built in: everything of the rig but its vertices at rest."""
+    """SHA-256 over the constants of `animate`: the rig without its vertices at rest."""
     digest = hashlib.sha256()
     for array in (
         rig.actions,
@@ -237,7 +237,7 @@ def rig_hash(rig: HeadRig) -> str:
 
 
 def look_hash(avatar: Avatar) -> str:
-    """SHA-256 over what `attributes` has built in: the avatar's Gaussians and vertices at rest, and its attributes."""
+    """SHA-256 over the constants of `attributes`: the avatar's Gaussians and vertices at rest, and its attributes."""
     digest = hashlib.sha256()
     for array in (
         *canonical_arrays(avatar).values(),
@@ -268,7 +268,7 @@ def with_all_attributes(avatar: Avatar) -> Avatar:
 
 
 def limits_of(avatar: Avatar) -> dict[str, tuple[int, int, int]]:
-    """How long what varies in `animate` may be: least, usually and most.
+    """Minimum, usual and maximum lengths of the variable dimensions of `animate`.
 
     One frame, as memory is reserved for the most; Gaussians with all attributes; vertices that follow landmarks; components,
     and Gaussians that they change.

@@ -1,4 +1,4 @@
-"""What building and running engines of NVIDIA's runtimes have in common: which is there, for which GPU."""
+"""Common code for building and running engines of NVIDIA's runtimes: installed backends, and the GPU."""
 
 from __future__ import annotations
 
