@@ -225,30 +225,8 @@ def open_live(
             options, settings = _as_remembered(options, settings, kept)
         pivot = actors[0].avatar.rig.neck_pivot if actors else _MEAN_NECK
         sources = _Sources(options, settings, pivot, clocks)
-        sound = _microphone(options)
-        try:
-            feed, kind, film_sound = sources.open(options.camera)
-        except BaseException:
-            if sound is not None:
-                sound.close()
-            raise
-        if film_sound is not None and sound is None:
-            sound = film_sound()
-        if sound is None and sources.browser_camera is not None:
-            sound = BrowserMicrophone()
+        feed, kind, sound = _open_source(sources, options)
         script = performance_script(pivot) if options.camera == PERFORMANCE else idle_script(pivot)
-        fps = options.fps or float(settings.target_fps)
-        config = LiveConfig(
-            width=options.width,
-            height=options.height,
-            target_fps=fps,
-            threads=options.threads,
-            background=options.background or settings.background,
-            gains=settings.gains,
-            dead_zone=settings.dead_zone,
-            badge=options.badge or settings.badge,
-            still=options.still,
-        )
         voice: Voice | None = None
         without_sound: set[Path] = set()  # recordings
         finished = (
@@ -259,7 +237,7 @@ def open_live(
         try:
             session = LiveSession(
                 actors,
-                config,
+                _live_config(options, settings),
                 feed=feed,
                 source_kind=kind,
                 script=script,
@@ -279,39 +257,15 @@ def open_live(
                 sound.close()
             raise
         stack.enter_context(session)
-        from_page = isinstance(sound, BrowserMicrophone)
-        if options.voice_out is not None and (
-            sound is None or (from_page and options.camera != BROWSER)
-        ):
-            raise UserError(
-                "--voice-out without a voice: add --microphone, or a video with sound as the camera"
-            )
-        if sound is not None:
-            voice = Voice(sound, latency=session.picture_latency, silent=lambda: session.silent)
-            stack.callback(voice.close)
-            session.have_voice(voice)
-            if options.voice_out is not None:
-                from runtime.sound.output import open_voice_output
-
-                output = open_voice_output(options.voice_out)
-                stack.callback(output.close)
-                stack.callback(voice.hear(output.hear))
+        voice = _open_voice(stack, options, session, sound)
         if options.virtual_camera:
             session.act(SetVirtualCamera(True))
         if options.preview:
             session.add_sink(PreviewSink())
         studio = None
         if options.studio is not None and kept is not None:
-            try:
-                studio = Studio(
-                    options.studio, _SessionStage(session, options, sources, kept), kept
-                )
-            except UserError as error:
-                if not options.avatars:  # otherwise the session works without it
-                    raise
-                _log.warning("%s", error)
-            else:
-                stack.callback(studio.close)
+            stage = _SessionStage(session, options, sources, kept)
+            studio = _open_studio(stack, options.studio, stage, kept, required=not options.avatars)
             if options.remember:
                 _restore(session, kept)
         control = shown(session)
@@ -338,11 +292,90 @@ def open_live(
             voice.start()
         if actors:
             session.wait_for_picture(_FIRST_PICTURE_SECONDS)
-            leave_out_of_collections()
         leave_out_of_collections()
         if options.publish is not None:
             session.add_sink(_whip_sink(options.publish, options.web, session, voice))
         yield Opened(session, server, url, studio, tuple(engines))
+
+
+def _open_source(
+    sources: _Sources, options: LiveOptions
+) -> tuple[Feed | None, str, SoundSource | None]:
+    """The feed, the kind of its source, and the sound: of a microphone, else of the film, else of the page's browser."""
+    sound = _microphone(options)
+    try:
+        feed, kind, film_sound = sources.open(options.camera)
+    except BaseException:
+        if sound is not None:
+            sound.close()
+        raise
+    if film_sound is not None and sound is None:
+        sound = film_sound()
+    if sound is None and sources.browser_camera is not None:
+        sound = BrowserMicrophone()
+    return feed, kind, sound
+
+
+def _live_config(options: LiveOptions, settings: Settings) -> LiveConfig:
+    return LiveConfig(
+        width=options.width,
+        height=options.height,
+        target_fps=options.fps or float(settings.target_fps),
+        threads=options.threads,
+        background=options.background or settings.background,
+        gains=settings.gains,
+        dead_zone=settings.dead_zone,
+        badge=options.badge or settings.badge,
+        still=options.still,
+    )
+
+
+def _open_voice(
+    stack: contextlib.ExitStack,
+    options: LiveOptions,
+    session: LiveSession,
+    sound: SoundSource | None,
+) -> Voice | None:
+    """The session's voice from a sound source, and its output to call programs; the stack closes both."""
+    from_page = isinstance(sound, BrowserMicrophone)
+    if options.voice_out is not None and (
+        sound is None or (from_page and options.camera != BROWSER)
+    ):
+        raise UserError(
+            "--voice-out without a voice: add --microphone, or a video with sound as the camera"
+        )
+    if sound is None:
+        return None
+    voice = Voice(sound, latency=session.picture_latency, silent=lambda: session.silent)
+    stack.callback(voice.close)
+    session.have_voice(voice)
+    if options.voice_out is not None:
+        from runtime.sound.output import open_voice_output
+
+        output = open_voice_output(options.voice_out)
+        stack.callback(output.close)
+        stack.callback(voice.hear(output.hear))
+    return voice
+
+
+def _open_studio(
+    stack: contextlib.ExitStack,
+    options: StudioOptions,
+    stage: _SessionStage,
+    store: StudioStore,
+    *,
+    required: bool,
+) -> Studio | None:
+    """The studio behind the page; the stack closes it. None, with a warning, where it cannot be opened and is not required."""
+    try:
+        studio = Studio(options, stage, store)
+    except UserError as error:
+        if required:
+            raise
+        _log.warning("%s", error)
+        return None
+    stack.callback(studio.close)
+    return studio
 
 
 def _whip_sink(
