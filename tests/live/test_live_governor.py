@@ -99,7 +99,7 @@ def test_also_where_steps_up_were_mistakes_before() -> None:
 
 
 @pytest.mark.slow
-@examples(15)
+@examples(8)
 @given(st.floats(0.002, 0.12), st.floats(0, 0.4), st.integers(0, 1000))
 def test_it_never_hunts(full: float, noise: float, seed: int) -> None:
     """Under any constant load: down, and then tries that become ever rarer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import math
@@ -23,6 +24,7 @@ from web_session import PaintedSession, Watcher, key_pair, serving
 from perse_live.errors import UserError
 from runtime.live.actions import Hide
 from runtime.live.clock import StageClock
+from runtime.web import app
 from runtime.web.connections import WrongTokens
 from runtime.web.server import WebConfig, WebServer
 
@@ -198,7 +200,9 @@ def test_a_recordings_address_works_once_and_without_the_token(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_wrong_tokens_are_slowed_down_and_right_ones_are_not() -> None:
+def test_wrong_tokens_are_slowed_down_and_right_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     delays = WrongTokens(spacing=0.5, most_waiting=10.0, most_clients=3)
     assert [delays.delay("192.0.2.1", 0.0) for _ in range(3)] == [0.5, 1.0, 1.5]
     assert delays.delay("192.0.2.2", 0.0) == 0.5
@@ -206,6 +210,8 @@ def test_wrong_tokens_are_slowed_down_and_right_ones_are_not() -> None:
     assert [math.isinf(delays.delay("2001:db8::" + str(k), 0.0)) for k in range(30)] == [
         False
     ] * 21 + [True] * 9
+    half = functools.partial(WrongTokens, spacing=0.25, most_waiting=5.0)  # of the times in use
+    monkeypatch.setattr(app, "WrongTokens", half)
     with serving(WebConfig(port=0, token="a-long-secret")) as served:
 
         async def guess() -> tuple[list[tuple[int, float]], tuple[int, float]]:
