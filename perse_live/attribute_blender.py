@@ -30,11 +30,9 @@ from perse_live.decoder.features import features_of, into_binding, places_at_res
 from perse_live.decoder.network import CODES, MOST_PLACE, MOST_SIZE, PLACE_UNIT
 from perse_live.jit import inline_kernel, kernel
 
-_PLACE_UNIT, _MOST_PLACE, _MOST_SIZE = (
-    np.float32(PLACE_UNIT),
-    np.float32(MOST_PLACE),
-    np.float32(MOST_SIZE),
-)
+_PLACE_UNIT = np.float32(PLACE_UNIT)
+_MOST_PLACE = np.float32(MOST_PLACE)
+_MOST_SIZE = np.float32(MOST_SIZE)
 _UNSEEN = np.float32(UNSEEN)
 
 

@@ -24,14 +24,12 @@ from perse_live.head.rig import HeadRig
 Arrays = dict[str, np.ndarray]
 
 ANIMATE, ATTRIBUTES = "animate", "attributes"
-BATCH, SURFACE, RIGID, FOLLOWING, COMPONENTS, CORRECTED = (
-    "batch",
-    "surface",
-    "rigid",
-    "following",
-    "components",
-    "corrected",
-)
+BATCH = "batch"
+SURFACE = "surface"
+RIGID = "rigid"
+FOLLOWING = "following"
+COMPONENTS = "components"
+CORRECTED = "corrected"
 """Names of what may vary in length: frames at once; Gaussians on the surface; rigid ones; vertices that follow landmarks, and
 one; components of the correctives; Gaussians that they change, and one. The last two are 2 at least."""
 CORRECTIONS = 7

@@ -59,14 +59,10 @@ RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 
 """Edge of the lids: outer corner, lower lid, inner corner, upper lid."""
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 """Edge of the lids: outer corner, lower lid, inner corner, upper lid."""
-UPPER_LID_RIGHT, LOWER_LID_RIGHT = (
-    (246, 161, 160, 159, 158, 157, 173),
-    (7, 163, 144, 145, 153, 154, 155),
-)
-UPPER_LID_LEFT, LOWER_LID_LEFT = (
-    (466, 388, 387, 386, 385, 384, 398),
-    (249, 390, 373, 374, 380, 381, 382),
-)
+UPPER_LID_RIGHT = (246, 161, 160, 159, 158, 157, 173)
+LOWER_LID_RIGHT = (7, 163, 144, 145, 153, 154, 155)
+UPPER_LID_LEFT = (466, 388, 387, 386, 385, 384, 398)
+LOWER_LID_LEFT = (249, 390, 373, 374, 380, 381, 382)
 """Edges of the lids without the corners, from the outer one inwards, upper and lower point by point."""
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 """Centre, then four points of its rim."""

@@ -20,10 +20,8 @@ from perse_live.head.expressions import indices
 _UPPER = np.array([lm.UPPER_LID_LEFT, lm.UPPER_LID_RIGHT])  # (2, 7) left, right eye
 _LOWER = np.array([lm.LOWER_LID_LEFT, lm.LOWER_LID_RIGHT])
 _MIDDLE = slice(1, 6)  # of the seven pairs: those next to the corners hardly move
-_BLINKS, _SQUINTS = (
-    indices(["eyeBlinkLeft", "eyeBlinkRight"]),
-    indices(["eyeSquintLeft", "eyeSquintRight"]),
-)
+_BLINKS = indices(["eyeBlinkLeft", "eyeBlinkRight"])
+_SQUINTS = indices(["eyeSquintLeft", "eyeSquintRight"])
 # Openings that the detector sees of a shut and of an open eye side by side
 _SHUT_SEEN, _OPEN_SEEN = (0.27, 0.76)
 # Between both openings: from where a wink is believed, partly and fully

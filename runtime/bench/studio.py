@@ -33,9 +33,8 @@ _CAMERA = (640, 480)  # pixels: width and height of the camera's pictures
 _FACE_WIDTH = 150.0  # pixels, of the face in that picture: of one who sits half a metre away
 _GREY = 160  # of 255, around the photo
 _CAMERA_FRAMES = 8  # of the film that stands for the camera, which is shown again and again
-_SETTLE_SECONDS = (
-    3.0  # after going live, until code is compiled and the driver's face at rest is learned
-)
+# After going live, until code is compiled and the driver's face at rest is learned
+_SETTLE_SECONDS = 3.0
 _NAME = "Bench"
 
 

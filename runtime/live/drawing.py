@@ -40,15 +40,12 @@ from runtime.tracker import TrackedFrame
 
 _log = logging.getLogger(__name__)
 _TIDY_SECONDS = 20.0  # between two returns of free memory to the system
-_FAILURE_SECONDS, _MOST_FAILURES = (
-    30.0,
-    2,
-)  # window in seconds, and number of failures in it that are recovered from
+_FAILURE_SECONDS = 30.0  # window within which failures of drawing are counted
+_MOST_FAILURES = 2  # failures in that window that are recovered from
 _WARM_UP = 45  # frames at the start that are not timed: code and models are being loaded
 _EMPTY_SECONDS = 0.25  # polling interval while no avatar is loaded
-_FOLLOWS = (
-    0.8  # of the target rate: a tracker slower than this has frames drawn between its observations
-)
+# Of the target rate: a tracker slower than this has frames drawn between its observations
+_FOLLOWS = 0.8
 _PATIENCE = 0.6  # of a frame's interval, waited beyond the due time for an observation
 
 _PainterKey = tuple[Actor, int, int]  # avatar, width, height

@@ -50,9 +50,8 @@ from runtime.studio.store import Preset, StudioStore
 _log = logging.getLogger(__name__)
 _RELOAD_SPACING = 8.0  # seconds between two readings of an avatar that is on stage and learns looks: each costs a second of work
 _MOST_EXTRAS = 6
-_LEAST_FREE = (
-    40_000_000  # bytes: an avatar's file takes 10 to 20 MB, and is written next to the previous one
-)
+# Bytes: an avatar's file takes 10 to 20 MB, and is written next to the previous one
+_LEAST_FREE = 40_000_000
 _CONSENT = "asked in the studio and ticked there"
 _LONGEST_WORDS = 200  # characters that describe a look
 _TEXT_PROBLEMS = {
