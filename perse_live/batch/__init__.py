@@ -1,6 +1,5 @@
-"""Many avatars from a table of photos: rows are read and checked, made in worker processes, kept, and reported.
+"""Many avatars from a table of photos: rows are read and checked, built in worker processes, stored and reported.
 
-`table` reads the CSV, `job` says what a worker is given and gives back, `local` runs workers on this machine, `cluster` runs them
-by Ray, `ledger` knows what stands already, `report` writes the results as CSV and as a page. What a row is made of, only the
-command line knows: `perse_live.cli.batch_worker`.
+`table` reads the CSV, `job` defines jobs and results, `local` runs workers on this machine, `cluster` runs them by Ray, `ledger`
+records finished rows, `report` writes the results as CSV and as a page. The work for a row is in `perse_live.cli.batch_worker`.
 """

@@ -21,7 +21,7 @@ from perse_live.extras import missing_extra
 from perse_live.threads import limit_native_threads
 
 THIS_MACHINE = "local"
-"""The address that stands for a Ray of our own, which ends with the batch."""
+"""Address of a temporary local Ray, which ends with the batch."""
 _AHEAD = 2  # tasks handed to Ray for each that can run: more would only fill its object store with photos
 
 Files = dict[str, bytes]
@@ -45,7 +45,7 @@ class RayEngine:
 
         maker: a function that the nodes can import. address: `THIS_MACHINE`, auto, HOST:PORT or ray://HOST:PORT. staging: an
         existing folder for files of rows that have been made. jobs: how many at the same time; None: as many as fit. cores,
-        memory: that Ray sets aside for each, the latter in bytes. Raises UserError where there is no Ray, or no such cluster.
+        memory: reserved by Ray for each job, the latter in bytes. Raises UserError where there is no Ray, or no such cluster.
         """
         # Else a Ray that we start reports to its makers
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -87,7 +87,7 @@ class RayEngine:
     def run(
         self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]
     ) -> Generator[Outcome, None, None]:
-        """The outcomes of all jobs as they come; see `Engine`. Of a cluster's workers only the end is told."""
+        """The outcomes of all jobs as they come; see `Engine`. Workers of a cluster report only their end."""
         waiting, running = list(reversed(jobs)), dict[Any, tuple[Job, float]]()
         number = 0
         try:

@@ -1,4 +1,4 @@
-"""What a worker is given for a row, and what it gives back."""
+"""Jobs for workers, and their results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 MOST_TRIES = 3
-"""Of a row whose worker dies: a killed process or a lost node says nothing about the photo, and memory may be free later."""
+"""Number of attempts for a row whose worker dies: a killed process or a lost node may be due to memory, not to the photo."""
 
 StepProgress = Callable[[str, float], None]
 """Called with the name of the current step and the fraction of it done, [0, 1]."""
@@ -31,7 +31,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """What has come of a row; its files are in the folder that the worker was given."""
+    """Result of a row; its files are in the folder that the worker was given."""
 
     warnings: tuple[str, ...] = ()
     figures: dict[str, float] = field(default_factory=dict[str, float])
@@ -40,7 +40,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a row ended. Its files are in `folder` until the next outcome is asked for."""
+    """Outcome of a row. Its files are in `folder` until the next outcome is requested."""
 
     job: Job
     made: Made | None
@@ -53,7 +53,7 @@ class Outcome:
 
 
 Maker = Callable[[Job, Path, StepProgress], Made]
-"""Makes the files of a job in a folder. Raises UserError for a photo of which nothing can be made."""
+"""Makes the files of a job in a folder. Raises UserError for an unusable photo."""
 
 
 class Engine(Protocol):

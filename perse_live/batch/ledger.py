@@ -1,4 +1,4 @@
-"""What a batch has made in its folder, known by content: what stands is not made again, and nothing of the user's is replaced."""
+"""The ledger of a batch: hashes of finished files, so that they are not made again and no other file is replaced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST = 256 << 20  # bytes
 
 @dataclass(frozen=True)
 class Entry:
-    """A row that was made."""
+    """A finished row."""
 
     key: str
     """Of `row_key`."""
@@ -34,7 +34,7 @@ class Entry:
 
 
 def row_key(row: Row, program: str) -> str:
-    """What the files of a row follow from, as SHA-256: the photo's content, all other cells, the program and its version."""
+    """SHA-256 of a row's inputs: the photo's content, all other cells, the program and its version."""
     photo = file_hash(row.photo)
     return hashlib.sha256(
         json.dumps([photo, row.name, row.consent, row.looks, row.formats, program]).encode()
@@ -62,7 +62,7 @@ class Ledger:
             self._read()
 
     def stands(self, name: str, key: str) -> bool:
-        """Whether the files of a row are there as they were made."""
+        """Whether the files of a row exist unchanged."""
         entry = self.entries.get(name)
         return entry is not None and entry.key == key and all(map(self.is_ours, entry.files))
 
@@ -75,12 +75,12 @@ class Ledger:
         return known is not None and path.is_file() and file_hash(path) == known
 
     def add(self, name: str, entry: Entry) -> None:
-        """Note that a row was made."""
+        """Record a finished row."""
         self.entries[name] = entry
         self._write()
 
     def add_reports(self, names: Iterable[str]) -> None:
-        """Note that reports were written."""
+        """Record written reports."""
         self._reports.update({name: file_hash(self._folder / name) for name in names})
         self._write()
 

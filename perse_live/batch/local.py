@@ -1,7 +1,7 @@
-"""Workers on this machine: one process each, kept for many rows so that the builder is loaded once.
+"""Workers on this machine: one process each, reused for many rows so that the builder is loaded once.
 
-A worker is given jobs as lines of JSON on stdin and answers with lines of JSON on stdout. It ends with its stdin, so that none
-outlives the batch, however that ends.
+A worker reads jobs as lines of JSON from stdin and answers with lines of JSON on stdout. It ends when its stdin closes, so that
+none outlives the batch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LocalEngine:
 
 
 class _Crew:
-    """A thread with one worker process, started again when it dies."""
+    """A thread with one worker process, which is restarted when it dies."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class _Crew:
             self._ended.put(Outcome(job, made, error, time.monotonic() - begun, tries, folder))
 
     def _ready(self) -> _Worker | None:
-        """The worker, started where there is none; None where all is ending."""
+        """The worker, started where there is none; None during shutdown."""
         with self._changing:
             if self._closing.is_set():
                 return None
@@ -137,7 +137,7 @@ class _Crew:
 
 
 class _DiedError(Exception):
-    """A worker has ended in the middle of a job; the text says how."""
+    """A worker has ended during a job; the text says how."""
 
 
 class _Worker:
@@ -149,7 +149,7 @@ class _Worker:
     def make(
         self, job: Job, folder: Path, told: Callable[[str, float], None]
     ) -> tuple[Made | None, str]:
-        """What has come of a job, or why it failed. Raises _DiedError."""
+        """Result of a job, or why it failed. Raises _DiedError."""
         self._child.send({"job": asdict(job), "folder": str(folder)})
         for said in self._child.answers():
             if "step" in said:
@@ -207,7 +207,7 @@ def serve(maker: Maker) -> None:
 def attempt(
     maker: Maker, job: Job, folder: Path, told: Callable[[str, float], None]
 ) -> tuple[Made | None, str]:
-    """What has come of a job, or in one line why it failed."""
+    """Result of a job, or in one line why it failed."""
     try:
         return maker(job, folder, told), ""
     except UserError as error:

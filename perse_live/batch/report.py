@@ -26,20 +26,27 @@ _COLUMNS = (
     "warnings",
     "error",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take a cell that begins so for
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+)  # spreadsheets take cells with these first characters for formulas
 
 State = Literal["made", "kept", "refused", "failed"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one row ended."""
+    """Result of one row."""
 
     line: int
     name: str
     photo: str
     state: State
-    """kept: it stood already."""
+    """kept: it was finished before."""
     error: str = ""
     seconds: float = 0.0
     tries: int = 1
@@ -62,7 +69,7 @@ def write_report(
 
 
 def summary(results: Sequence[Result]) -> str:
-    """How many rows ended how, in words."""
+    """Numbers of rows by state, as text."""
     counts = {
         state: sum(one.state == state for one in results)
         for state in ("made", "kept", "refused", "failed")
@@ -104,7 +111,7 @@ def _page(title: str, results: Sequence[Result], seconds: float, workers: int) -
         facts.append(
             f"{sum(made) / len(made):.0f} s for each made, {3600 * len(made) / seconds:.0f} an hour"
         )
-    # What needs a person first
+    # Failures first
     rows = "\n".join(map(_article, sorted(results, key=lambda one: one.state in ("made", "kept"))))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{CREATOR}">

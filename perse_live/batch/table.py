@@ -24,15 +24,15 @@ _NO = ("", "no", "n", "false", "0", "none", "-", "?", "unknown")
 _SEPARATORS = re.compile(r"[\s,;|]+")
 
 Words = Callable[[Sequence[str]], tuple[str, ...]]
-"""What the words of a cell stand for; raises UserError for one that it does not know."""
+"""Parses the words of a cell; raises UserError for an unknown one."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row that can be made."""
+    """A valid row."""
 
     line: int
-    """In the file, from 1."""
+    """Line in the file, from 1."""
     photo: Path
     name: str
     """Of the avatar's files, without suffix."""
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Refused:
-    """A row of which nothing is made."""
+    """An invalid row."""
 
     line: int
     photo: str
@@ -56,11 +56,11 @@ class Refused:
 def read_table(
     path: Path, *, declared_by: str, looks: Words, formats: Words
 ) -> tuple[list[Row], list[Refused]]:
-    """The rows of a CSV file, those that can be made and the others.
+    """The valid and the invalid rows of a CSV file.
 
     Commas or semicolons between the cells, UTF-8 with or without a byte order mark; photos are relative to the file's folder.
-    declared_by: who declares consent where a row says only yes. looks, formats: know the words of these columns; they are given
-    none where a cell is empty.
+    declared_by: who declares consent where a row says only yes. looks, formats: parsers of these columns; empty cells give an
+    empty list.
     Raises UserError where the file cannot be read, is no table, or has other columns.
     """
     text = _text_of(path)

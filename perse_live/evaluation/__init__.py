@@ -1,5 +1,5 @@
-"""How like the person an avatar is: self-reenactment of real clips, and the figures it is scored by.
+"""Likeness of avatars: self-reenactment of real clips, and its metrics.
 
 One frame of a clip is the portrait; the avatar made from it is driven by the other frames and compared with them, inside the
-face only. Nothing here builds or draws: that is the command's to do.
+face only. Building and drawing are done by the command.
 """

@@ -23,14 +23,14 @@ _BATCH, _SUBSETS = 16, 50
 
 @dataclass(frozen=True)
 class DistributionDistances:
-    """How unlike two sets of pictures are; lower is better. Small sets make both large."""
+    """Distances between two sets of pictures; lower is better. Small sets make both large."""
 
     fid: float
     kid: float
 
 
 def find_inception_weights() -> Path | None:
-    """The user's own file, or None."""
+    """The user's file, or None."""
     folder = os.environ.get(FOLDER_VARIABLE, "")
     own = Path(folder) / WEIGHTS_NAME
     return own if folder and own.is_file() else None

@@ -1,6 +1,6 @@
-"""How an attribute comes in: whether it keeps to its part of the picture, and whether it does so evenly and sharply.
+"""Metrics of a fade-in of an attribute: locality, evenness and sharpness.
 
-Everything is measured on pictures of the avatar at growing weights. Drawing them is the caller's to do.
+All are measured on pictures of the avatar at increasing weights, which the caller renders.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OCTAVES = 3  # sizes at which pictures are compared
 
 @dataclass(frozen=True)
 class FadeScores:
-    """How one attribute comes in, in one view."""
+    """Metrics of a fade in one view."""
 
     outside_psnr: float
     """dB between weight 0 and 1 outside the part, at most 60."""
@@ -55,8 +55,8 @@ def fade_scores(
 ) -> FadeScores:
     """Measure a fade.
 
-    pictures: `STEPS` + 1 of (H, W, 3) RGB, at even weights from 0 to 1; part: (H, W) as from `part_of`; apart: how unlike two
-    pictures are, such as LPIPS; None: `distance`. Raises ValueError for another number of pictures.
+    pictures: `STEPS` + 1 of (H, W, 3) RGB, at even weights from 0 to 1; part: (H, W) as from `part_of`; apart: distance of two
+    pictures, such as LPIPS; None: `distance`. Raises ValueError for another number of pictures.
     """
     if len(pictures) != STEPS + 1:
         raise ValueError(f"{len(pictures)} pictures of a fade; pass {STEPS + 1}")
@@ -80,9 +80,9 @@ def fade_scores(
 
 
 def distance(a: UInt8Array, b: UInt8Array) -> float:
-    """How unlike two pictures are: mean absolute difference of colours and of gradients at three sizes, in [0, 1].
+    """Distance of two pictures: mean absolute difference of colours and of gradients at three sizes, in [0, 1].
 
-    It stands where LPIPS would, whose weights are not shipped, so figures compare with each other only.
+    Used in place of LPIPS, whose weights are not shipped; values are only comparable with each other.
     """
     first, second = a.astype(np.float32) / 255, b.astype(np.float32) / 255
     total = 0.0

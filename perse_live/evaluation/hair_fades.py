@@ -1,6 +1,6 @@
-"""Whether the in-betweens of two hairstyles are hairstyles: bare scalp that neither end shows, and hair in pieces.
+"""Metrics of in-betweens of two hairstyles: bare scalp that neither end shows, and hair in pieces.
 
-Measured on masks of the avatar's hair and skin. Drawing them is the caller's to do: `perse_live.avatar.painted` with `is_hair`
+Measured on masks of the avatar's hair and skin, which the caller renders: `perse_live.avatar.painted` with `is_hair`
 and `is_skin` of the avatar at each weight.
 """
 
@@ -17,14 +17,14 @@ from perse_live.avatar import Avatar
 from perse_live.regions import Region
 
 WEIGHTS = (0.25, 0.5, 0.75)
-"""At which in-betweens are looked at."""
+"""Weights at which in-betweens are measured."""
 _SHOWN = 128  # of 255: a pixel belongs to what covers at least half of it
 _LEAST_PIECE = 2e-4  # share of the picture's pixels below which a piece of hair is a stray strand
 
 
 @dataclass(frozen=True)
 class HairFadeScores:
-    """How the hair comes from one look to another, in one view; the worst of the in-betweens."""
+    """Worst of the in-betweens of a hair fade in one view."""
 
     bared: float
     """Pixels of skin where both ends show none, over the mean number of hair pixels of the ends; 0 where no end has hair."""

@@ -37,7 +37,7 @@ _EYES, _NOSE, _MOUTH = ((33, 133), (362, 263)), 4, (61, 291)  # landmarks
 
 
 class IdentityModel:
-    """Embeds faces, so that the cosine of two embeddings says how alike the persons are."""
+    """Embeds faces; the cosine of two embeddings measures the similarity of the persons."""
 
     def __init__(self, path: Path) -> None:
         """Load a model in ONNX.

@@ -1,4 +1,4 @@
-"""How far a picture is from another one, inside a region."""
+"""Image distances inside a region: PSNR, SSIM, GMSD and detail."""
 
 from __future__ import annotations
 

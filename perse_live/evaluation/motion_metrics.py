@@ -1,4 +1,4 @@
-"""How far the motion of a film is from another one's, from what the face detector finds in both."""
+"""Distances of the motion in two films, from the face detector's results in both."""
 
 from __future__ import annotations
 

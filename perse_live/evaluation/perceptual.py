@@ -1,4 +1,6 @@
-"""LPIPS between two pictures (Zhang et al., CVPR 2018), where the user has AlexNet's weights; torchmetrics brings LPIPS' own."""
+"""LPIPS between two pictures (Zhang et al., CVPR 2018), where the user has AlexNet's weights; torchmetrics brings LPIPS'
+linear weights.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ _LEAST = 1e-8  # of a feature vector's squared length
 
 
 def find_alexnet_weights() -> Path | None:
-    """The user's own file, or None."""
+    """The user's file, or None."""
     folder = os.environ.get(FOLDER_VARIABLE, "")
     own = Path(folder) / WEIGHTS_NAME
     return own if folder and own.is_file() else None
@@ -71,7 +73,7 @@ class PerceptualDistance:
                 )
 
     def __call__(self, one: UInt8Array, other: UInt8Array) -> float:
-        """How unlike two pictures (H, W, 3) are; at least 64 pixels a side."""
+        """LPIPS of two pictures (H, W, 3); at least 64 pixels a side."""
         with self._torch.no_grad():
             first, second = self._features(one), self._features(other)
             return float(

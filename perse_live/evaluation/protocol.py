@@ -68,7 +68,7 @@ class ProtocolConfig:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What is known of a clip's frames after looking at them all once."""
+    """Detections in all frames of a clip."""
 
     faces: tuple[Detection | None, ...]
     sharpness: Float64Array
@@ -100,7 +100,7 @@ class ClipPlan:
 
 
 def survey(pictures: Iterable[UInt8Array], *, interval: float = 0.04) -> Survey:
-    """Look at all frames of a clip (RGB), one at a time, and follow one person through them.
+    """Detect and follow one person through all frames (RGB) of a clip.
 
     interval: seconds from one picture to the next. Raises UserError for a clip without frames.
     """

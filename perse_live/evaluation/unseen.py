@@ -1,4 +1,4 @@
-"""How well the network has learnt a look: its pictures against the teacher's, in poses that training never drew."""
+"""Accuracy of a learnt look: the network's pictures against the teacher's, in poses outside of the training set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UnseenScores:
     part_psnr: float
     """dB, of the pixels only that the look changes."""
     part_ssim: float
-    """Of those."""
+    """SSIM of the luma of those pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +34,9 @@ class UnseenFrame:
     part: BoolArray
     """(H, W) the pixels that the look changes."""
     taught: UInt8Array
-    """As the teacher, or the data set, has it."""
+    """Picture of the teacher or data set."""
     learnt: UInt8Array
-    """As the network has it."""
+    """Picture of the network."""
 
 
 def changed_part(bare: UInt8Array, taught: UInt8Array) -> BoolArray:

@@ -1,6 +1,6 @@
-"""The time of a film where its clock jumps: joined recordings and broadcasts restart their clocks, broken ones leap.
+"""Correction of jumps in a film's time stamps: joined recordings and broadcasts restart their clocks, broken ones leap.
 
-As in FFmpeg's own tool (`ts_discontinuity_process` in ffmpeg_demux.c): one correction holds for all streams, and changes at a
+As in the ffmpeg program (`ts_discontinuity_process` in ffmpeg_demux.c): one correction holds for all streams, and changes at a
 packet that is too far from where its stream had come to.
 """
 
@@ -15,7 +15,7 @@ _LONGEST_OVERLAP = Fraction(1)  # seconds; pictures stored out of order go back 
 
 @dataclass
 class Clock:
-    """Told the packets of a film in the order of the file; the same packets always give the same corrections."""
+    """Computes the correction from the packets of a film, in the order of the file. Deterministic."""
 
     offset: Fraction = Fraction(0)
     """Seconds to add to the file's time from the last packet on."""

@@ -1,4 +1,4 @@
-"""How pictures are coded in what is written, for films and recordings alike: 4:2:0, limited range, labelled with the matrix used.
+"""Coding of written pictures, for films and recordings: 4:2:0, limited range, labelled with the matrix used.
 
 Labels are code points of ISO/IEC 23091-2 (ITU-T H.273).
 """

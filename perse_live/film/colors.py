@@ -40,14 +40,14 @@ _BT2020, _DCI_P3, _DISPLAY_P3 = (9, 11, 12)
 
 @dataclass(frozen=True)
 class Coding:
-    """How the colours of a film are coded."""
+    """Colour coding of a film."""
 
     matrix: Colorspace | None
     """Of luma and chroma; None where the pictures are stored as RGB."""
     color_range: ColorRange
     """Limited (MPEG), full (JPEG), or unspecified where the pixel format alone says it."""
     wide: WideColors | None
-    """What is to be done after conversion to RGB; None for films in sRGB's own primaries and brightness."""
+    """What is to be done after conversion to RGB; None for films with sRGB's primaries and brightness."""
 
 
 def coding(path: Path, frame: AvFrame) -> Coding:

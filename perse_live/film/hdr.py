@@ -57,7 +57,7 @@ class Transfer(Enum):
 
 @dataclass(frozen=True)
 class WideColors:
-    """How full-range RGB in a film's own transfer function and primaries becomes sRGB."""
+    """Conversion of full-range RGB in a film's transfer function and primaries to sRGB."""
 
     transfer: Transfer
     primaries: str
@@ -82,7 +82,7 @@ def wide_colors(transfer: Transfer, primaries: str) -> WideColors:
 
 
 def exposed(colors: WideColors, samples: Sequence[UInt16Array]) -> WideColors:
-    """Fitted to what a film shows, for white is not at 203 cd/m2 in every film.
+    """The conversion exposed for a film: white is not at 203 cd/m2 in every film.
 
     samples: pictures of the film as `WideColors.to_srgb` takes them. A film that never reaches reference white is brightened; one
     whose median is close to it or above was converted with its white further up, and is exposed for that one.

@@ -61,7 +61,7 @@ class FilmFrame:
 
 @dataclass
 class _Damage:
-    """What one pass through a film found."""
+    """Damage found in one pass through a film."""
 
     packets: int = 0  # that no picture could be made of
     pictures: int = 0  # shown although they are damaged
@@ -71,13 +71,13 @@ class _Damage:
     reached: Fraction = Fraction(0)  # where the last packet of picture or sound ends, seconds
 
     def forget(self) -> None:
-        """Begin again."""
+        """Reset."""
         vars(self).update(vars(_Damage()))
 
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """A film on the disk; nothing is held open between readings."""
+    """A film on disk; the file is closed between readings."""
 
     path: Path
     width: int
@@ -359,7 +359,7 @@ def _declared_seconds(file: OpenFile) -> Fraction | None:
 
 
 def _cut_off(file: OpenFile, rate: Fraction, count: int, end: Fraction, damage: _Damage) -> str:
-    """What is missing at the end, in words; empty where nothing is.
+    """Text on what is missing at the end; empty where nothing is.
 
     end: of the last picture, seconds since the first. A film is shorter than it says where its file was cut; where its clock
     jumped, its declared length means nothing.

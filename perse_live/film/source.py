@@ -1,4 +1,4 @@
-"""Opening a film file: which of its streams is the picture, which the sound, and what is no film at all."""
+"""Opens film files: selects the streams of picture and sound, and rejects files that are no films."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
 @dataclass(frozen=True)
 class OpenFile:
-    """An open film file and the streams of it that count."""
+    """An open film file and its selected streams."""
 
     container: InputContainer
     video: VideoStream
@@ -175,7 +175,7 @@ def check_size(path: Path, width: int, height: int) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What FFmpeg or the system says about an error."""
+    """Text of an error of FFmpeg or the system."""
     return str(getattr(error, "strerror", None) or error)
 
 

@@ -32,7 +32,7 @@ _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".w
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a film is written."""
+    """Encoder settings of a written film."""
 
     crf: int = 14
     """Constant rate factor of x264, 0 (lossless) to 51; at 14 a 480x480 talking head is 47 dB from the original at 0.5 Mbit/s."""
@@ -50,7 +50,7 @@ class _Codec:
 
 
 class FilmWriter:
-    """Takes the frames of one film; made by `film_writer`."""
+    """Writes the frames of one film; made by `film_writer`."""
 
     def __init__(
         self,

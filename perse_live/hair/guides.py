@@ -68,7 +68,7 @@ class Guides:
 
 @dataclass(frozen=True, eq=False)
 class OnGuides:
-    """Where N Gaussians are on guide strands."""
+    """Positions of N Gaussians on guide strands."""
 
     guides: Int32Array
     """(N, M) between which guides a Gaussian's root lies."""
@@ -133,7 +133,7 @@ def relative_places(strands: FloatArray, at: OnGuides) -> FloatArray:
 def way_along(
     at: OnGuides, first: Guides, last: Guides, shares: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Where Gaussians are while the strands of one hairstyle become another's.
+    """Positions of Gaussians while the strands of one hairstyle turn into those of another.
 
     shares: (T,) of the way. Returns places relative to the root (T, N, 3) metres and the lengths of the strands (T, N) metres.
     """
@@ -147,7 +147,9 @@ def way_along(
 
 
 def partners(hair: RootedHair, at: OnGuides, other: RootedHair, others: OnGuides) -> Int32Array:
-    """(N,) for each Gaussian of a hairstyle the one of another that lies most alike: near its root, as far along its strand."""
+    """(N,) for each Gaussian of a hairstyle the closest match in another: near its root, at a similar position along its
+    strand.
+    """
 
     def coordinates(one: RootedHair, where: OnGuides) -> FloatArray:
         return np.concatenate(

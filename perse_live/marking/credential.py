@@ -2,7 +2,7 @@
 
 The certificates are made as C2PA asks (C2PA 2.1, 14.5: an end-entity certificate for e-mail protection, issued by an authority,
 not by itself). Nobody vouches for an authority that was made on this machine: validators say that the signature is valid and the
-signer unknown. Who wants to be known names a file with a bought certificate by PERSE_LIVE_SIGNING.
+signer unknown. PERSE_LIVE_SIGNING may name a file with a bought certificate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from perse_live.errors import UserError
 
 FILE_VARIABLE = "PERSE_LIVE_SIGNING"
-"""Environment variable: a PEM file with another key (P-256) and its certificates, the key's own first."""
+"""Environment variable: a PEM file with another key (P-256) and its certificates, that of the key first."""
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 _YEARS = 10
 _MAKER = "perse-live, on this machine"
@@ -32,7 +32,7 @@ _MAKER = "perse-live, on this machine"
 
 @dataclass(frozen=True)
 class Credential:
-    """What films are signed with."""
+    """Key and certificates that films are signed with."""
 
     key: ec.EllipticCurvePrivateKey
     """On the curve P-256, for ES256."""

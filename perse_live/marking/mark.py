@@ -1,4 +1,4 @@
-"""Saying in a film's metadata that the face in it is an avatar's.
+"""Marks in a film's metadata that the face in it is an avatar's.
 
 MP4 and MOV take a C2PA manifest (https://c2pa.org/specifications) where c2pa-python is installed. Other containers, and every one
 without that package, get a side file: the same statement, with the film's SHA-256, signed by the same key.
@@ -35,14 +35,14 @@ _STATEMENT = "The face in this film is an avatar made with perse-live from photo
 
 @dataclass(frozen=True)
 class Mark:
-    """What is said about a film."""
+    """The statement about a film."""
 
     avatars: tuple[Mapping[str, str], ...]
     """For each avatar that may be seen: SHA-256 of its photo, who consented and when, and what made it."""
 
 
 def mark_of(avatars: Sequence[Avatar]) -> Mark:
-    """What is to be said about a film in which these avatars may be seen."""
+    """The statement about a film that may show these avatars."""
     return Mark(
         tuple(
             {

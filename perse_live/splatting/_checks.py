@@ -1,4 +1,4 @@
-"""What every backend refuses, in the same words."""
+"""Input checks shared by all backends."""
 
 from __future__ import annotations
 

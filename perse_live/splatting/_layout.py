@@ -1,4 +1,4 @@
-"""Numbers that the splatting kernels agree on: gsplat's constants, and how pictures and Gaussians lie in memory.
+"""Constants shared by the splatting kernels: gsplat's constants, and how pictures and Gaussians lie in memory.
 
 A picture is cut into tiles of 32 x 32 pixels, a tile into 8 strips of 8 blocks, a block is 4 x 4 pixels: one vector of 16 lanes,
 row by row. Square blocks fit the round footprints of splats better than rows of 16 do: 14 vectors per Gaussian instead of 21.

@@ -1,4 +1,4 @@
-"""One way to open a rasteriser, whatever draws."""
+"""The rasteriser interface, and the choice of a backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Rasterizer(Protocol):
-    """What every backend promises.
+    """Interface of all backends.
 
     It draws pictures of the size it was opened with, by gsplat's rules (`rasterize_mode="classic"`), from Gaussians whose means
     are in the camera frame. Backends agree within 1/255 per channel, except at pixels where rounding decides whether an alpha
@@ -28,8 +28,8 @@ class Rasterizer(Protocol):
     has another size. After that the rasteriser can be used as before. They raise nothing else for any finite input; what cannot
     be represented is left out.
 
-    The arrays that they return may be work buffers: they hold until the next call of the same method. A rasteriser is for one
-    thread at a time.
+    The arrays that they return may be work buffers: they hold until the next call of the same method. Not
+    thread-safe.
     """
 
     def render(
@@ -49,7 +49,7 @@ class Rasterizer(Protocol):
         ...
 
     def stage_times(self) -> dict[str, float]:
-        """Milliseconds of the last call, by stage; the stages are the backend's own. Empty before the first call."""
+        """Milliseconds of the last call, by stage; the stages depend on the backend. Empty before the first call."""
         ...
 
 

@@ -13,7 +13,7 @@ _BLACK = (0.0, 0.0, 0.0)
 
 
 class SplatGradients:
-    """Draws Gaussians on black, and says how a loss of the picture changes with them; `autograd.splat` does the same in torch."""
+    """Renders Gaussians on black, and computes gradients of a loss of the picture; `autograd.splat` does the same in torch."""
 
     def __init__(self, camera: Camera, *, threads: int) -> None:
         """camera: of all pictures; threads: including the calling thread. Raises ValueError if there are none."""

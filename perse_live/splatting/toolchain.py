@@ -1,4 +1,4 @@
-"""What gsplat needs to have CUDA kernels: its package on PyPI is source, which is compiled at first use.
+"""Checks whether gsplat's CUDA kernels are or can be compiled: its package on PyPI is source, compiled at first use.
 
 It is compiled by torch.utils.cpp_extension with nvcc, a C++ compiler and ninja; all three are looked for at every start, also
 when the result of an earlier one is there. Without nvcc gsplat can be imported, and fails at its first call with "'NoneType'

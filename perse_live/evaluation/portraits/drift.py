@@ -1,4 +1,4 @@
-"""Drift: how far the half of the face that the photo hardly shows is from the half that it shows."""
+"""Drift: colour difference between the half of the face that the photo hardly shows and the half that it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holes: where one sees through the head."""
+"""Holes: transparency inside the head's outline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEAD = 0.5  # head weight from which a triangle is the head's
 
 
 def holes(avatar: Avatar, turned: Sequence[View]) -> float:
-    """How much of the head is missing: the mean of 1 - alpha inside the rig's outline, percent, mean over the views.
+    """The mean of 1 - alpha inside the rig's outline, percent, mean over the views.
 
     The outline is that of the rig's triangles that turn with the head, drawn in by 0.05 eye distances.
     """

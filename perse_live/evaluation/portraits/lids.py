@@ -1,4 +1,4 @@
-"""Lids: whether they hide the eyeballs once they are closed, and look like the skin around them."""
+"""Closed lids: visible eyeballs, and colour difference from the surrounding skin."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _SEEN = 0.05  # pixels that a Gaussian must draw in some view to count, also as 
 
 
 def specks(avatar: Avatar, turned: Sequence[View], photo: View) -> float:
-    """The mean excess of colour differences over the person's picture, Delta E, that the photo does not vouch for.
+    """The mean excess of colour differences over the person's picture, Delta E, that the photo does not show.
 
     For each Gaussian: the 0.4 quantile of the Delta E between its colour and those of its 24 nearest neighbours of the same
     region (at rest, in space), less the larger of 8 and three times the neighbours' median difference from their own median

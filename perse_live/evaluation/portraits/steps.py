@@ -1,4 +1,4 @@
-"""Steps: where the skin's colour changes at once along a line on which nothing of the person changes."""
+"""Steps: abrupt changes of the skin's colour across lines without a real change."""
 
 from __future__ import annotations
 
