@@ -1,4 +1,4 @@
-"""The sheet of an avatar's attributes: each coming in, turned and talking."""
+"""The attribute sheet: a fade-in of each attribute, then turned and talking."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runtime.tiles import (
 
 _TILE = 220  # pixels
 # side of the picture, and how far it is moved up, in heights of the face from forehead to chin
-_WHOLE_HEAD = (1.95, 0.2)  # hats have room
+_WHOLE_HEAD = (1.95, 0.2)  # room for hats
 _PART_OF_FACE = {
     "eyes": (0.75, 0.13),
     "eyebrows": (0.85, 0.2),
@@ -44,8 +44,8 @@ _TALKING = expression(
 def attribute_sheet(avatar: Avatar, attributes: Sequence[Look]) -> UInt8Array:
     """A row for each attribute: from weight 0 to 1 seen from the front, then at weight 1 turned by 30 degrees and talking.
 
-    What changes only a part of the face is seen from nearer.
-    attributes: some of the avatar's own. Returns (H, W, 3) RGB, 1684 pixels wide, 308 high for each attribute.
+    Attributes of a part of the face are shown enlarged.
+    attributes: some of the avatar's attributes. Returns (H, W, 3) RGB, 1684 pixels wide, 308 high for each attribute.
     """
     resting, front, turned_pose = expression(), facing_pose(avatar), facing_pose(avatar, yaw=30)
     coming = [Tile(caption, acting(avatar, resting, front)) for caption, _ in _WEIGHTS]

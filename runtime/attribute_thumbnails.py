@@ -1,4 +1,4 @@
-"""Small pictures of looks on an avatar's face, each on its own: what a page offers for choosing one."""
+"""Thumbnails of single looks on an avatar's face, for choosing one in the page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _YAW = 14.0  # degrees: a little turned shows depth
 
 
 class ThumbnailPainter:
-    """Draws one avatar in one look after the other."""
+    """Draws one avatar with one look at a time."""
 
     def __init__(self, avatar: Avatar) -> None:
         """avatar: without attributes."""

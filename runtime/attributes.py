@@ -1,4 +1,4 @@
-"""Attributes of an avatar before anything is drawn: those that can be faded in, and those that are fixed."""
+"""Preparation of an avatar's attributes before drawing: default tints, and fixed weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def with_default_attributes(avatar: Avatar) -> Avatar:
 def with_fixed_attributes(avatar: Avatar, wishes: Sequence[str]) -> Avatar:
     """The avatar with attributes at fixed weights, as its base.
 
-    wishes: such as "hair-copper=0.7", weights in [0, 1]. Raises UserError for one that is not understood or not there.
+    wishes: such as "hair-copper=0.7", weights in [0, 1]. Raises UserError for an invalid or unknown one.
     """
     if not wishes:
         return avatar

@@ -1,4 +1,4 @@
-"""What stands behind the avatar: a colour, a picture, or nothing."""
+"""Backgrounds: a colour, a picture, or transparency."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Transparent:
-    """Nothing: the output has an alpha channel."""
+    """Transparent: the output has an alpha channel."""
 
 
 Background = Color | Picture | Transparent
 
 
 def parse_background(text: str) -> Background:
-    """What `--background` means: `RRGGBB` in hexadecimal digits, `alpha`, or the path of a picture.
+    """Parse `--background`: `RRGGBB` in hexadecimal digits, `alpha`, or the path of a picture.
 
     Raises UserError for anything else.
     """
@@ -84,7 +84,7 @@ def lay_over(
 def _lay_over(above: UInt8Array, below: UInt8Array, out: UInt8Array) -> None:
     for i in range(above.shape[0]):
         alpha = above[i, 3]
-        if alpha == 0:  # most of a picture is wholly there or not at all
+        if alpha == 0:  # most pixels are fully opaque or fully transparent
             for c in range(3):
                 out[i, c] = below[i, c]
         elif alpha == 255:

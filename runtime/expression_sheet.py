@@ -1,4 +1,4 @@
-"""The sheet of expressions: every action at 0, a half and 1, with eyes and mouth at twice the size; by which faces are judged."""
+"""The sheet of expressions: every action at 0, a half and 1, with eyes and mouth at twice the size."""
 
 from __future__ import annotations
 

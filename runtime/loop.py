@@ -1,4 +1,4 @@
-"""A few seconds of an avatar that performs while its attributes fade in and out, for a picture that moves."""
+"""A short loop of a performing avatar whose attributes fade in and out, for an animated picture."""
 
 from __future__ import annotations
 

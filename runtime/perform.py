@@ -1,4 +1,4 @@
-"""Drawing a performance: an avatar that moves by itself, into a video."""
+"""Renders a scripted performance of an avatar into a video."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def perform(
 
 
 def performed(avatar: Avatar, frame: PerformanceFrame) -> Motion:
-    """What an avatar does in a frame of a performance."""
+    """Motion of an avatar in a frame of a performance."""
     return Motion(
         with_resting_lids(avatar, frame.expression), frame.gaze, performed_pose(avatar, frame)
     )
 
 
 def performed_pose(avatar: Avatar, frame: PerformanceFrame) -> HeadPose:
-    """Where a performance puts the head: facing the camera at rest, turning about the neck.
+    """Head pose in a frame of a performance: facing the camera at rest, turning about the neck.
 
     The neck and the shoulders stay as they are in the photo.
     """

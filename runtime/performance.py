@@ -1,4 +1,4 @@
-"""A natural performance without a performer: what the demo's avatar does when there is no camera.
+"""A synthetic performance, for the demo's avatar without a camera.
 
 Acts follow each other (talking, looking around, laughing, turning, reacting), each starting and ending at rest; blinks, small eye
 movements and breathing run through all of them. Everything is a function of time and seed, so another frame rate shows the same
@@ -31,7 +31,7 @@ _LIMIT_YAW, _LIMIT_PITCH = (25.0, 19.5)
 
 @dataclass(frozen=True)
 class PerformanceFrame:
-    """How the head looks at one moment."""
+    """Motion of the head at one moment."""
 
     time: float
     """Seconds from the start."""
@@ -112,7 +112,7 @@ class _Act:
 
 @dataclass(frozen=True)
 class _Tracks:
-    """What is being written: one value per moment and channel, added up by the acts."""
+    """Values per moment and channel, summed over the acts."""
 
     times: Float64Array
     """(N,) seconds."""
@@ -410,7 +410,7 @@ _ACTS: Mapping[str, Callable[[_Tracks, _Act, Generator], None]] = MappingProxyTy
 )
 
 
-# ----- what runs through all acts
+# ----- motion during all acts
 
 
 def _idle(tracks: _Tracks, seconds: float, random: Generator) -> None:
@@ -475,12 +475,12 @@ def _whole(tracks: _Tracks, seconds: float) -> Float64Array:
 
 
 def _within(values: Float64Array) -> Float64Array:
-    """Into (-1, 1), hardly changed in the middle."""
+    """Compress to (-1, 1), nearly linear around 0."""
     return values / (1 + values**4) ** 0.25
 
 
 def _saccade_seconds(degrees: float) -> float:
-    """How long a jump of the eyes takes: the main sequence (Bahill, Clark and Stark 1975)."""
+    """Duration of a saccade: the main sequence (Bahill, Clark and Stark 1975)."""
     return 0.021 + 0.0022 * degrees
 
 

@@ -15,9 +15,9 @@ _POLL_SECONDS = 0.1
 
 
 def ahead(items: Iterable[Item], *, room: int, name: str = "ahead") -> Generator[Item, None, None]:
-    """The same items, made in a separate thread from now on, while the caller works on earlier ones.
+    """The same items, computed ahead in a separate thread while the caller works on earlier ones.
 
-    room: how many may wait; name: of the thread. What goes wrong while making an item is raised here, in its place. Closing the
+    room: how many may wait; name: of the thread. Exceptions are raised here, at the item's position. Closing the
     generator stops the thread after the item at hand and closes `items` in that thread; it has ended when `close` returns.
     """
     running = _ahead(items, room, name)
@@ -46,7 +46,7 @@ def _ahead(items: Iterable[Item], room: int, name: str) -> Generator[Item | None
                     if stopped.is_set():
                         return
             hand_over(None, StopIteration())
-        except BaseException as error:  # whatever it is, it belongs to the caller
+        except BaseException as error:  # any exception is passed to the caller
             hand_over(None, error)
 
     thread = threading.Thread(target=work, name=name, daemon=True)

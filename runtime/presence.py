@@ -1,4 +1,4 @@
-"""Coming and going: what an avatar does while there is no face to follow, and how its shoulders follow the head."""
+"""Motion while no face is seen, and shoulders that follow the head."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOULDER_SECONDS, _SHOULDER_SHARE = 0.8, 0.35
 
 
 def at_rest(t_cam_head: Float32Array) -> TrackedFrame:
-    """A head that faces the camera and does nothing; t_cam_head: (3,) metres."""
+    """A head at rest that faces the camera; t_cam_head: (3,) metres."""
     return TrackedFrame(
         0.0,
         np.zeros(52, np.float32),
@@ -29,10 +29,10 @@ def at_rest(t_cam_head: Float32Array) -> TrackedFrame:
 
 
 class Presence:
-    """What is shown while there is no face: the last pose for a moment, then, gently, rest; and gently back."""
+    """Motion while there is no face: holds the last pose briefly, then blends to rest, and back when a face returns."""
 
     def __init__(self, rest: Callable[[float, TrackedFrame | None], TrackedFrame]) -> None:
-        """rest: what to do at a time (seconds) while nobody is there, given the last face that was."""
+        """rest: motion at a time (seconds) without a face, given the last face."""
         self._rest = rest
         self._face: TrackedFrame | None = None
         self._shown: TrackedFrame | None = None
@@ -53,7 +53,7 @@ class Presence:
         )
 
     def update(self, face: TrackedFrame | None, time: float) -> TrackedFrame:
-        """What to show at a time, seconds, growing."""
+        """Motion at a time, seconds, increasing."""
         if face is None:
             rest = self._rest(time, self._face)
             if self._away_since is None:
@@ -76,7 +76,7 @@ class Presence:
 
 
 class Shoulders:
-    """How the shoulders follow the head: late, and only part of the way.
+    """Rotation of the shoulders: follows the head with a delay and a gain below 1.
 
     A single photo says nothing of how somebody's shoulders move. People turn the head against resting shoulders for a moment, and
     bring the shoulders along when they stay turned.
@@ -104,7 +104,7 @@ def ease(share: float) -> float:
 
 
 def mixed(first: TrackedFrame, second: TrackedFrame, share: float) -> TrackedFrame:
-    """Part of the way from one motion to another; share in [0, 1], or beyond to extrapolate up to a second motion's distance."""
+    """Interpolation of two motions; share in [0, 1], larger values extrapolate."""
     if share == 1:
         return second
 

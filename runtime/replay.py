@@ -1,4 +1,4 @@
-"""Recorded motion drawn again, to the pictures that the session showed."""
+"""Renders recorded motion to the pictures that the session showed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from runtime.stage import Motion
 def replay(
     avatar: Avatar, recording: Path, output: Path, *, background: str | None, progress: Progress
 ) -> tuple[str, ...]:
-    """Draw a recording of motion as a film of its size, with its badge and attributes, each picture at its time.
+    """Render a recording of motion as a film with its size, badge, attributes and times.
 
-    background: as `backdrop_of` reads it, but no matte; None: as recorded. Returns what is to be said about the output. Raises
+    background: as `backdrop_of` reads it, but no matte; None: as recorded. Returns warnings about the output. Raises
     UserError for a file that is no such recording, is empty, or where the film cannot be written.
     """
     header = read_header(recording)

@@ -1,4 +1,4 @@
-"""Secondary motion frame after frame: how what hangs loose lags behind the head, and breath.
+"""Secondary motion: lag of loose hair behind the head, and breathing.
 
 Loose hair is a damped pendulum in the head's frame, driven by the head's accelerations and solved exactly between frames, so
 that the motion is the same at any frame rate. Everything is a function of the poses and times given, and of nothing else.
@@ -16,7 +16,7 @@ _HERTZ, _DAMPING = (1.3, 0.35)
 # Metres from the head's origin to the points that are followed, below it and behind it
 _LENGTH, _DEPTH = (0.15, 0.10)
 _LIMIT = 0.4  # radians, approached smoothly
-_LONGEST_STEP = 0.25  # seconds without a frame after which motion begins again
+_LONGEST_STEP = 0.25  # seconds without a frame after which the state is reset
 # A calm adult's breath, and the share of it that is breathing in (about 14 a minute)
 _BREATH_SECONDS, _INHALING = (4.3, 0.42)
 

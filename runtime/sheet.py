@@ -1,4 +1,4 @@
-"""The contact sheet: one picture by which to judge an avatar, its turns, its expressions and its attributes."""
+"""The contact sheet: one picture of an avatar's turns, expressions and attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sheets of an avatar are made of: tiles with captions, headings, close-ups of the face."""
+"""Layout of sheets: tiles with captions, headings, close-ups of the face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other colours of hair and eyes, for avatars whose file has no attributes."""
+"""Tints of hair and eyes, for avatars without attributes in their file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TINTS = (
 
 
 def tints_of(avatar: Avatar) -> tuple[Attribute, ...]:
-    """The tints that an avatar can take on; none for parts that it has not."""
+    """The tints that apply to an avatar's hair and irises."""
     places = {"hair": hair_gaussians(avatar), "eyes": iris_gaussians(avatar)}
     return tuple(
         _attribute(avatar, tint, places[tint.slot]) for tint in _TINTS if len(places[tint.slot])

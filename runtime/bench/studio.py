@@ -1,4 +1,4 @@
-"""The way through the studio with a stopwatch: from the page's first load to being live with an avatar from the camera.
+"""Times of the studio: from the page's first load to being live with an avatar from the camera.
 
 A browser whose camera shows a photo presses the buttons as fast as the page allows. Looks are then learned in the background,
 and the live picture's rate is read meanwhile.
@@ -82,7 +82,7 @@ class StudioFigures:
 def bench_studio(
     photo: Path, *, seconds: float, progress: Callable[[str, float], None]
 ) -> StudioFigures:
-    """Go through the studio once, with a library of its own.
+    """Go through the studio once, with a temporary library.
 
     photo: what the camera shows, a portrait. seconds: for how long the live picture's rate is read. Raises UserError where there
     is no browser, and where the photo cannot be used.

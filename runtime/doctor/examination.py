@@ -16,7 +16,7 @@ def examine(
     settings: Path | None = None,
     progress: Callable[[str, float], None] = lambda *_: None,
 ) -> list[Finding]:
-    """Look at everything that a live session needs or could use; takes a few seconds, and fetches nothing.
+    """Check everything that a live session needs or can use; takes a few seconds, without downloads.
 
     port: where the page would be served; settings: the settings file, None for the usual one; progress: told what is being
     looked at and which fraction is done. Never raises for what it finds.

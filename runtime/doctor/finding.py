@@ -1,4 +1,4 @@
-"""What a check has found."""
+"""Results of checks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     name: str
-    """What was looked at, in a word or two."""
+    """Name of the check."""
     status: Literal["ok", "warning", "problem"]
     """Warning: something will be missing or slow; problem: live sessions will not work."""
     found: str
-    """What is there, in one line."""
+    """Result, in one line."""
     advice: str = ""
-    """What to do about it; empty where there is nothing to do."""
+    """What to do; empty for nothing."""
 
 
 def never_raising(name: str) -> Callable[[Callable[P, Finding]], Callable[P, Finding]]:

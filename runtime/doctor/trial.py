@@ -64,9 +64,9 @@ class Trial:
     machine: Mapping[str, str | int]
     """Processor, cores, system and Python."""
     avatar: str
-    """What was drawn."""
+    """Description of the drawn avatar."""
     camera: str
-    """What stood in for the camera, or why nothing was tracked."""
+    """Description of the camera's replacement, or why nothing was tracked."""
     size: int
     """Of the drawn picture, pixels."""
     codec: str
@@ -146,7 +146,7 @@ def judge(result: Trial, *, target_fps: float = 30.0, cores: float | None = None
 
 
 class _Driver(Protocol):
-    """Where motion comes from."""
+    """Source of motion."""
 
     @property
     def description(self) -> str:
@@ -197,7 +197,7 @@ class _Portrait:
 
 
 class _Script:
-    """Motions that nobody tracked."""
+    """Scripted motion."""
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -264,7 +264,7 @@ class _Pipeline:
         self.forget()
 
     def forget(self) -> None:
-        """Leave out of the figures what was measured so far."""
+        """Discard the measurements so far."""
         self._watch, self._animate, self._render = _Stopwatch(), StageClock(), StageClock()
         self._painter = Painter(
             self._actor,

@@ -1,1 +1,1 @@
-"""What poses and draws an avatar: numba on the CPU, ONNX Runtime, TensorRT or TensorRT for RTX."""
+"""Engines that pose and draw an avatar: numba on the CPU, ONNX Runtime, TensorRT or TensorRT for RTX."""

@@ -1,4 +1,4 @@
-"""Which engine a session gets, and why."""
+"""Choice of a session's engine, with the reasons."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def choose_engine(
 ) -> Choice:
     """Open an engine for an avatar.
 
-    folder: of the avatar's engines; rebuild: as for `NvidiaEngine`; size: width and height of the pictures to come. "auto" takes
-    the first that opens of TensorRT, TensorRT for RTX, torch on a GPU and the CPU, and says what stood in the way of those
-    before; an engine is only rebuilt, which takes minutes, where neither of the first two is ready. Raises UserError, one line
-    with every cause, where what is asked for does not open.
+    folder: of the avatar's engines; rebuild: as for `NvidiaEngine`; size: width and height of the pictures. "auto" takes
+    the first that opens of TensorRT, TensorRT for RTX, torch on a GPU and the CPU, and reports why the engines before it did not
+    open; an engine is only rebuilt, which takes minutes, where neither of the first two is ready. Raises UserError, one line
+    with every cause, where the requested engine does not open.
     """
     if wish == "cpu":
         return Choice(CpuEngine(), "engine cpu: asked for")
@@ -75,7 +75,7 @@ def choose_engine(
 
 
 def _give_memory_back() -> None:
-    """Free what a failed engine had on the GPU, and what torch keeps of it, for the next engine or for other programs."""
+    """Release a failed engine's GPU memory, torch's cache included, for the next engine or other programs."""
     gc.collect()  # tensors that only a reference cycle holds, such as an exception and the frame that it was caught in
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

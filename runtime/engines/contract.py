@@ -1,10 +1,10 @@
-"""What every engine promises, and when it must raise.
+"""Interface of engines, and when they must raise.
 
 An engine is opened for one avatar's rig. Opening it raises `EngineUnavailableError` with every cause that can be told at once,
 and leaves nothing open: a package that is missing or does not load, no GPU or no driver for it, a folder that is missing,
 damaged or half-written, a graph of another rig, an engine compiled by another version or for another GPU, inputs and outputs
-other than `perse_live.engines.graphs` says, too little memory on the GPU for one frame, whatever else is raised on the way. An
-engine on a GPU blends, poses and draws a frame before it counts as open. What was opened poses frames until it is closed or the
+other than `perse_live.engines.graphs` says, too little memory on the GPU for one frame, or any other exception. An
+engine on a GPU blends, poses and draws a frame before it counts as open. An open engine works until it is closed or the
 device fails, which is a RuntimeError.
 
 `poser` raises ValueError for an avatar of another rig, or with more Gaussians than the engine was compiled for.
@@ -28,11 +28,11 @@ Rebuild = Callable[[Path, NvidiaBackend], None]
 """Compiles a folder's ONNX graphs for this machine's GPU, for minutes. May raise anything."""
 ENGINES: tuple[EngineName, ...] = ("cpu", "onnx", "torch", "tensorrt", "tensorrt-rtx")
 ON_GPU: tuple[EngineName, ...] = ("tensorrt", "tensorrt-rtx", "torch")
-"""The quickest first."""
+"""Fastest first."""
 
 
 class EngineUnavailableError(Exception):
-    """Why an engine cannot be used here; each cause a clause."""
+    """An engine cannot be used here; the causes are clauses."""
 
     def __init__(
         self, name: EngineName, causes: list[str], *, rebuilding_helps: bool = False
@@ -76,7 +76,7 @@ class Poser(Protocol):
 
 
 class Drawer(Protocol):
-    """Draws what the poser of the same engine gave; methods as of `perse_live.splatting.backend.Rasterizer`."""
+    """Draws the output of the same engine's poser; methods as of `perse_live.splatting.backend.Rasterizer`."""
 
     def render(
         self, gaussians: Any, camera: Camera, /, *, background: tuple[float, float, float]
@@ -90,11 +90,11 @@ class Drawer(Protocol):
 
 
 class Engine(Protocol):
-    """What poses and draws avatars of one rig."""
+    """Poses and draws avatars of one rig."""
 
     @property
     def name(self) -> EngineName:
-        """As on the command line."""
+        """Name as on the command line."""
         ...
 
     def poser(self, avatar: Avatar, *, threads: int) -> Poser:
@@ -108,10 +108,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine, and why it is this one."""
+    """The chosen engine, and the reason."""
 
     engine: Engine
     why: str
-    """A line for people."""
+    """One line of text."""
     unexpected: bool = False
-    """Whether there is a GPU, and yet the CPU was taken."""
+    """Whether the CPU was chosen although there is a GPU."""

@@ -1,4 +1,4 @@
-"""The engine that is always there: fused numba kernels."""
+"""The CPU engine, always available: fused numba kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.engines.contract import EngineName
 
 
 class CpuPoser(Animator):
-    """`Animator`, with the blender that goes with it."""
+    """`Animator` with its `AttributeBlender`."""
 
     def __init__(self, avatar: Avatar, *, threads: int) -> None:
         """threads: how many may share the work of a frame, >= 1."""

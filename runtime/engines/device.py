@@ -1,8 +1,8 @@
-"""Blending, posing and drawing on a torch device: what the engines on NVIDIA GPUs have in common, whoever computes their graphs.
+"""Blending, posing and drawing on a torch device: common code of the engines on NVIDIA GPUs.
 
 A frame's motion goes up in one small copy, `animate` writes Gaussians where gsplat reads them, and only the finished picture
 comes down. A poser and whatever draws what it posed share one stream. `attributes` writes where `animate` reads, so to change
-weights is to upload K numbers. This module imports torch; nobody imports it but the engines that need it, when they are opened.
+weights is to upload K numbers. This module imports torch; only engines that need it import it, when they are opened.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class DeviceGraph(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Once all is bound: do what the first run takes long for. Raises what the device or the graph's runner raises."""
+        """Warm up after all tensors are bound. Raises what the device or the graph's runner raises."""
         ...
 
     def run(self) -> None:
@@ -124,7 +124,7 @@ class DeviceGaussians:
     tensors: tuple[torch.Tensor, ...]
     """Means (G, 3), quaternions (G, 4), scales (G, 3), opacities (G,) and colours (G, 3)."""
     stream: DeviceStream
-    """On which they are written: whoever reads them elsewhere must wait for it."""
+    """Stream that they are written on; readers on other streams must wait for it."""
 
 
 class DeviceLook:
@@ -135,7 +135,7 @@ class DeviceLook:
 
 
 class DeviceAttributeBlender:
-    """Dresses one avatar by the graph `attributes`, which writes where `animate` reads."""
+    """Blends one avatar's attributes by the graph `attributes`, which writes where `animate` reads."""
 
     def __init__(
         self,
@@ -270,7 +270,7 @@ class DevicePoser:
 
 
 class DeviceDrawer:
-    """gsplat on what a poser left on the device."""
+    """Draws the output of a poser on the device by gsplat."""
 
     def __init__(self, width: int, height: int) -> None:
         """width, height: pixels."""
@@ -301,9 +301,9 @@ class DeviceDrawer:
 
 
 def draw_first_frame(engine: Engine, avatar: Avatar, size: tuple[int, int]) -> None:
-    """Dress, pose and draw once, and give the memory back. size: width and height, pixels.
+    """Blend, pose and draw once, and release the memory. size: width and height, pixels.
 
-    Raises whatever stands in the way, such as too little memory on the GPU: this is the time to choose another engine.
+    Raises any error, such as too little memory on the GPU, while another engine can still be chosen.
     """
     poser = engine.poser(avatar, threads=1)
     poser.set_avatar(poser.attribute_blender().blend({one.name: 1.0 for one in avatar.attributes}))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class NvidiaEngine:
-    """Runs `animate`, and `attributes` where the folder has it for the very avatar; else torch does what that graph would do."""
+    """Runs `animate`, and `attributes` where the folder has it for this avatar; else the torch module of it."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class NvidiaEngine:
                 folder = read_folder(path)
             except UserError as error:
                 raise EngineUnavailableError(self.name, [str(error)]) from error
-            except Exception as error:  # compilers raise what they like
+            except Exception as error:  # compilers raise exceptions of many types
                 raise EngineUnavailableError(
                     self.name, [f"{path}: cannot be rebuilt ({gist(error)})"]
                 ) from error
@@ -136,7 +136,7 @@ class NvidiaEngine:
             ) from error
 
     def poser(self, avatar: Avatar, *, threads: int) -> DevicePoser:
-        """With a stream and execution contexts of its own. Raises ValueError for an avatar of another rig or with too many
+        """With a separate stream and execution contexts. Raises ValueError for an avatar of another rig or with too many
         Gaussians.
         """
         from perse_live.device import DeviceStream
@@ -190,7 +190,7 @@ def _usable(
 
 
 def _beyond(avatar: Avatar, limits: Mapping[str, tuple[int, int, int]]) -> str:
-    """What of an avatar an engine is not made for; empty where there is nothing."""
+    """Limits of an engine that an avatar exceeds; empty for none."""
     for axis, (_, count, _) in limits_of(avatar).items():
         least, _, most = limits[axis]
         if axis in (SURFACE, RIGID, CORRECTED) and not least <= count <= most:

@@ -35,7 +35,7 @@ from runtime.engines.contract import Blender, EngineName, EngineUnavailableError
 
 
 class OnnxEngine:
-    """Runs `animate`, and `attributes` where the folder has it for the very avatar."""
+    """Runs `animate`, and `attributes` where the folder has it for this avatar."""
 
     name: EngineName = "onnx"
 
@@ -93,7 +93,7 @@ class OnnxEngine:
             ) from error
 
     def poser(self, avatar: Avatar, *, threads: int) -> OnnxPoser:
-        """Sessions of its own for an avatar of this rig."""
+        """With separate sessions for an avatar of this rig."""
         attributes = None
         if self._attributes is not None and look_hash(avatar) == self._look_hash:
             attributes = self._session(self._attributes, threads)
@@ -205,7 +205,7 @@ class OnnxPoser:
         )
 
     def _bind(self, name: str, array: np.ndarray) -> None:
-        """Let the graph read an array where it is."""
+        """Bind an array without a copy."""
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
@@ -217,7 +217,7 @@ class OnnxLook:
 
 
 class OnnxAttributeBlender:
-    """Blends one avatar's attributes by the graph `attributes`; all that any attribute adds is there, transparent at weight 0."""
+    """Blends one avatar's attributes by the graph `attributes`; added Gaussians are always present, transparent at weight 0."""
 
     def __init__(self, avatar: Avatar, session: Any, names: tuple[str, ...]) -> None:
         self._avatar, self._session, self._names = avatar, session, names

@@ -43,7 +43,7 @@ class TorchEngine:
             ) from error
 
     def poser(self, avatar: Avatar, *, threads: int) -> DevicePoser:
-        """With a stream and graphs of its own. Raises ValueError for an avatar of another rig."""
+        """With a separate stream and graphs. Raises ValueError for an avatar of another rig."""
         from perse_live.device import DeviceStream
         from runtime.engines.device import DevicePoser, TorchGraph, attributes_in_torch
 

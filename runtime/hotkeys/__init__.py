@@ -1,1 +1,1 @@
-"""Keys that act on the session: system-wide, and in the terminal. The page has its own."""
+"""Hotkeys of a session: system-wide, and in the terminal. The page handles its keys itself."""

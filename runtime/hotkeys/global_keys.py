@@ -1,4 +1,4 @@
-"""Keys that act in whatever window is in front, through pynput."""
+"""System-wide hotkeys, through pynput."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from runtime.hotkeys.delivery import Act, Report, deliver
 from runtime.live.actions import Action
 
 FALLBACK = "use the keys in the page or in the terminal, or bind a key of your desktop to a call of POST /api/action"
-"""What helps where there are no global keys."""
+"""Alternatives where there are no global keys."""
 
 _PATIENCE = 5.0  # seconds for the listener to start or to end
 
 
 class GlobalKeys:
-    """Listens on a thread of pynput's own until closed."""
+    """Listens on pynput's thread until closed."""
 
     def __init__(self, bindings: Mapping[str, Action], act: Act, report: Report) -> None:
         """Start to listen.
 
         bindings: combinations in pynput's spelling, as `KeyMap.global_actions` has them; act: called with the action of each
-        combination when its last key goes down, once until it is released; report: told of what an action could not do. Both
+        combination when its last key goes down, once until it is released; report: called where an action fails. Both
         are called on the listener's thread and must return soon. Raises UserError, with what to use instead, where there can be
         no global keys.
         """

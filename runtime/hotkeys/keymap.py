@@ -1,4 +1,4 @@
-"""Which key does what: the defaults, and how a user changes them."""
+"""Key bindings: the defaults, and a user's changes."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class KeyMap:
     """Of any window, as pynput spells them: `<ctrl>+<alt>+1`, `<f8>`."""
 
     def terminal_actions(self) -> dict[str, Action]:
-        """What the terminal's keys do. A terminal sends F keys as several characters, so those are left to the page."""
+        """Bindings of the terminal. A terminal sends F keys as several characters, so those are left to the page."""
         return {
             key: parse_action_text(action) for key, action in self.plain.items() if len(key) == 1
         }
 
     def global_actions(self) -> dict[str, Action]:
-        """What the keys do that work in any window."""
+        """Bindings of the system-wide keys."""
         return {key: parse_action_text(action) for key, action in self.everywhere.items()}
 
 
@@ -95,8 +95,8 @@ def key_map(plain: Mapping[str, object], everywhere: Mapping[str, object], *, wh
     """The default keys with a user's changes.
 
     plain, everywhere: key to action as text; they add to the defaults or replace them, an empty text takes the key away.
-    where: what the keys were read from, for messages. Raises UserError, naming the key, for a key that cannot be pressed or would
-    act twice, and for an unknown action.
+    where: what the keys were read from, for messages. Raises UserError, naming the key, for an invalid or
+    ambiguous key, and for an unknown action.
     """
     keys = KeyMap(
         _changed(PLAIN_KEYS, plain, plain_key, f"{where}: keys.plain"),

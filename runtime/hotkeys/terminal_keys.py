@@ -17,11 +17,11 @@ from typing import Protocol, TextIO
 from runtime.hotkeys.delivery import Act, Report, deliver
 from runtime.live.actions import Action
 
-_LOOK_SECONDS = 0.5  # how often the thread looks whether the terminal is (again) this program's
+_LOOK_SECONDS = 0.5  # seconds between checks whether this program is in the foreground
 _CHUNK = 256  # bytes; more at once than a person types
 # What a terminal sends for F keys, arrows and characters with Alt (CSI of ECMA-48 5.4, SS3, ESC + one); its digits must not act.
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\[O])", re.DOTALL)
-# Within which the rest of a sequence follows; after it the escape was a key of its own
+# Within which the rest of a sequence follows; after it the escape counts as a key
 _SEQUENCE_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
@@ -38,12 +38,12 @@ class _Keyboard(Protocol):
         ...
 
     def close(self) -> None:
-        """Put the terminal back to how it was."""
+        """Restore the terminal's settings."""
         ...
 
 
 class TerminalKeys:
-    """Listens on a separate thread until closed; where standard input is no terminal of this program, it does nothing."""
+    """Listens on a separate thread until closed; does nothing where standard input is not a terminal of this program."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class TerminalKeys:
         return self._thread is not None and self._thread.is_alive()
 
     def close(self) -> None:
-        """Stop listening and put the terminal back to how it was; closing again does nothing."""
+        """Stop listening and restore the terminal's settings; closing again does nothing."""
         if self._keyboard is None or self._closed.is_set():
             return
         self._closed.set()

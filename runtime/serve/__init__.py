@@ -1,1 +1,1 @@
-"""Many drivers on one machine: a process for each session behind one port."""
+"""Live sessions of many drivers: a process per session behind one port."""

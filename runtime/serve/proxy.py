@@ -1,6 +1,6 @@
-"""One port for many sessions: the token of a request says which session it is for.
+"""A proxy for many sessions on one port: requests are routed by their token.
 
-Pages and their scripts are the same for all, and come from here. What a session answers is passed on as it is. Media does not
+Pages and their scripts are the same for all, and come from here. Answers of sessions are passed on unchanged. Media does not
 pass through here: WebRTC connects browser and session directly.
 """
 
@@ -309,7 +309,7 @@ class Proxy:
 
 
 def _behind(transport: asyncio.Transport) -> bool:
-    """Whether a viewer has not taken the last message of motion yet; it misses this one then."""
+    """Whether a viewer's last message of motion is still pending; the next one is then dropped."""
     return transport.get_write_buffer_size() > 0
 
 
@@ -332,7 +332,7 @@ def _denied() -> web.Response:
 
 @web.middleware
 async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal as one line of JSON."""
+    """Answer errors with one line of JSON."""
     try:
         return await handler(request)
     except UserError as error:

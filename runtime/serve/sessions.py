@@ -1,4 +1,4 @@
-"""Sessions as processes: started, watched over, and ended."""
+"""Sessions as child processes: starting, monitoring and ending them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtime.web.security import new_token
 
 _log = logging.getLogger(__name__)
 _START_SECONDS = 90.0  # a first start compiles kernels
-_KEPT = 32  # sessions that have ended and are still reported
+_KEPT = 32  # number of ended sessions that are still listed
 
 State = Literal["starting", "running", "ended"]
 
@@ -29,7 +29,7 @@ class NoRoom(UserError):
 
 @dataclass(frozen=True)
 class Session:
-    """What is known of a session now."""
+    """State of a session."""
 
     id: str
     avatar: str
@@ -47,7 +47,7 @@ class Session:
     active: float = 0.0
     """When it was last used, `time.monotonic()`."""
     problem: str = ""
-    """Why it has ended, where nobody asked for it."""
+    """Why it has ended, unless on request."""
 
     def described(self, now: float) -> dict[str, object]:
         """For the API."""
@@ -63,7 +63,7 @@ class Session:
 
 
 class Sessions:
-    """All sessions of a server; every method may be called from any thread."""
+    """All sessions of a server. Thread-safe."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Sessions:
         return found
 
     def end(self, session_id: str, *, why: str = "") -> bool:
-        """End a session and wait for it; False where there is none that runs. why: reported where nobody asked for it."""
+        """End a session and wait for it; False where it does not run. why: reason to report, unless on request."""
         with self._lock:
             found = self._running.pop(session_id, None)
             if found is None:

@@ -1,1 +1,1 @@
-"""Where drawn frames go: virtual camera, recording, preview window. `contract` says what each promises."""
+"""Sinks of drawn frames: virtual camera, recording, preview window. `contract` defines the interface."""

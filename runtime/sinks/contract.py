@@ -1,4 +1,4 @@
-"""What every sink promises."""
+"""Interface of sinks."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ class ReconnectingSink(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why its pictures reach nobody just now; empty while all is well."""
+        """Why it is disconnected; empty while it is connected."""
         ...

@@ -1,4 +1,4 @@
-"""Recording what the avatar does instead of its pictures; `perse-live drive` draws them again."""
+"""Records the avatar's motion instead of pictures; `perse-live drive` renders it again."""
 
 from __future__ import annotations
 

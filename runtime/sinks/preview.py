@@ -75,7 +75,7 @@ class PreviewSink:
 
     @property
     def closed_by_user(self) -> bool:
-        """Whether somebody has closed the window."""
+        """Whether the user has closed the window."""
         return self._window.poll() == CLOSED_BY_USER
 
     def write(self, frame: DrawnFrame) -> None:
@@ -140,7 +140,7 @@ class PreviewSink:
         return UserError(f"the preview window is gone ({self._problem()})")
 
     def _problem(self) -> str:
-        """The last thing that the window's process complained of."""
+        """The last error message of the window's process."""
         self._complaints.seek(0)
         lines = [
             line.strip()

@@ -1,4 +1,4 @@
-"""Recording what is drawn to a video file, as it happens.
+"""Records drawn frames to a video file in real time.
 
 While it is recorded, ME.mp4 is called ME.unfinished.mp4: a fragmented MP4 (or a Matroska file), playable at any time up to the
 last second or so, hence also after a crash. Finishing turns it into an ordinary MP4 and gives it its name. FFmpeg's muxer calls
@@ -90,7 +90,7 @@ class RecordingSink:
 
     @property
     def unfinished_path(self) -> Path:
-        """Where it is meanwhile; what a crash leaves there is playable."""
+        """Path during recording; playable after a crash."""
         return self._unfinished
 
     @property
@@ -233,7 +233,7 @@ class _Encoder:
 
     @property
     def seconds(self) -> float:
-        """Length including the last frame's own; 0 before the first."""
+        """Length including the last frame; 0 before the first."""
         return (
             0.0
             if self._last_tick < 0

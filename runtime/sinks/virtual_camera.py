@@ -1,4 +1,4 @@
-"""Showing the avatar as a camera to other programs (video calls, OBS), through pyvirtualcam."""
+"""A virtual camera for other programs (video calls, OBS), through pyvirtualcam."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class VirtualCameraSink:
             self._camera: Any = pyvirtualcam.Camera(
                 width, height, fps, fmt=pyvirtualcam.PixelFormat.I420, device=device
             )
-        except Exception as error:  # backends raise what they like
+        except Exception as error:  # backends raise exceptions of many types
             where = "" if device is None else f" {device}"
             raise UserError(
                 f"cannot open the virtual camera{where} ({one_line(error)}): {_steps()}"

@@ -99,7 +99,7 @@ class WhipSink:
         self._closing = False
         self._failure: UserError | None = None
         self.problem = ""
-        """Why nobody can watch just now; empty while all is well."""
+        """Why the stream is disconnected; empty while it is connected."""
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="publish")
         self._thread.start()
@@ -214,7 +214,7 @@ class WhipSink:
             self._tell(problem)
 
     async def _until_leaving(self, work: Coroutine[Any, Any, _T]) -> _T | None:
-        """What is worked at, or None at the end. Raises what the work raises."""
+        """Result of the work, or None at the end. Raises what the work raises."""
         assert self._leave is not None
         task = asyncio.ensure_future(work)
         leaving = asyncio.ensure_future(self._leave.wait())

@@ -1,4 +1,4 @@
-"""The preview's window: a program of its own, which `runtime.sinks.preview` starts.
+"""The preview's window: a separate program, started by `runtime.sinks.preview`.
 
 It reads frames from standard input, each as `HEADER` and (height, width, 3) bytes of RGB, and answers on standard output with one
 byte when the window stands and one for every frame shown. It ends when its input ends or the window is closed.

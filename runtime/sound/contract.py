@@ -1,4 +1,6 @@
-"""What travels through the sound's half of a session. Mono, 48,000 samples a second; times are seconds of `time.monotonic()`."""
+"""Sound data of a session, and the interface of sound sources. Mono, 48,000 samples a second; times are seconds of
+`time.monotonic()`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ BLOCK = RATE // 50
 """Samples of a block: 20 ms, a packet of Opus."""
 
 Take = Callable[[Float32Array, float], None]
-"""Given samples (N,) in [-1, 1] and when the first of them was recorded."""
+"""Called with samples (N,) in [-1, 1] and the recording time of the first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class VoiceBlock:
 
 
 class SoundSource(Protocol):
-    """Where the voice comes from. Opening (the constructor) raises UserError where it cannot be had, with what to do."""
+    """A source of sound. Opening (the constructor) raises UserError where it cannot be had, with what to do."""
 
     @property
     def name(self) -> str:
@@ -49,7 +51,7 @@ class SoundSource(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why nothing comes just now; empty while all is well."""
+        """Why no samples come at present; empty while they do."""
         ...
 
     def start(self, take: Take) -> None:

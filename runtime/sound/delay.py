@@ -1,4 +1,4 @@
-"""The recent sound of a source, read again at any delay: where the delay changes, by reading a little faster or slower."""
+"""A delay line for sound: changes of the delay are followed by slightly faster or slower reading."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FADE = RATE // 200  # samples, 5 ms, in which sound comes in, and goes before s
 
 
 class DelayedSound:
-    """Sound in by one thread, out by another.
+    """Delay line between a writing and a reading thread.
 
     Two clocks meet here: that of the sound device, which counts samples, and that of the system. What is read is where a
     controller wants it to be: it changes the speed by half a percent at most, in pauses by more, so that neither a device's

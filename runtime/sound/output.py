@@ -1,4 +1,4 @@
-"""The delayed voice as a microphone for call programs: by a virtual cable, or a source of our own on PulseAudio, PipeWire."""
+"""The delayed voice as a microphone for call programs: by a virtual cable, or a new source on PulseAudio or PipeWire."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from runtime.sound.microphone import sound_library
 _log = logging.getLogger(__name__)
 
 AUTO = "auto"
-"""As a device: a source of our own where the system can have one, else the first virtual cable that is installed."""
+"""Device name: a new source where the system supports it, else the first installed virtual cable."""
 SOURCE_NAME = "perse-live microphone"
-"""What call programs list."""
+"""Name in call programs."""
 _SINK, _SOURCE = "perse_live_voice", "perse_live_microphone"  # PulseAudio's names of the two halves
 # Names of virtual cables, in lower case
 _CABLES = ("blackhole", "cable input", "vb-audio", "loopback")
@@ -35,7 +35,7 @@ _HOW = (
 
 
 class VoiceOutput(Protocol):
-    """Somewhere that other programs hear the voice."""
+    """An output of the voice to other programs."""
 
     @property
     def name(self) -> str:

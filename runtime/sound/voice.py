@@ -27,7 +27,7 @@ Hear = Callable[[VoiceBlock], None]
 
 
 class Voice:
-    """A thread that passes on the source's sound, late by what the picture is late."""
+    """A thread that passes on the source's sound, delayed by the picture's latency."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Voice:
         latency: Callable[[], float | None],
         silent: Callable[[], bool],
     ) -> None:
-        """source: is the voice's from here on. latency: of the picture, seconds, None while it is not known. silent: whether
+        """source: owned by the voice from here on. latency: of the picture, seconds, None while it is not known. silent: whether
         nothing may be heard just now.
         """
         self._source, self._latency, self._silent = source, latency, silent
@@ -73,7 +73,7 @@ class Voice:
         self._thread.start()
 
     def hear(self, hear: Hear) -> Callable[[], None]:
-        """Give every block to one more hearer; returns what ends that."""
+        """Add a listener for every block; returns the function that removes it."""
         with self._changing:
             self._hearers = [*self._hearers, hear]
 

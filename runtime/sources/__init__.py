@@ -1,1 +1,1 @@
-"""Where motion comes from: cameras, video files, a browser, a phone's tracker. `contract` says what each promises."""
+"""Sources of motion: cameras, video files, a browser, a phone's tracker. `contract` defines the interface."""

@@ -1,4 +1,4 @@
-"""The camera of a browser (or OBS) that sends its pictures to the live page's server."""
+"""The camera of a browser (or OBS), received by the live page's server."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class BrowserCamera:
 
     @property
     def live(self) -> bool:
-        """Pictures come as they happen."""
+        """True."""
         return True
 
     def offer(self, picture: Callable[[], UInt8Array], taken: float) -> None:
-        """Put in a new picture; any thread may.
+        """Offer a new picture. Thread-safe.
 
         picture: gives it as (H, W, 3) RGB, not mirrored; called by the reader, and only if no newer one comes first.
         taken: seconds of time.monotonic().
@@ -61,7 +61,7 @@ class BrowserCamera:
 
     @property
     def closed(self) -> bool:
-        """Whether nobody reads it: pictures that are offered are dropped."""
+        """Whether it is closed: offered pictures are dropped."""
         return self._slot.closed
 
     def reopen(self) -> None:

@@ -31,7 +31,7 @@ _BACKENDS = {
     "win32": (cv2.CAP_DSHOW, cv2.CAP_MSMF),
 }
 _REOPEN_SECONDS = 0.5
-_FAILURES = 5  # pictures in a row that could not be had until the camera counts as gone; some drop a damaged one now and then
+_FAILURES = 5  # failed reads in a row until the camera counts as lost; some drop a damaged picture now and then
 _FAILURE_PAUSE = 0.02  # seconds
 _STALLED_SECONDS = 2.0  # without a picture: gone, even where the driver still waits
 _FIRST_PICTURE_TRIES = 5
@@ -45,7 +45,7 @@ _HAS_DEVICE_CAPS = 0x80000000
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """What to ask of a camera; it gives what is nearest to it."""
+    """Requested camera format; the camera uses the nearest one."""
 
     width: int = 640
     """Pixels; the tracker looks at no more than this."""
@@ -57,7 +57,7 @@ class CameraConfig:
 
 @dataclass(frozen=True)
 class CameraFormat:
-    """What a camera really gives."""
+    """Actual camera format."""
 
     width: int
     """Pixels."""
@@ -74,15 +74,15 @@ class CameraInfo:
     """A camera of this machine."""
 
     index: int
-    """What `--camera` takes."""
+    """Its number for `--camera`."""
     name: str
-    """As its maker calls it, where the system tells."""
+    """Product name, if the system knows it."""
     problem: str = ""
     """Why it cannot be used, and what to do; empty for none."""
 
 
 class Capture(Protocol):
-    """As much of cv2.VideoCapture as is used."""
+    """The used part of cv2.VideoCapture."""
 
     def grab(self) -> bool:
         """Wait for a picture."""
@@ -105,14 +105,14 @@ OpenCapture = Callable[[int | str, CameraConfig], Capture | None]
 
 
 class CameraSource:
-    """The newest picture of a local camera, which a thread of its own reads; unplugged, it is waited for."""
+    """A local camera, read by a separate thread; reconnects after unplugging."""
 
     def __init__(
         self, index: int | str, config: CameraConfig, *, open_capture: OpenCapture | None = None
     ) -> None:
         """Open a camera and wait for its first picture.
 
-        index: number, or path of a device. open_capture: how the device is opened, None for OpenCV's own way; returns None where
+        index: number, or path of a device. open_capture: opens the device, None: by OpenCV; returns None where
         it cannot be had. Raises UserError where there is no such camera or it gives no picture.
         """
         self._index, self._config = index, config
@@ -208,7 +208,7 @@ class CameraSource:
 
 
 def open_opencv_capture(index: int | str, config: CameraConfig) -> Capture | None:
-    """Open a camera with OpenCV as this system does it best, asking for Motion JPEG: raw pictures fill a USB 2 line at 720p.
+    """Open a camera with OpenCV's best back-end of this system, asking for Motion JPEG: raw pictures fill a USB 2 line at 720p.
 
     Returns None where it cannot be had. OpenCV's own complaints are silenced from then on, in this whole process.
     """

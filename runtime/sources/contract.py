@@ -1,4 +1,4 @@
-"""What every source of motion promises."""
+"""Interface of sources of motion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runtime.tracker import TrackedFrame
 
 
 class SourceLost(UserError):
-    """The source is gone for the moment: a camera unplugged, a phone that went silent. Reading may be tried again."""
+    """The source is temporarily lost: an unplugged camera, a silent phone. Reading may be tried again."""
 
 
 class PictureSource(Protocol):
@@ -44,7 +44,7 @@ class PictureSource(Protocol):
 
 
 class MotionSource(Protocol):
-    """Expressions that somebody else has tracked already, read by one thread. Opening raises as for `PictureSource`."""
+    """Motion tracked by another program, read by one thread. Opening raises as for `PictureSource`."""
 
     @property
     def name(self) -> str:

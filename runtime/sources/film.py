@@ -1,4 +1,4 @@
-"""A video file in place of a camera, at its own pace."""
+"""A video file in place of a camera, played at its frame rate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Shot:
 
 @dataclass(frozen=True)
 class FilmClock:
-    """Where a film is."""
+    """Playback position of a film."""
 
     began: float
     """When the first picture of this turn was due, seconds of `time.monotonic()`."""
@@ -43,10 +43,10 @@ class FilmClock:
 
 
 class FilmSource:
-    """Plays a video by the wall clock, which starts with the first reading.
+    """Plays a video by the wall clock, from the first read on.
 
     Pictures that are late are skipped. Where the machine slept, or cannot decode as fast as the film runs, the clock is set back
-    to the picture at hand, so that something is seen at all. A film that is repeated is waited for where its file has gone, and
+    to the picture at hand, so that pictures are shown. A film that is repeated is waited for where its file has gone, and
     starts again when it is back.
     """
 

@@ -1,4 +1,4 @@
-"""What the text after `--camera` means."""
+"""Parsing of `--camera`."""
 
 from __future__ import annotations
 

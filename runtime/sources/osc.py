@@ -1,4 +1,4 @@
-"""Reading Open Sound Control packets from strangers (OSC 1.0 specification, opensoundcontrol.stanford.edu).
+"""Parsing untrusted Open Sound Control packets (OSC 1.0 specification, opensoundcontrol.stanford.edu).
 
 python-osc's parser is not used: a bundle that declares an element of negative size makes it loop for ever (1.10.2), nested ones
 exhaust the stack, and every odd type tag is logged.

@@ -47,7 +47,7 @@ _ADDRESS_IN_USE = {98, 48, 10048}  # errno of Linux, macOS, Windows
 
 
 class VmcSource:
-    """Expressions, head turns and gaze as another program tracks them.
+    """Receives expressions, head rotation and gaze from another program.
 
     Blend shapes go by the ARKit names, in any case ("BrowInnerUp" as VRM's Perfect Sync writes them); others are ignored. The
     head turns as the bones Neck and Head do. The eyes follow the eyeLook shapes where one is above 0, else the bones LeftEye
@@ -166,7 +166,7 @@ class _Bone:
 
 
 class _Performer:
-    """What one sender has said so far; of fixed size, whatever it says. Values stay until they are sent again."""
+    """State of one sender, of bounded size. Values stay until they are sent again."""
 
     def __init__(self) -> None:
         self._expression = np.zeros(EXPRESSION_COUNT, np.float32)
@@ -174,7 +174,7 @@ class _Performer:
         self._tracking = True
 
     def take(self, address: str, arguments: tuple[Argument, ...]) -> bool:
-        """Learn from a message; whether it ends a frame. Whatever makes no sense is ignored."""
+        """Apply a message; returns whether it ends a frame. Invalid content is ignored."""
         if address == "/VMC/Ext/Blend/Apply":
             return True
         if address == "/VMC/Ext/Blend/Val":
@@ -186,7 +186,7 @@ class _Performer:
         return False
 
     def frame(self, timestamp: float) -> TrackedFrame:
-        """What the avatar should do now."""
+        """The current motion."""
         turn = _head_frame_rotation(self._bones["Neck"]) @ _head_frame_rotation(self._bones["Head"])
         return TrackedFrame(
             timestamp,

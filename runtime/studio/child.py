@@ -1,4 +1,4 @@
-"""Commands of perse-live in separate processes, which say how far they are as lines of JSON.
+"""Commands of perse-live in child processes, which report progress as lines of JSON.
 
 The child is `perse_live.cli.studio_worker`: it loads the builder first, waits for its command on stdin, and ends with its stdin,
 so that no child outlives the studio.
@@ -21,11 +21,11 @@ from perse_live.json_child import JsonChild
 _NICENESS = 10  # of a child that gives way
 
 OnReport = Callable[[Mapping[str, Any]], None]
-"""Given each report of the child, on the thread that waits for it."""
+"""Called with each report of the child, in the waiting thread."""
 
 
 class Child:
-    """One process for one command; started before the command is known, so that loading the builder costs nobody's time."""
+    """One process for one command; started before the command is known, so that the builder is loaded in advance."""
 
     def __init__(self) -> None:
         """Start it. Raises OSError where the system cannot."""
@@ -34,11 +34,11 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it can still be given a command."""
+        """Whether it can still receive a command."""
         return self._child.alive
 
     def give_way(self) -> None:
-        """Let all else go first on the same cores, such as a live session; it cannot be taken back."""
+        """Lower its priority, for example below a live session; irreversible."""
         with contextlib.suppress(psutil.Error, OSError):
             process = psutil.Process(self._child.pid)
             if os.name == "posix":
@@ -89,7 +89,7 @@ class Child:
 
 
 class Spare:
-    """Keeps one child ready while somebody is about to need it."""
+    """Keeps one started child ready for the next command."""
 
     def __init__(self, seconds: float) -> None:
         """seconds: after which a child that nobody has taken is ended."""
@@ -99,7 +99,7 @@ class Spare:
         self._timer: threading.Timer | None = None
 
     def prepare(self) -> None:
-        """Have a child ready soon; asked again, the same one stays for longer."""
+        """Start a child, or keep the present one for longer."""
         with self._changing:
             if self._child is None or not self._child.alive:
                 self._drop()

@@ -1,4 +1,4 @@
-"""What a picture says of the faces in it: where they are, and what would make a better portrait."""
+"""Faces in a picture: positions, directions, and advice for a better portrait."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Face:
     roll: float
     """Degrees, positive where it is tilted clockwise in the picture."""
     problems: tuple[str, ...] = ()
-    """Words of `PROBLEMS`: what will be poor about an avatar of this face."""
+    """Words of `PROBLEMS`: expected problems of an avatar of this face."""
 
     def to_json(self) -> dict[str, object]:
         """As a JSON object."""
@@ -96,7 +96,7 @@ def face_problems(
     image: UInt8Array,  # (H, W, 3) RGB
     found: Detection,
 ) -> tuple[str, ...]:
-    """What will be poor about an avatar of a face: words of `PROBLEMS`."""
+    """Expected problems of an avatar of a face: words of `PROBLEMS`."""
     face = face_of(found)
     problems: list[str] = []
     if face.width * image.shape[1] < _FEW_PIXELS:
@@ -148,7 +148,7 @@ HINTS = (
     "shut-eyes",
     "show-teeth",
 )
-"""All that is ever advised; the page has a sentence for each."""
+"""All hints; the page has a sentence for each."""
 
 
 def advice(

@@ -1,4 +1,4 @@
-"""The queue of jobs: one runs at a time, in a separate process; any can be cancelled; pages read how far they are."""
+"""The queue of jobs: one runs at a time, in a separate process; any can be cancelled; pages read their progress."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a job does."""
+    """The work of a job."""
 
     kind: Kind
     title: str
-    """What or whom it makes, for people."""
+    """Display name of the result."""
     command: Callable[[], Sequence[str]]
     """The command line, made when it begins: what it is about may have another name by then; empty where there is nothing left to
     do. Raises UserError."""
     folder: Path
     """Where its pictures go."""
     background: bool = False
-    """Whether it gives way to other jobs, also while it runs: it begins again after them."""
+    """Whether other jobs interrupt it; it is restarted after them."""
     gives_way: Callable[[], bool] = lambda: True
     """Whether its process lets a live session on the same cores go first; asked when it begins."""
     keeps_folder: bool = False
@@ -47,7 +47,7 @@ class Task:
     avatar: str = ""
     """Id of the avatar that it changes; "" for one that is not there yet."""
     reported: Callable[[Mapping[str, Any]], None] = lambda _: None
-    """Told of each report of the child that is not only progress."""
+    """Called with each report of the child other than progress."""
     done: Callable[[], str] = lambda: ""
     """Called after it went well, before others see that; returns the id of the avatar that has come of it. Raises UserError."""
     over: Callable[[], None] = lambda: None
@@ -55,10 +55,10 @@ class Task:
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """For the page."""
     names: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What stands in the child's messages, and what is said in its place: paths of ours are no user's business."""
+    """Replacements for internal paths in the child's messages."""
 
     def plain(self, text: str) -> str:
-        """A message of the child as the user knows things."""
+        """A message of the child with internal paths replaced."""
         for ours, theirs in self.names.items():
             text = text.replace(ours, theirs)
         return text

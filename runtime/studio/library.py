@@ -54,7 +54,7 @@ class LookEntry:
 
 @dataclass(frozen=True)
 class Entry:
-    """An avatar in the library, as far as its file's header tells."""
+    """An avatar in the library, as described by its file's header."""
 
     id: str
     name: str
@@ -67,9 +67,9 @@ class Entry:
     modified: float
     """Seconds since 1970."""
     likeness: float | None
-    """dB of the face seen as in its photo; None: not measured."""
+    """PSNR of the face in the photo's view, dB; None: not measured."""
     warnings: tuple[str, ...]
-    """What the builder said about the photo."""
+    """The builder's warnings about the photo."""
     looks: tuple[LookEntry, ...]
     """In the order of the digit keys."""
     face: str

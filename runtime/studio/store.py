@@ -72,10 +72,10 @@ def preset_of(message: Mapping[str, Any]) -> Preset:
 
 
 class StudioStore:
-    """The remembered things of one library; thread-safe."""
+    """The stored settings of one library. Thread-safe."""
 
     def __init__(self, library: Path) -> None:
-        """Read them; what is damaged is begun again."""
+        """Read them; damaged files are replaced by defaults."""
         self._file, self._folder = library / "studio.json", library / "backgrounds"
         self._changing = threading.Lock()
         self._stage: dict[str, Any] = {}
@@ -88,7 +88,7 @@ class StudioStore:
 
     @property
     def stage(self) -> dict[str, Any]:
-        """The stage's settings as they were when they were changed last."""
+        """The stage's last settings."""
         with self._changing:
             return dict(self._stage)
 

@@ -1,4 +1,4 @@
-"""The studio: avatars are made, edited and kept, and one of them goes on stage. Pages reach it through `runtime.web.studio`."""
+"""The studio: makes, edits and stores avatars, and shows one of them live. Pages reach it through `runtime.web.studio_routes`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ BUILDER_PARTS = ("hair", "beard", "brows", "glasses", "hat", "makeup", "eyes")
 
 
 class Stage(Protocol):
-    """Where an avatar goes live; thread-safe."""
+    """The live session behind the studio. Thread-safe."""
 
     def show(self, path: Path) -> None:
         """Put an avatar on stage, known by its file's stem (1 to 2 s). Raises UserError for a file that cannot be."""
@@ -97,7 +97,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class StudioOptions:
-    """What the studio is given by whoever knows the builder."""
+    """Configuration of the studio that depends on the builder."""
 
     library: Path
     looks: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
@@ -130,7 +130,7 @@ class BuildWish:
 
 
 class Studio:
-    """Everything behind `/api/studio`; thread-safe. Close it at the end."""
+    """Implementation of `/api/studio`. Thread-safe. Close it at the end."""
 
     def __init__(self, options: StudioOptions, stage: Stage, kept: StudioStore) -> None:
         """Open the library. kept: of the same folder. Raises UserError where it cannot be used."""
@@ -162,7 +162,7 @@ class Studio:
         return self._number
 
     def note_change(self) -> None:
-        """Let pages hear of something that has changed elsewhere."""
+        """Notify pages of a change made elsewhere."""
         self._note()
 
     # ----- what pages are told
@@ -647,7 +647,7 @@ class Studio:
         return user_cache() / "studio" / f"looks-{entry.face}"
 
     def _reload(self, name: str, *, at_once: bool = False) -> None:
-        """Give an avatar that is on stage what it has learnt."""
+        """Reload an avatar that is shown after it has learnt looks."""
         now = time.monotonic()
         if not self._stage.holds(name) or (
             not at_once and now < self._reloaded.get(name, 0.0) + _RELOAD_SPACING
@@ -682,7 +682,7 @@ def _names(*photos: UploadedPhoto) -> dict[str, str]:
 
 
 class RememberingControl:
-    """A session's `Control` whose settings the studio remembers for the next time."""
+    """A session's `Control` that stores changed settings for the next session."""
 
     def __init__(self, control: Control, studio: Studio) -> None:
         self._control, self._studio, self._kept = control, studio, studio.kept

@@ -1,4 +1,4 @@
-"""When a change was answered, from what the probe in the page has noted. Times are seconds of `time.time()`."""
+"""Response times, from the records of the probe in the page. Times are seconds of `time.time()`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a live session."""
+"""Figures of a live session."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class LiveFigures:
     """A live session's figures on one machine; None: not measured here."""
 
     viewer: str
-    """Who watched."""
+    """The viewer."""
     seconds: float
-    """For how long."""
+    """Seconds measured."""
     start_to_ready_s: float
     """From the start of `perse-live live` in a separate process to its line `ready`, caches warm."""
     fps_drawn: float

@@ -1,4 +1,4 @@
-"""A real session, real viewers and a stopwatch: the figures that a live session is judged by."""
+"""Measures live sessions with real viewers."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _start_to_ready(avatar: Path, video: Path) -> float:
 
 @dataclass(frozen=True)
 class _Watched:
-    """What the session itself tells of the time that it was watched."""
+    """The session's records while it was watched."""
 
     drawn: dict[int, float]
     """When each stamp was drawn, seconds of `time.time()`."""

@@ -1,4 +1,4 @@
-"""Viewers in a separate process, so that what they cost themselves is not taken for the session's: aiortc peers.
+"""Viewers in a separate process, so that their cost is not counted as the session's: aiortc peers.
 
 `python -m runtime.bench.live.onlooker URL COUNT decoding|receiving [TOKEN]`: prints "watching" once all get pictures, and
 ends when its standard input does. Those that decode then say which stamps they read when, as JSON.

@@ -1,4 +1,4 @@
-"""A session that nobody watches: what tracking and drawing cost by themselves, and what the governor makes of it."""
+"""Measures a session without viewers: cost of tracking and drawing, and the governor's choices."""
 
 from __future__ import annotations
 
