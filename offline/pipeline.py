@@ -267,7 +267,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
     depth, barely_shown = seen.sheet_depth, seen.clothes_barely_shown
     layers = [
         skin,
-        under_skin(geometry, charts, skin, rng),
+        under_skin(geometry, charts, skin, frame, rng),
         join(eyes, veil),
         mouth_layer(geometry, look, landmarks, rng),
         sheet_layer(

@@ -60,8 +60,7 @@ _OVERLAP = 2.5  # overlap of the veil's Gaussians
 _STILL, _MOVES = (0.03, 0.22)
 # Pixels (eye distance 115) from an eye's opening within which skin is inferred too, and from which it is not
 _EDGE = (3.0, 5.5)
-# factor of the size of a lid's Gaussians: it is smooth, and the socket behind it is dark
-_FULLER = 1.25
+_THINNEST = 2e-5  # metres: least standard deviation of a Gaussian on folded skin
 # Relative to the skin above and below the eye, in the lid's light; a lid that is 5 % lighter costs psnr_lids 0.3 to 0.7 dB
 _LID = np.array([0.97, 0.94, 0.93])
 # Remaining darkness of the fold; its position and width, as fractions of the displacement
@@ -169,32 +168,33 @@ def closed_lid_shade(moved: FloatArray) -> FloatArray:
 
 
 def shaped_for(
-    layer: Layer, which: BoolArray, closed: FloatArray, geometry: PhotoGeometry
+    layer: Layer, which: BoolArray, unfolded: FloatArray, geometry: PhotoGeometry
 ) -> Layer:
-    """The layer with Gaussians `which` (N,) shaped for a closed eye, and compressed as the skin is folded in the photo.
+    """The layer with Gaussians `which` (N,) round in the pose that unfolds their skin, and compressed as it is in the photo.
 
-    closed: (V, 3) the rig's vertices with the eyes shut, camera frame. Round in an open eye, they would be stretched to streaks.
+    unfolded: (V, 3) the rig's vertices with lids and mouth spread out, camera frame. Round in the photo's pose, Gaussians of
+    folded skin would be stretched to streaks, with gaps between them.
     """
     g, triangles = layer.gaussians, geometry.rig.triangles[layer.triangles[which]]
     rows, both_sides = layer.triangles[which], np.zeros(int(which.sum()), np.uint8)
-    normals = _face_normals(closed, triangles)
+    normals = _face_normals(unfolded, triangles)
     round_ones = Gaussians(
         g.means[which],
         to_quat(frames(normals)).astype(np.float32),
-        _FULLER * g.scales[which],
+        g.scales[which],
         g.opacities[which],
         g.colors[which],
     )
-    bound = bind_surface(round_ones, rows, closed, geometry.rig.triangles, two_sided=both_sides)
+    bound = bind_surface(round_ones, rows, unfolded, geometry.rig.triangles, two_sided=both_sides)
     corners = geometry.vertices[triangles].astype(np.float64)
-    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    long = bound.axes[:, :1] * first + bound.axes[:, 1:2] * second
-    wide = bound.axes[:, 2:3] * first + bound.axes[:, 3:] * second
-    turned = frames(_face_normals(geometry.vertices, triangles), long)
+    edges = np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], 2)
+    # The image of a circle is an ellipse, whose axes are the singular vectors: folded triangles are sheared as well as narrowed
+    axes, lengths, _ = np.linalg.svd(
+        edges @ bound.axes.reshape(-1, 2, 2).transpose(0, 2, 1), full_matrices=False
+    )
     quats, scales = g.quats.copy(), g.scales.copy()
-    quats[which] = to_quat(turned)
-    scales[which, 0] = np.maximum(np.linalg.norm(long, axis=1), 2e-5)
-    scales[which, 1] = np.maximum(np.abs((turned[:, :, 1] * wide).sum(1)), 2e-5)
+    quats[which] = to_quat(frames(_face_normals(geometry.vertices, triangles), axes[:, :, 0]))
+    scales[which, :2] = np.maximum(lengths, _THINNEST)
     return replace(layer, gaussians=replace(g, quats=quats, scales=scales))
 
 

@@ -44,10 +44,14 @@ from perse_live.regions import Region
 # Brightness of teeth for black skin, and its slope over the skin's, sRGB; exponent of the skin's tint in theirs.
 _DARK_TOOTH, _TOOTH_OVER_SKIN, _TINTED = 0.27, 0.69, 0.6
 _LEAST_WHITE = 25  # fewest pixels between the lids from which the tint of the sclera is estimated
+_USUAL_SKIN = np.array([0.72, 0.55, 0.47])  # where the photo shows too little
 _TONGUE = np.array([0.74, 0.37, 0.36])
 _CAVITY = np.array([0.46, 0.18, 0.16])
-# CIE L*a*b* chroma relative to the lips', and at most: lipstick does not colour a tongue
-_CHROMA_OVER_LIPS, _MOST_CHROMA = (0.95, 42.0)
+# CIE L*a*b* chroma relative to the lips' and to the skin's, the greater of both, and at most: lipstick does not colour a tongue
+_CHROMA_OVER_LIPS, _CHROMA_OVER_SKIN, _MOST_CHROMA = (0.95, 1.5, 42.0)
+_REDDER = 0.6  # radians of hue from skin to tongue
+# L* over that of the skin, in the same light
+_TONGUE_LIGHTNESS, _LINING_LIGHTNESS = (0.80, 0.42)
 # Metres, depths on the mean head between which the light falls to the throat's
 _THROAT = (-0.035, 0.016)
 # light at the throat relative to that behind the lips
@@ -95,7 +99,7 @@ def mouth_layer(
             painted_row(geometry, individual_row(row, own), light, seen.astype(np.float32))
             for row in ROWS
         ),
-        *_flesh(geometry, light, _lip_color(look, landmarks), rng),
+        *_flesh(geometry, _skin_color(look), _lip_color(look, landmarks), rng),
         _shade(geometry, light, gap),
     ]
     if gap > _LEAST_OPENING:
@@ -143,6 +147,12 @@ def _light_of_teeth(look: Appearance, opening: BoolArray, otherwise: FloatArray)
     return np.clip(seen, 0.8 * otherwise, 1.25 * otherwise)
 
 
+def _skin_color(look: Appearance) -> FloatArray:
+    """The median colour of the face's skin, (3,)."""
+    face = look.image[(look.skin > 0.8) & (look.alpha > 0.95)]
+    return np.median(face, 0) if len(face) else _USUAL_SKIN
+
+
 def _lip_color(look: Appearance, landmarks: FloatArray) -> FloatArray:
     """The photo's red of the lips, (3,)."""
     upper, lower = (
@@ -154,15 +164,20 @@ def _lip_color(look: Appearance, landmarks: FloatArray) -> FloatArray:
 
 
 def _flesh(
-    geometry: PhotoGeometry, light: FloatArray, lip: FloatArray, rng: np.random.Generator
+    geometry: PhotoGeometry, skin: FloatArray, lip: FloatArray, rng: np.random.Generator
 ) -> tuple[Layer, Layer]:
-    """Tongue and lining. light: (3,); lip: (3,) colour that tints them, and of the lining at the lips."""
+    """Tongue and lining. skin, lip: (3,) colours in the photo; the lining has the lips' next to them."""
     middle = geometry.triangle_template()
     tongue = (np.abs(middle[:, 0]) < 0.029) & (middle[:, 2] > -0.055) & (middle[:, 1] > -0.1)
     # The cheeks' inner sides too: they are visible from the side in an open mouth
     lining = middle[:, 2] > -0.07
     inner = _painted_part(
-        geometry, Part.MOUTH_CAVITY, lining, 2.8, flesh_tone(_CAVITY * light, lip), rng
+        geometry,
+        Part.MOUTH_CAVITY,
+        lining,
+        2.8,
+        flesh_tone(_CAVITY, _LINING_LIGHTNESS, skin, lip),
+        rng,
     )
     ring = mesh_landmarks(load_landmark_model(), geometry.vertices)[list(INNER_LIP_RING)]
     beside = np.exp(-0.5 * (KDTree(ring).query(inner.gaussians.means)[0] / _INNER_LIP) ** 2)[
@@ -171,7 +186,7 @@ def _flesh(
     colors = inner.gaussians.colors + beside * (_INNER_LIGHT * lip - inner.gaussians.colors)
     inner = replace(inner, gaussians=replace(inner.gaussians, colors=colors.astype(np.float32)))
     return _painted_part(
-        geometry, Part.TONGUE, tongue, 2.1, flesh_tone(_TONGUE * light, lip), rng
+        geometry, Part.TONGUE, tongue, 2.1, flesh_tone(_TONGUE, _TONGUE_LIGHTNESS, skin, lip), rng
     ), inner
 
 
@@ -212,16 +227,25 @@ def _painted_part(
     )
 
 
-def flesh_tone(expected: FloatArray, lip: FloatArray) -> FloatArray:
-    """The colour (3,) of a part of the mouth in a photo: of the lightness expected (3,) and the saturation of the lips (3,).
+def flesh_tone(
+    usual: FloatArray, lightness: float, skin: FloatArray, lip: FloatArray
+) -> FloatArray:
+    """The colour (3,) of a part of the mouth in a photo with such skin (3,) and lips (3,).
 
-    So it is grey in a black-and-white photo, and of the painter's palette in a painting.
+    usual: (3,) its colour in white light, which gives a share of the hue; lightness: L* over that of `skin`. Hue and saturation
+    follow skin and lips, so it is grey in a black-and-white photo, and of the painter's palette in a painting. Pale lips do not
+    make it paler than skin.
     """
-    lab = lab_of(np.stack([expected, lip]))
+    lab = lab_of(np.stack([usual, lip, skin]))
     chroma = np.hypot(*lab[:, 1:].T)
-    hue = (lab[:, 1:] / np.maximum(chroma, 1e-6)[:, None]).sum(0)
-    strength = min(_CHROMA_OVER_LIPS * float(chroma[1]), _MOST_CHROMA)
-    tone = np.r_[lab[0, 0], strength * hue / max(float(np.linalg.norm(hue)), 1e-6)]
+    units = lab[:, 1:] / np.maximum(chroma, 1e-6)[:, None]
+    turn = np.array([[np.cos(_REDDER), np.sin(_REDDER)], [-np.sin(_REDDER), np.cos(_REDDER)]])
+    hue = units[0] + units[1] + turn @ units[2]
+    strength = min(
+        max(_CHROMA_OVER_LIPS * float(chroma[1]), _CHROMA_OVER_SKIN * float(chroma[2])),
+        _MOST_CHROMA,
+    )
+    tone = np.r_[lightness * lab[2, 0], strength * hue / max(float(np.linalg.norm(hue)), 1e-6)]
     return rgb_of(tone[None])[0]
 
 

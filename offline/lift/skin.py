@@ -17,7 +17,7 @@ from offline.rig.template_regions import FACE_AND_THROAT, FACE_FRONT
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
 from offline.texture.observation import CompletedSkin, SkinObservation
-from offline.texture.skin_points import SkinPoints, with_eyes_shut
+from offline.texture.skin_points import SkinPoints, unfolded
 from perse_live.arrays import BoolArray, FloatArray
 from perse_live.head.fit import FrameFit
 from perse_live.head.rig import Part, expressed
@@ -25,12 +25,20 @@ from perse_live.regions import Region
 
 # Of the second layer: metres below, brightness, number of Gaussians averaged for its colours
 _UNDER, _UNDER_LIGHT, _BLENDED = (0.002, 0.96, 6)
+_UNDER_LIPS = 0.0006  # metres below, on the lips
+# Pixels between its Gaussians: front of the face, elsewhere, lips
+_FRONT_SPACING, _SIDE_SPACING, _LIP_SPACING = (5.0, 6.5, 2.2)
+_LIPS_FREE = 0.5  # freedom of colour in refinement, on the lips
+_LIPS_REGION = 0.5  # chart of the lips from which a Gaussian is theirs
 _EAR_THIN = 0.7  # reduction of that distance within an ear, as a fraction
 # Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _OUTSIDE, _PULLED_IN = (2.0, 8.0)
 _HEAD_LOWEST = -0.11  # metres on the mean head: below is the neck, which ends at a collar
 _PARTED_FIXED = 0.1  # reduction of the freedom of lips that are parted in the photo, [0, 1]
 _STRETCHED = 1.2  # factor of the width of Gaussians on the lips: else an opening mouth would tear pinholes between them
+# Least displacement in a blink of lids, and chart of lips, whose Gaussians are shaped for the pose that unfolds them; factor of a
+# lid's width: it is smooth, and the socket behind it is dark
+_LID_MOVES, _LIP, _LID_WIDE = (0.02, 0.02, 1.25)
 _SEAM = 0.4  # darkening of lips where they meet
 
 
@@ -74,7 +82,9 @@ def skin_layer(
         lips = ramp(points.lips, 0.02, 0.2)
         color_freedom = color_freedom * (1 - lip_edges) * (1 - _PARTED_FIXED * lips)
         freedom = freedom * (1 - _PARTED_FIXED * lips)
+    lid = points.folded.moved > _LID_MOVES
     wide = COVERAGE * (1.06 + (_STRETCHED - 1.06) * ramp(points.lips, 0.02, 0.3))
+    wide = wide * np.where(lid, _LID_WIDE, 1)
     layer = surface_layer(
         points.means,
         points.normals,
@@ -86,10 +96,9 @@ def skin_layer(
         color_freedom=color_freedom,
         least_opacity=0.8,
     )
-    shut = expressed(geometry.rig, with_eyes_shut(frame.expression), gaze=frame.gaze)
-    closed = shut @ geometry.R_cam_head.T + geometry.t_cam_head
-    layer = shaped_for(layer, points.folded.moved > 0.02, closed, geometry)
-    layer.regions[:] = np.where(points.lips > 0.5, int(Region.LIPS), int(Region.SKIN))
+    spread = unfolded_vertices(geometry, frame)
+    layer = shaped_for(layer, lid | (points.lips > _LIP), spread, geometry)
+    layer.regions[:] = np.where(points.lips > _LIPS_REGION, int(Region.LIPS), int(Region.SKIN))
     layer.regions[scalp] = int(Region.SCALP)
     layer.regions[collared] = int(Region.CLOTHES)
     return _within_outline(layer, geometry, points, look, dressed, unit)
@@ -135,36 +144,51 @@ def pulled_in(pixels: FloatArray, inside: BoolArray, outside: float, reach: floa
     return pixels + share[:, None] * (border - pixels)
 
 
+def unfolded_vertices(geometry: PhotoGeometry, frame: FrameFit) -> FloatArray:
+    """The rig's vertices (V, 3) with lids and mouth spread out, camera frame."""
+    spread = expressed(geometry.rig, unfolded(frame.expression), gaze=frame.gaze)
+    return spread @ geometry.R_cam_head.T + geometry.t_cam_head
+
+
 def under_skin(
-    geometry: PhotoGeometry, charts: HeadCharts, skin: Layer, rng: np.random.Generator
+    geometry: PhotoGeometry,
+    charts: HeadCharts,
+    skin: Layer,
+    frame: FrameFit,
+    rng: np.random.Generator,
 ) -> Layer:
-    """A coarse second layer of skin of face and neck below the first, in its colours.
+    """A coarse second layer of skin of face, neck and lips below the first, in its colours. frame: of the photo.
 
     Where the first is stretched or seen from near, pinholes open between its Gaussians, through which tongue, hair or background
-    would show.
+    would show. Refinement moves lips' Gaussians apart, which shows no gap while lip lies before lip, but does in an open mouth.
     """
     rig, rest, pixel = geometry.rig, geometry.triangle_template(), 1 / geometry.pixels_per_metre
-    thin = np.maximum(charts.lips, charts.eyelids)[rig.triangles].max(1) > 0.02
-    below = (rig.parts == Part.SKIN) & ~thin & FACE_AND_THROAT.contains(rest)
-    near = FACE_FRONT.contains(rest)
-    points = poisson_disk(
-        geometry.vertices,
-        rig.triangles,
-        np.where(below, np.where(near, 5.0, 6.5) * pixel, 0),
-        rng=rng,
-    )
+    lips = charts.lips[rig.triangles].max(1) > _LIP
+    lids = charts.eyelids[rig.triangles].max(1) > _LID_MOVES
+    below = (rig.parts == Part.SKIN) & ~lids & FACE_AND_THROAT.contains(rest)
+    spacing = np.where(FACE_FRONT.contains(rest), _FRONT_SPACING, _SIDE_SPACING)
+    spacing = np.where(lips, _LIP_SPACING, spacing) * pixel
+    spread = unfolded_vertices(geometry, frame)
+    points = poisson_disk(spread, rig.triangles, np.where(below, spacing, 0), rng=rng)
     means, normals = geometry.on_rig(points)
     bare = skin.select(skin.regions != Region.CLOTHES)  # skin continues under clothes at the neck
     colors = bare.gaussians.colors[KDTree(bare.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
-    depth = _UNDER * (1 - _EAR_THIN * points.interpolate(charts.ears, rig.triangles))[:, None]
-    return surface_layer(
-        means - depth * normals,
+    on_lips = lips[points.triangle]
+    depth = np.where(
+        on_lips,
+        _UNDER_LIPS,
+        _UNDER * (1 - _EAR_THIN * points.interpolate(charts.ears, rig.triangles)),
+    )
+    layer = surface_layer(
+        means - depth[:, None] * normals,
         normals,
         points.spacing * COVERAGE,
         _UNDER_LIGHT * colors,
         Region.SKIN,
         triangles=points.triangle,
         freedom=0.0,
-        color_freedom=0.0,
+        color_freedom=np.where(on_lips, _LIPS_FREE, 0.0),
         least_opacity=0.95,
     )
+    layer.regions[points.interpolate(charts.lips, rig.triangles) > _LIPS_REGION] = int(Region.LIPS)
+    return shaped_for(layer, on_lips, spread, geometry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import FACE_FRONT
 from offline.sampling import SurfacePoints, poisson_disk
 from offline.segment.appearance import Appearance
-from perse_live.arrays import BoolArray, Float32Array, FloatArray
-from perse_live.head.expressions import indices
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
+from perse_live.head.expressions import index, indices
 from perse_live.head.rig import Part, expressed
 
 _HAIR_LOWEST = 0.0  # metres on the mean head: on the cheeks below it locks may swing away
+_UNFOLDED_JAW = 0.6  # jawOpen at which lips are spread out
 _EYES_ABOVE = -0.025  # metres on the mean head: openings above it are the eyes
 
 
@@ -70,8 +71,14 @@ def spread_points(
 ) -> SurfacePoints:
     """Points on the skin. under_hair: (H, W) where the photo shows nothing of it."""
     rig = geometry.rig
-    # lids are spread where they are widest, closed; everything else as it is in the photo
-    vertices = expressed(rig, with_eyes_shut(source_expression), gaze=gaze)
+    # lids and lips are spread where they are widest; everything else as it is in the photo
+    wide, vertices = (
+        expressed(rig, pose(source_expression), gaze=gaze) for pose in (unfolded, with_eyes_shut)
+    )
+    grown = np.sqrt(
+        triangle_areas(wide, rig.triangles)
+        / np.maximum(triangle_areas(vertices, rig.triangles), 1e-12)
+    )
     rest = geometry.triangle_template()
     chart = {
         name: getattr(charts, name)[rig.triangles].mean(1)
@@ -94,7 +101,9 @@ def spread_points(
     hidden &= rest[:, 1] > _HAIR_LOWEST
     spacing[hidden] = np.maximum(spacing[hidden], density.under_hair * pixel)
     spacing[rig.parts != Part.SKIN] = 0
-    return poisson_disk(vertices, rig.triangles, spacing, rng=rng)
+    grown[fine & face] = 1
+    points = poisson_disk(wide, rig.triangles, spacing * grown, rng=rng)
+    return replace(points, spacing=(points.spacing / grown[points.triangle]).astype(np.float32))
 
 
 def skin_points(
@@ -158,3 +167,16 @@ def with_eyes_shut(expression: FloatArray) -> Float32Array:
     shut = np.array(expression, np.float32)
     shut[list(indices(["eyeBlinkLeft", "eyeBlinkRight"]))] = 1.0
     return shut
+
+
+def unfolded(expression: FloatArray) -> Float32Array:
+    """An expression (52,) that spreads out folded skin: both eyes shut, and the mouth open."""
+    spread = with_eyes_shut(expression)
+    spread[index("jawOpen")] = max(float(spread[index("jawOpen")]), _UNFOLDED_JAW)
+    return spread
+
+
+def triangle_areas(vertices: FloatArray, triangles: Int32Array) -> FloatArray:
+    """(T,) square metres. vertices: (V, 3); triangles: (T, 3)."""
+    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2

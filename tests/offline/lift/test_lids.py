@@ -91,7 +91,7 @@ def test_a_lid_s_gaussians_are_round_once_it_is_shut(mean_head: PhotoGeometry) -
     open_ratio, shut_ratio = (
         (s[:, 0] / s[:, 1]) for s in (spread(mean_head.vertices), spread(shut))
     )
-    assert np.median(shut_ratio) < 1.2
+    assert np.percentile(shut_ratio, 98) < 1.05  # also where the open eye's lid is sheared
     assert np.percentile(open_ratio, 90) > 2
 
 

@@ -1,21 +1,33 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from offline.gaussian_layer import surface_layer
-from offline.images import distance_to
+from offline.images import distance_to, polygon
 from offline.lift.eyes import with_far_eye_as_near
 from offline.lift.mouth import photographed_teeth
+from offline.looks.face.rest_positions import landmarks_on
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import eye_openings, mouth_opening
 from offline.texture.mirror import turned_share
+from perse_live.avatar import Avatar, with_own_lids
+from perse_live.correctives import no_correctives
 from perse_live.head.expressions import expression
-from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
+from perse_live.head.landmarks import (
+    LOWER_LIP_RING,
+    UPPER_LIP_RING,
+    load_landmark_model,
+    mesh_landmarks,
+)
 from perse_live.head.rig import EYES, expressed, gaze_rotation
 from perse_live.regions import Region
 from perse_live.rotations import from_euler_degrees
+from runtime.stage import Stage, facing_pose
+from runtime.tiles import acting, close_up
 
 
 @pytest.mark.slow
@@ -105,3 +117,26 @@ def test_the_far_eye_of_a_turned_head_has_the_near_one_s_colours_mirrored(
     tints = 0.5 + 0.5 * np.array([0, 1])
     np.testing.assert_allclose(green, (1 - share) * tints[far] + share * tints[1 - far], atol=1e-4)
     np.testing.assert_allclose(told[far].color_freedom, 1 - share, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_lips_have_no_gaps_in_an_open_mouth(astronaut_avatar: Avatar) -> None:
+    avatar, half_open = astronaut_avatar, expression(jawOpen=0.5)
+    skin = np.isin(avatar.regions, (Region.SKIN, Region.LIPS))
+    painted = replace(
+        avatar,
+        colors=np.repeat(skin[:, None], 3, 1).astype(np.float32),
+        correctives=no_correctives(),
+    )
+    pose = facing_pose(avatar)
+    camera = close_up(avatar, pose, 0.5).resized(768, 768)
+    stage = Stage(painted, camera, threads=2)
+    drawn = stage.draw(acting(avatar, half_open, pose), background=(0.0, 0.0, 0.0))[..., 0]
+    head = expressed(avatar.rig, with_own_lids(avatar, half_open))
+    marks = camera.project(landmarks_on(avatar, head) @ pose.R_cam_head.T + pose.t_cam_head)
+    upper, lower = (
+        polygon(marks[list(ring)], (768, 768)) for ring in (UPPER_LIP_RING, LOWER_LIP_RING)
+    )
+    shown = drawn[distance_to(~(upper | lower)) > 2]
+    assert len(shown) > 10_000
+    assert np.percentile(shown, 1) > 235

@@ -38,6 +38,7 @@ from perse_live.head.landmarks import (
 from perse_live.head.rig import Part, expressed, vertices_of
 from perse_live.raster import rasterise
 
+_FLESH = np.array([0.6, 0.3, 0.3])
 _SKIN = np.array([0.72, 0.55, 0.36])
 
 
@@ -174,18 +175,27 @@ def test_the_mouth_darkens_towards_the_throat_and_the_tongue_is_lit_from_the_fro
     assert 0.7 * middle < side < 0.95 * middle
 
 
-@given(st.floats(0.1, 0.9), st.floats(0, 0.6))
-def test_a_tongue_is_as_saturated_as_the_lips_and_as_light_as_expected(
-    brightness: float, red: float
+@given(st.floats(0.15, 0.8), st.floats(0, 0.6), st.floats(0, 0.5))
+def test_a_tongue_is_as_saturated_as_lips_or_skin_ask_and_as_light_as_the_skin_says(
+    brightness: float, lip_red: float, skin_red: float
 ) -> None:
-    lip = brightness * np.array([1.0, 1 - red, 1 - red])
-    expected = np.array([0.6, 0.3, 0.3])
-    found, wanted = lab_of(np.stack([flesh_tone(expected, lip), expected]))
-    chroma = float(np.hypot(*lab_of(lip[None])[0, 1:]))
-    assert abs(found[0] - wanted[0]) < 3  # gamut
-    assert np.hypot(*found[1:]) < min(chroma, 42) + 2
-    grey = flesh_tone(expected, np.full(3, brightness))
+    lip, skin = (
+        brightness * np.array([1.0, 1 - red, 1 - 1.2 * red]) for red in (lip_red, skin_red)
+    )
+    tongue, of_lip, of_skin = lab_of(np.stack([flesh_tone(_FLESH, 0.8, skin, lip), lip, skin]))
+    chroma, lips, face = (float(np.hypot(*color[1:])) for color in (tongue, of_lip, of_skin))
+    assert abs(tongue[0] - 0.8 * of_skin[0]) < 3  # gamut
+    assert chroma < 44
+    assert chroma > 0.9 * min(max(lips, face), 42) - 2
+    grey = flesh_tone(_FLESH, 0.8, np.full(3, brightness), np.full(3, 0.8 * brightness))
     assert np.ptp(grey) < 0.02
+
+
+def test_a_tongue_between_pale_lips_is_redder_than_the_skin() -> None:
+    skin, lip = np.array([0.78, 0.66, 0.56]), np.array([0.72, 0.60, 0.56])
+    tongue, face = lab_of(np.stack([flesh_tone(_FLESH, 0.8, skin, lip), skin]))
+    assert np.hypot(*tongue[1:]) > 1.3 * np.hypot(*face[1:])
+    assert np.arctan2(tongue[2], tongue[1]) < np.arctan2(face[2], face[1]) - 0.3
 
 
 def test_red_lids_make_no_violet_teeth() -> None:
