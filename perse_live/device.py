@@ -146,7 +146,7 @@ class Captured:
         """Do the work once and capture it, if that was not done yet. Raises what the work raises."""
         if self._graph is not None or self._plain:
             return
-        # The block also puts torch's stream back where a failed capture left its own
+        # The block also puts torch's stream back where a failed capture left another one
         with DEVICE_LOCK, self._stream.active():
             self._work()  # first runs allocate, load kernels and pick algorithms, none of which may be captured
             self._stream.wait()

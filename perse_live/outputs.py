@@ -92,7 +92,7 @@ def check_replaced_folder(
 def free_side_file(wish: Path, *, inputs: Sequence[Path]) -> Path:
     """A free name for an additional output, such as the contact sheet ME.png of ME.perse.
 
-    Its own name, where nothing is there or perse-live wrote it; else ME.sheet.png, ME.sheet-2.png and so on.
+    `wish`, where it is free or perse-live wrote it; else ME.sheet.png, ME.sheet-2.png and so on.
     """
     candidates = itertools.chain(
         [wish],

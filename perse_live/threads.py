@@ -24,7 +24,7 @@ _BLAS_VARIABLES = {
 _LONGEST_NAME = 15  # bytes, by Linux (TASK_COMM_LEN)
 _ALL_LIBRARIES = "OMP_NUM_THREADS"  # BLAS libraries fall back to it
 _OPENMP_VARIABLES = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # the standard's own; GNU's libgomp and LLVM's libomp read it
+    "OMP_WAIT_POLICY": "PASSIVE",  # of the OpenMP standard; GNU's libgomp and LLVM's libomp read it
     "KMP_BLOCKTIME": "0",  # milliseconds for which LLVM's and Intel's libraries spin after a parallel region
 }
 

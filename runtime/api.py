@@ -41,7 +41,7 @@ class _Closing(contextlib.AbstractContextManager[_Self]):
 class Tracker(_Closing["Tracker"]):
     """Tracks one face through the pictures of a camera or video and returns the avatar's motion.
 
-    Motion is relative to the face's own neutral expression and frontal pose, which are learned
+    Motion is relative to the face's neutral expression and frontal pose, which are learned
     from the first half second of frontal pictures. Not thread-safe. Use it in a `with`
     block or close it.
     """

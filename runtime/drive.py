@@ -121,7 +121,7 @@ def drive_relative(
 ) -> tuple[str, ...]:
     """Cross-reenactment: any face in a video drives the avatar, which stays framed as in its photo.
 
-    Motion is relative to the driver's own neutral face, learned from the film's first seconds. still: hair does not swing, and
+    Motion is relative to the driver's neutral face, learned from the film's first seconds. still: hair does not swing, and
     shoulders do not breathe. Returns and raises as `drive_matched` does.
     """
     film = open_film(video)

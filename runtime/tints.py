@@ -111,7 +111,7 @@ def _tinted(colors: Float32Array, tint: _Tint) -> Float32Array:
     light = colors @ _LUMA
     dark, middle, bright = np.percentile(light, (5, 50, 90))
     wanted = middle + tint.lift * (goal - middle)
-    # About -0.5 to 0.5, whatever the hair's own contrast
+    # About -0.5 to 0.5, independent of the hair's contrast
     relief = (light - middle) / max(bright - dark, 0.05)
     lightness = wanted * np.clip(1 + 0.9 * relief, 0.35, 1.3)
     foreign = np.clip((light - bright - 0.03) / 0.2, 0, 1)[:, None]

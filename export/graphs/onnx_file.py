@@ -88,7 +88,7 @@ def _compare(model: object, inputs: Mapping[str, Tensor], outputs: Mapping[str, 
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None, None, None]:
-    """Torch's exporter prints its progress, and warns of its own deprecations."""
+    """Silence torch's exporter, which prints progress and deprecation warnings."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir", "onnxscript")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

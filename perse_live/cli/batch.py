@@ -64,7 +64,7 @@ def run(command: Batch) -> None:
         looks=lambda words: () if list(words) == [NONE_WORD] else named(words or [DEFAULT_WORD]),
         formats=lambda words: parse_formats(",".join(words)) if words else (),
     )
-    folder = make_folder(command.output).absolute()  # workers are in folders of their own
+    folder = make_folder(command.output).absolute()  # workers have other working directories
     ledger = Ledger(folder)
     inputs = [command.table, *(row.photo for row in rows)]
     check_output_folder(

@@ -41,7 +41,7 @@ _AVATAR_FILE = "avatar.perse"
 _SHOW = "show"
 _TRAIN_SHARE = 400 / 513  # as PERSE splits its motion
 _FRAMES, _SIZES = (2, 20_000), (64, 2048)
-_MOST_THREADS = 8  # each has renderers of its own, 20 MB a look
+_MOST_THREADS = 8  # each has separate renderers, 20 MB a look
 _MAKING, _DRAWING = "making looks", "drawing"
 # Two cores, 512 x 512; for the time left
 _SECONDS_OF_LOOK, _SECONDS_OF_FRAME = 1.5, 0.06

@@ -77,10 +77,10 @@ def _names(command: Dataset, avatar: Avatar) -> tuple[str, ...]:
     if command.attributes is None:
         given = command.text is not None or command.from_photo is not None
         return () if given else DEFAULT_LOOKS
-    own = {one.name for one in avatar.attributes}
+    known = {one.name for one in avatar.attributes}
     found: dict[str, None] = {}
     for word in command.attributes:
-        found.update(dict.fromkeys((word,) if word in own else named((word,))))
+        found.update(dict.fromkeys((word,) if word in known else named((word,))))
     return tuple(found)
 
 
@@ -117,8 +117,8 @@ def _named_edit(command: Dataset, avatar: Avatar, name: str) -> Edit:
             _entry(command, name, label, slot, LookSource("built-in")),
             lambda _: builders()[name](bare),
         )
-    own = next(one for one in avatar.attributes if one.name == name)
-    origin = own.origin if isinstance(own, LearnedAttribute) else None
+    known = next(one for one in avatar.attributes if one.name == name)
+    origin = known.origin if isinstance(known, LearnedAttribute) else None
     source = (
         LookSource("built-in")
         if origin is None
@@ -129,7 +129,7 @@ def _named_edit(command: Dataset, avatar: Avatar, name: str) -> Edit:
             consent_at=origin.consent_at,
         )
     )
-    return Edit(_entry(command, own.name, own.label, own.slot, source), lambda _: own)
+    return Edit(_entry(command, known.name, known.label, known.slot, source), lambda _: known)
 
 
 def _photo_edit(command: Dataset, avatar: Avatar, path: Path) -> Edit:

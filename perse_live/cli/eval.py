@@ -54,7 +54,7 @@ _SHOWN = (
     "id_ref",
 )
 _MOST_EXTRAS = 6
-# Of each clip, into its own folder
+# Files of a clip in its folder
 _WRITTEN = ("source.png", "drive.mp4", "drawn.mp4", "scores.json")
 _CONSENT = "nobody: built by perse-live eval to be measured, and not kept"
 

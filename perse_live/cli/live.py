@@ -36,7 +36,7 @@ class Live:
     """With a video file as the camera: end with the video, instead of repeating it."""
     microphone: Annotated[str | None, arg(metavar="NAME|NUMBER")] = None
     """Send this microphone to viewers and recordings, in time with the picture: a number or part of a name as listed by
-    perse-live doctor, or `default`. A video file as the camera brings its own sound."""
+    perse-live doctor, or `default`. A video file as the camera comes with its sound."""
     voice_out: Annotated[str | None, arg(metavar="DEVICE|auto")] = None
     """Offer the delayed voice to call programs, in time with the virtual camera: `auto` makes a source "perse-live microphone"
     on PulseAudio and PipeWire, and takes an installed virtual cable elsewhere; or a playback device by number or name."""

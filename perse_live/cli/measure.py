@@ -351,7 +351,7 @@ def _print(
     )
     print(
         "unseen: PSNR and SSIM of the network's pictures against the teacher's, whole and only what the look changes, at poses"
-        f" and expressions that training does not draw (PERSE, on its own frames: {PERSE['psnr']}, {PERSE['ssim']})"
+        f" and expressions that training does not draw (PERSE, on its data: {PERSE['psnr']}, {PERSE['ssim']})"
     )
     print(
         "bared, pieces: of other hairstyles at 1/4, 1/2 and 3/4, skin where neither end shows any, over the hair's pixels, and"
@@ -366,7 +366,7 @@ def _print(
     else:
         print(
             f"FID {spread.fid:.1f}, KID {spread.kid:.4f} of in-betweens against both ends (PERSE: {PERSE['fid_syn']},"
-            f" {PERSE['kid_syn']}, on its own data)"
+            f" {PERSE['kid_syn']}, on its data)"
         )
 
 

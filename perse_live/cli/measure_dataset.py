@@ -307,7 +307,7 @@ def _print(scores: Sequence[LookScores], between: Sequence[CategoryScores], mode
         for one in sorted(scores, key=lambda one: one.category)
     ]
     rows.append(("mean", "", "", means, means["lpips"], means["id"]))
-    rows.append(("PERSE", "on its own data", "", PERSE, PERSE["lpips"], PERSE["id"]))
+    rows.append(("PERSE", "on its data", "", PERSE, PERSE["lpips"], PERSE["id"]))
     for category, name, frames, figures, lpips, alike in rows:
         print(
             f"{category:<12} {printable(name)[:22]:<22} {frames:>6} {_number(figures.get('psnr'), 2, 6)}"
@@ -325,7 +325,7 @@ def _print(scores: Sequence[LookScores], between: Sequence[CategoryScores], mode
         )
     distance = "LPIPS" if models.perceptual is not None else "colours and gradients, not LPIPS"
     print(
-        f"PDV and path over a distance of {distance}; PERSE on its own data: PDV x 100 {PERSE['pdv']}, PPL {PERSE['ppl']},"
+        f"PDV and path over a distance of {distance}; PERSE on its data: PDV x 100 {PERSE['pdv']}, PPL {PERSE['ppl']},"
         f" FID {PERSE['fid_syn']}, KID {PERSE['kid_syn']}; what differs: docs/measures.md"
     )
     for missing, what in (

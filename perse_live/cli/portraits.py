@@ -109,7 +109,7 @@ class _RefusedError(Exception):
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name, each with a stem of its own; without the sheet of an earlier run."""
+    """The pictures of a folder, by name, with distinct stems; without the sheet of an earlier run."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: give one with portrait photos")
     found = sorted(

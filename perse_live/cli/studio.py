@@ -24,7 +24,7 @@ class Studio:
     """Make avatars from a photo or your camera, add looks, store them and go live, all in the page."""
 
     library: Annotated[Path | None, arg(metavar="DIR")] = None
-    """The folder of your avatars; else the one named by PERSE_LIVE_LIBRARY, or perse-live's own among your files."""
+    """The folder of your avatars; else the one named by PERSE_LIVE_LIBRARY, or the default folder in your user data."""
     camera: str = "browser"
     """Where the motion comes from: `browser` (the page's camera), a camera's number, a video file, `vmc` or `none`."""
     token_file: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -1,7 +1,7 @@
 """One command in a process that has loaded the builder before: what the studio starts for each job.
 
 `python -m perse_live.cli.studio_worker` loads, then reads one line of JSON from stdin, `{"arguments": ["build", ...]}`, and runs
-that command. The process ends when its stdin does: whoever started it has gone, or does not need it.
+that command. The process ends when its stdin does: its parent has ended, or does not need it.
 """
 
 from __future__ import annotations

@@ -247,8 +247,8 @@ def look_hash(avatar: Avatar) -> str:
     for one in avatar.attributes:
         digest.update(f"{one.name}\n{one.slot}\n".encode())
         adapter = (one.adapter,) if isinstance(one, LearnedAttribute) else ()
-        own = () if one.correctives is None else (one.correctives, one.correctives.deltas)
-        for part in (one, one.added, one.added.surface, one.added.rigid, *adapter, *own):
+        correctives = () if one.correctives is None else (one.correctives, one.correctives.deltas)
+        for part in (one, one.added, one.added.surface, one.added.rigid, *adapter, *correctives):
             for name, value in sorted(vars(part).items()):
                 if isinstance(value, np.ndarray):
                     digest.update(np.ascontiguousarray(value).tobytes())

@@ -1,6 +1,6 @@
 """Which compiled engines were built by this user on this machine.
 
-A compiled engine is code. The manifest next to it does not prove who made it: whoever sends an avatar with a folder of engines
+A compiled engine is code. The manifest next to it does not prove who made it: the sender of an avatar with a folder of engines
 writes both. So the hash of each engine that is compiled here is recorded in the user's cache, and only recorded ones are opened.
 ONNX graphs are data, and engines are compiled from them again in seconds to minutes.
 """

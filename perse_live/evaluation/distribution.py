@@ -32,8 +32,8 @@ class DistributionDistances:
 def find_inception_weights() -> Path | None:
     """The user's file, or None."""
     folder = os.environ.get(FOLDER_VARIABLE, "")
-    own = Path(folder) / WEIGHTS_NAME
-    return own if folder and own.is_file() else None
+    path = Path(folder) / WEIGHTS_NAME
+    return path if folder and path.is_file() else None
 
 
 def distribution_distances(

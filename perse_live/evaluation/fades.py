@@ -66,12 +66,12 @@ def fade_scores(
     apart = apart or distance
     distances = np.array([apart(a, b) for a, b in itertools.pairwise(pictures)])
     direct, total = apart(pictures[0], pictures[-1]), float(distances.sum())
-    own, mixed = _in_between_sharpness(pictures, part)
+    sharpness, mixed = _in_between_sharpness(pictures, part)
     return FadeScores(
         psnr(pictures[0], pictures[-1], ~part),
         float(part.mean()),
         _over(float(steps.max()), float(steps.mean())),
-        own,
+        sharpness,
         mixed,
         100 * float(np.var(distances * STEPS / total)) if total > 0 else 0.0,
         float(np.mean((distances * STEPS) ** 2)),
@@ -101,17 +101,17 @@ def belonging(avatar: Avatar, blended: Avatar) -> BoolArray:
     avatar: without attributes; blended: the same, as `perse_live.attribute_blending.with_attributes` makes it.
     """
     on, free = len(avatar.surface.triangles), len(avatar.rigid.means)
-    own_on, own_free = np.arange(on), len(blended.surface.triangles) + np.arange(free)
-    own = np.concatenate([own_on, own_free])
+    surface_rows, rigid_rows = np.arange(on), len(blended.surface.triangles) + np.arange(free)
+    base = np.concatenate([surface_rows, rigid_rows])
     result = np.ones(len(blended), np.bool_)
-    changed = (np.abs(blended.colors[own] - avatar.colors).max(1) > _COLOR) | (
-        np.abs(blended.opacities[own] - avatar.opacities) > _OPACITY
+    changed = (np.abs(blended.colors[base] - avatar.colors).max(1) > _COLOR) | (
+        np.abs(blended.opacities[base] - avatar.opacities) > _OPACITY
     )
     bent = np.linalg.norm(blended.rig.vertices - avatar.rig.vertices, axis=1) > _PLACE
     changed[:on] |= bent[avatar.rig.triangles[avatar.surface.triangles]].any(1)
     changed[:on] |= np.abs(blended.surface.positions[:on] - avatar.surface.positions)[:, 2] > _PLACE
     changed[on:] |= np.linalg.norm(blended.rigid.means[:free] - avatar.rigid.means, axis=1) > _PLACE
-    result[own] = changed
+    result[base] = changed
     return result
 
 
@@ -129,14 +129,14 @@ def _in_between_sharpness(pictures: Sequence[UInt8Array], part: BoolArray) -> tu
     """Sharpness of the in-betweens, and of a cross-fade's, over that of the ends mixed by weight; means of three weights."""
     first, last = pictures[0].astype(np.float32), pictures[-1].astype(np.float32)
     ends = _sharpness(first, part), _sharpness(last, part)
-    own, mixed = [], []
+    in_between, mixed = [], []
     for k in (STEPS // 4, STEPS // 2, 3 * STEPS // 4):
         share = k / STEPS
         wanted = (1 - share) * ends[0] + share * ends[1]
-        own.append(_over(_sharpness(pictures[k].astype(np.float32), part), wanted))
+        in_between.append(_over(_sharpness(pictures[k].astype(np.float32), part), wanted))
         crossfaded = (first + np.float32(share) * (last - first)).astype(np.float32)
         mixed.append(_over(_sharpness(crossfaded, part), wanted))
-    return float(np.mean(own)), float(np.mean(mixed))
+    return float(np.mean(in_between)), float(np.mean(mixed))
 
 
 def _sharpness(picture: Float32Array, part: BoolArray) -> float:

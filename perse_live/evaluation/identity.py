@@ -110,5 +110,5 @@ def find_identity_model(path: Path | None) -> IdentityModel | None:
     if path is not None:
         return IdentityModel(path)
     folder = os.environ.get(FOLDER_VARIABLE, "")
-    own = Path(folder) / MODEL_NAME
-    return IdentityModel(own) if folder and own.is_file() else None
+    supplied = Path(folder) / MODEL_NAME
+    return IdentityModel(supplied) if folder and supplied.is_file() else None

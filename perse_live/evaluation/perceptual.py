@@ -34,8 +34,8 @@ _LEAST = 1e-8  # of a feature vector's squared length
 def find_alexnet_weights() -> Path | None:
     """The user's file, or None."""
     folder = os.environ.get(FOLDER_VARIABLE, "")
-    own = Path(folder) / WEIGHTS_NAME
-    return own if folder and own.is_file() else None
+    path = Path(folder) / WEIGHTS_NAME
+    return path if folder and path.is_file() else None
 
 
 class PerceptualDistance:

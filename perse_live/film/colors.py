@@ -95,7 +95,7 @@ class Converter:
     def rgb48(
         self, frame: AvFrame, way: Coding, width: int, height: int
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
-        """The picture (height, width, 3) as full-range RGB in its own transfer function and primaries."""
+        """The picture (height, width, 3) as full-range RGB in its transfer function and primaries."""
         converted = self._converted(frame, way, width, height, "rgb48le").to_ndarray()
         return cast("np.ndarray[tuple[int, ...], np.dtype[np.uint16]]", converted)
 

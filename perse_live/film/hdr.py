@@ -24,7 +24,9 @@ REFERENCE_WHITE = 203.0
 """cd/m2 of a white sheet of paper in HDR."""
 HLG_PEAK = 1000.0
 """cd/m2 of the nominal HLG display."""
-_DARKEST_WHITE = 100.0  # cd/m2; a film that never reaches reference white is brightened up to SDR's own white at most
+_DARKEST_WHITE = (
+    100.0  # cd/m2; a film that never reaches reference white is brightened up to SDR white at most
+)
 # Of the white; a film whose median and upper quartile are both brighter was not
 # graded for a white of 203 cd/m2. A bright wall raises the median alone, a window the quartile alone.
 _BRIGHT_MEDIAN, _BRIGHT_QUARTER = (0.35, 0.8)

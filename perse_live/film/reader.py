@@ -347,15 +347,15 @@ def _declared_seconds(file: OpenFile) -> Fraction | None:
     # FFmpeg takes the length from the file's size there
     if file.container.format.name == "avi" and stream.frames:
         return stream.frames / frame_rate(stream)
-    own = tagged_duration(stream)
-    if own is not None and stream.start_time is not None and stream.time_base is not None:
+    declared = tagged_duration(stream)
+    if declared is not None and stream.start_time is not None and stream.time_base is not None:
         # The tag names the end by the file's clock
-        own -= max(Fraction(0), stream.start_time * stream.time_base)
+        declared -= max(Fraction(0), stream.start_time * stream.time_base)
     if stream.duration is not None and stream.time_base is not None:
-        own = stream.duration * stream.time_base
-    if own is None:
+        declared = stream.duration * stream.time_base
+    if declared is None:
         return whole
-    return own if whole is None else min(own, whole)
+    return declared if whole is None else min(declared, whole)
 
 
 def _cut_off(file: OpenFile, rate: Fraction, count: int, end: Fraction, damage: _Damage) -> str:

@@ -105,7 +105,7 @@ def fit_guides(roots_template: FloatArray, hair: RootedHair) -> Guides:
 
 
 def on_guides(hair: RootedHair, guides: Guides) -> OnGuides:
-    """Where each Gaussian of a hairstyle is on its own guides."""
+    """Position of each Gaussian of a hairstyle on the hairstyle's guides."""
     count = min(_MIXED, len(guides.roots_template))
     distance, near = KDTree(guides.roots_template).query(hair.roots_template, k=count)
     distance, near = distance.reshape(-1, count), near.reshape(-1, count)

@@ -44,7 +44,7 @@ class FitConfig:
     eye_look_deviation: float = 0.8
     """The same for the eyeLook actions: the irises say more than the scores."""
     blink_deviation: float = 0.02
-    """The same for the blinks: the detector knows better than its own lid landmarks."""
+    """The same for the blinks: the detector's scores are more reliable than its lid landmarks."""
     robust_scale: float = 3.0
     """Error, in units of a landmark's sigma, beyond which it counts linearly."""
     sigma_floor: float = 0.004
@@ -465,7 +465,7 @@ def fit_identity(
     identity = np.zeros(k)
     basis, prior_weights = _basis(model, k), expression_weights(config).astype(np.float64)
     # A frame's unknowns: pose, expression
-    own = np.r_[:_POSE, _POSE + k : _POSE + k + EXPRESSION_COUNT]
+    per_frame = np.r_[:_POSE, _POSE + k : _POSE + k + EXPRESSION_COUNT]
     shared = slice(_POSE, _POSE + k)
     for step in range(iterations):
         rest = model.neutral + np.tensordot(
@@ -477,7 +477,11 @@ def fit_identity(
         for problem, state in zip(problems, states, strict=True):
             points = rest + np.tensordot(state.expression.astype(np.float32), model.actions, 1)
             normal, gradient = _normal_equations(problem, state, points, basis)
-            a, b, g = normal[np.ix_(own, own)], normal[own, shared], gradient[own]
+            a, b, g = (
+                normal[np.ix_(per_frame, per_frame)],
+                normal[per_frame, shared],
+                gradient[per_frame],
+            )
             each = np.arange(_POSE, _POSE + EXPRESSION_COUNT)
             a[each, each] += prior_weights
             g[_POSE:] += prior_weights * (problem.prior - state.expression)

@@ -131,8 +131,10 @@ def _made() -> Credential:
     authority = _certificate(
         authority_name, authority_name, authority_key.public_key(), authority_key, authority=True
     )
-    own = _certificate(name, authority_name, key.public_key(), authority_key, authority=False)
-    pem = (one.public_bytes(serialization.Encoding.PEM) for one in (own, authority))
+    certificate = _certificate(
+        name, authority_name, key.public_key(), authority_key, authority=False
+    )
+    pem = (one.public_bytes(serialization.Encoding.PEM) for one in (certificate, authority))
     return Credential(key, b"".join(pem))  # the authority's key is forgotten: it signs nothing else
 
 

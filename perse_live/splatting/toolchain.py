@@ -24,7 +24,7 @@ _NAME = "gsplat_cuda"  # as gsplat calls its extension (gsplat/cuda/_backend.py)
 
 
 def has_prebuilt_kernels() -> bool:
-    """Whether gsplat was installed with its kernels (from a wheel of its own index, or by `setup.py`)."""
+    """Whether gsplat was installed with its kernels (from a wheel of gsplat's index, or by `setup.py`)."""
     spec = find_spec("gsplat")
     folders = [] if spec is None else list(spec.submodule_search_locations or [])
     return any(

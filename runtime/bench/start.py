@@ -1,4 +1,4 @@
-"""Start-up time of `drive` until its first frame, measured from the shell: a process of its own on a film of one frame."""
+"""Start-up time of `drive` until its first frame, measured from the shell: a process on a film of one frame."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def _walk(
     camera.click()
     progress("taking the picture", 0.5)
     taken_view = page.get_by_role("heading", name="Your picture")
-    with contextlib.suppress(Exception):  # of the browser: said below in the page's own words
+    with contextlib.suppress(Exception):  # of the browser: reported below in the page's words
         taken_view.wait_for(timeout=1000 * _PICTURE_PATIENCE)
     if not taken_view.is_visible():
         raise UserError(

@@ -185,7 +185,7 @@ class _Server(http.server.HTTPServer):
     allow_reuse_address = sys.platform != "win32"  # on Windows it would share a port that is in use
 
     def server_bind(self) -> None:
-        # HTTPServer's own looks up the host's name, which can take seconds
+        # HTTPServer's method looks up the host's name, which can take seconds
         self.socket.bind(self.server_address)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
@@ -355,7 +355,7 @@ def _nvidia_gpu() -> str | None:
 def _imported(module: str, content: str) -> dict[str, str] | None:
     """What an import of a module says; None where it is not installed, "error" where it fails.
 
-    content: an expression of the module `m`. In a process of its own: these modules take gigabytes and seconds, and where they do
+    content: an expression of the module `m`. In a separate process: these modules take gigabytes and seconds, and where they do
     not fit the driver they end the process.
     """
     if find_spec(module) is None:

@@ -83,7 +83,7 @@ class OnnxEngine:
             _check_outputs(self._session(self._animate, 1), tuple(POSED))
         except UserError as error:
             raise EngineUnavailableError(self.name, [str(error)]) from error
-        except Exception as error:  # onnxruntime's own exceptions have no common type
+        except Exception as error:  # onnxruntime's exceptions have no common base class
             raise EngineUnavailableError(
                 self.name,
                 [

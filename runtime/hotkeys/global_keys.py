@@ -54,7 +54,7 @@ class GlobalKeys:
             self._ended(_PATIENCE)
 
     def _ended(self, timeout: float) -> bool:
-        # pynput's own join would raise here what went wrong there
+        # pynput's join would raise the listener's exception here
         threading.Thread.join(self._listener, timeout)
         return not self._listener.is_alive()
 

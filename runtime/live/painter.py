@@ -232,11 +232,11 @@ class Painter:
         width, height = self._size
         if backdrop.picture is not None:
             return load_background(Picture(backdrop.picture), width, height)
-        own = self._actor.avatar.source.backdrop
-        if own is None:
+        blurred = self._actor.avatar.source.backdrop
+        if blurred is None:
             return np.full((height, width, 3), 200, np.uint8)
         side = max(width, height)
-        large = cv2.resize(own, (side, side), interpolation=cv2.INTER_CUBIC)
+        large = cv2.resize(blurred, (side, side), interpolation=cv2.INTER_CUBIC)
         top, left = (side - height) // 2, (side - width) // 2
         return np.ascontiguousarray(large[top : top + height, left : left + width], np.uint8)
 

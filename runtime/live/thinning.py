@@ -76,7 +76,7 @@ def _thinned(attribute: Look, rows: Int32Array, share: float) -> Look:
     added, there = attribute.added, rows[attribute.ids] >= 0
     kept, count = _kept(added.regions, share), len(added.surface.triangles)
     surface, rigid = _enlarged(added.surface, added.rigid, added.regions, kept, share)
-    own = attribute.correctives and _thinned_correctives(
+    correctives = attribute.correctives and _thinned_correctives(
         attribute.correctives, there, kept, len(added.regions)
     )
     if isinstance(attribute, LearnedAttribute):
@@ -93,7 +93,7 @@ def _thinned(attribute: Look, rows: Int32Array, share: float) -> Look:
             ids=rows[attribute.ids[there]],
             codes=attribute.codes[there],
             added=few,
-            correctives=own,
+            correctives=correctives,
         )
     ends = attribute.added
     on, off = kept[kept < count], kept[kept >= count] - count
@@ -114,18 +114,18 @@ def _thinned(attribute: Look, rows: Int32Array, share: float) -> Look:
         colors=attribute.colors[there],
         opacities=attribute.opacities[there],
         added=fewer,
-        correctives=own,
+        correctives=correctives,
     )
 
 
 def _thinned_correctives(
-    own: LookCorrectives, there: BoolArray, kept: Int32Array, added: int
+    correctives: LookCorrectives, there: BoolArray, kept: Int32Array, added: int
 ) -> LookCorrectives:
     """there: (N,) which of the avatar's Gaussians that a look changes are left; kept: which of those that it adds, so many."""
     chosen = np.concatenate([np.nonzero(there)[0], len(there) + kept])
     rows = np.full(len(there) + added, -1, np.int32)
     rows[chosen] = np.arange(len(chosen))
-    return LookCorrectives(own.kept[there], selected(own.deltas, rows))
+    return LookCorrectives(correctives.kept[there], selected(correctives.deltas, rows))
 
 
 def _enlarged(

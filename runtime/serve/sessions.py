@@ -42,7 +42,7 @@ class Session:
     """`time.monotonic()`."""
     state: State = "starting"
     url: str = ""
-    """Of its own server, on loopback; empty until it runs."""
+    """Address of its server, on loopback; empty until it runs."""
     pid: int = 0
     active: float = 0.0
     """When it was last used, `time.monotonic()`."""

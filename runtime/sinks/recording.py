@@ -264,7 +264,7 @@ class _Encoder:
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
-            # A fragment's last frame needs it; the next fragment's own time overrules it
+            # A fragment's last frame needs it; the next fragment's time overrides it
             packet.duration = self._frame_ticks
             self._container.mux(packet)
 

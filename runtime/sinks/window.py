@@ -31,7 +31,7 @@ _DEFAULT_SIDE = 512  # pixels, until the first frame
 
 def main(title: str) -> int:
     """Show a window until it is closed or standard input ends; returns the exit code, which tells the two apart."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
     flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
     cv2.namedWindow(title, flags)
     cv2.resizeWindow(title, _DEFAULT_SIDE, _DEFAULT_SIDE)

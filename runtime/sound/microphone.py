@@ -134,7 +134,7 @@ class MicrophoneSource:
         self._stream.close(ignore_errors=True)
 
     def _opened(self) -> tuple[int, Any]:
-        """A stream at 48 kHz, else at the device's own rate. Raises UserError."""
+        """A stream at 48 kHz, else at the device's default rate. Raises UserError."""
         library, device = self._library, self._device
         rates = list(dict.fromkeys([RATE, round(device.rate)]))
         for rate in rates:

@@ -210,7 +210,7 @@ class CameraSource:
 def open_opencv_capture(index: int | str, config: CameraConfig) -> Capture | None:
     """Open a camera with OpenCV's best back-end of this system, asking for Motion JPEG: raw pictures fill a USB 2 line at 720p.
 
-    Returns None where it cannot be had. OpenCV's own complaints are silenced from then on, in this whole process.
+    Returns None where it cannot be had. OpenCV's messages are silenced from then on in this process.
     """
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     for backend in _BACKENDS.get(sys.platform, (cv2.CAP_ANY,)):
@@ -287,13 +287,13 @@ def _linux_camera(index: int, entry: Path, device: Path) -> CameraInfo | None:
         return None
     finally:
         os.close(descriptor)
-    capabilities, own = (
+    capabilities, device_capabilities = (
         int(np.frombuffer(answer, np.uint32, 1, at)[0])
         for at in (_CAPABILITIES_AT, _DEVICE_CAPS_AT)
     )
     return (
         CameraInfo(index, name)
-        if (own if capabilities & _HAS_DEVICE_CAPS else capabilities) & _CAN_CAPTURE
+        if (device_capabilities if capabilities & _HAS_DEVICE_CAPS else capabilities) & _CAN_CAPTURE
         else None
     )
 

@@ -35,7 +35,7 @@ _GET_DECODER = "get_decoder"  # as aiortc's receivers look it up, in their modul
 def on_keyframe_request(sender: RTCRtpSender, callback: Callable[[], None]) -> None:
     """Call back for each keyframe request (PLI or FIR) of the peer.
 
-    aiortc keeps such requests to its own encoder, which does nothing here: the packets come encoded.
+    aiortc passes such requests to its encoder only, which is unused here: the packets are encoded already.
     Raises AttributeError where this aiortc has no such method.
     """
     assert callable(sender._send_keyframe)  # pyright: ignore[reportPrivateUsage]
@@ -86,7 +86,7 @@ def _limited_decoder(codec: Any) -> Decoder:
 
 
 class _LimitedDecoder(Decoder):
-    """FFmpeg's own decoder with a bound on the picture's size."""
+    """FFmpeg's decoder with a bound on the picture's size."""
 
     def __init__(self, library: str) -> None:
         self._library, self._told = library, False

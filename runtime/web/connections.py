@@ -361,7 +361,7 @@ class WrongTokens:
 
 
 def _prepare(listening: socket.socket) -> None:
-    """As asyncio's own servers."""
+    """Set socket options as asyncio's servers do."""
     listening.setblocking(False)
     # Not on Windows, where it would share a port that is in use
     with contextlib.suppress(AttributeError, OSError):

@@ -22,7 +22,7 @@ class MarkerJitterBuffer(JitterBuffer):
         return self._take_marked_frame() or super()._remove_frame(sequence_number)
 
     def _drop_leading_padding(self) -> None:
-        """Padding may follow a frame's marked packet; taken for a frame of its own it would be empty, which ends a decoder."""
+        """Padding may follow a frame's marked packet; taken for a separate frame it would be empty, which ends a decoder."""
         while (first := self._at(0)) is not None and not _payload(first):
             self.remove(1)
 

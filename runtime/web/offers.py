@@ -80,9 +80,9 @@ class Offer:
 def parse_offer(body: bytes, *, local_peer: bool, video: bool = True) -> Offer:
     """An offer from the body of a request.
 
-    local_peer: whether the peer is on this machine. Its candidates with mDNS names are left out then: a name takes up to a second
-    to resolve, and the peer's own checks show its address sooner. video: whether there must be video in it, else a data channel.
-    Raises UserError for anything that is not such an SDP offer.
+    local_peer: whether the peer is on this machine. Its candidates with mDNS names are left out then: a name takes up to a
+    second to resolve, and the peer's connectivity checks show its address sooner. video: whether there must be video in it,
+    else a data channel. Raises UserError for anything that is not such an SDP offer.
     """
     try:
         lines = body.decode("utf-8").splitlines()

@@ -40,7 +40,7 @@ def show_at_once(transceiver: RTCRtpTransceiver, offer: str) -> None:
 
 
 class _AtOnceMap(HeaderExtensionsMap):
-    """aiortc's own extensions, and one more that is always the same."""
+    """aiortc's header extensions, and one more with a constant value."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

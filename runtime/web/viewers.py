@@ -145,7 +145,7 @@ class Viewers:
         self._watching_only.discard(peer)
 
     def _open_channel(self, peer: Peer, channel: RTCDataChannel) -> None:
-        # One each: every channel has its own budget
+        # One each: every channel has a separate budget
         if channel.label == _CONTROL and peer not in self._controlling:
             self._controlling.add(peer)
             self._channels.add(channel, steers=peer not in self._watching_only)

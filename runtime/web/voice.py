@@ -77,7 +77,7 @@ class SharedVoice:
             _log.warning("20 ms of the voice could not be encoded: %s", error)
             return
         for packet in packets:
-            # Without the encoder's own delay, which is negative
+            # Without the encoder's delay, which is negative
             packet.pts, packet.time_base = (block.number * BLOCK, _TIME_BASE)
             try:
                 self._loop.call_soon_threadsafe(self._deliver, packet)

@@ -127,7 +127,7 @@ def read_battery(path: Path) -> Battery:
 
 
 def _number(measure: str, value: Any) -> Any:
-    """A figure of a file; only those of the own view may be missing. Raises ValueError for what is no finite number."""
+    """A figure of a file; only those of the photo's view may be missing. Raises ValueError for what is no finite number."""
     if value is None:
         if not measure.endswith("psnr"):
             raise ValueError("missing")

@@ -24,7 +24,7 @@ from perse_live.regions import Region
 # Shares of a pixel from which what draws it is seen, and draws all of it
 _SEEN, _SKIN = (0.1, 0.9)
 # Eye distances from an eye's opening between which skin above and below it is compared with the closed lid: below the lashes'
-# roots there is nothing but skin, above them the lid's own
+# roots there is nothing but skin, above them the lid's skin
 _ABOVE, _BELOW = (0.03, 0.17), (0.06, 0.14)
 # Share of an opening that must show skin, and pixels of skin above and below it that are needed
 _CLOSED, _FEWEST = (0.5, 30)

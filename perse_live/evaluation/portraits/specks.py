@@ -22,7 +22,7 @@ def specks(avatar: Avatar, turned: Sequence[View], photo: View) -> float:
     """The mean excess of colour differences over the person's picture, Delta E, that the photo does not show.
 
     For each Gaussian: the 0.4 quantile of the Delta E between its colour and those of its 24 nearest neighbours of the same
-    region (at rest, in space), less the larger of 8 and three times the neighbours' median difference from their own median
+    region (at rest, in space), less the larger of 8 and three times the neighbours' median difference from their median
     colour; below 0 counts as 0. So neither texture nor the edge of a patch is a speck. The mean over all Gaussians is weighted
     by the pixels that each draws in the turned views beyond those that it draws in the photo's view: what is seen there, such
     as a pattern of the clothes, is judged by the person's dB.

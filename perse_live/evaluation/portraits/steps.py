@@ -66,7 +66,7 @@ def border_steps(avatar: Avatar, views: Sequence[View], photo: View) -> float:
 
 
 def mean_excess(found: Sequence[Steps], photo: Steps) -> float:
-    """The mean over bins and views of steps less the photo's own in the same bin, where these are smaller."""
+    """The mean over bins and views of steps less the photo's step in the same bin, where these are smaller."""
     excess = [
         max(step - photo.get(place, 0.0), 0.0) for steps in found for place, step in steps.items()
     ]
