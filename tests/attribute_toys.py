@@ -128,7 +128,7 @@ def toy_learned(
     tints_hair: bool = False,
     **sizes: int,
 ) -> LearnedAttribute:
-    """A learned attribute at random; sizes as for `toy_attribute`; every second one has a pace of its own."""
+    """A learned attribute at random; sizes as for `toy_attribute`; every second one has a pace."""
     look, random = (
         toy_attribute(avatar, name, slot, seed=seed, **sizes),
         np.random.default_rng(seed + 100),

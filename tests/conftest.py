@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Films that tests write are signed with a key of their own, not the user's."""
+    """Films that tests write are signed with a temporary key, not the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PERSE_LIVE_SIGNING", str(tmp_path_factory.mktemp("signing") / "signing.pem"))
         yield

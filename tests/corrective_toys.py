@@ -60,7 +60,7 @@ def with_toy_correctives(avatar: Avatar, *, seed: int = 0) -> Avatar:
 
 
 def with_own(one: Attribute | LearnedAttribute, *, seed: int) -> Attribute | LearnedAttribute:
-    """A look with correctives of its own."""
+    """A look with correctives."""
     kept = (np.random.default_rng(seed).integers(0, 256, len(one.ids)) / np.float32(255)).astype(
         np.float32
     )

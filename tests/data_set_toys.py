@@ -36,7 +36,7 @@ CENTRE, RADIUS = (0.02, 0.05, 0.08), 0.03
 
 
 def hat(avatar: Avatar) -> Attribute:
-    """A ball of opaque Gaussians of one colour before the head, and own ones recoloured."""
+    """A ball of opaque Gaussians of one colour before the head, and base Gaussians recoloured."""
     look = toy_attribute(avatar, "hat-toy", "hat", moved=0, on_surface=0, free=60)
     directions = np.random.default_rng(5).normal(size=(60, 3))
     directions *= RADIUS / np.linalg.norm(directions, axis=1, keepdims=True)

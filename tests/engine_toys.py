@@ -25,7 +25,7 @@ from runtime.stage import Motion, facing_pose
 
 @cache
 def dressable() -> Avatar:
-    """Two attributes of one slot, one of another; landmarks that move vertices; correctives, one attribute's own among them."""
+    """Two attributes of one slot, one of another; landmarks that move vertices; correctives, also of one attribute."""
     avatar = synthetic_avatar(900, np.random.default_rng(0))
     random = np.random.default_rng(1)
     ids = random.choice(len(avatar.rig.vertices), 60, replace=False).astype(np.int32)

@@ -37,7 +37,7 @@ TINY = Asset(
 
 @pytest.fixture(autouse=True)
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own, no folder of the user's, and a pip that knows only the folder of wheels given to it."""
+    """A temporary cache, no folder of the user's, and a pip that knows only the folder of wheels given to it."""
     cache = tmp_path / "cache"
     monkeypatch.setattr(assets.platformdirs, "user_cache_path", lambda *_, **__: cache)  # pyright: ignore[reportUnknownLambdaType]
     monkeypatch.delenv(assets.FOLDER_VARIABLE, raising=False)

@@ -138,15 +138,15 @@ def test_full_weight_is_the_attribute_itself_and_starts_are_starts(avatar: Avata
         avatar.rig.vertices[hat.vertex_ids] + hat.vertex_offsets,
         atol=1e-6,
     )
-    own = len(avatar.rigid.means)
-    np.testing.assert_allclose(full.rigid.means[own:], hat.added.rigid.means, atol=1e-6)
-    np.testing.assert_allclose(full.opacities[surface + own :], hat.added.opacities, atol=1e-5)
+    base = len(avatar.rigid.means)
+    np.testing.assert_allclose(full.rigid.means[base:], hat.added.rigid.means, atol=1e-6)
+    np.testing.assert_allclose(full.opacities[surface + base :], hat.added.opacities, atol=1e-5)
     little = with_attributes(avatar, avatar.attributes, {"hat": 1e-4})
-    np.testing.assert_allclose(little.rigid.means[own:], hat.added.rigid_start, atol=1e-4)
+    np.testing.assert_allclose(little.rigid.means[base:], hat.added.rigid_start, atol=1e-4)
     np.testing.assert_allclose(
-        little.rigid.scales[own:], hat.added.rigid.scales * hat.added.least_size, rtol=1e-3
+        little.rigid.scales[base:], hat.added.rigid.scales * hat.added.least_size, rtol=1e-3
     )
-    assert little.opacities[surface + own :].max() < 1e-3
+    assert little.opacities[surface + base :].max() < 1e-3
 
 
 @given(WEIGHTS)
@@ -187,10 +187,10 @@ def test_outside_of_the_supports_nothing_changes_bit_for_bit(
             assert isinstance(one, LearnedAttribute)
             still[one.ids] &= not one.moves_base
     shift = len(shown.surface.triangles) - count
-    own = np.r_[np.arange(count), np.arange(count, total) + shift]
+    base = np.r_[np.arange(count), np.arange(count, total) + shift]
     for name in ("colors", "opacities"):
         np.testing.assert_array_equal(
-            getattr(shown, name)[own][untouched], getattr(decoded, name)[untouched]
+            getattr(shown, name)[base][untouched], getattr(decoded, name)[untouched]
         )
     np.testing.assert_array_equal(
         shown.surface.positions[:count][still[:count]], decoded.surface.positions[still[:count]]
@@ -202,7 +202,7 @@ def test_outside_of_the_supports_nothing_changes_bit_for_bit(
     np.testing.assert_array_equal(
         shown.rigid.means[:free][still[count:]], decoded.rigid.means[still[count:]]
     )
-    seen = shown.opacities[(shown.opacities > 0) & ~np.isin(np.arange(len(shown)), own[untouched])]
+    seen = shown.opacities[(shown.opacities > 0) & ~np.isin(np.arange(len(shown)), base[untouched])]
     assert not len(seen) or seen.min() >= UNSEEN  # what is decoded is there, or exactly absent
 
 

@@ -30,8 +30,8 @@ def test_an_avatar_without_attributes_is_given_tints(haired: Avatar) -> None:
         == [one.name for one in tints_of(haired)]
         != []
     )
-    own = replace(haired, attributes=(toy_attribute(haired, "beard", "beard"),))
-    assert with_default_attributes(own) is own
+    bearded = replace(haired, attributes=(toy_attribute(haired, "beard", "beard"),))
+    assert with_default_attributes(bearded) is bearded
 
 
 def test_to_be_dressed_for_good(haired: Avatar) -> None:
@@ -40,9 +40,9 @@ def test_to_be_dressed_for_good(haired: Avatar) -> None:
     np.testing.assert_array_equal(
         shown.colors, with_attributes(haired, tints_of(haired), {"hair-copper": 0.7}).colors
     )
-    own = replace(haired, attributes=(toy_attribute(haired, "beard", "beard"),))
-    assert len(with_fixed_attributes(own, ("beard=1",))) == len(own) + 70
-    assert with_fixed_attributes(own, ("beard=1",)).attributes == (), (
+    bearded = replace(haired, attributes=(toy_attribute(haired, "beard", "beard"),))
+    assert len(with_fixed_attributes(bearded, ("beard=1",))) == len(bearded) + 70
+    assert with_fixed_attributes(bearded, ("beard=1",)).attributes == (), (
         "they belong to the avatar without them"
     )
 

@@ -345,8 +345,8 @@ def test_looks_fade_with_their_correctives(
 
 def test_a_worn_look_replaces_what_it_says(dressable: Avatar) -> None:
     hat = next(one for one in dressable.attributes if one.name == "hat")
-    own = LookCorrectives(np.zeros(len(hat.ids), np.float32), no_deltas(len(COMPONENTS)))
-    other = replace(dressable, attributes=(replace(hat, correctives=own),))
+    base = LookCorrectives(np.zeros(len(hat.ids), np.float32), no_deltas(len(COMPONENTS)))
+    other = replace(dressable, attributes=(replace(hat, correctives=base),))
     doing = expression(eyeBlinkLeft=1)
     for weight in (0.5, 1.0):
         look = with_attributes(other, other.attributes, {"hat": weight})
@@ -355,8 +355,8 @@ def test_a_worn_look_replaces_what_it_says(dressable: Avatar) -> None:
         count = len(dressable.surface.triangles)
         here = hat.ids[hat.ids < count]
         np.testing.assert_allclose(change[here], (1 - weight) * full[here], atol=1e-5)
-        beside = np.setdiff1d(np.arange(count), here)
-        np.testing.assert_allclose(change[beside], full[beside], atol=1e-5)
+        elsewhere = np.setdiff1d(np.arange(count), here)
+        np.testing.assert_allclose(change[elsewhere], full[elsewhere], atol=1e-5)
 
 
 def test_fewer_gaussians_keep_their_correctives(dressable: Avatar) -> None:
@@ -373,9 +373,9 @@ def test_fewer_gaussians_keep_their_correctives(dressable: Avatar) -> None:
         )
     everything: dict[str, float] = dict.fromkeys(NAMES, 1.0)
     look, before = (with_attributes(one, one.attributes, everything) for one in (few, whole))
-    own, theirs = blended_numbers(whole, whole.attributes)
+    base, theirs = blended_numbers(whole, whole.attributes)
     rows = [
-        own[kept],
+        base[kept],
         *(
             numbers[len(one.ids) :][kept_gaussians(replace(whole, regions=one.added.regions), 0.5)]
             for one, numbers in zip(whole.attributes, theirs, strict=True)

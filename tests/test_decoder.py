@@ -86,8 +86,8 @@ def test_folding_is_the_sum_of_low_rank_products(
     folded = fold(decoder, adapters, reader=reader)
     for layer in (1, 2, 3):
         weight = np.zeros_like(getattr(folded, f"w{layer}"), np.float64)
-        own = getattr(decoder, f"w{layer}")
-        weight[:, : own.shape[1]] = own
+        columns = getattr(decoder, f"w{layer}")
+        weight[:, : columns.shape[1]] = columns
         for k, (one, share) in enumerate(adapters):
             product = (
                 share

@@ -69,15 +69,15 @@ def test_a_folder_takes_its_place_only_when_it_is_whole(
     tmp_path: Path, raised: BaseException, seen: type[BaseException]
 ) -> None:
     target = tmp_path / "deep" / "me.web"
-    with atomic_folder(target) as beside:
-        (beside / "page").write_text("first")
+    with atomic_folder(target) as folder:
+        (folder / "page").write_text("first")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["me.web"]
-    with pytest.raises(seen), atomic_folder(target) as beside:
-        (beside / "page").write_text("second")
+    with pytest.raises(seen), atomic_folder(target) as folder:
+        (folder / "page").write_text("second")
         raise raised
     assert (target / "page").read_text() == "first"
-    with atomic_folder(target) as beside:
-        (beside / "page").write_text("third")
+    with atomic_folder(target) as folder:
+        (folder / "page").write_text("third")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["me.web"]
     assert (target / "page").read_text() == "third"
 

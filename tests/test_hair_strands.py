@@ -84,9 +84,9 @@ def test_hair_without_a_partner_shrinks_into_its_root_and_keeps_its_shape(
 
 def test_hair_that_grows_hangs_as_the_longer_strand_does() -> None:
     """Its old tip stands to the side; what grows beyond it must not go on sideways."""
-    aside = np.stack([np.linspace(0, 0.05, POINTS), *np.zeros((2, POINTS))], 1)[None]
+    sideways = np.stack([np.linspace(0, 0.05, POINTS), *np.zeros((2, POINTS))], 1)[None]
     down = np.stack([np.zeros(POINTS), -np.linspace(0, 0.25, POINTS), np.zeros(POINTS)], 1)[None]
-    half = between(aside, down, 0.5)[0]
+    half = between(sideways, down, 0.5)[0]
     assert half[:, 0].max() < 0.05
     assert half[-1, 1] < -0.1
     assert (np.diff(half[4:, 1]) < 0).all() and np.abs(np.diff(half[5:, 0])).max() < 1e-6
@@ -127,12 +127,12 @@ def test_where_no_hair_grows_guides_have_no_length() -> None:
 
 
 def test_gaussians_go_from_one_hairstyle_to_the_other() -> None:
-    up, aside = bundle(1, np.array([0, 0, 1.0]), 0.05), bundle(2, np.array([1.0, 0, 0]), 0.2)
-    first, last = fit_guides(GRID, up), fit_guides(GRID, aside)
+    up, sideways = bundle(1, np.array([0, 0, 1.0]), 0.05), bundle(2, np.array([1.0, 0, 0]), 0.2)
+    first, last = fit_guides(GRID, up), fit_guides(GRID, sideways)
     at = on_guides(up, first)
     places, lengths = way_along(at, first, last, np.array([0, 0.5, 1]))
     assert np.abs(places[0][:, 0]).max() < 1e-9 and np.abs(places[2][:, 2]).max() < 1e-3
     np.testing.assert_allclose(lengths[1], (lengths[0] + lengths[2]) / 2, rtol=0.01)
-    found = partners(up, at, aside, on_guides(aside, last))
-    near = np.linalg.norm(up.roots_template - aside.roots_template[found], axis=1)
+    found = partners(up, at, sideways, on_guides(sideways, last))
+    near = np.linalg.norm(up.roots_template - sideways.roots_template[found], axis=1)
     assert np.median(near) < 0.015

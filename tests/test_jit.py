@@ -1,4 +1,4 @@
-"""Kernels where their machine code cannot be stored, in programs of their own: what is cached is decided at import."""
+"""Kernels where their machine code cannot be stored, in separate programs: what is cached is decided at import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films say in their own data that they were made with an avatar."""
+"""Films are marked in their metadata as made with an avatar."""
 
 from __future__ import annotations
 

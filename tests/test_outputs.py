@@ -180,13 +180,13 @@ def test_a_name_in_other_letters_may_be_the_same_file(
 
 
 def test_files_of_others_need_overwrite_and_empty_or_own_ones_do_not(tmp_path: Path) -> None:
-    other, own, empty = (tmp_path / name for name in ("other.png", "own.png", "empty.png"))
+    other, ours, empty = (tmp_path / name for name in ("other.png", "own.png", "empty.png"))
     Image.fromarray(PICTURE).save(other)
-    write_image(own, PICTURE)
+    write_image(ours, PICTURE)
     empty.touch()
-    check_outputs([own, empty, tmp_path / "new.png"], inputs=[])
+    check_outputs([ours, empty, tmp_path / "new.png"], inputs=[])
     with pytest.raises(UserError, match=r"other\.png: a file of that name is there.*--overwrite"):
-        check_outputs([own, other], inputs=[])
+        check_outputs([ours, other], inputs=[])
     check_outputs([other], inputs=[], overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "empty.png",

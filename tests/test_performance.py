@@ -125,10 +125,10 @@ def test_eyes_lead_the_head_when_looking_around(seed: int) -> None:
     looking = during(performance(15, 120, seed), "looking around")
     yaw = turns(looking)[:, 0]
     sight = np.array([np.degrees(frame.gaze[:, 0].mean()) for frame in looking]) + yaw
-    aside = np.argmax(np.abs(sight) > 14)
-    head_aside = np.argmax(np.abs(yaw) > 9)
-    assert 0 < aside < head_aside
-    assert np.sign(sight[aside]) == np.sign(yaw[head_aside])
+    glance = np.argmax(np.abs(sight) > 14)
+    head_turn = np.argmax(np.abs(yaw) > 9)
+    assert 0 < glance < head_turn
+    assert np.sign(sight[glance]) == np.sign(yaw[head_turn])
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -175,11 +175,11 @@ def test_landmarks_that_are_all_beside_the_face_are_put_right(
     found = tracker.update(face, glimpse(film_frame(avatar), face, CAMERA, config.side), 0.0)
     assert found is not None
 
-    def beside(frame: TrackedFrame) -> float:
+    def misalignment(frame: TrackedFrame) -> float:
         return float(np.linalg.norm((points_of(avatar, frame) - points_of(avatar, POSE)).mean(0)))
 
-    assert beside(alone) > 1.5
-    assert beside(found) < 0.35
+    assert misalignment(alone) > 1.5
+    assert misalignment(found) < 0.35
 
 
 def test_another_persons_picture_changes_nothing(avatar: Avatar) -> None:
@@ -206,11 +206,11 @@ def test_no_face_is_none(avatar: Avatar) -> None:
 def test_a_face_that_is_partly_outside_the_frame_is_followed(avatar: Avatar) -> None:
     face, config = seen_face(avatar, (0, 0)), PhotometricConfig()
     shift = np.array([150, 0, 0], np.float32)
-    aside = replace(face, landmarks=face.landmarks + shift)
+    shifted = replace(face, landmarks=face.landmarks + shift)
     image = np.zeros((320, 320, 3), np.uint8)
     image[:, 150:] = film_frame(avatar)[:, :170]
     found = PhotometricTracker(avatar, known(avatar), threads=1, config=config).update(
-        aside, glimpse(image, aside, CAMERA, config.side), 0.0
+        shifted, glimpse(image, shifted, CAMERA, config.side), 0.0
     )
     assert found is not None
     assert np.isfinite(found.residual).all()

@@ -236,7 +236,7 @@ def test_auto_falls_back_to_the_cpu_and_says_why(folder: EngineFolder, tmp_path:
         assert all(f"{name}:" in choice.why for name in ("tensorrt", "tensorrt-rtx", "torch"))
 
 
-# --- the runner on stand-ins: its own part, not CUDA's
+# --- the runner on stand-ins: its logic, not CUDA's
 
 
 class _Stream:
@@ -454,7 +454,7 @@ def test_looks_from_the_graph_stay_on_the_device(folder: EngineFolder) -> None:
 
 @pytest.mark.usefixtures("no_gpu_needed")
 def test_thinned_and_tinted_avatars_are_dressed_on_the_device_too(folder: EngineFolder) -> None:
-    """The folder's graph `attributes` is of the avatar as it was exported; torch computes the others'."""
+    """The folder's graph `attributes` is of the avatar as it was exported; torch computes those of other avatars."""
     avatar = dressable()
     camera = avatar.source.camera.resized(96, 96)
     engine = NvidiaEngine("tensorrt", with_engines(folder).path, avatar, precision="fp32")

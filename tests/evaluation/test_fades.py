@@ -85,9 +85,9 @@ def test_gaussians_that_an_attribute_touches_belong_to_it_and_no_others() -> Non
     blended = with_attributes(avatar, (attribute,), {"toy": 1.0})
     ours = belonging(avatar, blended)
     on, free = len(avatar.surface.triangles), len(avatar.rigid.means)
-    own = np.concatenate([ours[:on], ours[on + 50 : on + 50 + free]])
+    base = np.concatenate([ours[:on], ours[on + 50 : on + 50 + free]])
     assert ours[on : on + 50].all() and ours[-20:].all()
-    np.testing.assert_array_equal(np.nonzero(own)[0], np.sort(attribute.ids))
+    np.testing.assert_array_equal(np.nonzero(base)[0], np.sort(attribute.ids))
     assert not belonging(avatar, avatar).any()
     bent = avatar.rig.vertices.copy()
     bent[avatar.rig.triangles[avatar.surface.triangles[0], 0]] += 0.002

@@ -131,8 +131,8 @@ def test_jitter_is_1_for_the_same_liveliness_and_0_for_a_still_picture() -> None
 
 def test_a_shift_that_stays_is_no_jitter() -> None:
     real = shaken(2, seed=0)
-    beside = [moved(face, np.array([20.0, 0])) for face in real if face is not None]
-    jitter, error = motion.liveliness(real, beside, range(40))
+    shifted = [moved(face, np.array([20.0, 0])) for face in real if face is not None]
+    jitter, error = motion.liveliness(real, shifted, range(40))
     assert (jitter, error) == (pytest.approx(1, abs=1e-3), pytest.approx(0, abs=1e-3))
 
 

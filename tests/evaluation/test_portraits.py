@@ -1,4 +1,4 @@
-"""Every measure of the battery on heads whose one fault is known: that measure rises, the others hardly move."""
+"""Every measure of the battery on heads with one known fault: that measure rises, the others hardly change."""
 
 from __future__ import annotations
 

@@ -51,15 +51,17 @@ def test_a_still_picture_is_not_alive_and_a_shifted_one_is_off_by_the_shift() ->
     assert still["jitter"] == pytest.approx(0, abs=0.05) and still["jitter_err"] == pytest.approx(
         1, abs=0.05
     )
-    beside = score_film(
+    shifted = score_film(
         FILM, [portrait(shift=k + 6) for k in (0, 3, 7, 5, 1, -4, -8)], FILM[0], rate=25
     ).means
     assert (
-        beside["akd"] is not None and beside["akd_expr"] is not None and beside["psnr"] is not None
+        shifted["akd"] is not None
+        and shifted["akd_expr"] is not None
+        and shifted["psnr"] is not None
     )
-    assert beside["akd"] == pytest.approx(100 * 6 / 54, rel=0.15)  # the eyes are 54 pixels apart
-    assert beside["akd_expr"] < 0.2 * beside["akd"]
-    assert beside["psnr"] < 25
+    assert shifted["akd"] == pytest.approx(100 * 6 / 54, rel=0.15)  # the eyes are 54 pixels apart
+    assert shifted["akd_expr"] < 0.2 * shifted["akd"]
+    assert shifted["psnr"] < 25
 
 
 def test_what_is_wrong_at_the_rim_of_the_face_is_not_inside_it() -> None:

@@ -112,7 +112,7 @@ def test_a_foreign_viewer_draws_the_same_avatar_upright(
     overlap = (expected & found).sum() / (expected | found).sum()
     assert overlap > 0.85, f"{viewer} draws toy.{ending} elsewhere: overlap {overlap:.2f}"
     both = expected & found
-    # It sorts and blends by rules of its own
+    # It sorts and blends by other rules
     assert np.abs(picture.astype(int)[both] - ours()[both]).mean() < 40
 
 

@@ -141,7 +141,7 @@ def test_attributes_in_torch_are_the_wardrobe(weights: dict[str, float]) -> None
 def test_attributes_that_are_given_outright_or_mixed_with_learned_ones_are_the_wardrobe_too() -> (
     None
 ):
-    """Tints, which avatars without attributes of their own have, and what editors work in."""
+    """Tints of avatars without attributes, and explicit attributes."""
     plain = replace(dressable(), attributes=())
     mixed = (
         toy_attribute(plain, "hat-one", "hat", seed=5),
@@ -181,12 +181,12 @@ def check_look(
     there = [weights.get(one.name, 0) > 0 for one in avatar.attributes]
     rows, its_rows = binding_arrays(with_all_attributes(avatar)), binding_arrays(look)
     added = [one.added for one in avatar.attributes]
-    for kind, own, counts in (
+    for kind, count, counts in (
         ("surface", len(avatar.surface.triangles), [len(one.surface.triangles) for one in added]),
         ("rigid", len(avatar.rigid.means), [len(one.rigid.means) for one in added]),
     ):
         shown = np.concatenate(
-            [np.ones(own, bool), np.repeat(np.array(there, bool), np.array(counts, int))]
+            [np.ones(count, bool), np.repeat(np.array(there, bool), np.array(counts, int))]
         )
         assert not found[f"{kind}_opacities"][~shown].any()
         for name, array in canonical_arrays(look).items():

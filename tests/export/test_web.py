@@ -1,4 +1,4 @@
-"""The web bundle read back by a reader that knows only its manifest, and by its own page in a real browser."""
+"""The web bundle read back by a reader that knows only its manifest, and by its page in a real browser."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def test_the_arrays_are_where_the_manifest_says() -> None:
     np.testing.assert_array_equal(arrays["vertices"], avatar.rig.vertices)
     actions = np.zeros_like(avatar.rig.actions)
     for action, scale in enumerate(manifest["actionScales"]):
-        own = slice(*arrays["actionStarts"][action : action + 2])
-        actions[action, arrays["actionVertices"][own]] = scale * arrays["actionSteps"][own]
+        rows = slice(*arrays["actionStarts"][action : action + 2])
+        actions[action, arrays["actionVertices"][rows]] = scale * arrays["actionSteps"][rows]
     np.testing.assert_allclose(actions, avatar.rig.actions, atol=1e-6)
     shown = np.concatenate([avatar.colors, avatar.opacities[:, None]], 1)
     np.testing.assert_allclose(arrays["rgba"] / 255, shown, atol=0.51 / 255)
@@ -101,7 +101,7 @@ def test_an_earlier_bundle_is_replaced(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The bundle's own page, in Chromium, served as any static host would."""
+    """The bundle's page, in Chromium, served as any static host would."""
     folder = write_bundle(dressable(), tmp_path_factory.mktemp("web"), "me", attributes=WEARING)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Everything that reads what others have made, as functions of bytes that may raise nothing but UserError.
+"""All readers of untrusted input, as functions of bytes that may raise nothing but UserError.
 
 The property tests (test_fuzz.py) and the long runs by atheris (run.py) share them.
 """

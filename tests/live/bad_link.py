@@ -77,7 +77,7 @@ class BadLink:
 
 
 class _ViewerSide(asyncio.DatagramProtocol):
-    """Where viewers send to; each of their addresses gets a socket of its own on the server's side, as behind a router."""
+    """Where viewers send to; each of their addresses gets a separate socket on the server's side, as behind a router."""
 
     def __init__(self, link: BadLink) -> None:
         self._link = link

@@ -200,7 +200,7 @@ class _Adapter:
 
 @contextlib.contextmanager
 def janus(folder: Path, codec: str) -> Generator[tuple[str, int], None, None]:
-    """A server of our own: the address for WHIP and the port of Janus's API. codec: what it takes, `vp8` or `h264`."""
+    """A local server: the address for WHIP and the port of Janus's API. codec: what it takes, `vp8` or `h264`."""
     program = shutil.which("janus")
     if program is None:
         pytest.skip("janus is not installed")

@@ -18,7 +18,7 @@ _ALSA = "</usr/share/alsa/alsa.conf>\npcm.!default { type pulse }\nctl.!default 
 
 @contextlib.contextmanager
 def pulse_audio(folder: Path) -> Generator[dict[str, str]]:
-    """A server of our own; yields the environment of programs that shall use it. Skips the test where it is not installed."""
+    """A private server; yields the environment of programs that shall use it. Skips the test where it is not installed."""
     if shutil.which("pulseaudio") is None or shutil.which("pacat") is None:
         pytest.skip("pulseaudio or pulseaudio-utils is not installed")
     (folder / "alsa.conf").write_text(_ALSA)

@@ -59,7 +59,7 @@ def chromium(film: Path) -> Generator[Any, None, None]:
 
 
 def open_page(browser: Any, address: str, complaints: list[str], **options: Any) -> Any:
-    """A page in a context of its own. complaints: of the browser, are added to it."""
+    """A page in a separate context. complaints: of the browser, are added to it."""
     context = browser.new_context(
         permissions=["camera", "clipboard-read", "clipboard-write"], **options
     )

@@ -176,10 +176,10 @@ def test_model_files(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv(assets.OFFLINE_VARIABLE, "1")
     assert software.model_file("face_landmarker", needed=True).status == "problem"
     assert software.model_file("sample_portrait", needed=False).status == "warning"
-    own = tmp_path / "own"
-    own.mkdir()
-    (own / "face_landmarker.task").write_bytes(b"something else")
-    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(own))
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "face_landmarker.task").write_bytes(b"something else")
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(folder))
     found = software.model_file("face_landmarker", needed=True)
     assert found.status == "problem"
     assert "is not the expected" in found.found

@@ -1,4 +1,4 @@
-"""With a real X server and real key events; each listener in a program of its own, as pynput ties itself to one display."""
+"""With a real X server and real key events; each listener in a separate program, as pynput ties itself to one display."""
 
 from __future__ import annotations
 

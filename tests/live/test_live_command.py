@@ -1,4 +1,4 @@
-"""`perse-live live` as a user runs it: a process of its own, with a film for a camera."""
+"""`perse-live live` as a user runs it: a separate process, with a film for a camera."""
 
 from __future__ import annotations
 

@@ -537,7 +537,7 @@ class _LightOrDark:
 
 @pytest.mark.slow
 def test_lips_and_voice_are_together_in_a_session_s_recording(tmp_path: Path) -> None:
-    """A film of claps as the camera. What is allowed beside 40 ms is how unsteadily this machine draws meanwhile."""
+    """A film of claps as the camera. Allowed in addition to 40 ms: the jitter of this machine's drawing."""
     write_clapping_film(tmp_path / "clap.mp4", seconds=4)
     film, measured = FilmSource(tmp_path / "clap.mp4", repeat=True), clocks()
     feed = MotionFeed(_LightOrDark(film), track=measured["track"], neck_pivot=_NECK)
@@ -633,7 +633,7 @@ output.close()
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["auto", "pulse"])
 def test_call_programs_hear_the_voice(device: str, tmp_path: Path) -> None:
-    """By a source of our own, which is gone afterwards, and by a device of PortAudio's."""
+    """By a new source, which is removed afterwards, and by a PortAudio device."""
     pytest.importorskip("sounddevice")
     source = "perse_live_microphone" if device == "auto" else "cable.monitor"
     with pulse_audio(tmp_path) as environment:

@@ -294,8 +294,8 @@ def test_hints_before_a_camera_picture(served: Served) -> None:
     scene[:, 80:560] = near
     assert not {"no-face", "center", "closer", "several"} & set(hints(scene))
     assert "light" in hints((scene * 0.2).astype(np.uint8))
-    aside = room.copy()
-    aside[:, 320:640] = near[:, :320]
+    off_centre = room.copy()
+    off_centre[:, 320:640] = near[:, :320]
     assert "center" in hints(np.roll(scene, 200, 1)) and "shut-eyes" in hints(scene, "eyes-shut")
     small = room.copy()
     small[200:320, 260:380] = np.asarray(Image.fromarray(near).resize((120, 120)))

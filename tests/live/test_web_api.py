@@ -252,8 +252,8 @@ def test_other_sites_are_turned_away() -> None:
             ):
                 assert ask(served.url, method, path, headers=headers)[0] == 403
         port = served.url.rsplit(":", 1)[1].rstrip("/")
-        own = {"Host": f"localhost:{port}", "Origin": f"http://localhost:{port}"}
-        assert ask(served.url, "GET", "api/state", headers=own)[0] == 200
+        headers = {"Host": f"localhost:{port}", "Origin": f"http://localhost:{port}"}
+        assert ask(served.url, "GET", "api/state", headers=headers)[0] == 200
 
 
 @pytest.mark.slow

@@ -478,8 +478,8 @@ def test_firefox_gets_this_machines_addresses_too_but_nobody_else_is_heard() -> 
         WebConfig(port=0),
         lambda offer: re.sub("^o=-", "o=mozilla...SDPARTA-99.0", offer, flags=re.M),
     )
-    own = set(aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True))
-    assert status == 201 and hosts(answer) == {"127.0.0.1", *own}
+    local = set(aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True))
+    assert status == 201 and hosts(answer) == {"127.0.0.1", *local}
 
     async def body() -> list[bytes]:
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -494,14 +494,14 @@ def test_firefox_gets_this_machines_addresses_too_but_nobody_else_is_heard() -> 
                 protocol.receiver,
                 SimpleNamespace(data_received=lambda data, _: heard.append(data)),
             )
-            for address in (*own, "127.0.0.1", "192.0.2.7", "203.0.113.5"):
+            for address in (*local, "127.0.0.1", "192.0.2.7", "203.0.113.5"):
                 protocol.datagram_received(b"not STUN from " + address.encode(), (address, 5000))
             protocol.receiver = receiver
         await connection.close()
         return heard
 
     heard = asyncio.run(body())
-    assert {text.rpartition(b" ")[2].decode() for text in heard} == {"127.0.0.1", *own}
+    assert {text.rpartition(b" ")[2].decode() for text in heard} == {"127.0.0.1", *local}
 
 
 @pytest.mark.parametrize(
