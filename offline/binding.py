@@ -7,7 +7,7 @@ import numpy as np
 from offline.gaussian_layer import Layer
 from offline.lift.hair import hair_weights
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.skinning import cloth_weights, head_weights
+from offline.rig.skinning import head_weights
 from offline.rig.template_regions import HEAD_SIDE, neck_radius
 from perse_live.animate import RigidBinding, bind_surface
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
@@ -64,7 +64,7 @@ def bind_to_rig(
 
 
 def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
-    """Gaussians in the head frame, and how far each follows the head: clothes and throat less than hair and teeth."""
+    """Gaussians in the head frame, and how far each follows the head: teeth fully, the neck in part, clothes not at all."""
     g = layer.gaussians
     means = geometry.to_head(g.means.astype(np.float64))
     turn = to_quat(geometry.R_cam_head.T.astype(np.float64))
@@ -72,13 +72,14 @@ def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:
         np.broadcast_to(turn, g.quats.shape),
         g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True),
     )
-    # clothes stay with the shoulders; so does skin far from the neck, but an ear's edge moves with the head
+    # Clothes stay with the shoulders: the neck would stretch a collar until gaps show between its Gaussians. So does skin far
+    # from the neck, but an ear's edge moves with the head.
     stays = (layer.regions == Region.CLOTHES) | (
         (layer.regions == Region.SKIN) & (neck_radius(means) > _BESIDE_NECK)
     )
     stays &= means[:, 1] < -0.02
     hair = np.isin(layer.regions, (Region.HAIR, Region.HAIR_BACK))
     weights = np.where(
-        hair, hair_weights(means), np.where(stays, cloth_weights(means), head_weights(means))
+        hair, hair_weights(means), np.where(stays, np.float32(0), head_weights(means))
     )
     return RigidBinding(means.astype(np.float32), quats.astype(np.float32), g.scales, weights)

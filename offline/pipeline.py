@@ -191,8 +191,9 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
     """Find the occluders of the rig, spread points over the skin, and sample the photo at each."""
     look, geometry, charts = state.segmentation.look, state.outlined.geometry, state.outlined.charts
     unit, chin_row = state.portrait.unit, state.portrait.chin_row
-    hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, unit)
-    dressed = with_collar_edge(dressed_pixels(look, chin_row, unit), geometry, look, unit)
+    dressed = dressed_pixels(look, chin_row, unit)
+    hair = hair_mask(geometry, look, state.segmentation.parts, charts.ears, dressed, unit)
+    dressed = with_collar_edge(dressed, geometry, look, unit)
     dressed = with_narrow_strips(
         dressed, look.visible & look.valid & ~hair, geometry.part_map(Part.SKIN), unit
     )

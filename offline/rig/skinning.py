@@ -18,7 +18,7 @@ _NECK_LENGTH = 0.085  # metres below the border over which the turn dies away
 
 
 def head_weights(points: FloatArray) -> Float32Array:
-    """One field for skin, hair and clothes alike, so that none pierces another.
+    """One field for skin and hair alike, so that neither pierces the other.
 
     points: (N, 3) metres, head frame of the photo. Returns (N,): 1 on the head, 0 on the shoulders, smooth between; far from the
     neck's axis the change is steeper, so that shirts stay where they are.
@@ -29,12 +29,3 @@ def head_weights(points: FloatArray) -> Float32Array:
     radius = neck_radius(points, depth_scale=_NECK_ELLIPSE)
     aside = ramp(radius, 0.075, 0.125) * (1 - ramp(above, -0.03, 0.0))
     return (follow * (1 - aside)).astype(np.float32)
-
-
-def cloth_weights(points: FloatArray) -> Float32Array:
-    """The same for clothes: collars follow the neck a little, everything else stays, even where it reaches up to the jaw.
-
-    points: (N, 3) metres, head frame of the photo. Returns (N,).
-    """
-    radius = neck_radius(points, depth_scale=_NECK_ELLIPSE)
-    return (head_weights(points) * (1 - ramp(radius, 0.03, 0.065))).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from offline.images import NARROW, dilate, opened, without_small
@@ -20,9 +21,13 @@ def hair_mask(
     look: Appearance,
     parts: PartMaps,
     ears: Float32Array,
+    dressed: BoolArray,
     unit: float,
 ) -> BoolArray:
-    """(H, W) mask of hair that is built as a separate volume; empty for bald people."""
+    """(H, W) mask of hair that is built as a separate volume; empty for bald people.
+
+    dressed: (H, W) clothes that reach below the chin; unit: pixels, eye distance / 115.
+    """
     hair = (parts.hair > _HAIR) & look.visible
     place = geometry.template_map()
     ear_map = np.nan_to_num(attribute_map(geometry, ears[:, None])[..., 0])
@@ -30,16 +35,33 @@ def hair_mask(
         ear = (ear_map > 0.3) & side
         if ear.any() and hair[ear].mean() < 0.5:  # dark hollows of a bare ear
             hair &= ~ear
-    hair |= _slits(geometry, look, hair, unit)
+    off = look.visible & ~geometry.seen.covered
+    hair |= _slits(geometry, off & look.person & (look.clothes < 0.5) & ~hair, hair, unit)
+    hair |= _above_eyes(geometry, off & ~dressed, hair, unit)
     hair = without_small(hair, _LOCK * unit**2)
     return hair if hair.sum() >= 400 * unit**2 else np.zeros_like(hair)
 
 
-def _slits(geometry: PhotoGeometry, look: Appearance, hair: BoolArray, unit: float) -> BoolArray:
-    """(H, W) the narrow strips of the person between `hair` (H, W) and the rig: they would be holes otherwise."""
-    off = look.person & (look.clothes < 0.5) & ~hair & ~geometry.seen.covered
+def _slits(geometry: PhotoGeometry, off: BoolArray, hair: BoolArray, unit: float) -> BoolArray:
+    """(H, W) the narrow strips of the person between `hair` (H, W) and the rig: they would be holes otherwise.
+
+    off: (H, W) the person off the rig, without hair and clothes.
+    """
     return (
         (off & ~opened(off, NARROW * unit))
         & dilate(hair, 2 * NARROW * unit)
         & dilate(geometry.part_map(Part.SKIN), 2 * NARROW * unit)
     )
+
+
+def _above_eyes(geometry: PhotoGeometry, off: BoolArray, hair: BoolArray, unit: float) -> BoolArray:
+    """(H, W) the person off the rig, (H, W) `off`, that is next to `hair` above the eyes, away from the rig.
+
+    Only hair, or what is worn on it, is there. Built as skin, it would float in front of the hair when the head nods.
+    """
+    eye_row = geometry.camera.project(geometry.t_cam_head[None])[0, 1]
+    above = np.arange(len(hair))[:, None] < eye_row
+    away = ~dilate(geometry.seen.covered, NARROW * unit)
+    _, pieces = cv2.connectedComponents((off & above & away).astype(np.uint8))
+    next_to_hair = np.unique(pieces[dilate(hair, 2 * NARROW * unit)])
+    return np.isin(pieces, next_to_hair[next_to_hair > 0])

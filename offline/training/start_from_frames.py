@@ -14,7 +14,6 @@ from scipy.spatial import KDTree
 
 from offline.lift.hair import hair_weights
 from offline.looks.assembly import Changes, attribute, flat, piece_by_piece
-from offline.rig.skinning import cloth_weights
 from offline.training.contract import TeacherAttribute, TrainingFrame
 from perse_live.animate import (
     HeadPose,
@@ -277,12 +276,9 @@ def _at_rest(
     def rest(weights: Float32Array) -> FloatArray:
         return np.einsum("nij,ni->nj", turns(weights), means - frame.posed_pivot) + frame.pivot
 
-    weights = np.ones(len(means), np.float32)
-    for _ in range(_ROUNDS):
-        if slot == "hair":
-            weights = hair_weights(rest(weights))
-        elif slot == "cloth":
-            weights = cloth_weights(rest(weights))
+    weights = np.full(len(means), 0 if slot == "cloth" else 1, np.float32)
+    for _ in range(_ROUNDS if slot == "hair" else 0):
+        weights = hair_weights(rest(weights))
     return rest(weights), -turns(weights)[:, 2], weights
 
 

