@@ -322,7 +322,7 @@ def _rays(address: str, staging: Path, maker: Any) -> Generator[RayEngine]:
 
 
 @pytest.mark.slow
-def test_a_cluster_makes_rows_anew_whose_worker_was_killed(tmp_path: Path) -> None:
+def test_a_cluster_makes_rows_again_whose_worker_was_killed(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     staging = tmp_path / "staging"
     staging.mkdir()

@@ -75,7 +75,7 @@ def test_its_comparisons_find_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
-def test_the_ordinary_examination_draws_in_a_process_of_its_own(
+def test_the_ordinary_examination_draws_in_a_separate_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """That torch sees a GPU and gsplat is installed does not mean that it draws."""

@@ -116,7 +116,7 @@ def test_a_foreign_viewer_draws_the_same_avatar_upright(
     assert np.abs(picture.astype(int)[both] - ours()[both]).mean() < 40
 
 
-def test_the_bench_measures_viewers_beside_our_drawing(
+def test_the_bench_compares_viewers_with_our_drawing(
     site: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "_SECONDS", 1.0)

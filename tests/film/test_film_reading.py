@@ -479,7 +479,7 @@ def test_titles_that_are_not_utf_8_do_not_keep_a_film_from_being_read(tmp_path: 
 @pytest.mark.parametrize(
     "pixel_format", ["yuv420p", "yuv422p10le", "yuvj444p", "gray", "rgb24", "bgra"]
 )
-def test_the_planar_way_to_rgb_is_swscales_own_bit_for_bit(pixel_format: str) -> None:
+def test_the_planar_conversion_to_rgb_equals_swscales_bit_for_bit(pixel_format: str) -> None:
     noise = np.random.default_rng(4).integers(0, 256, (66, 98, 3), dtype=np.uint8)
     frame = AvFrame.from_ndarray(noise, format="rgb24").reformat(format=pixel_format)
     way = coding(Path("film.mp4"), frame)

@@ -234,7 +234,7 @@ def test_a_residual_on_the_mesh_lands_where_it_was_seen(rig: HeadRig) -> None:
     )
 
 
-def test_measuring_the_embedding_anew_gives_the_shipped_one() -> None:
+def test_measuring_the_embedding_again_gives_the_shipped_one() -> None:
     done: list[float] = []
     model, report = make_landmark_model(people=2, held_out=1, progress=done.append)
     assert done == sorted(done)

@@ -382,7 +382,7 @@ def test_the_astronaut_is_fitted_closely() -> None:
     assert (np.abs(fit.frame.gaze) < 0.5).all()
 
 
-def test_the_photos_own_face_leaves_no_residual() -> None:
+def test_the_photos_face_leaves_no_residual() -> None:
     face = detect_faces(astronaut())[0]
     camera = Camera.for_image(face.width, face.height)
     fit = fit_photo(face, camera, MODEL)

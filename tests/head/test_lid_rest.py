@@ -76,7 +76,7 @@ def test_a_turned_head_is_left_alone() -> None:
     assert without_coupling(WINK, np.array([0.27, 0.76]), np.ones(2), turned) is WINK
 
 
-def test_what_counts_is_how_far_open_a_persons_own_eyes_are() -> None:
+def test_lid_openings_are_relative_to_the_persons_open_eyes() -> None:
     droop = np.array([0.35, 0.9])  # of somebody whose left lid hangs
     assert without_coupling(WINK, droop, droop, FACING_CAMERA) is WINK
     assert without_coupling(WINK, droop, np.ones(2), FACING_CAMERA) is not WINK

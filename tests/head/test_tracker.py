@@ -54,7 +54,7 @@ def _calibrated() -> StrangerTracker:
     return tracker
 
 
-def test_the_own_person_is_tracked_as_in_the_picture() -> None:
+def test_the_avatars_subject_is_tracked_as_in_the_picture() -> None:
     tracker = KnownFaceTracker(PERSON, MODEL)
     for i in range(6):
         doing = expression(jawOpen=0.1 * i, mouthSmileLeft=0.3)

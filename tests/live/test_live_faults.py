@@ -67,7 +67,7 @@ def test_a_camera_that_changes_its_size_is_followed_on(me: Actor) -> None:
 
 
 @pytest.mark.slow
-def test_a_tracker_that_raises_is_started_anew(me: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_that_raises_is_started_again(me: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     update, broken = StrangerTracker.update, [True]
 
     def failing(self: StrangerTracker, *arguments: Any) -> Any:
@@ -99,7 +99,7 @@ def failing_paint(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     monkeypatch.setattr(Painter, "paint", failing)
 
 
-def test_drawing_that_fails_once_begins_anew_and_the_recording_goes_on(
+def test_drawing_that_fails_once_begins_again_and_the_recording_goes_on(
     me: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with running([me], HeldCamera(scene()), record_to=tmp_path / "me.mp4") as session:

@@ -69,7 +69,7 @@ def test_a_shift_is_scaled_to_the_avatars_face(actor: Actor) -> None:
     np.testing.assert_allclose(motion.residual, 0.001 * actor.size, rtol=1e-5)
 
 
-def test_the_picture_is_everybodys_own(actor: Actor) -> None:
+def test_every_picture_is_a_new_array(actor: Actor) -> None:
     painter = painter_of(actor)
     for text in (PLAIN, "photo", "alpha"):
         first = painter.paint(still(actor), backdrop_of(text), badge="off")
@@ -186,7 +186,7 @@ def test_less_effort_looks_nearly_the_same(actor: Actor) -> None:
             assert there(less).mean() == pytest.approx(there(full).mean(), rel=0.12)
 
 
-def test_attributes_are_worn_at_any_effort_and_taken_off_again(actor: Actor) -> None:
+def test_attributes_are_blended_at_any_effort_and_removed_again(actor: Actor) -> None:
     hat = toy_attribute(actor.avatar, "hat", "hat", on_surface=400, free=400, changed=500)
     worn_by = replace(
         actor, avatar=replace(actor.avatar, attributes=(*actor.avatar.attributes, hat))

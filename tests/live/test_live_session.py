@@ -152,7 +152,7 @@ def test_without_a_camera_the_script_goes_on(me: Actor) -> None:
             session.act(Recalibrate())
 
 
-def test_calibrating_anew_counts_down_and_learns(me: Actor) -> None:
+def test_calibrating_again_counts_down_and_learns(me: Actor) -> None:
     camera = HeldCamera(scene())
     with running([me], camera) as session:
         until(lambda: told(session)["calibration"]["phase"] == "done")

@@ -50,7 +50,7 @@ def test_a_missing_file_is_the_defaults_unless_it_was_named(
         load_settings(tmp_path / "mine.toml")
 
 
-def test_the_users_own_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     file = settings_path()
@@ -105,7 +105,7 @@ def test_every_setting_can_be_changed(tmp_path: Path) -> None:
     assert load(tmp_path, "[smoothing]\non = false").smoothing is None
 
 
-def test_a_picture_is_found_beside_the_settings_file(tmp_path: Path) -> None:
+def test_a_picture_is_found_next_to_the_settings_file(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "beach.png")
     assert load(tmp_path, 'background = "beach.png"').background == str(tmp_path / "beach.png")
 

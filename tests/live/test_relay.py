@@ -10,7 +10,7 @@ import pytest
 from runtime.live.relay import Relay
 
 
-def test_without_an_aside_it_is_made_at_once() -> None:
+def test_without_an_executor_it_is_made_at_once() -> None:
     made: list[str] = []
     relay = Relay[str, str](lambda word: made.append(word) or word.upper(), None)
     assert [relay.get(word) for word in "aab"] == [("a", "A"), ("a", "A"), ("b", "B")]

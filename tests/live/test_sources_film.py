@@ -53,7 +53,7 @@ def index_of(frame: CapturedFrame) -> int:
     return int(np.argmin(errors))
 
 
-def test_pictures_come_at_the_films_own_pace(tmp_path: Path) -> None:
+def test_pictures_come_at_the_films_frame_rate(tmp_path: Path) -> None:
     source = FilmSource(film_of(tmp_path / "clip.mp4", 8), repeat=False)
     assert (source.name, source.live) == ("clip.mp4", False)
     frames: list[CapturedFrame] = []

@@ -95,7 +95,7 @@ def test_every_arkit_name_is_known(source: VmcSource, client: SimpleUDPClient) -
     np.testing.assert_allclose(next_of(source).expression, np.arange(52) / 100, atol=1e-6)
 
 
-def test_values_stay_until_they_are_sent_anew_and_within_their_range(
+def test_values_stay_until_they_are_sent_again_and_within_their_range(
     source: VmcSource, client: SimpleUDPClient
 ) -> None:
     for value in (0.5, 7.0, -3.0):

@@ -179,7 +179,7 @@ def test_the_usual_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 @given(st.text())
-def test_a_clean_name_is_a_file_name_of_its_own(text: str) -> None:
+def test_a_clean_name_is_a_valid_file_name(text: str) -> None:
     try:
         name = clean_name(text)
     except UserError:

@@ -51,7 +51,7 @@ def test_every_picture_is_one_packet_and_decodes_at_once(codec: CodecName) -> No
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_whoever_joins_at_a_keyframe_sees_the_picture(codec: CodecName) -> None:
+def test_a_viewer_who_joins_at_a_keyframe_sees_the_picture(codec: CodecName) -> None:
     encoder = PictureEncoder(EncodeConfig(codec=codec))
     packets = [
         encoder.encode(to_i420(painted(number)), number * 3000, keyframe=number == 5)
@@ -158,7 +158,7 @@ def test_all_share_one_encoding() -> None:
     "error",
     [ValueError("not enough values to unpack"), MemoryError(), ExternalError(-542398533, "failed")],
 )
-def test_an_encoder_that_raises_begins_anew_with_a_keyframe(
+def test_an_encoder_that_raises_begins_again_with_a_keyframe(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     session, broken, opened = PaintedSession(), threading.Event(), codec_module._open  # pyright: ignore[reportPrivateUsage]

@@ -99,7 +99,7 @@ def test_frames_without_marks_leave_as_before() -> None:
     assert [frame.data for each in packets if (frame := buffer.add(each)[1])] == [b"01", b"23"]
 
 
-def test_a_stream_that_starts_anew_is_followed() -> None:
+def test_a_stream_that_starts_again_is_followed() -> None:
     buffer = MarkerJitterBuffer(capacity=16, is_video=True)
     for each in stream([2, 2]):
         buffer.add(each)

@@ -9,7 +9,7 @@ from runtime.web.playout import _AtOnceMap  # pyright: ignore[reportPrivateUsage
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 
 
-def test_every_packet_says_at_once_beside_what_aiortc_says() -> None:
+def test_every_packet_has_the_playout_delay_and_aiortcs_extensions() -> None:
     extensions = _AtOnceMap(6)
     extensions.configure(
         RTCRtpParameters(

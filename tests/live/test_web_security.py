@@ -94,7 +94,7 @@ def test_a_public_server_leaves_names_to_the_token() -> None:
     assert not host_fits(None, listening="0.0.0.0")
 
 
-def test_only_our_own_page_or_no_page_may_ask() -> None:
+def test_only_this_servers_page_or_no_page_may_ask() -> None:
     assert origin_fits(None, "localhost:8080")
     assert origin_fits("http://localhost:8080", "localhost:8080")
     assert origin_fits("https://LAPTOP.local", "laptop.local")

@@ -132,7 +132,7 @@ def test_a_viewer_that_never_connects_is_forgotten(monkeypatch: pytest.MonkeyPat
         asyncio.run(body())
 
 
-def test_a_viewer_without_candidates_is_found_by_its_own_checks() -> None:
+def test_a_viewer_without_candidates_is_found_by_its_connectivity_checks() -> None:
     """As browsers are that hide their addresses behind mDNS names."""
 
     def hide(sdp: str) -> str:

@@ -26,7 +26,7 @@ linux = pytest.mark.skipif(sys.platform == "win32", reason="programs here are sh
 
 
 @pytest.fixture(autouse=True)
-def asked_anew() -> Generator[None, None, None]:
+def asked_again() -> Generator[None, None, None]:
     cuda_obstacles.cache_clear()
     yield
     cuda_obstacles.cache_clear()
