@@ -14,7 +14,7 @@ from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import eye_openings, mouth_opening
 from offline.texture.mirror import turned_share
-from perse_live.avatar import Avatar, with_own_lids
+from perse_live.avatar import Avatar, with_resting_lids
 from perse_live.correctives import no_correctives
 from perse_live.head.expressions import expression
 from perse_live.head.landmarks import (
@@ -132,7 +132,7 @@ def test_lips_have_no_gaps_in_an_open_mouth(astronaut_avatar: Avatar) -> None:
     camera = close_up(avatar, pose, 0.5).resized(768, 768)
     stage = Stage(painted, camera, threads=2)
     drawn = stage.draw(acting(avatar, half_open, pose), background=(0.0, 0.0, 0.0))[..., 0]
-    head = expressed(avatar.rig, with_own_lids(avatar, half_open))
+    head = expressed(avatar.rig, with_resting_lids(avatar, half_open))
     marks = camera.project(landmarks_on(avatar, head) @ pose.R_cam_head.T + pose.t_cam_head)
     upper, lower = (
         polygon(marks[list(ring)], (768, 768)) for ring in (UPPER_LIP_RING, LOWER_LIP_RING)
