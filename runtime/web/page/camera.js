@@ -125,7 +125,7 @@ async function open(deviceId) {
 export function inWords(error) {
   switch (error instanceof DOMException ? error.name : "") {
     case "NotAllowedError":
-      return "The browser does not let this page use the camera. Allow it with the icon beside the address, then try again.";
+      return "The browser does not let this page use the camera. Allow it with the icon next to the address, then try again.";
     case "NotFoundError":
       return "No camera found. Plug one in, then try again.";
     case "NotReadableError":

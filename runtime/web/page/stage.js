@@ -79,7 +79,7 @@ function coverWords({ connection, playing }, liveMs) {
   if (name === "refused") return broken(...refusal(connection.status, connection.reason));
   if (name === "waiting") return broken(...breakage(connection.status, connection.reason, failures));
   if (liveMs > FIRST_PICTURE_MS) {
-    return broken("No picture yet", "The connection stands, but no video comes. perse-live’s terminal may say why.");
+    return broken("No picture yet", "The connection is established, but no video arrives. perse-live’s terminal may say why.");
   }
   return { title: failures ? "Connecting again" : "Connecting to your avatar", text: "", retry: false, broken: false };
 }
@@ -99,7 +99,7 @@ function breakage(status, reason, failures) {
 /** @param {number} status @param {string} reason @returns {[string, string]} title and text */
 function refusal(status, reason) {
   if (status === 401) {
-    return ["This page needs its whole link", "Open the link that perse-live printed in its terminal: it ends in “#token=…”."];
+    return ["This page needs its complete link", "Open the link that perse-live printed in its terminal: it ends in “#token=…”."];
   }
   return ["perse-live cannot show the avatar", sentence(reason)];
 }

@@ -104,7 +104,7 @@ function card(shell, avatar) {
   const again = button("Build again", () => void during(again, () => buildAgain(shell, avatar), say), { kind: "primary" });
   const upgrade = button("Upgrade", () => void during(upgrade, async () => {
     await studio.api.call("POST", `/api/studio/avatars/${avatar.id}/upgrade`);
-    say(t("{name} is of the current version now.", { name: avatar.name }), "notice");
+    say(t("{name} has been updated to the current version.", { name: avatar.name }), "notice");
   }, say), { kind: "small", label: t("Upgrade {name}", { name: avatar.name }) });
   return element("li", { class: "card", "data-avatar": avatar.name },
     open,

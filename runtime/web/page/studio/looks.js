@@ -111,7 +111,7 @@ export function looksView(shell, id) {
   async function wear(name) {
     const avatar = studio.avatar(id);
     if (avatar?.on_stage) shell.send({ action: "attribute", name });
-    else say(t("{name} is there: go live to wear it.", { name: t(looks.find((one) => one.name === name)?.label ?? name) }), "notice");
+    else say(t("{name} is ready: go live to use it.", { name: t(looks.find((one) => one.name === name)?.label ?? name) }), "notice");
   }
 
   function show() {

@@ -42,7 +42,7 @@ function sources(shell, show) {
     ...(draft.failed ? [failed] : []),
     element("div", { class: "source-choices" }, camera, photo, picker),
     element("ul", { class: "advice" }, ...["Look straight into the lens, mouth closed, eyes open.", "Soft light from the front; no lamp behind you.",
-      "Hair and shoulders in the picture, nothing before the face."].map((text) => element("li", {}, icon("tick"), t(text)))),
+      "Hair and shoulders in the picture, nothing in front of the face."].map((text) => element("li", {}, icon("tick"), t(text)))),
     element("p", { class: "promise" }, icon("lock"), t("Nothing leaves this computer, and pictures are deleted afterwards unless you keep them.")),
   ];
 }
@@ -83,7 +83,7 @@ function details(shell, photo, show) {
   const name = element("input", { type: "text", maxlength: "60", value: draft.name, autocomplete: "off", placeholder: t("Me") });
   name.addEventListener("input", () => (draft.name = name.value));
   const consent = tick(element("span", {}, t("The person in this picture agrees that an avatar is made of them which moves and speaks as they do: it is me, I asked them, or it shows nobody alive.")));
-  const keep = tick(element("span", {}, t("Keep the picture beside the avatar")));
+  const keep = tick(element("span", {}, t("Keep the picture with the avatar")));
   const looks = tick(element("span", {}, t("Learn a few looks right away: hair, beard, glasses, hats")), true);
   const build = button("Build the avatar", () => void during(build, start, say), { icon: "spark", kind: "primary large" });
   const missing = element("p", { class: "hint", id: "consent-hint" }, t("Tick first that the person agrees."));

@@ -65,7 +65,7 @@ function mountPresets({ studio, send, say }, store, section) {
     const name = element("input", { type: "text", maxlength: "60", required: true, autofocus: true });
     const key = element("input", { type: "text", maxlength: "1", class: "one-key" });
     const taken = new Set([...Object.keys(store.get().state?.keys ?? {}), "?", "/", "f", "i"]);
-    key.addEventListener("input", () => key.setCustomValidity(taken.has(key.value.toLowerCase()) ? t("This key does something else already.") : ""));
+    key.addEventListener("input", () => key.setCustomValidity(taken.has(key.value.toLowerCase()) ? t("This key is already in use.") : ""));
     const fine = await ask({ title: t("Keep these looks"), text: Object.keys(worn).length ? t("All looks that are on now, with how far they are on.") : t("No look is on now: this preset takes all of them off."),
       fields: [field(t("Name"), name), field(t("Key (not needed)"), key)], yes: t("Keep") });
     if (!fine) return;
@@ -109,10 +109,10 @@ function mountOutput({ studio, send, say }, store, section) {
     const { address, shared } = await studio.api.call("POST", "/api/studio/watch-link");
     try {
       await navigator.clipboard.writeText(address);
-      say(t(shared ? "Copied. Who has the link receives the avatar’s file and can keep it." : "Copied. Who has the link sees the avatar, and nothing else."), "notice");
+      say(t(shared ? "Copied. Anyone with the link receives the avatar’s file and can keep it." : "Copied. Anyone with the link can watch, and nothing else."), "notice");
     } catch {
       const input = element("input", { type: "text", readonly: true, value: address });
-      await ask({ title: t("A link to watch"), text: t(shared ? "Who has the link receives the avatar’s file and can keep it." : "Who has the link sees the avatar, and nothing else."), fields: [field(t("Link"), input)], yes: t("Done"), no: t("Close") });
+      await ask({ title: t("A link to watch"), text: t(shared ? "Anyone with the link receives the avatar’s file and can keep it." : "Anyone with the link can watch, and nothing else."), fields: [field(t("Link"), input)], yes: t("Done"), no: t("Close") });
     }
   }, say), { icon: "eye", kind: "wide" });
   section.append(element("div", { class: "group-head" }, element("h2", { id: "output-title" }, t("Output"))), camera,
