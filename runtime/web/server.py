@@ -188,6 +188,58 @@ class WebServer:
             else:
                 ready.set_exception(error)
 
+    def _publisher(self) -> Publisher | None:
+        """Receives the browser's camera, where the session takes one."""
+        if self._camera is None:
+            return None
+        return Publisher(
+            self._camera,
+            self._microphone,
+            ice_servers=self._ice_servers,
+            loopback=self._local,
+        )
+
+    def _shared(
+        self, voice: SharedVoice | None
+    ) -> tuple[DrawingViewers | None, SharedRoutes | None]:
+        """Viewers that draw by themselves and their routes, where the avatar is shared."""
+        if self._sharing is None:
+            return None, None
+        motion = SharedMotion(self._control, self._sharing)
+        drawing = DrawingViewers(
+            motion,
+            voice=voice,
+            ice_servers=self._ice_servers,
+            most_peers=self._config.max_viewers,
+            loopback=self._local,
+        )
+        return drawing, SharedRoutes(motion, drawing, self._sharing, local=self._local)
+
+    def _app(
+        self,
+        viewers: Viewers,
+        publisher: Publisher | None,
+        listener: Listener,
+        shared: SharedRoutes | None,
+    ) -> web.Application:
+        studio = (
+            None
+            if self._studio is None
+            else StudioRoutes(self._studio, self.watch_link, shared=self._sharing is not None)
+        )
+        return make_app(
+            self._control,
+            viewers,
+            publisher,
+            listener,
+            host=self._config.host,
+            token=self._token,
+            viewer_token=self._viewer_token,
+            local=self._local,
+            studio=studio,
+            shared=shared,
+        )
+
     async def _serve(self, ready: Future[int]) -> None:
         config = self._config
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
@@ -209,52 +261,17 @@ class WebServer:
             most=config.max_viewers,
             loopback=self._local,
         )
-        publisher = None
-        if self._camera is not None:
-            publisher = Publisher(
-                self._camera,
-                self._microphone,
-                ice_servers=self._ice_servers,
-                loopback=self._local,
-            )
         if self._microphone is not None:
             self._microphone.when_on(viewers.renew_for_sound)  # called in this loop
-        drawing, shared = None, None
-        if self._sharing is not None:
-            motion = SharedMotion(self._control, self._sharing)
-            drawing = DrawingViewers(
-                motion,
-                voice=voice,
-                ice_servers=self._ice_servers,
-                most_peers=config.max_viewers,
-                loopback=self._local,
-            )
-            shared = SharedRoutes(motion, drawing, self._sharing, local=self._local)
-        limits = self._limits
-        listener = Listener(lambda: _protocol_of(runner), limits, self._tls)
-        studio = (
-            None
-            if self._studio is None
-            else StudioRoutes(self._studio, self.watch_link, shared=self._sharing is not None)
-        )
-        app = make_app(
-            self._control,
-            viewers,
-            publisher,
-            listener,
-            host=config.host,
-            token=self._token,
-            viewer_token=self._viewer_token,
-            local=self._local,
-            studio=studio,
-            shared=shared,
-        )
+        publisher = self._publisher()
+        drawing, shared = self._shared(voice)
+        listener = Listener(lambda: _protocol_of(runner), self._limits, self._tls)
         runner = web.AppRunner(
-            app,
+            self._app(viewers, publisher, listener, shared),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=1.0,
-            keepalive_timeout=limits.idle_seconds,
+            keepalive_timeout=self._limits.idle_seconds,
         )
         await runner.setup()
         try:

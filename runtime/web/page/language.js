@@ -41,7 +41,7 @@ export function translatePage() {
   }
 }
 
-/** @param {string} tag of `LANGUAGES`; the page is loaded anew in it */
+/** @param {string} tag of `LANGUAGES`; the page is reloaded in it */
 export function speak(tag) {
   try {
     localStorage.setItem(REMEMBERED, tag);

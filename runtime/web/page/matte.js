@@ -8,7 +8,7 @@ void main() {
   gl_Position = vec4(corner, 0.0, 1.0);
 }`;
 
-// Half a texel beside the seam in the middle is left out, or the halves would bleed into each other. Compression leaves noise
+// Half a texel next to the seam in the middle is left out, or the halves would bleed into each other. Compression leaves noise
 // where alpha was 0 or 1, so the ends are pulled in; colour on black is colour times alpha already, and can never exceed alpha.
 const FRAGMENT = `
 precision mediump float;

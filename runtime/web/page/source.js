@@ -137,7 +137,7 @@ function remember(deviceId) {
   try {
     localStorage.setItem(REMEMBERED, deviceId);
   } catch {
-    // Then it is chosen anew next time.
+    // Then it is chosen again next time.
   }
 }
 

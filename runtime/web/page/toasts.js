@@ -53,7 +53,7 @@ export function mountNotices(store, say) {
   store.subscribe(({ state }) => {
     if (!state || state.notices === known) return;
     const fresh = state.notices.filter((notice) => !known.includes(notice));
-    known = state.notices; // before saying it: whoever hears of it may change the store
+    known = state.notices; // before showing it: listeners may change the store
     for (const notice of fresh) say(notice);
   });
 }

@@ -181,7 +181,7 @@ export function captureView(shell, more) {
       return;
     }
     flash.classList.remove("now");
-    void flash.offsetWidth; // starts the animation anew
+    void flash.offsetWidth; // restarts the animation
     flash.classList.add("now");
     beep();
     try {

@@ -44,7 +44,7 @@ export function createStudio(api) {
       try {
         learn(await api.call("GET", known ? `/api/studio?after=${known.number}` : "/api/studio"));
       } catch {
-        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS)); // whoever keeps the video connected says so
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS)); // the video connection reports its state
       }
     }
   }
