@@ -61,8 +61,9 @@ def fit_attribute(
     assert avatar.decoder is not None
     bare = replace(avatar, attributes=())
     drawing = drawing_on(config.device)
-    scalp = scalp_of(bare) if look.slot == "hair" and teacher.known else None
-    way = hairstyle_way(bare, look, scalp)
+    way = (
+        hairstyle_way(bare, look, scalp_of(bare)) if look.slot == "hair" and teacher.known else None
+    )
     begun = look if way is None else way.begun(look)
     rows, shots = rows_of(bare, begun, way), shots_of(bare, begun, frames, drawing)
     with one_thread():
@@ -85,7 +86,7 @@ def fit_attribute(
             avatar.decoder,
             look.name,
             rows,
-            pairs=pairs_of(avatar, look, ends, scalp),
+            pairs=pairs_of(avatar, look, ends, way),
             hair=hair,
             tint=tint,
             shots=shots,

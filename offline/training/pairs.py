@@ -16,10 +16,9 @@ from offline.looks.hair.hairstyle_way import (
     SHARES,
     HairOnTheWay,
     Hairstyle,
+    HairstyleWay,
     Scalp,
     hairstyle,
-    hairstyle_of,
-    hidden_hair,
     on_the_way,
 )
 from offline.training.base_decoder import own_features
@@ -164,18 +163,15 @@ class Pair:
 
 
 def pairs_of(
-    avatar: Avatar, look: Attribute, ends: Float32Array, scalp: Scalp | None
+    avatar: Avatar, look: Attribute, ends: Float32Array, way: HairstyleWay | None
 ) -> list[Pair]:
-    """With all others of the look's slot. ends: (S + R, 3) where what it adds is; scalp: for hairstyles."""
+    """With all others of the look's slot. ends: (S + R, 3) where what it adds is; way: for hairstyles."""
     mates = mates_of(avatar, look.name, look.slot)
     if look.slot != "hair":
         return [_transported(mate, ends) for mate in mates]
-    if scalp is None or look.added.surface.triangles.size or not len(hidden_hair(avatar, look)):
-        return [Pair(mate, None, None) for mate in mates]
-    mine = hairstyle_of(scalp, look.added)
     return [
-        _by_strands(scalp, mate, mine)
-        if mate.hides_hair and not len(mate.look.added.surface.triangles)
+        _by_strands(way.scalp, mate, way.hairstyle)
+        if way is not None and mate.hides_hair and not len(mate.look.added.surface.triangles)
         else Pair(mate, None, None)
         for mate in mates
     ]

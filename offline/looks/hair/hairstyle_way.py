@@ -83,6 +83,9 @@ class HairstyleWay:
     """Of what the look adds."""
     bare_from: float
     """Share of the way at which the skin under the hair begins to change."""
+    scalp: Scalp
+    hairstyle: Hairstyle
+    """The look's."""
 
     def begun(self, look: Attribute) -> Attribute:
         """The look, whose added hair starts where the own hair is and in its colours."""
@@ -168,6 +171,8 @@ def hairstyle_way(avatar: Avatar, look: Attribute, scalp: Scalp | None) -> Hairs
         on_the_way(scalp, own, its),
         on_the_way(scalp, its, own).backwards(),
         0.0 if len(its) else _BARE_FROM,
+        scalp,
+        its,
     )
 
 
