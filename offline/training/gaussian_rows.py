@@ -32,6 +32,9 @@ _CUT = 0.3
 SURELY = 1.3
 """Factor of the opacity's change between two hairstyles: hidden Gaussians are taught an opacity below 0, so that small errors of
 the network do not show them."""
+_BITS = 0.25
+"""Fraction of the way to another hairstyle in which bits of skin disappear that the photo shows between strands: before the
+strands go, without which they would float."""
 _FEW = 50  # fewer hidden Gaussians than this are not treated as a hair cut
 _TOGETHER = 0.35
 """Fraction of the teacher's spread in time that is kept: hair that appears strand by strand looks like speckles at first."""
@@ -126,6 +129,8 @@ def _with_way(avatar: Avatar, look: Attribute, rows: Rows, way: HairstyleWay) ->
     shares = torch.from_numpy(SHARES.astype(np.float32))
     skin = ((shares - way.bare_from) / (1 - way.bare_from)).clamp(0, 1)
     known = skin[:, None, None] * rows.ends
+    bits = torch.from_numpy(np.nonzero(look.opacities == 0)[0])  # the hair's own are set below
+    known[:, bits] = (shares / _BITS).clamp(max=1)[:, None, None] * rows.ends[bits]
     at = torch.from_numpy(way.rows.astype(np.int64))
     ids = look.ids[way.rows]
     own = np.zeros((len(SHARES), len(ids), OUTPUTS), np.float32)

@@ -301,6 +301,7 @@ def _summary(results: Sequence[Measured]) -> dict[str, float | None]:
         "detour_mean": float(np.mean([view.detour for view in views])),
         "identity_least": min(likeness) if likeness else None,
         "hair_bared_largest": max(one.bared for one in hair) if hair else None,
+        "hair_strayed_largest": max(one.strayed for one in hair) if hair else None,
         "hair_pieces_most": max(one.pieces for one in hair) if hair else None,
         "unseen_psnr_mean": float(np.mean([one.psnr for one in unseen])) if unseen else None,
         "unseen_ssim_mean": float(np.mean([one.ssim for one in unseen])) if unseen else None,
@@ -322,7 +323,7 @@ def _print(
     print(
         f"{'avatar':<16} {'attribute':<20} {'outside dB':>10} {'part %':>7} {'step':>6} {'sharp':>6} {'faded':>6} {'PDV':>7}"
         f" {'1e3 path':>8} {'detour':>6} {'id':>6} {'unseen':>6} {'ssim':>5} {'part':>5} {'ssim':>5}"
-        f" {'bared %':>7} {'pieces':>6}"
+        f" {'bared %':>7} {'stray %':>7} {'pieces':>6}"
     )
     for one in results:
         print(
@@ -354,8 +355,8 @@ def _print(
         f" and expressions that training does not draw (PERSE, on its data: {PERSE['psnr']}, {PERSE['ssim']})"
     )
     print(
-        "bared, pieces: of other hairstyles at 1/4, 1/2 and 3/4, skin where neither end shows any, over the hair's pixels, and"
-        " connected parts of the hair beyond those of the ends"
+        "bared, stray, pieces: of other hairstyles at 1/4, 1/2 and 3/4, skin where neither end shows any and hair where both show"
+        " skin, over the hair's pixels, and connected parts of the hair beyond those of the ends"
     )
     if identity is None:
         print("id: not measured, for want of an identity model")
@@ -380,6 +381,10 @@ def _unseen_columns(unseen: UnseenScores | None) -> str:
 
 def _hair_columns(hair: Mapping[str, HairFadeScores] | None) -> str:
     if hair is None:
-        return f"{'-':>7} {'-':>6}"
-    bared = max(view.bared for view in hair.values())
-    return f"{100 * bared:>7.2f} {max(view.pieces for view in hair.values()):>6}"
+        return f"{'-':>7} {'-':>7} {'-':>6}"
+    bared, strayed = (
+        max(getattr(view, name) for view in hair.values()) for name in ("bared", "strayed")
+    )
+    return (
+        f"{100 * bared:>7.2f} {100 * strayed:>7.2f} {max(view.pieces for view in hair.values()):>6}"
+    )

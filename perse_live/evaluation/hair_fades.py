@@ -1,4 +1,4 @@
-"""Metrics of in-betweens of two hairstyles: bare scalp that neither end shows, and hair in pieces.
+"""Metrics of in-betweens of two hairstyles: bare scalp that neither end shows, hair before the face, and hair in pieces.
 
 Measured on masks of the avatar's hair and skin, which the caller renders: `perse_live.avatar.painted` with `is_hair`
 and `is_skin` of the avatar at each weight.
@@ -28,6 +28,8 @@ class HairFadeScores:
 
     bared: float
     """Pixels of skin where both ends show none, over the mean number of hair pixels of the ends; 0 where no end has hair."""
+    strayed: float
+    """Pixels of hair where both ends show skin, over the same number."""
     pieces: int
     """Connected parts of the hair beyond those of the end that has more."""
 
@@ -55,9 +57,11 @@ def hair_fade_scores(hair: Sequence[UInt8Array], skin: Sequence[UInt8Array]) -> 
     hairy, bare = ([picture.max(2) >= _SHOWN for picture in film] for film in (hair, skin))
     size = (hairy[0].sum() + hairy[-1].sum()) / 2
     bared = max(int((one & ~bare[0] & ~bare[-1]).sum()) for one in bare[1:-1])
+    strayed = max(int((one & bare[0] & bare[-1]).sum()) for one in hairy[1:-1])
     most = max(_pieces(hairy[0]), _pieces(hairy[-1]))
     return HairFadeScores(
         float(bared / size) if size else 0.0,
+        float(strayed / size) if size else 0.0,
         max(max(_pieces(one) for one in hairy[1:-1]) - most, 0),
     )
 

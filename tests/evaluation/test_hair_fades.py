@@ -26,6 +26,12 @@ def test_a_band_of_bare_forehead_that_neither_end_shows_is_counted() -> None:
     assert scores.pieces == 0
 
 
+def test_hair_before_a_face_that_both_ends_show_is_counted() -> None:
+    hair = [mask(HAIR), mask(HAIR, (100, 130, 80, 100)), mask(HAIR)]
+    assert hair_fade_scores(hair, [mask(FACE)] * 3).strayed == pytest.approx(30 * 20 / (60 * 120))
+    assert hair_fade_scores(hair, [mask(FACE), mask(FACE), mask()]).strayed == 0
+
+
 def test_what_an_end_shows_bare_may_be_bare() -> None:
     shaved = [mask(HAIR), mask((20, 40, 40, 160)), mask()]
     skin = [mask(FACE), mask(FACE, (40, 80, 60, 140)), mask(FACE, HAIR)]

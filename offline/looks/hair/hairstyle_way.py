@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from offline.looks.hair.grown_strands import SkinField
 from offline.looks.hair.rooting import guide_roots, rooted
@@ -50,6 +51,8 @@ _CLOSEST, _CLEAR = (
     0.0005,
     0.008,
 )  # metres: least height above the skin, and height that need not be kept
+_FACE = -0.06  # metres, head frame: skin in front of it that is no scalp is the face
+_STRAY = (0.005, 0.010)  # metres from hair of both ends over which hair on the way is hidden there
 _BARE_FROM = 0.35  # share of the way until which hair that goes hides the scalp's colour
 
 
@@ -195,6 +198,7 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     clear = np.clip(np.minimum(*heights), _CLOSEST, _CLEAR)
     for step in range(1, len(shares)):
         places[step] = field.lifted(places[step], clear)
+    shown = _off_the_face(field, places, np.concatenate([mine.hair.places, other.hair.places]))
     long, its = mixed_lengths(mine.guides, mine.at), lengths[-1]
     least = np.where(its < _NO_HAIR, _CAP, _SMALLEST)
     sizes = np.clip(np.sqrt(lengths / np.maximum(long, 1e-3)), least, _LARGEST)
@@ -203,9 +207,19 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     return HairOnTheWay(
         places.astype(np.float32),
         mixed.astype(np.float32),
-        _left(shares, long, its).astype(np.float32),
+        (shown * _left(shares, long, its)).astype(np.float32),
         np.where(shares[:, None] == 0, 1, sizes).astype(np.float32),
     )
+
+
+def _off_the_face(field: SkinField, places: FloatArray, hair: FloatArray) -> FloatArray:
+    """(T, N) 0 where Gaussians at places (T, N, 3) lie before the face far from all hair of both ends (M, 3), else 1."""
+    shown, ends = np.ones(places.shape[:2]), KDTree(hair)
+    for step in range(1, len(places) - 1):
+        over = np.nonzero((field.foot(places[step]).scalp < 0.5) & (places[step, :, 2] > _FACE))[0]
+        distance = ends.query(places[step, over], distance_upper_bound=_STRAY[1])[0]
+        shown[step, over] = 1 - ramp(distance, *_STRAY)
+    return shown
 
 
 def _left(shares: FloatArray, mine: FloatArray, other: FloatArray) -> FloatArray:

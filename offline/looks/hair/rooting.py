@@ -24,6 +24,8 @@ _CLEAR = 0.001  # metres above bare skin, over which hair may lie
 _AXES = 3000  # Gaussians whose long axes say how strands run
 _AROUND = 12  # of them, over which directions are averaged
 _PRIOR = 0.6  # how much the direction from the whorl downwards counts against an axis along it
+_FACE = np.array([-np.inf, -0.11, -0.06])  # metres, head frame: least coordinates of the face
+_WITHIN = 0.008  # metres from the nearest of these Gaussians that count as within the hair
 _GUIDE_SPACING = 0.011  # metres between roots of guides, on the template
 _SEED = 19
 
@@ -35,7 +37,7 @@ def rooted(
 
     field: of the head; places, quats, scales: (N, 3) metres, (N, 4) wxyz, (N, 3) metres, head frame at rest. A line runs against
     the Gaussians' long axes, of which those that lie along `unseen_direction` count most, and sinks towards the scalp where it
-    passes over it.
+    passes over it; before the face it stays within the hair, so that no strand crosses bare skin.
     """
     count = len(places)
     if not count:
@@ -56,6 +58,8 @@ def rooted(
         )
         sink = np.where(scalp > 0.5, np.minimum(np.maximum(heights, 0), _DESCENT * _STEP), 0)
         there = here - _STEP * flow.at(here) - sink[:, None] * normals
+        before = (scalp <= 0.5) & (there > _FACE).all(1)
+        there[before] = flow.within(there[before])
         least = np.where(scalp > 0.5, 0.0, _CLEAR)
         lines[step + 1 :, going] = field.lifted(there, least)
     roots, template = field.nearest_scalp(lines[-2])
@@ -84,10 +88,16 @@ class _Flow:
         tensors = sure[:, None, None] * axes[:, :, None] * axes[:, None, :]
         near = KDTree(places[some]).query(places[some], k=min(_AROUND, len(some)))[1]
         self._tensors = tensors[near.reshape(len(some), -1)].mean(1)
-        self._tree = KDTree(places[some])
+        self._tree, self._places = KDTree(places[some]), places[some]
 
     def at(self, places: FloatArray) -> FloatArray:
         """Unit directions (N, 3) at places (N, 3)."""
         prior = unseen_direction(places)
         tensors = self._tensors[np.asarray(self._tree.query(places)[1])]
         return normalized(_PRIOR * prior + np.einsum("nij,nj->ni", tensors, prior))
+
+    def within(self, places: FloatArray) -> FloatArray:
+        """Places (N, 3) moved towards the hair until they are within it."""
+        distance, near = self._tree.query(places)
+        beyond = np.maximum(1 - _WITHIN / np.maximum(distance, 1e-9), 0)
+        return places - beyond[:, None] * (places - self._places[near])

@@ -64,6 +64,19 @@ def test_hair_has_its_roots_on_the_scalp_and_its_lines_end_at_the_gaussians(
     assert (field.height(middles) < -0.004).mean() < 0.01
 
 
+def test_no_strand_crosses_the_face_where_there_is_no_hair(shape: HeadShape) -> None:
+    """Hair beside the cheeks, whose axes point from the forehead's middle outwards and down."""
+    rng = np.random.default_rng(5)
+    means = rng.uniform((0.066, -0.10, -0.03), (0.076, 0.0, -0.01), (400, 3))
+    means = np.concatenate([means, means * [-1, 1, 1]])
+    quats = np.zeros((len(means), 4))
+    quats[:, 0], quats[:, 3] = np.cos(np.pi / 8), -np.sin(np.pi / 8) * np.sign(means[:, 0])
+    scales = np.tile([0.006, 0.001, 0.001], (len(means), 1))
+    lines = rooted(SkinField(shape), means, quats, scales).lines
+    before = (lines[..., 2] > -0.03) & (lines[..., 1] < 0.0)
+    assert before.any() and np.abs(lines[before][:, 0]).min() > 0.05
+
+
 def test_guides_have_their_roots_at_the_same_places_on_every_head(shape: HeadShape) -> None:
     wide = shape.vertices * np.array([1.2, 1.0, 0.9], np.float32)
     np.testing.assert_array_equal(guide_roots(shape), guide_roots(replace(shape, vertices=wide)))
@@ -96,7 +109,7 @@ def test_shaved_hair_shrinks_into_its_roots(person: Avatar, scalp: Scalp) -> Non
     assert way is not None and not way.added.places.size
     heights = [np.median(scalp.field.height(places)) for places in way.own.places[::4]]
     assert (np.diff(heights) < 0).all() and heights[-1] < 0.002
-    assert (way.own.shown[SHARES < 0.6] == 1).all() and (way.own.shown[-1] == 0).all()
+    assert (way.own.shown[SHARES < 0.6] == 1).mean() > 0.97 and (way.own.shown[-1] == 0).all()
 
 
 def films_of(
@@ -125,7 +138,8 @@ def test_no_in_between_bares_skin(person: Avatar, long_hair: Attribute) -> None:
     )
     for way in ways:
         for yaw in (0, 30):
-            assert hair_fade_scores(*films_of(person, way, yaw)).bared < 0.01
+            scores = hair_fade_scores(*films_of(person, way, yaw))
+            assert scores.bared < 0.01 and scores.strayed < 0.015
     on = len(person.surface.triangles)
     for avatar in ways[1]:
         moved = np.abs(avatar.surface.positions[:on, 2] - person.surface.positions[:, 2])
