@@ -48,6 +48,7 @@ TITLES: dict[str, tuple[str, str]] = {
     "lips-full": ("Fuller lips", "face"),
     "eyes-large": ("Larger eyes", "face"),
     "age-older": ("Older", "face"),
+    "age-younger": ("Younger", "face"),
     "beard-stubble": ("Stubble", "beard"),
     "beard-moustache": ("Moustache", "beard"),
     "beard-goatee": ("Goatee", "beard"),

@@ -1,19 +1,25 @@
-"""Some years more: deeper folds, shadows under the eyes, less even skin, greying hair."""
+"""Some years more: deeper folds, shadows under the eyes, less even skin, hair that greys from the temples; and some less."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from offline.looks.changes import Title, recolored
+from offline.looks.face.face_shapes import SHAPES
+from offline.looks.face.make_up import blush_share
 from offline.looks.face.rest_positions import along_line, on_part, places_at_rest
 from offline.looks.hair.hair_color import GREY, hair_of, tinted
+from offline.looks.photo_tones import LUMA, Ramp, lab_of
 from offline.looks.skin.skin_tone import skin_share
 from offline.numeric import ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
+from perse_live.head.landmarks import LEFT_BROW, RIGHT_BROW
 from perse_live.head.rig import Part
 
 # Landmarks along folds of the subject's right and left half; depth of the shade; standard deviation across, millimetres
@@ -32,7 +38,22 @@ _FOLDS: tuple[tuple[tuple[int, ...], float, float], ...] = (
 )
 _BAGS = ((119, 118, 117), (348, 347, 346))
 _SEED = 60
-_GREYING = 0.75
+_GREY_TEMPLES, _GREY_ELSEWHERE = 0.85, 0.40  # how far hair has greyed
+_HAIR_BY_HAIR = 0.2  # by how much that differs between neighbours
+_TEMPLE_BESIDE, _TEMPLE_ABOVE = (
+    (0.045, 0.062),
+    (0.075, 0.035),
+)  # metres beside the middle and above the brows
+_FINE, _AROUND = 0.0035, 32  # metres, and Gaussians, over which young skin is even
+_LIGHTER, _DARKER = 0.14, 0.03  # most that is changed for it
+_EVEN = 0.75  # share of unevenness that is taken away
+_FLUSH = 0.35  # of young cheeks
+_ROUNDER = (("eyes-large", 0.6), ("lips-full", 0.6), ("chin-short", 0.5), ("nose-small", 0.35))
+"""Shapes of which a younger face has a share."""
+_PIGMENT = Ramp((0.050, 0.034, 0.024), (0.20, 0.145, 0.105), (0.50, 0.40, 0.31))
+"""Of hair that has lost its own."""
+_COLORLESS = (13.0, 6.0)  # chroma in CIE L*a*b* between which hair has its pigment and has lost it
+_PALE_HAIR = (25.0, 45.0)  # lightness between which colourless hair is black and grey
 
 
 def _folds(marks: FloatArray, places: FloatArray) -> FloatArray:
@@ -62,7 +83,8 @@ def _older(avatar: Avatar) -> Attribute:
     shade = 0.20 * _folds(marks, places) + 0.05 * bags + 0.022 * blotches + 0.02
     colors = avatar.colors * (1 - face[:, None] * shade[:, None] * np.array([0.85, 1.0, 1.05]))
     hair = hair_of(avatar)
-    colors += _GREYING * hair.share[:, None] * (tinted(avatar, hair, GREY) - colors)
+    greyed = hair.share * _grey_share(places, marks, rng)
+    colors += greyed[:, None] * (tinted(avatar, hair, GREY) - colors)
     return recolored(
         avatar,
         Title("age-older", "Older", "face"),
@@ -71,5 +93,54 @@ def _older(avatar: Avatar) -> Attribute:
     )
 
 
-AGES: dict[str, Callable[[Avatar], Attribute]] = {"age-older": _older}
+def _grey_share(places: FloatArray, marks: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """How far hair at points (N, 3) has greyed, [0, 1]: most at the temples."""
+    brow = float(marks[[*LEFT_BROW, *RIGHT_BROW], 1].max())
+    temples = ramp(np.abs(places[:, 0]), *_TEMPLE_BESIDE) * ramp(
+        places[:, 1] - brow, *_TEMPLE_ABOVE
+    )
+    grey = _GREY_ELSEWHERE + (_GREY_TEMPLES - _GREY_ELSEWHERE) * temples
+    return np.clip(grey + _HAIR_BY_HAIR * (rng.random(len(places)) - 0.5), 0, 1)
+
+
+def _younger(avatar: Avatar) -> Attribute:
+    places, marks = places_at_rest(avatar), neutral_landmarks(avatar)
+    face = skin_share(avatar) * on_part(avatar, Part.SKIN)
+    colors = avatar.colors.astype(np.float64)
+    ids = np.nonzero(face > 0.3)[0]
+    even = _even(places[ids], colors[ids]) - colors[ids]
+    colors[ids] += face[ids, None] * _EVEN * np.clip(even, -_DARKER, _LIGHTER)
+    ridges = np.maximum(_folds(marks, places), 0)
+    colors *= 1 + face[:, None] * 0.08 * ridges[:, None]
+    flush = _FLUSH * blush_share(avatar, places, spread=0.0155) * face
+    colors += flush[:, None] * (colors * np.array([1.0, 0.72, 0.74]) + (0.03, 0, 0) - colors)
+    hair = hair_of(avatar)
+    lab = lab_of(avatar.colors)
+    faded = ramp(np.linalg.norm(lab[:, 1:], axis=1), *_COLORLESS) * ramp(lab[:, 0], *_PALE_HAIR)
+    colors += (hair.share * faded)[:, None] * (tinted(avatar, hair, _PIGMENT) - colors)
+    fresh = recolored(
+        avatar,
+        Title("age-younger", "Younger", "face"),
+        np.clip(colors, 0, 1),
+        np.maximum(face > 0, hair.share > 0),
+    )
+    moved = np.zeros_like(avatar.rig.vertices)
+    for name, share in _ROUNDER:
+        shape = SHAPES[name](avatar)
+        moved[shape.vertex_ids] += np.float32(share) * shape.vertex_offsets
+    ids = np.nonzero(moved.any(1))[0].astype(np.int32)
+    return replace(fresh, vertex_ids=ids, vertex_offsets=moved[ids])
+
+
+def _even(places: FloatArray, colors: FloatArray) -> FloatArray:
+    """Colours (N, 3) without wrinkles, spots and shine: of the middle half in lightness of those around, points (N, 3)."""
+    count = min(_AROUND, len(places))
+    distance, near = KDTree(places).query(places, k=count)
+    light = (colors @ LUMA)[near]
+    low, high = np.quantile(light, (0.35, 0.85), axis=1, keepdims=True)
+    weights = np.exp(-0.5 * (distance / _FINE) ** 2) * ((light >= low) & (light <= high)) + 1e-9
+    return np.einsum("nk,nkc->nc", weights / weights.sum(1, keepdims=True), colors[near])
+
+
+AGES: dict[str, Callable[[Avatar], Attribute]] = {"age-older": _older, "age-younger": _younger}
 """By attribute name."""

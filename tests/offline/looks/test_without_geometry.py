@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from offline.looks.face.rest_positions import (
     along_line,
@@ -14,10 +15,10 @@ from offline.looks.face.rest_positions import (
     places_at_rest,
     surface_places,
 )
-from offline.looks.photo_tones import LUMA
+from offline.looks.photo_tones import LUMA, lab_of
 from offline.looks.registry import TITLES
 from offline.looks.without_geometry import BUILT_IN
-from perse_live.arrays import BoolArray, Float32Array
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import SLOTS, Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
@@ -150,6 +151,39 @@ def test_what_is_not_meant_keeps_its_bits(astronaut_avatar: Avatar, attribute: A
     np.testing.assert_array_equal(blended.opacities[places][kept], astronaut_avatar.opacities[kept])
     still = np.setdiff1d(np.arange(len(astronaut_avatar.rig.vertices)), attribute.vertex_ids)
     np.testing.assert_array_equal(blended.rig.vertices[still], astronaut_avatar.rig.vertices[still])
+
+
+def test_age_greys_the_temples_most_and_youth_evens_the_skin(
+    astronaut_avatar: Avatar, made: dict[str, Attribute]
+) -> None:
+    avatar, places = astronaut_avatar, places_at_rest(astronaut_avatar)
+
+    def colors_with(name: str) -> FloatArray:
+        colors = avatar.colors.astype(np.float64)
+        colors[made[name].ids] = made[name].colors
+        return colors
+
+    def chroma(colors: FloatArray, where: BoolArray) -> float:
+        return float(np.linalg.norm(lab_of(colors[where])[:, 1:], axis=1).mean())
+
+    hair = avatar.regions == Region.HAIR
+    brow = float(neutral_landmarks(avatar)[[*LEFT_BROW, *RIGHT_BROW], 1].max())
+    temples = hair & (np.abs(places[:, 0]) > 0.065) & (np.abs(places[:, 1] - brow) < 0.03)
+    crown = hair & (places[:, 1] > brow + 0.08)
+    left = [
+        chroma(colors_with("age-older"), where) / chroma(avatar.colors, where)
+        for where in (temples, crown)
+    ]
+    assert left[0] < 0.75 * left[1] < 0.75
+    cheeks = (avatar.regions == Region.SKIN) & (np.abs(places[:, 1] + 0.03) < 0.02)
+    ids = np.nonzero(cheeks & (places[:, 2] > -0.02))[0]
+    near = KDTree(places[ids]).query(places[ids], k=12)[1]
+    uneven = [
+        (colors @ LUMA)[ids][near].std(1).mean()
+        for colors in (colors_with("age-younger"), avatar.colors)
+    ]
+    assert uneven[0] < 0.75 * uneven[1]
+    assert len(made["age-younger"].vertex_ids)
 
 
 @pytest.mark.parametrize("name", _HAIR)
