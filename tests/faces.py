@@ -13,7 +13,7 @@ from offline.numeric import normalized
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from offline.sampling import poisson_disk
 from perse_live.animate import RigidBinding, bind_surface
-from perse_live.arrays import BoolArray
+from perse_live.arrays import BoolArray, Float32Array
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, LandmarkBinding, Source
 from perse_live.camera import Camera
@@ -100,11 +100,15 @@ def chart_pixels(donor: Donor, name: str, least: float) -> BoolArray:
 
 
 def repainted(
-    donor: Donor, where: BoolArray, color: tuple[float, float, float], share: float = 1.0
+    donor: Donor,
+    where: BoolArray,
+    color: tuple[float, float, float],
+    share: float | Float32Array = 1.0,
 ) -> Donor:
-    """The donor with some of the photo's pixels in another colour."""
+    """The donor with some of the photo's pixels in another colour; share: of it, one or (H, W)."""
     image = donor.look.image.copy()
-    image[where] = (1 - share) * image[where] + share * np.array(color, np.float32)
+    of_it = np.broadcast_to(np.asarray(share, np.float32), where.shape)[where][:, None]
+    image[where] = (1 - of_it) * image[where] + of_it * np.array(color, np.float32)
     rgb = np.rint(255 * image).astype(np.uint8)
     state = donor.state
     look = replace(donor.look, image=image)
@@ -115,6 +119,18 @@ def repainted(
             segmentation=replace(state.segmentation, look=look),
         )
     )
+
+
+def painted_strands(where: BoolArray, spacing: float, length: float) -> Float32Array:
+    """(H, W) how far short lines, pointing downwards, cover pixels; spacing, length: pixels."""
+    rng = np.random.default_rng(3)
+    drawn = np.zeros(where.shape, np.uint8)
+    rows, columns = np.nonzero(where)
+    for k in rng.permutation(len(rows))[: int(len(rows) / spacing**2)]:
+        to = np.array([columns[k], rows[k]]) + length * rng.normal((0.0, 1.0), 0.3)
+        begin, end = (tuple(int(16 * one) for one in at) for at in ((columns[k], rows[k]), to))
+        cv2.line(drawn, begin, end, 255, 1, cv2.LINE_AA, 4)
+    return (drawn * where / 255).astype(np.float32)
 
 
 def with_rims(donor: Donor) -> Donor:

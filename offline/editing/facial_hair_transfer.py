@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from scipy.spatial import KDTree
 
 from offline.editing.head_pair import Transplant
 from offline.editing.head_warp import spread_over
 from offline.editing.light_match import LUMA, darkness
-from offline.editing.skin_differences import Patch, carried, fine_points, painted, patch
-from offline.images import sample
+from offline.editing.skin_differences import (
+    Patch,
+    carried,
+    fine_points,
+    painted,
+    patch,
+    plain_points,
+)
+from offline.images import blur, sample
 from offline.looks.assembly import joined_added, surface_added
 from offline.looks.changes import Title, recolored
-from offline.looks.hair.facial_hair import beard_flow
+from offline.looks.hair.facial_hair import beard_flow, beard_parts
 from offline.looks.hair.grown_strands import (
     SkinField,
     StrandStyle,
@@ -36,7 +44,14 @@ from perse_live.regions import Region
 _BROW_STEP, _BEARD_STEP = 0.0008, 0.0017  # metres between fine spots
 _BROW_SOFT = 0.006  # metres around the brows' chart
 _DARKER = 0.20  # of the skin's brightness: what counts as hair
-_LEAST_BEARD, _LEAST_BROW = 0.22, 0.12  # fraction of the region that must be so much darker
+_LEAST_BROW = 0.12  # fraction of the region that must be so much darker
+_COVERED = 0.18, 0.32  # the same of each part of a beard, from none of which it is taken to all
+# Pixels (eye distance 115): standard deviation below which detail is strands, and side of the square around a point
+_STRAND_WIDTH, _STRANDS_AROUND = 1.5, 9.0
+_NOISE, _MOST_DETAIL = 0.06, 0.5  # brightness that counts as noise, and largest relative detail
+_LEAST_USUAL = 2.0  # of 255: detail of the smoothest skin
+_FINER = 1.7, 2.6  # detail over that of plain skin, of shade and of hair
+_TOO_DARK = 0.62, 0.72  # darkness that shade reaches, and that only hair has
 _STRANDS = StrandStyle(3, 0.28, 0.35, 0.35, 6, 0.0004, 0.8, 0.0024)
 _STRAND_SPACING, _STRAND_RADIUS = 0.0021, 0.00034  # metres
 _SEED = 17
@@ -48,12 +63,15 @@ def beard_from(both: Transplant, title: Title) -> Attribute:
     there = patch(both, both.on, region)
     front = (both.charts["beard"] > 0.6) & there.known & (both.rest[:, 2] > -0.03)
     relative = 1 - (there.donor @ LUMA) / np.maximum(there.donor_skin @ LUMA, 0.02)
-    _require(front, relative, _LEAST_BEARD, both, "beard")
-    hair = _hair_color(there, front)
-    dark = darkness(there.donor, there.donor_skin, hair) * region
+    hairy = strandness(both, relative)
+    hairy = hairy * _groups_with_hair(both, there, (relative > _DARKER) & (hairy > 0.5))
+    if not (front & (hairy > 0.5)).any():
+        raise _nothing(both, "beard")
+    hair = _hair_color(there, front & (hairy > 0.5))
+    dark = darkness(there.donor, there.donor_skin, hair) * region * hairy
     bare = bare_skin(both, np.zeros(len(both.on)))
     goal = carried(both, there, bare, hair, dark)
-    share = region * np.maximum(dark, 0.5 * ramp(relative, 0.08, 0.20))
+    share = region * np.maximum(dark, 0.5 * hairy * ramp(relative, 0.08, 0.20))
     vertices = _on_vertices(both, dark)
     points = fine_points(both, vertices * (both.donor.charts.beard > 0.02), _BEARD_STEP, seed=_SEED)
     spots = _fine(
@@ -64,6 +82,7 @@ def beard_from(both: Transplant, title: Title) -> Attribute:
         there,
         hair,
         bare,
+        hairy,
     )
     strands = _strands(both, vertices * both.donor.charts.beard, there, hair)
     return recolored(
@@ -103,9 +122,46 @@ def _require(
     where: BoolArray, relative: FloatArray, least: float, both: Transplant, what: str
 ) -> None:
     if where.sum() < 30 or float((relative[where] > _DARKER).mean()) < least:
-        raise UserError(
-            f"{both.donor.photo.name}: no {what} can be seen on that face; use a sharper photo that shows it"
-        )
+        raise _nothing(both, what)
+
+
+def _nothing(both: Transplant, what: str) -> UserError:
+    return UserError(
+        f"{both.donor.photo.name}: no {what} can be seen on that face; use a sharper photo that shows it"
+    )
+
+
+def strandness(both: Transplant, relative: FloatArray) -> FloatArray:
+    """(S,) in [0, 1] whether the donor's photo shows hair rather than shade: fine lines all over, or too dark for skin.
+
+    relative: (S,) how much darker than plain skin under the photo's light. A shade is smooth, and its edge is one line: the
+    median of the detail around tells it from strands, which are everywhere.
+    """
+    unit = both.donor.portrait.unit
+    light = both.donor.look.image @ LUMA.astype(np.float32)
+    around = blur(light, _STRAND_WIDTH * unit)
+    detail = np.abs(light - around) / (around + _NOISE)
+    side = 2 * round(_STRANDS_AROUND * unit / 2) + 1
+    levels = np.minimum(255 * detail / _MOST_DETAIL, 255).astype(np.uint8)
+    fine = cv2.medianBlur(levels, side).astype(np.float32)
+    there = sample(fine, both.seen.pixels)
+    plain = plain_points(both) & (both.charts["beard"] < 0.1)
+    usual = max(float(np.median(there[plain])), _LEAST_USUAL) if plain.any() else _LEAST_USUAL
+    seen = both.seen.confidence > 0.5
+    found = np.maximum(ramp(there / usual, *_FINER), ramp(relative, *_TOO_DARK))
+    return spread_over(both.rest, found[:, None], seen & both.skin, both.rest, count=4)[:, 0]
+
+
+def _groups_with_hair(both: Transplant, there: Patch, hair: BoolArray) -> FloatArray:
+    """(S,) 0 in those parts of the beard (upper lip, chin, cheeks) of which hair (S,) covers too little, else 1."""
+    lip, chin = beard_parts(both.rest)
+    inside = (both.charts["beard"] > 0.6) & there.known & (both.rest[:, 2] > -0.03)
+    out = np.zeros(len(hair))
+    for weight in (lip, (1 - lip) * chin, (1 - lip) * (1 - chin)):
+        part = inside & (weight > 0.5)
+        covered = float(hair[part].mean()) if part.sum() >= 30 else 0.0
+        out += weight * float(ramp(np.array(covered), *_COVERED))
+    return out
 
 
 def _hair_color(there: Patch, where: BoolArray) -> FloatArray:
@@ -145,8 +201,22 @@ def _fine(
     coarse: Patch,
     hair: FloatArray,
     bare: FloatArray,
+    hairy: FloatArray | None = None,
 ) -> AddedGaussians:
-    """Fine Gaussians in the photo's colours where there is hair. region: (N,) of the points; coarse, bare: (S,) the avatar's."""
+    """Fine Gaussians in the photo's colours where there is hair. region: (N,) of the points; coarse, bare, hairy: (S,) the
+    avatar's.
+    """
+    if hairy is not None:
+        region = (
+            region
+            * spread_over(
+                both.rest,
+                hairy[:, None],
+                both.skin,
+                both.donor.geometry.on_template(points),
+                count=6,
+            )[:, 0]
+        )
     there = patch(both, points, np.maximum(region, 0.03))
     donor_skin, own = (
         spread_over(both.rest, values, both.skin, there.rest, count=6)

@@ -184,7 +184,7 @@ def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGau
     roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
     rest = on.interpolate(shape.template, triangles)
     thick = on.interpolate(density.astype(np.float32), triangles)
-    lip, chin = _parts(rest)
+    lip, chin = beard_parts(rest)
     cheek, upper, front = style.length
     length = (cheek + (upper - cheek) * lip + (front - cheek) * chin) * (0.3 + 0.7 * thick)
     length = length * rng.uniform(0.6, 1.15, len(roots))
@@ -221,7 +221,7 @@ def _beard(shape: HeadShape, density: FloatArray, style: BeardStyle) -> AddedGau
     return joined_added(grown, _under_layer(shape, density, style, rng))
 
 
-def _parts(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
+def beard_parts(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Weights of the upper lip and of the chin at points (N, 3) of the mean head."""
     x, y, z = rest.T
     lip = ramp(y, -0.072, -0.066) * ramp(np.abs(x), 0.034, 0.028) * ramp(z, 0.008, 0.018)

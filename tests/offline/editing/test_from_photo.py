@@ -8,13 +8,22 @@ import cv2
 import numpy as np
 import pytest
 
-from faces import HAIR, SKIN, chart_pixels, repainted, require_sound, with_rims
+from faces import (
+    HAIR,
+    SKIN,
+    chart_pixels,
+    painted_strands,
+    repainted,
+    require_sound,
+    with_rims,
+)
 from offline.editing.donor import Donor
 from offline.editing.other_photo import FromPhoto, attribute_from_photo, part_from, title_for
 from offline.editing.part_names import PART_SLOTS, require_part
 from offline.images import distance_to
 from offline.looks.face.rest_positions import places_at_rest
 from offline.looks.measured_head import LUMA, centers_of
+from offline.numeric import ramp
 from perse_live.arrays import BoolArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
@@ -86,7 +95,9 @@ def test_hair_leaves_the_face_alone(person: Avatar, hair: Attribute) -> None:
 def test_a_beard_is_found_where_it_is_painted(person: Avatar, astronaut: Donor) -> None:
     with pytest.raises(UserError, match="no beard can be seen"):
         taken(person, astronaut, "beard")
-    bearded = repainted(astronaut, chart_pixels(astronaut, "beard", 0.5), (0.16, 0.10, 0.07), 0.85)
+    where = chart_pixels(astronaut, "beard", 0.5)
+    strands = 0.45 + 0.5 * painted_strands(where, 1.6, 6)
+    bearded = repainted(astronaut, where, (0.16, 0.10, 0.07), strands)
     beard = taken(person, bearded, "beard")
     change = darker(person, beard)
     places, face = places_at_rest(person), below_brows(person)
@@ -103,6 +114,32 @@ def test_a_beard_is_found_where_it_is_painted(person: Avatar, astronaut: Donor) 
     assert len(beard.added) > 1000
     added = beard.added
     assert (np.ptp(added.surface.positions - added.surface_start, axis=0) > 0).any(), "hairs grow"
+
+
+def test_shade_on_a_jaw_is_no_beard(person: Avatar, astronaut: Donor) -> None:
+    """A moustache is taken alone; of stubble, all of it is."""
+    where = chart_pixels(astronaut, "beard", 0.3)
+    lower = astronaut.portrait.detection.landmarks[[61, 291], 1].mean()
+    shade = 0.62 * ramp(np.arange(len(where))[:, None] * np.ones(where.shape), lower, lower + 25)
+    shaded = repainted(astronaut, where, (0.10, 0.06, 0.04), shade.astype(np.float32))
+    with pytest.raises(UserError, match="no beard can be seen"):
+        taken(person, shaded, "beard")
+    places, face = places_at_rest(person), below_brows(person)
+    chin = face & (places[:, 1] < -0.09) & (np.abs(places[:, 0]) < 0.03) & (places[:, 2] > 0)
+    above = where & (np.arange(len(where))[:, None] < lower - 4)
+    moustache = taken(
+        person,
+        repainted(shaded, above, (0.10, 0.06, 0.04), 0.4 + 0.6 * painted_strands(above, 1.5, 5)),
+        "beard",
+    )
+    change = darker(person, moustache)
+    taken_over = change > 0.1
+    assert taken_over.sum() > 15 and places[taken_over, 1].min() > -0.08
+    assert np.abs(change[chin]).max() < 0.02
+    stubble = repainted(
+        astronaut, where, (0.15, 0.10, 0.08), 0.8 * painted_strands(where, 2.0, 1.5)
+    )
+    assert darker(person, taken(person, stubble, "beard"))[chin].mean() > 0.08
 
 
 def test_brows_replace_the_own(person: Avatar, astronaut: Donor) -> None:
