@@ -21,7 +21,7 @@ from perse_live.rotations import multiply
 
 _MAGIC = 0x5053474E
 _VERSION = 2  # every reader knows it; not all know 3, which only packs quaternions in another way
-_MOST_BITS = 20  # after the point: micrometres, 8 m either way; the 12 (0.24 mm) of Niantic's writer are too coarse for an iris
+_MAX_BITS = 20  # after the point: micrometres, 8 m either way; the 12 (0.24 mm) of Niantic's writer are too coarse for an iris
 _COLOR_SCALE = 0.15
 
 
@@ -32,7 +32,7 @@ def spz_bytes(gaussians: Gaussians) -> bytes:
     Raises UserError where a Gaussian is too far away for the format (8 km).
     """
     reach = float(np.abs(gaussians.means).max(initial=0.0))
-    bits = min(_MOST_BITS, math.floor(23 - math.log2(reach + 1e-3)))
+    bits = min(_MAX_BITS, math.floor(23 - math.log2(reach + 1e-3)))
     if bits < 10:
         raise UserError(
             f"the avatar has a Gaussian {reach:.0f} m from its head, which .spz cannot hold: export another format"

@@ -14,7 +14,7 @@ from perse_live.avatar import Avatar, corrected, with_resting_lids
 from perse_live.gaussians import Gaussians
 from perse_live.head.rig import gaze_from_expression
 
-LEAST_OPACITY = 1 / 255
+MIN_OPACITY = 1 / 255
 """Below it splat renderers draw nothing (gsplat's threshold), so such Gaussians are left out."""
 
 
@@ -35,7 +35,7 @@ def state_gaussians(
     posed = pose_gaussians(
         vertices, look.rig, look.surface, look.rigid, look.opacities, look.colors, pose
     )
-    seen = look.opacities >= LEAST_OPACITY
+    seen = look.opacities >= MIN_OPACITY
     quats = posed.quats[seen]
     quats = quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), np.float32(1e-12))
     return Gaussians(

@@ -32,7 +32,7 @@ from perse_live.rotations import multiply, to_quat
 
 _log = logging.getLogger(__name__)
 
-MOST_VIEWS = 6
+MAX_VIEWS = 6
 """Further pictures that are used; more cost time and bring little."""
 DOUBTFUL, MOST_UNLIKENESS = 0.0016, 0.0022
 """Metres (RMS) between the head shapes of two pictures: thresholds of a warning, and of exclusion as another person.

@@ -27,12 +27,12 @@ from perse_live.correctives import Deltas, Merged, merge, scaled
 from perse_live.decoder.attribute_change import UNSEEN
 from perse_live.decoder.evaluation import Evaluation, Key
 from perse_live.decoder.features import features_of, into_binding, places_at_rest
-from perse_live.decoder.network import CODES, MOST_PLACE, MOST_SIZE, PLACE_UNIT
+from perse_live.decoder.network import CODES, MAX_PLACE, MAX_SIZE, PLACE_UNIT
 from perse_live.jit import inline_kernel, kernel
 
 _PLACE_UNIT = np.float32(PLACE_UNIT)
-_MOST_PLACE = np.float32(MOST_PLACE)
-_MOST_SIZE = np.float32(MOST_SIZE)
+_MAX_PLACE = np.float32(MAX_PLACE)
+_MAX_SIZE = np.float32(MAX_SIZE)
 _UNSEEN = np.float32(UNSEEN)
 
 
@@ -539,12 +539,12 @@ def _displace(
     for i in range(len(ids)):
         g = ids[i]
         x, y, z = (
-            _bounded(out[i, 4], _MOST_PLACE),
-            _bounded(out[i, 5], _MOST_PLACE),
-            _bounded(out[i, 6], _MOST_PLACE),
+            _bounded(out[i, 4], _MAX_PLACE),
+            _bounded(out[i, 5], _MAX_PLACE),
+            _bounded(out[i, 6], _MAX_PLACE),
         )
         x, y, z = x * _PLACE_UNIT, y * _PLACE_UNIT, z * _PLACE_UNIT
-        size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
+        size = np.exp(_bounded(out[i, 7], _MAX_SIZE))
         if g < count:
             for c in range(3):
                 positions[g, c] += (
@@ -572,12 +572,12 @@ def _place_bound(
 ) -> None:
     for i in range(len(out)):
         x, y, z = (
-            _bounded(out[i, 4], _MOST_PLACE),
-            _bounded(out[i, 5], _MOST_PLACE),
-            _bounded(out[i, 6], _MOST_PLACE),
+            _bounded(out[i, 4], _MAX_PLACE),
+            _bounded(out[i, 5], _MAX_PLACE),
+            _bounded(out[i, 6], _MAX_PLACE),
         )
         x, y, z = x * _PLACE_UNIT, y * _PLACE_UNIT, z * _PLACE_UNIT
-        size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
+        size = np.exp(_bounded(out[i, 7], _MAX_SIZE))
         for c in range(3):
             moved = matrices[i, c, 0] * x + matrices[i, c, 1] * y + matrices[i, c, 2] * z
             out_positions[offset + i, c] = positions[i, c] + moved
@@ -595,10 +595,10 @@ def _place_free(
     out_scales: Float32Array,
 ) -> None:
     for i in range(len(out)):
-        size = np.exp(_bounded(out[i, 7], _MOST_SIZE))
+        size = np.exp(_bounded(out[i, 7], _MAX_SIZE))
         for c in range(3):
             out_means[offset + i, c] = (
-                means[i, c] + _bounded(out[i, 4 + c], _MOST_PLACE) * _PLACE_UNIT
+                means[i, c] + _bounded(out[i, 4 + c], _MAX_PLACE) * _PLACE_UNIT
             )
             out_scales[offset + i, c] = size * scales[i, c]
 

@@ -44,14 +44,14 @@ _LONGEST = 300  # characters of a text about a photo
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _PREFIX = "attributes."
 _COUNTS, _ALPHAS, _FLAGS = "attributes.counts", "attributes.alphas", "attributes.flags"
-MOST_WEIGHT, MOST_ALPHA = 60.0, 64.0
+MAX_WEIGHT, MAX_ALPHA = 60.0, 64.0
 """Bounds of an adapter's factors and of its alpha: with them the network's sums stay finite, whatever a file holds."""
-_MOST_CODE = 100.0
+_MAX_CODE = 100.0
 
 # each field's array: the dimension that counts it, what it is in the file
 _FIELDS: dict[str, ArraySpec] = {
     "ids": ArraySpec("int32", ("AN",), index_into="G"),
-    "codes": ArraySpec("float16", ("AN", CODES), -_MOST_CODE, _MOST_CODE),
+    "codes": ArraySpec("float16", ("AN", CODES), -_MAX_CODE, _MAX_CODE),
     "vertex_ids": ArraySpec("int32", ("AM",), index_into="V"),
     "vertex_offsets": ArraySpec("float16", ("AM", 3), -0.5, 0.5),
     "surface.triangles": ArraySpec("int32", ("AS",), index_into="T"),
@@ -65,13 +65,13 @@ _FIELDS: dict[str, ArraySpec] = {
     "rigid.head_weights": ArraySpec("float16", ("AR",), 0, 1),
     "added.colors": ArraySpec("uint8", ("AG", 3)),
     "added.regions": ArraySpec("uint8", ("AG",), 0, 63),
-    "added.codes": ArraySpec("float16", ("AG", CODES), -_MOST_CODE, _MOST_CODE),
-    "adapter.a1": ArraySpec("float32", ("AQ", FEATURES + CODES), -MOST_WEIGHT, MOST_WEIGHT),
-    "adapter.b1": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
-    "adapter.a2": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
-    "adapter.b2": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
-    "adapter.a3": ArraySpec("float32", ("AQ", WIDTH), -MOST_WEIGHT, MOST_WEIGHT),
-    "adapter.b3": ArraySpec("float32", ("AQ", OUTPUTS), -MOST_WEIGHT, MOST_WEIGHT),
+    "added.codes": ArraySpec("float16", ("AG", CODES), -_MAX_CODE, _MAX_CODE),
+    "adapter.a1": ArraySpec("float32", ("AQ", FEATURES + CODES), -MAX_WEIGHT, MAX_WEIGHT),
+    "adapter.b1": ArraySpec("float32", ("AQ", WIDTH), -MAX_WEIGHT, MAX_WEIGHT),
+    "adapter.a2": ArraySpec("float32", ("AQ", WIDTH), -MAX_WEIGHT, MAX_WEIGHT),
+    "adapter.b2": ArraySpec("float32", ("AQ", WIDTH), -MAX_WEIGHT, MAX_WEIGHT),
+    "adapter.a3": ArraySpec("float32", ("AQ", WIDTH), -MAX_WEIGHT, MAX_WEIGHT),
+    "adapter.b3": ArraySpec("float32", ("AQ", OUTPUTS), -MAX_WEIGHT, MAX_WEIGHT),
 }
 # The columns of the counts; AG = AS + AR; AQ: ranks, B of an adapter lies transposed
 _COUNTED = ("AN", "AM", "AS", "AR", "AQ")
@@ -79,7 +79,7 @@ _COUNTED_BY = ("ids", "vertex_ids", "surface.triangles", "rigid.means", "adapter
 
 ATTRIBUTE_ARRAYS: dict[str, ArraySpec] = {
     _COUNTS: ArraySpec("uint32", ("K", len(_COUNTED)), optional=True),
-    _ALPHAS: ArraySpec("float32", ("K",), 0, MOST_ALPHA, optional=True),
+    _ALPHAS: ArraySpec("float32", ("K",), 0, MAX_ALPHA, optional=True),
     _FLAGS: ArraySpec("uint8", ("K", 2), 0, 1, optional=True),
     **{
         _PREFIX + name: ArraySpec(
@@ -99,7 +99,7 @@ ATTRIBUTE_DIMENSIONS: dict[str, tuple[int, int]] = {
     "AQ": (1, MAX_ATTRIBUTES * MAX_RANK),
 }
 DECODER_ARRAYS: dict[str, ArraySpec] = {
-    f"decoder.{name}": ArraySpec("float32", shape, -MOST_WEIGHT, MOST_WEIGHT, optional=True)
+    f"decoder.{name}": ArraySpec("float32", shape, -MAX_WEIGHT, MAX_WEIGHT, optional=True)
     for name, shape in (
         ("w1", (WIDTH, FEATURES)),
         ("c1", (WIDTH,)),

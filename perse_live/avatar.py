@@ -57,7 +57,7 @@ FORMAT_VERSION = 3
 OLDEST_VERSION = 2
 """The first version that can still be read: without correctives."""
 MAX_GAUSSIANS = 200_000
-_LEAST_DEPTH = 0.02  # metres, minimum depth of any landmark at rest; photos are taken from 0.3 m on
+_MIN_DEPTH = 0.02  # metres, minimum depth of any landmark at rest; photos are taken from 0.3 m on
 MAX_CAMERA_SIDE = 2048
 """Pixels; the builder writes 512. Commands draw the photo's view at this size, in 16 bytes a pixel."""
 
@@ -498,7 +498,7 @@ def load_avatar(path: Path) -> Avatar:
         decoder,
         correctives,
     )
-    if (neutral_landmarks(avatar) @ rotation[2] + source.t_cam_head[2] < _LEAST_DEPTH).any():
+    if (neutral_landmarks(avatar) @ rotation[2] + source.t_cam_head[2] < _MIN_DEPTH).any():
         raise UserError(
             f"{path}: damaged: its face is not in front of the camera; build the avatar again"
         )

@@ -28,7 +28,7 @@ MAX_ENTRIES = 400_000
 """Deltas of all components together: 7 MB of a file. A frame costs as much as the entries of the components that are not 0."""
 MAX_KNOTS = 6
 MAX_CURVES = 2
-LEAST_SPACING = 0.01
+MIN_SPACING = 0.01
 """Between a curve's knots: steeper curves would flicker with the tracker's noise."""
 GAZE_NAMES = ("gazeYawLeft", "gazePitchLeft", "gazeYawRight", "gazePitchRight")
 """Inputs other than the actions: `gaze` (2, 2) flattened; radians; yaw towards +x (the subject's left), pitch upwards."""
@@ -37,7 +37,7 @@ SECONDARY_NAMES = ("swayPitch", "swayYaw", "swayRoll", "breath")
 lungs, [0, 1]."""
 INPUT_NAMES = (*EXPRESSION_NAMES, *GAZE_NAMES, *SECONDARY_NAMES)
 
-_MOST_INPUT = 2.0  # strengths reach 1, gaze angles 0.5 radians
+_MAX_INPUT = 2.0  # strengths reach 1, gaze angles 0.5 radians
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 # Least delta of colour or opacity, and of places (metres, or edges of a triangle)
 _VISIBLE, _SHIFTED = (0.5 / 255, 1e-6)
@@ -66,13 +66,13 @@ class Curve:
             )
         places = [place for place, _ in self.knots]
         sound = all(
-            math.isfinite(place) and abs(place) <= _MOST_INPUT and abs(value) <= 1
+            math.isfinite(place) and abs(place) <= _MAX_INPUT and abs(value) <= 1
             for place, value in self.knots
         )
         if not (
             sound
             and all(
-                after - before >= LEAST_SPACING * 0.999
+                after - before >= MIN_SPACING * 0.999
                 for before, after in itertools.pairwise(places)
             )
         ):

@@ -32,11 +32,11 @@ from perse_live.correctives import (
 )
 
 _PREFIX, _LOOKS = "correctives.", "attributes.correctives."
-_MOST_OFFSET = 1e3  # as of a position on a triangle
+_MAX_OFFSET = 1e3  # as of a position on a triangle
 _FIELDS: dict[str, tuple[tuple[int, ...], float]] = {  # shape of an entry, and its largest value
     "colors": ((3,), 1.0),
     "opacities": ((), 1.0),
-    "offsets": ((3,), _MOST_OFFSET),
+    "offsets": ((3,), _MAX_OFFSET),
 }
 
 

@@ -30,7 +30,7 @@ _EYE_CORNERS = (33, 263)  # outer corners of the right and the left eye
 _PRESENCE = 0.4  # minimum presence confidence of a face found before; does not distinguish people from animals
 # Sizes of the windows that a picture is searched in, of its longer side
 _SEARCH_FRACTIONS = (0.6, 0.36, 0.22, 0.13)
-_LEAST_WINDOW = 64  # pixels
+_MIN_WINDOW = 64  # pixels
 _BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
@@ -282,7 +282,7 @@ def search_windows(width: int, height: int) -> Iterator[tuple[int, int, int]]:
     In the smallest, the detector finds faces from 3 % of the picture's longer side on.
     """
     for fraction in _SEARCH_FRACTIONS:
-        side = max(round(fraction * max(height, width)), _LEAST_WINDOW)
+        side = max(round(fraction * max(height, width)), _MIN_WINDOW)
         for top in _starts(height, side):
             for left in _starts(width, side):
                 yield left, top, side

@@ -24,7 +24,7 @@ from perse_live.facelock import FaceLock
 _SMALL, _LARGE = (0.10, 0.25)
 # Side of the crop, in sizes of the face: it takes the detector's best share of a picture
 _CROP = 4.0
-_LEAST_CROP = 64  # pixels
+_MIN_CROP = 64  # pixels
 # By how much of its side, or which factor, a crop may be off before it is moved
 _OFF_CENTRE, _OFF_SIZE = (0.15, 1.4)
 # For how long, and within which share of its size, a face on a poster stays where it is
@@ -251,7 +251,7 @@ def _around(face: Detection, image: UInt8Array) -> _Box:
 
 def _crop_of(face: Detection) -> _Box:
     """The square around a face that it is followed in, inside the picture."""
-    side = max(round(_CROP * _size(face)), _LEAST_CROP)
+    side = max(round(_CROP * _size(face)), _MIN_CROP)
     width, height = min(side, face.width), min(side, face.height)
     low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
     x, y = (low + high) / 2

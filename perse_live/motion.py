@@ -20,7 +20,7 @@ from perse_live.rotations import from_axis_angle, to_axis_angle
 
 KEY_SECONDS = 2.0
 """Between key messages: for as long a newcomer waits, or is without motion after a lost one."""
-MOST_ATTRIBUTES = 256
+MAX_MESSAGE_ATTRIBUTES = 256
 """Of an avatar in a message."""
 LONGEST_MESSAGE = 4096
 """Bytes; a key message with all attributes has fewer."""
@@ -31,7 +31,7 @@ _LENGTH_STEPS = 10_000  # of a metre: 0.1 mm
 # Values: expression, gaze, head's rotation and place, shoulders' rotation, secondary
 _PARTS = (_EXPRESSIONS, 4, 3, 3, 3, 4)
 _FIXED = sum(_PARTS)
-_MOST_ANGLE, _MOST_LENGTH = 4 * _ANGLE_STEPS, 20 * _LENGTH_STEPS
+_MAX_ANGLE, _MAX_LENGTH = 4 * _ANGLE_STEPS, 20 * _LENGTH_STEPS
 _KEY, _DIFFERENCE = 0, 1
 
 Steps = NDArray[np.int64]
@@ -110,7 +110,7 @@ class MotionDecoder:
         number, time = next(numbers, 0), next(numbers, 0) / 1000
         if message[0] == _KEY:
             count = next(numbers, 0)
-            if not _FIXED <= count <= _FIXED + MOST_ATTRIBUTES:
+            if not _FIXED <= count <= _FIXED + MAX_MESSAGE_ATTRIBUTES:
                 raise MessageError(f"{count} values in it")
             steps = _unrolled(numbers, count)
             state = _state(steps)
@@ -148,8 +148,8 @@ def _state(steps: Steps) -> MotionState:
     if (
         units.min() < 0
         or units.max() > _UNIT_STEPS
-        or np.abs(angles).max() > _MOST_ANGLE
-        or np.abs(place).max() > _MOST_LENGTH
+        or np.abs(angles).max() > _MAX_ANGLE
+        or np.abs(place).max() > _MAX_LENGTH
     ):
         raise MessageError("with a value out of range")
     rotations = from_axis_angle(np.stack([head, body]) / _ANGLE_STEPS).astype(np.float32)

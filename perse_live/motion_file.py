@@ -29,7 +29,7 @@ _OFFSETS = (478, 3)
 _STEPS = 20_000  # of a metre: 0.05 mm
 _MESSAGE, _OFFSET = 0, 1
 _LONGEST_RECORD = 1 << 16  # bytes
-_MOST_OFFSET = 1 << 15  # steps: what the writer clips to
+_MAX_OFFSET = 1 << 15  # steps: what the writer clips to
 _LONGEST_SECONDS = 7 * 24 * 3600.0
 _BADGES = ("top-left", "top-right", "bottom-left", "bottom-right", "off")
 # never a path: the picture behind an avatar is the owner's, and a recording may come from somebody else
@@ -77,7 +77,7 @@ class MotionWriter:
 
     def write(self, frame: MotionFrame) -> None:
         """Append a frame."""
-        offsets = np.rint(frame.offsets * _STEPS).astype(np.int64).clip(-_MOST_OFFSET, _MOST_OFFSET)
+        offsets = np.rint(frame.offsets * _STEPS).astype(np.int64).clip(-_MAX_OFFSET, _MAX_OFFSET)
         packed = zlib.compress((offsets - self._before).astype("<i4").tobytes(), 1)
         self._before = offsets
         self._record(_OFFSET, packed)
@@ -109,7 +109,7 @@ def read_motion(path: Path) -> Generator[MotionFrame, None, None]:
             try:
                 if head[0] == _OFFSET:
                     offsets = offsets + _unpacked(content)
-                    if np.abs(offsets).max() > _MOST_OFFSET:
+                    if np.abs(offsets).max() > _MAX_OFFSET:
                         raise MessageError("has offsets out of range")
                     continue
                 decoded = decoder.decode(content)

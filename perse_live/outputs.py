@@ -25,7 +25,7 @@ from perse_live.film.source import open_container
 from perse_live.motion_file import MAGIC as MOTION_MAGIC
 
 _PICTURES = ("PNG", "JPEG", "WEBP")
-_MOST_READ = 1 << 20  # bytes; more than any of our headers and JSON files has
+_MAX_READ = 1 << 20  # bytes; more than any of our headers and JSON files has
 _GZIP_WITH_NAME = b"\x1f\x8b\x08\x08"  # the compressed file's name follows at byte 10 (RFC 1952)
 _PLY_COMMENT = f"comment {CREATOR}".encode()
 
@@ -151,7 +151,7 @@ def written_by_us(path: Path) -> bool:
     """Whether a file says that perse-live wrote it. Anything that cannot be read does not."""
     try:
         with path.open("rb") as file:
-            head = file.read(_MOST_READ)
+            head = file.read(_MAX_READ)
     except OSError:
         return False
     if head[:4] in (b"\x89PNG", b"RIFF") or head[:2] == b"\xff\xd8":

@@ -57,7 +57,7 @@ _DECODER_ERRORS = (
 )
 
 _BLACK = 8  # of 255: brightest pixel of a black bar; codecs leave a little noise
-_MOST_BARS = 0.5  # of a side that may be bars; more is a dark picture
+_MAX_BARS = 0.5  # of a side that may be bars; more is a dark picture
 _SEAM = 2  # pixels next to a bar, darkened by codecs
 
 
@@ -303,7 +303,7 @@ def _between_bars(brightest: UInt8Array, axis: int) -> slice:
     """What lies between the bars along a picture's side; all of it where there are none. brightest: (H, W)."""
     side = brightest.shape[1 - axis]
     lit = np.nonzero((brightest > _BLACK).mean(axis) > 0.01)[0]
-    if not len(lit) or side - np.ptp(lit) - 1 > _MOST_BARS * side:
+    if not len(lit) or side - np.ptp(lit) - 1 > _MAX_BARS * side:
         return slice(0, side)
     light = brightest.mean(axis)
     ends = [0, side]

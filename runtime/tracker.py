@@ -34,7 +34,7 @@ _OPENINGS = 150  # frames that tell how far open a person's eyes usually are
 # Of these: above the median, since lids are lowered oftener than they are raised
 _OPEN_QUANTILE = 0.7
 _OPEN_AT_FIRST = 15  # of these that are taken to be as at rest while there are none
-_LEAST_OPENING = 0.3  # of the lids, of a person whose eyes are open
+_MIN_OPENING = 0.3  # of the lids, of a person whose eyes are open
 _GAZE_GAIN = 1.2  # of what the detector sees of a glance
 _GAZE_NOISE, _GAZE_SURE = 0.06, 0.20  # radians between which the gain sets in
 _SETTLE_FRAMES = 8  # over which a fresh calibration takes over from the provisional neutral
@@ -148,7 +148,7 @@ class _Follower:
             open_eyes = (
                 np.quantile(np.stack(self._openings), _OPEN_QUANTILE, 0) if usual is None else usual
             )
-            self._usual = np.maximum(open_eyes, _LEAST_OPENING)
+            self._usual = np.maximum(open_eyes, _MIN_OPENING)
             self._seen, found = seen, self._without_coupling(detection, camera, shape, seen)
         except (UserError, np.linalg.LinAlgError):
             self.last = None

@@ -41,7 +41,7 @@ _EVENT_SECONDS = (1.0, 4.0)  # between two things that happen
 _SAMPLE_SECONDS = 1.0
 # Of the samples: caches fill, looks and both avatars are prepared for the first time
 _WARM_UP = 0.2
-_MOST_VIEWERS = 3
+_MAX_VIEWERS = 3
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _happen(
     match chance.choice(
         ("join", "leave", "look", "look", "avatar", "record", "hide", "background", "mirror")
     ):
-        case "join" if len(watching) < _MOST_VIEWERS:
+        case "join" if len(watching) < _MAX_VIEWERS:
             viewer = stack.enter_context(contextlib.ExitStack())
             viewer.enter_context(onlookers(url, 1, "receiving"))
             watching.append(viewer)

@@ -19,7 +19,7 @@ import pytest
 from perse_live import cli
 from perse_live.avatar import load_avatar
 from perse_live.batch.cluster import THIS_MACHINE, RayEngine
-from perse_live.batch.job import MOST_TRIES, Engine, Job, Made, Outcome
+from perse_live.batch.job import MAX_TRIES, Engine, Job, Made, Outcome
 from perse_live.batch.ledger import FILE, Entry, Ledger, file_hash, row_key
 from perse_live.batch.local import LocalEngine
 from perse_live.batch.report import Result, write_report
@@ -175,7 +175,7 @@ def test_workers_that_die_are_replaced_and_failures_stop_nobody(tmp_path: Path) 
     assert (ended["once"][0].tries, ended["ada"][0].tries) == (2, 1)
     assert ended["mortal"][0].made is None
     assert "signal 9" in ended["mortal"][0].error
-    assert len((tmp_path / "mortal.tries").read_text().splitlines()) == MOST_TRIES
+    assert len((tmp_path / "mortal.tries").read_text().splitlines()) == MAX_TRIES
     assert len((tmp_path / "bad.tries").read_text().splitlines()) == 1, (
         "a bad photo is bad the second time too"
     )
@@ -361,7 +361,7 @@ def test_a_cluster_makes_rows_again_whose_worker_was_killed(tmp_path: Path) -> N
     }
     assert ended["bad"][0].error == f"{photo}: there is no face"
     assert "died" in ended["mortal"][0].error
-    assert len((tmp_path / "mortal.tries").read_text().splitlines()) == MOST_TRIES
+    assert len((tmp_path / "mortal.tries").read_text().splitlines()) == MAX_TRIES
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import nn
 
-from perse_live.attribute_file import MOST_ALPHA, MOST_WEIGHT, InvalidAttributesError, as_stored
+from perse_live.attribute_file import MAX_ALPHA, MAX_WEIGHT, InvalidAttributesError, as_stored
 from perse_live.attributes import LearnedAttribute
 from perse_live.avatar import Avatar, network_of
 from perse_live.checked import parse_json_object
@@ -201,7 +201,7 @@ def load_adapter(avatar: Avatar, name: str, folder: Path) -> Avatar:
             np.ascontiguousarray(factor, np.float32) for factor in factors if factor is not None
         )
         most = max(float(np.abs(factor).max()) for factor in (a1, b1, a2, b2, a3, b3))
-        if not (most <= MOST_WEIGHT and 0 <= alpha <= MOST_ALPHA):
+        if not (most <= MAX_WEIGHT and 0 <= alpha <= MAX_ALPHA):
             raise ValueError(most)
         changed = as_stored(replace(learned, adapter=Adapter(a1, b1, a2, b2, a3, b3, alpha)))
     except (ValueError, InvalidAttributesError) as error:

@@ -21,8 +21,8 @@ from perse_live.camera import Camera
 from perse_live.decoder.features import into_binding
 from perse_live.decoder.network import (
     COLOR,
-    MOST_PLACE,
-    MOST_SIZE,
+    MAX_PLACE,
+    MAX_SIZE,
     OPACITY,
     OUTPUTS,
     PLACE,
@@ -82,10 +82,10 @@ class Shot:
         """The picture (H, W, 3) for outputs (n, OUTPUTS) of the rows; before: (n, 1) their opacities without the attribute."""
         means, quats, scales, opacities, colors, at, turns, grows, facing = self._on_device
         out, before = out.to(means.device), before.to(means.device)
-        moved = (turns @ (out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT)[:, :, None])[
+        moved = (turns @ (out[:, PLACE].clamp(-MAX_PLACE, MAX_PLACE) * PLACE_UNIT)[:, :, None])[
             :, :, 0
         ]
-        grown = torch.exp(out[:, SIZE : SIZE + 1].clamp(-MOST_SIZE, MOST_SIZE) * grows)
+        grown = torch.exp(out[:, SIZE : SIZE + 1].clamp(-MAX_SIZE, MAX_SIZE) * grows)
         shown = (before + out[:, OPACITY : OPACITY + 1]).clamp(0, 1) * facing
         picture = self.drawing.splat(
             means.index_add(0, at, moved),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from perse_live.batch.job import MOST_TRIES, Job, Made, Maker, Outcome
+from perse_live.batch.job import MAX_TRIES, Job, Made, Maker, Outcome
 from perse_live.batch.local import attempt
 from perse_live.errors import UserError
 from perse_live.extras import missing_extra
@@ -79,7 +79,7 @@ class RayEngine:
             )
         self.workers = fit if jobs is None else min(jobs, fit)
         self._staging = staging
-        self._task: Any = ray.remote(num_cpus=cores, memory=memory, max_retries=MOST_TRIES - 1)(
+        self._task: Any = ray.remote(num_cpus=cores, memory=memory, max_retries=MAX_TRIES - 1)(
             _make
         )
         self._maker = maker
@@ -124,7 +124,7 @@ class RayEngine:
         except self._ray.exceptions.RayError as problem:
             cause = next(iter(str(problem).splitlines()), type(problem).__name__)
             return Outcome(
-                job, None, f"its workers died: {cause}", time.monotonic() - begun, MOST_TRIES
+                job, None, f"its workers died: {cause}", time.monotonic() - begun, MAX_TRIES
             )
         for name, content in files.items():
             path = folder / name

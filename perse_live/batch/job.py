@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-MOST_TRIES = 3
+MAX_TRIES = 3
 """Number of attempts for a row whose worker dies: a killed process or a lost node may be due to memory, not to the photo."""
 
 StepProgress = Callable[[str, float], None]

@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any, cast
 
-from perse_live.batch.job import MOST_TRIES, Job, Made, Maker, Outcome
+from perse_live.batch.job import MAX_TRIES, Job, Made, Maker, Outcome
 from perse_live.errors import UserError
 from perse_live.json_child import JsonChild
 
@@ -110,11 +110,11 @@ class _Crew:
                 shutil.rmtree(folder, ignore_errors=True)
                 if self._closing.is_set():
                     return
-                if tries < MOST_TRIES:
+                if tries < MAX_TRIES:
                     # Behind all others, when memory may be free
                     self._waiting.put((job, tries + 1))
                     continue
-                made, error = None, f"its worker died {MOST_TRIES} times, the last time {death}"
+                made, error = None, f"its worker died {MAX_TRIES} times, the last time {death}"
             except Exception as problem:
                 # such as no memory for another process; the batch must not wait for ever
                 made, error = None, f"no worker could do it: {type(problem).__name__}: {problem}"

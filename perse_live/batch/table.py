@@ -15,7 +15,7 @@ from perse_live.errors import UserError
 REQUIRED = ("photo", "name", "consent")
 OPTIONAL = ("looks", "formats")
 _LARGEST_TABLE = 16 << 20  # bytes
-_MOST_ROWS = 100_000
+_MAX_ROWS = 100_000
 _NAME = re.compile(r"\w(?:[\w .-]{0,58}[\w-])?")
 # Windows takes these for devices, whatever their suffix
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
@@ -78,8 +78,8 @@ def read_table(
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
-            if len(rows) + len(refused) >= _MOST_ROWS:
-                raise UserError(f"{path}: more than {_MOST_ROWS} rows: split the table")
+            if len(rows) + len(refused) >= _MAX_ROWS:
+                raise UserError(f"{path}: more than {_MAX_ROWS} rows: split the table")
             line = reader.line_num
             found = {name: cell.strip() for name, cell in zip(columns, cells, strict=False)}
             try:

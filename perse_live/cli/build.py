@@ -204,7 +204,7 @@ def build_to(
 
 def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Photo]:
     """The pictures of --extra: photos as they are, of clips the frames that show most. Raises UserError for what is neither."""
-    from offline.extra_views import MOST_VIEWS
+    from offline.extra_views import MAX_VIEWS
     from perse_live.evaluation.protocol import chosen, survey, varied_frames
     from perse_live.film.reader import open_film
     from perse_live.film.source import looks_like_film
@@ -234,7 +234,7 @@ def further_pictures(paths: Sequence[Path], progress: StepProgress) -> list[Phot
         # Before the second pass through `frames`, which begins counting again and ends early
         for warning in film.warnings():
             warn(f"warning: {warning}")
-        numbers = [stride * k for k in varied_frames(seen, MOST_VIEWS)]
+        numbers = [stride * k for k in varied_frames(seen, MAX_VIEWS)]
         if not numbers:
             raise UserError(f"{path}: no face in this clip: give one of the person in the photo")
         frames = chosen((frame.image for frame in film.frames()), numbers)

@@ -41,7 +41,7 @@ _AVATAR_FILE = "avatar.perse"
 _SHOW = "show"
 _TRAIN_SHARE = 400 / 513  # as PERSE splits its motion
 _FRAMES, _SIZES = (2, 20_000), (64, 2048)
-_MOST_THREADS = 8  # each has separate renderers, 20 MB a look
+_MAX_THREADS = 8  # each has separate renderers, 20 MB a look
 _MAKING, _DRAWING = "making looks", "drawing"
 # Two cores, 512 x 512; for the time left
 _SECONDS_OF_LOOK, _SECONDS_OF_FRAME = 1.5, 0.06
@@ -179,7 +179,7 @@ def _make(command: Dataset, root: Path) -> None:
         moments,
         manifest.train_frames,
         command.size,
-        min(os.cpu_count() or 1, _MOST_THREADS),
+        min(os.cpu_count() or 1, _MAX_THREADS),
     )
     edits = edits_of(command, avatar)
     names = {edit.entry.name for edit in edits}

@@ -53,7 +53,7 @@ _SHOWN = (
     "folds",
     "id_ref",
 )
-_MOST_EXTRAS = 6
+_MAX_EXTRAS = 6
 # Files of a clip in its folder
 _WRITTEN = ("source.png", "drive.mp4", "drawn.mp4", "scores.json")
 _CONSENT = "nobody: built by perse-live eval to be measured, and not kept"
@@ -128,8 +128,8 @@ def run(command: Eval) -> None:
         raise UserError(
             "no clip is named: give one or more videos of a talking person; see perse-live eval --help"
         )
-    if not 0 <= command.extras <= _MOST_EXTRAS:
-        raise UserError(f"--extras {command.extras} is out of range: choose 0 to {_MOST_EXTRAS}")
+    if not 0 <= command.extras <= _MAX_EXTRAS:
+        raise UserError(f"--extras {command.extras} is out of range: choose 0 to {_MAX_EXTRAS}")
     for clip in command.clips:
         open_film(clip)  # a wrong file is said before the work begins
     if command.output is not None:

@@ -45,7 +45,7 @@ _CHANGED = 4  # of 255, by which a pixel of a fade changes to belong to its part
 _MARGIN = 9  # pixels across, by which that is widened
 _POSES = 4  # test frames in whose poses fades are drawn
 _BETWEEN = (3, 7, 10, 13, 17)  # of the 20 steps of a fade: nearest to PERSE's shares 1/6 to 5/6
-_MOST_REAL = 64  # pictures of a category that in-betweens are compared with
+_MAX_REAL = 64  # pictures of a category that in-betweens are compared with
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def category_scores(
     spread = None
     if models.inception is not None:
         paths = [frame.files.rgb for look in looks for frame in look.split("test")]
-        real = [read_rgb(one) for one in paths[:: -(-len(paths) // _MOST_REAL)]]
+        real = [read_rgb(one) for one in paths[:: -(-len(paths) // _MAX_REAL)]]
         spread = distribution_distances(real, made, weights=models.inception)
 
     def mean(pick: Callable[[FadeScores], float]) -> float:

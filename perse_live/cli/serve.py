@@ -15,7 +15,7 @@ from perse_live.cli.options import Network
 from perse_live.cli.shared import TRACKING_ASSETS, fetch
 from perse_live.errors import UserError
 
-_LEAST_TOKEN = 16  # characters
+_MIN_TOKEN = 16  # characters
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,8 @@ def run(command: Serve) -> None:
     width, height = parse_size(command.size)
     file = command.admin_token_file
     token = new_token() if file is None else read_token(file)
-    if len(token) < _LEAST_TOKEN:
-        raise UserError(
-            f"the token in {file} is too short: give at least {_LEAST_TOKEN} characters"
-        )
+    if len(token) < _MIN_TOKEN:
+        raise UserError(f"the token in {file} is too short: give at least {_MIN_TOKEN} characters")
     with step_progress() as progress:
         fetch(TRACKING_ASSETS, command.network, progress)
 

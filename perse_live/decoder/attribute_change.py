@@ -18,8 +18,8 @@ from perse_live.decoder.features import features_of, places_at_rest
 from perse_live.decoder.network import (
     CODES,
     COLOR,
-    MOST_PLACE,
-    MOST_SIZE,
+    MAX_PLACE,
+    MAX_SIZE,
     OPACITY,
     PLACE,
     PLACE_UNIT,
@@ -86,9 +86,9 @@ def added_change(
 
 def change_of(out: Float32Array) -> Change:
     """Decoder outputs (N, OUTPUTS) converted to their units and clipped."""
-    places = np.clip(out[:, PLACE], -MOST_PLACE, MOST_PLACE) * np.float32(PLACE_UNIT)
+    places = np.clip(out[:, PLACE], -MAX_PLACE, MAX_PLACE) * np.float32(PLACE_UNIT)
     return Change(
-        out[:, COLOR], out[:, OPACITY], places, np.exp(np.clip(out[:, SIZE], -MOST_SIZE, MOST_SIZE))
+        out[:, COLOR], out[:, OPACITY], places, np.exp(np.clip(out[:, SIZE], -MAX_SIZE, MAX_SIZE))
     )
 
 

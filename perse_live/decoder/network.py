@@ -23,7 +23,7 @@ COLOR, OPACITY, PLACE, SIZE = slice(0, 3), 3, slice(4, 7), 7
 """What the outputs are: sRGB, opacity, displacement at rest in `PLACE_UNIT`, logarithm of the size."""
 PLACE_UNIT = 0.02
 """Metres that an output of 1 displaces by: hair and hats travel by centimetres, and outputs stay near 1."""
-MOST_PLACE, MOST_SIZE = 25.0, 4.0
+MAX_PLACE, MAX_SIZE = 25.0, 4.0
 """Bounds of the outputs: half a metre, and a factor of 55 of the size."""
 
 

@@ -36,7 +36,7 @@ CORRECTIONS = 7
 """Values of a correction: colour, opacity, offset."""
 
 _ALWAYS_DRAWN = 2.0  # no cosine reaches it
-_LEAST_LENGTH = 2  # tracing takes lengths of 0 and 1 for fixed
+_MIN_LENGTH = 2  # tracing takes lengths of 0 and 1 for fixed
 
 
 class Tensor(NamedTuple):
@@ -154,8 +154,8 @@ def correction_table(deltas: Deltas, rows: Int32Array) -> Float32Array:
     components = len(deltas.starts) - 1
     table = np.zeros(
         (
-            max(components, _LEAST_LENGTH),
-            max(int(rows.max(initial=0)) + 1, _LEAST_LENGTH),
+            max(components, _MIN_LENGTH),
+            max(int(rows.max(initial=0)) + 1, _MIN_LENGTH),
             CORRECTIONS,
         ),
         np.float32,
@@ -171,7 +171,7 @@ def _corrective_arrays(avatar: Avatar) -> Arrays:
     """Each Gaussian's row in the table of corrections, and the curves of the components' features; missing ones are 0."""
     count, table = len(avatar.surface.triangles), curve_table(avatar.correctives.components)
     rows = corrected_rows(avatar.correctives.deltas, len(avatar))
-    missing = max(_LEAST_LENGTH - len(avatar.correctives), 0)
+    missing = max(_MIN_LENGTH - len(avatar.correctives), 0)
     curves = {
         f"curve_{name}": np.ascontiguousarray(
             np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]).swapaxes(
@@ -279,6 +279,6 @@ def limits_of(avatar: Avatar) -> dict[str, tuple[int, int, int]]:
         SURFACE: (1, surface, surface),
         RIGID: (1, rigid, rigid),
         FOLLOWING: (1, following, len(avatar.rig.vertices) + 1),
-        COMPONENTS: (_LEAST_LENGTH, components, MAX_COMPONENTS),
-        CORRECTED: (_LEAST_LENGTH, corrected, corrected),
+        COMPONENTS: (_MIN_LENGTH, components, MAX_COMPONENTS),
+        CORRECTED: (_MIN_LENGTH, corrected, corrected),
     }

@@ -19,7 +19,7 @@ from perse_live.regions import Region
 WEIGHTS = (0.25, 0.5, 0.75)
 """Weights at which in-betweens are measured."""
 _SHOWN = 128  # of 255: a pixel belongs to what covers at least half of it
-_LEAST_PIECE = 2e-4  # share of the picture's pixels below which a piece of hair is a stray strand
+_MIN_PIECE = 2e-4  # share of the picture's pixels below which a piece of hair is a stray strand
 
 
 @dataclass(frozen=True)
@@ -69,4 +69,4 @@ def hair_fade_scores(hair: Sequence[UInt8Array], skin: Sequence[UInt8Array]) -> 
 def _pieces(mask: BoolArray) -> int:
     """Connected parts of a mask (H, W), without the smallest."""
     stats = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2]
-    return int((stats[1:, cv2.CC_STAT_AREA] >= _LEAST_PIECE * mask.size).sum())
+    return int((stats[1:, cv2.CC_STAT_AREA] >= _MIN_PIECE * mask.size).sum())

@@ -7,7 +7,7 @@ import numpy as np
 
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 
-MOST_PSNR = 60.0
+MAX_PSNR = 60.0
 """dB; what equal pictures get, so that means stay finite."""
 
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
@@ -18,7 +18,7 @@ _BORDER = 8  # pixels kept around a region, more than the SSIM window's half
 
 
 def psnr(reference: UInt8Array, picture: UInt8Array, inside: BoolArray) -> float:
-    """Peak signal-to-noise ratio over RGB in dB, at most `MOST_PSNR`; NaN for an empty region.
+    """Peak signal-to-noise ratio over RGB in dB, at most `MAX_PSNR`; NaN for an empty region.
 
     reference, picture: (H, W, 3); inside: (H, W).
     """
@@ -27,7 +27,7 @@ def psnr(reference: UInt8Array, picture: UInt8Array, inside: BoolArray) -> float
     error = float(
         ((reference[inside].astype(np.float32) - picture[inside].astype(np.float32)) ** 2).mean()
     )
-    return min(MOST_PSNR, 10 * float(np.log10(255**2 / max(error, 1e-9))))
+    return min(MAX_PSNR, 10 * float(np.log10(255**2 / max(error, 1e-9))))
 
 
 def structure(reference: UInt8Array, picture: UInt8Array, inside: BoolArray) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from perse_live.evaluation.motion_metrics import head_rotation
 from perse_live.follow import FaceFollower
 from perse_live.head.expressions import expression
 
-_LEAST_FACES = 20  # frames
+_MIN_FACES = 20  # frames
 _UNREST = expression(
     jawOpen=2,
     eyeBlinkLeft=1.5,
@@ -127,7 +127,7 @@ def plan_clip(
     """
     seen = {i: face for i, face in enumerate(clip.faces) if face is not None}
     count = len(clip.faces)
-    if len(seen) < _LEAST_FACES:
+    if len(seen) < _MIN_FACES:
         raise UserError(
             f"a face was found in only {len(seen)} of {count} frames: give a clip of a face that talks to the camera"
         )

@@ -35,9 +35,9 @@ from perse_live.film.source import (
 from perse_live.letterbox import framed, inner_size
 
 # A pixel's width to its height, or the other way round; beyond, the file is mistaken
-_MOST_ELONGATED = 8
+_MAX_ELONGATED = 8
 # Of a film; a declared length that comes to less is a clock that jumped
-_LEAST_BYTES_PER_SECOND = 500
+_MIN_BYTES_PER_SECOND = 500
 # That an HDR film's brightness is taken from, and that are read for it
 _EXPOSURE_KEYFRAMES, _EXPOSURE_PACKETS = (6, 400)
 _SMALLEST_DEINTERLACED = 4  # pixels, each way; the filter refuses less
@@ -319,7 +319,7 @@ def _pixel_aspect(stream: VideoStream) -> Fraction:
     aspect = stream.sample_aspect_ratio
     return (
         aspect
-        if aspect and Fraction(1, _MOST_ELONGATED) <= aspect <= _MOST_ELONGATED
+        if aspect and Fraction(1, _MAX_ELONGATED) <= aspect <= _MAX_ELONGATED
         else Fraction(1)
     )
 
@@ -333,7 +333,7 @@ def _frame_count(file: OpenFile, rate: Fraction) -> int | None:
     if stream.frames:
         return stream.frames
     length = _declared_seconds(file)
-    if length is None or file.container.size < length * _LEAST_BYTES_PER_SECOND:
+    if length is None or file.container.size < length * _MIN_BYTES_PER_SECOND:
         return None
     return round(length * rate)
 

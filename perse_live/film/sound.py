@@ -37,7 +37,7 @@ _USUAL_RATE = 48000
 # By channels; transparent for speech and music with both encoders
 _BITS_PER_SECOND = {1: 96_000, 2: 160_000}
 _LONGEST_PACKET = 10  # seconds; what claims to be longer is damaged
-_LEAST_GAP = 0.015  # seconds; a lost packet of any usual codec is longer, the rounding of Matroska's clock shorter
+_MIN_GAP = 0.015  # seconds; a lost packet of any usual codec is longer, the rounding of Matroska's clock shorter
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _resampler(frame: AudioFrame, encoder: AudioStream, *, from_start: bool) -> 
     )
     resample = graph.add(
         "aresample",
-        f"{context.sample_rate}:async=1:min_hard_comp={_LEAST_GAP}" + ":first_pts=0" * from_start,
+        f"{context.sample_rate}:async=1:min_hard_comp={_MIN_GAP}" + ":first_pts=0" * from_start,
     )
     shape = graph.add(
         "aformat", f"sample_fmts={context.format.name}:channel_layouts={context.layout.name}"

@@ -22,21 +22,21 @@ from perse_live.errors import UserError
 from perse_live.film.boxes import boxes
 from perse_live.film.clock import Clock
 
-MOST_PIXELS = 8192 * 4320
+MAX_PICTURE_PIXELS = 8192 * 4320
 """Of one picture, stored or shown: 8K with room. A larger one takes over 100 MiB each time it is copied."""
 _LONGEST_SIDE = 16384  # pixels; also of pictures of few pixels
 _FALLBACK_RATE = Fraction(25)
 # Outside, the container's rate is a mistake
-_LEAST_RATE, _GREATEST_RATE = (Fraction(1, 10), Fraction(1000))
-_MOST_REORDERED = 5  # seconds between decoding a picture and showing it
-_MOST_READ_ERRORS = 64  # in a row, after which a file counts as cut off
+_MIN_RATE, _GREATEST_RATE = (Fraction(1, 10), Fraction(1000))
+_MAX_REORDERED = 5  # seconds between decoding a picture and showing it
+_MAX_READ_ERRORS = 64  # in a row, after which a file counts as cut off
 _GIVE_A_FILM = "give an MP4, MOV, MKV, WebM or AVI file"
 # ISO/IEC 23008-12, 23000-22
 _PICTURE_BRANDS = {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1", "avif", "avis"}
 _EBML = b"\x1aE\xdf\xa3"  # MKV and WebM begin so (RFC 8794)
 # Of MOV files without `ftyp` (QuickTime File Format)
 _FIRST_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip"}
-_MOST_BOXES = 1000  # that are looked through for an index; fragmented files, which have more, begin with theirs
+_MAX_BOXES = 1000  # that are looked through for an index; fragmented files, which have more, begin with theirs
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -94,7 +94,7 @@ def opened(path: Path) -> Generator[OpenFile, None, None]:
         check_size(path, video.width, video.height)
         video.thread_type = "AUTO"
         # What is coded may be larger than what the container says
-        video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+        video.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
         yield OpenFile(container, video, _chosen_sound(container.streams.audio))
 
 
@@ -120,7 +120,7 @@ def packets(file: OpenFile, clock: Clock) -> Iterator[Packet[Any] | None]:
     streams = [file.video] if file.audio is None else [file.video, file.audio]
     frame_length = 1 / frame_rate(file.video)
     errors = 0
-    while errors < _MOST_READ_ERRORS:
+    while errors < _MAX_READ_ERRORS:
         try:
             for packet in file.container.demux(*streams):
                 errors = 0
@@ -152,7 +152,7 @@ def _stamp(packet: Packet[Any]) -> Fraction | None:
     else:  # some containers store only when a picture is shown, and FFmpeg's guess of the rest is late to see a jump
         stamp = (
             packet.pts
-            if abs(packet.pts - packet.dts) * packet.time_base > _MOST_REORDERED
+            if abs(packet.pts - packet.dts) * packet.time_base > _MAX_REORDERED
             else packet.dts
         )
     return None if stamp is None else stamp * packet.time_base
@@ -161,14 +161,14 @@ def _stamp(packet: Packet[Any]) -> Fraction | None:
 def frame_rate(stream: VideoStream) -> Fraction:
     """Frames per second, the mean where it is uneven."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate and _LEAST_RATE <= rate <= _GREATEST_RATE:
+        if rate and _MIN_RATE <= rate <= _GREATEST_RATE:
             return rate
     return _FALLBACK_RATE
 
 
 def check_size(path: Path, width: int, height: int) -> None:
     """Raises UserError for pictures (pixels) that would take too much memory."""
-    if width * height > MOST_PIXELS or max(width, height) > _LONGEST_SIDE:
+    if width * height > MAX_PICTURE_PIXELS or max(width, height) > _LONGEST_SIDE:
         raise UserError(
             f"{path} has pictures of {width}x{height} pixels, over the limit of 8192x4320: make it smaller first"
         )
@@ -227,5 +227,5 @@ def _index_is_missing(path: Path) -> bool:
     """Whether an MP4 or MOV file has a box of pictures but none of the index (`moov`, ISO/IEC 14496-12, 8.2.1)."""
     kinds: set[bytes] = set()
     with contextlib.suppress(OSError):
-        kinds = {box.kind for box in itertools.islice(boxes(path), _MOST_BOXES)}
+        kinds = {box.kind for box in itertools.islice(boxes(path), _MAX_BOXES)}
     return b"mdat" in kinds and b"moov" not in kinds

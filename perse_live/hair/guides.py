@@ -166,8 +166,8 @@ _ROOT_UNIT, _SHARE_UNIT = 0.012, 0.25
 
 def grows(guides: Guides, at: OnGuides) -> BoolArray:
     """(N,) whether the hairstyle of the guides has hair where Gaussians have their roots."""
-    return mixed_lengths(guides, at) > _LEAST_LENGTH
+    return mixed_lengths(guides, at) > _MIN_LENGTH
 
 
-_LEAST_LENGTH = 0.002
+_MIN_LENGTH = 0.002
 """Metres: shorter hair is none."""

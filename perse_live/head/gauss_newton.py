@@ -14,7 +14,7 @@ from perse_live.jit import kernel
 POSE_PARAMETERS = 6
 """Rotation vector (about the head's origin, camera axes), then translation."""
 
-_MOST_PIVOTS = 12  # exchanges of the active set before the step is clipped
+_MAX_PIVOTS = 12  # exchanges of the active set before the step is clipped
 _TOLERANCE = 1e-9  # by which a multiplier must point inwards before its unknown is freed
 
 
@@ -172,7 +172,7 @@ def _bounded_step(
             side[i], step[i] = -1, low[i - first]
         elif high[i - first] <= 0.0 and gradient[i] > 0.0:
             side[i], step[i] = 1, high[i - first]
-    for _ in range(_MOST_PIVOTS):
+    for _ in range(_MAX_PIVOTS):
         if not _solve_free(normal, gradient, side, step, factor, right, free):
             return False
         optimal = True

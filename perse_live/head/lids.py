@@ -25,7 +25,7 @@ _SQUINTS = indices(["eyeSquintLeft", "eyeSquintRight"])
 # Openings that the detector sees of a shut and of an open eye side by side
 _SHUT_SEEN, _OPEN_SEEN = (0.27, 0.76)
 # Between both openings: from where a wink is believed, partly and fully
-_LEAST_DIFFERENCE, _SURE_DIFFERENCE = (0.18, 0.36)
+_MIN_DIFFERENCE, _SURE_DIFFERENCE = (0.18, 0.36)
 # Openings between which an eye is neither clearly shut nor clearly open
 _HALF_SHUT, _OPEN = (0.45, 0.65)
 # Turns of the head up to which it is believed fully, and from which not at all
@@ -62,7 +62,7 @@ def without_coupling(
     difference = float(min(seen[other], 1.0) - seen[shut])
     turn = float(np.degrees(np.arccos(np.clip(-R_cam_head[2, 2], -1, 1))))
     share = (
-        _ramp(difference, _LEAST_DIFFERENCE, _SURE_DIFFERENCE)
+        _ramp(difference, _MIN_DIFFERENCE, _SURE_DIFFERENCE)
         * _ramp(float(seen[other]), _HALF_SHUT, _OPEN)
         * (1 - _ramp(float(seen[shut]), _HALF_SHUT, _OPEN))
         * (1 - _ramp(turn, _FRONTAL_DEGREES, _TURNED_DEGREES))

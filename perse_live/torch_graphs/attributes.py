@@ -24,8 +24,8 @@ from perse_live.decoder.network import (
     CODES,
     COLOR,
     FEATURES,
-    MOST_PLACE,
-    MOST_SIZE,
+    MAX_PLACE,
+    MAX_SIZE,
     OPACITY,
     PLACE,
     PLACE_UNIT,
@@ -351,11 +351,11 @@ def _table(deltas: Deltas, numbers: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _places(out: Tensor) -> Tensor:
-    return out[:, PLACE].clamp(-MOST_PLACE, MOST_PLACE) * PLACE_UNIT
+    return out[:, PLACE].clamp(-MAX_PLACE, MAX_PLACE) * PLACE_UNIT
 
 
 def _growth(out: Tensor) -> Tensor:
-    return out[:, SIZE, None].clamp(-MOST_SIZE, MOST_SIZE)
+    return out[:, SIZE, None].clamp(-MAX_SIZE, MAX_SIZE)
 
 
 def _bound(matrices: Tensor, places: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ _RUNS = 200  # frames that are timed
 _CONCURRENT_FRAMES = 30  # frames while another thread makes posers
 _TOLERANCE = 1  # steps of 8 bits that two backends may differ by ...
 _APART = 2e-3  # ... but for this share of the values, where rounding decides what is drawn
-_MOST_SYNCHRONIZATIONS = 1  # gsplat reads back how many tiles the Gaussians meet
+_MAX_SYNCHRONIZATIONS = 1  # gsplat reads back how many tiles the Gaussians meet
 
 
 def gpu_missing() -> str:
@@ -196,7 +196,7 @@ def compare_engine(
     )
     if failure:
         text = f"{text}; beside another thread: {failure}"
-    sound = apart < _APART and waits <= _MOST_SYNCHRONIZATIONS and not failure
+    sound = apart < _APART and waits <= _MAX_SYNCHRONIZATIONS and not failure
     return Finding(f"engine {engine.name}", "ok" if sound else "problem", text)
 
 

@@ -11,7 +11,7 @@ from runtime.bench.drawing import machine
 from runtime.doctor.finding import Finding, never_raising
 
 _OLDEST, _NEWEST = (3, 10), (3, 13)  # of Python, as in pyproject.toml
-_LEAST_MEMORY = 1 << 30  # bytes; a session with one avatar takes about half of it
+_MIN_MEMORY = 1 << 30  # bytes; a session with one avatar takes about half of it
 _SHOWN_FEATURES = ("avx2", "fma", "avx512f", "avx512vl", "neon", "sve")
 _ROOT = Path("/")
 
@@ -88,7 +88,7 @@ def memory(*, root: Path = _ROOT) -> Finding:
     if free is None:
         return Finding("memory", "ok", "this system does not say how much is free")
     found = f"{free / (1 << 30):.1f} GiB free"
-    if free < _LEAST_MEMORY:
+    if free < _MIN_MEMORY:
         return Finding(
             "memory",
             "warning",

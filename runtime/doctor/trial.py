@@ -43,7 +43,7 @@ VISIBLE = 20_000
 _CAMERA = (640, 480)
 _SWAY = 8  # pixels that the picture wanders, so that no two are alike
 _WARM_UP_PICTURES = 24
-_LEAST_PICTURES, _LONGEST_SECONDS = 3, 60.0  # measured, however slow the machine is
+_MIN_PICTURES, _LONGEST_SECONDS = 3, 60.0  # measured, however slow the machine is
 _STAGES = ("detect", "fit", "animate", "render", "encode")
 _THREADS = (("detect", "fit"), ("animate", "render"), ("encode",))
 _ADVICE: Mapping[str, str] = MappingProxyType(
@@ -323,7 +323,7 @@ def _measure(
     pipeline.run()  # the new painter's first picture fills its buffers
     frames, start, worked = 0, time.perf_counter(), time.process_time()
     while (passed := time.perf_counter() - start) < seconds or (
-        frames < _LEAST_PICTURES and passed < _LONGEST_SECONDS
+        frames < _MIN_PICTURES and passed < _LONGEST_SECONDS
     ):
         frames += pipeline.run()
         progress("measuring", min(1.0, passed / seconds))

@@ -19,7 +19,7 @@ BADGE_PLACES = ("top-left", "top-right", "bottom-left", "bottom-right", "off")
 MAX_GAIN = 2.0
 PICTURE_SIDES = (128, 1920)
 """Pixels: least and most of a picture's width and height."""
-_MOST_WEIGHTS, _LONGEST_NAME = 64, 40
+_MAX_WEIGHTS, _LONGEST_NAME = 64, 40
 
 
 @dataclass(frozen=True)
@@ -255,13 +255,13 @@ class _Fields:
         weights = cast("dict[str, object]", value) if isinstance(value, dict) else None
         if (
             weights is None
-            or len(weights) > _MOST_WEIGHTS
+            or len(weights) > _MAX_WEIGHTS
             or any(len(key) > _LONGEST_NAME for key in weights)
         ):
             raise self.wrong(
                 name,
                 value,
-                f"an object with at most {_MOST_WEIGHTS} weights by names of attributes",
+                f"an object with at most {_MAX_WEIGHTS} weights by names of attributes",
             )
         inner = _Fields(f"{self._action}: {name}", dict(weights))
         return {key: inner.number(key, 0, 1) for key in weights}

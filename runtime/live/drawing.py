@@ -41,7 +41,7 @@ from runtime.tracker import TrackedFrame
 _log = logging.getLogger(__name__)
 _TIDY_SECONDS = 20.0  # between two returns of free memory to the system
 _FAILURE_SECONDS = 30.0  # window within which failures of drawing are counted
-_MOST_FAILURES = 2  # failures in that window that are recovered from
+_MAX_FAILURES = 2  # failures in that window that are recovered from
 _WARM_UP = 45  # frames at the start that are not timed: code and models are being loaded
 _EMPTY_SECONDS = 0.25  # polling interval while no avatar is loaded
 # Of the target rate: a tracker slower than this has frames drawn between its observations
@@ -289,10 +289,10 @@ class DrawingLoop:
         failures.append(now)
         while now - failures[0] > _FAILURE_SECONDS:
             failures.popleft()
-        if len(failures) > _MOST_FAILURES:
+        if len(failures) > _MAX_FAILURES:
             raise error
         _log.debug("drawing has failed", exc_info=error)
-        to_cpu = len(failures) == _MOST_FAILURES and self._scene.take_cpu_engine()
+        to_cpu = len(failures) == _MAX_FAILURES and self._scene.take_cpu_engine()
         how = "goes on with the CPU" if to_cpu else "begins again"
         self._notices.add(f"drawing has failed and {how}: {gist(error)}")
 

@@ -33,7 +33,7 @@ _READ_SECONDS = 0.1
 _WINDOWS = 3  # windows that a picture without a face is searched in: 7 ms
 _RESTART_SECONDS = 1.0  # after the tracker has failed
 _LONGEST_CAUSE = 200  # characters
-_LEAST_CONFIDENCE = 0.05  # confidence below which a detection counts as no face
+_MIN_CONFIDENCE = 0.05  # confidence below which a detection counts as no face
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +225,7 @@ class PictureFeed(_Worker):
             except Exception as error:  # MediaPipe raises exceptions of many types
                 raise _TrackingFailed(one_line(error, _LONGEST_CAUSE)) from error
             self._seen_anybody |= motion is not None
-            if motion is not None and motion.confidence < _LEAST_CONFIDENCE:
+            if motion is not None and motion.confidence < _MIN_CONFIDENCE:
                 motion = None
             self._track.add(time.monotonic() - begin)
             self.observations.put(Observation(motion, frame.time))

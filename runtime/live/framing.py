@@ -12,7 +12,7 @@ from perse_live.camera import Camera
 _SOLID = 128  # of 255, alpha of counts as visible
 # Of the person's height: air above the head; cut from the bottom, as shoulders rise a little
 _HEADROOM, _BELOW = (0.16, 0.045)
-_LEAST_SHARE = 0.45  # of the photo's height that is shown at least
+_MIN_SHARE = 0.45  # of the photo's height that is shown at least
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def view_of(alpha: UInt8Array) -> View:
     tall = end - top
     bottom = end - _BELOW * tall
     upper = max(0.0, top - _HEADROOM * tall) if end >= height - 1 else top - _HEADROOM * tall
-    upper = min(upper, bottom - _LEAST_SHARE * height)
+    upper = min(upper, bottom - _MIN_SHARE * height)
     head = solid[top : top + max(1, tall // 2)]
     columns = np.nonzero(head.any(0))[0]
     center = (float(columns[0] + columns[-1] + 1) / 2 - width / 2) / height

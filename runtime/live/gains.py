@@ -13,10 +13,10 @@ from perse_live.rotations import FACING_CAMERA, from_axis_angle, to_axis_angle
 from runtime.tracker import TrackedFrame
 
 # An avatar from one photo looks right up to about 35 degrees
-_FREE_TURN, _MOST_TURN = (np.radians(30.0), np.radians(48.0))
-_MOST_GAZE = 0.52  # radians; eyes turn no farther, and detectors exaggerate
+_FREE_TURN, _MAX_TURN = (np.radians(30.0), np.radians(48.0))
+_MAX_GAZE = 0.52  # radians; eyes turn no farther, and detectors exaggerate
 # Metres; beyond it the picture would end before or below the head
-_MOST_SHIFT = np.array([0.08, 0.035, 0.12])
+_MAX_SHIFT = np.array([0.08, 0.035, 0.12])
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def strengthened(motion: TrackedFrame, gains: Gains, *, dead_zone: float = 0.0) 
     turn = gains.head * to_axis_angle(motion.R_cam_head @ FACING_CAMERA)
     angle = float(np.linalg.norm(turn))
     if angle > _FREE_TURN:
-        turn *= _soft_limit(angle, _FREE_TURN, _MOST_TURN) / angle
-    shift = _MOST_SHIFT * np.tanh(gains.head * motion.t_cam_head / _MOST_SHIFT)
+        turn *= _soft_limit(angle, _FREE_TURN, _MAX_TURN) / angle
+    shift = _MAX_SHIFT * np.tanh(gains.head * motion.t_cam_head / _MAX_SHIFT)
     return replace(
         motion,
         expression=np.clip(expression, 0, 1).astype(np.float32),
@@ -79,7 +79,7 @@ def strengthened(motion: TrackedFrame, gains: Gains, *, dead_zone: float = 0.0) 
 
 
 def _scaled(gaze: Float32Array, gain: float) -> Float32Array:
-    return (_MOST_GAZE * np.tanh(gaze * gain / _MOST_GAZE)).astype(np.float32)
+    return (_MAX_GAZE * np.tanh(gaze * gain / _MAX_GAZE)).astype(np.float32)
 
 
 def _soft_limit(value: float | FloatArray, free: float, most: float) -> float | FloatArray:

@@ -34,7 +34,7 @@ from runtime.live.painter import Actor, Backdrop, backdrop_of
 
 _COLOR = re.compile("#?[0-9a-fA-F]{6}")
 _PLAIN = "d9dbde"  # fallback where the chosen background cannot be read
-_MOST_ACTORS = 4  # avatars loaded at a time: each takes 100 MB
+_MAX_ACTORS = 4  # avatars loaded at a time: each takes 100 MB
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Scene:
         with self._lock:
             place = self._place(actor.name)
             if place is None:
-                kept = self._actors[-(max(_MOST_ACTORS, self._given + 1) - 1) :]
+                kept = self._actors[-(max(_MAX_ACTORS, self._given + 1) - 1) :]
                 self._actors, place = (*kept, actor), len(kept)
             else:
                 self._actors = (*self._actors[:place], actor, *self._actors[place + 1 :])

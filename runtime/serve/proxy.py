@@ -32,11 +32,11 @@ from runtime.web.security import (
 )
 from runtime.web.shared_routes import SHARED_SCRIPTS
 
-_MOST_BODY = 64 * 1024  # bytes of a request: offers and actions
-_MOST_JSON = 4 * 1024
+_MAX_BODY = 64 * 1024  # bytes of a request: offers and actions
+_MAX_JSON = 4 * 1024
 _TICKET = re.compile(rb"[?&]ticket=([\w-]{8,64})")
 _TICKET_SECONDS = 60.0
-_MOST_TICKETS = 1000
+_MAX_TICKETS = 1000
 _PAGES = {"/": "index.html", "/obs": "obs.html", "/watch": "watch.html"}
 _SESSION_PATH = re.compile(
     r"/(whep|whip|recording|shared|api/(?!sessions|studio)[\w-]+)(/[\w.-]{1,128})?"
@@ -71,7 +71,7 @@ class Proxy:
     def app(self) -> web.Application:
         """The application."""
         app = web.Application(
-            middlewares=[self._guard(), _errors_as_json], client_max_size=_MOST_BODY
+            middlewares=[self._guard(), _errors_as_json], client_max_size=_MAX_BODY
         )
         app.on_response_prepare.append(_add_headers)
         app.cleanup_ctx.append(self._client)
@@ -136,7 +136,7 @@ class Proxy:
     # ----- sessions
 
     async def _start(self, request: web.Request) -> web.Response:
-        wish = await read_json(request, _MOST_JSON)
+        wish = await read_json(request, _MAX_JSON)
         if unknown := set(wish) - {"avatar"}:
             raise UserError(f'{min(unknown)[:40]!r} is not understood: send {{"avatar": NAME}}')
         avatar = wish.get("avatar")
@@ -256,7 +256,7 @@ class Proxy:
             passed = {name: reply.headers[name] for name in _PASSED_ON if name in reply.headers}
             if request.method == "POST" and reply.content_type == "application/json":
                 content = await reply.read()
-                if (ticket := _TICKET.search(content[:_MOST_JSON])) is not None:
+                if (ticket := _TICKET.search(content[:_MAX_JSON])) is not None:
                     self._note_ticket(ticket[1].decode(), session)
                 return web.Response(status=reply.status, body=content, headers=passed)
             response = web.StreamResponse(status=reply.status, headers=passed)
@@ -304,7 +304,7 @@ class Proxy:
 
     def _note_ticket(self, ticket: str, session: Session) -> None:
         self._tickets[ticket] = session.id, time.monotonic() + _TICKET_SECONDS
-        while len(self._tickets) > _MOST_TICKETS:
+        while len(self._tickets) > _MAX_TICKETS:
             self._tickets.popitem(last=False)
 
 

@@ -19,7 +19,7 @@ from runtime.sound.contract import BLOCK, RATE, VoiceBlock
 _TIME_BASE = Fraction(1, RATE)
 _BITS_PER_SECOND = 96_000  # transparent for one voice (as perse_live.film.sound)
 _FRAME = 1024  # samples of an AAC frame
-_MOST_WAITING = 500  # blocks: ten seconds, more than a disk hangs
+_MAX_WAITING = 500  # blocks: ten seconds, more than a disk hangs
 # Samples that are filled in where the machine slept; beyond, the sound goes on at its time
 _LONGEST_SILENCE = 60 * RATE
 
@@ -31,7 +31,7 @@ class RecordedSound:
     """Collects blocks on the voice's thread, encodes them on the recording's."""
 
     def __init__(self, listen: Listen) -> None:
-        self._waiting: deque[VoiceBlock] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[VoiceBlock] = deque(maxlen=_MAX_WAITING)
         self._stop = listen(self._waiting.append)
         self._encoder: _Aac | None = None
 

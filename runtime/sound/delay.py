@@ -14,9 +14,9 @@ _KEPT = 4 * RATE  # samples; a picture is never seconds late
 _GAP = 0.08  # seconds between two pieces of sound that a device's clock does not explain ...
 _EXACT_GAP = 0.002  # ... and the rounding of a film's
 _CLOCK_SECONDS = 2.0  # over which the times that a device tells are averaged
-_MOST_STRETCH = 0.005  # share of the speed: 0.1 ms in each 20 ms, not to be heard
+_MAX_STRETCH = 0.005  # share of the speed: 0.1 ms in each 20 ms, not to be heard
 # Seconds that are left out or put in at a time where there is nothing to hear
-_MOST_IN_SILENCE = 0.0045
+_MAX_IN_SILENCE = 0.0045
 _QUIET = 0.003  # root mean square, -50 dB
 _CATCHING_UP = 1.0  # seconds in which a small error is corrected
 # Seconds of error after which it begins again: the machine slept, or the film was set back
@@ -84,9 +84,9 @@ class DelayedSound:
                 < _QUIET
             )
             most, share = (
-                (_MOST_IN_SILENCE * RATE, 1.0)
+                (_MAX_IN_SILENCE * RATE, 1.0)
                 if quiet
-                else (_MOST_STRETCH * count, count / (_CATCHING_UP * RATE))
+                else (_MAX_STRETCH * count, count / (_CATCHING_UP * RATE))
             )
             stretch = float(np.clip((wanted - place) * share, -most, most))
             places = place + np.arange(count) * (1 + stretch / count)

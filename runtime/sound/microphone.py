@@ -22,7 +22,7 @@ from runtime.sound.contract import RATE, Take
 
 _log = logging.getLogger(__name__)
 _BUFFER_SECONDS = 0.04  # asked of PortAudio: less than the picture is late, and no sound is lost while all cores are busy
-_MOST_WAITING = 200  # pieces between PortAudio's thread and ours, two seconds or more
+_MAX_WAITING = 200  # pieces between PortAudio's thread and ours, two seconds or more
 _REOPEN_SECONDS = 1.0
 _SILENCE = 2.0  # seconds without sound after which a microphone counts as gone
 
@@ -98,7 +98,7 @@ class MicrophoneSource:
         """text: as `chosen_microphone` reads it. Raises UserError where it cannot be opened."""
         self._library, self._text = sound_library(), text
         self._device = chosen_microphone(text, microphones())
-        self._pieces: deque[tuple[Float32Array, float]] = deque(maxlen=_MOST_WAITING)
+        self._pieces: deque[tuple[Float32Array, float]] = deque(maxlen=_MAX_WAITING)
         self._came, self._ended = threading.Event(), threading.Event()
         self._rate, self._stream = self._opened()
         self._thread = threading.Thread(target=self._work, name="microphone", daemon=True)

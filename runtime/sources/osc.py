@@ -20,7 +20,7 @@ _NUMBERS = {
     "h": struct.Struct(">q"),
     "d": struct.Struct(">d"),
 }
-_MOST_ARGUMENTS = 64
+_MAX_ARGUMENTS = 64
 
 
 def messages(packet: bytes, *, prefix: bytes) -> Iterator[Message]:
@@ -58,7 +58,7 @@ def _message(data: bytes) -> Message | None:
     if position >= len(data):
         return address, ()  # old senders leave out the tags where there are no arguments
     tags, position = _string(data, position)
-    if tags is None or not tags.startswith(",") or len(tags) > 1 + _MOST_ARGUMENTS:
+    if tags is None or not tags.startswith(",") or len(tags) > 1 + _MAX_ARGUMENTS:
         return None
     arguments: list[Argument] = []
     for tag in tags[1:]:

@@ -39,7 +39,7 @@ _ACTIONS: Mapping[str, int] = MappingProxyType(
 _LOOKS = [place for place, name in enumerate(EXPRESSION_NAMES) if name.startswith("eyeLook")]
 _BONES = ("Head", "Neck", "LeftEye", "RightEye")
 _AT_REST = (1.0, 0.0, 0.0, 0.0)
-_MOST_GAZE = np.float32(0.6)  # radians; no eye turns further
+_MAX_GAZE = np.float32(0.6)  # radians; no eye turns further
 _RESIDUAL_SHAPE = (478, 3)
 # Datagrams plus their 64-byte pieces; a rich sender at 60 Hz makes a third of it
 _WORK_PER_SECOND = 50_000
@@ -218,7 +218,7 @@ class _Performer:
         gaze = np.array(
             [(math.atan2(x, z), math.asin(min(max(y, -1.0), 1.0))) for x, y, z in ahead], np.float32
         )
-        return np.clip(gaze, -_MOST_GAZE, _MOST_GAZE)
+        return np.clip(gaze, -_MAX_GAZE, _MAX_GAZE)
 
 
 def _head_frame_rotation(bone: _Bone) -> FloatArray:

@@ -27,7 +27,7 @@ _BLINK, _SQUINT = 0.45, 0.75
 _SHUT = 0.55
 _OPEN_MOUTH, _TEETH = 0.22, 0.3
 # A channel at its limit around the eyes, and the share of that region which may be so
-_GLARE, _MOST_GLARE = (250, 0.012)
+_GLARE, _MAX_GLARE = (250, 0.012)
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _glare(image: UInt8Array, found: Detection) -> bool:
     low = np.clip(corners.min(0) - np.array([0.12, 0.28]) * across, 0, None).astype(int)
     high = (corners.max(0) + np.array([0.12, 0.32]) * across).astype(int)
     patch = image[low[1] : high[1], low[0] : high[0]]
-    return bool(patch.size) and float((patch.min(2) >= _GLARE).mean()) > _MOST_GLARE
+    return bool(patch.size) and float((patch.min(2) >= _GLARE).mean()) > _MAX_GLARE
 
 
 def _sharpness(image: UInt8Array, found: Detection) -> float:

@@ -18,7 +18,7 @@ from runtime.studio.child import Child, Spare, inside
 
 _log = logging.getLogger(__name__)
 _SPARE_SECONDS = 240.0
-_MOST_WAITING = 20
+_MAX_WAITING = 20
 _FINISHED_KEPT = 30  # jobs that have ended and are still shown
 _LONGEST_TEXT = 400  # characters of what a child reports
 
@@ -128,8 +128,8 @@ class Jobs:
     def add(self, task: Task) -> Job:
         """Queue a task. Raises UserError where too many wait."""
         with self._changing:
-            if sum(job.waiting for job in self._jobs.values()) >= _MOST_WAITING:
-                raise UserError(f"{_MOST_WAITING} jobs wait already: let some of them end first")
+            if sum(job.waiting for job in self._jobs.values()) >= _MAX_WAITING:
+                raise UserError(f"{_MAX_WAITING} jobs wait already: let some of them end first")
             job = Job(str(next(self._numbers)), task)
             self._jobs[job.id] = job
             self._forget_old()

@@ -26,12 +26,12 @@ from runtime.studio.faces import Face, face_of, face_problems
 MAX_UPLOAD_BYTES = 64 << 20
 """Of one file."""
 _SHOWN_SIDE = 1280  # pixels of the longer side of the copy that pages show
-_MOST_PHOTOS = 24
-_MOST_FACES = 8
+_MAX_PHOTOS = 24
+_MAX_FACES = 8
 _CROP = 2.5  # side of the suggested crop, in sides of the face: what the builder takes as well
-_LEAST_CROP = 256  # pixels
-_LEAST_SEARCHED = 768  # pixels of the longer side that a part has when it is searched for faces
-_MOST_FRAME_PIXELS = 1280 * 960
+_MIN_CROP = 256  # pixels
+_MIN_SEARCHED = 768  # pixels of the longer side that a part has when it is searched for faces
+_MAX_FRAME_PIXELS = 1280 * 960
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def suggested_crop(face: Face, width: int, height: int) -> tuple[int, int, int, 
     """
     side = _CROP * max(face.width * width, face.height * height)
     center_x, center_y = (face.left + face.width / 2) * width, (face.top + face.height / 2) * height
-    wide, high = (min(max(side, _LEAST_CROP), whole) for whole in (width, height))
+    wide, high = (min(max(side, _MIN_CROP), whole) for whole in (width, height))
     left = min(max(center_x - wide / 2, 0), width - wide)
     top = min(max(center_y - high / 2, 0), height - high)
     return (
@@ -143,7 +143,7 @@ class Photos:
             try:
                 photo = load_photo(path)
                 with self._changing:
-                    self._detector = self._detector or FaceDetector(max_faces=_MOST_FACES)
+                    self._detector = self._detector or FaceDetector(max_faces=_MAX_FACES)
                 faces = _faces(photo.rgb, self._detector)
                 shown = path.with_name(f"{path.name}-shown.jpg")
                 small = Image.fromarray(photo.rgb)
@@ -168,7 +168,7 @@ class Photos:
         )
         with self._changing:
             self._photos[taken.id] = taken, time.monotonic()
-            while len(self._photos) > _MOST_PHOTOS:
+            while len(self._photos) > _MAX_PHOTOS:
                 self._remove(min(self._photos, key=lambda key: self._photos[key][1]))
         return taken
 
@@ -182,7 +182,7 @@ class Photos:
         with self._looking:
             part = cropped(load_photo(before.path), crop).rgb
             with self._changing:
-                self._detector = self._detector or FaceDetector(max_faces=_MOST_FACES)
+                self._detector = self._detector or FaceDetector(max_faces=_MAX_FACES)
             faces = _faces(_enlarged(part), self._detector)
         if not faces:
             return before
@@ -246,7 +246,7 @@ def _faces(rgb: UInt8Array, detector: FaceDetector) -> tuple[Face, ...]:
 
 def _enlarged(rgb: UInt8Array) -> UInt8Array:
     """A small part at a size at which faces are found. rgb: (H, W, 3)."""
-    scale = _LEAST_SEARCHED / max(rgb.shape[:2])
+    scale = _MIN_SEARCHED / max(rgb.shape[:2])
     if scale <= 1:
         return rgb
     size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
@@ -271,7 +271,7 @@ def decoded_frame(data: bytes) -> UInt8Array:
     """A camera picture from a page, (H, W, 3) RGB. Raises UserError for what is no small JPEG."""
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            if image.width * image.height > _MOST_FRAME_PIXELS:
+            if image.width * image.height > _MAX_FRAME_PIXELS:
                 raise UserError(
                     "the camera picture is too large for a look at it: send it at 640 x 480"
                 )

@@ -25,7 +25,7 @@ from perse_live.photo import read_picture
 from runtime.studio.names import clean_name
 
 _LARGEST = 256 << 10  # bytes of studio.json
-_MOST_PRESETS, _MOST_BACKGROUNDS = 60, 24
+_MAX_PRESETS, _MAX_BACKGROUNDS = 60, 24
 _BACKGROUND_SIDE = 1920  # pixels
 _LOOK = re.compile(r"[a-z0-9-]{1,40}")
 _BACKGROUND = re.compile(r"[0-9a-f]{12}")
@@ -110,8 +110,8 @@ class StudioStore:
         """Keep a preset; one of the same name is replaced. Raises UserError where there are too many, or it cannot be written."""
         with self._changing:
             others = [one for one in self._presets if one.name.casefold() != preset.name.casefold()]
-            if len(others) >= _MOST_PRESETS:
-                raise UserError(f"there are {_MOST_PRESETS} presets already: delete one first")
+            if len(others) >= _MAX_PRESETS:
+                raise UserError(f"there are {_MAX_PRESETS} presets already: delete one first")
             self._replace_presets([*others, preset])
 
     def delete_preset(self, name: str) -> None:
@@ -138,8 +138,8 @@ class StudioStore:
 
         Raises UserError for what is no picture, and where it cannot be written.
         """
-        if len(self.backgrounds()) >= _MOST_BACKGROUNDS:
-            raise UserError(f"there are {_MOST_BACKGROUNDS} backgrounds already: delete one first")
+        if len(self.backgrounds()) >= _MAX_BACKGROUNDS:
+            raise UserError(f"there are {_MAX_BACKGROUNDS} backgrounds already: delete one first")
         small = Image.fromarray(read_picture(picture))
         small.thumbnail((_BACKGROUND_SIDE, _BACKGROUND_SIDE), Image.Resampling.LANCZOS)
         self._folder.mkdir(exist_ok=True)

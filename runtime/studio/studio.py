@@ -49,9 +49,9 @@ from runtime.studio.store import Preset, StudioStore
 
 _log = logging.getLogger(__name__)
 _RELOAD_SPACING = 8.0  # seconds between two readings of an avatar that is on stage and learns looks: each costs a second of work
-_MOST_EXTRAS = 6
+_MAX_EXTRAS = 6
 # Bytes: an avatar's file takes 10 to 20 MB, and is written next to the previous one
-_LEAST_FREE = 40_000_000
+_MIN_FREE = 40_000_000
 _CONSENT = "asked in the studio and ticked there"
 _LONGEST_WORDS = 200  # characters that describe a look
 _TEXT_PROBLEMS = {
@@ -379,8 +379,8 @@ class Studio:
         """
         self._check_library()
         name, photo = clean_name(wish.name), self.photos.get(wish.photo)
-        if len(wish.extras) > _MOST_EXTRAS:
-            raise UserError(f"at most {_MOST_EXTRAS} further pictures are taken")
+        if len(wish.extras) > _MAX_EXTRAS:
+            raise UserError(f"at most {_MAX_EXTRAS} further pictures are taken")
         extras = [self.photos.get(one) for one in wish.extras]
         self._check_looks(wish.looks)
         folder, output = self._folder(), self.library.unfinished()
@@ -623,9 +623,9 @@ class Studio:
             )
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self.library.folder).free
-            if free < _LEAST_FREE:
+            if free < _MIN_FREE:
                 raise UserError(
-                    f"only {free / 1e6:.0f} MB are free in {self.library.folder}: free at least {_LEAST_FREE / 1e6:.0f} MB"
+                    f"only {free / 1e6:.0f} MB are free in {self.library.folder}: free at least {_MIN_FREE / 1e6:.0f} MB"
                 )
 
     def _check_looks(self, names: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 256  # connections that the system keeps until they are accepted
-_MOST_CLIENTS = 4096  # clients that are remembered
+_MAX_CLIENTS = 4096  # clients that are remembered
 # For who asks for too much without the token; short, as others may share the address
 _BLOCKED_SECONDS = 1.0
 _PAUSE = 0.2  # seconds, where the system has no descriptors left
@@ -188,7 +188,7 @@ class Listener:
         now = asyncio.get_running_loop().time()
         spent = self._spent.pop(connection.key, None) or _Spent(now)
         self._spent[connection.key] = spent  # the last one again
-        while len(self._spent) > _MOST_CLIENTS:
+        while len(self._spent) > _MAX_CLIENTS:
             del self._spent[next(iter(self._spent))]
         if spent.add(now, self._limits.requests_per_second) <= self._limits.most_requests:
             return True
@@ -205,7 +205,7 @@ class Listener:
             connection.requested = connection.trusted = True
             self._known.pop(connection.key, None)
             self._known[connection.key] = None
-            if len(self._known) > _MOST_CLIENTS:
+            if len(self._known) > _MAX_CLIENTS:
                 del self._known[next(iter(self._known))]
             if connection.deadline is not None:
                 connection.deadline.cancel()
@@ -341,7 +341,7 @@ class WrongTokens:
     """Slows down guessing: every wrong token from a client is answered half a second after the one before."""
 
     def __init__(
-        self, *, spacing: float = 0.5, most_waiting: float = 10.0, most_clients: int = _MOST_CLIENTS
+        self, *, spacing: float = 0.5, most_waiting: float = 10.0, most_clients: int = _MAX_CLIENTS
     ) -> None:
         """spacing, most_waiting: seconds; most_clients: that are remembered."""
         self._spacing, self._most_waiting, self._most_clients = spacing, most_waiting, most_clients

@@ -20,7 +20,7 @@ _LOOK = 0.2  # seconds between checks of the state
 _LOOKS_PER_STATS = 2.5  # figures go out twice a second
 _ACTIONS_PER_SECOND = 60.0  # a slider under a finger sends one per frame of the screen
 _BURST = 120.0
-_MOST_UNSENT = 64 * 1024  # bytes; to a channel that does not drain nothing is added
+_MAX_UNSENT = 64 * 1024  # bytes; to a channel that does not drain nothing is added
 
 
 class ActionBudget:
@@ -125,7 +125,7 @@ def _send(channel: RTCDataChannel, message: dict[str, object]) -> None:
 
 def _send_text(channel: RTCDataChannel, text: str) -> bool:
     """Whether it was sent: the channel is open and drains."""
-    if channel.readyState != "open" or channel.bufferedAmount > _MOST_UNSENT:
+    if channel.readyState != "open" or channel.bufferedAmount > _MAX_UNSENT:
         return False
     try:
         channel.send(text)

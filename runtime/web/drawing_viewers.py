@@ -26,7 +26,7 @@ MOTION, SCENE = "motion", "scene"
 ASK_FOR_KEY = "key"
 """Request of a viewer that has lost the key message."""
 _KEY_SECONDS = 0.2  # between two answers to one viewer
-_MOST_SOCKETS = 240
+_MAX_SOCKETS = 240
 _HEARTBEAT = 10.0  # seconds between pings of a WebSocket
 _BINARY = 0x82  # first byte of a WebSocket's whole binary message (RFC 6455, section 5.2)
 
@@ -143,8 +143,8 @@ class DrawingViewers:
 
     async def serve_socket(self, request: web.Request) -> web.WebSocketResponse:
         """Serve a viewer over a WebSocket until it leaves."""
-        if len(self._sockets) >= _MOST_SOCKETS:
-            raise web.HTTPServiceUnavailable(text=f"{_MOST_SOCKETS} viewers draw already")
+        if len(self._sockets) >= _MAX_SOCKETS:
+            raise web.HTTPServiceUnavailable(text=f"{_MAX_SOCKETS} viewers draw already")
         socket = web.WebSocketResponse(
             heartbeat=_HEARTBEAT, compress=False, max_msg_size=1024, timeout=1.0
         )

@@ -9,8 +9,8 @@ from typing import Literal
 from perse_live.errors import UserError
 
 MAX_SDP_BYTES = 64 * 1024
-_MOST_MEDIA = 8
-_MOST_CANDIDATES = 64  # each costs connectivity checks; a machine with many interfaces has a dozen
+_MAX_MEDIA = 8
+_MAX_CANDIDATES = 64  # each costs connectivity checks; a machine with many interfaces has a dozen
 _RTPMAP = re.compile(r"^a=rtpmap:(\d{1,3}) ([A-Za-z0-9-]{1,20})/90000\s*$", re.MULTILINE)
 _PROFILE = re.compile(r"[0-9A-F]{6}")
 # RFC 6184, table 5
@@ -95,16 +95,16 @@ def parse_offer(body: bytes, *, local_peer: bool, video: bool = True) -> Offer:
         raise UserError("the SDP offer has no video in it")
     if not video and not any(line.startswith("m=application ") for line in media):
         raise UserError("the SDP offer has no data channel in it")
-    if len(media) > _MOST_MEDIA:
+    if len(media) > _MAX_MEDIA:
         raise UserError(
-            f"the SDP offer has {len(media)} media sections: at most {_MOST_MEDIA} are taken"
+            f"the SDP offer has {len(media)} media sections: at most {_MAX_MEDIA} are taken"
         )
     if any(line.split(" ")[0] not in ("m=video", "m=audio", "m=application") for line in media):
         raise UserError("the SDP offer has media other than video, audio and data channels")
     if not any(line.startswith("a=fingerprint:") for line in lines):
         raise UserError("the SDP offer has no DTLS fingerprint")
-    if sum(line.startswith("a=candidate:") for line in lines) > _MOST_CANDIDATES:
-        raise UserError(f"the SDP offer has more than {_MOST_CANDIDATES} candidates")
+    if sum(line.startswith("a=candidate:") for line in lines) > _MAX_CANDIDATES:
+        raise UserError(f"the SDP offer has more than {_MAX_CANDIDATES} candidates")
     if local_peer:
         # Without an end of candidates, ICE waits for those that the peer's checks will show
         lines = [

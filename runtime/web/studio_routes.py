@@ -23,8 +23,8 @@ from runtime.web.security import Tickets
 from runtime.web.waiting import wait_while
 
 Result = TypeVar("Result")
-_MOST_JSON = 64 * 1024  # bytes
-_MOST_FRAME = 400 * 1024  # bytes of a camera picture that is only looked at
+_MAX_JSON = 64 * 1024  # bytes
+_MAX_FRAME = 400 * 1024  # bytes of a camera picture that is only looked at
 _TICKET_SECONDS = 60.0
 _LONGEST_NAME = 200  # characters of an uploaded file's name
 _WAIT_SECONDS = 20.0  # seconds that a request for changes waits
@@ -101,7 +101,7 @@ class StudioRoutes:
         return web.json_response(await _in_thread(self._studio.sources))
 
     async def _choose_source(self, request: web.Request) -> web.Response:
-        chosen = _text(await read_json(request, _MOST_JSON), "id")
+        chosen = _text(await read_json(request, _MAX_JSON), "id")
         await _in_thread(lambda: self._studio.choose_source(chosen))
         return web.json_response({})
 
@@ -115,7 +115,7 @@ class StudioRoutes:
         return web.json_response({"id": entry.id, "name": entry.name}, status=201)
 
     async def _rename(self, request: web.Request) -> web.Response:
-        name = _text(await read_json(request, _MOST_JSON), "name")
+        name = _text(await read_json(request, _MAX_JSON), "name")
         entry = await _in_thread(lambda: self._studio.rename(_id(request), name))
         return web.json_response({"id": entry.id, "name": entry.name})
 
@@ -192,14 +192,14 @@ class StudioRoutes:
         )
 
     async def _add_looks(self, request: web.Request) -> web.Response:
-        names = _texts(await read_json(request, _MOST_JSON), "looks")
+        names = _texts(await read_json(request, _MAX_JSON), "looks")
         return web.json_response(
             {"job": await _in_thread(lambda: self._studio.add_looks(_id(request), names))},
             status=202,
         )
 
     async def _arrange_looks(self, request: web.Request) -> web.Response:
-        names = _texts(await read_json(request, _MOST_JSON), "looks")
+        names = _texts(await read_json(request, _MAX_JSON), "looks")
         await _in_thread(lambda: self._studio.arrange_looks(_id(request), names))
         return web.json_response({})
 
@@ -209,7 +209,7 @@ class StudioRoutes:
         )
 
     async def _look_from_photo(self, request: web.Request) -> web.Response:
-        body = await read_json(request, _MOST_JSON)
+        body = await read_json(request, _MAX_JSON)
         _check_consent(body)
         job = await _in_thread(
             lambda: self._studio.add_look_from_photo(
@@ -219,7 +219,7 @@ class StudioRoutes:
         return web.json_response({"job": job}, status=202)
 
     async def _look_from_text(self, request: web.Request) -> web.Response:
-        body = await read_json(request, _MOST_JSON)
+        body = await read_json(request, _MAX_JSON)
         seed = body.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool):
             raise UserError("seed must be a whole number")
@@ -247,7 +247,7 @@ class StudioRoutes:
         return await _sent(self._studio.photos.get(_id(request)).shown, "image/jpeg")
 
     async def _look_again(self, request: web.Request) -> web.Response:
-        crop = _crop((await read_json(request, _MOST_JSON)).get("crop"))
+        crop = _crop((await read_json(request, _MAX_JSON)).get("crop"))
         if crop is None:
             raise UserError("crop is missing: say which part is searched")
         photo = await _in_thread(lambda: self._studio.photos.look_again(_id(request), crop))
@@ -258,7 +258,7 @@ class StudioRoutes:
         return web.json_response({})
 
     async def _hints(self, request: web.Request) -> web.Response:
-        frame = await read_body(request, "image/jpeg", _MOST_FRAME)
+        frame = await read_body(request, "image/jpeg", _MAX_FRAME)
         found = await _in_thread(
             lambda: self._studio.hints(frame, request.query.get("pose", "front"))
         )
@@ -271,7 +271,7 @@ class StudioRoutes:
         )
 
     async def _build(self, request: web.Request) -> web.Response:
-        body = await read_json(request, _MOST_JSON)
+        body = await read_json(request, _MAX_JSON)
         _check_consent(body)
         wish = BuildWish(
             _text(body, "photo"),
@@ -296,7 +296,7 @@ class StudioRoutes:
     # ----- presets and backgrounds
 
     async def _save_preset(self, request: web.Request) -> web.Response:
-        preset = preset_of(await read_json(request, _MOST_JSON))
+        preset = preset_of(await read_json(request, _MAX_JSON))
         await _in_thread(lambda: self._studio.save_preset(preset))
         return web.json_response(preset.to_json(), status=201)
 

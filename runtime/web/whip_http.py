@@ -25,8 +25,8 @@ from runtime.web.security import is_loopback
 ANSWER_SECONDS = 10.0
 """For a server to answer an offer, redirects included."""
 _OPTIONAL_SECONDS = 5.0  # seconds for optional requests: OPTIONS, DELETE
-_MOST_REDIRECTS = 5
-_MOST_ICE_SERVERS = 8
+_MAX_REDIRECTS = 5
+_MAX_ICE_SERVERS = 8
 _LONGEST_REASON = 160  # characters of what a server says about a refusal
 _LONGEST_WAIT = 300.0  # seconds of Retry-After that are believed
 _SDP = "application/sdp"
@@ -189,7 +189,7 @@ async def _request(
     headers = {"Accept": _SDP} | ({"Content-Type": _SDP} if body else {})
     if target.token is not None:
         headers["Authorization"] = f"Bearer {target.token}"
-    for _ in range(_MOST_REDIRECTS):
+    for _ in range(_MAX_REDIRECTS):
         try:
             async with http.request(
                 method, url, data=body or None, headers=headers, allow_redirects=False
@@ -215,7 +215,7 @@ async def _request(
             )
         url = reply.moved
     raise WhipRefused(
-        f"{target.host} redirects more than {_MOST_REDIRECTS} times: it is not followed"
+        f"{target.host} redirects more than {_MAX_REDIRECTS} times: it is not followed"
     )
 
 
@@ -247,7 +247,7 @@ def ice_servers_in(links: list[str]) -> tuple[IceServer, ...]:
         if url.lower().startswith("turn") and (user is None or credential is None):
             continue
         found.append(IceServer(url, user, credential))
-    return tuple(found[:_MOST_ICE_SERVERS])
+    return tuple(found[:_MAX_ICE_SERVERS])
 
 
 def _refusal(target: WhipTarget, reply: _Reply) -> WhipRefused:

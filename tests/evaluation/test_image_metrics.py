@@ -6,7 +6,7 @@ from evaluation_faces import portrait
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from perse_live.arrays import BoolArray, UInt8Array
-from perse_live.evaluation.image_metrics import MOST_PSNR, detail, gmsd, psnr, ssim_map, structure
+from perse_live.evaluation.image_metrics import MAX_PSNR, detail, gmsd, psnr, ssim_map, structure
 
 
 def disc(size: int, radius: float) -> BoolArray:
@@ -21,7 +21,7 @@ def noisy(picture: UInt8Array, amount: float) -> UInt8Array:
 
 def test_equal_pictures_get_the_best_of_every_figure() -> None:
     picture, inside = portrait(), disc(240, 80)
-    assert psnr(picture, picture, inside) == MOST_PSNR
+    assert psnr(picture, picture, inside) == MAX_PSNR
     assert structure(picture, picture, inside) == (pytest.approx(1.0), 0.0)
 
 
@@ -60,7 +60,7 @@ def test_ssim_is_scikit_image_s(amount: float) -> None:
 def test_only_the_region_counts() -> None:
     picture, inside = portrait(), disc(240, 60)
     black = np.where(inside[..., None], picture, 0).astype(np.uint8)
-    assert psnr(picture, black, inside) == MOST_PSNR
+    assert psnr(picture, black, inside) == MAX_PSNR
     # The region's rim sees no background
     assert structure(picture, black, inside) == (pytest.approx(1.0), 0.0)
     spoiled = np.where(inside[..., None], 0, picture).astype(np.uint8)

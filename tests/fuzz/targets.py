@@ -51,8 +51,8 @@ from toys import toy_avatar
 
 SEEDS = Path(__file__).parent / "seeds"
 Target = Callable[[bytes], None]
-_MOST_FRAMES = 20  # of a film that are decoded
-_MOST_MOMENTS = 500  # of recorded motion
+_MAX_FRAMES = 20  # of a film that are decoded
+_MAX_MOMENTS = 500  # of recorded motion
 _RATE = Fraction(25)
 
 
@@ -168,7 +168,7 @@ def film(data: bytes) -> None:
     try:
         opened = open_film(_file("film.mp4", data))
         with contextlib.closing(opened.frames()) as frames:
-            for frame in itertools.islice(frames, _MOST_FRAMES):
+            for frame in itertools.islice(frames, _MAX_FRAMES):
                 assert frame.image.shape == (opened.height, opened.width, 3)
         opened.warnings()
     except UserError as error:
@@ -182,7 +182,7 @@ def motion(data: bytes) -> None:
         backdrop = read_header(path).background
         assert backdrop in ("green", "photo", "alpha", "image") or int(backdrop, 16) < 2**24
         with contextlib.closing(read_motion(path)) as frames:
-            for frame in itertools.islice(frames, _MOST_MOMENTS):
+            for frame in itertools.islice(frames, _MAX_MOMENTS):
                 shown = motion_of(frame)
                 for values in (shown.expression, shown.gaze, shown.pose.t_cam_head, frame.offsets):
                     assert np.isfinite(values).all()

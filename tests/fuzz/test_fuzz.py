@@ -17,7 +17,7 @@ from hypothesis_profiles import examples
 
 _EXAMPLES = {"film": 40, "offer": 40, "photo": 80, "avatar": 60}  # the others: 150
 _SECONDS = 2
-_MOST_MIB = 512
+_MAX_MIB = 512
 _LARGE = (HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 _TOKENS = (
@@ -84,7 +84,7 @@ def test_damaged_input_is_read_or_refused(name: str) -> None:
     run: Any = check
     before = _restarted_peak_mib()
     run()
-    assert _peak_mib() - before < _MOST_MIB
+    assert _peak_mib() - before < _MAX_MIB
 
 
 def _restarted_peak_mib() -> float:

@@ -27,7 +27,7 @@ _SECONDS = 10.0  # for which a viewer is measured at most, unless a frame takes 
 _PATIENCE = 300_000  # ms until a viewer must be ready
 _SHOWN = 200  # of 255, darkest channel below which a pixel shows the head on white
 # Of the pixels that either shows; a viewer that draws less alike draws something else
-_LEAST_OVERLAP = 0.7
+_MIN_OVERLAP = 0.7
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def bench_peers(
                 browser_name = f"Chromium {browser.version}, {graphics}"
                 times, wall, picture = result
                 overlap = _overlap(expected, picture)
-                obstacle = "" if overlap >= _LEAST_OVERLAP else "it draws something else"
+                obstacle = "" if overlap >= _MIN_OVERLAP else "it draws something else"
                 found.append(
                     PeerBench(
                         version,
