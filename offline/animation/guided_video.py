@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -53,18 +53,23 @@ def guided_film(
     frames: int,
     frame_of: Callable[[int], GuidedFrame],
     config: VideoConfig | None = None,
+    told: Callable[[float], None] | None = None,
 ) -> Iterator[UInt8Array]:
     """A film of the edited portrait: the part as the pipeline draws it, all else as the rig does.
 
     frame_of: the rig's frame of a number, asked in order, some of them more than once; yields each frame (H, W, 3) of its size.
-    config: by default prompted by the look's label. Raises UserError where the pipeline fails.
+    config: by default prompted by the look's label. told: as `VideoPipeline.film`'s. Raises UserError where the pipeline fails.
     """
     config = config or prompted(portrait)
     depths = depth_range(frame_of(0).maps)
     reference = (portrait.rgb / 255).astype(np.float32)
     match = ColorMatch(color_statistics(reference, portrait.mask))
     film = pipeline.film(
-        portrait.rgb, frames, lambda number: guide_pictures(frame_of(number).maps, depths), config
+        portrait.rgb,
+        frames,
+        lambda number: guide_pictures(frame_of(number).maps, depths),
+        config,
+        told,
     )
     for number, drawn in enumerate(film):
         rig = frame_of(number)
@@ -138,10 +143,10 @@ class VideoAnimator:
         def frame_of(number: int) -> GuidedFrame:
             return draw(motion[number])
 
-        film = guided_film(self.pipeline, edited, len(motion), frame_of, self.config)
+        told = partial(progress, "animating by video")
+        film = guided_film(self.pipeline, edited, len(motion), frame_of, self.config, told)
         frames: list[TrainingFrame] = []
         for number, (rgb, moment) in enumerate(zip(film, motion, strict=True)):
-            progress("animating by video", number / len(motion))
             frames.append(
                 TrainingFrame(
                     (rgb / 255).astype(np.float32),

@@ -121,11 +121,13 @@ class VideoPipeline:
         frames: int,
         guides_of: Callable[[int], GuidePictures],
         config: VideoConfig,
+        told: Callable[[float], None] | None = None,
     ) -> Iterator[Float32Array]:
         """The frames (size, size, 3) of a film in [0, 1], in order, as they become known.
 
         reference: (H, W, 3) the person in the look; frames: how many; guides_of: the guides of a frame by its number, asked
-        window by window, some twice. The same arguments give the same film. Raises UserError where the pipeline fails.
+        window by window, some twice; told: which share of the film's denoising steps is done, after each of them. The same
+        arguments give the same film. Raises UserError where the pipeline fails.
         """
         layout, size = self.layout, max(config.size // _MULTIPLE, 1) * _MULTIPLE
         padded = layout.fitting(
@@ -135,11 +137,15 @@ class VideoPipeline:
         noise = film_noise(layout, padded, size, size, config.seed)
         blend = WindowBlend(layout)
         before = range(0)
-        for window, after in pairwise([*windows, None]):
+        for number, (window, after) in enumerate(pairwise([*windows, None])):
             assert window is not None
             shared = before.stop - window.start
-            callback = blend.callback(
-                shared, len(window) if after is None else after.start - window.start
+            callback = _telling(
+                blend.callback(
+                    shared, len(window) if after is None else after.start - window.start
+                ),
+                lambda share, done=number: (told or _unheard)((done + share) / len(windows)),
+                config.steps,
             )
             spans = self._frames_of(window)
             numbers = [min(number, frames - 1) for number in spans]
@@ -221,6 +227,27 @@ class VideoPipeline:
                 f"{self.name}: the pipeline drew no film of {len(guides)} frames; try another seed or more steps"
             )
         return np.clip(drawn, 0, 1)
+
+
+def _unheard(_: float) -> None:
+    """For callers that do not ask."""
+
+
+def _telling(
+    callback: Callable[[Any, int, Any, Mapping[str, Any]], dict[str, Any]],
+    told: Callable[[float], None],
+    steps: int,
+) -> Callable[[Any, int, Any, Mapping[str, Any]], dict[str, Any]]:
+    """A `callback_on_step_end` that also tells which share of a window's steps is done."""
+
+    def on_step_end(
+        pipeline: Any, step: int, timestep: Any, tensors: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        changed = callback(pipeline, step, timestep, tensors)
+        told(min((step + 1) / steps, 1.0))
+        return changed
+
+    return on_step_end
 
 
 def open_video_pipeline(

@@ -270,9 +270,8 @@ def draw_by_video(
         assert found.maps is not None and found.part is not None
         return GuidedFrame(found.maps, np.asarray(found.part / np.float32(255), np.float32))
 
-    film = guided_film(pipeline, edited, len(frames), frame_of, config)
+    film = guided_film(pipeline, edited, len(frames), frame_of, config, progress)
     for frame, rgb in zip(frames, film, strict=True):
-        progress(frame.index / len(frames))
         guide = frame_of(frame.index)
         part = np.rint(255 * part_share(guide.part)).astype(np.uint8)
         write_frame(frame, rgb, part, guide.maps)

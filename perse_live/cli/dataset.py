@@ -31,6 +31,8 @@ from perse_live.outputs import check_output_folder
 
 if TYPE_CHECKING:
     from offline.animation.contract import Moment
+    from offline.animation.liveportrait import LivePortrait
+    from offline.animation.video_pipeline import VideoPipeline
     from offline.dataset.drawing import DatasetPlan
     from offline.dataset.layout import LookEntry, Manifest, MotionEntry
     from offline.editing.contract import EditedPortrait
@@ -73,7 +75,7 @@ class Dataset:
     model: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
     """For --text: a diffusers pipeline for inpainting or editing, as a folder or the id of a hub."""
     steps: int = 30
-    """For --text: number of diffusion steps."""
+    """Number of diffusion steps, for --text and for the video model."""
     seed: int = 0
     """Random seed of the built-in motion and of painted looks."""
     frames: int = 513
@@ -90,6 +92,8 @@ class Dataset:
     """A folder with LivePortrait's ONNX files."""
     video: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
     """A diffusers video pipeline that takes a reference picture and control frames."""
+    video_size: int = 512
+    """Width and height of what the video model draws, pixels, whatever --size is; smaller is quicker, on a CPU above all."""
     consent: bool = False
     """Declare that the people in the photos agree, instead of being asked on the terminal."""
     network: OmitArgPrefixes[Network] = field(default_factory=Network)
@@ -125,6 +129,7 @@ def _check(command: Dataset) -> None:
     for number, (low, high), what in (
         (command.frames, _FRAMES, "--frames"),
         (command.size, _SIZES, "--size"),
+        (command.video_size, _SIZES, "--video-size"),
         (command.steps, (1, 500), "--steps"),
         (command.seed, (0, 2**53), "--seed"),
     ):
@@ -188,9 +193,10 @@ def _make(command: Dataset, root: Path) -> None:
     manifest = replace(manifest, looks=looks)
     _print_deleted(plan, manifest)
     _check_room(plan, edits)
+    models = _models(command, plan, edits)
     write_manifest(root, manifest)
     with step_progress(_usual(plan, edits)) as progress:
-        complaints = _draw(command, plan, edits, progress)
+        complaints = _draw(command, plan, edits, models, progress)
     if complaints:
         failed = {name for name, _ in complaints}
         write_manifest(
@@ -377,7 +383,7 @@ def _usual(plan: DatasetPlan, edits: list[Edit]) -> dict[str, float]:
 
 
 def _draw(
-    command: Dataset, plan: DatasetPlan, edits: list[Edit], progress: StepProgress
+    command: Dataset, plan: DatasetPlan, edits: list[Edit], models: _Models, progress: StepProgress
 ) -> list[tuple[str, str]]:
     """Make the looks that are not complete, and draw them; what could not be made is left out: names and complaints."""
     from offline.dataset.drawing import draw_by_rig
@@ -405,7 +411,7 @@ def _draw(
     if by_rig:
         draw_by_rig(plan, by_rig, progress=lambda share: progress(_DRAWING, share))
     if animated:
-        _animate(command, plan, animated, progress)
+        _animate(command, plan, animated, models, progress)
     return complaints
 
 
@@ -421,32 +427,52 @@ def _complete(plan: DatasetPlan, name: str) -> bool:
     return all(path.is_file() for frame in frames for path in frame.files.present())
 
 
+@dataclass(frozen=True)
+class _Models:
+    """The models of the animators that are needed; None: not needed."""
+
+    liveportrait: LivePortrait | None
+    video: VideoPipeline | None
+
+
+def _models(command: Dataset, plan: DatasetPlan, edits: list[Edit]) -> _Models:
+    """Load them before anything is drawn: a folder that does not do is said at once. Raises UserError for such a folder."""
+    from offline.animation.liveportrait import LivePortrait
+    from offline.animation.video_pipeline import open_video_pipeline
+
+    needed = {edit.entry.animator for edit in edits if not _complete(plan, edit.entry.name)}
+    networks = video = None
+    with step_progress() as progress:
+        if "liveportrait" in needed:
+            networks = LivePortrait(command.liveportrait or Path())
+        if "video" in needed:
+            progress("loading the video model", 0.0)
+            video = open_video_pipeline(command.video or "", local_only=command.network.offline)
+    return _Models(networks, video)
+
+
 def _animate(
     command: Dataset,
     plan: DatasetPlan,
     looks: list[tuple[LookEntry, EditedPortrait]],
+    models: _Models,
     progress: StepProgress,
 ) -> None:
-    """Draw looks by LivePortrait or a video model, each of which is loaded when it is first needed."""
-    from offline.animation.liveportrait import LivePortrait, animate_by_liveportrait
-    from offline.animation.video_pipeline import open_video_pipeline
+    """Draw looks by LivePortrait or a video model."""
+    from offline.animation.guided_video import prompted
+    from offline.animation.liveportrait import animate_by_liveportrait
+    from offline.animation.video_pipeline import VideoConfig
     from offline.dataset.drawing import draw_by_animator, draw_by_video
 
-    networks = video = None
     for entry, portrait in looks:
-
-        def told(share: float, name: str = entry.name) -> None:
-            progress(f"{_DRAWING} {name}", share)
-
+        told = partial(progress, f"{_DRAWING} {entry.name}")
         if entry.animator == "video":
-            if video is None:
-                progress("loading the video model", 0.0)
-                video = open_video_pipeline(command.video or "", local_only=command.network.offline)
-            draw_by_video(plan, entry, portrait, video, progress=told)
+            assert models.video is not None
+            config = prompted(portrait, VideoConfig(steps=command.steps, size=command.video_size))
+            draw_by_video(plan, entry, portrait, models.video, config, progress=told)
             continue
-        if networks is None:
-            networks = LivePortrait(command.liveportrait or Path())
-        animator = partial(animate_by_liveportrait, networks=networks)
+        assert models.liveportrait is not None
+        animator = partial(animate_by_liveportrait, networks=models.liveportrait)
         draw_by_animator(plan, entry, portrait, animator, chunk=_LIVEPORTRAIT_CHUNK, progress=told)
 
 

@@ -11,6 +11,7 @@ import pytest
 from stand_ins import write_networks
 
 from attribute_toys import toy_attribute
+from faces import plain_person
 from offline.animation.contract import Moment
 from offline.animation.guide_maps import GuideMaps
 from offline.animation.guide_renderer import GuideRenderer
@@ -19,14 +20,16 @@ from offline.animation.motion import training_motion
 from offline.animation.video_pipeline import VideoConfig, open_video_pipeline
 from offline.dataset.drawing import DatasetPlan, draw_by_animator, draw_by_video
 from offline.dataset.layout import LookEntry, LookSource
-from offline.dataset.reading import read_grey, read_maps
+from offline.dataset.reading import read_dataset, read_grey, read_maps
 from offline.dataset.transforms import read_transforms
 from offline.editing.contract import EditedPortrait
 from offline.editing.donor import Progress
 from offline.editing.look_pictures import own_portrait, source_view
+from offline.rig.photo_geometry import PhotoGeometry
 from offline.training.contract import TeacherAttribute, TrainingFrame
+from perse_live import cli
 from perse_live.arrays import Int64Array, UInt8Array
-from perse_live.avatar import Avatar
+from perse_live.avatar import Avatar, save_avatar
 from tiny_video_pipeline import write_tiny_animatediff
 from toys import toy_avatar
 
@@ -116,3 +119,26 @@ def test_a_video_pipeline_draws_the_part_and_the_rig_all_else(
         assert off[part > 200].mean() > 10
 
     wholly(plan, edited, part_only)
+
+
+@pytest.mark.slow
+def test_the_command_draws_by_a_video_model_and_refuses_others_before_it_draws(
+    mean_head: PhotoGeometry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    me, root, model = tmp_path / "me.perse", tmp_path / "set", tmp_path / "model"
+    save_avatar(me, plain_person(mean_head))
+    write_tiny_animatediff(model)
+    words = ["dataset", str(me), "-o", str(root), "--attributes", "glasses-black", "--offline"]
+    words += ["--frames", "6", "--size", "64", "--video-size", "64", "--steps", "2", "--video"]
+    assert cli.main([*words, str(tmp_path / "model-still")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "takes no control frames" in error and "mask_image" in error, error
+    assert not (root / "manifest.json").exists()
+    assert cli.main([*words, str(model)]) == 0
+    source, glasses = read_dataset(root).looks
+    assert glasses.entry is not None and glasses.entry.animator == "video"
+    for plain, frame in zip(source.frames, glasses.frames, strict=True):
+        assert frame.files.part is not None
+        part = read_grey(frame.files.part)
+        off = np.abs(read_maps(frame).rgb.astype(int) - read_maps(plain).rgb).max(2)
+        assert off[part > 200].mean() > 10 and np.median(off[part == 0]) < 6

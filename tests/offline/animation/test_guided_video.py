@@ -87,7 +87,9 @@ def test_seed_person_words_and_guides_decide_the_film(pipeline: VideoPipeline) -
 def test_windows_join_without_a_seam(pipeline: VideoPipeline) -> None:
     """Frames 3 and 4 are shared: the first of them is nearly what the first window has, the second nearly the other's."""
     alone = film(pipeline, 5)  # the first window
-    joined = film(pipeline, 8)
+    told: list[float] = []
+    joined = np.stack(list(pipeline.film(PERSON, 8, guides_of, CONFIG, told.append)))
+    assert told == [0.25, 0.5, 0.75, 1.0], "two windows of two steps each"
     assert joined.shape == (8, SIDE, SIDE, 3)
     assert np.abs(joined[:3] - alone[:3]).max() < 1e-6
     first, second = (np.abs(joined[k] - alone[k]).mean() for k in (3, 4))
