@@ -114,6 +114,13 @@ class GaussianClasses:
     """The class of what the look adds, OTHER where none fits."""
 
 
+def class_of_thing(slot: str) -> SemanticClass | None:
+    """The class of pixels that show what a look of a slot adds and nothing of the person; None where no class tells that."""
+    if slot == "beard":
+        return SemanticClass.BEARD
+    return _OF_SLOT.get(slot)
+
+
 def gaussian_classes(blended: Avatar, look: Look | None) -> GaussianClasses:
     """The classes of the Gaussians of an avatar in a look, as `with_attributes` has blended it in."""
     slot = "" if look is None else look.slot

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from offline.animation.head_classes import class_of_thing
 from offline.dataset.layout import (
     SOURCE_LOOK,
     Dataset,
@@ -16,7 +17,13 @@ from offline.dataset.layout import (
     DatasetLook,
     Split,
 )
-from offline.dataset.reading import read_depth, read_grey, read_training_frame
+from offline.dataset.reading import (
+    read_depth,
+    read_grey,
+    read_normals,
+    read_semantic,
+    read_training_frame,
+)
 from offline.training.contract import Progress
 from offline.training.fit_to_pictures import LiftConfig
 from offline.training.learning import FitConfig, fit_attribute
@@ -37,7 +44,8 @@ class DatasetFitConfig:
     frames: int = 64
     """Of the train split, evenly chosen: what one picture more teaches falls off quickly, and all are kept in memory."""
     start_frames: int = 12
-    """Of these, from which Gaussians are unprojected; all tell which of the avatar's Gaussians the look hides."""
+    """Of these, from as many sides as there are, from which Gaussians are unprojected; all tell which of the avatar's Gaussians
+    the look hides."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(lift=LiftConfig(steps=360)))
     """Three times the steps of a look with a dozen pictures."""
 
@@ -86,12 +94,12 @@ def learn_from_dataset(
             progress(f"learning {name}", (at + share) / len(looks))
 
         told("", 0.0)
-        seen = seen_frames(look, "train", config.frames)
+        seen = seen_frames(look, "train", config.frames, slot=place[2])
         teacher = teacher_from_frames(
             replace(avatar, attributes=()),
             *place,
             seen,
-            _evenly(seen, config.start_frames),
+            from_all_sides(seen, config.start_frames),
         )
         teacher = replace(teacher, origin=_origin(look))
         frames = [one.frame for one in seen]
@@ -101,25 +109,33 @@ def learn_from_dataset(
     return avatar
 
 
-def seen_frames(look: DatasetLook, split: Split, most: int) -> list[SeenFrame]:
+def seen_frames(look: DatasetLook, split: Split, most: int, *, slot: str) -> list[SeenFrame]:
     """At most so many frames of a split, evenly chosen, over different backdrops where their alpha and background are known.
 
-    Raises UserError for damaged pictures.
+    slot: the look's. Raises UserError for damaged pictures.
     """
     chosen = _evenly(look.split(split), most)
-    return [_seen(frame, _BACKDROPS[k % len(_BACKDROPS)]) for k, frame in enumerate(chosen)]
+    return [_seen(frame, _BACKDROPS[k % len(_BACKDROPS)], slot) for k, frame in enumerate(chosen)]
 
 
-def _seen(frame: DatasetFrame, backdrop: tuple[float, float, float]) -> SeenFrame:
+def _seen(frame: DatasetFrame, backdrop: tuple[float, float, float], slot: str) -> SeenFrame:
     training, files = read_training_frame(frame), frame.files
+    shape = training.part_mask.shape
     depth = None if files.depth is None else read_depth(files.depth)
-    if depth is not None and depth.shape != training.part_mask.shape:
-        raise UserError(f"{files.depth} is not of its picture's size: make the data set again")
+    normals = None if files.normals is None else read_normals(files.normals)
+    thing, wanted = None, class_of_thing(slot)
+    if files.semantic is not None and wanted is not None:
+        thing = read_semantic(files.semantic) == wanted
+    for path, found in ((files.depth, depth), (files.normals, normals), (files.semantic, thing)):
+        if found is not None and found.shape[:2] != shape:
+            raise UserError(f"{path} is not of its picture's size: make the data set again")
+    alpha = None
     if files.alpha is not None and frame.background is not None:
-        through = 1 - read_grey(files.alpha)[..., None] / 255
-        image = np.clip(training.image + through * np.array(backdrop), 0, 1).astype(np.float32)
+        alpha = np.asarray(read_grey(files.alpha) / np.float32(255), np.float32)
+        behind = (1 - alpha[..., None]) * np.array(backdrop)
+        image = np.clip(training.image + behind, 0, 1).astype(np.float32)
         training = replace(training, image=image, backdrop=backdrop)
-    return SeenFrame(training, depth)
+    return SeenFrame(training, depth, alpha, normals, thing)
 
 
 def _place(dataset: Dataset, look: DatasetLook, slot: str | None) -> tuple[str, str, str]:
@@ -144,6 +160,23 @@ def _origin(look: DatasetLook) -> PhotoOrigin | None:
     return PhotoOrigin(
         source.photo_sha256, source.consent_by or "nobody was asked", source.consent_at or ""
     )
+
+
+def from_all_sides(seen: Sequence[SeenFrame], most: int) -> list[SeenFrame]:
+    """At most so many pictures, the first among them, each turned as far as possible from those before it.
+
+    Farthest point sampling by the angle of the head's rotation. Of a motion that seldom turns, evenly chosen pictures would not
+    show the back of a hat.
+    """
+    rotations = np.array([one.frame.pose.R_cam_head for one in seen]).reshape(-1, 9)
+    chosen: list[int] = []
+    least = np.full(len(seen), np.inf)
+    while len(chosen) < min(most, len(seen)):
+        chosen.append(int(least.argmax()))
+        # the trace of R1' R2 falls as the angle between the two rises
+        least = np.minimum(least, 3 - rotations @ rotations[chosen[-1]])
+        least[chosen] = -np.inf
+    return [seen[index] for index in chosen]
 
 
 def _evenly(rows: Sequence[T], most: int) -> list[T]:

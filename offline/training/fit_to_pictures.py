@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from offline.training.contract import TrainingFrame
 from offline.training.gaussian_rows import Rows, rows_of
-from offline.training.shots import Shot
+from offline.training.rasterizers import Drawing
+from offline.training.shots import Shot, shots_of
 from perse_live.arrays import Float32Array
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
@@ -34,17 +36,18 @@ class LiftConfig:
 def lifted(
     avatar: Avatar,
     look: Attribute,
-    shots: Sequence[Shot],
+    frames: Sequence[TrainingFrame],
+    drawing: Drawing,
     *,
     moves_base: bool,
     config: LiftConfig,
     told: Callable[[float], None],
-) -> tuple[Attribute, Rows]:
-    """A look fitted to pictures at weight 1, and its rows.
+) -> tuple[Attribute, Rows, list[Shot]]:
+    """A look fitted to pictures at weight 1, its rows, and the pictures to go on with: as the rows, relative to the fitted look.
 
     avatar: without attributes; look: what may change, with initial values; moves_base: whether base Gaussians may move.
     """
-    rows = rows_of(avatar, look)
+    rows, shots = rows_of(avatar, look), shots_of(avatar, look, frames, drawing)
     rates = torch.zeros(OUTPUTS)
     rates[COLOR], rates[OPACITY], rates[PLACE], rates[SIZE] = config.rates
     free = rates.repeat(len(rows), 1)
@@ -75,7 +78,7 @@ def lifted(
     final = rows_of(avatar, shown)
     if moves_base:
         final.ends[: rows.own, PLACE.start :] = ends[: rows.own, PLACE.start :]
-    return shown, final
+    return shown, final, shots_of(avatar, shown, frames, drawing)
 
 
 def _shown(avatar: Avatar, look: Attribute, rows: Rows, ends: Float32Array) -> Attribute:

@@ -65,13 +65,15 @@ def fit_attribute(
         hairstyle_way(bare, look, scalp_of(bare)) if look.slot == "hair" and teacher.known else None
     )
     begun = look if way is None else way.begun(look)
-    rows, shots = rows_of(bare, begun, way), shots_of(bare, begun, frames, drawing)
+    rows = rows_of(bare, begun, way)
+    shots = shots_of(bare, begun, frames, drawing) if teacher.known else []
     with one_thread():
         if not teacher.known:
-            look, rows = lifted(
+            look, rows, shots = lifted(
                 bare,
                 look,
-                shots,
+                frames,
+                drawing,
                 moves_base=teacher.moves_base,
                 config=config.lift,
                 told=lambda share: progress(look.label, 0.5 * share),

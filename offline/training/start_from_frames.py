@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.lift.hair import hair_weights
+from offline.lift.hair import hair_weights, strand_direction
 from offline.looks.assembly import Changes, attribute, flat, piece_by_piece
 from offline.training.contract import TeacherAttribute, TrainingFrame
 from perse_live.animate import (
@@ -34,12 +34,21 @@ from perse_live.rotations import to_matrix
 from perse_live.splatting.cpu import CpuRasterizer
 
 _PART = 0.5  # of the part's mask, from which a pixel counts
+_SOLID_PIXEL = (
+    0.75  # alpha from which a pixel is unprojected: at the outline it shows the background too
+)
+_STEP_IN_DEPTH = 0.002  # metres that a pixel's depth may differ from the mean of its neighbours on either side: more is an edge
+_STRAND = 1.7  # square root of a strand's ratio of length to width
+_STRAND_SIGMA = 1.5  # pixels over which the direction of strands is averaged
 _TOUCHED = 0.1  # of the part's mask, from which one of the avatar's Gaussians may change
 _NEARER = 0.002  # metres before the avatar from which a pixel shows something that is added
 _BEHIND = 0.006  # metres behind the avatar's surface at which its Gaussians are still seen
 _CHANGED_IN = 0.34  # share of the pictures that see one of the avatar's Gaussians in which it must lie in the part
 _MOST_ADDED = 9000  # Gaussians
 _BEFORE = 0.004  # metres before what a picture sees, by which it refutes a point
+_WITHIN = (
+    0.002  # metres behind a solid thing's surface in which it has none of the avatar's Gaussians
+)
 _HIDDEN_IN = 0.6  # share of the pictures that must refute one of the avatar's Gaussians, so that it starts hidden
 _REFUTED = 0.2  # share of the pictures that may refute a point: depth is wrong at outlines
 _ROUNDS = 2  # of finding how far hair and clothes turn with the head
@@ -64,6 +73,12 @@ class SeenFrame:
     frame: TrainingFrame
     depth: Float32Array | None
     """(H, W) metres along the camera's z, 0 where nothing is seen; None: not known."""
+    alpha: Float32Array | None = None
+    """(H, W) in [0, 1], how far a pixel is the person's and the look's; None: not known, taken as 1."""
+    normals: Float32Array | None = None
+    """(H, W, 3) unit, camera frame, towards the camera, 0 where nothing is seen; None: not known, all towards the camera."""
+    thing: BoolArray | None = None
+    """(H, W) pixels that show what the look adds, by their class; None: not known, told by depth alone."""
 
 
 def teacher_from_frames(
@@ -81,14 +96,19 @@ def teacher_from_frames(
     """
     if not seen:
         raise ValueError("no pictures to start from")
+
+    def solid(one: SeenFrame) -> BoolArray:
+        none = np.zeros(one.frame.part_mask.shape, np.bool_)
+        return none if one.thing is None or slot not in _SOLID else one.thing
+
     inside, visible, judged, refuted = np.zeros((4, len(avatar)))
     for one in seen:
         view = _View(avatar, one.frame)
-        there, hit = view.visible_in(one.frame.part_mask)
+        there, hit = view.visible_in(one.frame.part_mask, one.depth)
         visible += there
         inside += hit
         if one.depth is not None:
-            judges, against = view.judged_by(one.depth, one.frame.part_mask)
+            judges, against = view.judged_by(one.depth, one.frame.part_mask, solid(one))
             judged += judges
             refuted += against
     # also what the avatar itself hides: hair beneath hair that goes would come to light
@@ -107,11 +127,7 @@ def _unprojected(avatar: Avatar, slot: str, seen: Sequence[SeenFrame]) -> _Point
     points = _Points.joined(
         [
             _Points.none(),
-            *(
-                view.before_it(one.depth, slot)
-                for one, view in zip(seen, views, strict=True)
-                if one.depth is not None
-            ),
+            *(view.before_it(one, slot) for one, view in zip(seen, views, strict=True)),
         ]
     )
     return points.chosen(_consistent(avatar, points, views, seen))
@@ -125,11 +141,13 @@ class _Points:
     rigid: RigidBinding
     colors: Float32Array
     """(N, 3)"""
+    facing: Float32Array
+    """(N,) cosine between normal and view, in the picture that a point is from."""
 
     @staticmethod
     def none() -> _Points:
         nothing = nothing_added()
-        return _Points(nothing.surface, nothing.rigid, nothing.colors)
+        return _Points(nothing.surface, nothing.rigid, nothing.colors, np.zeros(0, np.float32))
 
     @staticmethod
     def joined(several: Sequence[_Points]) -> _Points:
@@ -142,18 +160,20 @@ class _Points:
             SurfaceBinding(*all_of([one.surface for one in several])),
             RigidBinding(*all_of([one.rigid for one in several])),
             np.concatenate([one.colors for one in several]),
+            np.concatenate([one.facing for one in several]),
         )
 
     def chosen(self, numbers: np.ndarray, size: float = _UNIT) -> _Points:
         """Some of them, `size` (metres) as their standard deviation."""
+        shown = self.colors[numbers], self.facing[numbers]
         if len(self.surface.triangles):
             kept = SurfaceBinding(*(array[numbers] for array in vars(self.surface).values()))
             axes = (kept.axes * (size / _UNIT)).astype(np.float32)
-            return replace(self, surface=replace(kept, axes=axes), colors=self.colors[numbers])
+            return _Points(replace(kept, axes=axes), self.rigid, *shown)
         kept = RigidBinding(*(array[numbers] for array in vars(self.rigid).values()))
         scales = kept.scales.copy()
         scales[:, :2] *= size / _UNIT
-        return replace(self, rigid=replace(kept, scales=scales), colors=self.colors[numbers])
+        return _Points(self.surface, replace(kept, scales=scales), *shown)
 
 
 class _View:
@@ -172,11 +192,21 @@ class _View:
         self._alpha = drawn[..., 3].copy()
         self._depth = drawn[..., 0] / np.maximum(self._alpha, 1e-3)
 
-    def visible_in(self, part: Float32Array) -> tuple[BoolArray, BoolArray]:
-        """(G,) which of the avatar's Gaussians are seen, and which of these lie in the part (H, W)."""
+    def visible_in(
+        self, part: Float32Array, depth: Float32Array | None
+    ) -> tuple[BoolArray, BoolArray]:
+        """(G,) which of the avatar's Gaussians are seen, without the look or with it, and which of these lie in the part (H, W).
+
+        depth: (H, W) of the picture with the look: where that is farther, as with a cap that presses hair flat, what was inside
+        is at the surface.
+        """
         means = self._gaussians.means
         columns, rows, on = self.pixels(means)
-        near = means[:, 2] < self._depth[rows, columns] + _BEHIND
+        surface = self._depth[rows, columns]
+        if depth is not None:
+            found = depth[rows, columns]
+            surface = np.maximum(surface, np.where(found == 0, np.inf, found))
+        near = means[:, 2] < surface + _BEHIND
         seen = on & near & (self._gaussians.opacities > 0)
         return seen, seen & (part[rows, columns] > _TOUCHED)
 
@@ -194,51 +224,97 @@ class _View:
         pose = self._frame.pose
         return pose_gaussians(self._vertices, avatar.rig, surface, rigid, shown, colors, pose).means
 
-    def judged_by(self, depth: Float32Array, part: Float32Array) -> tuple[BoolArray, BoolArray]:
+    def judged_by(
+        self, depth: Float32Array, part: Float32Array, solid: BoolArray
+    ) -> tuple[BoolArray, BoolArray]:
         """(G,) of which of the avatar's Gaussians a picture tells whether they are there, and which are not.
 
-        depth, part: (H, W) of the picture. It tells nothing of what lies behind the surface that it sees; what stands before that
-        surface within the part is not there.
+        depth, part: (H, W) of the picture; solid: (H, W) where it shows a solid thing. What lies at the surface that the picture
+        shows is there. What stands before that surface within the part is not, nor what lies in a solid thing's surface. Of
+        all else it tells nothing. Of long Gaussians both ends are looked at: hair that stands out from under a hat has its
+        mean behind it.
         """
-        means = self._gaussians.means
-        columns, rows, on = self.pixels(means)
-        found = depth[rows, columns]
-        empty, z = found == 0, means[:, 2]
-        before = empty | (z < found - _BEFORE)
-        judges = on & (empty | (z < found + _BEFORE))
-        return judges, judges & before & (part[rows, columns] > _TOUCHED)
+        gaussians = self._gaussians
+        longest, every = gaussians.scales.argmax(1), np.arange(len(gaussians.means))
+        axes = to_matrix(gaussians.quats)[every, :, longest]
+        half = gaussians.scales[every, longest, None] * axes
+        there = refuted = np.zeros(len(every), np.bool_)
+        for end in (0, -1, 1):
+            means = gaussians.means + np.float32(end) * half
+            columns, rows, on = self.pixels(means)
+            found, z = depth[rows, columns], means[:, 2]
+            nearest = np.where(solid[rows, columns], found + _WITHIN, found - _BEFORE)
+            within = part[rows, columns] > _TOUCHED
+            refuted = refuted | (on & within & ((found == 0) | (z < nearest)))
+            if not end:
+                there = on & (np.abs(z - found) <= _BEFORE)
+        return there | refuted, refuted
 
-    def before_it(self, depth: Float32Array, slot: str) -> _Points:
-        """What the picture shows elsewhere than where the avatar is. depth: (H, W) of the picture."""
+    def before_it(self, one: SeenFrame, slot: str) -> _Points:
+        """What a picture with depth shows elsewhere than where the avatar is."""
+        if one.depth is None:
+            return _Points.none()
         frame, camera = self._frame, self._frame.camera
         # farther: the look hides what is there, as a cap does that presses hair flat
-        other = (self._alpha < _PART) | (np.abs(depth - self._depth) > _NEARER)
-        rows, columns = np.nonzero((frame.part_mask > _PART) & (depth > 0) & other)
+        other = (self._alpha < _PART) | (np.abs(one.depth - self._depth) > _NEARER)
+        alpha = np.ones_like(one.depth) if one.alpha is None else one.alpha
+        if one.thing is not None:
+            other |= one.thing
+        wanted = (frame.part_mask > _PART) & other & (alpha > _SOLID_PIXEL) & _smooth(one.depth)
+        rows, columns = np.nonzero(wanted)
         if not len(rows):
             return _Points.none()
-        z = depth[rows, columns].astype(np.float64)
+        z = one.depth[rows, columns].astype(np.float64)
         x, y = (columns + 0.5 - camera.cx) / camera.fx * z, (rows + 0.5 - camera.cy) / camera.fy * z
-        means, colors = np.stack([x, y, z], 1), frame.image[rows, columns]
+        means = np.stack([x, y, z], 1)
+        towards = -means / np.linalg.norm(means, axis=1, keepdims=True)
+        normals = towards if one.normals is None else one.normals[rows, columns].astype(np.float64)
+        lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+        normals = np.where(lengths > 0, normals / np.maximum(lengths, 1e-9), towards)
+        facing = (normals * towards).sum(1).astype(np.float32)
+        # without the backdrop, of which the picture shows 1 - alpha
+        share = alpha[rows, columns, None]
+        colors = (frame.image[rows, columns] - (1 - share) * np.array(frame.backdrop)) / share
+        colors = np.clip(colors, 0, 1).astype(np.float32)
+        along, sigma = None, np.full((len(z), 2), _UNIT)
+        if slot in _HAIR:
+            along = np.zeros_like(means)
+            along[:, :2] = strand_direction(frame.image, _STRAND_SIGMA)[rows, columns]
+            sigma = sigma * (_STRAND, 1 / _STRAND)
         nothing = nothing_added()
         if slot in _ON_SKIN:
             skin = np.nonzero(self._rig.parts == Part.SKIN)[0]
             corners = self._vertices[self._rig.triangles[skin]]
             nearest = KDTree(corners.mean(1)).query(means)[1]
             v0, v1, v2 = corners[nearest].transpose(1, 0, 2)
-            normals = np.cross(v1 - v0, v2 - v0)
-            normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+            of_skin = np.cross(v1 - v0, v2 - v0)
+            of_skin /= np.maximum(np.linalg.norm(of_skin, axis=1, keepdims=True), 1e-12)
             surface = bind_surface(
-                flat(means, normals, _UNIT, colors, opacity=_OPACITY),
+                flat(means, of_skin, sigma, colors, opacity=_OPACITY, along=along),
                 skin[nearest],
                 self._vertices,
                 self._rig.triangles,
                 two_sided=np.ones(len(z), np.uint8),
             )
-            return _Points(surface, nothing.rigid, colors)
-        means, normals, weights = _at_rest(means, frame.pose, self._rig.neck_pivot, slot)
-        shaped = flat(means, normals, _UNIT, colors, opacity=_OPACITY)
+            return _Points(surface, nothing.rigid, colors, facing)
+        means, turns, weights = _at_rest(means, frame.pose, self._rig.neck_pivot, slot)
+        normals = np.einsum("nij,ni->nj", turns, normals)
+        if along is not None:
+            along = np.einsum("nij,ni->nj", turns, along)
+        shaped = flat(means, normals, sigma, colors, opacity=_OPACITY, along=along)
         rigid = RigidBinding(shaped.means, shaped.quats, shaped.scales, weights)
-        return _Points(nothing.surface, rigid, colors)
+        return _Points(nothing.surface, rigid, colors, facing)
+
+
+def _smooth(depth: Float32Array) -> BoolArray:
+    """(H, W) where depth is known and no edge: there it is a mean of two surfaces, and lies on neither."""
+    known = depth > 0
+    whole = np.ones_like(known)
+    for axis in (0, 1):
+        before, after = np.roll(depth, 1, axis), np.roll(depth, -1, axis)
+        both = np.roll(known, 1, axis) & np.roll(known, -1, axis)
+        whole &= ~both | (np.abs(depth - 0.5 * (before + after)) < _STEP_IN_DEPTH)
+    return known & whole
 
 
 def _consistent(
@@ -262,7 +338,7 @@ def _consistent(
 def _at_rest(
     means: FloatArray, pose: HeadPose, pivot: FloatArray, slot: str
 ) -> tuple[FloatArray, FloatArray, Float32Array]:
-    """Points (N, 3) of the camera frame at rest in the head frame, the direction towards the camera there, and head weights.
+    """Points (N, 3) of the camera frame at rest in the head frame, rotations (N, 3, 3) from there, and head weights (N,).
 
     The inverse of `pose_points`; how far a point turns with the head depends on where it is at rest, hence rounds.
     """
@@ -279,7 +355,7 @@ def _at_rest(
     weights = np.full(len(means), 0 if slot == "cloth" else 1, np.float32)
     for _ in range(_ROUNDS if slot == "hair" else 0):
         weights = hair_weights(rest(weights))
-    return rest(weights), -turns(weights)[:, 2], weights
+    return rest(weights), turns(weights), weights
 
 
 def _added(avatar: Avatar, slot: str, points: _Points) -> AddedGaussians:
@@ -287,10 +363,12 @@ def _added(avatar: Avatar, slot: str, points: _Points) -> AddedGaussians:
     places = places_at_rest(avatar.rig, points.surface, points.rigid)
     if len(places) < _FEWEST_ADDED:
         return nothing_added()
+    # of the points in a cell the one that is seen best
+    best = np.argsort(-points.facing, kind="stable")
     spacing, numbers = _SPACINGS[-1], np.zeros(0, np.int64)
     for spacing in _SPACINGS:
         cells = np.floor(places / spacing).astype(np.int64)
-        numbers = np.unique(cells, axis=0, return_index=True)[1]
+        numbers = best[np.unique(cells[best], axis=0, return_index=True)[1]]
         if len(numbers) <= _MOST_ADDED:
             break
     kept = points.chosen(numbers, _COVERAGE * float(spacing))

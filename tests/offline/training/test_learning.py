@@ -12,7 +12,7 @@ from offline.looks.edit import taught
 from offline.secondary_motion import with_secondary_motion
 from offline.training.base_decoder import with_decoder
 from offline.training.contract import TeacherAttribute, TrainingFrame
-from offline.training.fit_to_pictures import LiftConfig
+from offline.training.fit_to_pictures import LiftConfig, lifted
 from offline.training.gaussian_rows import rows_of
 from offline.training.learning import FitConfig, fit_attribute
 from offline.training.pace import pace_of
@@ -244,6 +244,30 @@ def test_pictures_alone_teach_a_look(bare: Avatar) -> None:
     shown = with_attributes(avatar, avatar.attributes, {"paint": 1.0})
     # Own Gaussians only move where they may
     np.testing.assert_array_equal(shown.surface.positions, bare.surface.positions)
+
+
+def test_what_was_fitted_to_pictures_is_drawn_once_more_as_it_was_fitted(bare: Avatar) -> None:
+    """Colours and sizes of what is added are in the look then, and must not count twice."""
+    truth = beard(bare)
+    grey = np.full_like(truth.added.colors, 0.5)
+    start = replace(truth, added=replace(truth.added, colors=grey))
+    look, rows, shots = lifted(
+        bare,
+        start,
+        pictures(bare, truth),
+        ON_CPU,
+        moves_base=False,
+        config=SHORT.lift,
+        told=lambda _: None,
+    )
+    assert np.abs(look.added.colors - grey).max() > 0.05
+    motion = Motion(expression(), np.zeros((2, 2), np.float32), facing_pose(bare))
+    stage = Stage(with_attributes(bare, (look,), {"beard": 1.0}), shots[0].camera, threads=1)
+    expected = CpuRasterizer(shots[0].camera.width, shots[0].camera.height, threads=1).render(
+        stage.pose(motion), shots[0].camera, background=shots[0].backdrop
+    )
+    drawn_again = shots[0].draw(rows.ends, rows.before).detach().numpy()
+    np.testing.assert_allclose(drawn_again, expected / 255, atol=0.02)
 
 
 def test_a_shot_draws_what_the_wardrobe_has(bare: Avatar) -> None:
