@@ -44,7 +44,7 @@ _TOUCHED = 0.1  # of the part's mask, from which one of the avatar's Gaussians m
 _NEARER = 0.002  # metres before the avatar from which a pixel shows something that is added
 _BEHIND = 0.006  # metres behind the avatar's surface at which its Gaussians are still seen
 _CHANGED_IN = 0.34  # share of the pictures that see one of the avatar's Gaussians in which it must lie in the part
-_MOST_ADDED = 9000  # Gaussians
+_MAX_ADDED = 9000  # Gaussians
 _BEFORE = 0.004  # metres before what a picture sees, by which it refutes a point
 _WITHIN = (
     0.002  # metres behind a solid thing's surface in which it has none of the avatar's Gaussians
@@ -369,7 +369,7 @@ def _added(avatar: Avatar, slot: str, points: _Points) -> AddedGaussians:
     for spacing in _SPACINGS:
         cells = np.floor(places / spacing).astype(np.int64)
         numbers = best[np.unique(cells[best], axis=0, return_index=True)[1]]
-        if len(numbers) <= _MOST_ADDED:
+        if len(numbers) <= _MAX_ADDED:
             break
     kept = points.chosen(numbers, _COVERAGE * float(spacing))
     count, hairy, solid = len(numbers), slot in _HAIR, slot in _SOLID
