@@ -220,9 +220,9 @@ def open_live(
         clocks = {name: StageClock() for name in _STAGES}
         engines: list[str] = []
         actors = [_actor(path, options, engines.append) for path in options.avatars]
-        kept = None if options.studio is None else StudioStore(options.studio.library)
-        if kept is not None and options.remember:
-            options, settings = _as_remembered(options, settings, kept)
+        store = None if options.studio is None else StudioStore(options.studio.library)
+        if store is not None and options.remember:
+            options, settings = _as_remembered(options, settings, store)
         pivot = actors[0].avatar.rig.neck_pivot if actors else _MEAN_NECK
         sources = _Sources(options, settings, pivot, clocks)
         feed, kind, sound = _open_source(sources, options)
@@ -248,7 +248,7 @@ def open_live(
                 virtual_camera=lambda now: VirtualCameraSink(
                     now.width, now.height, now.target_fps, device=options.device
                 ),
-                pictures=dict if kept is None else kept.backgrounds,
+                pictures=dict if store is None else store.backgrounds,
             )
         except BaseException:
             if feed is not None:
@@ -263,11 +263,11 @@ def open_live(
         if options.preview:
             session.add_sink(PreviewSink())
         studio = None
-        if options.studio is not None and kept is not None:
-            stage = _SessionStage(session, options, sources, kept)
-            studio = _open_studio(stack, options.studio, stage, kept, required=not options.avatars)
+        if options.studio is not None and store is not None:
+            stage = _SessionStage(session, options, sources, store)
+            studio = _open_studio(stack, options.studio, stage, store, required=not options.avatars)
             if options.remember:
-                _restore(session, kept)
+                _restore(session, store)
         control = shown(session)
         if studio is not None:
             control = RememberingControl(control, studio)
@@ -396,12 +396,12 @@ class _SessionStage:
     """A session as the studio's stage."""
 
     def __init__(
-        self, session: LiveSession, options: LiveOptions, sources: _Sources, kept: StudioStore
+        self, session: LiveSession, options: LiveOptions, sources: _Sources, store: StudioStore
     ) -> None:
         self._session, self._options, self._sources = session, options, sources
         self._choosing = threading.Lock()
         self._source = source_id(options.camera)
-        remembered = kept.stage.get("source")
+        remembered = store.stage.get("source")
         self._wish = (  # the camera chosen last; opened when needed
             remembered
             if options.remember and options.camera == BROWSER and isinstance(remembered, str)
@@ -450,10 +450,10 @@ class _SessionStage:
 
 
 def _as_remembered(
-    options: LiveOptions, settings: Settings, kept: StudioStore
+    options: LiveOptions, settings: Settings, store: StudioStore
 ) -> tuple[LiveOptions, Settings]:
     """Options and settings with the page's last values; values that are no longer valid are ignored."""
-    stage = kept.stage
+    stage = store.stage
     with contextlib.suppress(UserError, TypeError):
         known = {name: stage[name] for name in ("width", "height", "fps") if name in stage}
         action = parse_action({"action": "picture", **known})
@@ -462,15 +462,15 @@ def _as_remembered(
     background = stage.get("background")
     if options.background is None and isinstance(background, str):
         with contextlib.suppress(UserError):
-            if background not in kept.backgrounds():
+            if background not in store.backgrounds():
                 backdrop_of(background)
             options = replace(options, background=background)
     return options, settings
 
 
-def _restore(session: LiveSession, kept: StudioStore) -> None:
+def _restore(session: LiveSession, store: StudioStore) -> None:
     """Apply the page user's last choices."""
-    stage = kept.stage
+    stage = store.stage
     wishes: list[dict[str, object]] = [
         {"action": "gain", "region": region, "value": stage.get(f"gain-{region}")}
         for region in GAIN_REGIONS

@@ -132,9 +132,9 @@ class BuildWish:
 class Studio:
     """Implementation of `/api/studio`. Thread-safe. Close it at the end."""
 
-    def __init__(self, options: StudioOptions, stage: Stage, kept: StudioStore) -> None:
-        """Open the library. kept: of the same folder. Raises UserError where it cannot be used."""
-        self.options, self._stage, self.kept = options, stage, kept
+    def __init__(self, options: StudioOptions, stage: Stage, store: StudioStore) -> None:
+        """Open the library. store: of the same folder. Raises UserError where it cannot be used."""
+        self.options, self._stage, self.store = options, stage, store
         self.library = Library(options.library)
         self.pictures = Pictures()
         self.photos = Photos()
@@ -177,8 +177,8 @@ class Studio:
             "own_machine": self.options.pages_are_local,
             "avatars": [self._entry(entry) for entry in self.library.entries()],
             "jobs": self.jobs.to_json(),
-            "presets": [preset.to_json() for preset in self.kept.presets()],
-            "backgrounds": list(self.kept.backgrounds()),
+            "presets": [preset.to_json() for preset in self.store.presets()],
+            "backgrounds": list(self.store.backgrounds()),
             "default_looks": list(self.options.default_looks),
             "parts": list(BUILDER_PARTS),
             "text_looks": {"problem": self._text_problem(), "settings": self.options.settings},
@@ -229,7 +229,7 @@ class Studio:
     def choose_source(self, source_id: str) -> None:
         """Take the motion from another source, now and the next time. Raises UserError where it cannot be had."""
         self._stage.choose_source(source_id)
-        self.kept.remember(source=source_id)
+        self.store.remember(source=source_id)
 
     # ----- avatars
 
@@ -237,7 +237,7 @@ class Studio:
         """Put an avatar on stage. Raises UserError for one that cannot be read."""
         entry = self.library.get(entry_id)
         self._stage.show(entry.path)
-        self.kept.remember(avatar=entry.name)
+        self.store.remember(avatar=entry.name)
         self._note()
 
     def rename(self, entry_id: str, name: str) -> Entry:
@@ -344,18 +344,18 @@ class Studio:
 
     def save_preset(self, preset: Preset) -> None:
         """Keep a set of looks. Raises UserError where it cannot be written."""
-        self.kept.save_preset(preset)
+        self.store.save_preset(preset)
         self._note()
 
     def delete_preset(self, name: str) -> None:
         """Forget a set of looks."""
-        self.kept.delete_preset(name)
+        self.store.delete_preset(name)
         self._note()
 
     def save_background(self, received: Path, name: str) -> str:
         """Keep an uploaded picture as a background; the upload is deleted. Returns its name. Raises UserError for no picture."""
         try:
-            kept = self.kept.save_background(received)
+            kept = self.store.save_background(received)
         except UserError as error:
             raise UserError(str(error).replace(f"{received}: ", f"{name}: ")) from error
         except OSError as error:
@@ -367,7 +367,7 @@ class Studio:
 
     def delete_background(self, name: str) -> None:
         """Delete a kept background."""
-        self.kept.delete_background(name)
+        self.store.delete_background(name)
         self._note()
 
     # ----- jobs
@@ -685,7 +685,7 @@ class RememberingControl:
     """A session's `Control` that stores changed settings for the next session."""
 
     def __init__(self, control: Control, studio: Studio) -> None:
-        self._control, self._studio, self._kept = control, studio, studio.kept
+        self._control, self._studio, self._store = control, studio, studio.store
 
     @property
     def drawn(self) -> Latest[DrawnFrame]:
@@ -712,17 +712,17 @@ class RememberingControl:
             case SwitchAvatar():
                 self._studio.note_change()  # another one is on stage
             case SetBackground(text):
-                self._kept.remember(background=text)
+                self._store.remember(background=text)
             case SetGain(region, value):
-                self._kept.remember(**{f"gain-{region}": value})
+                self._store.remember(**{f"gain-{region}": value})
             case Mirror():
-                self._kept.remember(mirror=bool(self._control.state().get("mirror")))
+                self._store.remember(mirror=bool(self._control.state().get("mirror")))
             case SetBadge(place, reason):
-                self._kept.remember(badge=place, badge_reason=reason)
+                self._store.remember(badge=place, badge_reason=reason)
             case SetPicture(width, height, fps):
-                self._kept.remember(width=width, height=height, fps=fps)
+                self._store.remember(width=width, height=height, fps=fps)
             case SetVirtualCamera():
-                self._kept.remember(
+                self._store.remember(
                     virtual_camera=bool(self._control.state().get("virtual_camera"))
                 )
             case _:

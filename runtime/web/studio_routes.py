@@ -310,7 +310,7 @@ class StudioRoutes:
         return web.json_response({"name": name}, status=201)
 
     async def _background(self, request: web.Request) -> web.StreamResponse:
-        path = self._studio.kept.backgrounds().get(request.match_info["name"])
+        path = self._studio.store.backgrounds().get(request.match_info["name"])
         return (
             error_response(404, "there is no such background")
             if path is None
