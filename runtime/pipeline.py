@@ -18,7 +18,7 @@ def ahead(items: Iterable[Item], *, room: int, name: str = "ahead") -> Generator
     """The same items, computed ahead in a separate thread while the caller works on earlier ones.
 
     room: how many may wait; name: of the thread. Exceptions are raised here, at the item's position. Closing the
-    generator stops the thread after the item at hand and closes `items` in that thread; it has ended when `close` returns.
+    generator stops the thread after the current item and closes `items` in that thread; it has ended when `close` returns.
     """
     running = _ahead(items, room, name)
     # To where the thread runs, so that closing ends it whether or not anything was taken

@@ -168,8 +168,8 @@ def test_without_a_terminal_consent_must_be_an_option(
 @pytest.mark.parametrize(
     ("answer", "asked_on"),
     [
-        ("n\n", "for want of consent"),
-        ("\n", "for want of consent"),
+        ("n\n", "without consent"),
+        ("\n", "without consent"),
         ("yes\n", "photo.jpg: not a picture"),
     ],
 )

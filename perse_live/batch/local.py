@@ -161,7 +161,7 @@ class _Worker:
                 return Made(tuple(made["warnings"]), dict(made["figures"])), ""
         code, lines = self._child.wait(), self._child.stderr_tail()
         how = (
-            f"by signal {-code}; perhaps for want of memory: take fewer --jobs"
+            f"by signal {-code}; perhaps by lack of memory: give fewer --jobs"
             if code < 0
             else f"with code {code}"
         )

@@ -154,7 +154,7 @@ def ask_consent(photo: Path, what: str = "An avatar moves and speaks as the pers
         flush=True,
     )
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UserError(f"nothing was made of {photo}, for want of consent: {how}")
+        raise UserError(f"nothing was made of {photo} without consent: {how}")
     return f"the user {user_name()}, asked on the terminal"
 
 

@@ -183,7 +183,7 @@ def run(command: Eval) -> None:
         "inside the face, on black; akd: landmark error, % of the eye distance; jitter: 1 is as lively as the film"
     )
     if identity is None:
-        print("id_ref: not measured, for want of an identity model; see perse-live eval --help")
+        print("id_ref: not measured without an identity model; see perse-live eval --help")
 
 
 def _evaluate(

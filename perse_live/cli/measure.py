@@ -359,10 +359,10 @@ def _print(
         " skin, over the hair's pixels, and connected parts of the hair beyond those of the ends"
     )
     if identity is None:
-        print("id: not measured, for want of an identity model")
+        print("id: not measured without an identity model")
     if spread is None:
         print(
-            "FID, KID: not measured, for want of the Inception network's weights; see docs/measures.md"
+            "FID, KID: not measured without the Inception network's weights; see docs/measures.md"
         )
     else:
         print(

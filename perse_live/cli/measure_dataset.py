@@ -334,4 +334,4 @@ def _print(scores: Sequence[LookScores], between: Sequence[CategoryScores], mode
         (models.inception, "FID, KID: the Inception network's weights"),
     ):
         if missing is None:
-            print(f"not measured, for want of what it needs: {what}; see docs/measures.md")
+            print(f"not measured, as its files are missing: {what}; see docs/measures.md")

@@ -174,7 +174,7 @@ def _parse(words: Sequence[str]) -> AnyCommand:
 
 
 def _usage_line(box: str) -> str:
-    """The gist of tyro's framed complaint: what stands between title and first rule, without the help on each option.
+    """The message of tyro's boxed error: the text between title and first rule, without the help on each option.
 
     Frames are of dashes and blanks where the terminal knows no others.
     """

@@ -17,7 +17,7 @@ from pathlib import Path
 from perse_live.threads import limit_native_threads
 
 _MOST = 1 << 20  # characters of the line
-_PATIENCE = 3.0  # seconds to end in peace
+_PATIENCE = 3.0  # seconds to end normally
 
 
 def main() -> int:

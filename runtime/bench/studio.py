@@ -207,7 +207,7 @@ def _walk(
     built = time.monotonic()
     if page.get_by_role("heading", name="This picture did not work").count():
         raise UserError(
-            f"no avatar comes of the photo: {page.get_by_role('alert').inner_text().strip()[:300]}"
+            f"the photo was refused: {page.get_by_role('alert').inner_text().strip()[:300]}"
         )
     page.get_by_role("button", name="Go live").click()
     page.wait_for_selector("#cover", state="hidden")

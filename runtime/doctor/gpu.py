@@ -1,4 +1,4 @@
-"""The whole GPU path, run for real on the machine at hand: what is compiled, drawn, compared with the CPU, counted and timed."""
+"""Runs the whole GPU path on this machine: compiles, draws, compares with the CPU, counts synchronisations, times."""
 
 from __future__ import annotations
 

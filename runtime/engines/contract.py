@@ -98,7 +98,7 @@ class Engine(Protocol):
         ...
 
     def poser(self, avatar: Avatar, *, threads: int) -> Poser:
-        """For one avatar of that rig, with its fixed attributes. Raises ValueError as said above."""
+        """For one avatar of that rig, with its fixed attributes. Raises ValueError as described in the module."""
         ...
 
     def drawer(self, width: int, height: int, *, threads: int) -> Drawer:

@@ -95,7 +95,7 @@ async def _serve(
             proxy.url = link(host=options.host, port=port, tls=tls is not None, token="")
             if public and tls is None:
                 warn(
-                    "sessions are served without TLS: whoever can listen in sees tokens and pages, and browsers do not lend"
+                    "sessions are served without TLS: anyone on the network path sees tokens and pages, and browsers do not give"
                     " their camera to such a page; give --cert and --key"
                 )
             say(f"ready: {proxy.url}")

@@ -46,7 +46,7 @@ class FilmSource:
     """Plays a video by the wall clock, from the first read on.
 
     Pictures that are late are skipped. Where the machine slept, or cannot decode as fast as the film runs, the clock is set back
-    to the picture at hand, so that pictures are shown. A film that is repeated is waited for where its file has gone, and
+    to the current picture, so that pictures are shown. A film that is repeated is waited for where its file has gone, and
     starts again when it is back.
     """
 

@@ -49,7 +49,7 @@ class Task:
     reported: Callable[[Mapping[str, Any]], None] = lambda _: None
     """Called with each report of the child other than progress."""
     done: Callable[[], str] = lambda: ""
-    """Called after it went well, before others see that; returns the id of the avatar that has come of it. Raises UserError."""
+    """Called after success, before the state changes; returns the id of the resulting avatar. Raises UserError."""
     over: Callable[[], None] = lambda: None
     """Called when it has ended, however it did."""
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -113,7 +113,7 @@ class Tickets:
     """One-time tickets with a short validity, for requests that browsers send without headers."""
 
     def __init__(self, seconds: float, *, most: int = 64) -> None:
-        """seconds: for which each is good; most: at a time, the oldest one goes first."""
+        """seconds: for which each is good; most: maximum number; the oldest are dropped first."""
         self._seconds, self._most = seconds, most
         self._until: dict[str, float] = {}
 

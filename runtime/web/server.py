@@ -161,8 +161,8 @@ class WebServer:
         self._port = port
         if not self._local and not self._config.behind_proxy and self._tls is None:
             _log.warning(
-                "the live page is served without TLS: whoever can listen in on the network sees the token and the page; "
-                "give --cert and --key. Browsers do not lend their camera to such a page."
+                "the live page is served without TLS: anyone on the network path sees the token and the page; "
+                "give --cert and --key. Browsers do not give their camera to such a page."
             )
         return link(host=self._config.host, port=port, tls=self._tls is not None, token=self._token)
 

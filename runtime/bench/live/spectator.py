@@ -1,6 +1,6 @@
 """Chromium with the live page, in a separate process, so that its cost is not counted as the session's.
 
-`python -m runtime.bench.live.spectator URL FILM SECONDS keys|camera SETTLE`: presses keys, or lends the page a camera that shows
+`python -m runtime.bench.live.spectator URL FILM SECONDS keys|camera SETTLE`: presses keys, or gives the page a camera that shows
 FILM. Prints JSON, a line each: `{"begin": TIME}` when all is settled, `{"done": SHARE}` now and then, in the end what was noted.
 """
 
