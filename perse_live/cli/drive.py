@@ -30,8 +30,7 @@ class Drive:
     """The video to write: .mp4, .mov, .mkv or .webm; with a transparent background .mov or .webm."""
     match: bool = False
     """Self-reenactment: copy the driver's position, pose and absolute expression. Without it the motion is relative to the
-    driver's
-    neutral expression, and the avatar stays framed as in its photo."""
+    driver's neutral expression, and the avatar stays framed as in its photo."""
     background: str | None = None
     """Background: a colour RRGGBB, the path of a picture, or `alpha`; light grey, or as recorded."""
     attribute: Annotated[tuple[str, ...], arg(metavar="NAME=WEIGHT")] = ()
