@@ -64,8 +64,7 @@ class AddedGaussians:
     """(0, 1] size at weight 0 relative to the full one."""
     solid: bool = False
     """Whether it is an object, such as a hat, whose Gaussians appear opaque one after another by `appear`, together with the
-    changes
-    of the base Gaussians that they cover."""
+    changes of the base Gaussians that they cover."""
 
     def __len__(self) -> int:
         return len(self.opacities)

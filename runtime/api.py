@@ -41,9 +41,8 @@ class _Closing(contextlib.AbstractContextManager[_Self]):
 class Tracker(_Closing["Tracker"]):
     """Tracks one face through the pictures of a camera or video and returns the avatar's motion.
 
-    Motion is relative to the face's neutral expression and frontal pose, which are learned
-    from the first half second of frontal pictures. Not thread-safe. Use it in a `with`
-    block or close it.
+    Motion is relative to the face's neutral expression and frontal pose, which are learned from the first half second of
+    frontal pictures. Not thread-safe. Use it in a `with` block or close it.
     """
 
     def __init__(self, avatar: Avatar, *, smooth: bool = True) -> None:

@@ -37,8 +37,7 @@ class Bench:
     live: Annotated[tuple[Path, Path] | None, arg(metavar="AVATAR VIDEO")] = None
     """Measure a real session instead: the avatar follows the face in the video, first without viewers, then watched in
     Chromium where it is installed (driven by the package playwright): rates, delays, processor time by thread, memory, what a
-    viewer costs,
-    and how soon it starts."""
+    viewer costs, and how soon it starts."""
     seconds: float = 20.0
     """Seconds for which --live and --studio measure."""
     viewers: int = 7

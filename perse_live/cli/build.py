@@ -50,8 +50,7 @@ class Build:
     fitted to all of them, and they supply what the photo does not show. Pictures of other people are ignored."""
     steps: Annotated[Path | None, arg(metavar="DIR")] = None
     """A folder to write a picture of each stage into: landmarks, matte, visibility, colours, Gaussians, errors. They show at
-    which
-    stage a photo fails."""
+    which stage a photo fails."""
     previews: Annotated[Path | None, arg(metavar="DIR")] = None
     """A folder to write a small picture of each visible stage into, including the avatar before its refinement; for programs that
     show the progress of a build."""

@@ -86,8 +86,7 @@ class Dataset:
     """A video of a face, or motion recorded by live --record ME.motion, used instead of the built-in motion."""
     animator: Literal["auto", "rig", "liveportrait", "video"] = "auto"
     """Animator of the looks. auto follows PERSE as far as the models are given: LivePortrait for clothes, eyebrows, mouth and
-    nose, the
-    video model for hair, hats, beards, earrings, headphones and glasses; and the rig for everything else."""
+    nose, the video model for hair, hats, beards, earrings, headphones and glasses; and the rig for everything else."""
     liveportrait: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """A folder with LivePortrait's ONNX files."""
     video: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None

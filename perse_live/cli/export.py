@@ -39,8 +39,7 @@ class Export:
     engines: Annotated[str | None, arg(metavar="NAMES")] = None
     """Engines, with commas between: onnx (for any ONNX runtime), tensorrt (built on the GPU that will run it), tensorrt-rtx
     (built ahead of time for many GPUs, without one). They go into a folder NAME.engines; keep it next to the avatar's file
-    and `live`
-    finds it."""
+    and `live` finds it."""
     precision: Literal["fp32", "fp16", "both"] = "both"
     """Precision of the engines; with fp16 only sums of small displacements are in half precision, never positions."""
     compute_capability: Annotated[str, arg(metavar="NUMBERS")] = "75,80,86,89,120"

@@ -66,8 +66,8 @@ class Peer:
         """The SDP answer to an offer; only this transceiver, that of the sound, and data channels are accepted.
 
         transceiver: of the video, None for a peer without. loopback: whether the page is served to this machine only; peers
-        elsewhere can then connect only where the user has named
-        ICE servers. Raises UserError, and ends the peer, where the offer cannot be met.
+        elsewhere can then connect only where the user has named ICE servers. Raises UserError, and ends the peer, where the
+        offer cannot be met.
         """
         try:
             await asyncio.wait_for(

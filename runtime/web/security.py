@@ -101,8 +101,7 @@ def bearer_token(authorization: str | None) -> str:
 def token_fits(token: str, given: str) -> bool:
     """Whether a request's token is valid.
 
-    token: what is needed, "" where none is; given: from `bearer_token`. Compared in constant
-    time.
+    token: what is needed, "" where none is; given: from `bearer_token`. Compared in constant time.
     """
     return not token or hmac.compare_digest(
         given.encode("utf-8", "surrogateescape"), token.encode()
