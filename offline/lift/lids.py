@@ -54,6 +54,7 @@ _WHITE = 0.75  # of the brightest pixel below the lid, from which a pixel is scl
 _LIFT = 0.0006  # metres in front of the lid
 # Difference of sRGB colours at which the veil is transparent, and opaque
 _SAME, _OTHER = (0.015, 0.09)
+_LIGHT_FREE = 0.3  # freedom of the colours of light pixels in refinement
 _OVERLAP = 2.5  # overlap of the veil's Gaussians
 
 # Fractions of the largest displacement in a blink: below, skin keeps the photo's colour; above, it is inferred
@@ -270,6 +271,9 @@ def _eye_veil(
     wanted = wanted * ramp(facing_of(points.means, normals), 0.3, 0.55)
     seen, below = sample(image, points.pixels), sample(beneath, points.pixels)
     colors = np.clip(below + (seen - below) / np.maximum(wanted, 0.4)[:, None], 0, 1)
+    # Light between lashes and beside folds is skin: brighter, it would stand as white specks on a lid that moves
+    light = seen.mean(1) > below.mean(1)
+    colors = np.where(light[:, None], seen, colors)
     wanted = np.where(place.inside, _lid_shadow(seen, below, place.inside) * place.share, wanted)
     colors = np.where(place.inside[:, None], _SHADOW * below, colors)
     opacity = 1 - (1 - wanted) ** (1 / _OVERLAP)
@@ -279,6 +283,7 @@ def _eye_veil(
     sigma = points.spacing[:, None] * np.stack([along, np.full(len(along), 0.75)], 1)
     # Refinement would bake the iris into the veil, where it would stay when the eye turns
     free = outside.astype(np.float32)
+    color_free = np.where(light, _LIGHT_FREE * free, free)
     layer = surface_layer(
         points.means,
         normals,
@@ -289,7 +294,7 @@ def _eye_veil(
         opacity=opacity,
         triangles=triangles,
         freedom=free,
-        color_freedom=free,
+        color_freedom=color_free,
         least_opacity=0.01,
     )
     return layer.select(wanted > 0.06)

@@ -59,6 +59,8 @@ _DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.12
 _LAMP = np.array([0.0, 0.6, 0.8])  # direction of the light on the tongue, head frame
 _AMBIENT = 0.65  # share of the light that comes from everywhere
 _SHINE = 0.06  # of a wet tongue
+# Metres, depths on the mean head from which an open mouth shows tongue and lining
+_TONGUE_FRONT, _LINING_FRONT = (-0.05, -0.03)
 _PAPILLAE = 0.04  # standard deviation of a tongue's brightness from point to point
 # Metres behind the lips over which the lining has their colour, and how dark
 _INNER_LIP, _INNER_LIGHT = (0.003, 0.5)
@@ -67,7 +69,7 @@ _SHADE = np.array([0.10, 0.045, 0.04])
 _SHADE_OPACITY, _SEAM_OPACITY = (0.4, 0.6)
 _SHADE_OPACITY_BELOW = 0.3  # of the lower lip's; at 0.1 bright teeth make its edge look jagged
 # Metres: standard deviation, past the lip, behind it
-_SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = (0.0014, 0.0006, 0.0045)
+_SHADE_SIZE, _SHADE_REACH, _SHADE_BEHIND = (0.0014, 0.0006, 0.0025)
 # Gaussians of the shadow for each edge between landmarks; with 2, opening lips spread them to dots
 _SHADE_STEPS = 6
 _FRONTAL = 0.4  # least forward component of the normal of a lip's triangle that carries shadow
@@ -202,7 +204,10 @@ def _painted_part(
     tone: (3,) its colour behind the lips.
     """
     rig, pixel = geometry.rig, 1 / geometry.pixels_per_metre
-    spacing = np.where(geometry.triangle_template()[:, 2] > -0.03, step, 2 * step) * pixel
+    front = geometry.triangle_template()[:, 2] > (
+        _TONGUE_FRONT if part is Part.TONGUE else _LINING_FRONT
+    )
+    spacing = np.where(front, step, 2 * step) * pixel
     points = poisson_disk(
         geometry.vertices, rig.triangles, np.where((rig.parts == part) & shown, spacing, 0), rng=rng
     )

@@ -9,14 +9,21 @@ import pytest
 
 from offline.gaussian_layer import surface_layer
 from offline.images import dilate, erode
-from offline.lift.lids import blink_moves, closed_lid_shade, lash_fans, shaped_for, with_lid_sheets
+from offline.lift.lids import (
+    blink_moves,
+    closed_lid_shade,
+    lash_fans,
+    lid_veil,
+    shaped_for,
+    with_lid_sheets,
+)
 from offline.rig.photo_geometry import PhotoGeometry
 from perse_live.animate import bind_surface
 from perse_live.arrays import Float32Array, UInt8Array
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
-from perse_live.head.landmarks import load_landmark_model
+from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part, expressed, gaze_from_expression, surface_triangles
 from perse_live.regions import Region
 from runtime.stage import Motion, Stage, facing_pose
@@ -93,6 +100,21 @@ def test_a_lid_s_gaussians_are_round_once_it_is_shut(mean_head: PhotoGeometry) -
     )
     assert np.percentile(shut_ratio, 98) < 1.05  # also where the open eye's lid is sheared
     assert np.percentile(open_ratio, 90) > 2
+
+
+@pytest.mark.slow
+def test_light_skin_beside_lashes_is_no_lighter_in_the_veil_than_in_the_photo(
+    mean_head: PhotoGeometry,
+) -> None:
+    rig = with_lid_sheets(mean_head.rig, mean_head.template, load_landmark_model())
+    geometry = replace(mean_head, rig=rig)
+    landmarks = mean_head.camera.project(mesh_landmarks(load_landmark_model(), mean_head.vertices))
+    skin = np.full((512, 512, 3), 0.5, np.float32)
+    photo = skin.copy()
+    photo[:, ::3] = 0.54  # every third column
+    veil = lid_veil(geometry, photo, skin, landmarks, 1.0, np.random.default_rng(0))
+    assert len(veil) > 50
+    assert veil.gaussians.colors[veil.freedom > 0].max() < 0.545
 
 
 def _close_up(avatar: Avatar, shown: Avatar, strengths: Float32Array) -> UInt8Array:

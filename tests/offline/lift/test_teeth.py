@@ -37,6 +37,7 @@ from perse_live.head.landmarks import (
 )
 from perse_live.head.rig import Part, expressed, vertices_of
 from perse_live.raster import rasterise
+from perse_live.regions import Region
 
 _FLESH = np.array([0.6, 0.3, 0.3])
 _SKIN = np.array([0.72, 0.55, 0.36])
@@ -222,6 +223,11 @@ def test_behind_the_lips_the_mouth_has_their_colour(mean_head: PhotoGeometry) ->
     away = np.linalg.norm(lining.gaussians.means[:, None] - ring, axis=2).min(1)
     assert blue[away < 0.002].all()
     assert not blue[away > 0.012].any()
+    # the back of the tongue is as dense as its front: an open mouth shows both
+    tongue = layer.select(layer.regions == Region.TONGUE)
+    depth = mean_head.triangle_template()[tongue.triangles, 2]
+    wide = tongue.gaussians.scales[:, 0]
+    assert np.median(wide[(depth > -0.045) & (depth < -0.035)]) < 1.2 * np.median(wide[depth > 0])
 
 
 @given(st.integers(0, 1000))
