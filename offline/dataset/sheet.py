@@ -6,29 +6,32 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from offline.dataset.layout import DRAWN_BY, Dataset, DatasetFrame, DatasetLook
+from offline.dataset.layout import DRAWN_BY, Dataset, DatasetFrame
 from offline.dataset.reading import read_depth, read_grey, read_rgb
 from perse_live.arrays import UInt8Array
 
 SHEET_FILE = "sheet.png"
 _TILE, _GAP, _CAPTION, _MARGIN, _TITLE = 160, 6, 24, 24, 44  # pixels
-_MOMENTS = 6  # of each look, evenly over the motion
+_MOMENTS = 6  # of each look at most, evenly over the motion
 _MAPS = ("alpha", "part", "depth", "normals", "semantic")
 _PAPER, _INK, _PALE = (255, 255, 255), (38, 40, 44), (118, 122, 128)
 _MOST_LOOKS = 64
+
+_BLANK = np.full((_TILE, _TILE, 3), 244, np.uint8)  # where there is no picture
 
 
 def dataset_sheet(dataset: Dataset) -> UInt8Array:
     """A picture (H, W, 3): a row for each look. Raises UserError where a picture of the data set cannot be read."""
     looks = dataset.looks[:_MOST_LOOKS]
-    columns = _MOMENTS + len(_MAPS)
+    frames = max((len(look.frames) for look in looks), default=0)
+    moments = min(_MOMENTS, frames)
+    columns = moments + len(_MAPS)
     width = 2 * _MARGIN + columns * (_TILE + _GAP) - _GAP
     row_height = _CAPTION + _TILE + _GAP
     height = 2 * _MARGIN + _TITLE + len(looks) * row_height
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font, small = ImageFont.load_default(20), ImageFont.load_default(13)
-    frames = max((len(look.frames) for look in looks), default=0)
     left_out = len(dataset.looks) - len(looks)
     more = f", {left_out} more are not shown" if left_out else ""
     draw.text(
@@ -39,30 +42,31 @@ def dataset_sheet(dataset: Dataset) -> UInt8Array:
         entry = look.entry
         drawn_by = "" if entry is None else f"{entry.label}, drawn by {DRAWN_BY[entry.animator]}"
         draw.text((_MARGIN, top), f"{look.name}   {drawn_by}", fill=_INK, font=small)
-        tiles = [*_at_moments(look), *_maps(look)]
+        chosen = [look.frames[index] for index in _chosen(len(look.frames))]
+        blank = [("", _BLANK)] * (moments - len(chosen))
+        tiles = [*(("", _picture(one)) for one in chosen), *blank]
+        tiles += [(kind, _map(chosen[(len(chosen) - 1) // 2], kind)) for kind in _MAPS]
         for column, (caption, tile) in enumerate(tiles):
             x = _MARGIN + column * (_TILE + _GAP)
             sheet.paste(Image.fromarray(tile), (x, top + _CAPTION))
-            if column >= _MOMENTS and row == 0:
+            if column >= moments and row == 0:
                 draw.text((x, top), caption, fill=_PALE, font=small)
     return np.asarray(sheet, np.uint8)
 
 
-def _at_moments(look: DatasetLook) -> list[tuple[str, UInt8Array]]:
-    chosen = np.linspace(0, len(look.frames) - 1, _MOMENTS).round().astype(int)
-    return [("", _tile(read_rgb(look.frames[k].files.rgb))) for k in chosen]
+def _chosen(frames: int) -> list[int]:
+    """Numbers of the frames that are shown, each once, evenly over the motion."""
+    return np.unique(np.linspace(0, frames - 1, _MOMENTS).round().astype(int)).tolist()
 
 
-def _maps(look: DatasetLook) -> list[tuple[str, UInt8Array]]:
-    """The maps of the frame in the middle of the moments that are shown; an empty tile where there is none."""
-    frame = look.frames[round((len(look.frames) - 1) * 2 / (_MOMENTS - 1))]
-    return [(kind, _map(frame, kind)) for kind in _MAPS]
+def _picture(frame: DatasetFrame) -> UInt8Array:
+    return _tile(read_rgb(frame.files.rgb))
 
 
 def _map(frame: DatasetFrame, kind: str) -> UInt8Array:
     path = getattr(frame.files, kind)
     if path is None:
-        return np.full((_TILE, _TILE, 3), 244, np.uint8)
+        return _BLANK
     if kind == "depth":
         return _tile(depth_picture(read_depth(path)))
     if kind in ("alpha", "part"):

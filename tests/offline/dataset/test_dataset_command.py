@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from attribute_toys import toy_decoder, toy_learned
 from offline.dataset import drawing
@@ -177,7 +178,8 @@ def test_show_writes_a_sheet_and_a_page(avatar_file: Path) -> None:
     root = avatar_file.parent / "set"
     assert make(avatar_file, root, "toy-hat") == 0
     assert cli.main(["dataset", "show", str(root)]) == 0
-    assert (root / "sheet.png").stat().st_size > 1000
+    with Image.open(root / "sheet.png") as sheet:  # five frames and five maps, none of them twice
+        assert sheet.width == 2 * 24 + 10 * (160 + 6) - 6
     page = (root / "index.html").read_text("utf-8")
     content = json.loads(re.search(r"const data = (.*);\n", page)[1].replace("<\\/", "</"))  # pyright: ignore[reportOptionalSubscript]
     for look in content["looks"]:
