@@ -21,8 +21,8 @@ from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
 from perse_live.splatting.cpu import CpuRasterizer
 
-_STEPS = 40  # of the transition that are rendered
-_SIDE = 224  # pixels of the pictures
+_STEPS = 28  # of the transition that are rendered
+_SIDE = 352  # pixels of the pictures; at 224, hair finer than a pixel seems to come sooner than it does at 512
 _BACKDROP = (0.5, 0.5, 0.5)
 _VIEWS = (
     (0.0, expression()),
