@@ -13,7 +13,7 @@ from offline.rig.template_regions import THROAT
 from offline.segment import color_model, multiclass
 from offline.segment.contract import BACKGROUND, OPAQUE, SURE, VISIBLE, PartMaps, parts_of
 from offline.segment.landmark_masks import eye_openings, face_oval, mouth_opening
-from offline.segment.matte import person_mask, person_probability, soft_matte, without_haze
+from offline.segment.matte import person_mask, person_probability, soft_matte
 from offline.texture.mirror import bare_in_mirror
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
@@ -82,8 +82,6 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     mask = person_mask(person, portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
     outline = before_face(geometry)
     alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
-    alpha = without_haze(alpha, portrait.chin_row, unit)
-    image = (portrait.rgb / np.float32(255)).astype(np.float32)
     on_head = color_model.worn_on_head(landmarks, shape)
     if classes is None:
         segment = color_model.segmenter(
@@ -101,7 +99,8 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
         hair=(1 - bare) * parts.hair,
     )
     parts = _edge_as_inside(parts, solid, dilate(outline, 3 * unit), geometry.part_map(Part.SKIN))
-    clean = _clean_edges(image, foreground, alpha, solid, parts.hair > 0.5, unit)
+    # an estimate everywhere would soften the photo's own pixels
+    clean = np.where((alpha > OPAQUE)[..., None], portrait.rgb / np.float32(255), foreground)
     sure_hair = (parts.hair > SURE) & solid
     hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() >= ENOUGH else clean
     # mixed pixels where skin ends at hair or clothes belong to neither: they must not be spread over the cheek
@@ -149,27 +148,6 @@ def _edge_as_inside(
             for share in (parts.skin, parts.hair, parts.clothes)
         )
     )
-
-
-def _clean_edges(
-    image: Float32Array,
-    foreground: Float32Array,
-    alpha: Float32Array,
-    solid: BoolArray,
-    hair: BoolArray,
-    unit: float,
-) -> Float32Array:
-    """Colours near the matte's edge from inside the same part, with the estimate's lightness: no fringe of background."""
-    beside = dilate(hair, 3 * unit)
-    from_hair = fill_from(image, hair & solid) if (hair & solid).any() else image
-    from_rest = fill_from(image, ~beside & solid) if (~beside & solid).any() else image
-    inner = np.where(beside[..., None], from_hair, from_rest)
-    ratio = np.clip(
-        (foreground.mean(2, keepdims=True) + 0.05) / (inner.mean(2, keepdims=True) + 0.05),
-        0.6,
-        1.15,
-    )
-    return np.where(solid[..., None], image, np.clip(inner * ratio, 0, 1)).astype(np.float32)
 
 
 def _fade_at_border(

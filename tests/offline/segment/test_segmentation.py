@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tiny_segmenter import painted, tiny_multiclass
 
 from offline import pipeline
+from offline.images import dilate
 from offline.portrait import Portrait
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment import multiclass
@@ -150,6 +151,18 @@ def test_a_build_uses_the_network_where_the_file_is(
     assert (parts.clothes > 0.5)[clothes].mean() > 0.9
     skin = person & ~scalp & ~clothes
     assert (parts.skin > 0.5)[skin].mean() > 0.9
+
+
+def test_light_along_the_outline_keeps_the_photo_s_colors(
+    supplied: Path, mean_head: PhotoGeometry
+) -> None:
+    portrait, _, clothes = portrait_of(mean_head)
+    outline = clothes & dilate(~mean_head.seen.covered, 4)
+    lit = np.clip(portrait.rgb * np.where(outline, 1.35, 1.0)[..., None], 0, 255).astype(np.uint8)
+    look, _ = portrait_appearance(replace(portrait, rgb=lit), mean_head)
+    shown = outline & look.opaque
+    assert shown.sum() > 200  # pixels
+    np.testing.assert_allclose(look.image[shown], lit[shown] / 255, atol=1e-6)
 
 
 def test_doctor_says_which_one_builds_use(
