@@ -9,6 +9,8 @@ from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
 from offline.images import (
     ENOUGH,
     NARROW,
+    PART,
+    PIECE,
     blur,
     dilate,
     distance_to,
@@ -38,14 +40,9 @@ _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
 # Pixels (eye distance 115) from the neck's axis within which clothes are its collar
 _COLLAR_REACH = 110.0
 _ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes over which their pattern comes to be used
-_LEAST_CLOTHES = 200  # pixels (eye distance 115); smaller pieces are shadows
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
-_SMALL_PIECE = 60  # pixels (eye distance 115): area of a connected component that is left out
 # Difference of sRGB colours from which skin off the rig is doubtful, and from which it is rejected
 _UNLIKE_SKIN = (0.25, 0.4)
-# Pixels (eye distance 115): area of skin cut off by the neck's side that is left out; without this the astronaut's border
-# steps rise by 0.6, and by 1.9 without `_without_steep_skin`
-_SMALL_REMAINDER = 400
 # Difference of sRGB colours up to which a pixel at a collar is skin like that beside it
 _AS_SKIN = 0.15
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
@@ -77,7 +74,7 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     low_enough = np.arange(len(clothes))[:, None] > chin_row - 75 * unit
     dressed = (clothes | mixed | shadow) & low_enough
     dressed = opened(dressed, NARROW * unit)
-    large = without_small(dressed & look.visible, _LEAST_CLOTHES * unit**2)
+    large = without_small(dressed & look.visible, PART * unit**2)
     _, labels = cv2.connectedComponents(large.astype(np.uint8))
     low = np.unique(labels[min(int(chin_row), len(labels) - 1) :])
     return dressed & np.isin(labels, low[low > 0])
@@ -123,7 +120,7 @@ def with_narrow_strips(
 
 def without_strips(mask: BoolArray, unit: float) -> BoolArray:
     """A mask (H, W) without narrow strips and small connected components."""
-    core = without_small(erode(mask, NARROW * unit), _SMALL_PIECE * unit**2)
+    core = without_small(erode(mask, NARROW * unit), PIECE * unit**2)
     return mask & dilate(core, (NARROW + 1) * unit)
 
 
@@ -237,7 +234,7 @@ def sheet_layer(
 
 def strips_on_hair(clothes: BoolArray, hair: BoolArray, unit: float) -> BoolArray:
     """(H, W) which of the clothes are narrow strips and pieces along hair: they would stay behind when it turns."""
-    large = without_small(without_strips(clothes, unit), _LEAST_CLOTHES * unit**2)
+    large = without_small(without_strips(clothes, unit), PART * unit**2)
     return clothes & ~large & dilate(hair, _COLLAR_EDGE * unit)
 
 
@@ -252,11 +249,14 @@ def _without_steep_skin(mesh: GridMesh, dressed: BoolArray) -> GridMesh:
 
 
 def _without_cut_off_skin(loose: BoolArray, nape: BoolArray, unit: float) -> BoolArray:
-    """Skin off the rig (H, W) without small components that the neck's side (H, W) has cut off from the rest."""
+    """Skin off the rig (H, W) without small components that the neck's side (H, W) has cut off from the rest.
+
+    Without this the astronaut's border steps rise by 0.6, and by 1.9 without `_without_steep_skin`.
+    """
     left = without_strips(loose, unit)
     _, pieces = cv2.connectedComponents(left.astype(np.uint8))
     cut = np.isin(pieces, np.unique(pieces[left & dilate(nape, 3 * unit)]))
-    return left & ~(cut & ~without_small(left, _SMALL_REMAINDER * unit**2))
+    return left & ~(cut & ~without_small(left, PART * unit**2))
 
 
 def beside_neck(geometry: PhotoGeometry, loose: BoolArray, unit: float) -> BoolArray:
@@ -337,7 +337,7 @@ def backing_layer(
         columns = np.nonzero(dressed[row])[0]
         mask[row, columns[0] : columns[-1]] = True
     mask &= ~erode(dressed, 4 * unit) & look.opaque
-    if dressed.sum() < 400 * unit**2 or mask.sum() < ENOUGH:
+    if dressed.sum() < PART * unit**2 or mask.sum() < ENOUGH:
         return empty_layer()
     across = fill_from(np.where(dressed, depth, 0), dressed)
     behind = np.where(geometry.seen.covered, geometry.seen.depth + _NECK_THICKNESS, 0)

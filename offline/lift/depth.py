@@ -14,6 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from offline.images import (
+    PART,
     blur,
     dilate,
     disk,
@@ -85,9 +86,9 @@ def hair_shell(
         ),
     )
     low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
-    long = bool((hair & low).sum() > 250 * unit**2)
+    long = bool((hair & low).sum() > PART * unit**2)
     short = bool(
-        (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < 250 * unit**2
+        (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < PART * unit**2
     )
     cranium = _cranium(geometry, _NAPE_NARROWS if short else 0.0)
     silhouette = _silhouette(hair, hair | (cranium & (alpha > 0.04)), unit, long=long) & (

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from offline.images import ENOUGH, blur, dilate, disk, distance_to, erode, without_small
+from offline.images import (
+    ENOUGH,
+    PART,
+    PIECE,
+    blur,
+    dilate,
+    disk,
+    distance_to,
+    erode,
+    without_small,
+)
 from offline.numeric import ramp
 from offline.rig.template_regions import FACE_MIDDLE, FOREHEAD
 from offline.segment.contract import OPAQUE, VISIBLE, PartMaps, Segmenter, with_background
@@ -23,10 +33,8 @@ _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which
 # Of Lab's a, more than face and hair: from which skin is flushed, and surely is
 _REDDER = (4.0, 10.0)
 _EAR_S_BLOOD = 0.95  # weight of this evidence against hair
-# Log odds of hair against skin; pixels (eye distance 115) that hang together at least
-_WELL_TOLD, _WELL_TOLD_AREA = (3.0, 60.0)
-# Face heights above the chin and pixels (eye distance 115): of a lock below an ear
-_LOCKS_END, _LOCK_AREA = (-0.05, 120.0)
+_WELL_TOLD = 3.0  # log odds of hair against skin from which a pixel is unambiguous
+_LOCKS_END = -0.05  # face heights above the chin: how far locks below an ear reach
 _NO_HAIR = -2.5  # log likelihood under hair's colours below which a pixel is not hair
 
 
@@ -270,7 +278,7 @@ def told_by_edges(
     """
     more = scores[..., 1] - scores[..., 0]
     skin, hair = (
-        without_small(side & person, _WELL_TOLD_AREA * unit**2)
+        without_small(side & person, PIECE * unit**2)
         for side in (more < -_WELL_TOLD, more > _WELL_TOLD)
     )
     poorly = among & person & ~(skin | hair)
@@ -359,13 +367,13 @@ def _keep_connected(
     """
     solid = cv2.morphologyEx((hair > 0.4).astype(np.uint8), cv2.MORPH_OPEN, disk(2 * unit))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
-    largest = max(int(stats[1:, cv2.CC_STAT_AREA].max(initial=0)), int(300 * unit**2))
+    largest = max(int(stats[1:, cv2.CC_STAT_AREA].max(initial=0)), int(PART * unit**2))
     kept, beside = np.zeros(count, np.bool_), dilate(low, 3 * unit)
     for k in range(1, count):
         island, area = labels == k, stats[k, cv2.CC_STAT_AREA]
         on_top = area > 0.12 * largest and bool((crown & island).any())
         lock = (
-            area > _LOCK_AREA * unit**2
+            area > PIECE * unit**2
             and (oval & island).sum() < 0.1 * area
             and (beside & island).sum() < 0.03 * area
         )

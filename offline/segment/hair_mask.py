@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from offline.images import NARROW, dilate, opened, without_small
+from offline.images import NARROW, PART, PIECE, dilate, opened, without_small
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from offline.segment.appearance import Appearance
 from offline.segment.contract import PartMaps
@@ -13,7 +13,6 @@ from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 
 _HAIR = 0.45  # probability from which a pixel is hair; at 0.5 the face of a portrait with long hair (s42) loses 0.3 dB
-_LOCK = 80.0  # pixels (eye distance 115); smaller components of hair are dropped
 
 
 def hair_mask(
@@ -38,8 +37,8 @@ def hair_mask(
     off = look.visible & ~geometry.seen.covered
     hair |= _slits(geometry, off & look.person & (look.clothes < 0.5) & ~hair, hair, unit)
     hair |= _above_eyes(geometry, off & ~dressed, hair, unit)
-    hair = without_small(hair, _LOCK * unit**2)
-    return hair if hair.sum() >= 400 * unit**2 else np.zeros_like(hair)
+    hair = without_small(hair, PIECE * unit**2)
+    return hair if hair.sum() >= PART * unit**2 else np.zeros_like(hair)
 
 
 def _slits(geometry: PhotoGeometry, off: BoolArray, hair: BoolArray, unit: float) -> BoolArray:

@@ -24,9 +24,9 @@ from offline.texture.light import estimate_light
 from offline.texture.surface_graph import mirror_matrix, solve_per_channel, surface_graph
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 
-_LEAST_SURE = 12  # fewest reliable points from which the skin's colour is estimated
 _UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
-_SURE = 0.6  # confidence of points that light, grain and symmetry are learnt from
+LEAST_SURE, SURE = 12, 0.6
+"""Fewest reliable points from which something is estimated, and the confidence from which a point is reliable."""
 # Product of both halves' confidence; points over which they are compared
 _BOTH_SEEN, _COMPARED = (0.3, 60)
 # inverse variance of the prior, the face's median albedo: it makes the system definite
@@ -88,8 +88,8 @@ def complete_colors(
     config: CompletionConfig = CompletionConfig(),
 ) -> Float32Array:
     """Colours (N, 3) in [0, 1] for all points; see the module's text. The same `rng` state gives the same colours."""
-    sure = confidence > _SURE
-    if sure.sum() < _LEAST_SURE:
+    sure = confidence > SURE
+    if sure.sum() < LEAST_SURE:
         return np.tile(_UNKNOWN_SKIN.astype(np.float32), (len(observed), 1))
     bare = confidence * sure * (parts.max(1, initial=0) < 0.1)
     light = estimate_light(observed, bare if bare.any() else confidence, normals)
@@ -135,7 +135,7 @@ def _solve(
         @ sp.diags(mirrored * (1 - confidence) / config.mirrored**2)
         @ against_mirror
     )
-    typical, (tone, known) = np.median(albedo[confidence > _SURE], 0), tones
+    typical, (tone, known) = np.median(albedo[confidence > SURE], 0), tones
     data = photo_precision(confidence, config)
     solved = solve_per_channel(
         sp.diags(data + known + _UNTOLD) + prior,
@@ -151,7 +151,7 @@ def _expected_tones(
     """Expected colours (N, 3) without light, and their inverse variances (N,); 0 where none is known."""
     tones, precision = np.zeros_like(albedo), np.zeros(len(albedo))
     for one in expected:
-        known = [group for group in one.like if group.sum() >= _LEAST_SURE]
+        known = [group for group in one.like if group.sum() >= LEAST_SURE]
         if known:
             held = one.holds > 0
             lines = [median_line(one.across[group], albedo[group]) for group in known]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from offline.texture.completion import SURE
 from perse_live.arrays import FloatArray
 
-_SURE = 0.6  # confidence from which a point is used to estimate the difference in light
 # Points seen well in both pictures, without which their light cannot be compared
 _LEAST_SHARED = 150
 # Points, and metres on the mean head, that the local light is learnt from
@@ -63,7 +63,7 @@ def in_the_light_of(rest: FloatArray, own: SeenColors, other: SeenColors) -> See
 
     Where the light cannot be estimated locally, that of the whole face is used, with a lower weight of the other picture.
     """
-    shared = (own.confidence > _SURE) & (other.confidence > _SURE)
+    shared = (own.confidence > SURE) & (other.confidence > SURE)
     if shared.sum() < _LEAST_SHARED:
         return None
     ratio = np.log(

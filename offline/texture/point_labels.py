@@ -8,11 +8,11 @@ from scipy.spatial import KDTree
 from offline.images import distance_to, sample
 from offline.rig.skinning import STAYS, head_weights
 from offline.segment.appearance import Appearance
+from offline.texture.completion import LEAST_SURE
 from offline.texture.mirror import mirrored_share
 from offline.texture.skin_points import SkinPoints
 from perse_live.arrays import BoolArray, FloatArray
 
-_LEAST_KNOWN = 12  # points with a trusted colour; unknown ones start from as many nearest
 # Pixels (eye distance 115) from hair within which skin that is turned away lies behind it
 _CURTAIN = 14.0
 _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
@@ -88,10 +88,10 @@ def points_round_the_side(points: SkinPoints) -> BoolArray:
             here & points.front & (points.facing > _LAST_SEEN[0]) & (points.facing < _LAST_SEEN[1])
         )
         unseen = np.nonzero(here & ~(points.front & (points.facing > _LAST_SEEN[1])))[0]
-        if seen.sum() < _LEAST_KNOWN or not len(unseen):
+        if seen.sum() < LEAST_SURE or not len(unseen):
             continue
         height = [0.0, 1.0, _ALONG]
-        _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=_LEAST_KNOWN)
+        _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=LEAST_SURE)
         covered[unseen] = (points.hair[seen][np.asarray(found)] > 0.5).mean(1) > 0.5
     return covered
 
