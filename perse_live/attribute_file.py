@@ -28,7 +28,7 @@ from perse_live.container import Arrays, ArraySpec
 from perse_live.decoder.network import CODES, FEATURES, MAX_RANK, OUTPUTS, WIDTH, Adapter, Decoder
 
 MAX_ATTRIBUTES = 64
-MAX_ADDED = 72_000
+MAX_ADDED = 100_000
 """Gaussians that all attributes of an avatar add together."""
 MAX_CHANGED = 600_000
 """Gaussians of the avatar that attributes change, counted for each attribute."""

@@ -192,8 +192,8 @@ def test_a_full_wardrobe_keeps_an_avatar_small(tmp_path: Path) -> None:
             seed=k,
             changed=15_000,
             moved=3_000,
-            on_surface=900,
-            free=900,
+            on_surface=1_250,
+            free=1_250,
         )
         for k in range(40)
     )
@@ -344,7 +344,7 @@ HOSTILE: list[tuple[Change, str]] = [
     (put("added.regions", 200), "above 63"),
     (cast_to("added.colors", np.float32), "instead of uint8"),
     (cast_to("rigid.means", np.float64), "instead of float32"),
-    (too_many_added, "outside 0 to 72000"),
+    (too_many_added, "outside 0 to 100000"),
 ]
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from offline.looks.assembly import Changes, attribute, flat, joined, rigid_added
+from offline.looks.assembly import (
+    Changes,
+    attribute,
+    flat,
+    joined,
+    joined_added,
+    rigid_added,
+)
 from offline.looks.hair.grown_strands import SkinField, roots_on, strand_gaussians
 from offline.looks.measured_head import HeadShape, centers_of, head_shape, own_tones
 from offline.looks.photo_tones import plausible_hair
@@ -21,6 +28,7 @@ from perse_live.arrays import BoolArray, FloatArray
 from perse_live.attributes import AddedGaussians, Attribute, nothing_added
 from perse_live.avatar import Avatar
 from perse_live.gaussians import Gaussians
+from perse_live.hair.polylines import arc_lengths
 from perse_live.regions import Region
 
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
@@ -30,6 +38,7 @@ _SMOOTHINGS = 2
 # Metres: below the jaw; between neighbours; from hair
 _LOWER, _TOUCHING, _BESIDE = (-0.09, 0.006, 0.03)
 _FRAGMENT = 0.10  # of all hair below the jaw: a smaller component is a fragment
+_LEAST_CLEARANCE = 0.003  # metres of waves above the skin
 _PARTING = 0.012  # metres over which the two sides of a parting part
 
 
@@ -51,10 +60,26 @@ class Cut:
     """Metres between skin and the outside of the hair, on the crown."""
     swept: float
     """Direction of hair at the front: 0 backwards, 1 sideways."""
+    parting: float = 0.0
+    """Metres on the template, beside the middle, to the picture's right."""
+    wave: float = 0.0
+    """Metres by which locks swing to both sides."""
+    wave_length: float = 1.0
+    """Metres along a lock."""
+    curl: float = 0.0
+    """How round the swing is: 0 within the hair's surface, 1 a helix."""
 
 
 _SHORT = Cut(0.0068, 4, (0.018, 0.036), -1.0, 0.0036, 0.015, 0.55)
 _LONG = Cut(0.0102, 13, (0.28, 0.31), -0.185, 0.0052, 0.016, 0.8)
+_WAVY = replace(_LONG, steps=15, spacing=0.0108, wave=0.0075, wave_length=0.085, curl=0.3)
+_CURLY = Cut(0.0108, 17, (0.15, 0.17), -0.11, 0.0062, 0.019, 0.8, 0.0, 0.0065, 0.042, 0.8)
+_TOP = replace(_SHORT, length=(0.036, 0.046), swept=0.9, parting=0.03)
+_SIDE_PART = replace(_LONG, parting=0.032, swept=1.0)
+_UNDERCUT = (
+    0.040,
+    0.056,
+)  # metres on the template: heights between which sides end and the top begins
 _BUZZ_SPACING, _BUZZ_LENGTH, _BUZZ_RADIUS = 0.0033, 0.0034, 0.00042  # metres
 _FINE = 0.6  # share of locks with a thin strand
 _BUZZ_TINT = 0.78  # weight of the hair's colour on the scalp between buzz-cut hairs
@@ -75,31 +100,7 @@ def shaved(avatar: Avatar) -> Attribute:
 def buzz(avatar: Avatar) -> Attribute:
     """A few millimetres all over."""
     shape, own = _of(avatar)
-    rng = np.random.default_rng(_SEED)
-    on = roots_on(shape, shape.charts.scalp, _BUZZ_SPACING, rng)
-    triangles = avatar.rig.triangles
-    roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
-    normals = normalized(on.interpolate(shape.normals, triangles))
-    along = normalized(
-        _combed(on.interpolate(shape.template, triangles), 0.4)
-        + 0.35 * rng.standard_normal((len(roots), 3))
-    )
-    tips = roots + _BUZZ_LENGTH * normalized(0.6 * normals + along) * rng.uniform(
-        0.6, 1.2, (len(roots), 1)
-    )
-    tone = (
-        _tones(shape, len(roots), rng)
-        * shape.light.shade(normals)
-        * rng.uniform(0.45, 0.85, (len(roots), 1))
-    )
-    hairs = strand_gaussians(np.stack([roots, tips], 1), _BUZZ_RADIUS, tone, tone, opacity=0.75)
-    added = rigid_added(
-        hairs,
-        start=roots,
-        appear=rng.uniform(0, 0.5, len(roots)),
-        least_size=0.3,
-        region=Region.HAIR,
-    )
+    added = _buzzed(shape, shape.charts.scalp)
     return attribute(
         "hair-buzz",
         "Buzz cut",
@@ -111,26 +112,47 @@ def buzz(avatar: Avatar) -> Attribute:
 
 def short(avatar: Avatar) -> Attribute:
     """Cut short, brushed to the side."""
-    shape, own = _of(avatar)
-    return attribute(
-        "hair-short",
-        "Short hair",
-        "hair",
-        _locks(shape, _SHORT),
-        _without_hair(shape, own, _typical(shape), 0.92),
-    )
+    return _grown_look(avatar, "hair-short", "Short hair", _SHORT)
 
 
 def long(avatar: Avatar) -> Attribute:
     """Down to the shoulders, parted in the middle."""
+    return _grown_look(avatar, "hair-long", "Long hair", _LONG)
+
+
+def wavy(avatar: Avatar) -> Attribute:
+    """Long, in waves."""
+    return _grown_look(avatar, "hair-wavy", "Wavy hair", _WAVY)
+
+
+def curly(avatar: Avatar) -> Attribute:
+    """To the chin, in curls."""
+    return _grown_look(avatar, "hair-curly", "Curly hair", _CURLY)
+
+
+def side_part(avatar: Avatar) -> Attribute:
+    """Long, parted at the side."""
+    return _grown_look(avatar, "hair-side-part", "Side parting", _SIDE_PART)
+
+
+def undercut(avatar: Avatar) -> Attribute:
+    """Short on top, a few millimetres at the sides."""
     shape, own = _of(avatar)
+    top = ramp(shape.template[:, 1], *_UNDERCUT)
+    scalp = shape.charts.scalp
     return attribute(
-        "hair-long",
-        "Long hair",
+        "hair-undercut",
+        "Undercut",
         "hair",
-        _locks(shape, _LONG),
-        _without_hair(shape, own, _typical(shape), 0.92),
+        joined_added(_locks(shape, _TOP, scalp * top), _buzzed(shape, scalp * (1 - top))),
+        _without_hair(shape, own, _typical(shape), _BUZZ_TINT),
     )
+
+
+def _grown_look(avatar: Avatar, name: str, label: str, cut: Cut) -> Attribute:
+    shape, own = _of(avatar)
+    bare = _without_hair(shape, own, _typical(shape), 0.92)
+    return attribute(name, label, "hair", _locks(shape, cut, shape.charts.scalp), bare)
 
 
 def _of(avatar: Avatar) -> tuple[HeadShape, OwnHead]:
@@ -184,10 +206,10 @@ def _fragments(avatar: Avatar, hair: BoolArray) -> BoolArray:
     return out
 
 
-def _combed(places: FloatArray, swept: float) -> FloatArray:
-    """Directions of hair at points (N, 3) of the mean head: away from a middle parting, and off the face."""
+def _combed(places: FloatArray, swept: float, parting: float = 0.0) -> FloatArray:
+    """Directions of hair at points (N, 3) of the mean head: away from a parting, and off the face."""
     x, y, z = places.T
-    side = np.tanh(x / _PARTING)
+    side = np.tanh((x - parting) / _PARTING)
     top = ramp(y, 0.035, 0.095)
     front = ramp(z, -0.075, 0.01)
     outwards = side * (0.25 + swept * top)
@@ -195,10 +217,39 @@ def _combed(places: FloatArray, swept: float) -> FloatArray:
     return np.stack([outwards, -0.25 - 0.85 * (1 - top), back], 1)
 
 
-def _locks(shape: HeadShape, cut: Cut) -> AddedGaussians:
-    """Locks of hair all over the scalp."""
+def _buzzed(shape: HeadShape, density: FloatArray) -> AddedGaussians:
+    """Hair of a few millimetres, of `density` (V,)."""
     rng = np.random.default_rng(_SEED)
-    lines = _grown(shape, cut, rng)
+    on = roots_on(shape, density, _BUZZ_SPACING, rng)
+    triangles = shape.avatar.rig.triangles
+    roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
+    normals = normalized(on.interpolate(shape.normals, triangles))
+    along = normalized(
+        _combed(on.interpolate(shape.template, triangles), 0.4)
+        + 0.35 * rng.standard_normal((len(roots), 3))
+    )
+    tips = roots + _BUZZ_LENGTH * normalized(0.6 * normals + along) * rng.uniform(
+        0.6, 1.2, (len(roots), 1)
+    )
+    tone = (
+        _tones(shape, len(roots), rng)
+        * shape.light.shade(normals)
+        * rng.uniform(0.45, 0.85, (len(roots), 1))
+    )
+    hairs = strand_gaussians(np.stack([roots, tips], 1), _BUZZ_RADIUS, tone, tone, opacity=0.75)
+    return rigid_added(
+        hairs,
+        start=roots,
+        appear=rng.uniform(0, 0.5, len(roots)),
+        least_size=0.3,
+        region=Region.HAIR,
+    )
+
+
+def _locks(shape: HeadShape, cut: Cut, density: FloatArray) -> AddedGaussians:
+    """Locks of hair, of `density` (V,)."""
+    rng = np.random.default_rng(_SEED)
+    lines = _waved(shape, _grown(shape, cut, density, rng), cut, rng)
     count, steps = len(lines), cut.steps
     field = SkinField(shape)
     middles = (lines[:, :-1] + lines[:, 1:]) / 2
@@ -269,11 +320,28 @@ def _fine_strands(
     return Gaussians(fine.means, fine.quats, fine.scales, fine.opacities, shades)
 
 
-def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
+def _waved(shape: HeadShape, lines: FloatArray, cut: Cut, rng: np.random.Generator) -> FloatArray:
+    """Locks (N, K, 3) that swing about their lines, more from the root to a third of their length."""
+    if not cut.wave:
+        return lines
+    field, arcs = SkinField(shape), arc_lengths(lines)
+    along = normalized(np.gradient(lines, axis=1).reshape(-1, 3))
+    outwards = _outwards(shape, field, lines.reshape(-1, 3))
+    side = normalized(np.cross(along, outwards)).reshape(lines.shape)
+    phase = rng.uniform(0, 2 * np.pi, (len(lines), 1)) + 2 * np.pi * arcs / cut.wave_length
+    swing = cut.wave * ramp(arcs / np.maximum(arcs[:, -1:], 1e-6), 0.0, 0.35)
+    out = lines + (swing * np.sin(phase))[..., None] * side
+    out += (cut.curl * swing * np.cos(phase))[..., None] * outwards.reshape(lines.shape)
+    clear = np.full(out.size // 3, _LEAST_CLEARANCE)
+    lifted = field.lifted(out.reshape(-1, 3), clear).reshape(out.shape)
+    lifted[:, 0] = lines[:, 0]
+    return lifted
+
+
+def _grown(shape: HeadShape, cut: Cut, density: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Lines (N, steps + 1, 3) of the locks: along the skull, then down."""
     field = SkinField(shape)
-    density = shape.charts.scalp * (shape.charts.ears < 0.2)
-    on = roots_on(shape, density, cut.spacing, rng)
+    on = roots_on(shape, density * (shape.charts.ears < 0.2), cut.spacing, rng)
     triangles = shape.avatar.rig.triangles
     roots = on.interpolate(shape.vertices, triangles).astype(np.float64)
     rest = on.interpolate(shape.template, triangles)
@@ -290,7 +358,7 @@ def _grown(shape: HeadShape, cut: Cut, rng: np.random.Generator) -> FloatArray:
     for k in range(cut.steps):
         here = lines[:, k]
         normal = field.normals(here)
-        lying = _combed(field.on_template(here), cut.swept) + stray
+        lying = _combed(field.on_template(here), cut.swept, cut.parting) + stray
         lying = normalized(lying - (lying * normal).sum(1, keepdims=True) * normal)
         side = np.sign(here[:, 0] - middle)
         falling = (
@@ -339,6 +407,10 @@ def _sheen(along: FloatArray, outwards: FloatArray) -> FloatArray:
 
 BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
     "hair-long": long,
+    "hair-wavy": wavy,
+    "hair-curly": curly,
+    "hair-side-part": side_part,
+    "hair-undercut": undercut,
     "hair-short": short,
     "hair-buzz": buzz,
     "hair-shaved": shaved,

@@ -13,9 +13,11 @@ from offline.looks.hair.grown_strands import SkinField
 from offline.looks.measured_head import LUMA, head_shape
 from offline.looks.registry import TITLES
 from offline.rig.photo_geometry import PhotoGeometry
+from perse_live.arrays import Float32Array
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.regions import Region
+from perse_live.rotations import to_matrix
 
 _MAKERS = hair_length.BUILT_IN
 
@@ -87,6 +89,33 @@ def test_long_hair_falls_to_the_shoulders_and_not_over_the_face(
     )
     assert (added.rigid.head_weights[means[:, 1] > 0] > 0.98).all()
     assert added.rigid.head_weights[hanging].min() < 0.9, "what lies on the shoulders turns less"
+
+
+def test_waves_curls_and_partings_are_what_they_are_called(
+    person: Avatar, cuts: dict[str, Attribute]
+) -> None:
+    def means_of(name: str) -> Float32Array:
+        return cuts[name].added.rigid.means
+
+    def turns(name: str) -> float:
+        """How far neighbouring Gaussians of a lock, which share a root, turn: mean angle, radians."""
+        rigid, roots = cuts[name].added.rigid, cuts[name].added.rigid_start
+        axes = to_matrix(rigid.quats)[:, :, 0]
+        same = (roots[1:] == roots[:-1]).all(1)
+        cosine = np.abs((axes[1:] * axes[:-1]).sum(1))[same]
+        return float(np.arccos(np.clip(cosine, 0, 1)).mean())
+
+    assert turns("hair-long") < 0.7 * turns("hair-wavy") < 0.7 * turns("hair-curly")
+    crown = [
+        float(means[means[:, 1] > 0.09, 0].mean())
+        for means in (means_of("hair-long"), means_of("hair-side-part"))
+    ]
+    assert abs(crown[0]) < 0.004 < abs(crown[1])
+    length = np.linalg.norm(
+        cuts["hair-undercut"].added.rigid.means - cuts["hair-undercut"].added.rigid_start, axis=1
+    )
+    low = cuts["hair-undercut"].added.rigid_start[:, 1] < 0.02
+    assert length[low].max() < 0.01 < length[~low].max()
 
 
 def test_hair_grows_along_strands_in_its_own_colour(
