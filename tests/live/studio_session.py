@@ -25,7 +25,7 @@ LOOKS = {
     name: TITLES[name]
     for name in ("hair-copper", "eyes-blue", "lipstick-red", "beard-full", "hat-wide")
 }
-"""Few, as drawing all 57 on a face takes half a minute."""
+"""Few, as drawing all of them on a face takes half a minute."""
 PATIENCE = 240.0  # seconds that a test waits for what must come
 
 
