@@ -37,7 +37,7 @@ _PART = 0.5  # of the part's mask, from which a pixel counts
 _SOLID_PIXEL = (
     0.75  # alpha from which a pixel is unprojected: at the outline it shows the background too
 )
-_STEP_IN_DEPTH = 0.002  # metres that a pixel's depth may differ from the mean of its neighbours on either side: more is an edge
+_STEP_IN_DEPTH = 2.5  # pixels that depth may differ from the mean of its neighbours on either side: more is an edge
 _STRAND = 1.7  # square root of a strand's ratio of length to width
 _STRAND_SIGMA = 1.5  # pixels over which the direction of strands is averaged
 _TOUCHED = 0.1  # of the part's mask, from which one of the avatar's Gaussians may change
@@ -260,7 +260,12 @@ class _View:
         alpha = np.ones_like(one.depth) if one.alpha is None else one.alpha
         if one.thing is not None:
             other |= one.thing
-        wanted = (frame.part_mask > _PART) & other & (alpha > _SOLID_PIXEL) & _smooth(one.depth)
+        wanted = (
+            (frame.part_mask > _PART)
+            & other
+            & (alpha > _SOLID_PIXEL)
+            & _smooth(one.depth, camera.fx)
+        )
         rows, columns = np.nonzero(wanted)
         if not len(rows):
             return _Points.none()
@@ -306,14 +311,15 @@ class _View:
         return _Points(nothing.surface, rigid, colors, facing)
 
 
-def _smooth(depth: Float32Array) -> BoolArray:
+def _smooth(depth: Float32Array, fx: float) -> BoolArray:
     """(H, W) where depth is known and no edge: there it is a mean of two surfaces, and lies on neither."""
+    step = _STEP_IN_DEPTH * depth / fx
     known = depth > 0
     whole = np.ones_like(known)
     for axis in (0, 1):
         before, after = np.roll(depth, 1, axis), np.roll(depth, -1, axis)
         both = np.roll(known, 1, axis) & np.roll(known, -1, axis)
-        whole &= ~both | (np.abs(depth - 0.5 * (before + after)) < _STEP_IN_DEPTH)
+        whole &= ~both | (np.abs(depth - 0.5 * (before + after)) < step)
     return known & whole
 
 
