@@ -101,8 +101,8 @@ _LICENCES = (
 _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 
 # Gaussians of an avatar, and of its hair where little of that budget is left
-_BUDGET, _LEAST_STRANDS = (43_000, 6_000)
-_MOST = 44_440  # Gaussians of an avatar even then; 252 of the lash lines of closed eyes come on top
+_BUDGET, _LEAST_STRANDS = (43_250, 6_000)
+_MOST = 44_650  # Gaussians of an avatar even then; up to 300 of the lash lines of closed eyes come on top
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is placed there
 _LEAST_LIKENESS = 26.0  # dB of the face, below which the user is warned
 

@@ -381,7 +381,7 @@ def body_layer(
     beyond = np.linalg.norm(middles - shown_at, axis=1)
     from_border = beyond + sample(distance_to(look.valid) + distance_to(~look.valid), shown_at)
     fine = (np.abs(from_collar) < 0.008) | (from_border < 12 * unit)
-    spacing = np.where(fine, 3.5, np.where(from_collar > 0, 6.5, 8.0)) / geometry.pixels_per_metre
+    spacing = np.where(fine, 3.5, np.where(from_collar > 0, 7.5, 10.0)) / geometry.pixels_per_metre
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(shown, spacing, 0.0), rng=rng)
     rest = geometry.on_template(points)
     bare = ramp(_over_collar(rest, edge), -0.001, 0.001)

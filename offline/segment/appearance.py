@@ -13,7 +13,7 @@ from offline.rig.template_regions import THROAT
 from offline.segment import color_model, multiclass
 from offline.segment.contract import BACKGROUND, OPAQUE, SURE, VISIBLE, PartMaps, parts_of
 from offline.segment.landmark_masks import eye_openings, face_oval, mouth_opening
-from offline.segment.matte import person_mask, person_probability, soft_matte
+from offline.segment.matte import person_mask, person_probability, soft_matte, without_haze
 from offline.texture.mirror import bare_in_mirror
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
@@ -82,6 +82,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     mask = person_mask(person, portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
     outline = before_face(geometry)
     alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
+    alpha = without_haze(alpha, portrait.chin_row, unit)
     on_head = color_model.worn_on_head(landmarks, shape)
     if classes is None:
         segment = color_model.segmenter(

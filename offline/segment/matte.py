@@ -9,12 +9,17 @@ import mediapipe as mp
 import numpy as np
 from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
-from offline.images import dilate, disk, distance_to, erode
+from offline.images import dilate, disk, distance_to, erode, without_small
+from offline.numeric import ramp
+from offline.segment.contract import OPAQUE
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.assets import asset_path
 from perse_live.quiet import quiet_stderr
 
 _log = logging.getLogger(__name__)
+_ISLAND = 600  # least pixels (eye distance 115) of a component of the person's core
+# Pixels (eye distance 115) from it within which cloth may be translucent, and from which it is not
+_CLOTH_EDGE = (5.0, 12.0)
 
 
 def person_probability(rgb: UInt8Array) -> Float32Array:
@@ -104,3 +109,17 @@ def soft_matte(
     alpha = np.clip((alpha - 0.04) / 0.92, 0, 1) * valid
     foreground = np.asarray(estimate_foreground_ml(image, alpha))
     return alpha.astype(np.float32), foreground.astype(np.float32)
+
+
+def without_haze(alpha: Float32Array, below: float, unit: float) -> Float32Array:
+    """A matte (H, W) without wide translucent patches next to the shoulders, which are background similar to the clothes.
+
+    Cloth ends within a few pixels; hair may be thin far out, so that nothing above the row `below` changes. unit: pixels, eye
+    distance / 115.
+    """
+    solid = without_small(alpha > OPAQUE, _ISLAND * unit**2)
+    if not solid.any():
+        return alpha
+    haze = ramp(distance_to(solid), _CLOTH_EDGE[0] * unit, _CLOTH_EDGE[1] * unit)
+    lower = ramp(np.arange(len(alpha)) - below, 0.0, 20 * unit)[:, None]
+    return (alpha * (1 - haze * lower)).astype(np.float32)

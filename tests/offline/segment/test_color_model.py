@@ -17,7 +17,7 @@ from offline.segment.color_model import classify_parts, told_by_edges
 from offline.segment.contract import PartMaps
 from offline.segment.hair_mask import hair_mask
 from offline.segment.landmark_masks import face_oval
-from offline.segment.matte import person_by_grabcut, person_probability, soft_matte
+from offline.segment.matte import person_by_grabcut, person_probability, soft_matte, without_haze
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
 from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part
@@ -306,3 +306,18 @@ def test_the_outline_follows_a_slimmer_or_a_broader_face(
     )
     after = _with_outline_of(mean_head, person, doll)
     assert _beside(after, person, doll) < 0.7 * _beside(mean_head, person, doll)
+
+
+def test_haze_beside_the_shoulders_goes_and_thin_hair_and_soft_edges_stay() -> None:
+    alpha = np.zeros((200, 200), np.float32)
+    alpha[40:, 60:140] = 1
+    alpha[:, 140:144] = 0.5  # an edge
+    alpha[20:90, 20:60] = 0.4  # thin hair
+    alpha[140:, 10:60] = 0.4  # haze
+    alpha[160:164, 20:24] = 1  # and an island in it
+    clear = without_haze(alpha, 100.0, 1.0)
+    np.testing.assert_array_equal(clear[:100], alpha[:100])
+    np.testing.assert_array_equal(clear[:, 60:144], alpha[:, 60:144])
+    assert not clear[140:, 10:47].any()
+    # Nothing is sure
+    np.testing.assert_array_equal(without_haze(0.5 * alpha, 100.0, 1.0), 0.5 * alpha)
