@@ -13,10 +13,8 @@ from typing import Any
 import torch
 
 _REFRESHED = 5  # steps between refinements of the bases
-_BETA, _BASIS_BETA = (
-    0.95,
-    0.95,
-)  # of the means of gradients and of their squares; of the covariances that bases come from
+_BETA = 0.95  # decay of the means of gradients and of their squares
+_BASIS_BETA = 0.95  # decay of the covariances that the bases come from
 _EPS = 1e-8
 
 
