@@ -44,7 +44,7 @@ from perse_live.correctives_file import (
 from perse_live.decoder.features import network_hash
 from perse_live.decoder.network import Decoder
 from perse_live.errors import UserError
-from perse_live.head.expressions import EXPRESSION_NAMES, index
+from perse_live.head.expressions import EXPRESSION_NAMES, consistent_actions, index
 from perse_live.head.landmarks import IRIS, LandmarkModel, load_landmark_model
 from perse_live.head.residual import spread_matrix_with_outline
 from perse_live.head.rig import HeadRig, Part
@@ -256,12 +256,13 @@ def with_resting_lids(avatar: Avatar, expression: Float32Array) -> Float32Array:
     """An expression relative to rest, with the lids at the subject's usual opening.
 
     Lids narrowed in the photo are partly the person's resting state: 45 % of the photo's blink and squint, at most 0.35, is kept
-    as an offset, or the eyes would stare. Full strength stays 1. expression: (52,) in [0, 1]. Returns (52,).
+    as an offset, or the eyes would stare. Full strength stays 1. Actions that exclude each other are reconciled
+    (`perse_live.head.expressions.consistent_actions`). expression: (52,) in [0, 1]. Returns (52,).
     """
     narrowed = np.zeros_like(expression)
     ids = list(_LIDS)
     narrowed[ids] = np.minimum(_LIDS_KEPT * avatar.source.expression[ids], _LIDS_MOST)
-    return (narrowed + (1 - narrowed) * expression).astype(np.float32)
+    return consistent_actions(narrowed + (1 - narrowed) * expression)
 
 
 def corrected(

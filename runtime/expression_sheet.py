@@ -70,6 +70,7 @@ _TOGETHER: Sequence[tuple[str, Float32Array]] = (
     ("show teeth", expression(jawOpen=0.1, **_both(mouthUpperUp=0.8, mouthLowerDown=0.8))),
     ("oo", expression(jawOpen=0.15, mouthFunnel=0.8, mouthPucker=0.3)),
     ("th", expression(jawOpen=0.12, tongueOut=0.4)),
+    ("l", expression(jawOpen=0.25, tongueOut=0.2)),
     ("frown", expression(**_both(browDown=1, eyeSquint=0.3))),
     ("brows up", expression(browInnerUp=1, **_both(browOuterUp=1))),
     ("surprise", expression(jawOpen=0.6, browInnerUp=0.8, **_both(browOuterUp=0.9, eyeWide=0.7))),
@@ -108,9 +109,14 @@ def expression_sheet(avatar: Avatar) -> UInt8Array:
     for number, name in enumerate(EXPRESSION_NAMES):
         for k, strength in enumerate(_STRENGTHS):
             left = MARGIN + (number % 2 * len(_STRENGTHS) + k) * (_CELL + GAP)
-            cell = draw(expression(**{name: strength})) if strength else rest
+            cell = draw(_alone(name, strength)) if strength else rest
             sheet.paste(cell, f"{name} {strength:g}", left, top + number // 2 * row)
     return np.asarray(sheet.image)
+
+
+def _alone(name: str, strength: float) -> Float32Array:
+    """One action (52,); `mouthClose` with the open jaw that it closes the lips of."""
+    return expression(**{name: strength} | ({"jawOpen": strength} if name == "mouthClose" else {}))
 
 
 def _cell_painter(avatar: Avatar) -> Callable[[Float32Array], Image.Image]:

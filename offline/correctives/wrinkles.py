@@ -183,14 +183,12 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
                 (_on(marks, glabella, _MIDDLE, 0.24),),
             ),
             _Wrinkles(
-                f"crow-{name}",
-                curve(f"mouthSmile{side}", 0.3, 1.0),
-                tuple(Valley(line, _FINE, 0.10) for line in _crow_lines(marks, *eye)),
-            ),
-            _Wrinkles(
-                f"nasolabial-{name}",
+                f"smile-{name}",
                 curve(f"mouthSmile{side}", 0.15, 0.9),
-                (_on(marks, fold, _WIDE, 0.17),),
+                (
+                    _on(marks, fold, _WIDE, 0.17),
+                    *(Valley(line, _FINE, 0.10) for line in _crow_lines(marks, *eye)),
+                ),
             ),
         ]
     return found

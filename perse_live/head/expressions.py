@@ -119,3 +119,23 @@ def from_scores(scores: Mapping[str, float]) -> Float32Array:
         if name in positions:
             vector[positions[name]] = score
     return vector
+
+
+# Blinks over which a closing lid takes over what a downward gaze lowers it by: lids meet at 0.65 to 0.8
+_SHUTS = 0.6, 1.0
+
+
+def consistent_actions(strengths: Float32Array) -> Float32Array:
+    """An expression (52,) without what its linear actions would do twice, or without the action they belong to.
+
+    A shut lid cannot be lowered further by `eyeLookDown`. `mouthClose` closes lips that `jawOpen` has parted (ARKit defines it
+    relative to that), so it does not exceed it. Returns (52,) float32.
+    """
+    start, end = _SHUTS
+    consistent = np.array(strengths, np.float32)
+    for side in ("Left", "Right"):
+        shut = np.clip((consistent[index(f"eyeBlink{side}")] - start) / (end - start), 0, 1)
+        consistent[index(f"eyeLookDown{side}")] *= 1 - shut
+    close, jaw = index("mouthClose"), index("jawOpen")
+    consistent[close] = min(consistent[close], consistent[jaw])
+    return consistent

@@ -31,7 +31,14 @@ from perse_live.splatting.cpu import CpuRasterizer
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-DOING = {"jawOpen": 0.6, "eyeBlinkLeft": 0.8, "eyeLookUpRight": 0.7, "eyeLookInLeft": 0.4}
+DOING = {
+    "jawOpen": 0.6,
+    "mouthClose": 0.8,
+    "eyeBlinkLeft": 0.8,
+    "eyeLookDownLeft": 0.6,
+    "eyeLookUpRight": 0.7,
+    "eyeLookInLeft": 0.4,
+}
 WEARING = {"hat-cap": 0.7}
 
 

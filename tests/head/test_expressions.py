@@ -2,9 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perse_live.errors import UserError
-from perse_live.head.expressions import EXPRESSION_NAMES, expression, from_scores, index, indices
+from perse_live.head.expressions import (
+    EXPRESSION_NAMES,
+    consistent_actions,
+    expression,
+    from_scores,
+    index,
+    indices,
+)
 
 
 def test_there_are_52_different_names() -> None:
@@ -35,3 +44,22 @@ def test_names_that_the_detector_lacks_are_zero() -> None:
     vector = from_scores({"jawOpen": 0.5})
     assert vector[index("jawOpen")] == 0.5
     assert vector.sum() == 0.5
+
+
+_SHARE = st.floats(0, 1, width=32)
+
+
+@given(_SHARE, _SHARE, _SHARE, _SHARE)
+def test_a_shut_lid_is_not_lowered_further_and_closed_lips_need_an_open_jaw(
+    blink: float, down: float, jaw: float, close: float
+) -> None:
+    given_ = expression(eyeBlinkLeft=blink, eyeLookDownLeft=down, jawOpen=jaw, mouthClose=close)
+    made = consistent_actions(given_)
+    lowered = made[index("eyeLookDownLeft")]
+    assert 0 <= lowered <= down
+    assert blink < 1 or lowered == 0
+    assert blink > 0.6 or lowered == np.float32(down)
+    assert made[index("mouthClose")] == min(close, jaw)
+    others = [index("eyeBlinkLeft"), index("jawOpen"), index("eyeLookDownRight")]
+    np.testing.assert_array_equal(made[others], given_[others])
+    assert given_[index("eyeLookDownLeft")] == np.float32(down)  # the argument stays

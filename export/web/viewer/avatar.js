@@ -55,10 +55,18 @@ export class Avatar {
     this.freeMeans = this.rigidMeans.slice();
   }
 
-  /** An expression's weights by ARKit name, on a face whose lids rest as the person's do; 52 numbers. */
+  /** An expression's weights by ARKit name, on a face whose lids rest as the person's do; 52 numbers. As `consistent_actions` of
+   *  perse_live/head/expressions.py, a shut lid is not lowered further by a downward gaze, and mouthClose does not exceed jawOpen. */
   expression(weights) {
     const { expressions, restExpression } = this.manifest;
-    return expressions.map((name, k) => restExpression[k] + (1 - restExpression[k]) * (weights[name] ?? 0));
+    const strengths = expressions.map((name, k) => restExpression[k] + (1 - restExpression[k]) * (weights[name] ?? 0));
+    const place = name => expressions.indexOf(name);
+    for (const side of ["Left", "Right"]) {
+      const shut = Math.min(Math.max((strengths[place(`eyeBlink${side}`)] - 0.6) / 0.4, 0), 1);
+      strengths[place(`eyeLookDown${side}`)] *= 1 - shut;
+    }
+    strengths[place("mouthClose")] = Math.min(strengths[place("mouthClose")], strengths[place("jawOpen")]);
+    return strengths;
   }
 
   /** Where the eyes look by the eyeLook actions: [[yaw, pitch], [yaw, pitch]] of the subject's left and right eye, radians. */

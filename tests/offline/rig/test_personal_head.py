@@ -99,3 +99,6 @@ def test_a_tongue_that_comes_out_passes_over_the_lower_lip(
     at_lip = tongue[(np.abs(tongue[:, 2] - lip[2]) < 0.003) & (np.abs(tongue[:, 0]) < 0.012)]
     assert tongue[:, 2].max() > lip[2] + 0.005
     assert at_lip[:, 1].max() > lip[1]
+    tip, root = (tongue[np.abs(lip[2] + reach - tongue[:, 2]) < 0.004] for reach in (0.010, 0.0))
+    assert tip[:, 1].max() < root[:, 1].max() - 0.003  # it hangs
+    assert np.ptp(tip[:, 0]) < 0.9 * np.ptp(root[:, 0])  # and is round
