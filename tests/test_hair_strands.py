@@ -130,9 +130,13 @@ def test_gaussians_go_from_one_hairstyle_to_the_other() -> None:
     up, sideways = bundle(1, np.array([0, 0, 1.0]), 0.05), bundle(2, np.array([1.0, 0, 0]), 0.2)
     first, last = fit_guides(GRID, up), fit_guides(GRID, sideways)
     at = on_guides(up, first)
-    places, lengths = way_along(at, first, last, np.array([0, 0.5, 1]))
+    way = way_along(at, first, last, np.array([0, 0.5, 1]))
+    places, lengths = way.places, way.lengths
     assert np.abs(places[0][:, 0]).max() < 1e-9 and np.abs(places[2][:, 2]).max() < 1e-3
     np.testing.assert_allclose(lengths[1], (lengths[0] + lengths[2]) / 2, rtol=0.01)
-    found = partners(up, at, sideways, on_guides(sideways, last))
-    near = np.linalg.norm(up.roots_template - sideways.roots_template[found], axis=1)
+    np.testing.assert_allclose(way.directions[0], np.tile([0, 0, 1.0], (len(up), 1)), atol=1e-6)
+    np.testing.assert_allclose(way.directions[2], np.tile([1.0, 0, 0], (len(up), 1)), atol=1e-2)
+    found = partners(up, at, sideways, on_guides(sideways, last), count=3)
+    assert found.shape == (len(up), 3)
+    near = np.linalg.norm(up.roots_template - sideways.roots_template[found[:, 0]], axis=1)
     assert np.median(near) < 0.015

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from offline.looks.eyewear import glasses
-from offline.looks.hair import facial_hair, fringe_and_bun
+from offline.looks.hair import bun, facial_hair, fringe
 from offline.looks.headwear import beanie, cap, earrings, felt_hat, headphones
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
@@ -25,7 +25,7 @@ BUILT_IN: dict[str, Callable[[Avatar], Attribute]] = {
     "headphones": headphones.headphones,
     "earrings-pearl": earrings.studs,
     "earrings-hoop": earrings.hoops,
-    "hair-fringe": fringe_and_bun.fringe,
-    "hair-bun": fringe_and_bun.bun,
+    "hair-fringe": fringe.fringe,
+    "hair-bun": bun.bun,
 }
 """By name, in the order in which they are shown."""

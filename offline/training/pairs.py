@@ -1,8 +1,8 @@
 """Pairs of looks that share the weight of their slot: how what one adds becomes what the other adds.
 
 Parts of one kind travel into each other by optimal transport. Hairstyles that stand in the own hair's place do so strand by
-strand (`offline.looks.hair.hairstyle_way`), a shaved head among them. What only comes on top of the own hair, such as a bun, is
-no hairstyle's partner: then each of the two comes and goes as it does alone.
+strand (`offline.looks.hair.hairstyle_way`), a shaved head among them. What only comes on top of the own hair, such as a fringe,
+is no hairstyle's partner: then each of the two comes and goes as it does alone.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ are compared on the template (the mean head), where they mean the same for every
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -20,6 +20,7 @@ POINTS = 12
 _NEIGHBOURS = 48  # lines of which a guide is made
 _LONG = 0.6  # quantile of their lengths: shorter ones are hair inside, or only the beginning of a strand
 _REACH = 0.014  # metres on the template beyond which hair does not grow from a guide's root
+_AHEAD = 0.06  # share of a strand to both sides over which its direction is taken
 _MIXED = 4  # guides between which a root lies
 
 
@@ -130,25 +131,39 @@ def relative_places(strands: FloatArray, at: OnGuides) -> FloatArray:
     return out
 
 
-def way_along(
-    at: OnGuides, first: Guides, last: Guides, shares: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Positions of Gaussians while the strands of one hairstyle turn into those of another.
+@dataclass(frozen=True, eq=False)
+class StrandWay:
+    """N Gaussians on strands at T shares of the way from one hairstyle to another."""
 
-    shares: (T,) of the way. Returns places relative to the root (T, N, 3) metres and the lengths of the strands (T, N) metres.
-    """
-    places, lengths = [], []
+    places: FloatArray
+    """(T, N, 3) metres from the root."""
+    lengths: FloatArray
+    """(T, N) metres, of the strands."""
+    directions: FloatArray
+    """(T, N, 3) unit, of the strands there; 0 on strands of no length."""
+
+
+def way_along(at: OnGuides, first: Guides, last: Guides, shares: FloatArray) -> StrandWay:
+    """Gaussians while the strands of one hairstyle turn into those of another. shares: (T,) of the way."""
+    places, lengths, directions = [], [], []
+    before, after = (
+        replace(at, shares=np.clip(at.shares + step, 0, 1)) for step in (-_AHEAD, _AHEAD)
+    )
     for share in shares:
         strands = between(first.strands, last.strands, float(share))
         places.append(relative_places(strands, at))
         long = arc_lengths(strands)[:, -1]
         lengths.append((at.weights * long[at.guides]).sum(1))
-    return np.stack(places), np.stack(lengths)
+        ahead = relative_places(strands, after) - relative_places(strands, before)
+        directions.append(ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6))
+    return StrandWay(np.stack(places), np.stack(lengths), np.stack(directions))
 
 
-def partners(hair: RootedHair, at: OnGuides, other: RootedHair, others: OnGuides) -> Int32Array:
-    """(N,) for each Gaussian of a hairstyle the closest match in another: near its root, at a similar position along its
-    strand.
+def partners(
+    hair: RootedHair, at: OnGuides, other: RootedHair, others: OnGuides, *, count: int
+) -> Int32Array:
+    """(N, count) for each Gaussian of a hairstyle the closest matches in another: near its root, at a similar position along
+    its strand; fewer where the other has fewer.
     """
 
     def coordinates(one: RootedHair, where: OnGuides) -> FloatArray:
@@ -157,7 +172,8 @@ def partners(hair: RootedHair, at: OnGuides, other: RootedHair, others: OnGuides
         )
 
     tree = KDTree(coordinates(other, others))
-    return np.asarray(tree.query(coordinates(hair, at))[1], np.int32)
+    found = tree.query(coordinates(hair, at), k=min(count, len(other)))[1]
+    return np.asarray(found, np.int32).reshape(len(hair), -1)
 
 
 _ROOT_UNIT, _SHARE_UNIT = 0.012, 0.25

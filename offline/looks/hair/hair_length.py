@@ -93,7 +93,7 @@ def shaved(avatar: Avatar) -> Attribute:
         "Shaved head",
         "hair",
         nothing_added(),
-        _without_hair(shape, own, np.zeros(3), 0.0),
+        without_hair(shape, own, np.zeros(3), 0.0),
     )
 
 
@@ -106,7 +106,7 @@ def buzz(avatar: Avatar) -> Attribute:
         "Buzz cut",
         "hair",
         added,
-        _without_hair(shape, own, _typical(shape), _BUZZ_TINT),
+        without_hair(shape, own, typical_color(shape), _BUZZ_TINT),
     )
 
 
@@ -145,13 +145,13 @@ def undercut(avatar: Avatar) -> Attribute:
         "Undercut",
         "hair",
         joined_added(_locks(shape, _TOP, scalp * top), _buzzed(shape, scalp * (1 - top))),
-        _without_hair(shape, own, _typical(shape), _BUZZ_TINT),
+        without_hair(shape, own, typical_color(shape), _BUZZ_TINT),
     )
 
 
 def _grown_look(avatar: Avatar, name: str, label: str, cut: Cut) -> Attribute:
     shape, own = _of(avatar)
-    bare = _without_hair(shape, own, _typical(shape), 0.92)
+    bare = without_hair(shape, own, typical_color(shape), 0.92)
     return attribute(name, label, "hair", _locks(shape, cut, shape.charts.scalp), bare)
 
 
@@ -160,7 +160,8 @@ def _of(avatar: Avatar) -> tuple[HeadShape, OwnHead]:
     return shape, own_head(avatar, shape.template, shape.charts)
 
 
-def _typical(shape: HeadShape) -> FloatArray:
+def typical_color(shape: HeadShape) -> FloatArray:
+    """(3,) of the person's hair near its roots."""
     return 0.8 * np.median(_tones(shape, 400, np.random.default_rng(_SEED)), 0)
 
 
@@ -169,7 +170,7 @@ def _tones(shape: HeadShape, count: int, rng: np.random.Generator) -> FloatArray
     return plausible_hair(own_tones(shape, max(count, 200), rng))[:count]
 
 
-def _without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float) -> Changes:
+def without_hair(shape: HeadShape, own: OwnHead, color: FloatArray, tint: float) -> Changes:
     """Hide the person's hair, show bare skin below it, and blend the scalp to the hair's colour (3,) with weight `tint`."""
     avatar, count = shape.avatar, len(own.on)
     floating = np.isin(avatar.regions, _HAIR)
@@ -250,6 +251,13 @@ def _locks(shape: HeadShape, cut: Cut, density: FloatArray) -> AddedGaussians:
     """Locks of hair, of `density` (V,)."""
     rng = np.random.default_rng(_SEED)
     lines = _waved(shape, _grown(shape, cut, density, rng), cut, rng)
+    return locks_along(shape, lines, cut, rng)
+
+
+def locks_along(
+    shape: HeadShape, lines: FloatArray, cut: Cut, rng: np.random.Generator
+) -> AddedGaussians:
+    """Locks along lines (N, steps + 1, 3): ribbons in the person's hair colours, and thin strands on some of them."""
     count, steps = len(lines), cut.steps
     field = SkinField(shape)
     middles = (lines[:, :-1] + lines[:, 1:]) / 2

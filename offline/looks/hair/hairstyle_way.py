@@ -52,8 +52,16 @@ _CLOSEST, _CLEAR = (
     0.008,
 )  # metres: least height above the skin, and height that need not be kept
 _FACE = -0.06  # metres, head frame: skin in front of it that is no scalp is the face
+_WITHIN, _HULL = (
+    0.006,
+    8,
+)  # metres from the mean of the nearest hair of both ends; how many that are
+_TURNED = (
+    0.45  # by how much Gaussians across their strand are smaller: their axes do not turn on the way
+)
+_MIXED_FROM = 6  # partners of which offset and colour are the mean: one alone would fray strands
 _STRAY = (0.005, 0.010)  # metres from hair of both ends over which hair on the way is hidden there
-_BARE_FROM = 0.35  # share of the way until which hair that goes hides the scalp's colour
+_BARE_FROM = 0.65  # share of the way until which hair that goes hides the scalp's colour: then its stubble fades
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,23 +193,28 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     if not count:
         none = np.zeros((len(shares), 0, 3), np.float32)
         return HairOnTheWay(none, none, none[..., 0], none[..., 0])
-    places, lengths = way_along(mine.at, mine.guides, other.guides, shares)
+    way = way_along(mine.at, mine.guides, other.guides, shares)
     share = shares[:, None, None]
     goal, tones = np.zeros((count, 3)), lab_of(mine.colors)
     wanted = tones
     if len(other):
-        partner = partners(mine.hair, mine.at, other.hair, other.at)
-        goal, wanted = other.offsets[partner], lab_of(other.colors)[partner]
-    places = mine.hair.roots + places + (1 - share) * mine.offsets + share * goal
+        partner = partners(mine.hair, mine.at, other.hair, other.at, count=_MIXED_FROM)
+        goal, wanted = other.offsets[partner].mean(1), lab_of(other.colors)[partner].mean(1)
+    places = mine.hair.roots + way.places + (1 - share) * mine.offsets + share * goal
     places[0] = mine.hair.places
+    ends = KDTree(np.concatenate([mine.hair.places, other.hair.places]))
+    for step in range(1, len(shares)):
+        places[step] = _within(field, ends, places[step], shares[step])
     heights = field.foot(places[0]).heights, field.foot(places[-1]).heights
     clear = np.clip(np.minimum(*heights), _CLOSEST, _CLEAR)
     for step in range(1, len(shares)):
         places[step] = field.lifted(places[step], clear)
-    shown = _off_the_face(field, places, np.concatenate([mine.hair.places, other.hair.places]))
-    long, its = mixed_lengths(mine.guides, mine.at), lengths[-1]
+    shown = _off_the_face(field, places, ends)
+    long, its = mixed_lengths(mine.guides, mine.at), way.lengths[-1]
     least = np.where(its < _NO_HAIR, _CAP, _SMALLEST)
-    sizes = np.clip(np.sqrt(lengths / np.maximum(long, 1e-3)), least, _LARGEST)
+    sizes = np.clip(np.sqrt(way.lengths / np.maximum(long, 1e-3)), least, _LARGEST)
+    across = np.linalg.norm(np.cross(way.directions, way.directions[0]), axis=2)
+    sizes *= 1 - _TURNED * across
     mixed = rgb_of(((1 - share) * tones + share * wanted).reshape(-1, 3)).reshape(*places.shape)
     mixed[0] = mine.colors
     return HairOnTheWay(
@@ -212,9 +225,20 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     )
 
 
-def _off_the_face(field: SkinField, places: FloatArray, hair: FloatArray) -> FloatArray:
-    """(T, N) 0 where Gaussians at places (T, N, 3) lie before the face far from all hair of both ends (M, 3), else 1."""
-    shown, ends = np.ones(places.shape[:2]), KDTree(hair)
+def _within(field: SkinField, ends: KDTree, places: FloatArray, share: float) -> FloatArray:
+    """Places (N, 3) moved towards the hair of both ends until they are as good as within it, or between it and the scalp."""
+    near = np.asarray(ends.query(places, k=min(_HULL, ends.n))[1]).reshape(len(places), -1)
+    towards = ends.data[near].mean(1) - places
+    distance = np.linalg.norm(towards, axis=1, keepdims=True)
+    beyond = np.maximum(1 - _WITHIN / np.maximum(distance, 1e-9), 0)
+    foot = field.foot(places)
+    beyond[(foot.scalp > 0.5) & ((towards * foot.normals).sum(1) > 0)] = 0
+    return places + min(1.0, 6 * share) * beyond * towards
+
+
+def _off_the_face(field: SkinField, places: FloatArray, ends: KDTree) -> FloatArray:
+    """(T, N) 0 where Gaussians at places (T, N, 3) lie before the face far from all hair of both ends, else 1."""
+    shown = np.ones(places.shape[:2])
     for step in range(1, len(places) - 1):
         over = np.nonzero((field.foot(places[step]).scalp < 0.5) & (places[step, :, 2] > _FACE))[0]
         distance = ends.query(places[step, over], distance_upper_bound=_STRAY[1])[0]

@@ -7,12 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from faces import plain_person
 from offline.looks.edit import with_built_in
+from offline.looks.hair.bun import bun
 from offline.looks.hair.grown_strands import SkinField
 from offline.looks.hair.hair_length import long, shaved
-from offline.looks.hair.hairstyle_way import SHARES, Scalp, hairstyle_way, scalp_of
+from offline.looks.hair.hairstyle_way import (
+    SHARES,
+    Scalp,
+    hairstyle_of,
+    hairstyle_way,
+    on_the_way,
+    scalp_of,
+)
 from offline.looks.hair.rooting import guide_roots, rooted
 from offline.looks.measured_head import HeadShape, head_shape
 from offline.rig.photo_geometry import PhotoGeometry
@@ -22,6 +31,7 @@ from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, painted
 from perse_live.evaluation.hair_fades import WEIGHTS, hair_fade_scores, is_hair, is_skin
+from perse_live.hair.guides import way_along
 from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
 from runtime.stage import Motion, Stage
@@ -99,9 +109,45 @@ def test_the_way_begins_with_the_own_hair_and_ends_with_the_look(
     assert (way.own.shown.mean(1) + way.added.shown.mean(1) > 0.9).all()
 
 
+def test_hair_on_the_way_stays_within_that_of_both_ends_and_is_thinner_where_it_turns(
+    person: Avatar, long_hair: Attribute, scalp: Scalp
+) -> None:
+    """What turns across its long axis, or leaves both hairstyles, would fray."""
+    way = hairstyle_way(person, long_hair, scalp)
+    assert way is not None
+    ends = KDTree(np.concatenate([way.own.places[0], way.added.places[-1]]))
+    for places in (*way.own.places[3:-1], *way.added.places[1:-3]):
+        middle = ends.data[ends.query(places, k=8)[1]].mean(1)
+        foot = scalp.field.foot(places)
+        out = (foot.scalp < 0.5) | (((places - middle) * foot.normals).sum(1) > 0)
+        far = np.linalg.norm(places - middle, axis=1)[out]
+        assert np.quantile(far, 0.99) < 0.009
+    long, tied = way.hairstyle, hairstyle_of(scalp, bun(person).added)
+    strands = way_along(long.at, long.guides, tied.guides, SHARES)
+    across = np.linalg.norm(np.cross(strands.directions[6], strands.directions[0]), axis=1)
+    shorter = np.sqrt(strands.lengths[6] / np.maximum(strands.lengths[0], 1e-3))
+    sizes = on_the_way(scalp, long, tied).sizes[6] / shorter
+    assert np.median(sizes[across > 0.8]) < 0.8 * np.median(sizes[across < 0.3])
+
+
 def test_looks_that_leave_the_hair_have_no_way(person: Avatar, scalp: Scalp) -> None:
     kept = replace(long(person), opacities=person.opacities[long(person).ids])
     assert hairstyle_way(person, kept, scalp) is None
+
+
+def test_a_bun_is_all_hair_combed_back_and_goes_into_its_roots_where_the_head_is_shaved(
+    person: Avatar, scalp: Scalp
+) -> None:
+    look = bun(person)
+    way = hairstyle_way(person, look, scalp)
+    assert way is not None and len(way.rows)
+    height = scalp.field.height(look.added.rigid.means)
+    knot = look.added.rigid.means[height > 0.02]
+    assert np.ptp(knot, 0).max() < 0.08 and knot[:, 1].min() > 0.05
+    assert (height < -0.001).mean() < 0.005 and (height < 0.015).mean() > 0.5
+    bare = hairstyle_of(scalp, shaved(person).added)
+    left = on_the_way(scalp, way.hairstyle, bare)
+    assert np.quantile(scalp.field.height(left.places[-2]), 0.99) < 0.012
 
 
 def test_shaved_hair_shrinks_into_its_roots(person: Avatar, scalp: Scalp) -> None:
