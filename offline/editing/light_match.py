@@ -15,6 +15,9 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 _LEAST, _MOST = 0.45, 2.2  # of a gain
 _LIGHTNESS = 0.5  # fraction of the skins' difference in lightness attributed to light; the rest is the two people's complexion
+_GREENER = 0.2
+"""Fraction of a tint from green to magenta that is kept: lights differ from blue to yellow (daylight, lamps), hardly across. What
+the few pixels of the eyes' whites differ across is blood or a shadow, and would turn blond hair olive."""
 _HUE = 0.7  # fraction of the hue of the eyes' whites, which light tints; hues of skin differ between people
 
 
@@ -49,8 +52,16 @@ def match_light(
     )
     lightness = float((to_linear(own) + 1e-3) @ LUMA / ((to_linear(donor) + 1e-3) @ LUMA))
     tint = (to_linear(whites[1]) + 1e-3) / (to_linear(whites[0]) + 1e-3)
-    hue = np.clip(tint / float(tint @ LUMA), 0.75, 1.33)
+    hue = along_daylight(tint)
+    hue = np.clip(hue / float(hue @ LUMA), 0.75, 1.33)
     return LightMatch(np.clip(lightness**_LIGHTNESS * hue**_HUE, _LEAST, _MOST), donor, own)
+
+
+def along_daylight(tint: FloatArray) -> FloatArray:
+    """A tint (3,) of linear light with less of what makes it greener or more magenta."""
+    across = np.array([-0.5, 1.0, -0.5])
+    green = float(np.log(tint) @ across) / float(across @ across)
+    return np.exp(np.log(tint) - (1 - _GREENER) * green * across)
 
 
 def white_of(colors: FloatArray) -> FloatArray:

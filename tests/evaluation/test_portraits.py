@@ -191,6 +191,26 @@ def test_lids_of_another_colour_than_the_skin_around_are_told() -> None:
     assert soft["lid_steps"] < 0.4 * plate["lid_steps"], "it comes with no edge"
 
 
+def test_hair_that_is_smooth_at_the_sides_is_told() -> None:
+    head, random = painted_head(), np.random.default_rng(0)
+    assert score_avatar(head).hair_detail is None
+    at = places(head)
+    scalp = (at[:, 1] > 0.2) & ((at[:, 1] > 1.0) | (at[:, 2] < -0.6))
+    regions = np.where(scalp, np.uint8(Region.HAIR), head.regions)
+    strands = 0.3 * (1 + 0.4 * random.standard_normal(len(head)))[:, None].clip(0.1, 2)
+    plain = recolored(replace(head, regions=regions), scalp.astype(np.float64), (0.3, 0.3, 0.3))
+
+    def detail(where: np.ndarray) -> float:
+        colors = np.where((scalp & where)[:, None], strands, plain.colors).astype(np.float32)
+        found = score_avatar(replace(plain, colors=colors)).hair_detail
+        assert found is not None
+        return found
+
+    everywhere = np.ones(len(head), np.bool_)
+    assert detail(everywhere) > 0.8
+    assert detail(at[:, 2] > -1.0) < 0.75
+
+
 # ----- a set of faces, and two runs
 
 

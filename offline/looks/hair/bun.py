@@ -20,10 +20,10 @@ _SEED = 31
 _KNOT = 0.034  # metres, radius
 _AXIS = normalized(np.array([[0.0, 0.86, -0.5]]))[0]
 """Unit, head frame: direction from the skull's centre to the knot."""
-_STRANDS, _STEPS, _CORE = 430, 6, 160  # strands of the knot, their segments, Gaussians inside
+_STRANDS, _STEPS, _CORE = 380, 6, 160  # strands of the knot, their segments, Gaussians inside
 _SUNK = 0.55  # of its radius: how far the knot's centre lies above the hair
 _ENTRY = 0.6  # of the knot's radius: where combed hair goes in
-_COMBED = Cut(0.0082, 7, (0.0, 0.0), -1.0, 0.0044, 0.0085, 0.0)
+_COMBED = Cut(0.0090, 6, (0.0, 0.0), -1.0, 0.0044, 0.0085, 0.0)
 """Lengths and direction follow from the way to the knot."""
 _STRAY = 0.05  # of the way: how far locks are off the shortest way to the knot
 _SETTLED = 3  # times that lines are put back on their height above the skin

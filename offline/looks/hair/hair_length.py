@@ -37,6 +37,8 @@ _FREE = (-0.012, -0.055)  # metres: heights between which hair leaves the skull 
 _SMOOTHINGS = 2
 # Metres: below the jaw; between neighbours; from hair
 _LOWER, _TOUCHING, _BESIDE = (-0.09, 0.006, 0.03)
+# Of a segment: metres that are not only what is left of one that was cut off, and least share downwards where hair falls
+_CUT_OFF, _LEAST_FALL = 0.002, 0.3
 _FRAGMENT = 0.10  # of all hair below the jaw: a smaller component is a fragment
 _LEAST_CLEARANCE = 0.003  # metres of waves above the skin
 _PARTING = 0.012  # metres over which the two sides of a parting part
@@ -384,7 +386,16 @@ def _grown(shape: HeadShape, cut: Cut, density: FloatArray, rng: np.random.Gener
     above = lines[..., 1] > _FREE[0]
     # A loop that stands off the head
     loose = (field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body) & above
-    return lines[~_before_the_face(shape, field, lines) & ~loose.any(1)]
+    aside = _pushed_aside(lines)
+    return lines[~_before_the_face(shape, field, lines) & ~loose.any(1) & ~aside]
+
+
+def _pushed_aside(lines: FloatArray) -> BoolArray:
+    """(N,) mask of locks (N, K, 3) that an ear pushes sideways where hair falls: they would stick out like spikes."""
+    steps = np.diff(lines, axis=1)
+    long = np.linalg.norm(steps, axis=2)
+    falls = (lines[:, :-1, 1] < _FREE[0]) & (long > _CUT_OFF)
+    return (falls & (-steps[..., 1] < _LEAST_FALL * long)).any(1)
 
 
 def _before_the_face(shape: HeadShape, field: SkinField, lines: FloatArray) -> BoolArray:

@@ -59,6 +59,7 @@ _WITHIN, _HULL = (
 _TURNED = (
     0.45  # by how much Gaussians across their strand are smaller: their axes do not turn on the way
 )
+_OWN_UNTIL = 0.15  # share of the way on which colours that are none of hair go
 _MIXED_FROM = 6  # partners of which offset and colour are the mean: one alone would fray strands
 _STRAY = (0.005, 0.010)  # metres from hair of both ends over which hair on the way is hidden there
 _BARE_FROM = 0.65  # share of the way until which hair that goes hides the scalp's colour: then its stubble fades
@@ -196,10 +197,14 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     way = way_along(mine.at, mine.guides, other.guides, shares)
     share = shares[:, None, None]
     goal, tones = np.zeros((count, 3)), lab_of(mine.colors)
-    wanted = tones
+    hairy = _without_outliers(tones)
+    wanted = hairy
     if len(other):
         partner = partners(mine.hair, mine.at, other.hair, other.at, count=_MIXED_FROM)
-        goal, wanted = other.offsets[partner].mean(1), lab_of(other.colors)[partner].mean(1)
+        goal, wanted = (
+            other.offsets[partner].mean(1),
+            _without_outliers(lab_of(other.colors))[partner].mean(1),
+        )
     places = mine.hair.roots + way.places + (1 - share) * mine.offsets + share * goal
     places[0] = mine.hair.places
     ends = KDTree(np.concatenate([mine.hair.places, other.hair.places]))
@@ -215,6 +220,7 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     sizes = np.clip(np.sqrt(way.lengths / np.maximum(long, 1e-3)), least, _LARGEST)
     across = np.linalg.norm(np.cross(way.directions, way.directions[0]), axis=2)
     sizes *= 1 - _TURNED * across
+    tones = tones + np.minimum(share / _OWN_UNTIL, 1) * (hairy - tones)
     mixed = rgb_of(((1 - share) * tones + share * wanted).reshape(-1, 3)).reshape(*places.shape)
     mixed[0] = mine.colors
     return HairOnTheWay(
@@ -223,6 +229,17 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
         (shown * _left(shares, long, its)).astype(np.float32),
         np.where(shares[:, None] == 0, 1, sizes).astype(np.float32),
     )
+
+
+def _without_outliers(tones: FloatArray) -> FloatArray:
+    """CIE L*a*b* (N, 3) of hair; what is far from all other hair, such as clothes seen between strands, takes the median."""
+    if not len(tones):
+        return tones
+    median = np.median(tones, 0)
+    apart = np.linalg.norm(tones - median, axis=1)
+    usual = float(np.median(apart))
+    odd = ramp(apart, 3 * usual + 15, 4 * usual + 25)[:, None]
+    return tones + odd * (median - tones)
 
 
 def _within(field: SkinField, ends: KDTree, places: FloatArray, share: float) -> FloatArray:

@@ -11,6 +11,7 @@ from perse_live.avatar import Avatar
 from perse_live.checked import CheckedError, parse_json_object
 from perse_live.errors import UserError
 from perse_live.evaluation.portraits.drift import drift
+from perse_live.evaluation.portraits.hair_detail import hair_detail
 from perse_live.evaluation.portraits.holes import holes
 from perse_live.evaluation.portraits.lids import lid_steps, lid_tone, open_lids
 from perse_live.evaluation.portraits.specks import specks
@@ -46,9 +47,13 @@ class PortraitScores:
     """Delta E; see `lids.lid_tone`."""
     lid_steps: float
     """Delta E; see `lids.lid_steps`."""
+    hair_detail: float | None = None
+    """[0, 1], higher is better; see `hair_detail.hair_detail`. None: too little hair, or not measured."""
 
 
-HIGHER_IS_BETTER = {one.name: one.name.endswith("psnr") for one in fields(PortraitScores)}
+HIGHER_IS_BETTER = {
+    one.name: one.name.endswith(("psnr", "hair_detail")) for one in fields(PortraitScores)
+}
 """Every measure, in the order in which they are shown."""
 
 
@@ -80,6 +85,7 @@ def score_avatar(avatar: Avatar) -> PortraitScores:
         open_lids(avatar, front, closing[-1]),
         lid_tone(avatar, front, closing[-1]),
         lid_steps(avatar, front, closing),
+        hair_detail(avatar, front, [turned[0], turned[-1]]),
     )
 
 
@@ -127,9 +133,12 @@ def read_battery(path: Path) -> Battery:
 
 
 def _number(measure: str, value: Any) -> Any:
-    """A figure of a file; only those of the photo's view may be missing. Raises ValueError for what is no finite number."""
+    """A figure of a file; only those of the photo's view and of hair may be missing.
+
+    Raises ValueError for what is no finite number.
+    """
     if value is None:
-        if not measure.endswith("psnr"):
+        if not measure.endswith(("psnr", "hair_detail")):
             raise ValueError("missing")
         return None
     number = float(value)

@@ -19,6 +19,7 @@ _HARDLY = {
     "open_lids": 0.5,
     "lid_tone": 0.3,
     "lid_steps": 0.2,
+    "hair_detail": 0.05,
 }
 """Change of one face's figure that nobody sees, in the figure's unit."""
 _SHARE = 0.05  # of a figure before, below which a change says nothing either

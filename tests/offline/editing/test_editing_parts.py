@@ -8,7 +8,7 @@ import numpy as np
 
 from offline.editing.glasses_transfer import closed_path
 from offline.editing.head_warp import similarity
-from offline.editing.light_match import natural_hair
+from offline.editing.light_match import along_daylight, natural_hair
 from offline.editing.other_photo import title_for
 from offline.editing.part_masks import moved_mask
 from offline.looks.skin.skin_light import skin_under_light
@@ -92,3 +92,10 @@ def test_a_mask_goes_where_the_face_goes() -> None:
     mask[40:50, 30:40] = 1
     moved = moved_mask(mask, marks, marks + np.array([10, -5]))
     assert moved[35:45, 40:50].mean() > 0.95 and moved.sum() < 110
+
+
+def test_light_differs_from_blue_to_yellow_and_hardly_from_green_to_magenta() -> None:
+    lamp = np.array([1.3, 1.0, 1 / 1.3])
+    np.testing.assert_allclose(along_daylight(lamp), lamp, atol=1e-9)
+    greener = along_daylight(np.array([0.9, 1.15, 0.9]))
+    assert 1 < greener[1] / greener[0] < 1.06

@@ -130,6 +130,23 @@ def test_hair_on_the_way_stays_within_that_of_both_ends_and_is_thinner_where_it_
     assert np.median(sizes[across > 0.8]) < 0.8 * np.median(sizes[across < 0.3])
 
 
+def test_colours_that_are_none_of_hair_do_not_grow_with_it(
+    person: Avatar, long_hair: Attribute, scalp: Scalp
+) -> None:
+    """A white blouse that the photo shows between strands, and that was taken for hair."""
+    plain = hairstyle_way(person, long_hair, scalp)
+    assert plain is not None
+    white = long_hair.ids[plain.rows[::40]]
+    colors = person.colors.copy()
+    colors[white] = 0.95
+    way = hairstyle_way(replace(person, colors=colors), long_hair, scalp)
+    assert way is not None
+    assert way.own.colors[0, ::40].min() > 0.9
+    np.testing.assert_allclose(
+        way.own.colors[3, ::40].mean(), plain.own.colors[3].mean(), atol=0.06
+    )
+
+
 def test_looks_that_leave_the_hair_have_no_way(person: Avatar, scalp: Scalp) -> None:
     kept = replace(long(person), opacities=person.opacities[long(person).ids])
     assert hairstyle_way(person, kept, scalp) is None
