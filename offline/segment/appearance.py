@@ -116,7 +116,7 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
         parts.skin,
         pure,
         parts.hair * (alpha > VISIBLE),
-        parts.clothes,
+        parts.clothes * (alpha > VISIBLE),
         hair_color,
         openings,
         portrait.valid,

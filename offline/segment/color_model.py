@@ -24,11 +24,18 @@ from offline.images import (
 )
 from offline.numeric import ramp
 from offline.rig.template_regions import FACE_MIDDLE, FOREHEAD
+from offline.segment.color_mixture import color_mixture, log_likelihood
 from offline.segment.contract import OPAQUE, VISIBLE, PartMaps, Segmenter, with_background
 from offline.segment.landmark_masks import face_oval
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, UInt8Array
 from perse_live.head.landmarks import BROW_PEAKS, CHIN, EYE_CORNERS, FOREHEAD_TOP
 
+_TOP = 1.02  # face heights above the chin: above the forehead
+# Usual spreads of the face's colour; medians of 22 portraits: two bald ones .35 and .62, hair 1.1 (fair) to 3.9
+_BALD = 0.85
+_BEARDED = 0.85  # usual spreads of the face's colour; medians of chins: bearded .97 to 1.6, others under .75
+# Face heights above the chin between which a beard is expected: under the lip, down to the throat; likewise to a side
+_BEARD, _BEARD_HALF_WIDTH = (-0.25, 0.17), 0.35
 _UNDER_EARS, _OVER_EARS = 0.1, 0.75  # face heights above the chin between which ears may be
 # Of Lab's a, more than face and hair: from which skin is flushed, and surely is
 _REDDER = (4.0, 10.0)
@@ -83,12 +90,13 @@ def classify_parts(
     skin_seeds, hair_seeds, cloth_seeds = _seeds(face, alpha, core, unlike_skin)
     flushed = _flushed(face, lab, core, hair_seeds)
     skin, hair = (
-        _log_likelihood(_mixture(lab[seed], 3), lab)
+        log_likelihood(color_mixture(lab[seed], 3), lab)
         for seed in (skin_seeds, hair_seeds & (flushed < 0.5))
     )
+    skin = _with_beard(skin, face, lab, alpha, unlike_skin)
     if cloth_seeds.sum() < ENOUGH:
         cloth_seeds |= _corner_of_collar(face, alpha, hair, unlike_skin)
-    clothes = _log_likelihood(_mixture(lab[cloth_seeds], 4), lab)
+    clothes = log_likelihood(color_mixture(lab[cloth_seeds], 4), lab)
     beside = (alpha > OPAQUE) & ~dilate(face.oval, 3 * face.unit)
     priors = (
         np.maximum(_skin_prior(face, rest, body, before_face, unlike_skin), 0.9 * flushed),
@@ -106,7 +114,10 @@ def classify_parts(
     forehead = dilate(face.oval, 4 * face.unit) & (face.height > face.brow_height)
     return _tidied(
         _smoothed(
-            told_by_edges(scores, image, forehead, alpha > OPAQUE, face.unit), image, face.unit
+            told_by_edges(scores, image, forehead, alpha > OPAQUE, face.unit),
+            image,
+            alpha,
+            face.unit,
         ),
         face,
         alpha,
@@ -176,13 +187,38 @@ def _seeds(
     skin = core & (unlike_skin < 1.6)
     skin |= erode(oval, 6 * unit) & (height > face.brow_height) & (unlike_skin < 2.0)
     hair = inside & outside & (height > 0.25) & (unlike_skin > 2.0)
-    rim = inside & (height > 0.72) & (distance_to(alpha < 0.5) < 16 * unit)
-    bald = rim.sum() < ENOUGH or float(np.median(unlike_skin[rim])) < 0.9
-    if not bald:  # the head's outer edge is hair even where it is as bright as skin
-        hair |= rim & outside
+    if _bald(face, inside & outside, unlike_skin):  # the shaded side of a bare head is no hair
+        hair = without_small(hair, PART * unit**2)
+    else:  # the head's outer edge is hair even where it is as bright as skin
+        hair |= inside & outside & (height > 0.72) & (distance_to(alpha < 0.5) < 16 * unit)
     clothes = inside & (height < -0.12) & (unlike_skin > 2.0) & ((side > 0.32) | (height < -0.35))
     clothes |= inside & (height < -0.5) & (side > 0.5)
     return skin, hair, clothes
+
+
+def _bald(face: _Face, beside: BoolArray, unlike_skin: FloatArray) -> bool:
+    """Whether the top of the head has the colours of the face. beside: (H, W) the person next to the face."""
+    top = beside & (face.height > _TOP)
+    return top.sum() < ENOUGH or float(np.median(unlike_skin[top])) < _BALD
+
+
+def _with_beard(
+    skin: FloatArray, face: _Face, lab: Float32Array, alpha: Float32Array, unlike_skin: FloatArray
+) -> FloatArray:
+    """Log likelihood (H, W) of skin's colours, with those of a beard on the chin for what hangs below it.
+
+    A beard is part of the skin here; without this, a dark one below the chin becomes clothes.
+    """
+    chin = face.oval & (face.height > 0) & (face.height < _BEARD[1]) & (alpha > OPAQUE)
+    beard = chin & (unlike_skin > _BEARDED)
+    if beard.sum() < max(0.5 * chin.sum(), ENOUGH):
+        return skin
+    hanging = (
+        (face.height > _BEARD[0])
+        & (face.height < _BEARD[1])
+        & (np.abs(face.across) < _BEARD_HALF_WIDTH)
+    )
+    return np.where(hanging, np.maximum(skin, log_likelihood(color_mixture(lab[beard], 3), lab)), skin)
 
 
 def _flushed(face: _Face, lab: Float32Array, core: BoolArray, hair: BoolArray) -> FloatArray:
@@ -296,23 +332,25 @@ def told_by_edges(
     return decided
 
 
-def _smoothed(scores: FloatArray, image: Float32Array, unit: float) -> FloatArray:
-    """Probabilities (H, W, 3) of log scores, smoothed along the edges of the picture."""
+def _smoothed(
+    scores: FloatArray, image: Float32Array, alpha: Float32Array, unit: float
+) -> FloatArray:
+    """Probabilities (H, W, 3) of log scores, smoothed along the edges of the picture.
+
+    Pixels count by their `alpha` (H, W): a background with the colours of clothes would turn the edge of a face into clothes,
+    which stand beside it as a strip when it turns.
+    """
     probability = np.exp(scores - scores.max(-1, keepdims=True))
     probability /= probability.sum(-1, keepdims=True)
     guide = cv2.ximgproc.createGuidedFilter(image, max(2, round(4 * unit)), 1e-3)
+    weight = alpha + np.float32(1e-3)
+
+    def filtered(values: FloatArray) -> Float32Array:
+        return np.asarray(guide.filter(np.ascontiguousarray(values, np.float32)), np.float32)
+
+    total = np.maximum(filtered(weight), 1e-4)
     return np.stack(
-        [
-            np.clip(
-                np.asarray(
-                    guide.filter(np.ascontiguousarray(probability[..., k], np.float32)), np.float32
-                ),
-                0,
-                1,
-            )
-            for k in range(3)
-        ],
-        -1,
+        [np.clip(filtered(probability[..., k] * weight) / total, 0, 1) for k in range(3)], -1
     )
 
 
@@ -379,50 +417,3 @@ def _keep_connected(
         )
         kept[k] = on_top or lock
     return hair * blur(dilate(kept[np.asarray(labels, np.int32)], 4 * unit), 1.0)
-
-
-@dataclass(frozen=True)
-class _Mixture:
-    log_weights: FloatArray  # (K,)
-    means: FloatArray  # (K, 3)
-    precisions: FloatArray  # (K, 3, 3)
-    log_determinants: FloatArray  # (K,) of the covariances
-
-
-def _mixture(colours: Float32Array, components: int) -> _Mixture | None:
-    """Gaussians around k-means clusters of colours (N, 3) in Lab; None if there are too few to learn from."""
-    if len(colours) < ENOUGH:
-        return None
-    if len(colours) > 4000:
-        colours = colours[np.random.default_rng(0).choice(len(colours), 4000, replace=False)]
-    cv2.setRNGSeed(0)
-    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
-    _, labels, _ = cv2.kmeans(
-        colours.astype(np.float32),
-        components,
-        np.empty(0, np.int32),
-        stop,
-        2,
-        cv2.KMEANS_PP_CENTERS,
-    )
-    groups = [colours[labels[:, 0] == k] for k in range(components)]
-    groups = [g for g in groups if len(g) >= 20]
-    covariances = [np.cov(g.T) + np.diag([14.0, 5.0, 5.0]) for g in groups]
-    return _Mixture(
-        np.log([len(g) / len(colours) for g in groups]),
-        np.stack([g.mean(0) for g in groups]),
-        np.linalg.inv(covariances),
-        np.linalg.slogdet(covariances)[1],
-    )
-
-
-def _log_likelihood(mixture: _Mixture | None, lab: Float32Array) -> FloatArray:
-    if mixture is None:
-        return np.full(lab.shape[:2], -25.0)
-    parts: list[FloatArray] = []
-    for k, mean in enumerate(mixture.means):
-        offset = lab - mean
-        distance = np.einsum("...i,ij,...j", offset, mixture.precisions[k], offset)
-        parts.append(mixture.log_weights[k] - 0.5 * (distance + mixture.log_determinants[k]))
-    # About the log volume of one component, so that the floor of -25 means "no match"
-    return np.logaddexp.reduce(parts, 0) + 6.0
