@@ -23,6 +23,8 @@ _LOWEST = -0.19  # metres on the mean head: below are shoulders
 _OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
 # Pixels from the rig's outline; a jaw in front of a neck is an edge, but not an outline
 _ON_OUTLINE = 3.0
+# Metres that a head goes on behind its hairline at the temples: seen from the front, skin there turns away by 65 to 70 degrees
+_BEHIND_HAIRLINE = 0.006
 # Metres over which a move spreads on the surface, round by round
 _SMOOTHNESS = (0.009, 0.007, 0.006, 0.004, 0.003, 0.003)
 
@@ -55,8 +57,9 @@ def outline_offsets(
 ) -> Float32Array:
     """Offsets that bring the rig's outline onto the person's.
 
-    Where the rig reaches beyond the person it is pulled in, where bare skin extends beyond the rig's outline it is pulled out;
-    vertices under hair stay. Returns (V, 3) metres, camera frame, within the picture's plane.
+    Where the rig reaches beyond the person it is pulled in, where bare skin extends beyond the rig's outline it is pulled out.
+    Under hair, which hides the outline, it is pulled out only where skin is seen up to it: hair beside a head that is too narrow
+    would stand off it when it turns. Returns (V, 3) metres, camera frame, within the picture's plane.
     """
     inside = person & ~dressed
     signed = distance_to(inside) - distance_to(~inside)
@@ -67,6 +70,8 @@ def outline_offsets(
     neck = NECK_SIDE.contains(place)
     reach, overlap = np.where(neck, _NECK_REACH, _REACH), np.where(neck, _NECK_OVERLAP, _OVERLAP)
     near_hair, near_clothes = blur(hair > 0.5, 3.0), blur(dressed, 2.0)
+    from_skin = distance_to(inside & (hair < 0.5))
+    hairline = _BEHIND_HAIRLINE * geometry.pixels_per_metre
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
     points = geometry.vertices[index] + _pressed_ears(geometry, signed, hair, ears)[index]
     on_ear = ears[index] > 0.3
@@ -97,8 +102,20 @@ def outline_offsets(
             & (-away < reach)
             & (away <= overlap)
         )
-        wanted = np.where((outer | rim)[:, None], -(away - overlap)[:, None] * sample(slope, at), 0)
-        weight = np.where(outer, 1.0, np.where(rim, 0.5, 0.0))
+        hidden = (
+            framed
+            & ~on_ear
+            & on_outline
+            & (place[:, 1] > 0)
+            & (np.abs(facing) < 0.3)
+            & (sample(near_hair, border) >= 0.3)
+            & (-away > 2 * hairline)
+        )
+        outwards = np.where(
+            hidden, np.clip(hairline - sample(from_skin, at), 0, None), -(away - overlap)
+        )
+        wanted = np.where((outer | rim | hidden)[:, None], outwards[:, None] * sample(slope, at), 0)
+        weight = np.where(outer, 1.0, np.where(rim | hidden, 0.5, 0.0))
         move = _spread(wanted, weight, rows, columns, kernel, len(index))
         points[:, :2] += move * points[:, 2:] / geometry.camera.fx
     offsets = np.zeros_like(geometry.vertices)
