@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from offline.images import blur, dilate, erode
+from offline.images import blur, dilate, distance_to, erode
 from offline.numeric import facing_of
 from offline.rig.anatomy import head_charts
 from offline.rig.anny_head import chart, load_anny_head
@@ -130,9 +130,8 @@ def _parts(head: PhotoGeometry, doll: Doll, image: Float32Array) -> PartMaps:
 
 def test_the_shaded_side_of_a_bald_head_is_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     image = np.where(doll.hair[..., None], SKIN, doll.image)
-    columns = np.arange(512)[None, :, None]
-    side = columns > np.nonzero(doll.person.any(0))[0][-1] - 150
-    light = np.where(side, 0.30, 1.0) + 0.25 * np.exp(-(((columns - 256) / 30) ** 2))
+    from_edge = np.asarray(distance_to(~doll.person))[..., None]
+    light = 0.35 + 0.65 * np.clip(from_edge / 30, 0, 1)
     parts = _parts(mean_head, doll, image * np.where(doll.clothes[..., None], 1, light))
     assert _share(parts.hair > 0.5, doll.hair | doll.skin) < 0.02
 
@@ -162,7 +161,8 @@ def test_a_beard_below_the_chin_is_neither_hair_nor_clothes(
 def test_a_background_with_the_colours_of_clothes_leaves_the_outline_skin(
     mean_head: PhotoGeometry, doll: Doll
 ) -> None:
-    parts = _parts(mean_head, doll, np.where(doll.person[..., None], doll.image, SHIRT))
+    sharp = np.where(doll.person[..., None], doll.image, SHIRT).astype(np.float32)
+    parts = _parts(mean_head, doll, np.asarray(blur(sharp, 2.5)))
     rows = np.arange(512)[:, None]
     edge = (
         doll.skin
