@@ -53,9 +53,9 @@ def compile_graph(
         raise
     except Exception as error:
         # such as TypeError from a constructor, where the driver is missing or too old
-        said = _joined([*complaints, gist(error)])
+        cause = _joined([*complaints, gist(error)])
         raise UserError(
-            f"{trt.__name__} {trt.__version__} cannot build the engine: {said}"
+            f"{trt.__name__} {trt.__version__} cannot build the engine: {cause}"
         ) from error
 
 

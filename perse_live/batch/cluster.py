@@ -85,7 +85,7 @@ class RayEngine:
         self._maker = maker
 
     def run(
-        self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]
+        self, jobs: Sequence[Job], report: Callable[[Job, str, float], None]
     ) -> Generator[Outcome, None, None]:
         """The outcomes of all jobs as they come; see `Engine`. Workers of a cluster report only their end."""
         waiting, running = list(reversed(jobs)), dict[Any, tuple[Job, float]]()

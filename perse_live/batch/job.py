@@ -63,10 +63,10 @@ class Engine(Protocol):
     """How many jobs run at the same time."""
 
     def run(
-        self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]
+        self, jobs: Sequence[Job], report: Callable[[Job, str, float], None]
     ) -> Generator[Outcome, None, None]:
         """The outcomes of all jobs as they come; a failure of one never stops the others.
 
-        told: on any thread, which step a job is at, and the share of the step. Closing the iterator ends all workers.
+        report: called on any thread with the step that a job is at, and its share. Closing the iterator ends all workers.
         """
         ...

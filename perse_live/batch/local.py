@@ -32,7 +32,7 @@ class LocalEngine:
         self._command, self._staging = list(command), staging
 
     def run(
-        self, jobs: Sequence[Job], told: Callable[[Job, str, float], None]
+        self, jobs: Sequence[Job], report: Callable[[Job, str, float], None]
     ) -> Generator[Outcome, None, None]:
         """The outcomes of all jobs as they come; see `Engine`."""
         waiting: SimpleQueue[tuple[Job, int]] = SimpleQueue()
@@ -40,7 +40,7 @@ class LocalEngine:
             waiting.put((job, 1))
         ended: SimpleQueue[Outcome] = SimpleQueue()
         crew = [
-            _Crew(self._command, self._staging / str(number), waiting, ended, told)
+            _Crew(self._command, self._staging / str(number), waiting, ended, report)
             for number in range(min(self.workers, len(jobs)))
         ]
         try:
@@ -63,14 +63,14 @@ class _Crew:
         folder: Path,
         waiting: SimpleQueue[tuple[Job, int]],
         ended: SimpleQueue[Outcome],
-        told: Callable[[Job, str, float], None],
+        report: Callable[[Job, str, float], None],
     ) -> None:
-        self._command, self._folder, self._waiting, self._ended, self._told = (
+        self._command, self._folder, self._waiting, self._ended, self._report = (
             command,
             folder,
             waiting,
             ended,
-            told,
+            report,
         )
         self._changing = threading.Lock()
         self._closing = threading.Event()
@@ -103,7 +103,7 @@ class _Crew:
                 if worker is None:
                     return
                 made, error = worker.make(
-                    job, folder, lambda step, share, job=job: self._told(job, step, share)
+                    job, folder, lambda step, share, job=job: self._report(job, step, share)
                 )
             except _DiedError as death:
                 self._forget()
@@ -147,17 +147,17 @@ class _Worker:
         self._child = JsonChild(command)
 
     def make(
-        self, job: Job, folder: Path, told: Callable[[str, float], None]
+        self, job: Job, folder: Path, report: Callable[[str, float], None]
     ) -> tuple[Made | None, str]:
         """Result of a job, or why it failed. Raises _DiedError."""
         self._child.send({"job": asdict(job), "folder": str(folder)})
-        for said in self._child.answers():
-            if "step" in said:
-                told(str(said["step"]), float(said["share"]))
-            elif "error" in said:
-                return None, str(said["error"])
-            elif "made" in said:
-                made = cast("dict[str, Any]", said["made"])
+        for answer in self._child.answers():
+            if "step" in answer:
+                report(str(answer["step"]), float(answer["share"]))
+            elif "error" in answer:
+                return None, str(answer["error"])
+            elif "made" in answer:
+                made = cast("dict[str, Any]", answer["made"])
                 return Made(tuple(made["warnings"]), dict(made["figures"])), ""
         code, lines = self._child.wait(), self._child.stderr_tail()
         how = (
@@ -205,11 +205,11 @@ def serve(maker: Maker) -> None:
 
 
 def attempt(
-    maker: Maker, job: Job, folder: Path, told: Callable[[str, float], None]
+    maker: Maker, job: Job, folder: Path, report: Callable[[str, float], None]
 ) -> tuple[Made | None, str]:
     """Result of a job, or in one line why it failed."""
     try:
-        return maker(job, folder, told), ""
+        return maker(job, folder, report), ""
     except UserError as error:
         return None, " ".join(str(error).split())
     except MemoryError:

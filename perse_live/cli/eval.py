@@ -202,11 +202,11 @@ def _evaluate(
     from runtime.background import Color
     from runtime.drive import drive_matched
 
-    def told(step: str, share: float) -> None:
+    def report_step(step: str, share: float) -> None:
         progress(f"{clip.name}: {step}", share)
 
     def frame_progress(step: str) -> FrameProgress:
-        return lambda done, total: told(step, done / max(total or done, 1))
+        return lambda done, total: report_step(step, done / max(total or done, 1))
 
     looked_at = frame_progress("looking at every frame")
     film = open_film(clip)
@@ -219,7 +219,7 @@ def _evaluate(
         plan = plan_clip(seen, extras=extras)
     except UserError as error:
         raise UserError(f"{clip}: {error}") from error
-    told("cutting out", 0.0)
+    report_step("cutting out", 0.0)
     portrait, real, drawn, figures = (folder / name for name in _WRITTEN)
     source = _split(film, plan, portrait, real)
     consent = Consent(by=_CONSENT, at=datetime.now(timezone.utc).isoformat(timespec="seconds"))
@@ -231,7 +231,7 @@ def _evaluate(
             strict=True,
         )
     ]
-    avatar = build_avatar(portrait, consent=consent, extra=further, progress=told)
+    avatar = build_avatar(portrait, consent=consent, extra=further, progress=report_step)
     drive_matched(
         avatar, real, drawn, background=Color(0, 0, 0), progress=frame_progress("driving")
     )
@@ -246,7 +246,7 @@ def _evaluate(
         rate=float(reference.rate),
         numbers=plan.frames,
         identity=identity,
-        progress=lambda share: told("scoring", share),
+        progress=lambda share: report_step("scoring", share),
     )
     result = _Evaluated(clip, plan, scores)
     write_bytes(figures, json.dumps(_summary(result), allow_nan=False, indent=1).encode())

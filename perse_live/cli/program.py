@@ -186,8 +186,10 @@ def _usage_line(box: str) -> str:
                 lines.append(line.strip())
         elif lines:
             break
-    said = _CREDENTIALS.sub(lambda found: f"{found[1] or found[2]}***", " ".join(lines).rstrip("."))
-    return f"{said or 'the command is not understood'}: see perse-live --help"
+    shown = _CREDENTIALS.sub(
+        lambda found: f"{found[1] or found[2]}***", " ".join(lines).rstrip(".")
+    )
+    return f"{shown or 'the command is not understood'}: see perse-live --help"
 
 
 def _run(command: AnyCommand) -> None:

@@ -218,10 +218,10 @@ def _is_ours(path: Path) -> bool:
 
 def _measured(words: list[str], given: Inputs) -> dict[str, Any]:
     """Run a command. Returns its JSON or its files' figures, how long it took, and what a reader must know to repeat it."""
-    seconds, processor, said = _run(words)
+    seconds, processor, output = _run(words)
     result: dict[str, Any]
     if "--json" in words:
-        result = json.loads(said)
+        result = json.loads(output)
     elif words[0] == "build":
         made = words[words.index("-o") + 1]
         result = json.loads(_run(["info", made, "--json"])[2])

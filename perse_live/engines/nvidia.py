@@ -61,8 +61,8 @@ def find_gpu() -> Gpu:
 
     Torch is imported only where NVIDIA's driver is there.
     """
-    if said := driver_obstacle():
-        raise RuntimeError(said)
+    if obstacle := driver_obstacle():
+        raise RuntimeError(obstacle)
     try:
         import torch
     except Exception as error:  # not installed, or libraries of CUDA that it does not find

@@ -67,12 +67,12 @@ def open_sound(
     assert stream is not None
     if stream.codec_context.name in _codec_names(kind) and not damaged:
         return Sound(_copied(file, stream, output.add_stream_from_template(stream), film.start))
-    said = (
+    warnings = (
         (f"the sound of {film.path} is damaged; packets replaced by silence: {damaged}",)
         if damaged
         else ()
     )
-    return Sound(_encoded(file, stream, _add_encoder(output, stream, kind), film.start), said)
+    return Sound(_encoded(file, stream, _add_encoder(output, stream, kind), film.start), warnings)
 
 
 def _codec_names(kind: str) -> set[str]:

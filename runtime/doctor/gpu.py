@@ -242,12 +242,12 @@ def synchronizations(work: Callable[[], object]) -> int:
         return 0
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             work()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(one.message) for one in said)
+    return sum("synchroniz" in str(one.message) for one in caught)
 
 
 def _failure_with_concurrent_thread(

@@ -84,8 +84,8 @@ def _give_memory_back() -> None:
 
 def _instead_of(obstacles: dict[EngineName, str], name: EngineName) -> str:
     before = ON_GPU[: ON_GPU.index(name)] if name in ON_GPU else ON_GPU
-    said = " | ".join(obstacles[one] for one in before if one in obstacles)
-    return f", as none before it opens: {said}" if said else ": the quickest"
+    causes = " | ".join(obstacles[one] for one in before if one in obstacles)
+    return f", as none before it opens: {causes}" if causes else ": the quickest"
 
 
 def _opened(

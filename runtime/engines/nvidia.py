@@ -113,9 +113,9 @@ class NvidiaEngine:
                 raise EngineUnavailableError(self.name, [lacking])
         try:
             self._limits, self._folder = animate.limits, folder
-            if said := _beyond(avatar, animate.limits):
+            if obstacle := _beyond(avatar, animate.limits):
                 raise UserError(
-                    f"{path}: {said}: export the engines again, after its attributes are as they should be"
+                    f"{path}: {obstacle}: export the engines again, after its attributes are as they should be"
                 )
             self._logger, self._errors = collecting_logger(trt)
             self._runtime = trt.Runtime(self._logger)
@@ -128,11 +128,11 @@ class NvidiaEngine:
             raise EngineUnavailableError(self.name, [str(error)]) from error
         except Exception as error:
             # of the bindings (TypeError with an old driver), of torch (memory), of gsplat
-            said = "; ".join(
+            obstacle = "; ".join(
                 dict.fromkeys([gist(error), *(one_line(text, 200) for text in self._errors)])
             )
             raise EngineUnavailableError(
-                self.name, [f"{path}: cannot draw a frame ({said})"]
+                self.name, [f"{path}: cannot draw a frame ({obstacle})"]
             ) from error
 
     def poser(self, avatar: Avatar, *, threads: int) -> DevicePoser:
@@ -142,8 +142,8 @@ class NvidiaEngine:
         from perse_live.device import DeviceStream
         from runtime.engines.device import DeviceGraph, DevicePoser, attributes_in_torch
 
-        if said := _beyond(avatar, self._limits):
-            raise ValueError(said)
+        if obstacle := _beyond(avatar, self._limits):
+            raise ValueError(obstacle)
         stream = DeviceStream(self._device)
         animate = TensorRtGraph(self._module, self._animate, stream)
         attributes: DeviceGraph
@@ -165,8 +165,8 @@ class NvidiaEngine:
     def _deserialized(self, file: GraphFile) -> Any:
         engine = self._runtime.deserialize_cuda_engine(self._folder.read(file))
         if engine is None:
-            said = "; ".join(self._errors) or "no reason given"
-            raise UserError(f"{file.file} does not open: {said}: export the engines again")
+            obstacle = "; ".join(self._errors) or "no reason given"
+            raise UserError(f"{file.file} does not open: {obstacle}: export the engines again")
         return engine
 
 

@@ -64,7 +64,7 @@ class TorchEngine:
 
 def gpu_obstacles() -> list[str]:
     """Why nothing can be drawn on a GPU here, one clause each; empty if it can. Without NVIDIA's driver torch is not imported."""
-    causes = [said for said in [driver_obstacle()] if said]
+    causes = [obstacle for obstacle in [driver_obstacle()] if obstacle]
     missing = [name for name in ("torch", "gsplat") if find_spec(name) is None]
     causes.extend(f"{name} is not installed: {install_command('cuda')}" for name in missing)
     if causes:

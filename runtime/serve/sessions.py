@@ -193,13 +193,13 @@ class Sessions:
                 _log.info("session %s: %s", session_id, warning)
         code = child.wait()
         words = child.stderr_tail()
-        said = words[-1] if words else ""
+        last_line = words[-1] if words else ""
         why = (
             f"its process was ended by signal {-code}"
             if code < 0
             else f"its process ended with code {code}"
         )
-        self.end(session_id, why=f"{why}: {said}" if said else why)
+        self.end(session_id, why=f"{why}: {last_line}" if last_line else why)
         ready.set()
 
     def _change(self, session_id: str, **changes: Any) -> None:

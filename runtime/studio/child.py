@@ -76,14 +76,14 @@ class Child:
             for line in lines
             if line.startswith("perse-live:") and not line.startswith("perse-live: warning:")
         ]
-        said = (ours or lines or [""])[-1]
-        if code < 0 and not said.startswith("perse-live:"):
+        last_line = (ours or lines or [""])[-1]
+        if code < 0 and not last_line.startswith("perse-live:"):
             return (
                 f"the builder was ended from outside (signal {-code}): perhaps the memory was full; close other programs and"
                 " try again"
             )
         return (
-            said.removeprefix("perse-live:").strip()
+            last_line.removeprefix("perse-live:").strip()
             or f"the builder ended with code {code} and said nothing"
         )
 

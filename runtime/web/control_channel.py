@@ -110,12 +110,12 @@ class ControlChannels:
         state = self._control.state()
         whole = json.dumps({"state": {**state, **self._facts}})
         size = json.dumps({"state": {"size": state.get("size")}})
-        for channel, told in list(self._channels.items()):
+        for channel, sent in list(self._channels.items()):
             text = size if channel in self._watching else whole
             if channel.readyState == "closed":
                 self._channels.pop(channel)
                 self._watching.discard(channel)
-            elif told != text and _send_text(channel, text):
+            elif sent != text and _send_text(channel, text):
                 self._channels[channel] = text
 
 

@@ -257,10 +257,10 @@ def _refusal(target: WhipTarget, reply: _Reply) -> WhipRefused:
         )
     reason = _reason(reply, target.token)
     hint = _HINTS.get(reply.status, "its log may say more" if reply.status >= 500 else "")
-    said = f"{reply.status}{f' {reason}' if reason else ''}"
+    answer = f"{reply.status}{f' {reason}' if reason else ''}"
     what = "has failed" if reply.status >= 500 else "does not take the stream"
     return WhipRefused(
-        f"{target.host} {what} ({said}){f': {hint}' if hint else ''}",
+        f"{target.host} {what} ({answer}){f': {hint}' if hint else ''}",
         final=reply.status in _FINAL,
         retry_after=reply.retry_after,
     )
@@ -271,10 +271,10 @@ def _reason(reply: _Reply, token: str | None) -> str:
     text = reply.body
     if reply.kind in ("application/json", "application/problem+json"):
         try:
-            said: object = json.loads(text)
+            answer: object = json.loads(text)
         except ValueError:
             return ""
-        table = cast("dict[str, object]", said) if isinstance(said, dict) else {}
+        table = cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
         text = next(
             (
                 value
