@@ -41,6 +41,7 @@ from offline.correctives.closed_lids import with_closed_lids
 from offline.correctives.glances import with_glances
 from offline.correctives.open_mouth import with_open_mouth
 from offline.correctives.photo_teeth import with_photo_teeth
+from offline.correctives.sticking_lips import with_sticking_lips
 from offline.correctives.tongue_tip import with_tongue_tip
 from offline.correctives.wrinkles import with_wrinkles
 from offline.extra_views import ExtraView, SeenView, borrowed_teeth, fit_views, view_geometry
@@ -354,7 +355,8 @@ def bind(state: BuildState, config: BuildConfig) -> BuildState:
     marks, unit = state.portrait.detection.landmarks, state.portrait.unit
     depth = wrinkle_depth(look.image, look.skin > 0.8, marks, unit)
     avatar = with_photo_teeth(with_wrinkles(avatar, depth, _removed_folds(state)), photographed)
-    avatar = with_tongue_tip(with_open_mouth(with_closed_lids(with_glances(avatar))))
+    avatar = with_open_mouth(with_closed_lids(with_glances(avatar)))
+    avatar = with_tongue_tip(with_sticking_lips(avatar))
     behind = backdrop(state.portrait, look)
     return replace(
         state,

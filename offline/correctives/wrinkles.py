@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import KDTree
 
+from offline.correctives.raised_brows import fading_folds
 from offline.looks.face.rest_positions import on_part, places_at_rest
 from offline.looks.skin.skin_tone import skin_share
 from offline.numeric import normalized, ramp
@@ -46,6 +47,7 @@ _WARM = np.array([0.85, 1.0, 1.06])
 _LINE_STEP = 0.0008  # metres between points of a line
 # Features of the photo's expression between which the photo's folds replace the model's
 _SHOWN = (0.1, 0.4)
+_FOREHEAD_FIRST = 0  # the number of the component of raised brows
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class _Wrinkles:
 
 
 def with_wrinkles(avatar: Avatar, depth: float, removed: FloatArray | None = None) -> Avatar:
-    """The avatar with a component for each action that folds the skin.
+    """The avatar with a component for each action that folds the skin; raised brows smooth that above the eyes too.
 
     depth: over the model's, in [0, 1], as of `offline.texture.folds.wrinkle_depth`; removed: (G, 3) by how much the builder has
     lightened each Gaussian's place in the photo to take the expression's folds out (`offline.texture.folds`); they come back with
@@ -106,7 +108,10 @@ def with_wrinkles(avatar: Avatar, depth: float, removed: FloatArray | None = Non
         colors += believed * (
             -drawn_by[..., None] * removed / np.maximum(shown, _SHOWN[0])[:, None, None] - colors
         )
-    made = sparse(components, np.clip(colors, -1, 1), np.zeros(colors.shape[:2]))
+    opacities = np.zeros(colors.shape[:2])
+    # where the photo shows raised brows, it shows the folds above the eyes as they are then
+    opacities[_FOREHEAD_FIRST] = (1 - ramp(shown[_FOREHEAD_FIRST], *_SHOWN)) * fading_folds(avatar)
+    made = sparse(components, np.clip(colors, -1, 1), opacities)
     return replace(avatar, correctives=join(avatar.correctives, made))
 
 

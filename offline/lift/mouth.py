@@ -54,8 +54,8 @@ _REDDER = 0.6  # radians of hue from skin to tongue
 _TONGUE_LIGHTNESS, _LINING_LIGHTNESS = (0.80, 0.42)
 # Metres, depths on the mean head between which the light falls to the throat's
 _THROAT = (-0.035, 0.016)
-# light at the throat relative to that behind the lips
-_DEEPEST_LINING, _DEEPEST_TONGUE = 0.22, 0.12
+# Light at the throat relative to that behind the lips: wide open mouths on film have it at 0.3 (d3, in dim light) to 0.7 (d18)
+_DEEPEST_LINING, _DEEPEST_TONGUE = 0.45, 0.3
 _LAMP = np.array([0.0, 0.6, 0.8])  # direction of the light on the tongue, head frame
 _AMBIENT = 0.65  # share of the light that comes from everywhere
 _SHINE = 0.06  # of a wet tongue

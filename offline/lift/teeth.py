@@ -46,11 +46,12 @@ _FRONT, _BACK = 0.55, 1.2  # millimetres between strokes, at the incisors and at
 _STROKES = (0.25, 0.8, 1.5, 2.5, 3.8, 5.3, 7.0, 8.8, 10.6, 12.8, 16.0)
 _LEDGE = (0.8, 2.2, 4.6)  # how far behind the cutting edge the rest of the tooth is painted
 _ROUND = 0.9  # millimetres by which a crown's middle stands out before its sides
-_SEAM, _SEAM_WIDTH = 0.25, 0.45  # darkness between two teeth, and its half width in millimetres
+_SEAM, _SEAM_WIDTH = 0.18, 0.45  # darkness between two teeth, and its half width in millimetres
 _SCALLOP = 2.2  # millimetres that the gum reaches farther between teeth
 # Light at the last molars over that at the front: corners lie in the cheeks' shade
 _CORNER = np.array([0.17, 0.10, 0.085])
-_SHADED = (9.0, 30.0)  # millimetres along the arch over which it falls to that
+# Millimetres along the arch over which it falls to that: on film (d0, d13, single_face) premolars are nearly as light as incisors
+_SHADED = (14.0, 36.0)
 # Metres from the midline from which teeth take the photo's colours, and how freely
 _ASIDE, _TAKEN = ((0.014, 0.019), 0.6)
 _UNDER_LIP = 0.22  # darkness at the gum, where the lip's shade lies
@@ -80,7 +81,7 @@ class Row:
 
 
 UPPER = Row(Part.TEETH_UPPER, -0.0696, 0.0192, 1.0, _UPPER, np.array([1.0, 1.0, 1.0]))
-LOWER = Row(Part.TEETH_LOWER, -0.0712, 0.0182, -1.0, _LOWER, np.array([0.80, 0.73, 0.69]))
+LOWER = Row(Part.TEETH_LOWER, -0.0712, 0.0182, -1.0, _LOWER, np.array([0.92, 0.87, 0.83]))
 ROWS = (UPPER, LOWER)
 
 
@@ -150,7 +151,7 @@ def strokes(row: Row) -> Strokes:
         np.tile([0.0, -row.up, 0.0], (len(places), 1)),
         _along(normals),
         np.c_[wide, deep] * COVERAGE * 1e-3,
-        crown_color(row, distance, np.full(len(distance), 2.0)) * (0.85 - 0.07 * behind)[:, None],
+        crown_color(row, distance, np.full(len(distance), 2.0)) * (0.95 - 0.04 * behind)[:, None],
     )
     return Strokes(
         *(np.concatenate(pair) for pair in zip(_fields(face), _fields(ledge), strict=True))
