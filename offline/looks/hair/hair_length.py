@@ -37,8 +37,6 @@ _FREE = (-0.012, -0.055)  # metres: heights between which hair leaves the skull 
 _SMOOTHINGS = 2
 # Metres: below the jaw; between neighbours; from hair
 _LOWER, _TOUCHING, _BESIDE = (-0.09, 0.006, 0.03)
-# Of a segment: metres that are not only what is left of one that was cut off, and least share downwards where hair falls
-_CUT_OFF, _LEAST_FALL = 0.002, 0.3
 _FRAGMENT = 0.10  # of all hair below the jaw: a smaller component is a fragment
 _LEAST_CLEARANCE = 0.003  # metres of waves above the skin
 _PARTING = 0.012  # metres over which the two sides of a parting part
@@ -264,9 +262,9 @@ def locks_along(
     field = SkinField(shape)
     middles = (lines[:, :-1] + lines[:, 1:]) / 2
     flat_middles = middles.reshape(-1, 3)
-    outwards = _outwards(shape, field, flat_middles)
     along = (lines[:, 1:] - lines[:, :-1]).reshape(-1, 3)
     length = np.linalg.norm(along, axis=1)
+    outwards = _across(_outwards(shape, field, flat_middles), normalized(along), flat_middles)
     share = np.tile((np.arange(steps) + 0.5) / steps, count)
     width = cut.width * np.interp(share, (0, 0.25, 0.75, 1), (0.75, 1.0, 0.95, 0.5))
     tone = np.repeat(_tones(shape, count, rng) * rng.uniform(0.78, 1.12, (count, 1)), steps, 0)
@@ -386,16 +384,7 @@ def _grown(shape: HeadShape, cut: Cut, density: FloatArray, rng: np.random.Gener
     above = lines[..., 1] > _FREE[0]
     # A loop that stands off the head
     loose = (field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body) & above
-    aside = _pushed_aside(lines)
-    return lines[~_before_the_face(shape, field, lines) & ~loose.any(1) & ~aside]
-
-
-def _pushed_aside(lines: FloatArray) -> BoolArray:
-    """(N,) mask of locks (N, K, 3) that an ear pushes sideways where hair falls: they would stick out like spikes."""
-    steps = np.diff(lines, axis=1)
-    long = np.linalg.norm(steps, axis=2)
-    falls = (lines[:, :-1, 1] < _FREE[0]) & (long > _CUT_OFF)
-    return (falls & (-steps[..., 1] < _LEAST_FALL * long)).any(1)
+    return lines[~_before_the_face(shape, field, lines) & ~loose.any(1)]
 
 
 def _before_the_face(shape: HeadShape, field: SkinField, lines: FloatArray) -> BoolArray:
@@ -415,6 +404,16 @@ def _outwards(shape: HeadShape, field: SkinField, places: FloatArray) -> FloatAr
     away[:, 1] = 0
     below = ramp(places[:, 1], _FREE[0], _FREE[1])[:, None]
     return normalized((1 - below) * skull + below * normalized(away))
+
+
+def _across(outwards: FloatArray, along: FloatArray, places: FloatArray) -> FloatArray:
+    """Normals (N, 3) of locks at right angles to unit directions `along` (N, 3), whatever skin is below, such as an ear's edge.
+
+    Else a ribbon would lie across its lock where the nearest skin faces along it.
+    """
+    away = places * [1.0, 0.0, 0.0]
+    flat_on = outwards + 0.2 * normalized(away + 1e-6)
+    return normalized(flat_on - (flat_on * along).sum(1, keepdims=True) * along)
 
 
 def _sheen(along: FloatArray, outwards: FloatArray) -> FloatArray:

@@ -91,6 +91,17 @@ def test_long_hair_falls_to_the_shoulders_and_not_over_the_face(
     assert added.rigid.head_weights[hanging].min() < 0.9, "what lies on the shoulders turns less"
 
 
+def test_no_lock_sticks_out_at_the_ears(cuts: dict[str, Attribute]) -> None:
+    """Where the nearest skin is an ear's edge, whose normal runs along the lock."""
+    rigid = cuts["hair-long"].added.rigid
+    longest = np.take_along_axis(to_matrix(rigid.quats), rigid.scales.argmax(1)[:, None, None], 2)[
+        :, :, 0
+    ]
+    beside = (np.abs(rigid.means[:, 0]) > 0.075) & (rigid.means[:, 1] < 0.04)
+    out = (np.abs(longest[:, 0]) > 0.7) & (rigid.scales.max(1) > 0.002)
+    assert beside.sum() > 500 and not (beside & out).any()
+
+
 def test_waves_curls_and_partings_are_what_they_are_called(
     person: Avatar, cuts: dict[str, Attribute]
 ) -> None:
