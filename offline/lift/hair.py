@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,7 +12,12 @@ from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_l
 from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.lift.depth import HairShell, rim_strip
 from offline.lift.pixel_mesh import GridMesh, GridPoints, grid_mesh, scatter, turned_over
-from offline.lift.strand_directions import mirrored_inside, relative_brightness, unseen_direction
+from offline.lift.strand_directions import (
+    along_strands,
+    mirrored_inside,
+    relative_brightness,
+    unseen_direction,
+)
 from offline.numeric import facing_of, ramp
 from offline.numeric import normalized as unit_vectors
 from offline.rig.photo_geometry import PhotoGeometry
@@ -36,16 +41,21 @@ _HAIR_ALONE = 0.3, 0.9
 # Squared distance of hair and skin in colour below which they are not separable
 _LEAST_CONTRAST = 0.02
 # Square root of a Gaussian's ratio of length to width: visible, and invisible ones
-_STRAND, _LONG_STRAND = (1.5, 2.0)
+_STRAND, _LONG_STRAND = (1.5, 2.8)
 # Pixels (eye distance 115) over which strands and locks differ from the hair around them
 _LOCK = 9.0
+_AROUND = 22.0  # the same, over which the hair's colour changes where it is not seen
 # Cosine of the surface to the picture's plane, below which strand directions are not observed
 _SHOWN = (0.3, 0.6)
 # Metres within the outline where strands would stick out if they ran across it, and not
 _FROM_EDGE = (0.003, 0.015)
 # Factor of the strands' contrast, since large Gaussians blend into their neighbours; and the
 # deviation from the surrounding hair up to which it is raised
-_BLENDED, _LOUDEST = (1.6, 0.28)
+_BLENDED, _LOUDEST = (2.2, 0.36)
+_LIGHT = 0.3, 2.2  # bounds of a strand's brightness over that of the hair around it
+_HUES = 0.5  # of the strands' differences in hue that is kept where their contrast is raised
+_CREASES = 16  # neighbours over which normals of invisible hair are averaged
+_SEED = 23
 # weight of the hue, besides the lightness, of visible hair in the invisible hair behind it
 _OWN_HUE = 0.7
 _ASIDE = (0.065, 0.105)  # metres from the neck's axis: next to the neck, and clearly farther out
@@ -121,7 +131,7 @@ def hair_layers(
         return _inner_layer(geometry, look, points, seen, shade, region)
 
     return join(
-        _front_layer(look, share, front, flow, pixel),
+        _front_layer(look, share, front, flow, pixel, seen),
         inner(lining, 0.78, Region.HAIR),
         inner(back, 0.92, Region.HAIR_BACK),
         inner(rim, 0.97, Region.HAIR_BACK),
@@ -195,14 +205,21 @@ def _along(flow: Float32Array, points: GridPoints) -> FloatArray:
 
 
 def _front_layer(
-    look: Appearance, share: Float32Array, points: GridPoints, flow: Float32Array, pixel: float
+    look: Appearance,
+    share: Float32Array,
+    points: GridPoints,
+    flow: Float32Array,
+    pixel: float,
+    seen: _Strands | None,
 ) -> Layer:
     """Visible hair. share: (H, W) of hair in a pixel; flow: (H, W, 2) direction of the strands; pixel: metres."""
+    along = _along(flow, points)
     facing = facing_of(points.means, points.normals)
     clear = np.clip((facing - 0.1) / 0.35, 0, 1)[:, None]
-    # pixels seen at a grazing angle would be stretched over the side: strands in the hair's colour are used there
-    smeared = sample(blur(look.image, 2.0, sigma_y=4.0), points.pixels)
-    strands = 0.5 * smeared + 0.5 * sample(look.hair_color, points.pixels)
+    # pixels seen at a grazing angle would be stretched over the side: other strands of this hair are drawn there
+    strands = sample(look.hair_color, points.pixels)
+    if seen is not None:
+        strands = sample(seen.around, points.pixels) * seen.drawn(points.means, along)
     colors = clear * sample(look.image, points.pixels) + (1 - clear) * strands
     of_hair = sample(share, points.pixels)
     colors = np.where((of_hair < 0.99)[:, None], sample(look.hair_color, points.pixels), colors)
@@ -218,7 +235,7 @@ def _front_layer(
         sigma,
         colors,
         Region.HAIR,
-        along=_along(flow, points),
+        along=along,
         thickness=0.8,
         opacity=np.clip(alpha * 0.95, 0.03, 0.95),
         freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
@@ -228,18 +245,27 @@ def _front_layer(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Strands:
-    """Appearance of the strands in the photo, extended over the whole picture by mirroring at the hair's edge."""
+    """Appearance of the strands in the photo, and what is drawn from it where the photo shows none."""
 
     light: Float32Array
-    """(H, W, 3) difference from the surrounding hair."""
+    """(P, 3) brightness over that of the surrounding hair, of pixels of hair."""
     around: Float32Array
-    """(H, W, 3) colour of the surrounding hair."""
+    """(H, W, 3) colour of the surrounding hair, extended over the picture."""
     flow: Float32Array
-    """(H, W, 2) direction of the strands."""
+    """(H, W, 2) direction of the strands, extended by mirroring at the hair's edge."""
     contrast: float
     """Factor of the contrast."""
+    rng: np.random.Generator
+
+    def drawn(self, places: FloatArray, along: FloatArray) -> FloatArray:
+        """Brightness (N, 3) over that of the surrounding hair at places (N, 3) of strands along (N, 3)."""
+        picked = self.light[self.rng.integers(len(self.light), size=len(places))]
+        gray = picked.mean(1, keepdims=True)
+        picked = gray + _HUES * (picked - gray)
+        light = along_strands(places.astype(np.float64), along, picked.astype(np.float64))
+        return np.clip(1 + self.contrast * (light - 1), *_LIGHT)
 
 
 def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands | None:
@@ -251,11 +277,18 @@ def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands
     light = relative_brightness(look.image, sure, _LOCK * unit)
     contrast = np.clip(_LOUDEST / max(float(light[sure].std()), 1e-3), 1, _BLENDED)
     return _Strands(
-        light[rows, columns],
-        blur(look.hair_color, _LOCK * unit),
+        light[sure],
+        blur(look.hair_color, _AROUND * unit),
         flow[rows, columns],
         float(contrast),
+        np.random.default_rng(_SEED),
     )
+
+
+def _smooth(points: GridPoints) -> FloatArray:
+    """Normals (N, 3) averaged over neighbours: at the silhouette's creases strands would else stand off the surface."""
+    near = np.asarray(KDTree(points.means).query(points.means, k=min(_CREASES, len(points)))[1])
+    return unit_vectors(points.normals[near.reshape(len(points), -1)].mean(1))
 
 
 def _inner_layer(
@@ -272,6 +305,7 @@ def _inner_layer(
     """
     if not len(points) or seen is None:
         return empty_layer()
+    points = replace(points, normals=_smooth(points))
     sure = (look.hair > 0.7) & (look.alpha > 0.95)
     typical = np.median(look.image[sure], 0)
     # Around the head, hair continues as where it is last visible
@@ -281,7 +315,6 @@ def _inner_layer(
     # Bluish light along the outline is not continued around the head
     light = colors.mean(1, keepdims=True)
     colors = _OWN_HUE * colors + (1 - _OWN_HUE) * light * typical / max(float(typical.mean()), 1e-3)
-    colors = colors * (1 + seen.contrast * (sample(seen.light, points.pixels) - 1))
     places = geometry.to_head(points.means.astype(np.float64))
     sigma = points.spacing[:, None] * COVERAGE * np.array([_LONG_STRAND, 1 / _LONG_STRAND * 1.25])
     to_edge = (
@@ -289,13 +322,14 @@ def _inner_layer(
         / geometry.pixels_per_metre
     )
     # No Gaussians that stick out of the outline
-    sigma[:, 0] = np.minimum(sigma[:, 0], 0.6 * points.spacing + 0.5 * to_edge)
+    sigma[:, 0] = np.minimum(sigma[:, 0], 0.55 * points.spacing + 0.4 * to_edge)
     shown = (
         before * (ramp(np.abs(points.normals[:, 2]), *_SHOWN) * ramp(to_edge, *_FROM_EDGE))[:, None]
     )
     along = shown * unit_vectors(_along(seen.flow, points)) + (1 - shown) * (
         unseen_direction(places) @ geometry.R_cam_head.T
     )
+    colors = colors * seen.drawn(points.means, along)
     return surface_layer(
         points.means,
         points.normals,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from offline.images import blur, nearest_true
 from offline.numeric import normalized
@@ -14,6 +15,12 @@ _MIDDLE = np.array([0.0, 0.01, -0.088])
 _WHORL = np.array([0.0, 0.94, -0.34])
 _BELOW = 0.03  # metres below the centre over which strands pass from following the sphere to hanging down
 _DARKEST, _BRIGHTEST = 0.45, 1.9  # bounds of a strand's brightness over that of the hair around it
+_AVERAGED = 64  # neighbours of which an average along strands is made
+_STREAK = 0.014  # metres, standard deviation along the strand
+_NARROW, _PACKED = (
+    0.35,
+    1.77,
+)  # deviation across, in spacings; spacing over the radius per root of the neighbours
 # Shares of the distance to the hair's edge, tried in this order for a mirror pixel that shows hair
 _NEARER = (1.0, 0.5, 0.25)
 
@@ -40,6 +47,28 @@ def mirrored_inside(hair: BoolArray) -> Int32Array:
         )
         result = np.where(hair[there[..., 0], there[..., 1]][..., None], there, result)
     return result
+
+
+def along_strands(places: FloatArray, along: FloatArray, values: FloatArray) -> FloatArray:
+    """Values (N, C) averaged along strands, so that what varies at random becomes streaks; mean and deviation stay as they are.
+
+    Line integral convolution (Cabral and Leedom 1993) on points: places (N, 3) metres, along (N, 3) directions of the strands.
+    """
+    count = len(places)
+    if count <= _AVERAGED:
+        return values
+    units = normalized(along)
+    near = np.asarray(KDTree(places).query(places, k=_AVERAGED)[1])
+    away = places[near] - places[:, None]
+    ahead = (away * units[:, None]).sum(2)
+    aside = (away**2).sum(2) - ahead**2
+    spacing = _PACKED * np.sqrt((away**2).sum(2).max(1, keepdims=True) / _AVERAGED)
+    weights = np.exp(
+        -0.5 * ((ahead / _STREAK) ** 2 + np.maximum(aside, 0) / (_NARROW * spacing) ** 2)
+    )
+    mixed = np.einsum("nk,nkc->nc", weights, values[near]) / weights.sum(1, keepdims=True)
+    deviation = values.std(0) / np.maximum(mixed.std(0), 1e-6)
+    return values.mean(0) + deviation * (mixed - mixed.mean(0))
 
 
 def relative_brightness(image: Float32Array, hair: BoolArray, around: float) -> Float32Array:

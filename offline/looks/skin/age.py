@@ -1,4 +1,4 @@
-"""Some years more: deeper folds, shadows under the eyes, less even skin, hair that greys from the temples; and some less."""
+"""Some years more: deeper folds, shadows under the eyes, uneven skin, hair that greys and thins from the temples; and less."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from offline.looks.face.face_shapes import SHAPES
 from offline.looks.face.make_up import blush_share
 from offline.looks.face.rest_positions import along_line, on_part, places_at_rest
 from offline.looks.hair.hair_color import GREY, hair_of, tinted
+from offline.looks.measured_head import head_shape
 from offline.looks.photo_tones import LUMA, Ramp, lab_of
 from offline.looks.skin.skin_tone import skin_share
+from offline.looks.skin.under_hair import bare_skin, own_head, under_hair
 from offline.numeric import ramp
 from perse_live.arrays import FloatArray
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, neutral_landmarks
 from perse_live.head.landmarks import LEFT_BROW, RIGHT_BROW
 from perse_live.head.rig import Part
+from perse_live.regions import Region
 
 # Landmarks along folds of the subject's right and left half; depth of the shade; standard deviation across, millimetres
 _FOLDS: tuple[tuple[tuple[int, ...], float, float], ...] = (
@@ -44,6 +47,9 @@ _TEMPLE_BESIDE, _TEMPLE_ABOVE = (
     (0.045, 0.062),
     (0.075, 0.035),
 )  # metres beside the middle and above the brows
+_THIN_TEMPLES, _THIN_CROWN = 0.75, 0.25  # share of the strands that is lost there
+_HAIRLINE = (0.028, 0.004)  # metres from bare skin over which temples recede
+_SEEN_THROUGH = 0.8  # how far the scalp shows between strands that are left
 _FINE, _AROUND = 0.0035, 32  # metres, and Gaussians, over which young skin is even
 _LIGHTER, _DARKER = 0.14, 0.03  # most that is changed for it
 _EVEN = 0.75  # share of unevenness that is taken away
@@ -85,12 +91,40 @@ def _older(avatar: Avatar) -> Attribute:
     hair = hair_of(avatar)
     greyed = hair.share * _grey_share(places, marks, rng)
     colors += greyed[:, None] * (tinted(avatar, hair, GREY) - colors)
-    return recolored(
+    thin = _thinned(avatar, places, marks)
+    on = np.arange(len(avatar)) < len(avatar.surface.triangles)
+    scalp = on * thin * _SEEN_THROUGH * hair.share
+    colors += scalp[:, None] * (_bare(avatar) - colors)
+    older = recolored(
         avatar,
         Title("age-older", "Older", "face"),
         np.clip(colors, 0, 1),
         np.maximum(face > 0, hair.share > 0),
     )
+    floating = np.isin(avatar.regions, (Region.HAIR, Region.HAIR_BACK))
+    gone = floating & (rng.random(len(avatar)) < thin)
+    return replace(older, opacities=np.where(gone[older.ids], 0, older.opacities))
+
+
+def _thinned(avatar: Avatar, places: FloatArray, marks: FloatArray) -> FloatArray:
+    """Share (G,) of the strands that is lost: most at the temples' hairline, some on the crown."""
+    brow = float(marks[[*LEFT_BROW, *RIGHT_BROW], 1].max())
+    bare = places[(avatar.regions == Region.SKIN) & (places[:, 1] > brow + _TEMPLE_ABOVE[1] / 2)]
+    if not len(bare):
+        return np.zeros(len(avatar))
+    line = ramp(KDTree(bare).query(places)[0], *_HAIRLINE)
+    beside = ramp(np.abs(places[:, 0]), 0.012, _TEMPLE_BESIDE[0])
+    above = ramp(places[:, 1] - brow, _TEMPLE_ABOVE[1] / 2, _TEMPLE_ABOVE[0])
+    return above * np.maximum(_THIN_TEMPLES * line * beside, _THIN_CROWN)
+
+
+def _bare(avatar: Avatar) -> FloatArray:
+    """(G, 3) colours of the skin under the hair; those of Gaussians that are not on the rig stay."""
+    shape = head_shape(avatar)
+    own = own_head(avatar, shape.template, shape.charts)
+    colors = avatar.colors.astype(np.float64)
+    colors[: len(own.on)] = bare_skin(own, under_hair(own))
+    return colors
 
 
 def _grey_share(places: FloatArray, marks: FloatArray, rng: np.random.Generator) -> FloatArray:

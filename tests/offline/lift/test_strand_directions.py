@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
-from offline.lift.strand_directions import mirrored_inside, relative_brightness, unseen_direction
+from offline.lift.strand_directions import (
+    along_strands,
+    mirrored_inside,
+    relative_brightness,
+    unseen_direction,
+)
 
 
 def _skull(count: int) -> np.ndarray:
@@ -54,3 +60,23 @@ def test_light_and_dark_are_the_photo_s_and_even_out(depth: float) -> None:
     assert inner.mean() == pytest.approx(1, abs=0.03)
     np.testing.assert_array_equal(inner[..., 0], inner[..., 1])  # grey strands
     assert inner.std() == pytest.approx(depth / np.sqrt(2), rel=0.12, abs=0.02)
+
+
+def test_random_values_become_streaks_along_the_strands() -> None:
+    rng = np.random.default_rng(0)
+    places = np.concatenate([rng.uniform(-0.05, 0.05, (4000, 2)), np.zeros((4000, 1))], 1)
+    values = rng.uniform(0.5, 1.5, (4000, 3))
+    for axis in (0, 1):
+        along = np.zeros((4000, 3))
+        along[:, axis] = 1
+        found = along_strands(places, along, values)
+        np.testing.assert_allclose(found.mean(0), values.mean(0), atol=1e-9)
+        np.testing.assert_allclose(found.std(0), values.std(0), rtol=1e-6)
+        ahead, aside = np.zeros(3), np.zeros(3)
+        ahead[axis], aside[1 - axis] = 0.006, 0.006
+        alike = []
+        for step in (ahead, aside):
+            distance, near = map(np.asarray, KDTree(places).query(places + step))
+            same = distance < 0.001
+            alike.append(np.corrcoef(found[same, 0], found[near[same], 0])[0, 1])
+        assert alike[0] > 0.4 and alike[1] < 0.15

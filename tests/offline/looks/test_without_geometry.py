@@ -175,6 +175,11 @@ def test_age_greys_the_temples_most_and_youth_evens_the_skin(
         for where in (temples, crown)
     ]
     assert left[0] < 0.75 * left[1] < 0.75
+    opacities = avatar.opacities.copy()
+    opacities[made["age-older"].ids] = made["age-older"].opacities
+    lost = (opacities == 0) & (avatar.opacities > 0)
+    assert lost.any() and (avatar.regions[lost] >= Region.HAIR).all()
+    assert 0.05 < lost[crown].mean() < 0.5, "hair thins, and does not go"
     cheeks = (avatar.regions == Region.SKIN) & (np.abs(places[:, 1] + 0.03) < 0.02)
     ids = np.nonzero(cheeks & (places[:, 2] > -0.02))[0]
     near = KDTree(places[ids]).query(places[ids], k=12)[1]
