@@ -55,6 +55,7 @@ _BLENDED, _LOUDEST = (2.2, 0.36)
 _LIGHT = 0.3, 2.2  # bounds of a strand's brightness over that of the hair around it
 _HUES = 0.5  # of the strands' differences in hue that is kept where their contrast is raised
 _CREASES = 16  # neighbours over which normals of invisible hair are averaged
+_NO_HAIR = (0.3, 0.5)  # distances in colour of hair, and of what is none
 _SEED = 23
 # weight of the hue, besides the lightness, of visible hair in the invisible hair behind it
 _OWN_HUE = 0.7
@@ -219,7 +220,11 @@ def _front_layer(
     # pixels seen at a grazing angle would be stretched over the side: other strands of this hair are drawn there
     strands = sample(look.hair_color, points.pixels)
     if seen is not None:
-        strands = sample(seen.around, points.pixels) * seen.drawn(points.means, along)
+        around = sample(seen.around, points.pixels)
+        # clothes that show between strands stay
+        smeared = sample(blur(look.image, 2.0, sigma_y=4.0), points.pixels)
+        other = ramp(np.linalg.norm(smeared - around, axis=1), *_NO_HAIR)[:, None]
+        strands = (1 - other) * around * seen.drawn(points.means, along) + other * smeared
     colors = clear * sample(look.image, points.pixels) + (1 - clear) * strands
     of_hair = sample(share, points.pixels)
     colors = np.where((of_hair < 0.99)[:, None], sample(look.hair_color, points.pixels), colors)
