@@ -123,7 +123,9 @@ def light_on_teeth(look: Appearance, opening: BoolArray) -> FloatArray:
     white = _eye_white(look.image[look.openings & ~opening])
     if white is not None and np.ptp(white) < np.ptp(tint):
         tint = white
-    tint[1] = max(tint[1], tint[2])  # no light makes enamel violet: that is the lids' red
+    # no light makes enamel violet, which is the lids' red, or bluish, which is the sky in the eyes
+    tint[1] = max(tint[1], tint[2])
+    tint[0] = max(tint[0], tint[1])
     tooth = np.clip(_DARK_TOOTH + _TOOTH_OVER_SKIN * skin.mean(), 0.25, 0.86) * tint / tint.mean()
     return np.clip(tooth / ENAMEL, 0.25, 1.15)
 

@@ -31,6 +31,8 @@ _MOUTH_MOVES = {
     Part.TEETH_LOWER: (0, -0.0034, -0.0035),
     Part.TONGUE: (0, -0.008, -0.006),
 }  # metres: Anny's lower teeth stand 5 mm above an opening mouth's lip
+# Metres by which lips that round cover the lower teeth: Anny's open before them
+_FUNNEL_COVERS = 0.004
 # Metres from the tip of a tongue that is out over which it bends down, and by how much at the tip: Anny's sticks out straight,
 # and from the front shows its thickness alone. Share of its width that it loses at the tip.
 _TONGUE_BENDS, _TONGUE_HANGS, _TONGUE_NARROWS = 0.016, 0.009, 0.35
@@ -141,6 +143,7 @@ def _with_mouth_parts_lowered(rig: HeadRig) -> HeadRig:
     actions[out, tongue] -= (
         moved / max(float(moved.max()), 1e-6) * np.array(_MOUTH_MOVES[Part.TONGUE], np.float32)
     )
+    actions[index("mouthFunnel"), vertices_of(rig, Part.TEETH_LOWER), 1] -= _FUNNEL_COVERS
     depth = (vertices + actions[out])[tongue, 2]
     bent = np.clip(1 - (depth.max() - depth) / _TONGUE_BENDS, 0, 1) ** 2
     actions[out, tongue, 0] -= _TONGUE_NARROWS * bent * vertices[tongue, 0]

@@ -153,6 +153,8 @@ def test_teeth_take_the_light_from_the_whites_of_the_eyes() -> None:
     assert tint[0] < 0.8 * _SKIN[0] / _SKIN[2]  # less yellow than the skin
     assert tint[1] == pytest.approx(0.55 / 0.50, abs=0.02)
     assert by_skin.mean() > 1.1 * _SKIN.mean()
+    by_blue = light_on_teeth(_look(np.array([0.50, 0.53, 0.56])), mouth) * ENAMEL
+    np.testing.assert_allclose(by_blue / by_blue.mean(), ENAMEL / ENAMEL.mean(), atol=0.01)
 
 
 def test_teeth_in_dark_pictures_are_dark() -> None:

@@ -102,3 +102,13 @@ def test_a_tongue_that_comes_out_passes_over_the_lower_lip(
     tip, root = (tongue[np.abs(lip[2] + reach - tongue[:, 2]) < 0.004] for reach in (0.010, 0.0))
     assert tip[:, 1].max() < root[:, 1].max() - 0.003  # it hangs
     assert np.ptp(tip[:, 0]) < 0.9 * np.ptp(root[:, 0])  # and is round
+
+
+def test_lips_that_round_cover_more_of_the_lower_teeth(
+    portrayed: tuple[PersonalHead, PhotoFit],
+) -> None:
+    rig = portrayed[0].rig
+    rest, rounded = (expressed(rig, expression(mouthFunnel=strength)) for strength in (0, 1))
+    lower, upper = (vertices_of(rig, part) for part in (Part.TEETH_LOWER, Part.TEETH_UPPER))
+    assert (rest[lower, 1] - rounded[lower, 1]).min() > 0.003
+    np.testing.assert_allclose(rest[upper], rounded[upper], atol=0.0002)  # metres
