@@ -43,6 +43,8 @@ from perse_live.regions import Region
 
 # Brightness of teeth for black skin, and its slope over the skin's, sRGB; exponent of the skin's tint in theirs.
 _DARK_TOOTH, _TOOTH_OVER_SKIN, _TINTED = 0.27, 0.69, 0.6
+# Green over red, and blue over green, of the whitest teeth: 0.83 to 0.89 on three clips that show some, and 0.92 on two of them
+_WHITEST = 0.97, 0.96
 _LEAST_WHITE = 25  # fewest pixels between the lids from which the tint of the sclera is estimated
 _USUAL_SKIN = np.array([0.72, 0.55, 0.47])  # where the photo shows too little
 _TONGUE = np.array([0.74, 0.37, 0.36])
@@ -123,9 +125,10 @@ def light_on_teeth(look: Appearance, opening: BoolArray) -> FloatArray:
     white = _eye_white(look.image[look.openings & ~opening])
     if white is not None and np.ptp(white) < np.ptp(tint):
         tint = white
-    # no light makes enamel violet, which is the lids' red, or bluish, which is the sky in the eyes
-    tint[1] = max(tint[1], tint[2])
-    tint[0] = max(tint[0], tint[1])
+    tint[1] = max(tint[1], tint[2])  # no light makes enamel violet: that is the lids' red
+    # nor grey or bluish: that is the sky in the eyes
+    tint[1] = min(tint[1], _WHITEST[0] * tint[0])
+    tint[2] = min(tint[2], _WHITEST[1] * tint[1])
     tooth = np.clip(_DARK_TOOTH + _TOOTH_OVER_SKIN * skin.mean(), 0.25, 0.86) * tint / tint.mean()
     return np.clip(tooth / ENAMEL, 0.25, 1.15)
 

@@ -154,7 +154,7 @@ def test_teeth_take_the_light_from_the_whites_of_the_eyes() -> None:
     assert tint[1] == pytest.approx(0.55 / 0.50, abs=0.02)
     assert by_skin.mean() > 1.1 * _SKIN.mean()
     by_blue = light_on_teeth(_look(np.array([0.50, 0.53, 0.56])), mouth) * ENAMEL
-    np.testing.assert_allclose(by_blue / by_blue.mean(), ENAMEL / ENAMEL.mean(), atol=0.01)
+    assert by_blue[0] > 1.02 * by_blue[1] > 1.02 * by_blue[2]  # not grey
 
 
 def test_teeth_in_dark_pictures_are_dark() -> None:
