@@ -46,8 +46,8 @@ class DatasetFitConfig:
     start_frames: int = 12
     """Of these, from as many sides as there are, from which Gaussians are unprojected; all tell which of the avatar's Gaussians
     the look hides."""
-    fit: FitConfig = field(default_factory=lambda: FitConfig(lift=LiftConfig(steps=360)))
-    """Three times the steps of a look with a dozen pictures."""
+    fit: FitConfig = field(default_factory=lambda: FitConfig(lift=LiftConfig(steps=800)))
+    """More than for a look with a dozen pictures."""
 
 
 def looks_to_learn(dataset: Dataset, only: Sequence[str] = ()) -> list[DatasetLook]:

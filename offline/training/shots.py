@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
-from torch.nn.functional import avg_pool2d
 
 from offline.training.contract import BACKDROP, TrainingFrame
 from offline.training.gaussian_rows import Rows, begin_of
@@ -35,6 +36,7 @@ from perse_live.poses import facing_pose
 from perse_live.splatting.cpu import CpuRasterizer
 
 _MARGIN = 6  # pixels rendered around the part
+_WINDOW = 7  # pixels a side of the windows of SSIM
 _SIMILARITY = 0.25  # weight of 1 - SSIM against L1, as in PERSE
 _ELSEWHERE = 0.5  # weight of the region that must not change, relative to the part
 _SIDE = 160  # pixels a side of pictures rendered here
@@ -78,8 +80,14 @@ class Shot:
     drawing: Drawing = ON_CPU
     """Rasterizer and device."""
 
-    def draw(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        """The picture (H, W, 3) for outputs (n, OUTPUTS) of the rows; before: (n, 1) their opacities without the attribute."""
+    def draw(
+        self, out: torch.Tensor, before: torch.Tensor, shapes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The picture (H, W, 3) for outputs (n, OUTPUTS) of the rows; before: (n, 1) their opacities without the attribute.
+
+        shapes: (n, 6) what the network leaves as it is: rotations about the Gaussians' axes, as the vector part of a quaternion
+        whose real part is 1, and logarithms of the factors of their scales.
+        """
         means, quats, scales, opacities, colors, at, turns, grows, facing = self._on_device
         out, before = out.to(means.device), before.to(means.device)
         moved = (turns @ (out[:, PLACE].clamp(-MAX_PLACE, MAX_PLACE) * PLACE_UNIT)[:, :, None])[
@@ -87,6 +95,10 @@ class Shot:
         ]
         grown = torch.exp(out[:, SIZE : SIZE + 1].clamp(-MAX_SIZE, MAX_SIZE) * grows)
         shown = (before + out[:, OPACITY : OPACITY + 1]).clamp(0, 1) * facing
+        if shapes is not None:
+            shapes = shapes.to(means.device)
+            quats = quats.index_copy(0, at, turned(quats[at], shapes[:, :3]))
+            grown = grown * torch.exp(shapes[:, 3:])
         picture = self.drawing.splat(
             means.index_add(0, at, moved),
             quats,
@@ -110,9 +122,11 @@ class Shot:
             for tensor in (*start, self.chosen, self.turns, self.grows, self.facing)
         )
 
-    def loss(self, out: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        """L1 and SSIM inside the part; outside of it L1 against the avatar without the attribute."""
-        picture = self.draw(out, before)
+    def loss(
+        self, out: torch.Tensor, before: torch.Tensor, shapes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """L1 and SSIM inside the part; outside of it L1 against the avatar without the attribute. Arguments as in `draw`."""
+        picture = self.draw(out, before, shapes)
         size = self.part.sum().clamp(min=1)
         beside = 1 - self.part
         within = ((picture - self.target).abs() * self.part).sum() / (3 * size)
@@ -121,19 +135,59 @@ class Shot:
         return self.counts * (within + _SIMILARITY * unlike + _ELSEWHERE * kept)
 
 
+def turned(quats: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
+    """Quaternions (n, 4) wxyz times (1, rotations (n, 3)): rotated about their own axes; not of unit length."""
+    w, v = quats[:, :1], quats[:, 1:]
+    return torch.cat(
+        [
+            w - (v * rotations).sum(1, keepdim=True),
+            v + w * rotations + torch.linalg.cross(v, rotations),
+        ],
+        1,
+    )
+
+
+class _WindowMean(torch.autograd.Function):
+    """Means (H, W, C) over the windows of SSIM, of the pixels within the picture. OpenCV's box filter has the same cost for any
+    window; torch's `avg_pool2d` took longer than drawing the picture and its gradient together.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, picture: torch.Tensor) -> torch.Tensor:
+        ctx.counts = _window_sums(torch.ones_like(picture))
+        return _window_sums(picture) / ctx.counts
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        return _window_sums(gradients[0] / ctx.counts)
+
+
+def _window_sums(picture: torch.Tensor) -> torch.Tensor:
+    sums = cv2.boxFilter(
+        np.ascontiguousarray(picture.detach().numpy()),
+        -1,
+        (_WINDOW, _WINDOW),
+        normalize=False,
+        borderType=cv2.BORDER_CONSTANT,
+    )
+    return torch.from_numpy(sums).reshape(picture.shape)
+
+
 def similarity(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """SSIM (Wang et al. 2004) of each pixel and channel, over windows of 7 pixels; (H, W, C) both and out."""
-    a, b = (picture.permute(2, 0, 1)[None] for picture in (one, other))
+    """SSIM (Wang et al. 2004) of each pixel and channel, over windows of 7 pixels; (H, W, 3) both and out, on the CPU."""
 
     def mean(x: torch.Tensor) -> torch.Tensor:
-        return avg_pool2d(x, 7, 1, 3, count_include_pad=False)
+        return cast("torch.Tensor", _WindowMean.apply(x))
 
-    ma, mb = mean(a), mean(b)
-    va, vb, both = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
-    index = (
+    ma, mb = mean(one), mean(other)
+    va, vb, both = (
+        mean(one * one) - ma * ma,
+        mean(other * other) - mb * mb,
+        mean(one * other) - ma * mb,
+    )
+    return (
         (2 * ma * mb + 1e-4) * (2 * both + 9e-4) / ((ma * ma + mb * mb + 1e-4) * (va + vb + 9e-4))
     )
-    return index[0].permute(1, 2, 0)
 
 
 def shots_of(

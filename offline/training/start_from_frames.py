@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from scipy.spatial import KDTree
 
@@ -24,10 +25,11 @@ from perse_live.animate import (
     pose_gaussians,
     pose_vertices,
 )
-from perse_live.arrays import BoolArray, Float32Array, FloatArray
+from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.attributes import AddedGaussians, nothing_added
 from perse_live.avatar import Avatar, corrected
 from perse_live.decoder.features import places_at_rest
+from perse_live.gaussians import Gaussians
 from perse_live.head.rig import Part
 from perse_live.regions import Region
 from perse_live.rotations import to_matrix
@@ -44,13 +46,18 @@ _TOUCHED = 0.1  # of the part's mask, from which one of the avatar's Gaussians m
 _NEARER = 0.002  # metres before the avatar from which a pixel shows something that is added
 _BEHIND = 0.006  # metres behind the avatar's surface at which its Gaussians are still seen
 _CHANGED_IN = 0.34  # share of the pictures that see one of the avatar's Gaussians in which it must lie in the part
-_MAX_ADDED = 9000  # Gaussians
+_MAX_ADDED = 12_000  # Gaussians
 _BEFORE = 0.004  # metres before what a picture sees, by which it refutes a point
 _WITHIN = (
     0.002  # metres behind a solid thing's surface in which it has none of the avatar's Gaussians
 )
 _HIDDEN_IN = 0.6  # share of the pictures that must refute one of the avatar's Gaussians, so that it starts hidden
 _REFUTED = 0.2  # share of the pictures that may refute a point: depth is wrong at outlines
+_CANDIDATES = 64  # triangles nearest to a point, to one of which it is bound
+_JUDGES = 24  # pictures in which they are compared
+_OTHER_COLOR = 0.15  # mean difference of channels from which a pixel shows something else
+_CLEARLY = 0.85  # part of the nearest triangle's error that another must keep to
+_COLOR_SIGMA = 0.7  # pixels by which pictures are blurred before colours are compared
 _ROUNDS = 2  # of finding how far hair and clothes turn with the head
 _FEWEST_ADDED = 40
 _UNIT = 1e-3  # metres, standard deviation before points are thinned
@@ -116,25 +123,29 @@ def teacher_from_frames(
     changed = (inside > 0) & (inside >= _CHANGED_IN * visible)
     ids = np.nonzero(changed | gone)[0].astype(np.int32)
     change = Changes(ids, avatar.colors[ids], np.where(gone[ids], 0, avatar.opacities[ids]))
-    added = _added(avatar, slot, _unprojected(avatar, slot, unprojected))
+    points = _thinned(avatar, _unprojected(avatar, slot, unprojected))
+    if len(points.surface.triangles):
+        others = [one for one in seen if one.depth is not None]
+        others = others[:: max(len(others) // _JUDGES, 1)]
+        points = replace(points, surface=rebound(avatar, points, unprojected, others))
+    added = _added(avatar, slot, points)
     return TeacherAttribute(
         attribute(name, label, slot, added, change), known=False, moves_base=slot in _SHAPES
     )
 
 
-def _unprojected(avatar: Avatar, slot: str, seen: Sequence[SeenFrame]) -> _Points:
+def _unprojected(avatar: Avatar, slot: str, seen: Sequence[SeenFrame]) -> Points:
     views = [_View(avatar, one.frame) for one in seen]
-    points = _Points.joined(
-        [
-            _Points.none(),
-            *(view.before_it(one, slot) for one, view in zip(seen, views, strict=True)),
-        ]
+    if not seen:
+        return Points.none()
+    points = Points.joined(
+        [view.before_it(one, slot) for one, view in zip(seen, views, strict=True)]
     )
     return points.chosen(_consistent(avatar, points, views, seen))
 
 
 @dataclass(frozen=True, eq=False)
-class _Points:
+class Points:
     """N points of a look with `_UNIT` as their size: all bound to triangles, or all rigid."""
 
     surface: SurfaceBinding
@@ -143,37 +154,45 @@ class _Points:
     """(N, 3)"""
     facing: Float32Array
     """(N,) cosine between normal and view, in the picture that a point is from."""
+    pictures: Int32Array
+    """(N,) the number of that picture."""
 
     @staticmethod
-    def none() -> _Points:
-        nothing = nothing_added()
-        return _Points(nothing.surface, nothing.rigid, nothing.colors, np.zeros(0, np.float32))
+    def none() -> Points:
+        """No points."""
+        nothing, empty = nothing_added(), np.zeros(0, np.float32)
+        return Points(nothing.surface, nothing.rigid, nothing.colors, empty, np.zeros(0, np.int32))
 
     @staticmethod
-    def joined(several: Sequence[_Points]) -> _Points:
+    def joined(several: Sequence[Points]) -> Points:
+        """The points of several pictures, one after another."""
+
         def all_of(owners: Sequence[object]) -> list[np.ndarray]:
             return [
                 np.concatenate([getattr(one, field) for one in owners]) for field in vars(owners[0])
             ]
 
-        return _Points(
+        return Points(
             SurfaceBinding(*all_of([one.surface for one in several])),
             RigidBinding(*all_of([one.rigid for one in several])),
             np.concatenate([one.colors for one in several]),
             np.concatenate([one.facing for one in several]),
+            np.repeat(
+                np.arange(len(several), dtype=np.int32), [len(one.facing) for one in several]
+            ),
         )
 
-    def chosen(self, numbers: np.ndarray, size: float = _UNIT) -> _Points:
+    def chosen(self, numbers: np.ndarray, size: float = _UNIT) -> Points:
         """Some of them, `size` (metres) as their standard deviation."""
-        shown = self.colors[numbers], self.facing[numbers]
+        shown = self.colors[numbers], self.facing[numbers], self.pictures[numbers]
         if len(self.surface.triangles):
             kept = SurfaceBinding(*(array[numbers] for array in vars(self.surface).values()))
             axes = (kept.axes * (size / _UNIT)).astype(np.float32)
-            return _Points(replace(kept, axes=axes), self.rigid, *shown)
+            return Points(replace(kept, axes=axes), self.rigid, *shown)
         kept = RigidBinding(*(array[numbers] for array in vars(self.rigid).values()))
         scales = kept.scales.copy()
         scales[:, :2] *= size / _UNIT
-        return _Points(self.surface, replace(kept, scales=scales), *shown)
+        return Points(self.surface, replace(kept, scales=scales), *shown)
 
 
 class _View:
@@ -182,9 +201,9 @@ class _View:
     def __init__(self, avatar: Avatar, frame: TrainingFrame) -> None:
         avatar = corrected(avatar, frame.expression, frame.gaze)
         self._rig, self._frame = avatar.rig, frame
-        self._vertices = pose_vertices(avatar.rig, frame.expression, frame.gaze, frame.pose)
+        self.vertices = pose_vertices(avatar.rig, frame.expression, frame.gaze, frame.pose)
         bound = avatar.surface, avatar.rigid, avatar.opacities, avatar.colors
-        self._gaussians = pose_gaussians(self._vertices, avatar.rig, *bound, frame.pose)
+        self._gaussians = pose_gaussians(self.vertices, avatar.rig, *bound, frame.pose)
         depths = np.repeat(self._gaussians.means[:, 2:], 3, 1)
         drawn = CpuRasterizer(frame.camera.width, frame.camera.height, threads=1).render_float(
             replace(self._gaussians, colors=depths), frame.camera, background=(0.0, 0.0, 0.0)
@@ -219,10 +238,16 @@ class _View:
 
     def posed(self, avatar: Avatar, surface: SurfaceBinding, rigid: RigidBinding) -> Float32Array:
         """Where Gaussians bound to the avatar's rig are, (N, 3) camera frame."""
+        return self.gaussians_of(avatar, surface, rigid).means
+
+    def gaussians_of(
+        self, avatar: Avatar, surface: SurfaceBinding, rigid: RigidBinding
+    ) -> Gaussians:
+        """Gaussians bound to the avatar's rig, posed, opaque and black."""
         count = len(surface.triangles) + len(rigid.means)
         shown, colors = np.ones(count, np.float32), np.zeros((count, 3), np.float32)
         pose = self._frame.pose
-        return pose_gaussians(self._vertices, avatar.rig, surface, rigid, shown, colors, pose).means
+        return pose_gaussians(self.vertices, avatar.rig, surface, rigid, shown, colors, pose)
 
     def judged_by(
         self, depth: Float32Array, part: Float32Array, solid: BoolArray
@@ -250,10 +275,10 @@ class _View:
                 there = on & (np.abs(z - found) <= _BEFORE)
         return there | refuted, refuted
 
-    def before_it(self, one: SeenFrame, slot: str) -> _Points:
+    def before_it(self, one: SeenFrame, slot: str) -> Points:
         """What a picture with depth shows elsewhere than where the avatar is."""
         if one.depth is None:
-            return _Points.none()
+            return Points.none()
         frame, camera = self._frame, self._frame.camera
         # farther: the look hides what is there, as a cap does that presses hair flat
         other = (self._alpha < _PART) | (np.abs(one.depth - self._depth) > _NEARER)
@@ -268,7 +293,7 @@ class _View:
         )
         rows, columns = np.nonzero(wanted)
         if not len(rows):
-            return _Points.none()
+            return Points.none()
         z = one.depth[rows, columns].astype(np.float64)
         x, y = (columns + 0.5 - camera.cx) / camera.fx * z, (rows + 0.5 - camera.cy) / camera.fy * z
         means = np.stack([x, y, z], 1)
@@ -286,10 +311,10 @@ class _View:
             along = np.zeros_like(means)
             along[:, :2] = strand_direction(frame.image, _STRAND_SIGMA)[rows, columns]
             sigma = sigma * (_STRAND, 1 / _STRAND)
-        nothing = nothing_added()
+        nothing, first = nothing_added(), np.zeros(len(z), np.int32)
         if slot in _ON_SKIN:
             skin = np.nonzero(self._rig.parts == Part.SKIN)[0]
-            corners = self._vertices[self._rig.triangles[skin]]
+            corners = self.vertices[self._rig.triangles[skin]]
             nearest = KDTree(corners.mean(1)).query(means)[1]
             v0, v1, v2 = corners[nearest].transpose(1, 0, 2)
             of_skin = np.cross(v1 - v0, v2 - v0)
@@ -297,18 +322,18 @@ class _View:
             surface = bind_surface(
                 flat(means, of_skin, sigma, colors, opacity=_OPACITY, along=along),
                 skin[nearest],
-                self._vertices,
+                self.vertices,
                 self._rig.triangles,
                 two_sided=np.ones(len(z), np.uint8),
             )
-            return _Points(surface, nothing.rigid, colors, facing)
+            return Points(surface, nothing.rigid, colors, facing, first)
         means, turns, weights = _at_rest(means, frame.pose, self._rig.neck_pivot, slot)
         normals = np.einsum("nij,ni->nj", turns, normals)
         if along is not None:
             along = np.einsum("nij,ni->nj", turns, along)
         shaped = flat(means, normals, sigma, colors, opacity=_OPACITY, along=along)
         rigid = RigidBinding(shaped.means, shaped.quats, shaped.scales, weights)
-        return _Points(nothing.surface, rigid, colors, facing)
+        return Points(nothing.surface, rigid, colors, facing, first)
 
 
 def _smooth(depth: Float32Array, fx: float) -> BoolArray:
@@ -324,7 +349,7 @@ def _smooth(depth: Float32Array, fx: float) -> BoolArray:
 
 
 def _consistent(
-    avatar: Avatar, points: _Points, views: Sequence[_View], seen: Sequence[SeenFrame]
+    avatar: Avatar, points: Points, views: Sequence[_View], seen: Sequence[SeenFrame]
 ) -> np.ndarray:
     """Which points (numbers) do not stand before what most other pictures see: depth at outlines lies between two surfaces."""
     tested, refuted = np.zeros(len(points.colors)), np.zeros(len(points.colors))
@@ -339,6 +364,72 @@ def _consistent(
         tested += on
         refuted += on & ((found == 0) | (means[:, 2] < found - _BEFORE))
     return np.nonzero(refuted <= _REFUTED * tested)[0]
+
+
+def rebound(
+    avatar: Avatar, points: Points, unprojected: Sequence[SeenFrame], others: Sequence[SeenFrame]
+) -> SurfaceBinding:
+    """The points bound to those triangles with which they show the same colour in the other pictures.
+
+    The nearest triangle need not be the one that a point moves with: the tips of a beard follow their roots, centimetres away.
+    """
+    surface, triangles = points.surface, avatar.rig.triangles
+    skin = np.nonzero(avatar.rig.parts == Part.SKIN)[0]
+    views = [_View(avatar, one.frame) for one in others]
+    colors = [_over_grey(one) for one in others]
+    rebound = [np.array(array) for array in vars(surface).values()]
+    for number, source in enumerate(unprojected):
+        at = np.nonzero(points.pictures == number)[0]
+        if not len(at):
+            continue
+        view = _View(avatar, source.frame)
+        mine = SurfaceBinding(*(array[at] for array in vars(surface).values()))
+        shaped = view.gaussians_of(avatar, mine, points.rigid)
+        corners = view.vertices[triangles[skin]]
+        count = min(_CANDIDATES, len(skin))
+        near = skin[KDTree(corners.mean(1)).query(shaped.means, k=count)[1]]
+        # the triangle that it is bound to is the first candidate
+        near[:, 1:] = np.where(near[:, 1:] == mine.triangles[:, None], near[:, :1], near[:, 1:])
+        near[:, 0] = mine.triangles
+        columns, rows, _ = view.pixels(shaped.means)
+        wanted = _over_grey(source)[rows, columns][:, None]
+        many = Gaussians(*(np.repeat(array, count, 0) for array in vars(shaped).values()))
+        tried = bind_surface(
+            many,
+            near.reshape(-1),
+            view.vertices,
+            triangles,
+            two_sided=np.ones(len(near) * count, np.uint8),
+        )
+        costs = np.zeros(near.shape, np.float32)
+        for one, other, picture in zip(others, views, colors, strict=True):
+            assert one.depth is not None
+            means = other.posed(avatar, tried, nothing_added().rigid)
+            columns, rows, on = other.pixels(means)
+            apart = means[:, 2] - one.depth[rows, columns]
+            seen = (on & (np.abs(apart) < _BEFORE)).reshape(near.shape)
+            off = np.abs(picture[rows, columns].reshape(*near.shape, 3) - wanted).mean(2)
+            cost = np.where(seen, np.minimum(off, _OTHER_COLOR), _OTHER_COLOR)
+            # pictures that do not show the point as it is bound now tell nothing
+            costs += np.where(seen[:, :1], cost, 0)
+        best = costs.argmin(1)
+        clear = costs[np.arange(len(at)), best] < _CLEARLY * costs[:, 0]
+        best = np.where(clear, best, 0)
+        chosen = np.arange(len(at)) * count + best
+        for array, values in zip(rebound, vars(tried).values(), strict=True):
+            array[at] = values[chosen]
+    rebound[-1] = surface.two_sided
+    return SurfaceBinding(*rebound)
+
+
+def _over_grey(one: SeenFrame) -> Float32Array:
+    """The picture (H, W, 3), whichever backdrop it has, over the same, and a little blurred."""
+    frame = one.frame
+    image = frame.image
+    if one.alpha is not None:
+        image = image + (1 - one.alpha[..., None]) * (np.float32(0.5) - np.array(frame.backdrop))
+    blurred = cv2.GaussianBlur(np.ascontiguousarray(image, np.float32), (0, 0), _COLOR_SIGMA)
+    return np.asarray(blurred, np.float32)
 
 
 def _at_rest(
@@ -364,11 +455,11 @@ def _at_rest(
     return rest(weights), turns(weights), weights
 
 
-def _added(avatar: Avatar, slot: str, points: _Points) -> AddedGaussians:
-    """The points, thinned to the finest spacing that keeps to the budget."""
+def _thinned(avatar: Avatar, points: Points) -> Points:
+    """The points at the finest spacing that keeps to the budget; none where there are few."""
     places = places_at_rest(avatar.rig, points.surface, points.rigid)
     if len(places) < _FEWEST_ADDED:
-        return nothing_added()
+        return Points.none()
     # of the points in a cell the one that is seen best
     best = np.argsort(-points.facing, kind="stable")
     spacing, numbers = _SPACINGS[-1], np.zeros(0, np.int64)
@@ -377,17 +468,22 @@ def _added(avatar: Avatar, slot: str, points: _Points) -> AddedGaussians:
         numbers = best[np.unique(cells[best], axis=0, return_index=True)[1]]
         if len(numbers) <= _MAX_ADDED:
             break
-    kept = points.chosen(numbers, _COVERAGE * float(spacing))
-    count, hairy, solid = len(numbers), slot in _HAIR, slot in _SOLID
+    return points.chosen(numbers, _COVERAGE * float(spacing))
+
+
+def _added(avatar: Avatar, slot: str, points: Points) -> AddedGaussians:
+    if not len(points.colors):
+        return nothing_added()
+    count, hairy, solid = len(points.colors), slot in _HAIR, slot in _SOLID
     region = Region.HAIR if hairy else Region.CLOTHES if slot == "cloth" else Region.ACCESSORY
-    heights = places[numbers, 1].astype(np.float64)
+    heights = places_at_rest(avatar.rig, points.surface, points.rigid)[:, 1].astype(np.float64)
     return AddedGaussians(
-        kept.surface,
-        kept.surface.positions.copy(),
-        kept.rigid,
-        kept.rigid.means.copy(),
+        points.surface,
+        points.surface.positions.copy(),
+        points.rigid,
+        points.rigid.means.copy(),
         np.full(count, _OPACITY, np.float32),
-        np.clip(kept.colors, 0, 1).astype(np.float32),
+        np.clip(points.colors, 0, 1).astype(np.float32),
         np.full(count, int(region), np.uint8),
         # from the top down, as the built-in hats
         piece_by_piece(-heights).astype(np.float32) if solid else np.zeros(count, np.float32),

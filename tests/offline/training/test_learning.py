@@ -6,19 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from attribute_toys import toy_attribute
 from offline.looks.edit import taught
 from offline.secondary_motion import with_secondary_motion
 from offline.training.base_decoder import with_decoder
 from offline.training.contract import TeacherAttribute, TrainingFrame
-from offline.training.fit_to_pictures import LiftConfig, lifted
+from offline.training.fit_to_pictures import LiftConfig, free_shapes, lifted, reshaped
 from offline.training.gaussian_rows import rows_of
 from offline.training.learning import FitConfig, fit_attribute
 from offline.training.pace import pace_of
 from offline.training.rasterizers import ON_CPU, Drawing, drawing_on
 from offline.training.regression import RegressionConfig
-from offline.training.shots import views_of
+from offline.training.shots import shots_of, similarity, views_of
 from offline.training.target import Taught
 from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import Attribute, LearnedAttribute, nothing_added
@@ -268,6 +269,54 @@ def test_what_was_fitted_to_pictures_is_drawn_once_more_as_it_was_fitted(bare: A
     )
     drawn_again = shots[0].draw(rows.ends, rows.before).detach().numpy()
     np.testing.assert_allclose(drawn_again, expected / 255, atol=0.02)
+
+
+def test_rotations_and_scales_of_a_fit_are_the_look_s_own_afterwards(bare: Avatar) -> None:
+    """In the plane of their triangle for those on the surface, any for rigid ones; base Gaussians keep their shape."""
+    truth = beard(bare)
+    added = truth.added
+    generator = np.random.default_rng(5)
+    wide = replace(added.rigid, scales=added.rigid.scales * np.array([3, 1, 1], np.float32))
+    long = added.surface.axes * np.array([3, 3, 1, 1], np.float32)
+    start = replace(
+        truth, added=replace(added, rigid=wide, surface=replace(added.surface, axes=long))
+    )
+    rows, frames = rows_of(bare, start), pictures(bare, truth)[:1]
+    shapes = torch.from_numpy(generator.uniform(-0.5, 0.5, (len(rows), 6)).astype(np.float32))
+    shapes = shapes * free_shapes(rows, start, (1.0, 1.0))
+    assert not shapes[: rows.own].any() and shapes[rows.own :].any()
+    look = replace(start, added=reshaped(bare, start.added, shapes[rows.own :]))
+    expected, plain, found = (
+        shots_of(bare, one, frames, ON_CPU)[0].draw(rows.ends, rows.before, change).numpy()
+        for one, change in ((start, shapes), (start, None), (look, None))
+    )
+    assert np.abs(expected - plain).max() > 0.05
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+def test_similarity_is_as_torch_averages_it_and_so_is_its_gradient() -> None:
+    one, other = (torch.rand(21, 17, 3, generator=torch.Generator().manual_seed(k)) for k in (1, 2))
+
+    def reference(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        def mean(x: torch.Tensor) -> torch.Tensor:
+            planes = x.permute(2, 0, 1)[None]
+            averaged = torch.nn.functional.avg_pool2d(planes, 7, 1, 3, count_include_pad=False)
+            return averaged[0].permute(1, 2, 0)
+
+        ma, mb = mean(a), mean(b)
+        va, vb, both = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
+        above = (2 * ma * mb + 1e-4) * (2 * both + 9e-4)
+        return above / ((ma * ma + mb * mb + 1e-4) * (va + vb + 9e-4))
+
+    results: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for index in (similarity, reference):
+        picture = one.clone().requires_grad_()
+        value = index(picture, other)
+        value.square().sum().backward()
+        assert picture.grad is not None
+        results.append((value.detach(), picture.grad))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_shot_draws_what_the_wardrobe_has(bare: Avatar) -> None:

@@ -6,15 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from data_set_toys import CENTRE, RADIUS, TRAIN, depth_of, hat, write_data_set
 from offline.dataset.reading import read_dataset
 from offline.editing.contract import View
+from offline.looks.assembly import flat
+from offline.training.contract import TrainingFrame
 from offline.training.dataset_learning import from_all_sides, looks_to_learn, seen_frames
-from offline.training.start_from_frames import SeenFrame, teacher_from_frames
+from offline.training.start_from_frames import Points, SeenFrame, rebound, teacher_from_frames
+from perse_live.animate import SurfaceBinding, bind_surface, pose_gaussians, pose_vertices
+from perse_live.arrays import Float32Array
+from perse_live.attributes import nothing_added
 from perse_live.avatar import Avatar
 from perse_live.decoder.features import places_at_rest
+from perse_live.gaussians import Gaussians
+from perse_live.head.rig import Part
 from perse_live.poses import facing_pose
+from perse_live.splatting.cpu import CpuRasterizer
 from toys import toy_avatar
 
 _SIZE = 0.016  # metres: twice the size of the ball's Gaussians
@@ -131,3 +140,70 @@ def test_points_come_from_pictures_of_all_sides(avatar: Avatar, seen: list[SeenF
     chosen = from_all_sides(turned, 3)
     assert [turned.index(one) for one in chosen] == [0, 3, 6]
     assert len(from_all_sides([turned[0]] * 4, 3)) == 3 and len(from_all_sides(turned, 20)) == 8
+
+
+def test_points_are_bound_to_what_they_move_with_though_other_triangles_are_nearer(
+    avatar: Avatar,
+) -> None:
+    """Dots of many colours before the face, seen in several expressions; a further expression tells how far off they are."""
+    generator = np.random.default_rng(4)
+    # waves of 5 cm over the face, 5 mm high
+    waves = generator.normal(size=(52, 3)) * 2 * np.pi / 0.05
+    phases = avatar.rig.vertices @ waves.T
+    ways = generator.normal(size=(52, 1, 3)) * 0.005 / 3**0.5
+    actions = np.sin(phases.T)[..., None] * ways
+    rig = replace(avatar.rig, actions=actions.astype(np.float32))
+    avatar = replace(avatar, rig=rig)
+    camera = avatar.source.camera
+    still = np.zeros((2, 2), np.float32)
+    moods = list(np.eye(52, dtype=np.float32)[:10])
+    moods[0] = np.zeros(52, np.float32)
+    moods[-1] = 0.6 * (moods[2] + moods[4])
+    pose = facing_pose(avatar)
+    rest, *_, unseen = (pose_vertices(rig, mood, still, pose) for mood in moods)
+    skin = np.nonzero(rig.parts == Part.SKIN)[0]
+    centres = rest[rig.triangles[skin]].mean(1)
+    front = np.argsort(centres[:, 2])[: len(skin) // 3]
+    dots = centres[front[generator.permutation(len(front))[:60]]] - np.array(
+        [0, 0, 0.01], np.float32
+    )
+    ranked = skin[KDTree(centres).query(dots, k=30)[1]]
+    shaped = flat(
+        dots,
+        np.tile([0.0, 0.0, -1.0], (len(dots), 1)),
+        np.full((len(dots), 2), 0.002),
+        generator.uniform(0, 1, (len(dots), 3)).astype(np.float32),
+        opacity=0.95,
+    )
+    two_sided = np.ones(len(dots), np.uint8)
+    truth, nearest = (
+        bind_surface(shaped, ranked[:, rank], rest, rig.triangles, two_sided=two_sided)
+        for rank in (29, 0)
+    )
+    none = nothing_added()
+
+    def posed(surface: SurfaceBinding, vertices: Float32Array) -> Gaussians:
+        shown = np.full(len(dots), 0.95, np.float32)
+        return pose_gaussians(vertices, rig, surface, none.rigid, shown, shaped.colors, pose)
+
+    pictures: list[SeenFrame] = []
+    rasterizer = CpuRasterizer(camera.width, camera.height, threads=1)
+    for mood in moods[:-1]:
+        gaussians = posed(truth, pose_vertices(rig, mood, still, pose))
+        image = rasterizer.render_float(gaussians, camera, background=(0.0, 0.0, 0.0)).copy()
+        deep = replace(gaussians, colors=np.repeat(gaussians.means[:, 2:], 3, 1))
+        z = rasterizer.render_float(deep, camera, background=(0.0, 0.0, 0.0))[..., 0]
+        alpha = image[..., 3]
+        frame = TrainingFrame(
+            image[..., :3].copy(), alpha, camera, pose, mood, still, backdrop=(0.0, 0.0, 0.0)
+        )
+        pictures.append(SeenFrame(frame, z / np.maximum(alpha, 1e-3), alpha))
+    points = Points(
+        nearest, none.rigid, shaped.colors, two_sided.astype(np.float32), 0 * ranked[:, 0]
+    )
+    found = rebound(avatar, points, pictures[:1], pictures[1:])
+    goal = posed(truth, unseen).means
+    off = [
+        np.linalg.norm(posed(one, unseen).means - goal, axis=1).mean() for one in (nearest, found)
+    ]
+    assert off[1] < 0.6 * off[0]
