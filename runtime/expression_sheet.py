@@ -69,7 +69,7 @@ _TOGETHER: Sequence[tuple[str, Float32Array]] = (
     ),
     ("show teeth", expression(jawOpen=0.1, **_both(mouthUpperUp=0.8, mouthLowerDown=0.8))),
     ("oo", expression(jawOpen=0.15, mouthFunnel=0.8, mouthPucker=0.3)),
-    ("th", expression(jawOpen=0.12, tongueOut=0.4)),
+    ("th", expression(jawOpen=0.18, tongueOut=0.4)),
     ("l", expression(jawOpen=0.25, tongueOut=0.2)),
     ("frown", expression(**_both(browDown=1, eyeSquint=0.3))),
     ("brows up", expression(browInnerUp=1, **_both(browOuterUp=1))),

@@ -20,7 +20,7 @@ from perse_live.head.expressions import expression
 from perse_live.head.rig import HeadRig, Part, expressed, vertices_of
 
 # Strengths of jaw and tongue in "l" and in "th"
-_L, _TH = ({"jawOpen": 0.25, "tongueOut": 0.2}, {"jawOpen": 0.12, "tongueOut": 0.4})
+_L, _TH = ({"jawOpen": 0.25, "tongueOut": 0.2}, {"jawOpen": 0.18, "tongueOut": 0.4})
 _FAR_OUT = 0.9  # of tongueOut from which the tip is where the rig has it
 _RISES = 0.024  # metres behind the tip over which the tongue rises to it
 _FORWARD = 0.35  # of the rise, by how much the tip comes forward too

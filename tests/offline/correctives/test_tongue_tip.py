@@ -45,7 +45,7 @@ def test_the_tip_is_at_the_upper_teeth_in_l_and_between_the_rows_in_th(
     raised, low, edge = _tongue(astronaut_avatar, jawOpen=0.25, tongueOut=0.2)
     assert _tip(low) < edge - 0.004
     assert edge - 0.002 < _tip(raised) < edge + 0.001
-    raised, low, edge = _tongue(astronaut_avatar, jawOpen=0.12, tongueOut=0.4)
+    raised, low, edge = _tongue(astronaut_avatar, jawOpen=0.18, tongueOut=0.4)
     assert _tip(low) + 0.001 < _tip(raised) < edge
     for doing in ({"jawOpen": 0.3}, {"jawOpen": 0.4, "tongueOut": 1.0}):
         raised, low, _ = _tongue(astronaut_avatar, **doing)
