@@ -63,6 +63,10 @@ def test_what_cannot_be_learnt_is_one_line(
     assert "has no look 'beard'" in complaint(capsys, *learn, data, "--only", "beard")
     assert "no such folder" in complaint(capsys, *learn, tmp_path / "nowhere")
     assert "--frames is from 1" in complaint(capsys, *learn, data, "--frames", 0)
+    for command in (("add", me, "beard-full"), (*learn, data)):
+        for weight in ("-1", "nan", "1e9"):
+            said = complaint(capsys, *command, f"--interpolation={weight}")
+            assert "--interpolation is from 0 to 100, not" in said
     foreign = tmp_path / "foreign"
     avatar = load_avatar(me)
     write_data_set(foreign, replace(avatar, attributes=()), hat(avatar), manifest=False)

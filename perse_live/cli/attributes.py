@@ -31,6 +31,7 @@ from perse_live.files import check_picture_name, write_image
 from perse_live.outputs import check_output_folder, check_outputs, check_writable
 
 if TYPE_CHECKING:
+    from offline.training.learning import FitConfig
     from perse_live.avatar import Avatar
 
 _SECONDS_PER_THUMBNAIL = 0.4  # two cores, sample portrait; for the time left
@@ -83,6 +84,8 @@ class AttributeAdd:
     video: Annotated[str | None, arg(metavar="FOLDER_OR_ID")] = None
     """A guided video pipeline of diffusers, such as AnimateDiff with ControlNets and an IP-Adapter: the attribute is also learnt
     from the portrait animated by it."""
+    interpolation: float = 0.2
+    """Weight of the interpolation regularisation between looks of one part; 0: off."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the pictures of the training are drawn; auto takes CUDA where gsplat can draw."""
     progress_json: bool = False
@@ -244,6 +247,7 @@ def _add_attributes(command: AttributeAdd) -> None:
         )
     if command.consent and command.from_photo is None:
         raise UserError("--consent goes with --from: it is about the person in that photo")
+    _check_interpolation(command.interpolation)
     if command.from_photo is None and command.text is None:
         from offline.looks.registry import named
 
@@ -279,7 +283,7 @@ def _add_attributes(command: AttributeAdd) -> None:
                     names,
                     progress=reports.progress,
                     learnt=learnt,
-                    config=FitConfig(device=command.device),
+                    config=_fit_config(FitConfig(), command),
                 )
             else:
                 fetch(BUILDING_ASSETS, command.network, reports.progress)
@@ -376,15 +380,26 @@ def _edited(
         replace(avatar, attributes=()), edited, networks, video, progress=progress
     )
     return fit_attribute(
-        avatar, edited.teacher, frames, progress=progress, config=FitConfig(device=command.device)
+        avatar, edited.teacher, frames, progress=progress, config=_fit_config(FitConfig(), command)
     )
+
+
+def _fit_config(config: FitConfig, command: AttributeAdd | AttributeLearn) -> FitConfig:
+    regression = replace(config.regression, interpolation=command.interpolation)
+    return replace(config, device=command.device, regression=regression)
+
+
+def _check_interpolation(weight: float) -> None:
+    if not 0 <= weight <= 100:
+        raise UserError(f"--interpolation is from 0 to 100, not {weight:g}")
 
 
 def _learn_attributes(command: AttributeLearn) -> None:
     from perse_live.avatar import load_avatar, save_avatar
 
-    if not 1 <= command.frames <= 10_000 or not 0 <= command.interpolation <= 100:
-        raise UserError("--frames is from 1 to 10000, and --interpolation from 0 to 100")
+    if not 1 <= command.frames <= 10_000:
+        raise UserError(f"--frames is from 1 to 10000, not {command.frames}")
+    _check_interpolation(command.interpolation)
     avatar = load_avatar(command.avatar)
     check_writable(command.avatar)
     begun = perf_counter()
@@ -399,11 +414,7 @@ def _learn_attributes(command: AttributeLearn) -> None:
         dataset = read_dataset(command.dataset)
         looks = looks_to_learn(dataset, command.only)
         config = DatasetFitConfig(frames=command.frames)
-        fit = replace(
-            config.fit,
-            device=command.device,
-            regression=replace(config.fit.regression, interpolation=command.interpolation),
-        )
+        fit = _fit_config(config.fit, command)
         with reporting(as_json=command.progress_json) as reports:
 
             def learnt(name: str, so_far: Avatar) -> None:
