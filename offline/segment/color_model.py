@@ -339,7 +339,7 @@ def _smoothed(
 ) -> FloatArray:
     """Probabilities (H, W, 3) of log scores, smoothed along the edges of the picture.
 
-    Pixels count by their `alpha` (H, W): a background with the colours of clothes would turn the edge of a face into clothes,
+    For clothes, pixels count by their `alpha` (H, W): a background with their colours would turn the edge of a face into clothes,
     which stand beside it as a strip when it turns.
     """
     probability = np.exp(scores - scores.max(-1, keepdims=True))
@@ -350,10 +350,13 @@ def _smoothed(
     def filtered(values: FloatArray) -> Float32Array:
         return np.asarray(guide.filter(np.ascontiguousarray(values, np.float32)), np.float32)
 
-    total = np.maximum(filtered(weight), 1e-4)
-    return np.stack(
-        [np.clip(filtered(probability[..., k] * weight) / total, 0, 1) for k in range(3)], -1
+    skin, hair, clothes = (np.clip(filtered(probability[..., k]), 0, 1) for k in range(3))
+    worn = np.clip(
+        filtered(probability[..., 2] * weight) / np.maximum(filtered(weight), 1e-4), 0, 1
     )
+    clothes = np.minimum(clothes, worn)
+    rest = (1 - clothes) / np.maximum(skin + hair, 1e-3)
+    return np.stack([np.maximum(skin, 1e-3) * rest, hair * rest, clothes], -1)
 
 
 def _tidied(smooth: FloatArray, face: _Face, alpha: Float32Array) -> PartMaps:
