@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -111,10 +112,16 @@ def run(command: Dataset) -> None:
         raise UserError("where to is missing: add -o DIR, the data set's folder")
     _check(command)
     require_builder()
+    was_there = command.output.exists()
     try:
         _make(command, command.output)
     except ModuleNotFoundError as error:
         raise without_offline(error) from error
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # not empty: the same command goes on with what is there
+                command.output.rmdir()
+        raise
 
 
 def _check(command: Dataset) -> None:
@@ -173,6 +180,7 @@ def _make(command: Dataset, root: Path) -> None:
             if needed:
                 fetch(assets, command.network, progress)
         avatar, digest = _avatar(command, root, progress)
+        edits = edits_of(command, avatar)  # refuses unknown names before anything is written
         moments, motion = _motion(command, root, avatar, progress)
     manifest = _manifest(command, avatar, digest, motion, len(moments))
     if before is not None:
@@ -185,7 +193,6 @@ def _make(command: Dataset, root: Path) -> None:
         command.size,
         min(os.cpu_count() or 1, _MAX_THREADS),
     )
-    edits = edits_of(command, avatar)
     names = {edit.entry.name for edit in edits}
     others = tuple(look for look in manifest.looks if look.name not in names)
     looks = (edits[0].entry, *others, *(edit.entry for edit in edits[1:]))

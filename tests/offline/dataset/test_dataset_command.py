@@ -161,7 +161,7 @@ def test_what_cannot_be_made_is_one_line(
     assert cli.main(["dataset", *(word.format(folder) for word in words)]) == 2
     error = capsys.readouterr().err
     assert what in error and len(error.strip().splitlines()) == 1
-    assert not (folder / "set" / "manifest.json").exists()
+    assert not (folder / "set").exists()
 
 
 def test_a_full_disk_is_said_before_anything_is_drawn(
