@@ -52,8 +52,8 @@ _SCALLOP = 2.2  # millimetres that the gum reaches farther between teeth
 _CORNER = np.array([0.17, 0.10, 0.085])
 # Millimetres along the arch over which it falls to that: on film (d0, d13, single_face) premolars are nearly as light as incisors
 _SHADED = (14.0, 36.0)
-# Metres from the midline from which teeth take the photo's colours, and how freely
-_ASIDE, _TAKEN = ((0.014, 0.019), 0.6)
+# Metres from the midline from which upper teeth take the photo's colours
+_ASIDE = (0.011, 0.017)
 _UNDER_LIP = 0.22  # darkness at the gum, where the lip's shade lies
 # Standard deviations between people, at the lower end of what dental anatomy gives, since neighbours agree: of sizes, as a share;
 # of how far an edge stands back, millimetres; of brightness.
@@ -182,8 +182,8 @@ def painted_row(
     """A row of teeth in a person's mouth.
 
     light: (3,) over white; seen: (H, W) in [0, 1], confidence that the photo shows the inside of the mouth. There
-    refinement may change teeth at the sides: the corners of a smile are dark. Front teeth would take the dark between the
-    photographed ones.
+    refinement may change lower teeth, and upper ones at the sides: the corners of a smile are dark, and so is the gap between
+    the rows. Upper front teeth would take the dark between the photographed ones.
     """
     drawn = strokes(row)
     carry = _to_person(geometry, row.part)
@@ -196,11 +196,8 @@ def painted_row(
     )
     taken = np.zeros(len(means))
     if seen is not None:
-        taken = (
-            _TAKEN
-            * ramp(np.abs(drawn.places[:, 0]), *_ASIDE)
-            * sample(seen, geometry.camera.project(means))
-        )
+        dark = ramp(np.abs(drawn.places[:, 0]), *_ASIDE) if row.part is Part.TEETH_UPPER else 1.0
+        taken = dark * sample(seen, geometry.camera.project(means))
     return surface_layer(
         means,
         normals,

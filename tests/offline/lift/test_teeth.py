@@ -240,3 +240,15 @@ def test_people_s_teeth_differ_a_little(seed: int) -> None:
     assert np.abs(own.shades - 1).max() < 0.12
     left, right = (_color(own, side * 4.0, 3.0) for side in (-1.0, 1.0))
     assert 0 < np.abs(left - right).max() < 0.1  # and the two halves of a row
+
+
+def test_where_the_photo_shows_the_mouth_lower_teeth_and_the_sides_take_its_dark(
+    mean_head: PhotoGeometry,
+) -> None:
+    seen = np.ones((512, 512), np.float32)
+    for row, at_middle in ((UPPER, 0.0), (LOWER, 1.0)):
+        layer = painted_row(mean_head, row, np.ones(3), seen)
+        aside = np.abs(mean_head.to_head(layer.gaussians.means)[:, 0])
+        np.testing.assert_allclose(layer.color_freedom[aside < 0.009], at_middle)
+        np.testing.assert_allclose(layer.color_freedom[aside > 0.02], 1)
+        assert painted_row(mean_head, row, np.ones(3)).color_freedom.max() == 0
