@@ -53,12 +53,10 @@ _CLOSEST, _CLEAR = (
 )  # metres: least height above the skin, and height that need not be kept
 _FACE = -0.06  # metres, head frame: skin in front of it that is no scalp is the face
 _WITHIN, _HULL = (
-    0.006,
+    0.012,
     8,
 )  # metres from the mean of the nearest hair of both ends; how many that are
-_TURNED = (
-    0.45  # by how much Gaussians across their strand are smaller: their axes do not turn on the way
-)
+_TURNED = 0.15  # by how much Gaussians across their strand are smaller: their axes do not turn
 _OWN_UNTIL = 0.15  # share of the way on which colours that are none of hair go
 _MIXED_FROM = 6  # partners of which offset and colour are the mean: one alone would fray strands
 _STRAY = (0.005, 0.010)  # metres from hair of both ends over which hair on the way is hidden there

@@ -121,13 +121,13 @@ def test_hair_on_the_way_stays_within_that_of_both_ends_and_is_thinner_where_it_
         foot = scalp.field.foot(places)
         out = (foot.scalp < 0.5) | (((places - middle) * foot.normals).sum(1) > 0)
         far = np.linalg.norm(places - middle, axis=1)[out]
-        assert np.quantile(far, 0.99) < 0.009
+        assert np.quantile(far, 0.99) < 0.015
     long, tied = way.hairstyle, hairstyle_of(scalp, bun(person).added)
     strands = way_along(long.at, long.guides, tied.guides, SHARES)
     across = np.linalg.norm(np.cross(strands.directions[6], strands.directions[0]), axis=1)
     shorter = np.sqrt(strands.lengths[6] / np.maximum(strands.lengths[0], 1e-3))
     sizes = on_the_way(scalp, long, tied).sizes[6] / shorter
-    assert np.median(sizes[across > 0.8]) < 0.8 * np.median(sizes[across < 0.3])
+    assert np.median(sizes[across > 0.8]) < 0.92 * np.median(sizes[across < 0.3])
 
 
 def test_colours_that_are_none_of_hair_do_not_grow_with_it(
