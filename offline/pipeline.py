@@ -174,6 +174,7 @@ def personalise_rig(state: BuildState, config: BuildConfig) -> BuildState:
         look.hair,
         dressed & look.valid,
         chart(anny, "ears"),
+        portrait.unit,
     )
 
     def seen(view: ExtraView) -> SeenView:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from offline.numeric import ramp
+from offline.rig.template_regions import EAR_LOBES
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array, FloatArray
 from perse_live.attributes import Attribute
@@ -42,7 +43,7 @@ _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _EARRINGS = "earrings"  # the slot
 _PIVOT = np.array([0.0, -0.02, -0.06])  # metres, head frame: between the ears
 # Metres, heights above which hair is fixed (the ears) and below which it is fully loose (the shoulders)
-_HELD, _LOOSE = (-0.05, -0.20)
+_HELD, _LOOSE = (EAR_LOBES, -0.20)
 _SHARE = 0.35  # fraction of a pendulum's rotation that loose hair makes: its upper part is fixed
 # Metres, of shoulders and chest at a calm full breath
 _BREATH_RISE = np.array([0.0, 0.0028, 0.0016])

@@ -26,7 +26,7 @@ from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter
 from offline.numeric import facing_of, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import STAYS, head_weights
-from offline.rig.template_regions import NECK_AXIS_DEPTH
+from offline.rig.template_regions import CHIN_HEIGHT, COLLAR, EAR_LOBES, NECK_TOP
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
 from offline.segment.contract import OPAQUE, SURE, VISIBLE
@@ -35,7 +35,6 @@ from perse_live.head.rig import Part
 from perse_live.regions import Region
 
 _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
-_COLLAR = -0.152  # metres, template height below which the unseen body is dressed
 _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
 # Pixels (eye distance 115) from the neck's axis within which clothes are its collar
 _COLLAR_REACH = 110.0
@@ -50,7 +49,6 @@ _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
 _UNDER_JAW, _OVER_NECK = (14.0, 0.012)
 _BEFORE_COLLAR = 0.003  # metres
 _NECK_THICKNESS = 0.07  # metres
-_NECK_TOP, _NECK_MIDDLE = -0.05, -0.11  # metres, head frame: two heights
 # Square metres of clothes in the photo below which they are ignored
 _LEAST_DRESSED_AREA = 0.0022
 # Square metres of clothes from which they are the bust, and least share of them on either side
@@ -90,7 +88,7 @@ def with_collar_edge(
     """
     place = geometry.template_map()
     with np.errstate(invalid="ignore"):
-        face = geometry.part_map(Part.SKIN) & (place[..., 1] > -0.10)
+        face = geometry.part_map(Part.SKIN) & (place[..., 1] > CHIN_HEIGHT)
     pure = look.pure_skin
     mixed = (
         np.linalg.norm(look.image - _spread_color(look, pure), axis=2) > _AS_SKIN
@@ -132,9 +130,7 @@ def _has_bust(
     A bust that ends above the frame's lower edge would float.
     """
     seen = (clothes > SURE) & look.opaque & look.valid
-    neck = (
-        geometry.R_cam_head @ np.array([0.0, _COLLAR, NECK_AXIS_DEPTH]) + geometry.t_cam_head
-    ).astype(np.float32)
+    neck = geometry.neck_axis(COLLAR).astype(np.float32)
     middle = int(np.clip(geometry.camera.project(neck[None])[0, 0], 0, seen.shape[1]))
     sides = (
         np.array([seen[:, :middle].sum(), seen[:, middle:].sum()]) / geometry.pixels_per_metre**2
@@ -149,11 +145,8 @@ def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> B
     dressed: (H, W); unit: pixels, eye distance / 115.
     """
     rows, columns = (np.arange(size) for size in dressed.shape)
-    low, high = (
-        geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head
-        for y in (-0.2, -0.08)
-    )
-    (x1, y1), (x0, y0) = geometry.camera.project(np.stack([low, high]).astype(np.float32))
+    ends = np.stack([geometry.neck_axis(COLLAR), geometry.neck_axis(NECK_TOP)])
+    (x1, y1), (x0, y0) = geometry.camera.project(ends.astype(np.float32))
     middle = x0 + (x1 - x0) * (rows[:, None] - y0) / max(y1 - y0, 1.0)
     right = columns[None] > middle
     near = np.abs(columns[None] - middle) < _COLLAR_REACH * unit
@@ -268,7 +261,7 @@ def beside_neck(geometry: PhotoGeometry, loose: BoolArray, unit: float) -> BoolA
         geometry.to_head(
             geometry.camera.unproject(pixel_centers(loose.shape), _neck_depth(geometry))
         )[..., 1]
-        < _NECK_TOP
+        < EAR_LOBES
     )
     off = ~geometry.part_map(Part.SKIN, Part.BODY)
     seen = loose & low & dilate(loose & low & off, 4 * unit)
@@ -293,10 +286,7 @@ def _nape_depth(geometry: PhotoGeometry, depth: Float32Array, dressed: BoolArray
 
 def _neck_depth(geometry: PhotoGeometry) -> Float32Array:
     """Depth (H, W), metres, of the plane through the neck's axis, which contains its outline."""
-    axis = (
-        geometry.R_cam_head @ np.array([0.0, _NECK_MIDDLE, NECK_AXIS_DEPTH]) + geometry.t_cam_head
-    )
-    return np.full(geometry.seen.depth.shape, axis[2], np.float32)
+    return np.full(geometry.seen.depth.shape, geometry.neck_axis(CHIN_HEIGHT)[2], np.float32)
 
 
 def _sheet_spacing(
@@ -437,9 +427,9 @@ def _collar_height(geometry: PhotoGeometry, look: Appearance) -> float:
             geometry.part_map(Part.SKIN, Part.BODY)
             & look.valid
             & (np.abs(place[..., 0]) < 0.03)
-            & (place[..., 1] < -0.11)
+            & (place[..., 1] < CHIN_HEIGHT)
         )
-    return min(_COLLAR, float(place[throat, 1].min())) if throat.any() else _COLLAR
+    return min(COLLAR, float(place[throat, 1].min())) if throat.any() else COLLAR
 
 
 def clothes_barely_shown(

@@ -27,7 +27,7 @@ from offline.images import (
 from offline.lift.pixel_mesh import GridMesh
 from offline.numeric import ramp
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.template_regions import NECK_AXIS_DEPTH
+from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, COLLAR, EAR_LOBES, NECK_TOP
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.head.rig import Part
@@ -36,9 +36,7 @@ from perse_live.raster import rasterise
 
 _HAIR_THICKNESS = 0.011  # metres over the scalp, away from the hairline
 _HAIR_LIFT = 0.002  # metres over the skin, at the hairline
-_NECK_TOP, _NECK_BOTTOM = -0.075, -0.16  # metres, head frame: heights of the neck's ends
 _NECK_ROOM = 0.003  # metres between neck and collar
-_NAPE = -0.045  # metres, head frame: about where short hair ends at the back
 # Metres on the mean head: short hair grows, from there down, on the nape only
 _UNDER_EAR, _NAPE_NARROWS = ((0.04, 0.055), 0.045)
 _HEAD_RIM = 0.015  # metres that it bends back next to the head at most
@@ -76,7 +74,7 @@ def hair_shell(
     distance / 115. Thin edges get the depth of the nearest solid hair, or they would lie in the silhouette's plane.
     """
     hair = wisps & (alpha > 0.5)
-    plane = float((geometry.R_cam_head @ np.array([0.0, 0.0, -0.082]) + geometry.t_cam_head)[2])
+    plane = float(geometry.neck_axis(0.0)[2])
     front = _front_depth(geometry, hair, alpha > 0.04, plane)
     front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
     front = np.minimum(
@@ -208,7 +206,9 @@ def _short_back(geometry: PhotoGeometry, hair: BoolArray, plane: float) -> Float
     depth = np.where(skull, geometry.head_back, plane).astype(np.float32)
     height = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 1]
     limit = np.where(
-        skull, depth + 0.001 + thickness * ramp(height, _NAPE - 0.035, _NAPE + 0.035), plane + 0.012
+        skull,
+        depth + 0.001 + thickness * ramp(height, EAR_LOBES - 0.035, EAR_LOBES + 0.035),
+        plane + 0.012,
     )
     return limit + 0.05 * ramp(height, -0.02, 0.06)  # above, the hair is as round as its outline
 
@@ -231,8 +231,8 @@ def _cranium(geometry: PhotoGeometry, narrows: float) -> BoolArray:
     half = 0.075 - narrows * ramp(-middle[:, 1], *_UNDER_EAR)
     hairy = (
         (rig.parts == Part.SKIN)
-        & (middle[:, 2] < -0.045)
-        & (middle[:, 1] > -0.07)
+        & (middle[:, 2] < BEHIND_JAW)
+        & (middle[:, 1] > NECK_TOP)
         & (np.abs(middle[:, 0]) < half)
     )
     return rasterise(
@@ -270,7 +270,7 @@ def sheet_depth(
     cloth_depth = _continued(surface, body, body, unit) - 0.004  # clothes have some thickness
     template = geometry.template_map()
     with np.errstate(invalid="ignore"):
-        face = np.isfinite(geometry.head_depth) & (template[..., 1] > -0.112)
+        face = np.isfinite(geometry.head_depth) & (template[..., 1] > CHIN_HEIGHT)
     behind_jaw = np.where(face, geometry.head_depth + 0.012, 0)
     cloth_depth = np.maximum(
         np.maximum(cloth_depth, behind_jaw), _clear_of_the_head(geometry, cloth_depth)
@@ -287,7 +287,7 @@ def sheet_depth(
 def _clear_of_the_head(geometry: PhotoGeometry, depth: Float32Array) -> Float32Array:
     """Depth (H, W) in front of which a turning jaw would meet the shoulders of somebody who leans forward or lifts them."""
     points = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))
-    neck = float((geometry.R_cam_head @ np.array([0.0, -0.1, -0.075]) + geometry.t_cam_head)[2])
+    neck = float(geometry.neck_axis(CHIN_HEIGHT)[2])
     # 1 beside the jaw, 0 from 4 cm below the chin
     beside = np.clip((points[..., 1] + 0.17) / 0.04, 0, 1)
     return np.where(beside > 0, neck - 0.12 * (1 - beside), 0).astype(np.float32)
@@ -303,10 +303,7 @@ def _around_neck(
     """
     used = np.unique(geometry.rig.triangles[np.isin(geometry.rig.parts, (Part.SKIN, Part.BODY))])
     place, points = geometry.template[used], geometry.vertices[used]
-    top, bottom = (
-        geometry.R_cam_head @ np.array([0.0, y, NECK_AXIS_DEPTH]) + geometry.t_cam_head
-        for y in (_NECK_TOP, _NECK_BOTTOM)
-    )
+    top, bottom = geometry.neck_axis(NECK_TOP), geometry.neck_axis(COLLAR)
 
     def from_axis(at: FloatArray) -> tuple[FloatArray, FloatArray]:
         """How far along the axis (0 top, 1 bottom), and away from it at that height: x and z."""
@@ -318,7 +315,7 @@ def _around_neck(
     # not the throat and the chin, which are in front of the axis, and not the shoulders
     neck = (
         (np.abs(place[:, 0]) > 0.02)
-        & (place[:, 2] < -0.045)
+        & (place[:, 2] < BEHIND_JAW)
         & (radius < 0.09)
         & (along > 0)
         & (along < 1)

@@ -22,7 +22,7 @@ from offline.numeric import facing_of, ramp
 from offline.numeric import normalized as unit_vectors
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
-from offline.rig.template_regions import neck_radius
+from offline.rig.template_regions import NECK_TOP, neck_radius
 from offline.segment.appearance import Appearance
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
@@ -61,7 +61,7 @@ _SEED = 23
 _OWN_HUE = 0.7
 _ASIDE = (0.065, 0.105)  # metres from the neck's axis: next to the neck, and clearly farther out
 # Metres, head frame: heights between which long hair passes from the shoulders to the head
-_SWINGS = (-0.25, -0.07)
+_SWINGS = (-0.25, NECK_TOP)
 _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front and back are joined
 _LEAST_WIDE = 6.0  # pixels (eye distance 115), half width from which hair has a side surface; narrower locks are flat
 

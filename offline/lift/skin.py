@@ -13,7 +13,7 @@ from offline.lift.lids import shaped_for
 from offline.numeric import ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.template_regions import FACE_AND_THROAT, FACE_FRONT
+from offline.rig.template_regions import CHIN_HEIGHT, FACE_AND_THROAT, FACE_FRONT
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
 from offline.texture.observation import CompletedSkin, SkinObservation
@@ -33,7 +33,6 @@ _LIPS_REGION = 0.5  # chart of the lips from which a Gaussian is theirs
 _EAR_THIN = 0.7  # reduction of that distance within an ear, as a fraction
 # Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _OUTSIDE, _PULLED_IN = (2.0, 8.0)
-_HEAD_LOWEST = -0.11  # metres on the mean head: below is the neck, which ends at a collar
 _PARTED_FIXED = 0.1  # reduction of the freedom of lips that are parted in the photo, [0, 1]
 _STRETCHED = 1.2  # factor of the width of Gaussians on the lips: else an opening mouth would tear pinholes between them
 # Least displacement in a blink of lids, and chart of lips, whose Gaussians are shaped for the pose that unfolds them; factor of a
@@ -67,13 +66,7 @@ def skin_layer(
         np.clip(completed.confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * shown
     )
     # mixed pixels are fitted by the hair and clothes in front, or they would show on the cheek when the head turns
-    color_freedom = (
-        points.front
-        * ramp(points.facing, 0.2, 0.45)
-        * ramp(sample(look.purity, points.pixels), 0.2, 0.9)
-        * observation.registration
-        * shown
-    )
+    color_freedom = completed.confidence * shown
     # Else teeth and shadow would be baked onto them; closed lips meet in a separate shadow
     if look.lip_edges is not None:
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
@@ -121,7 +114,7 @@ def _within_outline(
     bare = on_person & ~(dressed & look.valid)
     if not bare.any():
         return layer
-    head = points.inside & (points.rest[:, 1] > _HEAD_LOWEST)
+    head = points.inside & (points.rest[:, 1] > CHIN_HEIGHT)  # the neck ends at a collar
     pixels = points.pixels.copy()
     for inside, told in ((on_person, head), (bare, head & points.front)):
         pixels[told] = pulled_in(pixels[told], inside, _OUTSIDE, _PULLED_IN * unit)

@@ -15,13 +15,14 @@ from offline.rig.template_regions import NECK_SIDE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import HeadRig, Part, vertices_of
 
-_REACH = 6.0  # pixels: outlines farther apart are not the same outline
-_NECK_REACH = 22.0  # pixels: landmarks do not determine the neck's width
-_OUTER_REACH = 28.0  # pixels that the rig may reach beyond the person and still be pulled in
-_NECK_OVERLAP = -1.5  # pixels: a neck ends inside its collar
+# Pixels (eye distance 115): bare skin farther beyond the rig's outline is another outline; and the same for the neck, whose width
+# landmarks do not determine, and for a rig that reaches beyond the person
+_REACH, _FAR = 6.0, 25.0
 _LOWEST = -0.19  # metres on the mean head: below are shoulders
-_OVERLAP = 1.6  # pixels that the rig is left wider: about a splat, or background would shine through the edge
-# Pixels from the rig's outline; a jaw in front of a neck is an edge, but not an outline
+# Pixels (eye distance 115) that the rig is left wider: about a splat, or background would shine through the edge. A neck ends
+# inside its collar.
+_OVERLAP, _NECK_OVERLAP = 1.6, -1.5
+# Pixels (eye distance 115) from the rig's outline; a jaw in front of a neck is an edge, but not an outline
 _ON_OUTLINE = 3.0
 # Metres that a head goes on behind its hairline at the temples: seen from the front, skin there turns away by 65 to 70 degrees
 _BEHIND_HAIRLINE = 0.006
@@ -35,9 +36,10 @@ def with_fitted_outline(
     hair: Float32Array,  # (H, W) probability
     dressed: BoolArray,  # (H, W) clothes, which count as outside
     ears: Float32Array,  # (V,) in [0, 1]
+    unit: float,  # pixels, eye distance / 115
 ) -> tuple[HeadRig, PhotoGeometry]:
     """The neutral rig with its outline brought onto the person's, and its new view."""
-    offsets = outline_offsets(geometry, person, hair, dressed, ears)
+    offsets = outline_offsets(geometry, person, hair, dressed, ears, unit)
     rig = replace(
         geometry.rig,
         vertices=geometry.rig.vertices + offsets @ geometry.R_cam_head.astype(np.float32),
@@ -54,6 +56,7 @@ def outline_offsets(
     hair: Float32Array,  # (H, W) probability
     dressed: BoolArray,  # (H, W) clothes, which count as outside
     ears: Float32Array,  # (V,) in [0, 1]; pressed to the head as a whole where they stick out
+    unit: float,  # pixels, eye distance / 115
 ) -> Float32Array:
     """Offsets that bring the rig's outline onto the person's.
 
@@ -63,13 +66,15 @@ def outline_offsets(
     """
     inside = person & ~dressed
     signed = distance_to(inside) - distance_to(~inside)
-    slope = _slope(blur(signed, 1.5))
+    slope = _slope(blur(signed, 1.5 * unit))
     movable = vertices_of(geometry.rig, Part.SKIN) & (geometry.template[:, 1] > _LOWEST)
     index = np.nonzero(movable)[0]
     place = geometry.template[index]
     neck = NECK_SIDE.contains(place)
-    reach, overlap = np.where(neck, _NECK_REACH, _REACH), np.where(neck, _NECK_OVERLAP, _OVERLAP)
-    near_hair, near_clothes = blur(hair > 0.5, 3.0), blur(dressed, 2.0)
+    reach, overlap = (
+        unit * np.where(neck, *pair) for pair in ((_FAR, _REACH), (_NECK_OVERLAP, _OVERLAP))
+    )
+    near_hair, near_clothes = blur(hair > 0.5, 2.5 * unit), blur(dressed, 2.5 * unit)
     from_skin = distance_to(inside & (hair < 0.5))
     hairline = _BEHIND_HAIRLINE * geometry.pixels_per_metre
     limit = np.array([geometry.camera.width, geometry.camera.height], np.float32)
@@ -78,7 +83,7 @@ def outline_offsets(
     inner = distance_to(~geometry.seen.covered)
     on_outline = (
         sample(inner, np.clip(geometry.camera.project(geometry.vertices[index]), 1, limit - 1.01))
-        < _ON_OUTLINE
+        < _ON_OUTLINE * unit
     )
     rows, columns, distances = _pairs(points, 2.5 * _SMOOTHNESS[0])
     facing = facing_of(points, geometry.normals[index])
@@ -90,7 +95,7 @@ def outline_offsets(
         away = sample(signed, at)
         border = np.clip(at - away[:, None] * sample(slope, at), 1, limit - 1.01)
         bare = (sample(near_hair, at) < 0.3) & (sample(near_hair, border) < 0.3)
-        outer = framed & ~on_ear & (away > overlap) & (away < _OUTER_REACH)
+        outer = framed & ~on_ear & (away > overlap) & (away < _FAR * unit)
         # Behind the jaw the outline continues as the neck's
         bare &= neck | (sample(near_clothes, border) < 0.3)
         rim = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from offline.images import nearest_true
 from offline.numeric import normalized
-from offline.rig.template_regions import PROFILE
+from offline.rig.template_regions import NECK_AXIS_DEPTH, PROFILE
 from offline.sampling import SurfacePoints
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
@@ -63,6 +63,10 @@ class PhotoGeometry:
     def head_center(self) -> FloatArray:
         """(3,) metres, camera frame: the middle of the skull, about which views of a turned head are made."""
         return self.R_cam_head @ _HEAD_CENTER + self.t_cam_head
+
+    def neck_axis(self, height: float) -> FloatArray:
+        """(3,) metres, camera frame: where the axis of the neck is at a height of the head frame."""
+        return self.R_cam_head @ np.array([0.0, height, NECK_AXIS_DEPTH]) + self.t_cam_head
 
     def to_head(self, points: FloatArray) -> FloatArray:
         """Camera frame to head frame. points: (..., 3) metres."""

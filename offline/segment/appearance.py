@@ -18,6 +18,10 @@ from offline.texture.mirror import bare_in_mirror
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
 
+# Pixels (eye distance 115) over which the colours along an outline are doubtful: mixed ones, and the light seam that sharpening
+# draws. At 3.5 a light line shows on single_face's turned cheek.
+_SEAM = 7.0
+
 
 @dataclass(frozen=True)
 class Appearance:
@@ -93,20 +97,15 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
         parts = color_model.tidied(parts_of(classes, on_head), landmarks, alpha)
     parts = _without_chin_shadow(parts, geometry)
     solid = erode(alpha > OPAQUE, 2.2 * unit) & (alpha > OPAQUE)
-    bare = bare_in_mirror(geometry, parts.hair > 0.5, unit)
-    parts = replace(
-        parts,
-        skin=parts.skin + bare * parts.hair,
-        hair=(1 - bare) * parts.hair,
-    )
+    # strands before the far half: the skin behind them is not seen
+    before_skin = bare_in_mirror(geometry, parts.hair > 0.5, unit) * parts.hair
+    parts = replace(parts, skin=parts.skin + before_skin, hair=parts.hair - before_skin)
     parts = _edge_as_inside(parts, solid, dilate(outline, 3 * unit), geometry.part_map(Part.SKIN))
     # an estimate everywhere would soften the photo's own pixels
     clean = np.where((alpha > OPAQUE)[..., None], portrait.rgb / np.float32(255), foreground)
     sure_hair = (parts.hair > SURE) & solid
     hair_color = blur(fill_from(clean, sure_hair), 1.2) if sure_hair.sum() >= ENOUGH else clean
-    # mixed pixels where skin ends at hair or clothes belong to neither: they must not be spread over the cheek
-    other = (parts.hair + parts.clothes > 0.5) | ((alpha < 0.5) & portrait.valid)
-    pure = np.clip((distance_to(dilate(other, 1.0)) - 0.5) / (3.5 * unit), 0, 1).astype(np.float32)
+    pure = skin_purity(parts, before_skin, (alpha > 0.5) | ~portrait.valid, unit)
     faded = _fade_at_border(alpha, portrait.valid, portrait.chin_row, unit)
     openings = eye_openings(landmarks, shape) | mouth_opening(landmarks, shape)
     look = Appearance(
@@ -122,6 +121,19 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
         portrait.valid,
     )
     return look, parts
+
+
+def skin_purity(
+    parts: PartMaps, before_skin: Float32Array, person: BoolArray, unit: float
+) -> Float32Array:
+    """Purity (H, W) in [0, 1] of skin: 0 where a pixel mixes it with hair, clothes or background.
+
+    Such pixels belong to neither: they must not be spread over the cheek. before_skin: (H, W) probability of hair before skin of
+    the far half; person: (H, W); unit: pixels, eye distance / 115.
+    """
+    other = dilate((parts.hair + parts.clothes > 0.5) | ~person, 1.0)
+    seam = np.clip(distance_to(other) / (_SEAM * unit), 0, 1)
+    return ((1 - before_skin) * seam).astype(np.float32)
 
 
 def _without_chin_shadow(parts: PartMaps, geometry: PhotoGeometry) -> PartMaps:

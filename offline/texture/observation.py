@@ -37,8 +37,6 @@ class SkinObservation:
     """(N,) in [0, 1]: confidence that the photo's colour is that of the point."""
     scalp: BoolArray
     """(N,) grows hair, or lies where hair would be seen."""
-    registration: FloatArray
-    """(N,) in [0, 1]: how far the rig lies on the face in the photo there."""
     lip_edges: Float32Array
     """(N,) in [0, 1]: at an open mouth, where lips keep their colour whatever the photo shows."""
 
@@ -72,8 +70,8 @@ def observe_skin(
     under_hair = distance_to((look.hair < 0.5) | ~look.opaque) > _WELL_INSIDE * unit
     spread = spread_points(geometry, charts, frame.expression, frame.gaze, under_hair, density, rng)
     points = skin_points(geometry, look, charts, spread, unit)
-    registered = registration(geometry, landmarks, points.rest, unit)
-    confidence = photo_confidence(points, look) * uncovered(dressed, points.pixels) * registered
+    confidence = photo_confidence(points, look) * uncovered(dressed, points.pixels)
+    confidence = confidence * registration(geometry, landmarks, points.rest, unit)
     lip_edges = (
         np.zeros(len(points.on), np.float32)
         if look.lip_edges is None
@@ -88,7 +86,7 @@ def observe_skin(
         else points_behind_hair(points, look, unit) | points_round_the_side(points)
     )
     scalp = hairy | (hidden & (confidence < 0.5))
-    return SkinObservation(points, np.where(scalp, 0, confidence), scalp, registered, lip_edges)
+    return SkinObservation(points, np.where(scalp, 0, confidence), scalp, lip_edges)
 
 
 def complete_skin(

