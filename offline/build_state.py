@@ -105,8 +105,6 @@ class Observation:
     """(H, W) mask of hair that is built as a separate volume."""
     dressed: BoolArray
     """(H, W) clothes in front of the skin."""
-    collar: BoolArray
-    """(H, W) where the unseen side of the neck is under clothes."""
     clothes_barely_shown: bool
     """Too little of the clothes is in the photo to show any of them."""
     sheet_depth: Float32Array

@@ -51,7 +51,6 @@ from offline.lift.clothes import (
     backing_layer,
     body_layer,
     clothes_barely_shown,
-    collar_pixels,
     dressed_pixels,
     sheet_layer,
     with_collar_edge,
@@ -218,7 +217,6 @@ def observe(state: BuildState, config: BuildConfig) -> BuildState:
         observation=Observation(
             hair=hair,
             dressed=dressed,
-            collar=collar_pixels(geometry, dressed & look.person, unit),
             clothes_barely_shown=clothes_barely_shown(geometry, look, dressed, unit),
             sheet_depth=sheet_depth(geometry, dressed, look.alpha, unit),
             skin_look=skin_look,
@@ -237,8 +235,6 @@ def complete(state: BuildState, config: BuildConfig) -> BuildState:
             head.geometry,
             seen.skin_look,
             head.charts,
-            seen.dressed,
-            seen.collar,
             unit=state.portrait.unit,
             views=[(view.geometry, view.look) for view in head.views],
             rng=state.rng,
@@ -280,9 +276,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         empty_layer()
         if barely_shown
         else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
-        _free_to_recolor(
-            body_layer(geometry, look, depth, clothes, seen.collar, barely_shown, unit, rng)
-        ),
+        _free_to_recolor(body_layer(geometry, look, depth, clothes, barely_shown, unit, rng)),
         borrowed_teeth(geometry, landmarks, state.outlined.views, rng),
     ]
     if not seen.bald:

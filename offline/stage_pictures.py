@@ -196,7 +196,6 @@ def _observe(state: BuildState) -> list[Panel]:
     for mask, color in (
         (seen.hair, _BLUE),
         (seen.dressed, _GREEN),
-        (seen.collar & ~seen.dressed, _AMBER),
     ):
         cover[mask] = 0.5 * cover[mask] + 0.5 * np.array(color, np.float32)
     confidence = seen.skin.confidence[:, None]
@@ -204,9 +203,7 @@ def _observe(state: BuildState) -> list[Panel]:
     trust[seen.skin.scalp] = np.array(_BLUE) / 255
     observed = np.where(confidence > 0.3, points.observed, np.array([0.85, 0.2, 0.85]))
     return [
-        Panel(
-            _clipped(cover), "hair blue, clothes green;\namber: the neck under it counts as clothed"
-        ),
+        Panel(_clipped(cover), "hair blue, clothes green"),
         Panel(
             _points_view(state, trust),
             "trust in the photo's colour: full green,\nnone red; blue grows hair",

@@ -25,20 +25,18 @@ from offline.images import (
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter
 from offline.numeric import facing_of, ramp
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.skinning import STAYS, head_weights
-from offline.rig.template_regions import CHIN_HEIGHT, COLLAR, EAR_LOBES, NECK_TOP
+from offline.rig.template_regions import CHIN_HEIGHT, COLLAR, EAR_LOBES
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
-from offline.segment.contract import OPAQUE, SURE, VISIBLE
+from offline.segment.contract import OPAQUE, SURE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.head.rig import Part
 from perse_live.regions import Region
 
 _NEUTRAL_SHIRT = np.array([0.20, 0.22, 0.26], np.float32)  # where a photo ends above the clothes
+# Pixels (eye distance 115) from the photo's lower edge up to which made-up shoulders are continued
+_CONTINUED = 45.0
 _COLLAR_SLOPE = -0.3  # metres of height over metres of depth
-# Pixels (eye distance 115) from the neck's axis within which clothes are its collar
-_COLLAR_REACH = 110.0
-_ENOUGH_SHIRT = (1000, 4000)  # pixels of clothes over which their pattern comes to be used
 _BUST_GAP = 10  # pixels (eye distance 115) that may be left below them
 # Difference of sRGB colours from which skin off the rig is doubtful, and from which it is rejected
 _UNLIKE_SKIN = (0.25, 0.4)
@@ -139,23 +137,6 @@ def _has_bust(
     return bool(enough and look.valid[-round(_BUST_GAP * unit) :].any())
 
 
-def collar_pixels(geometry: PhotoGeometry, dressed: BoolArray, unit: float) -> BoolArray:
-    """(H, W) where the neck's far side is under clothes: on either side up to their height next to the neck.
-
-    dressed: (H, W); unit: pixels, eye distance / 115.
-    """
-    rows, columns = (np.arange(size) for size in dressed.shape)
-    ends = np.stack([geometry.neck_axis(COLLAR), geometry.neck_axis(NECK_TOP)])
-    (x1, y1), (x0, y0) = geometry.camera.project(ends.astype(np.float32))
-    middle = x0 + (x1 - x0) * (rows[:, None] - y0) / max(y1 - y0, 1.0)
-    right = columns[None] > middle
-    near = np.abs(columns[None] - middle) < _COLLAR_REACH * unit
-    collar = np.zeros_like(dressed)
-    for side in (right, ~right):
-        collar |= side & ((dressed & side & near).sum(1, keepdims=True) > 3 * unit)
-    return collar
-
-
 def sheet_layer(
     geometry: PhotoGeometry,
     look: Appearance,
@@ -182,7 +163,6 @@ def sheet_layer(
         mask &= ~(dressed | _on_shirt(geometry, look))
     # Else specks between locks, fragments along the jaw
     mask &= without_strips(mask & ~dressed, unit) | dressed
-    mask &= ~strips_on_hair(mask & dressed, hair, unit)
     nape = beside_neck(geometry, mask & ~dressed, unit)
     mask = nape | (mask & dressed) | _without_cut_off_skin(mask & ~dressed & ~nape, nape, unit)
     depth = np.where(nape, _nape_depth(geometry, depth, dressed), depth).astype(np.float32)
@@ -223,12 +203,6 @@ def sheet_layer(
         is_skin & ~nape[y, x], _nearest_skin_triangle(geometry, 9 * unit)[y, x], -1
     )
     return layer
-
-
-def strips_on_hair(clothes: BoolArray, hair: BoolArray, unit: float) -> BoolArray:
-    """(H, W) which of the clothes are narrow strips and pieces along hair: they would stay behind when it turns."""
-    large = without_small(without_strips(clothes, unit), PART * unit**2)
-    return clothes & ~large & dilate(hair, _COLLAR_EDGE * unit)
 
 
 def _without_steep_skin(mesh: GridMesh, dressed: BoolArray) -> GridMesh:
@@ -351,7 +325,6 @@ def body_layer(
     look: Appearance,
     depth: Float32Array,
     clothes: Float32Array,
-    collar: BoolArray,
     barely_shown: bool,
     unit: float,
     rng: np.random.Generator,
@@ -381,10 +354,7 @@ def body_layer(
     pixels = np.clip(projected, 1, limit - 1.01)
     cloth_seen = (clothes > SURE) & look.opaque & look.valid
     facing = facing_of(means, normals)
-    bare = np.where(
-        (facing < 0.2) & (sample(collar, pixels) > 0.5) & (head_weights(rest) < STAYS), 0, bare
-    )
-    cloth = _shirt_colors(look, cloth_seen, pixels)
+    cloth = np.median(look.image[cloth_seen], 0) if cloth_seen.sum() >= ENOUGH else _NEUTRAL_SHIRT
     # folds of a plain shirt: darker where the surface turns away
     cloth = cloth * (0.8 + 0.25 * np.clip(-normals[:, 2:], 0, 1)) * (1 - 0.25 * bare[:, None])
     colors = bare[:, None] * _throat_colors(look, pixels) + (1 - bare[:, None]) * cloth
@@ -409,13 +379,13 @@ def body_layer(
     own_bust = _has_bust(geometry, look, clothes, unit)
     alpha = sample(look.alpha, pixels)
     to_edge = sample(distance_to(~look.valid), pixels)
-    fading = (to_edge < 18 * unit) & (not own_bust) & (alpha > VISIBLE)
-    # Here the sheet has faded out, and nothing else covers the background
-    ending = (to_edge < 10 * unit) & (not own_bust)
+    below_collar = _over_collar(rest, edge) < 0
+    # next to the photo's edge the shoulders below it are continued, or the collar at the nape would float above them
+    ending = (to_edge < _CONTINUED * unit) & below_collar & (not own_bust)
     behind = means[:, 2] > depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] + 0.003
-    under_sheet = ((alpha > OPAQUE) | fading) & (behind | (facing <= 0)) | ending
+    under_sheet = (alpha > OPAQUE) & (behind | (facing <= 0)) | ending
     if barely_shown:  # no sheet of clothes lies over it
-        under_sheet |= (alpha > 0.3) & (facing > 0) & (_over_collar(rest, edge) < 0)
+        under_sheet |= (alpha > 0.3) & (facing > 0) & below_collar
     return layer.select(np.where(in_photo, under_sheet, not own_bust))
 
 
@@ -456,20 +426,7 @@ def _over_collar(rest: FloatArray, collar: float) -> FloatArray:
     return np.minimum(above, 0.075 - np.hypot(rest[..., 0], 0.9 * (rest[..., 2] + 0.06)))
 
 
-def _shirt_colors(look: Appearance, seen: BoolArray, pixels: FloatArray) -> FloatArray:
-    """Colours (N, 3) of clothes at pixels (N, 2), extrapolated from `seen` (H, W); a neutral shirt if that is empty."""
-    if seen.sum() < ENOUGH:
-        return np.tile(_NEUTRAL_SHIRT, (len(pixels), 1))
-    # A collar's corner, spread over the shoulders, would make stripes
-    own = 0.5 * ramp(seen.sum(), *_ENOUGH_SHIRT)
-    return own * sample(_spread_color(look, seen), pixels) + (1 - own) * np.median(
-        look.image[seen], 0
-    )
-
-
 def _throat_colors(look: Appearance, pixels: FloatArray) -> FloatArray:
     """Colours (N, 3) of the neck's skin at pixels (N, 2): the photo's skin, in the shadow of the jaw."""
     seen = look.sure_skin & look.valid
-    return 0.85 * (
-        0.7 * sample(_spread_color(look, seen), pixels) + 0.3 * np.median(look.image[seen], 0)
-    )
+    return 0.85 * sample(_spread_color(look, seen), pixels)

@@ -28,6 +28,7 @@ from offline.lift.pixel_mesh import GridMesh
 from offline.numeric import ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, COLLAR, EAR_LOBES, NECK_TOP
+from offline.segment.contract import VISIBLE
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from perse_live.camera import Camera
 from perse_live.head.rig import Part
@@ -75,7 +76,7 @@ def hair_shell(
     """
     hair = wisps & (alpha > 0.5)
     plane = float(geometry.neck_axis(0.0)[2])
-    front = _front_depth(geometry, hair, alpha > 0.04, plane)
+    front = _front_depth(geometry, hair, alpha > VISIBLE, plane)
     front = _extended(front, cv2.erode(hair.astype(np.uint8), disk(1)) > 0, wisps)
     front = np.minimum(
         front,
@@ -89,7 +90,7 @@ def hair_shell(
         (hair & (np.arange(len(hair))[:, None] > chin_row - 30 * unit)).sum() < PART * unit**2
     )
     cranium = _cranium(geometry, _NAPE_NARROWS if short else 0.0)
-    silhouette = _silhouette(hair, hair | (cranium & (alpha > 0.04)), unit, long=long) & (
+    silhouette = _silhouette(hair, hair | (cranium & (alpha > VISIBLE)), unit, long=long) & (
         alpha > 0.5
     )
     back = _back_depth(geometry, silhouette, plane)

@@ -24,6 +24,7 @@ from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
 from offline.rig.template_regions import NECK_TOP, neck_radius
 from offline.segment.appearance import Appearance
+from offline.segment.contract import OPAQUE
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 from perse_live.regions import Region
 
@@ -76,7 +77,7 @@ def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
     A mixed pixel lies between the colours of the neighbouring hair and skin; its position between them is its share. unit:
     pixels, eye distance / 115.
     """
-    pure = (look.skin > 0.6) & (look.purity > 0.9) & (look.alpha > 0.95)
+    pure = look.pure_skin
     if not pure.any():
         return hair.astype(np.float32)
     skin = fill_from(look.image, pure)
@@ -85,10 +86,10 @@ def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
         (contrast**2).sum(2), _LEAST_CONTRAST
     )
     rim = (
-        dilate(hair & (look.alpha > 0.9), _RIM * unit)
+        dilate(hair & look.opaque, _RIM * unit)
         & ~hair
         & (look.skin + look.hair > 0.5)
-        & (look.alpha > 0.9)
+        & look.opaque
     )
     near = np.clip(1 - distance_to(hair) / (_RIM * unit), 0, 1) ** 0.5
     return np.where(hair, 1, np.where(rim, np.clip(share, 0, 1) * near, 0)).astype(np.float32)
@@ -109,9 +110,9 @@ def hair_layers(
     """
     flow = strand_direction(look.image, 3 * unit)
     pixel, camera = 1 / geometry.pixels_per_metre, geometry.camera
-    thick = (distance_to(look.alpha < 0.9) > 4 * unit) & (shell.back - shell.front > 0.02)
+    thick = (distance_to(~look.opaque) > 4 * unit) & (shell.back - shell.front > 0.02)
     meshes = (
-        grid_mesh(camera, shell.front, shell.front_mask & (look.alpha > 0.06)),
+        grid_mesh(camera, shell.front, shell.front_mask & look.visible),
         grid_mesh(camera, shell.front + np.float32(0.007), shell.front_mask & thick),
         turned_over(
             grid_mesh(
@@ -120,7 +121,7 @@ def hair_layers(
                 shell.back_mask & (distance_to(~shell.back_mask) > _RIM_INSET * unit),
             )
         ),
-        rim_strip(camera, shell, look.alpha > 0.5, _RIM_INSET * unit, _LEAST_WIDE * unit),
+        rim_strip(camera, shell, look.person, _RIM_INSET * unit, _LEAST_WIDE * unit),
     )
     front, lining, back, rim = (
         scatter(mesh, _spacing(mesh, int(portion * min(budget, _MOST)), finest * pixel), rng=rng)
@@ -230,10 +231,10 @@ def _front_layer(
     colors = np.where((of_hair < 0.99)[:, None], sample(look.hair_color, points.pixels), colors)
     alpha = sample(look.alpha, points.pixels) * of_hair
     sigma = points.spacing[:, None] * COVERAGE * np.array([_STRAND, 1 / _STRAND * 1.15])
-    to_edge = sample(distance_to(look.alpha < 0.5), points.pixels)[:, None]
+    to_edge = sample(distance_to(~look.person), points.pixels)[:, None]
     sigma = np.minimum(sigma, 0.5 * points.spacing[:, None] + 0.3 * to_edge * pixel)
     # at the matte's edge refinement would blacken hair that covers too much, a dark line from the side
-    own = ramp(sample(distance_to(look.alpha < 0.9), points.pixels), *_EDGE)
+    own = ramp(sample(distance_to(~look.opaque), points.pixels), *_EDGE)
     return surface_layer(
         points.means,
         points.normals,
@@ -246,7 +247,7 @@ def _front_layer(
         freedom=np.clip((facing - 0.1) / 0.4, 0.3, 1),
         # nor give hair the colour of skin, wall or collar in the same pixels
         color_freedom=clear[:, 0] * own * ramp(of_hair, *_HAIR_ALONE),
-        least_opacity=np.where(alpha > 0.97, 0.6, 0.02),
+        least_opacity=np.where(alpha > OPAQUE, 0.6, 0.02),
     )
 
 
@@ -275,7 +276,7 @@ class _Strands:
 
 def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands | None:
     """None where the photo shows no hair with certainty. flow: (H, W, 2)."""
-    sure = (look.hair > 0.7) & (look.alpha > 0.95)
+    sure = look.sure_hair
     if not sure.any():
         return None
     rows, columns = np.moveaxis(mirrored_inside(sure), -1, 0)
@@ -311,7 +312,7 @@ def _inner_layer(
     if not len(points) or seen is None:
         return empty_layer()
     points = replace(points, normals=_smooth(points))
-    sure = (look.hair > 0.7) & (look.alpha > 0.95)
+    sure = look.sure_hair
     typical = np.median(look.image[sure], 0)
     # Around the head, hair continues as where it is last visible
     before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]
@@ -323,7 +324,7 @@ def _inner_layer(
     places = geometry.to_head(points.means.astype(np.float64))
     sigma = points.spacing[:, None] * COVERAGE * np.array([_LONG_STRAND, 1 / _LONG_STRAND * 1.25])
     to_edge = (
-        sample(distance_to(look.alpha < 0.5), geometry.camera.project(points.means))
+        sample(distance_to(~look.person), geometry.camera.project(points.means))
         / geometry.pixels_per_metre
     )
     # No Gaussians that stick out of the outline

@@ -53,18 +53,11 @@ def skin_layer(
     unit: float,  # pixels, eye distance / 115
 ) -> Layer:
     """Gaussians on skin and scalp, in their completed colours."""
-    points, scalp, lip_edges, collared = (
-        observation.points,
-        observation.scalp,
-        observation.lip_edges,
-        completed.collared,
-    )
+    points, scalp, lip_edges = observation.points, observation.scalp, observation.lip_edges
     colors = completed.colors
     # refinement may change only what the photo shows; the lid's shadow above an open eye would come back onto the closing lid
     shown = points.folded.free
-    freedom = (
-        np.clip(completed.confidence, 0, 1) * (points.lids < 0.05) * ~(scalp | collared) * shown
-    )
+    freedom = np.clip(completed.confidence, 0, 1) * (points.lids < 0.05) * ~scalp * shown
     # mixed pixels are fitted by the hair and clothes in front, or they would show on the cheek when the head turns
     color_freedom = completed.confidence * shown
     # Else teeth and shadow would be baked onto them; closed lips meet in a separate shadow
@@ -93,7 +86,6 @@ def skin_layer(
     layer = shaped_for(layer, lid | (points.lips > _LIP), spread, geometry)
     layer.regions[:] = np.where(points.lips > _LIPS_REGION, int(Region.LIPS), int(Region.SKIN))
     layer.regions[scalp] = int(Region.SCALP)
-    layer.regions[collared] = int(Region.CLOTHES)
     return _within_outline(layer, geometry, points, look, dressed, unit)
 
 
@@ -164,8 +156,7 @@ def under_skin(
     spread = unfolded_vertices(geometry, frame)
     points = poisson_disk(spread, rig.triangles, np.where(below, spacing, 0), rng=rng)
     means, normals = geometry.on_rig(points)
-    bare = skin.select(skin.regions != Region.CLOTHES)  # skin continues under clothes at the neck
-    colors = bare.gaussians.colors[KDTree(bare.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
+    colors = skin.gaussians.colors[KDTree(skin.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
     on_lips = lips[points.triangle]
     depth = np.where(
         on_lips,

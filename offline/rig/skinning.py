@@ -8,9 +8,6 @@ from offline.numeric import ramp
 from offline.rig.template_regions import neck_radius
 from perse_live.arrays import Float32Array, FloatArray
 
-STAYS = 0.35
-"""Head weight up to which a neck's unseen side may be dressed: farther up it would carry the shirt's colour into view."""
-
 _FRONT = (-0.135, 0.03)  # y, z of the slanted border between head and neck, below the chin
 _SLOPE = -0.333  # dy/dz of that border: it rises towards the nape
 _NECK_ELLIPSE = 0.8  # width over depth of a neck

@@ -71,6 +71,11 @@ class Appearance:
         return (self.skin > SURE) & self.opaque
 
     @property
+    def sure_hair(self) -> BoolArray:
+        """(H, W) pixels of hair, to learn its colours from."""
+        return (self.hair > SURE) & self.opaque
+
+    @property
     def pure_skin(self) -> BoolArray:
         """(H, W) those of `sure_skin` that mix with nothing beside it."""
         return self.sure_skin & (self.purity > 0.9)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.images import distance_to, fill_from, sample
+from offline.images import distance_to, sample
 from offline.numeric import ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
@@ -17,7 +17,6 @@ from offline.texture.point_labels import (
     hair_share_of_points,
     points_behind_hair,
     points_round_the_side,
-    points_under_collar,
     scalp_points,
 )
 from offline.texture.skin_colors import ear_relief, scalp_colors, skin_colors, with_further_views
@@ -49,8 +48,6 @@ class CompletedSkin:
     """(N, 3) sRGB."""
     confidence: FloatArray
     """(N,) in [0, 1]: how well the photo shows each; further views do not count."""
-    collared: BoolArray
-    """(N,) out of sight under a collar: coloured as cloth."""
 
 
 def observe_skin(
@@ -94,8 +91,6 @@ def complete_skin(
     geometry: PhotoGeometry,
     look: Appearance,
     charts: HeadCharts,
-    dressed: BoolArray,  # (H, W) clothes in front of the skin
-    collar: BoolArray,  # (H, W) where the unseen side of the neck is under clothes
     *,
     unit: float,  # pixels, eye distance / 115
     views: Sequence[tuple[PhotoGeometry, Appearance]],  # further pictures of the same person
@@ -116,7 +111,4 @@ def complete_skin(
     colors = colors * ear_relief(
         points.means, points.normals, points.ears * ~scalp * (1 - believed)
     )
-    # the neck's hidden side under a collar would pierce it when the head turns: it is coloured as cloth itself
-    collared = points_under_collar(points, collar) & (believed < 0.3)
-    cloth = sample(fill_from(look.image, dressed & look.opaque), points.pixels)
-    return CompletedSkin(np.where(collared[:, None], cloth, colors), confidence, collared)
+    return CompletedSkin(colors, confidence)

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.images import distance_to, sample
-from offline.rig.skinning import STAYS, head_weights
 from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, NECK_TOP
 from offline.segment.appearance import Appearance
 from offline.texture.completion import LEAST_SURE
@@ -95,19 +94,6 @@ def points_round_the_side(points: SkinPoints) -> BoolArray:
         _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=LEAST_SURE)
         covered[unseen] = (points.hair[seen][np.asarray(found)] > 0.5).mean(1) > 0.5
     return covered
-
-
-def points_under_collar(points: SkinPoints, collar: BoolArray) -> BoolArray:
-    """Points (N,) of the neck that the photo does not show and that lie under a `collar` (H, W)."""
-    neck = (
-        (points.rest[:, 1] < NECK_TOP)
-        & (np.abs(points.rest[:, 0]) > 0.03)
-        & (points.rest[:, 2] < BEHIND_JAW)
-        & (points.ears < 0.1)
-    )
-    neck &= points.normals[:, 1] < 0.4  # not under the jaw
-    neck &= head_weights(points.rest) < STAYS
-    return neck & ~points.front & (points.facing < 0.2) & (sample(collar, points.pixels) > 0.5)
 
 
 def hair_share_of_points(points: SkinPoints, scalp: BoolArray) -> FloatArray:

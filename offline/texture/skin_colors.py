@@ -14,7 +14,6 @@ from offline.numeric import normalized, ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
-from offline.segment.contract import SURE
 from offline.texture.completion import ExpectedTone, complete_colors
 from offline.texture.confidence import photo_confidence
 from offline.texture.multiview import SeenColors, merged_colors
@@ -109,8 +108,8 @@ def scalp_colors(points: SkinPoints, look: Appearance) -> FloatArray:
     """(N, 3) what the scalp looks like under the hair: as the hair before it, but darker; out of sight nearly plain."""
     hair_color = sample(look.hair_color, points.pixels)
     typical = (
-        np.median(look.image[look.hair > SURE], 0)
-        if (look.hair > SURE).sum() >= ENOUGH
+        np.median(look.image[look.sure_hair], 0)
+        if look.sure_hair.sum() >= ENOUGH
         else hair_color.mean(0)
     )
     hidden = 0.15 * hair_color + 0.85 * typical
