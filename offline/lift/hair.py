@@ -53,7 +53,7 @@ _FROM_EDGE = (0.003, 0.015)
 # Factor of the strands' contrast, since large Gaussians blend into their neighbours; and the
 # deviation from the surrounding hair up to which it is raised
 _BLENDED, _LOUDEST = (2.2, 0.36)
-_LIGHT = 0.3, 2.2  # bounds of a strand's brightness over that of the hair around it
+_LIGHT = 0.5, 1.8  # bounds of a strand's brightness over that of the hair around it
 _HUES = 0.5  # of the strands' differences in hue that is kept where their contrast is raised
 _CREASES = 16  # neighbours over which normals of invisible hair are averaged
 _NO_HAIR = (0.3, 0.5)  # distances in colour of hair, and of what is none

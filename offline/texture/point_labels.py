@@ -17,6 +17,7 @@ from perse_live.arrays import BoolArray, FloatArray
 _CURTAIN = 14.0
 _MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
 _SIDEBURN = -0.025  # metres on the mean head: lower end of invisible hair in front of an ear
+_GAP = 0.005  # metres, height of bare skin that ends the hair above it
 # Cosines to the camera at the outline; weight of depth relative to height next to it
 _LAST_SEEN, _ALONG = ((0.05, 0.45), 0.2)
 _HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
@@ -93,7 +94,20 @@ def points_round_the_side(points: SkinPoints) -> BoolArray:
         height = [0.0, 1.0, _ALONG]
         _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=LEAST_SURE)
         covered[unseen] = (points.hair[seen][np.asarray(found)] > 0.5).mean(1) > 0.5
+        covered[unseen] &= ~_below_gap(rest[unseen, 1], covered[unseen])
     return covered
+
+
+def _below_gap(heights: FloatArray, hairy: BoolArray) -> BoolArray:
+    """Points (N,) lower than the first stretch of bare skin under the hair: what is dark there is the shadow of an ear.
+
+    heights: (N,) metres; hairy: (N,).
+    """
+    row = np.floor((heights.max() - heights) / _GAP).astype(np.int64)
+    count = np.bincount(row)
+    share = np.bincount(row, hairy) / np.maximum(count, 1)
+    bare = (count > 0) & (share < 0.5) & (np.maximum.accumulate(share) >= 0.5)
+    return row >= np.argmax(bare) if bare.any() else np.zeros(len(row), np.bool_)
 
 
 def hair_share_of_points(points: SkinPoints, scalp: BoolArray) -> FloatArray:
