@@ -65,6 +65,7 @@ from offline.lift.skin import skin_layer, under_skin
 from offline.likeness import drawn, likeness, own_view
 from offline.numeric import facing_of
 from offline.portrait import find_portrait
+from offline.refine.color_bounds import within_seen_colors
 from offline.refine.coupling import color_prior, with_followed_changes
 from offline.refine.floaters import without_floaters
 from offline.refine.photometric import refine_layer
@@ -105,6 +106,8 @@ _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 _BUDGET, _LEAST_STRANDS = (43_250, 6_000)
 _MOST = 44_650  # Gaussians of an avatar even then; up to 300 of the lash lines of closed eyes come on top
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is placed there
+# Pixels (eye distance 115) around a Gaussian within which the photo shows the colours that it may take, and sRGB beyond them
+_AROUND, _SHARP = (6.0, 0.15)
 _LEAST_LIKENESS = 26.0  # dB of the face, below which the user is warned
 
 
@@ -315,6 +318,9 @@ def refine(state: BuildState, config: BuildConfig) -> BuildState:
         prior=color_prior(state.lifted, geometry),
         config=config.refine,
         progress=config.progress,
+    )
+    fitted = within_seen_colors(
+        state.lifted, fitted, look.image, portrait.camera, _AROUND * portrait.unit, _SHARP
     )
     layer = with_followed_changes(state.lifted, fitted, geometry, portrait.camera)
     layer = with_mirrored_hair(
