@@ -381,9 +381,12 @@ def _grown(shape: HeadShape, cut: Cut, density: FloatArray, rng: np.random.Gener
         lines[low, k + 1] = here[low] + 1e-4 * np.array([0, -1.0, 0])
     for _ in range(_SMOOTHINGS):  # ears and shoulders displace single points
         lines[:, 1:-1] = 0.5 * lines[:, 1:-1] + 0.25 * (lines[:, :-2] + lines[:, 2:])
-    above = lines[..., 1] > _FREE[0]
-    # A loop that stands off the head
+    above, beside = lines[..., 1] > _FREE[0], lines[..., 1] > _FREE[1]
+    # A loop that stands off the head, and a lock that an ear has pushed away from it
     loose = (field.height(lines.reshape(-1, 3)).reshape(above.shape) > 2 * cut.body) & above
+    skull = shape.skin & (shape.charts.ears < 0.05) & (shape.template[:, 1] > 0)
+    widest = float(np.abs(shape.vertices[skull, 0] - middle).max())
+    loose |= (np.abs(lines[..., 0] - middle) > widest + 2 * cut.body) & beside
     return lines[~_before_the_face(shape, field, lines) & ~loose.any(1)]
 
 
