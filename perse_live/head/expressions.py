@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from perse_live.arrays import Float32Array
+from perse_live.arrays import Float32Array, FloatArray
 from perse_live.errors import UserError
 
 EXPRESSION_NAMES: tuple[str, ...] = (
@@ -125,7 +125,7 @@ def from_scores(scores: Mapping[str, float]) -> Float32Array:
 _SHUTS = 0.6, 1.0
 
 
-def consistent_actions(strengths: Float32Array) -> Float32Array:
+def consistent_actions(strengths: FloatArray) -> Float32Array:
     """An expression (52,) without what its linear actions would do twice, or without the action they belong to.
 
     A shut lid cannot be lowered further by `eyeLookDown`. `mouthClose` closes lips that `jawOpen` has parted (ARKit defines it
