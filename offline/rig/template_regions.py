@@ -19,7 +19,7 @@ NECK_AXIS_DEPTH = -0.085
 
 EAR_LOBES, NECK_TOP, CHIN_HEIGHT, COLLAR = -0.05, -0.075, -0.111, -0.152
 """Heights (y): lower end of the ears, where the nape begins too; upper end of the neck's sides; MediaPipe's chin; where a
-shirt ends at the throat. With each of 15 places that had a height of its own, apart by up to 1.1 cm, the battery is the same."""
+shirt ends at the throat. They stand for 15 heights that lay up to 1.1 cm apart; what that alone changes was not measured."""
 
 BEHIND_JAW = -0.045
 """Depth (z) of the jaw's corners; neck, nape and back of the head are behind them."""
