@@ -68,19 +68,23 @@ def doll(mean_head: PhotoGeometry) -> Doll:
     return Doll(image, person, skin, hair, clothes, landmarks)
 
 
+def _parts(head: PhotoGeometry, doll: Doll, image: Float32Array) -> PartMaps:
+    return classify_parts(
+        np.clip(image, 0, 1).astype(np.float32),
+        doll.person.astype(np.float32),
+        doll.landmarks,
+        head.template_map(),
+        head.part_map(Part.BODY),
+        before_face(head),
+    )
+
+
 def _share(right: BoolArray, among: BoolArray) -> float:
     return float(right[among].mean())
 
 
 def test_skin_hair_and_clothes_are_told_apart(mean_head: PhotoGeometry, doll: Doll) -> None:
-    parts = classify_parts(
-        doll.image,
-        doll.person.astype(np.float32),
-        doll.landmarks,
-        mean_head.template_map(),
-        mean_head.part_map(Part.BODY),
-        before_face(mean_head),
-    )
+    parts = _parts(mean_head, doll, doll.image)
     np.testing.assert_allclose(parts.skin + parts.hair + parts.clothes, 1, atol=1e-4)
     assert _share(parts.skin > 0.5, erode(doll.skin, 4)) > 0.95
     assert _share(parts.hair > 0.5, erode(doll.hair, 4)) > 0.93
@@ -92,14 +96,7 @@ def test_a_dark_shirt_under_dark_hair_is_no_hair(mean_head: PhotoGeometry, doll:
     image[doll.clothes] = np.clip(
         HAIR + np.random.default_rng(1).normal(0, 0.015, (int(doll.clothes.sum()), 3)), 0, 1
     )
-    parts = classify_parts(
-        image,
-        doll.person.astype(np.float32),
-        doll.landmarks,
-        mean_head.template_map(),
-        mean_head.part_map(Part.BODY),
-        before_face(mean_head),
-    )
+    parts = _parts(mean_head, doll, image)
     assert _share(parts.clothes > 0.5, erode(doll.clothes, 6)) > 0.85
     assert _share(parts.hair > 0.5, erode(doll.hair, 6)) > 0.85
 
@@ -107,26 +104,8 @@ def test_a_dark_shirt_under_dark_hair_is_no_hair(mean_head: PhotoGeometry, doll:
 def test_a_bald_head_has_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
     image = doll.image.copy()
     image[doll.hair] = SKIN + np.random.default_rng(1).normal(0, 0.02, (int(doll.hair.sum()), 3))
-    parts = classify_parts(
-        np.clip(image, 0, 1),
-        doll.person.astype(np.float32),
-        doll.landmarks,
-        mean_head.template_map(),
-        mean_head.part_map(Part.BODY),
-        before_face(mean_head),
-    )
+    parts = _parts(mean_head, doll, image)
     assert _share(parts.hair > 0.5, doll.hair | doll.skin) < 0.1
-
-
-def _parts(head: PhotoGeometry, doll: Doll, image: Float32Array) -> PartMaps:
-    return classify_parts(
-        np.clip(image, 0, 1).astype(np.float32),
-        doll.person.astype(np.float32),
-        doll.landmarks,
-        head.template_map(),
-        head.part_map(Part.BODY),
-        before_face(head),
-    )
 
 
 def test_the_shaded_side_of_a_bald_head_is_no_hair(mean_head: PhotoGeometry, doll: Doll) -> None:
