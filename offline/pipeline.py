@@ -58,7 +58,7 @@ from offline.lift.clothes import (
 )
 from offline.lift.depth import hair_shell, sheet_depth
 from offline.lift.eyes import eye_layer
-from offline.lift.hair import clear_of_skin, hair_layers, hair_share
+from offline.lift.hair import clear_of_skin, hair_layers, hair_share, hair_surfaces, most_hair
 from offline.lift.lids import lid_veil
 from offline.lift.mouth import mouth_layer
 from offline.lift.skin import skin_layer, under_skin
@@ -102,9 +102,7 @@ _LICENCES = (
 )
 _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 
-# Gaussians of an avatar, and of its hair where little of that budget is left
-_BUDGET, _LEAST_STRANDS = (43_250, 6_000)
-_MOST = 44_650  # Gaussians of an avatar even then; up to 300 of the lash lines of closed eyes come on top
+_MOST = 44_650  # Gaussians of an avatar; up to 300 of the lash lines of closed eyes come on top
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is placed there
 # Pixels (eye distance 115) around a Gaussian within which the photo shows the colours that it may take, and sRGB beyond them
 _AROUND, _SHARP = (6.0, 0.15)
@@ -273,28 +271,45 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         under_skin(geometry, charts, skin, frame, rng),
         join(eyes, veil),
         mouth_layer(geometry, look, landmarks, rng),
-        sheet_layer(
-            geometry, look, depth, seen.hair, seen.dressed, barely_shown, chin_row, unit, rng
-        ),
         empty_layer()
         if barely_shown
         else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
         _free_to_recolor(body_layer(geometry, look, depth, clothes, barely_shown, unit, rng)),
         borrowed_teeth(geometry, landmarks, state.outlined.views, rng),
     ]
-    if not seen.bald:
-        share = hair_share(look, seen.hair, unit)
-        shell = hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit)
-        spent = sum(len(layer) for layer in layers)
-        left = round(
-            unmirrored_hair_share(geometry.yaw)
-            * max(_BUDGET - spent, min(_LEAST_STRANDS, _MOST - spent))
+    # What is left is for hair and clothes: half of it for clothes, and what hair needs less than the other half
+    share = hair_share(look, seen.hair, unit)
+    surfaces = (
+        ()
+        if seen.bald
+        else hair_surfaces(
+            geometry,
+            look,
+            hair_shell(geometry, share > _LEAST_HAIR, look.alpha, chin_row, unit),
+            unit,
         )
-        layers.append(
-            clear_of_skin(
-                hair_layers(geometry, look, shell, share, unit, left, rng), skin, geometry
-            )
+    )
+    single = unmirrored_hair_share(geometry.yaw)
+    needed = round(most_hair(surfaces, geometry.pixels_per_metre) / single)
+    left = _MOST - sum(len(layer) for layer in layers)
+    layers.append(
+        sheet_layer(
+            geometry,
+            look,
+            depth,
+            seen.hair,
+            seen.dressed,
+            barely_shown,
+            chin_row,
+            unit,
+            max(left // 2, left - needed),
+            rng,
         )
+    )
+    if surfaces:
+        budget = round(single * (left - len(layers[-1])))
+        hair = hair_layers(geometry, look, surfaces, share, unit, budget, rng)
+        layers.append(clear_of_skin(hair, skin, geometry))
     layer = join(*layers)
     _log.info(
         "%d Gaussians: %s",

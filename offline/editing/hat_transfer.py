@@ -12,7 +12,7 @@ from offline.editing.head_pair import Transplant
 from offline.editing.head_warp import head_warp
 from offline.images import dilate, disk, erode
 from offline.lift.depth import hair_shell
-from offline.lift.hair import hair_layers
+from offline.lift.hair import hair_layers, hair_surfaces
 from offline.looks.changes import Title
 from offline.looks.headwear.hat_form import HatForm, hat_form
 from offline.looks.headwear.under_hat import hat_attribute
@@ -41,8 +41,9 @@ def hat_from(both: Transplant, title: Title) -> Attribute:
     unit = donor.portrait.unit
     look = replace(donor.look, hair=mask.astype(np.float32))
     shell = hair_shell(donor.geometry, mask, look.alpha, donor.portrait.chin_row, unit)
+    surfaces = hair_surfaces(donor.geometry, look, shell, unit)
     layer = hair_layers(
-        donor.geometry, look, shell, look.hair, unit, _BUDGET, np.random.default_rng(_SEED)
+        donor.geometry, look, surfaces, look.hair, unit, _BUDGET, np.random.default_rng(_SEED)
     )
     hat = head_warp(donor, both.avatar).gaussians(_in_head_frame(donor, layer.gaussians))
     shape = head_shape(both.avatar)

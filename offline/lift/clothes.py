@@ -22,7 +22,7 @@ from offline.images import (
     sample,
     without_small,
 )
-from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter
+from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter, spacing_for
 from offline.numeric import facing_of, ramp
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import CHIN_HEIGHT, COLLAR, EAR_LOBES
@@ -146,12 +146,13 @@ def sheet_layer(
     barely_shown: bool,
     chin_row: float,
     unit: float,
+    budget: int,
     rng: np.random.Generator,
 ) -> Layer:
     """Gaussians for the person's pixels that neither hair nor the rig's skin covers.
 
     Loose skin near the rig is tied to it, so that it follows the jaw; the rest moves with neck and shoulders. barely_shown: as of
-    `clothes_barely_shown`.
+    `clothes_barely_shown`; budget: about how many Gaussians there may be.
     """
     rig_skin = geometry.part_map(Part.SKIN, Part.EYE_LEFT, Part.EYE_RIGHT) & (look.skin > 0.5)
     covered = erode(rig_skin, 1.0 * unit) & ~dressed
@@ -170,7 +171,8 @@ def sheet_layer(
     if not len(mesh.triangles):
         return empty_layer()
     pixel = 1 / geometry.pixels_per_metre
-    points = scatter(mesh, _sheet_spacing(mesh, look, rig_skin, unit) * pixel, rng=rng)
+    finest = _sheet_spacing(mesh, look, rig_skin, unit) * pixel
+    points = scatter(mesh, spacing_for(mesh, budget, finest), rng=rng)
     at = points.pixels
     x, y = at[:, 0].astype(int), at[:, 1].astype(int)
     is_skin = ~dressed[y, x]

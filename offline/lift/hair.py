@@ -11,7 +11,15 @@ from scipy.spatial import KDTree
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_layer
 from offline.images import blur, dilate, distance_to, fill_from, sample
 from offline.lift.depth import HairShell, rim_strip
-from offline.lift.pixel_mesh import GridMesh, GridPoints, grid_mesh, scatter, turned_over
+from offline.lift.pixel_mesh import (
+    GridMesh,
+    GridPoints,
+    expected_points,
+    grid_mesh,
+    scatter,
+    spacing_for,
+    turned_over,
+)
 from offline.lift.strand_directions import (
     along_strands,
     mirrored_inside,
@@ -31,8 +39,6 @@ from perse_live.regions import Region
 # Shares of the hair's Gaussians: in front, as lining, at the back, around the edge
 _SHARES = (0.55, 0.14, 0.23, 0.08)
 _FINEST = (2.1, 4.6, 3.6, 3.2)  # pixels between them at least
-_MOST = 15000  # Gaussians
-_PACKING = 0.64  # points that `scatter` gives per area, times their squared spacing
 _RIM = 4.0  # pixels (eye distance 115) over which hair fades into the face
 # Pixels inside the matte over which refinement of hair's colours becomes free
 _EDGE = (0.5, 4.5)
@@ -95,23 +101,13 @@ def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
     return np.where(hair, 1, np.where(rim, np.clip(share, 0, 1) * near, 0)).astype(np.float32)
 
 
-def hair_layers(
-    geometry: PhotoGeometry,
-    look: Appearance,
-    shell: HairShell,
-    share: Float32Array,
-    unit: float,
-    budget: int,
-    rng: np.random.Generator,
-) -> Layer:
-    """Front, inner lining and back of the hair.
-
-    share: (H, W) as of `hair_share`; unit: pixels, eye distance / 115; budget: about how many Gaussians there may be.
-    """
-    flow = strand_direction(look.image, 3 * unit)
-    pixel, camera = 1 / geometry.pixels_per_metre, geometry.camera
+def hair_surfaces(
+    geometry: PhotoGeometry, look: Appearance, shell: HairShell, unit: float
+) -> tuple[GridMesh, ...]:
+    """Front, inner lining, back and edge of the hair. unit: pixels, eye distance / 115."""
+    camera = geometry.camera
     thick = (distance_to(~look.opaque) > 4 * unit) & (shell.back - shell.front > 0.02)
-    meshes = (
+    return (
         grid_mesh(camera, shell.front, shell.front_mask & look.visible),
         grid_mesh(camera, shell.front + np.float32(0.007), shell.front_mask & thick),
         turned_over(
@@ -123,9 +119,35 @@ def hair_layers(
         ),
         rim_strip(camera, shell, look.person, _RIM_INSET * unit, _LEAST_WIDE * unit),
     )
+
+
+def most_hair(surfaces: tuple[GridMesh, ...], pixels_per_metre: float) -> int:
+    """How many Gaussians `hair_layers` places at most on the `hair_surfaces`."""
+    return sum(
+        expected_points(mesh, finest / pixels_per_metre)
+        for mesh, finest in zip(surfaces, _FINEST, strict=True)
+    )
+
+
+def hair_layers(
+    geometry: PhotoGeometry,
+    look: Appearance,
+    surfaces: tuple[GridMesh, ...],
+    share: Float32Array,
+    unit: float,
+    budget: int,
+    rng: np.random.Generator,
+) -> Layer:
+    """Front, inner lining and back of the hair.
+
+    surfaces: of `hair_surfaces`; share: (H, W) as of `hair_share`; unit: pixels, eye distance / 115; budget: about how many
+    Gaussians there may be.
+    """
+    flow = strand_direction(look.image, 3 * unit)
+    pixel = 1 / geometry.pixels_per_metre
     front, lining, back, rim = (
-        scatter(mesh, _spacing(mesh, int(portion * min(budget, _MOST)), finest * pixel), rng=rng)
-        for mesh, portion, finest in zip(meshes, _SHARES, _FINEST, strict=True)
+        scatter(mesh, spacing_for(mesh, portion * budget, finest * pixel), rng=rng)
+        for mesh, portion, finest in zip(surfaces, _SHARES, _FINEST, strict=True)
     )
     seen = _seen_strands(look, flow, unit)
 
@@ -182,18 +204,6 @@ def strand_direction(image: Float32Array, sigma: float) -> Float32Array:
     angle = 0.5 * np.arctan2(2 * xy, xx - yy + prior) + np.pi / 2
     direction = np.stack([np.cos(angle), np.sin(angle)], -1)
     return np.where(direction[..., 1:] < 0, -direction, direction).astype(np.float32)
-
-
-def _spacing(mesh: GridMesh, count: int, finest: float) -> float:
-    """Metres between points so that about `count` of them cover the mesh, but no less than `finest`."""
-    corners = mesh.vertices[mesh.triangles]
-    area = float(
-        np.linalg.norm(
-            np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-        ).sum()
-        / 2
-    )
-    return max(finest, float(np.sqrt(_PACKING * area / max(count, 1))))
 
 
 def _along(flow: Float32Array, points: GridPoints) -> FloatArray:

@@ -12,6 +12,9 @@ from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
 from perse_live.raster import vertex_normals
 
+# Points per area that `scatter` gives, times their squared spacing: of a maximal Poisson disk sample
+_PACKING = 0.64
+
 
 @dataclass(frozen=True)
 class GridMesh:
@@ -23,6 +26,11 @@ class GridMesh:
     """(T, 3) facing the camera, unless turned over."""
     pixels: Float32Array
     """(V, 2) where each vertex is seen, centres at +0.5."""
+
+    def areas(self) -> FloatArray:
+        """Of the triangles (T,), square metres."""
+        a, b, c = np.moveaxis(self.vertices[self.triangles], 1, 0)
+        return np.asarray(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1))
 
 
 @dataclass(frozen=True)
@@ -89,3 +97,13 @@ def scatter(mesh: GridMesh, spacing: FloatArray | float, *, rng: np.random.Gener
     normals = normalized(points.interpolate(vertex_normals(vertices, triangles), triangles))
     pixels = points.interpolate(mesh.pixels, triangles)
     return GridPoints(points.interpolate(vertices, triangles), normals, pixels, points.spacing)
+
+
+def expected_points(mesh: GridMesh, spacing: FloatArray | float) -> int:
+    """About how many points `scatter` spreads. spacing: metres, > 0, one or (T,)."""
+    return round(_PACKING * float((mesh.areas() / np.square(spacing)).sum()))
+
+
+def spacing_for(mesh: GridMesh, count: float, finest: FloatArray | float) -> FloatArray:
+    """Spacing that gives about `count` points at most. finest: metres, one or (T,), the spacing if they suffice."""
+    return np.asarray(finest) * np.sqrt(max(1.0, expected_points(mesh, finest) / max(count, 1.0)))

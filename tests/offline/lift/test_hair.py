@@ -5,7 +5,7 @@ import pytest
 
 from offline.images import dilate, sample
 from offline.lift.depth import hair_shell
-from offline.lift.hair import hair_layers, hair_share, hair_weights, strand_direction
+from offline.lift.hair import hair_layers, hair_share, hair_surfaces, hair_weights, strand_direction
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
 from offline.segment.appearance import Appearance
@@ -120,7 +120,8 @@ def test_the_back_of_the_head_has_the_strands_of_the_front(
         valid,
     )
     shell = hair_shell(mean_head, hair, person, chin_row=400.0, unit=1.0)
-    layer = hair_layers(mean_head, look, shell, of_hair, 1.0, 8000, np.random.default_rng(0))
+    surfaces = hair_surfaces(mean_head, look, shell, 1.0)
+    layer = hair_layers(mean_head, look, surfaces, of_hair, 1.0, 8000, np.random.default_rng(0))
     back = layer.gaussians.colors[layer.regions == Region.HAIR_BACK].mean(1)
     assert back.std() / back.mean() == pytest.approx(depth / np.sqrt(2), rel=0.3, abs=0.06)
     before_face = sample(hair, mean_head.camera.project(layer.gaussians.means)) < 0.1
