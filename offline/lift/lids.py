@@ -62,6 +62,9 @@ _STILL, _MOVES = (0.03, 0.22)
 # Pixels (eye distance 115) from an eye's opening within which skin is inferred too, and from which it is not
 _EDGE = (3.0, 5.5)
 _THINNEST = 2e-5  # metres: least standard deviation of a Gaussian on folded skin
+_LONGEST = (
+    2.0  # times that in the unfolded pose: largest standard deviation of a Gaussian on folded skin
+)
 # Relative to the skin above and below the eye, in the lid's light; a lid that is 5 % lighter costs psnr_lids 0.3 to 0.7 dB
 _LID = np.array([0.97, 0.94, 0.93])
 # Remaining darkness of the fold; its position and width, as fractions of the displacement
@@ -195,7 +198,10 @@ def shaped_for(
     )
     quats, scales = g.quats.copy(), g.scales.copy()
     quats[which] = to_quat(frames(_face_normals(geometry.vertices, triangles), axes[:, :, 0]))
-    scales[which, :2] = np.maximum(lengths, _THINNEST)
+    # a triangle that is a sliver in the unfolded pose would else stretch its Gaussian to a needle
+    scales[which, :2] = np.clip(
+        lengths, _THINNEST, _LONGEST * g.scales[which, :2].max(1, keepdims=True)
+    )
     return replace(layer, gaussians=replace(g, quats=quats, scales=scales))
 
 

@@ -104,6 +104,27 @@ def test_a_lid_s_gaussians_are_round_once_it_is_shut(mean_head: PhotoGeometry) -
     assert np.percentile(open_ratio, 90) > 2
 
 
+def test_a_triangle_that_is_a_sliver_when_unfolded_makes_no_needle(
+    mean_head: PhotoGeometry,
+) -> None:
+    row = np.nonzero(mean_head.rig.parts == Part.SKIN)[0][:1].astype(np.int32)
+    corners = mean_head.rig.triangles[row[0]]
+    sliver = mean_head.vertices.astype(np.float64)
+    sliver[corners[2]] = sliver[corners[:2]].mean(0) + 0.002 * (
+        sliver[corners[2]] - sliver[corners[:2]].mean(0)
+    )
+    layer = surface_layer(
+        mean_head.vertices[corners].mean(0, keepdims=True),
+        np.array([[0, 0, -1.0]]),
+        np.array([0.001]),
+        np.full((1, 3), 0.5),
+        Region.SKIN,
+        triangles=row,
+    )
+    shaped = shaped_for(layer, np.ones(1, np.bool_), sliver, mean_head)
+    assert shaped.gaussians.scales.max() < 0.0025
+
+
 @pytest.mark.slow
 def test_light_skin_beside_lashes_is_no_lighter_in_the_veil_than_in_the_photo(
     mean_head: PhotoGeometry,

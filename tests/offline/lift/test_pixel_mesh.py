@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.lift.pixel_mesh import grid_mesh, scatter, turned_over
+from offline.lift.pixel_mesh import (
+    expected_points,
+    grid_mesh,
+    scatter,
+    spacing_for,
+    turned_over,
+)
 from perse_live.camera import Camera
 from perse_live.raster import rasterise, vertex_normals
 
@@ -77,3 +83,13 @@ def test_nothing_gives_nothing() -> None:
     mesh = grid_mesh(CAMERA, np.zeros((96, 96), np.float32), np.zeros((96, 96), np.bool_))
     assert len(mesh.vertices) == len(mesh.triangles) == 0
     assert len(scatter(mesh, 0.01, rng=np.random.default_rng(0))) == 0
+
+
+@pytest.mark.parametrize("count", [400, 1500])
+def test_a_number_of_points_is_kept_whatever_the_spacings_relation(count: int) -> None:
+    mesh = grid_mesh(CAMERA, *_ball())
+    finest = np.where(mesh.pixels[mesh.triangles[:, 0], 0] < 48, 0.001, 0.0015)
+    spread = scatter(mesh, spacing_for(mesh, count, finest), rng=np.random.default_rng(0))
+    assert len(spread) == pytest.approx(count, rel=0.12)
+    enough = expected_points(mesh, finest)
+    np.testing.assert_allclose(spacing_for(mesh, 2 * enough, finest), finest)
