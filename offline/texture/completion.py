@@ -67,7 +67,7 @@ class ExpectedTone:
     across: FloatArray
     """(N,) a coordinate along which the tone changes evenly."""
     like: Sequence[BoolArray]
-    """Groups of points (N,); the tone is the mean of theirs. One of fewer than 12 points tells nothing."""
+    """Groups of points (N,) seen in the same light; the tone is the mean of theirs. One of fewer than 12 points tells nothing."""
     least: float
     """The tone is at least this fraction of the brightest group's."""
     deviation: float
@@ -97,7 +97,7 @@ def complete_colors(
     albedo = observed / shading
     mirror = mirror_matrix(rest)
     mirrored = (mirror @ confidence) * _agreement(albedo, confidence, mirror, rest, config)
-    tones = _expected_tones(albedo, expected)
+    tones = _expected_tones(observed, shading, expected)
     solved = _solve(albedo, confidence, mirrored, mirror, positions, parts, tones, config)
     colors = solved * shading
     invented = np.maximum(confidence, mirrored) < _BOTH_SEEN
@@ -146,17 +146,22 @@ def _solve(
 
 
 def _expected_tones(
-    albedo: FloatArray, expected: Sequence[ExpectedTone]
+    observed: FloatArray, shading: FloatArray, expected: Sequence[ExpectedTone]
 ) -> tuple[FloatArray, FloatArray]:
-    """Expected colours (N, 3) without light, and their inverse variances (N,); 0 where none is known."""
-    tones, precision = np.zeros_like(albedo), np.zeros(len(albedo))
+    """Expected colours (N, 3) without light, and their inverse variances (N,); 0 where none is known.
+
+    The mean light on the points is that of their groups: what their own normals, of a shape that no photo shows, say of it is
+    only how it varies among them.
+    """
+    tones, precision = np.zeros_like(shading), np.zeros(len(shading))
     for one in expected:
         known = [group for group in one.like if group.sum() >= LEAST_SURE]
         if known:
             held = one.holds > 0
-            lines = [median_line(one.across[group], albedo[group]) for group in known]
+            lines = [median_line(one.across[group], observed[group]) for group in known]
             groups = np.stack([start + np.outer(one.across[held], slope) for start, slope in lines])
-            tones[held] = np.maximum(groups.mean(0), one.least * groups.max(0))
+            lit = np.maximum(groups.mean(0), one.least * groups.max(0))
+            tones[held] = lit / np.average(shading[held], axis=0, weights=one.holds[held])
             precision[held] = one.holds[held] / one.deviation**2
     return tones, precision
 

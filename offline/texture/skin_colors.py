@@ -24,11 +24,12 @@ from perse_live.head.rig import expressed, surface_triangles
 from perse_live.raster import vertex_normals
 
 # Pixels (eye distance 115) from the eye's opening: skin above it, the lid's own among it, and below it. On eight closed eyes of
-# film the lid has the mean tone of both within 3 L*; a made-up one is 7 darker (docs/measures.md).
+# film the lid has the mean tone of both within 3 L* (docs/measures.md).
 _ABOVE_EYE, _BELOW_EYE = (2.0, 14.0), (5.0, 11.0)
 _LID_DEVIATION = 0.12  # sRGB
-# Relative to the brighter of the two: film has lids up to 5 L* darker than the skin below them, with make-up 12
-_LEAST_LID = 0.88
+# Relative to the brighter of the two: liner, lashes and deep lids darken what lies above the eye only, a socket's shade both.
+# Film has lids up to 5 L* darker than the skin below them.
+_LEAST_LID = 0.95
 # Shares of a blink's move between which the tone of a point becomes the lid's
 _LID_FROM = (0.1, 0.6)
 _SEEN = 0.5  # confidence of points that tell the lid's tone

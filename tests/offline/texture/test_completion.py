@@ -97,6 +97,18 @@ def test_a_lid_has_the_tone_of_the_skin_above_and_below_and_no_edge(dome: Dome) 
     )
 
 
+def test_a_lid_is_lit_as_the_skin_above_and_below_however_it_is_turned(dome: Dome) -> None:
+    from_eye = np.hypot(dome.points[:, 0] - 0.03, dome.points[:, 1])
+    lid, ring, up = from_eye < 0.012, (from_eye > 0.012) & (from_eye < 0.025), dome.points[:, 1] > 0
+    observed = np.where(lid[:, None], 0.0, (0.8 + 0.5 * dome.normals[:, 1:2]) * SKIN)
+    down = Dome(dome.points, np.where(lid[:, None], [0.0, -0.6, 0.8], dome.normals))
+    holds = 1 - ramp(from_eye, 0.008, 0.012)
+    tone = ExpectedTone(holds, dome.points[:, 0], (ring & up, ring & ~up), 0.0, 0.03)
+    found = down.completed(observed, np.where(lid, 0.0, 1.0), expected=[tone])
+    around = np.mean([observed[ring & side].mean(0) for side in (up, ~up)], axis=0)
+    np.testing.assert_allclose(found[from_eye < 0.006].mean(0), around, atol=0.03)
+
+
 @settings(max_examples=30, deadline=None)
 @given(start=st.floats(0.2, 0.8), slope=st.floats(-5, 5), seed=st.integers(0, 1000))
 def test_outliers_on_either_side_do_not_move_a_median_line(
