@@ -81,6 +81,8 @@ _CLOSED = 1.15
 _TOOTH_DARK = 0.35  # darkness from which a pixel between the lips is not a tooth
 _GAP = 2.5  # pixels: half of the widest dark gap that is bridged
 _IN_SHADE, _TAKEN = 0.88, 0.3  # light on bridged gaps, and their freedom in refinement
+# Pixels next to the lips that show lip and its shadow mixed with the tooth, at most this share of the gap between the lips
+_LIP_EDGE, _LIP_EDGE_SHARE = 2.0, 0.25
 _LEAST_TOOTH = 0.8  # brightness of the photo's teeth over that of enamel in the light of the face
 # Pixels of visible mouth inside below which the photo's teeth are not used
 _LEAST_OPENING = 5.0
@@ -347,17 +349,16 @@ def photographed_teeth(
     dark = np.clip((0.5 * bright - brightness) / (0.2 * bright), 0, 1)  # gaps and corners
     depth = _teeth_depth(geometry, seen, opening, dark)
     x_head = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 0]
-    whole = (dark < _TOOTH_DARK) & (distance_to(~opening) > 0.5)
+    from_lips = distance_to(~opening)
+    # Lips that move from where the photo has them would uncover their colour as a dotted line across the teeth
+    edge = max(0.5, min(_LIP_EDGE, 2 * _LIP_EDGE_SHARE * float(from_lips.max())))
+    whole = (dark < _TOOTH_DARK) & (from_lips > edge)
     if not whole.any():
         return empty_layer()
     # dark gaps between teeth would stay in every expression
     share = np.clip(2 - 2 * blur(whole | ~opening, 0.7), 0, 1)[..., None]
     image = look.image + share * (_IN_SHADE * blur(fill_from(look.image, whole), 0.7) - look.image)
-    shown = (
-        erode(dilate(whole, _GAP), _GAP - 1)
-        & (distance_to(~opening) > 0.5)
-        & (np.abs(x_head) < 0.021)
-    )
+    shown = erode(dilate(whole, _GAP), _GAP - 1) & (from_lips > 0.5) & (np.abs(x_head) < 0.021)
     mesh = grid_mesh(geometry.camera, depth, shown, step=1, largest_step=0.02)
     if not len(mesh.triangles):
         return empty_layer()
