@@ -32,7 +32,7 @@ _CUT = 0.3
 SURELY = 1.3
 """Factor of the opacity's change between two hairstyles: hidden Gaussians are taught an opacity below 0, so that small errors of
 the network do not show them."""
-_BITS = 0.25
+_BITS = 0.08
 """Fraction of the way to another hairstyle in which bits of skin disappear that the photo shows between strands: before the
 strands go, without which they would float."""
 _FEW = 50  # fewer hidden Gaussians than this are not treated as a hair cut

@@ -12,15 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from offline.looks.hair.hairstyle_way import (
-    SHARES,
-    HairOnTheWay,
-    Hairstyle,
-    HairstyleWay,
-    Scalp,
-    hairstyle,
-    on_the_way,
-)
+from offline.looks.hair.hairstyle import Hairstyle, Scalp, hairstyle
+from offline.looks.hair.hairstyle_way import SHARES, HairOnTheWay, HairstyleWay, on_the_way
 from offline.training.base_decoder import own_features
 from offline.training.gaussian_rows import SURELY
 from offline.training.transport import travel

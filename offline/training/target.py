@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from offline.looks.hair.hairstyle_way import hairstyle_way, scalp_of
+from offline.looks.hair.hairstyle import scalp_of
+from offline.looks.hair.hairstyle_way import hairstyle_way
 from offline.training.gaussian_rows import begin_of, rows_of
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array

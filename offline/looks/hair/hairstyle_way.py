@@ -1,9 +1,9 @@
 """How one hairstyle becomes another: what the teacher of a look shows between its ends.
 
-The avatar's own hair and the look's are both traced to roots on the scalp and summarised by guide strands from the same roots. On
-the way the guides of the one turn and grow into those of the other; Gaussians of both follow them, so that the two hairstyles
-have one shape at each moment and one can dissolve into the other. Where only one of them has hair, it grows out of or into its
-roots.
+The avatar's own hair and the look's are both traced to roots on the scalp. Hair of which the other has none at its azimuth and
+height is cut, or grows in the reverse (`offline.looks.hair.haircut`). What both have is summarised by guide strands from the same
+roots. The guides of the one turn and grow into those of the other; Gaussians of both follow them, so that the two hairstyles have
+one shape at each moment and one can dissolve into the other. Where only one of them has hair, it grows out of or into its roots.
 """
 
 from __future__ import annotations
@@ -14,28 +14,17 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.looks.hair.grown_strands import SkinField
-from offline.looks.hair.rooting import guide_roots, rooted
-from offline.looks.measured_head import head_shape
+from offline.looks.hair.haircut import timetable
+from offline.looks.hair.hairstyle import Hairstyle, Scalp, hairstyle, hairstyle_of
 from offline.looks.photo_tones import lab_of, rgb_of
 from offline.numeric import ramp
-from offline.rig.identity import load_identity_model
 from perse_live.arrays import Float32Array, FloatArray, Int32Array
-from perse_live.attributes import AddedGaussians, Attribute
+from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar
-from perse_live.hair.guides import (
-    Guides,
-    OnGuides,
-    RootedHair,
-    fit_guides,
-    mixed_lengths,
-    on_guides,
-    partners,
-    relative_places,
-    way_along,
-)
+from perse_live.hair.guides import mixed_lengths, partners, way_along
 from perse_live.regions import Region
 
-SHARES = np.linspace(0, 1, 13)
+SHARES = np.linspace(0, 1, 25)
 """Of the way, at which it is known."""
 _HAIR = (Region.HAIR, Region.HAIR_BACK)
 _SEEN = 0.02  # opacity from which a Gaussian of hair has a strand
@@ -53,10 +42,10 @@ _CLOSEST, _CLEAR = (
 )  # metres: least height above the skin, and height that need not be kept
 _FACE = -0.06  # metres, head frame: skin in front of it that is no scalp is the face
 _WITHIN, _HULL = (
-    0.012,
+    0.006,
     8,
 )  # metres from the mean of the nearest hair of both ends; how many that are
-_TURNED = 0.15  # by how much Gaussians across their strand are smaller: their axes do not turn
+_TURNED = 0.45  # by how much Gaussians across their strand are smaller: their axes do not turn
 _OWN_UNTIL = 0.15  # share of the way on which colours that are none of hair go
 _MIXED_FROM = 6  # partners of which offset and colour are the mean: one alone would fray strands
 _STRAY = (0.005, 0.010)  # metres from hair of both ends over which hair on the way is hidden there
@@ -107,56 +96,6 @@ class HairstyleWay:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Scalp:
-    """What hairstyles of one head are compared on."""
-
-    field: SkinField
-    guide_roots: FloatArray
-    """(R, 3) metres on the template."""
-
-
-def scalp_of(avatar: Avatar) -> Scalp | None:
-    """None for rigs that are not a whole head."""
-    if len(avatar.rig.vertices) != len(load_identity_model().mean):
-        return None
-    shape = head_shape(avatar)
-    return Scalp(SkinField(shape), guide_roots(shape))
-
-
-@dataclass(frozen=True, eq=False)
-class Hairstyle:
-    """N Gaussians of hair, their guides, and how far each is off its place on them."""
-
-    hair: RootedHair
-    guides: Guides
-    at: OnGuides
-    offsets: FloatArray
-    """(N, 3) metres."""
-    colors: Float32Array
-    """(N, 3) sRGB."""
-
-    def __len__(self) -> int:
-        return len(self.hair)
-
-
-def hairstyle(
-    scalp: Scalp, means: FloatArray, quats: FloatArray, scales: FloatArray, colors: Float32Array
-) -> Hairstyle:
-    """Of Gaussians (N, ...), head frame at rest; none is a bald head."""
-    hair = rooted(scalp.field, means, quats, scales)
-    guides = fit_guides(scalp.guide_roots, hair)
-    at = on_guides(hair, guides)
-    offsets = hair.places - hair.roots - relative_places(guides.strands, at)
-    return Hairstyle(hair, guides, at, offsets, colors)
-
-
-def hairstyle_of(scalp: Scalp, added: AddedGaussians) -> Hairstyle:
-    """Of what a look adds, all of it rigid."""
-    rigid = added.rigid
-    return hairstyle(scalp, rigid.means, rigid.quats, rigid.scales, added.colors)
-
-
 def hidden_hair(avatar: Avatar, look: Attribute) -> Int32Array:
     """Rows of a look's `ids` that are own hair and that it takes away; none for looks that leave it."""
     hair = np.isin(avatar.regions[look.ids], _HAIR) & (look.ids >= len(avatar.surface.triangles))
@@ -187,16 +126,45 @@ def hairstyle_way(avatar: Avatar, look: Attribute, scalp: Scalp | None) -> Hairs
 
 
 def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
-    """Gaussians of one hairstyle on the way from it to another."""
-    count, shares, field = len(mine), SHARES, scalp.field
+    """Gaussians of one hairstyle on the way from it to another.
+
+    What only the one has is cut first, what only the other has grows last; between, strands turn into each other.
+    """
+    count, shares = len(mine), SHARES
     if not count:
         none = np.zeros((len(shares), 0, 3), np.float32)
         return HairOnTheWay(none, none, none[..., 0], none[..., 0])
+    cuts = scalp.haircut(mine, other), scalp.haircut(other, mine)
+    cut_until, grown_from = timetable(*cuts)
+    cut = np.minimum(shares / cut_until, 1) if cut_until else np.zeros(len(shares))
+    stays = cuts[0].stays if cut_until else np.ones(count, np.bool_)
+    places = mine.hair.places + cuts[0].moved(cut)
+    out = HairOnTheWay(
+        places.astype(np.float32),
+        np.repeat(mine.colors[None], len(shares), 0),
+        cuts[0].left(cut).astype(np.float32),
+        np.ones((len(shares), count), np.float32),
+    )
+    tones = lab_of(mine.colors)
+    early = np.minimum(shares / _OWN_UNTIL, 1)[:, None, None]
+    of_hair = rgb_of((tones + early * (_without_outliers(tones) - tones)).reshape(-1, 3))
+    out.colors[1:] = of_hair.reshape(out.colors.shape)[1:]
+    morph = np.clip((shares - cut_until) / (grown_from - cut_until), 0, 1)
+    rest = other.selected(scalp, cuts[1].stays) if grown_from < 1 else other
+    turned = _turned(scalp, mine.selected(scalp, stays, places[-1]), rest, morph)
+    after = morph > 0
+    for whole, part in zip(vars(out).values(), vars(turned).values(), strict=True):
+        whole[np.ix_(after, stays)] = part[after]
+    return out
+
+
+def _turned(scalp: Scalp, mine: Hairstyle, other: Hairstyle, shares: FloatArray) -> HairOnTheWay:
+    """Gaussians of one hairstyle while its strands turn and grow into those of another. shares: (T,) of that."""
+    count, field = len(mine), scalp.field
     way = way_along(mine.at, mine.guides, other.guides, shares)
     share = shares[:, None, None]
-    goal, tones = np.zeros((count, 3)), lab_of(mine.colors)
-    hairy = _without_outliers(tones)
-    wanted = hairy
+    goal, tones = np.zeros((count, 3)), _without_outliers(lab_of(mine.colors))
+    wanted = tones
     if len(other):
         partner = partners(mine.hair, mine.at, other.hair, other.at, count=_MIXED_FROM)
         goal, wanted = (
@@ -204,13 +172,12 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
             _without_outliers(lab_of(other.colors))[partner].mean(1),
         )
     places = mine.hair.roots + way.places + (1 - share) * mine.offsets + share * goal
-    places[0] = mine.hair.places
     ends = KDTree(np.concatenate([mine.hair.places, other.hair.places]))
-    for step in range(1, len(shares)):
+    for step in range(len(shares)):
         places[step] = _within(field, ends, places[step], shares[step])
-    heights = field.foot(places[0]).heights, field.foot(places[-1]).heights
+    heights = field.foot(mine.hair.places).heights, field.foot(places[-1]).heights
     clear = np.clip(np.minimum(*heights), _CLOSEST, _CLEAR)
-    for step in range(1, len(shares)):
+    for step in range(len(shares)):
         places[step] = field.lifted(places[step], clear)
     shown = _off_the_face(field, places, ends)
     long, its = mixed_lengths(mine.guides, mine.at), way.lengths[-1]
@@ -218,14 +185,12 @@ def on_the_way(scalp: Scalp, mine: Hairstyle, other: Hairstyle) -> HairOnTheWay:
     sizes = np.clip(np.sqrt(way.lengths / np.maximum(long, 1e-3)), least, _LARGEST)
     across = np.linalg.norm(np.cross(way.directions, way.directions[0]), axis=2)
     sizes *= 1 - _TURNED * across
-    tones = tones + np.minimum(share / _OWN_UNTIL, 1) * (hairy - tones)
     mixed = rgb_of(((1 - share) * tones + share * wanted).reshape(-1, 3)).reshape(*places.shape)
-    mixed[0] = mine.colors
     return HairOnTheWay(
         places.astype(np.float32),
         mixed.astype(np.float32),
         (shown * _left(shares, long, its)).astype(np.float32),
-        np.where(shares[:, None] == 0, 1, sizes).astype(np.float32),
+        sizes.astype(np.float32),
     )
 
 

@@ -7,21 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
 from faces import plain_person
 from offline.looks.edit import with_built_in
 from offline.looks.hair.bun import bun
 from offline.looks.hair.grown_strands import SkinField
-from offline.looks.hair.hair_length import long, shaved
-from offline.looks.hair.hairstyle_way import (
-    SHARES,
-    Scalp,
-    hairstyle_of,
-    hairstyle_way,
-    on_the_way,
-    scalp_of,
-)
+from offline.looks.hair.hair_length import long, shaved, short
+from offline.looks.hair.haircut import haircut
+from offline.looks.hair.hairstyle import Scalp, hairstyle_of, scalp_of
+from offline.looks.hair.hairstyle_way import SHARES, hairstyle_way, on_the_way
 from offline.looks.hair.rooting import guide_roots, rooted
 from offline.looks.measured_head import HeadShape, head_shape
 from offline.rig.photo_geometry import PhotoGeometry
@@ -105,8 +102,42 @@ def test_the_way_begins_with_the_own_hair_and_ends_with_the_look(
     np.testing.assert_allclose(way.added.places[-1], long_hair.added.rigid.means, atol=1e-6)
     np.testing.assert_allclose(way.added.colors[-1], long_hair.added.colors, atol=1e-6)
     assert (way.added.shown[-1] == 1).all() and (way.added.sizes[-1] == 1).all()
-    # Neither goes before the other is there
-    assert (way.own.shown.mean(1) + way.added.shown.mean(1) > 0.9).all()
+    # Neither goes before the other is there, but for the length that only the look has
+    both = way.added.places[-1, :, 1] > 0.0
+    assert (way.own.shown.mean(1) + way.added.shown[:, both].mean(1) > 0.9).all()
+
+
+def test_long_hair_is_cut_at_one_height_all_round_before_it_becomes_short(
+    person: Avatar, long_hair: Attribute, scalp: Scalp
+) -> None:
+    shorn = on_the_way(
+        scalp, hairstyle_of(scalp, long_hair.added), hairstyle_of(scalp, short(person).added)
+    )
+    means = shorn.places[0]
+    behind = means[:, 2] < -0.08
+    ends: list[float] = []
+    for step in (2, 4, 6):
+        left = (shorn.shown[step] > 0.5) & behind
+        around = np.digitize(means[left, 0], np.linspace(-0.06, 0.06, 7))
+        lowest = [np.quantile(means[left, 1][around == one], 0.02) for one in range(1, 7)]
+        assert np.ptp(lowest) < 0.012
+        ends.append(float(np.mean(lowest)))
+    assert (np.diff(ends) > 0.01).all(), ends
+    assert np.abs(shorn.places[6, :, 1] - means[:, 1]).max() < 1e-6, "no strand is lifted"
+
+
+@given(cut=st.lists(st.floats(0, 1), min_size=2, max_size=8).map(sorted))
+def test_a_haircut_only_takes_hair_away_and_leaves_what_both_have(
+    cut: list[float], scalp: Scalp
+) -> None:
+    rng = np.random.default_rng(3)
+    hair = rng.uniform((-0.12, -0.25, -0.2), (0.12, 0.15, 0.0), (400, 3))
+    shorn = haircut(scalp.field, scalp.skull, hair, hair[hair[:, 1] > 0])
+    left = shorn.left(np.array(cut))
+    assert (np.diff(left, axis=0) <= 0).all() and (left[:, shorn.stays] == 1).all()
+    assert (shorn.left(np.array([0.0])) == 1).all()
+    np.testing.assert_array_equal(shorn.left(np.array([1.0]))[0], shorn.stays)
+    assert shorn.stays[hair[:, 1] > 0.03].all() and not shorn.stays[hair[:, 1] < -0.05].all()
 
 
 def test_hair_on_the_way_stays_within_that_of_both_ends_and_is_thinner_where_it_turns(
@@ -121,13 +152,13 @@ def test_hair_on_the_way_stays_within_that_of_both_ends_and_is_thinner_where_it_
         foot = scalp.field.foot(places)
         out = (foot.scalp < 0.5) | (((places - middle) * foot.normals).sum(1) > 0)
         far = np.linalg.norm(places - middle, axis=1)[out]
-        assert np.quantile(far, 0.99) < 0.015
-    long, tied = way.hairstyle, hairstyle_of(scalp, bun(person).added)
-    strands = way_along(long.at, long.guides, tied.guides, SHARES)
-    across = np.linalg.norm(np.cross(strands.directions[6], strands.directions[0]), axis=1)
-    shorter = np.sqrt(strands.lengths[6] / np.maximum(strands.lengths[0], 1e-3))
-    sizes = on_the_way(scalp, long, tied).sizes[6] / shorter
-    assert np.median(sizes[across > 0.8]) < 0.92 * np.median(sizes[across < 0.3])
+        assert np.quantile(far, 0.99) < 0.009
+    cropped, tied = hairstyle_of(scalp, short(person).added), hairstyle_of(scalp, bun(person).added)
+    strands = way_along(cropped.at, cropped.guides, tied.guides, SHARES)
+    across = np.linalg.norm(np.cross(strands.directions[12], strands.directions[0]), axis=1)
+    longer = np.sqrt(strands.lengths[12] / np.maximum(strands.lengths[0], 1e-3))
+    sizes = on_the_way(scalp, cropped, tied).sizes[12] / np.minimum(longer, 1.8)
+    assert np.median(sizes[across > 0.8]) < 0.8 * np.median(sizes[across < 0.3])
 
 
 def test_colours_that_are_none_of_hair_do_not_grow_with_it(
