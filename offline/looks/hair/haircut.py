@@ -14,7 +14,6 @@ from scipy.spatial import KDTree
 
 from offline.looks.hair.grown_strands import SkinField
 from offline.looks.measured_head import Skull
-from offline.numeric import ramp
 from perse_live.arrays import BoolArray, FloatArray
 
 _AZIMUTHS, _CELL = 48, 0.005  # cells of the chart of hair: count all round, and metres
@@ -28,6 +27,7 @@ _SOFT = 0.010  # metres over which hair fades at its end
 # Metres by which the end rises farther, so that nothing is half there afterwards
 _PAST = _SOFT + 4 * _JITTER
 _SEED = 7
+_GONE = 0.5  # least of what is left
 _HANGS = 0.028  # metres outside the skull's widest outline within which cut hair hangs
 _FALLS = 0.85  # share of what is outside that it falls towards the head
 _FALLEN = 0.67  # share of the cut after which it hangs there
@@ -57,10 +57,13 @@ class Haircut:
         return float(1 - self.stays.mean()) if len(self.stays) else 0.0
 
     def left(self, cut: FloatArray) -> FloatArray:
-        """How much is left (T, N), [0, 1], at shares (T,) of the cut."""
+        """How much is left (T, N), at most 1, at shares (T,) of the cut; less than 0 well beyond the end, so that small errors of
+        the network do not show what is gone.
+        """
         ends = np.random.default_rng(_SEED).normal(0, _JITTER, len(self.heights))
         above = (self.heights + ends)[None] - cut[:, None] * (self.length + _PAST)
-        return np.where((cut[:, None] == 0) | self.stays, 1.0, ramp(above, -_SOFT, 0.0))
+        left = np.clip(1 + above / _SOFT, -_GONE, 1.0)
+        return np.where((cut[:, None] == 0) | self.stays, 1.0, left)
 
     def moved(self, cut: FloatArray) -> FloatArray:
         """(T, N, 3) metres at shares (T,) of the cut."""

@@ -61,7 +61,7 @@ class HairOnTheWay:
     colors: Float32Array
     """(T, N, 3) sRGB."""
     shown: Float32Array
-    """(T, N) [0, 1] of their opacity."""
+    """(T, N) of their opacity, at most 1; less than 0 where hair is surely gone."""
     sizes: Float32Array
     """(T, N) over their own."""
 
