@@ -80,6 +80,7 @@ from offline.segment.appearance import portrait_appearance
 from offline.segment.hair_mask import hair_mask
 from offline.segment.head_top import with_head_top
 from offline.segment.landmark_masks import face_oval
+from offline.segment.photo_bottom import with_continued_bottom
 from offline.texture.backdrop import backdrop
 from offline.texture.folds import fold_strengths, without_folds, wrinkle_depth
 from offline.texture.mirror import unmirrored_hair_share, with_mirrored_hair
@@ -134,7 +135,7 @@ def load(state: BuildState, config: BuildConfig) -> BuildState:
 
 def detect(state: BuildState, config: BuildConfig) -> BuildState:
     """Find the face, cut the portrait out, and complete the head's top. Raises UserError when there is no face."""
-    return replace(state, portrait=with_head_top(find_portrait(state.photo)))
+    return replace(state, portrait=with_continued_bottom(with_head_top(find_portrait(state.photo))))
 
 
 def fit_head(state: BuildState, config: BuildConfig) -> BuildState:
@@ -274,7 +275,9 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         empty_layer()
         if barely_shown
         else _free_to_recolor(backing_layer(geometry, look, depth, clothes, unit, rng)),
-        _free_to_recolor(body_layer(geometry, look, depth, clothes, barely_shown, unit, rng)),
+        _free_to_recolor(
+            body_layer(geometry, look, depth, clothes, seen.dressed, barely_shown, unit, rng)
+        ),
         borrowed_teeth(geometry, landmarks, state.outlined.views, rng),
     ]
     # What is left is for hair and clothes: half of it for clothes, and what hair needs less than the other half
@@ -386,7 +389,8 @@ def evaluate(state: BuildState, config: BuildConfig) -> BuildState:
     """Measure the avatar's PSNR in the photo's view; a low one adds a warning to its file."""
     avatar, portrait = state.avatar, state.portrait
     oval = face_oval(portrait.detection.landmarks, portrait.valid.shape)
-    like = likeness(own_view(avatar), portrait.rgb, state.segmentation.look.matte, oval)
+    matte = np.where(portrait.made_up, 0, state.segmentation.look.matte)
+    like = likeness(own_view(avatar), portrait.rgb, matte, oval)
     _log.info(
         "the photo's own view: %.1f dB, face %.1f dB, %d Gaussians",
         like.person,

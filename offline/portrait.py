@@ -46,6 +46,8 @@ class Portrait:
     """(512, 512, 3)."""
     valid: BoolArray
     """(512, 512) False beyond the photo's edges, where pixels are replicated."""
+    made_up: BoolArray
+    """(512, 512) valid, but beyond the photo's edges: what lies there was completed."""
     detection: Detection
     """Of the cut-out."""
     camera: Camera
@@ -99,7 +101,12 @@ def find_portrait(photo: Photo) -> Portrait:
     if abs(look.roll) > _SIDEWAYS:
         warnings.append(f"the photo is turned by {abs(look.roll):.0f} degrees: it was put upright")
     return Portrait(
-        look.rgb, look.valid, look.detection, Camera.for_image(SIDE, SIDE), tuple(warnings)
+        look.rgb,
+        look.valid,
+        np.zeros_like(look.valid),
+        look.detection,
+        Camera.for_image(SIDE, SIDE),
+        tuple(warnings),
     )
 
 

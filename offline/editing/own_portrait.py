@@ -43,7 +43,8 @@ def own_donor(avatar: Avatar, view: View, rgb: UInt8Array, name: str) -> Donor:
     detection = Detection(
         landmarks, view.expression, np.eye(4, dtype=np.float32), camera.width, camera.height
     )
-    portrait = Portrait(rgb, np.ones(rgb.shape[:2], np.bool_), detection, camera, ())
+    whole = np.ones(rgb.shape[:2], np.bool_)
+    portrait = Portrait(rgb, whole, ~whole, detection, camera, ())
     nothing = np.zeros((len(landmarks), 3), np.float32)
     frame = FrameFit(
         pose.R_cam_head, pose.t_cam_head, view.expression, view.gaze, nothing, nothing[:, :2], 0.0

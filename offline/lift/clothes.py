@@ -43,6 +43,7 @@ _UNLIKE_SKIN = (0.25, 0.4)
 # Difference of sRGB colours up to which a pixel at a collar is skin like that beside it
 _AS_SKIN = 0.15
 _COLLAR_EDGE = 5.0  # pixels (eye distance 115)
+_SOFT_COLLAR = 3.0  # pixels (eye distance 115) over which the body's skin passes into its clothes
 # Pixels (eye distance 115) that it goes on there, metres behind the jaw
 _UNDER_JAW, _OVER_NECK = (14.0, 0.012)
 _BEFORE_COLLAR = 0.003  # metres
@@ -51,6 +52,10 @@ _NECK_THICKNESS = 0.07  # metres
 _LEAST_DRESSED_AREA = 0.0022
 # Square metres of clothes from which they are the bust, and least share of them on either side
 _BUST, _ONE_SHOULDER = (0.0015, 0.25)
+_IN_SKIN = 0.8  # share of skin around a piece of clothes from which that is in the midst of skin
+# Share of clothes on a shoulder in the photo up to which it is bare, and from which it is dressed; and metres from the symmetry
+# plane over which one shoulder passes into the other
+_DRESSED, _MIDDLE = (0.2, 0.5), 0.03
 
 
 def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
@@ -69,11 +74,23 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
     )
     low_enough = np.arange(len(clothes))[:, None] > chin_row - 75 * unit
     dressed = (clothes | mixed | shadow) & low_enough
-    dressed = opened(dressed, NARROW * unit)
+    dressed = _without_islands(opened(dressed, NARROW * unit), look, unit)
     large = without_small(dressed & look.visible, PART * unit**2)
     _, labels = cv2.connectedComponents(large.astype(np.uint8))
     low = np.unique(labels[min(int(chin_row), len(labels) - 1) :])
     return dressed & np.isin(labels, low[low > 0])
+
+
+def _without_islands(dressed: BoolArray, look: Appearance, unit: float) -> BoolArray:
+    """Clothes (H, W) without pieces in the midst of skin: a throat's shadow, a beard's edge, a pendant."""
+    _, pieces = cv2.connectedComponents(dressed.astype(np.uint8))
+    skin = (look.skin > SURE) & look.visible
+    for piece in range(1, int(pieces.max()) + 1):
+        inside = pieces == piece
+        around = dilate(inside, 3 * unit) & ~inside
+        if skin[around].mean() > _IN_SKIN:
+            dressed = dressed & ~inside
+    return dressed
 
 
 def with_collar_edge(
@@ -171,7 +188,7 @@ def sheet_layer(
     if not len(mesh.triangles):
         return empty_layer()
     pixel = 1 / geometry.pixels_per_metre
-    finest = _sheet_spacing(mesh, look, rig_skin, unit) * pixel
+    finest = _sheet_spacing(mesh, look, rig_skin, dressed, unit) * pixel
     points = scatter(mesh, spacing_for(mesh, budget, finest), rng=rng)
     at = points.pixels
     x, y = at[:, 0].astype(int), at[:, 1].astype(int)
@@ -266,14 +283,16 @@ def _neck_depth(geometry: PhotoGeometry) -> Float32Array:
 
 
 def _sheet_spacing(
-    mesh: GridMesh, look: Appearance, rig_skin: BoolArray, unit: float
+    mesh: GridMesh, look: Appearance, rig_skin: BoolArray, dressed: BoolArray, unit: float
 ) -> FloatArray:
-    """Pixels between Gaussians, (T,): wide on plain cloth, narrower where there is detail, narrowest next to the face."""
+    """Pixels between Gaussians, (T,): wide on plain cloth, narrower on detail, narrowest at the face and at collars."""
     middles = mesh.pixels[mesh.triangles].mean(1)
     detail = blur(np.abs(look.image - blur(look.image, 2.5)).mean(2), 4)
     busy = np.clip(sample(detail, middles) / 0.03, 0, 1)
-    near_face = sample(blur(dilate(rig_skin, 6 * unit), 3 * unit), middles)
-    return (5.8 - 2.3 * busy) * (1 - near_face) + 2.2 * near_face
+    bare = (look.skin > SURE) & look.visible & ~dressed
+    collar = dilate(bare, _COLLAR_EDGE * unit) & dilate(dressed, _COLLAR_EDGE * unit)
+    fine = sample(blur(dilate(rig_skin, 6 * unit) | collar, 3 * unit), middles)
+    return (5.8 - 2.3 * busy) * (1 - fine) + 2.2 * fine
 
 
 def _spread_color(look: Appearance, known: BoolArray) -> Float32Array:
@@ -327,6 +346,7 @@ def body_layer(
     look: Appearance,
     depth: Float32Array,
     clothes: Float32Array,
+    dressed: BoolArray,
     barely_shown: bool,
     unit: float,
     rng: np.random.Generator,
@@ -349,7 +369,10 @@ def body_layer(
     spacing = np.where(fine, 3.5, np.where(from_collar > 0, 7.5, 10.0)) / geometry.pixels_per_metre
     points = poisson_disk(geometry.vertices, rig.triangles, np.where(shown, spacing, 0.0), rng=rng)
     rest = geometry.on_template(points)
-    bare = ramp(_over_collar(rest, edge), -0.001, 0.001)
+    bare = np.maximum(
+        ramp(_over_collar(rest, edge), -0.001, 0.001),
+        _bare_shoulders(geometry, look, dressed, rest),
+    )
     surface, normals = geometry.on_rig(points)
     means = surface - normals * (0.002 + 0.002 * bare)[:, None]
     projected = geometry.camera.project(means)
@@ -363,10 +386,17 @@ def body_layer(
     in_photo = np.asarray(
         ((projected > 1) & (projected < limit - 1)).all(1) & (sample(look.valid, pixels) > 0.99)
     )
-    # the photo's colours, visible where the sheet in front fades
+    # as what lies in front of it in the photo, visible where that fades and once the neck has turned away
     shown_here = (in_photo & (facing > 0.1)) * ramp(sample(look.alpha, pixels), 0.3, 0.6)
-    shown_here = shown_here * bare if barely_shown else shown_here
-    colors = shown_here[:, None] * sample(look.image, pixels) + (1 - shown_here[:, None]) * colors
+    shown_here = (shown_here * bare if barely_shown else shown_here)[:, None]
+    fabric = sample(blur(dressed, _SOFT_COLLAR * unit), pixels)[:, None]
+    before = (
+        sample(look.image, pixels)
+        if barely_shown or not cloth_seen.any()
+        else fabric * sample(blur(_spread_color(look, cloth_seen), 2 * unit), pixels)
+        + (1 - fabric) * _throat_colors(look, pixels)
+    )
+    colors = shown_here * before + (1 - shown_here) * colors
     layer = surface_layer(
         means,
         normals,
@@ -389,6 +419,31 @@ def body_layer(
     if barely_shown:  # no sheet of clothes lies over it
         under_sheet |= (alpha > 0.3) & (facing > 0) & below_collar
     return layer.select(np.where(in_photo, under_sheet, not own_bust))
+
+
+def _bare_shoulders(
+    geometry: PhotoGeometry, look: Appearance, dressed: BoolArray, rest: FloatArray
+) -> FloatArray:
+    """Share of bare skin (N,) at points (N, 3) of the mean head, by what the photo shows of the shoulder on their side.
+
+    0 where it shows too little. dressed: (H, W).
+    """
+    place = geometry.template_map()
+    with np.errstate(invalid="ignore"):
+        shoulder = (
+            geometry.part_map(Part.BODY)
+            & (_over_collar(place, COLLAR) < 0)
+            & look.opaque
+            & look.valid
+            & (look.hair < SURE)
+        )
+        sides = [shoulder & (place[..., 0] * side > _MIDDLE) for side in (-1, 1)]
+    right, left = (
+        1 - ramp(float(dressed[side].mean()), *_DRESSED) if side.sum() > ENOUGH else 0.0
+        for side in sides
+    )
+    of_left = ramp(rest[:, 0], -_MIDDLE, _MIDDLE)
+    return np.asarray(of_left * left + (1 - of_left) * right)
 
 
 def _collar_height(geometry: PhotoGeometry, look: Appearance) -> float:

@@ -66,7 +66,9 @@ def with_head_top(portrait: Portrait) -> Portrait:
         return portrait
     rgb, head = _completed(portrait, person, cut)
     valid = portrait.valid | dilate(head, _ROOM * portrait.unit)
-    return replace(portrait, rgb=rgb, valid=valid, warnings=(*portrait.warnings, _WARNING))
+    made_up = portrait.made_up | (valid & ~portrait.valid)
+    warnings = (*portrait.warnings, _WARNING)
+    return replace(portrait, rgb=rgb, valid=valid, made_up=made_up, warnings=warnings)
 
 
 def _person(portrait: Portrait) -> Float32Array:

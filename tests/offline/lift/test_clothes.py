@@ -64,7 +64,9 @@ def test_shoulders_below_the_photo_are_fine_only_where_it_ends(mean_head: PhotoG
     nowhere, valid = np.zeros((512, 512), np.bool_), np.ones((512, 512), np.bool_)
     valid[506:] = False
     look = Appearance(colors, ones, ones, ones, ones, 0 * ones, 0 * ones, colors, nowhere, valid)
-    body = body_layer(geometry, look, 2 * ones, 0 * ones, True, 1.0, np.random.default_rng(0))
+    body = body_layer(
+        geometry, look, 2 * ones, 0 * ones, ones < 0, True, 1.0, np.random.default_rng(0)
+    )
     spacing = body.gaussians.scales[:, 0] / (1.3 * COVERAGE) * geometry.pixels_per_metre
     rows = geometry.camera.project(body.gaussians.means)[:, 1]
     assert np.median(spacing[(rows > 505) & (rows < 518)]) < 4
@@ -81,7 +83,9 @@ def test_made_up_shoulders_go_on_beside_a_thin_neck(mean_head: PhotoGeometry) ->
     alpha = ones.copy()
     alpha[400:, :190] = alpha[400:, 320:] = 0
     look = Appearance(colors, alpha, alpha, ones, ones, 0 * ones, 0 * ones, colors, nowhere, valid)
-    body = body_layer(geometry, look, 2 * ones, 0 * ones, True, 1.0, np.random.default_rng(0))
+    body = body_layer(
+        geometry, look, 2 * ones, 0 * ones, ones < 0, True, 1.0, np.random.default_rng(0)
+    )
     x, y = geometry.camera.project(body.gaussians.means).T
     beside = (x < 205) & (x > 150)
     below, above = (

@@ -133,8 +133,9 @@ def portrait_of(head: PhotoGeometry) -> tuple[Portrait, BoolArray, BoolArray]:
     detection = Detection(
         landmarks, np.zeros(52, np.float32), np.eye(4, dtype=np.float32), 512, 512
     )
+    whole = np.ones(rgb.shape[:2], np.bool_)
     return (
-        Portrait(rgb, np.ones(rgb.shape[:2], np.bool_), detection, head.camera, ()),
+        Portrait(rgb, whole, ~whole, detection, head.camera, ()),
         scalp,
         labels == CLOTHES,
     )
