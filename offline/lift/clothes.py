@@ -82,13 +82,14 @@ def dressed_pixels(look: Appearance, chin_row: float, unit: float) -> BoolArray:
 
 
 def _without_islands(dressed: BoolArray, look: Appearance, unit: float) -> BoolArray:
-    """Clothes (H, W) without pieces in the midst of skin: a throat's shadow, a beard's edge, a pendant."""
+    """Clothes (H, W) without pieces in the midst of skin, away from the photo's edges: a throat's shadow, a pendant."""
     _, pieces = cv2.connectedComponents(dressed.astype(np.uint8))
     skin = (look.skin > SURE) & look.visible
     for piece in range(1, int(pieces.max()) + 1):
         inside = pieces == piece
         around = dilate(inside, 3 * unit) & ~inside
-        if skin[around].mean() > _IN_SKIN:
+        ends = inside[[0, -1]].any() or inside[:, [0, -1]].any() or (around & ~look.valid).any()
+        if not ends and skin[around].mean() > _IN_SKIN:
             dressed = dressed & ~inside
     return dressed
 

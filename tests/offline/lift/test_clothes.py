@@ -5,7 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from offline.gaussian_layer import COVERAGE
-from offline.lift.clothes import body_layer, with_narrow_strips, without_strips
+from offline.lift.clothes import (
+    body_layer,
+    dressed_pixels,
+    with_narrow_strips,
+    without_strips,
+)
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 
@@ -92,3 +97,40 @@ def test_made_up_shoulders_go_on_beside_a_thin_neck(mean_head: PhotoGeometry) ->
         (beside & (y > low) & (y < high)).sum() for low, high in ((500, 525), (460, 485))
     )
     assert above > 0.3 * below > 0
+
+
+def test_a_spot_in_the_midst_of_a_throat_is_no_clothes() -> None:
+    person = np.ones((512, 512), np.float32)
+    clothes = np.zeros((512, 512), np.float32)
+    clothes[320:] = clothes[230:250, 230:270] = 1
+    colors = np.where(clothes[..., None] > 0, np.float32(0.2), np.float32(0.8)).repeat(3, 2)
+    valid = person > 0
+    look = Appearance(
+        colors, person, person, 1 - clothes, person, 0 * person, clothes, colors, ~valid, valid
+    )
+    dressed = dressed_pixels(look, 200.0, 1.0)
+    assert dressed[330:].all()
+    assert not dressed[:300].any()
+
+
+def test_a_shoulder_that_the_photo_shows_bare_has_no_shirt_behind_it(
+    mean_head: PhotoGeometry,
+) -> None:
+    geometry = _low(mean_head, 150.0)
+    person = np.ones((512, 512), np.float32)
+    right_half = np.arange(512)[None] >= 256
+    below = np.arange(512)[:, None] > 260
+    clothes = (right_half & below).astype(np.float32)
+    colors = np.where(clothes[..., None] > 0, np.float32(0.1), np.float32(0.8)).repeat(3, 2)
+    valid = person > 0
+    look = Appearance(
+        colors, person, person, 1 - clothes, person, 0 * person, clothes, colors, ~valid, valid
+    )
+    body = body_layer(
+        geometry, look, 0 * person, clothes, clothes > 0, False, 1.0, np.random.default_rng(0)
+    )
+    x, y = geometry.camera.project(body.gaussians.means).T
+    light = body.gaussians.colors.mean(1)
+    low = y > 300
+    assert np.median(light[low & (x > 290)]) < 0.2
+    assert light[low & (x < 220)].min() > 0.5
