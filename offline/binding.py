@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from offline.gaussian_layer import Layer
@@ -11,12 +9,10 @@ from offline.lift.hair import hair_weights
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
 from offline.rig.template_regions import HEAD_SIDE, neck_radius
-from perse_live.animate import RigidBinding, SurfaceBinding, bind_surface
-from perse_live.arrays import FloatArray
+from perse_live.animate import RigidBinding, bind_surface
 from perse_live.avatar import Avatar, LandmarkBinding, Provenance, Source
-from perse_live.head.expressions import expression
 from perse_live.head.fit import PhotoFit
-from perse_live.head.rig import HeadRig, Part, expressed
+from perse_live.head.rig import HeadRig, Part
 from perse_live.regions import Region
 from perse_live.rotations import multiply, to_quat
 
@@ -46,7 +42,6 @@ def bind_to_rig(
         rig.triangles,
         two_sided=two_sided.astype(np.uint8),
     )
-    surface = with_bounded_axes(surface, rig, _largest_of_region(surface_part))
     frame, both = fit.frame, (surface_part.gaussians, rigid_part.gaussians)
     source = Source(
         geometry.camera,
@@ -66,28 +61,6 @@ def bind_to_rig(
         source,
         provenance,
     )
-
-
-def with_bounded_axes(surface: SurfaceBinding, rig: HeadRig, limits: FloatArray) -> SurfaceBinding:
-    """The binding with no axis longer than the limits (S,), metres, at rest and with wide open eyes.
-
-    A triangle that the photo shows folded to a sliver, as at the lids, would stretch its Gaussian to a needle across the face.
-    """
-    axes = surface.axes.astype(np.float64).reshape(-1, 2, 2)
-    for posed in (expression(), expression(eyeWideLeft=1, eyeWideRight=1)):
-        corners = expressed(rig, posed)[rig.triangles[surface.triangles]].astype(np.float64)
-        edges = corners[:, 1:] - corners[:, :1]
-        lengths = np.linalg.norm(axes @ edges, axis=2)
-        axes *= np.minimum(1, limits[:, None] / np.maximum(lengths, 1e-12))[..., None]
-    return replace(surface, axes=axes.reshape(-1, 4).astype(np.float32))
-
-
-def _largest_of_region(layer: Layer) -> FloatArray:
-    """(N,) metres: the largest standard deviation in the surface that a Gaussian of the same region has in the photo."""
-    scales = layer.gaussians.scales[:, :2].max(1)
-    largest = np.zeros(int(layer.regions.max(initial=0)) + 1)
-    np.maximum.at(largest, layer.regions, scales)
-    return largest[layer.regions]
 
 
 def _rigid_binding(layer: Layer, geometry: PhotoGeometry) -> RigidBinding:

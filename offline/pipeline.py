@@ -65,6 +65,7 @@ from offline.lift.skin import skin_layer, under_skin
 from offline.likeness import drawn, likeness, own_view
 from offline.numeric import facing_of
 from offline.portrait import find_portrait
+from offline.refine.below_frame import with_strip_below
 from offline.refine.color_bounds import within_seen_colors
 from offline.refine.coupling import color_prior, with_followed_changes
 from offline.refine.floaters import without_floaters
@@ -103,7 +104,7 @@ _LICENCES = (
 )
 _MULTICLASS_LICENCE = "MediaPipe Selfie Multiclass: Apache-2.0"
 
-_MOST = 44_650  # Gaussians of an avatar; up to 300 of the lash lines of closed eyes come on top
+_MOST = 44_200  # Gaussians of an avatar; up to 700 of the lash lines of closed eyes and below the frame come on top
 _LEAST_HAIR = 0.1  # share of hair in a pixel from which a strand is placed there
 # Pixels (eye distance 115) around a Gaussian within which the photo shows the colours that it may take, and sRGB beyond them
 _AROUND, _SHARP = (6.0, 0.15)
@@ -344,6 +345,7 @@ def refine(state: BuildState, config: BuildConfig) -> BuildState:
     layer = with_mirrored_hair(
         layer, geometry, look.opaque, _MOST - len(layer), np.random.default_rng(config.seed)
     )
+    layer = with_strip_below(layer, portrait.camera, portrait.unit)
     return replace(state, refined=layer)
 
 

@@ -1,0 +1,40 @@
+"""Continuation of clothes, bare shoulders and hair below the frame, where a moving body would show that they end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from offline.gaussian_layer import Layer, join
+from perse_live.camera import Camera
+from perse_live.regions import Region
+
+# Pixels (eye distance 115) of the frame's lowest strip, and how many copies of it follow below: shoulders that breathe and lean
+# rise by 20 to 30
+_STRIP, _COPIES = 9.0, 4
+_EVEN = 4.0  # pixels (eye distance 115) across over which their colours are evened, or details would repeat as stripes
+_WIDER = 1.2  # standard deviations of the copies over the originals', against gaps between strips
+_CONTINUED = (Region.CLOTHES, Region.SKIN, Region.HAIR, Region.HAIR_BACK)
+
+
+def with_strip_below(layer: Layer, camera: Camera, unit: float) -> Layer:
+    """The layer with copies of the Gaussians in the frame's lowest strip shifted down; nothing where the person ends above.
+
+    unit: pixels, eye distance / 115. Gaussians on the rig's triangles are not copied, as the rig's own body goes on.
+    """
+    strip = _STRIP * unit
+    columns, rows = camera.project(layer.gaussians.means).T
+    lowest = (rows > camera.height - strip) & (rows <= camera.height) & (layer.triangles < 0)
+    lowest &= np.isin(layer.regions, _CONTINUED)
+    chosen, across = layer.select(lowest), columns[lowest]
+    near = np.exp(-0.5 * ((across[:, None] - across) / (_EVEN * unit)) ** 2)
+    colors = near @ chosen.gaussians.colors / near.sum(1, keepdims=True)
+    g = replace(chosen.gaussians, colors=colors.astype(np.float32))
+    down = strip * g.means[:, 2:] / camera.fy * np.array([0, 1, 0], np.float32)
+    size = np.array([_WIDER, _WIDER, 1], np.float32)
+    copies = (
+        replace(chosen, gaussians=replace(g, means=g.means + k * down, scales=g.scales * size))
+        for k in range(1, _COPIES + 1)
+    )
+    return join(layer, *copies)
