@@ -440,7 +440,7 @@ def _bare_shoulders(
         )
         sides = [shoulder & (place[..., 0] * side > _MIDDLE) for side in (-1, 1)]
     right, left = (
-        1 - ramp(float(dressed[side].mean()), *_DRESSED) if side.sum() > ENOUGH else 0.0
+        1 - float(ramp(dressed[side].mean(), *_DRESSED)) if side.sum() > ENOUGH else 0.0
         for side in sides
     )
     of_left = ramp(rest[:, 0], -_MIDDLE, _MIDDLE)
