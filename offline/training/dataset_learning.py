@@ -27,7 +27,8 @@ from offline.dataset.reading import (
 from offline.training.contract import Progress
 from offline.training.fit_to_pictures import LiftConfig
 from offline.training.learning import FitConfig, fit_attribute
-from offline.training.start_from_frames import SeenFrame, teacher_from_frames
+from offline.training.posed_avatar import SeenFrame
+from offline.training.start_from_frames import teacher_from_frames
 from perse_live.attributes import SLOTS, PhotoOrigin
 from perse_live.avatar import Avatar
 from perse_live.errors import UserError

@@ -14,7 +14,10 @@ from offline.editing.contract import View
 from offline.looks.assembly import flat
 from offline.training.contract import TrainingFrame
 from offline.training.dataset_learning import from_all_sides, looks_to_learn, seen_frames
-from offline.training.start_from_frames import Points, SeenFrame, rebound, teacher_from_frames
+from offline.training.posed_avatar import SeenFrame
+from offline.training.rebinding import rebound
+from offline.training.start_from_frames import teacher_from_frames
+from offline.training.unprojection import Points
 from perse_live.animate import SurfaceBinding, bind_surface, pose_gaussians, pose_vertices
 from perse_live.arrays import Float32Array
 from perse_live.attributes import nothing_added
