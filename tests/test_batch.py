@@ -175,7 +175,12 @@ def test_workers_that_die_are_replaced_and_failures_stop_nobody(tmp_path: Path) 
     assert (ended["once"][0].tries, ended["ada"][0].tries) == (2, 1)
     assert ended["mortal"][0].made is None
     assert "signal 9" in ended["mortal"][0].error
-    assert len((tmp_path / "mortal.tries").read_text().splitlines()) == MAX_TRIES
+    folders = {
+        name: (tmp_path / f"{name}.tries").read_text().splitlines() for name in ("mortal", "once")
+    }
+    assert len(folders["mortal"]) == len(set(folders["mortal"])) == MAX_TRIES
+    left = [folder for tries in folders.values() for folder in tries if Path(folder).exists()]
+    assert not left, "killed workers' folders are removed at the end"
     assert len((tmp_path / "bad.tries").read_text().splitlines()) == 1, (
         "a bad photo is bad the second time too"
     )
@@ -331,7 +336,7 @@ def test_a_cluster_makes_rows_again_whose_worker_was_killed(tmp_path: Path) -> N
         assert Path(job.photo).read_bytes() == b"a photo"
         mark = tmp_path / f"{job.name}.tries"
         with mark.open("a") as file:
-            file.write("tried\n")
+            file.write(f"{folder.parent}\n")
         if job.name == "bad":
             raise UserError(f"{job.photo}: there is no face")
         if job.name == "mortal" or (job.name == "once" and len(mark.read_text().splitlines()) == 1):

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,10 @@ from perse_live.threads import limit_native_threads
 
 THIS_MACHINE = "local"
 """Address of a temporary local Ray, which ends with the batch."""
+_FOLDERS = (
+    "perse-live-batch-"  # prefix of the folders in which tasks work, in the nodes' temporary folder
+)
+_SWEEP_SECONDS = 20.0  # that nodes get at the end to remove what killed workers left
 _AHEAD = 2  # tasks handed to Ray for each that can run: more would only fill its object store with photos
 
 Files = dict[str, bytes]
@@ -79,6 +84,7 @@ class RayEngine:
             )
         self.workers = fit if jobs is None else min(jobs, fit)
         self._staging = staging
+        self._batch = uuid.uuid4().hex
         self._task: Any = ray.remote(num_cpus=cores, memory=memory, max_retries=MAX_TRIES - 1)(
             _make
         )
@@ -99,7 +105,10 @@ class RayEngine:
                     except OSError as error:
                         yield Outcome(job, None, f"{job.photo} cannot be read: {error.strerror}")
                         continue
-                    running[self._task.remote(self._maker, job, photo)] = (job, time.monotonic())
+                    running[self._task.remote(self._maker, job, photo, self._batch)] = (
+                        job,
+                        time.monotonic(),
+                    )
                 if not running:
                     continue
                 ready, _ = self._ray.wait(list(running), num_returns=1)
@@ -113,8 +122,23 @@ class RayEngine:
                 self._ray.cancel(one, force=True)
 
     def close(self) -> None:
-        """Leave the cluster, or end the one that was started."""
-        self._ray.shutdown()
+        """Leave the cluster, or end the one that was started; nodes first remove what killed workers left there."""
+        try:
+            self._sweep_nodes()
+        finally:
+            self._ray.shutdown()
+
+    def _sweep_nodes(self) -> None:
+        affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        sweeps = [
+            self._ray.remote(num_cpus=0)(_sweep)
+            .options(scheduling_strategy=affinity(node["NodeID"], soft=False))
+            .remote(self._batch)
+            for node in self._ray.nodes()
+            if node["Alive"]
+        ]
+        if sweeps:
+            self._ray.wait(sweeps, num_returns=len(sweeps), timeout=_SWEEP_SECONDS)
 
     def _outcome(self, job: Job, done: Any, begun: float, folder: Path) -> Outcome:
         try:
@@ -133,11 +157,13 @@ class RayEngine:
         return Outcome(job, made, error, seconds, folder=folder)
 
 
-def _make(maker: Maker, job: Job, photo: bytes) -> tuple[Made | None, str, float, Files]:
+def _make(
+    maker: Maker, job: Job, photo: bytes, batch: str
+) -> tuple[Made | None, str, float, Files]:
     """A task: on a node, in a separate folder."""
     limit_native_threads()
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="perse-live-batch-") as name:
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDERS}{batch}-") as name:
         source, folder = Path(name, "photo"), Path(name, "made")
         source.mkdir()
         folder.mkdir()
@@ -156,3 +182,9 @@ def _make(maker: Maker, job: Job, photo: bytes) -> tuple[Made | None, str, float
             if one.is_file()
         }
     return made, error, time.monotonic() - begun, {} if made is None else files
+
+
+def _sweep(batch: str) -> None:
+    """A task: remove the folders of a batch, which a worker that is killed cannot do itself."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}{batch}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
