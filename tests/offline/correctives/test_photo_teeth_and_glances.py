@@ -1,18 +1,21 @@
-"""Teeth of the photo come with its smile; the iris in the veil goes when the eye turns."""
+"""Teeth of the photo come with its smile; when the eye turns, the iris in the veil goes, and the white is lit."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from offline.correctives.glances import with_glances
 from offline.correctives.photo_teeth import with_photo_teeth
+from offline.looks.face.rest_positions import on_part, places_at_rest
 from perse_live.avatar import Avatar, corrected
 from perse_live.correctives import feature_values
 from perse_live.head.expressions import expression
+from perse_live.head.rig import EYES
 from perse_live.regions import Region
 from toys import toy_avatar
 
@@ -60,7 +63,28 @@ def test_a_glance_counts_from_rest_and_from_the_photo_s_own_gaze(left: float, ri
     assert [one.name for one in components] == ["glance-left", "glance-right"]
     for still in (_AHEAD, gaze):
         np.testing.assert_allclose(feature_values(components, expression(), still), 0, atol=1e-6)
-    for aside in (np.abs(gaze) + 0.25, -np.abs(gaze) - 0.25):
+    for aside in (np.abs(gaze) + 0.3, -np.abs(gaze) - 0.3):
         np.testing.assert_allclose(feature_values(components, expression(), aside), 1, atol=1e-6)
     assert not len(made.correctives.deltas)  # it has no veil
     assert not (avatar.regions == Region.LASHES).any()
+
+
+@pytest.mark.slow
+def test_the_white_comes_out_of_the_shadow_of_the_corners_and_the_iris_stays(
+    astronaut_avatar: Avatar,
+) -> None:
+    places = places_at_rest(astronaut_avatar).astype(np.float64)
+    aside = np.abs(astronaut_avatar.source.gaze) + np.float32(0.3)
+    ahead, turned = (
+        corrected(astronaut_avatar, expression(), gaze).colors.mean(1) for gaze in (_AHEAD, aside)
+    )
+    for eye, part in enumerate(EYES):
+        out = places - astronaut_avatar.rig.eye_centers[eye]
+        angle = np.arctan2(np.hypot(out[:, 0], out[:, 1]), out[:, 2])
+        ball = on_part(astronaut_avatar, part)
+        iris, white = (
+            ball & (angle > low) & (angle < high) for low, high in ((0, 0.4), (0.9, 1.3))
+        )
+        assert iris.any() and white.any()
+        np.testing.assert_allclose(turned[iris], ahead[iris], atol=0.01)
+        assert 1.1 < np.median(turned[white] / ahead[white]) < 1.35
