@@ -13,6 +13,7 @@ import torch
 from scipy.spatial import KDTree
 
 from offline.looks.hair.hairstyle_way import SHARES, HairstyleWay
+from offline.numeric import ramp
 from offline.training.base_decoder import own_features
 from perse_live.animate import RigidBinding, SurfaceBinding
 from perse_live.arrays import Float32Array
@@ -35,6 +36,9 @@ the network do not show them."""
 _BITS = 0.08
 """Fraction of the way to another hairstyle in which bits of skin disappear that the photo shows between strands: before the
 strands go, without which they would float."""
+_HIDDEN_SKIN = 0.15
+"""Fraction of the way to another hairstyle in which neck and cheeks under the hair change: before hair is cut there."""
+_NECK = (-0.03, 0.0)  # metres below the head's origin from which skin is neck or cheek
 _FEW = 50  # fewer hidden Gaussians than this are not treated as a hair cut
 _TOGETHER = 0.35
 """Fraction of the teacher's spread in time that is kept: hair that appears strand by strand looks like speckles at first."""
@@ -125,12 +129,16 @@ def rows_of(avatar: Avatar, look: Attribute, way: HairstyleWay | None = None) ->
 
 
 def _with_way(avatar: Avatar, look: Attribute, rows: Rows, way: HairstyleWay) -> Rows:
-    """Rows that follow the strands; skin under them changes evenly."""
-    shares = torch.from_numpy(SHARES.astype(np.float32))
-    skin = ((shares - way.bare_from) / (1 - way.bare_from)).clamp(0, 1)
-    known = skin[:, None, None] * rows.ends
+    """Rows that follow the strands; the scalp changes evenly, other skin before the hair in front of it is cut."""
+    shares = torch.from_numpy(SHARES.astype(np.float32))[:, None]
+    evenly = ((shares - way.bare_from) / (1 - way.bare_from)).clamp(0, 1)
+    places = places_at_rest(avatar.rig, avatar.surface, avatar.rigid)[look.ids]
+    early = np.zeros((1, len(rows)), np.float32)
+    early[0, : rows.own] = ramp(-places[:, 1], *_NECK) * (1 - way.scalp.field.foot(places).scalp)
+    skin = evenly + torch.from_numpy(early) * ((shares / _HIDDEN_SKIN).clamp(max=1) - evenly)
+    known = skin[..., None] * rows.ends
     bits = torch.from_numpy(np.nonzero(look.opacities == 0)[0])  # the hair's own are set below
-    known[:, bits] = (shares / _BITS).clamp(max=1)[:, None, None] * rows.ends[bits]
+    known[:, bits] = (shares / _BITS).clamp(max=1)[..., None] * rows.ends[bits]
     at = torch.from_numpy(way.rows.astype(np.int64))
     ids = look.ids[way.rows]
     own = np.zeros((len(SHARES), len(ids), OUTPUTS), np.float32)

@@ -22,15 +22,18 @@ from offline.looks.hair.hairstyle_way import SHARES, hairstyle_way, on_the_way
 from offline.looks.hair.rooting import guide_roots, rooted
 from offline.looks.measured_head import HeadShape, head_shape
 from offline.rig.photo_geometry import PhotoGeometry
+from offline.training.gaussian_rows import rows_of
 from offline.training.target import Taught
 from perse_live.arrays import UInt8Array
 from perse_live.attribute_blending import with_attributes
 from perse_live.attributes import Attribute
 from perse_live.avatar import Avatar, painted
+from perse_live.decoder.features import places_at_rest
 from perse_live.evaluation.hair_fades import WEIGHTS, hair_fade_scores, is_hair, is_skin
 from perse_live.hair.guides import way_along
 from perse_live.head.expressions import expression
 from perse_live.poses import facing_pose
+from perse_live.regions import Region
 from runtime.stage import Motion, Stage
 
 
@@ -176,6 +179,31 @@ def test_colours_that_are_none_of_hair_do_not_grow_with_it(
     np.testing.assert_allclose(
         way.own.colors[3, ::40].mean(), plain.own.colors[3].mean(), atol=0.06
     )
+
+
+def test_the_neck_changes_before_the_hair_is_cut_that_hides_it(
+    person: Avatar, long_hair: Attribute, scalp: Scalp
+) -> None:
+    way = hairstyle_way(person, long_hair, scalp)
+    assert way is not None
+    places = places_at_rest(person.rig, person.surface, person.rigid)
+    foot = scalp.field.foot(places)
+    skin = np.arange(len(person.surface.triangles))
+    ids = np.nonzero(np.isin(person.regions[skin], (Region.SKIN, Region.SCALP)))[0]
+    look = replace(
+        long_hair,
+        ids=np.concatenate([ids, long_hair.ids[way.rows]]).astype(np.int32),
+        colors=np.concatenate([person.colors[ids] * 0.5, long_hair.colors[way.rows]]),
+        opacities=np.concatenate([person.opacities[ids], long_hair.opacities[way.rows]]),
+    )
+    moved = replace(way, rows=np.arange(len(ids), len(look.ids), dtype=np.int32))
+    rows = rows_of(person, moved.begun(look), moved)
+    assert rows.known is not None
+    changed = (rows.known[6] / rows.ends)[: len(ids), 0].numpy()
+    neck = (places[ids, 1] < -0.04) & (foot.scalp[ids] == 0)
+    assert neck.any() and changed[neck].min() > 0.99
+    top = foot.scalp[ids] > 0.99
+    assert top.any() and changed[top].max() < 0.3
 
 
 def test_looks_that_leave_the_hair_have_no_way(person: Avatar, scalp: Scalp) -> None:
