@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from offline.correctives.glances import with_glances
 from offline.correctives.photo_teeth import with_photo_teeth
-from offline.looks.face.rest_positions import on_part, places_at_rest
+from offline.looks.face.rest_positions import landmarks_on, on_part, places_at_rest
 from perse_live.avatar import Avatar, corrected
-from perse_live.correctives import feature_values
+from perse_live.correctives import feature_values, no_correctives
+from perse_live.head import landmarks as lm
 from perse_live.head.expressions import expression
 from perse_live.head.rig import EYES
 from perse_live.regions import Region
@@ -88,3 +89,26 @@ def test_the_white_comes_out_of_the_shadow_of_the_corners_and_the_iris_stays(
         assert iris.any() and white.any()
         np.testing.assert_allclose(turned[iris], ahead[iris], atol=0.01)
         assert 1.1 < np.median(turned[white] / ahead[white]) < 1.35
+
+
+@pytest.mark.slow
+def test_no_spot_of_the_iris_stays_under_the_lower_lid(astronaut_avatar: Avatar) -> None:
+    places = places_at_rest(astronaut_avatar).astype(np.float64)
+    marks = landmarks_on(astronaut_avatar, astronaut_avatar.rig.vertices).astype(np.float64)
+    veil = (astronaut_avatar.regions == Region.LASHES) & (astronaut_avatar.opacities > 0.02)
+    spot = np.zeros(len(veil), np.bool_)
+    for iris, lid in (
+        (lm.LEFT_IRIS, (263, *lm.LOWER_LID_LEFT, 362)),
+        (lm.RIGHT_IRIS, (33, *lm.LOWER_LID_RIGHT, 133)),
+    ):
+        edge = marks[list(lid)]
+        edge = edge[np.argsort(edge[:, 0])]
+        below = np.interp(places[:, 0], edge[:, 0], edge[:, 1]) - places[:, 1]
+        beside = np.abs(places[:, 0] - marks[iris[0], 0])
+        spot |= veil & (beside < 0.004) & (below > 0.0012) & (below < 0.0020)
+    assert spot.any()
+    painted = np.where(spot[:, None], 0, astronaut_avatar.colors).astype(np.float32)
+    plain = replace(astronaut_avatar, correctives=no_correctives(), colors=painted)
+    aside = np.abs(plain.source.gaze) + np.float32(0.3)
+    turned = corrected(with_glances(plain), expression(), aside)
+    assert np.median(turned.colors[spot].max(1)) > 0.02
