@@ -13,7 +13,7 @@ from offline.rig.template_regions import THROAT
 from offline.segment import color_model, multiclass
 from offline.segment.contract import BACKGROUND, OPAQUE, SURE, VISIBLE, PartMaps, parts_of
 from offline.segment.landmark_masks import eye_openings, face_oval, mouth_opening
-from offline.segment.matte import person_mask, person_probability, soft_matte, without_haze
+from offline.segment.matte import person_mask, person_near_face, soft_matte, without_haze
 from offline.texture.mirror import bare_in_mirror
 from perse_live.arrays import BoolArray, Float32Array
 from perse_live.head.rig import Part
@@ -87,7 +87,11 @@ def portrait_appearance(portrait: Portrait, geometry: PhotoGeometry) -> tuple[Ap
     face = erode(face_oval(landmarks, shape), 4 * unit) & portrait.valid
     network = multiclass.segmenter()
     classes = None if network is None else network(portrait.rgb)
-    person = person_probability(portrait.rgb) if classes is None else 1 - classes[..., BACKGROUND]
+    person = (
+        person_near_face(portrait.rgb, landmarks[:, :2].mean(0), unit)
+        if classes is None
+        else 1 - classes[..., BACKGROUND]
+    )
     mask = person_mask(person, portrait.rgb, portrait.valid, face, geometry.seen.covered, unit)
     outline = before_face(geometry)
     alpha, foreground = soft_matte(portrait.rgb, mask, portrait.valid, face, outline, unit)
