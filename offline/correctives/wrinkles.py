@@ -81,33 +81,28 @@ def with_wrinkles(avatar: Avatar, depth: float, removed: FloatArray | None = Non
     wrinkles = _wrinkles_of(neutral_landmarks(avatar).astype(np.float64))
     components = [Component(one.name, (one.curve,)) for one in wrinkles]
     shown = feature_values(components, avatar.source.expression, avatar.source.gaze)
-    bare = avatar.colors * skin[:, None]
-    colors = np.stack(
-        [bare * (shade(one.valleys, places, normals, light, depth) - 1) for one in wrinkles]
-    )
+    colors = np.zeros((len(wrinkles), len(avatar), 3))
+    rows = np.flatnonzero(skin)
+    bare, places, normals = avatar.colors[rows] * skin[rows, None], places[rows], normals[rows]
+    for one, change in zip(wrinkles, colors, strict=True):
+        change[rows] = bare * (shade(one.valleys, places, normals, light, depth) - 1)
     if removed is not None:
+        distances = np.full((len(wrinkles), len(rows)), np.inf)
+        for number in np.flatnonzero(shown >= _SHOWN[0]):
+            distances[number] = np.min(
+                [
+                    np.linalg.norm(places - _nearest_on(valley.line, places)[0], axis=1)
+                    for valley in wrinkles[number].valleys
+                ],
+                axis=0,
+            )
+        nearest = np.arange(len(wrinkles))[:, None] == distances.argmin(0)
+        drawn_by = nearest * np.isfinite(distances) * skin[rows]
+        of_photo = (
+            -drawn_by[..., None] * removed[rows] / np.maximum(shown, _SHOWN[0])[:, None, None]
+        )
         believed = ramp(shown, *_SHOWN)[:, None, None]
-        distances = np.stack(
-            [
-                np.min(
-                    [
-                        np.linalg.norm(places - _nearest_on(valley.line, places)[0], axis=1)
-                        for valley in one.valleys
-                    ],
-                    axis=0,
-                )
-                for one in wrinkles
-            ]
-        )
-        distances[shown < _SHOWN[0]] = np.inf
-        drawn_by = (
-            (np.arange(len(wrinkles))[:, None] == distances.argmin(0))
-            * np.isfinite(distances)
-            * skin
-        )
-        colors += believed * (
-            -drawn_by[..., None] * removed / np.maximum(shown, _SHOWN[0])[:, None, None] - colors
-        )
+        colors[:, rows] += believed * (of_photo - colors[:, rows])
     opacities = np.zeros(colors.shape[:2])
     # where the photo shows raised brows, it shows the folds above the eyes as they are then
     opacities[_FOREHEAD_FIRST] = (1 - ramp(shown[_FOREHEAD_FIRST], *_SHOWN)) * fading_folds(avatar)

@@ -33,7 +33,8 @@ _GROUPS = (
     slice(COLOR, PARAMETERS),
 )
 _COLOR_OUTSIDE = 0.1  # weight of colours outside of the person
-_CHARBONNIER = 4e-3  # like L1, but quadratic below an error of 0.06, which is grain
+# Like L1, but quadratic below an error of 0.06, which is grain; the kernel is three times as fast in single precision
+_CHARBONNIER = np.float32(4e-3)
 _COLOR_DECAY = 1e-3  # weight of the mean square of the colours' changes
 _SIDE_EVERY = 3  # steps between two views from the side: they change slowly
 _EPSILON_SHARE = 0.3  # of the mean gradient at the start: Adam's epsilon

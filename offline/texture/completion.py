@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from scipy.spatial import KDTree
 
 from offline.texture.light import estimate_light
-from offline.texture.surface_graph import mirror_matrix, solve_per_channel, surface_graph
+from offline.texture.surface_graph import mirror_matrix, solve, surface_graph
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 
 _UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
@@ -96,7 +96,9 @@ def complete_colors(
     shading = light.shading(normals)
     albedo = observed / shading
     mirror = mirror_matrix(rest)
-    mirrored = (mirror @ confidence) * _agreement(albedo, confidence, mirror, rest, config)
+    mirrored = mirror @ confidence
+    asked = np.flatnonzero(mirrored)
+    mirrored[asked] *= _agreement(albedo, confidence, mirror, rest, rest[asked], config)
     tones = _expected_tones(observed, shading, expected)
     solved = _solve(albedo, confidence, mirrored, mirror, positions, parts, tones, config)
     colors = solved * shading
@@ -137,10 +139,9 @@ def _solve(
     )
     typical, (tone, known) = np.median(albedo[confidence > SURE], 0), tones
     data = photo_precision(confidence, config)
-    solved = solve_per_channel(
+    solved = solve(
         sp.diags(data + known + _UNTOLD) + prior,
         data[:, None] * albedo + known[:, None] * tone + _UNTOLD * typical,
-        np.where(confidence[:, None] > _BOTH_SEEN, albedo, typical),
     )
     return confidence[:, None] * albedo + (1 - confidence[:, None]) * solved
 
@@ -194,14 +195,17 @@ def _agreement(
     confidence: FloatArray,
     mirror: sp.csr_matrix,
     rest: FloatArray,
+    places: FloatArray,
     config: CompletionConfig,
 ) -> FloatArray:
-    """How alike the two halves are near each point, (N,) in [0, 1]; 1 where too little is seen of both to tell."""
+    """How alike the two halves are near places (M, 3) on the template head, (M,) in [0, 1]; 1 where too little is seen of both to
+    tell.
+    """
     both = np.flatnonzero(confidence * (mirror @ confidence) > _BOTH_SEEN)
     if len(both) < _COMPARED:
-        return np.ones(len(albedo))
+        return np.ones(len(places))
     unlike = albedo[both] - (mirror @ albedo)[both]
-    near = np.asarray(KDTree(rest[both]).query(rest, k=_COMPARED)[1])
+    near = np.asarray(KDTree(rest[both]).query(places, k=_COMPARED)[1])
     return np.exp(-((np.linalg.norm(unlike[near].mean(1), axis=1) / config.disagreement) ** 2))
 
 
@@ -229,5 +233,5 @@ def extend_changes(
     precision = photo_precision(seen, config)
     smooth = difference.T @ sp.diags(graph.weights / config.step**2) @ difference
     system = sp.diags(precision + _AT_REST / config.step**2) + smooth
-    solved = solve_per_channel(system, precision[:, None] * changes, seen[:, None] * changes)
+    solved = solve(system, precision[:, None] * changes)
     return seen[:, None] * changes + (1 - seen[:, None]) * solved

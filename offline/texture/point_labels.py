@@ -34,8 +34,9 @@ def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
     )
     seen &= mirrored_share(rest, yaw) < 0.5
     # a shine on the crown is no bald spot
-    beside = KDTree(rest).query(rest, k=min(_MOST_ASKED, len(rest)))[1]
-    hairy |= (points.scalp > 0.9) & (hairy[beside].mean(1) > 0.5)
+    crown = np.flatnonzero(points.scalp > 0.9)
+    beside = np.asarray(KDTree(rest).query(rest[crown], k=min(_MOST_ASKED, len(rest)))[1])
+    hairy[crown] |= hairy[beside].mean(1) > 0.5
     result = np.where(seen, hairy, points.scalp > 0.5)
     if seen.any():
         distance, nearest = KDTree(rest[seen]).query(rest * np.array([-1, 1, 1]))
@@ -112,6 +113,8 @@ def _below_gap(heights: FloatArray, hairy: BoolArray) -> BoolArray:
 
 def hair_share_of_points(points: SkinPoints, scalp: BoolArray) -> FloatArray:
     """Share of hair in points (N,): an invisible hairline is soft; elsewhere separate hair Gaussians cover it."""
-    _, beside = KDTree(points.rest).query(points.rest, k=min(_HAIRLINE, len(points.rest)))
-    unseen = ~points.front | (points.facing < _LAST_SEEN[1])
-    return np.where(unseen, scalp[np.asarray(beside)].mean(1), scalp)
+    share = scalp.astype(np.float64)
+    unseen = np.flatnonzero(~points.front | (points.facing < _LAST_SEEN[1]))
+    beside = KDTree(points.rest).query(points.rest[unseen], k=min(_HAIRLINE, len(points.rest)))[1]
+    share[unseen] = scalp[np.asarray(beside)].mean(1)
+    return share

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.linalg import cg
+from scipy.sparse.linalg import splu
 from scipy.spatial import KDTree
 
 from perse_live.arrays import Float64Array, FloatArray
@@ -15,8 +15,6 @@ from perse_live.arrays import Float64Array, FloatArray
 _BARRIER = 6.0  # logarithm by which an edge between different parts is weaker: colours hardly spread between lips and skin
 # Nearest points of a mirrored place, and metres over which their weight falls to 1/e
 _MIRRORS, _MIRROR_REACH = (3, 0.006)
-# Of the conjugate gradients; a finer solution is 0.001 sRGB away
-_TOLERANCE, _MOST_STEPS = (1e-3, 150)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,24 +72,12 @@ def mirror_matrix(rest: FloatArray) -> sp.csr_matrix:
     return sp.csr_matrix((share.ravel(), (rows, np.asarray(found).ravel())), shape=(count, count))
 
 
-def solve_per_channel(system: sp.csr_matrix, right: FloatArray, start: FloatArray) -> Float64Array:
-    """Solve normal equations for each channel by conjugate gradients with a diagonal preconditioner.
+def solve(system: sp.csr_matrix, right: FloatArray) -> Float64Array:
+    """Solve normal equations by sparse LU decomposition, whose cost hardly depends on the weights.
 
-    system: (N, N) symmetric, positive definite; right, start: (N, C). Returns (N, C).
+    system: (N, N) symmetric, positive definite; right: (N, C). Returns (N, C).
     """
-    matrix = sp.csr_matrix(system)
-    preconditioner = sp.diags(1 / np.asarray(matrix.diagonal(), np.float64))
-    return np.stack(
-        [
-            cg(
-                matrix,
-                right[:, c],
-                x0=start[:, c],
-                rtol=_TOLERANCE,
-                maxiter=_MOST_STEPS,
-                M=preconditioner,
-            )[0]
-            for c in range(right.shape[1])
-        ],
-        1,
+    factors = splu(
+        sp.csc_matrix(system), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
     )
+    return np.asarray(factors.solve(np.asarray(right, np.float64)), np.float64)
