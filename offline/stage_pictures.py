@@ -18,9 +18,10 @@ from offline.build_state import BuildState
 from offline.gaussian_layer import COVERAGE, surface_layer
 from offline.images import blur, dilate, erode
 from offline.likeness import own_view
+from offline.numeric import facing_of
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from perse_live.animator import Animator
-from perse_live.arrays import BoolArray, FloatArray, UInt8Array
+from perse_live.arrays import FloatArray, UInt8Array
 from perse_live.files import write_image
 from perse_live.gaussians import Gaussians
 from perse_live.head.expressions import expression
@@ -43,6 +44,7 @@ _GREEN, _RED, _BLUE, _AMBER, _VIOLET = (
     (150, 80, 190),
 )
 _GAIN = 4.0  # of the error map
+_OVERLAY = 0.6  # share of what is drawn over the portrait
 _REGION_COLORS: dict[Region, Rgb] = {
     Region.SKIN: (233, 190, 160),
     Region.LIPS: _RED,
@@ -147,23 +149,16 @@ def _fit_head(state: BuildState) -> list[Panel]:
     off = float(np.median(np.linalg.norm(found - fitted, axis=1)))
     return [
         Panel(canvas, f"landmarks: found green, on the rig red\nmedian distance {off:.1f} px"),
-        Panel(
-            _over(portrait.rgb, shaded(geometry), geometry.seen.covered, 0.65),
-            f"the fitted rig, yaw {geometry.yaw:.0f}°",
-        ),
+        Panel(_with_rig(state, geometry), f"the fitted rig, yaw {geometry.yaw:.0f}°"),
         Panel(shaded(geometry), "the rig alone"),
     ]
 
 
 def _segment(state: BuildState) -> list[Panel]:
-    portrait, look = state.portrait, state.segmentation.look
-    labels = portrait.rgb.astype(np.float32)
-    for share, color in ((look.skin, _RED), (look.hair, _BLUE), (look.clothes, _GREEN)):
-        weight = (0.55 * share * look.alpha)[..., None]
-        labels = labels * (1 - weight) + np.array(color, np.float32) * weight
+    look = state.segmentation.look
     return [
         Panel(_bytes(np.repeat(look.matte[..., None], 3, 2)), "the person's matte"),
-        Panel(_clipped(labels), "skin red, hair blue, clothes green"),
+        Panel(_part_labels(state), "skin red, hair blue, clothes green"),
         Panel(
             _bytes(_on_grey(look.image, look.alpha)), "colours without background\nat soft edges"
         ),
@@ -182,10 +177,7 @@ def _personalise_rig(state: BuildState) -> list[Panel]:
         canvas[covered & ~erode(covered, 1.5)] = color
     return [
         Panel(canvas, "the rig's outline: before red, after green"),
-        Panel(
-            _over(state.portrait.rgb, shaded(after), after.seen.covered, 0.65),
-            "the rig with the person's outline",
-        ),
+        Panel(_with_rig(state, after), "the rig with the person's outline"),
     ]
 
 
@@ -315,31 +307,10 @@ PANELS = {
 """What shows each stage, by the name of its function."""
 
 
-def _landmark_preview(state: BuildState) -> UInt8Array:
-    canvas = state.portrait.rgb.copy()
-    for point in state.portrait.detection.landmarks:
-        cv2.circle(canvas, _pixel(point), 1, (255, 255, 255), -1, cv2.LINE_AA)
-    return canvas
-
-
-def _parts_preview(state: BuildState) -> UInt8Array:
-    look = state.segmentation.look
-    labels = state.portrait.rgb.astype(np.float32)
-    for share, color in ((look.skin, _RED), (look.hair, _BLUE), (look.clothes, _GREEN)):
-        weight = (0.45 * share * look.alpha)[..., None]
-        labels = labels * (1 - weight) + np.array(color, np.float32) * weight
-    return _clipped(labels)
-
-
 _PREVIEWS: dict[str, Callable[[BuildState], UInt8Array]] = {
     "detect": lambda state: state.portrait.rgb,
-    "fit_head": lambda state: _over(
-        _landmark_preview(state),
-        shaded(state.fitted.head.geometry),
-        state.fitted.head.geometry.seen.covered,
-        0.55,
-    ),
-    "segment": _parts_preview,
+    "fit_head": lambda state: _with_rig(state, state.fitted.head.geometry),
+    "segment": lambda state: _part_labels(state),
     "lift": lambda state: _view(state, state.lifted.gaussians),
     "refine": lambda state: _view(state, state.refined.gaussians),
     "evaluate": lambda state: _bytes(_from_rgba(own_view(state.avatar))),
@@ -348,47 +319,30 @@ _PREVIEWS: dict[str, Callable[[BuildState], UInt8Array]] = {
 
 
 def _points_view(state: BuildState, colors: FloatArray, *, yaw: float = 0.0) -> UInt8Array:
-    """The skin's points alone, as opaque splats of given colours (N, 3)."""
-    points = state.observation.skin.points
+    """The skin's points alone, as opaque splats of given colours (N, 3); without those that face away, the surface's inside."""
+    points, turn = state.observation.skin.points, _turned(yaw)
+    center = state.outlined.geometry.head_center()
+    facing = facing_of((points.means - center) @ turn.T + center, points.normals @ turn.T)
     layer = surface_layer(
         points.means, points.normals, points.on.spacing * COVERAGE, colors, Region.SKIN
     )
-    return _view(state, layer.gaussians, yaw=yaw, facing_only=True)
+    return _view(state, layer.select(facing > 0).gaussians, yaw=yaw)
 
 
-def _view(
-    state: BuildState, gaussians: Gaussians, *, yaw: float = 0.0, facing_only: bool = False
-) -> UInt8Array:
+def _turned(yaw: float) -> FloatArray:
+    """Rotation (3, 3) of the camera frame by which the head turns by yaw degrees."""
+    return FACING_CAMERA @ from_euler_degrees(yaw, 0.0, 0.0) @ FACING_CAMERA
+
+
+def _view(state: BuildState, gaussians: Gaussians, *, yaw: float = 0.0) -> UInt8Array:
     """Gaussians through the photo's camera, the head turned by yaw degrees from where it is in the photo, on grey."""
-    geometry, camera = state.outlined.geometry, state.portrait.camera
-    turn = FACING_CAMERA @ from_euler_degrees(yaw, 0.0, 0.0) @ FACING_CAMERA
-    center = geometry.head_center()
+    camera, turn = state.portrait.camera, _turned(yaw)
+    center = state.outlined.geometry.head_center()
     means = ((gaussians.means - center) @ turn.T + center).astype(np.float32)
-    quats = multiply(np.broadcast_to(to_quat(turn), gaussians.quats.shape), gaussians.quats).astype(
-        np.float32
-    )
-    turned = replace(gaussians, means=means, quats=quats)
-    if facing_only:
-        turned = _facing(turned)
-    return _bytes(
-        _from_rgba(
-            CpuRasterizer(camera.width, camera.height, threads=1).render_rgba(turned, camera)
-        )
-    )
-
-
-def _facing(gaussians: Gaussians) -> Gaussians:
-    """Without what is turned away from the camera: a surface of points alone would show its inside."""
-    w, x, y, z = gaussians.quats.T
-    normals = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], 1)
-    keep = (normals * gaussians.means).sum(1) < 0
-    return Gaussians(
-        gaussians.means[keep],
-        gaussians.quats[keep],
-        gaussians.scales[keep],
-        gaussians.opacities[keep],
-        gaussians.colors[keep],
-    )
+    quats = multiply(np.broadcast_to(to_quat(turn), gaussians.quats.shape), gaussians.quats)
+    turned = replace(gaussians, means=means, quats=quats.astype(np.float32))
+    raster = CpuRasterizer(camera.width, camera.height, threads=1)
+    return _bytes(_from_rgba(raster.render_rgba(turned, camera)))
 
 
 def shaded(geometry: PhotoGeometry) -> UInt8Array:
@@ -400,9 +354,19 @@ def shaded(geometry: PhotoGeometry) -> UInt8Array:
     return _bytes(np.where(geometry.seen.covered[..., None], base * (0.35 + 0.65 * light), _GREY))
 
 
-def _over(rgb: UInt8Array, top: UInt8Array, where: BoolArray, share: float) -> UInt8Array:
-    weight = share * blur(dilate(where, 1), 1.0)[..., None]
-    return _clipped(rgb * (1 - weight) + top * weight)
+def _with_rig(state: BuildState, geometry: PhotoGeometry) -> UInt8Array:
+    """The portrait with the shaded rig over it."""
+    weight = _OVERLAY * blur(dilate(geometry.seen.covered, 1), 1.0)[..., None]
+    return _clipped(state.portrait.rgb * (1 - weight) + shaded(geometry) * weight)
+
+
+def _part_labels(state: BuildState) -> UInt8Array:
+    """The portrait with the probabilities of skin, hair and clothes as colours over it."""
+    look, labels = state.segmentation.look, state.portrait.rgb.astype(np.float32)
+    for share, color in ((look.skin, _RED), (look.hair, _BLUE), (look.clothes, _GREEN)):
+        weight = (_OVERLAY * share * look.alpha)[..., None]
+        labels = labels * (1 - weight) + np.array(color, np.float32) * weight
+    return _clipped(labels)
 
 
 def _on_grey(image: FloatArray, alpha: FloatArray) -> FloatArray:
