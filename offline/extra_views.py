@@ -16,10 +16,12 @@ import numpy as np
 from offline.gaussian_layer import Layer, empty_layer
 from offline.lift.mouth import photographed_teeth
 from offline.portrait import Portrait, find_portrait
+from offline.priors import ENOUGH
 from offline.rig.neutral_expression import near_lips, relaxation
 from offline.rig.photo_geometry import PhotoGeometry, photo_geometry
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import mouth_opening
+from offline.texture.mouth_retouch import PARTED, lip_gap
 from perse_live.arrays import FloatArray
 from perse_live.avatar import LandmarkBinding
 from perse_live.errors import UserError
@@ -38,9 +40,6 @@ DOUBTFUL, MOST_UNLIKENESS = 0.0016, 0.0022
 """Metres (RMS) between the head shapes of two pictures: thresholds of a warning, and of exclusion as another person.
 66 pairs of one person's pictures: 1.0 mm in the middle, 1.75 at most; 238 pairs of two people: 71 % above 1.6, 39 % above 2.2.
 Grimaces reach 2.0, so only a warning can be given below 2.2, and a stranger may pass."""
-
-_TEETH_GAP = 5.0  # pixels between the lips from which teeth may be seen
-_LEAST_TEETH = 60  # Gaussians of photographed teeth that are worth it
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,30 +145,28 @@ def view_geometry(
 
 def borrowed_teeth(
     geometry: PhotoGeometry,
-    landmarks: FloatArray,
+    portrait: Portrait,
     views: Sequence[SeenView],
     rng: np.random.Generator,
 ) -> Layer:
     """The teeth of the further picture that shows most of them, where they are in the portrait's pose.
 
-    landmarks: (478, 2+) pixels, the portrait's. Empty where no picture shows teeth, or the portrait does.
+    Empty where no picture shows teeth, or the portrait does.
     """
     best, source = empty_layer(), geometry
-    if _lip_gap(landmarks) > _TEETH_GAP:
+    if _mouth_is_open(portrait):
         return best
     for seen in views:
-        there = seen.view.portrait.detection.landmarks
-        if _lip_gap(there) > _TEETH_GAP:
-            layer = photographed_teeth(
-                seen.geometry, seen.look, mouth_opening(there, seen.look.alpha.shape), rng
-            )
+        if _mouth_is_open(seen.view.portrait):
+            opening = mouth_opening(seen.view.portrait.detection.landmarks, seen.look.alpha.shape)
+            layer = photographed_teeth(seen.geometry, seen.look, opening, rng)
             if len(layer) > len(best):
                 best, source = layer, seen.geometry
-    return _carried(best, source, geometry) if len(best) >= _LEAST_TEETH else empty_layer()
+    return _carried(best, source, geometry) if len(best) >= ENOUGH else empty_layer()
 
 
-def _lip_gap(landmarks: FloatArray) -> float:
-    return float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]))
+def _mouth_is_open(portrait: Portrait) -> bool:
+    return lip_gap(portrait.detection.landmarks) > PARTED * portrait.unit
 
 
 def _carried(layer: Layer, source: PhotoGeometry, target: PhotoGeometry) -> Layer:

@@ -21,19 +21,6 @@ Picture = NDArray[Any]
 """(H, W) or (H, W, C) of any number type, or a mask."""
 
 
-ENOUGH = 60
-"""Pixels of a kind from which its colours can be learnt; fewer tell nothing."""
-
-
-NARROW = 2.4
-"""Pixels (eye distance 115): half the width of strips that are no part of their own: shadows and mixed pixels at borders. At 3
-the astronaut's border steps (`eval --portraits`) rise by 0.6."""
-
-PIECE, PART = 80.0, 300.0
-"""Pixels (eye distance 115): the least area of a connected component that is more than noise, such as a lock of hair; and the
-least area of hair or clothes that are built. They stand for eleven thresholds of 60 to 120 and of 200 to 400."""
-
-
 def disk(radius: float) -> UInt8Array:
     """A round structuring element of at least one pixel's radius."""
     r = max(1, round(radius))

@@ -279,7 +279,7 @@ def lift(state: BuildState, config: BuildConfig) -> BuildState:
         _free_to_recolor(
             body_layer(geometry, look, depth, clothes, seen.dressed, barely_shown, unit, rng)
         ),
-        borrowed_teeth(geometry, landmarks, state.outlined.views, rng),
+        borrowed_teeth(geometry, portrait, state.outlined.views, rng),
     ]
     # What is left is for hair and clothes: half of it for clothes, and what hair needs less than the other half
     share = hair_share(look, seen.hair, unit)

@@ -21,6 +21,7 @@ from offline.looks.face.rest_positions import (
     surface_places,
 )
 from offline.numeric import ramp
+from offline.priors import ENOUGH
 from offline.texture.completion import complete_colors
 from perse_live.arrays import BoolArray, FloatArray
 from perse_live.avatar import Avatar
@@ -34,10 +35,8 @@ from perse_live.regions import Region
 # Metres from the line, and from the corners, within which colours are the gap's, and beyond which they are not
 _LINE, _CORNER = ((0.0012, 0.0035), (0.0035, 0.0075))
 _AROUND = 0.045  # metres from the mouth's middle: lips and skin that are looked at
-_FEWEST = 200  # Gaussians of them without which nothing is done
 _SHOWN = 0.3  # opacity of a Gaussian that counts
 _OPENS, _OPEN = 0.04, 0.16  # jawOpen over which the line goes
-_RUNS_OUT = 60  # neighbours over which red runs out in a corner: some 4 mm
 _PARTED = 0.45  # jawOpen in the photo from which it shows no line
 
 
@@ -50,7 +49,7 @@ def with_open_mouth(avatar: Avatar) -> Avatar:
     near = np.linalg.norm(places - ring.mean(0), axis=1) < _AROUND
     near &= np.isin(avatar.regions, (Region.SKIN, Region.LIPS)) & on_part(avatar, Part.SKIN)
     rows = np.flatnonzero(near & (avatar.opacities > _SHOWN))
-    if len(rows) < _FEWEST or own > _PARTED:
+    if len(rows) < ENOUGH or own > _PARTED:
         return avatar
     from_line = along_line(places[rows].astype(np.float64), ring)[0]
     corners = marks[[*INNER_LIP_CORNERS, *OUTER_LIP_CORNERS]]
@@ -80,5 +79,5 @@ def _lip_share(lips: BoolArray, places: FloatArray, at_corner: FloatArray) -> Fl
 
     lips: (N,); places: (N, 3) metres; at_corner: (N,) in [0, 1].
     """
-    around = lips[np.asarray(KDTree(places).query(places, k=_RUNS_OUT)[1])].mean(1)
+    around = lips[np.asarray(KDTree(places).query(places, k=ENOUGH)[1])].mean(1)
     return lips + at_corner * (around - lips)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.correctives.raised_brows import fading_folds
-from offline.looks.face.rest_positions import on_part, places_at_rest
+from offline.looks.face.rest_positions import along_line, on_part, places_at_rest
 from offline.looks.skin.skin_tone import skin_share
 from offline.numeric import normalized, ramp
 from offline.texture.light import Light, estimate_light
@@ -45,9 +45,9 @@ _OCCLUSION = 0.55  # darkness of a valley's floor over its depth in millimetres
 # Of that darkness in red, green and blue: light from within the skin is red
 _WARM = np.array([0.85, 1.0, 1.06])
 _LINE_STEP = 0.0008  # metres between points of a line
+_COMES = (0.2, 0.9)  # strengths of an action between which its lines appear
 # Features of the photo's expression between which the photo's folds replace the model's
 _SHOWN = (0.1, 0.4)
-_FOREHEAD_FIRST = 0  # the number of the component of raised brows
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,7 @@ def with_wrinkles(avatar: Avatar, depth: float, removed: FloatArray | None = Non
         distances = np.full((len(wrinkles), len(rows)), np.inf)
         for number in np.flatnonzero(shown >= _SHOWN[0]):
             distances[number] = np.min(
-                [
-                    np.linalg.norm(places - _nearest_on(valley.line, places)[0], axis=1)
-                    for valley in wrinkles[number].valleys
-                ],
-                axis=0,
+                [along_line(places, valley.line)[0] for valley in wrinkles[number].valleys], axis=0
             )
         nearest = np.arange(len(wrinkles))[:, None] == distances.argmin(0)
         drawn_by = nearest * np.isfinite(distances) * skin[rows]
@@ -105,7 +101,8 @@ def with_wrinkles(avatar: Avatar, depth: float, removed: FloatArray | None = Non
         colors[:, rows] += believed * (of_photo - colors[:, rows])
     opacities = np.zeros(colors.shape[:2])
     # where the photo shows raised brows, it shows the folds above the eyes as they are then
-    opacities[_FOREHEAD_FIRST] = (1 - ramp(shown[_FOREHEAD_FIRST], *_SHOWN)) * fading_folds(avatar)
+    forehead = [one.name for one in wrinkles].index("forehead")
+    opacities[forehead] = (1 - ramp(shown[forehead], *_SHOWN)) * fading_folds(avatar)
     made = sparse(components, np.clip(colors, -1, 1), opacities)
     return replace(avatar, correctives=join(avatar.correctives, made))
 
@@ -143,7 +140,7 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
     found = [
         _Wrinkles(
             "forehead",
-            curve("browInnerUp", 0.15, 0.9),
+            curve("browInnerUp", *_COMES),
             tuple(
                 Valley(_forehead_line(marks, height, -0.85, 0.85), _MIDDLE, 0.24)
                 for height in _FOREHEAD
@@ -151,17 +148,17 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
         ),
         _Wrinkles(
             "chin",
-            curve("mouthShrugLower", 0.2, 0.9),
+            curve("mouthShrugLower", *_COMES),
             (_on(marks, (204, 201, 200, 421, 424), _WIDE, 0.10),),
         ),
         _Wrinkles(
             "nose",
-            curve("noseSneerLeft", 0.2, 0.9),
+            curve("noseSneerLeft", *_COMES),
             tuple(_on(marks, line, _FINE, 0.135) for line in _BUNNY_LINES),
         ),
         _Wrinkles(
             "marionette",
-            curve("mouthFrownLeft", 0.2, 0.9),
+            curve("mouthFrownLeft", *_COMES),
             tuple(_on(marks, line, _MIDDLE, 0.11) for line in _MARIONETTE_LINES),
         ),
     ]
@@ -179,12 +176,12 @@ def _wrinkles_of(marks: FloatArray) -> list[_Wrinkles]:
         found += [
             _Wrinkles(
                 f"glabella-{name}",
-                curve(f"browDown{side}", 0.2, 0.9),
+                curve(f"browDown{side}", *_COMES),
                 (_on(marks, glabella, _MIDDLE, 0.24),),
             ),
             _Wrinkles(
                 f"smile-{name}",
-                curve(f"mouthSmile{side}", 0.15, 0.9),
+                curve(f"mouthSmile{side}", *_COMES),
                 (
                     _on(marks, fold, _WIDE, 0.17),
                     *(Valley(line, _FINE, 0.10) for line in _crow_lines(marks, *eye)),

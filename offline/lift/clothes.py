@@ -7,10 +7,6 @@ import numpy as np
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, surface_layer
 from offline.images import (
-    ENOUGH,
-    NARROW,
-    PART,
-    PIECE,
     blur,
     dilate,
     distance_to,
@@ -24,6 +20,7 @@ from offline.images import (
 )
 from offline.lift.pixel_mesh import GridMesh, grid_mesh, scatter, spacing_for
 from offline.numeric import facing_of, ramp
+from offline.priors import ENOUGH, NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import CHIN_HEIGHT, COLLAR, EAR_LOBES
 from offline.sampling import poisson_disk

@@ -14,7 +14,6 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from offline.images import (
-    PART,
     blur,
     dilate,
     disk,
@@ -26,6 +25,7 @@ from offline.images import (
 )
 from offline.lift.pixel_mesh import GridMesh
 from offline.numeric import ramp
+from offline.priors import ENOUGH, PART
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, COLLAR, EAR_LOBES, NECK_TOP
 from offline.segment.contract import VISIBLE
@@ -36,13 +36,12 @@ from perse_live.jit import kernel
 from perse_live.raster import rasterise
 
 _HAIR_THICKNESS = 0.011  # metres over the scalp, away from the hairline
-_HAIR_LIFT = 0.002  # metres over the skin, at the hairline
+_HAIR_LIFT = 0.002  # metres over the skin, at the hairline and at least
 _NECK_ROOM = 0.003  # metres between neck and collar
 # Metres on the mean head: short hair grows, from there down, on the nape only
 _UNDER_EAR, _NAPE_NARROWS = ((0.04, 0.055), 0.045)
 _HEAD_RIM = 0.015  # metres that it bends back next to the head at most
 _JOINED = 20.0  # pixels (eye distance 115) from the head over which loose skin comes to bend back
-_OVER_SKIN = 0.0015  # metres that hair keeps off the skin at least
 # Of the joining strip: pixels along it, vertices across it, least metres across
 _RIM_STEP, _RIM_ROWS, _LEAST_RIM = (2, 9, 0.004)
 _SMOOTH = 2.0  # of the inset: over how many pixels the way inward is evened out
@@ -81,7 +80,7 @@ def hair_shell(
     front = np.minimum(
         front,
         np.where(
-            wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - _OVER_SKIN, np.inf
+            wisps & np.isfinite(geometry.seen.depth), geometry.seen.depth - _HAIR_LIFT, np.inf
         ),
     )
     low = np.arange(len(hair))[:, None] > chin_row + 35 * unit
@@ -166,7 +165,7 @@ def _front_depth(
     surface = geometry.seen.depth
     covered = np.isfinite(surface)
     known = ~hair & covered & person
-    lift = np.minimum(_HAIR_LIFT + 0.55 * (distance_to(known) / scale), _HAIR_THICKNESS)
+    lift = np.minimum(_HAIR_LIFT + distance_to(known) / scale, _HAIR_THICKNESS)
     safe = np.where(covered, surface, plane)
     obstacle = np.where(covered, np.clip((plane - (safe - lift)) * scale, 0, None) ** 2, 0.0)
     fixed = np.where(known, np.clip((plane - (safe - _HAIR_LIFT)) * scale, 0, None) ** 2, 0.0)
@@ -177,7 +176,7 @@ def _front_depth(
         4 * _ROUNDNESS,
     )
     front = plane - np.sqrt(np.clip(q, 0, None)) / scale
-    return np.where(covered, np.minimum(front, safe - _OVER_SKIN), front)
+    return np.where(covered, np.minimum(front, safe - _HAIR_LIFT), front)
 
 
 def _back_depth(geometry: PhotoGeometry, silhouette: BoolArray, plane: float) -> FloatArray:
@@ -201,14 +200,14 @@ def _short_back(geometry: PhotoGeometry, hair: BoolArray, plane: float) -> Float
     rise = distance_to(skull)[hair & ~skull] / geometry.pixels_per_metre
     thickness = (
         float(np.clip(np.percentile(rise, 80), _HAIR_THICKNESS / 2, 0.05))
-        if len(rise) > 50
+        if len(rise) > ENOUGH
         else _HAIR_THICKNESS
     )
     depth = np.where(skull, geometry.head_back, plane).astype(np.float32)
     height = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 1]
     limit = np.where(
         skull,
-        depth + 0.001 + thickness * ramp(height, EAR_LOBES - 0.035, EAR_LOBES + 0.035),
+        depth + 0.001 + thickness * ramp(height, NECK_TOP, EAR_LOBES),
         plane + 0.012,
     )
     return limit + 0.05 * ramp(height, -0.02, 0.06)  # above, the hair is as round as its outline

@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from offline.gaussian_layer import COVERAGE, Layer, join, surface_layer
 from offline.images import distance_to, sample
 from offline.numeric import facing_of, normalized
+from offline.priors import DARKEST
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
@@ -142,7 +143,7 @@ def _complete(
     )
     model *= (1 - 0.3 * np.clip((ring - 1.7) / 1.4, 0, 1))[:, None]  # the corners lie in shadow
     in_iris = np.clip((1.12 - ring) / 0.14, 0, 1)
-    light = observed.mean(1) / np.maximum(model.mean(1), 0.02)
+    light = observed.mean(1) / np.maximum(model.mean(1), DARKEST)
     # Darker pixels are lashes or the lid's shadow
     white = _WHITE_BELIEVED * np.clip((light - 0.65) / 0.25, 0, 1)
     trust = np.clip((shown - 0.6) / 2.2, 0, 1) * (white + (1 - white) * in_iris)

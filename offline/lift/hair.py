@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.gaussian_layer import COVERAGE, Layer, empty_layer, join, surface_layer
-from offline.images import blur, dilate, distance_to, fill_from, sample
+from offline.images import blur, dilate, distance_to, fill_from, nearest_true, sample
 from offline.lift.depth import HairShell, rim_strip
 from offline.lift.pixel_mesh import (
     GridMesh,
@@ -22,12 +22,12 @@ from offline.lift.pixel_mesh import (
 )
 from offline.lift.strand_directions import (
     along_strands,
-    mirrored_inside,
     relative_brightness,
     unseen_direction,
 )
 from offline.numeric import facing_of, ramp
 from offline.numeric import normalized as unit_vectors
+from offline.priors import PATCH, SAME_PLACE
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.skinning import head_weights
 from offline.rig.template_regions import NECK_TOP, neck_radius
@@ -51,21 +51,13 @@ _LEAST_CONTRAST = 0.02
 _STRAND, _LONG_STRAND = (1.5, 2.8)
 # Pixels (eye distance 115) over which strands and locks differ from the hair around them
 _LOCK = 9.0
-_AROUND = 22.0  # the same, over which the hair's colour changes where it is not seen
-# Cosine of the surface to the picture's plane, below which strand directions are not observed
-_SHOWN = (0.3, 0.6)
-# Metres within the outline where strands would stick out if they ran across it, and not
-_FROM_EDGE = (0.003, 0.015)
 # Factor of the strands' contrast, since large Gaussians blend into their neighbours; and the
 # deviation from the surrounding hair up to which it is raised
 _BLENDED, _LOUDEST = (2.2, 0.36)
 _LIGHT = 0.5, 1.8  # bounds of a strand's brightness over that of the hair around it
 _HUES = 0.5  # of the strands' differences in hue that is kept where their contrast is raised
-_CREASES = 16  # neighbours over which normals of invisible hair are averaged
 _NO_HAIR = (0.3, 0.5)  # distances in colour of hair, and of what is none
 _SEED = 23
-# weight of the hue, besides the lightness, of visible hair in the invisible hair behind it
-_OWN_HUE = 0.7
 _ASIDE = (0.065, 0.105)  # metres from the neck's axis: next to the neck, and clearly farther out
 # Metres, head frame: heights between which long hair passes from the shoulders to the head
 _SWINGS = (-0.25, NECK_TOP)
@@ -73,8 +65,7 @@ _RIM_INSET = 2.2  # pixels (eye distance 115) inside the silhouette where front 
 _LEAST_WIDE = 6.0  # pixels (eye distance 115), half width from which hair has a side surface; narrower locks are flat
 
 
-# Metres from skin, and in the head frame: invisible hair is left out there
-_THROUGH_SKIN, _BACK_OF_EARS = (0.006, -0.08)
+_BACK_OF_EARS = -0.08  # metres, head frame: in front of it invisible hair does not touch skin
 
 
 def hair_share(look: Appearance, hair: BoolArray, unit: float) -> Float32Array:
@@ -169,7 +160,7 @@ def clear_of_skin(hair: Layer, skin: Layer, geometry: PhotoGeometry) -> Layer:
     if not len(bare) or not len(back):
         return hair
     means = hair.gaussians.means[back]
-    near = (KDTree(bare).query(means)[0] < _THROUGH_SKIN) & (
+    near = (KDTree(bare).query(means)[0] < SAME_PLACE) & (
         geometry.to_head(means)[:, 2] > _BACK_OF_EARS
     )
     keep = np.ones(len(hair), np.bool_)
@@ -270,7 +261,7 @@ class _Strands:
     around: Float32Array
     """(H, W, 3) colour of the surrounding hair, extended over the picture."""
     flow: Float32Array
-    """(H, W, 2) direction of the strands, extended by mirroring at the hair's edge."""
+    """(H, W, 2) direction of the strands; beyond the hair, that of the nearest."""
     contrast: float
     """Factor of the contrast."""
     rng: np.random.Generator
@@ -289,12 +280,12 @@ def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands
     sure = look.sure_hair
     if not sure.any():
         return None
-    rows, columns = np.moveaxis(mirrored_inside(sure), -1, 0)
+    _, rows, columns = nearest_true(sure)
     light = relative_brightness(look.image, sure, _LOCK * unit)
     contrast = np.clip(_LOUDEST / max(float(light[sure].std()), 1e-3), 1, _BLENDED)
     return _Strands(
         light[sure],
-        blur(look.hair_color, _AROUND * unit),
+        blur(look.hair_color, 2 * _LOCK * unit),
         flow[rows, columns],
         float(contrast),
         np.random.default_rng(_SEED),
@@ -303,7 +294,7 @@ def _seen_strands(look: Appearance, flow: Float32Array, unit: float) -> _Strands
 
 def _smooth(points: GridPoints) -> FloatArray:
     """Normals (N, 3) averaged over neighbours: at the silhouette's creases strands would else stand off the surface."""
-    near = np.asarray(KDTree(points.means).query(points.means, k=min(_CREASES, len(points)))[1])
+    near = np.asarray(KDTree(points.means).query(points.means, k=min(PATCH, len(points)))[1])
     return unit_vectors(points.normals[near.reshape(len(points), -1)].mean(1))
 
 
@@ -328,9 +319,6 @@ def _inner_layer(
     before = 0.75 * sample(blur(sure, 2.0), points.pixels)[:, None]
     own = np.maximum(before, 0.35)
     colors = own * sample(seen.around, points.pixels) + (1 - own) * typical
-    # Bluish light along the outline is not continued around the head
-    light = colors.mean(1, keepdims=True)
-    colors = _OWN_HUE * colors + (1 - _OWN_HUE) * light * typical / max(float(typical.mean()), 1e-3)
     places = geometry.to_head(points.means.astype(np.float64))
     sigma = points.spacing[:, None] * COVERAGE * np.array([_LONG_STRAND, 1 / _LONG_STRAND * 1.25])
     to_edge = (
@@ -339,10 +327,7 @@ def _inner_layer(
     )
     # No Gaussians that stick out of the outline
     sigma[:, 0] = np.minimum(sigma[:, 0], 0.55 * points.spacing + 0.4 * to_edge)
-    shown = (
-        before * (ramp(np.abs(points.normals[:, 2]), *_SHOWN) * ramp(to_edge, *_FROM_EDGE))[:, None]
-    )
-    along = shown * unit_vectors(_along(seen.flow, points)) + (1 - shown) * (
+    along = before * unit_vectors(_along(seen.flow, points)) + (1 - before) * (
         unseen_direction(places) @ geometry.R_cam_head.T
     )
     colors = colors * seen.drawn(points.means, along)

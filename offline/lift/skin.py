@@ -13,7 +13,7 @@ from offline.lift.lids import shaped_for
 from offline.numeric import ramp
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.template_regions import CHIN_HEIGHT, FACE_AND_THROAT, FACE_FRONT
+from offline.rig.template_regions import CHIN_HEIGHT, FACE_AND_THROAT
 from offline.sampling import poisson_disk
 from offline.segment.appearance import Appearance
 from offline.texture.observation import CompletedSkin, SkinObservation
@@ -23,17 +23,14 @@ from perse_live.head.fit import FrameFit
 from perse_live.head.rig import Part, expressed
 from perse_live.regions import Region
 
-# Of the second layer: metres below, brightness, number of Gaussians averaged for its colours
-_UNDER, _UNDER_LIGHT, _BLENDED = (0.002, 0.96, 6)
-_UNDER_LIPS = 0.0006  # metres below, on the lips
-# Pixels between its Gaussians: front of the face, elsewhere, lips
-_FRONT_SPACING, _SIDE_SPACING, _LIP_SPACING = (5.0, 6.5, 2.2)
+# Metres of the second layer below the first, and on the lips
+_UNDER, _UNDER_LIPS = (0.002, 0.0006)
+# Pixels between its Gaussians, and on the lips
+_UNDER_SPACING, _LIP_SPACING = (6.0, 2.2)
 _LIPS_FREE = 0.5  # freedom of colour in refinement, on the lips
 _LIPS_REGION = 0.5  # chart of the lips from which a Gaussian is theirs
-_EAR_THIN = 0.7  # reduction of that distance within an ear, as a fraction
 # Pixels that skin may reach beyond the person; eye distance 115: from how far it is pulled in
 _OUTSIDE, _PULLED_IN = (2.0, 8.0)
-_PARTED_FIXED = 0.1  # reduction of the freedom of lips that are parted in the photo, [0, 1]
 _STRETCHED = 1.2  # factor of the width of Gaussians on the lips: else an opening mouth would tear pinholes between them
 # Least displacement in a blink of lids, and chart of lips, whose Gaussians are shaped for the pose that unfolds them; factor of a
 # lid's width: it is smooth, and the socket behind it is dark
@@ -64,10 +61,7 @@ def skin_layer(
     if look.lip_edges is not None:
         inner = points.on.interpolate(charts.lip_inner, geometry.rig.triangles)
         colors = colors * (1 - _SEAM * lip_edges * inner)[:, None]
-        # and an open mouth's lips are stretched and shaded as closed ones are not
-        lips = ramp(points.lips, 0.02, 0.2)
-        color_freedom = color_freedom * (1 - lip_edges) * (1 - _PARTED_FIXED * lips)
-        freedom = freedom * (1 - _PARTED_FIXED * lips)
+        color_freedom = color_freedom * (1 - lip_edges)
     lid = points.folded.moved > _LID_MOVES
     wide = COVERAGE * (1.06 + (_STRETCHED - 1.06) * ramp(points.lips, 0.02, 0.3))
     wide = wide * np.where(lid, _LID_WIDE, 1)
@@ -151,23 +145,18 @@ def under_skin(
     lips = charts.lips[rig.triangles].max(1) > _LIP
     lids = charts.eyelids[rig.triangles].max(1) > _LID_MOVES
     below = (rig.parts == Part.SKIN) & ~lids & FACE_AND_THROAT.contains(rest)
-    spacing = np.where(FACE_FRONT.contains(rest), _FRONT_SPACING, _SIDE_SPACING)
-    spacing = np.where(lips, _LIP_SPACING, spacing) * pixel
+    spacing = np.where(lips, _LIP_SPACING, _UNDER_SPACING) * pixel
     spread = unfolded_vertices(geometry, frame)
     points = poisson_disk(spread, rig.triangles, np.where(below, spacing, 0), rng=rng)
     means, normals = geometry.on_rig(points)
-    colors = skin.gaussians.colors[KDTree(skin.gaussians.means).query(means, k=_BLENDED)[1]].mean(1)
+    colors = skin.gaussians.colors[KDTree(skin.gaussians.means).query(means)[1]]
     on_lips = lips[points.triangle]
-    depth = np.where(
-        on_lips,
-        _UNDER_LIPS,
-        _UNDER * (1 - _EAR_THIN * points.interpolate(charts.ears, rig.triangles)),
-    )
+    depth = np.where(on_lips, _UNDER_LIPS, _UNDER)
     layer = surface_layer(
         means - depth[:, None] * normals,
         normals,
         points.spacing * COVERAGE,
-        _UNDER_LIGHT * colors,
+        colors,
         Region.SKIN,
         triangles=points.triangle,
         freedom=0.0,

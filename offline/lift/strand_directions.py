@@ -5,24 +5,21 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.images import blur, nearest_true
+from offline.images import blur
 from offline.numeric import normalized
-from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
+from offline.priors import DARKEST, ENOUGH
+from perse_live.arrays import BoolArray, Float32Array, FloatArray
 
 # Metres, head frame: centre of the sphere that strands follow
 _MIDDLE = np.array([0.0, 0.01, -0.088])
 # Unit, head frame: direction from the centre to the whorl, at the back of the crown
 _WHORL = np.array([0.0, 0.94, -0.34])
 _BELOW = 0.03  # metres below the centre over which strands pass from following the sphere to hanging down
-_DARKEST, _BRIGHTEST = 0.45, 1.9  # bounds of a strand's brightness over that of the hair around it
-_AVERAGED = 64  # neighbours of which an average along strands is made
 _STREAK = 0.014  # metres, standard deviation along the strand
 _NARROW, _PACKED = (
     0.35,
     1.77,
 )  # deviation across, in spacings; spacing over the radius per root of the neighbours
-# Shares of the distance to the hair's edge, tried in this order for a mirror pixel that shows hair
-_NEARER = (1.0, 0.5, 0.25)
 
 
 def unseen_direction(places: FloatArray) -> FloatArray:
@@ -33,36 +30,20 @@ def unseen_direction(places: FloatArray) -> FloatArray:
     return normalized((1 - hanging) * away + hanging * np.array([0.0, -1.0, 0.0]))
 
 
-def mirrored_inside(hair: BoolArray) -> Int32Array:
-    """For each pixel (H, W) a pixel of `hair` (H, W), row and column, (H, W, 2): itself, or its mirror image in the hair's edge.
-
-    Where the mirror image would lie beyond narrow hair, a pixel nearer to the edge is taken. At least one pixel must be hair.
-    """
-    _, *found = nearest_true(hair)
-    own, edge = np.moveaxis(np.indices(hair.shape), 0, -1), np.stack(found, -1)
-    result = edge.astype(np.int32)
-    for share in reversed(_NEARER):
-        there = np.clip(np.rint(edge + share * (edge - own)), 0, np.array(hair.shape) - 1).astype(
-            np.int32
-        )
-        result = np.where(hair[there[..., 0], there[..., 1]][..., None], there, result)
-    return result
-
-
 def along_strands(places: FloatArray, along: FloatArray, values: FloatArray) -> FloatArray:
     """Values (N, C) averaged along strands, so that what varies at random becomes streaks; mean and deviation stay as they are.
 
     Line integral convolution (Cabral and Leedom 1993) on points: places (N, 3) metres, along (N, 3) directions of the strands.
     """
     count = len(places)
-    if count <= _AVERAGED:
+    if count <= ENOUGH:
         return values
     units = normalized(along)
-    near = np.asarray(KDTree(places).query(places, k=_AVERAGED)[1])
+    near = np.asarray(KDTree(places).query(places, k=ENOUGH)[1])
     away = places[near] - places[:, None]
     ahead = (away * units[:, None]).sum(2)
     aside = (away**2).sum(2) - ahead**2
-    spacing = _PACKED * np.sqrt((away**2).sum(2).max(1, keepdims=True) / _AVERAGED)
+    spacing = _PACKED * np.sqrt((away**2).sum(2).max(1, keepdims=True) / ENOUGH)
     weights = np.exp(
         -0.5 * ((ahead / _STREAK) ** 2 + np.maximum(aside, 0) / (_NARROW * spacing) ** 2)
     )
@@ -79,5 +60,5 @@ def relative_brightness(image: Float32Array, hair: BoolArray, around: float) -> 
     """
     light = image + np.float32(0.01)  # so that noise in black hair does not count as strands
     mean = blur(light * hair[..., None], around) / np.maximum(blur(hair, around), 1e-3)[..., None]
-    relative = np.clip(light / np.maximum(mean, 0.02), _DARKEST, _BRIGHTEST)
+    relative = light / np.maximum(mean, DARKEST)
     return np.where(hair[..., None], relative, 1).astype(np.float32)

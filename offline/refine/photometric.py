@@ -32,10 +32,8 @@ _GROUPS = (
     slice(OPACITY, COLOR),
     slice(COLOR, PARAMETERS),
 )
-_COLOR_OUTSIDE = 0.1  # weight of colours outside of the person
 # Like L1, but quadratic below an error of 0.06, which is grain; the kernel is three times as fast in single precision
 _CHARBONNIER = np.float32(4e-3)
-_COLOR_DECAY = 1e-3  # weight of the mean square of the colours' changes
 _SIDE_EVERY = 3  # steps between two views from the side: they change slowly
 _EPSILON_SHARE = 0.3  # of the mean gradient at the start: Adam's epsilon
 
@@ -101,9 +99,6 @@ def refine_layer(
             by_side = view.gradients(moving.charbonnier(view.draw(side), sides[k], side_importance))
             by_splats = moving.with_turned_back(by_splats, by_side, turns[k])
         moving.pull_back(optimiser.parameters, by_splats, optimiser.gradient)
-        optimiser.gradient[:, COLOR:] += (
-            2 * _COLOR_DECAY / (3 * len(layer)) * optimiser.parameters[:, COLOR:]
-        )
         if prior is not None:
             changes = layer.color_freedom[:, None] * optimiser.parameters[:, COLOR:]
             optimiser.gradient[:, COLOR:] += (
@@ -120,7 +115,7 @@ def _importance(weight: Float32Array, alpha: Float32Array) -> Float32Array:
 
     Else Gaussians that reach too far would become black instead of transparent there: a dark edge when the head turns.
     """
-    colors = weight * np.clip(alpha, _COLOR_OUTSIDE, 1)
+    colors = weight * alpha
     return (np.stack([colors, colors, colors, weight], 2) / weight.sum()).astype(np.float32)
 
 

@@ -20,7 +20,7 @@ from perse_live.head.fit import FrameFit
 from perse_live.head.landmarks import LandmarkModel, mesh_landmarks
 from perse_live.head.rig import HeadRig, Part, triangles_of
 
-BESIDE_LIPS = 0.010
+BESIDE_LIPS = 0.012
 """Metres from the lips at which the displacement of the skin that follows them has fallen to exp(-1/2)."""
 # Metres from the lips' landmarks within which displacements are smoothed, and number of iterations
 _SMOOTHED, _ROUNDS = (0.004, 5)

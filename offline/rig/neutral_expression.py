@@ -34,7 +34,6 @@ _FULLY_FOLDED = 0.6  # strength of smile or raised lip from which folds are enti
 # Sum of the actions' squares from which the photo gives no evidence of the mouth at rest
 _FULLY_MOVED = 0.8
 _OWN = 0.2  # fraction of the mouth's residual that holds in every expression
-_REACH = 0.012  # metres from the lips at which that has fallen to exp(-1/2)
 # Heights of the closed lips' red at its middle over the mouth's width, at most; fitted to five portraits with closed mouths
 # they are 0.12 to 0.15 and 0.15 to 0.20; on the rig's average head 0.20 and 0.24.
 _UPPER_LIP, _LOWER_LIP = 0.15, 0.18
@@ -122,7 +121,7 @@ def at_rest(
 def near_lips(points: FloatArray) -> FloatArray:
     """(478,) 1 on the lips, 0 far from them and above the nose's base. points: (478, 3)."""
     distance = np.linalg.norm(points[:, None, :2] - points[None, list(lm.LIPS), :2], axis=2).min(1)
-    near = np.exp(-0.5 * (distance / _REACH) ** 2) * (points[:, 1] < points[_NOSE_BASE, 1])
+    near = np.exp(-0.5 * (distance / BESIDE_LIPS) ** 2) * (points[:, 1] < points[_NOSE_BASE, 1])
     near[list(lm.IRIS)] = 0
     return near
 

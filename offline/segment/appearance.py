@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offline.images import ENOUGH, blur, dilate, distance_to, erode, fill_from, nearest_true
+from offline.images import blur, dilate, distance_to, erode, fill_from, nearest_true
 from offline.portrait import Portrait
+from offline.priors import ENOUGH
 from offline.rig.photo_geometry import PhotoGeometry, before_face
 from offline.rig.template_regions import THROAT
 from offline.segment import color_model, multiclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from offline.images import ENOUGH
+from offline.priors import ENOUGH
 from perse_live.arrays import Float32Array, FloatArray
 
 

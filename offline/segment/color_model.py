@@ -11,18 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from offline.images import (
-    ENOUGH,
-    PART,
-    PIECE,
-    blur,
-    dilate,
-    disk,
-    distance_to,
-    erode,
-    without_small,
-)
+from offline.images import blur, dilate, disk, distance_to, erode, without_small
 from offline.numeric import ramp
+from offline.priors import ENOUGH, PART, PIECE
 from offline.rig.template_regions import FACE_MIDDLE, FOREHEAD
 from offline.segment.color_mixture import color_mixture, log_likelihood
 from offline.segment.contract import OPAQUE, VISIBLE, PartMaps, Segmenter, with_background

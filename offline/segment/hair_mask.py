@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from offline.images import NARROW, PART, PIECE, dilate, opened, without_small
+from offline.images import dilate, opened, without_small
+from offline.priors import NARROW, PART, PIECE
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map
 from offline.segment.appearance import Appearance
 from offline.segment.contract import PartMaps

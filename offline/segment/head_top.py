@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from offline.images import ENOUGH, blur, dilate, distance_to, fill_from, pixel_centers
+from offline.images import blur, dilate, distance_to, fill_from, pixel_centers
 from offline.numeric import ramp
 from offline.portrait import Portrait
+from offline.priors import ENOUGH
 from offline.segment.landmark_masks import face_oval
 from offline.segment.matte import person_probability
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, UInt8Array

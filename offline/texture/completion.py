@@ -20,15 +20,15 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import KDTree
 
+from offline.priors import ENOUGH, PATCH
 from offline.texture.light import estimate_light
 from offline.texture.surface_graph import mirror_matrix, solve, surface_graph
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
 
 _UNKNOWN_SKIN = np.array([0.75, 0.58, 0.5])  # sRGB, where the photo shows none at all
-LEAST_SURE, SURE = 12, 0.6
-"""Fewest reliable points from which something is estimated, and the confidence from which a point is reliable."""
-# Product of both halves' confidence; points over which they are compared
-_BOTH_SEEN, _COMPARED = (0.3, 60)
+SURE = 0.6
+"""The confidence from which a point is reliable."""
+_BOTH_SEEN = 0.3  # product of both halves' confidence from which they are compared
 # inverse variance of the prior, the face's median albedo: it makes the system definite
 _UNTOLD = 1e-3
 # The inverse variance that pulls each change to zero, as a share of an edge's, 1 / step**2. With 12 edges a point, changes fade
@@ -67,7 +67,7 @@ class ExpectedTone:
     across: FloatArray
     """(N,) a coordinate along which the tone changes evenly."""
     like: Sequence[BoolArray]
-    """Groups of points (N,) seen in the same light; the tone is the mean of theirs. One of fewer than 12 points tells nothing."""
+    """Groups of points (N,) seen in the same light; the tone is the mean of theirs. One of fewer than `PATCH` tells nothing."""
     least: float
     """The tone is at least this fraction of the brightest group's."""
     deviation: float
@@ -89,7 +89,7 @@ def complete_colors(
 ) -> Float32Array:
     """Colours (N, 3) in [0, 1] for all points; see the module's text. The same `rng` state gives the same colours."""
     sure = confidence > SURE
-    if sure.sum() < LEAST_SURE:
+    if sure.sum() < PATCH:
         return np.tile(_UNKNOWN_SKIN.astype(np.float32), (len(observed), 1))
     bare = confidence * sure * (parts.max(1, initial=0) < 0.1)
     light = estimate_light(observed, bare if bare.any() else confidence, normals)
@@ -156,7 +156,7 @@ def _expected_tones(
     """
     tones, precision = np.zeros_like(shading), np.zeros(len(shading))
     for one in expected:
-        known = [group for group in one.like if group.sum() >= LEAST_SURE]
+        known = [group for group in one.like if group.sum() >= PATCH]
         if known:
             held = one.holds > 0
             lines = [median_line(one.across[group], observed[group]) for group in known]
@@ -202,10 +202,10 @@ def _agreement(
     tell.
     """
     both = np.flatnonzero(confidence * (mirror @ confidence) > _BOTH_SEEN)
-    if len(both) < _COMPARED:
+    if len(both) < ENOUGH:
         return np.ones(len(places))
     unlike = albedo[both] - (mirror @ albedo)[both]
-    near = np.asarray(KDTree(rest[both]).query(places, k=_COMPARED)[1])
+    near = np.asarray(KDTree(rest[both]).query(places, k=ENOUGH)[1])
     return np.exp(-((np.linalg.norm(unlike[near].mean(1), axis=1) / config.disagreement) ** 2))
 
 

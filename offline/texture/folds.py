@@ -13,6 +13,7 @@ import numpy as np
 
 from offline.images import blur, dilate, disk, distance_to, fill_from, polygon
 from offline.numeric import ramp
+from offline.priors import DARKEST, ENOUGH
 from offline.rig.neutral_expression import smile_of
 from offline.segment.landmark_masks import eye_openings
 from perse_live.arrays import BoolArray, Float32Array, FloatArray
@@ -25,7 +26,6 @@ _DEEPEST = 0.3  # by which a fold is lightened at most
 # Pixels (eye distance 115) around these in which there are no folds
 _OFF_LIPS, _OFF_BROWS, _OFF_EYES = (1.5, 4.0, 6.0)
 _DETAIL = (0.0008, 0.0018)  # of skin without wrinkles, and of skin that has the model's
-_FEWEST = 200  # pixels of plain skin that tell its detail
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ def wrinkle_depth(
     without a pore, 0.0009 on a rendered drawing. Canvas and grain have more, so more is not taken for more wrinkles.
     """
     plain = skin & folding_skin(landmarks[:, :2], *skin.shape)
-    if plain.sum() < _FEWEST:
+    if plain.sum() < ENOUGH:
         return 1.0
     luma = image.mean(2)
     detail = np.abs(blur(luma, unit) - blur(luma, 2 * unit))[plain]
-    share = float(np.median(detail)) / max(float(luma[plain].mean()), 0.02)
+    share = float(np.median(detail)) / max(float(luma[plain].mean()), DARKEST)
     return float(ramp(np.array(share), *_DETAIL))
 
 

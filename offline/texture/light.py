@@ -11,16 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offline.priors import DARKEST
 from perse_live.arrays import Float64Array, FloatArray
 
-_DARKEST = 0.03  # sRGB; darker colours are noise, whose logarithm would outweigh the skin's
 _ROUNDS = 6  # of reweighting; the coefficients change by less than 1 % after the fourth
 _OUTLIER = 0.15  # residual of the logarithm at which a point's weight falls to a quarter: brows, lips, cast shadows
 # Relative to the total weight: a face shows a quarter of all normals
 _RIDGE = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2]) * 0.02
 _COLORED = 0.5  # fraction of the coefficients' difference between channels attributed to light; the rest is the skin's tint
 _RANGE = (2.0, 98.0)  # percentiles of the shading seen; beyond them the harmonics would extrapolate
-_BELOW = 0.1  # logarithm by which unseen normals may be darker than the darkest seen ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ def estimate_light(colors: FloatArray, weights: FloatArray, normals: FloatArray)
     colors: (N, 3) sRGB in [0, 1]; weights: (N,) >= 0, not all 0; normals: (N, 3) unit, in any fixed frame. sRGB values are used
     as they are: ratios between them serve to compare two places of one face, not to relight it.
     """
-    basis, target = _basis(normals), np.log(np.maximum(colors, _DARKEST))
+    basis, target = _basis(normals), np.log(np.maximum(colors, DARKEST))
     robust, fitted = weights / weights.sum(), np.zeros((9, 3))
     for _ in range(_ROUNDS):
         weighted = basis * robust[:, None]
@@ -59,7 +58,7 @@ def estimate_light(colors: FloatArray, weights: FloatArray, normals: FloatArray)
     fitted = grey + _COLORED * (fitted - grey)
     seen = (basis @ fitted)[weights > 0.5 * weights.max()]
     low, high = np.percentile(seen, _RANGE, axis=0)
-    return Light(fitted, low - _BELOW, high)
+    return Light(fitted, low, high)
 
 
 def _basis(normals: FloatArray) -> Float64Array:

@@ -14,6 +14,7 @@ from scipy.spatial import KDTree
 from offline.gaussian_layer import Layer, join
 from offline.images import nearest_true, sample
 from offline.numeric import facing_of, ramp
+from offline.priors import PATCH, SAME_PLACE
 from offline.rig.photo_geometry import PhotoGeometry, attribute_map, yaw_of
 from perse_live.arrays import BoolArray, Float32Array, FloatArray, Int32Array
 from perse_live.camera import Camera
@@ -33,12 +34,11 @@ _BORDER = (0.003, 0.011)
 # Radians from the fitted gaze from which the iris landmark is taken for an error
 _GAZE_OUTLIER = 0.5
 _STRETCHED = 1.5  # how much longer or shorter a mirrored Gaussian may be
-_LOCK = 24  # neighbouring Gaussians of hair that are added or left out together
 _HIDDEN = (0.35, 0.75)  # share of them hidden below which none is added, and from which all are
 _UNMIRRORED = 0.75  # of the hair's Gaussians in a photo turned far
 _SURE = 0.6  # opacity, and freedom of colour, from which hair is mirrored
-# Pixels, and metres behind what is seen in so large a place, from which something is hidden
-_CELL, _BEHIND = (4, 0.012)
+# Pixels of the places in which something is hidden behind what is seen
+_CELL = 4
 
 
 def mirror_vertices(template: FloatArray) -> Int32Array:
@@ -82,7 +82,7 @@ def bare_in_mirror(geometry: PhotoGeometry, hair: BoolArray, unit: float) -> Flo
     angles = np.nan_to_num(
         attribute_map(geometry, np.stack([facing, facing[mirror]], 1).astype(np.float32))[shown]
     )
-    seen = place[:, 2] < sample(np.where(shown, geometry.seen.depth, 0), pixels) + 0.006
+    seen = place[:, 2] < sample(np.where(shown, geometry.seen.depth, 0), pixels) + SAME_PLACE
     bare = np.zeros_like(hair)
     bare[shown] = seen & (angles[:, 1] > angles[:, 0] + _BETTER) & (sample(hair, pixels) < 0.3)
     distance, rows, columns = nearest_true(shown)
@@ -137,9 +137,9 @@ def with_mirrored_hair(
         -np.sign(geometry.yaw) * geometry.to_head(hair.gaussians.means)[:, 0] > _BORDER[0]
     )
     there = _reflected(hair, geometry)
-    if len(there) < _LOCK:
+    if len(there) < PATCH:
         return layer
-    locks = KDTree(there.gaussians.means).query(there.gaussians.means, k=_LOCK)[1]
+    locks = KDTree(there.gaussians.means).query(there.gaussians.means, k=PATCH)[1]
     # Groups, softly ended: no isolated pieces, no holes
     share = _hidden(there, layer, geometry, person)[locks].mean(1)
     order = rng.permutation(len(there))
@@ -179,4 +179,4 @@ def _hidden(layer: Layer, before: Layer, geometry: PhotoGeometry, person: BoolAr
     np.minimum.at(nearest, cells(before.gaussians.means), before.gaussians.means[:, 2])
     means = layer.gaussians.means
     inside = sample(person, geometry.camera.project(means)) > 0.9
-    return inside & (means[:, 2] > nearest[cells(means)] + _BEHIND)
+    return inside & (means[:, 2] > nearest[cells(means)] + SAME_PLACE)

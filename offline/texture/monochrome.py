@@ -12,12 +12,11 @@ import numpy as np
 
 from offline.looks.photo_tones import lab_of, rgb_of
 from offline.numeric import ramp
+from offline.priors import ENOUGH
 from perse_live.arrays import Float64Array, FloatArray
 
 # Chroma (CIE L*a*b*) off the tones at which a photo has none, and all of its colours
 _COLORLESS, _COLORED = (1.2, 3.0)
-_FEWEST = 500  # pixels that can tell
-_LARGEST = 20_000  # pixels looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +39,9 @@ class Tones:
 
 def tones_of(pixels: FloatArray) -> Tones:
     """The tones of a photo. pixels: (N, 3) sRGB, of the person: skin, lips, hair. Too few tell nothing."""
-    if len(pixels) < _FEWEST:
+    if len(pixels) < ENOUGH:
         return Tones(0.0, np.zeros((3, 2)))
-    lab = lab_of(pixels[:: max(1, len(pixels) // _LARGEST)])
+    lab = lab_of(pixels)
     powers = _powers(lab[:, 0])
     chroma = np.asarray(np.linalg.lstsq(powers, lab[:, 1:], rcond=None)[0], np.float64)
     off = np.linalg.norm(lab[:, 1:] - powers @ chroma, axis=1)

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from offline.images import ENOUGH, blur, dilate, distance_to, fill_from, pixel_centers, polygon
+from offline.images import blur, dilate, distance_to, fill_from, pixel_centers, polygon
 from offline.numeric import ramp
+from offline.priors import DARKEST, ENOUGH
 from offline.segment.appearance import Appearance
 from offline.segment.landmark_masks import mouth_opening
 from perse_live.arrays import Float32Array, FloatArray
@@ -20,7 +21,13 @@ _EDGE = 4.5  # pixels (eye distance 115) from the mouth's opening within which l
 # Pixels (eye distance 115) from an open mouth's corner within which little is believed, and all is
 _CORNER = (4.5, 8.0)
 _CORNER_HELD = 0.6  # how little
-_PARTED = 3.0  # pixels (eye distance 115) between the lips from which the mouth is open
+PARTED = 3.0
+"""Pixels (eye distance 115) between the lips from which the mouth is open."""
+
+
+def lip_gap(landmarks: FloatArray) -> float:
+    """Pixels between the lips in the middle. landmarks: (478, 2+) pixels."""
+    return float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2]))
 
 
 def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearance:
@@ -28,7 +35,7 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
 
     landmarks: (478, 2+) pixels; unit: pixels, eye distance / 115. What shows between the lips stays.
     """
-    if float(np.linalg.norm(landmarks[13, :2] - landmarks[14, :2])) < _PARTED * unit:
+    if lip_gap(landmarks) < PARTED * unit:
         return look
     opening = mouth_opening(landmarks, look.valid.shape)
     from_opening = distance_to(opening)
@@ -61,9 +68,9 @@ def clean_lips(look: Appearance, landmarks: FloatArray, unit: float) -> Appearan
 
 def _oddness(image: Float32Array, usual: FloatArray) -> Float32Array:
     """How unlike a lip's usual colour (3,) pixels are, (H, W) in [0, 1]: darker, lighter or less red."""
-    light = image.mean(2) / max(float(usual.mean()), 0.02)
-    red = (image[..., 0] - image[..., 1:].mean(2)) / np.maximum(image.mean(2), 0.02)
-    own_red = float((usual[0] - usual[1:].mean()) / max(float(usual.mean()), 0.02))
+    light = image.mean(2) / max(float(usual.mean()), DARKEST)
+    red = (image[..., 0] - image[..., 1:].mean(2)) / np.maximum(image.mean(2), DARKEST)
+    own_red = float((usual[0] - usual[1:].mean()) / max(float(usual.mean()), DARKEST))
     dark, bright = 1 - ramp(light, 0.5, 0.75), ramp(light, 1.2, 1.45)
     pale = 1 - ramp(red, 0.4 * own_red, 0.65 * own_red) if own_red > 0.1 else 0.0
     return np.maximum(np.maximum(dark, bright), pale * ramp(light, 0.9, 1.1)).astype(np.float32)

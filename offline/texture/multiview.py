@@ -12,16 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from offline.priors import DARKEST, ENOUGH
 from offline.texture.completion import SURE
 from perse_live.arrays import FloatArray
 
-# Points seen well in both pictures, without which their light cannot be compared
-_LEAST_SHARED = 150
-# Points, and metres on the mean head, that the local light is learnt from
-_NEIGHBOURS, _REACH = (48, 0.02)
+_REACH = 0.02  # metres on the mean head that the local light is learnt from
 _PRIOR = 4.0  # how many points the light of the whole face counts for
 _MOST_GAIN = 1.8  # between two pictures' light; a greater one is no light
-_DARKEST = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +61,17 @@ def in_the_light_of(rest: FloatArray, own: SeenColors, other: SeenColors) -> See
     Where the light cannot be estimated locally, that of the whole face is used, with a lower weight of the other picture.
     """
     shared = (own.confidence > SURE) & (other.confidence > SURE)
-    if shared.sum() < _LEAST_SHARED:
+    if shared.sum() < ENOUGH:
         return None
     ratio = np.log(
-        np.maximum(own.observed[shared], _DARKEST) / np.maximum(other.observed[shared], _DARKEST)
+        np.maximum(own.observed[shared], DARKEST) / np.maximum(other.observed[shared], DARKEST)
     )
     whole = np.median(ratio, 0)
     if np.abs(whole).max() > np.log(_MOST_GAIN):
         return None
     # A shadow's edge that moved says nothing of the light
     ratio = np.clip(ratio, whole - 0.4, whole + 0.4)
-    distance, near = KDTree(rest[shared]).query(rest, k=min(_NEIGHBOURS, int(shared.sum())))
+    distance, near = KDTree(rest[shared]).query(rest, k=ENOUGH)
     weight = np.exp(-0.5 * (distance / _REACH) ** 2)
     gain = (_PRIOR * whole + (weight[..., None] * ratio[near]).sum(1)) / (_PRIOR + weight.sum(1))[
         :, None

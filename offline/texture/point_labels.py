@@ -6,21 +6,19 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from offline.images import distance_to, sample
+from offline.priors import ENOUGH, PATCH, SAME_PLACE
 from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, NECK_TOP
 from offline.segment.appearance import Appearance
-from offline.texture.completion import LEAST_SURE
 from offline.texture.mirror import mirrored_share
 from offline.texture.skin_points import SkinPoints
 from perse_live.arrays import BoolArray, FloatArray
 
 # Pixels (eye distance 115) from hair within which skin that is turned away lies behind it
 _CURTAIN = 14.0
-_MOST_ASKED = 60  # neighbours that say whether a point of the crown grows hair
 _SIDEBURN = -0.025  # metres on the mean head: lower end of invisible hair in front of an ear
 _GAP = 0.005  # metres, height of bare skin that ends the hair above it
 # Cosines to the camera at the outline; weight of depth relative to height next to it
 _LAST_SEEN, _ALONG = ((0.05, 0.45), 0.2)
-_HAIRLINE = 24  # neighbours over which a hairline out of sight passes from hair to skin
 
 
 def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
@@ -35,12 +33,12 @@ def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
     seen &= mirrored_share(rest, yaw) < 0.5
     # a shine on the crown is no bald spot
     crown = np.flatnonzero(points.scalp > 0.9)
-    beside = np.asarray(KDTree(rest).query(rest[crown], k=min(_MOST_ASKED, len(rest)))[1])
+    beside = np.asarray(KDTree(rest).query(rest[crown], k=min(ENOUGH, len(rest)))[1])
     hairy[crown] |= hairy[beside].mean(1) > 0.5
     result = np.where(seen, hairy, points.scalp > 0.5)
     if seen.any():
         distance, nearest = KDTree(rest[seen]).query(rest * np.array([-1, 1, 1]))
-        mirrored = ~seen & (distance < 0.006) & (rest[:, 2] > -0.095)
+        mirrored = ~seen & (distance < SAME_PLACE) & (rest[:, 2] > -0.095)
         result = np.where(mirrored, hairy[seen][nearest], result)
     return result & (points.scalp > 0.02) | (seen & hairy & (rest[:, 1] > 0.02))
 
@@ -61,7 +59,7 @@ def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> Boo
     )
     for side in (-1.0, 1.0):
         ear = (points.ears > 0.3) & (rest[:, 0] * side > 0) & points.inside
-        if ear.sum() > 10 and (points.hair[ear] > 0.5).mean() > 0.6:
+        if ear.sum() > PATCH and (points.hair[ear] > 0.5).mean() > 0.6:
             lowest = np.percentile(rest[ear & (points.hair > 0.5), 1], 10)  # where this hair ends
             covered |= (
                 (rest[:, 0] * side > 0.03)
@@ -90,10 +88,10 @@ def points_round_the_side(points: SkinPoints) -> BoolArray:
             here & points.front & (points.facing > _LAST_SEEN[0]) & (points.facing < _LAST_SEEN[1])
         )
         unseen = np.nonzero(here & ~(points.front & (points.facing > _LAST_SEEN[1])))[0]
-        if seen.sum() < LEAST_SURE or not len(unseen):
+        if seen.sum() < PATCH or not len(unseen):
             continue
         height = [0.0, 1.0, _ALONG]
-        _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=LEAST_SURE)
+        _, found = KDTree(rest[seen] * height).query(rest[unseen] * height, k=PATCH)
         covered[unseen] = (points.hair[seen][np.asarray(found)] > 0.5).mean(1) > 0.5
         covered[unseen] &= ~_below_gap(rest[unseen, 1], covered[unseen])
     return covered
@@ -115,6 +113,6 @@ def hair_share_of_points(points: SkinPoints, scalp: BoolArray) -> FloatArray:
     """Share of hair in points (N,): an invisible hairline is soft; elsewhere separate hair Gaussians cover it."""
     share = scalp.astype(np.float64)
     unseen = np.flatnonzero(~points.front | (points.facing < _LAST_SEEN[1]))
-    beside = KDTree(points.rest).query(points.rest[unseen], k=min(_HAIRLINE, len(points.rest)))[1]
+    beside = KDTree(points.rest).query(points.rest[unseen], k=min(PATCH, len(points.rest)))[1]
     share[unseen] = scalp[np.asarray(beside)].mean(1)
     return share

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.images import ENOUGH, sample
+from offline.images import sample
 from offline.lift.lids import closed_lid_shade
 from offline.numeric import normalized, ramp
+from offline.priors import ENOUGH, PATCH
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.segment.appearance import Appearance
@@ -33,8 +34,8 @@ _LEAST_LID = 0.95
 # Shares of a blink's move between which the tone of a point becomes the lid's
 _LID_FROM = (0.1, 0.6)
 _SEEN = 0.5  # confidence of points that tell the lid's tone
-# Neighbours that surround a hollow; metres by which they rise over it
-_HOLLOW, _HOLLOW_DEPTH = (30, (0.0004, 0.0025))
+# Metres by which the neighbours of a hollow rise over it
+_HOLLOW_DEPTH = (0.0004, 0.0025)
 _HOLLOW_DARK = np.array([0.35, 0.45, 0.48])  # of red, green and blue, how much is lost there
 
 
@@ -125,9 +126,9 @@ def ear_relief(
     """Factors (N, 3) of colours for the shadow in the hollows of an ear, which would look flat without."""
     ear = np.nonzero(invented > 0.1)[0]
     shade = np.ones((len(means), 3))
-    if len(ear) < _HOLLOW:
+    if len(ear) < PATCH:
         return shade
-    _, beside = KDTree(means[ear]).query(means[ear], k=_HOLLOW)
+    _, beside = KDTree(means[ear]).query(means[ear], k=PATCH)
     above = ((means[ear][np.asarray(beside)] - means[ear][:, None]) * normals[ear][:, None]).sum(2)
     hollow = ramp(np.clip(above, 0, None).mean(1), *_HOLLOW_DEPTH) * invented[ear]
     shade[ear] -= hollow[:, None] * _HOLLOW_DARK

@@ -9,6 +9,7 @@ import numpy as np
 from offline.images import distance_to, sample
 from offline.lift.lids import LidPoints, blink_moves
 from offline.numeric import facing_of
+from offline.priors import SAME_PLACE
 from offline.rig.anatomy import HeadCharts
 from offline.rig.photo_geometry import PhotoGeometry
 from offline.rig.template_regions import FACE_FRONT
@@ -155,10 +156,10 @@ def visible(
 ) -> BoolArray:
     """Whether the photo's camera sees the points (N,): same depth, and same place of the surface (lips lie close together)."""
     x, y = pixels[:, 0].astype(int), pixels[:, 1].astype(int)
-    near = means[:, 2] < geometry.seen.depth[y, x] + 0.006
+    near = means[:, 2] < geometry.seen.depth[y, x] + SAME_PLACE
     place = geometry.template_map()[y, x]
     with np.errstate(invalid="ignore"):
-        same = np.linalg.norm(place - rest, axis=1) < 0.006
+        same = np.linalg.norm(place - rest, axis=1) < SAME_PLACE
     return near & (same | ~np.isfinite(place[:, 0]))
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 from scipy.spatial import KDTree
 
+from offline.priors import SAME_PLACE
 from perse_live.arrays import Float64Array, FloatArray
 
 _BARRIER = 6.0  # logarithm by which an edge between different parts is weaker: colours hardly spread between lips and skin
-# Nearest points of a mirrored place, and metres over which their weight falls to 1/e
-_MIRRORS, _MIRROR_REACH = (3, 0.006)
+_MIRRORS = 3  # nearest points of a mirrored place that are mixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +64,9 @@ def mirror_matrix(rest: FloatArray) -> sp.csr_matrix:
     """
     count = len(rest)
     distance, found = KDTree(rest).query(rest * np.array([-1, 1, 1]), k=min(_MIRRORS, count))
-    share = np.exp(-((distance / _MIRROR_REACH) ** 2)) / (distance + 1e-4)
+    share = np.exp(-((distance / SAME_PLACE) ** 2)) / (distance + 1e-4)
     total = share.sum(1, keepdims=True)
-    near = distance[:, :1] < _MIRROR_REACH
+    near = distance[:, :1] < SAME_PLACE
     share = np.where(near, share / np.maximum(total, 1e-12), 0)
     rows = np.repeat(np.arange(count), share.shape[1])
     return sp.csr_matrix((share.ravel(), (rows, np.asarray(found).ravel())), shape=(count, count))

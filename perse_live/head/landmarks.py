@@ -64,6 +64,9 @@ LOWER_LID_RIGHT = (7, 163, 144, 145, 153, 154, 155)
 UPPER_LID_LEFT = (466, 388, 387, 386, 385, 384, 398)
 LOWER_LID_LEFT = (249, 390, 373, 374, 380, 381, 382)
 """Edges of the lids without the corners, from the outer one inwards, upper and lower point by point."""
+UPPER_LID_EDGES = ((263, *UPPER_LID_LEFT, 362), (33, *UPPER_LID_RIGHT, 133))
+LOWER_LID_EDGES = ((263, *LOWER_LID_LEFT, 362), (33, *LOWER_LID_RIGHT, 133))
+"""The same with the corners: left, right."""
 RIGHT_IRIS = (468, 469, 470, 471, 472)
 """Centre, then four points of its rim."""
 LEFT_IRIS = (473, 474, 475, 476, 477)

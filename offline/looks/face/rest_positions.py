@@ -62,6 +62,12 @@ def along_line(points: FloatArray, line: FloatArray) -> tuple[FloatArray, FloatA
     return best, place
 
 
+def height_over(line: FloatArray, points: FloatArray) -> FloatArray:
+    """Height (N,) of points (N, 2+) over a polyline (K, 2+) at their x; beyond its ends, over the nearer end."""
+    order = np.argsort(line[:, 0])
+    return points[:, 1] - np.interp(points[:, 0], line[order, 0], line[order, 1])
+
+
 def depth_inside(points: FloatArray, polygon: FloatArray) -> FloatArray:
     """Signed distance (N,) of points (N, 2) to a closed polygon (K, 2); positive inside."""
     distance, _ = along_line(points, np.concatenate([polygon, polygon[:1]]))

@@ -6,7 +6,6 @@ from scipy.spatial import KDTree
 
 from offline.lift.strand_directions import (
     along_strands,
-    mirrored_inside,
     relative_brightness,
     unseen_direction,
 )
@@ -30,22 +29,6 @@ def test_strands_run_down_and_out_from_the_whorl() -> None:
     assert (along[sides, 1] < -0.5).all()
     front = (places[:, 2] > -0.02) & (places[:, 1] > 0.06)
     assert (along[front, 2] > 0).all()  # over the crown to the forehead
-
-
-def test_pixels_without_hair_are_mirrored_into_it() -> None:
-    hair = np.zeros((40, 60), np.bool_)
-    hair[:, 20:40] = True
-    rows, columns = np.moveaxis(mirrored_inside(hair), -1, 0)
-    own_rows, own_columns = np.indices(hair.shape)
-    np.testing.assert_array_equal(rows[hair], own_rows[hair])
-    np.testing.assert_array_equal(columns[hair], own_columns[hair])
-    assert hair[rows, columns].all()
-    # As far within as they lie beyond
-    np.testing.assert_array_equal(columns[20, 1:20], 40 - np.arange(1, 20))
-    hair[:, 20:37] = False  # a lock of three pixels
-    rows, columns = np.moveaxis(mirrored_inside(hair), -1, 0)
-    assert hair[rows, columns].all()
-    assert columns[20, 33] == 39  # half as far, where as far would be through it
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.1, 0.4])
