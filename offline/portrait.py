@@ -20,7 +20,7 @@ SIDE = 512
 """Pixels of the portrait."""
 _MOST_FACES = 8
 _MARGIN = 2.5  # side of the portrait over the larger side of the face's bounding box
-_LOWERED = 0.07  # of the portrait's side that a head may stand lower so that the bust reaches the frame's lower edge
+_SHIFTED = 0.07  # of the portrait's side that a head may stand off the middle so that the frame ends where the photo does
 _SMALL_FACE = 90  # pixels across in the photo
 _JUDGED_SIDE = 160  # pixels across, to which a face is brought before its sharpness is judged
 _BLURRED = 0.03  # deviation of the Laplacian over the face's contrast; good photos: 0.035 to 0.13, one blurred by 1.5 px: 0.028
@@ -34,8 +34,7 @@ _LEVEL = 2.0  # degrees of roll that are left as they are
 _SAME_ROLL = 30.0  # degrees within which finds in differently turned pictures agree
 _MOST_LEFT = 20.0  # degrees of roll that a levelled cut-out may still show; more is no face, or one upside down
 _TURNED = 35.0  # degrees of yaw or pitch
-# Of the face that may lie beyond the photo's edge, and that hands may cover
-_MOST_OUTSIDE, _MOST_COVERED = (0.02, 0.02)
+_MOST_MISSING = 0.02  # of the face that may lie beyond the photo's edge, or be covered by hands
 
 
 @dataclass(frozen=True)
@@ -233,13 +232,13 @@ def _cut_out(
     height, width = rgb.shape[:2]
     right, down, left, up = (_room(axes.T @ center, way, width, height) for way in (*axes, *-axes))
     # where the photo ends, the frame should end too: a bust cut off inside the frame looks cut off
-    center[0] -= float(np.clip(_overlap(left, right, side), -0.07 * side, 0.07 * side))
+    center[0] -= float(np.clip(_overlap(left, right, side), -_SHIFTED * side, _SHIFTED * side))
     beyond, balanced = side / 2 - down, _overlap(up, down, side)
     # The head may stand a little low for that
-    if 0 < beyond < max(balanced, 0.0) + _LOWERED * side:
+    if 0 < beyond < max(balanced, 0.0) + _SHIFTED * side:
         center[1] -= min(beyond, 0.3 * side)
     else:
-        center[1] -= float(np.clip(balanced, max(-0.07 * side, min(beyond, 0.0)), 0.3 * side))
+        center[1] -= float(np.clip(balanced, max(-_SHIFTED * side, min(beyond, 0.0)), 0.3 * side))
     scale = SIDE / side
     matrix = np.column_stack([scale * axes, np.full(2, SIDE / 2) - scale * center])
     source, shrunk = rgb, np.ones(2)
@@ -327,11 +326,11 @@ def _judge_whole(look: _Look) -> list[str]:
     face = face_oval(points, look.valid.shape)
     below = face & (np.arange(SIDE)[:, None] > points[list(BROW_PEAKS), 1].min())
     warnings = []
-    if (below & ~look.valid).sum() > _MOST_OUTSIDE * face.sum():
+    if (below & ~look.valid).sum() > _MOST_MISSING * face.sum():
         warnings.append(
             "a part of the face is outside the photo, so it is guessed: use a photo with the whole face"
         )
-    if covered_by_hands(look.rgb, face) > _MOST_COVERED:
+    if covered_by_hands(look.rgb, face) > _MOST_MISSING:
         warnings.append(
             "a hand is before the face, and will show in the avatar: use a photo in which nothing covers the face"
         )
