@@ -52,8 +52,6 @@ class CompletionConfig:
     """Of the difference between neighbours."""
     mirrored_step: float = 0.025
     """Of the difference between neighbours against that of their mirror points; at 0.05 far eyes stay blurred."""
-    mirrored: float = 1.6
-    """Of a colour against its mirror point's; loose, for light that harmonics cannot describe differs from side to side."""
     disagreement: float = 0.12
     """Difference between the two halves, where both are seen, at which symmetry counts 1/e: a shadow across one of them."""
 
@@ -125,17 +123,13 @@ def _solve(
     """
     count, graph = len(albedo), surface_graph(positions, parts)
     difference = graph.difference
-    against_mirror = sp.identity(count, format="csr") - mirror
+    against_mirror = difference @ (sp.identity(count, format="csr") - mirror)
     seen, other = graph.edge_mean(confidence), graph.edge_mean(mirrored)
     smooth = graph.weights * (1 - 0.98 * np.clip(np.maximum(seen, other), 0, 1)) / config.step**2
     symmetric = graph.weights * other * (1 - seen) / config.mirrored_step**2
-    steps_against_mirror = difference @ against_mirror
     prior = (
         difference.T @ sp.diags(smooth) @ difference
-        + steps_against_mirror.T @ sp.diags(symmetric) @ steps_against_mirror
-        + against_mirror.T
-        @ sp.diags(mirrored * (1 - confidence) / config.mirrored**2)
-        @ against_mirror
+        + against_mirror.T @ sp.diags(symmetric) @ against_mirror
     )
     typical, (tone, known) = np.median(albedo[confidence > SURE], 0), tones
     data = photo_precision(confidence, config)
