@@ -203,7 +203,7 @@ def charbonnier_gradient(
     image: Float32Array,
     target: Float32Array,
     weight: Float32Array,
-    epsilon: float,
+    epsilon: np.float32,
     out: Float32Array,
 ) -> None:
     """Gradient of the sum of weight * sqrt((image - target)^2 + epsilon) by the image; flat arrays, written from begin to end."""

@@ -78,9 +78,7 @@ def observe_skin(
     confidence = confidence * (1 - lip_edges * (1 - ramp(points.lips, 0.05, 0.3)))
     hairy = np.zeros(len(points.on), np.bool_) if bald else scalp_points(points, look, geometry.yaw)
     hidden = (
-        np.zeros_like(hairy)
-        if bald
-        else points_behind_hair(points, look, unit) | points_round_the_side(points)
+        np.zeros_like(hairy) if bald else points_behind_hair(points) | points_round_the_side(points)
     )
     scalp = hairy | (hidden & (confidence < 0.5))
     return SkinObservation(points, np.where(scalp, 0, confidence), scalp, lip_edges)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.images import distance_to, sample
+from offline.images import sample
 from offline.priors import ENOUGH, PATCH, SAME_PLACE
-from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, NECK_TOP
+from offline.rig.template_regions import BEHIND_JAW, NECK_TOP
 from offline.segment.appearance import Appearance
 from offline.texture.mirror import mirrored_share
 from offline.texture.skin_points import SkinPoints
 from perse_live.arrays import BoolArray, FloatArray
 
-# Pixels (eye distance 115) from hair within which skin that is turned away lies behind it
-_CURTAIN = 14.0
 _SIDEBURN = -0.025  # metres on the mean head: lower end of invisible hair in front of an ear
 _GAP = 0.005  # metres, height of bare skin that ends the hair above it
 # Cosines to the camera at the outline; weight of depth relative to height next to it
@@ -38,25 +36,15 @@ def scalp_points(points: SkinPoints, look: Appearance, yaw: float) -> BoolArray:
     result = np.where(seen, hairy, points.scalp > 0.5)
     if seen.any():
         distance, nearest = KDTree(rest[seen]).query(rest * np.array([-1, 1, 1]))
-        mirrored = ~seen & (distance < SAME_PLACE) & (rest[:, 2] > -0.095)
+        mirrored = ~seen & (distance < SAME_PLACE)
         result = np.where(mirrored, hairy[seen][nearest], result)
-    return result & (points.scalp > 0.02) | (seen & hairy & (rest[:, 1] > 0.02))
+    return result & (points.scalp > 0.02)
 
 
-def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> BoolArray:
-    """Points (N,) around an ear that the photo's hair covers: seen from the side, they must look like hair.
-
-    The same holds for parts of cheek and jaw that face away next to a curtain of hair. unit: pixels, eye distance / 115.
-    """
+def points_behind_hair(points: SkinPoints) -> BoolArray:
+    """Points (N,) around an ear that the photo's hair covers: seen from the side, they must look like hair."""
     rest = points.rest
     covered = np.zeros(len(rest), np.bool_)
-    curtain = sample(distance_to((look.hair > 0.5) & look.person), points.pixels) < _CURTAIN * unit
-    curtain &= (
-        (points.facing < 0.02)
-        & (rest[:, 2] < 0.0)
-        & (rest[:, 1] > CHIN_HEIGHT)
-        & (np.abs(rest[:, 0]) > 0.03)
-    )
     for side in (-1.0, 1.0):
         ear = (points.ears > 0.3) & (rest[:, 0] * side > 0) & points.inside
         if ear.sum() > PATCH and (points.hair[ear] > 0.5).mean() > 0.6:
@@ -66,7 +54,6 @@ def points_behind_hair(points: SkinPoints, look: Appearance, unit: float) -> Boo
                 & (rest[:, 2] < BEHIND_JAW)
                 & (rest[:, 1] > max(lowest, NECK_TOP))
             )
-            covered |= curtain & (rest[:, 0] * side > 0)
     return covered
 
 
