@@ -27,7 +27,7 @@ from offline.lift.pixel_mesh import GridMesh
 from offline.numeric import ramp
 from offline.priors import ENOUGH, PART
 from offline.rig.photo_geometry import PhotoGeometry
-from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, COLLAR, EAR_LOBES, NECK_TOP
+from offline.rig.template_regions import BEHIND_JAW, CHIN_HEIGHT, COLLAR, NECK_TOP
 from offline.segment.contract import VISIBLE
 from perse_live.arrays import BoolArray, Float32Array, Float64Array, FloatArray
 from perse_live.camera import Camera
@@ -207,7 +207,7 @@ def _short_back(geometry: PhotoGeometry, hair: BoolArray, plane: float) -> Float
     height = geometry.to_head(geometry.camera.unproject(pixel_centers(depth.shape), depth))[..., 1]
     limit = np.where(
         skull,
-        depth + 0.001 + thickness * ramp(height, NECK_TOP, EAR_LOBES),
+        depth + 0.001 + thickness * ramp(height, NECK_TOP, 0.0),
         plane + 0.012,
     )
     return limit + 0.05 * ramp(height, -0.02, 0.06)  # above, the hair is as round as its outline
