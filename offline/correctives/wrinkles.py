@@ -45,7 +45,7 @@ _OCCLUSION = 0.55  # darkness of a valley's floor over its depth in millimetres
 # Of that darkness in red, green and blue: light from within the skin is red
 _WARM = np.array([0.85, 1.0, 1.06])
 _LINE_STEP = 0.0008  # metres between points of a line
-_COMES = (0.2, 0.9)  # strengths of an action between which its lines appear
+_COMES = (0.15, 0.9)  # strengths of an action between which its lines appear
 # Features of the photo's expression between which the photo's folds replace the model's
 _SHOWN = (0.1, 0.4)
 
