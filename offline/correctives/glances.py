@@ -15,8 +15,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import KDTree
 
-from offline.looks.face.rest_positions import landmarks_on, on_part, places_at_rest
+from offline.looks.face.rest_positions import height_over, landmarks_on, on_part, places_at_rest
 from offline.numeric import ramp
+from offline.priors import PATCH
 from perse_live.arrays import BoolArray, Float64Array, FloatArray
 from perse_live.avatar import Avatar
 from perse_live.correctives import Component, Curve, join, sparse
@@ -24,10 +25,6 @@ from perse_live.head import landmarks as lm
 from perse_live.head.rig import EYES, gaze_rotation
 from perse_live.regions import Region
 
-_LIDS = (
-    ((263, *lm.UPPER_LID_LEFT, 362), (263, *lm.LOWER_LID_LEFT, 362)),
-    ((33, *lm.UPPER_LID_RIGHT, 133), (33, *lm.LOWER_LID_RIGHT, 133)),
-)  # upper, lower edge; left, right eye
 _IRISES = (lm.LEFT_IRIS, lm.RIGHT_IRIS)
 _NAMES, _INPUTS = ("left", "right"), ("gazeYawLeft", "gazeYawRight")
 # Radians from rest, or from the photo's gaze, between which the iris has left the place
@@ -41,8 +38,6 @@ _NEAR_IRIS, _CORNER = (1.15, 1.7)
 # three people who look aside, the white is 1.2, 1.4 and 1.4 times as bright as drawn with the corners' colour, and 0.7 to 0.85
 # as tinted (docs/measures.md)
 _LIT, _TINTED, _WHITEST = (1.28, 0.8, 0.92)
-# Samples next to the iris from which the lids' appearance is taken, and their least number
-_ALIKE, _FEWEST = (16, 30)
 
 
 def with_glances(avatar: Avatar) -> Avatar:
@@ -102,10 +97,10 @@ def _without_iris(avatar: Avatar, eye: int) -> tuple[Float64Array, Float64Array]
             np.flatnonzero(veil & lid & (away > _BEYOND)),
             np.flatnonzero((share > 0) & lid),
         )
-        if len(beside) < _FEWEST or not len(changed):
+        if len(beside) < PATCH or not len(changed):
             continue
         alike = beside[
-            np.asarray(KDTree(off_edge[beside, None]).query(off_edge[changed, None], k=_ALIKE)[1])
+            np.asarray(KDTree(off_edge[beside, None]).query(off_edge[changed, None], k=PATCH)[1])
         ]
         weights = avatar.opacities[alike][..., None].astype(np.float64)
         color = (weights * avatar.colors[alike]).sum(1) / weights.sum(1)
@@ -118,11 +113,6 @@ def _without_iris(avatar: Avatar, eye: int) -> tuple[Float64Array, Float64Array]
 
 def _from_edges(places: FloatArray, marks: FloatArray, eye: int) -> tuple[Float64Array, BoolArray]:
     """How far outside the opening places (N, 3) lie from the nearer lid's edge, metres, and whether that is the upper one."""
-    heights = []
-    for line in _LIDS[eye]:
-        edge = marks[list(line)]
-        edge = edge[np.argsort(edge[:, 0])]
-        heights.append(np.interp(places[:, 0], edge[:, 0], edge[:, 1]))
-    above, below = places[:, 1] - heights[0], heights[1] - places[:, 1]
-    upper = places[:, 1] > (heights[0] + heights[1]) / 2
-    return np.where(upper, above, below), upper
+    above = height_over(marks[list(lm.UPPER_LID_EDGES[eye])], places)
+    below = -height_over(marks[list(lm.LOWER_LID_EDGES[eye])], places)
+    return np.maximum(above, below), above > below
