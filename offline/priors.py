@@ -5,7 +5,7 @@ ENOUGH = 60
 does not show; fewer tell nothing. It stands for eleven numbers of 48 to 500."""
 PATCH = 24
 """Neighbours that are a patch of surface, some 5 mm of skin: over them labels, normals and hollows are evened out; and fewest
-points of which a median is taken. It stands for seven numbers of 12 to 30."""
+points of which a median is taken. It stands for eight numbers of 10 to 30."""
 DARKEST = 0.02
 """sRGB; darker colours are noise, of which no ratio or logarithm is taken."""
 SAME_PLACE = 0.006
