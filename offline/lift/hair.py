@@ -113,7 +113,9 @@ def hair_surfaces(
 
 
 def most_hair(surfaces: tuple[GridMesh, ...], pixels_per_metre: float) -> int:
-    """How many Gaussians `hair_layers` places at most on the `hair_surfaces`."""
+    """How many Gaussians `hair_layers` places at most on the `hair_surfaces`; 0 on none, those of a bald head."""
+    if not surfaces:
+        return 0
     return sum(
         expected_points(mesh, finest / pixels_per_metre)
         for mesh, finest in zip(surfaces, _FINEST, strict=True)

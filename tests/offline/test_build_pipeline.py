@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from offline.build_state import BuildConfig, BuildInputs, BuildState, Consent
-from offline.pipeline import STAGES, detect, load, run_stages
+from offline.pipeline import STAGES, detect, lift, load, run_stages
 from perse_live.errors import UserError
 from perse_live.photo import Photo
+from perse_live.regions import Region
 
 NOBODY = Consent("", "")
 
@@ -44,3 +45,20 @@ def test_stages_run_in_order_and_stop_where_a_photo_is_of_nobody() -> None:
     assert told == [STAGES[0].name, STAGES[1].name]
     assert done == ["load"]
     assert [stage.run for stage in STAGES[:2]] == [load, detect]
+
+
+@pytest.mark.slow
+def test_a_bald_head_is_lifted_without_hair(astronaut_photo: Path) -> None:
+    before = [stage.key for stage in STAGES].index("lift")
+    state = run_stages(
+        BuildState(BuildInputs(astronaut_photo, NOBODY)),
+        STAGES[:before],
+        BuildConfig(),
+        progress=lambda *_: None,
+    )
+    regions = lift(state, BuildConfig()).lifted.regions
+    assert np.isin(regions, (Region.HAIR, Region.HAIR_BACK)).sum() > 4000
+    bare = replace(state.observation, hair=np.zeros_like(state.observation.hair))
+    regions = lift(replace(state, observation=bare), BuildConfig()).lifted.regions
+    assert not np.isin(regions, (Region.HAIR, Region.HAIR_BACK)).any()
+    assert (regions == Region.CLOTHES).sum() > 1000
